@@ -1,0 +1,153 @@
+//! What can be called: the models of one config revision, as the data path reads them.
+//! Built by `config`, immutable afterwards, the same on every node but for resolved secrets.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use dunlin_ledger::Price;
+use dunlin_types::{DeploymentId, Secret};
+
+/// One config revision's models and how to route between them.
+#[derive(Clone, Debug, Default)]
+pub struct Catalog {
+    /// Public names to their deployments.
+    pub groups: BTreeMap<Arc<str>, Group>,
+    /// `model_group_alias` and `model_alias_map`: another public name for a group.
+    pub aliases: BTreeMap<Arc<str>, Alias>,
+    /// Groups to try, in order, when a group fails before the first byte. The key `*` is any group.
+    pub fallbacks: BTreeMap<Arc<str>, Vec<Arc<str>>>,
+    /// How a deployment is chosen within its group.
+    pub strategy: Strategy,
+    /// How failures are answered.
+    pub retry: Retry,
+}
+
+/// A second public name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Alias {
+    /// The group it stands for.
+    pub group: Arc<str>,
+    /// True: works, but `/v1/models` does not list it.
+    pub hidden: bool,
+}
+
+/// The deployments that serve one public name.
+#[derive(Clone, Debug)]
+pub struct Group {
+    /// The public name.
+    pub name: Arc<str>,
+    /// In file order; parked ones included. Never empty.
+    pub deployments: Vec<Arc<Deployment>>,
+}
+
+/// One way to serve a group: a provider, an address, an upstream model, a credential.
+#[derive(Clone, Debug)]
+pub struct Deployment {
+    /// Stable over nodes and restarts.
+    pub id: DeploymentId,
+    /// Which backend it loads. Two deployments of one backend share its in-flight count.
+    pub backend: BackendId,
+    /// The public name it serves.
+    pub group: Arc<str>,
+    /// The provider's id: the prefix of `litellm_params.model`, such as `openai` or `hosted_vllm`.
+    pub provider: Arc<str>,
+    /// The model's name upstream.
+    pub upstream_model: Arc<str>,
+    /// Base URL without a trailing slash, such as `http://vllm:8000/v1`.
+    pub api_base: Arc<str>,
+    /// The provider's key. `None`: no `Authorization` header is sent.
+    pub api_key: Option<Secret>,
+    /// Headers added to each upstream request, such as `OpenAI-Organization`.
+    pub headers: Vec<(Arc<str>, Secret)>,
+    /// Top-level body fields the client may override: name, JSON text.
+    pub body_defaults: Vec<(Arc<str>, Arc<str>)>,
+    /// Weight for the shuffle: `weight`, else `rpm`, else `tpm`; see `pick`.
+    pub weight: Weight,
+    /// Lower is tried first; only the lowest present is eligible.
+    pub order: u32,
+    /// Bound on one whole attempt.
+    pub timeout: Duration,
+    /// Bound on the wait for the first chunk of a stream.
+    pub stream_timeout: Duration,
+    /// Overrides [`Retry::num_retries`] for requests whose first attempt is here.
+    pub num_retries: Option<u32>,
+    /// Overrides [`Retry::cooldown`]. Zero: never cooled down.
+    pub cooldown: Option<Duration>,
+    /// What it costs; the default is free.
+    pub price: Price,
+    /// Why it takes no traffic on this node, such as an unset environment variable.
+    pub parked: Option<Arc<str>>,
+}
+
+/// A deployment's shares of traffic, by each measure LiteLLM knows. Missing is not zero: see `pick`.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Weight {
+    /// `weight`.
+    pub weight: Option<f64>,
+    /// `rpm`.
+    pub rpm: Option<f64>,
+    /// `tpm`.
+    pub tpm: Option<f64>,
+}
+
+/// A backend: what can be busy, ill or warm. One server may serve several public names.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct BackendId(pub Arc<str>);
+
+impl BackendId {
+    /// The backend behind an address and an upstream model.
+    #[must_use]
+    pub fn new(api_base: &str, upstream_model: &str) -> Self {
+        Self(format!("{api_base} {upstream_model}").into())
+    }
+}
+
+impl fmt::Display for BackendId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// How a deployment is chosen within its group.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Strategy {
+    /// Weighted random: LiteLLM's `simple-shuffle`.
+    #[default]
+    Shuffle,
+    /// The globally least busy backend, of two or three drawn at random.
+    LeastBusy,
+}
+
+/// How failures before the first byte are answered.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Retry {
+    /// Attempts after the first, per group.
+    pub num_retries: u32,
+    /// The least wait before a retry that finds no other healthy deployment.
+    pub retry_after: Duration,
+    /// How many groups may be tried after the first.
+    pub max_fallbacks: u32,
+    /// How long a deployment that failed is left alone, unless its answer says.
+    pub cooldown: Duration,
+    /// Failures in a cooldown window before a deployment is left alone. `None`: LiteLLM's
+    /// percentage rule.
+    pub allowed_fails: Option<u32>,
+    /// True: never leave a deployment alone.
+    pub disable_cooldowns: bool,
+}
+
+impl Default for Retry {
+    /// LiteLLM's defaults.
+    fn default() -> Self {
+        Self {
+            num_retries: 2,
+            retry_after: Duration::ZERO,
+            max_fallbacks: 5,
+            cooldown: Duration::from_secs(5),
+            allowed_fails: None,
+            disable_cooldowns: false,
+        }
+    }
+}

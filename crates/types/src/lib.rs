@@ -1,0 +1,15 @@
+//! The vocabulary that two or more crates share: ids, money, tokens, time and secrets.
+//!
+//! Knows nothing of requests, nodes at work or storage. Every type is a plain value; the only
+//! behaviour here is what keeps a value valid. Read `time.rs` first: wall time and monotonic time
+//! are two types that do not convert into each other.
+
+mod id;
+mod money;
+mod secret;
+mod time;
+
+pub use id::{ClusterId, DeploymentId, Epoch, KeyDigest, NodeId, ParseIdError, RequestId};
+pub use money::{NanoUsd, PicoUsdPerToken, PriceError, Tokens};
+pub use secret::Secret;
+pub use time::{Clock, MonoMillis, UnixMillis};
