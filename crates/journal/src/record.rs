@@ -1,0 +1,93 @@
+//! A spend record and its frame on disk: length and CRC-32 of the payload, 4 bytes each, little
+//! endian, then the payload as JSON. Field names are kept so that files outlive versions.
+
+use dunlin_types::{DeploymentId, KeyDigest, NanoUsd, RequestId, Tokens, UnixMillis};
+use serde::{Deserialize, Serialize};
+
+use crate::Error;
+
+/// Longer payloads are refused when written and are damage when read.
+const MAX_PAYLOAD: u32 = 1 << 20;
+/// Length and CRC.
+pub(crate) const FRAME_HEAD: usize = 8;
+
+/// How a request ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// The answer was delivered whole.
+    Success,
+    /// A part of the answer was delivered: the client left, or the upstream broke.
+    Partial,
+    /// No answer was delivered.
+    Failure,
+}
+
+/// What one request used and cost.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SpendRecord {
+    /// The request.
+    pub request: RequestId,
+    /// Who pays; `None` for the master key.
+    pub key: Option<KeyDigest>,
+    /// The model as the client named it.
+    pub model: String,
+    /// Who served it; `None` when nobody did.
+    pub deployment: Option<DeploymentId>,
+    /// The model's name there.
+    pub upstream_model: String,
+    /// When the request was accepted.
+    pub started: UnixMillis,
+    /// When it ended.
+    pub ended: UnixMillis,
+    /// Tokens of the prompt, cached ones included.
+    pub prompt: Tokens,
+    /// Tokens of the answer.
+    pub completion: Tokens,
+    /// The cost at the price in force on the serving node.
+    pub cost: NanoUsd,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// Whether it was streamed.
+    pub stream: bool,
+    /// True: the upstream reported no usage and the tokens are our estimate.
+    pub estimated: bool,
+    /// The id the client was told, `x-litellm-call-id`.
+    pub call_id: String,
+}
+
+/// The frame of a record.
+pub(crate) fn encode(record: &SpendRecord) -> Result<Vec<u8>, Error> {
+    let mut frame = vec![0; FRAME_HEAD];
+    serde_json::to_writer(&mut frame, record)
+        .expect("a record is plain data and memory is no file");
+    let payload = frame.len() - FRAME_HEAD;
+    let length = u32::try_from(payload).ok().filter(|length| *length <= MAX_PAYLOAD);
+    let length = length.ok_or(Error::TooLong { bytes: payload, bound: MAX_PAYLOAD })?;
+    let crc = crc32fast::hash(&frame[FRAME_HEAD..]);
+    frame[..4].copy_from_slice(&length.to_le_bytes());
+    frame[4..FRAME_HEAD].copy_from_slice(&crc.to_le_bytes());
+    Ok(frame)
+}
+
+/// The first record of `bytes` and the length of its frame. `None`: the rest is torn or damaged.
+pub(crate) fn decode(bytes: &[u8]) -> Option<(SpendRecord, usize)> {
+    let (payload, end) = frame(bytes)?;
+    Some((serde_json::from_slice(payload).ok()?, end))
+}
+
+/// The length of the first whole, undamaged frame of `bytes`.
+pub(crate) fn frame_length(bytes: &[u8]) -> Option<usize> {
+    frame(bytes).map(|(_, end)| end)
+}
+
+fn frame(bytes: &[u8]) -> Option<(&[u8], usize)> {
+    let (length, rest) = bytes.split_first_chunk::<4>()?;
+    let (crc, rest) = rest.split_first_chunk::<4>()?;
+    let length = u32::from_le_bytes(*length);
+    let payload = rest.get(..usize::try_from(length).ok()?)?;
+    // Blocks that were allocated but never written read as zeros: an empty frame is damage.
+    let whole = length > 0 && length <= MAX_PAYLOAD;
+    let sound = whole && crc32fast::hash(payload) == u32::from_le_bytes(*crc);
+    sound.then_some((payload, FRAME_HEAD + payload.len()))
+}
