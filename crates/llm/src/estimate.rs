@@ -1,0 +1,143 @@
+//! Tokens guessed from bytes, for reservations and for providers that count nothing.
+//!
+//! The guess is four bytes a token, the mean of English text under today's tokenizers. It is high
+//! for long runs of one character and low for scripts that a tokenizer splits into bytes. It is
+//! replaced by the provider's count wherever there is one.
+
+use std::fmt;
+
+use dunlin_types::Tokens;
+use memchr::memmem;
+use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
+
+const BYTES_A_TOKEN: u64 = 4;
+
+/// What an image or file sent inline is taken for: about a high-resolution image. Its base64 says
+/// nothing about its tokens.
+const TOKENS_AN_INLINE_FILE: u64 = 1_000;
+
+/// The estimate for `bytes` of text: a quarter of it, rounded up.
+#[must_use]
+pub fn tokens_in(bytes: u64) -> Tokens {
+    Tokens(bytes.div_ceil(BYTES_A_TOKEN))
+}
+
+/// The estimate for a prompt in its JSON form. Names and punctuation count as text, which makes up
+/// for the tokens that chat templates add.
+pub(crate) fn prompt_tokens(json: &[u8]) -> Tokens {
+    let (mut bytes, mut files, mut rest) = (json.len(), 0, json);
+    while let Some(start) = memmem::find(rest, b";base64,") {
+        let data = &rest[start..];
+        let length = memchr::memchr(b'"', data).unwrap_or(data.len());
+        bytes -= length;
+        files += 1;
+        rest = &data[length..];
+    }
+    tokens_in(bytes as u64) + Tokens(files * TOKENS_AN_INLINE_FILE)
+}
+
+/// The bytes of output text in the JSON text of a `choices` member, of a reply or of a chunk:
+/// content, reasoning and the calls of tools.
+pub(crate) fn output_bytes(choices: &str) -> u64 {
+    // A shape that no one knows has no text that can be counted.
+    serde_json::from_str::<Vec<Choice>>(choices)
+        .map(|choices| choices.iter().map(|c| c.delta.0 + c.message.0 + c.text.0).sum())
+        .unwrap_or(0)
+}
+
+#[derive(serde::Deserialize)]
+struct Choice {
+    #[serde(default)]
+    delta: TextBytes,
+    #[serde(default)]
+    message: TextBytes,
+    #[serde(default)]
+    text: TextBytes,
+}
+
+/// The summed length of all strings in a value, but for those that no model wrote.
+#[derive(Default)]
+struct TextBytes(u64);
+
+impl<'de> Deserialize<'de> for TextBytes {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        from.deserialize_any(TextBytesVisitor).map(TextBytes)
+    }
+}
+
+struct TextBytesVisitor;
+
+impl<'de> Visitor<'de> for TextBytesVisitor {
+    type Value = u64;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("any value")
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<u64, E> {
+        Ok(text.len() as u64)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<u64, A::Error> {
+        let mut sum = 0;
+        while let Some(written) = map.next_key::<WrittenByModel>()? {
+            if written.0 {
+                sum += map.next_value::<TextBytes>()?.0;
+            } else {
+                map.next_value::<IgnoredAny>()?;
+            }
+        }
+        Ok(sum)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<u64, A::Error> {
+        let mut sum = 0;
+        while let Some(TextBytes(bytes)) = seq.next_element()? {
+            sum += bytes;
+        }
+        Ok(sum)
+    }
+
+    fn visit_unit<E: Error>(self) -> Result<u64, E> {
+        Ok(0)
+    }
+
+    fn visit_bool<E: Error>(self, _: bool) -> Result<u64, E> {
+        Ok(0)
+    }
+
+    fn visit_u64<E: Error>(self, _: u64) -> Result<u64, E> {
+        Ok(0)
+    }
+
+    fn visit_i64<E: Error>(self, _: i64) -> Result<u64, E> {
+        Ok(0)
+    }
+
+    fn visit_f64<E: Error>(self, _: f64) -> Result<u64, E> {
+        Ok(0)
+    }
+}
+
+/// Whether the member of this name holds a model's words.
+struct WrittenByModel(bool);
+
+impl<'de> Deserialize<'de> for WrittenByModel {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        from.deserialize_str(NameVisitor)
+    }
+}
+
+struct NameVisitor;
+
+impl Visitor<'_> for NameVisitor {
+    type Value = WrittenByModel;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a name")
+    }
+
+    fn visit_str<E: Error>(self, name: &str) -> Result<Self::Value, E> {
+        Ok(WrittenByModel(!matches!(name, "role" | "id" | "type")))
+    }
+}

@@ -1,0 +1,103 @@
+//! What a request asks of the gateway itself, in its body or its headers. None of it goes upstream.
+
+use std::time::Duration;
+
+use http::HeaderMap;
+
+use crate::json::string;
+use crate::openai::BadRequest;
+
+/// The longest timeout a client can ask for; longer ones become this.
+const MAX_TIMEOUT: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// The most retries and fallbacks a client can ask for; more become this.
+const MAX_ATTEMPTS: u32 = 100;
+
+/// A client's wishes. `None`: not said, so the configuration decides.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Extras {
+    /// Attempts after the first, per group; at most 100.
+    pub num_retries: Option<u32>,
+    /// Bound on one attempt, from 1 ms to 24 h.
+    pub timeout: Option<Duration>,
+    /// Bound on the wait for a stream's first chunk, from 1 ms to 24 h.
+    pub stream_timeout: Option<Duration>,
+    /// Groups to try, in order, instead of the configured ones.
+    pub fallbacks: Option<Vec<String>>,
+    /// How many groups may be tried after the first; at most 100.
+    pub max_fallbacks: Option<u32>,
+    /// True: no fallbacks, not even configured ones.
+    pub disable_fallbacks: bool,
+}
+
+impl Extras {
+    /// These, completed by what the headers say: `x-litellm-timeout`, `x-litellm-stream-timeout`
+    /// and `x-litellm-num-retries`. The body wins.
+    ///
+    /// # Errors
+    /// A header is not the number it should be.
+    pub fn with_headers(&self, headers: &HeaderMap) -> Result<Self, BadRequest> {
+        let mut all = self.clone();
+        all.timeout = all.timeout.or(header(headers, "x-litellm-timeout", SECONDS, seconds)?);
+        all.stream_timeout =
+            all.stream_timeout.or(header(headers, "x-litellm-stream-timeout", SECONDS, seconds)?);
+        all.num_retries =
+            all.num_retries.or(header(headers, "x-litellm-num-retries", COUNT, count)?);
+        Ok(all)
+    }
+
+    /// Takes one member of the body; `null` says nothing. The error is what was expected instead.
+    pub(crate) fn take(&mut self, name: &str, value: &str) -> Result<(), &'static str> {
+        if value == "null" {
+            return Ok(());
+        }
+        // LiteLLM takes numbers in quotes too.
+        let text = string(value);
+        let number = text.as_deref().unwrap_or(value);
+        match name {
+            "num_retries" => self.num_retries = Some(count(number).ok_or(COUNT)?),
+            "max_fallbacks" => self.max_fallbacks = Some(count(number).ok_or(COUNT)?),
+            "timeout" => self.timeout = Some(seconds(number).ok_or(SECONDS)?),
+            "stream_timeout" => self.stream_timeout = Some(seconds(number).ok_or(SECONDS)?),
+            "request_timeout" => {
+                let timeout = seconds(number).ok_or(SECONDS)?;
+                self.timeout.get_or_insert(timeout);
+            }
+            "disable_fallbacks" => self.disable_fallbacks = value.parse().or(Err("a boolean"))?,
+            "fallbacks" => {
+                let names = serde_json::from_str(value).or(Err("a list of model names"))?;
+                self.fallbacks = Some(names);
+            }
+            _ => unreachable!("`fields` sends only the names above"),
+        }
+        Ok(())
+    }
+}
+
+const COUNT: &str = "a whole number of 0 or more";
+const SECONDS: &str = "a positive number of seconds";
+
+fn count(text: &str) -> Option<u32> {
+    text.trim().parse::<u32>().ok().map(|count| count.min(MAX_ATTEMPTS))
+}
+
+fn seconds(text: &str) -> Option<Duration> {
+    let seconds: f64 = text.trim().parse().ok()?;
+    if seconds > 0.0 && seconds.is_finite() {
+        let bounded = seconds.clamp(0.001, MAX_TIMEOUT.as_secs_f64());
+        Some(Duration::from_secs_f64(bounded))
+    } else {
+        None
+    }
+}
+
+fn header<T>(
+    headers: &HeaderMap,
+    name: &'static str,
+    expected: &'static str,
+    read: fn(&str) -> Option<T>,
+) -> Result<Option<T>, BadRequest> {
+    let Some(value) = headers.get(name) else { return Ok(None) };
+    let read = value.to_str().ok().and_then(read);
+    read.map(Some).ok_or(BadRequest::BadHeader { name, expected })
+}

@@ -1,0 +1,110 @@
+//! What each top-level field of a request is to the gateway. Whatever is not named here belongs to
+//! the provider and is passed on untouched.
+
+use crate::request::Endpoint;
+
+/// What is done with a field.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Role {
+    Model,
+    Stream,
+    Prompt,
+    MaxTokens,
+    /// The newer name, which wins over `max_tokens`.
+    MaxCompletionTokens,
+    /// A number of answers: `n` or `best_of`.
+    Choices,
+    User,
+    SafetyIdentifier,
+    /// Passed on.
+    Upstream,
+    /// Read by `Extras`, not passed on.
+    Extra,
+    /// A wish or an internal of the gateway without meaning to a provider: not passed on.
+    Dropped,
+    /// A credential or an address: only the operator chooses those.
+    Refused,
+}
+
+pub(crate) fn role(endpoint: Endpoint, name: &str) -> Role {
+    match name {
+        "model" => Role::Model,
+        "stream" if endpoint != Endpoint::Embeddings => Role::Stream,
+        "max_tokens" => Role::MaxTokens,
+        "max_completion_tokens" => Role::MaxCompletionTokens,
+        "n" | "best_of" => Role::Choices,
+        "user" => Role::User,
+        "safety_identifier" => Role::SafetyIdentifier,
+        _ if name == endpoint.prompt_field() => Role::Prompt,
+        "num_retries" | "timeout" | "request_timeout" | "stream_timeout" | "fallbacks"
+        | "max_fallbacks" | "disable_fallbacks" => Role::Extra,
+        _ if REFUSED.binary_search(&name).is_ok() => Role::Refused,
+        _ if is_dropped(name) => Role::Dropped,
+        _ => Role::Upstream,
+    }
+}
+
+/// Sorted.
+const REFUSED: &[&str] = &[
+    "api_base",
+    "api_key",
+    "aws_access_key_id",
+    "aws_bedrock_runtime_endpoint",
+    "aws_secret_access_key",
+    "aws_session_token",
+    "azure_ad_token",
+    "base_url",
+    "litellm_credential_name",
+    "vertex_credentials",
+];
+
+/// Sorted.
+const DROPPED: &[&str] = &[
+    "_target_order",
+    "additional_drop_params",
+    "allowed_openai_params",
+    "cache",
+    "cache_control_injection_points",
+    "caching",
+    "content_policy_fallbacks",
+    "context_window_fallbacks",
+    "custom_llm_provider",
+    "disable_global_guardrails",
+    "drop_params",
+    "enable_tag_filtering",
+    "extra_headers",
+    "fastest_response",
+    "guardrails",
+    "headers",
+    "keepalive_seconds",
+    "max_retries",
+    "metadata",
+    "model_info",
+    "no-log",
+    "policies",
+    "priority",
+    "proxy_server_request",
+    "secret_fields",
+    "specific_deployment",
+    "tags",
+    "tiered_pricing",
+];
+
+fn is_dropped(name: &str) -> bool {
+    DROPPED.binary_search(&name).is_ok()
+        || name.starts_with("mock_")
+        || name.starts_with("litellm_")
+        // Prices: a client does not set its own.
+        || name.contains("_cost_per_")
+        || name.contains("_token_cost")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_tables_can_be_searched() {
+        assert!(REFUSED.is_sorted() && DROPPED.is_sorted());
+    }
+}

@@ -1,0 +1,131 @@
+//! JSON text looked at without being taken apart: top-level members as spans of the text, and the
+//! splice that replaces one span.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::ops::Range;
+
+use bytes::Bytes;
+use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
+use serde_json::value::RawValue;
+
+/// A range of bytes of some text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Span {
+    pub(crate) start: usize,
+    pub(crate) end: usize,
+}
+
+impl Span {
+    /// Where `part` lies in `whole`, of which it must be a slice.
+    pub(crate) fn of(part: &str, whole: &str) -> Self {
+        let start = part.as_ptr().addr() - whole.as_ptr().addr();
+        Self { start, end: start + part.len() }
+    }
+
+    /// The empty span at `at`: something can be put there.
+    pub(crate) fn point(at: usize) -> Self {
+        Self { start: at, end: at }
+    }
+
+    /// The same bytes, seen from a text in which this one starts at `offset`.
+    pub(crate) fn shifted(self, offset: usize) -> Self {
+        Self { start: self.start + offset, end: self.end + offset }
+    }
+
+    pub(crate) fn range(self) -> Range<usize> {
+        self.start..self.end
+    }
+}
+
+/// One `"name": value` of an object.
+pub(crate) struct Member<'a> {
+    /// Unescaped; borrowed when the text has no escape in it.
+    pub(crate) name: Cow<'a, str>,
+    /// The value's JSON text.
+    pub(crate) value: &'a str,
+}
+
+/// The members of the object that `text` is, in their order, duplicates included. An error of
+/// category `Data` says that it is another kind of JSON value.
+pub(crate) fn members(text: &str) -> serde_json::Result<Vec<Member<'_>>> {
+    serde_json::from_str::<Members<'_>>(text).map(|members| members.0)
+}
+
+/// The text of a JSON string; `None` for every other kind of value.
+pub(crate) fn string(value: &str) -> Option<Cow<'_, str>> {
+    serde_json::from_str::<Text<'_>>(value).ok().map(|text| text.0)
+}
+
+/// Appends `text` as a JSON string.
+pub(crate) fn write_string(out: &mut Vec<u8>, text: &str) {
+    serde_json::to_writer(out, text).expect("a Vec takes every write and a str is always JSON");
+}
+
+/// `whole` with the JSON string at `at` replaced by `text`: the same `Bytes` if it says so already.
+pub(crate) fn splice_string(whole: &Bytes, at: Span, text: &str) -> Bytes {
+    let old = &whole[at.range()];
+    let plain = old.strip_prefix(b"\"").and_then(|rest| rest.strip_suffix(b"\""));
+    if plain == Some(text.as_bytes()) && !old.contains(&b'\\') {
+        return whole.clone();
+    }
+    let mut out = Vec::with_capacity(whole.len() + text.len() + 2);
+    out.extend_from_slice(&whole[..at.start]);
+    write_string(&mut out, text);
+    out.extend_from_slice(&whole[at.end..]);
+    Bytes::from(out)
+}
+
+struct Members<'a>(Vec<Member<'a>>);
+
+impl<'de> Deserialize<'de> for Members<'de> {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        from.deserialize_map(MembersVisitor)
+    }
+}
+
+struct MembersVisitor;
+
+impl<'de> Visitor<'de> for MembersVisitor {
+    type Value = Members<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        // Requests of real clients have 3 to 12 members.
+        let mut members = Vec::with_capacity(12);
+        while let Some((Text(name), value)) = map.next_entry::<Text<'de>, &'de RawValue>()? {
+            members.push(Member { name, value: value.get() });
+        }
+        Ok(Members(members))
+    }
+}
+
+/// A string that borrows where it can: serde's own `Cow` always copies.
+struct Text<'a>(Cow<'a, str>);
+
+impl<'de> Deserialize<'de> for Text<'de> {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        from.deserialize_str(TextVisitor).map(Text)
+    }
+}
+
+struct TextVisitor;
+
+impl<'de> Visitor<'de> for TextVisitor {
+    type Value = Cow<'de, str>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a string")
+    }
+
+    fn visit_borrowed_str<E: Error>(self, text: &'de str) -> Result<Self::Value, E> {
+        Ok(Cow::Borrowed(text))
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<Self::Value, E> {
+        Ok(Cow::Owned(text.to_owned()))
+    }
+}

@@ -1,0 +1,132 @@
+//! Errors on the wire: the one shape that clients get, and the many that providers send.
+
+use bytes::Bytes;
+use serde::Serialize;
+use serde_json::Value;
+
+/// How much of a provider's own words is kept, in bytes.
+const MAX_WORDS: usize = 4096;
+
+/// An error as a client sees it: `{"error":{"message","type","param","code"}}`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ErrorBody {
+    /// For people.
+    pub message: String,
+    /// On the wire `type`; `null` if there is none.
+    pub kind: Option<String>,
+    /// The field at fault; `null` if there is none. On authentication errors the text `None`.
+    pub param: Option<String>,
+    /// The HTTP status. On the wire a string, as LiteLLM has it.
+    pub code: u16,
+}
+
+#[derive(Serialize)]
+struct Wire<'a> {
+    error: WireError<'a>,
+}
+
+#[derive(Serialize)]
+struct WireError<'a> {
+    message: &'a str,
+    r#type: Option<&'a str>,
+    param: Option<&'a str>,
+    code: String,
+}
+
+impl ErrorBody {
+    /// The JSON body.
+    #[must_use]
+    pub fn to_json(&self) -> Bytes {
+        Bytes::from(self.append_to(Vec::new()))
+    }
+
+    fn append_to(&self, mut out: Vec<u8>) -> Vec<u8> {
+        let error = WireError {
+            message: &self.message,
+            r#type: self.kind.as_deref(),
+            param: self.param.as_deref(),
+            code: self.code.to_string(),
+        };
+        serde_json::to_writer(&mut out, &Wire { error }).expect("texts are always JSON");
+        out
+    }
+}
+
+/// The frame that ends a stream which broke. No `[DONE]` follows it.
+#[must_use]
+pub fn error_frame(error: &ErrorBody) -> Bytes {
+    let mut frame = error.append_to(b"data: ".to_vec());
+    frame.extend_from_slice(b"\n\n");
+    Bytes::from(frame)
+}
+
+/// An error in a provider's own words.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct UpstreamError {
+    /// What it says, at most 4 KiB. Never empty.
+    pub message: String,
+    /// Its `type`.
+    pub kind: Option<String>,
+    /// Its `code`, which may be a word or a status.
+    pub code: Option<String>,
+}
+
+impl UpstreamError {
+    /// Reads the body of a failed request. A body of no known shape is its own message.
+    #[must_use]
+    pub fn parse(body: &[u8]) -> Self {
+        if let Ok(value) = serde_json::from_slice::<Value>(body)
+            && let Some(error) = Self::of(&value)
+        {
+            return error;
+        }
+        let text = String::from_utf8_lossy(&body[..body.len().min(MAX_WORDS)]);
+        let message = match text.trim() {
+            "" => "the provider gave no reason",
+            text => text,
+        };
+        Self { message: message.to_owned(), kind: None, code: None }
+    }
+
+    /// From the JSON text of an object known to be an error.
+    pub(super) fn read(text: &str) -> Self {
+        Self::parse(text.as_bytes())
+    }
+
+    /// OpenAI nests the error; older vLLM sends it flat; Ollama sends a string under `error`;
+    /// FastAPI servers send `detail`.
+    fn of(value: &Value) -> Option<Self> {
+        let error = match value.get("error") {
+            Some(Value::Null) | None => value,
+            Some(error) => error,
+        };
+        let message = match error {
+            Value::String(message) => message.as_str(),
+            Value::Object(fields) => {
+                let words = fields.get("message").or_else(|| fields.get("detail"))?;
+                return Some(Self {
+                    message: shortened(
+                        words.as_str().map_or_else(|| words.to_string(), Into::into),
+                    ),
+                    kind: word(fields.get("type")),
+                    code: word(fields.get("code")),
+                });
+            }
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) => return None,
+        };
+        Some(Self { message: shortened(message.to_owned()), kind: None, code: None })
+    }
+}
+
+fn word(value: Option<&Value>) -> Option<String> {
+    match value? {
+        Value::String(word) => Some(word.clone()),
+        Value::Number(number) => Some(number.to_string()),
+        Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => None,
+    }
+}
+
+fn shortened(mut words: String) -> String {
+    words.truncate(words.floor_char_boundary(MAX_WORDS));
+    words
+}

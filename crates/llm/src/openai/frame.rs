@@ -1,0 +1,79 @@
+//! One frame of a provider's stream, read for the few facts that matter.
+
+use bytes::Bytes;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::UpstreamError;
+use crate::estimate::output_bytes;
+use crate::json::Span;
+use crate::sse::{self, Data};
+use crate::stream::{BadFrame, Chunk, StreamEvent};
+use crate::usage::Usage;
+
+#[derive(Deserialize)]
+struct Peek<'a> {
+    #[serde(borrow)]
+    id: Option<&'a RawValue>,
+    #[serde(borrow)]
+    object: Option<&'a RawValue>,
+    #[serde(borrow)]
+    model: Option<&'a RawValue>,
+    #[serde(borrow)]
+    choices: Option<&'a RawValue>,
+    #[serde(borrow)]
+    usage: Option<&'a RawValue>,
+    #[serde(borrow)]
+    error: Option<&'a RawValue>,
+}
+
+/// Reads a frame as [`Splitter`](sse::Splitter) yields it. The event keeps its bytes; only data
+/// that came in several lines is joined into one.
+///
+/// # Errors
+/// The data is neither `[DONE]` nor a JSON object.
+pub fn read_frame(frame: Bytes) -> Result<StreamEvent, BadFrame> {
+    let (frame, data) = match sse::data(&frame) {
+        Data::Absent => return Ok(StreamEvent::Comment(frame)),
+        Data::Line(span) => (frame, span),
+        Data::Lines => {
+            let joined = sse::join_data(&frame);
+            let Data::Line(span) = sse::data(&joined) else {
+                unreachable!("joined data is one line")
+            };
+            (joined, span)
+        }
+    };
+    let text = std::str::from_utf8(&frame[data.range()]).map_err(|_| BadFrame::NotUtf8)?;
+    match text.trim() {
+        "" => return Ok(StreamEvent::Comment(frame)),
+        "[DONE]" => return Ok(StreamEvent::Done(frame)),
+        _ => {}
+    }
+    let peek: Peek<'_> = serde_json::from_str(text)
+        .map_err(|error| BadFrame::NotAChunk { reason: error.to_string() })?;
+    let flat_error = peek.object.is_some_and(|object| object.get() == r#""error""#);
+    if peek.error.is_some() || flat_error {
+        return Ok(StreamEvent::Error(UpstreamError::read(text)));
+    }
+    let at = |value: &RawValue| Span::of(value.get(), text).shifted(data.start);
+    let chunk = Chunk {
+        model: peek.model.map(at),
+        id: peek.id.and_then(|id| unquoted(id.get(), at(id))),
+        usage: peek.usage.and_then(|usage| Usage::read(usage.get())),
+        has_choices: peek.choices.is_some_and(|choices| !is_empty_list(choices.get())),
+        text_bytes: peek.choices.map_or(0, |choices| output_bytes(choices.get())),
+        frame,
+    };
+    Ok(StreamEvent::Chunk(chunk))
+}
+
+/// The inside of a string without escapes.
+fn unquoted(value: &str, at: Span) -> Option<Span> {
+    let plain = value.starts_with('"') && !value.contains('\\');
+    plain.then_some(Span { start: at.start + 1, end: at.end - 1 })
+}
+
+fn is_empty_list(value: &str) -> bool {
+    value.strip_prefix('[').is_some_and(|rest| rest.trim_start().starts_with(']'))
+}

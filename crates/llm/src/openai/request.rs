@@ -1,0 +1,356 @@
+//! A request body read in one pass: validated whole, taken apart only at its top level.
+
+use std::borrow::Cow;
+
+use bytes::Bytes;
+use dunlin_types::Tokens;
+
+use super::ErrorBody;
+use crate::extras::Extras;
+use crate::fields::{Role, role};
+use crate::json::{Member, Span, members, string};
+use crate::request::{ChatRequest, Edit, Endpoint, Facts, Name, Text};
+
+/// Why a body is not a request. Always the client's fault: 400.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BadRequest {
+    /// Not JSON.
+    #[error("Invalid JSON payload: {problem}: line {line} column {column} (char {char})")]
+    Malformed {
+        /// What is wrong there.
+        problem: &'static str,
+        /// From 1.
+        line: usize,
+        /// In characters, from 1.
+        column: usize,
+        /// Characters before the place.
+        char: usize,
+    },
+    /// JSON, but a list, number, string or the like.
+    #[error("Invalid JSON payload: expected an object")]
+    NotAnObject,
+    /// The same name twice: two readers could then see two requests.
+    #[error("Invalid JSON payload: duplicate field '{name}'")]
+    Duplicate {
+        /// The name, cut at 64 characters.
+        name: String,
+    },
+    /// No model. In LiteLLM's words, which clients know.
+    #[error(
+        "litellm.BadRequestError: You passed in model=None. There are no healthy deployments for \
+         this model"
+    )]
+    MissingModel,
+    /// A member that the endpoint needs is absent or null.
+    #[error("{route}: Missing required parameter: '{name}'.")]
+    Missing {
+        /// The endpoint.
+        route: &'static str,
+        /// The member.
+        name: &'static str,
+    },
+    /// A member of the wrong kind.
+    #[error("{route}: Invalid value for '{name}': expected {expected}.")]
+    Invalid {
+        /// The endpoint.
+        route: &'static str,
+        /// The member.
+        name: String,
+        /// A noun phrase.
+        expected: &'static str,
+    },
+    /// A credential or address of a provider in the body.
+    #[error(
+        "{route}: '{name}' is not allowed in the request body: this gateway chooses providers and \
+         their credentials by its own configuration."
+    )]
+    CredentialInBody {
+        /// The endpoint.
+        route: &'static str,
+        /// The member.
+        name: String,
+    },
+    /// A header of the gateway's with a value it cannot read.
+    #[error("Invalid value for header '{name}': expected {expected}.")]
+    BadHeader {
+        /// The header.
+        name: &'static str,
+        /// A noun phrase.
+        expected: &'static str,
+    },
+}
+
+impl BadRequest {
+    fn param(&self) -> Option<&str> {
+        match self {
+            Self::Malformed { .. } | Self::NotAnObject => Some("request_body"),
+            Self::MissingModel => None,
+            Self::Missing { name, .. } | Self::BadHeader { name, .. } => Some(name),
+            Self::Duplicate { name }
+            | Self::Invalid { name, .. }
+            | Self::CredentialInBody { name, .. } => Some(name),
+        }
+    }
+}
+
+impl From<&BadRequest> for ErrorBody {
+    fn from(bad: &BadRequest) -> Self {
+        Self {
+            message: bad.to_string(),
+            kind: Some("invalid_request_error".to_owned()),
+            param: bad.param().map(str::to_owned),
+            code: 400,
+        }
+    }
+}
+
+/// Reads a client's body. The bytes stay with the request.
+///
+/// # Errors
+/// Not a JSON object, a top-level name twice, no model or prompt, a field of the gateway's with a
+/// wrong value, or a credential where none may be.
+pub fn parse(endpoint: Endpoint, body: Bytes) -> Result<ChatRequest, BadRequest> {
+    let facts = read(endpoint, text(&body)?)?;
+    Ok(ChatRequest { body, facts })
+}
+
+fn text(body: &[u8]) -> Result<&str, BadRequest> {
+    std::str::from_utf8(body).map_err(|error| {
+        let valid = String::from_utf8_lossy(&body[..error.valid_up_to()]);
+        malformed_at("invalid UTF-8", &valid)
+    })
+}
+
+fn read(endpoint: Endpoint, text: &str) -> Result<Facts, BadRequest> {
+    let members = members(text).map_err(|error| not_an_object(text, &error))?;
+    refuse_duplicates(&members)?;
+    let mut reader = Reader::new(endpoint, text);
+    for member in &members {
+        reader.take(member)?;
+    }
+    let Some(model) = reader.model else { return Err(BadRequest::MissingModel) };
+    let missing = BadRequest::Missing { route: endpoint.route(), name: endpoint.prompt_field() };
+    let prompt = reader.prompt.ok_or(missing)?;
+
+    let options = members.iter().find(|member| member.name == "stream_options");
+    let mut edits = reader.cuts.edits;
+    let wants_usage = match reader.stream {
+        Some(stream) => {
+            let (wanted, edit) = usage_wish(endpoint, text, stream, options)?;
+            edits.extend(edit);
+            wanted
+        }
+        None => false,
+    };
+    edits.push(Edit { at: model.at, to: Text::Model });
+    // An insertion at a point comes before a cut that begins there.
+    edits.sort_unstable_by_key(|edit| edit.at);
+    Ok(Facts {
+        endpoint,
+        model: model.name,
+        stream: reader.stream.is_some(),
+        wants_usage,
+        max_output: reader.max_completion_tokens.or(reader.max_tokens),
+        choices: reader.choices,
+        prompt,
+        end_user: reader.user.or(reader.safety_identifier),
+        extras: reader.extras,
+        names: reader.names,
+        edits,
+        end: reader.cuts.end,
+    })
+}
+
+/// Collects the facts member by member.
+struct Reader<'a> {
+    endpoint: Endpoint,
+    text: &'a str,
+    model: Option<Model>,
+    /// The value of `stream`, if it is true.
+    stream: Option<Span>,
+    prompt: Option<Span>,
+    max_tokens: Option<Tokens>,
+    max_completion_tokens: Option<Tokens>,
+    choices: u32,
+    user: Option<Box<str>>,
+    safety_identifier: Option<Box<str>>,
+    extras: Extras,
+    names: Vec<Name>,
+    cuts: Cuts,
+}
+
+struct Model {
+    name: Box<str>,
+    at: Span,
+}
+
+impl<'a> Reader<'a> {
+    fn new(endpoint: Endpoint, text: &'a str) -> Self {
+        let open = text.find('{').expect("an object has a brace");
+        Self {
+            endpoint,
+            text,
+            model: None,
+            stream: None,
+            prompt: None,
+            max_tokens: (endpoint == Endpoint::Embeddings).then_some(Tokens(0)),
+            max_completion_tokens: None,
+            choices: 1,
+            user: None,
+            safety_identifier: None,
+            extras: Extras::default(),
+            names: Vec::with_capacity(12),
+            cuts: Cuts { edits: Vec::with_capacity(4), any_kept: false, end: open + 1 },
+        }
+    }
+
+    fn take(&mut self, member: &Member<'_>) -> Result<(), BadRequest> {
+        let (value, at) = (member.value, Span::of(member.value, self.text));
+        let is_null = value == "null";
+        match role(self.endpoint, &member.name) {
+            Role::Model if is_null => {}
+            Role::Model => {
+                let name = string(value).ok_or_else(|| self.invalid(member, "a string"))?;
+                self.model = Some(Model { name: name.into(), at });
+            }
+            Role::Stream => match value {
+                "true" => self.stream = Some(at),
+                "false" | "null" => {}
+                _ => return Err(self.invalid(member, "a boolean")),
+            },
+            Role::Prompt => self.prompt = (!is_null).then_some(at),
+            Role::MaxTokens => self.max_tokens = value.parse().ok().map(Tokens),
+            Role::MaxCompletionTokens => {
+                self.max_completion_tokens = value.parse().ok().map(Tokens);
+            }
+            // What is no number is for the provider to refuse.
+            Role::Choices => self.choices = self.choices.max(value.parse().unwrap_or(1)),
+            Role::User => self.user = string(value).map(Into::into),
+            Role::SafetyIdentifier => self.safety_identifier = string(value).map(Into::into),
+            Role::Upstream => {}
+            Role::Extra => {
+                let taken = self.extras.take(&member.name, value);
+                taken.map_err(|expected| self.invalid(member, expected))?;
+                self.cuts.cut(at, self.text);
+                return Ok(());
+            }
+            Role::Refused if !is_null => {
+                let (route, name) = (self.endpoint.route(), member.name.to_string());
+                return Err(BadRequest::CredentialInBody { route, name });
+            }
+            Role::Refused | Role::Dropped => {
+                self.cuts.cut(at, self.text);
+                return Ok(());
+            }
+        }
+        self.cuts.keep(at);
+        self.names.push(match member.name {
+            Cow::Borrowed(name) => Name::At(Span::of(name, self.text)),
+            Cow::Owned(ref name) => Name::Unescaped(name.as_str().into()),
+        });
+        Ok(())
+    }
+
+    fn invalid(&self, member: &Member<'_>, expected: &'static str) -> BadRequest {
+        let name = member.name.to_string();
+        BadRequest::Invalid { route: self.endpoint.route(), name, expected }
+    }
+}
+
+/// The edits that remove members, each with one of the commas beside it.
+struct Cuts {
+    edits: Vec<Edit>,
+    any_kept: bool,
+    /// Behind the previous member's value; behind the brace and removed commas at first.
+    end: usize,
+}
+
+impl Cuts {
+    fn keep(&mut self, value: Span) {
+        self.any_kept = true;
+        self.end = value.end;
+    }
+
+    /// Removes a member: with the comma before it, or, where nothing before it stays, with the one
+    /// behind it.
+    fn cut(&mut self, value: Span, text: &str) {
+        let comma = text[value.end..].find([',', '}']).expect("an object has an end");
+        let next = value.end + comma;
+        let comma_follows = text.as_bytes()[next] == b',';
+        let end = if !self.any_kept && comma_follows { next + 1 } else { value.end };
+        self.edits.push(Edit { at: Span { start: self.end, end }, to: Text::Fixed("") });
+        self.end = end;
+    }
+}
+
+/// Whether the client wants the usage frame of its stream, and the edit that makes the provider
+/// send one in any case.
+fn usage_wish(
+    endpoint: Endpoint,
+    text: &str,
+    stream: Span,
+    options: Option<&Member<'_>>,
+) -> Result<(bool, Option<Edit>), BadRequest> {
+    let edit = |at, to| Some(Edit { at, to: Text::Fixed(to) });
+    let Some(options) = options else {
+        let added = r#","stream_options":{"include_usage":true}"#;
+        return Ok((false, edit(Span::point(stream.end), added)));
+    };
+    let at = Span::of(options.value, text);
+    if options.value == "null" {
+        return Ok((false, edit(at, r#"{"include_usage":true}"#)));
+    }
+    let invalid = |name: &str, expected| BadRequest::Invalid {
+        route: endpoint.route(),
+        name: name.to_owned(),
+        expected,
+    };
+    let inner = members(options.value).map_err(|_| invalid("stream_options", "an object"))?;
+    refuse_duplicates(&inner)?;
+    let first = Span::point(at.start + 1);
+    match inner.iter().find(|member| member.name == "include_usage") {
+        Some(wish) => match wish.value {
+            "true" => Ok((true, None)),
+            "false" | "null" => Ok((false, edit(Span::of(wish.value, text), "true"))),
+            _ => Err(invalid("stream_options.include_usage", "a boolean")),
+        },
+        None if inner.is_empty() => Ok((false, edit(first, r#""include_usage":true"#))),
+        None => Ok((false, edit(first, r#""include_usage":true,"#))),
+    }
+}
+
+fn refuse_duplicates(members: &[Member<'_>]) -> Result<(), BadRequest> {
+    let mut names: Vec<&str> = members.iter().map(|member| &*member.name).collect();
+    names.sort_unstable();
+    match names.windows(2).find(|pair| pair[0] == pair[1]) {
+        Some(pair) => Err(BadRequest::Duplicate { name: pair[0].chars().take(64).collect() }),
+        None => Ok(()),
+    }
+}
+
+fn not_an_object(text: &str, error: &serde_json::Error) -> BadRequest {
+    if error.is_data() {
+        return BadRequest::NotAnObject;
+    }
+    if error.is_eof() {
+        return malformed_at("unexpected end of data", text);
+    }
+    // serde_json counts bytes in a line from 1, and 0 for its line end.
+    let line_start: usize = text.split_inclusive('\n').take(error.line() - 1).map(str::len).sum();
+    let mut place = (line_start + error.column().saturating_sub(1)).min(text.len());
+    while !text.is_char_boundary(place) {
+        place -= 1;
+    }
+    malformed_at("unexpected character", &text[..place])
+}
+
+/// The error at the end of `before`, placed as Python's decoder places it.
+fn malformed_at(problem: &'static str, before: &str) -> BadRequest {
+    let last_line = before.rsplit('\n').next().unwrap_or(before);
+    BadRequest::Malformed {
+        problem,
+        line: before.matches('\n').count() + 1,
+        column: last_line.chars().count() + 1,
+        char: before.chars().count(),
+    }
+}

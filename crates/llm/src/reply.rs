@@ -1,0 +1,94 @@
+//! A whole answer: the provider's bytes and the few facts a gateway needs of them.
+
+use bytes::Bytes;
+use dunlin_types::Tokens;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use crate::estimate::{output_bytes, tokens_in};
+use crate::json::{Span, splice_string, string};
+use crate::usage::Usage;
+
+/// Why bytes are not a reply.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BadReply {
+    /// Not UTF-8, so not JSON.
+    #[error("the reply is not UTF-8")]
+    NotUtf8,
+    /// Not one whole JSON object.
+    #[error("the reply is not a JSON object: {reason}")]
+    NotAnObject {
+        /// The parser's words.
+        reason: String,
+    },
+}
+
+/// A provider's answer to a request that did not stream.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ChatReply {
+    body: Bytes,
+    model: Option<Span>,
+    choices: Option<Span>,
+    id: Option<Box<str>>,
+    usage: Option<Usage>,
+}
+
+#[derive(Deserialize)]
+struct Peek<'a> {
+    #[serde(borrow)]
+    model: Option<&'a RawValue>,
+    #[serde(borrow)]
+    choices: Option<&'a RawValue>,
+    #[serde(borrow)]
+    id: Option<&'a RawValue>,
+    #[serde(borrow)]
+    usage: Option<&'a RawValue>,
+}
+
+impl ChatReply {
+    /// Reads the facts; keeps the bytes.
+    ///
+    /// # Errors
+    /// The body is not one whole JSON object.
+    pub fn parse(body: Bytes) -> Result<Self, BadReply> {
+        let text = std::str::from_utf8(&body).map_err(|_| BadReply::NotUtf8)?;
+        let peek: Peek<'_> = serde_json::from_str(text)
+            .map_err(|error| BadReply::NotAnObject { reason: error.to_string() })?;
+        let model = peek.model.map(|model| Span::of(model.get(), text));
+        let choices = peek.choices.map(|choices| Span::of(choices.get(), text));
+        let id = peek.id.and_then(|id| string(id.get())).map(|id| id.into());
+        let usage = peek.usage.and_then(|usage| Usage::read(usage.get()));
+        Ok(Self { model, choices, id, usage, body })
+    }
+
+    /// The body for the client, under the name it knows the model by. A reply that names no model
+    /// is left as it is.
+    #[must_use]
+    pub fn write(&self, model: &str) -> Bytes {
+        match self.model {
+            Some(span) => splice_string(&self.body, span, model),
+            None => self.body.clone(),
+        }
+    }
+
+    /// The answer's id, by which LiteLLM names its spend record.
+    #[must_use]
+    pub fn id(&self) -> Option<&str> {
+        self.id.as_deref()
+    }
+
+    /// What it used, if the provider said so.
+    #[must_use]
+    pub fn usage(&self) -> Option<Usage> {
+        self.usage
+    }
+
+    /// Completion tokens guessed from the text, for a provider that counts none. Reads the whole
+    /// body again.
+    #[must_use]
+    pub fn output_estimate(&self) -> Tokens {
+        let choices =
+            self.choices.and_then(|span| std::str::from_utf8(&self.body[span.range()]).ok());
+        tokens_in(choices.map_or(0, output_bytes))
+    }
+}

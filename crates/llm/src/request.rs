@@ -1,0 +1,218 @@
+//! A client's request: its bytes, what a gateway must know of them, and the edits that turn them
+//! into what a provider gets.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use dunlin_types::Tokens;
+
+use crate::estimate::prompt_tokens;
+use crate::extras::Extras;
+use crate::json::{Span, write_string};
+
+/// What a client can ask for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Endpoint {
+    /// A chat, streamed or not.
+    ChatCompletions,
+    /// A plain completion of a text, streamed or not.
+    Completions,
+    /// Vectors for texts.
+    Embeddings,
+}
+
+impl Endpoint {
+    /// The path after a provider's base URL.
+    #[must_use]
+    pub fn upstream_path(self) -> &'static str {
+        match self {
+            Self::ChatCompletions => "/chat/completions",
+            Self::Completions => "/completions",
+            Self::Embeddings => "/embeddings",
+        }
+    }
+
+    /// The route as error messages name it, whatever prefix the client used.
+    #[must_use]
+    pub fn route(self) -> &'static str {
+        self.upstream_path()
+    }
+
+    /// The member without which the request asks nothing.
+    pub(crate) fn prompt_field(self) -> &'static str {
+        match self {
+            Self::ChatCompletions => "messages",
+            Self::Completions => "prompt",
+            Self::Embeddings => "input",
+        }
+    }
+}
+
+/// One client request. Made by [`openai::parse`](crate::openai::parse).
+#[derive(Clone, Debug)]
+pub struct ChatRequest {
+    pub(crate) body: Bytes,
+    pub(crate) facts: Facts,
+}
+
+/// What one pass over a body found out. Spans are of the body.
+#[derive(Clone, Debug)]
+pub(crate) struct Facts {
+    pub(crate) endpoint: Endpoint,
+    pub(crate) model: Box<str>,
+    pub(crate) stream: bool,
+    pub(crate) wants_usage: bool,
+    pub(crate) max_output: Option<Tokens>,
+    pub(crate) choices: u32,
+    pub(crate) prompt: Span,
+    pub(crate) end_user: Option<Box<str>>,
+    pub(crate) extras: Extras,
+    pub(crate) names: Vec<Name>,
+    /// Ordered, without overlaps.
+    pub(crate) edits: Vec<Edit>,
+    /// Behind the last member: where more can be added.
+    pub(crate) end: usize,
+}
+
+/// A top-level member's name.
+#[derive(Clone, Debug)]
+pub(crate) enum Name {
+    /// As it stands in the body.
+    At(Span),
+    /// Written with escapes.
+    Unescaped(Box<str>),
+}
+
+/// One change on the way upstream: these bytes become that text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Edit {
+    pub(crate) at: Span,
+    pub(crate) to: Text,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Text {
+    Fixed(&'static str),
+    /// The upstream's name of the model.
+    Model,
+}
+
+impl ChatRequest {
+    /// What is asked for.
+    #[must_use]
+    pub fn endpoint(&self) -> Endpoint {
+        self.facts.endpoint
+    }
+
+    /// The model as the client names it.
+    #[must_use]
+    pub fn model(&self) -> &str {
+        &self.facts.model
+    }
+
+    /// True if the answer is to come in chunks. Never for embeddings.
+    #[must_use]
+    pub fn stream(&self) -> bool {
+        self.facts.stream
+    }
+
+    /// True if the client itself asked for the usage frame of a stream.
+    #[must_use]
+    pub fn wants_usage(&self) -> bool {
+        self.facts.wants_usage
+    }
+
+    /// The client's bound on the tokens of each choice; zero for embeddings, `None` if unbounded.
+    #[must_use]
+    pub fn max_output(&self) -> Option<Tokens> {
+        self.facts.max_output
+    }
+
+    /// How many answers are generated: the larger of `n` and `best_of`, at least 1.
+    #[must_use]
+    pub fn choices(&self) -> u32 {
+        self.facts.choices
+    }
+
+    /// Prompt tokens, guessed: a quarter of the bytes of its JSON, with each inline file as 1,000.
+    #[must_use]
+    pub fn prompt_estimate(&self) -> Tokens {
+        prompt_tokens(&self.body[self.facts.prompt.range()])
+    }
+
+    /// What the body asks of the gateway itself. Headers are not in it yet:
+    /// [`Extras::with_headers`].
+    #[must_use]
+    pub fn extras(&self) -> &Extras {
+        &self.facts.extras
+    }
+
+    /// Who the client says its user is: `user`, else `safety_identifier`.
+    #[must_use]
+    pub fn end_user(&self) -> Option<&str> {
+        self.facts.end_user.as_deref()
+    }
+
+    /// The body for a provider: the model by its upstream name, usage asked for on streams, what
+    /// was meant for the gateway removed, and each of `defaults` (name, JSON text) added if the
+    /// client did not send it. All else byte for byte; the same `Bytes` if nothing changes.
+    #[must_use]
+    pub fn encode_for(&self, upstream_model: &str, defaults: &[(Arc<str>, Arc<str>)]) -> Bytes {
+        let mut body = Splice::of(&self.body, upstream_model.len());
+        for edit in &self.facts.edits {
+            match edit.to {
+                Text::Model if upstream_model == self.model() => {}
+                Text::Model => write_string(body.replace(edit.at), upstream_model),
+                Text::Fixed(text) => body.replace(edit.at).extend_from_slice(text.as_bytes()),
+            }
+        }
+        for (name, value) in defaults.iter().filter(|(name, _)| !self.has(name)) {
+            let out = body.replace(Span::point(self.facts.end));
+            out.push(b',');
+            write_string(out, name);
+            out.push(b':');
+            out.extend_from_slice(value.as_bytes());
+        }
+        body.finish()
+    }
+
+    fn has(&self, name: &str) -> bool {
+        self.facts.names.iter().any(|known| match known {
+            Name::At(span) => &self.body[span.range()] == name.as_bytes(),
+            Name::Unescaped(known) => &**known == name,
+        })
+    }
+}
+
+/// A text being copied with changes, front to back. Nothing is copied before the first change.
+struct Splice<'a> {
+    from: &'a Bytes,
+    out: Vec<u8>,
+    copied: usize,
+    growth: usize,
+}
+
+impl<'a> Splice<'a> {
+    fn of(from: &'a Bytes, growth: usize) -> Self {
+        Self { from, out: Vec::new(), copied: 0, growth }
+    }
+
+    /// Copies up to `at`, skips it, and returns where its replacement goes.
+    fn replace(&mut self, at: Span) -> &mut Vec<u8> {
+        if self.out.capacity() == 0 {
+            // Room for the usage option and a few defaults as well.
+            self.out.reserve(self.from.len() + self.growth + 128);
+        }
+        self.out.extend_from_slice(&self.from[self.copied..at.start]);
+        self.copied = at.end;
+        &mut self.out
+    }
+
+    fn finish(mut self) -> Bytes {
+        if self.out.capacity() == 0 {
+            return self.from.clone();
+        }
+        self.out.extend_from_slice(&self.from[self.copied..]);
+        Bytes::from(self.out)
+    }
+}

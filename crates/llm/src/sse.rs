@@ -1,0 +1,184 @@
+//! Server-sent events, cut out of a byte stream as whole frames.
+//!
+//! A frame is everything up to and including a blank line. Line ends may be LF, CR or CRLF. Frames
+//! come out the same however the bytes are cut, so a CR at the end of a read waits for the next
+//! byte: it may be half of a CRLF.
+
+use bytes::{Bytes, BytesMut};
+use memchr::memchr2;
+
+use crate::json::Span;
+
+/// The longest frame: 1 MiB. A chunk of a chat is some hundred bytes.
+pub const MAX_FRAME_BYTES: usize = 1024 * 1024;
+
+/// A frame grew over [`MAX_FRAME_BYTES`] without an end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a frame of the stream is longer than {MAX_FRAME_BYTES} bytes")]
+pub struct FrameTooLong;
+
+/// Cuts a byte stream into frames. A frame that lies in one read is a slice of it, not a copy.
+#[derive(Debug, Default)]
+pub struct Splitter {
+    /// The read being cut.
+    input: Bytes,
+    /// The start of a frame whose end has not been read yet.
+    carried: BytesMut,
+    seen: Seen,
+}
+
+/// What the last byte was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+enum Seen {
+    /// The end of a line, or nothing at all.
+    #[default]
+    LineStart,
+    Text,
+    /// A CR that ended a line of text.
+    Cr,
+    /// A CR that ended a blank line.
+    BlankCr,
+}
+
+impl Splitter {
+    /// Takes the next bytes. All frames of the bytes before must have been taken out.
+    pub fn push(&mut self, read: Bytes) {
+        assert!(self.input.is_empty(), "frames of the last read are still here");
+        self.input = read;
+    }
+
+    /// The next whole frame, `None` when more bytes are needed.
+    ///
+    /// # Errors
+    /// The frame is too long. The stream cannot be read further.
+    pub fn next_frame(&mut self) -> Result<Option<Bytes>, FrameTooLong> {
+        let end = self.frame_end();
+        let taken = self.input.split_to(end.unwrap_or(self.input.len()));
+        if self.carried.len() + taken.len() > MAX_FRAME_BYTES {
+            return Err(FrameTooLong);
+        }
+        if end.is_some() && self.carried.is_empty() {
+            return Ok(Some(taken));
+        }
+        self.carried.extend_from_slice(&taken);
+        Ok(end.map(|_| self.carried.split().freeze()))
+    }
+
+    /// What is left when the stream has ended: a frame without its blank line, or nothing.
+    #[must_use]
+    pub fn rest(&mut self) -> Bytes {
+        self.carried.split().freeze()
+    }
+
+    /// The length of `input` that ends a frame.
+    fn frame_end(&mut self) -> Option<usize> {
+        let mut at = 0;
+        loop {
+            match self.seen {
+                Seen::Cr | Seen::BlankCr => {
+                    let next = *self.input.get(at)?;
+                    at += usize::from(next == b'\n');
+                    let blank = self.seen == Seen::BlankCr;
+                    self.seen = Seen::LineStart;
+                    if blank {
+                        return Some(at);
+                    }
+                }
+                Seen::LineStart | Seen::Text => {
+                    let text = &self.input[at..];
+                    let Some(length) = memchr2(b'\n', b'\r', text) else {
+                        if !text.is_empty() {
+                            self.seen = Seen::Text;
+                        }
+                        return None;
+                    };
+                    let blank = length == 0 && self.seen == Seen::LineStart;
+                    let cr = text[length] == b'\r';
+                    at += length + 1;
+                    self.seen = match (cr, blank) {
+                        (false, _) => Seen::LineStart,
+                        (true, false) => Seen::Cr,
+                        (true, true) => Seen::BlankCr,
+                    };
+                    if blank && !cr {
+                        return Some(at);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Where a frame's data is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Data {
+    /// Only comments, or fields without data.
+    Absent,
+    /// In one line, as everyone sends it.
+    Line(Span),
+    /// In several, to be joined.
+    Lines,
+}
+
+/// Finds the data of a frame.
+pub(crate) fn data(frame: &[u8]) -> Data {
+    let mut found = Data::Absent;
+    for line in lines(frame) {
+        if let Some(span) = data_of(frame, line) {
+            match found {
+                Data::Absent => found = Data::Line(span),
+                Data::Line(_) | Data::Lines => return Data::Lines,
+            }
+        }
+    }
+    found
+}
+
+/// The same frame with its data in one line. A line end in JSON is white space, so a space is as
+/// good.
+pub(crate) fn join_data(frame: &[u8]) -> Bytes {
+    let (mut fields, mut joined) = (Vec::with_capacity(frame.len()), Vec::new());
+    for line in lines(frame) {
+        match data_of(frame, line) {
+            Some(span) => {
+                joined.push(b' ');
+                joined.extend_from_slice(&frame[span.range()]);
+            }
+            None if line.start == line.end => {}
+            None => {
+                fields.extend_from_slice(&frame[line.range()]);
+                fields.push(b'\n');
+            }
+        }
+    }
+    fields.extend_from_slice(b"data:");
+    fields.extend_from_slice(&joined);
+    fields.extend_from_slice(b"\n\n");
+    Bytes::from(fields)
+}
+
+/// The value of `line` if it is a data field, without the one space that may precede it.
+fn data_of(frame: &[u8], line: Span) -> Option<Span> {
+    let value = match frame[line.range()].strip_prefix(b"data")? {
+        [] => line.end,
+        [b':', b' ', ..] => line.start + b"data: ".len(),
+        [b':', ..] => line.start + b"data:".len(),
+        [..] => return None,
+    };
+    Some(Span { start: value, end: line.end })
+}
+
+/// The lines of a frame without their ends. A CRLF counts as two ends around an empty line, which
+/// means nothing inside a frame.
+fn lines(frame: &[u8]) -> impl Iterator<Item = Span> {
+    let mut start = 0;
+    std::iter::from_fn(move || {
+        if start >= frame.len() {
+            return None;
+        }
+        let length = memchr2(b'\n', b'\r', &frame[start..]).unwrap_or(frame.len() - start);
+        let line = Span { start, end: start + length };
+        start = line.end + 1;
+        Some(line)
+    })
+}

@@ -1,0 +1,85 @@
+//! A streamed answer, event by event, each with the bytes it came in.
+
+use bytes::Bytes;
+
+use crate::json::{Span, splice_string};
+use crate::openai::UpstreamError;
+use crate::usage::Usage;
+
+/// One thing a provider's stream said.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StreamEvent {
+    /// A piece of the answer.
+    Chunk(Chunk),
+    /// A frame without data, such as a keep-alive. Passed on as it is.
+    Comment(Bytes),
+    /// The frame that ends a whole answer: `data: [DONE]`.
+    Done(Bytes),
+    /// The provider gave up in the middle. Nothing useful follows.
+    Error(UpstreamError),
+}
+
+/// Why a frame is not an event.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BadFrame {
+    /// Its data is not UTF-8.
+    #[error("a frame of the stream is not UTF-8")]
+    NotUtf8,
+    /// Its data is neither `[DONE]` nor a JSON object.
+    #[error("a frame of the stream is not a chunk: {reason}")]
+    NotAChunk {
+        /// The parser's words.
+        reason: String,
+    },
+}
+
+/// A piece of a streamed answer: one whole frame, line ends included.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Chunk {
+    pub(crate) frame: Bytes,
+    pub(crate) model: Option<Span>,
+    pub(crate) id: Option<Span>,
+    pub(crate) usage: Option<Usage>,
+    pub(crate) has_choices: bool,
+    pub(crate) text_bytes: u64,
+}
+
+impl Chunk {
+    /// The frame for the client, under the name it knows the model by. `None`: the frame carries
+    /// only usage, and the client did not ask for it.
+    #[must_use]
+    pub fn write(&self, model: &str, wants_usage: bool) -> Option<Bytes> {
+        if self.usage.is_some() && !self.has_choices && !wants_usage {
+            return None;
+        }
+        Some(match self.model {
+            Some(span) => splice_string(&self.frame, span, model),
+            None => self.frame.clone(),
+        })
+    }
+
+    /// The answer's id, the same in all its chunks.
+    #[must_use]
+    pub fn id(&self) -> Option<&str> {
+        self.id.and_then(|span| std::str::from_utf8(&self.frame[span.range()]).ok())
+    }
+
+    /// What the whole answer used, as far as the provider says so in this chunk.
+    #[must_use]
+    pub fn usage(&self) -> Option<Usage> {
+        self.usage
+    }
+
+    /// False for a frame that has no choices in it, such as the usage frame.
+    #[must_use]
+    pub fn has_choices(&self) -> bool {
+        self.has_choices
+    }
+
+    /// Bytes of output text, unescaped: content, reasoning and tool calls. For
+    /// [`tokens_in`](crate::tokens_in) when no usage comes.
+    #[must_use]
+    pub fn text_bytes(&self) -> u64 {
+        self.text_bytes
+    }
+}
