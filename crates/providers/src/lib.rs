@@ -1,1 +1,91 @@
-//! Placeholder.
+//! How each provider is called and how its answers are read, one file each.
+//!
+//! Does not send, retry, log or choose. Invariants: a stream gives the same events however its
+//! bytes are cut; what a provider says in anger is kept as text for people, and what the gateway
+//! decides by is a closed [`Cause`]. To add a provider: write its file, name it twice below, and
+//! put answers of its into `testdata/<name>/`. Read `openai_compatible.rs` first.
+
+use bytes::Bytes;
+use dunlin_llm::{ChatReply, ChatRequest, StreamEvent};
+use http::{Request, StatusCode};
+
+mod encode;
+mod error;
+mod openai_compatible;
+mod stream;
+
+pub use encode::{EncodeError, Endpoint};
+pub use error::{Cause, ProviderError};
+pub use stream::StreamError;
+
+mod hosted_vllm;
+mod lm_studio;
+mod ollama;
+mod ollama_chat;
+mod openai;
+mod openai_like;
+
+/// Every provider, sorted by id.
+pub static ALL: &[&dyn Provider] = &[
+    &hosted_vllm::PROVIDER,
+    &lm_studio::PROVIDER,
+    &ollama::PROVIDER,
+    &ollama_chat::PROVIDER,
+    &openai::PROVIDER,
+    &openai_like::PROVIDER,
+];
+
+/// A kind of upstream: an API and its habits, not an address.
+pub trait Provider: Sync {
+    /// The prefix of `litellm_params.model` that selects it, such as `hosted_vllm`.
+    fn id(&self) -> &'static str;
+
+    /// Where it is found when the configuration names no `api_base`. No trailing slash.
+    fn default_base(&self) -> Option<&'static str>;
+
+    /// How LiteLLM's messages name the source of its errors, such as `OpenAIException`.
+    fn speaker(&self) -> &'static str;
+
+    /// The HTTP request that asks `to` for what the client asked.
+    ///
+    /// # Errors
+    /// The endpoint's address, key or headers cannot be sent.
+    fn encode(
+        &self,
+        request: &ChatRequest,
+        to: &Endpoint<'_>,
+    ) -> Result<Request<Bytes>, EncodeError>;
+
+    /// Reads a whole answer.
+    ///
+    /// # Errors
+    /// The status is no success, or the body is no reply.
+    fn decode(&self, status: StatusCode, body: Bytes) -> Result<ChatReply, ProviderError>;
+
+    /// A decoder for one streamed answer.
+    fn stream(&self) -> Box<dyn StreamDecoder>;
+}
+
+/// Turns the bytes of one streamed answer into events.
+pub trait StreamDecoder: Send {
+    /// Takes the next bytes and appends the events they complete.
+    ///
+    /// # Errors
+    /// The bytes are no stream of the provider's. Nothing that follows is read.
+    fn push(&mut self, read: Bytes, events: &mut Vec<StreamEvent>) -> Result<(), StreamError>;
+
+    /// The connection has closed. May append the last event, if only its line end was missing.
+    ///
+    /// # Errors
+    /// [`StreamError::Cut`]: the answer is not whole.
+    fn finish(&mut self, events: &mut Vec<StreamEvent>) -> Result<(), StreamError>;
+}
+
+/// The provider of that id.
+#[must_use]
+pub fn find(id: &str) -> Option<&'static dyn Provider> {
+    ALL.binary_search_by_key(&id, |provider| provider.id()).ok().map(|at| ALL[at])
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,270 @@
+//! What went wrong with a call: a closed cause to decide by, the provider's words for people, and
+//! the message, type and status that LiteLLM's clients know.
+
+use std::time::Duration;
+
+use dunlin_llm::BadReply;
+use dunlin_llm::openai::UpstreamError;
+use http::StatusCode;
+
+use crate::stream::StreamError;
+
+/// Why a call failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Cause {
+    /// 400, for no reason known more exactly.
+    BadRequest,
+    /// 401: the provider does not take our key.
+    Unauthorized,
+    /// 403.
+    Forbidden,
+    /// 404: no such model or path.
+    NotFound,
+    /// 408, or our own timeout.
+    Timeout,
+    /// 409.
+    Conflict,
+    /// 413.
+    TooLarge,
+    /// 422.
+    Unprocessable,
+    /// 429.
+    RateLimited,
+    /// The prompt and the answer do not fit the model.
+    ContextWindow,
+    /// The provider's content filter.
+    ContentPolicy,
+    /// 500.
+    Internal,
+    /// 502, and a redirect that is not followed.
+    BadGateway,
+    /// 503: overloaded, or still loading the model.
+    Unavailable,
+    /// 529, which some providers send when they have too much to do.
+    Overloaded,
+    /// No connection, or it broke before an answer.
+    Connection,
+    /// An answer that cannot be understood or has no end.
+    BadReply,
+    /// Another status.
+    Other(u16),
+}
+
+impl Cause {
+    /// The class clients match on, in the message's `litellm.<Class>:` prefix.
+    #[must_use]
+    pub fn litellm_class(self) -> &'static str {
+        match self {
+            Self::BadRequest | Self::Unprocessable => "BadRequestError",
+            Self::Unauthorized => "AuthenticationError",
+            Self::NotFound => "NotFoundError",
+            Self::Timeout | Self::Other(504) => "Timeout",
+            Self::RateLimited => "RateLimitError",
+            Self::ContextWindow => "ContextWindowExceededError",
+            Self::ContentPolicy => "ContentPolicyViolationError",
+            Self::Internal | Self::Overloaded | Self::Connection => "InternalServerError",
+            Self::BadGateway => "BadGatewayError",
+            Self::Unavailable => "ServiceUnavailableError",
+            Self::BadReply => "APIConnectionError",
+            Self::Forbidden | Self::Conflict | Self::TooLarge | Self::Other(_) => "APIError",
+        }
+    }
+
+    /// The HTTP status the client sees.
+    #[must_use]
+    pub fn status(self) -> u16 {
+        match self {
+            Self::BadRequest | Self::ContextWindow | Self::ContentPolicy => 400,
+            Self::Unauthorized => 401,
+            Self::Forbidden => 403,
+            Self::NotFound => 404,
+            Self::Timeout => 408,
+            Self::Conflict => 409,
+            Self::TooLarge => 413,
+            Self::Unprocessable => 422,
+            Self::RateLimited => 429,
+            Self::Internal | Self::Connection | Self::BadReply => 500,
+            Self::BadGateway => 502,
+            Self::Unavailable => 503,
+            Self::Overloaded => 529,
+            Self::Other(status) => status,
+        }
+    }
+
+    /// True if the same request may succeed when it is tried again, wherever that is. (A 401 or
+    /// 403 may also be worth another *deployment*; that is for the caller to know.)
+    #[must_use]
+    pub fn retryable(self) -> bool {
+        matches!(self.status(), 408 | 409 | 429 | 500..)
+    }
+
+    fn of(status: u16, error: &UpstreamError) -> Self {
+        match status {
+            400 | 413 | 422 | 500 if is_context_window(error) => Self::ContextWindow,
+            400 if is_content_policy(error) => Self::ContentPolicy,
+            400 => Self::BadRequest,
+            401 => Self::Unauthorized,
+            403 => Self::Forbidden,
+            404 => Self::NotFound,
+            408 => Self::Timeout,
+            409 => Self::Conflict,
+            413 => Self::TooLarge,
+            422 => Self::Unprocessable,
+            429 => Self::RateLimited,
+            500 => Self::Internal,
+            // A redirect is not followed: it could lead anywhere, with our key.
+            502 | ..400 => Self::BadGateway,
+            503 => Self::Unavailable,
+            529 => Self::Overloaded,
+            other => Self::Other(other),
+        }
+    }
+}
+
+/// A failed call.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{speaker}: {message}")]
+pub struct ProviderError {
+    /// What to decide by.
+    pub cause: Cause,
+    /// What happened, mostly in the provider's own words.
+    pub message: String,
+    /// The provider's own `type`.
+    pub kind: Option<String>,
+    /// Who says so, as LiteLLM's messages have it.
+    pub speaker: &'static str,
+}
+
+impl ProviderError {
+    /// No connection could be made, or it broke before an answer came.
+    #[must_use]
+    pub fn connection(speaker: &'static str) -> Self {
+        Self::own(Cause::Connection, speaker, "Connection error.")
+    }
+
+    /// We stopped waiting after `taken`, with a bound of `limit`.
+    #[must_use]
+    pub fn timeout(limit: Duration, taken: Duration) -> Self {
+        let (limit, taken) = (limit.as_secs_f64(), taken.as_secs_f64());
+        let message =
+            format!("Request timed out. timeout value={limit:?}, time taken={taken:.2} seconds");
+        Self::own(Cause::Timeout, "APITimeoutError", message)
+    }
+
+    /// The provider answered with a status that is no success.
+    #[must_use]
+    pub fn response(speaker: &'static str, status: StatusCode, body: &[u8]) -> Self {
+        let error = UpstreamError::parse(body);
+        let cause = Cause::of(status.as_u16(), &error);
+        Self { cause, message: error.message, kind: error.kind, speaker }
+    }
+
+    /// The provider sent an error in a stream. Its code counts if it is a status.
+    #[must_use]
+    pub fn event(speaker: &'static str, error: UpstreamError) -> Self {
+        let status = error.code.as_deref().and_then(|code| code.parse().ok());
+        let cause = match status {
+            Some(status @ 400..=599) => Cause::of(status, &error),
+            Some(_) | None if is_context_window(&error) => Cause::ContextWindow,
+            Some(_) | None => Cause::BadReply,
+        };
+        Self { cause, message: error.message, kind: error.kind, speaker }
+    }
+
+    /// The provider's stream is broken.
+    #[must_use]
+    pub fn stream(speaker: &'static str, error: &StreamError) -> Self {
+        Self::own(Cause::BadReply, speaker, error.to_string())
+    }
+
+    /// The provider's answer is none.
+    #[must_use]
+    pub fn bad_reply(speaker: &'static str, error: &BadReply) -> Self {
+        Self::own(Cause::BadReply, speaker, error.to_string())
+    }
+
+    fn own(cause: Cause, speaker: &'static str, message: impl Into<String>) -> Self {
+        Self { cause, message: message.into(), kind: None, speaker }
+    }
+
+    /// The message for the client.
+    #[must_use]
+    pub fn client_message(&self) -> String {
+        let (class, speaker, message) = (self.cause.litellm_class(), self.speaker, &self.message);
+        match self.cause {
+            Cause::BadRequest | Cause::Unprocessable | Cause::Timeout => {
+                format!("litellm.{class}: {speaker} - {message}")
+            }
+            Cause::Unauthorized
+            | Cause::Forbidden
+            | Cause::NotFound
+            | Cause::Conflict
+            | Cause::TooLarge
+            | Cause::RateLimited
+            | Cause::ContextWindow
+            | Cause::ContentPolicy
+            | Cause::Internal
+            | Cause::BadGateway
+            | Cause::Unavailable
+            | Cause::Overloaded
+            | Cause::Connection
+            | Cause::BadReply
+            | Cause::Other(_) => format!("litellm.{class}: {class}: {speaker} - {message}"),
+        }
+    }
+
+    /// The `type` for the client: the provider's own only where the request is at fault.
+    #[must_use]
+    pub fn client_kind(&self) -> Option<&str> {
+        match self.cause {
+            Cause::BadRequest
+            | Cause::Unprocessable
+            | Cause::Conflict
+            | Cause::TooLarge
+            | Cause::ContentPolicy => self.kind.as_deref(),
+            Cause::Unauthorized => Some("authentication_error"),
+            Cause::Forbidden => Some("permission_error"),
+            Cause::NotFound | Cause::Timeout | Cause::ContextWindow => {
+                Some("invalid_request_error")
+            }
+            Cause::RateLimited => Some("throttling_error"),
+            Cause::Internal
+            | Cause::BadGateway
+            | Cause::Unavailable
+            | Cause::Overloaded
+            | Cause::Connection
+            | Cause::Other(500..) => Some("internal_server_error"),
+            Cause::Other(_) => self.kind.as_deref(),
+            Cause::BadReply => None,
+        }
+    }
+}
+
+/// OpenAI says it by a code, llama.cpp by a type, the rest in words that have long been the same.
+fn is_context_window(error: &UpstreamError) -> bool {
+    error.code.as_deref() == Some("context_length_exceeded")
+        || error.kind.as_deref() == Some("exceed_context_size_error")
+        || says(
+            error,
+            &[
+                "maximum context length",
+                "longer than the model's context length",
+                "available context size",
+                "context size has been exceeded",
+                "context window",
+                "maximum model length",
+            ],
+        )
+}
+
+fn is_content_policy(error: &UpstreamError) -> bool {
+    let words = ["content_policy_violation", "content_filter"];
+    error.code.as_deref().is_some_and(|code| words.contains(&code))
+        || error.kind.as_deref().is_some_and(|kind| words.contains(&kind))
+        || says(error, &["content management policy", "rejected as a result of our safety system"])
+}
+
+fn says(error: &UpstreamError, phrases: &[&str]) -> bool {
+    let message = error.message.to_ascii_lowercase();
+    phrases.iter().any(|phrase| message.contains(phrase))
+}

@@ -1,0 +1,10 @@
+//! vLLM's server. Its base URL is the operator's and ends in `/v1`.
+
+use crate::openai_compatible::{Base, OpenAiCompatible};
+
+pub(crate) static PROVIDER: OpenAiCompatible = OpenAiCompatible {
+    id: "hosted_vllm",
+    speaker: "Hosted_vllmException",
+    default_base: None,
+    base: Base::AsGiven,
+};

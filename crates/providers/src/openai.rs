@@ -1,0 +1,10 @@
+//! OpenAI itself, and whatever else a bare model name with an `api_base` points to.
+
+use crate::openai_compatible::{Base, OpenAiCompatible};
+
+pub(crate) static PROVIDER: OpenAiCompatible = OpenAiCompatible {
+    id: "openai",
+    speaker: "OpenAIException",
+    default_base: Some("https://api.openai.com/v1"),
+    base: Base::AsGiven,
+};
