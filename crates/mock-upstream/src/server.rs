@@ -1,0 +1,199 @@
+//! The server behind the handle: accepts, serves, and dies and rises again when told to.
+
+use std::future::poll_fn;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use axum::Router;
+use hyper::server::conn::http1;
+use hyper_util::rt::TokioIo;
+use hyper_util::service::TowerToHyperService;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinSet;
+use tokio_util::sync::{CancellationToken, DropGuard};
+use tokio_util::task::TaskTracker;
+
+use crate::answer::{Mock, router};
+use crate::record::{Recorded, Stats};
+use crate::settings::{Fault, Settings};
+
+/// A running mock upstream. Clones control the same one; it stops when the last is dropped.
+#[derive(Clone)]
+pub struct MockUpstream {
+    address: SocketAddr,
+    mock: Arc<Mock>,
+    control: mpsc::Sender<Command>,
+    _stop: Arc<DropGuard>,
+}
+
+enum Command {
+    /// Break all connections and refuse new ones.
+    Die(oneshot::Sender<()>),
+    /// Listen on the same port again.
+    Rise(oneshot::Sender<()>),
+}
+
+impl MockUpstream {
+    /// Listens on loopback and serves until the handle is dropped.
+    ///
+    /// # Errors
+    /// The port cannot be bound.
+    pub async fn start(settings: Settings) -> io::Result<Self> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, settings.port)).await?;
+        let address = listener.local_addr()?;
+        let mock = Arc::new(Mock::new(settings));
+        let (control, commands) = mpsc::channel(8);
+        let stop = CancellationToken::new();
+        let server = Server {
+            address,
+            listener: Some(listener),
+            app: router(mock.clone()),
+            connections: JoinSet::new(),
+        };
+        TaskTracker::new().spawn(server.run(commands, stop.clone()));
+        Ok(Self { address, mock, control, _stop: Arc::new(stop.drop_guard()) })
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// What to configure as `api_base`.
+    #[must_use]
+    pub fn api_base(&self) -> String {
+        format!("http://{}/v1", self.address)
+    }
+
+    /// Makes `fault` hold for all requests from here on. When this returns, it does.
+    pub async fn set_fault(&self, fault: Fault) {
+        self.switch(fault, None).await;
+    }
+
+    /// Makes `fault` hold for the next `requests` requests only. [`Fault::Refuse`] cannot be
+    /// counted in requests, as it takes none.
+    pub async fn set_fault_for(&self, fault: Fault, requests: u64) {
+        assert!(fault != Fault::Refuse, "a dead server counts no requests");
+        self.switch(fault, Some(requests)).await;
+    }
+
+    async fn switch(&self, fault: Fault, requests: Option<u64>) {
+        let (done, wait) = oneshot::channel();
+        let command = if fault == Fault::Refuse { Command::Die(done) } else { Command::Rise(done) };
+        self.mock.plan.set(fault, requests);
+        self.control.send(command).await.expect("the server lives as long as its handles");
+        wait.await.expect("the server answers every command");
+    }
+
+    /// What it has counted.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        self.mock.record.stats()
+    }
+
+    /// Waits until the counts are as wanted. Bound the wait with a timeout.
+    pub async fn until(&self, condition: impl Fn(&Stats) -> bool) -> Stats {
+        self.mock.record.until(condition).await
+    }
+
+    /// The last request, if there was one.
+    #[must_use]
+    pub fn last_request(&self) -> Option<Recorded> {
+        self.mock.record.last()
+    }
+}
+
+/// The fault in force.
+#[derive(Default)]
+pub(crate) struct Plan(Mutex<(Fault, Option<u64>)>);
+
+impl Plan {
+    fn set(&self, fault: Fault, requests: Option<u64>) {
+        *self.0.lock().expect("no one panics with it") = (fault, requests);
+    }
+
+    /// The fault, without counting a request.
+    pub(crate) fn current(&self) -> Fault {
+        self.0.lock().expect("no one panics with it").0.clone()
+    }
+
+    /// The fault for one request.
+    pub(crate) fn take(&self) -> Fault {
+        let mut plan = self.0.lock().expect("no one panics with it");
+        match plan.1 {
+            Some(0) => *plan = (Fault::None, None),
+            Some(ref mut left) => *left -= 1,
+            None => {}
+        }
+        plan.0.clone()
+    }
+}
+
+struct Server {
+    address: SocketAddr,
+    listener: Option<TcpListener>,
+    app: Router,
+    connections: JoinSet<()>,
+}
+
+impl Server {
+    async fn run(mut self, mut commands: mpsc::Receiver<Command>, stop: CancellationToken) {
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return,
+                Some(command) = commands.recv() => self.obey(command).await,
+                connection = accept(self.listener.as_ref()) => self.serve(connection),
+                Some(_) = self.connections.join_next(), if !self.connections.is_empty() => {}
+            }
+        }
+    }
+
+    async fn obey(&mut self, command: Command) {
+        let done = match command {
+            Command::Die(done) => {
+                self.listener = None;
+                self.connections.shutdown().await;
+                done
+            }
+            Command::Rise(done) => {
+                while self.listener.is_none() {
+                    self.listener = TcpListener::bind(self.address).await.ok();
+                    tokio::task::yield_now().await;
+                }
+                done
+            }
+        };
+        // Whoever asked may have gone.
+        let _ = done.send(());
+    }
+
+    fn serve(&mut self, socket: TcpStream) {
+        let service = TowerToHyperService::new(self.app.clone());
+        self.connections.spawn(async move {
+            // Without it answers are late, not wrong.
+            let _ = socket.set_nodelay(true);
+            let mut connection =
+                http1::Builder::new().serve_connection(TokioIo::new(socket), service);
+            let served = poll_fn(|context| connection.poll_without_shutdown(context)).await;
+            if served.is_err() {
+                // A fault, or a client that is gone: reset, so that no one takes it for an end.
+                let _ = connection.into_parts().io.inner().set_zero_linger();
+            }
+        });
+    }
+}
+
+async fn accept(listener: Option<&TcpListener>) -> TcpStream {
+    let Some(listener) = listener else { return std::future::pending().await };
+    loop {
+        match listener.accept().await {
+            Ok((connection, _)) => return connection,
+            // Out of file descriptors, most likely: let some connection end.
+            Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
+        }
+    }
+}
