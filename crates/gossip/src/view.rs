@@ -1,0 +1,34 @@
+//! What this node believes about its peers: an immutable value, replaced as a whole.
+
+use std::collections::BTreeMap;
+
+use dunlin_types::{MonoMillis, NodeId};
+
+use crate::facts::{HealthFact, LoadFact, NodeFact};
+
+/// The peers as last heard. A hint: it may be stale, and nothing that must be right is read from
+/// it alone.
+#[derive(Clone, Debug, PartialEq)]
+pub struct View {
+    /// This node, which is not among the peers.
+    pub me: NodeId,
+    /// Every peer heard of in the last quarter of an hour.
+    pub peers: BTreeMap<NodeId, Peer>,
+}
+
+/// One peer as last heard.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Peer {
+    /// False after about a second of silence.
+    pub alive: bool,
+    /// When a sign of life last reached this node, by any way.
+    pub heard: MonoMillis,
+    /// Who it is. `None` until its first fact arrives.
+    pub node: Option<NodeFact>,
+    /// How busy it keeps its backends; empty if it is silent about them.
+    pub load: LoadFact,
+    /// When `load` last changed here.
+    pub load_at: MonoMillis,
+    /// Which backends it could not use.
+    pub health: HealthFact,
+}
