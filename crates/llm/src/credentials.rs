@@ -152,3 +152,6 @@ fn last(text: &str, count: usize) -> &str {
     let start = text.char_indices().rev().nth(count - 1).map_or(0, |(at, _)| at);
     &text[start..]
 }
+
+#[cfg(test)]
+mod tests;

@@ -92,3 +92,34 @@ impl ChatReply {
         tokens_in(choices.map_or(0, output_bytes))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const REPLY: &str = r#"{"id":"chatcmpl-1","model":"up","choices":[{"message":{"content":"12345678"},"logprob":-1.50e-2}],"usage":{"prompt_tokens":9,"completion_tokens":3,"prompt_tokens_details":null}}"#;
+
+    #[test]
+    fn only_the_models_name_changes() {
+        let reply = ChatReply::parse(Bytes::from(REPLY)).expect("a reply");
+        assert_eq!(reply.write("mine"), REPLY.replace("\"up\"", "\"mine\""));
+        assert_eq!(reply.write("up").as_ptr(), reply.body.as_ptr(), "not copied");
+        assert_eq!(reply.id(), Some("chatcmpl-1"));
+        let usage = Usage { prompt: Tokens(9), completion: Tokens(3), cached: Tokens(0) };
+        assert_eq!((reply.usage(), reply.output_estimate()), (Some(usage), Tokens(2)));
+    }
+
+    #[test]
+    fn a_reply_without_the_usual_facts_is_still_a_reply() {
+        for body in ["{}", r#"{"model":null,"usage":null,"id":7}"#, r#"{"usage":{"x":1}}"#] {
+            let reply = ChatReply::parse(Bytes::from(body)).expect(body);
+            assert_eq!(
+                (reply.usage(), reply.id(), reply.write("m")),
+                (None, None, Bytes::from(body))
+            );
+        }
+        for body in ["", "[]", r#"{"model":"#, "<html>"] {
+            assert!(ChatReply::parse(Bytes::from(body)).is_err(), "{body}");
+        }
+    }
+}

@@ -182,3 +182,6 @@ fn lines(frame: &[u8]) -> impl Iterator<Item = Span> {
         Some(line)
     })
 }
+
+#[cfg(test)]
+mod tests;

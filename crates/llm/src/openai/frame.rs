@@ -77,3 +77,6 @@ fn unquoted(value: &str, at: Span) -> Option<Span> {
 fn is_empty_list(value: &str) -> bool {
     value.strip_prefix('[').is_some_and(|rest| rest.trim_start().starts_with(']'))
 }
+
+#[cfg(test)]
+mod tests;

@@ -354,3 +354,6 @@ fn malformed_at(problem: &'static str, before: &str) -> BadRequest {
         char: before.chars().count(),
     }
 }
+
+#[cfg(test)]
+mod tests;

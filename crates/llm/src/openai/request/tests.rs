@@ -1,0 +1,309 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::HeaderMap;
+use proptest::prelude::*;
+
+use super::*;
+use crate::json::write_string;
+
+fn read_chat(body: &str) -> Result<ChatRequest, BadRequest> {
+    parse(Endpoint::ChatCompletions, Bytes::copy_from_slice(body.as_bytes()))
+}
+
+fn chat(body: &str) -> ChatRequest {
+    read_chat(body).unwrap_or_else(|error| panic!("{body}: {error}"))
+}
+
+fn encoded(body: &str, defaults: &[(&str, &str)]) -> String {
+    let defaults: Vec<(Arc<str>, Arc<str>)> =
+        defaults.iter().map(|&(name, value)| (name.into(), value.into())).collect();
+    let bytes = chat(body).encode_for("up/stream", &defaults);
+    String::from_utf8(bytes.to_vec()).expect("UTF-8 stays UTF-8")
+}
+
+#[test]
+fn only_what_must_change_changes() {
+    for (body, expected) in [
+        // Order, white space, unknown fields and number formats stay.
+        (
+            "{ \"top_k\" : 1.50E+2,\n\t\"model\": \"m\", \"messages\": [ {\"a\":1e400} ]}\r\n",
+            "{ \"top_k\" : 1.50E+2,\n\t\"model\": \"up/stream\", \"messages\": [ {\"a\":1e400} ]}\r\n",
+        ),
+        // A model in a message is not the model.
+        (
+            r#"{"messages":[{"model":"m","x":{"metadata":1}}],"model":"m"}"#,
+            r#"{"messages":[{"model":"m","x":{"metadata":1}}],"model":"up/stream"}"#,
+        ),
+        // Extras go, at the front, in the middle and at the end, each with one comma.
+        (
+            r#"{"tags":[] , "cache":{"a":"}"}, "model":"m","messages":[]}"#,
+            r#"{ "model":"up/stream","messages":[]}"#,
+        ),
+        (
+            r#"{"model":"m","num_retries":3,"timeout":2.5, "messages":[],"no-log":true}"#,
+            r#"{"model":"up/stream", "messages":[]}"#,
+        ),
+        (
+            r#"{"model":"m","messages":[], "metadata":{"k":"v"} , "mock_response":"hi" }"#,
+            r#"{"model":"up/stream","messages":[] }"#,
+        ),
+        (
+            r#"{"metadata":null,"model":"m","input_cost_per_token":1,"messages":[],"api_key":null}"#,
+            r#"{"model":"up/stream","messages":[]}"#,
+        ),
+        // Parameters of OpenAI's stay, as do options of a stream that is none.
+        (
+            r#"{"model":"m","messages":[],"user":"u","reasoning_effort":"low","stream":false,"stream_options":{}}"#,
+            r#"{"model":"up/stream","messages":[],"user":"u","reasoning_effort":"low","stream":false,"stream_options":{}}"#,
+        ),
+        // A stream always asks for usage.
+        (
+            r#"{"model":"m","messages":[],"stream":true}"#,
+            r#"{"model":"up/stream","messages":[],"stream":true,"stream_options":{"include_usage":true}}"#,
+        ),
+        (
+            r#"{"stream":true,"metadata":1,"messages":[],"model":"m"}"#,
+            r#"{"stream":true,"stream_options":{"include_usage":true},"messages":[],"model":"up/stream"}"#,
+        ),
+        (
+            r#"{"stream_options":{ "x":1 },"model":"m","messages":[],"stream":true}"#,
+            r#"{"stream_options":{"include_usage":true, "x":1 },"model":"up/stream","messages":[],"stream":true}"#,
+        ),
+        (
+            r#"{"model":"m","messages":[],"stream":true,"stream_options":{ }}"#,
+            r#"{"model":"up/stream","messages":[],"stream":true,"stream_options":{"include_usage":true }}"#,
+        ),
+        (
+            r#"{"model":"m","messages":[],"stream":true,"stream_options":null}"#,
+            r#"{"model":"up/stream","messages":[],"stream":true,"stream_options":{"include_usage":true}}"#,
+        ),
+        (
+            r#"{"model":"m","messages":[],"stream":true,"stream_options":{"a":[],"include_usage":false}}"#,
+            r#"{"model":"up/stream","messages":[],"stream":true,"stream_options":{"a":[],"include_usage":true}}"#,
+        ),
+        // Escaped names are names.
+        (
+            r#"{"\u006dodel":"m","messages":[],"t\u0061gs":[]}"#,
+            r#"{"\u006dodel":"up/stream","messages":[]}"#,
+        ),
+    ] {
+        assert_eq!(encoded(body, &[]), expected, "{body}");
+    }
+}
+
+#[test]
+fn a_body_that_needs_no_edit_is_not_copied() {
+    for body in [
+        r#"{"model":"m","messages":[]}"#,
+        r#"{"model":"m","messages":[],"stream":true,"stream_options":{"include_usage":true}}"#,
+    ] {
+        let request = chat(body);
+        let defaults = [("messages".into(), "[]".into())];
+        assert_eq!(request.encode_for("m", &defaults).as_ptr(), request.body.as_ptr(), "{body}");
+    }
+}
+
+#[test]
+fn a_default_is_added_only_where_the_client_says_nothing() {
+    let defaults = [("temperature", "0.1"), ("chat \"x\"", "{\"a\":1}")];
+    assert_eq!(
+        encoded(r#"{"model":"m","messages":[],"tags":[]}"#, &defaults),
+        r#"{"model":"up/stream","messages":[],"temperature":0.1,"chat \"x\"":{"a":1}}"#
+    );
+    assert_eq!(
+        encoded(r#"{"messages":[],"t\u0065mperature":null,"chat \"x\"":0,"model":"m"}"#, &defaults),
+        r#"{"messages":[],"t\u0065mperature":null,"chat \"x\"":0,"model":"up/stream"}"#
+    );
+    assert_eq!(
+        encoded(r#"{"model":"m","messages":[],"stream":true }"#, &defaults[..1]),
+        r#"{"model":"up/stream","messages":[],"stream":true,"stream_options":{"include_usage":true},"temperature":0.1 }"#
+    );
+}
+
+#[test]
+fn facts_are_read() {
+    let request = chat(
+        r#"{"model":"gpt \u00e9","messages":["12345"],"max_tokens":10,"max_completion_tokens":20,
+            "n":3,"safety_identifier":"s","stream":true,"stream_options":{"include_usage":true}}"#,
+    );
+    assert_eq!((request.model(), request.choices()), ("gpt é", 3));
+    assert_eq!((request.stream(), request.wants_usage()), (true, true));
+    assert_eq!(request.max_output(), Some(Tokens(20)));
+    assert_eq!(request.end_user(), Some("s"));
+    assert_eq!(request.prompt_estimate(), Tokens(3), "9 bytes");
+
+    let input = Bytes::from(r#"{"model":"m","input":"x","stream":true}"#);
+    let embeddings = parse(Endpoint::Embeddings, input).expect("valid");
+    assert_eq!((embeddings.max_output(), embeddings.stream()), (Some(Tokens(0)), false));
+}
+
+#[test]
+fn an_inline_image_is_not_counted_by_its_bytes() {
+    let image = "A".repeat(400_000);
+    let body = format!(
+        r#"{{"model":"m","messages":[{{"image_url":{{"url":"data:image/png;base64,{image}"}}}}]}}"#
+    );
+    let estimate = chat(&body).prompt_estimate().0;
+    assert!((1_000..1_050).contains(&estimate), "{estimate}");
+}
+
+#[test]
+fn wishes_of_body_and_headers_are_merged() {
+    let request = chat(
+        r#"{"model":"m","messages":[],"num_retries":"4","request_timeout":1,"timeout":0.5,
+            "fallbacks":["a","b"],"disable_fallbacks":true,"max_fallbacks":null}"#,
+    );
+    let mut headers = HeaderMap::new();
+    headers.insert("x-litellm-timeout", http::HeaderValue::from_static("9"));
+    headers.insert("x-litellm-stream-timeout", http::HeaderValue::from_static("1e9"));
+    let expected = Extras {
+        num_retries: Some(4),
+        timeout: Some(Duration::from_millis(500)),
+        stream_timeout: Some(Duration::from_secs(86_400)),
+        fallbacks: Some(vec!["a".to_owned(), "b".to_owned()]),
+        max_fallbacks: None,
+        disable_fallbacks: true,
+    };
+    assert_eq!(request.extras().with_headers(&headers), Ok(expected));
+    headers.insert("x-litellm-num-retries", http::HeaderValue::from_static("-1"));
+    let bare = Extras::default().with_headers(&headers).expect_err("not a count");
+    assert_eq!(
+        bare.to_string(),
+        "Invalid value for header 'x-litellm-num-retries': expected a whole number of 0 or more."
+    );
+}
+
+#[test]
+fn what_is_wrong_is_said_in_words_that_clients_know() {
+    let malformed = |problem, place| format!("Invalid JSON payload: {problem}: {place}");
+    let ended = "unexpected end of data";
+    let unexpected = "unexpected character";
+    for (body, message, param) in [
+        (r#"{"model":"fake","#, malformed(ended, "line 1 column 17 (char 16)"), "request_body"),
+        ("", malformed(ended, "line 1 column 1 (char 0)"), "request_body"),
+        ("{\"é\":1,\n \"b\" x}", malformed(unexpected, "line 2 column 6 (char 13)"), "request_body"),
+        (r#"{"a":1} {"#, malformed(unexpected, "line 1 column 9 (char 8)"), "request_body"),
+        ("[]", "Invalid JSON payload: expected an object".into(), "request_body"),
+        (
+            r#"{"model":"a","\u006dodel":"b","messages":[]}"#,
+            "Invalid JSON payload: duplicate field 'model'".into(),
+            "model",
+        ),
+        (
+            r#"{"model":"a","messages":[],"stream":true,"stream_options":{"x":1,"x":2}}"#,
+            "Invalid JSON payload: duplicate field 'x'".into(),
+            "x",
+        ),
+        (
+            r#"{"model":"a"}"#,
+            "/chat/completions: Missing required parameter: 'messages'.".into(),
+            "messages",
+        ),
+        (
+            r#"{"model":["a"],"messages":[]}"#,
+            "/chat/completions: Invalid value for 'model': expected a string.".into(),
+            "model",
+        ),
+        (
+            r#"{"model":"a","messages":[],"stream":1}"#,
+            "/chat/completions: Invalid value for 'stream': expected a boolean.".into(),
+            "stream",
+        ),
+        (
+            r#"{"model":"a","messages":[],"timeout":0}"#,
+            "/chat/completions: Invalid value for 'timeout': expected a positive number of seconds."
+                .into(),
+            "timeout",
+        ),
+    ] {
+        let error = ErrorBody::from(&read_chat(body).expect_err(body));
+        assert_eq!(error.message, message, "{body}");
+        assert_eq!(error.param.as_deref(), Some(param), "{body}");
+        assert_eq!((error.kind.as_deref(), error.code), (Some("invalid_request_error"), 400));
+    }
+    let no_model = ErrorBody::from(&read_chat(r#"{"messages":[]}"#).expect_err("no model"));
+    assert!(no_model.message.contains("You passed in model=None.") && no_model.param.is_none());
+    let invalid = parse(Endpoint::ChatCompletions, Bytes::from_static(b"{\"a\xff"));
+    assert!(invalid.expect_err("bytes").to_string().ends_with("line 1 column 4 (char 3)"));
+}
+
+#[test]
+fn a_client_cannot_bring_its_own_provider() {
+    for name in ["api_key", "api_base", "base_url", "aws_secret_access_key"] {
+        let body = format!(r#"{{"model":"m","messages":[],"{name}":"x"}}"#);
+        let error = read_chat(&body).expect_err(name);
+        assert!(matches!(error, BadRequest::CredentialInBody { .. }), "{error}");
+    }
+}
+
+/// A member's name and the JSON text of its value.
+fn member() -> impl Strategy<Value = (String, String)> {
+    let names = prop_oneof![
+        "[a-z_é\"\\\\]{1,6}",
+        prop::sample::select(vec!["tags", "metadata", "litellm_x", "user", "mock_y", "n"])
+            .prop_map(str::to_owned),
+    ];
+    let values = prop::sample::select(vec![
+        "1",
+        "-0.10E+05",
+        "null",
+        "true",
+        "\"a\\u00e9\\\"}\"",
+        "[1, {\"model\":2}]",
+        "{\"x\" :[]}",
+    ]);
+    (names, values.prop_map(str::to_owned))
+}
+
+fn object(members: &[(String, String)], space: &str) -> String {
+    let mut text = b"{".to_vec();
+    for (at, (name, value)) in members.iter().enumerate() {
+        text.extend_from_slice(if at == 0 { b"" } else { b"," });
+        text.extend_from_slice(space.as_bytes());
+        write_string(&mut text, name);
+        text.extend_from_slice(format!(":{space}{value}{space}").as_bytes());
+    }
+    text.push(b'}');
+    String::from_utf8(text).expect("made of texts")
+}
+
+proptest! {
+    /// Whatever else is in a body and wherever the model is, the rest arrives in order and as it
+    /// was written.
+    #[test]
+    fn the_rest_is_untouched(
+        mut rest in prop::collection::vec(member(), 0..8),
+        model_at in 0..9_usize,
+        space in "[ \n\t]{0,2}",
+    ) {
+        rest.sort();
+        rest.dedup_by(|a, b| a.0 == b.0);
+        rest.retain(|(name, _)| name != "model" && name != "messages");
+        rest.insert(model_at % (rest.len() + 1), ("model".to_owned(), "\"m\"".to_owned()));
+        rest.push(("messages".to_owned(), "[]".to_owned()));
+
+        let out = encoded(&object(&rest, &space), &[("added", "1")]);
+
+        let dropped = |name: &str| {
+            ["tags", "metadata"].contains(&name)
+                || name.starts_with("mock_")
+                || name.starts_with("litellm_")
+        };
+        let mut expected = rest;
+        let has_added = expected.iter().any(|(name, _)| name == "added");
+        expected.retain(|(name, _)| !dropped(name));
+        for (name, value) in &mut expected {
+            if name == "model" {
+                *value = "\"up/stream\"".to_owned();
+            }
+        }
+        if !has_added {
+            expected.push(("added".to_owned(), "1".to_owned()));
+        }
+        let members = members(&out).expect("an object");
+        let seen: Vec<_> =
+            members.iter().map(|m| (m.name.to_string(), m.value.to_owned())).collect();
+        prop_assert_eq!(seen, expected);
+    }
+}
