@@ -1,1 +1,116 @@
-//! Placeholder.
+//! The config format: LiteLLM's `config.yaml` and a `cluster:` section of our own, parsed into a
+//! catalog of models and settings, with every mistake found in one pass and shown where it stands.
+//!
+//! Does not know files, the environment or the network: the node reads both and hands them in as
+//! a [`Document`] and an [`Environment`]. Does not know which providers are served: the node says
+//! so in [`Options`]. Invariants: [`Outcome::loaded`] is there if and only if no diagnostic is an
+//! error; no message, note or rendered line shows a credential; a deployment's id depends on what
+//! is written in the files, never on the environment. Read [`load`] first, then `keys.rs`, the
+//! table of all settings and how each stands.
+
+mod check;
+mod deployment;
+mod destination;
+mod diagnostic;
+mod document;
+mod explain;
+mod keys;
+mod models;
+mod parse;
+mod report;
+mod resolve;
+mod routing;
+mod settings;
+mod tree;
+mod words;
+
+use dunlin_router::Catalog;
+
+pub use diagnostic::{Diagnostic, Place, Severity, summary};
+pub use document::{
+    BadRevision, Document, SourceFile, document_from, gather, hashed_bytes, revision_bytes,
+};
+pub use explain::{Code, codes, explain};
+pub use report::Note;
+pub use resolve::Environment;
+pub use settings::{ClusterSection, Settings, WeakMasterKey, check_master_key};
+
+use models::Reading;
+use report::Report;
+use routing::RouterSettings;
+use tree::Node;
+
+/// How a document is read.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// Unknown keys and keys in the wrong section are errors.
+    pub strict: bool,
+    /// The providers this version serves: prefix, and its own base URL if it has one.
+    pub providers: Vec<(&'static str, Option<&'static str>)>,
+}
+
+/// What a document says.
+#[derive(Clone, Debug)]
+pub struct Loaded {
+    /// The models and how to route between them.
+    pub catalog: Catalog,
+    /// For the client API.
+    pub settings: Settings,
+    /// For this node.
+    pub cluster: ClusterSection,
+}
+
+/// A document read: all that is wrong with it, all there is to say, and what it means.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// In the order of the files.
+    pub diagnostics: Vec<Diagnostic>,
+    /// A line each, for the start of a node.
+    pub notes: Vec<Note>,
+    /// `None` if and only if one of the diagnostics is an error.
+    pub loaded: Option<Loaded>,
+}
+
+/// Reads a document on a node with this environment.
+#[must_use]
+pub fn load(document: &Document, environment: &Environment, options: &Options) -> Outcome {
+    let mut report = Report::new(options.strict);
+    let (root, problems) = document::merged(document);
+    report.extend(problems);
+    // What follows a syntax error is not there to be checked, and would seem to be missing.
+    let loaded = root
+        .filter(|_| !report.has_errors_of(Code::Syntax))
+        .and_then(|root| read(root, environment, options, &mut report));
+    let loaded = loaded.filter(|_| !report.has_errors());
+    let (diagnostics, notes) = report.finish();
+    Outcome { diagnostics, notes, loaded }
+}
+
+fn read(
+    mut root: Node,
+    environment: &Environment,
+    options: &Options,
+    report: &mut Report,
+) -> Option<Loaded> {
+    let mut problems = Vec::new();
+    let environment = resolve::resolve(&mut root, environment, &mut problems);
+    report.extend(problems);
+    let root = root.as_map()?;
+    check::sections(root, report);
+    let settings = RouterSettings::of(root);
+    let reading = Reading {
+        timeouts: routing::timeouts(&settings, &environment, report),
+        credentials: models::credentials(root, report),
+        environment: &environment,
+        options,
+    };
+    let models = models::read(root, &reading, report);
+    Some(Loaded {
+        catalog: routing::catalog(&settings, models, report),
+        settings: settings::settings(root, &environment, report),
+        cluster: settings::cluster(root, report),
+    })
+}
+
+#[cfg(test)]
+mod tests;

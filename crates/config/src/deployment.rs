@@ -1,0 +1,333 @@
+//! One deployment from its `litellm_params` and `model_info`.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use dunlin_ledger::Price;
+use dunlin_router::{BackendId, Deployment, Weight};
+use dunlin_types::{DeploymentId, PicoUsdPerToken, Secret};
+use http::{HeaderName, HeaderValue, Uri};
+use sha2::{Digest, Sha256};
+
+use crate::check::{self, Unknown};
+use crate::destination;
+use crate::diagnostic::{Code, Diagnostic, Place};
+use crate::keys::{self, Standing};
+use crate::models::Reading;
+use crate::report::Report;
+use crate::tree::{Key, Map, Node, Value};
+
+/// The bounds on an attempt for deployments that set none.
+#[derive(Clone, Copy)]
+pub(crate) struct Timeouts {
+    pub(crate) whole: Duration,
+    pub(crate) stream: Option<Duration>,
+}
+
+/// A deployment in the making.
+pub(crate) struct Draft<'a> {
+    group: &'a Arc<str>,
+    /// The key `litellm_params`: where what is missing should have been.
+    key: &'a Key,
+    params: &'a Map,
+    info: &'a Map,
+    reading: &'a Reading<'a>,
+    parked: Option<String>,
+}
+
+/// What a call to the deployment needs.
+struct Target {
+    provider: String,
+    model: String,
+    base: String,
+    key: Option<Secret>,
+    served: bool,
+}
+
+impl<'a> Draft<'a> {
+    pub(crate) fn new(
+        group: &'a Arc<str>,
+        key: &'a Key,
+        params: &'a Map,
+        info: &'a Map,
+        reading: &'a Reading<'a>,
+    ) -> Self {
+        Self { group, key, params, info, reading, parked: None }
+    }
+
+    /// The deployment, its id not yet made unique. `None` if it cannot be called at all.
+    pub(crate) fn finish(mut self, report: &mut Report) -> Option<Deployment> {
+        let target = self.target(report);
+        self.check(target.as_ref().is_none_or(|target| target.served), report);
+        self.park_by_info(report);
+        let timeout = report.bound("litellm_params.timeout", self.params.get("timeout"));
+        let stream =
+            report.bound("litellm_params.stream_timeout", self.params.get("stream_timeout"));
+        let timeouts = self.reading.timeouts;
+        let whole = timeout.unwrap_or(timeouts.whole);
+        let headers = self.headers(report);
+        let weight = Weight {
+            weight: self.amount("weight", report),
+            rpm: self.amount("rpm", report),
+            tpm: self.amount("tpm", report),
+        };
+        let price = Price {
+            input: self.price("input_cost_per_token", report),
+            output: self.price("output_cost_per_token", report),
+        };
+        let cooldown = self.either("cooldown_time").map(|(what, node)| (what, node.clone()));
+        let cooldown = cooldown.and_then(|(what, node)| report.seconds(&what, Some(&node)));
+        let id = report.text("model_info.id", self.info.get("id")).map(Arc::from);
+        let order = report.count("litellm_params.order", self.params.get("order"));
+        let num_retries =
+            report.count("litellm_params.num_retries", self.params.get("num_retries"));
+        let target = target?;
+        Some(Deployment {
+            id: DeploymentId(id.unwrap_or_else(|| self.hash())),
+            backend: BackendId::new(&target.base, &target.model),
+            group: Arc::clone(self.group),
+            provider: target.provider.into(),
+            upstream_model: target.model.into(),
+            api_base: target.base.into(),
+            api_key: target.key,
+            headers,
+            body_defaults: self.body_defaults(),
+            weight,
+            order: order.unwrap_or(0),
+            timeout: whole,
+            stream_timeout: stream.or(timeouts.stream).unwrap_or(whole),
+            num_retries,
+            cooldown,
+            price,
+            parked: self.parked.map(Arc::from),
+        })
+    }
+
+    fn target(&mut self, report: &mut Report) -> Option<Target> {
+        let Some(node) = self.params.get("model").filter(|node| node.value_is_there()) else {
+            let message = format!("model `{}` has no litellm_params.model", self.group);
+            report.push(Diagnostic::error(Code::Missing, message).at(self.key.place, ""));
+            return None;
+        };
+        let options = self.reading.options;
+        let base_node = self.params.get("api_base").or_else(|| self.params.get("base_url"));
+        let base = self.needed("litellm_params.api_base", base_node, report);
+        let has_base = base_node.is_some_and(Node::value_is_there);
+        let forced = report
+            .text("litellm_params.custom_llm_provider", self.params.get("custom_llm_provider"));
+        let Some(model) = self.needed("litellm_params.model", Some(node), report) else {
+            // A list or map is an error already; an unset variable parks.
+            self.parked.as_ref()?;
+            return Some(self.nowhere(node));
+        };
+        let Some(to) = destination::of(model, forced, has_base, options) else {
+            let message = format!("it is not clear who serves `{model}`");
+            let near = destination::suggestion(model, options);
+            let label = near.map(|near| format!("did you mean `{near}`?"));
+            let problem = Diagnostic::error(Code::NoProvider, message)
+                .at(node.place, label.unwrap_or_default())
+                .note("write the provider first, as in openai/<name>, or add an api_base");
+            report.push(problem);
+            return None;
+        };
+        let (provider, model) = (to.provider.to_owned(), to.model.to_owned());
+        if !to.served {
+            let message = format!("provider `{provider}` is not served by this version");
+            self.park(Code::NotServed, message, node.place, report);
+            let base = base.unwrap_or_default().to_owned();
+            return Some(Target { provider, model, base, key: None, served: false });
+        }
+        let place = base_node.map_or(node.place, |node| node.place);
+        let base = self.base(&provider, base, has_base, place, report)?;
+        let key = self.key(&provider, has_base, node, report);
+        Some(Target { provider, model, base, key, served: true })
+    }
+
+    /// Stands for a deployment whose model this node does not know.
+    fn nowhere(&self, model: &Node) -> Target {
+        let model = model.variable.clone().unwrap_or_default();
+        Target { provider: String::new(), model, base: String::new(), key: None, served: true }
+    }
+
+    fn base(
+        &mut self,
+        provider: &str,
+        written: Option<&str>,
+        has_base: bool,
+        place: Place,
+        report: &mut Report,
+    ) -> Option<String> {
+        if has_base && written.is_none() {
+            return self.parked.is_some().then(String::new);
+        }
+        let variable = |name: &str| self.reading.environment.get(name);
+        let Some(base) = destination::base(provider, written, variable, self.reading.options)
+        else {
+            let message = format!("provider `{provider}` needs an api_base");
+            let label = "add api_base: http://host:port/v1 to litellm_params";
+            report.push(Diagnostic::error(Code::Missing, message).at(place, label));
+            return None;
+        };
+        if let Err(why) = callable(&base) {
+            let message = format!("api_base `{base}` cannot be called: {why}");
+            report.push(Diagnostic::error(Code::BadUrl, message).at(place, ""));
+            return None;
+        }
+        Some(base)
+    }
+
+    fn key(
+        &mut self,
+        provider: &str,
+        has_base: bool,
+        model: &Node,
+        report: &mut Report,
+    ) -> Option<Secret> {
+        let node = self.params.get("api_key").filter(|node| node.value_is_there());
+        if node.is_some() {
+            let key = self.needed("litellm_params.api_key", node, report);
+            return key.filter(|key| !key.is_empty()).map(Secret::new);
+        }
+        let variable = destination::key_variable(provider, has_base)?;
+        let key = self.reading.environment.get(variable).filter(|key| !key.is_empty());
+        if key.is_none() && destination::needs_key(provider, has_base) {
+            let message = format!("there is no api_key, and `{variable}` is not set");
+            self.park(Code::UnsetVariable, message, model.place, report);
+        }
+        key.map(Secret::new)
+    }
+
+    /// A text without which the deployment cannot be called: an unset variable parks it.
+    fn needed<'n>(
+        &mut self,
+        what: &str,
+        node: Option<&'n Node>,
+        report: &mut Report,
+    ) -> Option<&'n str> {
+        if let Some((variable, node)) = node.and_then(|node| Some((node.missing()?, node))) {
+            let message = format!("environment variable `{variable}` is not set");
+            self.park(Code::UnsetVariable, message, node.place, report);
+            return None;
+        }
+        report.text(what, node)
+    }
+
+    fn park(&mut self, code: Code, why: String, place: Place, report: &mut Report) {
+        let label =
+            format!("this deployment of `{}` is parked: it takes no traffic here", self.group);
+        report.push(Diagnostic::warning(code, &why).at(place, label));
+        self.parked.get_or_insert(why);
+    }
+
+    fn park_by_info(&mut self, report: &mut Report) {
+        if report.flag("model_info.blocked", self.info.get("blocked")) == Some(true) {
+            self.parked.get_or_insert("model_info.blocked is true".to_owned());
+        }
+        if let Some(node) = self.info.get("team_id").filter(|node| !node.is_idle()) {
+            let why = "models of one team are not served by this version".to_owned();
+            self.park(Code::Parked, why, node.place, report);
+        }
+        let what = "model_info.supported_environments";
+        let supported = report.list(what, self.info.get("supported_environments"));
+        let here = self.reading.environment.get("LITELLM_ENVIRONMENT");
+        if !supported.is_empty() && !supported.iter().any(|node| node.as_text() == here) {
+            let here = here.unwrap_or("not set");
+            let why = format!("LITELLM_ENVIRONMENT is {here}, which {what} does not list");
+            self.parked.get_or_insert(why);
+        }
+    }
+
+    /// Looks for slips, and for settings not yet in force. A deployment that is not served needs
+    /// no list of its provider's settings.
+    fn check(&self, served: bool, report: &mut Report) {
+        let unknown = if served { Unknown::BodyField } else { Unknown::Kept };
+        for (key, node) in &self.params.entries {
+            if served || keys::PARAMS.standing(&key.text) != Some(Standing::NotYet) {
+                check::one(&[&keys::PARAMS], key, node, unknown, report);
+            }
+        }
+        for (key, node) in &self.info.entries {
+            check::one(&[&keys::INFO], key, node, Unknown::Kept, report);
+        }
+    }
+
+    fn headers(&mut self, report: &mut Report) -> Vec<(Arc<str>, Secret)> {
+        let mut headers = Vec::new();
+        let organization = self.params.get("organization");
+        if let Some(text) = self.needed("litellm_params.organization", organization, report) {
+            headers.push((Arc::from("OpenAI-Organization"), Secret::new(text)));
+        }
+        for section in ["headers", "extra_headers"] {
+            let what = format!("litellm_params.{section}");
+            let map = report.map(&what, self.params.get(section));
+            for (key, node) in map.into_iter().flat_map(|map| &map.entries) {
+                let Some(value) = self.needed(&format!("{what}.{}", key.text), Some(node), report)
+                else {
+                    continue;
+                };
+                let valid = HeaderName::from_bytes(key.text.as_bytes()).is_ok()
+                    && HeaderValue::from_str(value).is_ok();
+                if valid {
+                    headers.push((key.text.as_str().into(), Secret::new(value)));
+                } else {
+                    let message = format!("`{}` is not a header that HTTP can carry", key.text);
+                    report.push(Diagnostic::error(Code::WrongValue, message).at(key.place, ""));
+                }
+            }
+        }
+        headers
+    }
+
+    fn body_defaults(&self) -> Vec<(Arc<str>, Arc<str>)> {
+        let entries = self.params.entries.iter();
+        let own = entries.clone().filter(|(key, _)| check::is_body_default(&key.text));
+        let extra = self.params.get("extra_body").and_then(Node::as_map);
+        own.chain(extra.into_iter().flat_map(|map| &map.entries))
+            .filter(|(_, node)| !matches!(node.value, Value::Null))
+            .map(|(key, node)| (key.text.as_str().into(), node.json().into()))
+            .collect()
+    }
+
+    fn amount(&self, name: &str, report: &mut Report) -> Option<f64> {
+        report.amount(&format!("litellm_params.{name}"), self.params.get(name))
+    }
+
+    fn price(&self, name: &str, report: &mut Report) -> PicoUsdPerToken {
+        let Some((what, node)) = self.either(name) else { return PicoUsdPerToken::default() };
+        let Some(usd) = report.amount(&what, Some(node)) else { return PicoUsdPerToken::default() };
+        PicoUsdPerToken::from_usd(usd).unwrap_or_else(|error| {
+            let message = format!("{what}: {error}");
+            report.push(Diagnostic::error(Code::WrongValue, message).at(node.place, ""));
+            PicoUsdPerToken::default()
+        })
+    }
+
+    /// A setting that may stand in `litellm_params` or in `model_info`.
+    fn either(&self, name: &str) -> Option<(String, &Node)> {
+        let there = |node: &&Node| node.value_is_there();
+        let params = self.params.get(name).filter(there).map(|node| ("litellm_params", node));
+        let found = params.or_else(|| Some(("model_info", self.info.get(name).filter(there)?)));
+        found.map(|(section, node)| (format!("{section}.{name}"), node))
+    }
+
+    fn hash(&self) -> Arc<str> {
+        let params = Node::new(Value::Map(self.params.clone()), self.key.place);
+        let identity = format!("{}\n{}", self.group, params.canonical(false));
+        hex::encode(Sha256::digest(identity)).into()
+    }
+}
+
+fn callable(base: &str) -> Result<(), &'static str> {
+    let uri: Uri = base.parse().map_err(|_| "it is not a URL")?;
+    match uri.scheme_str() {
+        Some("http" | "https") => {}
+        Some(_) | None => return Err("it must begin with http:// or https://"),
+    }
+    if uri.host().unwrap_or_default().is_empty() {
+        return Err("it has no host");
+    }
+    if uri.query().is_some() {
+        return Err("it has a query, and paths are added to it");
+    }
+    Ok(())
+}

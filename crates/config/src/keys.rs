@@ -1,0 +1,302 @@
+//! Every key that LiteLLM knows, section by section, and how it stands here. Words that end in
+//! `*` stand for all keys that begin so.
+
+/// How a known setting stands in this version.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Standing {
+    /// It does what it says, or needs nothing to be done.
+    InForce,
+    /// It is accepted and does nothing yet.
+    NotYet,
+    /// It is accepted, and something else takes its place.
+    Replaced(&'static str),
+    /// Running without it would be unsafe, so it is an error.
+    Refused(&'static str),
+}
+
+/// The known keys of one section; each list of words is sorted.
+pub(crate) struct Keys {
+    pub(crate) section: &'static str,
+    in_force: &'static str,
+    not_yet: &'static str,
+    replaced: &'static [(&'static str, &'static str)],
+    refused: &'static [(&'static str, &'static str)],
+}
+
+const POSTGRES: &str = "no Postgres is used: keys, spend and config are kept by the cluster itself, \
+     replicated to every node";
+const REDIS: &str = "no Redis is used: the nodes share limits, load and health among themselves";
+const GUARDS: &str = "guardrails are not carried out by this version; check prompts and answers in a \
+     service of your own in front of dunlin, or behind it as the model's api_base";
+const MCP: &str = "MCP servers, and who may use their tools, are not served by this version; connect \
+     clients to the servers directly";
+const PYTHON: &str = "Python code cannot run in dunlin; check callers in a reverse proxy in front of \
+     it, or give each caller a key of its own with /key/generate";
+const ACCESS: &str = "this access rule is not enforced by this version; enforce it in a firewall or \
+     reverse proxy in front of dunlin";
+
+pub(crate) const TOP: Keys = Keys {
+    section: "the top level",
+    in_force: "cluster credential_list environment_variables general_settings include \
+        litellm_settings model_list router_settings",
+    not_yet: "assistant_settings callback_settings files_settings finetune_settings prompts \
+        search_tools vector_store_registry worker_registry",
+    replaced: &[],
+    refused: &[
+        ("guardrails", GUARDS),
+        ("mcp_servers", MCP),
+        ("mcp_tools", MCP),
+        ("policies", GUARDS),
+    ],
+};
+
+pub(crate) const CLUSTER: Keys = Keys {
+    section: "cluster",
+    in_force: "advertise bootstrap_expect data_dir host join listen name port secret",
+    not_yet: "",
+    replaced: &[],
+    refused: &[],
+};
+
+pub(crate) const ENTRY: Keys = Keys {
+    section: "a model_list entry",
+    in_force: "litellm_params model_info model_name",
+    not_yet: "",
+    replaced: &[],
+    refused: &[],
+};
+
+pub(crate) const PARAMS: Keys = Keys {
+    section: "litellm_params",
+    in_force: "api_base api_key base_url cooldown_time custom_llm_provider extra_body extra_headers \
+        headers input_cost_per_token litellm_credential_name max_retries model num_retries order \
+        organization output_cost_per_token rpm stream_timeout timeout tpm weight",
+    not_yet: "adaptive_router_* additional_drop_params allow_client_keepalive_override \
+        allowed_openai_params api_version auto_router_* aws_* azure_* budget_duration \
+        cache_creation_input_token_cost* cache_read_input_token_cost* client_id client_secret \
+        complexity_router_* configurable_clientside_auth_params default_api_key_rpm_limit \
+        default_api_key_tpm_limit drop_params input_cost_per_* itpm keepalive_seconds max_budget \
+        max_parallel_requests merge_reasoning_content_in_choices mock_response ocr_cost_per_page \
+        otpm output_cost_per_* quality_router_* region_name stream_timeout_by_service_tier \
+        tag_regex tags tenant_id tiered_pricing timeout_by_service_tier use_chat_completions_api \
+        use_in_pass_through vertex_* watsonx_*",
+    replaced: &[],
+    refused: &[("guardrails", GUARDS)],
+};
+
+/// Fields of the request body that people set as defaults in `litellm_params`, so that they are
+/// not taken for slips of other keys.
+pub(crate) const BODY: &str = "chat_template_kwargs dimensions encoding_format frequency_penalty \
+     function_call functions guided_json guided_regex input keep_alive logit_bias logprobs \
+     max_completion_tokens max_tokens messages metadata min_p min_tokens modalities models n options \
+     parallel_tool_calls prediction presence_penalty prompt provider reasoning reasoning_effort \
+     repetition_penalty response_format safety_identifier seed service_tier stop store stream \
+     stream_options suffix temperature thinking tool_choice tools top_k top_logprobs top_p user \
+     verbosity";
+
+pub(crate) const INFO: Keys = Keys {
+    section: "model_info",
+    in_force: "base_model blocked cooldown_time description id input_cost_per_token \
+        litellm_provider max_input_tokens max_output_tokens max_tokens mode model name \
+        output_cost_per_token provider supported_environments supports_* team_id tier",
+    not_yet: "access_groups access_windows allowed_fails allowed_fails_policy \
+        cache_creation_input_token_cost* cache_read_input_token_cost* \
+        disable_background_health_check discoverable health_check_* input_cost_per_* \
+        ocr_cost_per_page output_cost_per_* ptu_* team_public_model_name tiered_pricing",
+    replaced: &[],
+    refused: &[],
+};
+
+pub(crate) const ROUTER: Keys = Keys {
+    section: "router_settings",
+    in_force: "allowed_fails cooldown_time default_fallbacks disable_cooldowns fallbacks \
+        max_fallbacks model_group_alias num_retries request_timeout retry_after retry_policy \
+        routing_strategy stream_timeout timeout",
+    not_yet: "alerting_config allowed_fails_policy background_health_check_model_groups \
+        cache_responses caching_groups client_ttl content_policy_fallbacks \
+        context_window_fallbacks debug_level default_litellm_params default_max_parallel_requests \
+        default_priority deployment_affinity_ttl_seconds enable_health_check_routing \
+        enable_pre_call_checks enable_tag_filtering enable_weighted_failover \
+        health_check_ignore_transient_errors health_check_staleness_threshold \
+        model_group_retry_policy optional_pre_call_checks polling_interval provider_budget_config \
+        routing_groups routing_strategy_args set_verbose tag_filtering_match_any \
+        tag_routing_prefix",
+    replaced: &[
+        ("cache_kwargs", REDIS),
+        ("redis_db", REDIS),
+        ("redis_host", REDIS),
+        ("redis_password", REDIS),
+        ("redis_port", REDIS),
+        ("redis_url", REDIS),
+    ],
+    refused: &[],
+};
+
+pub(crate) const RETRY_POLICY: Keys = Keys {
+    section: "retry_policy",
+    in_force: "num_retries retry_after",
+    not_yet: "AuthenticationErrorRetries BadRequestErrorRetries \
+        ContentPolicyViolationErrorRetries DefaultRetries InternalServerErrorRetries \
+        NotFoundErrorRetries RateLimitErrorRetries ServiceUnavailableErrorRetries \
+        TimeoutErrorRetries",
+    replaced: &[],
+    refused: &[],
+};
+
+/// `router_settings` may stand here as well.
+pub(crate) const LITELLM: Keys = Keys {
+    section: "litellm_settings",
+    in_force: "model_alias_map",
+    not_yet: "add_user_information_to_llm_headers audit_log_callbacks budget_duration \
+        budget_exceeded_status_code budget_rollover cache callbacks cost_discount_config \
+        cost_margin_config custom_prometheus_* default_internal_user_params \
+        default_key_generate_params default_max_internal_user_budget default_soft_budget \
+        default_team_params default_team_settings disable_add_user_agent_to_request_tags \
+        disable_aiohttp_transport disable_end_user_cost_tracking* disable_streaming_logging \
+        disable_token_counter drop_params enable_json_schema_validation \
+        enable_key_alias_format_validation enable_loadbalancing_on_batch_endpoints \
+        enable_preview_features extra_spend_tag_headers failure_callback force_ipv4 \
+        forward_traceparent_to_llm_provider internal_user_budget_duration json_logs \
+        key_generation_settings langfuse_* log_raw_request_response max_budget \
+        max_end_user_budget max_end_user_budget_id max_internal_user_budget max_ui_session_budget \
+        max_user_budget model_group_settings modify_params overwrite_user_with_key_hash \
+        prometheus_* public_model_groups redact_messages_in_exceptions redact_user_api_key_info \
+        require_auth_for_metrics_endpoint service_callback ssl_certificate ssl_verify \
+        success_callback tag_budget_config timezone turn_off_message_logging \
+        upperbound_key_generate_params use_chat_completions_url_for_anthropic_messages \
+        validate_end_user_id_in_db",
+    replaced: &[
+        ("cache_params", "answers are not cached by this version, and no Redis is used"),
+        ("enable_redis_auth_cache", REDIS),
+    ],
+    refused: &[
+        ("banned_keywords_list", GUARDS),
+        ("blocked_user_list", GUARDS),
+        ("custom_provider_map", PYTHON),
+        ("guardrails", GUARDS),
+        ("post_call_rules", PYTHON),
+        ("pre_call_rules", PYTHON),
+    ],
+};
+
+pub(crate) const GENERAL: Keys = Keys {
+    section: "general_settings",
+    in_force: "dangerously_permit_weak_or_unset_master_key disable_adding_master_key_hash_to_db \
+        disable_master_key_return litellm_key_header_name litellm_license master_key \
+        model_alias_map",
+    not_yet: "admission_queue_timeout_seconds alert_to_webhook_url alert_type_config alert_types \
+        alerting alerting_args alerting_threshold allow_client_side_credentials allowed_routes \
+        always_include_stream_usage apply_user_budget_to_team_keys background_health_checks \
+        cancel_on_disconnect completion_model custom_auth_run_common_checks \
+        dangerously_allow_mock_testing_request_params \
+        default_team_disabled disable_budget_reservation disable_error_logs disable_reset_budget \
+        disable_retry_on_max_parallel_request_limit_error disable_spend_logs \
+        disable_spend_updates embedding_model enable_jwt_auth enable_oauth2_auth \
+        enable_oauth2_proxy_auth enforce_fallback_model_access enforce_user_param enforced_params \
+        fail_closed_rate_limit_enforcement forward_client_headers_to_llm_api \
+        forward_llm_provider_auth_headers forward_openai_org_id global_max_parallel_requests \
+        health_check_concurrency health_check_details health_check_interval \
+        image_generation_model include_call_id_in_error_body infer_model_from_keys \
+        key_management_settings key_management_system litellm_jwtauth \
+        max_in_flight_requests_per_worker max_parallel_requests max_queued_requests_per_worker \
+        max_request_size_mb max_response_size_mb maximum_spend_logs_* missing_session_id \
+        model_list_healthy_only moderation_model pass_through_endpoints \
+        pass_through_request_timeout proxy_budget_rescheduler_* public_routes reject_clientside_metadata_tags role_permissions \
+        service_account_settings spend_report_frequency store_prompts_in_spend_logs \
+        token_rate_limit_type trusted_proxy_ranges ui_access_mode \
+        use_client_credentials_pass_through_routes use_x_forwarded_for user_header_mappings \
+        user_header_name",
+    replaced: &[
+        ("allow_requests_on_db_unavailable", POSTGRES),
+        ("coordination_redis", REDIS),
+        ("database_*", POSTGRES),
+        ("database_url", POSTGRES),
+        ("disable_prisma_schema_update", POSTGRES),
+        ("proxy_batch_write_at", POSTGRES),
+        ("proxy_config_reload_interval_seconds", "a changed config is on every node at once"),
+        ("store_model_in_db", "models come from the config, which the cluster replicates"),
+        ("supported_db_objects", POSTGRES),
+        ("use_redis_transaction_buffer", REDIS),
+        ("use_shared_health_check", REDIS),
+        ("user_api_key_cache_*", "keys are looked up in memory on every node, nothing expires"),
+    ],
+    refused: &[
+        ("admin_only_routes", ACCESS),
+        ("allowed_ips", ACCESS),
+        ("custom_auth", PYTHON),
+        ("custom_key_generate", PYTHON),
+        ("custom_sso", PYTHON),
+        ("custom_ui_sso_sign_in_handler", PYTHON),
+    ],
+};
+
+/// Where a key may be looked for that stands in the wrong section.
+pub(crate) const SECTIONS: &[&Keys] =
+    &[&ROUTER, &LITELLM, &GENERAL, &CLUSTER, &PARAMS, &INFO, &ENTRY, &TOP];
+
+/// Names in `callbacks` that block requests rather than report them.
+pub(crate) const GUARD_CALLBACKS: &str = "aporia_prompt_injection azure_content_safety \
+     banned_keywords blocked_user_check detect_prompt_injection google_text_moderation \
+     hide_secrets lakera_prompt_injection llamaguard_moderations llmguard_moderations \
+     openai_moderations presidio";
+
+impl Keys {
+    pub(crate) fn standing(&self, key: &str) -> Option<Standing> {
+        let listed = |words: &str| words.split_whitespace().any(|word| word == key);
+        let begun = |word: &str| word.strip_suffix('*').is_some_and(|start| key.starts_with(start));
+        let of = |pairs: &'static [(&str, &'static str)]| {
+            pairs.iter().find(|(word, _)| *word == key || begun(word)).map(|(_, text)| *text)
+        };
+        if listed(self.in_force) {
+            Some(Standing::InForce)
+        } else if listed(self.not_yet) || self.not_yet.split_whitespace().any(begun) {
+            Some(Standing::NotYet)
+        } else if let Some(by) = of(self.replaced) {
+            Some(Standing::Replaced(by))
+        } else if let Some(reason) = of(self.refused) {
+            Some(Standing::Refused(reason))
+        } else {
+            self.in_force.split_whitespace().any(begun).then_some(Standing::InForce)
+        }
+    }
+
+    /// All keys with a name of their own.
+    pub(crate) fn words(&self) -> impl Iterator<Item = &'static str> {
+        let pairs = self.replaced.iter().chain(self.refused).map(|(word, _)| *word);
+        let listed = self.in_force.split_whitespace().chain(self.not_yet.split_whitespace());
+        listed.chain(pairs).filter(|word| !word.ends_with('*'))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_table_is_sorted_and_gives_a_key_one_standing() {
+        for keys in SECTIONS {
+            let pairs = |pairs: &'static [(&'static str, _)]| pairs.iter().map(|(word, _)| *word);
+            let tables: [Vec<&str>; 4] = [
+                keys.in_force.split_whitespace().collect(),
+                keys.not_yet.split_whitespace().collect(),
+                pairs(keys.replaced).collect(),
+                pairs(keys.refused).collect(),
+            ];
+            for table in &tables {
+                assert!(table.is_sorted(), "{}: {table:?}", keys.section);
+            }
+            let mut all: Vec<&str> = tables.concat();
+            let count = all.len();
+            all.sort_unstable();
+            all.dedup();
+            assert_eq!(all.len(), count, "{}: a key stands in two tables", keys.section);
+        }
+    }
+
+    #[test]
+    fn known_keys_are_not_slips_of_each_other_in_a_body() {
+        for word in BODY.split_whitespace() {
+            assert!(PARAMS.standing(word).is_none(), "{word} is a setting, not a body field");
+        }
+    }
+}

@@ -1,0 +1,203 @@
+//! `model_list`: which names can be called and which deployments serve them.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use dunlin_router::{Deployment, Group};
+use dunlin_types::DeploymentId;
+
+use crate::check::{self, Unknown};
+use crate::deployment::{Draft, Timeouts};
+use crate::diagnostic::{Code, Diagnostic, Place};
+use crate::keys;
+use crate::report::Report;
+use crate::tree::{Key, Map, Node, Value};
+use crate::words;
+use crate::{Environment, Options};
+
+/// The models of a config, and where each was written.
+#[derive(Default)]
+pub(crate) struct Models {
+    pub(crate) groups: BTreeMap<Arc<str>, Group>,
+    names: BTreeMap<String, Place>,
+    ids: BTreeMap<String, Place>,
+    list: Option<Place>,
+}
+
+impl Models {
+    /// True if a call for `name` finds deployments: a model, a wildcard's match, or an id.
+    pub(crate) fn serve(&self, name: &str) -> bool {
+        self.names.keys().any(|pattern| words::matches(pattern, name))
+            || self.ids.contains_key(name)
+    }
+
+    /// Says that `name`, written at `place`, is no model, and points at what is there instead.
+    pub(crate) fn unknown(&self, what: &str, name: &str, place: Place) -> Diagnostic {
+        let message = format!("{what} `{name}`, which is not in model_list");
+        let near = words::nearest(name, self.names.keys().map(String::as_str));
+        let label = words::did_you_mean(name, self.names.keys().map(String::as_str));
+        let problem = Diagnostic::error(Code::UnknownModel, message).at(place, label);
+        match (near.and_then(|near| Some((near, self.names.get(near)?))), self.list) {
+            (Some((near, place)), _) => problem.related(*place, format!("`{near}` is here")),
+            (None, Some(list)) => problem.related(list, "the models are listed here"),
+            (None, None) => problem,
+        }
+    }
+}
+
+/// What a model's entry is read with.
+pub(crate) struct Reading<'a> {
+    pub(crate) environment: &'a Environment,
+    pub(crate) options: &'a Options,
+    pub(crate) timeouts: Timeouts,
+    pub(crate) credentials: BTreeMap<String, &'a Map>,
+}
+
+/// `credential_list`, by name.
+pub(crate) fn credentials<'t>(root: &'t Map, report: &mut Report) -> BTreeMap<String, &'t Map> {
+    let mut named = BTreeMap::new();
+    for entry in report.list("credential_list", root.get("credential_list")) {
+        let Some(entry) = report.map("a credential_list entry", Some(entry)) else { continue };
+        let name = report.text("credential_name", entry.get("credential_name"));
+        let values = report.map("credential_values", entry.get("credential_values"));
+        if let (Some(name), Some(values)) = (name, values) {
+            named.insert(name.to_owned(), values);
+        }
+    }
+    named
+}
+
+/// Reads `model_list`.
+pub(crate) fn read(root: &Map, reading: &Reading<'_>, report: &mut Report) -> Models {
+    let mut models = Models::default();
+    let Some((key, list)) = root.find("model_list") else {
+        let message = "there is no model_list: nothing can be called";
+        report.push(Diagnostic::warning(Code::Missing, message));
+        return models;
+    };
+    models.list = Some(key.place);
+    let entries = report.list("model_list", Some(list));
+    let is_empty = match &list.value {
+        Value::Null => true,
+        Value::List(items) => items.is_empty(),
+        Value::Bool(_) | Value::Number(_) | Value::Text(_) | Value::Map(_) => false,
+    };
+    if is_empty {
+        let problem =
+            Diagnostic::error(Code::Missing, "model_list is empty: nothing can be called");
+        report.push(problem.at(key.place, "needs an entry with model_name and litellm_params"));
+    }
+    for node in entries {
+        entry(node, reading, &mut models, report);
+    }
+    models
+}
+
+fn entry(node: &Node, reading: &Reading<'_>, models: &mut Models, report: &mut Report) {
+    let Some(entry) = report.map("a model_list entry", Some(node)) else { return };
+    for (key, node) in &entry.entries {
+        check::one(&[&keys::ENTRY], key, node, Unknown::Warned, report);
+    }
+    let name_node = entry.get("model_name");
+    let name = required("model_name", node, name_node, report);
+    let params = entry.find("litellm_params").filter(|(_, node)| node.value_is_there());
+    let Some((params_key, params)) = params else {
+        let message = "a model_list entry has no litellm_params";
+        report.push(Diagnostic::error(Code::Missing, message).at(node.place, ""));
+        return;
+    };
+    let empty = Map::default();
+    let info = report.map("model_info", entry.get("model_info")).unwrap_or(&empty);
+    let (Some(name), Some(params)) = (name, report.map("litellm_params", Some(params))) else {
+        return;
+    };
+    if let Some(place) = name_node.map(|node| node.place) {
+        models.names.entry(name.to_owned()).or_insert(place);
+    }
+    let params = with_credential(params, reading, report);
+    let group: Arc<str> = name.into();
+    for (ordinal, params) in per_organization(params).into_iter().enumerate() {
+        let draft = Draft::new(&group, params_key, &params, info, reading);
+        let Some(deployment) = draft.finish(report) else { continue };
+        let id = identify(&deployment, info, ordinal, models, report);
+        let deployment = Arc::new(Deployment { id, ..deployment });
+        let known = models.groups.entry(Arc::clone(&group));
+        let known =
+            known.or_insert_with(|| Group { name: Arc::clone(&group), deployments: vec![] });
+        known.deployments.push(deployment);
+    }
+}
+
+fn required<'n>(
+    what: &str,
+    entry: &Node,
+    node: Option<&'n Node>,
+    report: &mut Report,
+) -> Option<&'n str> {
+    if node.is_some_and(Node::value_is_there) {
+        return report.text(what, node).filter(|text| !text.is_empty());
+    }
+    let message = format!("a model_list entry has no {what}");
+    report.push(Diagnostic::error(Code::Missing, message).at(entry.place, ""));
+    None
+}
+
+/// The parameters with those of the credential that they name; their own win.
+fn with_credential(params: &Map, reading: &Reading<'_>, report: &mut Report) -> Map {
+    let mut params = params.clone();
+    let what = "litellm_params.litellm_credential_name";
+    let node = params.get("litellm_credential_name").cloned();
+    let (Some(name), Some(node)) = (report.text(what, node.as_ref()), &node) else { return params };
+    let Some(values) = reading.credentials.get(name) else {
+        let message = format!("there is no credential `{name}` in credential_list");
+        let label = words::did_you_mean(name, reading.credentials.keys().map(String::as_str));
+        report.push(Diagnostic::error(Code::UnknownCredential, message).at(node.place, label));
+        return params;
+    };
+    for (key, node) in &values.entries {
+        if params.get(&key.text).is_none() {
+            params.entries.push((key.clone(), node.clone()));
+        }
+    }
+    params
+}
+
+/// A list of organizations stands for one deployment each.
+fn per_organization(params: Map) -> Vec<Map> {
+    let organizations = params.get("organization").map(Node::items).unwrap_or_default();
+    if organizations.is_empty() {
+        return vec![params];
+    }
+    let with = |organization: &Node| {
+        let mut params = params.clone();
+        if let Some(node) = params.get_mut("organization") {
+            *node = organization.clone();
+        }
+        params
+    };
+    organizations.iter().map(with).collect()
+}
+
+/// The deployment's id in this config: unique, and the same on every node.
+fn identify(
+    deployment: &Deployment,
+    info: &Map,
+    ordinal: usize,
+    models: &mut Models,
+    report: &mut Report,
+) -> DeploymentId {
+    let id = &deployment.id.0;
+    let own: Option<(&Key, &Node)> = info.find("id").filter(|(_, node)| node.as_text().is_some());
+    let place = own.map(|(_, node)| node.place).or(models.list).unwrap_or(Place::new(0, 0, 0));
+    if let (Some(first), Some(_), 0) = (models.ids.get(&**id), own, ordinal) {
+        let message = format!("two deployments have the id `{id}`");
+        let problem = Diagnostic::error(Code::DuplicateId, message).at(place, "again here");
+        report.push(problem.related(*first, "first here"));
+    }
+    let candidates =
+        std::iter::once(id.to_string()).chain((2..).map(|count| format!("{id}-{count}")));
+    let free = candidates.into_iter().find(|id| !models.ids.contains_key(id));
+    let id = free.expect("the candidates do not end");
+    models.ids.insert(id.clone(), place);
+    DeploymentId(id.into())
+}

@@ -1,0 +1,238 @@
+//! `router_settings`, and those of its settings that stand in `litellm_settings`: strategy,
+//! retries, aliases and fallbacks.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use dunlin_router::{Alias, Catalog, Retry, Strategy};
+
+use crate::Environment;
+use crate::check::{self, Unknown};
+use crate::deployment::Timeouts;
+use crate::diagnostic::{Code, Diagnostic};
+use crate::keys;
+use crate::models::Models;
+use crate::report::Report;
+use crate::tree::{Map, Node, Value};
+use crate::words;
+
+/// LiteLLM's bound on a request for which nobody set one.
+const DEFAULT_TIMEOUT: Duration = Duration::from_secs(6000);
+/// LiteLLM cannot tell this value of `allowed_fails` from none, so it means none here too.
+const ALLOWED_FAILS_UNSET: u32 = 3;
+
+const SHUFFLE: &str = "simple-shuffle";
+const LEAST_BUSY: &str = "least-busy";
+const OTHER_STRATEGIES: &[&str] = &[
+    "cost-based-routing",
+    "lar1",
+    "latency-based-routing",
+    "usage-based-routing",
+    "usage-based-routing-v2",
+];
+
+/// The settings that both sections may hold; `router_settings` wins.
+pub(crate) struct RouterSettings<'t> {
+    router: Option<&'t Map>,
+    litellm: Option<&'t Map>,
+    general: Option<&'t Map>,
+}
+
+impl<'t> RouterSettings<'t> {
+    pub(crate) fn of(root: &'t Map) -> Self {
+        let section = |name| root.get(name).and_then(Node::as_map);
+        Self {
+            router: section("router_settings"),
+            litellm: section("litellm_settings"),
+            general: section("general_settings"),
+        }
+    }
+
+    fn get(&self, key: &str) -> Option<&'t Node> {
+        let there =
+            |section: Option<&'t Map>| section?.get(key).filter(|node| node.value_is_there());
+        there(self.router).or_else(|| there(self.litellm))
+    }
+}
+
+/// The bounds on attempts whose deployment sets none.
+pub(crate) fn timeouts(
+    settings: &RouterSettings<'_>,
+    environment: &Environment,
+    report: &mut Report,
+) -> Timeouts {
+    let whole = report.bound("timeout", settings.get("timeout"));
+    let request = report.bound("request_timeout", settings.get("request_timeout"));
+    let variable = || environment.get("REQUEST_TIMEOUT")?.parse().ok();
+    let variable = || Duration::try_from_secs_f64(variable()?).ok().filter(|time| !time.is_zero());
+    Timeouts {
+        whole: whole.or(request).or_else(variable).unwrap_or(DEFAULT_TIMEOUT),
+        stream: report.bound("stream_timeout", settings.get("stream_timeout")),
+    }
+}
+
+/// The catalog: `models` and how to route between them.
+pub(crate) fn catalog(
+    settings: &RouterSettings<'_>,
+    models: Models,
+    report: &mut Report,
+) -> Catalog {
+    let aliases = aliases(settings, &models, report);
+    let fallbacks = fallbacks(settings, &models, &aliases, report);
+    Catalog {
+        aliases,
+        fallbacks,
+        strategy: strategy(settings, report),
+        retry: retry(settings, report),
+        groups: models.groups,
+    }
+}
+
+fn strategy(settings: &RouterSettings<'_>, report: &mut Report) -> Strategy {
+    let node = settings.get("routing_strategy");
+    match (report.text("routing_strategy", node), node) {
+        (Some(LEAST_BUSY), _) => Strategy::LeastBusy,
+        (Some(name), _) if OTHER_STRATEGIES.contains(&name) => {
+            report.not_yet(format!("routing_strategy {name} ({SHUFFLE} is used)"));
+            Strategy::Shuffle
+        }
+        (Some(name), Some(node)) if name != SHUFFLE => {
+            let known = OTHER_STRATEGIES.iter().copied().chain([SHUFFLE, LEAST_BUSY]);
+            let message = format!("`{name}` is not a routing_strategy");
+            let label = words::did_you_mean(name, known);
+            let problem = Diagnostic::error(Code::WrongValue, message).at(node.place, label);
+            report.push(problem.note(format!("served are {SHUFFLE} and {LEAST_BUSY}")));
+            Strategy::Shuffle
+        }
+        _ => Strategy::Shuffle,
+    }
+}
+
+fn retry(settings: &RouterSettings<'_>, report: &mut Report) -> Retry {
+    let standard = Retry::default();
+    let policy = report.map("retry_policy", settings.get("retry_policy"));
+    for (key, node) in policy.into_iter().flat_map(|map| &map.entries) {
+        check::one(&[&keys::RETRY_POLICY], key, node, Unknown::Warned, report);
+    }
+    // Its flat form says the same as the settings beside it, which win.
+    let get = |key| settings.get(key).or_else(|| policy?.get(key));
+    let allowed_fails: Option<u32> = report.count("allowed_fails", get("allowed_fails"));
+    Retry {
+        num_retries: report
+            .count("num_retries", get("num_retries"))
+            .unwrap_or(standard.num_retries),
+        retry_after: report
+            .seconds("retry_after", get("retry_after"))
+            .unwrap_or(standard.retry_after),
+        max_fallbacks: report
+            .count("max_fallbacks", get("max_fallbacks"))
+            .unwrap_or(standard.max_fallbacks),
+        cooldown: report
+            .seconds("cooldown_time", get("cooldown_time"))
+            .unwrap_or(standard.cooldown),
+        allowed_fails: allowed_fails.filter(|fails| *fails != ALLOWED_FAILS_UNSET),
+        disable_cooldowns: report
+            .flag("disable_cooldowns", get("disable_cooldowns"))
+            .unwrap_or(standard.disable_cooldowns),
+    }
+}
+
+type Aliases = BTreeMap<Arc<str>, Alias>;
+
+fn aliases(settings: &RouterSettings<'_>, models: &Models, report: &mut Report) -> Aliases {
+    let mut aliases = Aliases::new();
+    // LiteLLM knows this map below its model list, where /v1/models does not see it.
+    for section in [settings.general, settings.litellm] {
+        let map = section.and_then(|section| section.get("model_alias_map"));
+        alias_map("model_alias_map", map, true, models, &mut aliases, report);
+    }
+    let map = settings.get("model_group_alias");
+    alias_map("model_group_alias", map, false, models, &mut aliases, report);
+    aliases
+}
+
+fn alias_map(
+    what: &str,
+    map: Option<&Node>,
+    hidden: bool,
+    models: &Models,
+    aliases: &mut Aliases,
+    report: &mut Report,
+) {
+    for (key, node) in report.map(what, map).into_iter().flat_map(|map| &map.entries) {
+        let alias = key.text.as_str();
+        let (target, hidden) = match node.as_map() {
+            Some(long) => {
+                let asked = report.flag(&format!("{what}.{alias}.hidden"), long.get("hidden"));
+                (long.get("model"), asked.unwrap_or(hidden))
+            }
+            None => (Some(node), hidden),
+        };
+        let Some(group) = report.text(&format!("{what}.{alias}"), target) else { continue };
+        if !models.serve(group) {
+            let place = target.map_or(node.place, |target| target.place);
+            report.push(models.unknown(&format!("alias `{alias}` stands for"), group, place));
+        } else if models.groups.contains_key(alias) && alias != group {
+            let message = format!("alias `{alias}` hides the model of that name");
+            let label = format!("calls for it go to `{group}`");
+            report.push(Diagnostic::warning(Code::ShadowedModel, message).at(key.place, label));
+        }
+        aliases.insert(alias.into(), Alias { group: group.into(), hidden });
+    }
+}
+
+type Fallbacks = BTreeMap<Arc<str>, Vec<Arc<str>>>;
+
+fn fallbacks(
+    settings: &RouterSettings<'_>,
+    models: &Models,
+    aliases: &Aliases,
+    report: &mut Report,
+) -> Fallbacks {
+    let mut fallbacks = Fallbacks::new();
+    let known = |name: &str| models.serve(name) || aliases.contains_key(name);
+    let targets = |of: &str, list: Option<&Node>, report: &mut Report| -> Vec<Arc<str>> {
+        let what = format!("fallbacks of `{of}`");
+        let items = report.list(&what, list).iter();
+        let names = items.filter_map(|item| {
+            let name_node = target(&what, item, report)?;
+            let name = report.text(&what, Some(name_node))?;
+            if !known(name) {
+                let names = format!("a fallback of `{of}` names");
+                report.push(models.unknown(&names, name, name_node.place));
+            }
+            Some(
+                aliases.get(name).map_or_else(|| Arc::from(name), |alias| Arc::clone(&alias.group)),
+            )
+        });
+        names.collect()
+    };
+    for entry in report.list("fallbacks", settings.get("fallbacks")) {
+        let map = report.map("a fallbacks entry", Some(entry));
+        for (key, list) in map.into_iter().flat_map(|map| &map.entries) {
+            if key.text != "*" && !known(&key.text) {
+                let mut problem = models.unknown("fallbacks are given for", &key.text, key.place);
+                problem.severity = crate::Severity::Warning;
+                report.push(problem);
+            }
+            let names = targets(&key.text, Some(list), report);
+            fallbacks.entry(key.text.as_str().into()).or_default().extend(names);
+        }
+    }
+    let default = targets("*", settings.get("default_fallbacks"), report);
+    if !default.is_empty() {
+        fallbacks.entry("*".into()).or_default().extend(default);
+    }
+    fallbacks
+}
+
+/// The name in one target of a fallback: a text, or a map that also changes the request.
+fn target<'n>(what: &str, item: &'n Node, report: &mut Report) -> Option<&'n Node> {
+    let Value::Map(map) = &item.value else { return Some(item) };
+    if map.entries.len() > 1 {
+        report.not_yet(format!("{what}: changes to the request"));
+    }
+    let name = map.get("model");
+    report.expect(&format!("{what}: a target"), item, "a name or a map with `model`", name)
+}

@@ -1,0 +1,183 @@
+//! `general_settings` and `cluster`: what the node itself is told.
+
+use dunlin_types::Secret;
+
+use crate::Environment;
+use crate::diagnostic::{Code, Diagnostic};
+use crate::report::Report;
+use crate::tree::{Map, Node, Value};
+
+/// Shorter master keys can be guessed.
+const MIN_MASTER_KEY: usize = 16;
+/// The master key of every tutorial.
+const TUTORIAL_KEY: &str = "sk-1234";
+const MASTER_KEY: &str = "general_settings.master_key";
+
+/// What the client API is told, the same on every node.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Settings {
+    /// `general_settings.master_key`, else `LITELLM_MASTER_KEY`; may be weak, see
+    /// [`check_master_key`].
+    pub master_key: Option<Secret>,
+    /// `dangerously_permit_weak_or_unset_master_key`, there or as LiteLLM's variable.
+    pub permit_weak_master_key: bool,
+    /// `litellm_key_header_name`: one more header in which clients may send their key.
+    pub key_header: Option<String>,
+}
+
+/// The `cluster:` section: what one node is told about itself and its peers. It stays on the node.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ClusterSection {
+    /// The secret that all nodes of the cluster share.
+    pub secret: Option<Secret>,
+    /// `HOST:PORT` for traffic between nodes.
+    pub listen: Option<String>,
+    /// `HOST:PORT` at which other nodes reach this one.
+    pub advertise: Option<String>,
+    /// Addresses of nodes to form a cluster with or to join. `Some(vec![])`: none, on purpose.
+    pub join: Option<Vec<String>>,
+    /// How many nodes form the first cluster; at least 1.
+    pub bootstrap_expect: Option<usize>,
+    /// The node's own folder.
+    pub data_dir: Option<String>,
+    /// The client API's address.
+    pub host: Option<String>,
+    /// The client API's port.
+    pub port: Option<u16>,
+    /// A name for people. Identity is the node id in the data directory.
+    pub name: Option<String>,
+}
+
+/// Why a master key is refused, and the way out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "{reason}: whoever has it may do everything\n\
+     help: export LITELLM_MASTER_KEY=\"sk-$(openssl rand -hex 16)\", or set \
+     general_settings.master_key; to try things out with a weak key or none, set \
+     general_settings.dangerously_permit_weak_or_unset_master_key: true"
+)]
+pub struct WeakMasterKey {
+    /// What is wrong with the key, without the key.
+    pub reason: &'static str,
+}
+
+/// Refuses master keys that anybody can guess, unless that is permitted.
+///
+/// # Errors
+/// No key, an empty one, the tutorials' `sk-1234`, or fewer than 16 bytes.
+pub fn check_master_key(key: Option<&Secret>, permit_weak: bool) -> Result<(), WeakMasterKey> {
+    let reason = match key.map(Secret::expose) {
+        _ if permit_weak => return Ok(()),
+        None => "the master key is not set",
+        Some("") => "the master key is empty",
+        Some(TUTORIAL_KEY) => "the master key is the sk-1234 of the tutorials",
+        Some(key) if key.len() < MIN_MASTER_KEY => "the master key is shorter than 16 characters",
+        Some(_) => return Ok(()),
+    };
+    Err(WeakMasterKey { reason })
+}
+
+/// Reads `general_settings`.
+pub(crate) fn settings(root: &Map, environment: &Environment, report: &mut Report) -> Settings {
+    let empty = Map::default();
+    let general = root.get("general_settings").and_then(Node::as_map).unwrap_or(&empty);
+    let switch = "dangerously_permit_weak_or_unset_master_key";
+    let permitted = report.flag(&format!("general_settings.{switch}"), general.get(switch));
+    let by_variable = environment
+        .get("LITELLM_DANGEROUSLY_PERMIT_WEAK_OR_UNSET_MASTER_KEY")
+        .is_some_and(|value| value.eq_ignore_ascii_case("true"));
+    let permit_weak_master_key = permitted.unwrap_or(by_variable);
+    let header = "litellm_key_header_name";
+    Settings {
+        master_key: master_key(general, permit_weak_master_key, environment, report),
+        permit_weak_master_key,
+        key_header: report
+            .text(&format!("general_settings.{header}"), general.get(header))
+            .map(str::to_owned),
+    }
+}
+
+fn master_key(
+    general: &Map,
+    permit_weak: bool,
+    environment: &Environment,
+    report: &mut Report,
+) -> Option<Secret> {
+    let Some(node) = general.get("master_key").filter(|node| node.value_is_there()) else {
+        return environment.get("LITELLM_MASTER_KEY").map(Secret::new);
+    };
+    if let Some(variable) = node.missing() {
+        if !permit_weak {
+            let message = format!("environment variable `{variable}` is not set");
+            let problem = Diagnostic::error(Code::UnsetVariable, message)
+                .at(node.place, "the master key comes from it")
+                .note(format!("export {variable}=\"sk-$(openssl rand -hex 16)\""));
+            report.push(problem);
+        }
+        return None;
+    }
+    let key = report.text(MASTER_KEY, Some(node)).map(Secret::new)?;
+    if let Err(weak) = check_master_key(Some(&key), permit_weak) {
+        let problem = Diagnostic::error(Code::WeakMasterKey, weak.reason)
+            .at(node.place, "whoever has it may do everything")
+            .note("make one: echo \"sk-$(openssl rand -hex 16)\"");
+        report.push(problem);
+    }
+    Some(key)
+}
+
+/// Reads `cluster`.
+pub(crate) fn cluster(root: &Map, report: &mut Report) -> ClusterSection {
+    let empty = Map::default();
+    let section = root.get("cluster").and_then(Node::as_map).unwrap_or(&empty);
+    let text = |name: &str, report: &mut Report| {
+        report.text(&format!("cluster.{name}"), section.get(name)).map(str::to_owned)
+    };
+    let expect = section.get("bootstrap_expect");
+    let bootstrap_expect: Option<usize> = report.count("cluster.bootstrap_expect", expect);
+    if let (Some(0), Some(node)) = (bootstrap_expect, expect) {
+        report.wrong_value::<()>("cluster.bootstrap_expect", node, "must be at least 1");
+    }
+    ClusterSection {
+        secret: text("secret", report).map(Secret::new),
+        listen: text("listen", report),
+        advertise: text("advertise", report),
+        join: join(section.get("join"), report),
+        bootstrap_expect,
+        data_dir: text("data_dir", report),
+        host: text("host", report),
+        port: report.count("cluster.port", section.get("port")),
+        name: text("name", report),
+    }
+}
+
+/// A list of addresses, or one text with commas between them.
+fn join(node: Option<&Node>, report: &mut Report) -> Option<Vec<String>> {
+    let node = report.present("cluster.join", node)?;
+    let addresses: Vec<&str> = match &node.value {
+        Value::List(items) => {
+            items.iter().filter_map(|item| report.text("cluster.join", Some(item))).collect()
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Text(_) | Value::Map(_) => {
+            report.text("cluster.join", Some(node))?.split(',').collect()
+        }
+    };
+    let addresses = addresses.into_iter().map(str::trim).filter(|address| !address.is_empty());
+    Some(addresses.map(str::to_owned).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn master_keys_that_can_be_guessed_are_refused_with_the_way_out() {
+        for weak in [None, Some(""), Some("sk-1234"), Some("fifteen-letters")] {
+            let key = weak.map(Secret::new);
+            let refused = check_master_key(key.as_ref(), false).expect_err("weak").to_string();
+            assert!(refused.contains("dangerously_permit_weak_or_unset_master_key"), "{refused}");
+            assert_eq!(check_master_key(key.as_ref(), true), Ok(()));
+        }
+        assert_eq!(check_master_key(Some(&Secret::new("sixteen-letters!")), false), Ok(()));
+    }
+}

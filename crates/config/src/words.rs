@@ -1,0 +1,124 @@
+//! Words as people write them: near misses, lists in sentences, and what names a secret.
+
+/// The known word that `word` most likely stands for: within two edits, or one where that would
+/// be most of the word.
+pub(crate) fn nearest<'w>(word: &str, known: impl IntoIterator<Item = &'w str>) -> Option<&'w str> {
+    let close = known.into_iter().filter_map(|candidate| {
+        let shorter = word.len().min(candidate.len());
+        let bound = if shorter < 5 { 1 } else { 2 };
+        let distance = strsim::damerau_levenshtein(word, candidate);
+        (shorter > 2 && distance <= bound).then_some((distance, candidate))
+    });
+    close.min().map(|(_, candidate)| candidate)
+}
+
+/// `did you mean …?` for the label under a word, or nothing.
+pub(crate) fn did_you_mean<'w>(word: &str, known: impl IntoIterator<Item = &'w str>) -> String {
+    nearest(word, known).map_or_else(String::new, |near| format!("did you mean `{near}`?"))
+}
+
+/// True if `name` matches a pattern in which each `*` stands for any text.
+pub(crate) fn matches(pattern: &str, name: &str) -> bool {
+    let Some((head, tail)) = pattern.split_once('*') else { return pattern == name };
+    let Some(rest) = name.strip_prefix(head) else { return false };
+    rest.char_indices().map(|(at, _)| at).chain([rest.len()]).any(|at| matches(tail, &rest[at..]))
+}
+
+const SECRET_PARTS: &[&str] = &["api_key", "authorization", "credentials", "headers", "password"];
+const SECRET_ENDS: &[&str] = &[
+    "_key",
+    "-key",
+    "access_token",
+    "ad_token",
+    "auth_token",
+    "database_url",
+    "redis_url",
+    "secret",
+    "session_token",
+];
+
+/// True for keys whose values are credentials, or carry them as URLs and headers do.
+pub(crate) fn is_secret(key: &str) -> bool {
+    let key = key.to_ascii_lowercase();
+    SECRET_PARTS.iter().any(|part| key.contains(part))
+        || SECRET_ENDS.iter().any(|end| key.ends_with(end))
+}
+
+/// The line with the value of each secret key starred out, character by character. References to
+/// the environment stay: they are no secrets.
+pub(crate) fn mask(line: &str) -> String {
+    let mut out = String::with_capacity(line.len());
+    let mut rest = line;
+    while let Some(colon) = rest.find(':') {
+        let (head, tail) = rest.split_at(colon + 1);
+        out += head;
+        let key = head[..colon].rsplit([' ', '{', ',', '"', '\'']).find(|word| !word.is_empty());
+        rest = tail;
+        if key.is_some_and(is_secret) && tail.starts_with([' ', '{']) {
+            let (value, after) = tail.split_at(value_end(tail));
+            let shown = value.contains("os.environ/") || value.trim().is_empty();
+            out.extend(value.chars().map(|c| if c == ' ' || shown { c } else { '*' }));
+            rest = after;
+        }
+    }
+    out + rest
+}
+
+/// Where a value ends that starts `text` on one line, as far as a line alone can tell.
+fn value_end(text: &str) -> usize {
+    let start = text.len() - text.trim_start().len();
+    let value = &text[start..];
+    let length = match value.chars().next() {
+        Some(quote @ ('"' | '\'')) => value[1..].find(quote).map(|at| at + 2),
+        Some('{') => value.find('}').map(|at| at + 1),
+        Some(_) | None => value.find([',', '}']),
+    };
+    start + length.unwrap_or(value.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secrets_are_masked_wherever_they_stand_in_a_line() {
+        let cases = [
+            ("      api_key: sk-abc", "      api_key: ******"),
+            ("{model: a/b, api_key: sk-abc, rpm: 6}", "{model: a/b, api_key: ******, rpm: 6}"),
+            ("master_key: \"sk-1, 2\" # why", "master_key: ******* * # why"),
+            ("api_key: os.environ/KEY", "api_key: os.environ/KEY"),
+            ("headers: {X-Key: v1}", "headers: ******** ***"),
+            ("database_url: postgres://u:p@h/d", "database_url: ****************"),
+            ("model: http://a:8000/v1", "model: http://a:8000/v1"),
+        ];
+        for (line, masked) in cases {
+            assert_eq!(mask(line), masked);
+        }
+    }
+
+    #[test]
+    fn a_near_miss_is_told_from_another_word() {
+        let known = ["api_base", "model", "rpm", "tpm", "timeout"];
+        let cases = [
+            ("api_bse", Some("api_base")),
+            ("modle", Some("model")),
+            ("rpn", Some("rpm")),
+            ("top", None),
+            ("seed", None),
+            ("temperature", None),
+        ];
+        for (word, near) in cases {
+            assert_eq!(nearest(word, known), near, "{word}");
+        }
+    }
+
+    #[test]
+    fn a_star_stands_for_any_text() {
+        for (pattern, name) in [("*", "a"), ("openai/*", "openai/gpt"), ("a*b*c", "a--b--c")] {
+            assert!(matches(pattern, name), "{pattern} {name}");
+        }
+        for (pattern, name) in [("openai/*", "open"), ("a*b", "a-bc"), ("a", "ab")] {
+            assert!(!matches(pattern, name), "{pattern} {name}");
+        }
+    }
+}
