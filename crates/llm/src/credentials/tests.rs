@@ -1,3 +1,5 @@
+//! Headers in, keys and refusals out.
+
 use http::HeaderValue;
 
 use super::*;

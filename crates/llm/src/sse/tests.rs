@@ -1,3 +1,5 @@
+//! Streams cut in every way give the same frames.
+
 use proptest::prelude::*;
 
 use super::*;

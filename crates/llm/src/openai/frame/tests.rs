@@ -1,3 +1,5 @@
+//! Frames in, events and frames out.
+
 use dunlin_types::Tokens;
 
 use super::*;
@@ -8,10 +10,8 @@ fn read(frame: &'static str) -> StreamEvent {
 }
 
 fn chunk(frame: &'static str) -> Chunk {
-    match read(frame) {
-        StreamEvent::Chunk(chunk) => chunk,
-        other => panic!("{frame}: {other:?}"),
-    }
+    let StreamEvent::Chunk(chunk) = read(frame) else { panic!("not a chunk: {frame}") };
+    chunk
 }
 
 fn written(frame: &'static str, wants_usage: bool) -> Option<String> {

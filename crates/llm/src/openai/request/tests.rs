@@ -1,3 +1,5 @@
+//! Bodies in, facts, edits and refusals out.
+
 use std::sync::Arc;
 use std::time::Duration;
 
