@@ -1,21 +1,57 @@
-//! Calls between the nodes of a cluster, over mutual TLS made from the cluster secret.
+//! Calls between the nodes of a cluster: one HTTP/2 server and connections to peers, over mutual
+//! TLS 1.3 made from the cluster secret.
+//!
+//! Knows no crate above it: bodies are bytes, and calls that come in wait for their owner in one
+//! bounded queue per service. It also does not know who is a member; it proves that a peer holds
+//! the cluster secret, which node it is, and that both ends mean the same cluster.
+//!
+//! Invariants: no call reaches an owner unless the caller's certificate, its claimed id, the node
+//! meant and the cluster all agree (`rules.rs`); nothing leaves this process in the clear; an
+//! address is resolved anew for every connection; Raft has connections of its own, so that large
+//! bodies of other services do not delay heartbeats. Read `rules.rs` first, then `tls.rs`.
 
+mod dial;
 mod error;
+mod link;
+mod rules;
+mod server;
+mod strangers;
+mod tls;
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use arc_swap::ArcSwapOption;
 use bytes::Bytes;
+use dunlin_proto::v1::node_client::NodeClient;
+use dunlin_proto::v1::refusal::Cause;
+use dunlin_proto::v1::{self, answer};
 use dunlin_types::{ClusterId, NodeId, Secret};
+use tokio::net::TcpListener;
+use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use dial::{Dialer, Wire};
 pub use error::{CallError, Error};
+use link::Link;
 
 /// The largest body of one call or answer.
 pub const MAX_BODY_BYTES: usize = 64 * 1024 * 1024;
+
+/// A body and the envelope around it.
+const MAX_MESSAGE_BYTES: usize = MAX_BODY_BYTES + 4096;
+/// The HTTP/2 window of each connection and stream. Fixed: adaptive windows make h2 drop whole
+/// connections that carry many small frames.
+const WINDOW_BYTES: u32 = 16 * 1024 * 1024;
+/// How often an idle or waiting connection is probed.
+const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(1);
+/// How long a probe may go unanswered before the connection counts as broken.
+const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// What node-to-node calls need to start.
 pub struct Config {
@@ -27,7 +63,8 @@ pub struct Config {
     pub secret: Secret,
     /// Where background tasks run.
     pub tasks: TaskTracker,
-    /// Ends them; cancelled by this crate if it can no longer listen.
+    /// Ends them: calls out end at once, calls in may take two more seconds. Cancelled by this
+    /// crate if it can no longer serve.
     pub stop: CancellationToken,
 }
 
@@ -44,7 +81,7 @@ pub enum Service {
     Join,
 }
 
-/// The calls that came in, one bounded queue per service.
+/// The calls that came in, one bounded queue per service. Callers are told "busy" while it is full.
 pub struct Inbox {
     /// For [`Service::Raft`].
     pub raft: mpsc::Receiver<Incoming>,
@@ -57,18 +94,19 @@ pub struct Inbox {
 }
 
 /// One call that came in. Dropped without an answer, it is refused.
+#[derive(Debug)]
 pub struct Incoming {
     /// The caller, as its certificate says.
     pub from: NodeId,
-    /// What it sent.
+    /// What it sent: at most [`MAX_BODY_BYTES`].
     pub body: Bytes,
     reply: oneshot::Sender<Result<Bytes, Refused>>,
 }
 
 impl Incoming {
-    /// Answers the call. An answer to a caller that has left is dropped.
+    /// Answers the call. An answer to a caller that has left goes nowhere.
     pub fn answer(self, answer: Result<Bytes, Refused>) {
-        // The caller's going away is its own affair.
+        // A caller that left is not this owner's concern.
         drop(self.reply.send(answer));
     }
 }
@@ -83,37 +121,77 @@ pub struct Refused {
 /// The node's end of node-to-node calls. Cheap to clone.
 #[derive(Clone)]
 pub struct Rpc {
-    address: Arc<SocketAddr>,
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    address: SocketAddr,
+    cluster: Arc<ArcSwapOption<ClusterId>>,
+    dialer: Arc<Dialer>,
+    /// As many as there are members and candidates for membership.
+    peers: Mutex<BTreeMap<NodeId, Peer>>,
+}
+
+/// The connections to one peer.
+struct Peer {
+    raft: Arc<Link>,
+    others: Arc<Link>,
 }
 
 impl Rpc {
-    /// Listens, and starts to answer on the current runtime.
+    /// Listens, and starts to answer on the current runtime. All connections live on it, also
+    /// those that calls from another runtime cause.
     ///
     /// # Errors
     /// The address cannot be listened on, or no certificate can be made.
     pub fn start(config: Config) -> Result<(Self, Inbox), Error> {
-        let empty = || mpsc::channel(1).1;
-        let inbox = Inbox { raft: empty(), propose: empty(), limits: empty(), join: empty() };
-        Ok((Self { address: Arc::new(config.listen) }, inbox))
+        let Config { me, listen, secret, tasks, stop } = config;
+        let cannot_listen = |source| Error::Listen { address: listen, source };
+        let credentials = tls::credentials(&secret, me)?;
+        let listener = bind(listen).map_err(cannot_listen)?;
+        let address = listener.local_addr().map_err(cannot_listen)?;
+        let cluster = Arc::new(ArcSwapOption::empty());
+        let inbox = server::Server {
+            me,
+            cluster: cluster.clone(),
+            tls: credentials.server.into(),
+            tasks: tasks.clone(),
+            stop: stop.clone(),
+        }
+        .start(listener);
+        let tls = credentials.client.into();
+        let dialer = Arc::new(Dialer { me, tls, runtime: Handle::current(), tasks, stop });
+        let shared = Shared { address, cluster, dialer, peers: Mutex::default() };
+        Ok((Self { shared: Arc::new(shared) }, inbox))
     }
 
     /// The TCP address listened on.
     #[must_use]
     pub fn local_addr(&self) -> SocketAddr {
-        *self.address
+        self.shared.address
     }
 
     /// Makes every later call one of this cluster, in both directions.
-    pub fn enter_cluster(&self, _cluster: ClusterId) {}
+    pub fn enter_cluster(&self, cluster: ClusterId) {
+        self.shared.cluster.store(Some(Arc::new(cluster)));
+    }
 
     /// The cluster entered, if any.
     #[must_use]
     pub fn cluster(&self) -> Option<ClusterId> {
-        None
+        self.shared.cluster.load().as_deref().copied()
     }
 
-    /// Where a peer is: host and port. Replaces what was known.
-    pub fn learn(&self, _peer: NodeId, _address: &str) {}
+    /// Where a peer is: host and port. A different address replaces the one known, and the
+    /// connections made to it.
+    pub fn learn(&self, peer: NodeId, address: &str) {
+        let mut peers = self.shared.peers.lock().expect("no panic while it is held");
+        if peers.get(&peer).is_some_and(|known| &*known.raft.address == address) {
+            return;
+        }
+        let link = || Link::new(peer, address.into(), self.shared.dialer.clone());
+        peers.insert(peer, Peer { raft: link(), others: link() });
+    }
 
     /// Calls a service of a peer and waits for its answer, at most `timeout`.
     ///
@@ -122,25 +200,106 @@ impl Rpc {
     pub async fn call(
         &self,
         to: NodeId,
-        _service: Service,
-        _body: Bytes,
-        _timeout: Duration,
+        service: Service,
+        body: Bytes,
+        timeout: Duration,
     ) -> Result<Bytes, CallError> {
-        std::future::ready(Err(CallError::UnknownPeer { node: to })).await
+        if to == self.shared.dialer.me {
+            return Err(CallError::Itself);
+        }
+        let link = self.link(to, service)?;
+        let exchange = async {
+            let wire = link.wire().await?;
+            self.exchange(wire, &link.address, Some(to), service, body).await
+        };
+        within(timeout, exchange).await
     }
 
-    /// Calls a service of whichever node answers at an address; it must be [`Service::Join`].
+    /// Calls a service of whichever node answers at an address, on a connection of its own. Every
+    /// service but [`Service::Join`] refuses such calls.
     ///
     /// # Errors
     /// As [`Rpc::call`].
     pub async fn call_address(
         &self,
         address: &str,
-        _service: Service,
-        _body: Bytes,
-        _timeout: Duration,
+        service: Service,
+        body: Bytes,
+        timeout: Duration,
     ) -> Result<(NodeId, Bytes), CallError> {
-        let reason = "not connected".to_owned();
-        std::future::ready(Err(CallError::Unreachable { address: address.to_owned(), reason })).await
+        let exchange = async {
+            let (wire, peer) = self.shared.dialer.dial(address, None).await?;
+            Ok((peer, self.exchange(wire, address, None, service, body).await?))
+        };
+        within(timeout, exchange).await
     }
+
+    fn link(&self, to: NodeId, service: Service) -> Result<Arc<Link>, CallError> {
+        let peers = self.shared.peers.lock().expect("no panic while it is held");
+        let peer = peers.get(&to).ok_or(CallError::UnknownPeer { node: to })?;
+        Ok(match service {
+            Service::Raft => peer.raft.clone(),
+            Service::Propose | Service::Limits | Service::Join => peer.others.clone(),
+        })
+    }
+
+    /// Sends one call over an open connection.
+    async fn exchange(
+        &self,
+        wire: Wire,
+        address: &str,
+        to: Option<NodeId>,
+        service: Service,
+        body: Bytes,
+    ) -> Result<Bytes, CallError> {
+        if body.len() > MAX_BODY_BYTES {
+            return Err(CallError::TooLarge { bytes: body.len() });
+        }
+        let ours = self.cluster();
+        let call = v1::Request {
+            from: self.shared.dialer.me.0,
+            to: to.map(|node| node.0),
+            cluster: ours.map(rules::cluster_bytes),
+            service: rules::wire_service(service).into(),
+            body,
+        };
+        let answer = NodeClient::with_origin(wire, http::Uri::from_static("https://node.dunlin"))
+            .max_decoding_message_size(MAX_MESSAGE_BYTES)
+            .max_encoding_message_size(MAX_MESSAGE_BYTES)
+            .call(call)
+            .await;
+        let lost = |reason| CallError::Lost { address: address.to_owned(), reason };
+        match answer.map(|answer| answer.into_inner().result) {
+            Ok(Some(answer::Result::Body(body))) => Ok(body),
+            Ok(Some(answer::Result::Refusal(refusal))) => Err(refused(ours, refusal)),
+            Ok(None) => Err(lost("an empty answer came back".to_owned())),
+            Err(status) => Err(lost(status.message().to_owned())),
+        }
+    }
+}
+
+fn refused(ours: Option<ClusterId>, refusal: v1::Refusal) -> CallError {
+    match refusal.cause() {
+        Cause::Unspecified | Cause::Refused | Cause::WrongTarget => {
+            CallError::Refused { reason: refusal.reason }
+        }
+        Cause::Busy => CallError::Busy,
+        Cause::Itself => CallError::Itself,
+        Cause::WrongCluster => {
+            CallError::WrongCluster { ours, theirs: rules::cluster_of(refusal.cluster.as_ref()) }
+        }
+    }
+}
+
+async fn within<T>(
+    after: Duration,
+    exchange: impl Future<Output = Result<T, CallError>>,
+) -> Result<T, CallError> {
+    timeout(after, exchange).await.unwrap_or(Err(CallError::TimedOut { after }))
+}
+
+fn bind(listen: SocketAddr) -> std::io::Result<TcpListener> {
+    let listener = std::net::TcpListener::bind(listen)?;
+    listener.set_nonblocking(true)?;
+    TcpListener::from_std(listener)
 }
