@@ -1,0 +1,99 @@
+//! Who owns which scope: rendezvous hashing (Thaler and Ravishankar, 1998) over the members that
+//! serve. A member that leaves moves only its own scopes.
+
+use dunlin_types::{KeyDigest, NodeId};
+use serde::{Deserialize, Serialize};
+
+/// What limits are counted for: a key, and later a team or a user.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct ScopeId(pub u128);
+
+impl ScopeId {
+    /// The scope of a key: all its limits are counted in one place.
+    #[must_use]
+    pub fn of_key(key: &KeyDigest) -> Self {
+        let (head, _) = key.as_bytes().split_first_chunk().expect("a digest has 32 bytes");
+        Self(u128::from_be_bytes(*head))
+    }
+}
+
+/// The serving members at one version of the replicated state.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ring {
+    version: u64,
+    members: Vec<NodeId>,
+}
+
+impl Ring {
+    /// A ring of `members`; `version` is the log index of the entry that made it.
+    #[must_use]
+    pub fn new(version: u64, mut members: Vec<NodeId>) -> Self {
+        members.sort_unstable();
+        members.dedup();
+        Self { version, members }
+    }
+
+    /// The log index of the entry that made it.
+    #[must_use]
+    pub fn version(&self) -> u64 {
+        self.version
+    }
+
+    /// The serving members in ascending order.
+    #[must_use]
+    pub fn members(&self) -> &[NodeId] {
+        &self.members
+    }
+
+    /// The member that counts for `scope`; `None` while nobody serves.
+    #[must_use]
+    pub fn owner(&self, scope: ScopeId) -> Option<NodeId> {
+        self.members.iter().copied().max_by_key(|node| (score(scope, *node), *node))
+    }
+
+    /// All members, the owner first, then who would own `scope` if those before were gone.
+    #[must_use]
+    pub fn order(&self, scope: ScopeId) -> Vec<NodeId> {
+        let mut order = self.members.clone();
+        order.sort_by_key(|node| std::cmp::Reverse((score(scope, *node), *node)));
+        order
+    }
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "the two halves of the scope")]
+fn score(scope: ScopeId, node: NodeId) -> u64 {
+    mix(mix(mix(node.0) ^ (scope.0 as u64)) ^ ((scope.0 >> 64) as u64))
+}
+
+/// The finalizer of SplitMix64 (Steele, Lea and Flood, 2014): every input bit moves every output bit.
+fn mix(bits: u64) -> u64 {
+    let bits = bits.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    let bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    bits ^ (bits >> 31)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_leaving_member_moves_only_its_own_scopes_and_shares_are_even() {
+        let members: Vec<_> = (1..=5).map(NodeId).collect();
+        let whole = Ring::new(1, members.clone());
+        let without = Ring::new(2, members[..4].to_vec());
+        let mut owned = [0_u32; 5];
+        for number in 0..10_000_u128 {
+            let scope = ScopeId((number << 64) | (number * 7));
+            let owner = whole.owner(scope).expect("members");
+            owned[usize::try_from(owner.0).expect("small") - 1] += 1;
+            assert_eq!(whole.order(scope)[0], owner);
+            if owner != NodeId(5) {
+                assert_eq!(without.owner(scope), Some(owner));
+            } else {
+                assert_eq!(without.owner(scope), Some(whole.order(scope)[1]));
+            }
+        }
+        assert!(owned.iter().all(|count| (1800..2200).contains(count)), "{owned:?}");
+    }
+}

@@ -1,0 +1,187 @@
+//! Transcripts: commands in, outcomes out.
+
+use std::collections::BTreeMap;
+
+use dunlin_types::{ClusterId, Epoch, NanoUsd};
+
+use super::*;
+use crate::command::{CommandId, KeySpend};
+use crate::key::{Change, KeyChanges, Refusal};
+
+const NODE: NodeId = NodeId(1);
+
+/// Applies commands in order, each under an id and an index of its own.
+#[derive(Default)]
+struct Script {
+    state: State,
+    seq: u64,
+}
+
+impl Script {
+    fn run(&mut self, command: Command) -> Result<Reply, Rejected> {
+        self.seq += 1;
+        let id = CommandId { node: NODE, epoch: Epoch(1), seq: self.seq };
+        self.state.apply(self.seq, UnixMillis(1000 * self.seq), &Entry { id, command })
+    }
+}
+
+fn key(clear: &str, alias: Option<&str>) -> Box<Key> {
+    Box::new(Key {
+        token: KeyDigest::of(clear),
+        name: "sk-...".to_owned(),
+        alias: alias.map(str::to_owned),
+        models: Vec::new(),
+        aliases: BTreeMap::new(),
+        expires: None,
+        blocked: false,
+        rpm_limit: None,
+        tpm_limit: None,
+        max_parallel_requests: None,
+        created_at: UnixMillis(0),
+        updated_at: UnixMillis(0),
+        created_by: "default_user_id".to_owned(),
+        other: BTreeMap::new(),
+    })
+}
+
+fn settle(epoch: u64, from: u64, to: u64, cost: u64) -> Command {
+    let spends = vec![KeySpend { key: KeyDigest::of("sk-a"), cost: NanoUsd(cost), requests: 1 }];
+    Command::Settle { node: NODE, epoch: Epoch(epoch), from, to, spends }
+}
+
+#[test]
+fn each_stretch_of_a_journal_counts_once() {
+    let mut script = Script::default();
+    script.run(Command::CreateKey { key: key("sk-a", None) }).expect("a new key");
+    let cases = [
+        (settle(1, 0, 3, 10), Reply::Done, 10),
+        (settle(1, 0, 3, 10), Reply::Unchanged, 10),
+        (settle(1, 2, 5, 10), Reply::Unchanged, 10),
+        (settle(1, 4, 5, 10), Reply::Unchanged, 10),
+        (settle(1, 3, 5, 7), Reply::Done, 17),
+        (settle(3, 2, 4, 10), Reply::Unchanged, 17),
+        (settle(3, 0, 2, 3), Reply::Done, 20),
+        (settle(1, 5, 6, 10), Reply::Unchanged, 20),
+    ];
+    for (number, (command, reply, spent)) in cases.into_iter().enumerate() {
+        assert_eq!(script.run(command), Ok(reply), "case {number}");
+        assert_eq!(script.state.spend(&KeyDigest::of("sk-a")), NanoUsd(spent), "case {number}");
+    }
+    script.run(Command::DeleteKeys { tokens: vec![KeyDigest::of("sk-a")] }).expect("known");
+    script.run(settle(3, 2, 3, 5)).expect("late spend is no error");
+    assert_eq!(script.state.spend(&KeyDigest::of("sk-a")), NanoUsd(25), "and is not lost");
+}
+
+#[test]
+fn a_repeated_proposal_gives_its_first_result() {
+    let mut script = Script::default();
+    let first = script.run(Command::CreateKey { key: key("sk-a", Some("a")) });
+    script.seq -= 1;
+    let again = script.run(Command::CreateKey { key: key("sk-a", Some("a")) });
+    assert!(first.is_ok());
+    assert_eq!(first, again);
+}
+
+#[test]
+fn an_alias_is_one_keys_at_a_time() {
+    let mut script = Script::default();
+    let rename = |alias: Change<String>| Command::UpdateKey {
+        token: KeyDigest::of("sk-b"),
+        changes: Box::new(KeyChanges { alias, ..KeyChanges::default() }),
+    };
+    let taken = Err(Rejected::DuplicateAlias { alias: "a".to_owned() });
+    script.run(Command::CreateKey { key: key("sk-a", Some("a")) }).expect("free");
+    assert_eq!(script.run(Command::CreateKey { key: key("sk-b", Some("a")) }), taken);
+    assert!(script.state.key(&KeyDigest::of("sk-b")).is_none(), "a rejection changes nothing");
+    script.run(Command::CreateKey { key: key("sk-b", Some("b")) }).expect("free");
+    assert_eq!(script.run(rename(Change::Set("a".to_owned()))), taken);
+    assert_eq!(script.state.key_by_alias("b").map(|key| key.token), Some(KeyDigest::of("sk-b")));
+    script.run(Command::DeleteKeys { tokens: vec![KeyDigest::of("sk-a")] }).expect("known");
+    script.run(rename(Change::Set("a".to_owned()))).expect("free again");
+    assert!(script.state.key_by_alias("b").is_none());
+    script.run(rename(Change::Clear)).expect("cleared");
+    assert!(script.state.key_by_alias("a").is_none());
+    let reused = script.run(Command::CreateKey { key: key("sk-a", None) });
+    assert_eq!(reused, Err(Rejected::KeyExists), "a deleted key does not come back");
+}
+
+#[test]
+fn a_key_is_refused_while_blocked_and_once_expired() {
+    let mut script = Script::default();
+    let token = KeyDigest::of("sk-a");
+    let mut made = key("sk-a", None);
+    made.expires = Some(UnixMillis(50));
+    script.run(Command::CreateKey { key: made }).expect("a new key");
+    let outcome = |state: &State, now| state.authenticate(token, UnixMillis(now)).err();
+    assert_eq!(outcome(&script.state, 49), None);
+    assert_eq!(outcome(&script.state, 50), Some(Refusal::Expired { at: UnixMillis(50) }));
+    script.run(Command::SetBlocked { token, blocked: true }).expect("known");
+    assert_eq!(outcome(&script.state, 49), Some(Refusal::Blocked));
+    script.run(Command::SetBlocked { token, blocked: false }).expect("known");
+    assert_eq!(outcome(&script.state, 49), None);
+    assert_eq!(State::new().authenticate(token, UnixMillis(0)).err(), Some(Refusal::Unknown));
+}
+
+#[test]
+fn the_ring_has_the_members_that_are_up_and_the_version_of_its_last_change() {
+    let mut script = Script::default();
+    for node in [3, 1, 2] {
+        let add = Command::AddNode { node: NodeId(node), address: format!("n{node}:1") };
+        script.run(add).expect("a new node");
+    }
+    assert_eq!(script.state.ring().members(), [NodeId(1), NodeId(2), NodeId(3)]);
+    script.run(Command::MarkDown { node: NodeId(2) }).expect("a member");
+    assert_eq!(script.state.ring().members(), [NodeId(1), NodeId(3)]);
+    assert_eq!(script.state.ring().version(), 4);
+    let moved = Command::SetAddress { node: NodeId(1), address: "elsewhere:1".to_owned() };
+    script.run(moved).expect("a member");
+    assert_eq!(script.run(Command::MarkDown { node: NodeId(2) }), Ok(Reply::Unchanged));
+    assert_eq!(script.state.ring().version(), 4, "an address is not the ring's matter");
+    script.run(Command::MarkUp { node: NodeId(2) }).expect("a member");
+    assert_eq!(script.state.ring().version(), 7);
+    let stranger = Rejected::UnknownNode { node: NodeId(9) };
+    assert_eq!(script.run(Command::MarkUp { node: NodeId(9) }), Err(stranger));
+}
+
+#[test]
+fn a_file_is_a_proposal() {
+    let mut script = Script::default();
+    let mut propose = |hash: &str, after| {
+        let (hash, source) = (hash.to_owned(), "config.yaml".to_owned());
+        script.run(Command::ProposeConfig { hash, sealed: vec![1], source, after })
+    };
+    assert_eq!(propose("a", 0), Ok(Reply::Revision(1)));
+    assert_eq!(propose("a", 0), Ok(Reply::Revision(1)), "all nodes start with the same file");
+    assert_eq!(propose("b", 0), Err(Rejected::StaleRevision { newest: 1 }));
+    assert_eq!(propose("b", 1), Ok(Reply::Revision(2)));
+    assert_eq!(propose("a", 2), Err(Rejected::OldRevision { revision: 1, newest: 2 }));
+}
+
+#[test]
+fn a_snapshot_is_the_state() {
+    let mut script = Script::default();
+    let sealed = vec![7; 9];
+    let commands = [
+        Command::FormCluster { cluster: ClusterId(7) },
+        Command::AddNode { node: NODE, address: "n1:4100".to_owned() },
+        Command::CreateKey { key: key("sk-a", Some("a")) },
+        settle(1, 0, 3, 10),
+        Command::ProposeConfig { hash: "h".to_owned(), sealed, source: "f".to_owned(), after: 0 },
+        Command::CreateKey { key: key("sk-b", Some("a")) },
+    ];
+    for command in commands {
+        let _outcome_is_not_the_matter = script.run(command);
+        let restored = State::restore(&script.state.snapshot()).expect("our own snapshot");
+        assert_eq!(restored.digest(), script.state.digest());
+    }
+    let mut restored = State::restore(&script.state.snapshot()).expect("our own snapshot");
+    assert_eq!(restored.key_by_alias("a"), script.state.key_by_alias("a"));
+    let repeated = Entry {
+        id: CommandId { node: NODE, epoch: Epoch(1), seq: 4 },
+        command: settle(1, 3, 4, 10),
+    };
+    assert_eq!(restored.apply(9, UnixMillis(0), &repeated), Ok(Reply::Done));
+    assert_eq!(restored.spend(&KeyDigest::of("sk-a")), NanoUsd(10), "it was a repetition");
+    let newer = br#"{"format":2,"anything":"else"}"#;
+    assert!(matches!(State::restore(newer), Err(crate::BadSnapshot::Newer { found: 2 })));
+}

@@ -1,0 +1,162 @@
+//! The log format, one half (the other is `snapshot.rs`): flat values with their field names kept,
+//! as JSON. A variant, once released, is frozen: a new meaning is a new variant.
+
+use dunlin_types::{ClusterId, Epoch, KeyDigest, NanoUsd, NodeId};
+use serde::{Deserialize, Serialize};
+
+use crate::key::{Key, KeyChanges};
+
+/// The newest log format this build writes and understands.
+pub const FORMAT: u32 = 1;
+
+/// Who proposed a command, and which of its proposals it was: a repeated proposal is known by it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct CommandId {
+    /// The proposing node.
+    pub node: NodeId,
+    /// Its life.
+    pub epoch: Epoch,
+    /// From 1 within that life.
+    pub seq: u64,
+}
+
+/// A command under its id, as it is forwarded to the leader and logged.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Entry {
+    /// Whose it is.
+    pub id: CommandId,
+    /// What is to be done.
+    pub command: Command,
+}
+
+/// Every change that replicated state can undergo.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Command {
+    /// The first entry of a cluster's log.
+    FormCluster {
+        /// Its name for ever.
+        cluster: ClusterId,
+    },
+    /// A node is a member from here on.
+    AddNode {
+        /// The node.
+        node: NodeId,
+        /// Where others reach it, `host:port`.
+        address: String,
+    },
+    /// A member is reached elsewhere.
+    SetAddress {
+        /// The node.
+        node: NodeId,
+        /// Where others reach it, `host:port`.
+        address: String,
+    },
+    /// A node is no member any more.
+    RemoveNode {
+        /// The node.
+        node: NodeId,
+    },
+    /// A member has been silent: it owns nothing until it is marked up.
+    MarkDown {
+        /// The node.
+        node: NodeId,
+    },
+    /// A silent member is back.
+    MarkUp {
+        /// The node.
+        node: NodeId,
+    },
+    /// A new key.
+    CreateKey {
+        /// The key; its times are set when it is applied.
+        key: Box<Key>,
+    },
+    /// Some fields of a key.
+    UpdateKey {
+        /// Which key.
+        token: KeyDigest,
+        /// What changes; absent fields stay.
+        changes: Box<KeyChanges>,
+    },
+    /// Keys are no longer accepted.
+    DeleteKeys {
+        /// Which keys. Unknown ones are skipped.
+        tokens: Vec<KeyDigest>,
+    },
+    /// A key is refused, or accepted again.
+    SetBlocked {
+        /// Which key.
+        token: KeyDigest,
+        /// True: refused.
+        blocked: bool,
+    },
+    /// What a node's journal holds between two of its records, summed by key.
+    Settle {
+        /// The node.
+        node: NodeId,
+        /// The life of the node that wrote the records.
+        epoch: Epoch,
+        /// The last record settled before; 0 for none of this life.
+        from: u64,
+        /// The last record in here.
+        to: u64,
+        /// Sums by key.
+        spends: Vec<KeySpend>,
+    },
+    /// A config file, sealed under the cluster secret.
+    ProposeConfig {
+        /// Names the content.
+        hash: String,
+        /// The content.
+        sealed: Vec<u8>,
+        /// The file's name, for people.
+        source: String,
+        /// The newest revision the proposer had seen; 0 for none.
+        after: u64,
+    },
+}
+
+/// What one key spent in a stretch of one node's journal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeySpend {
+    /// The key.
+    pub key: KeyDigest,
+    /// The cost of its requests.
+    pub cost: NanoUsd,
+    /// How many requests.
+    pub requests: u64,
+}
+
+/// Why bytes of the log are no entry.
+#[derive(Debug, thiserror::Error)]
+pub enum DecodeError {
+    /// A newer version wrote it. A node that cannot read the log must not guess.
+    #[error("the log holds a command that this version does not know: {0}")]
+    Unknown(String),
+    /// It is no entry of any version.
+    #[error("a log entry is damaged: {0}")]
+    Damaged(#[source] serde_json::Error),
+}
+
+impl Entry {
+    /// The bytes of the log.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        serde_json::to_vec(self).expect("an entry is plain data")
+    }
+
+    /// Reads the bytes of the log.
+    ///
+    /// # Errors
+    /// [`DecodeError`].
+    pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
+        serde_json::from_slice(bytes).map_err(|error| {
+            let text = error.to_string();
+            if text.starts_with("unknown variant") {
+                DecodeError::Unknown(text)
+            } else {
+                DecodeError::Damaged(error)
+            }
+        })
+    }
+}
