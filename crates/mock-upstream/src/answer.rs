@@ -40,9 +40,8 @@ impl Mock {
         Self { settings, plan, record, served: AtomicU64::new(0) }
     }
 
-    /// The wait before the first byte of the next answer.
-    fn wait(&self) -> Duration {
-        let number = self.served.fetch_add(1, Ordering::Relaxed);
+    /// The wait before the first byte of an answer.
+    fn wait(&self, number: u64) -> Duration {
         let varied = 1.0 + self.settings.jitter * (2.0 * share(self.settings.seed, number) - 1.0);
         self.settings.first_byte.mul_f64(varied.max(0.0))
     }
@@ -130,7 +129,8 @@ async fn answer(mock: &Mock, kind: Kind, request: Recorded) -> Response {
         return std::future::pending().await;
     }
     let slow = if let Fault::SlowFirstToken(more) = fault { more } else { Duration::ZERO };
-    let wait = mock.wait() + slow + Duration::from_millis(asked.upstream_delay_ms);
+    let number = mock.served.fetch_add(1, Ordering::Relaxed);
+    let wait = mock.wait(number) + slow + Duration::from_millis(asked.upstream_delay_ms);
     if !wait.is_zero() {
         tokio::time::sleep(wait).await;
     }
@@ -141,6 +141,7 @@ async fn answer(mock: &Mock, kind: Kind, request: Recorded) -> Response {
     let tokens = asked.upstream_tokens.unwrap_or(mock.settings.tokens);
     let writer = Writer {
         kind,
+        number,
         model: &asked.model,
         prompt_tokens: body.len() as u64 / 4,
         tokens: asked.max_tokens.map_or(tokens, |max| tokens.min(max)),
@@ -180,10 +181,10 @@ fn refused(mock: &Mock, fault: &Fault, asked: &Asked<'_>) -> Option<Response> {
 }
 
 fn whole(fault: &Fault, writer: &Writer<'_>, mut in_flight: InFlight) -> Response {
-    let mut body = writer.whole(*fault != Fault::MissingUsage);
+    let mut body = Bytes::from(writer.whole(*fault != Fault::MissingUsage));
     if let Fault::ResetMidStream(_) = fault {
         let broken = futures::stream::iter([
-            Ok(body.split_to(body.len() / 2).freeze()),
+            Ok(body.split_to(body.len() / 2)),
             Err(io::Error::from(io::ErrorKind::ConnectionReset)),
         ]);
         return response(200, "application/json", Body::from_stream(broken));
@@ -192,7 +193,7 @@ fn whole(fault: &Fault, writer: &Writer<'_>, mut in_flight: InFlight) -> Respons
         body.truncate(body.len() / 2);
     }
     in_flight.finish();
-    response(200, "application/json", body.freeze().into())
+    response(200, "application/json", body.into())
 }
 
 async fn models(State(mock): State<Arc<Mock>>) -> Response {

@@ -20,6 +20,9 @@ use crate::answer::{Mock, router};
 use crate::record::{Recorded, Stats};
 use crate::settings::{Fault, Settings};
 
+/// How long to wait for what the machine is short of.
+const RETRY: Duration = Duration::from_millis(5);
+
 /// A running mock upstream. Clones control the same one; it stops when the last is dropped.
 #[derive(Clone)]
 pub struct MockUpstream {
@@ -160,9 +163,12 @@ impl Server {
                 done
             }
             Command::Rise(done) => {
+                // Another process may have the port for a moment.
                 while self.listener.is_none() {
-                    self.listener = TcpListener::bind(self.address).await.ok();
-                    tokio::task::yield_now().await;
+                    match TcpListener::bind(self.address).await {
+                        Ok(listener) => self.listener = Some(listener),
+                        Err(_) => tokio::time::sleep(RETRY).await,
+                    }
                 }
                 done
             }
@@ -193,7 +199,7 @@ async fn accept(listener: Option<&TcpListener>) -> TcpStream {
         match listener.accept().await {
             Ok((connection, _)) => return connection,
             // Out of file descriptors, most likely: let some connection end.
-            Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
+            Err(_) => tokio::time::sleep(RETRY).await,
         }
     }
 }

@@ -52,7 +52,8 @@ pub enum Fault {
     },
     /// Takes requests, health checks too, and never answers.
     Hang,
-    /// Resets the connection after this many chunks of a stream, or in the head of a whole answer.
+    /// Resets the connection after this many chunks of a stream, or half-way through a whole answer.
+    /// The client may not get to see all that was sent before.
     ResetMidStream(u32),
     /// Ends a stream after this many chunks as if it were whole, but without `[DONE]`.
     CutMidStream(u32),

@@ -1,7 +1,7 @@
-//! The bytes of answers, in the three shapes of OpenAI's endpoints.
+//! The bytes of answers, in the three shapes of OpenAI's endpoints. Written by hand: under load the
+//! mock must cost little next to what is measured.
 
-use bytes::{Bytes, BytesMut};
-use serde_json::{Value, json};
+use bytes::Bytes;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
@@ -13,6 +13,8 @@ pub(crate) enum Kind {
 /// What an answer says.
 pub(crate) struct Writer<'a> {
     pub(crate) kind: Kind,
+    /// Makes the answer's id.
+    pub(crate) number: u64,
     pub(crate) model: &'a str,
     pub(crate) prompt_tokens: u64,
     pub(crate) tokens: u32,
@@ -21,79 +23,80 @@ pub(crate) struct Writer<'a> {
 }
 
 const TOKEN: &str = "tok ";
-const ID: &str = "mock-1";
 
 impl Writer<'_> {
     /// A whole answer.
-    pub(crate) fn whole(&self, usage: bool) -> BytesMut {
+    pub(crate) fn whole(&self, usage: bool) -> String {
         let text = TOKEN.repeat(self.tokens as usize) + &"x".repeat(self.filler);
-        let content = match self.kind {
-            Kind::Chat => json!([{"index": 0, "finish_reason": "stop",
-                "message": {"role": "assistant", "content": text}}]),
-            Kind::Completion => json!([{"index": 0, "finish_reason": "stop", "text": text}]),
-            Kind::Embedding => json!([{"object": "embedding", "index": 0,
-                "embedding": [0.25, -0.5, 0.125]}]),
+        let (object, content) = match self.kind {
+            Kind::Chat => (
+                "chat.completion",
+                format!(
+                    r#""choices":[{{"index":0,"message":{{"role":"assistant","content":"{text}"}},"finish_reason":"stop"}}]"#
+                ),
+            ),
+            Kind::Completion => (
+                "text_completion",
+                format!(r#""choices":[{{"index":0,"text":"{text}","finish_reason":"stop"}}]"#),
+            ),
+            Kind::Embedding => (
+                "list",
+                r#""data":[{"object":"embedding","index":0,"embedding":[0.25,-0.5,0.125]}]"#.into(),
+            ),
         };
-        let (object, list) = match self.kind {
-            Kind::Chat => ("chat.completion", "choices"),
-            Kind::Completion => ("text_completion", "choices"),
-            Kind::Embedding => ("list", "data"),
-        };
-        let mut body = json!({"id": ID, "object": object, "created": 1_700_000_000,
-            "model": self.model, list: content});
-        if usage {
-            body["usage"] = self.usage();
-        }
-        BytesMut::from(body.to_string().as_bytes())
+        self.object(object, &content, usage)
     }
 
     /// The frame of one token, the same for all tokens.
     pub(crate) fn token_frame(&self) -> Bytes {
         let text = TOKEN.to_owned() + &"x".repeat(self.filler / self.tokens.max(1) as usize);
-        let choice = match self.kind {
-            Kind::Completion => json!({"index": 0, "text": text, "finish_reason": null}),
-            Kind::Chat | Kind::Embedding => {
-                json!({"index": 0, "delta": {"content": text}, "finish_reason": null})
-            }
-        };
-        self.frame(&json!([choice]), None)
+        Bytes::from(self.frame(&text, "null"))
     }
 
     /// The frames after the last token: the finish, the usage if it is wanted, and the end.
     pub(crate) fn ending(&self, usage: bool) -> Bytes {
-        let finish = match self.kind {
-            Kind::Completion => json!([{"index": 0, "text": "", "finish_reason": "stop"}]),
-            Kind::Chat | Kind::Embedding => {
-                json!([{"index": 0, "delta": {}, "finish_reason": "stop"}])
-            }
-        };
-        let mut frames = BytesMut::from(&self.frame(&finish, None)[..]);
+        let mut frames = self.frame("", r#""stop""#);
         if usage {
-            frames.extend_from_slice(&self.frame(&json!([]), Some(self.usage())));
+            let chunk = self.object(self.chunk(), r#""choices":[]"#, true);
+            frames.push_str(&format!("data: {chunk}\n\n"));
         }
-        frames.extend_from_slice(b"data: [DONE]\n\n");
-        frames.freeze()
+        frames.push_str("data: [DONE]\n\n");
+        Bytes::from(frames)
     }
 
-    fn frame(&self, choices: &Value, usage: Option<Value>) -> Bytes {
-        let object = match self.kind {
+    fn frame(&self, text: &str, finish: &str) -> String {
+        let said = match self.kind {
+            Kind::Completion => format!(r#""text":"{text}""#),
+            Kind::Chat | Kind::Embedding => format!(r#""delta":{{"content":"{text}"}}"#),
+        };
+        let choices = format!(r#""choices":[{{"index":0,{said},"finish_reason":{finish}}}]"#);
+        format!("data: {}\n\n", self.object(self.chunk(), &choices, false))
+    }
+
+    fn chunk(&self) -> &'static str {
+        match self.kind {
             Kind::Completion => "text_completion",
             Kind::Chat | Kind::Embedding => "chat.completion.chunk",
-        };
-        let mut chunk = json!({"id": ID, "object": object, "created": 1_700_000_000,
-            "model": self.model, "choices": choices});
-        if let Some(usage) = usage {
-            chunk["usage"] = usage;
         }
-        Bytes::from(format!("data: {chunk}\n\n"))
     }
 
-    fn usage(&self) -> Value {
+    fn object(&self, object: &str, content: &str, usage: bool) -> String {
+        let model = serde_json::to_string(self.model).expect("a str is always JSON");
+        let usage = if usage { self.usage() } else { String::new() };
+        let number = self.number;
+        format!(
+            r#"{{"id":"mock-{number}","object":"{object}","created":1700000000,"model":{model},{content}{usage}}}"#
+        )
+    }
+
+    fn usage(&self) -> String {
         let completion = match self.kind {
             Kind::Embedding => 0,
             Kind::Chat | Kind::Completion => u64::from(self.tokens),
         };
-        json!({"prompt_tokens": self.prompt_tokens, "completion_tokens": completion,
-            "total_tokens": self.prompt_tokens + completion})
+        let (prompt, total) = (self.prompt_tokens, self.prompt_tokens + completion);
+        format!(
+            r#","usage":{{"prompt_tokens":{prompt},"completion_tokens":{completion},"total_tokens":{total}}}"#
+        )
     }
 }
