@@ -29,15 +29,17 @@ const MAX_BODY: usize = 64 * 1024 * 1024;
 /// What all connections share.
 pub(crate) struct Mock {
     pub(crate) settings: Settings,
+    /// Tells the answers of several mocks apart.
+    port: u16,
     pub(crate) plan: Plan,
     pub(crate) record: Arc<Record>,
     served: AtomicU64,
 }
 
 impl Mock {
-    pub(crate) fn new(settings: Settings) -> Self {
+    pub(crate) fn new(settings: Settings, port: u16) -> Self {
         let (plan, record) = (Plan::default(), Arc::default());
-        Self { settings, plan, record, served: AtomicU64::new(0) }
+        Self { settings, port, plan, record, served: AtomicU64::new(0) }
     }
 
     /// The wait before the first byte of an answer.
@@ -141,7 +143,7 @@ async fn answer(mock: &Mock, kind: Kind, request: Recorded) -> Response {
     let tokens = asked.upstream_tokens.unwrap_or(mock.settings.tokens);
     let writer = Writer {
         kind,
-        number,
+        id: format!("mock-{}-{number}", mock.port),
         model: &asked.model,
         prompt_tokens: body.len() as u64 / 4,
         tokens: asked.max_tokens.map_or(tokens, |max| tokens.min(max)),

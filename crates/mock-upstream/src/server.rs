@@ -47,7 +47,7 @@ impl MockUpstream {
     pub async fn start(settings: Settings) -> io::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, settings.port)).await?;
         let address = listener.local_addr()?;
-        let mock = Arc::new(Mock::new(settings));
+        let mock = Arc::new(Mock::new(settings, address.port()));
         let (control, commands) = mpsc::channel(8);
         let stop = CancellationToken::new();
         let server = Server {

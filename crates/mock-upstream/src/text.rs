@@ -13,8 +13,8 @@ pub(crate) enum Kind {
 /// What an answer says.
 pub(crate) struct Writer<'a> {
     pub(crate) kind: Kind,
-    /// Makes the answer's id.
-    pub(crate) number: u64,
+    /// The answer's id.
+    pub(crate) id: String,
     pub(crate) model: &'a str,
     pub(crate) prompt_tokens: u64,
     pub(crate) tokens: u32,
@@ -83,9 +83,9 @@ impl Writer<'_> {
     fn object(&self, object: &str, content: &str, usage: bool) -> String {
         let model = serde_json::to_string(self.model).expect("a str is always JSON");
         let usage = if usage { self.usage() } else { String::new() };
-        let number = self.number;
+        let id = &self.id;
         format!(
-            r#"{{"id":"mock-{number}","object":"{object}","created":1700000000,"model":{model},{content}{usage}}}"#
+            r#"{{"id":"{id}","object":"{object}","created":1700000000,"model":{model},{content}{usage}}}"#
         )
     }
 
