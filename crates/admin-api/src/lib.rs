@@ -1,1 +1,13 @@
-//! Placeholder.
+//! The JSON of the admin API, shared by the server and by those who read it: `cluster` and the CLI.
+//!
+//! Knows no HTTP, no state and no rules: what a field means and who may see it is `admin`'s matter.
+//! Unknown fields are ignored on reading, so a newer node can be asked by an older reader.
+//! Read `key.rs` first.
+
+mod cluster;
+mod key;
+
+pub use cluster::{BackendStatus, ClusterStatus, MemberRole, MemberStatus};
+pub use key::{
+    DeleteKeys, DeletedKeys, GenerateKey, KeyInfo, KeyList, KeyRef, KeyRow, ListedKey, RawJson,
+};

@@ -1,0 +1,75 @@
+//! What one node knows of its cluster: `GET /cluster/status`.
+
+use dunlin_types::{ClusterId, NodeId};
+use serde::{Deserialize, Serialize};
+
+/// The cluster as the answering node sees it. Other nodes may see it differently.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ClusterStatus {
+    /// The node that answers.
+    pub node: NodeId,
+    /// Its release.
+    pub version: String,
+    /// Its cluster; none until it has formed or joined one.
+    pub cluster: Option<ClusterId>,
+    /// Whom it holds for the leader; none while it knows of no leader.
+    pub leader: Option<NodeId>,
+    /// The Raft term it is in.
+    pub term: u64,
+    /// The index of the last log entry it has applied.
+    pub applied: u64,
+    /// The config revision its state holds; 0 before the first.
+    pub config_revision: u64,
+    /// All members, by id.
+    pub members: Vec<MemberStatus>,
+    /// All backends of the config, by name.
+    pub backends: Vec<BackendStatus>,
+}
+
+/// A member of the cluster.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MemberStatus {
+    /// Its id.
+    pub id: NodeId,
+    /// Where other nodes reach it, `host:port`.
+    pub address: String,
+    /// Where clients reach it, as it gossips it; none until it was heard.
+    pub api_address: Option<String>,
+    /// Its part in the consensus.
+    pub role: MemberRole,
+    /// Whether gossip hears it.
+    pub alive: bool,
+    /// Whether the cluster has marked it down: it owns no limits until the mark is lifted.
+    pub down: bool,
+    /// Whether it says that it serves requests.
+    pub ready: bool,
+}
+
+/// A member's part in the consensus.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MemberRole {
+    /// The voter that the others follow.
+    Leader,
+    /// Votes, and follows the leader.
+    Voter,
+    /// Holds the state and does not vote.
+    Learner,
+    /// Listed, but not yet or no longer part of the consensus.
+    Outside,
+}
+
+/// A backend: one provider endpoint that deployments share.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct BackendStatus {
+    /// Its base URL.
+    pub backend: String,
+    /// The model names it serves.
+    pub models: Vec<String>,
+    /// Requests that the answering node has open with it.
+    pub in_flight: u32,
+    /// Requests that the whole cluster is believed to have open with it, decayed by age.
+    pub load: f64,
+    /// `ready`, or why it gets no requests now.
+    pub state: String,
+}
