@@ -23,6 +23,7 @@ pub(crate) fn sections(root: &Map, report: &mut Report) {
     for (key, node) in &root.entries {
         one(&[&keys::TOP], key, node, Unknown::Warned, report);
     }
+    report.map("environment_variables", root.get("environment_variables"));
     let named: &[(&str, &[&Keys])] = &[
         ("cluster", &[&keys::CLUSTER]),
         ("general_settings", &[&keys::GENERAL]),

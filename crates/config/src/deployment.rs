@@ -259,8 +259,8 @@ impl<'a> Draft<'a> {
         }
         for section in ["headers", "extra_headers"] {
             let what = format!("litellm_params.{section}");
-            let map = report.map(&what, self.params.get(section));
-            for (key, node) in map.into_iter().flat_map(|map| &map.entries) {
+            let Some((section_key, map)) = self.params.find(section) else { continue };
+            for (key, node) in &report.map(&what, Some(map)).unwrap_or(&Map::default()).entries {
                 let Some(value) = self.needed(&format!("{what}.{}", key.text), Some(node), report)
                 else {
                     continue;
@@ -270,8 +270,10 @@ impl<'a> Draft<'a> {
                 if valid {
                     headers.push((key.text.as_str().into(), Secret::new(value)));
                 } else {
+                    // Shown at the section's key: the line of the header may hold a credential.
                     let message = format!("`{}` is not a header that HTTP can carry", key.text);
-                    report.push(Diagnostic::error(Code::WrongValue, message).at(key.place, ""));
+                    let problem = Diagnostic::error(Code::WrongValue, message);
+                    report.push(problem.at(section_key.place, ""));
                 }
             }
         }

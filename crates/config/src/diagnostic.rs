@@ -120,7 +120,7 @@ impl Diagnostic {
             );
         }
         for note in &self.notes {
-            let _infallible = write!(out, "\n{margin} = {note}");
+            let _infallible = write!(out, "\n{margin} = note: {note}");
         }
         let _infallible = write!(out, "\n{margin} = help: dunlin explain {}", self.code.as_str());
         out
@@ -202,6 +202,3 @@ impl Paint {
         if self.color { format!("\x1b[1m{text}\x1b[0m") } else { text.to_owned() }
     }
 }
-
-#[cfg(test)]
-mod tests;

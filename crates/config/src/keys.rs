@@ -38,7 +38,7 @@ const ACCESS: &str = "this access rule is not enforced by this version; enforce 
 pub(crate) const TOP: Keys = Keys {
     section: "the top level",
     in_force: "cluster credential_list environment_variables general_settings include \
-        litellm_settings model_list router_settings",
+        litellm_settings model_list router_settings x-*",
     not_yet: "assistant_settings callback_settings files_settings finetune_settings prompts \
         search_tools vector_store_registry worker_registry",
     replaced: &[],

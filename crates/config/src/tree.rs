@@ -92,10 +92,12 @@ impl Node {
         parse_number(self.as_text()?)
     }
 
-    /// True for what asks for nothing: null, `false`, and empty texts, lists and maps.
+    /// True for what asks for nothing: null, `false`, and empty texts, lists and maps. A
+    /// reference asks for something, set or not.
     pub(crate) fn is_idle(&self) -> bool {
         match &self.value {
-            Value::Null | Value::Bool(false) => true,
+            Value::Null => self.variable.is_none(),
+            Value::Bool(false) => true,
             Value::Bool(true) | Value::Number(_) => false,
             Value::Text(text) => text.is_empty(),
             Value::List(items) => items.is_empty(),

@@ -44,6 +44,9 @@ pub(crate) fn is_secret(key: &str) -> bool {
         || SECRET_ENDS.iter().any(|end| key.ends_with(end))
 }
 
+/// Names of secrets that people mistype, and then still write the secret behind them.
+const MISTYPED: &[&str] = &["api_key", "authorization", "master_key", "password", "secret"];
+
 /// The line with the value of each secret key starred out, character by character. References to
 /// the environment stay: they are no secrets.
 pub(crate) fn mask(line: &str) -> String {
@@ -54,7 +57,8 @@ pub(crate) fn mask(line: &str) -> String {
         out += head;
         let key = head[..colon].rsplit([' ', '{', ',', '"', '\'']).find(|word| !word.is_empty());
         rest = tail;
-        if key.is_some_and(is_secret) && tail.starts_with([' ', '{']) {
+        let names_secret = |key| is_secret(key) || nearest(key, MISTYPED.iter().copied()).is_some();
+        if key.is_some_and(names_secret) && tail.starts_with([' ', '{']) {
             let (value, after) = tail.split_at(value_end(tail));
             let shown = value.contains("os.environ/") || value.trim().is_empty();
             out.extend(value.chars().map(|c| if c == ' ' || shown { c } else { '*' }));
@@ -85,10 +89,11 @@ mod tests {
         let cases = [
             ("      api_key: sk-abc", "      api_key: ******"),
             ("{model: a/b, api_key: sk-abc, rpm: 6}", "{model: a/b, api_key: ******, rpm: 6}"),
-            ("master_key: \"sk-1, 2\" # why", "master_key: ******* * # why"),
+            ("master_key: \"sk-1, 2\" # why", "master_key: ****** ** # why"),
+            ("      api_kye: sk-abc", "      api_kye: ******"),
             ("api_key: os.environ/KEY", "api_key: os.environ/KEY"),
-            ("headers: {X-Key: v1}", "headers: ******** ***"),
-            ("database_url: postgres://u:p@h/d", "database_url: ****************"),
+            ("headers: {X-Key: v1}", "headers: ******* ***"),
+            ("database_url: postgres://u:p@h/d", "database_url: ******************"),
             ("model: http://a:8000/v1", "model: http://a:8000/v1"),
         ];
         for (line, masked) in cases {
