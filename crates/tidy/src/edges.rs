@@ -21,7 +21,7 @@ const PURE_DEPENDENCIES: &[&str] = &[
     "imbl",
     "memchr",
     "serde",
-    "serde-saphyr",
+    "granit-parser",
     "serde_json",
     "sha2",
     "strsim",
