@@ -1,0 +1,112 @@
+//! A limit is one limit, however its traffic is spread over the nodes.
+
+use std::time::Duration;
+
+use dunlin_cluster::{Client, Reply, wait_until};
+use futures::future::join_all;
+use serde_json::json;
+
+use crate::harness::{self, SOON, Setup, assert_error};
+
+/// Sends `count` requests at once, spread over all nodes.
+async fn burst(setup: &Setup, caller: &Client, count: usize) -> anyhow::Result<Vec<Reply>> {
+    let nodes = setup.cluster.nodes().len();
+    let sent = (0..count).map(|number| setup.chat(number % nodes, caller));
+    Ok(join_all(sent).await.into_iter().collect::<Result<_, _>>()?)
+}
+
+fn admitted(replies: &[Reply]) -> usize {
+    replies.iter().filter(|reply| reply.ok()).count()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn requests_per_minute_hold_over_all_nodes() -> anyhow::Result<()> {
+    let setup = harness::start(3).await?;
+    let caller = setup.make_key(0, json!({"rpm_limit": 12})).await?;
+    let mut replies = burst(&setup, &caller, 30).await?;
+    replies.extend(burst(&setup, &caller, 6).await?);
+    assert_eq!(admitted(&replies), 12);
+
+    let refused = replies.iter().find(|reply| !reply.ok()).expect("more were sent than allowed");
+    assert_error(refused, 429, json!("throttling_error"), "Rate limit exceeded for api_key: ");
+    assert_eq!(refused.header("rate_limit_type"), Some("requests"));
+    assert!(refused.header("retry-after").is_some());
+    assert!(refused.header("reset_at").is_some_and(|text| text.ends_with("UTC")));
+    assert_eq!(setup.mock.stats().requests, 12, "refused requests never reach an upstream");
+
+    let other = setup.make_key(1, json!({"rpm_limit": 12})).await?;
+    assert_eq!(setup.chat(2, &other).await?.status, 200, "each key has its own limit");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_admitted_request_says_what_is_left() -> anyhow::Result<()> {
+    let setup = harness::start(3).await?;
+    let caller = setup.make_key(0, json!({"rpm_limit": 5})).await?;
+    for (node, left) in [(0, "4"), (1, "3"), (2, "2")] {
+        let reply = setup.chat(node, &caller).await?;
+        assert_eq!(reply.status, 200, "{}", reply.body);
+        assert_eq!(reply.header("x-ratelimit-api_key-limit-requests"), Some("5"));
+        assert_eq!(reply.header("x-ratelimit-api_key-remaining-requests"), Some(left));
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tokens_per_minute_hold_over_all_nodes() -> anyhow::Result<()> {
+    let setup = harness::start(3).await?;
+    let caller = setup.make_key(0, json!({"tpm_limit": 60})).await?;
+    let body = json!({
+        "model": "chat",
+        "messages": [{"role": "user", "content": "hi"}],
+        "max_tokens": 16,
+    });
+    let mut refused = None;
+    for number in 0..12 {
+        let reply = setup.ask(number % 3, &caller, &body).await?;
+        if !reply.ok() {
+            refused = Some(reply);
+            break;
+        }
+    }
+    let refused = refused.expect("12 answers of 16 tokens are more than 60");
+    assert_error(&refused, 429, json!("throttling_error"), "Rate limit exceeded for api_key: ");
+    assert_eq!(refused.header("rate_limit_type"), Some("tokens"));
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn parallel_requests_hold_over_all_nodes_and_slots_come_back() -> anyhow::Result<()> {
+    let setup = harness::start(3).await?;
+    let caller = setup.make_key(0, json!({"max_parallel_requests": 2})).await?;
+    // Two requests that stay open until they are dropped.
+    let mut body = harness::chat_body();
+    body["upstream_delay_ms"] = json!(60_000);
+    let held = async {
+        let both = [setup.ask(0, &caller, &body), setup.ask(1, &caller, &body)];
+        join_all(both).await;
+    };
+    tokio::select! {
+        () = held => panic!("the held requests ended by themselves"),
+        outcome = refused_while_held(&setup, &caller) => outcome?,
+    }
+    for node in 0..3 {
+        wait_until("a slot is free again", SOON, async || {
+            setup.chat(node, &caller).await.is_ok_and(|reply| reply.ok())
+        })
+        .await?;
+    }
+    Ok(())
+}
+
+async fn refused_while_held(setup: &Setup, caller: &Client) -> anyhow::Result<()> {
+    let both = setup.mock.until(|stats| stats.in_flight == 2);
+    tokio::time::timeout(SOON, both).await?;
+    for node in 0..3 {
+        let reply =
+            tokio::time::timeout(Duration::from_secs(5), setup.chat(node, caller)).await??;
+        assert_error(&reply, 429, json!("throttling_error"), "Rate limit exceeded for api_key: ");
+        assert_eq!(reply.header("rate_limit_type"), Some("max_parallel_requests"));
+    }
+    Ok(())
+}

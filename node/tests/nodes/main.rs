@@ -1,0 +1,13 @@
+//! What a cluster promises, asked from outside: real processes of the `dunlin` binary on loopback,
+//! real HTTP, mock upstreams. One test binary, so that it is linked once and tests run two or so
+//! at a time. Every wait is for a condition with a deadline.
+
+mod cli;
+mod data_path;
+mod failover;
+mod forms;
+mod harness;
+mod keys;
+mod limits;
+mod restart;
+mod streams;

@@ -1,0 +1,137 @@
+//! Streams: frames pass as they are, a broken stream never looks whole, a leaving client is
+//! noticed.
+
+use std::time::Duration;
+
+use dunlin_mock_upstream::{Fault, MockUpstream, Settings};
+use futures::StreamExt;
+use serde_json::{Value, json};
+
+use crate::harness::{self, INPUT_COST, OUTPUT_COST, SOON, Scripted, Setup};
+
+const FIRST: &str = "data: {\"id\":\"c1\",\"object\":\"chat.completion.chunk\",\"created\":1.0e9,\
+    \"model\":\"upstream-name\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\"\\u00e9\"},\
+    \"x\":1.50}]}\n\n";
+const LAST: &str = "data: { \"model\" : \"upstream-name\", \"id\":\"c1\",\"choices\":[{\"delta\":{},\
+    \"index\":0,\"finish_reason\":\"stop\"}]}\n\n";
+const USAGE: &str = "data: {\"id\":\"c1\",\"model\":\"upstream-name\",\"choices\":[],\
+    \"usage\":{\"prompt_tokens\":9,\"completion_tokens\":3,\"total_tokens\":12}}\n\n";
+const DONE: &str = "data: [DONE]\n\n";
+
+/// A stream that comes in awkward pieces: frames cut in the middle, two frames in one piece.
+async fn scripted() -> anyhow::Result<(Setup, Scripted)> {
+    let whole = format!("{FIRST}{LAST}{USAGE}{DONE}");
+    let (head, tail) = whole.split_at(FIRST.len() / 2);
+    let pieces = vec![head.to_owned(), tail.to_owned()];
+    let upstream = Scripted::start("text/event-stream; charset=utf-8", pieces).await?;
+    let mock = MockUpstream::start(Settings::default()).await?;
+    let setup = harness::start_with(1, mock, harness::chat_config(&upstream.api_base())).await?;
+    Ok((setup, upstream))
+}
+
+fn stream_body() -> Value {
+    let mut body = harness::chat_body();
+    body["stream"] = json!(true);
+    body
+}
+
+fn to_client(frames: &str) -> String {
+    frames.replace("upstream-name", "chat")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn frames_pass_byte_for_byte_but_for_the_model() -> anyhow::Result<()> {
+    let (setup, upstream) = scripted().await?;
+    let caller = setup.make_key(0, json!({})).await?;
+    let reply = setup.ask(0, &caller, &stream_body()).await?;
+    assert_eq!(reply.status, 200, "{}", reply.body);
+    assert_eq!(reply.header("content-type"), Some("text/event-stream; charset=utf-8"));
+    assert_eq!(reply.body, to_client(&format!("{FIRST}{LAST}{DONE}")), "usage was not asked for");
+
+    let sent: Value = serde_json::from_str(&upstream.last_body())?;
+    assert_eq!(sent["stream_options"]["include_usage"], json!(true), "usage is always counted");
+    let expected = 9.0 * INPUT_COST + 3.0 * OUTPUT_COST;
+    dunlin_cluster::wait_until("the stream is booked", SOON, async || {
+        let info = setup.key_info(0, &caller).await.unwrap_or(Value::Null);
+        info["spend"].as_f64().is_some_and(|spend| (spend - expected).abs() < 1e-12)
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn usage_that_was_asked_for_is_passed_on() -> anyhow::Result<()> {
+    let (setup, _upstream) = scripted().await?;
+    let mut body = stream_body();
+    body["stream_options"] = json!({"include_usage": true});
+    let reply = setup.ask(0, setup.cluster.client(), &body).await?;
+    assert_eq!(reply.body, to_client(&format!("{FIRST}{LAST}{USAGE}{DONE}")));
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_broken_stream_ends_in_an_error_event_and_never_looks_whole() -> anyhow::Result<()> {
+    let setup = harness::start(1).await?;
+    for fault in [Fault::CutMidStream(3), Fault::ResetMidStream(3), Fault::ErrorMidStream(3)] {
+        setup.mock.set_fault_for(fault.clone(), 1).await;
+        let reply = setup.ask(0, setup.cluster.client(), &stream_body()).await;
+        // The error event may be followed by a clean end or by a cut connection; a client that
+        // reads to the end sees the event either way.
+        let reply = reply.map_err(|error| anyhow::anyhow!("{fault:?}: {error}"))?;
+        assert_eq!(reply.status, 200, "{fault:?}: {}", reply.body);
+        assert!(!reply.body.contains("[DONE]"), "{fault:?}: {}", reply.body);
+        let last = reply.body.trim_end().rsplit("\n\n").next().unwrap_or_default();
+        let event: Value = serde_json::from_str(last.trim_start_matches("data: "))?;
+        assert!(event["error"]["message"].is_string(), "{fault:?}: {}", reply.body);
+        assert!(event["error"]["code"].is_string(), "{fault:?}: {}", reply.body);
+        assert_eq!(reply.body.matches("\"delta\"").count(), 3, "{fault:?}: {}", reply.body);
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn chunks_leave_as_they_arrive() -> anyhow::Result<()> {
+    // One token every 400 ms: a gateway that collects would deliver none of them early.
+    let settings = Settings { tokens_per_second: Some(2.5), tokens: 8, ..Settings::default() };
+    let mock = MockUpstream::start(settings).await?;
+    let config = harness::chat_config(&mock.api_base());
+    let setup = harness::start_with(1, mock, config).await?;
+    let (response, mut chunks) = open_stream(&setup).await?;
+    assert_eq!(response, 200);
+    for _ in 0..2 {
+        let chunk = tokio::time::timeout(Duration::from_secs(2), chunks.next()).await?;
+        assert!(chunk.is_some_and(|chunk| chunk.is_ok()));
+        assert_eq!(setup.mock.stats().in_flight, 1, "the upstream is still writing");
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_leaves_mid_stream_is_noticed_within_100_ms() -> anyhow::Result<()> {
+    let settings =
+        Settings { tokens_per_second: Some(100.0), tokens: 100_000, ..Settings::default() };
+    let mock = MockUpstream::start(settings).await?;
+    let config = harness::chat_config(&mock.api_base());
+    let setup = harness::start_with(1, mock, config).await?;
+    let (status, mut chunks) = open_stream(&setup).await?;
+    assert_eq!(status, 200);
+    assert!(chunks.next().await.is_some());
+    drop(chunks);
+    let gone = setup.mock.until(|stats| stats.cancelled == 1);
+    tokio::time::timeout(Duration::from_millis(100), gone).await?;
+    Ok(())
+}
+
+type Chunks = futures::stream::BoxStream<'static, reqwest::Result<Vec<u8>>>;
+
+/// Opens a stream and gives its status and its chunks as they arrive.
+async fn open_stream(setup: &Setup) -> anyhow::Result<(u16, Chunks)> {
+    let response = dunlin_cluster::http_client()?
+        .post(setup.cluster.url(0, "/v1/chat/completions"))
+        .bearer_auth(setup.cluster.master_key())
+        .json(&stream_body())
+        .send()
+        .await?;
+    let status = response.status().as_u16();
+    let chunks = response.bytes_stream().map(|chunk| chunk.map(|bytes| bytes.to_vec()));
+    Ok((status, chunks.boxed()))
+}
