@@ -70,16 +70,17 @@ impl Dialer {
         let failed = |error: std::io::Error| unreachable(address, format!("{socket}: {error}"));
         let tcp = TcpStream::connect(socket).await.map_err(failed)?;
         tcp.set_nodelay(true).map_err(failed)?;
-        let stream = self.tls.connect(tls::shared_name(), tcp).await.map_err(|error| {
-            match tls::stranger(&error) {
-                Stranger::WrongSecret => CallError::WrongSecret { address: address.to_owned() },
-                Stranger::NotANode => unreachable(
-                    address,
-                    format!("{socket} does not speak TLS 1.3; is it a node's cluster port?"),
-                ),
-                Stranger::Gone => failed(error),
-            }
-        })?;
+        let stream =
+            self.tls.connect(tls::shared_name(), tcp).await.map_err(
+                |error| match tls::stranger(&error) {
+                    Stranger::WrongSecret => CallError::WrongSecret { address: address.to_owned() },
+                    Stranger::NotANode => unreachable(
+                        address,
+                        format!("{socket} does not speak TLS 1.3; is it a node's cluster port?"),
+                    ),
+                    Stranger::Gone => failed(error),
+                },
+            )?;
         let Some(found) = tls::node_of(stream.get_ref().1.peer_certificates()) else {
             return Err(unreachable(address, format!("the certificate of {socket} names no node")));
         };

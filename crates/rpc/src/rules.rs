@@ -24,7 +24,8 @@ pub(crate) fn admit(
         return Err(refusal(Cause::Itself, reason));
     }
     if call.from != caller.0 {
-        let reason = format!("the call claims node {}, its certificate {caller}", NodeId(call.from));
+        let reason =
+            format!("the call claims node {}, its certificate {caller}", NodeId(call.from));
         return Err(refusal(Cause::Refused, reason));
     }
     let Some(service) = service_of(call.service()) else {
@@ -46,8 +47,7 @@ pub(crate) fn admit(
     if same || joining {
         return Ok(service);
     }
-    let reason =
-        format!("the call is {}, node {me} is {}", standing(theirs), standing(ours));
+    let reason = format!("the call is {}, node {me} is {}", standing(theirs), standing(ours));
     Err(Refusal { cluster: ours.map(cluster_bytes), ..refusal(Cause::WrongCluster, reason) })
 }
 

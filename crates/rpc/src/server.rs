@@ -275,8 +275,7 @@ impl Node for Desk {
         &self,
         call: tonic::Request<v1::Request>,
     ) -> Result<tonic::Response<v1::Answer>, tonic::Status> {
-        let Caller(caller) =
-            *call.extensions().get().expect("every connection carries its caller");
+        let Caller(caller) = *call.extensions().get().expect("every connection carries its caller");
         let result = match self.pass_on(caller, call.into_inner()).await {
             Ok(body) => answer::Result::Body(body),
             Err(refusal) => answer::Result::Refusal(refusal),

@@ -28,8 +28,9 @@ const SHARED_NAME: &str = "node.dunlin";
 const AUTHORITY_LABEL: &[u8] = b"dunlin: authority of node certificates, v1";
 
 /// What precedes an Ed25519 seed in PKCS #8 (RFC 8410, section 7).
-const ED25519_PKCS8_HEAD: [u8; 16] =
-    [0x30, 0x2e, 0x02, 0x01, 0x00, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x04, 0x22, 0x04, 0x20];
+const ED25519_PKCS8_HEAD: [u8; 16] = [
+    0x30, 0x2e, 0x02, 0x01, 0x00, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x04, 0x22, 0x04, 0x20,
+];
 
 /// Both ends of TLS 1.3 for one node: each demands a certificate of the other.
 pub(crate) struct Credentials {
@@ -168,9 +169,7 @@ fn client_config(
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let mut config = ClientConfig::builder_with_provider(provider)
         .with_protocol_versions(&[&rustls::version::TLS13])
-        .and_then(|builder| {
-            builder.with_root_certificates(roots).with_client_auth_cert(chain, key)
-        })
+        .and_then(|builder| builder.with_root_certificates(roots).with_client_auth_cert(chain, key))
         .map_err(Error::Tls)?;
     config.alpn_protocols = vec![b"h2".to_vec()];
     config.resumption = Resumption::disabled();
