@@ -1,0 +1,90 @@
+//! The rules as data: what happened, and whether it is left alone afterwards.
+
+use super::*;
+
+const ALONE: Rules = Rules { alone: true, allowed_fails: None, cooldown: Duration::from_secs(5) };
+const SIBLING: Rules = Rules { alone: false, ..ALONE };
+const NOW: MonoMillis = MonoMillis(1_000_000);
+
+fn status(code: u16) -> Outcome {
+    Outcome::Status { code, retry_after: None }
+}
+
+/// For how many milliseconds a deployment is left alone after `outcomes` at one moment.
+fn left_alone(rules: Rules, outcomes: &[Outcome]) -> Option<u64> {
+    let mut cooldown = Cooldown::default();
+    for outcome in outcomes {
+        cooldown.observe(*outcome, rules, NOW);
+    }
+    cooldown.until(NOW).map(|until| until.0 - NOW.0)
+}
+
+#[test]
+fn a_deployment_cools_down_by_litellms_rules() {
+    let asked = Outcome::Status { code: 429, retry_after: Some(Duration::from_secs(7)) };
+    let twice = Rules { allowed_fails: Some(2), ..ALONE };
+    let never = Rules { cooldown: Duration::ZERO, ..SIBLING };
+    let ok = Outcome::Success;
+    let bad = status(500);
+    let cases: [(&str, Rules, &[Outcome], Option<u64>); 13] = [
+        ("429 with a sibling", SIBLING, &[status(429)], Some(5000)),
+        ("429 alone", ALONE, &[status(429); 9], None),
+        ("429 that asks for time", SIBLING, &[asked], Some(7000)),
+        ("the longer one stays", SIBLING, &[asked, status(429)], Some(7000)),
+        ("401 alone", ALONE, &[status(401)], Some(5000)),
+        ("404 alone", ALONE, &[status(404)], Some(5000)),
+        ("400 never", SIBLING, &[status(400); 99], None),
+        ("422 never", SIBLING, &[status(422); 99], None),
+        ("three of five", SIBLING, &[ok, ok, bad, bad, bad], Some(5000)),
+        ("two of five", SIBLING, &[ok, ok, ok, bad, bad], None),
+        ("four are too few", SIBLING, &[bad; 4], None),
+        ("more than allowed", twice, &[bad; 3], Some(5000)),
+        ("cooldown 0", never, &[status(401); 3], None),
+    ];
+    for (what, rules, outcomes, expected) in cases {
+        assert_eq!(left_alone(rules, outcomes), expected, "{what}");
+    }
+    assert_eq!(left_alone(ALONE, &[bad; 999]), None);
+    assert_eq!(left_alone(ALONE, &[bad; 1000]), Some(5000), "a thousand straight failures");
+    assert_eq!(left_alone(twice, &[bad; 2]), None, "as many as allowed");
+}
+
+#[test]
+fn failures_of_another_minute_do_not_count() {
+    let mut cooldown = Cooldown::default();
+    for _ in 0..4 {
+        cooldown.observe(status(500), SIBLING, NOW);
+    }
+    let later = NOW.plus(Duration::from_secs(60));
+    cooldown.observe(status(500), SIBLING, later);
+    assert_eq!(cooldown.until(later), None);
+}
+
+#[test]
+fn a_backend_is_out_when_nobody_is_there_and_back_after_a_probe() {
+    let mut reach = Reach::default();
+    reach.observe(Outcome::Refused, NOW);
+    assert!(reach.is_out());
+    assert!(!reach.probe_is_due(NOW));
+    let mut now = NOW;
+    for wait in [1, 2, 4, 8, 10, 10] {
+        now = now.plus(Duration::from_secs(wait));
+        assert!(!reach.probe_is_due(MonoMillis(now.0 - 1)), "after {wait} s");
+        assert!(reach.probe_is_due(now), "after {wait} s");
+        reach.probed(false, now);
+    }
+    reach.probed(true, now);
+    assert!(!reach.is_out());
+    assert_eq!(reach.back_for(now.plus(Duration::from_secs(3))), Some(Duration::from_secs(3)));
+}
+
+#[test]
+fn a_backend_that_breaks_now_and_then_stays() {
+    let mut reach = Reach::default();
+    for outcome in [Outcome::Broken, status(503), status(429), Outcome::Broken, status(500)] {
+        reach.observe(outcome, NOW);
+        assert!(!reach.is_out(), "{outcome:?}");
+    }
+    reach.observe(Outcome::Broken, NOW);
+    assert!(reach.is_out(), "three in a row");
+}

@@ -1,0 +1,123 @@
+//! Picks over many seeds: who gets traffic, and how much.
+
+use std::sync::Arc;
+
+use dunlin_ledger::Price;
+
+use super::*;
+use crate::catalog::{BackendId, Weight};
+
+const READY: Seen = Seen { cooling_until: None, out: false, load: 0.0, warmth: 1.0 };
+
+fn group(weights: &[Weight]) -> Group {
+    let deployment = |(at, weight): (usize, &Weight)| {
+        Arc::new(Deployment {
+            id: DeploymentId(at.to_string().into()),
+            backend: BackendId::new("http://b", &at.to_string()),
+            group: "g".into(),
+            provider: "openai".into(),
+            upstream_model: "m".into(),
+            api_base: "http://b".into(),
+            api_key: None,
+            headers: Vec::new(),
+            body_defaults: Vec::new(),
+            weight: *weight,
+            order: 0,
+            timeout: Duration::from_secs(1),
+            stream_timeout: Duration::from_secs(1),
+            num_retries: None,
+            cooldown: None,
+            price: Price::default(),
+            parked: None,
+        })
+    };
+    Group { name: "g".into(), deployments: weights.iter().enumerate().map(deployment).collect() }
+}
+
+/// The percentage of 10,000 picks that each deployment got.
+fn percentages(group: &Group, strategy: Strategy, seen: &[Seen]) -> Vec<u32> {
+    let mut counts = vec![0_u32; seen.len()];
+    for seed in 0..10_000 {
+        counts[pick(group, strategy, seen, &BTreeSet::new(), seed).expect("one is ready")] += 1;
+    }
+    counts.iter().map(|count| (count + 50) / 100).collect()
+}
+
+#[test]
+fn the_shuffle_follows_the_first_measure_that_anyone_sets() {
+    let none = Weight::default();
+    let weight = |weight| Weight { weight: Some(weight), ..none };
+    let rpm = |rpm| Weight { rpm: Some(rpm), ..none };
+    let about = |weights: &[Weight], expected: &[u32]| {
+        let got = percentages(&group(weights), Strategy::Shuffle, &vec![READY; weights.len()]);
+        let near = got.iter().zip(expected).all(|(got, expected)| got.abs_diff(*expected) <= 2);
+        assert!(near, "{weights:?}: {got:?}, expected about {expected:?}");
+    };
+    about(&[none, none], &[50, 50]);
+    about(&[weight(3.0), weight(1.0)], &[75, 25]);
+    about(&[weight(1.0), none], &[100, 0]);
+    about(&[rpm(900.0), rpm(100.0)], &[90, 10]);
+    about(&[weight(1.0), rpm(900.0)], &[100, 0]);
+    about(&[weight(0.0), weight(0.0)], &[50, 50]);
+}
+
+#[test]
+fn least_busy_prefers_the_idle_and_splits_ties() {
+    let none = Weight::default();
+    let busy = |load| Seen { load, ..READY };
+    let idle = percentages(&group(&[none; 2]), Strategy::LeastBusy, &[busy(3.0), busy(1.0)]);
+    assert_eq!(idle, [0, 100], "of two the less busy one");
+    let ties = percentages(&group(&[none; 2]), Strategy::LeastBusy, &[READY; 2]);
+    assert!(ties[0].abs_diff(50) <= 2, "{ties:?}");
+    let three = [busy(0.0), busy(1.0), busy(2.0)];
+    let three = percentages(&group(&[none; 3]), Strategy::LeastBusy, &three);
+    assert!(three[0].abs_diff(67) <= 2 && three[2] == 0, "never all to one: {three:?}");
+    let twice = Weight { weight: Some(2.0), ..none };
+    let once = Weight { weight: Some(1.0), ..none };
+    let weighted = [busy(5.0), busy(3.0)];
+    let weighted = percentages(&group(&[twice, once]), Strategy::LeastBusy, &weighted);
+    assert_eq!(weighted, [100, 0], "6 for two shares is less than 4 for one");
+    let cold = Seen { warmth: 0.1, ..READY };
+    let cold = percentages(&group(&[none; 2]), Strategy::LeastBusy, &[busy(5.0), cold]);
+    assert_eq!(cold, [100, 0], "one that has just come back is spared");
+}
+
+#[test]
+fn who_is_left_alone_gets_nothing_while_another_is_ready() {
+    let cooling = Seen { cooling_until: Some(MonoMillis(9)), ..READY };
+    let later = Seen { cooling_until: Some(MonoMillis(20)), ..READY };
+    let out = Seen { out: true, ..READY };
+    let three = group(&[Weight::default(); 3]);
+    assert_eq!(percentages(&three, Strategy::Shuffle, &[cooling, READY, out]), [0, 100, 0]);
+    assert_eq!(percentages(&three, Strategy::Shuffle, &[cooling, cooling, out]), [0, 0, 100]);
+    let pick = |group: &Group, seen: &[Seen], tried: &[&str]| {
+        let tried = tried.iter().map(|id| DeploymentId((*id).into())).collect();
+        pick(group, Strategy::Shuffle, seen, &tried, 7)
+    };
+    let until = MonoMillis(9);
+    assert_eq!(
+        pick(&three, &[later, cooling, later], &[]),
+        Err(NonePicked::AllCoolingDown { until })
+    );
+    assert_eq!(pick(&three, &[READY; 3], &["0", "2"]), Ok(1));
+    assert_eq!(pick(&three, &[READY; 3], &["0", "1", "2"]), Err(NonePicked::AllTried));
+    let mut parked = three.clone();
+    for deployment in &mut parked.deployments {
+        Arc::make_mut(deployment).parked = Some("no key".into());
+    }
+    assert_eq!(pick(&parked, &[READY; 3], &[]), Err(NonePicked::AllParked));
+    let mut ordered = three;
+    Arc::make_mut(&mut ordered.deployments[0]).order = 2;
+    Arc::make_mut(&mut ordered.deployments[1]).order = 1;
+    Arc::make_mut(&mut ordered.deployments[2]).order = 1;
+    let ordered = percentages(&ordered, Strategy::Shuffle, &[READY; 3]);
+    assert_eq!(ordered[0], 0, "a higher order waits");
+}
+
+#[test]
+fn a_peers_count_fades_with_the_time_a_request_takes() {
+    let tenth = Duration::from_millis(100);
+    assert!(decay(tenth, Duration::from_secs(8)) > 0.98, "exact for long chats");
+    assert!(decay(tenth, Duration::from_millis(40)) < 0.1, "noise for embeddings");
+    assert!(decay(tenth, Duration::ZERO) < 1e-9);
+}
