@@ -1,0 +1,143 @@
+//! What the load goes through: straight to the mocks, nginx, or nodes of dunlin.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use dunlin_cluster::{Cluster, Launcher};
+use dunlin_mock_upstream::{MockUpstream, Settings};
+use serde::Deserialize;
+use serde_json::json;
+use tokio::process::Command;
+
+use crate::say;
+
+pub(crate) const WHOLE_MODEL: &str = "whole";
+pub(crate) const STREAM_MODEL: &str = "stream";
+/// Tokens per second of a stream: 16 of them take 40 ms.
+const PACE: f64 = 400.0;
+const READY_WITHIN: Duration = Duration::from_secs(30);
+
+/// The mock for whole answers is as fast as it can be, so that the gateway is the bottleneck; the
+/// one for streams paces its chunks as a model does.
+pub(crate) struct Mocks {
+    whole: MockUpstream,
+    stream: MockUpstream,
+}
+
+impl Mocks {
+    pub(crate) async fn start() -> anyhow::Result<Self> {
+        let paced = Settings { tokens_per_second: Some(PACE), ..Settings::default() };
+        let whole = MockUpstream::start(Settings::default()).await?;
+        Ok(Self { whole, stream: MockUpstream::start(paced).await? })
+    }
+
+    /// For whole answers, for streams.
+    pub(crate) fn addresses(&self) -> [SocketAddr; 2] {
+        [self.whole.address(), self.stream.address()]
+    }
+
+    /// The way without a gateway.
+    pub(crate) fn target(&self) -> Target {
+        let [whole, stream] = self.addresses();
+        Target { name: "direct", whole: vec![whole], stream: vec![stream], pids: Vec::new() }
+    }
+
+    fn config(&self) -> String {
+        let mut text = "model_list:\n".to_owned();
+        for (model, mock) in [(WHOLE_MODEL, &self.whole), (STREAM_MODEL, &self.stream)] {
+            text += &format!(
+                "  - model_name: {model}\n    litellm_params:\n      model: openai/mock\n      \
+                 api_base: {}\n      api_key: sk-upstream\n      \
+                 input_cost_per_token: 0.000001\n      output_cost_per_token: 0.000002\n",
+                mock.api_base()
+            );
+        }
+        text
+    }
+}
+
+/// One way to the mocks.
+pub(crate) struct Target {
+    pub(crate) name: &'static str,
+    /// Where whole answers are asked for.
+    pub(crate) whole: Vec<SocketAddr>,
+    /// Where streams are asked for.
+    pub(crate) stream: Vec<SocketAddr>,
+    /// Whose CPU and memory it costs; empty for the direct way.
+    pub(crate) pids: Vec<u32>,
+}
+
+/// Nodes with a virtual key whose limits are on and never reached.
+pub(crate) struct Gateway {
+    cluster: Cluster,
+    pub(crate) key: String,
+}
+
+impl Gateway {
+    pub(crate) async fn start(
+        binary: PathBuf,
+        dir: PathBuf,
+        nodes: usize,
+        mocks: &Mocks,
+    ) -> anyhow::Result<Self> {
+        std::fs::create_dir_all(&dir)?;
+        let launcher = Launcher { nodes, ..Launcher::new(binary, dir, mocks.config()) };
+        let mut cluster = launcher.start().await?;
+        cluster.wait_ready(READY_WITHIN).await?;
+        let limits = json!({
+            "models": [WHOLE_MODEL, STREAM_MODEL],
+            "rpm_limit": 1_000_000_000_u64,
+            "tpm_limit": 1_000_000_000_000_u64,
+        });
+        let reply = cluster.client().post(&cluster.url(0, "/key/generate"), &limits).await?;
+        if !reply.ok() {
+            bail!("no key was made: status {}: {}", reply.status, reply.body);
+        }
+        #[derive(Deserialize)]
+        struct Made {
+            key: String,
+        }
+        let Made { key } = reply.json()?;
+        Ok(Self { cluster, key })
+    }
+
+    pub(crate) fn target(&self) -> anyhow::Result<Target> {
+        let mut addresses = Vec::new();
+        let mut pids = Vec::new();
+        for node in self.cluster.nodes() {
+            addresses.push(node.url("").trim_start_matches("http://").parse()?);
+            pids.push(node.pid().with_context(|| format!("{} ended", node.name()))?);
+        }
+        Ok(Target { name: "dunlin", whole: addresses.clone(), stream: addresses, pids })
+    }
+
+    pub(crate) async fn stop(mut self) -> anyhow::Result<()> {
+        self.cluster.stop_all().await
+    }
+}
+
+/// The release binary of this very tree, brought up to date.
+pub(crate) async fn release_binary() -> anyhow::Result<PathBuf> {
+    say("building the release binary of dunlin\n");
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let built = Command::new("cargo")
+        .args(["build", "--quiet", "--locked", "--release", "--package", "dunlin"])
+        .current_dir(&root)
+        .stdin(Stdio::null())
+        .status()
+        .await
+        .context("cannot run cargo; name a binary with --binary")?;
+    if !built.success() {
+        bail!("dunlin does not build");
+    }
+    let beside = std::env::current_exe()?.with_file_name("dunlin");
+    let usual = root.join("target/release/dunlin");
+    let is_release = |path: &PathBuf| path.is_file() && path.to_string_lossy().contains("release");
+    [beside, usual]
+        .into_iter()
+        .find(is_release)
+        .context("cargo built dunlin elsewhere; name the binary with --binary")
+}
