@@ -63,7 +63,7 @@ pub(crate) async fn run(args: DemoArgs) -> anyhow::Result<()> {
     let dir = Directory::new(args.keep.as_deref())?;
     let nodes = args.nodes;
     screen.say(&format!(
-        "dunlin {} demo: a temporary cluster of {nodes}, data in {} ({})\n",
+        "dunlin {} demo: a cluster of {nodes} on this machine, data and logs in {} ({})\n",
         env!("CARGO_PKG_VERSION"),
         dir.path().display(),
         if args.keep.is_some() { "kept" } else { "removed at the end" },
@@ -191,16 +191,18 @@ impl Demo {
     /// What a newcomer needs, once: addresses, keys, lines to paste.
     fn facts(&self) -> String {
         let api = self.cluster.url(0, "");
+        let nodes = self.cluster.nodes().iter().map(|node| node.url(""));
+        let nodes = nodes.collect::<Vec<_>>().join("  ");
         let models: Vec<&str> = Backends::names().collect();
         format!(
-            "\n  key     {key}   (for apps; rate-limited)\n  master  {master}   (for admins)\n  \
+            "\n  nodes   {nodes}\n  key     {key}   (for apps; rate-limited)\n  master  {master}   (for admins)\n  \
              models  chat (all backends, least-busy), {models}\n\nTry it:\n\
              \x20 curl {api}/v1/chat/completions -H \"Authorization: Bearer {key}\" \\\n    \
              -H \"Content-Type: application/json\" \\\n    \
              -d '{{\"model\": \"chat\", \"messages\": [{{\"role\": \"user\", \"content\": \"hi\"}}]}}'\n\
              \x20 curl {api}/cluster/status -H \"Authorization: Bearer {master}\"\n\
              \x20 export OPENAI_BASE_URL={api}/v1 OPENAI_API_KEY={key}\n\n\
-             Ready in {took:.1} s. Ctrl-C stops and removes everything.\n",
+             Ready in {took:.1} s. Ctrl-C ends it all.\n",
             key = self.key.key(),
             master = self.cluster.master_key(),
             models = models.join(", "),
