@@ -4,6 +4,7 @@
 
 mod cli;
 mod data_path;
+mod demo;
 mod failover;
 mod forms;
 mod harness;
