@@ -3,8 +3,10 @@
 
 mod backends;
 mod chaos;
+mod directory;
 mod load;
 mod screen;
+mod stops;
 
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
@@ -16,16 +18,16 @@ use dunlin_cluster::{Client, Cluster, ClusterStatus, Launcher};
 use dunlin_types::Clock;
 use serde::Deserialize;
 use serde_json::json;
-use tempfile::TempDir;
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::clock;
 use backends::Backends;
 use chaos::{Act, Chaos};
+use directory::Directory;
 use load::Load;
 use screen::{BackendRow, NodeRow, Picture, Screen};
+use stops::Stops;
 
 const READY_WITHIN: Duration = Duration::from_secs(30);
 const USUAL_PORT: u16 = 4000;
@@ -83,57 +85,6 @@ pub(crate) async fn run(args: DemoArgs) -> anyhow::Result<()> {
         stopped = demo.stop() => watched.and(stopped),
         // Dropping the cluster kills its nodes.
         () = stops.next() => watched,
-    }
-}
-
-/// Ctrl-C and SIGTERM.
-struct Stops {
-    interrupt: Signal,
-    terminate: Signal,
-}
-
-impl Stops {
-    fn new() -> anyhow::Result<Self> {
-        let interrupt = signal(SignalKind::interrupt())?;
-        Ok(Self { interrupt, terminate: signal(SignalKind::terminate())? })
-    }
-
-    async fn next(&mut self) {
-        tokio::select! {
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
-        }
-    }
-}
-
-/// Where the nodes live.
-enum Directory {
-    /// Removed when dropped.
-    Temporary(TempDir),
-    Kept(PathBuf),
-}
-
-impl Directory {
-    fn new(keep: Option<&Path>) -> anyhow::Result<Self> {
-        let Some(path) = keep else {
-            return Ok(Self::Temporary(tempfile::Builder::new().prefix("dunlin-demo-").tempdir()?));
-        };
-        let cannot = || format!("cannot keep the demo in {}", path.display());
-        std::fs::create_dir_all(path).with_context(cannot)?;
-        if std::fs::read_dir(path).with_context(cannot)?.next().is_some() {
-            bail!(
-                "{} is not empty: each demo makes keys of its own; name a new one",
-                path.display()
-            );
-        }
-        Ok(Self::Kept(path.canonicalize().with_context(cannot)?))
-    }
-
-    fn path(&self) -> &Path {
-        match self {
-            Self::Temporary(dir) => dir.path(),
-            Self::Kept(path) => path,
-        }
     }
 }
 
