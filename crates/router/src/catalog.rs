@@ -102,6 +102,12 @@ impl BackendId {
     pub fn new(api_base: &str, upstream_model: &str) -> Self {
         Self(format!("{api_base} {upstream_model}").into())
     }
+
+    /// Where it is: the base URL.
+    #[must_use]
+    pub fn api_base(&self) -> &str {
+        self.0.split_once(' ').map_or(&*self.0, |(api_base, _)| api_base)
+    }
 }
 
 impl fmt::Display for BackendId {

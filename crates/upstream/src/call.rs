@@ -1,0 +1,207 @@
+//! One attempt, from the picked deployment to an answer whose first part is at hand.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use dunlin_llm::{ChatReply, ChatRequest};
+use dunlin_providers::{Endpoint, Provider, ProviderError};
+use dunlin_router::{Deployment, Outcome, Retry};
+use http::header::{CONTENT_LENGTH, RETRY_AFTER};
+use http::{HeaderMap, Response};
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::{Body, Incoming};
+
+use crate::attempt::Attempt;
+use crate::error::Failure;
+use crate::stream::{Ending, Long, Stream};
+use crate::{MAX_HELD_REPLY_BYTES, Upstream};
+
+/// As much of an error's body is read as anyone will look at.
+const MAX_ERROR_BYTES: usize = 64 << 10;
+
+/// How long one attempt may take.
+#[derive(Clone, Copy, Debug)]
+pub struct Bounds {
+    /// Until the whole answer is there; for a stream, until its first chunk.
+    pub first: Duration,
+    /// How failures count against the deployment.
+    pub retry: Retry,
+}
+
+/// An answer whose first part is at hand.
+pub enum Answer {
+    /// A whole reply.
+    Whole(Whole),
+    /// A stream; its first event is at hand.
+    Stream(Stream),
+    /// A reply too long to be held: its bytes pass as they come.
+    Long(Long),
+}
+
+/// A whole reply.
+pub struct Whole {
+    /// The reply.
+    pub reply: ChatReply,
+    /// The provider's headers.
+    pub headers: HeaderMap,
+    /// Who answered.
+    pub deployment: Arc<Deployment>,
+}
+
+impl Upstream {
+    /// Sends `request` to the picked deployment and waits for the first part of its answer.
+    ///
+    /// # Errors
+    /// [`Failure`]: nothing has been answered that could be passed on.
+    pub async fn call(
+        &self,
+        attempt: Attempt,
+        request: &ChatRequest,
+        bounds: Bounds,
+    ) -> Result<Answer, Failure> {
+        let deployment = Arc::clone(&attempt.deployment);
+        let (clock, began) = (&self.0.clock, attempt.began);
+        let answered = self.answer(&attempt, request);
+        let answered = tokio::time::timeout(bounds.first, answered).await.unwrap_or_else(|_| {
+            let taken = clock.mono().since(began);
+            Err(Failure::new(&deployment, ProviderError::timeout(bounds.first, taken)))
+        });
+        match answered {
+            Ok(Part::Whole(whole)) => {
+                self.observe(&attempt, Outcome::Success, &bounds.retry);
+                Ok(Answer::Whole(whole))
+            }
+            Ok(Part::Stream(mut stream)) => {
+                stream.ending = Some(Ending::new(self.clone(), attempt, bounds.retry));
+                Ok(Answer::Stream(stream))
+            }
+            Ok(Part::Long(mut long)) => {
+                long.ending = Some(Ending::new(self.clone(), attempt, bounds.retry));
+                Ok(Answer::Long(long))
+            }
+            Err(failure) => {
+                self.observe(&attempt, failure.outcome(), &bounds.retry);
+                Err(failure)
+            }
+        }
+    }
+
+    async fn answer(&self, attempt: &Attempt, request: &ChatRequest) -> Result<Part, Failure> {
+        let deployment = &attempt.deployment;
+        let provider = dunlin_providers::find(&deployment.provider)
+            .expect("a deployment of a provider that is not served is parked");
+        let call = provider.encode(request, &endpoint(deployment)).map_err(|error| {
+            let mut unsendable = ProviderError::connection(provider.speaker());
+            unsendable.message = error.to_string();
+            Failure::new(deployment, unsendable)
+        })?;
+        let sent = self.0.client.request(call.map(Full::new)).await;
+        let answer = sent.map_err(|error| {
+            let connection = ProviderError::connection(provider.speaker());
+            Failure { refused: error.is_connect(), ..Failure::new(deployment, connection) }
+        })?;
+        if !answer.status().is_success() {
+            return Err(refusal(provider, deployment, answer).await);
+        }
+        if request.stream() {
+            let (head, body) = answer.into_parts();
+            let stream = Stream::begin(provider, deployment, head.headers, body).await?;
+            return Ok(Part::Stream(stream));
+        }
+        whole(provider, deployment, answer).await
+    }
+}
+
+enum Part {
+    Whole(Whole),
+    Stream(Stream),
+    Long(Long),
+}
+
+fn endpoint(deployment: &Deployment) -> Endpoint<'_> {
+    Endpoint {
+        api_base: &deployment.api_base,
+        api_key: deployment.api_key.as_ref(),
+        upstream_model: &deployment.upstream_model,
+        headers: &deployment.headers,
+        body_defaults: &deployment.body_defaults,
+    }
+}
+
+async fn refusal(
+    provider: &dyn Provider,
+    deployment: &Arc<Deployment>,
+    answer: Response<Incoming>,
+) -> Failure {
+    let (head, body) = answer.into_parts();
+    // A body that is cut or too long says nothing: the status is what counts.
+    let read = Limited::new(body, MAX_ERROR_BYTES).collect().await;
+    let body = read.map_or_else(|_| Bytes::new(), http_body_util::Collected::to_bytes);
+    let error = ProviderError::response(provider.speaker(), head.status, &body);
+    let retry_after = head.headers.get(RETRY_AFTER).and_then(|value| seconds(value.to_str().ok()?));
+    Failure { retry_after, ..Failure::new(deployment, error) }
+}
+
+/// `Retry-After` in its form of seconds; a date is not followed, clocks differ.
+fn seconds(text: &str) -> Option<Duration> {
+    Duration::try_from_secs_f64(text.trim().parse().ok()?).ok()
+}
+
+async fn whole(
+    provider: &dyn Provider,
+    deployment: &Arc<Deployment>,
+    answer: Response<Incoming>,
+) -> Result<Part, Failure> {
+    let (head, mut body) = answer.into_parts();
+    let announced = head.headers.get(CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse().ok());
+    let room = announced.unwrap_or(0).min(MAX_HELD_REPLY_BYTES);
+    let mut held = Held::default();
+    while let Some(frame) = body.frame().await {
+        let frame = frame
+            .map_err(|_| Failure::new(deployment, ProviderError::connection(provider.speaker())))?;
+        let Ok(data) = frame.into_data() else { continue };
+        held.push(data, room);
+        if held.len() > MAX_HELD_REPLY_BYTES {
+            let deployment = Arc::clone(deployment);
+            return Ok(Part::Long(Long::new(held.take(), head.headers, body, deployment)));
+        }
+        if body.is_end_stream() {
+            break;
+        }
+    }
+    let reply = provider
+        .decode(head.status, held.take())
+        .map_err(|error| Failure::new(deployment, error))?;
+    Ok(Part::Whole(Whole { reply, headers: head.headers, deployment: Arc::clone(deployment) }))
+}
+
+/// A body as it comes in: most come in one piece and are not copied.
+#[derive(Default)]
+struct Held {
+    first: Bytes,
+    more: BytesMut,
+}
+
+impl Held {
+    fn push(&mut self, data: Bytes, room: usize) {
+        if self.first.is_empty() && self.more.is_empty() {
+            self.first = data;
+            return;
+        }
+        if self.more.is_empty() {
+            self.more.reserve(room.max(self.first.len() + data.len()));
+            self.more.extend_from_slice(&self.first);
+            self.first = Bytes::new();
+        }
+        self.more.extend_from_slice(&data);
+    }
+
+    fn len(&self) -> usize {
+        self.first.len() + self.more.len()
+    }
+
+    fn take(self) -> Bytes {
+        if self.more.is_empty() { self.first } else { self.more.freeze() }
+    }
+}

@@ -1,0 +1,56 @@
+//! How an attempt fails: what the provider said or did, whose deployment it was, and when it asks
+//! to be called again.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use dunlin_providers::{Cause, ProviderError};
+use dunlin_router::{Deployment, Outcome};
+
+/// A failed attempt.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{error}")]
+pub struct Failure {
+    /// What went wrong, in words for the client and as a cause to decide by.
+    #[source]
+    pub error: ProviderError,
+    /// How long the provider asks to be left alone.
+    pub retry_after: Option<Duration>,
+    /// Who failed.
+    pub deployment: Arc<Deployment>,
+    /// Whether no connection could be made at all.
+    pub(crate) refused: bool,
+}
+
+impl Failure {
+    pub(crate) fn new(deployment: &Arc<Deployment>, error: ProviderError) -> Self {
+        let deployment = Arc::clone(deployment);
+        Self { error, retry_after: None, deployment, refused: false }
+    }
+
+    /// What it says about the health of the backend.
+    pub(crate) fn outcome(&self) -> Outcome {
+        match self.error.cause {
+            Cause::Connection if self.refused => Outcome::Refused,
+            Cause::Connection | Cause::Timeout | Cause::BadReply => Outcome::Broken,
+            // The request's own fault, whatever the status.
+            Cause::ContextWindow | Cause::ContentPolicy => Outcome::Success,
+            Cause::BadRequest
+            | Cause::Unauthorized
+            | Cause::Forbidden
+            | Cause::NotFound
+            | Cause::Conflict
+            | Cause::TooLarge
+            | Cause::Unprocessable
+            | Cause::RateLimited
+            | Cause::Internal
+            | Cause::BadGateway
+            | Cause::Unavailable
+            | Cause::Overloaded
+            | Cause::Other(_) => {
+                let code = self.error.cause.status();
+                Outcome::Status { code, retry_after: self.retry_after }
+            }
+        }
+    }
+}
