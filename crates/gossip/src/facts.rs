@@ -76,3 +76,156 @@ pub enum Reported {
         for_ms: u64,
     },
 }
+
+/// The keys under which facts travel.
+pub(crate) const NODE: &str = "node";
+pub(crate) const LOAD: &str = "load";
+pub(crate) const HEALTH: &str = "health";
+
+/// Backends in one fact; the state of all nodes must fit into a datagram or two. Of more, the
+/// busiest are told of.
+const MAX_BACKENDS: usize = 256;
+
+/// A fact's value could not be read.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Unreadable;
+
+impl Fact {
+    /// The key and the value that travel.
+    pub(crate) fn encode(&self) -> (&'static str, String) {
+        match self {
+            Fact::Node(fact) => (NODE, json(fact)),
+            Fact::Load(fact) => (LOAD, json(&wire_load(fact))),
+            Fact::Health(fact) => (HEALTH, json(&wire_health(fact))),
+        }
+    }
+}
+
+impl NodeFact {
+    pub(crate) fn decode(text: &str) -> Result<Self, Unreadable> {
+        serde_json::from_str(text).map_err(|_| Unreadable)
+    }
+}
+
+impl LoadFact {
+    pub(crate) fn decode(text: &str) -> Result<Self, Unreadable> {
+        let wire: Backends<WireLoad> = serde_json::from_str(text).map_err(|_| Unreadable)?;
+        let load = |wire: WireLoad| BackendLoad { in_flight: wire.n, tokens: wire.t };
+        Ok(Self { backends: wire.into_ids().map(|(id, wire)| (id, load(wire))).collect() })
+    }
+}
+
+impl HealthFact {
+    /// States of a later release are left out.
+    pub(crate) fn decode(text: &str) -> Result<Self, Unreadable> {
+        let wire: Backends<WireHealth> = serde_json::from_str(text).map_err(|_| Unreadable)?;
+        let reported = |wire: WireHealth| match wire.state.as_str() {
+            "unreachable" => Some(Reported::Unreachable),
+            "rate_limited" => Some(Reported::RateLimited { for_ms: wire.for_ms }),
+            _ => None,
+        };
+        let backends = wire.into_ids().filter_map(|(id, wire)| Some((id, reported(wire)?)));
+        Ok(Self { backends: backends.collect() })
+    }
+}
+
+/// `load` and `health` on the wire. The names inside `load` are short: it is sent most often.
+#[derive(Serialize, Deserialize)]
+struct Backends<V> {
+    #[serde(default = "BTreeMap::new")]
+    backends: BTreeMap<String, V>,
+}
+
+#[derive(Default, Serialize, Deserialize)]
+#[serde(default)]
+struct WireLoad {
+    n: u32,
+    t: u64,
+}
+
+#[derive(Default, Serialize, Deserialize)]
+#[serde(default)]
+struct WireHealth {
+    state: String,
+    #[serde(skip_serializing_if = "is_zero")]
+    for_ms: u64,
+}
+
+impl<V> Backends<V> {
+    fn into_ids(self) -> impl Iterator<Item = (BackendId, V)> {
+        self.backends.into_iter().map(|(id, value)| (BackendId(id.into()), value))
+    }
+}
+
+fn wire_load(fact: &LoadFact) -> Backends<WireLoad> {
+    let mut busiest: Vec<_> = fact.backends.iter().collect();
+    busiest.sort_by_key(|(_, load)| std::cmp::Reverse((load.in_flight, load.tokens)));
+    let told = busiest.into_iter().take(MAX_BACKENDS);
+    let wire = |load: &BackendLoad| WireLoad { n: load.in_flight, t: load.tokens };
+    Backends { backends: told.map(|(id, load)| (id.to_string(), wire(load))).collect() }
+}
+
+fn wire_health(fact: &HealthFact) -> Backends<WireHealth> {
+    let wire = |reported: &Reported| match reported {
+        Reported::Unreachable => WireHealth { state: "unreachable".to_owned(), for_ms: 0 },
+        Reported::RateLimited { for_ms } => {
+            WireHealth { state: "rate_limited".to_owned(), for_ms: *for_ms }
+        }
+    };
+    let told = fact.backends.iter().take(MAX_BACKENDS);
+    Backends { backends: told.map(|(id, reported)| (id.to_string(), wire(reported))).collect() }
+}
+
+fn json(fact: &impl Serialize) -> String {
+    serde_json::to_string(fact).expect("maps with text keys and plain fields are JSON")
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands over a reference")]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn backend(name: &str) -> BackendId {
+        BackendId(name.into())
+    }
+
+    #[test]
+    fn facts_of_another_release_are_read_as_far_as_they_are_known() {
+        let node = NodeFact::decode(r#"{"version":"9.9","moon":"full"}"#);
+        assert_eq!(node, Ok(NodeFact { version: "9.9".to_owned(), ..NodeFact::default() }));
+
+        let load = LoadFact::decode(r#"{"backends":{"a":{"n":3,"t":9,"kv":0.5},"b":{}},"at":1}"#);
+        let three = BackendLoad { in_flight: 3, tokens: 9 };
+        let expected = [(backend("a"), three), (backend("b"), BackendLoad::default())];
+        assert_eq!(load, Ok(LoadFact { backends: expected.into() }));
+
+        let health = HealthFact::decode(
+            r#"{"backends":{"a":{"state":"unreachable"},"b":{"state":"possessed"}}}"#,
+        );
+        let expected = [(backend("a"), Reported::Unreachable)];
+        assert_eq!(health, Ok(HealthFact { backends: expected.into() }));
+    }
+
+    #[test]
+    fn what_is_no_fact_is_unreadable() {
+        for text in ["", "7", "[7]", "{\"backends\":7}", "{\"backends\":{\"a\":7}}"] {
+            assert_eq!(LoadFact::decode(text), Err(Unreadable), "{text}");
+            assert_eq!(HealthFact::decode(text), Err(Unreadable), "{text}");
+        }
+        assert_eq!(NodeFact::decode("{\"ready\":\"maybe\"}"), Err(Unreadable));
+    }
+
+    #[test]
+    fn of_too_many_backends_the_busiest_are_told_of() {
+        let load = |n: u32| BackendLoad { in_flight: n, tokens: 0 };
+        let backends = (0..1000).map(|n| (backend(&format!("b{n:04}")), load(n))).collect();
+        let (_, text) = Fact::Load(LoadFact { backends }).encode();
+        let told = LoadFact::decode(&text).expect("our own");
+        assert_eq!(told.backends.len(), MAX_BACKENDS);
+        assert!(told.backends.values().all(|load| load.in_flight >= 744));
+    }
+}

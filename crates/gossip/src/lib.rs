@@ -1,17 +1,40 @@
 //! Gossip between nodes: typed facts in, an immutable [`View`] out, chitchat under a seal between.
+//!
+//! Knows nothing of raft, requests or who is a member. Everything here is a hint: it may be late,
+//! lost or from a node that has meanwhile died, and nothing that must be right is read from it
+//! alone. It can misroute a request; it cannot unblock a key or raise a limit.
+//!
+//! Invariants: no datagram leaves unsealed, none is taken that was not sealed with this cluster's
+//! secret, and none is taken twice; a peer's load and evidence vanish with the peer; nothing that
+//! arrives can end gossip or fill a log. Read `peers.rs` for who counts as alive, then
+//! `transport.rs` for what travels.
 
+mod dropped;
 mod facts;
+mod member;
+mod peers;
+mod replay;
+mod seal;
+mod transport;
 mod view;
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
+use arc_swap::ArcSwap;
 use dunlin_types::{Clock, Epoch, NodeId, Secret};
+use tokio::net::UdpSocket;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+pub use dropped::Dropped;
+use dropped::Drops;
 pub use facts::{BackendLoad, Fact, HealthFact, LoadFact, NodeFact, Reported};
+use member::Member;
+use seal::Seal;
+use transport::SealedTransport;
 pub use view::{Peer, View};
 
 /// What gossip needs to start.
@@ -24,7 +47,7 @@ pub struct Config {
     pub listen: SocketAddr,
     /// Where peers reach this node: host and port. Port 0 means the one listened on.
     pub advertise: String,
-    /// Nodes to look for: host and port each. Names are resolved again and again.
+    /// Nodes to look for: host and port each. Names are resolved every second.
     pub seeds: Vec<String>,
     /// Datagrams of a cluster of another name are refused.
     pub cluster_name: String,
@@ -54,12 +77,23 @@ pub enum Error {
 #[derive(Clone)]
 pub struct Gossip {
     shared: Arc<Shared>,
-}
-
-struct Shared {
-    view: arc_swap::ArcSwap<View>,
     changed: watch::Receiver<u64>,
     address: SocketAddr,
+}
+
+/// What the handle and its task share.
+struct Shared {
+    view: ArcSwap<View>,
+    /// What was published and not yet written out: the last fact of each kind.
+    outbox: Mutex<Outbox>,
+    drops: Arc<Drops>,
+}
+
+#[derive(Default)]
+struct Outbox {
+    node: Option<NodeFact>,
+    load: Option<LoadFact>,
+    health: Option<HealthFact>,
 }
 
 impl Gossip {
@@ -67,19 +101,46 @@ impl Gossip {
     ///
     /// # Errors
     /// The address cannot be listened on.
-    pub fn start(config: Config, _clock: Clock) -> Result<Self, Error> {
-        let shared = Shared {
-            view: arc_swap::ArcSwap::from_pointee(View { me: config.me, peers: Default::default() }),
-            changed: watch::channel(0).1,
-            address: config.listen,
+    pub fn start(config: Config, clock: Clock) -> Result<Self, Error> {
+        let cannot_listen = |source| Error::Listen { address: config.listen, source };
+        let socket = bind(config.listen).map_err(cannot_listen)?;
+        let address = socket.local_addr().map_err(cannot_listen)?;
+        let drops = Arc::new(Drops::default());
+        let view = View { me: config.me, peers: BTreeMap::new() };
+        let shared = Arc::new(Shared {
+            view: ArcSwap::from_pointee(view),
+            outbox: Mutex::default(),
+            drops: drops.clone(),
+        });
+        let (changed_in, changed) = watch::channel(0);
+        let transport = SealedTransport {
+            socket: Mutex::new(Some(socket)),
+            seal: Arc::new(Seal::new(&config.secret, &config.cluster_name)),
+            me: config.me,
+            incarnation: config.epoch.0,
+            drops,
         };
-        Ok(Self { shared: Arc::new(shared) })
+        let member = Member {
+            me: config.me,
+            epoch: config.epoch,
+            listen: address,
+            advertise: config.advertise,
+            seeds: config.seeds,
+            cluster_name: config.cluster_name,
+            transport,
+            shared: shared.clone(),
+            changed: changed_in,
+            clock,
+            stop: config.stop,
+        };
+        config.tasks.spawn(member.run());
+        Ok(Self { shared, changed, address })
     }
 
     /// The UDP address listened on.
     #[must_use]
     pub fn local_addr(&self) -> SocketAddr {
-        self.shared.address
+        self.address
     }
 
     /// What is believed about the peers.
@@ -88,14 +149,41 @@ impl Gossip {
         self.shared.view.load_full()
     }
 
-    /// Counts up when a peer's facts or its being alive changed; not at every sign of life.
+    /// Counts up when a peer came, went, died or said something new; not at every sign of life.
     #[must_use]
     pub fn changed(&self) -> watch::Receiver<u64> {
-        self.shared.changed.clone()
+        self.changed.clone()
     }
 
-    /// Tells the peers. Facts published within 50 ms of each other are sent as the last of them.
+    /// Tells the peers. What is published within 50 ms is sent once, as the last of its kind.
     pub fn publish(&self, fact: Fact) {
-        drop(fact);
+        let mut outbox = self.shared.outbox.lock().expect("no panic while it is held");
+        match fact {
+            Fact::Node(fact) => outbox.node = Some(fact),
+            Fact::Load(fact) => outbox.load = Some(fact),
+            Fact::Health(fact) => outbox.health = Some(fact),
+        }
     }
+
+    /// What was dropped since the start.
+    #[must_use]
+    pub fn dropped(&self) -> Dropped {
+        self.shared.drops.read()
+    }
+}
+
+impl Shared {
+    /// Empties the outbox: keys and values to write out.
+    fn outbox(&self) -> Vec<(&'static str, String)> {
+        let Outbox { node, load, health } =
+            std::mem::take(&mut *self.outbox.lock().expect("no panic while it is held"));
+        let facts = [node.map(Fact::Node), load.map(Fact::Load), health.map(Fact::Health)];
+        facts.iter().flatten().map(Fact::encode).collect()
+    }
+}
+
+fn bind(listen: SocketAddr) -> std::io::Result<UdpSocket> {
+    let socket = std::net::UdpSocket::bind(listen)?;
+    socket.set_nonblocking(true)?;
+    UdpSocket::from_std(socket)
 }

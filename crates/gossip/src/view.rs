@@ -25,10 +25,11 @@ pub struct Peer {
     pub heard: MonoMillis,
     /// Who it is. `None` until its first fact arrives.
     pub node: Option<NodeFact>,
-    /// How busy it keeps its backends; empty if it is silent about them.
+    /// How busy it keeps its backends. Empty for a dead peer.
     pub load: LoadFact,
-    /// When `load` last changed here.
+    /// When `load` was last known to hold: at its change, and at each sign of life since, for a
+    /// peer tells of every change before it falls silent.
     pub load_at: MonoMillis,
-    /// Which backends it could not use.
+    /// Which backends it could not use. Empty for a dead peer.
     pub health: HealthFact,
 }
