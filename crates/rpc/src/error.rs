@@ -100,8 +100,8 @@ pub enum CallError {
     /// The address leads back to this node.
     #[error("the call is addressed to this node itself")]
     Itself,
-    /// The service's queue at the peer is full.
-    #[error("the peer is busy")]
+    /// The service's queue at the peer is full, or too many calls to the peer are under way.
+    #[error("too many calls wait for the peer")]
     Busy,
     /// The body is larger than [`crate::MAX_BODY_BYTES`].
     #[error("a body of {bytes} bytes is too large for a call between nodes")]

@@ -10,6 +10,7 @@
 //! address is resolved anew for every connection; Raft has connections of its own, so that large
 //! bodies of other services do not delay heartbeats. Read `rules.rs` first, then `tls.rs`.
 
+mod connection;
 mod dial;
 mod error;
 mod link;
@@ -208,6 +209,7 @@ impl Rpc {
             return Err(CallError::Itself);
         }
         let link = self.link(to, service)?;
+        let _place = link.places.try_acquire().map_err(|_full| CallError::Busy)?;
         let exchange = async {
             let wire = link.wire().await?;
             self.exchange(wire, &link.address, Some(to), service, body).await

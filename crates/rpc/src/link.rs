@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dunlin_types::NodeId;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tokio::time::sleep;
 
 use crate::dial::{Dialer, Wire};
@@ -15,10 +15,15 @@ use crate::error::CallError;
 /// or foreign peer is not hammered.
 const RECONNECT_PAUSE: Duration = Duration::from_millis(100);
 
+/// Calls under way over one link. One more is answered "busy" without being sent.
+const MAX_CALLS: usize = 4096;
+
 /// One connection to one peer.
 pub(crate) struct Link {
     peer: NodeId,
     pub(crate) address: Arc<str>,
+    /// A place for each call under way, connecting included.
+    pub(crate) places: Semaphore,
     dialer: Arc<Dialer>,
     phase: watch::Sender<Phase>,
 }
@@ -32,7 +37,8 @@ enum Phase {
 
 impl Link {
     pub(crate) fn new(peer: NodeId, address: Arc<str>, dialer: Arc<Dialer>) -> Arc<Self> {
-        Arc::new(Self { peer, address, dialer, phase: watch::Sender::new(Phase::Unused) })
+        let (places, phase) = (Semaphore::new(MAX_CALLS), watch::Sender::new(Phase::Unused));
+        Arc::new(Self { peer, address, places, dialer, phase })
     }
 
     /// The open connection, or the outcome of opening one.

@@ -1,9 +1,7 @@
 //! The receiving end: accepts connections, proves who calls, hands calls to the owners' queues.
 
 use std::net::SocketAddr;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
@@ -12,19 +10,17 @@ use dunlin_proto::v1::node_server::{Node, NodeServer};
 use dunlin_proto::v1::refusal::Cause;
 use dunlin_proto::v1::{self, Refusal};
 use dunlin_types::{ClusterId, NodeId};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 use tokio_rustls::TlsAcceptor;
-use tokio_rustls::server::TlsStream;
 use tokio_stream::StreamExt;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tonic::transport::server::Connected;
 use tracing::{debug, error, warn};
 
+use crate::connection::{Caller, Connection};
 use crate::rules;
 use crate::strangers::Strangers;
 use crate::tls::{self, Stranger};
@@ -191,58 +187,6 @@ async fn serve(desk: Desk, connections: mpsc::Receiver<Connection>, stop: Cancel
             stop.cancel();
         },
         () = overdue => debug!("calls of other nodes were still open at the end"),
-    }
-}
-
-/// Who is at the other end of a connection, as its certificate says.
-#[derive(Clone, Copy)]
-struct Caller(NodeId);
-
-/// A connection of a proved member.
-struct Connection {
-    stream: TlsStream<TcpStream>,
-    caller: Caller,
-}
-
-impl Connected for Connection {
-    type ConnectInfo = Caller;
-
-    fn connect_info(&self) -> Caller {
-        self.caller
-    }
-}
-
-impl AsyncRead for Connection {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        into: &mut ReadBuf<'_>,
-    ) -> Poll<std::io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(context, into)
-    }
-}
-
-impl AsyncWrite for Connection {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<std::io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(context, bytes)
-    }
-
-    fn poll_flush(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<std::io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(context)
-    }
-
-    fn poll_shutdown(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<std::io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(context)
     }
 }
 

@@ -12,6 +12,7 @@ pub(crate) struct Strangers {
     noted: Mutex<Option<Noted>>,
 }
 
+#[derive(Debug, PartialEq, Eq)]
 struct Noted {
     address: SocketAddr,
     reason: &'static str,
@@ -30,10 +31,32 @@ impl Strangers {
 
     /// Writes the line that is due, if any; called once a second.
     pub(crate) fn report(&self) {
-        let noted = self.noted.lock().expect("no panic while it is held").take();
-        if let Some(Noted { address, reason, others }) = noted {
-            warn!(peer.address = %address, others, "refused a connection from another machine or \
-                 program to this node's cluster port: {reason}");
+        if let Some(Noted { address, reason, others }) = self.due() {
+            warn!(
+                peer.address = %address,
+                others,
+                "refused a connection to this node's cluster port: {reason}"
+            );
         }
+    }
+
+    fn due(&self) -> Option<Noted> {
+        self.noted.lock().expect("no panic while it is held").take()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn many_strangers_make_one_line_with_the_first_of_them_and_a_count() {
+        let strangers = Strangers::default();
+        let address = |port| SocketAddr::from(([192, 0, 2, 1], port));
+        for port in 1..=1000 {
+            strangers.note(address(port), "no");
+        }
+        let line = Noted { address: address(1), reason: "no", others: 999 };
+        assert_eq!((strangers.due(), strangers.due()), (Some(line), None));
     }
 }

@@ -291,6 +291,27 @@ async fn a_full_queue_answers_busy_and_leaves_the_other_services_alone() {
 }
 
 #[tokio::test]
+async fn calls_to_a_peer_that_hangs_do_not_pile_up() {
+    let hanging = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let one = Node::member(1);
+    one.rpc.learn(TWO, &hanging.local_addr().expect("it is bound").to_string());
+    let waiting = TaskTracker::new();
+    let piling = async {
+        loop {
+            let rpc = one.rpc.clone();
+            let call = async move { rpc.call(TWO, Service::Raft, Bytes::new(), PATIENCE).await };
+            let outcome = waiting.spawn(call);
+            tokio::task::yield_now().await;
+            if outcome.is_finished() {
+                break outcome.await.expect("no panic");
+            }
+            assert!(waiting.len() < 10_000, "there is no end to it");
+        }
+    };
+    assert_eq!(within(piling).await, Err(CallError::Busy));
+}
+
+#[tokio::test]
 async fn strangers_who_stall_or_babble_keep_no_member_out() {
     let (one, mut two) = pair();
     let mut strangers = Vec::new();
