@@ -1,37 +1,31 @@
-//! Which models a key may call, by the names its `models` field lists.
+//! What a key may call.
 
 use std::collections::BTreeMap;
 
-use crate::wildcard;
+use crate::pattern;
 
-/// What a key's record says about models.
+/// A key's rights over models. The master key has none of this and may call everything.
 #[derive(Clone, Copy, Debug)]
 pub struct Access<'a> {
-    /// Names, patterns with `*`, or LiteLLM's special names. Empty means everything.
+    /// Names, patterns such as `openai/*`, or LiteLLM's words `all-proxy-models` and
+    /// `no-default-models`. Empty means everything.
     pub models: &'a [String],
-    /// The key's own names for models.
+    /// Names the key may use instead of a model's.
     pub aliases: &'a BTreeMap<String, String>,
 }
 
 impl Access<'_> {
-    /// Whether any of a model's `names` (as asked, by the key's alias, its group) is listed.
-    pub(crate) fn allows(&self, names: &[&str]) -> bool {
-        self.models.is_empty() || self.models.iter().any(|listed| covers(listed, names))
+    /// True if the key may call a model of this name.
+    pub(crate) fn allows(&self, name: &str) -> bool {
+        self.models.is_empty()
+            || self
+                .models
+                .iter()
+                .any(|allowed| allowed == "all-proxy-models" || pattern::matches(allowed, name))
     }
 
-    /// The name behind the key's own alias for `model`.
-    pub(crate) fn unalias<'a>(&'a self, model: &'a str) -> &'a str {
-        self.aliases.get(model).map_or(model, String::as_str)
-    }
-}
-
-fn covers(listed: &str, names: &[&str]) -> bool {
-    match listed {
-        "all-proxy-models" | "all-team-models" => true,
-        "no-default-models" => false,
-        _ if listed.contains('*') => {
-            names.iter().any(|name| wildcard::captures(listed, name).is_some())
-        }
-        _ => names.contains(&listed),
+    /// The name behind the key's own name for it.
+    pub(crate) fn resolve<'n>(&'n self, name: &'n str) -> &'n str {
+        self.aliases.get(name).map_or(name, String::as_str)
     }
 }
