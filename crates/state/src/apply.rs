@@ -5,69 +5,10 @@ mod keys;
 mod nodes;
 mod spend;
 
-use std::sync::Arc;
+use dunlin_types::UnixMillis;
 
-use dunlin_types::{KeyDigest, NodeId, UnixMillis};
-use serde::{Deserialize, Serialize};
-
-use crate::command::{Command, Entry};
-use crate::key::Key;
+use crate::command::{Command, Entry, Rejected, Reply};
 use crate::state::State;
-
-/// What a command brought about.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub enum Reply {
-    /// It is done.
-    Done,
-    /// It was so already, or was overtaken.
-    Unchanged,
-    /// The key as it is now.
-    Key(Arc<Key>),
-    /// The keys that were deleted.
-    Deleted(Vec<KeyDigest>),
-    /// The config revision that holds the proposed content.
-    Revision(u64),
-}
-
-/// Why a command changed nothing. A reply, not an error: all nodes reject alike.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
-pub enum Rejected {
-    /// Another key has the alias.
-    #[error("a key with alias `{alias}` exists already")]
-    DuplicateAlias {
-        /// The alias.
-        alias: String,
-    },
-    /// A key with the same hash exists, or existed.
-    #[error("this key exists already")]
-    KeyExists,
-    /// No key has the hash.
-    #[error("the key does not exist")]
-    UnknownKey,
-    /// The node is no member.
-    #[error("node {node} is not a member of this cluster")]
-    UnknownNode {
-        /// The node.
-        node: NodeId,
-    },
-    /// The cluster has its name already.
-    #[error("the cluster is formed already")]
-    AlreadyFormed,
-    /// The proposer had not seen the newest revision.
-    #[error("config revision {newest} was accepted in between")]
-    StaleRevision {
-        /// The newest revision.
-        newest: u64,
-    },
-    /// The content is that of an older revision.
-    #[error("this is the config of revision {revision}, and {newest} is in force")]
-    OldRevision {
-        /// The revision that had this content.
-        revision: u64,
-        /// The newest revision.
-        newest: u64,
-    },
-}
 
 impl State {
     /// Applies the log's entry `index`, which its leader stamped with `at`. Time never goes back.
@@ -79,7 +20,7 @@ impl State {
         self.applied = index;
         self.at = self.at.max(at);
         if let Some(known) = self.results.find(entry.id) {
-            return known.clone();
+            return known;
         }
         let result = self.carry_out(entry);
         self.results.remember(entry.id, result.clone());

@@ -1,16 +1,24 @@
 //! The log format, one half (the other is `snapshot.rs`): flat values with their field names kept,
 //! as JSON. A variant, once released, is frozen: a new meaning is a new variant.
+//!
+//! What this version does not know, a variant or a field, a newer one wrote. A node that met it and
+//! went on would drift from the others: it must stop.
+
+mod key;
+mod outcome;
 
 use dunlin_types::{ClusterId, Epoch, KeyDigest, NanoUsd, NodeId};
 use serde::{Deserialize, Serialize};
 
-use crate::key::{Key, KeyChanges};
+pub use key::{Change, Key, KeyChanges};
+pub use outcome::{Rejected, Reply};
 
 /// The newest log format this build writes and understands.
 pub const FORMAT: u32 = 1;
 
 /// Who proposed a command, and which of its proposals it was: a repeated proposal is known by it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct CommandId {
     /// The proposing node.
     pub node: NodeId,
@@ -22,6 +30,7 @@ pub struct CommandId {
 
 /// A command under its id, as it is forwarded to the leader and logged.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Entry {
     /// Whose it is.
     pub id: CommandId,
@@ -31,6 +40,7 @@ pub struct Entry {
 
 /// Every change that replicated state can undergo.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub enum Command {
     /// The first entry of a cluster's log.
     FormCluster {
@@ -107,7 +117,8 @@ pub enum Command {
     ProposeConfig {
         /// Names the content.
         hash: String,
-        /// The content.
+        /// The content. Hex in the log, half the size of a list of numbers.
+        #[serde(with = "hex::serde")]
         sealed: Vec<u8>,
         /// The file's name, for people.
         source: String,
@@ -118,6 +129,7 @@ pub enum Command {
 
 /// What one key spent in a stretch of one node's journal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct KeySpend {
     /// The key.
     pub key: KeyDigest,
@@ -131,8 +143,8 @@ pub struct KeySpend {
 #[derive(Debug, thiserror::Error)]
 pub enum DecodeError {
     /// A newer version wrote it. A node that cannot read the log must not guess.
-    #[error("the log holds a command that this version does not know: {0}")]
-    Unknown(String),
+    #[error("the log holds what this version does not know: {0}")]
+    Unknown(#[source] serde_json::Error),
     /// It is no entry of any version.
     #[error("a log entry is damaged: {0}")]
     Damaged(#[source] serde_json::Error),
@@ -148,15 +160,10 @@ impl Entry {
     /// Reads the bytes of the log.
     ///
     /// # Errors
-    /// [`DecodeError`].
+    /// Sound JSON of another meaning is unknown; all else is damaged.
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
         serde_json::from_slice(bytes).map_err(|error| {
-            let text = error.to_string();
-            if text.starts_with("unknown variant") {
-                DecodeError::Unknown(text)
-            } else {
-                DecodeError::Damaged(error)
-            }
+            if error.is_data() { DecodeError::Unknown(error) } else { DecodeError::Damaged(error) }
         })
     }
 }

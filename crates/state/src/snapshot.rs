@@ -1,6 +1,8 @@
 //! The log format, the other half: the whole state as one JSON document. Written and read by any
 //! version that knows its `format`; the content is ordered, so equal states give equal bytes.
 
+mod rows;
+
 use std::sync::Arc;
 
 use dunlin_limiter::Ring;
@@ -8,12 +10,14 @@ use dunlin_types::{ClusterId, Epoch, KeyDigest, NodeId, UnixMillis};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::command::FORMAT;
-use crate::key::Key;
-use crate::results::{Remembered, Results};
-use crate::state::{ConfigRevision, Member, Spent, State};
+use crate::command::{FORMAT, Key};
+use crate::deleted::Deleted;
+use crate::state::State;
+use rows::LifeRow;
+pub use rows::{ConfigRevision, Member, Spent};
 
 #[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Document {
     format: u32,
     applied: u64,
@@ -22,11 +26,12 @@ struct Document {
     keys: Vec<Arc<Key>>,
     deleted: Vec<(KeyDigest, UnixMillis)>,
     spent: Vec<(KeyDigest, Spent)>,
+    unclaimed: Spent,
     members: Vec<(NodeId, Member)>,
-    ring: Ring,
+    ring_version: u64,
     settled: Vec<(NodeId, Epoch, u64)>,
     config: Vec<ConfigRevision>,
-    results: Vec<Remembered>,
+    results: Vec<LifeRow>,
 }
 
 /// Why bytes are no snapshot.
@@ -53,13 +58,14 @@ impl State {
             at: self.at,
             cluster: self.cluster,
             keys: self.keys.values().cloned().collect(),
-            deleted: self.deleted.iter().map(|(token, at)| (*token, *at)).collect(),
+            deleted: self.deleted.iter().collect(),
             spent: self.spent.iter().map(|(token, spent)| (*token, *spent)).collect(),
+            unclaimed: self.unclaimed,
             members: self.members.iter().map(|(node, known)| (*node, known.clone())).collect(),
-            ring: Ring::clone(&self.ring),
+            ring_version: self.ring.version(),
             settled: self.settled.iter().map(|(node, (epoch, to))| (*node, *epoch, *to)).collect(),
             config: self.config.to_vec(),
-            results: self.results.all().collect(),
+            results: self.results.lives().map(LifeRow::of).collect(),
         };
         serde_json::to_vec(&document).expect("a state is plain data")
     }
@@ -78,34 +84,41 @@ impl State {
             return Err(BadSnapshot::Newer { found });
         }
         let document: Document = serde_json::from_slice(bytes)?;
-        let mut results = Results::default();
-        for Remembered { id, result } in document.results {
-            results.remember(id, result);
-        }
         let alias = |key: &Arc<Key>| Some((key.alias.clone()?, key.token));
-        Ok(Self {
+        let mut deleted = Deleted::default();
+        for (token, at) in document.deleted {
+            deleted.insert(token, at);
+        }
+        let settled = document.settled.into_iter();
+        let mut state = Self {
             applied: document.applied,
             at: document.at,
             cluster: document.cluster,
             aliases: document.keys.iter().filter_map(alias).collect(),
             keys: document.keys.into_iter().map(|key| (key.token, key)).collect(),
-            deleted: document.deleted.into_iter().collect(),
+            deleted,
             spent: document.spent.into_iter().collect(),
+            unclaimed: document.unclaimed,
             members: document.members.into_iter().collect(),
-            ring: Arc::new(document.ring),
-            settled: document
-                .settled
-                .into_iter()
-                .map(|(node, epoch, to)| (node, (epoch, to)))
-                .collect(),
+            ring: Arc::default(),
+            settled: settled.map(|(node, epoch, to)| (node, (epoch, to))).collect(),
             config: Arc::new(document.config),
-            results,
-        })
+            results: document.results.into_iter().map(LifeRow::into_life).collect(),
+        };
+        state.turn_ring(document.ring_version);
+        Ok(state)
     }
 
     /// Names the whole state: nodes that applied the same log have the same digest.
     #[must_use]
     pub fn digest(&self) -> [u8; 32] {
         Sha256::digest(self.snapshot()).into()
+    }
+
+    /// Makes the ring of the members that are up, as of the entry at `version`.
+    pub(crate) fn turn_ring(&mut self, version: u64) {
+        let serving = self.members.iter().filter(|(_, member)| member.down.is_none());
+        let serving: Vec<_> = serving.map(|(node, _)| *node).collect();
+        self.ring = Arc::new(Ring::new(version, serving));
     }
 }

@@ -6,10 +6,12 @@ use std::sync::Arc;
 use dunlin_limiter::Ring;
 use dunlin_types::{ClusterId, Epoch, KeyDigest, NanoUsd, NodeId, UnixMillis};
 use imbl::OrdMap;
-use serde::{Deserialize, Serialize};
 
-use crate::key::{Caller, Key, Refusal};
+use crate::caller::{Caller, Refusal};
+use crate::command::Key;
+use crate::deleted::Deleted;
 use crate::results::Results;
+use crate::snapshot::{ConfigRevision, Member, Spent};
 
 /// Everything that all nodes agree on. A clone is a few pointers.
 #[derive(Clone, Debug, Default)]
@@ -19,46 +21,16 @@ pub struct State {
     pub(crate) cluster: Option<ClusterId>,
     pub(crate) keys: OrdMap<KeyDigest, Arc<Key>>,
     pub(crate) aliases: OrdMap<String, KeyDigest>,
-    pub(crate) deleted: OrdMap<KeyDigest, UnixMillis>,
+    pub(crate) deleted: Deleted,
+    /// Of keys and of deleted keys; absent is nothing. Apart from the keys, which change seldom.
     pub(crate) spent: OrdMap<KeyDigest, Spent>,
+    /// Of keys that are neither: long deleted, or never made here.
+    pub(crate) unclaimed: Spent,
     pub(crate) members: OrdMap<NodeId, Member>,
     pub(crate) ring: Arc<Ring>,
     pub(crate) settled: OrdMap<NodeId, (Epoch, u64)>,
     pub(crate) config: Arc<Vec<ConfigRevision>>,
     pub(crate) results: Results,
-}
-
-/// A node of the cluster.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Member {
-    /// Where others reach it, `host:port`.
-    pub address: String,
-    /// Since when it has been marked as silent.
-    pub down: Option<UnixMillis>,
-}
-
-/// What a key has spent, settled.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Spent {
-    pub(crate) cost: NanoUsd,
-    pub(crate) requests: u64,
-}
-
-/// One revision of the config.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ConfigRevision {
-    /// From 1.
-    pub revision: u64,
-    /// Names the content.
-    pub hash: String,
-    /// The content, sealed under the cluster secret.
-    pub sealed: Arc<[u8]>,
-    /// The file's name, for people.
-    pub source: String,
-    /// When it was accepted.
-    pub at: UnixMillis,
-    /// The node that proposed it.
-    pub by: NodeId,
 }
 
 impl State {
@@ -72,6 +44,12 @@ impl State {
     #[must_use]
     pub fn applied(&self) -> u64 {
         self.applied
+    }
+
+    /// The time of the last applied command. Never goes back.
+    #[must_use]
+    pub fn at(&self) -> UnixMillis {
+        self.at
     }
 
     /// The cluster's name; `None` before it is formed.
@@ -103,13 +81,21 @@ impl State {
         self.spent.get(token).map_or(NanoUsd::ZERO, |spent| spent.cost)
     }
 
+    /// All that was ever settled: of keys, of deleted keys, and of what is no key any more.
+    #[must_use]
+    pub fn total_spent(&self) -> Spent {
+        let mut total = self.unclaimed;
+        self.spent.values().for_each(|spent| total.add(*spent));
+        total
+    }
+
     /// Whether the key with that hash may be used at `now`.
     ///
     /// # Errors
     /// [`Refusal`].
     pub fn authenticate(&self, token: KeyDigest, now: UnixMillis) -> Result<Caller, Refusal> {
         let key = self.keys.get(&token).ok_or(Refusal::Unknown)?;
-        if key.blocked {
+        if key.blocked == Some(true) {
             return Err(Refusal::Blocked);
         }
         match key.expires {

@@ -4,8 +4,12 @@ use std::sync::Arc;
 
 use dunlin_types::NodeId;
 
-use super::{Rejected, Reply};
-use crate::state::{ConfigRevision, State};
+use crate::command::{Rejected, Reply};
+use crate::snapshot::ConfigRevision;
+use crate::state::State;
+
+/// The largest sealed config, in bytes: every revision is kept on every node.
+const MAX_SEALED_BYTES: usize = 4 << 20;
 
 /// A proposed config.
 pub(super) struct Proposal<'a> {
@@ -27,6 +31,13 @@ pub(super) fn propose(state: &mut State, proposal: Proposal<'_>) -> Result<Reply
     }
     if proposal.after != newest {
         return Err(Rejected::StaleRevision { newest });
+    }
+    if proposal.sealed.len() > MAX_SEALED_BYTES {
+        return Err(Rejected::TooLarge {
+            what: "config".to_owned(),
+            bytes: proposal.sealed.len() as u64,
+            most: MAX_SEALED_BYTES as u64,
+        });
     }
     let revision = newest + 1;
     Arc::make_mut(&mut state.config).push(ConfigRevision {

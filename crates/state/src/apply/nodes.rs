@@ -1,12 +1,10 @@
 //! The cluster's name, its members, and which of them are silent.
 
-use std::sync::Arc;
-
-use dunlin_limiter::Ring;
 use dunlin_types::{ClusterId, NodeId};
 
-use super::{Rejected, Reply};
-use crate::state::{Member, State};
+use crate::command::{Rejected, Reply};
+use crate::snapshot::Member;
+use crate::state::State;
 
 pub(super) fn form(state: &mut State, cluster: ClusterId) -> Result<Reply, Rejected> {
     match state.cluster {
@@ -22,7 +20,7 @@ pub(super) fn add(state: &mut State, node: NodeId, address: &str) -> Result<Repl
         return set_address(state, node, address);
     }
     state.members.insert(node, Member { address: address.to_owned(), down: None });
-    turn(state);
+    state.turn_ring(state.applied);
     Ok(Reply::Done)
 }
 
@@ -42,7 +40,8 @@ pub(super) fn set_address(
 pub(super) fn remove(state: &mut State, node: NodeId) -> Result<Reply, Rejected> {
     state.members.remove(&node).ok_or(Rejected::UnknownNode { node })?;
     state.results.forget(node);
-    turn(state);
+    // `settled` stays: a node that returns must not settle its journal twice.
+    state.turn_ring(state.applied);
     Ok(Reply::Done)
 }
 
@@ -53,13 +52,6 @@ pub(super) fn mark(state: &mut State, node: NodeId, down: bool) -> Result<Reply,
         return Ok(Reply::Unchanged);
     }
     member.down = down.then_some(at);
-    turn(state);
+    state.turn_ring(state.applied);
     Ok(Reply::Done)
-}
-
-/// The ring changed: its version is the index of the entry that changed it.
-fn turn(state: &mut State) {
-    let serving = state.members.iter().filter(|(_, member)| member.down.is_none());
-    let serving = serving.map(|(node, _)| *node).collect();
-    state.ring = Arc::new(Ring::new(state.applied, serving));
 }

@@ -2,8 +2,8 @@
 
 use dunlin_types::{Epoch, NodeId};
 
-use super::{Rejected, Reply};
-use crate::command::KeySpend;
+use crate::command::{KeySpend, Rejected, Reply};
+use crate::snapshot::Spent;
 use crate::state::State;
 
 /// Counts records `after.1 + 1 ..= to` of life `after.0` of `node`'s journal, if they are the next.
@@ -20,14 +20,11 @@ pub(super) fn settle(
     if !(next_of_this_life || first_of_a_newer_life) || to <= after.1 {
         return Ok(Reply::Unchanged);
     }
-    for spend in spends {
-        // Spend of a key that is gone for good has nobody left to count it for.
-        let known = state.keys.contains_key(&spend.key) || state.deleted.contains_key(&spend.key);
-        if known {
-            let spent = state.spent.entry(spend.key).or_default();
-            spent.cost += spend.cost;
-            spent.requests += spend.requests;
-        }
+    for KeySpend { key, cost, requests } in spends {
+        let known = state.keys.contains_key(key) || state.deleted.contains(key);
+        let account =
+            if known { state.spent.entry(*key).or_default() } else { &mut state.unclaimed };
+        account.add(Spent { cost: *cost, requests: *requests });
     }
     state.settled.insert(node, (after.0, to));
     Ok(Reply::Done)

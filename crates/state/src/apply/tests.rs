@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use dunlin_types::{ClusterId, Epoch, NanoUsd};
+use dunlin_types::{ClusterId, Epoch, KeyDigest, NanoUsd, NodeId};
 
 use super::*;
-use crate::command::{CommandId, KeySpend};
-use crate::key::{Change, KeyChanges, Refusal};
+use crate::caller::Refusal;
+use crate::command::{Change, CommandId, Key, KeyChanges, KeySpend};
 
 const NODE: NodeId = NodeId(1);
 
@@ -33,7 +33,7 @@ fn key(clear: &str, alias: Option<&str>) -> Box<Key> {
         models: Vec::new(),
         aliases: BTreeMap::new(),
         expires: None,
-        blocked: false,
+        blocked: None,
         rpm_limit: None,
         tpm_limit: None,
         max_parallel_requests: None,
@@ -101,8 +101,10 @@ fn an_alias_is_one_keys_at_a_time() {
     assert!(script.state.key_by_alias("b").is_none());
     script.run(rename(Change::Clear)).expect("cleared");
     assert!(script.state.key_by_alias("a").is_none());
-    let reused = script.run(Command::CreateKey { key: key("sk-a", None) });
-    assert_eq!(reused, Err(Rejected::KeyExists), "a deleted key does not come back");
+    script.run(settle(1, 0, 1, 5)).expect("late spend");
+    script.run(Command::CreateKey { key: key("sk-a", None) }).expect("the same text, made anew");
+    assert_eq!(script.state.spend(&KeyDigest::of("sk-a")), NanoUsd(0), "without the old spend");
+    assert_eq!(script.state.total_spent().cost, NanoUsd(5), "which is not lost");
 }
 
 #[test]
@@ -184,4 +186,56 @@ fn a_snapshot_is_the_state() {
     assert_eq!(restored.spend(&KeyDigest::of("sk-a")), NanoUsd(10), "it was a repetition");
     let newer = br#"{"format":2,"anything":"else"}"#;
     assert!(matches!(State::restore(newer), Err(crate::BadSnapshot::Newer { found: 2 })));
+}
+
+#[test]
+fn deleted_keys_are_forgotten_after_thirty_days_and_their_spend_is_kept() {
+    let mut state = State::new();
+    let mut seq = 0;
+    let mut run = |state: &mut State, day: u64, command| {
+        seq += 1;
+        let id = CommandId { node: NODE, epoch: Epoch(1), seq };
+        state.apply(seq, UnixMillis(day * 86_400_000), &Entry { id, command })
+    };
+    let delete = |clear| Command::DeleteKeys { tokens: vec![KeyDigest::of(clear)] };
+    run(&mut state, 1, Command::CreateKey { key: key("sk-a", None) }).expect("a new key");
+    run(&mut state, 1, settle(1, 0, 1, 10)).expect("settled");
+    run(&mut state, 1, delete("sk-a")).expect("known");
+    run(&mut state, 30, delete("sk-b")).expect_err("unknown");
+    assert_eq!(state.spend(&KeyDigest::of("sk-a")), NanoUsd(10), "29 days are not 30");
+    run(&mut state, 31, delete("sk-b")).expect_err("unknown");
+    assert_eq!(state.spend(&KeyDigest::of("sk-a")), NanoUsd(0));
+    run(&mut state, 31, settle(1, 1, 2, 7)).expect("settled");
+    assert_eq!(state.total_spent(), crate::Spent { cost: NanoUsd(17), requests: 2 });
+}
+
+#[test]
+fn a_command_too_old_to_be_known_is_not_done() {
+    let mut state = State::new();
+    let mark = |epoch, seq| Entry {
+        id: CommandId { node: NODE, epoch: Epoch(epoch), seq },
+        command: Command::AddNode { node: NodeId(seq), address: "a:1".to_owned() },
+    };
+    for seq in 1..=1500 {
+        state.apply(seq, UnixMillis(0), &mark(1, seq)).expect("a new node");
+    }
+    let again = |state: &mut State, epoch, seq| state.apply(2000, UnixMillis(0), &mark(epoch, seq));
+    assert_eq!(again(&mut state, 1, 477), Ok(Reply::Done), "1,024 are remembered");
+    assert_eq!(again(&mut state, 1, 476), Err(Rejected::Forgotten));
+    assert_eq!(again(&mut state, 2, 476), Ok(Reply::Unchanged), "a new life counts anew");
+    assert_eq!(again(&mut state, 1, 1500), Err(Rejected::Forgotten), "and ends the old one");
+}
+
+#[test]
+fn what_is_too_large_is_not_kept() {
+    let mut script = Script::default();
+    let mut large = key("sk-a", Some("a"));
+    large.other.insert("metadata".to_owned(), format!("\"{}\"", "x".repeat(64 << 10)));
+    let refused = script.run(Command::CreateKey { key: large });
+    assert!(matches!(refused, Err(Rejected::TooLarge { most: 65_536, .. })), "{refused:?}");
+    assert!(script.state.key_by_alias("a").is_none());
+    let sealed = vec![0; (4 << 20) + 1];
+    let (hash, source) = ("h".to_owned(), "f".to_owned());
+    let refused = script.run(Command::ProposeConfig { hash, sealed, source, after: 0 });
+    assert!(matches!(refused, Err(Rejected::TooLarge { .. })), "{refused:?}");
 }

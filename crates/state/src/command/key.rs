@@ -1,13 +1,13 @@
-//! A virtual key as it is stored, what may change of it, and whether it may be used.
+//! A virtual key as it is logged and stored, and what may change of it.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use dunlin_types::{KeyDigest, UnixMillis};
 use serde::{Deserialize, Serialize};
 
 /// A virtual key. The clear key is never stored.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Key {
     /// SHA-256 of the clear key.
     pub token: KeyDigest,
@@ -21,8 +21,8 @@ pub struct Key {
     pub aliases: BTreeMap<String, String>,
     /// When it ceases to work.
     pub expires: Option<UnixMillis>,
-    /// True: refused.
-    pub blocked: bool,
+    /// True: refused. `None` if that was never decided, which lets it in.
+    pub blocked: Option<bool>,
     /// Requests in any 60 s.
     pub rpm_limit: Option<u64>,
     /// Tokens in any 60 s.
@@ -51,9 +51,44 @@ pub enum Change<T> {
     Set(T),
 }
 
+impl Key {
+    /// This key with `changes` made to it.
+    pub(crate) fn changed(mut self, changes: KeyChanges) -> Self {
+        changes.alias.on(&mut self.alias);
+        changes.models.on_plain(&mut self.models);
+        changes.aliases.on_plain(&mut self.aliases);
+        changes.expires.on(&mut self.expires);
+        changes.blocked.on(&mut self.blocked);
+        changes.rpm_limit.on(&mut self.rpm_limit);
+        changes.tpm_limit.on(&mut self.tpm_limit);
+        changes.max_parallel_requests.on(&mut self.max_parallel_requests);
+        for (name, change) in changes.other {
+            match change {
+                Change::Keep => {}
+                Change::Clear => drop(self.other.remove(&name)),
+                Change::Set(value) => drop(self.other.insert(name, value)),
+            }
+        }
+        self
+    }
+
+    /// How much text it holds, in bytes.
+    pub(crate) fn text_bytes(&self) -> usize {
+        let pairs = |map: &BTreeMap<String, String>| -> usize {
+            map.iter().map(|(name, value)| name.len() + value.len()).sum()
+        };
+        self.name.len()
+            + self.created_by.len()
+            + self.alias.as_ref().map_or(0, String::len)
+            + self.models.iter().map(String::len).sum::<usize>()
+            + pairs(&self.aliases)
+            + pairs(&self.other)
+    }
+}
+
 impl<T> Change<T> {
     /// Carries the change out on an optional field.
-    pub(crate) fn on(self, field: &mut Option<T>) {
+    fn on(self, field: &mut Option<T>) {
         match self {
             Self::Keep => {}
             Self::Clear => *field = None,
@@ -62,7 +97,7 @@ impl<T> Change<T> {
     }
 
     /// Carries the change out on a field that is empty when cleared.
-    pub(crate) fn on_plain(self, field: &mut T)
+    fn on_plain(self, field: &mut T)
     where
         T: Default,
     {
@@ -76,7 +111,7 @@ impl<T> Change<T> {
 
 /// What changes of a key.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
+#[serde(default, deny_unknown_fields)]
 pub struct KeyChanges {
     /// See [`Key::alias`].
     pub alias: Change<String>,
@@ -96,30 +131,4 @@ pub struct KeyChanges {
     pub max_parallel_requests: Change<u64>,
     /// See [`Key::other`]: only these names change.
     pub other: BTreeMap<String, Change<String>>,
-}
-
-/// Who asks: a key that may be used now.
-#[derive(Clone, Debug)]
-pub struct Caller {
-    /// The hash of the key.
-    pub token: KeyDigest,
-    /// The key.
-    pub key: Arc<Key>,
-}
-
-/// Why a key may not be used.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Refusal {
-    /// The state holds no such key.
-    #[error("the key is not known")]
-    Unknown,
-    /// An administrator blocked it.
-    #[error("the key is blocked")]
-    Blocked,
-    /// Its time is over.
-    #[error("the key expired at {at:?}")]
-    Expired {
-        /// When.
-        at: UnixMillis,
-    },
 }

@@ -1,0 +1,78 @@
+//! What comes of a command. Remembered in snapshots, so part of the format.
+
+use std::sync::Arc;
+
+use dunlin_types::{KeyDigest, NodeId};
+use serde::{Deserialize, Serialize};
+
+use super::Key;
+
+/// What a command brought about.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub enum Reply {
+    /// It is done.
+    Done,
+    /// It was so already, or was overtaken.
+    Unchanged,
+    /// The key as it is now.
+    Key(Arc<Key>),
+    /// The keys that were deleted.
+    Deleted(Vec<KeyDigest>),
+    /// The config revision that holds the proposed content.
+    Revision(u64),
+}
+
+/// Why a command changed nothing. A reply, not an error: all nodes reject alike.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[serde(deny_unknown_fields)]
+pub enum Rejected {
+    /// Another key has the alias.
+    #[error("a key with alias `{alias}` exists already")]
+    DuplicateAlias {
+        /// The alias.
+        alias: String,
+    },
+    /// A key with the same hash exists.
+    #[error("this key exists already")]
+    KeyExists,
+    /// No key has the hash.
+    #[error("the key does not exist")]
+    UnknownKey,
+    /// The node is no member.
+    #[error("node {node} is not a member of this cluster")]
+    UnknownNode {
+        /// The node.
+        node: NodeId,
+    },
+    /// The cluster has its name already.
+    #[error("the cluster is formed already")]
+    AlreadyFormed,
+    /// The proposer had not seen the newest revision.
+    #[error("config revision {newest} was accepted in between")]
+    StaleRevision {
+        /// The newest revision.
+        newest: u64,
+    },
+    /// The content is that of an older revision.
+    #[error("this is the config of revision {revision}, and {newest} is in force")]
+    OldRevision {
+        /// The revision that had this content.
+        revision: u64,
+        /// The newest revision.
+        newest: u64,
+    },
+    /// More text than the state may hold of one thing.
+    #[error("the {what} has {bytes} bytes of text; at most {most} are kept")]
+    TooLarge {
+        /// What it is: `key` or `config`.
+        what: String,
+        /// How much it has.
+        bytes: u64,
+        /// How much it may have.
+        most: u64,
+    },
+    /// Its id is older than any that is remembered: whether it was done before cannot be told.
+    #[error("the command came too late to tell whether it was done before")]
+    Forgotten,
+}

@@ -1,0 +1,181 @@
+//! The log format as it was released, and what holds for every log.
+
+use std::collections::BTreeMap;
+
+use dunlin_types::{ClusterId, Epoch, KeyDigest, NanoUsd, NodeId, UnixMillis};
+use proptest::prelude::*;
+
+use super::*;
+
+/// A recorded log of each release: `index at entry`, one a line. Never edited; a release that
+/// writes more adds another.
+const RECORDED: &[(&str, &str)] =
+    &[(include_str!("../testdata/format-1.log"), include_str!("../testdata/format-1.digest"))];
+
+#[test]
+fn recorded_logs_give_their_recorded_state() {
+    for (log, digest) in RECORDED {
+        let mut state = State::new();
+        for line in log.lines() {
+            let [index, at, entry] =
+                line.splitn(3, ' ').collect::<Vec<_>>().try_into().expect("three parts");
+            let entry = Entry::decode(entry.as_bytes()).expect("a released entry");
+            assert_eq!(Entry::decode(&entry.encode()).expect("our own"), entry);
+            let at = UnixMillis(at.parse().expect("a time"));
+            let index = index.parse().expect("an index");
+            let _rejections_belong_to_the_log = state.apply(index, at, &entry);
+        }
+        let text = String::from_utf8(state.snapshot()).expect("JSON");
+        let found: String = state.digest().iter().map(|byte| format!("{byte:02x}")).collect();
+        assert_eq!(found, digest.trim(), "the state is now {text}");
+    }
+}
+
+#[test]
+fn what_a_newer_version_wrote_is_told_from_damage() {
+    let of = |command: &str| {
+        let id = r#"{"node":"0000000000000001","epoch":1,"seq":1}"#;
+        Entry::decode(format!(r#"{{"id":{id},"command":{command}}}"#).as_bytes())
+    };
+    assert!(of(r#"{"MarkUp":{"node":"0000000000000001"}}"#).is_ok());
+    for newer in [
+        r#"{"SetBudget":{"node":"0000000000000001"}}"#,
+        r#"{"MarkUp":{"node":"0000000000000001","why":"restart"}}"#,
+        r#"{"UpdateKey":{"token":"88dc28d0f030c55ed4ab77ed8faf098196cb1c05df778539800c9f1243fe6b4b","changes":{"max_budget":"Clear"}}}"#,
+    ] {
+        let told = of(newer);
+        assert!(matches!(told, Err(DecodeError::Unknown(_))), "{newer}: {told:?}");
+    }
+    let damaged = of(r#"{"MarkUp":{"node":"0000"#);
+    assert!(matches!(damaged, Err(DecodeError::Damaged(_))), "{damaged:?}");
+}
+
+fn token() -> impl Strategy<Value = KeyDigest> {
+    (0..6_u8).prop_map(|number| KeyDigest::of(&format!("sk-{number}")))
+}
+
+fn alias() -> impl Strategy<Value = String> {
+    prop::sample::select(vec!["a", "b", "c"]).prop_map(str::to_owned)
+}
+
+fn key() -> impl Strategy<Value = Box<Key>> {
+    (token(), prop::option::of(alias())).prop_map(|(token, alias)| {
+        Box::new(Key {
+            token,
+            name: "sk-...".to_owned(),
+            alias,
+            models: vec!["m".to_owned()],
+            aliases: BTreeMap::new(),
+            expires: None,
+            blocked: None,
+            rpm_limit: Some(3),
+            tpm_limit: None,
+            max_parallel_requests: None,
+            created_at: UnixMillis(0),
+            updated_at: UnixMillis(0),
+            created_by: "default_user_id".to_owned(),
+            other: BTreeMap::new(),
+        })
+    })
+}
+
+fn command() -> impl Strategy<Value = Command> {
+    let node = || (1..4_u64).prop_map(NodeId);
+    let renamed = prop_oneof![Just(Change::Clear), alias().prop_map(Change::Set)];
+    let spends = prop::collection::vec((token(), 0..100_u64), 0..4);
+    prop_oneof![
+        1 => node().prop_map(|node| Command::AddNode { node, address: format!("{node}:1") }),
+        1 => node().prop_map(|node| Command::RemoveNode { node }),
+        1 => node().prop_map(|node| Command::MarkDown { node }),
+        1 => node().prop_map(|node| Command::MarkUp { node }),
+        3 => key().prop_map(|key| Command::CreateKey { key }),
+        1 => (token(), renamed).prop_map(|(token, alias)| Command::UpdateKey {
+            token,
+            changes: Box::new(KeyChanges { alias, ..KeyChanges::default() }),
+        }),
+        1 => token().prop_map(|token| Command::DeleteKeys { tokens: vec![token] }),
+        4 => (node(), 1..4_u64, 0..4_u64, 1..4_u64, spends).prop_map(
+            |(node, epoch, from, more, spends)| Command::Settle {
+                node,
+                epoch: Epoch(epoch),
+                from,
+                to: from + more,
+                spends: spends
+                    .into_iter()
+                    .map(|(key, cost)| KeySpend { key, cost: NanoUsd(cost), requests: 1 })
+                    .collect(),
+            }
+        ),
+        1 => (0..4_u8, 0..4_u64).prop_map(|(content, after)| Command::ProposeConfig {
+            hash: content.to_string(),
+            sealed: vec![content],
+            source: "config.yaml".to_owned(),
+            after,
+        }),
+        1 => Just(Command::FormCluster { cluster: ClusterId(7) }),
+    ]
+}
+
+/// Commands with their ids, some of them repeated, and how far apart in days they were stamped.
+fn log() -> impl Strategy<Value = Vec<(Entry, u64)>> {
+    let id = (1..3_u64, 1..3_u64, 1..40_u64).prop_map(|(node, epoch, seq)| CommandId {
+        node: NodeId(node),
+        epoch: Epoch(epoch),
+        seq,
+    });
+    let entry = (id, command()).prop_map(|(id, command)| Entry { id, command });
+    prop::collection::vec((entry, 0..20_u64), 1..60)
+}
+
+/// The sum of what a log's settlements book: each that is done counts once.
+fn apply(state: &mut State, entries: &[(Entry, u64)]) -> NanoUsd {
+    let mut booked = NanoUsd::ZERO;
+    for (entry, days) in entries {
+        let at = UnixMillis(state.at().0 + days * 86_400_000);
+        let before = state.clone();
+        let reply = state.apply(state.applied() + 1, at, entry);
+        let restored = State::restore(&state.snapshot()).expect("our own snapshot");
+        assert_eq!(restored.digest(), state.digest());
+        match (&entry.command, reply) {
+            (Command::Settle { node, epoch, to, spends, .. }, Ok(Reply::Done))
+                if before.settled(*node) != (*epoch, *to)
+                    && state.settled(*node) == (*epoch, *to) =>
+            {
+                booked += spends.iter().map(|spend| spend.cost).sum();
+            }
+            (_, Err(_)) => assert_eq!(state.total_spent(), before.total_spent()),
+            (_, Ok(_)) => {}
+        }
+        for key in state.keys() {
+            if let Some(alias) = &key.alias {
+                assert_eq!(state.key_by_alias(alias), Some(key));
+            }
+        }
+    }
+    booked
+}
+
+proptest! {
+    #[test]
+    fn settled_spend_is_conserved_and_a_snapshot_is_the_log_before_it(
+        entries in log(),
+        cut in 0.0..1.0_f64,
+    ) {
+        let mut whole = State::new();
+        let booked = apply(&mut whole, &entries);
+        prop_assert_eq!(whole.total_spent().cost, booked);
+
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            clippy::cast_precision_loss,
+            reason = "a fraction of a short list"
+        )]
+        let cut = (entries.len() as f64 * cut) as usize;
+        let mut first = State::new();
+        apply(&mut first, &entries[..cut]);
+        let mut second = State::restore(&first.snapshot()).expect("our own snapshot");
+        apply(&mut second, &entries[cut..]);
+        prop_assert_eq!(second.digest(), whole.digest());
+    }
+}
