@@ -1,3 +1,9 @@
-//! Limits decided in pure code: who counts, how much is taken, when it comes back.
+//! Limits: token buckets, slots, the ring that says who decides, shares and leases.
+
+mod bucket;
+mod claim;
 mod ring;
+
+pub use bucket::{Bucket, WINDOW};
+pub use claim::{Amounts, Claim, Limited, Limits, Refused, Remaining};
 pub use ring::{Ring, ScopeId};

@@ -58,6 +58,25 @@ impl Ring {
         order.sort_by_key(|node| std::cmp::Reverse((score(scope, *node), *node)));
         order
     }
+
+    /// Whether `node` serves.
+    #[must_use]
+    pub fn has(&self, node: NodeId) -> bool {
+        self.members.binary_search(&node).is_ok()
+    }
+
+    /// What `node` may use of `amount` while nobody decides for all: an equal part, and of the
+    /// remainder by rendezvous order. All shares sum to `amount`; a stranger has none.
+    #[must_use]
+    pub fn share(&self, scope: ScopeId, amount: u64, node: NodeId) -> u64 {
+        if !self.has(node) {
+            return 0;
+        }
+        let rank = |node| (score(scope, node), node);
+        let before = self.members.iter().filter(|other| rank(**other) > rank(node)).count() as u64;
+        let members = self.members.len() as u64;
+        amount / members + u64::from(before < amount % members)
+    }
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "the two halves of the scope")]
@@ -95,5 +114,22 @@ mod tests {
             }
         }
         assert!(owned.iter().all(|count| (1800..2200).contains(count)), "{owned:?}");
+    }
+
+    #[test]
+    fn shares_sum_to_the_whole_and_strangers_have_none() {
+        let ring = Ring::new(1, vec![NodeId(7), NodeId(8), NodeId(9)]);
+        for amount in 0..100 {
+            let shares = ring.members().iter().map(|node| ring.share(ScopeId(5), amount, *node));
+            assert_eq!(shares.sum::<u64>(), amount);
+        }
+        assert_eq!(ring.share(ScopeId(5), 90, NodeId(1)), 0);
+    }
+
+    #[test]
+    fn owners_are_the_same_in_every_release() {
+        let ring = Ring::new(1, (1..=3).map(NodeId).collect());
+        let owners: Vec<u64> = (0..12).filter_map(|n| Some(ring.owner(ScopeId(n))?.0)).collect();
+        assert_eq!(owners, [1, 2, 2, 1, 3, 2, 2, 1, 2, 2, 3, 2]);
     }
 }

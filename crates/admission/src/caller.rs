@@ -1,0 +1,75 @@
+//! Who has a key. Known keys are a look-up in the local state. For an unknown one the node first
+//! makes sure that it has seen everything the cluster has acknowledged, once for all that wait.
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use dunlin_state::Caller;
+use dunlin_types::{KeyDigest, MonoMillis};
+use tokio::sync::Mutex as Turn;
+
+use crate::Shared;
+use crate::error::Refusal;
+
+/// Requests with unknown keys that may wait at once; beyond, they are told to come back.
+const MAX_WAITERS: usize = 1_000;
+/// Read indexes are at least this far apart, so that guessed keys cannot busy the leader.
+const BARRIER_EVERY: Duration = Duration::from_millis(50);
+
+/// The one question about unknown keys that is under way.
+#[derive(Default)]
+pub(crate) struct Unknown {
+    waiters: AtomicUsize,
+    /// Whose turn it is to ask.
+    turn: Turn<()>,
+    /// When the last answered question began.
+    asked: Mutex<Option<MonoMillis>>,
+}
+
+/// Counted among the waiters until dropped.
+struct Waiter<'a>(&'a AtomicUsize);
+
+impl Drop for Waiter<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+pub(crate) async fn find(shared: &Shared, token: KeyDigest) -> Result<Caller, Refusal> {
+    let look = || shared.consensus.state().authenticate(token, shared.clock.unix());
+    match look() {
+        Err(dunlin_state::Refusal::Unknown) => {}
+        found => return Ok(found?),
+    }
+    shared.unknown.catch_up(shared).await?;
+    Ok(look()?)
+}
+
+impl Unknown {
+    /// Returns once the local state holds all that was acknowledged when this was called.
+    async fn catch_up(&self, shared: &Shared) -> Result<(), Refusal> {
+        if self.waiters.fetch_add(1, Ordering::Relaxed) >= MAX_WAITERS {
+            self.waiters.fetch_sub(1, Ordering::Relaxed);
+            let reason = format!("{MAX_WAITERS} requests with unknown keys wait already");
+            return Err(Refusal::Overloaded { reason });
+        }
+        let _waiter = Waiter(&self.waiters);
+        let called = shared.clock.mono();
+        let _turn = self.turn.lock().await;
+        let asked = *self.asked.lock().expect("never poisoned");
+        if asked.is_some_and(|asked| asked > called) {
+            return Ok(());
+        }
+        if let Some(asked) = asked {
+            let wait = BARRIER_EVERY.saturating_sub(shared.clock.mono().since(asked));
+            tokio::time::sleep(wait).await;
+        }
+        let begins = shared.clock.mono();
+        shared.consensus.barrier().await.map_err(|error| Refusal::CannotKnow {
+            reason: format!("this node does not know the key and cannot ask the cluster: {error}"),
+        })?;
+        *self.asked.lock().expect("never poisoned") = Some(begins);
+        Ok(())
+    }
+}

@@ -1,0 +1,46 @@
+//! The right to one request: holds what its limits gave, and ends in one settlement or void.
+
+use dunlin_journal::SpendRecord;
+use dunlin_types::{NanoUsd, Tokens};
+
+use crate::Admission;
+use crate::error::LimitStatus;
+use crate::limits::Reservation;
+
+/// An admitted request. Dropped, it is void: what was reserved comes back, nothing is charged.
+#[must_use = "a permit that is dropped is void"]
+pub struct Permit {
+    admission: Admission,
+    reservation: Option<Reservation>,
+}
+
+impl Permit {
+    pub(crate) fn new(admission: Admission, reservation: Option<Reservation>) -> Self {
+        Self { admission, reservation }
+    }
+
+    /// How far the limits are used with this request.
+    #[must_use]
+    pub fn limits(&self) -> &[LimitStatus] {
+        self.reservation.as_ref().map_or(&[], Reservation::status)
+    }
+
+    /// Puts the request on record and gives back what it did not use. The record survives a kill of
+    /// this process from here on. Returns what its key has spent with it.
+    ///
+    /// # Errors
+    /// The record could not be written; the limits are settled all the same.
+    pub fn settle(self, record: &SpendRecord) -> Result<Option<NanoUsd>, dunlin_journal::Error> {
+        let Self { admission, reservation } = self;
+        if let Some(reservation) = reservation {
+            let used = record.prompt + record.completion;
+            let cached = Tokens(record.cached.0.min(used.0));
+            reservation.settle(Tokens(used.0 - cached.0));
+        }
+        let shared = &admission.0;
+        let number = shared.journal.append(record)?;
+        let Some(token) = record.key else { return Ok(None) };
+        shared.unsettled.add(token, number, record.cost);
+        Ok(Some(admission.key_spend(&token)))
+    }
+}

@@ -1,0 +1,164 @@
+//! Settles what the journal holds: sums it by key and proposes it, a stretch at a time, until the
+//! replicated state shows it. A stretch that was proposed is proposed again unchanged until then,
+//! so that an answer that got lost cannot make it count twice.
+
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+use std::time::Duration;
+
+use dunlin_journal::{OlderEpoch, SpendRecord};
+use dunlin_state::{Command, KeySpend};
+use dunlin_types::{Epoch, KeyDigest, NanoUsd};
+use tracing::{debug, error, info};
+
+use crate::{Admission, Config, Shared};
+
+/// How often the journal is looked at. A busy node proposes this often, whatever the traffic.
+const SETTLE_EVERY: Duration = Duration::from_millis(200);
+/// Records in one stretch: a command carries at most as many sums.
+const MAX_RECORDS: usize = 4_096;
+/// The pause after a proposal that found no quorum.
+const RETRY: Duration = Duration::from_millis(500);
+
+/// What this life of the node has recorded and not seen settled, by key.
+#[derive(Default)]
+pub(crate) struct Unsettled(Mutex<Sums>);
+
+#[derive(Default)]
+struct Sums {
+    by_key: BTreeMap<KeyDigest, NanoUsd>,
+    /// Records up to here have been settled: their sums are the state's.
+    settled: u64,
+}
+
+impl Unsettled {
+    pub(crate) fn of(&self, token: &KeyDigest) -> NanoUsd {
+        self.0.lock().expect("never poisoned").by_key.get(token).copied().unwrap_or_default()
+    }
+
+    /// Counts record `number`, unless the settler was faster.
+    pub(crate) fn add(&self, token: KeyDigest, number: u64, cost: NanoUsd) {
+        let mut sums = self.0.lock().expect("never poisoned");
+        if number > sums.settled && cost > NanoUsd::ZERO {
+            *sums.by_key.entry(token).or_default() += cost;
+        }
+    }
+
+    fn settled(&self, spends: &[KeySpend], through: u64) {
+        let mut sums = self.0.lock().expect("never poisoned");
+        sums.settled = through;
+        for spend in spends {
+            if let Some(sum) = sums.by_key.get_mut(&spend.key) {
+                sum.0 = sum.0.saturating_sub(spend.cost.0);
+                if *sum == NanoUsd::ZERO {
+                    sums.by_key.remove(&spend.key);
+                }
+            }
+        }
+    }
+}
+
+/// Settles older lives first, then this one, until the node stops.
+pub(crate) async fn run(admission: Admission, config: Config, older: Vec<OlderEpoch>) {
+    let settling = async {
+        admission.0.consensus.formed().await;
+        for life in older {
+            settle_older(&admission.0, &config, life).await;
+        }
+        let mut ticks = tokio::time::interval(SETTLE_EVERY);
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut settled = 0;
+        loop {
+            ticks.tick().await;
+            settled = settle_from(&admission.0, &config, config.epoch, settled).await;
+        }
+    };
+    tokio::select! {
+        () = settling => {}
+        () = config.stop.cancelled() => {}
+    }
+}
+
+async fn settle_older(shared: &Shared, config: &Config, life: OlderEpoch) {
+    let (epoch, settled) = shared.consensus.state().settled(config.me);
+    let from = match life.epoch.cmp(&epoch) {
+        std::cmp::Ordering::Less => life.last,
+        std::cmp::Ordering::Equal => settled,
+        std::cmp::Ordering::Greater => 0,
+    };
+    if from < life.last {
+        let records = life.last - from;
+        info!(records, epoch = life.epoch.0, "settling what was recorded before the last stop");
+        settle_from(shared, config, life.epoch, from).await;
+    }
+    shared.journal.settled(life.epoch, life.last);
+}
+
+/// Settles all of a life's records behind `from`; returns the last one settled.
+async fn settle_from(shared: &Shared, config: &Config, epoch: Epoch, mut from: u64) -> u64 {
+    loop {
+        let records = match shared.journal.read_after(epoch, from, MAX_RECORDS) {
+            Ok(records) => records,
+            Err(error) => {
+                error!(%error, epoch = epoch.0, "recorded spend cannot be read: it is not settled");
+                return from;
+            }
+        };
+        let Some((to, _)) = records.last() else { return from };
+        let (to, spends) = (*to, sums(records.iter().map(|(_, record)| record)));
+        settle(shared, config, Stretch { epoch, from, to, spends: &spends }).await;
+        if epoch == config.epoch {
+            shared.unsettled.settled(&spends, to);
+        }
+        shared.journal.settled(epoch, to);
+        from = to;
+    }
+}
+
+struct Stretch<'a> {
+    epoch: Epoch,
+    from: u64,
+    to: u64,
+    spends: &'a [KeySpend],
+}
+
+/// Proposes a stretch until the state shows it.
+async fn settle(shared: &Shared, config: &Config, stretch: Stretch<'_>) {
+    let Stretch { epoch, from, to, spends } = stretch;
+    while shared.consensus.state().settled(config.me) < (epoch, to) {
+        let spends = spends.to_vec();
+        let command = Command::Settle { node: config.me, epoch, from, to, spends };
+        if let Err(error) = shared.consensus.propose(command).await {
+            debug!(%error, "spend is not settled yet");
+            tokio::time::sleep(RETRY).await;
+        }
+    }
+}
+
+/// Costs by key. The master key has no sum: nobody is charged.
+fn sums<'a>(records: impl Iterator<Item = &'a SpendRecord>) -> Vec<KeySpend> {
+    let mut by_key: BTreeMap<KeyDigest, KeySpend> = BTreeMap::new();
+    for record in records {
+        let Some(key) = record.key else { continue };
+        let none = KeySpend { key, cost: NanoUsd::ZERO, requests: 0 };
+        let sum = by_key.entry(key).or_insert(none);
+        sum.cost += record.cost;
+        sum.requests += 1;
+    }
+    by_key.into_values().collect()
+}
+
+pub(crate) async fn wait_settled(shared: &Shared, within: Duration) {
+    let last = shared.journal.last();
+    let is_settled = || shared.unsettled.0.lock().expect("never poisoned").settled >= last;
+    let mut applied = shared.consensus.applied();
+    let settled = async {
+        while !is_settled() && applied.changed().await.is_ok() {
+            // The settler learns of it right after the state.
+            tokio::task::yield_now().await;
+        }
+    };
+    if tokio::time::timeout(within, settled).await.is_err() && !is_settled() {
+        info!("the last spend is not settled yet: it will be at the next start");
+    }
+}

@@ -1,0 +1,194 @@
+//! A bucket: what was taken in the last minute, in slots of one second.
+//!
+//! A slot comes back 60 s after its *last* take, so a token may come back up to a second late and
+//! never early: if every take keeps [`Bucket::taken`] at N or below, no window of 60 s holds more.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use dunlin_types::MonoMillis;
+
+/// How long a taken token stays away.
+pub const WINDOW: Duration = Duration::from_mins(1);
+const SLOT_MS: u64 = 1000;
+
+/// What was taken of a limit. The limit is not here: it bounds the sum of several buckets.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Bucket {
+    /// By time, at most one for each second, at most 61 that count.
+    slots: VecDeque<Slot>,
+    sum: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Slot {
+    last: MonoMillis,
+    amount: u64,
+}
+
+impl Bucket {
+    /// What is taken and has not come back at `now`.
+    pub fn taken(&mut self, now: MonoMillis) -> u64 {
+        while let Some(slot) = self.slots.front()
+            && slot.last.plus(WINDOW) <= now
+        {
+            self.sum -= slot.amount;
+            self.slots.pop_front();
+        }
+        self.sum
+    }
+
+    /// Takes `amount` at a moment which may lie ahead, for a lease, or behind, for a report.
+    pub fn take(&mut self, amount: u64, at: MonoMillis) {
+        if amount == 0 {
+            return;
+        }
+        self.sum = self.sum.saturating_add(amount);
+        // Nearly every take is in the newest slot or after it.
+        let after = self.slots.iter().rposition(|slot| second(slot.last) <= second(at));
+        if let Some(slot) = after.map(|index| &mut self.slots[index])
+            && second(slot.last) == second(at)
+        {
+            slot.amount = slot.amount.saturating_add(amount);
+            slot.last = slot.last.max(at);
+        } else {
+            self.slots.insert(after.map_or(0, |index| index + 1), Slot { last: at, amount });
+        }
+    }
+
+    /// Gives back up to `amount` of what was taken at `at`. Taken from that slot or an older one,
+    /// so that nothing comes back too early; credit for what has come back already is dropped.
+    pub fn give_back(&mut self, amount: u64, at: MonoMillis, now: MonoMillis) {
+        self.taken(now);
+        let mut left = amount;
+        for slot in self.slots.iter_mut().rev().filter(|slot| second(slot.last) <= second(at)) {
+            let credit = left.min(slot.amount);
+            slot.amount -= credit;
+            left -= credit;
+        }
+        self.sum -= amount - left;
+        self.slots.retain(|slot| slot.amount > 0);
+    }
+
+    /// What was taken in the second of `now` and the one before it.
+    #[must_use]
+    pub fn lately(&self, now: MonoMillis) -> u64 {
+        let newest =
+            self.slots.iter().rev().take_while(|slot| second(slot.last) + 1 >= second(now));
+        newest.map(|slot| slot.amount).sum()
+    }
+
+    /// What comes back and when, the oldest first.
+    pub fn returns(&self) -> impl Iterator<Item = (MonoMillis, u64)> {
+        self.slots.iter().map(|slot| (slot.last.plus(WINDOW), slot.amount))
+    }
+
+    /// The slots as (age at `now` in ms, amount), to tell another node.
+    #[must_use]
+    pub fn to_ages(&self, now: MonoMillis) -> Vec<(u64, u64)> {
+        self.slots.iter().map(|slot| (now.0.saturating_sub(slot.last.0), slot.amount)).collect()
+    }
+
+    /// The bucket another node told of, `late_ms` ago.
+    #[must_use]
+    pub fn from_ages(ages: &[(u64, u64)], late_ms: u64, now: MonoMillis) -> Self {
+        let mut bucket = Self::default();
+        for (age, amount) in ages {
+            bucket.take(*amount, ago(now, age.saturating_add(late_ms)));
+        }
+        bucket
+    }
+}
+
+/// `ms` before `now`; the beginning of time if that was later.
+pub(crate) fn ago(now: MonoMillis, ms: u64) -> MonoMillis {
+    MonoMillis(now.0.saturating_sub(ms))
+}
+
+fn second(at: MonoMillis) -> u64 {
+    at.0 / SLOT_MS
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const LIMIT: u64 = 20;
+
+    #[test]
+    fn tokens_come_back_a_minute_after_they_were_taken() {
+        let mut bucket = Bucket::default();
+        bucket.take(2, MonoMillis(10_100));
+        bucket.take(1, MonoMillis(10_900));
+        bucket.take(4, MonoMillis(11_000));
+        for (now, taken) in [(69_999, 7), (70_899, 7), (70_900, 4), (70_999, 4), (71_000, 0)] {
+            assert_eq!(bucket.taken(MonoMillis(now)), taken, "at {now}");
+        }
+    }
+
+    #[test]
+    fn credit_goes_to_where_it_was_taken_and_late_credit_is_dropped() {
+        let mut bucket = Bucket::default();
+        bucket.take(5, MonoMillis(1_000));
+        bucket.take(5, MonoMillis(30_000));
+        bucket.give_back(3, MonoMillis(1_200), MonoMillis(30_000));
+        assert_eq!(bucket.taken(MonoMillis(30_000)), 7);
+        assert_eq!(bucket.taken(MonoMillis(61_000)), 5);
+        bucket.give_back(2, MonoMillis(1_200), MonoMillis(61_000));
+        assert_eq!(bucket.taken(MonoMillis(61_000)), 5);
+    }
+
+    #[test]
+    fn slots_stay_few() {
+        let mut bucket = Bucket::default();
+        for at in (0..300_000).step_by(7).map(MonoMillis) {
+            bucket.taken(at);
+            bucket.take(1, at);
+            assert!(bucket.slots.len() <= 61);
+        }
+    }
+
+    proptest! {
+        /// Takes now, takes ahead as leases do, credits: whatever they are, no minute holds more
+        /// than the limit of what was used and not given back.
+        #[test]
+        fn no_minute_holds_more_than_the_limit(
+            steps in prop::collection::vec((0u64..4_000, 1u64..6, 0u64..500, 0u8..4), 1..400),
+        ) {
+            let mut bucket = Bucket::default();
+            let mut now = MonoMillis(0);
+            let mut used: Vec<(u64, u64)> = Vec::new();
+            for (pause, amount, ahead, kind) in steps {
+                now = MonoMillis(now.0 + pause);
+                if kind == 0 && let Some((at, last)) = used.last_mut().filter(|(_, last)| *last > 0) {
+                    bucket.give_back(1, MonoMillis(*at), now);
+                    *last -= u64::from(*at + 60_000 > now.0);
+                } else if bucket.taken(now) + amount <= LIMIT {
+                    let at = if kind == 1 { now.0 + ahead } else { now.0 };
+                    bucket.take(amount, MonoMillis(at));
+                    used.push((at, amount));
+                }
+            }
+            for (start, _) in &used {
+                let minute = used.iter().filter(|(at, _)| (*start..start + 60_000).contains(at));
+                prop_assert!(minute.map(|(_, amount)| amount).sum::<u64>() <= LIMIT);
+            }
+        }
+
+        #[test]
+        fn a_bucket_told_is_no_younger_than_it_was(
+            takes in prop::collection::vec((0u64..60_000, 1u64..9), 0..50),
+            late in 0u64..3_000,
+        ) {
+            let now = MonoMillis(100_000);
+            let mut bucket = Bucket::default();
+            takes.iter().for_each(|(at, amount)| bucket.take(*amount, MonoMillis(40_001 + at)));
+            let mut told = Bucket::from_ages(&bucket.to_ages(now), late, now.plus(Duration::from_millis(late)));
+            for at in (100_000..170_000).step_by(500).map(MonoMillis) {
+                prop_assert!(told.taken(at) >= bucket.taken(at));
+            }
+        }
+    }
+}

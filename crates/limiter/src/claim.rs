@@ -1,0 +1,187 @@
+//! What a request claims of its key's limits, and what it is told.
+
+use std::time::Duration;
+
+use dunlin_types::RequestId;
+use serde::{Deserialize, Serialize};
+
+use crate::ring::ScopeId;
+
+/// One of the limits of a scope, in the order in which they are checked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Limited {
+    /// Requests in any 60 s.
+    Requests,
+    /// Tokens in any 60 s.
+    Tokens,
+    /// Requests at once.
+    MaxParallelRequests,
+}
+
+impl Limited {
+    /// As clients know it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Requests => "requests",
+            Self::Tokens => "tokens",
+            Self::MaxParallelRequests => "max_parallel_requests",
+        }
+    }
+
+    /// The response headers that tell the limit and what remains of it.
+    #[must_use]
+    pub fn headers(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Requests => {
+                ("x-ratelimit-api_key-limit-requests", "x-ratelimit-api_key-remaining-requests")
+            }
+            Self::Tokens => {
+                ("x-ratelimit-api_key-limit-tokens", "x-ratelimit-api_key-remaining-tokens")
+            }
+            Self::MaxParallelRequests => (
+                "x-ratelimit-api_key-limit-max_parallel_requests",
+                "x-ratelimit-api_key-remaining-max_parallel_requests",
+            ),
+        }
+    }
+}
+
+/// The limits of a scope. `None` is no limit; zero admits nothing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Limits {
+    /// Requests in any 60 s.
+    pub requests: Option<u64>,
+    /// Tokens in any 60 s.
+    pub tokens: Option<u64>,
+    /// Requests at once.
+    pub parallel: Option<u64>,
+    /// The log index of the state they were read from: the owner keeps the newest it was told.
+    pub as_of: u64,
+}
+
+impl Limits {
+    /// Whether there is nothing to check.
+    #[must_use]
+    pub fn is_none(&self) -> bool {
+        self.requests.is_none() && self.tokens.is_none() && self.parallel.is_none()
+    }
+
+    /// Each limit with what it is compared to.
+    fn each(&self, of: Amounts) -> [(Limited, Option<u64>, u64); 3] {
+        [
+            (Limited::Requests, self.requests, of.requests),
+            (Limited::Tokens, self.tokens, of.tokens),
+            (Limited::MaxParallelRequests, self.parallel, of.parallel),
+        ]
+    }
+
+    /// As amounts: no limit is more than anything.
+    pub(crate) fn amounts(&self) -> Amounts {
+        let most = |limit: Option<u64>| limit.unwrap_or(u64::MAX);
+        Amounts {
+            requests: most(self.requests),
+            tokens: most(self.tokens),
+            parallel: most(self.parallel),
+        }
+    }
+
+    /// The first limit of which `want` is more than `free`.
+    pub(crate) fn short(&self, free: Amounts, want: Amounts) -> Option<Short> {
+        let wanted = self.each(want);
+        let short = self.each(free).into_iter().zip(wanted).find_map(|(free, want)| {
+            let (what, limit, free) = free;
+            limit.filter(|_| want.2 > free).map(|limit| Short { what, limit, free })
+        });
+        short
+    }
+
+    /// What remains of each limit there is.
+    pub(crate) fn remaining(&self, free: Amounts) -> Remaining {
+        let each = self.each(free).into_iter();
+        Remaining(each.filter_map(|(what, limit, free)| limit.map(|l| (what, l, free))).collect())
+    }
+}
+
+/// A limit that is too short for a request.
+pub(crate) struct Short {
+    pub(crate) what: Limited,
+    pub(crate) limit: u64,
+    pub(crate) free: u64,
+}
+
+/// An amount of each kind that can be limited.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Amounts {
+    /// Requests.
+    pub requests: u64,
+    /// Tokens.
+    pub tokens: u64,
+    /// Requests at once.
+    pub parallel: u64,
+}
+
+impl Amounts {
+    pub(crate) fn plus(self, other: Self) -> Self {
+        self.each(other, u64::saturating_add)
+    }
+
+    pub(crate) fn minus(self, other: Self) -> Self {
+        self.each(other, u64::saturating_sub)
+    }
+
+    pub(crate) fn least(self, other: Self) -> Self {
+        self.each(other, u64::min)
+    }
+
+    pub(crate) fn map(self, f: impl Fn(u64) -> u64) -> Self {
+        self.each(self, |amount, _| f(amount))
+    }
+
+    fn each(self, other: Self, f: impl Fn(u64, u64) -> u64) -> Self {
+        Self {
+            requests: f(self.requests, other.requests),
+            tokens: f(self.tokens, other.tokens),
+            parallel: f(self.parallel, other.parallel),
+        }
+    }
+}
+
+/// One request and what it wants.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Claim {
+    /// Whose limits.
+    pub scope: ScopeId,
+    /// The request. A claim repeated under the same id takes once.
+    pub request: RequestId,
+    /// The tokens it may take. More than the whole limit is claimed as the whole limit: such a
+    /// request waits for an empty bucket instead of for ever.
+    pub tokens: u64,
+    /// The limits as the claiming node knows them.
+    pub limits: Limits,
+}
+
+impl Claim {
+    pub(crate) fn wants(&self, limits: &Limits) -> Amounts {
+        let most = limits.tokens.unwrap_or(u64::MAX);
+        // One token at least, so that a limit of zero admits nothing.
+        Amounts { requests: 1, tokens: self.tokens.min(most).max(1), parallel: 1 }
+    }
+}
+
+/// What remains of each limit of the scope: the limit's kind, its size, what is left.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Remaining(pub Vec<(Limited, u64, u64)>);
+
+/// A claim that a limit does not allow. Nothing was taken of any limit.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refused {
+    /// The first limit that was too short.
+    pub what: Limited,
+    /// Its size.
+    pub limit: u64,
+    /// What is left of it.
+    pub remaining: u64,
+    /// When the same claim could succeed, if nobody else claims.
+    pub retry_after: Duration,
+}
