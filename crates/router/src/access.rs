@@ -1,31 +1,37 @@
-//! What a key may call.
+//! Which models a key may call, by the names its `models` field lists.
 
 use std::collections::BTreeMap;
 
-use crate::pattern;
+use crate::wildcard;
 
-/// A key's rights over models. The master key has none of this and may call everything.
+/// What a key's record says about models.
 #[derive(Clone, Copy, Debug)]
 pub struct Access<'a> {
-    /// Names, patterns such as `openai/*`, or LiteLLM's words `all-proxy-models` and
-    /// `no-default-models`. Empty means everything.
+    /// Names, patterns with `*`, or LiteLLM's special names. Empty means everything.
     pub models: &'a [String],
-    /// Names the key may use instead of a model's.
+    /// The key's own names for models.
     pub aliases: &'a BTreeMap<String, String>,
 }
 
 impl Access<'_> {
-    /// True if the key may call a model of this name.
-    pub(crate) fn allows(&self, name: &str) -> bool {
-        self.models.is_empty()
-            || self
-                .models
-                .iter()
-                .any(|allowed| allowed == "all-proxy-models" || pattern::matches(allowed, name))
+    /// Whether any of a model's `names` (as asked, by the key's alias, its group) is listed.
+    pub(crate) fn allows(&self, names: &[&str]) -> bool {
+        self.models.is_empty() || self.models.iter().any(|listed| covers(listed, names))
     }
 
-    /// The name behind the key's own name for it.
-    pub(crate) fn resolve<'n>(&'n self, name: &'n str) -> &'n str {
-        self.aliases.get(name).map_or(name, String::as_str)
+    /// The name behind the key's own alias for `model`.
+    pub(crate) fn unalias<'a>(&'a self, model: &'a str) -> &'a str {
+        self.aliases.get(model).map_or(model, String::as_str)
+    }
+}
+
+fn covers(listed: &str, names: &[&str]) -> bool {
+    match listed {
+        "all-proxy-models" | "all-team-models" => true,
+        "no-default-models" => false,
+        _ if listed.contains('*') => {
+            names.iter().any(|name| wildcard::captures(listed, name).is_some())
+        }
+        _ => names.contains(&listed),
     }
 }

@@ -1,22 +1,22 @@
-//! Where a request goes, decided in pure code: catalog, health and load in, a pick out.
+//! Where a request goes, decided in pure code: catalog + health + load + request → a pick.
 //!
-//! Does not know HTTP, gossip or who a caller is beyond what it may call. Invariants: the same
-//! inputs and seed give the same pick; a parked deployment is never picked; a hint from a peer
-//! alone never leaves a request without a deployment. Read `catalog.rs` for the nouns, then
-//! `candidates.rs` and `pick.rs`.
+//! Does not know HTTP, clocks or other nodes: it is handed what has been seen, the time and a seed.
+//! Invariants: a parked deployment is never picked; a key never reaches a model it may not call by
+//! another name for it; the same arguments give the same pick on every node. Read `catalog.rs`,
+//! then `candidates.rs` and `pick.rs`.
 
 mod access;
 mod candidates;
 mod catalog;
+mod draw;
 mod health;
-mod load;
-mod pattern;
 mod pick;
+mod wait;
+mod wildcard;
 
 pub use access::Access;
-pub use candidates::{Candidates, FallbackChoice, NoRoute, candidates, listed};
+pub use candidates::{Candidates, Fallbacks, NoRoute, candidates, listed};
 pub use catalog::{Alias, BackendId, Catalog, Deployment, Group, Retry, Strategy, Weight};
-pub use health::{CooldownRules, Health, HealthState, Outcome, Reach};
-pub use load::{Mean, decay};
-pub use pattern::is_pattern;
-pub use pick::{NonePicked, Seen, pick};
+pub use health::{Cooldown, Outcome, Reach, Rules};
+pub use pick::{NonePicked, Seen, decay, pick, warmth};
+pub use wait::retry_wait;
