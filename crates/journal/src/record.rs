@@ -42,6 +42,8 @@ pub struct SpendRecord {
     pub ended: UnixMillis,
     /// Tokens of the prompt, cached ones included.
     pub prompt: Tokens,
+    /// Those of the prompt that the provider had cached.
+    pub cached: Tokens,
     /// Tokens of the answer.
     pub completion: Tokens,
     /// The cost at the price in force on the serving node.

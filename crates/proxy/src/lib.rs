@@ -1,1 +1,96 @@
-//! Placeholder.
+//! The API that clients speak: OpenAI's chat, completions, embeddings and models.
+//!
+//! Does not know how a limit is counted, how a deployment is picked or how a provider is called:
+//! it conducts those who do. Invariants: nothing of a body is kept before its sender is known; the
+//! status is sent once the first part of an answer is at hand; every admitted request ends in
+//! exactly one settled or voided permit; a stream that breaks never ends like one that did not.
+//! Read `chat.rs`: the story of a request.
+
+mod attempts;
+mod bill;
+mod body;
+mod caller;
+mod chat;
+mod error;
+mod front;
+mod headers;
+mod models;
+pub mod server;
+mod stream;
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use axum::Router;
+use axum::routing::{get, post};
+use dunlin_admission::Admission;
+use dunlin_llm::Endpoint;
+use dunlin_router::Catalog;
+use dunlin_types::{Clock, Secret};
+use dunlin_upstream::Upstream;
+
+pub use front::Front;
+
+/// A longer request body is answered 413.
+pub const MAX_REQUEST_BYTES: usize = 32 << 20;
+
+/// What a config revision tells the client API.
+#[derive(Clone, Debug, Default)]
+pub struct Settings {
+    /// Callers with this key may call everything, without limits.
+    pub master_key: Option<Secret>,
+    /// Another header that may hold the key.
+    pub key_header: Option<String>,
+}
+
+/// The client API of a node. Cheap to clone.
+#[derive(Clone)]
+pub struct Proxy(Arc<Shared>);
+
+struct Shared {
+    clock: Clock,
+    admission: Admission,
+    upstream: Upstream,
+    serving: ArcSwap<Serving>,
+}
+
+/// One config revision as requests see it: whole, never half of one and half of another.
+#[derive(Default)]
+struct Serving {
+    catalog: Catalog,
+    settings: Settings,
+    /// False until the first revision.
+    ready: bool,
+}
+
+impl Proxy {
+    /// A client API that answers 503 until a config is published.
+    #[must_use]
+    pub fn new(clock: Clock, admission: Admission, upstream: Upstream) -> Self {
+        let serving = ArcSwap::from_pointee(Serving::default());
+        Self(Arc::new(Shared { clock, admission, upstream, serving }))
+    }
+
+    /// Serves another config revision from the next request on.
+    pub fn publish(&self, catalog: Catalog, settings: Settings) {
+        self.0.serving.store(Arc::new(Serving { catalog, settings, ready: true }));
+    }
+}
+
+/// The routes, each with and without `/v1`.
+pub fn router(proxy: Proxy) -> Router {
+    let endpoint = |endpoint: Endpoint| {
+        post(
+            move |state: axum::extract::State<Proxy>, request: axum::extract::Request| async move {
+                chat::serve(&state.0, endpoint, request).await
+            },
+        )
+    };
+    let routes = Router::new()
+        .route("/chat/completions", endpoint(Endpoint::ChatCompletions))
+        .route("/completions", endpoint(Endpoint::Completions))
+        .route("/embeddings", endpoint(Endpoint::Embeddings))
+        .route("/models", get(models::list))
+        .route("/models/{*id}", get(models::one));
+    Router::new().merge(routes.clone()).nest("/v1", routes).with_state(proxy)
+}

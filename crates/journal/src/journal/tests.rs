@@ -18,6 +18,7 @@ fn record(number: u128) -> SpendRecord {
         started: UnixMillis(1),
         ended: UnixMillis(2),
         prompt: Tokens(3),
+        cached: Tokens(0),
         completion: Tokens(4),
         cost: NanoUsd(5),
         outcome: Outcome::Success,

@@ -1,0 +1,152 @@
+//! The attempts at an answer: a group's deployments one after the other, then the next group, until
+//! the first part of an answer is at hand.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use dunlin_llm::{ChatRequest, Extras};
+use dunlin_providers::Cause;
+use dunlin_router::{Candidates, Catalog, Deployment, Group, NonePicked, retry_wait};
+use dunlin_types::{DeploymentId, Tokens};
+use dunlin_upstream::{Answer, Bounds, Failure};
+
+use crate::Proxy;
+use crate::error::{Failed, Unanswered};
+
+/// An answer, and how it was come by.
+pub(crate) struct Answered {
+    pub(crate) answer: Answer,
+    /// The group that answered.
+    pub(crate) group: Arc<str>,
+    /// Attempts after the first, in that group.
+    pub(crate) retries: u32,
+    /// Groups that failed before it.
+    pub(crate) fallbacks: u32,
+}
+
+/// Why a group gave no answer.
+pub(crate) enum GroupFailed {
+    /// The last attempt's failure, and how many attempts came before it.
+    Attempt { failure: Box<Failure>, retries: u32, max_retries: u32 },
+    /// Nobody could be asked.
+    NonePicked { none: NonePicked, wait: Duration },
+}
+
+/// Tries the groups in order.
+pub(crate) async fn run(
+    proxy: &Proxy,
+    catalog: &Catalog,
+    candidates: &Candidates<'_>,
+    chat: &ChatRequest,
+    extras: &Extras,
+) -> Result<Answered, Failed> {
+    let has_fallbacks = candidates.groups.len() > 1;
+    let mut failures = Vec::new();
+    for (fallbacks, group) in (0..).zip(&candidates.groups) {
+        let asking = Asking { proxy, catalog, group, chat, extras, has_fallbacks };
+        match asking.run().await {
+            Ok((answer, retries)) => {
+                return Ok(Answered { answer, group: Arc::clone(&group.name), retries, fallbacks });
+            }
+            Err(failed) => failures.push((Arc::clone(&group.name), failed)),
+        }
+    }
+    Err(Failed::from(Unanswered { failures }))
+}
+
+/// One group being asked.
+struct Asking<'a> {
+    proxy: &'a Proxy,
+    catalog: &'a Catalog,
+    group: &'a Group,
+    chat: &'a ChatRequest,
+    extras: &'a Extras,
+    has_fallbacks: bool,
+}
+
+impl Asking<'_> {
+    async fn run(&self) -> Result<(Answer, u32), GroupFailed> {
+        let upstream = &self.proxy.0.upstream;
+        let tokens = self.chat.prompt_estimate() + self.chat.max_output().unwrap_or(Tokens(0));
+        let mut tried: BTreeSet<DeploymentId> = BTreeSet::new();
+        let mut retries = 0;
+        loop {
+            let picking =
+                || upstream.start_attempt(self.group, self.catalog.strategy, &tried, tokens);
+            let attempt = match picking() {
+                Err(NonePicked::AllTried) => {
+                    tried.clear();
+                    upstream.start_attempt(self.group, self.catalog.strategy, &tried, tokens)
+                }
+                picked => picked,
+            };
+            let attempt = attempt.map_err(|none| self.none_picked(none))?;
+            let deployment = Arc::clone(attempt.deployment());
+            let max_retries = self.max_retries(&deployment);
+            let called = upstream.call(attempt, self.chat, self.bounds(&deployment)).await;
+            let failure = match called {
+                Ok(answer) => return Ok((answer, retries)),
+                Err(failure) => failure,
+            };
+            tried.insert(deployment.id.clone());
+            let another_is_ready = upstream.has_ready(self.group, &tried);
+            if retries >= max_retries || !self.is_worth_retrying(&failure, another_is_ready) {
+                let failure = Box::new(failure);
+                return Err(GroupFailed::Attempt { failure, retries, max_retries });
+            }
+            retries += 1;
+            let retry = &self.catalog.retry;
+            let asked = failure.retry_after;
+            let wait = retry_wait(retry, retries + 1, another_is_ready, asked, rand::random());
+            tokio::time::sleep(wait).await;
+        }
+    }
+
+    fn max_retries(&self, deployment: &Deployment) -> u32 {
+        let configured = deployment.num_retries.unwrap_or(self.catalog.retry.num_retries);
+        self.extras.num_retries.unwrap_or(configured)
+    }
+
+    fn bounds(&self, deployment: &Deployment) -> Bounds {
+        let timeout = self.extras.timeout.unwrap_or(deployment.timeout);
+        let first = if self.chat.stream() {
+            let configured = self.extras.timeout.unwrap_or(deployment.stream_timeout);
+            self.extras.stream_timeout.unwrap_or(configured)
+        } else {
+            timeout
+        };
+        Bounds { first, retry: self.catalog.retry }
+    }
+
+    /// The same request elsewhere, or here once more: only where that may help.
+    fn is_worth_retrying(&self, failure: &Failure, another_is_ready: bool) -> bool {
+        match failure.error.cause {
+            Cause::Unauthorized | Cause::Forbidden => self.group.deployments.len() > 1,
+            Cause::RateLimited => another_is_ready || !self.has_fallbacks,
+            Cause::BadRequest
+            | Cause::NotFound
+            | Cause::TooLarge
+            | Cause::Unprocessable
+            | Cause::ContextWindow
+            | Cause::ContentPolicy => false,
+            Cause::Timeout
+            | Cause::Conflict
+            | Cause::Internal
+            | Cause::BadGateway
+            | Cause::Unavailable
+            | Cause::Overloaded
+            | Cause::Connection
+            | Cause::BadReply
+            | Cause::Other(_) => failure.error.cause.retryable(),
+        }
+    }
+
+    fn none_picked(&self, none: NonePicked) -> GroupFailed {
+        let wait = match none {
+            NonePicked::AllCoolingDown { until } => until.since(self.proxy.0.clock.mono()),
+            NonePicked::AllParked | NonePicked::AllTried => Duration::ZERO,
+        };
+        GroupFailed::NonePicked { none, wait }
+    }
+}

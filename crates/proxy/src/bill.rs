@@ -1,0 +1,161 @@
+//! What a request is charged, exactly once: at its end, or, if its client leaves, for as much as
+//! was streamed. A request that got no answer is on record and free.
+
+use std::sync::Arc;
+
+use dunlin_admission::Permit;
+use dunlin_journal::{Outcome, SpendRecord};
+use dunlin_ledger::Price;
+use dunlin_llm::{ChatReply, ChatRequest, Usage, tokens_in};
+use dunlin_router::Deployment;
+use dunlin_types::{NanoUsd, Tokens};
+use tracing::error;
+
+use crate::Proxy;
+use crate::caller::Caller;
+use crate::chat::Call;
+
+/// An open bill. Dropped open, it charges what was counted, or voids the permit if nothing was.
+pub(crate) struct Bill {
+    proxy: Proxy,
+    permit: Option<Permit>,
+    record: SpendRecord,
+    price: Price,
+    prompt_estimate: Tokens,
+    streamed: Streamed,
+}
+
+/// What has been passed on of a stream.
+#[derive(Default)]
+struct Streamed {
+    usage: Option<Usage>,
+    text_bytes: u64,
+    any: bool,
+}
+
+/// What a request came to.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Settled {
+    /// The cost of the prompt and of the answer.
+    pub(crate) input: NanoUsd,
+    pub(crate) output: NanoUsd,
+    pub(crate) total: NanoUsd,
+    /// All that the key has spent, this request included.
+    pub(crate) key_spend: Option<NanoUsd>,
+}
+
+impl Bill {
+    pub(crate) fn open(
+        proxy: Proxy,
+        permit: Permit,
+        call: &Call,
+        caller: &Caller,
+        chat: &ChatRequest,
+    ) -> Self {
+        let record = SpendRecord {
+            request: call.id,
+            key: caller.key().map(|caller| caller.token),
+            model: chat.model().to_owned(),
+            deployment: None,
+            upstream_model: String::new(),
+            started: call.started,
+            ended: call.started,
+            prompt: Tokens(0),
+            cached: Tokens(0),
+            completion: Tokens(0),
+            cost: NanoUsd::ZERO,
+            outcome: Outcome::Failure,
+            stream: chat.stream(),
+            estimated: false,
+            call_id: call.call_id.clone(),
+        };
+        Self {
+            proxy,
+            permit: Some(permit),
+            record,
+            price: Price::default(),
+            prompt_estimate: chat.prompt_estimate(),
+            streamed: Streamed::default(),
+        }
+    }
+
+    /// A whole reply is about to be passed on.
+    pub(crate) fn delivered(mut self, by: &Arc<Deployment>, reply: &ChatReply) -> Settled {
+        self.served_by(by);
+        let usage = reply.usage();
+        let output = || if self.price.is_free() { Tokens(0) } else { reply.output_estimate() };
+        let written = usage.map_or_else(output, |usage| usage.completion);
+        self.settle(Outcome::Success, usage, written)
+    }
+
+    /// Nobody answered.
+    pub(crate) fn failed(mut self) -> Option<NanoUsd> {
+        self.prompt_estimate = Tokens(0);
+        self.settle(Outcome::Failure, None, Tokens(0)).key_spend
+    }
+
+    /// From here on what is streamed counts.
+    pub(crate) fn served_by(&mut self, deployment: &Arc<Deployment>) {
+        self.price = deployment.price;
+        self.record.deployment = Some(deployment.id.clone());
+        deployment.upstream_model.as_ref().clone_into(&mut self.record.upstream_model);
+    }
+
+    /// A piece of a stream is about to be passed on.
+    pub(crate) fn streamed(&mut self, usage: Option<Usage>, text_bytes: u64) {
+        self.streamed.any = true;
+        self.streamed.usage = usage.or(self.streamed.usage);
+        self.streamed.text_bytes += text_bytes;
+    }
+
+    /// A stream is at its end, whole or not.
+    pub(crate) fn ended(mut self, outcome: Outcome) {
+        self.settle_streamed(outcome);
+    }
+
+    fn settle_streamed(&mut self, outcome: Outcome) -> Settled {
+        let usage = self.streamed.usage;
+        let written =
+            usage.map_or_else(|| tokens_in(self.streamed.text_bytes), |usage| usage.completion);
+        self.settle(outcome, usage, written)
+    }
+
+    fn settle(&mut self, outcome: Outcome, usage: Option<Usage>, written: Tokens) -> Settled {
+        let prompt = usage.map_or(self.prompt_estimate, |usage| usage.prompt);
+        let nothing = Tokens(0);
+        let cost = |input, output| self.price.cost(dunlin_ledger::Usage { input, output });
+        let settled = Settled {
+            input: cost(prompt, nothing),
+            output: cost(nothing, written),
+            total: cost(prompt, written),
+            key_spend: None,
+        };
+        let record = SpendRecord {
+            ended: self.proxy.0.clock.unix(),
+            prompt,
+            cached: usage.map_or(nothing, |usage| usage.cached),
+            completion: written,
+            cost: settled.total,
+            outcome,
+            estimated: usage.is_none() && outcome != Outcome::Failure,
+            ..self.record.clone()
+        };
+        let permit = self.permit.take().expect("a bill is settled once");
+        match permit.settle(&record) {
+            Ok(spent) => Settled { key_spend: spent, ..settled },
+            Err(error) => {
+                // The answer is paid for upstream either way: it is not withheld for a full disk.
+                error!(request.id = %record.request, %error, "a request's spend is not on record");
+                settled
+            }
+        }
+    }
+}
+
+impl Drop for Bill {
+    fn drop(&mut self) {
+        if self.permit.is_some() && self.streamed.any {
+            self.settle_streamed(Outcome::Partial);
+        }
+    }
+}

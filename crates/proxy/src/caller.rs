@@ -1,0 +1,68 @@
+//! Who asks: the bearer of the master key, or of a key that may be used.
+
+use axum::http::HeaderMap;
+use dunlin_llm::credentials::{client_key, key_name, virtual_key};
+use dunlin_router::Access;
+use dunlin_types::Secret;
+
+use crate::error::Refused;
+use crate::{Proxy, Serving};
+
+/// Who asks.
+pub(crate) enum Caller {
+    /// May call everything, without limits.
+    Master,
+    /// The bearer of a virtual key.
+    Key {
+        caller: dunlin_state::Caller,
+        /// `sk-...` and the last four characters, for messages.
+        name: String,
+    },
+}
+
+impl Caller {
+    /// Finds out by the headers.
+    pub(crate) async fn identify(
+        proxy: &Proxy,
+        serving: &Serving,
+        headers: &HeaderMap,
+    ) -> Result<Self, Refused> {
+        if !serving.ready {
+            return Err(Refused::NotReady);
+        }
+        let settings = &serving.settings;
+        let key = match (client_key(headers, settings.key_header.as_deref()), &settings.master_key)
+        {
+            (Ok(key), Some(master)) if key == *master => return Ok(Self::Master),
+            (Ok(key), _) => key,
+            // Without a master key the node listens on loopback only and everyone there is trusted.
+            (Err(_), None) => return Ok(Self::Master),
+            (Err(error), Some(_)) => return Err(Refused::Credential(error)),
+        };
+        Self::of_key(proxy, &key).await
+    }
+
+    async fn of_key(proxy: &Proxy, key: &Secret) -> Result<Self, Refused> {
+        let digest = virtual_key(key).map_err(Refused::Credential)?;
+        let found = proxy.0.admission.caller(digest).await;
+        let name = key_name(key);
+        match found {
+            Ok(caller) => Ok(Self::Key { caller, name }),
+            Err(refusal) => Err(Refused::caller(refusal, name, digest, proxy.0.clock.unix())),
+        }
+    }
+
+    /// The key, if it is one.
+    pub(crate) fn key(&self) -> Option<&dunlin_state::Caller> {
+        match self {
+            Self::Master => None,
+            Self::Key { caller, .. } => Some(caller),
+        }
+    }
+
+    /// Which models the key may call; `None` for all.
+    pub(crate) fn access(&self) -> Option<Access<'_>> {
+        let key = &self.key()?.key;
+        Some(Access { models: &key.models, aliases: &key.aliases })
+    }
+}

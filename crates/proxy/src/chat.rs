@@ -1,0 +1,126 @@
+//! The story of a request, for chat, completions and embeddings alike: who asks, what for, who may
+//! answer, whether the limits allow it, the attempts, the answer, the bill.
+
+use axum::body::Body;
+use axum::extract::Request;
+use axum::http::{HeaderMap, Response};
+use dunlin_llm::{ChatRequest, Endpoint, Extras, openai};
+use dunlin_router::{Candidates, Fallbacks, candidates};
+use dunlin_types::{RequestId, Tokens, UnixMillis};
+use dunlin_upstream::Answer;
+
+use crate::attempts::{self, Answered};
+use crate::bill::Bill;
+use crate::caller::Caller;
+use crate::error::{Failed, Refused};
+use crate::headers::{self, Told};
+use crate::{Proxy, Serving, body, stream};
+
+/// What a request without `max_tokens` is taken to write, for limits of tokens a minute.
+const ASSUMED_OUTPUT: Tokens = Tokens(256);
+
+/// What is known of a request before it is read.
+pub(crate) struct Call {
+    pub(crate) id: RequestId,
+    /// The id the client is told.
+    pub(crate) call_id: String,
+    pub(crate) started: UnixMillis,
+}
+
+impl Call {
+    pub(crate) fn begin(proxy: &Proxy, headers: &HeaderMap) -> Self {
+        let id = uuid::Uuid::new_v4();
+        let call_id = headers::client_call_id(headers).unwrap_or_else(|| id.to_string());
+        Self { id: RequestId(id.as_u128()), call_id, started: proxy.0.clock.unix() }
+    }
+}
+
+/// Answers one request to `endpoint`.
+pub(crate) async fn serve(proxy: &Proxy, endpoint: Endpoint, request: Request) -> Response<Body> {
+    let call = Call::begin(proxy, request.headers());
+    match conduct(proxy, endpoint, &call, request).await {
+        Ok(response) => response,
+        Err(failed) => failed.response(&call),
+    }
+}
+
+async fn conduct(
+    proxy: &Proxy,
+    endpoint: Endpoint,
+    call: &Call,
+    request: Request,
+) -> Result<Response<Body>, Failed> {
+    let serving = proxy.0.serving.load_full();
+    let (head, body) = request.into_parts();
+    let caller = Caller::identify(proxy, &serving, &head.headers).await?;
+    let body = body::read(body, &head.headers).await?;
+    let chat = openai::parse(endpoint, body).map_err(Refused::BadRequest)?;
+    let extras = chat.extras().with_headers(&head.headers).map_err(Refused::BadRequest)?;
+    let candidates = route(&serving, &caller, &chat, &extras)?;
+    let demand = dunlin_admission::Demand { request: call.id, tokens: demand(&caller, &chat) };
+    let admitted = proxy.0.admission.admit(caller.key(), demand).await;
+    let permit = admitted.map_err(|refusal| Refused::admission(refusal, &caller))?;
+    let told = Told::of_admission(&caller, permit.limits());
+    let bill = Bill::open(proxy.clone(), permit, call, &caller, &chat);
+
+    let answered = attempts::run(proxy, &serving.catalog, &candidates, &chat, &extras).await;
+    let Answered { answer, group, retries, fallbacks } = match answered {
+        Ok(answered) => answered,
+        Err(failed) => {
+            let spend = bill.failed();
+            return Err(Failed { key_spend: spend, ..failed });
+        }
+    };
+    let told = told.attempts(group, retries, fallbacks);
+    // After a fallback the client learns which model it was, as LiteLLM has it.
+    let name = |deployment: &dunlin_router::Deployment| {
+        if fallbacks == 0 { chat.model().to_owned() } else { deployment.upstream_model.to_string() }
+    };
+    Ok(match answer {
+        Answer::Whole(whole) => {
+            let name = name(&whole.deployment);
+            let settled = bill.delivered(&whole.deployment, &whole.reply);
+            let told = told.answered(proxy, call, &whole.deployment, &whole.headers);
+            headers::json(told.cost(settled), whole.reply.write(&name))
+        }
+        Answer::Stream(answer) => {
+            let told = told.answered(proxy, call, answer.deployment(), answer.headers());
+            let name = name(answer.deployment());
+            headers::event_stream(told, stream::events(answer, bill, name, chat.wants_usage()))
+        }
+        Answer::Long(answer) => {
+            let told = told.answered(proxy, call, &answer.deployment, &answer.headers);
+            headers::long_json(told, stream::bytes(answer, bill))
+        }
+    })
+}
+
+fn route<'s>(
+    serving: &'s Serving,
+    caller: &Caller,
+    chat: &ChatRequest,
+    extras: &Extras,
+) -> Result<Candidates<'s>, Refused> {
+    let fallbacks = match &extras.fallbacks {
+        _ if extras.disable_fallbacks => Fallbacks::Disabled,
+        Some(named) => Fallbacks::Named(named),
+        None => Fallbacks::Configured,
+    };
+    let most = extras.max_fallbacks.unwrap_or(serving.catalog.retry.max_fallbacks);
+    candidates(&serving.catalog, caller.access(), chat.model(), fallbacks, most)
+        .map_err(|no_route| Refused::no_route(no_route, chat))
+}
+
+/// The tokens a request may take, as far as can be known before it is sent.
+fn demand(caller: &Caller, chat: &ChatRequest) -> Tokens {
+    let output = match (chat.endpoint(), chat.max_output()) {
+        (Endpoint::Embeddings, _) => Tokens(0),
+        (_, Some(most)) => Tokens(most.0.saturating_mul(u64::from(chat.choices()))),
+        // A guess must not refuse by itself what a small limit would allow.
+        (_, None) => {
+            let limit = caller.key().and_then(|caller| caller.key.tpm_limit);
+            ASSUMED_OUTPUT.min(Tokens(limit.map_or(u64::MAX, |limit| limit / 4)))
+        }
+    };
+    chat.prompt_estimate() + output
+}

@@ -1,0 +1,289 @@
+//! What a client is told when it gets no answer: one map from reasons to LiteLLM's statuses, types
+//! and texts. A refusal is an outcome, not an error: it is not logged here.
+
+use std::fmt::Write;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::http::Response;
+use dunlin_admission::{RateLimited, Refusal};
+use dunlin_llm::ChatRequest;
+use dunlin_llm::credentials::CredentialError;
+use dunlin_llm::openai::{BadRequest, ErrorBody};
+use dunlin_router::{NoRoute, NonePicked};
+use dunlin_types::{KeyDigest, NanoUsd, UnixMillis};
+use dunlin_upstream::Failure;
+
+use crate::attempts::GroupFailed;
+use crate::caller::Caller;
+use crate::chat::Call;
+use crate::headers;
+
+/// Why a request is not even tried.
+pub(crate) enum Refused {
+    /// This node has no config yet.
+    NotReady,
+    Credential(CredentialError),
+    BadRequest(BadRequest),
+    TooLarge,
+    Encoded,
+    ClientGone,
+    NotAllowed {
+        model: String,
+    },
+    UnknownModel {
+        model: String,
+        route: &'static str,
+        patterns: bool,
+    },
+    RateLimited {
+        limited: RateLimited,
+        key: Option<KeyDigest>,
+    },
+    /// This node cannot know, and no other could be asked.
+    CannotKnow {
+        reason: String,
+    },
+    Overloaded {
+        reason: String,
+    },
+}
+
+/// Every group that was tried failed.
+pub(crate) struct Unanswered {
+    /// The groups in the order of trying. Never empty.
+    pub(crate) failures: Vec<(Arc<str>, GroupFailed)>,
+}
+
+/// A request that gets no answer of a model.
+pub(crate) struct Failed {
+    why: Why,
+    /// What the key has spent, where the request got far enough to know.
+    pub(crate) key_spend: Option<NanoUsd>,
+}
+
+enum Why {
+    Refused(Refused),
+    Unanswered(Unanswered),
+}
+
+impl From<Refused> for Failed {
+    fn from(refused: Refused) -> Self {
+        Self { why: Why::Refused(refused), key_spend: None }
+    }
+}
+
+impl From<Unanswered> for Failed {
+    fn from(unanswered: Unanswered) -> Self {
+        Self { why: Why::Unanswered(unanswered), key_spend: None }
+    }
+}
+
+impl Refused {
+    /// A key that may not be used.
+    pub(crate) fn caller(
+        refusal: Refusal,
+        name: String,
+        digest: KeyDigest,
+        now: UnixMillis,
+    ) -> Self {
+        match refusal {
+            Refusal::UnknownKey => Self::Credential(CredentialError::Unknown { name, digest }),
+            Refusal::Blocked => Self::Credential(CredentialError::Blocked),
+            Refusal::Expired { at } => {
+                let (expired, now) = (headers::utc(at), headers::utc(now));
+                Self::Credential(CredentialError::Expired { name, expired, now })
+            }
+            Refusal::RateLimited(limited) => Self::RateLimited { limited, key: Some(digest) },
+            Refusal::CannotKnow { reason } => Self::CannotKnow { reason },
+            Refusal::Overloaded { reason } => Self::Overloaded { reason },
+        }
+    }
+
+    /// A request that the limits, or the state of things, do not admit.
+    pub(crate) fn admission(refusal: Refusal, caller: &Caller) -> Self {
+        match (refusal, caller) {
+            (Refusal::RateLimited(limited), caller) => {
+                Self::RateLimited { limited, key: caller.key().map(|caller| caller.token) }
+            }
+            (refusal, Caller::Key { caller, name }) => {
+                Self::caller(refusal, name.clone(), caller.token, caller.key.updated_at)
+            }
+            (Refusal::Overloaded { reason }, Caller::Master) => Self::Overloaded { reason },
+            (refusal, Caller::Master) => Self::CannotKnow { reason: refusal.to_string() },
+        }
+    }
+
+    /// A model that nobody serves, or not to this caller.
+    pub(crate) fn no_route(no_route: NoRoute, chat: &ChatRequest) -> Self {
+        match no_route {
+            NoRoute::NotAllowed { model } => Self::NotAllowed { model },
+            NoRoute::Unknown { model, patterns } => {
+                Self::UnknownModel { model, route: chat.endpoint().route(), patterns }
+            }
+        }
+    }
+
+    fn body(&self) -> ErrorBody {
+        match self {
+            Self::NotReady => own(503, "service_unavailable", "this node has no config yet"),
+            Self::Credential(error) => error.into(),
+            Self::BadRequest(error) => error.into(),
+            Self::TooLarge => own(
+                413,
+                "invalid_request_error",
+                format!("the request body is longer than {} MB", crate::MAX_REQUEST_BYTES >> 20),
+            ),
+            Self::Encoded => own(
+                415,
+                "invalid_request_error",
+                "request bodies with a Content-Encoding are not read; send it plain",
+            ),
+            Self::ClientGone => own(499, "invalid_request_error", "the request body broke off"),
+            Self::NotAllowed { model } => ErrorBody {
+                param: Some("model".to_owned()),
+                ..own(
+                    403,
+                    "key_model_access_denied",
+                    format!(
+                        "The requested model '{model}' is not available for this API key, or the \
+                         model name is invalid. Check the models available to you and try again."
+                    ),
+                )
+            },
+            Self::UnknownModel { model, patterns: true, .. } => own(
+                400,
+                "invalid_request_error",
+                format!(
+                    "litellm.BadRequestError: You passed in model={model}. There are no healthy \
+                     deployments for this model"
+                ),
+            ),
+            Self::UnknownModel { model, route, patterns: false } => own(
+                400,
+                "invalid_request_error",
+                format!(
+                    "{route}: Invalid model name passed in model={model}. Call `/v1/models` to view \
+                     available models for your key."
+                ),
+            ),
+            Self::RateLimited { limited, key } => own(429, "throttling_error", limit(limited, key)),
+            Self::CannotKnow { reason } => own(503, "service_unavailable", reason.clone()),
+            Self::Overloaded { reason } => own(503, "overloaded", reason.clone()),
+        }
+    }
+}
+
+fn own(code: u16, kind: &str, message: impl Into<String>) -> ErrorBody {
+    ErrorBody { message: message.into(), kind: Some(kind.to_owned()), param: None, code }
+}
+
+fn limit(limited: &RateLimited, key: &Option<KeyDigest>) -> String {
+    let key = key.map_or_else(String::new, |key| key.to_string());
+    format!(
+        "Rate limit exceeded for api_key: {key}. Limit type: {}. Current limit: {}, Remaining: {}. \
+         Limit resets at: {}",
+        limited.what.name(),
+        limited.limit,
+        limited.remaining,
+        headers::utc(limited.reset_at),
+    )
+}
+
+impl Unanswered {
+    fn body(&self) -> ErrorBody {
+        let ((group, first), rest) = self.failures.split_first().expect("a group was tried");
+        // The client learns the first group's error, and of the fallbacks what became of them.
+        let mut body = first.body();
+        let words = &mut body.message;
+        drop(if rest.is_empty() {
+            write!(
+                words,
+                "\n\nLiteLLM: model group '{group}' failed with the error above. No fallback was \
+                 attempted."
+            )
+        } else {
+            write!(words, "\n\nLiteLLM: model group '{group}' failed with the error above.")
+        });
+        for (group, failed) in rest {
+            drop(write!(words, " Fallback to {group} also failed: {}", failed.body().message));
+        }
+        if let GroupFailed::Attempt { retries: retries @ 1.., max_retries, .. } = first {
+            drop(write!(
+                words,
+                " LiteLLM Retried: {retries} times, LiteLLM Max Retries: {max_retries}"
+            ));
+        }
+        body
+    }
+}
+
+impl GroupFailed {
+    fn body(&self) -> ErrorBody {
+        match self {
+            Self::Attempt { failure, .. } => of_failure(failure),
+            Self::NonePicked { none: NonePicked::AllCoolingDown { .. }, wait } => own(
+                429,
+                "all_deployments_in_cooldown",
+                format!(
+                    "No deployments available for selected model, Try again in {} seconds.",
+                    headers::whole_seconds(*wait)
+                ),
+            ),
+            Self::NonePicked { none, .. } => own(503, "service_unavailable", none.to_string()),
+        }
+    }
+
+    fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::NonePicked { none: NonePicked::AllCoolingDown { .. }, wait } => Some(*wait),
+            Self::NonePicked { .. } | Self::Attempt { .. } => None,
+        }
+    }
+}
+
+fn of_failure(failure: &Failure) -> ErrorBody {
+    ErrorBody {
+        message: failure.error.client_message(),
+        kind: failure.error.client_kind().map(str::to_owned),
+        param: None,
+        code: failure.error.cause.status(),
+    }
+}
+
+/// The error that ends a stream which broke after its first byte.
+pub(crate) fn in_stream(failure: &Failure) -> ErrorBody {
+    ErrorBody { kind: None, code: 500, ..of_failure(failure) }
+}
+
+impl Failed {
+    /// The response: body, status and the headers that tell when to come back.
+    pub(crate) fn response(self, call: &Call) -> Response<Body> {
+        let (body, mut told) = match &self.why {
+            Why::Refused(refused) => {
+                let told = match refused {
+                    Refused::RateLimited { limited, .. } => headers::limited(limited),
+                    Refused::NotReady | Refused::CannotKnow { .. } | Refused::Overloaded { .. } => {
+                        headers::retry_after(Duration::from_secs(1))
+                    }
+                    Refused::Credential(_)
+                    | Refused::BadRequest(_)
+                    | Refused::TooLarge
+                    | Refused::Encoded
+                    | Refused::ClientGone
+                    | Refused::NotAllowed { .. }
+                    | Refused::UnknownModel { .. } => axum::http::HeaderMap::new(),
+                };
+                (refused.body(), told)
+            }
+            Why::Unanswered(unanswered) => {
+                let last = &unanswered.failures.last().expect("a group was tried").1;
+                let told = last.retry_after().map(headers::retry_after).unwrap_or_default();
+                (unanswered.body(), headers::upstream_retry_after(told, last))
+            }
+        };
+        headers::of_failure(&mut told, call, self.key_spend);
+        headers::error(told, body.code, body.to_json())
+    }
+}

@@ -1,0 +1,142 @@
+//! What every request meets before its handler and every answer after it: CORS, the root path,
+//! trailing slashes, security headers, and what is said about paths that do not exist.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use axum::http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, header};
+use hyper::body::Incoming;
+use tower::ServiceExt;
+
+/// How the API presents itself at the edge.
+#[derive(Clone, Debug, Default)]
+pub struct Front {
+    /// The path under which all routes also answer, such as `/llm`; empty for none.
+    pub root_path: String,
+}
+
+/// LiteLLM's headers on every answer, and its open CORS.
+const ON_EVERY_ANSWER: [(HeaderName, HeaderValue); 4] = [
+    (header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY")),
+    (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
+    (header::VARY, HeaderValue::from_static("Origin")),
+    (header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*")),
+];
+
+/// Answers one request of one client.
+pub(crate) async fn answer(
+    front: Arc<Front>,
+    app: Router,
+    mut request: Request<Incoming>,
+) -> Result<Response<Body>, Infallible> {
+    let mut response = if is_preflight(&request) {
+        preflight(&request)
+    } else if let Some(target) = without_trailing_slash(request.uri()) {
+        redirect(&target)
+    } else {
+        if let Some(uri) = below_root(request.uri(), &front.root_path) {
+            *request.uri_mut() = uri;
+        }
+        app.oneshot(request.map(Body::new)).await?
+    };
+    response.headers_mut().extend(ON_EVERY_ANSWER);
+    Ok(response)
+}
+
+fn is_preflight<B>(request: &Request<B>) -> bool {
+    request.method() == Method::OPTIONS
+        && request.headers().contains_key(header::ACCESS_CONTROL_REQUEST_METHOD)
+}
+
+fn preflight<B>(request: &Request<B>) -> Response<Body> {
+    let mut response = Response::new(Body::from("OK"));
+    let headers = response.headers_mut();
+    headers.insert(
+        header::ACCESS_CONTROL_ALLOW_METHODS,
+        HeaderValue::from_static("DELETE, GET, HEAD, OPTIONS, PATCH, POST, PUT"),
+    );
+    headers.insert(header::ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("600"));
+    if let Some(asked) = request.headers().get(header::ACCESS_CONTROL_REQUEST_HEADERS) {
+        headers.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, asked.clone());
+    }
+    response
+}
+
+/// `/v1/models/` means `/v1/models`.
+fn without_trailing_slash(uri: &Uri) -> Option<String> {
+    let path = uri.path().strip_suffix('/').filter(|path| !path.is_empty())?;
+    // A path that begins with two slashes would redirect to another host.
+    let path = format!("/{}", path.trim_start_matches('/'));
+    Some(uri.query().map_or_else(|| path.clone(), |query| format!("{path}?{query}")))
+}
+
+fn redirect(target: &str) -> Response<Body> {
+    let mut response = Response::new(Body::empty());
+    match HeaderValue::from_str(target) {
+        Ok(target) => {
+            *response.status_mut() = StatusCode::TEMPORARY_REDIRECT;
+            response.headers_mut().insert(header::LOCATION, target);
+        }
+        Err(_) => *response.status_mut() = StatusCode::BAD_REQUEST,
+    }
+    response
+}
+
+fn below_root(uri: &Uri, root: &str) -> Option<Uri> {
+    let root = root.trim_end_matches('/');
+    let rest = uri.path_and_query()?.as_str().strip_prefix(root)?;
+    let below = !root.is_empty() && rest.starts_with('/');
+    if below { rest.parse().ok() } else { None }
+}
+
+/// The answer for a path that does not exist.
+pub(crate) async fn not_found() -> Response<Body> {
+    detail(StatusCode::NOT_FOUND, r#"{"detail":"Not Found"}"#)
+}
+
+/// The answer for a path that exists and a method it does not have.
+pub(crate) async fn wrong_method() -> Response<Body> {
+    detail(StatusCode::METHOD_NOT_ALLOWED, r#"{"detail":"Method Not Allowed"}"#)
+}
+
+fn detail(status: StatusCode, body: &'static str) -> Response<Body> {
+    let mut response = Response::new(Body::from(body));
+    *response.status_mut() = status;
+    response
+        .headers_mut()
+        .insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_trailing_slash_is_dropped_and_never_leads_to_another_host() {
+        let cases = [
+            ("/v1/models/", Some("/v1/models")),
+            ("/v1/models/?a=1", Some("/v1/models?a=1")),
+            ("//evil.example/", Some("/evil.example")),
+            ("/", None),
+            ("/v1/models", None),
+        ];
+        for (path, expected) in cases {
+            let uri = path.parse().expect("a path");
+            assert_eq!(without_trailing_slash(&uri).as_deref(), expected, "{path}");
+        }
+    }
+
+    #[test]
+    fn routes_answer_under_the_root_path_too() {
+        let below = |path: &str, root| {
+            below_root(&path.parse().expect("a path"), root).map(|uri| uri.to_string())
+        };
+        assert_eq!(below("/llm/v1/models?x=1", "/llm").as_deref(), Some("/v1/models?x=1"));
+        assert_eq!(below("/llmx/v1", "/llm"), None);
+        assert_eq!(below("/v1/models", "/llm"), None);
+        assert_eq!(below("/v1/models", ""), None);
+    }
+}

@@ -1,0 +1,242 @@
+//! The response headers that LiteLLM's users read, and the responses themselves.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
+use bytes::Bytes;
+use dunlin_admission::{LimitStatus, RateLimited};
+use dunlin_router::Deployment;
+use dunlin_types::{NanoUsd, UnixMillis};
+
+use crate::Proxy;
+use crate::attempts::GroupFailed;
+use crate::bill::Settled;
+use crate::caller::Caller;
+use crate::chat::Call;
+
+/// Longer ids of the client's are replaced by one of ours.
+const MAX_CALL_ID: usize = 256;
+const CALL_ID: &str = "x-litellm-call-id";
+const KEY_SPEND: &str = "x-litellm-key-spend";
+const RESPONSE_COST: &str = "x-litellm-response-cost";
+
+/// The client's own id for this call.
+pub(crate) fn client_call_id(headers: &HeaderMap) -> Option<String> {
+    let id = headers.get(CALL_ID)?.to_str().ok()?;
+    (!id.is_empty() && id.len() <= MAX_CALL_ID).then(|| id.to_owned())
+}
+
+/// What a client is told beside the answer, as it becomes known.
+pub(crate) struct Told(HeaderMap);
+
+impl Told {
+    /// The limits of the key, and what is left of them.
+    pub(crate) fn of_admission(caller: &Caller, limits: &[LimitStatus]) -> Self {
+        let mut told = Self(HeaderMap::with_capacity(32));
+        if let Some(caller) = caller.key() {
+            let key = &caller.key;
+            told.number("x-litellm-key-rpm-limit", key.rpm_limit);
+            told.number("x-litellm-key-tpm-limit", key.tpm_limit);
+        }
+        for status in limits {
+            let (limit, remaining) = status.what.headers();
+            told.number(limit, Some(status.limit));
+            told.number(remaining, Some(status.remaining));
+        }
+        told
+    }
+
+    /// How the answer was come by.
+    pub(crate) fn attempts(mut self, group: Arc<str>, retries: u32, fallbacks: u32) -> Self {
+        self.text("x-litellm-model-group", &group);
+        self.number("x-litellm-attempted-retries", Some(retries.into()));
+        self.number("x-litellm-attempted-fallbacks", Some(fallbacks.into()));
+        self
+    }
+
+    /// Who answered, and what the provider said beside its answer.
+    pub(crate) fn answered(
+        mut self,
+        proxy: &Proxy,
+        call: &Call,
+        by: &Deployment,
+        provider: &HeaderMap,
+    ) -> Self {
+        let took = proxy.0.clock.unix().0.saturating_sub(call.started.0);
+        self.text(CALL_ID, &call.call_id);
+        self.text("x-litellm-model-id", &by.id.0);
+        self.text("x-litellm-model-name", &format!("{}/{}", by.provider, by.upstream_model));
+        self.text("x-litellm-model-api-base", by.api_base.split('?').next().unwrap_or_default());
+        self.text("x-litellm-version", env!("CARGO_PKG_VERSION"));
+        self.text("x-litellm-response-duration-ms", &format!("{took}.0"));
+        for (name, value) in provider {
+            let prefixed = HeaderName::try_from(format!("llm_provider-{name}"));
+            if let Ok(prefixed) = prefixed {
+                self.0.insert(prefixed, value.clone());
+            }
+            if name.as_str().starts_with("x-ratelimit-") {
+                self.0.insert(name.clone(), value.clone());
+            }
+        }
+        self
+    }
+
+    /// What it cost, and what the key has spent with it.
+    pub(crate) fn cost(mut self, settled: Settled) -> Self {
+        self.text(RESPONSE_COST, &usd(settled.total));
+        if settled.total > NanoUsd::ZERO {
+            self.text("x-litellm-response-cost-input", &usd(settled.input));
+            self.text("x-litellm-response-cost-output", &usd(settled.output));
+        }
+        if let Some(spend) = settled.key_spend {
+            self.text(KEY_SPEND, &usd(spend));
+        }
+        self
+    }
+
+    fn text(&mut self, name: &'static str, value: &str) {
+        insert(&mut self.0, name, value);
+    }
+
+    fn number(&mut self, name: &'static str, value: Option<u64>) {
+        if let Some(value) = value {
+            self.0.insert(HeaderName::from_static(name), HeaderValue::from(value));
+        }
+    }
+}
+
+/// Inserts a value if it is one that a header can carry; empty ones are left out.
+fn insert(headers: &mut HeaderMap, name: &'static str, value: &str) {
+    if !value.is_empty()
+        && let Ok(value) = HeaderValue::from_str(value)
+    {
+        headers.insert(HeaderName::from_static(name), value);
+    }
+}
+
+fn respond(
+    status: StatusCode,
+    mut told: HeaderMap,
+    kind: &'static str,
+    body: Body,
+) -> Response<Body> {
+    told.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
+    let mut response = Response::new(body);
+    *response.status_mut() = status;
+    *response.headers_mut() = told;
+    response
+}
+
+/// A whole answer.
+pub(crate) fn json(told: Told, body: Bytes) -> Response<Body> {
+    respond(StatusCode::OK, told.0, "application/json", Body::from(body))
+}
+
+/// An answer too long to be held.
+pub(crate) fn long_json(told: Told, body: Body) -> Response<Body> {
+    respond(StatusCode::OK, told.0, "application/json", body)
+}
+
+/// A streamed answer, which no proxy on the way should hold back.
+pub(crate) fn event_stream(told: Told, body: Body) -> Response<Body> {
+    let mut told = told.0;
+    told.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    told.insert(HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"));
+    respond(StatusCode::OK, told, "text/event-stream; charset=utf-8", body)
+}
+
+/// No answer.
+pub(crate) fn error(told: HeaderMap, code: u16, body: Bytes) -> Response<Body> {
+    let status = StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    respond(status, told, "application/json", Body::from(body))
+}
+
+/// What every failure carries.
+pub(crate) fn of_failure(told: &mut HeaderMap, call: &Call, key_spend: Option<NanoUsd>) {
+    insert(told, CALL_ID, &call.call_id);
+    insert(told, RESPONSE_COST, "0");
+    if let Some(spend) = key_spend {
+        insert(told, KEY_SPEND, &usd(spend));
+    }
+}
+
+/// When a limit lets requests through again.
+pub(crate) fn limited(limited: &RateLimited) -> HeaderMap {
+    let mut told = retry_after(limited.retry_after);
+    insert(&mut told, "rate_limit_type", limited.what.name());
+    insert(&mut told, "reset_at", &utc(limited.reset_at));
+    told
+}
+
+/// When to come back, in whole seconds, and for OpenAI's SDKs in milliseconds.
+pub(crate) fn retry_after(wait: Duration) -> HeaderMap {
+    let mut told = HeaderMap::new();
+    told.insert(header::RETRY_AFTER, HeaderValue::from(whole_seconds(wait)));
+    let millis = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
+    told.insert(HeaderName::from_static("retry-after-ms"), HeaderValue::from(millis));
+    told
+}
+
+/// An upstream's own `Retry-After` goes under its prefix, as LiteLLM has it.
+pub(crate) fn upstream_retry_after(mut told: HeaderMap, failed: &GroupFailed) -> HeaderMap {
+    if let GroupFailed::Attempt { failure, .. } = failed
+        && let Some(wait) = failure.retry_after
+    {
+        let name = HeaderName::from_static("llm_provider-retry-after");
+        told.insert(name, HeaderValue::from(whole_seconds(wait)));
+    }
+    told
+}
+
+/// Rounded up: who comes back then is not too early.
+pub(crate) fn whole_seconds(wait: Duration) -> u64 {
+    wait.as_secs() + u64::from(wait.subsec_nanos() > 0)
+}
+
+/// A moment as LiteLLM writes it: `2026-11-21 03:57:21 UTC`.
+pub(crate) fn utc(at: UnixMillis) -> String {
+    let millis = i64::try_from(at.0).unwrap_or(i64::MAX);
+    let at = jiff::Timestamp::from_millisecond(millis).unwrap_or(jiff::Timestamp::MAX);
+    at.strftime("%Y-%m-%d %H:%M:%S UTC").to_string()
+}
+
+/// Dollars in the form of Python's `repr`, which scripts compare as text: `1.5e-05`.
+pub(crate) fn usd(amount: NanoUsd) -> String {
+    let usd = amount.as_usd();
+    let scientific = format!("{usd:e}");
+    let (digits, exponent) = scientific.split_once('e').expect("the format has an exponent");
+    match exponent.parse::<i32>().expect("an exponent is a number") {
+        exponent @ ..-4 => format!("{digits}e-{:02}", -exponent),
+        _ => format!("{usd:?}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn money_is_written_as_python_writes_it() {
+        let cases = [
+            (0, "0.0"),
+            (15_000, "1.5e-05"),
+            (9_000, "9e-06"),
+            (1, "1e-09"),
+            (100_000, "0.0001"),
+            (1_234_567_890, "1.23456789"),
+            (2_000_000_000, "2.0"),
+        ];
+        for (nano, text) in cases {
+            assert_eq!(usd(NanoUsd(nano)), text);
+        }
+    }
+
+    #[test]
+    fn moments_and_waits_are_written_as_litellm_writes_them() {
+        assert_eq!(utc(UnixMillis(1_795_233_441_000)), "2026-11-21 03:57:21 UTC");
+        assert_eq!(whole_seconds(Duration::from_millis(7001)), 8);
+        assert_eq!(whole_seconds(Duration::from_secs(7)), 7);
+    }
+}

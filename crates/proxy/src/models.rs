@@ -1,0 +1,76 @@
+//! The models a caller may call, in OpenAI's shape, with the constants LiteLLM fills in.
+
+use axum::Json;
+use axum::body::Body;
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, Response, StatusCode};
+use axum::response::IntoResponse;
+use dunlin_router::listed;
+use serde::Serialize;
+
+use crate::Proxy;
+use crate::caller::Caller;
+use crate::chat::Call;
+use crate::error::Failed;
+
+/// The same for every model, as LiteLLM has it.
+const CREATED: u64 = 1_677_610_602;
+
+#[derive(Serialize)]
+struct List {
+    data: Vec<Model>,
+    object: &'static str,
+}
+
+#[derive(Serialize)]
+struct Model {
+    id: String,
+    object: &'static str,
+    created: u64,
+    owned_by: &'static str,
+}
+
+impl Model {
+    fn named(id: &str) -> Self {
+        Self { id: id.to_owned(), object: "model", created: CREATED, owned_by: "openai" }
+    }
+}
+
+/// GET /v1/models
+pub(crate) async fn list(State(proxy): State<Proxy>, headers: HeaderMap) -> Response<Body> {
+    match names(&proxy, &headers).await {
+        Ok(names) => {
+            let data = names.iter().map(|name| Model::named(name)).collect();
+            Json(List { data, object: "list" }).into_response()
+        }
+        Err(failed) => failed.response(&Call::begin(&proxy, &headers)),
+    }
+}
+
+/// GET /v1/models/{id}; an id may have slashes in it.
+pub(crate) async fn one(
+    State(proxy): State<Proxy>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+) -> Response<Body> {
+    #[derive(Serialize)]
+    struct Missing {
+        detail: String,
+    }
+    match names(&proxy, &headers).await {
+        Ok(names) if names.iter().any(|name| **name == *id) => {
+            Json(Model::named(&id)).into_response()
+        }
+        Ok(_) => {
+            let detail = format!("The model `{id}` does not exist or is not accessible");
+            (StatusCode::NOT_FOUND, Json(Missing { detail })).into_response()
+        }
+        Err(failed) => failed.response(&Call::begin(&proxy, &headers)),
+    }
+}
+
+async fn names(proxy: &Proxy, headers: &HeaderMap) -> Result<Vec<std::sync::Arc<str>>, Failed> {
+    let serving = proxy.0.serving.load_full();
+    let caller = Caller::identify(proxy, &serving, headers).await?;
+    Ok(listed(&serving.catalog, caller.access()))
+}

@@ -1,0 +1,113 @@
+//! The listener: accepts clients, speaks HTTP/1.1 and h2c with them, and ends without cutting
+//! what is under way. A client that leaves is noticed at once: its request's future is dropped.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto::Builder;
+use hyper_util::server::graceful::GracefulShutdown;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::{debug, warn};
+
+use crate::front::{self, Front};
+
+/// Clients beyond this many wait in the kernel's backlog until one leaves.
+pub const MAX_CONNECTIONS: usize = 20_000;
+/// A client that has not sent a whole request head by then is cut off.
+pub const HEADER_READ_TIMEOUT: Duration = Duration::from_secs(10);
+/// A longer request head is answered 431.
+const MAX_HEAD_BYTES: usize = 64 << 10;
+/// Requests that one h2c client may have open at once.
+const MAX_STREAMS: u32 = 250;
+/// Small windows make hyper's h2 count token-sized frames as abuse.
+const H2_WINDOW_BYTES: u32 = 16 << 20;
+/// How long to wait when the system refuses to accept, for want of file descriptors perhaps.
+const ACCEPT_BACKOFF: Duration = Duration::from_millis(50);
+
+/// Serves `app` until `stop`; then closes the listener at once, lets open requests end within
+/// `drain`, and returns. Dropping the future cuts what is still open.
+pub async fn serve(
+    listener: TcpListener,
+    app: Router,
+    front: Front,
+    stop: CancellationToken,
+    drain: Duration,
+) {
+    let app = app.fallback(front::not_found).method_not_allowed_fallback(front::wrong_method);
+    let front = Arc::new(front);
+    let builder = builder();
+    let room = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let graceful = GracefulShutdown::new();
+    let connections = TaskTracker::new();
+    let cut = CancellationToken::new();
+    let _cut_when_dropped = cut.clone().drop_guard();
+
+    while let Some((stream, place)) = stop.run_until_cancelled(accept(&listener, &room)).await {
+        let app = app.clone();
+        let front = Arc::clone(&front);
+        let service = service_fn(move |request: http::Request<Incoming>| {
+            front::answer(Arc::clone(&front), app.clone(), request)
+        });
+        let connection = builder.serve_connection(TokioIo::new(stream), service);
+        let connection = graceful.watch(connection.into_owned());
+        let cut = cut.clone();
+        connections.spawn(async move {
+            let _place = place;
+            if let Some(Err(error)) = cut.run_until_cancelled(connection).await {
+                debug!(%error, "a client's connection ended early");
+            }
+        });
+    }
+    drop(listener);
+    connections.close();
+    if tokio::time::timeout(drain, graceful.shutdown()).await.is_err() {
+        warn!(connections = connections.len(), "open requests were cut at the drain bound");
+    }
+}
+
+async fn accept(
+    listener: &TcpListener,
+    room: &Arc<Semaphore>,
+) -> (TcpStream, OwnedSemaphorePermit) {
+    let place = Arc::clone(room).acquire_owned().await.expect("the semaphore is never closed");
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                if let Err(error) = stream.set_nodelay(true) {
+                    debug!(%error, "a client left before it was served");
+                    continue;
+                }
+                return (stream, place);
+            }
+            Err(error) => {
+                warn!(%error, "a client cannot be accepted");
+                tokio::time::sleep(ACCEPT_BACKOFF).await;
+            }
+        }
+    }
+}
+
+fn builder() -> Builder<TokioExecutor> {
+    let mut builder = Builder::new(TokioExecutor::new());
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEADER_READ_TIMEOUT)
+        .max_buf_size(MAX_HEAD_BYTES)
+        .half_close(false);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .initial_stream_window_size(H2_WINDOW_BYTES)
+        .initial_connection_window_size(H2_WINDOW_BYTES)
+        .max_concurrent_streams(MAX_STREAMS)
+        .keep_alive_interval(Some(Duration::from_secs(20)));
+    builder
+}

@@ -1,0 +1,170 @@
+//! Streamed answers on their way to the client: passed on as they come, counted as they pass.
+
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use axum::body::Body;
+use bytes::{Bytes, BytesMut};
+use dunlin_journal::Outcome;
+use dunlin_llm::StreamEvent;
+use dunlin_llm::openai::error_frame;
+use dunlin_upstream::{Failure, Long, Stream};
+use http_body::Frame;
+
+use crate::bill::Bill;
+use crate::error;
+
+/// A stream that broke after its first byte: the connection is cut, so that nobody takes what came
+/// for the whole.
+#[derive(Debug, thiserror::Error)]
+#[error("the upstream's answer broke off")]
+pub(crate) struct Broken;
+
+/// The events of a stream as the client sees them.
+pub(crate) fn events(stream: Stream, mut bill: Bill, model: String, wants_usage: bool) -> Body {
+    bill.served_by(stream.deployment());
+    Body::new(Events { stream, bill: Some(bill), model, wants_usage, end: End::Open })
+}
+
+struct Events {
+    stream: Stream,
+    /// Dropped open, when the client leaves, it charges what was passed on.
+    bill: Option<Bill>,
+    model: String,
+    wants_usage: bool,
+    end: End,
+}
+
+/// How far a stream is in ending.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum End {
+    Open,
+    Whole,
+    /// The error frame is handed over; the connection is cut once that is flushed.
+    ErrorSent,
+    Cut,
+}
+
+impl http_body::Body for Events {
+    type Data = Bytes;
+    type Error = Broken;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
+        match self.end {
+            End::Whole => return Poll::Ready(None),
+            End::Cut => return Poll::Ready(Some(Err(Broken))),
+            End::ErrorSent => {
+                // hyper flushes what it has when a body has nothing: the frame must not be lost.
+                self.end = End::Cut;
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+            End::Open => {}
+        }
+        let mut first = Bytes::new();
+        let mut more = BytesMut::new();
+        loop {
+            let Some(event) = ready!(self.stream.poll_next(cx)) else {
+                self.end = End::Whole;
+                return Poll::Ready(None);
+            };
+            if let Some(bytes) = self.pass(event) {
+                match (first.is_empty(), more.is_empty()) {
+                    (true, true) => first = bytes,
+                    (false, _) => {
+                        more.extend_from_slice(&std::mem::take(&mut first));
+                        more.extend_from_slice(&bytes);
+                    }
+                    (true, false) => more.extend_from_slice(&bytes),
+                }
+            }
+            // What came in one read goes out in one write.
+            let is_empty = first.is_empty() && more.is_empty();
+            if !is_empty && !(self.end == End::Open && self.stream.has_more_at_hand()) {
+                let bytes = if more.is_empty() { first } else { more.freeze() };
+                return Poll::Ready(Some(Ok(Frame::data(bytes))));
+            }
+        }
+    }
+}
+
+impl Events {
+    /// What the client gets of an event. The last one waits for its bill.
+    fn pass(&mut self, event: Result<StreamEvent, Failure>) -> Option<Bytes> {
+        let bill = self.bill.as_mut();
+        match event {
+            Ok(StreamEvent::Chunk(chunk)) => {
+                let bill = bill.expect("nothing follows the end of a stream");
+                bill.streamed(chunk.usage(), chunk.text_bytes());
+                chunk.write(&self.model, self.wants_usage)
+            }
+            Ok(StreamEvent::Comment(frame)) => Some(frame),
+            Ok(StreamEvent::Done(frame)) => {
+                self.settle(Outcome::Success);
+                self.end = End::Whole;
+                Some(frame)
+            }
+            Ok(StreamEvent::Error(_)) => unreachable!("upstream turns errors into failures"),
+            Err(failure) => {
+                self.settle(Outcome::Partial);
+                self.end = End::ErrorSent;
+                Some(error_frame(&error::in_stream(&failure)))
+            }
+        }
+    }
+
+    fn settle(&mut self, outcome: Outcome) {
+        if let Some(bill) = self.bill.take() {
+            bill.ended(outcome);
+        }
+    }
+}
+
+/// A reply that is too long to be held, byte for byte.
+pub(crate) fn bytes(long: Long, mut bill: Bill) -> Body {
+    bill.served_by(&long.deployment);
+    Body::new(Passing { long, bill: Some(bill) })
+}
+
+struct Passing {
+    long: Long,
+    bill: Option<Bill>,
+}
+
+impl http_body::Body for Passing {
+    type Data = Bytes;
+    type Error = Broken;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
+        Poll::Ready(match ready!(self.long.poll_next(cx)) {
+            Some(Ok(bytes)) => {
+                if let Some(bill) = &mut self.bill {
+                    bill.streamed(None, bytes.len() as u64);
+                }
+                Some(Ok(Frame::data(bytes)))
+            }
+            Some(Err(_)) => {
+                self.end(Outcome::Partial);
+                Some(Err(Broken))
+            }
+            None => {
+                self.end(Outcome::Success);
+                None
+            }
+        })
+    }
+}
+
+impl Passing {
+    fn end(&mut self, outcome: Outcome) {
+        if let Some(bill) = self.bill.take() {
+            bill.ended(outcome);
+        }
+    }
+}
