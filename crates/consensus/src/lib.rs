@@ -1,1 +1,39 @@
-//! Placeholder.
+//! The replicated state of the cluster: one Raft log, applied alike on every node, published as an
+//! immutable `Arc<State>`.
+//!
+//! Knows nothing of HTTP, keys' meaning or money: commands are decided in `dunlin_state`, carried
+//! here. Invariants: what was acknowledged is durable on a quorum of disks, and a disk says so
+//! only after a sync; a node never speaks for a log poorer than its certificate; two halves of a
+//! network never both form a cluster; a command takes effect once. openraft and sled end here.
+//!
+//! Read `consensus.rs` first (the handle and a node's story), then `bootstrap.rs` (how a cluster
+//! begins) and `log_store.rs` (what durable means).
+
+mod addresses;
+mod autopilot;
+mod bootstrap;
+mod certificate;
+mod consensus;
+mod durable;
+mod error;
+mod formation;
+mod identity;
+mod incoming;
+mod log_store;
+mod machine;
+mod network;
+mod node;
+mod propose;
+mod raft;
+mod service;
+mod snapshot;
+mod steward;
+mod wire;
+
+pub use consensus::{Calls, Config, Consensus, Role, Status};
+pub use error::Error;
+pub use identity::Identity;
+pub use propose::{NoQuorum, ProposeError};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,57 @@
+//! Where the nodes are. Gossip knows first when an address changes, so it wins; the replicated
+//! state and the membership serve until it has spoken.
+
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+
+use dunlin_gossip::View;
+use dunlin_rpc::Rpc;
+use dunlin_state::State;
+use dunlin_types::NodeId;
+
+/// Tells `rpc` where peers are, once per change.
+pub(crate) struct Addresses {
+    rpc: Rpc,
+    me: NodeId,
+    told: Mutex<BTreeMap<NodeId, String>>,
+}
+
+impl Addresses {
+    pub(crate) fn new(rpc: Rpc, me: NodeId) -> Self {
+        Self { rpc, me, told: Mutex::default() }
+    }
+
+    /// An address to use while nothing better is known.
+    pub(crate) fn suggest(&self, node: NodeId, address: &str) {
+        let known = self.told.lock().expect("no holder panics").contains_key(&node);
+        if !known {
+            self.tell(node, address);
+        }
+    }
+
+    /// Takes what gossip and the state say.
+    pub(crate) fn refresh(&self, view: &View, state: &State) {
+        let gossiped: BTreeMap<NodeId, &str> = view
+            .peers
+            .iter()
+            .filter_map(|(id, peer)| Some((*id, peer.node.as_ref()?.cluster_address.as_str())))
+            .filter(|(_, address)| !address.is_empty())
+            .collect();
+        for (id, address) in &gossiped {
+            self.tell(*id, address);
+        }
+        for (id, member) in state.nodes() {
+            if !gossiped.contains_key(&id) {
+                self.tell(id, &member.address);
+            }
+        }
+    }
+
+    fn tell(&self, node: NodeId, address: &str) {
+        let mut told = self.told.lock().expect("no holder panics");
+        if node != self.me && told.get(&node).is_none_or(|known| known != address) {
+            self.rpc.learn(node, address);
+            told.insert(node, address.to_owned());
+        }
+    }
+}

@@ -1,0 +1,186 @@
+//! What the leader does without being asked: writes down who is a member and who is silent, and
+//! keeps the number of voters at 1, 3 or 5. Pure: the sight of one moment in, the next acts out.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use dunlin_types::NodeId;
+
+/// A member this silent is marked down: the limits it owned move on.
+pub(crate) const DOWN_AFTER: Duration = Duration::from_secs(2);
+/// A learner becomes a voter after being well this long; at once while there are fewer than 3.
+const WELL_FOR: Duration = Duration::from_secs(10);
+/// A voter this silent is replaced, if there is somebody to replace it.
+const DEAD_AFTER: Duration = Duration::from_secs(60);
+/// Entries a learner may lack to count as caught up.
+const LAG: u64 = 250;
+
+/// One member as the leader sees it. The leader itself is among them, never silent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Sight {
+    /// Whether the replicated state lists it.
+    pub(crate) listed: bool,
+    /// Whether the replicated state has it marked down.
+    pub(crate) down: bool,
+    /// Since when neither gossip nor Raft has heard it.
+    pub(crate) silent: Duration,
+    /// For how long it has been heard and caught up, without a gap.
+    pub(crate) well: Duration,
+    /// Entries it lacks; none if that is not known.
+    pub(crate) lag: Option<u64>,
+}
+
+/// The cluster at one moment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Cluster {
+    pub(crate) leader: NodeId,
+    pub(crate) voters: BTreeSet<NodeId>,
+    /// All members, voters included.
+    pub(crate) members: BTreeMap<NodeId, Sight>,
+}
+
+/// One thing to propose.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Act {
+    List(NodeId),
+    MarkDown(NodeId),
+    MarkUp(NodeId),
+    SetVoters(BTreeSet<NodeId>),
+}
+
+/// What to propose now: marks as needed, and at most one change of voters, last.
+pub(crate) fn acts(cluster: &Cluster) -> Vec<Act> {
+    let mut acts = Vec::new();
+    for (id, sight) in &cluster.members {
+        if !sight.listed {
+            acts.push(Act::List(*id));
+        } else if !sight.down && sight.silent >= DOWN_AFTER {
+            acts.push(Act::MarkDown(*id));
+        } else if sight.down && sight.silent.is_zero() {
+            acts.push(Act::MarkUp(*id));
+        }
+    }
+    acts.extend(voters(cluster).map(Act::SetVoters));
+    acts
+}
+
+fn voters(cluster: &Cluster) -> Option<BTreeSet<NodeId>> {
+    let now = &cluster.voters;
+    let dead = |id: &NodeId| cluster.members.get(id).is_none_or(|s| s.silent >= DEAD_AFTER);
+    let mut fit = cluster.members.iter().filter(|(id, sight)| {
+        !now.contains(id)
+            && sight.silent.is_zero()
+            && sight.lag.is_some_and(|lag| lag <= LAG)
+            && (sight.well >= WELL_FOR || now.len() < 3)
+    });
+    let present = cluster.members.keys().filter(|id| !dead(id)).count();
+    let target = match present {
+        0..3 => 1,
+        3..5 => 3,
+        5.. => 5,
+    };
+
+    if now.len() < target {
+        let wanted = target - now.len();
+        let mut next = now.clone();
+        next.extend(fit.by_ref().map(|(id, _)| *id).take(wanted));
+        // Only to an odd number: two more of three lose what one of three loses.
+        return (next.len() > now.len() && next.len() % 2 == 1).then_some(next);
+    }
+    if now.len() >= 3
+        && let Some(lost) = now.iter().find(|id| dead(id))
+        && let Some((heir, _)) = fit.next()
+    {
+        let mut next = now.clone();
+        next.remove(lost);
+        next.insert(*heir);
+        return Some(next);
+    }
+    if now.len() > 5 || (now.len() > 3 && now.len() % 2 == 0) {
+        let others = || now.iter().rev().filter(|id| **id != cluster.leader);
+        let leaving = others().find(|id| dead(id)).or_else(|| others().next())?;
+        let mut next = now.clone();
+        next.remove(leaving);
+        return Some(next);
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const WELL: Sight = Sight {
+        listed: true,
+        down: false,
+        silent: Duration::ZERO,
+        well: Duration::from_secs(11),
+        lag: Some(0),
+    };
+
+    fn silent(seconds: u64) -> Sight {
+        Sight { silent: Duration::from_secs(seconds), well: Duration::ZERO, ..WELL }
+    }
+
+    fn ids(ids: &[u64]) -> BTreeSet<NodeId> {
+        ids.iter().map(|id| NodeId(*id)).collect()
+    }
+
+    /// Members are numbered from 1, the leader; the first `voters` of them vote.
+    fn cluster(voters: u64, members: &[Sight]) -> Cluster {
+        Cluster {
+            leader: NodeId(1),
+            voters: (1..=voters).map(NodeId).collect(),
+            members: (1..).map(NodeId).zip(members.iter().cloned()).collect(),
+        }
+    }
+
+    fn check(voters: u64, members: &[Sight], expected: &[Act]) {
+        assert_eq!(acts(&cluster(voters, members)), expected, "{voters} of {members:?}");
+    }
+
+    #[test]
+    fn the_number_of_voters_grows_in_odd_steps() {
+        let young = Sight { well: Duration::ZERO, ..WELL };
+        let behind = Sight { lag: Some(251), ..WELL };
+        check(1, &[WELL], &[]);
+        check(1, &[WELL, young.clone()], &[]);
+        check(1, &[WELL, young.clone(), young.clone()], &[Act::SetVoters(ids(&[1, 2, 3]))]);
+        check(2, &[WELL, WELL, young.clone()], &[Act::SetVoters(ids(&[1, 2, 3]))]);
+        check(2, &[WELL, WELL, behind.clone()], &[]);
+        check(3, &[WELL, WELL, WELL, WELL], &[]);
+        check(3, &[WELL, WELL, WELL, WELL, young], &[]);
+        check(3, &[WELL, WELL, WELL, WELL, behind], &[]);
+        check(3, &[WELL, WELL, WELL, WELL, WELL], &[Act::SetVoters(ids(&[1, 2, 3, 4, 5]))]);
+        check(5, &[WELL, WELL, WELL, WELL, WELL, WELL, WELL], &[]);
+    }
+
+    #[test]
+    fn a_dead_voter_is_replaced_only_by_a_healthy_learner() {
+        let dead = Sight { down: true, ..silent(60) };
+        let gone = Sight { down: true, ..silent(59) };
+        check(3, &[WELL, dead.clone(), WELL], &[]);
+        check(3, &[WELL, gone, WELL, WELL], &[]);
+        check(3, &[WELL, dead.clone(), WELL, dead.clone()], &[]);
+        check(3, &[WELL, dead.clone(), WELL, WELL], &[Act::SetVoters(ids(&[1, 3, 4]))]);
+        check(2, &[WELL, dead], &[]);
+    }
+
+    #[test]
+    fn an_even_number_of_voters_shrinks_but_never_below_three() {
+        let dead = Sight { down: true, ..silent(60) };
+        check(4, &[WELL, WELL, WELL, WELL], &[Act::SetVoters(ids(&[1, 2, 3]))]);
+        check(4, &[WELL, dead, WELL, WELL], &[Act::SetVoters(ids(&[1, 3, 4]))]);
+        check(6, &[WELL, WELL, WELL, WELL, WELL, WELL], &[Act::SetVoters(ids(&[1, 2, 3, 4, 5]))]);
+        check(2, &[WELL, WELL], &[]);
+    }
+
+    #[test]
+    fn silence_is_marked_after_two_seconds_and_unmarked_by_a_word() {
+        let unlisted = Sight { listed: false, ..WELL };
+        let marked = |sight: Sight| Sight { down: true, ..sight };
+        check(3, &[WELL, silent(1), silent(2)], &[Act::MarkDown(NodeId(3))]);
+        check(3, &[WELL, marked(silent(1)), marked(WELL)], &[Act::MarkUp(NodeId(3))]);
+        check(3, &[WELL, unlisted, WELL], &[Act::List(NodeId(2))]);
+    }
+}

@@ -1,0 +1,303 @@
+//! The handle that the rest of the node holds.
+
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::Duration;
+
+use dunlin_gossip::Gossip;
+use dunlin_rpc::{Incoming, Rpc};
+use dunlin_state::{Command, Reply, State};
+use dunlin_types::{Clock, ClusterId, MonoMillis, NodeId};
+use openraft::{Instant, ServerState};
+use tokio::sync::{Semaphore, mpsc, watch};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::error;
+
+use crate::addresses::Addresses;
+use crate::bootstrap::{Plan, Seen};
+use crate::certificate::Ballot;
+use crate::error::Error;
+use crate::identity::Identity;
+use crate::machine::Published;
+use crate::node::{Node, Running, discard_abandoned};
+use crate::propose::{self, NoQuorum, ProposeError};
+use crate::{formation, service, steward};
+
+/// How long a leaving leader waits for its heir.
+const HAND_OVER: Duration = Duration::from_secs(2);
+
+/// What consensus needs to start.
+pub struct Config {
+    /// Where peers reach this node: host and port. A name is better than an address.
+    pub advertise: String,
+    /// Where to look for peers: host and port each. None: this node is a cluster of its own.
+    pub seeds: Vec<String>,
+    /// Voters of a new cluster, exactly; at least 1. Only matters until it has formed.
+    pub bootstrap_expect: usize,
+    /// Where background tasks run.
+    pub tasks: TaskTracker,
+    /// Ends them; cancelled by this crate if it can no longer keep its promises.
+    pub stop: CancellationToken,
+}
+
+/// The calls of other nodes that this crate answers.
+pub struct Calls {
+    /// For `Service::Raft`.
+    pub raft: mpsc::Receiver<Incoming>,
+    /// For `Service::Propose`.
+    pub propose: mpsc::Receiver<Incoming>,
+    /// For `Service::Join`.
+    pub join: mpsc::Receiver<Incoming>,
+}
+
+/// What a node is to its cluster at the moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// It has not entered a cluster.
+    Joining,
+    /// It has all the state and no vote.
+    Learner,
+    /// It votes and follows.
+    Follower,
+    /// It stands for election.
+    Candidate,
+    /// It leads.
+    Leader,
+}
+
+/// The cluster as this node knows it. May be stale.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Status {
+    /// The cluster entered, if any.
+    pub cluster: Option<ClusterId>,
+    /// Who leads, if known.
+    pub leader: Option<NodeId>,
+    /// The Raft term.
+    pub term: u64,
+    /// The index of the last entry in the published state.
+    pub applied: u64,
+    /// What this node is.
+    pub role: Role,
+    /// Who votes.
+    pub voters: Vec<NodeId>,
+    /// Who has the state without a vote.
+    pub learners: Vec<NodeId>,
+    /// When this node last heard the leader, or, as the leader, a quorum.
+    pub leader_heard: Option<MonoMillis>,
+    /// Bytes of log on this node's disk.
+    pub log_bytes: u64,
+    /// Bytes of the last snapshot; 0 for none.
+    pub snapshot_bytes: u64,
+}
+
+/// The replicated state of the cluster and the only way to change it. Cheap to clone.
+#[derive(Clone)]
+pub struct Consensus {
+    node: Arc<Node>,
+}
+
+impl Consensus {
+    /// Starts on the current runtime, and returns at once: forming or joining goes on in the
+    /// background. A node that has entered a cluster before reads its log first.
+    ///
+    /// # Errors
+    /// The log is damaged, another node's, or has lost what was durable; see [`Error`].
+    pub async fn start(
+        config: Config,
+        mut identity: Identity,
+        clock: Clock,
+        rpc: Rpc,
+        gossip: Gossip,
+        calls: Calls,
+    ) -> Result<Self, Error> {
+        discard_abandoned(&mut identity)?;
+        let me = identity.node;
+        let plan = Plan {
+            me,
+            address: config.advertise,
+            expect: config.bootstrap_expect.max(1),
+            seeds: config.seeds.len(),
+        };
+        let entered = identity.cluster.map(|cluster| (cluster, own_ballot(&identity)));
+        let node = Arc::new(Node {
+            me,
+            epoch: identity.epoch,
+            plan,
+            seeds: config.seeds,
+            clock,
+            addresses: Arc::new(Addresses::new(rpc.clone(), me)),
+            rpc,
+            gossip,
+            tasks: config.tasks,
+            stop: config.stop,
+            published: Arc::new(Published::new()),
+            formed: watch::Sender::new(false),
+            sequence: AtomicU64::new(1),
+            in_flight: Semaphore::new(propose::IN_FLIGHT),
+            identity: Mutex::new(identity),
+            seen: Mutex::new(Seen::default()),
+            heard_leader: AtomicU64::new(0),
+            running: OnceLock::new(),
+        });
+        if let Some((cluster, _)) = &entered {
+            node.run(*cluster).await?;
+        }
+        node.tasks.spawn(service::serve(Arc::clone(&node), calls.raft, service::raft));
+        node.tasks.spawn(service::serve(Arc::clone(&node), calls.propose, service::propose));
+        node.tasks.spawn(service::serve(Arc::clone(&node), calls.join, service::join));
+        node.tasks.spawn(steward::addresses(Arc::clone(&node)));
+        node.tasks.spawn(live(Arc::clone(&node), entered));
+        Ok(Self { node })
+    }
+
+    /// The published state: immutable, complete up to its `applied` index.
+    #[must_use]
+    pub fn state(&self) -> Arc<State> {
+        self.node.published.state()
+    }
+
+    /// The index of the last entry in the published state, as it grows; 0 before any.
+    #[must_use]
+    pub fn applied(&self) -> watch::Receiver<u64> {
+        self.node.published.applied()
+    }
+
+    /// Waits until this node is a member of a formed cluster and its state says so.
+    pub async fn formed(&self) {
+        let mut formed = self.node.formed.subscribe();
+        // The sender lives as long as this handle.
+        drop(formed.wait_for(|formed| *formed).await);
+    }
+
+    /// Commits a command, wherever the leader is, and returns once [`Consensus::state`] holds it.
+    /// Tries for up to 3 s, over changes of leader; the command takes effect at most once.
+    ///
+    /// # Errors
+    /// [`ProposeError`] says for each cause whether the command may still take effect.
+    pub async fn propose(&self, command: Command) -> Result<Reply, ProposeError> {
+        propose::propose(&self.node, command).await
+    }
+
+    /// Returns once [`Consensus::state`] holds all that was acknowledged anywhere before the call.
+    ///
+    /// # Errors
+    /// No leader with a quorum was found within 3 s.
+    pub async fn barrier(&self) -> Result<(), NoQuorum> {
+        propose::barrier(&self.node).await
+    }
+
+    /// The cluster as this node knows it.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        let node = &self.node;
+        let applied = *node.published.applied().borrow();
+        let Some(running) = node.running() else {
+            return Status {
+                cluster: None,
+                leader: None,
+                term: 0,
+                applied,
+                role: Role::Joining,
+                voters: Vec::new(),
+                learners: Vec::new(),
+                leader_heard: None,
+                log_bytes: 0,
+                snapshot_bytes: 0,
+            };
+        };
+        let metrics = running.metrics();
+        let membership = metrics.membership_config.membership();
+        let quorum_heard = metrics.last_quorum_acked.map(|at| at.elapsed());
+        let leads = metrics.state.is_leader();
+        let leader_heard = if leads {
+            quorum_heard.map(|age| before(node.clock.mono(), age))
+        } else {
+            node.leader_heard()
+        };
+        Status {
+            cluster: Some(running.cluster),
+            leader: metrics.current_leader.map(NodeId),
+            term: metrics.current_term,
+            applied,
+            role: role(metrics.state),
+            voters: membership.voter_ids().map(NodeId).collect(),
+            learners: membership.learner_ids().map(NodeId).collect(),
+            leader_heard,
+            log_bytes: running.log.bytes(),
+            snapshot_bytes: running.snapshots.bytes(),
+        }
+    }
+
+    /// Before a planned stop: hands leadership to another voter, waiting at most 2 s.
+    pub async fn leave(&self) {
+        if let Some(running) = self.node.running() {
+            // A cluster without another live voter elects for itself later.
+            drop(tokio::time::timeout(HAND_OVER, steward::hand_over(&self.node, running)).await);
+        }
+    }
+}
+
+fn role(state: ServerState) -> Role {
+    match state {
+        ServerState::Learner => Role::Learner,
+        ServerState::Follower => Role::Follower,
+        ServerState::Candidate => Role::Candidate,
+        ServerState::Leader => Role::Leader,
+        ServerState::Shutdown => Role::Joining,
+    }
+}
+
+fn before(now: MonoMillis, age: Duration) -> MonoMillis {
+    MonoMillis(now.0.saturating_sub(u64::try_from(age.as_millis()).unwrap_or(u64::MAX)))
+}
+
+/// The ballot this node is to initialise, if it entered its own and may have died before doing so.
+fn own_ballot(identity: &Identity) -> Option<Ballot> {
+    let standing = identity.standing();
+    let promise = standing.promise.clone()?;
+    (Some(promise.cluster) == standing.cluster && promise.initialiser() == identity.node)
+        .then_some(promise)
+}
+
+/// The story of a node: enter a cluster, become its member, serve it, end in good order.
+async fn live(node: Arc<Node>, entered: Option<(ClusterId, Option<Ballot>)>) {
+    let lived = async {
+        let (cluster, ballot) = match entered {
+            Some(entered) => entered,
+            None => formation::enter(&node).await?,
+        };
+        let running = match node.running() {
+            Some(running) => running,
+            None => node.run(cluster).await?,
+        };
+        if let Some(ballot) = ballot {
+            node.initialise(running, &ballot).await?;
+        }
+        serve(&node, running).await
+    };
+    tokio::select! {
+        lived = lived => if let Err(cause) = lived {
+            error!(node.id = %node.me, "{cause}");
+            node.stop.cancel();
+        },
+        () = node.stop.cancelled() => {}
+    }
+    if let Some(running) = node.running() {
+        steward::shut_down(&node, running).await;
+    }
+}
+
+async fn serve(node: &Node, running: &Running) -> Result<(), Error> {
+    let member = async {
+        formation::become_member(node, running).await?;
+        steward::announce(node).await;
+        std::future::pending::<Result<(), Error>>().await
+    };
+    tokio::select! {
+        ended = member => ended,
+        ended = steward::compaction(node, running) => ended,
+        () = steward::autopilot(node, running) => Ok(()),
+        () = steward::watch_core(node, running) => Ok(()),
+    }
+}

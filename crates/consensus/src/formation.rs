@@ -1,0 +1,320 @@
+//! The edge of `bootstrap.rs`: asks the others, makes each step durable, and goes on until this
+//! node is a member of a cluster that has formed.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use dunlin_rpc::{CallError, Service};
+use dunlin_types::{ClusterId, MonoMillis, NodeId};
+use futures::future::join_all;
+use tokio::time::sleep;
+use tracing::{error, info, warn};
+
+use crate::bootstrap::{self, Introduction, Seen, Step, Waiting};
+use crate::certificate::Ballot;
+use crate::error::Error;
+use crate::node::{Node, Running};
+use crate::wire::{self, JoinAsk, JoinTold};
+
+/// Between two rounds of asking.
+const ROUND: Duration = Duration::from_millis(200);
+/// One question; a node under start-up load may be slow.
+const ASK: Duration = Duration::from_secs(1);
+/// How long a silent member may hold up a set before its promises are taken back.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// How often the same obstacle is logged.
+const REMIND: Duration = Duration::from_secs(10);
+
+/// Enters a cluster: this node's own, a promised one, or one that exists. The ballot is returned
+/// if this node is to initialise its cluster.
+pub(crate) async fn enter(node: &Arc<Node>) -> Result<(ClusterId, Option<Ballot>), Error> {
+    let mut granted = BTreeSet::new();
+    let mut patience = Patience::default();
+    let mut obstacle = Obstacle::default();
+    loop {
+        let seen = look(node).await;
+        *node.seen.lock().expect("no holder panics") = seen.clone();
+        let impatient = patience.is_over(node);
+        let step = take_step(node, &seen, &granted, impatient)?;
+        match step {
+            Step::Wait(waiting) => obstacle.meet(node, &waiting),
+            Step::Propose(_) => {
+                granted.clear();
+                continue;
+            }
+            Step::Collect(ballot) => {
+                collect(node, &ballot, &mut granted).await;
+                if granted.len() + 1 == ballot.members.len() {
+                    continue;
+                }
+                obstacle.meet(node, &Waiting::ForMembers(ballot));
+            }
+            Step::Initialise(ballot) => return Ok((ballot.cluster, Some(ballot))),
+            Step::Become(standing) => {
+                if let Some(cluster) = standing.cluster {
+                    return Ok((cluster, None));
+                }
+            }
+        }
+        sleep(ROUND).await;
+    }
+}
+
+/// Decides under the certificate's lock, and makes the decision durable before anyone hears of it.
+fn take_step(
+    node: &Node,
+    seen: &Seen,
+    granted: &BTreeSet<NodeId>,
+    impatient: bool,
+) -> Result<Step, Error> {
+    let drawn = ClusterId(uuid::Uuid::new_v4().as_u128());
+    let mut identity = node.identity();
+    let standing = identity.standing().clone();
+    let step = bootstrap::next(&node.plan, &standing, seen, granted, impatient, drawn);
+    let becomes = match &step {
+        Step::Wait(_) | Step::Collect(_) => return Ok(step),
+        Step::Propose(ballot) => {
+            let mut standing = standing;
+            standing.promise = Some(ballot.clone());
+            standing
+        }
+        Step::Initialise(ballot) => {
+            let mut standing = standing;
+            standing.cluster = Some(ballot.cluster);
+            standing
+        }
+        Step::Become(standing) => standing.clone(),
+    };
+    identity.amend(|certificate| certificate.standing = becomes)?;
+    Ok(step)
+}
+
+/// Asks every address that is known who lives there.
+async fn look(node: &Node) -> Seen {
+    let known = |id: &NodeId| *id != node.me;
+    let mut addresses: BTreeSet<String> = node.seeds.iter().cloned().collect();
+    let view = node.gossip.view();
+    let gossiped = view.peers.values().filter(|peer| peer.alive).filter_map(|p| p.node.as_ref());
+    addresses.extend(gossiped.map(|fact| fact.cluster_address.clone()));
+    addresses.extend(node.seen().nodes.values().map(|node| node.address.clone()));
+    if let Some(promise) = &node.identity().standing().promise {
+        let others = promise.members.iter().filter(|(id, _)| known(id));
+        addresses.extend(others.map(|(_, address)| address.clone()));
+    }
+    addresses.retain(|address| !address.is_empty());
+    let asked = addresses.into_iter().map(|address| async {
+        let who = who_is_at(node, &address).await;
+        (address, who)
+    });
+    let answers: BTreeMap<String, Who> = join_all(asked).await.into_iter().collect();
+
+    let mut seen = Seen::default();
+    for seed in &node.seeds {
+        match answers.get(seed) {
+            Some(Who::Myself) => seen.seeds.push(node.me),
+            Some(Who::Other(id, _)) => seen.seeds.push(*id),
+            Some(Who::Nobody) | None => {}
+        }
+    }
+    for who in answers.into_values() {
+        if let Who::Other(id, introduction) = who {
+            seen.nodes.insert(id, introduction);
+        }
+    }
+    seen
+}
+
+enum Who {
+    Myself,
+    Other(NodeId, Introduction),
+    Nobody,
+}
+
+async fn who_is_at(node: &Node, address: &str) -> Who {
+    if address == node.plan.address {
+        return Who::Myself;
+    }
+    match ask(node, address, &JoinAsk::Introduce).await {
+        Ok((id, _)) if id == node.me => Who::Myself,
+        Ok((id, JoinTold::Introduction(introduction))) => Who::Other(id, introduction),
+        Err(CallError::Itself) => Who::Myself,
+        Err(wrong @ CallError::WrongSecret { .. }) => {
+            warn!(%address, "{wrong}");
+            Who::Nobody
+        }
+        Ok(_) | Err(_) => Who::Nobody,
+    }
+}
+
+async fn ask(
+    node: &Node,
+    address: &str,
+    question: &JoinAsk,
+) -> Result<(NodeId, JoinTold), CallError> {
+    let body = wire::encode(question);
+    let (id, told) = node.rpc.call_address(address, Service::Join, body, ASK).await?;
+    match wire::decode(&told) {
+        Ok(told) => Ok((id, told)),
+        Err(reason) => Err(CallError::Refused { reason }),
+    }
+}
+
+/// Asks the members of this node's own ballot for their promises.
+async fn collect(node: &Node, ballot: &Ballot, granted: &mut BTreeSet<NodeId>) {
+    let missing = ballot.members.iter().filter(|(id, _)| **id != node.me && !granted.contains(id));
+    let asked = missing.map(|(id, address)| async move {
+        let told = ask(node, address, &JoinAsk::Promise(ballot.clone())).await;
+        (*id, told)
+    });
+    for (id, told) in join_all(asked).await {
+        match told {
+            Ok((found, JoinTold::Promised)) if found == id => {
+                granted.insert(id);
+            }
+            Ok((_, JoinTold::Withheld(reason))) => {
+                info!(node.id = %id, %reason, "a member does not promise itself yet");
+            }
+            // Silence and strangers are what the next round of asking will show.
+            Ok(_) | Err(_) => {}
+        }
+    }
+}
+
+/// How long the present promise has been held.
+#[derive(Default)]
+struct Patience {
+    promise: Option<ClusterId>,
+    since: MonoMillis,
+}
+
+impl Patience {
+    fn is_over(&mut self, node: &Node) -> bool {
+        let promise = node.identity().standing().promise.as_ref().map(|ballot| ballot.cluster);
+        if promise != self.promise {
+            *self = Self { promise, since: node.clock.mono() };
+        }
+        promise.is_some() && node.clock.mono().since(self.since) >= PATIENCE
+    }
+}
+
+/// What stands in the way, said once and then every [`REMIND`].
+#[derive(Default)]
+struct Obstacle {
+    last: Option<(Waiting, MonoMillis)>,
+}
+
+impl Obstacle {
+    fn meet(&mut self, node: &Node, waiting: &Waiting) {
+        let now = node.clock.mono();
+        if let Some((last, said)) = &self.last
+            && last == waiting
+            && now.since(*said) < REMIND
+        {
+            return;
+        }
+        self.last = Some((waiting.clone(), now));
+        match waiting {
+            Waiting::ForNodes { seen, expect } => {
+                info!("waiting to form a cluster: {seen} of {expect} nodes are here");
+            }
+            Waiting::ForSeeds { answered, seeds } => {
+                info!(
+                    "waiting to form a cluster: more than half of the {seeds} --join addresses \
+                     must be among its first voters, {answered} answer"
+                );
+            }
+            Waiting::ForProposer(lowest) => info!("waiting for node {lowest} to form a cluster"),
+            Waiting::ForMembers(ballot) => {
+                info!(
+                    cluster.id = %ballot.cluster,
+                    "waiting for all {} nodes that are to form the cluster",
+                    ballot.members.len()
+                );
+            }
+            Waiting::TooMany { seen, expect } => error!(
+                "refusing to form a cluster: {seen} nodes without one are here, enough for two \
+                 clusters of {expect}. Set --bootstrap-expect above half of the nodes, or list \
+                 several --join addresses"
+            ),
+            Waiting::TwoClusters(one, other) => error!(
+                "nodes of two clusters answer, {one} and {other}: they can never be merged. \
+                 Correct --join"
+            ),
+        }
+    }
+}
+
+/// Waits until the replicated state lists this node, asking to be added as long as it does not.
+pub(crate) async fn become_member(node: &Node, running: &Running) -> Result<(), Error> {
+    let mut applied = node.published.applied();
+    let mut hint = None;
+    loop {
+        let state = node.published.state();
+        if state.cluster().is_some() && node.is_listed(node.me) {
+            break;
+        }
+        drop(state);
+        if running.metrics().membership_config.membership().get_node(&node.me.0).is_none() {
+            hint = ask_to_be_added(node, running, hint).await?;
+        } else {
+            give_up_if_void(node).await?;
+        }
+        tokio::select! {
+            _ = applied.changed() => {}
+            () = sleep(ROUND) => {}
+        }
+    }
+    node.identity().amend(|certificate| certificate.member = true)?;
+    node.formed.send_replace(true);
+    info!(node.id = %node.me, cluster.id = %running.cluster, "this node is a member of the cluster");
+    Ok(())
+}
+
+/// Asks whoever answers; returns where the leader is said to be.
+async fn ask_to_be_added(
+    node: &Node,
+    running: &Running,
+    hint: Option<String>,
+) -> Result<Option<String>, Error> {
+    let member = node.identity().certificate().member;
+    let question =
+        JoinAsk::AddMe { address: node.plan.address.clone(), cluster: running.cluster, member };
+    let mut addresses: Vec<String> = hint.into_iter().collect();
+    let view = node.gossip.view();
+    addresses
+        .extend(view.peers.values().filter_map(|p| Some(p.node.as_ref()?.cluster_address.clone())));
+    addresses.extend(node.seeds.iter().cloned());
+    addresses.retain(|address| !address.is_empty() && *address != node.plan.address);
+    for address in addresses {
+        match ask(node, &address, &question).await {
+            Ok((_, JoinTold::Added)) => return Ok(Some(address)),
+            Ok((_, JoinTold::Leader(_, leader))) => {
+                if let Ok((_, JoinTold::Added)) = ask(node, &leader, &question).await {
+                    return Ok(Some(leader));
+                }
+            }
+            Ok((from, JoinTold::Refused(reason))) => {
+                error!(node.id = %from, %reason, "this node may not join the cluster");
+                if member {
+                    return Err(Error::Removed { node: node.me, cluster: running.cluster });
+                }
+            }
+            Ok(_) | Err(_) => {}
+        }
+    }
+    Ok(None)
+}
+
+/// A set whose majority has refused it can never commit: this node must not wait for it for ever.
+async fn give_up_if_void(node: &Node) -> Result<(), Error> {
+    if node.published.state().cluster().is_some() {
+        return Ok(());
+    }
+    let seen = look(node).await;
+    let mut identity = node.identity();
+    let standing = identity.standing().clone();
+    let Some(free) = bootstrap::abandon(&node.plan, &standing, &seen) else { return Ok(()) };
+    identity.amend(|certificate| certificate.standing = free)?;
+    Err(Error::Voided { cluster: standing.cluster.unwrap_or_default() })
+}

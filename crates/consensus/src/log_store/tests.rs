@@ -1,0 +1,184 @@
+//! What the log promises: openraft's own suite, no acknowledgement before its sync, nothing
+//! acknowledged lost by a power cut, and nothing lost or damaged taken for good.
+
+mod durability;
+mod power_cut;
+mod suite;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use dunlin_state::{Command, CommandId, Entry};
+use dunlin_types::{Epoch, UnixMillis};
+use openraft::EntryPayload;
+use openraft::entry::RaftEntry;
+use openraft::storage::RaftLogStorageExt;
+
+use super::record::Fact;
+use super::*;
+use crate::raft::Stamped;
+
+const OWNER: Owner = Owner { node: dunlin_types::NodeId(7), cluster: dunlin_types::ClusterId(9) };
+
+fn log_id(term: u64, index: u64) -> LogId {
+    openraft::testing::log_id::<Types>(term, 7, index)
+}
+
+/// An entry with about `bytes` of content.
+fn entry(index: u64, bytes: usize) -> LogEntry {
+    let id = CommandId { node: OWNER.node, epoch: Epoch(1), seq: index };
+    let command = Command::SetAddress { node: OWNER.node, address: "x".repeat(bytes) };
+    let entry = Arc::new(Entry { id, command });
+    LogEntry::new(log_id(1, index), EntryPayload::Normal(Stamped { at: UnixMillis(index), entry }))
+}
+
+/// A log in a directory, whose writer can be waited for.
+struct Bench {
+    dir: PathBuf,
+    tasks: TaskTracker,
+    stop: CancellationToken,
+}
+
+impl Bench {
+    fn new(dir: impl Into<PathBuf>) -> Self {
+        Self { dir: dir.into(), tasks: TaskTracker::new(), stop: CancellationToken::new() }
+    }
+
+    fn open_as(&self, opening: Opening) -> Result<LogStore, Error> {
+        LogStore::open(&self.dir, opening, &self.tasks, self.stop.clone())
+    }
+
+    fn open(&self) -> LogStore {
+        self.open_as(Opening::new(OWNER, false, Floor::default())).expect("opened")
+    }
+
+    /// Ends the writer, so that the directory can be opened again.
+    async fn close(&self, store: LogStore) {
+        drop(store);
+        self.tasks.close();
+        self.tasks.wait().await;
+        self.tasks.reopen();
+    }
+
+    fn refusal(&self, opening: Opening) -> String {
+        self.open_as(opening).err().expect("refused").to_string()
+    }
+}
+
+fn with_sync(sync_data: SyncData) -> Opening {
+    Opening { sync_data, ..Opening::new(OWNER, false, Floor::default()) }
+}
+
+async fn fill(store: &mut LogStore, range: std::ops::Range<u64>, bytes: usize) {
+    store.blocking_append(range.map(|index| entry(index, bytes))).await.expect("appended");
+}
+
+async fn indexes(store: &LogStore, range: std::ops::Range<u64>) -> Vec<u64> {
+    let entries = store.reader().try_get_log_entries(range).await.expect("readable");
+    entries.iter().map(|entry| entry.log_id.index).collect()
+}
+
+#[tokio::test]
+async fn a_log_comes_back_as_it_was_left() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let bench = Bench::new(dir.path().join("raft"));
+    let mut store = bench.open();
+    fill(&mut store, 0..40, 100).await;
+    // Longer than a piece, and than the file sled would move it to if it were in one.
+    fill(&mut store, 40..44, 300_000).await;
+    store.save_committed(Some(log_id(1, 30))).await.expect("saved");
+    store.truncate_after(Some(log_id(1, 41))).await.expect("truncated");
+    fill(&mut store, 42..50, 10).await;
+    store.purge(log_id(1, 9)).await.expect("purged");
+    store.save_vote(&Vote::new_committed(3, 7)).await.expect("saved");
+    bench.close(store).await;
+
+    let mut store =
+        bench.open_as(Opening::new(OWNER, true, Floor { term: 3, committed: 31 })).expect("opened");
+    assert_eq!(indexes(&store, 0..100).await, Vec::from_iter(10..50));
+    let state = store.get_log_state().await.expect("a state");
+    assert_eq!(
+        (state.last_purged_log_id, state.last_log_id),
+        (Some(log_id(1, 9)), Some(log_id(1, 49)))
+    );
+    assert_eq!(store.read_committed().await.expect("read"), Some(log_id(1, 30)));
+    assert_eq!(store.reader().read_vote().await.expect("read"), Some(Vote::new_committed(3, 7)));
+    let long = store.reader().try_get_log_entries(40..41).await.expect("read").remove(0);
+    assert_eq!(long.to_string(), entry(40, 300_000).to_string());
+    let blobs = std::fs::read_dir(bench.dir.join("blobs")).expect("sled's directory");
+    assert_eq!(blobs.count(), 0, "sled keeps values in files it never syncs");
+    bench.close(store).await;
+}
+
+#[tokio::test]
+async fn what_has_left_the_memory_is_read_from_the_disk_in_bounded_messages() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let bench = Bench::new(dir.path().join("raft"));
+    let mut store = bench.open();
+    for index in 0..24 {
+        fill(&mut store, index..index + 1, 1_000_000).await;
+    }
+    assert!(store.reader().tail().recent_from() > 5, "the memory is bounded");
+    assert_eq!(indexes(&store, 0..24).await, Vec::from_iter(0..24));
+    let message = store.reader().limited_get_log_entries(0, 24).await.expect("read");
+    assert_eq!(message.len(), 4, "a message holds at most 4 MiB");
+    assert_eq!(store.reader().index_before_last(2_500_000), Some(20));
+    bench.close(store).await;
+}
+
+#[tokio::test]
+async fn a_log_of_another_or_poorer_than_the_certificate_is_refused() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let bench = Bench::new(dir.path().join("raft"));
+    let empty = || Opening::new(OWNER, true, Floor::default());
+    assert!(bench.refusal(empty()).contains("the record of whose log this is"));
+
+    let mut store = bench.open();
+    fill(&mut store, 0..10, 10).await;
+    bench.close(store).await;
+    let other = Owner { node: dunlin_types::NodeId(8), ..OWNER };
+    let foreign = bench.refusal(Opening::new(other, true, Floor::default()));
+    assert!(foreign.contains("belongs to node 0000000000000007"), "{foreign}");
+    let shorter = bench.refusal(Opening::new(OWNER, true, Floor { term: 0, committed: 11 }));
+    assert!(shorter.contains("ends before entry 10, but 11 were committed"), "{shorter}");
+    let forgetful = bench.refusal(Opening::new(OWNER, true, Floor { term: 2, committed: 0 }));
+    assert!(forgetful.contains("it had voted in term 2"), "{forgetful}");
+    bench.close(bench.open()).await;
+}
+
+#[tokio::test]
+async fn damage_is_found_at_the_start() {
+    type Damage = fn(&sled::Db);
+    let cases: [(&str, Damage); 4] = [
+        ("entry 4 is missing", |db| {
+            db.remove(record::key(4, 0)).expect("removed");
+        }),
+        ("entry 3: its checksum does not match", |db| {
+            let mut value = db.get(record::key(3, 0)).expect("read").expect("there").to_vec();
+            let middle = value.len() / 2;
+            value[middle] ^= 1;
+            db.insert(record::key(3, 0), value).expect("inserted");
+        }),
+        ("entry 10: its checksum does not match", |db| {
+            db.remove(record::key(10, 1)).expect("removed");
+        }),
+        ("the log ends before 11", |db| {
+            let beyond = record::seal(&log_id(1, 11)).expect("sealed");
+            db.insert(Fact::Committed.key(), beyond).expect("inserted");
+        }),
+    ];
+    for (expected, damage) in cases {
+        let dir = tempfile::tempdir().expect("a directory");
+        let bench = Bench::new(dir.path().join("raft"));
+        let mut store = bench.open();
+        fill(&mut store, 0..10, 10).await;
+        fill(&mut store, 10..11, 9000).await;
+        bench.close(store).await;
+        let db = sled::open(&bench.dir).expect("sled opens");
+        damage(&db);
+        db.flush().expect("flushed");
+        drop(db);
+        let said = bench.refusal(Opening::new(OWNER, true, Floor::default()));
+        assert!(said.contains(expected) && said.contains("joins as a new one"), "{said}");
+    }
+}

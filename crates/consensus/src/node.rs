@@ -1,0 +1,203 @@
+//! What the tasks of this crate share: who this node is, what it has published, and, once it has
+//! entered a cluster, its running log.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
+
+use dunlin_gossip::Gossip;
+use dunlin_rpc::Rpc;
+use dunlin_types::{Clock, ClusterId, Epoch, MonoMillis, NodeId};
+use openraft::BasicNode;
+use openraft::async_runtime::watch::WatchReceiver;
+use tokio::sync::{Semaphore, watch};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::{error, info};
+
+use crate::addresses::Addresses;
+use crate::bootstrap::{Introduction, Plan, Seen};
+use crate::certificate::Ballot;
+use crate::error::Error;
+use crate::identity::{Identity, LOG};
+use crate::incoming::IncomingSnapshot;
+use crate::log_store::{LogReader, LogStore, Opening, Owner};
+use crate::machine::{Machine, Published};
+use crate::network::Network;
+use crate::raft::{self, Metrics, Raft};
+use crate::snapshot::Snapshots;
+
+/// The directory of snapshots inside the data directory.
+const SNAPSHOTS: &str = "snapshot";
+
+/// One node's share of consensus.
+pub(crate) struct Node {
+    pub(crate) me: NodeId,
+    pub(crate) epoch: Epoch,
+    pub(crate) plan: Plan,
+    pub(crate) seeds: Vec<String>,
+    pub(crate) clock: Clock,
+    pub(crate) rpc: Rpc,
+    pub(crate) gossip: Gossip,
+    pub(crate) tasks: TaskTracker,
+    pub(crate) stop: CancellationToken,
+    pub(crate) addresses: Arc<Addresses>,
+    pub(crate) published: Arc<Published>,
+    pub(crate) formed: watch::Sender<bool>,
+    /// The next command's number in this epoch.
+    pub(crate) sequence: AtomicU64,
+    pub(crate) in_flight: Semaphore,
+    pub(crate) identity: Mutex<Identity>,
+    pub(crate) seen: Mutex<Seen>,
+    /// When the leader was last heard, as `MonoMillis` plus one; 0 for never.
+    pub(crate) heard_leader: AtomicU64,
+    pub(crate) running: OnceLock<Running>,
+}
+
+/// The Raft core of an entered cluster and what belongs to it.
+pub(crate) struct Running {
+    pub(crate) cluster: ClusterId,
+    pub(crate) raft: Raft,
+    pub(crate) log: LogReader,
+    pub(crate) snapshots: Arc<Snapshots>,
+    pub(crate) incoming: IncomingSnapshot,
+}
+
+impl Running {
+    /// A copy: a guard of openraft's watch held over an await would stop its core.
+    pub(crate) fn metrics(&self) -> Metrics {
+        self.raft.metrics().borrow_watched().clone()
+    }
+
+    pub(crate) fn leader(&self) -> Option<NodeId> {
+        self.raft.metrics().borrow_watched().current_leader.map(NodeId)
+    }
+}
+
+impl Node {
+    pub(crate) fn identity(&self) -> MutexGuard<'_, Identity> {
+        self.identity.lock().expect("no holder panics")
+    }
+
+    /// What the last round of asking showed.
+    pub(crate) fn seen(&self) -> Seen {
+        self.seen.lock().expect("no holder panics").clone()
+    }
+
+    pub(crate) fn running(&self) -> Option<&Running> {
+        self.running.get()
+    }
+
+    pub(crate) fn introduction(&self) -> Introduction {
+        let standing = self.identity().standing().clone();
+        let formed = standing.cluster.is_some() && self.published.state().cluster().is_some();
+        Introduction { address: self.plan.address.clone(), standing, formed }
+    }
+
+    pub(crate) fn heard_leader(&self) {
+        self.heard_leader.store(self.clock.mono().0 + 1, Ordering::Relaxed);
+    }
+
+    /// When the leader was last heard by this node; `None` for never.
+    pub(crate) fn leader_heard(&self) -> Option<MonoMillis> {
+        self.heard_leader.load(Ordering::Relaxed).checked_sub(1).map(MonoMillis)
+    }
+
+    /// Whether the replicated state lists a node as a member.
+    pub(crate) fn is_listed(&self, node: NodeId) -> bool {
+        self.published.state().nodes().contains_key(&node)
+    }
+
+    /// Ends the node: it cannot keep its promises any more.
+    pub(crate) fn fail(&self, what: &str, cause: &dyn std::error::Error) {
+        error!(node.id = %self.me, error = %cause, "{what}: the node ends");
+        self.stop.cancel();
+    }
+
+    /// Opens the log of the cluster this node has entered, and starts Raft on it.
+    pub(crate) async fn run(self: &Arc<Self>, cluster: ClusterId) -> Result<&Running, Error> {
+        let node = Arc::clone(self);
+        let opening = tokio::task::spawn_blocking(move || node.open(cluster));
+        let opened = opening.await.map_err(|e| Error::Raft { reason: e.to_string() })??;
+        let (store, machine, snapshots) = opened;
+        let log = store.reader();
+        let network = Network {
+            rpc: self.rpc.clone(),
+            me: self.me.0,
+            addresses: Arc::clone(&self.addresses),
+        };
+        self.rpc.enter_cluster(cluster);
+        let raft = Raft::new(self.me.0, raft::config(), network, store, machine)
+            .await
+            .map_err(|e| Error::Raft { reason: e.to_string() })?;
+        info!(node.id = %self.me, cluster.id = %cluster, "raft runs");
+        let running =
+            Running { cluster, raft, log, snapshots, incoming: IncomingSnapshot::default() };
+        assert!(self.running.set(running).is_ok(), "a node enters one cluster in its life");
+        Ok(self.running().expect("just set"))
+    }
+
+    fn open(&self, cluster: ClusterId) -> Result<(LogStore, Machine, Arc<Snapshots>), Error> {
+        let (dir, certificate) = {
+            let identity = self.identity();
+            (identity.data_dir().to_owned(), identity.certificate().clone())
+        };
+        let owner = Owner { node: self.me, cluster };
+        let opening = Opening::new(owner, certificate.stored, certificate.floor);
+        let store = LogStore::open(&dir.join(LOG), opening, &self.tasks, self.stop.clone())?;
+        let snapshots = Arc::new(Snapshots::open(dir.join(SNAPSHOTS), cluster)?);
+        let published = Arc::clone(&self.published);
+        let machine = Machine::open((self.me, self.epoch), Arc::clone(&snapshots), published)?;
+        let (first, snapshot_end) = (store.reader().first(), machine.next_index());
+        if first > snapshot_end {
+            let reason = format!(
+                "the log begins at entry {first}, but the snapshot ends before {snapshot_end}"
+            );
+            return Err(snapshots.corrupt(reason));
+        }
+        let floor = store.reader().floor();
+        self.identity().amend(|certificate| {
+            certificate.stored = true;
+            certificate.floor = floor;
+        })?;
+        Ok((store, machine, snapshots))
+    }
+
+    /// Begins the cluster of this node's own ballot, unless that was done in an earlier life.
+    pub(crate) async fn initialise(&self, running: &Running, ballot: &Ballot) -> Result<(), Error> {
+        let failed = |reason: String| Error::Raft { reason };
+        if running.raft.is_initialized().await.map_err(|e| failed(e.to_string()))? {
+            return Ok(());
+        }
+        let voters: BTreeMap<u64, BasicNode> = ballot
+            .members
+            .iter()
+            .map(|(id, address)| (id.0, BasicNode { addr: address.clone() }))
+            .collect();
+        info!(cluster.id = %ballot.cluster, voters = voters.len(), "forming the cluster");
+        running.raft.initialize(voters).await.map_err(|e| failed(e.to_string()))
+    }
+}
+
+/// Removes the log of a cluster that was given up before it committed anything.
+pub(crate) fn discard_abandoned(identity: &mut Identity) -> Result<(), Error> {
+    if identity.cluster.is_some() || !identity.certificate().stored {
+        return Ok(());
+    }
+    let dir = identity.data_dir().to_owned();
+    for name in [LOG, SNAPSHOTS] {
+        remove_dir(&dir.join(name))?;
+    }
+    identity.amend(|certificate| {
+        certificate.stored = false;
+        certificate.floor = crate::certificate::Floor::default();
+    })
+}
+
+fn remove_dir(dir: &Path) -> Result<(), Error> {
+    match std::fs::remove_dir_all(dir) {
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(Error::file("remove", dir)(e)),
+        Ok(()) | Err(_) => Ok(()),
+    }
+}

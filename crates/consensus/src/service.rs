@@ -1,0 +1,177 @@
+//! Answers what other nodes ask. `rpc` has checked who they are and which cluster they are of.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use dunlin_rpc::{Incoming, Refused};
+use dunlin_types::NodeId;
+use openraft::BasicNode;
+use openraft::raft::AppendEntriesResponse;
+use tokio::sync::{Semaphore, mpsc};
+use tracing::{info, warn};
+
+use crate::bootstrap;
+use crate::node::{Node, Running};
+use crate::wire::{self, Ask, JoinAsk, JoinTold, RaftMessage};
+
+/// Calls answered at a time, per service. More wait in `rpc`'s queue, and beyond it are refused.
+const AT_ONCE: usize = 256;
+/// How long the leader works for a caller before it says that it does not know.
+const LEADER_PATIENCE: Duration = Duration::from_secs(3);
+
+/// Answers calls with `answer` until the node stops.
+pub(crate) async fn serve<F>(
+    node: Arc<Node>,
+    mut calls: mpsc::Receiver<Incoming>,
+    answer: impl Fn(Arc<Node>, NodeId, Bytes) -> F,
+) where
+    F: Future<Output = Result<Bytes, Refused>> + Send + 'static,
+{
+    let slots = Arc::new(Semaphore::new(AT_ONCE));
+    loop {
+        let call = tokio::select! {
+            call = calls.recv() => call,
+            () = node.stop.cancelled() => None,
+        };
+        let Some(call) = call else { return };
+        let slot = Arc::clone(&slots).acquire_owned().await.expect("never closed");
+        let answer = answer(Arc::clone(&node), call.from, call.body.clone());
+        node.tasks.spawn(async move {
+            let answer = answer.await;
+            call.answer(answer);
+            drop(slot);
+        });
+    }
+}
+
+fn refused(reason: impl ToString) -> Refused {
+    Refused { reason: reason.to_string() }
+}
+
+fn running(node: &Node) -> Result<&Running, Refused> {
+    node.running().ok_or_else(|| refused("this node has not started its log yet"))
+}
+
+/// A message of the Raft core.
+pub(crate) async fn raft(node: Arc<Node>, from: NodeId, body: Bytes) -> Result<Bytes, Refused> {
+    let running = running(&node)?;
+    match RaftMessage::decode(&body).map_err(refused)? {
+        RaftMessage::Append(append) => {
+            if append.vote.leader_id.node_id != from.0 {
+                return Err(refused("entries come from their leader only"));
+            }
+            let answer = running.raft.append_entries(append).await.map_err(refused)?;
+            match answer {
+                AppendEntriesResponse::HigherVote(_) => {}
+                AppendEntriesResponse::Success
+                | AppendEntriesResponse::PartialSuccess(_)
+                | AppendEntriesResponse::Conflict => node.heard_leader(),
+            }
+            Ok(wire::encode(&answer))
+        }
+        RaftMessage::Vote(vote) => {
+            running.raft.vote(vote).await.map_err(refused).map(|answer| wire::encode(&answer))
+        }
+        RaftMessage::PreVote(vote) => {
+            running.raft.pre_vote(vote).await.map_err(refused).map(|answer| wire::encode(&answer))
+        }
+        RaftMessage::TransferLeader(to) => {
+            let answer = running.raft.handle_transfer_leader(to).await.map_err(refused)?;
+            Ok(wire::encode(&answer))
+        }
+        RaftMessage::Chunk(head, data) => {
+            node.heard_leader();
+            running.incoming.take(&running.raft, from, head, &data).await.map_err(refused)
+        }
+    }
+}
+
+/// A command or a question for the leader.
+pub(crate) async fn propose(node: Arc<Node>, _from: NodeId, body: Bytes) -> Result<Bytes, Refused> {
+    let running = running(&node)?;
+    let told = match wire::decode(&body).map_err(refused)? {
+        Ask::Write(entry) => running.write(&node, Arc::new(entry), LEADER_PATIENCE).await,
+        Ask::ReadIndex => running.read_index(LEADER_PATIENCE).await,
+    };
+    Ok(wire::encode(&told))
+}
+
+/// Forming and joining.
+pub(crate) async fn join(node: Arc<Node>, from: NodeId, body: Bytes) -> Result<Bytes, Refused> {
+    let told = match wire::decode(&body).map_err(refused)? {
+        JoinAsk::Introduce => JoinTold::Introduction(node.introduction()),
+        JoinAsk::Promise(ballot) if ballot.initialiser() == from => promise(&node, &ballot),
+        JoinAsk::Promise(_) => JoinTold::Withheld("only its initialiser may ask".to_owned()),
+        JoinAsk::AddMe { address, cluster, member } => {
+            if node.identity().cluster == Some(cluster) {
+                add(&node, from, address, member).await
+            } else {
+                JoinTold::Refused(format!("this node is not of cluster {cluster}"))
+            }
+        }
+    };
+    Ok(wire::encode(&told))
+}
+
+fn promise(node: &Node, ballot: &crate::certificate::Ballot) -> JoinTold {
+    let seen = node.seen();
+    let mut identity = node.identity();
+    let standing = match bootstrap::grant(&node.plan, identity.standing(), &seen, ballot) {
+        Ok(standing) => standing,
+        Err(withheld) => return JoinTold::Withheld(withheld.to_string()),
+    };
+    match identity.amend(|certificate| certificate.standing = standing) {
+        Ok(()) => {
+            info!(cluster.id = %ballot.cluster, "promised to form a cluster under node {}", ballot.initialiser());
+            JoinTold::Promised
+        }
+        Err(cause) => {
+            node.fail("the promise cannot be made durable", &cause);
+            JoinTold::Withheld("its disk failed".to_owned())
+        }
+    }
+}
+
+async fn add(node: &Node, from: NodeId, address: String, member: bool) -> JoinTold {
+    let Some(running) = node.running() else { return JoinTold::NoLeader };
+    let metrics = running.metrics();
+    match metrics.current_leader {
+        Some(leader) if leader == node.me.0 => {}
+        Some(leader) => return leader_at(node, NodeId(leader)),
+        None => return JoinTold::NoLeader,
+    }
+    let membership = metrics.membership_config.membership();
+    let known = membership.get_node(&from.0);
+    if member && known.is_none() {
+        warn!(node.id = %from, "a removed node asked to come back: refused");
+        return JoinTold::Refused("it was removed from the cluster".to_owned());
+    }
+    if !member && membership.voter_ids().any(|voter| voter == from.0) && node.is_listed(from) {
+        warn!(node.id = %from, "a node asked to join under a voter's id: refused");
+        return JoinTold::Refused(
+            "its id is that of a voter: its data directory was copied or has lost data".to_owned(),
+        );
+    }
+    if known.is_some_and(|known| known.addr == address) {
+        return JoinTold::Added;
+    }
+    info!(node.id = %from, %address, "adding a node");
+    node.addresses.suggest(from, &address);
+    let learner = BasicNode { addr: address };
+    match running.raft.add_learner(from.0, learner, false).await {
+        Ok(_) => JoinTold::Added,
+        Err(cause) => {
+            info!(node.id = %from, error = %cause, "the node is not added yet");
+            JoinTold::NoLeader
+        }
+    }
+}
+
+fn leader_at(node: &Node, leader: NodeId) -> JoinTold {
+    match node.published.state().nodes().get(&leader) {
+        Some(member) => JoinTold::Leader(leader, member.address.clone()),
+        None => JoinTold::NoLeader,
+    }
+}
