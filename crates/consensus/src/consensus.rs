@@ -94,7 +94,7 @@ pub struct Status {
 /// The replicated state of the cluster and the only way to change it. Cheap to clone.
 #[derive(Clone)]
 pub struct Consensus {
-    node: Arc<Node>,
+    pub(crate) node: Arc<Node>,
 }
 
 impl Consensus {

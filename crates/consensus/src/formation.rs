@@ -12,7 +12,7 @@ use tokio::time::sleep;
 use tracing::{error, info, warn};
 
 use crate::bootstrap::{self, Introduction, Seen, Step, Waiting};
-use crate::certificate::Ballot;
+use crate::certificate::{Ballot, Standing};
 use crate::error::Error;
 use crate::node::{Node, Running};
 use crate::wire::{self, JoinAsk, JoinTold};
@@ -109,12 +109,12 @@ async fn look(node: &Node) -> Seen {
     });
     let answers: BTreeMap<String, Who> = join_all(asked).await.into_iter().collect();
 
-    let mut seen = Seen::default();
+    let mut seen = Seen { nodes: left_for_another_cluster(node, &answers), ..Seen::default() };
     for seed in &node.seeds {
         match answers.get(seed) {
             Some(Who::Myself) => seen.seeds.push(node.me),
             Some(Who::Other(id, _)) => seen.seeds.push(*id),
-            Some(Who::Nobody) | None => {}
+            Some(Who::Elsewhere(_) | Who::Nobody) | None => {}
         }
     }
     for who in answers.into_values() {
@@ -128,7 +128,29 @@ async fn look(node: &Node) -> Seen {
 enum Who {
     Myself,
     Other(NodeId, Introduction),
+    /// A member of another cluster than this node's, which speaks with its own only.
+    Elsewhere(ClusterId),
     Nobody,
+}
+
+/// Those who were to form this node's cluster and entered another one: they have refused it, since
+/// nobody enters a cluster while promised to another one without refusing that.
+fn left_for_another_cluster(
+    node: &Node,
+    answers: &BTreeMap<String, Who>,
+) -> BTreeMap<NodeId, Introduction> {
+    let promise = node.identity().standing().promise.clone();
+    let Some(ballot) = promise else { return BTreeMap::new() };
+    let left = ballot.members.into_iter().filter_map(|(id, address)| {
+        let Some(Who::Elsewhere(cluster)) = answers.get(&address) else { return None };
+        let standing = Standing {
+            cluster: Some(*cluster),
+            promise: None,
+            refused: BTreeSet::from([ballot.cluster]),
+        };
+        Some((id, Introduction { address, standing, formed: false }))
+    });
+    left.collect()
 }
 
 async fn who_is_at(node: &Node, address: &str) -> Who {
@@ -139,6 +161,7 @@ async fn who_is_at(node: &Node, address: &str) -> Who {
         Ok((id, _)) if id == node.me => Who::Myself,
         Ok((id, JoinTold::Introduction(introduction))) => Who::Other(id, introduction),
         Err(CallError::Itself) => Who::Myself,
+        Err(CallError::WrongCluster { theirs: Some(cluster), .. }) => Who::Elsewhere(cluster),
         Err(wrong @ CallError::WrongSecret { .. }) => {
             warn!(%address, "{wrong}");
             Who::Nobody

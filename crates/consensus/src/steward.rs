@@ -174,8 +174,10 @@ pub(crate) async fn compaction(node: &Node, running: &Running) -> Result<(), Err
             // A core that is gone ends the node elsewhere.
             drop(running.raft.trigger().snapshot().await);
         }
-        if let (Some(last), Some(spare)) = (last, running.log.index_before_last(KEEP_BYTES)) {
-            drop(running.raft.trigger().purge_log(spare.min(last.index)).await);
+        let spare = last.zip(running.log.index_before_last(KEEP_BYTES));
+        let spare = spare.map(|(last, spare)| spare.min(last.index));
+        if let Some(spare) = spare.filter(|spare| *spare >= running.log.first()) {
+            drop(running.raft.trigger().purge_log(spare).await);
         }
         if node.clock.mono().since(floor_written) >= FLOOR_EVERY {
             floor_written = node.clock.mono();
