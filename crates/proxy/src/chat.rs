@@ -66,10 +66,7 @@ async fn conduct(
     let answered = attempts::run(proxy, &serving.catalog, &candidates, &chat, &extras).await;
     let Answered { answer, group, retries, fallbacks } = match answered {
         Ok(answered) => answered,
-        Err(failed) => {
-            let spend = bill.failed();
-            return Err(Failed { key_spend: spend, ..failed });
-        }
+        Err(failed) => return Err(failed.spent(bill.failed())),
     };
     let told = told.attempts(group, retries, fallbacks);
     // After a fallback the client learns which model it was, as LiteLLM has it.

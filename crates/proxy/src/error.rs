@@ -1,7 +1,6 @@
 //! What a client is told when it gets no answer: one map from reasons to LiteLLM's statuses, types
 //! and texts. A refusal is an outcome, not an error: it is not logged here.
 
-use std::fmt::Write;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -59,8 +58,14 @@ pub(crate) struct Unanswered {
 /// A request that gets no answer of a model.
 pub(crate) struct Failed {
     why: Why,
-    /// What the key has spent, where the request got far enough to know.
-    pub(crate) key_spend: Option<NanoUsd>,
+    key_spend: Option<NanoUsd>,
+}
+
+impl Failed {
+    /// The same, for a request that got far enough to know what its key has spent.
+    pub(crate) fn spent(self, key_spend: Option<NanoUsd>) -> Self {
+        Self { key_spend, ..self }
+    }
 }
 
 enum Why {
@@ -197,23 +202,16 @@ impl Unanswered {
         // The client learns the first group's error, and of the fallbacks what became of them.
         let mut body = first.body();
         let words = &mut body.message;
-        drop(if rest.is_empty() {
-            write!(
-                words,
-                "\n\nLiteLLM: model group '{group}' failed with the error above. No fallback was \
-                 attempted."
-            )
-        } else {
-            write!(words, "\n\nLiteLLM: model group '{group}' failed with the error above.")
-        });
+        *words += &format!("\n\nLiteLLM: model group '{group}' failed with the error above.");
+        if rest.is_empty() {
+            *words += " No fallback was attempted.";
+        }
         for (group, failed) in rest {
-            drop(write!(words, " Fallback to {group} also failed: {}", failed.body().message));
+            *words += &format!(" Fallback to {group} also failed: {}", failed.body().message);
         }
         if let GroupFailed::Attempt { retries: retries @ 1.., max_retries, .. } = first {
-            drop(write!(
-                words,
-                " LiteLLM Retried: {retries} times, LiteLLM Max Retries: {max_retries}"
-            ));
+            *words +=
+                &format!(" LiteLLM Retried: {retries} times, LiteLLM Max Retries: {max_retries}");
         }
         body
     }

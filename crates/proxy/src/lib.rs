@@ -31,6 +31,9 @@ use dunlin_upstream::Upstream;
 
 pub use front::Front;
 
+/// The routes of an HTTP API, to be merged with others and served.
+pub type Routes = Router;
+
 /// A longer request body is answered 413.
 pub const MAX_REQUEST_BYTES: usize = 32 << 20;
 
@@ -57,7 +60,7 @@ struct Shared {
 /// One config revision as requests see it: whole, never half of one and half of another.
 #[derive(Default)]
 struct Serving {
-    catalog: Catalog,
+    catalog: Arc<Catalog>,
     settings: Settings,
     /// False until the first revision.
     ready: bool,
@@ -72,13 +75,13 @@ impl Proxy {
     }
 
     /// Serves another config revision from the next request on.
-    pub fn publish(&self, catalog: Catalog, settings: Settings) {
+    pub fn publish(&self, catalog: Arc<Catalog>, settings: Settings) {
         self.0.serving.store(Arc::new(Serving { catalog, settings, ready: true }));
     }
 }
 
 /// The routes, each with and without `/v1`.
-pub fn router(proxy: Proxy) -> Router {
+pub fn router(proxy: Proxy) -> Routes {
     let endpoint = |endpoint: Endpoint| {
         post(
             move |state: axum::extract::State<Proxy>, request: axum::extract::Request| async move {

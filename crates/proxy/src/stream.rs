@@ -83,7 +83,8 @@ impl http_body::Body for Events {
             }
             // What came in one read goes out in one write.
             let is_empty = first.is_empty() && more.is_empty();
-            if !is_empty && !(self.end == End::Open && self.stream.has_more_at_hand()) {
+            let more_to_come = self.end == End::Open && self.stream.has_more_at_hand();
+            if !is_empty && !more_to_come {
                 let bytes = if more.is_empty() { first } else { more.freeze() };
                 return Poll::Ready(Some(Ok(Frame::data(bytes))));
             }

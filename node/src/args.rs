@@ -1,0 +1,221 @@
+//! What can be asked on the command line, in dunlin's words and in LiteLLM's.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::demo::DemoArgs;
+
+const AFTER_HELP: &str = "\
+First steps:
+  dunlin demo                              three nodes with mock backends, nothing to configure
+  dunlin config check config.yaml          what is wrong with a LiteLLM or dunlin config, all at once
+  dunlin serve --config config.yaml        one node; `dunlin --config config.yaml` means the same
+
+Three nodes, the same command on each (n1, n2, n3 are host names):
+  export DUNLIN_CLUSTER_SECRET=...         one random text of 32 characters or more for all nodes
+  dunlin serve --config config.yaml --cluster-listen 0.0.0.0:4100 \\
+               --join n1:4100,n2:4100,n3:4100 --bootstrap-expect 3
+
+A flag beats its DUNLIN_* variable, which beats the `cluster:` section of the file.
+
+Exit codes: 0 done, 1 failed, 2 usage or config error, 3 not found, 10 a check found problems.";
+
+/// An OpenAI-compatible LLM gateway that runs as a cluster of equal nodes.
+#[derive(Parser, Debug)]
+#[command(
+    name = "dunlin",
+    version,
+    disable_version_flag = true,
+    after_help = AFTER_HELP,
+    args_conflicts_with_subcommands = true
+)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    serve: ServeArgs,
+}
+
+impl Cli {
+    /// The command; flags without a command mean `serve`, as with LiteLLM.
+    pub(crate) fn into_command(self) -> Command {
+        self.command.unwrap_or_else(|| Command::Serve(Box::new(self.serve)))
+    }
+}
+
+#[derive(Subcommand, Debug)]
+pub(crate) enum Command {
+    /// Run a node: the gateway API and this node's part of the cluster.
+    Serve(Box<ServeArgs>),
+    /// Run three nodes with mock backends and a light load on this machine; Ctrl-C removes all.
+    Demo(DemoArgs),
+    /// Work with config files.
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// Tell what an error code such as DL0103 means and how to mend it.
+    Explain {
+        /// The code, as printed in brackets.
+        code: String,
+    },
+    /// Print the version.
+    Version,
+}
+
+#[derive(Subcommand, Debug)]
+pub(crate) enum ConfigCommand {
+    /// Check a config file and everything it includes; exit code 10 when there are errors.
+    Check {
+        /// The file.
+        file: PathBuf,
+        /// Unknown keys are errors too.
+        #[arg(long)]
+        strict: bool,
+    },
+}
+
+/// A node's own settings. Each is also a key of the same name in the file's `cluster:` section.
+#[derive(Args, Debug, Default)]
+pub(crate) struct ServeArgs {
+    /// The config file, in LiteLLM's format [LiteLLM: CONFIG_FILE_PATH].
+    #[arg(short, long, value_name = "FILE", env = "DUNLIN_CONFIG")]
+    pub(crate) config: Option<PathBuf>,
+    /// The address to serve clients on. Default: 0.0.0.0 with a master key, else 127.0.0.1.
+    #[arg(long, value_name = "HOST", env = "DUNLIN_HOST")]
+    pub(crate) host: Option<String>,
+    /// The port to serve clients on [default: 4000].
+    #[arg(short, long, env = "DUNLIN_PORT")]
+    pub(crate) port: Option<u16>,
+    /// Where the node keeps its identity, log and journal [default: dunlin-data].
+    #[arg(long, value_name = "DIR", env = "DUNLIN_DATA_DIR")]
+    pub(crate) data_dir: Option<PathBuf>,
+    /// The address for other nodes, TCP and UDP [default with --join: 0.0.0.0:4100].
+    #[arg(long, value_name = "HOST:PORT", env = "DUNLIN_CLUSTER_LISTEN")]
+    pub(crate) cluster_listen: Option<String>,
+    /// The address at which other nodes reach this one, a name is best [default: this host's name].
+    #[arg(long, value_name = "HOST:PORT", env = "DUNLIN_ADVERTISE")]
+    pub(crate) advertise: Option<String>,
+    /// Nodes to form or join a cluster with; may name this node itself.
+    #[arg(long, value_name = "HOST:PORT,...", value_delimiter = ',', env = "DUNLIN_JOIN")]
+    pub(crate) join: Option<Vec<String>>,
+    /// How many nodes must be present before a new cluster is formed [default: the number of seeds].
+    #[arg(long, value_name = "N", env = "DUNLIN_BOOTSTRAP_EXPECT")]
+    pub(crate) bootstrap_expect: Option<usize>,
+    /// Unknown keys in the config file are errors.
+    #[arg(long, env = "DUNLIN_STRICT")]
+    pub(crate) strict: bool,
+    /// Log filter, such as `info` or `dunlin_proxy=debug` [LiteLLM: LITELLM_LOG].
+    #[arg(long, value_name = "FILTER", env = "DUNLIN_LOG")]
+    pub(crate) log: Option<String>,
+    /// Log as JSON lines.
+    #[arg(long, env = "DUNLIN_LOG_JSON")]
+    pub(crate) log_json: bool,
+    #[command(flatten)]
+    pub(crate) litellm: LiteLlmArgs,
+}
+
+/// Flags of the `litellm` command, so that start scripts carry over. Hidden from `--help`.
+#[derive(Args, Debug, Default)]
+pub(crate) struct LiteLlmArgs {
+    #[arg(long = "model", hide = true)]
+    pub(crate) model: Option<String>,
+    #[arg(long = "alias", hide = true)]
+    pub(crate) alias: Option<String>,
+    #[arg(long = "api_base", hide = true)]
+    pub(crate) api_base: Option<String>,
+    #[arg(long = "debug", hide = true)]
+    pub(crate) debug: bool,
+    #[arg(long = "detailed_debug", hide = true)]
+    pub(crate) detailed_debug: bool,
+    #[arg(long = "version", short = 'v', hide = true)]
+    version: bool,
+    #[arg(long = "validate_config", hide = true)]
+    validate_config: bool,
+    #[arg(long = "num_workers", hide = true)]
+    num_workers: Option<String>,
+    #[arg(long = "run_gunicorn", hide = true)]
+    run_gunicorn: bool,
+    #[arg(long = "run_hypercorn", hide = true)]
+    run_hypercorn: bool,
+    #[arg(long = "keepalive_timeout", hide = true)]
+    keepalive_timeout: Option<String>,
+    #[arg(long = "max_requests_before_restart", hide = true)]
+    max_requests_before_restart: Option<String>,
+    #[arg(long = "skip_server_startup", hide = true)]
+    skip_server_startup: bool,
+    #[arg(long = "use_prisma_db_push", hide = true)]
+    use_prisma_db_push: bool,
+    #[arg(long = "prometheus_metrics_port", hide = true)]
+    prometheus_metrics_port: Option<String>,
+    #[arg(long = "drop_params", hide = true)]
+    drop_params: bool,
+    #[arg(long = "request_timeout", hide = true)]
+    request_timeout: Option<String>,
+    #[arg(long = "max_budget", hide = true)]
+    max_budget: Option<String>,
+    #[arg(long = "ssl_keyfile_path", hide = true)]
+    ssl_keyfile_path: Option<String>,
+    #[arg(long = "ssl_certfile_path", hide = true)]
+    ssl_certfile_path: Option<String>,
+    #[arg(long = "health", hide = true)]
+    health: bool,
+    #[arg(long = "test", hide = true)]
+    test: bool,
+}
+
+impl LiteLlmArgs {
+    pub(crate) fn asks_version(&self) -> bool {
+        self.version
+    }
+
+    pub(crate) fn asks_check(&self) -> bool {
+        self.validate_config || self.skip_server_startup
+    }
+
+    /// Flags that were given and mean nothing here: the flag and one line that says why.
+    pub(crate) fn without_meaning(&self) -> Vec<(&'static str, &'static str)> {
+        let given = [
+            (self.num_workers.is_some(), "--num_workers", "one process uses every core"),
+            (self.run_gunicorn, "--run_gunicorn", "the server is built in"),
+            (self.run_hypercorn, "--run_hypercorn", "the server is built in, HTTP/2 included"),
+            (self.keepalive_timeout.is_some(), "--keepalive_timeout", "idle clients cost little"),
+            (
+                self.max_requests_before_restart.is_some(),
+                "--max_requests_before_restart",
+                "memory is bounded, no restarts are needed",
+            ),
+            (self.use_prisma_db_push, "--use_prisma_db_push", "there is no database"),
+            (
+                self.prometheus_metrics_port.is_some(),
+                "--prometheus_metrics_port",
+                "metrics are not served yet",
+            ),
+            (self.drop_params, "--drop_params", "parameters go upstream as the client sent them"),
+            (
+                self.request_timeout.is_some(),
+                "--request_timeout",
+                "set `litellm_settings.request_timeout` in the file",
+            ),
+        ];
+        given.into_iter().filter(|(given, ..)| *given).map(|(_, flag, why)| (flag, why)).collect()
+    }
+
+    /// Flags whose silent loss would drop a safety control or a whole job: the flag and the way out.
+    pub(crate) fn refused(&self) -> Option<(&'static str, &'static str)> {
+        let refused = [
+            (
+                self.ssl_keyfile_path.is_some() || self.ssl_certfile_path.is_some(),
+                "--ssl_keyfile_path/--ssl_certfile_path",
+                "TLS for clients is not served yet; put a TLS proxy in front and drop the flag",
+            ),
+            (
+                self.max_budget.is_some(),
+                "--max_budget",
+                "budgets are not enforced yet; drop the flag to run without one",
+            ),
+            (self.health, "--health", "ask a running node: GET /health/readiness"),
+            (self.test, "--test", "send a request with curl; `dunlin demo` prints one that works"),
+        ];
+        refused.into_iter().find(|(given, ..)| *given).map(|(_, flag, why)| (flag, why))
+    }
+}

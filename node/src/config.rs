@@ -1,0 +1,397 @@
+//! The only reader of files and of the environment: flags, variables and the config file become
+//! one [`NodeConfig`]. A flag beats its variable, which beats the file's `cluster:` section.
+
+use std::fmt;
+use std::fs;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail};
+use dunlin_config::{ClusterSection, Document, Environment, Loaded, Options, Outcome};
+use dunlin_types::Secret;
+
+use crate::args::ServeArgs;
+use crate::parts::Meeting;
+use crate::{Exit, say};
+
+const DEFAULT_PORT: u16 = 4000;
+const DEFAULT_CLUSTER_PORT: u16 = 4100;
+const DEFAULT_DATA_DIR: &str = "dunlin-data";
+/// Shorter cluster secrets could be searched for by anyone who records one handshake.
+const MIN_CLUSTER_SECRET: usize = 16;
+
+/// All that one node is told at start.
+pub(crate) struct NodeConfig {
+    pub(crate) host: String,
+    pub(crate) port: u16,
+    pub(crate) data_dir: PathBuf,
+    pub(crate) cluster: Option<ClusterConfig>,
+    /// The file and its includes: a proposal for the cluster's config.
+    pub(crate) document: Option<Document>,
+    pub(crate) environment: Environment,
+    pub(crate) options: Options,
+    /// The master key of the file or the environment, for revisions that set none.
+    pub(crate) master_key: Option<Secret>,
+    pub(crate) log_filter: String,
+    pub(crate) log_json: bool,
+    /// What to say once at start, a line each.
+    pub(crate) remarks: Vec<String>,
+}
+
+/// How this node meets others. Without it the node is a cluster of one.
+pub(crate) struct ClusterConfig {
+    pub(crate) secret: Secret,
+    pub(crate) listen: String,
+    pub(crate) advertise: String,
+    pub(crate) seeds: Vec<String>,
+    pub(crate) bootstrap_expect: usize,
+}
+
+/// What was asked or configured cannot be carried out as written; the text is already complete.
+#[derive(Debug)]
+pub(crate) struct Invalid(String);
+
+impl fmt::Display for Invalid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Invalid {}
+
+fn invalid(text: impl Into<String>) -> anyhow::Error {
+    Invalid(text.into()).into()
+}
+
+/// Reads everything a serving node needs.
+///
+/// # Errors
+/// [`Invalid`] for what the user must change; others for what the machine refused.
+pub(crate) fn read(args: &ServeArgs) -> anyhow::Result<NodeConfig> {
+    if let Some((flag, way_out)) = args.litellm.refused() {
+        return Err(invalid(format!("{flag} is not served: {way_out}")));
+    }
+    let environment = environment();
+    let options = options(args.strict);
+    let document = document(args, &environment)?;
+    let loaded = document.as_ref().map(|document| load_or_say(document, &environment, &options));
+    let loaded = loaded.transpose()?;
+
+    let mut remarks: Vec<String> = args
+        .litellm
+        .without_meaning()
+        .into_iter()
+        .map(|(flag, why)| format!("{flag} has no meaning here: {why}"))
+        .collect();
+    let section = loaded.as_ref().map(|loaded| &loaded.cluster);
+    let master_key = master_key(loaded.as_ref(), &environment)?;
+    let host = first([args.host.clone(), environment.get("HOST").map(str::to_owned)])
+        .or_else(|| section.and_then(|section| section.host.clone()))
+        .unwrap_or_else(|| if master_key.is_some() { "0.0.0.0" } else { "127.0.0.1" }.to_owned());
+    let port = match (args.port, environment.get("PORT")) {
+        (Some(port), _) => port,
+        (None, Some(text)) => {
+            text.parse().map_err(|_| invalid(format!("PORT is `{text}`, not a port number")))?
+        }
+        (None, None) => section.and_then(|section| section.port).unwrap_or(DEFAULT_PORT),
+    };
+    let data_dir =
+        first([args.data_dir.clone(), section.and_then(|s| s.data_dir.clone().map(PathBuf::from))])
+            .unwrap_or_else(|| PathBuf::from(DEFAULT_DATA_DIR));
+    remarks.extend(container_remark(&data_dir, &environment));
+    Ok(NodeConfig {
+        cluster: cluster(args, section, &environment)?,
+        log_filter: log_filter(args, &environment),
+        log_json: args.log_json,
+        host,
+        port,
+        data_dir,
+        document,
+        environment,
+        options,
+        master_key,
+        remarks,
+    })
+}
+
+fn first<T>(choices: impl IntoIterator<Item = Option<T>>) -> Option<T> {
+    choices.into_iter().flatten().next()
+}
+
+#[expect(clippy::disallowed_methods, reason = "this is the one place that reads the environment")]
+fn environment() -> Environment {
+    // A name or value that is not Unicode cannot be referred to from a config file.
+    let readable = std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+    Environment::new(readable.collect())
+}
+
+fn options(strict: bool) -> Options {
+    let served = dunlin_providers::ALL.iter();
+    let providers = served.map(|provider| (provider.id(), provider.default_base())).collect();
+    Options { strict, providers }
+}
+
+/// The file named by flag or variable with its includes, or the one that `--model` stands for.
+fn document(args: &ServeArgs, environment: &Environment) -> anyhow::Result<Option<Document>> {
+    let path =
+        args.config.clone().or_else(|| environment.get("CONFIG_FILE_PATH").map(PathBuf::from));
+    if let Some(path) = path {
+        return gather(&path).map(Some);
+    }
+    let Some(model) = &args.litellm.model else { return Ok(None) };
+    let name = args.litellm.alias.as_ref().unwrap_or(model);
+    let mut text = format!(
+        "model_list:\n  - model_name: {}\n    litellm_params:\n      model: {}\n",
+        serde_json::to_string(name)?,
+        serde_json::to_string(model)?,
+    );
+    if let Some(api_base) = &args.litellm.api_base {
+        text += &format!("      api_base: {}\n", serde_json::to_string(api_base)?);
+    }
+    let (document, _) = dunlin_config::gather("--model", &mut |_| Ok(text.clone()));
+    Ok(Some(document))
+}
+
+fn gather(path: &Path) -> anyhow::Result<Document> {
+    let mut read = |path: &str| fs::read_to_string(path).map_err(|error| error.to_string());
+    let (document, problems) = dunlin_config::gather(&path.display().to_string(), &mut read);
+    if problems.is_empty() {
+        return Ok(document);
+    }
+    let rendered: String =
+        problems.iter().map(|problem| problem.render(&document, color())).collect();
+    Err(invalid(rendered))
+}
+
+/// Loads, says every warning and note on stderr, and fails with all errors at once.
+fn load_or_say(
+    document: &Document,
+    environment: &Environment,
+    options: &Options,
+) -> anyhow::Result<Loaded> {
+    let outcome = dunlin_config::load(document, environment, options);
+    let rendered = render(document, &outcome);
+    let Some(loaded) = outcome.loaded else {
+        return Err(invalid(format!("the config was not applied\n{rendered}")));
+    };
+    say(&rendered);
+    Ok(loaded)
+}
+
+fn render(document: &Document, outcome: &Outcome) -> String {
+    let mut text = String::new();
+    for diagnostic in &outcome.diagnostics {
+        text += &diagnostic.render(document, color());
+        text.push('\n');
+    }
+    for note in &outcome.notes {
+        text += &format!("note: {note}\n");
+    }
+    if !outcome.diagnostics.is_empty() {
+        text += &dunlin_config::summary(&outcome.diagnostics);
+        text.push('\n');
+    }
+    text
+}
+
+fn color() -> bool {
+    use std::io::IsTerminal;
+    std::io::stderr().is_terminal()
+}
+
+/// The path to check for LiteLLM's `--validate_config`.
+pub(crate) fn checked_path(args: &ServeArgs) -> anyhow::Result<PathBuf> {
+    args.config.clone().ok_or_else(|| invalid("name the file to check: --config FILE"))
+}
+
+/// `dunlin config check FILE`.
+pub(crate) fn check(path: &Path, strict: bool) -> anyhow::Result<Exit> {
+    let environment = environment();
+    let document = gather(path)?;
+    let outcome = dunlin_config::load(&document, &environment, &options(strict));
+    say(&render(&document, &outcome));
+    let Some(loaded) = outcome.loaded else { return Ok(Exit::ProblemsFound) };
+    let deployments: usize =
+        loaded.catalog.groups.values().map(|group| group.deployments.len()).sum();
+    crate::print(&format!(
+        "{}: ok, {} models, {deployments} deployments\n",
+        path.display(),
+        loaded.catalog.groups.len(),
+    ));
+    Ok(Exit::Done)
+}
+
+/// The master key in force at start: the file's, else `LITELLM_MASTER_KEY`. One that anybody can
+/// guess is refused, unless LiteLLM's own switch permits it.
+fn master_key(
+    loaded: Option<&Loaded>,
+    environment: &Environment,
+) -> anyhow::Result<Option<Secret>> {
+    let settings = loaded.map(|loaded| &loaded.settings);
+    let key = settings
+        .and_then(|settings| settings.master_key.clone())
+        .or_else(|| environment.get("LITELLM_MASTER_KEY").map(Secret::new));
+    let switch = environment.get("LITELLM_DANGEROUSLY_PERMIT_WEAK_OR_UNSET_MASTER_KEY");
+    let permitted = settings.is_some_and(|settings| settings.permit_weak_master_key)
+        || switch.is_some_and(|value| value.eq_ignore_ascii_case("true"));
+    dunlin_config::check_master_key(key.as_ref(), permitted)
+        .map_err(|weak| invalid(weak.to_string()))?;
+    Ok(key.filter(|key| !key.expose().is_empty()))
+}
+
+fn cluster(
+    args: &ServeArgs,
+    section: Option<&ClusterSection>,
+    environment: &Environment,
+) -> anyhow::Result<Option<ClusterConfig>> {
+    let seeds = args.join.clone().or_else(|| section.and_then(|section| section.join.clone()));
+    let listen =
+        args.cluster_listen.clone().or_else(|| section.and_then(|section| section.listen.clone()));
+    if seeds.is_none() && listen.is_none() {
+        return Ok(None);
+    }
+    let seeds: Vec<String> = seeds
+        .unwrap_or_default()
+        .iter()
+        .map(|seed| with_port(seed.trim()))
+        .filter(|seed| !seed.is_empty())
+        .collect();
+    let listen = with_port(&listen.unwrap_or_else(|| "0.0.0.0".to_owned()));
+    let secret = environment
+        .get("DUNLIN_CLUSTER_SECRET")
+        .map(Secret::new)
+        .or_else(|| section.and_then(|section| section.secret.clone()));
+    let Some(secret) = secret.filter(|secret| secret.expose().len() >= MIN_CLUSTER_SECRET) else {
+        return Err(invalid(format!(
+            "a cluster needs a secret of {MIN_CLUSTER_SECRET} characters or more, the same on every \
+             node: it authenticates and encrypts all traffic between nodes\n\
+             help: export DUNLIN_CLUSTER_SECRET=\"$(openssl rand -hex 32)\" and give all nodes the \
+             same value"
+        )));
+    };
+    let advertise = args
+        .advertise
+        .clone()
+        .or_else(|| section.and_then(|section| section.advertise.clone()))
+        .map_or_else(|| advertised(&listen), |address| with_port(&address));
+    let expect = args.bootstrap_expect.or_else(|| section.and_then(|s| s.bootstrap_expect));
+    Ok(Some(ClusterConfig {
+        bootstrap_expect: expect.unwrap_or_else(|| seeds.len().max(1)),
+        secret,
+        listen,
+        advertise,
+        seeds,
+    }))
+}
+
+fn with_port(address: &str) -> String {
+    let has_port = address.rsplit_once(':').is_some_and(|(host, port)| {
+        port.parse::<u16>().is_ok() && (!host.contains(':') || host.ends_with(']'))
+    });
+    if has_port || address.is_empty() {
+        address.to_owned()
+    } else {
+        format!("{address}:{DEFAULT_CLUSTER_PORT}")
+    }
+}
+
+/// Where others reach a node that listens on `listen`: there, or at this host's name when that is
+/// every address.
+fn advertised(listen: &str) -> String {
+    let (host, port) = listen.rsplit_once(':').unwrap_or((listen, "4100"));
+    if host == "0.0.0.0" || host == "[::]" {
+        format!("{}:{port}", rustix::system::uname().nodename().to_string_lossy())
+    } else {
+        listen.to_owned()
+    }
+}
+
+fn log_filter(args: &ServeArgs, environment: &Environment) -> String {
+    if let Some(filter) = &args.log {
+        return filter.clone();
+    }
+    if args.litellm.debug || args.litellm.detailed_debug {
+        return "debug".to_owned();
+    }
+    environment.get("LITELLM_LOG").unwrap_or("info").to_owned()
+}
+
+/// A container loses what is not on a volume: with it the node's identity and every key.
+fn container_remark(data_dir: &Path, environment: &Environment) -> Option<String> {
+    let in_container = Path::new("/.dockerenv").exists()
+        || Path::new("/run/.containerenv").exists()
+        || environment.get("KUBERNETES_SERVICE_HOST").is_some();
+    let existing = data_dir.ancestors().find(|path| path.exists()).unwrap_or(Path::new("."));
+    let device = |path: &Path| fs::metadata(path).map(|meta| meta.dev()).ok();
+    let on_root = device(existing).is_some() && device(existing) == device(Path::new("/"));
+    (in_container && on_root).then(|| {
+        format!(
+            "the data directory {} is not on a volume: keys and spend are lost with this container; \
+             mount a volume there",
+            data_dir.display()
+        )
+    })
+}
+
+impl NodeConfig {
+    /// How this node meets others. A cluster of one listens on loopback only, under a secret of its
+    /// own.
+    ///
+    /// # Errors
+    /// The address to listen on does not resolve; the data directory cannot be used.
+    pub(crate) async fn meeting(&self) -> anyhow::Result<Meeting> {
+        let Some(cluster) = &self.cluster else {
+            return Ok(Meeting {
+                listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+                advertise: "127.0.0.1:0".to_owned(),
+                seeds: Vec::new(),
+                bootstrap_expect: 1,
+                secret: own_secret(&self.data_dir)?,
+            });
+        };
+        let found = tokio::net::lookup_host(&cluster.listen).await;
+        let found = found.with_context(|| format!("--cluster-listen {}", cluster.listen))?.next();
+        Ok(Meeting {
+            listen: found.with_context(|| format!("{} has no address", cluster.listen))?,
+            advertise: cluster.advertise.clone(),
+            seeds: cluster.seeds.clone(),
+            bootstrap_expect: cluster.bootstrap_expect,
+            secret: cluster.secret.clone(),
+        })
+    }
+
+    /// How the client API presents itself.
+    pub(crate) fn front(&self) -> dunlin_proxy::Front {
+        let root_path = self.environment.get("SERVER_ROOT_PATH").unwrap_or_default().to_owned();
+        dunlin_proxy::Front { root_path }
+    }
+}
+
+/// The secret of a cluster of one: made at the first start, kept in the data directory.
+fn own_secret(data_dir: &Path) -> anyhow::Result<Secret> {
+    use std::io::Write;
+    use std::os::unix::fs::OpenOptionsExt;
+
+    let path = data_dir.join("secret");
+    match fs::read_to_string(&path) {
+        Ok(text) if text.len() >= MIN_CLUSTER_SECRET => return Ok(Secret::new(text)),
+        Ok(_) => bail!(
+            "{} is damaged: restore it from a backup, or remove the data directory",
+            path.display()
+        ),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+        Err(error) => return Err(error).with_context(|| format!("cannot read {}", path.display())),
+    }
+    let bytes: [u8; 32] = rand::random();
+    let text: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    let temporary = data_dir.join("secret.new");
+    let mut options = fs::OpenOptions::new();
+    let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
+    file.write_all(text.as_bytes())?;
+    file.sync_all()?;
+    fs::rename(&temporary, &path)?;
+    fs::File::open(data_dir)?.sync_all()?;
+    Ok(Secret::new(text))
+}

@@ -1,0 +1,209 @@
+//! The two halves of a node, each started in dependency order: the part that other nodes speak to
+//! and the part that clients speak to.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use anyhow::Context;
+use dunlin_admin::Admin;
+use dunlin_admission::Admission;
+use dunlin_consensus::{Calls, Consensus, Identity};
+use dunlin_gossip::{Fact, Gossip, NodeFact};
+use dunlin_journal::Journal;
+use dunlin_proxy::Proxy;
+use dunlin_rpc::{Inbox, Incoming, Rpc};
+use dunlin_types::{Clock, Epoch, NodeId, Secret};
+use dunlin_upstream::Upstream;
+use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
+
+use crate::config::NodeConfig;
+use crate::revision::Revisions;
+use crate::run::Tasks;
+use crate::seal::Sealer;
+
+/// How often this node's own facts are looked at for gossip.
+const FACTS_EVERY: Duration = Duration::from_millis(100);
+
+/// How a node meets others: settled before anything is started.
+pub(crate) struct Meeting {
+    pub(crate) listen: SocketAddr,
+    pub(crate) advertise: String,
+    pub(crate) seeds: Vec<String>,
+    pub(crate) bootstrap_expect: usize,
+    pub(crate) secret: Secret,
+}
+
+/// What speaks to other nodes.
+pub(crate) struct ClusterPart {
+    pub(crate) me: NodeId,
+    pub(crate) epoch: Epoch,
+    pub(crate) rpc: Rpc,
+    pub(crate) gossip: Gossip,
+    pub(crate) consensus: Consensus,
+    /// What other nodes ask this one about limits.
+    limits: mpsc::Receiver<Incoming>,
+    /// Where others reach this node.
+    advertise: String,
+}
+
+impl ClusterPart {
+    /// Starts it on the current runtime.
+    pub(crate) async fn start(
+        meeting: Meeting,
+        identity: Identity,
+        clock: Clock,
+        tasks: Tasks,
+    ) -> anyhow::Result<Self> {
+        let (me, epoch) = (identity.node, identity.epoch);
+        let Meeting { listen, advertise, seeds, bootstrap_expect, secret } = meeting;
+        let (rpc, inbox) = Rpc::start(dunlin_rpc::Config {
+            me,
+            listen,
+            secret: secret.clone(),
+            tasks: tasks.tracker.clone(),
+            stop: tasks.stop.clone(),
+        })?;
+        let Inbox { raft, propose, limits, join } = inbox;
+        // Gossip is UDP on the port whose TCP side was just taken.
+        let bound = rpc.local_addr();
+        let advertise = at_port(&advertise, bound.port());
+        let gossip = Gossip::start(
+            dunlin_gossip::Config {
+                me,
+                epoch,
+                listen: bound,
+                advertise: advertise.clone(),
+                seeds: seeds.clone(),
+                cluster_name: "dunlin".to_owned(),
+                secret,
+                tasks: tasks.tracker.clone(),
+                stop: tasks.stop.clone(),
+            },
+            clock.clone(),
+        )?;
+        let config = dunlin_consensus::Config {
+            advertise: advertise.clone(),
+            seeds,
+            bootstrap_expect,
+            tasks: tasks.tracker,
+            stop: tasks.stop,
+        };
+        let calls = Calls { raft, propose, join };
+        let consensus =
+            Consensus::start(config, identity, clock, rpc.clone(), gossip.clone(), calls).await?;
+        Ok(Self { me, epoch, rpc, gossip, consensus, limits, advertise })
+    }
+}
+
+/// `address` with its port filled in if that was left to the system.
+fn at_port(address: &str, port: u16) -> String {
+    match address.strip_suffix(":0") {
+        Some(host) => format!("{host}:{port}"),
+        None => address.to_owned(),
+    }
+}
+
+/// What speaks to clients.
+pub(crate) struct DataPart {
+    pub(crate) admission: Admission,
+    pub(crate) app: dunlin_proxy::Routes,
+    /// The config revision in force; 0 before the first.
+    pub(crate) in_force: watch::Receiver<u64>,
+}
+
+impl DataPart {
+    /// Starts it on the current runtime.
+    pub(crate) fn start(
+        config: &NodeConfig,
+        secret: &Secret,
+        cluster: ClusterPart,
+        api: SocketAddr,
+        clock: Clock,
+        tasks: &Tasks,
+    ) -> anyhow::Result<Self> {
+        let ClusterPart { me, epoch, rpc, gossip, consensus, limits, advertise } = cluster;
+        let (tracker, stop) = (tasks.tracker.clone(), tasks.stop.clone());
+        let journal = dunlin_journal::Config {
+            dir: config.data_dir.join("journal"),
+            tasks: tracker.clone(),
+            stop: stop.clone(),
+        };
+        let (journal, older) = Journal::open(journal, epoch).context("the journal")?;
+        let calls = dunlin_upstream::Config { tasks: tracker.clone(), stop: stop.clone() };
+        let upstream = Upstream::start(&calls, clock.clone(), gossip.clone());
+        let admission = Admission::start(
+            dunlin_admission::Config { me, epoch, tasks: tracker.clone(), stop: stop.clone() },
+            dunlin_admission::Parts {
+                clock: clock.clone(),
+                consensus: consensus.clone(),
+                journal,
+                older,
+                rpc,
+                limits,
+            },
+        );
+        let proxy = Proxy::new(clock.clone(), admission.clone(), upstream.clone());
+        let admin = Admin::start(
+            dunlin_admin::Config { me, api },
+            clock,
+            consensus.clone(),
+            gossip.clone(),
+            upstream.clone(),
+        );
+        let app = dunlin_proxy::router(proxy.clone()).merge(dunlin_admin::router(admin.clone()));
+        let (publish, in_force) = watch::channel(0);
+        let revisions = Revisions {
+            consensus: consensus.clone(),
+            upstream,
+            proxy,
+            admin,
+            sealer: Sealer::new(secret),
+            environment: config.environment.clone(),
+            options: config.options.clone(),
+            master_key: config.master_key.clone(),
+            in_force: publish,
+            stop: stop.clone(),
+        };
+        tracker.spawn(revisions.follow(config.document.clone()));
+        let told = Facts { cluster_address: advertise, api, in_force: in_force.clone() };
+        tracker.spawn(told.keep_telling(gossip, consensus, stop));
+        Ok(Self { admission, app, in_force })
+    }
+}
+
+/// What this node says of itself.
+struct Facts {
+    cluster_address: String,
+    api: SocketAddr,
+    in_force: watch::Receiver<u64>,
+}
+
+impl Facts {
+    /// Tells the peers whenever something of it changes, until the node stops.
+    async fn keep_telling(self, gossip: Gossip, consensus: Consensus, stop: CancellationToken) {
+        let mut told = None;
+        let mut ticks = tokio::time::interval(FACTS_EVERY);
+        while stop.run_until_cancelled(ticks.tick()).await.is_some() {
+            let fact = self.now(&consensus);
+            if told.as_ref() != Some(&fact) {
+                gossip.publish(Fact::Node(fact.clone()));
+                told = Some(fact);
+            }
+        }
+    }
+
+    fn now(&self, consensus: &Consensus) -> NodeFact {
+        let config_revision = *self.in_force.borrow();
+        NodeFact {
+            cluster_address: self.cluster_address.clone(),
+            api_address: self.api.to_string(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            format: dunlin_state::FORMAT,
+            ready: config_revision > 0,
+            config_revision,
+            applied: consensus.state().applied(),
+            cluster: consensus.status().cluster,
+        }
+    }
+}

@@ -1,0 +1,146 @@
+//! The config in force. Raft holds it and a file is only a proposal: at start the node offers its
+//! file; from then on it follows the replicated revisions. A revision that this node cannot apply
+//! leaves the last good one in force.
+
+use std::sync::Arc;
+
+use dunlin_admin::Admin;
+use dunlin_config::{Document, Environment, Loaded, Options};
+use dunlin_consensus::{Consensus, ProposeError};
+use dunlin_proxy::Proxy;
+use dunlin_state::{Command, ConfigRevision, Rejected, State};
+use dunlin_types::Secret;
+use dunlin_upstream::Upstream;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info, warn};
+
+use crate::seal::Sealer;
+
+/// Follows the replicated config and hands each revision to those who work by it.
+pub(crate) struct Revisions {
+    pub(crate) consensus: Consensus,
+    pub(crate) upstream: Upstream,
+    pub(crate) proxy: Proxy,
+    pub(crate) admin: Admin,
+    pub(crate) sealer: Sealer,
+    pub(crate) environment: Environment,
+    pub(crate) options: Options,
+    /// For revisions that set no master key.
+    pub(crate) master_key: Option<Secret>,
+    /// The revision in force on this node; 0 before the first.
+    pub(crate) in_force: watch::Sender<u64>,
+    pub(crate) stop: CancellationToken,
+}
+
+impl Revisions {
+    /// Offers `own` once the cluster stands, then follows every revision until the node stops.
+    pub(crate) async fn follow(self, own: Option<Document>) {
+        let mut applied = self.consensus.applied();
+        let followed = async {
+            self.consensus.formed().await;
+            if let Some(document) = &own {
+                self.offer(document).await;
+            }
+            let mut seen = 0;
+            loop {
+                let state = self.consensus.state();
+                if let Some(revision) = state.config().filter(|config| config.revision > seen) {
+                    seen = revision.revision;
+                    self.apply(revision);
+                }
+                if applied.changed().await.is_err() {
+                    break;
+                }
+            }
+        };
+        tokio::select! {
+            () = followed => {}
+            () = self.stop.cancelled() => {}
+        }
+    }
+
+    /// Proposes the file unless the cluster has it, or has moved on from it. A node that lags
+    /// behind or meets another proposal looks again.
+    async fn offer(&self, document: &Document) {
+        let plain = dunlin_config::revision_bytes(document);
+        let hash = self.sealer.fingerprint(&dunlin_config::hashed_bytes(document));
+        loop {
+            let state = self.consensus.state();
+            let current = state.config().map_or(0, |config| config.revision);
+            if let Some(known) = find(&state, &hash) {
+                if known < current {
+                    info!(
+                        "the config file is the cluster's old revision {known}: ignored, revision \
+                         {current} stays in force"
+                    );
+                }
+                return;
+            }
+            let command = Command::ProposeConfig {
+                hash: hash.clone(),
+                sealed: self.sealer.seal(&plain),
+                source: document.files[0].path.clone(),
+                after: current,
+            };
+            match self.consensus.propose(command).await {
+                Ok(_) => return,
+                Err(ProposeError::Rejected(Rejected::StaleRevision { .. })) => {}
+                Err(ProposeError::Stopping) => return,
+                Err(error) => {
+                    warn!(%error, "the config file is not proposed yet");
+                    tokio::time::sleep(RETRY_OFFER).await;
+                }
+            }
+        }
+    }
+
+    fn apply(&self, revision: &ConfigRevision) {
+        let number = revision.revision;
+        match self.open(revision) {
+            Ok(Loaded { catalog, settings, .. }) => {
+                let catalog = Arc::new(catalog);
+                let master_key = settings.master_key.or_else(|| self.master_key.clone());
+                let key_header = settings.key_header;
+                self.upstream.publish(&catalog);
+                self.proxy.publish(
+                    Arc::clone(&catalog),
+                    dunlin_proxy::Settings {
+                        master_key: master_key.clone(),
+                        key_header: key_header.clone(),
+                    },
+                );
+                let models = catalog.groups.len();
+                self.admin.publish(catalog, dunlin_admin::Settings { master_key, key_header });
+                self.in_force.send_replace(number);
+                info!(
+                    config.revision = number,
+                    models, "config revision {number} is in force (from {})", revision.source
+                );
+            }
+            Err(error) => error!(
+                config.revision = number,
+                "config revision {number} cannot be applied here, revision {} stays in force: \
+                 {error:#}",
+                *self.in_force.borrow()
+            ),
+        }
+    }
+
+    fn open(&self, revision: &ConfigRevision) -> anyhow::Result<Loaded> {
+        let plain = self.sealer.open(&revision.sealed)?;
+        let document = dunlin_config::document_from(&plain)?;
+        let outcome = dunlin_config::load(&document, &self.environment, &self.options);
+        for warning in &outcome.diagnostics {
+            warn!(config.revision = revision.revision, "{}", warning.headline());
+        }
+        outcome.loaded.ok_or_else(|| anyhow::anyhow!("it has errors"))
+    }
+}
+
+/// How long a file waits for a cluster that cannot take it, before it is offered again.
+const RETRY_OFFER: std::time::Duration = std::time::Duration::from_secs(1);
+
+fn find(state: &State, hash: &str) -> Option<u64> {
+    state.config_history().find(|known| *known.hash == *hash).map(|known| known.revision)
+}

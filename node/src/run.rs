@@ -1,0 +1,150 @@
+//! A serving node: starts its parts in dependency order, says what it is, and ends when it is
+//! told to or when any of its long-lived tasks has ended.
+//!
+//! Two runtimes: the cluster's own thread carries Raft, gossip and calls between nodes, so that a
+//! busy data path cannot starve a heartbeat; the other carries clients and upstreams.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use anyhow::Context;
+use dunlin_proxy::server;
+use dunlin_types::{Clock, NodeId};
+use tokio::net::TcpListener;
+use tokio::runtime::{Builder, Handle, Runtime};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::{info, warn};
+
+use crate::args::ServeArgs;
+use crate::config::{self, NodeConfig};
+use crate::parts::{ClusterPart, DataPart};
+use crate::{Exit, clock, logs, say};
+
+/// How long open requests may run on after the listener is closed.
+const DRAIN: Duration = Duration::from_secs(600);
+/// How long the last spend may take to settle; what does not is settled at the next start.
+const SETTLE: Duration = Duration::from_secs(2);
+/// How long the rest of the node may take to end.
+const LEAVE: Duration = Duration::from_secs(3);
+
+/// Tasks that stop together.
+#[derive(Clone, Default)]
+pub(crate) struct Tasks {
+    pub(crate) tracker: TaskTracker,
+    pub(crate) stop: CancellationToken,
+}
+
+impl Tasks {
+    async fn end(&self) {
+        self.stop.cancel();
+        self.tracker.close();
+        if tokio::time::timeout(LEAVE, self.tracker.wait()).await.is_err() {
+            warn!(tasks = self.tracker.len(), "some tasks did not end in time");
+        }
+    }
+}
+
+/// `dunlin serve`.
+pub(crate) fn serve(args: &ServeArgs) -> anyhow::Result<Exit> {
+    let clock = clock::system();
+    let config = config::read(args)?;
+    logs::start(logs::Settings::new(&config.log_filter, config.log_json))?;
+    let cluster = runtime("dunlin-cluster", Some(1))?;
+    let data = runtime("dunlin-data", None)?;
+    let exit = data.block_on(run(config, clock, cluster.handle().clone()));
+    // A task that ignores its stop signal must not keep the process.
+    cluster.shutdown_timeout(LEAVE);
+    data.shutdown_timeout(LEAVE);
+    exit
+}
+
+fn runtime(name: &str, workers: Option<usize>) -> std::io::Result<Runtime> {
+    let mut builder = Builder::new_multi_thread();
+    if let Some(workers) = workers {
+        builder.worker_threads(workers);
+    }
+    builder.thread_name(name).enable_all().build()
+}
+
+async fn run(config: NodeConfig, clock: Clock, cluster_runtime: Handle) -> anyhow::Result<Exit> {
+    let identity = dunlin_consensus::Identity::open(&config.data_dir)?;
+    let listener = TcpListener::bind((config.host.as_str(), config.port))
+        .await
+        .with_context(|| format!("cannot serve clients on {}:{}", config.host, config.port))?;
+    let api = listener.local_addr()?;
+    let meeting = config.meeting().await?;
+    introduce(&config, identity.node, api);
+
+    let (cluster_tasks, data_tasks) = (Tasks::default(), Tasks::default());
+    let secret = meeting.secret.clone();
+    let starting = ClusterPart::start(meeting, identity, clock.clone(), cluster_tasks.clone());
+    let cluster = cluster_runtime.spawn(starting).await.context("a node's start panicked")??;
+    let consensus = cluster.consensus.clone();
+    let data = DataPart::start(&config, &secret, cluster, api, clock.clone(), &data_tasks)?;
+    data_tasks.tracker.spawn(say_ready(data.in_force, clock, api));
+
+    let accepting = CancellationToken::new();
+    let serving = server::serve(listener, data.app, config.front(), accepting.clone(), DRAIN);
+    let mut serving = std::pin::pin!(serving);
+    let failed = tokio::select! {
+        () = &mut serving => true,
+        () = cluster_tasks.stop.cancelled() => true,
+        () = data_tasks.stop.cancelled() => true,
+        asked = asked_to_stop() => asked.is_err(),
+    };
+    info!("stopping: no new connections, open requests run on; a second signal cuts them");
+    accepting.cancel();
+    tokio::select! {
+        () = &mut serving => {}
+        _ = asked_to_stop() => warn!("open requests were cut"),
+    }
+    data.admission.settle_all(SETTLE).await;
+    if tokio::time::timeout(LEAVE, consensus.leave()).await.is_err() {
+        warn!("leadership was not handed over in time");
+    }
+    data_tasks.end().await;
+    cluster_tasks.end().await;
+    Ok(if failed { Exit::Failed } else { Exit::Done })
+}
+
+/// The facts of this node, before the first log line.
+fn introduce(config: &NodeConfig, me: NodeId, api: SocketAddr) {
+    let cluster = match &config.cluster {
+        None => "single node, an embedded store and no other service".to_owned(),
+        Some(cluster) => format!(
+            "listens on {}, is {} to others, joins {}, forms with {}",
+            cluster.listen,
+            cluster.advertise,
+            if cluster.seeds.is_empty() { "nobody".to_owned() } else { cluster.seeds.join(", ") },
+            cluster.bootstrap_expect,
+        ),
+    };
+    say(&format!(
+        "dunlin {}\n  node     {me} in {}\n  api      http://{api}\n  cluster  {cluster}\n",
+        env!("CARGO_PKG_VERSION"),
+        config.data_dir.display(),
+    ));
+    for remark in &config.remarks {
+        warn!("{remark}");
+    }
+}
+
+/// Says once that clients can come, and how long that took.
+async fn say_ready(mut in_force: watch::Receiver<u64>, clock: Clock, api: SocketAddr) {
+    if in_force.wait_for(|revision| *revision > 0).await.is_ok() {
+        let since_start = Duration::from_millis(clock.mono().0);
+        say(&format!("Ready in {:.1} s: http://{api}/v1\n", since_start.as_secs_f64()));
+    }
+}
+
+/// Waits for Ctrl-C or SIGTERM.
+async fn asked_to_stop() -> std::io::Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    tokio::select! {
+        interrupted = tokio::signal::ctrl_c() => interrupted,
+        _ = terminate.recv() => Ok(()),
+    }
+}

@@ -1,0 +1,81 @@
+//! Sealing for what is replicated but must not be read at rest: config documents, whose text may
+//! hold provider keys. XChaCha20-Poly1305 (draft-irtf-cfrg-xchacha) under a key derived from the
+//! cluster secret by HKDF-SHA256; the 24-byte nonce is random and goes first.
+
+use chacha20poly1305::aead::{Aead, KeyInit};
+use chacha20poly1305::{XChaCha20Poly1305, XNonce};
+use dunlin_types::Secret;
+use hkdf::Hkdf;
+use sha2::{Digest, Sha256};
+
+const NONCE_LEN: usize = 24;
+
+/// Seals and opens under one cluster secret.
+pub(crate) struct Sealer {
+    cipher: XChaCha20Poly1305,
+    fingerprint_key: [u8; 32],
+}
+
+/// The bytes were not sealed under this cluster's secret, or were changed since.
+#[derive(Debug, thiserror::Error)]
+#[error("sealed under another cluster secret, or damaged")]
+pub(crate) struct CannotOpen;
+
+impl Sealer {
+    /// The sealer of the cluster that has `secret`.
+    pub(crate) fn new(secret: &Secret) -> Self {
+        let hkdf = Hkdf::<Sha256>::new(None, secret.expose().as_bytes());
+        let derive = |label: &[u8]| {
+            let mut key = [0; 32];
+            hkdf.expand(label, &mut key).expect("32 bytes is a valid HKDF-SHA256 length");
+            key
+        };
+        Self {
+            cipher: XChaCha20Poly1305::new(&derive(b"dunlin config seal 1").into()),
+            fingerprint_key: derive(b"dunlin config fingerprint 1"),
+        }
+    }
+
+    /// Seals `plain`.
+    pub(crate) fn seal(&self, plain: &[u8]) -> Vec<u8> {
+        let nonce: [u8; NONCE_LEN] = rand::random();
+        let mut sealed = nonce.to_vec();
+        let body = self.cipher.encrypt(&XNonce::from(nonce), plain);
+        sealed.extend(body.expect("a config is far below the cipher's length bound"));
+        sealed
+    }
+
+    /// Opens what [`Sealer::seal`] made.
+    ///
+    /// # Errors
+    /// [`CannotOpen`].
+    pub(crate) fn open(&self, sealed: &[u8]) -> Result<Vec<u8>, CannotOpen> {
+        let (nonce, body) = sealed.split_first_chunk::<NONCE_LEN>().ok_or(CannotOpen)?;
+        self.cipher.decrypt(&XNonce::from(*nonce), body).map_err(|_| CannotOpen)
+    }
+
+    /// Names `plain` without letting anyone without the secret test guesses of its content.
+    pub(crate) fn fingerprint(&self, plain: &[u8]) -> String {
+        let inner = Sha256::new().chain_update(self.fingerprint_key).chain_update(plain).finalize();
+        let outer = Sha256::new().chain_update(self.fingerprint_key).chain_update(inner).finalize();
+        outer.iter().take(16).map(|byte| format!("{byte:02x}")).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_same_secret_opens_and_only_unchanged_bytes() {
+        let ours = Sealer::new(&Secret::new("a secret of the cluster"));
+        let theirs = Sealer::new(&Secret::new("a secret of another one"));
+        let mut sealed = ours.seal(b"api_key: sk-1");
+        assert_eq!(ours.open(&sealed).expect("ours"), b"api_key: sk-1");
+        assert!(theirs.open(&sealed).is_err());
+        sealed[30] ^= 1;
+        assert!(ours.open(&sealed).is_err());
+        assert!(ours.open(b"short").is_err());
+        assert_ne!(ours.fingerprint(b"x"), theirs.fingerprint(b"x"));
+    }
+}
