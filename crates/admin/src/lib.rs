@@ -1,1 +1,142 @@
-//! Placeholder.
+//! The admin API: keys, health and the cluster's status, in LiteLLM's shapes.
+//!
+//! Decides nothing: a handler turns a request into a command, or the published state into an
+//! answer; what a command does is `dunlin_state`'s matter. Does not know how the cluster agrees or
+//! how limits are counted. Invariants: only the master key changes anything; a clear key is shown
+//! once, in the answer that made it, and never logged; a field that would guard money or access
+//! and is not enforced yet is refused, never silently kept; what this node cannot know is a 503,
+//! never a 401. Read `endpoints.rs` (the list), then `endpoints/create_key.rs`.
+
+mod body;
+mod caller;
+mod duration;
+mod endpoints;
+mod error;
+mod fields;
+mod naming;
+mod readiness;
+mod row;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwapOption;
+use axum::Router;
+use dunlin_consensus::Consensus;
+use dunlin_gossip::Gossip;
+use dunlin_router::Catalog;
+use dunlin_state::State;
+use dunlin_types::{Clock, NodeId, Secret};
+use dunlin_upstream::Upstream;
+use tokio::sync::Semaphore;
+
+use crate::readiness::Readiness;
+
+/// A longer request body is answered 413.
+pub const MAX_BODY_BYTES: usize = 1 << 20;
+/// How long a read waits for the leader before it answers from this node's own state.
+const READ_PATIENCE: Duration = Duration::from_secs(2);
+/// So many callers with unknown keys may make this node ask the leader at a time; more are
+/// answered 503. They are not authenticated, so they must be cheap.
+const MAX_UNKNOWN_CALLERS: usize = 16;
+
+/// What the admin API tells of its own node.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The node.
+    pub me: NodeId,
+    /// Where clients reach it.
+    pub api: SocketAddr,
+}
+
+/// What a config revision tells the admin API.
+#[derive(Clone, Debug, Default)]
+pub struct Settings {
+    /// Its bearer may do everything. Without one, everyone who reaches this node may.
+    pub master_key: Option<Secret>,
+    /// Another header that may hold the key.
+    pub key_header: Option<String>,
+}
+
+/// The admin API of a node. Cheap to clone.
+#[derive(Clone)]
+pub struct Admin(Arc<Shared>);
+
+struct Shared {
+    config: Config,
+    clock: Clock,
+    consensus: Consensus,
+    gossip: Gossip,
+    upstream: Upstream,
+    /// None until the first config revision.
+    published: ArcSwapOption<Published>,
+    readiness: Readiness,
+    unknown_callers: Semaphore,
+}
+
+/// One config revision.
+struct Published {
+    catalog: Arc<Catalog>,
+    settings: Settings,
+}
+
+impl Admin {
+    /// An admin API that answers 503 until a config is published. It has no tasks of its own.
+    #[must_use]
+    pub fn start(
+        config: Config,
+        clock: Clock,
+        consensus: Consensus,
+        gossip: Gossip,
+        upstream: Upstream,
+    ) -> Self {
+        Self(Arc::new(Shared {
+            config,
+            clock,
+            consensus,
+            gossip,
+            upstream,
+            published: ArcSwapOption::empty(),
+            readiness: Readiness::default(),
+            unknown_callers: Semaphore::new(MAX_UNKNOWN_CALLERS),
+        }))
+    }
+
+    /// Works by another config revision from the next request on.
+    pub fn publish(&self, catalog: Arc<Catalog>, settings: Settings) {
+        self.0.published.store(Some(Arc::new(Published { catalog, settings })));
+    }
+
+    /// The state to answer a read from.
+    async fn read(&self) -> Read {
+        let consensus = &self.0.consensus;
+        let fresh = tokio::time::timeout(READ_PATIENCE, consensus.barrier()).await;
+        let stale = match fresh {
+            Ok(Ok(())) => None,
+            Ok(Err(_)) | Err(_) => {
+                let heard = consensus.status().leader_heard;
+                Some(Stale { age: heard.map(|heard| self.0.clock.mono().since(heard)) })
+            }
+        };
+        Read { state: consensus.state(), stale }
+    }
+}
+
+/// A state, and how far it may lie behind.
+struct Read {
+    state: Arc<State>,
+    /// None: it holds all that was acknowledged before the read began.
+    stale: Option<Stale>,
+}
+
+/// No leader could be asked.
+struct Stale {
+    /// Since the leader was last heard; none if it never was.
+    age: Option<Duration>,
+}
+
+/// The routes. Paths and methods that do not exist are the whole server's matter.
+pub fn router(admin: Admin) -> Router {
+    endpoints::all().with_state(admin)
+}

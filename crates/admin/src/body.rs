@@ -1,0 +1,302 @@
+//! A request's JSON object, read field by field. All faults are found before any is told, in
+//! FastAPI's shape, which LiteLLM's clients know.
+
+use std::collections::BTreeMap;
+
+use dunlin_state::Change;
+use serde::Serialize;
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+use crate::error::Error;
+
+/// What is wrong with one field.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct Fault {
+    r#type: &'static str,
+    loc: Vec<Step>,
+    msg: String,
+}
+
+/// One step on the way to a value.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(untagged)]
+pub(crate) enum Step {
+    Name(String),
+    Index(usize),
+}
+
+/// Why a value does not have the type it must have.
+pub(crate) struct Wrong {
+    r#type: &'static str,
+    msg: &'static str,
+    /// Inside the value.
+    at: Option<Step>,
+}
+
+impl Fault {
+    /// A fault of the field or parameter `name` in `part` of the request.
+    pub(crate) fn of(part: &str, name: &str, r#type: &'static str, msg: impl Into<String>) -> Self {
+        let loc = vec![Step::Name(part.to_owned()), Step::Name(name.to_owned())];
+        Self { r#type, loc, msg: msg.into() }
+    }
+
+    fn of_body(r#type: &'static str, msg: impl Into<String>) -> Self {
+        Self { r#type, loc: vec![Step::Name("body".to_owned())], msg: msg.into() }
+    }
+}
+
+/// A JSON object and what was found wrong with it so far.
+pub(crate) struct Body {
+    fields: BTreeMap<String, Box<RawValue>>,
+    faults: Vec<Fault>,
+}
+
+impl Body {
+    /// The object in `bytes`.
+    pub(crate) fn parse(bytes: &[u8]) -> Result<Self, Error> {
+        if bytes.trim_ascii().is_empty() {
+            return Err(Error::Invalid(vec![Fault::of_body("missing", "Field required")]));
+        }
+        let fields = serde_json::from_slice(bytes).map_err(|error| {
+            Error::Invalid(vec![if error.is_data() {
+                let msg = "Input should be a valid dictionary or object to extract fields from";
+                Fault::of_body("model_attributes_type", msg)
+            } else {
+                Fault::of_body("json_invalid", format!("JSON decode error: {error}"))
+            }])
+        })?;
+        Ok(Self { fields, faults: Vec::new() })
+    }
+
+    /// Takes a field that may be absent or null.
+    pub(crate) fn take<T>(
+        &mut self,
+        name: &str,
+        read: fn(&Value) -> Result<T, Wrong>,
+    ) -> Change<T> {
+        let Some(raw) = self.fields.remove(name) else { return Change::Keep };
+        let value: Value = serde_json::from_str(raw.get()).expect("raw values are JSON");
+        if value.is_null() {
+            return Change::Clear;
+        }
+        match read(&value) {
+            Ok(value) => Change::Set(value),
+            Err(Wrong { r#type, msg, at }) => {
+                let mut fault = Fault::of("body", name, r#type, msg);
+                fault.loc.extend(at);
+                self.faults.push(fault);
+                Change::Keep
+            }
+        }
+    }
+
+    /// Takes a field that must be there.
+    pub(crate) fn require<T: Default>(
+        &mut self,
+        name: &str,
+        read: fn(&Value) -> Result<T, Wrong>,
+    ) -> T {
+        let known = self.faults.len();
+        match self.take(name, read) {
+            Change::Set(value) => value,
+            Change::Keep | Change::Clear => {
+                if self.faults.len() == known {
+                    self.faults.push(Fault::of("body", name, "missing", "Field required"));
+                }
+                T::default()
+            }
+        }
+    }
+
+    /// Takes a field's text as it came; null is [`Change::Clear`].
+    pub(crate) fn take_raw(&mut self, name: &str) -> Change<Box<RawValue>> {
+        match self.fields.remove(name) {
+            None => Change::Keep,
+            Some(raw) if raw.get() == "null" => Change::Clear,
+            Some(raw) => Change::Set(raw),
+        }
+    }
+
+    /// Notes a fault that another check has found.
+    pub(crate) fn fault(&mut self, name: &str, wrong: Wrong) {
+        let mut fault = Fault::of("body", name, wrong.r#type, wrong.msg);
+        fault.loc.extend(wrong.at);
+        self.faults.push(fault);
+    }
+
+    /// Ends the reading. Fields that were not taken are ignored, as LiteLLM does, unless they look
+    /// like a misspelt one of `known`: that one would be missing unnoticed.
+    pub(crate) fn finish<'a>(
+        mut self,
+        known: impl Iterator<Item = &'a str> + Clone,
+    ) -> Result<(), Error> {
+        for name in self.fields.keys() {
+            if let Some(meant) = meant(name, known.clone()) {
+                let msg = format!("Unknown field `{name}`; did you mean `{meant}`?");
+                self.faults.push(Fault::of("body", name, "extra_forbidden", msg));
+            }
+        }
+        if self.faults.is_empty() { Ok(()) } else { Err(Error::Invalid(self.faults)) }
+    }
+}
+
+/// Which known name an unknown one is a slip of: at most two letters apart, one for short names.
+fn meant<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let most = if name.len() <= 5 { 1 } else { 2 };
+    known
+        .map(|known| (strsim::osa_distance(name, known), known))
+        .filter(|(distance, _)| (1..=most).contains(distance))
+        .min()
+        .map(|(_, known)| known)
+}
+
+fn wrong(r#type: &'static str, msg: &'static str) -> Wrong {
+    Wrong { r#type, msg, at: None }
+}
+
+pub(crate) fn text(value: &Value) -> Result<String, Wrong> {
+    let text = value.as_str().map(str::to_owned);
+    text.ok_or_else(|| wrong("string_type", "Input should be a valid string"))
+}
+
+/// Lenient, as LiteLLM: numbers and words that mean yes or no are taken too.
+pub(crate) fn flag(value: &Value) -> Result<bool, Wrong> {
+    let word = match value {
+        Value::Bool(flag) => return Ok(*flag),
+        Value::String(word) => word.to_ascii_lowercase(),
+        Value::Number(number) => number.to_string(),
+        Value::Null | Value::Array(_) | Value::Object(_) => String::new(),
+    };
+    match word.as_str() {
+        "true" | "1" | "yes" | "on" => Ok(true),
+        "false" | "0" | "no" | "off" => Ok(false),
+        _ => Err(wrong("bool_type", "Input should be a valid boolean")),
+    }
+}
+
+/// A number that is not negative. Lenient, as LiteLLM: `"5"` and `5.0` are 5.
+pub(crate) fn count(value: &Value) -> Result<u64, Wrong> {
+    const MOST: f64 = 9e15;
+    let number = match value {
+        Value::Number(number) => number.as_u64().map(Ok).or(number.as_f64().map(Err)),
+        Value::String(text) => text.trim().parse().ok().map(Ok),
+        Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => None,
+    };
+    match number {
+        Some(Ok(count)) => Ok(count),
+        Some(Err(negative)) if negative < 0.0 => {
+            Err(wrong("greater_than_equal", "Input should be greater than or equal to 0"))
+        }
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "the range is checked, and there is no fraction"
+        )]
+        Some(Err(whole)) if whole.fract() == 0.0 && whole < MOST => Ok(whole as u64),
+        Some(Err(_)) | None => Err(wrong("int_type", "Input should be a valid integer")),
+    }
+}
+
+pub(crate) fn texts(value: &Value) -> Result<Vec<String>, Wrong> {
+    let items = value.as_array();
+    let items = items.ok_or_else(|| wrong("list_type", "Input should be a valid list"))?;
+    let item =
+        |(index, item)| text(item).map_err(|wrong| Wrong { at: Some(Step::Index(index)), ..wrong });
+    items.iter().enumerate().map(item).collect()
+}
+
+pub(crate) fn text_map(value: &Value) -> Result<BTreeMap<String, String>, Wrong> {
+    let entry = |(name, value): (&String, &Value)| match text(value) {
+        Ok(value) => Ok((name.clone(), value)),
+        Err(wrong) => Err(Wrong { at: Some(Step::Name(name.clone())), ..wrong }),
+    };
+    object(value)?.iter().map(entry).collect()
+}
+
+pub(crate) fn object(value: &Value) -> Result<&serde_json::Map<String, Value>, Wrong> {
+    let object = value.as_object();
+    object.ok_or_else(|| wrong("dict_type", "Input should be a valid dictionary"))
+}
+
+pub(crate) fn list(value: &Value) -> Result<&[Value], Wrong> {
+    let items = value.as_array().map(Vec::as_slice);
+    items.ok_or_else(|| wrong("list_type", "Input should be a valid list"))
+}
+
+pub(crate) fn number(value: &Value) -> Result<f64, Wrong> {
+    let number = value.as_f64().or_else(|| value.as_str()?.trim().parse().ok());
+    number.ok_or_else(|| wrong("float_type", "Input should be a valid number"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_faults_are_told_at_once_with_their_place() {
+        let mut body = Body::parse(
+            br#"{"a": 1, "b": ["x", 2], "c": -1, "d": 1.5, "e": {"f": 1}, "models": "m", "modles": 1, "foo": 2}"#,
+        )
+        .expect("an object");
+        body.take("a", text);
+        body.take("b", texts);
+        body.take("c", count);
+        body.take("d", count);
+        body.take("e", text_map);
+        body.take("models", texts);
+        body.require("key", text);
+        let Err(Error::Invalid(faults)) = body.finish(["models", "metadata"].into_iter()) else {
+            panic!("faults");
+        };
+        let told = serde_json::to_value(&faults).expect("JSON");
+        let places: Vec<_> = told
+            .as_array()
+            .expect("a list")
+            .iter()
+            .map(|fault| (fault["loc"].to_string(), fault["type"].as_str().expect("a word")))
+            .collect();
+        let expected = [
+            (r#"["body","a"]"#, "string_type"),
+            (r#"["body","b",1]"#, "string_type"),
+            (r#"["body","c"]"#, "greater_than_equal"),
+            (r#"["body","d"]"#, "int_type"),
+            (r#"["body","e","f"]"#, "string_type"),
+            (r#"["body","models"]"#, "list_type"),
+            (r#"["body","key"]"#, "missing"),
+            (r#"["body","modles"]"#, "extra_forbidden"),
+        ];
+        let expected: Vec<_> =
+            expected.into_iter().map(|(place, kind)| (place.to_owned(), kind)).collect();
+        assert_eq!(places, expected);
+    }
+
+    #[test]
+    fn a_body_must_be_an_object() {
+        for (text, kind) in [
+            ("", "missing"),
+            ("[]", "model_attributes_type"),
+            ("{\"a\"", "json_invalid"),
+            ("null", "model_attributes_type"),
+        ] {
+            let Err(Error::Invalid(faults)) = Body::parse(text.as_bytes()) else {
+                panic!("{text} is no object");
+            };
+            assert_eq!(faults[0].r#type, kind, "{text}");
+        }
+    }
+
+    #[test]
+    fn numbers_and_flags_are_read_as_leniently_as_clients_expect() {
+        let count = |text: &str| count(&serde_json::from_str(text).expect("JSON")).ok();
+        assert_eq!(count("5.0"), Some(5));
+        assert_eq!(count("\"5\""), Some(5));
+        assert_eq!(count("18446744073709551615"), Some(u64::MAX));
+        assert_eq!(count("1e300"), None);
+        assert_eq!(count("true"), None);
+        let flag = |text: &str| flag(&serde_json::from_str(text).expect("JSON")).ok();
+        assert_eq!(flag("\"False\""), Some(false));
+        assert_eq!(flag("1"), Some(true));
+        assert_eq!(flag("2"), None);
+    }
+}

@@ -1,0 +1,196 @@
+//! `GET /cluster/status`: the cluster as this node sees it. Needs no leader and waits for nobody.
+
+use axum::extract::{Request, State};
+use axum::response::Response;
+use axum::routing::get;
+use dunlin_admin_api::{BackendStatus, ClusterStatus, MemberRole, MemberStatus};
+use dunlin_consensus::Status;
+use dunlin_gossip::{NodeFact, View};
+use dunlin_types::NodeId;
+
+use super::{Routes, ok};
+use crate::error::Error;
+use crate::{Admin, Config};
+
+const PATH: &str = "/cluster/status";
+
+pub(super) fn add(routes: Routes) -> Routes {
+    routes.route(PATH, get(handle))
+}
+
+async fn handle(State(admin): State<Admin>, request: Request) -> Result<Response, Error> {
+    admin.admit(request.headers(), PATH).await?;
+    let seen = Seen {
+        own: &admin.0.config,
+        ready: admin.ready().await.is_ok(),
+        consensus: &admin.0.consensus.status(),
+        state: &admin.0.consensus.state(),
+        view: &admin.0.gossip.view(),
+    };
+    let catalog = admin.0.published.load_full().map(|published| published.catalog.clone());
+    let backends = catalog.map(|catalog| admin.0.upstream.backends(&catalog)).unwrap_or_default();
+    Ok(ok(&seen.status(backends.iter().map(backend).collect())))
+}
+
+/// All that a node knows of its cluster at one moment.
+struct Seen<'a> {
+    own: &'a Config,
+    ready: bool,
+    consensus: &'a Status,
+    state: &'a dunlin_state::State,
+    view: &'a View,
+}
+
+impl Seen<'_> {
+    fn status(&self, backends: Vec<BackendStatus>) -> ClusterStatus {
+        let members = self.state.nodes();
+        ClusterStatus {
+            node: self.own.me,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            cluster: self.consensus.cluster,
+            leader: self.consensus.leader,
+            term: self.consensus.term,
+            applied: self.consensus.applied,
+            config_revision: self.state.config().map_or(0, |config| config.revision),
+            members: members.iter().map(|(id, member)| self.member(*id, member)).collect(),
+            backends,
+        }
+    }
+
+    fn member(&self, id: NodeId, member: &dunlin_state::Member) -> MemberStatus {
+        let own = id == self.own.me;
+        let peer = self.view.peers.get(&id);
+        let alive = own || peer.is_some_and(|peer| peer.alive);
+        let fact: Option<&NodeFact> = peer.and_then(|peer| peer.node.as_ref());
+        MemberStatus {
+            id,
+            address: member.address.clone(),
+            api_address: if own {
+                Some(self.own.api.to_string())
+            } else {
+                fact.map(|fact| fact.api_address.clone())
+            },
+            role: self.role(id),
+            alive,
+            down: member.down.is_some(),
+            // What a dead peer last said of itself holds no longer.
+            ready: if own { self.ready } else { alive && fact.is_some_and(|fact| fact.ready) },
+        }
+    }
+
+    fn role(&self, id: NodeId) -> MemberRole {
+        if self.consensus.leader == Some(id) {
+            MemberRole::Leader
+        } else if self.consensus.voters.contains(&id) {
+            MemberRole::Voter
+        } else if self.consensus.learners.contains(&id) {
+            MemberRole::Learner
+        } else {
+            MemberRole::Outside
+        }
+    }
+}
+
+fn backend(seen: &dunlin_upstream::BackendStatus) -> BackendStatus {
+    let state = if let Some(reason) = &seen.parked {
+        format!("parked: {reason}")
+    } else if seen.out {
+        "unreachable".to_owned()
+    } else if let Some(left) = seen.cooling_for {
+        format!("cooling down for {:.1} s", left.as_secs_f64())
+    } else {
+        "ready".to_owned()
+    };
+    BackendStatus {
+        backend: seen.api_base.to_string(),
+        models: seen.groups.iter().map(ToString::to_string).collect(),
+        in_flight: seen.in_flight,
+        load: seen.load,
+        state,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use dunlin_consensus::Role;
+    use dunlin_gossip::{HealthFact, LoadFact, Peer};
+    use dunlin_state::{Command, CommandId, Entry};
+    use dunlin_types::{ClusterId, Epoch, MonoMillis, UnixMillis};
+
+    use super::*;
+
+    fn peer(alive: bool) -> Peer {
+        let fact =
+            NodeFact { api_address: "peer:4000".to_owned(), ready: true, ..NodeFact::default() };
+        Peer {
+            alive,
+            heard: MonoMillis(0),
+            node: Some(fact),
+            load: LoadFact::default(),
+            load_at: MonoMillis(0),
+            health: HealthFact::default(),
+        }
+    }
+
+    #[test]
+    fn members_are_shown_by_what_the_cluster_decided_and_what_is_heard_of_them() {
+        let mut state = dunlin_state::State::new();
+        let add = |node| Command::AddNode { node: NodeId(node), address: format!("n{node}:4100") };
+        let commands = [add(1), add(2), add(3), Command::MarkDown { node: NodeId(3) }];
+        for (seq, command) in (1..).zip(commands) {
+            let id = CommandId { node: NodeId(1), epoch: Epoch(1), seq };
+            state.apply(seq, UnixMillis(0), &Entry { id, command }).expect("accepted");
+        }
+        let consensus = Status {
+            cluster: Some(ClusterId(7)),
+            leader: Some(NodeId(2)),
+            term: 4,
+            applied: 4,
+            role: Role::Follower,
+            voters: vec![NodeId(1), NodeId(2)],
+            learners: vec![],
+            leader_heard: None,
+            log_bytes: 0,
+            snapshot_bytes: 0,
+        };
+        let own = Config { me: NodeId(1), api: ([127, 0, 0, 1], 4000).into() };
+        let peers = BTreeMap::from([(NodeId(2), peer(true)), (NodeId(3), peer(false))]);
+        let view = View { me: NodeId(1), peers };
+        let seen =
+            Seen { own: &own, ready: true, consensus: &consensus, state: &state, view: &view };
+        let told = seen.status(Vec::new());
+        assert_eq!((told.leader, told.config_revision), (Some(NodeId(2)), 0));
+        let members: Vec<_> = told
+            .members
+            .iter()
+            .map(|one| (one.role, one.alive, one.down, one.ready, one.api_address.as_deref()))
+            .collect();
+        let expected = [
+            (MemberRole::Voter, true, false, true, Some("127.0.0.1:4000")),
+            (MemberRole::Leader, true, false, true, Some("peer:4000")),
+            (MemberRole::Outside, false, true, false, Some("peer:4000")),
+        ];
+        assert_eq!(members, expected);
+    }
+
+    #[test]
+    fn a_backend_says_why_it_gets_nothing() {
+        let ready = dunlin_upstream::BackendStatus {
+            api_base: "http://gpu:8000/v1".into(),
+            upstream_model: "m".into(),
+            groups: vec!["chat".into()],
+            in_flight: 2,
+            load: 3.5,
+            out: false,
+            cooling_for: None,
+            parked: None,
+        };
+        assert_eq!(backend(&ready).state, "ready");
+        let out = dunlin_upstream::BackendStatus { out: true, ..ready.clone() };
+        assert_eq!(backend(&out).state, "unreachable");
+        let parked = dunlin_upstream::BackendStatus { parked: Some("no key".into()), ..out };
+        assert_eq!(backend(&parked).state, "parked: no key");
+    }
+}

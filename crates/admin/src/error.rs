@@ -1,0 +1,198 @@
+//! Why a request is not answered as asked, and how that looks: one map to statuses, types and
+//! texts in LiteLLM's shapes.
+
+use axum::body::Body;
+use axum::response::{IntoResponse, Response};
+use dunlin_consensus::ProposeError;
+use dunlin_llm::credentials::CredentialError;
+use dunlin_llm::openai::ErrorBody;
+use dunlin_state::Rejected;
+use http::{HeaderValue, StatusCode, header};
+use serde_json::json;
+use tracing::warn;
+
+use crate::body::Fault;
+
+/// Why a request is not answered as asked.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    /// This node has no config, so it does not know who may ask.
+    #[error("this node has no config yet")]
+    NotReady,
+    /// The caller's key is no good.
+    #[error(transparent)]
+    Credential(CredentialError),
+    /// The caller's key is good, and not the master key.
+    #[error(
+        "Authentication Error, Only proxy admin can be used to generate, delete, update info for \
+         new keys/users/teams. Route={route}. Your role=unknown. Your key={key}"
+    )]
+    NotAdmin {
+        route: &'static str,
+        /// As it is shown: `sk-...abcd`.
+        key: String,
+    },
+    /// The caller asks about a key that is not its own.
+    #[error("You are not allowed to access this key's info. Only the key itself and admins are.")]
+    NotYours,
+    /// Whether the caller's key exists cannot be told.
+    #[error("this node cannot tell now whether the key exists: {reason}")]
+    CannotKnow { reason: String },
+    #[error("the request body is longer than {} bytes", crate::MAX_BODY_BYTES)]
+    TooLarge,
+    #[error("the request has faults")]
+    Invalid(Vec<Fault>),
+    #[error(
+        "not enforced yet by this release, and a key that looked guarded would not be: {}. Leave \
+         out what is named, or set it to null.",
+        fields.join(", ")
+    )]
+    NotEnforced { fields: Vec<&'static str> },
+    #[error("{reason}")]
+    BadField { name: &'static str, reason: String },
+    #[error("Key not found in database")]
+    NoSuchKey { name: &'static str },
+    #[error(transparent)]
+    Propose(#[from] ProposeError),
+}
+
+/// How soon a client may try again what failed for want of a leader.
+const RETRY_AFTER: HeaderValue = HeaderValue::from_static("1");
+
+impl IntoResponse for Error {
+    fn into_response(self) -> Response {
+        if let Self::Invalid(faults) = &self {
+            return answer(422, json!({ "detail": faults }).to_string());
+        }
+        let body = self.body();
+        if body.code >= 500 {
+            warn!(status = body.code, "an admin request failed: {self}");
+        }
+        let mut response = answer(body.code, body.to_json());
+        if body.code == 503 {
+            response.headers_mut().insert(header::RETRY_AFTER, RETRY_AFTER);
+        }
+        response
+    }
+}
+
+impl Error {
+    fn body(&self) -> ErrorBody {
+        let of = |code, kind: &str, param: Option<&str>| ErrorBody {
+            message: self.to_string(),
+            kind: Some(kind.to_owned()),
+            param: param.map(str::to_owned),
+            code,
+        };
+        match self {
+            Self::NotReady => of(503, "service_unavailable", None),
+            Self::Credential(error) => error.into(),
+            Self::NotAdmin { .. } => of(401, "auth_error", Some("None")),
+            Self::NotYours => of(403, "auth_error", Some("key")),
+            Self::CannotKnow { .. } => of(503, "no_quorum", None),
+            Self::TooLarge => of(413, "invalid_request_error", None),
+            Self::Invalid(_) => of(422, "invalid_request_error", None),
+            Self::NotEnforced { fields } => of(400, "bad_request_error", fields.first().copied()),
+            Self::BadField { name, .. } => of(400, "bad_request_error", Some(name)),
+            Self::NoSuchKey { name } => of(404, "not_found_error", Some(name)),
+            Self::Propose(error) => self.of_propose(error, of),
+        }
+    }
+
+    fn of_propose(
+        &self,
+        error: &ProposeError,
+        of: impl Fn(u16, &str, Option<&str>) -> ErrorBody,
+    ) -> ErrorBody {
+        match error {
+            ProposeError::Rejected(rejected) => match rejected {
+                Rejected::DuplicateAlias { alias } => ErrorBody {
+                    message: format!(
+                        "Key with alias '{alias}' already exists. Key aliases must be unique."
+                    ),
+                    ..of(400, "bad_request_error", Some("key_alias"))
+                },
+                Rejected::KeyExists => of(400, "bad_request_error", Some("key")),
+                Rejected::UnknownKey => Self::NoSuchKey { name: "key" }.body(),
+                Rejected::TooLarge { .. } => of(400, "bad_request_error", None),
+                Rejected::UnknownNode { .. }
+                | Rejected::AlreadyFormed
+                | Rejected::StaleRevision { .. }
+                | Rejected::OldRevision { .. } => of(409, "conflict", None),
+                Rejected::Forgotten => of(504, "outcome_unknown", None),
+            },
+            ProposeError::NoQuorum(_) | ProposeError::NotFormed => of(503, "no_quorum", None),
+            ProposeError::Unknown { .. } => of(504, "outcome_unknown", None),
+            ProposeError::TooLarge { .. } => of(413, "invalid_request_error", None),
+            ProposeError::Stopping => of(503, "service_unavailable", None),
+        }
+    }
+}
+
+/// A JSON answer.
+pub(crate) fn answer(status: u16, json: impl Into<Body>) -> Response {
+    let mut response = Response::new(json.into());
+    *response.status_mut() = StatusCode::from_u16(status).expect("the map has real statuses");
+    let json = HeaderValue::from_static("application/json");
+    response.headers_mut().insert(header::CONTENT_TYPE, json);
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn every_reason_has_its_status_type_and_param() {
+        let waited = Duration::from_secs(3);
+        let alias = "a".to_owned();
+        let cases = [
+            (Error::NotReady, 503, "service_unavailable", None),
+            (Error::Credential(CredentialError::Missing), 401, "auth_error", Some("None")),
+            (
+                Error::NotAdmin { route: "/key/list", key: "sk-...abcd".to_owned() },
+                401,
+                "auth_error",
+                Some("None"),
+            ),
+            (Error::NotYours, 403, "auth_error", Some("key")),
+            (
+                Error::NotEnforced { fields: vec!["max_budget", "team_id"] },
+                400,
+                "bad_request_error",
+                Some("max_budget"),
+            ),
+            (Error::NoSuchKey { name: "keys" }, 404, "not_found_error", Some("keys")),
+            (
+                ProposeError::Rejected(Rejected::DuplicateAlias { alias }).into(),
+                400,
+                "bad_request_error",
+                Some("key_alias"),
+            ),
+            (
+                ProposeError::Rejected(Rejected::UnknownKey).into(),
+                404,
+                "not_found_error",
+                Some("key"),
+            ),
+            (ProposeError::NotFormed.into(), 503, "no_quorum", None),
+            (ProposeError::Unknown { waited }.into(), 504, "outcome_unknown", None),
+        ];
+        for (error, code, kind, param) in cases {
+            let body = error.body();
+            let told = (body.code, body.kind.as_deref(), body.param.as_deref());
+            assert_eq!(told, (code, Some(kind), param), "{error}");
+            let response = error.into_response();
+            assert_eq!(response.status(), code);
+            assert_eq!(response.headers().contains_key(header::RETRY_AFTER), code == 503);
+        }
+    }
+
+    #[test]
+    fn a_change_of_unknown_outcome_says_that_it_may_still_take_effect() {
+        let error = Error::from(ProposeError::Unknown { waited: Duration::from_secs(3) });
+        assert!(error.body().message.contains("may still take effect"));
+    }
+}
