@@ -23,6 +23,8 @@ pub(crate) struct Answered {
     pub(crate) retries: u32,
     /// Groups that failed before it.
     pub(crate) fallbacks: u32,
+    /// How long the upstreams took, waits between attempts included.
+    pub(crate) upstream: Duration,
 }
 
 /// Why a group gave no answer.
@@ -42,12 +44,15 @@ pub(crate) async fn run(
     extras: &Extras,
 ) -> Result<Answered, Failed> {
     let has_fallbacks = candidates.groups.len() > 1;
+    let began = proxy.0.clock.mono();
     let mut failures = Vec::new();
     for (fallbacks, group) in (0..).zip(&candidates.groups) {
         let asking = Asking { proxy, catalog, group, chat, extras, has_fallbacks };
         match asking.run().await {
             Ok((answer, retries)) => {
-                return Ok(Answered { answer, group: Arc::clone(&group.name), retries, fallbacks });
+                let upstream = proxy.0.clock.mono().since(began);
+                let group = Arc::clone(&group.name);
+                return Ok(Answered { answer, group, retries, fallbacks, upstream });
             }
             Err(failed) => failures.push((Arc::clone(&group.name), failed)),
         }

@@ -83,8 +83,7 @@ impl Bill {
     pub(crate) fn delivered(mut self, by: &Arc<Deployment>, reply: &ChatReply) -> Settled {
         self.served_by(by);
         let usage = reply.usage();
-        let output = || if self.price.is_free() { Tokens(0) } else { reply.output_estimate() };
-        let written = usage.map_or_else(output, |usage| usage.completion);
+        let written = usage.map_or_else(|| reply.output_estimate(), |usage| usage.completion);
         self.settle(Outcome::Success, usage, written)
     }
 

@@ -1,5 +1,7 @@
 //! The request's body, held whole and bounded.
 
+use std::time::Duration;
+
 use axum::body::Body;
 use axum::http::{HeaderMap, header};
 use bytes::{Bytes, BytesMut};
@@ -7,6 +9,9 @@ use http_body_util::BodyExt;
 
 use crate::MAX_REQUEST_BYTES;
 use crate::error::Refused;
+
+/// A client that sends nothing of its body for this long is answered 408.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Reads a body of at most [`MAX_REQUEST_BYTES`]. One that comes in a single piece is not copied.
 pub(crate) async fn read(mut body: Body, headers: &HeaderMap) -> Result<Bytes, Refused> {
@@ -20,7 +25,9 @@ pub(crate) async fn read(mut body: Body, headers: &HeaderMap) -> Result<Bytes, R
     }
     let mut first = Bytes::new();
     let mut more = BytesMut::new();
-    while let Some(frame) = body.frame().await {
+    loop {
+        let frame = tokio::time::timeout(IDLE_TIMEOUT, body.frame()).await;
+        let Some(frame) = frame.map_err(|_| Refused::TooSlow)? else { break };
         let Ok(data) = frame.map_err(|_| Refused::ClientGone)?.into_data() else { continue };
         if first.is_empty() && more.is_empty() {
             first = data;

@@ -1,7 +1,7 @@
 //! Who asks: the bearer of the master key, or of a key that may be used.
 
 use axum::http::HeaderMap;
-use dunlin_llm::credentials::{client_key, key_name, virtual_key};
+use dunlin_llm::credentials::{CredentialError, client_key, key_name, virtual_key};
 use dunlin_router::Access;
 use dunlin_types::Secret;
 
@@ -34,10 +34,19 @@ impl Caller {
         let key = match (client_key(headers, settings.key_header.as_deref()), &settings.master_key)
         {
             (Ok(key), Some(master)) if key == *master => return Ok(Self::Master),
-            (Ok(key), _) => key,
-            // Without a master key the node listens on loopback only and everyone there is trusted.
-            (Err(_), None) => return Ok(Self::Master),
+            (Ok(key), Some(_)) => key,
             (Err(error), Some(_)) => return Err(Refused::Credential(error)),
+            // Without a master key the node listens on loopback and everyone there is trusted; SDKs
+            // send a placeholder. Who names a key that exists still gets that key's rights.
+            (Err(_), None) => return Ok(Self::Master),
+            (Ok(key), None) => {
+                return match Self::of_key(proxy, &key).await {
+                    Err(Refused::Credential(
+                        CredentialError::Unknown { .. } | CredentialError::NotVirtual { .. },
+                    )) => Ok(Self::Master),
+                    found => found,
+                };
+            }
         };
         Self::of_key(proxy, &key).await
     }

@@ -6,7 +6,7 @@ use axum::extract::Request;
 use axum::http::{HeaderMap, Response};
 use dunlin_llm::{ChatRequest, Endpoint, Extras, openai};
 use dunlin_router::{Candidates, Fallbacks, candidates};
-use dunlin_types::{RequestId, Tokens, UnixMillis};
+use dunlin_types::{MonoMillis, RequestId, Tokens, UnixMillis};
 use dunlin_upstream::Answer;
 
 use crate::attempts::{self, Answered};
@@ -25,13 +25,15 @@ pub(crate) struct Call {
     /// The id the client is told.
     pub(crate) call_id: String,
     pub(crate) started: UnixMillis,
+    pub(crate) began: MonoMillis,
 }
 
 impl Call {
     pub(crate) fn begin(proxy: &Proxy, headers: &HeaderMap) -> Self {
         let id = uuid::Uuid::new_v4();
         let call_id = headers::client_call_id(headers).unwrap_or_else(|| id.to_string());
-        Self { id: RequestId(id.as_u128()), call_id, started: proxy.0.clock.unix() }
+        let (started, began) = (proxy.0.clock.unix(), proxy.0.clock.mono());
+        Self { id: RequestId(id.as_u128()), call_id, started, began }
     }
 }
 
@@ -59,16 +61,17 @@ async fn conduct(
     let candidates = route(&serving, &caller, &chat, &extras)?;
     let demand = dunlin_admission::Demand { request: call.id, tokens: demand(&caller, &chat) };
     let admitted = proxy.0.admission.admit(caller.key(), demand).await;
-    let permit = admitted.map_err(|refusal| Refused::admission(refusal, &caller))?;
+    let permit = admitted.map_err(|refusal| Refused::admission(refusal, &caller, call.started))?;
     let told = Told::of_admission(&caller, permit.limits());
     let bill = Bill::open(proxy.clone(), permit, call, &caller, &chat);
 
     let answered = attempts::run(proxy, &serving.catalog, &candidates, &chat, &extras).await;
-    let Answered { answer, group, retries, fallbacks } = match answered {
+    let answered = match answered {
         Ok(answered) => answered,
         Err(failed) => return Err(failed.spent(bill.failed())),
     };
-    let told = told.attempts(group, retries, fallbacks);
+    let told = told.attempts(&answered);
+    let Answered { answer, fallbacks, .. } = answered;
     // After a fallback the client learns which model it was, as LiteLLM has it.
     let name = |deployment: &dunlin_router::Deployment| {
         if fallbacks == 0 { chat.model().to_owned() } else { deployment.upstream_model.to_string() }
@@ -81,13 +84,15 @@ async fn conduct(
             headers::json(told.cost(settled), whole.reply.write(&name))
         }
         Answer::Stream(answer) => {
+            let spend = caller.key().map(|key| proxy.0.admission.key_spend(&key.token));
             let told = told.answered(proxy, call, answer.deployment(), answer.headers());
+            let told = told.key_spend(spend);
             let name = name(answer.deployment());
             headers::event_stream(told, stream::events(answer, bill, name, chat.wants_usage()))
         }
         Answer::Long(answer) => {
             let told = told.answered(proxy, call, &answer.deployment, &answer.headers);
-            headers::long_json(told, stream::bytes(answer, bill))
+            headers::long_json(told, stream::bytes(answer, bill, endpoint != Endpoint::Embeddings))
         }
     })
 }

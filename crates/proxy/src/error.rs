@@ -28,6 +28,7 @@ pub(crate) enum Refused {
     TooLarge,
     Encoded,
     ClientGone,
+    TooSlow,
     NotAllowed {
         model: String,
     },
@@ -38,7 +39,7 @@ pub(crate) enum Refused {
     },
     RateLimited {
         limited: RateLimited,
-        key: Option<KeyDigest>,
+        key: Option<dunlin_state::Caller>,
     },
     /// This node cannot know, and no other could be asked.
     CannotKnow {
@@ -100,20 +101,20 @@ impl Refused {
                 let (expired, now) = (headers::utc(at), headers::utc(now));
                 Self::Credential(CredentialError::Expired { name, expired, now })
             }
-            Refusal::RateLimited(limited) => Self::RateLimited { limited, key: Some(digest) },
+            Refusal::RateLimited(limited) => Self::RateLimited { limited, key: None },
             Refusal::CannotKnow { reason } => Self::CannotKnow { reason },
             Refusal::Overloaded { reason } => Self::Overloaded { reason },
         }
     }
 
     /// A request that the limits, or the state of things, do not admit.
-    pub(crate) fn admission(refusal: Refusal, caller: &Caller) -> Self {
+    pub(crate) fn admission(refusal: Refusal, caller: &Caller, now: UnixMillis) -> Self {
         match (refusal, caller) {
             (Refusal::RateLimited(limited), caller) => {
-                Self::RateLimited { limited, key: caller.key().map(|caller| caller.token) }
+                Self::RateLimited { limited, key: caller.key().cloned() }
             }
             (refusal, Caller::Key { caller, name }) => {
-                Self::caller(refusal, name.clone(), caller.token, caller.key.updated_at)
+                Self::caller(refusal, name.clone(), caller.token, now)
             }
             (Refusal::Overloaded { reason }, Caller::Master) => Self::Overloaded { reason },
             (refusal, Caller::Master) => Self::CannotKnow { reason: refusal.to_string() },
@@ -145,6 +146,7 @@ impl Refused {
                 "invalid_request_error",
                 "request bodies with a Content-Encoding are not read; send it plain",
             ),
+            Self::TooSlow => own(408, "invalid_request_error", "the request body came too slowly"),
             Self::ClientGone => own(499, "invalid_request_error", "the request body broke off"),
             Self::NotAllowed { model } => ErrorBody {
                 param: Some("model".to_owned()),
@@ -173,7 +175,9 @@ impl Refused {
                      available models for your key."
                 ),
             ),
-            Self::RateLimited { limited, key } => own(429, "throttling_error", limit(limited, key)),
+            Self::RateLimited { limited, key } => {
+                own(429, "throttling_error", limit(limited, key.as_ref()))
+            }
             Self::CannotKnow { reason } => own(503, "service_unavailable", reason.clone()),
             Self::Overloaded { reason } => own(503, "overloaded", reason.clone()),
         }
@@ -184,8 +188,8 @@ fn own(code: u16, kind: &str, message: impl Into<String>) -> ErrorBody {
     ErrorBody { message: message.into(), kind: Some(kind.to_owned()), param: None, code }
 }
 
-fn limit(limited: &RateLimited, key: &Option<KeyDigest>) -> String {
-    let key = key.map_or_else(String::new, |key| key.to_string());
+fn limit(limited: &RateLimited, key: Option<&dunlin_state::Caller>) -> String {
+    let key = key.map_or_else(String::new, |key| key.token.to_string());
     format!(
         "Rate limit exceeded for api_key: {key}. Limit type: {}. Current limit: {}, Remaining: {}. \
          Limit resets at: {}",
@@ -261,7 +265,13 @@ impl Failed {
         let (body, mut told) = match &self.why {
             Why::Refused(refused) => {
                 let told = match refused {
-                    Refused::RateLimited { limited, .. } => headers::limited(limited),
+                    Refused::RateLimited { limited, key } => {
+                        let mut told = headers::limited(limited);
+                        if let Some(caller) = key {
+                            headers::key_limits(&mut told, &caller.key);
+                        }
+                        told
+                    }
                     Refused::NotReady | Refused::CannotKnow { .. } | Refused::Overloaded { .. } => {
                         headers::retry_after(Duration::from_secs(1))
                     }
@@ -270,15 +280,16 @@ impl Failed {
                     | Refused::TooLarge
                     | Refused::Encoded
                     | Refused::ClientGone
+                    | Refused::TooSlow
                     | Refused::NotAllowed { .. }
                     | Refused::UnknownModel { .. } => axum::http::HeaderMap::new(),
                 };
                 (refused.body(), told)
             }
             Why::Unanswered(unanswered) => {
-                let last = &unanswered.failures.last().expect("a group was tried").1;
-                let told = last.retry_after().map(headers::retry_after).unwrap_or_default();
-                (unanswered.body(), headers::upstream_retry_after(told, last))
+                let first = &unanswered.failures.first().expect("a group was tried").1;
+                let told = first.retry_after().map(headers::retry_after).unwrap_or_default();
+                (unanswered.body(), headers::upstream_retry_after(told, first))
             }
         };
         headers::of_failure(&mut told, call, self.key_spend);

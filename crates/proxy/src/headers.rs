@@ -1,6 +1,5 @@
 //! The response headers that LiteLLM's users read, and the responses themselves.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
@@ -11,13 +10,22 @@ use dunlin_router::Deployment;
 use dunlin_types::{NanoUsd, UnixMillis};
 
 use crate::Proxy;
-use crate::attempts::GroupFailed;
+use crate::attempts::{Answered, GroupFailed};
 use crate::bill::Settled;
 use crate::caller::Caller;
 use crate::chat::Call;
 
 /// Longer ids of the client's are replaced by one of ours.
 const MAX_CALL_ID: usize = 256;
+/// The provider's own limits, which carry no scope in their names.
+const PROVIDER_LIMITS: [&str; 6] = [
+    "x-ratelimit-limit-requests",
+    "x-ratelimit-limit-tokens",
+    "x-ratelimit-remaining-requests",
+    "x-ratelimit-remaining-tokens",
+    "x-ratelimit-reset-requests",
+    "x-ratelimit-reset-tokens",
+];
 const CALL_ID: &str = "x-litellm-call-id";
 const KEY_SPEND: &str = "x-litellm-key-spend";
 const RESPONSE_COST: &str = "x-litellm-response-cost";
@@ -29,16 +37,16 @@ pub(crate) fn client_call_id(headers: &HeaderMap) -> Option<String> {
 }
 
 /// What a client is told beside the answer, as it becomes known.
-pub(crate) struct Told(HeaderMap);
+///
+/// Also how long the upstreams took.
+pub(crate) struct Told(HeaderMap, Duration);
 
 impl Told {
     /// The limits of the key, and what is left of them.
     pub(crate) fn of_admission(caller: &Caller, limits: &[LimitStatus]) -> Self {
-        let mut told = Self(HeaderMap::with_capacity(32));
+        let mut told = Self(HeaderMap::with_capacity(32), Duration::ZERO);
         if let Some(caller) = caller.key() {
-            let key = &caller.key;
-            told.number("x-litellm-key-rpm-limit", key.rpm_limit);
-            told.number("x-litellm-key-tpm-limit", key.tpm_limit);
+            key_limits(&mut told.0, &caller.key);
         }
         for status in limits {
             let (limit, remaining) = status.what.headers();
@@ -49,10 +57,18 @@ impl Told {
     }
 
     /// How the answer was come by.
-    pub(crate) fn attempts(mut self, group: Arc<str>, retries: u32, fallbacks: u32) -> Self {
-        self.text("x-litellm-model-group", &group);
-        self.number("x-litellm-attempted-retries", Some(retries.into()));
-        self.number("x-litellm-attempted-fallbacks", Some(fallbacks.into()));
+    pub(crate) fn attempts(mut self, answered: &Answered) -> Self {
+        let Answered { group, retries, fallbacks, upstream, .. } = answered;
+        self.text("x-litellm-model-group", group);
+        self.number("x-litellm-attempted-retries", Some((*retries).into()));
+        self.number("x-litellm-attempted-fallbacks", Some((*fallbacks).into()));
+        self.1 = *upstream;
+        self
+    }
+
+    /// What the key had spent before this request, for answers whose cost is not known yet.
+    pub(crate) fn key_spend(mut self, spend: Option<NanoUsd>) -> Self {
+        self.text(KEY_SPEND, &spend.map(usd).unwrap_or_default());
         self
     }
 
@@ -64,19 +80,21 @@ impl Told {
         by: &Deployment,
         provider: &HeaderMap,
     ) -> Self {
-        let took = proxy.0.clock.unix().0.saturating_sub(call.started.0);
+        let took = proxy.0.clock.mono().since(call.began);
+        let overhead = took.saturating_sub(self.1);
         self.text(CALL_ID, &call.call_id);
         self.text("x-litellm-model-id", &by.id.0);
         self.text("x-litellm-model-name", &format!("{}/{}", by.provider, by.upstream_model));
         self.text("x-litellm-model-api-base", by.api_base.split('?').next().unwrap_or_default());
         self.text("x-litellm-version", env!("CARGO_PKG_VERSION"));
-        self.text("x-litellm-response-duration-ms", &format!("{took}.0"));
+        self.text("x-litellm-response-duration-ms", &format!("{:?}", millis(took)));
+        self.text("x-litellm-overhead-duration-ms", &format!("{:?}", millis(overhead)));
         for (name, value) in provider {
             let prefixed = HeaderName::try_from(format!("llm_provider-{name}"));
             if let Ok(prefixed) = prefixed {
                 self.0.insert(prefixed, value.clone());
             }
-            if name.as_str().starts_with("x-ratelimit-") {
+            if PROVIDER_LIMITS.contains(&name.as_str()) {
                 self.0.insert(name.clone(), value.clone());
             }
         }
@@ -105,6 +123,21 @@ impl Told {
             self.0.insert(HeaderName::from_static(name), HeaderValue::from(value));
         }
     }
+}
+
+/// The limits that a key has.
+pub(crate) fn key_limits(told: &mut HeaderMap, key: &dunlin_state::Key) {
+    let limits =
+        [("x-litellm-key-rpm-limit", key.rpm_limit), ("x-litellm-key-tpm-limit", key.tpm_limit)];
+    for (name, limit) in limits {
+        if let Some(limit) = limit {
+            told.insert(HeaderName::from_static(name), HeaderValue::from(limit));
+        }
+    }
+}
+
+fn millis(took: Duration) -> f64 {
+    took.as_secs_f64() * 1e3
 }
 
 /// Inserts a value if it is one that a header can carry; empty ones are left out.

@@ -23,6 +23,8 @@ pub(crate) struct Broken;
 /// The events of a stream as the client sees them.
 pub(crate) fn events(stream: Stream, mut bill: Bill, model: String, wants_usage: bool) -> Body {
     bill.served_by(stream.deployment());
+    // The model is at work: from here on even a client that leaves at once pays for its prompt.
+    bill.streamed(None, 0);
     Body::new(Events { stream, bill: Some(bill), model, wants_usage, end: End::Open })
 }
 
@@ -124,15 +126,18 @@ impl Events {
     }
 }
 
-/// A reply that is too long to be held, byte for byte.
-pub(crate) fn bytes(long: Long, mut bill: Bill) -> Body {
+/// A reply that is too long to be held, byte for byte. Its usage is not looked for; `is_text` says
+/// whether its length tells how much was written.
+pub(crate) fn bytes(long: Long, mut bill: Bill, is_text: bool) -> Body {
     bill.served_by(&long.deployment);
-    Body::new(Passing { long, bill: Some(bill) })
+    bill.streamed(None, 0);
+    Body::new(Passing { long, bill: Some(bill), is_text })
 }
 
 struct Passing {
     long: Long,
     bill: Option<Bill>,
+    is_text: bool,
 }
 
 impl http_body::Body for Passing {
@@ -145,7 +150,8 @@ impl http_body::Body for Passing {
     ) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
         Poll::Ready(match ready!(self.long.poll_next(cx)) {
             Some(Ok(bytes)) => {
-                if let Some(bill) = &mut self.bill {
+                let this = &mut *self;
+                if let Some(bill) = this.bill.as_mut().filter(|_| this.is_text) {
                     bill.streamed(None, bytes.len() as u64);
                 }
                 Some(Ok(Frame::data(bytes)))
