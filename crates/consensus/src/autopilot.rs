@@ -96,7 +96,7 @@ fn voters(cluster: &Cluster) -> Option<BTreeSet<NodeId>> {
         next.insert(*heir);
         return Some(next);
     }
-    if now.len() > 5 || (now.len() > 3 && now.len() % 2 == 0) {
+    if now.len() > 5 || (now.len() > 3 && now.len().is_multiple_of(2)) {
         let others = || now.iter().rev().filter(|id| **id != cluster.leader);
         let leaving = others().find(|id| dead(id)).or_else(|| others().next())?;
         let mut next = now.clone();

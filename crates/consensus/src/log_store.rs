@@ -55,15 +55,13 @@ pub(crate) struct Opening {
     pub(crate) owner: Owner,
     /// Whether the certificate says that this log was there before.
     pub(crate) stored: bool,
-    /// What the log must hold at the least.
-    pub(crate) floor: Floor,
     pub(crate) sync_data: SyncData,
 }
 
 impl Opening {
     /// With the file system's own sync.
-    pub(crate) fn new(owner: Owner, stored: bool, floor: Floor) -> Self {
-        Self { owner, stored, floor, sync_data: Box::new(File::sync_data) }
+    pub(crate) fn new(owner: Owner, stored: bool) -> Self {
+        Self { owner, stored, sync_data: Box::new(File::sync_data) }
     }
 }
 
@@ -79,7 +77,6 @@ impl LogStore {
         let mut disk = Disk::open(path, opening.sync_data)?;
         disk.claim(opening.owner, opening.stored)?;
         let tail = disk.scan()?;
-        refuse_below_floor(path, &tail, opening.floor)?;
         let tail = Arc::new(Mutex::new(tail));
         let (queue, writes) = mpsc::channel(QUEUE);
         let reader = LogReader { tail: Arc::clone(&tail), db: disk.reader() };
@@ -102,30 +99,38 @@ fn stopped() -> io::Error {
     io::Error::new(io::ErrorKind::BrokenPipe, "the raft log's writer has stopped")
 }
 
-fn refuse_below_floor(path: &Path, tail: &Tail, floor: Floor) -> Result<(), Error> {
-    let term = tail.vote.as_ref().map_or(0, |vote| vote.leader_id.term);
-    let lost = if tail.end() < floor.committed {
-        format!("its log ends before entry {}, but {} were committed", tail.end(), floor.committed)
-    } else if term < floor.term {
-        format!("its last vote is of term {term}, but it had voted in term {}", floor.term)
-    } else {
-        return Ok(());
-    };
-    Err(Error::Emptied { path: path.to_owned(), lost })
-}
-
 impl LogReader {
     fn tail(&self) -> MutexGuard<'_, Tail> {
         self.tail.lock().expect("no holder panics")
     }
 
-    /// What the log holds now, for the certificate.
+    /// What is certainly on the disk now, for the certificate.
     pub(crate) fn floor(&self) -> Floor {
         let tail = self.tail();
-        Floor {
-            term: tail.vote.as_ref().map_or(0, |vote| vote.leader_id.term),
-            committed: tail.committed.map_or(0, |id| id.index + 1),
-        }
+        // A leader may know an entry as committed by others before its own disk has it.
+        let committed = tail.committed.map_or(0, |id| id.index + 1).min(tail.durable_end());
+        Floor { term: tail.vote.map_or(0, |vote| vote.leader_id.term), committed }
+    }
+
+    /// Refuses a log that, with a snapshot that ends before `snapshot_end`, has lost something.
+    pub(crate) fn check(&self, path: &Path, floor: Floor, snapshot_end: u64) -> Result<(), Error> {
+        let tail = self.tail();
+        let end = tail.end().max(snapshot_end);
+        let term = tail.vote.map_or(0, |vote| vote.leader_id.term);
+        let committed = tail.committed.map_or(0, |id| id.index + 1).max(floor.committed);
+        let lost = if tail.first() > snapshot_end {
+            format!(
+                "the log begins at entry {}, but the snapshot ends before {snapshot_end}",
+                tail.first()
+            )
+        } else if end < committed {
+            format!("the log ends before entry {end}, but {committed} were committed")
+        } else if term < floor.term {
+            format!("the last vote is of term {term}, but it had voted in term {}", floor.term)
+        } else {
+            return Ok(());
+        };
+        Err(Error::Emptied { path: path.to_owned(), lost })
     }
 
     /// The index of the first entry there is, or would be.

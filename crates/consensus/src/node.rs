@@ -144,19 +144,14 @@ impl Node {
             (identity.data_dir().to_owned(), identity.certificate().clone())
         };
         let owner = Owner { node: self.me, cluster };
-        let opening = Opening::new(owner, certificate.stored, certificate.floor);
+        let opening = Opening::new(owner, certificate.stored);
         let store = LogStore::open(&dir.join(LOG), opening, &self.tasks, self.stop.clone())?;
         let snapshots = Arc::new(Snapshots::open(dir.join(SNAPSHOTS), cluster)?);
         let published = Arc::clone(&self.published);
         let machine = Machine::open((self.me, self.epoch), Arc::clone(&snapshots), published)?;
-        let (first, snapshot_end) = (store.reader().first(), machine.next_index());
-        if first > snapshot_end {
-            let reason = format!(
-                "the log begins at entry {first}, but the snapshot ends before {snapshot_end}"
-            );
-            return Err(snapshots.corrupt(reason));
-        }
-        let floor = store.reader().floor();
+        let log = store.reader();
+        log.check(&dir.join(LOG), certificate.floor, machine.next_index())?;
+        let floor = log.floor();
         self.identity().amend(|certificate| {
             certificate.stored = true;
             certificate.floor = floor;

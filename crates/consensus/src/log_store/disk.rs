@@ -133,13 +133,6 @@ impl Disk {
             }
             tail.found(entry, length);
         }
-        if let Some(committed) = tail.committed.filter(|id| id.index >= tail.end()) {
-            return Err(self.corrupt(format!(
-                "entry {} was committed, but the log ends before {}",
-                committed.index,
-                tail.end()
-            )));
-        }
         Ok(tail)
     }
 

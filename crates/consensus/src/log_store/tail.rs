@@ -50,6 +50,12 @@ impl Tail {
         self.end() - self.recent.len() as u64
     }
 
+    /// One past the last entry that is durable; entries before the first are, in a snapshot.
+    pub(super) fn durable_end(&self) -> u64 {
+        let waiting = self.recent.iter().rev().take_while(|(given, _)| *given > self.written);
+        self.end() - waiting.count() as u64
+    }
+
     /// Encoded bytes of all entries.
     pub(super) fn bytes(&self) -> u64 {
         self.bytes

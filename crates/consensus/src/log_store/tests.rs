@@ -14,7 +14,6 @@ use openraft::EntryPayload;
 use openraft::entry::RaftEntry;
 use openraft::storage::RaftLogStorageExt;
 
-use super::record::Fact;
 use super::*;
 use crate::raft::Stamped;
 
@@ -49,7 +48,7 @@ impl Bench {
     }
 
     fn open(&self) -> LogStore {
-        self.open_as(Opening::new(OWNER, false, Floor::default())).expect("opened")
+        self.open_as(Opening::new(OWNER, false)).expect("opened")
     }
 
     /// Ends the writer, so that the directory can be opened again.
@@ -66,7 +65,7 @@ impl Bench {
 }
 
 fn with_sync(sync_data: SyncData) -> Opening {
-    Opening { sync_data, ..Opening::new(OWNER, false, Floor::default()) }
+    Opening { sync_data, ..Opening::new(OWNER, false) }
 }
 
 async fn fill(store: &mut LogStore, range: std::ops::Range<u64>, bytes: usize) {
@@ -93,8 +92,7 @@ async fn a_log_comes_back_as_it_was_left() {
     store.save_vote(&Vote::new_committed(3, 7)).await.expect("saved");
     bench.close(store).await;
 
-    let mut store =
-        bench.open_as(Opening::new(OWNER, true, Floor { term: 3, committed: 31 })).expect("opened");
+    let mut store = bench.open_as(Opening::new(OWNER, true)).expect("opened");
     assert_eq!(indexes(&store, 0..100).await, Vec::from_iter(10..50));
     let state = store.get_log_state().await.expect("a state");
     assert_eq!(
@@ -130,26 +128,59 @@ async fn what_has_left_the_memory_is_read_from_the_disk_in_bounded_messages() {
 async fn a_log_of_another_or_poorer_than_the_certificate_is_refused() {
     let dir = tempfile::tempdir().expect("a directory");
     let bench = Bench::new(dir.path().join("raft"));
-    let empty = || Opening::new(OWNER, true, Floor::default());
+    let empty = || Opening::new(OWNER, true);
     assert!(bench.refusal(empty()).contains("the record of whose log this is"));
 
     let mut store = bench.open();
     fill(&mut store, 0..10, 10).await;
     bench.close(store).await;
     let other = Owner { node: dunlin_types::NodeId(8), ..OWNER };
-    let foreign = bench.refusal(Opening::new(other, true, Floor::default()));
+    let foreign = bench.refusal(Opening::new(other, true));
     assert!(foreign.contains("belongs to node 0000000000000007"), "{foreign}");
-    let shorter = bench.refusal(Opening::new(OWNER, true, Floor { term: 0, committed: 11 }));
-    assert!(shorter.contains("ends before entry 10, but 11 were committed"), "{shorter}");
-    let forgetful = bench.refusal(Opening::new(OWNER, true, Floor { term: 2, committed: 0 }));
-    assert!(forgetful.contains("it had voted in term 2"), "{forgetful}");
-    bench.close(bench.open()).await;
+    let store = bench.open();
+    let check = |term, committed, snapshot_end| {
+        let floor = Floor { term, committed };
+        let checked = store.reader().check(&bench.dir, floor, snapshot_end);
+        checked.map_err(|refusal| refusal.to_string())
+    };
+    let expect = |checked: Result<(), String>, words: &str| {
+        let refusal = checked.expect_err("refused");
+        assert!(refusal.contains(words), "{refusal}");
+    };
+    assert_eq!(check(0, 10, 0), Ok(()));
+    assert_eq!(check(0, 11, 11), Ok(()), "what is in the snapshot is not lost");
+    expect(check(0, 11, 0), "ends before entry 10, but 11 were committed");
+    expect(check(2, 0, 0), "it had voted in term 2");
+    bench.close(store).await;
+}
+
+#[tokio::test]
+async fn the_certificate_vouches_only_for_what_is_durable() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let bench = Bench::new(dir.path().join("raft"));
+    let mut store = bench.open();
+    fill(&mut store, 0..10, 10).await;
+    let reader = store.reader();
+    store.save_committed(Some(log_id(1, 9))).await.expect("saved");
+    assert_eq!(reader.floor().committed, 10);
+    // Committed by others before this disk has it; then cut off and replaced.
+    let sequence = reader.tail().append(vec![(entry(10, 10), 99), (entry(11, 10), 99)]);
+    reader.tail().committed = Some(log_id(1, 11));
+    assert_eq!(reader.floor().committed, 10);
+    reader.tail().truncate_after(Some(log_id(1, 9)));
+    reader.tail().append(vec![(entry(10, 10), 99)]);
+    reader.tail().confirm(sequence);
+    assert_eq!(reader.floor().committed, 10, "the first one was confirmed, the second was not");
+    reader.tail().purge(log_id(1, 9));
+    assert!(reader.check(&bench.dir, Floor::default(), 9).is_err(), "no snapshot replaces it");
+    drop(reader);
+    bench.close(store).await;
 }
 
 #[tokio::test]
 async fn damage_is_found_at_the_start() {
     type Damage = fn(&sled::Db);
-    let cases: [(&str, Damage); 4] = [
+    let cases: [(&str, Damage); 3] = [
         ("entry 4 is missing", |db| {
             db.remove(record::key(4, 0)).expect("removed");
         }),
@@ -161,10 +192,6 @@ async fn damage_is_found_at_the_start() {
         }),
         ("entry 10: its checksum does not match", |db| {
             db.remove(record::key(10, 1)).expect("removed");
-        }),
-        ("the log ends before 11", |db| {
-            let beyond = record::seal(&log_id(1, 11)).expect("sealed");
-            db.insert(Fact::Committed.key(), beyond).expect("inserted");
         }),
     ];
     for (expected, damage) in cases {
@@ -178,7 +205,7 @@ async fn damage_is_found_at_the_start() {
         damage(&db);
         db.flush().expect("flushed");
         drop(db);
-        let said = bench.refusal(Opening::new(OWNER, true, Floor::default()));
+        let said = bench.refusal(Opening::new(OWNER, true));
         assert!(said.contains(expected) && said.contains("joins as a new one"), "{said}");
     }
 }

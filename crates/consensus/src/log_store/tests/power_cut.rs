@@ -67,7 +67,7 @@ async fn a_disk_that_keeps_only_what_was_synced_keeps_all_that_was_acknowledged(
         if round % 3 == 0 {
             let cut = Bench::new(dir.path().join(format!("cut-{round}")));
             copy(&mirror, &cut.dir);
-            let found = cut.open_as(Opening::new(OWNER, true, Floor::default())).expect("opened");
+            let found = cut.open_as(Opening::new(OWNER, true)).expect("opened");
             assert_eq!(indexes(&found, 0..next + 9).await, Vec::from_iter(purged..next));
             assert_eq!(found.reader().read_vote().await.expect("read"), Some(vote));
             cut.close(found).await;
@@ -201,7 +201,7 @@ async fn a_real_power_cut_loses_nothing_acknowledged() {
         last = cut_after(&mounted, more).max(last);
         assert!(mounted.unmount() && mounted.mount(), "the file system comes back");
         let bench = Bench::new(Path::new(&mounted.at).join("raft"));
-        let store = bench.open_as(Opening::new(OWNER, true, Floor::default())).expect("opened");
+        let store = bench.open_as(Opening::new(OWNER, true)).expect("opened");
         let found = store.reader().tail().end();
         assert!(found >= last, "{last} entries were acknowledged, {found} are there");
         bench.close(store).await;
