@@ -3,62 +3,21 @@
 use std::collections::BTreeMap;
 
 use dunlin_types::KeyDigest;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::value::RawValue;
 
 /// A JSON value as its text.
 pub type RawJson = Box<RawValue>;
 
-/// Asks for a key: the fields most clients set. The server knows all of LiteLLM's.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
-pub struct GenerateKey {
-    /// A name for people, unique among all keys.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub key_alias: Option<String>,
-    /// How long it is valid, such as `30d`; for ever if none.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub duration: Option<String>,
-    /// The models it may call; empty for all.
-    #[serde(default)]
-    pub models: Vec<String>,
-    /// Requests in any minute.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub rpm_limit: Option<u64>,
-    /// Tokens in any minute.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub tpm_limit: Option<u64>,
-    /// Requests at the same time.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub max_parallel_requests: Option<u64>,
-}
-
-/// Names one key: `/key/block`, `/key/unblock`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct KeyRef {
-    /// The clear key, or its hash as 64 hex digits.
-    pub key: String,
-}
-
-/// Names the keys to delete: `/key/delete`.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct DeleteKeys {
-    /// Clear keys or hashes.
-    #[serde(default)]
-    pub keys: Option<Vec<String>>,
-    /// Aliases.
-    #[serde(default)]
-    pub key_aliases: Option<Vec<String>>,
-}
-
 /// What was deleted, each as it was named.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize)]
 pub struct DeletedKeys {
     /// Keys, hashes or aliases.
     pub deleted_keys: Vec<String>,
 }
 
 /// A key's row. The clear `key` is there once, in the answer that made it.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize)]
 pub struct KeyRow {
     /// The clear key when it is made; the key as it was named when it is updated.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -99,13 +58,13 @@ pub struct KeyRow {
     pub created_by: String,
     /// When it last changed, ISO 8601 in UTC.
     pub updated_at: String,
-    /// LiteLLM's other fields. Lost on reading.
-    #[serde(flatten, skip_deserializing)]
+    /// LiteLLM's other fields.
+    #[serde(flatten)]
     pub other: BTreeMap<String, RawJson>,
 }
 
 /// The answer of `/key/info`.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize)]
 pub struct KeyInfo {
     /// The key as it was named; the hash if the caller asked about its own.
     pub key: String,

@@ -53,10 +53,11 @@ fn span(text: &str) -> Result<Span, BadDuration> {
     span.map_err(|_| BadDuration::TooLong)
 }
 
-/// A moment as LiteLLM writes it: ISO 8601 in UTC.
+/// A moment as LiteLLM writes it: ISO 8601 in UTC, with microseconds. Older Pythons read six
+/// digits of a second, or three, and no other number of them.
 pub(crate) fn iso(at: UnixMillis) -> String {
     let at = i64::try_from(at.0).ok().and_then(|ms| Timestamp::from_millisecond(ms).ok());
-    at.unwrap_or(Timestamp::MAX).to_string()
+    format!("{:.6}", at.unwrap_or(Timestamp::MAX))
 }
 
 #[cfg(test)]
@@ -84,7 +85,7 @@ mod tests {
         ];
         for (text, end) in cases {
             let ends = ends(text, at("2027-01-31T12:00:00Z"));
-            assert_eq!(ends.map(iso), Ok(end.to_owned()), "{text}");
+            assert_eq!(ends, Ok(at(end)), "{text}");
         }
     }
 

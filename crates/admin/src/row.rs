@@ -119,8 +119,8 @@ pub(crate) mod tests {
             ("guardrails", "[]"),
             ("metadata", "{}"),
             ("expires", "null"),
-            ("created_at", "\"2027-01-15T08:00:00Z\""),
-            ("updated_at", "\"2027-01-15T08:00:00.5Z\""),
+            ("created_at", "\"2027-01-15T08:00:00.000000Z\""),
+            ("updated_at", "\"2027-01-15T08:00:00.500000Z\""),
         ] {
             let value: Value = serde_json::from_str(value).expect("JSON");
             assert_eq!(fields[name], value, "{name}");

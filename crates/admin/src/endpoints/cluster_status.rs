@@ -1,4 +1,4 @@
-//! `GET /cluster/status`: the cluster as this node sees it. Needs no leader and waits for nobody.
+//! `GET /cluster/status`: the cluster as this node sees it. Answers without a leader too.
 
 use axum::extract::{Request, State};
 use axum::response::Response;

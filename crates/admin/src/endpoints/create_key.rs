@@ -100,7 +100,7 @@ mod tests {
             ("key_name", serde_json::json!("sk-...1234")),
             ("token", serde_json::json!(KeyDigest::of("sk-chosen-by-me-1234"))),
             ("token_id", serde_json::json!(KeyDigest::of("sk-chosen-by-me-1234"))),
-            ("expires", serde_json::json!("1970-01-01T01:00:00Z")),
+            ("expires", serde_json::json!("1970-01-01T01:00:00.000000Z")),
             ("duration", serde_json::json!("1h")),
             ("metadata", serde_json::json!({"b": 1.0, "a": 2})),
             ("user_id", serde_json::json!("u")),

@@ -1,6 +1,6 @@
 //! `GET /key/list`: keys, filtered, ordered and in pages.
 
-use std::str::FromStr;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::extract::{Request, State};
@@ -29,7 +29,7 @@ async fn handle(State(admin): State<Admin>, request: Request) -> Result<Response
 }
 
 /// Which keys, and how.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Asked {
     page: usize,
     size: usize,
@@ -54,36 +54,57 @@ enum Order {
     Token,
 }
 
+/// Stored fields that keys are filtered by.
+const FIELDS: &[&str] = &["user_id", "team_id", "organization_id"];
+
 fn parse(query: Vec<(String, String)>) -> Result<Asked, Error> {
-    let mut asked = Asked { page: 1, size: 10, ..Asked::default() };
+    // Of a parameter that is given twice, the last one counts.
+    let mut query: BTreeMap<String, String> = query.into_iter().collect();
+    let field = |name: &&'static str| Some((*name, quoted(query.get(*name)?)));
+    let fields = FIELDS.iter().filter_map(field).collect();
     let mut faults = Vec::new();
-    for (name, value) in query {
-        let told = match name.as_str() {
-            "page" => within(&value, usize::MAX).map(|page| asked.page = page),
-            "size" => within(&value, MAX_SIZE).map(|size| asked.size = size),
-            "user_id" => Ok(asked.fields.push(("user_id", quoted(&value)))),
-            "team_id" => Ok(asked.fields.push(("team_id", quoted(&value)))),
-            "organization_id" => Ok(asked.fields.push(("organization_id", quoted(&value)))),
-            "key_hash" => Ok(asked.key_hash = Some(value)),
-            "key_alias" => Ok(asked.key_alias = Some(value)),
-            "search" => Ok(asked.search = Some(value.to_lowercase())),
-            "return_full_object" => flag(&value).map(|full| asked.full = full),
-            "sort_by" => value.parse().map(|order| asked.order = order),
-            "sort_order" => ascending(&value).map(|ascending| asked.ascending = ascending),
-            // Asks for keys that were deleted: those are not kept.
-            "status" if !value.is_empty() => Err("Input should be absent: no other keys are kept"),
-            _ => Ok(()),
-        };
-        if let Err(msg) = told {
-            faults.push(Fault::of("query", &name, "value_error", msg));
-        }
+    let asked = Asked {
+        page: read(&query, "page", number, &mut faults).unwrap_or(1),
+        size: read(&query, "size", size, &mut faults).unwrap_or(10),
+        full: read(&query, "return_full_object", flag, &mut faults).unwrap_or_default(),
+        order: read(&query, "sort_by", order, &mut faults).unwrap_or_default(),
+        ascending: read(&query, "sort_order", ascending, &mut faults).unwrap_or_default(),
+        fields,
+        key_hash: query.remove("key_hash"),
+        key_alias: query.remove("key_alias"),
+        search: query.remove("search").map(|part| part.to_lowercase()),
+    };
+    if query.get("status").is_some_and(|status| !status.is_empty()) {
+        let msg = "Input should be absent: deleted keys are not kept";
+        faults.push(Fault::of("query", "status", "value_error", msg));
     }
     if faults.is_empty() { Ok(asked) } else { Err(Error::Invalid(faults)) }
 }
 
-fn within(value: &str, most: usize) -> Result<usize, &'static str> {
-    let number = value.parse().ok().filter(|number| (1..=most).contains(number));
-    number.ok_or("Input should be an integer from 1 (sizes: to 100)")
+/// A parameter that may be absent; what is wrong with it goes to `faults`.
+fn read<T>(
+    query: &BTreeMap<String, String>,
+    name: &str,
+    read: fn(&str) -> Result<T, &'static str>,
+    faults: &mut Vec<Fault>,
+) -> Option<T> {
+    match read(query.get(name)?) {
+        Ok(value) => Some(value),
+        Err(msg) => {
+            faults.push(Fault::of("query", name, "value_error", msg));
+            None
+        }
+    }
+}
+
+fn number(value: &str) -> Result<usize, &'static str> {
+    let number = value.parse().ok().filter(|number| *number > 0);
+    number.ok_or("Input should be a valid integer greater than 0")
+}
+
+fn size(value: &str) -> Result<usize, &'static str> {
+    let size = number(value)?;
+    if size <= MAX_SIZE { Ok(size) } else { Err("Input should be less than or equal to 100") }
 }
 
 fn flag(value: &str) -> Result<bool, &'static str> {
@@ -104,18 +125,14 @@ fn quoted(value: &str) -> String {
     serde_json::Value::from(value).to_string()
 }
 
-impl FromStr for Order {
-    type Err = &'static str;
-
-    fn from_str(name: &str) -> Result<Self, Self::Err> {
-        match name {
-            "created_at" => Ok(Self::CreatedAt),
-            "updated_at" => Ok(Self::UpdatedAt),
-            "spend" => Ok(Self::Spend),
-            "key_alias" => Ok(Self::Alias),
-            "token" => Ok(Self::Token),
-            _ => Err("Input should be created_at, updated_at, spend, key_alias or token"),
-        }
+fn order(name: &str) -> Result<Order, &'static str> {
+    match name {
+        "created_at" => Ok(Order::CreatedAt),
+        "updated_at" => Ok(Order::UpdatedAt),
+        "spend" => Ok(Order::Spend),
+        "key_alias" => Ok(Order::Alias),
+        "token" => Ok(Order::Token),
+        _ => Err("Input should be created_at, updated_at, spend, key_alias or token"),
     }
 }
 
