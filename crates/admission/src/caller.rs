@@ -10,7 +10,7 @@ use dunlin_types::{KeyDigest, MonoMillis};
 use tokio::sync::Mutex as Turn;
 
 use crate::Shared;
-use crate::error::Refusal;
+use crate::refusal::Refusal;
 
 /// Requests with unknown keys that may wait at once; beyond, they are told to come back.
 const MAX_WAITERS: usize = 1_000;

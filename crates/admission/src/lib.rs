@@ -1,11 +1,27 @@
-//! Admits requests within their key's limits, and settles what they cost.
+//! Admits requests and settles what they cost: keys from the replicated state, limits from their
+//! owners, spend through the journal.
+//!
+//! Does not know models, providers or HTTP. Invariants: every admitted request ends in exactly one
+//! settled or voided [`Permit`]; a node that cannot know whether a key exists says so and never that
+//! it does not; each record of the journal is settled once, whatever is killed in between.
+//!
+//! What a crash can lose: the permits of requests in flight on the dead node, which were never
+//! billed; nothing that was written to the journal before the last byte of an answer left. A power
+//! cut can also lose the records of the last [`dunlin_journal::SYNC_EVERY`].
+//!
+//! Read `permit.rs` (a request), then `settler.rs` (its spend) and `limits.rs`.
 
+mod caller;
+mod limits;
+mod permit;
 mod refusal;
+mod settler;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use dunlin_consensus::Consensus;
-use dunlin_journal::{Journal, OlderEpoch, SpendRecord};
+use dunlin_journal::{Journal, OlderEpoch};
 use dunlin_rpc::{Incoming, Rpc};
 use dunlin_state::Caller;
 use dunlin_types::{Clock, Epoch, KeyDigest, NanoUsd, NodeId, RequestId, Tokens};
@@ -14,115 +30,116 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub use dunlin_limiter::Limited;
+pub use permit::Permit;
 pub use refusal::{Error, LimitStatus, RateLimited, Refusal};
 
+use limits::Limits;
+use settler::Unsettled;
+
 /// What admission needs of its node.
+#[derive(Clone, Debug)]
 pub struct Config {
     /// This node.
     pub me: NodeId,
     /// This life of it.
     pub epoch: Epoch,
-    /// Where background tasks run.
+    /// Where the background tasks run.
     pub tasks: TaskTracker,
-    /// Ends them.
+    /// Ends the background tasks.
     pub stop: CancellationToken,
 }
 
 /// What admission is built on.
 pub struct Parts {
-    /// Time.
+    /// The node's clock.
     pub clock: Clock,
     /// The replicated state.
     pub consensus: Consensus,
-    /// This node's journal.
+    /// This node's records.
     pub journal: Journal,
-    /// Former lives whose records may not be settled yet, as `Journal::open` told.
+    /// Former lives with records that may not be settled.
     pub older: Vec<OlderEpoch>,
-    /// Calls to other nodes.
+    /// The way to owners of limits.
     pub rpc: Rpc,
-    /// The calls of other nodes, for `Service::Limits`.
+    /// What other nodes ask this one as an owner.
     pub limits: mpsc::Receiver<Incoming>,
 }
 
-/// What a request will take, as far as known.
-#[derive(Clone, Copy, Debug)]
+/// What a request asks to be admitted with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Demand {
-    /// The request. Unique in the cluster.
+    /// The request, unique in the cluster.
     pub request: RequestId,
-    /// Its prompt and the most it may be answered, estimated.
+    /// The most tokens it is expected to take.
     pub tokens: Tokens,
 }
 
-/// Admits requests and settles them. Cheap to clone.
+/// The admission of a node. Cheap to clone.
 #[derive(Clone)]
-pub struct Admission {
-    parts: std::sync::Arc<Parts>,
+pub struct Admission(Arc<Shared>);
+
+struct Shared {
+    clock: Clock,
+    consensus: Consensus,
+    journal: Journal,
+    limits: Limits,
+    unsettled: Unsettled,
+    unknown: caller::Unknown,
 }
 
 impl Admission {
-    /// Starts on the current runtime.
+    /// Starts settling and answering other nodes, on the current runtime.
     #[must_use]
-    pub fn start(_config: Config, parts: Parts) -> Self {
-        Self { parts: std::sync::Arc::new(parts) }
+    pub fn start(config: Config, parts: Parts) -> Self {
+        let Parts { clock, consensus, journal, older, rpc, limits } = parts;
+        let limits = Limits::start(limits::Deps {
+            me: config.me,
+            epoch: config.epoch,
+            clock: clock.clone(),
+            consensus: consensus.clone(),
+            rpc,
+            inbox: limits,
+            tasks: config.tasks.clone(),
+            stop: config.stop.clone(),
+        });
+        let unsettled = Unsettled::default();
+        let unknown = caller::Unknown::default();
+        let shared = Shared { clock, consensus, journal, limits, unsettled, unknown };
+        let admission = Self(Arc::new(shared));
+        let tasks = config.tasks.clone();
+        tasks.spawn(settler::run(admission.clone(), config, older));
+        admission
     }
 
-    /// The bearer of a key.
+    /// Who has the key with this hash. A key that the local state does not know is looked for once
+    /// more after a read index from the leader.
     ///
     /// # Errors
-    /// [`Refusal::UnknownKey`], [`Refusal::Blocked`], [`Refusal::Expired`], [`Refusal::CannotKnow`]
-    /// and [`Refusal::Overloaded`].
-    pub async fn caller(&self, _key: KeyDigest) -> Result<Caller, Refusal> {
-        std::future::ready(Err(Refusal::UnknownKey)).await
+    /// [`Refusal`].
+    pub async fn caller(&self, token: KeyDigest) -> Result<Caller, Refusal> {
+        caller::find(&self.0, token).await
     }
 
-    /// Takes what a request demands of its key's limits; `None` is the master key, without limits.
+    /// Takes what the caller's limits allow. `None` is the master key, which has none.
     ///
     /// # Errors
-    /// [`Refusal::RateLimited`], [`Refusal::CannotKnow`] and [`Refusal::Overloaded`].
-    pub async fn admit(&self, _caller: Option<&Caller>, demand: Demand) -> Result<Permit, Refusal> {
-        std::future::ready(Ok(Permit { request: demand.request, admission: self.clone() })).await
+    /// [`Refusal`]: nothing was taken.
+    pub async fn admit(&self, caller: Option<&Caller>, demand: Demand) -> Result<Permit, Refusal> {
+        let reservation = match caller {
+            Some(caller) => Some(self.0.limits.reserve(caller, demand).await?),
+            None => None,
+        };
+        Ok(Permit::new(self.clone(), reservation))
     }
 
-    /// What a key has spent: what is settled, and what of this node is not settled yet.
+    /// What a key has spent: settled, and recorded by this node since.
     #[must_use]
-    pub fn key_spend(&self, key: &KeyDigest) -> NanoUsd {
-        self.parts.consensus.state().spend(key)
+    pub fn key_spend(&self, token: &KeyDigest) -> NanoUsd {
+        self.0.consensus.state().spend(token) + self.0.unsettled.of(token)
     }
 
-    /// Waits until all spend of this node is settled, at most `most`. Returns whether it is.
-    pub async fn settle_all(&self, _most: Duration) -> bool {
-        std::future::ready(true).await
-    }
-}
-
-/// An admitted request. Dropped unsettled, it is voided.
-pub struct Permit {
-    request: RequestId,
-    admission: Admission,
-}
-
-impl Permit {
-    /// The limits of the key after this request took of them.
-    #[must_use]
-    pub fn limits(&self) -> &[LimitStatus] {
-        &[]
-    }
-
-    /// The request.
-    #[must_use]
-    pub fn request(&self) -> RequestId {
-        self.request
-    }
-
-    /// Cached tokens of the prompt do not count against a limit of tokens.
-    pub fn exclude_cached(&mut self, _cached: Tokens) {}
-
-    /// Writes the record, frees what was taken and not used. Returns what the key has spent.
-    ///
-    /// # Errors
-    /// The record could not be written; what was taken is freed all the same.
-    pub fn settle(self, record: &SpendRecord) -> Result<Option<NanoUsd>, Error> {
-        self.admission.parts.journal.append(record)?;
-        Ok(record.key.map(|key| self.admission.key_spend(&key)))
+    /// Waits until all that this node has recorded is settled, but no longer than `within`.
+    pub async fn settle_all(&self, within: Duration) {
+        settler::wait_settled(&self.0, within).await;
     }
 }

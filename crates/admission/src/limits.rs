@@ -1,7 +1,6 @@
 //! Placeholder.
 
 use dunlin_consensus::Consensus;
-use dunlin_gossip::Gossip;
 use dunlin_rpc::{Incoming, Rpc};
 use dunlin_state::Caller;
 use dunlin_types::{Clock, Epoch, NodeId, Tokens};
@@ -10,14 +9,13 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::Demand;
-use crate::error::{LimitStatus, Refusal};
+use crate::refusal::{LimitStatus, Refusal};
 
 pub(crate) struct Deps {
     pub(crate) me: NodeId,
     pub(crate) epoch: Epoch,
     pub(crate) clock: Clock,
     pub(crate) consensus: Consensus,
-    pub(crate) gossip: Gossip,
     pub(crate) rpc: Rpc,
     pub(crate) inbox: mpsc::Receiver<Incoming>,
     pub(crate) tasks: TaskTracker,
@@ -30,7 +28,11 @@ impl Limits {
     pub(crate) fn start(_deps: Deps) -> Self {
         Self
     }
-    pub(crate) async fn reserve(&self, _caller: &Caller, _demand: Demand) -> Result<Reservation, Refusal> {
+    pub(crate) async fn reserve(
+        &self,
+        _caller: &Caller,
+        _demand: Demand,
+    ) -> Result<Reservation, Refusal> {
         Ok(Reservation)
     }
 }

@@ -4,8 +4,8 @@ use dunlin_journal::SpendRecord;
 use dunlin_types::{NanoUsd, Tokens};
 
 use crate::Admission;
-use crate::error::LimitStatus;
 use crate::limits::Reservation;
+use crate::refusal::{Error, LimitStatus};
 
 /// An admitted request. Dropped, it is void: what was reserved comes back, nothing is charged.
 #[must_use = "a permit that is dropped is void"]
@@ -30,7 +30,7 @@ impl Permit {
     ///
     /// # Errors
     /// The record could not be written; the limits are settled all the same.
-    pub fn settle(self, record: &SpendRecord) -> Result<Option<NanoUsd>, dunlin_journal::Error> {
+    pub fn settle(self, record: &SpendRecord) -> Result<Option<NanoUsd>, Error> {
         let Self { admission, reservation } = self;
         if let Some(reservation) = reservation {
             let used = record.prompt + record.completion;

@@ -70,3 +70,13 @@ pub enum Error {
     #[error("the journal cannot be written")]
     Journal(#[from] dunlin_journal::Error),
 }
+
+impl From<dunlin_state::Refusal> for Refusal {
+    fn from(refusal: dunlin_state::Refusal) -> Self {
+        match refusal {
+            dunlin_state::Refusal::Unknown => Self::UnknownKey,
+            dunlin_state::Refusal::Blocked => Self::Blocked,
+            dunlin_state::Refusal::Expired { at } => Self::Expired { at },
+        }
+    }
+}
