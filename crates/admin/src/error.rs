@@ -43,8 +43,8 @@ pub(crate) enum Error {
     #[error("the request has faults")]
     Invalid(Vec<Fault>),
     #[error(
-        "not enforced yet by this release, and a key that looked guarded would not be: {}. Leave \
-         out what is named, or set it to null.",
+        "{}: not enforced yet by this release; the key would look guarded and would not be. Leave \
+         it out, or set it to null.",
         fields.join(", ")
     )]
     NotEnforced { fields: Vec<&'static str> },
