@@ -67,6 +67,13 @@ impl Limits {
         self.requests.is_none() && self.tokens.is_none() && self.parallel.is_none()
     }
 
+    /// Whether requests are all that is limited.
+    pub(crate) fn only_requests(&self) -> bool {
+        self.requests.is_some_and(|limit| limit > 0)
+            && self.tokens.is_none()
+            && self.parallel.is_none()
+    }
+
     /// Each limit with what it is compared to.
     fn each(&self, of: Amounts) -> [(Limited, Option<u64>, u64); 3] {
         [
@@ -89,11 +96,10 @@ impl Limits {
     /// The first limit of which `want` is more than `free`.
     pub(crate) fn short(&self, free: Amounts, want: Amounts) -> Option<Short> {
         let wanted = self.each(want);
-        let short = self.each(free).into_iter().zip(wanted).find_map(|(free, want)| {
+        self.each(free).into_iter().zip(wanted).find_map(|(free, want)| {
             let (what, limit, free) = free;
             limit.filter(|_| want.2 > free).map(|limit| Short { what, limit, free })
-        });
-        short
+        })
     }
 
     /// What remains of each limit there is.

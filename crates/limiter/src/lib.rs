@@ -1,9 +1,46 @@
-//! Limits: token buckets, slots, the ring that says who decides, shares and leases.
+//! Limits decided in pure code: who counts, how much is taken, when it comes back.
+//!
+//! A limit of N in a minute is a bucket whose tokens come back 60 s after they were taken
+//! (`bucket.rs`). All limits of a key are one scope; the scope's owner, by rendezvous over the
+//! replicated ring (`ring.rs`), takes of all of them or of none. Every node keeps an account of what
+//! it admitted itself (`account.rs`) and reports it to the owner; a new owner is told the accounts
+//! of all. While an owner is silent, each node admits within its share. Hot scopes are leased in
+//! small parts. Does not know HTTP, keys, time or sockets: it is told who said what, and when.
+//!
+//! What all nodes together admit in any 60 s under a limit of N:
+//! - at most N, while no node dies and none is cut off; also while the ring grows and shrinks;
+//! - when an owner dies: and what the dead node itself admitted in that minute, and the grants and
+//!   reports that were on the wire;
+//! - under a partition: and each share, N / members, of the nodes without quorum; and, once, what
+//!   such a node admitted as an owner in the [`FENCE`] before it noticed;
+//! - when an owner stalls longer than its callers wait: and their shares.
+//!
+//! A request of more tokens than the whole limit takes the whole limit. What a request uses beyond
+//! its claim is a debt of its key: it is admitted and comes back like everything else.
+//!
+//! Read `limiter.rs` first, then `scope.rs`; `tests/cluster.rs` shows the promises at work.
 
+mod account;
 mod bucket;
 mod claim;
+mod limiter;
+mod message;
+mod outbox;
 mod ring;
+mod scope;
 
+use std::time::Duration;
+
+pub use account::Taken;
 pub use bucket::{Bucket, WINDOW};
 pub use claim::{Amounts, Claim, Limited, Limits, Refused, Remaining};
+pub use limiter::{Decision, FENCE, Limiter, MAX_SCOPES, Sent};
+pub use message::{Answer, Ask, Dated, Report, Verdict};
 pub use ring::{Ring, ScopeId};
+
+/// How long a lease may be used, from the moment it was asked for.
+pub const LEASE: Duration = Duration::from_millis(500);
+/// How long a grant lasts that nobody confirms.
+pub const UNCONFIRMED: Duration = Duration::from_secs(1);
+/// How long a share is used before the other nodes are asked again.
+pub const CUT_LASTS: Duration = Duration::from_secs(1);

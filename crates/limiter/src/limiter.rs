@@ -1,0 +1,289 @@
+//! One node's whole part in the limits: as the owner of some scopes, as the asker for the others.
+//!
+//! Nothing here waits or sends: it is told what was asked, answered and not answered, and when.
+
+mod asking;
+mod owning;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
+use std::sync::Arc;
+use std::time::Duration;
+
+use dunlin_types::{Epoch, MonoMillis, NodeId};
+
+use crate::account::Run;
+use crate::message::Report;
+use crate::outbox::Outbox;
+use crate::ring::{Ring, ScopeId};
+use crate::scope::Scope;
+
+pub use asking::{Decision, Sent};
+
+/// An owner that has not heard the leader for this long may have been replaced unheard. A new
+/// owner waits as long, unless every member has confirmed the ring.
+pub const FENCE: Duration = Duration::from_secs(2);
+/// How long an owner waits for the pasts of nodes that may be dead.
+const GATHER: Duration = Duration::from_millis(300);
+/// From an owner's last "not yet" until the report of what was admitted on it.
+const STRAGGLING: Duration = Duration::from_millis(100);
+/// How often a silent peer is tried.
+const PROBE_EVERY: Duration = Duration::from_millis(250);
+/// Scopes kept; more are refused. A scope lives for a minute after its last request.
+pub const MAX_SCOPES: usize = 1_000_000;
+/// Scopes looked at in one [`Limiter::tick`] for being idle.
+const SWEPT: usize = 2048;
+/// Rings remembered while an owner gathers.
+const MOST_RINGS: usize = 16;
+
+/// The limits as one node knows them.
+#[derive(Debug)]
+pub struct Limiter {
+    me: NodeId,
+    epoch: Epoch,
+    /// The ring for which the owned scopes were last complete, and all that came after it. A scope
+    /// that this node owns in each of them never left it.
+    rings: Vec<Arc<Ring>>,
+    gathering: Option<Gathering>,
+    leader_heard: MonoMillis,
+    scopes: BTreeMap<ScopeId, Scope>,
+    /// Scopes with a lease of this node.
+    leased: BTreeSet<ScopeId>,
+    peers: BTreeMap<NodeId, Peer>,
+    swept: Option<ScopeId>,
+}
+
+/// Waiting to hear what the others admitted in scopes that this node owns since the last ring.
+#[derive(Clone, Copy, Debug)]
+struct Gathering {
+    /// A lost owner may go on until then.
+    not_before: MonoMillis,
+    /// Who has not told by then is taken for dead.
+    at_most: MonoMillis,
+    /// All is told but what was admitted by shares in this very moment.
+    complete: Option<MonoMillis>,
+}
+
+#[derive(Debug, Default)]
+struct Peer {
+    /// Its life, once it was heard of.
+    epoch: Option<Epoch>,
+    outbox: Outbox,
+    /// Its present sequence of reports, and how many of them were heard.
+    run: Run,
+    heard: u64,
+    /// The last ring it confirmed.
+    ring: u64,
+    /// It did not answer: when it is tried again.
+    silent: Option<MonoMillis>,
+}
+
+impl Limiter {
+    /// The limits of a node that has just started and knows of nobody.
+    #[must_use]
+    pub fn new(me: NodeId, epoch: Epoch) -> Self {
+        Self {
+            me,
+            epoch,
+            rings: vec![Arc::default()],
+            gathering: None,
+            leader_heard: MonoMillis(0),
+            scopes: BTreeMap::new(),
+            leased: BTreeSet::new(),
+            peers: BTreeMap::new(),
+            swept: None,
+        }
+    }
+
+    /// The ring it goes by.
+    #[must_use]
+    pub fn ring(&self) -> &Arc<Ring> {
+        self.rings.last().expect("there is always a ring")
+    }
+
+    /// When the leader, or as the leader a quorum, was last heard.
+    pub fn hear_leader(&mut self, at: MonoMillis) {
+        self.leader_heard = self.leader_heard.max(at);
+    }
+
+    /// The replicated ring changed: scopes move, and what this node admitted in them is told to
+    /// their new owners.
+    pub fn set_ring(&mut self, ring: Arc<Ring>, now: MonoMillis) {
+        let old = Arc::clone(self.ring());
+        if ring.version() == old.version() {
+            return;
+        }
+        self.gather(&old, &ring, now);
+        for gone in old.members().iter().filter(|node| !ring.has(**node)) {
+            if let Some(peer) = self.peers.get_mut(gone) {
+                peer.outbox.restart();
+            }
+        }
+        for (id, scope) in &mut self.scopes {
+            let owner = ring.owner(*id);
+            if owner == old.owner(*id) {
+                continue;
+            }
+            scope.held = None;
+            scope.cut = None;
+            if let Some(owner) = owner.filter(|owner| *owner != self.me) {
+                self.peers.entry(owner).or_default().outbox.add_whole(*id);
+            }
+        }
+        for node in ring.members().iter().filter(|node| **node != self.me) {
+            self.peers.entry(*node).or_default().outbox.confirm_ring(ring.version());
+        }
+        self.rings.push(ring);
+        if self.rings.len() > MOST_RINGS {
+            self.rings.drain(1..MOST_RINGS);
+            self.rings[0] = Arc::default();
+        }
+    }
+
+    fn gather(&mut self, old: &Ring, new: &Ring, now: MonoMillis) {
+        let lost = old.members().iter().any(|node| !new.has(*node));
+        let (not_before, at_most) = if lost {
+            // The lost node may believe for so long that it is the owner.
+            (now.plus(FENCE), now.plus(FENCE + GATHER))
+        } else if old.members().is_empty() {
+            // A fresh start: whoever owned this node's scopes before, they did not move just now.
+            (now, now.plus(GATHER))
+        } else {
+            // A member that has not confirmed the new ring may still be the owner by the old one.
+            (now, now.plus(FENCE))
+        };
+        let before = self.gathering.unwrap_or(Gathering { not_before, at_most, complete: None });
+        self.gathering = Some(Gathering {
+            not_before: not_before.max(before.not_before),
+            at_most: at_most.max(before.at_most),
+            complete: None,
+        });
+    }
+
+    /// Ends the gathering when there is nothing more to wait for.
+    fn gathered(&mut self, now: MonoMillis) {
+        let Some(gathering) = &mut self.gathering else { return };
+        let ring = self.rings.last().expect("there is always a ring");
+        let alone = ring.members() == [self.me];
+        if gathering.complete.is_none() {
+            let told = |node: &NodeId| {
+                *node == self.me || self.peers.get(node).is_some_and(|p| p.ring == ring.version())
+            };
+            let all_told = now >= gathering.not_before && ring.members().iter().all(told);
+            gathering.complete = (all_told || now >= gathering.at_most).then_some(now);
+        }
+        if gathering.complete.is_some_and(|at| alone || now >= at.plus(STRAGGLING)) {
+            self.gathering = None;
+            self.rings = vec![Arc::clone(ring)];
+        }
+    }
+
+    /// Whether only stragglers are waited for.
+    fn decides_soon(&self) -> bool {
+        self.gathering.is_some_and(|gathering| gathering.complete.is_some())
+    }
+
+    /// Whether this node may decide for a scope by what it knows.
+    fn decides(&mut self, scope: ScopeId, now: MonoMillis) -> bool {
+        self.gathered(now);
+        let alone = self.ring().members() == [self.me];
+        let fenced = !alone && now.since(self.leader_heard) >= FENCE;
+        !fenced && self.rings.iter().all(|ring| ring.owner(scope) == Some(self.me))
+    }
+
+    /// Tells a peer that lost the thread everything that concerns it, from the beginning.
+    fn tell_again(&mut self, node: NodeId) {
+        let Some(ring) = self.rings.last() else { return };
+        let outbox = &mut self.peers.entry(node).or_default().outbox;
+        outbox.restart();
+        for (id, scope) in &mut self.scopes {
+            if ring.owner(*id) == Some(node) {
+                scope.held = None;
+                outbox.add_whole(*id);
+            }
+        }
+        if ring.has(node) {
+            outbox.confirm_ring(ring.version());
+        }
+    }
+
+    fn report(&mut self, scope: ScopeId, at: MonoMillis, report: Report) {
+        let Some(owner) = self.ring().owner(scope).filter(|owner| *owner != self.me) else {
+            return;
+        };
+        let outbox = &mut self.peers.entry(owner).or_default().outbox;
+        outbox.add(scope, at, report);
+        if outbox.overflows() {
+            self.tell_again(owner);
+        }
+    }
+
+    /// What is due: leases end, idle scopes go. Returns the peers to which an ask is due, be it
+    /// empty. Call it every 50 ms or so.
+    pub fn tick(&mut self, now: MonoMillis) -> Vec<NodeId> {
+        self.gathered(now);
+        self.end_leases(now);
+        self.sweep(now);
+        let ring = Arc::clone(self.ring());
+        let gathering = self.gathering.is_some();
+        let others = ring.members().iter().copied().filter(|node| *node != self.me);
+        let due = others.filter(|node| {
+            let peer = self.peers.entry(*node).or_default();
+            let wanted = !peer.outbox.is_empty() || (gathering && peer.ring != ring.version());
+            match &mut peer.silent {
+                Some(probe) if now < *probe => false,
+                Some(probe) => {
+                    *probe = now.plus(PROBE_EVERY);
+                    true
+                }
+                None => wanted,
+            }
+        });
+        due.collect()
+    }
+
+    fn end_leases(&mut self, now: MonoMillis) {
+        let ended = |id: &&ScopeId| {
+            let held = self.scopes.get(*id).and_then(|scope| scope.held.as_ref());
+            held.is_none_or(|held| now >= held.until)
+        };
+        let ended: Vec<_> = self.leased.iter().filter(ended).copied().collect();
+        for scope in ended {
+            self.close_lease(scope, now);
+        }
+    }
+
+    fn sweep(&mut self, now: MonoMillis) {
+        let present = presence(self.me, self.rings.last(), &self.peers);
+        let from = self.swept.map_or(Bound::Unbounded, Bound::Excluded);
+        let batch: Vec<_> = self
+            .scopes
+            .range_mut((from, Bound::Unbounded))
+            .take(SWEPT)
+            .map(|(id, scope)| (*id, scope.is_idle(now, &present)))
+            .collect();
+        self.swept = batch.last().filter(|_| batch.len() == SWEPT).map(|(id, _)| *id);
+        for (id, _) in batch.into_iter().filter(|(_, idle)| *idle) {
+            self.scopes.remove(&id);
+        }
+    }
+
+    /// How many scopes are kept.
+    #[must_use]
+    pub fn scopes(&self) -> usize {
+        self.scopes.len()
+    }
+}
+
+/// Whether a node, in that run of its reports, still holds the slots it told of: not if it is
+/// marked down, has begun a new life, or tells its scopes anew.
+fn presence<'a>(
+    me: NodeId,
+    ring: Option<&'a Arc<Ring>>,
+    peers: &'a BTreeMap<NodeId, Peer>,
+) -> impl Fn(NodeId, Run) -> bool + 'a {
+    move |node, run| {
+        let told_now = || peers.get(&node).is_some_and(|peer| peer.run == run);
+        node == me || (ring.is_some_and(|ring| ring.has(node)) && told_now())
+    }
+}

@@ -1,0 +1,252 @@
+//! A node's own requests: decided at once where it may, else by the owner, else by a share.
+
+use dunlin_types::{MonoMillis, NodeId};
+
+use super::{Limiter, MAX_SCOPES, PROBE_EVERY, presence};
+use crate::account::{Run, Taken};
+use crate::claim::{Amounts, Claim, Refused, Remaining};
+use crate::message::{Answer, Ask, Report};
+use crate::ring::ScopeId;
+use crate::scope::{Cut, Held};
+use crate::{CUT_LASTS, LEASE};
+
+/// What becomes of a claim.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Decision {
+    /// It is admitted: [`Limiter::ended`] must follow.
+    Admitted(Taken, Remaining),
+    /// A limit does not allow it.
+    Refused(Refused),
+    /// This node decides; then [`Limiter::granted`], or, if it cannot or does not answer,
+    /// [`Limiter::admit_by_share`].
+    AskOwner(NodeId),
+    /// These are to be asked what they used; then [`Limiter::told`] and
+    /// [`Limiter::admit_by_share`] again. Who does not answer in time is left out.
+    AskPeers(Vec<NodeId>),
+    /// The table of scopes is full.
+    TableFull,
+    /// This node knows of no ring.
+    NoRing,
+}
+
+/// Names an ask that is under way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sent {
+    run: u64,
+}
+
+impl Limiter {
+    /// Decides a claim of this node, or says who does.
+    pub fn admit(&mut self, claim: &Claim, now: MonoMillis) -> Decision {
+        let Some(owner) = self.ring().owner(claim.scope) else { return Decision::NoRing };
+        if self.scopes.len() >= MAX_SCOPES && !self.scopes.contains_key(&claim.scope) {
+            return Decision::TableFull;
+        }
+        if owner == self.me {
+            if self.decides(claim.scope, now) {
+                return self.decide(claim, now);
+            }
+            return self.admit_by_share(claim, now);
+        }
+        if let Some(admitted) = self.admit_by_lease(claim, now) {
+            return admitted;
+        }
+        if self.peers.get(&owner).is_some_and(|peer| peer.silent.is_some()) {
+            return self.admit_by_share(claim, now);
+        }
+        Decision::AskOwner(owner)
+    }
+
+    fn decide(&mut self, claim: &Claim, now: MonoMillis) -> Decision {
+        let own = self.own_run();
+        let scope = self.scopes.entry(claim.scope).or_default();
+        let present = presence(self.me, self.rings.last(), &self.peers);
+        match scope.check(claim, now, &present) {
+            Err(refused) => Decision::Refused(refused),
+            Ok(remaining) => {
+                let taken = scope.taken(claim, now);
+                scope.account(self.me, own).take(&taken);
+                Decision::Admitted(taken, remaining)
+            }
+        }
+    }
+
+    fn admit_by_lease(&mut self, claim: &Claim, now: MonoMillis) -> Option<Decision> {
+        let own = self.own_run();
+        let scope = self.scopes.get_mut(&claim.scope)?;
+        scope.learn(&claim.limits);
+        let limits = scope.limits;
+        let held = scope.held.as_mut()?;
+        if now >= held.until || held.left == 0 || !limits.only_requests() {
+            self.close_lease(claim.scope, now);
+            return None;
+        }
+        held.left -= 1;
+        held.used += 1;
+        let left = held.left;
+        let taken = scope.taken(claim, now);
+        scope.account(self.me, own).take(&taken);
+        if left == 0 {
+            self.close_lease(claim.scope, now);
+        }
+        // The owner knows of more, but this is what the node can vouch for.
+        let free = Amounts { requests: left, ..Amounts::default() };
+        Some(Decision::Admitted(taken, limits.remaining(free)))
+    }
+
+    pub(super) fn close_lease(&mut self, id: ScopeId, now: MonoMillis) {
+        self.leased.remove(&id);
+        let held = self.scopes.get_mut(&id).and_then(|scope| scope.held.take());
+        if let Some(Held { lease, used, .. }) = held {
+            self.report(id, now, Report::Closed { scope: id, lease, used });
+        }
+    }
+
+    /// The owner `by`, asked at `asked`, granted a claim. `None`: it is not the owner any more, and
+    /// the claim is to be decided anew.
+    pub fn granted(
+        &mut self,
+        claim: &Claim,
+        by: NodeId,
+        lease: u64,
+        asked: MonoMillis,
+        now: MonoMillis,
+    ) -> Option<Taken> {
+        if self.ring().owner(claim.scope) != Some(by) {
+            return None;
+        }
+        let scope = self.scopes.entry(claim.scope).or_default();
+        scope.learn(&claim.limits);
+        scope.cut = None;
+        if lease > 0 && scope.held.is_none() {
+            let until = asked.plus(LEASE);
+            scope.held = Some(Held { lease: claim.request, left: lease, used: 0, until });
+            self.leased.insert(claim.scope);
+        }
+        Some(self.take(claim, now))
+    }
+
+    /// Admits within this node's share, because the owner does not answer: an equal part of the
+    /// limit, and no more than an equal part of what the others left free when they were asked.
+    pub fn admit_by_share(&mut self, claim: &Claim, now: MonoMillis) -> Decision {
+        let own = self.own_run();
+        let ring = self.rings.last().expect("there is always a ring");
+        let scope = self.scopes.entry(claim.scope).or_default();
+        scope.learn(&claim.limits);
+        let Some(cut) = scope.cut.filter(|cut| now.since(cut.at) < CUT_LASTS) else {
+            return Decision::AskPeers(self.reachable());
+        };
+        let (limits, wants) = (scope.limits, claim.wants(&scope.limits));
+        let share = limits.amounts().map(|limit| ring.share(claim.scope, limit, self.me));
+        let free = share.minus(scope.own(self.me, own, now)).least(cut.left);
+        if let Some(short) = limits.short(free, wants) {
+            let (what, limit, remaining) = (short.what, short.limit, short.free);
+            return Decision::Refused(Refused { what, limit, remaining, retry_after: CUT_LASTS });
+        }
+        scope.cut = Some(Cut { left: cut.left.minus(wants), ..cut });
+        Decision::Admitted(self.take(claim, now), limits.remaining(free.minus(wants)))
+    }
+
+    /// What the other nodes, asked at `asked`, said they used: the base of this node's share for a
+    /// second.
+    pub fn told(&mut self, claim: &Claim, used: &[Amounts], asked: MonoMillis, now: MonoMillis) {
+        let own = self.own_run();
+        let ring = self.rings.last().expect("there is always a ring");
+        let scope = self.scopes.entry(claim.scope).or_default();
+        scope.learn(&claim.limits);
+        if scope.cut.is_some_and(|cut| cut.at >= asked) {
+            return;
+        }
+        let own = scope.own(self.me, own, now);
+        let used = used.iter().copied().fold(own, Amounts::plus);
+        let rest = scope.limits.amounts().minus(used);
+        let left = rest.map(|rest| ring.share(claim.scope, rest, self.me));
+        scope.cut = Some(Cut { at: now, left });
+    }
+
+    /// An admitted request ended after using `used` tokens. Returns whom to tell at once: somebody
+    /// may be waiting for its slot.
+    pub fn ended(&mut self, taken: &Taken, used: u64, now: MonoMillis) -> Option<NodeId> {
+        let own = self.own_run();
+        let Taken { scope: id, request, tokens, slot, at } = *taken;
+        if let Some(scope) = self.scopes.get_mut(&id) {
+            scope.account(self.me, own).end(taken, used, now);
+            if let Some(cut) = scope.cut.as_mut().filter(|_| slot) {
+                cut.left.parallel = cut.left.parallel.saturating_add(1);
+            }
+        }
+        if slot || (tokens > 0 && tokens != used) {
+            self.report(id, at, Report::Ended { scope: id, request, tokens, used });
+        }
+        self.ring().owner(id).filter(|owner| slot && *owner != self.me)
+    }
+
+    fn take(&mut self, claim: &Claim, now: MonoMillis) -> Taken {
+        let own = self.own_run();
+        let scope = self.scopes.entry(claim.scope).or_default();
+        let taken = scope.taken(claim, now);
+        scope.account(self.me, own).take(&taken);
+        let Taken { scope, request, tokens, slot, at } = taken;
+        self.report(scope, at, Report::Admitted { scope, request, tokens, slot });
+        taken
+    }
+
+    /// The ask to send to a peer: what it has not heard, and these claims and questions.
+    pub fn ask(
+        &mut self,
+        node: NodeId,
+        claims: Vec<Claim>,
+        questions: Vec<ScopeId>,
+        now: MonoMillis,
+    ) -> (Sent, Ask) {
+        let own = self.own_run();
+        let (me, scopes) = (self.me, &mut self.scopes);
+        let outbox = &mut self.peers.entry(node).or_default().outbox;
+        let (first, reports) = outbox.fill(now, |id| {
+            let account = scopes.get_mut(&id)?.account(me, own);
+            (!account.is_idle(now)).then(|| Report::Past {
+                scope: id,
+                requests: account.requests.to_ages(now),
+                tokens: account.tokens.to_ages(now),
+                open: account.open.iter().copied().collect(),
+            })
+        });
+        let run = outbox.run;
+        let ask = Ask { epoch: self.epoch, run, first, reports, claims, questions };
+        (Sent { run }, ask)
+    }
+
+    /// A peer answered an ask.
+    pub fn answered(&mut self, node: NodeId, sent: Sent, answer: &Answer, now: MonoMillis) {
+        let peer = self.peers.entry(node).or_default();
+        peer.silent = None;
+        let same_run = peer.outbox.run == sent.run;
+        let lost = peer.meet(answer.epoch) || (same_run && answer.heard.is_none());
+        if lost {
+            self.tell_again(node);
+        } else if let Some(last) = answer.heard.filter(|_| same_run) {
+            peer.outbox.heard(last);
+        }
+        self.gathered(now);
+    }
+
+    /// A peer did not answer in time, or not at all: shares are used until it does.
+    pub fn unanswered(&mut self, node: NodeId, now: MonoMillis) {
+        self.peers.entry(node).or_default().silent = Some(now.plus(PROBE_EVERY));
+    }
+
+    /// Who may know what was used: all members, and those of the rings just left, if they live.
+    fn reachable(&self) -> Vec<NodeId> {
+        let mut nodes: Vec<_> =
+            self.rings.iter().flat_map(|ring| ring.members()).copied().collect();
+        nodes.sort_unstable();
+        nodes.dedup();
+        let silent = |node: &NodeId| self.peers.get(node).is_some_and(|p| p.silent.is_some());
+        nodes.retain(|node| *node != self.me && !silent(node));
+        nodes
+    }
+
+    pub(super) fn own_run(&self) -> Run {
+        (self.epoch, 0)
+    }
+}

@@ -1,0 +1,133 @@
+//! What other nodes ask of this one: as the owner of a scope it decides, as a member it tells.
+
+use dunlin_types::{Epoch, MonoMillis, NodeId};
+
+use super::{Limiter, MAX_SCOPES, Peer, presence};
+use crate::account::{Account, Run, Taken};
+use crate::bucket::{Bucket, ago};
+use crate::claim::Claim;
+use crate::message::{Answer, Ask, Dated, Report, Verdict};
+use crate::ring::ScopeId;
+use crate::scope::Scope;
+
+impl Limiter {
+    /// Answers a peer.
+    pub fn answer(&mut self, from: NodeId, ask: &Ask, now: MonoMillis) -> Answer {
+        let peer = self.peers.entry(from).or_default();
+        if let Some(probe) = &mut peer.silent {
+            // It lives: the next tick tries it.
+            *probe = now;
+        }
+        if peer.meet(ask.epoch) {
+            self.tell_again(from);
+        }
+        let run = (ask.epoch, ask.run);
+        let heard = self.hear(from, run, ask.first, &ask.reports, now);
+        let verdicts = ask.claims.iter().map(|claim| self.verdict(from, claim, now)).collect();
+        let own = self.own_run();
+        let tell = |id: &ScopeId| {
+            let scope = self.scopes.get_mut(id);
+            scope.map(|scope| scope.own_and_cut(self.me, own, now)).unwrap_or_default()
+        };
+        let told = ask.questions.iter().map(tell).collect();
+        Answer { epoch: self.epoch, ring: self.ring().version(), heard, verdicts, told }
+    }
+
+    /// Applies what is new among `reports`, the first of which has the number `first`. Returns the
+    /// number of the last one heard; `None` if some are missing.
+    fn hear(
+        &mut self,
+        from: NodeId,
+        run: Run,
+        first: u64,
+        reports: &[Dated],
+        now: MonoMillis,
+    ) -> Option<u64> {
+        let peer = self.peers.entry(from).or_default();
+        if run > peer.run && first == 1 {
+            (peer.run, peer.heard, peer.ring) = (run, 0, 0);
+        }
+        let next = peer.heard + 1;
+        if run != peer.run || first > next {
+            return None;
+        }
+        let known = usize::try_from(next - first).unwrap_or(usize::MAX);
+        let fresh = reports.get(known..).unwrap_or_default();
+        let last = peer.heard + fresh.len() as u64;
+        peer.heard = last;
+        for dated in fresh {
+            self.apply(from, run, dated, now);
+        }
+        Some(last)
+    }
+
+    fn apply(&mut self, from: NodeId, run: Run, dated: &Dated, now: MonoMillis) {
+        let at = ago(now, dated.age_ms);
+        match &dated.report {
+            Report::Admitted { scope, request, tokens, slot } => {
+                let (request, tokens, slot) = (*request, *tokens, *slot);
+                let taken = Taken { scope: *scope, request, tokens, slot, at };
+                self.counted(*scope, |scope| scope.admitted(from, run, &taken));
+            }
+            Report::Ended { scope, request, tokens, used } => {
+                let (request, tokens) = (*request, *tokens);
+                let taken = Taken { scope: *scope, request, tokens, slot: true, at };
+                self.counted(*scope, |scope| scope.account(from, run).end(&taken, *used, now));
+            }
+            Report::Closed { scope, lease, used } => {
+                self.counted(*scope, |scope| scope.close(from, run, *lease, *used));
+            }
+            Report::Past { scope, requests, tokens, open } => {
+                let account = Account {
+                    run,
+                    requests: Bucket::from_ages(requests, dated.age_ms, now),
+                    tokens: Bucket::from_ages(tokens, dated.age_ms, now),
+                    open: open.iter().copied().collect(),
+                };
+                self.counted(*scope, |scope| *scope.account(from, run) = account);
+            }
+            Report::Moved { ring } => {
+                self.peers.entry(from).or_default().ring = *ring;
+                self.gathered(now);
+            }
+        }
+    }
+
+    /// Beyond the table's bound nothing is admitted, so there is nothing to count.
+    fn counted(&mut self, id: ScopeId, count: impl FnOnce(&mut Scope)) {
+        if self.scopes.len() < MAX_SCOPES || self.scopes.contains_key(&id) {
+            count(self.scopes.entry(id).or_default());
+        }
+    }
+
+    fn verdict(&mut self, from: NodeId, claim: &Claim, now: MonoMillis) -> Verdict {
+        if self.ring().owner(claim.scope) != Some(self.me) {
+            return Verdict::Retry;
+        }
+        let full = self.scopes.len() >= MAX_SCOPES && !self.scopes.contains_key(&claim.scope);
+        if full || !self.decides(claim.scope, now) {
+            return if self.decides_soon() { Verdict::Retry } else { Verdict::NotYet };
+        }
+        let run = self.peers.entry(from).or_default().run;
+        let scope = self.scopes.entry(claim.scope).or_default();
+        let present = presence(self.me, self.rings.last(), &self.peers);
+        match scope.reserve((from, run), claim, now, &present) {
+            Err(refused) => Verdict::Refused(refused),
+            Ok(remaining) => {
+                let lease = scope.lease((from, run), claim, now, &present);
+                Verdict::Granted { remaining, lease }
+            }
+        }
+    }
+}
+
+impl Peer {
+    /// Learns a peer's life. True if it is a new one, which knows nothing of what was told before.
+    pub(super) fn meet(&mut self, epoch: Epoch) -> bool {
+        let newer = self.epoch.is_none_or(|known| known < epoch);
+        if newer {
+            self.epoch = Some(epoch);
+        }
+        newer
+    }
+}

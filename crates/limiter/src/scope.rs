@@ -1,0 +1,253 @@
+//! The limits of one scope as one node sees them: what every node took, as far as this one was
+//! told. On the owner that is all there is; on the others it is their own part.
+
+use std::time::Duration;
+
+use dunlin_types::{MonoMillis, NodeId, RequestId};
+
+use crate::account::{Account, Run, Taken};
+use crate::bucket::WINDOW;
+use crate::claim::{Amounts, Claim, Limits, Refused, Remaining, Short};
+use crate::{CUT_LASTS, LEASE, UNCONFIRMED};
+
+/// Takes within two seconds that make a scope hot for a node.
+const HOT: u64 = 20;
+/// A lease is worth this many of a minute's parts: 100 ms.
+const LEASES_PER_WINDOW: u64 = 600;
+/// Nobody knows when a slot becomes free.
+const SLOT_WAIT: Duration = Duration::from_secs(1);
+
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Scope {
+    pub(crate) limits: Limits,
+    accounts: Vec<(NodeId, Account)>,
+    pending: Vec<Pending>,
+    granted: Vec<Granted>,
+    /// What this node may take without asking.
+    pub(crate) held: Option<Held>,
+    pub(crate) cut: Option<Cut>,
+}
+
+/// Granted to a node that has not yet said that it used it.
+#[derive(Clone, Debug)]
+struct Pending {
+    node: NodeId,
+    request: RequestId,
+    wants: Amounts,
+    until: MonoMillis,
+}
+
+/// A lease as its owner sees it: counted in full until its holder says what it used, or a minute
+/// after the last moment at which it could have been used.
+#[derive(Clone, Debug)]
+struct Granted {
+    holder: NodeId,
+    lease: RequestId,
+    amount: u64,
+    until: MonoMillis,
+}
+
+/// A lease as its holder sees it.
+#[derive(Clone, Debug)]
+pub(crate) struct Held {
+    pub(crate) lease: RequestId,
+    pub(crate) left: u64,
+    pub(crate) used: u64,
+    pub(crate) until: MonoMillis,
+}
+
+/// A share of what the nodes that could be asked left free.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Cut {
+    pub(crate) at: MonoMillis,
+    pub(crate) left: Amounts,
+}
+
+impl Scope {
+    /// The account of a node in its present run.
+    pub(crate) fn account(&mut self, node: NodeId, run: Run) -> &mut Account {
+        let found = self.accounts.iter().position(|(of, _)| *of == node);
+        let index = found.unwrap_or_else(|| {
+            self.accounts.push((node, Account { run, ..Account::default() }));
+            self.accounts.len() - 1
+        });
+        let account = &mut self.accounts[index].1;
+        if account.run != run {
+            account.open.clear();
+            account.run = run;
+        }
+        account
+    }
+
+    /// What is taken of all limits. `present` says whether a node, in that run, still holds slots.
+    fn used(&mut self, now: MonoMillis, present: &impl Fn(NodeId, Run) -> bool) -> Amounts {
+        self.lapse(now);
+        let mut used = Amounts::default();
+        for (node, account) in &mut self.accounts {
+            let part = account.used(now);
+            let parallel = if present(*node, account.run) { part.parallel } else { 0 };
+            used = used.plus(Amounts { parallel, ..part });
+        }
+        let pending = self.pending.iter().map(|pending| pending.wants);
+        used = pending.fold(used, Amounts::plus);
+        let leased = self.granted.iter().map(|granted| granted.amount).sum();
+        used.plus(Amounts { requests: leased, ..Amounts::default() })
+    }
+
+    fn lapse(&mut self, now: MonoMillis) {
+        self.pending.retain(|pending| now < pending.until);
+        self.granted.retain(|granted| now < granted.until.plus(WINDOW));
+    }
+
+    /// The newest limits anyone told.
+    pub(crate) fn learn(&mut self, limits: &Limits) {
+        if limits.as_of >= self.limits.as_of {
+            self.limits = *limits;
+        }
+    }
+
+    /// What would remain if the claim were granted, by all that this node knows.
+    pub(crate) fn check(
+        &mut self,
+        claim: &Claim,
+        now: MonoMillis,
+        present: &impl Fn(NodeId, Run) -> bool,
+    ) -> Result<Remaining, Refused> {
+        self.learn(&claim.limits);
+        let (limits, wants) = (self.limits, claim.wants(&self.limits));
+        let free = limits.amounts().minus(self.used(now, present));
+        match limits.short(free, wants) {
+            None => Ok(limits.remaining(free.minus(wants))),
+            Some(short) => Err(self.refusal(&short, wants, now)),
+        }
+    }
+
+    fn refusal(&self, short: &Short, wants: Amounts, now: MonoMillis) -> Refused {
+        let lacking = |want: u64| want - short.free;
+        let retry_after = match short.what {
+            crate::Limited::Requests => self.wait(lacking(wants.requests), now, |a| &a.requests),
+            crate::Limited::Tokens => self.wait(lacking(wants.tokens), now, |a| &a.tokens),
+            crate::Limited::MaxParallelRequests => SLOT_WAIT,
+        };
+        Refused { what: short.what, limit: short.limit, remaining: short.free, retry_after }
+    }
+
+    /// How long until `lacking` more have come back.
+    fn wait(
+        &self,
+        lacking: u64,
+        now: MonoMillis,
+        bucket: impl Fn(&Account) -> &crate::Bucket,
+    ) -> Duration {
+        let taken = self.accounts.iter().flat_map(|(_, account)| bucket(account).returns());
+        let mut returns: Vec<_> = taken.collect();
+        returns.sort_unstable();
+        let mut back = 0;
+        let enough = returns.into_iter().find(|(_, amount)| {
+            back += amount;
+            back >= lacking
+        });
+        enough.map_or(WINDOW, |(at, _)| at.since(now))
+    }
+
+    /// What `claim` takes where its limits count.
+    pub(crate) fn taken(&self, claim: &Claim, at: MonoMillis) -> Taken {
+        let limited = self.limits.tokens.is_some();
+        Taken {
+            scope: claim.scope,
+            request: claim.request,
+            tokens: if limited { claim.wants(&self.limits).tokens } else { 0 },
+            slot: self.limits.parallel.is_some(),
+            at,
+        }
+    }
+
+    /// Grants a peer's claim until it is confirmed. Repeated, it is granted once.
+    pub(crate) fn reserve(
+        &mut self,
+        (node, run): (NodeId, Run),
+        claim: &Claim,
+        now: MonoMillis,
+        present: &impl Fn(NodeId, Run) -> bool,
+    ) -> Result<Remaining, Refused> {
+        let same = |pending: &Pending| (pending.node, pending.request) == (node, claim.request);
+        self.pending.retain(|pending| !same(pending));
+        if self.account(node, run).open.contains(&claim.request) {
+            let used = self.used(now, present);
+            return Ok(self.limits.remaining(self.limits.amounts().minus(used)));
+        }
+        let remaining = self.check(claim, now, present)?;
+        let wants = claim.wants(&self.limits);
+        let until = now.plus(UNCONFIRMED);
+        self.pending.push(Pending { node, request: claim.request, wants, until });
+        Ok(remaining)
+    }
+
+    /// A peer says that it admitted a request, asked for or not.
+    pub(crate) fn admitted(&mut self, node: NodeId, run: Run, taken: &Taken) {
+        self.pending.retain(|pending| (pending.node, pending.request) != (node, taken.request));
+        self.account(node, run).take(taken);
+    }
+
+    /// What a peer may take from here on without asking: 100 ms of the limit's rate, of half of
+    /// the bucket at most. Only where requests alone are limited: a request's tokens are more than
+    /// 100 ms of most limits, and slots are not leased.
+    pub(crate) fn lease(
+        &mut self,
+        (holder, run): (NodeId, Run),
+        claim: &Claim,
+        now: MonoMillis,
+        present: &impl Fn(NodeId, Run) -> bool,
+    ) -> u64 {
+        let Limits { requests: Some(limit), tokens: None, parallel: None, .. } = self.limits else {
+            return 0;
+        };
+        let live = |granted: &&Granted| granted.holder == holder && now < granted.until;
+        if let Some(live) = self.granted.iter().find(live) {
+            return if live.lease == claim.request { live.amount } else { 0 };
+        }
+        if self.account(holder, run).requests.lately(now) < HOT {
+            return 0;
+        }
+        let free = limit.saturating_sub(self.used(now, present).requests);
+        let leased: u64 = self.granted.iter().map(|granted| granted.amount).sum();
+        let amount = (limit / LEASES_PER_WINDOW).min((limit / 2).saturating_sub(leased)).min(free);
+        if amount > 0 {
+            let until = now.plus(LEASE);
+            self.granted.push(Granted { holder, lease: claim.request, amount, until });
+        }
+        amount
+    }
+
+    /// A lease came back: what was used of it counts from the last moment it could be used.
+    pub(crate) fn close(&mut self, node: NodeId, run: Run, lease: RequestId, used: u64) {
+        let found = self.granted.iter().position(|g| g.holder == node && g.lease == lease);
+        if let Some(granted) = found.map(|index| self.granted.swap_remove(index)) {
+            let used = used.min(granted.amount);
+            self.account(node, run).requests.take(used, granted.until);
+        }
+    }
+
+    /// What this node, `me`, used of the limits or may still use without being asked again.
+    pub(crate) fn own(&mut self, me: NodeId, run: Run, now: MonoMillis) -> Amounts {
+        let used = self.account(me, run).used(now);
+        let held = self.held.as_ref().filter(|held| now < held.until).map_or(0, |held| held.left);
+        used.plus(Amounts { requests: held, ..Amounts::default() })
+    }
+
+    /// The same, and what this node has set aside for itself: for others who share what is left.
+    pub(crate) fn own_and_cut(&mut self, me: NodeId, run: Run, now: MonoMillis) -> Amounts {
+        let own = self.own(me, run, now);
+        let cut = self.cut.filter(|cut| now.since(cut.at) < CUT_LASTS);
+        cut.map_or(own, |cut| own.plus(cut.left))
+    }
+
+    /// Whether nothing would be lost with it.
+    pub(crate) fn is_idle(
+        &mut self,
+        now: MonoMillis,
+        present: &impl Fn(NodeId, Run) -> bool,
+    ) -> bool {
+        self.used(now, present) == Amounts::default() && self.held.is_none()
+    }
+}

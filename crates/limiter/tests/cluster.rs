@@ -1,0 +1,138 @@
+//! Small clusters under a seeded clock and network, which delays, repeats and reorders: what all
+//! nodes admit in any 60 s stays within the bound the crate's head states.
+
+mod simulation;
+
+use dunlin_limiter::{Limits, Ring};
+use simulation::{Demand, Simulation, nodes};
+
+const SEEDS: u64 = 12;
+
+fn limits(requests: Option<u64>, tokens: Option<u64>, parallel: Option<u64>) -> Limits {
+    Limits { requests, tokens, parallel, as_of: 1 }
+}
+
+#[test]
+fn a_healthy_cluster_admits_the_limit_and_no_more() {
+    for seed in 0..SEEDS {
+        let demand = Demand { limits: limits(Some(50), None, None), each_ms: 200, lasts_ms: 100 };
+        let mut cluster = Simulation::new(seed, 4, demand);
+        cluster.run_until(150_000);
+        assert_eq!(cluster.most_in_a_minute(), 50, "seed {seed}");
+        assert_eq!(cluster.admitted_between(0, 60_000), 50, "seed {seed}: nothing is lost either");
+    }
+}
+
+#[test]
+fn leases_never_exceed_the_limit_and_hardly_waste_it() {
+    for seed in 0..SEEDS / 3 {
+        let demand = Demand { limits: limits(Some(24_000), None, None), each_ms: 3, lasts_ms: 20 };
+        let mut cluster = Simulation::new(seed, 3, demand);
+        cluster.run_until(10_000);
+        assert!(cluster.asked() < cluster.admitted() / 2, "seed {seed}: the owner is spared");
+        cluster.run_until(90_000);
+        assert!(
+            cluster.most_in_a_minute() <= 24_000,
+            "seed {seed}: {}",
+            cluster.most_in_a_minute()
+        );
+        let used = cluster.admitted_between(0, 60_000);
+        assert!(used >= 23_950, "seed {seed}: {used}");
+    }
+}
+
+#[test]
+fn tokens_and_slots_are_taken_all_or_nothing() {
+    for seed in 0..SEEDS {
+        let limits = limits(Some(400), Some(20_000), Some(7));
+        let mut cluster = Simulation::new(seed, 3, Demand { limits, each_ms: 60, lasts_ms: 400 });
+        cluster.run_until(130_000);
+        assert!(cluster.most_in_a_minute() <= 400, "seed {seed}");
+        assert!(cluster.most_tokens_in_a_minute() <= 20_000, "seed {seed}");
+        assert!(cluster.most_at_once() <= 7, "seed {seed}: {}", cluster.most_at_once());
+        assert!(cluster.admitted_between(0, 60_000) >= 80, "seed {seed}: refusals cost nothing");
+    }
+}
+
+#[test]
+fn a_slot_is_free_again_when_its_request_ends_or_its_node_is_marked_down() {
+    for seed in 0..SEEDS {
+        let limits = limits(None, None, Some(3));
+        let mut cluster = Simulation::new(seed, 3, Demand { limits, each_ms: 50, lasts_ms: 200 });
+        cluster.run_until(20_000);
+        let before = cluster.admitted();
+        cluster.crash(cluster.not_owner());
+        cluster.run_until(40_000);
+        assert!(cluster.admitted() - before > 100, "seed {seed}");
+        assert!(cluster.most_at_once() <= 3, "seed {seed}");
+    }
+}
+
+#[test]
+fn a_crash_costs_what_the_dead_node_itself_admitted() {
+    for seed in 0..SEEDS {
+        let demand = Demand { limits: limits(Some(300), None, None), each_ms: 70, lasts_ms: 100 };
+        let mut cluster = Simulation::new(seed, 4, demand);
+        cluster.run_until(5_000 + seed * 1_700);
+        let owner = cluster.owner();
+        cluster.crash(owner);
+        cluster.run_until(cluster.now() + 9_000);
+        cluster.restart(owner);
+        cluster.run_until(160_000);
+        let lost = cluster.most_in_a_minute_of(|node| node == owner);
+        assert!(cluster.most_in_a_minute() <= 300 + lost, "seed {seed}");
+        let later = cluster.admitted_between(60_000, 120_000);
+        assert!(later + lost as usize >= 280, "seed {seed}: {later}");
+    }
+}
+
+#[test]
+fn skewed_traffic_is_not_forgotten_with_its_owner() {
+    for seed in 0..SEEDS {
+        let demand = Demand { limits: limits(Some(90), None, None), each_ms: 100, lasts_ms: 100 };
+        let mut cluster = Simulation::new(seed, 4, demand);
+        let (owner, busy) = (cluster.owner(), cluster.not_owner());
+        cluster.only_through(Some(busy));
+        cluster.run_until(8_000);
+        cluster.crash(owner);
+        cluster.only_through(None);
+        cluster.run_until(70_000);
+        assert!(cluster.most_in_a_minute() <= 90, "seed {seed}: {}", cluster.most_in_a_minute());
+    }
+}
+
+#[test]
+fn a_growing_and_shrinking_ring_forgets_nothing() {
+    for seed in 0..SEEDS {
+        let demand = Demand { limits: limits(Some(120), None, None), each_ms: 50, lasts_ms: 300 };
+        let mut cluster = Simulation::new(seed, 4, demand);
+        let all = nodes(4);
+        for round in 0..12 {
+            cluster.run_until(cluster.now() + 3_000);
+            let members = if round % 2 == 0 { all[..3].to_vec() } else { all.clone() };
+            cluster.set_ring(Ring::new(10 + round, members));
+        }
+        cluster.run_until(cluster.now() + 60_000);
+        assert!(cluster.most_in_a_minute() <= 120, "seed {seed}: {}", cluster.most_in_a_minute());
+        assert!(cluster.admitted_between(0, 60_000) >= 110, "seed {seed}");
+    }
+}
+
+#[test]
+fn a_partition_costs_the_shares_of_those_without_quorum() {
+    for seed in 0..SEEDS {
+        let demand = Demand { limits: limits(Some(300), None, None), each_ms: 40, lasts_ms: 100 };
+        let mut cluster = Simulation::new(seed, 3, demand);
+        cluster.run_until(4_000);
+        let owns = seed % 2 == 0;
+        let apart = if owns { cluster.owner() } else { cluster.not_owner() };
+        cluster.cut_off(apart);
+        cluster.run_until(140_000);
+        let others = cluster.most_in_a_minute_of(|node| node != apart);
+        assert!(others <= 300, "seed {seed}: {others} with quorum");
+        // An owner goes on for as long as it may be without a sign of the leader.
+        cluster.forget_before(if owns { 6_100 } else { 4_300 });
+        let shared = cluster.most_in_a_minute_of(|node| node == apart);
+        assert!((90..=100).contains(&shared), "seed {seed}: {shared} without quorum");
+    }
+}
