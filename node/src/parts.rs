@@ -143,9 +143,10 @@ impl DataPart {
                 limits,
             },
         );
+        let api_address = reachable(api, &advertise);
         let proxy = Proxy::new(clock.clone(), admission.clone(), upstream.clone());
         let admin = Admin::start(
-            dunlin_admin::Config { me, api },
+            dunlin_admin::Config { me, api: api_address.clone() },
             clock,
             consensus.clone(),
             gossip.clone(),
@@ -166,7 +167,7 @@ impl DataPart {
             stop: stop.clone(),
         };
         tracker.spawn(revisions.follow(config.document.clone()));
-        let told = Facts { cluster_address: advertise, api, in_force: in_force.clone() };
+        let told = Facts { cluster_address: advertise, api_address, in_force: in_force.clone() };
         tracker.spawn(told.keep_telling(gossip, consensus, stop));
         Ok(Self { admission, app, in_force })
     }
@@ -175,8 +176,17 @@ impl DataPart {
 /// What this node says of itself.
 struct Facts {
     cluster_address: String,
-    api: SocketAddr,
+    api_address: String,
     in_force: watch::Receiver<u64>,
+}
+
+/// Where clients reach an API that listens on `api`: there, or on every address of a node that
+/// others know as `advertise`.
+fn reachable(api: SocketAddr, advertise: &str) -> String {
+    match advertise.rsplit_once(':') {
+        Some((host, _)) if api.ip().is_unspecified() => format!("{host}:{}", api.port()),
+        Some(_) | None => api.to_string(),
+    }
 }
 
 impl Facts {
@@ -197,7 +207,7 @@ impl Facts {
         let config_revision = *self.in_force.borrow();
         NodeFact {
             cluster_address: self.cluster_address.clone(),
-            api_address: self.api.to_string(),
+            api_address: self.api_address.clone(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             format: dunlin_state::FORMAT,
             ready: config_revision > 0,

@@ -87,6 +87,10 @@ impl Revisions {
                 Ok(_) => return,
                 Err(ProposeError::Rejected(Rejected::StaleRevision { .. })) => {}
                 Err(ProposeError::Stopping) => return,
+                Err(ProposeError::Rejected(rejected)) => {
+                    error!("the config file was not accepted by the cluster: {rejected}");
+                    return;
+                }
                 Err(error) => {
                     warn!(%error, "the config file is not proposed yet");
                     tokio::time::sleep(RETRY_OFFER).await;

@@ -17,7 +17,6 @@ mod naming;
 mod readiness;
 mod row;
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -47,7 +46,7 @@ pub struct Config {
     /// The node.
     pub me: NodeId,
     /// Where clients reach it.
-    pub api: SocketAddr,
+    pub api: String,
 }
 
 /// What a config revision tells the admin API.

@@ -66,7 +66,7 @@ impl Seen<'_> {
             id,
             address: member.address.clone(),
             api_address: if own {
-                Some(self.own.api.to_string())
+                Some(self.own.api.clone())
             } else {
                 fact.map(|fact| fact.api_address.clone())
             },
@@ -155,7 +155,7 @@ mod tests {
             log_bytes: 0,
             snapshot_bytes: 0,
         };
-        let own = Config { me: NodeId(1), api: ([127, 0, 0, 1], 4000).into() };
+        let own = Config { me: NodeId(1), api: "127.0.0.1:4000".to_owned() };
         let peers = BTreeMap::from([(NodeId(2), peer(true)), (NodeId(3), peer(false))]);
         let view = View { me: NodeId(1), peers };
         let seen =
