@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use crate::access::Access;
-use crate::catalog::{BackendId, Catalog, Deployment, Group};
+use crate::catalog::{Alias, Catalog, Deployment, Group};
 use crate::wildcard;
 
 /// The groups to try, in order. Never empty.
@@ -21,7 +21,7 @@ pub enum Fallbacks<'a> {
     Configured,
     /// None.
     Disabled,
-    /// These; the key must be allowed to call each.
+    /// These, as far as they are known; the key must be allowed to call each.
     Named(&'a [String]),
 }
 
@@ -66,7 +66,11 @@ pub fn candidates<'c>(
         configured.iter().filter_map(|name| find(catalog, None, name).ok()).collect();
     if let Fallbacks::Named(names) = fallbacks {
         for name in names {
-            found.push(find(catalog, access, name)?);
+            match find(catalog, access, name) {
+                Ok(group) => found.push(group),
+                Err(NoRoute::Unknown { .. }) => {}
+                Err(refused @ NoRoute::NotAllowed { .. }) => return Err(refused),
+            }
         }
     }
     for group in found {
@@ -90,8 +94,8 @@ fn find<'c>(
 ) -> Result<Cow<'c, Group>, NoRoute> {
     let real = access.as_ref().map_or(model, |access| access.unalias(model));
     let group = named(catalog, real)
-        .or_else(|| matching(catalog, real).map(Cow::Owned))
-        .or_else(|| pinned(catalog, real).map(Cow::Owned));
+        .or_else(|| pinned(catalog, real).map(Cow::Owned))
+        .or_else(|| matching(catalog, real).map(Cow::Owned));
     let allowed = access.is_none_or(|access| {
         let group = group.as_ref().map_or(real, |group| &*group.name);
         access.allows(&[model, real, group])
@@ -119,8 +123,8 @@ fn matching(catalog: &Catalog, name: &str) -> Option<Group> {
     let (group, captured) = fitting.min_by_key(|(group, _)| wildcard::specificity(&group.name))?;
     let filled = group.deployments.iter().map(|deployment| {
         let upstream_model = wildcard::substitute(&deployment.upstream_model, &captured, name);
+        // The backend stays the pattern's: what is remembered must not grow with clients' spellings.
         Arc::new(Deployment {
-            backend: BackendId::new(&deployment.api_base, &upstream_model),
             upstream_model: upstream_model.into(),
             ..Deployment::clone(deployment)
         })
@@ -140,8 +144,9 @@ fn pinned(catalog: &Catalog, id: &str) -> Option<Group> {
 #[must_use]
 pub fn listed(catalog: &Catalog, access: Option<Access<'_>>) -> Vec<Arc<str>> {
     let groups = catalog.groups.keys().map(|name| (name, name));
-    let aliases = catalog.aliases.iter().filter(|(_, alias)| !alias.hidden);
-    let aliases = aliases.map(|(name, alias)| (name, &alias.group));
+    let shown =
+        |(name, alias): &(&Arc<str>, &Alias)| !alias.hidden && !catalog.groups.contains_key(*name);
+    let aliases = catalog.aliases.iter().filter(shown).map(|(name, alias)| (name, &alias.group));
     groups
         .chain(aliases)
         .filter(|(name, _)| !name.contains('*'))

@@ -7,7 +7,7 @@ use dunlin_ledger::Price;
 use dunlin_types::DeploymentId;
 
 use super::*;
-use crate::catalog::{Alias, Weight};
+use crate::catalog::{BackendId, Weight};
 
 fn deployment(group: &str, upstream: &str) -> Arc<Deployment> {
     Arc::new(Deployment {
@@ -120,4 +120,33 @@ fn lists_show_what_may_be_called() {
     assert_eq!(names(&[]), "big chat last gpt-4");
     assert_eq!(names(&["chat"]), "chat gpt-4");
     assert_eq!(names(&["no-default-models"]), "");
+    let mut twice = catalog();
+    twice.aliases.insert("big".into(), Alias { group: "chat".into(), hidden: false });
+    assert_eq!(listed(&twice, None).join(" "), "big chat last gpt-4", "each name once");
+}
+
+#[test]
+fn an_id_pins_its_deployment_beside_a_star() {
+    let mut catalog = catalog();
+    let star = Group { name: "*".into(), deployments: vec![deployment("*", "*")] };
+    catalog.groups.insert("*".into(), star);
+    let found = candidates(&catalog, None, "id-big", Fallbacks::Disabled, 5).expect("known");
+    assert_eq!(&*found.groups[0].deployments[0].upstream_model, "m2");
+}
+
+#[test]
+fn a_clients_spelling_makes_no_new_backend() {
+    let catalog = catalog();
+    let backend = |model| {
+        let found = candidates(&catalog, None, model, Fallbacks::Disabled, 5).expect("known");
+        found.groups[0].deployments[0].backend.clone()
+    };
+    assert_eq!(backend("e/x1"), backend("e/x2"));
+}
+
+#[test]
+fn a_named_fallback_that_is_not_there_does_not_refuse_the_model() {
+    let catalog = catalog();
+    let named = ["nobody".to_owned()];
+    assert!(candidates(&catalog, None, "chat", Fallbacks::Named(&named), 5).is_ok());
 }
