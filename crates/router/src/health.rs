@@ -1,7 +1,8 @@
 //! When a deployment is left alone, and when a backend is.
 //!
 //! A deployment cools down for a while after what its answers say (LiteLLM's rules). A backend that
-//! does not answer at all is out until a probe succeeds, whoever it serves.
+//! does not answer at all is out until a probe succeeds, whoever it serves. Failures that a request
+//! may have brought about itself only make it suspect: then a probe decides.
 
 use std::time::Duration;
 
@@ -23,7 +24,7 @@ pub enum Outcome {
     },
     /// No connection could be made.
     Refused,
-    /// A connection was made and no answer came in time, or it broke off.
+    /// A connection was made and broke off. An answer that took too long is a status 408.
     Broken,
 }
 
@@ -54,6 +55,8 @@ const WINDOW: Duration = Duration::from_secs(60);
 const FEW: u32 = 5;
 /// A deployment without siblings is left alone only after this many straight failures.
 const MANY: u32 = 1000;
+/// An answer that asks to be left alone for longer is not believed.
+const LONGEST_ASKED: Duration = Duration::from_secs(3600);
 
 /// One deployment's recent answers and whether it is left alone.
 #[derive(Clone, Copy, Debug, Default)]
@@ -62,6 +65,7 @@ pub struct Cooldown {
     attempts: u32,
     failures: u32,
     until: Option<MonoMillis>,
+    limited_until: Option<MonoMillis>,
 }
 
 impl Cooldown {
@@ -78,8 +82,12 @@ impl Cooldown {
         }
         self.failures += 1;
         if !rules.cooldown.is_zero() && self.is_due(code, rules) {
-            let until = now.plus(retry_after.unwrap_or(rules.cooldown));
-            self.until = self.until.max(Some(until));
+            let asked = retry_after.map(|asked| asked.min(LONGEST_ASKED));
+            let until = Some(now.plus(asked.unwrap_or(rules.cooldown)));
+            self.until = self.until.max(until);
+            if code == 429 {
+                self.limited_until = self.limited_until.max(until);
+            }
         }
     }
 
@@ -87,11 +95,11 @@ impl Cooldown {
         if let Some(allowed) = rules.allowed_fails {
             return self.failures > allowed;
         }
-        let will_not_mend = matches!(code, 401 | 402 | 404);
-        let told_to_wait = code == 429 && !rules.alone;
+        let will_not_mend = matches!(code, 401 | 404);
+        let has_no_more = matches!(code, 402 | 429) && !rules.alone;
         let mostly = self.attempts >= FEW && self.failures * 2 > self.attempts && !rules.alone;
         let always = self.attempts >= MANY && self.failures == self.attempts;
-        will_not_mend || told_to_wait || mostly || always
+        will_not_mend || has_no_more || mostly || always
     }
 
     /// Until when it is left alone, if it is.
@@ -99,12 +107,17 @@ impl Cooldown {
     pub fn until(&self, now: MonoMillis) -> Option<MonoMillis> {
         self.until.filter(|until| *until > now)
     }
+
+    /// Until when it is left alone because of a 429: the part of it that concerns other nodes.
+    #[must_use]
+    pub fn limited_until(&self, now: MonoMillis) -> Option<MonoMillis> {
+        self.limited_until.filter(|until| *until > now)
+    }
 }
 
-/// A backend is out after this many attempts in a row that broke or answered 5xx. One refused
-/// connection is enough: nobody is there.
+/// A backend is suspect after this many attempts in a row that broke, took too long or answered 5xx.
 const BROKEN_IN_A_ROW: u32 = 3;
-/// The wait before the first probe; it doubles.
+/// The wait before the first probe of a backend that is out; it doubles.
 const FIRST_PROBE: Duration = Duration::from_secs(1);
 /// No wait between probes is longer.
 const SLOWEST_PROBE: Duration = Duration::from_secs(10);
@@ -113,39 +126,39 @@ const SLOWEST_PROBE: Duration = Duration::from_secs(10);
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Reach {
     broken: u32,
-    out: Option<Out>,
+    trouble: Option<Trouble>,
     back_since: Option<MonoMillis>,
 }
 
+/// Something is wrong, and a probe will tell.
 #[derive(Clone, Copy, Debug)]
-struct Out {
+struct Trouble {
+    /// False: only suspect.
+    out: bool,
     next_probe: MonoMillis,
+    /// The wait after that one, if it fails.
     wait: Duration,
 }
 
 impl Reach {
-    /// Takes note of an attempt's end.
+    /// Takes note of an attempt's end. A refused connection is enough to be out: nobody is there.
     pub fn observe(&mut self, outcome: Outcome, now: MonoMillis) {
-        let broken = match outcome {
-            Outcome::Success => false,
-            Outcome::Status { code, .. } if code < 500 => false,
-            Outcome::Status { .. } | Outcome::Broken | Outcome::Refused => true,
-        };
-        if !broken {
+        match outcome {
             // An answer, even to a request that was sent while it was out, is as good as a probe.
-            self.answered(now);
-            return;
-        }
-        self.broken += 1;
-        if outcome == Outcome::Refused || self.broken >= BROKEN_IN_A_ROW {
-            self.go_out(now);
-        }
-    }
-
-    /// Takes note of a peer's word, confirmed by a second node or by this one.
-    pub fn go_out(&mut self, now: MonoMillis) {
-        if self.out.is_none() {
-            self.out = Some(Out { next_probe: now.plus(FIRST_PROBE), wait: FIRST_PROBE });
+            Outcome::Success => self.answered(now),
+            Outcome::Status { code, .. } if code < 500 && code != 408 => self.answered(now),
+            Outcome::Refused => {
+                let (next_probe, wait) = (now.plus(FIRST_PROBE), FIRST_PROBE * 2);
+                let out = Trouble { out: true, next_probe, wait };
+                self.trouble.get_or_insert(out).out = true;
+            }
+            Outcome::Status { .. } | Outcome::Broken => {
+                self.broken += 1;
+                if self.broken >= BROKEN_IN_A_ROW {
+                    let suspect = Trouble { out: false, next_probe: now, wait: FIRST_PROBE };
+                    self.trouble.get_or_insert(suspect);
+                }
+            }
         }
     }
 
@@ -153,15 +166,15 @@ impl Reach {
     pub fn probed(&mut self, success: bool, now: MonoMillis) {
         if success {
             self.answered(now);
-        } else if let Some(out) = &mut self.out {
-            out.wait = (out.wait * 2).min(SLOWEST_PROBE);
-            out.next_probe = now.plus(out.wait);
+        } else if let Some(trouble) = &mut self.trouble {
+            let wait = (trouble.wait * 2).min(SLOWEST_PROBE);
+            *trouble = Trouble { out: true, next_probe: now.plus(trouble.wait), wait };
         }
     }
 
     fn answered(&mut self, now: MonoMillis) {
         self.broken = 0;
-        if self.out.take().is_some() {
+        if self.trouble.take().is_some_and(|trouble| trouble.out) {
             self.back_since = Some(now);
         }
     }
@@ -169,13 +182,13 @@ impl Reach {
     /// Whether it is left alone.
     #[must_use]
     pub fn is_out(&self) -> bool {
-        self.out.is_some()
+        self.trouble.is_some_and(|trouble| trouble.out)
     }
 
     /// Whether a probe is due.
     #[must_use]
     pub fn probe_is_due(&self, now: MonoMillis) -> bool {
-        self.out.is_some_and(|out| out.next_probe <= now)
+        self.trouble.is_some_and(|trouble| trouble.next_probe <= now)
     }
 
     /// How long it has been back; `None` if it never was out.

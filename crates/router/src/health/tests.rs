@@ -22,15 +22,19 @@ fn left_alone(rules: Rules, outcomes: &[Outcome]) -> Option<u64> {
 #[test]
 fn a_deployment_cools_down_by_litellms_rules() {
     let asked = Outcome::Status { code: 429, retry_after: Some(Duration::from_secs(7)) };
+    let absurd = Outcome::Status { code: 429, retry_after: Some(Duration::MAX) };
     let twice = Rules { allowed_fails: Some(2), ..ALONE };
     let never = Rules { cooldown: Duration::ZERO, ..SIBLING };
     let ok = Outcome::Success;
     let bad = status(500);
-    let cases: [(&str, Rules, &[Outcome], Option<u64>); 13] = [
+    let cases: [(&str, Rules, &[Outcome], Option<u64>); 16] = [
         ("429 with a sibling", SIBLING, &[status(429)], Some(5000)),
         ("429 alone", ALONE, &[status(429); 9], None),
         ("429 that asks for time", SIBLING, &[asked], Some(7000)),
         ("the longer one stays", SIBLING, &[asked, status(429)], Some(7000)),
+        ("no more than an hour", SIBLING, &[absurd], Some(3_600_000)),
+        ("402 with a sibling", SIBLING, &[status(402)], Some(5000)),
+        ("402 alone", ALONE, &[status(402)], None),
         ("401 alone", ALONE, &[status(401)], Some(5000)),
         ("404 alone", ALONE, &[status(404)], Some(5000)),
         ("400 never", SIBLING, &[status(400); 99], None),
@@ -79,12 +83,37 @@ fn a_backend_is_out_when_nobody_is_there_and_back_after_a_probe() {
 }
 
 #[test]
-fn a_backend_that_breaks_now_and_then_stays() {
-    let mut reach = Reach::default();
-    for outcome in [Outcome::Broken, status(503), status(429), Outcome::Broken, status(500)] {
-        reach.observe(outcome, NOW);
-        assert!(!reach.is_out(), "{outcome:?}");
-    }
-    reach.observe(Outcome::Broken, NOW);
-    assert!(reach.is_out(), "three in a row");
+fn a_backend_that_breaks_is_suspect_and_a_probe_decides() {
+    let suspect = || {
+        let mut reach = Reach::default();
+        for outcome in [Outcome::Broken, status(503), status(429), Outcome::Broken, status(408)] {
+            reach.observe(outcome, NOW);
+            assert!(!reach.probe_is_due(NOW), "{outcome:?}");
+        }
+        reach.observe(Outcome::Broken, NOW);
+        assert!(reach.probe_is_due(NOW) && !reach.is_out(), "three in a row: a probe is due");
+        reach
+    };
+    let mut well = suspect();
+    well.probed(true, NOW);
+    assert!(!well.probe_is_due(NOW) && well.back_for(NOW).is_none(), "it never was away");
+    let mut ill = suspect();
+    ill.probed(false, NOW);
+    assert!(ill.is_out() && !ill.probe_is_due(NOW));
+    assert!(ill.probe_is_due(NOW.plus(Duration::from_secs(1))));
+    let mut gone = suspect();
+    gone.observe(Outcome::Refused, NOW);
+    assert!(gone.is_out(), "nobody is there");
+}
+
+#[test]
+fn only_a_cooldown_for_a_429_concerns_others() {
+    let limited = |rules, code| {
+        let mut cooldown = Cooldown::default();
+        cooldown.observe(status(code), rules, NOW);
+        cooldown.limited_until(NOW)
+    };
+    assert_eq!(limited(SIBLING, 429), Some(NOW.plus(Duration::from_secs(5))));
+    assert_eq!(limited(ALONE, 429), None, "it was not left alone");
+    assert_eq!(limited(SIBLING, 401), None, "this node's own key");
 }
