@@ -143,3 +143,6 @@ impl Admission {
         settler::wait_settled(&self.0, within).await;
     }
 }
+
+#[cfg(test)]
+mod tests;

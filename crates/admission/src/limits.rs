@@ -1,15 +1,40 @@
-//! Placeholder.
+//! A key's limits: the conductor between this node's `Limiter`, which decides, and the other nodes.
+//!
+//! Where this node owns the key's scope, or is alone, a request costs one short lock. Elsewhere it
+//! costs one call to the owner, shared with all requests of that moment, unless a lease is open.
+
+mod calls;
+
+use std::pin::pin;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
 
 use dunlin_consensus::Consensus;
-use dunlin_rpc::{Incoming, Rpc};
+use dunlin_limiter::{Ask, Claim, Decision, Limiter, Remaining, ScopeId, Taken, Verdict};
+use dunlin_rpc::{Incoming, Refused, Rpc};
 use dunlin_state::Caller;
-use dunlin_types::{Clock, Epoch, NodeId, Tokens};
+use dunlin_types::{Clock, Epoch, MonoMillis, NodeId, Tokens};
 use tokio::sync::mpsc;
+use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tracing::error;
 
 use crate::Demand;
-use crate::refusal::{LimitStatus, Refusal};
+use crate::refusal::{LimitStatus, RateLimited, Refusal};
+use calls::Calls;
+
+/// How long an owner may take before this node's share is used. A stall of 20 ms is normal.
+pub(crate) const PATIENCE: Duration = Duration::from_millis(250);
+/// How long the other nodes may take to say what they used.
+const PEERS_PATIENCE: Duration = Duration::from_millis(50);
+/// Before an owner is asked again that goes by another ring.
+const RETRY: Duration = Duration::from_millis(10);
+/// How often leases, reports and the ring are looked after.
+const TICK: Duration = Duration::from_millis(50);
+/// How often a full table is complained about.
+const LOUD_EVERY: Duration = Duration::from_secs(10);
 
 pub(crate) struct Deps {
     pub(crate) me: NodeId,
@@ -21,24 +46,248 @@ pub(crate) struct Deps {
     pub(crate) tasks: TaskTracker,
     pub(crate) stop: CancellationToken,
 }
+
+/// The limits as this node decides or asks them. Cheap to clone.
 #[derive(Clone)]
-pub(crate) struct Limits;
-pub(crate) struct Reservation;
+pub(crate) struct Limits(Arc<Shared>);
+
+struct Shared {
+    clock: Clock,
+    consensus: Consensus,
+    limiter: Mutex<Limiter>,
+    calls: Calls,
+    complained: AtomicU64,
+}
+
 impl Limits {
-    pub(crate) fn start(_deps: Deps) -> Self {
-        Self
+    /// Begins to answer other nodes, on the current runtime.
+    pub(crate) fn start(deps: Deps) -> Self {
+        let Deps { me, epoch, clock, consensus, rpc, inbox, tasks, stop } = deps;
+        let limits = Self(Arc::new(Shared {
+            clock,
+            consensus,
+            limiter: Mutex::new(Limiter::new(me, epoch)),
+            calls: Calls::new(rpc, tasks.clone()),
+            complained: AtomicU64::new(0),
+        }));
+        let (answering, ticking) = (limits.clone(), limits.clone());
+        let stopped = stop.clone();
+        tasks.spawn(async move { stopped.run_until_cancelled(answering.answer(inbox)).await });
+        tasks.spawn(async move { stop.run_until_cancelled(ticking.tick()).await });
+        limits
     }
+
+    /// Takes what a request demands of its key's limits: of all of them, or of none.
     pub(crate) async fn reserve(
         &self,
-        _caller: &Caller,
-        _demand: Demand,
+        caller: &Caller,
+        demand: Demand,
     ) -> Result<Reservation, Refusal> {
-        Ok(Reservation)
+        let key = &caller.key;
+        let limits = dunlin_limiter::Limits {
+            requests: key.rpm_limit,
+            tokens: key.tpm_limit,
+            parallel: key.max_parallel_requests,
+            as_of: key.updated_at.0,
+        };
+        if limits.is_none() {
+            return Ok(Reservation { taken: None, status: Vec::new() });
+        }
+        let scope = ScopeId::of_key(&caller.token);
+        let claim = Claim { scope, request: demand.request, tokens: demand.tokens.0, limits };
+        self.claim(&claim).await
+    }
+
+    async fn claim(&self, claim: &Claim) -> Result<Reservation, Refusal> {
+        let deadline = self.now().plus(PATIENCE);
+        let mut gathering = None;
+        let mut decision = self.limiter().admit(claim, self.now());
+        loop {
+            decision = match decision {
+                Decision::Admitted(taken, remaining) => {
+                    if let Some(owner) = gathering {
+                        // It counts on hearing of this soon.
+                        self.call(owner);
+                    }
+                    return Ok(Reservation::new(self.clone(), taken, remaining));
+                }
+                Decision::Refused(refused) => return Err(self.rate_limited(&refused)),
+                Decision::AskOwner(owner) => match self.ask_owner(owner, claim).await {
+                    Asked::Decided(decision) => decision,
+                    Asked::Again if self.now() < deadline => {
+                        sleep(RETRY).await;
+                        self.limiter().admit(claim, self.now())
+                    }
+                    Asked::Again | Asked::Silent => {
+                        self.limiter().admit_by_share(claim, self.now())
+                    }
+                    Asked::NotYet => {
+                        gathering = Some(owner);
+                        self.limiter().admit_by_share(claim, self.now())
+                    }
+                },
+                Decision::AskPeers(peers) => self.ask_peers(&peers, claim).await,
+                Decision::TableFull => return Err(self.table_full()),
+                Decision::NoRing => {
+                    let reason = "this node is in no cluster yet and cannot count".to_owned();
+                    return Err(Refusal::CannotKnow { reason });
+                }
+            };
+        }
+    }
+
+    async fn ask_owner(&self, owner: NodeId, claim: &Claim) -> Asked {
+        let asked = self.now();
+        let verdict = self.0.calls.claim(self, owner, claim.clone());
+        match timeout(PATIENCE, verdict).await {
+            Ok(Ok(Verdict::Granted { remaining, lease })) => {
+                let taken = self.limiter().granted(claim, owner, lease, asked, self.now());
+                let admitted = |taken| Asked::Decided(Decision::Admitted(taken, remaining));
+                taken.map_or(Asked::Again, admitted)
+            }
+            Ok(Ok(Verdict::Refused(refused))) => Asked::Decided(Decision::Refused(refused)),
+            Ok(Ok(Verdict::Retry)) => Asked::Again,
+            Ok(Ok(Verdict::NotYet)) => Asked::NotYet,
+            Ok(Err(_)) | Err(_) => Asked::Silent,
+        }
+    }
+
+    async fn ask_peers(&self, peers: &[NodeId], claim: &Claim) -> Decision {
+        let asked = self.now();
+        let questions = peers.iter().map(|peer| self.0.calls.question(self, *peer, claim.scope));
+        let questions: Vec<_> = questions.collect();
+        let mut over = pin!(sleep(PEERS_PATIENCE));
+        let mut told = Vec::with_capacity(questions.len());
+        for question in questions {
+            // Who is silent is left out: what it used is in the bound that the limiter states.
+            told.extend(tokio::select! {
+                biased;
+                used = question => used.ok(),
+                () = &mut over => None,
+            });
+        }
+        let mut limiter = self.limiter();
+        limiter.told(claim, &told, asked, self.now());
+        limiter.admit_by_share(claim, self.now())
+    }
+
+    fn rate_limited(&self, refused: &dunlin_limiter::Refused) -> Refusal {
+        let dunlin_limiter::Refused { what, limit, remaining, retry_after } = *refused;
+        let wait = u64::try_from(retry_after.as_millis()).unwrap_or(u64::MAX);
+        let reset_at = dunlin_types::UnixMillis(self.0.clock.unix().0.saturating_add(wait));
+        Refusal::RateLimited(RateLimited { what, limit, remaining, retry_after, reset_at })
+    }
+
+    fn table_full(&self) -> Refusal {
+        let reason = format!("more than {} keys are in use at once", dunlin_limiter::MAX_SCOPES);
+        let now = self.now();
+        let last = MonoMillis(self.0.complained.load(Ordering::Relaxed));
+        if last == MonoMillis(0) || now.since(last) >= LOUD_EVERY {
+            self.0.complained.store(now.0, Ordering::Relaxed);
+            error!("requests are refused: {reason}");
+        }
+        Refusal::Overloaded { reason }
+    }
+
+    /// The limiter, with the ring of the published state.
+    fn limiter(&self) -> MutexGuard<'_, Limiter> {
+        let state = self.0.consensus.state();
+        let mut limiter = self.0.limiter.lock().expect("no code panics while it holds the limiter");
+        if limiter.ring().version() < state.ring().version() {
+            limiter.set_ring(Arc::clone(state.ring()), self.now());
+        }
+        limiter
+    }
+
+    fn now(&self) -> MonoMillis {
+        self.0.clock.mono()
+    }
+
+    /// Sends a peer what it has not heard.
+    fn call(&self, peer: NodeId) {
+        self.0.calls.tell(self, peer);
+    }
+
+    /// Answers the other nodes.
+    async fn answer(&self, mut inbox: mpsc::Receiver<Incoming>) {
+        while let Some(incoming) = inbox.recv().await {
+            let answer = match serde_json::from_slice::<Ask>(&incoming.body) {
+                Ok(ask) => {
+                    let answer = self.limiter().answer(incoming.from, &ask, self.now());
+                    Ok(calls::encode(&answer))
+                }
+                Err(error) => Err(Refused { reason: format!("not a question of limits: {error}") }),
+            };
+            incoming.answer(answer);
+        }
+    }
+
+    async fn tick(&self) {
+        let mut ticks = interval(TICK);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            ticks.tick().await;
+            let leader_heard = self.0.consensus.status().leader_heard;
+            let due = {
+                let mut limiter = self.limiter();
+                if let Some(at) = leader_heard {
+                    limiter.hear_leader(at);
+                }
+                limiter.tick(self.now())
+            };
+            for peer in due {
+                self.call(peer);
+            }
+        }
+    }
+
+    fn ended(&self, taken: &Taken, used: Tokens) {
+        let waiting = self.limiter().ended(taken, used.0, self.now());
+        if let Some(owner) = waiting {
+            self.call(owner);
+        }
     }
 }
+
+/// What came of asking an owner.
+enum Asked {
+    Decided(Decision),
+    Again,
+    NotYet,
+    Silent,
+}
+
+/// What a request holds of its key's limits. Dropped, it used no tokens.
+pub(crate) struct Reservation {
+    taken: Option<(Limits, Taken)>,
+    status: Vec<LimitStatus>,
+}
+
 impl Reservation {
-    pub(crate) fn status(&self) -> &[LimitStatus] {
-        &[]
+    fn new(limits: Limits, taken: Taken, remaining: Remaining) -> Self {
+        let status = |(what, limit, remaining)| LimitStatus { what, limit, remaining };
+        Self { taken: Some((limits, taken)), status: remaining.0.into_iter().map(status).collect() }
     }
-    pub(crate) fn settle(self, _actual: Tokens) {}
+
+    /// The limits after this request took of them.
+    pub(crate) fn status(&self) -> &[LimitStatus] {
+        &self.status
+    }
+
+    /// The request is over and used so many tokens.
+    pub(crate) fn settle(mut self, used: Tokens) {
+        self.end(used);
+    }
+
+    fn end(&mut self, used: Tokens) {
+        if let Some((limits, taken)) = self.taken.take() {
+            limits.ended(&taken, used);
+        }
+    }
+}
+
+impl Drop for Reservation {
+    fn drop(&mut self) {
+        self.end(Tokens(0));
+    }
 }

@@ -56,7 +56,8 @@ pub struct Limits {
     pub tokens: Option<u64>,
     /// Requests at once.
     pub parallel: Option<u64>,
-    /// The log index of the state they were read from: the owner keeps the newest it was told.
+    /// Higher for newer limits, such as the moment of their last change: the owner keeps the newest
+    /// it was told.
     pub as_of: u64,
 }
 

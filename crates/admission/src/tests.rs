@@ -1,0 +1,175 @@
+//! Admission on whole nodes in one process, over real sockets on loopback and real disks. Every
+//! wait is for a condition, with a deadline that only a broken build meets.
+
+mod cluster;
+
+use dunlin_journal::{Outcome, SpendRecord};
+use dunlin_limiter::ScopeId;
+use dunlin_types::{KeyDigest, NanoUsd, RequestId, Tokens, UnixMillis};
+
+use crate::{Limited, Permit, RateLimited, Refusal};
+use cluster::{Node, cluster, single, until};
+
+fn limited(refused: Result<Permit, Refusal>) -> RateLimited {
+    match refused {
+        Err(Refusal::RateLimited(limited)) => limited,
+        Err(other) => panic!("refused for another reason: {other}"),
+        Ok(_) => panic!("admitted beyond the limit"),
+    }
+}
+
+fn record(key: KeyDigest, tokens: u64, cost: u64) -> SpendRecord {
+    SpendRecord {
+        request: RequestId(1),
+        key: Some(key),
+        model: "m".to_owned(),
+        deployment: None,
+        upstream_model: String::new(),
+        started: UnixMillis(1),
+        ended: UnixMillis(2),
+        prompt: Tokens(tokens),
+        completion: Tokens(0),
+        cached: Tokens(0),
+        cost: NanoUsd(cost),
+        outcome: Outcome::Success,
+        stream: false,
+        estimated: false,
+        call_id: String::new(),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn requests_are_limited_and_told_when_to_come_back() {
+    let node = single().await;
+    let key = node.key("requests", Some(3), None, None).await;
+    for remaining in [2, 1, 0] {
+        let permit = node.admit(key, 10).await.expect("within the limit");
+        let status = permit.limits()[0];
+        assert_eq!(
+            (status.what, status.limit, status.remaining),
+            (Limited::Requests, 3, remaining)
+        );
+    }
+    let limited = limited(node.admit(key, 10).await);
+    assert_eq!((limited.what, limited.limit, limited.remaining), (Limited::Requests, 3, 0));
+    assert!((50..=60).contains(&limited.retry_after.as_secs()), "{limited:?}");
+    assert!(node.admission.admit(None, node.demand(10)).await.is_ok(), "the master key");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tokens_not_used_and_slots_come_back_at_once() {
+    let node = single().await;
+    let key = node.key("tokens", None, Some(1000), Some(2)).await;
+    let first = node.admit(key, 600).await.expect("within the limits");
+    assert_eq!(limited(node.admit(key, 600).await).what, Limited::Tokens);
+    first.settle(&record(key, 100, 0)).expect("written");
+    let second = node.admit(key, 600).await.expect("500 tokens came back");
+    let _third = node.admit(key, 100).await.expect("within the limits");
+    assert_eq!(limited(node.admit(key, 1).await).what, Limited::MaxParallelRequests);
+    drop(second);
+    node.admit(key, 600)
+        .await
+        .expect("a voided request used nothing")
+        .settle(&record(key, 900, 0))
+        .expect("written");
+    assert_eq!(limited(node.admit(key, 1).await).remaining, 0, "100 + 100 + 900 are a debt");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_limit_of_zero_admits_nothing_and_a_large_request_only_into_an_empty_bucket() {
+    let node = single().await;
+    for (name, limits) in [
+        ("no requests", (Some(0), None, None)),
+        ("no tokens", (None, Some(0), None)),
+        ("no slots", (None, None, Some(0))),
+    ] {
+        let key = node.key(name, limits.0, limits.1, limits.2).await;
+        assert_eq!(limited(node.admit(key, 0).await).limit, 0, "{name}");
+    }
+    let key = node.key("large", None, Some(50), None).await;
+    let large = node.admit(key, 1_000_000).await.expect("nothing else is taken");
+    assert_eq!(limited(node.admit(key, 1).await).what, Limited::Tokens);
+    drop(large);
+    assert!(node.admit(key, 1_000_000).await.is_ok());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn unknown_blocked_and_expired_keys_are_told_apart() {
+    let node = single().await;
+    let unknown = KeyDigest::of("sk-nobody");
+    assert_eq!(node.admission.caller(unknown).await.err(), Some(Refusal::UnknownKey));
+    let key = node.key("blocked", None, None, None).await;
+    assert!(node.admission.caller(key).await.is_ok());
+    node.block(key).await;
+    assert_eq!(node.admission.caller(key).await.err(), Some(Refusal::Blocked));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn spend_is_shown_at_once_settled_soon_and_survives_a_kill() {
+    let node = single().await;
+    let key = node.key("spend", None, None, None).await;
+    let spend = |node: &Node| node.admission.key_spend(&key);
+    for _ in 0..5 {
+        let permit = node.admit(key, 1).await.expect("no limits");
+        let shown = permit.settle(&record(key, 1, 100)).expect("written");
+        assert_eq!(shown, Some(spend(&node)));
+    }
+    assert_eq!(spend(&node), NanoUsd(500));
+    until("the spend is settled", || node.consensus.state().spend(&key) == NanoUsd(500)).await;
+    assert_eq!(spend(&node), NanoUsd(500), "what is settled is not counted twice");
+
+    let permit = node.admit(key, 1).await.expect("no limits");
+    permit.settle(&record(key, 1, 100)).expect("written");
+    let node = node.restart().await;
+    until("the old life is settled", || node.consensus.state().spend(&key) == NanoUsd(600)).await;
+    assert_eq!(spend(&node), NanoUsd(600));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_limit_holds_over_three_nodes_and_over_the_death_of_one() {
+    let mut nodes = cluster(3).await;
+    let key = nodes[0].key("shared", Some(60), None, Some(50)).await;
+    for node in &nodes {
+        until("the key is everywhere", || node.consensus.state().key(&key).is_some()).await;
+    }
+    let mut permits = Vec::new();
+    let mut admitted = 0;
+    for turn in 0..90 {
+        // At once, from all nodes.
+        if let Ok(permit) = nodes[turn % 3].admit(key, 1).await {
+            admitted += 1;
+            drop(permit);
+        }
+    }
+    assert_eq!(admitted, 60, "exactly the limit, wherever the requests came in");
+
+    let parallel = nodes[0].key("parallel", None, None, Some(6)).await;
+    for node in &nodes {
+        until("the key is everywhere", || node.consensus.state().key(&parallel).is_some()).await;
+    }
+    let owner = nodes[0].consensus.state().ring().owner(ScopeId::of_key(&parallel));
+    let dead = nodes.iter().position(|node| Some(node.id) != owner).expect("two of three");
+    for turn in 0..9 {
+        permits.extend(nodes[turn % 3].admit(parallel, 1).await.map(|permit| (turn % 3, permit)));
+    }
+    assert_eq!(permits.len(), 6);
+    let node = nodes.swap_remove(dead);
+    node.die(permits).await;
+    for node in &nodes {
+        until("the slots of the dead node are free", || {
+            node.consensus.state().ring().members().len() == 2
+        })
+        .await;
+    }
+    let free = node_slots(&nodes, parallel).await;
+    assert_eq!(free, 6, "all slots are free: their holders ended or died");
+}
+
+/// How many slots can be taken at once, over all nodes.
+async fn node_slots(nodes: &[Node], key: KeyDigest) -> usize {
+    let mut held = Vec::new();
+    for turn in 0..20 {
+        held.extend(nodes[turn % nodes.len()].admit(key, 1).await);
+    }
+    held.len()
+}

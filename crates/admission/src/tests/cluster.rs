@@ -1,0 +1,243 @@
+//! Starts, stops and restarts nodes that have all that admission needs.
+
+use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use dunlin_consensus::{Calls, Consensus, Identity};
+use dunlin_gossip::{Fact, Gossip, NodeFact};
+use dunlin_journal::Journal;
+use dunlin_rpc::Rpc;
+use dunlin_state::{Command, Key};
+use dunlin_types::{Clock, KeyDigest, MonoMillis, NodeId, RequestId, Secret, Tokens, UnixMillis};
+use tempfile::TempDir;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::{Admission, Config, Demand, Parts, Permit, Refusal};
+
+/// Far beyond what any healthy step takes, on a machine busy with other tests.
+const DEADLINE: Duration = Duration::from_secs(60);
+
+pub(super) struct Node {
+    pub(super) id: NodeId,
+    pub(super) consensus: Consensus,
+    pub(super) admission: Admission,
+    plan: Plan,
+    tasks: TaskTracker,
+    stop: CancellationToken,
+    requests: AtomicU64,
+}
+
+#[derive(Clone)]
+struct Plan {
+    dir: PathBuf,
+    address: SocketAddr,
+    seeds: Vec<String>,
+    expect: usize,
+    _kept: Arc<TempDir>,
+}
+
+#[expect(clippy::disallowed_methods, reason = "these tests run whole nodes and own the clock")]
+fn clock() -> Clock {
+    let start = Instant::now();
+    let millis = move || u64::try_from(start.elapsed().as_millis()).expect("a short test");
+    Clock::new(
+        move || UnixMillis(1_700_000_000_000 + millis()),
+        move || MonoMillis(1000 + millis()),
+    )
+}
+
+pub(super) async fn until(what: &str, condition: impl Fn() -> bool) {
+    let waiting = async {
+        while !condition() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(DEADLINE, waiting).await.unwrap_or_else(|_| panic!("never: {what}"));
+}
+
+pub(super) async fn single() -> Node {
+    let kept = Arc::new(tempfile::tempdir().expect("a directory"));
+    let dir = kept.path().join("node");
+    let plan = Plan { dir, address: port(), seeds: Vec::new(), expect: 1, _kept: kept };
+    let node = plan.start().await;
+    node.formed().await;
+    node
+}
+
+/// Nodes that have formed one cluster and whose limits are past their beginnings.
+pub(super) async fn cluster(count: usize) -> Vec<Node> {
+    let kept = Arc::new(tempfile::tempdir().expect("a directory"));
+    let addresses: Vec<_> = (0..count).map(|_| port()).collect();
+    let seeds: Vec<_> = addresses.iter().map(SocketAddr::to_string).collect();
+    let mut nodes = Vec::new();
+    for (at, address) in addresses.into_iter().enumerate() {
+        let dir = kept.path().join(format!("node-{at}"));
+        let (seeds, kept) = (seeds.clone(), Arc::clone(&kept));
+        let plan = Plan { dir, address, seeds, expect: count, _kept: kept };
+        nodes.push(plan.start().await);
+    }
+    for node in &nodes {
+        node.formed().await;
+        until("the ring is whole", || node.consensus.state().ring().members().len() == count).await;
+    }
+    for probe in 0..8 {
+        let key = nodes[0].key(&format!("probe-{probe}"), Some(10_000), None, None).await;
+        for node in &nodes {
+            until("the key is everywhere", || node.consensus.state().key(&key).is_some()).await;
+            node.decided(key).await;
+        }
+    }
+    nodes
+}
+
+/// Free for TCP and UDP a moment ago.
+fn port() -> SocketAddr {
+    loop {
+        let tcp = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+        let address = tcp.local_addr().expect("bound");
+        if UdpSocket::bind(address).is_ok() {
+            return address;
+        }
+    }
+}
+
+impl Plan {
+    async fn start(self) -> Node {
+        let identity = Identity::open(&self.dir).expect("a data directory");
+        let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
+        let (id, epoch, clock) = (identity.node, identity.epoch, clock());
+        let secret = Secret::new("a secret shared by the nodes of this test");
+        let rpc = dunlin_rpc::Config {
+            me: id,
+            listen: self.address,
+            secret: secret.clone(),
+            tasks: tasks.clone(),
+            stop: stop.clone(),
+        };
+        let (rpc, inbox) = Rpc::start(rpc).expect("the port is free");
+        let gossip = dunlin_gossip::Config {
+            me: id,
+            epoch,
+            listen: self.address,
+            advertise: self.address.to_string(),
+            seeds: self.seeds.clone(),
+            cluster_name: "test".to_owned(),
+            secret,
+            tasks: tasks.clone(),
+            stop: stop.clone(),
+        };
+        let gossip = Gossip::start(gossip, clock.clone()).expect("the port is free");
+        let cluster_address = self.address.to_string();
+        gossip.publish(Fact::Node(NodeFact { cluster_address, ..NodeFact::default() }));
+        let config = dunlin_consensus::Config {
+            advertise: self.address.to_string(),
+            seeds: self.seeds.clone(),
+            bootstrap_expect: self.expect,
+            tasks: tasks.clone(),
+            stop: stop.clone(),
+        };
+        let calls = Calls { raft: inbox.raft, propose: inbox.propose, join: inbox.join };
+        let consensus =
+            Consensus::start(config, identity, clock.clone(), rpc.clone(), gossip, calls).await;
+        let consensus = consensus.expect("a sound log");
+        let dir = self.dir.join("journal");
+        let journal = dunlin_journal::Config { dir, tasks: tasks.clone(), stop: stop.clone() };
+        let (journal, older) = Journal::open(journal, epoch).expect("a sound journal");
+        let config = Config { me: id, epoch, tasks: tasks.clone(), stop: stop.clone() };
+        let consensus_too = consensus.clone();
+        let limits = inbox.limits;
+        let parts = Parts { clock, consensus: consensus_too, journal, older, rpc, limits };
+        let admission = Admission::start(config, parts);
+        let requests = AtomicU64::new(0);
+        Node { id, consensus, admission, plan: self, tasks, stop, requests }
+    }
+}
+
+impl Node {
+    async fn formed(&self) {
+        let formed = tokio::time::timeout(DEADLINE, self.consensus.formed()).await;
+        formed.expect("the node forms a cluster");
+    }
+
+    /// A new key with these limits of requests, tokens and slots.
+    pub(super) async fn key(
+        &self,
+        name: &str,
+        requests: Option<u64>,
+        tokens: Option<u64>,
+        slots: Option<u64>,
+    ) -> KeyDigest {
+        let token = KeyDigest::of(&format!("sk-{name}"));
+        let key = Key {
+            token,
+            name: name.to_owned(),
+            alias: None,
+            models: Vec::new(),
+            aliases: BTreeMap::new(),
+            expires: None,
+            blocked: None,
+            rpm_limit: requests,
+            tpm_limit: tokens,
+            max_parallel_requests: slots,
+            created_at: UnixMillis(0),
+            updated_at: UnixMillis(0),
+            created_by: "test".to_owned(),
+            other: BTreeMap::new(),
+        };
+        let command = Command::CreateKey { key: Box::new(key) };
+        self.consensus.propose(command).await.expect("a new key");
+        token
+    }
+
+    /// Waits until the owner of a key's limits decides: a share would be less.
+    async fn decided(&self, key: KeyDigest) {
+        let deciding = async {
+            while self.admit(key, 1).await.expect("far from the limit").limits()[0].remaining
+                < 9_000
+            {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        tokio::time::timeout(DEADLINE, deciding).await.expect("the owner decides");
+    }
+
+    pub(super) async fn block(&self, token: KeyDigest) {
+        let command = Command::SetBlocked { token, blocked: true };
+        self.consensus.propose(command).await.expect("a known key");
+    }
+
+    pub(super) fn demand(&self, tokens: u64) -> Demand {
+        let number = self.requests.fetch_add(1, Ordering::Relaxed);
+        let request = RequestId(u128::from(self.id.0) << 64 | u128::from(number));
+        Demand { request, tokens: Tokens(tokens) }
+    }
+
+    pub(super) async fn admit(&self, key: KeyDigest, tokens: u64) -> Result<Permit, Refusal> {
+        let caller = self.admission.caller(key).await?;
+        self.admission.admit(Some(&caller), self.demand(tokens)).await
+    }
+
+    /// Ends without a farewell, and starts again.
+    pub(super) async fn restart(self) -> Node {
+        let plan = self.plan.clone();
+        self.die(()).await;
+        let node = plan.start().await;
+        node.formed().await;
+        node
+    }
+
+    /// Ends without a farewell, and then lets go of what it `held`.
+    pub(super) async fn die<T>(self, held: T) {
+        self.stop.cancel();
+        self.tasks.close();
+        let Self { consensus, admission, tasks, .. } = self;
+        drop((consensus, admission));
+        tokio::time::timeout(DEADLINE, tasks.wait()).await.expect("the node ends");
+        drop(held);
+    }
+}
