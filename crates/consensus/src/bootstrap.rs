@@ -291,7 +291,7 @@ pub(crate) enum Withheld {
     Entered(ClusterId),
     #[error("it has refused this cluster")]
     Refused,
-    #[error("it is promised to another set, of {} nodes under {}", .0.members.len(), .0.initialiser())]
+    #[error("it is promised to another set, under node {}", .0.initialiser())]
     Promised(Ballot),
     #[error("it is not in the set")]
     NotMember,

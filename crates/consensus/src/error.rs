@@ -84,7 +84,10 @@ pub enum Error {
     },
 
     /// The log belongs to another node or cluster.
-    #[error("{} belongs to {found}, not to {expected}: give each node its own --data-dir", path.display())]
+    #[error(
+        "{} belongs to {found}, not to {expected}: give each node its own --data-dir",
+        path.display()
+    )]
     Foreign {
         /// The log's directory.
         path: PathBuf,

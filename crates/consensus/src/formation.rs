@@ -290,7 +290,7 @@ pub(crate) async fn become_member(node: &Node, running: &Running) -> Result<(), 
     }
     node.identity().amend(|certificate| certificate.member = true)?;
     node.formed.send_replace(true);
-    info!(node.id = %node.me, cluster.id = %running.cluster, "this node is a member of the cluster");
+    info!(node.id = %node.me, cluster.id = %running.cluster, "this node is a member");
     Ok(())
 }
 

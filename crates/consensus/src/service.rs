@@ -124,7 +124,8 @@ fn promise(node: &Node, ballot: &crate::certificate::Ballot) -> JoinTold {
     };
     match identity.amend(|certificate| certificate.standing = standing) {
         Ok(()) => {
-            info!(cluster.id = %ballot.cluster, "promised to form a cluster under node {}", ballot.initialiser());
+            let initialiser = ballot.initialiser();
+            info!(cluster.id = %ballot.cluster, "promised to node {initialiser}");
             JoinTold::Promised
         }
         Err(cause) => {

@@ -110,3 +110,25 @@ async fn a_voter_that_comes_back_empty_is_refused_and_a_new_node_takes_its_place
     nodes.push(fresh);
     kill_all(nodes).await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn all_addresses_may_change_at_once() {
+    let (_dir, nodes) = formed(3).await;
+    nodes[0].write(nodes[0].id, "before the move").await;
+    let old = kill_all(nodes).await;
+    let new_home = tempfile::tempdir().expect("a directory");
+    let moved: Vec<_> = plans(new_home.path(), 3, 3, 3)
+        .into_iter()
+        .zip(&old)
+        .map(|(new, old)| super::cluster::Plan { dir: old.dir.clone(), ..new })
+        .collect();
+    let nodes = start_all(&moved).await;
+    until("the addresses in the state", || async {
+        let state = nodes[0].consensus.state();
+        let addresses = state.nodes().into_values().map(|member| member.address);
+        let known = |address: String| moved.iter().any(|p| p.address.to_string() == address);
+        addresses.into_iter().all(known).then_some(())
+    })
+    .await;
+    kill_all(nodes).await;
+}

@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc as std_mpsc;
+use std::time::Duration;
 
 use openraft::type_config::TypeConfigExt;
 
@@ -28,6 +29,14 @@ fn gate() -> (Gate, SyncData) {
     (Gate { announced, leave, syncs }, sync_data)
 }
 
+impl Gate {
+    /// Waits until a sync begins.
+    fn sync_begins(&self, which: &str) {
+        let begun = self.announced.recv_timeout(Duration::from_secs(30));
+        assert!(begun.is_ok(), "no sync: {which}");
+    }
+}
+
 type Flushed = openraft::type_config::alias::OneshotReceiverOf<Types, Result<(), io::Error>>;
 
 async fn append(store: &mut LogStore, index: u64) -> Flushed {
@@ -41,7 +50,7 @@ fn gated(bench: &Bench) -> (Gate, LogStore) {
     let (gate, sync_data) = gate();
     gate.leave.send(Ok(())).expect("sent");
     let store = bench.open_as(with_sync(sync_data)).expect("opened");
-    gate.announced.recv().expect("the owner is synced");
+    gate.sync_begins("the owner is synced");
     (gate, store)
 }
 
@@ -52,7 +61,7 @@ async fn nothing_is_acknowledged_before_its_sync_and_waiting_entries_share_one()
     let (gate, mut store) = gated(&bench);
 
     let mut first = append(&mut store, 0).await;
-    gate.announced.recv().expect("a sync begins");
+    gate.sync_begins("a sync begins");
     assert!(futures::poll!(&mut first).is_pending(), "not durable yet");
     assert_eq!(indexes(&store, 0..1).await, [0], "but readable");
     let mut waiting = Vec::new();
@@ -62,7 +71,7 @@ async fn nothing_is_acknowledged_before_its_sync_and_waiting_entries_share_one()
     gate.leave.send(Ok(())).expect("sent");
     first.await.expect("told").expect("durable");
 
-    gate.announced.recv().expect("one more sync begins");
+    gate.sync_begins("one more sync begins");
     for flushed in &mut waiting {
         assert!(futures::poll!(flushed).is_pending(), "they wait for the second one");
     }
@@ -76,7 +85,7 @@ async fn nothing_is_acknowledged_before_its_sync_and_waiting_entries_share_one()
     {
         let mut voter = std::pin::pin!(store.save_vote(&vote));
         assert!(futures::poll!(voter.as_mut()).is_pending());
-        gate.announced.recv().expect("a vote is synced");
+        gate.sync_begins("a vote is synced");
         assert!(futures::poll!(voter.as_mut()).is_pending(), "not before the sync");
         gate.leave.send(Ok(())).expect("sent");
         voter.await.expect("durable");
@@ -92,7 +101,7 @@ async fn a_failed_sync_is_reported_ends_the_node_and_is_not_tried_again() {
     let bench = Bench::new(dir.path().join("raft"));
     let (gate, mut store) = gated(&bench);
     let flushed = append(&mut store, 0).await;
-    gate.announced.recv().expect("a sync begins");
+    gate.sync_begins("a sync begins");
     let later = append(&mut store, 1).await;
     gate.leave.send(Err(io::Error::other("the disk is gone"))).expect("sent");
     let failure = flushed.await.expect("told").expect_err("not durable");
