@@ -23,8 +23,16 @@ pub(crate) struct Unknown {
     waiters: AtomicUsize,
     /// Whose turn it is to ask.
     turn: Turn<()>,
-    /// When the last answered question began.
-    asked: Mutex<Option<MonoMillis>>,
+    last: Mutex<Last>,
+}
+
+/// What came of the questions before.
+#[derive(Default)]
+struct Last {
+    /// When the last answered one began.
+    answered: Option<MonoMillis>,
+    /// When the last one ended without an answer, and why.
+    failed: Option<(MonoMillis, String)>,
 }
 
 /// Counted among the waiters until dropped.
@@ -57,19 +65,35 @@ impl Unknown {
         let _waiter = Waiter(&self.waiters);
         let called = shared.clock.mono();
         let _turn = self.turn.lock().await;
-        let asked = *self.asked.lock().expect("never poisoned");
-        if asked.is_some_and(|asked| asked > called) {
+        let answered = {
+            let last = self.last.lock().expect("never poisoned");
+            // Who waited while the question failed does not wait for another one to fail.
+            if let Some((_, reason)) = last.failed.as_ref().filter(|(at, _)| *at > called) {
+                return Err(Refusal::CannotKnow { reason: reason.clone() });
+            }
+            last.answered
+        };
+        if answered.is_some_and(|began| began > called) {
             return Ok(());
         }
-        if let Some(asked) = asked {
-            let wait = BARRIER_EVERY.saturating_sub(shared.clock.mono().since(asked));
+        if let Some(began) = answered {
+            let wait = BARRIER_EVERY.saturating_sub(shared.clock.mono().since(began));
             tokio::time::sleep(wait).await;
         }
-        let begins = shared.clock.mono();
-        shared.consensus.barrier().await.map_err(|error| Refusal::CannotKnow {
-            reason: format!("this node does not know the key and cannot ask the cluster: {error}"),
-        })?;
-        *self.asked.lock().expect("never poisoned") = Some(begins);
-        Ok(())
+        let began = shared.clock.mono();
+        let asked = shared.consensus.barrier().await;
+        let mut last = self.last.lock().expect("never poisoned");
+        match asked {
+            Ok(()) => {
+                last.answered = Some(began);
+                Ok(())
+            }
+            Err(error) => {
+                let reason =
+                    format!("this node does not know the key and cannot ask the cluster: {error}");
+                last.failed = Some((shared.clock.mono(), reason.clone()));
+                Err(Refusal::CannotKnow { reason })
+            }
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! Admits requests and settles what they cost: keys from the replicated state, limits from their
 //! owners, spend through the journal.
 //!
-//! Does not know models, providers or HTTP. Invariants: every admitted request ends in exactly one
+//! Does not know models, providers or HTTP, nor what a limit is (`dunlin_limiter` does). Invariants: every admitted request ends in exactly one
 //! settled or voided [`Permit`]; a node that cannot know whether a key exists says so and never that
 //! it does not; each record of the journal is settled once, whatever is killed in between.
 //!
@@ -91,6 +91,14 @@ impl Admission {
     /// Starts settling and answering other nodes, on the current runtime.
     #[must_use]
     pub fn start(config: Config, parts: Parts) -> Self {
+        let tasks = config.tasks.clone();
+        let (admission, older) = Self::assemble(&config, parts);
+        tasks.spawn(settler::run(admission.clone(), config, older));
+        admission
+    }
+
+    /// All of it but the settler.
+    fn assemble(config: &Config, parts: Parts) -> (Self, Vec<OlderEpoch>) {
         let Parts { clock, consensus, journal, older, rpc, limits } = parts;
         let limits = Limits::start(limits::Deps {
             me: config.me,
@@ -105,10 +113,7 @@ impl Admission {
         let unsettled = Unsettled::default();
         let unknown = caller::Unknown::default();
         let shared = Shared { clock, consensus, journal, limits, unsettled, unknown };
-        let admission = Self(Arc::new(shared));
-        let tasks = config.tasks.clone();
-        tasks.spawn(settler::run(admission.clone(), config, older));
-        admission
+        (Self(Arc::new(shared)), older)
     }
 
     /// Who has the key with this hash. A key that the local state does not know is looked for once

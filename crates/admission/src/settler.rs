@@ -17,6 +17,8 @@ use crate::{Admission, Config, Shared};
 const SETTLE_EVERY: Duration = Duration::from_millis(200);
 /// Records in one stretch: a command carries at most as many sums.
 const MAX_RECORDS: usize = 4_096;
+/// How often a stopping node looks whether all is settled.
+const LOOK_EVERY: Duration = Duration::from_millis(10);
 /// The pause after a proposal that found no quorum.
 const RETRY: Duration = Duration::from_millis(500);
 
@@ -106,12 +108,13 @@ async fn settle_from(shared: &Shared, config: &Config, epoch: Epoch, mut from: u
         };
         let Some((to, _)) = records.last() else { return from };
         let (to, spends) = (*to, sums(records.iter().map(|(_, record)| record)));
-        settle(shared, config, Stretch { epoch, from, to, spends: &spends }).await;
+        let settled = settle(shared, config, Stretch { epoch, from, to, spends: &spends }).await;
         if epoch == config.epoch {
+            assert_eq!(settled, to, "nobody else settles this life");
             shared.unsettled.settled(&spends, to);
         }
-        shared.journal.settled(epoch, to);
-        from = to;
+        shared.journal.settled(epoch, settled);
+        from = settled;
     }
 }
 
@@ -122,10 +125,16 @@ struct Stretch<'a> {
     spends: &'a [KeySpend],
 }
 
-/// Proposes a stretch until the state shows it.
-async fn settle(shared: &Shared, config: &Config, stretch: Stretch<'_>) {
+/// Proposes a stretch until the state shows that what followed `from` is settled. Returns how far:
+/// of an older life, a shorter stretch that the node proposed before it died may have come first.
+async fn settle(shared: &Shared, config: &Config, stretch: Stretch<'_>) -> u64 {
     let Stretch { epoch, from, to, spends } = stretch;
-    while shared.consensus.state().settled(config.me) < (epoch, to) {
+    loop {
+        match shared.consensus.state().settled(config.me) {
+            (life, settled) if life == epoch && settled > from => return settled,
+            (life, _) if life > epoch => return to,
+            _ => {}
+        }
         let spends = spends.to_vec();
         let command = Command::Settle { node: config.me, epoch, from, to, spends };
         if let Err(error) = shared.consensus.propose(command).await {
@@ -151,14 +160,39 @@ fn sums<'a>(records: impl Iterator<Item = &'a SpendRecord>) -> Vec<KeySpend> {
 pub(crate) async fn wait_settled(shared: &Shared, within: Duration) {
     let last = shared.journal.last();
     let is_settled = || shared.unsettled.0.lock().expect("never poisoned").settled >= last;
-    let mut applied = shared.consensus.applied();
     let settled = async {
-        while !is_settled() && applied.changed().await.is_ok() {
-            // The settler learns of it right after the state.
-            tokio::task::yield_now().await;
+        while !is_settled() {
+            tokio::time::sleep(LOOK_EVERY).await;
         }
     };
     if tokio::time::timeout(within, settled).await.is_err() && !is_settled() {
         info!("the last spend is not settled yet: it will be at the next start");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tests::{cluster::unsettled, record};
+
+    /// The node died after it proposed a stretch and before it saw it settled; the next life reads
+    /// a longer one.
+    #[tokio::test(flavor = "multi_thread")]
+    async fn an_older_life_is_settled_once_whatever_it_had_proposed() {
+        let (node, config) = unsettled().await;
+        let key = node.key("older", None, None, None).await;
+        let shared = &node.admission.0;
+        for _ in 0..5 {
+            shared.journal.append(&record(key, 1, 100)).expect("written");
+        }
+        let older = config.epoch;
+        let spends = vec![KeySpend { key, cost: NanoUsd(200), requests: 2 }];
+        let late = Command::Settle { node: config.me, epoch: older, from: 0, to: 2, spends };
+        node.consensus.propose(late).await.expect("committed");
+        let next = Config { epoch: Epoch(older.0 + 1), ..config };
+        let settled = settle_from(shared, &next, older, 0);
+        let settled = tokio::time::timeout(Duration::from_secs(60), settled).await;
+        assert_eq!(settled.expect("it ends"), 5);
+        assert_eq!(node.consensus.state().spend(&key), NanoUsd(500));
     }
 }

@@ -1,7 +1,7 @@
 //! Admission on whole nodes in one process, over real sockets on loopback and real disks. Every
 //! wait is for a condition, with a deadline that only a broken build meets.
 
-mod cluster;
+pub(crate) mod cluster;
 
 use dunlin_journal::{Outcome, SpendRecord};
 use dunlin_limiter::ScopeId;
@@ -18,7 +18,7 @@ fn limited(refused: Result<Permit, Refusal>) -> RateLimited {
     }
 }
 
-fn record(key: KeyDigest, tokens: u64, cost: u64) -> SpendRecord {
+pub(crate) fn record(key: KeyDigest, tokens: u64, cost: u64) -> SpendRecord {
     SpendRecord {
         request: RequestId(1),
         key: Some(key),
@@ -163,6 +163,23 @@ async fn a_limit_holds_over_three_nodes_and_over_the_death_of_one() {
     }
     let free = node_slots(&nodes, parallel).await;
     assert_eq!(free, 6, "all slots are free: their holders ended or died");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_cannot_ask_the_cluster_says_so_and_soon() {
+    let mut nodes = cluster(3).await;
+    let node = nodes.pop().expect("three");
+    for dead in nodes {
+        dead.die(()).await;
+    }
+    let ask = || node.admission.caller(KeyDigest::of("sk-nobody"));
+    let begun = node.clock.mono();
+    let answers = tokio::join!(ask(), ask(), ask(), ask());
+    for answer in [answers.0, answers.1, answers.2, answers.3] {
+        assert!(matches!(answer, Err(Refusal::CannotKnow { .. })), "never that it does not exist");
+    }
+    let waited = node.clock.mono().since(begun);
+    assert!(waited.as_secs() < 6, "they wait for one question, not in turn: {waited:?}");
 }
 
 /// How many slots can be taken at once, over all nodes.

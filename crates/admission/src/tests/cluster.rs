@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use dunlin_consensus::{Calls, Consensus, Identity};
 use dunlin_gossip::{Fact, Gossip, NodeFact};
-use dunlin_journal::Journal;
+use dunlin_journal::{Journal, OlderEpoch};
 use dunlin_rpc::Rpc;
 use dunlin_state::{Command, Key};
 use dunlin_types::{Clock, KeyDigest, MonoMillis, NodeId, RequestId, Secret, Tokens, UnixMillis};
@@ -22,10 +22,11 @@ use crate::{Admission, Config, Demand, Parts, Permit, Refusal};
 /// Far beyond what any healthy step takes, on a machine busy with other tests.
 const DEADLINE: Duration = Duration::from_secs(60);
 
-pub(super) struct Node {
-    pub(super) id: NodeId,
-    pub(super) consensus: Consensus,
-    pub(super) admission: Admission,
+pub(crate) struct Node {
+    pub(crate) id: NodeId,
+    pub(crate) consensus: Consensus,
+    pub(crate) admission: Admission,
+    pub(crate) clock: Clock,
     plan: Plan,
     tasks: TaskTracker,
     stop: CancellationToken,
@@ -51,7 +52,7 @@ fn clock() -> Clock {
     )
 }
 
-pub(super) async fn until(what: &str, condition: impl Fn() -> bool) {
+pub(crate) async fn until(what: &str, condition: impl Fn() -> bool) {
     let waiting = async {
         while !condition() {
             tokio::time::sleep(Duration::from_millis(10)).await;
@@ -60,17 +61,27 @@ pub(super) async fn until(what: &str, condition: impl Fn() -> bool) {
     tokio::time::timeout(DEADLINE, waiting).await.unwrap_or_else(|_| panic!("never: {what}"));
 }
 
-pub(super) async fn single() -> Node {
-    let kept = Arc::new(tempfile::tempdir().expect("a directory"));
-    let dir = kept.path().join("node");
-    let plan = Plan { dir, address: port(), seeds: Vec::new(), expect: 1, _kept: kept };
-    let node = plan.start().await;
+pub(crate) async fn single() -> Node {
+    let node = alone().start().await;
     node.formed().await;
     node
 }
 
+/// A node alone, whose settler does not run.
+pub(crate) async fn unsettled() -> (Node, Config) {
+    let started = alone().start_with(Admission::assemble).await;
+    started.0.formed().await;
+    started
+}
+
+fn alone() -> Plan {
+    let kept = Arc::new(tempfile::tempdir().expect("a directory"));
+    let dir = kept.path().join("node");
+    Plan { dir, address: port(), seeds: Vec::new(), expect: 1, _kept: kept }
+}
+
 /// Nodes that have formed one cluster and whose limits are past their beginnings.
-pub(super) async fn cluster(count: usize) -> Vec<Node> {
+pub(crate) async fn cluster(count: usize) -> Vec<Node> {
     let kept = Arc::new(tempfile::tempdir().expect("a directory"));
     let addresses: Vec<_> = (0..count).map(|_| port()).collect();
     let seeds: Vec<_> = addresses.iter().map(SocketAddr::to_string).collect();
@@ -108,6 +119,14 @@ fn port() -> SocketAddr {
 
 impl Plan {
     async fn start(self) -> Node {
+        let start = |config: &Config, parts| (Admission::start(config.clone(), parts), Vec::new());
+        self.start_with(start).await.0
+    }
+
+    async fn start_with(
+        self,
+        start: impl FnOnce(&Config, Parts) -> (Admission, Vec<OlderEpoch>),
+    ) -> (Node, Config) {
         let identity = Identity::open(&self.dir).expect("a data directory");
         let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
         let (id, epoch, clock) = (identity.node, identity.epoch, clock());
@@ -149,12 +168,13 @@ impl Plan {
         let journal = dunlin_journal::Config { dir, tasks: tasks.clone(), stop: stop.clone() };
         let (journal, older) = Journal::open(journal, epoch).expect("a sound journal");
         let config = Config { me: id, epoch, tasks: tasks.clone(), stop: stop.clone() };
-        let consensus_too = consensus.clone();
         let limits = inbox.limits;
-        let parts = Parts { clock, consensus: consensus_too, journal, older, rpc, limits };
-        let admission = Admission::start(config, parts);
+        let (clock_too, consensus_too) = (clock.clone(), consensus.clone());
+        let parts =
+            Parts { clock: clock_too, consensus: consensus_too, journal, older, rpc, limits };
+        let (admission, _) = start(&config, parts);
         let requests = AtomicU64::new(0);
-        Node { id, consensus, admission, plan: self, tasks, stop, requests }
+        (Node { id, consensus, admission, clock, plan: self, tasks, stop, requests }, config)
     }
 }
 
@@ -165,7 +185,7 @@ impl Node {
     }
 
     /// A new key with these limits of requests, tokens and slots.
-    pub(super) async fn key(
+    pub(crate) async fn key(
         &self,
         name: &str,
         requests: Option<u64>,
@@ -206,24 +226,24 @@ impl Node {
         tokio::time::timeout(DEADLINE, deciding).await.expect("the owner decides");
     }
 
-    pub(super) async fn block(&self, token: KeyDigest) {
+    pub(crate) async fn block(&self, token: KeyDigest) {
         let command = Command::SetBlocked { token, blocked: true };
         self.consensus.propose(command).await.expect("a known key");
     }
 
-    pub(super) fn demand(&self, tokens: u64) -> Demand {
+    pub(crate) fn demand(&self, tokens: u64) -> Demand {
         let number = self.requests.fetch_add(1, Ordering::Relaxed);
         let request = RequestId(u128::from(self.id.0) << 64 | u128::from(number));
         Demand { request, tokens: Tokens(tokens) }
     }
 
-    pub(super) async fn admit(&self, key: KeyDigest, tokens: u64) -> Result<Permit, Refusal> {
+    pub(crate) async fn admit(&self, key: KeyDigest, tokens: u64) -> Result<Permit, Refusal> {
         let caller = self.admission.caller(key).await?;
         self.admission.admit(Some(&caller), self.demand(tokens)).await
     }
 
     /// Ends without a farewell, and starts again.
-    pub(super) async fn restart(self) -> Node {
+    pub(crate) async fn restart(self) -> Node {
         let plan = self.plan.clone();
         self.die(()).await;
         let node = plan.start().await;
@@ -232,7 +252,7 @@ impl Node {
     }
 
     /// Ends without a farewell, and then lets go of what it `held`.
-    pub(super) async fn die<T>(self, held: T) {
+    pub(crate) async fn die<T>(self, held: T) {
         self.stop.cancel();
         self.tasks.close();
         let Self { consensus, admission, tasks, .. } = self;
