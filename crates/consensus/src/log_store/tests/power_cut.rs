@@ -10,8 +10,9 @@ use std::time::Duration;
 
 use super::*;
 
-/// How the child of the real test knows itself.
-const CHILD: &str = "log_store::tests::power_cut::child_that_writes_until_it_is_killed";
+/// The real test runs itself again as a child, which finds in here where to write.
+const CHILD_OF: &str = "DUNLIN_POWER_CUT_AT";
+const ITSELF: &str = "log_store::tests::power_cut::a_real_power_cut_loses_nothing_acknowledged";
 
 fn copy(from: &Path, to: &Path) {
     fs::create_dir_all(to).expect("made");
@@ -130,14 +131,9 @@ impl Drop for Mounted {
     }
 }
 
-/// The child: told a directory, it opens the log there and prints each acknowledged index.
-#[tokio::test]
-#[ignore = "run by the test below, in a process of its own"]
-async fn child_that_writes_until_it_is_killed() {
-    let mut dir = String::new();
-    std::io::stdin().read_line(&mut dir).expect("told where");
-    let bench = Bench::new(Path::new(dir.trim()).join("raft"));
-    let mut store = bench.open();
+/// The child's whole life: it prints each acknowledged index until it is killed.
+async fn write_until_killed(mount: &Path) {
+    let mut store = Bench::new(mount.join("raft")).open();
     let mut next = store.reader().tail().end();
     loop {
         fill(&mut store, next..next + 3, 1 << (next % 17)).await;
@@ -150,16 +146,13 @@ async fn child_that_writes_until_it_is_killed() {
 }
 
 fn start_child(mount: &str) -> Child {
-    let mut child = Process::new(std::env::current_exe().expect("this test"))
-        .args(["--exact", CHILD, "--ignored", "--nocapture"])
-        .stdin(Stdio::piped())
+    Process::new(std::env::current_exe().expect("this test"))
+        .args(["--exact", ITSELF, "--nocapture"])
+        .env(CHILD_OF, mount)
         .stdout(Stdio::null())
         .stderr(Stdio::piped())
         .spawn()
-        .expect("started");
-    let mut told = child.stdin.take().expect("piped");
-    writeln!(told, "{mount}").expect("told where");
-    child
+        .expect("started")
 }
 
 /// Lets the child acknowledge `more` entries, cuts the power in the middle of its work, and
@@ -189,7 +182,11 @@ fn cut_after(mounted: &Mounted, more: usize) -> u64 {
 }
 
 #[tokio::test]
+#[expect(clippy::disallowed_methods, reason = "a test's word to its own child process")]
 async fn a_real_power_cut_loses_nothing_acknowledged() {
+    if let Some(mount) = std::env::var_os(CHILD_OF) {
+        return write_until_killed(Path::new(&mount)).await;
+    }
     let dir = tempfile::tempdir().expect("a directory");
     let Some(mounted) = Mounted::new(dir.path()) else {
         eprintln!("no root, loop device or mkfs.ext4 here: only the mirror is tested");
