@@ -100,32 +100,30 @@ impl Limits {
 
     async fn claim(&self, claim: &Claim) -> Result<Reservation, Refusal> {
         let deadline = self.now().plus(PATIENCE);
-        let mut gathering = None;
+        let mut hurried = None;
         let mut decision = self.limiter().admit(claim, self.now());
         loop {
             decision = match decision {
                 Decision::Admitted(taken, remaining) => {
-                    if let Some(owner) = gathering {
-                        // It counts on hearing of this soon.
+                    if let Some(owner) = hurried {
+                        // It answers without having decided: it counts on hearing of this soon.
                         self.call(owner);
                     }
                     return Ok(Reservation::new(self.clone(), taken, remaining));
                 }
                 Decision::Refused(refused) => return Err(self.rate_limited(&refused)),
-                Decision::AskOwner(owner) => match self.ask_owner(owner, claim).await {
-                    Asked::Decided(decision) => decision,
-                    Asked::Again if self.now() < deadline => {
-                        sleep(RETRY).await;
-                        self.limiter().admit(claim, self.now())
+                Decision::AskOwner(owner) => {
+                    let asked = self.ask_owner(owner, claim).await;
+                    if matches!(asked, Decision::Soon | Decision::AskPeers(_)) {
+                        hurried = Some(owner);
                     }
-                    Asked::Again | Asked::Silent => {
-                        self.limiter().admit_by_share(claim, self.now())
-                    }
-                    Asked::NotYet => {
-                        gathering = Some(owner);
-                        self.limiter().admit_by_share(claim, self.now())
-                    }
-                },
+                    asked
+                }
+                Decision::Soon if self.now() < deadline => {
+                    sleep(RETRY).await;
+                    self.limiter().admit(claim, self.now())
+                }
+                Decision::Soon => self.limiter().admit_by_share(claim, self.now()),
                 Decision::AskPeers(peers) => self.ask_peers(&peers, claim).await,
                 Decision::TableFull => return Err(self.table_full()),
                 Decision::NoRing => {
@@ -136,19 +134,19 @@ impl Limits {
         }
     }
 
-    async fn ask_owner(&self, owner: NodeId, claim: &Claim) -> Asked {
+    async fn ask_owner(&self, owner: NodeId, claim: &Claim) -> Decision {
         let asked = self.now();
         let verdict = self.0.calls.claim(self, owner, claim.clone());
         match timeout(PATIENCE, verdict).await {
             Ok(Ok(Verdict::Granted { remaining, lease })) => {
                 let taken = self.limiter().granted(claim, owner, lease, asked, self.now());
-                let admitted = |taken| Asked::Decided(Decision::Admitted(taken, remaining));
-                taken.map_or(Asked::Again, admitted)
+                taken.map_or(Decision::Soon, |taken| Decision::Admitted(taken, remaining))
             }
-            Ok(Ok(Verdict::Refused(refused))) => Asked::Decided(Decision::Refused(refused)),
-            Ok(Ok(Verdict::Retry)) => Asked::Again,
-            Ok(Ok(Verdict::NotYet)) => Asked::NotYet,
-            Ok(Err(_)) | Err(_) => Asked::Silent,
+            Ok(Ok(Verdict::Refused(refused))) => Decision::Refused(refused),
+            Ok(Ok(Verdict::Retry)) => Decision::Soon,
+            Ok(Ok(Verdict::NotYet) | Err(_)) | Err(_) => {
+                self.limiter().admit_by_share(claim, self.now())
+            }
         }
     }
 
@@ -247,14 +245,6 @@ impl Limits {
             self.call(owner);
         }
     }
-}
-
-/// What came of asking an owner.
-enum Asked {
-    Decided(Decision),
-    Again,
-    NotYet,
-    Silent,
 }
 
 /// What a request holds of its key's limits. Dropped, it used no tokens.

@@ -25,6 +25,8 @@ pub use asking::{Decision, Sent};
 pub const FENCE: Duration = Duration::from_secs(2);
 /// How long an owner waits for the pasts of nodes that may be dead.
 const GATHER: Duration = Duration::from_millis(300);
+/// How long a new owner has callers wait for it to know enough, rather than use their shares.
+const SOON: Duration = Duration::from_millis(500);
 /// From an owner's last "not yet" until the report of what was admitted on it.
 const STRAGGLING: Duration = Duration::from_millis(100);
 /// How often a silent peer is tried.
@@ -178,17 +180,22 @@ impl Limiter {
         }
     }
 
-    /// Whether only stragglers are waited for.
-    fn decides_soon(&self) -> bool {
-        self.gathering.is_some_and(|gathering| gathering.complete.is_some())
+    /// Whether it is worth waiting for this node to know enough.
+    fn decides_soon(&self, now: MonoMillis) -> bool {
+        let fits = |g: &Gathering| (g.not_before..g.not_before.plus(SOON)).contains(&now);
+        self.gathering.is_some_and(|g| g.complete.is_some() || fits(&g)) && !self.fenced(now)
     }
 
     /// Whether this node may decide for a scope by what it knows.
     fn decides(&mut self, scope: ScopeId, now: MonoMillis) -> bool {
         self.gathered(now);
+        !self.fenced(now) && self.rings.iter().all(|ring| ring.owner(scope) == Some(self.me))
+    }
+
+    /// Whether the others may have made another node the owner, unheard.
+    fn fenced(&self, now: MonoMillis) -> bool {
         let alone = self.ring().members() == [self.me];
-        let fenced = !alone && now.since(self.leader_heard) >= FENCE;
-        !fenced && self.rings.iter().all(|ring| ring.owner(scope) == Some(self.me))
+        !alone && now.since(self.leader_heard) >= FENCE
     }
 
     /// Tells a peer that lost the thread everything that concerns it, from the beginning.

@@ -170,22 +170,30 @@ impl Scope {
         now: MonoMillis,
         present: &impl Fn(NodeId, Run) -> bool,
     ) -> Result<Remaining, Refused> {
-        let same = |pending: &Pending| (pending.node, pending.request) == (node, claim.request);
-        self.pending.retain(|pending| !same(pending));
+        self.confirm(node, claim.request);
         if self.account(node, run).open.contains(&claim.request) {
             let used = self.used(now, present);
             return Ok(self.limits.remaining(self.limits.amounts().minus(used)));
         }
         let remaining = self.check(claim, now, present)?;
-        let wants = claim.wants(&self.limits);
-        let until = now.plus(UNCONFIRMED);
-        self.pending.push(Pending { node, request: claim.request, wants, until });
+        self.expect(node, claim, now);
         Ok(remaining)
+    }
+
+    /// Counts a claim that its node may yet admit, until it says so or says nothing for too long.
+    pub(crate) fn expect(&mut self, node: NodeId, claim: &Claim, now: MonoMillis) {
+        self.confirm(node, claim.request);
+        let (request, wants) = (claim.request, claim.wants(&self.limits));
+        self.pending.push(Pending { node, request, wants, until: now.plus(UNCONFIRMED) });
+    }
+
+    fn confirm(&mut self, node: NodeId, request: RequestId) {
+        self.pending.retain(|pending| (pending.node, pending.request) != (node, request));
     }
 
     /// A peer says that it admitted a request, asked for or not.
     pub(crate) fn admitted(&mut self, node: NodeId, run: Run, taken: &Taken) {
-        self.pending.retain(|pending| (pending.node, pending.request) != (node, taken.request));
+        self.confirm(node, taken.request);
         self.account(node, run).take(taken);
     }
 

@@ -20,6 +20,8 @@ pub enum Decision {
     /// This node decides; then [`Limiter::granted`], or, if it cannot or does not answer,
     /// [`Limiter::admit_by_share`].
     AskOwner(NodeId),
+    /// To be asked again in a moment; when patience is out, [`Limiter::admit_by_share`].
+    Soon,
     /// These are to be asked what they used; then [`Limiter::told`] and
     /// [`Limiter::admit_by_share`] again. Who does not answer in time is left out.
     AskPeers(Vec<NodeId>),
@@ -45,6 +47,9 @@ impl Limiter {
         if owner == self.me {
             if self.decides(claim.scope, now) {
                 return self.decide(claim, now);
+            }
+            if self.decides_soon(now) {
+                return Decision::Soon;
             }
             return self.admit_by_share(claim, now);
         }

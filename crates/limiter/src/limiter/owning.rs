@@ -105,8 +105,18 @@ impl Limiter {
             return Verdict::Retry;
         }
         let full = self.scopes.len() >= MAX_SCOPES && !self.scopes.contains_key(&claim.scope);
-        if full || !self.decides(claim.scope, now) {
-            return if self.decides_soon() { Verdict::Retry } else { Verdict::NotYet };
+        if full {
+            return Verdict::NotYet;
+        }
+        if !self.decides(claim.scope, now) {
+            if !self.decides_soon(now) {
+                return Verdict::NotYet;
+            }
+            // Its node may lose patience and use its share, just before this one decides.
+            let scope = self.scopes.entry(claim.scope).or_default();
+            scope.learn(&claim.limits);
+            scope.expect(from, claim, now);
+            return Verdict::Retry;
         }
         let run = self.peers.entry(from).or_default().run;
         let scope = self.scopes.entry(claim.scope).or_default();

@@ -242,6 +242,7 @@ impl Simulation {
             Decision::Admitted(taken, _) => self.admit(id, taken),
             Decision::Refused(refused) => assert!(refused.retry_after > Duration::ZERO),
             Decision::AskOwner(owner) => self.call(id, owner, Some((claim, deadline)), None),
+            Decision::Soon => self.retry(id, claim, deadline),
             Decision::AskPeers(peers) => self.survey(id, claim, &peers),
             Decision::TableFull | Decision::NoRing => panic!("there is room and a ring"),
         }
