@@ -93,6 +93,8 @@ pub(crate) struct Edit {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Text {
     Fixed(&'static str),
+    /// What asks for a stream's usage.
+    Usage(&'static str),
     /// The upstream's name of the model.
     Model,
 }
@@ -163,7 +165,9 @@ impl ChatRequest {
             match edit.to {
                 Text::Model if upstream_model == self.model() => {}
                 Text::Model => write_string(body.replace(edit.at), upstream_model),
-                Text::Fixed(text) => body.replace(edit.at).extend_from_slice(text.as_bytes()),
+                Text::Fixed(text) | Text::Usage(text) => {
+                    body.replace(edit.at).extend_from_slice(text.as_bytes())
+                }
             }
         }
         for (name, value) in defaults.iter().filter(|(name, _)| !self.has(name)) {
@@ -174,6 +178,21 @@ impl ChatRequest {
             out.extend_from_slice(value.as_bytes());
         }
         body.finish()
+    }
+
+    /// True if [`ChatRequest::encode_for`] asks for a usage frame for which the client does not.
+    #[must_use]
+    pub fn adds_usage(&self) -> bool {
+        self.facts.edits.iter().any(|edit| matches!(edit.to, Text::Usage(_)))
+    }
+
+    /// The same request for a provider that refuses to be asked for usage: what the client wrote
+    /// of `stream_options` stays as it is.
+    #[must_use]
+    pub fn without_added_usage(&self) -> Self {
+        let mut bare = self.clone();
+        bare.facts.edits.retain(|edit| !matches!(edit.to, Text::Usage(_)));
+        bare
     }
 
     fn has(&self, name: &str) -> bool {

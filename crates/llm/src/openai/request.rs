@@ -291,7 +291,7 @@ fn usage_wish(
     stream: Span,
     options: Option<&Member<'_>>,
 ) -> Result<(bool, Option<Edit>), BadRequest> {
-    let edit = |at, to| Some(Edit { at, to: Text::Fixed(to) });
+    let edit = |at, to| Some(Edit { at, to: Text::Usage(to) });
     let Some(options) = options else {
         let added = r#","stream_options":{"include_usage":true}"#;
         return Ok((false, edit(Span::point(stream.end), added)));

@@ -107,6 +107,23 @@ fn a_body_that_needs_no_edit_is_not_copied() {
 }
 
 #[test]
+fn usage_is_not_asked_for_where_that_is_refused() {
+    for (stream, added) in [
+        (r#""stream":true"#, true),
+        (r#""stream":true,"stream_options":{"include_usage":false}"#, true),
+        (r#""stream":true,"stream_options":{"include_usage":true}"#, false),
+        (r#""stream":false"#, false),
+    ] {
+        let request = chat(&format!(r#"{{"model":"m","messages":[],"tags":[],{stream}}}"#));
+        assert_eq!(request.adds_usage(), added, "{stream}");
+        let bare = request.without_added_usage();
+        assert!(!bare.adds_usage());
+        let expected = format!(r#"{{"model":"up","messages":[],{stream}}}"#);
+        assert_eq!(bare.encode_for("up", &[]), expected, "as the client wrote it");
+    }
+}
+
+#[test]
 fn a_default_is_added_only_where_the_client_says_nothing() {
     let defaults = [("temperature", "0.1"), ("chat \"x\"", "{\"a\":1}")];
     assert_eq!(
