@@ -77,15 +77,7 @@ impl Asking<'_> {
         let mut tried: BTreeSet<DeploymentId> = BTreeSet::new();
         let mut retries = 0;
         loop {
-            let picking =
-                || upstream.start_attempt(self.group, self.catalog.strategy, &tried, tokens);
-            let attempt = match picking() {
-                Err(NonePicked::AllTried) => {
-                    tried.clear();
-                    upstream.start_attempt(self.group, self.catalog.strategy, &tried, tokens)
-                }
-                picked => picked,
-            };
+            let attempt = upstream.start_attempt(self.group, self.catalog.strategy, &tried, tokens);
             let attempt = attempt.map_err(|none| self.none_picked(none))?;
             let deployment = Arc::clone(attempt.deployment());
             let max_retries = self.max_retries(&deployment);
@@ -95,7 +87,7 @@ impl Asking<'_> {
                 Err(failure) => failure,
             };
             tried.insert(deployment.id.clone());
-            let another_is_ready = upstream.has_ready(self.group, &tried);
+            let another_is_ready = upstream.has_ready(self.group, self.catalog.strategy, &tried);
             if retries >= max_retries || !self.is_worth_retrying(&failure, another_is_ready) {
                 let failure = Box::new(failure);
                 return Err(GroupFailed::Attempt { failure, retries, max_retries });
@@ -114,14 +106,12 @@ impl Asking<'_> {
     }
 
     fn bounds(&self, deployment: &Deployment) -> Bounds {
-        let timeout = self.extras.timeout.unwrap_or(deployment.timeout);
-        let first = if self.chat.stream() {
-            let configured = self.extras.timeout.unwrap_or(deployment.stream_timeout);
-            self.extras.stream_timeout.unwrap_or(configured)
-        } else {
-            timeout
-        };
-        Bounds { first, retry: self.catalog.retry }
+        let asked = if self.chat.stream() { self.extras.stream_timeout } else { None };
+        let asked = asked.or(self.extras.timeout);
+        let configured =
+            if self.chat.stream() { deployment.stream_timeout } else { deployment.timeout };
+        let first = asked.unwrap_or(configured);
+        Bounds { first, client_bound: asked.is_some(), retry: self.catalog.retry }
     }
 
     /// The same request elsewhere, or here once more: only where that may help.
@@ -150,7 +140,7 @@ impl Asking<'_> {
     fn none_picked(&self, none: NonePicked) -> GroupFailed {
         let wait = match none {
             NonePicked::AllCoolingDown { until } => until.since(self.proxy.0.clock.mono()),
-            NonePicked::AllParked | NonePicked::AllTried => Duration::ZERO,
+            NonePicked::AllParked => Duration::ZERO,
         };
         GroupFailed::NonePicked { none, wait }
     }

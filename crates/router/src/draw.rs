@@ -22,26 +22,25 @@ impl Draw {
         (self.next() >> 11) as f64 / (1_u64 << 53) as f64
     }
 
-    /// An index below `len`, by weight; uniform if no weight is positive.
+    /// A number below `bound`.
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
         clippy::cast_precision_loss,
         reason = "a group has few deployments"
     )]
+    pub(crate) fn below(&mut self, bound: usize) -> usize {
+        (self.unit() * bound as f64) as usize
+    }
+
+    /// An index of `weights`, by weight. Each must be positive.
     pub(crate) fn weighted(&mut self, weights: &[f64]) -> usize {
-        let total: f64 = weights.iter().sum();
-        if total <= 0.0 {
-            return (self.unit() * weights.len() as f64) as usize;
-        }
-        let mut left = self.unit() * total;
-        for (at, weight) in weights.iter().enumerate() {
+        let mut left = self.unit() * weights.iter().sum::<f64>();
+        let drawn = weights.iter().position(|weight| {
             left -= weight;
-            if left < 0.0 {
-                return at;
-            }
-        }
-        // Rounding: the last one that has any weight.
-        weights.iter().rposition(|weight| *weight > 0.0).expect("the total is positive")
+            left < 0.0
+        });
+        // Rounding may leave a little over.
+        drawn.unwrap_or(weights.len() - 1)
     }
 }

@@ -1,15 +1,16 @@
 //! Which deployment of a group gets the request, at the moment of sending.
 //!
 //! Least busy is never the plain minimum over gossip: all nodes would send a whole gossip interval's
-//! arrivals to one backend. Two or three are drawn by weight and the least loaded of them wins
+//! arrivals to one backend. Two or three are drawn, and the least loaded for its weight wins
 //! (Mitzenmacher, "The power of two choices", 2001); ties go to either at random.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use dunlin_types::{DeploymentId, MonoMillis};
 
-use crate::catalog::{Deployment, Group, Strategy};
+use crate::catalog::{Deployment, Group, Strategy, Weight};
 use crate::draw::Draw;
 
 /// Groups of at least this many ready deployments draw three instead of two.
@@ -24,6 +25,8 @@ const SLOW_START_SHARE: f64 = 0.1;
 pub struct Seen {
     /// It failed or was told to wait: left alone until then.
     pub cooling_until: Option<MonoMillis>,
+    /// A peer says that its backend asked to be left alone: used when nothing better is left.
+    pub rumoured: bool,
     /// Its backend does not answer: left alone until a probe succeeds.
     pub out: bool,
     /// Requests in flight on its backend, in the whole cluster as far as known.
@@ -32,15 +35,20 @@ pub struct Seen {
     pub warmth: f64,
 }
 
+impl Seen {
+    /// Whether nothing speaks against it.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        self.cooling_until.is_none() && !self.rumoured && !self.out
+    }
+}
+
 /// Why none was picked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NonePicked {
     /// Every deployment lacks something on this node.
     #[error("no deployment of the group is usable on this node")]
     AllParked,
-    /// Each was tried for this request.
-    #[error("every deployment of the group was tried")]
-    AllTried,
     /// Each is left alone, the first one until then.
     #[error("every deployment of the group is cooling down")]
     AllCoolingDown {
@@ -49,8 +57,9 @@ pub enum NonePicked {
     },
 }
 
-/// Picks the index of one of `group`'s deployments. `seen` is in the group's order; `tried` ones
-/// are passed over. If no backend answers, they are tried all the same.
+/// Picks the index of one of `group`'s deployments. `seen` is in the group's order. The last to be
+/// picked is one that does not answer; before it one without a share of the traffic, one that was
+/// `tried`, one that is rumoured to be limited.
 ///
 /// # Errors
 /// [`NonePicked`].
@@ -62,68 +71,66 @@ pub fn pick(
     seed: u64,
 ) -> Result<usize, NonePicked> {
     assert_eq!(seen.len(), group.deployments.len(), "one sight for each deployment");
-    let usable = |at: &usize| group.deployments[*at].parked.is_none();
-    let usable: Vec<usize> = (0..seen.len()).filter(usable).collect();
-    if usable.is_empty() {
-        return Err(NonePicked::AllParked);
+    let mut choice: Vec<usize> =
+        (0..seen.len()).filter(|at| group.deployments[*at].parked.is_none()).collect();
+    let first_until = choice.iter().map(|at| seen[*at].cooling_until).min();
+    if let Some(until) = first_until.ok_or(NonePicked::AllParked)? {
+        return Err(NonePicked::AllCoolingDown { until });
     }
-    let untried = |at: &&usize| !tried.contains(&group.deployments[**at].id);
-    let untried: Vec<usize> = usable.iter().filter(untried).copied().collect();
-    if untried.is_empty() {
-        return Err(NonePicked::AllTried);
-    }
-    let warm: Vec<usize> =
-        untried.iter().filter(|at| seen[**at].cooling_until.is_none()).copied().collect();
-    if warm.is_empty() {
-        let until = untried.iter().filter_map(|at| seen[*at].cooling_until).min();
-        return Err(NonePicked::AllCoolingDown { until: until.expect("all of them cool down") });
-    }
-    let ready: Vec<usize> = warm.iter().filter(|at| !seen[**at].out).copied().collect();
-    let choice = if ready.is_empty() { warm } else { ready };
-    let choice = lowest_order(group, choice);
+    choice.retain(|at| seen[*at].cooling_until.is_none());
+    let shares = shares(group, strategy);
+    let rank = |at: usize| {
+        let deployment = &group.deployments[at];
+        let was_tried = tried.contains(&deployment.id);
+        (seen[at].out, shares[at] <= 0.0, was_tried, seen[at].rumoured, deployment.order)
+    };
+    let best = choice.iter().map(|at| rank(*at)).min();
+    choice.retain(|at| Some(rank(*at)) == best);
+    // Where nobody has a share, all are equal.
+    let share = |at: usize| seen[at].warmth * if shares[at] > 0.0 { shares[at] } else { 1.0 };
     let mut draw = Draw::new(seed);
     Ok(match strategy {
-        Strategy::Shuffle => choice[draw.weighted(&shares(group, &choice, seen))],
-        Strategy::LeastBusy => least_busy(group, choice, seen, &mut draw),
+        Strategy::Shuffle => {
+            let shares: Vec<f64> = choice.iter().map(|at| share(*at)).collect();
+            choice[draw.weighted(&shares)]
+        }
+        // One that may take half as much is as busy with half as many.
+        Strategy::LeastBusy => {
+            least_busy(choice, |at| (seen[at].load + 1.0) / share(at), &mut draw)
+        }
     })
 }
 
-fn lowest_order(group: &Group, mut choice: Vec<usize>) -> Vec<usize> {
-    let order = |at: &usize| group.deployments[*at].order;
-    let lowest = choice.iter().map(order).min();
-    choice.retain(|at| Some(order(at)) == lowest);
-    choice
-}
-
-/// The shares of traffic: by the first of `weight`, `rpm`, `tpm` that any deployment sets. One that
-/// does not set it gets nothing; if none sets any, all are equal.
-fn shares(group: &Group, choice: &[usize], seen: &[Seen]) -> Vec<f64> {
-    let measures: [fn(&Deployment) -> Option<f64>; 3] =
-        [|d| d.weight.weight, |d| d.weight.rpm, |d| d.weight.tpm];
-    let measure = measures
-        .into_iter()
-        .find(|measure| choice.iter().any(|at| measure(&group.deployments[*at]).is_some()));
-    let share = |at: &usize| {
-        let set = measure.map_or(Some(1.0), |measure| measure(&group.deployments[*at]));
-        set.unwrap_or(0.0) * seen[*at].warmth
+/// Each deployment's share of the traffic of its order, whoever is ready of it. Least busy knows
+/// only `weight`. The shuffle goes by the first of `weight`, `rpm`, `tpm` that any of that order
+/// sets: one that does not set it gets nothing; if none sets any, all are equal.
+fn shares(group: &Group, strategy: Strategy) -> Vec<f64> {
+    let all = || group.deployments.iter();
+    let measures = |deployment: &Deployment| {
+        let Weight { weight, rpm, tpm } = deployment.weight;
+        [weight, rpm, tpm]
     };
-    choice.iter().map(share).collect()
+    if strategy == Strategy::LeastBusy {
+        return all().map(|deployment| deployment.weight.weight.unwrap_or(1.0)).collect();
+    }
+    let mut measured_by: BTreeMap<u32, usize> = BTreeMap::new();
+    for deployment in all() {
+        let measures = measures(deployment);
+        let first = measures.iter().position(Option::is_some).unwrap_or(measures.len());
+        let by = measured_by.entry(deployment.order).or_insert(first);
+        *by = first.min(*by);
+    }
+    let share = |deployment: &Arc<Deployment>| {
+        let measure = measures(deployment).get(measured_by[&deployment.order]).copied();
+        measure.map_or(1.0, |measure| measure.unwrap_or(0.0))
+    };
+    all().map(share).collect()
 }
 
-fn least_busy(group: &Group, mut choice: Vec<usize>, seen: &[Seen], draw: &mut Draw) -> usize {
+fn least_busy(mut choice: Vec<usize>, busy: impl Fn(usize) -> f64, draw: &mut Draw) -> usize {
     let draws = if choice.len() < DRAW_THREE_FROM { 2 } else { 3 };
-    let mut shares = shares(group, &choice, seen);
-    let mut best: Option<(f64, usize)> = None;
-    for _ in 0..draws.min(choice.len()) {
-        let drawn = draw.weighted(&shares);
-        let (at, share) = (choice.swap_remove(drawn), shares.swap_remove(drawn));
-        // One that may take half as much is as busy with half as many.
-        let busy = (seen[at].load + 1.0) / if share > 0.0 { share } else { f64::MIN_POSITIVE };
-        if best.is_none_or(|(least, _)| busy < least) {
-            best = Some((busy, at));
-        }
-    }
-    best.expect("there was a choice").1
+    let drawn = (0..draws.min(choice.len())).map(|_| choice.swap_remove(draw.below(choice.len())));
+    drawn.min_by(|a, b| busy(*a).total_cmp(&busy(*b))).expect("there was a choice")
 }
 
 /// How much of a peer's count of `age` still holds, when a request takes `mean_service`: the part

@@ -14,6 +14,7 @@ use hyper::body::{Body, Incoming};
 
 use crate::attempt::Attempt;
 use crate::error::Failure;
+use crate::pieces::Pieces;
 use crate::stream::{Ending, Long, Stream};
 use crate::{MAX_HELD_REPLY_BYTES, Upstream};
 
@@ -25,6 +26,8 @@ const MAX_ERROR_BYTES: usize = 64 << 10;
 pub struct Bounds {
     /// Until the whole answer is there; for a stream, until its first chunk.
     pub first: Duration,
+    /// Whether the client set it: then running into it says nothing of the deployment.
+    pub client_bound: bool,
     /// How failures count against the deployment.
     pub retry: Retry,
 }
@@ -63,10 +66,14 @@ impl Upstream {
         let deployment = Arc::clone(&attempt.deployment);
         let (clock, began) = (&self.0.clock, attempt.began);
         let answered = self.answer(&attempt, request);
-        let answered = tokio::time::timeout(bounds.first, answered).await.unwrap_or_else(|_| {
+        let Ok(answered) = tokio::time::timeout(bounds.first, answered).await else {
             let taken = clock.mono().since(began);
-            Err(Failure::new(&deployment, ProviderError::timeout(bounds.first, taken)))
-        });
+            let late = Failure::new(&deployment, ProviderError::timeout(bounds.first, taken));
+            if !bounds.client_bound {
+                self.observe(&attempt, late.outcome(), &bounds.retry);
+            }
+            return Err(late);
+        };
         match answered {
             Ok(Part::Whole(whole)) => {
                 self.observe(&attempt, Outcome::Success, &bounds.retry);
@@ -87,7 +94,27 @@ impl Upstream {
         }
     }
 
+    /// Some servers know no way to ask for a stream's usage, and refuse that we do. Then the
+    /// request goes out as the client wrote it.
     async fn answer(&self, attempt: &Attempt, request: &ChatRequest) -> Result<Part, Failure> {
+        if !request.adds_usage() {
+            return self.send(attempt, request).await;
+        }
+        let backend = &attempt.backend;
+        if !backend.refuses_usage() {
+            let answered = self.send(attempt, request).await;
+            if !answered.as_ref().is_err_and(Failure::is_about_stream_options) {
+                return answered;
+            }
+        }
+        let answered = self.send(attempt, &request.without_added_usage()).await;
+        if answered.is_ok() {
+            backend.remember_that_it_refuses_usage();
+        }
+        answered
+    }
+
+    async fn send(&self, attempt: &Attempt, request: &ChatRequest) -> Result<Part, Failure> {
         let deployment = &attempt.deployment;
         let provider = dunlin_providers::find(&deployment.provider)
             .expect("a deployment of a provider that is not served is parked");
@@ -164,7 +191,8 @@ async fn whole(
         held.push(data, room);
         if held.len() > MAX_HELD_REPLY_BYTES {
             let deployment = Arc::clone(deployment);
-            return Ok(Part::Long(Long::new(held.take(), head.headers, body, deployment)));
+            let pieces = Pieces::new(body, provider.speaker());
+            return Ok(Part::Long(Long::new(held.take(), head.headers, pieces, deployment)));
         }
         if body.is_end_stream() {
             break;

@@ -28,17 +28,25 @@ impl Failure {
         Self { error, retry_after: None, deployment, refused: false }
     }
 
+    /// Whether the provider refuses to be asked for a stream's usage. Only its words tell: there is
+    /// no code for it.
+    pub(crate) fn is_about_stream_options(&self) -> bool {
+        let refused = matches!(self.error.cause, Cause::BadRequest | Cause::Unprocessable);
+        refused && self.error.message.contains("stream_options")
+    }
+
     /// What it says about the health of the backend.
     pub(crate) fn outcome(&self) -> Outcome {
         match self.error.cause {
             Cause::Connection if self.refused => Outcome::Refused,
-            Cause::Connection | Cause::Timeout | Cause::BadReply => Outcome::Broken,
+            Cause::Connection | Cause::BadReply => Outcome::Broken,
             // The request's own fault, whatever the status.
             Cause::ContextWindow | Cause::ContentPolicy => Outcome::Success,
             Cause::BadRequest
             | Cause::Unauthorized
             | Cause::Forbidden
             | Cause::NotFound
+            | Cause::Timeout
             | Cause::Conflict
             | Cause::TooLarge
             | Cause::Unprocessable

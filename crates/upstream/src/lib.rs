@@ -9,7 +9,9 @@ mod attempt;
 mod call;
 mod client;
 mod error;
+mod pieces;
 mod probe;
+mod rumours;
 mod sight;
 mod stream;
 mod table;
@@ -18,8 +20,9 @@ mod tell;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use dunlin_gossip::Gossip;
-use dunlin_router::{Catalog, Group, NonePicked, Retry, Strategy, pick};
+use dunlin_router::{Catalog, Group, NonePicked, Retry, Seen, Strategy, pick};
 use dunlin_types::{Clock, DeploymentId, Tokens};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -31,6 +34,8 @@ pub use sight::BackendStatus;
 pub use stream::{Long, Stream};
 
 use client::Client;
+use rumours::Rumours;
+use sight::Sight;
 use table::Table;
 
 /// A non-stream answer up to this long is held, so that its headers can tell what it cost.
@@ -54,16 +59,26 @@ struct Shared {
     gossip: Gossip,
     client: Client,
     table: Table,
+    rumours: ArcSwap<Rumours>,
+    tasks: TaskTracker,
 }
 
 impl Upstream {
-    /// Starts probing and telling peers, on the current runtime.
+    /// Starts probing, telling peers and hearing them, on the current runtime.
     #[must_use]
     pub fn start(config: &Config, clock: Clock, gossip: Gossip) -> Self {
-        let shared = Shared { clock, gossip, client: client::new(), table: Table::default() };
+        let shared = Shared {
+            clock,
+            gossip,
+            client: client::new(),
+            table: Table::default(),
+            rumours: ArcSwap::default(),
+            tasks: config.tasks.clone(),
+        };
         let upstream = Self(Arc::new(shared));
         config.tasks.spawn(probe::run(upstream.clone(), config.stop.clone()));
         config.tasks.spawn(tell::run(upstream.clone(), config.stop.clone()));
+        config.tasks.spawn(rumours::run(upstream.clone(), config.stop.clone()));
         upstream
     }
 
@@ -72,8 +87,8 @@ impl Upstream {
         self.0.table.keep_only(catalog);
     }
 
-    /// Picks a deployment of `group` that is not among `tried`, and counts it as in flight in the
-    /// same step. Nothing may be awaited between this and [`Upstream::call`].
+    /// Picks a deployment of `group`, one of `tried` only if no other is ready, and counts it as in
+    /// flight in the same step. Nothing may be awaited between this and [`Upstream::call`].
     ///
     /// # Errors
     /// [`NonePicked`].
@@ -84,28 +99,42 @@ impl Upstream {
         tried: &BTreeSet<DeploymentId>,
         tokens: Tokens,
     ) -> Result<Attempt, NonePicked> {
-        let now = self.0.clock.mono();
-        let seen = self.0.table.seen(group, &self.0.gossip.view(), now);
-        let picked = pick(group, strategy, &seen, tried, rand::random())?;
+        let picked = pick(group, strategy, &self.seen(group), tried, rand::random())?;
         let deployment = Arc::clone(&group.deployments[picked]);
         let backend = self.0.table.backend(&deployment.backend);
-        Ok(Attempt::new(deployment, backend, group.deployments.len() == 1, tokens, now))
+        let usable = group.deployments.iter().filter(|deployment| deployment.parked.is_none());
+        let alone = usable.count() == 1;
+        Ok(Attempt::new(deployment, backend, alone, tokens, self.0.clock.mono()))
     }
 
-    /// Whether a deployment of `group` that is not among `tried` could take a request now.
+    /// Whether the next pick would be one that is not among `tried` and could take a request now.
     #[must_use]
-    pub fn has_ready(&self, group: &Group, tried: &BTreeSet<DeploymentId>) -> bool {
-        let seen = self.0.table.seen(group, &self.0.gossip.view(), self.0.clock.mono());
-        group.deployments.iter().zip(&seen).any(|(deployment, seen)| {
-            let usable = deployment.parked.is_none() && !tried.contains(&deployment.id);
-            usable && !seen.out && seen.cooling_until.is_none()
+    pub fn has_ready(
+        &self,
+        group: &Group,
+        strategy: Strategy,
+        tried: &BTreeSet<DeploymentId>,
+    ) -> bool {
+        let seen = self.seen(group);
+        // The seed decides only between equals.
+        pick(group, strategy, &seen, tried, 0).is_ok_and(|picked| {
+            seen[picked].is_ready() && !tried.contains(&group.deployments[picked].id)
         })
     }
 
     /// Every backend of the catalog as this node sees it, in the order of their ids.
     #[must_use]
     pub fn backends(&self, catalog: &Catalog) -> Vec<BackendStatus> {
-        sight::all(&self.0.table, catalog, &self.0.gossip.view(), self.0.clock.mono())
+        self.look(|sight| sight.backends(catalog))
+    }
+
+    fn seen(&self, group: &Group) -> Vec<Seen> {
+        self.look(|sight| sight.of(group))
+    }
+
+    fn look<T>(&self, see: impl FnOnce(Sight<'_>) -> T) -> T {
+        let Shared { table, gossip, rumours, clock, .. } = &*self.0;
+        see(Sight { table, view: &gossip.view(), rumours: &rumours.load(), now: clock.mono() })
     }
 
     /// Takes note of how an attempt ended.

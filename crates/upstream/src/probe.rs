@@ -1,11 +1,10 @@
-//! Brings backends back: of the nodes that find a backend out, one asks it now and then for its
-//! models. When that node has got an answer it no longer says so, and the next one asks.
+//! Finds out whether backends answer: each node asks those that it finds suspect or out for their
+//! models, and believes itself alone. Another node may be cut off from what this one reaches.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use dunlin_gossip::{Reported, View};
 use dunlin_router::BackendId;
 use futures::future::join_all;
 use http::Request;
@@ -24,33 +23,20 @@ pub(crate) async fn run(upstream: Upstream, stop: CancellationToken) {
     let mut ticks = tokio::time::interval(LOOK_EVERY);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     while stop.run_until_cancelled(ticks.tick()).await.is_some() {
-        let now = upstream.0.clock.mono();
-        let view = upstream.0.gossip.view();
-        let due = upstream
-            .0
-            .table
-            .out()
-            .into_iter()
-            .filter(|(id, backend)| backend.reach().probe_is_due(now) && is_elected(&view, id));
-        let probes = due.map(|(id, backend)| probe(&upstream, id, backend));
+        let due = upstream.0.table.probes_due(upstream.0.clock.mono());
+        let probes = due.into_iter().map(|(id, backend)| probe(&upstream, id, backend));
         stop.run_until_cancelled(join_all(probes)).await;
     }
 }
 
-/// The lowest id of those that find the backend out.
-fn is_elected(view: &View, backend: &BackendId) -> bool {
-    view.peers.iter().filter(|(_, peer)| peer.alive).all(|(node, peer)| {
-        let finds_it_out = peer.health.backends.get(backend) == Some(&Reported::Unreachable);
-        !finds_it_out || view.me < *node
-    })
-}
-
 async fn probe(upstream: &Upstream, id: BackendId, backend: Arc<Backend>) {
     let asked = tokio::time::timeout(PROBE_TIMEOUT, answers(upstream, &id)).await;
-    let success = asked.unwrap_or(false);
-    backend.probed(success, upstream.0.clock.mono());
-    if success {
-        info!(backend.id = %id, "the backend answers again");
+    let was_out = backend.reach().is_out();
+    backend.probed(asked.unwrap_or(false), upstream.0.clock.mono());
+    match (was_out, backend.reach().is_out()) {
+        (true, false) => info!(backend.id = %id, "the backend answers again"),
+        (false, true) => info!(backend.id = %id, "the backend does not answer"),
+        (true, true) | (false, false) => {}
     }
 }
 

@@ -3,26 +3,20 @@
 
 use std::collections::VecDeque;
 use std::future::poll_fn;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 
 use bytes::Bytes;
 use dunlin_llm::StreamEvent;
 use dunlin_providers::{Provider, ProviderError, StreamDecoder};
 use dunlin_router::{Deployment, Outcome, Retry};
 use http::HeaderMap;
-use hyper::body::{Body, Incoming};
-use tokio::time::Sleep;
+use hyper::body::Incoming;
 
 use crate::Upstream;
 use crate::attempt::Attempt;
 use crate::error::Failure;
-
-/// A stream that says nothing for this long is broken. Reasoning models think in silence for
-/// minutes, so it is long.
-const IDLE_TIMEOUT: Duration = Duration::from_secs(600);
+use crate::pieces::Pieces;
 
 /// Knows how to tell that an answer has ended; holds its place among what is in flight.
 pub(crate) struct Ending {
@@ -46,13 +40,13 @@ pub struct Stream {
     headers: HeaderMap,
     deployment: Arc<Deployment>,
     speaker: &'static str,
-    body: Incoming,
+    /// `None` once nothing more is to be read.
+    pieces: Option<Pieces>,
     decoder: Box<dyn StreamDecoder>,
     events: VecDeque<StreamEvent>,
     decoded: Vec<StreamEvent>,
     /// What ends the stream once all events are taken.
     broken: Option<ProviderError>,
-    idle: Pin<Box<Sleep>>,
     over: bool,
     pub(crate) ending: Option<Ending>,
 }
@@ -69,12 +63,11 @@ impl Stream {
             headers,
             deployment: Arc::clone(deployment),
             speaker: provider.speaker(),
-            body,
+            pieces: Some(Pieces::new(body, provider.speaker())),
             decoder: provider.stream(),
             events: VecDeque::new(),
             decoded: Vec::new(),
             broken: None,
-            idle: Box::pin(tokio::time::sleep(IDLE_TIMEOUT)),
             over: false,
             ending: None,
         };
@@ -124,8 +117,7 @@ impl Stream {
             }
             Some(event) => {
                 if matches!(event, StreamEvent::Done(_)) {
-                    self.over = true;
-                    self.tell(Outcome::Success);
+                    self.finish();
                 }
                 Some(Ok(event))
             }
@@ -152,30 +144,23 @@ impl Stream {
 
     /// Takes the next piece of the body.
     fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(cx) else {
-            ready!(self.idle.as_mut().poll(cx));
-            self.broken = Some(ProviderError::timeout(IDLE_TIMEOUT, IDLE_TIMEOUT));
-            return Poll::Ready(());
-        };
-        let decoded = match frame {
-            Some(Ok(frame)) => match frame.into_data() {
-                Ok(data) => self.decoder.push(data, &mut self.decoded),
-                Err(_trailers) => Ok(()),
-            },
-            Some(Err(_)) => {
-                self.broken = Some(ProviderError::connection(self.speaker));
+        let pieces = self.pieces.as_mut().expect("a stream is read until it is over");
+        let decoded = match ready!(pieces.poll_next(cx)) {
+            Some(Ok(data)) => self.decoder.push(data, &mut self.decoded),
+            Some(Err(error)) => {
+                self.broken = Some(error);
                 return Poll::Ready(());
             }
             None => {
+                self.pieces = None;
                 let finished = self.decoder.finish(&mut self.decoded);
                 self.over = finished.is_ok();
                 finished
             }
         };
         self.events.extend(self.decoded.drain(..));
-        match decoded {
-            Ok(()) => self.idle.set(tokio::time::sleep(IDLE_TIMEOUT)),
-            Err(error) => self.broken = Some(ProviderError::stream(self.speaker, &error)),
+        if let Err(error) = decoded {
+            self.broken = Some(ProviderError::stream(self.speaker, &error));
         }
         Poll::Ready(())
     }
@@ -184,8 +169,21 @@ impl Stream {
         ProviderError::connection(self.speaker)
     }
 
+    /// The last event is out: what is left is only the end of the framing.
+    fn finish(&mut self) {
+        self.over = true;
+        let ending = self.ending.take();
+        if let (Some(pieces), Some(ending)) = (self.pieces.take(), &ending) {
+            ending.upstream.0.tasks.spawn(pieces.drain());
+        }
+        if let Some(ending) = ending {
+            ending.tell(Outcome::Success);
+        }
+    }
+
     fn fail(&mut self, error: ProviderError) -> Failure {
         self.over = true;
+        self.pieces = None;
         self.events.clear();
         let failure = Failure::new(&self.deployment, error);
         self.tell(failure.outcome());
@@ -206,7 +204,7 @@ pub struct Long {
     /// Who answers.
     pub deployment: Arc<Deployment>,
     held: Option<Bytes>,
-    body: Incoming,
+    pieces: Pieces,
     pub(crate) ending: Option<Ending>,
 }
 
@@ -214,34 +212,29 @@ impl Long {
     pub(crate) fn new(
         held: Bytes,
         headers: HeaderMap,
-        body: Incoming,
+        pieces: Pieces,
         deployment: Arc<Deployment>,
     ) -> Self {
-        Self { headers, deployment, held: Some(held), body, ending: None }
+        Self { headers, deployment, held: Some(held), pieces, ending: None }
     }
 
     /// The next bytes; `None` at the end. An error means that it broke off.
-    pub fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, hyper::Error>>> {
+    pub fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Failure>>> {
         if let Some(held) = self.held.take() {
             return Poll::Ready(Some(Ok(held)));
         }
-        loop {
-            match ready!(Pin::new(&mut self.body).poll_frame(cx)) {
-                Some(Ok(frame)) => {
-                    if let Ok(data) = frame.into_data() {
-                        return Poll::Ready(Some(Ok(data)));
-                    }
-                }
-                Some(Err(error)) => {
-                    self.tell(Outcome::Broken);
-                    return Poll::Ready(Some(Err(error)));
-                }
-                None => {
-                    self.tell(Outcome::Success);
-                    return Poll::Ready(None);
-                }
+        Poll::Ready(match ready!(self.pieces.poll_next(cx)) {
+            Some(Ok(data)) => Some(Ok(data)),
+            Some(Err(error)) => {
+                let failure = Failure::new(&self.deployment, error);
+                self.tell(failure.outcome());
+                Some(Err(failure))
             }
-        }
+            None => {
+                self.tell(Outcome::Success);
+                None
+            }
+        })
     }
 
     fn tell(&mut self, outcome: Outcome) {

@@ -1,11 +1,11 @@
 //! What is remembered between attempts: each backend's load and reach, each deployment's cooldown.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, RwLock};
 use std::time::Duration;
 
-use dunlin_gossip::{BackendLoad, Reported};
+use dunlin_gossip::BackendLoad;
 use dunlin_router::{BackendId, Catalog, Cooldown, Outcome, Reach, Retry, Rules};
 use dunlin_types::{DeploymentId, MonoMillis};
 
@@ -19,7 +19,34 @@ const FIRST_GUESS_MS: u64 = 2_000;
 #[derive(Default)]
 pub(crate) struct Table {
     backends: RwLock<BTreeMap<BackendId, Arc<Backend>>>,
-    cooldowns: RwLock<BTreeMap<DeploymentId, Arc<Mutex<Cooldown>>>>,
+    /// The catalog's deployments that are not parked.
+    served: RwLock<BTreeMap<DeploymentId, Served>>,
+}
+
+/// One deployment as this node uses it.
+#[derive(Clone)]
+struct Served {
+    backend: BackendId,
+    cooldown: Arc<Mutex<Cooldown>>,
+}
+
+impl Served {
+    fn new(backend: BackendId) -> Self {
+        Self { backend, cooldown: Arc::default() }
+    }
+
+    fn cooldown(&self) -> Cooldown {
+        *self.cooldown.lock().expect("never poisoned")
+    }
+}
+
+/// What peers should know of a backend.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ill {
+    /// It does not answer.
+    Out,
+    /// It asked to be left alone, whichever way it was called.
+    LimitedUntil(MonoMillis),
 }
 
 /// One backend as this node uses it.
@@ -28,7 +55,8 @@ pub(crate) struct Backend {
     pub(crate) tokens: AtomicU64,
     mean_service_ms: AtomicU64,
     reach: Mutex<Reach>,
-    limited_until: AtomicU64,
+    /// Whether it refuses to be asked for a stream's usage.
+    refuses_usage: AtomicBool,
 }
 
 impl Backend {
@@ -38,7 +66,7 @@ impl Backend {
             tokens: AtomicU64::new(0),
             mean_service_ms: AtomicU64::new(FIRST_GUESS_MS),
             reach: Mutex::default(),
-            limited_until: AtomicU64::new(0),
+            refuses_usage: AtomicBool::new(false),
         }
     }
 
@@ -66,20 +94,19 @@ impl Backend {
         self.mean_service_ms.store(mean.max(1), Ordering::Relaxed);
     }
 
+    pub(crate) fn refuses_usage(&self) -> bool {
+        self.refuses_usage.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn remember_that_it_refuses_usage(&self) {
+        self.refuses_usage.store(true, Ordering::Relaxed);
+    }
+
     fn load(&self) -> BackendLoad {
         BackendLoad {
             in_flight: self.in_flight.load(Ordering::Relaxed),
             tokens: self.tokens.load(Ordering::Relaxed),
         }
-    }
-
-    /// What peers should know of it, if anything is wrong.
-    fn report(&self, now: MonoMillis) -> Option<Reported> {
-        if self.reach().is_out() {
-            return Some(Reported::Unreachable);
-        }
-        let for_ms = self.limited_until.load(Ordering::Relaxed).saturating_sub(now.0);
-        (for_ms > 0).then_some(Reported::RateLimited { for_ms })
     }
 }
 
@@ -97,22 +124,26 @@ impl Table {
     }
 
     pub(crate) fn cooldown(&self, id: &DeploymentId, now: MonoMillis) -> Option<MonoMillis> {
-        let cooldowns = self.cooldowns.read().expect("never poisoned");
-        let cooldown = *cooldowns.get(id)?.lock().expect("never poisoned");
-        cooldown.until(now)
+        self.served.read().expect("never poisoned").get(id)?.cooldown().until(now)
     }
 
     /// Forgets what the catalog no longer has and nobody is using.
     pub(crate) fn keep_only(&self, catalog: &Catalog) {
         let all = || catalog.groups.values().flat_map(|group| &group.deployments);
         let backends: BTreeSet<_> = all().map(|deployment| &deployment.backend).collect();
-        let ids: BTreeSet<_> = all().map(|deployment| &deployment.id).collect();
         self.backends.write().expect("never poisoned").retain(|id, backend| {
             backends.contains(id) || backend.in_flight.load(Ordering::Relaxed) > 0
         });
-        self.cooldowns.write().expect("never poisoned").retain(|id, _| ids.contains(id));
         for id in backends {
             drop(self.backend(id));
+        }
+        let mut served = self.served.write().expect("never poisoned");
+        let before = std::mem::take(&mut *served);
+        for deployment in all().filter(|deployment| deployment.parked.is_none()) {
+            let known = before.get(&deployment.id);
+            let same = known.filter(|known| known.backend == deployment.backend).cloned();
+            let kept = same.unwrap_or_else(|| Served::new(deployment.backend.clone()));
+            served.insert(deployment.id.clone(), kept);
         }
     }
 
@@ -124,47 +155,45 @@ impl Table {
         now: MonoMillis,
     ) {
         let deployment = &attempt.deployment;
-        let rules = Rules::new(retry, deployment.cooldown, attempt.alone);
-        self.cooldown_of(&deployment.id)
-            .lock()
-            .expect("never poisoned")
-            .observe(outcome, rules, now);
         attempt.backend.change_reach(|reach| reach.observe(outcome, now));
-        match outcome {
-            Outcome::Success => attempt.backend.measured(now.since(attempt.began)),
-            Outcome::Status { code: 429, retry_after } => {
-                let until = now.plus(retry_after.unwrap_or(rules.cooldown));
-                attempt.backend.limited_until.fetch_max(until.0, Ordering::Relaxed);
-            }
-            Outcome::Status { .. } | Outcome::Refused | Outcome::Broken => {}
+        if outcome == Outcome::Success {
+            attempt.backend.measured(now.since(attempt.began));
+        }
+        // One that left the catalog meanwhile has no cooldown to begin.
+        if let Some(served) = self.served.read().expect("never poisoned").get(&deployment.id) {
+            let rules = Rules::new(retry, deployment.cooldown, attempt.alone);
+            served.cooldown.lock().expect("never poisoned").observe(outcome, rules, now);
         }
     }
 
-    fn cooldown_of(&self, id: &DeploymentId) -> Arc<Mutex<Cooldown>> {
-        let known = self.cooldowns.read().expect("never poisoned").get(id).cloned();
-        known.unwrap_or_else(|| {
-            let mut cooldowns = self.cooldowns.write().expect("never poisoned");
-            Arc::clone(cooldowns.entry(id.clone()).or_default())
-        })
-    }
-
-    /// The backends that are out, with a probe due or not.
-    pub(crate) fn out(&self) -> Vec<(BackendId, Arc<Backend>)> {
+    /// The backends whose probe is due.
+    pub(crate) fn probes_due(&self, now: MonoMillis) -> Vec<(BackendId, Arc<Backend>)> {
         let backends = self.backends.read().expect("never poisoned");
-        let out = backends.iter().filter(|(_, backend)| backend.reach().is_out());
-        out.map(|(id, backend)| (id.clone(), Arc::clone(backend))).collect()
+        let due = backends.iter().filter(|(_, backend)| backend.reach().probe_is_due(now));
+        due.map(|(id, backend)| (id.clone(), Arc::clone(backend))).collect()
     }
 
-    /// What peers should know: the load of all backends that are not idle, and who is ill.
-    pub(crate) fn facts(
-        &self,
-        now: MonoMillis,
-    ) -> (BTreeMap<BackendId, BackendLoad>, BTreeMap<BackendId, Reported>) {
+    /// The load of all backends that are not idle.
+    pub(crate) fn busy(&self) -> BTreeMap<BackendId, BackendLoad> {
         let backends = self.backends.read().expect("never poisoned");
         let loads = backends.iter().map(|(id, backend)| (id, backend.load()));
         let busy = loads.filter(|(_, load)| load.in_flight > 0);
-        let ill =
-            backends.iter().filter_map(|(id, backend)| Some((id.clone(), backend.report(now)?)));
-        (busy.map(|(id, load)| (id.clone(), load)).collect(), ill.collect())
+        busy.map(|(id, load)| (id.clone(), load)).collect()
+    }
+
+    /// The backends that are out, and those that no deployment may use for now: a 429 to one key
+    /// says nothing of another.
+    pub(crate) fn ill(&self, now: MonoMillis) -> BTreeMap<BackendId, Ill> {
+        let mut limited: BTreeMap<BackendId, Option<MonoMillis>> = BTreeMap::new();
+        for served in self.served.read().expect("never poisoned").values() {
+            let until = served.cooldown().limited_until(now);
+            let least = limited.entry(served.backend.clone()).or_insert(until);
+            *least = until.min(*least);
+        }
+        let limited = limited.into_iter().filter_map(|(id, until)| Some((id, until?)));
+        let limited = limited.map(|(id, until)| (id, Ill::LimitedUntil(until)));
+        let backends = self.backends.read().expect("never poisoned");
+        let out = backends.iter().filter(|(_, backend)| backend.reach().is_out());
+        limited.chain(out.map(|(id, _)| (id.clone(), Ill::Out))).collect()
     }
 }

@@ -1,13 +1,12 @@
 //! Picks over many seeds: who gets traffic, and how much.
 
-use std::sync::Arc;
-
 use dunlin_ledger::Price;
 
 use super::*;
-use crate::catalog::{BackendId, Weight};
+use crate::catalog::BackendId;
 
-const READY: Seen = Seen { cooling_until: None, out: false, load: 0.0, warmth: 1.0 };
+const READY: Seen =
+    Seen { cooling_until: None, rumoured: false, out: false, load: 0.0, warmth: 1.0 };
 
 fn group(weights: &[Weight]) -> Group {
     let deployment = |(at, weight): (usize, &Weight)| {
@@ -100,7 +99,6 @@ fn who_is_left_alone_gets_nothing_while_another_is_ready() {
         Err(NonePicked::AllCoolingDown { until })
     );
     assert_eq!(pick(&three, &[READY; 3], &["0", "2"]), Ok(1));
-    assert_eq!(pick(&three, &[READY; 3], &["0", "1", "2"]), Err(NonePicked::AllTried));
     let mut parked = three.clone();
     for deployment in &mut parked.deployments {
         Arc::make_mut(deployment).parked = Some("no key".into());
@@ -120,4 +118,46 @@ fn a_peers_count_fades_with_the_time_a_request_takes() {
     assert!(decay(tenth, Duration::from_secs(8)) > 0.98, "exact for long chats");
     assert!(decay(tenth, Duration::from_millis(40)) < 0.1, "noise for embeddings");
     assert!(decay(tenth, Duration::ZERO) < 1e-9);
+}
+
+#[test]
+fn the_better_of_what_is_left_is_picked() {
+    let cooling = Seen { cooling_until: Some(MonoMillis(9)), ..READY };
+    let rumoured = Seen { rumoured: true, ..READY };
+    let out = Seen { out: true, ..READY };
+    let none = Weight::default();
+    let one = Weight { weight: Some(1.0), ..none };
+    let check = |what, weights: [Weight; 2], seen: [Seen; 2], tried: &[&str], expected| {
+        let tried = tried.iter().map(|id| DeploymentId((*id).into())).collect();
+        for seed in 0..20 {
+            let picked = pick(&group(&weights), Strategy::Shuffle, &seen, &tried, seed);
+            assert_eq!(picked, Ok(expected), "{what}");
+        }
+    };
+    check("a fresh one", [none; 2], [READY; 2], &["0"], 1);
+    check("a tried one before one that cools down", [none; 2], [READY, cooling], &["0"], 0);
+    check("a fresh one before a rumoured one", [none; 2], [rumoured, READY], &[], 1);
+    check("a rumoured one before a tried one", [none; 2], [READY, rumoured], &["0"], 1);
+    check("a rumoured one before one that is out", [none; 2], [out, rumoured], &["1"], 1);
+    check("a tried one before one without a share", [one, none], [READY; 2], &["0"], 0);
+    check("one without a share before none", [one, none], [cooling, READY], &[], 1);
+    check("one that is out before none", [none; 2], [out, cooling], &["0", "1"], 0);
+}
+
+#[test]
+fn a_measure_counts_within_its_order() {
+    let mut tiers = group(&[Weight::default(), Weight { rpm: Some(1.0), ..Weight::default() }]);
+    Arc::make_mut(&mut tiers.deployments[1]).order = 1;
+    assert_eq!(percentages(&tiers, Strategy::Shuffle, &[READY; 2]), [100, 0]);
+}
+
+#[test]
+fn least_busy_knows_weights_but_no_rates() {
+    let rates = [900.0, 100.0].map(|rpm| Weight { rpm: Some(rpm), ..Weight::default() });
+    let ties = percentages(&group(&rates), Strategy::LeastBusy, &[READY; 2]);
+    assert!(ties[0].abs_diff(50) <= 2, "{ties:?}");
+    let weights =
+        [1.0, 2.0, 2.0].map(|weight| Weight { weight: Some(weight), ..Weight::default() });
+    let weighted = percentages(&group(&weights), Strategy::LeastBusy, &[READY; 3]);
+    assert!(weighted[0] == 0 && weighted[1].abs_diff(50) <= 2, "drawn alike: {weighted:?}");
 }

@@ -1,0 +1,61 @@
+//! The bytes of an answer as they come, with a bound on silence.
+
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::Bytes;
+use dunlin_providers::ProviderError;
+use http_body_util::BodyExt;
+use hyper::body::{Body, Incoming};
+use tokio::time::Sleep;
+
+/// An answer that says nothing for this long is broken. Reasoning models think in silence for
+/// minutes, so it is long.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(600);
+/// The end of the HTTP framing follows an answer's last byte at once, or is not waited for.
+const DRAIN_TIMEOUT: Duration = Duration::from_millis(100);
+
+/// A body being read. Dropping it before its end closes the connection.
+pub(crate) struct Pieces {
+    body: Incoming,
+    idle: Pin<Box<Sleep>>,
+    speaker: &'static str,
+}
+
+impl Pieces {
+    pub(crate) fn new(body: Incoming, speaker: &'static str) -> Self {
+        Self { body, idle: Box::pin(tokio::time::sleep(IDLE_TIMEOUT)), speaker }
+    }
+
+    /// The next bytes; `None` at the end.
+    pub(crate) fn poll_next(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Bytes, ProviderError>>> {
+        loop {
+            let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(cx) else {
+                ready!(self.idle.as_mut().poll(cx));
+                let silent = ProviderError::timeout(IDLE_TIMEOUT, IDLE_TIMEOUT);
+                return Poll::Ready(Some(Err(silent)));
+            };
+            self.idle.set(tokio::time::sleep(IDLE_TIMEOUT));
+            match frame.map(|frame| frame.map(http_body::Frame::into_data)) {
+                Some(Ok(Ok(data))) => return Poll::Ready(Some(Ok(data))),
+                Some(Ok(Err(_trailers))) => {}
+                Some(Err(_)) => {
+                    let broken = ProviderError::connection(self.speaker);
+                    return Poll::Ready(Some(Err(broken)));
+                }
+                None => return Poll::Ready(None),
+            }
+        }
+    }
+
+    /// Reads the rest of an answer that has said all, so that its connection can serve again.
+    pub(crate) async fn drain(mut self) {
+        let rest = async { while let Some(Ok(_)) = self.body.frame().await {} };
+        // Without an end in time the connection is closed, which costs only a new one.
+        drop(tokio::time::timeout(DRAIN_TIMEOUT, rest).await);
+    }
+}

@@ -1,0 +1,369 @@
+//! Attempts over real sockets: what is counted, what is cancelled, what a failure teaches.
+
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use dunlin_gossip::{Fact, Gossip, HealthFact, Reported};
+use dunlin_llm::{ChatRequest, Endpoint, StreamEvent, openai};
+use dunlin_mock_upstream::{Fault, MockUpstream, Settings};
+use dunlin_router::{BackendId, Catalog, Deployment, Group, Retry, Strategy, Weight};
+use dunlin_types::{Clock, DeploymentId, Epoch, MonoMillis, NodeId, Secret, Tokens, UnixMillis};
+use dunlin_upstream::{Answer, Bounds, Config, Upstream};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+#[expect(clippy::disallowed_methods, reason = "tests read the real clock")]
+fn clock() -> Clock {
+    let start = std::time::Instant::now();
+    let mono =
+        move || MonoMillis(1_000 + u64::try_from(start.elapsed().as_millis()).expect("short"));
+    Clock::new(|| UnixMillis(1_700_000_000_000), mono)
+}
+
+fn gossip(me: u64, seeds: Vec<String>, clock: &Clock) -> Gossip {
+    let config = dunlin_gossip::Config {
+        me: NodeId(me),
+        epoch: Epoch(1),
+        listen: "127.0.0.1:0".parse().expect("an address"),
+        advertise: "127.0.0.1:0".to_owned(),
+        seeds,
+        cluster_name: "test".to_owned(),
+        secret: Secret::new("a secret of the tests"),
+        tasks: TaskTracker::new(),
+        stop: CancellationToken::new(),
+    };
+    Gossip::start(config, clock.clone()).expect("a free port")
+}
+
+fn node(me: u64, seeds: Vec<String>) -> (Upstream, Gossip) {
+    let clock = clock();
+    let gossip = gossip(me, seeds, &clock);
+    (start(&gossip, clock, &TaskTracker::new()), gossip)
+}
+
+fn start(gossip: &Gossip, clock: Clock, tasks: &TaskTracker) -> Upstream {
+    let config = Config { tasks: tasks.clone(), stop: CancellationToken::new() };
+    Upstream::start(&config, clock, gossip.clone())
+}
+
+/// Looks until `condition` holds.
+async fn eventually(what: &str, condition: impl Fn() -> bool) {
+    let mut looks = tokio::time::interval(Duration::from_millis(5));
+    let held = async {
+        while !condition() {
+            looks.tick().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), held).await.expect(what);
+}
+
+/// What any live peer of `gossip` says of `group`'s deployment number `at`.
+fn told(gossip: &Gossip, group: &Group, at: usize) -> Option<Reported> {
+    let backend = &group.deployments[at].backend;
+    gossip.view().peers.values().find_map(|peer| peer.health.backends.get(backend).copied())
+}
+
+fn group(bases: &[String]) -> Group {
+    let deployment = |(at, base): (usize, &String)| {
+        Arc::new(Deployment {
+            id: DeploymentId(format!("id-{at}").into()),
+            backend: BackendId::new(base, "m"),
+            group: "g".into(),
+            provider: "openai".into(),
+            upstream_model: "m".into(),
+            api_base: base.as_str().into(),
+            api_key: None,
+            headers: Vec::new(),
+            body_defaults: Vec::new(),
+            weight: Weight::default(),
+            order: 0,
+            timeout: Duration::from_secs(10),
+            stream_timeout: Duration::from_secs(10),
+            num_retries: None,
+            cooldown: None,
+            price: Default::default(),
+            parked: None,
+        })
+    };
+    Group { name: "g".into(), deployments: bases.iter().enumerate().map(deployment).collect() }
+}
+
+fn catalog(group: &Group) -> Catalog {
+    Catalog { groups: [(group.name.clone(), group.clone())].into(), ..Catalog::default() }
+}
+
+fn chat(extra: &str) -> ChatRequest {
+    let body = format!(r#"{{"model":"g","messages":[]{extra}}}"#);
+    openai::parse(Endpoint::ChatCompletions, Bytes::from(body)).expect("a request")
+}
+
+async fn call(upstream: &Upstream, group: &Group, chat: &ChatRequest) -> Result<Answer, String> {
+    call_within(upstream, group, chat, &[], bounds(LONG)).await
+}
+
+/// A call for which the deployments numbered `tried` were tried.
+async fn call_within(
+    upstream: &Upstream,
+    group: &Group,
+    chat: &ChatRequest,
+    tried: &[usize],
+    bounds: Bounds,
+) -> Result<Answer, String> {
+    let tried = tried.iter().map(|at| group.deployments[*at].id.clone()).collect();
+    let attempt = upstream
+        .start_attempt(group, Strategy::LeastBusy, &tried, Tokens(1))
+        .map_err(|none| format!("none picked: {none:?}"))?;
+    upstream.call(attempt, chat, bounds).await.map_err(|failure| failure.to_string())
+}
+
+fn bounds(first: Duration) -> Bounds {
+    Bounds { first, client_bound: false, retry: Retry::default() }
+}
+
+const LONG: Duration = Duration::from_secs(10);
+
+/// Serves SSE answers over keep-alive connections and counts them. The last chunk of the HTTP
+/// framing is a write of its own, as uvicorn does it.
+async fn sse_server(connections: Arc<AtomicUsize>) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let base = format!("http://{}/v1", listener.local_addr().expect("bound"));
+    TaskTracker::new().spawn(async move {
+        while let Ok((mut socket, _)) = listener.accept().await {
+            connections.fetch_add(1, Ordering::SeqCst);
+            socket.set_nodelay(true).expect("a socket");
+            TaskTracker::new().spawn(async move {
+                let mut seen = Vec::new();
+                loop {
+                    let mut buffer = [0; 4096];
+                    match socket.read(&mut buffer).await {
+                        Ok(0) | Err(_) => return,
+                        Ok(count) => seen.extend_from_slice(&buffer[..count]),
+                    }
+                    if !seen.ends_with(b"}") {
+                        continue;
+                    }
+                    seen.clear();
+                    let frames = [
+                        "data: {\"choices\":[{\"delta\":{\"content\":\"a\"}}]}\n\n",
+                        "data: [DONE]\n\n",
+                    ];
+                    let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\
+                                transfer-encoding: chunked\r\n\r\n";
+                    socket.write_all(head.as_bytes()).await.expect("open");
+                    for frame in frames {
+                        let chunk = format!("{:x}\r\n{frame}\r\n", frame.len());
+                        socket.write_all(chunk.as_bytes()).await.expect("open");
+                    }
+                    if socket.write_all(b"0\r\n\r\n").await.is_err() {
+                        return;
+                    }
+                }
+            });
+        }
+    });
+    base
+}
+
+#[tokio::test]
+async fn streams_one_after_another_share_a_connection() {
+    let connections = Arc::new(AtomicUsize::new(0));
+    let group = group(&[sse_server(Arc::clone(&connections)).await]);
+    let (clock, tasks) = (clock(), TaskTracker::new());
+    let upstream = start(&gossip(1, Vec::new(), &clock), clock, &tasks);
+    upstream.publish(&catalog(&group));
+    let at_rest = tasks.len();
+    for _ in 0..10 {
+        let answer = call(&upstream, &group, &chat(r#","stream":true"#)).await;
+        let Ok(Answer::Stream(mut stream)) = answer else { panic!("a stream") };
+        loop {
+            match poll_fn(|cx| stream.poll_next(cx)).await {
+                Some(Ok(StreamEvent::Done(_))) => break,
+                Some(Ok(_)) => {}
+                other => panic!("{other:?}"),
+            }
+        }
+        drop(stream);
+        eventually("the rest of the answer is read", || tasks.len() == at_rest).await;
+    }
+    assert_eq!(connections.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test]
+async fn a_dropped_call_is_cancelled_upstream_at_once() {
+    let mock = MockUpstream::start(Settings::default()).await.expect("a free port");
+    mock.set_fault(Fault::Hang).await;
+    let group = group(&[mock.api_base()]);
+    let (upstream, _gossip) = node(1, Vec::new());
+    upstream.publish(&catalog(&group));
+    for extra in ["", r#","stream":true"#] {
+        let before = mock.stats().cancelled;
+        let chat = chat(extra);
+        {
+            let calling = call(&upstream, &group, &chat);
+            tokio::select! {
+                _ = calling => panic!("it hangs"),
+                _ = mock.until(|stats| stats.in_flight == 1) => {}
+            }
+        }
+        let cancelled = mock.until(|stats| stats.cancelled == before + 1);
+        tokio::time::timeout(Duration::from_millis(100), cancelled).await.expect("cancelled");
+        assert_eq!(upstream.backends(&catalog(&group))[0].in_flight, 0);
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_is_in_a_hurry_says_nothing_of_the_deployment() {
+    let slow = Settings { first_byte: Duration::from_secs(5), ..Settings::default() };
+    let mock = MockUpstream::start(slow).await.expect("a free port");
+    let group = group(&[mock.api_base(), mock.api_base()]);
+    let (upstream, _gossip) = node(1, Vec::new());
+    upstream.publish(&catalog(&group));
+    for (client_bound, cools_down) in [(true, false), (false, true)] {
+        for _ in 0..5 {
+            let bounds = Bounds { client_bound, ..bounds(Duration::from_millis(1)) };
+            assert!(call_within(&upstream, &group, &chat(""), &[1], bounds).await.is_err());
+        }
+        let cooling_for = upstream.backends(&catalog(&group))[0].cooling_for;
+        assert_eq!(cooling_for.is_some(), cools_down, "bound of the client's: {client_bound}");
+    }
+}
+
+#[tokio::test]
+async fn failures_make_suspect_and_a_probe_decides() {
+    let mock = MockUpstream::start(Settings::default()).await.expect("a free port");
+    let group = group(&[mock.api_base()]);
+    let (upstream, _gossip) = node(1, Vec::new());
+    let catalog = catalog(&group);
+    upstream.publish(&catalog);
+    let out = || upstream.backends(&catalog)[0].out;
+    let fail = async || {
+        for _ in 0..3 {
+            let poisoned = chat(r#","upstream_status":500"#);
+            assert!(call(&upstream, &group, &poisoned).await.is_err());
+        }
+    };
+    fail().await;
+    assert!(!out(), "a request may have brought it about itself");
+    mock.set_fault(Fault::Loading).await;
+    fail().await;
+    eventually("the probe fails", out).await;
+    mock.set_fault(Fault::None).await;
+    eventually("a later one does not", || !out()).await;
+}
+
+#[tokio::test]
+async fn a_server_without_stream_options_is_asked_without_them() {
+    let refusals = Arc::new(AtomicUsize::new(0));
+    let group = group(&[plain_server(Arc::clone(&refusals)).await]);
+    let (upstream, _gossip) = node(1, Vec::new());
+    upstream.publish(&catalog(&group));
+    for _ in 0..2 {
+        let answer = call(&upstream, &group, &chat(r#","stream":true"#)).await;
+        assert!(answer.is_ok(), "{:?}", answer.err());
+        assert_eq!(refusals.load(Ordering::SeqCst), 1, "once is remembered");
+    }
+    let own = chat(r#","stream":true,"stream_options":{"include_usage":true}"#);
+    assert!(call(&upstream, &group, &own).await.is_err(), "the client asked for it itself");
+}
+
+/// A server that knows no `stream_options`, and counts how often it has refused them.
+async fn plain_server(refusals: Arc<AtomicUsize>) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let base = format!("http://{}/v1", listener.local_addr().expect("bound"));
+    TaskTracker::new().spawn(async move {
+        while let Ok((mut socket, _)) = listener.accept().await {
+            let mut seen = vec![0; 4096];
+            let mut count = 0;
+            while !seen[..count].ends_with(b"}") {
+                count += socket.read(&mut seen[count..]).await.expect("a request");
+            }
+            let answer = if String::from_utf8_lossy(&seen[..count]).contains("stream_options") {
+                refusals.fetch_add(1, Ordering::SeqCst);
+                let body = r#"{"error":{"message":"Unrecognized argument: stream_options"}}"#;
+                let head = "HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-length:";
+                format!("{head} {}\r\n\r\n{body}", body.len())
+            } else {
+                let body = "data: {\"choices\":[]}\n\ndata: [DONE]\n\n";
+                format!("HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n{body}")
+            };
+            socket.write_all(answer.as_bytes()).await.expect("open");
+        }
+    });
+    base
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_peers_429_does_not_black_out_a_group_of_one() {
+    let mock = MockUpstream::start(Settings::default()).await.expect("a free port");
+    let group = group(&[mock.api_base()]);
+    let clock = clock();
+    let peer = gossip(1, Vec::new(), &clock);
+    let (upstream, _gossip) = node(2, vec![peer.local_addr().to_string()]);
+    let catalog = catalog(&group);
+    upstream.publish(&catalog);
+    let limited = Reported::RateLimited { for_ms: 30_000 };
+    let backends = [(group.deployments[0].backend.clone(), limited)].into();
+    peer.publish(Fact::Health(HealthFact { backends }));
+    let heard = || upstream.backends(&catalog)[0].cooling_for.is_some();
+    eventually("the peer's word arrives", heard).await;
+    assert!(!upstream.has_ready(&group, Strategy::LeastBusy, &[].into()));
+    let answer = call(&upstream, &group, &chat("")).await;
+    assert!(answer.is_ok(), "{:?}", answer.err());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_cut_off_from_a_backend_keeps_it_from_nobody() {
+    let mock = MockUpstream::start(Settings::default()).await.expect("a free port");
+    let group = group(&[mock.api_base()]);
+    // Node 1 has no way to the backend, and says so all the time.
+    let clock = clock();
+    let cut_off = gossip(1, Vec::new(), &clock);
+    let (second, other) = node(2, vec![cut_off.local_addr().to_string()]);
+    second.publish(&catalog(&group));
+    let backends = [(group.deployments[0].backend.clone(), Reported::Unreachable)].into();
+    cut_off.publish(Fact::Health(HealthFact { backends }));
+    eventually("the peer's word arrives", || told(&other, &group, 0).is_some()).await;
+    mock.set_fault(Fault::Refuse).await;
+    assert!(call(&second, &group, &chat("")).await.is_err());
+    mock.set_fault(Fault::None).await;
+    let back = || !second.backends(&catalog(&group))[0].out;
+    eventually("its own probe brings it back", back).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn peers_hear_of_a_429_once_it_is_every_accounts() {
+    let mock = MockUpstream::start(Settings::default()).await.expect("a free port");
+    let gone = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let nobody = format!("http://{}/v1", gone.local_addr().expect("bound"));
+    drop(gone);
+    // Two accounts with one provider: the same address and model, two keys.
+    let mut group = group(&[mock.api_base(), mock.api_base(), nobody]);
+    for (deployment, key) in group.deployments.iter_mut().zip(["sk-one", "sk-two"]) {
+        Arc::make_mut(deployment).api_key = Some(Secret::new(key));
+    }
+    let (first, gossip) = node(1, Vec::new());
+    let (second, other) = node(2, vec![gossip.local_addr().to_string()]);
+    first.publish(&catalog(&group));
+    second.publish(&catalog(&group));
+    let limited = async |tried: [usize; 2]| {
+        mock.set_fault_for(Fault::Status { code: 429, retry_after: Some(30) }, 1).await;
+        assert!(call_within(&first, &group, &chat(""), &tried, bounds(LONG)).await.is_err());
+    };
+    limited([1, 2]).await;
+    assert!(
+        call_within(&first, &group, &chat(""), &[0, 1], bounds(LONG)).await.is_err(),
+        "nobody there"
+    );
+    eventually("the peer hears", || told(&other, &group, 2).is_some()).await;
+    assert_eq!(told(&other, &group, 0), None, "the other account may call");
+    limited([0, 2]).await;
+    let heard = || matches!(told(&other, &group, 0), Some(Reported::RateLimited { .. }));
+    eventually("the peer hears that neither may", heard).await;
+    let answer = call_within(&second, &group, &chat(""), &[1, 2], bounds(LONG)).await;
+    assert!(answer.is_ok(), "{:?}", answer.err());
+}
