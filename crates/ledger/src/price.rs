@@ -24,7 +24,9 @@ impl Price {
     /// The cost of `usage`, rounded half up to the nano-dollar.
     #[must_use]
     pub fn cost(&self, usage: Usage) -> NanoUsd {
-        PicoUsdPerToken::round_to_nano(self.input.times(usage.input) + self.output.times(usage.output))
+        PicoUsdPerToken::round_to_nano(
+            self.input.times(usage.input) + self.output.times(usage.output),
+        )
     }
 
     /// True when nothing that uses this model can ever cost anything.

@@ -70,9 +70,10 @@ impl FromStr for ClusterId {
         let valid = text.len() == 32 && text.bytes().all(|b| b.is_ascii_hexdigit());
         match u128::from_str_radix(text, 16) {
             Ok(id) if valid => Ok(Self(id)),
-            Ok(_) | Err(_) => {
-                Err(ParseIdError { text: text.to_owned(), expected: "a cluster id (32 hex digits)" })
-            }
+            Ok(_) | Err(_) => Err(ParseIdError {
+                text: text.to_owned(),
+                expected: "a cluster id (32 hex digits)",
+            }),
         }
     }
 }
