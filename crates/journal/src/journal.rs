@@ -40,7 +40,7 @@ struct Files {
     unsynced: Vec<File>,
     dirty: bool,
     /// Where the last read ended, so that the next one does not search: segment, record, byte.
-    cursor: Option<(Segment, u64, usize)>,
+    cursor: Option<(Segment, u64, u64)>,
     /// An append that could not be undone: the file no longer ends where its records end.
     broken: bool,
 }

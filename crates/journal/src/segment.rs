@@ -1,6 +1,7 @@
 //! One file of the journal, named by its epoch and the number of its first record.
 
-use std::fs;
+use std::fs::{self, File};
+use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use dunlin_types::Epoch;
@@ -72,29 +73,73 @@ impl Segment {
     pub(crate) fn read(
         &self,
         dir: &Path,
-        offset: usize,
+        offset: u64,
         max: usize,
-    ) -> Result<(Vec<SpendRecord>, usize), Error> {
-        let path = self.path(dir);
-        let bytes = fs::read(&path).map_err(|source| Error::Read { path, source })?;
-        let mut at = offset;
+    ) -> Result<(Vec<SpendRecord>, u64), Error> {
+        let mut frames = self.frames(dir, offset)?;
         let mut records = Vec::new();
         while records.len() < max {
-            let Some((record, length)) = bytes.get(at..).and_then(record::decode) else { break };
+            let Some(record) = frames.next(record::decode)? else { break };
             records.push(record);
-            at += length;
         }
-        Ok((records, at))
+        Ok((records, frames.at))
     }
 
     /// The byte behind the first `count` records of the file.
-    pub(crate) fn offset_after(&self, dir: &Path, count: u64) -> Result<usize, Error> {
-        let path = self.path(dir);
-        let bytes = fs::read(&path).map_err(|source| Error::Read { path, source })?;
-        let mut at = 0;
+    pub(crate) fn offset_after(&self, dir: &Path, count: u64) -> Result<u64, Error> {
+        let mut frames = self.frames(dir, 0)?;
         for _ in 0..count {
-            at += bytes.get(at..).and_then(record::frame_length).unwrap_or(0);
+            frames.next(|bytes| Some(((), record::frame_length(bytes)?)))?;
         }
-        Ok(at)
+        Ok(frames.at)
+    }
+
+    fn frames(&self, dir: &Path, offset: u64) -> Result<Frames, Error> {
+        let path = self.path(dir);
+        let opened = File::open(&path).and_then(|mut file| {
+            file.seek(SeekFrom::Start(offset))?;
+            Ok(file)
+        });
+        match opened {
+            Ok(file) => Ok(Frames { path, file, at: offset, held: Vec::new(), start: 0 }),
+            Err(source) => Err(Error::Read { path, source }),
+        }
+    }
+}
+
+/// A segment being read from somewhere on, a piece at a time.
+struct Frames {
+    path: PathBuf,
+    file: File,
+    /// The byte of the file behind the last frame taken.
+    at: u64,
+    held: Vec<u8>,
+    /// Where in `held` the next frame begins.
+    start: usize,
+}
+
+/// What is read of a file at a time.
+const PIECE: u64 = 256 << 10;
+
+impl Frames {
+    /// What `decode` makes of the next frame. `None`: there is no whole one.
+    fn next<T>(
+        &mut self,
+        decode: impl Fn(&[u8]) -> Option<(T, usize)>,
+    ) -> Result<Option<T>, Error> {
+        loop {
+            if let Some((decoded, length)) = decode(&self.held[self.start..]) {
+                self.start += length;
+                self.at += length as u64;
+                return Ok(Some(decoded));
+            }
+            self.held.drain(..self.start);
+            self.start = 0;
+            let read = (&self.file).take(PIECE).read_to_end(&mut self.held);
+            let read = read.map_err(|source| Error::Read { path: self.path.clone(), source })?;
+            if read == 0 {
+                return Ok(None);
+            }
+        }
     }
 }

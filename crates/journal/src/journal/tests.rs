@@ -89,3 +89,19 @@ async fn a_torn_tail_costs_only_the_torn_record() {
     fs::write(&path, &zeros).expect("writes");
     assert_eq!(open(&dir, 10).1[0].last, 3, "allocated, never written");
 }
+
+#[tokio::test]
+async fn a_long_segment_is_read_in_pieces() {
+    let dir = TempDir::new().expect("a folder");
+    let (journal, _) = open(&dir, 1);
+    for number in 1..=3_000 {
+        journal.append(&record(number)).expect("appends");
+    }
+    let mut after = 0;
+    while let Some(last) = numbers(&journal, 1, after, 700).last() {
+        assert!(*last > after);
+        after = *last;
+    }
+    assert_eq!(after, 3_000);
+    assert_eq!(numbers(&journal, 1, 2_500, 3), [2_501, 2_502, 2_503], "without the cursor's help");
+}
