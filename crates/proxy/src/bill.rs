@@ -129,18 +129,16 @@ impl Bill {
             total: cost(prompt, written),
             key_spend: None,
         };
-        let record = SpendRecord {
-            ended: self.proxy.0.clock.unix(),
-            prompt,
-            cached: usage.map_or(nothing, |usage| usage.cached),
-            completion: written,
-            cost: settled.total,
-            outcome,
-            estimated: usage.is_none() && outcome != Outcome::Failure,
-            ..self.record.clone()
-        };
+        let record = &mut self.record;
+        record.ended = self.proxy.0.clock.unix();
+        record.prompt = prompt;
+        record.cached = usage.map_or(nothing, |usage| usage.cached);
+        record.completion = written;
+        record.cost = settled.total;
+        record.outcome = outcome;
+        record.estimated = usage.is_none() && outcome != Outcome::Failure;
         let permit = self.permit.take().expect("a bill is settled once");
-        match permit.settle(&record) {
+        match permit.settle(record) {
             Ok(spent) => Settled { key_spend: spent, ..settled },
             Err(error) => {
                 // The answer is paid for upstream either way: it is not withheld for a full disk.
