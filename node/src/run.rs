@@ -16,7 +16,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 use crate::args::ServeArgs;
 use crate::config::{self, NodeConfig};
@@ -95,11 +95,16 @@ async fn run(config: NodeConfig, clock: Clock, cluster_runtime: Handle) -> anyho
         () = data_tasks.stop.cancelled() => true,
         asked = asked_to_stop() => asked.is_err(),
     };
-    info!("stopping: no new connections, open requests run on; a second signal cuts them");
     accepting.cancel();
-    tokio::select! {
-        () = &mut serving => {}
-        _ = asked_to_stop() => warn!("open requests were cut"),
+    if failed {
+        // What keeps this node right is gone: its clients are better off elsewhere, at once.
+        error!("this node cannot go on and ends: open requests are cut");
+    } else {
+        info!("stopping: no new connections, open requests run on; a second signal cuts them");
+        tokio::select! {
+            () = &mut serving => {}
+            _ = asked_to_stop() => warn!("open requests were cut"),
+        }
     }
     data.admission.settle_all(SETTLE).await;
     if tokio::time::timeout(LEAVE, consensus.leave()).await.is_err() {
