@@ -57,6 +57,7 @@ pub(crate) struct DemoArgs {
 
 /// Runs the demo until Ctrl-C or SIGTERM; a second one forces the end.
 pub(crate) async fn run(args: DemoArgs) -> anyhow::Result<()> {
+    let keeps = args.keep.is_some();
     if args.chaos && args.nodes < 3 {
         bail!("--chaos needs 3 nodes or more: with one node down, a majority must be left");
     }
@@ -82,7 +83,7 @@ pub(crate) async fn run(args: DemoArgs) -> anyhow::Result<()> {
     };
     screen.say("\nStopping.\n")?;
     tokio::select! {
-        stopped = demo.stop() => watched.and(stopped),
+        stopped = demo.stop(keeps) => watched.and(stopped),
         // Dropping the cluster kills its nodes.
         () = stops.next() => watched,
     }
@@ -258,11 +259,12 @@ impl Demo {
         Some(answer.info.spend)
     }
 
-    async fn stop(mut self) -> anyhow::Result<()> {
+    /// Data that nobody will look at needs no orderly end.
+    async fn stop(mut self, keeps_data: bool) -> anyhow::Result<()> {
         self.stop.cancel();
         self.tasks.close();
         self.tasks.wait().await;
-        self.cluster.stop_all().await
+        if keeps_data { self.cluster.stop_all().await } else { self.cluster.kill_all().await }
     }
 }
 
