@@ -75,6 +75,14 @@ pub(crate) fn read(args: &ServeArgs) -> anyhow::Result<NodeConfig> {
     let environment = environment();
     let options = options(args.strict);
     let document = document(args, &environment)?;
+    let data_dir_so_far = args.data_dir.as_deref().unwrap_or(Path::new(DEFAULT_DATA_DIR));
+    let joins = args.join.is_some() || args.cluster_listen.is_some();
+    if document.is_none() && !joins && !data_dir_so_far.join("raft").exists() {
+        return Err(invalid(
+            "there is nothing to serve: no config file is named and there is no cluster to join\n\
+             help: dunlin serve --config FILE, or `dunlin demo` to see it work first",
+        ));
+    }
     let loaded = document.as_ref().map(|document| load_or_say(document, &environment, &options));
     let loaded = loaded.transpose()?;
 
@@ -209,7 +217,13 @@ pub(crate) fn checked_path(args: &ServeArgs) -> anyhow::Result<PathBuf> {
 /// `dunlin config check FILE`.
 pub(crate) fn check(path: &Path, strict: bool) -> anyhow::Result<Exit> {
     let environment = environment();
-    let document = gather(path)?;
+    let document = match gather(path) {
+        Ok(document) => document,
+        Err(problems) => {
+            say(&format!("{problems}\n"));
+            return Ok(Exit::ProblemsFound);
+        }
+    };
     let outcome = dunlin_config::load(&document, &environment, &options(strict));
     say(&render(&document, &outcome));
     let Some(loaded) = outcome.loaded else { return Ok(Exit::ProblemsFound) };

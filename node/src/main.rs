@@ -6,6 +6,7 @@ mod clock;
 mod config;
 mod demo;
 mod explain;
+mod leader;
 mod logs;
 mod parts;
 mod revision;
@@ -37,7 +38,10 @@ fn main() -> ExitCode {
     let exit = match dispatch(cli) {
         Ok(exit) => exit,
         Err(error) => {
-            say(&format!("error: {error:#}\n"));
+            let text = format!("{error:#}");
+            // A rendered list of mistakes says itself that they are errors.
+            let head = if text.starts_with("error") { "" } else { "error: " };
+            say(&format!("{head}{text}\n"));
             if error.is::<config::Invalid>() { Exit::Usage } else { Exit::Failed }
         }
     };

@@ -18,6 +18,7 @@ use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::NodeConfig;
+use crate::leader;
 use crate::revision::Revisions;
 use crate::run::Tasks;
 use crate::seal::Sealer;
@@ -147,11 +148,12 @@ impl DataPart {
         let proxy = Proxy::new(clock.clone(), admission.clone(), upstream.clone());
         let admin = Admin::start(
             dunlin_admin::Config { me, api: api_address.clone() },
-            clock,
+            clock.clone(),
             consensus.clone(),
             gossip.clone(),
             upstream.clone(),
         );
+        let (catching_up, watch_clock) = (admin.clone(), clock.clone());
         let app = dunlin_proxy::router(proxy.clone()).merge(dunlin_admin::router(admin.clone()));
         let (publish, in_force) = watch::channel(0);
         let revisions = Revisions {
@@ -168,7 +170,9 @@ impl DataPart {
         };
         tracker.spawn(revisions.follow(config.document.clone()));
         let told = Facts { cluster_address: advertise, api_address, in_force: in_force.clone() };
-        tracker.spawn(told.keep_telling(gossip, consensus, stop));
+        tracker.spawn(told.keep_telling(gossip, consensus.clone(), stop.clone()));
+        tracker.spawn(leader::watch(consensus, watch_clock, stop.clone()));
+        tracker.spawn(async move { stop.run_until_cancelled(catching_up.become_ready()).await });
         Ok(Self { admission, app, in_force })
     }
 }

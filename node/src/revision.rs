@@ -70,11 +70,18 @@ impl Revisions {
             let current = state.config().map_or(0, |config| config.revision);
             if let Some(known) = find(&state, &hash) {
                 if known < current {
-                    info!(
+                    warn!(
                         "the config file is the cluster's old revision {known}: ignored, revision \
-                         {current} stays in force"
+                         {current} stays in force; to bring it back as a new revision, change a \
+                         value in it or add a key such as `note: back to {known}`"
                     );
                 }
+                return;
+            }
+            if current > 0 && self.has_no_models(document) {
+                error!(
+                    "the config file has no models, and revision {current} has: it is not proposed"
+                );
                 return;
             }
             let command = Command::ProposeConfig {
@@ -97,6 +104,11 @@ impl Revisions {
                 }
             }
         }
+    }
+
+    fn has_no_models(&self, document: &Document) -> bool {
+        let loaded = dunlin_config::load(document, &self.environment, &self.options).loaded;
+        loaded.is_none_or(|loaded| loaded.catalog.groups.is_empty())
     }
 
     fn apply(&self, revision: &ConfigRevision) {

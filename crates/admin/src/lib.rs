@@ -122,6 +122,15 @@ impl Admin {
     }
 }
 
+impl Shared {
+    fn is_master_key(&self, key: &Secret) -> bool {
+        let published = self.published.load();
+        let master =
+            published.as_ref().and_then(|published| published.settings.master_key.as_ref());
+        master == Some(key)
+    }
+}
+
 /// A state, and how far it may lie behind.
 struct Read {
     state: Arc<State>,

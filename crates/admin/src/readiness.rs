@@ -32,6 +32,17 @@ pub(crate) enum NotReady {
 }
 
 impl Admin {
+    /// Catches up with the cluster, so that a probe that comes first when the leader is gone finds
+    /// it done.
+    pub async fn become_ready(&self) {
+        let consensus = &self.0.consensus;
+        consensus.formed().await;
+        let caught_up = &self.0.readiness.caught_up;
+        while caught_up.get_or_try_init(|| consensus.barrier()).await.is_err() {
+            tokio::time::sleep(PROBE_PATIENCE).await;
+        }
+    }
+
     /// Whether this node should be sent requests.
     pub(crate) async fn ready(&self) -> Result<(), NotReady> {
         let consensus = &self.0.consensus;

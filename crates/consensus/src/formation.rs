@@ -318,8 +318,8 @@ async fn ask_to_be_added(
                 }
             }
             Ok((from, JoinTold::Refused(reason))) => {
-                error!(node.id = %from, %reason, "this node may not join the cluster");
                 if member {
+                    error!(node.id = %from, %reason, "this node may not join the cluster");
                     return Err(Error::Removed { node: node.me, cluster: running.cluster });
                 }
             }

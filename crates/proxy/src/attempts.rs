@@ -32,7 +32,7 @@ pub(crate) enum GroupFailed {
     /// The last attempt's failure, and how many attempts came before it.
     Attempt { failure: Box<Failure>, retries: u32, max_retries: u32 },
     /// Nobody could be asked.
-    NonePicked { none: NonePicked, wait: Duration },
+    NonePicked { none: NonePicked, wait: Duration, parked: Option<Arc<str>> },
 }
 
 /// Tries the groups in order.
@@ -142,6 +142,7 @@ impl Asking<'_> {
             NonePicked::AllCoolingDown { until } => until.since(self.proxy.0.clock.mono()),
             NonePicked::AllParked => Duration::ZERO,
         };
-        GroupFailed::NonePicked { none, wait }
+        let parked = self.group.deployments.iter().find_map(|deployment| deployment.parked.clone());
+        GroupFailed::NonePicked { none, wait, parked }
     }
 }

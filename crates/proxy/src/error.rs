@@ -225,7 +225,7 @@ impl GroupFailed {
     fn body(&self) -> ErrorBody {
         match self {
             Self::Attempt { failure, .. } => of_failure(failure),
-            Self::NonePicked { none: NonePicked::AllCoolingDown { .. }, wait } => own(
+            Self::NonePicked { none: NonePicked::AllCoolingDown { .. }, wait, .. } => own(
                 429,
                 "all_deployments_in_cooldown",
                 format!(
@@ -233,13 +233,17 @@ impl GroupFailed {
                     headers::whole_seconds(*wait)
                 ),
             ),
-            Self::NonePicked { none, .. } => own(503, "service_unavailable", none.to_string()),
+            Self::NonePicked { none, parked, .. } => {
+                let reason = parked.as_ref().map(|reason| format!(": {reason}"));
+                let message = format!("{none}{}", reason.unwrap_or_default());
+                own(503, "service_unavailable", message)
+            }
         }
     }
 
     fn retry_after(&self) -> Option<Duration> {
         match self {
-            Self::NonePicked { none: NonePicked::AllCoolingDown { .. }, wait } => Some(*wait),
+            Self::NonePicked { none: NonePicked::AllCoolingDown { .. }, wait, .. } => Some(*wait),
             Self::NonePicked { .. } | Self::Attempt { .. } => None,
         }
     }

@@ -85,7 +85,10 @@ impl Told {
         self.text(CALL_ID, &call.call_id);
         self.text("x-litellm-model-id", &by.id.0);
         self.text("x-litellm-model-name", &format!("{}/{}", by.provider, by.upstream_model));
-        self.text("x-litellm-model-api-base", by.api_base.split('?').next().unwrap_or_default());
+        self.text(
+            "x-litellm-model-api-base",
+            by.backend.api_base().split('?').next().unwrap_or_default(),
+        );
         self.text("x-litellm-version", env!("CARGO_PKG_VERSION"));
         self.text("x-litellm-response-duration-ms", &format!("{:?}", millis(took)));
         self.text("x-litellm-overhead-duration-ms", &format!("{:?}", millis(overhead)));

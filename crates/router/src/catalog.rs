@@ -97,10 +97,11 @@ pub struct Weight {
 pub struct BackendId(pub Arc<str>);
 
 impl BackendId {
-    /// The backend behind an address and an upstream model.
+    /// The backend behind an address and an upstream model. Credentials in the address are left
+    /// out: this is gossiped, logged and shown.
     #[must_use]
     pub fn new(api_base: &str, upstream_model: &str) -> Self {
-        Self(format!("{api_base} {upstream_model}").into())
+        Self(format!("{} {upstream_model}", without_userinfo(api_base)).into())
     }
 
     /// Where it is: the base URL.
@@ -108,6 +109,14 @@ impl BackendId {
     pub fn api_base(&self) -> &str {
         self.0.split_once(' ').map_or(&*self.0, |(api_base, _)| api_base)
     }
+}
+
+/// A URL without the name and password it may carry.
+fn without_userinfo(url: &str) -> String {
+    let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
+    let authority = rest.find('/').unwrap_or(rest.len());
+    let host = rest[..authority].rfind('@').map_or(0, |at| at + 1);
+    format!("{scheme}://{}", &rest[host..])
 }
 
 impl fmt::Display for BackendId {
@@ -154,6 +163,26 @@ impl Default for Retry {
             cooldown: Duration::from_secs(5),
             allowed_fails: None,
             disable_cooldowns: false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_backend_is_named_without_the_credentials_of_its_address() {
+        let cases = [
+            ("http://user:pass@vllm:8000/v1", "http://vllm:8000/v1"),
+            ("http://vllm:8000/v1", "http://vllm:8000/v1"),
+            ("https://a:b@c:d@host", "https://host"),
+            ("http://vllm/v1/@x", "http://vllm/v1/@x"),
+        ];
+        for (url, shown) in cases {
+            let backend = BackendId::new(url, "m");
+            assert_eq!(backend.api_base(), shown);
+            assert_eq!(backend.to_string(), format!("{shown} m"));
         }
     }
 }

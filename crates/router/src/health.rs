@@ -28,6 +28,17 @@ pub enum Outcome {
     Broken,
 }
 
+impl std::fmt::Display for Outcome {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Success => f.write_str("it answered"),
+            Self::Status { code, .. } => write!(f, "it answered {code}"),
+            Self::Refused => f.write_str("no connection could be made"),
+            Self::Broken => f.write_str("its connection broke off"),
+        }
+    }
+}
+
 /// What the config says about leaving a deployment alone.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Rules {

@@ -10,7 +10,7 @@ use futures::future::join_all;
 use http::Request;
 use http_body_util::Full;
 use tokio_util::sync::CancellationToken;
-use tracing::info;
+use tracing::{info, warn};
 
 use crate::Upstream;
 use crate::table::Backend;
@@ -35,7 +35,7 @@ async fn probe(upstream: &Upstream, id: BackendId, backend: Arc<Backend>) {
     backend.probed(asked.unwrap_or(false), upstream.0.clock.mono());
     match (was_out, backend.reach().is_out()) {
         (true, false) => info!(backend.id = %id, "the backend answers again"),
-        (false, true) => info!(backend.id = %id, "the backend does not answer"),
+        (false, true) => warn!(backend.id = %id, "the backend does not answer: it is left alone"),
         (true, true) | (false, false) => {}
     }
 }

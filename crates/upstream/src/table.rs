@@ -8,6 +8,7 @@ use std::time::Duration;
 use dunlin_gossip::BackendLoad;
 use dunlin_router::{BackendId, Catalog, Cooldown, Outcome, Reach, Retry, Rules};
 use dunlin_types::{DeploymentId, MonoMillis};
+use tracing::warn;
 
 use crate::attempt::Attempt;
 
@@ -155,14 +156,30 @@ impl Table {
         now: MonoMillis,
     ) {
         let deployment = &attempt.deployment;
-        attempt.backend.change_reach(|reach| reach.observe(outcome, now));
+        attempt.backend.change_reach(|reach| {
+            let was_out = reach.is_out();
+            reach.observe(outcome, now);
+            if reach.is_out() && !was_out {
+                warn!(backend.id = %deployment.backend, "a backend is left alone: {outcome}");
+            }
+        });
         if outcome == Outcome::Success {
             attempt.backend.measured(now.since(attempt.began));
         }
         // One that left the catalog meanwhile has no cooldown to begin.
         if let Some(served) = self.served.read().expect("never poisoned").get(&deployment.id) {
             let rules = Rules::new(retry, deployment.cooldown, attempt.alone);
-            served.cooldown.lock().expect("never poisoned").observe(outcome, rules, now);
+            let mut cooldown = served.cooldown.lock().expect("never poisoned");
+            let was_left_alone = cooldown.until(now).is_some();
+            cooldown.observe(outcome, rules, now);
+            if let Some(until) = cooldown.until(now).filter(|_| !was_left_alone) {
+                warn!(
+                    model = %deployment.group,
+                    backend.id = %deployment.backend,
+                    duration_ms = until.since(now).as_millis(),
+                    "a deployment is left alone for a while: {outcome}"
+                );
+            }
         }
     }
 

@@ -25,6 +25,11 @@ pub(super) fn add(routes: Routes) -> Routes {
 async fn handle(State(admin): State<Admin>, request: Request) -> Result<Response, Error> {
     let body = admin.admitted_body(request, PATH).await?;
     let NewKey { clear, key, duration } = parse(&body, admin.0.clock.unix())?;
+    if admin.0.is_master_key(&clear) {
+        // It would outlive the master key's rotation.
+        let reason = "Invalid key format: it is the master key.".to_owned();
+        return Err(Error::BadField { name: "key", reason });
+    }
     let reply = admin.0.consensus.propose(Command::CreateKey { key: Box::new(key) }).await?;
     let key = key_of(reply);
     info!(key.id = %key.token, key.alias = key.alias, "key {} was made", key.name);
