@@ -8,7 +8,6 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use dunlin_cluster::{Cluster, Launcher};
 use dunlin_mock_upstream::{MockUpstream, Settings};
-use serde::Deserialize;
 use serde_json::json;
 use tokio::process::Command;
 
@@ -92,15 +91,7 @@ impl Gateway {
             "rpm_limit": 1_000_000_000_u64,
             "tpm_limit": 1_000_000_000_000_u64,
         });
-        let reply = cluster.client().post(&cluster.url(0, "/key/generate"), &limits).await?;
-        if !reply.ok() {
-            bail!("no key was made: status {}: {}", reply.status, reply.body);
-        }
-        #[derive(Deserialize)]
-        struct Made {
-            key: String,
-        }
-        let Made { key } = reply.json()?;
+        let key = cluster.make_key(&limits).await?;
         Ok(Self { cluster, key })
     }
 

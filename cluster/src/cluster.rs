@@ -43,6 +43,23 @@ impl Cluster {
         &self.client
     }
 
+    /// Makes a virtual key, asked of the first node, with the fields of `asked`.
+    ///
+    /// # Errors
+    /// The node does not answer, or refuses.
+    pub async fn make_key(&self, asked: &serde_json::Value) -> anyhow::Result<String> {
+        #[derive(serde::Deserialize)]
+        struct Made {
+            key: String,
+        }
+        let reply = self.client.post(&self.url(0, "/key/generate"), asked).await?;
+        if !reply.ok() {
+            bail!("no key was made: status {}: {}", reply.status, reply.body);
+        }
+        let Made { key } = reply.json()?;
+        Ok(key)
+    }
+
     /// The generated master key.
     #[must_use]
     pub fn master_key(&self) -> &str {

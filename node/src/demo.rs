@@ -290,14 +290,6 @@ async fn generate_key(cluster: &Cluster, per_second: u32) -> anyhow::Result<Clie
         "rpm_limit": 600 + 90 * u64::from(per_second),
         "max_parallel_requests": 2000,
     });
-    let reply = cluster.client().post(&cluster.url(0, "/key/generate"), &asked).await?;
-    if !reply.ok() {
-        bail!("no key was made: status {}: {}", reply.status, reply.body);
-    }
-    #[derive(Deserialize)]
-    struct Made {
-        key: String,
-    }
-    let Made { key } = reply.json()?;
+    let key = cluster.make_key(&asked).await?;
     Ok(cluster.client().with_key(&key))
 }
