@@ -4,9 +4,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use dunlin_ledger::Usage;
 use dunlin_router::{Deployment, Strategy as Routing};
-use dunlin_types::{NanoUsd, Secret, Tokens};
+use dunlin_types::{NanoUsd, Secret, Tokens, Usage};
 use proptest::prelude::*;
 
 use crate::{Document, Environment, Loaded, Options, Outcome, Severity, load};
@@ -146,8 +145,9 @@ fn a_provider_that_is_not_served_parks_its_deployment() {
 #[test]
 fn prices_aliases_and_fallbacks_are_read() {
     let config = fixture(3);
-    let million = Usage { input: Tokens(1_000_000), output: Tokens(1_000_000) };
-    assert_eq!(deployment(&config, "house", 0).price.cost(million), NanoUsd(800_000_000));
+    let million =
+        Usage { prompt: Tokens(1_000_000), completion: Tokens(1_000_000), ..Usage::default() };
+    assert_eq!(deployment(&config, "house", 0).price.cost(&million), NanoUsd(800_000_000));
     assert_eq!(names(&config.catalog.fallbacks["house"]), ["claude", "mini"]);
     let alias = &config.catalog.aliases["gpt-4"];
     assert_eq!((&*alias.group, alias.hidden), ("house", true));

@@ -6,4 +6,4 @@
 
 mod price;
 
-pub use price::{Price, Usage};
+pub use price::Price;

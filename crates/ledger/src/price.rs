@@ -1,6 +1,6 @@
 //! The price of a model and the cost of what was used of it.
 
-use dunlin_types::{NanoUsd, PicoUsdPerToken, Tokens};
+use dunlin_types::{NanoUsd, PicoUsdPerToken, Usage};
 
 /// What a model costs a token. A model without a price is free.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -11,21 +11,12 @@ pub struct Price {
     pub output: PicoUsdPerToken,
 }
 
-/// Tokens that one request used. `input` includes cached tokens, as OpenAI reports them.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct Usage {
-    /// Prompt tokens, cached ones included.
-    pub input: Tokens,
-    /// Completion tokens, reasoning included.
-    pub output: Tokens,
-}
-
 impl Price {
     /// The cost of `usage`, rounded half up to the nano-dollar.
     #[must_use]
-    pub fn cost(&self, usage: Usage) -> NanoUsd {
+    pub fn cost(&self, usage: &Usage) -> NanoUsd {
         PicoUsdPerToken::round_to_nano(
-            self.input.times(usage.input) + self.output.times(usage.output),
+            self.input.times(usage.prompt) + self.output.times(usage.completion),
         )
     }
 
@@ -38,13 +29,16 @@ impl Price {
 
 #[cfg(test)]
 mod tests {
+    use dunlin_types::Tokens;
+
     use super::*;
 
     #[test]
     fn a_cost_is_rounded_once_after_its_parts_are_summed() {
         let half_a_nano = PicoUsdPerToken(500);
         let price = Price { input: half_a_nano, output: half_a_nano };
-        let cost = price.cost(Usage { input: Tokens(1), output: Tokens(1) });
+        let cost =
+            price.cost(&Usage { prompt: Tokens(1), completion: Tokens(1), ..Usage::default() });
         assert_eq!(cost, NanoUsd(1), "0.5 + 0.5 is 1, not 1 + 1");
     }
 }

@@ -17,9 +17,9 @@ pub mod sse;
 mod stream;
 mod usage;
 
+pub use dunlin_types::Usage;
 pub use estimate::tokens_in;
 pub use extras::Extras;
 pub use reply::{BadReply, ChatReply};
 pub use request::{ChatRequest, Endpoint};
 pub use stream::{BadFrame, Chunk, StreamEvent};
-pub use usage::Usage;

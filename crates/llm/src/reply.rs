@@ -1,13 +1,13 @@
 //! A whole answer: the provider's bytes and the few facts a gateway needs of them.
 
 use bytes::Bytes;
-use dunlin_types::Tokens;
+use dunlin_types::{Tokens, Usage};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::estimate::{output_bytes, tokens_in};
 use crate::json::{Span, splice_string, string};
-use crate::usage::Usage;
+use crate::usage;
 
 /// Why bytes are not a reply.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -57,7 +57,7 @@ impl ChatReply {
         let model = peek.model.map(|model| Span::of(model.get(), text));
         let choices = peek.choices.map(|choices| Span::of(choices.get(), text));
         let id = peek.id.and_then(|id| string(id.get())).map(|id| id.into());
-        let usage = peek.usage.and_then(|usage| Usage::read(usage.get()));
+        let usage = peek.usage.and_then(|usage| usage::read(usage.get()));
         Ok(Self { model, choices, id, usage, body })
     }
 
@@ -105,7 +105,7 @@ mod tests {
         assert_eq!(reply.write("mine"), REPLY.replace("\"up\"", "\"mine\""));
         assert_eq!(reply.write("up").as_ptr(), reply.body.as_ptr(), "not copied");
         assert_eq!(reply.id(), Some("chatcmpl-1"));
-        let usage = Usage { prompt: Tokens(9), completion: Tokens(3), cached: Tokens(0) };
+        let usage = Usage { prompt: Tokens(9), completion: Tokens(3), ..Usage::default() };
         assert_eq!((reply.usage(), reply.output_estimate()), (Some(usage), Tokens(2)));
     }
 

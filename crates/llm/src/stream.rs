@@ -1,10 +1,10 @@
 //! A streamed answer, event by event, each with the bytes it came in.
 
 use bytes::Bytes;
+use dunlin_types::Usage;
 
 use crate::json::{Span, splice_string};
 use crate::openai::UpstreamError;
-use crate::usage::Usage;
 
 /// One thing a provider's stream said.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -82,15 +82,15 @@ impl Bill {
     /// A whole reply is about to be passed on.
     pub(crate) fn delivered(mut self, by: &Arc<Deployment>, reply: &ChatReply) -> Settled {
         self.served_by(by);
-        let usage = reply.usage();
-        let written = usage.map_or_else(|| reply.output_estimate(), |usage| usage.completion);
-        self.settle(Outcome::Success, usage, written)
+        match reply.usage() {
+            Some(usage) => self.settle(Outcome::Success, &usage),
+            None => self.settle_estimate(Outcome::Success, reply.output_estimate()),
+        }
     }
 
     /// Nobody answered.
     pub(crate) fn failed(mut self) -> Option<NanoUsd> {
-        self.prompt_estimate = Tokens(0);
-        self.settle(Outcome::Failure, None, Tokens(0)).key_spend
+        self.settle(Outcome::Failure, &Usage::default()).key_spend
     }
 
     /// From here on what is streamed counts.
@@ -113,30 +113,31 @@ impl Bill {
     }
 
     fn settle_streamed(&mut self, outcome: Outcome) -> Settled {
-        let usage = self.streamed.usage;
-        let written =
-            usage.map_or_else(|| tokens_in(self.streamed.text_bytes), |usage| usage.completion);
-        self.settle(outcome, usage, written)
+        match self.streamed.usage {
+            Some(usage) => self.settle(outcome, &usage),
+            None => self.settle_estimate(outcome, tokens_in(self.streamed.text_bytes)),
+        }
     }
 
-    fn settle(&mut self, outcome: Outcome, usage: Option<Usage>, written: Tokens) -> Settled {
-        let prompt = usage.map_or(self.prompt_estimate, |usage| usage.prompt);
-        let nothing = Tokens(0);
-        let cost = |input, output| self.price.cost(dunlin_ledger::Usage { input, output });
-        let settled = Settled {
-            input: cost(prompt, nothing),
-            output: cost(nothing, written),
-            total: cost(prompt, written),
-            key_spend: None,
-        };
+    /// Settles what the provider did not count.
+    fn settle_estimate(&mut self, outcome: Outcome, completion: Tokens) -> Settled {
+        self.record.estimated = true;
+        let prompt = self.prompt_estimate;
+        self.settle(outcome, &Usage { prompt, completion, ..Usage::default() })
+    }
+
+    fn settle(&mut self, outcome: Outcome, used: &Usage) -> Settled {
+        let total = self.price.cost(used);
+        let output = self.price.cost(&Usage { prompt: Tokens(0), ..*used });
+        let input = NanoUsd(total.0.saturating_sub(output.0));
+        let settled = Settled { input, output, total, key_spend: None };
         let record = &mut self.record;
         record.ended = self.proxy.0.clock.unix();
-        record.prompt = prompt;
-        record.cached = usage.map_or(nothing, |usage| usage.cached);
-        record.completion = written;
-        record.cost = settled.total;
+        record.prompt = used.prompt;
+        record.cached = used.cached;
+        record.completion = used.completion;
+        record.cost = total;
         record.outcome = outcome;
-        record.estimated = usage.is_none() && outcome != Outcome::Failure;
         let permit = self.permit.take().expect("a bill is settled once");
         match permit.settle(record) {
             Ok(spent) => Settled { key_spend: spent, ..settled },

@@ -8,8 +8,10 @@ mod id;
 mod money;
 mod secret;
 mod time;
+mod usage;
 
 pub use id::{ClusterId, DeploymentId, Epoch, KeyDigest, NodeId, ParseIdError, RequestId};
 pub use money::{NanoUsd, PicoUsdPerToken, PriceError, Tokens};
 pub use secret::Secret;
 pub use time::{Clock, MonoMillis, UnixMillis};
+pub use usage::Usage;

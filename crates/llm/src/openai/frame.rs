@@ -9,7 +9,7 @@ use crate::estimate::output_bytes;
 use crate::json::Span;
 use crate::sse::{self, Data};
 use crate::stream::{BadFrame, Chunk, StreamEvent};
-use crate::usage::Usage;
+use crate::usage;
 
 #[derive(Deserialize)]
 struct Peek<'a> {
@@ -60,7 +60,7 @@ pub fn read_frame(frame: Bytes) -> Result<StreamEvent, BadFrame> {
     let chunk = Chunk {
         model: peek.model.map(at),
         id: peek.id.and_then(|id| unquoted(id.get(), at(id))),
-        usage: peek.usage.and_then(|usage| Usage::read(usage.get())),
+        usage: peek.usage.and_then(|usage| usage::read(usage.get())),
         has_choices: peek.choices.is_some_and(|choices| !is_empty_list(choices.get())),
         text_bytes: peek.choices.map_or(0, |choices| output_bytes(choices.get())),
         frame,

@@ -1,6 +1,6 @@
 //! Frames in, events and frames out.
 
-use dunlin_types::Tokens;
+use dunlin_types::{Tokens, Usage};
 
 use super::*;
 use crate::openai::{ErrorBody, error_frame};
@@ -51,7 +51,8 @@ fn a_chunk_that_already_has_the_name_is_not_copied() {
 #[test]
 fn the_usage_frame_is_only_for_those_who_asked() {
     let usage = "data: {\"model\":\"up\",\"choices\":[ ],\"usage\":{\"prompt_tokens\":9,\"completion_tokens\":3,\"prompt_tokens_details\":{\"cached_tokens\":4}}}\n\n";
-    let counted = Usage { prompt: Tokens(9), completion: Tokens(3), cached: Tokens(4) };
+    let counted =
+        Usage { prompt: Tokens(9), completion: Tokens(3), cached: Tokens(4), ..Usage::default() };
     assert_eq!(chunk(usage).usage(), Some(counted));
     assert!(written(usage, false).is_none());
     assert!(written(usage, true).is_some_and(|frame| frame.contains("\"prompt_tokens\":9")));
