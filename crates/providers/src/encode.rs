@@ -68,7 +68,7 @@ pub(crate) fn post(
 }
 
 /// A value that HTTP libraries keep out of their logs and compression tables.
-fn secret_value(name: &str, value: &str) -> Result<HeaderValue, EncodeError> {
+pub(crate) fn secret_value(name: &str, value: &str) -> Result<HeaderValue, EncodeError> {
     let mut value = HeaderValue::from_str(value)
         .map_err(|_| EncodeError::BadHeader { name: name.to_owned() })?;
     value.set_sensitive(true);

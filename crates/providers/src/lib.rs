@@ -12,6 +12,7 @@ use http::{Request, StatusCode};
 mod encode;
 mod error;
 mod openai_compatible;
+pub mod sigv4;
 mod stream;
 
 pub use encode::{EncodeError, Endpoint};

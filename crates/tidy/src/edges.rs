@@ -17,6 +17,7 @@ const PURE_DEPENDENCIES: &[&str] = &[
     "bytes",
     "crc32fast",
     "hex",
+    "hmac",
     "http",
     "imbl",
     "memchr",
