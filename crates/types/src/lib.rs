@@ -4,14 +4,20 @@
 //! behaviour here is what keeps a value valid. Read `time.rs` first: wall time and monotonic time
 //! are two types that do not convert into each other.
 
+mod credential;
 mod id;
 mod money;
 mod secret;
+mod source;
 mod time;
+mod tls;
 mod usage;
 
+pub use credential::Credential;
 pub use id::{ClusterId, DeploymentId, Epoch, KeyDigest, NodeId, ParseIdError, RequestId};
 pub use money::{NanoUsd, PicoUsdPerToken, PriceError, Tokens};
 pub use secret::Secret;
+pub use source::{AwsKeys, AwsRole, AwsSource, AzureLogin, AzureSource, GoogleSource, Source};
 pub use time::{Clock, MonoMillis, UnixMillis};
+pub use tls::{Tls, Trust};
 pub use usage::Usage;
