@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dunlin_ledger::Price;
+use dunlin_llm::Target;
 use dunlin_router::{BackendId, Deployment, Weight};
 use dunlin_types::{DeploymentId, PicoUsdPerToken, Secret};
 use http::{HeaderName, HeaderValue, Uri};
@@ -36,7 +37,7 @@ pub(crate) struct Draft<'a> {
 }
 
 /// What a call to the deployment needs.
-struct Target {
+struct Aim {
     provider: String,
     model: String,
     base: String,
@@ -57,8 +58,8 @@ impl<'a> Draft<'a> {
 
     /// The deployment, its id not yet made unique. `None` if it cannot be called at all.
     pub(crate) fn finish(mut self, report: &mut Report) -> Option<Deployment> {
-        let target = self.target(report);
-        self.check(target.as_ref().is_none_or(|target| target.served), report);
+        let aim = self.aim(report);
+        self.check(aim.as_ref().is_none_or(|aim| aim.served), report);
         self.park_by_info(report);
         let timeout = report.bound("litellm_params.timeout", self.params.get("timeout"));
         let stream =
@@ -81,17 +82,22 @@ impl<'a> Draft<'a> {
         let order = report.count("litellm_params.order", self.params.get("order"));
         let num_retries =
             report.count("litellm_params.num_retries", self.params.get("num_retries"));
-        let target = target?;
-        Some(Deployment {
-            id: DeploymentId(id.unwrap_or_else(|| self.hash())),
-            backend: BackendId::new(&target.base, &target.model),
-            group: Arc::clone(self.group),
-            provider: target.provider.into(),
-            upstream_model: target.model.into(),
-            api_base: target.base.into(),
-            api_key: target.key,
+        let aim = aim?;
+        let backend = BackendId::new(&aim.base, &aim.model);
+        let target = Target {
+            api_base: aim.base.into(),
+            model: aim.model.into(),
+            api_key: aim.key,
             headers,
             body_defaults: self.body_defaults(),
+            ..Target::default()
+        };
+        Some(Deployment {
+            id: DeploymentId(id.unwrap_or_else(|| self.hash())),
+            backend,
+            group: Arc::clone(self.group),
+            provider: aim.provider.into(),
+            target,
             weight,
             order: order.unwrap_or(0),
             timeout: whole,
@@ -103,7 +109,7 @@ impl<'a> Draft<'a> {
         })
     }
 
-    fn target(&mut self, report: &mut Report) -> Option<Target> {
+    fn aim(&mut self, report: &mut Report) -> Option<Aim> {
         let Some(node) = self.params.get("model").filter(|node| node.value_is_there()) else {
             let message = format!("model `{}` has no litellm_params.model", self.group);
             report.push(Diagnostic::error(Code::Missing, message).at(self.key.place, ""));
@@ -135,18 +141,18 @@ impl<'a> Draft<'a> {
             let message = format!("provider `{provider}` is not served by this version");
             self.park(Code::NotServed, message, node.place, report);
             let base = base.unwrap_or_default().to_owned();
-            return Some(Target { provider, model, base, key: None, served: false });
+            return Some(Aim { provider, model, base, key: None, served: false });
         }
         let place = base_node.map_or(node.place, |node| node.place);
         let base = self.base(&provider, base, has_base, place, report)?;
         let key = self.key(&provider, has_base, node, report);
-        Some(Target { provider, model, base, key, served: true })
+        Some(Aim { provider, model, base, key, served: true })
     }
 
     /// Stands for a deployment whose model this node does not know.
-    fn nowhere(&self, model: &Node) -> Target {
+    fn nowhere(&self, model: &Node) -> Aim {
         let model = model.variable.clone().unwrap_or_default();
-        Target { provider: String::new(), model, base: String::new(), key: None, served: true }
+        Aim { provider: String::new(), model, base: String::new(), key: None, served: true }
     }
 
     fn base(

@@ -109,9 +109,9 @@ fn a_deployment_is_what_its_entry_says() {
     let config = fixture(1);
     let general = deployment(&config, "general", 0);
     assert_eq!(&*general.provider, "openai");
-    assert_eq!(&*general.upstream_model, "gpt-oss-20b");
-    assert_eq!(&*general.api_base, "http://gpu-a:8000/v1");
-    assert_eq!(general.api_key, Some(Secret::new("value of GPU_A_KEY")));
+    assert_eq!(&*general.target.model, "gpt-oss-20b");
+    assert_eq!(&*general.target.api_base, "http://gpu-a:8000/v1");
+    assert_eq!(general.target.api_key, Some(Secret::new("value of GPU_A_KEY")));
     assert_eq!(general.timeout, Duration::from_secs(6000));
     assert_eq!(general.parked, None);
     assert_eq!(config.catalog.retry.num_retries, 1, "litellm_settings may hold it");
@@ -135,10 +135,13 @@ fn a_provider_that_is_not_served_parks_its_deployment() {
     assert!(claude.parked.is_some_and(|why| why.contains("`anthropic`")));
     assert_eq!(config.catalog.strategy, Routing::LeastBusy);
     let mistral = deployment(&config, "mistral", 0);
-    assert_eq!(&*mistral.upstream_model, "mistralai/Mistral-7B-Instruct-v0.3");
-    assert_eq!(&*mistral.api_base, "http://vllm:8000/v1", "without the slash at its end");
+    assert_eq!(&*mistral.target.model, "mistralai/Mistral-7B-Instruct-v0.3");
+    assert_eq!(&*mistral.target.api_base, "http://vllm:8000/v1", "without the slash at its end");
     let small = deployment(&config, "small", 0);
-    assert_eq!(&*small.api_base, "http://ollama:11434/v1", "the part that speaks OpenAI's dialect");
+    assert_eq!(
+        &*small.target.api_base, "http://ollama:11434/v1",
+        "the part that speaks OpenAI's dialect"
+    );
     assert_eq!(small.backend.to_string(), "http://ollama:11434/v1 llama3.2");
 }
 
@@ -151,7 +154,7 @@ fn prices_aliases_and_fallbacks_are_read() {
     assert_eq!(names(&config.catalog.fallbacks["house"]), ["claude", "mini"]);
     let alias = &config.catalog.aliases["gpt-4"];
     assert_eq!((&*alias.group, alias.hidden), ("house", true));
-    assert_eq!(&*deployment(&config, "mini", 0).api_base, "https://api.openai.com/v1");
+    assert_eq!(&*deployment(&config, "mini", 0).target.api_base, "https://api.openai.com/v1");
     assert_eq!(deployment(&config, "mini", 0).timeout, Duration::from_secs(45));
     let said = said(LITELLM[2].1);
     assert!(said.contains("note: general_settings.database_url: no Postgres is used"), "{said}");
@@ -179,7 +182,7 @@ fn cooldowns_and_replicas_are_read() {
     let config = fixture(5);
     assert_eq!(config.catalog.retry.allowed_fails, Some(2));
     assert_eq!(config.catalog.retry.cooldown, Duration::from_secs(60));
-    let bases = config.catalog.groups["llama"].deployments.iter().map(|one| &one.api_base);
+    let bases = config.catalog.groups["llama"].deployments.iter().map(|one| &one.target.api_base);
     assert_eq!(names(bases), ["http://vllm-1:8000/v1", "http://vllm-2:8000/v1"]);
     let usual = LITELLM[4].1.replace("allowed_fails: 2", "allowed_fails: 3");
     assert_eq!(loaded(&usual).catalog.retry.allowed_fails, None, "LiteLLM's 3 is none");
@@ -190,20 +193,20 @@ fn what_is_rare_is_read_as_well() {
     let config = fixture(7);
     let bare = deployment(&config, "bare", 0);
     assert_eq!(&*bare.id.0, "7");
-    assert_eq!((&*bare.provider, &*bare.upstream_model), ("openai", "qwen3"));
-    assert_eq!(&*bare.api_base, "http://home:8000/v1", "exported, then referred to");
-    assert_eq!(bare.api_key, Some(Secret::new("value of OPENAI_API_KEY")));
+    assert_eq!((&*bare.provider, &*bare.target.model), ("openai", "qwen3"));
+    assert_eq!(&*bare.target.api_base, "http://home:8000/v1", "exported, then referred to");
+    assert_eq!(bare.target.api_key, Some(Secret::new("value of OPENAI_API_KEY")));
     assert_eq!((bare.timeout, bare.stream_timeout), (secs(90.0), secs(7.5)));
     assert_eq!((bare.order, bare.num_retries, bare.cooldown), (2, Some(0), Some(secs(0.0))));
     assert_eq!(bare.weight.weight, Some(3.0));
     let header = |(name, value): &(_, Secret)| {
         (std::sync::Arc::<str>::clone(name).to_string(), value.clone())
     };
-    let headers: Vec<_> = bare.headers.iter().map(header).collect();
+    let headers: Vec<_> = bare.target.headers.iter().map(header).collect();
     let expected = [("OpenAI-Organization", "org-1"), ("X-Team", "blue")];
     assert_eq!(headers, expected.map(|(name, value)| (name.to_owned(), Secret::new(value))));
     let body: Vec<String> =
-        bare.body_defaults.iter().map(|(name, json)| format!("{name}={json}")).collect();
+        bare.target.body_defaults.iter().map(|(name, json)| format!("{name}={json}")).collect();
     let expected =
         ["temperature=0.20", "chat_template_kwargs={\"enable_thinking\":false}", "top_k=40"];
     assert_eq!(body, expected, "numbers stay as they are written");
@@ -211,7 +214,7 @@ fn what_is_rare_is_read_as_well() {
     let inherited = deployment(&config, "inherited", 0);
     assert_eq!((inherited.order, inherited.stream_timeout), (1, secs(7.5)), "own keys win");
     assert_eq!(config.catalog.groups["many"].deployments.len(), 2, "one for each organization");
-    assert_eq!(&*deployment(&config, "cloud/*", 0).upstream_model, "*");
+    assert_eq!(&*deployment(&config, "cloud/*", 0).target.model, "*");
     assert!(deployment(&config, "paused", 0).parked.is_some());
 
     assert_eq!(config.catalog.retry.num_retries, 9, "router_settings win");

@@ -5,7 +5,7 @@ use std::time::Duration;
 use http::HeaderMap;
 
 use crate::json::string;
-use crate::openai::BadRequest;
+use crate::parse::BadRequest;
 
 /// The longest timeout a client can ask for; longer ones become this.
 const MAX_TIMEOUT: Duration = Duration::from_secs(24 * 60 * 60);

@@ -1,7 +1,7 @@
 //! What each top-level field of a request is to the gateway. Whatever is not named here belongs to
 //! the provider and is passed on untouched.
 
-use crate::request::Endpoint;
+use crate::endpoint::Endpoint;
 
 /// What is done with a field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -3,23 +3,32 @@
 //! Does not know which deployment answers, who may call it, or how bytes travel. Invariants: the
 //! bytes that came in are kept, and only what must change is changed, in place; everything else
 //! (unknown fields, key order, number formats) passes byte for byte. A frame or body that needs no
-//! change is passed on without a copy. Read `request.rs` first, then `openai/request.rs`.
+//! change is passed on without a copy. Where client and provider speak
+//! different dialects, a body goes through the common form of `form.rs`. Read `endpoint.rs` first,
+//! then `request.rs` and `parse.rs`.
 
 pub mod credentials;
+mod endpoint;
 mod estimate;
 mod extras;
 mod fields;
+pub mod form;
 mod json;
 pub mod openai;
+mod parse;
 mod reply;
 mod request;
 pub mod sse;
 mod stream;
+mod target;
 mod usage;
 
 pub use dunlin_types::Usage;
+pub use endpoint::{Dialect, Endpoint, Stamp, StreamWriter};
 pub use estimate::tokens_in;
 pub use extras::Extras;
+pub use parse::{BadRequest, parse};
 pub use reply::{BadReply, ChatReply};
-pub use request::{ChatRequest, Endpoint};
+pub use request::ChatRequest;
 pub use stream::{BadFrame, Chunk, StreamEvent};
+pub use target::{ParamRules, Target};

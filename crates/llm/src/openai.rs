@@ -1,10 +1,21 @@
 //! The OpenAI dialect, with LiteLLM's error shapes: what a client sends, and what it gets when
 //! something is wrong. Replies and streams of providers are read here too, as they speak it.
 
+mod chat;
+mod deltas;
 mod error;
 mod frame;
-mod request;
+mod reply;
+mod write;
+mod writer;
 
-pub use error::{ErrorBody, UpstreamError, error_frame};
+pub use deltas::DeltaReader;
+pub use error::{ErrorBody, UpstreamError};
 pub use frame::read_frame;
-pub use request::{BadRequest, parse};
+pub use reply::read_reply;
+pub use write::{ChatStyle, write_chat};
+
+pub(crate) use chat::{read_chat, read_text_prompt};
+pub(crate) use error::error_frame;
+pub(crate) use reply::{write_reply, write_text_reply};
+pub(crate) use writer::{ChatWriter, TextWriter};

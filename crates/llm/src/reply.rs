@@ -5,7 +5,9 @@ use dunlin_types::{Tokens, Usage};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use crate::endpoint::{Endpoint, Stamp};
 use crate::estimate::{output_bytes, tokens_in};
+use crate::form::Reply;
 use crate::json::{Span, splice_string, string};
 use crate::usage;
 
@@ -23,14 +25,25 @@ pub enum BadReply {
     },
 }
 
-/// A provider's answer to a request that did not stream.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// A provider's answer to a request that did not stream: its bytes where the client speaks the
+/// same dialect, else the common form.
+#[derive(Debug, Clone, PartialEq)]
 pub struct ChatReply {
-    body: Bytes,
-    model: Option<Span>,
-    choices: Option<Span>,
+    body: Body,
     id: Option<Box<str>>,
     usage: Option<Usage>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+enum Body {
+    Bytes {
+        bytes: Bytes,
+        /// Where the model is named.
+        model: Option<Span>,
+        /// What a model wrote.
+        output: Option<Span>,
+    },
+    Form(Box<Reply>),
 }
 
 #[derive(Deserialize)]
@@ -46,28 +59,31 @@ struct Peek<'a> {
 }
 
 impl ChatReply {
-    /// Reads the facts; keeps the bytes.
+    /// Reads the facts of an answer in OpenAI's dialect; keeps the bytes.
     ///
     /// # Errors
     /// The body is not one whole JSON object.
-    pub fn parse(body: Bytes) -> Result<Self, BadReply> {
-        let text = std::str::from_utf8(&body).map_err(|_| BadReply::NotUtf8)?;
+    pub fn parse(bytes: Bytes) -> Result<Self, BadReply> {
+        let text = std::str::from_utf8(&bytes).map_err(|_| BadReply::NotUtf8)?;
         let peek: Peek<'_> = serde_json::from_str(text)
             .map_err(|error| BadReply::NotAnObject { reason: error.to_string() })?;
         let model = peek.model.map(|model| Span::of(model.get(), text));
-        let choices = peek.choices.map(|choices| Span::of(choices.get(), text));
+        let output = peek.choices.map(|choices| Span::of(choices.get(), text));
         let id = peek.id.and_then(|id| string(id.get())).map(|id| id.into());
         let usage = peek.usage.and_then(|usage| usage::read(usage.get()));
-        Ok(Self { model, choices, id, usage, body })
+        Ok(Self { body: Body::Bytes { bytes, model, output }, id, usage })
     }
 
-    /// The body for the client, under the name it knows the model by. A reply that names no model
-    /// is left as it is.
+    /// The body for a client of `endpoint`. Bytes are written with nothing changed but the model's
+    /// name; a reply that names no model is left as it is.
     #[must_use]
-    pub fn write(&self, model: &str) -> Bytes {
-        match self.model {
-            Some(span) => splice_string(&self.body, span, model),
-            None => self.body.clone(),
+    pub fn write(&self, endpoint: Endpoint, stamp: Stamp<'_>) -> Bytes {
+        match &self.body {
+            Body::Bytes { bytes, model: Some(span), .. } => {
+                splice_string(bytes, *span, stamp.model)
+            }
+            Body::Bytes { bytes, model: None, .. } => bytes.clone(),
+            Body::Form(reply) => endpoint.write_reply(reply, stamp),
         }
     }
 
@@ -87,9 +103,20 @@ impl ChatReply {
     /// body again.
     #[must_use]
     pub fn output_estimate(&self) -> Tokens {
-        let choices =
-            self.choices.and_then(|span| std::str::from_utf8(&self.body[span.range()]).ok());
-        tokens_in(choices.map_or(0, output_bytes))
+        tokens_in(match &self.body {
+            Body::Bytes { bytes, output: Some(span), .. } => {
+                std::str::from_utf8(&bytes[span.range()]).map_or(0, output_bytes)
+            }
+            Body::Bytes { output: None, .. } => 0,
+            Body::Form(reply) => reply.output_bytes(),
+        })
+    }
+}
+
+impl From<Reply> for ChatReply {
+    fn from(reply: Reply) -> Self {
+        let (id, usage) = (reply.id.as_deref().map(Into::into), reply.usage);
+        Self { body: Body::Form(Box::new(reply)), id, usage }
     }
 }
 
@@ -99,11 +126,16 @@ mod tests {
 
     const REPLY: &str = r#"{"id":"chatcmpl-1","model":"up","choices":[{"message":{"content":"12345678"},"logprob":-1.50e-2}],"usage":{"prompt_tokens":9,"completion_tokens":3,"prompt_tokens_details":null}}"#;
 
+    fn written(reply: &ChatReply, model: &str) -> Bytes {
+        reply.write(Endpoint::ChatCompletions, Stamp { model, id: "x", now: 1 })
+    }
+
     #[test]
     fn only_the_models_name_changes() {
-        let reply = ChatReply::parse(Bytes::from(REPLY)).expect("a reply");
-        assert_eq!(reply.write("mine"), REPLY.replace("\"up\"", "\"mine\""));
-        assert_eq!(reply.write("up").as_ptr(), reply.body.as_ptr(), "not copied");
+        let body = Bytes::from(REPLY);
+        let reply = ChatReply::parse(body.clone()).expect("a reply");
+        assert_eq!(written(&reply, "mine"), REPLY.replace("\"up\"", "\"mine\""));
+        assert_eq!(written(&reply, "up").as_ptr(), body.as_ptr(), "not copied");
         assert_eq!(reply.id(), Some("chatcmpl-1"));
         let usage = Usage { prompt: Tokens(9), completion: Tokens(3), ..Usage::default() };
         assert_eq!((reply.usage(), reply.output_estimate()), (Some(usage), Tokens(2)));
@@ -114,7 +146,7 @@ mod tests {
         for body in ["{}", r#"{"model":null,"usage":null,"id":7}"#, r#"{"usage":{"x":1}}"#] {
             let reply = ChatReply::parse(Bytes::from(body)).expect(body);
             assert_eq!(
-                (reply.usage(), reply.id(), reply.write("m")),
+                (reply.usage(), reply.id(), written(&reply, "m")),
                 (None, None, Bytes::from(body))
             );
         }

@@ -6,49 +6,12 @@ use std::sync::Arc;
 use bytes::Bytes;
 use dunlin_types::Tokens;
 
+use crate::endpoint::Endpoint;
 use crate::estimate::prompt_tokens;
 use crate::extras::Extras;
 use crate::json::{Span, write_string};
 
-/// What a client can ask for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Endpoint {
-    /// A chat, streamed or not.
-    ChatCompletions,
-    /// A plain completion of a text, streamed or not.
-    Completions,
-    /// Vectors for texts.
-    Embeddings,
-}
-
-impl Endpoint {
-    /// The path after a provider's base URL.
-    #[must_use]
-    pub fn upstream_path(self) -> &'static str {
-        match self {
-            Self::ChatCompletions => "/chat/completions",
-            Self::Completions => "/completions",
-            Self::Embeddings => "/embeddings",
-        }
-    }
-
-    /// The route as error messages name it, whatever prefix the client used.
-    #[must_use]
-    pub fn route(self) -> &'static str {
-        self.upstream_path()
-    }
-
-    /// The member without which the request asks nothing.
-    pub(crate) fn prompt_field(self) -> &'static str {
-        match self {
-            Self::ChatCompletions => "messages",
-            Self::Completions => "prompt",
-            Self::Embeddings => "input",
-        }
-    }
-}
-
-/// One client request. Made by [`openai::parse`](crate::openai::parse).
+/// One client request. Made by [`parse`](crate::parse()).
 #[derive(Clone, Debug)]
 pub struct ChatRequest {
     pub(crate) body: Bytes,
@@ -60,6 +23,8 @@ pub struct ChatRequest {
 pub(crate) struct Facts {
     pub(crate) endpoint: Endpoint,
     pub(crate) model: Box<str>,
+    /// The body names no model: the path did.
+    pub(crate) model_from_path: bool,
     pub(crate) stream: bool,
     pub(crate) wants_usage: bool,
     pub(crate) max_output: Option<Tokens>,
@@ -97,6 +62,8 @@ pub(crate) enum Text {
     Usage(&'static str),
     /// The upstream's name of the model.
     Model,
+    /// The same with its member's name, for a body that names none.
+    ModelMember,
 }
 
 impl ChatRequest {
@@ -110,6 +77,13 @@ impl ChatRequest {
     #[must_use]
     pub fn model(&self) -> &str {
         &self.facts.model
+    }
+
+    /// True if the body names no model, so that an answer keeps the upstream's name, as LiteLLM
+    /// has it.
+    #[must_use]
+    pub fn model_from_path(&self) -> bool {
+        self.facts.model_from_path
     }
 
     /// True if the answer is to come in chunks. Never for embeddings.
@@ -165,6 +139,12 @@ impl ChatRequest {
             match edit.to {
                 Text::Model if upstream_model == self.model() => {}
                 Text::Model => write_string(body.replace(edit.at), upstream_model),
+                Text::ModelMember => {
+                    let out = body.replace(edit.at);
+                    out.extend_from_slice(b"\"model\":");
+                    write_string(out, upstream_model);
+                    out.push(b',');
+                }
                 Text::Fixed(text) | Text::Usage(text) => {
                     body.replace(edit.at).extend_from_slice(text.as_bytes())
                 }

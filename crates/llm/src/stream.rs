@@ -3,17 +3,22 @@
 use bytes::Bytes;
 use dunlin_types::Usage;
 
+use crate::form::Delta;
 use crate::json::{Span, splice_string};
 use crate::openai::UpstreamError;
+use crate::sse::{self, Data};
 
-/// One thing a provider's stream said.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// One thing a provider's stream said. A stream's pieces are either all chunks, where the client
+/// speaks the provider's dialect, or all deltas.
+#[derive(Debug, Clone, PartialEq)]
 pub enum StreamEvent {
-    /// A piece of the answer.
+    /// A piece of the answer, as it came.
     Chunk(Chunk),
+    /// A piece of the answer in the common form.
+    Delta(Delta),
     /// A frame without data, such as a keep-alive. Passed on as it is.
     Comment(Bytes),
-    /// The frame that ends a whole answer: `data: [DONE]`.
+    /// The answer is whole. The frame that said so, such as `data: [DONE]`; empty beside deltas.
     Done(Bytes),
     /// The provider gave up in the middle. Nothing useful follows.
     Error(UpstreamError),
@@ -56,6 +61,15 @@ impl Chunk {
             Some(span) => splice_string(&self.frame, span, model),
             None => self.frame.clone(),
         })
+    }
+
+    /// The frame's data: one JSON object.
+    #[must_use]
+    pub fn data(&self) -> &[u8] {
+        let Data::Line(span) = sse::data(&self.frame) else {
+            unreachable!("a chunk was read from one line of data")
+        };
+        &self.frame[span.range()]
     }
 
     /// The answer's id, the same in all its chunks.

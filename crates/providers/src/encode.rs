@@ -1,28 +1,12 @@
 //! One HTTP call to a provider: where it goes and what it carries besides the body.
 
-use std::sync::Arc;
-
 use bytes::Bytes;
-use dunlin_types::Secret;
+use dunlin_llm::{BadRequest, Target};
+use dunlin_types::Credential;
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue};
 use http::{Method, Request, Uri};
 
-/// One deployment, as a provider needs to know it.
-#[derive(Clone, Copy, Debug)]
-pub struct Endpoint<'a> {
-    /// Base URL without a trailing slash, such as `http://vllm:8000/v1`.
-    pub api_base: &'a str,
-    /// The provider's key. `None`: no `Authorization` header is sent.
-    pub api_key: Option<&'a Secret>,
-    /// The model's name upstream.
-    pub upstream_model: &'a str,
-    /// Headers to add.
-    pub headers: &'a [(Arc<str>, Secret)],
-    /// Top-level body fields the client may override: name, JSON text.
-    pub body_defaults: &'a [(Arc<str>, Arc<str>)],
-}
-
-/// Why an endpoint cannot be called: its configuration is at fault, not the request.
+/// Why a deployment cannot be asked.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum EncodeError {
     /// Not a URL.
@@ -39,13 +23,65 @@ pub enum EncodeError {
         /// The header.
         name: String,
     },
+    /// The request has a part that cannot be said in the provider's dialect, or a malformed one.
+    #[error(transparent)]
+    BadRequest(#[from] BadRequest),
+    /// The provider has no such parameters, and they are not to be dropped.
+    #[error(
+        "{provider} does not support parameters: {params:?}, for model={model}. To drop these, set \
+         `litellm.drop_params=True` or for proxy:\n\n`litellm_settings:\n drop_params: true`\n."
+    )]
+    UnsupportedParams {
+        /// The provider's id.
+        provider: &'static str,
+        /// OpenAI's names.
+        params: Vec<String>,
+        /// The model's name upstream.
+        model: String,
+    },
+    /// The provider cannot do what is asked at all.
+    #[error("{provider} does not serve {route}")]
+    UnsupportedEndpoint {
+        /// The provider's id.
+        provider: &'static str,
+        /// What was asked.
+        route: &'static str,
+    },
+    /// The credential is of a kind that the provider does not take, or there is none.
+    #[error("{provider} needs {needed}")]
+    WrongCredential {
+        /// The provider's id.
+        provider: &'static str,
+        /// A noun phrase.
+        needed: &'static str,
+    },
 }
 
-/// A POST of JSON to `url` with the endpoint's credentials and headers.
+/// A POST of JSON to `url` with the deployment's headers and, if the credential is a key or a
+/// token, `Authorization: Bearer`.
 pub(crate) fn post(
     url: String,
     body: Bytes,
-    to: &Endpoint<'_>,
+    to: &Target,
+    credential: &Credential,
+) -> Result<Request<Bytes>, EncodeError> {
+    let mut call = post_without_credential(url, body, to)?;
+    match credential {
+        Credential::Key(key) | Credential::Token(key) => {
+            let bearer = secret_value(AUTHORIZATION.as_str(), &format!("Bearer {}", key.expose()))?;
+            // A header of the operator's own wins.
+            call.headers_mut().entry(AUTHORIZATION).or_insert(bearer);
+        }
+        Credential::None | Credential::Aws { .. } => {}
+    }
+    Ok(call)
+}
+
+/// A POST of JSON to `url` with the deployment's headers.
+pub(crate) fn post_without_credential(
+    url: String,
+    body: Bytes,
+    to: &Target,
 ) -> Result<Request<Bytes>, EncodeError> {
     const JSON: HeaderValue = HeaderValue::from_static("application/json");
     let uri = Uri::try_from(url.as_str()).ok().filter(|uri| uri.authority().is_some());
@@ -54,11 +90,7 @@ pub(crate) fn post(
     *call.uri_mut() = uri.ok_or(EncodeError::BadUrl { url })?;
     call.headers_mut().insert(CONTENT_TYPE, JSON);
     call.headers_mut().insert(ACCEPT, JSON);
-    if let Some(key) = to.api_key {
-        let bearer = secret_value(AUTHORIZATION.as_str(), &format!("Bearer {}", key.expose()))?;
-        call.headers_mut().insert(AUTHORIZATION, bearer);
-    }
-    for (name, value) in to.headers {
+    for (name, value) in &to.headers {
         let value = secret_value(name, value.expose())?;
         let name = HeaderName::from_bytes(name.as_bytes())
             .map_err(|_| EncodeError::BadHeader { name: name.to_string() })?;

@@ -7,6 +7,7 @@ use dunlin_llm::BadReply;
 use dunlin_llm::openai::UpstreamError;
 use http::StatusCode;
 
+use crate::EncodeError;
 use crate::stream::StreamError;
 
 /// Why a call failed.
@@ -46,6 +47,10 @@ pub enum Cause {
     Connection,
     /// An answer that cannot be understood or has no end.
     BadReply,
+    /// Not sent: the provider does not have a parameter.
+    UnsupportedParams,
+    /// Not sent: the deployment's address, credential or headers are no good.
+    Misconfigured,
     /// Another status.
     Other(u16),
 }
@@ -65,7 +70,8 @@ impl Cause {
             Self::Internal | Self::Overloaded | Self::Connection => "InternalServerError",
             Self::BadGateway => "BadGatewayError",
             Self::Unavailable => "ServiceUnavailableError",
-            Self::BadReply => "APIConnectionError",
+            Self::BadReply | Self::Misconfigured => "APIConnectionError",
+            Self::UnsupportedParams => "UnsupportedParamsError",
             Self::Forbidden | Self::Conflict | Self::TooLarge | Self::Other(_) => "APIError",
         }
     }
@@ -74,7 +80,10 @@ impl Cause {
     #[must_use]
     pub fn status(self) -> u16 {
         match self {
-            Self::BadRequest | Self::ContextWindow | Self::ContentPolicy => 400,
+            Self::BadRequest
+            | Self::ContextWindow
+            | Self::ContentPolicy
+            | Self::UnsupportedParams => 400,
             Self::Unauthorized => 401,
             Self::Forbidden => 403,
             Self::NotFound => 404,
@@ -83,7 +92,7 @@ impl Cause {
             Self::TooLarge => 413,
             Self::Unprocessable => 422,
             Self::RateLimited => 429,
-            Self::Internal | Self::Connection | Self::BadReply => 500,
+            Self::Internal | Self::Connection | Self::BadReply | Self::Misconfigured => 500,
             Self::BadGateway => 502,
             Self::Unavailable => 503,
             Self::Overloaded => 529,
@@ -183,6 +192,22 @@ impl ProviderError {
         Self::own(Cause::BadReply, speaker, error.to_string())
     }
 
+    /// The provider was not called.
+    #[must_use]
+    pub fn unsendable(speaker: &'static str, error: &EncodeError) -> Self {
+        let cause = match error {
+            EncodeError::BadRequest(_) | EncodeError::UnsupportedEndpoint { .. } => {
+                Cause::BadRequest
+            }
+            EncodeError::UnsupportedParams { .. } => Cause::UnsupportedParams,
+            EncodeError::BadUrl { .. }
+            | EncodeError::BadHeader { .. }
+            | EncodeError::WrongCredential { .. } => Cause::Misconfigured,
+        };
+        let kind = (cause.status() == 400).then(|| "invalid_request_error".to_owned());
+        Self { kind, ..Self::own(cause, speaker, error.to_string()) }
+    }
+
     fn own(cause: Cause, speaker: &'static str, message: impl Into<String>) -> Self {
         Self { cause, message: message.into(), kind: None, speaker }
     }
@@ -195,6 +220,7 @@ impl ProviderError {
             Cause::BadRequest | Cause::Unprocessable | Cause::Timeout => {
                 format!("litellm.{class}: {speaker} - {message}")
             }
+            Cause::UnsupportedParams => format!("litellm.{class}: {message}"),
             Cause::Unauthorized
             | Cause::Forbidden
             | Cause::NotFound
@@ -209,6 +235,7 @@ impl ProviderError {
             | Cause::Overloaded
             | Cause::Connection
             | Cause::BadReply
+            | Cause::Misconfigured
             | Cause::Other(_) => format!("litellm.{class}: {class}: {speaker} - {message}"),
         }
     }
@@ -221,6 +248,7 @@ impl ProviderError {
             | Cause::Unprocessable
             | Cause::Conflict
             | Cause::TooLarge
+            | Cause::UnsupportedParams
             | Cause::ContentPolicy => self.kind.as_deref(),
             Cause::Unauthorized => Some("authentication_error"),
             Cause::Forbidden => Some("permission_error"),
@@ -233,6 +261,7 @@ impl ProviderError {
             | Cause::Unavailable
             | Cause::Overloaded
             | Cause::Connection
+            | Cause::Misconfigured
             | Cause::Other(500..) => Some("internal_server_error"),
             Cause::Other(_) => self.kind.as_deref(),
             Cause::BadReply => None,

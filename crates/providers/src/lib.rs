@@ -6,16 +6,18 @@
 //! put answers of its into `testdata/<name>/`. Read `openai_compatible.rs` first.
 
 use bytes::Bytes;
-use dunlin_llm::{ChatReply, ChatRequest, StreamEvent};
+use dunlin_llm::{ChatReply, ChatRequest, StreamEvent, Target};
+use dunlin_types::{Credential, UnixMillis};
 use http::{Request, StatusCode};
 
 mod encode;
 mod error;
 mod openai_compatible;
+mod params;
 pub mod sigv4;
 mod stream;
 
-pub use encode::{EncodeError, Endpoint};
+pub use encode::EncodeError;
 pub use error::{Cause, ProviderError};
 pub use stream::StreamError;
 
@@ -47,24 +49,37 @@ pub trait Provider: Sync {
     /// How LiteLLM's messages name the source of its errors, such as `OpenAIException`.
     fn speaker(&self) -> &'static str;
 
-    /// The HTTP request that asks `to` for what the client asked.
+    /// OpenAI's names of the chat parameters that `model` has. `None`: all, for who knows what a
+    /// compatible server takes.
+    fn params(&self, model: &str) -> Option<&'static [&'static str]>;
+
+    /// The HTTP request that asks `to` for what the client asked, at `now`.
     ///
     /// # Errors
-    /// The endpoint's address, key or headers cannot be sent.
+    /// The request cannot be said in the provider's dialect, or the deployment's address,
+    /// credential or headers cannot be sent.
     fn encode(
         &self,
         request: &ChatRequest,
-        to: &Endpoint<'_>,
+        to: &Target,
+        credential: &Credential,
+        now: UnixMillis,
     ) -> Result<Request<Bytes>, EncodeError>;
 
-    /// Reads a whole answer.
+    /// Reads a whole answer to a request that was sent to `to`.
     ///
     /// # Errors
     /// The status is no success, or the body is no reply.
-    fn decode(&self, status: StatusCode, body: Bytes) -> Result<ChatReply, ProviderError>;
+    fn decode(
+        &self,
+        request: &ChatRequest,
+        to: &Target,
+        status: StatusCode,
+        body: Bytes,
+    ) -> Result<ChatReply, ProviderError>;
 
-    /// A decoder for one streamed answer.
-    fn stream(&self) -> Box<dyn StreamDecoder>;
+    /// A decoder for one streamed answer to a request that was sent to `to`.
+    fn stream(&self, request: &ChatRequest, to: &Target) -> Box<dyn StreamDecoder>;
 }
 
 /// Turns the bytes of one streamed answer into events.

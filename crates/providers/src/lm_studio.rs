@@ -1,5 +1,7 @@
 //! LM Studio's local server.
 
+use dunlin_llm::openai::ChatStyle;
+
 use crate::openai_compatible::{Base, OpenAiCompatible};
 
 pub(crate) static PROVIDER: OpenAiCompatible = OpenAiCompatible {
@@ -7,4 +9,6 @@ pub(crate) static PROVIDER: OpenAiCompatible = OpenAiCompatible {
     speaker: "Lm_studioException",
     default_base: Some("http://localhost:1234/v1"),
     base: Base::AsGiven,
+    style: ChatStyle::COMPATIBLE,
+    completions: true,
 };

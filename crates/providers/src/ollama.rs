@@ -1,5 +1,7 @@
 //! Ollama, by its OpenAI endpoint. LiteLLM's users give its root, where its own API is.
 
+use dunlin_llm::openai::ChatStyle;
+
 use crate::openai_compatible::{Base, OpenAiCompatible};
 
 pub(crate) static PROVIDER: OpenAiCompatible = OpenAiCompatible {
@@ -7,4 +9,6 @@ pub(crate) static PROVIDER: OpenAiCompatible = OpenAiCompatible {
     speaker: "OllamaException",
     default_base: Some("http://localhost:11434"),
     base: Base::WithV1,
+    style: ChatStyle::COMPATIBLE,
+    completions: true,
 };

@@ -1,5 +1,7 @@
 //! Ollama again: LiteLLM's name for its chat API, which its OpenAI endpoint covers as well.
 
+use dunlin_llm::openai::ChatStyle;
+
 use crate::openai_compatible::{Base, OpenAiCompatible};
 
 pub(crate) static PROVIDER: OpenAiCompatible = OpenAiCompatible {
@@ -7,4 +9,6 @@ pub(crate) static PROVIDER: OpenAiCompatible = OpenAiCompatible {
     speaker: "Ollama_chatException",
     default_base: Some("http://localhost:11434"),
     base: Base::WithV1,
+    style: ChatStyle::COMPATIBLE,
+    completions: true,
 };

@@ -1,5 +1,7 @@
 //! OpenAI itself, and whatever else a bare model name with an `api_base` points to.
 
+use dunlin_llm::openai::ChatStyle;
+
 use crate::openai_compatible::{Base, OpenAiCompatible};
 
 pub(crate) static PROVIDER: OpenAiCompatible = OpenAiCompatible {
@@ -7,4 +9,6 @@ pub(crate) static PROVIDER: OpenAiCompatible = OpenAiCompatible {
     speaker: "OpenAIException",
     default_base: Some("https://api.openai.com/v1"),
     base: Base::AsGiven,
+    style: ChatStyle::OPENAI,
+    completions: true,
 };

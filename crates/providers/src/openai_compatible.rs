@@ -1,12 +1,16 @@
-//! A provider that speaks OpenAI's dialect: the client's body, edited in place, is its body.
+//! A provider that speaks OpenAI's dialect: the client's body, edited in place, is its body; what
+//! clients of other dialects ask goes through the common form.
 
 use std::borrow::Cow;
 
 use bytes::Bytes;
-use dunlin_llm::{ChatReply, ChatRequest};
+use dunlin_llm::openai::{ChatStyle, read_reply, write_chat};
+use dunlin_llm::{ChatReply, ChatRequest, Endpoint, Target};
+use dunlin_types::{Credential, UnixMillis};
 use http::{Request, StatusCode};
 
-use crate::encode::{EncodeError, Endpoint, post};
+use crate::encode::{EncodeError, post};
+use crate::params;
 use crate::stream::OpenAiStream;
 use crate::{Provider, ProviderError, StreamDecoder};
 
@@ -16,6 +20,9 @@ pub(crate) struct OpenAiCompatible {
     pub(crate) speaker: &'static str,
     pub(crate) default_base: Option<&'static str>,
     pub(crate) base: Base,
+    pub(crate) style: ChatStyle,
+    /// True: it has a plain completions endpoint; else those are asked as chats.
+    pub(crate) completions: bool,
 }
 
 /// How a configured base URL is taken.
@@ -35,6 +42,19 @@ impl OpenAiCompatible {
             Base::WithV1 | Base::AsGiven => Cow::Borrowed(base),
         }
     }
+
+    /// What the provider is asked for. Where that is what the client asked, its bytes are sent.
+    fn asked(&self, request: &ChatRequest) -> Endpoint {
+        match request.endpoint() {
+            Endpoint::Completions if self.completions => Endpoint::Completions,
+            Endpoint::ChatCompletions | Endpoint::Completions => Endpoint::ChatCompletions,
+            Endpoint::Embeddings => Endpoint::Embeddings,
+        }
+    }
+
+    fn passes(&self, request: &ChatRequest) -> bool {
+        self.asked(request) == request.endpoint()
+    }
 }
 
 impl Provider for OpenAiCompatible {
@@ -50,24 +70,49 @@ impl Provider for OpenAiCompatible {
         self.speaker
     }
 
+    fn params(&self, _model: &str) -> Option<&'static [&'static str]> {
+        None
+    }
+
     fn encode(
         &self,
         request: &ChatRequest,
-        to: &Endpoint<'_>,
+        to: &Target,
+        credential: &Credential,
+        _now: UnixMillis,
     ) -> Result<Request<Bytes>, EncodeError> {
-        let url = self.base(to.api_base).into_owned() + request.endpoint().upstream_path();
-        post(url, request.encode_for(to.upstream_model, to.body_defaults), to)
-    }
-
-    fn decode(&self, status: StatusCode, body: Bytes) -> Result<ChatReply, ProviderError> {
-        if status.is_success() {
-            ChatReply::parse(body).map_err(|error| ProviderError::bad_reply(self.speaker, &error))
+        let body = if self.passes(request) {
+            request.encode_for(&to.model, &to.body_defaults)
         } else {
-            Err(ProviderError::response(self.speaker, status, &body))
-        }
+            write_chat(&params::form(self, request, to)?, &to.model, self.style)
+        };
+        let url = self.base(&to.api_base).into_owned() + self.asked(request).route();
+        post(url, body, to, credential)
     }
 
-    fn stream(&self) -> Box<dyn StreamDecoder> {
-        Box::<OpenAiStream>::default()
+    fn decode(
+        &self,
+        request: &ChatRequest,
+        _to: &Target,
+        status: StatusCode,
+        body: Bytes,
+    ) -> Result<ChatReply, ProviderError> {
+        if !status.is_success() {
+            return Err(ProviderError::response(self.speaker, status, &body));
+        }
+        let reply = if self.passes(request) {
+            ChatReply::parse(body)
+        } else {
+            read_reply(&body).map(ChatReply::from)
+        };
+        reply.map_err(|error| ProviderError::bad_reply(self.speaker, &error))
+    }
+
+    fn stream(&self, request: &ChatRequest, _to: &Target) -> Box<dyn StreamDecoder> {
+        Box::new(if self.passes(request) {
+            OpenAiStream::passing()
+        } else {
+            OpenAiStream::translating()
+        })
     }
 }

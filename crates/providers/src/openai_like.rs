@@ -1,5 +1,7 @@
 //! Any server that speaks OpenAI's dialect, such as llama.cpp's.
 
+use dunlin_llm::openai::ChatStyle;
+
 use crate::openai_compatible::{Base, OpenAiCompatible};
 
 pub(crate) static PROVIDER: OpenAiCompatible = OpenAiCompatible {
@@ -7,4 +9,6 @@ pub(crate) static PROVIDER: OpenAiCompatible = OpenAiCompatible {
     speaker: "Openai_likeException",
     default_base: None,
     base: Base::AsGiven,
+    style: ChatStyle::COMPATIBLE,
+    completions: true,
 };

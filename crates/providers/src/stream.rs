@@ -1,7 +1,8 @@
 //! The decoder of OpenAI's streams, which all compatible servers send.
 
 use bytes::Bytes;
-use dunlin_llm::openai::read_frame;
+use dunlin_llm::form::Delta;
+use dunlin_llm::openai::{DeltaReader, read_frame};
 use dunlin_llm::sse::{FrameTooLong, Splitter};
 use dunlin_llm::{BadFrame, StreamEvent};
 
@@ -21,21 +22,43 @@ pub enum StreamError {
     Cut,
 }
 
+/// Reads frames, passed on as they are or taken apart into deltas.
 #[derive(Default)]
 pub(crate) struct OpenAiStream {
     splitter: Splitter,
+    translating: Option<Translating>,
     /// The answer is whole, or can no longer become it. What follows is not looked at.
     ended: bool,
 }
 
+#[derive(Default)]
+struct Translating {
+    reader: DeltaReader,
+    deltas: Vec<Delta>,
+}
+
 impl OpenAiStream {
+    pub(crate) fn passing() -> Self {
+        Self::default()
+    }
+
+    pub(crate) fn translating() -> Self {
+        Self { translating: Some(Translating::default()), ..Self::default() }
+    }
+
     fn read_frames(&mut self, events: &mut Vec<StreamEvent>) -> Result<(), StreamError> {
         while !self.ended
             && let Some(frame) = self.splitter.next_frame()?
         {
             let event = read_frame(frame)?;
             self.ended = matches!(event, StreamEvent::Done(_) | StreamEvent::Error(_));
-            events.push(event);
+            match (event, &mut self.translating) {
+                (StreamEvent::Chunk(chunk), Some(Translating { reader, deltas })) => {
+                    reader.read(chunk.data(), deltas)?;
+                    events.extend(deltas.drain(..).map(StreamEvent::Delta));
+                }
+                (event, _) => events.push(event),
+            }
         }
         Ok(())
     }

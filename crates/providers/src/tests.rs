@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use dunlin_llm::{Endpoint, Stamp, parse};
 use dunlin_types::Secret;
 use proptest::prelude::*;
 use proptest::sample::Index;
@@ -29,6 +30,16 @@ fn files(provider: &dyn Provider, prefix: &str) -> Vec<(String, Bytes)> {
     paths.iter().map(|path| (name(path), Bytes::from(fs::read(path).unwrap()))).collect()
 }
 
+/// A chat in OpenAI's dialect.
+fn chat() -> ChatRequest {
+    let body = Bytes::from_static(br#"{"model":"alias","messages":[],"tags":[]}"#);
+    parse(Endpoint::ChatCompletions, body, None).unwrap()
+}
+
+fn written(reply: &ChatReply, model: &str) -> Bytes {
+    reply.write(Endpoint::ChatCompletions, Stamp { model, id: "x", now: 1 })
+}
+
 /// At least one.
 fn some_files(provider: &dyn Provider, prefix: &str) -> Vec<(String, Bytes)> {
     let found = files(provider, prefix);
@@ -42,7 +53,8 @@ fn events(
     stream: &Bytes,
     cuts: &[usize],
 ) -> (Vec<StreamEvent>, Result<(), StreamError>) {
-    let (mut decoder, mut events, mut rest) = (provider.stream(), Vec::new(), stream.clone());
+    let (mut decoder, mut events, mut rest) =
+        (provider.stream(&chat(), &Target::default()), Vec::new(), stream.clone());
     let mut at = 0;
     for &cut in cuts {
         let pushed = decoder.push(rest.split_to(cut - at), &mut events);
@@ -80,12 +92,13 @@ fn every_file_says_where_it_comes_from() {
 fn replies_keep_their_bytes_and_give_their_usage() {
     for provider in ALL {
         for (name, body) in some_files(*provider, "reply") {
-            let reply = provider.decode(StatusCode::OK, body.clone()).unwrap();
+            let reply =
+                provider.decode(&chat(), &Target::default(), StatusCode::OK, body.clone()).unwrap();
             let text = String::from_utf8(body.to_vec()).unwrap();
             let json: serde_json::Value = serde_json::from_str(&text).unwrap();
             let model = json["model"].as_str().expect("a reply names its model");
-            assert_eq!(reply.write(model), body, "{name}");
-            assert_eq!(reply.write("alias"), text.replacen(model, "alias", 1), "{name}");
+            assert_eq!(written(&reply, model), body, "{name}");
+            assert_eq!(written(&reply, "alias"), text.replacen(model, "alias", 1), "{name}");
             assert_eq!(reply.id(), json["id"].as_str(), "{name}");
             let usage = reply.usage().expect("it counts");
             let said = &json["usage"];
@@ -110,7 +123,10 @@ fn streams_are_read_to_their_end() {
                 .iter()
                 .filter_map(|event| match event {
                     StreamEvent::Chunk(chunk) => Some(chunk),
-                    StreamEvent::Comment(_) | StreamEvent::Done(_) | StreamEvent::Error(_) => None,
+                    StreamEvent::Delta(_)
+                    | StreamEvent::Comment(_)
+                    | StreamEvent::Done(_)
+                    | StreamEvent::Error(_) => None,
                 })
                 .collect();
             assert!(chunks.iter().any(|chunk| chunk.text_bytes() > 0), "{name}");
@@ -129,7 +145,9 @@ fn errors_have_the_cause_their_name_says() {
         for (name, body) in files(*provider, "error") {
             let parts: Vec<&str> = name.trim_end_matches(".json").split('-').collect();
             let status: StatusCode = parts[1].parse().unwrap();
-            let error = provider.decode(status, body.clone()).expect_err("an error");
+            let error = provider
+                .decode(&chat(), &Target::default(), status, body.clone())
+                .expect_err("an error");
             assert_eq!(format!("{:?}", error.cause), parts[2], "{}/{name}", provider.id());
             let text = String::from_utf8(body.to_vec()).unwrap().replace("\\\"", "\"");
             assert!(text.contains(&error.message), "{name}: {}", error.message);
@@ -187,7 +205,9 @@ fn clients_get_litellms_status_type_and_words() {
     ] {
         let body = Bytes::from_static(br#"{"error":{"message":"words","type":"own_type"}}"#);
         let code = StatusCode::from_u16(upstream).unwrap();
-        let error = openai::PROVIDER.decode(code, body).expect_err("no success");
+        let error = openai::PROVIDER
+            .decode(&chat(), &Target::default(), code, body)
+            .expect_err("no success");
         assert_eq!(error.client_message(), message);
         assert_eq!((error.cause.status(), error.client_kind()), (status, kind), "{upstream}");
         let retried = matches!(status, 408 | 409 | 429 | 500..);
@@ -234,11 +254,10 @@ fn an_error_event_counts_by_its_code() {
 
 #[test]
 fn a_call_goes_to_the_right_place_with_the_right_credentials() {
-    let body = Bytes::from_static(br#"{"model":"alias","messages":[],"tags":[]}"#);
-    let chat = dunlin_llm::openai::parse(dunlin_llm::Endpoint::ChatCompletions, body).unwrap();
-    let key = Secret::new("sk-upstream");
-    let headers = [(Arc::from("OpenAI-Organization"), Secret::new("org-1"))];
-    let defaults = [(Arc::from("top_k"), Arc::from("5"))];
+    let key = Credential::Key(Secret::new("sk-upstream"));
+    let encode = |id: &str, target: &Target, key: &Credential| {
+        find(id).unwrap().encode(&chat(), target, key, UnixMillis(0))
+    };
     for (id, api_base, url) in [
         ("openai", "https://api.openai.com/v1", "https://api.openai.com/v1/chat/completions"),
         ("hosted_vllm", "http://vllm:8000/v1/", "http://vllm:8000/v1/chat/completions"),
@@ -246,15 +265,14 @@ fn a_call_goes_to_the_right_place_with_the_right_credentials() {
         ("ollama", "http://localhost:11434/", "http://localhost:11434/v1/chat/completions"),
         ("ollama_chat", "http://o:1/v1", "http://o:1/v1/chat/completions"),
     ] {
-        let to = Endpoint {
-            api_base,
-            api_key: Some(&key),
-            upstream_model: "real",
-            headers: &headers,
-            body_defaults: &defaults,
+        let target = Target {
+            api_base: api_base.into(),
+            model: "real".into(),
+            headers: vec![("OpenAI-Organization".into(), Secret::new("org-1"))],
+            body_defaults: vec![("top_k".into(), "5".into())],
+            ..Target::default()
         };
-        let provider = find(id).unwrap();
-        let call = provider.encode(&chat, &to).unwrap();
+        let call = encode(id, &target, &key).unwrap();
         assert_eq!((call.method().as_str(), call.uri().to_string().as_str()), ("POST", url));
         let header = |name: &str| call.headers()[name].to_str().unwrap().to_owned();
         assert_eq!(header("authorization"), "Bearer sk-upstream");
@@ -266,12 +284,11 @@ fn a_call_goes_to_the_right_place_with_the_right_credentials() {
         assert!(call.headers()["authorization"].is_sensitive());
         assert_eq!(call.body(), r#"{"model":"real","messages":[],"top_k":5}"#);
 
-        let keyless = provider.encode(&chat, &Endpoint { api_key: None, ..to }).unwrap();
+        let keyless = encode(id, &target, &Credential::None).unwrap();
         assert!(!keyless.headers().contains_key("authorization"));
-        let nowhere = provider.encode(&chat, &Endpoint { api_base: "/v1", ..to });
+        let nowhere = encode(id, &Target { api_base: "/v1".into(), ..target.clone() }, &key);
         assert!(matches!(nowhere, Err(EncodeError::BadUrl { .. })), "{nowhere:?}");
-        let spoiled = Secret::new("sk-\n");
-        let unsendable = provider.encode(&chat, &Endpoint { api_key: Some(&spoiled), ..to });
+        let unsendable = encode(id, &target, &Credential::Key(Secret::new("sk-\n")));
         assert_eq!(
             unsendable.unwrap_err(),
             EncodeError::BadHeader { name: "authorization".into() }

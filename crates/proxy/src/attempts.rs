@@ -124,7 +124,8 @@ impl Asking<'_> {
             | Cause::TooLarge
             | Cause::Unprocessable
             | Cause::ContextWindow
-            | Cause::ContentPolicy => false,
+            | Cause::ContentPolicy
+            | Cause::UnsupportedParams => false,
             Cause::Timeout
             | Cause::Conflict
             | Cause::Internal
@@ -133,6 +134,7 @@ impl Asking<'_> {
             | Cause::Overloaded
             | Cause::Connection
             | Cause::BadReply
+            | Cause::Misconfigured
             | Cause::Other(_) => failure.error.cause.retryable(),
         }
     }

@@ -97,7 +97,7 @@ impl Bill {
     pub(crate) fn served_by(&mut self, deployment: &Arc<Deployment>) {
         self.price = deployment.price;
         self.record.deployment = Some(deployment.id.clone());
-        deployment.upstream_model.as_ref().clone_into(&mut self.record.upstream_model);
+        deployment.target.model.as_ref().clone_into(&mut self.record.upstream_model);
     }
 
     /// A piece of a stream is about to be passed on.

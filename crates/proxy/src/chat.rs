@@ -4,7 +4,7 @@
 use axum::body::Body;
 use axum::extract::Request;
 use axum::http::{HeaderMap, Response};
-use dunlin_llm::{ChatRequest, Endpoint, Extras, openai};
+use dunlin_llm::{ChatRequest, Endpoint, Extras, Stamp, parse};
 use dunlin_router::{Candidates, Fallbacks, candidates};
 use dunlin_types::{MonoMillis, RequestId, Tokens, UnixMillis};
 use dunlin_upstream::Answer;
@@ -14,13 +14,16 @@ use crate::bill::Bill;
 use crate::caller::Caller;
 use crate::error::{Failed, Refused};
 use crate::headers::{self, Told};
-use crate::{Proxy, Serving, body, stream};
+use crate::stream::{self, Outgoing};
+use crate::{Proxy, Serving, body};
 
 /// What a request without `max_tokens` is taken to write, for limits of tokens a minute.
 const ASSUMED_OUTPUT: Tokens = Tokens(256);
 
 /// What is known of a request before it is read.
 pub(crate) struct Call {
+    /// What is asked, and in whose words the answer and all errors are.
+    pub(crate) endpoint: Endpoint,
     pub(crate) id: RequestId,
     /// The id the client is told.
     pub(crate) call_id: String,
@@ -29,18 +32,29 @@ pub(crate) struct Call {
 }
 
 impl Call {
-    pub(crate) fn begin(proxy: &Proxy, headers: &HeaderMap) -> Self {
+    pub(crate) fn begin(proxy: &Proxy, endpoint: Endpoint, headers: &HeaderMap) -> Self {
         let id = uuid::Uuid::new_v4();
         let call_id = headers::client_call_id(headers).unwrap_or_else(|| id.to_string());
         let (started, began) = (proxy.0.clock.unix(), proxy.0.clock.mono());
-        Self { id: RequestId(id.as_u128()), call_id, started, began }
+        Self { endpoint, id: RequestId(id.as_u128()), call_id, started, began }
+    }
+
+    /// What goes on an answer that is put into this endpoint's words.
+    pub(crate) fn stamp<'a>(&'a self, model: &'a str) -> Stamp<'a> {
+        Stamp { model, id: &self.call_id, now: self.started.0 / 1000 }
     }
 }
 
-/// Answers one request to `endpoint`.
-pub(crate) async fn serve(proxy: &Proxy, endpoint: Endpoint, request: Request) -> Response<Body> {
-    let call = Call::begin(proxy, request.headers());
-    match conduct(proxy, endpoint, &call, request).await {
+/// Answers one request to `endpoint`. `path_model` is the model that the path names, for a body that
+/// names none.
+pub(crate) async fn serve(
+    proxy: &Proxy,
+    endpoint: Endpoint,
+    path_model: Option<&str>,
+    request: Request,
+) -> Response<Body> {
+    let call = Call::begin(proxy, endpoint, request.headers());
+    match conduct(proxy, &call, path_model, request).await {
         Ok(response) => response,
         Err(failed) => failed.response(&call),
     }
@@ -48,15 +62,15 @@ pub(crate) async fn serve(proxy: &Proxy, endpoint: Endpoint, request: Request) -
 
 async fn conduct(
     proxy: &Proxy,
-    endpoint: Endpoint,
     call: &Call,
+    path_model: Option<&str>,
     request: Request,
 ) -> Result<Response<Body>, Failed> {
     let serving = proxy.0.serving.load_full();
     let (head, body) = request.into_parts();
     let caller = Caller::identify(proxy, &serving, &head.headers).await?;
     let body = body::read(body, &head.headers).await?;
-    let chat = openai::parse(endpoint, body).map_err(Refused::BadRequest)?;
+    let chat = parse(call.endpoint, body, path_model).map_err(Refused::BadRequest)?;
     let extras = chat.extras().with_headers(&head.headers).map_err(Refused::BadRequest)?;
     let candidates = route(&serving, &caller, &chat, &extras)?;
     let demand = dunlin_admission::Demand { request: call.id, tokens: demand(&caller, &chat) };
@@ -72,27 +86,30 @@ async fn conduct(
     };
     let told = told.attempts(&answered);
     let Answered { answer, fallbacks, .. } = answered;
-    // After a fallback the client learns which model it was, as LiteLLM has it.
+    // After a fallback the client learns which model it was, as LiteLLM has it; likewise one whose
+    // body named none.
+    let keeps_name = fallbacks == 0 && !chat.model_from_path();
     let name = |deployment: &dunlin_router::Deployment| {
-        if fallbacks == 0 { chat.model().to_owned() } else { deployment.upstream_model.to_string() }
+        if keeps_name { chat.model().to_owned() } else { deployment.target.model.to_string() }
     };
     Ok(match answer {
         Answer::Whole(whole) => {
             let name = name(&whole.deployment);
             let settled = bill.delivered(&whole.deployment, &whole.reply);
             let told = told.answered(proxy, call, &whole.deployment, &whole.headers);
-            headers::json(told.cost(settled), whole.reply.write(&name))
+            headers::json(told.cost(settled), whole.reply.write(call.endpoint, call.stamp(&name)))
         }
         Answer::Stream(answer) => {
             let spend = caller.key().map(|key| proxy.0.admission.key_spend(&key.token));
             let told = told.answered(proxy, call, answer.deployment(), answer.headers());
             let told = told.key_spend(spend);
             let name = name(answer.deployment());
-            headers::event_stream(told, stream::events(answer, bill, name, chat.wants_usage()))
+            let outgoing = Outgoing::new(call, name, chat.wants_usage());
+            headers::event_stream(told, stream::events(answer, bill, outgoing))
         }
         Answer::Long(answer) => {
             let told = told.answered(proxy, call, &answer.deployment, &answer.headers);
-            headers::long_json(told, stream::bytes(answer, bill, endpoint != Endpoint::Embeddings))
+            headers::long_json(told, stream::bytes(answer, bill, call.endpoint.is_chat()))
         }
     })
 }

@@ -7,9 +7,9 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::http::Response;
 use dunlin_admission::{RateLimited, Refusal};
-use dunlin_llm::ChatRequest;
 use dunlin_llm::credentials::CredentialError;
-use dunlin_llm::openai::{BadRequest, ErrorBody};
+use dunlin_llm::openai::ErrorBody;
+use dunlin_llm::{BadRequest, ChatRequest};
 use dunlin_router::{NoRoute, NonePicked};
 use dunlin_types::{KeyDigest, NanoUsd, UnixMillis};
 use dunlin_upstream::Failure;
@@ -297,6 +297,11 @@ impl Failed {
             }
         };
         headers::of_failure(&mut told, call, self.key_spend);
-        headers::error(told, body.code, body.to_json())
+        let json = match &self.why {
+            // Who is not let in is told so in one shape on every route, as LiteLLM has it.
+            Why::Refused(Refused::Credential(_)) => body.to_json(),
+            Why::Refused(_) | Why::Unanswered(_) => call.endpoint.error_body(&body),
+        };
+        headers::error(told, body.code, json)
     }
 }

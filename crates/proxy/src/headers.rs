@@ -84,7 +84,7 @@ impl Told {
         let overhead = took.saturating_sub(self.1);
         self.text(CALL_ID, &call.call_id);
         self.text("x-litellm-model-id", &by.id.0);
-        self.text("x-litellm-model-name", &format!("{}/{}", by.provider, by.upstream_model));
+        self.text("x-litellm-model-name", &format!("{}/{}", by.provider, by.target.model));
         self.text(
             "x-litellm-model-api-base",
             by.backend.api_base().split('?').next().unwrap_or_default(),

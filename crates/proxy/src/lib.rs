@@ -15,6 +15,7 @@ mod error;
 mod front;
 mod headers;
 mod models;
+mod routes;
 pub mod server;
 mod stream;
 
@@ -22,14 +23,13 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use axum::Router;
-use axum::routing::{get, post};
 use dunlin_admission::Admission;
-use dunlin_llm::Endpoint;
 use dunlin_router::Catalog;
 use dunlin_types::{Clock, Secret};
 use dunlin_upstream::Upstream;
 
 pub use front::Front;
+pub use routes::router;
 
 /// The routes of an HTTP API, to be merged with others and served.
 pub type Routes = Router;
@@ -78,22 +78,4 @@ impl Proxy {
     pub fn publish(&self, catalog: Arc<Catalog>, settings: Settings) {
         self.0.serving.store(Arc::new(Serving { catalog, settings, ready: true }));
     }
-}
-
-/// The routes, each with and without `/v1`.
-pub fn router(proxy: Proxy) -> Routes {
-    let endpoint = |endpoint: Endpoint| {
-        post(
-            move |state: axum::extract::State<Proxy>, request: axum::extract::Request| async move {
-                chat::serve(&state.0, endpoint, request).await
-            },
-        )
-    };
-    let routes = Router::new()
-        .route("/chat/completions", endpoint(Endpoint::ChatCompletions))
-        .route("/completions", endpoint(Endpoint::Completions))
-        .route("/embeddings", endpoint(Endpoint::Embeddings))
-        .route("/models", get(models::list))
-        .route("/models/{*id}", get(models::one));
-    Router::new().merge(routes.clone()).nest("/v1", routes).with_state(proxy)
 }

@@ -5,6 +5,7 @@ use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, Response, StatusCode};
 use axum::response::IntoResponse;
+use dunlin_llm::Endpoint;
 use dunlin_router::listed;
 use serde::Serialize;
 
@@ -43,7 +44,7 @@ pub(crate) async fn list(State(proxy): State<Proxy>, headers: HeaderMap) -> Resp
             let data = names.iter().map(|name| Model::named(name)).collect();
             Json(List { data, object: "list" }).into_response()
         }
-        Err(failed) => failed.response(&Call::begin(&proxy, &headers)),
+        Err(failed) => failed.response(&Call::begin(&proxy, Endpoint::ChatCompletions, &headers)),
     }
 }
 
@@ -65,7 +66,7 @@ pub(crate) async fn one(
             let detail = format!("The model `{id}` does not exist or is not accessible");
             (StatusCode::NOT_FOUND, Json(Missing { detail })).into_response()
         }
-        Err(failed) => failed.response(&Call::begin(&proxy, &headers)),
+        Err(failed) => failed.response(&Call::begin(&proxy, Endpoint::ChatCompletions, &headers)),
     }
 }
 

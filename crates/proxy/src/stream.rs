@@ -6,12 +6,13 @@ use std::task::{Context, Poll, ready};
 use axum::body::Body;
 use bytes::{Bytes, BytesMut};
 use dunlin_journal::Outcome;
-use dunlin_llm::StreamEvent;
-use dunlin_llm::openai::error_frame;
+use dunlin_llm::form::Delta;
+use dunlin_llm::{Endpoint, Stamp, StreamEvent, StreamWriter};
 use dunlin_upstream::{Failure, Long, Stream};
 use http_body::Frame;
 
 use crate::bill::Bill;
+use crate::chat::Call;
 use crate::error;
 
 /// A stream that broke after its first byte: the connection is cut, so that nobody takes what came
@@ -20,20 +21,42 @@ use crate::error;
 #[error("the upstream's answer broke off")]
 pub(crate) struct Broken;
 
+/// How a stream is put for its client.
+pub(crate) struct Outgoing {
+    endpoint: Endpoint,
+    model: String,
+    call_id: String,
+    now: u64,
+    wants_usage: bool,
+}
+
+impl Outgoing {
+    pub(crate) fn new(call: &Call, model: String, wants_usage: bool) -> Self {
+        let Stamp { id, now, .. } = call.stamp(&model);
+        Self { endpoint: call.endpoint, call_id: id.to_owned(), now, model, wants_usage }
+    }
+
+    fn writer(&self) -> Box<dyn StreamWriter> {
+        let stamp = Stamp { model: &self.model, id: &self.call_id, now: self.now };
+        self.endpoint.stream_writer(stamp, self.wants_usage)
+    }
+}
+
 /// The events of a stream as the client sees them.
-pub(crate) fn events(stream: Stream, mut bill: Bill, model: String, wants_usage: bool) -> Body {
+pub(crate) fn events(stream: Stream, mut bill: Bill, outgoing: Outgoing) -> Body {
     bill.served_by(stream.deployment());
     // The model is at work: from here on even a client that leaves at once pays for its prompt.
     bill.streamed(None, 0);
-    Body::new(Events { stream, bill: Some(bill), model, wants_usage, end: End::Open })
+    Body::new(Events { stream, bill: Some(bill), outgoing, writer: None, end: End::Open })
 }
 
 struct Events {
     stream: Stream,
     /// Dropped open, when the client leaves, it charges what was passed on.
     bill: Option<Bill>,
-    model: String,
-    wants_usage: bool,
+    outgoing: Outgoing,
+    /// Where the provider speaks another dialect: makes frames of its deltas.
+    writer: Option<Box<dyn StreamWriter>>,
     end: End,
 }
 
@@ -102,21 +125,41 @@ impl Events {
             Ok(StreamEvent::Chunk(chunk)) => {
                 let bill = bill.expect("nothing follows the end of a stream");
                 bill.streamed(chunk.usage(), chunk.text_bytes());
-                chunk.write(&self.model, self.wants_usage)
+                chunk.write(&self.outgoing.model, self.outgoing.wants_usage)
+            }
+            Ok(StreamEvent::Delta(delta)) => {
+                let bill = bill.expect("nothing follows the end of a stream");
+                bill.streamed(delta.usage(), delta.text_bytes());
+                self.translate(delta)
             }
             Ok(StreamEvent::Comment(frame)) => Some(frame),
             Ok(StreamEvent::Done(frame)) => {
                 self.settle(Outcome::Success);
                 self.end = End::Whole;
-                Some(frame)
+                Some(self.whole().unwrap_or(frame))
             }
             Ok(StreamEvent::Error(_)) => unreachable!("upstream turns errors into failures"),
             Err(failure) => {
                 self.settle(Outcome::Partial);
                 self.end = End::ErrorSent;
-                Some(error_frame(&error::in_stream(&failure)))
+                Some(self.outgoing.endpoint.error_frame(&error::in_stream(&failure)))
             }
         }
+    }
+
+    /// The frames of a delta; some, such as a count of tokens, make none of their own.
+    fn translate(&mut self, delta: Delta) -> Option<Bytes> {
+        let writer = self.writer.get_or_insert_with(|| self.outgoing.writer());
+        let mut frames = Vec::new();
+        writer.write(delta, &mut frames);
+        (!frames.is_empty()).then(|| Bytes::from(frames))
+    }
+
+    /// The frames that end a translated stream.
+    fn whole(&mut self) -> Option<Bytes> {
+        let mut frames = Vec::new();
+        self.writer.as_mut()?.finish(&mut frames);
+        Some(Bytes::from(frames))
     }
 
     fn settle(&mut self, outcome: Outcome) {

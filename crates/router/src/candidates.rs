@@ -3,6 +3,8 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use dunlin_llm::Target;
+
 use crate::access::Access;
 use crate::catalog::{Alias, Catalog, Deployment, Group};
 use crate::wildcard;
@@ -122,10 +124,10 @@ fn matching(catalog: &Catalog, name: &str) -> Option<Group> {
         patterns.filter_map(|group| Some((group, wildcard::captures(&group.name, name)?)));
     let (group, captured) = fitting.min_by_key(|(group, _)| wildcard::specificity(&group.name))?;
     let filled = group.deployments.iter().map(|deployment| {
-        let upstream_model = wildcard::substitute(&deployment.upstream_model, &captured, name);
+        let model = wildcard::substitute(&deployment.target.model, &captured, name);
         // The backend stays the pattern's: what is remembered must not grow with clients' spellings.
         Arc::new(Deployment {
-            upstream_model: upstream_model.into(),
+            target: Target { model: model.into(), ..deployment.target.clone() },
             ..Deployment::clone(deployment)
         })
     });

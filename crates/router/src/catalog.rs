@@ -7,7 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dunlin_ledger::Price;
-use dunlin_types::{DeploymentId, Secret};
+use dunlin_llm::Target;
+use dunlin_types::DeploymentId;
 
 /// One config revision's models and how to route between them.
 #[derive(Clone, Debug, Default)]
@@ -53,16 +54,8 @@ pub struct Deployment {
     pub group: Arc<str>,
     /// The provider's id: the prefix of `litellm_params.model`, such as `openai` or `hosted_vllm`.
     pub provider: Arc<str>,
-    /// The model's name upstream.
-    pub upstream_model: Arc<str>,
-    /// Base URL without a trailing slash, such as `http://vllm:8000/v1`.
-    pub api_base: Arc<str>,
-    /// The provider's key. `None`: no `Authorization` header is sent.
-    pub api_key: Option<Secret>,
-    /// Headers added to each upstream request, such as `OpenAI-Organization`.
-    pub headers: Vec<(Arc<str>, Secret)>,
-    /// Top-level body fields the client may override: name, JSON text.
-    pub body_defaults: Vec<(Arc<str>, Arc<str>)>,
+    /// Where its calls go and by which rules.
+    pub target: Target,
     /// Weight for the shuffle: `weight`, else `rpm`, else `tpm`; see `pick`.
     pub weight: Weight,
     /// Lower is tried first; only the lowest present is eligible.

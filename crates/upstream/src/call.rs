@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use dunlin_llm::{ChatReply, ChatRequest};
-use dunlin_providers::{Endpoint, Provider, ProviderError};
+use dunlin_providers::{Provider, ProviderError};
 use dunlin_router::{Deployment, Outcome, Retry};
+use dunlin_types::Credential;
 use http::header::{CONTENT_LENGTH, RETRY_AFTER};
 use http::{HeaderMap, Response};
 use http_body_util::{BodyExt, Full, Limited};
@@ -118,11 +119,11 @@ impl Upstream {
         let deployment = &attempt.deployment;
         let provider = dunlin_providers::find(&deployment.provider)
             .expect("a deployment of a provider that is not served is parked");
-        let call = provider.encode(request, &endpoint(deployment)).map_err(|error| {
-            let mut unsendable = ProviderError::connection(provider.speaker());
-            unsendable.message = error.to_string();
-            Failure::new(deployment, unsendable)
-        })?;
+        let target = &deployment.target;
+        let credential = target.api_key.clone().map_or(Credential::None, Credential::Key);
+        let call = provider
+            .encode(request, target, &credential, self.0.clock.unix())
+            .map_err(|error| Failure::unsendable(deployment, provider.speaker(), &error))?;
         let sent = self.0.client.request(call.map(Full::new)).await;
         let answer = sent.map_err(|error| {
             let connection = ProviderError::connection(provider.speaker());
@@ -133,10 +134,10 @@ impl Upstream {
         }
         if request.stream() {
             let (head, body) = answer.into_parts();
-            let stream = Stream::begin(provider, deployment, head.headers, body).await?;
+            let stream = Stream::begin(provider, deployment, request, head.headers, body).await?;
             return Ok(Part::Stream(stream));
         }
-        whole(provider, deployment, answer).await
+        whole(provider, deployment, request, answer).await
     }
 }
 
@@ -144,16 +145,6 @@ enum Part {
     Whole(Whole),
     Stream(Stream),
     Long(Long),
-}
-
-fn endpoint(deployment: &Deployment) -> Endpoint<'_> {
-    Endpoint {
-        api_base: &deployment.api_base,
-        api_key: deployment.api_key.as_ref(),
-        upstream_model: &deployment.upstream_model,
-        headers: &deployment.headers,
-        body_defaults: &deployment.body_defaults,
-    }
 }
 
 async fn refusal(
@@ -178,6 +169,7 @@ fn seconds(text: &str) -> Option<Duration> {
 async fn whole(
     provider: &dyn Provider,
     deployment: &Arc<Deployment>,
+    request: &ChatRequest,
     answer: Response<Incoming>,
 ) -> Result<Part, Failure> {
     let (head, mut body) = answer.into_parts();
@@ -199,7 +191,7 @@ async fn whole(
         }
     }
     let reply = provider
-        .decode(head.status, held.take())
+        .decode(request, &deployment.target, head.status, held.take())
         .map_err(|error| Failure::new(deployment, error))?;
     Ok(Part::Whole(Whole { reply, headers: head.headers, deployment: Arc::clone(deployment) }))
 }

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use dunlin_providers::{Cause, ProviderError};
+use dunlin_providers::{Cause, EncodeError, ProviderError};
 use dunlin_router::{Deployment, Outcome};
 
 /// A failed attempt.
@@ -28,6 +28,16 @@ impl Failure {
         Self { error, retry_after: None, deployment, refused: false }
     }
 
+    /// The provider was not called: the request cannot be said to it, or its deployment cannot be
+    /// called at all.
+    pub(crate) fn unsendable(
+        deployment: &Arc<Deployment>,
+        speaker: &'static str,
+        error: &EncodeError,
+    ) -> Self {
+        Self::new(deployment, ProviderError::unsendable(speaker, error))
+    }
+
     /// Whether the provider refuses to be asked for a stream's usage. Only its words tell: there is
     /// no code for it.
     pub(crate) fn is_about_stream_options(&self) -> bool {
@@ -41,7 +51,9 @@ impl Failure {
             Cause::Connection if self.refused => Outcome::Refused,
             Cause::Connection | Cause::BadReply => Outcome::Broken,
             // The request's own fault, whatever the status.
-            Cause::ContextWindow | Cause::ContentPolicy => Outcome::Success,
+            Cause::ContextWindow | Cause::ContentPolicy | Cause::UnsupportedParams => {
+                Outcome::Success
+            }
             Cause::BadRequest
             | Cause::Unauthorized
             | Cause::Forbidden
@@ -55,6 +67,7 @@ impl Failure {
             | Cause::BadGateway
             | Cause::Unavailable
             | Cause::Overloaded
+            | Cause::Misconfigured
             | Cause::Other(_) => {
                 let code = self.error.cause.status();
                 Outcome::Status { code, retry_after: self.retry_after }

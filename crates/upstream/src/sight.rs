@@ -91,8 +91,8 @@ impl Sight<'_> {
             let limited_until = self.rumours.limited_until(id, self.now);
             let until = seen.cooling_until.max(limited_until);
             let status = all.entry(id).or_insert_with(|| BackendStatus {
-                api_base: Arc::clone(&deployment.api_base),
-                upstream_model: Arc::clone(&deployment.upstream_model),
+                api_base: Arc::clone(&deployment.target.api_base),
+                upstream_model: Arc::clone(&deployment.target.model),
                 groups: Vec::new(),
                 in_flight: self.table.backend(id).in_flight.load(Ordering::Relaxed),
                 load: seen.load,

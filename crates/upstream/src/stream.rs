@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use dunlin_llm::StreamEvent;
+use dunlin_llm::{ChatRequest, StreamEvent};
 use dunlin_providers::{Provider, ProviderError, StreamDecoder};
 use dunlin_router::{Deployment, Outcome, Retry};
 use http::HeaderMap;
@@ -56,6 +56,7 @@ impl Stream {
     pub(crate) async fn begin(
         provider: &dyn Provider,
         deployment: &Arc<Deployment>,
+        request: &ChatRequest,
         headers: HeaderMap,
         body: Incoming,
     ) -> Result<Self, Failure> {
@@ -64,7 +65,7 @@ impl Stream {
             deployment: Arc::clone(deployment),
             speaker: provider.speaker(),
             pieces: Some(Pieces::new(body, provider.speaker())),
-            decoder: provider.stream(),
+            decoder: provider.stream(request, &deployment.target),
             events: VecDeque::new(),
             decoded: Vec::new(),
             broken: None,

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use dunlin_gossip::{Fact, Gossip, HealthFact, Reported};
-use dunlin_llm::{ChatRequest, Endpoint, StreamEvent, openai};
+use dunlin_llm::{ChatRequest, Endpoint, StreamEvent, Target, parse};
 use dunlin_mock_upstream::{Fault, MockUpstream, Settings};
 use dunlin_router::{BackendId, Catalog, Deployment, Group, Retry, Strategy, Weight};
 use dunlin_types::{Clock, DeploymentId, Epoch, MonoMillis, NodeId, Secret, Tokens, UnixMillis};
@@ -75,11 +75,11 @@ fn group(bases: &[String]) -> Group {
             backend: BackendId::new(base, "m"),
             group: "g".into(),
             provider: "openai".into(),
-            upstream_model: "m".into(),
-            api_base: base.as_str().into(),
-            api_key: None,
-            headers: Vec::new(),
-            body_defaults: Vec::new(),
+            target: Target {
+                api_base: base.as_str().into(),
+                model: "m".into(),
+                ..Target::default()
+            },
             weight: Weight::default(),
             order: 0,
             timeout: Duration::from_secs(10),
@@ -99,7 +99,7 @@ fn catalog(group: &Group) -> Catalog {
 
 fn chat(extra: &str) -> ChatRequest {
     let body = format!(r#"{{"model":"g","messages":[]{extra}}}"#);
-    openai::parse(Endpoint::ChatCompletions, Bytes::from(body)).expect("a request")
+    parse(Endpoint::ChatCompletions, Bytes::from(body), None).expect("a request")
 }
 
 async fn call(upstream: &Upstream, group: &Group, chat: &ChatRequest) -> Result<Answer, String> {
@@ -344,7 +344,7 @@ async fn peers_hear_of_a_429_once_it_is_every_accounts() {
     // Two accounts with one provider: the same address and model, two keys.
     let mut group = group(&[mock.api_base(), mock.api_base(), nobody]);
     for (deployment, key) in group.deployments.iter_mut().zip(["sk-one", "sk-two"]) {
-        Arc::make_mut(deployment).api_key = Some(Secret::new(key));
+        Arc::make_mut(deployment).target.api_key = Some(Secret::new(key));
     }
     let (first, gossip) = node(1, Vec::new());
     let (second, other) = node(2, vec![gossip.local_addr().to_string()]);

@@ -54,7 +54,7 @@ impl ErrorBody {
 
 /// The frame that ends a stream which broke. No `[DONE]` follows it.
 #[must_use]
-pub fn error_frame(error: &ErrorBody) -> Bytes {
+pub(crate) fn error_frame(error: &ErrorBody) -> Bytes {
     let mut frame = error.append_to(b"data: ".to_vec());
     frame.extend_from_slice(b"\n\n");
     Bytes::from(frame)

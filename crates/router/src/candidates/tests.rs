@@ -15,11 +15,11 @@ fn deployment(group: &str, upstream: &str) -> Arc<Deployment> {
         backend: BackendId::new("http://b/v1", upstream),
         group: group.into(),
         provider: "openai".into(),
-        upstream_model: upstream.into(),
-        api_base: "http://b/v1".into(),
-        api_key: None,
-        headers: Vec::new(),
-        body_defaults: Vec::new(),
+        target: Target {
+            api_base: "http://b/v1".into(),
+            model: upstream.into(),
+            ..Target::default()
+        },
         weight: Weight::default(),
         order: 0,
         timeout: Duration::from_secs(1),
@@ -57,7 +57,7 @@ fn route(models: &[&str], aliases: &[(&str, &str)], model: &str, fallbacks: Fall
     match candidates(&catalog, Some(access), model, fallbacks, 5) {
         Ok(found) => {
             let name = |group: &Cow<Group>| {
-                format!("{}={}", group.name, group.deployments[0].upstream_model)
+                format!("{}={}", group.name, group.deployments[0].target.model)
             };
             found.groups.iter().map(name).collect::<Vec<_>>().join(" ")
         }
@@ -131,7 +131,7 @@ fn an_id_pins_its_deployment_beside_a_star() {
     let star = Group { name: "*".into(), deployments: vec![deployment("*", "*")] };
     catalog.groups.insert("*".into(), star);
     let found = candidates(&catalog, None, "id-big", Fallbacks::Disabled, 5).expect("known");
-    assert_eq!(&*found.groups[0].deployments[0].upstream_model, "m2");
+    assert_eq!(&*found.groups[0].deployments[0].target.model, "m2");
 }
 
 #[test]

@@ -2,6 +2,8 @@
 
 use dunlin_ledger::Price;
 
+use dunlin_llm::Target;
+
 use super::*;
 use crate::catalog::BackendId;
 
@@ -15,11 +17,7 @@ fn group(weights: &[Weight]) -> Group {
             backend: BackendId::new("http://b", &at.to_string()),
             group: "g".into(),
             provider: "openai".into(),
-            upstream_model: "m".into(),
-            api_base: "http://b".into(),
-            api_key: None,
-            headers: Vec::new(),
-            body_defaults: Vec::new(),
+            target: Target { api_base: "http://b".into(), model: "m".into(), ..Target::default() },
             weight: *weight,
             order: 0,
             timeout: Duration::from_secs(1),

@@ -10,7 +10,7 @@ use super::*;
 use crate::json::write_string;
 
 fn read_chat(body: &str) -> Result<ChatRequest, BadRequest> {
-    parse(Endpoint::ChatCompletions, Bytes::copy_from_slice(body.as_bytes()))
+    parse(Endpoint::ChatCompletions, Bytes::copy_from_slice(body.as_bytes()), None)
 }
 
 fn chat(body: &str) -> ChatRequest {
@@ -153,7 +153,7 @@ fn facts_are_read() {
     assert_eq!(request.prompt_estimate(), Tokens(3), "9 bytes");
 
     let input = Bytes::from(r#"{"model":"m","input":"x","stream":true}"#);
-    let embeddings = parse(Endpoint::Embeddings, input).expect("valid");
+    let embeddings = parse(Endpoint::Embeddings, input, None).expect("valid");
     assert_eq!((embeddings.max_output(), embeddings.stream()), (Some(Tokens(0)), false));
 }
 
@@ -243,7 +243,7 @@ fn what_is_wrong_is_said_in_words_that_clients_know() {
     }
     let no_model = ErrorBody::from(&read_chat(r#"{"messages":[]}"#).expect_err("no model"));
     assert!(no_model.message.contains("You passed in model=None.") && no_model.param.is_none());
-    let invalid = parse(Endpoint::ChatCompletions, Bytes::from_static(b"{\"a\xff"));
+    let invalid = parse(Endpoint::ChatCompletions, Bytes::from_static(b"{\"a\xff"), None);
     assert!(invalid.expect_err("bytes").to_string().ends_with("line 1 column 4 (char 3)"));
 }
 

@@ -5,11 +5,12 @@ use std::borrow::Cow;
 use bytes::Bytes;
 use dunlin_types::Tokens;
 
-use super::ErrorBody;
+use crate::endpoint::Endpoint;
 use crate::extras::Extras;
 use crate::fields::{Role, role};
 use crate::json::{Member, Span, members, string};
-use crate::request::{ChatRequest, Edit, Endpoint, Facts, Name, Text};
+use crate::openai::ErrorBody;
+use crate::request::{ChatRequest, Edit, Facts, Name, Text};
 
 /// Why a body is not a request. Always the client's fault: 400.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -104,13 +105,18 @@ impl From<&BadRequest> for ErrorBody {
     }
 }
 
-/// Reads a client's body. The bytes stay with the request.
+/// Reads a client's body. The bytes stay with the request. `path_model` is the model that the
+/// path names, for a body that names none.
 ///
 /// # Errors
 /// Not a JSON object, a top-level name twice, no model or prompt, a field of the gateway's with a
 /// wrong value, or a credential where none may be.
-pub fn parse(endpoint: Endpoint, body: Bytes) -> Result<ChatRequest, BadRequest> {
-    let facts = read(endpoint, text(&body)?)?;
+pub fn parse(
+    endpoint: Endpoint,
+    body: Bytes,
+    path_model: Option<&str>,
+) -> Result<ChatRequest, BadRequest> {
+    let facts = read(endpoint, text(&body)?, path_model)?;
     Ok(ChatRequest { body, facts })
 }
 
@@ -121,14 +127,22 @@ fn text(body: &[u8]) -> Result<&str, BadRequest> {
     })
 }
 
-fn read(endpoint: Endpoint, text: &str) -> Result<Facts, BadRequest> {
+fn read(endpoint: Endpoint, text: &str, path_model: Option<&str>) -> Result<Facts, BadRequest> {
     let members = members(text).map_err(|error| not_an_object(text, &error))?;
     refuse_duplicates(&members)?;
     let mut reader = Reader::new(endpoint, text);
     for member in &members {
         reader.take(member)?;
     }
-    let Some(model) = reader.model else { return Err(BadRequest::MissingModel) };
+    let path_model = reader.model.is_none().then_some(path_model).flatten();
+    let (model, model_edit) = match (reader.model, path_model) {
+        (Some(model), _) => (model.name, Edit { at: model.at, to: Text::Model }),
+        (None, Some(name)) => {
+            let open = text.find('{').expect("an object has a brace");
+            (name.into(), Edit { at: Span::point(open + 1), to: Text::ModelMember })
+        }
+        (None, None) => return Err(BadRequest::MissingModel),
+    };
     let missing = BadRequest::Missing { route: endpoint.route(), name: endpoint.prompt_field() };
     let prompt = reader.prompt.ok_or(missing)?;
 
@@ -142,12 +156,13 @@ fn read(endpoint: Endpoint, text: &str) -> Result<Facts, BadRequest> {
         }
         None => false,
     };
-    edits.push(Edit { at: model.at, to: Text::Model });
+    edits.push(model_edit);
     // An insertion at a point comes before a cut that begins there.
     edits.sort_unstable_by_key(|edit| edit.at);
     Ok(Facts {
         endpoint,
-        model: model.name,
+        model,
+        model_from_path: path_model.is_some(),
         stream: reader.stream.is_some(),
         wants_usage,
         max_output: reader.max_completion_tokens.or(reader.max_tokens),

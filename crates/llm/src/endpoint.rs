@@ -1,0 +1,141 @@
+//! What a client can ask for, and in which words: the one list of endpoints and dialects.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::form::{Chat, Delta, Reply};
+use crate::openai::{self, ErrorBody};
+use crate::{BadRequest, ChatRequest};
+
+/// A family of request and reply bodies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Dialect {
+    /// OpenAI's chat completions, and what grew around them.
+    OpenAi,
+}
+
+/// What a client can ask for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Endpoint {
+    /// A chat, streamed or not.
+    ChatCompletions,
+    /// A plain completion of a text, streamed or not.
+    Completions,
+    /// Vectors for texts.
+    Embeddings,
+}
+
+/// What the gateway itself puts on an answer in another dialect than its provider's.
+#[derive(Clone, Copy, Debug)]
+pub struct Stamp<'a> {
+    /// The model's name for the client.
+    pub model: &'a str,
+    /// For an answer whose provider gave it no id.
+    pub id: &'a str,
+    /// Seconds since 1970, for one whose provider did not say when it was made.
+    pub now: u64,
+}
+
+/// Turns the pieces of a stream into a client's frames.
+pub trait StreamWriter: Send {
+    /// Appends the frames that `delta` makes.
+    fn write(&mut self, delta: Delta, out: &mut Vec<u8>);
+
+    /// Appends the frames that end a whole stream.
+    fn finish(&mut self, out: &mut Vec<u8>);
+}
+
+impl Endpoint {
+    /// Whose words its bodies are.
+    #[must_use]
+    pub fn dialect(self) -> Dialect {
+        match self {
+            Self::ChatCompletions | Self::Completions | Self::Embeddings => Dialect::OpenAi,
+        }
+    }
+
+    /// The route as error messages name it, whatever prefix the client used.
+    #[must_use]
+    pub fn route(self) -> &'static str {
+        match self {
+            Self::ChatCompletions => "/chat/completions",
+            Self::Completions => "/completions",
+            Self::Embeddings => "/embeddings",
+        }
+    }
+
+    /// True if a model writes an answer, which can be streamed and bridged to other chats.
+    #[must_use]
+    pub fn is_chat(self) -> bool {
+        match self {
+            Self::ChatCompletions | Self::Completions => true,
+            Self::Embeddings => false,
+        }
+    }
+
+    /// The member without which the request asks nothing.
+    pub(crate) fn prompt_field(self) -> &'static str {
+        match self {
+            Self::ChatCompletions => "messages",
+            Self::Completions => "prompt",
+            Self::Embeddings => "input",
+        }
+    }
+
+    /// An answer of another dialect in this one's words.
+    #[must_use]
+    pub fn write_reply(self, reply: &Reply, stamp: Stamp<'_>) -> Bytes {
+        match self {
+            Self::ChatCompletions => openai::write_reply(reply, stamp),
+            Self::Completions => openai::write_text_reply(reply, stamp),
+            Self::Embeddings => unreachable!("vectors are no chat: providers answer in OpenAI's"),
+        }
+    }
+
+    /// Writes a stream of another dialect in this one's words.
+    #[must_use]
+    pub fn stream_writer(self, stamp: Stamp<'_>, wants_usage: bool) -> Box<dyn StreamWriter> {
+        match self {
+            Self::ChatCompletions => Box::new(openai::ChatWriter::new(stamp, wants_usage)),
+            Self::Completions => Box::new(openai::TextWriter::new(stamp, wants_usage)),
+            Self::Embeddings => unreachable!("vectors are never streamed"),
+        }
+    }
+
+    /// The body of an answer that is an error.
+    #[must_use]
+    pub fn error_body(self, error: &ErrorBody) -> Bytes {
+        match self.dialect() {
+            Dialect::OpenAi => error.to_json(),
+        }
+    }
+
+    /// The frame that ends a stream which broke. Nothing that looks like an end follows it.
+    #[must_use]
+    pub fn error_frame(self, error: &ErrorBody) -> Bytes {
+        match self.dialect() {
+            Dialect::OpenAi => openai::error_frame(error),
+        }
+    }
+}
+
+impl ChatRequest {
+    /// The request in the common form, with each of `defaults` (name, JSON text) that the client
+    /// did not send. Wishes to the gateway are not in it.
+    ///
+    /// # Errors
+    /// A part that must be understood to be translated is not what it should be.
+    ///
+    /// # Panics
+    /// The request is no chat: see [`Endpoint::is_chat`].
+    pub fn form_with(&self, defaults: &[(Arc<str>, Arc<str>)]) -> Result<Chat, BadRequest> {
+        let body = self.encode_for(self.model(), defaults);
+        let text = std::str::from_utf8(&body).expect("a request was parsed from text");
+        match self.endpoint() {
+            Endpoint::ChatCompletions => openai::read_chat(text),
+            Endpoint::Completions => openai::read_text_prompt(text),
+            Endpoint::Embeddings => unreachable!("vectors are no chat"),
+        }
+    }
+}

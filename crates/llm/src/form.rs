@@ -1,0 +1,20 @@
+//! The common form: what a chat asks and answers, free of any dialect. A request is read into it
+//! only when its client and its provider speak different dialects; then each dialect is read and
+//! written by its own module, and none knows another.
+//!
+//! What the form has no word for is kept as JSON text beside it, and goes only to where the same
+//! dialect is spoken. Schemas and arguments are JSON text, never taken apart: the order of a
+//! schema's properties is part of the prompt.
+
+mod chat;
+mod delta;
+mod json;
+mod reply;
+
+pub use chat::{
+    Cache, Chat, Effort, Format, Message, Part, PartKind, Reasoning, Role, Source, Tool, ToolCall,
+    ToolChoice,
+};
+pub use delta::Delta;
+pub use json::Json;
+pub use reply::{Choice, Finish, Reply};

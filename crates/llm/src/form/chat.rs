@@ -1,0 +1,472 @@
+//! A chat as it is asked.
+
+use serde_json::Number;
+
+use crate::Dialect;
+use crate::form::Json;
+
+/// What a client asks of a model. Absent is not a default: a provider is sent only what was said.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Chat {
+    /// The dialect it was read from: that of `other`, [`Tool::Hosted`] and [`PartKind::Other`].
+    pub from: Dialect,
+    /// In their order; instructions are messages of [`Role::System`].
+    pub messages: Vec<Message>,
+    /// What the model may call.
+    pub tools: Vec<Tool>,
+    /// Whether it must, may or must not.
+    pub tool_choice: Option<ToolChoice>,
+    /// False: at most one call in one answer.
+    pub parallel_tool_calls: Option<bool>,
+    /// The bound on tokens of each choice.
+    pub max_output: Option<u64>,
+    /// As written, so that no digit changes.
+    pub temperature: Option<Number>,
+    /// Likewise.
+    pub top_p: Option<Number>,
+    /// Likewise.
+    pub top_k: Option<Number>,
+    /// Texts that end the answer.
+    pub stop: Vec<String>,
+    /// How many answers.
+    pub n: Option<u64>,
+    /// For answers that can be had again.
+    pub seed: Option<Number>,
+    /// From -2 to 2.
+    pub presence_penalty: Option<Number>,
+    /// From -2 to 2.
+    pub frequency_penalty: Option<Number>,
+    /// Whether the answer's tokens come with their probabilities.
+    pub logprobs: Option<bool>,
+    /// How many alternatives with each.
+    pub top_logprobs: Option<u64>,
+    /// Token ids to biases.
+    pub logit_bias: Option<Json>,
+    /// The form of the answer.
+    pub format: Option<Format>,
+    /// How much to think first.
+    pub reasoning: Option<Reasoning>,
+    /// `low`, `medium` or `high`.
+    pub verbosity: Option<String>,
+    /// The provider's tier, such as `flex`.
+    pub service_tier: Option<String>,
+    /// Who the client says its user is.
+    pub user: Option<String>,
+    /// Whether the answer is to come in pieces.
+    pub stream: bool,
+    /// Fields without a word here, in the order they came.
+    pub other: Vec<(String, Json)>,
+}
+
+impl Chat {
+    /// A chat that says nothing yet.
+    #[must_use]
+    pub fn new(from: Dialect) -> Self {
+        Self {
+            from,
+            messages: Vec::new(),
+            tools: Vec::new(),
+            tool_choice: None,
+            parallel_tool_calls: None,
+            max_output: None,
+            temperature: None,
+            top_p: None,
+            top_k: None,
+            stop: Vec::new(),
+            n: None,
+            seed: None,
+            presence_penalty: None,
+            frequency_penalty: None,
+            logprobs: None,
+            top_logprobs: None,
+            logit_bias: None,
+            format: None,
+            reasoning: None,
+            verbosity: None,
+            service_tier: None,
+            user: None,
+            stream: false,
+            other: Vec::new(),
+        }
+    }
+
+    /// OpenAI's names of the parameters that were said, for a provider to compare with those it
+    /// has. Messages, streaming and the user are no parameters.
+    #[must_use]
+    pub fn params(&self) -> Vec<&str> {
+        let said = [
+            ("tools", !self.tools.is_empty()),
+            ("tool_choice", self.tool_choice.is_some()),
+            ("parallel_tool_calls", self.parallel_tool_calls.is_some()),
+            ("max_tokens", self.max_output.is_some()),
+            ("temperature", self.temperature.is_some()),
+            ("top_p", self.top_p.is_some()),
+            ("top_k", self.top_k.is_some()),
+            ("stop", !self.stop.is_empty()),
+            ("n", self.n.is_some_and(|n| n != 1)),
+            ("seed", self.seed.is_some()),
+            ("presence_penalty", self.presence_penalty.is_some()),
+            ("frequency_penalty", self.frequency_penalty.is_some()),
+            ("logprobs", self.logprobs == Some(true)),
+            ("top_logprobs", self.top_logprobs.is_some()),
+            ("logit_bias", self.logit_bias.is_some()),
+            ("response_format", self.format.as_ref().is_some_and(|f| *f != Format::Text)),
+            ("reasoning_effort", self.reasoning.is_some()),
+            ("verbosity", self.verbosity.is_some()),
+            ("service_tier", self.service_tier.is_some()),
+        ];
+        let said = said.into_iter().filter(|(_, said)| *said).map(|(name, _)| name);
+        said.chain(self.other.iter().map(|(name, _)| name.as_str())).collect()
+    }
+
+    /// Takes a parameter back, by OpenAI's name.
+    pub fn forget(&mut self, param: &str) {
+        match param {
+            "tools" => self.tools.clear(),
+            "tool_choice" => self.tool_choice = None,
+            "parallel_tool_calls" => self.parallel_tool_calls = None,
+            "max_tokens" | "max_completion_tokens" => self.max_output = None,
+            "temperature" => self.temperature = None,
+            "top_p" => self.top_p = None,
+            "top_k" => self.top_k = None,
+            "stop" => self.stop.clear(),
+            "n" => self.n = None,
+            "seed" => self.seed = None,
+            "presence_penalty" => self.presence_penalty = None,
+            "frequency_penalty" => self.frequency_penalty = None,
+            "logprobs" => self.logprobs = None,
+            "top_logprobs" => self.top_logprobs = None,
+            "logit_bias" => self.logit_bias = None,
+            "response_format" => self.format = None,
+            "reasoning_effort" | "thinking" => self.reasoning = None,
+            "verbosity" => self.verbosity = None,
+            "service_tier" => self.service_tier = None,
+            "user" => self.user = None,
+            name => self.other.retain(|(other, _)| other != name),
+        }
+    }
+
+    /// The text of all instructions, in order, with blank lines between; empty if there are none.
+    #[must_use]
+    pub fn system_text(&self) -> String {
+        let system = self.messages.iter().filter(|message| message.role == Role::System);
+        let texts: Vec<String> = system.map(Message::text).filter(|t| !t.is_empty()).collect();
+        texts.join("\n\n")
+    }
+}
+
+/// Who speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// Instructions: OpenAI's `system` and `developer`.
+    System,
+    /// The person, and the results of tools.
+    User,
+    /// The model.
+    Assistant,
+}
+
+/// One turn. Results of tools are parts of a user's turn.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Message {
+    /// Who speaks.
+    pub role: Role,
+    /// A participant's name, where the dialect has one.
+    pub name: Option<String>,
+    /// What is said, in order.
+    pub parts: Vec<Part>,
+}
+
+impl Message {
+    /// A turn of one text.
+    #[must_use]
+    pub fn of_text(role: Role, text: impl Into<String>) -> Self {
+        Self { role, name: None, parts: vec![Part::text(text)] }
+    }
+
+    /// Its texts, joined.
+    #[must_use]
+    pub fn text(&self) -> String {
+        let texts = self.parts.iter().filter_map(Part::as_text);
+        texts.collect()
+    }
+}
+
+/// A piece of a turn, and whether a cache may end behind it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Part {
+    /// What it is.
+    pub kind: PartKind,
+    /// A cache point behind it.
+    pub cache: Option<Cache>,
+}
+
+impl Part {
+    /// A text.
+    #[must_use]
+    pub fn text(text: impl Into<String>) -> Self {
+        PartKind::Text(text.into()).into()
+    }
+
+    /// The text, if it is one.
+    #[must_use]
+    pub fn as_text(&self) -> Option<&str> {
+        if let PartKind::Text(text) = &self.kind { Some(text) } else { None }
+    }
+}
+
+impl From<PartKind> for Part {
+    fn from(kind: PartKind) -> Self {
+        Self { kind, cache: None }
+    }
+}
+
+/// How long a prompt's beginning is kept: Anthropic's `cache_control`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cache {
+    /// Five minutes.
+    Short,
+    /// An hour.
+    Hour,
+}
+
+/// What a piece is.
+#[derive(Clone, Debug, PartialEq)]
+pub enum PartKind {
+    /// Words.
+    Text(String),
+    /// The model's words on why it does not answer.
+    Refusal(String),
+    /// A picture.
+    Image {
+        /// Where it is.
+        source: Source,
+        /// `low`, `high` or `auto`.
+        detail: Option<String>,
+    },
+    /// Sound, inline.
+    Audio {
+        /// Base64.
+        data: String,
+        /// Such as `wav`.
+        format: String,
+    },
+    /// A document.
+    File {
+        /// Where it is.
+        source: Source,
+        /// Its name.
+        name: Option<String>,
+    },
+    /// What the model thought.
+    Thinking {
+        /// The thought, perhaps only its summary.
+        text: String,
+        /// The provider's seal, which it wants back.
+        signature: Option<String>,
+    },
+    /// A thought that only the provider can read.
+    RedactedThinking(String),
+    /// The model calls a tool.
+    ToolCall(ToolCall),
+    /// What a tool said.
+    ToolResult {
+        /// The call it answers.
+        call: String,
+        /// The tool's name, where the dialect says it.
+        name: Option<String>,
+        /// What came of it.
+        parts: Vec<Part>,
+        /// Whether it failed.
+        is_error: bool,
+    },
+    /// A piece that only its own dialect knows.
+    Other(Json),
+}
+
+/// Where something is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// In the net, for the provider to fetch.
+    Url(String),
+    /// Inline.
+    Inline {
+        /// Such as `image/png`.
+        media_type: String,
+        /// Base64.
+        data: String,
+    },
+    /// Uploaded before, under the provider's id.
+    Id(String),
+}
+
+impl Source {
+    /// From a URL, which may carry its data: `data:image/png;base64,...`.
+    #[must_use]
+    pub fn of_url(url: &str) -> Self {
+        let inline = url.strip_prefix("data:").and_then(|rest| rest.split_once(";base64,"));
+        match inline {
+            Some((media_type, data)) => {
+                let media_type = media_type.split(';').next().unwrap_or_default();
+                Self::Inline { media_type: media_type.to_owned(), data: data.to_owned() }
+            }
+            None => Self::Url(url.to_owned()),
+        }
+    }
+
+    /// As a URL, which may carry its data. `None` for an id.
+    #[must_use]
+    pub fn url(&self) -> Option<String> {
+        match self {
+            Self::Url(url) => Some(url.clone()),
+            Self::Inline { media_type, data } => Some(format!("data:{media_type};base64,{data}")),
+            Self::Id(_) => None,
+        }
+    }
+}
+
+/// A call of a tool.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ToolCall {
+    /// By which its result names it.
+    pub id: String,
+    /// The tool.
+    pub name: String,
+    /// JSON text, perhaps not whole: models err.
+    pub arguments: String,
+    /// The seal of the thought that led to it (Gemini's `thoughtSignature`).
+    pub signature: Option<String>,
+}
+
+/// What a model may call.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Tool {
+    /// A function of the client's.
+    Function {
+        /// Its name.
+        name: String,
+        /// What it does.
+        description: Option<String>,
+        /// A JSON schema.
+        parameters: Option<Json>,
+        /// Whether arguments must fit the schema exactly.
+        strict: Option<bool>,
+        /// A cache point behind it.
+        cache: Option<Cache>,
+    },
+    /// A tool that the provider runs itself.
+    Hosted(Json),
+}
+
+/// Whether a tool is called.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ToolChoice {
+    /// As the model likes.
+    Auto,
+    /// None.
+    None,
+    /// At least one.
+    Required,
+    /// This one.
+    Named(String),
+}
+
+/// The form of the answer.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Format {
+    /// Words.
+    Text,
+    /// Some JSON object.
+    Json,
+    /// JSON of a schema.
+    Schema {
+        /// The schema's name; OpenAI asks for one.
+        name: Option<String>,
+        /// What it is for.
+        description: Option<String>,
+        /// A JSON schema.
+        schema: Json,
+        /// Whether it must fit exactly.
+        strict: Option<bool>,
+    },
+}
+
+/// How much to think.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct Reasoning {
+    /// In words.
+    pub effort: Option<Effort>,
+    /// In tokens.
+    pub budget: Option<u64>,
+}
+
+/// How hard to think, from not at all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Effort {
+    /// Not at all.
+    None,
+    /// As little as can be.
+    Minimal,
+    /// A little.
+    Low,
+    /// Fairly.
+    Medium,
+    /// Hard.
+    High,
+    /// As hard as can be: `xhigh`, `max`.
+    Highest,
+}
+
+impl Effort {
+    /// By OpenAI's word.
+    #[must_use]
+    pub fn named(word: &str) -> Option<Self> {
+        Some(match word {
+            "none" | "disable" => Self::None,
+            "minimal" => Self::Minimal,
+            "low" => Self::Low,
+            "medium" => Self::Medium,
+            "high" => Self::High,
+            "xhigh" | "max" => Self::Highest,
+            _ => return None,
+        })
+    }
+
+    /// OpenAI's word.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Minimal => "minimal",
+            Self::Low => "low",
+            Self::Medium => "medium",
+            Self::High => "high",
+            Self::Highest => "xhigh",
+        }
+    }
+
+    /// The tokens that LiteLLM has this effort mean for providers that count thought in tokens.
+    #[must_use]
+    pub fn budget(self) -> u64 {
+        match self {
+            Self::None => 0,
+            Self::Minimal => 128,
+            Self::Low => 1024,
+            Self::Medium => 2048,
+            Self::High => 4096,
+            Self::Highest => 8192,
+        }
+    }
+
+    /// The effort that a budget of tokens comes nearest to.
+    #[must_use]
+    pub fn of_budget(tokens: u64) -> Self {
+        match tokens {
+            0 => Self::None,
+            1..=127 => Self::Minimal,
+            128..=1024 => Self::Low,
+            1025..=2048 => Self::Medium,
+            2049.. => Self::High,
+        }
+    }
+}

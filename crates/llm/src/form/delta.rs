@@ -1,0 +1,123 @@
+//! A streamed answer, piece by piece, free of any dialect.
+
+use dunlin_types::Usage;
+
+use crate::form::Finish;
+
+/// What one event of a stream adds. `choice` and `call` count from 0; a call's number is unique
+/// within its choice.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Delta {
+    /// The answer begins. Comes once, first.
+    Start {
+        /// The provider's id of the answer.
+        id: Option<String>,
+        /// The model as the provider names it.
+        model: Option<String>,
+        /// What is known to be used already.
+        usage: Option<Usage>,
+    },
+    /// Words.
+    Text {
+        /// Of which answer.
+        choice: u32,
+        /// More of them.
+        text: String,
+    },
+    /// Words on why there is no answer.
+    Refusal {
+        /// Of which answer.
+        choice: u32,
+        /// More of them.
+        text: String,
+    },
+    /// A thought.
+    Thinking {
+        /// Of which answer.
+        choice: u32,
+        /// More of it.
+        text: String,
+    },
+    /// The seal of the thought before.
+    Signature {
+        /// Of which answer.
+        choice: u32,
+        /// The whole seal.
+        signature: String,
+    },
+    /// A thought that only the provider can read, whole.
+    RedactedThinking {
+        /// Of which answer.
+        choice: u32,
+        /// Opaque.
+        data: String,
+    },
+    /// A call of a tool begins.
+    ToolCall {
+        /// Of which answer.
+        choice: u32,
+        /// Which call.
+        call: u32,
+        /// By which its result will name it.
+        id: String,
+        /// The tool.
+        name: String,
+        /// See [`ToolCall::signature`](crate::form::ToolCall::signature).
+        signature: Option<String>,
+    },
+    /// Arguments of a call that has begun.
+    Arguments {
+        /// Of which answer.
+        choice: u32,
+        /// Which call.
+        call: u32,
+        /// More of the JSON text.
+        text: String,
+    },
+    /// An answer is whole.
+    Finish {
+        /// Which.
+        choice: u32,
+        /// Why.
+        finish: Finish,
+    },
+    /// What has been used; a later one replaces an earlier one.
+    Usage(Usage),
+}
+
+impl Delta {
+    /// Bytes of output that a model wrote here, for when no usage comes.
+    #[must_use]
+    pub fn text_bytes(&self) -> u64 {
+        let bytes = match self {
+            Self::Text { text, .. }
+            | Self::Refusal { text, .. }
+            | Self::Thinking { text, .. }
+            | Self::Arguments { text, .. } => text.len(),
+            Self::ToolCall { name, .. } => name.len(),
+            Self::Start { .. }
+            | Self::Signature { .. }
+            | Self::RedactedThinking { .. }
+            | Self::Finish { .. }
+            | Self::Usage(_) => 0,
+        };
+        bytes as u64
+    }
+
+    /// What has been used so far, where this says it.
+    #[must_use]
+    pub fn usage(&self) -> Option<Usage> {
+        match self {
+            Self::Usage(usage) | Self::Start { usage: Some(usage), .. } => Some(*usage),
+            Self::Start { usage: None, .. }
+            | Self::Text { .. }
+            | Self::Refusal { .. }
+            | Self::Thinking { .. }
+            | Self::Signature { .. }
+            | Self::RedactedThinking { .. }
+            | Self::ToolCall { .. }
+            | Self::Arguments { .. }
+            | Self::Finish { .. } => None,
+        }
+    }
+}

@@ -1,0 +1,78 @@
+//! A whole answer, free of any dialect.
+
+use dunlin_types::Usage;
+
+use crate::form::{Json, Part, PartKind};
+
+/// What a model answered.
+#[derive(Clone, Debug, PartialEq, Default)]
+pub struct Reply {
+    /// The provider's id of it.
+    pub id: Option<String>,
+    /// When, in seconds since 1970, if the provider says.
+    pub created: Option<u64>,
+    /// The model as the provider names it.
+    pub model: Option<String>,
+    /// At least one, unless the prompt was refused.
+    pub choices: Vec<Choice>,
+    /// What it used, if the provider counts.
+    pub usage: Option<Usage>,
+    /// The tier that served it, if the provider says.
+    pub service_tier: Option<String>,
+    /// Of an OpenAI-compatible provider.
+    pub system_fingerprint: Option<String>,
+}
+
+impl Reply {
+    /// Bytes of text that the model wrote, for when the provider does not count.
+    pub(crate) fn output_bytes(&self) -> u64 {
+        let parts = self.choices.iter().flat_map(|choice| &choice.parts);
+        let bytes = parts.map(|part| match &part.kind {
+            PartKind::Text(text) | PartKind::Refusal(text) | PartKind::Thinking { text, .. } => {
+                text.len()
+            }
+            PartKind::ToolCall(call) => call.name.len() + call.arguments.len(),
+            PartKind::Image { .. }
+            | PartKind::Audio { .. }
+            | PartKind::File { .. }
+            | PartKind::RedactedThinking(_)
+            | PartKind::ToolResult { .. }
+            | PartKind::Other(_) => 0,
+        });
+        bytes.sum::<usize>() as u64
+    }
+}
+
+/// One of the answers asked for.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Choice {
+    /// From 0.
+    pub index: u32,
+    /// Thoughts, words, calls, in order.
+    pub parts: Vec<Part>,
+    /// Why it ended.
+    pub finish: Finish,
+    /// Probabilities, in OpenAI's form.
+    pub logprobs: Option<Json>,
+}
+
+/// Why an answer ended. Each dialect has its own table of words.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Finish {
+    /// The model had said all.
+    Stop,
+    /// One of the client's texts came, which one if the provider says.
+    StopSequence(Option<String>),
+    /// The bound on tokens, or the model's window.
+    Length,
+    /// It waits for the results of tools.
+    ToolCalls,
+    /// The provider's filter.
+    ContentFilter,
+    /// The model would not.
+    Refusal,
+    /// A hosted tool takes long; the client is to send the turn back (Anthropic's `pause_turn`).
+    Pause,
+    /// A word of the provider's that no table has.
+    Other(String),
+}

@@ -1,0 +1,465 @@
+//! OpenAI's chat bodies, read into the common form.
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use crate::Dialect;
+use crate::endpoint::Endpoint;
+use crate::fields::{self, role};
+use crate::form::{
+    Cache, Chat, Effort, Format, Json, Message, Part, PartKind, Role, Source, Tool, ToolCall,
+    ToolChoice,
+};
+use crate::json::{Member, members, string};
+use crate::parse::BadRequest;
+
+/// Reads the body of a chat.
+///
+/// # Errors
+/// A message, tool or parameter is not what it should be.
+pub(crate) fn read_chat(body: &str) -> Result<Chat, BadRequest> {
+    let mut chat = Chat::new(Dialect::OpenAi);
+    for member in read_members(body) {
+        param(&mut chat, Endpoint::ChatCompletions, &member)?;
+    }
+    Ok(chat)
+}
+
+/// Reads the body of a plain completion: its prompt becomes what the user says.
+///
+/// # Errors
+/// The prompt is not one text, or a parameter is not what it should be.
+pub(crate) fn read_text_prompt(body: &str) -> Result<Chat, BadRequest> {
+    let mut chat = Chat::new(Dialect::OpenAi);
+    for member in read_members(body) {
+        if member.name == "prompt" {
+            let texts: Vec<String> = match string(member.value) {
+                Some(text) => vec![text.into_owned()],
+                None => value(Endpoint::Completions, &member, "a text or a list of one text")?,
+            };
+            let [text] = &texts[..] else {
+                return Err(invalid(Endpoint::Completions, "prompt", "one text for this model"));
+            };
+            chat.messages.push(Message::of_text(Role::User, text));
+        } else {
+            param(&mut chat, Endpoint::Completions, &member)?;
+        }
+    }
+    Ok(chat)
+}
+
+fn read_members(body: &str) -> Vec<Member<'_>> {
+    members(body).expect("a request was parsed from an object")
+}
+
+fn invalid(endpoint: Endpoint, name: &str, expected: &'static str) -> BadRequest {
+    BadRequest::Invalid { route: endpoint.route(), name: name.to_owned(), expected }
+}
+
+fn value<'de, T: Deserialize<'de>>(
+    endpoint: Endpoint,
+    member: &Member<'de>,
+    expected: &'static str,
+) -> Result<T, BadRequest> {
+    serde_json::from_str(member.value).map_err(|_| invalid(endpoint, &member.name, expected))
+}
+
+fn param(chat: &mut Chat, endpoint: Endpoint, member: &Member<'_>) -> Result<(), BadRequest> {
+    use fields::Role as Field;
+    match role(endpoint, &member.name) {
+        Field::Extra | Field::Dropped | Field::Refused | Field::Model => return Ok(()),
+        Field::Stream => chat.stream = member.value == "true",
+        Field::Prompt => chat.messages = read_messages(member.value)?,
+        Field::User | Field::SafetyIdentifier => {
+            chat.user = string(member.value).map(Into::into).or(chat.user.take());
+        }
+        Field::MaxCompletionTokens => {
+            chat.max_output = value(endpoint, member, "a whole number")?;
+        }
+        Field::MaxTokens => {
+            let most: Option<u64> = value(endpoint, member, "a whole number")?;
+            chat.max_output = chat.max_output.or(most);
+        }
+        Field::Choices | Field::Upstream if member.value == "null" => {}
+        Field::Choices | Field::Upstream => return upstream_param(chat, endpoint, member),
+    }
+    Ok(())
+}
+
+fn upstream_param(
+    chat: &mut Chat,
+    endpoint: Endpoint,
+    member: &Member<'_>,
+) -> Result<(), BadRequest> {
+    const NUMBER: &str = "a number";
+    const COUNT: &str = "a whole number";
+    match &*member.name {
+        "n" => chat.n = value(endpoint, member, COUNT)?,
+        "temperature" => chat.temperature = value(endpoint, member, NUMBER)?,
+        "top_p" => chat.top_p = value(endpoint, member, NUMBER)?,
+        "top_k" => chat.top_k = value(endpoint, member, NUMBER)?,
+        "seed" => chat.seed = value(endpoint, member, NUMBER)?,
+        "presence_penalty" => chat.presence_penalty = value(endpoint, member, NUMBER)?,
+        "frequency_penalty" => chat.frequency_penalty = value(endpoint, member, NUMBER)?,
+        // A number in plain completions, where no other dialect has it.
+        "logprobs" => chat.logprobs = serde_json::from_str(member.value).ok(),
+        "top_logprobs" => chat.top_logprobs = value(endpoint, member, COUNT)?,
+        "logit_bias" => chat.logit_bias = value(endpoint, member, "an object")?,
+        "parallel_tool_calls" => {
+            chat.parallel_tool_calls = value(endpoint, member, "a boolean")?;
+        }
+        "verbosity" => chat.verbosity = value(endpoint, member, "a text")?,
+        "service_tier" => chat.service_tier = value(endpoint, member, "a text")?,
+        "stop" => {
+            chat.stop = match string(member.value) {
+                Some(text) => vec![text.into_owned()],
+                None => value(endpoint, member, "a text or a list of texts")?,
+            }
+        }
+        "response_format" => chat.format = Some(read_format(member)?),
+        "reasoning_effort" | "thinking" | "reasoning" => read_reasoning(chat, member)?,
+        "tools" => chat.tools = read_tools(member)?,
+        "functions" => {
+            let functions: Vec<WireFunction> = value(endpoint, member, "a list of functions")?;
+            chat.tools = functions.into_iter().map(|function| function.tool(None)).collect();
+        }
+        "tool_choice" | "function_call" => chat.tool_choice = Some(read_choice(member)?),
+        "stream_options" => {}
+        name => chat.other.push((name.to_owned(), value(endpoint, member, "a JSON value")?)),
+    }
+    Ok(())
+}
+
+#[derive(Deserialize)]
+struct WireFormat {
+    r#type: String,
+    json_schema: Option<WireSchema>,
+}
+
+#[derive(Deserialize)]
+struct WireSchema {
+    name: Option<String>,
+    description: Option<String>,
+    schema: Option<Json>,
+    strict: Option<bool>,
+}
+
+fn read_format(member: &Member<'_>) -> Result<Format, BadRequest> {
+    const EXPECTED: &str = "an object of type text, json_object or json_schema";
+    let format: WireFormat = value(Endpoint::ChatCompletions, member, EXPECTED)?;
+    match (&*format.r#type, format.json_schema) {
+        ("text", _) => Ok(Format::Text),
+        ("json_object", _) => Ok(Format::Json),
+        ("json_schema", Some(WireSchema { name, description, schema, strict })) => {
+            let missing = invalid(
+                Endpoint::ChatCompletions,
+                "response_format.json_schema.schema",
+                "a JSON schema",
+            );
+            Ok(Format::Schema { name, description, schema: schema.ok_or(missing)?, strict })
+        }
+        _ => Err(invalid(Endpoint::ChatCompletions, "response_format", EXPECTED)),
+    }
+}
+
+/// OpenAI's word, OpenRouter's object, or Anthropic's object as LiteLLM's users send it.
+fn read_reasoning(chat: &mut Chat, member: &Member<'_>) -> Result<(), BadRequest> {
+    #[derive(Deserialize)]
+    struct Wire {
+        r#type: Option<String>,
+        effort: Option<String>,
+        budget_tokens: Option<u64>,
+        max_tokens: Option<u64>,
+    }
+    const EXPECTED: &str = "none, minimal, low, medium, high or xhigh";
+    let effort = |word: &str| {
+        Effort::named(word).ok_or(invalid(Endpoint::ChatCompletions, &member.name, EXPECTED))
+    };
+    let mut reasoning = chat.reasoning.take().unwrap_or_default();
+    if let Some(word) = string(member.value) {
+        reasoning.effort = Some(effort(&word)?);
+    } else {
+        let wire: Wire = value(Endpoint::ChatCompletions, member, "an object")?;
+        if let Some(word) = &wire.effort {
+            reasoning.effort = Some(effort(word)?);
+        }
+        if wire.r#type.as_deref() == Some("disabled") {
+            reasoning.effort = Some(Effort::None);
+        }
+        reasoning.budget = wire.budget_tokens.or(wire.max_tokens).or(reasoning.budget);
+    }
+    chat.reasoning = Some(reasoning);
+    Ok(())
+}
+
+#[derive(Deserialize)]
+struct WireFunction {
+    name: String,
+    description: Option<String>,
+    parameters: Option<Json>,
+    strict: Option<bool>,
+    cache_control: Option<WireCache>,
+}
+
+impl WireFunction {
+    fn tool(self, cache: Option<WireCache>) -> Tool {
+        let Self { name, description, parameters, strict, cache_control } = self;
+        let cache = cache.or(cache_control).map(WireCache::cache);
+        Tool::Function { name, description, parameters, strict, cache }
+    }
+}
+
+/// Anthropic's way to mark where a cached prompt may end, in OpenAI's bodies as LiteLLM has it.
+#[derive(Deserialize)]
+struct WireCache {
+    ttl: Option<String>,
+}
+
+impl WireCache {
+    fn cache(self) -> Cache {
+        if self.ttl.as_deref() == Some("1h") { Cache::Hour } else { Cache::Short }
+    }
+}
+
+fn read_tools(member: &Member<'_>) -> Result<Vec<Tool>, BadRequest> {
+    #[derive(Deserialize)]
+    struct Wire {
+        r#type: Option<String>,
+        function: Option<WireFunction>,
+        cache_control: Option<WireCache>,
+    }
+    let tools: Vec<&RawValue> = value(Endpoint::ChatCompletions, member, "a list of tools")?;
+    let read = |(at, raw): (usize, &RawValue)| {
+        let name = format!("tools[{at}]");
+        let expected = "a tool with a type and, if it is a function, its name";
+        let tool: Wire = serde_json::from_str(raw.get())
+            .map_err(|_| invalid(Endpoint::ChatCompletions, &name, expected))?;
+        match (tool.function, tool.r#type) {
+            (Some(function), _) => Ok(function.tool(tool.cache_control)),
+            (None, Some(kind)) if kind != "function" => Ok(Tool::Hosted(raw.into())),
+            (None, _) => Err(invalid(Endpoint::ChatCompletions, &name, expected)),
+        }
+    };
+    tools.into_iter().enumerate().map(read).collect()
+}
+
+fn read_choice(member: &Member<'_>) -> Result<ToolChoice, BadRequest> {
+    #[derive(Deserialize)]
+    struct Named {
+        name: String,
+    }
+    #[derive(Deserialize)]
+    struct Wire {
+        name: Option<String>,
+        function: Option<Named>,
+    }
+    let expected = "none, auto, required or a function's name";
+    if let Some(word) = string(member.value) {
+        return match &*word {
+            "auto" => Ok(ToolChoice::Auto),
+            "none" => Ok(ToolChoice::None),
+            "required" | "any" => Ok(ToolChoice::Required),
+            _ => Err(invalid(Endpoint::ChatCompletions, &member.name, expected)),
+        };
+    }
+    let wire: Wire = value(Endpoint::ChatCompletions, member, expected)?;
+    let name = wire.function.map(|function| function.name).or(wire.name);
+    name.map(ToolChoice::Named).ok_or(invalid(Endpoint::ChatCompletions, &member.name, expected))
+}
+
+#[derive(Deserialize)]
+struct WireMessage<'a> {
+    role: String,
+    #[serde(borrow)]
+    content: Option<&'a RawValue>,
+    name: Option<String>,
+    refusal: Option<String>,
+    tool_calls: Option<Vec<WireCall>>,
+    function_call: Option<WireCalled>,
+    tool_call_id: Option<String>,
+    reasoning_content: Option<String>,
+    #[serde(borrow)]
+    thinking_blocks: Option<Vec<WirePart<'a>>>,
+    cache_control: Option<WireCache>,
+}
+
+#[derive(Deserialize)]
+pub(super) struct WireCall {
+    pub(super) id: Option<String>,
+    pub(super) function: Option<WireCalled>,
+}
+
+#[derive(Deserialize)]
+pub(super) struct WireCalled {
+    pub(super) name: Option<String>,
+    pub(super) arguments: Option<String>,
+}
+
+#[derive(Deserialize)]
+pub(super) struct WirePart<'a> {
+    r#type: Option<String>,
+    text: Option<String>,
+    refusal: Option<String>,
+    #[serde(borrow)]
+    image_url: Option<&'a RawValue>,
+    input_audio: Option<WireAudio>,
+    file: Option<WireFile>,
+    thinking: Option<String>,
+    signature: Option<String>,
+    data: Option<String>,
+    cache_control: Option<WireCache>,
+}
+
+#[derive(Deserialize)]
+struct WireAudio {
+    data: String,
+    format: String,
+}
+
+#[derive(Deserialize)]
+struct WireFile {
+    file_id: Option<String>,
+    file_data: Option<String>,
+    filename: Option<String>,
+}
+
+fn read_messages(text: &str) -> Result<Vec<Message>, BadRequest> {
+    let at = |at: usize, expected| {
+        invalid(Endpoint::ChatCompletions, &format!("messages[{at}]"), expected)
+    };
+    let raws: Vec<&RawValue> = serde_json::from_str(text)
+        .map_err(|_| invalid(Endpoint::ChatCompletions, "messages", "a list of messages"))?;
+    let mut messages: Vec<Message> = Vec::with_capacity(raws.len());
+    for (number, raw) in raws.into_iter().enumerate() {
+        let wire: WireMessage<'_> = serde_json::from_str(raw.get())
+            .map_err(|_| at(number, "an object with a role and a content"))?;
+        let is_result = matches!(&*wire.role, "tool" | "function");
+        let message = read_message(wire).map_err(|expected| at(number, expected))?;
+        // The results of parallel calls are one turn, as all other dialects have it.
+        match messages.last_mut() {
+            Some(last) if is_result && is_all_results(last) => last.parts.extend(message.parts),
+            Some(_) | None => messages.push(message),
+        }
+    }
+    Ok(messages)
+}
+
+fn is_all_results(message: &Message) -> bool {
+    message.parts.iter().all(|part| matches!(part.kind, PartKind::ToolResult { .. }))
+}
+
+fn read_message(wire: WireMessage<'_>) -> Result<Message, &'static str> {
+    let mut parts = Vec::new();
+    for block in wire.thinking_blocks.into_iter().flatten() {
+        parts.push(read_thinking(block));
+    }
+    if let Some(text) = wire.reasoning_content.filter(|text| parts.is_empty() && !text.is_empty()) {
+        parts.push(PartKind::Thinking { text, signature: None }.into());
+    }
+    if let Some(content) = wire.content {
+        parts.extend(read_content(content)?);
+    }
+    parts.extend(wire.refusal.map(|refusal| PartKind::Refusal(refusal).into()));
+    if let (Some(last), Some(cache)) = (parts.last_mut(), wire.cache_control) {
+        last.cache = Some(cache.cache());
+    }
+    let role = match &*wire.role {
+        "system" | "developer" => Role::System,
+        "user" => Role::User,
+        "assistant" => {
+            let calls = wire.tool_calls.into_iter().flatten();
+            let legacy = wire.function_call.map(|function| (None, function));
+            let calls = calls.filter_map(|call| Some((call.id, call.function?)));
+            for (id, called) in calls.chain(legacy) {
+                let name = called.name.ok_or("tool calls with the name of their function")?;
+                let id = id.unwrap_or_else(|| format!("call_{name}"));
+                let arguments = called.arguments.unwrap_or_default();
+                let call = ToolCall { id, name, arguments, signature: None };
+                parts.push(PartKind::ToolCall(call).into());
+            }
+            Role::Assistant
+        }
+        "tool" | "function" => {
+            let cache = parts.last_mut().and_then(|part| part.cache.take());
+            let named = wire.name.as_ref().map(|name| format!("call_{name}"));
+            let call = wire.tool_call_id.or(named).ok_or("a tool_call_id beside the role tool")?;
+            let kind = PartKind::ToolResult { call, name: wire.name, parts, is_error: false };
+            let parts = vec![Part { kind, cache }];
+            return Ok(Message { role: Role::User, name: None, parts });
+        }
+        _ => return Err("a role of system, developer, user, assistant or tool"),
+    };
+    Ok(Message { role, name: wire.name, parts })
+}
+
+/// A content is a text or a list of parts.
+fn read_content(content: &RawValue) -> Result<Vec<Part>, &'static str> {
+    let text = content.get();
+    if text == "null" {
+        return Ok(Vec::new());
+    }
+    if let Some(text) = string(text) {
+        let parts = vec![Part::text(text)];
+        return Ok(if parts[0].as_text() == Some("") { Vec::new() } else { parts });
+    }
+    let raws: Vec<&RawValue> =
+        serde_json::from_str(text).map_err(|_| "a content that is a text or a list of parts")?;
+    raws.into_iter().map(read_part).collect()
+}
+
+fn read_part(raw: &RawValue) -> Result<Part, &'static str> {
+    if let Some(text) = string(raw.get()) {
+        return Ok(Part::text(text));
+    }
+    let mut part: WirePart<'_> =
+        serde_json::from_str(raw.get()).map_err(|_| "parts with a type and its member")?;
+    let cache = part.cache_control.take().map(WireCache::cache);
+    let kind = match part.r#type.as_deref().unwrap_or("text") {
+        "text" | "input_text" | "output_text" => {
+            PartKind::Text(part.text.ok_or("text parts with a text")?)
+        }
+        "refusal" => PartKind::Refusal(part.refusal.ok_or("refusal parts with a refusal")?),
+        "image_url" => read_image(part.image_url.ok_or("image_url parts with an image_url")?)?,
+        "input_audio" => {
+            let audio = part.input_audio.ok_or("input_audio parts with an input_audio")?;
+            PartKind::Audio { data: audio.data, format: audio.format }
+        }
+        "file" => read_file(part.file.ok_or("file parts with a file")?)?,
+        "thinking" | "redacted_thinking" => read_thinking(part).kind,
+        _ => PartKind::Other(raw.into()),
+    };
+    Ok(Part { kind, cache })
+}
+
+fn read_image(raw: &RawValue) -> Result<PartKind, &'static str> {
+    #[derive(Deserialize)]
+    struct Wire {
+        url: String,
+        detail: Option<String>,
+    }
+    if let Some(url) = string(raw.get()) {
+        return Ok(PartKind::Image { source: Source::of_url(&url), detail: None });
+    }
+    let Wire { url, detail } =
+        serde_json::from_str(raw.get()).map_err(|_| "image_url parts with a url")?;
+    Ok(PartKind::Image { source: Source::of_url(&url), detail })
+}
+
+fn read_file(file: WireFile) -> Result<PartKind, &'static str> {
+    let source = match (file.file_id, file.file_data) {
+        (Some(id), _) => Source::Id(id),
+        (None, Some(data)) => Source::of_url(&data),
+        (None, None) => return Err("file parts with a file_id or file_data"),
+    };
+    Ok(PartKind::File { source, name: file.filename })
+}
+
+fn read_thinking(part: WirePart<'_>) -> Part {
+    match part.data {
+        Some(data) => PartKind::RedactedThinking(data).into(),
+        None => {
+            let text = part.thinking.unwrap_or_default();
+            PartKind::Thinking { text, signature: part.signature }.into()
+        }
+    }
+}

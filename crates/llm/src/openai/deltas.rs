@@ -1,0 +1,108 @@
+//! OpenAI's stream frames, read into pieces of the common form.
+
+use serde::Deserialize;
+
+use super::reply::finish_named;
+use crate::form::{Delta, Finish};
+use crate::stream::BadFrame;
+use crate::usage;
+
+#[derive(Deserialize)]
+struct WireChunk {
+    id: Option<String>,
+    model: Option<String>,
+    #[serde(default)]
+    choices: Vec<WireChoice>,
+    usage: Option<usage::Wire>,
+}
+
+#[derive(Deserialize)]
+struct WireChoice {
+    index: Option<u32>,
+    delta: Option<WireDelta>,
+    text: Option<String>,
+    finish_reason: Option<String>,
+}
+
+#[derive(Deserialize, Default)]
+struct WireDelta {
+    content: Option<String>,
+    refusal: Option<String>,
+    reasoning_content: Option<String>,
+    reasoning: Option<String>,
+    tool_calls: Option<Vec<WireCall>>,
+}
+
+#[derive(Deserialize)]
+struct WireCall {
+    index: Option<u32>,
+    id: Option<String>,
+    function: Option<WireCalled>,
+}
+
+#[derive(Deserialize)]
+struct WireCalled {
+    name: Option<String>,
+    arguments: Option<String>,
+}
+
+/// What must be remembered between the frames of one stream.
+#[derive(Debug, Default)]
+pub struct DeltaReader {
+    started: bool,
+    /// Calls that have begun: choice and number.
+    calls: Vec<(u32, u32)>,
+}
+
+impl DeltaReader {
+    /// Reads the data of one frame that is neither `[DONE]` nor an error.
+    ///
+    /// # Errors
+    /// It is no chunk.
+    pub fn read(&mut self, data: &[u8], out: &mut Vec<Delta>) -> Result<(), BadFrame> {
+        let chunk: WireChunk = serde_json::from_slice(data)
+            .map_err(|error| BadFrame::NotAChunk { reason: error.to_string() })?;
+        if !std::mem::replace(&mut self.started, true) {
+            out.push(Delta::Start { id: chunk.id, model: chunk.model, usage: None });
+        }
+        for choice in chunk.choices {
+            self.choice(choice, out);
+        }
+        out.extend(chunk.usage.and_then(usage::Wire::usage).map(Delta::Usage));
+        Ok(())
+    }
+
+    fn choice(&mut self, wire: WireChoice, out: &mut Vec<Delta>) {
+        let choice = wire.index.unwrap_or(0);
+        let delta = wire.delta.unwrap_or_default();
+        let said = |text: Option<String>| text.filter(|text| !text.is_empty());
+        let thought = said(delta.reasoning_content.or(delta.reasoning));
+        out.extend(thought.map(|text| Delta::Thinking { choice, text }));
+        out.extend(said(delta.content.or(wire.text)).map(|text| Delta::Text { choice, text }));
+        out.extend(said(delta.refusal).map(|text| Delta::Refusal { choice, text }));
+        for (at, call) in (0..).zip(delta.tool_calls.into_iter().flatten()) {
+            self.call(choice, call.index.unwrap_or(at), call, out);
+        }
+        if let Some(word) = wire.finish_reason {
+            let is_call = self.calls.iter().any(|(of, _)| *of == choice);
+            let finish = match finish_named(&word) {
+                Finish::Stop if is_call => Finish::ToolCalls,
+                finish => finish,
+            };
+            out.push(Delta::Finish { choice, finish });
+        }
+    }
+
+    fn call(&mut self, choice: u32, call: u32, wire: WireCall, out: &mut Vec<Delta>) {
+        let called = wire.function;
+        let (name, arguments) = called.map_or((None, None), |f| (f.name, f.arguments));
+        if !self.calls.contains(&(choice, call)) {
+            self.calls.push((choice, call));
+            let name = name.unwrap_or_default();
+            let id = wire.id.unwrap_or_else(|| format!("call_{choice}_{call}"));
+            out.push(Delta::ToolCall { choice, call, id, name, signature: None });
+        }
+        let arguments = arguments.filter(|text| !text.is_empty());
+        out.extend(arguments.map(|text| Delta::Arguments { choice, call, text }));
+    }
+}

@@ -1,0 +1,208 @@
+//! OpenAI's whole answers, read into the common form and written from it.
+
+use bytes::Bytes;
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use super::chat::WireCall;
+use super::write::tool_call;
+use crate::endpoint::Stamp;
+use crate::form::{Choice, Finish, Json, Part, PartKind, Reply, ToolCall};
+use crate::reply::BadReply;
+use crate::usage::{self, usage_json};
+
+#[derive(Deserialize)]
+struct WireReply {
+    id: Option<String>,
+    created: Option<u64>,
+    model: Option<String>,
+    #[serde(default)]
+    choices: Vec<WireChoice>,
+    usage: Option<usage::Wire>,
+    service_tier: Option<String>,
+    system_fingerprint: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct WireChoice {
+    index: Option<u32>,
+    message: Option<WireMessage>,
+    text: Option<String>,
+    finish_reason: Option<String>,
+    logprobs: Option<Json>,
+}
+
+#[derive(Deserialize, Default)]
+struct WireMessage {
+    content: Option<String>,
+    refusal: Option<String>,
+    reasoning_content: Option<String>,
+    reasoning: Option<String>,
+    tool_calls: Option<Vec<WireCall>>,
+}
+
+/// Reads the answer of an OpenAI-compatible chat or completion.
+///
+/// # Errors
+/// It is none.
+pub fn read_reply(body: &[u8]) -> Result<Reply, BadReply> {
+    let wire: WireReply = serde_json::from_slice(body)
+        .map_err(|error| BadReply::NotAnObject { reason: error.to_string() })?;
+    let choices = (0..).zip(wire.choices).map(|(at, choice)| read_choice(at, choice)).collect();
+    Ok(Reply {
+        id: wire.id,
+        created: wire.created,
+        model: wire.model,
+        choices,
+        usage: wire.usage.and_then(usage::Wire::usage),
+        service_tier: wire.service_tier,
+        system_fingerprint: wire.system_fingerprint,
+    })
+}
+
+fn read_choice(at: u32, choice: WireChoice) -> Choice {
+    let message = choice.message.unwrap_or_default();
+    let mut parts: Vec<Part> = Vec::new();
+    let thought = message.reasoning_content.or(message.reasoning);
+    if let Some(text) = thought.filter(|text| !text.is_empty()) {
+        parts.push(PartKind::Thinking { text, signature: None }.into());
+    }
+    let text = message.content.or(choice.text).filter(|text| !text.is_empty());
+    parts.extend(text.map(Part::text));
+    parts.extend(message.refusal.map(|refusal| PartKind::Refusal(refusal).into()));
+    for call in message.tool_calls.into_iter().flatten() {
+        let Some(called) = call.function else { continue };
+        let name = called.name.unwrap_or_default();
+        let id = call.id.unwrap_or_else(|| format!("call_{name}"));
+        let arguments = called.arguments.unwrap_or_default();
+        parts.push(PartKind::ToolCall(ToolCall { id, name, arguments, signature: None }).into());
+    }
+    let is_call = parts.iter().any(|part| matches!(part.kind, PartKind::ToolCall(_)));
+    let finish = match choice.finish_reason.as_deref().map(finish_named) {
+        // Some servers say `stop` where they call.
+        Some(Finish::Stop) | None if is_call => Finish::ToolCalls,
+        Some(finish) => finish,
+        None => Finish::Stop,
+    };
+    Choice { index: choice.index.unwrap_or(at), parts, finish, logprobs: choice.logprobs }
+}
+
+/// OpenAI's word for why an answer ended, and its kin of compatible servers.
+pub(super) fn finish_named(word: &str) -> Finish {
+    match word {
+        "stop" | "eos" | "eos_token" => Finish::Stop,
+        "stop_sequence" => Finish::StopSequence(None),
+        "length" | "max_tokens" => Finish::Length,
+        "tool_calls" | "function_call" | "tool_use" => Finish::ToolCalls,
+        "content_filter" => Finish::ContentFilter,
+        other => Finish::Other(other.to_owned()),
+    }
+}
+
+/// OpenAI's word for why an answer ended.
+pub(super) fn finish_word(finish: &Finish) -> &str {
+    match finish {
+        Finish::Stop | Finish::StopSequence(_) | Finish::Pause => "stop",
+        Finish::Length => "length",
+        Finish::ToolCalls => "tool_calls",
+        Finish::ContentFilter | Finish::Refusal => "content_filter",
+        Finish::Other(word) => word,
+    }
+}
+
+/// Writes an answer as a chat completion.
+#[must_use]
+pub(crate) fn write_reply(reply: &Reply, stamp: Stamp<'_>) -> Bytes {
+    let choices = reply.choices.iter().map(|choice| {
+        let mut wire = json!({
+            "finish_reason": finish_word(&choice.finish),
+            "index": choice.index,
+            "message": message(&choice.parts),
+        });
+        if let Some(logprobs) = &choice.logprobs {
+            wire["logprobs"] = serde_json::from_str(logprobs.text()).expect("parsed before");
+        }
+        wire
+    });
+    write(reply, stamp, "chat.completion", "chatcmpl-", choices.collect())
+}
+
+/// Writes an answer as a plain completion.
+#[must_use]
+pub(crate) fn write_text_reply(reply: &Reply, stamp: Stamp<'_>) -> Bytes {
+    let choices = reply.choices.iter().map(|choice| {
+        let text: String = choice.parts.iter().filter_map(Part::as_text).collect();
+        let finish = finish_word(&choice.finish);
+        json!({"finish_reason": finish, "index": choice.index, "logprobs": null, "text": text})
+    });
+    write(reply, stamp, "text_completion", "cmpl-", choices.collect())
+}
+
+fn write(
+    reply: &Reply,
+    stamp: Stamp<'_>,
+    object: &str,
+    prefix: &str,
+    choices: Vec<Value>,
+) -> Bytes {
+    let mut wire = Map::new();
+    let id = reply.id.clone().unwrap_or_else(|| format!("{prefix}{}", stamp.id));
+    wire.insert("id".to_owned(), id.into());
+    wire.insert("created".to_owned(), reply.created.unwrap_or(stamp.now).into());
+    wire.insert("model".to_owned(), stamp.model.into());
+    wire.insert("object".to_owned(), object.into());
+    if let Some(fingerprint) = &reply.system_fingerprint {
+        wire.insert("system_fingerprint".to_owned(), fingerprint.as_str().into());
+    }
+    wire.insert("choices".to_owned(), choices.into());
+    if let Some(usage) = &reply.usage {
+        wire.insert("usage".to_owned(), usage_json(usage));
+    }
+    if let Some(tier) = &reply.service_tier {
+        wire.insert("service_tier".to_owned(), tier.as_str().into());
+    }
+    Bytes::from(serde_json::to_vec(&wire).expect("values are always JSON"))
+}
+
+/// Thoughts go out as LiteLLM has them: their text, and the blocks to be sent back.
+fn message(parts: &[Part]) -> Value {
+    let (mut text, mut thought) = (None::<String>, None::<String>);
+    let (mut calls, mut blocks, mut refusal) = (Vec::new(), Vec::new(), None);
+    for part in parts {
+        match &part.kind {
+            PartKind::Text(more) => text.get_or_insert_default().push_str(more),
+            PartKind::Refusal(words) => refusal = Some(words.as_str()),
+            PartKind::Thinking { text, signature } => {
+                thought.get_or_insert_default().push_str(text);
+                if let Some(signature) = signature {
+                    blocks.push(
+                        json!({"type": "thinking", "thinking": text, "signature": signature}),
+                    );
+                }
+            }
+            PartKind::RedactedThinking(data) => {
+                blocks.push(json!({"type": "redacted_thinking", "data": data}));
+            }
+            PartKind::ToolCall(call) => calls.push(tool_call(call)),
+            PartKind::Image { .. }
+            | PartKind::Audio { .. }
+            | PartKind::File { .. }
+            | PartKind::ToolResult { .. }
+            | PartKind::Other(_) => {}
+        }
+    }
+    let mut wire = json!({"content": text, "role": "assistant"});
+    if let Some(thought) = thought {
+        wire["reasoning_content"] = thought.into();
+    }
+    if !blocks.is_empty() {
+        wire["thinking_blocks"] = blocks.into();
+    }
+    if let Some(refusal) = refusal {
+        wire["refusal"] = refusal.into();
+    }
+    if !calls.is_empty() {
+        wire["tool_calls"] = calls.into();
+    }
+    wire
+}

@@ -1,0 +1,255 @@
+//! The common form, written as the body of an OpenAI chat.
+
+use bytes::Bytes;
+use serde_json::{Map, Value, json};
+
+use crate::Dialect;
+use crate::form::{
+    Chat, Format, Json, Message, Part, PartKind, Role, Source, Tool, ToolCall, ToolChoice,
+};
+
+/// What compatible servers differ in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct ChatStyle {
+    /// The bound is called `max_completion_tokens`; most servers know only `max_tokens`.
+    pub max_completion_tokens: bool,
+    /// Cache points are passed on in the content, as OpenRouter and LiteLLM take them.
+    pub cache_points: bool,
+}
+
+impl ChatStyle {
+    /// What every compatible server takes.
+    pub const COMPATIBLE: Self = Self { max_completion_tokens: false, cache_points: false };
+    /// OpenAI's own.
+    pub const OPENAI: Self = Self { max_completion_tokens: true, cache_points: false };
+}
+
+/// Writes the body for a provider that knows the model as `model`.
+#[must_use]
+pub fn write_chat(chat: &Chat, model: &str, style: ChatStyle) -> Bytes {
+    let mut body = Map::new();
+    let mut put = |name: &str, value: Option<Value>| {
+        if let Some(value) = value {
+            body.insert(name.to_owned(), value);
+        }
+    };
+    put("model", Some(model.into()));
+    put("messages", Some(messages(chat, style).into()));
+    let bound = if style.max_completion_tokens { "max_completion_tokens" } else { "max_tokens" };
+    put(bound, chat.max_output.map(Into::into));
+    put("temperature", chat.temperature.clone().map(Into::into));
+    put("top_p", chat.top_p.clone().map(Into::into));
+    put("top_k", chat.top_k.clone().map(Into::into));
+    put("n", chat.n.map(Into::into));
+    put("seed", chat.seed.clone().map(Into::into));
+    put("presence_penalty", chat.presence_penalty.clone().map(Into::into));
+    put("frequency_penalty", chat.frequency_penalty.clone().map(Into::into));
+    put("stop", (!chat.stop.is_empty()).then(|| chat.stop.clone().into()));
+    put("logprobs", chat.logprobs.map(Into::into));
+    put("top_logprobs", chat.top_logprobs.map(Into::into));
+    put("logit_bias", chat.logit_bias.as_ref().map(value_of));
+    put("response_format", chat.format.as_ref().map(format));
+    let effort = chat.reasoning.as_ref().and_then(|reasoning| {
+        reasoning.effort.or(reasoning.budget.map(crate::form::Effort::of_budget))
+    });
+    put("reasoning_effort", effort.map(|effort| effort.word().into()));
+    put("verbosity", chat.verbosity.clone().map(Into::into));
+    put("service_tier", chat.service_tier.clone().map(Into::into));
+    put("user", chat.user.clone().map(Into::into));
+    let tools: Vec<Value> = chat.tools.iter().filter_map(|tool| self::tool(tool, chat)).collect();
+    let has_tools = !tools.is_empty();
+    put("tools", has_tools.then(|| tools.into()));
+    put("tool_choice", chat.tool_choice.as_ref().filter(|_| has_tools).map(tool_choice));
+    put("parallel_tool_calls", chat.parallel_tool_calls.filter(|_| has_tools).map(Into::into));
+    if chat.from == Dialect::OpenAi {
+        for (name, value) in &chat.other {
+            put(name, Some(value_of(value)));
+        }
+    }
+    if chat.stream {
+        put("stream", Some(true.into()));
+        put("stream_options", Some(json!({"include_usage": true})));
+    }
+    Bytes::from(serde_json::to_vec(&body).expect("values are always JSON"))
+}
+
+fn value_of(json: &Json) -> Value {
+    serde_json::from_str(json.text()).expect("it was parsed before")
+}
+
+fn format(format: &Format) -> Value {
+    match format {
+        Format::Text => json!({"type": "text"}),
+        Format::Json => json!({"type": "json_object"}),
+        Format::Schema { name, description, schema, strict } => {
+            let mut wire = json!({
+                "name": name.as_deref().unwrap_or("answer"),
+                "schema": value_of(schema),
+            });
+            if let Some(description) = description {
+                wire["description"] = description.as_str().into();
+            }
+            if let Some(strict) = strict {
+                wire["strict"] = (*strict).into();
+            }
+            json!({"type": "json_schema", "json_schema": wire})
+        }
+    }
+}
+
+fn tool(tool: &Tool, chat: &Chat) -> Option<Value> {
+    match tool {
+        Tool::Function { name, description, parameters, strict, cache: _ } => {
+            let mut function = json!({"name": name});
+            if let Some(description) = description {
+                function["description"] = description.as_str().into();
+            }
+            if let Some(parameters) = parameters {
+                function["parameters"] = value_of(parameters);
+            }
+            if let Some(strict) = strict {
+                function["strict"] = (*strict).into();
+            }
+            Some(json!({"type": "function", "function": function}))
+        }
+        Tool::Hosted(json) => (chat.from == Dialect::OpenAi).then(|| value_of(json)),
+    }
+}
+
+fn tool_choice(choice: &ToolChoice) -> Value {
+    match choice {
+        ToolChoice::Auto => "auto".into(),
+        ToolChoice::None => "none".into(),
+        ToolChoice::Required => "required".into(),
+        ToolChoice::Named(name) => json!({"type": "function", "function": {"name": name}}),
+    }
+}
+
+fn messages(chat: &Chat, style: ChatStyle) -> Vec<Value> {
+    let mut out = Vec::with_capacity(chat.messages.len());
+    for message in &chat.messages {
+        match message.role {
+            Role::System | Role::User => instructions_or_user(message, chat, style, &mut out),
+            Role::Assistant => out.push(assistant(message, chat, style)),
+        }
+    }
+    out
+}
+
+/// Results of tools are messages of their own, before what the user adds.
+fn instructions_or_user(message: &Message, chat: &Chat, style: ChatStyle, out: &mut Vec<Value>) {
+    let (results, rest): (Vec<&Part>, Vec<&Part>) =
+        message.parts.iter().partition(|part| matches!(part.kind, PartKind::ToolResult { .. }));
+    let is_only_results = !results.is_empty() && rest.is_empty();
+    for part in results {
+        let PartKind::ToolResult { call, parts, .. } = &part.kind else { continue };
+        let parts: Vec<&Part> = parts.iter().collect();
+        out.push(json!({
+            "role": "tool",
+            "tool_call_id": call,
+            "content": content(&parts, chat, style),
+        }));
+    }
+    if is_only_results {
+        return;
+    }
+    let role = if message.role == Role::System { "system" } else { "user" };
+    let mut wire = json!({"role": role, "content": content(&rest, chat, style)});
+    if let Some(name) = &message.name {
+        wire["name"] = name.as_str().into();
+    }
+    out.push(wire);
+}
+
+fn assistant(message: &Message, chat: &Chat, style: ChatStyle) -> Value {
+    let mut calls = Vec::new();
+    let mut said = Vec::new();
+    let mut refusal = None;
+    for part in &message.parts {
+        match &part.kind {
+            PartKind::ToolCall(call) => calls.push(tool_call(call)),
+            PartKind::Refusal(text) => refusal = Some(text.as_str()),
+            // What was thought is not sent back: most servers refuse it.
+            PartKind::Thinking { .. } | PartKind::RedactedThinking(_) => {}
+            PartKind::Text(_)
+            | PartKind::Image { .. }
+            | PartKind::Audio { .. }
+            | PartKind::File { .. }
+            | PartKind::ToolResult { .. }
+            | PartKind::Other(_) => said.push(part),
+        }
+    }
+    let content = if said.is_empty() { Value::Null } else { content(&said, chat, style) };
+    let mut wire = json!({"role": "assistant", "content": content});
+    if let Some(refusal) = refusal {
+        wire["refusal"] = refusal.into();
+    }
+    if !calls.is_empty() {
+        wire["tool_calls"] = calls.into();
+    }
+    if let Some(name) = &message.name {
+        wire["name"] = name.as_str().into();
+    }
+    wire
+}
+
+pub(super) fn tool_call(call: &ToolCall) -> Value {
+    let arguments = if call.arguments.is_empty() { "{}" } else { &call.arguments };
+    json!({
+        "id": call.id,
+        "type": "function",
+        "function": {"name": call.name, "arguments": arguments},
+    })
+}
+
+/// A text where that says all, as every server takes it; else a list of parts.
+fn content(parts: &[&Part], chat: &Chat, style: ChatStyle) -> Value {
+    let has_cache_point = style.cache_points && parts.iter().any(|part| part.cache.is_some());
+    let texts: Option<Vec<&str>> = parts.iter().map(|part| part.as_text()).collect();
+    match texts {
+        Some(texts) if texts.len() <= 1 && !has_cache_point => texts.concat().into(),
+        Some(_) | None => {
+            parts.iter().filter_map(|part| self::part(part, chat, style)).collect::<Vec<_>>().into()
+        }
+    }
+}
+
+fn part(part: &Part, chat: &Chat, style: ChatStyle) -> Option<Value> {
+    let mut wire = match &part.kind {
+        PartKind::Text(text) => json!({"type": "text", "text": text}),
+        PartKind::Refusal(refusal) => json!({"type": "refusal", "refusal": refusal}),
+        PartKind::Image { source, detail } => {
+            let mut image = json!({"url": source.url()?});
+            if let Some(detail) = detail {
+                image["detail"] = detail.as_str().into();
+            }
+            json!({"type": "image_url", "image_url": image})
+        }
+        PartKind::Audio { data, format } => {
+            json!({"type": "input_audio", "input_audio": {"data": data, "format": format}})
+        }
+        PartKind::File { source, name } => {
+            let mut file = match source {
+                Source::Id(id) => json!({"file_id": id}),
+                Source::Url(_) | Source::Inline { .. } => json!({"file_data": source.url()}),
+            };
+            if let Some(name) = name {
+                file["filename"] = name.as_str().into();
+            }
+            json!({"type": "file", "file": file})
+        }
+        PartKind::Other(json) if chat.from == Dialect::OpenAi => value_of(json),
+        PartKind::Thinking { .. }
+        | PartKind::RedactedThinking(_)
+        | PartKind::ToolCall(_)
+        | PartKind::ToolResult { .. }
+        | PartKind::Other(_) => return None,
+    };
+    if let Some(cache) = part.cache.filter(|_| style.cache_points) {
+        wire["cache_control"] = match cache {
+            crate::form::Cache::Short => json!({"type": "ephemeral"}),
+            crate::form::Cache::Hour => json!({"type": "ephemeral", "ttl": "1h"}),
+        };
+    }
+    Some(wire)
+}

@@ -1,0 +1,155 @@
+//! Pieces of the common form, written as OpenAI's stream frames.
+
+use dunlin_types::Usage;
+use serde_json::{Value, json};
+
+use super::reply::finish_word;
+use crate::endpoint::{Stamp, StreamWriter};
+use crate::form::Delta;
+use crate::usage::usage_json;
+
+/// What all frames of one stream share.
+struct Frames {
+    id: Option<String>,
+    model: String,
+    created: u64,
+    object: &'static str,
+    wants_usage: bool,
+    usage: Option<Usage>,
+}
+
+impl Frames {
+    fn new(stamp: Stamp<'_>, prefix: &str, object: &'static str, wants_usage: bool) -> Self {
+        let id = Some(format!("{prefix}{}", stamp.id));
+        let (model, created) = (stamp.model.to_owned(), stamp.now);
+        Self { id, model, created, object, wants_usage, usage: None }
+    }
+
+    fn write(&self, out: &mut Vec<u8>, choice: Value, usage: Option<Value>) {
+        let mut chunk = json!({
+            "id": self.id,
+            "created": self.created,
+            "model": self.model,
+            "object": self.object,
+            "choices": [choice],
+        });
+        if let Some(usage) = usage {
+            chunk["usage"] = usage;
+        }
+        out.extend_from_slice(b"data: ");
+        serde_json::to_writer(&mut *out, &chunk).expect("a Vec takes every write");
+        out.extend_from_slice(b"\n\n");
+    }
+
+    /// The usage frame has a choice in it, as LiteLLM's has.
+    fn finish(&self, out: &mut Vec<u8>, empty: Value) {
+        if let Some(usage) = self.usage.as_ref().filter(|_| self.wants_usage) {
+            self.write(out, empty, Some(usage_json(usage)));
+        }
+        out.extend_from_slice(b"data: [DONE]\n\n");
+    }
+}
+
+/// Writes a chat's chunks.
+pub(crate) struct ChatWriter {
+    frames: Frames,
+    /// Choices whose first chunk, which names the role, is out.
+    begun: Vec<u32>,
+}
+
+impl ChatWriter {
+    pub(crate) fn new(stamp: Stamp<'_>, wants_usage: bool) -> Self {
+        let frames = Frames::new(stamp, "chatcmpl-", "chat.completion.chunk", wants_usage);
+        Self { frames, begun: Vec::new() }
+    }
+
+    fn delta(&mut self, choice: u32, mut delta: Value, out: &mut Vec<u8>) {
+        if !self.begun.contains(&choice) {
+            self.begun.push(choice);
+            delta["role"] = "assistant".into();
+        }
+        self.frames.write(out, json!({"index": choice, "delta": delta}), None);
+    }
+}
+
+impl StreamWriter for ChatWriter {
+    fn write(&mut self, delta: Delta, out: &mut Vec<u8>) {
+        match delta {
+            Delta::Start { id, usage, .. } => {
+                self.frames.id = id.or(self.frames.id.take());
+                self.frames.usage = usage.or(self.frames.usage);
+            }
+            Delta::Text { choice, text } => self.delta(choice, json!({"content": text}), out),
+            Delta::Refusal { choice, text } => self.delta(choice, json!({"refusal": text}), out),
+            Delta::Thinking { choice, text } => {
+                self.delta(choice, json!({"reasoning_content": text}), out);
+            }
+            Delta::Signature { choice, signature } => {
+                let block = json!({"type": "thinking", "thinking": "", "signature": signature});
+                self.delta(choice, json!({"thinking_blocks": [block]}), out);
+            }
+            Delta::RedactedThinking { choice, data } => {
+                let block = json!({"type": "redacted_thinking", "data": data});
+                self.delta(choice, json!({"thinking_blocks": [block]}), out);
+            }
+            Delta::ToolCall { choice, call, id, name, signature: _ } => {
+                let function = json!({"name": name, "arguments": ""});
+                let call =
+                    json!({"index": call, "id": id, "type": "function", "function": function});
+                self.delta(choice, json!({"tool_calls": [call]}), out);
+            }
+            Delta::Arguments { choice, call, text } => {
+                let call = json!({"index": call, "function": {"arguments": text}});
+                self.delta(choice, json!({"tool_calls": [call]}), out);
+            }
+            Delta::Finish { choice, finish } => {
+                let finish = finish_word(&finish);
+                let wire = json!({"finish_reason": finish, "index": choice, "delta": {}});
+                self.frames.write(out, wire, None);
+            }
+            Delta::Usage(usage) => self.frames.usage = Some(usage),
+        }
+    }
+
+    fn finish(&mut self, out: &mut Vec<u8>) {
+        self.frames.finish(out, json!({"index": 0, "delta": {}}));
+    }
+}
+
+/// Writes a plain completion's chunks.
+pub(crate) struct TextWriter(Frames);
+
+impl TextWriter {
+    pub(crate) fn new(stamp: Stamp<'_>, wants_usage: bool) -> Self {
+        Self(Frames::new(stamp, "cmpl-", "text_completion", wants_usage))
+    }
+}
+
+impl StreamWriter for TextWriter {
+    fn write(&mut self, delta: Delta, out: &mut Vec<u8>) {
+        let frame = |choice: u32, text: &str, finish: Option<&str>| json!({"index": choice, "text": text, "logprobs": null, "finish_reason": finish});
+        match delta {
+            Delta::Start { id, usage, .. } => {
+                self.0.id = id.or(self.0.id.take());
+                self.0.usage = usage.or(self.0.usage);
+            }
+            Delta::Text { choice, text } => self.0.write(out, frame(choice, &text, None), None),
+            Delta::Finish { choice, finish } => {
+                self.0.write(out, frame(choice, "", Some(finish_word(&finish))), None);
+            }
+            Delta::Usage(usage) => self.0.usage = Some(usage),
+            // A plain completion has only text.
+            Delta::Refusal { .. }
+            | Delta::Thinking { .. }
+            | Delta::Signature { .. }
+            | Delta::RedactedThinking { .. }
+            | Delta::ToolCall { .. }
+            | Delta::Arguments { .. } => {}
+        }
+    }
+
+    fn finish(&mut self, out: &mut Vec<u8>) {
+        let empty = json!({"index": 0, "text": "", "logprobs": null, "finish_reason": null});
+        self.0.finish(out, empty);
+    }
+}

@@ -1,0 +1,42 @@
+//! Where a deployment's calls go and by which rules: filled in by the configuration, read by
+//! providers.
+
+use std::sync::Arc;
+
+use dunlin_types::Secret;
+
+/// One deployment, as a provider needs to know it.
+#[derive(Clone, Debug, Default)]
+pub struct Target {
+    /// Base URL without a trailing slash, such as `http://vllm:8000/v1`.
+    pub api_base: Arc<str>,
+    /// The model's name upstream.
+    pub model: Arc<str>,
+    /// The provider's key, if it is one that does not change.
+    pub api_key: Option<Secret>,
+    /// Headers added to each request, such as `OpenAI-Organization`.
+    pub headers: Vec<(Arc<str>, Secret)>,
+    /// Top-level body fields the client may override: name, JSON text.
+    pub body_defaults: Vec<(Arc<str>, Arc<str>)>,
+    /// `api_version`, of Azure.
+    pub api_version: Option<Arc<str>>,
+    /// `aws_region_name`, `vertex_location` and the like.
+    pub region: Option<Arc<str>>,
+    /// `vertex_project`.
+    pub project: Option<Arc<str>>,
+    /// What becomes of parameters the provider does not have.
+    pub params: ParamRules,
+    /// `use_chat_completions_api`: other chat endpoints are bridged even if the provider has them.
+    pub chat_only: bool,
+}
+
+/// What becomes of parameters.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ParamRules {
+    /// `drop_params`: those the provider does not have are left out; else the request is refused.
+    pub drop_unsupported: bool,
+    /// `additional_drop_params`: always left out, by path, such as `tools[*].strict`.
+    pub always_drop: Vec<Arc<str>>,
+    /// `allowed_openai_params`: passed whatever the provider is known to have.
+    pub allow: Vec<Arc<str>>,
+}

@@ -1,0 +1,51 @@
+//! The paths of the client API: the one list of what is served where.
+
+use axum::Router;
+use axum::extract::{Path, Request, State};
+use axum::routing::{MethodRouter, get, post};
+use dunlin_llm::Endpoint;
+
+use crate::{Proxy, Routes, chat, models};
+
+/// The chat-like endpoints and their paths. Each is also served under `/v1`, and under the two
+/// prefixes that name the model: those of OpenAI's first API and of Azure.
+const ENDPOINTS: &[(&str, Endpoint)] = &[
+    ("/chat/completions", Endpoint::ChatCompletions),
+    ("/completions", Endpoint::Completions),
+    ("/embeddings", Endpoint::Embeddings),
+];
+
+const PREFIXES_WITH_MODEL: [&str; 3] =
+    ["/engines/{model}", "/v1/engines/{model}", "/openai/deployments/{model}"];
+
+/// The routes of the client API.
+pub fn router(proxy: Proxy) -> Routes {
+    let mut routes = Router::new()
+        .route("/models", get(models::list))
+        .route("/models/{*id}", get(models::one))
+        .route("/v1/models", get(models::list))
+        .route("/v1/models/{*id}", get(models::one));
+    for (path, endpoint) in ENDPOINTS {
+        routes =
+            routes.route(path, serve(*endpoint)).route(&format!("/v1{path}"), serve(*endpoint));
+        for prefix in PREFIXES_WITH_MODEL {
+            routes = routes.route(&format!("{prefix}{path}"), serve_named(*endpoint));
+        }
+    }
+    routes.with_state(proxy)
+}
+
+fn serve(endpoint: Endpoint) -> MethodRouter<Proxy> {
+    post(move |State(proxy): State<Proxy>, request: Request| async move {
+        chat::serve(&proxy, endpoint, None, request).await
+    })
+}
+
+/// Where the path names the model.
+fn serve_named(endpoint: Endpoint) -> MethodRouter<Proxy> {
+    post(
+        move |State(proxy): State<Proxy>, Path(model): Path<String>, request: Request| async move {
+            chat::serve(&proxy, endpoint, Some(&model), request).await
+        },
+    )
+}
