@@ -1,0 +1,128 @@
+//! Connections: straight to the server, through a tunnel that a proxy digs (for TLS), or to a proxy
+//! that passes requests on (without TLS).
+
+use std::future::Future;
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use http::Uri;
+use http::uri::Scheme;
+use hyper::rt::{Read, ReadBufCursor, Write};
+use hyper_util::client::legacy::connect::proxy::Tunnel;
+use hyper_util::client::legacy::connect::{Connected, Connection, HttpConnector};
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+use tower_service::Service;
+
+use crate::IDLE_TIMEOUT;
+use crate::proxies::Proxies;
+
+/// A backend that swallows packets costs an attempt no more than this.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+/// A proxy has to connect as well before it answers.
+const TUNNEL_TIMEOUT: Duration = Duration::from_secs(10);
+
+type AnyError = Box<dyn std::error::Error + Send + Sync>;
+
+#[derive(Clone)]
+pub(crate) struct Connector {
+    tcp: HttpConnector,
+    proxies: Arc<Proxies>,
+}
+
+impl Connector {
+    pub(crate) fn new(proxies: Arc<Proxies>) -> Self {
+        let mut tcp = HttpConnector::new();
+        tcp.set_nodelay(true);
+        tcp.set_connect_timeout(Some(CONNECT_TIMEOUT));
+        tcp.set_keepalive(Some(IDLE_TIMEOUT));
+        tcp.enforce_http(false);
+        Self { tcp, proxies }
+    }
+}
+
+impl Service<Uri> for Connector {
+    type Response = Stream;
+    type Error = AnyError;
+    type Future = Pin<Box<dyn Future<Output = Result<Stream, AnyError>> + Send>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), AnyError>> {
+        self.tcp.poll_ready(cx).map_err(Into::into)
+    }
+
+    fn call(&mut self, to: Uri) -> Self::Future {
+        let Some(proxy) = self.proxies.of(&to) else {
+            let connecting = self.tcp.call(to);
+            return Box::pin(async move { Ok(Stream { tcp: connecting.await?, forwards: false }) });
+        };
+        if to.scheme() != Some(&Scheme::HTTPS) {
+            let connecting = self.tcp.call(proxy.address.clone());
+            return Box::pin(async move { Ok(Stream { tcp: connecting.await?, forwards: true }) });
+        }
+        let mut tunnel = Tunnel::new(proxy.address.clone(), self.tcp.clone());
+        if let Some(authorization) = &proxy.authorization {
+            tunnel = tunnel.with_auth(authorization.clone());
+        }
+        let digging = tunnel.call(to);
+        Box::pin(async move {
+            let dug = tokio::time::timeout(TUNNEL_TIMEOUT, digging).await;
+            let tcp = dug.map_err(|_| "the proxy did not answer in time")??;
+            Ok(Stream { tcp, forwards: false })
+        })
+    }
+}
+
+/// A connection that knows whether it ends at a proxy, which wants whole URLs.
+pub(crate) struct Stream {
+    tcp: TokioIo<TcpStream>,
+    forwards: bool,
+}
+
+impl Connection for Stream {
+    fn connected(&self) -> Connected {
+        self.tcp.connected().proxy(self.forwards)
+    }
+}
+
+impl Read for Stream {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: ReadBufCursor<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.tcp).poll_read(cx, buffer)
+    }
+}
+
+impl Write for Stream {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.tcp).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.tcp).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.tcp).poll_shutdown(cx)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.tcp.is_write_vectored()
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        parts: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.tcp).poll_write_vectored(cx, parts)
+    }
+}
