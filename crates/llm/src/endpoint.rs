@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::form::{Chat, Delta, Reply};
+use crate::form::{Chat, Delta, Embed, Encoding, Reply};
 use crate::openai::{self, ErrorBody};
 use crate::{BadRequest, ChatRequest};
 
@@ -131,11 +131,37 @@ impl ChatRequest {
     /// The request is no chat: see [`Endpoint::is_chat`].
     pub fn form_with(&self, defaults: &[(Arc<str>, Arc<str>)]) -> Result<Chat, BadRequest> {
         let body = self.encode_for(self.model(), defaults);
-        let text = std::str::from_utf8(&body).expect("a request was parsed from text");
+        let text = text(&body);
         match self.endpoint() {
             Endpoint::ChatCompletions => openai::read_chat(text),
             Endpoint::Completions => openai::read_text_prompt(text),
             Endpoint::Embeddings => unreachable!("vectors are no chat"),
         }
     }
+
+    /// The request for vectors in the common form, with each of `defaults` that the client did not
+    /// send.
+    ///
+    /// # Errors
+    /// Its input or a parameter is not what it should be.
+    ///
+    /// # Panics
+    /// The request is for something else.
+    pub fn embed_with(&self, defaults: &[(Arc<str>, Arc<str>)]) -> Result<Embed, BadRequest> {
+        assert_eq!(self.endpoint(), Endpoint::Embeddings, "only this asks for vectors");
+        let body = self.encode_for(self.model(), defaults);
+        openai::read_embed(text(&body))
+    }
+
+    /// How the client wants its vectors written.
+    ///
+    /// # Errors
+    /// It asks for what there is not.
+    pub fn vector_encoding(&self) -> Result<Encoding, BadRequest> {
+        openai::read_encoding(text(&self.body))
+    }
+}
+
+fn text(body: &[u8]) -> &str {
+    std::str::from_utf8(body).expect("a request was parsed from text")
 }

@@ -8,6 +8,7 @@
 
 mod chat;
 mod delta;
+mod embed;
 mod json;
 mod reply;
 
@@ -16,5 +17,6 @@ pub use chat::{
     ToolChoice,
 };
 pub use delta::Delta;
+pub use embed::{Embed, Encoding, Input, Vectors};
 pub use json::Json;
 pub use reply::{Choice, Finish, Reply};

@@ -7,8 +7,9 @@ use serde_json::value::RawValue;
 
 use crate::endpoint::{Endpoint, Stamp};
 use crate::estimate::{output_bytes, tokens_in};
-use crate::form::Reply;
+use crate::form::{Reply, Vectors};
 use crate::json::{Span, splice_string, string};
+use crate::openai;
 use crate::usage;
 
 /// Why bytes are not a reply.
@@ -44,6 +45,7 @@ enum Body {
         output: Option<Span>,
     },
     Form(Box<Reply>),
+    Vectors(Vectors),
 }
 
 #[derive(Deserialize)]
@@ -84,6 +86,7 @@ impl ChatReply {
             }
             Body::Bytes { bytes, model: None, .. } => bytes.clone(),
             Body::Form(reply) => endpoint.write_reply(reply, stamp),
+            Body::Vectors(vectors) => openai::write_vectors(vectors, stamp),
         }
     }
 
@@ -107,7 +110,7 @@ impl ChatReply {
             Body::Bytes { bytes, output: Some(span), .. } => {
                 std::str::from_utf8(&bytes[span.range()]).map_or(0, output_bytes)
             }
-            Body::Bytes { output: None, .. } => 0,
+            Body::Bytes { output: None, .. } | Body::Vectors(_) => 0,
             Body::Form(reply) => reply.output_bytes(),
         })
     }
@@ -117,6 +120,12 @@ impl From<Reply> for ChatReply {
     fn from(reply: Reply) -> Self {
         let (id, usage) = (reply.id.as_deref().map(Into::into), reply.usage);
         Self { body: Body::Form(Box::new(reply)), id, usage }
+    }
+}
+
+impl From<Vectors> for ChatReply {
+    fn from(vectors: Vectors) -> Self {
+        Self { id: None, usage: vectors.usage, body: Body::Vectors(vectors) }
     }
 }
 

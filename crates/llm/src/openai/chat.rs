@@ -48,15 +48,15 @@ pub(crate) fn read_text_prompt(body: &str) -> Result<Chat, BadRequest> {
     Ok(chat)
 }
 
-fn read_members(body: &str) -> Vec<Member<'_>> {
+pub(super) fn read_members(body: &str) -> Vec<Member<'_>> {
     members(body).expect("a request was parsed from an object")
 }
 
-fn invalid(endpoint: Endpoint, name: &str, expected: &'static str) -> BadRequest {
+pub(super) fn invalid(endpoint: Endpoint, name: &str, expected: &'static str) -> BadRequest {
     BadRequest::Invalid { route: endpoint.route(), name: name.to_owned(), expected }
 }
 
-fn value<'de, T: Deserialize<'de>>(
+pub(super) fn value<'de, T: Deserialize<'de>>(
     endpoint: Endpoint,
     member: &Member<'de>,
     expected: &'static str,

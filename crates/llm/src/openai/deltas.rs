@@ -85,10 +85,8 @@ impl DeltaReader {
         }
         if let Some(word) = wire.finish_reason {
             let is_call = self.calls.iter().any(|(of, _)| *of == choice);
-            let finish = match finish_named(&word) {
-                Finish::Stop if is_call => Finish::ToolCalls,
-                finish => finish,
-            };
+            let named = finish_named(&word);
+            let finish = if is_call && named == Finish::Stop { Finish::ToolCalls } else { named };
             out.push(Delta::Finish { choice, finish });
         }
     }
