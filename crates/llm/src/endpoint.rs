@@ -24,6 +24,20 @@ pub enum Endpoint {
     Completions,
     /// Vectors for texts.
     Embeddings,
+    /// Pictures changed; an upload.
+    ImageEdits,
+    /// Pictures.
+    ImageGenerations,
+    /// Whether texts are harmful.
+    Moderations,
+    /// Documents in the order of their use for a query, in Cohere's shape.
+    Rerank,
+    /// Sound of a text.
+    Speech,
+    /// Text of a sound; an upload.
+    Transcriptions,
+    /// English text of a sound; an upload.
+    Translations,
 }
 
 /// What the gateway itself puts on an answer in another dialect than its provider's.
@@ -51,7 +65,16 @@ impl Endpoint {
     #[must_use]
     pub fn dialect(self) -> Dialect {
         match self {
-            Self::ChatCompletions | Self::Completions | Self::Embeddings => Dialect::OpenAi,
+            Self::ChatCompletions
+            | Self::Completions
+            | Self::Embeddings
+            | Self::ImageEdits
+            | Self::ImageGenerations
+            | Self::Moderations
+            | Self::Rerank
+            | Self::Speech
+            | Self::Transcriptions
+            | Self::Translations => Dialect::OpenAi,
         }
     }
 
@@ -62,6 +85,13 @@ impl Endpoint {
             Self::ChatCompletions => "/chat/completions",
             Self::Completions => "/completions",
             Self::Embeddings => "/embeddings",
+            Self::ImageEdits => "/images/edits",
+            Self::ImageGenerations => "/images/generations",
+            Self::Moderations => "/moderations",
+            Self::Rerank => "/rerank",
+            Self::Speech => "/audio/speech",
+            Self::Transcriptions => "/audio/transcriptions",
+            Self::Translations => "/audio/translations",
         }
     }
 
@@ -70,7 +100,63 @@ impl Endpoint {
     pub fn is_chat(self) -> bool {
         match self {
             Self::ChatCompletions | Self::Completions => true,
-            Self::Embeddings => false,
+            Self::Embeddings
+            | Self::ImageEdits
+            | Self::ImageGenerations
+            | Self::Moderations
+            | Self::Rerank
+            | Self::Speech
+            | Self::Transcriptions
+            | Self::Translations => false,
+        }
+    }
+
+    /// True if an answer may be sound, a picture or a text that is no JSON, and is then passed on as
+    /// it comes.
+    #[must_use]
+    pub fn is_media(self) -> bool {
+        match self {
+            Self::ImageEdits
+            | Self::ImageGenerations
+            | Self::Speech
+            | Self::Transcriptions
+            | Self::Translations => true,
+            Self::ChatCompletions
+            | Self::Completions
+            | Self::Embeddings
+            | Self::Moderations
+            | Self::Rerank => false,
+        }
+    }
+
+    /// The form field that holds the file, where bodies are uploads.
+    #[must_use]
+    pub fn file_field(self) -> Option<&'static str> {
+        match self {
+            Self::ImageEdits => Some("image"),
+            Self::Transcriptions | Self::Translations => Some("file"),
+            Self::ChatCompletions
+            | Self::Completions
+            | Self::Embeddings
+            | Self::ImageGenerations
+            | Self::Moderations
+            | Self::Rerank
+            | Self::Speech => None,
+        }
+    }
+
+    /// The model that a body without one means, as OpenAI and LiteLLM have it.
+    pub(crate) fn default_model(self) -> Option<&'static str> {
+        match self {
+            Self::ImageGenerations | Self::ImageEdits => Some("dall-e-2"),
+            Self::Moderations => Some("omni-moderation-latest"),
+            Self::ChatCompletions
+            | Self::Completions
+            | Self::Embeddings
+            | Self::Rerank
+            | Self::Speech
+            | Self::Transcriptions
+            | Self::Translations => None,
         }
     }
 
@@ -78,8 +164,13 @@ impl Endpoint {
     pub(crate) fn prompt_field(self) -> &'static str {
         match self {
             Self::ChatCompletions => "messages",
-            Self::Completions => "prompt",
-            Self::Embeddings => "input",
+            Self::Completions
+            | Self::ImageEdits
+            | Self::ImageGenerations
+            | Self::Transcriptions
+            | Self::Translations => "prompt",
+            Self::Embeddings | Self::Moderations | Self::Speech => "input",
+            Self::Rerank => "query",
         }
     }
 
@@ -89,7 +180,14 @@ impl Endpoint {
         match self {
             Self::ChatCompletions => openai::write_reply(reply, stamp),
             Self::Completions => openai::write_text_reply(reply, stamp),
-            Self::Embeddings => unreachable!("vectors are no chat: providers answer in OpenAI's"),
+            Self::Embeddings
+            | Self::ImageEdits
+            | Self::ImageGenerations
+            | Self::Moderations
+            | Self::Rerank
+            | Self::Speech
+            | Self::Transcriptions
+            | Self::Translations => unreachable!("what is no chat is answered in OpenAI's words"),
         }
     }
 
@@ -99,7 +197,14 @@ impl Endpoint {
         match self {
             Self::ChatCompletions => Box::new(openai::ChatWriter::new(stamp, wants_usage)),
             Self::Completions => Box::new(openai::TextWriter::new(stamp, wants_usage)),
-            Self::Embeddings => unreachable!("vectors are never streamed"),
+            Self::Embeddings
+            | Self::ImageEdits
+            | Self::ImageGenerations
+            | Self::Moderations
+            | Self::Rerank
+            | Self::Speech
+            | Self::Transcriptions
+            | Self::Translations => unreachable!("what is no chat is answered in OpenAI's words"),
         }
     }
 
@@ -135,7 +240,14 @@ impl ChatRequest {
         match self.endpoint() {
             Endpoint::ChatCompletions => openai::read_chat(text),
             Endpoint::Completions => openai::read_text_prompt(text),
-            Endpoint::Embeddings => unreachable!("vectors are no chat"),
+            Endpoint::Embeddings
+            | Endpoint::ImageEdits
+            | Endpoint::ImageGenerations
+            | Endpoint::Moderations
+            | Endpoint::Rerank
+            | Endpoint::Speech
+            | Endpoint::Transcriptions
+            | Endpoint::Translations => unreachable!("only a chat has a common form"),
         }
     }
 

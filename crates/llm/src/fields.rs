@@ -29,7 +29,7 @@ pub(crate) enum Role {
 pub(crate) fn role(endpoint: Endpoint, name: &str) -> Role {
     match name {
         "model" => Role::Model,
-        "stream" if endpoint != Endpoint::Embeddings => Role::Stream,
+        "stream" if endpoint.is_chat() => Role::Stream,
         "max_tokens" => Role::MaxTokens,
         "max_completion_tokens" => Role::MaxCompletionTokens,
         "n" | "best_of" => Role::Choices,

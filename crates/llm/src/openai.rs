@@ -21,3 +21,6 @@ pub(crate) use embeddings::{read_embed, read_encoding, write_vectors};
 pub(crate) use error::error_frame;
 pub(crate) use reply::{write_reply, write_text_reply};
 pub(crate) use writer::{ChatWriter, TextWriter};
+
+#[cfg(test)]
+mod tests;

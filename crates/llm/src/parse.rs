@@ -9,6 +9,7 @@ use crate::endpoint::Endpoint;
 use crate::extras::Extras;
 use crate::fields::{Role, role};
 use crate::json::{Member, Span, members, string};
+use crate::multipart;
 use crate::openai::ErrorBody;
 use crate::request::{ChatRequest, Edit, Facts, Name, Text};
 
@@ -35,6 +36,12 @@ pub enum BadRequest {
     Duplicate {
         /// The name, cut at 64 characters.
         name: String,
+    },
+    /// An upload that cannot be taken apart.
+    #[error("Invalid multipart payload: {problem}")]
+    Multipart {
+        /// What is wrong with it.
+        problem: &'static str,
     },
     /// No model. In LiteLLM's words, which clients know.
     #[error(
@@ -84,7 +91,9 @@ pub enum BadRequest {
 impl BadRequest {
     fn param(&self) -> Option<&str> {
         match self {
-            Self::Malformed { .. } | Self::NotAnObject => Some("request_body"),
+            Self::Malformed { .. } | Self::NotAnObject | Self::Multipart { .. } => {
+                Some("request_body")
+            }
             Self::MissingModel => None,
             Self::Missing { name, .. } | Self::BadHeader { name, .. } => Some(name),
             Self::Duplicate { name }
@@ -117,7 +126,22 @@ pub fn parse(
     path_model: Option<&str>,
 ) -> Result<ChatRequest, BadRequest> {
     let facts = read(endpoint, text(&body)?, path_model)?;
-    Ok(ChatRequest { body, facts })
+    Ok(ChatRequest { body, facts, content_type: None })
+}
+
+/// Reads a client's upload, whose header `Content-Type` is `content_type`.
+///
+/// # Errors
+/// Not a form, no model or file, a field of the gateway's with a wrong value, or a credential where
+/// none may be.
+pub fn parse_upload(
+    endpoint: Endpoint,
+    body: Bytes,
+    content_type: &str,
+    path_model: Option<&str>,
+) -> Result<ChatRequest, BadRequest> {
+    let facts = multipart::read(endpoint, &body, content_type, path_model)?;
+    Ok(ChatRequest { body, facts, content_type: Some(content_type.into()) })
 }
 
 fn text(body: &[u8]) -> Result<&str, BadRequest> {
@@ -134,6 +158,7 @@ fn read(endpoint: Endpoint, text: &str, path_model: Option<&str>) -> Result<Fact
     for member in &members {
         reader.take(member)?;
     }
+    let path_model = path_model.or(endpoint.default_model());
     let path_model = reader.model.is_none().then_some(path_model).flatten();
     let (model, model_edit) = match (reader.model, path_model) {
         (Some(model), _) => (model.name, Edit { at: model.at, to: Text::Model }),
@@ -208,7 +233,7 @@ impl<'a> Reader<'a> {
             model: None,
             stream: None,
             prompt: None,
-            max_tokens: (endpoint == Endpoint::Embeddings).then_some(Tokens(0)),
+            max_tokens: (!endpoint.is_chat()).then_some(Tokens(0)),
             max_completion_tokens: None,
             choices: 1,
             user: None,

@@ -16,6 +16,8 @@ use crate::json::{Span, write_string};
 pub struct ChatRequest {
     pub(crate) body: Bytes,
     pub(crate) facts: Facts,
+    /// Of an upload; all else is JSON.
+    pub(crate) content_type: Option<Arc<str>>,
 }
 
 /// What one pass over a body found out. Spans are of the body.
@@ -64,6 +66,8 @@ pub(crate) enum Text {
     Model,
     /// The same with its member's name, for a body that names none.
     ModelMember,
+    /// The upstream's name without quotes, in a form.
+    PlainModel,
 }
 
 impl ChatRequest {
@@ -71,6 +75,12 @@ impl ChatRequest {
     #[must_use]
     pub fn endpoint(&self) -> Endpoint {
         self.facts.endpoint
+    }
+
+    /// The body's `Content-Type`, if it is an upload; all else is JSON.
+    #[must_use]
+    pub fn content_type(&self) -> Option<&str> {
+        self.content_type.as_deref()
     }
 
     /// The model as the client names it.
@@ -137,7 +147,10 @@ impl ChatRequest {
         let mut body = Splice::of(&self.body, upstream_model.len());
         for edit in &self.facts.edits {
             match edit.to {
-                Text::Model if upstream_model == self.model() => {}
+                Text::Model | Text::PlainModel if upstream_model == self.model() => {}
+                Text::PlainModel => {
+                    body.replace(edit.at).extend_from_slice(upstream_model.as_bytes());
+                }
                 Text::Model => write_string(body.replace(edit.at), upstream_model),
                 Text::ModelMember => {
                     let out = body.replace(edit.at);

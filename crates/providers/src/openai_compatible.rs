@@ -7,7 +7,8 @@ use bytes::Bytes;
 use dunlin_llm::openai::{ChatStyle, read_reply, write_chat};
 use dunlin_llm::{ChatReply, ChatRequest, Endpoint, Target};
 use dunlin_types::{Credential, UnixMillis};
-use http::{Request, StatusCode};
+use http::header::{ACCEPT, CONTENT_TYPE};
+use http::{HeaderValue, Request, StatusCode};
 
 use crate::encode::{EncodeError, post};
 use crate::params;
@@ -48,7 +49,14 @@ impl OpenAiCompatible {
         match request.endpoint() {
             Endpoint::Completions if self.completions => Endpoint::Completions,
             Endpoint::ChatCompletions | Endpoint::Completions => Endpoint::ChatCompletions,
-            Endpoint::Embeddings => Endpoint::Embeddings,
+            asked @ (Endpoint::Embeddings
+            | Endpoint::ImageEdits
+            | Endpoint::ImageGenerations
+            | Endpoint::Moderations
+            | Endpoint::Rerank
+            | Endpoint::Speech
+            | Endpoint::Transcriptions
+            | Endpoint::Translations) => asked,
         }
     }
 
@@ -87,7 +95,13 @@ impl Provider for OpenAiCompatible {
             write_chat(&params::form(self, request, to)?, &to.model, self.style)
         };
         let url = self.base(&to.api_base).into_owned() + self.asked(request).route();
-        post(url, body, to, credential)
+        let mut call = post(url, body, to, credential)?;
+        if let Some(form) = request.content_type() {
+            let form = HeaderValue::from_str(form).expect("it came in as a header's text");
+            call.headers_mut().insert(CONTENT_TYPE, form);
+            call.headers_mut().insert(ACCEPT, HeaderValue::from_static("*/*"));
+        }
+        Ok(call)
     }
 
     fn decode(

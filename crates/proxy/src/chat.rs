@@ -1,10 +1,12 @@
-//! The story of a request, for chat, completions and embeddings alike: who asks, what for, who may
+//! The story of a request that names a model, whatever it asks for: who asks, what for, who may
 //! answer, whether the limits allow it, the attempts, the answer, the bill.
 
 use axum::body::Body;
 use axum::extract::Request;
+use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderMap, Response};
-use dunlin_llm::{ChatRequest, Endpoint, Extras, Stamp, parse};
+use bytes::Bytes;
+use dunlin_llm::{ChatRequest, Endpoint, Extras, Stamp, parse, parse_upload};
 use dunlin_router::{Candidates, Fallbacks, candidates};
 use dunlin_types::{MonoMillis, RequestId, Tokens, UnixMillis};
 use dunlin_upstream::Answer;
@@ -70,7 +72,7 @@ async fn conduct(
     let (head, body) = request.into_parts();
     let caller = Caller::identify(proxy, &serving, &head.headers).await?;
     let body = body::read(body, &head.headers).await?;
-    let chat = parse(call.endpoint, body, path_model).map_err(Refused::BadRequest)?;
+    let chat = read(call.endpoint, &head.headers, body, path_model)?;
     let extras = chat.extras().with_headers(&head.headers).map_err(Refused::BadRequest)?;
     let candidates = route(&serving, &caller, &chat, &extras)?;
     let demand = dunlin_admission::Demand { request: call.id, tokens: demand(&caller, &chat) };
@@ -109,9 +111,26 @@ async fn conduct(
         }
         Answer::Long(answer) => {
             let told = told.answered(proxy, call, &answer.deployment, &answer.headers);
-            headers::long_json(told, stream::bytes(answer, bill, call.endpoint.is_chat()))
+            let provider = answer.headers.clone();
+            let body = stream::bytes(answer, bill, call.endpoint.is_chat());
+            headers::passing(told, &provider, body)
         }
     })
+}
+
+fn read(
+    endpoint: Endpoint,
+    headers: &HeaderMap,
+    body: Bytes,
+    path_model: Option<&str>,
+) -> Result<ChatRequest, Refused> {
+    let kind = headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    let chat = if endpoint.file_field().is_some() && !kind.starts_with("application/json") {
+        parse_upload(endpoint, body, kind, path_model)
+    } else {
+        parse(endpoint, body, path_model)
+    };
+    chat.map_err(Refused::BadRequest)
 }
 
 fn route<'s>(
@@ -133,7 +152,7 @@ fn route<'s>(
 /// The tokens a request may take, as far as can be known before it is sent.
 fn demand(caller: &Caller, chat: &ChatRequest) -> Tokens {
     let output = match (chat.endpoint(), chat.max_output()) {
-        (Endpoint::Embeddings, _) => Tokens(0),
+        (endpoint, _) if !endpoint.is_chat() => Tokens(0),
         (_, Some(most)) => Tokens(most.0.saturating_mul(u64::from(chat.choices()))),
         // A guess must not refuse by itself what a small limit would allow.
         (_, None) => {

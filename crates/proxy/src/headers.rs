@@ -170,9 +170,15 @@ pub(crate) fn json(told: Told, body: Bytes) -> Response<Body> {
     respond(StatusCode::OK, told.0, "application/json", Body::from(body))
 }
 
-/// An answer too long to be held.
-pub(crate) fn long_json(told: Told, body: Body) -> Response<Body> {
-    respond(StatusCode::OK, told.0, "application/json", body)
+/// An answer that passes as it comes, of the provider's own kind.
+pub(crate) fn passing(told: Told, provider: &HeaderMap, body: Body) -> Response<Body> {
+    let mut response = respond(StatusCode::OK, told.0, "application/json", body);
+    for name in [header::CONTENT_TYPE, header::CONTENT_DISPOSITION] {
+        if let Some(value) = provider.get(&name) {
+            response.headers_mut().insert(name, value.clone());
+        }
+    }
+    response
 }
 
 /// A streamed answer, which no proxy on the way should hold back.

@@ -7,12 +7,19 @@ use dunlin_llm::Endpoint;
 
 use crate::{Proxy, Routes, chat, models};
 
-/// The chat-like endpoints and their paths. Each is also served under `/v1`, and under the two
+/// The endpoints whose requests name a model, and their paths. Each is also served under `/v1`, and under the two
 /// prefixes that name the model: those of OpenAI's first API and of Azure.
 const ENDPOINTS: &[(&str, Endpoint)] = &[
     ("/chat/completions", Endpoint::ChatCompletions),
     ("/completions", Endpoint::Completions),
     ("/embeddings", Endpoint::Embeddings),
+    ("/images/edits", Endpoint::ImageEdits),
+    ("/images/generations", Endpoint::ImageGenerations),
+    ("/moderations", Endpoint::Moderations),
+    ("/rerank", Endpoint::Rerank),
+    ("/audio/speech", Endpoint::Speech),
+    ("/audio/transcriptions", Endpoint::Transcriptions),
+    ("/audio/translations", Endpoint::Translations),
 ];
 
 const PREFIXES_WITH_MODEL: [&str; 3] =
@@ -32,7 +39,7 @@ pub fn router(proxy: Proxy) -> Routes {
             routes = routes.route(&format!("{prefix}{path}"), serve_named(*endpoint));
         }
     }
-    routes.with_state(proxy)
+    routes.route("/v2/rerank", serve(Endpoint::Rerank)).with_state(proxy)
 }
 
 fn serve(endpoint: Endpoint) -> MethodRouter<Proxy> {

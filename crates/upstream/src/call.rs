@@ -8,7 +8,7 @@ use dunlin_llm::{ChatReply, ChatRequest};
 use dunlin_providers::{Provider, ProviderError};
 use dunlin_router::{Deployment, Outcome, Retry};
 use dunlin_types::Credential;
-use http::header::{CONTENT_LENGTH, RETRY_AFTER};
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderMap, Response};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::{Body, Incoming};
@@ -39,7 +39,7 @@ pub enum Answer {
     Whole(Whole),
     /// A stream; its first event is at hand.
     Stream(Stream),
-    /// A reply too long to be held: its bytes pass as they come.
+    /// A reply too long to be held, or one that is no JSON: its bytes pass as they come.
     Long(Long),
 }
 
@@ -173,6 +173,10 @@ async fn whole(
     answer: Response<Incoming>,
 ) -> Result<Part, Failure> {
     let (head, mut body) = answer.into_parts();
+    if request.endpoint().is_media() && !is_json(&head.headers) {
+        let (deployment, pieces) = (Arc::clone(deployment), Pieces::new(body, provider.speaker()));
+        return Ok(Part::Long(Long::new(None, head.headers, pieces, deployment)));
+    }
     let announced = head.headers.get(CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse().ok());
     let room = announced.unwrap_or(0).min(MAX_HELD_REPLY_BYTES);
     let mut held = Held::default();
@@ -184,7 +188,7 @@ async fn whole(
         if held.len() > MAX_HELD_REPLY_BYTES {
             let deployment = Arc::clone(deployment);
             let pieces = Pieces::new(body, provider.speaker());
-            return Ok(Part::Long(Long::new(held.take(), head.headers, pieces, deployment)));
+            return Ok(Part::Long(Long::new(Some(held.take()), head.headers, pieces, deployment)));
         }
         if body.is_end_stream() {
             break;
@@ -194,6 +198,11 @@ async fn whole(
         .decode(request, &deployment.target, head.status, held.take())
         .map_err(|error| Failure::new(deployment, error))?;
     Ok(Part::Whole(Whole { reply, headers: head.headers, deployment: Arc::clone(deployment) }))
+}
+
+fn is_json(headers: &HeaderMap) -> bool {
+    let kind = headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
+    kind.is_none_or(|kind| kind.starts_with("application/json"))
 }
 
 /// A body as it comes in: most come in one piece and are not copied.

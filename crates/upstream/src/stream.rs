@@ -198,7 +198,7 @@ impl Stream {
     }
 }
 
-/// A reply too long to be held. Dropping it cancels it upstream.
+/// A reply whose bytes pass as they come. Dropping it cancels it upstream.
 pub struct Long {
     /// The provider's headers.
     pub headers: HeaderMap,
@@ -211,12 +211,12 @@ pub struct Long {
 
 impl Long {
     pub(crate) fn new(
-        held: Bytes,
+        held: Option<Bytes>,
         headers: HeaderMap,
         pieces: Pieces,
         deployment: Arc<Deployment>,
     ) -> Self {
-        Self { headers, deployment, held: Some(held), pieces, ending: None }
+        Self { headers, deployment, held, pieces, ending: None }
     }
 
     /// The next bytes; `None` at the end. An error means that it broke off.

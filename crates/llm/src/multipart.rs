@@ -1,0 +1,238 @@
+//! Uploads: `multipart/form-data` bodies (RFC 7578), looked at without being taken apart. What must
+//! change is changed in place, as in JSON bodies; the file itself is never copied for it.
+
+use dunlin_types::Tokens;
+use memchr::memmem;
+
+use crate::endpoint::Endpoint;
+use crate::extras::Extras;
+use crate::fields::{Role, role};
+use crate::json::Span;
+use crate::parse::BadRequest;
+use crate::request::{Edit, Facts, Text};
+
+/// More parts than any client sends.
+const MAX_PARTS: usize = 256;
+/// A text field longer than this is no name of a model, and no number.
+const MAX_FIELD_BYTES: usize = 16 << 10;
+
+/// One part of a body.
+struct Part<'a> {
+    name: &'a str,
+    is_file: bool,
+    /// From its delimiter to the next one.
+    whole: Span,
+    value: Span,
+}
+
+/// Reads the facts of an upload whose `Content-Type` is `content_type`.
+pub(crate) fn read(
+    endpoint: Endpoint,
+    body: &[u8],
+    content_type: &str,
+    path_model: Option<&str>,
+) -> Result<Facts, BadRequest> {
+    let boundary = boundary(content_type).ok_or(BadRequest::Multipart {
+        problem: "the Content-Type header names no boundary of 1 to 70 characters",
+    })?;
+    let parts = split(body, boundary)?;
+    let mut extras = Extras::default();
+    let mut edits = Vec::new();
+    let (mut model, mut user, mut prompt) = (None, None, Span::point(0));
+    let (mut has_file, mut choices) = (false, 1);
+    for part in &parts {
+        has_file |= part.is_file;
+        if part.is_file {
+            continue;
+        }
+        match role(endpoint, part.name) {
+            Role::Model if model.is_some() => {
+                return Err(BadRequest::Duplicate { name: "model".to_owned() });
+            }
+            Role::Model => model = Some((field(endpoint, body, part)?, part.value)),
+            Role::Prompt => prompt = part.value,
+            Role::User | Role::SafetyIdentifier => user = Some(field(endpoint, body, part)?.into()),
+            Role::Choices => choices = field(endpoint, body, part)?.trim().parse().unwrap_or(1),
+            Role::Extra => {
+                let taken = extras.take(part.name, field(endpoint, body, part)?);
+                taken.map_err(|expected| invalid(endpoint, part.name, expected))?;
+                edits.push(Edit { at: part.whole, to: Text::Fixed("") });
+            }
+            Role::Refused => {
+                let (route, name) = (endpoint.route(), part.name.to_owned());
+                return Err(BadRequest::CredentialInBody { route, name });
+            }
+            Role::Dropped => edits.push(Edit { at: part.whole, to: Text::Fixed("") }),
+            Role::Stream | Role::MaxTokens | Role::MaxCompletionTokens | Role::Upstream => {}
+        }
+    }
+    if !has_file {
+        return Err(BadRequest::Missing {
+            route: endpoint.route(),
+            name: endpoint.file_field().expect("an endpoint of uploads has a file"),
+        });
+    }
+    let (name, model_from_path) = match (model, path_model) {
+        (Some((name, at)), _) => {
+            edits.push(Edit { at, to: Text::PlainModel });
+            (name, false)
+        }
+        (None, Some(name)) => (name, true),
+        (None, None) => return Err(BadRequest::MissingModel),
+    };
+    edits.sort_unstable_by_key(|edit| edit.at);
+    Ok(Facts {
+        endpoint,
+        model: name.into(),
+        model_from_path,
+        stream: false,
+        wants_usage: false,
+        max_output: Some(Tokens(0)),
+        choices,
+        prompt,
+        end_user: user,
+        extras,
+        names: Vec::new(),
+        edits,
+        end: body.len(),
+    })
+}
+
+fn invalid(endpoint: Endpoint, name: &str, expected: &'static str) -> BadRequest {
+    BadRequest::Invalid { route: endpoint.route(), name: name.to_owned(), expected }
+}
+
+fn field<'a>(endpoint: Endpoint, body: &'a [u8], part: &Part<'_>) -> Result<&'a str, BadRequest> {
+    let value = &body[part.value.range()];
+    let short = Some(value).filter(|value| value.len() <= MAX_FIELD_BYTES);
+    let text = short.and_then(|value| std::str::from_utf8(value).ok());
+    text.ok_or_else(|| invalid(endpoint, part.name, "a short text"))
+}
+
+/// The boundary that a `Content-Type` names.
+fn boundary(content_type: &str) -> Option<&str> {
+    let mut params = content_type.split(';').map(str::trim);
+    let is_form = params.next()?.eq_ignore_ascii_case("multipart/form-data");
+    let boundary = params.find_map(|param| {
+        let (name, value) = param.split_once('=')?;
+        name.eq_ignore_ascii_case("boundary").then_some(value.trim_matches('"'))
+    })?;
+    (is_form && (1..=70).contains(&boundary.len())).then_some(boundary)
+}
+
+/// The parts between the delimiters, up to the closing one.
+fn split<'a>(body: &'a [u8], boundary: &str) -> Result<Vec<Part<'a>>, BadRequest> {
+    let broken = |problem| BadRequest::Multipart { problem };
+    let delimiter = format!("--{boundary}");
+    let finder = memmem::Finder::new(delimiter.as_bytes());
+    let mut at = finder.find(body).ok_or(broken("the boundary does not occur in the body"))?;
+    let mut parts = Vec::new();
+    loop {
+        let start = at + delimiter.len();
+        if body[start..].starts_with(b"--") {
+            return Ok(parts);
+        }
+        let next = finder.find(&body[start..]).map(|next| start + next);
+        let next = next.ok_or(broken("the closing boundary is missing"))?;
+        if parts.len() == MAX_PARTS {
+            return Err(broken("there are more than 256 parts"));
+        }
+        parts.push(part(body, at, start, next).ok_or(broken(
+            "a part has no Content-Disposition with a name, or no blank line before its value",
+        ))?);
+        at = next;
+    }
+}
+
+fn part(body: &[u8], begin: usize, start: usize, next: usize) -> Option<Part<'_>> {
+    let head_length = memmem::find(&body[start..next], b"\r\n\r\n")?;
+    let head = std::str::from_utf8(&body[start..start + head_length]).ok()?;
+    let value_start = start + head_length + 4;
+    // The line end before a delimiter belongs to the delimiter.
+    let value_end = next.checked_sub(2).filter(|end| *end >= value_start)?;
+    let disposition = head.lines().find_map(|line| {
+        let (name, value) = line.split_once(':')?;
+        name.trim().eq_ignore_ascii_case("content-disposition").then_some(value)
+    })?;
+    let param = |wanted: &str| {
+        disposition.split(';').skip(1).find_map(|param| {
+            let (name, value) = param.trim().split_once('=')?;
+            name.eq_ignore_ascii_case(wanted).then_some(value.trim_matches('"'))
+        })
+    };
+    Some(Part {
+        name: param("name")?,
+        is_file: param("filename").is_some(),
+        whole: Span { start: begin, end: next },
+        value: Span { start: value_start, end: value_end },
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use proptest::prelude::*;
+
+    use crate::{BadRequest, ChatRequest, Endpoint, parse_upload};
+
+    const FORM: &str = "multipart/form-data; boundary=XX";
+
+    fn body(parts: &[(&str, &str)]) -> String {
+        let mut body: String = parts
+            .iter()
+            .map(|(disposition, value)| {
+                format!("--XX\r\nContent-Disposition: form-data; {disposition}\r\n\r\n{value}\r\n")
+            })
+            .collect();
+        body.push_str("--XX--\r\n");
+        body
+    }
+
+    fn upload(body: &str) -> Result<ChatRequest, BadRequest> {
+        let body = Bytes::copy_from_slice(body.as_bytes());
+        parse_upload(Endpoint::Transcriptions, body, FORM, None)
+    }
+
+    #[test]
+    fn only_the_model_and_the_gateways_own_fields_change() {
+        let file = ("name=\"file\"; filename=\"a.wav\"", "--X\r\n\0RIFF");
+        let sent = body(&[
+            ("name=\"metadata\"", "{}"),
+            ("name=\"model\"", "alias"),
+            file,
+            ("name=\"timeout\"", "3"),
+            ("name=\"language\"", "de"),
+        ]);
+        let request = upload(&sent).expect("an upload");
+        assert_eq!(request.model(), "alias");
+        assert!(request.extras().timeout.is_some());
+        let expected = body(&[("name=\"model\"", "whisper-1"), file, ("name=\"language\"", "de")]);
+        assert_eq!(request.encode_for("whisper-1", &[]), expected);
+    }
+
+    #[test]
+    fn what_is_no_upload_is_refused_with_its_reason() {
+        let file = ("name=\"file\"; filename=\"a\"", "x");
+        let model = ("name=\"model\"", "m");
+        let cases = [
+            (body(&[model]), "Missing required parameter: 'file'"),
+            (body(&[file]), "model=None"),
+            (body(&[file, model, model]), "duplicate field 'model'"),
+            (body(&[file, model, ("name=\"api_base\"", "x")]), "'api_base' is not allowed"),
+            (body(&[file, model, ("x=\"y\"", "z")]), "no Content-Disposition with a name"),
+            (body(&[file, model]).replace("--XX--", ""), "closing boundary"),
+            ("nothing".to_owned(), "does not occur"),
+        ];
+        for (body, reason) in cases {
+            let error = upload(&body).expect_err(&body).to_string();
+            assert!(error.contains(reason), "{error}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_body_makes_it_panic(text in "(--XX|\r\n|Content-Disposition: form-data; name=|model|[a-z\";=-]){0,40}") {
+            let _: Result<ChatRequest, BadRequest> = upload(&text);
+        }
+    }
+}
