@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use dunlin_types::KeyDigest;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 /// A JSON value as its text.
@@ -17,7 +17,7 @@ pub struct DeletedKeys {
 }
 
 /// A key's row. The clear `key` is there once, in the answer that made it.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct KeyRow {
     /// The clear key when it is made; the key as it was named when it is updated.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -58,8 +58,8 @@ pub struct KeyRow {
     pub created_by: String,
     /// When it last changed, ISO 8601 in UTC.
     pub updated_at: String,
-    /// LiteLLM's other fields.
-    #[serde(flatten)]
+    /// LiteLLM's other fields. Readers need none of them typed.
+    #[serde(flatten, skip_deserializing)]
     pub other: BTreeMap<String, RawJson>,
 }
 
@@ -72,11 +72,11 @@ pub struct KeyInfo {
     pub info: KeyRow,
 }
 
-/// One page of `/key/list`.
-#[derive(Debug, Clone, Serialize)]
-pub struct KeyList {
+/// One page of `/key/list`; a reader who asked for rows reads rows.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct KeyList<K = ListedKey> {
     /// The keys on this page.
-    pub keys: Vec<ListedKey>,
+    pub keys: Vec<K>,
     /// How many there are on all pages.
     pub total_count: usize,
     /// This page's number, from 1.
