@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+use dunlin_cli::Exit;
+
 use crate::demo::DemoArgs;
 
 const AFTER_HELP: &str = "\
@@ -19,7 +21,12 @@ Three nodes, the same command on each (n1, n2, n3 are host names):
 
 A flag beats its DUNLIN_* variable, which beats the `cluster:` section of the file.
 
-Exit codes: 0 done, 1 failed, 2 usage or config error, 3 not found, 10 a check found problems.";
+A running cluster, from any machine; the key is taken from DUNLIN_API_KEY or LITELLM_MASTER_KEY:
+  export DUNLIN_URL=http://n1:4000,http://n2:4000,http://n3:4000
+  dunlin status                            nodes, leader, config revision, backends
+  KEY=$(dunlin key create --alias app --models chat --rpm 60)
+
+";
 
 /// An OpenAI-compatible LLM gateway that runs as a cluster of equal nodes.
 #[derive(Parser, Debug)]
@@ -27,7 +34,7 @@ Exit codes: 0 done, 1 failed, 2 usage or config error, 3 not found, 10 a check f
     name = "dunlin",
     version,
     disable_version_flag = true,
-    after_help = AFTER_HELP,
+    after_help = AFTER_HELP.to_owned() + Exit::HELP,
     args_conflicts_with_subcommands = true
 )]
 pub(crate) struct Cli {
@@ -57,6 +64,13 @@ pub(crate) enum Command {
     Explain {
         /// The code, as printed in brackets.
         code: String,
+    },
+    #[command(flatten)]
+    Cluster(dunlin_cli::Command),
+    /// Write a script that completes `dunlin` commands in a shell.
+    Completion {
+        /// The shell.
+        shell: clap_complete::Shell,
     },
     /// Print the version.
     Version,
@@ -213,7 +227,7 @@ impl LiteLlmArgs {
                 "--max_budget",
                 "budgets are not enforced yet; drop the flag to run without one",
             ),
-            (self.health, "--health", "ask a running node: GET /health/readiness"),
+            (self.health, "--health", "ask a running node: `dunlin health`"),
             (self.test, "--test", "send a request with curl; `dunlin demo` prints one that works"),
         ];
         refused.into_iter().find(|(given, ..)| *given).map(|(_, flag, why)| (flag, why))

@@ -135,6 +135,16 @@ fn environment() -> Environment {
     Environment::new(readable.collect())
 }
 
+/// The keys to show to a running cluster. An empty variable is as good as none.
+pub(crate) fn keys_from_environment() -> Vec<(&'static str, Secret)> {
+    let environment = environment();
+    let key = |name| {
+        let key = environment.get(name).filter(|key| !key.is_empty())?;
+        Some((name, Secret::new(key)))
+    };
+    ["DUNLIN_API_KEY", "LITELLM_MASTER_KEY"].into_iter().filter_map(key).collect()
+}
+
 fn options(strict: bool) -> Options {
     let served = dunlin_providers::ALL.iter();
     let providers = served.map(|provider| (provider.id(), provider.default_base())).collect();

@@ -152,7 +152,7 @@ impl Demo {
              \x20 curl {api}/v1/chat/completions -H \"Authorization: Bearer {key}\" \\\n    \
              -H \"Content-Type: application/json\" \\\n    \
              -d '{{\"model\": \"chat\", \"messages\": [{{\"role\": \"user\", \"content\": \"hi\"}}]}}'\n\
-             \x20 curl {api}/cluster/status -H \"Authorization: Bearer {master}\"\n\
+             \x20 export DUNLIN_URL={api} DUNLIN_API_KEY={master}   (then: dunlin status, dunlin key list)\n\
              \x20 export OPENAI_BASE_URL={api}/v1 OPENAI_API_KEY={key}\n\n\
              Ready in {took:.1} s. Ctrl-C ends it all.\n",
             key = self.key.key(),

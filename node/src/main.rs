@@ -13,25 +13,15 @@ mod revision;
 mod run;
 mod seal;
 
-use std::io::Write;
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{CommandFactory, Parser};
+use dunlin_cli::{Exit, say};
 
 use crate::args::{Cli, Command, ConfigCommand};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
-/// How a command ended; the number is the exit code that `dunlin --help` documents.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Exit {
-    Done = 0,
-    Failed = 1,
-    Usage = 2,
-    NotFound = 3,
-    ProblemsFound = 10,
-}
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -63,6 +53,13 @@ fn dispatch(cli: Cli) -> anyhow::Result<Exit> {
         }
         Command::Config(ConfigCommand::Check { file, strict }) => config::check(&file, strict),
         Command::Explain { code } => Ok(explain::run(&code)),
+        Command::Cluster(command) => Ok(dunlin_cli::run(&command, config::keys_from_environment())),
+        Command::Completion { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "dunlin", &mut script);
+            print(&String::from_utf8(script)?);
+            Ok(Exit::Done)
+        }
         Command::Version => Ok(print_version()),
     }
 }
@@ -72,13 +69,7 @@ fn print_version() -> Exit {
     Exit::Done
 }
 
-/// Data for pipes goes to stdout. A reader that has left is no failure of ours.
+/// A reader that has left is no failure of ours.
 fn print(text: &str) {
-    let mut out = std::io::stdout().lock();
-    drop(out.write_all(text.as_bytes()).and_then(|()| out.flush()));
-}
-
-/// Words for people go to stderr.
-fn say(text: &str) {
-    drop(std::io::stderr().lock().write_all(text.as_bytes()));
+    drop(dunlin_cli::print(text));
 }

@@ -3,6 +3,7 @@
 //! at a time. Every wait is for a condition with a deadline.
 
 mod cli;
+mod commands;
 mod data_path;
 mod demo;
 mod failover;

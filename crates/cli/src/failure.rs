@@ -1,0 +1,73 @@
+//! How a command ends: the exit codes, and what is said of a failure.
+
+use std::fmt;
+
+use crate::table::plain;
+
+/// How a command ended. The numbers are a promise to scripts; `dunlin --help` lists them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Exit {
+    /// Done.
+    Done = 0,
+    /// Not done.
+    Failed = 1,
+    /// Asked or configured in a way that cannot be meant.
+    Usage = 2,
+    /// What was named does not exist.
+    NotFound = 3,
+    /// The key is missing, wrong or not enough.
+    Unauthorised = 4,
+    /// It contradicts what the cluster holds.
+    Conflict = 5,
+    /// No node can be reached, or none can decide now. Nothing was begun.
+    Unavailable = 6,
+    /// No answer came in time; a change may still take effect.
+    OutcomeUnknown = 7,
+    /// A check did its work and found problems.
+    ProblemsFound = 10,
+}
+
+impl Exit {
+    /// All codes for `--help`.
+    pub const HELP: &str = "\
+Exit codes: 0 done, 1 failed, 2 usage or config error, 3 not found, 4 the key is missing or not
+enough, 5 conflict, 6 no node can be reached or none can decide now, 7 no answer in time (a change
+may still take effect), 10 a check found problems.";
+}
+
+pub(crate) type Result<T = ()> = std::result::Result<T, Failure>;
+
+/// Why a command was not carried out. Its exit code is its kind.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    pub(crate) exit: Exit,
+    /// Without the word `error`.
+    pub(crate) message: String,
+    /// What to do about it; empty if that is plain.
+    help: &'static str,
+}
+
+impl Failure {
+    pub(crate) fn new(exit: Exit, message: impl Into<String>, help: &'static str) -> Self {
+        Self { exit, message: message.into(), help }
+    }
+
+    pub(crate) fn usage(message: impl Into<String>, help: &'static str) -> Self {
+        Self::new(Exit::Usage, message, help)
+    }
+
+    /// A failure of this machine.
+    pub(crate) fn here(message: impl Into<String>) -> Self {
+        Self::new(Exit::Failed, message, "")
+    }
+}
+
+/// As it is told to people, with nothing that would move a terminal's cursor.
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let lines: Vec<_> = self.message.lines().map(plain).collect();
+        writeln!(f, "error: {}", lines.join("\n  "))?;
+        if self.help.is_empty() { Ok(()) } else { writeln!(f, "help: {}", self.help) }
+    }
+}

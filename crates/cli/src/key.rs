@@ -1,0 +1,60 @@
+//! `dunlin key`: one file per verb.
+
+use clap::{Args, Subcommand};
+
+use crate::failure::Result;
+use crate::target::{NamedKey, Target};
+
+mod block;
+mod create;
+mod delete;
+mod fields;
+mod info;
+mod list;
+mod row;
+mod update;
+
+/// What can be done with keys.
+#[derive(Subcommand, Debug)]
+pub enum KeyCommand {
+    /// Make a key and write it to stdout; it is not shown again. `KEY=$(dunlin key create -q)`
+    Create(With<create::CreateArgs>),
+    /// List keys, oldest first.
+    #[command(visible_alias = "ls")]
+    List(With<list::ListArgs>),
+    /// Show all of one key; without NAME the key that asks.
+    #[command(visible_alias = "show")]
+    Info(With<info::InfoArgs>),
+    /// Change what is given and leave the rest.
+    Update(With<update::UpdateArgs>),
+    /// Refuse a key on all nodes until it is unblocked.
+    Block(With<block::BlockArgs>),
+    /// Let a blocked key in again.
+    Unblock(With<block::BlockArgs>),
+    /// Delete a key for good.
+    #[command(visible_alias = "rm")]
+    Delete(With<delete::DeleteArgs>),
+}
+
+/// A verb's own flags and those of all.
+#[derive(Args, Debug)]
+pub struct With<A: Args> {
+    #[command(flatten)]
+    own: A,
+    #[command(flatten)]
+    target: Target,
+}
+
+pub(crate) async fn run(command: &KeyCommand, key: Option<NamedKey>) -> Result {
+    match command {
+        KeyCommand::Create(With { own, target }) => create::run(own, &target.open(key)?).await,
+        KeyCommand::List(With { own, target }) => list::run(own, &target.open(key)?).await,
+        KeyCommand::Info(With { own, target }) => info::run(own, &target.open(key)?).await,
+        KeyCommand::Update(With { own, target }) => update::run(own, &target.open(key)?).await,
+        KeyCommand::Block(With { own, target }) => block::run(own, true, &target.open(key)?).await,
+        KeyCommand::Unblock(With { own, target }) => {
+            block::run(own, false, &target.open(key)?).await
+        }
+        KeyCommand::Delete(With { own, target }) => delete::run(own, &target.open(key)?).await,
+    }
+}

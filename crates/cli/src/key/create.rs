@@ -1,0 +1,32 @@
+//! `dunlin key create`: makes a key. Stdout gets the key and nothing else.
+
+use clap::Args;
+
+use super::fields::Fields;
+use super::row::{Row, SCHEMA};
+use crate::failure::{Failure, Result};
+use crate::session::Session;
+use crate::table::listed;
+
+#[derive(Args, Debug)]
+pub struct CreateArgs {
+    #[command(flatten)]
+    fields: Fields,
+}
+
+pub(super) async fn run(args: &CreateArgs, session: &Session) -> Result {
+    let answer = session.post("/key/generate", &args.fields.given()).await?;
+    let made = Row::of(&answer, answer.read()?)?;
+    let clear = made.row.key.as_ref().ok_or_else(|| answer.strange("it shows no key"))?;
+    session.say(&format!(
+        "made {}, models: {}, expires: {}. The key, shown only this once:",
+        made.title(),
+        listed(&made.row.models, "all"),
+        made.expires(),
+    ));
+    session.show(SCHEMA, made.json.clone(), &format!("{clear}\n")).map_err(|failure| {
+        let delete = format!("dunlin key delete --yes {}", made.short_hash());
+        let unread = "the key was made and nobody has read it; to delete it:";
+        Failure::here(format!("{}\n{unread} {delete}", failure.message))
+    })
+}

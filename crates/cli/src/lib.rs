@@ -1,0 +1,64 @@
+//! The command line of a running cluster: what an operator asks of nodes over HTTP, one file per
+//! subcommand. The `dunlin` binary hands these commands over and ends with the [`Exit`] it gets.
+//!
+//! Knows the admin API's shapes and no rule behind them: what a field means and who may change it
+//! is the server's answer. Reads no environment but through clap. Data goes to stdout, all other
+//! words to stderr. A change that one node may have begun is never sent to another.
+//! Read `session.rs` first, then `key/create.rs`.
+
+mod failure;
+mod health;
+mod key;
+mod models;
+mod session;
+mod status;
+mod table;
+mod target;
+mod terminal;
+
+use clap::Subcommand;
+use dunlin_types::Secret;
+
+pub use failure::Exit;
+pub use terminal::{print, say};
+
+use crate::failure::{Failure, Result};
+use crate::target::{NamedKey, Nodes, Target};
+
+/// What can be asked of a running cluster.
+#[derive(Subcommand, Debug)]
+pub enum Command {
+    /// Show the cluster: nodes, leader, config revision, backends with their load and health.
+    Status(Target),
+    /// Make, look at, change, block and delete keys.
+    #[command(subcommand)]
+    Key(Box<key::KeyCommand>),
+    /// List the models that the key may call.
+    Models(Target),
+    /// Ask every URL whether its node is ready: exit code 0 if all are, else 1, as container
+    /// health checks want it.
+    Health(Nodes),
+}
+
+/// Carries a command out and says on stderr why it failed, if it did. `keys` are those that the
+/// environment offers, best first: the variable's name and its value.
+#[must_use]
+pub fn run(command: &Command, keys: Vec<(&'static str, Secret)>) -> Exit {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| Failure::here(format!("cannot start: {error}")));
+    let key = keys.into_iter().next().map(|(variable, key)| NamedKey::of(variable, key));
+    runtime.and_then(|runtime| runtime.block_on(dispatch(command, key))).unwrap_or_else(|failure| {
+        say(&failure.to_string());
+        failure.exit
+    })
+}
+
+async fn dispatch(command: &Command, key: Option<NamedKey>) -> Result<Exit> {
+    match command {
+        Command::Status(target) => status::run(&target.open(key)?).await?,
+        Command::Key(command) => key::run(command, key).await?,
+        Command::Models(target) => models::run(&target.open(key)?).await?,
+        Command::Health(nodes) => return health::run(nodes).await,
+    }
+    Ok(Exit::Done)
+}

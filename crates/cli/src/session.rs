@@ -1,0 +1,310 @@
+//! Calls to nodes, and what is made of their answers. A call that surely began nothing may be
+//! repeated at the next node; a change that may have been begun is never repeated.
+
+use std::error::Error as _;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use reqwest::{Method, RequestBuilder, Url};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
+
+use crate::failure::{Exit, Failure, Result};
+use crate::target::{Format, NamedKey, Nodes};
+
+/// A node in the same network accepts at once or is not there.
+const CONNECT_WITHIN: Duration = Duration::from_secs(3);
+/// The longest page of keys is far shorter; what is longer is not from a node.
+const MAX_ANSWER_BYTES: usize = 32 << 20;
+const NAME_A_NODE: &str = "is a node running there? name one that is with --url or DUNLIN_URL, or \
+                           several, separated by commas";
+const GIVE_A_KEY: &str =
+    "set DUNLIN_API_KEY or LITELLM_MASTER_KEY, or name a file that holds the key: --api-key-file";
+const NOT_A_NODE: &str = "check --url: it names a node's address for clients, usually port 4000";
+
+pub(crate) type Object = Map<String, Value>;
+
+/// What a command works with.
+pub(crate) struct Session {
+    http: reqwest::Client,
+    urls: Vec<String>,
+    timeout: Duration,
+    key: Option<NamedKey>,
+    pub(crate) format: Format,
+    pub(crate) quiet: bool,
+}
+
+/// A good answer.
+pub(crate) struct Answer {
+    /// The node that gave it.
+    pub(crate) url: String,
+    body: Vec<u8>,
+}
+
+impl Session {
+    pub(crate) fn new(nodes: &Nodes, key: Option<NamedKey>) -> Result<Self> {
+        let unbuilt =
+            |error: &dyn ToString| Failure::here(format!("no HTTP: {}", error.to_string()));
+        let encrypted = nodes.url.iter().any(|url| url.starts_with("https:"));
+        let http = reqwest::Client::builder()
+            .tls_backend_preconfigured(tls(encrypted).map_err(|error| unbuilt(&error))?)
+            // A proxy to the outside knows no inner names, and the key is not for its eyes.
+            .no_proxy()
+            .redirect(reqwest::redirect::Policy::none())
+            .connect_timeout(CONNECT_WITHIN.min(nodes.timeout))
+            .timeout(nodes.timeout)
+            .build()
+            .map_err(|error| unbuilt(&error))?;
+        let (urls, timeout) = (nodes.url.clone(), nodes.timeout);
+        Ok(Self { http, urls, timeout, key, format: Format::Table, quiet: false })
+    }
+
+    pub(crate) async fn get(&self, path: &str, query: &[(&str, &str)]) -> Result<Answer> {
+        self.send(path, query, None).await
+    }
+
+    /// Asks for a change.
+    pub(crate) async fn post(&self, path: &str, body: &Object) -> Result<Answer> {
+        self.send(path, &[], Some(body)).await
+    }
+
+    /// Asks each node in turn until one decides.
+    async fn send(
+        &self,
+        path: &str,
+        query: &[(&str, &str)],
+        change: Option<&Object>,
+    ) -> Result<Answer> {
+        let mut tried = Vec::new();
+        for base in &self.urls {
+            let failure = match self.ask(base, path, query, change).await {
+                Ok(answer) => return Ok(answer),
+                Err(failure) => failure,
+            };
+            let harmless = change.is_none() && failure.exit == Exit::OutcomeUnknown;
+            if failure.exit != Exit::Unavailable && !harmless {
+                return Err(failure);
+            }
+            tried.push(failure);
+        }
+        if tried.len() == 1 {
+            return Err(tried.remove(0));
+        }
+        let each: Vec<_> = tried.into_iter().map(|failure| failure.message).collect();
+        let message = format!("no node can do this now\n{}", each.join("\n"));
+        Err(Failure::new(Exit::Unavailable, message, NAME_A_NODE))
+    }
+
+    /// Asks one node.
+    pub(crate) async fn ask(
+        &self,
+        base: &str,
+        path: &str,
+        query: &[(&str, &str)],
+        change: Option<&Object>,
+    ) -> Result<Answer> {
+        let mut url = Url::parse(&format!("{base}{path}"))
+            .expect("the base was parsed with the arguments, and paths are ours");
+        if !query.is_empty() {
+            url.query_pairs_mut().extend_pairs(query);
+        }
+        let request = match change {
+            Some(change) => self.http.request(Method::POST, url).json(change),
+            None => self.http.request(Method::GET, url),
+        };
+        let request = match &self.key {
+            Some(named) => request.bearer_auth(named.key.expose()),
+            None => request,
+        };
+        let (status, stale, body) = fetch(request)
+            .await
+            .map_err(|error| self.unanswered(base, change.is_some(), &error))?;
+        if body.len() > MAX_ANSWER_BYTES {
+            return Err(strange(base, "the answer does not end"));
+        }
+        if !(200..300).contains(&status) {
+            return Err(self.refused(base, status, &body));
+        }
+        if let Some(age) = stale {
+            let age = if age == "unknown" { "old".to_owned() } else { format!("{age} ms old") };
+            self.say(&format!("note: {base} cannot ask the leader, so this may be {age}"));
+        }
+        Ok(Answer { url: base.to_owned(), body })
+    }
+
+    fn unanswered(&self, base: &str, changes: bool, error: &reqwest::Error) -> Failure {
+        if error.is_connect() {
+            let message = format!("{base} cannot be reached: {}", innermost(error));
+            return Failure::new(Exit::Unavailable, message, NAME_A_NODE);
+        }
+        let what = if error.is_timeout() {
+            format!("{base} did not answer within {:?}", self.timeout)
+        } else {
+            format!("the connection to {base} broke before the answer was complete")
+        };
+        let (end, help) = if changes {
+            ("; the change may still take effect", "look before you repeat it: `dunlin key list`")
+        } else {
+            ("", "ask another node with --url, or give this one more time with --timeout")
+        };
+        Failure::new(Exit::OutcomeUnknown, what + end, help)
+    }
+
+    fn refused(&self, base: &str, status: u16, body: &[u8]) -> Failure {
+        let Some(reason) = reason(body) else {
+            return strange(base, &format!("status {status} without a reason"));
+        };
+        let told = format!("{base}: {reason}");
+        match (status, &self.key) {
+            (401 | 403, None) => {
+                let message = format!("{base} wants a key: {reason}");
+                Failure::new(Exit::Unauthorised, message, GIVE_A_KEY)
+            }
+            (401 | 403, Some(named)) => {
+                let message =
+                    format!("{base} does not accept the key in {}: {reason}", named.source);
+                let help = "commands on the cluster and its keys need the nodes' master key";
+                Failure::new(Exit::Unauthorised, message, help)
+            }
+            (404, _) => Failure::new(Exit::NotFound, told, ""),
+            (409, _) => Failure::new(Exit::Conflict, told, ""),
+            (503, _) => Failure::new(Exit::Unavailable, told, "`dunlin status` shows who is there"),
+            (504, _) => Failure::new(Exit::OutcomeUnknown, told, "look before you repeat it"),
+            _ => Failure::new(Exit::Failed, told, ""),
+        }
+    }
+
+    /// Words for people, a line, unless they asked for none.
+    pub(crate) fn say(&self, line: &str) {
+        if !self.quiet {
+            crate::say(&format!("{}\n", crate::table::plain(line)));
+        }
+    }
+
+    /// Writes to stdout: `text` for people; for programs `json` with the name of its shape, to
+    /// which fields are added and never changed.
+    pub(crate) fn show(&self, schema: &str, mut json: Object, text: &str) -> Result {
+        let text = match self.format {
+            Format::Table => text.to_owned(),
+            Format::Json => {
+                json.insert("schema".to_owned(), schema.into());
+                format!("{:#}\n", Value::Object(json))
+            }
+        };
+        crate::print(&text).map_err(|error| Failure::here(format!("nothing was written: {error}")))
+    }
+}
+
+impl Answer {
+    /// The body as what it must be.
+    pub(crate) fn read<T: DeserializeOwned>(&self) -> Result<T> {
+        serde_json::from_slice(&self.body).map_err(|error| self.strange(&error.to_string()))
+    }
+
+    pub(crate) fn strange(&self, what: &str) -> Failure {
+        strange(&self.url, what)
+    }
+}
+
+fn strange(base: &str, what: &str) -> Failure {
+    let message = format!("{base} does not answer as a dunlin node does: {what}");
+    Failure::new(Exit::Failed, message, NOT_A_NODE)
+}
+
+/// Status, age if it is stale, and the body, or the first bytes of one that is too long.
+async fn fetch(request: RequestBuilder) -> reqwest::Result<(u16, Option<String>, Vec<u8>)> {
+    let mut response = request.send().await?;
+    let stale = response.headers().get("x-dunlin-stale-ms");
+    let stale = stale.and_then(|age| age.to_str().ok()).map(str::to_owned);
+    let mut body = Vec::new();
+    while let Some(chunk) = response.chunk().await? {
+        body.extend_from_slice(&chunk);
+        if body.len() > MAX_ANSWER_BYTES {
+            break;
+        }
+    }
+    Ok((response.status().as_u16(), stale, body))
+}
+
+/// What a refusal says: an `error` in OpenAI's shape, the faults of a body in FastAPI's, or why a
+/// node is not ready.
+fn reason(body: &[u8]) -> Option<String> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "snake_case")]
+    enum Refusal {
+        Error { message: String },
+        Detail(Vec<Fault>),
+        Reason(String),
+    }
+    #[derive(Deserialize)]
+    struct Fault {
+        loc: Vec<Value>,
+        msg: String,
+    }
+    let body: Object = serde_json::from_slice(body).ok()?;
+    let part = ["error", "detail", "reason"].into_iter().find_map(|name| {
+        let part = Object::from_iter([(name.to_owned(), body.get(name)?.clone())]);
+        serde_json::from_value(Value::Object(part)).ok()
+    });
+    let fault = |Fault { loc, msg }: Fault| {
+        let place = loc.iter().skip(1);
+        let place = place.map(|step| step.as_str().map_or(step.to_string(), str::to_owned));
+        format!("{}: {msg}", place.collect::<Vec<_>>().join("."))
+    };
+    Some(match part? {
+        Refusal::Error { message } | Refusal::Reason(message) => message,
+        Refusal::Detail(faults) => faults.into_iter().map(fault).collect::<Vec<_>>().join("; "),
+    })
+}
+
+/// The first cause, in words: the layers above it only say that a request failed.
+fn innermost(error: &reqwest::Error) -> String {
+    let mut words = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        if let Some(io) = cause.downcast_ref::<io::Error>()
+            && io.kind() == io::ErrorKind::ConnectionRefused
+        {
+            return "nothing listens there".to_owned();
+        }
+        words = cause.to_string();
+        next = cause.source();
+    }
+    if error.is_timeout() { "no connection in time".to_owned() } else { words }
+}
+
+/// TLS that trusts what the machine trusts. The certificates are read only if they are needed.
+fn tls(encrypted: bool) -> std::result::Result<rustls::ClientConfig, rustls::Error> {
+    let mut roots = rustls::RootCertStore::empty();
+    if encrypted {
+        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    }
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ClientConfig::builder_with_provider(provider);
+    let config = config.with_safe_default_protocol_versions()?;
+    Ok(config.with_root_certificates(roots).with_no_client_auth())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_is_read_in_each_shape_a_node_speaks() {
+        for (body, told) in [
+            (r#"{"error": {"message": "No such key", "code": "404"}}"#, Some("No such key")),
+            (
+                r#"{"detail": [{"type": "t", "loc": ["body", "models", 1], "msg": "not text"},
+                    {"type": "t", "loc": ["query", "size"], "msg": "too much"}]}"#,
+                Some("models.1: not text; size: too much"),
+            ),
+            (r#"{"status": "unhealthy", "reason": "no config"}"#, Some("no config")),
+            ("<html>Bad Gateway</html>", None),
+            (r#"{"detail": "Not Found"}"#, None),
+        ] {
+            assert_eq!(reason(body.as_bytes()).as_deref(), told, "{body}");
+        }
+    }
+}

@@ -1,0 +1,67 @@
+//! `dunlin status`: the cluster as one node sees it.
+
+use dunlin_admin_api::{BackendStatus, ClusterStatus, MemberRole, MemberStatus};
+
+use crate::failure::Result;
+use crate::session::Session;
+use crate::table::{listed, table};
+
+pub(crate) async fn run(session: &Session) -> Result {
+    let answer = session.get("/cluster/status", &[]).await?;
+    let status: ClusterStatus = answer.read()?;
+    session.show("dunlin.status/1", answer.read()?, &text(&status, &answer.url))
+}
+
+fn text(status: &ClusterStatus, url: &str) -> String {
+    let none = || "none".to_owned();
+    let members: Vec<_> = status.members.iter().map(member).collect();
+    let backends: Vec<_> = status.backends.iter().map(backend).collect();
+    let mut text = format!(
+        "cluster          {}\nleader           {}, term {}\nconfig revision  {}\n\
+         seen by          {} at {url}, dunlin {}, log applied up to {}\n\n{}",
+        status.cluster.map_or_else(none, |cluster| cluster.to_string()),
+        status.leader.map_or_else(none, |leader| leader.to_string()),
+        status.term,
+        status.config_revision,
+        status.node,
+        status.version,
+        status.applied,
+        table(["NODE", "ROLE", "STATE", "CLIENTS AT", "NODES AT"], &members),
+    );
+    text.push('\n');
+    text += &if backends.is_empty() {
+        "no backends: no config is in force on this node yet\n".to_owned()
+    } else {
+        let head = ["BACKEND", "STATE", " IN FLIGHT HERE", " IN THE CLUSTER", "MODELS"];
+        table(head, &backends)
+    };
+    text
+}
+
+fn member(member: &MemberStatus) -> [String; 5] {
+    let role = match member.role {
+        MemberRole::Leader => "leader",
+        MemberRole::Voter => "voter",
+        MemberRole::Learner => "learner",
+        MemberRole::Outside => "outside",
+    };
+    let state = match (member.alive, member.down, member.ready) {
+        (false, true, _) => "down",
+        (false, false, _) => "silent",
+        (true, true, _) => "returning",
+        (true, false, false) => "not ready",
+        (true, false, true) => "ready",
+    };
+    let clients_at = member.api_address.clone().unwrap_or_else(|| "unknown".to_owned());
+    [member.id.to_string(), role.to_owned(), state.to_owned(), clients_at, member.address.clone()]
+}
+
+fn backend(backend: &BackendStatus) -> [String; 5] {
+    [
+        backend.backend.clone(),
+        backend.state.clone(),
+        backend.in_flight.to_string(),
+        format!("{:.1}", backend.load),
+        listed(&backend.models, "-"),
+    ]
+}

@@ -1,0 +1,45 @@
+//! Texts in columns, two spaces apart.
+
+use unicode_width::UnicodeWidthStr;
+
+/// Lines of the rows under the head. A column whose head begins with a space stands right. Nothing
+/// is cut: a terminal wraps, and `less -S` does not.
+pub(crate) fn table<const N: usize>(head: [&str; N], rows: &[[String; N]]) -> String {
+    let first = head.map(|name| name.trim_start().to_owned());
+    let rows: Vec<_> = rows.iter().map(|row| row.each_ref().map(|cell| plain(cell))).collect();
+    let widths: [usize; N] = std::array::from_fn(|column| {
+        rows.iter().chain([&first]).map(|row| row[column].width()).max().unwrap_or_default()
+    });
+    let line = |row: &[String; N]| {
+        let cells = row.iter().zip(&head).zip(widths).map(|((cell, head), width)| {
+            let fill = " ".repeat(width - cell.width());
+            if head.starts_with(' ') { fill + cell } else { format!("{cell}{fill}") }
+        });
+        cells.collect::<Vec<_>>().join("  ").trim_end().to_owned() + "\n"
+    };
+    [&first].into_iter().chain(&rows).map(line).collect()
+}
+
+/// A text with nothing in it that a terminal would obey.
+pub(crate) fn plain(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+}
+
+/// Items in one cell; `none` if there are none.
+pub(crate) fn listed(items: &[String], none: &str) -> String {
+    if items.is_empty() { none.to_owned() } else { items.join(", ") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_stand_under_their_heads_whatever_is_in_them() {
+        let row = |cells: [&str; 3]| cells.map(str::to_owned);
+        let rows = [row(["キー", "5", ""]), row(["a\u{1b}[31m\n", "1000", "y"])];
+        let text = table(["NAME", " RPM", "X"], &rows);
+        let expected = ["NAME      RPM  X", "キー        5", "a\u{fffd}[31m\u{fffd}  1000  y"];
+        assert_eq!(text.lines().collect::<Vec<_>>(), expected);
+    }
+}

@@ -1,0 +1,259 @@
+//! The commands on a running cluster: what they change, what they print, how they exit.
+
+use std::process::Output;
+
+use dunlin_cluster::{ClusterStatus, free_ports, wait_until};
+use serde_json::{Value, json};
+use tokio::process::Command;
+
+use crate::harness::{self, SOON, SPREAD, Setup};
+
+/// Someone at a shell: the variables that are set there.
+struct Shell {
+    url: String,
+    key: Option<String>,
+}
+
+/// How a command ended.
+#[derive(Debug)]
+struct Ended {
+    exit: i32,
+    stdout: String,
+    stderr: String,
+}
+
+impl Shell {
+    /// An admin who names these nodes, in this order.
+    fn admin(setup: &Setup, nodes: &[usize]) -> Self {
+        let urls: Vec<_> = nodes.iter().map(|&node| setup.cluster.url(node, "")).collect();
+        Self { url: urls.join(","), key: Some(setup.cluster.master_key().to_owned()) }
+    }
+
+    async fn run(&self, line: &str) -> anyhow::Result<Ended> {
+        self.run_all(&line.split(' ').collect::<Vec<_>>()).await
+    }
+
+    async fn run_all(&self, arguments: &[&str]) -> anyhow::Result<Ended> {
+        let mut command = Command::new(harness::binary());
+        command.args(arguments).env_clear().env("DUNLIN_URL", &self.url);
+        command.envs(self.key.iter().map(|key| ("DUNLIN_API_KEY", key)));
+        let Output { status, stdout, stderr } = command.kill_on_drop(true).output().await?;
+        let exit = status.code().expect("no signal ends it");
+        Ok(Ended { exit, stdout: String::from_utf8(stdout)?, stderr: String::from_utf8(stderr)? })
+    }
+
+    /// Runs what must succeed and gives its stdout.
+    async fn done(&self, line: &str) -> anyhow::Result<String> {
+        let ended = self.run(line).await?;
+        anyhow::ensure!(ended.exit == 0, "dunlin {line}: {ended:?}");
+        Ok(ended.stdout)
+    }
+
+    async fn json(&self, line: &str) -> anyhow::Result<Value> {
+        Ok(serde_json::from_str(&self.done(&format!("{line} --output json")).await?)?)
+    }
+}
+
+impl Ended {
+    #[track_caller]
+    fn assert_failed(&self, exit: i32, words: &[&str]) {
+        assert_eq!(self.exit, exit, "{self:?}");
+        assert_eq!(self.stdout, "", "a failure is no data");
+        assert!(self.stderr.starts_with("error: "), "{}", self.stderr);
+        for words in words {
+            assert!(self.stderr.contains(words), "`{words}` is missing in: {}", self.stderr);
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_lives_its_life_on_the_command_line() -> anyhow::Result<()> {
+    let setup = harness::start(3).await?;
+    let (here, there) = (Shell::admin(&setup, &[0]), Shell::admin(&setup, &[1]));
+    let fields = "--alias app --models chat --aliases mine=chat --rpm 60 --tpm 9000 --parallel 3 \
+                  --duration 30d --user ann";
+    let made = here.run(&format!("key create --quiet {fields} --metadata {{\"a\":1}}")).await?;
+    let key = made.stdout.trim_end();
+    assert_eq!((made.exit, made.stderr.as_str()), (0, ""), "{made:?}");
+    assert!(key.starts_with("sk-") && !key.contains(char::is_whitespace), "{made:?}");
+    let caller = setup.cluster.client().with_key(key);
+    assert!(setup.chat(2, &caller).await?.ok());
+
+    let info = there.json("key info app").await?;
+    for (name, value) in [
+        ("schema", json!("dunlin.key/1")),
+        ("models", json!(["chat"])),
+        ("aliases", json!({"mine": "chat"})),
+        ("rpm_limit", json!(60)),
+        ("tpm_limit", json!(9000)),
+        ("max_parallel_requests", json!(3)),
+        ("user_id", json!("ann")),
+        ("metadata", json!({"a": 1})),
+    ] {
+        assert_eq!(info[name], value, "{name}");
+    }
+    let hash = info["token"].as_str().expect("a hash");
+    for name in [key, hash, &hash[..12]] {
+        assert_eq!(there.json(&format!("key info {name}")).await?["key_alias"], "app", "{name}");
+    }
+
+    let changed = here.json("key update app --rpm 7 --clear tpm,duration").await?;
+    let told = ["rpm_limit", "tpm_limit", "expires", "user_id"].map(|name| changed[name].clone());
+    assert_eq!(told, [json!(7), Value::Null, Value::Null, json!("ann")]);
+
+    here.done("key block app").await?;
+    assert!(there.done("key list").await?.contains("blocked"));
+    wait_until("the key is refused", SPREAD, async || {
+        setup.chat(2, &caller).await.is_ok_and(|reply| reply.status == 401)
+    })
+    .await?;
+    there.done("key unblock app").await?;
+    assert!(!here.done("key info app").await?.contains("blocked"));
+
+    here.run("key delete app").await?.assert_failed(2, &["help: ", "--yes"]);
+    assert_eq!(here.json("key list").await?["keys"][0]["token"], hash, "it was not confirmed");
+    assert_eq!(here.json("key delete app --yes").await?["deleted_keys"], json!([hash]));
+    there.run("key info app").await?.assert_failed(3, &["app", "dunlin key list"]);
+    assert_eq!(there.json("key list").await?["keys"], json!([]));
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_key_is_listed_however_many_there_are() -> anyhow::Result<()> {
+    let setup = harness::start(1).await?;
+    for number in 0..101 {
+        setup.make_key(0, json!({"key_alias": format!("key-{number}")})).await?;
+    }
+    let shell = Shell::admin(&setup, &[0]);
+    let list = shell.json("key list").await?;
+    let aliases = list["keys"].as_array().expect("a list").iter().map(|key| &key["key_alias"]);
+    let expected: Vec<_> = (0..101).map(|number| json!(format!("key-{number}"))).collect();
+    assert_eq!(aliases.cloned().collect::<Vec<_>>(), expected);
+    let lines = shell.done("key list --search key-10").await?;
+    assert_eq!(lines.lines().count(), 3, "a head, key-10 and key-100: {lines}");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_status_names_nodes_leader_and_backends() -> anyhow::Result<()> {
+    let mut setup = harness::start(3).await?;
+    let leader = setup.cluster.wait_leader(SOON).await?;
+    let leader = setup.cluster.status(leader).await?.node.to_string();
+    let shell = Shell::admin(&setup, &[1]);
+    let json = shell.json("status").await?;
+    assert_eq!(json["schema"], "dunlin.status/1");
+    let status: ClusterStatus = serde_json::from_value(json)?;
+    assert_eq!((status.members.len(), status.config_revision), (3, 1));
+
+    let text = shell.done("status").await?;
+    let line = |words: &str| text.lines().find(|line| line.starts_with(words)).unwrap_or_default();
+    for member in &status.members {
+        let (id, address) = (member.id.to_string(), member.api_address.as_deref());
+        assert!(line(&id).contains(address.expect("an address")), "{text}");
+        assert_eq!(line(&id).contains(" leader "), id == leader, "{text}");
+    }
+    assert!(line(&setup.mock.api_base()).contains("ready"), "{text}");
+    assert!(line(&setup.mock.api_base()).ends_with("chat"), "{text}");
+    assert_eq!(shell.done("models").await?, "chat\n");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_that_is_not_enough_is_told_from_none() -> anyhow::Result<()> {
+    let setup = harness::start(1).await?;
+    let admin = Shell::admin(&setup, &[0]);
+    let with = |key: Option<&str>| Shell { url: admin.url.clone(), key: key.map(str::to_owned) };
+    let wrong = with(Some("sk-wrong-wrong-wrong")).run("status").await?;
+    wrong.assert_failed(4, &[&admin.url, "DUNLIN_API_KEY", "help: ", "master key"]);
+    with(None).run("key list").await?.assert_failed(4, &["help: set DUNLIN_API_KEY"]);
+
+    let own = setup.make_key(0, json!({"key_alias": "own"})).await?;
+    let own = with(Some(own.key()));
+    own.run("key list").await?.assert_failed(4, &["master key"]);
+    assert_eq!(own.json("key info").await?["key_alias"], "own");
+
+    let dir = tempfile::tempdir()?;
+    let file = dir.path().join("key").display().to_string();
+    std::fs::write(&file, format!("{}\n", setup.cluster.master_key()))?;
+    own.done(&format!("status --api-key-file {file}")).await?;
+    std::fs::write(&file, "")?;
+    admin.run(&format!("status --api-key-file {file}")).await?.assert_failed(2, &[&file]);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nodes_that_cannot_be_reached_are_named_and_others_asked() -> anyhow::Result<()> {
+    let mut setup = harness::start(3).await?;
+    let nobody = format!("http://127.0.0.1:{}", free_ports(1)?[0]);
+    let mut shell = Shell::admin(&setup, &[]);
+    shell.url.clone_from(&nobody);
+    shell.run("status").await?.assert_failed(6, &[&nobody, "nothing listens", "help: ", "--url"]);
+    let health = shell.run("health").await?;
+    assert!(health.exit == 1 && health.stdout.contains(&nobody), "{health:?}");
+
+    shell.url = format!("{nobody},{}", setup.cluster.url(0, ""));
+    shell.done("key create").await?;
+    let health = shell.run("health").await?;
+    assert_eq!((health.exit, health.stdout.lines().count()), (1, 2), "{health:?}");
+    Shell::admin(&setup, &[0, 1, 2]).done("health").await?;
+
+    // One that took the question and does not answer: a look may go on, a change may not.
+    let leader = setup.cluster.wait_leader(SOON).await?;
+    let paused = (leader + 1) % 3;
+    setup.cluster.pause(paused)?;
+    let shell = Shell::admin(&setup, &[paused, leader]);
+    shell.done("key list --timeout 2s").await?;
+    let unknown = shell.run("key create --timeout 500ms").await?;
+    unknown.assert_failed(7, &[&setup.cluster.url(paused, ""), "may still take effect"]);
+    setup.cluster.resume(paused)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_majority_what_is_shown_says_so_and_changes_are_unavailable() -> anyhow::Result<()>
+{
+    let mut setup = harness::start(3).await?;
+    let shell = Shell::admin(&setup, &[0]);
+    shell.done("key create --alias before").await?;
+    setup.cluster.kill(1).await?;
+    setup.cluster.kill(2).await?;
+    wait_until("a change is refused", SOON, async || {
+        shell.run("key create").await.is_ok_and(|ended| ended.exit == 6)
+    })
+    .await?;
+    shell.run("key create").await?.assert_failed(6, &["leader", "help: "]);
+    let list = shell.run("key list").await?;
+    assert!(list.exit == 0 && list.stdout.contains("before"), "{list:?}");
+    assert!(list.stderr.starts_with("note: ") && list.stderr.contains("old"), "{list:?}");
+    wait_until("the status shows who is gone", SOON, async || {
+        let status = shell.done("status").await;
+        status.is_ok_and(|text| text.matches(" silent ").count() == 2)
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_meant_is_refused_before_a_node_is_asked() -> anyhow::Result<()> {
+    let nobody = Shell { url: "http://127.0.0.1:9".to_owned(), key: None };
+    for line in [
+        "status --url ftp://n1",
+        "status --timeout 0s",
+        "status --output yaml",
+        "status --api-key sk-1234",
+        "key create --rpm many",
+        "key create --metadata [1]",
+        "key create --aliases mine",
+        "key update app",
+        "key update app --clear colour",
+        "key update app --rpm 5 --clear rpm",
+        "key info a b",
+        "completion powerless",
+    ] {
+        let ended = nobody.run(line).await?;
+        assert_eq!((ended.exit, ended.stdout.as_str()), (2, ""), "{line}: {ended:?}");
+    }
+    for shell in ["bash", "zsh", "fish"] {
+        let script = nobody.done(&format!("completion {shell}")).await?;
+        assert!(script.contains("unblock") && script.contains("api-key-file"), "{shell}");
+    }
+    Ok(())
+}
