@@ -6,13 +6,15 @@ use bytes::Bytes;
 
 use crate::form::{Chat, Delta, Embed, Encoding, Reply};
 use crate::openai::{self, ErrorBody};
-use crate::{BadRequest, ChatRequest};
+use crate::{BadRequest, ChatRequest, responses};
 
 /// A family of request and reply bodies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Dialect {
     /// OpenAI's chat completions, and what grew around them.
     OpenAi,
+    /// OpenAI's responses.
+    Responses,
 }
 
 /// What a client can ask for.
@@ -32,6 +34,8 @@ pub enum Endpoint {
     Moderations,
     /// Documents in the order of their use for a query, in Cohere's shape.
     Rerank,
+    /// A chat in OpenAI's newer form, streamed or not.
+    Responses,
     /// Sound of a text.
     Speech,
     /// Text of a sound; an upload.
@@ -49,6 +53,8 @@ pub struct Stamp<'a> {
     pub id: &'a str,
     /// Seconds since 1970, for one whose provider did not say when it was made.
     pub now: u64,
+    /// The body of the request, parts of which a response repeats.
+    pub request: &'a str,
 }
 
 /// Turns the pieces of a stream into a client's frames.
@@ -75,6 +81,7 @@ impl Endpoint {
             | Self::Speech
             | Self::Transcriptions
             | Self::Translations => Dialect::OpenAi,
+            Self::Responses => Dialect::Responses,
         }
     }
 
@@ -89,6 +96,7 @@ impl Endpoint {
             Self::ImageGenerations => "/images/generations",
             Self::Moderations => "/moderations",
             Self::Rerank => "/rerank",
+            Self::Responses => "/responses",
             Self::Speech => "/audio/speech",
             Self::Transcriptions => "/audio/transcriptions",
             Self::Translations => "/audio/translations",
@@ -99,7 +107,7 @@ impl Endpoint {
     #[must_use]
     pub fn is_chat(self) -> bool {
         match self {
-            Self::ChatCompletions | Self::Completions => true,
+            Self::ChatCompletions | Self::Completions | Self::Responses => true,
             Self::Embeddings
             | Self::ImageEdits
             | Self::ImageGenerations
@@ -125,7 +133,8 @@ impl Endpoint {
             | Self::Completions
             | Self::Embeddings
             | Self::Moderations
-            | Self::Rerank => false,
+            | Self::Rerank
+            | Self::Responses => false,
         }
     }
 
@@ -141,6 +150,7 @@ impl Endpoint {
             | Self::ImageGenerations
             | Self::Moderations
             | Self::Rerank
+            | Self::Responses
             | Self::Speech => None,
         }
     }
@@ -154,6 +164,7 @@ impl Endpoint {
             | Self::Completions
             | Self::Embeddings
             | Self::Rerank
+            | Self::Responses
             | Self::Speech
             | Self::Transcriptions
             | Self::Translations => None,
@@ -169,7 +180,7 @@ impl Endpoint {
             | Self::ImageGenerations
             | Self::Transcriptions
             | Self::Translations => "prompt",
-            Self::Embeddings | Self::Moderations | Self::Speech => "input",
+            Self::Embeddings | Self::Moderations | Self::Responses | Self::Speech => "input",
             Self::Rerank => "query",
         }
     }
@@ -180,6 +191,7 @@ impl Endpoint {
         match self {
             Self::ChatCompletions => openai::write_reply(reply, stamp),
             Self::Completions => openai::write_text_reply(reply, stamp),
+            Self::Responses => responses::write_reply(reply, stamp),
             Self::Embeddings
             | Self::ImageEdits
             | Self::ImageGenerations
@@ -197,6 +209,7 @@ impl Endpoint {
         match self {
             Self::ChatCompletions => Box::new(openai::ChatWriter::new(stamp, wants_usage)),
             Self::Completions => Box::new(openai::TextWriter::new(stamp, wants_usage)),
+            Self::Responses => Box::new(responses::EventWriter::new(stamp)),
             Self::Embeddings
             | Self::ImageEdits
             | Self::ImageGenerations
@@ -212,7 +225,7 @@ impl Endpoint {
     #[must_use]
     pub fn error_body(self, error: &ErrorBody) -> Bytes {
         match self.dialect() {
-            Dialect::OpenAi => error.to_json(),
+            Dialect::OpenAi | Dialect::Responses => error.to_json(),
         }
     }
 
@@ -221,6 +234,7 @@ impl Endpoint {
     pub fn error_frame(self, error: &ErrorBody) -> Bytes {
         match self.dialect() {
             Dialect::OpenAi => openai::error_frame(error),
+            Dialect::Responses => responses::error_frame(error),
         }
     }
 }
@@ -240,6 +254,7 @@ impl ChatRequest {
         match self.endpoint() {
             Endpoint::ChatCompletions => openai::read_chat(text),
             Endpoint::Completions => openai::read_text_prompt(text),
+            Endpoint::Responses => responses::read_chat(text),
             Endpoint::Embeddings
             | Endpoint::ImageEdits
             | Endpoint::ImageGenerations

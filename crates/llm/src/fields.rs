@@ -32,6 +32,8 @@ pub(crate) fn role(endpoint: Endpoint, name: &str) -> Role {
         "stream" if endpoint.is_chat() => Role::Stream,
         "max_tokens" => Role::MaxTokens,
         "max_completion_tokens" => Role::MaxCompletionTokens,
+        "max_output_tokens" if endpoint == Endpoint::Responses => Role::MaxCompletionTokens,
+        "metadata" if endpoint == Endpoint::Responses => Role::Upstream,
         "n" | "best_of" => Role::Choices,
         "user" => Role::User,
         "safety_identifier" => Role::SafetyIdentifier,

@@ -19,6 +19,7 @@ pub mod openai;
 mod parse;
 mod reply;
 mod request;
+mod responses;
 pub mod sse;
 mod stream;
 mod target;

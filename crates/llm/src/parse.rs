@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use bytes::Bytes;
 use dunlin_types::Tokens;
 
-use crate::endpoint::Endpoint;
+use crate::endpoint::{Dialect, Endpoint};
 use crate::extras::Extras;
 use crate::fields::{Role, role};
 use crate::json::{Member, Span, members, string};
@@ -174,12 +174,12 @@ fn read(endpoint: Endpoint, text: &str, path_model: Option<&str>) -> Result<Fact
     let options = members.iter().find(|member| member.name == "stream_options");
     let mut edits = reader.cuts.edits;
     let wants_usage = match reader.stream {
-        Some(stream) => {
+        Some(stream) if endpoint.dialect() == Dialect::OpenAi => {
             let (wanted, edit) = usage_wish(endpoint, text, stream, options)?;
             edits.extend(edit);
             wanted
         }
-        None => false,
+        Some(_) | None => false,
     };
     edits.push(model_edit);
     // An insertion at a point comes before a cut that begins there.

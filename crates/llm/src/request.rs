@@ -96,6 +96,15 @@ impl ChatRequest {
         self.facts.model_from_path
     }
 
+    /// The body as it came. Empty for an upload, which is no text.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        match self.content_type {
+            Some(_) => "",
+            None => std::str::from_utf8(&self.body).expect("a request was parsed from text"),
+        }
+    }
+
     /// True if the answer is to come in chunks. Never for embeddings.
     #[must_use]
     pub fn stream(&self) -> bool {

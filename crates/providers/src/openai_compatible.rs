@@ -48,7 +48,9 @@ impl OpenAiCompatible {
     fn asked(&self, request: &ChatRequest) -> Endpoint {
         match request.endpoint() {
             Endpoint::Completions if self.completions => Endpoint::Completions,
-            Endpoint::ChatCompletions | Endpoint::Completions => Endpoint::ChatCompletions,
+            Endpoint::ChatCompletions | Endpoint::Completions | Endpoint::Responses => {
+                Endpoint::ChatCompletions
+            }
             asked @ (Endpoint::Embeddings
             | Endpoint::ImageEdits
             | Endpoint::ImageGenerations

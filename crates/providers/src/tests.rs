@@ -36,7 +36,7 @@ fn chat() -> ChatRequest {
 }
 
 fn written(reply: &ChatReply, model: &str) -> Bytes {
-    reply.write(Endpoint::ChatCompletions, Stamp { model, id: "x", now: 1 })
+    reply.write(Endpoint::ChatCompletions, Stamp { model, id: "x", now: 1, request: "" })
 }
 
 /// At least one.

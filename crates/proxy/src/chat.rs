@@ -42,8 +42,8 @@ impl Call {
     }
 
     /// What goes on an answer that is put into this endpoint's words.
-    pub(crate) fn stamp<'a>(&'a self, model: &'a str) -> Stamp<'a> {
-        Stamp { model, id: &self.call_id, now: self.started.0 / 1000 }
+    pub(crate) fn stamp<'a>(&'a self, model: &'a str, chat: &'a ChatRequest) -> Stamp<'a> {
+        Stamp { model, id: &self.call_id, now: self.started.0 / 1000, request: chat.text() }
     }
 }
 
@@ -99,14 +99,17 @@ async fn conduct(
             let name = name(&whole.deployment);
             let settled = bill.delivered(&whole.deployment, &whole.reply);
             let told = told.answered(proxy, call, &whole.deployment, &whole.headers);
-            headers::json(told.cost(settled), whole.reply.write(call.endpoint, call.stamp(&name)))
+            headers::json(
+                told.cost(settled),
+                whole.reply.write(call.endpoint, call.stamp(&name, &chat)),
+            )
         }
         Answer::Stream(answer) => {
             let spend = caller.key().map(|key| proxy.0.admission.key_spend(&key.token));
             let told = told.answered(proxy, call, answer.deployment(), answer.headers());
             let told = told.key_spend(spend);
             let name = name(answer.deployment());
-            let outgoing = Outgoing::new(call, name, chat.wants_usage());
+            let outgoing = Outgoing::new(call, name, chat);
             headers::event_stream(told, stream::events(answer, bill, outgoing))
         }
         Answer::Long(answer) => {

@@ -17,6 +17,7 @@ const ENDPOINTS: &[(&str, Endpoint)] = &[
     ("/images/generations", Endpoint::ImageGenerations),
     ("/moderations", Endpoint::Moderations),
     ("/rerank", Endpoint::Rerank),
+    ("/responses", Endpoint::Responses),
     ("/audio/speech", Endpoint::Speech),
     ("/audio/transcriptions", Endpoint::Transcriptions),
     ("/audio/translations", Endpoint::Translations),
@@ -39,7 +40,10 @@ pub fn router(proxy: Proxy) -> Routes {
             routes = routes.route(&format!("{prefix}{path}"), serve_named(*endpoint));
         }
     }
-    routes.route("/v2/rerank", serve(Endpoint::Rerank)).with_state(proxy)
+    routes
+        .route("/v2/rerank", serve(Endpoint::Rerank))
+        .route("/openai/v1/responses", serve(Endpoint::Responses))
+        .with_state(proxy)
 }
 
 fn serve(endpoint: Endpoint) -> MethodRouter<Proxy> {

@@ -7,7 +7,7 @@ use axum::body::Body;
 use bytes::{Bytes, BytesMut};
 use dunlin_journal::Outcome;
 use dunlin_llm::form::Delta;
-use dunlin_llm::{Endpoint, Stamp, StreamEvent, StreamWriter};
+use dunlin_llm::{ChatRequest, Stamp, StreamEvent, StreamWriter};
 use dunlin_upstream::{Failure, Long, Stream};
 use http_body::Frame;
 
@@ -23,22 +23,22 @@ pub(crate) struct Broken;
 
 /// How a stream is put for its client.
 pub(crate) struct Outgoing {
-    endpoint: Endpoint,
+    chat: ChatRequest,
     model: String,
     call_id: String,
     now: u64,
-    wants_usage: bool,
 }
 
 impl Outgoing {
-    pub(crate) fn new(call: &Call, model: String, wants_usage: bool) -> Self {
-        let Stamp { id, now, .. } = call.stamp(&model);
-        Self { endpoint: call.endpoint, call_id: id.to_owned(), now, model, wants_usage }
+    pub(crate) fn new(call: &Call, model: String, chat: ChatRequest) -> Self {
+        let (call_id, now) = (call.call_id.clone(), call.stamp(&model, &chat).now);
+        Self { chat, model, call_id, now }
     }
 
     fn writer(&self) -> Box<dyn StreamWriter> {
-        let stamp = Stamp { model: &self.model, id: &self.call_id, now: self.now };
-        self.endpoint.stream_writer(stamp, self.wants_usage)
+        let (model, id, request) = (&*self.model, &*self.call_id, self.chat.text());
+        let stamp = Stamp { model, id, now: self.now, request };
+        self.chat.endpoint().stream_writer(stamp, self.chat.wants_usage())
     }
 }
 
@@ -125,7 +125,7 @@ impl Events {
             Ok(StreamEvent::Chunk(chunk)) => {
                 let bill = bill.expect("nothing follows the end of a stream");
                 bill.streamed(chunk.usage(), chunk.text_bytes());
-                chunk.write(&self.outgoing.model, self.outgoing.wants_usage)
+                chunk.write(&self.outgoing.model, self.outgoing.chat.wants_usage())
             }
             Ok(StreamEvent::Delta(delta)) => {
                 let bill = bill.expect("nothing follows the end of a stream");
@@ -142,7 +142,7 @@ impl Events {
             Err(failure) => {
                 self.settle(Outcome::Partial);
                 self.end = End::ErrorSent;
-                Some(self.outgoing.endpoint.error_frame(&error::in_stream(&failure)))
+                Some(self.outgoing.chat.endpoint().error_frame(&error::in_stream(&failure)))
             }
         }
     }

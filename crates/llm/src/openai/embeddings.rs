@@ -217,7 +217,7 @@ mod tests {
                 prompt_estimate: Tokens(2),
             };
             let reply = ChatReply::from(vectors);
-            let stamp = Stamp { model: "mine", id: "x", now: 1 };
+            let stamp = Stamp { model: "mine", id: "x", now: 1, request: "" };
             assert_eq!(reply.write(Endpoint::Embeddings, stamp), expected);
             assert_eq!((reply.usage(), reply.output_estimate()), (counted, Tokens(0)));
         }

@@ -1,0 +1,208 @@
+//! The items of a conversation, as a client sends them and as an answer holds them.
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use serde_json::{Value, json};
+
+use crate::form::{Json, Message, Part, PartKind, Role, Source, ToolCall};
+use crate::json::string;
+use crate::parse::BadRequest;
+use crate::responses::read::invalid;
+
+#[derive(Deserialize)]
+struct WireItem<'a> {
+    r#type: Option<String>,
+    role: Option<String>,
+    #[serde(borrow)]
+    content: Option<&'a RawValue>,
+    call_id: Option<String>,
+    id: Option<String>,
+    name: Option<String>,
+    arguments: Option<String>,
+    input: Option<String>,
+    #[serde(borrow)]
+    output: Option<&'a RawValue>,
+    summary: Option<Vec<WireText>>,
+    encrypted_content: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct WireText {
+    text: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct WireContent {
+    r#type: String,
+    text: Option<String>,
+    refusal: Option<String>,
+    image_url: Option<String>,
+    detail: Option<String>,
+    file_id: Option<String>,
+    file_data: Option<String>,
+    file_url: Option<String>,
+    filename: Option<String>,
+    input_audio: Option<WireAudio>,
+}
+
+#[derive(Deserialize)]
+struct WireAudio {
+    data: String,
+    format: String,
+}
+
+/// Reads `input`: a text, or items. Calls and thoughts around an assistant's words are one turn of
+/// it, as chats have it; so are the results of calls.
+pub(super) fn read_input(text: &str) -> Result<Vec<Message>, BadRequest> {
+    if let Some(text) = string(text) {
+        return Ok(vec![Message::of_text(Role::User, text)]);
+    }
+    let raws: Vec<&RawValue> =
+        serde_json::from_str(text).map_err(|_| invalid("input", "a text or a list of items"))?;
+    let mut messages: Vec<Message> = Vec::with_capacity(raws.len());
+    for (at, raw) in raws.into_iter().enumerate() {
+        let wrong = |expected| invalid(&format!("input[{at}]"), expected);
+        let item: WireItem<'_> =
+            serde_json::from_str(raw.get()).map_err(|_| wrong("an item with a type"))?;
+        let message = read_item(raw, item).map_err(wrong)?;
+        let Some(message) = message else { continue };
+        match messages.last_mut() {
+            Some(last) if is_one_turn(last, &message) => last.parts.extend(message.parts),
+            Some(_) | None => messages.push(message),
+        }
+    }
+    Ok(messages)
+}
+
+fn is_one_turn(last: &Message, next: &Message) -> bool {
+    let is_result = |part: &Part| matches!(part.kind, PartKind::ToolResult { .. });
+    match (last.role, next.role) {
+        (Role::Assistant, Role::Assistant) => true,
+        (Role::User, Role::User) => {
+            last.parts.iter().all(is_result) && next.parts.iter().all(is_result)
+        }
+        (Role::System | Role::User | Role::Assistant, _) => false,
+    }
+}
+
+/// `None` for an item that says nothing to a model.
+fn read_item(raw: &RawValue, item: WireItem<'_>) -> Result<Option<Message>, &'static str> {
+    let of =
+        |role, kind: PartKind| Ok(Some(Message { role, name: None, parts: vec![kind.into()] }));
+    match item.r#type.as_deref().unwrap_or("message") {
+        "message" => {
+            let role = match item.role.as_deref() {
+                Some("system" | "developer") => Role::System,
+                Some("user") => Role::User,
+                Some("assistant") => Role::Assistant,
+                Some(_) | None => {
+                    return Err("a message of the user, assistant, system or developer");
+                }
+            };
+            let content = item.content.ok_or("a message with a content")?;
+            Ok(Some(Message { role, name: None, parts: read_content(content)? }))
+        }
+        "function_call" | "custom_tool_call" => {
+            let name = item.name.ok_or("a call with a name")?;
+            let id = item.call_id.or(item.id).ok_or("a call with a call_id")?;
+            let custom = item.input.map(|input| json!({"input": input}).to_string());
+            let arguments = item.arguments.or(custom).unwrap_or_default();
+            let call = ToolCall { id, name, arguments, signature: None };
+            of(Role::Assistant, PartKind::ToolCall(call))
+        }
+        "function_call_output" | "custom_tool_call_output" => {
+            let call = item.call_id.ok_or("a call's output with its call_id")?;
+            let parts = item.output.map(read_content).transpose()?.unwrap_or_default();
+            of(Role::User, PartKind::ToolResult { call, name: None, parts, is_error: false })
+        }
+        "reasoning" => {
+            let texts = item.summary.into_iter().flatten().filter_map(|summary| summary.text);
+            let text: Vec<String> = texts.collect();
+            let signature = item.encrypted_content;
+            if text.is_empty() && signature.is_none() {
+                return Ok(None);
+            }
+            of(Role::Assistant, PartKind::Thinking { text: text.join("\n\n"), signature })
+        }
+        "item_reference" => Err("items whole: only OpenAI keeps what an item_reference refers to"),
+        _ => of(Role::Assistant, PartKind::Other(raw.into())),
+    }
+}
+
+fn read_content(content: &RawValue) -> Result<Vec<Part>, &'static str> {
+    if let Some(text) = string(content.get()) {
+        return Ok(vec![Part::text(text)]);
+    }
+    let raws: Vec<&RawValue> =
+        serde_json::from_str(content.get()).map_err(|_| "a content of text or parts")?;
+    raws.into_iter().map(read_part).collect()
+}
+
+fn read_part(raw: &RawValue) -> Result<Part, &'static str> {
+    let part: WireContent =
+        serde_json::from_str(raw.get()).map_err(|_| "parts with a type and its member")?;
+    let kind = match &*part.r#type {
+        "input_text" | "output_text" | "text" | "summary_text" | "reasoning_text" => {
+            PartKind::Text(part.text.ok_or("text parts with a text")?)
+        }
+        "refusal" => PartKind::Refusal(part.refusal.ok_or("refusals with a refusal")?),
+        "input_image" => {
+            let url = part.image_url.as_deref().map(Source::of_url);
+            let source = url.or(part.file_id.map(Source::Id));
+            let source = source.ok_or("images with an image_url or a file_id")?;
+            PartKind::Image { source, detail: part.detail }
+        }
+        "input_file" => {
+            let data = part.file_data.as_deref().map(Source::of_url);
+            let source = data.or(part.file_url.map(Source::Url)).or(part.file_id.map(Source::Id));
+            let source = source.ok_or("files with file_data, a file_url or a file_id")?;
+            PartKind::File { source, name: part.filename }
+        }
+        "input_audio" => {
+            let WireAudio { data, format } =
+                part.input_audio.ok_or("audio with its data and format")?;
+            PartKind::Audio { data, format }
+        }
+        _ => PartKind::Other(Json::from(raw)),
+    };
+    Ok(kind.into())
+}
+
+/// The item of a thought. Its text goes out as its summary, which is what clients show.
+pub(super) fn reasoning(id: &str, text: &str, signature: Option<&str>) -> Value {
+    let summary: Vec<Value> = if text.is_empty() { Vec::new() } else { vec![summary_text(text)] };
+    let mut item = json!({"id": id, "type": "reasoning", "summary": summary});
+    if let Some(signature) = signature {
+        item["encrypted_content"] = signature.into();
+    }
+    item
+}
+
+pub(super) fn summary_text(text: &str) -> Value {
+    json!({"type": "summary_text", "text": text})
+}
+
+/// The item of an assistant's words.
+pub(super) fn message(id: &str, status: &str, content: &[Value]) -> Value {
+    json!({"id": id, "type": "message", "status": status, "role": "assistant", "content": content})
+}
+
+pub(super) fn output_text(text: &str) -> Value {
+    json!({"type": "output_text", "annotations": [], "logprobs": [], "text": text})
+}
+
+pub(super) fn refusal(text: &str) -> Value {
+    json!({"type": "refusal", "refusal": text})
+}
+
+/// The item of a call.
+pub(super) fn function_call(id: &str, status: &str, call: &ToolCall) -> Value {
+    json!({
+        "id": id,
+        "type": "function_call",
+        "status": status,
+        "arguments": call.arguments,
+        "call_id": call.id,
+        "name": call.name,
+    })
+}

@@ -1,0 +1,186 @@
+//! The body of a response's creation, read into the common form.
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use crate::Dialect;
+use crate::endpoint::Endpoint;
+use crate::fields::{Role as Field, role};
+use crate::form::{Chat, Effort, Format, Json, Message, Reasoning, Role, Tool, ToolChoice};
+use crate::json::{Member, members, string};
+use crate::parse::BadRequest;
+use crate::responses::items::read_input;
+
+pub(super) fn invalid(name: &str, expected: &'static str) -> BadRequest {
+    BadRequest::Invalid { route: Endpoint::Responses.route(), name: name.to_owned(), expected }
+}
+
+/// Reads the body.
+///
+/// # Errors
+/// An item, tool or parameter is not what it should be, or only the server that keeps responses
+/// could carry it out.
+pub(crate) fn read_chat(body: &str) -> Result<Chat, BadRequest> {
+    let mut chat = Chat::new(Dialect::Responses);
+    let mut instructions = None;
+    for member in members(body).expect("a request was parsed from an object") {
+        match role(Endpoint::Responses, &member.name) {
+            Field::Extra | Field::Dropped | Field::Refused | Field::Model => {}
+            Field::Stream => chat.stream = member.value == "true",
+            Field::Prompt => chat.messages = read_input(member.value)?,
+            Field::User | Field::SafetyIdentifier => {
+                chat.user = string(member.value).map(Into::into).or(chat.user.take());
+            }
+            Field::MaxTokens | Field::MaxCompletionTokens => {
+                chat.max_output = value(&member, "a whole number")?;
+            }
+            Field::Choices | Field::Upstream if member.value == "null" => {}
+            Field::Choices | Field::Upstream if member.name == "instructions" => {
+                instructions = Some(value::<String>(&member, "a text")?);
+            }
+            Field::Choices | Field::Upstream => param(&mut chat, &member)?,
+        }
+    }
+    if let Some(text) = instructions.filter(|text| !text.is_empty()) {
+        chat.messages.insert(0, Message::of_text(Role::System, text));
+    }
+    Ok(chat)
+}
+
+fn value<'de, T: Deserialize<'de>>(
+    member: &Member<'de>,
+    expected: &'static str,
+) -> Result<T, BadRequest> {
+    serde_json::from_str(member.value).map_err(|_| invalid(&member.name, expected))
+}
+
+fn param(chat: &mut Chat, member: &Member<'_>) -> Result<(), BadRequest> {
+    match &*member.name {
+        "temperature" => chat.temperature = value(member, "a number")?,
+        "top_p" => chat.top_p = value(member, "a number")?,
+        "top_logprobs" => chat.top_logprobs = value(member, "a whole number")?,
+        "parallel_tool_calls" => chat.parallel_tool_calls = value(member, "a boolean")?,
+        "service_tier" => chat.service_tier = value(member, "a text")?,
+        "reasoning" => chat.reasoning = read_reasoning(member)?,
+        "text" => read_text(chat, member)?,
+        "tools" => chat.tools = read_tools(member)?,
+        "tool_choice" => chat.tool_choice = Some(read_choice(member)?),
+        // How an answer is kept and shown; of no meaning to a chat.
+        "store"
+        | "include"
+        | "metadata"
+        | "truncation"
+        | "stream_options"
+        | "prompt_cache_key"
+        | "max_tool_calls"
+        | "prompt_cache_retention"
+        | "prompt_cache_options"
+        | "client_metadata" => {}
+        "background" if member.value == "false" => {}
+        "background" => return Err(invalid("background", "false for this model")),
+        "conversation" | "prompt" | "context_management" | "previous_response_id" => {
+            return Err(invalid(
+                &member.name,
+                "no such field for this model, whose responses are not kept: send the whole conversation",
+            ));
+        }
+        name => chat.other.push((name.to_owned(), value(member, "a JSON value")?)),
+    }
+    Ok(())
+}
+
+fn read_reasoning(member: &Member<'_>) -> Result<Option<Reasoning>, BadRequest> {
+    #[derive(Deserialize)]
+    struct Wire {
+        effort: Option<String>,
+    }
+    let wire: Wire = value(member, "an object")?;
+    let Some(word) = wire.effort else { return Ok(None) };
+    let effort = Effort::named(&word)
+        .ok_or(invalid("reasoning.effort", "none, minimal, low, medium, high or xhigh"))?;
+    Ok(Some(Reasoning { effort: Some(effort), budget: None }))
+}
+
+fn read_text(chat: &mut Chat, member: &Member<'_>) -> Result<(), BadRequest> {
+    #[derive(Deserialize)]
+    struct Wire {
+        format: Option<WireFormat>,
+        verbosity: Option<String>,
+    }
+    #[derive(Deserialize)]
+    struct WireFormat {
+        r#type: String,
+        name: Option<String>,
+        description: Option<String>,
+        schema: Option<Json>,
+        strict: Option<bool>,
+    }
+    let expected = "a format of type text, json_object or json_schema with its schema";
+    let Wire { format, verbosity } = value(member, expected)?;
+    chat.verbosity = verbosity;
+    let Some(WireFormat { r#type, name, description, schema, strict }) = format else {
+        return Ok(());
+    };
+    chat.format = Some(match (&*r#type, schema) {
+        ("text", _) => Format::Text,
+        ("json_object", _) => Format::Json,
+        ("json_schema", Some(schema)) => Format::Schema { name, description, schema, strict },
+        _ => return Err(invalid("text.format", expected)),
+    });
+    Ok(())
+}
+
+fn read_tools(member: &Member<'_>) -> Result<Vec<Tool>, BadRequest> {
+    #[derive(Deserialize)]
+    struct Wire {
+        r#type: String,
+        name: Option<String>,
+        description: Option<String>,
+        parameters: Option<Json>,
+        strict: Option<bool>,
+    }
+    let raws: Vec<&RawValue> = value(member, "a list of tools")?;
+    let read = |(at, raw): (usize, &RawValue)| {
+        let wrong = || invalid(&format!("tools[{at}]"), "a tool with a type and a name");
+        let tool: Wire = serde_json::from_str(raw.get()).map_err(|_| wrong())?;
+        if tool.r#type != "function" {
+            return Ok(Tool::Hosted(raw.into()));
+        }
+        let Wire { name, description, parameters, strict, .. } = tool;
+        Ok(Tool::Function {
+            name: name.ok_or_else(wrong)?,
+            description,
+            parameters: parameters.filter(Json::is_object),
+            // Chats of other servers know no strictness, and OpenAI's SDKs always send it.
+            strict: strict.filter(|strict| *strict),
+            cache: None,
+        })
+    };
+    raws.into_iter().enumerate().map(read).collect()
+}
+
+fn read_choice(member: &Member<'_>) -> Result<ToolChoice, BadRequest> {
+    #[derive(Deserialize)]
+    struct Wire {
+        r#type: String,
+        name: Option<String>,
+        mode: Option<String>,
+    }
+    let expected = "auto, none, required or a function's name";
+    let word = |word: &str| match word {
+        "auto" => Ok(ToolChoice::Auto),
+        "none" => Ok(ToolChoice::None),
+        "required" => Ok(ToolChoice::Required),
+        _ => Err(invalid("tool_choice", expected)),
+    };
+    if let Some(text) = string(member.value) {
+        return word(&text);
+    }
+    let wire: Wire = value(member, expected)?;
+    match (&*wire.r#type, wire.name, wire.mode) {
+        ("function" | "custom", Some(name), _) => Ok(ToolChoice::Named(name)),
+        ("allowed_tools", _, Some(mode)) => word(&mode),
+        // A hosted tool by its type: there is none in a chat.
+        _ => Ok(ToolChoice::Auto),
+    }
+}

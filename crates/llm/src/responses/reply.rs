@@ -1,0 +1,165 @@
+//! A whole answer as a response object.
+
+use bytes::Bytes;
+use dunlin_types::Usage;
+use serde_json::{Map, Value, json};
+
+use crate::endpoint::Stamp;
+use crate::form::{Choice, Finish, PartKind, Reply};
+use crate::json::members;
+use crate::responses::items::{function_call, message, output_text, reasoning, refusal};
+
+/// The fields of a request that its response repeats, and what they are if they were not sent.
+const REPEATED: &[(&str, &str)] = &[
+    ("instructions", "null"),
+    ("max_output_tokens", "null"),
+    ("max_tool_calls", "null"),
+    ("metadata", "{}"),
+    ("parallel_tool_calls", "true"),
+    ("prompt_cache_key", "null"),
+    ("reasoning", r#"{"effort":null,"summary":null}"#),
+    ("safety_identifier", "null"),
+    ("service_tier", r#""default""#),
+    ("temperature", "1.0"),
+    ("text", r#"{"format":{"type":"text"}}"#),
+    ("tool_choice", r#""auto""#),
+    ("tools", "[]"),
+    ("top_logprobs", "0"),
+    ("top_p", "1.0"),
+    ("truncation", r#""disabled""#),
+    ("user", "null"),
+];
+
+/// How far a response is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Status {
+    InProgress,
+    Completed,
+    /// Why it is not whole.
+    Incomplete(&'static str),
+}
+
+impl Status {
+    pub(super) fn of(finish: &Finish) -> Self {
+        match finish {
+            Finish::Length => Self::Incomplete("max_output_tokens"),
+            Finish::ContentFilter => Self::Incomplete("content_filter"),
+            Finish::Stop
+            | Finish::StopSequence(_)
+            | Finish::ToolCalls
+            | Finish::Refusal
+            | Finish::Pause
+            | Finish::Other(_) => Self::Completed,
+        }
+    }
+
+    pub(super) fn word(self) -> &'static str {
+        match self {
+            Self::InProgress => "in_progress",
+            Self::Completed => "completed",
+            Self::Incomplete(_) => "incomplete",
+        }
+    }
+}
+
+/// The response object with `output`.
+pub(super) fn response(
+    stamp: Stamp<'_>,
+    status: Status,
+    output: Vec<Value>,
+    usage: Option<&Usage>,
+) -> Value {
+    let mut wire = Map::new();
+    wire.insert("id".to_owned(), format!("resp_{}", stamp.id).into());
+    wire.insert("object".to_owned(), "response".into());
+    wire.insert("created_at".to_owned(), stamp.now.into());
+    wire.insert("status".to_owned(), status.word().into());
+    wire.insert("background".to_owned(), false.into());
+    wire.insert("error".to_owned(), Value::Null);
+    let incomplete = match status {
+        Status::Incomplete(reason) => json!({"reason": reason}),
+        Status::InProgress | Status::Completed => Value::Null,
+    };
+    wire.insert("incomplete_details".to_owned(), incomplete);
+    wire.insert("previous_response_id".to_owned(), Value::Null);
+    wire.insert("model".to_owned(), stamp.model.into());
+    wire.insert("output".to_owned(), output.into());
+    let sent = members(stamp.request).unwrap_or_default();
+    for (name, default) in REPEATED {
+        let sent = sent.iter().find(|member| member.name == *name && member.value != "null");
+        let value = sent.map_or(*default, |member| member.value);
+        let value = serde_json::from_str(value).expect("both were parsed before");
+        wire.insert((*name).to_owned(), value);
+    }
+    // Nothing is kept, whatever was asked.
+    wire.insert("store".to_owned(), false.into());
+    wire.insert("usage".to_owned(), usage.map_or(Value::Null, usage_json));
+    Value::Object(wire)
+}
+
+fn usage_json(usage: &Usage) -> Value {
+    json!({
+        "input_tokens": usage.prompt.0,
+        "input_tokens_details": {"cached_tokens": usage.cached.0},
+        "output_tokens": usage.completion.0,
+        "output_tokens_details": {"reasoning_tokens": usage.reasoning.0},
+        "total_tokens": usage.total().0,
+    })
+}
+
+/// Writes the answer; of several choices the first.
+#[must_use]
+pub(crate) fn write_reply(reply: &Reply, stamp: Stamp<'_>) -> Bytes {
+    let choice = reply.choices.first();
+    let status = choice.map_or(Status::Completed, |choice| Status::of(&choice.finish));
+    let output = choice.map(|choice| output(choice, stamp, status)).unwrap_or_default();
+    let response = response(stamp, status, output, reply.usage.as_ref());
+    Bytes::from(serde_json::to_vec(&response).expect("values are always JSON"))
+}
+
+fn output(choice: &Choice, stamp: Stamp<'_>, status: Status) -> Vec<Value> {
+    let (mut items, mut content) = (Vec::new(), Vec::new());
+    for (at, part) in choice.parts.iter().enumerate() {
+        match &part.kind {
+            PartKind::Text(text) => content.push(output_text(text)),
+            PartKind::Refusal(text) => content.push(refusal(text)),
+            PartKind::Thinking { text, signature } => {
+                items.push(reasoning(&item_id("rs", stamp, at), text, signature.as_deref()));
+            }
+            PartKind::RedactedThinking(data) => {
+                items.push(reasoning(&item_id("rs", stamp, at), "", Some(data)));
+            }
+            PartKind::ToolCall(call) => {
+                let mut call = call.clone();
+                if call.arguments.is_empty() {
+                    "{}".clone_into(&mut call.arguments);
+                }
+                close_message(&mut items, &mut content, stamp, status);
+                items.push(function_call(&item_id("fc", stamp, at), status.word(), &call));
+            }
+            PartKind::Image { .. }
+            | PartKind::Audio { .. }
+            | PartKind::File { .. }
+            | PartKind::ToolResult { .. }
+            | PartKind::Other(_) => {}
+        }
+    }
+    close_message(&mut items, &mut content, stamp, status);
+    items
+}
+
+fn close_message(
+    items: &mut Vec<Value>,
+    content: &mut Vec<Value>,
+    stamp: Stamp<'_>,
+    status: Status,
+) {
+    if !content.is_empty() {
+        let id = item_id("msg", stamp, items.len());
+        items.push(message(&id, status.word(), &std::mem::take(content)));
+    }
+}
+
+pub(super) fn item_id(prefix: &str, stamp: Stamp<'_>, at: usize) -> String {
+    format!("{prefix}_{}_{at}", stamp.id)
+}

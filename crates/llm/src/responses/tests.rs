@@ -1,0 +1,157 @@
+//! Requests in, response objects and events out.
+
+use bytes::Bytes;
+use dunlin_types::{Tokens, Usage};
+use serde_json::{Value, json};
+
+use crate::form::{Chat, Choice, Delta, Finish, Format, Part, PartKind, Reply, Role, ToolCall};
+use crate::{BadRequest, Endpoint, Stamp, parse};
+
+fn form(body: &Value) -> Result<Chat, BadRequest> {
+    parse(Endpoint::Responses, Bytes::from(body.to_string()), None)?.form_with(&[])
+}
+
+#[test]
+fn a_conversation_of_items_is_a_chat() {
+    let chat = form(&json!({
+        "model": "m",
+        "instructions": "be brief",
+        "metadata": {"a": "b"},
+        "store": false,
+        "include": ["reasoning.encrypted_content"],
+        "max_output_tokens": 64,
+        "reasoning": {"effort": "low", "summary": "auto"},
+        "text": {"format": {"type": "json_schema", "name": "n", "schema": {"type": "object"}, "strict": true}},
+        "tools": [{"type": "function", "name": "f", "parameters": {}, "strict": false}, {"type": "web_search"}],
+        "tool_choice": {"type": "function", "name": "f"},
+        "input": [
+            {"role": "user", "content": [{"type": "input_text", "text": "hi"}, {"type": "input_image", "image_url": "data:image/png;base64,AAAA"}]},
+            {"type": "reasoning", "id": "rs_1", "summary": [{"type": "summary_text", "text": "hm"}], "encrypted_content": "seal"},
+            {"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": "let me", "annotations": []}]},
+            {"type": "function_call", "id": "fc_1", "call_id": "c1", "name": "f", "arguments": "{}"},
+            {"type": "function_call", "id": "fc_2", "call_id": "c2", "name": "f", "arguments": "{}"},
+            {"type": "function_call_output", "call_id": "c1", "output": "1"},
+            {"type": "function_call_output", "call_id": "c2", "output": [{"type": "input_text", "text": "2"}]},
+        ],
+    }))
+    .unwrap();
+    let turns: Vec<(Role, usize)> =
+        chat.messages.iter().map(|message| (message.role, message.parts.len())).collect();
+    assert_eq!(turns, [(Role::System, 1), (Role::User, 2), (Role::Assistant, 4), (Role::User, 2)]);
+    assert_eq!((chat.max_output, chat.tools.len(), chat.other.len()), (Some(64), 2, 0));
+    assert!(matches!(chat.format, Some(Format::Schema { .. })));
+}
+
+#[test]
+fn what_only_a_keeper_of_responses_could_do_is_refused() {
+    for (field, value) in [
+        ("previous_response_id", json!("resp_1")),
+        ("background", json!(true)),
+        ("conversation", json!("conv_1")),
+        ("input", json!([{"type": "item_reference", "id": "rs_1"}])),
+        ("input", json!([{"type": "function_call_output", "output": "x"}])),
+        ("tools", json!([{"type": "function"}])),
+        ("text", json!({"format": {"type": "json_schema"}})),
+    ] {
+        let mut body = json!({"model": "m", "input": "hi"});
+        body[field] = value;
+        let error = form(&body).expect_err(field).to_string();
+        assert!(error.contains(field), "{error}");
+    }
+}
+
+const REQUEST: &str = r#"{"model":"m","input":"hi","temperature":0.5,"metadata":{"a":"b"}}"#;
+const STAMP: Stamp<'_> = Stamp { model: "mine", id: "x", now: 7, request: REQUEST };
+
+fn call() -> ToolCall {
+    let (id, name) = ("c1".to_owned(), "f".to_owned());
+    ToolCall { id, name, arguments: r#"{"a":1}"#.to_owned(), signature: None }
+}
+
+#[test]
+fn a_reply_is_a_response_that_repeats_the_request() {
+    let parts = vec![
+        PartKind::Thinking { text: "hm".into(), signature: None }.into(),
+        Part::text("Hello"),
+        PartKind::ToolCall(call()).into(),
+    ];
+    let choice = Choice { index: 0, parts, finish: Finish::Length, logprobs: None };
+    let usage = Usage { prompt: Tokens(3), completion: Tokens(2), ..Usage::default() };
+    let reply = Reply { choices: vec![choice], usage: Some(usage), ..Reply::default() };
+    let json: Value =
+        serde_json::from_slice(&Endpoint::Responses.write_reply(&reply, STAMP)).unwrap();
+    assert_eq!(json["id"], "resp_x");
+    assert_eq!(json["status"], "incomplete");
+    assert_eq!(json["incomplete_details"]["reason"], "max_output_tokens");
+    assert_eq!((&json["temperature"], &json["metadata"]["a"]), (&json!(0.5), &json!("b")));
+    assert_eq!((&json["top_p"], &json["usage"]["total_tokens"]), (&json!(1.0), &json!(5)));
+    let kinds: Vec<&str> =
+        json["output"].as_array().unwrap().iter().map(|i| i["type"].as_str().unwrap()).collect();
+    assert_eq!(kinds, ["reasoning", "message", "function_call"]);
+    assert_eq!(json["output"][1]["content"][0]["text"], "Hello");
+}
+
+#[test]
+fn events_come_in_openais_order_and_add_up_to_the_response() {
+    let mut writer = Endpoint::Responses.stream_writer(STAMP, false);
+    let mut out = Vec::new();
+    for delta in [
+        Delta::Start { id: None, model: None, usage: None },
+        Delta::Thinking { choice: 0, text: "hm".into() },
+        Delta::Text { choice: 0, text: "Hel".into() },
+        Delta::Text { choice: 0, text: "lo".into() },
+        Delta::ToolCall { choice: 0, call: 0, id: "c1".into(), name: "f".into(), signature: None },
+        Delta::Arguments { choice: 0, call: 0, text: r#"{"a":"#.into() },
+        Delta::Arguments { choice: 0, call: 0, text: "1}".into() },
+        Delta::Text { choice: 1, text: "another answer".into() },
+        Delta::Finish { choice: 0, finish: Finish::ToolCalls },
+        Delta::Usage(Usage { prompt: Tokens(3), completion: Tokens(2), ..Usage::default() }),
+    ] {
+        writer.write(delta, &mut out);
+    }
+    writer.finish(&mut out);
+    let text = String::from_utf8(out).unwrap();
+    let events: Vec<Value> = text
+        .split_terminator("\n\n")
+        .map(|frame| {
+            let (kind, data) = frame.split_once("\ndata: ").expect("an event and its data");
+            let data: Value = serde_json::from_str(data).unwrap();
+            assert_eq!(kind, format!("event: {}", data["type"].as_str().unwrap()));
+            data
+        })
+        .collect();
+    let kinds: Vec<&str> = events.iter().map(|event| event["type"].as_str().unwrap()).collect();
+    assert_eq!(
+        kinds,
+        [
+            "response.created",
+            "response.in_progress",
+            "response.output_item.added",
+            "response.reasoning_summary_part.added",
+            "response.reasoning_summary_text.delta",
+            "response.reasoning_summary_text.done",
+            "response.reasoning_summary_part.done",
+            "response.output_item.done",
+            "response.output_item.added",
+            "response.content_part.added",
+            "response.output_text.delta",
+            "response.output_text.delta",
+            "response.output_text.done",
+            "response.content_part.done",
+            "response.output_item.done",
+            "response.output_item.added",
+            "response.function_call_arguments.delta",
+            "response.function_call_arguments.delta",
+            "response.function_call_arguments.done",
+            "response.output_item.done",
+            "response.completed",
+        ]
+    );
+    let numbers: Vec<u64> =
+        events.iter().map(|event| event["sequence_number"].as_u64().unwrap()).collect();
+    assert!(numbers.iter().copied().eq(0..events.len() as u64));
+    let last = &events.last().unwrap()["response"];
+    assert_eq!(last["output"][1]["content"][0]["text"], "Hello");
+    assert_eq!(last["output"][2]["arguments"], r#"{"a":1}"#);
+    assert_eq!(last["usage"]["input_tokens"], 3);
+}

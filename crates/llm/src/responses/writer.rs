@@ -1,0 +1,258 @@
+//! Pieces of the common form, written as a response's events, in the order that OpenAI sends them:
+//! each item and each of its parts is added, grows, is done.
+
+use bytes::Bytes;
+use dunlin_types::Usage;
+use serde_json::{Value, json};
+
+use crate::endpoint::{Stamp, StreamWriter};
+use crate::form::{Delta, Finish, ToolCall};
+use crate::openai::ErrorBody;
+use crate::responses::items::{
+    function_call, message, output_text, reasoning, refusal, summary_text,
+};
+use crate::responses::reply::{Status, item_id, response};
+
+/// What the stream is in the middle of.
+enum Open {
+    Nothing,
+    Thought { id: String, text: String, signature: Option<String> },
+    Words { id: String, text: String, is_refusal: bool },
+    Call { id: String, number: u32, call: ToolCall },
+}
+
+/// Writes events.
+pub(crate) struct EventWriter {
+    model: String,
+    id: String,
+    now: u64,
+    request: String,
+    sequence: u64,
+    open: Open,
+    done: Vec<Value>,
+    status: Status,
+    usage: Option<Usage>,
+}
+
+impl EventWriter {
+    pub(crate) fn new(stamp: Stamp<'_>) -> Self {
+        Self {
+            model: stamp.model.to_owned(),
+            id: stamp.id.to_owned(),
+            now: stamp.now,
+            request: stamp.request.to_owned(),
+            sequence: 0,
+            open: Open::Nothing,
+            done: Vec::new(),
+            status: Status::Completed,
+            usage: None,
+        }
+    }
+
+    fn stamp(&self) -> Stamp<'_> {
+        Stamp { model: &self.model, id: &self.id, now: self.now, request: &self.request }
+    }
+
+    fn event(&mut self, out: &mut Vec<u8>, kind: &str, mut data: Value) {
+        data["type"] = kind.into();
+        data["sequence_number"] = self.sequence.into();
+        self.sequence += 1;
+        frame(out, kind, &data);
+    }
+
+    fn response_event(&mut self, out: &mut Vec<u8>, kind: &str, status: Status) {
+        let output = self.done.clone();
+        let response = response(self.stamp(), status, output, self.usage.as_ref());
+        self.event(out, kind, json!({"response": response}));
+    }
+
+    fn next_id(&self, prefix: &str) -> String {
+        item_id(prefix, self.stamp(), self.done.len())
+    }
+
+    fn item_added(&mut self, out: &mut Vec<u8>, item: &Value) {
+        let at = self.done.len();
+        self.event(out, "response.output_item.added", json!({"output_index": at, "item": item}));
+    }
+
+    fn item_done(&mut self, out: &mut Vec<u8>, item: Value) {
+        let at = self.done.len();
+        self.event(out, "response.output_item.done", json!({"output_index": at, "item": item}));
+        self.done.push(item);
+    }
+
+    /// An event about part 0 of the open item.
+    fn part(&mut self, out: &mut Vec<u8>, kind: &str, id: &str, index: &str, field: (&str, Value)) {
+        let mut data = json!({"item_id": id, "output_index": self.done.len()});
+        data[index] = 0.into();
+        data[field.0] = field.1;
+        self.event(out, kind, data);
+    }
+
+    fn think(&mut self, more: &str, out: &mut Vec<u8>) {
+        if !matches!(self.open, Open::Thought { .. }) {
+            self.close(out);
+            let id = self.next_id("rs");
+            self.item_added(out, &reasoning(&id, "", None));
+            let part = ("part", summary_text(""));
+            self.part(out, "response.reasoning_summary_part.added", &id, "summary_index", part);
+            self.open = Open::Thought { id, text: String::new(), signature: None };
+        }
+        let Open::Thought { id, text, .. } = &mut self.open else { return };
+        text.push_str(more);
+        let id = id.clone();
+        let delta = ("delta", more.into());
+        self.part(out, "response.reasoning_summary_text.delta", &id, "summary_index", delta);
+    }
+
+    fn say(&mut self, more: &str, refuses: bool, out: &mut Vec<u8>) {
+        if !matches!(self.open, Open::Words { is_refusal, .. } if is_refusal == refuses) {
+            self.close(out);
+            let id = self.next_id("msg");
+            self.item_added(out, &message(&id, "in_progress", &[]));
+            let part = ("part", if refuses { refusal("") } else { output_text("") });
+            self.part(out, "response.content_part.added", &id, "content_index", part);
+            self.open = Open::Words { id, text: String::new(), is_refusal: refuses };
+        }
+        let Open::Words { id, text, .. } = &mut self.open else { return };
+        text.push_str(more);
+        let id = id.clone();
+        let kind = if refuses { "response.refusal.delta" } else { "response.output_text.delta" };
+        self.part(out, kind, &id, "content_index", ("delta", more.into()));
+    }
+
+    fn call(&mut self, number: u32, call: ToolCall, out: &mut Vec<u8>) {
+        self.close(out);
+        let id = self.next_id("fc");
+        self.item_added(out, &function_call(&id, "in_progress", &call));
+        self.open = Open::Call { id, number, call };
+    }
+
+    fn argue(&mut self, of: u32, more: &str, out: &mut Vec<u8>) {
+        // Arguments of a call that another one interrupted cannot be placed: no server sends so.
+        let Open::Call { id, number, call } = &mut self.open else { return };
+        if *number != of {
+            return;
+        }
+        call.arguments.push_str(more);
+        let data = json!({"item_id": id, "output_index": self.done.len(), "delta": more});
+        self.event(out, "response.function_call_arguments.delta", data);
+    }
+
+    /// Ends the open item.
+    fn close(&mut self, out: &mut Vec<u8>) {
+        match std::mem::replace(&mut self.open, Open::Nothing) {
+            Open::Nothing => {}
+            Open::Thought { id, text, signature } => {
+                let done = ("text", text.clone().into());
+                self.part(out, "response.reasoning_summary_text.done", &id, "summary_index", done);
+                let part = ("part", summary_text(&text));
+                self.part(out, "response.reasoning_summary_part.done", &id, "summary_index", part);
+                self.item_done(out, reasoning(&id, &text, signature.as_deref()));
+            }
+            Open::Words { id, text, is_refusal } => {
+                let (kind, field, part) = if is_refusal {
+                    ("response.refusal.done", "refusal", refusal(&text))
+                } else {
+                    ("response.output_text.done", "text", output_text(&text))
+                };
+                self.part(out, kind, &id, "content_index", (field, text.into()));
+                let done = ("part", part.clone());
+                self.part(out, "response.content_part.done", &id, "content_index", done);
+                self.item_done(out, message(&id, "completed", &[part]));
+            }
+            Open::Call { id, mut call, .. } => {
+                if call.arguments.is_empty() {
+                    "{}".clone_into(&mut call.arguments);
+                }
+                let at = self.done.len();
+                let data = json!({
+                    "item_id": id, "output_index": at,
+                    "name": call.name, "arguments": call.arguments,
+                });
+                self.event(out, "response.function_call_arguments.done", data);
+                self.item_done(out, function_call(&id, "completed", &call));
+            }
+        }
+    }
+}
+
+impl StreamWriter for EventWriter {
+    fn write(&mut self, delta: Delta, out: &mut Vec<u8>) {
+        match delta {
+            Delta::Start { usage, .. } => {
+                self.usage = usage;
+                self.response_event(out, "response.created", Status::InProgress);
+                self.response_event(out, "response.in_progress", Status::InProgress);
+            }
+            Delta::Text { choice: 0, text } => self.say(&text, false, out),
+            Delta::Refusal { choice: 0, text } => self.say(&text, true, out),
+            Delta::Thinking { choice: 0, text } => self.think(&text, out),
+            Delta::Signature { choice: 0, signature: seal } => {
+                if let Open::Thought { signature, .. } = &mut self.open {
+                    *signature = Some(seal);
+                }
+            }
+            Delta::RedactedThinking { choice: 0, data } => {
+                self.close(out);
+                let item = reasoning(&self.next_id("rs"), "", Some(&data));
+                self.item_added(out, &item);
+                self.item_done(out, item);
+            }
+            Delta::ToolCall { choice: 0, call, id, name, signature } => {
+                let begun = ToolCall { id, name, arguments: String::new(), signature };
+                self.call(call, begun, out);
+            }
+            Delta::Arguments { choice: 0, call, text } => self.argue(call, &text, out),
+            Delta::Finish { choice: 0, finish } => self.finished(&finish),
+            Delta::Usage(usage) => self.usage = Some(usage),
+            // A response has one answer.
+            Delta::Text { .. }
+            | Delta::Refusal { .. }
+            | Delta::Thinking { .. }
+            | Delta::Signature { .. }
+            | Delta::RedactedThinking { .. }
+            | Delta::ToolCall { .. }
+            | Delta::Arguments { .. }
+            | Delta::Finish { .. } => {}
+        }
+    }
+
+    fn finish(&mut self, out: &mut Vec<u8>) {
+        self.close(out);
+        let kind = format!("response.{}", self.status.word());
+        self.response_event(out, &kind, self.status);
+    }
+}
+
+impl EventWriter {
+    fn finished(&mut self, finish: &Finish) {
+        self.status = Status::of(finish);
+    }
+}
+
+fn frame(out: &mut Vec<u8>, kind: &str, data: &Value) {
+    out.extend_from_slice(format!("event: {kind}\ndata: ").as_bytes());
+    serde_json::to_writer(&mut *out, data).expect("a Vec takes every write");
+    out.extend_from_slice(b"\n\n");
+}
+
+/// The event that ends a stream which broke. OpenAI's SDKs look for the member `error`.
+pub(crate) fn error_frame(error: &ErrorBody) -> Bytes {
+    let kind = error.kind.as_deref().unwrap_or("server_error");
+    let data = json!({
+        "type": "error",
+        "code": error.code.to_string(),
+        "message": error.message,
+        "param": error.param,
+        "error": {
+            "type": kind,
+            "code": error.code.to_string(),
+            "message": error.message,
+            "param": error.param,
+        },
+    });
+    let mut out = Vec::new();
+    frame(&mut out, "error", &data);
+    Bytes::from(out)
+}
