@@ -1,255 +1,295 @@
-//! The routes, and what they answer in health and in sickness.
+//! What the mock says, before a dialect gives it its form.
 
-use std::borrow::Cow;
-use std::io;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use serde_json::{Value, json};
 
-use axum::Router;
-use axum::body::Body;
-use axum::extract::{DefaultBodyLimit, State};
-use axum::http::header::{CONTENT_TYPE, RETRY_AFTER};
-use axum::http::{HeaderMap, StatusCode, Uri};
-use axum::response::Response;
-use axum::routing::{get, post};
-use bytes::Bytes;
-use serde::Deserialize;
-use serde_json::json;
+use crate::ask::{Ask, Last, MustCall};
+use crate::fault::Fault;
+use crate::schema;
+use crate::settings::{Habit, Settings};
+use crate::wish::{self, Wishes};
 
-use crate::record::{InFlight, Record, Recorded};
-use crate::server::Plan;
-use crate::settings::{Fault, Settings};
-use crate::stream;
-use crate::text::{Kind, Writer};
-
-/// As much as a gateway accepts from its clients.
-const MAX_BODY: usize = 64 * 1024 * 1024;
-
-/// What all connections share.
-pub(crate) struct Mock {
-    pub(crate) settings: Settings,
-    /// Tells the answers of several mocks apart.
-    port: u16,
-    pub(crate) plan: Plan,
-    pub(crate) record: Arc<Record>,
-    served: AtomicU64,
+/// A whole answer.
+pub(crate) struct Answer {
+    /// Letters and digits that no other answer of any running mock has.
+    pub(crate) id: String,
+    pub(crate) parts: Vec<Part>,
+    pub(crate) finish: Finish,
+    /// `None` where it is to be left out.
+    pub(crate) usage: Option<Usage>,
+    /// All that is paced.
+    pub(crate) tokens: u32,
 }
 
-impl Mock {
-    pub(crate) fn new(settings: Settings, port: u16) -> Self {
-        let (plan, record) = (Plan::default(), Arc::default());
-        Self { settings, port, plan, record, served: AtomicU64::new(0) }
-    }
-
-    /// The wait before the first byte of an answer.
-    fn wait(&self, number: u64) -> Duration {
-        let varied = 1.0 + self.settings.jitter * (2.0 * share(self.settings.seed, number) - 1.0);
-        self.settings.first_byte.mul_f64(varied.max(0.0))
-    }
-
-    /// The wait between two tokens.
-    fn gap(&self) -> Option<Duration> {
-        self.settings.tokens_per_second.map(|rate| Duration::from_secs_f64(1.0 / rate))
-    }
-
-    fn has(&self, model: &str) -> bool {
-        self.settings.models.as_ref().is_none_or(|models| models.iter().any(|m| m == model))
-    }
+/// One part of it, in the order in which they are said.
+pub(crate) enum Part {
+    Thought(Text),
+    Text(Text),
+    Refusal(Text),
+    Call(Called),
 }
 
-pub(crate) fn router(mock: Arc<Mock>) -> Router {
-    Router::new()
-        .route("/v1/chat/completions", post(chat))
-        .route("/v1/completions", post(completion))
-        .route("/v1/embeddings", post(embeddings))
-        .route("/v1/models", get(models))
-        .route("/health", get(health))
-        .layer(DefaultBodyLimit::max(MAX_BODY))
-        .with_state(mock)
+/// A call that is wished for.
+#[derive(Clone)]
+pub(crate) struct Call {
+    pub(crate) name: String,
+    pub(crate) arguments: Value,
 }
 
-/// The parts of a request that change the answer.
-#[derive(Deserialize)]
-struct Asked<'a> {
-    #[serde(borrow)]
-    model: Cow<'a, str>,
-    #[serde(default)]
-    stream: bool,
-    stream_options: Option<StreamOptions>,
-    max_tokens: Option<u32>,
-    #[serde(default)]
-    upstream_delay_ms: u64,
-    upstream_tokens: Option<u32>,
-    upstream_status: Option<u16>,
+/// A call that is made.
+pub(crate) struct Called {
+    /// Letters and digits.
+    pub(crate) id: String,
+    pub(crate) name: String,
+    pub(crate) arguments: Value,
+    /// The arguments as JSON, cut as a model's tokens would be.
+    pub(crate) json: Text,
 }
 
-#[derive(Deserialize)]
-struct StreamOptions {
-    include_usage: Option<bool>,
+/// A text as runs of the same token.
+pub(crate) struct Text(Vec<(String, u32)>);
+
+/// Why an answer ends.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Finish {
+    Stop,
+    Length,
+    Tools,
+    Filter,
+    Refusal,
+    /// The dialect's own word.
+    Named(String),
 }
 
-async fn chat(
-    State(mock): State<Arc<Mock>>,
-    uri: Uri,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Response {
-    answer(&mock, Kind::Chat, Recorded { path: uri.path().to_owned(), headers, body }).await
+#[derive(Clone, Copy)]
+pub(crate) struct Usage {
+    /// All of the prompt, cached or not.
+    pub(crate) prompt: u64,
+    pub(crate) cached: u64,
+    pub(crate) cache_written: u64,
+    /// All of the answer, thoughts too.
+    pub(crate) completion: u64,
+    pub(crate) thought: u64,
 }
 
-async fn completion(
-    State(mock): State<Arc<Mock>>,
-    uri: Uri,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Response {
-    answer(&mock, Kind::Completion, Recorded { path: uri.path().to_owned(), headers, body }).await
-}
-
-async fn embeddings(
-    State(mock): State<Arc<Mock>>,
-    uri: Uri,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Response {
-    answer(&mock, Kind::Embedding, Recorded { path: uri.path().to_owned(), headers, body }).await
-}
-
-async fn answer(mock: &Mock, kind: Kind, request: Recorded) -> Response {
-    let body = request.body.clone();
-    let mut in_flight = mock.record.begin(request);
-    let fault = mock.plan.take();
-    let asked: Asked<'_> = match serde_json::from_slice(&body) {
-        Ok(asked) => asked,
-        Err(error) => {
-            in_flight.finish();
-            return refusal(400, "invalid_request_error", &error.to_string());
+impl Finish {
+    /// A finish by OpenAI's name for it, or in the dialect's own words.
+    pub(crate) fn named(name: &str) -> Self {
+        match name {
+            "stop" => Self::Stop,
+            "length" => Self::Length,
+            "tool_calls" => Self::Tools,
+            "content_filter" => Self::Filter,
+            "refusal" => Self::Refusal,
+            _ => Self::Named(name.to_owned()),
         }
+    }
+
+    /// The word a dialect has for it, given its words for a stop, too long, tools and a filter.
+    pub(crate) fn word<'a>(&'a self, [stop, length, tools, filter]: [&'a str; 4]) -> &'a str {
+        match self {
+            Self::Stop | Self::Refusal => stop,
+            Self::Length => length,
+            Self::Tools => tools,
+            Self::Filter => filter,
+            Self::Named(word) => word,
+        }
+    }
+}
+
+impl Text {
+    fn repeated(token: impl Into<String>, times: u32) -> Self {
+        Self(vec![(token.into(), times)])
+    }
+
+    /// Cut after each space, as words are tokens.
+    fn words(text: &str) -> Self {
+        Self(text.split_inclusive(' ').map(|word| (word.to_owned(), 1)).collect())
+    }
+
+    /// Cut where a tokenizer might, which is not where JSON does.
+    fn json(value: &Value) -> Self {
+        let text: Vec<char> = value.to_string().chars().collect();
+        Self(text.chunks(6).map(|some| (some.iter().collect(), 1)).collect())
+    }
+
+    pub(crate) fn whole(&self) -> String {
+        self.0.iter().map(|(token, times)| token.repeat(*times as usize)).collect()
+    }
+
+    /// Its tokens, and how often each is said before the next.
+    pub(crate) fn runs(&self) -> impl Iterator<Item = (&str, u32)> {
+        self.0.iter().map(|(token, times)| (token.as_str(), *times))
+    }
+
+    pub(crate) fn tokens(&self) -> u32 {
+        self.0.iter().map(|(_, times)| times).sum()
+    }
+
+    /// Leaves out all but the first `most` tokens. Whether any was left out.
+    fn cut(&mut self, most: u32) -> bool {
+        let mut left = most;
+        let before = self.tokens();
+        for (_, times) in &mut self.0 {
+            *times = left.min(*times);
+            left -= *times;
+        }
+        self.0.retain(|(_, times)| *times > 0);
+        before > most
+    }
+}
+
+impl Answer {
+    /// Decides what is said.
+    pub(crate) fn compose(
+        ask: &Ask,
+        wishes: &Wishes,
+        settings: &Settings,
+        fault: &Fault,
+        (port, number): (u16, u64),
+    ) -> Self {
+        let id = format!("mock{port}n{number}");
+        let calls = calls(ask, wishes);
+        let mut parts = Vec::new();
+        let thought = wishes.think.as_deref().or(ask.thinks.then_some(wish::THOUGHT));
+        if let Some(thought) = thought {
+            parts.push(Part::Thought(Text::words(thought)));
+        }
+        let mut finish = Finish::Stop;
+        if let Some(refusal) = &wishes.refuse {
+            parts.push(Part::Refusal(Text::words(refusal)));
+            finish = Finish::Refusal;
+        } else if calls.is_empty() || wishes.say.is_some() {
+            let mut text = text(ask, wishes, settings, fault);
+            if text.cut(ask.max_tokens.unwrap_or(u32::MAX)) {
+                finish = Finish::Length;
+            }
+            parts.push(Part::Text(text));
+        }
+        if !calls.is_empty() {
+            finish = Finish::Tools;
+        }
+        for (at, call) in calls.into_iter().enumerate() {
+            let json = Text::json(&call.arguments);
+            let id = format!("{id}c{at}");
+            parts.push(Part::Call(Called { id, name: call.name, arguments: call.arguments, json }));
+        }
+        let thought = parts.iter().filter(|part| matches!(part, Part::Thought(_)));
+        let thought = thought.map(Part::tokens).sum::<u32>().into();
+        let tokens = parts.iter().map(Part::tokens).sum();
+        let silent = *fault == Fault::MissingUsage || settings.has(Habit::NoUsage);
+        let usage = Usage {
+            prompt: ask.prompt_tokens + wishes.cached + wishes.cache_written,
+            cached: wishes.cached,
+            cache_written: wishes.cache_written,
+            completion: u64::from(tokens),
+            thought,
+        };
+        let finish = wishes.finish.clone().unwrap_or(finish);
+        Self { id, parts, finish, usage: (!silent).then_some(usage), tokens }
+    }
+
+    /// What is said aloud.
+    pub(crate) fn text(&self) -> String {
+        self.pick(|part| if let Part::Text(text) = part { Some(text) } else { None })
+    }
+
+    pub(crate) fn thought(&self) -> String {
+        self.pick(|part| if let Part::Thought(text) = part { Some(text) } else { None })
+    }
+
+    pub(crate) fn refusal(&self) -> String {
+        self.pick(|part| if let Part::Refusal(text) = part { Some(text) } else { None })
+    }
+
+    fn pick(&self, of: impl Fn(&Part) -> Option<&Text>) -> String {
+        self.parts.iter().filter_map(of).map(Text::whole).collect()
+    }
+
+    pub(crate) fn calls(&self) -> impl Iterator<Item = &Called> {
+        self.parts.iter().filter_map(|part| match part {
+            Part::Call(called) => Some(called),
+            Part::Text(_) | Part::Thought(_) | Part::Refusal(_) => None,
+        })
+    }
+}
+
+impl Part {
+    fn tokens(&self) -> u32 {
+        match self {
+            Self::Thought(text) | Self::Text(text) | Self::Refusal(text) => text.tokens(),
+            Self::Call(called) => called.json.tokens(),
+        }
+    }
+}
+
+/// Only tools that are offered are called, so that a list of tools that got lost is seen.
+fn calls(ask: &Ask, wishes: &Wishes) -> Vec<Call> {
+    let offered = |name: &str| ask.tools.iter().find(|tool| tool.name == name);
+    let most = if ask.one_call { 1 } else { wishes.calls.len() };
+    let wished = wishes.calls.iter().filter(|call| offered(&call.name).is_some());
+    let wished: Vec<Call> = wished.take(most).cloned().collect();
+    let forced = match &ask.must_call {
+        MustCall::Never => return Vec::new(),
+        MustCall::No => None,
+        MustCall::Any => ask.tools.first(),
+        MustCall::Named(name) => offered(name),
     };
-    if fault == Fault::Hang {
-        return std::future::pending().await;
-    }
-    let slow = if let Fault::SlowFirstToken(more) = fault { more } else { Duration::ZERO };
-    let number = mock.served.fetch_add(1, Ordering::Relaxed);
-    let wait = mock.wait(number) + slow + Duration::from_millis(asked.upstream_delay_ms);
-    if !wait.is_zero() {
-        tokio::time::sleep(wait).await;
-    }
-    if let Some(refusal) = refused(mock, &fault, &asked) {
-        in_flight.finish();
-        return refusal;
-    }
-    let tokens = asked.upstream_tokens.unwrap_or(mock.settings.tokens);
-    let writer = Writer {
-        kind,
-        id: format!("mock-{}-{number}", mock.port),
-        model: &asked.model,
-        prompt_tokens: body.len() as u64 / 4,
-        tokens: asked.max_tokens.map_or(tokens, |max| tokens.min(max)),
-        filler: if let Fault::HugeReply(bytes) = fault { bytes } else { 0 },
-    };
-    if asked.stream && kind != Kind::Embedding {
-        let wanted = asked.stream_options.and_then(|options| options.include_usage);
-        let usage = wanted == Some(true) && fault != Fault::MissingUsage;
-        let body = stream::body(mock.gap(), &fault, &writer, usage, in_flight);
-        response(200, "text/event-stream; charset=utf-8", body)
-    } else {
-        if let Some(gap) = mock.gap().filter(|_| kind != Kind::Embedding) {
-            tokio::time::sleep(gap * writer.tokens).await;
+    match forced {
+        Some(tool) if wished.is_empty() => {
+            let arguments = schema::instance(&tool.schema);
+            vec![Call { name: tool.name.clone(), arguments }]
         }
-        whole(&fault, &writer, in_flight)
+        Some(_) | None => wished,
     }
 }
 
-fn refused(mock: &Mock, fault: &Fault, asked: &Asked<'_>) -> Option<Response> {
-    if let Some(code) = asked.upstream_status {
-        return Some(refusal(code, "mock_error", "the request asked for this status"));
+const TOKEN: &str = "tok ";
+
+fn text(ask: &Ask, wishes: &Wishes, settings: &Settings, fault: &Fault) -> Text {
+    if let Some(text) = &wishes.say {
+        return Text::words(text);
     }
-    if let Fault::Status { code, retry_after } = *fault {
-        let mut response = refusal(code, "mock_error", "the mock was told to fail");
-        if let Some(seconds) = retry_after {
-            response.headers_mut().insert(RETRY_AFTER, seconds.into());
+    if wishes.echo {
+        return Text::words(&wish::plain(ask.text()));
+    }
+    if let Some(call) = wishes.calls.first() {
+        return Text::words(&format!("no tool {} was offered", call.name));
+    }
+    if let Some(schema) = &ask.schema {
+        let any = json!({"answer": "tok"});
+        let value = if schema.is_object() { schema::instance(schema) } else { any };
+        return Text::json(&value);
+    }
+    if let Last::Tool(result) = &ask.last {
+        return Text::words(&format!("the tool said: {result}"));
+    }
+    let tokens = wishes.tokens.unwrap_or(settings.tokens);
+    match *fault {
+        Fault::HugeReply(bytes) => {
+            let filler = "x".repeat(bytes / tokens.max(1) as usize);
+            Text::repeated(TOKEN.to_owned() + &filler, tokens.max(1))
         }
-        return Some(response);
+        Fault::HugeFrame(bytes) => {
+            let filler = TOKEN.to_owned() + &"x".repeat(bytes);
+            Text(vec![(TOKEN.into(), tokens / 2), (filler, 1), (TOKEN.into(), tokens / 2)])
+        }
+        Fault::None
+        | Fault::Refuse
+        | Fault::Status { .. }
+        | Fault::Hang
+        | Fault::ResetMidStream(_)
+        | Fault::CutMidStream(_)
+        | Fault::ErrorMidStream(_)
+        | Fault::StallMidStream(..)
+        | Fault::Loading
+        | Fault::MissingUsage
+        | Fault::WrongName
+        | Fault::SlowFirstToken(_)
+        | Fault::TokensPerSecond(_)
+        | Fault::TruncatedJson
+        | Fault::MalformedJson
+        | Fault::BadUtf8
+        | Fault::Html
+        | Fault::Chopped(_) => Text::repeated(TOKEN, tokens),
     }
-    if *fault == Fault::Loading {
-        return Some(loading());
-    }
-    (*fault == Fault::WrongName || !mock.has(&asked.model)).then(|| {
-        let message = format!("The model `{}` does not exist.", asked.model);
-        refusal(404, "NotFoundError", &message)
-    })
-}
-
-fn whole(fault: &Fault, writer: &Writer<'_>, mut in_flight: InFlight) -> Response {
-    let mut body = Bytes::from(writer.whole(*fault != Fault::MissingUsage));
-    if let Fault::ResetMidStream(_) = fault {
-        let broken = futures::stream::iter([
-            Ok(body.split_to(body.len() / 2)),
-            Err(io::Error::from(io::ErrorKind::ConnectionReset)),
-        ]);
-        return response(200, "application/json", Body::from_stream(broken));
-    }
-    if *fault == Fault::TruncatedJson {
-        body.truncate(body.len() / 2);
-    }
-    in_flight.finish();
-    response(200, "application/json", body.into())
-}
-
-async fn models(State(mock): State<Arc<Mock>>) -> Response {
-    if let Some(sick) = ill(&mock.plan.current()).await {
-        return sick;
-    }
-    let names = mock.settings.models.clone().unwrap_or_else(|| vec!["mock".to_owned()]);
-    let data: Vec<_> = names
-        .iter()
-        .map(|id| json!({"id": id, "object": "model", "created": 0, "owned_by": "mock"}))
-        .collect();
-    json_response(200, &json!({"object": "list", "data": data}))
-}
-
-async fn health(State(mock): State<Arc<Mock>>) -> Response {
-    match ill(&mock.plan.current()).await {
-        Some(sick) => sick,
-        None => json_response(200, &json!({"status": "ok"})),
-    }
-}
-
-/// What a fault does to the routes that only look.
-async fn ill(fault: &Fault) -> Option<Response> {
-    if *fault == Fault::Hang {
-        return std::future::pending().await;
-    }
-    (*fault == Fault::Loading).then(loading)
-}
-
-fn loading() -> Response {
-    refusal(503, "unavailable_error", "Loading model")
-}
-
-fn refusal(code: u16, kind: &str, message: &str) -> Response {
-    let error = json!({"message": message, "type": kind, "param": null, "code": code});
-    json_response(code, &json!({ "error": error }))
-}
-
-fn json_response(code: u16, body: &serde_json::Value) -> Response {
-    response(code, "application/json", body.to_string().into())
-}
-
-fn response(code: u16, content_type: &'static str, body: Body) -> Response {
-    let status = StatusCode::from_u16(code).expect("faults name real statuses");
-    let built = Response::builder().status(status).header(CONTENT_TYPE, content_type).body(body);
-    built.expect("a status and a constant header make a response")
-}
-
-/// A share from 0 to 1 that depends on nothing else.
-#[expect(clippy::cast_precision_loss, reason = "a wait need not be exact to 53 bits")]
-fn share(seed: u64, number: u64) -> f64 {
-    // splitmix64
-    let mut x = seed.wrapping_add(number.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
-    x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    (x ^ (x >> 31)) as f64 / u64::MAX as f64
 }

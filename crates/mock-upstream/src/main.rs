@@ -44,6 +44,7 @@ async fn main() -> anyhow::Result<()> {
         tokens: args.tokens,
         jitter: args.jitter,
         seed: args.seed,
+        ..Settings::default()
     })
     .await
     .context("cannot listen")?;

@@ -1,14 +1,19 @@
 //! What the mock has seen.
 
-use std::sync::Mutex;
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 
-use axum::http::HeaderMap;
+use axum::extract::{FromRequest, Request};
+use axum::http::{HeaderMap, Method};
+use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, OwnedSemaphorePermit};
 
 /// The most of a request body that is kept.
 const MAX_RECORDED: usize = 64 * 1024;
+/// How many requests are kept; older ones are forgotten.
+const MAX_REQUESTS: usize = 64;
 
 /// Counts since the start. Requests for models and health are not counted.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -21,15 +26,65 @@ pub struct Stats {
     pub cancelled: u64,
 }
 
-/// The last request.
+/// A request as it came.
 #[derive(Debug, Clone)]
 pub struct Recorded {
-    /// Its path.
+    /// Its method.
+    pub method: Method,
+    /// Its path, as written.
     pub path: String,
+    /// What follows the `?`.
+    pub query: String,
     /// Its headers.
     pub headers: HeaderMap,
     /// The first 64 KiB of its body.
     pub body: Bytes,
+}
+
+impl Recorded {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+
+    /// A parameter of the query. None of those the mock reads needs decoding.
+    pub(crate) fn parameter(&self, name: &str) -> Option<&str> {
+        let mut pairs = self.query.split('&').filter_map(|pair| pair.split_once('='));
+        pairs.find(|(key, _)| *key == name).map(|(_, value)| value)
+    }
+}
+
+impl Recorded {
+    /// A part of the path, from 0, decoded.
+    pub(crate) fn segment(&self, at: usize) -> String {
+        decoded(self.path.split('/').nth(at + 1).unwrap_or_default())
+    }
+}
+
+fn decoded(text: &str) -> String {
+    let (mut bytes, mut decoded) = (text.as_bytes().iter(), Vec::new());
+    while let Some(&byte) = bytes.next() {
+        let digits = (byte == b'%').then(|| bytes.as_slice().get(..2)).flatten();
+        let code = digits.and_then(|two| u8::from_str_radix(str::from_utf8(two).ok()?, 16).ok());
+        if code.is_some() {
+            bytes.nth(1);
+        }
+        decoded.push(code.unwrap_or(byte));
+    }
+    String::from_utf8_lossy(&decoded).into_owned()
+}
+
+impl<S: Send + Sync> FromRequest<S> for Recorded {
+    type Rejection = Response;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Response> {
+        let (parts, body) = request.into_parts();
+        let (method, uri, headers) =
+            (parts.method.clone(), parts.uri.clone(), parts.headers.clone());
+        let body = Bytes::from_request(Request::from_parts(parts, body), state).await;
+        let body = body.map_err(IntoResponse::into_response)?;
+        let query = uri.query().unwrap_or_default().to_owned();
+        Ok(Self { method, path: uri.path().to_owned(), query, headers, body })
+    }
 }
 
 #[derive(Default)]
@@ -37,22 +92,27 @@ pub(crate) struct Record {
     requests: AtomicU64,
     finished: AtomicU64,
     cancelled: AtomicU64,
-    last: Mutex<Option<Recorded>>,
+    last: Mutex<VecDeque<Recorded>>,
     changed: Notify,
 }
 
 impl Record {
     /// Counts a request until the guard is dropped.
-    pub(crate) fn begin(self: &std::sync::Arc<Self>, request: Recorded) -> InFlight {
+    pub(crate) fn begin(self: &Arc<Self>, request: Recorded) -> InFlight {
         let body = if request.body.len() > MAX_RECORDED {
             Bytes::copy_from_slice(&request.body[..MAX_RECORDED])
         } else {
             request.body
         };
-        *self.last.lock().expect("no one panics with it") = Some(Recorded { body, ..request });
+        let mut last = self.last.lock().expect("no one panics with it");
+        if last.len() == MAX_REQUESTS {
+            last.pop_front();
+        }
+        last.push_back(Recorded { body, ..request });
+        drop(last);
         self.requests.fetch_add(1, Ordering::Relaxed);
         self.changed.notify_waiters();
-        InFlight { record: self.clone(), finished: false }
+        InFlight { record: self.clone(), finished: false, _slot: None }
     }
 
     pub(crate) fn stats(&self) -> Stats {
@@ -63,8 +123,13 @@ impl Record {
         Stats { requests, in_flight: requests - finished - cancelled, cancelled }
     }
 
+    /// The requests that are kept, the oldest first.
+    pub(crate) fn requests(&self) -> Vec<Recorded> {
+        self.last.lock().expect("no one panics with it").iter().cloned().collect()
+    }
+
     pub(crate) fn last(&self) -> Option<Recorded> {
-        self.last.lock().expect("no one panics with it").clone()
+        self.last.lock().expect("no one panics with it").back().cloned()
     }
 
     pub(crate) async fn until(&self, condition: impl Fn(&Stats) -> bool) -> Stats {
@@ -82,13 +147,19 @@ impl Record {
 
 /// One request being answered. Dropped unfinished, it was cancelled.
 pub(crate) struct InFlight {
-    record: std::sync::Arc<Record>,
+    record: Arc<Record>,
     finished: bool,
+    _slot: Option<OwnedSemaphorePermit>,
 }
 
 impl InFlight {
     pub(crate) fn finish(&mut self) {
         self.finished = true;
+    }
+
+    /// Keeps one of the mock's slots until the end.
+    pub(crate) fn hold(&mut self, slot: OwnedSemaphorePermit) {
+        self._slot = Some(slot);
     }
 }
 

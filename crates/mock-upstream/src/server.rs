@@ -3,7 +3,7 @@
 use std::future::poll_fn;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
@@ -16,9 +16,11 @@ use tokio::task::JoinSet;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
-use crate::answer::{Mock, router};
+use crate::dialects::router;
+use crate::exchange::Mock;
+use crate::fault::Fault;
 use crate::record::{Recorded, Stats};
-use crate::settings::{Fault, Settings};
+use crate::settings::Settings;
 
 /// How long to wait for what the machine is short of.
 const RETRY: Duration = Duration::from_millis(5);
@@ -84,6 +86,14 @@ impl MockUpstream {
         self.switch(fault, Some(requests)).await;
     }
 
+    /// Makes the next requests meet these faults, one each; those after them meet none.
+    /// [`Fault::Refuse`] cannot be one of them.
+    pub async fn set_faults(&self, faults: Vec<Fault>) {
+        assert!(!faults.contains(&Fault::Refuse), "a dead server counts no requests");
+        self.switch(Fault::None, None).await;
+        self.mock.plan.queue(faults);
+    }
+
     async fn switch(&self, fault: Fault, requests: Option<u64>) {
         let (done, wait) = oneshot::channel();
         let command = if fault == Fault::Refuse { Command::Die(done) } else { Command::Rise(done) };
@@ -103,36 +113,16 @@ impl MockUpstream {
         self.mock.record.until(condition).await
     }
 
+    /// The last requests, the oldest first: no more than 64.
+    #[must_use]
+    pub fn requests(&self) -> Vec<Recorded> {
+        self.mock.record.requests()
+    }
+
     /// The last request, if there was one.
     #[must_use]
     pub fn last_request(&self) -> Option<Recorded> {
         self.mock.record.last()
-    }
-}
-
-/// The fault in force.
-#[derive(Default)]
-pub(crate) struct Plan(Mutex<(Fault, Option<u64>)>);
-
-impl Plan {
-    fn set(&self, fault: Fault, requests: Option<u64>) {
-        *self.0.lock().expect("no one panics with it") = (fault, requests);
-    }
-
-    /// The fault, without counting a request.
-    pub(crate) fn current(&self) -> Fault {
-        self.0.lock().expect("no one panics with it").0.clone()
-    }
-
-    /// The fault for one request.
-    pub(crate) fn take(&self) -> Fault {
-        let mut plan = self.0.lock().expect("no one panics with it");
-        match plan.1 {
-            Some(0) => *plan = (Fault::None, None),
-            Some(ref mut left) => *left -= 1,
-            None => {}
-        }
-        plan.0.clone()
     }
 }
 

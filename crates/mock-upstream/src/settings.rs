@@ -1,4 +1,4 @@
-//! What a mock upstream is like, and what can go wrong with it.
+//! What a mock upstream is like while it is healthy.
 
 use std::time::Duration;
 
@@ -19,6 +19,16 @@ pub struct Settings {
     pub jitter: f64,
     /// Decides how waits vary: the same seed and order of requests, the same waits.
     pub seed: u64,
+    /// The one key it takes; another is a 401. `None`: any key.
+    pub key: Option<String>,
+    /// The secret that Bedrock's signatures are checked against.
+    pub aws_secret: String,
+    /// The longest prompt it takes, in tokens. `None`: any.
+    pub context: Option<u64>,
+    /// How many requests it answers at a time; the others wait in line. `None`: all.
+    pub slots: Option<usize>,
+    /// What sets it apart from OpenAI's own servers.
+    pub habits: Vec<Habit>,
 }
 
 impl Default for Settings {
@@ -31,44 +41,36 @@ impl Default for Settings {
             tokens: 16,
             jitter: 0.0,
             seed: 0,
+            key: None,
+            aws_secret: "mock-secret".to_owned(),
+            context: None,
+            slots: None,
+            habits: Vec::new(),
         }
     }
 }
 
-/// What is wrong with the mock, from one moment to the next.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub enum Fault {
-    /// Nothing.
-    #[default]
-    None,
-    /// The process is gone: connections break, new ones are refused.
-    Refuse,
-    /// Answers with an error.
-    Status {
-        /// The status.
-        code: u16,
-        /// The `retry-after` header, in seconds.
-        retry_after: Option<u64>,
-    },
-    /// Takes requests, health checks too, and never answers.
-    Hang,
-    /// Resets the connection after this many chunks of a stream, or half-way through a whole answer.
-    /// The client may not get to see all that was sent before.
-    ResetMidStream(u32),
-    /// Ends a stream after this many chunks as if it were whole, but without `[DONE]`.
-    CutMidStream(u32),
-    /// Sends an error event after this many chunks of a stream.
-    ErrorMidStream(u32),
-    /// 503 on all routes: the model is being loaded.
-    Loading,
-    /// Answers without usage, even where it is asked for.
-    MissingUsage,
-    /// 404: the model has another name.
-    WrongName,
-    /// This much more before the first byte.
-    SlowFirstToken(Duration),
-    /// A 200 whose JSON breaks off in the middle.
-    TruncatedJson,
-    /// An answer with this many bytes of text.
-    HugeReply(usize),
+impl Settings {
+    pub(crate) fn has(&self, habit: Habit) -> bool {
+        self.habits.contains(&habit)
+    }
+}
+
+/// A way of servers that speak OpenAI's dialect with an accent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Habit {
+    /// 400 on `stream_options`, as servers older than it do.
+    NoStreamOptions,
+    /// 400 on `"encoding_format": null`, as vLLM does.
+    NoNullEncoding,
+    /// No usage in any answer.
+    NoUsage,
+    /// Lines of event streams end in CR LF.
+    CrLf,
+    /// Errors and the words for a prompt too long as vLLM has them; an empty `/health`.
+    Vllm,
+    /// Errors as Hugging Face's text-generation-inference has them.
+    Tgi,
+    /// Errors as llama.cpp's server has them.
+    LlamaCpp,
 }

@@ -7,6 +7,12 @@ use tokio::net::TcpStream;
 
 use crate::{Fault, MockUpstream, Settings};
 
+mod anthropic;
+mod client;
+mod faults;
+mod ollama;
+mod openai;
+
 const CHAT: &str = r#"{"model":"m","messages":[]}"#;
 const STREAM: &str = r#"{"model":"m","messages":[],"stream":true}"#;
 const STREAM_WITH_USAGE: &str =
@@ -48,7 +54,7 @@ async fn every_route_answers() {
     let answers = [
         ("/v1/chat/completions", CHAT, r#""content":"tok tok tok ""#),
         ("/v1/completions", r#"{"model":"m","prompt":"p"}"#, r#""text":"tok tok tok ""#),
-        ("/v1/embeddings", r#"{"model":"m","input":"i"}"#, r#""embedding":[0.25"#),
+        ("/v1/embeddings", r#"{"model":"m","input":"i"}"#, r#""embedding":[0.0,"#),
         ("/v1/models", "", r#""id":"mock""#),
         ("/health", "", r#"{"status":"ok"}"#),
     ];
