@@ -21,6 +21,8 @@ pub(crate) struct Ask {
     /// The schema that the answer's text has to fit; `true` where any JSON will do.
     pub(crate) schema: Option<Value>,
     pub(crate) max_tokens: Option<u32>,
+    /// What the path names besides a model: what is to be done, or a file, batch, response.
+    pub(crate) id: String,
     /// How long the prompt is.
     pub(crate) prompt_tokens: u64,
 }

@@ -11,9 +11,13 @@ use crate::record::Recorded;
 
 mod anthropic;
 mod azure;
+mod bedrock;
+mod cohere;
+mod gemini;
 mod ollama;
 mod openai;
 mod probes;
+mod vertex;
 
 /// As much as a gateway accepts from its clients.
 const MAX_BODY: usize = 64 * 1024 * 1024;
@@ -23,9 +27,13 @@ pub(crate) fn router(mock: Arc<Mock>) -> Router {
     Router::new()
         .merge(anthropic::router())
         .merge(azure::router())
+        .merge(bedrock::router())
+        .merge(cohere::router())
+        .merge(gemini::router())
         .merge(ollama::router())
         .merge(openai::router())
         .merge(probes::router())
+        .merge(vertex::router())
         .layer(DefaultBodyLimit::max(MAX_BODY))
         .with_state(mock)
 }

@@ -65,6 +65,7 @@ pub(crate) struct Keys {
 pub(crate) enum Place {
     Bearer,
     Header(&'static str),
+    Query(&'static str),
 }
 
 /// How a request is answered.
@@ -125,13 +126,14 @@ impl Mock {
         let mut found = keys.places.iter().filter_map(|place| match place {
             Place::Bearer => request.header("authorization")?.strip_prefix("Bearer "),
             Place::Header(name) => request.header(name),
+            Place::Query(name) => request.parameter(name),
         });
         match (found.next(), &self.settings.key) {
             (None, wanted) if keys.needed || (wanted.is_some() && !keys.places.is_empty()) => {
-                Err(Failure::key("There is no key where this provider expects it."))
+                Err(Failure::no_key("There is no key where this provider expects it."))
             }
             (Some(key), Some(wanted)) if key != wanted => {
-                Err(Failure::key("The key is not the mock's."))
+                Err(Failure::wrong_key("The key is not the mock's."))
             }
             _ => Ok(()),
         }

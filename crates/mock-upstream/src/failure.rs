@@ -14,8 +14,10 @@ pub(crate) struct Failure {
 pub(crate) enum Why {
     /// The request makes no sense; the parameter that is to blame.
     Bad(Option<String>),
-    /// The key is missing or wrong.
-    Key,
+    /// There is no key.
+    NoKey,
+    /// There is another key, or a signature that another key has made.
+    WrongKey,
     /// There is no such model, file, batch or response.
     Unknown,
     /// The prompt has so many tokens where so many are allowed.
@@ -44,8 +46,12 @@ impl Failure {
         Self::parameter(name, format!("Missing required parameter: '{name}'."))
     }
 
-    pub(crate) fn key(message: impl Into<String>) -> Self {
-        Self::new(401, Why::Key, message)
+    pub(crate) fn no_key(message: impl Into<String>) -> Self {
+        Self::new(401, Why::NoKey, message)
+    }
+
+    pub(crate) fn wrong_key(message: impl Into<String>) -> Self {
+        Self::new(401, Why::WrongKey, message)
     }
 
     pub(crate) fn no_model(name: &str) -> Self {

@@ -34,6 +34,7 @@ mod exchange;
 mod failure;
 mod fault;
 mod record;
+mod rerank;
 mod schema;
 mod script;
 mod server;

@@ -14,6 +14,10 @@ pub(crate) enum Framing {
     Events,
     /// A line of JSON each.
     Lines,
+    /// One JSON array, sent element by element.
+    Array,
+    /// AWS's binary messages.
+    Binary,
 }
 
 impl Framing {
@@ -21,6 +25,8 @@ impl Framing {
         match self {
             Self::Events => "text/event-stream; charset=utf-8",
             Self::Lines => "application/x-ndjson",
+            Self::Array => "application/json; charset=UTF-8",
+            Self::Binary => "application/vnd.amazon.eventstream",
         }
     }
 
@@ -29,6 +35,9 @@ impl Framing {
         let (before, after): (&[u8], &[u8]) = match self {
             Self::Events => (b"data: ", b"\n\n"),
             Self::Lines => (b"", b"\n"),
+            Self::Array => (b",", b"\n"),
+            // What is read as its length and checksum is neither.
+            Self::Binary => (b"", b""),
         };
         Bytes::from([before, inner, after].concat())
     }
@@ -58,6 +67,19 @@ impl Script {
     /// Something that comes with what is before it.
     pub(crate) fn note(&mut self, bytes: Bytes) {
         self.pieces.push_back(Piece { bytes, times: 1, token: false });
+    }
+
+    /// Lets the very first frame begin otherwise than the others of its text.
+    pub(crate) fn open_with(&mut self, old: u8, new: u8) {
+        let Some(first) = self.pieces.front_mut() else { return };
+        assert_eq!(first.bytes.first(), Some(&old), "frames begin alike");
+        let opening = [&[new], &first.bytes[1..]].concat().into();
+        let token = first.token;
+        first.times -= 1;
+        if first.times == 0 {
+            self.pieces.pop_front();
+        }
+        self.pieces.push_front(Piece { bytes: opening, times: 1, token });
     }
 
     /// Frames for a text, one for each token.

@@ -8,8 +8,11 @@ use tokio::net::TcpStream;
 use crate::{Fault, MockUpstream, Settings};
 
 mod anthropic;
+mod bedrock;
 mod client;
+mod cohere;
 mod faults;
+mod gemini;
 mod ollama;
 mod openai;
 

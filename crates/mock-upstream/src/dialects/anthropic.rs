@@ -338,7 +338,7 @@ pub(super) fn refuse(failure: &Failure) -> Refusal {
         Why::TooLong { prompt, limit } => {
             format!("prompt is too long: {prompt} tokens > {limit} maximum")
         }
-        Why::Key => "invalid x-api-key".to_owned(),
+        Why::NoKey | Why::WrongKey => "invalid x-api-key".to_owned(),
         Why::Bad(_) | Why::Unknown | Why::Loading | Why::Told => failure.message.clone(),
     };
     let kind = match failure.status {

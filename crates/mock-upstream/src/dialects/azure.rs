@@ -47,7 +47,7 @@ pub(super) fn refuse(failure: &Failure) -> Refusal {
         Why::Unknown => json!({"code": "DeploymentNotFound", "message":
             "The API deployment for this resource does not exist. If you created the deployment \
              within the last 5 minutes, please wait a moment and try again."}),
-        Why::Key => json!({"code": "401", "message":
+        Why::NoKey | Why::WrongKey => json!({"code": "401", "message":
             "Access denied due to invalid subscription key or wrong API endpoint. Make sure to \
              provide a valid key for an active subscription and use a correct regional API \
              endpoint for your resource."}),

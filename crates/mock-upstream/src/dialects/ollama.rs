@@ -213,7 +213,9 @@ fn refuse(failure: &Failure) -> Refusal {
             .replace("The model `", "model '")
             .replace("` does not exist.", "' not found"),
         Why::TooLong { .. } => "the input length exceeds the context length".to_owned(),
-        Why::Bad(_) | Why::Key | Why::Loading | Why::Told => failure.message.clone(),
+        Why::Bad(_) | Why::NoKey | Why::WrongKey | Why::Loading | Why::Told => {
+            failure.message.clone()
+        }
     };
     Refusal::new(failure.status, json!({ "error": message }))
 }

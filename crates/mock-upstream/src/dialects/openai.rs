@@ -64,7 +64,9 @@ fn words(failure: &Failure) -> (&'static str, Option<&'static str>) {
     match (&failure.why, failure.status) {
         (Why::Bad(_), _) => ("invalid_request_error", None),
         (Why::TooLong { .. }, _) => ("invalid_request_error", Some("context_length_exceeded")),
-        (Why::Key, _) | (Why::Told, 401) => ("invalid_request_error", Some("invalid_api_key")),
+        (Why::NoKey | Why::WrongKey, _) | (Why::Told, 401) => {
+            ("invalid_request_error", Some("invalid_api_key"))
+        }
         (Why::Unknown, _) | (Why::Told, 404) => ("invalid_request_error", Some("model_not_found")),
         (Why::Told, 429) => ("requests", Some("rate_limit_exceeded")),
         (Why::Told, 500..) => ("server_error", None),

@@ -29,11 +29,12 @@ async fn faults_come_in_the_order_they_were_given() {
 #[tokio::test]
 async fn each_dialect_breaks_off_in_its_own_words() {
     let mock = start().await;
-    let headers = ["anthropic-version: 2023-06-01", "x-api-key: k"];
+    let headers = ["anthropic-version: 2023-06-01", "x-api-key: k", "authorization: Bearer k"];
     for (path, words) in [
         (CHAT, r#"data: {"error":{"#),
-        ("/v1/messages", "event: error\ndata: {\"error\":{"),
+        ("/v1/messages", "event: error\ndata: {"),
         ("/api/chat", r#"{"error":"the mock broke"}"#),
+        ("/v2/chat", "event: message-end\ndata: {"),
     ] {
         mock.set_faults(vec![Fault::ErrorMidStream(2)]).await;
         let broken = post(&mock, path, &headers, &chat(true)).await;
