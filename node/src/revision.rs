@@ -124,6 +124,9 @@ impl Revisions {
                     dunlin_proxy::Settings {
                         master_key: master_key.clone(),
                         key_header: key_header.clone(),
+                        max_request_bytes: settings
+                            .max_request_bytes
+                            .unwrap_or(dunlin_proxy::MAX_REQUEST_BYTES),
                     },
                 );
                 let models = catalog.groups.len();

@@ -183,7 +183,7 @@ pub(crate) const GENERAL: Keys = Keys {
     section: "general_settings",
     in_force: "dangerously_permit_weak_or_unset_master_key disable_adding_master_key_hash_to_db \
         disable_master_key_return litellm_key_header_name litellm_license master_key \
-        model_alias_map",
+        max_request_size_mb model_alias_map",
     not_yet: "admission_queue_timeout_seconds alert_to_webhook_url alert_type_config alert_types \
         alerting alerting_args alerting_threshold allow_client_side_credentials allowed_routes \
         always_include_stream_usage apply_user_budget_to_team_keys background_health_checks \
@@ -199,7 +199,7 @@ pub(crate) const GENERAL: Keys = Keys {
         image_generation_model include_call_id_in_error_body infer_model_from_keys \
         key_management_settings key_management_system litellm_jwtauth \
         max_in_flight_requests_per_worker max_parallel_requests max_queued_requests_per_worker \
-        max_request_size_mb max_response_size_mb maximum_spend_logs_* missing_session_id \
+        max_response_size_mb maximum_spend_logs_* missing_session_id \
         model_list_healthy_only moderation_model pass_through_endpoints \
         pass_through_request_timeout proxy_budget_rescheduler_* public_routes reject_clientside_metadata_tags role_permissions \
         service_account_settings spend_report_frequency store_prompts_in_spend_logs \

@@ -11,6 +11,8 @@ use crate::tree::{Map, Node, Value};
 const MIN_MASTER_KEY: usize = 16;
 /// The master key of every tutorial.
 const TUTORIAL_KEY: &str = "sk-1234";
+/// Each open request may hold as much.
+const MAX_REQUEST_MB: usize = 1024;
 const MASTER_KEY: &str = "general_settings.master_key";
 
 /// What the client API is told, the same on every node.
@@ -23,6 +25,8 @@ pub struct Settings {
     pub permit_weak_master_key: bool,
     /// `litellm_key_header_name`: one more header in which clients may send their key.
     pub key_header: Option<String>,
+    /// `max_request_size_mb`: longer request bodies are refused; in bytes.
+    pub max_request_bytes: Option<usize>,
 }
 
 /// The `cluster:` section: what one node is told about itself and its peers. It stays on the node.
@@ -94,7 +98,23 @@ pub(crate) fn settings(root: &Map, environment: &Environment, report: &mut Repor
         key_header: report
             .text(&format!("general_settings.{header}"), general.get(header))
             .map(str::to_owned),
+        max_request_bytes: max_request_bytes(general, report),
     }
+}
+
+fn max_request_bytes(general: &Map, report: &mut Report) -> Option<usize> {
+    let node = general.get("max_request_size_mb");
+    let megabytes: usize = report.count("general_settings.max_request_size_mb", node)?;
+    if !(1..=MAX_REQUEST_MB).contains(&megabytes) {
+        let message = format!(
+            "general_settings.max_request_size_mb must be 1 to {MAX_REQUEST_MB}: bodies are held \
+             in memory"
+        );
+        let place = node.expect("it was read").place;
+        report.push(Diagnostic::error(Code::WrongValue, message).at(place, ""));
+        return None;
+    }
+    Some(megabytes << 20)
 }
 
 fn master_key(

@@ -1,5 +1,6 @@
-//! The request's body, held whole and bounded.
+//! The request's body, held whole, decompressed and bounded.
 
+use std::io::Read;
 use std::time::Duration;
 
 use axum::body::Body;
@@ -7,21 +8,33 @@ use axum::http::{HeaderMap, header};
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
 
-use crate::MAX_REQUEST_BYTES;
 use crate::error::Refused;
 
 /// A client that sends nothing of its body for this long is answered 408.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
+/// A longer compressed body is decompressed off the threads that serve.
+const INLINE_BYTES: usize = 16 << 10;
 
-/// Reads a body of at most [`MAX_REQUEST_BYTES`]. One that comes in a single piece is not copied.
-pub(crate) async fn read(mut body: Body, headers: &HeaderMap) -> Result<Bytes, Refused> {
+/// Reads a body of at most `most` bytes, before and after decompression. One that comes plain and
+/// in a single piece is not copied.
+pub(crate) async fn read(body: Body, headers: &HeaderMap, most: usize) -> Result<Bytes, Refused> {
+    let encoding = Encoding::of(headers)?;
+    let received = receive(body, headers, most).await?;
+    match encoding {
+        None => Ok(received),
+        Some(encoding) if received.len() <= INLINE_BYTES => encoding.decode(&received, most),
+        Some(encoding) => {
+            let decoded = tokio::task::spawn_blocking(move || encoding.decode(&received, most));
+            decoded.await.expect("decoders give errors, they do not panic")
+        }
+    }
+}
+
+async fn receive(mut body: Body, headers: &HeaderMap, most: usize) -> Result<Bytes, Refused> {
     let announced = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok());
     let announced: Option<usize> = announced.and_then(|length| length.parse().ok());
-    if announced.is_some_and(|length| length > MAX_REQUEST_BYTES) {
-        return Err(Refused::TooLarge);
-    }
-    if headers.get(header::CONTENT_ENCODING).is_some_and(|encoding| encoding != "identity") {
-        return Err(Refused::Encoded);
+    if announced.is_some_and(|length| length > most) {
+        return Err(Refused::TooLarge { most });
     }
     let mut first = Bytes::new();
     let mut more = BytesMut::new();
@@ -29,12 +42,12 @@ pub(crate) async fn read(mut body: Body, headers: &HeaderMap) -> Result<Bytes, R
         let frame = tokio::time::timeout(IDLE_TIMEOUT, body.frame()).await;
         let Some(frame) = frame.map_err(|_| Refused::TooSlow)? else { break };
         let Ok(data) = frame.map_err(|_| Refused::ClientGone)?.into_data() else { continue };
+        if first.len() + more.len() + data.len() > most {
+            return Err(Refused::TooLarge { most });
+        }
         if first.is_empty() && more.is_empty() {
             first = data;
             continue;
-        }
-        if first.len() + more.len() + data.len() > MAX_REQUEST_BYTES {
-            return Err(Refused::TooLarge);
         }
         if more.is_empty() {
             more.reserve(announced.unwrap_or(first.len() + data.len()));
@@ -43,4 +56,91 @@ pub(crate) async fn read(mut body: Body, headers: &HeaderMap) -> Result<Bytes, R
         more.extend_from_slice(&data);
     }
     Ok(if more.is_empty() { first } else { more.freeze() })
+}
+
+/// How a body is compressed.
+#[derive(Clone, Copy, Debug)]
+enum Encoding {
+    Gzip,
+    Deflate,
+    Brotli,
+}
+
+impl Encoding {
+    fn of(headers: &HeaderMap) -> Result<Option<Self>, Refused> {
+        let Some(value) = headers.get(header::CONTENT_ENCODING) else { return Ok(None) };
+        match value.as_bytes().to_ascii_lowercase().as_slice() {
+            b"identity" | b"" => Ok(None),
+            b"gzip" | b"x-gzip" => Ok(Some(Self::Gzip)),
+            b"deflate" => Ok(Some(Self::Deflate)),
+            b"br" => Ok(Some(Self::Brotli)),
+            _ => Err(Refused::Encoded),
+        }
+    }
+
+    fn decode(self, body: &[u8], most: usize) -> Result<Bytes, Refused> {
+        match self {
+            Self::Gzip => bounded(flate2::read::MultiGzDecoder::new(body), most),
+            Self::Deflate => bounded(flate2::read::ZlibDecoder::new(body), most),
+            Self::Brotli => bounded(brotli_decompressor::Decompressor::new(body, 4096), most),
+        }
+    }
+}
+
+/// Reads no more than one byte over `most`, however much a small body would become.
+fn bounded(decoder: impl Read, most: usize) -> Result<Bytes, Refused> {
+    let mut decoded = Vec::new();
+    let read = decoder.take(most as u64 + 1).read_to_end(&mut decoded);
+    if read.is_err() {
+        return Err(Refused::BadEncoding);
+    }
+    if decoded.len() > most {
+        return Err(Refused::TooLarge { most });
+    }
+    Ok(Bytes::from(decoded))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+
+    /// `{"a":1}` as the reference encoder of RFC 7932 writes it.
+    const BROTLI: &[u8] = b"\x0b\x03\x80{\"a\":1}\x03";
+
+    fn gzip(text: &[u8]) -> Vec<u8> {
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+        encoder.write_all(text).expect("a Vec takes all");
+        encoder.finish().expect("a Vec takes all")
+    }
+
+    async fn sent(body: Vec<u8>, encoding: &str, most: usize) -> Result<Bytes, Refused> {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::CONTENT_ENCODING, encoding.parse().expect("a value"));
+        read(Body::from(body), &headers, most).await
+    }
+
+    #[tokio::test]
+    async fn compressed_bodies_are_read_and_bombs_are_not() {
+        let plain = Bytes::from_static(br#"{"a":1}"#);
+        for (body, encoding) in
+            [(gzip(&plain), "gzip"), (BROTLI.to_vec(), "br"), (plain.to_vec(), "identity")]
+        {
+            assert_eq!(sent(body, encoding, 100).await.ok(), Some(plain.clone()), "{encoding}");
+        }
+        let bomb = gzip(&vec![0; 8 << 20]);
+        assert!(bomb.len() < 16 << 10);
+        let refused = sent(bomb, "gzip", 1 << 20).await;
+        assert!(matches!(refused, Err(Refused::TooLarge { most }) if most == 1 << 20));
+        let half = gzip(&plain)[..12].to_vec();
+        assert!(matches!(sent(half, "gzip", 100).await, Err(Refused::BadEncoding)));
+        assert!(matches!(sent(vec![1], "zstd", 100).await, Err(Refused::Encoded)));
+    }
+
+    #[tokio::test]
+    async fn the_bound_holds_for_one_piece_too() {
+        let refused = read(Body::from(vec![b' '; 11]), &HeaderMap::new(), 10).await;
+        assert!(matches!(refused, Err(Refused::TooLarge { most: 10 })));
+    }
 }

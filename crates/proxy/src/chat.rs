@@ -71,7 +71,7 @@ async fn conduct(
     let serving = proxy.0.serving.load_full();
     let (head, body) = request.into_parts();
     let caller = Caller::identify(proxy, &serving, &head.headers).await?;
-    let body = body::read(body, &head.headers).await?;
+    let body = body::read(body, &head.headers, serving.settings.max_request_bytes).await?;
     let chat = read(call.endpoint, &head.headers, body, path_model)?;
     let extras = chat.extras().with_headers(&head.headers).map_err(Refused::BadRequest)?;
     let candidates = route(&serving, &caller, &chat, &extras)?;

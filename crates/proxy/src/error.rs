@@ -25,8 +25,14 @@ pub(crate) enum Refused {
     NotReady,
     Credential(CredentialError),
     BadRequest(BadRequest),
-    TooLarge,
+    TooLarge {
+        /// The bound in bytes.
+        most: usize,
+    },
+    /// Compressed in a way that is not read.
     Encoded,
+    /// Not what its `Content-Encoding` says.
+    BadEncoding,
     ClientGone,
     TooSlow,
     NotAllowed {
@@ -136,15 +142,23 @@ impl Refused {
             Self::NotReady => own(503, "service_unavailable", "this node has no config yet"),
             Self::Credential(error) => error.into(),
             Self::BadRequest(error) => error.into(),
-            Self::TooLarge => own(
+            Self::TooLarge { most } => own(
                 413,
                 "invalid_request_error",
-                format!("the request body is longer than {} MB", crate::MAX_REQUEST_BYTES >> 20),
+                format!(
+                    "the request body is longer than {} MB (general_settings.max_request_size_mb)",
+                    most >> 20
+                ),
             ),
             Self::Encoded => own(
                 415,
                 "invalid_request_error",
-                "request bodies with a Content-Encoding are not read; send it plain",
+                "only gzip, deflate and br are read as a Content-Encoding of request bodies",
+            ),
+            Self::BadEncoding => own(
+                400,
+                "invalid_request_error",
+                "the request body is not what its Content-Encoding says",
             ),
             Self::TooSlow => own(408, "invalid_request_error", "the request body came too slowly"),
             Self::ClientGone => own(499, "invalid_request_error", "the request body broke off"),
@@ -281,8 +295,9 @@ impl Failed {
                     }
                     Refused::Credential(_)
                     | Refused::BadRequest(_)
-                    | Refused::TooLarge
+                    | Refused::TooLarge { .. }
                     | Refused::Encoded
+                    | Refused::BadEncoding
                     | Refused::ClientGone
                     | Refused::TooSlow
                     | Refused::NotAllowed { .. }

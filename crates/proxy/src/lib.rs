@@ -34,16 +34,24 @@ pub use routes::router;
 /// The routes of an HTTP API, to be merged with others and served.
 pub type Routes = Router;
 
-/// A longer request body is answered 413.
+/// A longer request body is answered 413, unless the configuration says otherwise.
 pub const MAX_REQUEST_BYTES: usize = 32 << 20;
 
 /// What a config revision tells the client API.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Settings {
     /// Callers with this key may call everything, without limits.
     pub master_key: Option<Secret>,
     /// Another header that may hold the key.
     pub key_header: Option<String>,
+    /// A longer request body is answered 413.
+    pub max_request_bytes: usize,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { master_key: None, key_header: None, max_request_bytes: MAX_REQUEST_BYTES }
+    }
 }
 
 /// The client API of a node. Cheap to clone.
