@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use dunlin_ledger::Price;
+use dunlin_ledger::{Adjustment, Kind, Pricing, Rate, Sheet};
 use dunlin_llm::Target;
 use dunlin_router::{BackendId, Deployment, Weight};
-use dunlin_types::{DeploymentId, PicoUsdPerToken, Secret};
+use dunlin_types::{DeploymentId, PicoUsd, Secret};
 use http::{HeaderName, HeaderValue, Uri};
 use sha2::{Digest, Sha256};
 
@@ -72,10 +72,13 @@ impl<'a> Draft<'a> {
             rpm: self.amount("rpm", report),
             tpm: self.amount("tpm", report),
         };
-        let price = Price {
-            input: self.price("input_cost_per_token", report),
-            output: self.price("output_cost_per_token", report),
-        };
+        let mut rates = Sheet::default();
+        for kind in [Kind::Input, Kind::Output] {
+            if let Some(price) = self.price(kind.key(), report) {
+                rates.set(Rate::of(kind), price);
+            }
+        }
+        let price = Pricing::from(rates.price(Adjustment::default()));
         let cooldown = self.either("cooldown_time").map(|(what, node)| (what, node.clone()));
         let cooldown = cooldown.and_then(|(what, node)| report.seconds(&what, Some(&node)));
         let id = report.text("model_info.id", self.info.get("id")).map(Arc::from);
@@ -300,14 +303,15 @@ impl<'a> Draft<'a> {
         report.amount(&format!("litellm_params.{name}"), self.params.get(name))
     }
 
-    fn price(&self, name: &str, report: &mut Report) -> PicoUsdPerToken {
-        let Some((what, node)) = self.either(name) else { return PicoUsdPerToken::default() };
-        let Some(usd) = report.amount(&what, Some(node)) else { return PicoUsdPerToken::default() };
-        PicoUsdPerToken::from_usd(usd).unwrap_or_else(|error| {
+    fn price(&self, name: &str, report: &mut Report) -> Option<PicoUsd> {
+        let (what, node) = self.either(name)?;
+        let usd = report.amount(&what, Some(node))?;
+        let price = PicoUsd::from_usd(usd);
+        if let Err(error) = &price {
             let message = format!("{what}: {error}");
             report.push(Diagnostic::error(Code::WrongValue, message).at(node.place, ""));
-            PicoUsdPerToken::default()
-        })
+        }
+        price.ok()
     }
 
     /// A setting that may stand in `litellm_params` or in `model_info`.

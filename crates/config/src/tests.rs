@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use dunlin_ledger::Context;
 use dunlin_router::{Deployment, Strategy as Routing};
 use dunlin_types::{NanoUsd, Secret, Tokens, Usage};
 use proptest::prelude::*;
@@ -150,7 +151,8 @@ fn prices_aliases_and_fallbacks_are_read() {
     let config = fixture(3);
     let million =
         Usage { prompt: Tokens(1_000_000), completion: Tokens(1_000_000), ..Usage::default() };
-    assert_eq!(deployment(&config, "house", 0).price.cost(&million), NanoUsd(800_000_000));
+    let cost = deployment(&config, "house", 0).price.cost(&million, &Context::default());
+    assert_eq!(cost.total, NanoUsd(800_000_000));
     assert_eq!(names(&config.catalog.fallbacks["house"]), ["claude", "mini"]);
     let alias = &config.catalog.aliases["gpt-4"];
     assert_eq!((&*alias.group, alias.hidden), ("house", true));

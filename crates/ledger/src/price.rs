@@ -1,44 +1,198 @@
 //! The price of a model and the cost of what was used of it.
 
-use dunlin_types::{NanoUsd, PicoUsdPerToken, Usage};
+use std::sync::Arc;
 
-/// What a model costs a token. A model without a price is free.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+use dunlin_types::{PicoUsd, Tokens, Usage};
+
+use crate::cost::{Adjustment, Context, Cost, Parts, Units};
+use crate::rate::Service;
+
+/// What is known of a model's price. A clone is a pointer.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub enum Pricing {
+    /// Nothing it does can cost anything, such as a model on one's own machines.
+    Free,
+    /// It costs this.
+    Priced(Arc<Price>),
+    /// It costs, and nobody here knows what: charged as nothing, and said to be so.
+    #[default]
+    Unpriced,
+}
+
+/// What a model costs: complete rates for each service and each range of prompt lengths.
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Price {
-    /// For each prompt token.
-    pub input: PicoUsdPerToken,
-    /// For each completion token.
-    pub output: PicoUsdPerToken,
+    /// By service; empty where the service costs the usual. Each sorted, the first above zero.
+    bands: [Box<[Band]>; 4],
+    units: UnitRates,
+    adjustment: Adjustment,
+}
+
+/// The rates of all tokens of requests with more than `above` prompt tokens.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Band {
+    pub(crate) above: u64,
+    pub(crate) rates: TokenRates,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(crate) struct TokenRates {
+    pub(crate) input: PicoUsd,
+    pub(crate) cache_read: PicoUsd,
+    pub(crate) cache_write: PicoUsd,
+    pub(crate) cache_write_1h: PicoUsd,
+    pub(crate) input_audio: PicoUsd,
+    pub(crate) input_image: PicoUsd,
+    pub(crate) output: PicoUsd,
+    pub(crate) reasoning: PicoUsd,
+    pub(crate) output_audio: PicoUsd,
+    pub(crate) output_image: PicoUsd,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(crate) struct UnitRates {
+    pub(crate) second_in: PicoUsd,
+    pub(crate) second_out: PicoUsd,
+    pub(crate) character_in: PicoUsd,
+    pub(crate) character_out: PicoUsd,
+    pub(crate) image_in: PicoUsd,
+    pub(crate) image_out: PicoUsd,
+    pub(crate) pixel_in: PicoUsd,
+    pub(crate) pixel_out: PicoUsd,
+    pub(crate) query: PicoUsd,
+    pub(crate) page: PicoUsd,
+    pub(crate) web_search: PicoUsd,
+}
+
+impl Pricing {
+    /// The cost of what was used, nothing where no price is known.
+    #[must_use]
+    pub fn cost(&self, usage: &Usage, context: &Context) -> Cost {
+        match self {
+            Self::Priced(price) => price.cost(usage, context),
+            Self::Free | Self::Unpriced => Cost::default(),
+        }
+    }
+
+    /// The price, if there is one.
+    #[must_use]
+    pub fn price(&self) -> Option<&Price> {
+        match self {
+            Self::Priced(price) => Some(price),
+            Self::Free | Self::Unpriced => None,
+        }
+    }
+}
+
+impl From<Price> for Pricing {
+    /// A price of nothing is free.
+    fn from(price: Price) -> Self {
+        if price.is_nothing() { Self::Free } else { Self::Priced(Arc::new(price)) }
+    }
 }
 
 impl Price {
-    /// The cost of `usage`, rounded half up to the nano-dollar.
-    #[must_use]
-    pub fn cost(&self, usage: &Usage) -> NanoUsd {
-        PicoUsdPerToken::round_to_nano(
-            self.input.times(usage.prompt) + self.output.times(usage.completion),
-        )
+    pub(crate) fn new(bands: [Box<[Band]>; 4], units: UnitRates, adjustment: Adjustment) -> Self {
+        assert!(!bands[Service::Standard as usize].is_empty(), "there is a usual service");
+        Self { bands, units, adjustment }
     }
 
-    /// True when nothing that uses this model can ever cost anything.
+    /// What it takes off and puts on the provider's rates.
     #[must_use]
-    pub fn is_free(&self) -> bool {
-        *self == Self::default()
+    pub fn adjustment(&self) -> Adjustment {
+        self.adjustment
+    }
+
+    /// The cost of what was used.
+    #[must_use]
+    pub fn cost(&self, usage: &Usage, context: &Context) -> Cost {
+        let rates = self.rates(usage.prompt, context.service);
+        let mut parts = Parts::default();
+        rates.prompt(usage, &mut parts);
+        rates.completion(usage, &mut parts);
+        self.units.add(usage, &context.units, &mut parts);
+        Cost::of(&parts, self.adjustment)
+    }
+
+    /// The usual rates of short prompts, input and output, for people.
+    #[must_use]
+    pub fn listed(&self) -> (PicoUsd, PicoUsd) {
+        let rates = self.rates(Tokens(0), Service::Standard);
+        (rates.input, rates.output)
+    }
+
+    fn rates(&self, prompt: Tokens, service: Service) -> &TokenRates {
+        let [usual, ..] = &self.bands;
+        let own = &self.bands[service as usize];
+        let bands = if own.is_empty() { usual } else { own };
+        let band = bands.iter().rev().find(|band| band.above < prompt.0);
+        &band.unwrap_or(&bands[0]).rates
+    }
+
+    fn is_nothing(&self) -> bool {
+        let no_tokens = |band: &Band| band.rates == TokenRates::default();
+        self.bands.iter().flatten().all(no_tokens) && self.units == UnitRates::default()
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use dunlin_types::Tokens;
+impl TokenRates {
+    /// A token is charged once: as cached, else as written to the cache, else as audio, else as an
+    /// image, else as text. Counts that overlap or exceed the whole are cut to what is left.
+    fn prompt(&self, usage: &Usage, parts: &mut Parts) {
+        let mut left = usage.prompt.0;
+        let cached = take(&mut left, usage.cached);
+        let written = take(&mut left, usage.cache_write);
+        let hour = usage.cache_write_1h.0.min(written);
+        let audio = take(&mut left, usage.prompt_audio);
+        let image = take(&mut left, usage.prompt_image);
+        parts.cache_read = self.cache_read.times(cached);
+        parts.cache_creation =
+            self.cache_write.times(written - hour) + self.cache_write_1h.times(hour);
+        parts.input = parts.cache_read
+            + parts.cache_creation
+            + self.input_audio.times(audio)
+            + self.input_image.times(image)
+            + self.input.times(left);
+    }
 
-    use super::*;
+    fn completion(&self, usage: &Usage, parts: &mut Parts) {
+        let mut left = usage.completion.0;
+        let reasoning = take(&mut left, usage.reasoning);
+        let audio = take(&mut left, usage.completion_audio);
+        let image = take(&mut left, usage.completion_image);
+        parts.reasoning = self.reasoning.times(reasoning);
+        parts.output = parts.reasoning
+            + self.output_audio.times(audio)
+            + self.output_image.times(image)
+            + self.output.times(left);
+    }
+}
 
-    #[test]
-    fn a_cost_is_rounded_once_after_its_parts_are_summed() {
-        let half_a_nano = PicoUsdPerToken(500);
-        let price = Price { input: half_a_nano, output: half_a_nano };
-        let cost =
-            price.cost(&Usage { prompt: Tokens(1), completion: Tokens(1), ..Usage::default() });
-        assert_eq!(cost, NanoUsd(1), "0.5 + 0.5 is 1, not 1 + 1");
+fn take(left: &mut u64, wanted: Tokens) -> u64 {
+    let taken = wanted.0.min(*left);
+    *left -= taken;
+    taken
+}
+
+impl UnitRates {
+    fn add(&self, usage: &Usage, units: &Units, parts: &mut Parts) {
+        // Who counts an image's tokens does not charge the image again.
+        let images_in = if usage.prompt_image == Tokens(0) { units.images_in } else { 0 };
+        let images_out = if usage.completion_image == Tokens(0) { units.images_out } else { 0 };
+        parts.input = parts
+            .input
+            .saturating_add(self.second_in.times(units.millis_in) / 1000)
+            .saturating_add(self.character_in.times(units.characters_in))
+            .saturating_add(self.image_in.times(images_in))
+            .saturating_add(self.pixel_in.times(units.pixels_in))
+            .saturating_add(self.query.times(units.queries))
+            .saturating_add(self.page.times(units.pages));
+        parts.output = parts
+            .output
+            .saturating_add(self.second_out.times(units.millis_out) / 1000)
+            .saturating_add(self.character_out.times(units.characters_out))
+            .saturating_add(self.image_out.times(images_out))
+            .saturating_add(self.pixel_out.times(units.pixels_out));
+        parts.tools = self.web_search.times(units.web_searches);
     }
 }

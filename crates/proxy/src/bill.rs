@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use dunlin_admission::Permit;
 use dunlin_journal::{Outcome, SpendRecord};
-use dunlin_ledger::Price;
+use dunlin_ledger::{Context, Cost, Pricing};
 use dunlin_llm::{ChatReply, ChatRequest, Usage, tokens_in};
 use dunlin_router::Deployment;
 use dunlin_types::{NanoUsd, Tokens};
@@ -20,7 +20,7 @@ pub(crate) struct Bill {
     proxy: Proxy,
     permit: Option<Permit>,
     record: SpendRecord,
-    price: Price,
+    pricing: Pricing,
     prompt_estimate: Tokens,
     streamed: Streamed,
 }
@@ -36,10 +36,7 @@ struct Streamed {
 /// What a request came to.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Settled {
-    /// The cost of the prompt and of the answer.
-    pub(crate) input: NanoUsd,
-    pub(crate) output: NanoUsd,
-    pub(crate) total: NanoUsd,
+    pub(crate) cost: Cost,
     /// All that the key has spent, this request included.
     pub(crate) key_spend: Option<NanoUsd>,
 }
@@ -73,7 +70,7 @@ impl Bill {
             proxy,
             permit: Some(permit),
             record,
-            price: Price::default(),
+            pricing: Pricing::default(),
             prompt_estimate: chat.prompt_estimate(),
             streamed: Streamed::default(),
         }
@@ -95,7 +92,7 @@ impl Bill {
 
     /// From here on what is streamed counts.
     pub(crate) fn served_by(&mut self, deployment: &Arc<Deployment>) {
-        self.price = deployment.price;
+        self.pricing = deployment.price.clone();
         self.record.deployment = Some(deployment.id.clone());
         deployment.target.model.as_ref().clone_into(&mut self.record.upstream_model);
     }
@@ -127,16 +124,18 @@ impl Bill {
     }
 
     fn settle(&mut self, outcome: Outcome, used: &Usage) -> Settled {
-        let total = self.price.cost(used);
-        let output = self.price.cost(&Usage { prompt: Tokens(0), ..*used });
-        let input = NanoUsd(total.0.saturating_sub(output.0));
-        let settled = Settled { input, output, total, key_spend: None };
+        // A margin that is fixed is for answers; nobody's failure is charged.
+        let cost = match outcome {
+            Outcome::Success | Outcome::Partial => self.pricing.cost(used, &Context::default()),
+            Outcome::Failure => Cost::default(),
+        };
+        let settled = Settled { cost, key_spend: None };
         let record = &mut self.record;
         record.ended = self.proxy.0.clock.unix();
         record.prompt = used.prompt;
         record.cached = used.cached;
         record.completion = used.completion;
-        record.cost = total;
+        record.cost = cost.total;
         record.outcome = outcome;
         let permit = self.permit.take().expect("a bill is settled once");
         match permit.settle(record) {

@@ -104,12 +104,26 @@ impl Told {
         self
     }
 
-    /// What it cost, and what the key has spent with it.
+    /// What it cost, part by part, and what the key has spent with it. Parts that are nothing are
+    /// left out, but for input and output.
     pub(crate) fn cost(mut self, settled: Settled) -> Self {
-        self.text(RESPONSE_COST, &usd(settled.total));
-        if settled.total > NanoUsd::ZERO {
-            self.text("x-litellm-response-cost-input", &usd(settled.input));
-            self.text("x-litellm-response-cost-output", &usd(settled.output));
+        let cost = settled.cost;
+        self.text(RESPONSE_COST, &usd(cost.total));
+        if cost.original > NanoUsd::ZERO {
+            self.text("x-litellm-response-cost-original", &usd(cost.original));
+            self.text("x-litellm-response-cost-input", &usd(cost.input));
+            self.text("x-litellm-response-cost-output", &usd(cost.output));
+        }
+        let parts = [
+            ("x-litellm-response-cost-tool-usage", cost.tools),
+            ("x-litellm-response-cost-cache-read", cost.cache_read),
+            ("x-litellm-response-cost-cache-creation", cost.cache_creation),
+            ("x-litellm-response-cost-reasoning", cost.reasoning),
+            ("x-litellm-response-cost-discount-amount", cost.discount),
+            ("x-litellm-response-cost-margin-amount", cost.margin),
+        ];
+        for (name, part) in parts.into_iter().filter(|(_, part)| *part > NanoUsd::ZERO) {
+            self.text(name, &usd(part));
         }
         if let Some(spend) = settled.key_spend {
             self.text(KEY_SPEND, &usd(spend));

@@ -6,7 +6,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use dunlin_ledger::Price;
+use dunlin_ledger::Pricing;
 use dunlin_llm::Target;
 use dunlin_types::DeploymentId;
 
@@ -68,8 +68,8 @@ pub struct Deployment {
     pub num_retries: Option<u32>,
     /// Overrides [`Retry::cooldown`]. Zero: never cooled down.
     pub cooldown: Option<Duration>,
-    /// What it costs; the default is free.
-    pub price: Price,
+    /// What it costs, as far as is known.
+    pub price: Pricing,
     /// Why it takes no traffic on this node, such as an unset environment variable.
     pub parked: Option<Arc<str>>,
 }

@@ -15,7 +15,7 @@ mod usage;
 
 pub use credential::Credential;
 pub use id::{ClusterId, DeploymentId, Epoch, KeyDigest, NodeId, ParseIdError, RequestId};
-pub use money::{NanoUsd, PicoUsdPerToken, PriceError, Tokens};
+pub use money::{NanoUsd, PicoUsd, PriceError, Tokens};
 pub use secret::Secret;
 pub use source::{AwsKeys, AwsRole, AwsSource, AzureLogin, AzureSource, GoogleSource, Source};
 pub use time::{Clock, MonoMillis, UnixMillis};

@@ -1,5 +1,5 @@
 //! Money and tokens. Amounts are integer nano-dollars; prices are integer pico-dollars a token,
-//! fine enough for every published price and exact in sums.
+//! second, image or page, fine enough for every published price and exact in sums.
 
 use std::fmt;
 use std::iter::Sum;
@@ -65,25 +65,25 @@ impl Add for Tokens {
     }
 }
 
-/// A price in 10⁻¹² US dollars a token.
+/// A price in 10⁻¹² US dollars a token, or whatever else is counted.
 #[derive(
     Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, Serialize, Deserialize,
 )]
-pub struct PicoUsdPerToken(pub u64);
+pub struct PicoUsd(pub u64);
 
 /// Why a number is not a price.
 #[derive(Debug, Clone, Copy, PartialEq, thiserror::Error)]
-#[error("{usd} is not a price: expected 0 to 1000 US dollars a token")]
+#[error("{usd} is not a price: expected 0 to 1000 US dollars a unit")]
 pub struct PriceError {
     /// The number as given.
     pub usd: f64,
 }
 
-impl PicoUsdPerToken {
-    /// The price from LiteLLM's form, US dollars a token, rounded to the nearest pico-dollar.
+impl PicoUsd {
+    /// The price from LiteLLM's form, US dollars a unit, rounded to the nearest pico-dollar.
     ///
     /// # Errors
-    /// Negative, not a number, or above 1000 dollars a token.
+    /// Negative, not a number, or above 1000 dollars a unit.
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
@@ -97,17 +97,17 @@ impl PicoUsdPerToken {
         }
     }
 
-    /// What `tokens` cost in 10⁻¹² dollars. Sum these first and round once, with
-    /// [`PicoUsdPerToken::round_to_nano`].
+    /// What so many units cost in 10⁻¹² dollars. Sum these first and round once, with
+    /// [`PicoUsd::round_to_nano`].
     #[must_use]
-    pub fn times(self, tokens: Tokens) -> u128 {
-        u128::from(self.0) * u128::from(tokens.0)
+    pub fn times(self, units: u64) -> u128 {
+        u128::from(self.0) * u128::from(units)
     }
 
     /// Pico-dollars to nano-dollars, half rounded up; saturates.
     #[must_use]
     pub fn round_to_nano(pico: u128) -> NanoUsd {
-        NanoUsd(u64::try_from((pico + 500) / 1000).unwrap_or(u64::MAX))
+        NanoUsd(u64::try_from(pico.saturating_add(500) / 1000).unwrap_or(u64::MAX))
     }
 }
 
@@ -117,16 +117,16 @@ mod tests {
 
     #[test]
     fn the_recorded_price_gives_the_recorded_cost() {
-        let input = PicoUsdPerToken::from_usd(1e-6).expect("a price");
-        let output = PicoUsdPerToken::from_usd(2e-6).expect("a price");
-        let pico = input.times(Tokens(9)) + output.times(Tokens(3));
-        assert_eq!(PicoUsdPerToken::round_to_nano(pico), NanoUsd(15_000));
+        let input = PicoUsd::from_usd(1e-6).expect("a price");
+        let output = PicoUsd::from_usd(2e-6).expect("a price");
+        let pico = input.times(9) + output.times(3);
+        assert_eq!(PicoUsd::round_to_nano(pico), NanoUsd(15_000));
     }
 
     #[test]
     fn what_is_not_a_price_is_refused() {
         for usd in [-1e-9, f64::NAN, f64::INFINITY, 1e4] {
-            assert!(PicoUsdPerToken::from_usd(usd).is_err(), "{usd}");
+            assert!(PicoUsd::from_usd(usd).is_err(), "{usd}");
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use dunlin_ledger::Price;
+use dunlin_ledger::Pricing;
 use dunlin_types::DeploymentId;
 
 use super::*;
@@ -26,7 +26,7 @@ fn deployment(group: &str, upstream: &str) -> Arc<Deployment> {
         stream_timeout: Duration::from_secs(1),
         num_retries: None,
         cooldown: None,
-        price: Price::default(),
+        price: Pricing::Free,
         parked: None,
     })
 }

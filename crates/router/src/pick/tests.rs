@@ -1,6 +1,6 @@
 //! Picks over many seeds: who gets traffic, and how much.
 
-use dunlin_ledger::Price;
+use dunlin_ledger::Pricing;
 
 use dunlin_llm::Target;
 
@@ -24,7 +24,7 @@ fn group(weights: &[Weight]) -> Group {
             stream_timeout: Duration::from_secs(1),
             num_retries: None,
             cooldown: None,
-            price: Price::default(),
+            price: Pricing::Free,
             parked: None,
         })
     };
