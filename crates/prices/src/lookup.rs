@@ -1,0 +1,135 @@
+//! Which row a deployment's model is, and what that makes it cost.
+
+use std::cmp::Ordering;
+
+use dunlin_ledger::{Adjustment, Pricing, Sheet};
+
+use crate::facts::Facts;
+use crate::table::Table;
+
+/// Providers whose models run on one's own machines and cost nothing a token, sorted.
+const SELF_HOSTED: &[&str] = &[
+    "docker_model_runner",
+    "hosted_vllm",
+    "infinity",
+    "lemonade",
+    "llamafile",
+    "lm_studio",
+    "ollama",
+    "ollama_chat",
+    "oobabooga",
+    "openai_like",
+    "petals",
+    "triton",
+    "vllm",
+    "xinference",
+];
+
+/// A model as a deployment names it.
+#[derive(Clone, Copy, Debug)]
+pub struct Asked<'a> {
+    /// The prefix of `litellm_params.model`.
+    pub provider: &'a str,
+    /// The rest of it.
+    pub model: &'a str,
+    /// `model_info.base_model`: the name of the model that it really is.
+    pub base_model: Option<&'a str>,
+    /// It is called at an address of one's own, not at the provider's.
+    pub own_address: bool,
+}
+
+/// True for providers whose models run on one's own machines.
+#[must_use]
+pub fn is_self_hosted(provider: &str) -> bool {
+    SELF_HOSTED.binary_search(&provider).is_ok()
+}
+
+impl Table {
+    /// The row of a model: of its base model, else of its name under its provider, else of its
+    /// name alone where its provider serves the model of that name.
+    #[must_use]
+    pub fn find(&self, asked: &Asked<'_>) -> Option<Facts<'_>> {
+        let Asked { provider, model, base_model, .. } = *asked;
+        let base = base_model.and_then(|base| self.named(base).or(self.under(provider, base)));
+        base.or_else(|| self.of_provider(provider, model)).or_else(|| {
+            let bare = bare(provider, model);
+            if bare == model { None } else { self.of_provider(provider, bare) }
+        })
+    }
+
+    /// The row of this very name.
+    #[must_use]
+    pub fn named(&self, name: &str) -> Option<Facts<'_>> {
+        self.search(|row| row.cmp(name))
+    }
+
+    /// What a deployment costs: by an operator's own rates, which go before the published ones;
+    /// nothing on one's own machines; else nobody knows.
+    #[must_use]
+    pub fn pricing(&self, asked: &Asked<'_>, own: &Sheet, adjustment: Adjustment) -> Pricing {
+        let published = self.find(asked).map(|facts| facts.sheet()).unwrap_or_default();
+        let sheet = published.overridden_by(own);
+        if !sheet.is_empty() {
+            Pricing::from(sheet.price(adjustment))
+        } else if asked.own_address || is_self_hosted(asked.provider) {
+            Pricing::Free
+        } else {
+            Pricing::Unpriced
+        }
+    }
+
+    fn of_provider(&self, provider: &str, model: &str) -> Option<Facts<'_>> {
+        self.under(provider, model)
+            .or_else(|| self.named(model).filter(|facts| serves(provider, facts.provider)))
+    }
+
+    /// The row named `provider/model`.
+    fn under(&self, provider: &str, model: &str) -> Option<Facts<'_>> {
+        let name = || provider.bytes().chain([b'/']).chain(model.bytes());
+        self.search(|row| -> Ordering { row.bytes().cmp(name()) })
+    }
+}
+
+/// True if models of a provider may be priced by a bare name of another's.
+fn serves(provider: &str, of: &str) -> bool {
+    let family = match provider {
+        "bedrock_converse" => "bedrock",
+        "azure_text" => "azure",
+        "cohere_chat" => "cohere",
+        "text-completion-codestral" => "codestral",
+        "text-completion-openai" => "openai",
+        "vertex_ai_beta" => "vertex_ai",
+        other => other,
+    };
+    family == of
+        || match family {
+            // They resell the models under their makers' names.
+            "azure_ai" => matches!(of, "azure" | "openai"),
+            "github" | "litellm_proxy" => true,
+            _ => false,
+        }
+}
+
+/// A model's name without what says how it is called: the account's part of a fine-tuned one, and
+/// the API and place that serve one of Bedrock's.
+fn bare<'m>(provider: &str, model: &'m str) -> &'m str {
+    if model.starts_with("ft:") {
+        let end = model.match_indices(':').nth(1).map_or(model.len(), |(at, _)| at);
+        return &model[..end];
+    }
+    if !matches!(provider, "bedrock" | "bedrock_converse") {
+        return model;
+    }
+    let routes = ["converse/", "invoke/", "converse_like/"];
+    routes.iter().find_map(|route| model.strip_prefix(route)).unwrap_or(model)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn self_hosted_providers_can_be_searched() {
+        assert!(SELF_HOSTED.is_sorted());
+    }
+}
