@@ -1,0 +1,140 @@
+//! Tokens counted here, without a provider: exactly for `OpenAI`'s models, whose encodings are
+//! compiled in, by a stated ratio for others, and by the length of the text while an encoding is
+//! loading or where the text is long. Every [`Count`] says which it is.
+//!
+//! Does not know prices, requests under way or limits. Invariants: a call never waits for an
+//! encoding and takes a bounded time; text is never counted as nothing. An edge crate because its
+//! encodings are loaded once, in the background: the handle is cheap to clone. Read `family.rs` for
+//! which model is counted how, `chat.rs` for what a chat adds to its texts.
+
+mod chat;
+mod family;
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use dunlin_llm::tokens_in;
+use dunlin_types::Tokens;
+use tiktoken_rs::CoreBPE;
+use tokio_util::task::TaskTracker;
+use tracing::{debug, error};
+
+use family::{Encoding, Family};
+
+/// Longer texts are estimated: an encoding takes some 30 µs a kilobyte, and a chat's prompt may be
+/// megabytes.
+pub const MAX_COUNTED_BYTES: usize = 64 * 1024;
+/// A run of this many bytes without a space is one piece to an encoding, whose time grows faster
+/// than the piece: longer ones are estimated.
+const MAX_PIECE_BYTES: usize = 4 * 1024;
+/// How estimates by length call themselves.
+const BY_LENGTH: &str = "bytes/4";
+
+/// A number of tokens and how it was come by.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Count {
+    /// The number.
+    pub tokens: Tokens,
+    /// The encoding, with the ratio if it stands in for another, or `bytes/4`.
+    pub tokenizer: &'static str,
+    /// The provider would count the same.
+    pub exact: bool,
+}
+
+/// Why a body cannot be counted.
+#[derive(Debug, thiserror::Error)]
+#[error("this is not a chat: {0}")]
+pub struct NotAChat(#[from] serde_json::Error);
+
+/// Counts tokens. A clone is a pointer.
+#[derive(Clone)]
+pub struct Tokenizer(Arc<Shared>);
+
+struct Shared {
+    tasks: TaskTracker,
+    /// By [`Encoding`].
+    slots: [Slot; 4],
+}
+
+#[derive(Default)]
+struct Slot {
+    asked: AtomicBool,
+    loaded: OnceLock<CoreBPE>,
+}
+
+impl Tokenizer {
+    /// Begins to load the encodings of today's models; those of retired ones are loaded when they
+    /// are first asked for.
+    #[must_use]
+    pub fn start(tasks: &TaskTracker) -> Self {
+        let tokenizer = Self(Arc::new(Shared { tasks: tasks.clone(), slots: Default::default() }));
+        tokenizer.load(Encoding::O200k);
+        tokenizer.load(Encoding::Cl100k);
+        tokenizer
+    }
+
+    /// The tokens of a text on its own.
+    #[must_use]
+    pub fn count_text(&self, model: &str, text: &str) -> Count {
+        self.count(&Family::of(model), &[text], 0)
+    }
+
+    /// The prompt tokens of a chat in `OpenAI`'s form.
+    ///
+    /// # Errors
+    /// The body is not a chat.
+    pub fn count_chat(&self, model: &str, body: &[u8]) -> Result<Count, NotAChat> {
+        let family = Family::of(model);
+        let chat = chat::read(body, family.encoding)?;
+        let texts: Vec<&str> = chat.texts.iter().map(|text| &**text).collect();
+        let count = self.count(&family, &texts, chat.framing);
+        Ok(Count { exact: count.exact && chat.exact, ..count })
+    }
+
+    /// The texts' tokens, each text on its own, and `framing`.
+    fn count(&self, family: &Family, texts: &[&str], framing: u64) -> Count {
+        let bytes: usize = texts.iter().map(|text| text.len()).sum();
+        let in_bounds =
+            bytes <= MAX_COUNTED_BYTES && texts.iter().all(|text| has_no_long_piece(text));
+        let encoding = self.loaded(family.encoding).filter(|_| in_bounds);
+        let Some(encoding) = encoding else {
+            let tokens = tokens_in(bytes as u64) + Tokens(framing);
+            return Count { tokens, tokenizer: BY_LENGTH, exact: false };
+        };
+        let counted: usize = texts.iter().map(|text| encoding.count_ordinary(text)).sum();
+        let (times, by) = family.ratio;
+        let tokens = Tokens((counted as u64 * times).div_ceil(by) + framing);
+        Count { tokens, tokenizer: family.name, exact: family.exact }
+    }
+
+    fn loaded(&self, encoding: Encoding) -> Option<&CoreBPE> {
+        let loaded = self.0.slots[encoding as usize].loaded.get();
+        if loaded.is_none() {
+            self.load(encoding);
+        }
+        loaded
+    }
+
+    fn load(&self, encoding: Encoding) {
+        if self.0.slots[encoding as usize].asked.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        let shared = Arc::clone(&self.0);
+        self.0.tasks.spawn_blocking(move || match encoding.load() {
+            Ok(bpe) => {
+                // Asked for once, so the slot is empty.
+                drop(shared.slots[encoding as usize].loaded.set(bpe));
+                debug!(tokens.encoding = encoding.name(), "an encoding is loaded");
+            }
+            Err(text) => {
+                error!(tokens.encoding = encoding.name(), error = text, "tokens are estimated");
+            }
+        });
+    }
+}
+
+fn has_no_long_piece(text: &str) -> bool {
+    text.len() <= MAX_PIECE_BYTES
+        || text.split_ascii_whitespace().all(|piece| piece.len() <= MAX_PIECE_BYTES)
+            && text.split(|c: char| !c.is_whitespace()).all(|gap| gap.len() <= MAX_PIECE_BYTES)
+}
