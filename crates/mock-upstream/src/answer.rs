@@ -145,9 +145,8 @@ impl Answer {
         wishes: &Wishes,
         settings: &Settings,
         fault: &Fault,
-        (port, number): (u16, u64),
+        id: String,
     ) -> Self {
-        let id = format!("mock{port}n{number}");
         let calls = calls(ask, wishes);
         let mut parts = Vec::new();
         let thought = wishes.think.as_deref().or(ask.thinks.then_some(wish::THOUGHT));

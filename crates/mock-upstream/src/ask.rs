@@ -1,5 +1,6 @@
 //! What a request asks for, whatever dialect it came in.
 
+use bytes::Bytes;
 use serde_json::Value;
 
 use crate::failure::Failure;
@@ -23,6 +24,8 @@ pub(crate) struct Ask {
     pub(crate) max_tokens: Option<u32>,
     /// What the path names besides a model: what is to be done, or a file, batch, response.
     pub(crate) id: String,
+    /// The file of a form.
+    pub(crate) file: Bytes,
     /// How long the prompt is.
     pub(crate) prompt_tokens: u64,
 }

@@ -44,6 +44,14 @@ fn post(route: impl Route + Copy + 'static) -> Endpoint {
     to(MethodFilter::POST, route)
 }
 
+fn get(route: impl Route + Copy + 'static) -> Endpoint {
+    to(MethodFilter::GET, route)
+}
+
+fn delete(route: impl Route + Copy + 'static) -> Endpoint {
+    to(MethodFilter::DELETE, route)
+}
+
 fn to(method: MethodFilter, route: impl Route + Copy + 'static) -> Endpoint {
     on(method, async move |State(mock): State<Arc<Mock>>, request: Recorded| {
         serve(&mock, request, &route).await

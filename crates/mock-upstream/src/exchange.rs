@@ -20,6 +20,7 @@ use crate::fault::{Fault, Plan};
 use crate::record::{InFlight, Record, Recorded};
 use crate::script::Script;
 use crate::settings::{Habit, Settings};
+use crate::shelf::Shelf;
 use crate::stream;
 use crate::wish::Wishes;
 
@@ -32,6 +33,7 @@ pub(crate) struct Mock {
     pub(crate) record: Arc<Record>,
     served: AtomicU64,
     slots: Option<Arc<Semaphore>>,
+    pub(crate) shelf: Shelf,
 }
 
 /// One endpoint of one dialect.
@@ -74,7 +76,10 @@ pub(crate) enum Reply {
     Said(Value),
     /// What was there at once.
     Json(Value),
+    /// As [`Reply::Json`], in another form.
+    Bytes(&'static str, Bytes),
     Stream(Script),
+    Failed(Failure),
 }
 
 /// The body of a refusal.
@@ -94,7 +99,7 @@ impl Mock {
     pub(crate) fn new(settings: Settings, port: u16) -> Self {
         let slots = settings.slots.map(|slots| Arc::new(Semaphore::new(slots)));
         let (plan, record, served) = (Plan::default(), Arc::default(), AtomicU64::new(0));
-        Self { settings, port, plan, record, served, slots }
+        Self { settings, port, plan, record, served, slots, shelf: Shelf::default() }
     }
 
     /// The wait before the first byte of an answer.
@@ -171,10 +176,12 @@ pub(crate) async fn serve(mock: &Mock, request: Recorded, route: &impl Route) ->
     if let Some(failure) = refusal(mock, &fault, &ask, &wishes) {
         return refuse(mock, route, &failure, in_flight);
     }
-    let answer = Answer::compose(&ask, &wishes, &mock.settings, &fault, (mock.port, number));
+    let id = format!("mock{}n{number}", mock.port);
+    let answer = Answer::compose(&ask, &wishes, &mock.settings, &fault, id);
     let gap = mock.gap(&fault);
     let reply = route.reply(mock, &ask, &answer);
     let mut response = match reply {
+        Reply::Failed(failure) => return refuse(mock, route, &failure, in_flight),
         _ if fault == Fault::Html => html(in_flight),
         Reply::Stream(script) => {
             let content_type = script.framing.content_type();
@@ -190,10 +197,15 @@ pub(crate) async fn serve(mock: &Mock, request: Recorded, route: &impl Route) ->
         Reply::Json(value) => {
             whole(&fault, "application/json", value.to_string().into(), in_flight)
         }
+        Reply::Bytes(content_type, bytes) => whole(&fault, content_type, bytes, in_flight),
     };
+    mark(&mut response, route, &answer);
+    response
+}
+
+fn mark(response: &mut Response, route: &impl Route, answer: &Answer) {
     let id = HeaderValue::from_str(&format!("req_{}", answer.id)).expect("letters and digits");
     response.headers_mut().insert(HeaderName::from_static(route.id_header()), id);
-    response
 }
 
 /// Why a request that is understood is not answered.

@@ -18,7 +18,7 @@ pub(crate) enum Why {
     NoKey,
     /// There is another key, or a signature that another key has made.
     WrongKey,
-    /// There is no such model, file, batch or response.
+    /// There is no such model.
     Unknown,
     /// The prompt has so many tokens where so many are allowed.
     TooLong { prompt: u64, limit: u64 },
@@ -56,6 +56,11 @@ impl Failure {
 
     pub(crate) fn no_model(name: &str) -> Self {
         Self::new(404, Why::Unknown, format!("The model `{name}` does not exist."))
+    }
+
+    /// There is no such file, batch or response.
+    pub(crate) fn absent(what: &str, id: &str) -> Self {
+        Self { status: 404, ..Self::bad(format!("No {what} found with id '{id}'.")) }
     }
 
     pub(crate) fn too_long(prompt: u64, limit: u64) -> Self {

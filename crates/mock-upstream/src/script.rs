@@ -69,6 +69,11 @@ impl Script {
         self.pieces.push_back(Piece { bytes, times: 1, token: false });
     }
 
+    /// One frame for one token.
+    pub(crate) fn token(&mut self, bytes: Bytes) {
+        self.pieces.push_back(Piece { bytes, times: 1, token: true });
+    }
+
     /// Lets the very first frame begin otherwise than the others of its text.
     pub(crate) fn open_with(&mut self, old: u8, new: u8) {
         let Some(first) = self.pieces.front_mut() else { return };

@@ -13,8 +13,10 @@ mod client;
 mod cohere;
 mod faults;
 mod gemini;
+mod media;
 mod ollama;
 mod openai;
+mod responses;
 
 const CHAT: &str = r#"{"model":"m","messages":[]}"#;
 const STREAM: &str = r#"{"model":"m","messages":[],"stream":true}"#;

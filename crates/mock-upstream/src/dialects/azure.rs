@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::Router;
 use serde_json::{Value, json};
 
-use super::openai::{Chat, Completions, Embeddings};
+use super::openai::{Chat, Completions, Embeddings, Responses};
 use super::post;
 use crate::ask::Ask;
 use crate::exchange::{Keys, Mock, Place, Refusal};
@@ -24,7 +24,7 @@ pub(super) fn router() -> Router<Arc<Mock>> {
             .route(&format!("{base}/completions"), post(Completions { azure: true }))
             .route(&format!("{base}/embeddings"), post(Embeddings { azure: true }));
     }
-    router
+    router.route("/openai/v1/responses", post(Responses { azure: true }))
 }
 
 /// Reads a body whose model is in itself, or in the path if it is a deployment's.

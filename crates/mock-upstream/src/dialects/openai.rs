@@ -11,13 +11,20 @@ use crate::exchange::{Keys, Mock, Place, Refusal};
 use crate::failure::{Failure, Why};
 use crate::settings::Habit;
 
+mod audio;
+mod batches;
 mod chat;
 mod completions;
 mod embeddings;
+mod files;
+mod images;
+mod judges;
+mod responses;
 
 pub(super) use chat::Chat;
 pub(super) use completions::Completions;
 pub(super) use embeddings::Embeddings;
+pub(super) use responses::Responses;
 
 /// When everything was made.
 const CREATED: u64 = 1_700_000_000;
@@ -30,6 +37,12 @@ pub(super) fn router() -> Router<Arc<Mock>> {
         .route("/v1/chat/completions", post(Chat { azure: false }))
         .route("/v1/completions", post(Completions { azure: false }))
         .route("/v1/embeddings", post(Embeddings { azure: false }))
+        .merge(audio::router())
+        .merge(batches::router())
+        .merge(files::router())
+        .merge(images::router())
+        .merge(judges::router())
+        .merge(responses::router())
 }
 
 pub(super) fn refuse(mock: &Mock, failure: &Failure) -> Refusal {

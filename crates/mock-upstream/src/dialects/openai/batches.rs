@@ -1,0 +1,176 @@
+//! `/v1/batches`. A batch is done when it is looked at for the first time.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::http::{HeaderMap, Method};
+use bytes::Bytes;
+use serde_json::{Value, json};
+
+use super::{CREATED, Chat, Completions, Embeddings, KEYS, files, refuse};
+use crate::answer::Answer;
+use crate::ask::Ask;
+use crate::dialects::{get, post};
+use crate::exchange::{Keys, Mock, Refusal, Reply, Route};
+use crate::failure::Failure;
+use crate::fault::Fault;
+use crate::record::Recorded;
+use crate::shelf::Thing;
+use crate::wish::Wishes;
+
+pub(super) fn router() -> Router<Arc<Mock>> {
+    Router::new()
+        .route("/v1/batches", post(Batches::Create).merge(get(Batches::List)))
+        .route("/v1/batches/{id}", get(Batches::Show))
+        .route("/v1/batches/{id}/cancel", post(Batches::Cancel))
+}
+
+#[derive(Clone, Copy)]
+enum Batches {
+    Create,
+    List,
+    Show,
+    Cancel,
+}
+
+impl Route for Batches {
+    fn keys(&self) -> Keys {
+        KEYS
+    }
+
+    fn read(&self, _: &Mock, request: &Recorded) -> Result<Ask, Failure> {
+        let Self::Create = self else {
+            return Ok(Ask { id: request.segment(2), ..Ask::default() });
+        };
+        let ask = Ask::json(&request.body)?;
+        for needed in ["input_file_id", "endpoint", "completion_window"] {
+            if !ask.body[needed].is_string() {
+                return Err(Failure::missing(needed));
+            }
+        }
+        Ok(ask)
+    }
+
+    fn reply(&self, mock: &Mock, ask: &Ask, answer: &Answer) -> Reply {
+        match self {
+            Self::Create => create(mock, ask, answer),
+            Self::List => Reply::Json(files::list(mock.shelf.all("batch_"))),
+            Self::Show => with(mock, ask, |batch| match batch["status"].as_str() {
+                Some("validating") => run(mock, batch, answer),
+                Some("cancelling") => batch["status"] = json!("cancelled"),
+                _ => {}
+            }),
+            Self::Cancel => with(mock, ask, |batch| {
+                if batch["status"] == "validating" {
+                    batch["status"] = json!("cancelling");
+                    batch["cancelling_at"] = json!(CREATED);
+                }
+            }),
+        }
+    }
+
+    fn refuse(&self, mock: &Mock, failure: &Failure) -> Refusal {
+        refuse(mock, failure)
+    }
+}
+
+fn create(mock: &Mock, ask: &Ask, answer: &Answer) -> Reply {
+    let input = ask.body["input_file_id"].as_str().unwrap_or_default();
+    if mock.shelf.find(input).is_none() {
+        return Reply::Failed(Failure::absent("file", input));
+    }
+    let id = format!("batch_{}", answer.id);
+    let value = json!({"id": id, "object": "batch", "endpoint": ask.body["endpoint"],
+        "errors": null, "input_file_id": input, "completion_window": ask.body["completion_window"],
+        "status": "validating", "output_file_id": null, "error_file_id": null,
+        "created_at": CREATED, "in_progress_at": null, "completed_at": null,
+        "cancelling_at": null, "request_counts": {"total": 0, "completed": 0, "failed": 0},
+        "metadata": ask.body["metadata"]});
+    mock.shelf.put(Thing { id, value: value.clone(), content: Bytes::new() });
+    Reply::Json(value)
+}
+
+/// Changes a batch and shows it.
+fn with(mock: &Mock, ask: &Ask, change: impl FnOnce(&mut Value)) -> Reply {
+    let Some(mut batch) = mock.shelf.find(&ask.id) else {
+        return Reply::Failed(Failure::absent("batch", &ask.id));
+    };
+    change(&mut batch.value);
+    mock.shelf.put(batch.clone());
+    Reply::Json(batch.value)
+}
+
+/// Answers every line of the input file.
+fn run(mock: &Mock, batch: &mut Value, answer: &Answer) {
+    let input = mock.shelf.find(batch["input_file_id"].as_str().unwrap_or_default());
+    let lines = input.map(|file| String::from_utf8_lossy(&file.content).into_owned());
+    let lines = lines.unwrap_or_default();
+    let mut output = String::new();
+    let (mut total, mut failed) = (0, 0);
+    for line in lines.lines().filter(|line| !line.trim().is_empty()) {
+        let (status, body) = answered(mock, line, answer);
+        output += &json!({"id": format!("batch_req_{}x{total}", answer.id),
+            "custom_id": serde_json::from_str::<Value>(line).unwrap_or_default()["custom_id"],
+            "response": {"status_code": status, "request_id": format!("req_{total}"), "body": body},
+            "error": null})
+        .to_string();
+        output.push('\n');
+        total += 1;
+        failed += u64::from(status != 200);
+    }
+    let id = format!("file-{}", answer.id);
+    let described =
+        files::described(&id, output.len(), &json!("output.jsonl"), &json!("batch_output"));
+    mock.shelf.put(Thing { id: id.clone(), value: described, content: output.into() });
+    batch["status"] = json!("completed");
+    batch["output_file_id"] = json!(id);
+    batch["completed_at"] = json!(CREATED);
+    batch["request_counts"] =
+        json!({"total": total, "completed": total - failed, "failed": failed});
+}
+
+fn answered(mock: &Mock, line: &str, batch: &Answer) -> (u16, Value) {
+    let line: Value = serde_json::from_str(line).unwrap_or_default();
+    let url = line["url"].as_str().unwrap_or_default();
+    let request = Recorded {
+        method: Method::POST,
+        path: url.to_owned(),
+        query: String::new(),
+        headers: HeaderMap::new(),
+        body: line["body"].to_string().into(),
+    };
+    match url {
+        "/v1/chat/completions" => asked(mock, &request, &Chat { azure: false }, batch),
+        "/v1/completions" => asked(mock, &request, &Completions { azure: false }, batch),
+        "/v1/embeddings" => asked(mock, &request, &Embeddings { azure: false }, batch),
+        _ => refused(mock, &Failure::absent("endpoint", url)),
+    }
+}
+
+fn asked(mock: &Mock, request: &Recorded, route: &impl Route, batch: &Answer) -> (u16, Value) {
+    let understood = route.read(mock, request).and_then(|ask| {
+        let wishes = Wishes::read(&request.headers, &ask.body, ask.text()).map_err(Failure::bad)?;
+        match wishes.status {
+            Some(status) => Err(Failure::told(status, "the request asked for this status")),
+            None => Ok((ask, wishes)),
+        }
+    });
+    let (ask, wishes) = match understood {
+        Ok(understood) => understood,
+        Err(failure) => return refused(mock, &failure),
+    };
+    let id = format!("{}b", batch.id);
+    let answer = Answer::compose(&ask, &wishes, &mock.settings, &Fault::None, id);
+    match route.reply(mock, &ask, &answer) {
+        Reply::Said(body) | Reply::Json(body) => (200, body),
+        Reply::Failed(failure) => refused(mock, &failure),
+        Reply::Bytes(..) | Reply::Stream(_) => {
+            refused(mock, &Failure::bad("a batch has no streams"))
+        }
+    }
+}
+
+fn refused(mock: &Mock, failure: &Failure) -> (u16, Value) {
+    let refusal = refuse(mock, failure);
+    (refusal.status, refusal.body)
+}
