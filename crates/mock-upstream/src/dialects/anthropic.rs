@@ -14,7 +14,8 @@ use crate::record::Recorded;
 use crate::script::{Framing, Script, named_event};
 
 const FINISHES: [&str; 4] = ["end_turn", "max_tokens", "tool_use", "refusal"];
-const BLOCKS: [&str; 8] = [
+/// What a message may hold, besides what the server's own tools leave there.
+const BLOCKS: [&str; 10] = [
     "text",
     "image",
     "document",
@@ -23,7 +24,11 @@ const BLOCKS: [&str; 8] = [
     "redacted_thinking",
     "tool_use",
     "tool_result",
+    "server_tool_use",
+    "container_upload",
 ];
+/// The version in which sampling parameters are gone.
+pub(super) const LATEST: &str = "2026-10-21";
 /// The least that may be spent on thoughts.
 const MIN_BUDGET: u64 = 1024;
 /// Proves nothing: a real one cannot be made up.
@@ -49,8 +54,11 @@ impl Route for Messages {
     }
 
     fn read(&self, _: &Mock, request: &Recorded) -> Result<Ask, Failure> {
-        check_version(request)?;
+        let latest = check_version(request)?;
         let ask = understand(Ask::of_model(&request.body)?)?;
+        if latest {
+            check_latest(&ask)?;
+        }
         check_limits(&ask)?;
         Ok(ask)
     }
@@ -74,8 +82,12 @@ impl Route for CountTokens {
     }
 
     fn read(&self, _: &Mock, request: &Recorded) -> Result<Ask, Failure> {
-        check_version(request)?;
-        understand(Ask::of_model(&request.body)?)
+        let latest = check_version(request)?;
+        let ask = understand(Ask::of_model(&request.body)?)?;
+        if latest {
+            check_latest(&ask)?;
+        }
+        Ok(ask)
     }
 
     fn reply(&self, _: &Mock, ask: &Ask, _: &Answer) -> Reply {
@@ -91,14 +103,37 @@ impl Route for CountTokens {
     }
 }
 
-fn check_version(request: &Recorded) -> Result<(), Failure> {
+fn check_version(request: &Recorded) -> Result<bool, Failure> {
     match request.header("anthropic-version") {
-        Some("2023-06-01" | "2023-01-01") => Ok(()),
+        Some(LATEST) => Ok(true),
+        Some("2023-06-01" | "2023-01-01") => Ok(false),
         Some(other) => {
             Err(Failure::bad(format!("anthropic-version: \"{other}\" is not a valid version")))
         }
         None => Err(Failure::bad("anthropic-version: header is required")),
     }
+}
+
+/// Checks for what the latest version has no longer.
+pub(super) fn check_latest(ask: &Ask) -> Result<(), Failure> {
+    for gone in ["temperature", "top_p", "top_k"] {
+        if ask.body.get(gone).is_some() {
+            return Err(Failure::bad(format!("{gone}: Extra inputs are not permitted")));
+        }
+    }
+    for (at, message) in ask.body["messages"].as_array().into_iter().flatten().enumerate() {
+        let blocks = message["content"].as_array().into_iter().flatten();
+        for (index, block) in blocks.enumerate() {
+            let cited = block["citations"].as_array().is_some_and(|some| !some.is_empty());
+            let wrong = match (message["role"].as_str(), block["type"].as_str()) {
+                (Some("assistant"), Some("document")) => "document blocks are not allowed here",
+                (Some("user"), Some("text")) if cited => "citations are not allowed here",
+                _ => continue,
+            };
+            return Err(Failure::bad(format!("messages.{at}.content.{index}: {wrong}")));
+        }
+    }
+    Ok(())
 }
 
 /// Checks the conversation and finds what it is about.
@@ -160,7 +195,8 @@ fn check_message<'a>(
     called: &[&str],
 ) -> Result<Vec<&'a str>, Failure> {
     let role = message["role"].as_str();
-    if !matches!(role, Some("user" | "assistant")) {
+    // A system's message may come in the middle only.
+    if !matches!(role, Some("user" | "assistant")) && !(role == Some("system") && at > 0) {
         let message = format!("messages.{at}.role: Input should be 'user' or 'assistant'");
         return Err(Failure::bad(message));
     }
@@ -173,7 +209,7 @@ fn check_message<'a>(
     for (index, block) in blocks.iter().enumerate() {
         let place = format!("messages.{at}.content.{index}");
         let kind = block["type"].as_str().unwrap_or_default();
-        if !BLOCKS.contains(&kind) {
+        if !BLOCKS.contains(&kind) && !kind.ends_with("_tool_result") {
             let message = format!("{place}: Input tag '{kind}' found using 'type' does not match");
             return Err(Failure::bad(message));
         }
@@ -234,8 +270,16 @@ fn whole(ask: &Ask, answer: &Answer) -> Value {
 }
 
 fn message(ask: &Ask, answer: &Answer, content: &Value, stop: &Value) -> Value {
+    let details = details(answer).filter(|_| !stop.is_null());
     json!({"id": format!("msg_{}", answer.id), "type": "message", "role": "assistant",
-        "model": ask.model, "content": content, "stop_reason": stop, "stop_sequence": null})
+        "model": ask.model, "content": content, "stop_reason": stop, "stop_sequence": null,
+        "stop_details": details})
+}
+
+/// Why it was refused.
+fn details(answer: &Answer) -> Option<Value> {
+    let refused = finish(answer) == "refusal";
+    refused.then(|| json!({"type": "refusal", "category": null, "explanation": answer.refusal()}))
 }
 
 fn finish(answer: &Answer) -> &str {
@@ -273,6 +317,7 @@ fn usage(usage: Usage, output: u64) -> Value {
         "cache_creation": {"ephemeral_5m_input_tokens": usage.cache_written,
             "ephemeral_1h_input_tokens": 0},
         "output_tokens": output,
+        "output_tokens_details": {"thinking_tokens": usage.thought.min(output)},
         "service_tier": "standard",
     })
 }
@@ -290,7 +335,8 @@ fn script(ask: &Ask, answer: &Answer) -> Script {
         say(&mut script, index, part);
     }
     let mut closing = json!({"type": "message_delta",
-        "delta": {"stop_reason": finish(answer), "stop_sequence": null}});
+        "delta": {"stop_reason": finish(answer), "stop_sequence": null,
+            "stop_details": details(answer)}});
     if let Some(used) = answer.usage {
         closing["usage"] = json!({"output_tokens": used.completion});
     }

@@ -264,8 +264,10 @@ impl Route for Invoke {
         let ask = Ask::json(&request.body)?;
         let body = &ask.body;
         if model.contains("anthropic.") {
-            if body["anthropic_version"] != "bedrock-2023-05-31" {
-                return Err(Failure::bad("anthropic_version: Field required"));
+            match body["anthropic_version"].as_str() {
+                Some(anthropic::LATEST) => anthropic::check_latest(&ask)?,
+                Some("bedrock-2023-05-31") => {}
+                _ => return Err(Failure::bad("anthropic_version: Field required")),
             }
             let ask = anthropic::understand(Ask { model, stream: false, ..ask })?;
             anthropic::check_limits(&ask)?;

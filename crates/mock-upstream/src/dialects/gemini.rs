@@ -1,4 +1,4 @@
-//! Google's Gemini: `/v1beta/models/{model}:{verb}`. Vertex has the same bodies at other paths.
+//! Google's Gemini: `/v1/models/{model}:{verb}`, and the same below `/v1beta`. Vertex has the same bodies at other paths.
 
 use std::sync::Arc;
 
@@ -37,6 +37,7 @@ const SIGNATURE: &str = "bW9jayBzaWduYXR1cmU=";
 pub(super) fn router() -> Router<Arc<Mock>> {
     Router::new()
         .route("/v1beta/models/{call}", post(Gemini { vertex: false }))
+        .route("/v1/models/{*call}", post(Gemini { vertex: false }))
         .route("/v1beta/models", get(models))
 }
 

@@ -21,7 +21,7 @@ const CREATED: u64 = 1_700_000_000;
 pub(super) fn router() -> Router<Arc<Mock>> {
     Router::new()
         .route("/v1/models", get(models))
-        .route("/v1/models/{*model}", get(model))
+        .route("/v1/models/{*call}", get(model))
         .route("/health", get(health))
         .route("/metrics", get(metrics))
 }
@@ -60,7 +60,8 @@ fn asks_anthropic(request: &Recorded) -> bool {
 fn described(request: &Recorded, id: &str) -> Value {
     if asks_anthropic(request) {
         return json!({"type": "model", "id": id, "display_name": id,
-            "created_at": "2023-11-14T22:13:20Z"});
+            "created_at": "2023-11-14T22:13:20Z", "lifecycle": "active",
+            "max_input_tokens": 200_000, "max_tokens": 64_000});
     }
     json!({"id": id, "object": "model", "created": CREATED, "owned_by": "mock"})
 }

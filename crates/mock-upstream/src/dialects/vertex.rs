@@ -41,8 +41,10 @@ impl Route for Claude {
         if verb != "rawPredict" && verb != "streamRawPredict" {
             return Err(Failure::no_model(&verb));
         }
-        if ask.body["anthropic_version"] != VERSION {
-            return Err(Failure::bad("anthropic_version: Field required"));
+        match ask.body["anthropic_version"].as_str() {
+            Some(anthropic::LATEST) => anthropic::check_latest(&ask)?,
+            Some(VERSION) => {}
+            _ => return Err(Failure::bad("anthropic_version: Field required")),
         }
         if model == "count-tokens" {
             return Ok(Ask { id: model, ..anthropic::understand(ask)? });

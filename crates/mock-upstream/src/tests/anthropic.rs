@@ -6,6 +6,7 @@ use super::client::{Answered, ask, post, strings};
 use super::start;
 
 const PATH: &str = "/v1/messages";
+const LATEST: [&str; 2] = ["authorization: Bearer k", "anthropic-version: 2026-10-21"];
 const HEADERS: [&str; 2] = ["x-api-key: k", "anthropic-version: 2023-06-01"];
 
 fn says(text: &str) -> Value {
@@ -99,6 +100,7 @@ async fn what_anthropic_would_refuse_is_refused() {
             bad,
             "max_tokens",
         ),
+        (&LATEST, with(says("hi"), "temperature", json!(1.0)), 400, bad, "temperature"),
         (&HEADERS, says("[[status:529]]"), 529, "overloaded_error", "asked"),
         (&HEADERS, says("[[status:429]]"), 429, "rate_limit_error", "asked"),
     ] {
@@ -109,6 +111,19 @@ async fn what_anthropic_would_refuse_is_refused() {
         assert!(json["error"]["message"].as_str().expect("text").contains(words), "{json}");
         assert!(!answered.header("request-id").is_empty());
     }
+}
+
+#[tokio::test]
+async fn a_refusal_says_why_and_an_old_version_still_has_a_temperature() {
+    let mock = start().await;
+    let refused = post(&mock, PATH, &LATEST, &says("[[refuse:no]]")).await.json();
+    assert_eq!(
+        (&refused["stop_reason"], &refused["content"][0]["text"]),
+        (&json!("refusal"), &json!("no"))
+    );
+    assert_eq!(refused["stop_details"]["explanation"], "no");
+    let warm = with(says("hi"), "temperature", json!(1.0));
+    assert_eq!(post(&mock, PATH, &HEADERS, &warm).await.json()["stop_details"], Value::Null);
 }
 
 #[tokio::test]

@@ -162,6 +162,8 @@ async fn vertex_has_both_publishers() {
     assert!(embedded["predictions"][0]["embeddings"]["values"][0].is_number());
 
     let claude = format!("{base}/anthropic/models/claude-x@20250514");
+    let stable = post(&mock, "/v1/models/gemini-x:generateContent", &KEY, &says("hi")).await;
+    assert_eq!(stable.json()["modelVersion"], "gemini-x");
     let body = json!({"anthropic_version": "vertex-2023-10-16", "max_tokens": 9,
         "messages": [{"role": "user", "content": "hi"}]});
     let whole = post(&mock, &format!("{claude}:rawPredict"), &BEARER, &body).await.json();
