@@ -7,8 +7,12 @@ use dunlin_state::Change;
 use serde::Serialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
+use tracing::warn;
 
 use crate::error::Error;
+
+/// Unknown fields of one request that are named in the log.
+const MAX_IGNORED_TOLD: usize = 20;
 
 /// What is wrong with one field.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -125,8 +129,9 @@ impl Body {
         self.faults.push(fault);
     }
 
-    /// Ends the reading. Fields that were not taken are ignored, as LiteLLM does, unless they look
-    /// like a misspelt one of `known`: that one would be missing unnoticed.
+    /// Ends the reading. Fields that were not taken are ignored, as LiteLLM does, and named in the
+    /// log; unless they look like a misspelt one of `known`: that one would be missing unnoticed.
+    /// Only bodies of admins are read, so nobody else can fill the log.
     pub(crate) fn finish<'a>(
         mut self,
         known: impl Iterator<Item = &'a str> + Clone,
@@ -137,7 +142,14 @@ impl Body {
                 self.faults.push(Fault::of("body", name, "extra_forbidden", msg));
             }
         }
-        if self.faults.is_empty() { Ok(()) } else { Err(Error::Invalid(self.faults)) }
+        if !self.faults.is_empty() {
+            return Err(Error::Invalid(self.faults));
+        }
+        if !self.fields.is_empty() {
+            let ignored: Vec<_> = self.fields.keys().take(MAX_IGNORED_TOLD).collect();
+            warn!(?ignored, "fields of an admin's request are unknown and were ignored");
+        }
+        Ok(())
     }
 }
 

@@ -144,6 +144,13 @@ async fn what_cannot_be_kept_is_refused() -> anyhow::Result<()> {
     assert_eq!(budget.status, 400, "{}", budget.body);
     assert!(budget.body.contains("max_budget"), "{}", budget.body);
 
+    // LiteLLM ignores what it does not know; here the log tells.
+    setup.make_key(0, json!({"a_field_of_our_own": 1})).await?;
+    wait_until("the log names what was ignored", SOON, async || {
+        setup.cluster.log_tails().contains("a_field_of_our_own")
+    })
+    .await?;
+
     let not_admin = caller.post(&url, &json!({})).await?;
     assert_error(&not_admin, 401, json!("auth_error"), "");
     Ok(())
