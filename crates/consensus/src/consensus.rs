@@ -137,6 +137,7 @@ impl Consensus {
             in_flight: Semaphore::new(propose::IN_FLIGHT),
             identity: Mutex::new(identity),
             seen: Mutex::new(Seen::default()),
+            refusals: formation::Refusals::default(),
             heard_leader: AtomicU64::new(0),
             running: OnceLock::new(),
         });

@@ -2,7 +2,7 @@
 //! node is a member of a cluster that has formed.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use dunlin_rpc::{CallError, Service};
@@ -25,6 +25,8 @@ const ASK: Duration = Duration::from_secs(1);
 const PATIENCE: Duration = Duration::from_secs(30);
 /// How often the same obstacle is logged.
 const REMIND: Duration = Duration::from_secs(10);
+/// How often the same refusal of this node's secret is logged.
+const REMIND_REFUSED: Duration = Duration::from_secs(30);
 
 /// Enters a cluster: this node's own, a promised one, or one that exists. The ballot is returned
 /// if this node is to initialise its cluster.
@@ -159,11 +161,16 @@ async fn who_is_at(node: &Node, address: &str) -> Who {
     }
     match ask(node, address, &JoinAsk::Introduce).await {
         Ok((id, _)) if id == node.me => Who::Myself,
-        Ok((id, JoinTold::Introduction(introduction))) => Who::Other(id, introduction),
+        Ok((id, JoinTold::Introduction(introduction))) => {
+            node.refusals.forget(address);
+            Who::Other(id, introduction)
+        }
         Err(CallError::Itself) => Who::Myself,
         Err(CallError::WrongCluster { theirs: Some(cluster), .. }) => Who::Elsewhere(cluster),
         Err(wrong @ CallError::WrongSecret { .. }) => {
-            warn!(%address, "{wrong}");
+            if node.refusals.is_due(address, node.clock.mono()) {
+                warn!(%address, "{wrong}");
+            }
             Who::Nobody
         }
         Ok(_) | Err(_) => Who::Nobody,
@@ -201,6 +208,28 @@ async fn collect(node: &Node, ballot: &Ballot, granted: &mut BTreeSet<NodeId>) {
             // Silence and strangers are what the next round of asking will show.
             Ok(_) | Err(_) => {}
         }
+    }
+}
+
+/// When each address that refuses this node's secret was last spoken of. Addresses come from
+/// `--join` and from members: they are few.
+#[derive(Default)]
+pub(crate) struct Refusals(Mutex<BTreeMap<String, MonoMillis>>);
+
+impl Refusals {
+    /// Whether to speak of `address` now: at once, and then every [`REMIND_REFUSED`].
+    fn is_due(&self, address: &str, now: MonoMillis) -> bool {
+        let mut spoken = self.0.lock().expect("no holder panics");
+        let due = spoken.get(address).is_none_or(|last| now.since(*last) >= REMIND_REFUSED);
+        if due {
+            spoken.insert(address.to_owned(), now);
+        }
+        due
+    }
+
+    /// It has let this node in: another refusal is news.
+    fn forget(&self, address: &str) {
+        self.0.lock().expect("no holder panics").remove(address);
     }
 }
 
@@ -340,4 +369,28 @@ async fn give_up_if_void(node: &Node) -> Result<(), Error> {
     let Some(free) = bootstrap::abandon(&node.plan, &standing, &seen) else { return Ok(()) };
     identity.amend(|certificate| certificate.standing = free)?;
     Err(Error::Voided { cluster: standing.cluster.unwrap_or_default() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_is_told_at_once_and_then_at_times() {
+        let refusals = Refusals::default();
+        for (address, now, due) in [
+            ("n1:4100", 0, true),
+            ("n2:4100", 0, true),
+            ("n1:4100", 200, false),
+            ("n1:4100", 29_999, false),
+            ("n1:4100", 30_000, true),
+            ("n1:4100", 30_200, false),
+            ("n2:4100", 30_200, true),
+        ] {
+            assert_eq!(refusals.is_due(address, MonoMillis(now)), due, "{address} at {now}");
+        }
+        refusals.forget("n1:4100");
+        assert!(refusals.is_due("n1:4100", MonoMillis(30_400)), "it was let in meanwhile");
+        assert!(!refusals.is_due("n2:4100", MonoMillis(30_400)));
+    }
 }

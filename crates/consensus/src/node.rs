@@ -20,6 +20,7 @@ use crate::addresses::Addresses;
 use crate::bootstrap::{Introduction, Plan, Seen};
 use crate::certificate::Ballot;
 use crate::error::Error;
+use crate::formation::Refusals;
 use crate::identity::{Identity, LOG};
 use crate::incoming::IncomingSnapshot;
 use crate::log_store::{LogReader, LogStore, Opening, Owner};
@@ -50,6 +51,7 @@ pub(crate) struct Node {
     pub(crate) in_flight: Semaphore,
     pub(crate) identity: Mutex<Identity>,
     pub(crate) seen: Mutex<Seen>,
+    pub(crate) refusals: Refusals,
     /// When the leader was last heard, as `MonoMillis` plus one; 0 for never.
     pub(crate) heard_leader: AtomicU64,
     pub(crate) running: OnceLock<Running>,
