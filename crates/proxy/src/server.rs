@@ -11,7 +11,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::server::graceful::GracefulShutdown;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{debug, warn};
@@ -22,6 +22,9 @@ use crate::front::{self, Front};
 pub const MAX_CONNECTIONS: usize = 20_000;
 /// A client that has not sent a whole request head by then is cut off.
 pub const HEADER_READ_TIMEOUT: Duration = Duration::from_secs(10);
+/// A client that has not sent its first request by then is cut off: hyper waits without a bound for
+/// the bytes that tell HTTP/1.1 from h2c.
+pub const FIRST_REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 /// A longer request head is answered 431.
 const MAX_HEAD_BYTES: usize = 64 << 10;
 /// Requests that one h2c client may have open at once.
@@ -40,6 +43,17 @@ pub async fn serve(
     stop: CancellationToken,
     drain: Duration,
 ) {
+    serve_within(listener, app, front, stop, drain, FIRST_REQUEST_TIMEOUT).await;
+}
+
+async fn serve_within(
+    listener: TcpListener,
+    app: Router,
+    front: Front,
+    stop: CancellationToken,
+    drain: Duration,
+    first_request: Duration,
+) {
     let app = app.fallback(front::not_found).method_not_allowed_fallback(front::wrong_method);
     let front = Arc::new(front);
     let builder = builder();
@@ -52,7 +66,10 @@ pub async fn serve(
     while let Some((stream, place)) = stop.run_until_cancelled(accept(&listener, &room)).await {
         let app = app.clone();
         let front = Arc::clone(&front);
+        let begun = Arc::new(Notify::new());
+        let waiting = Arc::clone(&begun);
         let service = service_fn(move |request: http::Request<Incoming>| {
+            begun.notify_one();
             front::answer(Arc::clone(&front), app.clone(), request)
         });
         let connection = builder.serve_connection(TokioIo::new(stream), service);
@@ -60,8 +77,11 @@ pub async fn serve(
         let cut = cut.clone();
         connections.spawn(async move {
             let _place = place;
-            if let Some(Err(error)) = cut.run_until_cancelled(connection).await {
-                debug!(%error, "a client's connection ended early");
+            tokio::select! {
+                ended = cut.run_until_cancelled(connection) => if let Some(Err(error)) = ended {
+                    debug!(%error, "a client's connection ended early");
+                },
+                () = silence(&waiting, first_request) => debug!("a client that sent no request was cut off"),
             }
         });
     }
@@ -69,6 +89,13 @@ pub async fn serve(
     connections.close();
     if tokio::time::timeout(drain, graceful.shutdown()).await.is_err() {
         warn!(connections = connections.len(), "open requests were cut at the drain bound");
+    }
+}
+
+/// Ends when the first request is overdue, and never once it has begun.
+async fn silence(begun: &Notify, bound: Duration) {
+    if tokio::time::timeout(bound, begun.notified()).await.is_ok() {
+        std::future::pending::<()>().await;
     }
 }
 
@@ -110,4 +137,58 @@ fn builder() -> Builder<TokioExecutor> {
         .max_concurrent_streams(MAX_STREAMS)
         .keep_alive_interval(Some(Duration::from_secs(20)));
     builder
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{Ipv4Addr, SocketAddr};
+
+    use axum::routing::get;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::task::JoinSet;
+    use tokio::time::timeout;
+
+    use super::*;
+
+    const REQUEST: &str = "GET / HTTP/1.1\r\nhost: n1\r\n\r\n";
+
+    /// A server that ends when the set is dropped.
+    async fn start(first_request: Duration) -> (SocketAddr, JoinSet<()>) {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a free port");
+        let address = listener.local_addr().expect("it is bound");
+        let app = Router::new().route("/", get(async || "hello"));
+        let (front, stop) = (Front::default(), CancellationToken::new());
+        let mut server = JoinSet::new();
+        server.spawn(serve_within(listener, app, front, stop, Duration::ZERO, first_request));
+        (address, server)
+    }
+
+    async fn open(address: SocketAddr, bytes: &str) -> TcpStream {
+        let mut client = TcpStream::connect(address).await.expect("a connection");
+        client.write_all(bytes.as_bytes()).await.expect("written");
+        client
+    }
+
+    async fn read_hello(client: &mut TcpStream) {
+        let mut answer = Vec::new();
+        while !answer.ends_with(b"hello") {
+            assert!(client.read_buf(&mut answer).await.expect("readable") > 0, "closed");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_client_that_sends_no_request_is_cut_off_and_one_that_did_is_not() {
+        let (address, _server) = start(Duration::from_millis(100)).await;
+        let mut asked = open(address, REQUEST).await;
+        read_hello(&mut asked).await;
+        for opening in ["", "P", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"] {
+            let mut silent = open(address, opening).await;
+            let mut told = Vec::new();
+            let end = timeout(HEADER_READ_TIMEOUT / 2, silent.read_to_end(&mut told)).await;
+            assert!(end.is_ok(), "still open after {opening:?}");
+        }
+        // Those came later and their time is up: so is that of the first one.
+        asked.write_all(REQUEST.as_bytes()).await.expect("written");
+        read_hello(&mut asked).await;
+    }
 }
