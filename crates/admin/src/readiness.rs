@@ -1,13 +1,24 @@
 //! Whether this node should be sent requests.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::sync::OnceCell;
+use tracing::warn;
 
 use crate::Admin;
 
 /// How long a probe waits for the leader. Probes give up after a second or two themselves.
 const PROBE_PATIENCE: Duration = Duration::from_millis(800);
+
+/// How many tries of three seconds to ask a leader a node makes when it starts, until it says that
+/// it is ready without one. It serves from what it holds anyway, and where all nodes are as alone, a
+/// probe must not take the last one out of service.
+const LEADERLESS_TRIES: u32 = 3;
+
+/// A leader that was not heard for so long is lost. A leader counts by its quorum: one that restarts
+/// takes itself for the leader still.
+const LOST_AFTER: Duration = Duration::from_secs(2);
 
 /// What has been reached once and is not asked again.
 #[derive(Default)]
@@ -16,6 +27,8 @@ pub(crate) struct Readiness {
     /// fall behind later: then its own staleness rules decide, not a probe that takes all nodes
     /// out of service at once.
     caught_up: OnceCell<()>,
+    /// There has been no leader to catch up with since this node started.
+    leaderless: AtomicBool,
 }
 
 /// Why a node is not ready.
@@ -37,8 +50,19 @@ impl Admin {
     pub async fn become_ready(&self) {
         let consensus = &self.0.consensus;
         consensus.formed().await;
-        let caught_up = &self.0.readiness.caught_up;
+        let Readiness { caught_up, leaderless } = &self.0.readiness;
+        let mut tries = 0;
         while caught_up.get_or_try_init(|| consensus.barrier()).await.is_err() {
+            let heard = consensus.status().leader_heard;
+            let is_led = heard.is_some_and(|at| self.0.clock.mono().since(at) < LOST_AFTER);
+            tries = if is_led { 0 } else { tries + 1 };
+            let gives_up = tries >= LEADERLESS_TRIES;
+            if leaderless.swap(gives_up, Ordering::Relaxed) != gives_up && gives_up {
+                warn!(
+                    "no leader can be asked: this node serves from what it knew when it stopped; \
+                     keys that were blocked or deleted since work here until it hears a majority"
+                );
+            }
             tokio::time::sleep(PROBE_PATIENCE).await;
         }
     }
@@ -52,9 +76,11 @@ impl Admin {
         if !consensus.state().nodes().contains_key(&self.0.config.me) {
             return Err(NotReady::NotMember);
         }
-        let caught_up = self.0.readiness.caught_up.get_or_try_init(|| consensus.barrier());
+        let Readiness { caught_up, leaderless } = &self.0.readiness;
+        let caught_up = caught_up.get_or_try_init(|| consensus.barrier());
         match tokio::time::timeout(PROBE_PATIENCE, caught_up).await {
             Ok(Ok(())) => {}
+            Ok(Err(_)) | Err(_) if leaderless.load(Ordering::Relaxed) => {}
             Ok(Err(_)) | Err(_) => return Err(NotReady::Behind),
         }
         if self.0.published.load().is_none() {

@@ -93,3 +93,23 @@ async fn a_single_node_comes_back_with_its_state() -> anyhow::Result<()> {
     assert_eq!(setup.chat(0, &caller).await?.status, 200);
     Ok(())
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_comes_back_alone_is_ready_because_it_serves() -> anyhow::Result<()> {
+    let mut setup = harness::start(3).await?;
+    let caller = setup.make_key(0, json!({})).await?;
+    setup.cluster.kill_all().await?;
+    setup.cluster.restart(0)?;
+    let readiness = setup.cluster.url(0, "/health/readiness");
+    wait_until("the only node says that it is ready", FORMED, async || {
+        setup.cluster.client().get(&readiness).await.is_ok_and(|reply| reply.ok())
+    })
+    .await?;
+    assert_eq!(setup.chat(0, &caller).await?.status, 200);
+    let change = setup.cluster.url(0, "/key/generate");
+    assert_eq!(setup.cluster.client().post(&change, &json!({})).await?.status, 503);
+
+    setup.cluster.restart(1)?;
+    setup.cluster.restart(2)?;
+    setup.cluster.wait_ready(FORMED).await
+}
