@@ -123,11 +123,20 @@ impl Mock {
         (all.min(slots), all.saturating_sub(slots))
     }
 
+    /// An id that no other answer of any running mock has.
+    pub(crate) fn id(&self) -> String {
+        self.id_of(self.served.fetch_add(1, Ordering::Relaxed))
+    }
+
+    fn id_of(&self, number: u64) -> String {
+        format!("mock{}n{number}", self.port)
+    }
+
     fn has(&self, model: &str) -> bool {
         self.settings.models.as_ref().is_none_or(|models| models.iter().any(|m| m == model))
     }
 
-    fn check_key(&self, request: &Recorded, keys: &Keys) -> Result<(), Failure> {
+    pub(crate) fn check_key(&self, request: &Recorded, keys: &Keys) -> Result<(), Failure> {
         let mut found = keys.places.iter().filter_map(|place| match place {
             Place::Bearer => request.header("authorization")?.strip_prefix("Bearer "),
             Place::Header(name) => request.header(name),
@@ -176,7 +185,7 @@ pub(crate) async fn serve(mock: &Mock, request: Recorded, route: &impl Route) ->
     if let Some(failure) = refusal(mock, &fault, &ask, &wishes) {
         return refuse(mock, route, &failure, in_flight);
     }
-    let id = format!("mock{}n{number}", mock.port);
+    let id = mock.id_of(number);
     let answer = Answer::compose(&ask, &wishes, &mock.settings, &fault, id);
     let gap = mock.gap(&fault);
     let reply = route.reply(mock, &ask, &answer);
@@ -209,7 +218,7 @@ fn mark(response: &mut Response, route: &impl Route, answer: &Answer) {
 }
 
 /// Why a request that is understood is not answered.
-fn refusal(mock: &Mock, fault: &Fault, ask: &Ask, wishes: &Wishes) -> Option<Failure> {
+pub(crate) fn refusal(mock: &Mock, fault: &Fault, ask: &Ask, wishes: &Wishes) -> Option<Failure> {
     if let Some(status) = wishes.status {
         let retry_after = wishes.retry_after.clone();
         let failure = Failure::told(status, "the request asked for this status");

@@ -1,15 +1,18 @@
 //! The server behind the handle: accepts, serves, and dies and rises again when told to.
 
-use std::future::poll_fn;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::Router;
 use hyper::server::conn::http1;
 use hyper_util::rt::TokioIo;
 use hyper_util::service::TowerToHyperService;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
@@ -172,14 +175,56 @@ impl Server {
         self.connections.spawn(async move {
             // Without it answers are late, not wrong.
             let _ = socket.set_nodelay(true);
-            let mut connection =
-                http1::Builder::new().serve_connection(TokioIo::new(socket), service);
-            let served = poll_fn(|context| connection.poll_without_shutdown(context)).await;
-            if served.is_err() {
-                // A fault, or a client that is gone: reset, so that no one takes it for an end.
-                let _ = connection.into_parts().io.inner().set_zero_linger();
-            }
+            let broken = Arc::new(AtomicBool::new(false));
+            let socket = Socket { socket, broken: broken.clone() };
+            let connection = http1::Builder::new().serve_connection(TokioIo::new(socket), service);
+            let mut connection = pin!(connection.with_upgrades());
+            // A fault, or a client that is gone.
+            broken.store(connection.as_mut().await.is_err(), Ordering::Relaxed);
         });
+    }
+}
+
+/// A connection that ends in a reset if it was broken, so that no one takes it for an end.
+struct Socket {
+    socket: TcpStream,
+    broken: Arc<AtomicBool>,
+}
+
+impl Drop for Socket {
+    fn drop(&mut self) {
+        if self.broken.load(Ordering::Relaxed) {
+            // One that is closed already cannot be reset.
+            let _ = self.socket.set_zero_linger();
+        }
+    }
+}
+
+impl AsyncRead for Socket {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.socket).poll_read(context, buffer)
+    }
+}
+
+impl AsyncWrite for Socket {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.socket).poll_write(context, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.socket).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.socket).poll_shutdown(context)
     }
 }
 

@@ -16,6 +16,7 @@ mod gemini;
 mod media;
 mod ollama;
 mod openai;
+mod realtime;
 mod responses;
 
 const CHAT: &str = r#"{"model":"m","messages":[]}"#;

@@ -196,7 +196,8 @@ fn check_message<'a>(
 ) -> Result<Vec<&'a str>, Failure> {
     let role = message["role"].as_str();
     // A system's message may come in the middle only.
-    if !matches!(role, Some("user" | "assistant")) && !(role == Some("system") && at > 0) {
+    let known = matches!(role, Some("user" | "assistant")) || role == Some("system") && at > 0;
+    if !known {
         let message = format!("messages.{at}.role: Input should be 'user' or 'assistant'");
         return Err(Failure::bad(message));
     }

@@ -19,6 +19,7 @@ mod embeddings;
 mod files;
 mod images;
 mod judges;
+mod realtime;
 mod responses;
 
 pub(super) use chat::Chat;
@@ -42,6 +43,7 @@ pub(super) fn router() -> Router<Arc<Mock>> {
         .merge(files::router())
         .merge(images::router())
         .merge(judges::router())
+        .merge(realtime::router())
         .merge(responses::router())
 }
 
