@@ -9,6 +9,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use dunlin_config::{ClusterSection, Document, Environment, Loaded, Options, Outcome};
+use dunlin_egress::Proxies;
+use dunlin_identity::Surroundings;
 use dunlin_types::Secret;
 
 use crate::args::ServeArgs;
@@ -384,6 +386,23 @@ impl NodeConfig {
             bootstrap_expect: cluster.bootstrap_expect,
             secret: cluster.secret.clone(),
         })
+    }
+
+    /// The proxies that the environment names.
+    ///
+    /// # Errors
+    /// One of them cannot be used.
+    pub(crate) fn proxies(&self) -> anyhow::Result<Proxies> {
+        let proxies = Proxies::from_variables(|name| self.environment.get(name))?;
+        if let Some(summary) = proxies.summary() {
+            tracing::info!("{summary}");
+        }
+        Ok(proxies)
+    }
+
+    /// What the environment says of cloud identities.
+    pub(crate) fn surroundings(&self) -> Surroundings {
+        Surroundings::from_variables(|name| self.environment.get(name))
     }
 
     /// How the client API presents itself.

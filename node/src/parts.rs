@@ -8,6 +8,7 @@ use anyhow::Context;
 use dunlin_admin::Admin;
 use dunlin_admission::Admission;
 use dunlin_consensus::{Calls, Consensus, Identity};
+use dunlin_egress::Egress;
 use dunlin_gossip::{Fact, Gossip, NodeFact};
 use dunlin_journal::Journal;
 use dunlin_proxy::Proxy;
@@ -131,7 +132,20 @@ impl DataPart {
             stop: stop.clone(),
         };
         let (journal, older) = Journal::open(journal, epoch).context("the journal")?;
-        let calls = dunlin_upstream::Config { tasks: tracker.clone(), stop: stop.clone() };
+        let egress = Egress::new(config.proxies()?);
+        let identity = dunlin_identity::Config {
+            surroundings: config.surroundings(),
+            egress: egress.clone(),
+            tasks: tracker.clone(),
+            stop: stop.clone(),
+        };
+        let identity = dunlin_identity::Identity::start(identity, clock.clone());
+        let calls = dunlin_upstream::Config {
+            egress,
+            identity: identity.clone(),
+            tasks: tracker.clone(),
+            stop: stop.clone(),
+        };
         let upstream = Upstream::start(&calls, clock.clone(), gossip.clone());
         let admission = Admission::start(
             dunlin_admission::Config { me, epoch, tasks: tracker.clone(), stop: stop.clone() },
@@ -159,6 +173,7 @@ impl DataPart {
         let revisions = Revisions {
             consensus: consensus.clone(),
             upstream,
+            identity,
             proxy,
             admin,
             sealer: Sealer::new(secret),

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use dunlin_admin::Admin;
 use dunlin_config::{Document, Environment, Loaded, Options};
 use dunlin_consensus::{Consensus, ProposeError};
+use dunlin_identity::Identity;
 use dunlin_proxy::Proxy;
 use dunlin_state::{Command, ConfigRevision, Rejected, State};
 use dunlin_types::Secret;
@@ -21,6 +22,7 @@ use crate::seal::Sealer;
 pub(crate) struct Revisions {
     pub(crate) consensus: Consensus,
     pub(crate) upstream: Upstream,
+    pub(crate) identity: Identity,
     pub(crate) proxy: Proxy,
     pub(crate) admin: Admin,
     pub(crate) sealer: Sealer,
@@ -118,6 +120,7 @@ impl Revisions {
                 let catalog = Arc::new(catalog);
                 let master_key = settings.master_key.or_else(|| self.master_key.clone());
                 let key_header = settings.key_header;
+                self.identity.publish(settings.tls);
                 self.upstream.publish(&catalog);
                 self.proxy.publish(
                     Arc::clone(&catalog),

@@ -6,7 +6,7 @@ use std::time::Duration;
 use dunlin_ledger::{Adjustment, Kind, Pricing, Rate, Sheet};
 use dunlin_llm::Target;
 use dunlin_router::{BackendId, Deployment, Weight};
-use dunlin_types::{DeploymentId, PicoUsd, Secret};
+use dunlin_types::{DeploymentId, PicoUsd, Secret, Source};
 use http::{HeaderName, HeaderValue, Uri};
 use sha2::{Digest, Sha256};
 
@@ -17,6 +17,8 @@ use crate::keys::{self, Standing};
 use crate::models::Reading;
 use crate::report::Report;
 use crate::tree::{Key, Map, Node, Value};
+
+mod identity;
 
 /// The bounds on an attempt for deployments that set none.
 #[derive(Clone, Copy)]
@@ -86,11 +88,17 @@ impl<'a> Draft<'a> {
         let num_retries =
             report.count("litellm_params.num_retries", self.params.get("num_retries"));
         let aim = aim?;
+        let has_identity = aim.served && aim.key.is_none();
+        let identity = has_identity.then(|| self.identity(&aim.provider, report)).flatten();
+        let is_aws = matches!(identity, Some(Source::Aws(_)));
         let backend = BackendId::new(&aim.base, &aim.model);
         let target = Target {
             api_base: aim.base.into(),
             model: aim.model.into(),
+            region: is_aws.then(|| self.aws_region(report)).flatten(),
             api_key: aim.key,
+            identity,
+            tls: self.reading.trust.of("litellm_params", self.params, report),
             headers,
             body_defaults: self.body_defaults(),
             ..Target::default()

@@ -22,6 +22,7 @@ mod resolve;
 mod routing;
 mod settings;
 mod tree;
+mod trust;
 mod words;
 
 use dunlin_router::Catalog;
@@ -100,14 +101,17 @@ fn read(
     let settings = RouterSettings::of(root);
     let reading = Reading {
         timeouts: routing::timeouts(&settings, &environment, report),
+        trust: trust::standard(root, &environment, report),
         credentials: models::credentials(root, report),
         environment: &environment,
         options,
     };
     let models = models::read(root, &reading, report);
+    trust::warn(&models, report);
+    let tls = reading.trust.tls;
     Some(Loaded {
         catalog: routing::catalog(&settings, models, report),
-        settings: settings::settings(root, &environment, report),
+        settings: Settings { tls, ..settings::settings(root, &environment, report) },
         cluster: settings::cluster(root, report),
     })
 }

@@ -12,6 +12,7 @@ use crate::diagnostic::{Code, Diagnostic, Place};
 use crate::keys;
 use crate::report::Report;
 use crate::tree::{Key, Map, Node, Value};
+use crate::trust;
 use crate::words;
 use crate::{Environment, Options};
 
@@ -50,6 +51,7 @@ pub(crate) struct Reading<'a> {
     pub(crate) environment: &'a Environment,
     pub(crate) options: &'a Options,
     pub(crate) timeouts: Timeouts,
+    pub(crate) trust: trust::Standard,
     pub(crate) credentials: BTreeMap<String, &'a Map>,
 }
 

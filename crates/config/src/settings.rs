@@ -1,6 +1,6 @@
 //! `general_settings` and `cluster`: what the node itself is told.
 
-use dunlin_types::Secret;
+use dunlin_types::{Secret, Tls};
 
 use crate::Environment;
 use crate::diagnostic::{Code, Diagnostic};
@@ -27,6 +27,8 @@ pub struct Settings {
     pub key_header: Option<String>,
     /// `max_request_size_mb`: longer request bodies are refused; in bytes.
     pub max_request_bytes: Option<usize>,
+    /// How servers are trusted that have no settings of their own.
+    pub tls: Tls,
 }
 
 /// The `cluster:` section: what one node is told about itself and its peers. It stays on the node.
@@ -99,6 +101,7 @@ pub(crate) fn settings(root: &Map, environment: &Environment, report: &mut Repor
             .text(&format!("general_settings.{header}"), general.get(header))
             .map(str::to_owned),
         max_request_bytes: max_request_bytes(general, report),
+        ..Settings::default()
     }
 }
 

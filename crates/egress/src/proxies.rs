@@ -69,6 +69,18 @@ impl Proxies {
         })
     }
 
+    /// Which proxies are used, for the log and without their passwords; `None` if none is.
+    #[must_use]
+    pub fn summary(&self) -> Option<String> {
+        let name = |scheme: &str, proxy: &Option<Proxy>| {
+            let address = proxy.as_ref()?.address.authority()?;
+            Some(format!("{scheme} requests go by the proxy {address}"))
+        };
+        let used = [name("http", &self.http), name("https", &self.https)];
+        let used: Vec<String> = used.into_iter().flatten().collect();
+        (!used.is_empty()).then(|| used.join(", "))
+    }
+
     /// The proxy for `to`, if one is to be used.
     pub(crate) fn of(&self, to: &Uri) -> Option<&Proxy> {
         let https = to.scheme() == Some(&Scheme::HTTPS);
@@ -271,6 +283,8 @@ mod tests {
         let authorization = proxies.plain_authorization(&"http://a.example/".parse().unwrap());
         // user@a:p:s
         assert_eq!(authorization.unwrap(), "Basic dXNlckBhOnA6cw==");
+        let said = "http requests go by the proxy all:3, https requests go by the proxy small:1";
+        assert_eq!(proxies.summary().as_deref(), Some(said));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Tokens of Microsoft Entra ID.
 
 use bytes::Bytes;
-use dunlin_types::{AzureLogin, AzureSource, Clock, Secret};
+use dunlin_types::{AzureLogin, AzureSource, Clock, Credential, Secret};
 use http::{Method, Request};
 
 use crate::http::{FAR, Http, NEAR, ask, file, form};
@@ -30,6 +30,9 @@ impl Azure<'_> {
     pub(crate) async fn grant(&self, source: &AzureSource) -> Result<Grant, Error> {
         let scope = source.scope.as_deref().unwrap_or(SCOPE);
         match &source.login {
+            AzureLogin::Token(token) => {
+                Ok(Grant { credential: Credential::Token(token.clone()), expires: None })
+            }
             AzureLogin::ClientSecret { tenant_id, client_id, client_secret } => {
                 self.application(tenant_id, client_id, Proof::Secret(client_secret), scope).await
             }

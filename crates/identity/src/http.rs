@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use bytes::Bytes;
 use dunlin_egress::Egress;
 use dunlin_types::{Credential, Secret, Tls, UnixMillis};
@@ -23,7 +24,7 @@ const MAX_WORDS: usize = 600;
 
 pub(crate) struct Http {
     pub(crate) egress: Egress,
-    pub(crate) tls: Tls,
+    pub(crate) tls: ArcSwap<Tls>,
 }
 
 pub(crate) struct Answer {
@@ -42,7 +43,7 @@ impl Http {
         let endpoint = name(request.uri());
         let unreachable = |why: String| Error::Unreachable { endpoint: endpoint.clone(), why };
         let client =
-            self.egress.client(&self.tls).map_err(|error| unreachable(error.to_string()))?;
+            self.egress.client(&self.tls.load()).map_err(|error| unreachable(error.to_string()))?;
         let asking = async {
             let answer = client.request(request.map(Full::new)).await;
             let (head, body) = answer.map_err(|failure| failure.to_string())?.into_parts();

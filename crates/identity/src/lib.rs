@@ -18,8 +18,9 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use dunlin_egress::Egress;
-use dunlin_types::{AwsKeys, Clock, Credential, Source, Tls, UnixMillis};
+use dunlin_types::{AwsKeys, AzureLogin, Clock, Credential, Source, Tls, UnixMillis};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
@@ -47,8 +48,6 @@ pub struct Config {
     pub surroundings: Surroundings,
     /// The way to the services.
     pub egress: Egress,
-    /// How TLS to them is made.
-    pub tls: Tls,
     /// Where the background tasks run.
     pub tasks: TaskTracker,
     /// Ends the background tasks.
@@ -82,7 +81,7 @@ impl Identity {
     pub fn start(config: Config, clock: Clock) -> Self {
         let shared = Shared {
             clock,
-            http: Http { egress: config.egress, tls: config.tls },
+            http: Http { egress: config.egress, tls: ArcSwap::default() },
             surroundings: config.surroundings,
             slots: Mutex::default(),
             tasks: config.tasks.clone(),
@@ -91,6 +90,11 @@ impl Identity {
         let identity = Self(Arc::new(shared));
         config.tasks.spawn(identity.clone().run());
         identity
+    }
+
+    /// Serves a new config revision: how TLS to the services is made.
+    pub fn publish(&self, tls: Tls) {
+        self.0.http.tls.store(Arc::new(tls));
     }
 
     /// The credential of a source. Waits only while there is none that is valid.
@@ -202,7 +206,14 @@ impl Identity {
 
 /// What stands in the configuration needs no fetching.
 fn written(source: &Source) -> Option<Credential> {
-    let Source::Aws(source) = source else { return None };
+    let source = match source {
+        Source::Aws(source) => source,
+        Source::Azure(source) => {
+            let AzureLogin::Token(token) = &source.login else { return None };
+            return Some(Credential::Token(token.clone()));
+        }
+        Source::Google(_) => return None,
+    };
     match &source.keys {
         AwsKeys::Static { access_key_id, secret_access_key, session_token }
             if source.role.is_none() =>
@@ -237,7 +248,6 @@ mod tests {
         let config = Config {
             surroundings: Surroundings::default(),
             egress: Egress::new(Proxies::default()),
-            tls: Tls::default(),
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
         };

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use dunlin_types::Secret;
+use dunlin_types::{Secret, Source, Tls};
 
 /// One deployment, as a provider needs to know it.
 #[derive(Clone, Debug, Default)]
@@ -14,6 +14,10 @@ pub struct Target {
     pub model: Arc<str>,
     /// The provider's key, if it is one that does not change.
     pub api_key: Option<Secret>,
+    /// Where its credential comes from, if it is one that changes. Asked only without `api_key`.
+    pub identity: Option<Source>,
+    /// How its server is trusted.
+    pub tls: Tls,
     /// Headers added to each request, such as `OpenAI-Organization`.
     pub headers: Vec<(Arc<str>, Secret)>,
     /// Top-level body fields the client may override: name, JSON text.

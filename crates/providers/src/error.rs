@@ -208,6 +208,12 @@ impl ProviderError {
         Self { kind, ..Self::own(cause, speaker, error.to_string()) }
     }
 
+    /// The provider was not called: how it is to be called cannot be carried out.
+    #[must_use]
+    pub fn misconfigured(speaker: &'static str, why: &impl std::fmt::Display) -> Self {
+        Self::own(Cause::Misconfigured, speaker, why.to_string())
+    }
+
     fn own(cause: Cause, speaker: &'static str, message: impl Into<String>) -> Self {
         Self { cause, message: message.into(), kind: None, speaker }
     }

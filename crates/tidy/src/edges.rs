@@ -57,7 +57,7 @@ const IMPURE: &[(&str, &str)] = &[
 const HOMES: &[(&str, &[&str])] = &[
     ("axum", &["proxy", "admin"]),
     ("chitchat", &["gossip"]),
-    ("hyper-rustls", &["egress", "upstream"]),
+    ("hyper-rustls", &["egress"]),
     ("openraft", &["consensus"]),
     ("prost", &["rpc"]),
     ("sled", &["consensus"]),

@@ -77,6 +77,8 @@ pub struct AzureSource {
 /// Who one is to Entra ID.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum AzureLogin {
+    /// `azure_ad_token`: a token that somebody else renews.
+    Token(Secret),
     /// An application with a secret.
     ClientSecret {
         /// The directory.

@@ -1,5 +1,6 @@
 //! One attempt, from the picked deployment to an answer whose first part is at hand.
 
+use std::fmt::Display;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -120,11 +121,21 @@ impl Upstream {
         let provider = dunlin_providers::find(&deployment.provider)
             .expect("a deployment of a provider that is not served is parked");
         let target = &deployment.target;
-        let credential = target.api_key.clone().map_or(Credential::None, Credential::Key);
+        let misconfigured = |why: &dyn Display| {
+            Failure::new(deployment, ProviderError::misconfigured(provider.speaker(), &why))
+        };
+        let credential = match (&target.api_key, &target.identity) {
+            (Some(key), _) => Credential::Key(key.clone()),
+            (None, Some(source)) => {
+                self.0.identity.current(source).await.map_err(|error| misconfigured(&error))?
+            }
+            (None, None) => Credential::None,
+        };
         let call = provider
             .encode(request, target, &credential, self.0.clock.unix())
             .map_err(|error| Failure::unsendable(deployment, provider.speaker(), &error))?;
-        let sent = self.0.client.request(call.map(Full::new)).await;
+        let client = self.0.egress.client(&target.tls).map_err(|error| misconfigured(&error))?;
+        let sent = client.request(call.map(Full::new)).await;
         let answer = sent.map_err(|error| {
             let connection = ProviderError::connection(provider.speaker());
             Failure { refused: error.is_connect(), ..Failure::new(deployment, connection) }

@@ -7,7 +7,6 @@
 
 mod attempt;
 mod call;
-mod client;
 mod error;
 mod pieces;
 mod probe;
@@ -21,11 +20,14 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+use dunlin_egress::Egress;
 use dunlin_gossip::Gossip;
+use dunlin_identity::Identity;
 use dunlin_router::{Catalog, Group, NonePicked, Retry, Seen, Strategy, pick};
 use dunlin_types::{Clock, DeploymentId, Tokens};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tracing::warn;
 
 pub use attempt::Attempt;
 pub use call::{Answer, Bounds, Whole};
@@ -33,7 +35,6 @@ pub use error::Failure;
 pub use sight::BackendStatus;
 pub use stream::{Long, Stream};
 
-use client::Client;
 use rumours::Rumours;
 use sight::Sight;
 use table::Table;
@@ -42,8 +43,12 @@ use table::Table;
 pub const MAX_HELD_REPLY_BYTES: usize = 8 << 20;
 
 /// What calls to providers need of their node.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Config {
+    /// The way out of the node.
+    pub egress: Egress,
+    /// Credentials that change.
+    pub identity: Identity,
     /// Where the background tasks run.
     pub tasks: TaskTracker,
     /// Ends the background tasks.
@@ -57,7 +62,8 @@ pub struct Upstream(Arc<Shared>);
 struct Shared {
     clock: Clock,
     gossip: Gossip,
-    client: Client,
+    egress: Egress,
+    identity: Identity,
     table: Table,
     rumours: ArcSwap<Rumours>,
     tasks: TaskTracker,
@@ -70,7 +76,8 @@ impl Upstream {
         let shared = Shared {
             clock,
             gossip,
-            client: client::new(),
+            egress: config.egress.clone(),
+            identity: config.identity.clone(),
             table: Table::default(),
             rumours: ArcSwap::default(),
             tasks: config.tasks.clone(),
@@ -82,9 +89,21 @@ impl Upstream {
         upstream
     }
 
-    /// Serves a new config revision: what is known of backends that stay is kept.
+    /// Serves a new config revision: what is known of backends that stay is kept. Says what cannot
+    /// be called, and begins to fetch credentials, on the current runtime.
     pub fn publish(&self, catalog: &Catalog) {
         self.0.table.keep_only(catalog);
+        let all = catalog.groups.values().flat_map(|group| &group.deployments);
+        for deployment in all.filter(|deployment| deployment.parked.is_none()) {
+            if let Err(error) = self.0.egress.client(&deployment.target.tls) {
+                warn!(model = %deployment.group, "a deployment cannot be called: {error}");
+            }
+            if let Some(source) = deployment.target.identity.clone() {
+                let identity = self.0.identity.clone();
+                // Ahead of the first call; if it fails, `identity` says so.
+                self.0.tasks.spawn(async move { identity.current(&source).await.is_ok() });
+            }
+        }
     }
 
     /// Picks a deployment of `group`, one of `tried` only if no other is ready, and counts it as in

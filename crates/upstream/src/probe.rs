@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use dunlin_router::BackendId;
+use dunlin_types::Tls;
 use futures::future::join_all;
 use http::Request;
 use http_body_util::Full;
@@ -30,7 +31,7 @@ pub(crate) async fn run(upstream: Upstream, stop: CancellationToken) {
 }
 
 async fn probe(upstream: &Upstream, id: BackendId, backend: Arc<Backend>) {
-    let asked = tokio::time::timeout(PROBE_TIMEOUT, answers(upstream, &id)).await;
+    let asked = tokio::time::timeout(PROBE_TIMEOUT, answers(upstream, &id, &backend.tls())).await;
     let was_out = backend.reach().is_out();
     backend.probed(asked.unwrap_or(false), upstream.0.clock.mono());
     match (was_out, backend.reach().is_out()) {
@@ -41,9 +42,9 @@ async fn probe(upstream: &Upstream, id: BackendId, backend: Arc<Backend>) {
 }
 
 /// Any answer but a failure of the server's own: one that asks for a key is there, and well.
-async fn answers(upstream: &Upstream, id: &BackendId) -> bool {
+async fn answers(upstream: &Upstream, id: &BackendId, tls: &Tls) -> bool {
     let url = format!("{}/models", id.api_base());
     let Ok(request) = Request::get(url).body(Full::<Bytes>::default()) else { return false };
-    let answer = upstream.0.client.request(request).await;
-    answer.is_ok_and(|answer| !answer.status().is_server_error())
+    let Ok(client) = upstream.0.egress.client(tls) else { return false };
+    client.request(request).await.is_ok_and(|answer| !answer.status().is_server_error())
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use dunlin_gossip::BackendLoad;
 use dunlin_router::{BackendId, Catalog, Cooldown, Outcome, Reach, Retry, Rules};
-use dunlin_types::{DeploymentId, MonoMillis};
+use dunlin_types::{DeploymentId, MonoMillis, Tls};
 use tracing::warn;
 
 use crate::attempt::Attempt;
@@ -58,6 +58,8 @@ pub(crate) struct Backend {
     reach: Mutex<Reach>,
     /// Whether it refuses to be asked for a stream's usage.
     refuses_usage: AtomicBool,
+    /// How it is trusted when it is probed: as one of its deployments has it.
+    tls: Mutex<Tls>,
 }
 
 impl Backend {
@@ -68,6 +70,7 @@ impl Backend {
             mean_service_ms: AtomicU64::new(FIRST_GUESS_MS),
             reach: Mutex::default(),
             refuses_usage: AtomicBool::new(false),
+            tls: Mutex::default(),
         }
     }
 
@@ -103,6 +106,10 @@ impl Backend {
         self.refuses_usage.store(true, Ordering::Relaxed);
     }
 
+    pub(crate) fn tls(&self) -> Tls {
+        self.tls.lock().expect("never poisoned").clone()
+    }
+
     fn load(&self) -> BackendLoad {
         BackendLoad {
             in_flight: self.in_flight.load(Ordering::Relaxed),
@@ -135,8 +142,9 @@ impl Table {
         self.backends.write().expect("never poisoned").retain(|id, backend| {
             backends.contains(id) || backend.in_flight.load(Ordering::Relaxed) > 0
         });
-        for id in backends {
-            drop(self.backend(id));
+        for deployment in all() {
+            let backend = self.backend(&deployment.backend);
+            *backend.tls.lock().expect("never poisoned") = deployment.target.tls.clone();
         }
         let mut served = self.served.write().expect("never poisoned");
         let before = std::mem::take(&mut *served);

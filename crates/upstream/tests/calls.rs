@@ -6,11 +6,16 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
+use dunlin_egress::{Egress, Proxies};
 use dunlin_gossip::{Fact, Gossip, HealthFact, Reported};
+use dunlin_identity::{Identity, Surroundings};
 use dunlin_llm::{ChatRequest, Endpoint, StreamEvent, Target, parse};
 use dunlin_mock_upstream::{Fault, MockUpstream, Settings};
 use dunlin_router::{BackendId, Catalog, Deployment, Group, Retry, Strategy, Weight};
-use dunlin_types::{Clock, DeploymentId, Epoch, MonoMillis, NodeId, Secret, Tokens, UnixMillis};
+use dunlin_types::{
+    AzureLogin, AzureSource, Clock, DeploymentId, Epoch, GoogleSource, MonoMillis, NodeId, Secret,
+    Source, Tls, Tokens, Trust, UnixMillis,
+};
 use dunlin_upstream::{Answer, Bounds, Config, Upstream};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
@@ -47,7 +52,15 @@ fn node(me: u64, seeds: Vec<String>) -> (Upstream, Gossip) {
 }
 
 fn start(gossip: &Gossip, clock: Clock, tasks: &TaskTracker) -> Upstream {
-    let config = Config { tasks: tasks.clone(), stop: CancellationToken::new() };
+    let (egress, stop) = (Egress::new(Proxies::default()), CancellationToken::new());
+    let identity = dunlin_identity::Config {
+        surroundings: Surroundings::default(),
+        egress: egress.clone(),
+        tasks: TaskTracker::new(),
+        stop: stop.clone(),
+    };
+    let identity = Identity::start(identity, clock.clone());
+    let config = Config { egress, identity, tasks: tasks.clone(), stop };
     Upstream::start(&config, clock, gossip.clone())
 }
 
@@ -366,4 +379,53 @@ async fn peers_hear_of_a_429_once_it_is_every_accounts() {
     eventually("the peer hears that neither may", heard).await;
     let answer = call_within(&second, &group, &chat(""), &[1, 2], bounds(LONG)).await;
     assert!(answer.is_ok(), "{:?}", answer.err());
+}
+
+/// Answers one request with an empty reply, and gives its head.
+async fn one_answer(listener: TcpListener) -> String {
+    let (mut socket, _) = listener.accept().await.expect("open");
+    let mut seen = Vec::new();
+    while !seen.ends_with(b"}") {
+        seen.push(socket.read_u8().await.expect("a request"));
+    }
+    let answer = "HTTP/1.1 200 OK\r\ncontent-length: 14\r\n\r\n{\"choices\":[]}";
+    socket.write_all(answer.as_bytes()).await.expect("open");
+    String::from_utf8(seen).expect("a text").to_ascii_lowercase()
+}
+
+#[tokio::test]
+async fn a_call_carries_the_token_of_its_identity() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let base = format!("http://{}", listener.local_addr().expect("bound"));
+    let mut group = group(&[base.clone(), base]);
+    let login = |login| Some(Source::Azure(AzureSource { login, scope: None }));
+    let mut identify = |at: usize, identity| {
+        Arc::make_mut(&mut group.deployments[at]).target.identity = identity;
+    };
+    identify(0, login(AzureLogin::Token(Secret::new("entra"))));
+    identify(1, Some(Source::Google(GoogleSource::File("/no/such.json".into()))));
+    let (upstream, _gossip) = node(1, Vec::new());
+    upstream.publish(&catalog(&group));
+
+    let chat = chat("");
+    let calling = call_within(&upstream, &group, &chat, &[1], bounds(LONG));
+    let (answer, head) = tokio::join!(calling, one_answer(listener));
+    assert!(answer.is_ok(), "{:?}", answer.err());
+    assert!(head.contains("authorization: bearer entra\r\n"), "{head}");
+
+    let refused = call_within(&upstream, &group, &chat, &[0], bounds(LONG)).await;
+    let said = refused.err().expect("there is no such file");
+    assert!(said.contains("/no/such.json"), "{said}");
+}
+
+#[tokio::test]
+async fn a_deployment_whose_ca_file_is_missing_is_not_called_in_another_way() {
+    let mock = MockUpstream::start(Settings::default()).await.expect("a free port");
+    let mut group = group(&[mock.api_base()]);
+    let tls = Tls { trust: Trust::PublicAnd("/no/such.pem".into()), client_certificate: None };
+    Arc::make_mut(&mut group.deployments[0]).target.tls = tls;
+    let (upstream, _gossip) = node(1, Vec::new());
+    upstream.publish(&catalog(&group));
+    let said = call(&upstream, &group, &chat("")).await.err().expect("it is not called");
+    assert!(said.contains("/no/such.pem"), "{said}");
 }

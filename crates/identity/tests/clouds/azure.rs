@@ -38,6 +38,12 @@ async fn an_application_shows_its_secret() {
 }
 
 #[tokio::test]
+async fn a_token_that_is_written_is_used_as_it_is() {
+    let written = source(AzureLogin::Token(Secret::new("written")));
+    assert_eq!(token(&identity(&[]).0.current(&written).await.expect("a token")), "written");
+}
+
+#[tokio::test]
 async fn a_refusal_is_told_in_the_words_of_entra() {
     let words = r#"{"error":"invalid_client","error_description":"AADSTS7000215: Invalid client
  secret provided.","error_codes":[7000215]}"#;

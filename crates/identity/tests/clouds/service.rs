@@ -10,7 +10,7 @@ use axum::extract::Request;
 use axum::http::StatusCode;
 use dunlin_egress::{Egress, Proxies};
 use dunlin_identity::{Config, Identity, Surroundings};
-use dunlin_types::{Clock, Credential, MonoMillis, Tls, UnixMillis};
+use dunlin_types::{Clock, Credential, MonoMillis, UnixMillis};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -105,7 +105,6 @@ pub(crate) fn identity(variables: &[(&str, &str)]) -> (Identity, Time) {
     let config = Config {
         surroundings: Surroundings::from_variables(variable),
         egress: Egress::new(Proxies::default()),
-        tls: Tls::default(),
         tasks: TaskTracker::new(),
         stop: CancellationToken::new(),
     };
