@@ -1,0 +1,162 @@
+//! Identities of clouds and trust in servers, from LiteLLM's parameters.
+
+use dunlin_types::{
+    AwsKeys, AwsRole, AwsSource, AzureLogin, AzureSource, GoogleSource, Secret, Source, Trust,
+};
+
+use super::{deployment, document, loaded, said};
+use crate::{Environment, Options, load};
+
+/// Loads `params` as the parameters of one deployment, with clouds among the providers.
+fn target(params: &str, variables: &[(&str, &str)]) -> (dunlin_llm::Target, Option<String>) {
+    let text = format!("model_list: [{{model_name: m, litellm_params: {{{params}}}}}]");
+    let pairs = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+    let base = Some("https://cloud.example");
+    let providers = vec![("azure", base), ("bedrock", base), ("openai", base), ("vertex_ai", base)];
+    let options = Options { strict: false, providers };
+    let outcome = load(&document(&text), &Environment::new(pairs.collect()), &options);
+    let said = format!("{:?}", outcome.diagnostics);
+    let loaded = outcome.loaded.unwrap_or_else(|| panic!("{params}: {said}"));
+    let deployment = deployment(&loaded, "m", 0);
+    (deployment.target, deployment.parked.as_deref().map(str::to_owned))
+}
+
+/// Each set of parameters has its source.
+fn check(cases: &[(&str, Option<Source>)]) {
+    for (params, expected) in cases {
+        let (target, parked) = target(params, &[("AWS_REGION", "eu-west-1")]);
+        assert_eq!(target.identity, *expected, "{params}");
+        assert_eq!(parked, None, "{params}");
+    }
+}
+
+#[test]
+fn keys_and_roles_of_aws_are_told_from_the_parameters() {
+    let role = |arn: &str, session: Option<&str>| AwsRole {
+        arn: arn.into(),
+        session_name: session.map(Into::into),
+        external_id: None,
+    };
+    let aws = |keys, role, region: Option<&str>| {
+        let region = region.map(Into::into);
+        Some(Source::Aws(AwsSource { keys, role, region, sts_endpoint: None }))
+    };
+    let keys = AwsKeys::Static {
+        access_key_id: "AK".into(),
+        secret_access_key: Secret::new("SK"),
+        session_token: None,
+    };
+    let web = AwsKeys::WebIdentity { token_file: "/t".into(), role: role("arn", Some("s")) };
+    check(&[
+        ("model: openai/m, api_key: k", None),
+        ("model: bedrock/m, api_key: k", None),
+        ("model: bedrock/m", aws(AwsKeys::Default, None, Some("eu-west-1"))),
+        (
+            "model: bedrock/m, aws_region_name: r, aws_access_key_id: AK, aws_secret_access_key: SK",
+            aws(keys.clone(), None, Some("r")),
+        ),
+        (
+            "model: bedrock/m, aws_access_key_id: AK, aws_secret_access_key: SK, aws_role_name: arn",
+            aws(keys, Some(role("arn", None)), Some("eu-west-1")),
+        ),
+        (
+            "model: bedrock/m, aws_profile_name: p",
+            aws(AwsKeys::Profile("p".into()), None, Some("eu-west-1")),
+        ),
+        (
+            "model: bedrock/m, aws_role_name: arn, aws_session_name: s, \
+             aws_web_identity_token: oidc/file//t",
+            aws(web, None, Some("eu-west-1")),
+        ),
+    ]);
+    let (target, _) = target("model: bedrock/m, aws_region_name: r", &[]);
+    assert_eq!(target.region.as_deref(), Some("r"));
+}
+
+#[test]
+fn logins_of_azure_and_google_are_told_from_the_parameters() {
+    let azure = |login| Some(Source::Azure(AzureSource { login, scope: None }));
+    let google = |source| Some(Source::Google(source));
+    check(&[
+        ("model: azure/m, api_key: k", None),
+        ("model: azure/m", azure(AzureLogin::Default)),
+        ("model: azure/m, azure_ad_token: t", azure(AzureLogin::Token(Secret::new("t")))),
+        (
+            "model: azure/m, tenant_id: t, client_id: c, client_secret: s",
+            azure(AzureLogin::ClientSecret {
+                tenant_id: "t".into(),
+                client_id: "c".into(),
+                client_secret: Secret::new("s"),
+            }),
+        ),
+        (
+            "model: azure/m, azure_ad_token: oidc/file//t, client_id: c",
+            azure(AzureLogin::WorkloadIdentity {
+                tenant_id: None,
+                client_id: Some("c".into()),
+                token_file: Some("/t".into()),
+            }),
+        ),
+        (
+            "model: azure/m, client_id: c",
+            azure(AzureLogin::ManagedIdentity { client_id: Some("c".into()) }),
+        ),
+        ("model: vertex_ai/m", google(GoogleSource::Default)),
+        (
+            "model: vertex_ai/m, vertex_credentials: /a.json",
+            google(GoogleSource::File("/a.json".into())),
+        ),
+        (
+            "model: vertex_ai/m, vertex_credentials: {type: service_account}",
+            google(GoogleSource::Inline(Secret::new(r#"{"type":"service_account"}"#))),
+        ),
+    ]);
+}
+
+#[test]
+fn half_an_identity_parks_its_deployment() {
+    for (params, why) in [
+        ("model: bedrock/m, aws_access_key_id: os.environ/NONE", "`NONE` is not set"),
+        ("model: azure/m, client_secret: s", "no client_id"),
+        ("model: azure/m, azure_ad_token: oidc/google/aud", "must name a file"),
+        ("model: vertex_ai/m, vertex_credentials: os.environ/NONE", "`NONE` is not set"),
+    ] {
+        let (_, parked) = target(params, &[]);
+        assert!(parked.as_ref().is_some_and(|said| said.contains(why)), "{params}: {parked:?}");
+    }
+}
+
+#[test]
+fn servers_are_trusted_as_the_closest_setting_says() {
+    let file = |path: &str| Trust::PublicAnd(path.into());
+    type Case = (&'static str, &'static [(&'static str, &'static str)], Trust);
+    let cases: [Case; 9] = [
+        ("", &[], Trust::Public),
+        (", ssl_verify: false", &[], Trust::Anyone),
+        (", ssl_verify: /ca.pem", &[], file("/ca.pem")),
+        ("", &[("SSL_CERT_FILE", "/env.pem")], file("/env.pem")),
+        ("", &[("SSL_VERIFY", "False")], Trust::Anyone),
+        ("", &[("SSL_VERIFY", "/env.pem")], file("/env.pem")),
+        (", ssl_verify: true", &[("SSL_VERIFY", "False")], Trust::Public),
+        (", ssl_verify: 'True'", &[("SSL_CERT_FILE", "/env.pem")], file("/env.pem")),
+        (", ssl_verify: false", &[("SSL_CERT_FILE", "/env.pem")], Trust::Anyone),
+    ];
+    for (params, variables, expected) in cases {
+        let (target, _) = target(&format!("model: openai/m, api_key: k{params}"), variables);
+        assert_eq!(target.tls.trust, expected, "{params:?} {variables:?}");
+    }
+    let (own, _) = target(
+        "model: openai/m, api_key: k, ssl_certificate: /own.pem",
+        &[("SSL_CERTIFICATE", "/env.pem")],
+    );
+    assert_eq!(own.tls.client_certificate.as_deref(), Some("/own.pem"));
+    let text = "{litellm_settings: {ssl_verify: false, ssl_certificate: /c.pem}, model_list: [
+        {model_name: open, litellm_params: {model: openai/m, api_key: k}},
+        {model_name: plain, litellm_params: {model: openai/m, api_base: 'http://h', api_key: k}},
+        {model_name: kept, litellm_params: {model: openai/m, api_key: k, ssl_verify: true}}]}";
+    let settings = loaded(text).settings.tls;
+    assert_eq!(settings.trust, Trust::Anyone);
+    assert_eq!(settings.client_certificate.as_deref(), Some("/c.pem"));
+    let said = said(text);
+    assert!(said.contains("warning[DL0121]: certificates are not checked for: open\n"), "{said}");
+}
