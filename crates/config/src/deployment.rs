@@ -6,7 +6,7 @@ use std::time::Duration;
 use dunlin_ledger::{Adjustment, Kind, Pricing, Rate, Sheet};
 use dunlin_llm::Target;
 use dunlin_router::{BackendId, Deployment, Weight};
-use dunlin_types::{DeploymentId, PicoUsd, Secret, Source};
+use dunlin_types::{DeploymentId, PicoUsd, Secret, Source, Tokens};
 use http::{HeaderName, HeaderValue, Uri};
 use sha2::{Digest, Sha256};
 
@@ -87,6 +87,7 @@ impl<'a> Draft<'a> {
         let order = report.count("litellm_params.order", self.params.get("order"));
         let num_retries =
             report.count("litellm_params.num_retries", self.params.get("num_retries"));
+        let max_output = self.max_output(report);
         let aim = aim?;
         let has_identity = aim.served && aim.key.is_none();
         let identity = has_identity.then(|| self.identity(&aim.provider, report)).flatten();
@@ -101,6 +102,7 @@ impl<'a> Draft<'a> {
             tls: self.reading.trust.of("litellm_params", self.params, report),
             headers,
             body_defaults: self.body_defaults(),
+            max_output,
             ..Target::default()
         };
         Some(Deployment {
@@ -305,6 +307,15 @@ impl<'a> Draft<'a> {
             .filter(|(_, node)| !matches!(node.value, Value::Null))
             .map(|(key, node)| (key.text.as_str().into(), node.json().into()))
             .collect()
+    }
+
+    /// The older name is for both directions in LiteLLM's price table, where it means this one.
+    fn max_output(&self, report: &mut Report) -> Option<Tokens> {
+        let of = |name: &str, report: &mut Report| -> Option<u32> {
+            report.count(&format!("model_info.{name}"), self.info.get(name))
+        };
+        let most = of("max_output_tokens", report).or_else(|| of("max_tokens", report));
+        most.map(|most| Tokens(most.into()))
     }
 
     fn amount(&self, name: &str, report: &mut Report) -> Option<f64> {

@@ -6,6 +6,7 @@ use crate::words;
 
 /// The provider of names that stand for OpenAI's own models, and of bare names with an address.
 const OPENAI: &str = "openai";
+const ANTHROPIC: &str = "anthropic";
 
 /// Provider prefixes that LiteLLM knows, sorted; which of them are served is the caller's table.
 const KNOWN: &str = "ai21 ai21_chat aiml aiohttp_openai aleph_alpha amazon_nova anthropic \
@@ -26,7 +27,7 @@ const KNOWN: &str = "ai21 ai21_chat aiml aiohttp_openai aleph_alpha amazon_nova 
 const FAMILIES: &[(&str, &str)] = &[
     ("babbage-", OPENAI),
     ("chatgpt-", OPENAI),
-    ("claude-", "anthropic"),
+    ("claude-", ANTHROPIC),
     ("codex-", OPENAI),
     ("command-", "cohere_chat"),
     ("computer-use-", OPENAI),
@@ -55,6 +56,12 @@ struct Standard {
 }
 
 const STANDARDS: &[Standard] = &[
+    Standard {
+        provider: ANTHROPIC,
+        key: "ANTHROPIC_API_KEY",
+        bases: &["ANTHROPIC_API_BASE", "ANTHROPIC_BASE_URL"],
+        path: "",
+    },
     Standard {
         provider: "hosted_vllm",
         key: "HOSTED_VLLM_API_KEY",
@@ -148,7 +155,7 @@ pub(crate) fn key_variable(provider: &str, has_base: bool) -> Option<&'static st
 
 /// True if the provider refuses calls without a key.
 pub(crate) fn needs_key(provider: &str, has_base: bool) -> bool {
-    provider == OPENAI && !has_base
+    matches!(provider, OPENAI | ANTHROPIC) && !has_base
 }
 
 fn standard(provider: &str) -> Option<&'static Standard> {

@@ -6,11 +6,13 @@ use bytes::Bytes;
 
 use crate::form::{Chat, Delta, Embed, Encoding, Reply};
 use crate::openai::{self, ErrorBody};
-use crate::{BadRequest, ChatRequest, responses};
+use crate::{BadRequest, ChatRequest, anthropic, responses};
 
 /// A family of request and reply bodies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Dialect {
+    /// Anthropic's messages.
+    Anthropic,
     /// OpenAI's chat completions, and what grew around them.
     OpenAi,
     /// OpenAI's responses.
@@ -24,12 +26,16 @@ pub enum Endpoint {
     ChatCompletions,
     /// A plain completion of a text, streamed or not.
     Completions,
+    /// How many tokens a prompt has, in Anthropic's words.
+    CountTokens,
     /// Vectors for texts.
     Embeddings,
     /// Pictures changed; an upload.
     ImageEdits,
     /// Pictures.
     ImageGenerations,
+    /// A chat in Anthropic's words, streamed or not.
+    Messages,
     /// Whether texts are harmful.
     Moderations,
     /// Documents in the order of their use for a query, in Cohere's shape.
@@ -81,6 +87,7 @@ impl Endpoint {
             | Self::Speech
             | Self::Transcriptions
             | Self::Translations => Dialect::OpenAi,
+            Self::CountTokens | Self::Messages => Dialect::Anthropic,
             Self::Responses => Dialect::Responses,
         }
     }
@@ -91,9 +98,11 @@ impl Endpoint {
         match self {
             Self::ChatCompletions => "/chat/completions",
             Self::Completions => "/completions",
+            Self::CountTokens => "/v1/messages/count_tokens",
             Self::Embeddings => "/embeddings",
             Self::ImageEdits => "/images/edits",
             Self::ImageGenerations => "/images/generations",
+            Self::Messages => "/v1/messages",
             Self::Moderations => "/moderations",
             Self::Rerank => "/rerank",
             Self::Responses => "/responses",
@@ -107,8 +116,9 @@ impl Endpoint {
     #[must_use]
     pub fn is_chat(self) -> bool {
         match self {
-            Self::ChatCompletions | Self::Completions | Self::Responses => true,
-            Self::Embeddings
+            Self::ChatCompletions | Self::Completions | Self::Messages | Self::Responses => true,
+            Self::CountTokens
+            | Self::Embeddings
             | Self::ImageEdits
             | Self::ImageGenerations
             | Self::Moderations
@@ -131,7 +141,9 @@ impl Endpoint {
             | Self::Translations => true,
             Self::ChatCompletions
             | Self::Completions
+            | Self::CountTokens
             | Self::Embeddings
+            | Self::Messages
             | Self::Moderations
             | Self::Rerank
             | Self::Responses => false,
@@ -146,8 +158,10 @@ impl Endpoint {
             Self::Transcriptions | Self::Translations => Some("file"),
             Self::ChatCompletions
             | Self::Completions
+            | Self::CountTokens
             | Self::Embeddings
             | Self::ImageGenerations
+            | Self::Messages
             | Self::Moderations
             | Self::Rerank
             | Self::Responses
@@ -162,7 +176,9 @@ impl Endpoint {
             Self::Moderations => Some("omni-moderation-latest"),
             Self::ChatCompletions
             | Self::Completions
+            | Self::CountTokens
             | Self::Embeddings
+            | Self::Messages
             | Self::Rerank
             | Self::Responses
             | Self::Speech
@@ -174,7 +190,7 @@ impl Endpoint {
     /// The member without which the request asks nothing.
     pub(crate) fn prompt_field(self) -> &'static str {
         match self {
-            Self::ChatCompletions => "messages",
+            Self::ChatCompletions | Self::CountTokens | Self::Messages => "messages",
             Self::Completions
             | Self::ImageEdits
             | Self::ImageGenerations
@@ -191,8 +207,10 @@ impl Endpoint {
         match self {
             Self::ChatCompletions => openai::write_reply(reply, stamp),
             Self::Completions => openai::write_text_reply(reply, stamp),
+            Self::Messages => anthropic::write_reply(reply, stamp),
             Self::Responses => responses::write_reply(reply, stamp),
-            Self::Embeddings
+            Self::CountTokens
+            | Self::Embeddings
             | Self::ImageEdits
             | Self::ImageGenerations
             | Self::Moderations
@@ -209,8 +227,10 @@ impl Endpoint {
         match self {
             Self::ChatCompletions => Box::new(openai::ChatWriter::new(stamp, wants_usage)),
             Self::Completions => Box::new(openai::TextWriter::new(stamp, wants_usage)),
+            Self::Messages => Box::new(anthropic::MessagesWriter::new(stamp)),
             Self::Responses => Box::new(responses::EventWriter::new(stamp)),
-            Self::Embeddings
+            Self::CountTokens
+            | Self::Embeddings
             | Self::ImageEdits
             | Self::ImageGenerations
             | Self::Moderations
@@ -225,6 +245,7 @@ impl Endpoint {
     #[must_use]
     pub fn error_body(self, error: &ErrorBody) -> Bytes {
         match self.dialect() {
+            Dialect::Anthropic => anthropic::error_body(error),
             Dialect::OpenAi | Dialect::Responses => error.to_json(),
         }
     }
@@ -233,6 +254,7 @@ impl Endpoint {
     #[must_use]
     pub fn error_frame(self, error: &ErrorBody) -> Bytes {
         match self.dialect() {
+            Dialect::Anthropic => anthropic::error_frame(error),
             Dialect::OpenAi => openai::error_frame(error),
             Dialect::Responses => responses::error_frame(error),
         }
@@ -249,12 +271,14 @@ impl ChatRequest {
     /// # Panics
     /// The request is no chat: see [`Endpoint::is_chat`].
     pub fn form_with(&self, defaults: &[(Arc<str>, Arc<str>)]) -> Result<Chat, BadRequest> {
-        let body = self.encode_for(self.model(), defaults);
-        let text = text(&body);
+        let unsaid = defaults.iter().filter(|(name, _)| !self.has(name));
+        let chat = openai::read_defaults(unsaid.map(|(name, json)| (&**name, &**json)))?;
+        let text = text(&self.body);
         match self.endpoint() {
-            Endpoint::ChatCompletions => openai::read_chat(text),
-            Endpoint::Completions => openai::read_text_prompt(text),
-            Endpoint::Responses => responses::read_chat(text),
+            Endpoint::ChatCompletions => openai::read_chat(text, chat),
+            Endpoint::Completions => openai::read_text_prompt(text, chat),
+            Endpoint::CountTokens | Endpoint::Messages => anthropic::read_chat(text, chat),
+            Endpoint::Responses => responses::read_chat(text, chat),
             Endpoint::Embeddings
             | Endpoint::ImageEdits
             | Endpoint::ImageGenerations

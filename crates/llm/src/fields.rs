@@ -1,7 +1,7 @@
 //! What each top-level field of a request is to the gateway. Whatever is not named here belongs to
 //! the provider and is passed on untouched.
 
-use crate::endpoint::Endpoint;
+use crate::endpoint::{Dialect, Endpoint};
 
 /// What is done with a field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,6 +28,12 @@ pub(crate) enum Role {
 
 pub(crate) fn role(endpoint: Endpoint, name: &str) -> Role {
     match name {
+        // The provider's own there, if it knows them at all.
+        "metadata" | "user" | "safety_identifier" | "max_completion_tokens" | "n" | "best_of"
+            if endpoint.dialect() == Dialect::Anthropic =>
+        {
+            Role::Upstream
+        }
         "model" => Role::Model,
         "stream" if endpoint.is_chat() => Role::Stream,
         "max_tokens" => Role::MaxTokens,

@@ -33,6 +33,12 @@ impl Span {
         Self { start: self.start + offset, end: self.end + offset }
     }
 
+    /// The inside of the string `value` that lies here, if it has no escapes.
+    pub(crate) fn unquoted(self, value: &str) -> Option<Self> {
+        let plain = value.starts_with('"') && !value.contains('\\');
+        plain.then_some(Self { start: self.start + 1, end: self.end - 1 })
+    }
+
     pub(crate) fn range(self) -> Range<usize> {
         self.start..self.end
     }

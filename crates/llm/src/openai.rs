@@ -16,7 +16,7 @@ pub use frame::read_frame;
 pub use reply::read_reply;
 pub use write::{ChatStyle, write_chat};
 
-pub(crate) use chat::{read_chat, read_text_prompt};
+pub(crate) use chat::{read_chat, read_defaults, read_text_prompt};
 pub(crate) use embeddings::{read_embed, read_encoding, write_vectors};
 pub(crate) use error::error_frame;
 pub(crate) use reply::{write_reply, write_text_reply};

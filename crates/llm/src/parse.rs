@@ -4,7 +4,9 @@ use std::borrow::Cow;
 
 use bytes::Bytes;
 use dunlin_types::Tokens;
+use http::HeaderMap;
 
+use crate::anthropic;
 use crate::endpoint::{Dialect, Endpoint};
 use crate::extras::Extras;
 use crate::fields::{Role, role};
@@ -126,7 +128,7 @@ pub fn parse(
     path_model: Option<&str>,
 ) -> Result<ChatRequest, BadRequest> {
     let facts = read(endpoint, text(&body)?, path_model)?;
-    Ok(ChatRequest { body, facts, content_type: None })
+    Ok(ChatRequest { body, facts, content_type: None, headers: HeaderMap::new() })
 }
 
 /// Reads a client's upload, whose header `Content-Type` is `content_type`.
@@ -141,7 +143,12 @@ pub fn parse_upload(
     path_model: Option<&str>,
 ) -> Result<ChatRequest, BadRequest> {
     let facts = multipart::read(endpoint, &body, content_type, path_model)?;
-    Ok(ChatRequest { body, facts, content_type: Some(content_type.into()) })
+    Ok(ChatRequest {
+        body,
+        facts,
+        content_type: Some(content_type.into()),
+        headers: HeaderMap::new(),
+    })
 }
 
 fn text(body: &[u8]) -> Result<&str, BadRequest> {
@@ -170,10 +177,21 @@ fn read(endpoint: Endpoint, text: &str, path_model: Option<&str>) -> Result<Fact
     };
     let missing = BadRequest::Missing { route: endpoint.route(), name: endpoint.prompt_field() };
     let prompt = reader.prompt.ok_or(missing)?;
+    if endpoint == Endpoint::Messages && !reader.has_max_tokens {
+        let route = endpoint.route();
+        return Err(BadRequest::Missing { route, name: "max_tokens" });
+    }
+    // Instructions and tools are members of their own there, and as long as the rest.
+    let is_anthropic = endpoint.dialect() == Dialect::Anthropic;
+    let prompt = if is_anthropic { Span { start: 0, end: text.len() } } else { prompt };
+    let metadata = members.iter().find(|member| is_anthropic && member.name == "metadata");
+    let end_user = metadata.and_then(|metadata| anthropic::end_user(metadata.value));
+    let end_user = end_user.map(Into::into).or(reader.user).or(reader.safety_identifier);
 
     let options = members.iter().find(|member| member.name == "stream_options");
     let mut edits = reader.cuts.edits;
     let wants_usage = match reader.stream {
+        Some(_) if is_anthropic => true,
         Some(stream) if endpoint.dialect() == Dialect::OpenAi => {
             let (wanted, edit) = usage_wish(endpoint, text, stream, options)?;
             edits.extend(edit);
@@ -193,7 +211,7 @@ fn read(endpoint: Endpoint, text: &str, path_model: Option<&str>) -> Result<Fact
         max_output: reader.max_completion_tokens.or(reader.max_tokens),
         choices: reader.choices,
         prompt,
-        end_user: reader.user.or(reader.safety_identifier),
+        end_user,
         extras: reader.extras,
         names: reader.names,
         edits,
@@ -210,6 +228,7 @@ struct Reader<'a> {
     stream: Option<Span>,
     prompt: Option<Span>,
     max_tokens: Option<Tokens>,
+    has_max_tokens: bool,
     max_completion_tokens: Option<Tokens>,
     choices: u32,
     user: Option<Box<str>>,
@@ -234,6 +253,7 @@ impl<'a> Reader<'a> {
             stream: None,
             prompt: None,
             max_tokens: (!endpoint.is_chat()).then_some(Tokens(0)),
+            has_max_tokens: false,
             max_completion_tokens: None,
             choices: 1,
             user: None,
@@ -259,7 +279,10 @@ impl<'a> Reader<'a> {
                 _ => return Err(self.invalid(member, "a boolean")),
             },
             Role::Prompt => self.prompt = (!is_null).then_some(at),
-            Role::MaxTokens => self.max_tokens = value.parse().ok().map(Tokens),
+            Role::MaxTokens => {
+                self.max_tokens = value.parse().ok().map(Tokens);
+                self.has_max_tokens = !is_null;
+            }
             Role::MaxCompletionTokens => {
                 self.max_completion_tokens = value.parse().ok().map(Tokens);
             }

@@ -5,7 +5,8 @@ use dunlin_types::{Tokens, Usage};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::endpoint::{Endpoint, Stamp};
+use crate::anthropic;
+use crate::endpoint::{Dialect, Endpoint, Stamp};
 use crate::estimate::{output_bytes, tokens_in};
 use crate::form::{Reply, Vectors};
 use crate::json::{Span, splice_string, string};
@@ -38,6 +39,8 @@ pub struct ChatReply {
 #[derive(Debug, Clone, PartialEq)]
 enum Body {
     Bytes {
+        /// Whose words they are.
+        dialect: Dialect,
         bytes: Bytes,
         /// Where the model is named.
         model: Option<Span>,
@@ -73,7 +76,19 @@ impl ChatReply {
         let output = peek.choices.map(|choices| Span::of(choices.get(), text));
         let id = peek.id.and_then(|id| string(id.get())).map(|id| id.into());
         let usage = peek.usage.and_then(|usage| usage::read(usage.get()));
-        Ok(Self { body: Body::Bytes { bytes, model, output }, id, usage })
+        Ok(Self::of_bytes(Dialect::OpenAi, bytes, (model, output), id, usage))
+    }
+
+    /// An answer whose facts have been read: where it names its model and where its text is, its id
+    /// and its usage.
+    pub(crate) fn of_bytes(
+        dialect: Dialect,
+        bytes: Bytes,
+        (model, output): (Option<Span>, Option<Span>),
+        id: Option<Box<str>>,
+        usage: Option<Usage>,
+    ) -> Self {
+        Self { body: Body::Bytes { dialect, bytes, model, output }, id, usage }
     }
 
     /// The body for a client of `endpoint`. Bytes are written with nothing changed but the model's
@@ -107,8 +122,12 @@ impl ChatReply {
     #[must_use]
     pub fn output_estimate(&self) -> Tokens {
         tokens_in(match &self.body {
-            Body::Bytes { bytes, output: Some(span), .. } => {
-                std::str::from_utf8(&bytes[span.range()]).map_or(0, output_bytes)
+            Body::Bytes { dialect, bytes, output: Some(span), .. } => {
+                let read = match dialect {
+                    Dialect::Anthropic => anthropic::output_bytes,
+                    Dialect::OpenAi | Dialect::Responses => output_bytes,
+                };
+                std::str::from_utf8(&bytes[span.range()]).map_or(0, read)
             }
             Body::Bytes { output: None, .. } | Body::Vectors(_) => 0,
             Body::Form(reply) => reply.output_bytes(),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use dunlin_types::Tokens;
+use http::{HeaderMap, HeaderName};
 
 use crate::endpoint::Endpoint;
 use crate::estimate::prompt_tokens;
@@ -18,7 +19,13 @@ pub struct ChatRequest {
     pub(crate) facts: Facts,
     /// Of an upload; all else is JSON.
     pub(crate) content_type: Option<Arc<str>>,
+    /// Those of the client's headers that its provider may be sent: [`FORWARDED`].
+    pub(crate) headers: HeaderMap,
 }
+
+/// Headers that belong to a dialect and say what its bodies mean.
+const FORWARDED: [HeaderName; 2] =
+    [HeaderName::from_static("anthropic-beta"), HeaderName::from_static("anthropic-version")];
 
 /// What one pass over a body found out. Spans are of the body.
 #[derive(Clone, Debug)]
@@ -71,6 +78,23 @@ pub(crate) enum Text {
 }
 
 impl ChatRequest {
+    /// The same, with those of the client's headers that say what its body means.
+    #[must_use]
+    pub fn with_headers(mut self, headers: &HeaderMap) -> Self {
+        for name in &FORWARDED {
+            for value in headers.get_all(name) {
+                self.headers.append(name, value.clone());
+            }
+        }
+        self
+    }
+
+    /// The client's headers that say what its body means, byte for byte.
+    #[must_use]
+    pub fn headers(&self) -> &HeaderMap {
+        &self.headers
+    }
+
     /// What is asked for.
     #[must_use]
     pub fn endpoint(&self) -> Endpoint {
@@ -197,7 +221,7 @@ impl ChatRequest {
         bare
     }
 
-    fn has(&self, name: &str) -> bool {
+    pub(crate) fn has(&self, name: &str) -> bool {
         self.facts.names.iter().any(|known| match known {
             Name::At(span) => &self.body[span.range()] == name.as_bytes(),
             Name::Unescaped(known) => &**known == name,

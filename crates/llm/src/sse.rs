@@ -134,9 +134,22 @@ pub(crate) fn data(frame: &[u8]) -> Data {
     found
 }
 
+/// The frame with its data in one line, and where that is. `None`: it has no data.
+pub(crate) fn in_one_line(frame: Bytes) -> (Bytes, Option<Span>) {
+    match data(&frame) {
+        Data::Absent => (frame, None),
+        Data::Line(span) => (frame, Some(span)),
+        Data::Lines => {
+            let joined = join_data(&frame);
+            let Data::Line(span) = data(&joined) else { unreachable!("joined data is one line") };
+            (joined, Some(span))
+        }
+    }
+}
+
 /// The same frame with its data in one line. A line end in JSON is white space, so a space is as
 /// good.
-pub(crate) fn join_data(frame: &[u8]) -> Bytes {
+fn join_data(frame: &[u8]) -> Bytes {
     let (mut fields, mut joined) = (Vec::with_capacity(frame.len()), Vec::new());
     for line in lines(frame) {
         match data_of(frame, line) {

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use dunlin_types::{Secret, Source, Tls};
+use dunlin_types::{Secret, Source, Tls, Tokens};
 
 /// One deployment, as a provider needs to know it.
 #[derive(Clone, Debug, Default)]
@@ -28,6 +28,8 @@ pub struct Target {
     pub region: Option<Arc<str>>,
     /// `vertex_project`.
     pub project: Option<Arc<str>>,
+    /// The most tokens the model answers with, if that is known.
+    pub max_output: Option<Tokens>,
     /// What becomes of parameters the provider does not have.
     pub params: ParamRules,
     /// `use_chat_completions_api`: other chat endpoints are bridged even if the provider has them.

@@ -288,6 +288,8 @@ fn is_context_window(error: &UpstreamError) -> bool {
                 "context size has been exceeded",
                 "context window",
                 "maximum model length",
+                "prompt is too long",
+                "exceed context limit",
             ],
         )
 }

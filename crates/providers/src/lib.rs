@@ -21,6 +21,7 @@ pub use encode::EncodeError;
 pub use error::{Cause, ProviderError};
 pub use stream::StreamError;
 
+mod anthropic;
 mod hosted_vllm;
 mod lm_studio;
 mod ollama;
@@ -30,6 +31,7 @@ mod openai_like;
 
 /// Every provider, sorted by id.
 pub static ALL: &[&dyn Provider] = &[
+    &anthropic::PROVIDER,
     &hosted_vllm::PROVIDER,
     &lm_studio::PROVIDER,
     &ollama::PROVIDER,
@@ -52,6 +54,11 @@ pub trait Provider: Sync {
     /// OpenAI's names of the chat parameters that `model` has. `None`: all, for who knows what a
     /// compatible server takes.
     fn params(&self, model: &str) -> Option<&'static [&'static str]>;
+
+    /// True if it counts the tokens of a prompt when it is asked to.
+    fn counts_tokens(&self) -> bool {
+        false
+    }
 
     /// The HTTP request that asks `to` for what the client asked, at `now`.
     ///

@@ -48,10 +48,12 @@ impl OpenAiCompatible {
     fn asked(&self, request: &ChatRequest) -> Endpoint {
         match request.endpoint() {
             Endpoint::Completions if self.completions => Endpoint::Completions,
-            Endpoint::ChatCompletions | Endpoint::Completions | Endpoint::Responses => {
-                Endpoint::ChatCompletions
-            }
-            asked @ (Endpoint::Embeddings
+            Endpoint::ChatCompletions
+            | Endpoint::Completions
+            | Endpoint::Messages
+            | Endpoint::Responses => Endpoint::ChatCompletions,
+            asked @ (Endpoint::CountTokens
+            | Endpoint::Embeddings
             | Endpoint::ImageEdits
             | Endpoint::ImageGenerations
             | Endpoint::Moderations
@@ -91,6 +93,10 @@ impl Provider for OpenAiCompatible {
         credential: &Credential,
         _now: UnixMillis,
     ) -> Result<Request<Bytes>, EncodeError> {
+        if self.asked(request) == Endpoint::CountTokens {
+            let (provider, route) = (self.id, request.endpoint().route());
+            return Err(EncodeError::UnsupportedEndpoint { provider, route });
+        }
         let body = if self.passes(request) {
             request.encode_for(&to.model, &to.body_defaults)
         } else {

@@ -56,6 +56,8 @@ pub struct Chat {
     pub stream: bool,
     /// Fields without a word here, in the order they came.
     pub other: Vec<(String, Json)>,
+    /// The operator's own fields for the provider, whatever dialect the client speaks.
+    pub extra: Vec<(String, Json)>,
 }
 
 impl Chat {
@@ -87,6 +89,7 @@ impl Chat {
             user: None,
             stream: false,
             other: Vec::new(),
+            extra: Vec::new(),
         }
     }
 

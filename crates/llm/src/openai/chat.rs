@@ -13,24 +13,39 @@ use crate::form::{
 use crate::json::{Member, members, string};
 use crate::parse::BadRequest;
 
-/// Reads the body of a chat.
+/// What a deployment sets where a client says nothing: parameters by OpenAI's names, whatever
+/// dialect the client speaks, and fields for the provider as it knows them.
+///
+/// # Errors
+/// A parameter is not what it should be.
+pub(crate) fn read_defaults<'a>(
+    defaults: impl Iterator<Item = (&'a str, &'a str)>,
+) -> Result<Chat, BadRequest> {
+    let mut chat = Chat::new(Dialect::OpenAi);
+    for (name, value) in defaults {
+        param(&mut chat, Endpoint::ChatCompletions, &Member { name: name.into(), value })?;
+    }
+    chat.extra = std::mem::take(&mut chat.other);
+    Ok(chat)
+}
+
+/// Reads the body of a chat into `chat`, which holds the defaults.
 ///
 /// # Errors
 /// A message, tool or parameter is not what it should be.
-pub(crate) fn read_chat(body: &str) -> Result<Chat, BadRequest> {
-    let mut chat = Chat::new(Dialect::OpenAi);
+pub(crate) fn read_chat(body: &str, mut chat: Chat) -> Result<Chat, BadRequest> {
     for member in read_members(body) {
         param(&mut chat, Endpoint::ChatCompletions, &member)?;
     }
     Ok(chat)
 }
 
-/// Reads the body of a plain completion: its prompt becomes what the user says.
+/// Reads the body of a plain completion into `chat`, which holds the defaults: its prompt becomes
+/// what the user says.
 ///
 /// # Errors
 /// The prompt is not one text, or a parameter is not what it should be.
-pub(crate) fn read_text_prompt(body: &str) -> Result<Chat, BadRequest> {
-    let mut chat = Chat::new(Dialect::OpenAi);
+pub(crate) fn read_text_prompt(body: &str, mut chat: Chat) -> Result<Chat, BadRequest> {
     for member in read_members(body) {
         if member.name == "prompt" {
             let texts: Vec<String> = match string(member.value) {

@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 use super::UpstreamError;
 use crate::estimate::output_bytes;
 use crate::json::Span;
-use crate::sse::{self, Data};
+use crate::sse;
 use crate::stream::{BadFrame, Chunk, StreamEvent};
 use crate::usage;
 
@@ -33,17 +33,8 @@ struct Peek<'a> {
 /// # Errors
 /// The data is neither `[DONE]` nor a JSON object.
 pub fn read_frame(frame: Bytes) -> Result<StreamEvent, BadFrame> {
-    let (frame, data) = match sse::data(&frame) {
-        Data::Absent => return Ok(StreamEvent::Comment(frame)),
-        Data::Line(span) => (frame, span),
-        Data::Lines => {
-            let joined = sse::join_data(&frame);
-            let Data::Line(span) = sse::data(&joined) else {
-                unreachable!("joined data is one line")
-            };
-            (joined, span)
-        }
-    };
+    let (frame, data) = sse::in_one_line(frame);
+    let Some(data) = data else { return Ok(StreamEvent::Comment(frame)) };
     let text = std::str::from_utf8(&frame[data.range()]).map_err(|_| BadFrame::NotUtf8)?;
     match text.trim() {
         "" => return Ok(StreamEvent::Comment(frame)),
@@ -59,19 +50,13 @@ pub fn read_frame(frame: Bytes) -> Result<StreamEvent, BadFrame> {
     let at = |value: &RawValue| Span::of(value.get(), text).shifted(data.start);
     let chunk = Chunk {
         model: peek.model.map(at),
-        id: peek.id.and_then(|id| unquoted(id.get(), at(id))),
+        id: peek.id.and_then(|id| at(id).unquoted(id.get())),
         usage: peek.usage.and_then(|usage| usage::read(usage.get())),
         has_choices: peek.choices.is_some_and(|choices| !is_empty_list(choices.get())),
         text_bytes: peek.choices.map_or(0, |choices| output_bytes(choices.get())),
         frame,
     };
     Ok(StreamEvent::Chunk(chunk))
-}
-
-/// The inside of a string without escapes.
-fn unquoted(value: &str, at: Span) -> Option<Span> {
-    let plain = value.starts_with('"') && !value.contains('\\');
-    plain.then_some(Span { start: at.start + 1, end: at.end - 1 })
 }
 
 fn is_empty_list(value: &str) -> bool {

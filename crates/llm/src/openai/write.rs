@@ -55,22 +55,26 @@ pub fn write_chat(chat: &Chat, model: &str, style: ChatStyle) -> Bytes {
     put("reasoning_effort", effort.map(|effort| effort.word().into()));
     put("verbosity", chat.verbosity.clone().map(Into::into));
     put("service_tier", chat.service_tier.clone().map(Into::into));
-    put("user", chat.user.clone().map(Into::into));
+    put("user", chat.user.as_deref().map(|user| shortened(user).into()));
     let tools: Vec<Value> = chat.tools.iter().filter_map(|tool| self::tool(tool, chat)).collect();
     let has_tools = !tools.is_empty();
     put("tools", has_tools.then(|| tools.into()));
     put("tool_choice", chat.tool_choice.as_ref().filter(|_| has_tools).map(tool_choice));
     put("parallel_tool_calls", chat.parallel_tool_calls.filter(|_| has_tools).map(Into::into));
-    if chat.from == Dialect::OpenAi {
-        for (name, value) in &chat.other {
-            put(name, Some(value_of(value)));
-        }
+    let other = chat.other.iter().filter(|_| chat.from == Dialect::OpenAi);
+    for (name, value) in other.chain(&chat.extra) {
+        put(name, Some(value_of(value)));
     }
     if chat.stream {
         put("stream", Some(true.into()));
         put("stream_options", Some(json!({"include_usage": true})));
     }
     Bytes::from(serde_json::to_vec(&body).expect("values are always JSON"))
+}
+
+/// OpenAI refuses longer names of users; Claude Code's are longer.
+fn shortened(user: &str) -> &str {
+    &user[..user.floor_char_boundary(64)]
 }
 
 fn value_of(json: &Json) -> Value {
@@ -202,12 +206,18 @@ pub(super) fn tool_call(call: &ToolCall) -> Value {
     })
 }
 
-/// A text where that says all, as every server takes it; else a list of parts.
+/// A text where that says all, as every server takes it; else a list of parts. The texts of another
+/// dialect are joined as vLLM joins them for templates that take no lists.
 fn content(parts: &[&Part], chat: &Chat, style: ChatStyle) -> Value {
     let has_cache_point = style.cache_points && parts.iter().any(|part| part.cache.is_some());
-    let texts: Option<Vec<&str>> = parts.iter().map(|part| part.as_text()).collect();
+    let is_foreign = chat.from != Dialect::OpenAi;
+    let is_written = |part: &&Part| !(is_foreign && matches!(part.kind, PartKind::Other(_)));
+    let written = parts.iter().copied().filter(is_written);
+    let texts: Option<Vec<&str>> = written.map(Part::as_text).collect();
     match texts {
-        Some(texts) if texts.len() <= 1 && !has_cache_point => texts.concat().into(),
+        Some(texts) if (is_foreign || texts.len() <= 1) && !has_cache_point => {
+            texts.join("\n").into()
+        }
         Some(_) | None => {
             parts.iter().filter_map(|part| self::part(part, chat, style)).collect::<Vec<_>>().into()
         }

@@ -15,13 +15,13 @@ pub(super) fn invalid(name: &str, expected: &'static str) -> BadRequest {
     BadRequest::Invalid { route: Endpoint::Responses.route(), name: name.to_owned(), expected }
 }
 
-/// Reads the body.
+/// Reads the body into `chat`, which holds the defaults.
 ///
 /// # Errors
 /// An item, tool or parameter is not what it should be, or only the server that keeps responses
 /// could carry it out.
-pub(crate) fn read_chat(body: &str) -> Result<Chat, BadRequest> {
-    let mut chat = Chat::new(Dialect::Responses);
+pub(crate) fn read_chat(body: &str, mut chat: Chat) -> Result<Chat, BadRequest> {
+    chat.from = Dialect::Responses;
     let mut instructions = None;
     for member in members(body).expect("a request was parsed from an object") {
         match role(Endpoint::Responses, &member.name) {

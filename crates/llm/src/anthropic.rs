@@ -1,0 +1,31 @@
+//! Anthropic's dialect, both ways: what clients of `/v1/messages` send and get, and what providers
+//! that speak it are sent and answer. Also served by Bedrock, Vertex and many others.
+
+mod abilities;
+mod blocks;
+mod chat;
+mod deltas;
+mod error;
+mod frame;
+mod reply;
+mod usage;
+mod write;
+mod writer;
+
+pub use abilities::{Abilities, Thinking};
+pub use deltas::DeltaReader;
+pub use frame::FrameReader;
+pub use reply::{parse_count, parse_reply, read_reply};
+pub use write::{MessageStyle, write_chat};
+
+pub(crate) use chat::{end_user, read_chat};
+pub(crate) use error::{error_body, error_frame};
+pub(crate) use reply::{output_bytes, write_reply};
+pub(crate) use writer::MessagesWriter;
+
+/// The tool by which a model without structured outputs is made to answer in JSON. Its call is read
+/// back as the answer's text. LiteLLM's name for it.
+const JSON_TOOL: &str = "json_tool_call";
+
+#[cfg(test)]
+mod tests;

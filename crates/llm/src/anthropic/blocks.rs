@@ -1,0 +1,266 @@
+//! Pieces of a turn as Anthropic's content blocks, read and written.
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use serde_json::{Value, json};
+
+use crate::Dialect;
+use crate::form::{Cache, Json, Part, PartKind, Source, ToolCall};
+use crate::json::string;
+
+#[derive(Deserialize)]
+pub(super) struct WireCache {
+    ttl: Option<String>,
+}
+
+impl WireCache {
+    pub(super) fn cache(&self) -> Cache {
+        if self.ttl.as_deref() == Some("1h") { Cache::Hour } else { Cache::Short }
+    }
+}
+
+#[derive(Deserialize)]
+struct Tag {
+    r#type: String,
+    cache_control: Option<WireCache>,
+}
+
+#[derive(Deserialize)]
+struct WireText {
+    text: String,
+}
+
+#[derive(Deserialize)]
+struct WireMedia<'a> {
+    #[serde(borrow)]
+    source: WireSource<'a>,
+    title: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct WireSource<'a> {
+    r#type: String,
+    media_type: Option<String>,
+    data: Option<String>,
+    url: Option<String>,
+    file_id: Option<String>,
+    #[serde(borrow)]
+    content: Option<&'a RawValue>,
+}
+
+#[derive(Deserialize)]
+struct WireThinking {
+    #[serde(default)]
+    thinking: String,
+    signature: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct WireRedacted {
+    data: String,
+}
+
+#[derive(Deserialize)]
+struct WireToolUse {
+    id: String,
+    name: String,
+    input: Option<Json>,
+}
+
+#[derive(Deserialize)]
+struct WireToolResult<'a> {
+    tool_use_id: String,
+    #[serde(borrow)]
+    content: Option<&'a RawValue>,
+    is_error: Option<bool>,
+}
+
+/// Reads a content: a text or a list of blocks. The error says what was expected.
+pub(super) fn read_content(content: &RawValue) -> Result<Vec<Part>, &'static str> {
+    if let Some(text) = string(content.get()) {
+        return Ok(if text.is_empty() { Vec::new() } else { vec![Part::text(text)] });
+    }
+    let raws: Vec<&RawValue> = serde_json::from_str(content.get())
+        .map_err(|_| "a content that is a text or a list of blocks")?;
+    let mut parts = Vec::with_capacity(raws.len());
+    for raw in raws {
+        read_block(raw, &mut parts)?;
+    }
+    Ok(parts)
+}
+
+fn read_block(raw: &RawValue, out: &mut Vec<Part>) -> Result<(), &'static str> {
+    let tag: Tag = serde_json::from_str(raw.get()).map_err(|_| "blocks with a type")?;
+    let before = out.len();
+    match &*tag.r#type {
+        "text" => {
+            let WireText { text } = parse(raw, "text blocks with a text")?;
+            out.push(Part::text(text));
+        }
+        "image" => {
+            let media: WireMedia<'_> = parse(raw, "image blocks with a source")?;
+            let source = media.source.place().ok_or("images as base64, by url or by file_id")?;
+            out.push(PartKind::Image { source, detail: None }.into());
+        }
+        "document" => read_document(parse(raw, "document blocks with a source")?, out)?,
+        "thinking" => {
+            let WireThinking { thinking, signature } = parse(raw, "thinking blocks with a text")?;
+            let signature = signature.filter(|signature| !signature.is_empty());
+            out.push(PartKind::Thinking { text: thinking, signature }.into());
+        }
+        "redacted_thinking" => {
+            let WireRedacted { data } = parse(raw, "redacted_thinking blocks with data")?;
+            out.push(PartKind::RedactedThinking(data).into());
+        }
+        "tool_use" => {
+            let wire: WireToolUse = parse(raw, "tool_use blocks with an id and a name")?;
+            let arguments = wire.input.map_or_else(|| "{}".to_owned(), |i| i.text().to_owned());
+            let call = ToolCall { id: wire.id, name: wire.name, arguments, signature: None };
+            out.push(PartKind::ToolCall(call).into());
+        }
+        "tool_result" => {
+            let wire: WireToolResult<'_> = parse(raw, "tool_result blocks with a tool_use_id")?;
+            let parts = wire.content.map(read_content).transpose()?.unwrap_or_default();
+            let (call, is_error) = (wire.tool_use_id, wire.is_error == Some(true));
+            out.push(PartKind::ToolResult { call, name: None, parts, is_error }.into());
+        }
+        _ => out.push(PartKind::Other(raw.into()).into()),
+    }
+    if let (Some(cache), true) = (tag.cache_control, out.len() > before) {
+        out.last_mut().expect("one was added").cache = Some(cache.cache());
+    }
+    Ok(())
+}
+
+fn parse<'de, T: Deserialize<'de>>(
+    raw: &'de RawValue,
+    expected: &'static str,
+) -> Result<T, &'static str> {
+    serde_json::from_str(raw.get()).map_err(|_| expected)
+}
+
+/// A document may be a file, a text, or content of its own.
+fn read_document(media: WireMedia<'_>, out: &mut Vec<Part>) -> Result<(), &'static str> {
+    match (&*media.source.r#type, media.source.content) {
+        ("text", _) => out.push(Part::text(media.source.data.unwrap_or_default())),
+        ("content", Some(content)) => out.extend(read_content(content)?),
+        _ => {
+            let source = media.source.place();
+            let source = source.ok_or("documents as base64, text, by url or by file_id")?;
+            out.push(PartKind::File { source, name: media.title }.into());
+        }
+    }
+    Ok(())
+}
+
+impl WireSource<'_> {
+    fn place(&self) -> Option<Source> {
+        match &*self.r#type {
+            "base64" => {
+                let (media_type, data) = (self.media_type.clone()?, self.data.clone()?);
+                Some(Source::Inline { media_type, data })
+            }
+            "url" => self.url.clone().map(Source::Url),
+            "file" => self.file_id.clone().map(Source::Id),
+            _ => None,
+        }
+    }
+}
+
+/// Writes a piece as a block. `None`: it is nothing here, such as a thought without its seal, which
+/// the API refuses. The error says what was expected instead.
+pub(super) fn write_part(part: &Part, from: Dialect) -> Result<Option<Value>, &'static str> {
+    let mut wire = match &part.kind {
+        // The API refuses empty texts.
+        PartKind::Text(text) | PartKind::Refusal(text) if text.is_empty() => return Ok(None),
+        PartKind::Text(text) | PartKind::Refusal(text) => json!({"type": "text", "text": text}),
+        PartKind::Image { source, .. } => {
+            json!({"type": "image", "source": write_source(source)})
+        }
+        PartKind::Audio { .. } => return Err("no audio: this model takes none"),
+        PartKind::File { source, name } => write_file(source, name.as_deref()),
+        PartKind::Thinking { text, signature: Some(signature) } => {
+            json!({"type": "thinking", "thinking": text, "signature": signature})
+        }
+        PartKind::RedactedThinking(data) => json!({"type": "redacted_thinking", "data": data}),
+        PartKind::ToolCall(call) => write_call(call),
+        PartKind::ToolResult { call, parts, is_error, .. } => {
+            let mut wire = json!({"type": "tool_result", "tool_use_id": plain_id(call)});
+            let content = write_parts(parts, from)?;
+            if !content.is_empty() {
+                wire["content"] = content.into();
+            }
+            if *is_error {
+                wire["is_error"] = true.into();
+            }
+            wire
+        }
+        PartKind::Other(json) if from == Dialect::Anthropic => value_of(json),
+        PartKind::Thinking { signature: None, .. } | PartKind::Other(_) => return Ok(None),
+    };
+    if let Some(cache) = part.cache {
+        wire["cache_control"] = write_cache(cache);
+    }
+    Ok(Some(wire))
+}
+
+pub(super) fn write_parts(parts: &[Part], from: Dialect) -> Result<Vec<Value>, &'static str> {
+    parts.iter().filter_map(|part| write_part(part, from).transpose()).collect()
+}
+
+pub(super) fn write_cache(cache: Cache) -> Value {
+    match cache {
+        Cache::Short => json!({"type": "ephemeral"}),
+        Cache::Hour => json!({"type": "ephemeral", "ttl": "1h"}),
+    }
+}
+
+pub(super) fn write_call(call: &ToolCall) -> Value {
+    json!({
+        "type": "tool_use",
+        "id": plain_id(&call.id),
+        "name": call.name,
+        "input": input_of(&call.arguments),
+    })
+}
+
+/// An input is an object. What a model wrote that is none is kept where it can be seen.
+fn input_of(arguments: &str) -> Value {
+    match serde_json::from_str(arguments) {
+        Ok(Value::Object(input)) => Value::Object(input),
+        Ok(_) | Err(_) if arguments.trim().is_empty() => json!({}),
+        Ok(_) | Err(_) => json!({"arguments": arguments}),
+    }
+}
+
+/// The API takes ids of letters, digits, `_` and `-` only.
+fn plain_id(id: &str) -> String {
+    let plain = |c: char| if c.is_ascii_alphanumeric() || c == '-' { c } else { '_' };
+    id.chars().map(plain).collect()
+}
+
+fn write_source(source: &Source) -> Value {
+    match source {
+        Source::Url(url) => json!({"type": "url", "url": url}),
+        Source::Inline { media_type, data } => {
+            json!({"type": "base64", "media_type": media_type, "data": data})
+        }
+        Source::Id(id) => json!({"type": "file", "file_id": id}),
+    }
+}
+
+fn write_file(source: &Source, name: Option<&str>) -> Value {
+    let is_image = |media_type: &str| media_type.starts_with("image/");
+    if matches!(source, Source::Inline { media_type, .. } if is_image(media_type)) {
+        return json!({"type": "image", "source": write_source(source)});
+    }
+    let mut wire = json!({"type": "document", "source": write_source(source)});
+    if let Some(name) = name {
+        wire["title"] = name.into();
+    }
+    wire
+}
+
+pub(super) fn value_of(json: &Json) -> Value {
+    serde_json::from_str(json.text()).expect("it was parsed before")
+}

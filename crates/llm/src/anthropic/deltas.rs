@@ -1,0 +1,192 @@
+//! Anthropic's stream events, read into pieces of the common form.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::JSON_TOOL;
+use super::reply::finish_named;
+use crate::form::{Delta, Finish};
+use crate::stream::{BadFrame, Chunk};
+
+#[derive(Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+enum Event {
+    MessageStart {
+        message: WireMessage,
+    },
+    ContentBlockStart {
+        index: u64,
+        content_block: WireBlock,
+    },
+    ContentBlockDelta {
+        index: u64,
+        delta: WireDelta,
+    },
+    ContentBlockStop {
+        index: u64,
+    },
+    MessageDelta {
+        delta: WireEnd,
+    },
+    #[serde(other)]
+    Other,
+}
+
+#[derive(Deserialize)]
+struct WireMessage {
+    id: Option<String>,
+    model: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+enum WireBlock {
+    Text {
+        #[serde(default)]
+        text: String,
+    },
+    Thinking {
+        #[serde(default)]
+        thinking: String,
+    },
+    RedactedThinking {
+        data: String,
+    },
+    ToolUse {
+        id: String,
+        name: String,
+        input: Option<Value>,
+    },
+    #[serde(other)]
+    Other,
+}
+
+#[derive(Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+enum WireDelta {
+    TextDelta {
+        text: String,
+    },
+    ThinkingDelta {
+        thinking: String,
+    },
+    SignatureDelta {
+        signature: String,
+    },
+    InputJsonDelta {
+        partial_json: String,
+    },
+    #[serde(other)]
+    Other,
+}
+
+#[derive(Deserialize)]
+struct WireEnd {
+    stop_reason: Option<String>,
+    stop_sequence: Option<String>,
+}
+
+/// A block whose input comes in pieces.
+#[derive(Clone, Copy, Debug)]
+enum Open {
+    Call(u32),
+    /// See [`JSON_TOOL`].
+    JsonAnswer,
+}
+
+/// What must be remembered between the frames of one stream.
+#[derive(Debug, Default)]
+pub struct DeltaReader {
+    open: BTreeMap<u64, Open>,
+    calls: u32,
+}
+
+impl DeltaReader {
+    /// Reads one chunk as [`FrameReader`](super::FrameReader) gives it.
+    ///
+    /// # Errors
+    /// It is no event of a known form.
+    pub fn read(&mut self, chunk: &Chunk, out: &mut Vec<Delta>) -> Result<(), BadFrame> {
+        let event: Event = serde_json::from_slice(chunk.data())
+            .map_err(|error| BadFrame::NotAChunk { reason: error.to_string() })?;
+        match event {
+            Event::MessageStart { message: WireMessage { id, model } } => {
+                out.push(Delta::Start { id, model, usage: chunk.usage() });
+            }
+            Event::ContentBlockStart { index, content_block } => {
+                self.begin(index, content_block, out);
+            }
+            Event::ContentBlockDelta { index, delta } => self.delta(index, delta, out),
+            Event::ContentBlockStop { index } => {
+                self.open.remove(&index);
+            }
+            Event::MessageDelta { delta: WireEnd { stop_reason, stop_sequence } } => {
+                out.extend(chunk.usage().map(Delta::Usage));
+                if let Some(word) = stop_reason {
+                    let named = finish_named(&word, stop_sequence);
+                    let answered = named == Finish::ToolCalls && self.calls == 0;
+                    let finish = if answered { Finish::Stop } else { named };
+                    out.push(Delta::Finish { choice: 0, finish });
+                }
+            }
+            Event::Other => {}
+        }
+        Ok(())
+    }
+
+    fn begin(&mut self, index: u64, block: WireBlock, out: &mut Vec<Delta>) {
+        match block {
+            WireBlock::Text { text } => out.extend(said(text)),
+            WireBlock::Thinking { thinking } => out.extend(thought(thinking)),
+            WireBlock::RedactedThinking { data } => {
+                out.push(Delta::RedactedThinking { choice: 0, data });
+            }
+            WireBlock::ToolUse { name, .. } if name == JSON_TOOL => {
+                self.open.insert(index, Open::JsonAnswer);
+            }
+            WireBlock::ToolUse { id, name, input } => {
+                let call = self.calls;
+                self.calls += 1;
+                self.open.insert(index, Open::Call(call));
+                out.push(Delta::ToolCall { choice: 0, call, id, name, signature: None });
+                // Anthropic begins with an empty input; some others send it whole.
+                let whole = input.filter(|input| input.as_object().is_some_and(|i| !i.is_empty()));
+                out.extend(whole.map(|i| Delta::Arguments {
+                    choice: 0,
+                    call,
+                    text: i.to_string(),
+                }));
+            }
+            WireBlock::Other => {}
+        }
+    }
+
+    fn delta(&mut self, index: u64, delta: WireDelta, out: &mut Vec<Delta>) {
+        match delta {
+            WireDelta::TextDelta { text } => out.extend(said(text)),
+            WireDelta::ThinkingDelta { thinking } => out.extend(thought(thinking)),
+            WireDelta::SignatureDelta { signature } => {
+                out.push(Delta::Signature { choice: 0, signature });
+            }
+            WireDelta::InputJsonDelta { partial_json: text } => match self.open.get(&index) {
+                Some(Open::Call(call)) if !text.is_empty() => {
+                    out.push(Delta::Arguments { choice: 0, call: *call, text });
+                }
+                Some(Open::JsonAnswer) => out.extend(said(text)),
+                // The input of a tool that the provider runs itself.
+                Some(Open::Call(_)) | None => {}
+            },
+            WireDelta::Other => {}
+        }
+    }
+}
+
+fn said(text: String) -> Option<Delta> {
+    (!text.is_empty()).then_some(Delta::Text { choice: 0, text })
+}
+
+fn thought(text: String) -> Option<Delta> {
+    (!text.is_empty()).then_some(Delta::Thinking { choice: 0, text })
+}

@@ -1,0 +1,46 @@
+//! Errors in Anthropic's shape.
+
+use bytes::Bytes;
+use serde_json::{Value, json};
+
+use crate::openai::{ErrorBody, UpstreamError};
+
+/// The types there are, and the statuses they stand for.
+const TYPES: &[(u16, &str)] = &[
+    (400, "invalid_request_error"),
+    (401, "authentication_error"),
+    (402, "billing_error"),
+    (403, "permission_error"),
+    (404, "not_found_error"),
+    (413, "request_too_large"),
+    (429, "rate_limit_error"),
+    (500, "api_error"),
+    (504, "timeout_error"),
+    (529, "overloaded_error"),
+];
+
+/// An error as the body of an answer. The type is told by the status, as LiteLLM has it.
+#[must_use]
+pub(crate) fn error_body(error: &ErrorBody) -> Bytes {
+    Bytes::from(to_json(error).to_string())
+}
+
+/// The frame that ends a stream which broke. No `message_stop` follows it.
+#[must_use]
+pub(crate) fn error_frame(error: &ErrorBody) -> Bytes {
+    Bytes::from(format!("event: error\ndata: {}\n\n", to_json(error)))
+}
+
+fn to_json(error: &ErrorBody) -> Value {
+    let named = TYPES.iter().find(|(status, _)| *status == error.code);
+    let kind = named.map_or("api_error", |(_, kind)| kind);
+    json!({"type": "error", "error": {"type": kind, "message": error.message}})
+}
+
+/// The error in an `error` event. Its type stands for the status that a whole answer would have.
+pub(super) fn upstream_error(text: &str) -> UpstreamError {
+    let error = UpstreamError::parse(text.as_bytes());
+    let status = TYPES.iter().find(|(_, kind)| error.kind.as_deref() == Some(kind));
+    let code = status.map(|(status, _)| status.to_string()).or(error.code);
+    UpstreamError { code, ..error }
+}

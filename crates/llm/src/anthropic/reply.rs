@@ -1,0 +1,195 @@
+//! Anthropic's whole answers: passed on as bytes, read into the common form, written from it.
+
+use bytes::Bytes;
+use dunlin_types::{Tokens, Usage};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use serde_json::{Value, json};
+
+use super::JSON_TOOL;
+use super::blocks::{read_content, write_call};
+use super::usage::{self, usage_json};
+use crate::Dialect;
+use crate::endpoint::Stamp;
+use crate::form::{Choice, Finish, Part, PartKind, Reply};
+use crate::json::{Span, string};
+use crate::reply::{BadReply, ChatReply};
+
+#[derive(Deserialize)]
+struct Wire<'a> {
+    id: Option<String>,
+    model: Option<String>,
+    #[serde(borrow)]
+    content: &'a RawValue,
+    stop_reason: Option<String>,
+    stop_sequence: Option<String>,
+    usage: Option<WireUsage>,
+}
+
+#[derive(Deserialize)]
+struct WireUsage {
+    #[serde(flatten)]
+    tokens: usage::Wire,
+    service_tier: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Peek<'a> {
+    #[serde(borrow)]
+    id: Option<&'a RawValue>,
+    #[serde(borrow)]
+    model: Option<&'a RawValue>,
+    #[serde(borrow)]
+    content: Option<&'a RawValue>,
+    #[serde(borrow)]
+    usage: Option<&'a RawValue>,
+}
+
+fn bad(error: &impl ToString) -> BadReply {
+    BadReply::NotAnObject { reason: error.to_string() }
+}
+
+/// Reads the facts of an answer that is passed on as it is.
+///
+/// # Errors
+/// The body is not one whole JSON object.
+pub fn parse_reply(bytes: Bytes) -> Result<ChatReply, BadReply> {
+    let text = std::str::from_utf8(&bytes).map_err(|_| BadReply::NotUtf8)?;
+    let peek: Peek<'_> = serde_json::from_str(text).map_err(|error| bad(&error))?;
+    let at = |value: &RawValue| Span::of(value.get(), text);
+    let (model, output) = (peek.model.map(at), peek.content.map(at));
+    let id = peek.id.and_then(|id| string(id.get())).map(|id| id.into());
+    let usage = peek.usage.and_then(|usage| usage::Wire::read(usage.get()).usage());
+    Ok(ChatReply::of_bytes(Dialect::Anthropic, bytes, (model, output), id, usage))
+}
+
+/// Reads the answer to a question for a prompt's tokens.
+///
+/// # Errors
+/// It names no number.
+pub fn parse_count(bytes: Bytes) -> Result<ChatReply, BadReply> {
+    #[derive(Deserialize)]
+    struct Wire {
+        input_tokens: u64,
+    }
+    let wire: Wire = serde_json::from_slice(&bytes).map_err(|error| bad(&error))?;
+    let usage = Usage { prompt: Tokens(wire.input_tokens), ..Usage::default() };
+    Ok(ChatReply::of_bytes(Dialect::Anthropic, bytes, (None, None), None, Some(usage)))
+}
+
+/// Bytes of text in the JSON text of a `content` member.
+pub(crate) fn output_bytes(content: &str) -> u64 {
+    let parts = serde_json::from_str::<&RawValue>(content).ok().and_then(|c| read_content(c).ok());
+    let choice = |parts| Choice { index: 0, parts, finish: Finish::Stop, logprobs: None };
+    parts.map_or(0, |parts| {
+        Reply { choices: vec![choice(parts)], ..Reply::default() }.output_bytes()
+    })
+}
+
+/// Reads an answer into the common form.
+///
+/// # Errors
+/// It is none.
+pub fn read_reply(body: &[u8]) -> Result<Reply, BadReply> {
+    let wire: Wire<'_> = serde_json::from_slice(body).map_err(|error| bad(&error))?;
+    let mut parts = read_content(wire.content).map_err(|expected| bad(&expected))?;
+    parts.iter_mut().for_each(answer_in_json);
+    let finish = wire
+        .stop_reason
+        .as_deref()
+        .map_or(Finish::Stop, |word| finish_named(word, wire.stop_sequence));
+    let calls = parts.iter().any(|part| matches!(part.kind, PartKind::ToolCall(_)));
+    let finish = if finish == Finish::ToolCalls && !calls { Finish::Stop } else { finish };
+    let (tokens, service_tier) =
+        wire.usage.map_or((None, None), |usage| (usage.tokens.usage(), usage.service_tier));
+    Ok(Reply {
+        id: wire.id,
+        model: wire.model,
+        choices: vec![Choice { index: 0, parts, finish, logprobs: None }],
+        usage: tokens,
+        service_tier,
+        ..Reply::default()
+    })
+}
+
+/// See [`JSON_TOOL`].
+fn answer_in_json(part: &mut Part) {
+    if let PartKind::ToolCall(call) = &mut part.kind
+        && call.name == JSON_TOOL
+    {
+        part.kind = PartKind::Text(std::mem::take(&mut call.arguments));
+    }
+}
+
+/// Anthropic's word for why an answer ended.
+pub(super) fn finish_named(word: &str, sequence: Option<String>) -> Finish {
+    match word {
+        "end_turn" => Finish::Stop,
+        "stop_sequence" => Finish::StopSequence(sequence),
+        "max_tokens" | "model_context_window_exceeded" => Finish::Length,
+        "tool_use" => Finish::ToolCalls,
+        "refusal" => Finish::Refusal,
+        "pause_turn" => Finish::Pause,
+        other => Finish::Other(other.to_owned()),
+    }
+}
+
+/// Anthropic's words for why an answer ended, and at which text.
+pub(super) fn finish_words(finish: &Finish) -> (&str, Option<&str>) {
+    match finish {
+        Finish::Stop => ("end_turn", None),
+        Finish::StopSequence(sequence) => ("stop_sequence", sequence.as_deref()),
+        Finish::Length => ("max_tokens", None),
+        Finish::ToolCalls => ("tool_use", None),
+        Finish::ContentFilter | Finish::Refusal => ("refusal", None),
+        Finish::Pause => ("pause_turn", None),
+        Finish::Other(word) => (word, None),
+    }
+}
+
+/// Writes an answer. There is room for one choice only.
+#[must_use]
+pub(crate) fn write_reply(reply: &Reply, stamp: Stamp<'_>) -> Bytes {
+    let choice = reply.choices.first();
+    let content: Vec<Value> =
+        choice.into_iter().flat_map(|choice| &choice.parts).filter_map(answer_block).collect();
+    let (reason, sequence) =
+        choice.map_or(("refusal", None), |choice| finish_words(&choice.finish));
+    let mut usage = usage_json(&reply.usage.unwrap_or_default());
+    if let Some(tier) = &reply.service_tier {
+        usage["service_tier"] = tier.as_str().into();
+    }
+    let wire = json!({
+        "id": reply.id.clone().unwrap_or_else(|| format!("msg_{}", stamp.id)),
+        "type": "message",
+        "role": "assistant",
+        "model": stamp.model,
+        "content": content,
+        "stop_reason": reason,
+        "stop_sequence": sequence,
+        "usage": usage,
+    });
+    Bytes::from(wire.to_string())
+}
+
+/// A block of an answer. Thoughts of other providers have no seal; clients expect its member.
+fn answer_block(part: &Part) -> Option<Value> {
+    match &part.kind {
+        PartKind::Text(text) | PartKind::Refusal(text) => {
+            Some(json!({"type": "text", "text": text}))
+        }
+        PartKind::Thinking { text, signature } => {
+            let signature = signature.as_deref().unwrap_or_default();
+            Some(json!({"type": "thinking", "thinking": text, "signature": signature}))
+        }
+        PartKind::RedactedThinking(data) => {
+            Some(json!({"type": "redacted_thinking", "data": data}))
+        }
+        PartKind::ToolCall(call) => Some(write_call(call)),
+        PartKind::Image { .. }
+        | PartKind::Audio { .. }
+        | PartKind::File { .. }
+        | PartKind::ToolResult { .. }
+        | PartKind::Other(_) => None,
+    }
+}

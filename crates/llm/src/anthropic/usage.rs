@@ -1,0 +1,91 @@
+//! Tokens in Anthropic's words, which count what came from a cache or went into it apart from the
+//! rest of the prompt.
+
+use dunlin_types::{Tokens, Usage};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+/// A `usage` member. A stream says it in parts: later ones replace what they name.
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+pub(super) struct Wire {
+    input_tokens: Option<u64>,
+    output_tokens: Option<u64>,
+    cache_creation_input_tokens: Option<u64>,
+    cache_read_input_tokens: Option<u64>,
+    cache_creation: Option<Creation>,
+    output_tokens_details: Option<Details>,
+}
+
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+struct Creation {
+    ephemeral_5m_input_tokens: Option<u64>,
+    ephemeral_1h_input_tokens: Option<u64>,
+}
+
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+struct Details {
+    thinking_tokens: Option<u64>,
+}
+
+impl Wire {
+    /// From the JSON text of a `usage` member; one of another form says nothing.
+    pub(super) fn read(text: &str) -> Self {
+        serde_json::from_str(text).unwrap_or_default()
+    }
+
+    /// This, with what a later part of the stream says.
+    pub(super) fn updated(self, later: Self) -> Self {
+        Self {
+            input_tokens: later.input_tokens.or(self.input_tokens),
+            output_tokens: later.output_tokens.or(self.output_tokens),
+            cache_creation_input_tokens: later
+                .cache_creation_input_tokens
+                .or(self.cache_creation_input_tokens),
+            cache_read_input_tokens: later.cache_read_input_tokens.or(self.cache_read_input_tokens),
+            cache_creation: later.cache_creation.or(self.cache_creation),
+            output_tokens_details: later.output_tokens_details.or(self.output_tokens_details),
+        }
+    }
+
+    pub(super) fn usage(self) -> Option<Usage> {
+        if self.input_tokens.is_none() && self.output_tokens.is_none() {
+            return None;
+        }
+        let count = |number: Option<u64>| Tokens(number.unwrap_or(0));
+        let parts = self.cache_creation.unwrap_or_default();
+        let hour = count(parts.ephemeral_1h_input_tokens);
+        let written = self.cache_creation_input_tokens.map(Tokens);
+        let cache_write = written.unwrap_or(count(parts.ephemeral_5m_input_tokens) + hour);
+        let cached = count(self.cache_read_input_tokens);
+        Some(Usage {
+            prompt: count(self.input_tokens) + cache_write + cached,
+            cached,
+            cache_write,
+            cache_write_1h: hour.min(cache_write),
+            completion: count(self.output_tokens),
+            reasoning: count(self.output_tokens_details.unwrap_or_default().thinking_tokens),
+            ..Usage::default()
+        })
+    }
+}
+
+/// The `usage` member for a client.
+pub(super) fn usage_json(usage: &Usage) -> Value {
+    let from_cache = usage.cached + usage.cache_write;
+    let mut wire = json!({
+        "input_tokens": usage.prompt.0.saturating_sub(from_cache.0),
+        "cache_creation_input_tokens": usage.cache_write.0,
+        "cache_read_input_tokens": usage.cached.0,
+        "output_tokens": usage.completion.0,
+    });
+    if usage.reasoning.0 > 0 {
+        wire["output_tokens_details"] = json!({"thinking_tokens": usage.reasoning.0});
+    }
+    if usage.cache_write_1h.0 > 0 {
+        wire["cache_creation"] = json!({
+            "ephemeral_5m_input_tokens": usage.cache_write.0 - usage.cache_write_1h.0,
+            "ephemeral_1h_input_tokens": usage.cache_write_1h.0,
+        });
+    }
+    wire
+}

@@ -1,0 +1,308 @@
+//! The common form, written as the body of Anthropic's messages.
+
+use bytes::Bytes;
+use serde_json::{Map, Value, json};
+
+use super::JSON_TOOL;
+use super::abilities::{Abilities, Thinking};
+use super::blocks::{value_of, write_cache, write_part, write_parts};
+use crate::Dialect;
+use crate::endpoint::Endpoint;
+use crate::form::{Chat, Effort, Format, Json, Message, Part, PartKind, Role, Tool, ToolChoice};
+use crate::parse::BadRequest;
+
+/// The bound for a client that sets none, where the model's own is not known: the API needs one,
+/// and every model of the family allows this. LiteLLM's default.
+const DEFAULT_MAX_TOKENS: u64 = 4096;
+/// The API refuses a smaller budget.
+const LEAST_BUDGET: u64 = 1024;
+
+/// To whom a body is written.
+#[derive(Clone, Copy, Debug)]
+pub struct MessageStyle<'a> {
+    /// The model's name. `None` where the path names it.
+    pub model: Option<&'a str>,
+    /// What it can do.
+    pub abilities: Abilities,
+    /// The most tokens it answers with, if that is known.
+    pub max_output: Option<u64>,
+}
+
+/// Writes the body.
+///
+/// # Errors
+/// The chat has a part that cannot be said here.
+pub fn write_chat(chat: &Chat, to: MessageStyle<'_>) -> Result<Bytes, BadRequest> {
+    let (tools, tool_choice) = tools(chat, to.abilities);
+    let forced = tool_choice
+        .as_ref()
+        .is_some_and(|choice| choice["type"] == "any" || choice["type"] == "tool");
+    let thinking = Thought::of(chat, to.abilities, forced);
+    let mut body = Map::new();
+    let mut put = |name: &str, value: Option<Value>| {
+        if let Some(value) = value {
+            body.insert(name.to_owned(), value);
+        }
+    };
+    put("model", to.model.map(Into::into));
+    put("max_tokens", Some(max_tokens(chat, to.max_output, thinking).into()));
+    put("system", system(chat)?);
+    put("messages", Some(messages(chat)?.into()));
+    put("tools", (!tools.is_empty()).then(|| tools.into()));
+    put("tool_choice", tool_choice);
+    put("stop_sequences", (!chat.stop.is_empty()).then(|| chat.stop.clone().into()));
+    // A model that thinks draws its own lots.
+    if thinking.is_none() {
+        put("temperature", chat.temperature.clone().map(Into::into));
+        put("top_p", chat.top_p.clone().map(Into::into));
+        put("top_k", chat.top_k.clone().map(Into::into));
+    }
+    put("thinking", thinking.map(Thought::to_json));
+    put("output_config", output_config(chat, to.abilities, thinking));
+    put("service_tier", service_tier(chat));
+    let user = chat.user.as_deref().filter(|user| !is_personal(user));
+    put("metadata", user.map(|user| json!({"user_id": user})));
+    for (name, value) in chat.other.iter().chain(&chat.extra) {
+        put(name, Some(value_of(value)));
+    }
+    put("stream", chat.stream.then(|| true.into()));
+    Ok(Bytes::from(serde_json::to_vec(&body).expect("values are always JSON")))
+}
+
+/// How the model is told to think.
+#[derive(Clone, Copy)]
+enum Thought {
+    Budget(u64),
+    Effort(Effort),
+}
+
+impl Thought {
+    /// `None` also where the API would refuse thought: beside a tool that must be called, and, with
+    /// a budget, in the middle of a turn whose thoughts the client did not keep.
+    fn of(chat: &Chat, abilities: Abilities, forced: bool) -> Option<Self> {
+        let reasoning = chat.reasoning.as_ref().filter(|_| !forced)?;
+        let (effort, budget) = (reasoning.effort, reasoning.budget);
+        if effort == Some(Effort::None) {
+            return None;
+        }
+        match abilities.thinking {
+            Thinking::Never => None,
+            Thinking::Budgeted if is_amid_calls(chat) => None,
+            Thinking::Budgeted => {
+                let budget = budget.or(effort.map(Effort::budget))?;
+                Some(Self::Budget(budget.max(LEAST_BUDGET)))
+            }
+            Thinking::Adaptive => effort.or(budget.map(Effort::of_budget)).map(Self::Effort),
+        }
+    }
+
+    fn to_json(self) -> Value {
+        match self {
+            Self::Budget(tokens) => json!({"type": "enabled", "budget_tokens": tokens}),
+            Self::Effort(_) => json!({"type": "adaptive"}),
+        }
+    }
+}
+
+/// True if the model's last turn calls tools and does not begin with a thought.
+fn is_amid_calls(chat: &Chat) -> bool {
+    let mut turns = chat.messages.iter().rev();
+    let Some(last) = turns.find(|message| message.role == Role::Assistant) else { return false };
+    let calls = last.parts.iter().any(|part| matches!(part.kind, PartKind::ToolCall(_)));
+    let begins = last.parts.first().is_some_and(|part| {
+        matches!(
+            part.kind,
+            PartKind::Thinking { signature: Some(_), .. } | PartKind::RedactedThinking(_)
+        )
+    });
+    calls && !begins
+}
+
+/// The bound holds thought as well: it is raised where it would leave no room for an answer.
+fn max_tokens(chat: &Chat, most: Option<u64>, thinking: Option<Thought>) -> u64 {
+    let wanted = chat.max_output.or(most).unwrap_or(DEFAULT_MAX_TOKENS);
+    match thinking {
+        Some(Thought::Budget(budget)) if wanted <= budget => {
+            let raised = budget.saturating_add(wanted);
+            most.filter(|most| *most > budget).map_or(raised, |most| raised.min(most))
+        }
+        Some(_) | None => wanted,
+    }
+}
+
+fn output_config(chat: &Chat, abilities: Abilities, thinking: Option<Thought>) -> Option<Value> {
+    let mut config = Map::new();
+    if let Some(Thought::Effort(effort)) = thinking {
+        let word = match effort {
+            Effort::None | Effort::Minimal | Effort::Low => "low",
+            Effort::Medium => "medium",
+            Effort::High => "high",
+            Effort::Highest => "max",
+        };
+        config.insert("effort".to_owned(), word.into());
+    }
+    if let (Some(Format::Schema { schema, .. }), true) = (&chat.format, abilities.schemas) {
+        let mut schema = value_of(schema);
+        close_objects(&mut schema);
+        config.insert("format".to_owned(), json!({"type": "json_schema", "schema": schema}));
+    }
+    (!config.is_empty()).then_some(Value::Object(config))
+}
+
+/// Structured outputs take only objects that are closed.
+fn close_objects(schema: &mut Value) {
+    match schema {
+        Value::Object(members) => {
+            members.values_mut().for_each(close_objects);
+            if members.get("type").is_some_and(|kind| kind == "object") {
+                members.insert("additionalProperties".to_owned(), false.into());
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(close_objects),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}
+
+/// OpenAI's tiers in Anthropic's two words; the others have no counterpart.
+fn service_tier(chat: &Chat) -> Option<Value> {
+    match chat.service_tier.as_deref()? {
+        "auto" => Some("auto".into()),
+        "default" | "standard_only" => Some("standard_only".into()),
+        _ => None,
+    }
+}
+
+/// The API wants no mail addresses and telephone numbers as names of users.
+fn is_personal(user: &str) -> bool {
+    let is_phone = |c: char| c.is_ascii_digit() || matches!(c, '+' | '-' | ' ' | '(' | ')');
+    user.contains('@') || (user.len() >= 7 && user.chars().all(is_phone))
+}
+
+/// All instructions, wherever they stand: the API takes them in one place.
+fn system(chat: &Chat) -> Result<Option<Value>, BadRequest> {
+    let turns = chat.messages.iter().filter(|message| message.role == Role::System);
+    let parts: Vec<&Part> = turns.flat_map(|message| &message.parts).collect();
+    let parts = parts.into_iter().filter(|part| part.as_text().is_some());
+    let blocks: Result<Vec<Value>, _> =
+        parts.filter_map(|part| write_part(part, chat.from).transpose()).collect();
+    let blocks = blocks.map_err(unsayable)?;
+    Ok(match &blocks[..] {
+        [] => None,
+        [only] if only.get("cache_control").is_none() => Some(only["text"].clone()),
+        [..] => Some(blocks.into()),
+    })
+}
+
+fn unsayable(expected: &'static str) -> BadRequest {
+    BadRequest::Invalid {
+        route: Endpoint::ChatCompletions.route(),
+        name: "messages".to_owned(),
+        expected,
+    }
+}
+
+/// Turns of one speaker that follow each other become one.
+fn messages(chat: &Chat) -> Result<Vec<Value>, BadRequest> {
+    let mut turns: Vec<(Role, Vec<Value>)> = Vec::with_capacity(chat.messages.len());
+    for message in chat.messages.iter().filter(|message| message.role != Role::System) {
+        let blocks = turn(message, chat.from).map_err(unsayable)?;
+        match turns.last_mut() {
+            _ if blocks.is_empty() => {}
+            Some((role, before)) if *role == message.role => before.extend(blocks),
+            Some(_) | None => turns.push((message.role, blocks)),
+        }
+    }
+    // An answer that is begun for the model must not end in white space.
+    if let Some((Role::Assistant, blocks)) = turns.last_mut()
+        && let Some(Value::String(text)) = blocks.last_mut().and_then(|block| block.get_mut("text"))
+    {
+        text.truncate(text.trim_end().len());
+    }
+    let write = |(role, content): (Role, Vec<Value>)| {
+        let role = if role == Role::Assistant { "assistant" } else { "user" };
+        json!({"role": role, "content": content})
+    };
+    Ok(turns.into_iter().map(write).collect())
+}
+
+/// Results of tools come first in a turn.
+fn turn(message: &Message, from: Dialect) -> Result<Vec<Value>, &'static str> {
+    let is_result = |part: &&Part| matches!(part.kind, PartKind::ToolResult { .. });
+    let (results, rest): (Vec<&Part>, Vec<&Part>) = message.parts.iter().partition(is_result);
+    let ordered = results.into_iter().chain(rest).cloned().collect::<Vec<Part>>();
+    write_parts(&ordered, from)
+}
+
+/// The tools, and which of them is to be called.
+fn tools(chat: &Chat, abilities: Abilities) -> (Vec<Value>, Option<Value>) {
+    let mut tools: Vec<Value> =
+        chat.tools.iter().filter_map(|tool| write_tool(tool, chat)).collect();
+    let schema = match &chat.format {
+        Some(Format::Schema { schema, .. }) if !abilities.schemas => Some(value_of(schema)),
+        Some(Format::Json) => Some(json!({"type": "object", "additionalProperties": true})),
+        Some(Format::Schema { .. } | Format::Text) | None => None,
+    };
+    let mut choice = match &chat.tool_choice {
+        Some(ToolChoice::Auto) => Some(json!({"type": "auto"})),
+        Some(ToolChoice::None) => Some(json!({"type": "none"})),
+        Some(ToolChoice::Required) => Some(json!({"type": "any"})),
+        Some(ToolChoice::Named(name)) => Some(json!({"type": "tool", "name": name})),
+        None => None,
+    };
+    if let Some(schema) = schema {
+        choice = Some(if tools.is_empty() {
+            json!({"type": "tool", "name": JSON_TOOL})
+        } else {
+            // Beside tools of the client's, either one of them is called or the answer is given.
+            json!({"type": "any"})
+        });
+        tools.push(json!({"name": JSON_TOOL, "input_schema": object_schema(schema)}));
+    }
+    if tools.is_empty() {
+        return (tools, None);
+    }
+    if chat.parallel_tool_calls == Some(false) {
+        let choice = choice.get_or_insert_with(|| json!({"type": "auto"}));
+        if choice["type"] != "none" {
+            choice["disable_parallel_tool_use"] = true.into();
+        }
+    }
+    (tools, choice)
+}
+
+/// A hosted tool of another dialect is passed if it is named as Anthropic's are, as LiteLLM's users
+/// write them.
+fn write_tool(tool: &Tool, chat: &Chat) -> Option<Value> {
+    match tool {
+        Tool::Function { name, description, parameters, strict: _, cache } => {
+            let mut wire = json!({"name": name});
+            if let Some(description) = description {
+                wire["description"] = description.as_str().into();
+            }
+            let schema = parameters.as_ref().filter(|json| json.is_object()).map(value_of);
+            wire["input_schema"] = object_schema(schema.unwrap_or_else(|| json!({})));
+            if let Some(cache) = cache {
+                wire["cache_control"] = write_cache(*cache);
+            }
+            Some(wire)
+        }
+        Tool::Hosted(json) => {
+            (chat.from == Dialect::Anthropic || is_dated(json)).then(|| value_of(json))
+        }
+    }
+}
+
+/// `web_search_20250305` and the like.
+fn is_dated(tool: &Json) -> bool {
+    let tool = value_of(tool);
+    let date = tool["type"].as_str().and_then(|kind| kind.rsplit_once('_'));
+    date.is_some_and(|(_, date)| date.len() == 8 && date.bytes().all(|b| b.is_ascii_digit()))
+}
+
+/// The API takes no schema of anything but an object.
+fn object_schema(mut schema: Value) -> Value {
+    if let Value::Object(members) = &mut schema {
+        members.entry("type").or_insert("object".into());
+    }
+    schema
+}

@@ -1,0 +1,253 @@
+//! Pieces of the common form, written as Anthropic's stream events: one block open at a time, each
+//! with the next index.
+
+use std::collections::VecDeque;
+
+use dunlin_types::Usage;
+use serde_json::{Value, json};
+
+use super::reply::finish_words;
+use super::usage::usage_json;
+use crate::endpoint::{Stamp, StreamWriter};
+use crate::form::{Delta, Finish};
+
+/// The most that calls which wait for another's end may hold, in bytes of arguments.
+const MAX_HELD_BYTES: usize = 4 << 20;
+
+/// Writes a message's events.
+pub(crate) struct MessagesWriter {
+    id: String,
+    model: String,
+    started: bool,
+    usage: Usage,
+    finish: Option<Finish>,
+    /// The index of the next block.
+    next: u32,
+    open: Open,
+    /// Calls that began before the open one had ended: some servers mix the pieces of parallel
+    /// calls, and clients read one block at a time.
+    held: VecDeque<Held>,
+    held_bytes: usize,
+}
+
+enum Open {
+    Nothing,
+    Text,
+    Thinking,
+    Call { call: u32, arguments: Extent },
+}
+
+struct Held {
+    call: u32,
+    id: String,
+    name: String,
+    arguments: String,
+}
+
+impl MessagesWriter {
+    pub(crate) fn new(stamp: Stamp<'_>) -> Self {
+        Self {
+            id: format!("msg_{}", stamp.id),
+            model: stamp.model.to_owned(),
+            started: false,
+            usage: Usage::default(),
+            finish: None,
+            next: 0,
+            open: Open::Nothing,
+            held: VecDeque::new(),
+            held_bytes: 0,
+        }
+    }
+
+    fn start(&mut self, id: Option<String>, out: &mut Vec<u8>) {
+        if std::mem::replace(&mut self.started, true) {
+            return;
+        }
+        let message = json!({
+            "id": id.as_deref().unwrap_or(&self.id),
+            "type": "message",
+            "role": "assistant",
+            "model": self.model,
+            "content": [],
+            "stop_reason": null,
+            "stop_sequence": null,
+            "usage": usage_json(&self.usage),
+        });
+        event(out, "message_start", json!({"type": "message_start", "message": message}));
+    }
+
+    fn begin(&mut self, block: Value, open: Open, out: &mut Vec<u8>) {
+        let wire =
+            json!({"type": "content_block_start", "index": self.next, "content_block": block});
+        event(out, "content_block_start", wire);
+        self.open = open;
+    }
+
+    /// Adds to the open block.
+    fn add(&self, delta: Value, out: &mut Vec<u8>) {
+        let wire = json!({"type": "content_block_delta", "index": self.next, "delta": delta});
+        event(out, "content_block_delta", wire);
+    }
+
+    fn close(&mut self, out: &mut Vec<u8>) {
+        if matches!(std::mem::replace(&mut self.open, Open::Nothing), Open::Nothing) {
+            return;
+        }
+        let wire = json!({"type": "content_block_stop", "index": self.next});
+        event(out, "content_block_stop", wire);
+        self.next += 1;
+    }
+
+    fn text(&mut self, text: &str, out: &mut Vec<u8>) {
+        if !matches!(self.open, Open::Text) {
+            self.close_all(out);
+            self.begin(json!({"type": "text", "text": ""}), Open::Text, out);
+        }
+        self.add(json!({"type": "text_delta", "text": text}), out);
+    }
+
+    fn think(&mut self, delta: Value, out: &mut Vec<u8>) {
+        if !matches!(self.open, Open::Thinking) {
+            self.close_all(out);
+            let block = json!({"type": "thinking", "thinking": "", "signature": ""});
+            self.begin(block, Open::Thinking, out);
+        }
+        self.add(delta, out);
+    }
+
+    fn call(&mut self, held: Held, out: &mut Vec<u8>) {
+        match &self.open {
+            Open::Call { arguments, .. } if !arguments.is_whole() => self.held.push_back(held),
+            Open::Nothing | Open::Text | Open::Thinking | Open::Call { .. } => {
+                self.close_all(out);
+                self.begin_call(held, out);
+            }
+        }
+    }
+
+    fn begin_call(&mut self, held: Held, out: &mut Vec<u8>) {
+        let Held { call, id, name, arguments } = held;
+        let block = json!({"type": "tool_use", "id": id, "name": name, "input": {}});
+        self.begin(block, Open::Call { call, arguments: Extent::default() }, out);
+        if !arguments.is_empty() {
+            self.held_bytes -= arguments.len();
+            self.arguments(call, &arguments, out);
+        }
+    }
+
+    fn arguments(&mut self, of: u32, text: &str, out: &mut Vec<u8>) {
+        if let Open::Call { call, arguments } = &mut self.open
+            && *call == of
+        {
+            arguments.read(text);
+            self.add(json!({"type": "input_json_delta", "partial_json": text}), out);
+        } else if let Some(held) = self.held.iter_mut().find(|held| held.call == of) {
+            held.arguments.push_str(text);
+            self.held_bytes += text.len();
+            if self.held_bytes > MAX_HELD_BYTES {
+                self.close_all(out);
+            }
+        }
+        // Else more of a call that was over: its block is closed.
+    }
+
+    /// Ends the open block, and all those that waited for its end.
+    fn close_all(&mut self, out: &mut Vec<u8>) {
+        self.close(out);
+        while let Some(held) = self.held.pop_front() {
+            self.begin_call(held, out);
+            self.close(out);
+        }
+    }
+}
+
+impl StreamWriter for MessagesWriter {
+    fn write(&mut self, delta: Delta, out: &mut Vec<u8>) {
+        if let Delta::Start { id, usage, .. } = delta {
+            self.usage = usage.unwrap_or(self.usage);
+            self.start(id, out);
+            return;
+        }
+        self.start(None, out);
+        match delta {
+            Delta::Text { choice: 0, text } | Delta::Refusal { choice: 0, text } => {
+                self.text(&text, out);
+            }
+            Delta::Thinking { choice: 0, text } => {
+                self.think(json!({"type": "thinking_delta", "thinking": text}), out);
+            }
+            Delta::Signature { choice: 0, signature } => {
+                self.think(json!({"type": "signature_delta", "signature": signature}), out);
+            }
+            Delta::RedactedThinking { choice: 0, data } => {
+                self.close_all(out);
+                // Any kind of open block: it takes no deltas and is closed at once.
+                self.begin(json!({"type": "redacted_thinking", "data": data}), Open::Thinking, out);
+                self.close(out);
+            }
+            Delta::ToolCall { choice: 0, call, id, name, signature: _ } => {
+                self.call(Held { call, id, name, arguments: String::new() }, out);
+            }
+            Delta::Arguments { choice: 0, call, text } => self.arguments(call, &text, out),
+            Delta::Finish { choice: 0, finish } => self.finish = Some(finish),
+            Delta::Usage(usage) => self.usage = usage,
+            // There is room for one choice only.
+            Delta::Text { .. }
+            | Delta::Refusal { .. }
+            | Delta::Thinking { .. }
+            | Delta::Signature { .. }
+            | Delta::RedactedThinking { .. }
+            | Delta::ToolCall { .. }
+            | Delta::Arguments { .. }
+            | Delta::Finish { .. }
+            | Delta::Start { .. } => {}
+        }
+    }
+
+    fn finish(&mut self, out: &mut Vec<u8>) {
+        self.start(None, out);
+        self.close_all(out);
+        let (reason, sequence) = self.finish.as_ref().map_or(("end_turn", None), finish_words);
+        let delta = json!({"stop_reason": reason, "stop_sequence": sequence});
+        let usage = usage_json(&self.usage);
+        let wire = json!({"type": "message_delta", "delta": delta, "usage": usage});
+        event(out, "message_delta", wire);
+        event(out, "message_stop", json!({"type": "message_stop"}));
+    }
+}
+
+fn event(out: &mut Vec<u8>, name: &str, data: Value) {
+    out.extend_from_slice(format!("event: {name}\ndata: {data}\n\n").as_bytes());
+}
+
+/// How far a JSON object that comes in pieces has come.
+#[derive(Default)]
+struct Extent {
+    depth: u32,
+    is_in_string: bool,
+    is_escaped: bool,
+    has_closed: bool,
+}
+
+impl Extent {
+    fn read(&mut self, text: &str) {
+        for byte in text.bytes() {
+            match byte {
+                _ if self.is_escaped => self.is_escaped = false,
+                b'\\' if self.is_in_string => self.is_escaped = true,
+                b'"' => self.is_in_string = !self.is_in_string,
+                _ if self.is_in_string => {}
+                b'{' | b'[' => self.depth = self.depth.saturating_add(1),
+                b'}' | b']' => {
+                    self.depth = self.depth.saturating_sub(1);
+                    self.has_closed = self.depth == 0;
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn is_whole(&self) -> bool {
+        self.has_closed && self.depth == 0
+    }
+}

@@ -1,0 +1,112 @@
+//! The `anthropic-beta` header: what is tried out, by name.
+
+use bytes::Bytes;
+use dunlin_llm::ChatRequest;
+use dunlin_llm::form::{Chat, Part, PartKind, Source};
+use http::{HeaderName, HeaderValue, Request};
+
+use crate::EncodeError;
+
+const BETA: HeaderName = HeaderName::from_static("anthropic-beta");
+
+/// Sorted. The API refuses names that it does not know, and a client that does not speak its
+/// dialect may have been told to send others.
+const KNOWN: &[&str] = &[
+    "advanced-tool-use-2025-11-20",
+    "code-execution-2025-05-22",
+    "code-execution-2025-08-25",
+    "compact-2026-01-12",
+    "computer-use-2024-10-22",
+    "computer-use-2025-01-24",
+    "computer-use-2025-11-24",
+    "context-1m-2025-08-07",
+    "context-management-2025-06-27",
+    "effort-2025-11-24",
+    "extended-cache-ttl-2025-04-11",
+    "fast-mode-2026-02-01",
+    FILES,
+    "fine-grained-tool-streaming-2025-05-14",
+    "interleaved-thinking-2025-05-14",
+    "mcp-client-2025-04-04",
+    "mcp-client-2025-11-20",
+    "model-context-window-exceeded-2025-08-26",
+    "oauth-2025-04-20",
+    "output-128k-2025-02-19",
+    "output-300k-2026-03-24",
+    "pdfs-2024-09-25",
+    "prompt-caching-2024-07-31",
+    "skills-2025-10-02",
+    "structured-outputs-2025-11-13",
+    "token-counting-2024-11-01",
+    "token-efficient-tools-2025-02-19",
+    "web-fetch-2025-09-10",
+];
+
+const FILES: &str = "files-api-2025-04-14";
+
+/// Body fields that need a beta.
+const FIELDS: &[(&str, &str)] = &[
+    ("context_management", "context-management-2025-06-27"),
+    ("mcp_servers", "mcp-client-2025-04-04"),
+    ("speed", "fast-mode-2026-02-01"),
+];
+
+/// The client's own, byte for byte.
+pub(super) fn passed(request: &ChatRequest) -> Vec<HeaderValue> {
+    request.headers().get_all(BETA).iter().cloned().collect()
+}
+
+/// Of the client's those that are known, and those without which the chat would be refused.
+pub(super) fn known_or_needed(request: &ChatRequest, chat: &Chat) -> Vec<HeaderValue> {
+    let values = request.headers().get_all(BETA).iter().filter_map(|value| value.to_str().ok());
+    let asked: Vec<&str> = values.flat_map(|value| value.split(',')).map(str::trim).collect();
+    let known = KNOWN.iter().copied();
+    let mut names: Vec<&'static str> = known.filter(|known| asked.contains(known)).collect();
+    let said = |field: &str| chat.other.iter().chain(&chat.extra).any(|(name, _)| name == field);
+    let mut need = |name| {
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    };
+    FIELDS.iter().filter(|(field, _)| said(field)).for_each(|(_, beta)| need(beta));
+    if chat.messages.iter().flat_map(|message| &message.parts).any(is_uploaded) {
+        need(FILES);
+    }
+    names.into_iter().map(HeaderValue::from_static).collect()
+}
+
+fn is_uploaded(part: &Part) -> bool {
+    matches!(
+        part.kind,
+        PartKind::Image { source: Source::Id(_), .. }
+            | PartKind::File { source: Source::Id(_), .. }
+    )
+}
+
+/// Adds to what the call says already, in one header: not every server reads more than one.
+pub(super) fn add(call: &mut Request<Bytes>, betas: Vec<HeaderValue>) -> Result<(), EncodeError> {
+    let own = call.headers_mut().remove(BETA);
+    let mut all = Vec::new();
+    for value in own.iter().chain(&betas).filter(|value| !value.is_empty()) {
+        if !all.is_empty() {
+            all.push(b',');
+        }
+        all.extend_from_slice(value.as_bytes());
+    }
+    if !all.is_empty() {
+        let value = HeaderValue::from_bytes(&all)
+            .map_err(|_| EncodeError::BadHeader { name: BETA.as_str().to_owned() })?;
+        call.headers_mut().insert(BETA, value);
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_is_sorted() {
+        assert!(KNOWN.is_sorted());
+    }
+}
