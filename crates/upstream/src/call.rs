@@ -13,6 +13,7 @@ use http::header::{CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderMap, Response};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::{Body, Incoming};
+use tracing::debug;
 
 use crate::attempt::Attempt;
 use crate::error::Failure;
@@ -137,6 +138,7 @@ impl Upstream {
         let client = self.0.egress.client(&target.tls).map_err(|error| misconfigured(&error))?;
         let sent = client.request(call.map(Full::new)).await;
         let answer = sent.map_err(|error| {
+            debug!(backend.id = %deployment.backend, "no answer: {error}");
             let connection = ProviderError::connection(provider.speaker());
             Failure { refused: error.is_connect(), ..Failure::new(deployment, connection) }
         })?;
