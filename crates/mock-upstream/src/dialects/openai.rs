@@ -85,7 +85,8 @@ fn words(failure: &Failure) -> (&'static str, Option<&'static str>) {
         (Why::Unknown, _) | (Why::Told, 404) => ("invalid_request_error", Some("model_not_found")),
         (Why::Told, 429) => ("requests", Some("rate_limit_exceeded")),
         (Why::Told, 500..) => ("server_error", None),
-        (Why::Told, _) => ("invalid_request_error", None),
+        // No word of OpenAI's, to be told from one that a gateway has made up.
+        (Why::Told, _) => ("mock_error", None),
         (Why::Loading, _) => ("unavailable_error", None),
     }
 }
