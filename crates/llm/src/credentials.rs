@@ -104,6 +104,25 @@ pub fn client_key(
     }
 }
 
+/// The key in a query, where Google's clients may put it: `key=sk-...`.
+#[must_use]
+pub fn key_in_query(query: &str) -> Option<Secret> {
+    let key = query.split('&').find_map(|pair| pair.strip_prefix("key="))?;
+    let mut bytes = key.bytes();
+    let mut decoded = Vec::with_capacity(key.len());
+    while let Some(byte) = bytes.next() {
+        decoded.push(match byte {
+            b'%' => {
+                let digits = [bytes.next()?, bytes.next()?];
+                u8::from_str_radix(std::str::from_utf8(&digits).ok()?, 16).ok()?
+            }
+            b'+' => b' ',
+            byte => byte,
+        });
+    }
+    String::from_utf8(decoded).ok().filter(|key| !key.is_empty()).map(Secret::new)
+}
+
 /// The digest of a virtual key: of every client key that is not the master key.
 ///
 /// # Errors

@@ -6,13 +6,15 @@ use bytes::Bytes;
 
 use crate::form::{Chat, Delta, Embed, Encoding, Reply};
 use crate::openai::{self, ErrorBody};
-use crate::{BadRequest, ChatRequest, anthropic, responses};
+use crate::{BadRequest, ChatRequest, anthropic, gemini, responses};
 
 /// A family of request and reply bodies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Dialect {
     /// Anthropic's messages.
     Anthropic,
+    /// Google's `generateContent`.
+    Gemini,
     /// OpenAI's chat completions, and what grew around them.
     OpenAi,
     /// OpenAI's responses.
@@ -30,6 +32,8 @@ pub enum Endpoint {
     CountTokens,
     /// Vectors for texts.
     Embeddings,
+    /// A chat in Google's form.
+    GenerateContent,
     /// Pictures changed; an upload.
     ImageEdits,
     /// Pictures.
@@ -44,6 +48,8 @@ pub enum Endpoint {
     Responses,
     /// Sound of a text.
     Speech,
+    /// A chat in Google's form, streamed.
+    StreamGenerateContent,
     /// Text of a sound; an upload.
     Transcriptions,
     /// English text of a sound; an upload.
@@ -88,6 +94,7 @@ impl Endpoint {
             | Self::Transcriptions
             | Self::Translations => Dialect::OpenAi,
             Self::CountTokens | Self::Messages => Dialect::Anthropic,
+            Self::GenerateContent | Self::StreamGenerateContent => Dialect::Gemini,
             Self::Responses => Dialect::Responses,
         }
     }
@@ -100,6 +107,7 @@ impl Endpoint {
             Self::Completions => "/completions",
             Self::CountTokens => "/v1/messages/count_tokens",
             Self::Embeddings => "/embeddings",
+            Self::GenerateContent => "/models/{model}:generateContent",
             Self::ImageEdits => "/images/edits",
             Self::ImageGenerations => "/images/generations",
             Self::Messages => "/v1/messages",
@@ -107,6 +115,7 @@ impl Endpoint {
             Self::Rerank => "/rerank",
             Self::Responses => "/responses",
             Self::Speech => "/audio/speech",
+            Self::StreamGenerateContent => "/models/{model}:streamGenerateContent",
             Self::Transcriptions => "/audio/transcriptions",
             Self::Translations => "/audio/translations",
         }
@@ -116,7 +125,12 @@ impl Endpoint {
     #[must_use]
     pub fn is_chat(self) -> bool {
         match self {
-            Self::ChatCompletions | Self::Completions | Self::Messages | Self::Responses => true,
+            Self::ChatCompletions
+            | Self::Completions
+            | Self::GenerateContent
+            | Self::Messages
+            | Self::Responses
+            | Self::StreamGenerateContent => true,
             Self::CountTokens
             | Self::Embeddings
             | Self::ImageEdits
@@ -143,10 +157,12 @@ impl Endpoint {
             | Self::Completions
             | Self::CountTokens
             | Self::Embeddings
+            | Self::GenerateContent
             | Self::Messages
             | Self::Moderations
             | Self::Rerank
-            | Self::Responses => false,
+            | Self::Responses
+            | Self::StreamGenerateContent => false,
         }
     }
 
@@ -160,12 +176,14 @@ impl Endpoint {
             | Self::Completions
             | Self::CountTokens
             | Self::Embeddings
+            | Self::GenerateContent
             | Self::ImageGenerations
             | Self::Messages
             | Self::Moderations
             | Self::Rerank
             | Self::Responses
-            | Self::Speech => None,
+            | Self::Speech
+            | Self::StreamGenerateContent => None,
         }
     }
 
@@ -178,10 +196,12 @@ impl Endpoint {
             | Self::Completions
             | Self::CountTokens
             | Self::Embeddings
+            | Self::GenerateContent
             | Self::Messages
             | Self::Rerank
             | Self::Responses
             | Self::Speech
+            | Self::StreamGenerateContent
             | Self::Transcriptions
             | Self::Translations => None,
         }
@@ -197,6 +217,7 @@ impl Endpoint {
             | Self::Transcriptions
             | Self::Translations => "prompt",
             Self::Embeddings | Self::Moderations | Self::Responses | Self::Speech => "input",
+            Self::GenerateContent | Self::StreamGenerateContent => "contents",
             Self::Rerank => "query",
         }
     }
@@ -208,6 +229,9 @@ impl Endpoint {
             Self::ChatCompletions => openai::write_reply(reply, stamp),
             Self::Completions => openai::write_text_reply(reply, stamp),
             Self::Messages => anthropic::write_reply(reply, stamp),
+            Self::GenerateContent | Self::StreamGenerateContent => {
+                gemini::write_reply(reply, stamp)
+            }
             Self::Responses => responses::write_reply(reply, stamp),
             Self::CountTokens
             | Self::Embeddings
@@ -228,6 +252,9 @@ impl Endpoint {
             Self::ChatCompletions => Box::new(openai::ChatWriter::new(stamp, wants_usage)),
             Self::Completions => Box::new(openai::TextWriter::new(stamp, wants_usage)),
             Self::Messages => Box::new(anthropic::MessagesWriter::new(stamp)),
+            Self::GenerateContent | Self::StreamGenerateContent => {
+                Box::new(gemini::Writer::new(stamp))
+            }
             Self::Responses => Box::new(responses::EventWriter::new(stamp)),
             Self::CountTokens
             | Self::Embeddings
@@ -246,6 +273,7 @@ impl Endpoint {
     pub fn error_body(self, error: &ErrorBody) -> Bytes {
         match self.dialect() {
             Dialect::Anthropic => anthropic::error_body(error),
+            Dialect::Gemini => gemini::error_body(error),
             Dialect::OpenAi | Dialect::Responses => error.to_json(),
         }
     }
@@ -255,6 +283,7 @@ impl Endpoint {
     pub fn error_frame(self, error: &ErrorBody) -> Bytes {
         match self.dialect() {
             Dialect::Anthropic => anthropic::error_frame(error),
+            Dialect::Gemini => gemini::error_frame(error),
             Dialect::OpenAi => openai::error_frame(error),
             Dialect::Responses => responses::error_frame(error),
         }
@@ -278,6 +307,9 @@ impl ChatRequest {
             Endpoint::ChatCompletions => openai::read_chat(text, chat),
             Endpoint::Completions => openai::read_text_prompt(text, chat),
             Endpoint::CountTokens | Endpoint::Messages => anthropic::read_chat(text, chat),
+            Endpoint::GenerateContent | Endpoint::StreamGenerateContent => {
+                gemini::read_chat(self.endpoint(), text, chat)
+            }
             Endpoint::Responses => responses::read_chat(text, chat),
             Endpoint::Embeddings
             | Endpoint::ImageEdits

@@ -25,15 +25,40 @@ pub fn tokens_in(bytes: u64) -> Tokens {
 /// The estimate for a prompt in its JSON form. Names and punctuation count as text, which makes up
 /// for the tokens that chat templates add.
 pub(crate) fn prompt_tokens(json: &[u8]) -> Tokens {
-    let (mut bytes, mut files, mut rest) = (json.len(), 0, json);
-    while let Some(start) = memmem::find(rest, b";base64,") {
-        let data = &rest[start..];
-        let length = memchr::memchr(b'"', data).unwrap_or(data.len());
-        bytes -= length;
-        files += 1;
-        rest = &data[length..];
+    let (urls, in_urls) = inline_files(json, b";base64,");
+    // Google and Anthropic have the base64 in a member of its own.
+    let (members, in_members) = inline_files(json, b"\"data\"");
+    let bytes = (json.len() as u64).saturating_sub(in_urls + in_members);
+    tokens_in(bytes) + Tokens((urls + members) * TOKENS_AN_INLINE_FILE)
+}
+
+/// Shorter data counts as text.
+const MIN_INLINE_FILE: usize = 256;
+
+/// How many texts that follow `mark` are files, and their bytes in all.
+fn inline_files(json: &[u8], mark: &[u8]) -> (u64, u64) {
+    let (mut files, mut bytes, mut rest) = (0, 0, json);
+    while let Some(at) = memmem::find(rest, mark) {
+        rest = &rest[at + mark.len()..];
+        let is_member = mark.ends_with(b"\"");
+        if is_member {
+            let Some(text) = text_of_member(rest) else { continue };
+            rest = text;
+        }
+        let length = memchr::memchr(b'"', rest).unwrap_or(rest.len());
+        if !is_member || (length >= MIN_INLINE_FILE && !rest[..length].contains(&b' ')) {
+            files += 1;
+            bytes += length as u64;
+        }
+        rest = &rest[length..];
     }
-    tokens_in(bytes as u64) + Tokens(files * TOKENS_AN_INLINE_FILE)
+    (files, bytes)
+}
+
+/// What follows a member's name, from behind the quote on, if it is a text.
+fn text_of_member(rest: &[u8]) -> Option<&[u8]> {
+    let value = rest.trim_ascii_start().strip_prefix(b":")?;
+    value.trim_ascii_start().strip_prefix(b"\"")
 }
 
 /// The bytes of output text in the JSON text of a `choices` member, of a reply or of a chunk:

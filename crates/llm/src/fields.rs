@@ -27,6 +27,9 @@ pub(crate) enum Role {
 }
 
 pub(crate) fn role(endpoint: Endpoint, name: &str) -> Role {
+    if endpoint.dialect() == Dialect::Gemini {
+        return gemini_role(endpoint, name);
+    }
     match name {
         // The provider's own there, if it knows them at all.
         "metadata" | "user" | "safety_identifier" | "max_completion_tokens" | "n" | "best_of"
@@ -44,12 +47,46 @@ pub(crate) fn role(endpoint: Endpoint, name: &str) -> Role {
         "user" => Role::User,
         "safety_identifier" => Role::SafetyIdentifier,
         _ if name == endpoint.prompt_field() => Role::Prompt,
+        _ => gateways_role(name),
+    }
+}
+
+/// The path names the model and says whether the answer streams.
+fn gemini_role(endpoint: Endpoint, name: &str) -> Role {
+    match name {
+        "model" => Role::Dropped,
+        _ if name == endpoint.prompt_field() => Role::Prompt,
+        _ => gateways_role(name),
+    }
+}
+
+/// What is none of the dialect's may be the gateway's.
+fn gateways_role(name: &str) -> Role {
+    match name {
         "num_retries" | "timeout" | "request_timeout" | "stream_timeout" | "fallbacks"
         | "max_fallbacks" | "disable_fallbacks" => Role::Extra,
         _ if REFUSED.binary_search(&name).is_ok() => Role::Refused,
         _ if is_dropped(name) => Role::Dropped,
         _ => Role::Upstream,
     }
+}
+
+/// True if `name` is `camel_case`, which Google also spells with underscores.
+pub(crate) fn is_spelled(name: &str, camel_case: &str) -> bool {
+    name == camel_case || (name.contains('_') && camel(name) == camel_case)
+}
+
+/// A name with underscores as Google's JSON has it.
+pub(crate) fn camel(name: &str) -> String {
+    let mut out = String::with_capacity(name.len());
+    let mut words = name.split('_');
+    out.extend(words.next());
+    for word in words {
+        let mut letters = word.chars();
+        out.extend(letters.next().map(|first| first.to_ascii_uppercase()));
+        out.push_str(letters.as_str());
+    }
+    out
 }
 
 /// Sorted.

@@ -11,6 +11,7 @@ mod delta;
 mod embed;
 mod json;
 mod reply;
+mod seal;
 
 pub use chat::{
     Cache, Chat, Effort, Format, Message, Part, PartKind, Reasoning, Role, Source, Tool, ToolCall,
@@ -20,3 +21,5 @@ pub use delta::Delta;
 pub use embed::{Embed, Encoding, Input, Vectors};
 pub use json::Json;
 pub use reply::{Choice, Finish, Reply};
+
+pub(crate) use seal::unsealed;

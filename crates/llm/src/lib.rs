@@ -14,6 +14,7 @@ mod estimate;
 mod extras;
 mod fields;
 pub mod form;
+pub mod gemini;
 mod json;
 mod multipart;
 pub mod openai;

@@ -9,7 +9,7 @@ use http::HeaderMap;
 use crate::anthropic;
 use crate::endpoint::{Dialect, Endpoint};
 use crate::extras::Extras;
-use crate::fields::{Role, role};
+use crate::fields::{Role, is_spelled, role};
 use crate::json::{Member, Span, members, string};
 use crate::multipart;
 use crate::openai::ErrorBody;
@@ -168,10 +168,12 @@ fn read(endpoint: Endpoint, text: &str, path_model: Option<&str>) -> Result<Fact
     let path_model = path_model.or(endpoint.default_model());
     let path_model = reader.model.is_none().then_some(path_model).flatten();
     let (model, model_edit) = match (reader.model, path_model) {
-        (Some(model), _) => (model.name, Edit { at: model.at, to: Text::Model }),
+        (Some(model), _) => (model.name, Some(Edit { at: model.at, to: Text::Model })),
+        // Google's paths name the model upstream too.
+        (None, Some(name)) if endpoint.dialect() == Dialect::Gemini => (name.into(), None),
         (None, Some(name)) => {
             let open = text.find('{').expect("an object has a brace");
-            (name.into(), Edit { at: Span::point(open + 1), to: Text::ModelMember })
+            (name.into(), Some(Edit { at: Span::point(open + 1), to: Text::ModelMember }))
         }
         (None, None) => return Err(BadRequest::MissingModel),
     };
@@ -199,14 +201,14 @@ fn read(endpoint: Endpoint, text: &str, path_model: Option<&str>) -> Result<Fact
         }
         Some(_) | None => false,
     };
-    edits.push(model_edit);
+    edits.extend(model_edit);
     // An insertion at a point comes before a cut that begins there.
     edits.sort_unstable_by_key(|edit| edit.at);
     Ok(Facts {
         endpoint,
         model,
         model_from_path: path_model.is_some(),
-        stream: reader.stream.is_some(),
+        stream: reader.stream.is_some() || endpoint == Endpoint::StreamGenerateContent,
         wants_usage,
         max_output: reader.max_completion_tokens.or(reader.max_tokens),
         choices: reader.choices,
@@ -290,6 +292,9 @@ impl<'a> Reader<'a> {
             Role::Choices => self.choices = self.choices.max(value.parse().unwrap_or(1)),
             Role::User => self.user = string(value).map(Into::into),
             Role::SafetyIdentifier => self.safety_identifier = string(value).map(Into::into),
+            Role::Upstream if self.endpoint.dialect() == Dialect::Gemini => {
+                self.gemini_bounds(member);
+            }
             Role::Upstream => {}
             Role::Extra => {
                 let taken = self.extras.take(&member.name, value);
@@ -312,6 +317,22 @@ impl<'a> Reader<'a> {
             Cow::Owned(ref name) => Name::Unescaped(name.as_str().into()),
         });
         Ok(())
+    }
+
+    /// Google's bounds stand one level down. What is no number is for the provider to refuse.
+    fn gemini_bounds(&mut self, config: &Member<'_>) {
+        if !is_spelled(&config.name, "generationConfig") {
+            return;
+        }
+        for member in members(config.value).unwrap_or_default() {
+            let number: Option<u64> = member.value.parse().ok();
+            if is_spelled(&member.name, "maxOutputTokens") {
+                self.max_tokens = number.map(Tokens);
+            } else if is_spelled(&member.name, "candidateCount") {
+                let count = number.and_then(|count| u32::try_from(count).ok());
+                self.choices = self.choices.max(count.unwrap_or(1));
+            }
+        }
     }
 
     fn invalid(&self, member: &Member<'_>, expected: &'static str) -> BadRequest {

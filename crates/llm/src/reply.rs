@@ -125,7 +125,7 @@ impl ChatReply {
             Body::Bytes { dialect, bytes, output: Some(span), .. } => {
                 let read = match dialect {
                     Dialect::Anthropic => anthropic::output_bytes,
-                    Dialect::OpenAi | Dialect::Responses => output_bytes,
+                    Dialect::Gemini | Dialect::OpenAi | Dialect::Responses => output_bytes,
                 };
                 std::str::from_utf8(&bytes[span.range()]).map_or(0, read)
             }

@@ -170,6 +170,12 @@ fn join_data(frame: &[u8]) -> Bytes {
     Bytes::from(fields)
 }
 
+/// The data of each line that has some, in order.
+pub fn data_lines(frames: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let spans = lines(frames).filter_map(|line| data_of(frames, line));
+    spans.map(|span| frames[span.range()].trim_ascii()).filter(|data| !data.is_empty())
+}
+
 /// The value of `line` if it is a data field, without the one space that may precede it.
 fn data_of(frame: &[u8], line: Span) -> Option<Span> {
     let value = match frame[line.range()].strip_prefix(b"data")? {

@@ -50,8 +50,10 @@ impl OpenAiCompatible {
             Endpoint::Completions if self.completions => Endpoint::Completions,
             Endpoint::ChatCompletions
             | Endpoint::Completions
+            | Endpoint::GenerateContent
             | Endpoint::Messages
-            | Endpoint::Responses => Endpoint::ChatCompletions,
+            | Endpoint::Responses
+            | Endpoint::StreamGenerateContent => Endpoint::ChatCompletions,
             asked @ (Endpoint::CountTokens
             | Endpoint::Embeddings
             | Endpoint::ImageEdits

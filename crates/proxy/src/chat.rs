@@ -15,6 +15,7 @@ use crate::attempts::{self, Answered};
 use crate::bill::Bill;
 use crate::caller::Caller;
 use crate::error::{Failed, Refused};
+use crate::framing::Framing;
 use crate::headers::{self, Told};
 use crate::stream::{self, Outgoing};
 use crate::{Proxy, Serving, body};
@@ -31,14 +32,22 @@ pub(crate) struct Call {
     pub(crate) call_id: String,
     pub(crate) started: UnixMillis,
     pub(crate) began: MonoMillis,
+    pub(crate) framing: Framing,
 }
 
 impl Call {
-    pub(crate) fn begin(proxy: &Proxy, endpoint: Endpoint, headers: &HeaderMap) -> Self {
+    pub(crate) fn begin(proxy: &Proxy, endpoint: Endpoint, request: &Request) -> Self {
+        let framing = Framing::asked(endpoint, request.uri().query());
+        Self { framing, ..Self::of_headers(proxy, endpoint, request.headers()) }
+    }
+
+    /// A call whose answer is never streamed.
+    pub(crate) fn of_headers(proxy: &Proxy, endpoint: Endpoint, headers: &HeaderMap) -> Self {
         let id = uuid::Uuid::new_v4();
         let call_id = headers::client_call_id(headers).unwrap_or_else(|| id.to_string());
         let (started, began) = (proxy.0.clock.unix(), proxy.0.clock.mono());
-        Self { endpoint, id: RequestId(id.as_u128()), call_id, started, began }
+        let framing = Framing::Events;
+        Self { endpoint, id: RequestId(id.as_u128()), call_id, started, began, framing }
     }
 
     /// What goes on an answer that is put into this endpoint's words.
@@ -55,7 +64,7 @@ pub(crate) async fn serve(
     path_model: Option<&str>,
     request: Request,
 ) -> Response<Body> {
-    let call = Call::begin(proxy, endpoint, request.headers());
+    let call = Call::begin(proxy, endpoint, &request);
     match conduct(proxy, &call, path_model, request).await {
         Ok(response) => response,
         Err(failed) => failed.response(&call),
@@ -110,7 +119,7 @@ async fn conduct(
             let told = told.key_spend(spend);
             let name = name(answer.deployment());
             let outgoing = Outgoing::new(call, name, chat);
-            headers::event_stream(told, stream::events(answer, bill, outgoing))
+            headers::event_stream(told, call.framing, stream::events(answer, bill, outgoing))
         }
         Answer::Long(answer) => {
             let told = told.answered(proxy, call, &answer.deployment, &answer.headers);
@@ -149,7 +158,7 @@ fn route<'s>(
     };
     let most = extras.max_fallbacks.unwrap_or(serving.catalog.retry.max_fallbacks);
     candidates(&serving.catalog, caller.access(), chat.model(), fallbacks, most)
-        .map_err(|no_route| Refused::no_route(no_route, chat))
+        .map_err(|no_route| Refused::no_route(no_route, chat.endpoint()))
 }
 
 /// The tokens a request may take, as far as can be known before it is sent.

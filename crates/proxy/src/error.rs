@@ -9,7 +9,7 @@ use axum::http::Response;
 use dunlin_admission::{RateLimited, Refusal};
 use dunlin_llm::credentials::CredentialError;
 use dunlin_llm::openai::ErrorBody;
-use dunlin_llm::{BadRequest, ChatRequest};
+use dunlin_llm::{BadRequest, Dialect, Endpoint};
 use dunlin_router::{NoRoute, NonePicked};
 use dunlin_types::{KeyDigest, NanoUsd, UnixMillis};
 use dunlin_upstream::Failure;
@@ -128,11 +128,11 @@ impl Refused {
     }
 
     /// A model that nobody serves, or not to this caller.
-    pub(crate) fn no_route(no_route: NoRoute, chat: &ChatRequest) -> Self {
+    pub(crate) fn no_route(no_route: NoRoute, endpoint: Endpoint) -> Self {
         match no_route {
             NoRoute::NotAllowed { model } => Self::NotAllowed { model },
             NoRoute::Unknown { model, patterns } => {
-                Self::UnknownModel { model, route: chat.endpoint().route(), patterns }
+                Self::UnknownModel { model, route: endpoint.route(), patterns }
             }
         }
     }
@@ -313,8 +313,11 @@ impl Failed {
         };
         headers::of_failure(&mut told, call, self.key_spend);
         let json = match &self.why {
-            // Who is not let in is told so in one shape on every route, as LiteLLM has it.
-            Why::Refused(Refused::Credential(_)) => body.to_json(),
+            // Who is not let in is told so in one shape, as LiteLLM has it. Google's SDKs cannot
+            // read it: their codes are numbers.
+            Why::Refused(Refused::Credential(_)) if call.endpoint.dialect() != Dialect::Gemini => {
+                body.to_json()
+            }
             Why::Refused(_) | Why::Unanswered(_) => call.endpoint.error_body(&body),
         };
         headers::error(told, body.code, json)

@@ -14,6 +14,7 @@ use crate::attempts::{Answered, GroupFailed};
 use crate::bill::Settled;
 use crate::caller::Caller;
 use crate::chat::Call;
+use crate::framing::Framing;
 
 /// Longer ids of the client's are replaced by one of ours.
 const MAX_CALL_ID: usize = 256;
@@ -184,6 +185,11 @@ pub(crate) fn json(told: Told, body: Bytes) -> Response<Body> {
     respond(StatusCode::OK, told.0, "application/json", Body::from(body))
 }
 
+/// A whole answer that nobody but this node gave.
+pub(crate) fn plain_json(body: Bytes) -> Response<Body> {
+    respond(StatusCode::OK, HeaderMap::new(), "application/json", Body::from(body))
+}
+
 /// An answer that passes as it comes, of the provider's own kind.
 pub(crate) fn passing(told: Told, provider: &HeaderMap, body: Body) -> Response<Body> {
     let mut response = respond(StatusCode::OK, told.0, "application/json", body);
@@ -196,11 +202,11 @@ pub(crate) fn passing(told: Told, provider: &HeaderMap, body: Body) -> Response<
 }
 
 /// A streamed answer, which no proxy on the way should hold back.
-pub(crate) fn event_stream(told: Told, body: Body) -> Response<Body> {
+pub(crate) fn event_stream(told: Told, framing: Framing, body: Body) -> Response<Body> {
     let mut told = told.0;
     told.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     told.insert(HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"));
-    respond(StatusCode::OK, told, "text/event-stream; charset=utf-8", body)
+    respond(StatusCode::OK, told, framing.content_type(), body)
 }
 
 /// No answer.

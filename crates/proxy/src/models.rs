@@ -44,7 +44,9 @@ pub(crate) async fn list(State(proxy): State<Proxy>, headers: HeaderMap) -> Resp
             let data = names.iter().map(|name| Model::named(name)).collect();
             Json(List { data, object: "list" }).into_response()
         }
-        Err(failed) => failed.response(&Call::begin(&proxy, Endpoint::ChatCompletions, &headers)),
+        Err(failed) => {
+            failed.response(&Call::of_headers(&proxy, Endpoint::ChatCompletions, &headers))
+        }
     }
 }
 
@@ -66,7 +68,9 @@ pub(crate) async fn one(
             let detail = format!("The model `{id}` does not exist or is not accessible");
             (StatusCode::NOT_FOUND, Json(Missing { detail })).into_response()
         }
-        Err(failed) => failed.response(&Call::begin(&proxy, Endpoint::ChatCompletions, &headers)),
+        Err(failed) => {
+            failed.response(&Call::of_headers(&proxy, Endpoint::ChatCompletions, &headers))
+        }
     }
 }
 

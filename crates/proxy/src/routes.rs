@@ -5,7 +5,7 @@ use axum::extract::{Path, Request, State};
 use axum::routing::{MethodRouter, get, post};
 use dunlin_llm::Endpoint;
 
-use crate::{Proxy, Routes, chat, models};
+use crate::{Proxy, Routes, chat, gemini, models};
 
 /// The endpoints whose requests name a model, and their paths. Each is also served under `/v1`, and under the two
 /// prefixes that name the model: those of OpenAI's first API and of Azure.
@@ -30,9 +30,10 @@ const PREFIXES_WITH_MODEL: [&str; 3] =
 pub fn router(proxy: Proxy) -> Routes {
     let mut routes = Router::new()
         .route("/models", get(models::list))
-        .route("/models/{*id}", get(models::one))
+        .route("/models/{*id}", get(models::one).post(gemini::serve))
         .route("/v1/models", get(models::list))
-        .route("/v1/models/{*id}", get(models::one));
+        .route("/v1/models/{*id}", get(models::one).post(gemini::serve))
+        .route("/v1beta/models/{*id}", post(gemini::serve));
     for (path, endpoint) in ENDPOINTS {
         routes =
             routes.route(path, serve(*endpoint)).route(&format!("/v1{path}"), serve(*endpoint));

@@ -14,6 +14,7 @@ use http_body::Frame;
 use crate::bill::Bill;
 use crate::chat::Call;
 use crate::error;
+use crate::framing::Framing;
 
 /// A stream that broke after its first byte: the connection is cut, so that nobody takes what came
 /// for the whole.
@@ -27,12 +28,13 @@ pub(crate) struct Outgoing {
     model: String,
     call_id: String,
     now: u64,
+    framing: Framing,
 }
 
 impl Outgoing {
     pub(crate) fn new(call: &Call, model: String, chat: ChatRequest) -> Self {
         let (call_id, now) = (call.call_id.clone(), call.stamp(&model, &chat).now);
-        Self { chat, model, call_id, now }
+        Self { chat, model, call_id, now, framing: call.framing }
     }
 
     fn writer(&self) -> Box<dyn StreamWriter> {
@@ -97,6 +99,8 @@ impl http_body::Body for Events {
                 return Poll::Ready(None);
             };
             if let Some(bytes) = self.pass(event) {
+                let is_end = self.end == End::Whole;
+                let bytes = self.outgoing.framing.wrap(bytes, is_end);
                 match (first.is_empty(), more.is_empty()) {
                     (true, true) => first = bytes,
                     (false, _) => {

@@ -5,7 +5,7 @@ use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use crate::Dialect;
-use crate::form::{Cache, Json, Part, PartKind, Source, ToolCall};
+use crate::form::{Cache, Json, Part, PartKind, Source, ToolCall, unsealed};
 use crate::json::string;
 
 #[derive(Deserialize)]
@@ -115,13 +115,14 @@ fn read_block(raw: &RawValue, out: &mut Vec<Part>) -> Result<(), &'static str> {
         "tool_use" => {
             let wire: WireToolUse = parse(raw, "tool_use blocks with an id and a name")?;
             let arguments = wire.input.map_or_else(|| "{}".to_owned(), |i| i.text().to_owned());
-            let call = ToolCall { id: wire.id, name: wire.name, arguments, signature: None };
+            let (id, signature) = unsealed(&wire.id);
+            let call = ToolCall { id, name: wire.name, arguments, signature };
             out.push(PartKind::ToolCall(call).into());
         }
         "tool_result" => {
             let wire: WireToolResult<'_> = parse(raw, "tool_result blocks with a tool_use_id")?;
             let parts = wire.content.map(read_content).transpose()?.unwrap_or_default();
-            let (call, is_error) = (wire.tool_use_id, wire.is_error == Some(true));
+            let (call, is_error) = (unsealed(&wire.tool_use_id).0, wire.is_error == Some(true));
             out.push(PartKind::ToolResult { call, name: None, parts, is_error }.into());
         }
         _ => out.push(PartKind::Other(raw.into()).into()),
@@ -222,6 +223,15 @@ pub(super) fn write_call(call: &ToolCall) -> Value {
         "name": call.name,
         "input": input_of(&call.arguments),
     })
+}
+
+/// A call for a client, whose id carries the seal of another provider's thought.
+pub(super) fn write_sealed_call(call: &ToolCall) -> Value {
+    let mut wire = write_call(call);
+    if call.signature.is_some() {
+        wire["id"] = ToolCall { id: plain_id(&call.id), ..call.clone() }.sealed_id().into();
+    }
+    wire
 }
 
 /// An input is an object. What a model wrote that is none is kept where it can be seen.

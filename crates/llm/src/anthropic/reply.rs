@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use super::JSON_TOOL;
-use super::blocks::{read_content, write_call};
+use super::blocks::{read_content, write_sealed_call};
 use super::usage::{self, usage_json};
 use crate::Dialect;
 use crate::endpoint::Stamp;
@@ -185,7 +185,7 @@ fn answer_block(part: &Part) -> Option<Value> {
         PartKind::RedactedThinking(data) => {
             Some(json!({"type": "redacted_thinking", "data": data}))
         }
-        PartKind::ToolCall(call) => Some(write_call(call)),
+        PartKind::ToolCall(call) => Some(write_sealed_call(call)),
         PartKind::Image { .. }
         | PartKind::Audio { .. }
         | PartKind::File { .. }

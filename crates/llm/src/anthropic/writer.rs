@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::reply::finish_words;
 use super::usage::usage_json;
 use crate::endpoint::{Stamp, StreamWriter};
-use crate::form::{Delta, Finish};
+use crate::form::{Delta, Finish, ToolCall};
 
 /// The most that calls which wait for another's end may hold, in bytes of arguments.
 const MAX_HELD_BYTES: usize = 4 << 20;
@@ -185,7 +185,9 @@ impl StreamWriter for MessagesWriter {
                 self.begin(json!({"type": "redacted_thinking", "data": data}), Open::Thinking, out);
                 self.close(out);
             }
-            Delta::ToolCall { choice: 0, call, id, name, signature: _ } => {
+            Delta::ToolCall { choice: 0, call, id, name, signature } => {
+                let begun = ToolCall { id, name, arguments: String::new(), signature };
+                let (id, name) = (begun.sealed_id(), begun.name);
                 self.call(Held { call, id, name, arguments: String::new() }, out);
             }
             Delta::Arguments { choice: 0, call, text } => self.arguments(call, &text, out),

@@ -77,3 +77,18 @@ fn short_texts_are_not_shown() {
     let error = virtual_key(&Secret::new("hunter2")).expect_err("no sk-");
     assert!(!error.to_string().contains("hunter"), "{error}");
 }
+
+#[test]
+fn a_key_may_stand_in_the_query() {
+    let key = |query| key_in_query(query).map(|key| key.expose().to_owned());
+    for (query, expected) in [
+        ("key=sk-1", Some("sk-1")),
+        ("alt=sse&key=sk%2D1%2b", Some("sk-1+")),
+        ("alt=sse&monkey=sk-1", None),
+        ("key=", None),
+        ("key=%f", None),
+        ("key=%ff", None),
+    ] {
+        assert_eq!(key(query).as_deref(), expected, "{query}");
+    }
+}

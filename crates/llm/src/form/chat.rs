@@ -94,7 +94,8 @@ impl Chat {
     }
 
     /// OpenAI's names of the parameters that were said, for a provider to compare with those it
-    /// has. Messages, streaming and the user are no parameters.
+    /// has. Messages, streaming and the user are no parameters, nor is what another dialect than
+    /// OpenAI's has beyond the common form: it is nobody's but its own.
     #[must_use]
     pub fn params(&self) -> Vec<&str> {
         let said = [
@@ -119,7 +120,8 @@ impl Chat {
             ("service_tier", self.service_tier.is_some()),
         ];
         let said = said.into_iter().filter(|(_, said)| *said).map(|(name, _)| name);
-        said.chain(self.other.iter().map(|(name, _)| name.as_str())).collect()
+        let other = self.other.iter().filter(|_| self.from == Dialect::OpenAi);
+        said.chain(other.map(|(name, _)| name.as_str())).collect()
     }
 
     /// Takes a parameter back, by OpenAI's name.

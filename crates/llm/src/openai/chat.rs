@@ -3,12 +3,13 @@
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use super::calls::{WireCall, WireCalled};
 use crate::Dialect;
 use crate::endpoint::Endpoint;
 use crate::fields::{self, role};
 use crate::form::{
-    Cache, Chat, Effort, Format, Json, Message, Part, PartKind, Role, Source, Tool, ToolCall,
-    ToolChoice,
+    Cache, Chat, Effort, Format, Json, Message, Part, PartKind, Role, Source, Tool, ToolChoice,
+    unsealed,
 };
 use crate::json::{Member, members, string};
 use crate::parse::BadRequest;
@@ -252,6 +253,8 @@ fn read_tools(member: &Member<'_>) -> Result<Vec<Tool>, BadRequest> {
         match (tool.function, tool.r#type) {
             (Some(function), _) => Ok(function.tool(tool.cache_control)),
             (None, Some(kind)) if kind != "function" => Ok(Tool::Hosted(raw.into())),
+            // Google's have no type: `{"googleSearch": {}}`.
+            (None, None) if raw.get() != "{}" => Ok(Tool::Hosted(raw.into())),
             (None, _) => Err(invalid(Endpoint::ChatCompletions, &name, expected)),
         }
     };
@@ -296,18 +299,6 @@ struct WireMessage<'a> {
     #[serde(borrow)]
     thinking_blocks: Option<Vec<WirePart<'a>>>,
     cache_control: Option<WireCache>,
-}
-
-#[derive(Deserialize)]
-pub(super) struct WireCall {
-    pub(super) id: Option<String>,
-    pub(super) function: Option<WireCalled>,
-}
-
-#[derive(Deserialize)]
-pub(super) struct WireCalled {
-    pub(super) name: Option<String>,
-    pub(super) arguments: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -382,14 +373,9 @@ fn read_message(wire: WireMessage<'_>) -> Result<Message, &'static str> {
         "system" | "developer" => Role::System,
         "user" => Role::User,
         "assistant" => {
-            let calls = wire.tool_calls.into_iter().flatten();
-            let legacy = wire.function_call.map(|function| (None, function));
-            let calls = calls.filter_map(|call| Some((call.id, call.function?)));
-            for (id, called) in calls.chain(legacy) {
-                let name = called.name.ok_or("tool calls with the name of their function")?;
-                let id = id.unwrap_or_else(|| format!("call_{name}"));
-                let arguments = called.arguments.unwrap_or_default();
-                let call = ToolCall { id, name, arguments, signature: None };
+            let calls = wire.tool_calls.into_iter().flatten().filter_map(WireCall::call);
+            for call in calls.chain(wire.function_call.map(|called| called.call(None))) {
+                let call = call.ok_or("tool calls with the name of their function")?;
                 parts.push(PartKind::ToolCall(call).into());
             }
             Role::Assistant
@@ -398,6 +384,7 @@ fn read_message(wire: WireMessage<'_>) -> Result<Message, &'static str> {
             let cache = parts.last_mut().and_then(|part| part.cache.take());
             let named = wire.name.as_ref().map(|name| format!("call_{name}"));
             let call = wire.tool_call_id.or(named).ok_or("a tool_call_id beside the role tool")?;
+            let (call, _) = unsealed(&call);
             let kind = PartKind::ToolResult { call, name: wire.name, parts, is_error: false };
             let parts = vec![Part { kind, cache }];
             return Ok(Message { role: Role::User, name: None, parts });

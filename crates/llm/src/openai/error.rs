@@ -89,7 +89,7 @@ impl UpstreamError {
     }
 
     /// From the JSON text of an object known to be an error.
-    pub(super) fn read(text: &str) -> Self {
+    pub(crate) fn read(text: &str) -> Self {
         Self::parse(text.as_bytes())
     }
 

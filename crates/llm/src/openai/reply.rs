@@ -4,10 +4,9 @@ use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::chat::WireCall;
-use super::write::tool_call;
+use super::calls::{WireCall, sealed_call};
 use crate::endpoint::Stamp;
-use crate::form::{Choice, Finish, Json, Part, PartKind, Reply, ToolCall};
+use crate::form::{Choice, Finish, Json, Part, PartKind, Reply};
 use crate::reply::BadReply;
 use crate::usage::{self, usage_json};
 
@@ -71,11 +70,7 @@ fn read_choice(at: u32, choice: WireChoice) -> Choice {
     parts.extend(text.map(Part::text));
     parts.extend(message.refusal.map(|refusal| PartKind::Refusal(refusal).into()));
     for call in message.tool_calls.into_iter().flatten() {
-        let Some(called) = call.function else { continue };
-        let name = called.name.unwrap_or_default();
-        let id = call.id.unwrap_or_else(|| format!("call_{name}"));
-        let arguments = called.arguments.unwrap_or_default();
-        parts.push(PartKind::ToolCall(ToolCall { id, name, arguments, signature: None }).into());
+        parts.extend(call.call().flatten().map(|call| PartKind::ToolCall(call).into()));
     }
     let is_call = parts.iter().any(|part| matches!(part.kind, PartKind::ToolCall(_)));
     let finish = match choice.finish_reason.as_deref().map(finish_named) {
@@ -168,6 +163,7 @@ fn write(
 fn message(parts: &[Part]) -> Value {
     let (mut text, mut thought) = (None::<String>, None::<String>);
     let (mut calls, mut blocks, mut refusal) = (Vec::new(), Vec::new(), None);
+    let mut images: Vec<Value> = Vec::new();
     for part in parts {
         match &part.kind {
             PartKind::Text(more) => text.get_or_insert_default().push_str(more),
@@ -183,9 +179,12 @@ fn message(parts: &[Part]) -> Value {
             PartKind::RedactedThinking(data) => {
                 blocks.push(json!({"type": "redacted_thinking", "data": data}));
             }
-            PartKind::ToolCall(call) => calls.push(tool_call(call)),
-            PartKind::Image { .. }
-            | PartKind::Audio { .. }
+            PartKind::ToolCall(call) => calls.push(sealed_call(call)),
+            PartKind::Image { source, .. } => {
+                let (index, image) = (images.len(), json!({"url": source.url()}));
+                images.push(json!({"image_url": image, "index": index, "type": "image_url"}));
+            }
+            PartKind::Audio { .. }
             | PartKind::File { .. }
             | PartKind::ToolResult { .. }
             | PartKind::Other(_) => {}
@@ -194,6 +193,9 @@ fn message(parts: &[Part]) -> Value {
     let mut wire = json!({"content": text, "role": "assistant"});
     if let Some(thought) = thought {
         wire["reasoning_content"] = thought.into();
+    }
+    if !images.is_empty() {
+        wire["images"] = images.into();
     }
     if !blocks.is_empty() {
         wire["thinking_blocks"] = blocks.into();

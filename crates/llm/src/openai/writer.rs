@@ -3,9 +3,10 @@
 use dunlin_types::Usage;
 use serde_json::{Value, json};
 
+use super::calls::sealed_call;
 use super::reply::finish_word;
 use crate::endpoint::{Stamp, StreamWriter};
-use crate::form::Delta;
+use crate::form::{Delta, ToolCall};
 use crate::usage::usage_json;
 
 /// What all frames of one stream share.
@@ -92,11 +93,12 @@ impl StreamWriter for ChatWriter {
                 let block = json!({"type": "redacted_thinking", "data": data});
                 self.delta(choice, json!({"thinking_blocks": [block]}), out);
             }
-            Delta::ToolCall { choice, call, id, name, signature: _ } => {
-                let function = json!({"name": name, "arguments": ""});
-                let call =
-                    json!({"index": call, "id": id, "type": "function", "function": function});
-                self.delta(choice, json!({"tool_calls": [call]}), out);
+            Delta::ToolCall { choice, call, id, name, signature } => {
+                let begun = ToolCall { id, name, arguments: String::new(), signature };
+                let mut wire = sealed_call(&begun);
+                wire["index"] = call.into();
+                wire["function"]["arguments"] = "".into();
+                self.delta(choice, json!({"tool_calls": [wire]}), out);
             }
             Delta::Arguments { choice, call, text } => {
                 let call = json!({"index": call, "function": {"arguments": text}});

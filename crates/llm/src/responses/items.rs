@@ -4,7 +4,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
-use crate::form::{Json, Message, Part, PartKind, Role, Source, ToolCall};
+use crate::form::{Json, Message, Part, PartKind, Role, Source, ToolCall, unsealed};
 use crate::json::string;
 use crate::parse::BadRequest;
 use crate::responses::read::invalid;
@@ -107,11 +107,13 @@ fn read_item(raw: &RawValue, item: WireItem<'_>) -> Result<Option<Message>, &'st
             let id = item.call_id.or(item.id).ok_or("a call with a call_id")?;
             let custom = item.input.map(|input| json!({"input": input}).to_string());
             let arguments = item.arguments.or(custom).unwrap_or_default();
-            let call = ToolCall { id, name, arguments, signature: None };
+            let (id, signature) = unsealed(&id);
+            let call = ToolCall { id, name, arguments, signature };
             of(Role::Assistant, PartKind::ToolCall(call))
         }
         "function_call_output" | "custom_tool_call_output" => {
             let call = item.call_id.ok_or("a call's output with its call_id")?;
+            let (call, _) = unsealed(&call);
             let parts = item.output.map(read_content).transpose()?.unwrap_or_default();
             of(Role::User, PartKind::ToolResult { call, name: None, parts, is_error: false })
         }
@@ -202,7 +204,7 @@ pub(super) fn function_call(id: &str, status: &str, call: &ToolCall) -> Value {
         "type": "function_call",
         "status": status,
         "arguments": call.arguments,
-        "call_id": call.id,
+        "call_id": call.sealed_id(),
         "name": call.name,
     })
 }

@@ -1,0 +1,32 @@
+//! Google's dialect: `generateContent` of Gemini on AI Studio and on Vertex AI, both ways.
+//!
+//! Names are read in both spellings that Google takes, `fileData` and `file_data`, and written in
+//! the first. The model, and whether the answer streams, stand in the path, not in the body.
+
+mod count;
+mod error;
+mod fields;
+mod media;
+mod read;
+mod reply;
+mod schema;
+mod stream;
+mod usage;
+mod vectors;
+mod wire;
+mod write;
+mod writer;
+
+pub use count::{count_estimate, count_json};
+pub use reply::{pass_reply, read_reply};
+pub use stream::StreamReader;
+pub use vectors::{Embedded, read_batch, read_predictions, write_batch, write_instances};
+pub use write::{ChatStyle, Thinking, write_chat};
+
+pub(crate) use error::{error_body, error_frame};
+pub(crate) use read::read_chat;
+pub(crate) use reply::write_reply;
+pub(crate) use writer::Writer;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,90 @@
+//! Pictures, sounds and files: between Google's MIME types and the kinds of the common form.
+
+use super::wire::{Blob, FileData, Part};
+use crate::form::{PartKind, Source};
+
+/// Ends of paths and what they mean, for a provider that wants a type beside each address.
+const TYPES: &[(&str, &str)] = &[
+    ("aac", "audio/aac"),
+    ("csv", "text/csv"),
+    ("flac", "audio/flac"),
+    ("gif", "image/gif"),
+    ("heic", "image/heic"),
+    ("html", "text/html"),
+    ("jpeg", "image/jpeg"),
+    ("jpg", "image/jpeg"),
+    ("json", "application/json"),
+    ("md", "text/markdown"),
+    ("mov", "video/quicktime"),
+    ("mp3", "audio/mp3"),
+    ("mp4", "video/mp4"),
+    ("ogg", "audio/ogg"),
+    ("pdf", "application/pdf"),
+    ("png", "image/png"),
+    ("txt", "text/plain"),
+    ("wav", "audio/wav"),
+    ("webm", "video/webm"),
+    ("webp", "image/webp"),
+];
+
+/// What a blob is.
+pub(super) fn of_blob(blob: Blob) -> PartKind {
+    let Blob { mime_type: media_type, data, display_name: name } = blob;
+    if media_type.starts_with("image/") {
+        return PartKind::Image { source: Source::Inline { media_type, data }, detail: None };
+    }
+    match media_type.strip_prefix("audio/") {
+        Some("mpeg") => PartKind::Audio { data, format: "mp3".to_owned() },
+        Some(format) => PartKind::Audio { data, format: format.to_owned() },
+        None => PartKind::File { source: Source::Inline { media_type, data }, name },
+    }
+}
+
+/// What a file is, by its type or its name.
+pub(super) fn of_file(file: FileData) -> PartKind {
+    let media_type = file.mime_type.as_deref().or(by_name(&file.file_uri)).unwrap_or_default();
+    let is_image = media_type.starts_with("image/");
+    let source = Source::Url(file.file_uri);
+    if is_image {
+        PartKind::Image { source, detail: None }
+    } else {
+        PartKind::File { source, name: file.display_name }
+    }
+}
+
+/// A picture or a document for Google.
+pub(super) fn part_of(source: &Source, name: Option<&str>, is_image: bool) -> Part {
+    let named = name.map(str::to_owned);
+    match source {
+        Source::Inline { media_type, data } => Part {
+            inline_data: Some(Blob {
+                mime_type: media_type.clone(),
+                data: data.clone(),
+                display_name: named,
+            }),
+            ..Part::default()
+        },
+        // An id of Google's own is a URI as well.
+        Source::Url(uri) | Source::Id(uri) => {
+            let guess = by_name(uri).or(is_image.then_some("image/jpeg"));
+            let is_uploaded = matches!(source, Source::Id(_));
+            let mime_type = guess.filter(|_| !is_uploaded).map(str::to_owned);
+            let file_data = FileData { mime_type, file_uri: uri.clone(), display_name: named };
+            Part { file_data: Some(file_data), ..Part::default() }
+        }
+    }
+}
+
+/// Sound for Google.
+pub(super) fn audio(data: &str, format: &str) -> Part {
+    let mime_type = format!("audio/{format}");
+    let blob = Blob { mime_type, data: data.to_owned(), display_name: None };
+    Part { inline_data: Some(blob), ..Part::default() }
+}
+
+fn by_name(uri: &str) -> Option<&'static str> {
+    let path = uri.split(['?', '#']).next().unwrap_or_default();
+    let end = path.rsplit_once('.')?.1.to_ascii_lowercase();
+    let at = TYPES.binary_search_by_key(&end.as_str(), |(end, _)| end).ok()?;
+    Some(TYPES[at].1)
+}

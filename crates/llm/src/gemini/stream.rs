@@ -1,0 +1,154 @@
+//! Google's streams: each frame is a small answer, and the last of each candidate says why it ended.
+//! There is no word for the end of the stream: it is whole if it closes after that.
+
+use bytes::Bytes;
+
+use super::read::read_said;
+use super::reply::{Calls, finish_named, wire_parts};
+use super::usage;
+use super::wire::{Candidate, Response};
+use crate::form::{Delta, Part, PartKind};
+use crate::openai::UpstreamError;
+use crate::sse;
+use crate::stream::{BadFrame, Chunk, StreamEvent};
+
+/// Reads the frames of one stream.
+#[derive(Default)]
+pub struct StreamReader {
+    started: bool,
+    calls: Option<Calls>,
+    /// Candidates that have begun and not ended, and those that call a function.
+    open: Vec<u32>,
+    calling: Vec<u32>,
+    ended_any: bool,
+}
+
+impl StreamReader {
+    /// True if the stream may close: all that began has said why it ended.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        self.ended_any && self.open.is_empty()
+    }
+
+    /// A frame for a client of Google's, which gets its bytes.
+    ///
+    /// # Errors
+    /// It has data that is no answer.
+    pub fn pass(&mut self, frame: Bytes) -> Result<StreamEvent, BadFrame> {
+        let (frame, Some(data)) = sse::in_one_line(frame.clone()) else {
+            return Ok(StreamEvent::Comment(frame));
+        };
+        let text = std::str::from_utf8(&frame[data.range()]).map_err(|_| BadFrame::NotUtf8)?;
+        let mut deltas = Vec::new();
+        if let Some(error) = self.deltas(text, &mut deltas)? {
+            return Ok(StreamEvent::Error(error));
+        }
+        Ok(StreamEvent::Chunk(Chunk {
+            model: None,
+            id: None,
+            usage: deltas.iter().filter_map(Delta::usage).next_back(),
+            has_choices: true,
+            text_bytes: deltas.iter().map(Delta::text_bytes).sum(),
+            frame,
+        }))
+    }
+
+    /// A frame for a client that speaks another dialect.
+    ///
+    /// # Errors
+    /// It has data that is no answer.
+    pub fn read(&mut self, frame: Bytes, events: &mut Vec<StreamEvent>) -> Result<(), BadFrame> {
+        let (frame, Some(data)) = sse::in_one_line(frame) else { return Ok(()) };
+        let text = std::str::from_utf8(&frame[data.range()]).map_err(|_| BadFrame::NotUtf8)?;
+        let mut deltas = Vec::new();
+        let error = self.deltas(text, &mut deltas)?;
+        events.extend(deltas.into_iter().map(StreamEvent::Delta));
+        events.extend(error.map(StreamEvent::Error));
+        Ok(())
+    }
+
+    fn deltas(
+        &mut self,
+        text: &str,
+        out: &mut Vec<Delta>,
+    ) -> Result<Option<UpstreamError>, BadFrame> {
+        let not_a_chunk =
+            |error: serde_json::Error| BadFrame::NotAChunk { reason: error.to_string() };
+        let response: Response<'_> = serde_json::from_str(text).map_err(not_a_chunk)?;
+        if response.error.is_some() {
+            return Ok(Some(UpstreamError::read(text)));
+        }
+        let calls = Calls::new(response.response_id.as_deref());
+        self.calls.get_or_insert(calls);
+        if !std::mem::replace(&mut self.started, true) {
+            let (id, model) = (response.response_id, response.model_version);
+            out.push(Delta::Start { id, model, usage: None });
+        }
+        for (at, candidate) in (0..).zip(response.candidates.into_iter().flatten()) {
+            self.candidate(at, candidate, out).map_err(not_a_chunk)?;
+        }
+        if response.prompt_feedback.is_some_and(|said| said.block_reason.is_some()) {
+            self.ended_any = true;
+            let finish = crate::form::Finish::ContentFilter;
+            out.push(Delta::Finish { choice: 0, finish });
+        }
+        out.extend(response.usage_metadata.and_then(usage::Wire::usage).map(Delta::Usage));
+        Ok(None)
+    }
+
+    fn candidate(
+        &mut self,
+        at: u32,
+        candidate: Candidate<'_>,
+        out: &mut Vec<Delta>,
+    ) -> serde_json::Result<()> {
+        let choice = candidate.index.unwrap_or(at);
+        if !self.open.contains(&choice) {
+            self.open.push(choice);
+        }
+        for (mut wire, raw) in wire_parts(candidate.content.as_ref())? {
+            let calls = self.calls.as_mut().expect("made with the first frame");
+            let call = calls.count;
+            if let Some(made) = calls.take(&mut wire) {
+                if !self.calling.contains(&choice) {
+                    self.calling.push(choice);
+                }
+                let (id, name, signature) = (made.id, made.name, made.signature);
+                out.push(Delta::ToolCall { choice, call, id, name, signature });
+                out.push(Delta::Arguments { choice, call, text: made.arguments });
+                continue;
+            }
+            let mut parts = Vec::new();
+            read_said(wire, raw, &mut parts);
+            parts.into_iter().for_each(|part| said(choice, part, out));
+        }
+        if let Some(word) = candidate.finish_reason {
+            self.open.retain(|open| *open != choice);
+            self.ended_any = true;
+            let finish = finish_named(Some(&word), self.calling.contains(&choice));
+            out.push(Delta::Finish { choice, finish });
+        }
+        Ok(())
+    }
+}
+
+fn said(choice: u32, part: Part, out: &mut Vec<Delta>) {
+    match part.kind {
+        PartKind::Text(text) => out.push(Delta::Text { choice, text }),
+        PartKind::Thinking { text, signature } => {
+            if !text.is_empty() {
+                out.push(Delta::Thinking { choice, text });
+            }
+            out.extend(signature.map(|signature| Delta::Signature { choice, signature }));
+        }
+        // Nothing in a stream of another dialect could carry them.
+        PartKind::Refusal(_)
+        | PartKind::Image { .. }
+        | PartKind::Audio { .. }
+        | PartKind::File { .. }
+        | PartKind::RedactedThinking(_)
+        | PartKind::ToolCall(_)
+        | PartKind::ToolResult { .. }
+        | PartKind::Other(_) => {}
+    }
+}

@@ -1,0 +1,134 @@
+//! Vectors in Google's words: `batchEmbedContents` of AI Studio, `predict` of Vertex AI.
+
+use bytes::Bytes;
+use dunlin_types::{Tokens, Usage};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::usage;
+use crate::fields::camel;
+use crate::form::{Embed, Json};
+use crate::parse::BadRequest;
+use crate::reply::BadReply;
+
+/// What Google gave for each text, and what it counts.
+#[derive(Clone, Debug, PartialEq, Default)]
+pub struct Embedded {
+    /// In the order of the texts.
+    pub vectors: Vec<Vec<f32>>,
+    /// AI Studio counts only for its newer models.
+    pub usage: Option<Usage>,
+}
+
+/// Writes the body of `batchEmbedContents`. `model` is a resource's name, such as `models/x`.
+///
+/// # Errors
+/// An input is no text.
+pub fn write_batch(embed: &Embed, model: &str) -> Result<Bytes, BadRequest> {
+    let requests = embed.texts()?.into_iter().map(|text| {
+        let mut request = json!({"model": model, "content": {"parts": [{"text": text}]}});
+        if let Some(dimensions) = embed.dimensions {
+            request["outputDimensionality"] = dimensions.into();
+        }
+        for name in ["taskType", "title"] {
+            if let Some(value) = other(embed, name) {
+                request[name] = value;
+            }
+        }
+        request
+    });
+    let requests: Vec<Value> = requests.collect();
+    Ok(Bytes::from(json!({ "requests": requests }).to_string()))
+}
+
+/// Writes the body of `predict`.
+///
+/// # Errors
+/// An input is no text.
+pub fn write_instances(embed: &Embed) -> Result<Bytes, BadRequest> {
+    let instances = embed.texts()?.into_iter().map(|text| {
+        let mut instance = json!({ "content": text });
+        for (name, wire) in [("taskType", "task_type"), ("title", "title")] {
+            if let Some(value) = other(embed, name) {
+                instance[wire] = value;
+            }
+        }
+        instance
+    });
+    let mut body = json!({"instances": instances.collect::<Vec<Value>>()});
+    if let Some(dimensions) = embed.dimensions {
+        body["parameters"]["outputDimensionality"] = dimensions.into();
+    }
+    if let Some(value) = other(embed, "autoTruncate") {
+        body["parameters"]["autoTruncate"] = value;
+    }
+    Ok(Bytes::from(body.to_string()))
+}
+
+/// A parameter of Google's own, in either spelling.
+fn other(embed: &Embed, name: &str) -> Option<Value> {
+    let said: Option<&(String, Json)> = embed.other.iter().find(|(other, _)| camel(other) == name);
+    serde_json::from_str(said?.1.text()).ok()
+}
+
+#[derive(Deserialize)]
+struct Values {
+    values: Vec<f32>,
+}
+
+/// Reads the answer of `batchEmbedContents`.
+///
+/// # Errors
+/// It is none.
+pub fn read_batch(body: &[u8]) -> Result<Embedded, BadReply> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Wire {
+        embeddings: Vec<Values>,
+        usage_metadata: Option<usage::Wire>,
+    }
+    let wire: Wire = read(body)?;
+    Ok(Embedded {
+        vectors: wire.embeddings.into_iter().map(|of| of.values).collect(),
+        usage: wire.usage_metadata.and_then(usage::Wire::usage),
+    })
+}
+
+/// Reads the answer of `predict`.
+///
+/// # Errors
+/// It is none.
+pub fn read_predictions(body: &[u8]) -> Result<Embedded, BadReply> {
+    #[derive(Deserialize)]
+    struct Wire {
+        predictions: Vec<Prediction>,
+    }
+    #[derive(Deserialize)]
+    struct Prediction {
+        embeddings: Predicted,
+    }
+    #[derive(Deserialize)]
+    struct Predicted {
+        values: Vec<f32>,
+        statistics: Option<Statistics>,
+    }
+    #[derive(Deserialize)]
+    struct Statistics {
+        // A whole number that Vertex AI writes as `4.0` at times.
+        token_count: Option<f64>,
+    }
+    let wire: Wire = read(body)?;
+    let counts = wire.predictions.iter().map(|one| one.embeddings.statistics.as_ref()?.token_count);
+    let counted: Option<f64> = counts.sum();
+    // A cast saturates, and counts are small and not negative.
+    let prompt = counted.map(|tokens| Tokens(tokens as u64));
+    Ok(Embedded {
+        vectors: wire.predictions.into_iter().map(|one| one.embeddings.values).collect(),
+        usage: prompt.map(|prompt| Usage { prompt, ..Usage::default() }),
+    })
+}
+
+fn read<'de, T: Deserialize<'de>>(body: &'de [u8]) -> Result<T, BadReply> {
+    serde_json::from_slice(body)
+        .map_err(|error| BadReply::NotAnObject { reason: error.to_string() })
+}

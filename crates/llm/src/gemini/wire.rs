@@ -1,0 +1,225 @@
+//! Google's objects, as they are read and as they are written. Every member may be absent.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Number;
+use serde_json::value::RawValue;
+
+use crate::form::Json;
+
+/// A turn, its parts not yet taken apart.
+#[derive(Deserialize)]
+pub(super) struct ContentIn<'a> {
+    pub(super) role: Option<String>,
+    #[serde(borrow)]
+    pub(super) parts: Option<&'a RawValue>,
+}
+
+/// A turn to be sent.
+#[derive(Serialize)]
+pub(super) struct ContentOut {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) role: Option<&'static str>,
+    pub(super) parts: Vec<Json>,
+}
+
+/// A piece: one of its kinds, and what is said about it.
+#[derive(Serialize, Deserialize, Default)]
+#[serde(rename_all = "camelCase", default)]
+pub(super) struct Part {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) text: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) thought: Option<bool>,
+    #[serde(alias = "inline_data", skip_serializing_if = "Option::is_none")]
+    pub(super) inline_data: Option<Blob>,
+    #[serde(alias = "file_data", skip_serializing_if = "Option::is_none")]
+    pub(super) file_data: Option<FileData>,
+    #[serde(alias = "function_call", skip_serializing_if = "Option::is_none")]
+    pub(super) function_call: Option<FunctionCall>,
+    #[serde(alias = "function_response", skip_serializing_if = "Option::is_none")]
+    pub(super) function_response: Option<FunctionResponse>,
+    #[serde(alias = "thought_signature", skip_serializing_if = "Option::is_none")]
+    pub(super) thought_signature: Option<String>,
+}
+
+#[derive(Serialize, Deserialize, Default)]
+#[serde(rename_all = "camelCase", default)]
+pub(super) struct Blob {
+    #[serde(alias = "mime_type")]
+    pub(super) mime_type: String,
+    pub(super) data: String,
+    #[serde(alias = "display_name", skip_serializing_if = "Option::is_none")]
+    pub(super) display_name: Option<String>,
+}
+
+#[derive(Serialize, Deserialize, Default)]
+#[serde(rename_all = "camelCase", default)]
+pub(super) struct FileData {
+    #[serde(alias = "mime_type", skip_serializing_if = "Option::is_none")]
+    pub(super) mime_type: Option<String>,
+    #[serde(alias = "file_uri")]
+    pub(super) file_uri: String,
+    #[serde(alias = "display_name", skip_serializing_if = "Option::is_none")]
+    pub(super) display_name: Option<String>,
+}
+
+#[derive(Serialize, Deserialize, Default)]
+#[serde(default)]
+pub(super) struct FunctionCall {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) id: Option<String>,
+    pub(super) name: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) args: Option<Json>,
+}
+
+#[derive(Serialize, Deserialize, Default)]
+#[serde(default)]
+pub(super) struct FunctionResponse {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) id: Option<String>,
+    pub(super) name: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) response: Option<Json>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) parts: Vec<Part>,
+}
+
+#[derive(Serialize, Deserialize, Default)]
+#[serde(rename_all = "camelCase", default)]
+pub(super) struct Declaration {
+    pub(super) name: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) description: Option<String>,
+    /// In the words of OpenAPI; only read.
+    #[serde(skip_serializing)]
+    pub(super) parameters: Option<Json>,
+    #[serde(alias = "parameters_json_schema", skip_serializing_if = "Option::is_none")]
+    pub(super) parameters_json_schema: Option<Json>,
+}
+
+#[derive(Serialize, Deserialize, Default)]
+#[serde(rename_all = "camelCase", default)]
+pub(super) struct CallingConfig {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) mode: Option<String>,
+    #[serde(alias = "allowed_function_names", skip_serializing_if = "Vec::is_empty")]
+    pub(super) allowed_function_names: Vec<String>,
+}
+
+/// How the answer is made, as far as the common form has words for it.
+#[derive(Serialize, Deserialize, Default)]
+#[serde(rename_all = "camelCase", default)]
+pub(super) struct GenerationConfig {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) temperature: Option<Number>,
+    #[serde(alias = "top_p", skip_serializing_if = "Option::is_none")]
+    pub(super) top_p: Option<Number>,
+    #[serde(alias = "top_k", skip_serializing_if = "Option::is_none")]
+    pub(super) top_k: Option<Number>,
+    #[serde(alias = "candidate_count", skip_serializing_if = "Option::is_none")]
+    pub(super) candidate_count: Option<u64>,
+    #[serde(alias = "max_output_tokens", skip_serializing_if = "Option::is_none")]
+    pub(super) max_output_tokens: Option<u64>,
+    #[serde(alias = "stop_sequences", skip_serializing_if = "Option::is_none")]
+    pub(super) stop_sequences: Option<Vec<String>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) seed: Option<Number>,
+    #[serde(alias = "presence_penalty", skip_serializing_if = "Option::is_none")]
+    pub(super) presence_penalty: Option<Number>,
+    #[serde(alias = "frequency_penalty", skip_serializing_if = "Option::is_none")]
+    pub(super) frequency_penalty: Option<Number>,
+    #[serde(alias = "response_logprobs", skip_serializing_if = "Option::is_none")]
+    pub(super) response_logprobs: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) logprobs: Option<u64>,
+    #[serde(alias = "response_mime_type", skip_serializing_if = "Option::is_none")]
+    pub(super) response_mime_type: Option<String>,
+    /// In the words of OpenAPI; only read.
+    #[serde(alias = "response_schema", skip_serializing)]
+    pub(super) response_schema: Option<Json>,
+    #[serde(alias = "response_json_schema", skip_serializing_if = "Option::is_none")]
+    pub(super) response_json_schema: Option<Json>,
+    #[serde(alias = "thinking_config", skip_serializing_if = "Option::is_none")]
+    pub(super) thinking_config: Option<ThinkingConfig>,
+}
+
+#[derive(Serialize, Deserialize, Default, PartialEq)]
+#[serde(rename_all = "camelCase", default)]
+pub(super) struct ThinkingConfig {
+    #[serde(alias = "include_thoughts", skip_serializing_if = "Option::is_none")]
+    pub(super) include_thoughts: Option<bool>,
+    /// -1: as much as the model likes.
+    #[serde(alias = "thinking_budget", skip_serializing_if = "Option::is_none")]
+    pub(super) thinking_budget: Option<i64>,
+    #[serde(alias = "thinking_level", skip_serializing_if = "Option::is_none")]
+    pub(super) thinking_level: Option<String>,
+}
+
+/// An answer, or a piece of a streamed one.
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "camelCase", default)]
+pub(super) struct Response<'a> {
+    #[serde(borrow)]
+    pub(super) candidates: Option<Vec<Candidate<'a>>>,
+    pub(super) prompt_feedback: Option<PromptFeedback>,
+    pub(super) usage_metadata: Option<super::usage::Wire>,
+    pub(super) model_version: Option<String>,
+    pub(super) response_id: Option<String>,
+    #[serde(borrow)]
+    pub(super) error: Option<&'a RawValue>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "camelCase", default)]
+pub(super) struct Candidate<'a> {
+    pub(super) index: Option<u32>,
+    #[serde(borrow)]
+    pub(super) content: Option<ContentIn<'a>>,
+    pub(super) finish_reason: Option<String>,
+    pub(super) logprobs_result: Option<Logprobs>,
+}
+
+/// An answer to be sent, or a piece of one.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct CandidateOut {
+    pub(super) content: ContentOut,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) finish_reason: Option<&'static str>,
+    pub(super) index: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) logprobs_result: Option<Logprobs>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "camelCase", default)]
+pub(super) struct PromptFeedback {
+    pub(super) block_reason: Option<String>,
+}
+
+#[derive(Serialize, Deserialize, Default)]
+#[serde(rename_all = "camelCase", default)]
+pub(super) struct Logprobs {
+    pub(super) chosen_candidates: Vec<Logprob>,
+    pub(super) top_candidates: Vec<TopLogprobs>,
+}
+
+#[derive(Serialize, Deserialize, Default)]
+#[serde(default)]
+pub(super) struct TopLogprobs {
+    pub(super) candidates: Vec<Logprob>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Logprob {
+    #[serde(default)]
+    pub(super) token: String,
+    pub(super) log_probability: Option<Number>,
+}
+
+/// The members of a list, or the one thing that stands where a list may.
+pub(super) fn list_or_one(raw: &RawValue) -> serde_json::Result<Vec<&RawValue>> {
+    if raw.get().starts_with('[') { serde_json::from_str(raw.get()) } else { Ok(vec![raw]) }
+}

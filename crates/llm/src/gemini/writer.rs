@@ -1,0 +1,129 @@
+//! Pieces of the common form, written as Google's stream frames.
+
+use serde_json::Value;
+
+use super::fields::Members;
+use super::reply::finish_word;
+use super::usage::usage_json;
+use super::wire::{CandidateOut, ContentOut, Part};
+use super::write::called;
+use crate::Usage;
+use crate::endpoint::{Stamp, StreamWriter};
+use crate::form::{Delta, Finish, Json, ToolCall};
+
+/// Writes the frames of one stream. Calls go out whole, and the reasons for the end with the count
+/// of tokens in the last frame, as Google has it.
+pub(crate) struct Writer {
+    id: String,
+    model: String,
+    /// Calls whose arguments are still coming: of which choice, and which call of it.
+    calls: Vec<(u32, u32, ToolCall)>,
+    finished: Vec<(u32, Finish)>,
+    usage: Option<Usage>,
+}
+
+impl Writer {
+    pub(crate) fn new(stamp: Stamp<'_>) -> Self {
+        Self {
+            id: stamp.id.to_owned(),
+            model: stamp.model.to_owned(),
+            calls: Vec::new(),
+            finished: Vec::new(),
+            usage: None,
+        }
+    }
+
+    fn frame(&self, out: &mut Vec<u8>, candidates: &[CandidateOut], usage: Option<Value>) {
+        let mut frame = Members::default();
+        frame.put("candidates", &candidates);
+        if let Some(usage) = usage {
+            frame.put("usageMetadata", &usage);
+        }
+        frame.put("modelVersion", &self.model);
+        frame.put("responseId", &self.id);
+        out.extend_from_slice(b"data: ");
+        serde_json::to_writer(&mut *out, &frame).expect("a Vec takes every write");
+        out.extend_from_slice(b"\n\n");
+    }
+
+    fn part(&mut self, choice: u32, part: &Part, out: &mut Vec<u8>) {
+        self.flush_calls(Some(choice), out);
+        self.frame(out, &[candidate(choice, part, None)], None);
+    }
+
+    /// Writes the calls of one choice, or of all.
+    fn flush_calls(&mut self, choice: Option<u32>, out: &mut Vec<u8>) {
+        let is_due = |of: u32| choice.is_none_or(|choice| choice == of);
+        let calls = std::mem::take(&mut self.calls);
+        let (due, kept) = calls.into_iter().partition(|(of, ..)| is_due(*of));
+        self.calls = kept;
+        let due: Vec<(u32, u32, ToolCall)> = due;
+        for (choice, _, call) in due {
+            self.frame(out, &[candidate(choice, &called(&call), None)], None);
+        }
+    }
+}
+
+fn candidate(choice: u32, part: &Part, finish: Option<&Finish>) -> CandidateOut {
+    CandidateOut {
+        content: ContentOut { role: Some("model"), parts: vec![Json::of(part)] },
+        finish_reason: finish.map(finish_word),
+        index: choice,
+        logprobs_result: None,
+    }
+}
+
+fn text(text: String) -> Part {
+    Part { text: Some(text), ..Part::default() }
+}
+
+impl StreamWriter for Writer {
+    fn write(&mut self, delta: Delta, out: &mut Vec<u8>) {
+        match delta {
+            Delta::Start { id, usage, .. } => {
+                if let Some(id) = id {
+                    self.id = id;
+                }
+                self.usage = usage.or(self.usage);
+            }
+            Delta::Text { choice, text: more } | Delta::Refusal { choice, text: more } => {
+                self.part(choice, &text(more), out);
+            }
+            Delta::Thinking { choice, text: more } => {
+                self.part(choice, &Part { thought: Some(true), ..text(more) }, out);
+            }
+            Delta::Signature { choice, signature } => {
+                let seal = Some(signature);
+                let thought = Some(true);
+                let part = Part { thought, thought_signature: seal, ..text(String::new()) };
+                self.part(choice, &part, out);
+            }
+            Delta::ToolCall { choice, call, id, name, signature } => {
+                let made = ToolCall { id, name, arguments: String::new(), signature };
+                self.calls.push((choice, call, made));
+            }
+            Delta::Arguments { choice, call, text } => {
+                let mut calls = self.calls.iter_mut();
+                if let Some((.., made)) = calls.find(|(of, at, _)| (*of, *at) == (choice, call)) {
+                    made.arguments.push_str(&text);
+                }
+            }
+            Delta::Finish { choice, finish } => self.finished.push((choice, finish)),
+            Delta::Usage(usage) => self.usage = Some(usage),
+            // Only its own provider could read it.
+            Delta::RedactedThinking { .. } => {}
+        }
+    }
+
+    fn finish(&mut self, out: &mut Vec<u8>) {
+        self.flush_calls(None, out);
+        let finished = std::mem::take(&mut self.finished);
+        let empty = text(String::new());
+        let candidates: Vec<CandidateOut> = finished
+            .iter()
+            .map(|(choice, finish)| candidate(*choice, &empty, Some(finish)))
+            .collect();
+        let usage = self.usage.as_ref().map(usage_json);
+        self.frame(out, &candidates, usage);
+    }
+}

@@ -1,0 +1,69 @@
+//! Calls of tools in OpenAI's messages, and the seals that come with Gemini's: LiteLLM puts them into
+//! `provider_specific_fields` and behind the id, Google's own compatible server into
+//! `extra_content`.
+
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::write::tool_call;
+use crate::form::{ToolCall, unsealed};
+
+#[derive(Deserialize)]
+pub(super) struct WireCall {
+    id: Option<String>,
+    function: Option<WireCalled>,
+    provider_specific_fields: Option<Sealed>,
+    extra_content: Option<Extra>,
+}
+
+#[derive(Deserialize)]
+pub(super) struct WireCalled {
+    name: Option<String>,
+    arguments: Option<String>,
+    provider_specific_fields: Option<Sealed>,
+}
+
+#[derive(Deserialize)]
+struct Sealed {
+    thought_signature: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Extra {
+    google: Option<Sealed>,
+}
+
+impl WireCall {
+    /// The call, if it is one of a function. `None` for its name: it has none.
+    pub(super) fn call(self) -> Option<Option<ToolCall>> {
+        let google = self.extra_content.and_then(|extra| extra.google);
+        let seal = self.provider_specific_fields.or(google);
+        let call = self.function?.call(self.id);
+        Some(call.map(|call| ToolCall {
+            signature: seal.and_then(|seal| seal.thought_signature).or(call.signature.clone()),
+            ..call
+        }))
+    }
+}
+
+impl WireCalled {
+    /// The call of this function; `None` if it is not named.
+    pub(super) fn call(self, id: Option<String>) -> Option<ToolCall> {
+        let name = self.name?;
+        let id = id.unwrap_or_else(|| format!("call_{name}"));
+        let (id, behind_id) = unsealed(&id);
+        let seal = self.provider_specific_fields.and_then(|fields| fields.thought_signature);
+        let arguments = self.arguments.unwrap_or_default();
+        Some(ToolCall { id, name, arguments, signature: seal.or(behind_id) })
+    }
+}
+
+/// A call for a client, who sends it back as it is.
+pub(super) fn sealed_call(call: &ToolCall) -> Value {
+    let mut wire = tool_call(call);
+    if let Some(seal) = &call.signature {
+        wire["id"] = call.sealed_id().into();
+        wire["provider_specific_fields"] = json!({"thought_signature": seal});
+    }
+    wire
+}

@@ -1,0 +1,60 @@
+//! Google's routes, whose last segment names the model and what is done with it:
+//! `/v1beta/models/{model}:generateContent`.
+
+use axum::body::Body;
+use axum::extract::{Path, Request, State};
+use axum::http::{HeaderValue, Response};
+use dunlin_llm::credentials::key_in_query;
+use dunlin_llm::{Endpoint, gemini};
+use dunlin_router::{Fallbacks, candidates};
+
+use crate::caller::Caller;
+use crate::chat::{self, Call};
+use crate::error::{Failed, Refused};
+use crate::{Proxy, body, front, headers};
+
+const KEY: &str = "x-goog-api-key";
+
+/// Answers a POST.
+pub(crate) async fn serve(
+    State(proxy): State<Proxy>,
+    Path(target): Path<String>,
+    mut request: Request,
+) -> Response<Body> {
+    let Some((model, method)) = target.rsplit_once(':') else { return front::not_found().await };
+    if let Some(key) = request.uri().query().and_then(key_in_query)
+        && let Ok(mut key) = HeaderValue::from_str(key.expose())
+    {
+        key.set_sensitive(true);
+        request.headers_mut().entry(KEY).or_insert(key);
+    }
+    match method {
+        "generateContent" => {
+            chat::serve(&proxy, Endpoint::GenerateContent, Some(model), request).await
+        }
+        "streamGenerateContent" => {
+            chat::serve(&proxy, Endpoint::StreamGenerateContent, Some(model), request).await
+        }
+        "countTokens" => {
+            let call = Call::begin(&proxy, Endpoint::GenerateContent, &request);
+            match count(&proxy, model, request).await {
+                Ok(response) => response,
+                Err(failed) => failed.response(&call),
+            }
+        }
+        _ => front::not_found().await,
+    }
+}
+
+/// A guess, for whoever may call the model: no provider is asked.
+async fn count(proxy: &Proxy, model: &str, request: Request) -> Result<Response<Body>, Failed> {
+    let serving = proxy.0.serving.load_full();
+    let (head, body) = request.into_parts();
+    let caller = Caller::identify(proxy, &serving, &head.headers).await?;
+    let body = body::read(body, &head.headers, serving.settings.max_request_bytes).await?;
+    let (access, none) = (caller.access(), Fallbacks::Disabled);
+    candidates(&serving.catalog, access, model, none, 0)
+        .map_err(|no_route| Refused::no_route(no_route, Endpoint::GenerateContent))?;
+    let tokens = gemini::count_estimate(&body).map_err(Refused::BadRequest)?;
+    Ok(headers::plain_json(gemini::count_json(tokens)))
+}
