@@ -204,7 +204,11 @@ impl LiteLlmArgs {
                 "--prometheus_metrics_port",
                 "metrics are not served yet",
             ),
-            (self.drop_params, "--drop_params", "parameters go upstream as the client sent them"),
+            (
+                self.drop_params,
+                "--drop_params",
+                "set `litellm_settings.drop_params: true` in the file",
+            ),
             (
                 self.request_timeout.is_some(),
                 "--request_timeout",

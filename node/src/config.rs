@@ -148,9 +148,15 @@ pub(crate) fn keys_from_environment() -> Vec<(&'static str, Secret)> {
 }
 
 fn options(strict: bool) -> Options {
-    let served = dunlin_providers::ALL.iter();
-    let providers = served.map(|provider| (provider.id(), provider.default_base())).collect();
-    Options { strict, providers }
+    let known = |provider: &&dyn dunlin_providers::Provider| dunlin_config::Provider {
+        id: provider.id(),
+        default_base: provider.default_base(),
+        key_variables: provider.variables().keys,
+        base_variables: provider.variables().bases,
+        needs_key: provider.needs_key(),
+    };
+    let providers = dunlin_providers::ALL.iter().map(known).collect();
+    Options { strict, providers, unserved: dunlin_providers::UNSERVED }
 }
 
 /// The file named by flag or variable with its includes, or the one that `--model` stands for.

@@ -15,6 +15,7 @@ use crate::destination;
 use crate::diagnostic::{Code, Diagnostic, Place};
 use crate::keys::{self, Standing};
 use crate::models::Reading;
+use crate::params;
 use crate::report::Report;
 use crate::tree::{Key, Map, Node, Value};
 
@@ -103,6 +104,7 @@ impl<'a> Draft<'a> {
             headers,
             body_defaults: self.body_defaults(),
             max_output,
+            params: params::rules(self.params, self.reading.dropped_everywhere, report),
             ..Target::default()
         };
         Some(Deployment {
@@ -140,18 +142,22 @@ impl<'a> Draft<'a> {
             return Some(self.nowhere(node));
         };
         let Some(to) = destination::of(model, forced, has_base, options) else {
-            let message = format!("it is not clear who serves `{model}`");
+            let message = match forced {
+                Some(forced) => format!("custom_llm_provider `{forced}` is not known"),
+                None => format!("it is not clear who serves `{model}`"),
+            };
             let near = destination::suggestion(model, options);
             let label = near.map(|near| format!("did you mean `{near}`?"));
             let problem = Diagnostic::error(Code::NoProvider, message)
                 .at(node.place, label.unwrap_or_default())
-                .note("write the provider first, as in openai/<name>, or add an api_base");
+                .note("write the provider first, as in openai/<name>, or add an api_base")
+                .note(format!("providers: {}", destination::served(options)));
             report.push(problem);
             return None;
         };
         let (provider, model) = (to.provider.to_owned(), to.model.to_owned());
-        if !to.served {
-            let message = format!("provider `{provider}` is not served by this version");
+        if let Some(why) = to.unserved {
+            let message = format!("provider `{provider}` is not served by this version: {why}");
             self.park(Code::NotServed, message, node.place, report);
             let base = base.unwrap_or_default().to_owned();
             return Some(Aim { provider, model, base, key: None, served: false });
@@ -207,13 +213,23 @@ impl<'a> Draft<'a> {
             let key = self.needed("litellm_params.api_key", node, report);
             return key.filter(|key| !key.is_empty()).map(Secret::new);
         }
-        let variable = destination::key_variable(provider, has_base)?;
-        let key = self.reading.environment.get(variable).filter(|key| !key.is_empty());
-        if key.is_none() && destination::needs_key(provider, has_base) {
+        let (environment, options) = (self.reading.environment, self.reading.options);
+        let variables = destination::key_variables(provider, has_base, options);
+        let set = |name: &&str| environment.get(name).filter(|key| !key.is_empty());
+        let key = variables.iter().find_map(set);
+        let needed = destination::needs_key(provider, has_base, options) && !self.has_own_key();
+        if let (None, Some(variable), true) = (key, variables.first(), needed) {
             let message = format!("there is no api_key, and `{variable}` is not set");
             self.park(Code::UnsetVariable, message, model.place, report);
         }
         key.map(Secret::new)
+    }
+
+    /// True if a header of the operator's carries the credential.
+    fn has_own_key(&self) -> bool {
+        let sections = ["headers", "extra_headers"].iter().filter_map(|name| self.params.get(name));
+        let mut headers = sections.filter_map(Node::as_map).flat_map(|map| &map.entries);
+        headers.any(|(key, _)| key.text.eq_ignore_ascii_case("authorization"))
     }
 
     /// A text without which the deployment cannot be called: an unset variable parks it.

@@ -1,27 +1,12 @@
 //! Where a deployment's calls go: from `litellm_params.model` and `api_base` to a provider, an
 //! upstream name and an address.
 
-use crate::Options;
 use crate::words;
+use crate::{Options, Provider};
 
 /// The provider of names that stand for OpenAI's own models, and of bare names with an address.
 const OPENAI: &str = "openai";
 const ANTHROPIC: &str = "anthropic";
-
-/// Provider prefixes that LiteLLM knows, sorted; which of them are served is the caller's table.
-const KNOWN: &str = "ai21 ai21_chat aiml aiohttp_openai aleph_alpha amazon_nova anthropic \
-     anthropic_text anyscale assemblyai azure azure_ai azure_text baseten bedrock \
-     bedrock_converse bytez cerebras clarifai cloudflare codestral cohere cohere_chat cometapi \
-     compactifai custom_openai dashscope databricks datarobot deepgram deepinfra deepseek \
-     docker_model_runner elevenlabs empower fal_ai featherless_ai fireworks_ai friendliai \
-     galadriel gemini gigachat github github_copilot gradient_ai groq heroku hosted_vllm \
-     huggingface hyperbolic infinity jina_ai lambda_ai langgraph lemonade litellm_proxy llamafile \
-     lm_studio maritalk meta_llama minimax mistral moonshot morph nebius nlp_cloud novita nscale \
-     nvidia_nim oci ollama ollama_chat oobabooga openai openai_like openrouter ovhcloud \
-     perplexity petals predibase publicai recraft replicate runwayml sagemaker sagemaker_chat \
-     sambanova snowflake text-completion-codestral text-completion-openai together_ai topaz \
-     triton v0 vercel_ai_gateway vertex_ai vertex_ai_beta vllm volcengine voyage wandb watsonx \
-     watsonx_text xai xinference zai";
 
 /// Starts of bare names that LiteLLM finds in its price table, and whose they are.
 const FAMILIES: &[(&str, &str)] = &[
@@ -46,66 +31,28 @@ const FAMILIES: &[(&str, &str)] = &[
     ("whisper-1", OPENAI),
 ];
 
-/// Variables that stand in for what a deployment leaves out, as in LiteLLM.
-struct Standard {
-    provider: &'static str,
-    key: &'static str,
-    bases: &'static [&'static str],
-    /// Added to an address that lacks it: the part of the server that speaks OpenAI's dialect.
-    path: &'static str,
-}
-
-const STANDARDS: &[Standard] = &[
-    Standard {
-        provider: ANTHROPIC,
-        key: "ANTHROPIC_API_KEY",
-        bases: &["ANTHROPIC_API_BASE", "ANTHROPIC_BASE_URL"],
-        path: "",
-    },
-    Standard {
-        provider: "hosted_vllm",
-        key: "HOSTED_VLLM_API_KEY",
-        bases: &["HOSTED_VLLM_API_BASE"],
-        path: "",
-    },
-    Standard {
-        provider: "ollama",
-        key: "OLLAMA_API_KEY",
-        bases: &["OLLAMA_API_BASE"],
-        path: "/v1",
-    },
-    Standard {
-        provider: "ollama_chat",
-        key: "OLLAMA_API_KEY",
-        bases: &["OLLAMA_API_BASE"],
-        path: "/v1",
-    },
-    Standard {
-        provider: OPENAI,
-        key: "OPENAI_API_KEY",
-        bases: &["OPENAI_BASE_URL", "OPENAI_API_BASE"],
-        path: "",
-    },
-];
-
 /// A provider and the model's name there.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Destination<'m> {
     pub(crate) provider: &'m str,
     pub(crate) model: &'m str,
-    /// This version speaks the provider's protocol.
-    pub(crate) served: bool,
+    /// Why this version does not serve the provider.
+    pub(crate) unserved: Option<&'static str>,
 }
 
-/// Reads `litellm_params.model`. `None`: nobody can tell who serves it.
+/// Reads `litellm_params.model`. `None`: nobody can tell who serves it, or the provider that is
+/// `forced` is not known.
 pub(crate) fn of<'m>(
     model: &'m str,
     forced: Option<&'m str>,
     has_base: bool,
     options: &Options,
 ) -> Option<Destination<'m>> {
-    let to = |provider, model| Destination { provider, model, served: served(provider, options) };
+    let to = |provider, model| Destination { provider, model, unserved: reason(provider, options) };
     if let Some(provider) = forced {
+        if !is_known(provider, options) {
+            return None;
+        }
         let prefix = model.split_once('/').filter(|(prefix, _)| *prefix == provider);
         return Some(to(provider, prefix.map_or(model, |(_, rest)| rest)));
     }
@@ -124,50 +71,64 @@ pub(crate) fn of<'m>(
 /// The provider prefix that `model` probably means.
 pub(crate) fn suggestion(model: &str, options: &Options) -> Option<String> {
     let (prefix, rest) = model.split_once('/')?;
-    let known = options.providers.iter().map(|(known, _)| *known).chain(KNOWN.split_whitespace());
-    words::nearest(prefix, known).map(|near| format!("{near}/{rest}"))
+    words::nearest(prefix, known(options)).map(|near| format!("{near}/{rest}"))
 }
 
-/// The address that is called below: `written`, else the variable that LiteLLM takes, else the
+/// The names of all providers that are served, for people.
+pub(crate) fn served(options: &Options) -> String {
+    let mut names: Vec<&str> = options.providers.iter().map(|provider| provider.id).collect();
+    names.sort_unstable();
+    names.join(", ")
+}
+
+/// The address that is called below: `written`, else a variable that LiteLLM takes, else the
 /// provider's own. Without a slash at its end.
 pub(crate) fn base<'a>(
     provider: &str,
-    written: Option<&str>,
+    written: Option<&'a str>,
     environment: impl Fn(&str) -> Option<&'a str>,
     options: &Options,
 ) -> Option<String> {
-    let standard = standard(provider);
-    let from_environment = || {
-        let mut bases = standard.into_iter().flat_map(|standard| standard.bases);
-        bases.find_map(|name| environment(name)).filter(|base| !base.is_empty())
-    };
-    let own = || options.providers.iter().find(|(known, _)| *known == provider)?.1;
-    let base = written.or_else(from_environment).or_else(own)?.trim().trim_end_matches('/');
-    let path = standard.map_or("", |standard| standard.path);
-    Some(if base.ends_with(path) { base.to_owned() } else { format!("{base}{path}") })
+    let provider = of_id(provider, options)?;
+    let mut variables = provider.base_variables.iter();
+    let from_environment =
+        || variables.find_map(|name| environment(name).filter(|base| !base.is_empty()));
+    let base = written.or_else(from_environment).or(provider.default_base)?;
+    Some(base.trim().trim_end_matches('/').to_owned())
 }
 
-/// The variable that holds the provider's key when a deployment has none. OpenAI's key goes to
+/// The variables that may hold the provider's key when a deployment has none. OpenAI's key goes to
 /// OpenAI only: an address of one's own gets the key that stands beside it.
-pub(crate) fn key_variable(provider: &str, has_base: bool) -> Option<&'static str> {
-    standard(provider).filter(|_| provider != OPENAI || !has_base).map(|standard| standard.key)
+pub(crate) fn key_variables(
+    provider: &str,
+    has_base: bool,
+    options: &Options,
+) -> &'static [&'static str] {
+    let own = of_id(provider, options).filter(|provider| provider.id != OPENAI || !has_base);
+    own.map_or(&[], |provider| provider.key_variables)
 }
 
 /// True if the provider refuses calls without a key.
-pub(crate) fn needs_key(provider: &str, has_base: bool) -> bool {
-    matches!(provider, OPENAI | ANTHROPIC) && !has_base
+pub(crate) fn needs_key(provider: &str, has_base: bool, options: &Options) -> bool {
+    !has_base && of_id(provider, options).is_some_and(|provider| provider.needs_key)
 }
 
-fn standard(provider: &str) -> Option<&'static Standard> {
-    STANDARDS.iter().find(|standard| standard.provider == provider)
+fn of_id<'o>(id: &str, options: &'o Options) -> Option<&'o Provider> {
+    options.providers.iter().find(|provider| provider.id == id)
 }
 
-fn served(provider: &str, options: &Options) -> bool {
-    options.providers.iter().any(|(known, _)| *known == provider)
+fn reason(id: &str, options: &Options) -> Option<&'static str> {
+    let unserved = options.unserved.iter().find(|(known, _)| *known == id);
+    unserved.map(|(_, reason)| *reason).filter(|_| of_id(id, options).is_none())
+}
+
+fn known(options: &Options) -> impl Iterator<Item = &str> {
+    let served = options.providers.iter().map(|provider| provider.id);
+    served.chain(options.unserved.iter().map(|(known, _)| *known))
 }
 
 fn is_known(prefix: &str, options: &Options) -> bool {
-    served(prefix, options) || KNOWN.split_whitespace().any(|known| known == prefix)
+    known(options).any(|known| known == prefix)
 }
 
 #[cfg(test)]
@@ -175,9 +136,22 @@ mod tests {
     use super::*;
 
     fn options() -> Options {
-        let openai = ("openai", Some("https://api.openai.com/v1"));
-        let ollama = ("ollama", Some("http://localhost:11434"));
-        Options { strict: false, providers: vec![("hosted_vllm", None), ollama, openai] }
+        let provider = |id, default_base| Provider { id, default_base, ..Provider::default() };
+        let openai = Provider {
+            key_variables: &["OPENAI_API_KEY"],
+            needs_key: true,
+            ..provider("openai", Some("https://api.openai.com/v1"))
+        };
+        let ollama = Provider {
+            key_variables: &["OLLAMA_API_KEY"],
+            ..provider("ollama", Some("http://localhost:11434"))
+        };
+        let vllm = Provider {
+            base_variables: &["NOT_SET", "HOSTED_VLLM_API_BASE"],
+            ..provider("hosted_vllm", None)
+        };
+        let unserved = &[("anthropic", "why")];
+        Options { strict: false, providers: vec![vllm, ollama, openai], unserved }
     }
 
     #[test]
@@ -196,11 +170,12 @@ mod tests {
         ];
         for (model, has_base, expected) in cases {
             let to = of(model, None, has_base, &options());
-            let to = to.map(|to| (to.provider, to.model, to.served));
+            let to = to.map(|to| (to.provider, to.model, to.unserved.is_none()));
             assert_eq!(to, expected, "{model}");
         }
         let forced = of("openai/x", Some("openai"), false, &options()).expect("forced");
         assert_eq!(forced.model, "x");
+        assert_eq!(of("x", Some("opanai"), true, &options()), None, "nobody knows it");
     }
 
     #[test]
@@ -208,7 +183,7 @@ mod tests {
         let variable = |name: &str| (name == "HOSTED_VLLM_API_BASE").then_some("http://v/v1/");
         let base = |provider, written| base(provider, written, variable, &options());
         assert_eq!(base("openai", None).as_deref(), Some("https://api.openai.com/v1"));
-        assert_eq!(base("ollama", None).as_deref(), Some("http://localhost:11434/v1"));
+        assert_eq!(base("ollama", None).as_deref(), Some("http://localhost:11434"));
         assert_eq!(base("ollama", Some("http://o/v1/")).as_deref(), Some("http://o/v1"));
         assert_eq!(base("hosted_vllm", None).as_deref(), Some("http://v/v1"));
         assert_eq!(base("openai", Some("http://x/")).as_deref(), Some("http://x"));
@@ -216,8 +191,11 @@ mod tests {
 
     #[test]
     fn openais_key_is_not_sent_to_other_addresses() {
-        assert_eq!(key_variable("openai", false), Some("OPENAI_API_KEY"));
-        assert_eq!(key_variable("openai", true), None);
-        assert_eq!(key_variable("ollama", true), Some("OLLAMA_API_KEY"));
+        let variables = |provider, has_base| key_variables(provider, has_base, &options());
+        assert_eq!(variables("openai", false), ["OPENAI_API_KEY"]);
+        assert!(variables("openai", true).is_empty());
+        assert_eq!(variables("ollama", true), ["OLLAMA_API_KEY"]);
+        let needs = |provider, has_base| needs_key(provider, has_base, &options());
+        assert!(needs("openai", false) && !needs("openai", true) && !needs("ollama", false));
     }
 }

@@ -16,6 +16,7 @@ mod document;
 mod explain;
 mod keys;
 mod models;
+mod params;
 mod parse;
 mod report;
 mod resolve;
@@ -46,8 +47,25 @@ use tree::Node;
 pub struct Options {
     /// Unknown keys and keys in the wrong section are errors.
     pub strict: bool,
-    /// The providers this version serves: prefix, and its own base URL if it has one.
-    pub providers: Vec<(&'static str, Option<&'static str>)>,
+    /// The providers this version serves.
+    pub providers: Vec<Provider>,
+    /// Those that are known and not served: name and reason.
+    pub unserved: &'static [(&'static str, &'static str)],
+}
+
+/// A provider, as far as a configuration needs to know it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Provider {
+    /// Its prefix in `litellm_params.model`.
+    pub id: &'static str,
+    /// Its own base URL.
+    pub default_base: Option<&'static str>,
+    /// Variables that may hold the key of a deployment that has none, in order.
+    pub key_variables: &'static [&'static str],
+    /// Variables that may hold the base URL of one that has none, in order.
+    pub base_variables: &'static [&'static str],
+    /// True if its own address refuses calls without a key.
+    pub needs_key: bool,
 }
 
 /// What a document says.
@@ -103,6 +121,7 @@ fn read(
         timeouts: routing::timeouts(&settings, &environment, report),
         trust: trust::standard(root, &environment, report),
         credentials: models::credentials(root, report),
+        dropped_everywhere: params::dropped_everywhere(root, report),
         environment: &environment,
         options,
     };

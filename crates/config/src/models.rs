@@ -53,6 +53,8 @@ pub(crate) struct Reading<'a> {
     pub(crate) timeouts: Timeouts,
     pub(crate) trust: trust::Standard,
     pub(crate) credentials: BTreeMap<String, &'a Map>,
+    /// `litellm_settings.drop_params`.
+    pub(crate) dropped_everywhere: bool,
 }
 
 /// `credential_list`, by name.

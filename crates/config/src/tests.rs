@@ -9,7 +9,7 @@ use dunlin_router::{Deployment, Strategy as Routing};
 use dunlin_types::{NanoUsd, Secret, Tokens, Usage};
 use proptest::prelude::*;
 
-use crate::{Document, Environment, Loaded, Options, Outcome, Severity, load};
+use crate::{Document, Environment, Loaded, Options, Outcome, Provider, Severity, load};
 
 mod clouds;
 
@@ -38,11 +38,22 @@ const WRONG: &[(&str, &str, &str)] =
     wrong!["empty", "keys", "references", "refused", "syntax", "values"];
 
 fn options() -> Options {
-    let openai = ("openai", Some("https://api.openai.com/v1"));
-    let ollama = Some("http://localhost:11434/v1");
-    let providers =
-        vec![("hosted_vllm", None), ("ollama", ollama), ("ollama_chat", ollama), openai];
-    Options { strict: false, providers }
+    let openai = Provider {
+        id: "openai",
+        default_base: Some("https://api.openai.com/v1"),
+        key_variables: &["OPENAI_API_KEY"],
+        needs_key: true,
+        ..Provider::default()
+    };
+    let ollama = Provider {
+        default_base: Some("http://localhost:11434"),
+        id: "ollama",
+        ..Provider::default()
+    };
+    let ollama_chat = Provider { id: "ollama_chat", ..ollama };
+    let vllm = Provider { id: "hosted_vllm", ..Provider::default() };
+    let providers = vec![vllm, ollama, ollama_chat, openai];
+    Options { strict: false, providers, unserved: &[("anthropic", "why"), ("bedrock", "why")] }
 }
 
 fn environment() -> Environment {
@@ -141,11 +152,7 @@ fn a_provider_that_is_not_served_parks_its_deployment() {
     assert_eq!(&*mistral.target.model, "mistralai/Mistral-7B-Instruct-v0.3");
     assert_eq!(&*mistral.target.api_base, "http://vllm:8000/v1", "without the slash at its end");
     let small = deployment(&config, "small", 0);
-    assert_eq!(
-        &*small.target.api_base, "http://ollama:11434/v1",
-        "the part that speaks OpenAI's dialect"
-    );
-    assert_eq!(small.backend.to_string(), "http://ollama:11434/v1 llama3.2");
+    assert_eq!(small.backend.to_string(), "http://ollama:11434 llama3.2");
 }
 
 #[test]
@@ -299,6 +306,51 @@ fn a_file_that_expands_without_end_is_refused() {
     assert!(said(&text).contains("more than 200000 values"));
     let inside = "model_list: &list [*list]\n";
     assert!(said(inside).contains("error[DL0101]"), "{}", said(inside));
+}
+
+#[test]
+fn what_becomes_of_parameters_is_read() {
+    let model = "model_list: [{model_name: a, litellm_params: {model: gpt-4o, \
+                 additional_drop_params: ['tools[*].function.strict', user], \
+                 allowed_openai_params: [reasoning_effort]}}]\n";
+    let rules = |text: &str| deployment(&loaded(text), "a", 0).target.params;
+    let here = rules(model);
+    assert!(!here.drop_unsupported);
+    assert_eq!(names(here.always_drop), ["tools[*].function.strict", "user"]);
+    assert_eq!(names(here.allow), ["reasoning_effort"]);
+    assert!(rules(&format!("{model}litellm_settings: {{drop_params: true}}")).drop_unsupported);
+    assert!(rules(&model.replace("gpt-4o,", "gpt-4o, drop_params: true,")).drop_unsupported);
+}
+
+#[test]
+fn a_provider_that_nobody_knows_is_an_error_with_the_list_of_those_we_do() {
+    let said = said("model_list: [{model_name: a, litellm_params: {model: gorq/x}}]");
+    assert!(said.contains("providers: hosted_vllm, ollama, ollama_chat, openai"), "{said}");
+    let forced = "model: x, api_base: 'http://x', custom_llm_provider: gorq";
+    let text = format!("model_list: [{{model_name: a, litellm_params: {{{forced}}}}}]");
+    let said = self::said(&text);
+    assert!(said.contains("custom_llm_provider `gorq` is not known"), "{said}");
+}
+
+#[test]
+fn a_key_comes_from_the_providers_variable_or_a_header_or_the_deployment_is_parked() {
+    let model = |rest: &str| {
+        format!("model_list: [{{model_name: a, litellm_params: {{model: openai/x{rest}}}}}]")
+    };
+    let environment = Environment::new(BTreeMap::from([(
+        "LITELLM_MASTER_KEY".to_owned(),
+        "sk-long-enough-to-be-safe".to_owned(),
+    )]));
+    let parked = |text: &str| {
+        let loaded = load(&document(text), &environment, &options()).loaded.expect("loads");
+        deployment(&loaded, "a", 0).parked
+    };
+    let why = "there is no api_key, and `OPENAI_API_KEY` is not set";
+    assert_eq!(parked(&model("")).as_deref(), Some(why));
+    assert_eq!(parked(&model(", api_base: 'http://own'")), None);
+    assert_eq!(parked(&model(", extra_headers: {Authorization: Bearer x}")), None);
+    let key = deployment(&loaded(&model("")), "a", 0).target.api_key;
+    assert_eq!(key, Some(Secret::new("value of OPENAI_API_KEY")));
 }
 
 /// Pieces that mean something to YAML or to a config.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use crate::edit;
 use crate::form::{Chat, Delta, Embed, Encoding, Reply};
 use crate::openai::{self, ErrorBody};
 use crate::{BadRequest, ChatRequest, anthropic, gemini, responses};
@@ -292,17 +293,22 @@ impl Endpoint {
 
 impl ChatRequest {
     /// The request in the common form, with each of `defaults` (name, JSON text) that the client
-    /// did not send. Wishes to the gateway are not in it.
+    /// did not send, without what the paths `dropped` name. Wishes to the gateway are not in it.
     ///
     /// # Errors
     /// A part that must be understood to be translated is not what it should be.
     ///
     /// # Panics
     /// The request is no chat: see [`Endpoint::is_chat`].
-    pub fn form_with(&self, defaults: &[(Arc<str>, Arc<str>)]) -> Result<Chat, BadRequest> {
+    pub fn form_with(
+        &self,
+        defaults: &[(Arc<str>, Arc<str>)],
+        dropped: &[Arc<str>],
+    ) -> Result<Chat, BadRequest> {
         let unsaid = defaults.iter().filter(|(name, _)| !self.has(name));
         let chat = openai::read_defaults(unsaid.map(|(name, json)| (&**name, &**json)))?;
-        let text = text(&self.body);
+        let body = edit::without(self.body.clone(), dropped);
+        let text = text(&body);
         match self.endpoint() {
             Endpoint::ChatCompletions => openai::read_chat(text, chat),
             Endpoint::Completions => openai::read_text_prompt(text, chat),

@@ -13,6 +13,9 @@ const MAX_TIMEOUT: Duration = Duration::from_secs(24 * 60 * 60);
 /// The most retries and fallbacks a client can ask for; more become this.
 const MAX_ATTEMPTS: u32 = 100;
 
+/// The most parameters that a client can name: each is looked for in the whole body.
+const MAX_NAMES: usize = 64;
+
 /// A client's wishes. `None`: not said, so the configuration decides.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Extras {
@@ -28,6 +31,12 @@ pub struct Extras {
     pub max_fallbacks: Option<u32>,
     /// True: no fallbacks, not even configured ones.
     pub disable_fallbacks: bool,
+    /// Parameters that the provider does not have are left out.
+    pub drop_params: bool,
+    /// Paths of what is always left out; at most 64.
+    pub additional_drop_params: Vec<String>,
+    /// Parameters that are passed whatever the provider is known to have; at most 64.
+    pub allowed_openai_params: Vec<String>,
 }
 
 impl Extras {
@@ -64,6 +73,9 @@ impl Extras {
                 self.timeout.get_or_insert(timeout);
             }
             "disable_fallbacks" => self.disable_fallbacks = value.parse().or(Err("a boolean"))?,
+            "drop_params" => self.drop_params = value.parse().or(Err("a boolean"))?,
+            "additional_drop_params" => self.additional_drop_params = names(value)?,
+            "allowed_openai_params" => self.allowed_openai_params = names(value)?,
             "fallbacks" => {
                 let names = serde_json::from_str(value).or(Err("a list of model names"))?;
                 self.fallbacks = Some(names);
@@ -76,6 +88,11 @@ impl Extras {
 
 const COUNT: &str = "a whole number of 0 or more";
 const SECONDS: &str = "a positive number of seconds";
+
+fn names(value: &str) -> Result<Vec<String>, &'static str> {
+    let names: Option<Vec<String>> = serde_json::from_str(value).ok();
+    names.filter(|names| names.len() <= MAX_NAMES).ok_or("a list of at most 64 names")
+}
 
 fn count(text: &str) -> Option<u32> {
     text.trim().parse::<u32>().ok().map(|count| count.min(MAX_ATTEMPTS))

@@ -63,8 +63,16 @@ fn gemini_role(endpoint: Endpoint, name: &str) -> Role {
 /// What is none of the dialect's may be the gateway's.
 fn gateways_role(name: &str) -> Role {
     match name {
-        "num_retries" | "timeout" | "request_timeout" | "stream_timeout" | "fallbacks"
-        | "max_fallbacks" | "disable_fallbacks" => Role::Extra,
+        "num_retries"
+        | "timeout"
+        | "request_timeout"
+        | "stream_timeout"
+        | "fallbacks"
+        | "max_fallbacks"
+        | "disable_fallbacks"
+        | "drop_params"
+        | "additional_drop_params"
+        | "allowed_openai_params" => Role::Extra,
         _ if REFUSED.binary_search(&name).is_ok() => Role::Refused,
         _ if is_dropped(name) => Role::Dropped,
         _ => Role::Upstream,
@@ -106,8 +114,6 @@ const REFUSED: &[&str] = &[
 /// Sorted.
 const DROPPED: &[&str] = &[
     "_target_order",
-    "additional_drop_params",
-    "allowed_openai_params",
     "cache",
     "cache_control_injection_points",
     "caching",
@@ -115,7 +121,6 @@ const DROPPED: &[&str] = &[
     "context_window_fallbacks",
     "custom_llm_provider",
     "disable_global_guardrails",
-    "drop_params",
     "enable_tag_filtering",
     "extra_headers",
     "fastest_response",

@@ -9,6 +9,7 @@
 
 pub mod anthropic;
 pub mod credentials;
+pub mod edit;
 mod endpoint;
 mod estimate;
 mod extras;

@@ -3,6 +3,7 @@
 
 mod calls;
 mod chat;
+mod content;
 mod deltas;
 mod embeddings;
 mod error;

@@ -11,8 +11,8 @@ use http::header::AUTHORIZATION;
 use http::{HeaderName, HeaderValue, Request, StatusCode};
 
 use crate::encode::{EncodeError, post_without_credential, secret_value};
-use crate::params;
-use crate::{Provider, ProviderError, StreamDecoder};
+use crate::params::{self, Params};
+use crate::{Provider, ProviderError, StreamDecoder, Variables};
 
 mod betas;
 mod stream;
@@ -66,8 +66,19 @@ impl Provider for Anthropic {
         SPEAKER
     }
 
-    fn params(&self, model: &str) -> Option<&'static [&'static str]> {
-        Some(match Abilities::of(model).thinking {
+    fn variables(&self) -> Variables {
+        Variables {
+            keys: &["ANTHROPIC_API_KEY"],
+            bases: &["ANTHROPIC_API_BASE", "ANTHROPIC_BASE_URL"],
+        }
+    }
+
+    fn needs_key(&self) -> bool {
+        true
+    }
+
+    fn params(&self, model: &str) -> Params {
+        Params::Only(match Abilities::of(model).thinking {
             Thinking::Never => &PARAMS[..PARAMS.len() - 1],
             Thinking::Budgeted | Thinking::Adaptive => PARAMS,
         })
@@ -87,7 +98,7 @@ impl Provider for Anthropic {
         let messages = messages_url(&to.api_base);
         let asked = request.endpoint();
         let (url, body, betas) = if asked == Endpoint::Messages {
-            let body = request.encode_for(&to.model, &to.body_defaults);
+            let body = params::bytes(self, request, to, &to.model)?;
             (messages, body, betas::passed(request))
         } else if asked == Endpoint::CountTokens {
             let body = request.encode_for(&to.model, &[]);

@@ -10,16 +10,20 @@ use dunlin_llm::{ChatReply, ChatRequest, StreamEvent, Target};
 use dunlin_types::{Credential, UnixMillis};
 use http::{Request, StatusCode};
 
+mod compatible;
 mod encode;
 mod error;
 mod openai_compatible;
 mod params;
 pub mod sigv4;
 mod stream;
+mod unserved;
 
 pub use encode::EncodeError;
 pub use error::{Cause, ProviderError};
+pub use params::Params;
 pub use stream::StreamError;
+pub use unserved::UNSERVED;
 
 mod anthropic;
 mod hosted_vllm;
@@ -29,8 +33,8 @@ mod ollama_chat;
 mod openai;
 mod openai_like;
 
-/// Every provider, sorted by id.
-pub static ALL: &[&dyn Provider] = &[
+/// The providers with a file of their own, sorted by id.
+static OWN: &[&dyn Provider] = &[
     &anthropic::PROVIDER,
     &hosted_vllm::PROVIDER,
     &lm_studio::PROVIDER,
@@ -39,6 +43,9 @@ pub static ALL: &[&dyn Provider] = &[
     &openai::PROVIDER,
     &openai_like::PROVIDER,
 ];
+
+/// Every provider: those with a file of their own, then the rows of the table of compatible ones.
+pub static ALL: &[&dyn Provider] = &both::<{ OWN.len() + compatible::TABLE.len() }>();
 
 /// A kind of upstream: an API and its habits, not an address.
 pub trait Provider: Sync {
@@ -51,9 +58,18 @@ pub trait Provider: Sync {
     /// How LiteLLM's messages name the source of its errors, such as `OpenAIException`.
     fn speaker(&self) -> &'static str;
 
-    /// OpenAI's names of the chat parameters that `model` has. `None`: all, for who knows what a
-    /// compatible server takes.
-    fn params(&self, model: &str) -> Option<&'static [&'static str]>;
+    /// Environment variables that stand in for what a deployment leaves out, as in LiteLLM.
+    fn variables(&self) -> Variables {
+        Variables::default()
+    }
+
+    /// True if its own address refuses calls without a key.
+    fn needs_key(&self) -> bool {
+        false
+    }
+
+    /// The chat parameters that `model` has.
+    fn params(&self, model: &str) -> Params;
 
     /// True if it counts the tokens of a prompt when it is asked to.
     fn counts_tokens(&self) -> bool {
@@ -89,6 +105,15 @@ pub trait Provider: Sync {
     fn stream(&self, request: &ChatRequest, to: &Target) -> Box<dyn StreamDecoder>;
 }
 
+/// Environment variables, in the order in which they are looked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Variables {
+    /// Of the key.
+    pub keys: &'static [&'static str],
+    /// Of the base URL.
+    pub bases: &'static [&'static str],
+}
+
 /// Turns the bytes of one streamed answer into events.
 pub trait StreamDecoder: Send {
     /// Takes the next bytes and appends the events they complete.
@@ -107,7 +132,21 @@ pub trait StreamDecoder: Send {
 /// The provider of that id.
 #[must_use]
 pub fn find(id: &str) -> Option<&'static dyn Provider> {
-    ALL.binary_search_by_key(&id, |provider| provider.id()).ok().map(|at| ALL[at])
+    let (own, table) = ALL.split_at(OWN.len());
+    let find = |sorted: &[&'static dyn Provider]| {
+        sorted.binary_search_by_key(&id, |provider| provider.id()).ok().map(|at| sorted[at])
+    };
+    find(own).or_else(|| find(table))
+}
+
+const fn both<const COUNT: usize>() -> [&'static dyn Provider; COUNT] {
+    let mut all = [OWN[0]; COUNT];
+    let mut at = 0;
+    while at < COUNT {
+        all[at] = if at < OWN.len() { OWN[at] } else { &compatible::TABLE[at - OWN.len()] };
+        at += 1;
+    }
+    all
 }
 
 #[cfg(test)]

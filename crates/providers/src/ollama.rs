@@ -2,13 +2,18 @@
 
 use dunlin_llm::openai::ChatStyle;
 
-use crate::openai_compatible::{Base, OpenAiCompatible};
+use crate::Variables;
+use crate::openai_compatible::{Base, OpenAiCompatible, Quirks};
 
 pub(crate) static PROVIDER: OpenAiCompatible = OpenAiCompatible {
     id: "ollama",
     speaker: "OllamaException",
     default_base: Some("http://localhost:11434"),
-    base: Base::WithV1,
+    variables: Variables { keys: &["OLLAMA_API_KEY"], bases: &["OLLAMA_API_BASE"] },
+    needs_key: false,
+    base: Base::Ending("/v1"),
     style: ChatStyle::COMPATIBLE,
     completions: true,
+    lacks: &[],
+    quirks: Quirks::NONE,
 };

@@ -2,13 +2,21 @@
 
 use dunlin_llm::openai::ChatStyle;
 
-use crate::openai_compatible::{Base, OpenAiCompatible};
+use crate::Variables;
+use crate::openai_compatible::{Base, OpenAiCompatible, Quirks};
 
 pub(crate) static PROVIDER: OpenAiCompatible = OpenAiCompatible {
     id: "openai",
     speaker: "OpenAIException",
     default_base: Some("https://api.openai.com/v1"),
+    variables: Variables {
+        keys: &["OPENAI_API_KEY"],
+        bases: &["OPENAI_BASE_URL", "OPENAI_API_BASE"],
+    },
+    needs_key: true,
     base: Base::AsGiven,
     style: ChatStyle::OPENAI,
     completions: true,
+    lacks: &[],
+    quirks: Quirks::NONE,
 };

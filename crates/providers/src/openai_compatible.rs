@@ -5,25 +5,32 @@ use std::borrow::Cow;
 
 use bytes::Bytes;
 use dunlin_llm::openai::{ChatStyle, read_reply, write_chat};
-use dunlin_llm::{ChatReply, ChatRequest, Endpoint, Target};
+use dunlin_llm::{ChatReply, ChatRequest, Endpoint, Target, edit};
 use dunlin_types::{Credential, UnixMillis};
 use http::header::{ACCEPT, CONTENT_TYPE};
 use http::{HeaderValue, Request, StatusCode};
 
 use crate::encode::{EncodeError, post};
-use crate::params;
+use crate::params::{self, Params};
 use crate::stream::OpenAiStream;
-use crate::{Provider, ProviderError, StreamDecoder};
+use crate::{Provider, ProviderError, StreamDecoder, Variables};
 
 /// What tells one compatible provider from another.
+#[derive(Clone, Copy)]
 pub(crate) struct OpenAiCompatible {
     pub(crate) id: &'static str,
     pub(crate) speaker: &'static str,
     pub(crate) default_base: Option<&'static str>,
+    pub(crate) variables: Variables,
+    /// See [`Provider::needs_key`].
+    pub(crate) needs_key: bool,
     pub(crate) base: Base,
     pub(crate) style: ChatStyle,
     /// True: it has a plain completions endpoint; else those are asked as chats.
     pub(crate) completions: bool,
+    /// Parameters it does not have: lists of OpenAI's names.
+    pub(crate) lacks: &'static [&'static [&'static str]],
+    pub(crate) quirks: Quirks,
 }
 
 /// How a configured base URL is taken.
@@ -31,17 +38,67 @@ pub(crate) struct OpenAiCompatible {
 pub(crate) enum Base {
     /// As it is given.
     AsGiven,
-    /// `/v1` is added if it is missing: users give the server's root.
-    WithV1,
+    /// This is added if it is missing, for users give the server's root.
+    Ending(&'static str),
+}
+
+/// Where a provider's bodies differ from OpenAI's.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Quirks {
+    /// Members of the body under other names: OpenAI's and its own.
+    pub(crate) renamed: &'static [(&'static str, &'static str)],
+    /// What it refuses, by path.
+    pub(crate) refuses: &'static [&'static str],
+    /// It calls thoughts `reasoning`; clients know them as `reasoning_content`.
+    pub(crate) says_reasoning: bool,
+    /// Put before a model's name that has none of it.
+    pub(crate) model_prefix: &'static str,
+    /// LiteLLM's users write `provider/org/model` for what it calls `org/model:provider`.
+    pub(crate) provider_last: bool,
+    /// Its answers to these models, by a word in their names, need translation.
+    pub(crate) translated: Option<&'static str>,
+}
+
+impl Quirks {
+    pub(crate) const NONE: Self = Self {
+        renamed: &[],
+        refuses: &[],
+        says_reasoning: false,
+        model_prefix: "",
+        provider_last: false,
+        translated: None,
+    };
+    /// Most servers know the bound only by its old name.
+    pub(crate) const OLD_BOUND: Self =
+        Self { renamed: &[("max_completion_tokens", "max_tokens")], ..Self::NONE };
 }
 
 impl OpenAiCompatible {
     fn base<'a>(&self, api_base: &'a str) -> Cow<'a, str> {
         let base = api_base.trim_end_matches('/');
+        let is_whole = Some(base) == self.default_base && base.ends_with("/v1");
         match self.base {
-            Base::WithV1 if !base.ends_with("/v1") => Cow::Owned(format!("{base}/v1")),
-            Base::WithV1 | Base::AsGiven => Cow::Borrowed(base),
+            Base::Ending(ending) if !base.ends_with(ending) && !is_whole => {
+                Cow::Owned(format!("{base}{ending}"))
+            }
+            Base::Ending(_) | Base::AsGiven => Cow::Borrowed(base),
         }
+    }
+
+    fn model<'a>(&self, to: &'a Target) -> Cow<'a, str> {
+        if let Some((provider, model)) = to.model.split_once('/')
+            && self.quirks.provider_last
+            && model.contains('/')
+        {
+            return Cow::Owned(format!("{model}:{provider}"));
+        }
+        let prefix = self.quirks.model_prefix;
+        // A path of the provider's own, such as a router's or a deployment's, is whole already.
+        let root = prefix.split('/').next().unwrap_or_default();
+        if prefix.is_empty() || to.model.split('/').next() == Some(root) {
+            return Cow::Borrowed(&to.model);
+        }
+        Cow::Owned(format!("{prefix}{}", to.model))
     }
 
     /// What the provider is asked for. Where that is what the client asked, its bytes are sent.
@@ -66,8 +123,16 @@ impl OpenAiCompatible {
         }
     }
 
-    fn passes(&self, request: &ChatRequest) -> bool {
-        self.asked(request) == request.endpoint()
+    fn passes(&self, request: &ChatRequest, to: &Target) -> bool {
+        let translated = self.quirks.translated.is_some_and(|word| to.model.contains(word));
+        self.asked(request) == request.endpoint() && !(translated && request.endpoint().is_chat())
+    }
+
+    fn own_names(&self, mut body: Bytes) -> Bytes {
+        for (name, own) in self.quirks.renamed {
+            body = edit::renamed(body, name, own);
+        }
+        edit::without(body, self.quirks.refuses)
     }
 }
 
@@ -84,8 +149,16 @@ impl Provider for OpenAiCompatible {
         self.speaker
     }
 
-    fn params(&self, _model: &str) -> Option<&'static [&'static str]> {
-        None
+    fn variables(&self) -> Variables {
+        self.variables
+    }
+
+    fn needs_key(&self) -> bool {
+        self.needs_key
+    }
+
+    fn params(&self, _model: &str) -> Params {
+        if self.lacks.is_empty() { Params::All } else { Params::AllBut(self.lacks) }
     }
 
     fn encode(
@@ -99,13 +172,14 @@ impl Provider for OpenAiCompatible {
             let (provider, route) = (self.id, request.endpoint().route());
             return Err(EncodeError::UnsupportedEndpoint { provider, route });
         }
-        let body = if self.passes(request) {
-            request.encode_for(&to.model, &to.body_defaults)
+        let model = self.model(to);
+        let body = if self.passes(request, to) {
+            params::bytes(self, request, to, &model)?
         } else {
-            write_chat(&params::form(self, request, to)?, &to.model, self.style)
+            write_chat(&params::form(self, request, to)?, &model, self.style)
         };
         let url = self.base(&to.api_base).into_owned() + self.asked(request).route();
-        let mut call = post(url, body, to, credential)?;
+        let mut call = post(url, self.own_names(body), to, credential)?;
         if let Some(form) = request.content_type() {
             let form = HeaderValue::from_str(form).expect("it came in as a header's text");
             call.headers_mut().insert(CONTENT_TYPE, form);
@@ -117,14 +191,17 @@ impl Provider for OpenAiCompatible {
     fn decode(
         &self,
         request: &ChatRequest,
-        _to: &Target,
+        to: &Target,
         status: StatusCode,
-        body: Bytes,
+        mut body: Bytes,
     ) -> Result<ChatReply, ProviderError> {
         if !status.is_success() {
             return Err(ProviderError::response(self.speaker, status, &body));
         }
-        let reply = if self.passes(request) {
+        let reply = if self.passes(request, to) {
+            if self.quirks.says_reasoning {
+                body = edit::renamed(body, "choices[*].message.reasoning", "reasoning_content");
+            }
             ChatReply::parse(body)
         } else {
             read_reply(&body).map(ChatReply::from)
@@ -132,9 +209,9 @@ impl Provider for OpenAiCompatible {
         reply.map_err(|error| ProviderError::bad_reply(self.speaker, &error))
     }
 
-    fn stream(&self, request: &ChatRequest, _to: &Target) -> Box<dyn StreamDecoder> {
-        Box::new(if self.passes(request) {
-            OpenAiStream::passing()
+    fn stream(&self, request: &ChatRequest, to: &Target) -> Box<dyn StreamDecoder> {
+        Box::new(if self.passes(request, to) {
+            OpenAiStream::passing(self.quirks.says_reasoning)
         } else {
             OpenAiStream::translating()
         })

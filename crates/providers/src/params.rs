@@ -1,10 +1,32 @@
 //! Which parameters of a chat a provider is sent: those it has, or a refusal that names the others.
 
+use bytes::Bytes;
 use dunlin_llm::form::Chat;
-use dunlin_llm::{ChatRequest, Target};
+use dunlin_llm::{ChatRequest, Endpoint, ParamRules, Target, edit};
 
 use crate::EncodeError;
 use crate::Provider;
+
+/// OpenAI's names of the parameters that a model has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Params {
+    /// All, for who knows what a compatible server takes.
+    All,
+    /// These and no others.
+    Only(&'static [&'static str]),
+    /// All but those in one of the lists.
+    AllBut(&'static [&'static [&'static str]]),
+}
+
+impl Params {
+    fn has(self, param: &str) -> bool {
+        match self {
+            Self::All => true,
+            Self::Only(names) => names.contains(&param),
+            Self::AllBut(lists) => !lists.iter().any(|names| names.contains(&param)),
+        }
+    }
+}
 
 /// The request in the common form, with the deployment's defaults, without what is dropped.
 ///
@@ -16,22 +38,66 @@ pub(crate) fn form(
     request: &ChatRequest,
     to: &Target,
 ) -> Result<Chat, EncodeError> {
-    let mut chat = request.form_with(&to.body_defaults)?;
-    for path in &to.params.always_drop {
+    let rules = rules(request, to);
+    let mut chat = request.form_with(&to.body_defaults, &rules.always_drop)?;
+    for path in &rules.always_drop {
         chat.forget(path);
     }
-    let Some(supported) = provider.params(&to.model) else { return Ok(chat) };
-    let allowed = |param: &str| {
-        supported.contains(&param) || to.params.allow.iter().any(|allow| **allow == *param)
-    };
-    let said = chat.params().into_iter().filter(|param| !allowed(param));
-    let unsupported: Vec<String> = said.map(str::to_owned).collect();
-    if !unsupported.is_empty() && !to.params.drop_unsupported {
-        let (provider, model) = (provider.id(), to.model.to_string());
-        return Err(EncodeError::UnsupportedParams { provider, params: unsupported, model });
-    }
+    let unsupported = unsupported(provider, chat.params(), to, &rules)?;
     for param in &unsupported {
         chat.forget(param);
     }
     Ok(chat)
+}
+
+/// The body for a provider of the client's dialect that calls the model `model`, with the deployment's defaults, without what
+/// is dropped. Untouched where nothing is.
+///
+/// # Errors
+/// As in [`form`].
+pub(crate) fn bytes(
+    provider: &dyn Provider,
+    request: &ChatRequest,
+    to: &Target,
+    model: &str,
+) -> Result<Bytes, EncodeError> {
+    let rules = rules(request, to);
+    let body = request.encode_for(model, &to.body_defaults);
+    let body = edit::without(body, &rules.always_drop);
+    if provider.params(&to.model) == Params::All || request.endpoint() != Endpoint::ChatCompletions
+    {
+        return Ok(body);
+    }
+    let said = edit::names(&body);
+    // One answer is what is given anyway; LangChain always asks for it.
+    let said = said.iter().map(String::as_str).filter(|name| *name != "n" || request.choices() > 1);
+    let unsupported = unsupported(provider, said.collect(), to, &rules)?;
+    Ok(edit::without(body, &unsupported))
+}
+
+/// The deployment's rules and the client's own.
+fn rules(request: &ChatRequest, to: &Target) -> ParamRules {
+    let (mut rules, wishes) = (to.params.clone(), request.extras());
+    rules.drop_unsupported |= wishes.drop_params;
+    rules.always_drop.extend(wishes.additional_drop_params.iter().map(|path| path.as_str().into()));
+    rules.allow.extend(wishes.allowed_openai_params.iter().map(|name| name.as_str().into()));
+    rules
+}
+
+/// Those of `said` that are to be dropped.
+fn unsupported(
+    provider: &dyn Provider,
+    said: Vec<&str>,
+    to: &Target,
+    rules: &ParamRules,
+) -> Result<Vec<String>, EncodeError> {
+    let params = provider.params(&to.model);
+    let allowed = |param: &str| rules.allow.iter().any(|allow| **allow == *param);
+    let said = said.into_iter().filter(|param| !params.has(param) && !allowed(param));
+    let unsupported: Vec<String> = said.map(str::to_owned).collect();
+    if unsupported.is_empty() || rules.drop_unsupported {
+        return Ok(unsupported);
+    }
+    let (provider, model) = (provider.id(), to.model.to_string());
+    Err(EncodeError::UnsupportedParams { provider, params: unsupported, model })
 }

@@ -1,6 +1,7 @@
 //! The decoder of OpenAI's streams, which all compatible servers send.
 
 use bytes::Bytes;
+use dunlin_llm::edit::renamed;
 use dunlin_llm::form::Delta;
 use dunlin_llm::openai::{DeltaReader, read_frame};
 use dunlin_llm::sse::{FrameTooLong, Splitter};
@@ -26,6 +27,8 @@ pub enum StreamError {
 #[derive(Default)]
 pub(crate) struct OpenAiStream {
     splitter: Splitter,
+    /// Thoughts are called `reasoning`, and are to be `reasoning_content`.
+    says_reasoning: bool,
     translating: Option<Translating>,
     /// The answer is whole, or can no longer become it. What follows is not looked at.
     ended: bool,
@@ -38,8 +41,8 @@ struct Translating {
 }
 
 impl OpenAiStream {
-    pub(crate) fn passing() -> Self {
-        Self::default()
+    pub(crate) fn passing(says_reasoning: bool) -> Self {
+        Self { says_reasoning, ..Self::default() }
     }
 
     pub(crate) fn translating() -> Self {
@@ -48,8 +51,11 @@ impl OpenAiStream {
 
     fn read_frames(&mut self, events: &mut Vec<StreamEvent>) -> Result<(), StreamError> {
         while !self.ended
-            && let Some(frame) = self.splitter.next_frame()?
+            && let Some(mut frame) = self.splitter.next_frame()?
         {
+            if self.says_reasoning {
+                frame = rename_reasoning(frame);
+            }
             let event = read_frame(frame)?;
             self.ended = matches!(event, StreamEvent::Done(_) | StreamEvent::Error(_));
             match (event, &mut self.translating) {
@@ -62,6 +68,25 @@ impl OpenAiStream {
         }
         Ok(())
     }
+}
+
+/// The frame with its thoughts under the name that clients know. Frames of several lines, which
+/// nobody sends, stay as they are.
+fn rename_reasoning(frame: Bytes) -> Bytes {
+    let (Some(start), Some(end)) =
+        (frame.iter().position(|byte| *byte == b'{'), frame.iter().rposition(|byte| *byte == b'}'))
+    else {
+        return frame;
+    };
+    if !frame.starts_with(b"data:") || end < start {
+        return frame;
+    }
+    let data = frame.slice(start..=end);
+    let renamed = renamed(data.clone(), "choices[*].delta.reasoning", "reasoning_content");
+    if renamed.as_ptr() == data.as_ptr() {
+        return frame;
+    }
+    Bytes::from([&frame[..start], &renamed, &frame[end + 1..]].concat())
 }
 
 impl StreamDecoder for OpenAiStream {

@@ -42,7 +42,7 @@ fn written(reply: &ChatReply, model: &str) -> Bytes {
 /// Those whose own dialect is OpenAI's: their bytes are passed on. Each other one shows its promises
 /// in tests of its own.
 fn compatible() -> impl Iterator<Item = &'static dyn Provider> {
-    ALL.iter().copied().filter(|provider| provider.id() != "anthropic")
+    OWN.iter().copied().filter(|provider| provider.id() != "anthropic")
 }
 
 /// At least one.
@@ -85,17 +85,24 @@ pub(crate) fn events_for(
 
 #[test]
 fn every_provider_is_found_by_its_id() {
-    assert!(ALL.is_sorted_by_key(|provider| provider.id()));
-    for provider in ALL {
-        let found = find(provider.id()).expect("it is in the table");
-        assert_eq!(found.id(), provider.id());
+    assert!(OWN.is_sorted_by_key(|provider| provider.id()));
+    assert!(compatible::TABLE.is_sorted_by_key(|row| row.id));
+    assert!(UNSERVED.is_sorted_by_key(|(id, _)| *id));
+    let mut ids: Vec<&str> = ALL.iter().map(|provider| provider.id()).collect();
+    for id in &ids {
+        assert_eq!(find(id).expect("it is in the table").id(), *id);
     }
-    assert!(find("bedrock").is_none());
+    ids.extend(UNSERVED.iter().map(|(id, _)| *id));
+    let count = ids.len();
+    ids.sort_unstable();
+    ids.dedup();
+    assert_eq!(ids.len(), count, "a name has one meaning");
+    assert!(find("nobody").is_none());
 }
 
 #[test]
 fn every_file_says_where_it_comes_from() {
-    for provider in ALL {
+    for provider in OWN {
         let (_, source) = some_files(*provider, "SOURCE").remove(0);
         let text = String::from_utf8(source.to_vec()).unwrap();
         let known = text.starts_with("documented") || text.starts_with("recorded");
@@ -156,7 +163,7 @@ fn streams_are_read_to_their_end() {
 #[test]
 fn errors_have_the_cause_their_name_says() {
     let mut seen = 0;
-    for provider in ALL {
+    for provider in OWN {
         for (name, body) in files(*provider, "error") {
             let parts: Vec<&str> = name.trim_end_matches(".json").split('-').collect();
             let status: StatusCode = parts[1].parse().unwrap();
@@ -340,7 +347,7 @@ proptest! {
         cuts in prop::collection::vec(any::<Index>(), 0..12),
         length in any::<Index>(),
     ) {
-        for provider in ALL {
+        for provider in OWN {
             for (name, stream) in some_files(*provider, "stream") {
                 let text = String::from_utf8(stream.to_vec()).unwrap().replace('\n', line_end);
                 let stream = Bytes::from(text).slice(..=length.index(stream.len()));

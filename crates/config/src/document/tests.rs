@@ -23,7 +23,8 @@ fn model(name: &str) -> String {
 }
 
 fn load_all(document: &Document) -> crate::Outcome {
-    let options = Options { strict: false, providers: vec![("hosted_vllm", None)] };
+    let vllm = crate::Provider { id: "hosted_vllm", ..crate::Provider::default() };
+    let options = Options { providers: vec![vllm], ..Options::default() };
     load(document, &Environment::default(), &options)
 }
 

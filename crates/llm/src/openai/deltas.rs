@@ -2,6 +2,7 @@
 
 use serde::Deserialize;
 
+use super::content::Content;
 use super::reply::finish_named;
 use crate::form::{Delta, Finish};
 use crate::stream::BadFrame;
@@ -26,7 +27,7 @@ struct WireChoice {
 
 #[derive(Deserialize, Default)]
 struct WireDelta {
-    content: Option<String>,
+    content: Option<Content>,
     refusal: Option<String>,
     reasoning_content: Option<String>,
     reasoning: Option<String>,
@@ -76,9 +77,10 @@ impl DeltaReader {
         let choice = wire.index.unwrap_or(0);
         let delta = wire.delta.unwrap_or_default();
         let said = |text: Option<String>| text.filter(|text| !text.is_empty());
-        let thought = said(delta.reasoning_content.or(delta.reasoning));
+        let (words, thoughts) = delta.content.map(Content::split).unwrap_or_default();
+        let thought = said(delta.reasoning_content.or(delta.reasoning).or(Some(thoughts)));
         out.extend(thought.map(|text| Delta::Thinking { choice, text }));
-        out.extend(said(delta.content.or(wire.text)).map(|text| Delta::Text { choice, text }));
+        out.extend(said(wire.text.or(Some(words))).map(|text| Delta::Text { choice, text }));
         out.extend(said(delta.refusal).map(|text| Delta::Refusal { choice, text }));
         for (at, call) in (0..).zip(delta.tool_calls.into_iter().flatten()) {
             self.call(choice, call.index.unwrap_or(at), call, out);

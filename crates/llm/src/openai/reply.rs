@@ -5,6 +5,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::calls::{WireCall, sealed_call};
+use super::content::Content;
 use crate::endpoint::Stamp;
 use crate::form::{Choice, Finish, Json, Part, PartKind, Reply};
 use crate::reply::BadReply;
@@ -33,7 +34,7 @@ struct WireChoice {
 
 #[derive(Deserialize, Default)]
 struct WireMessage {
-    content: Option<String>,
+    content: Option<Content>,
     refusal: Option<String>,
     reasoning_content: Option<String>,
     reasoning: Option<String>,
@@ -62,11 +63,12 @@ pub fn read_reply(body: &[u8]) -> Result<Reply, BadReply> {
 fn read_choice(at: u32, choice: WireChoice) -> Choice {
     let message = choice.message.unwrap_or_default();
     let mut parts: Vec<Part> = Vec::new();
-    let thought = message.reasoning_content.or(message.reasoning);
+    let (words, thoughts) = message.content.map(Content::split).unwrap_or_default();
+    let thought = message.reasoning_content.or(message.reasoning).or(Some(thoughts));
     if let Some(text) = thought.filter(|text| !text.is_empty()) {
         parts.push(PartKind::Thinking { text, signature: None }.into());
     }
-    let text = message.content.or(choice.text).filter(|text| !text.is_empty());
+    let text = choice.text.or(Some(words)).filter(|text| !text.is_empty());
     parts.extend(text.map(Part::text));
     parts.extend(message.refusal.map(|refusal| PartKind::Refusal(refusal).into()));
     for call in message.tool_calls.into_iter().flatten() {

@@ -171,7 +171,8 @@ fn an_inline_image_is_not_counted_by_its_bytes() {
 fn wishes_of_body_and_headers_are_merged() {
     let request = chat(
         r#"{"model":"m","messages":[],"num_retries":"4","request_timeout":1,"timeout":0.5,
-            "fallbacks":["a","b"],"disable_fallbacks":true,"max_fallbacks":null}"#,
+            "fallbacks":["a","b"],"disable_fallbacks":true,"max_fallbacks":null,
+            "drop_params":true,"additional_drop_params":["tools[*].strict"]}"#,
     );
     let mut headers = HeaderMap::new();
     headers.insert("x-litellm-timeout", http::HeaderValue::from_static("9"));
@@ -183,6 +184,9 @@ fn wishes_of_body_and_headers_are_merged() {
         fallbacks: Some(vec!["a".to_owned(), "b".to_owned()]),
         max_fallbacks: None,
         disable_fallbacks: true,
+        drop_params: true,
+        additional_drop_params: vec!["tools[*].strict".to_owned()],
+        allowed_openai_params: Vec::new(),
     };
     assert_eq!(request.extras().with_headers(&headers), Ok(expected));
     headers.insert("x-litellm-num-retries", http::HeaderValue::from_static("-1"));

@@ -1,0 +1,170 @@
+//! What sets the rows apart, seen in what is sent and what comes back.
+
+use bytes::Bytes;
+use dunlin_llm::{ChatRequest, Endpoint, ParamRules, Stamp, StreamEvent, Target, parse};
+use dunlin_types::{Credential, UnixMillis};
+use http::StatusCode;
+
+use crate::{ALL, EncodeError, Provider, find};
+
+fn chat(body: &str) -> ChatRequest {
+    parse(Endpoint::ChatCompletions, Bytes::from(body.to_owned()), None).unwrap()
+}
+
+fn stamp(model: &str) -> Stamp<'_> {
+    Stamp { model, id: "x", now: 0, request: "" }
+}
+
+fn target(provider: &dyn Provider, model: &str) -> Target {
+    let api_base = provider.default_base().unwrap_or("http://own:1");
+    Target { api_base: api_base.into(), model: model.into(), ..Target::default() }
+}
+
+/// Where a call goes and its body.
+fn sent(id: &str, to: &Target, body: &str) -> Result<(String, String), EncodeError> {
+    let request = chat(body);
+    let call = find(id).unwrap().encode(&request, to, &Credential::None, UnixMillis(0))?;
+    let body = String::from_utf8(call.body().to_vec()).unwrap();
+    Ok((call.uri().to_string(), body))
+}
+
+#[test]
+fn every_provider_can_be_asked_at_its_own_address() {
+    assert!(ALL.len() > 100, "LiteLLM's users find theirs");
+    for provider in ALL {
+        let to = target(*provider, "m");
+        let path = |base: &str| base.trim_end_matches('/').to_owned() + "/chat/completions";
+        if let (Ok((url, _)), Some(base)) =
+            (sent(provider.id(), &to, r#"{"model":"a","messages":[]}"#), provider.default_base())
+            && crate::compatible::TABLE.iter().any(|row| row.id == provider.id())
+        {
+            assert_eq!(url, path(base), "{}", provider.id());
+        }
+        assert!(provider.speaker().ends_with("Exception"), "{}", provider.id());
+        assert!(!provider.needs_key() || !provider.variables().keys.is_empty());
+    }
+}
+
+#[test]
+fn addresses_are_completed_and_models_get_their_prefix() {
+    let body = r#"{"model":"a","messages":[]}"#;
+    for (id, api_base, model, url, named) in [
+        (
+            "gradient_ai",
+            "https://x.agents.do-ai.run",
+            "m",
+            "https://x.agents.do-ai.run/api/v1",
+            "m",
+        ),
+        ("heroku", "https://h/", "m", "https://h/v1", "m"),
+        ("mistral", "https://m", "m", "https://m/v1", "m"),
+        ("fireworks_ai", "http://f", "llama", "http://f", "accounts/fireworks/models/llama"),
+        (
+            "fireworks_ai",
+            "http://f",
+            "accounts/a/deployments/d",
+            "http://f",
+            "accounts/a/deployments/d",
+        ),
+        ("huggingface", "http://h/v1", "together/org/m", "http://h/v1", "org/m:together"),
+        ("huggingface", "http://h/v1", "org/m", "http://h/v1", "org/m"),
+    ] {
+        let to = Target { api_base: api_base.into(), model: model.into(), ..Target::default() };
+        let (sent_to, sent) = sent(id, &to, body).unwrap();
+        assert_eq!(sent_to, format!("{url}/chat/completions"));
+        assert_eq!(sent, body.replace("\"a\"", &format!("\"{named}\"")), "{id}");
+    }
+}
+
+#[test]
+fn the_body_is_said_in_the_providers_words_and_all_else_stays() {
+    let body = r#"{"model":"a","messages":[{"role":"user","name":"bo","content":"é"}],"seed":7,"max_completion_tokens":9,"user":"u","x_own":1.50}"#;
+    let mistral = target(find("mistral").unwrap(), "m");
+    let (_, sent_body) = sent("mistral", &mistral, body).unwrap();
+    assert_eq!(
+        sent_body,
+        r#"{"model":"m","messages":[{"role":"user","content":"é"}],"random_seed":7,"max_tokens":9,"x_own":1.50}"#
+    );
+    let groq = target(find("groq").unwrap(), "a");
+    assert_eq!(sent("groq", &groq, body).unwrap().1, body, "nothing to change");
+}
+
+#[test]
+fn what_a_provider_lacks_is_refused_dropped_or_passed_as_it_is_told() {
+    let body = r#"{"model":"a","messages":[],"n":1,"logit_bias":{"1":2},"x_own":1}"#;
+    let provider = find("mistral").unwrap();
+    let to = target(provider, "a");
+    let refused = sent("mistral", &to, body).unwrap_err();
+    let said = "mistral does not support parameters: [\"logit_bias\"], for model=a.";
+    assert!(refused.to_string().starts_with(said), "{refused}");
+
+    let dropped = r#"{"model":"a","messages":[],"n":1,"x_own":1}"#;
+    let rules = ParamRules { drop_unsupported: true, ..ParamRules::default() };
+    let lenient = Target { params: rules, ..to.clone() };
+    assert_eq!(sent("mistral", &lenient, body).unwrap().1, dropped);
+    let rules = ParamRules { always_drop: vec!["logit_bias".into()], ..ParamRules::default() };
+    assert_eq!(sent("mistral", &Target { params: rules, ..to.clone() }, body).unwrap().1, dropped);
+    let rules = ParamRules { allow: vec!["logit_bias".into()], ..ParamRules::default() };
+    assert_eq!(sent("mistral", &Target { params: rules, ..to.clone() }, body).unwrap().1, body);
+
+    for (wish, left) in [
+        (r#""drop_params":true"#, dropped),
+        (r#""additional_drop_params":["logit_bias"]"#, dropped),
+        (r#""allowed_openai_params":["logit_bias"]"#, body),
+    ] {
+        let asked = body.replace("\"n\":1", &format!("{wish},\"n\":1"));
+        assert_eq!(sent("mistral", &to, &asked).unwrap().1, left, "{wish}");
+    }
+}
+
+#[test]
+fn dropped_paths_reach_into_the_body_for_any_provider() {
+    let body = r#"{"model":"a","messages":[],"tools":[{"type":"function","function":{"name":"f","strict":true}}]}"#;
+    let rules = ParamRules {
+        always_drop: vec!["tools[*].function.strict".into()],
+        ..ParamRules::default()
+    };
+    let to = Target { params: rules, ..target(find("openai").unwrap(), "a") };
+    assert_eq!(sent("openai", &to, body).unwrap().1, body.replace(",\"strict\":true", ""));
+}
+
+#[test]
+fn thoughts_come_under_the_name_that_clients_know() {
+    let provider = find("groq").unwrap();
+    let (request, to) = (chat(r#"{"model":"a","messages":[]}"#), target(provider, "m"));
+    let body = r#"{"model":"m","choices":[{"message":{"content":"x","reasoning":"hm"}}]}"#;
+    let reply = provider.decode(&request, &to, StatusCode::OK, Bytes::from(body)).unwrap();
+    let known = body.replace("\"reasoning\"", "\"reasoning_content\"");
+    assert_eq!(reply.write(Endpoint::ChatCompletions, stamp("m")), known);
+
+    let frame = |delta: &str| {
+        format!("data: {{\"model\":\"m\",\"choices\":[{{\"delta\":{{{delta}}}}}]}}\n\n")
+    };
+    let stream = frame("\"reasoning\":\"hm\"") + &frame("\"content\":\"x\"") + "data: [DONE]\n\n";
+    let (mut decoder, mut events) = (provider.stream(&request, &to), Vec::new());
+    decoder.push(Bytes::from(stream), &mut events).unwrap();
+    let frames: Vec<Bytes> = events
+        .iter()
+        .map(|event| match event {
+            StreamEvent::Chunk(chunk) => chunk.write("m", false).unwrap(),
+            StreamEvent::Comment(frame) | StreamEvent::Done(frame) => frame.clone(),
+            other @ (StreamEvent::Delta(_) | StreamEvent::Error(_)) => panic!("{other:?}"),
+        })
+        .collect();
+    assert_eq!(frames[0], frame("\"reasoning_content\":\"hm\""));
+    assert_eq!(frames[1], frame("\"content\":\"x\""));
+    assert_eq!(frames[2], "data: [DONE]\n\n");
+}
+
+#[test]
+fn magistrals_thoughts_are_taken_out_of_the_content() {
+    let provider = find("mistral").unwrap();
+    let to = target(provider, "magistral-medium-latest");
+    let request = chat(r#"{"model":"a","messages":[{"role":"user","content":"x"}]}"#);
+    let body = r#"{"id":"1","model":"magistral-medium-latest","choices":[{"index":0,"finish_reason":"stop","message":{"role":"assistant","content":[{"type":"thinking","thinking":[{"type":"text","text":"hm"}]},{"type":"text","text":"6"}]}}]}"#;
+    let reply = provider.decode(&request, &to, StatusCode::OK, Bytes::from(body)).unwrap();
+    let written = reply.write(Endpoint::ChatCompletions, stamp("a"));
+    let json: serde_json::Value = serde_json::from_slice(&written).unwrap();
+    assert_eq!(json["choices"][0]["message"]["content"], "6");
+    assert_eq!(json["choices"][0]["message"]["reasoning_content"], "hm");
+}
