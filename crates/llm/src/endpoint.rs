@@ -293,17 +293,28 @@ impl Endpoint {
 
 impl ChatRequest {
     /// The request in the common form, with each of `defaults` (name, JSON text) that the client
-    /// did not send, without what the paths `dropped` name. Wishes to the gateway are not in it.
+    /// did not send. Wishes to the gateway are not in it.
     ///
     /// # Errors
     /// A part that must be understood to be translated is not what it should be.
     ///
     /// # Panics
     /// The request is no chat: see [`Endpoint::is_chat`].
-    pub fn form_with(
+    pub fn form_with(&self, defaults: &[(Arc<str>, Arc<str>)]) -> Result<Chat, BadRequest> {
+        self.form_without(&[], defaults)
+    }
+
+    /// The same, without what the paths `dropped` name: see [`edit`].
+    ///
+    /// # Errors
+    /// As [`ChatRequest::form_with`].
+    ///
+    /// # Panics
+    /// As [`ChatRequest::form_with`].
+    pub fn form_without(
         &self,
-        defaults: &[(Arc<str>, Arc<str>)],
         dropped: &[Arc<str>],
+        defaults: &[(Arc<str>, Arc<str>)],
     ) -> Result<Chat, BadRequest> {
         let unsaid = defaults.iter().filter(|(name, _)| !self.has(name));
         let chat = openai::read_defaults(unsaid.map(|(name, json)| (&**name, &**json)))?;

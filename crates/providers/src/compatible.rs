@@ -6,22 +6,10 @@ use dunlin_llm::openai::ChatStyle;
 
 use crate::Variables;
 use crate::openai_compatible::{Base, OpenAiCompatible, Quirks};
+use crate::params::OPENAI_ONLY;
 
 type Words = &'static [&'static str];
 
-/// What hardly anyone but OpenAI has.
-const OPENAI_ONLY: Words = &[
-    "audio",
-    "modalities",
-    "prediction",
-    "prompt_cache_key",
-    "prompt_cache_retention",
-    "safety_identifier",
-    "service_tier",
-    "store",
-    "verbosity",
-    "web_search_options",
-];
 const OPENAI_ONLY_BUT_SEARCH: Words = OPENAI_ONLY.split_at(OPENAI_ONLY.len() - 1).0;
 /// OpenAI's tools of old.
 const FUNCTIONS: Words = &["function_call", "functions"];

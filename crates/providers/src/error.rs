@@ -290,6 +290,7 @@ fn is_context_window(error: &UpstreamError) -> bool {
                 "maximum model length",
                 "prompt is too long",
                 "exceed context limit",
+                "exceeds the context length",
             ],
         )
 }

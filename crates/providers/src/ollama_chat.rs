@@ -1,19 +1,5 @@
-//! Ollama again: LiteLLM's name for its chat API, which its OpenAI endpoint covers as well.
+//! Ollama under the other name that LiteLLM has for it.
 
-use dunlin_llm::openai::ChatStyle;
+use crate::ollama::Ollama;
 
-use crate::Variables;
-use crate::openai_compatible::{Base, OpenAiCompatible, Quirks};
-
-pub(crate) static PROVIDER: OpenAiCompatible = OpenAiCompatible {
-    id: "ollama_chat",
-    speaker: "Ollama_chatException",
-    default_base: Some("http://localhost:11434"),
-    variables: Variables { keys: &["OLLAMA_API_KEY"], bases: &["OLLAMA_API_BASE"] },
-    needs_key: false,
-    base: Base::Ending("/v1"),
-    style: ChatStyle::COMPATIBLE,
-    completions: true,
-    lacks: &[],
-    quirks: Quirks::NONE,
-};
+pub(crate) static PROVIDER: Ollama = Ollama::named("ollama_chat", "Ollama_chatException");

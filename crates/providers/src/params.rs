@@ -1,7 +1,7 @@
 //! Which parameters of a chat a provider is sent: those it has, or a refusal that names the others.
 
 use bytes::Bytes;
-use dunlin_llm::form::Chat;
+use dunlin_llm::form::{Chat, Embed};
 use dunlin_llm::{ChatRequest, Endpoint, ParamRules, Target, edit};
 
 use crate::EncodeError;
@@ -17,6 +17,20 @@ pub enum Params {
     /// All but those in one of the lists.
     AllBut(&'static [&'static [&'static str]]),
 }
+
+/// What hardly anyone but OpenAI has.
+pub(crate) const OPENAI_ONLY: &[&str] = &[
+    "audio",
+    "modalities",
+    "prediction",
+    "prompt_cache_key",
+    "prompt_cache_retention",
+    "safety_identifier",
+    "service_tier",
+    "store",
+    "verbosity",
+    "web_search_options",
+];
 
 impl Params {
     fn has(self, param: &str) -> bool {
@@ -39,7 +53,7 @@ pub(crate) fn form(
     to: &Target,
 ) -> Result<Chat, EncodeError> {
     let rules = rules(request, to);
-    let mut chat = request.form_with(&to.body_defaults, &rules.always_drop)?;
+    let mut chat = request.form_without(&rules.always_drop, &to.body_defaults)?;
     for path in &rules.always_drop {
         chat.forget(path);
     }
@@ -48,6 +62,22 @@ pub(crate) fn form(
         chat.forget(param);
     }
     Ok(chat)
+}
+
+/// The request for vectors in the common form, without what is dropped.
+///
+/// # Errors
+/// The body cannot be read.
+pub(crate) fn embed(request: &ChatRequest, to: &Target) -> Result<Embed, EncodeError> {
+    let mut embed = request.embed_with(&to.body_defaults)?;
+    for path in &rules(request, to).always_drop {
+        match &**path {
+            "dimensions" => embed.dimensions = None,
+            "user" => embed.user = None,
+            name => embed.other.retain(|(other, _)| other != name),
+        }
+    }
+    Ok(embed)
 }
 
 /// The body for a provider of the client's dialect that calls the model `model`, with the deployment's defaults, without what

@@ -1,7 +1,9 @@
 //! Every provider over its files in `testdata`, and what all of them promise.
 //!
 //! A file's name says what it is: `reply*.json`, `stream*.sse` and
-//! `error-<status>-<cause>[-<note>].json`; `SOURCE` says where its shape comes from.
+//! `error-<status>-<cause>[-<note>].json`; `SOURCE` says where its shape comes from. What begins
+//! with `native-` is said in a dialect that no client speaks; what it means is tested beside its
+//! provider.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -42,7 +44,13 @@ fn written(reply: &ChatReply, model: &str) -> Bytes {
 /// Those whose own dialect is OpenAI's: their bytes are passed on. Each other one shows its promises
 /// in tests of its own.
 fn compatible() -> impl Iterator<Item = &'static dyn Provider> {
-    OWN.iter().copied().filter(|provider| provider.id() != "anthropic")
+    let passes = |provider: &&dyn Provider| !files(*provider, "reply").is_empty();
+    OWN.iter().copied().filter(move |provider| provider.id() != "anthropic" && passes(provider))
+}
+
+/// Where OpenAI's dialect is spoken, if the provider has several.
+fn openai_target() -> Target {
+    Target { api_base: "http://x/v1".into(), ..Target::default() }
 }
 
 /// At least one.
@@ -58,7 +66,7 @@ fn events(
     stream: &Bytes,
     cuts: &[usize],
 ) -> (Vec<StreamEvent>, Result<(), StreamError>) {
-    events_for(&chat(), provider, stream, cuts)
+    read(provider.stream(&chat(), &openai_target()), stream, cuts)
 }
 
 /// The same for a request of another kind.
@@ -68,8 +76,15 @@ pub(crate) fn events_for(
     stream: &Bytes,
     cuts: &[usize],
 ) -> (Vec<StreamEvent>, Result<(), StreamError>) {
-    let (mut decoder, mut events, mut rest) =
-        (provider.stream(request, &Target::default()), Vec::new(), stream.clone());
+    read(provider.stream(request, &Target::default()), stream, cuts)
+}
+
+fn read(
+    mut decoder: Box<dyn StreamDecoder>,
+    stream: &Bytes,
+    cuts: &[usize],
+) -> (Vec<StreamEvent>, Result<(), StreamError>) {
+    let (mut events, mut rest) = (Vec::new(), stream.clone());
     let mut at = 0;
     for &cut in cuts {
         let pushed = decoder.push(rest.split_to(cut - at), &mut events);
@@ -115,7 +130,7 @@ fn replies_keep_their_bytes_and_give_their_usage() {
     for provider in compatible() {
         for (name, body) in some_files(provider, "reply") {
             let reply =
-                provider.decode(&chat(), &Target::default(), StatusCode::OK, body.clone()).unwrap();
+                provider.decode(&chat(), &openai_target(), StatusCode::OK, body.clone()).unwrap();
             let text = String::from_utf8(body.to_vec()).unwrap();
             let json: serde_json::Value = serde_json::from_str(&text).unwrap();
             let model = json["model"].as_str().expect("a reply names its model");
@@ -283,8 +298,7 @@ fn a_call_goes_to_the_right_place_with_the_right_credentials() {
     for (id, api_base, url) in [
         ("openai", "https://api.openai.com/v1", "https://api.openai.com/v1/chat/completions"),
         ("hosted_vllm", "http://vllm:8000/v1/", "http://vllm:8000/v1/chat/completions"),
-        ("ollama", "http://localhost:11434", "http://localhost:11434/v1/chat/completions"),
-        ("ollama", "http://localhost:11434/", "http://localhost:11434/v1/chat/completions"),
+        ("ollama", "http://localhost:11434/v1/", "http://localhost:11434/v1/chat/completions"),
         ("ollama_chat", "http://o:1/v1", "http://o:1/v1/chat/completions"),
     ] {
         let target = Target {
@@ -347,15 +361,24 @@ proptest! {
         cuts in prop::collection::vec(any::<Index>(), 0..12),
         length in any::<Index>(),
     ) {
-        for provider in OWN {
-            for (name, stream) in some_files(*provider, "stream") {
-                let text = String::from_utf8(stream.to_vec()).unwrap().replace('\n', line_end);
-                let stream = Bytes::from(text).slice(..=length.index(stream.len()));
+        let native = Target { api_base: "http://x".into(), ..Target::default() };
+        for (prefix, to) in [("stream", openai_target()), ("native-stream", native)] {
+            let streams = OWN.iter().flat_map(|provider| {
+                files(*provider, prefix).into_iter().map(move |file| (provider, file))
+            });
+            for (provider, (name, stream)) in streams {
+                // A stream that is no text has no line ends.
+                let stream = match String::from_utf8(stream.to_vec()) {
+                    Ok(text) => Bytes::from(text.replace('\n', line_end)),
+                    Err(_) => stream,
+                };
+                let stream = stream.slice(..=length.index(stream.len() - 1));
                 let mut at: Vec<usize> = cuts.iter().map(|cut| cut.index(stream.len())).collect();
                 at.sort_unstable();
+                let decoder = || provider.stream(&chat(), &to);
                 prop_assert_eq!(
-                    events(*provider, &stream, &at),
-                    events(*provider, &stream, &[]),
+                    read(decoder(), &stream, &at),
+                    read(decoder(), &stream, &[]),
                     "{}", name
                 );
             }

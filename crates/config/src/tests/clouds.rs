@@ -5,15 +5,16 @@ use dunlin_types::{
 };
 
 use super::{deployment, document, loaded, said};
-use crate::{Environment, Options, load};
+use crate::{Environment, Options, Provider, load};
 
 /// Loads `params` as the parameters of one deployment, with clouds among the providers.
 fn target(params: &str, variables: &[(&str, &str)]) -> (dunlin_llm::Target, Option<String>) {
     let text = format!("model_list: [{{model_name: m, litellm_params: {{{params}}}}}]");
     let pairs = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
-    let base = Some("https://cloud.example");
-    let providers = vec![("azure", base), ("bedrock", base), ("openai", base), ("vertex_ai", base)];
-    let options = Options { strict: false, providers };
+    let default_base = Some("https://cloud.example");
+    let named = |id| Provider { id, default_base, ..Provider::default() };
+    let providers = ["azure", "bedrock", "openai", "vertex_ai"].map(named).to_vec();
+    let options = Options { providers, ..Options::default() };
     let outcome = load(&document(&text), &Environment::new(pairs.collect()), &options);
     let said = format!("{:?}", outcome.diagnostics);
     let loaded = outcome.loaded.unwrap_or_else(|| panic!("{params}: {said}"));

@@ -21,7 +21,7 @@ const STAMP: Stamp<'static> = Stamp { model: "mine", id: "id", now: 1, request: 
 fn read(body: &Value, defaults: &[(&str, &str)]) -> Result<Chat, BadRequest> {
     let defaults: Vec<(Arc<str>, Arc<str>)> =
         defaults.iter().map(|&(name, json)| (name.into(), json.into())).collect();
-    parse(Endpoint::Messages, Bytes::from(body.to_string()), None)?.form_with(&defaults, &[])
+    parse(Endpoint::Messages, Bytes::from(body.to_string()), None)?.form_with(&defaults)
 }
 
 /// The body as an OpenAI-compatible server gets it.
@@ -472,7 +472,7 @@ proptest! {
     fn chats_go_out_and_come_back(chat in chats()) {
         let style = MessageStyle { model: Some("claude-opus-4-6"), abilities: Abilities::of("claude-opus-4-6"), max_output: None };
         let body = write_chat(&chat, style).unwrap();
-        let back = parse(Endpoint::Messages, body, None).unwrap().form_with(&[], &[]).unwrap();
+        let back = parse(Endpoint::Messages, body, None).unwrap().form_with(&[]).unwrap();
         prop_assert_eq!(back, chat);
     }
 
@@ -483,7 +483,7 @@ proptest! {
     ) {
         let body = format!(r#"{{"model":"m","max_tokens":1,"messages":[{{"role":"user","content":[{{"type":"{kind}",{content}}}]}}]}}"#);
         if let Ok(request) = parse(Endpoint::Messages, Bytes::from(body), None) {
-            drop(request.form_with(&[], &[]));
+            drop(request.form_with(&[]));
         }
     }
 }

@@ -147,7 +147,10 @@ impl Chat {
             "verbosity" => self.verbosity = None,
             "service_tier" => self.service_tier = None,
             "user" => self.user = None,
-            name => self.other.retain(|(other, _)| other != name),
+            name => {
+                self.other.retain(|(other, _)| other != name);
+                self.extra.retain(|(extra, _)| extra != name);
+            }
         }
     }
 

@@ -15,7 +15,7 @@ use crate::{Dialect, Endpoint, Stamp, parse};
 const STAMP: Stamp<'_> = Stamp { model: "mine", id: "call", now: 7, request: "" };
 
 fn form(endpoint: Endpoint, body: &Value) -> Result<Chat, crate::BadRequest> {
-    parse(endpoint, Bytes::from(body.to_string()), None)?.form_with(&[], &[])
+    parse(endpoint, Bytes::from(body.to_string()), None)?.form_with(&[])
 }
 
 fn text() -> impl Strategy<Value = String> {
@@ -115,7 +115,7 @@ proptest! {
             let body = write_chat(&chat, "up", style);
             let request = parse(Endpoint::ChatCompletions, body.clone(), None).unwrap();
             prop_assert_eq!(request.model(), "up");
-            let read = request.form_with(&[], &[]).unwrap();
+            let read = request.form_with(&[]).unwrap();
             // Results of tools in a row are one turn.
             let mut expected = chat.clone();
             expected.messages.dedup_by(|next, last| {

@@ -8,7 +8,7 @@ use crate::form::{Chat, Choice, Delta, Finish, Format, Part, PartKind, Reply, Ro
 use crate::{BadRequest, Endpoint, Stamp, parse};
 
 fn form(body: &Value) -> Result<Chat, BadRequest> {
-    parse(Endpoint::Responses, Bytes::from(body.to_string()), None)?.form_with(&[], &[])
+    parse(Endpoint::Responses, Bytes::from(body.to_string()), None)?.form_with(&[])
 }
 
 #[test]
