@@ -20,6 +20,7 @@ use crate::report::Report;
 use crate::tree::{Key, Map, Node, Value};
 
 mod identity;
+mod vertex;
 
 /// The bounds on an attempt for deployments that set none.
 #[derive(Clone, Copy)]
@@ -93,11 +94,14 @@ impl<'a> Draft<'a> {
         let has_identity = aim.served && aim.key.is_none();
         let identity = has_identity.then(|| self.identity(&aim.provider, report)).flatten();
         let is_aws = matches!(identity, Some(Source::Aws(_)));
+        let is_vertex = aim.served && vertex::is_vertex(&aim.provider);
+        let region = if is_vertex { Some(self.vertex_location(report)) } else { None };
         let backend = BackendId::new(&aim.base, &aim.model);
         let target = Target {
             api_base: aim.base.into(),
             model: aim.model.into(),
-            region: is_aws.then(|| self.aws_region(report)).flatten(),
+            region: region.or_else(|| is_aws.then(|| self.aws_region(report)).flatten()),
+            project: is_vertex.then(|| self.vertex_project(identity.as_ref(), report)).flatten(),
             api_key: aim.key,
             identity,
             tls: self.reading.trust.of("litellm_params", self.params, report),
@@ -186,8 +190,9 @@ impl<'a> Draft<'a> {
             return self.parked.is_some().then(String::new);
         }
         let variable = |name: &str| self.reading.environment.get(name);
-        let Some(base) = destination::base(provider, written, variable, self.reading.options)
-        else {
+        let base = destination::base(provider, written, variable, self.reading.options);
+        let by_location = || vertex::is_vertex(provider).then(|| self.vertex_base(report));
+        let Some(base) = base.or_else(by_location) else {
             let message = format!("provider `{provider}` needs an api_base");
             let label = "add api_base: http://host:port/v1 to litellm_params";
             report.push(Diagnostic::error(Code::Missing, message).at(place, label));

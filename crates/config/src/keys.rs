@@ -77,7 +77,8 @@ pub(crate) const PARAMS: Keys = Keys {
         custom_llm_provider drop_params extra_body extra_headers headers input_cost_per_token \
         litellm_credential_name max_retries model num_retries order organization \
         output_cost_per_token rpm ssl_certificate ssl_verify stream_timeout tenant_id timeout \
-        tpm vertex_credentials weight",
+        tpm vertex_ai_location vertex_ai_project vertex_credentials vertex_location \
+        vertex_project weight",
     not_yet: "adaptive_router_* allow_client_keepalive_override api_version auto_router_* aws_* \
         azure_* budget_duration cache_creation_input_token_cost* cache_read_input_token_cost* \
         complexity_router_* configurable_clientside_auth_params default_api_key_rpm_limit \

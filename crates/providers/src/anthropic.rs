@@ -157,6 +157,14 @@ impl Provider for Anthropic {
     }
 }
 
+/// Sends on what a client of Anthropic's asks for beyond the common, to whoever speaks its dialect.
+pub(crate) fn pass_betas(
+    call: &mut Request<Bytes>,
+    request: &ChatRequest,
+) -> Result<(), EncodeError> {
+    betas::add(call, betas::passed(request))
+}
+
 /// Users give the server's root, its `/v1`, or the whole address.
 fn messages_url(api_base: &str) -> String {
     let base = api_base.trim_end_matches('/');

@@ -287,6 +287,7 @@ fn is_context_window(error: &UpstreamError) -> bool {
                 "available context size",
                 "context size has been exceeded",
                 "context window",
+                "exceeds the maximum number of tokens allowed",
                 "maximum model length",
                 "prompt is too long",
                 "exceed context limit",

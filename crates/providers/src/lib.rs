@@ -13,6 +13,7 @@ use http::{Request, StatusCode};
 mod compatible;
 mod encode;
 mod error;
+mod google;
 mod openai_compatible;
 mod params;
 pub mod sigv4;
@@ -26,22 +27,27 @@ pub use stream::StreamError;
 pub use unserved::UNSERVED;
 
 mod anthropic;
+mod gemini;
 mod hosted_vllm;
 mod lm_studio;
 mod ollama;
 mod ollama_chat;
 mod openai;
 mod openai_like;
+mod vertex_ai;
 
 /// The providers with a file of their own, sorted by id.
 static OWN: &[&dyn Provider] = &[
     &anthropic::PROVIDER,
+    &gemini::PROVIDER,
     &hosted_vllm::PROVIDER,
     &lm_studio::PROVIDER,
     &ollama::PROVIDER,
     &ollama_chat::PROVIDER,
     &openai::PROVIDER,
     &openai_like::PROVIDER,
+    &vertex_ai::PROVIDER,
+    &vertex_ai::BETA,
 ];
 
 /// Every provider: those with a file of their own, then the rows of the table of compatible ones.

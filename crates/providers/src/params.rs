@@ -106,7 +106,7 @@ pub(crate) fn bytes(
 }
 
 /// The deployment's rules and the client's own.
-fn rules(request: &ChatRequest, to: &Target) -> ParamRules {
+pub(crate) fn rules(request: &ChatRequest, to: &Target) -> ParamRules {
     let (mut rules, wishes) = (to.params.clone(), request.extras());
     rules.drop_unsupported |= wishes.drop_params;
     rules.always_drop.extend(wishes.additional_drop_params.iter().map(|path| path.as_str().into()));

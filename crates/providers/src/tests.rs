@@ -44,8 +44,10 @@ fn written(reply: &ChatReply, model: &str) -> Bytes {
 /// Those whose own dialect is OpenAI's: their bytes are passed on. Each other one shows its promises
 /// in tests of its own.
 fn compatible() -> impl Iterator<Item = &'static dyn Provider> {
+    let others = ["anthropic", "gemini", "vertex_ai", "vertex_ai_beta"];
     let passes = |provider: &&dyn Provider| !files(*provider, "reply").is_empty();
-    OWN.iter().copied().filter(move |provider| provider.id() != "anthropic" && passes(provider))
+    let own = OWN.iter().copied().filter(move |provider| !others.contains(&provider.id()));
+    own.filter(passes)
 }
 
 /// Where OpenAI's dialect is spoken, if the provider has several.

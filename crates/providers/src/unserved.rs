@@ -40,7 +40,6 @@ pub static UNSERVED: &[(&str, &str)] = &[
     ("elevenlabs", NO_CHAT),
     ("fal_ai", NO_CHAT),
     ("gdc", OWN_DIALECT),
-    ("gemini", OWN_DIALECT),
     ("gigachat", LOGIN),
     ("github_copilot", LOGIN),
     ("humanloop", "prompts kept elsewhere are not there yet"),
@@ -81,8 +80,6 @@ pub static UNSERVED: &[(&str, &str)] = &[
     ("triton", OWN_DIALECT),
     ("typesafe", SDK),
     ("valkey", STORE),
-    ("vertex_ai", OWN_DIALECT),
-    ("vertex_ai_beta", OWN_DIALECT),
     ("watsonx", LOGIN),
     ("watsonx_text", OWN_DIALECT),
 ];

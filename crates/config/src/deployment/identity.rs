@@ -144,7 +144,7 @@ impl Draft<'_> {
         text.filter(|text| !text.is_empty()).map(Arc::from)
     }
 
-    fn optional(&self, name: &str, report: &mut Report) -> Option<Arc<str>> {
+    pub(super) fn optional(&self, name: &str, report: &mut Report) -> Option<Arc<str>> {
         let text = report.text(&format!("litellm_params.{name}"), self.params.get(name));
         text.filter(|text| !text.is_empty()).map(Arc::from)
     }
@@ -153,7 +153,7 @@ impl Draft<'_> {
         self.optional(name, report).or_else(|| self.variable(variable))
     }
 
-    fn variable(&self, name: &str) -> Option<Arc<str>> {
+    pub(super) fn variable(&self, name: &str) -> Option<Arc<str>> {
         self.reading.environment.get(name).filter(|value| !value.is_empty()).map(Arc::from)
     }
 }

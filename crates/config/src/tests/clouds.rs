@@ -115,6 +115,77 @@ fn logins_of_azure_and_google_are_told_from_the_parameters() {
 }
 
 #[test]
+fn vertex_is_found_by_its_location_and_project() {
+    let inline = r#"vertex_credentials: '{"project_id": "of-key"}'"#;
+    for (params, variables, base, region, project) in [
+        (
+            "vertex_project: p",
+            &[][..],
+            "https://us-central1-aiplatform.googleapis.com",
+            "us-central1",
+            Some("p"),
+        ),
+        (
+            "vertex_project: p, vertex_location: global",
+            &[],
+            "https://aiplatform.googleapis.com",
+            "global",
+            Some("p"),
+        ),
+        (
+            "vertex_ai_project: p, vertex_ai_location: eu",
+            &[],
+            "https://aiplatform.eu.rep.googleapis.com",
+            "eu",
+            Some("p"),
+        ),
+        (
+            "api_base: 'http://h/', vertex_location: eu-west1",
+            &[("VERTEXAI_PROJECT", "v")],
+            "http://h",
+            "eu-west1",
+            Some("v"),
+        ),
+        (
+            "order: 1",
+            &[
+                ("VERTEXAI_LOCATION", "a-b"),
+                ("GOOGLE_CLOUD_PROJECT", "g"),
+                ("VERTEXAI_API_BASE", "http://e"),
+            ],
+            "http://e",
+            "a-b",
+            Some("g"),
+        ),
+        (
+            inline,
+            &[],
+            "https://us-central1-aiplatform.googleapis.com",
+            "us-central1",
+            Some("of-key"),
+        ),
+        ("api_key: k", &[], "https://us-central1-aiplatform.googleapis.com", "us-central1", None),
+    ] {
+        let text = format!(
+            "model_list: [{{model_name: m, litellm_params: {{model: vertex_ai/gemini-x, {params}}}}}]"
+        );
+        let pairs = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        let vertex = Provider {
+            id: "vertex_ai",
+            base_variables: &["VERTEXAI_API_BASE"],
+            ..Provider::default()
+        };
+        let options = Options { providers: vec![vertex], ..Options::default() };
+        let outcome = load(&document(&text), &Environment::new(pairs.collect()), &options);
+        let said = format!("{:?}", outcome.diagnostics);
+        let loaded = outcome.loaded.unwrap_or_else(|| panic!("{params}: {said}"));
+        let target = deployment(&loaded, "m", 0).target;
+        assert_eq!(&*target.api_base, base, "{params}");
+        assert_eq!((target.region.as_deref(), target.project.as_deref()), (Some(region), project));
+    }
+}
+
+#[test]
 fn half_an_identity_parks_its_deployment() {
     for (params, why) in [
         ("model: bedrock/m, aws_access_key_id: os.environ/NONE", "`NONE` is not set"),

@@ -94,8 +94,9 @@ impl UpstreamError {
     }
 
     /// OpenAI nests the error; older vLLM sends it flat; Ollama sends a string under `error`;
-    /// FastAPI servers send `detail`.
+    /// FastAPI servers send `detail`; Google puts it into a list at times.
     fn of(value: &Value) -> Option<Self> {
+        let value = value.get(0).unwrap_or(value);
         let error = match value.get("error") {
             Some(Value::Null) | None => value,
             Some(error) => error,
