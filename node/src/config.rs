@@ -6,11 +6,13 @@ use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::{Context, bail};
 use dunlin_config::{ClusterSection, Document, Environment, Loaded, Options, Outcome};
 use dunlin_egress::Proxies;
 use dunlin_identity::Surroundings;
+use dunlin_prices::Table;
 use dunlin_types::Secret;
 
 use crate::args::ServeArgs;
@@ -75,8 +77,11 @@ pub(crate) fn read(args: &ServeArgs) -> anyhow::Result<NodeConfig> {
         return Err(invalid(format!("{flag} is not served: {way_out}")));
     }
     let environment = environment();
-    let options = options(args.strict);
     let document = document(args, &environment)?;
+    let mut options = options(args.strict);
+    if let Some(document) = &document {
+        options = with_own_prices(options, document, &environment)?;
+    }
     let data_dir_so_far = args.data_dir.as_deref().unwrap_or(Path::new(DEFAULT_DATA_DIR));
     let joins = args.join.is_some() || args.cluster_listen.is_some();
     if document.is_none() && !joins && !data_dir_so_far.join("raft").exists() {
@@ -156,7 +161,24 @@ fn options(strict: bool) -> Options {
         needs_key: provider.needs_key(),
     };
     let providers = dunlin_providers::ALL.iter().map(known).collect();
-    Options { strict, providers, unserved: dunlin_providers::UNSERVED }
+    let prices = Arc::new(Table::embedded());
+    Options { strict, providers, unserved: dunlin_providers::UNSERVED, prices }
+}
+
+/// With the prices of the file that `cluster.prices` names. A config that does not load keeps the
+/// prices compiled in: what is wrong with it is said when it is read for good.
+fn with_own_prices(
+    options: Options,
+    document: &Document,
+    environment: &Environment,
+) -> anyhow::Result<Options> {
+    let loaded = dunlin_config::load(document, environment, &options).loaded;
+    let Some(path) = loaded.and_then(|loaded| loaded.cluster.prices) else { return Ok(options) };
+    let text = fs::read_to_string(&path)
+        .map_err(|error| invalid(format!("cluster.prices: cannot read {path}: {error}")))?;
+    let table =
+        Table::parse(&text).map_err(|error| invalid(format!("cluster.prices: {path}: {error}")))?;
+    Ok(Options { prices: Arc::new(table), ..options })
 }
 
 /// The file named by flag or variable with its includes, or the one that `--model` stands for.
@@ -242,7 +264,8 @@ pub(crate) fn check(path: &Path, strict: bool) -> anyhow::Result<Exit> {
             return Ok(Exit::ProblemsFound);
         }
     };
-    let outcome = dunlin_config::load(&document, &environment, &options(strict));
+    let options = with_own_prices(options(strict), &document, &environment)?;
+    let outcome = dunlin_config::load(&document, &environment, &options);
     say(&render(&document, &outcome));
     let Some(loaded) = outcome.loaded else { return Ok(Exit::ProblemsFound) };
     let deployments: usize =

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use dunlin_ledger::{Adjustment, Kind, Pricing, Rate, Sheet};
+use dunlin_ledger::Sheet;
 use dunlin_llm::Target;
 use dunlin_router::{BackendId, Deployment, Weight};
-use dunlin_types::{DeploymentId, PicoUsd, Secret, Source, Tokens};
+use dunlin_types::{DeploymentId, Secret, Source, Tokens};
 use http::{HeaderName, HeaderValue, Uri};
 use sha2::{Digest, Sha256};
 
@@ -16,6 +16,7 @@ use crate::diagnostic::{Code, Diagnostic, Place};
 use crate::keys::{self, Standing};
 use crate::models::Reading;
 use crate::params;
+use crate::pricing::{self, Prices};
 use crate::report::Report;
 use crate::tree::{Key, Map, Node, Value};
 
@@ -76,13 +77,6 @@ impl<'a> Draft<'a> {
             rpm: self.amount("rpm", report),
             tpm: self.amount("tpm", report),
         };
-        let mut rates = Sheet::default();
-        for kind in [Kind::Input, Kind::Output] {
-            if let Some(price) = self.price(kind.key(), report) {
-                rates.set(Rate::of(kind), price);
-            }
-        }
-        let price = Pricing::from(rates.price(Adjustment::default()));
         let cooldown = self.either("cooldown_time").map(|(what, node)| (what, node.clone()));
         let cooldown = cooldown.and_then(|(what, node)| report.seconds(&what, Some(&node)));
         let id = report.text("model_info.id", self.info.get("id")).map(Arc::from);
@@ -90,12 +84,14 @@ impl<'a> Draft<'a> {
         let num_retries =
             report.count("litellm_params.num_retries", self.params.get("num_retries"));
         let max_output = self.max_output(report);
+        let rates = pricing::own_rates(self.params, self.info, report);
         let aim = aim?;
         let has_identity = aim.served && aim.key.is_none();
         let identity = has_identity.then(|| self.identity(&aim.provider, report)).flatten();
         let is_aws = matches!(identity, Some(Source::Aws(_)));
         let is_vertex = aim.served && vertex::is_vertex(&aim.provider);
         let region = if is_vertex { Some(self.vertex_location(report)) } else { None };
+        let (price, prices) = self.prices(&aim, &rates, report);
         let backend = BackendId::new(&aim.base, &aim.model);
         let target = Target {
             api_base: aim.base.into(),
@@ -124,8 +120,16 @@ impl<'a> Draft<'a> {
             num_retries,
             cooldown,
             price,
+            prices,
             parked: self.parked.map(Arc::from),
         })
+    }
+
+    fn prices(&self, aim: &Aim, own: &Sheet, report: &mut Report) -> Prices {
+        let Reading { options, adjustments, .. } = self.reading;
+        let base_model = report.text("model_info.base_model", self.info.get("base_model"));
+        let asked = (&*aim.provider, &*aim.model, &*aim.base);
+        pricing::of(&options.prices, asked, base_model, own, adjustments)
     }
 
     fn aim(&mut self, report: &mut Report) -> Option<Aim> {
@@ -282,11 +286,17 @@ impl<'a> Draft<'a> {
     fn check(&self, served: bool, report: &mut Report) {
         let unknown = if served { Unknown::BodyField } else { Unknown::Kept };
         for (key, node) in &self.params.entries {
+            if pricing::is_rate(&key.text) {
+                continue;
+            }
             if served || keys::PARAMS.standing(&key.text) != Some(Standing::NotYet) {
                 check::one(&[&keys::PARAMS], key, node, unknown, report);
             }
         }
         for (key, node) in &self.info.entries {
+            if pricing::is_rate(&key.text) {
+                continue;
+            }
             check::one(&[&keys::INFO], key, node, Unknown::Kept, report);
         }
     }
@@ -341,17 +351,6 @@ impl<'a> Draft<'a> {
 
     fn amount(&self, name: &str, report: &mut Report) -> Option<f64> {
         report.amount(&format!("litellm_params.{name}"), self.params.get(name))
-    }
-
-    fn price(&self, name: &str, report: &mut Report) -> Option<PicoUsd> {
-        let (what, node) = self.either(name)?;
-        let usd = report.amount(&what, Some(node))?;
-        let price = PicoUsd::from_usd(usd);
-        if let Err(error) = &price {
-            let message = format!("{what}: {error}");
-            report.push(Diagnostic::error(Code::WrongValue, message).at(node.place, ""));
-        }
-        price.ok()
     }
 
     /// A setting that may stand in `litellm_params` or in `model_info`.

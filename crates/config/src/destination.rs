@@ -151,7 +151,12 @@ mod tests {
             ..provider("hosted_vllm", None)
         };
         let unserved = &[("anthropic", "why")];
-        Options { strict: false, providers: vec![vllm, ollama, openai], unserved }
+        Options {
+            strict: false,
+            providers: vec![vllm, ollama, openai],
+            unserved,
+            ..Options::default()
+        }
     }
 
     #[test]

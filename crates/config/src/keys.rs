@@ -34,6 +34,8 @@ const MCP: &str = "MCP servers, and who may use their tools, are not served by t
      clients to the servers directly";
 const PYTHON: &str = "Python code cannot run in dunlin; check callers in a reverse proxy in front of \
      it, or give each caller a key of its own with /key/generate";
+pub(crate) const FETCHED: &str = "no prices are fetched when a node starts: they are compiled in; to \
+     replace them, download the file and name it in cluster.prices";
 const ACCESS: &str = "this access rule is not enforced by this version; enforce it in a firewall or \
      reverse proxy in front of dunlin";
 
@@ -54,7 +56,7 @@ pub(crate) const TOP: Keys = Keys {
 
 pub(crate) const CLUSTER: Keys = Keys {
     section: "cluster",
-    in_force: "advertise bootstrap_expect data_dir host join listen name port secret",
+    in_force: "advertise bootstrap_expect data_dir host join listen name port prices secret",
     not_yet: "",
     replaced: &[],
     refused: &[],
@@ -73,19 +75,25 @@ pub(crate) const PARAMS: Keys = Keys {
     in_force: "additional_drop_params allowed_openai_params api_base api_key aws_access_key_id \
         aws_external_id aws_profile_name aws_region_name aws_role_name aws_secret_access_key \
         aws_session_name aws_session_token aws_sts_endpoint aws_web_identity_token \
-        azure_ad_token azure_scope base_url client_id client_secret cooldown_time \
-        custom_llm_provider drop_params extra_body extra_headers headers input_cost_per_token \
-        litellm_credential_name max_retries model num_retries order organization \
-        output_cost_per_token rpm ssl_certificate ssl_verify stream_timeout tenant_id timeout \
-        tpm vertex_ai_location vertex_ai_project vertex_credentials vertex_location \
-        vertex_project weight",
-    not_yet: "adaptive_router_* allow_client_keepalive_override api_version auto_router_* aws_* \
-        azure_* budget_duration cache_creation_input_token_cost* cache_read_input_token_cost* \
-        complexity_router_* configurable_clientside_auth_params default_api_key_rpm_limit \
-        default_api_key_tpm_limit input_cost_per_* itpm keepalive_seconds max_budget \
-        max_parallel_requests merge_reasoning_content_in_choices mock_response \
-        ocr_cost_per_page otpm output_cost_per_* quality_router_* region_name \
-        stream_timeout_by_service_tier tag_regex tags tiered_pricing timeout_by_service_tier \
+        azure_ad_token azure_scope base_url cache_creation_input_token_cost \
+        cache_creation_input_token_cost_above_1hr cache_read_input_token_cost client_id \
+        client_secret cooldown_time custom_llm_provider drop_params extra_body extra_headers \
+        headers input_cost_per_audio_token input_cost_per_character input_cost_per_image \
+        input_cost_per_image_token input_cost_per_pixel input_cost_per_query \
+        input_cost_per_second input_cost_per_token litellm_credential_name max_retries model \
+        num_retries ocr_cost_per_page order organization output_cost_per_audio_token \
+        output_cost_per_character output_cost_per_image output_cost_per_image_token \
+        output_cost_per_pixel output_cost_per_reasoning_token output_cost_per_second \
+        output_cost_per_token rpm ssl_certificate ssl_verify stream_timeout tenant_id \
+        tiered_pricing timeout tpm vertex_ai_location vertex_ai_project vertex_credentials \
+        vertex_location vertex_project weight",
+    not_yet: "adaptive_router_* allow_client_keepalive_override api_version auto_router_* \
+        aws_* azure_* budget_duration cache_creation_input_token_cost* \
+        cache_read_input_token_cost* complexity_router_* configurable_clientside_auth_params \
+        default_api_key_rpm_limit default_api_key_tpm_limit input_cost_per_* itpm \
+        keepalive_seconds max_budget max_parallel_requests merge_reasoning_content_in_choices \
+        mock_response ocr_cost_per_page* otpm output_cost_per_* quality_router_* region_name \
+        stream_timeout_by_service_tier tag_regex tags timeout_by_service_tier \
         use_chat_completions_api use_in_pass_through vertex_* watsonx_*",
     replaced: &[],
     refused: &[("guardrails", GUARDS)],
@@ -103,13 +111,20 @@ pub(crate) const BODY: &str = "chat_template_kwargs dimensions encoding_format f
 
 pub(crate) const INFO: Keys = Keys {
     section: "model_info",
-    in_force: "base_model blocked cooldown_time description id input_cost_per_token \
-        litellm_provider max_input_tokens max_output_tokens max_tokens mode model name \
-        output_cost_per_token provider supported_environments supports_* team_id tier",
+    in_force: "base_model blocked cache_creation_input_token_cost \
+        cache_creation_input_token_cost_above_1hr cache_read_input_token_cost cooldown_time \
+        description id input_cost_per_audio_token input_cost_per_character \
+        input_cost_per_image input_cost_per_image_token input_cost_per_pixel \
+        input_cost_per_query input_cost_per_second input_cost_per_token litellm_provider \
+        max_input_tokens max_output_tokens max_tokens mode model name ocr_cost_per_page \
+        output_cost_per_audio_token output_cost_per_character output_cost_per_image \
+        output_cost_per_image_token output_cost_per_pixel output_cost_per_reasoning_token \
+        output_cost_per_second output_cost_per_token provider supported_environments \
+        supports_* team_id tier tiered_pricing",
     not_yet: "access_groups access_windows allowed_fails allowed_fails_policy \
         cache_creation_input_token_cost* cache_read_input_token_cost* \
         disable_background_health_check discoverable health_check_* input_cost_per_* \
-        ocr_cost_per_page output_cost_per_* ptu_* team_public_model_name tiered_pricing",
+        ocr_cost_per_page* output_cost_per_* ptu_* team_public_model_name",
     replaced: &[],
     refused: &[],
 };
@@ -153,20 +168,22 @@ pub(crate) const RETRY_POLICY: Keys = Keys {
 /// `router_settings` may stand here as well.
 pub(crate) const LITELLM: Keys = Keys {
     section: "litellm_settings",
-    in_force: "drop_params model_alias_map ssl_certificate ssl_verify",
+    in_force: "cost_discount_config cost_margin_config drop_params model_alias_map \
+        ssl_certificate ssl_verify",
     not_yet: "add_user_information_to_llm_headers audit_log_callbacks budget_duration \
-        budget_exceeded_status_code budget_rollover cache callbacks cost_discount_config \
-        cost_margin_config custom_prometheus_* default_internal_user_params \
-        default_key_generate_params default_max_internal_user_budget default_soft_budget \
-        default_team_params default_team_settings disable_add_user_agent_to_request_tags \
-        disable_aiohttp_transport disable_end_user_cost_tracking* disable_streaming_logging \
-        disable_token_counter enable_json_schema_validation enable_key_alias_format_validation \
-        enable_loadbalancing_on_batch_endpoints enable_preview_features extra_spend_tag_headers \
-        failure_callback force_ipv4 forward_traceparent_to_llm_provider \
-        internal_user_budget_duration json_logs key_generation_settings langfuse_* \
-        log_raw_request_response max_budget max_end_user_budget max_end_user_budget_id \
-        max_internal_user_budget max_ui_session_budget max_user_budget model_group_settings \
-        modify_params overwrite_user_with_key_hash prometheus_* public_model_groups \
+        budget_exceeded_status_code budget_rollover cache callbacks custom_prometheus_* \
+        default_internal_user_params default_key_generate_params \
+        default_max_internal_user_budget default_soft_budget default_team_params \
+        default_team_settings disable_add_user_agent_to_request_tags disable_aiohttp_transport \
+        disable_end_user_cost_tracking* disable_streaming_logging disable_token_counter \
+        enable_json_schema_validation enable_key_alias_format_validation \
+        enable_loadbalancing_on_batch_endpoints enable_preview_features \
+        extra_spend_tag_headers failure_callback force_ipv4 \
+        forward_traceparent_to_llm_provider internal_user_budget_duration json_logs \
+        key_generation_settings langfuse_* log_raw_request_response max_budget \
+        max_end_user_budget max_end_user_budget_id max_internal_user_budget \
+        max_ui_session_budget max_user_budget model_group_settings modify_params \
+        overwrite_user_with_key_hash prometheus_* public_model_groups \
         redact_messages_in_exceptions redact_user_api_key_info \
         require_auth_for_metrics_endpoint service_callback success_callback tag_budget_config \
         timezone turn_off_message_logging upperbound_key_generate_params \
@@ -182,6 +199,7 @@ pub(crate) const LITELLM: Keys = Keys {
         ("blocked_user_list", GUARDS),
         ("custom_provider_map", PYTHON),
         ("guardrails", GUARDS),
+        ("model_cost_map_url", FETCHED),
         ("post_call_rules", PYTHON),
         ("pre_call_rules", PYTHON),
     ],

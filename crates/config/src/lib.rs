@@ -18,6 +18,7 @@ mod keys;
 mod models;
 mod params;
 mod parse;
+mod pricing;
 mod report;
 mod resolve;
 mod routing;
@@ -26,6 +27,9 @@ mod tree;
 mod trust;
 mod words;
 
+use std::sync::Arc;
+
+use dunlin_prices::Table;
 use dunlin_router::Catalog;
 
 pub use diagnostic::{Diagnostic, Place, Severity, summary};
@@ -51,6 +55,8 @@ pub struct Options {
     pub providers: Vec<Provider>,
     /// Those that are known and not served: name and reason.
     pub unserved: &'static [(&'static str, &'static str)],
+    /// What is published about models.
+    pub prices: Arc<Table>,
 }
 
 /// A provider, as far as a configuration needs to know it.
@@ -116,12 +122,14 @@ fn read(
     report.extend(problems);
     let root = root.as_map()?;
     check::sections(root, report);
+    pricing::refuse_fetching(environment.get("LITELLM_MODEL_COST_MAP_URL"), report);
     let settings = RouterSettings::of(root);
     let reading = Reading {
         timeouts: routing::timeouts(&settings, &environment, report),
         trust: trust::standard(root, &environment, report),
         credentials: models::credentials(root, report),
         dropped_everywhere: params::dropped_everywhere(root, report),
+        adjustments: pricing::Adjustments::of(root, report),
         environment: &environment,
         options,
     };

@@ -10,6 +10,7 @@ use crate::check::{self, Unknown};
 use crate::deployment::{Draft, Timeouts};
 use crate::diagnostic::{Code, Diagnostic, Place};
 use crate::keys;
+use crate::pricing::{self, Adjustments};
 use crate::report::Report;
 use crate::tree::{Key, Map, Node, Value};
 use crate::trust;
@@ -52,6 +53,7 @@ pub(crate) struct Reading<'a> {
     pub(crate) options: &'a Options,
     pub(crate) timeouts: Timeouts,
     pub(crate) trust: trust::Standard,
+    pub(crate) adjustments: Adjustments,
     pub(crate) credentials: BTreeMap<String, &'a Map>,
     /// `litellm_settings.drop_params`.
     pub(crate) dropped_everywhere: bool,
@@ -93,6 +95,10 @@ pub(crate) fn read(root: &Map, reading: &Reading<'_>, report: &mut Report) -> Mo
     }
     for node in entries {
         entry(node, reading, &mut models, report);
+    }
+    if !report.has_errors() {
+        let deployments = models.groups.values().flat_map(|group| &group.deployments);
+        pricing::warn_of_unpriced(deployments, report);
     }
     models
 }

@@ -50,6 +50,8 @@ pub struct ClusterSection {
     pub host: Option<String>,
     /// The client API's port.
     pub port: Option<u16>,
+    /// A file with the prices of models, instead of those compiled in.
+    pub prices: Option<String>,
     /// A name for people. Identity is the node id in the data directory.
     pub name: Option<String>,
 }
@@ -170,6 +172,7 @@ pub(crate) fn cluster(root: &Map, report: &mut Report) -> ClusterSection {
         data_dir: text("data_dir", report),
         host: text("host", report),
         port: report.count("cluster.port", section.get("port")),
+        prices: text("prices", report),
         name: text("name", report),
     }
 }

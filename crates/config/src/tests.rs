@@ -2,9 +2,11 @@
 //! are explained as recorded in `testdata/wrong`, and nothing makes it panic.
 
 use std::collections::BTreeMap;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use dunlin_ledger::Context;
+use dunlin_prices::Table;
 use dunlin_router::{Deployment, Strategy as Routing};
 use dunlin_types::{NanoUsd, Secret, Tokens, Usage};
 use proptest::prelude::*;
@@ -12,6 +14,7 @@ use proptest::prelude::*;
 use crate::{Document, Environment, Loaded, Options, Outcome, Provider, Severity, load};
 
 mod clouds;
+mod prices;
 
 const LITELLM: &[(&str, &str)] = &[
     ("01-two-hosts", include_str!("../testdata/litellm/01-two-hosts.yaml")),
@@ -37,6 +40,8 @@ macro_rules! wrong {
 const WRONG: &[(&str, &str, &str)] =
     wrong!["empty", "keys", "references", "refused", "syntax", "values"];
 
+static PRICES: LazyLock<Arc<Table>> = LazyLock::new(|| Arc::new(Table::embedded()));
+
 fn options() -> Options {
     let openai = Provider {
         id: "openai",
@@ -53,7 +58,8 @@ fn options() -> Options {
     let ollama_chat = Provider { id: "ollama_chat", ..ollama };
     let vllm = Provider { id: "hosted_vllm", ..Provider::default() };
     let providers = vec![vllm, ollama, ollama_chat, openai];
-    Options { strict: false, providers, unserved: &[("anthropic", "why"), ("bedrock", "why")] }
+    let unserved = &[("anthropic", "why"), ("bedrock", "why")];
+    Options { strict: false, providers, unserved, prices: Arc::clone(&PRICES) }
 }
 
 fn environment() -> Environment {

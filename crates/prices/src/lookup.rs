@@ -78,6 +78,15 @@ impl Table {
         }
     }
 
+    /// The models of a provider, by the names it knows them by.
+    pub fn models_of<'t>(&'t self, provider: &str) -> impl Iterator<Item = (&'t str, Facts<'t>)> {
+        self.iter().filter_map(move |facts| {
+            let under = facts.name.strip_prefix(provider).and_then(|rest| rest.strip_prefix('/'));
+            let bare = || serves(provider, facts.provider) && !facts.name.contains('/');
+            under.or_else(|| bare().then_some(facts.name)).map(|model| (model, facts))
+        })
+    }
+
     fn of_provider(&self, provider: &str, model: &str) -> Option<Facts<'_>> {
         self.under(provider, model)
             .or_else(|| self.named(model).filter(|facts| serves(provider, facts.provider)))

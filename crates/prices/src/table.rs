@@ -8,8 +8,8 @@ use dunlin_types::{PicoUsd, PriceError};
 use crate::facts::{Abilities, Day, Facts, Mode};
 use crate::{litellm, text};
 
-/// What is known of models.
-#[derive(Clone, PartialEq, Debug)]
+/// What is known of models. The default knows none.
+#[derive(Clone, PartialEq, Debug, Default)]
 pub struct Table {
     version: String,
     texts: String,

@@ -37,6 +37,8 @@ struct Streamed {
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Settled {
     pub(crate) cost: Cost,
+    /// Nobody knows what the model costs: `cost` is nothing for that reason.
+    pub(crate) unpriced: bool,
     /// All that the key has spent, this request included.
     pub(crate) key_spend: Option<NanoUsd>,
 }
@@ -129,7 +131,8 @@ impl Bill {
             Outcome::Success | Outcome::Partial => self.pricing.cost(used, &Context::default()),
             Outcome::Failure => Cost::default(),
         };
-        let settled = Settled { cost, key_spend: None };
+        let settled =
+            Settled { cost, unpriced: self.pricing == Pricing::Unpriced, key_spend: None };
         let record = &mut self.record;
         record.ended = self.proxy.0.clock.unix();
         record.prompt = used.prompt;

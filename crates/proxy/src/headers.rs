@@ -126,6 +126,9 @@ impl Told {
         for (name, part) in parts.into_iter().filter(|(_, part)| *part > NanoUsd::ZERO) {
             self.text(name, &usd(part));
         }
+        if settled.unpriced {
+            self.text("x-dunlin-unpriced", "true");
+        }
         if let Some(spend) = settled.key_spend {
             self.text(KEY_SPEND, &usd(spend));
         }

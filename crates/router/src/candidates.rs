@@ -126,7 +126,9 @@ fn matching(catalog: &Catalog, name: &str) -> Option<Group> {
     let filled = group.deployments.iter().map(|deployment| {
         let model = wildcard::substitute(&deployment.target.model, &captured, name);
         // The backend stays the pattern's: what is remembered must not grow with clients' spellings.
+        let price = deployment.prices.get(&*model).unwrap_or(&deployment.price).clone();
         Arc::new(Deployment {
+            price,
             target: Target { model: model.into(), ..deployment.target.clone() },
             ..Deployment::clone(deployment)
         })

@@ -70,6 +70,8 @@ pub struct Deployment {
     pub cooldown: Option<Duration>,
     /// What it costs, as far as is known.
     pub price: Pricing,
+    /// For a target with stars: what each upstream model costs whose price is known.
+    pub prices: Arc<BTreeMap<Arc<str>, Pricing>>,
     /// Why it takes no traffic on this node, such as an unset environment variable.
     pub parked: Option<Arc<str>>,
 }

@@ -100,6 +100,7 @@ fn group(bases: &[String]) -> Group {
             num_retries: None,
             cooldown: None,
             price: Default::default(),
+            prices: Arc::default(),
             parked: None,
         })
     };

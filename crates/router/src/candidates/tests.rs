@@ -27,6 +27,7 @@ fn deployment(group: &str, upstream: &str) -> Arc<Deployment> {
         num_retries: None,
         cooldown: None,
         price: Pricing::Free,
+        prices: Arc::default(),
         parked: None,
     })
 }
@@ -132,6 +133,24 @@ fn an_id_pins_its_deployment_beside_a_star() {
     catalog.groups.insert("*".into(), star);
     let found = candidates(&catalog, None, "id-big", Fallbacks::Disabled, 5).expect("known");
     assert_eq!(&*found.groups[0].deployments[0].target.model, "m2");
+}
+
+#[test]
+fn a_star_costs_what_its_model_costs() {
+    let mut catalog = catalog();
+    let star = Deployment {
+        price: Pricing::Unpriced,
+        prices: Arc::new(BTreeMap::from([("known".into(), Pricing::Free)])),
+        ..Deployment::clone(&deployment("s/*", "*"))
+    };
+    let group = Group { name: "s/*".into(), deployments: vec![Arc::new(star)] };
+    catalog.groups.insert("s/*".into(), group);
+    let price = |model| {
+        let found = candidates(&catalog, None, model, Fallbacks::Disabled, 5).expect("known");
+        found.groups[0].deployments[0].price.clone()
+    };
+    assert_eq!(price("s/known"), Pricing::Free);
+    assert_eq!(price("s/other"), Pricing::Unpriced);
 }
 
 #[test]

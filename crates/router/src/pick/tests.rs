@@ -25,6 +25,7 @@ fn group(weights: &[Weight]) -> Group {
             num_retries: None,
             cooldown: None,
             price: Pricing::Free,
+            prices: Arc::default(),
             parked: None,
         })
     };

@@ -1,0 +1,233 @@
+//! What a deployment costs: by its own rates, else by the published ones, less the discount of its
+//! provider and with the margin on it.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use dunlin_ledger::{Adjustment, AdjustmentError, Pricing, Rate, Sheet, Tier};
+use dunlin_prices::{Asked, Table};
+use dunlin_router::Deployment;
+use dunlin_types::PicoUsd;
+use http::Uri;
+
+use crate::diagnostic::{Code, Diagnostic};
+use crate::keys;
+use crate::report::Report;
+use crate::tree::{Map, Node};
+
+const TIERS: &str = "tiered_pricing";
+/// The margin of providers that have none of their own.
+const GLOBAL: &str = "global";
+
+/// `cost_discount_config` and `cost_margin_config`, by provider.
+#[derive(Default)]
+pub(crate) struct Adjustments {
+    discounts: BTreeMap<String, f64>,
+    margins: BTreeMap<String, (f64, PicoUsd)>,
+}
+
+/// A deployment's price, and for one that serves many models the price of each that has one.
+pub(crate) type Prices = (Pricing, Arc<BTreeMap<Arc<str>, Pricing>>);
+
+impl Adjustments {
+    /// Reads `litellm_settings`.
+    pub(crate) fn of(root: &Map, report: &mut Report) -> Self {
+        let empty = Map::default();
+        let settings = root.get("litellm_settings").and_then(Node::as_map).unwrap_or(&empty);
+        let mut found = Self::default();
+        let what = "litellm_settings.cost_discount_config";
+        let discounts = report.map(what, settings.get("cost_discount_config"));
+        for (key, node) in discounts.into_iter().flat_map(|map| &map.entries) {
+            let what = format!("{what}.{}", key.text);
+            let Some(share) = report.amount(&what, Some(node)) else { continue };
+            let checked = Adjustment::default().with_discount(share);
+            if is_an_adjustment(&what, node, checked, report) {
+                found.discounts.insert(key.text.clone(), share);
+            }
+        }
+        let what = "litellm_settings.cost_margin_config";
+        let margins = report.map(what, settings.get("cost_margin_config"));
+        for (key, node) in margins.into_iter().flat_map(|map| &map.entries) {
+            let margin = margin(&format!("{what}.{}", key.text), node, report);
+            found.margins.extend(margin.map(|margin| (key.text.clone(), margin)));
+        }
+        found
+    }
+
+    fn of_provider(&self, provider: &str) -> Adjustment {
+        let discount = self.discounts.get(provider).copied().unwrap_or_default();
+        let margin = self.margins.get(provider).or_else(|| self.margins.get(GLOBAL));
+        let (share, fixed) = margin.copied().unwrap_or_default();
+        let adjustment = Adjustment::default().with_discount(discount);
+        let adjustment = adjustment.and_then(|adjustment| adjustment.with_margin(share));
+        adjustment.expect("both were checked when they were read").with_fixed_margin(fixed)
+    }
+}
+
+/// A share, or `{percentage, fixed_amount}`.
+fn margin(what: &str, node: &Node, report: &mut Report) -> Option<(f64, PicoUsd)> {
+    let (share, fixed) = match node.as_map() {
+        None => (report.amount(what, Some(node))?, None),
+        Some(map) => (
+            report.amount(&format!("{what}.percentage"), map.get("percentage")).unwrap_or(0.0),
+            map.get("fixed_amount"),
+        ),
+    };
+    let fixed = fixed.and_then(|fixed| price(&format!("{what}.fixed_amount"), fixed, report));
+    let checked = Adjustment::default().with_margin(share);
+    is_an_adjustment(what, node, checked, report).then(|| (share, fixed.unwrap_or_default()))
+}
+
+fn is_an_adjustment(
+    what: &str,
+    node: &Node,
+    checked: Result<Adjustment, AdjustmentError>,
+    report: &mut Report,
+) -> bool {
+    if let Err(error) = &checked {
+        let message = format!("{what}: {error}");
+        report.push(Diagnostic::error(Code::WrongValue, message).at(node.place, ""));
+    }
+    checked.is_ok()
+}
+
+/// True for keys that set a rate, in `litellm_params` as in `model_info`.
+pub(crate) fn is_rate(key: &str) -> bool {
+    key == TIERS || Rate::from_key(key).is_some()
+}
+
+/// The rates that an entry sets. Those of `litellm_params` go before those of `model_info`.
+pub(crate) fn own_rates(params: &Map, info: &Map, report: &mut Report) -> Sheet {
+    let mut sheet = Sheet::default();
+    for (section, map) in [("model_info", info), ("litellm_params", params)] {
+        let what = format!("{section}.{TIERS}");
+        for tier in report.list(&what, map.get(TIERS)) {
+            if let Some(tier) = self::tier(&what, tier, report) {
+                sheet.set_tier(&tier);
+            }
+        }
+        let rates = map.entries.iter().filter_map(|(key, node)| {
+            Some((key, Rate::from_key(&key.text)?, node)).filter(|_| node.value_is_there())
+        });
+        for (key, rate, node) in rates {
+            if let Some(price) = price(&format!("{section}.{}", key.text), node, report) {
+                sheet.set(rate, price);
+            }
+        }
+    }
+    sheet
+}
+
+/// `{range: [FROM, TO], input_cost_per_token: …}`.
+fn tier(what: &str, node: &Node, report: &mut Report) -> Option<Tier> {
+    let map = report.map(what, Some(node))?;
+    let range = report.list(&format!("{what}.range"), map.get("range"));
+    let Some(from) = range.first() else {
+        return report.wrong_value(what, node, "needs a range, as in range: [0, 256000]");
+    };
+    let above = report.count(&format!("{what}.range"), Some(from))?;
+    let mut rates = Vec::new();
+    for (key, node) in &map.entries {
+        let rate = Rate::from_key(&key.text).filter(|rate| *rate == Rate::of(rate.kind));
+        let Some(rate) = rate else { continue };
+        let price = price(&format!("{what}.{}", key.text), node, report);
+        rates.extend(price.map(|price| (rate.kind, price)));
+    }
+    Some(Tier { above, rates })
+}
+
+fn price(what: &str, node: &Node, report: &mut Report) -> Option<PicoUsd> {
+    let usd = report.amount(what, Some(node))?;
+    let price = PicoUsd::from_usd(usd);
+    if let Err(error) = &price {
+        let message = format!("{what}: {error}");
+        report.push(Diagnostic::error(Code::WrongValue, message).at(node.place, ""));
+    }
+    price.ok()
+}
+
+/// The prices of a deployment at `base`, whose model may have stars in it.
+pub(crate) fn of(
+    table: &Table,
+    (provider, model, base): (&str, &str, &str),
+    base_model: Option<&str>,
+    own: &Sheet,
+    adjustments: &Adjustments,
+) -> Prices {
+    let own_address = is_openais_dialect(provider) && is_own(base);
+    let asked = Asked { provider, model, base_model, own_address };
+    let adjustment = adjustments.of_provider(provider);
+    let pricing = table.pricing(&asked, own, adjustment);
+    let mut each = BTreeMap::new();
+    if model.contains('*') && base_model.is_none() {
+        for (model, _) in table.models_of(provider) {
+            let asked = Asked { model, ..asked };
+            each.insert(Arc::from(model), table.pricing(&asked, own, adjustment));
+        }
+    }
+    (pricing, Arc::new(each))
+}
+
+/// Providers whose name says how the server is spoken to, not who runs it.
+fn is_openais_dialect(provider: &str) -> bool {
+    matches!(provider, "openai" | "custom_openai" | "text-completion-openai")
+}
+
+/// True for addresses that no public cloud has: without TLS, or without a public name.
+fn is_own(base: &str) -> bool {
+    let Ok(uri) = base.parse::<Uri>() else { return false };
+    let host = uri.host().unwrap_or_default().trim_matches(['[', ']']);
+    uri.scheme_str() == Some("http") || !host.contains('.') || host.parse::<IpAddr>().is_ok()
+}
+
+/// One line for all models that take traffic and whose price nobody knows.
+pub(crate) fn warn_of_unpriced<'d>(
+    deployments: impl Iterator<Item = &'d Arc<Deployment>>,
+    report: &mut Report,
+) {
+    let unpriced = deployments.filter(|deployment| {
+        let many = deployment.target.model.contains('*');
+        deployment.price == Pricing::Unpriced && deployment.parked.is_none() && !many
+    });
+    let mut names: Vec<String> =
+        unpriced.map(|found| format!("{}/{}", found.provider, found.target.model)).collect();
+    names.sort_unstable();
+    names.dedup();
+    if !names.is_empty() {
+        let message =
+            format!("no price is known for {}: their use costs nothing", names.join(", "));
+        let way_out = "set input_cost_per_token and output_cost_per_token (0 if they are free), or \
+                       model_info.base_model";
+        report.push(Diagnostic::warning(Code::Unpriced, message).note(way_out));
+    }
+}
+
+/// LiteLLM fetches its prices at boot; a node needs no network to start.
+pub(crate) fn refuse_fetching(variable: Option<&str>, report: &mut Report) {
+    if variable.is_some_and(|url| !url.is_empty()) {
+        let message = "LITELLM_MODEL_COST_MAP_URL is refused";
+        report.push(Diagnostic::error(Code::Refused, message).note(keys::FETCHED));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_of_ones_own_are_told_from_clouds() {
+        let cases = [
+            ("http://gpu.example.com:8000/v1", true),
+            ("https://vllm/v1", true),
+            ("https://10.0.0.7/v1", true),
+            ("https://[fd00::1]:8443/v1", true),
+            ("https://api.openai.com/v1", false),
+            ("https://openrouter.ai/api/v1", false),
+            ("", false),
+        ];
+        for (base, own) in cases {
+            assert_eq!(is_own(base), own, "{base}");
+        }
+    }
+}

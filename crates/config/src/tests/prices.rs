@@ -1,0 +1,110 @@
+//! What deployments cost, and what is said where nobody knows.
+
+use dunlin_ledger::{Context, Pricing};
+use dunlin_types::{Tokens, Usage};
+
+use super::{deployment, loaded, outcome, said};
+
+/// What a million prompt and a million completion tokens cost by the first deployment of `m`, in
+/// thousandths of a dollar.
+fn cost_of(params: &str, info: &str, settings: &str) -> Option<u64> {
+    let text = format!(
+        "model_list:\n  - model_name: m\n    litellm_params: {{{params}}}\n    model_info: {{{info}}}\n\
+         litellm_settings: {{{settings}}}\n"
+    );
+    let used = Tokens(1_000_000);
+    let usage =
+        Usage { prompt: used, cached: Tokens(500_000), completion: used, ..Usage::default() };
+    let pricing = deployment(&loaded(&text), "m", 0).price;
+    let known = pricing != Pricing::Unpriced;
+    known.then(|| pricing.cost(&usage, &Context::default()).total.0 / 1_000_000)
+}
+
+#[test]
+fn a_deployment_costs_what_it_says_or_what_is_published() {
+    let gpt = "model: openai/gpt-4o";
+    let cases = [
+        // gpt-4o: 2.50, cached 1.25 and 10 dollars a million tokens.
+        (gpt, "", "", Some(1_875 + 10_000)),
+        ("model: gpt-4o", "", "", Some(1_875 + 10_000)),
+        ("model: openai/gpt-4o, input_cost_per_token: 1e-6", "", "", Some(1_000 + 10_000)),
+        (gpt, "output_cost_per_token: 1e-6", "", Some(1_875 + 1_000)),
+        (
+            "model: openai/gpt-4o, output_cost_per_token: 2e-6",
+            "output_cost_per_token: 1e-6",
+            "",
+            Some(1_875 + 2_000),
+        ),
+        ("model: openai/gpt-4o, cache_read_input_token_cost: 0", "", "", Some(1_250 + 10_000)),
+        ("model: openai/mine, input_cost_per_token_above_200k_tokens: 3e-6", "", "", Some(3_000)),
+        (
+            "model: openai/mine, tiered_pricing: [{range: [0, 1000], input_cost_per_token: 1e-6}, \
+             {range: [1000, 9000], input_cost_per_token: 4e-6}]",
+            "",
+            "",
+            Some(4_000),
+        ),
+        ("model: openai/my-deployment", "base_model: azure/gpt-4o", "", Some(1_875 + 10_000)),
+        ("model: anthropic/nobody-knows", "", "", None),
+        ("model: openai/mine", "", "", None),
+        ("model: openai/mine, api_base: 'https://llm.example.com/v1'", "", "", None),
+        ("model: openai/mine, api_base: 'http://gpu:8000/v1'", "", "", Some(0)),
+        ("model: hosted_vllm/mine, api_base: 'http://gpu:8000/v1'", "", "", Some(0)),
+        ("model: openai/mine, input_cost_per_token: 0", "", "", Some(0)),
+        (gpt, "", "cost_discount_config: {openai: 0.2}", Some(9_500)),
+        (gpt, "", "cost_margin_config: {global: 0.1, azure: 0.9}", Some(13_062)),
+        (
+            gpt,
+            "",
+            "cost_discount_config: {openai: 0.2}, \
+             cost_margin_config: {openai: {percentage: 0.1, fixed_amount: 0.05}}",
+            Some(10_500),
+        ),
+    ];
+    for (params, info, settings, expected) in cases {
+        assert_eq!(cost_of(params, info, settings), expected, "{params} {info} {settings}");
+    }
+}
+
+#[test]
+fn a_target_with_stars_knows_the_price_of_each_model() {
+    let config =
+        loaded("model_list:\n  - {model_name: 'openai/*', litellm_params: {model: 'openai/*'}}\n");
+    let wild = deployment(&config, "openai/*", 0);
+    assert_eq!(wild.price, Pricing::Unpriced);
+    let known = deployment(
+        &loaded("model_list:\n  - {model_name: m, litellm_params: {model: openai/gpt-4o}}\n"),
+        "m",
+        0,
+    );
+    assert_eq!(wild.prices.get("gpt-4o"), Some(&known.price));
+    assert_eq!(wild.prices.get("gpt-nobody-knows"), None);
+    assert!(wild.prices.len() > 100, "{}", wild.prices.len());
+}
+
+#[test]
+fn models_without_a_known_price_are_named_in_one_line() {
+    let entry = |model| format!("  - {{model_name: m, litellm_params: {{model: {model}}}}}\n");
+    let models = ["openai/b", "openai/gpt-4o", "openai/a", "bedrock/parked"].map(entry).concat();
+    let said = said(&format!("model_list:\n{models}"));
+    let line = "warning[DL0122]: no price is known for openai/a, openai/b: their use costs nothing";
+    assert!(said.contains(line), "{said}");
+}
+
+#[test]
+fn what_is_no_price_is_refused_where_it_stands() {
+    let model = "model_list:\n  - model_name: m\n    litellm_params:\n      model: openai/gpt-4o\n";
+    let cases = [
+        ("      input_cost_per_token_flex: -1\n", "config.yaml:5:34"),
+        ("      tiered_pricing: [{input_cost_per_token: 1}]\n", "needs a range"),
+        ("litellm_settings: {cost_discount_config: {openai: 5}}\n", "5 is not a discount"),
+        ("litellm_settings: {cost_margin_config: {openai: 500}}\n", "500 is not a margin"),
+        ("litellm_settings: {model_cost_map_url: 'https://x/y'}\n", "cluster.prices"),
+        ("environment_variables: {LITELLM_MODEL_COST_MAP_URL: 'https://x/y'}\n", "cluster.prices"),
+    ];
+    for (wrong, expected) in cases {
+        let text = format!("{model}{wrong}");
+        assert!(outcome(&text).loaded.is_none(), "{text}");
+        assert!(said(&text).contains(expected), "{text}:\n{}", said(&text));
+    }
+}
