@@ -292,6 +292,7 @@ fn is_context_window(error: &UpstreamError) -> bool {
                 "prompt is too long",
                 "exceed context limit",
                 "exceeds the context length",
+                "size limit exceeded by",
             ],
         )
 }

@@ -10,6 +10,7 @@ use dunlin_llm::{ChatReply, ChatRequest, StreamEvent, Target};
 use dunlin_types::{Credential, UnixMillis};
 use http::{Request, StatusCode};
 
+mod body;
 mod compatible;
 mod encode;
 mod error;
@@ -27,6 +28,8 @@ pub use stream::StreamError;
 pub use unserved::UNSERVED;
 
 mod anthropic;
+mod cohere;
+mod cohere_chat;
 mod gemini;
 mod hosted_vllm;
 mod lm_studio;
@@ -39,6 +42,8 @@ mod vertex_ai;
 /// The providers with a file of their own, sorted by id.
 static OWN: &[&dyn Provider] = &[
     &anthropic::PROVIDER,
+    &cohere::PROVIDER,
+    &cohere_chat::PROVIDER,
     &gemini::PROVIDER,
     &hosted_vllm::PROVIDER,
     &lm_studio::PROVIDER,

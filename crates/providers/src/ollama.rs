@@ -86,7 +86,7 @@ impl Provider for Ollama {
         } else if asked.is_chat() && asked != Endpoint::CountTokens {
             let chat = params::form(self, request, to)?;
             if asked == Endpoint::Completions {
-                ("/api/generate", write::generate(&chat, &to.model)?)
+                ("/api/generate", write::generate(&chat, &to.model))
             } else {
                 ("/api/chat", write::chat(&chat, &to.model)?)
             }

@@ -30,8 +30,6 @@ pub static UNSERVED: &[(&str, &str)] = &[
     ("chatgpt", LOGIN),
     ("clarifai", "its models are named by user and app; use openai/ with its own OpenAI address"),
     ("cloudflare", OWN_DIALECT),
-    ("cohere", OWN_DIALECT),
-    ("cohere_chat", OWN_DIALECT),
     ("cursor", AGENT),
     ("custom", OWN_DIALECT),
     ("datarobot", OWN_DIALECT),

@@ -2,12 +2,14 @@
 //! whatever has no word here, for that is where LiteLLM's users write `num_ctx` and the like.
 
 use bytes::Bytes;
+use dunlin_llm::BadRequest;
 use dunlin_llm::form::{
     Chat, Effort, Embed, Format, Json, Message, Part, PartKind, Role, Source, Tool, ToolCall,
     ToolChoice,
 };
-use dunlin_llm::{BadRequest, Dialect};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
+
+use crate::body::{Body, arguments, own_fields, value_of, wrong_messages};
 
 /// Fields of the body itself, which are no options.
 const TOP: &[&str] =
@@ -19,95 +21,67 @@ pub(super) fn chat(chat: &Chat, model: &str) -> Result<Bytes, BadRequest> {
     for message in &chat.messages {
         write_message(message, chat, &mut messages)?;
     }
-    let mut body = Map::new();
-    body.insert("model".to_owned(), model.into());
-    body.insert("messages".to_owned(), messages.into());
+    let mut body = Body::default();
+    body.put("model", model);
+    body.put("messages", messages);
     // Ollama has no way to force a call, and LiteLLM's users know it: only `none` can be kept.
     let tools: Vec<Value> = chat.tools.iter().filter_map(tool).collect();
     if !tools.is_empty() && chat.tool_choice != Some(ToolChoice::None) {
-        body.insert("tools".to_owned(), tools.into());
+        body.put("tools", tools);
     }
     Ok(finish(chat, model, body))
 }
 
 /// The body of `/api/generate`.
-pub(super) fn generate(chat: &Chat, model: &str) -> Result<Bytes, BadRequest> {
+pub(super) fn generate(chat: &Chat, model: &str) -> Bytes {
     let prompt: String = chat.messages.iter().map(Message::text).collect();
-    let mut body = Map::new();
-    body.insert("model".to_owned(), model.into());
-    body.insert("prompt".to_owned(), prompt.into());
-    Ok(finish(chat, model, body))
+    let mut body = Body::default();
+    body.put("model", model);
+    body.put("prompt", prompt);
+    finish(chat, model, body)
 }
 
 /// The body of `/api/embed`.
 pub(super) fn embed(embed: &Embed, model: &str) -> Result<Bytes, BadRequest> {
-    let mut body = Map::new();
-    body.insert("model".to_owned(), model.into());
-    body.insert("input".to_owned(), embed.texts()?.into());
-    if let Some(dimensions) = embed.dimensions {
-        body.insert("dimensions".to_owned(), dimensions.into());
-    }
-    let options = place(embed.other.iter(), Map::new(), &mut body);
-    if !options.is_empty() {
-        body.insert("options".to_owned(), options.into());
-    }
-    Ok(bytes(&body))
+    let mut body = Body::default();
+    body.put("model", model);
+    body.put("input", embed.texts()?);
+    body.put_some("dimensions", embed.dimensions);
+    place(embed.other.iter(), Body::default(), &mut body);
+    Ok(body.finish())
 }
 
-fn finish(chat: &Chat, model: &str, mut body: Map<String, Value>) -> Bytes {
-    body.insert("stream".to_owned(), chat.stream.into());
-    let format = match &chat.format {
-        Some(Format::Json) => Some("json".into()),
-        Some(Format::Schema { schema, .. }) => Some(value_of(schema)),
-        Some(Format::Text) | None => None,
-    };
-    if let Some(format) = format {
-        body.insert("format".to_owned(), format);
+fn finish(chat: &Chat, model: &str, mut body: Body) -> Bytes {
+    body.put("stream", chat.stream);
+    match &chat.format {
+        Some(Format::Json) => body.put("format", "json"),
+        Some(Format::Schema { schema, .. }) => body.put("format", value_of(schema)),
+        Some(Format::Text) | None => {}
     }
-    if let Some(think) = think(chat, model) {
-        body.insert("think".to_owned(), think);
-    }
-    let mut options = Map::new();
-    let mut put = |name: &str, value: Option<Value>| {
-        if let Some(value) = value {
-            options.insert(name.to_owned(), value);
-        }
-    };
-    put("num_predict", chat.max_output.map(Into::into));
-    put("temperature", chat.temperature.clone().map(Into::into));
-    put("top_p", chat.top_p.clone().map(Into::into));
-    put("top_k", chat.top_k.clone().map(Into::into));
-    put("seed", chat.seed.clone().map(Into::into));
-    put("stop", (!chat.stop.is_empty()).then(|| chat.stop.clone().into()));
-    put("presence_penalty", chat.presence_penalty.clone().map(Into::into));
-    put("frequency_penalty", chat.frequency_penalty.clone().map(Into::into));
-    // A field of another dialect means nothing here.
-    let other = chat.other.iter().filter(|_| chat.from == Dialect::OpenAi);
-    let options = place(chat.extra.iter().chain(other), options, &mut body);
-    if !options.is_empty() {
-        body.insert("options".to_owned(), options.into());
-    }
-    bytes(&body)
+    body.put_some("think", think(chat, model));
+    let mut options = Body::default();
+    options.put_some("num_predict", chat.max_output);
+    options.put_some("temperature", chat.temperature.clone());
+    options.put_some("top_p", chat.top_p.clone());
+    options.put_some("top_k", chat.top_k.clone());
+    options.put_some("seed", chat.seed.clone());
+    options.put_some("stop", (!chat.stop.is_empty()).then(|| chat.stop.clone()));
+    options.put_some("presence_penalty", chat.presence_penalty.clone());
+    options.put_some("frequency_penalty", chat.frequency_penalty.clone());
+    place(own_fields(chat), options, &mut body);
+    body.finish()
 }
 
-/// Puts what has no word into the body or among the options, which it returns.
-fn place<'a>(
-    other: impl Iterator<Item = &'a (String, Json)>,
-    mut options: Map<String, Value>,
-    body: &mut Map<String, Value>,
-) -> Map<String, Value> {
-    for (name, json) in other {
+/// Puts what has no word into the body or among the options, and the options into the body.
+fn place<'a>(fields: impl Iterator<Item = &'a (String, Json)>, mut options: Body, body: &mut Body) {
+    for (name, json) in fields {
         match (name.as_str(), value_of(json)) {
-            ("options", Value::Object(more)) => options.extend(more),
-            (name, value) if TOP.contains(&name) => {
-                body.insert(name.to_owned(), value);
-            }
-            (name, value) => {
-                options.insert(name.to_owned(), value);
-            }
+            ("options", Value::Object(more)) => options.0.extend(more),
+            (name, value) if TOP.contains(&name) => body.put(name, value),
+            (name, value) => options.put(name, value),
         }
     }
-    options
+    body.put_object("options", options);
 }
 
 /// Only gpt-oss knows degrees; others think or do not.
@@ -150,9 +124,9 @@ fn write_message(message: &Message, chat: &Chat, out: &mut Vec<Value>) -> Result
             PartKind::ToolResult { call, name, parts, .. } => {
                 out.push(result(call, name.as_deref(), parts, chat));
             }
-            PartKind::Image { .. } => return Err(wrong("images inline, as data: URLs")),
+            PartKind::Image { .. } => return Err(wrong_messages("images inline, as data: URLs")),
             PartKind::Audio { .. } | PartKind::File { .. } => {
-                return Err(wrong("texts and images only"));
+                return Err(wrong_messages("texts and images only for this model"));
             }
             PartKind::RedactedThinking(_) | PartKind::Other(_) => {}
         }
@@ -210,20 +184,6 @@ fn result(call: &str, name: Option<&str>, parts: &[Part], chat: &Chat) -> Value 
 }
 
 fn tool_call(call: &ToolCall) -> Result<Value, BadRequest> {
-    let arguments = if call.arguments.trim().is_empty() { "{}" } else { &call.arguments };
-    let arguments: Map<String, Value> = serde_json::from_str(arguments)
-        .map_err(|_| wrong("tool calls whose arguments are a JSON object"))?;
+    let arguments = arguments(&call.arguments)?;
     Ok(json!({"id": call.id, "function": {"name": call.name, "arguments": arguments}}))
-}
-
-fn wrong(expected: &'static str) -> BadRequest {
-    BadRequest::Invalid { route: "ollama", name: "messages".to_owned(), expected }
-}
-
-fn value_of(json: &Json) -> Value {
-    serde_json::from_str(json.text()).expect("it was parsed before")
-}
-
-fn bytes(body: &Map<String, Value>) -> Bytes {
-    Bytes::from(serde_json::to_vec(body).expect("values are always JSON"))
 }

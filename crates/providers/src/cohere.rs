@@ -1,0 +1,106 @@
+//! Cohere by its second API: chats, with tools, pictures and thoughts, and vectors. Citations have
+//! no place in the answers of other dialects and are left out.
+
+mod read;
+mod write;
+
+use bytes::Bytes;
+use dunlin_llm::{ChatReply, ChatRequest, Endpoint, Target};
+use dunlin_types::{Credential, UnixMillis};
+use http::{Request, StatusCode};
+
+use crate::encode::{EncodeError, post};
+use crate::params::{self, Params};
+use crate::{Provider, ProviderError, StreamDecoder, Variables};
+
+pub(crate) static PROVIDER: Cohere = Cohere { id: "cohere", speaker: "CohereException" };
+
+/// LiteLLM has two names for it.
+pub(crate) struct Cohere {
+    pub(crate) id: &'static str,
+    pub(crate) speaker: &'static str,
+}
+
+/// The server's root: LiteLLM's users may give it with a path.
+fn root(api_base: &str) -> &str {
+    let mut root = api_base.trim_end_matches('/');
+    for end in ["/chat", "/embed", "/v1", "/v2"] {
+        root = root.strip_suffix(end).unwrap_or(root);
+    }
+    root
+}
+
+impl Provider for Cohere {
+    fn id(&self) -> &'static str {
+        self.id
+    }
+
+    fn default_base(&self) -> Option<&'static str> {
+        Some("https://api.cohere.com")
+    }
+
+    fn speaker(&self) -> &'static str {
+        self.speaker
+    }
+
+    fn variables(&self) -> Variables {
+        Variables { keys: &["COHERE_API_KEY", "CO_API_KEY"], bases: &["COHERE_API_BASE"] }
+    }
+
+    fn needs_key(&self) -> bool {
+        true
+    }
+
+    fn params(&self, _model: &str) -> Params {
+        Params::AllBut(&[
+            params::OPENAI_ONLY,
+            &["logit_bias", "logprobs", "n", "parallel_tool_calls", "top_logprobs"],
+        ])
+    }
+
+    fn encode(
+        &self,
+        request: &ChatRequest,
+        to: &Target,
+        credential: &Credential,
+        _now: UnixMillis,
+    ) -> Result<Request<Bytes>, EncodeError> {
+        let asked = request.endpoint();
+        let (path, body) = if asked == Endpoint::Embeddings {
+            ("/v2/embed", write::embed(&params::embed(request, to)?, &to.model)?)
+        } else if asked.is_chat() && asked != Endpoint::CountTokens {
+            ("/v2/chat", write::chat(&params::form(self, request, to)?, &to.model)?)
+        } else {
+            return Err(EncodeError::UnsupportedEndpoint {
+                provider: self.id,
+                route: asked.route(),
+            });
+        };
+        post(root(&to.api_base).to_owned() + path, body, to, credential)
+    }
+
+    fn decode(
+        &self,
+        request: &ChatRequest,
+        _to: &Target,
+        status: StatusCode,
+        body: Bytes,
+    ) -> Result<ChatReply, ProviderError> {
+        if !status.is_success() {
+            return Err(ProviderError::response(self.speaker, status, &body));
+        }
+        let reply = if request.endpoint() == Endpoint::Embeddings {
+            read::vectors(&body, request).map(ChatReply::from)
+        } else {
+            read::reply(&body).map(ChatReply::from)
+        };
+        reply.map_err(|error| ProviderError::bad_reply(self.speaker, &error))
+    }
+
+    fn stream(&self, _request: &ChatRequest, _to: &Target) -> Box<dyn StreamDecoder> {
+        Box::new(read::Events::default())
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,315 @@
+//! Cohere's answers: whole ones, and streams of named events, of which `message-end` is the last.
+
+use bytes::Bytes;
+use dunlin_llm::form::{Choice, Delta, Finish, Part, PartKind, Reply, ToolCall, Vectors};
+use dunlin_llm::openai::UpstreamError;
+use dunlin_llm::sse::{Splitter, data_lines};
+use dunlin_llm::{BadFrame, BadReply, ChatRequest, StreamEvent};
+use dunlin_types::{Tokens, Usage};
+use serde::Deserialize;
+
+use crate::StreamDecoder;
+use crate::stream::StreamError;
+
+#[derive(Deserialize)]
+struct WireReply {
+    id: Option<String>,
+    finish_reason: Option<String>,
+    message: WireMessage,
+    usage: Option<WireUsage>,
+}
+
+#[derive(Deserialize, Default)]
+struct WireMessage {
+    content: Option<Vec<WireContent>>,
+    tool_plan: Option<String>,
+    tool_calls: Option<Vec<WireCall>>,
+}
+
+#[derive(Deserialize)]
+struct WireContent {
+    text: Option<String>,
+    thinking: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct WireCall {
+    id: Option<String>,
+    function: Option<WireFunction>,
+}
+
+#[derive(Deserialize)]
+struct WireFunction {
+    name: Option<String>,
+    arguments: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct WireUsage {
+    tokens: Option<WireTokens>,
+    billed_units: Option<WireTokens>,
+    cached_tokens: Option<f64>,
+}
+
+/// Cohere's numbers may have a point in them.
+#[derive(Deserialize)]
+struct WireTokens {
+    input_tokens: Option<f64>,
+    output_tokens: Option<f64>,
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a count of tokens; casts of floats saturate"
+)]
+fn count(number: Option<f64>) -> Tokens {
+    Tokens(number.unwrap_or(0.0) as u64)
+}
+
+impl WireUsage {
+    fn usage(self) -> Option<Usage> {
+        let tokens = self.tokens.or(self.billed_units)?;
+        Some(Usage {
+            prompt: count(tokens.input_tokens),
+            completion: count(tokens.output_tokens),
+            cached: count(self.cached_tokens),
+            ..Usage::default()
+        })
+    }
+}
+
+fn finish(word: &str) -> Finish {
+    match word {
+        "COMPLETE" => Finish::Stop,
+        "STOP_SEQUENCE" => Finish::StopSequence(None),
+        "MAX_TOKENS" => Finish::Length,
+        "TOOL_CALL" => Finish::ToolCalls,
+        "ERROR_TOXIC" => Finish::ContentFilter,
+        other => Finish::Other(other.to_lowercase()),
+    }
+}
+
+fn said(text: Option<String>) -> Option<String> {
+    text.filter(|text| !text.is_empty())
+}
+
+/// Reads a whole answer.
+pub(super) fn reply(body: &[u8]) -> Result<Reply, BadReply> {
+    let wire: WireReply = serde_json::from_slice(body)
+        .map_err(|error| BadReply::NotAnObject { reason: error.to_string() })?;
+    let mut parts: Vec<Part> = Vec::new();
+    for content in wire.message.content.into_iter().flatten() {
+        let thought = said(content.thinking);
+        parts.extend(thought.map(|text| PartKind::Thinking { text, signature: None }.into()));
+        parts.extend(said(content.text).map(Part::text));
+    }
+    // The plan comes before the calls, as it is sent back.
+    parts.extend(said(wire.message.tool_plan).map(Part::text));
+    for (at, call) in wire.message.tool_calls.into_iter().flatten().enumerate() {
+        let (name, arguments) =
+            call.function.map_or((None, None), |called| (called.name, called.arguments));
+        let id = call.id.unwrap_or_else(|| format!("call_{at}"));
+        let arguments = said(arguments).unwrap_or_else(|| "{}".to_owned());
+        let name = name.unwrap_or_default();
+        parts.push(PartKind::ToolCall(ToolCall { id, name, arguments, signature: None }).into());
+    }
+    let finish = wire.finish_reason.as_deref().map_or(Finish::Stop, finish);
+    let choice = Choice { index: 0, parts, finish, logprobs: None };
+    let usage = wire.usage.and_then(WireUsage::usage);
+    Ok(Reply { id: wire.id, choices: vec![choice], usage, ..Reply::default() })
+}
+
+/// Reads the answer of `/v2/embed`.
+pub(super) fn vectors(body: &[u8], request: &ChatRequest) -> Result<Vectors, BadReply> {
+    #[derive(Deserialize)]
+    struct Wire {
+        embeddings: ByType,
+        meta: Option<Meta>,
+    }
+    #[derive(Deserialize)]
+    struct ByType {
+        float: Vec<Vec<f32>>,
+    }
+    #[derive(Deserialize)]
+    struct Meta {
+        billed_units: Option<WireTokens>,
+    }
+    let wire: Wire = serde_json::from_slice(body)
+        .map_err(|error| BadReply::NotAnObject { reason: error.to_string() })?;
+    let billed = wire.meta.and_then(|meta| meta.billed_units);
+    let usage =
+        |billed: WireTokens| Usage { prompt: count(billed.input_tokens), ..Usage::default() };
+    Ok(Vectors {
+        vectors: wire.embeddings.float,
+        encoding: request.vector_encoding().unwrap_or_default(),
+        usage: billed.map(usage),
+        prompt_estimate: request.prompt_estimate(),
+    })
+}
+
+#[derive(Deserialize)]
+struct WireEvent {
+    r#type: Option<String>,
+    id: Option<String>,
+    index: Option<u32>,
+    delta: Option<WireDelta>,
+    /// Of an error without a type.
+    message: Option<String>,
+}
+
+#[derive(Deserialize, Default)]
+struct WireDelta {
+    message: Option<DeltaMessage>,
+    finish_reason: Option<String>,
+    error: Option<String>,
+    usage: Option<WireUsage>,
+}
+
+#[derive(Deserialize, Default)]
+struct DeltaMessage {
+    content: Option<OneOf<WireContent>>,
+    tool_plan: Option<String>,
+    tool_calls: Option<OneOf<WireCall>>,
+}
+
+/// In events one thing, but for the first, which has empty lists.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum OneOf<T> {
+    One(T),
+    #[expect(dead_code, reason = "read to be left out")]
+    Many(Vec<serde::de::IgnoredAny>),
+}
+
+impl<T> OneOf<T> {
+    fn one(self) -> Option<T> {
+        match self {
+            Self::One(one) => Some(one),
+            Self::Many(_) => None,
+        }
+    }
+}
+
+/// Reads a stream event by event.
+#[derive(Default)]
+pub(super) struct Events {
+    splitter: Splitter,
+    started: bool,
+    /// The answer is whole, or can no longer become it. What follows is not looked at.
+    ended: bool,
+}
+
+impl Events {
+    fn frame(&mut self, frame: &[u8], events: &mut Vec<StreamEvent>) -> Result<(), StreamError> {
+        let data = data_lines(frame).collect::<Vec<_>>().join(&b' ');
+        if data.is_empty() || data == b"[DONE]" {
+            return Ok(());
+        }
+        let wire: WireEvent = serde_json::from_slice(&data)
+            .map_err(|error| BadFrame::NotAChunk { reason: error.to_string() })?;
+        let (index, delta) = (wire.index.unwrap_or(0), wire.delta.unwrap_or_default());
+        if !self.started {
+            self.started = true;
+            let start = Delta::Start { id: wire.id, model: None, usage: None };
+            events.push(StreamEvent::Delta(start));
+        }
+        match wire.r#type.as_deref() {
+            Some("message-end") => self.end(delta, events),
+            Some(kind) => {
+                let message = delta.message.unwrap_or_default();
+                say(kind, index, message, &mut |delta| events.push(StreamEvent::Delta(delta)));
+            }
+            None => {
+                self.ended = true;
+                let message = wire.message.unwrap_or_else(|| "the provider gave no reason".into());
+                let error = UpstreamError { message, ..UpstreamError::default() };
+                events.push(StreamEvent::Error(error));
+            }
+        }
+        Ok(())
+    }
+
+    fn end(&mut self, delta: WireDelta, events: &mut Vec<StreamEvent>) {
+        self.ended = true;
+        let word = delta.finish_reason.unwrap_or_else(|| "COMPLETE".to_owned());
+        if delta.error.is_some() || matches!(&*word, "ERROR" | "TIMEOUT") {
+            let message = delta.error.unwrap_or_else(|| word.to_lowercase());
+            events.push(StreamEvent::Error(UpstreamError { message, ..UpstreamError::default() }));
+            return;
+        }
+        events.push(StreamEvent::Delta(Delta::Finish { choice: 0, finish: finish(&word) }));
+        let usage = delta.usage.and_then(WireUsage::usage);
+        events.extend(usage.map(|usage| StreamEvent::Delta(Delta::Usage(usage))));
+        events.push(StreamEvent::Done(Bytes::new()));
+    }
+}
+
+/// What is not named here, such as citations, has no place in other dialects.
+fn say(kind: &str, index: u32, message: DeltaMessage, out: &mut impl FnMut(Delta)) {
+    let choice = 0;
+    match kind {
+        "content-start" | "content-delta" => {
+            let Some(content) = message.content.and_then(OneOf::one) else { return };
+            if let Some(text) = said(content.thinking) {
+                out(Delta::Thinking { choice, text });
+            }
+            if let Some(text) = said(content.text) {
+                out(Delta::Text { choice, text });
+            }
+        }
+        "tool-plan-delta" => {
+            if let Some(text) = said(message.tool_plan) {
+                out(Delta::Text { choice, text });
+            }
+        }
+        "tool-call-start" | "tool-call-delta" => {
+            let Some(call) = message.tool_calls.and_then(OneOf::one) else { return };
+            let (name, arguments) =
+                call.function.map_or((None, None), |called| (called.name, called.arguments));
+            if kind == "tool-call-start" {
+                let id = call.id.unwrap_or_else(|| format!("call_{index}"));
+                let name = name.unwrap_or_default();
+                out(Delta::ToolCall { choice, call: index, id, name, signature: None });
+            }
+            if let Some(text) = said(arguments) {
+                out(Delta::Arguments { choice, call: index, text });
+            }
+        }
+        _ => {}
+    }
+}
+
+impl StreamDecoder for Events {
+    fn push(&mut self, read: Bytes, events: &mut Vec<StreamEvent>) -> Result<(), StreamError> {
+        if self.ended {
+            return Ok(());
+        }
+        self.splitter.push(read);
+        let mut read = Ok(());
+        while !self.ended && read.is_ok() {
+            read = match self.splitter.next_frame() {
+                Ok(Some(frame)) => self.frame(&frame, events),
+                Ok(None) => break,
+                Err(error) => Err(error.into()),
+            };
+        }
+        self.ended |= read.is_err();
+        read
+    }
+
+    fn finish(&mut self, events: &mut Vec<StreamEvent>) -> Result<(), StreamError> {
+        if self.ended {
+            return Ok(());
+        }
+        // The last event may come without the blank line behind it.
+        let (rest, before) = (self.splitter.rest(), events.len());
+        let is_whole = self.frame(&rest, events).is_ok() && self.ended;
+        self.ended = true;
+        if !is_whole {
+            events.truncate(before);
+            return Err(StreamError::Cut);
+        }
+        Ok(())
+    }
+}
