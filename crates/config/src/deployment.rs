@@ -5,11 +5,13 @@ use std::time::Duration;
 
 use dunlin_ledger::Sheet;
 use dunlin_llm::Target;
-use dunlin_router::{BackendId, Deployment, Weight};
+use dunlin_prices::Asked;
+use dunlin_router::{About, BackendId, Deployment, Weight};
 use dunlin_types::{DeploymentId, Secret, Source, Tokens};
 use http::{HeaderName, HeaderValue, Uri};
 use sha2::{Digest, Sha256};
 
+use crate::about;
 use crate::check::{self, Unknown};
 use crate::destination;
 use crate::diagnostic::{Code, Diagnostic, Place};
@@ -92,10 +94,12 @@ impl<'a> Draft<'a> {
         let is_vertex = aim.served && vertex::is_vertex(&aim.provider);
         let region = if is_vertex { Some(self.vertex_location(report)) } else { None };
         let (price, prices) = self.prices(&aim, &rates, report);
+        let about = self.about(&aim, report);
         let backend = BackendId::new(&aim.base, &aim.model);
         let target = Target {
             api_base: aim.base.into(),
             model: aim.model.into(),
+            api_version: self.api_version(&aim.provider, report),
             region: region.or_else(|| is_aws.then(|| self.aws_region(report)).flatten()),
             project: is_vertex.then(|| self.vertex_project(identity.as_ref(), report)).flatten(),
             api_key: aim.key,
@@ -121,8 +125,20 @@ impl<'a> Draft<'a> {
             cooldown,
             price,
             prices,
+            about: Arc::new(about),
             parked: self.parked.map(Arc::from),
         })
+    }
+
+    /// What is said of it.
+    fn about(&self, aim: &Aim, report: &mut Report) -> About {
+        let asked = Asked {
+            provider: &aim.provider,
+            model: &aim.model,
+            base_model: report.text("model_info.base_model", self.info.get("base_model")),
+            own_address: false,
+        };
+        about::of(&self.reading.options.prices, &asked, self.params, self.info)
     }
 
     fn prices(&self, aim: &Aim, own: &Sheet, report: &mut Report) -> Prices {
@@ -130,6 +146,14 @@ impl<'a> Draft<'a> {
         let base_model = report.text("model_info.base_model", self.info.get("base_model"));
         let asked = (&*aim.provider, &*aim.model, &*aim.base);
         pricing::of(&options.prices, asked, base_model, own, adjustments)
+    }
+
+    /// `api_version`, or Azure's variable for it.
+    fn api_version(&self, provider: &str, report: &mut Report) -> Option<Arc<str>> {
+        let written = report.text("litellm_params.api_version", self.params.get("api_version"));
+        let variable = || self.reading.environment.get("AZURE_API_VERSION");
+        let version = written.or_else(|| provider.starts_with("azure").then(variable).flatten());
+        version.filter(|version| !version.is_empty()).map(Into::into)
     }
 
     fn aim(&mut self, report: &mut Report) -> Option<Aim> {

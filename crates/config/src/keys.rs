@@ -72,7 +72,7 @@ pub(crate) const ENTRY: Keys = Keys {
 
 pub(crate) const PARAMS: Keys = Keys {
     section: "litellm_params",
-    in_force: "additional_drop_params allowed_openai_params api_base api_key aws_access_key_id \
+    in_force: "additional_drop_params allowed_openai_params api_base api_key api_version aws_access_key_id \
         aws_external_id aws_profile_name aws_region_name aws_role_name aws_secret_access_key \
         aws_session_name aws_session_token aws_sts_endpoint aws_web_identity_token \
         azure_ad_token azure_scope base_url cache_creation_input_token_cost \
@@ -87,7 +87,7 @@ pub(crate) const PARAMS: Keys = Keys {
         output_cost_per_token rpm ssl_certificate ssl_verify stream_timeout tenant_id \
         tiered_pricing timeout tpm vertex_ai_location vertex_ai_project vertex_credentials \
         vertex_location vertex_project weight",
-    not_yet: "adaptive_router_* allow_client_keepalive_override api_version auto_router_* \
+    not_yet: "adaptive_router_* allow_client_keepalive_override auto_router_* \
         aws_* azure_* budget_duration cache_creation_input_token_cost* \
         cache_read_input_token_cost* complexity_router_* configurable_clientside_auth_params \
         default_api_key_rpm_limit default_api_key_tpm_limit input_cost_per_* itpm \
@@ -131,12 +131,11 @@ pub(crate) const INFO: Keys = Keys {
 
 pub(crate) const ROUTER: Keys = Keys {
     section: "router_settings",
-    in_force: "allowed_fails cooldown_time default_fallbacks disable_cooldowns fallbacks \
-        max_fallbacks model_group_alias num_retries request_timeout retry_after retry_policy \
+    in_force: "allowed_fails content_policy_fallbacks context_window_fallbacks cooldown_time \
+        default_fallbacks disable_cooldowns fallbacks max_fallbacks model_group_alias num_retries request_timeout retry_after retry_policy \
         routing_strategy stream_timeout timeout",
     not_yet: "alerting_config allowed_fails_policy background_health_check_model_groups \
-        cache_responses caching_groups client_ttl content_policy_fallbacks \
-        context_window_fallbacks debug_level default_litellm_params default_max_parallel_requests \
+        cache_responses caching_groups client_ttl debug_level default_litellm_params default_max_parallel_requests \
         default_priority deployment_affinity_ttl_seconds enable_health_check_routing \
         enable_pre_call_checks enable_tag_filtering enable_weighted_failover \
         health_check_ignore_transient_errors health_check_staleness_threshold \

@@ -8,6 +8,7 @@
 //! is written in the files, never on the environment. Read [`load`] first, then `keys.rs`, the
 //! table of all settings and how each stands.
 
+mod about;
 mod check;
 mod deployment;
 mod destination;

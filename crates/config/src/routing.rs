@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use dunlin_router::{Alias, Catalog, Retry, Strategy};
+use dunlin_router::{Alias, Catalog, FallbackMap, Retry, Strategy};
 
 use crate::Environment;
 use crate::check::{self, Unknown};
@@ -79,10 +79,19 @@ pub(crate) fn catalog(
     report: &mut Report,
 ) -> Catalog {
     let aliases = aliases(settings, &models, report);
-    let fallbacks = fallbacks(settings, &models, &aliases, report);
+    let mut fallbacks = |key| fallbacks(settings, key, &models, &aliases, report);
+    let context_window_fallbacks = fallbacks("context_window_fallbacks");
+    let content_policy_fallbacks = fallbacks("content_policy_fallbacks");
+    let mut ordinary = fallbacks("fallbacks").unwrap_or_default();
+    let default = default_fallbacks(settings, &models, &aliases, report);
+    if !default.is_empty() {
+        ordinary.entry("*".into()).or_default().extend(default);
+    }
     Catalog {
         aliases,
-        fallbacks,
+        fallbacks: ordinary,
+        context_window_fallbacks,
+        content_policy_fallbacks,
         strategy: strategy(settings, report),
         retry: retry(settings, report),
         groups: models.groups,
@@ -182,49 +191,62 @@ fn alias_map(
     }
 }
 
-type Fallbacks = BTreeMap<Arc<str>, Vec<Arc<str>>>;
-
+/// One of the three maps of fallbacks; `None` if there is none.
 fn fallbacks(
+    settings: &RouterSettings<'_>,
+    key: &'static str,
+    models: &Models,
+    aliases: &Aliases,
+    report: &mut Report,
+) -> Option<FallbackMap> {
+    let list = settings.get(key).filter(|node| !node.is_idle())?;
+    let mut fallbacks = FallbackMap::new();
+    for entry in report.list(key, Some(list)) {
+        let map = report.map(&format!("an entry of {key}"), Some(entry));
+        for (of, list) in map.into_iter().flat_map(|map| &map.entries) {
+            let known = models.serve(&of.text) || aliases.contains_key(&*of.text);
+            if of.text != "*" && !known {
+                let mut problem =
+                    models.unknown(&format!("{key} are given for"), &of.text, of.place);
+                problem.severity = crate::Severity::Warning;
+                report.push(problem);
+            }
+            let names = targets(&of.text, Some(list), models, aliases, report);
+            fallbacks.entry(of.text.as_str().into()).or_default().extend(names);
+        }
+    }
+    Some(fallbacks)
+}
+
+fn default_fallbacks(
     settings: &RouterSettings<'_>,
     models: &Models,
     aliases: &Aliases,
     report: &mut Report,
-) -> Fallbacks {
-    let mut fallbacks = Fallbacks::new();
-    let known = |name: &str| models.serve(name) || aliases.contains_key(name);
-    let targets = |of: &str, list: Option<&Node>, report: &mut Report| -> Vec<Arc<str>> {
-        let what = format!("fallbacks of `{of}`");
-        let items = report.list(&what, list).iter();
-        let names = items.filter_map(|item| {
-            let name_node = target(&what, item, report)?;
-            let name = report.text(&what, Some(name_node))?;
-            if !known(name) {
-                let names = format!("a fallback of `{of}` names");
-                report.push(models.unknown(&names, name, name_node.place));
-            }
-            Some(
-                aliases.get(name).map_or_else(|| Arc::from(name), |alias| Arc::clone(&alias.group)),
-            )
-        });
-        names.collect()
-    };
-    for entry in report.list("fallbacks", settings.get("fallbacks")) {
-        let map = report.map("a fallbacks entry", Some(entry));
-        for (key, list) in map.into_iter().flat_map(|map| &map.entries) {
-            if key.text != "*" && !known(&key.text) {
-                let mut problem = models.unknown("fallbacks are given for", &key.text, key.place);
-                problem.severity = crate::Severity::Warning;
-                report.push(problem);
-            }
-            let names = targets(&key.text, Some(list), report);
-            fallbacks.entry(key.text.as_str().into()).or_default().extend(names);
+) -> Vec<Arc<str>> {
+    targets("*", settings.get("default_fallbacks"), models, aliases, report)
+}
+
+/// The groups that a list of fallbacks names.
+fn targets(
+    of: &str,
+    list: Option<&Node>,
+    models: &Models,
+    aliases: &Aliases,
+    report: &mut Report,
+) -> Vec<Arc<str>> {
+    let what = format!("fallbacks of `{of}`");
+    let items = report.list(&what, list).iter();
+    let names = items.filter_map(|item| {
+        let name_node = target(&what, item, report)?;
+        let name = report.text(&what, Some(name_node))?;
+        if !models.serve(name) && !aliases.contains_key(name) {
+            let names = format!("a fallback of `{of}` names");
+            report.push(models.unknown(&names, name, name_node.place));
         }
-    }
-    let default = targets("*", settings.get("default_fallbacks"), report);
-    if !default.is_empty() {
-        fallbacks.entry("*".into()).or_default().extend(default);
-    }
-    fallbacks
+        Some(aliases.get(name).map_or_else(|| Arc::from(name), |alias| Arc::clone(&alias.group)))
+    });
+    names.collect()
 }
 
 /// The name in one target of a fallback: a text, or a map that also changes the request.

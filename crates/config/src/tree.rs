@@ -132,6 +132,11 @@ impl Node {
         Writer { canonical: false, secrets: true }.text(self)
     }
 
+    /// JSON of the resolved value, in file order, without credentials: what is shown.
+    pub(crate) fn public_json(&self) -> String {
+        Writer { canonical: false, secrets: false }.text(self)
+    }
+
     /// JSON with sorted keys and references as written: what is hashed. `secrets` false leaves
     /// out every credential, whether written out or referred to.
     pub(crate) fn canonical(&self, secrets: bool) -> String {

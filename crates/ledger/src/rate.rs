@@ -173,6 +173,18 @@ impl Rate {
         Self { kind, above: 0, service: Service::Standard }
     }
 
+    /// LiteLLM's key for it.
+    #[must_use]
+    pub fn key(self) -> String {
+        let Self { kind, above, service } = self;
+        let above = match above {
+            0 => String::new(),
+            tokens if tokens % 1000 == 0 => format!("_above_{}k_tokens", tokens / 1000),
+            tokens => format!("_above_{tokens}_tokens"),
+        };
+        format!("{}{above}{}", kind.key(), service.suffix())
+    }
+
     /// From one of LiteLLM's keys, such as `input_cost_per_token_above_200k_tokens_priority`.
     #[must_use]
     pub fn from_key(key: &str) -> Option<Self> {
@@ -203,6 +215,18 @@ impl Rate {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_rate_is_found_by_its_key() {
+        for kind in Kind::ALL.into_iter().filter(|kind| *kind != Kind::WebSearch) {
+            for service in Service::ALL {
+                for above in [0, 200_000, 1234] {
+                    let rate = Rate { kind, above, service };
+                    assert_eq!(Rate::from_key(&rate.key()), Some(rate));
+                }
+            }
+        }
+    }
 
     #[test]
     fn the_kinds_stand_in_their_order() {

@@ -28,6 +28,7 @@ pub use stream::StreamError;
 pub use unserved::UNSERVED;
 
 mod anthropic;
+mod azure;
 mod cohere;
 mod cohere_chat;
 mod gemini;
@@ -42,6 +43,9 @@ mod vertex_ai;
 /// The providers with a file of their own, sorted by id.
 static OWN: &[&dyn Provider] = &[
     &anthropic::PROVIDER,
+    &azure::PROVIDER,
+    &azure::FOUNDRY,
+    &azure::TEXT,
     &cohere::PROVIDER,
     &cohere_chat::PROVIDER,
     &gemini::PROVIDER,

@@ -102,7 +102,7 @@ impl OpenAiCompatible {
     }
 
     /// What the provider is asked for. Where that is what the client asked, its bytes are sent.
-    fn asked(&self, request: &ChatRequest) -> Endpoint {
+    pub(crate) fn asked(&self, request: &ChatRequest) -> Endpoint {
         match request.endpoint() {
             Endpoint::Completions if self.completions => Endpoint::Completions,
             Endpoint::ChatCompletions
@@ -128,12 +128,33 @@ impl OpenAiCompatible {
         self.asked(request) == request.endpoint() && !(translated && request.endpoint().is_chat())
     }
 
+    /// The body that is sent.
+    pub(crate) fn body(&self, request: &ChatRequest, to: &Target) -> Result<Bytes, EncodeError> {
+        let model = self.model(to);
+        let body = if self.passes(request, to) {
+            params::bytes(self, request, to, &model)?
+        } else {
+            write_chat(&params::form(self, request, to)?, &model, self.style)
+        };
+        Ok(self.own_names(body))
+    }
+
     fn own_names(&self, mut body: Bytes) -> Bytes {
         for (name, own) in self.quirks.renamed {
             body = edit::renamed(body, name, own);
         }
         edit::without(body, self.quirks.refuses)
     }
+}
+
+/// An upload keeps the `Content-Type` it came with, and may be answered in any.
+pub(crate) fn with_kind_of(request: &ChatRequest, mut call: Request<Bytes>) -> Request<Bytes> {
+    if let Some(form) = request.content_type() {
+        let form = HeaderValue::from_str(form).expect("it came in as a header's text");
+        call.headers_mut().insert(CONTENT_TYPE, form);
+        call.headers_mut().insert(ACCEPT, HeaderValue::from_static("*/*"));
+    }
+    call
 }
 
 impl Provider for OpenAiCompatible {
@@ -172,20 +193,9 @@ impl Provider for OpenAiCompatible {
             let (provider, route) = (self.id, request.endpoint().route());
             return Err(EncodeError::UnsupportedEndpoint { provider, route });
         }
-        let model = self.model(to);
-        let body = if self.passes(request, to) {
-            params::bytes(self, request, to, &model)?
-        } else {
-            write_chat(&params::form(self, request, to)?, &model, self.style)
-        };
         let url = self.base(&to.api_base).into_owned() + self.asked(request).route();
-        let mut call = post(url, self.own_names(body), to, credential)?;
-        if let Some(form) = request.content_type() {
-            let form = HeaderValue::from_str(form).expect("it came in as a header's text");
-            call.headers_mut().insert(CONTENT_TYPE, form);
-            call.headers_mut().insert(ACCEPT, HeaderValue::from_static("*/*"));
-        }
-        Ok(call)
+        let call = post(url, self.body(request, to)?, to, credential)?;
+        Ok(with_kind_of(request, call))
     }
 
     fn decode(

@@ -33,7 +33,9 @@ pub(crate) const OPENAI_ONLY: &[&str] = &[
 ];
 
 impl Params {
-    fn has(self, param: &str) -> bool {
+    /// Whether this is one of them.
+    #[must_use]
+    pub fn has(self, param: &str) -> bool {
         match self {
             Self::All => true,
             Self::Only(names) => names.contains(&param),

@@ -1,6 +1,7 @@
 //! The attempts at an answer: a group's deployments one after the other, then the next group, until
 //! the first part of an answer is at hand.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
@@ -35,6 +36,36 @@ pub(crate) enum GroupFailed {
     NonePicked { none: NonePicked, wait: Duration, parked: Option<Arc<str>> },
 }
 
+impl GroupFailed {
+    /// The groups that are tried after such a failure of the first one, if not its fallbacks.
+    fn instead<'c>(&self, candidates: &'c Candidates<'_>) -> Option<&'c [Cow<'c, Group>]> {
+        let Self::Attempt { failure, .. } = self else { return None };
+        let special = match failure.error.cause {
+            Cause::ContextWindow => &candidates.context_window,
+            Cause::ContentPolicy => &candidates.content_policy,
+            Cause::BadRequest
+            | Cause::Unauthorized
+            | Cause::Forbidden
+            | Cause::NotFound
+            | Cause::Timeout
+            | Cause::Conflict
+            | Cause::TooLarge
+            | Cause::Unprocessable
+            | Cause::RateLimited
+            | Cause::Internal
+            | Cause::BadGateway
+            | Cause::Unavailable
+            | Cause::Overloaded
+            | Cause::Connection
+            | Cause::BadReply
+            | Cause::UnsupportedParams
+            | Cause::Misconfigured
+            | Cause::Other(_) => return None,
+        };
+        special.as_deref()
+    }
+}
+
 /// Tries the groups in order.
 pub(crate) async fn run(
     proxy: &Proxy,
@@ -46,7 +77,9 @@ pub(crate) async fn run(
     let has_fallbacks = candidates.groups.len() > 1;
     let began = proxy.0.clock.mono();
     let mut failures = Vec::new();
-    for (fallbacks, group) in (0..).zip(&candidates.groups) {
+    let mut groups: &[_] = &candidates.groups;
+    while let Some((group, rest)) = groups.split_first() {
+        let fallbacks = u32::try_from(failures.len()).unwrap_or(u32::MAX);
         let asking = Asking { proxy, catalog, group, chat, extras, has_fallbacks };
         match asking.run().await {
             Ok((answer, retries)) => {
@@ -54,7 +87,11 @@ pub(crate) async fn run(
                 let group = Arc::clone(&group.name);
                 return Ok(Answered { answer, group, retries, fallbacks, upstream });
             }
-            Err(failed) => failures.push((Arc::clone(&group.name), failed)),
+            Err(failed) => {
+                let instead = if failures.is_empty() { failed.instead(candidates) } else { None };
+                groups = instead.unwrap_or(rest);
+                failures.push((Arc::clone(&group.name), failed));
+            }
         }
     }
     Err(Failed::from(Unanswered { failures }))

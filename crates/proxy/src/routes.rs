@@ -5,7 +5,7 @@ use axum::extract::{Path, Request, State};
 use axum::routing::{MethodRouter, get, post};
 use dunlin_llm::Endpoint;
 
-use crate::{Proxy, Routes, chat, gemini, models};
+use crate::{Proxy, Routes, chat, gemini, model_info, models, params};
 
 /// The endpoints whose requests name a model, and their paths. Each is also served under `/v1`, and under the two
 /// prefixes that name the model: those of OpenAI's first API and of Azure.
@@ -31,6 +31,11 @@ pub fn router(proxy: Proxy) -> Routes {
     let mut routes = Router::new()
         .route("/models", get(models::list))
         .route("/models/{*id}", get(models::one).post(gemini::serve))
+        .route("/model/info", get(model_info::list))
+        .route("/v1/model/info", get(model_info::list))
+        .route("/v2/model/info", get(model_info::page))
+        .route("/model_group/info", get(model_info::groups))
+        .route("/utils/supported_openai_params", get(params::show))
         .route("/v1/models", get(models::list))
         .route("/v1/models/{*id}", get(models::one).post(gemini::serve))
         .route("/v1beta/models/{*id}", post(gemini::serve));

@@ -1,12 +1,13 @@
 //! From a model's name to the groups that may answer: the model's own, then its fallbacks.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use dunlin_llm::Target;
 
 use crate::access::Access;
-use crate::catalog::{Alias, Catalog, Deployment, Group};
+use crate::catalog::{Alias, Catalog, Deployment, FallbackMap, Group};
 use crate::wildcard;
 
 /// The groups to try, in order. Never empty.
@@ -14,6 +15,11 @@ use crate::wildcard;
 pub struct Candidates<'c> {
     /// The model asked for, then its fallbacks.
     pub groups: Vec<Cow<'c, Group>>,
+    /// What is tried instead of the fallbacks after a prompt that is too long for the model; empty:
+    /// nothing is. `None`: the fallbacks are.
+    pub context_window: Option<Vec<Cow<'c, Group>>>,
+    /// Likewise after what a provider's filter stopped.
+    pub content_policy: Option<Vec<Cow<'c, Group>>>,
 }
 
 /// Which fallbacks a request wants.
@@ -59,13 +65,20 @@ pub fn candidates<'c>(
 ) -> Result<Candidates<'c>, NoRoute> {
     let first = find(catalog, access, model)?;
     let mut groups = vec![first];
-    let configured: &[Arc<str>] = match fallbacks {
-        Fallbacks::Configured => configured(catalog, &groups[0].name),
+    let first = Arc::clone(&groups[0].name);
+    let ordinary: &[Arc<str>] = match fallbacks {
+        Fallbacks::Configured => configured(&catalog.fallbacks, &first),
         Fallbacks::Disabled | Fallbacks::Named(_) => &[],
+    };
+    let special = |map: &'c Option<FallbackMap>| {
+        let map = map.as_ref().filter(|_| matches!(fallbacks, Fallbacks::Configured))?;
+        let names = configured(map, &first).iter();
+        let groups = names.filter_map(|name| find(catalog, None, name).ok());
+        Some(groups.filter(|group| group.name != first).collect())
     };
     // What the config names needs no right of the key's; what the client names does.
     let mut found: Vec<_> =
-        configured.iter().filter_map(|name| find(catalog, None, name).ok()).collect();
+        ordinary.iter().filter_map(|name| find(catalog, None, name).ok()).collect();
     if let Fallbacks::Named(names) = fallbacks {
         for name in names {
             match find(catalog, access, name) {
@@ -81,12 +94,13 @@ pub fn candidates<'c>(
             groups.push(group);
         }
     }
-    Ok(Candidates { groups })
+    let context_window = special(&catalog.context_window_fallbacks);
+    let content_policy = special(&catalog.content_policy_fallbacks);
+    Ok(Candidates { groups, context_window, content_policy })
 }
 
-fn configured<'c>(catalog: &'c Catalog, group: &str) -> &'c [Arc<str>] {
-    let own = catalog.fallbacks.get(group).or_else(|| catalog.fallbacks.get("*"));
-    own.map_or(&[], Vec::as_slice)
+fn configured<'c>(map: &'c FallbackMap, group: &str) -> &'c [Arc<str>] {
+    map.get(group).or_else(|| map.get("*")).map_or(&[], Vec::as_slice)
 }
 
 fn find<'c>(
@@ -156,7 +170,33 @@ pub fn listed(catalog: &Catalog, access: Option<Access<'_>>) -> Vec<Arc<str>> {
         .filter(|(name, _)| !name.contains('*'))
         .filter(|(name, group)| access.is_none_or(|access| access.allows(&[name, group])))
         .map(|(name, _)| Arc::clone(name))
+        .chain(expanded(catalog, access))
         .collect()
+}
+
+/// The names of models that a pattern stands for, as far as they are published: `e/*` that goes to
+/// `openai/*` is `e/gpt-4o` and the like.
+fn expanded<'c>(
+    catalog: &'c Catalog,
+    access: Option<Access<'c>>,
+) -> impl Iterator<Item = Arc<str>> + 'c {
+    let patterns = catalog.groups.values().filter(|group| group.name.contains('*'));
+    let names: BTreeSet<Arc<str>> = patterns.flat_map(|group| names_of(group, access)).collect();
+    names.into_iter().filter(|name| !catalog.groups.contains_key(name))
+}
+
+fn names_of<'c>(
+    group: &'c Group,
+    access: Option<Access<'c>>,
+) -> impl Iterator<Item = Arc<str>> + 'c {
+    let known = group.deployments.iter().flat_map(|deployment| {
+        let target = &*deployment.target.model;
+        deployment.prices.keys().filter_map(move |model| wildcard::captures(target, model))
+    });
+    let names = known.map(|captured| wildcard::substitute(&group.name, &captured, &group.name));
+    names.map(Arc::from).filter(move |name: &Arc<str>| {
+        access.is_none_or(|access| access.allows(&[name, &group.name]))
+    })
 }
 
 #[cfg(test)]

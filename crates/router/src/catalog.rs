@@ -9,6 +9,7 @@ use std::time::Duration;
 use dunlin_ledger::Pricing;
 use dunlin_llm::Target;
 use dunlin_types::DeploymentId;
+use serde_json::value::RawValue;
 
 /// One config revision's models and how to route between them.
 #[derive(Clone, Debug, Default)]
@@ -18,12 +19,19 @@ pub struct Catalog {
     /// `model_group_alias` and `model_alias_map`: another public name for a group.
     pub aliases: BTreeMap<Arc<str>, Alias>,
     /// Groups to try, in order, when a group fails before the first byte. The key `*` is any group.
-    pub fallbacks: BTreeMap<Arc<str>, Vec<Arc<str>>>,
+    pub fallbacks: FallbackMap,
+    /// Likewise after a prompt that is too long for a group's model. `None`: as after any failure.
+    pub context_window_fallbacks: Option<FallbackMap>,
+    /// Likewise after a prompt or answer that a provider's filter stopped.
+    pub content_policy_fallbacks: Option<FallbackMap>,
     /// How a deployment is chosen within its group.
     pub strategy: Strategy,
     /// How failures are answered.
     pub retry: Retry,
 }
+
+/// Groups to the groups that are tried after them.
+pub type FallbackMap = BTreeMap<Arc<str>, Vec<Arc<str>>>;
 
 /// A second public name.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -72,8 +80,28 @@ pub struct Deployment {
     pub price: Pricing,
     /// For a target with stars: what each upstream model costs whose price is known.
     pub prices: Arc<BTreeMap<Arc<str>, Pricing>>,
+    /// What is said of it.
+    pub about: Arc<About>,
     /// Why it takes no traffic on this node, such as an unset environment variable.
     pub parked: Option<Arc<str>>,
+}
+
+/// What `/model/info` says of a deployment.
+#[derive(Clone, Debug)]
+pub struct About {
+    /// What its model is for, in LiteLLM's words, such as `chat`.
+    pub mode: Arc<str>,
+    /// `litellm_params` as a JSON object, without credentials.
+    pub params: Box<RawValue>,
+    /// `model_info` as a JSON object: what is published, and what the operator wrote over it.
+    pub info: Box<RawValue>,
+}
+
+impl Default for About {
+    fn default() -> Self {
+        let nothing = || RawValue::from_string("{}".to_owned()).expect("an object is JSON");
+        Self { mode: "chat".into(), params: nothing(), info: nothing() }
+    }
 }
 
 /// A deployment's shares of traffic, by each measure LiteLLM knows. Missing is not zero: see `pick`.

@@ -16,7 +16,9 @@ mod wildcard;
 
 pub use access::Access;
 pub use candidates::{Candidates, Fallbacks, NoRoute, candidates, listed};
-pub use catalog::{Alias, BackendId, Catalog, Deployment, Group, Retry, Strategy, Weight};
+pub use catalog::{
+    About, Alias, BackendId, Catalog, Deployment, FallbackMap, Group, Retry, Strategy, Weight,
+};
 pub use health::{Cooldown, Outcome, Reach, Rules};
 pub use pick::{NonePicked, Seen, decay, pick, warmth};
 pub use wait::retry_wait;

@@ -80,6 +80,13 @@ pub struct PriceError {
 }
 
 impl PicoUsd {
+    /// The price in dollars, for JSON answers only; never for arithmetic.
+    #[must_use]
+    #[expect(clippy::cast_precision_loss, reason = "shown to people and JSON clients")]
+    pub fn as_usd(self) -> f64 {
+        self.0 as f64 / 1e12
+    }
+
     /// The price from LiteLLM's form, US dollars a unit, rounded to the nearest pico-dollar.
     ///
     /// # Errors

@@ -101,6 +101,7 @@ fn group(bases: &[String]) -> Group {
             cooldown: None,
             price: Default::default(),
             prices: Arc::default(),
+            about: Arc::default(),
             parked: None,
         })
     };

@@ -28,6 +28,7 @@ fn deployment(group: &str, upstream: &str) -> Arc<Deployment> {
         cooldown: None,
         price: Pricing::Free,
         prices: Arc::default(),
+        about: Arc::default(),
         parked: None,
     })
 }
@@ -168,4 +169,21 @@ fn a_named_fallback_that_is_not_there_does_not_refuse_the_model() {
     let catalog = catalog();
     let named = ["nobody".to_owned()];
     assert!(candidates(&catalog, None, "chat", Fallbacks::Named(&named), 5).is_ok());
+}
+
+#[test]
+fn a_long_or_filtered_prompt_has_fallbacks_of_its_own() {
+    let mut catalog = catalog();
+    let map = |of: &str, to: &str| Some([(of.into(), vec![to.into()])].into());
+    catalog.fallbacks.insert("chat".into(), vec!["last".into()]);
+    catalog.context_window_fallbacks = map("chat", "big");
+    catalog.content_policy_fallbacks = map("other", "big");
+    let names = |groups: &Option<Vec<Cow<'_, Group>>>| {
+        groups.as_ref().map(|groups| groups.iter().map(|g| g.name.to_string()).collect::<Vec<_>>())
+    };
+    let found = candidates(&catalog, None, "chat", Fallbacks::Configured, 5).expect("a route");
+    assert_eq!(names(&found.context_window), Some(vec!["big".to_owned()]));
+    assert_eq!(names(&found.content_policy), Some(vec![]), "a map without an entry means none");
+    let found = candidates(&catalog, None, "chat", Fallbacks::Disabled, 5).expect("a route");
+    assert_eq!((found.context_window.is_none(), found.groups.len()), (true, 1));
 }

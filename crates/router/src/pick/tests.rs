@@ -26,6 +26,7 @@ fn group(weights: &[Weight]) -> Group {
             cooldown: None,
             price: Pricing::Free,
             prices: Arc::default(),
+            about: Arc::default(),
             parked: None,
         })
     };

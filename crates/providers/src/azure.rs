@@ -1,0 +1,267 @@
+//! Azure: OpenAI's models by deployment, and all models of its AI Foundry. Bodies are OpenAI's; what
+//! differs is where a call goes and how it is authorised.
+
+use bytes::Bytes;
+use dunlin_llm::openai::ChatStyle;
+use dunlin_llm::{ChatReply, ChatRequest, Endpoint, Target};
+use dunlin_types::{Credential, Secret, UnixMillis};
+use http::{HeaderName, Request, StatusCode};
+
+use crate::encode::{post, post_without_credential, secret_value};
+use crate::openai_compatible::{Base, OpenAiCompatible, Quirks, with_kind_of};
+use crate::{EncodeError, Params, Provider, ProviderError, StreamDecoder, Variables};
+
+/// What LiteLLM asks Azure OpenAI for when a deployment names no version.
+const OPENAI_VERSION: &str = "2025-02-01-preview";
+/// Likewise of AI Foundry.
+const FOUNDRY_VERSION: &str = "2024-05-01-preview";
+/// Versions that mean the API without versions, where the deployment is the body's model.
+const UNVERSIONED: [&str; 3] = ["v1", "latest", "preview"];
+
+/// One of Azure's two ways to models.
+pub(crate) struct Azure {
+    openai: OpenAiCompatible,
+    place: fn(&Target, Endpoint) -> String,
+}
+
+/// What both have of OpenAI.
+const fn openai(id: &'static str, speaker: &'static str, variables: Variables) -> OpenAiCompatible {
+    OpenAiCompatible {
+        id,
+        speaker,
+        default_base: None,
+        variables,
+        needs_key: false,
+        base: Base::AsGiven,
+        style: ChatStyle::OPENAI,
+        completions: true,
+        lacks: &[],
+        quirks: Quirks::NONE,
+    }
+}
+
+const OPENAI_VARIABLES: Variables = Variables {
+    keys: &["AZURE_API_KEY", "AZURE_OPENAI_API_KEY"],
+    bases: &["AZURE_API_BASE", "AZURE_OPENAI_ENDPOINT"],
+};
+
+pub(crate) static PROVIDER: Azure =
+    Azure { openai: openai("azure", "AzureException", OPENAI_VARIABLES), place: deployment };
+
+/// LiteLLM's other name for it, of old for plain completions.
+pub(crate) static TEXT: Azure =
+    Azure { openai: openai("azure_text", "AzureException", OPENAI_VARIABLES), place: deployment };
+
+pub(crate) static FOUNDRY: Azure = Azure {
+    openai: openai(
+        "azure_ai",
+        "Azure_aiException",
+        Variables { keys: &["AZURE_AI_API_KEY"], bases: &["AZURE_AI_API_BASE"] },
+    ),
+    place: foundry,
+};
+
+/// Where a deployment of Azure OpenAI is asked. An `api_base` may name the deployment already, or
+/// the API without versions.
+fn deployment(to: &Target, asked: Endpoint) -> String {
+    let base = to.api_base.trim_end_matches('/');
+    let route = asked.route();
+    let version = to.api_version.as_deref().unwrap_or(OPENAI_VERSION);
+    if UNVERSIONED.contains(&version) || base.ends_with("/openai/v1") {
+        let root = base.trim_end_matches("/v1").trim_end_matches("/openai");
+        let query = if version == "preview" { "?api-version=preview" } else { "" };
+        return format!("{root}/openai/v1{route}{query}");
+    }
+    if base.contains("/openai/deployments/") {
+        return format!("{}{route}?api-version={version}", base.trim_end_matches(route));
+    }
+    let root = base.trim_end_matches("/openai");
+    format!("{root}/openai/deployments/{}{route}?api-version={version}", to.model)
+}
+
+/// Where a model of AI Foundry is asked: a project's models share an address, a model that is served
+/// alone has one of its own.
+fn foundry(to: &Target, asked: Endpoint) -> String {
+    let base = to.api_base.trim_end_matches('/');
+    let version = to.api_version.as_deref().unwrap_or(FOUNDRY_VERSION);
+    match host(base) {
+        Some(host) if host.ends_with(".openai.azure.com") => deployment(to, asked),
+        Some(host) if host.ends_with(".services.ai.azure.com") => {
+            let root = base.trim_end_matches("/models");
+            format!("{root}/models{}?api-version={version}", asked.route())
+        }
+        Some(_) | None => format!("{base}{}", asked.route()),
+    }
+}
+
+fn host(base: &str) -> Option<&str> {
+    let (_, rest) = base.split_once("://")?;
+    rest.split(['/', ':']).next()
+}
+
+impl Azure {
+    fn authorised(
+        &self,
+        url: String,
+        body: Bytes,
+        to: &Target,
+        credential: &Credential,
+    ) -> Result<Request<Bytes>, EncodeError> {
+        let is_azures = |host: &str| host.ends_with(".azure.com");
+        match credential {
+            Credential::Key(key)
+                if self.openai.id != "azure_ai" || host(&to.api_base).is_some_and(is_azures) =>
+            {
+                let mut call = post_without_credential(url, body, to)?;
+                insert_key(&mut call, key)?;
+                Ok(call)
+            }
+            Credential::Key(_) | Credential::Token(_) => post(url, body, to, credential),
+            Credential::None => post_without_credential(url, body, to),
+            Credential::Aws { .. } => {
+                let needed = "a key or a token of Entra ID";
+                Err(EncodeError::WrongCredential { provider: self.openai.id, needed })
+            }
+        }
+    }
+}
+
+fn insert_key(call: &mut Request<Bytes>, key: &Secret) -> Result<(), EncodeError> {
+    const API_KEY: HeaderName = HeaderName::from_static("api-key");
+    let value = secret_value(API_KEY.as_str(), key.expose())?;
+    // A header of the operator's own wins.
+    call.headers_mut().entry(API_KEY).or_insert(value);
+    Ok(())
+}
+
+impl Provider for Azure {
+    fn id(&self) -> &'static str {
+        self.openai.id
+    }
+
+    fn default_base(&self) -> Option<&'static str> {
+        None
+    }
+
+    fn speaker(&self) -> &'static str {
+        self.openai.speaker
+    }
+
+    fn variables(&self) -> Variables {
+        self.openai.variables
+    }
+
+    fn params(&self, model: &str) -> Params {
+        self.openai.params(model)
+    }
+
+    fn encode(
+        &self,
+        request: &ChatRequest,
+        to: &Target,
+        credential: &Credential,
+        _now: UnixMillis,
+    ) -> Result<Request<Bytes>, EncodeError> {
+        let asked = self.openai.asked(request);
+        if matches!(asked, Endpoint::CountTokens | Endpoint::Moderations) {
+            let (provider, route) = (self.id(), asked.route());
+            return Err(EncodeError::UnsupportedEndpoint { provider, route });
+        }
+        let url = (self.place)(to, asked);
+        let call = self.authorised(url, self.openai.body(request, to)?, to, credential)?;
+        Ok(with_kind_of(request, call))
+    }
+
+    fn decode(
+        &self,
+        request: &ChatRequest,
+        to: &Target,
+        status: StatusCode,
+        body: Bytes,
+    ) -> Result<ChatReply, ProviderError> {
+        self.openai.decode(request, to, status, body)
+    }
+
+    fn stream(&self, request: &ChatRequest, to: &Target) -> Box<dyn StreamDecoder> {
+        self.openai.stream(request, to)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use dunlin_llm::parse;
+
+    use super::*;
+
+    fn call(
+        provider: &Azure,
+        endpoint: Endpoint,
+        (base, version): (&str, Option<&str>),
+        credential: &Credential,
+    ) -> Result<Request<Bytes>, EncodeError> {
+        let body = Bytes::from_static(br#"{"model":"m","messages":[],"input":"x","prompt":"x"}"#);
+        let request = parse(endpoint, body, None).expect("a request");
+        let to = Target {
+            api_base: base.into(),
+            model: "gpt".into(),
+            api_version: version.map(Into::into),
+            ..Target::default()
+        };
+        provider.encode(&request, &to, credential, UnixMillis(0))
+    }
+
+    #[test]
+    fn calls_go_where_azure_expects_them() {
+        let chat = Endpoint::ChatCompletions;
+        let at = |provider, endpoint, base: &str, version: Option<&str>| {
+            let key = Credential::Key(Secret::new("k"));
+            call(provider, endpoint, (base, version), &key).expect("a call").uri().to_string()
+        };
+        let r = "https://r.openai.azure.com";
+        let cases = [
+            (&PROVIDER, chat, r.to_owned(), Some("2024-10-21"),
+             format!("{r}/openai/deployments/gpt/chat/completions?api-version=2024-10-21")),
+            (&PROVIDER, Endpoint::Embeddings, format!("{r}/"), None,
+             format!("{r}/openai/deployments/gpt/embeddings?api-version=2025-02-01-preview")),
+            (&PROVIDER, chat, format!("{r}/openai/deployments/other"), Some("v"),
+             format!("{r}/openai/deployments/other/chat/completions?api-version=v")),
+            (&PROVIDER, chat, r.to_owned(), Some("v1"), format!("{r}/openai/v1/chat/completions")),
+            (&PROVIDER, chat, format!("{r}/openai/v1"), None, format!("{r}/openai/v1/chat/completions")),
+            (&PROVIDER, chat, r.to_owned(), Some("preview"),
+             format!("{r}/openai/v1/chat/completions?api-version=preview")),
+            (&FOUNDRY, chat, "https://p.services.ai.azure.com".to_owned(), None,
+             "https://p.services.ai.azure.com/models/chat/completions?api-version=2024-05-01-preview".to_owned()),
+            (&FOUNDRY, chat, "https://m.eastus.models.ai.azure.com/v1".to_owned(), None,
+             "https://m.eastus.models.ai.azure.com/v1/chat/completions".to_owned()),
+        ];
+        for (provider, endpoint, base, version, expected) in &cases {
+            assert_eq!(at(provider, *endpoint, base, *version), *expected);
+        }
+    }
+
+    #[test]
+    fn keys_and_tokens_go_in_headers_of_their_own() {
+        let r = ("https://r.openai.azure.com", None);
+        let chat = Endpoint::ChatCompletions;
+        let headers = |provider, at, credential| {
+            let call = call(provider, chat, at, &credential).expect("a call");
+            let text =
+                |name: &str| call.headers().get(name).map(|v| v.to_str().expect("text").to_owned());
+            (text("api-key"), text("authorization"))
+        };
+        let key = || Credential::Key(Secret::new("k"));
+        let token = Credential::Token(Secret::new("t"));
+        assert_eq!(headers(&PROVIDER, r, key()), (Some("k".into()), None));
+        assert_eq!(headers(&PROVIDER, r, token), (None, Some("Bearer t".into())));
+        assert_eq!(headers(&PROVIDER, ("http://127.0.0.1:1", None), key()).0, Some("k".into()));
+        let alone = ("https://m.example/v1", None);
+        assert_eq!(headers(&FOUNDRY, alone, key()), (None, Some("Bearer k".into())));
+        let aws = Credential::Aws {
+            access_key_id: String::new(),
+            secret_access_key: Secret::new(""),
+            session_token: None,
+        };
+        assert!(call(&PROVIDER, chat, r, &aws).is_err());
+        assert!(call(&PROVIDER, Endpoint::Moderations, r, &key()).is_err());
+    }
+}

@@ -1,0 +1,214 @@
+//! What is known of the models a caller may call: LiteLLM's `/model/info` and `/model_group/info`,
+//! from which agents learn windows, prices and abilities.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use axum::Json;
+use axum::body::Body;
+use axum::extract::{Query, State};
+use axum::http::{HeaderMap, Response, StatusCode};
+use axum::response::IntoResponse;
+use dunlin_llm::Endpoint;
+use dunlin_router::{Access, Deployment, Group, listed};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+
+use crate::caller::Caller;
+use crate::chat::Call;
+use crate::error::Failed;
+use crate::{Proxy, Serving};
+
+/// The most rows of one page of the paged form.
+const MAX_PAGE: usize = 1000;
+
+#[derive(Deserialize)]
+pub(crate) struct Asked {
+    litellm_model_id: Option<String>,
+    model_group: Option<String>,
+    model: Option<String>,
+    page: Option<usize>,
+    size: Option<usize>,
+}
+
+/// GET /model/info
+pub(crate) async fn list(
+    State(proxy): State<Proxy>,
+    Query(asked): Query<Asked>,
+    headers: HeaderMap,
+) -> Response<Body> {
+    let rows = match rows(&proxy, &headers).await {
+        Ok(rows) => rows,
+        Err(failed) => return refused(failed, &proxy, &headers),
+    };
+    let Some(id) = asked.litellm_model_id else {
+        return Json(json!({"data": rows})).into_response();
+    };
+    match rows.iter().find(|row| row["model_info"]["id"] == *id) {
+        Some(row) => Json(json!({"data": [row]})).into_response(),
+        None => {
+            let error = format!("Model id = {id} not found on litellm proxy");
+            let detail = json!({"detail": {"error": error}});
+            (StatusCode::BAD_REQUEST, Json(detail)).into_response()
+        }
+    }
+}
+
+/// GET /v2/model/info: the same in pages.
+pub(crate) async fn page(
+    State(proxy): State<Proxy>,
+    Query(asked): Query<Asked>,
+    headers: HeaderMap,
+) -> Response<Body> {
+    let mut rows = match rows(&proxy, &headers).await {
+        Ok(rows) => rows,
+        Err(failed) => return refused(failed, &proxy, &headers),
+    };
+    if let Some(name) = &asked.model {
+        rows.retain(|row| row["model_name"] == **name);
+    }
+    let size = asked.size.unwrap_or(50).clamp(1, MAX_PAGE);
+    let page = asked.page.unwrap_or(1).max(1);
+    let total = rows.len();
+    let data: Vec<Value> =
+        rows.into_iter().skip((page - 1).saturating_mul(size)).take(size).collect();
+    let answer = json!({
+        "data": data,
+        "total_count": total,
+        "current_page": page,
+        "size": size,
+        "total_pages": total.div_ceil(size),
+    });
+    Json(answer).into_response()
+}
+
+/// GET /model_group/info
+pub(crate) async fn groups(
+    State(proxy): State<Proxy>,
+    Query(asked): Query<Asked>,
+    headers: HeaderMap,
+) -> Response<Body> {
+    let serving = proxy.0.serving.load_full();
+    let caller = match Caller::identify(&proxy, &serving, &headers).await {
+        Ok(caller) => caller,
+        Err(refused_caller) => return refused(refused_caller.into(), &proxy, &headers),
+    };
+    let wanted = |name: &str| asked.model_group.as_deref().is_none_or(|group| group == name);
+    let groups = callable(&serving, caller.access());
+    let data: Vec<GroupInfo> = groups
+        .filter(|(name, _)| wanted(name))
+        .map(|(name, group)| GroupInfo::of(name, group))
+        .collect();
+    Json(json!({"data": data})).into_response()
+}
+
+fn refused(failed: Failed, proxy: &Proxy, headers: &HeaderMap) -> Response<Body> {
+    failed.response(&Call::of_headers(proxy, Endpoint::ChatCompletions, headers))
+}
+
+async fn rows(proxy: &Proxy, headers: &HeaderMap) -> Result<Vec<Value>, Failed> {
+    let serving = proxy.0.serving.load_full();
+    let caller = Caller::identify(proxy, &serving, headers).await?;
+    let groups = callable(&serving, caller.access());
+    let deployments = groups.flat_map(|(name, group)| {
+        group.deployments.iter().map(move |one| (Arc::clone(&name), one))
+    });
+    Ok(deployments.map(|(name, deployment)| row(&name, deployment)).collect())
+}
+
+/// The groups the caller may call, under all their names; patterns as they stand.
+fn callable<'s>(
+    serving: &'s Serving,
+    access: Option<Access<'s>>,
+) -> impl Iterator<Item = (Arc<str>, &'s Group)> {
+    let catalog = &serving.catalog;
+    let names = listed(catalog, access).into_iter();
+    let named = names.filter_map(|name| {
+        let group = catalog.aliases.get(&name).map_or(&name, |alias| &alias.group);
+        Some((Arc::clone(&name), catalog.groups.get(group)?))
+    });
+    let patterns = catalog.groups.iter().filter(|(name, _)| name.contains('*'));
+    let patterns = patterns.filter(move |(name, _)| {
+        access.is_none_or(|access| {
+            access.models.is_empty() || access.models.iter().any(|m| **m == ***name)
+        })
+    });
+    named.chain(patterns.map(|(name, group)| (Arc::clone(name), group)))
+}
+
+fn object(text: &str) -> Map<String, Value> {
+    serde_json::from_str(text).expect("it was written as an object")
+}
+
+fn row(name: &str, deployment: &Deployment) -> Value {
+    let mut info = object(deployment.about.info.get());
+    info.insert("id".to_owned(), (*deployment.id.0).into());
+    info.entry("litellm_provider").or_insert_with(|| (*deployment.provider).into());
+    json!({
+        "model_name": name,
+        "litellm_params": object(deployment.about.params.get()),
+        "model_info": info,
+    })
+}
+
+/// What is known of all deployments of one public name together.
+#[derive(Serialize)]
+struct GroupInfo {
+    model_group: Arc<str>,
+    providers: BTreeSet<Arc<str>>,
+    max_input_tokens: Option<f64>,
+    max_output_tokens: Option<f64>,
+    input_cost_per_token: f64,
+    output_cost_per_token: f64,
+    mode: Arc<str>,
+    tpm: Option<f64>,
+    rpm: Option<f64>,
+    #[serde(flatten)]
+    abilities: BTreeMap<&'static str, bool>,
+    supported_openai_params: Vec<&'static str>,
+    is_public_model_group: bool,
+    configurable_clientside_auth_params: Option<()>,
+}
+
+/// LiteLLM gives these of every group.
+const ABILITIES: [&str; 8] = [
+    "supports_function_calling",
+    "supports_parallel_function_calling",
+    "supports_pdf_input",
+    "supports_prompt_caching",
+    "supports_reasoning",
+    "supports_response_schema",
+    "supports_vision",
+    "supports_web_search",
+];
+
+impl GroupInfo {
+    fn of(name: Arc<str>, group: &Group) -> Self {
+        let all: Vec<Map<String, Value>> =
+            group.deployments.iter().map(|one| object(one.about.info.get())).collect();
+        let most =
+            |key: &str| all.iter().filter_map(|info| info.get(key)?.as_f64()).reduce(f64::max);
+        let sum = |share: fn(&Deployment) -> Option<f64>| {
+            group.deployments.iter().filter_map(|one| share(one)).reduce(|a, b| a + b)
+        };
+        let first = group.deployments.first().expect("a group has a deployment");
+        let able = |key: &'static str| {
+            (key, all.iter().any(|info| info.get(key).and_then(Value::as_bool) == Some(true)))
+        };
+        Self {
+            model_group: name,
+            providers: group.deployments.iter().map(|one| Arc::clone(&one.provider)).collect(),
+            max_input_tokens: most("max_input_tokens"),
+            max_output_tokens: most("max_output_tokens"),
+            input_cost_per_token: most("input_cost_per_token").unwrap_or(0.0),
+            output_cost_per_token: most("output_cost_per_token").unwrap_or(0.0),
+            mode: Arc::clone(&first.about.mode),
+            tpm: sum(|one| one.weight.tpm),
+            rpm: sum(|one| one.weight.rpm),
+            abilities: ABILITIES.into_iter().map(able).collect(),
+            supported_openai_params: crate::params::supported(first),
+            is_public_model_group: false,
+            configurable_clientside_auth_params: None,
+        }
+    }
+}

@@ -1,0 +1,98 @@
+//! `/utils/supported_openai_params`: which of OpenAI's parameters a model takes.
+
+use axum::Json;
+use axum::body::Body;
+use axum::extract::{Query, State};
+use axum::http::{HeaderMap, Response, StatusCode};
+use axum::response::IntoResponse;
+use dunlin_llm::Endpoint;
+use dunlin_providers::Params;
+use dunlin_router::{Deployment, Fallbacks, candidates};
+use serde::Deserialize;
+use serde_json::json;
+
+use crate::Proxy;
+use crate::caller::Caller;
+use crate::chat::Call;
+
+/// What a server that speaks OpenAI's dialect is taken to have: it is sent all that comes.
+const OPENAI: &[&str] = &[
+    "audio",
+    "extra_headers",
+    "frequency_penalty",
+    "function_call",
+    "functions",
+    "logit_bias",
+    "logprobs",
+    "max_completion_tokens",
+    "max_retries",
+    "max_tokens",
+    "modalities",
+    "n",
+    "parallel_tool_calls",
+    "prediction",
+    "presence_penalty",
+    "reasoning_effort",
+    "response_format",
+    "seed",
+    "service_tier",
+    "stop",
+    "stream",
+    "stream_options",
+    "temperature",
+    "tool_choice",
+    "tools",
+    "top_logprobs",
+    "top_p",
+    "user",
+    "verbosity",
+    "web_search_options",
+];
+
+/// What a deployment's provider takes.
+pub(crate) fn supported(deployment: &Deployment) -> Vec<&'static str> {
+    let provider = dunlin_providers::find(&deployment.provider);
+    let params = provider.map_or(Params::All, |found| found.params(&deployment.target.model));
+    match params {
+        Params::Only(names) => names.to_vec(),
+        Params::All | Params::AllBut(_) => {
+            OPENAI.iter().copied().filter(|param| params.has(param)).collect()
+        }
+    }
+}
+
+#[derive(Deserialize)]
+pub(crate) struct Asked {
+    model: Option<String>,
+}
+
+/// GET /utils/supported_openai_params?model=
+pub(crate) async fn show(
+    State(proxy): State<Proxy>,
+    Query(asked): Query<Asked>,
+    headers: HeaderMap,
+) -> Response<Body> {
+    let serving = proxy.0.serving.load_full();
+    let caller = match Caller::identify(&proxy, &serving, &headers).await {
+        Ok(caller) => caller,
+        Err(refused) => {
+            let call = Call::of_headers(&proxy, Endpoint::ChatCompletions, &headers);
+            return crate::error::Failed::from(refused).response(&call);
+        }
+    };
+    let Some(model) = asked.model else {
+        let detail = json!({"detail": {"error": "the query parameter `model` is missing"}});
+        return (StatusCode::BAD_REQUEST, Json(detail)).into_response();
+    };
+    let found = candidates(&serving.catalog, caller.access(), &model, Fallbacks::Disabled, 0);
+    let deployment = found.ok().and_then(|found| {
+        found.groups.first().and_then(|group| group.deployments.first().map(|one| supported(one)))
+    });
+    match deployment {
+        Some(params) => Json(json!({"supported_openai_params": params})).into_response(),
+        None => {
+            let error = format!("Could not map model={model}");
+            (StatusCode::BAD_REQUEST, Json(json!({"detail": {"error": error}}))).into_response()
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! What agents ask before they call: windows, prices and abilities of models, without credentials.
+
+use dunlin_cluster::Client;
+use dunlin_mock_upstream::{MockUpstream, Settings};
+use serde_json::{Value, json};
+
+use crate::harness::{self, Setup};
+
+async fn start() -> anyhow::Result<Setup> {
+    let mock = MockUpstream::start(Settings::default()).await?;
+    let base = mock.api_base();
+    let config = format!(
+        "model_list:
+  - model_name: fast
+    litellm_params: {{model: openai/gpt-4o-mini, api_base: '{base}', api_key: sk-upstream, rpm: 10}}
+    model_info: {{id: one, tier: free, max_input_tokens: 1000}}
+  - model_name: fast
+    litellm_params: {{model: hosted_vllm/qwen, api_base: '{base}', rpm: 5}}
+  - model_name: other
+    litellm_params: {{model: hosted_vllm/llama, api_base: '{base}'}}
+  - model_name: cloud/*
+    litellm_params: {{model: openai/*, api_key: sk-upstream}}
+router_settings:
+  model_group_alias: {{quick: fast}}
+"
+    );
+    harness::start_with(1, mock, config).await
+}
+
+async fn get(setup: &Setup, caller: &Client, path: &str) -> anyhow::Result<(u16, Value)> {
+    let reply = caller.get(&setup.cluster.url(0, path)).await?;
+    Ok((reply.status, reply.json()?))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn models_are_described_to_those_who_may_call_them() -> anyhow::Result<()> {
+    let setup = start().await?;
+    let admin = setup.cluster.client();
+    let (status, info) = get(&setup, admin, "/v1/model/info").await?;
+    assert_eq!(status, 200, "{info}");
+    let text = info.to_string();
+    assert!(!text.contains("sk-upstream") && !text.contains("api_key"), "{text}");
+    let rows = info["data"].as_array().expect("rows");
+    let one = rows.iter().find(|row| row["model_info"]["id"] == "one").expect("by its own id");
+    assert_eq!(one["model_name"], "fast");
+    assert_eq!(one["litellm_params"]["model"], "openai/gpt-4o-mini");
+    let about = &one["model_info"];
+    assert_eq!(
+        about["max_input_tokens"], 1000,
+        "the operator's word goes before what is published"
+    );
+    assert_eq!((&about["tier"], &about["mode"]), (&json!("free"), &json!("chat")));
+    assert!(about["input_cost_per_token"].as_f64() > Some(0.0), "{about}");
+    assert_eq!(about["supports_function_calling"], true);
+
+    let (status, found) = get(&setup, admin, "/model/info?litellm_model_id=one").await?;
+    assert_eq!((status, found["data"].as_array().map(Vec::len)), (200, Some(1)));
+    let (status, missing) = get(&setup, admin, "/model/info?litellm_model_id=two").await?;
+    assert_eq!(status, 400);
+    assert_eq!(missing["detail"]["error"], "Model id = two not found on litellm proxy");
+
+    let (_, page) = get(&setup, admin, "/v2/model/info?size=2&page=2").await?;
+    assert_eq!(page["data"].as_array().map(Vec::len), Some(2));
+    assert_eq!(page["total_count"].as_u64(), Some(rows.len() as u64));
+
+    let (_, groups) = get(&setup, admin, "/model_group/info?model_group=quick").await?;
+    let group = &groups["data"][0];
+    assert_eq!(group["providers"], json!(["hosted_vllm", "openai"]));
+    assert_eq!((&group["rpm"], &group["supports_vision"]), (&json!(15.0), &json!(true)));
+
+    let key = setup.make_key(0, json!({"models": ["other"]})).await?;
+    let (_, info) = get(&setup, &key, "/model/info").await?;
+    let names: Vec<&Value> =
+        info["data"].as_array().expect("rows").iter().map(|row| &row["model_name"]).collect();
+    assert_eq!(names, ["other"]);
+    let (status, _) =
+        get(&setup, &admin.with_key("sk-nobody-knows-this-key"), "/model/info").await?;
+    assert_eq!(status, 401);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn patterns_are_listed_as_the_models_they_stand_for() -> anyhow::Result<()> {
+    let setup = start().await?;
+    let ids = |list: &Value| -> Vec<String> {
+        let data = list["data"].as_array().expect("a list").iter();
+        data.map(|model| model["id"].as_str().expect("an id").to_owned()).collect()
+    };
+    let (_, list) = get(&setup, setup.cluster.client(), "/v1/models").await?;
+    let all = ids(&list);
+    assert!(
+        all.contains(&"cloud/gpt-4o".to_owned()) && all.contains(&"quick".to_owned()),
+        "{all:?}"
+    );
+    let key = setup.make_key(0, json!({"models": ["cloud/gpt-4o", "fast"]})).await?;
+    let (_, list) = get(&setup, &key, "/v1/models").await?;
+    assert_eq!(ids(&list), ["fast", "quick", "cloud/gpt-4o"]);
+    let (status, _) = get(&setup, &key, "/v1/models/cloud/gpt-4o").await?;
+    assert_eq!(status, 200);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn parameters_are_told() -> anyhow::Result<()> {
+    let setup = start().await?;
+    let admin = setup.cluster.client();
+    let (_, params) = get(&setup, admin, "/utils/supported_openai_params?model=fast").await?;
+    let params = params["supported_openai_params"].as_array().expect("a list");
+    assert!(params.contains(&json!("temperature")), "{params:?}");
+    let (status, _) = get(&setup, admin, "/utils/supported_openai_params?model=nothing").await?;
+    assert_eq!(status, 400);
+    Ok(())
+}
