@@ -22,6 +22,7 @@ use crate::pricing::{self, Prices};
 use crate::report::Report;
 use crate::tree::{Key, Map, Node, Value};
 
+mod bedrock;
 mod identity;
 mod vertex;
 
@@ -92,7 +93,14 @@ impl<'a> Draft<'a> {
         let identity = has_identity.then(|| self.identity(&aim.provider, report)).flatten();
         let is_aws = matches!(identity, Some(Source::Aws(_)));
         let is_vertex = aim.served && vertex::is_vertex(&aim.provider);
-        let region = if is_vertex { Some(self.vertex_location(report)) } else { None };
+        let is_bedrock = aim.served && bedrock::is_bedrock(&aim.provider);
+        let region = if is_vertex {
+            Some(self.vertex_location(report))
+        } else if is_bedrock {
+            Some(self.bedrock_region(&aim.model, report))
+        } else {
+            is_aws.then(|| self.aws_region(report)).flatten()
+        };
         let (price, prices) = self.prices(&aim, &rates, report);
         let about = self.about(&aim, report);
         let backend = BackendId::new(&aim.base, &aim.model);
@@ -100,7 +108,7 @@ impl<'a> Draft<'a> {
             api_base: aim.base.into(),
             model: aim.model.into(),
             api_version: self.api_version(&aim.provider, report),
-            region: region.or_else(|| is_aws.then(|| self.aws_region(report)).flatten()),
+            region,
             project: is_vertex.then(|| self.vertex_project(identity.as_ref(), report)).flatten(),
             api_key: aim.key,
             identity,
@@ -195,7 +203,10 @@ impl<'a> Draft<'a> {
             return Some(Aim { provider, model, base, key: None, served: false });
         }
         let place = base_node.map_or(node.place, |node| node.place);
-        let base = self.base(&provider, base, has_base, place, report)?;
+        let located = !has_base && bedrock::is_bedrock(&provider);
+        let located = located.then(|| self.bedrock_base(&model, report));
+        let written = base.or(located.as_deref());
+        let base = self.base(&provider, written, has_base, place, report)?;
         let key = self.key(&provider, has_base, node, report);
         Some(Aim { provider, model, base, key, served: true })
     }

@@ -72,27 +72,28 @@ pub(crate) const ENTRY: Keys = Keys {
 
 pub(crate) const PARAMS: Keys = Keys {
     section: "litellm_params",
-    in_force: "additional_drop_params allowed_openai_params api_base api_key api_version aws_access_key_id \
-        aws_external_id aws_profile_name aws_region_name aws_role_name aws_secret_access_key \
-        aws_session_name aws_session_token aws_sts_endpoint aws_web_identity_token \
-        azure_ad_token azure_scope base_url cache_creation_input_token_cost \
-        cache_creation_input_token_cost_above_1hr cache_read_input_token_cost client_id \
-        client_secret cooldown_time custom_llm_provider drop_params extra_body extra_headers \
-        headers input_cost_per_audio_token input_cost_per_character input_cost_per_image \
-        input_cost_per_image_token input_cost_per_pixel input_cost_per_query \
-        input_cost_per_second input_cost_per_token litellm_credential_name max_retries model \
-        num_retries ocr_cost_per_page order organization output_cost_per_audio_token \
-        output_cost_per_character output_cost_per_image output_cost_per_image_token \
-        output_cost_per_pixel output_cost_per_reasoning_token output_cost_per_second \
-        output_cost_per_token rpm ssl_certificate ssl_verify stream_timeout tenant_id \
-        tiered_pricing timeout tpm vertex_ai_location vertex_ai_project vertex_credentials \
-        vertex_location vertex_project weight",
-    not_yet: "adaptive_router_* allow_client_keepalive_override auto_router_* \
-        aws_* azure_* budget_duration cache_creation_input_token_cost* \
-        cache_read_input_token_cost* complexity_router_* configurable_clientside_auth_params \
-        default_api_key_rpm_limit default_api_key_tpm_limit input_cost_per_* itpm \
-        keepalive_seconds max_budget max_parallel_requests merge_reasoning_content_in_choices \
-        mock_response ocr_cost_per_page* otpm output_cost_per_* quality_router_* region_name \
+    in_force: "additional_drop_params allowed_openai_params api_base api_key api_version \
+        aws_access_key_id aws_bedrock_runtime_endpoint aws_external_id aws_profile_name \
+        aws_region_name aws_role_name aws_secret_access_key aws_session_name aws_session_token \
+        aws_sts_endpoint aws_web_identity_token azure_ad_token azure_scope base_url \
+        cache_creation_input_token_cost cache_creation_input_token_cost_above_1hr \
+        cache_read_input_token_cost client_id client_secret cooldown_time custom_llm_provider \
+        drop_params extra_body extra_headers headers input_cost_per_audio_token \
+        input_cost_per_character input_cost_per_image input_cost_per_image_token \
+        input_cost_per_pixel input_cost_per_query input_cost_per_second input_cost_per_token \
+        litellm_credential_name max_retries model num_retries ocr_cost_per_page order \
+        organization output_cost_per_audio_token output_cost_per_character \
+        output_cost_per_image output_cost_per_image_token output_cost_per_pixel \
+        output_cost_per_reasoning_token output_cost_per_second output_cost_per_token rpm \
+        ssl_certificate ssl_verify stream_timeout tenant_id tiered_pricing timeout tpm \
+        vertex_ai_location vertex_ai_project vertex_credentials vertex_location vertex_project \
+        weight",
+    not_yet: "adaptive_router_* allow_client_keepalive_override auto_router_* aws_* azure_* \
+        budget_duration cache_creation_input_token_cost* cache_read_input_token_cost* \
+        complexity_router_* configurable_clientside_auth_params default_api_key_rpm_limit \
+        default_api_key_tpm_limit input_cost_per_* itpm keepalive_seconds max_budget \
+        max_parallel_requests merge_reasoning_content_in_choices mock_response \
+        ocr_cost_per_page* otpm output_cost_per_* quality_router_* region_name \
         stream_timeout_by_service_tier tag_regex tags timeout_by_service_tier \
         use_chat_completions_api use_in_pass_through vertex_* watsonx_*",
     replaced: &[],
@@ -176,13 +177,12 @@ pub(crate) const LITELLM: Keys = Keys {
         default_team_settings disable_add_user_agent_to_request_tags disable_aiohttp_transport \
         disable_end_user_cost_tracking* disable_streaming_logging disable_token_counter \
         enable_json_schema_validation enable_key_alias_format_validation \
-        enable_loadbalancing_on_batch_endpoints enable_preview_features \
-        extra_spend_tag_headers failure_callback force_ipv4 \
-        forward_traceparent_to_llm_provider internal_user_budget_duration json_logs \
-        key_generation_settings langfuse_* log_raw_request_response max_budget \
-        max_end_user_budget max_end_user_budget_id max_internal_user_budget \
-        max_ui_session_budget max_user_budget model_group_settings modify_params \
-        overwrite_user_with_key_hash prometheus_* public_model_groups \
+        enable_loadbalancing_on_batch_endpoints enable_preview_features extra_spend_tag_headers \
+        failure_callback force_ipv4 forward_traceparent_to_llm_provider \
+        internal_user_budget_duration json_logs key_generation_settings langfuse_* \
+        log_raw_request_response max_budget max_end_user_budget max_end_user_budget_id \
+        max_internal_user_budget max_ui_session_budget max_user_budget model_group_settings \
+        modify_params overwrite_user_with_key_hash prometheus_* public_model_groups \
         redact_messages_in_exceptions redact_user_api_key_info \
         require_auth_for_metrics_endpoint service_callback success_callback tag_budget_config \
         timezone turn_off_message_logging upperbound_key_generate_params \

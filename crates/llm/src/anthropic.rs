@@ -16,7 +16,7 @@ pub use abilities::{Abilities, Thinking};
 pub use deltas::DeltaReader;
 pub use frame::FrameReader;
 pub use reply::{parse_count, parse_reply, read_reply};
-pub use write::{MessageStyle, write_chat};
+pub use write::{MessageStyle, ThoughtFields, write_chat, write_thought};
 
 pub(crate) use chat::{end_user, read_chat};
 pub(crate) use error::{error_body, error_frame};
@@ -25,7 +25,7 @@ pub(crate) use writer::MessagesWriter;
 
 /// The tool by which a model without structured outputs is made to answer in JSON. Its call is read
 /// back as the answer's text. LiteLLM's name for it.
-const JSON_TOOL: &str = "json_tool_call";
+pub const JSON_TOOL: &str = "json_tool_call";
 
 #[cfg(test)]
 mod tests;

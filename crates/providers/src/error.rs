@@ -293,6 +293,8 @@ fn is_context_window(error: &UpstreamError) -> bool {
                 "exceed context limit",
                 "exceeds the context length",
                 "size limit exceeded by",
+                "input is too long",
+                "too many input tokens",
             ],
         )
 }

@@ -29,6 +29,8 @@ pub use unserved::UNSERVED;
 
 mod anthropic;
 mod azure;
+mod bedrock;
+mod bedrock_converse;
 mod cohere;
 mod cohere_chat;
 mod gemini;
@@ -46,6 +48,8 @@ static OWN: &[&dyn Provider] = &[
     &azure::PROVIDER,
     &azure::FOUNDRY,
     &azure::TEXT,
+    &bedrock::PROVIDER,
+    &bedrock_converse::PROVIDER,
     &cohere::PROVIDER,
     &cohere_chat::PROVIDER,
     &gemini::PROVIDER,

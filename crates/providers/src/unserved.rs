@@ -19,8 +19,6 @@ pub static UNSERVED: &[(&str, &str)] = &[
     ("aws_polly", NO_CHAT),
     ("aws_textract", NO_CHAT),
     ("azure_speech", NO_CHAT),
-    ("bedrock", OWN_DIALECT),
-    ("bedrock_converse", OWN_DIALECT),
     ("bedrock_mantle", SIGNING),
     ("black_forest_labs", NO_CHAT),
     ("bytez", OWN_DIALECT),

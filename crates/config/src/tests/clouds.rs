@@ -13,7 +13,8 @@ fn target(params: &str, variables: &[(&str, &str)]) -> (dunlin_llm::Target, Opti
     let pairs = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
     let default_base = Some("https://cloud.example");
     let named = |id| Provider { id, default_base, ..Provider::default() };
-    let providers = ["azure", "bedrock", "openai", "vertex_ai"].map(named).to_vec();
+    let mut providers = ["azure", "openai", "vertex_ai"].map(named).to_vec();
+    providers.push(Provider { id: "bedrock", ..Provider::default() });
     let options = Options { providers, ..Options::default() };
     let outcome = load(&document(&text), &Environment::new(pairs.collect()), &options);
     let said = format!("{:?}", outcome.diagnostics);
@@ -231,4 +232,42 @@ fn servers_are_trusted_as_the_closest_setting_says() {
     assert_eq!(settings.client_certificate.as_deref(), Some("/c.pem"));
     let said = said(text);
     assert!(said.contains("warning[DL0121]: certificates are not checked for: open\n"), "{said}");
+}
+
+#[test]
+fn a_model_on_bedrock_is_where_its_region_is() {
+    let east = [("AWS_REGION", "us-east-1")];
+    let aws = |region: &str| format!("https://bedrock-runtime.{region}.amazonaws.com");
+    for (params, region, base) in [
+        ("model: bedrock/m", "us-east-1", aws("us-east-1")),
+        ("model: bedrock/m, aws_region_name: eu-west-1", "eu-west-1", aws("eu-west-1")),
+        ("model: bedrock/eu-west-3/m", "eu-west-3", aws("eu-west-3")),
+        ("model: bedrock/us-gov-west-1/m", "us-gov-west-1", aws("us-gov-west-1")),
+        (
+            "model: 'bedrock/converse/arn:aws:bedrock:eu-north-1:1:inference-profile/m'",
+            "eu-north-1",
+            aws("eu-north-1"),
+        ),
+        ("model: bedrock/cn-north-1/m", "cn-north-1", aws("cn-north-1") + ".cn"),
+        (
+            "model: bedrock/m, aws_bedrock_runtime_endpoint: 'http://own:1/'",
+            "us-east-1",
+            "http://own:1".to_owned(),
+        ),
+        (
+            "model: bedrock/m, api_base: 'http://own:2', api_key: k",
+            "us-east-1",
+            "http://own:2".to_owned(),
+        ),
+    ] {
+        let (target, parked) = target(params, &east);
+        assert_eq!(
+            (target.region.as_deref(), &*target.api_base),
+            (Some(region), &*base),
+            "{params}"
+        );
+        assert_eq!(parked, None, "{params}");
+    }
+    let (nowhere, _) = target("model: bedrock/m", &[]);
+    assert_eq!(nowhere.region.as_deref(), Some("us-west-2"), "LiteLLM's");
 }

@@ -69,6 +69,27 @@ pub fn write_chat(chat: &Chat, to: MessageStyle<'_>) -> Result<Bytes, BadRequest
     Ok(Bytes::from(serde_json::to_vec(&body).expect("values are always JSON")))
 }
 
+/// How a model of the family is told to think where another API wraps its own.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ThoughtFields {
+    /// `thinking`, and `output_config` for a model that takes an effort.
+    pub fields: Vec<(&'static str, Json)>,
+    /// The bound on tokens with room for an answer, if there is a bound.
+    pub max_tokens: Option<u64>,
+}
+
+/// Those fields. `None` if it is not to think. `forced`: a tool must be called.
+#[must_use]
+pub fn write_thought(chat: &Chat, abilities: Abilities, forced: bool) -> Option<ThoughtFields> {
+    let thought = Thought::of(chat, abilities, forced)?;
+    let no_schemas = Abilities { schemas: false, ..abilities };
+    let config = output_config(chat, no_schemas, Some(thought));
+    let mut fields = vec![("thinking", Json::of(&thought.to_json()))];
+    fields.extend(config.map(|config| ("output_config", Json::of(&config))));
+    let max_tokens = chat.max_output.map(|_| max_tokens(chat, None, Some(thought)));
+    Some(ThoughtFields { fields, max_tokens })
+}
+
 /// How the model is told to think.
 #[derive(Clone, Copy)]
 enum Thought {

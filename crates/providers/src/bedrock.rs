@@ -1,0 +1,144 @@
+//! AWS Bedrock: every model's chats by Converse, signed or with a Bedrock API key, and vectors of
+//! Titan and Cohere by InvokeModel.
+
+mod embed;
+mod frames;
+mod model;
+mod read;
+mod stream;
+mod write;
+
+use bytes::Bytes;
+use dunlin_llm::{ChatReply, ChatRequest, Endpoint, Target};
+use dunlin_types::{Credential, UnixMillis};
+use http::header::ACCEPT;
+use http::{HeaderValue, Request, StatusCode};
+
+use crate::encode::{EncodeError, post};
+use crate::params::{self, Params};
+use crate::sigv4::{self, Keys, Scope};
+use crate::{Provider, ProviderError, StreamDecoder, Variables};
+
+pub(crate) static PROVIDER: Bedrock = Bedrock { id: "bedrock", speaker: "BedrockException" };
+
+/// LiteLLM has two names for it.
+pub(crate) struct Bedrock {
+    pub(crate) id: &'static str,
+    pub(crate) speaker: &'static str,
+}
+
+impl Bedrock {
+    /// What is called and the body.
+    fn call(
+        &self,
+        request: &ChatRequest,
+        to: &Target,
+    ) -> Result<(&'static str, Bytes), EncodeError> {
+        let (asked, model) = (request.endpoint(), model::id(&to.model));
+        if asked == Endpoint::Embeddings {
+            return Ok(("invoke", embed::write(&params::embed(request, to)?, model)?));
+        }
+        if !asked.is_chat() || asked == Endpoint::CountTokens {
+            let (provider, route) = (self.id, asked.route());
+            return Err(EncodeError::UnsupportedEndpoint { provider, route });
+        }
+        let body = write::chat(&params::form(self, request, to)?, model)?;
+        Ok((if request.stream() { "converse-stream" } else { "converse" }, body))
+    }
+}
+
+impl Provider for Bedrock {
+    fn id(&self) -> &'static str {
+        self.id
+    }
+
+    /// Each region has its own.
+    fn default_base(&self) -> Option<&'static str> {
+        None
+    }
+
+    fn speaker(&self) -> &'static str {
+        self.speaker
+    }
+
+    fn variables(&self) -> Variables {
+        Variables { keys: &["AWS_BEARER_TOKEN_BEDROCK"], bases: &["AWS_BEDROCK_RUNTIME_ENDPOINT"] }
+    }
+
+    fn params(&self, _model: &str) -> Params {
+        Params::AllBut(&[&[
+            "audio",
+            "frequency_penalty",
+            "logit_bias",
+            "logprobs",
+            "modalities",
+            "n",
+            "prediction",
+            "presence_penalty",
+            "prompt_cache_key",
+            "prompt_cache_retention",
+            "safety_identifier",
+            "seed",
+            "store",
+            "top_logprobs",
+            "verbosity",
+            "web_search_options",
+        ]])
+    }
+
+    fn encode(
+        &self,
+        request: &ChatRequest,
+        to: &Target,
+        credential: &Credential,
+        now: UnixMillis,
+    ) -> Result<Request<Bytes>, EncodeError> {
+        let (verb, body) = self.call(request, to)?;
+        let (base, id) = (to.api_base.trim_end_matches('/'), model::id(&to.model));
+        let url = format!("{base}/model/{}/{verb}", sigv4::path_segment(id));
+        let mut call = post(url, body, to, credential)?;
+        if request.stream() {
+            let frames = HeaderValue::from_static("application/vnd.amazon.eventstream");
+            call.headers_mut().insert(ACCEPT, frames);
+        }
+        match credential {
+            Credential::Key(_) | Credential::Token(_) => {}
+            Credential::Aws { access_key_id, secret_access_key, session_token } => {
+                let session_token = session_token.as_ref();
+                let keys = Keys { access_key_id, secret_access_key, session_token };
+                let region = model::region(to);
+                sigv4::sign(&mut call, keys, Scope { service: "bedrock", region }, now)?;
+            }
+            Credential::None => {
+                let needed = "AWS keys, or a Bedrock API key as api_key";
+                return Err(EncodeError::WrongCredential { provider: self.id, needed });
+            }
+        }
+        Ok(call)
+    }
+
+    fn decode(
+        &self,
+        request: &ChatRequest,
+        to: &Target,
+        status: StatusCode,
+        body: Bytes,
+    ) -> Result<ChatReply, ProviderError> {
+        if !status.is_success() {
+            return Err(ProviderError::response(self.speaker, status, &body));
+        }
+        let reply = if request.endpoint() == Endpoint::Embeddings {
+            embed::read(&body, request, model::id(&to.model)).map(ChatReply::from)
+        } else {
+            read::reply(&body).map(ChatReply::from)
+        };
+        reply.map_err(|error| ProviderError::bad_reply(self.speaker, &error))
+    }
+
+    fn stream(&self, _request: &ChatRequest, _to: &Target) -> Box<dyn StreamDecoder> {
+        Box::new(stream::Frames::default())
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,69 @@
+//! Vectors by InvokeModel, whose bodies are the models' own: Titan takes one text, Cohere many.
+
+use bytes::Bytes;
+use dunlin_llm::form::{Embed, Vectors};
+use dunlin_llm::{BadReply, BadRequest, ChatRequest, Endpoint};
+use dunlin_types::{Tokens, Usage};
+use serde::Deserialize;
+
+use super::model;
+use crate::body::{Body, value_of};
+
+pub(super) fn write(embed: &Embed, id: &str) -> Result<Bytes, BadRequest> {
+    let (mut body, texts) = (Body::default(), embed.texts()?);
+    if model::is_of("cohere", id) {
+        body.put("texts", texts);
+        body.put("input_type", "search_document");
+        body.put_some("output_dimension", embed.dimensions);
+    } else {
+        let [text] = &texts[..] else {
+            let (route, name) = (Endpoint::Embeddings.route(), "input".to_owned());
+            return Err(BadRequest::Invalid { route, name, expected: "one text for this model" });
+        };
+        body.put("inputText", *text);
+        // The first Titan has no choice of lengths.
+        body.put_some("dimensions", embed.dimensions.filter(|_| !id.contains("embed-text-v1")));
+    }
+    for (name, json) in &embed.other {
+        body.put(name, value_of(json));
+    }
+    Ok(body.finish())
+}
+
+#[derive(Deserialize)]
+struct Titan {
+    embedding: Vec<f32>,
+    #[serde(rename = "inputTextTokenCount")]
+    tokens: Option<u64>,
+}
+
+#[derive(Deserialize)]
+struct Cohere {
+    embeddings: ByType,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum ByType {
+    Floats(Vec<Vec<f32>>),
+    Named { float: Vec<Vec<f32>> },
+}
+
+pub(super) fn read(body: &[u8], request: &ChatRequest, id: &str) -> Result<Vectors, BadReply> {
+    let bad = |error: serde_json::Error| BadReply::NotAnObject { reason: error.to_string() };
+    let (vectors, tokens) = if model::is_of("cohere", id) {
+        let wire: Cohere = serde_json::from_slice(body).map_err(bad)?;
+        let (ByType::Floats(vectors) | ByType::Named { float: vectors }) = wire.embeddings;
+        (vectors, None)
+    } else {
+        let wire: Titan = serde_json::from_slice(body).map_err(bad)?;
+        (vec![wire.embedding], wire.tokens)
+    };
+    let usage = |tokens| Usage { prompt: Tokens(tokens), ..Usage::default() };
+    Ok(Vectors {
+        vectors,
+        encoding: request.vector_encoding().unwrap_or_default(),
+        usage: tokens.map(usage),
+        prompt_estimate: request.prompt_estimate(),
+    })
+}

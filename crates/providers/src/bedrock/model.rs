@@ -1,0 +1,54 @@
+//! Names of models as LiteLLM's users write them: with a route and a region before the id, or an
+//! ARN behind the name of what it imports.
+
+use dunlin_llm::Target;
+
+/// LiteLLM's where nothing names one.
+const DEFAULT_REGION: &str = "us-west-2";
+const ROUTES: &[&str] = &["converse", "converse_like", "invoke"];
+
+/// The id that Bedrock knows.
+pub(super) fn id(model: &str) -> &str {
+    if let Some(at) = model.find("arn:") {
+        return &model[at..];
+    }
+    let mut id = model;
+    while let Some((first, rest)) = id.split_once('/') {
+        let is_commitment = first.ends_with("-month-commitment");
+        if !(ROUTES.contains(&first) || is_commitment || is_region(first)) {
+            break;
+        }
+        id = rest;
+    }
+    id
+}
+
+/// The region that a call is signed for: the one that is configured or in the address, in the ARN
+/// or in the name.
+pub(super) fn region(to: &Target) -> &str {
+    let host = to.api_base.split_once("://").map_or(&*to.api_base, |(_, rest)| rest);
+    let configured = to.region.as_deref();
+    let in_arn = to.model.find("arn:").and_then(|at| to.model[at..].split(':').nth(3));
+    let in_name = || to.model.split('/').find(|part| is_region(part));
+    let in_host = || host.split(['.', '/', ':']).find(|part| is_region(part));
+    let in_arn = in_arn.filter(|region| is_region(region));
+    configured.or(in_arn).or_else(in_name).or_else(in_host).unwrap_or(DEFAULT_REGION)
+}
+
+/// `eu-west-1`, `us-gov-east-1`.
+fn is_region(text: &str) -> bool {
+    let parts: Vec<&str> = text.split('-').collect();
+    let (Some(first), Some(last)) = (parts.first(), parts.last()) else { return false };
+    let is_word =
+        |part: &&str| part.bytes().all(|byte| byte.is_ascii_lowercase()) && part.len() > 1;
+    (3..=4).contains(&parts.len())
+        && first.len() == 2
+        && parts[..parts.len() - 1].iter().all(is_word)
+        && last.len() == 1
+        && last.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+/// The maker's name in the id, without a prefix for several regions.
+pub(super) fn is_of(maker: &str, id: &str) -> bool {
+    id.split(['.', '/', ':']).any(|part| part == maker)
+}

@@ -1,0 +1,138 @@
+//! Converse's whole answers.
+
+use dunlin_llm::BadReply;
+use dunlin_llm::anthropic::JSON_TOOL;
+use dunlin_llm::form::{Choice, Finish, Part, PartKind, Reply, ToolCall};
+use dunlin_types::{Tokens, Usage};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct WireReply<'a> {
+    #[serde(borrow)]
+    output: Output<'a>,
+    stop_reason: Option<String>,
+    usage: Option<WireUsage>,
+}
+
+#[derive(Deserialize)]
+struct Output<'a> {
+    #[serde(borrow)]
+    message: Option<Message<'a>>,
+}
+
+#[derive(Deserialize)]
+struct Message<'a> {
+    #[serde(borrow)]
+    content: Vec<Block<'a>>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Block<'a> {
+    text: Option<String>,
+    #[serde(borrow)]
+    tool_use: Option<ToolUse<'a>>,
+    reasoning_content: Option<Reasoning>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct ToolUse<'a> {
+    tool_use_id: String,
+    name: String,
+    #[serde(borrow)]
+    input: Option<&'a RawValue>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Reasoning {
+    reasoning_text: Option<ReasoningText>,
+    redacted_content: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct ReasoningText {
+    text: String,
+    signature: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct WireUsage {
+    input_tokens: Option<u64>,
+    output_tokens: Option<u64>,
+    cache_read_input_tokens: Option<u64>,
+    cache_write_input_tokens: Option<u64>,
+}
+
+impl WireUsage {
+    /// Here, what was cached does not count as input.
+    pub(super) fn usage(&self) -> Usage {
+        let [input, cached, written] =
+            [self.input_tokens, self.cache_read_input_tokens, self.cache_write_input_tokens]
+                .map(|count| count.unwrap_or(0));
+        Usage {
+            prompt: Tokens(input.saturating_add(cached).saturating_add(written)),
+            cached: Tokens(cached),
+            cache_write: Tokens(written),
+            completion: Tokens(self.output_tokens.unwrap_or(0)),
+            ..Usage::default()
+        }
+    }
+}
+
+/// Bedrock's word for why an answer ended.
+pub(super) fn finish(word: &str) -> Finish {
+    match word {
+        "end_turn" => Finish::Stop,
+        "stop_sequence" => Finish::StopSequence(None),
+        "max_tokens" | "model_context_window_exceeded" => Finish::Length,
+        "tool_use" => Finish::ToolCalls,
+        "guardrail_intervened" | "content_filtered" => Finish::ContentFilter,
+        other => Finish::Other(other.to_owned()),
+    }
+}
+
+/// Reads a whole answer.
+pub(super) fn reply(body: &[u8]) -> Result<Reply, BadReply> {
+    let wire: WireReply<'_> = serde_json::from_slice(body)
+        .map_err(|error| BadReply::NotAnObject { reason: error.to_string() })?;
+    let blocks = wire.output.message.map(|message| message.content).unwrap_or_default();
+    let parts: Vec<Part> = blocks.into_iter().flat_map(parts).collect();
+    let calls = parts.iter().any(|part| matches!(part.kind, PartKind::ToolCall(_)));
+    let finish = match wire.stop_reason.as_deref().map(finish) {
+        // The only call was the answer itself.
+        Some(Finish::ToolCalls) if !calls => Finish::Stop,
+        Some(finish) => finish,
+        None => Finish::Stop,
+    };
+    let choice = Choice { index: 0, parts, finish, logprobs: None };
+    let usage = wire.usage.as_ref().map(WireUsage::usage);
+    Ok(Reply { choices: vec![choice], usage, ..Reply::default() })
+}
+
+fn parts(block: Block<'_>) -> Vec<Part> {
+    let mut parts: Vec<Part> = Vec::new();
+    if let Some(reasoning) = block.reasoning_content {
+        let redacted = reasoning.redacted_content.map(PartKind::RedactedThinking);
+        parts.extend(redacted.map(Part::from));
+        let text = reasoning.reasoning_text;
+        parts.extend(text.map(|ReasoningText { text, signature }| {
+            Part::from(PartKind::Thinking { text, signature })
+        }));
+    }
+    parts.extend(block.text.filter(|text| !text.is_empty()).map(Part::text));
+    if let Some(call) = block.tool_use {
+        let arguments = call.input.map_or("{}", RawValue::get).to_owned();
+        parts.push(if call.name == JSON_TOOL {
+            Part::text(arguments)
+        } else {
+            let (id, name) = (call.tool_use_id, call.name);
+            PartKind::ToolCall(ToolCall { id, name, arguments, signature: None }).into()
+        });
+    }
+    parts
+}

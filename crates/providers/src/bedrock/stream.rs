@@ -1,0 +1,209 @@
+//! ConverseStream's answers: a frame for each event, of which `metadata` is the last.
+
+use bytes::Bytes;
+use dunlin_llm::anthropic::JSON_TOOL;
+use dunlin_llm::form::{Delta, Finish};
+use dunlin_llm::openai::UpstreamError;
+use dunlin_llm::{BadFrame, StreamEvent};
+use serde::Deserialize;
+
+use super::frames::{Cutter, Frame};
+use super::read::{WireUsage, finish};
+use crate::StreamDecoder;
+use crate::stream::StreamError;
+
+/// The payload of every event.
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "camelCase", default)]
+struct Wire {
+    content_block_index: u64,
+    start: Start,
+    delta: WireDelta,
+    stop_reason: Option<String>,
+    usage: Option<WireUsage>,
+    /// Of an exception.
+    message: Option<String>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "camelCase", default)]
+struct Start {
+    tool_use: Option<ToolStart>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct ToolStart {
+    tool_use_id: String,
+    name: String,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "camelCase", default)]
+struct WireDelta {
+    text: Option<String>,
+    tool_use: Option<ToolDelta>,
+    reasoning_content: Option<ReasoningDelta>,
+}
+
+#[derive(Deserialize)]
+struct ToolDelta {
+    input: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct ReasoningDelta {
+    text: Option<String>,
+    signature: Option<String>,
+    redacted_content: Option<String>,
+}
+
+/// What a block is, once it has begun with a name.
+enum Block {
+    Call(u32),
+    /// The tool whose call is the answer.
+    Json,
+}
+
+/// Reads a stream frame by frame.
+#[derive(Default)]
+pub(super) struct Frames {
+    cutter: Cutter,
+    started: bool,
+    /// The blocks that call tools, by their index.
+    blocks: Vec<(u64, Block)>,
+    calls: u32,
+    /// Nothing but what was used is missing.
+    finished: bool,
+    /// The answer is whole, or can no longer become it. What follows is not looked at.
+    ended: bool,
+}
+
+impl Frames {
+    fn frame(&mut self, frame: &Frame, events: &mut Vec<StreamEvent>) -> Result<(), StreamError> {
+        let wire: Wire = match serde_json::from_slice(&frame.payload) {
+            Ok(wire) => wire,
+            Err(_) if frame.message_type != "event" => Wire::default(),
+            Err(error) => return Err(BadFrame::NotAChunk { reason: error.to_string() }.into()),
+        };
+        if frame.message_type != "event" {
+            self.ended = true;
+            events.push(StreamEvent::Error(failure(frame, wire.message)));
+            return Ok(());
+        }
+        let mut say = |delta| events.push(StreamEvent::Delta(delta));
+        if !std::mem::replace(&mut self.started, true) {
+            say(Delta::Start { id: None, model: None, usage: None });
+        }
+        match frame.kind.as_str() {
+            "contentBlockStart" => self.block(wire, &mut say),
+            "contentBlockDelta" => self.delta(wire, &mut say),
+            "messageStop" => {
+                self.finished = true;
+                let finish = wire.stop_reason.as_deref().map_or(Finish::Stop, finish);
+                let only_json = finish == Finish::ToolCalls && self.calls == 0;
+                let finish = if only_json { Finish::Stop } else { finish };
+                say(Delta::Finish { choice: 0, finish });
+            }
+            "metadata" if self.finished => {
+                if let Some(usage) = &wire.usage {
+                    say(Delta::Usage(usage.usage()));
+                }
+                self.ended = true;
+                events.push(StreamEvent::Done(Bytes::new()));
+            }
+            // The beginning says only the role; blocks end where others begin.
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn block(&mut self, wire: Wire, say: &mut impl FnMut(Delta)) {
+        let Some(ToolStart { tool_use_id: id, name }) = wire.start.tool_use else { return };
+        if name == JSON_TOOL {
+            self.blocks.push((wire.content_block_index, Block::Json));
+            return;
+        }
+        let call = self.calls;
+        self.calls += 1;
+        self.blocks.push((wire.content_block_index, Block::Call(call)));
+        say(Delta::ToolCall { choice: 0, call, id, name, signature: None });
+    }
+
+    fn delta(&self, wire: Wire, say: &mut impl FnMut(Delta)) {
+        let choice = 0;
+        let said = |text: Option<String>| text.filter(|text| !text.is_empty());
+        if let Some(text) = said(wire.delta.text) {
+            say(Delta::Text { choice, text });
+        }
+        if let Some(text) = said(wire.delta.tool_use.and_then(|tool| tool.input)) {
+            let mut blocks = self.blocks.iter().rev();
+            match blocks.find(|(index, _)| *index == wire.content_block_index) {
+                Some((_, Block::Call(call))) => say(Delta::Arguments { choice, call: *call, text }),
+                Some((_, Block::Json)) => say(Delta::Text { choice, text }),
+                None => {}
+            }
+        }
+        let Some(reasoning) = wire.delta.reasoning_content else { return };
+        if let Some(text) = said(reasoning.text) {
+            say(Delta::Thinking { choice, text });
+        }
+        if let Some(signature) = said(reasoning.signature) {
+            say(Delta::Signature { choice, signature });
+        }
+        if let Some(data) = said(reasoning.redacted_content) {
+            say(Delta::RedactedThinking { choice, data });
+        }
+    }
+}
+
+/// Exceptions have the status that they would have had as a whole answer.
+fn failure(frame: &Frame, message: Option<String>) -> UpstreamError {
+    let status = match frame.kind.as_str() {
+        "accessDeniedException" => Some("403"),
+        "internalServerException" | "modelStreamErrorException" => Some("500"),
+        "modelTimeoutException" => Some("408"),
+        "serviceUnavailableException" => Some("503"),
+        "throttlingException" => Some("429"),
+        "validationException" => Some("400"),
+        _ => None,
+    };
+    let message = message.or_else(|| frame.error.clone()).filter(|words| !words.is_empty());
+    UpstreamError {
+        message: message.unwrap_or_else(|| frame.kind.clone()),
+        kind: Some(frame.kind.clone()),
+        code: status.map(str::to_owned),
+    }
+}
+
+impl StreamDecoder for Frames {
+    fn push(&mut self, read: Bytes, events: &mut Vec<StreamEvent>) -> Result<(), StreamError> {
+        if self.ended {
+            return Ok(());
+        }
+        self.cutter.push(&read);
+        let mut read = Ok(());
+        while !self.ended && read.is_ok() {
+            read = match self.cutter.next_frame() {
+                Ok(Some(frame)) => self.frame(&frame, events),
+                Ok(None) => break,
+                Err(error) => Err(error),
+            };
+        }
+        self.ended |= read.is_err();
+        read
+    }
+
+    fn finish(&mut self, events: &mut Vec<StreamEvent>) -> Result<(), StreamError> {
+        if self.ended {
+            return Ok(());
+        }
+        self.ended = true;
+        if !self.finished {
+            return Err(StreamError::Cut);
+        }
+        events.push(StreamEvent::Done(Bytes::new()));
+        Ok(())
+    }
+}

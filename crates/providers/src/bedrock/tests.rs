@@ -1,0 +1,414 @@
+//! What is sent to Bedrock and what its answers mean.
+
+use std::fs;
+
+use bytes::Bytes;
+use dunlin_llm::form::{Delta, Finish};
+use dunlin_llm::{ChatRequest, Endpoint, Stamp, StreamEvent, Target, parse};
+use dunlin_types::{Credential, Secret, Tokens, UnixMillis, Usage};
+use http::{Request, StatusCode};
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+use super::{PROVIDER, model};
+use crate::{Cause, EncodeError, Provider, ProviderError};
+
+const CLAUDE: &str = "us.anthropic.claude-sonnet-4-5-20250929-v1:0";
+
+fn target(model: &str) -> Target {
+    Target {
+        api_base: "https://bedrock-runtime.eu-west-1.amazonaws.com".into(),
+        model: model.into(),
+        region: Some("eu-west-1".into()),
+        ..Target::default()
+    }
+}
+
+fn request(endpoint: Endpoint, body: &Value) -> ChatRequest {
+    parse(endpoint, Bytes::from(body.to_string()), None).unwrap()
+}
+
+fn aws() -> Credential {
+    Credential::Aws {
+        access_key_id: "AKIDEXAMPLE".to_owned(),
+        secret_access_key: Secret::new("secret"),
+        session_token: Some(Secret::new("session")),
+    }
+}
+
+fn call(
+    endpoint: Endpoint,
+    model: &str,
+    credential: &Credential,
+    body: &Value,
+) -> Result<Request<Bytes>, EncodeError> {
+    PROVIDER.encode(&request(endpoint, body), &target(model), credential, UnixMillis(0))
+}
+
+/// The body of a chat with `model`.
+fn sent(model: &str, body: &Value) -> Result<Value, EncodeError> {
+    let call = call(Endpoint::ChatCompletions, model, &aws(), body)?;
+    Ok(serde_json::from_slice(call.body()).unwrap())
+}
+
+fn file(name: &str) -> Bytes {
+    let path = format!("{}/testdata/bedrock/{name}", env!("CARGO_MANIFEST_DIR"));
+    Bytes::from(fs::read(path).unwrap())
+}
+
+fn hello() -> Value {
+    json!({"model": "a", "messages": [{"role": "user", "content": "hi"}]})
+}
+
+/// `hello` with more members.
+fn hello_and(more: Value) -> Value {
+    let mut body = hello();
+    for (name, value) in more.as_object().unwrap() {
+        body[name] = value.clone();
+    }
+    body
+}
+
+#[test]
+fn a_call_is_signed_for_the_region_and_the_id_is_one_segment() {
+    let plain = call(Endpoint::ChatCompletions, CLAUDE, &aws(), &hello()).unwrap();
+    assert_eq!(
+        plain.uri().to_string(),
+        "https://bedrock-runtime.eu-west-1.amazonaws.com/model/us.anthropic.claude-sonnet-4-5-20250929-v1%3A0/converse"
+    );
+    let header = |name: &str| plain.headers()[name].to_str().unwrap().to_owned();
+    let scope = "AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/19700101/eu-west-1/bedrock/aws4_request";
+    assert!(header("authorization").starts_with(scope), "{}", header("authorization"));
+    assert_eq!(header("x-amz-security-token"), "session");
+
+    let body = hello_and(json!({"stream": true}));
+    let key = Credential::Key(Secret::new("ABSK"));
+    let streamed = call(Endpoint::ChatCompletions, "converse/eu-west-3/m", &key, &body).unwrap();
+    assert_eq!(streamed.uri().path(), "/model/m/converse-stream");
+    assert_eq!(streamed.headers()["authorization"], "Bearer ABSK");
+    assert_eq!(streamed.headers()["accept"], "application/vnd.amazon.eventstream");
+
+    let none = call(Endpoint::ChatCompletions, "m", &Credential::None, &hello()).unwrap_err();
+    assert!(matches!(none, EncodeError::WrongCredential { .. }), "{none}");
+}
+
+#[test]
+fn ids_and_regions_are_read_from_the_names_that_people_write() {
+    let arn = "arn:aws:bedrock:us-east-2:123456789012:application-inference-profile/abc";
+    for (written, id, region) in [
+        ("anthropic.claude-v2:1", "anthropic.claude-v2:1", "us-west-2"),
+        ("converse/us.amazon.nova-pro-v1:0", "us.amazon.nova-pro-v1:0", "us-west-2"),
+        ("us-gov-west-1/anthropic.claude-v2", "anthropic.claude-v2", "us-gov-west-1"),
+        ("eu-central-1/6-month-commitment/cohere.command", "cohere.command", "eu-central-1"),
+        (&format!("converse/{arn}"), arn, "us-east-2"),
+        (&format!("llama/{arn}"), arn, "us-east-2"),
+    ] {
+        assert_eq!(model::id(written), id);
+        let to =
+            Target { model: written.into(), api_base: "http://own:1".into(), ..Target::default() };
+        assert_eq!(model::region(&to), region, "{written}");
+    }
+    let by_host = Target { region: None, ..target("m") };
+    assert_eq!(model::region(&by_host), "eu-west-1");
+}
+
+#[test]
+fn a_chat_is_said_in_converses_words() {
+    let body = json!({
+        "model": "a",
+        "messages": [
+            {"role": "system", "content": [{"type": "text", "text": "Be brief.", "cache_control": {"type": "ephemeral"}}]},
+            {"role": "user", "content": [
+                {"type": "text", "text": "What is this?"},
+                {"type": "image_url", "image_url": {"url": "data:image/jpg;base64,iVBO"}},
+                {"type": "file", "file": {"filename": "a_b.pdf", "file_data": "data:application/pdf;base64,JVBE"}},
+            ]},
+            {"role": "assistant", "content": null,
+                "thinking_blocks": [{"type": "thinking", "thinking": "Ask.", "signature": "c2VhbA=="}],
+                "tool_calls": [{"id": "c1", "type": "function", "function": {"name": "look", "arguments": "{\"at\":1}"}}]},
+            {"role": "tool", "tool_call_id": "c1", "content": "a bird"},
+            {"role": "user", "content": "  "},
+            {"role": "user", "content": "And?"},
+        ],
+        "tools": [{"type": "function", "function": {"name": "look", "parameters": {"type": "object"}}}],
+        "tool_choice": "required",
+        "max_tokens": 9, "temperature": 0.5, "top_p": 0.9, "top_k": 3, "stop": ["END"],
+        "guardrailConfig": {"guardrailIdentifier": "g"}, "anthropic_beta": ["x"],
+    });
+    let expected = json!({
+        "messages": [
+            {"role": "user", "content": [
+                {"text": "What is this?"},
+                {"image": {"format": "jpeg", "source": {"bytes": "iVBO"}}},
+                {"document": {"format": "pdf", "name": "abpdf", "source": {"bytes": "JVBE"}}},
+            ]},
+            {"role": "assistant", "content": [
+                {"reasoningContent": {"reasoningText": {"text": "Ask.", "signature": "c2VhbA=="}}},
+                {"toolUse": {"toolUseId": "c1", "name": "look", "input": {"at": 1}}},
+            ]},
+            {"role": "user", "content": [
+                {"toolResult": {"toolUseId": "c1", "content": [{"text": "a bird"}]}},
+                {"text": "And?"},
+            ]},
+        ],
+        "system": [{"text": "Be brief."}, {"cachePoint": {"type": "default"}}],
+        "toolConfig": {
+            "tools": [{"toolSpec": {"name": "look", "inputSchema": {"json": {"type": "object"}}}}],
+            "toolChoice": {"any": {}},
+        },
+        "inferenceConfig": {"maxTokens": 9, "stopSequences": ["END"], "temperature": 0.5, "topP": 0.9},
+        "guardrailConfig": {"guardrailIdentifier": "g"},
+        "additionalModelRequestFields": {"top_k": 3, "anthropic_beta": ["x"]},
+    });
+    assert_eq!(sent(CLAUDE, &body).unwrap(), expected);
+}
+
+#[test]
+fn each_model_is_told_to_think_in_its_own_words() {
+    let ask = |more: Value| hello_and(more);
+    let effort = json!({"reasoning_effort": "medium"});
+    for (id, more, fields) in [
+        (
+            "anthropic.claude-3-7-sonnet-20250219-v1:0",
+            json!({"thinking": {"type": "enabled", "budget_tokens": 2000}, "temperature": 0.3}),
+            json!({"thinking": {"type": "enabled", "budget_tokens": 2000}}),
+        ),
+        (
+            "anthropic.claude-opus-4-7",
+            effort.clone(),
+            json!({"thinking": {"type": "adaptive"}, "output_config": {"effort": "medium"}}),
+        ),
+        ("anthropic.claude-3-haiku-20240307-v1:0", effort.clone(), Value::Null),
+        (
+            "us.amazon.nova-2-lite-v1:0",
+            effort.clone(),
+            json!({"reasoningConfig": {"type": "enabled", "maxReasoningEffort": "medium"}}),
+        ),
+        ("openai.gpt-oss-20b-1:0", effort.clone(), json!({"reasoning_effort": "medium"})),
+        ("meta.llama3-1-8b-instruct-v1:0", effort, Value::Null),
+        ("amazon.nova-pro-v1:0", json!({"top_k": 5}), json!({"inferenceConfig": {"topK": 5}})),
+    ] {
+        let sent = sent(id, &ask(more)).unwrap();
+        assert_eq!(sent["additionalModelRequestFields"], fields, "{id}");
+        assert_eq!(sent["inferenceConfig"]["temperature"], Value::Null, "{id}");
+    }
+    let bound =
+        ask(json!({"max_tokens": 50, "thinking": {"type": "enabled", "budget_tokens": 2000}}));
+    let sent = sent("anthropic.claude-3-7-sonnet-20250219-v1:0", &bound).unwrap();
+    assert_eq!(sent["inferenceConfig"]["maxTokens"], 2050, "room for an answer behind the thought");
+}
+
+#[test]
+fn an_answer_in_json_is_a_call_that_is_read_as_text() {
+    let schema = json!({"type": "object", "properties": {"a": {"type": "string"}}});
+    let format = json!({"type": "json_schema", "json_schema": {"name": "n", "schema": schema}});
+    let sent = sent(CLAUDE, &hello_and(json!({"response_format": format}))).unwrap();
+    let config = &sent["toolConfig"];
+    assert_eq!(config["tools"][0]["toolSpec"]["inputSchema"]["json"], schema);
+    assert_eq!(config["toolChoice"], json!({"tool": {"name": "json_tool_call"}}));
+    let answer = json!({
+        "output": {"message": {"role": "assistant", "content": [
+            {"toolUse": {"toolUseId": "t", "name": "json_tool_call", "input": {"a": "b"}}},
+        ]}},
+        "stopReason": "tool_use",
+    });
+    let told = told(Bytes::from(answer.to_string()));
+    assert_eq!(told["choices"][0]["message"]["content"], r#"{"a":"b"}"#);
+    assert_eq!(told["choices"][0]["finish_reason"], "stop");
+}
+
+#[test]
+fn what_cannot_be_said_is_refused_in_words() {
+    let content =
+        |content: Value| json!({"model": "a", "messages": [{"role": "user", "content": content}]});
+    for (body, said) in [
+        (
+            content(json!([{"type": "image_url", "image_url": {"url": "https://x/i.png"}}])),
+            "images inline",
+        ),
+        (
+            content(json!([{"type": "file", "file": {"file_data": "data:audio/wav;base64,x"}}])),
+            "documents of PDF",
+        ),
+        (hello_and(json!({"seed": 1})), "does not support parameters: [\"seed\"]"),
+    ] {
+        let refused = sent(CLAUDE, &body).unwrap_err().to_string();
+        assert!(refused.contains(said), "{refused}");
+    }
+}
+
+#[test]
+fn vectors_come_from_each_model_as_it_gives_them() {
+    let embed = |model: &str, body: &Value| {
+        let call = call(Endpoint::Embeddings, model, &aws(), body).unwrap();
+        assert!(call.uri().path().ends_with("/invoke"), "{}", call.uri());
+        serde_json::from_slice::<Value>(call.body()).unwrap()
+    };
+    let one = json!({"model": "a", "input": "x", "dimensions": 256});
+    let many = json!({"model": "a", "input": ["x", "y"]});
+    let titan = "amazon.titan-embed-text-v2:0";
+    assert_eq!(embed(titan, &one), json!({"inputText": "x", "dimensions": 256}));
+    assert_eq!(embed("amazon.titan-embed-text-v1", &one), json!({"inputText": "x"}));
+    let cohere = "cohere.embed-english-v3";
+    assert_eq!(embed(cohere, &many), json!({"texts": ["x", "y"], "input_type": "search_document"}));
+    let refused = call(Endpoint::Embeddings, titan, &aws(), &many).unwrap_err();
+    assert!(refused.to_string().contains("one text"), "{refused}");
+
+    let read = |model: &str, asked: &Value, body: &Value| {
+        let request = request(Endpoint::Embeddings, asked);
+        let body = Bytes::from(body.to_string());
+        let reply = PROVIDER.decode(&request, &target(model), StatusCode::OK, body).unwrap();
+        let stamp = Stamp { model: "alias", id: "x", now: 7, request: "" };
+        serde_json::from_slice::<Value>(&reply.write(Endpoint::Embeddings, stamp)).unwrap()
+    };
+    let told = read(titan, &one, &json!({"embedding": [0.5, -1.0], "inputTextTokenCount": 3}));
+    assert_eq!(told["data"][0]["embedding"], json!([0.5, -1.0]));
+    assert_eq!(told["usage"]["prompt_tokens"], 3);
+    for embeddings in [json!([[0.5], [1.0]]), json!({"float": [[0.5], [1.0]]})] {
+        let told = read(cohere, &many, &json!({"id": "1", "embeddings": embeddings}));
+        assert_eq!(told["data"][1]["embedding"], json!([1.0]));
+    }
+}
+
+fn told(body: Bytes) -> Value {
+    let request = request(Endpoint::ChatCompletions, &hello());
+    let reply = PROVIDER.decode(&request, &target(CLAUDE), StatusCode::OK, body).unwrap();
+    let stamp = Stamp { model: "alias", id: "x", now: 7, request: "" };
+    serde_json::from_slice(&reply.write(Endpoint::ChatCompletions, stamp)).unwrap()
+}
+
+#[test]
+fn answers_are_told_in_openais_words() {
+    let reply = told(file("native-reply.json"));
+    let choice = &reply["choices"][0];
+    assert_eq!(choice["finish_reason"], "length");
+    assert_eq!(choice["message"]["content"], "Peep peep.");
+    assert_eq!(choice["message"]["reasoning_content"], "A small bird.");
+    assert_eq!(choice["message"]["thinking_blocks"][0]["signature"], "c2VhbA==");
+    assert_eq!(reply["usage"]["prompt_tokens"], 155, "what was cached is a part of the prompt");
+    assert_eq!(reply["usage"]["prompt_tokens_details"]["cached_tokens"], 20);
+
+    let reply = told(file("native-reply-tools.json"));
+    let choice = &reply["choices"][0];
+    assert_eq!(choice["finish_reason"], "tool_calls");
+    let call = &choice["message"]["tool_calls"][0];
+    assert_eq!(
+        call["function"],
+        json!({"name": "sing", "arguments": "{\"song\": \"peep\", \"times\": 2.0}"})
+    );
+}
+
+/// One frame with these headers.
+fn frame(headers: &[(&str, &str)], payload: &str) -> Vec<u8> {
+    let mut head = Vec::new();
+    for (name, value) in headers {
+        head.push(u8::try_from(name.len()).unwrap());
+        head.extend(name.bytes());
+        head.push(7);
+        head.extend(u16::try_from(value.len()).unwrap().to_be_bytes());
+        head.extend(value.bytes());
+    }
+    let length = |length: usize| u32::try_from(length).unwrap().to_be_bytes();
+    let mut frame = [length(16 + head.len() + payload.len()), length(head.len())].concat();
+    frame.extend(crc32fast::hash(&frame).to_be_bytes());
+    frame.extend(head);
+    frame.extend(payload.bytes());
+    frame.extend(crc32fast::hash(&frame).to_be_bytes());
+    frame
+}
+
+/// The events of a stream, and how it ended.
+fn read(stream: Bytes) -> (Vec<StreamEvent>, Option<String>) {
+    let request = request(Endpoint::ChatCompletions, &hello());
+    let (mut decoder, mut events) = (PROVIDER.stream(&request, &target(CLAUDE)), Vec::new());
+    let read = decoder.push(stream, &mut events).and_then(|()| decoder.finish(&mut events));
+    (events, read.err().map(|error| error.to_string()))
+}
+
+#[test]
+fn a_stream_is_told_in_deltas() {
+    let (events, error) = read(file("native-stream.bin"));
+    assert_eq!(error, None);
+    let text = |text: &str| Delta::Text { choice: 0, text: text.to_owned() };
+    let arguments = |text: &str| Delta::Arguments { choice: 0, call: 0, text: text.to_owned() };
+    let usage = Usage {
+        prompt: Tokens(109),
+        cached: Tokens(100),
+        completion: Tokens(12),
+        ..Usage::default()
+    };
+    let (id, name) = ("tooluse_1".to_owned(), "sing".to_owned());
+    let expected = [
+        Delta::Start { id: None, model: None, usage: None },
+        Delta::Thinking { choice: 0, text: "A bird.".to_owned() },
+        Delta::Signature { choice: 0, signature: "c2VhbA==".to_owned() },
+        text("Pe"),
+        text("ép"),
+        Delta::ToolCall { choice: 0, call: 0, id, name, signature: None },
+        arguments("{\"song\":"),
+        arguments(" \"peep\"}"),
+        Delta::Finish { choice: 0, finish: Finish::ToolCalls },
+        Delta::Usage(usage),
+    ];
+    let mut expected: Vec<StreamEvent> = expected.into_iter().map(StreamEvent::Delta).collect();
+    expected.push(StreamEvent::Done(Bytes::new()));
+    assert_eq!(events, expected);
+}
+
+#[test]
+fn an_exception_has_the_cause_of_its_name() {
+    let said = r#"{"message":"it broke"}"#;
+    for (kind, cause) in [
+        ("throttlingException", Cause::RateLimited),
+        ("serviceUnavailableException", Cause::Unavailable),
+        ("modelStreamErrorException", Cause::Internal),
+        ("validationException", Cause::BadRequest),
+        ("aNewException", Cause::BadReply),
+    ] {
+        let headers = [(":exception-type", kind), (":message-type", "exception")];
+        let (events, error) = read(Bytes::from(frame(&headers, said)));
+        assert_eq!(error, None);
+        let [StreamEvent::Error(error)] = &events[..] else { panic!("{events:?}") };
+        let error = ProviderError::event(PROVIDER.speaker(), error.clone());
+        assert_eq!((error.cause, &*error.message), (cause, "it broke"), "{kind}");
+    }
+    let headers = [(":message-type", "error"), (":error-code", "500"), (":error-message", "gone")];
+    let (events, _) = read(Bytes::from(frame(&headers, "")));
+    assert!(matches!(&events[..], [StreamEvent::Error(error)] if error.message == "gone"));
+}
+
+#[test]
+fn an_answer_ends_with_its_stop_and_not_before() {
+    let whole = file("native-stream.bin");
+    let stop = whole.windows(11).position(|window| window == b"messageStop").unwrap();
+    let metadata = whole.windows(8).position(|window| window == b"metadata").unwrap();
+    let (events, error) = read(whole.slice(..stop));
+    assert_eq!(error.as_deref(), Some("the stream ended before the answer did"));
+    assert!(!events.contains(&StreamEvent::Done(Bytes::new())));
+    let (events, error) = read(whole.slice(..metadata));
+    assert_eq!(error, None, "what was used is missing, the answer is whole");
+    assert_eq!(events.last(), Some(&StreamEvent::Done(Bytes::new())));
+}
+
+proptest! {
+    /// No byte may change unseen: the answer breaks, or the change was where nothing is read.
+    #[test]
+    fn damage_is_seen(at in any::<prop::sample::Index>(), change in 1u8..) {
+        let whole = file("native-stream.bin");
+        let (right, _) = read(whole.clone());
+        let mut bytes = whole.to_vec();
+        let at = at.index(bytes.len());
+        bytes[at] ^= change;
+        let (events, error) = read(Bytes::from(bytes));
+        prop_assert!(error.is_some(), "at {}", at);
+        prop_assert!(events.len() < right.len() && right.starts_with(&events));
+    }
+
+    #[test]
+    fn no_bytes_make_it_panic(bytes in prop::collection::vec(any::<u8>(), 0..200), payload in ".{0,60}") {
+        drop(read(Bytes::from(bytes)));
+        for kind in ["contentBlockStart", "contentBlockDelta", "messageStop", "metadata"] {
+            drop(read(Bytes::from(frame(&[(":event-type", kind)], &payload))));
+        }
+    }
+}

@@ -1,0 +1,282 @@
+//! The common form as Converse's body: what all models have in common has a place there, the rest
+//! goes into `additionalModelRequestFields`, in each model's own words.
+
+use bytes::Bytes;
+use dunlin_llm::BadRequest;
+use dunlin_llm::anthropic::{Abilities, JSON_TOOL, write_thought};
+use dunlin_llm::form::{
+    Cache, Chat, Effort, Format, Message, Part, PartKind, Role, Source, Tool, ToolChoice,
+};
+use serde_json::{Value, json};
+
+use super::model;
+use crate::body::{Body, arguments, own_fields, value_of, wrong_messages};
+
+/// Fields of the body itself; a model's own go elsewhere.
+const TOP: &[&str] = &[
+    "additionalModelResponseFieldPaths",
+    "guardrailConfig",
+    "outputConfig",
+    "performanceConfig",
+    "promptVariables",
+    "requestMetadata",
+    "serviceTier",
+];
+
+/// The body of Converse and ConverseStream for the model of that id.
+pub(super) fn chat(chat: &Chat, id: &str) -> Result<Bytes, BadRequest> {
+    let is_claude = model::is_of("anthropic", id) || id.contains("claude");
+    let mut body = Body::default();
+    body.put("messages", messages(chat)?);
+    let system = system(chat)?;
+    if !system.is_empty() {
+        body.put("system", system);
+    }
+    let (tools, forced) = tools(chat);
+    body.put_object("toolConfig", tools);
+
+    let thought = if is_claude { write_thought(chat, Abilities::of(id), forced) } else { None };
+    let mut inference = Body::default();
+    let bound = thought.as_ref().and_then(|thought| thought.max_tokens);
+    inference.put_some("maxTokens", bound.or(chat.max_output));
+    inference.put_some("stopSequences", (!chat.stop.is_empty()).then(|| chat.stop.clone()));
+    let mut more = Body::default();
+    match &thought {
+        // A Claude that thinks draws its own lots.
+        Some(thought) => {
+            for (name, json) in &thought.fields {
+                more.put(name, value_of(json));
+            }
+        }
+        None => {
+            inference.put_some("temperature", chat.temperature.clone());
+            inference.put_some("topP", chat.top_p.clone());
+            top_k(chat, id, &mut more);
+        }
+    }
+    if !is_claude {
+        effort(chat, id, &mut more);
+    }
+    body.put_object("inferenceConfig", inference);
+    if let Some(tier) = &chat.service_tier {
+        let tier = if tier == "auto" { "default" } else { tier };
+        body.put("serviceTier", json!({"type": tier}));
+    }
+    for (name, json) in own_fields(chat) {
+        match (name.as_str(), value_of(json)) {
+            ("additionalModelRequestFields", Value::Object(fields)) => more.0.extend(fields),
+            (name, value) if TOP.contains(&name) => body.put(name, value),
+            (name, value) => more.put(name, value),
+        }
+    }
+    body.put_object("additionalModelRequestFields", more);
+    Ok(body.finish())
+}
+
+fn top_k(chat: &Chat, id: &str, more: &mut Body) {
+    let Some(top_k) = &chat.top_k else { return };
+    if id.contains("nova") {
+        more.put("inferenceConfig", json!({"topK": top_k}));
+    } else {
+        more.put("top_k", top_k.clone());
+    }
+}
+
+/// Models of others say how hard to think in words of their own; most know none.
+fn effort(chat: &Chat, id: &str, more: &mut Body) {
+    let Some(reasoning) = &chat.reasoning else { return };
+    let Some(effort) = reasoning.effort.or(reasoning.budget.map(Effort::of_budget)) else { return };
+    if id.contains("nova-2") {
+        let degree = match effort {
+            Effort::None => return more.put("reasoningConfig", json!({"type": "disabled"})),
+            Effort::Minimal | Effort::Low => "low",
+            Effort::Medium => "medium",
+            Effort::High | Effort::Highest => "high",
+        };
+        let config = json!({"type": "enabled", "maxReasoningEffort": degree});
+        more.put("reasoningConfig", config);
+    } else if id.contains("gpt-oss") || id.contains("deepseek") {
+        more.put("reasoning_effort", effort.word());
+    }
+}
+
+/// The tools, and whether one must be called. An answer in JSON is asked for by a tool, whose call
+/// is read back as the text.
+fn tools(chat: &Chat) -> (Body, bool) {
+    let mut tools: Vec<Value> = Vec::new();
+    for tool in &chat.tools {
+        let Tool::Function { name, description, parameters, cache, .. } = tool else { continue };
+        let empty = || json!({"type": "object", "properties": {}});
+        let mut spec = Body::default();
+        spec.put("name", name.as_str());
+        spec.put_some("description", description.as_deref().filter(|words| !words.is_empty()));
+        let schema = parameters.as_ref().map_or_else(empty, value_of);
+        spec.put("inputSchema", json!({"json": schema}));
+        tools.push(json!({"toolSpec": spec.0}));
+        tools.extend(cache.map(cache_point));
+    }
+    let format = match &chat.format {
+        Some(Format::Schema { schema, .. }) => Some(value_of(schema)),
+        Some(Format::Json) => Some(json!({"type": "object", "additionalProperties": true})),
+        Some(Format::Text) | None => None,
+    };
+    let mut config = Body::default();
+    let mut choice = match &chat.tool_choice {
+        Some(ToolChoice::Auto) => Some(json!({"auto": {}})),
+        Some(ToolChoice::Required) => Some(json!({"any": {}})),
+        Some(ToolChoice::Named(name)) => Some(json!({"tool": {"name": name}})),
+        // There is no word for it; a history with calls in it needs the tools all the same.
+        Some(ToolChoice::None) if !has_calls(chat) => return (config, false),
+        Some(ToolChoice::None) | None => None,
+    };
+    if let Some(schema) = format {
+        let thinks = chat.reasoning.as_ref().is_some_and(|r| r.effort != Some(Effort::None));
+        if tools.is_empty() && !thinks {
+            choice = Some(json!({"tool": {"name": JSON_TOOL}}));
+        }
+        let description = "Gives the answer. Its arguments are the answer.";
+        let schema = json!({"json": schema});
+        let spec = json!({"name": JSON_TOOL, "description": description, "inputSchema": schema});
+        tools.push(json!({"toolSpec": spec}));
+    }
+    if tools.is_empty() {
+        return (config, false);
+    }
+    let forced = choice.as_ref().is_some_and(|choice| choice.get("auto").is_none());
+    config.put("tools", tools);
+    config.put_some("toolChoice", choice);
+    (config, forced)
+}
+
+fn has_calls(chat: &Chat) -> bool {
+    let mut parts = chat.messages.iter().flat_map(|message| &message.parts);
+    parts.any(|part| matches!(part.kind, PartKind::ToolCall(_) | PartKind::ToolResult { .. }))
+}
+
+fn cache_point(cache: Cache) -> Value {
+    match cache {
+        Cache::Short => json!({"cachePoint": {"type": "default"}}),
+        Cache::Hour => json!({"cachePoint": {"type": "default", "ttl": "1h"}}),
+    }
+}
+
+fn system(chat: &Chat) -> Result<Vec<Value>, BadRequest> {
+    let mut blocks = Vec::new();
+    for message in chat.messages.iter().filter(|message| message.role == Role::System) {
+        for part in &message.parts {
+            let text = part.as_text().ok_or_else(|| wrong_messages("instructions as texts"))?;
+            if !text.trim().is_empty() {
+                blocks.push(json!({"text": text}));
+            }
+            blocks.extend(part.cache.map(cache_point));
+        }
+    }
+    Ok(blocks)
+}
+
+/// Turns take turns here: what one side says in a row is one message.
+fn messages(chat: &Chat) -> Result<Vec<Value>, BadRequest> {
+    let mut turns: Vec<(Role, Vec<Value>)> = Vec::new();
+    let mut documents = 0;
+    for message in chat.messages.iter().filter(|message| message.role != Role::System) {
+        let blocks = blocks(message, &mut documents)?;
+        match turns.last_mut() {
+            Some((role, said)) if *role == message.role => said.extend(blocks),
+            Some(_) | None if blocks.is_empty() => {}
+            Some(_) | None => turns.push((message.role, blocks)),
+        }
+    }
+    let turns = turns.into_iter().map(|(role, content)| {
+        let role = if role == Role::Assistant { "assistant" } else { "user" };
+        json!({"role": role, "content": content})
+    });
+    Ok(turns.collect())
+}
+
+fn blocks(message: &Message, documents: &mut u32) -> Result<Vec<Value>, BadRequest> {
+    let mut blocks = Vec::with_capacity(message.parts.len());
+    for part in &message.parts {
+        blocks.extend(block(part, documents)?);
+        blocks.extend(part.cache.map(cache_point));
+    }
+    Ok(blocks)
+}
+
+/// `None`: nothing that Bedrock would take.
+fn block(part: &Part, documents: &mut u32) -> Result<Option<Value>, BadRequest> {
+    Ok(match &part.kind {
+        PartKind::Text(text) | PartKind::Refusal(text) => {
+            (!text.trim().is_empty()).then(|| json!({"text": text}))
+        }
+        PartKind::Image { source, .. } => Some(image(source)?),
+        PartKind::File { source, name } => {
+            *documents += 1;
+            Some(document(source, name.as_deref(), *documents)?)
+        }
+        PartKind::Audio { .. } => return Err(wrong_messages("texts, images and documents")),
+        // A thought without its seal would be refused.
+        PartKind::Thinking { text, signature } => signature.as_ref().map(|signature| {
+            let text = json!({"text": text, "signature": signature});
+            json!({"reasoningContent": {"reasoningText": text}})
+        }),
+        PartKind::RedactedThinking(data) => {
+            Some(json!({"reasoningContent": {"redactedContent": data}}))
+        }
+        PartKind::ToolCall(call) => {
+            let input = arguments(&call.arguments)?;
+            Some(json!({"toolUse": {"toolUseId": call.id, "name": call.name, "input": input}}))
+        }
+        PartKind::ToolResult { call, parts, is_error, .. } => {
+            let mut content = Vec::with_capacity(parts.len());
+            for part in parts {
+                content.extend(block(part, documents)?);
+            }
+            if content.is_empty() {
+                content.push(json!({"text": "(empty)"}));
+            }
+            let mut result = Body::default();
+            result.put("toolUseId", call.as_str());
+            result.put("content", content);
+            result.put_some("status", is_error.then_some("error"));
+            Some(json!({"toolResult": result.0}))
+        }
+        PartKind::Other(_) => None,
+    })
+}
+
+fn image(source: &Source) -> Result<Value, BadRequest> {
+    let (format, data) = match source {
+        Source::Inline { media_type, data } => {
+            let format = media_type.rsplit('/').next().unwrap_or_default();
+            (if format == "jpg" { "jpeg" } else { format }, data)
+        }
+        Source::Url(_) | Source::Id(_) => {
+            return Err(wrong_messages("images inline, as data: URLs"));
+        }
+    };
+    Ok(json!({"image": {"format": format, "source": {"bytes": data}}}))
+}
+
+fn document(source: &Source, name: Option<&str>, number: u32) -> Result<Value, BadRequest> {
+    let Source::Inline { media_type, data } = source else {
+        return Err(wrong_messages("documents inline, as data: URLs"));
+    };
+    let format = match media_type.as_str() {
+        "application/pdf" => "pdf",
+        "text/csv" => "csv",
+        "application/msword" => "doc",
+        "application/vnd.openxmlformats-officedocument.wordprocessingml.document" => "docx",
+        "application/vnd.ms-excel" => "xls",
+        "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet" => "xlsx",
+        "text/html" => "html",
+        "text/plain" => "txt",
+        "text/markdown" => "md",
+        _ => return Err(wrong_messages("documents of PDF, CSV, Word, Excel, HTML or text")),
+    };
+    // Names are part of the prompt, and only these letters may be in them.
+    let kept = |letter: &char| letter.is_ascii_alphanumeric() || " -()[]".contains(*letter);
+    let name: String = name.unwrap_or_default().chars().filter(kept).take(200).collect();
+    let words: Vec<&str> = name.split(' ').filter(|word| !word.is_empty()).collect();
+    let name = if words.is_empty() { format!("document-{number}") } else { words.join(" ") };
+    Ok(json!({"document": {"format": format, "name": name, "source": {"bytes": data}}}))
+}
