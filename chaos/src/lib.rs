@@ -6,8 +6,10 @@
 //! not know how a node works inside, except that `sim/` does with the pure crates what the edge
 //! crates do. Read `history.rs` first.
 
+mod clock;
 pub mod history;
 pub mod invariants;
+pub mod live;
 pub mod random;
 pub mod report;
 pub mod sim;

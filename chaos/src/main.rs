@@ -1,11 +1,15 @@
 //! `cargo run -p dunlin-chaos -- sim --seed N`: see `README.md`.
 
 use std::io::Write;
+use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
+use anyhow::{Context, bail};
 use clap::{Args, Parser, Subcommand};
+use dunlin_chaos::live::Fault;
 use dunlin_chaos::report::Report;
-use dunlin_chaos::{invariants, sim};
+use dunlin_chaos::{invariants, live, sim};
 
 /// Faults, and what must hold in spite of them.
 #[derive(Parser)]
@@ -19,8 +23,32 @@ struct Cli {
 enum Command {
     /// Simulated nodes under a seeded clock and network.
     Sim(SimArgs),
+    /// Real processes of a `dunlin` binary, with clients over HTTP.
+    Live(LiveArgs),
     /// The faults and the invariants.
     List,
+}
+
+#[derive(Args)]
+struct LiveArgs {
+    /// The `dunlin` binary.
+    #[arg(long)]
+    binary: PathBuf,
+    /// What clients do, and which fault comes when, is drawn from it.
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    /// No fault begins after so long.
+    #[arg(long, default_value_t = 60)]
+    seconds: u64,
+    /// How many nodes.
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u8).range(3..=9))]
+    nodes: u8,
+    /// Names of faults, with commas between them [default: all].
+    #[arg(long)]
+    faults: Option<String>,
+    /// Writes the report there, too.
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
 }
 
 #[derive(Args)]
@@ -36,6 +64,7 @@ struct SimArgs {
 fn main() -> anyhow::Result<ExitCode> {
     let ok = match Cli::parse().command {
         Command::Sim(args) => simulate(&args),
+        Command::Live(args) => go_live(args)?,
         Command::List => {
             print(&list());
             true
@@ -59,14 +88,39 @@ fn simulate(args: &SimArgs) -> bool {
     violated == 0
 }
 
+fn go_live(args: LiveArgs) -> anyhow::Result<bool> {
+    let LiveArgs { binary, seed, seconds, nodes, faults, json } = args;
+    let all = || live::FAULTS.iter().map(|(fault, ..)| *fault).collect();
+    let faults = match faults.as_deref().map(Fault::list) {
+        None => all(),
+        Some(Ok(faults)) => faults,
+        Some(Err(name)) => bail!("`{name}` is no fault; `list` shows them"),
+    };
+    let binary = binary.canonicalize().with_context(|| binary.display().to_string())?;
+    let (lasts, nodes) = (Duration::from_secs(seconds), usize::from(nodes));
+    let plan = live::Plan { binary, seed, lasts, nodes, faults, progress };
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let report = runtime.block_on(live::run(&plan))?;
+    print(&report.text());
+    if let Some(file) = json {
+        let text = serde_json::to_string_pretty(&report)?;
+        std::fs::write(&file, text).with_context(|| file.display().to_string())?;
+    }
+    Ok(report.ok)
+}
+
+/// What happens, while it happens, goes to stderr.
+fn progress(what: &str) {
+    drop(std::io::stderr().lock().write_all(format!("{what}\n").as_bytes()));
+}
+
 fn list() -> String {
-    let mut text = "faults of `sim`:\n".to_owned();
-    let mut add = |name: &str, says: &str| text.push_str(&format!("  {name:<22}{says}\n"));
-    sim::FAULTS.iter().for_each(|(_, name, says)| add(name, says));
-    text.push_str("\ninvariants:\n");
-    let mut add = |name: &str, says: &str| text.push_str(&format!("  {name:<22}{says}\n"));
-    invariants::ALL.iter().for_each(|invariant| add(invariant.name, invariant.promise));
-    text
+    let line = |name: &str, says: &str| format!("  {name:<22}{says}\n");
+    let sim: String = sim::FAULTS.iter().map(|(_, name, says)| line(name, says)).collect();
+    let live: String = live::FAULTS.iter().map(|(_, name, says)| line(name, says)).collect();
+    let invariants = invariants::ALL.iter().map(|known| line(known.name, known.promise));
+    let invariants: String = invariants.collect();
+    format!("faults of `sim`:\n{sim}\nfaults of `live`:\n{live}\ninvariants:\n{invariants}")
 }
 
 /// A reader that has left is no failure of ours.

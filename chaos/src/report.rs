@@ -156,7 +156,7 @@ fn timeline(history: &History) -> Vec<Moment> {
 }
 
 impl Act {
-    fn words(&self) -> String {
+    pub(crate) fn words(&self) -> String {
         match self {
             Self::Killed { node } => format!("n{} is killed", node + 1),
             Self::Stopped { node } => format!("n{} is asked to stop", node + 1),

@@ -1,5 +1,6 @@
 //! Chats fail only where they must: on a node that was killed while they were open, or because of a
-//! backend that breaks answers off.
+//! backend that breaks answers off. Who finds nobody, or a node that says that it is not ready yet,
+//! has lost nothing and asks another: that is counted, and no failure.
 
 use super::{Invariant, Verdict};
 use crate::history::{Act, History, Outcome, Traced, Troubles};
@@ -16,12 +17,17 @@ fn check(history: &History) -> Verdict {
     let calls = history.calls();
     let chats: Vec<_> = calls.iter().filter(|c| !c.call.operation.is_write()).collect();
     let (mut killed, mut by_backend, mut unreached, mut broken) = (0, 0, 0, Vec::new());
+    let mut unready = 0;
     for chat in &chats {
         let (node, from, to) = (chat.call.node, chat.sent, chat.end());
         let why = match chat.ended.map(|(_, outcome)| outcome) {
             Some(Outcome::Done { .. } | Outcome::Refused(_)) => continue,
             Some(Outcome::Unreached) if troubles.was_gone(node, from, to) => {
                 unreached += 1;
+                continue;
+            }
+            Some(Outcome::Failed { status: 503, .. }) if troubles.was_gone(node, from, to) => {
+                unready += 1;
                 continue;
             }
             Some(Outcome::Unreached) => "was not connected".to_owned(),
@@ -40,7 +46,7 @@ fn check(history: &History) -> Verdict {
     let others = broken.len();
     let figure = format!(
         "{} chats: {killed} failed with their node, {by_backend} by a backend, {others} otherwise; \
-         {unreached} found nobody",
+         {unreached} found nobody, {unready} a node not ready",
         chats.len()
     );
     Verdict { looked_at: chats.len(), figure, broken }

@@ -6,7 +6,8 @@ use crate::random::Random;
 const CALM_MS: u64 = 4_000;
 /// The last one is over by then.
 pub(super) const OVER_MS: u64 = 70_000;
-const LONGEST_MS: u64 = 14_000;
+/// Most of a minute: what was admitted before must come back while a node is apart.
+const LONGEST_MS: u64 = 45_000;
 
 /// What can go wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,7 +70,7 @@ pub(super) fn plan(random: &mut Random, nodes: usize) -> Vec<Planned> {
         let lasts = match random.below(3) {
             0 => random.between(300, 2_500),
             1 => random.between(1_500, 6_000),
-            _ => random.between(4_000, LONGEST_MS),
+            _ => random.between(6_000, LONGEST_MS),
         };
         let until = at + lasts;
         if until > OVER_MS {
