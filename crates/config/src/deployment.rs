@@ -86,7 +86,6 @@ impl<'a> Draft<'a> {
         let order = report.count("litellm_params.order", self.params.get("order"));
         let num_retries =
             report.count("litellm_params.num_retries", self.params.get("num_retries"));
-        let max_output = self.max_output(report);
         let rates = pricing::own_rates(self.params, self.info, report);
         let aim = aim?;
         let has_identity = aim.served && aim.key.is_none();
@@ -115,9 +114,10 @@ impl<'a> Draft<'a> {
             tls: self.reading.trust.of("litellm_params", self.params, report),
             headers,
             body_defaults: self.body_defaults(),
-            max_output,
+            max_output: self.max_output(report),
             params: params::rules(self.params, self.reading.dropped_everywhere, report),
-            ..Target::default()
+            chat_only: self.chat_only(report),
+            responses: report.text("model_info.mode", self.info.get("mode")) == Some("responses"),
         };
         Some(Deployment {
             id: DeploymentId(id.unwrap_or_else(|| self.hash())),
@@ -373,6 +373,12 @@ impl<'a> Draft<'a> {
             .filter(|(_, node)| !matches!(node.value, Value::Null))
             .map(|(key, node)| (key.text.as_str().into(), node.json().into()))
             .collect()
+    }
+
+    /// Whether its server is only asked for chats, whatever else it has.
+    fn chat_only(&self, report: &mut Report) -> bool {
+        let what = "litellm_params.use_chat_completions_api";
+        report.flag(what, self.params.get("use_chat_completions_api")) == Some(true)
     }
 
     /// The older name is for both directions in LiteLLM's price table, where it means this one.

@@ -86,8 +86,8 @@ pub(crate) const PARAMS: Keys = Keys {
         output_cost_per_image output_cost_per_image_token output_cost_per_pixel \
         output_cost_per_reasoning_token output_cost_per_second output_cost_per_token rpm \
         ssl_certificate ssl_verify stream_timeout tenant_id tiered_pricing timeout tpm \
-        vertex_ai_location vertex_ai_project vertex_credentials vertex_location vertex_project \
-        weight",
+        use_chat_completions_api vertex_ai_location vertex_ai_project vertex_credentials \
+        vertex_location vertex_project weight",
     not_yet: "adaptive_router_* allow_client_keepalive_override auto_router_* aws_* azure_* \
         budget_duration cache_creation_input_token_cost* cache_read_input_token_cost* \
         complexity_router_* configurable_clientside_auth_params default_api_key_rpm_limit \
@@ -95,7 +95,7 @@ pub(crate) const PARAMS: Keys = Keys {
         max_parallel_requests merge_reasoning_content_in_choices mock_response \
         ocr_cost_per_page* otpm output_cost_per_* quality_router_* region_name \
         stream_timeout_by_service_tier tag_regex tags timeout_by_service_tier \
-        use_chat_completions_api use_in_pass_through vertex_* watsonx_*",
+        use_in_pass_through vertex_* watsonx_*",
     replaced: &[],
     refused: &[("guardrails", GUARDS)],
 };

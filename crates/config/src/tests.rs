@@ -428,3 +428,17 @@ proptest! {
         prop_assert_eq!(crate::hashed_bytes(&document), crate::hashed_bytes(&again));
     }
 }
+
+#[test]
+fn who_has_responses_is_said_by_its_mode_or_denied() {
+    let config = loaded(
+        "model_list:\n\
+         - {model_name: a, model_info: {mode: responses}, litellm_params: {model: openai/a, api_base: http://a}}\n\
+         - {model_name: b, litellm_params: {model: openai/b, api_base: http://b, use_chat_completions_api: true}}\n",
+    );
+    let said = |name| {
+        let target = deployment(&config, name, 0).target;
+        (target.responses, target.chat_only)
+    };
+    assert_eq!((said("a"), said("b")), ((true, false), (false, true)));
+}

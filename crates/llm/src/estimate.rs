@@ -70,6 +70,11 @@ pub(crate) fn output_bytes(choices: &str) -> u64 {
         .unwrap_or(0)
 }
 
+/// The bytes of all text in a JSON value that a model may have written.
+pub(crate) fn words_in(json: &str) -> u64 {
+    serde_json::from_str::<TextBytes>(json).map_or(0, |text| text.0)
+}
+
 #[derive(serde::Deserialize)]
 struct Choice {
     #[serde(default)]

@@ -11,6 +11,7 @@ use crate::estimate::{output_bytes, tokens_in};
 use crate::form::{Reply, Vectors};
 use crate::json::{Span, splice_string, string};
 use crate::openai;
+use crate::responses;
 use crate::usage;
 
 /// Why bytes are not a reply.
@@ -125,7 +126,8 @@ impl ChatReply {
             Body::Bytes { dialect, bytes, output: Some(span), .. } => {
                 let read = match dialect {
                     Dialect::Anthropic => anthropic::output_bytes,
-                    Dialect::Gemini | Dialect::OpenAi | Dialect::Responses => output_bytes,
+                    Dialect::Gemini | Dialect::OpenAi => output_bytes,
+                    Dialect::Responses => responses::output_bytes,
                 };
                 std::str::from_utf8(&bytes[span.range()]).map_or(0, read)
             }

@@ -230,7 +230,7 @@ impl ChatRequest {
 }
 
 /// A text being copied with changes, front to back. Nothing is copied before the first change.
-struct Splice<'a> {
+pub(crate) struct Splice<'a> {
     from: &'a Bytes,
     out: Vec<u8>,
     copied: usize,
@@ -238,12 +238,12 @@ struct Splice<'a> {
 }
 
 impl<'a> Splice<'a> {
-    fn of(from: &'a Bytes, growth: usize) -> Self {
+    pub(crate) fn of(from: &'a Bytes, growth: usize) -> Self {
         Self { from, out: Vec::new(), copied: 0, growth }
     }
 
     /// Copies up to `at`, skips it, and returns where its replacement goes.
-    fn replace(&mut self, at: Span) -> &mut Vec<u8> {
+    pub(crate) fn replace(&mut self, at: Span) -> &mut Vec<u8> {
         if self.out.capacity() == 0 {
             // Room for the usage option and a few defaults as well.
             self.out.reserve(self.from.len() + self.growth + 128);
@@ -253,7 +253,7 @@ impl<'a> Splice<'a> {
         &mut self.out
     }
 
-    fn finish(mut self) -> Bytes {
+    pub(crate) fn finish(mut self) -> Bytes {
         if self.out.capacity() == 0 {
             return self.from.clone();
         }

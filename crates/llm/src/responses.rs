@@ -1,12 +1,17 @@
 //! OpenAI's Responses dialect: what Codex, n8n and the newer SDKs speak. Bodies are read into the
-//! common form and answers are written from it, for providers that have only chats. What only the
-//! server that keeps responses could carry out is refused.
+//! common form and answers are written from it, for providers that have only chats; there, what only
+//! a server that keeps responses could carry out is refused. Where the provider has responses itself,
+//! bodies pass.
 
 mod items;
+mod native;
 mod read;
 mod reply;
 mod writer;
 
+pub use native::{parse_reply, read_frame};
+
+pub(crate) use native::output_bytes;
 pub(crate) use read::read_chat;
 pub(crate) use reply::write_reply;
 pub(crate) use writer::{EventWriter, error_frame};

@@ -12,19 +12,26 @@ use crate::json::Span;
 /// The longest frame: 1 MiB. A chunk of a chat is some hundred bytes.
 pub const MAX_FRAME_BYTES: usize = 1024 * 1024;
 
-/// A frame grew over [`MAX_FRAME_BYTES`] without an end.
+/// A frame grew over its bound without an end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("a frame of the stream is longer than {MAX_FRAME_BYTES} bytes")]
+#[error("a frame of the stream is longer than its bound")]
 pub struct FrameTooLong;
 
 /// Cuts a byte stream into frames. A frame that lies in one read is a slice of it, not a copy.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Splitter {
     /// The read being cut.
     input: Bytes,
     /// The start of a frame whose end has not been read yet.
     carried: BytesMut,
     seen: Seen,
+    most: usize,
+}
+
+impl Default for Splitter {
+    fn default() -> Self {
+        Self::with_frames_of(MAX_FRAME_BYTES)
+    }
 }
 
 /// What the last byte was.
@@ -41,6 +48,12 @@ enum Seen {
 }
 
 impl Splitter {
+    /// A splitter of frames of at most `most` bytes.
+    #[must_use]
+    pub fn with_frames_of(most: usize) -> Self {
+        Self { input: Bytes::new(), carried: BytesMut::new(), seen: Seen::default(), most }
+    }
+
     /// Takes the next bytes. All frames of the bytes before must have been taken out.
     pub fn push(&mut self, read: Bytes) {
         assert!(self.input.is_empty(), "frames of the last read are still here");
@@ -54,7 +67,7 @@ impl Splitter {
     pub fn next_frame(&mut self) -> Result<Option<Bytes>, FrameTooLong> {
         let end = self.frame_end();
         let taken = self.input.split_to(end.unwrap_or(self.input.len()));
-        if self.carried.len() + taken.len() > MAX_FRAME_BYTES {
+        if self.carried.len() + taken.len() > self.most {
             return Err(FrameTooLong);
         }
         if end.is_some() && self.carried.is_empty() {

@@ -34,6 +34,8 @@ pub struct Target {
     pub params: ParamRules,
     /// `use_chat_completions_api`: other chat endpoints are bridged even if the provider has them.
     pub chat_only: bool,
+    /// `model_info.mode: responses`: its server has OpenAI's responses, wherever it is.
+    pub responses: bool,
 }
 
 /// What becomes of parameters.

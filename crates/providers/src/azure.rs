@@ -72,6 +72,11 @@ fn deployment(to: &Target, asked: Endpoint) -> String {
         let query = if version == "preview" { "?api-version=preview" } else { "" };
         return format!("{root}/openai/v1{route}{query}");
     }
+    if asked == Endpoint::Responses {
+        // There the body names the deployment.
+        let root = base.split("/openai").next().unwrap_or(base);
+        return format!("{root}/openai/responses?api-version={version}");
+    }
     if base.contains("/openai/deployments/") {
         return format!("{}{route}?api-version={version}", base.trim_end_matches(route));
     }
@@ -155,6 +160,10 @@ impl Provider for Azure {
         self.openai.params(model)
     }
 
+    fn keeps_responses(&self, to: &Target) -> bool {
+        self.openai.keeps_responses(to)
+    }
+
     fn encode(
         &self,
         request: &ChatRequest,
@@ -162,7 +171,7 @@ impl Provider for Azure {
         credential: &Credential,
         _now: UnixMillis,
     ) -> Result<Request<Bytes>, EncodeError> {
-        let asked = self.openai.asked(request);
+        let asked = self.openai.asked(request, to);
         if matches!(asked, Endpoint::CountTokens | Endpoint::Moderations) {
             let (provider, route) = (self.id(), asked.route());
             return Err(EncodeError::UnsupportedEndpoint { provider, route });

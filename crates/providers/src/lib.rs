@@ -95,6 +95,12 @@ pub trait Provider: Sync {
         false
     }
 
+    /// True if the server of `to` has OpenAI's responses itself and keeps them: then their bodies
+    /// pass, and else they are bridged to chats.
+    fn keeps_responses(&self, _to: &Target) -> bool {
+        false
+    }
+
     /// The HTTP request that asks `to` for what the client asked, at `now`.
     ///
     /// # Errors

@@ -3,12 +3,12 @@
 use dunlin_llm::openai::ChatStyle;
 
 use crate::Variables;
-use crate::openai_compatible::{Base, OpenAiCompatible, Quirks};
+use crate::openai_compatible::{Base, OPENAI_BASE, OpenAiCompatible, Quirks};
 
 pub(crate) static PROVIDER: OpenAiCompatible = OpenAiCompatible {
     id: "openai",
     speaker: "OpenAIException",
-    default_base: Some("https://api.openai.com/v1"),
+    default_base: Some(OPENAI_BASE),
     variables: Variables {
         keys: &["OPENAI_API_KEY"],
         bases: &["OPENAI_BASE_URL", "OPENAI_API_BASE"],

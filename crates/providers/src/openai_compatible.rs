@@ -5,7 +5,7 @@ use std::borrow::Cow;
 
 use bytes::Bytes;
 use dunlin_llm::openai::{ChatStyle, read_reply, write_chat};
-use dunlin_llm::{ChatReply, ChatRequest, Endpoint, Target, edit};
+use dunlin_llm::{ChatReply, ChatRequest, Endpoint, Target, edit, responses};
 use dunlin_types::{Credential, UnixMillis};
 use http::header::{ACCEPT, CONTENT_TYPE};
 use http::{HeaderValue, Request, StatusCode};
@@ -14,6 +14,9 @@ use crate::encode::{EncodeError, post};
 use crate::params::{self, Params};
 use crate::stream::OpenAiStream;
 use crate::{Provider, ProviderError, StreamDecoder, Variables};
+
+/// OpenAI's own address: whatever prefix a model has there, it has responses.
+pub(crate) const OPENAI_BASE: &str = "https://api.openai.com/v1";
 
 /// What tells one compatible provider from another.
 #[derive(Clone, Copy)]
@@ -102,9 +105,10 @@ impl OpenAiCompatible {
     }
 
     /// What the provider is asked for. Where that is what the client asked, its bytes are sent.
-    pub(crate) fn asked(&self, request: &ChatRequest) -> Endpoint {
+    pub(crate) fn asked(&self, request: &ChatRequest, to: &Target) -> Endpoint {
         match request.endpoint() {
             Endpoint::Completions if self.completions => Endpoint::Completions,
+            Endpoint::Responses if self.keeps_responses(to) => Endpoint::Responses,
             Endpoint::ChatCompletions
             | Endpoint::Completions
             | Endpoint::GenerateContent
@@ -125,7 +129,8 @@ impl OpenAiCompatible {
 
     fn passes(&self, request: &ChatRequest, to: &Target) -> bool {
         let translated = self.quirks.translated.is_some_and(|word| to.model.contains(word));
-        self.asked(request) == request.endpoint() && !(translated && request.endpoint().is_chat())
+        self.asked(request, to) == request.endpoint()
+            && !(translated && request.endpoint().is_chat())
     }
 
     /// The body that is sent.
@@ -170,6 +175,11 @@ impl Provider for OpenAiCompatible {
         self.speaker
     }
 
+    fn keeps_responses(&self, to: &Target) -> bool {
+        let is_openai = to.api_base.trim_end_matches('/') == OPENAI_BASE;
+        !to.chat_only && (to.responses || is_openai)
+    }
+
     fn variables(&self) -> Variables {
         self.variables
     }
@@ -189,11 +199,11 @@ impl Provider for OpenAiCompatible {
         credential: &Credential,
         _now: UnixMillis,
     ) -> Result<Request<Bytes>, EncodeError> {
-        if self.asked(request) == Endpoint::CountTokens {
+        if self.asked(request, to) == Endpoint::CountTokens {
             let (provider, route) = (self.id, request.endpoint().route());
             return Err(EncodeError::UnsupportedEndpoint { provider, route });
         }
-        let url = self.base(&to.api_base).into_owned() + self.asked(request).route();
+        let url = self.base(&to.api_base).into_owned() + self.asked(request, to).route();
         let call = post(url, self.body(request, to)?, to, credential)?;
         Ok(with_kind_of(request, call))
     }
@@ -208,7 +218,13 @@ impl Provider for OpenAiCompatible {
         if !status.is_success() {
             return Err(ProviderError::response(self.speaker, status, &body));
         }
-        let reply = if self.passes(request, to) {
+        let reply = if self.asked(request, to) == Endpoint::Responses {
+            match responses::parse_reply(body) {
+                Ok(Err(failed)) => return Err(ProviderError::event(self.speaker, failed)),
+                Ok(Ok(reply)) => Ok(reply),
+                Err(bad) => Err(bad),
+            }
+        } else if self.passes(request, to) {
             if self.quirks.says_reasoning {
                 body = edit::renamed(body, "choices[*].message.reasoning", "reasoning_content");
             }
@@ -220,7 +236,9 @@ impl Provider for OpenAiCompatible {
     }
 
     fn stream(&self, request: &ChatRequest, to: &Target) -> Box<dyn StreamDecoder> {
-        Box::new(if self.passes(request, to) {
+        Box::new(if self.asked(request, to) == Endpoint::Responses {
+            OpenAiStream::of_responses()
+        } else if self.passes(request, to) {
             OpenAiStream::passing(self.quirks.says_reasoning)
         } else {
             OpenAiStream::translating()

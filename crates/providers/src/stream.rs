@@ -5,9 +5,12 @@ use dunlin_llm::edit::renamed;
 use dunlin_llm::form::Delta;
 use dunlin_llm::openai::{DeltaReader, read_frame};
 use dunlin_llm::sse::{FrameTooLong, Splitter};
-use dunlin_llm::{BadFrame, StreamEvent};
+use dunlin_llm::{BadFrame, StreamEvent, responses};
 
 use crate::StreamDecoder;
+
+/// The longest event of a response: the last one repeats the whole answer, pictures included.
+const MAX_EVENT_BYTES: usize = 16 << 20;
 
 /// Why a stream cannot be read to its end.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -29,9 +32,21 @@ pub(crate) struct OpenAiStream {
     splitter: Splitter,
     /// Thoughts are called `reasoning`, and are to be `reasoning_content`.
     says_reasoning: bool,
-    translating: Option<Translating>,
+    manner: Manner,
     /// The answer is whole, or can no longer become it. What follows is not looked at.
     ended: bool,
+}
+
+/// What becomes of frames.
+#[derive(Default)]
+enum Manner {
+    /// Chunks of a chat pass.
+    #[default]
+    Passing,
+    /// Chunks of a chat are taken apart.
+    Translating(Translating),
+    /// Events of a response pass.
+    Responses,
 }
 
 #[derive(Default)]
@@ -46,20 +61,33 @@ impl OpenAiStream {
     }
 
     pub(crate) fn translating() -> Self {
-        Self { translating: Some(Translating::default()), ..Self::default() }
+        Self { manner: Manner::Translating(Translating::default()), ..Self::default() }
+    }
+
+    pub(crate) fn of_responses() -> Self {
+        let splitter = Splitter::with_frames_of(MAX_EVENT_BYTES);
+        Self { manner: Manner::Responses, splitter, ..Self::default() }
     }
 
     fn read_frames(&mut self, events: &mut Vec<StreamEvent>) -> Result<(), StreamError> {
         while !self.ended
             && let Some(mut frame) = self.splitter.next_frame()?
         {
+            if let Manner::Responses = self.manner {
+                responses::read_frame(frame, events)?;
+                self.ended = events.last().is_some_and(is_last);
+                continue;
+            }
             if self.says_reasoning {
                 frame = rename_reasoning(frame);
             }
             let event = read_frame(frame)?;
-            self.ended = matches!(event, StreamEvent::Done(_) | StreamEvent::Error(_));
-            match (event, &mut self.translating) {
-                (StreamEvent::Chunk(chunk), Some(Translating { reader, deltas })) => {
+            self.ended = is_last(&event);
+            match (event, &mut self.manner) {
+                (
+                    StreamEvent::Chunk(chunk),
+                    Manner::Translating(Translating { reader, deltas }),
+                ) => {
                     reader.read(chunk.data(), deltas)?;
                     events.extend(deltas.drain(..).map(StreamEvent::Delta));
                 }
@@ -89,6 +117,10 @@ fn rename_reasoning(frame: Bytes) -> Bytes {
     Bytes::from([&frame[..start], &renamed, &frame[end + 1..]].concat())
 }
 
+fn is_last(event: &StreamEvent) -> bool {
+    matches!(event, StreamEvent::Done(_) | StreamEvent::Error(_))
+}
+
 impl StreamDecoder for OpenAiStream {
     fn push(&mut self, read: Bytes, events: &mut Vec<StreamEvent>) -> Result<(), StreamError> {
         if self.ended {
@@ -106,7 +138,8 @@ impl StreamDecoder for OpenAiStream {
         }
         self.ended = true;
         // Some servers close right behind the word, without the blank line.
-        if self.splitter.rest().trim_ascii() == b"data: [DONE]" {
+        let is_chat = !matches!(self.manner, Manner::Responses);
+        if is_chat && self.splitter.rest().trim_ascii() == b"data: [DONE]" {
             events.push(StreamEvent::Done(Bytes::from_static(b"data: [DONE]\n\n")));
             return Ok(());
         }

@@ -355,6 +355,70 @@ fn an_end_without_its_word_is_a_cut() {
     assert!(broken.unwrap_err().starts_with("a frame of the stream is not a chunk"));
 }
 
+#[test]
+fn responses_pass_to_who_has_them_and_are_chats_elsewhere() {
+    let provider = find("openai").unwrap();
+    let body = r#"{ "model":"m", "zebra":1.0, "input":"hi", "stream":true, "background":false }"#;
+    let request = parse(Endpoint::Responses, Bytes::from_static(body.as_bytes()), None).unwrap();
+    let at = |api_base: &str| Target {
+        api_base: api_base.into(),
+        model: "m".into(),
+        ..Target::default()
+    };
+    let openai = at("https://api.openai.com/v1");
+    for (to, passes) in [
+        (openai.clone(), true),
+        (at("http://vllm:8000/v1"), false),
+        (Target { responses: true, ..at("http://vllm:8000/v1") }, true),
+        (Target { chat_only: true, ..openai }, false),
+    ] {
+        assert_eq!(provider.keeps_responses(&to), passes);
+        let call = provider.encode(&request, &to, &Credential::None, UnixMillis(0)).unwrap();
+        assert_eq!(call.uri().path().ends_with("/responses"), passes);
+        assert_eq!(call.body() == body, passes, "{:?}", call.body());
+        let cut =
+            "data: {\"type\":\"response.created\",\"response\":{\"id\":\"r\"}}\n\ndata: [DONE]\n\n";
+        let whole = "data: {\"type\":\"response.completed\",\"response\":{\"id\":\"r\"}}\n\n";
+        for (stream, is_whole) in [(cut, false), (whole, true)] {
+            let (mut events, mut decoder) = (Vec::new(), provider.stream(&request, &to));
+            let read = decoder.push(Bytes::from(stream), &mut events);
+            let ended = read.and_then(|()| decoder.finish(&mut events));
+            assert!(!passes || ended.is_ok() == is_whole, "{ended:?}");
+        }
+    }
+}
+
+#[test]
+fn azure_has_responses_where_its_mode_says_so() {
+    let provider = find("azure").unwrap();
+    let body = Bytes::from_static(br#"{"model":"d","input":"hi"}"#);
+    let request = parse(Endpoint::Responses, body.clone(), None).unwrap();
+    for (base, version, url) in [
+        (
+            "https://a",
+            "2025-04-01-preview",
+            "https://a/openai/responses?api-version=2025-04-01-preview",
+        ),
+        (
+            "https://a/openai/deployments/d",
+            "2025-04-01-preview",
+            "https://a/openai/responses?api-version=2025-04-01-preview",
+        ),
+        ("https://a/openai/v1", "2025-04-01-preview", "https://a/openai/v1/responses"),
+    ] {
+        let to = Target {
+            api_base: base.into(),
+            model: "d".into(),
+            api_version: Some(version.into()),
+            responses: true,
+            ..Target::default()
+        };
+        assert!(provider.keeps_responses(&to));
+        let call = provider.encode(&request, &to, &Credential::None, UnixMillis(0)).unwrap();
+        assert_eq!((call.uri().to_string().as_str(), call.body()), (url, &body));
+    }
+}
+
 proptest! {
     /// The promise of every decoder, over all streams there are and with all their line ends.
     #[test]

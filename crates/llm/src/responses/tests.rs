@@ -5,7 +5,7 @@ use dunlin_types::{Tokens, Usage};
 use serde_json::{Value, json};
 
 use crate::form::{Chat, Choice, Delta, Finish, Format, Part, PartKind, Reply, Role, ToolCall};
-use crate::{BadRequest, Endpoint, Stamp, parse};
+use crate::{BadRequest, Endpoint, Stamp, StreamEvent, parse};
 
 fn form(body: &Value) -> Result<Chat, BadRequest> {
     parse(Endpoint::Responses, Bytes::from(body.to_string()), None)?.form_with(&[])
@@ -154,4 +154,74 @@ fn events_come_in_openais_order_and_add_up_to_the_response() {
     assert_eq!(last["output"][1]["content"][0]["text"], "Hello");
     assert_eq!(last["output"][2]["arguments"], r#"{"a":1}"#);
     assert_eq!(last["usage"]["input_tokens"], 3);
+}
+
+/// What a provider's events say, frame by frame.
+fn events_of(frames: &[&str]) -> Vec<StreamEvent> {
+    let mut events = Vec::new();
+    for frame in frames {
+        super::read_frame(Bytes::copy_from_slice(frame.as_bytes()), &mut events).unwrap();
+    }
+    events
+}
+
+#[test]
+fn a_providers_own_response_passes_with_nothing_changed_but_the_model() {
+    let body = r#"{ "model" : "up", "zebra":[1.50, null], "id":"resp_1","output":[{"type":"message",
+        "content":[{"type":"output_text","text":"hello"}]}], "usage":{"input_tokens":7,
+        "input_tokens_details":{"cached_tokens":2},"output_tokens":3,"total_tokens":10}, "new":{} }"#;
+    let reply = super::parse_reply(Bytes::from_static(body.as_bytes())).unwrap().unwrap();
+    let stamp = Stamp { model: "down", id: "x", now: 0, request: "{}" };
+    let written = reply.write(Endpoint::Responses, stamp);
+    assert_eq!(std::str::from_utf8(&written).unwrap(), body.replace("\"up\"", "\"down\""));
+    let usage = reply.usage().unwrap();
+    assert_eq!((usage.prompt, usage.cached, usage.completion), (Tokens(7), Tokens(2), Tokens(3)));
+    assert_eq!(reply.id(), Some("resp_1"));
+
+    let failed =
+        r#"{"id":"resp_1","status":"failed","error":{"code":"server_error","message":"no"}}"#;
+    let failed = super::parse_reply(Bytes::from_static(failed.as_bytes())).unwrap().unwrap_err();
+    assert_eq!((failed.code.as_deref(), &*failed.message), (Some("server_error"), "no"));
+}
+
+#[test]
+fn a_providers_own_events_pass_and_its_last_one_ends_the_stream() {
+    let created = "event: response.created\ndata: {\"type\":\"response.created\",\"response\":{\"id\":\"resp_1\",\"model\":\"up\",\"usage\":null},\"x\":1.0}\n\n";
+    let delta = "event: response.output_text.delta\ndata: {\"type\":\"response.output_text.delta\",\"delta\":\"hello\",\"model\":\"up\",\"id\":\"resp_1\"}\n\n";
+    let done = "event: response.completed\ndata: {\"type\":\"response.completed\",\"response\":{\"model\":\"up\",\"usage\":{\"input_tokens\":7,\"output_tokens\":3}}}\n\n";
+    let events = events_of(&[created, "data: [DONE]\n\n", delta, done]);
+    let [
+        StreamEvent::Chunk(first),
+        StreamEvent::Comment(_),
+        StreamEvent::Chunk(second),
+        StreamEvent::Chunk(third),
+        StreamEvent::Done(end),
+    ] = &events[..]
+    else {
+        panic!("{events:?}");
+    };
+    assert_eq!(first.write("down", false).unwrap(), created.replace("up", "down"));
+    assert_eq!((first.id(), first.usage()), (Some("resp_1"), None));
+    assert_eq!(second.write("down", false).unwrap(), delta, "only a response names its model");
+    assert_eq!((second.id(), second.text_bytes()), (None, 5));
+    assert_eq!(third.usage().unwrap().completion, Tokens(3));
+    assert!(end.is_empty());
+
+    for (frame, code) in [
+        (
+            r#"{"type":"response.failed","response":{"error":{"code":"server_error","message":"no"}}}"#,
+            "server_error",
+        ),
+        (r#"{"type":"error","code":"rate_limit_exceeded","message":"no"}"#, "rate_limit_exceeded"),
+        (
+            r#"{"type":"error","error":{"code":"rate_limit_exceeded","message":"no"}}"#,
+            "rate_limit_exceeded",
+        ),
+    ] {
+        let events = events_of(&[&format!("data: {frame}\n\n")]);
+        let [StreamEvent::Error(error)] = &events[..] else { panic!("{events:?}") };
+        assert_eq!((error.code.as_deref(), &*error.message), (Some(code), "no"));
+    }
+    let other = &mut Vec::new();
+    assert!(super::read_frame(Bytes::from_static(b"data: {\"choices\":[]}\n\n"), other).is_err());
 }

@@ -1,0 +1,161 @@
+//! Answers of a provider that has responses itself, for clients that speak of them too: read for
+//! the few facts that matter, passed on as they are.
+
+use std::borrow::Cow;
+
+use bytes::Bytes;
+use dunlin_types::{Tokens, Usage};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use crate::Dialect;
+use crate::estimate::words_in;
+use crate::json::{Span, string};
+use crate::openai::UpstreamError;
+use crate::reply::{BadReply, ChatReply};
+use crate::sse;
+use crate::stream::{BadFrame, Chunk, StreamEvent};
+
+#[derive(Deserialize)]
+struct Peek<'a> {
+    #[serde(borrow)]
+    id: Option<&'a RawValue>,
+    #[serde(borrow)]
+    model: Option<&'a RawValue>,
+    #[serde(borrow)]
+    status: Option<&'a RawValue>,
+    #[serde(borrow)]
+    error: Option<&'a RawValue>,
+    #[serde(borrow)]
+    output: Option<&'a RawValue>,
+    #[serde(borrow)]
+    usage: Option<&'a RawValue>,
+}
+
+#[derive(Deserialize)]
+struct PeekEvent<'a> {
+    #[serde(borrow)]
+    r#type: Cow<'a, str>,
+    #[serde(borrow)]
+    response: Option<&'a RawValue>,
+    #[serde(borrow)]
+    delta: Option<&'a RawValue>,
+}
+
+#[derive(Deserialize)]
+struct WireUsage {
+    input_tokens: u64,
+    #[serde(default)]
+    output_tokens: u64,
+    input_tokens_details: Option<Details>,
+    output_tokens_details: Option<Details>,
+}
+
+#[derive(Default, Deserialize)]
+struct Details {
+    cached_tokens: Option<u64>,
+    reasoning_tokens: Option<u64>,
+}
+
+fn usage(wire: &RawValue) -> Option<Usage> {
+    let wire: WireUsage = serde_json::from_str(wire.get()).ok()?;
+    let count = |number: Option<u64>| Tokens(number.unwrap_or(0));
+    Some(Usage {
+        prompt: Tokens(wire.input_tokens),
+        cached: count(wire.input_tokens_details.unwrap_or_default().cached_tokens),
+        completion: Tokens(wire.output_tokens),
+        reasoning: count(wire.output_tokens_details.unwrap_or_default().reasoning_tokens),
+        ..Usage::default()
+    })
+}
+
+/// Reads a whole response; keeps its bytes. One that failed is the provider's error.
+///
+/// # Errors
+/// The body is not one whole JSON object.
+pub fn parse_reply(bytes: Bytes) -> Result<Result<ChatReply, UpstreamError>, BadReply> {
+    let text = std::str::from_utf8(&bytes).map_err(|_| BadReply::NotUtf8)?;
+    let peek: Peek<'_> = serde_json::from_str(text)
+        .map_err(|error| BadReply::NotAnObject { reason: error.to_string() })?;
+    if is(peek.status, r#""failed""#) {
+        return Ok(Err(failure(peek.error)));
+    }
+    let at = |value: &RawValue| Span::of(value.get(), text);
+    let id = peek.id.and_then(|id| string(id.get())).map(Into::into);
+    let (places, usage) = ((peek.model.map(at), peek.output.map(at)), peek.usage.and_then(usage));
+    Ok(Ok(ChatReply::of_bytes(Dialect::Responses, bytes, places, id, usage)))
+}
+
+/// Reads a frame as [`Splitter`](sse::Splitter) yields it and appends what it says: an event with
+/// its bytes, and behind the last one that the answer is whole.
+///
+/// # Errors
+/// The data is not a JSON object with a type.
+pub fn read_frame(frame: Bytes, events: &mut Vec<StreamEvent>) -> Result<(), BadFrame> {
+    let (frame, data) = sse::in_one_line(frame);
+    let Some(data) = data else {
+        events.push(StreamEvent::Comment(frame));
+        return Ok(());
+    };
+    let text = std::str::from_utf8(&frame[data.range()]).map_err(|_| BadFrame::NotUtf8)?;
+    // Some servers end every stream in this word; here another event says that the answer is whole.
+    if matches!(text.trim(), "" | "[DONE]") {
+        events.push(StreamEvent::Comment(frame));
+        return Ok(());
+    }
+    let peek: PeekEvent<'_> = parse(text)?;
+    let response: Option<Peek<'_>> =
+        peek.response.map(|response| parse(response.get())).transpose()?;
+    let is_whole = match &*peek.r#type {
+        "error" => {
+            events.push(StreamEvent::Error(UpstreamError::read(text)));
+            return Ok(());
+        }
+        "response.failed" => {
+            let error = response.and_then(|response| response.error);
+            events.push(StreamEvent::Error(failure(error)));
+            return Ok(());
+        }
+        "response.completed" | "response.incomplete" | "response.cancelled" => true,
+        _ => false,
+    };
+    let at = |value: &RawValue| Span::of(value.get(), text).shifted(data.start);
+    let (mut model, mut id, mut used) = (None, None, None);
+    if let Some(response) = response {
+        model = response.model.filter(|model| model.get().starts_with('"')).map(at);
+        id = response.id.and_then(|id| at(id).unquoted(id.get()));
+        used = response.usage.and_then(usage);
+    }
+    let text_bytes = peek.delta.and_then(|delta| string(delta.get()));
+    let text_bytes = text_bytes.map_or(0, |delta| delta.len() as u64);
+    events.push(StreamEvent::Chunk(Chunk {
+        model,
+        id,
+        usage: used,
+        has_choices: true,
+        text_bytes,
+        frame,
+    }));
+    if is_whole {
+        events.push(StreamEvent::Done(Bytes::new()));
+    }
+    Ok(())
+}
+
+fn is(value: Option<&RawValue>, json: &str) -> bool {
+    value.is_some_and(|value| value.get() == json)
+}
+
+fn failure(error: Option<&RawValue>) -> UpstreamError {
+    let said = error.filter(|error| error.get() != "null");
+    UpstreamError::parse(said.map_or(b"", |error| error.get().as_bytes()))
+}
+
+fn parse<'de, T: Deserialize<'de>>(text: &'de str) -> Result<T, BadFrame> {
+    serde_json::from_str(text).map_err(|error| BadFrame::NotAChunk { reason: error.to_string() })
+}
+
+/// The bytes of text in the JSON text of an `output` member.
+pub(crate) fn output_bytes(output: &str) -> u64 {
+    words_in(output)
+}
