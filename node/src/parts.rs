@@ -159,7 +159,8 @@ impl DataPart {
             },
         );
         let api_address = reachable(api, &advertise);
-        let proxy = Proxy::new(clock.clone(), admission.clone(), upstream.clone());
+        let ids = dunlin_proxy::Ids::new(secret);
+        let proxy = Proxy::new(clock.clone(), admission.clone(), upstream.clone(), ids);
         let admin = Admin::start(
             dunlin_admin::Config { me, api: api_address.clone() },
             clock.clone(),

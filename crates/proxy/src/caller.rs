@@ -6,6 +6,7 @@ use dunlin_router::Access;
 use dunlin_types::Secret;
 
 use crate::error::Refused;
+use crate::ids::Owner;
 use crate::{Proxy, Serving};
 
 /// Who asks.
@@ -67,6 +68,11 @@ impl Caller {
             Self::Master => None,
             Self::Key { caller, .. } => Some(caller),
         }
+    }
+
+    /// Whose what it makes will be.
+    pub(crate) fn owner(&self) -> Owner {
+        Owner::of(self.key().map(|caller| &caller.token))
     }
 
     /// Which models the key may call; `None` for all.

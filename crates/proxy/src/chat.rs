@@ -17,6 +17,7 @@ use crate::caller::Caller;
 use crate::error::{Failed, Refused};
 use crate::framing::Framing;
 use crate::headers::{self, Told};
+use crate::kept::{Opened, Sealing};
 use crate::stream::{self, Outgoing};
 use crate::{Proxy, Serving, body};
 
@@ -81,9 +82,11 @@ async fn conduct(
     let (head, body) = request.into_parts();
     let caller = Caller::identify(proxy, &serving, &head.headers).await?;
     let body = body::read(body, &head.headers, serving.settings.max_request_bytes).await?;
-    let chat = read(call.endpoint, &head.headers, body, path_model)?;
+    let opened = Opened::of(proxy, call.endpoint, &caller, body)?;
+    let chat = read(call.endpoint, &head.headers, opened.body.clone(), path_model)?;
     let extras = chat.extras().with_headers(&head.headers).map_err(Refused::BadRequest)?;
-    let candidates = route(&serving, &caller, &chat, &extras)?;
+    let mut candidates = route(&serving, &caller, &chat, &extras)?;
+    opened.pin(&serving.catalog, &mut candidates)?;
     let demand = dunlin_admission::Demand { request: call.id, tokens: demand(&caller, &chat) };
     let admitted = proxy.0.admission.admit(caller.key(), demand).await;
     let permit = admitted.map_err(|refusal| Refused::admission(refusal, &caller, call.started))?;
@@ -108,17 +111,18 @@ async fn conduct(
             let name = name(&whole.deployment);
             let settled = bill.delivered(&whole.deployment, &whole.reply);
             let told = told.answered(proxy, call, &whole.deployment, &whole.headers);
-            headers::json(
-                told.cost(settled),
-                whole.reply.write(call.endpoint, call.stamp(&name, &chat)),
-            )
+            let reply = whole.reply.write(call.endpoint, call.stamp(&name, &chat));
+            let seal = Sealing::of_answer(proxy, call.endpoint, &caller, &whole.deployment);
+            let reply = seal.map_or(reply.clone(), |seal| seal.response(&reply));
+            headers::json(told.cost(settled), reply)
         }
         Answer::Stream(answer) => {
             let spend = caller.key().map(|key| proxy.0.admission.key_spend(&key.token));
             let told = told.answered(proxy, call, answer.deployment(), answer.headers());
             let told = told.key_spend(spend);
             let name = name(answer.deployment());
-            let outgoing = Outgoing::new(call, name, chat);
+            let seal = Sealing::of_answer(proxy, call.endpoint, &caller, answer.deployment());
+            let outgoing = Outgoing::new(call, name, chat, seal);
             headers::event_stream(told, call.framing, stream::events(answer, bill, outgoing))
         }
         Answer::Long(answer) => {

@@ -18,6 +18,10 @@ use crate::attempts::GroupFailed;
 use crate::caller::Caller;
 use crate::chat::Call;
 use crate::headers;
+use crate::ids::{BadId, Kind};
+
+/// As much of an id as a message repeats.
+const MAX_SHOWN_ID: usize = 80;
 
 /// Why a request is not even tried.
 pub(crate) enum Refused {
@@ -42,6 +46,15 @@ pub(crate) enum Refused {
         model: String,
         route: &'static str,
         patterns: bool,
+    },
+    /// Something that a provider keeps, or does not, is not at hand.
+    NotFound {
+        message: String,
+    },
+    /// What the request asks cannot be done as it stands.
+    Unfit {
+        param: &'static str,
+        message: String,
     },
     RateLimited {
         limited: RateLimited,
@@ -137,6 +150,34 @@ impl Refused {
         }
     }
 
+    /// An id that says nothing to the caller. Whose it is instead is nobody's business.
+    pub(crate) fn no_such(kind: Kind, id: &str, why: BadId) -> Self {
+        let id: String = id.chars().take(MAX_SHOWN_ID).collect();
+        Self::NotFound { message: format!("No {} found with id '{id}': {why}.", kind.noun()) }
+    }
+
+    /// What an id names is at a deployment that is gone.
+    pub(crate) fn homeless(what: &'static str) -> Self {
+        let message =
+            format!("The deployment that keeps this {what} is not in the configuration any more.");
+        Self::NotFound { message }
+    }
+
+    /// What the request names is kept for another model.
+    pub(crate) fn elsewhere(home: &str, asked: &str) -> Self {
+        let message = format!(
+            "What the request refers to was made with the model '{home}', and only its provider              has it: ask that model, not '{asked}'."
+        );
+        Self::Unfit { param: "model", message }
+    }
+
+    /// A file that is elsewhere than the rest of what a request names.
+    pub(crate) fn apart(id: &str) -> Self {
+        let id: String = id.chars().take(MAX_SHOWN_ID).collect();
+        let message = format!("The file '{id}' is at another provider than the rest.");
+        Self::Unfit { param: "file_id", message }
+    }
+
     fn body(&self) -> ErrorBody {
         match self {
             Self::NotReady => own(503, "service_unavailable", "this node has no config yet"),
@@ -189,6 +230,11 @@ impl Refused {
                      available models for your key."
                 ),
             ),
+            Self::NotFound { message } => own(404, "invalid_request_error", message.clone()),
+            Self::Unfit { param, message } => ErrorBody {
+                param: Some((*param).to_owned()),
+                ..own(400, "invalid_request_error", message.clone())
+            },
             Self::RateLimited { limited, key } => {
                 own(429, "throttling_error", limit(limited, key.as_ref()))
             }
@@ -301,6 +347,8 @@ impl Failed {
                     | Refused::ClientGone
                     | Refused::TooSlow
                     | Refused::NotAllowed { .. }
+                    | Refused::NotFound { .. }
+                    | Refused::Unfit { .. }
                     | Refused::UnknownModel { .. } => axum::http::HeaderMap::new(),
                 };
                 (refused.body(), told)

@@ -16,6 +16,8 @@ mod framing;
 mod front;
 mod gemini;
 mod headers;
+mod ids;
+mod kept;
 mod model_info;
 mod models;
 mod params;
@@ -33,6 +35,7 @@ use dunlin_types::{Clock, Secret};
 use dunlin_upstream::Upstream;
 
 pub use front::Front;
+pub use ids::Ids;
 pub use routes::router;
 
 /// The routes of an HTTP API, to be merged with others and served.
@@ -66,6 +69,7 @@ struct Shared {
     clock: Clock,
     admission: Admission,
     upstream: Upstream,
+    ids: Ids,
     serving: ArcSwap<Serving>,
 }
 
@@ -81,9 +85,9 @@ struct Serving {
 impl Proxy {
     /// A client API that answers 503 until a config is published.
     #[must_use]
-    pub fn new(clock: Clock, admission: Admission, upstream: Upstream) -> Self {
+    pub fn new(clock: Clock, admission: Admission, upstream: Upstream, ids: Ids) -> Self {
         let serving = ArcSwap::from_pointee(Serving::default());
-        Self(Arc::new(Shared { clock, admission, upstream, serving }))
+        Self(Arc::new(Shared { clock, admission, upstream, ids, serving }))
     }
 
     /// Serves another config revision from the next request on.

@@ -15,6 +15,7 @@ use crate::bill::Bill;
 use crate::chat::Call;
 use crate::error;
 use crate::framing::Framing;
+use crate::kept::Sealing;
 
 /// A stream that broke after its first byte: the connection is cut, so that nobody takes what came
 /// for the whole.
@@ -29,12 +30,19 @@ pub(crate) struct Outgoing {
     call_id: String,
     now: u64,
     framing: Framing,
+    /// Where the provider keeps what it answers.
+    seal: Option<Sealing>,
 }
 
 impl Outgoing {
-    pub(crate) fn new(call: &Call, model: String, chat: ChatRequest) -> Self {
+    pub(crate) fn new(
+        call: &Call,
+        model: String,
+        chat: ChatRequest,
+        seal: Option<Sealing>,
+    ) -> Self {
         let (call_id, now) = (call.call_id.clone(), call.stamp(&model, &chat).now);
-        Self { chat, model, call_id, now, framing: call.framing }
+        Self { chat, model, call_id, now, framing: call.framing, seal }
     }
 
     fn writer(&self) -> Box<dyn StreamWriter> {
@@ -129,7 +137,11 @@ impl Events {
             Ok(StreamEvent::Chunk(chunk)) => {
                 let bill = bill.expect("nothing follows the end of a stream");
                 bill.streamed(chunk.usage(), chunk.text_bytes());
-                chunk.write(&self.outgoing.model, self.outgoing.chat.wants_usage())
+                let frame = chunk.write(&self.outgoing.model, self.outgoing.chat.wants_usage())?;
+                Some(match &self.outgoing.seal {
+                    Some(seal) if chunk.id().is_some() => seal.event(&frame),
+                    Some(_) | None => frame,
+                })
             }
             Ok(StreamEvent::Delta(delta)) => {
                 let bill = bill.expect("nothing follows the end of a stream");

@@ -14,5 +14,6 @@ mod forms;
 mod harness;
 mod keys;
 mod limits;
+mod responses;
 mod restart;
 mod streams;

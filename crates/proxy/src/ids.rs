@@ -1,0 +1,280 @@
+//! Ids of what providers keep for clients: responses and files. An id names its deployment and
+//! its owner under a seal, so that any node knows where to ask without having been told, and nobody
+//! can use what is not theirs.
+//!
+//! `resp_dn1` + base64url(nonce, XChaCha20-Poly1305 of kind, owner, deployment and the provider's
+//! id). The nonce is derived from what is sealed: the same thing always has the same id.
+
+use std::sync::Arc;
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use chacha20poly1305::aead::{Aead, KeyInit};
+use chacha20poly1305::{XChaCha20Poly1305, XNonce};
+use dunlin_types::{DeploymentId, KeyDigest, Secret};
+use hkdf::Hkdf;
+use sha2::Sha256;
+
+const NONCE_LEN: usize = 24;
+/// As much of a key's digest as makes sure that no two keys agree in it.
+const OWNER_LEN: usize = 16;
+/// Behind the prefix of the kind; the number is the version of the form.
+const MARK: &str = "dn1";
+/// A longer text is no id of ours: providers' own ids are below 100 bytes.
+const MAX_ID_LEN: usize = 2048;
+/// How a deployment's name begins: the 32 bytes of a hash, or a text with its length.
+const HASHED: u8 = 0;
+const NAMED: u8 = 1;
+
+/// What an id is of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Response,
+    File,
+}
+
+impl Kind {
+    fn prefix(self) -> &'static str {
+        match self {
+            Self::Response => "resp_",
+            Self::File => "file-",
+        }
+    }
+
+    fn tag(self) -> u8 {
+        match self {
+            Self::Response => 1,
+            Self::File => 2,
+        }
+    }
+
+    /// What messages call it.
+    pub(crate) fn noun(self) -> &'static str {
+        match self {
+            Self::Response => "response",
+            Self::File => "file",
+        }
+    }
+}
+
+/// Whose something is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Owner {
+    Master,
+    Key([u8; OWNER_LEN]),
+}
+
+impl Owner {
+    pub(crate) fn of(key: Option<&KeyDigest>) -> Self {
+        match key {
+            None => Self::Master,
+            Some(digest) => {
+                let whole = digest.as_bytes();
+                Self::Key(*whole.first_chunk().expect("a digest is longer"))
+            }
+        }
+    }
+}
+
+/// What an id says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Kept {
+    pub(crate) kind: Kind,
+    pub(crate) owner: Owner,
+    pub(crate) deployment: DeploymentId,
+    /// The provider's id of it.
+    pub(crate) upstream: String,
+}
+
+/// Why an id says nothing to a caller.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum BadId {
+    #[error("the id was not made by this gateway")]
+    NotOurs,
+    #[error("the id is damaged, or of another cluster")]
+    Damaged,
+    #[error("the id is not one of this key's")]
+    Foreign,
+}
+
+/// Seals and opens ids. Cheap to clone.
+#[derive(Clone)]
+pub struct Ids(Arc<Keys>);
+
+struct Keys {
+    cipher: XChaCha20Poly1305,
+    nonces: Hkdf<Sha256>,
+}
+
+impl Ids {
+    /// The ids of the cluster that has `secret`.
+    ///
+    /// # Panics
+    /// Never: the lengths are fixed.
+    #[must_use]
+    pub fn new(secret: &Secret) -> Self {
+        let hkdf = Hkdf::<Sha256>::new(None, secret.expose().as_bytes());
+        let derive = |label: &[u8]| {
+            let mut key = [0; 32];
+            hkdf.expand(label, &mut key).expect("32 bytes is a valid HKDF-SHA256 length");
+            key
+        };
+        let cipher = XChaCha20Poly1305::new(&derive(b"dunlin id seal 1").into());
+        let nonces = Hkdf::from_prk(&derive(b"dunlin id nonce 1")).expect("as long as a hash");
+        Self(Arc::new(Keys { cipher, nonces }))
+    }
+
+    /// The id by which the client knows `kept`.
+    pub(crate) fn seal(&self, kept: &Kept) -> String {
+        let plain = write(kept);
+        let mut sealed = vec![0; NONCE_LEN];
+        self.0.nonces.expand(&plain, &mut sealed).expect("24 bytes is a valid length");
+        let nonce: [u8; NONCE_LEN] = *sealed.first_chunk().expect("as long as it was made");
+        let body = self.0.cipher.encrypt(&XNonce::from(nonce), plain.as_slice());
+        sealed.extend(body.expect("an id is far below the cipher's length bound"));
+        format!("{}{MARK}{}", kept.kind.prefix(), URL_SAFE_NO_PAD.encode(sealed))
+    }
+
+    /// What an id of this kind says to `caller`. The master key may use every id.
+    pub(crate) fn open(&self, kind: Kind, id: &str, caller: Owner) -> Result<Kept, BadId> {
+        let sealed = id.strip_prefix(kind.prefix()).and_then(|rest| rest.strip_prefix(MARK));
+        let sealed = sealed.filter(|_| id.len() <= MAX_ID_LEN).ok_or(BadId::NotOurs)?;
+        let sealed = URL_SAFE_NO_PAD.decode(sealed).map_err(|_| BadId::Damaged)?;
+        let (nonce, body) = sealed.split_first_chunk::<NONCE_LEN>().ok_or(BadId::Damaged)?;
+        let plain = self.0.cipher.decrypt(&XNonce::from(*nonce), body);
+        let plain = plain.map_err(|_| BadId::Damaged)?;
+        let kept = read(kind, &plain).ok_or(BadId::Damaged)?;
+        if caller != Owner::Master && caller != kept.owner {
+            return Err(BadId::Foreign);
+        }
+        Ok(kept)
+    }
+}
+
+fn write(kept: &Kept) -> Vec<u8> {
+    let mut plain = vec![kept.kind.tag()];
+    match &kept.owner {
+        Owner::Master => plain.push(0),
+        Owner::Key(digest) => {
+            plain.push(1);
+            plain.extend_from_slice(digest);
+        }
+    }
+    let name = kept.deployment.0.as_bytes();
+    match hash_of(&kept.deployment.0) {
+        Some(hash) => {
+            plain.push(HASHED);
+            plain.extend_from_slice(&hash);
+        }
+        None => {
+            plain.push(NAMED);
+            let length = u16::try_from(name.len()).unwrap_or(u16::MAX);
+            plain.extend_from_slice(&length.to_be_bytes());
+            plain.extend_from_slice(&name[..usize::from(length)]);
+        }
+    }
+    plain.extend_from_slice(kept.upstream.as_bytes());
+    plain
+}
+
+/// Most deployments are named by a hash, which is half as long in bytes.
+fn hash_of(name: &str) -> Option<[u8; 32]> {
+    let digest: KeyDigest = name.parse().ok()?;
+    (digest.to_string() == name).then(|| *digest.as_bytes())
+}
+
+fn read(kind: Kind, plain: &[u8]) -> Option<Kept> {
+    let (&tag, rest) = plain.split_first()?;
+    let (&owner, rest) = rest.split_first()?;
+    let (owner, rest) = match owner {
+        0 => (Owner::Master, rest),
+        1 => {
+            let (digest, rest) = rest.split_first_chunk::<OWNER_LEN>()?;
+            (Owner::Key(*digest), rest)
+        }
+        _ => return None,
+    };
+    let (&form, rest) = rest.split_first()?;
+    let (deployment, rest) = match form {
+        HASHED => {
+            let (hash, rest) = rest.split_first_chunk::<32>()?;
+            (hash.iter().map(|byte| format!("{byte:02x}")).collect::<String>(), rest)
+        }
+        NAMED => {
+            let (length, rest) = rest.split_first_chunk::<2>()?;
+            let (name, rest) = rest.split_at_checked(u16::from_be_bytes(*length).into())?;
+            (String::from_utf8(name.to_vec()).ok()?, rest)
+        }
+        _ => return None,
+    };
+    let upstream = String::from_utf8(rest.to_vec()).ok()?;
+    let deployment = DeploymentId(deployment.into());
+    (tag == kind.tag()).then_some(Kept { kind, owner, deployment, upstream })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ids() -> Ids {
+        Ids::new(&Secret::new("a secret of the cluster"))
+    }
+
+    fn all() -> Vec<Kept> {
+        let key = KeyDigest::of("sk-1");
+        let hash = KeyDigest::of("a deployment").to_string();
+        let mut all = Vec::new();
+        for kind in [Kind::Response, Kind::File] {
+            for owner in [Owner::Master, Owner::of(Some(&key))] {
+                for name in [hash.as_str(), "my-own-id", "", &hash.to_uppercase()] {
+                    for upstream in ["resp_0123456789abcdef", "", "é \" \\"] {
+                        let deployment = DeploymentId(name.into());
+                        all.push(Kept { kind, owner, deployment, upstream: upstream.to_owned() });
+                    }
+                }
+            }
+        }
+        all
+    }
+
+    #[test]
+    fn what_was_sealed_is_opened_everywhere_by_its_owner_and_the_master_only() {
+        let (here, there) = (ids(), ids());
+        let stranger = Owner::of(Some(&KeyDigest::of("sk-2")));
+        for kept in all() {
+            let id = here.seal(&kept);
+            assert_eq!(id, there.seal(&kept), "the same thing has the same id");
+            assert!(id.starts_with(kept.kind.prefix()) && id.len() < 300, "{id}");
+            let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_-".contains(&byte);
+            assert!(id.bytes().all(plain), "it goes into paths as it is: {id}");
+            assert_eq!(there.open(kept.kind, &id, kept.owner).as_ref(), Ok(&kept));
+            assert_eq!(there.open(kept.kind, &id, Owner::Master).as_ref(), Ok(&kept));
+            assert_eq!(there.open(kept.kind, &id, stranger), Err(BadId::Foreign));
+        }
+    }
+
+    #[test]
+    fn one_changed_bit_or_another_secret_or_kind_opens_nothing() {
+        let kept = all().swap_remove(13);
+        let id = ids().seal(&kept);
+        let head = kept.kind.prefix().len() + MARK.len();
+        let sealed = URL_SAFE_NO_PAD.decode(&id[head..]).expect("it was made so");
+        for bit in 0..sealed.len() * 8 {
+            let mut flipped = sealed.clone();
+            flipped[bit / 8] ^= 1 << (bit % 8);
+            let id = format!("{}{}", &id[..head], URL_SAFE_NO_PAD.encode(flipped));
+            assert_eq!(ids().open(kept.kind, &id, Owner::Master), Err(BadId::Damaged), "bit {bit}");
+        }
+        let others = Ids::new(&Secret::new("a secret of another cluster"));
+        assert_eq!(others.open(kept.kind, &id, Owner::Master), Err(BadId::Damaged));
+        let as_file = id.replacen(kept.kind.prefix(), Kind::File.prefix(), 1);
+        assert_eq!(ids().open(Kind::File, &as_file, Owner::Master), Err(BadId::Damaged));
+        let ours = ["resp_dn1", "resp_dn1!!", &id[..id.len() - 1]];
+        for id in ours {
+            assert_eq!(ids().open(kept.kind, id, Owner::Master), Err(BadId::Damaged), "{id}");
+        }
+        for id in ["resp_68a0", "", "file-dn1x", &format!("resp_dn1{}", "A".repeat(3000))] {
+            assert_eq!(ids().open(kept.kind, id, Owner::Master), Err(BadId::NotOurs), "{id}");
+        }
+    }
+}

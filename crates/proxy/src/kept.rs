@@ -1,0 +1,180 @@
+//! What a request says of things that a provider keeps, and what an answer says of them: ids are
+//! opened on the way in and sealed on the way out, and a request goes where its things are.
+
+use std::borrow::Cow;
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use dunlin_llm::{Endpoint, Place, rename_ids, rename_ids_in_frame};
+use dunlin_router::{Candidates, Catalog, Deployment, Group};
+use dunlin_types::DeploymentId;
+
+use crate::Proxy;
+use crate::caller::Caller;
+use crate::error::Refused;
+use crate::ids::{BadId, Ids, Kept, Kind, Owner};
+
+/// Where a response is named before this one.
+const PREVIOUS: &Place = &["previous_response_id"];
+/// Where requests name files.
+const FILES: &[&Place] = &[
+    &["input", "*", "content", "*", "file_id"],
+    &["input", "*", "output", "*", "file_id"],
+    &["messages", "*", "content", "*", "file", "file_id"],
+    &["tools", "*", "container", "file_ids", "*"],
+];
+/// Where a response object names responses, and where an event does.
+const RESPONSE: &[&Place] = &[&["id"], PREVIOUS];
+const EVENT: &[&Place] = &[&["response", "id"], &["response", "previous_response_id"]];
+
+/// A body whose ids are the provider's.
+pub(crate) struct Opened {
+    pub(crate) body: Bytes,
+    /// Where its things are.
+    at: Option<DeploymentId>,
+    /// An id of a response that says nothing to this caller, left as it was.
+    unknown: Option<(String, BadId)>,
+}
+
+impl Opened {
+    /// Opens the ids in a body. A file's id that is not ours is left to the provider.
+    pub(crate) fn of(
+        proxy: &Proxy,
+        endpoint: Endpoint,
+        caller: &Caller,
+        body: Bytes,
+    ) -> Result<Self, Refused> {
+        let (ids, owner) = (&proxy.0.ids, caller.owner());
+        let mut opened = Self { body, at: None, unknown: None };
+        if endpoint == Endpoint::Responses {
+            let (mut at, mut unknown) = (None, None);
+            let Ok(body) = rename_ids(&opened.body, &[PREVIOUS], &mut |id: &str| {
+                Ok::<_, Infallible>(match ids.open(Kind::Response, id, owner) {
+                    Ok(kept) => {
+                        at = Some(kept.deployment);
+                        Some(kept.upstream)
+                    }
+                    Err(bad) => {
+                        unknown = Some((id.to_owned(), bad));
+                        None
+                    }
+                })
+            });
+            opened = Self { body, at, unknown };
+        }
+        if endpoint.is_chat() {
+            opened.open_files(ids, owner)?;
+        }
+        Ok(opened)
+    }
+
+    fn open_files(&mut self, ids: &Ids, owner: Owner) -> Result<(), Refused> {
+        // Walking through a long conversation is not for nothing.
+        if memchr::memmem::find(&self.body, b"\"file-dn").is_none() {
+            return Ok(());
+        }
+        let at = &mut self.at;
+        self.body =
+            rename_ids(&self.body, FILES, &mut |id: &str| match ids.open(Kind::File, id, owner) {
+                Ok(kept) => {
+                    let first = at.get_or_insert_with(|| kept.deployment.clone());
+                    if *first != kept.deployment {
+                        return Err(Refused::apart(id));
+                    }
+                    Ok(Some(kept.upstream))
+                }
+                Err(BadId::NotOurs) => Ok(None),
+                Err(bad) => Err(Refused::no_such(Kind::File, id, bad)),
+            })?;
+        Ok(())
+    }
+
+    /// Leaves of the candidates only who has what the request names.
+    pub(crate) fn pin(&self, catalog: &Catalog, found: &mut Candidates<'_>) -> Result<(), Refused> {
+        let first = &found.groups[0];
+        if let Some((id, bad)) = &self.unknown
+            && first.deployments.iter().any(|deployment| keeps_responses(deployment))
+        {
+            return Err(Refused::no_such(Kind::Response, id, *bad));
+        }
+        let Some(at) = &self.at else { return Ok(()) };
+        let home = find(catalog, at).ok_or(Refused::homeless("response or file"))?;
+        let here = |known: &&Arc<Deployment>| known.id == *at;
+        // Another model of the same account sees the same things.
+        let beside = |known: &&Arc<Deployment>| {
+            known.target.api_base == home.target.api_base
+                && known.target.api_key == home.target.api_key
+                && known.provider == home.provider
+                && keeps_responses(known) == keeps_responses(home)
+        };
+        let has_it = first.deployments.iter().find(here);
+        let has_it = has_it.or_else(|| first.deployments.iter().find(beside));
+        let has_it = has_it.ok_or_else(|| Refused::elsewhere(&home.group, &first.name))?;
+        let group = Group { name: Arc::clone(&first.name), deployments: vec![Arc::clone(has_it)] };
+        found.groups = vec![Cow::Owned(group)];
+        Ok(())
+    }
+}
+
+/// The deployment of that id.
+pub(crate) fn find<'c>(catalog: &'c Catalog, id: &DeploymentId) -> Option<&'c Arc<Deployment>> {
+    let all = catalog.groups.values().flat_map(|group| &group.deployments);
+    all.into_iter().find(|deployment| deployment.id == *id)
+}
+
+pub(crate) fn keeps_responses(deployment: &Deployment) -> bool {
+    let provider = dunlin_providers::find(&deployment.provider);
+    provider.is_some_and(|provider| provider.keeps_responses(&deployment.target))
+}
+
+/// Seals the ids of what one deployment keeps for one owner.
+#[derive(Clone)]
+pub(crate) struct Sealing {
+    ids: Ids,
+    owner: Owner,
+    deployment: DeploymentId,
+}
+
+impl Sealing {
+    pub(crate) fn new(proxy: &Proxy, owner: Owner, deployment: &Deployment) -> Self {
+        Self { ids: proxy.0.ids.clone(), owner, deployment: deployment.id.clone() }
+    }
+
+    /// For what a deployment answers to `endpoint`, if it keeps that.
+    pub(crate) fn of_answer(
+        proxy: &Proxy,
+        endpoint: Endpoint,
+        caller: &Caller,
+        deployment: &Deployment,
+    ) -> Option<Self> {
+        let keeps = endpoint == Endpoint::Responses && keeps_responses(deployment);
+        keeps.then(|| Self::new(proxy, caller.owner(), deployment))
+    }
+
+    pub(crate) fn seal(&self, kind: Kind, upstream: &str) -> String {
+        let (owner, deployment) = (self.owner, self.deployment.clone());
+        self.ids.seal(&Kept { kind, owner, deployment, upstream: upstream.to_owned() })
+    }
+
+    /// A response object with sealed ids.
+    pub(crate) fn response(&self, body: &Bytes) -> Bytes {
+        self.sealed(body, RESPONSE, Kind::Response)
+    }
+
+    /// `body` with the ids at `places` sealed.
+    pub(crate) fn sealed(&self, body: &Bytes, places: &[&Place], kind: Kind) -> Bytes {
+        let Ok(body) = rename_ids(body, places, &mut |id: &str| {
+            Ok::<_, Infallible>(Some(self.seal(kind, id)))
+        });
+        body
+    }
+
+    /// An event of a stream with the ids of its response sealed.
+    pub(crate) fn event(&self, frame: &Bytes) -> Bytes {
+        let Ok(frame) = rename_ids_in_frame(frame, EVENT, &mut |id: &str| {
+            Ok::<_, Infallible>(Some(self.seal(Kind::Response, id)))
+        });
+        frame
+    }
+}
