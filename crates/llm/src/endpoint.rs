@@ -108,7 +108,7 @@ impl Endpoint {
             Self::Completions => "/completions",
             Self::CountTokens => "/v1/messages/count_tokens",
             Self::Embeddings => "/embeddings",
-            Self::GenerateContent => "/models/{model}:generateContent",
+            Self::GenerateContent => "generateContent",
             Self::ImageEdits => "/images/edits",
             Self::ImageGenerations => "/images/generations",
             Self::Messages => "/v1/messages",
@@ -116,7 +116,7 @@ impl Endpoint {
             Self::Rerank => "/rerank",
             Self::Responses => "/responses",
             Self::Speech => "/audio/speech",
-            Self::StreamGenerateContent => "/models/{model}:streamGenerateContent",
+            Self::StreamGenerateContent => "streamGenerateContent",
             Self::Transcriptions => "/audio/transcriptions",
             Self::Translations => "/audio/translations",
         }
@@ -142,6 +142,12 @@ impl Endpoint {
             | Self::Transcriptions
             | Self::Translations => false,
         }
+    }
+
+    /// True if clients skip the comments of a stream. Google's SDKs take them for answers.
+    #[must_use]
+    pub fn takes_comments(self) -> bool {
+        self.dialect() != Dialect::Gemini
     }
 
     /// True if an answer may be sound, a picture or a text that is no JSON, and is then passed on as

@@ -148,7 +148,9 @@ impl Events {
                 bill.streamed(delta.usage(), delta.text_bytes());
                 self.translate(delta)
             }
-            Ok(StreamEvent::Comment(frame)) => Some(frame),
+            Ok(StreamEvent::Comment(frame)) => {
+                self.outgoing.chat.endpoint().takes_comments().then_some(frame)
+            }
             Ok(StreamEvent::Done(frame)) => {
                 self.settle(Outcome::Success);
                 self.end = End::Whole;

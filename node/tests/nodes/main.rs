@@ -11,6 +11,7 @@ mod discovery;
 mod failover;
 mod fallbacks;
 mod forms;
+mod gemini;
 mod harness;
 mod keys;
 mod limits;
