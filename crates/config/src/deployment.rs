@@ -409,7 +409,7 @@ impl<'a> Draft<'a> {
     }
 }
 
-fn callable(base: &str) -> Result<(), &'static str> {
+pub(crate) fn callable(base: &str) -> Result<(), &'static str> {
     let uri: Uri = base.parse().map_err(|_| "it is not a URL")?;
     match uri.scheme_str() {
         Some("http" | "https") => {}

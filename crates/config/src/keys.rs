@@ -70,6 +70,15 @@ pub(crate) const ENTRY: Keys = Keys {
     refused: &[],
 };
 
+pub(crate) const PASS_THROUGH: Keys = Keys {
+    section: "a pass_through_endpoints entry",
+    in_force: "auth cost_per_request default_query_params forward_headers headers id \
+        include_subpath methods path target timeout",
+    not_yet: "",
+    replaced: &[],
+    refused: &[("guardrails", GUARDS)],
+};
+
 pub(crate) const PARAMS: Keys = Keys {
     section: "litellm_params",
     in_force: "additional_drop_params allowed_openai_params api_base api_key api_version \
@@ -86,7 +95,8 @@ pub(crate) const PARAMS: Keys = Keys {
         output_cost_per_image output_cost_per_image_token output_cost_per_pixel \
         output_cost_per_reasoning_token output_cost_per_second output_cost_per_token rpm \
         ssl_certificate ssl_verify stream_timeout tenant_id tiered_pricing timeout tpm \
-        use_chat_completions_api vertex_ai_location vertex_ai_project vertex_credentials \
+        use_chat_completions_api use_in_pass_through vertex_ai_location vertex_ai_project \
+        vertex_credentials \
         vertex_location vertex_project weight",
     not_yet: "adaptive_router_* allow_client_keepalive_override auto_router_* aws_* azure_* \
         budget_duration cache_creation_input_token_cost* cache_read_input_token_cost* \
@@ -95,7 +105,7 @@ pub(crate) const PARAMS: Keys = Keys {
         max_parallel_requests merge_reasoning_content_in_choices mock_response \
         ocr_cost_per_page* otpm output_cost_per_* quality_router_* region_name \
         stream_timeout_by_service_tier tag_regex tags timeout_by_service_tier \
-        use_in_pass_through vertex_* watsonx_*",
+        vertex_* watsonx_*",
     replaced: &[],
     refused: &[("guardrails", GUARDS)],
 };
@@ -208,7 +218,7 @@ pub(crate) const GENERAL: Keys = Keys {
     section: "general_settings",
     in_force: "dangerously_permit_weak_or_unset_master_key disable_adding_master_key_hash_to_db \
         disable_master_key_return litellm_key_header_name litellm_license master_key \
-        max_request_size_mb model_alias_map",
+        max_request_size_mb model_alias_map pass_through_endpoints pass_through_request_timeout",
     not_yet: "admission_queue_timeout_seconds alert_to_webhook_url alert_type_config alert_types \
         alerting alerting_args alerting_threshold allow_client_side_credentials allowed_routes \
         always_include_stream_usage apply_user_budget_to_team_keys background_health_checks \
@@ -225,8 +235,8 @@ pub(crate) const GENERAL: Keys = Keys {
         key_management_settings key_management_system litellm_jwtauth \
         max_in_flight_requests_per_worker max_parallel_requests max_queued_requests_per_worker \
         max_response_size_mb maximum_spend_logs_* missing_session_id \
-        model_list_healthy_only moderation_model pass_through_endpoints \
-        pass_through_request_timeout proxy_budget_rescheduler_* public_routes reject_clientside_metadata_tags role_permissions \
+        model_list_healthy_only moderation_model \
+        proxy_budget_rescheduler_* public_routes reject_clientside_metadata_tags role_permissions \
         service_account_settings spend_report_frequency store_prompts_in_spend_logs \
         token_rate_limit_type trusted_proxy_ranges ui_access_mode \
         use_client_credentials_pass_through_routes use_x_forwarded_for user_header_mappings \

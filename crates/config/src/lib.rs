@@ -19,6 +19,7 @@ mod keys;
 mod models;
 mod params;
 mod parse;
+mod pass_through;
 mod pricing;
 mod report;
 mod resolve;
@@ -137,8 +138,9 @@ fn read(
     let models = models::read(root, &reading, report);
     trust::warn(&models, report);
     let tls = reading.trust.tls;
+    let endpoints = pass_through::endpoints(root, report);
     Some(Loaded {
-        catalog: routing::catalog(&settings, models, report),
+        catalog: routing::catalog(&settings, models, endpoints, report),
         settings: Settings { tls, ..settings::settings(root, &environment, report) },
         cluster: settings::cluster(root, report),
     })

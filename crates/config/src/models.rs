@@ -1,6 +1,6 @@
 //! `model_list`: which names can be called and which deployments serve them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use dunlin_router::{Deployment, Group};
@@ -21,6 +21,7 @@ use crate::{Environment, Options};
 #[derive(Default)]
 pub(crate) struct Models {
     pub(crate) groups: BTreeMap<Arc<str>, Group>,
+    pub(crate) pass_through: BTreeSet<DeploymentId>,
     names: BTreeMap<String, Place>,
     ids: BTreeMap<String, Place>,
     list: Option<Place>,
@@ -130,6 +131,9 @@ fn entry(node: &Node, reading: &Reading<'_>, models: &mut Models, report: &mut R
         let draft = Draft::new(&group, params_key, &params, info, reading);
         let Some(deployment) = draft.finish(report) else { continue };
         let id = identify(&deployment, info, ordinal, models, report);
+        let setting = "use_in_pass_through";
+        let set_aside = report.flag(&format!("litellm_params.{setting}"), params.get(setting));
+        models.pass_through.extend(set_aside.unwrap_or(false).then(|| id.clone()));
         let deployment = Arc::new(Deployment { id, ..deployment });
         let known = models.groups.entry(Arc::clone(&group));
         let known =

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use dunlin_router::{Alias, Catalog, FallbackMap, Retry, Strategy};
+use dunlin_router::{Alias, Catalog, FallbackMap, PassThrough, Retry, Strategy};
 
 use crate::Environment;
 use crate::check::{self, Unknown};
@@ -76,6 +76,7 @@ pub(crate) fn timeouts(
 pub(crate) fn catalog(
     settings: &RouterSettings<'_>,
     models: Models,
+    endpoints: Vec<PassThrough>,
     report: &mut Report,
 ) -> Catalog {
     let aliases = aliases(settings, &models, report);
@@ -95,6 +96,8 @@ pub(crate) fn catalog(
         strategy: strategy(settings, report),
         retry: retry(settings, report),
         groups: models.groups,
+        pass_through: models.pass_through,
+        endpoints,
     }
 }
 

@@ -442,3 +442,56 @@ fn who_has_responses_is_said_by_its_mode_or_denied() {
     };
     assert_eq!((said("a"), said("b")), ((true, false), (false, true)));
 }
+
+const RELAYED: &str = "model_list:
+  - model_name: m
+    litellm_params: {model: openai/x, api_key: k, use_in_pass_through: true}
+general_settings:
+  pass_through_request_timeout: 9
+  pass_through_endpoints:
+";
+
+#[test]
+fn pass_through_endpoints_are_read_as_they_are_written() {
+    let text = RELAYED.to_owned()
+        + "    - {path: /plain/, target: 'https://t/'}\n"
+        + "    - {path: /search, target: 'http://s:1/v2', include_subpath: true, auth: false, "
+        + "methods: [post], headers: {x-key: os.environ/OPENAI_API_KEY}, cost_per_request: 0.5, "
+        + "default_query_params: {page: 2}, timeout: 3}\n"
+        + "    - {path: /parked, target: 'http://p', headers: {x-key: os.environ/NOWHERE}}\n";
+    let catalog = loaded(&text).catalog;
+    assert_eq!(catalog.pass_through.len(), 1);
+    let [plain, search, parked] = &catalog.endpoints[..] else { panic!("three endpoints") };
+    assert_eq!((&*plain.path, &*plain.target), ("/plain", "https://t"));
+    assert!(plain.needs_key && !plain.with_subpaths && plain.methods.is_empty());
+    assert_eq!((plain.timeout, search.timeout), (Duration::from_secs(9), Duration::from_secs(3)));
+    assert!(!search.needs_key && search.with_subpaths);
+    assert_eq!(search.methods, ["POST".into()]);
+    assert_eq!(search.headers, [("x-key".into(), Secret::new("value of OPENAI_API_KEY"))]);
+    assert_eq!(search.query, [("page".into(), "2".into())]);
+    assert_eq!(search.fee, NanoUsd(500_000_000));
+    assert!(parked.parked.as_deref().is_some_and(|why| why.contains("NOWHERE")));
+}
+
+#[test]
+fn pass_through_endpoints_that_cannot_be_are_refused() {
+    let cases = [
+        ("{path: /v1/rerank, target: 'http://t'}", "is one of dunlin's own: `/v1/rerank`"),
+        ("{path: /openai/x, target: 'http://t'}", "is one of dunlin's own: `/openai`"),
+        ("{path: /key, target: 'http://t'}", "is one of dunlin's own: `/key`"),
+        ("{path: x, target: 'http://t'}", "must be a path"),
+        ("{path: '/a/{b}', target: 'http://t'}", "must be a path"),
+        ("{path: /, target: 'http://t'}", "must be a path"),
+        ("{path: /x}", "has no target"),
+        ("{path: /x, target: 'ftp://t'}", "cannot be called"),
+        ("{path: /x, target: 'http://t', guardrails: [g]}", "is refused"),
+        ("{path: /x, target: 'http://t', cost_per_request: 5000}", "is not a price"),
+        ("{path: /x, target: 'http://t'}\n    - {path: /x, target: 'http://t'}", "two pass_"),
+    ];
+    for (entry, expected) in cases {
+        let text = format!("{RELAYED}    - {entry}\n");
+        let said = said(&text);
+        assert!(said.contains(expected), "{entry}: {said}");
+        assert!(outcome(&text).loaded.is_none(), "{entry}");
+    }
+}

@@ -8,6 +8,7 @@ use crate::endpoint::Endpoint;
 use crate::extras::Extras;
 use crate::fields::{Role, role};
 use crate::json::Span;
+use crate::named::UnclearModel;
 use crate::parse::BadRequest;
 use crate::request::{Edit, Facts, Text};
 
@@ -96,6 +97,24 @@ pub(crate) fn read(
         edits,
         end: body.len(),
     })
+}
+
+/// The `model` of a form whose other fields are not known; none if it cannot be read.
+pub(crate) fn model(
+    body: &[u8],
+    content_type: &str,
+) -> Result<Option<(String, Span)>, UnclearModel> {
+    let parts = boundary(content_type).and_then(|boundary| split(body, boundary).ok());
+    let parts = parts.unwrap_or_default();
+    let mut models = parts.iter().filter(|part| part.name.eq_ignore_ascii_case("model"));
+    let (first, second) = (models.next(), models.next());
+    if second.is_some() {
+        return Err(UnclearModel);
+    }
+    Ok(first.and_then(|part| {
+        let name = std::str::from_utf8(&body[part.value.range()]).ok()?;
+        (name.len() <= MAX_FIELD_BYTES).then(|| (name.to_owned(), part.value))
+    }))
 }
 
 fn invalid(endpoint: Endpoint, name: &str, expected: &'static str) -> BadRequest {

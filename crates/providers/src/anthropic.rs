@@ -10,7 +10,7 @@ use dunlin_types::{Credential, UnixMillis};
 use http::header::AUTHORIZATION;
 use http::{HeaderName, HeaderValue, Request, StatusCode};
 
-use crate::encode::{EncodeError, post_without_credential, secret_value};
+use crate::encode::{EncodeError, add_headers, post_without_credential, secret_value};
 use crate::params::{self, Params};
 use crate::{Provider, ProviderError, StreamDecoder, Variables};
 
@@ -125,6 +125,18 @@ impl Provider for Anthropic {
         call.headers_mut().entry(VERSION).or_insert(version);
         authorize(&mut call, credential)?;
         Ok(call)
+    }
+
+    fn authorize(
+        &self,
+        call: &mut Request<Bytes>,
+        to: &Target,
+        credential: &Credential,
+        _now: UnixMillis,
+    ) -> Result<(), EncodeError> {
+        add_headers(call, to)?;
+        call.headers_mut().entry(VERSION).or_insert(DEFAULT_VERSION);
+        authorize(call, credential)
     }
 
     fn decode(

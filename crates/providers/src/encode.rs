@@ -90,13 +90,19 @@ pub(crate) fn post_without_credential(
     *call.uri_mut() = uri.ok_or(EncodeError::BadUrl { url })?;
     call.headers_mut().insert(CONTENT_TYPE, JSON);
     call.headers_mut().insert(ACCEPT, JSON);
+    add_headers(&mut call, to)?;
+    Ok(call)
+}
+
+/// Adds the deployment's own headers.
+pub(crate) fn add_headers(call: &mut Request<Bytes>, to: &Target) -> Result<(), EncodeError> {
     for (name, value) in &to.headers {
         let value = secret_value(name, value.expose())?;
         let name = HeaderName::from_bytes(name.as_bytes())
             .map_err(|_| EncodeError::BadHeader { name: name.to_string() })?;
         call.headers_mut().insert(name, value);
     }
-    Ok(call)
+    Ok(())
 }
 
 /// A value that HTTP libraries keep out of their logs and compression tables.

@@ -17,6 +17,7 @@ mod error;
 mod google;
 mod openai_compatible;
 mod params;
+pub mod relay;
 pub mod sigv4;
 mod stream;
 mod unserved;
@@ -113,6 +114,21 @@ pub trait Provider: Sync {
         credential: &Credential,
         now: UnixMillis,
     ) -> Result<Request<Bytes>, EncodeError>;
+
+    /// Adds a deployment's headers and its credential to a call of the provider's own API, which
+    /// carries no credential yet. It comes last: some sign what there is.
+    ///
+    /// # Errors
+    /// They cannot be sent, or the credential is none that the provider takes.
+    fn authorize(
+        &self,
+        call: &mut Request<Bytes>,
+        to: &Target,
+        credential: &Credential,
+        now: UnixMillis,
+    ) -> Result<(), EncodeError> {
+        relay::authorize(self.id(), call, to, credential, now)
+    }
 
     /// Reads a whole answer to a request that was sent to `to`.
     ///

@@ -21,8 +21,18 @@ pub(crate) struct Bill {
     permit: Option<Permit>,
     record: SpendRecord,
     pricing: Pricing,
+    /// What an answer costs beside its tokens.
+    fee: NanoUsd,
     prompt_estimate: Tokens,
     streamed: Streamed,
+}
+
+/// What a bill is about.
+pub(crate) struct About<'a> {
+    /// The model asked for, as the client named it.
+    pub(crate) model: &'a str,
+    pub(crate) stream: bool,
+    pub(crate) prompt_estimate: Tokens,
 }
 
 /// What has been passed on of a stream.
@@ -51,10 +61,25 @@ impl Bill {
         caller: &Caller,
         chat: &ChatRequest,
     ) -> Self {
+        let about = About {
+            model: chat.model(),
+            stream: chat.stream(),
+            prompt_estimate: chat.prompt_estimate(),
+        };
+        Self::open_for(proxy, permit, call, caller, about)
+    }
+
+    pub(crate) fn open_for(
+        proxy: Proxy,
+        permit: Permit,
+        call: &Call,
+        caller: &Caller,
+        about: About<'_>,
+    ) -> Self {
         let record = SpendRecord {
             request: call.id,
             key: caller.key().map(|caller| caller.token),
-            model: chat.model().to_owned(),
+            model: about.model.to_owned(),
             deployment: None,
             upstream_model: String::new(),
             started: call.started,
@@ -64,7 +89,7 @@ impl Bill {
             completion: Tokens(0),
             cost: NanoUsd::ZERO,
             outcome: Outcome::Failure,
-            stream: chat.stream(),
+            stream: about.stream,
             estimated: false,
             call_id: call.call_id.clone(),
         };
@@ -73,7 +98,8 @@ impl Bill {
             permit: Some(permit),
             record,
             pricing: Pricing::default(),
-            prompt_estimate: chat.prompt_estimate(),
+            fee: NanoUsd::ZERO,
+            prompt_estimate: about.prompt_estimate,
             streamed: Streamed::default(),
         }
     }
@@ -97,6 +123,17 @@ impl Bill {
         self.pricing = deployment.price.clone();
         self.record.deployment = Some(deployment.id.clone());
         deployment.target.model.as_ref().clone_into(&mut self.record.upstream_model);
+    }
+
+    /// A model answered whose price is not that of the deployment which lent its credential.
+    pub(crate) fn priced_as(&mut self, model: &str, pricing: Pricing) {
+        self.pricing = pricing;
+        model.clone_into(&mut self.record.upstream_model);
+    }
+
+    /// An answer costs so much, whatever it is.
+    pub(crate) fn fee(&mut self, fee: NanoUsd) {
+        self.fee = fee;
     }
 
     /// A piece of a stream is about to be passed on.
@@ -127,10 +164,14 @@ impl Bill {
 
     fn settle(&mut self, outcome: Outcome, used: &Usage) -> Settled {
         // A margin that is fixed is for answers; nobody's failure is charged.
-        let cost = match outcome {
+        let mut cost = match outcome {
             Outcome::Success | Outcome::Partial => self.pricing.cost(used, &Context::default()),
             Outcome::Failure => Cost::default(),
         };
+        if outcome != Outcome::Failure {
+            let charged = [&mut cost.input, &mut cost.original, &mut cost.total];
+            charged.into_iter().for_each(|amount| *amount += self.fee);
+        }
         let settled =
             Settled { cost, unpriced: self.pricing == Pricing::Unpriced, key_spend: None };
         let record = &mut self.record;

@@ -9,7 +9,9 @@ use axum::http::Response;
 use dunlin_admission::{RateLimited, Refusal};
 use dunlin_llm::credentials::CredentialError;
 use dunlin_llm::openai::ErrorBody;
-use dunlin_llm::{BadRequest, Dialect, Endpoint};
+use dunlin_llm::{BadRequest, Dialect, Endpoint, UnclearModel};
+use dunlin_providers::ProviderError;
+use dunlin_router::relay::NoLender;
 use dunlin_router::{NoRoute, NonePicked};
 use dunlin_types::{KeyDigest, NanoUsd, UnixMillis};
 use dunlin_upstream::Failure;
@@ -19,6 +21,7 @@ use crate::caller::Caller;
 use crate::chat::Call;
 use crate::headers;
 use crate::ids::{BadId, Kind};
+use crate::relay::Way;
 
 /// As much of an id as a message repeats.
 const MAX_SHOWN_ID: usize = 80;
@@ -56,6 +59,19 @@ pub(crate) enum Refused {
         param: &'static str,
         message: String,
     },
+    /// A call of a provider's own API that names a model twice.
+    UnclearModel(UnclearModel),
+    /// A key of certain models, and a call of a provider's own API that names none.
+    NoModelNamed,
+    /// No deployment lends its credential for that API.
+    NoLender {
+        prefix: &'static str,
+        provider: &'static str,
+    },
+    /// A path with `..` in it.
+    ClimbingPath,
+    /// The address that a configured path leads to does not answer.
+    NoAnswer(Box<ProviderError>),
     RateLimited {
         limited: RateLimited,
         key: Option<dunlin_state::Caller>,
@@ -178,6 +194,15 @@ impl Refused {
         Self::Unfit { param: "file_id", message }
     }
 
+    /// A call of a provider's own API that nobody lends a credential for, or not to this caller.
+    pub(crate) fn no_lender(none: NoLender, way: Way) -> Self {
+        match none {
+            NoLender::NotAllowed { model } => Self::NotAllowed { model },
+            NoLender::Unnamed => Self::NoModelNamed,
+            NoLender::None => Self::NoLender { prefix: way.prefix, provider: way.providers[0] },
+        }
+    }
+
     fn body(&self) -> ErrorBody {
         match self {
             Self::NotReady => own(503, "service_unavailable", "this node has no config yet"),
@@ -235,6 +260,15 @@ impl Refused {
                 param: Some((*param).to_owned()),
                 ..own(400, "invalid_request_error", message.clone())
             },
+            Self::UnclearModel(unclear) => own(400, "invalid_request_error", unclear.to_string()),
+            Self::NoModelNamed => own(403, "key_model_access_denied", NO_MODEL_NAMED),
+            Self::NoLender { prefix, provider } => {
+                own(404, "not_found_error", no_lender(prefix, provider))
+            }
+            Self::ClimbingPath => {
+                own(400, "invalid_request_error", "a path may not have `.` or `..` in it")
+            }
+            Self::NoAnswer(error) => of_error(error),
             Self::RateLimited { limited, key } => {
                 own(429, "throttling_error", limit(limited, key.as_ref()))
             }
@@ -242,6 +276,16 @@ impl Refused {
             Self::Overloaded { reason } => own(503, "overloaded", reason.clone()),
         }
     }
+}
+
+const NO_MODEL_NAMED: &str = "This API key may call certain models only, and the request names none: \
+     name one in `model`.";
+
+fn no_lender(prefix: &str, provider: &str) -> String {
+    format!(
+        "no deployment lends its credential to /{prefix}: add one to model_list whose \
+         litellm_params.model begins with {provider}/ (use_in_pass_through: true prefers it)"
+    )
 }
 
 fn own(code: u16, kind: &str, message: impl Into<String>) -> ErrorBody {
@@ -310,11 +354,15 @@ impl GroupFailed {
 }
 
 fn of_failure(failure: &Failure) -> ErrorBody {
+    of_error(&failure.error)
+}
+
+fn of_error(error: &ProviderError) -> ErrorBody {
     ErrorBody {
-        message: failure.error.client_message(),
-        kind: failure.error.client_kind().map(str::to_owned),
+        message: error.client_message(),
+        kind: error.client_kind().map(str::to_owned),
         param: None,
-        code: failure.error.cause.status(),
+        code: error.cause.status(),
     }
 }
 
@@ -349,6 +397,11 @@ impl Failed {
                     | Refused::NotAllowed { .. }
                     | Refused::NotFound { .. }
                     | Refused::Unfit { .. }
+                    | Refused::UnclearModel(_)
+                    | Refused::NoModelNamed
+                    | Refused::NoLender { .. }
+                    | Refused::ClimbingPath
+                    | Refused::NoAnswer(_)
                     | Refused::UnknownModel { .. } => axum::http::HeaderMap::new(),
                 };
                 (refused.body(), told)

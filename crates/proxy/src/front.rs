@@ -92,7 +92,7 @@ fn below_root(uri: &Uri, root: &str) -> Option<Uri> {
 }
 
 /// The answer for a path that does not exist.
-pub(crate) async fn not_found() -> Response<Body> {
+pub(crate) fn not_found() -> Response<Body> {
     detail(StatusCode::NOT_FOUND, r#"{"detail":"Not Found"}"#)
 }
 

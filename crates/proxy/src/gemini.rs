@@ -3,10 +3,11 @@
 
 use axum::body::Body;
 use axum::extract::{Path, Request, State};
-use axum::http::{HeaderValue, Response};
+use axum::http::{HeaderMap, HeaderValue, Response};
 use dunlin_llm::credentials::key_in_query;
 use dunlin_llm::{Endpoint, gemini};
 use dunlin_router::{Fallbacks, candidates};
+use dunlin_types::Secret;
 
 use crate::caller::Caller;
 use crate::chat::{self, Call};
@@ -21,13 +22,9 @@ pub(crate) async fn serve(
     Path(target): Path<String>,
     mut request: Request,
 ) -> Response<Body> {
-    let Some((model, method)) = target.rsplit_once(':') else { return front::not_found().await };
-    if let Some(key) = request.uri().query().and_then(key_in_query)
-        && let Ok(mut key) = HeaderValue::from_str(key.expose())
-    {
-        key.set_sensitive(true);
-        request.headers_mut().entry(KEY).or_insert(key);
-    }
+    let Some((model, method)) = target.rsplit_once(':') else { return front::not_found() };
+    let key = request.uri().query().and_then(key_in_query);
+    take_key(key, request.headers_mut());
     match method {
         "generateContent" => {
             chat::serve(&proxy, Endpoint::GenerateContent, Some(model), request).await
@@ -42,7 +39,7 @@ pub(crate) async fn serve(
                 Err(failed) => failed.response(&call),
             }
         }
-        _ => front::not_found().await,
+        _ => front::not_found(),
     }
 }
 
@@ -57,4 +54,14 @@ async fn count(proxy: &Proxy, model: &str, request: Request) -> Result<Response<
         .map_err(|no_route| Refused::no_route(no_route, Endpoint::GenerateContent))?;
     let tokens = gemini::count_estimate(&body).map_err(Refused::BadRequest)?;
     Ok(headers::plain_json(gemini::count_json(tokens)))
+}
+
+/// A key that came in the query, as if it had come in Google's header.
+pub(crate) fn take_key(key: Option<Secret>, headers: &mut HeaderMap) {
+    if let Some(key) = key
+        && let Ok(mut key) = HeaderValue::from_str(key.expose())
+    {
+        key.set_sensitive(true);
+        headers.entry(KEY).or_insert(key);
+    }
 }

@@ -105,6 +105,20 @@ impl Told {
         self
     }
 
+    /// Whose credential was lent to a call of a provider's own API.
+    pub(crate) fn lent(mut self, call: &Call, by: &Deployment) -> Self {
+        self.text("x-litellm-model-id", &by.id.0);
+        self.text("x-litellm-model-api-base", by.backend.api_base());
+        self.called(call)
+    }
+
+    /// Which call it is.
+    pub(crate) fn called(mut self, call: &Call) -> Self {
+        self.text(CALL_ID, &call.call_id);
+        self.text("x-litellm-version", env!("CARGO_PKG_VERSION"));
+        self
+    }
+
     /// What it cost, part by part, and what the key has spent with it. Parts that are nothing are
     /// left out, but for input and output.
     pub(crate) fn cost(mut self, settled: Settled) -> Self {
@@ -201,6 +215,20 @@ pub(crate) fn passing(told: Told, provider: &HeaderMap, body: Body) -> Response<
             response.headers_mut().insert(name, value.clone());
         }
     }
+    response
+}
+
+/// An answer that is another server's in all but what is told beside it.
+pub(crate) fn relayed(
+    told: Told,
+    status: StatusCode,
+    fields: HeaderMap,
+    body: Body,
+) -> Response<Body> {
+    let mut response = Response::new(body);
+    *response.status_mut() = status;
+    *response.headers_mut() = fields;
+    response.headers_mut().extend(told.0);
     response
 }
 

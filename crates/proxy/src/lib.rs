@@ -21,6 +21,7 @@ mod kept;
 mod model_info;
 mod models;
 mod params;
+mod relay;
 mod routes;
 pub mod server;
 mod stream;

@@ -2,10 +2,12 @@
 
 use axum::Router;
 use axum::extract::{Path, Request, State};
-use axum::routing::{MethodRouter, get, post};
+use axum::routing::{MethodRouter, any, get, post};
 use dunlin_llm::Endpoint;
+use dunlin_providers::relay::PREFIXES;
 
-use crate::{Proxy, Routes, chat, gemini, model_info, models, params};
+use crate::relay::Way;
+use crate::{Proxy, Routes, chat, gemini, model_info, models, params, relay};
 
 /// The endpoints whose requests name a model, and their paths. Each is also served under `/v1`, and under the two
 /// prefixes that name the model: those of OpenAI's first API and of Azure.
@@ -26,7 +28,7 @@ const ENDPOINTS: &[(&str, Endpoint)] = &[
 const PREFIXES_WITH_MODEL: [&str; 3] =
     ["/engines/{model}", "/v1/engines/{model}", "/openai/deployments/{model}"];
 
-/// The routes of the client API.
+/// The routes of the client API, and what becomes of paths that none of ours takes.
 pub fn router(proxy: Proxy) -> Routes {
     let mut routes = Router::new()
         .route("/models", get(models::list))
@@ -46,15 +48,27 @@ pub fn router(proxy: Proxy) -> Routes {
             routes = routes.route(&format!("{prefix}{path}"), serve_named(*endpoint));
         }
     }
+    for &(prefix, providers) in PREFIXES {
+        let way = Way { prefix, providers };
+        routes = routes.route(&format!("/{prefix}/{{*rest}}"), pass(way));
+    }
     routes
         .route("/v2/rerank", serve(Endpoint::Rerank))
         .route("/openai/v1/responses", serve(Endpoint::Responses))
+        .fallback(relay::configured::serve)
         .with_state(proxy)
 }
 
 fn serve(endpoint: Endpoint) -> MethodRouter<Proxy> {
     post(move |State(proxy): State<Proxy>, request: Request| async move {
         chat::serve(&proxy, endpoint, None, request).await
+    })
+}
+
+/// A provider's own API, whatever is called there.
+fn pass(way: Way) -> MethodRouter<Proxy> {
+    any(move |State(proxy): State<Proxy>, request: Request| async move {
+        relay::serve(&proxy, way, request).await
     })
 }
 

@@ -54,7 +54,7 @@ async fn serve_within(
     drain: Duration,
     first_request: Duration,
 ) {
-    let app = app.fallback(front::not_found).method_not_allowed_fallback(front::wrong_method);
+    let app = app.method_not_allowed_fallback(front::wrong_method);
     let front = Arc::new(front);
     let builder = builder();
     let room = Arc::new(Semaphore::new(MAX_CONNECTIONS));

@@ -19,6 +19,14 @@ impl Access<'_> {
         self.models.is_empty() || self.models.iter().any(|listed| covers(listed, names))
     }
 
+    /// Whether there are models that it does not list.
+    pub(crate) fn is_restricted(&self) -> bool {
+        let lists_all = |listed: &String| {
+            matches!(listed.as_str(), "all-proxy-models" | "all-team-models" | "*")
+        };
+        !self.models.is_empty() && !self.models.iter().any(lists_all)
+    }
+
     /// The name behind the key's own alias for `model`.
     pub(crate) fn unalias<'a>(&'a self, model: &'a str) -> &'a str {
         self.aliases.get(model).map_or(model, String::as_str)

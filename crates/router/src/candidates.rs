@@ -103,7 +103,7 @@ fn configured<'c>(map: &'c FallbackMap, group: &str) -> &'c [Arc<str>] {
     map.get(group).or_else(|| map.get("*")).map_or(&[], Vec::as_slice)
 }
 
-fn find<'c>(
+pub(crate) fn find<'c>(
     catalog: &'c Catalog,
     access: Option<Access<'_>>,
     model: &str,
@@ -140,7 +140,7 @@ fn matching(catalog: &Catalog, name: &str) -> Option<Group> {
     let filled = group.deployments.iter().map(|deployment| {
         let model = wildcard::substitute(&deployment.target.model, &captured, name);
         // The backend stays the pattern's: what is remembered must not grow with clients' spellings.
-        let price = deployment.prices.get(&*model).unwrap_or(&deployment.price).clone();
+        let price = deployment.price_of(&model).clone();
         Arc::new(Deployment {
             price,
             target: Target { model: model.into(), ..deployment.target.clone() },

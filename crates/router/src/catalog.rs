@@ -1,7 +1,7 @@
 //! What can be called: the models of one config revision, as the data path reads them.
 //! Built by `config`, immutable afterwards, the same on every node but for resolved secrets.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,6 +10,8 @@ use dunlin_ledger::Pricing;
 use dunlin_llm::Target;
 use dunlin_types::DeploymentId;
 use serde_json::value::RawValue;
+
+use crate::pass_through::PassThrough;
 
 /// One config revision's models and how to route between them.
 #[derive(Clone, Debug, Default)]
@@ -28,6 +30,11 @@ pub struct Catalog {
     pub strategy: Strategy,
     /// How failures are answered.
     pub retry: Retry,
+    /// `use_in_pass_through`: deployments set aside for calls of their provider's own API that name
+    /// no model.
+    pub pass_through: BTreeSet<DeploymentId>,
+    /// `pass_through_endpoints`: paths that lead to addresses of the operator's choosing.
+    pub endpoints: Vec<PassThrough>,
 }
 
 /// Groups to the groups that are tried after them.
@@ -101,6 +108,14 @@ impl Default for About {
     fn default() -> Self {
         let nothing = || RawValue::from_string("{}".to_owned()).expect("an object is JSON");
         Self { mode: "chat".into(), params: nothing(), info: nothing() }
+    }
+}
+
+impl Deployment {
+    /// What an upstream model costs here.
+    #[must_use]
+    pub fn price_of(&self, model: &str) -> &Pricing {
+        self.prices.get(model).unwrap_or(&self.price)
     }
 }
 

@@ -10,7 +10,9 @@ mod candidates;
 mod catalog;
 mod draw;
 mod health;
+mod pass_through;
 mod pick;
+pub mod relay;
 mod wait;
 mod wildcard;
 
@@ -20,5 +22,6 @@ pub use catalog::{
     About, Alias, BackendId, Catalog, Deployment, FallbackMap, Group, Retry, Strategy, Weight,
 };
 pub use health::{Cooldown, Outcome, Reach, Rules};
+pub use pass_through::{PassThrough, find as find_pass_through};
 pub use pick::{NonePicked, Seen, decay, pick, warmth};
 pub use wait::retry_wait;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use dunlin_egress::Client;
 use dunlin_llm::{ChatReply, ChatRequest};
 use dunlin_providers::{Provider, ProviderError};
 use dunlin_router::{Deployment, Outcome, Retry};
@@ -122,20 +123,11 @@ impl Upstream {
         let provider = dunlin_providers::find(&deployment.provider)
             .expect("a deployment of a provider that is not served is parked");
         let target = &deployment.target;
-        let misconfigured = |why: &dyn Display| {
-            Failure::new(deployment, ProviderError::misconfigured(provider.speaker(), &why))
-        };
-        let credential = match (&target.api_key, &target.identity) {
-            (Some(key), _) => Credential::Key(key.clone()),
-            (None, Some(source)) => {
-                self.0.identity.current(source).await.map_err(|error| misconfigured(&error))?
-            }
-            (None, None) => Credential::None,
-        };
+        let credential = self.credential(deployment, provider.speaker()).await?;
         let call = provider
             .encode(request, target, &credential, self.0.clock.unix())
             .map_err(|error| Failure::unsendable(deployment, provider.speaker(), &error))?;
-        let client = self.0.egress.client(&target.tls).map_err(|error| misconfigured(&error))?;
+        let client = self.client(deployment, provider.speaker())?;
         let sent = client.request(call.map(Full::new)).await;
         let answer = sent.map_err(|error| {
             debug!(backend.id = %deployment.backend, "no answer: {error}");
@@ -152,6 +144,41 @@ impl Upstream {
         }
         whole(provider, deployment, request, answer).await
     }
+
+    /// What authorises a call at this moment.
+    pub(crate) async fn credential(
+        &self,
+        deployment: &Arc<Deployment>,
+        speaker: &'static str,
+    ) -> Result<Credential, Failure> {
+        let target = &deployment.target;
+        match (&target.api_key, &target.identity) {
+            (Some(key), _) => Ok(Credential::Key(key.clone())),
+            (None, Some(source)) => {
+                let current = self.0.identity.current(source).await;
+                current.map_err(|error| misconfigured(deployment, speaker, &error))
+            }
+            (None, None) => Ok(Credential::None),
+        }
+    }
+
+    /// The connections to a deployment.
+    pub(crate) fn client(
+        &self,
+        deployment: &Arc<Deployment>,
+        speaker: &'static str,
+    ) -> Result<Client, Failure> {
+        let client = self.0.egress.client(&deployment.target.tls);
+        client.map_err(|error| misconfigured(deployment, speaker, &error))
+    }
+}
+
+fn misconfigured(
+    deployment: &Arc<Deployment>,
+    speaker: &'static str,
+    why: &dyn Display,
+) -> Failure {
+    Failure::new(deployment, ProviderError::misconfigured(speaker, &why))
 }
 
 enum Part {
@@ -175,7 +202,7 @@ async fn refusal(
 }
 
 /// `Retry-After` in its form of seconds; a date is not followed, clocks differ.
-fn seconds(text: &str) -> Option<Duration> {
+pub(crate) fn seconds(text: &str) -> Option<Duration> {
     Duration::try_from_secs_f64(text.trim().parse().ok()?).ok()
 }
 

@@ -10,6 +10,7 @@ mod call;
 mod error;
 mod pieces;
 mod probe;
+mod relay;
 mod rumours;
 mod sight;
 mod stream;
@@ -32,6 +33,7 @@ use tracing::warn;
 pub use attempt::Attempt;
 pub use call::{Answer, Bounds, Whole};
 pub use error::Failure;
+pub use relay::{Relay, Relayed};
 pub use sight::BackendStatus;
 pub use stream::{Long, Stream};
 

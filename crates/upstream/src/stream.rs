@@ -30,7 +30,7 @@ impl Ending {
         Self { upstream, attempt, retry }
     }
 
-    fn tell(self, outcome: Outcome) {
+    pub(crate) fn tell(self, outcome: Outcome) {
         self.upstream.observe(&self.attempt, outcome, &self.retry);
     }
 }

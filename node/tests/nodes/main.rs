@@ -15,6 +15,7 @@ mod gemini;
 mod harness;
 mod keys;
 mod limits;
+mod relay;
 mod responses;
 mod restart;
 mod streams;

@@ -1,0 +1,220 @@
+//! Watches the bytes of an answer that passes untouched, for what it used: the tokens it counts, in
+//! any provider's words, and the model it names.
+//!
+//! Counts are merged over the frames of a stream: each member that is said again replaces what was
+//! said before. However the bytes are cut, the result is the same.
+
+use bytes::{Buf, Bytes, BytesMut};
+use dunlin_types::Usage;
+use http::HeaderMap;
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
+use serde_json::value::RawValue;
+
+use crate::json;
+use crate::sse::{self, MAX_FRAME_BYTES, Splitter};
+
+mod counts;
+
+use counts::Counts;
+
+/// A longer answer in one piece passes without being metered.
+pub const MAX_METERED_BYTES: usize = 8 << 20;
+
+/// The meter of one answer.
+#[derive(Debug)]
+pub struct Meter {
+    form: Form,
+    counts: Counts,
+    model: Option<String>,
+    frames: u64,
+}
+
+/// How an answer is cut into JSON texts.
+#[derive(Debug)]
+enum Form {
+    /// One text, or an array of them.
+    Json(BytesMut),
+    Events(Splitter),
+    /// One text a line.
+    Lines(BytesMut),
+    /// Frames of `application/vnd.amazon.eventstream`.
+    Amazon(BytesMut),
+    /// Sound, images and the like count nothing.
+    Media,
+    /// It cannot be read, or has grown over the bound.
+    Blind,
+}
+
+impl Meter {
+    /// The meter for an answer with these headers.
+    #[must_use]
+    pub fn new(headers: &HeaderMap) -> Self {
+        let text = |name| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or("");
+        let kind = text(CONTENT_TYPE).split(';').next().unwrap_or("").trim().to_ascii_lowercase();
+        let form = match kind.as_str() {
+            _ if !matches!(text(CONTENT_ENCODING), "" | "identity") => Form::Blind,
+            "text/event-stream" => Form::Events(Splitter::default()),
+            "application/x-ndjson" | "application/jsonl" | "application/stream+json" => {
+                Form::Lines(BytesMut::new())
+            }
+            "application/vnd.amazon.eventstream" => Form::Amazon(BytesMut::new()),
+            kind if kind.ends_with("json") => Form::Json(BytesMut::new()),
+            _ => Form::Media,
+        };
+        Self { form, counts: Counts::of_headers(headers), model: None, frames: 0 }
+    }
+
+    /// Looks at the next bytes.
+    pub fn push(&mut self, read: &Bytes) {
+        let whole = match &mut self.form {
+            Form::Media | Form::Blind => true,
+            Form::Json(held) => hold(held, read, MAX_METERED_BYTES),
+            Form::Events(_) => self.events(read),
+            Form::Lines(_) => self.lines(read),
+            Form::Amazon(_) => self.amazon(read),
+        };
+        if !whole {
+            self.form = Form::Blind;
+        }
+    }
+
+    /// The answer is at its end.
+    pub fn finish(&mut self) {
+        match std::mem::replace(&mut self.form, Form::Media) {
+            Form::Json(held) => self.json(&held),
+            Form::Events(mut splitter) => self.frame(splitter.rest()),
+            Form::Lines(held) => self.text(&held),
+            form @ (Form::Amazon(_) | Form::Media | Form::Blind) => self.form = form,
+        }
+    }
+
+    /// What was counted so far; `None` if nothing was.
+    #[must_use]
+    pub fn usage(&self) -> Option<Usage> {
+        self.counts.usage()
+    }
+
+    /// The model that the answer names.
+    #[must_use]
+    pub fn model(&self) -> Option<&str> {
+        self.model.as_deref()
+    }
+
+    /// The frames of a stream so far: about a token each.
+    #[must_use]
+    pub fn frames(&self) -> u64 {
+        self.frames
+    }
+
+    /// Whether it cannot know what was used.
+    #[must_use]
+    pub fn is_blind(&self) -> bool {
+        matches!(self.form, Form::Blind)
+    }
+
+    fn events(&mut self, read: &Bytes) -> bool {
+        let Form::Events(splitter) = &mut self.form else { return true };
+        splitter.push(read.clone());
+        loop {
+            let Form::Events(splitter) = &mut self.form else { return true };
+            match splitter.next_frame() {
+                Ok(Some(frame)) => self.frame(frame),
+                Ok(None) => return true,
+                Err(_) => return false,
+            }
+        }
+    }
+
+    fn frame(&mut self, frame: Bytes) {
+        let (frame, data) = sse::in_one_line(frame);
+        if let Some(data) = data {
+            self.frames += 1;
+            self.text(&frame[data.range()]);
+        }
+    }
+
+    fn lines(&mut self, read: &Bytes) -> bool {
+        let Form::Lines(held) = &mut self.form else { return true };
+        let mut held = std::mem::take(held);
+        held.extend_from_slice(read);
+        while let Some(end) = memchr::memchr(b'\n', &held) {
+            let line = held.split_to(end + 1);
+            // A bound that holds however the bytes are cut.
+            if line.len() > MAX_FRAME_BYTES {
+                return false;
+            }
+            self.frames += 1;
+            self.text(&line);
+        }
+        let fits = held.len() <= MAX_FRAME_BYTES;
+        self.form = Form::Lines(held);
+        fits
+    }
+
+    fn amazon(&mut self, read: &Bytes) -> bool {
+        const PRELUDE: usize = 12;
+        const CHECKSUM: usize = 4;
+        let Form::Amazon(held) = &mut self.form else { return true };
+        let mut held = std::mem::take(held);
+        held.extend_from_slice(read);
+        while held.len() >= PRELUDE {
+            let mut prelude = &held[..];
+            let (length, headers) = (prelude.get_u32() as usize, prelude.get_u32() as usize);
+            let payload = PRELUDE.saturating_add(headers)..length.saturating_sub(CHECKSUM);
+            if length > MAX_FRAME_BYTES || payload.start > payload.end {
+                return false;
+            }
+            if held.len() < length {
+                break;
+            }
+            let frame = held.split_to(length);
+            self.frames += 1;
+            self.text(&frame[payload]);
+        }
+        self.form = Form::Amazon(held);
+        true
+    }
+
+    /// A whole body. Gemini streams an array of what else it sends as events.
+    fn json(&mut self, body: &[u8]) {
+        let is_array = body.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'[');
+        if !is_array {
+            return self.text(body);
+        }
+        for item in serde_json::from_slice::<Vec<&RawValue>>(body).unwrap_or_default() {
+            self.text(item.get().as_bytes());
+        }
+    }
+
+    fn text(&mut self, text: &[u8]) {
+        if let Ok(text) = str::from_utf8(text) {
+            self.object(text, true);
+        }
+    }
+
+    /// Reads the members of an object, and of those that events wrap theirs in.
+    fn object(&mut self, text: &str, wraps: bool) {
+        for member in json::members(text).unwrap_or_default() {
+            match &*member.name {
+                "model" | "modelVersion" => {
+                    let model = json::string(member.value).filter(|model| !model.is_empty());
+                    self.model = model.map(Into::into).or(self.model.take());
+                }
+                "response" | "message" | "delta" if wraps => self.object(member.value, false),
+                name => self.counts.read(name, member.value),
+            }
+        }
+    }
+}
+
+/// Keeps `read` if all of it fits.
+fn hold(held: &mut BytesMut, read: &[u8], most: usize) -> bool {
+    let fits = held.len() + read.len() <= most;
+    if fits {
+        held.extend_from_slice(read);
+    }
+    fits
+}
+
+#[cfg(test)]
+mod tests;

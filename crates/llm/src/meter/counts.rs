@@ -1,0 +1,161 @@
+//! Counts of tokens under the names that providers have for them.
+
+use dunlin_types::{Tokens, Usage};
+use http::HeaderMap;
+use serde_json::Value;
+
+/// What was said so far. Some count the cache apart from the prompt, some within it.
+#[derive(Debug, Default)]
+pub(super) struct Counts {
+    prompt: Option<u64>,
+    cached_apart: Option<u64>,
+    written_apart: Option<u64>,
+    cached: Option<u64>,
+    written: Option<u64>,
+    written_1h: Option<u64>,
+    prompt_audio: Option<u64>,
+    prompt_image: Option<u64>,
+    completion: Option<u64>,
+    reasoning: Option<u64>,
+    completion_audio: Option<u64>,
+    completion_image: Option<u64>,
+}
+
+/// One name of one count, and where it is set.
+type Name = (&'static str, fn(&mut Counts) -> &mut Option<u64>);
+
+/// Paths below `usage`: OpenAI's, those of Responses and Anthropic, Cohere's, Bedrock's. Later ones
+/// win where an answer has both.
+const USAGE: &[Name] = &[
+    ("billed_units.input_tokens", |c| &mut c.prompt),
+    ("billed_units.output_tokens", |c| &mut c.completion),
+    ("tokens.input_tokens", |c| &mut c.prompt),
+    ("tokens.output_tokens", |c| &mut c.completion),
+    ("cached_tokens", |c| &mut c.cached),
+    ("inputTokens", |c| &mut c.prompt),
+    ("outputTokens", |c| &mut c.completion),
+    ("cacheReadInputTokens", |c| &mut c.cached_apart),
+    ("cacheWriteInputTokens", |c| &mut c.written_apart),
+    ("input_tokens", |c| &mut c.prompt),
+    ("output_tokens", |c| &mut c.completion),
+    ("cache_read_input_tokens", |c| &mut c.cached_apart),
+    ("cache_creation_input_tokens", |c| &mut c.written_apart),
+    ("cache_creation.ephemeral_1h_input_tokens", |c| &mut c.written_1h),
+    ("input_tokens_details.cached_tokens", |c| &mut c.cached),
+    ("input_tokens_details.image_tokens", |c| &mut c.prompt_image),
+    ("input_token_details.cached_tokens", |c| &mut c.cached),
+    ("input_token_details.audio_tokens", |c| &mut c.prompt_audio),
+    ("input_token_details.image_tokens", |c| &mut c.prompt_image),
+    ("output_tokens_details.reasoning_tokens", |c| &mut c.reasoning),
+    ("output_tokens_details.thinking_tokens", |c| &mut c.reasoning),
+    ("output_token_details.audio_tokens", |c| &mut c.completion_audio),
+];
+
+/// Paths below a `usage` that has OpenAI's `prompt_tokens`: the cache is within them, whatever is
+/// said beside them under Anthropic's names.
+const OPENAI: &[Name] = &[
+    ("prompt_tokens", |c| &mut c.prompt),
+    ("completion_tokens", |c| &mut c.completion),
+    ("prompt_tokens_details.cached_tokens", |c| &mut c.cached),
+    ("prompt_tokens_details.cache_creation_tokens", |c| &mut c.written),
+    ("prompt_tokens_details.cache_write_tokens", |c| &mut c.written),
+    ("prompt_tokens_details.audio_tokens", |c| &mut c.prompt_audio),
+    ("prompt_tokens_details.image_tokens", |c| &mut c.prompt_image),
+    ("completion_tokens_details.reasoning_tokens", |c| &mut c.reasoning),
+    ("completion_tokens_details.audio_tokens", |c| &mut c.completion_audio),
+    ("completion_tokens_details.image_tokens", |c| &mut c.completion_image),
+];
+
+/// Cohere's first API, and what Bedrock adds to the answers of others' dialects.
+const META: &[Name] = &[
+    ("billed_units.input_tokens", |c| &mut c.prompt),
+    ("billed_units.output_tokens", |c| &mut c.completion),
+    ("tokens.input_tokens", |c| &mut c.prompt),
+    ("tokens.output_tokens", |c| &mut c.completion),
+];
+const INVOCATION: &[Name] = &[
+    ("inputTokenCount", |c| &mut c.prompt),
+    ("outputTokenCount", |c| &mut c.completion),
+    ("cacheReadInputTokenCount", |c| &mut c.cached_apart),
+    ("cacheWriteInputTokenCount", |c| &mut c.written_apart),
+];
+const HEADERS: &[Name] = &[
+    ("x-amzn-bedrock-input-token-count", |c| &mut c.prompt),
+    ("x-amzn-bedrock-output-token-count", |c| &mut c.completion),
+    ("x-amzn-bedrock-cache-read-input-token-count", |c| &mut c.cached_apart),
+    ("x-amzn-bedrock-cache-write-input-token-count", |c| &mut c.written_apart),
+];
+
+impl Counts {
+    /// What Bedrock says of an answer in its headers.
+    pub(super) fn of_headers(headers: &HeaderMap) -> Self {
+        let mut counts = Self::default();
+        for (name, count) in HEADERS {
+            let said = headers.get(*name).and_then(|value| value.to_str().ok()?.parse().ok());
+            *count(&mut counts) = said;
+        }
+        counts
+    }
+
+    /// Takes a member of an answer, if it counts something.
+    pub(super) fn read(&mut self, name: &str, value: &str) {
+        let names = match name {
+            "usage" => USAGE,
+            "usageMetadata" => return self.gemini(value),
+            "meta" => META,
+            "amazon-bedrock-invocationMetrics" => INVOCATION,
+            "prompt_eval_count" => return set(&mut self.prompt, value.parse().ok()),
+            "eval_count" => return set(&mut self.completion, value.parse().ok()),
+            _ => return,
+        };
+        let Ok(value) = serde_json::from_str::<Value>(value) else { return };
+        let names = if value["prompt_tokens"].is_u64() { OPENAI } else { names };
+        for (path, count) in names {
+            set(count(self), at(&value, path));
+        }
+    }
+
+    /// Thoughts and the prompts of tools are counted apart from what they belong to.
+    fn gemini(&mut self, value: &str) {
+        let Ok(value) = serde_json::from_str::<Value>(value) else { return };
+        let sum = |a: &str, b: &str| match (at(&value, a), at(&value, b)) {
+            (None, None) => None,
+            (a, b) => Some(a.unwrap_or(0).saturating_add(b.unwrap_or(0))),
+        };
+        set(&mut self.prompt, sum("promptTokenCount", "toolUsePromptTokenCount"));
+        set(&mut self.completion, sum("candidatesTokenCount", "thoughtsTokenCount"));
+        set(&mut self.cached, at(&value, "cachedContentTokenCount"));
+        set(&mut self.reasoning, at(&value, "thoughtsTokenCount"));
+    }
+
+    pub(super) fn usage(&self) -> Option<Usage> {
+        let count = |number: Option<u64>| Tokens(number.unwrap_or(0));
+        let (cached_apart, written_apart) = (count(self.cached_apart), count(self.written_apart));
+        if self.prompt.is_none() && self.completion.is_none() {
+            return None;
+        }
+        Some(Usage {
+            prompt: count(self.prompt) + cached_apart + written_apart,
+            cached: count(self.cached) + cached_apart,
+            cache_write: count(self.written) + written_apart,
+            cache_write_1h: count(self.written_1h),
+            prompt_audio: count(self.prompt_audio),
+            prompt_image: count(self.prompt_image),
+            completion: count(self.completion),
+            reasoning: count(self.reasoning),
+            completion_audio: count(self.completion_audio),
+            completion_image: count(self.completion_image),
+        })
+    }
+}
+
+fn set(count: &mut Option<u64>, said: Option<u64>) {
+    *count = said.or(*count);
+}
+
+/// The count at a path of names; some providers write whole numbers as `3.0`.
+fn at(value: &Value, path: &str) -> Option<u64> {
+    let found = path.split('.').try_fold(value, |value, name| value.get(name))?;
+    let whole = |number: f64| (number >= 0.0 && number.fract() == 0.0).then(|| format!("{number}"));
+    found.as_u64().or_else(|| whole(found.as_f64()?)?.parse().ok())
+}

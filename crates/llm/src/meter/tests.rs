@@ -1,0 +1,192 @@
+//! What is read of each provider's answers, and that it does not matter how they are cut.
+
+use http::HeaderValue;
+use proptest::prelude::*;
+
+use super::*;
+
+/// Prompt, cached, written, completion, reasoning.
+type Counted = [u64; 5];
+
+const JSON: &str = "application/json";
+const SSE: &str = "text/event-stream; charset=utf-8";
+
+/// Answers in the forms that the providers document, cut down to what is read.
+const ANSWERS: &[(&str, &str, Option<&str>, Option<Counted>)] = &[
+    (
+        JSON,
+        r#"{"model":"gpt-4o","usage":{"prompt_tokens":9,"completion_tokens":3,"total_tokens":12,
+           "prompt_tokens_details":{"cached_tokens":4},"cache_read_input_tokens":4,
+           "completion_tokens_details":{"reasoning_tokens":2}}}"#,
+        Some("gpt-4o"),
+        Some([9, 4, 0, 3, 2]),
+    ),
+    (
+        SSE,
+        "data: {\"model\":\"gpt-4o\",\"usage\":null,\"choices\":[]}\r\n\r\n: waiting\n\n\
+         data: {\"choices\":[],\"usage\":{\"prompt_tokens\":9,\"completion_tokens\":3}}\n\n\
+         data: [DONE]\n\n",
+        Some("gpt-4o"),
+        Some([9, 0, 0, 3, 0]),
+    ),
+    (
+        SSE,
+        "event: response.created\ndata: {\"response\":{\"model\":\"o3\",\"usage\":null}}\n\n\
+         event: response.output_text.delta\ndata: {\"delta\":\"usage\"}\n\n\
+         event: response.completed\ndata: {\"response\":{\"model\":\"o3\",\"usage\":{\
+         \"input_tokens\":7,\"input_tokens_details\":{\"cached_tokens\":5},\"output_tokens\":6,\
+         \"output_tokens_details\":{\"reasoning_tokens\":1},\"total_tokens\":13}}}\n\n",
+        Some("o3"),
+        Some([7, 5, 0, 6, 1]),
+    ),
+    (
+        SSE,
+        "event: message_start\ndata: {\"message\":{\"model\":\"claude\",\"usage\":{\
+         \"input_tokens\":2,\"cache_read_input_tokens\":10,\"cache_creation_input_tokens\":3,\
+         \"output_tokens\":1}}}\n\n\
+         event: message_delta\ndata: {\"delta\":{\"stop_reason\":\"end_turn\"},\n\
+         data: \"usage\":{\"output_tokens\":40}}\n\n",
+        Some("claude"),
+        Some([15, 10, 3, 40, 0]),
+    ),
+    (
+        SSE,
+        "data: {\"modelVersion\":\"gemini\",\"usageMetadata\":{\"promptTokenCount\":8}}\n\n\
+         data: {\"usageMetadata\":{\"promptTokenCount\":8,\"candidatesTokenCount\":4,\
+         \"thoughtsTokenCount\":2,\"cachedContentTokenCount\":3}}\n\n",
+        Some("gemini"),
+        Some([8, 3, 0, 6, 2]),
+    ),
+    (
+        JSON,
+        r#" [{"usageMetadata":{"promptTokenCount":8}},
+             {"usageMetadata":{"promptTokenCount":8,"candidatesTokenCount":5}}]"#,
+        None,
+        Some([8, 0, 0, 5, 0]),
+    ),
+    (
+        SSE,
+        "data: {\"type\":\"message-end\",\"delta\":{\"usage\":{\"billed_units\":{\
+         \"input_tokens\":5,\"output_tokens\":7},\"tokens\":{\"input_tokens\":66,\
+         \"output_tokens\":7}}}}\n\n",
+        None,
+        Some([66, 0, 0, 7, 0]),
+    ),
+    (
+        JSON,
+        r#"{"meta":{"billed_units":{"input_tokens":5.0,"output_tokens":7.0}}}"#,
+        None,
+        Some([5, 0, 0, 7, 0]),
+    ),
+    (
+        "application/x-ndjson",
+        "{\"model\":\"qwen\",\"response\":\"a\",\"done\":false}\n\
+         {\"model\":\"qwen\",\"done\":true,\"prompt_eval_count\":11,\"eval_count\":13}",
+        Some("qwen"),
+        Some([11, 0, 0, 13, 0]),
+    ),
+    (
+        JSON,
+        r#"{"usage":{"inputTokens":5,"outputTokens":2,"cacheReadInputTokens":4,"totalTokens":11}}"#,
+        None,
+        Some([9, 4, 0, 2, 0]),
+    ),
+    (
+        SSE,
+        "data: {\"type\":\"message_stop\",\"amazon-bedrock-invocationMetrics\":\
+         {\"inputTokenCount\":3,\"outputTokenCount\":4}}\n\n",
+        None,
+        Some([3, 0, 0, 4, 0]),
+    ),
+    (JSON, r#"{"object":"list","data":[]}"#, None, None),
+    (JSON, r#"{"usage":"none","model":7}"#, None, None),
+    (JSON, "not json", None, None),
+    ("audio/mpeg", r#"{"usage":{"prompt_tokens":9}}"#, None, None),
+];
+
+fn headers(kind: &'static str) -> HeaderMap {
+    HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static(kind))])
+}
+
+/// Reads an answer in pieces of these sizes over and over.
+fn metered(kind: &'static str, answer: &[u8], sizes: &[usize]) -> Meter {
+    let mut meter = Meter::new(&headers(kind));
+    let mut rest = Bytes::copy_from_slice(answer);
+    for &size in sizes.iter().cycle() {
+        if rest.is_empty() {
+            break;
+        }
+        meter.push(&rest.split_to(size.min(rest.len())));
+    }
+    meter.finish();
+    meter
+}
+
+fn counted(meter: &Meter) -> Option<Counted> {
+    let count = |usage: Usage| {
+        [usage.prompt, usage.cached, usage.cache_write, usage.completion, usage.reasoning]
+            .map(|tokens| tokens.0)
+    };
+    meter.usage().map(count)
+}
+
+/// A frame of Amazon's event stream; the checksums are not looked at.
+fn amazon(payload: &str) -> Vec<u8> {
+    let header = b"\x0b:event-type\x07\x00\x08metadata";
+    let length = 12 + header.len() + payload.len() + 4;
+    let number = |number: usize| u32::try_from(number).expect("short").to_be_bytes();
+    [&number(length)[..], &number(header.len()), &[0; 4], header, payload.as_bytes(), &[0; 4]]
+        .concat()
+}
+
+#[test]
+fn each_providers_words_are_understood() {
+    for (kind, answer, model, expected) in ANSWERS {
+        let meter = metered(kind, answer.as_bytes(), &[usize::MAX]);
+        assert_eq!((meter.model(), counted(&meter)), (*model, *expected), "{answer}");
+        assert!(!meter.is_blind());
+    }
+}
+
+#[test]
+fn amazons_frames_and_headers_are_read() {
+    let kind = "application/vnd.amazon.eventstream";
+    let stream = [amazon("{}"), amazon(r#"{"usage":{"inputTokens":5,"outputTokens":2}}"#)].concat();
+    for size in [usize::MAX, 1, 7, 40] {
+        let meter = metered(kind, &stream, &[size]);
+        assert_eq!(counted(&meter), Some([5, 0, 0, 2, 0]), "in pieces of {size}");
+        assert_eq!(meter.frames(), 2);
+    }
+    assert!(metered(kind, &[255; 32], &[32]).is_blind());
+    let mut said = headers(JSON);
+    said.insert("x-amzn-bedrock-input-token-count", HeaderValue::from_static("6"));
+    said.insert("x-amzn-bedrock-output-token-count", HeaderValue::from_static("8"));
+    assert_eq!(counted(&Meter::new(&said)), Some([6, 0, 0, 8, 0]));
+}
+
+#[test]
+fn what_is_too_long_or_compressed_is_not_taken_for_free() {
+    let long = vec![b' '; MAX_METERED_BYTES + 1];
+    assert!(metered(JSON, &long, &[1 << 20]).is_blind());
+    assert!(!metered(JSON, &long[1..], &[1 << 20]).is_blind());
+    assert!(metered(SSE, &long, &[1 << 20]).is_blind());
+    assert!(metered("application/x-ndjson", &long, &[1 << 20]).is_blind());
+    let mut zipped = headers(JSON);
+    zipped.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+    assert!(Meter::new(&zipped).is_blind());
+}
+
+proptest! {
+    #[test]
+    fn however_it_is_cut_the_same_is_counted(
+        which in 0..ANSWERS.len(),
+        sizes in proptest::collection::vec(1_usize..60, 1..6),
+    ) {
+        let (kind, answer, ..) = ANSWERS[which];
+        let whole = metered(kind, answer.as_bytes(), &[usize::MAX]);
+        let cut = metered(kind, answer.as_bytes(), &sizes);
+        prop_assert_eq!(whole.usage(), cut.usage());
+        prop_assert_eq!(whole.model(), cut.model());
+        prop_assert_eq!(whole.frames(), cut.frames());
+    }
+}

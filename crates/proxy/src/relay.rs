@@ -1,0 +1,223 @@
+//! The story of a call of a provider's own API: who asks, which models are named, whose credential
+//! is lent, whether the limits allow it; then the call is passed on as it is, and the answer as it
+//! comes, metered on the way.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::Request;
+use axum::http::header::CONTENT_TYPE;
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderName, Method, Response, Uri};
+use dunlin_ledger::Pricing;
+use dunlin_llm::credentials::key_in_query;
+use dunlin_llm::{Endpoint, Named, tokens_in};
+use dunlin_providers::sigv4::path_segment;
+use dunlin_router::relay::{Asked, Lenders, lenders, priced};
+use dunlin_router::{Catalog, NonePicked};
+use dunlin_types::Tokens;
+use dunlin_upstream::{Attempt, Relay};
+
+use crate::attempts::GroupFailed;
+use crate::bill::{About, Bill};
+use crate::caller::Caller;
+use crate::chat::Call;
+use crate::error::{Failed, Refused, Unanswered};
+use crate::headers::{self, Told};
+use crate::{Proxy, Serving, body, gemini};
+
+pub(crate) mod configured;
+mod fields;
+mod passing;
+
+/// The header by which a client chooses whose credential is lent.
+const MODEL_HEADER: HeaderName = HeaderName::from_static("x-litellm-model");
+
+/// One of our prefixes that leads to a provider's own API.
+#[derive(Clone, Copy)]
+pub(crate) struct Way {
+    pub(crate) prefix: &'static str,
+    pub(crate) providers: &'static [&'static str],
+}
+
+/// Answers one request.
+pub(crate) async fn serve(proxy: &Proxy, way: Way, request: Request) -> Response<Body> {
+    // Errors of ours are in OpenAI's form, as LiteLLM has them on these routes.
+    let call = Call::of_headers(proxy, Endpoint::ChatCompletions, request.headers());
+    match conduct(proxy, &call, way, request).await {
+        Ok(response) => response,
+        Err(failed) => failed.response(&call),
+    }
+}
+
+async fn conduct(
+    proxy: &Proxy,
+    call: &Call,
+    way: Way,
+    request: Request,
+) -> Result<Response<Body>, Failed> {
+    let serving = proxy.0.serving.load_full();
+    let (mut head, body) = request.into_parts();
+    let query = query(&mut head, way);
+    let caller = Caller::identify(proxy, &serving, &head.headers).await?;
+    let body = body::read(body, &head.headers, serving.settings.max_request_bytes).await?;
+    let path = path(&head.uri, way.prefix)?;
+    let named = Named::read(path, kind(&head.headers), &body).map_err(Refused::UnclearModel)?;
+    let lenders = choose(&serving, &caller, way, &head, &named)?;
+
+    let prompt_estimate = tokens_in(body.len() as u64);
+    let demand = dunlin_admission::Demand { request: call.id, tokens: prompt_estimate };
+    let admitted = proxy.0.admission.admit(caller.key(), demand).await;
+    let permit = admitted.map_err(|refusal| Refused::admission(refusal, &caller, call.started))?;
+    let told = Told::of_admission(&caller, permit.limits());
+    let model = named.models().next().unwrap_or_default();
+    let about = About { model, stream: false, prompt_estimate };
+    let mut bill = Bill::open_for(proxy.clone(), permit, call, &caller, about);
+
+    let attempt = match attempt(proxy, &serving.catalog, &lenders, prompt_estimate) {
+        Ok(attempt) => attempt,
+        Err(failed) => return Err(failed.spent(bill.failed())),
+    };
+    let deployment = Arc::clone(attempt.deployment());
+    bill.served_by(&deployment);
+    let upstream = &*deployment.target.model;
+    let renamed = lenders.renamed.as_deref().unwrap_or(upstream);
+    let passed = Relay {
+        method: head.method.clone(),
+        path: named.path_with(path, renamed, upstream, path_segment),
+        query,
+        headers: fields::outgoing(&head.headers, serving.settings.key_header.as_deref()),
+        body: named.body_with(&body, renamed, upstream),
+    };
+    let asked = if model == renamed { upstream } else { model };
+    let mut price = Price { catalog: Arc::clone(&serving.catalog), way, model: String::new() };
+    bill.priced_as("", Pricing::Unpriced);
+    price.learn(&mut bill, asked);
+    let retry = serving.catalog.retry;
+    let relayed = proxy.0.upstream.relay(attempt, passed, deployment.timeout, retry).await;
+    let relayed = match relayed {
+        Ok(relayed) => relayed,
+        Err(failure) => {
+            let (failure, retries, max_retries) = (Box::new(failure), 0, 0);
+            let failed = GroupFailed::Attempt { failure, retries, max_retries };
+            return Err(unanswered(&lenders, failed).spent(bill.failed()));
+        }
+    };
+    let told = told.lent(call, &deployment);
+    let generates = head.method == Method::POST;
+    let (status, headers) = (relayed.status, fields::incoming(&relayed.headers));
+    let body = passing::body(relayed, bill, Some(price), generates);
+    Ok(headers::relayed(told, status, headers, body))
+}
+
+/// The query as it is passed on. Google's clients put their key there: it is taken for a header.
+fn query(head: &mut Parts, way: Way) -> Option<String> {
+    let query = head.uri.query()?;
+    if !matches!(way.prefix, "gemini" | "vertex-ai" | "vertex_ai") {
+        return Some(query.to_owned());
+    }
+    gemini::take_key(key_in_query(query), &mut head.headers);
+    let others: Vec<&str> = query.split('&').filter(|pair| !pair.starts_with("key=")).collect();
+    Some(others.join("&"))
+}
+
+fn kind(headers: &HeaderMap) -> &str {
+    headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default()
+}
+
+/// The path below `prefix`, as it was written. One that leads upward could leave what the
+/// deployment's address begins with.
+fn path<'u>(uri: &'u Uri, prefix: &str) -> Result<&'u str, Refused> {
+    let path = uri.path().trim_start_matches('/');
+    let rest = path.strip_prefix(prefix).expect("the route begins so");
+    if climbs(rest) { Err(Refused::ClimbingPath) } else { Ok(rest) }
+}
+
+fn climbs(path: &str) -> bool {
+    dunlin_llm::decoded(path).split(['/', '\\']).any(|segment| matches!(segment, "." | ".."))
+}
+
+fn choose(
+    serving: &Serving,
+    caller: &Caller,
+    way: Way,
+    head: &Parts,
+    named: &Named,
+) -> Result<Lenders, Refused> {
+    let models: Vec<&str> = named.models().collect();
+    let header = head.headers.get(MODEL_HEADER).and_then(|model| model.to_str().ok());
+    let reads = matches!(head.method, Method::GET | Method::HEAD | Method::OPTIONS);
+    let asked = Asked { providers: way.providers, models: &models, chosen: header, reads };
+    let found = lenders(&serving.catalog, caller.access(), asked);
+    found.map_err(|none| Refused::no_lender(none, way))
+}
+
+fn attempt(
+    proxy: &Proxy,
+    catalog: &Catalog,
+    lenders: &Lenders,
+    tokens: Tokens,
+) -> Result<Attempt, Failed> {
+    let upstream = &proxy.0.upstream;
+    let attempt =
+        upstream.start_attempt(&lenders.group, catalog.strategy, &BTreeSet::new(), tokens);
+    attempt.map_err(|none| {
+        let now = proxy.0.clock.mono();
+        let wait = match none {
+            NonePicked::AllCoolingDown { until } => until.since(now),
+            NonePicked::AllParked => std::time::Duration::ZERO,
+        };
+        unanswered(lenders, GroupFailed::NonePicked { none, wait, parked: None })
+    })
+}
+
+fn unanswered(lenders: &Lenders, failed: GroupFailed) -> Failed {
+    Failed::from(Unanswered { failures: vec![(Arc::clone(&lenders.group.name), failed)] })
+}
+
+/// By whose price an answer is charged: that of the deployment whose model it was.
+struct Price {
+    catalog: Arc<Catalog>,
+    way: Way,
+    /// The model, as soon as it is known.
+    model: String,
+}
+
+impl Price {
+    /// The request says which model it is, or else the answer.
+    fn learn(&mut self, bill: &mut Bill, model: &str) {
+        if model.is_empty() || !self.model.is_empty() {
+            return;
+        }
+        model.clone_into(&mut self.model);
+        let pricing = priced(&self.catalog, self.way.providers, model);
+        let pricing = pricing.unwrap_or(Pricing::Unpriced);
+        bill.priced_as(model, pricing);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_stays_below_its_prefix_and_as_it_was_written() {
+        let below = |uri: &str| {
+            let uri: Uri = uri.parse().expect("a path");
+            path(&uri, "openai").ok().map(str::to_owned)
+        };
+        let cases = [
+            ("/openai/v1/models?x=1", Some("/v1/models")),
+            ("/openai/v1/a%2Fb..c/...", Some("/v1/a%2Fb..c/...")),
+            ("/openai/../admin", None),
+            ("/openai/v1/%2e%2E/x", None),
+            ("/openai/v1/a%2f..%2fb", None),
+            ("/openai/v1/a%5c..%5cb", None),
+            ("/openai/./x", None),
+        ];
+        for (uri, expected) in cases {
+            assert_eq!(below(uri).as_deref(), expected, "{uri}");
+        }
+    }
+}

@@ -1,0 +1,149 @@
+//! Which deployment lends its credential to a call of a provider's own API, and whether the caller
+//! may make it. The call may name models, by our names or by the provider's.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use dunlin_ledger::Pricing;
+
+use crate::access::Access;
+use crate::candidates::{NoRoute, find};
+use crate::catalog::{Catalog, Deployment, Group};
+use crate::wildcard;
+
+/// Who may lend.
+#[derive(Clone, Debug)]
+pub struct Lenders {
+    /// The deployments among which the pick is. Never empty.
+    pub group: Group,
+    /// The name of ours that was asked for, which the provider does not know.
+    pub renamed: Option<String>,
+}
+
+/// Why there is nobody.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NoLender {
+    /// The key may not call the model.
+    #[error("the key may not call `{model}`")]
+    NotAllowed {
+        /// As it was named.
+        model: String,
+    },
+    /// The key may call certain models only, and what this call does is not known.
+    #[error("the key may call certain models only, and the request names none")]
+    Unnamed,
+    /// No deployment of the provider is usable here.
+    #[error("no deployment of the provider is usable here")]
+    None,
+}
+
+/// What a call says of models.
+#[derive(Clone, Copy, Debug)]
+pub struct Asked<'a> {
+    /// The ids of the providers whose API it is.
+    pub providers: &'a [&'a str],
+    /// The models it names: the first is the one that answers.
+    pub models: &'a [&'a str],
+    /// The model whose deployments are to lend, which says nothing of what the call does.
+    pub chosen: Option<&'a str>,
+    /// Whether it only reads, so that no model answers.
+    pub reads: bool,
+}
+
+/// The deployments that may lend their credential: those of the model that is named, else those
+/// that are set aside for it with `use_in_pass_through`, else the provider's first.
+///
+/// # Errors
+/// [`NoLender`].
+pub fn lenders(
+    catalog: &Catalog,
+    access: Option<Access<'_>>,
+    asked: Asked<'_>,
+) -> Result<Lenders, NoLender> {
+    let restricted = access.as_ref().is_some_and(Access::is_restricted);
+    if restricted && asked.models.is_empty() && !asked.reads {
+        return Err(NoLender::Unnamed);
+    }
+    let mut chosen = None;
+    for model in asked.chosen.iter().chain(asked.models) {
+        let found = of_model(catalog, access, asked.providers, model);
+        if found.is_none() && restricted {
+            return Err(NoLender::NotAllowed { model: (*model).to_owned() });
+        }
+        chosen = chosen.or(found);
+    }
+    chosen.or_else(|| any(catalog, access, asked.providers)).ok_or(NoLender::None)
+}
+
+/// What a provider's own `model` costs: what the deployment says whose model it is, else one whose
+/// target has a star for it.
+#[must_use]
+pub fn priced(catalog: &Catalog, providers: &[&str], model: &str) -> Option<Pricing> {
+    let groups = catalog.groups.values();
+    let all = groups.flat_map(|group| &group.deployments);
+    let all: Vec<_> = all.filter(|known| providers.contains(&&*known.provider)).collect();
+    let exact = all.iter().find(|known| *known.target.model == *model);
+    let star = |known: &&&Arc<Deployment>| {
+        known.target.model.contains('*') && wildcard::captures(&known.target.model, model).is_some()
+    };
+    exact.or_else(|| all.iter().find(star)).map(|known| known.price_of(model).clone())
+}
+
+fn of_model(
+    catalog: &Catalog,
+    access: Option<Access<'_>>,
+    providers: &[&str],
+    model: &str,
+) -> Option<Lenders> {
+    let ours: Result<Cow<'_, Group>, NoRoute> = find(catalog, access, model);
+    if let Ok(group) = ours {
+        let fit = group.deployments.iter().filter(|known| is_usable(known, providers));
+        let deployments: Vec<_> = fit.map(Arc::clone).collect();
+        if !deployments.is_empty() {
+            let group = Group { name: Arc::clone(&group.name), deployments };
+            return Some(Lenders { group, renamed: Some(model.to_owned()) });
+        }
+    }
+    let theirs = usable(catalog, access, providers).filter(|known| {
+        *known.target.model == *model || wildcard::captures(&known.target.model, model).is_some()
+    });
+    // An exact name says more than a star.
+    let mut theirs: Vec<_> = theirs.map(Arc::clone).collect();
+    if theirs.iter().any(|known| *known.target.model == *model) {
+        theirs.retain(|known| *known.target.model == *model);
+    }
+    one_group(theirs)
+}
+
+fn any(catalog: &Catalog, access: Option<Access<'_>>, providers: &[&str]) -> Option<Lenders> {
+    let set_aside = |known: &&Arc<Deployment>| catalog.pass_through.contains(&known.id);
+    let set_aside: Vec<_> =
+        usable(catalog, access, providers).filter(set_aside).map(Arc::clone).collect();
+    // Files and batches are where they were made: it is always the same one.
+    one_group(set_aside)
+        .or_else(|| one_group(usable(catalog, access, providers).take(1).map(Arc::clone).collect()))
+}
+
+fn one_group(deployments: Vec<Arc<Deployment>>) -> Option<Lenders> {
+    let name = Arc::clone(&deployments.first()?.group);
+    Some(Lenders { group: Group { name, deployments }, renamed: None })
+}
+
+fn usable<'c>(
+    catalog: &'c Catalog,
+    access: Option<Access<'c>>,
+    providers: &'c [&'c str],
+) -> impl Iterator<Item = &'c Arc<Deployment>> {
+    let groups = catalog.groups.values();
+    let open =
+        groups.filter(move |group| access.is_none_or(|access| access.allows(&[&group.name])));
+    let all = open.flat_map(|group| &group.deployments);
+    all.filter(move |known| is_usable(known, providers))
+}
+
+fn is_usable(deployment: &Deployment, providers: &[&str]) -> bool {
+    deployment.parked.is_none() && providers.contains(&&*deployment.provider)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,143 @@
+//! Who lends its credential, and to whom.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use dunlin_ledger::Pricing;
+use dunlin_llm::Target;
+use dunlin_types::DeploymentId;
+
+use super::*;
+use crate::catalog::{Alias, BackendId, Weight};
+
+fn deployment(group: &str, provider: &str, upstream: &str, parked: bool) -> Arc<Deployment> {
+    Arc::new(Deployment {
+        id: DeploymentId(format!("id-{group}").into()),
+        backend: BackendId::new("http://b/v1", upstream),
+        group: group.into(),
+        provider: provider.into(),
+        target: Target { model: upstream.into(), ..Target::default() },
+        weight: Weight::default(),
+        order: 0,
+        timeout: Duration::from_secs(1),
+        stream_timeout: Duration::from_secs(1),
+        num_retries: None,
+        cooldown: None,
+        price: Pricing::Free,
+        prices: Arc::default(),
+        about: Arc::default(),
+        parked: parked.then(|| "no key".into()),
+    })
+}
+
+fn catalog(set_aside: Option<&str>) -> Catalog {
+    let mut catalog = Catalog::default();
+    for (name, provider, upstream, parked) in [
+        ("a-parked", "openai", "gpt-0", true),
+        ("big", "openai", "gpt-5", false),
+        ("claude", "anthropic", "claude-4", false),
+        ("small", "openai", "gpt-5-nano", false),
+        ("wild/*", "openai", "*", false),
+    ] {
+        let deployments = vec![deployment(name, provider, upstream, parked)];
+        catalog.groups.insert(name.into(), Group { name: name.into(), deployments });
+    }
+    catalog.aliases.insert("large".into(), Alias { group: "big".into(), hidden: false });
+    catalog.pass_through.extend(set_aside.map(|id| DeploymentId(id.into())));
+    catalog
+}
+
+/// Who lends to whom, as `group` or `group=upstream` if the name is ours; else why nobody does.
+fn lent(set_aside: Option<&str>, allowed: &[&str], models: &[&str], reads: bool) -> String {
+    let catalog = catalog(set_aside);
+    let allowed: Vec<String> = allowed.iter().map(|name| (*name).to_owned()).collect();
+    let aliases = BTreeMap::from([("mine".to_owned(), "small".to_owned())]);
+    let access = Access { models: &allowed, aliases: &aliases };
+    let asked = Asked { providers: &["openai"], models, chosen: None, reads };
+    match lenders(&catalog, Some(access), asked) {
+        Ok(Lenders { group, renamed: Some(_) }) => {
+            format!("{}={}", group.name, group.deployments[0].target.model)
+        }
+        Ok(Lenders { group, renamed: None }) => group.name.to_string(),
+        Err(NoLender::NotAllowed { model }) => format!("not {model}"),
+        Err(NoLender::Unnamed) => "unnamed".to_owned(),
+        Err(NoLender::None) => "none".to_owned(),
+    }
+}
+
+#[test]
+fn a_model_is_known_by_our_name_and_by_the_providers() {
+    let cases: &[(&[&str], &str)] = &[
+        (&["small"], "small=gpt-5-nano"),
+        (&["large"], "big=gpt-5"),
+        (&["mine"], "small=gpt-5-nano"),
+        (&["gpt-5-nano"], "small"),
+        (&["wild/gpt-4"], "wild/*=gpt-4"),
+        (&["gpt-4"], "wild/*"),
+        (&["small", "gpt-5"], "small=gpt-5-nano"),
+        // Another provider's model is none of this one's names.
+        (&["claude"], "wild/*"),
+        (&[], "big"),
+    ];
+    for (models, expected) in cases {
+        assert_eq!(lent(None, &[], models, false), *expected, "{models:?}");
+    }
+    assert_eq!(lent(Some("id-small"), &[], &[], false), "small");
+    assert_eq!(lent(Some("id-small"), &[], &["big"], false), "big=gpt-5");
+}
+
+#[test]
+fn a_restricted_key_reaches_its_own_models_and_no_others() {
+    let cases: &[(&[&str], &[&str], bool, &str)] = &[
+        (&["small"], &["small"], false, "small=gpt-5-nano"),
+        (&["small"], &["gpt-5-nano"], false, "small"),
+        (&["small"], &["mine"], false, "small=gpt-5-nano"),
+        (&["small"], &["big"], false, "not big"),
+        (&["small"], &["gpt-5"], false, "not gpt-5"),
+        (&["small"], &["gpt-4"], false, "not gpt-4"),
+        (&["small"], &["small", "gpt-5"], false, "not gpt-5"),
+        (&["small"], &["gpt-5", "small"], false, "not gpt-5"),
+        (&["small"], &[], false, "unnamed"),
+        (&["small"], &[], true, "small"),
+        (&["wild/*"], &["gpt-4"], false, "wild/*"),
+        (&["claude"], &[], true, "none"),
+        (&["no-default-models"], &["small"], false, "not small"),
+        (&["all-proxy-models"], &[], false, "big"),
+    ];
+    for (allowed, models, reads, expected) in cases {
+        let told = lent(None, allowed, models, *reads);
+        assert_eq!(told, *expected, "{allowed:?} {models:?}");
+    }
+}
+
+#[test]
+fn choosing_a_lender_says_nothing_of_what_is_called() {
+    let catalog = catalog(None);
+    let allowed = ["small".to_owned()];
+    let aliases = BTreeMap::new();
+    let lent = |chosen: &str, models: &[&str]| {
+        let access = Access { models: &allowed, aliases: &aliases };
+        let asked = Asked { providers: &["openai"], models, chosen: Some(chosen), reads: false };
+        lenders(&catalog, Some(access), asked).map(|lenders| lenders.group.name.to_string())
+    };
+    assert_eq!(lent("small", &["gpt-5-nano"]).as_deref(), Ok("small"));
+    assert_eq!(lent("small", &[]), Err(NoLender::Unnamed));
+    let refused = |model: &str| Err(NoLender::NotAllowed { model: model.to_owned() });
+    assert_eq!(lent("small", &["gpt-5"]), refused("gpt-5"));
+    assert_eq!(lent("big", &["gpt-5-nano"]), refused("big"));
+}
+
+#[test]
+fn a_model_is_charged_by_its_own_deployment() {
+    let mut catalog = catalog(None);
+    let wild = catalog.groups.get_mut("wild/*").expect("it is there");
+    let star = &mut wild.deployments[0];
+    let prices = BTreeMap::from([("gpt-4".into(), Pricing::Unpriced)]);
+    *star = Arc::new(Deployment { prices: Arc::new(prices), ..Deployment::clone(star) });
+    let priced = |provider, model| priced(&catalog, &[provider], model);
+    assert_eq!(priced("openai", "gpt-5-nano"), Some(Pricing::Free));
+    assert_eq!(priced("openai", "gpt-4"), Some(Pricing::Unpriced));
+    assert_eq!(priced("openai", "gpt-4o"), Some(Pricing::Free));
+    assert_eq!(priced("anthropic", "claude-4"), Some(Pricing::Free));
+    assert_eq!(priced("anthropic", "gpt-5-nano"), None);
+}

@@ -1,0 +1,179 @@
+//! Calls that are passed on without being understood: of a provider's own API with a deployment's
+//! credential, or of an address that the configuration names. The answer's bytes pass as they come.
+
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::Bytes;
+use dunlin_egress::Client;
+use dunlin_providers::{EncodeError, ProviderError, relay};
+use dunlin_router::{Outcome, Retry};
+use dunlin_types::Tls;
+use http::header::RETRY_AFTER;
+use http::{HeaderMap, Method, Request, StatusCode, Uri};
+use http_body_util::Full;
+
+use crate::Upstream;
+use crate::attempt::Attempt;
+use crate::call::seconds;
+use crate::error::Failure;
+use crate::pieces::Pieces;
+use crate::stream::Ending;
+
+/// How messages name the source of errors where no provider is known.
+const SPEAKER: &str = "PassThroughException";
+
+/// A call to be passed on. Its headers hold no credential.
+#[derive(Clone, Debug)]
+pub struct Relay {
+    /// Its method.
+    pub method: Method,
+    /// The path below the provider's base, as the client wrote it.
+    pub path: String,
+    /// What follows the `?`.
+    pub query: Option<String>,
+    /// Its headers.
+    pub headers: HeaderMap,
+    /// Its body.
+    pub body: Bytes,
+}
+
+/// An answer whose head is at hand. Dropping it cancels it upstream.
+pub struct Relayed {
+    /// Its status, whatever it is.
+    pub status: StatusCode,
+    /// Its headers.
+    pub headers: HeaderMap,
+    pieces: Pieces,
+    /// What a whole answer says of the backend.
+    outcome: Outcome,
+    ending: Option<Ending>,
+}
+
+impl Upstream {
+    /// Passes `call` on to the picked deployment and waits, no longer than `first`, for the head of
+    /// the answer.
+    ///
+    /// # Errors
+    /// [`Failure`]: there is no answer.
+    pub async fn relay(
+        &self,
+        attempt: Attempt,
+        call: Relay,
+        first: Duration,
+        retry: Retry,
+    ) -> Result<Relayed, Failure> {
+        let began = attempt.began;
+        let relayed = tokio::time::timeout(first, self.relay_to(&attempt, call)).await;
+        let relayed = relayed.unwrap_or_else(|_| {
+            let taken = self.0.clock.mono().since(began);
+            Err(Failure::new(&attempt.deployment, ProviderError::timeout(first, taken)))
+        });
+        match relayed {
+            Ok(mut relayed) => {
+                relayed.ending = Some(Ending::new(self.clone(), attempt, retry));
+                Ok(relayed)
+            }
+            Err(failure) => {
+                self.observe(&attempt, failure.outcome(), &retry);
+                Err(failure)
+            }
+        }
+    }
+
+    async fn relay_to(&self, attempt: &Attempt, call: Relay) -> Result<Relayed, Failure> {
+        let deployment = &attempt.deployment;
+        let provider = dunlin_providers::find(&deployment.provider)
+            .expect("a deployment of a provider that is not served is parked");
+        let unsendable = |error| Failure::unsendable(deployment, provider.speaker(), &error);
+        let target = &deployment.target;
+        let query = call.query.as_deref();
+        let url = relay::url(provider.id(), &target.api_base, &call.path, query);
+        let mut request = request(url, call).map_err(unsendable)?;
+        let credential = self.credential(deployment, provider.speaker()).await?;
+        provider
+            .authorize(&mut request, target, &credential, self.0.clock.unix())
+            .map_err(unsendable)?;
+        let client = self.client(deployment, provider.speaker())?;
+        send_on(&client, request, provider.speaker())
+            .await
+            .map_err(|(error, refused)| Failure { refused, ..Failure::new(deployment, error) })
+    }
+
+    /// Passes `call` on to `url` and waits, no longer than `first`, for the head of the answer.
+    ///
+    /// # Errors
+    /// There is no answer.
+    pub async fn fetch(
+        &self,
+        url: String,
+        call: Relay,
+        first: Duration,
+    ) -> Result<Relayed, ProviderError> {
+        let request =
+            request(url, call).map_err(|error| ProviderError::unsendable(SPEAKER, &error))?;
+        let client = self.0.egress.client(&Tls::default());
+        let client = client.map_err(|error| ProviderError::misconfigured(SPEAKER, &error))?;
+        match tokio::time::timeout(first, send_on(&client, request, SPEAKER)).await {
+            Ok(answered) => answered.map_err(|(error, _)| error),
+            Err(_) => Err(ProviderError::timeout(first, first)),
+        }
+    }
+}
+
+/// An error says too whether no connection could be made.
+async fn send_on(
+    client: &Client,
+    request: Request<Bytes>,
+    speaker: &'static str,
+) -> Result<Relayed, (ProviderError, bool)> {
+    let answer = client.request(request.map(Full::new)).await;
+    let answer =
+        answer.map_err(|error| (ProviderError::connection(speaker), error.is_connect()))?;
+    let (head, body) = answer.into_parts();
+    let (status, headers) = (head.status, head.headers);
+    let outcome = if status.is_client_error() || status.is_server_error() {
+        let retry_after = headers.get(RETRY_AFTER).and_then(|value| seconds(value.to_str().ok()?));
+        Outcome::Status { code: status.as_u16(), retry_after }
+    } else {
+        Outcome::Success
+    };
+    let pieces = Pieces::new(body, speaker);
+    Ok(Relayed { status, headers, pieces, outcome, ending: None })
+}
+
+fn request(url: String, call: Relay) -> Result<Request<Bytes>, EncodeError> {
+    let uri = Uri::try_from(url.as_str()).ok().filter(|uri| uri.authority().is_some());
+    let mut request = Request::new(call.body);
+    *request.method_mut() = call.method;
+    *request.uri_mut() = uri.ok_or(EncodeError::BadUrl { url })?;
+    *request.headers_mut() = call.headers;
+    Ok(request)
+}
+
+impl Relayed {
+    /// The next bytes; `None` at the end. An error means that it broke off.
+    pub fn poll_next(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Bytes, ProviderError>>> {
+        Poll::Ready(match ready!(self.pieces.poll_next(cx)) {
+            Some(Ok(data)) => Some(Ok(data)),
+            Some(Err(error)) => {
+                self.tell(Outcome::Broken);
+                Some(Err(error))
+            }
+            None => {
+                let outcome = self.outcome;
+                self.tell(outcome);
+                None
+            }
+        })
+    }
+
+    fn tell(&mut self, outcome: Outcome) {
+        if let Some(ending) = self.ending.take() {
+            ending.tell(outcome);
+        }
+    }
+}
