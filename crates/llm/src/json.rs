@@ -82,6 +82,24 @@ pub(crate) fn splice_string(whole: &Bytes, at: Span, text: &str) -> Bytes {
     Bytes::from(out)
 }
 
+/// What to cut so that the member whose value lies at `value` is gone: it, and the comma between it
+/// and its neighbour. `None` if its name stands there otherwise than as `name`.
+pub(crate) fn member_at(text: &str, value: Span, name: &str) -> Option<Span> {
+    let before = text[..value.start].trim_end().strip_suffix(':')?.trim_end();
+    let before = before.strip_suffix('"')?.strip_suffix(name)?.strip_suffix('"')?.trim_end();
+    if let Some(before) = before.strip_suffix(',') {
+        return Some(Span { start: before.len(), end: value.end });
+    }
+    let after = &text[value.end..];
+    let rest = after.trim_start().strip_prefix(',').unwrap_or(after);
+    Some(Span { start: before.len(), end: text.len() - rest.len() })
+}
+
+/// `whole` without what lies at `at`.
+pub(crate) fn cut(whole: &[u8], at: Span) -> Bytes {
+    Bytes::from([&whole[..at.start], &whole[at.end..]].concat())
+}
+
 struct Members<'a>(Vec<Member<'a>>);
 
 impl<'de> Deserialize<'de> for Members<'de> {

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use dunlin_types::Usage;
 
 use crate::form::Delta;
-use crate::json::{Span, splice_string};
+use crate::json::{Span, cut, splice_string};
 use crate::openai::UpstreamError;
 use crate::sse::{self, Data};
 
@@ -45,6 +45,9 @@ pub struct Chunk {
     pub(crate) model: Option<Span>,
     pub(crate) id: Option<Span>,
     pub(crate) usage: Option<Usage>,
+    /// The member to cut for a client that did not ask for usage: providers that are asked by the
+    /// gateway put one, if only a null, into every chunk.
+    pub(crate) usage_at: Option<Span>,
     pub(crate) has_choices: bool,
     pub(crate) text_bytes: u64,
 }
@@ -57,9 +60,18 @@ impl Chunk {
         if self.usage.is_some() && !self.has_choices && !wants_usage {
             return None;
         }
-        Some(match self.model {
-            Some(span) => splice_string(&self.frame, span, model),
-            None => self.frame.clone(),
+        let unasked = self.usage_at.filter(|_| !wants_usage);
+        let named = |frame: &Bytes| match self.model {
+            Some(at) => splice_string(frame, at, model),
+            None => frame.clone(),
+        };
+        Some(match (unasked, self.model) {
+            (None, _) => named(&self.frame),
+            // The later place is changed first, so that the earlier one still lies where it did.
+            (Some(usage), Some(model)) if model.start > usage.start => {
+                cut(&named(&self.frame), usage)
+            }
+            (Some(usage), _) => named(&cut(&self.frame, usage)),
         })
     }
 

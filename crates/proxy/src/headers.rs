@@ -6,6 +6,7 @@ use axum::body::Body;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
 use bytes::Bytes;
 use dunlin_admission::{LimitStatus, RateLimited};
+use dunlin_llm::Dialect;
 use dunlin_router::Deployment;
 use dunlin_types::{NanoUsd, UnixMillis};
 
@@ -83,7 +84,7 @@ impl Told {
     ) -> Self {
         let took = proxy.0.clock.mono().since(call.began);
         let overhead = took.saturating_sub(self.1);
-        self.text(CALL_ID, &call.call_id);
+        identify(&mut self.0, call);
         self.text("x-litellm-model-id", &by.id.0);
         self.text("x-litellm-model-name", &format!("{}/{}", by.provider, by.target.model));
         self.text(
@@ -246,9 +247,19 @@ pub(crate) fn error(told: HeaderMap, code: u16, body: Bytes) -> Response<Body> {
     respond(status, told, "application/json", Body::from(body))
 }
 
+/// The id of the call, also where SDKs of the client's dialect look for it.
+fn identify(told: &mut HeaderMap, call: &Call) {
+    insert(told, CALL_ID, &call.call_id);
+    let theirs = match call.endpoint.dialect() {
+        Dialect::Anthropic => "request-id",
+        Dialect::Gemini | Dialect::OpenAi | Dialect::Responses => "x-request-id",
+    };
+    insert(told, theirs, &call.call_id);
+}
+
 /// What every failure carries.
 pub(crate) fn of_failure(told: &mut HeaderMap, call: &Call, key_spend: Option<NanoUsd>) {
-    insert(told, CALL_ID, &call.call_id);
+    identify(told, call);
     insert(told, RESPONSE_COST, "0");
     if let Some(spend) = key_spend {
         insert(told, KEY_SPEND, &usd(spend));

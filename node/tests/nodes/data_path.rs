@@ -82,7 +82,7 @@ async fn an_answer_tells_where_it_came_from_and_what_it_cost() -> anyhow::Result
     assert_eq!(reply.header("x-litellm-response-cost"), Some("1.5e-05"));
     assert_eq!(reply.header("x-litellm-attempted-retries"), Some("0"));
     assert_eq!(reply.header("x-litellm-attempted-fallbacks"), Some("0"));
-    for name in ["x-litellm-call-id", "x-litellm-model-id", "x-litellm-version"] {
+    for name in ["x-litellm-call-id", "x-litellm-model-id", "x-litellm-version", "x-request-id"] {
         assert!(reply.header(name).is_some_and(|value| !value.is_empty()), "{name}");
     }
     Ok(())
@@ -186,6 +186,7 @@ async fn an_upstreams_error_keeps_its_status_and_names_its_class() -> anyhow::Re
             let reply = setup.ask(0, setup.cluster.client(), &body).await?;
             assert_error(&reply, status, kind.clone(), message);
             assert!(reply.header("x-litellm-call-id").is_some());
+            assert_eq!(reply.header("x-request-id"), reply.header("x-litellm-call-id"));
         }
     }
     Ok(())

@@ -90,7 +90,15 @@ impl FrameReader {
             self.usage.usage()
         });
         let text_bytes = text_bytes as u64;
-        Ok(StreamEvent::Chunk(Chunk { model, id, usage, has_choices: true, text_bytes, frame }))
+        Ok(StreamEvent::Chunk(Chunk {
+            model,
+            id,
+            usage,
+            usage_at: None,
+            has_choices: true,
+            text_bytes,
+            frame,
+        }))
     }
 }
 

@@ -47,6 +47,7 @@ impl StreamReader {
             model: None,
             id: None,
             usage: deltas.iter().filter_map(Delta::usage).next_back(),
+            usage_at: None,
             has_choices: true,
             text_bytes: deltas.iter().map(Delta::text_bytes).sum(),
             frame,

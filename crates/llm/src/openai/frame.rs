@@ -1,12 +1,12 @@
 //! One frame of a provider's stream, read for the few facts that matter.
 
 use bytes::Bytes;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
 use super::UpstreamError;
 use crate::estimate::output_bytes;
-use crate::json::Span;
+use crate::json::{Span, member_at};
 use crate::sse;
 use crate::stream::{BadFrame, Chunk, StreamEvent};
 use crate::usage;
@@ -21,7 +21,7 @@ struct Peek<'a> {
     model: Option<&'a RawValue>,
     #[serde(borrow)]
     choices: Option<&'a RawValue>,
-    #[serde(borrow)]
+    #[serde(borrow, default, deserialize_with = "even_null")]
     usage: Option<&'a RawValue>,
     #[serde(borrow)]
     error: Option<&'a RawValue>,
@@ -52,11 +52,19 @@ pub fn read_frame(frame: Bytes) -> Result<StreamEvent, BadFrame> {
         model: peek.model.map(at),
         id: peek.id.and_then(|id| at(id).unquoted(id.get())),
         usage: peek.usage.and_then(|usage| usage::read(usage.get())),
+        usage_at: peek.usage.and_then(|usage| {
+            let member = member_at(text, Span::of(usage.get(), text), "usage")?;
+            Some(member.shifted(data.start))
+        }),
         has_choices: peek.choices.is_some_and(|choices| !is_empty_list(choices.get())),
         text_bytes: peek.choices.map_or(0, |choices| output_bytes(choices.get())),
         frame,
     };
     Ok(StreamEvent::Chunk(chunk))
+}
+
+fn even_null<'de, D: Deserializer<'de>>(from: D) -> Result<Option<&'de RawValue>, D::Error> {
+    <&RawValue>::deserialize(from).map(Some)
 }
 
 fn is_empty_list(value: &str) -> bool {

@@ -132,6 +132,7 @@ pub fn read_frame(frame: Bytes, events: &mut Vec<StreamEvent>) -> Result<(), Bad
         model,
         id,
         usage: used,
+        usage_at: None,
         has_choices: true,
         text_bytes,
         frame,

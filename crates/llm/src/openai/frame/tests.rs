@@ -56,11 +56,46 @@ fn the_usage_frame_is_only_for_those_who_asked() {
     assert_eq!(chunk(usage).usage(), Some(counted));
     assert!(written(usage, false).is_none());
     assert!(written(usage, true).is_some_and(|frame| frame.contains("\"prompt_tokens\":9")));
-    // Azure's first frame has no choices and no usage; vLLM can count in every chunk.
-    let filter = "data: {\"choices\":[],\"prompt_filter_results\":[],\"usage\":null}\n\n";
-    assert!(written(filter, false).is_some());
-    let running = "data: {\"choices\":[{\"delta\":{}}],\"usage\":{\"prompt_tokens\":9}}\n\n";
-    assert!(written(running, false).is_some());
+}
+
+#[test]
+fn who_did_not_ask_for_usage_finds_no_word_of_it() {
+    for (frame, expected) in [
+        // Azure's first frame has no choices; vLLM can count in every chunk.
+        (
+            r#"{"choices":[],"prompt_filter_results":[],"usage":null}"#,
+            r#"{"choices":[],"prompt_filter_results":[]}"#,
+        ),
+        (
+            r#"{"choices":[{}] , "usage" : {"prompt_tokens":9}, "x":1}"#,
+            r#"{"choices":[{}] , "x":1}"#,
+        ),
+        (
+            r#"{"usage":null , "model":"up","choices":[{}]}"#,
+            r#"{ "model":"mine \"x\"","choices":[{}]}"#,
+        ),
+        (
+            r#"{"model":"up","usage":null,"choices":[{}]}"#,
+            r#"{"model":"mine \"x\"","choices":[{}]}"#,
+        ),
+        (r#"{"usage":null}"#, "{}"),
+        // Only the member is cut, not what looks like it; a name with escapes is left alone.
+        (
+            r#"{"choices":[{"usage":null,"a":"\"usage\":null"}]}"#,
+            r#"{"choices":[{"usage":null,"a":"\"usage\":null"}]}"#,
+        ),
+        (r#"{"\u0075sage":null,"choices":[{}]}"#, r#"{"\u0075sage":null,"choices":[{}]}"#),
+    ] {
+        let StreamEvent::Chunk(chunk) =
+            read_frame(Bytes::from(format!("data: {frame}\n\n"))).expect(frame)
+        else {
+            panic!("not a chunk: {frame}");
+        };
+        let write = |wants_usage| chunk.write("mine \"x\"", wants_usage).expect("it has more");
+        assert_eq!(write(false), format!("data: {expected}\n\n"));
+        let whole = frame.replace("\"up\"", r#""mine \"x\"""#);
+        assert_eq!(write(true), format!("data: {whole}\n\n"));
+    }
 }
 
 #[test]
