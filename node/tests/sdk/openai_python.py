@@ -1,0 +1,374 @@
+"""OpenAI's own SDK for Python, sync and async, and its client for Azure."""
+
+import asyncio
+import base64
+import io
+import json
+from unittest import mock
+
+import openai
+from pydantic import BaseModel
+
+import suite
+from suite import PARIS, PNG, ROME, WEATHER, case, holds, raises, same
+
+CHATS = ("chat", "claude", "vllm", "ollama", "gemini", "cohere")
+TOOL = {"type": "function", "function": {"name": "get_weather", "parameters": WEATHER}}
+
+
+class City(BaseModel):
+    name: str
+    population: int
+
+
+def sdk(on, **more):
+    return openai.OpenAI(base_url=on.v1, **{"api_key": on.master, "max_retries": 0, **more})
+
+
+def async_sdk(on):
+    return openai.AsyncOpenAI(base_url=on.v1, api_key=on.master, max_retries=0)
+
+
+def say(text):
+    return [{"role": "user", "content": text}]
+
+
+def chat(on, text, **more):
+    return sdk(on).chat.completions.create(model=on.model or "chat", messages=say(text), **more)
+
+
+def text_of(stream):
+    return "".join(choice.delta.content or "" for chunk in stream for choice in chunk.choices)
+
+
+@case(*CHATS)
+def whole(on):
+    reply = chat(on, "[[say:good day]]", temperature=0.5, max_completion_tokens=50)
+    same(reply.choices[0].message.content, "good day")
+    same((reply.model, reply.object, reply.choices[0].finish_reason), (on.model, "chat.completion", "stop"))
+    holds(reply.usage.prompt_tokens > 0 and reply.usage.completion_tokens > 0, f"{reply.usage}")
+    same(reply.usage.total_tokens, reply.usage.prompt_tokens + reply.usage.completion_tokens)
+    holds(reply._request_id, "no x-request-id")
+
+
+@case(*CHATS)
+async def whole_async(on):
+    reply = await async_sdk(on).chat.completions.create(model=on.model, messages=say("[[say:good day]]"))
+    same(reply.choices[0].message.content, "good day")
+
+
+@case(*CHATS)
+def stream(on):
+    chunks = list(chat(on, "[[say:good day to you]]", stream=True))
+    same(text_of(chunks), "good day to you")
+    same({chunk.model for chunk in chunks}, {on.model})
+    same(len({chunk.id for chunk in chunks}), 1, "the number of ids")
+    same([c.finish_reason for chunk in chunks for c in chunk.choices if c.finish_reason], ["stop"])
+    holds(not any("usage" in chunk.model_fields_set for chunk in chunks), "usage was not asked for")
+
+
+@case(*CHATS)
+def stream_with_usage(on):
+    chunks = list(chat(on, "[[say:good day]]", stream=True, stream_options={"include_usage": True}))
+    counted = [chunk.usage for chunk in chunks if chunk.usage]
+    same(len(counted), 1, "the number of usages")
+    holds(counted[0].prompt_tokens > 0 and counted[0].completion_tokens > 0, f"{counted[0]}")
+
+
+@case(*CHATS)
+async def stream_async(on):
+    stream = await async_sdk(on).chat.completions.create(
+        model=on.model, messages=say("[[say:good day]]"), stream=True
+    )
+    same(text_of([chunk async for chunk in stream]), "good day")
+
+
+@case(*CHATS)
+def stream_events(on):
+    with sdk(on).chat.completions.stream(model=on.model, messages=say("[[say:good day]]")) as stream:
+        kinds = {event.type for event in stream}
+        final = stream.get_final_completion()
+    holds("content.delta" in kinds and "content.done" in kinds, f"{kinds}")
+    same(final.choices[0].message.content, "good day")
+
+
+@case
+def stream_left_early(on):
+    with chat(on, "[[tokens:500]]", stream=True) as stream:
+        next(stream)
+    same(chat(on, "[[say:still there]]").choices[0].message.content, "still there")
+
+
+@case(*CHATS)
+def tools(on):
+    asked = chat(on, PARIS, tools=[TOOL], tool_choice="auto")
+    same(asked.choices[0].finish_reason, "tool_calls")
+    call = asked.choices[0].message.tool_calls[0]
+    same((call.function.name, json.loads(call.function.arguments)), ("get_weather", {"city": "Paris"}))
+    turns = [*say(PARIS), asked.choices[0].message, {"role": "tool", "tool_call_id": call.id, "content": "21 degrees"}]
+    told = sdk(on).chat.completions.create(model=on.model, messages=turns, tools=[TOOL])
+    holds("21 degrees" in told.choices[0].message.content, f"{told.choices[0].message}")
+
+
+@case("chat", "claude", "vllm")
+def parallel_tools(on):
+    calls = chat(on, PARIS + ROME, tools=[TOOL], parallel_tool_calls=True).choices[0].message.tool_calls
+    same([json.loads(call.function.arguments)["city"] for call in calls], ["Paris", "Rome"])
+    same(len({call.id for call in calls}), 2, "the number of ids")
+
+
+@case(*CHATS)
+def stream_tools(on):
+    with sdk(on).chat.completions.stream(model=on.model, messages=say(PARIS + ROME), tools=[TOOL]) as stream:
+        stream.until_done()
+        final = stream.get_final_completion()
+    calls = final.choices[0].message.tool_calls
+    same([json.loads(call.function.arguments)["city"] for call in calls], ["Paris", "Rome"])
+    same(final.choices[0].finish_reason, "tool_calls")
+
+
+@case(*CHATS)
+def structured(on):
+    parsed = sdk(on).chat.completions.parse(model=on.model, messages=say("a city"), response_format=City)
+    holds(isinstance(parsed.choices[0].message.parsed, City), f"{parsed.choices[0].message}")
+
+
+@case(*CHATS)
+def vision(on):
+    parts = [
+        {"type": "text", "text": "[[say:a dot]]"},
+        {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{PNG}", "detail": "low"}},
+    ]
+    same(chat(on, parts).choices[0].message.content, "a dot")
+
+
+@case(*CHATS)
+def reasoning(on):
+    message = chat(on, "[[think:let me see]][[say:yes]]", reasoning_effort="low").choices[0].message
+    same((message.content, message.reasoning_content.strip()), ("yes", "let me see"))
+
+
+@case("chat", "vllm")
+def several_choices(on):
+    reply = chat(on, "hi", n=3)
+    same([choice.index for choice in reply.choices], [0, 1, 2])
+
+
+@case("chat", "vllm")
+def logprobs(on):
+    tokens = chat(on, "hi", logprobs=True, top_logprobs=2, max_tokens=3).choices[0].logprobs.content
+    same(len(tokens), 3)
+    holds(tokens[0].logprob < 0 and tokens[0].bytes, f"{tokens[0]}")
+
+
+@case(*CHATS)
+def completions(on):
+    reply = sdk(on).completions.create(model=on.model, prompt="[[say:good day]]", max_tokens=9)
+    same((reply.choices[0].text, reply.object), ("good day", "text_completion"))
+    chunks = sdk(on).completions.create(model=on.model, prompt="[[say:good day]]", stream=True)
+    same("".join(choice.text for chunk in chunks for choice in chunk.choices), "good day")
+
+
+@case("chat", "vllm", "ollama", "gemini", "cohere")
+def embeddings(on):
+    """Without a word on the encoding the SDK asks for base64 and decodes it."""
+    ask = sdk(on).embeddings.create
+    plain = ask(model=on.model, input=["a", "b"], encoding_format="float")
+    same([each.index for each in plain.data], [0, 1])
+    coded = ask(model=on.model, input=["a", "b"])
+    holds(all(isinstance(x, float) for x in coded.data[1].embedding), "not decoded")
+    same([round(x, 5) for x in coded.data[1].embedding], [round(x, 5) for x in plain.data[1].embedding])
+    raw = ask(model=on.model, input="b", encoding_format="base64").data[0].embedding
+    same(len(base64.b64decode(raw)), 4 * len(plain.data[1].embedding))
+    holds(plain.usage.prompt_tokens > 0, f"{plain.usage}")
+
+
+@case
+def embeddings_of_tokens(on):
+    reply = sdk(on).embeddings.create(model="chat", input=[[1, 2, 3], [4]], dimensions=8)
+    same([len(each.embedding) for each in reply.data], [8, 8])
+
+
+@case(*CHATS)
+def response(on):
+    reply = sdk(on).responses.create(
+        model=on.model, input="[[say:good day]]", instructions="be kind", max_output_tokens=50
+    )
+    same((reply.output_text, reply.status, reply.model, reply.object), ("good day", "completed", on.model, "response"))
+    holds(reply.usage.input_tokens > 0 and reply.usage.output_tokens > 0, f"{reply.usage}")
+
+
+@case(*CHATS)
+def response_stream(on):
+    events = list(sdk(on).responses.create(model=on.model, input="[[say:good day]]", stream=True))
+    same((events[0].type, events[-1].type), ("response.created", "response.completed"))
+    same("".join(event.delta for event in events if event.type == "response.output_text.delta"), "good day")
+    same(events[-1].response.output_text, "good day")
+    same([event.sequence_number for event in events], list(range(len(events))))
+
+
+@case(*CHATS)
+async def response_stream_async(on):
+    async with async_sdk(on).responses.stream(model=on.model, input="[[say:good day]]") as stream:
+        final = await stream.get_final_response()
+    same(final.output_text, "good day")
+
+
+@case(*CHATS)
+def response_tools(on):
+    tool = {"type": "function", "name": "get_weather", "parameters": WEATHER, "strict": True}
+    asked = sdk(on).responses.create(model=on.model, input=PARIS, tools=[tool])
+    call = next(item for item in asked.output if item.type == "function_call")
+    same((call.name, json.loads(call.arguments)), ("get_weather", {"city": "Paris"}))
+    turns = [*say(PARIS), call, {"type": "function_call_output", "call_id": call.call_id, "output": "21 degrees"}]
+    told = sdk(on).responses.create(model=on.model, input=turns, tools=[tool])
+    holds("21 degrees" in told.output_text, told.output_text)
+
+
+@case(*CHATS)
+def response_structured(on):
+    parsed = sdk(on).responses.parse(model=on.model, input="a city", text_format=City)
+    holds(isinstance(parsed.output_parsed, City), parsed.output_text)
+
+
+@case
+def moderation(on):
+    reply = sdk(on).moderations.create(model="chat", input="hello")
+    same([each.flagged for each in reply.results], [False])
+
+
+@case
+def images(on):
+    made = sdk(on).images.generate(model="chat", prompt="a dot", n=2, response_format="b64_json")
+    same([base64.b64decode(each.b64_json)[1:4] for each in made.data], [b"PNG", b"PNG"])
+    picture = ("dot.png", io.BytesIO(base64.b64decode(PNG)), "image/png")
+    holds(sdk(on).images.edit(model="chat", image=picture, prompt="a bigger dot").data, "no picture")
+
+
+@case
+def transcription(on):
+    sound = ("sound.wav", io.BytesIO(b"RIFF....WAVEfmt "), "audio/wav")
+    ask = sdk(on).audio.transcriptions.create
+    holds(ask(model="chat", file=sound).text, "no text")
+    holds(isinstance(ask(model="chat", file=sound, response_format="text"), str), "no plain text")
+    holds(sdk(on).audio.translations.create(model="chat", file=sound).text, "no translation")
+
+
+@case
+def speech(on):
+    ask = sdk(on).audio.speech
+    whole = ask.create(model="chat", voice="alloy", input="hello").read()
+    with ask.with_streaming_response.create(model="chat", voice="alloy", input="hello") as pieces:
+        same(b"".join(pieces.iter_bytes()), whole)
+    holds(len(whole) > 10, "no sound")
+
+
+@case
+def models(on):
+    names = {model.id for model in sdk(on).models.list()}
+    holds(set(CHATS) <= names, f"{names}")
+    same(sdk(on).models.retrieve("claude").id, "claude")
+    raises(openai.NotFoundError, sdk(on).models.retrieve, "nothing")
+    own = sdk(on, api_key=on.key(models=["vllm"]))
+    same([model.id for model in own.models.list()], ["vllm"])
+
+
+@case
+def unknown_key(on):
+    ask = sdk(on, api_key="sk-nobody-knows-this-key").chat.completions.create
+    error = raises(openai.AuthenticationError, ask, model="chat", messages=say("hi"))
+    same((error.status_code, error.code, error.type), (401, "401", "token_not_found_in_db"))
+
+
+@case
+def forbidden_model(on):
+    ask = sdk(on, api_key=on.key(models=["chat"])).chat.completions.create
+    error = raises(openai.PermissionDeniedError, ask, model="claude", messages=say("hi"))
+    same((error.status_code, error.type), (403, "key_model_access_denied"))
+
+
+@case
+def unknown_model(on):
+    error = raises(openai.BadRequestError, sdk(on).chat.completions.create, model="nothing", messages=say("hi"))
+    holds("Invalid model name" in error.message, error.message)
+
+
+@case
+def unknown_path(on):
+    lost = openai.OpenAI(base_url=on.url + "/nowhere", api_key=on.master, max_retries=0)
+    same(raises(openai.NotFoundError, lost.models.list).body, {"detail": "Not Found"})
+
+
+@case
+def rate_limit(on):
+    """Refused with the seconds to wait, and the SDK waits as long before it tries again."""
+    key = on.key(rpm_limit=1)
+    ask = sdk(on, api_key=key).chat.completions.create
+    ask(model="chat", messages=say("hi"))
+    error = raises(openai.RateLimitError, ask, model="chat", messages=say("hi"))
+    wait = int(error.response.headers["retry-after"])
+    holds(0 < wait <= 60, f"retry-after: {wait}")
+    patient = sdk(on, api_key=key, max_retries=1).chat.completions.create
+    with mock.patch("time.sleep") as slept:
+        raises(openai.RateLimitError, patient, model="chat", messages=say("hi"))
+    waits = [call.args[0] for call in slept.call_args_list if call.args[0] > 0.2]
+    holds(len(waits) == 1 and wait - 15 <= waits[0] <= wait + 1, f"slept {waits}, told {wait}")
+
+
+@case(*CHATS)
+def upstream_error(on):
+    error = raises(openai.InternalServerError, chat, on, "[[status:500]]")
+    same(error.status_code, 500)
+    same(raises(openai.BadRequestError, chat, on, "[[status:400]]", stream=True).status_code, 400)
+    same(raises(openai.RateLimitError, chat, on, "[[status:429]]").status_code, 429)
+
+
+@case(*CHATS)
+def stream_that_breaks(on):
+    """It must not look whole: the SDK ends a stream without a last word in silence."""
+    for fault in ("error 3", "reset 3", "cut 3"):
+        text = f"[[fault:{fault}]][[tokens:9]]"
+        raises(openai.APIError, lambda: list(chat(on, text, stream=True)))
+
+
+@case
+def unknown_fields(on):
+    reply = chat(on, "[[say:ok]]", extra_body={"top_k": 5, "metadata": {"tags": ["a"]}})
+    same(reply.choices[0].message.content, "ok")
+
+
+@case
+def headers(on):
+    raw = sdk(on).chat.completions.with_raw_response.create(
+        model="chat", messages=say("hi"), extra_headers={"x-litellm-call-id": "my-own-id"}
+    )
+    same(raw.headers["x-litellm-call-id"], "my-own-id")
+    holds(raw.headers["x-litellm-model-id"], "no model id")
+    same(raw.parse().object, "chat.completion")
+
+
+@case("chat", "claude")
+def azure(on):
+    """Its key is in `api-key`, the model in the path."""
+    ask = openai.AzureOpenAI(
+        azure_endpoint=on.url, api_key=on.key(), api_version="2024-10-21", max_retries=0
+    ).chat.completions.create
+    same(ask(model=on.model, messages=say("[[say:good day]]")).choices[0].message.content, "good day")
+    same(text_of(ask(model=on.model, messages=say("[[say:good day]]"), stream=True)), "good day")
+
+
+@case
+async def many_at_once(on):
+    """Forty streams of one client."""
+    client = async_sdk(on)
+
+    async def one(number):
+        messages = say(f"[[say:answer {number}]]")
+        stream = await client.chat.completions.create(model="chat", messages=messages, stream=True)
+        return text_of([chunk async for chunk in stream])
+
+    same(await asyncio.gather(*map(one, range(40))), [f"answer {number}" for number in range(40)])
+
+
+if __name__ == "__main__":
+    suite.main()
