@@ -304,6 +304,12 @@ impl History {
         calls
     }
 
+    /// All calls: what the admin wrote, and what was chatted.
+    #[must_use]
+    pub fn writes_and_chats(&self) -> (Vec<Traced<'_>>, Vec<Traced<'_>>) {
+        self.calls().into_iter().partition(|traced| traced.call.operation.is_write())
+    }
+
     /// The nodes' last sights.
     pub fn sights(&self) -> impl Iterator<Item = (usize, &Sight)> {
         self.events.iter().filter_map(|event| match &event.what {

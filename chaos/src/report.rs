@@ -141,7 +141,7 @@ impl Moment {
 fn timeline(history: &History) -> Vec<Moment> {
     let mut moments = vec![Moment::new(0, "begin".to_owned(), history.nodes)];
     moments.extend(history.acts().map(|(at, act)| Moment::new(at, act.words(), history.nodes)));
-    for chat in history.calls().iter().filter(|call| !call.call.operation.is_write()) {
+    for chat in history.writes_and_chats().1 {
         let Some((at, outcome)) = chat.ended else { continue };
         let moment = moments.iter_mut().rev().find(|moment| moment.at_ms <= at);
         let moment = moment.expect("the first moment is the beginning");

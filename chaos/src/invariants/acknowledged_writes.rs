@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Invariant, Verdict};
-use crate::history::{History, Outcome, Standing, Traced};
+use crate::history::{History, Outcome, Standing};
 use crate::workload::{Key, Operation};
 
 pub(super) const INVARIANT: Invariant = Invariant {
@@ -22,9 +22,7 @@ struct Possible {
 }
 
 fn check(history: &History) -> Verdict {
-    let calls = history.calls();
-    let writes: Vec<&Traced<'_>> =
-        calls.iter().filter(|traced| traced.call.operation.is_write()).collect();
+    let (writes, _) = history.writes_and_chats();
     let mut keys: BTreeMap<Key, Possible> = BTreeMap::new();
     let (mut acknowledged, mut unknown) = (0, 0);
     for write in writes {

@@ -12,8 +12,7 @@ pub(super) const INVARIANT: Invariant = Invariant {
 
 fn check(history: &History) -> Verdict {
     let troubles = Troubles::of(history);
-    let calls = history.calls();
-    let (writes, chats) = calls.iter().partition::<Vec<_>, _>(|c| c.call.operation.is_write());
+    let (writes, chats) = history.writes_and_chats();
     let (mut looked_at, mut latest, mut broken) = (0, 0, Vec::new());
     for chat in chats {
         let Some(since) = refused_since(&writes, chat.call.operation.key(), chat.sent) else {
@@ -38,7 +37,7 @@ fn check(history: &History) -> Verdict {
 
 /// Since when a key must be refused at `at`, by the last change that was acknowledged: unless
 /// another one that lets it in may have overtaken it.
-fn refused_since(writes: &[&Traced<'_>], key: Key, at: u64) -> Option<u64> {
+fn refused_since(writes: &[Traced<'_>], key: Key, at: u64) -> Option<u64> {
     let ours = writes.iter().filter(|traced| traced.call.operation.key() == key);
     let mut since = None;
     for write in ours.filter(|traced| traced.sent <= at) {

@@ -14,10 +14,9 @@ pub(super) const INVARIANT: Invariant = Invariant {
 fn check(history: &History) -> Verdict {
     let troubles = Troubles::of(history);
     let breaking = breaking(history);
-    let calls = history.calls();
-    let chats: Vec<_> = calls.iter().filter(|c| !c.call.operation.is_write()).collect();
-    let (mut killed, mut by_backend, mut unreached, mut broken) = (0, 0, 0, Vec::new());
-    let mut unready = 0;
+    let (_, chats) = history.writes_and_chats();
+    let (mut killed, mut by_backend, mut broken) = (0, 0, Vec::new());
+    let (mut unreached, mut unready) = (0, 0);
     for chat in &chats {
         let (node, from, to) = (chat.call.node, chat.sent, chat.end());
         let why = match chat.ended.map(|(_, outcome)| outcome) {

@@ -12,12 +12,11 @@ pub(super) const INVARIANT: Invariant = Invariant {
 
 fn check(history: &History) -> Verdict {
     let troubles = Troubles::of(history);
-    let calls = history.calls();
-    let (writes, chats) = calls.iter().partition::<Vec<_>, _>(|c| c.call.operation.is_write());
+    let (writes, chats) = history.writes_and_chats();
     let (mut looked_at, mut latest, mut broken) = (0, 0, Vec::new());
     for chat in chats {
         let key = chat.call.operation.key();
-        let Some((made_at, made_on)) = open_since(&writes, key, chat) else { continue };
+        let Some((made_at, made_on)) = open_since(&writes, key, &chat) else { continue };
         let Some(spread) = troubles.spread_ms(chat.call.node, made_at, chat.sent) else { continue };
         let bound = if made_on == chat.call.node { 0 } else { spread };
         looked_at += 1;
@@ -40,8 +39,8 @@ fn check(history: &History) -> Verdict {
 }
 
 /// When and where a key was made that no other change can have touched before `chat` was over.
-fn open_since(writes: &[&Traced<'_>], key: Key, chat: &Traced<'_>) -> Option<(u64, usize)> {
-    let ours = |traced: &&&Traced<'_>| traced.call.operation.key() == key;
+fn open_since(writes: &[Traced<'_>], key: Key, chat: &Traced<'_>) -> Option<(u64, usize)> {
+    let ours = |traced: &&Traced<'_>| traced.call.operation.key() == key;
     let mut found = None;
     for write in writes.iter().filter(ours).filter(|write| write.sent <= chat.end()) {
         match (write.call.operation, write.ended) {

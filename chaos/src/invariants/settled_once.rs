@@ -26,7 +26,7 @@ struct Account {
 fn check(history: &History) -> Verdict {
     let mut accounts: BTreeMap<Key, Account> = BTreeMap::new();
     let mut completed = 0;
-    for chat in history.calls().iter().filter(|traced| !traced.call.operation.is_write()) {
+    for chat in &history.writes_and_chats().1 {
         let account = accounts.entry(chat.call.operation.key()).or_default();
         if let Some((_, Outcome::Done { cost })) = chat.ended {
             account.told += *cost;
