@@ -13,6 +13,7 @@ use dunlin_gossip::{Fact, Gossip, NodeFact};
 use dunlin_journal::Journal;
 use dunlin_proxy::Proxy;
 use dunlin_rpc::{Inbox, Incoming, Rpc};
+use dunlin_tokens::Tokenizer;
 use dunlin_types::{Clock, Epoch, NodeId, Secret};
 use dunlin_upstream::Upstream;
 use tokio::sync::{mpsc, watch};
@@ -160,7 +161,9 @@ impl DataPart {
         );
         let api_address = reachable(api, &advertise);
         let ids = dunlin_proxy::Ids::new(secret);
-        let proxy = Proxy::new(clock.clone(), admission.clone(), upstream.clone(), ids);
+        let tokenizer = Tokenizer::start(&tracker);
+        let proxy =
+            Proxy::new(clock.clone(), admission.clone(), upstream.clone(), ids, tokenizer);
         let admin = Admin::start(
             dunlin_admin::Config { me, api: api_address.clone() },
             clock.clone(),

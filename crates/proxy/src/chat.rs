@@ -84,6 +84,7 @@ async fn conduct(
     let body = body::read(body, &head.headers, serving.settings.max_request_bytes).await?;
     let opened = Opened::of(proxy, call.endpoint, &caller, body)?;
     let chat = read(call.endpoint, &head.headers, opened.body.clone(), path_model)?;
+    let chat = chat.with_headers(&head.headers);
     let extras = chat.extras().with_headers(&head.headers).map_err(Refused::BadRequest)?;
     let mut candidates = route(&serving, &caller, &chat, &extras)?;
     opened.pin(&serving.catalog, &mut candidates)?;

@@ -10,7 +10,7 @@ use dunlin_admission::{RateLimited, Refusal};
 use dunlin_llm::credentials::CredentialError;
 use dunlin_llm::openai::ErrorBody;
 use dunlin_llm::{BadRequest, Dialect, Endpoint, UnclearModel};
-use dunlin_providers::ProviderError;
+use dunlin_providers::{Cause, ProviderError};
 use dunlin_router::relay::NoLender;
 use dunlin_router::{NoRoute, NonePicked};
 use dunlin_types::{KeyDigest, NanoUsd, UnixMillis};
@@ -366,9 +366,28 @@ fn of_error(error: &ProviderError) -> ErrorBody {
     }
 }
 
-/// The error that ends a stream which broke after its first byte.
-pub(crate) fn in_stream(failure: &Failure) -> ErrorBody {
-    ErrorBody { kind: None, code: 500, ..of_failure(failure) }
+/// The error that ends a stream which broke after its first byte. LiteLLM's is always a 500; clients
+/// of Anthropic's dialect are told by its type whether to come back.
+pub(crate) fn in_stream(failure: &Failure, endpoint: Endpoint) -> ErrorBody {
+    let error = of_failure(failure);
+    match endpoint.dialect() {
+        Dialect::Anthropic => error,
+        Dialect::Gemini | Dialect::OpenAi | Dialect::Responses => {
+            ErrorBody { kind: None, code: 500, ..error }
+        }
+    }
+}
+
+/// Claude Code shortens a conversation when it reads these words, whoever the provider is.
+fn too_long_for(endpoint: Endpoint, unanswered: &Unanswered, body: &mut ErrorBody) {
+    const WORDS: &str = "prompt is too long";
+    let is_too_long = matches!(
+        unanswered.failures.first(),
+        Some((_, GroupFailed::Attempt { failure, .. })) if failure.error.cause == Cause::ContextWindow
+    );
+    if is_too_long && endpoint.dialect() == Dialect::Anthropic && !body.message.contains(WORDS) {
+        body.message.insert_str(0, &format!("{WORDS}: "));
+    }
 }
 
 impl Failed {
@@ -409,7 +428,9 @@ impl Failed {
             Why::Unanswered(unanswered) => {
                 let first = &unanswered.failures.first().expect("a group was tried").1;
                 let told = first.retry_after().map(headers::retry_after).unwrap_or_default();
-                (unanswered.body(), headers::upstream_retry_after(told, first))
+                let mut body = unanswered.body();
+                too_long_for(call.endpoint, unanswered, &mut body);
+                (body, headers::upstream_retry_after(told, first))
             }
         };
         headers::of_failure(&mut told, call, self.key_spend);

@@ -1,4 +1,5 @@
-//! The API that clients speak: OpenAI's chat, completions, embeddings and models.
+//! The API that clients speak: OpenAI's chat, completions, embeddings and models, and Anthropic's
+//! messages.
 //!
 //! Does not know how a limit is counted, how a deployment is picked or how a provider is called:
 //! it conducts those who do. Invariants: nothing of a body is kept before its sender is known; the
@@ -11,6 +12,7 @@ mod bill;
 mod body;
 mod caller;
 mod chat;
+mod count;
 mod error;
 mod framing;
 mod front;
@@ -32,6 +34,7 @@ use arc_swap::ArcSwap;
 use axum::Router;
 use dunlin_admission::Admission;
 use dunlin_router::Catalog;
+use dunlin_tokens::Tokenizer;
 use dunlin_types::{Clock, Secret};
 use dunlin_upstream::Upstream;
 
@@ -71,6 +74,7 @@ struct Shared {
     admission: Admission,
     upstream: Upstream,
     ids: Ids,
+    tokenizer: Tokenizer,
     serving: ArcSwap<Serving>,
 }
 
@@ -86,9 +90,15 @@ struct Serving {
 impl Proxy {
     /// A client API that answers 503 until a config is published.
     #[must_use]
-    pub fn new(clock: Clock, admission: Admission, upstream: Upstream, ids: Ids) -> Self {
+    pub fn new(
+        clock: Clock,
+        admission: Admission,
+        upstream: Upstream,
+        ids: Ids,
+        tokenizer: Tokenizer,
+    ) -> Self {
         let serving = ArcSwap::from_pointee(Serving::default());
-        Self(Arc::new(Shared { clock, admission, upstream, ids, serving }))
+        Self(Arc::new(Shared { clock, admission, upstream, ids, tokenizer, serving }))
     }
 
     /// Serves another config revision from the next request on.

@@ -1,11 +1,13 @@
-//! The models a caller may call, in OpenAI's shape, with the constants LiteLLM fills in.
+//! The models a caller may call, in OpenAI's shape, with the constants LiteLLM fills in; in
+//! Anthropic's for those who name its version.
 
 use axum::Json;
 use axum::body::Body;
-use axum::extract::{Path, State};
+use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, Response, StatusCode};
 use axum::response::IntoResponse;
 use dunlin_llm::Endpoint;
+use dunlin_llm::openai::ErrorBody;
 use dunlin_router::listed;
 use serde::Serialize;
 
@@ -13,6 +15,9 @@ use crate::Proxy;
 use crate::caller::Caller;
 use crate::chat::Call;
 use crate::error::Failed;
+use crate::headers;
+
+mod anthropic;
 
 /// The same for every model, as LiteLLM has it.
 const CREATED: u64 = 1_677_610_602;
@@ -38,15 +43,20 @@ impl Model {
 }
 
 /// GET /v1/models
-pub(crate) async fn list(State(proxy): State<Proxy>, headers: HeaderMap) -> Response<Body> {
+pub(crate) async fn list(
+    State(proxy): State<Proxy>,
+    Query(page): Query<anthropic::Page>,
+    headers: HeaderMap,
+) -> Response<Body> {
     match names(&proxy, &headers).await {
+        Ok(names) if anthropic::is_asked_for(&headers) => {
+            Json(anthropic::page(&names, &page)).into_response()
+        }
         Ok(names) => {
             let data = names.iter().map(|name| Model::named(name)).collect();
             Json(List { data, object: "list" }).into_response()
         }
-        Err(failed) => {
-            failed.response(&Call::of_headers(&proxy, Endpoint::ChatCompletions, &headers))
-        }
+        Err(failed) => failed.response(&Call::of_headers(&proxy, endpoint(&headers), &headers)),
     }
 }
 
@@ -62,16 +72,30 @@ pub(crate) async fn one(
     }
     match names(&proxy, &headers).await {
         Ok(names) if names.iter().any(|name| **name == *id) => {
-            Json(Model::named(&id)).into_response()
+            if anthropic::is_asked_for(&headers) {
+                Json(anthropic::model(&id)).into_response()
+            } else {
+                Json(Model::named(&id)).into_response()
+            }
         }
         Ok(_) => {
             let detail = format!("The model `{id}` does not exist or is not accessible");
+            if anthropic::is_asked_for(&headers) {
+                let error = ErrorBody { message: detail, kind: None, param: None, code: 404 };
+                let call = Call::of_headers(&proxy, Endpoint::Messages, &headers);
+                let mut told = HeaderMap::new();
+                headers::of_failure(&mut told, &call, None);
+                return headers::error(told, error.code, call.endpoint.error_body(&error));
+            }
             (StatusCode::NOT_FOUND, Json(Missing { detail })).into_response()
         }
-        Err(failed) => {
-            failed.response(&Call::of_headers(&proxy, Endpoint::ChatCompletions, &headers))
-        }
+        Err(failed) => failed.response(&Call::of_headers(&proxy, endpoint(&headers), &headers)),
     }
+}
+
+/// In whose words errors are.
+fn endpoint(headers: &HeaderMap) -> Endpoint {
+    if anthropic::is_asked_for(headers) { Endpoint::Messages } else { Endpoint::ChatCompletions }
 }
 
 async fn names(proxy: &Proxy, headers: &HeaderMap) -> Result<Vec<std::sync::Arc<str>>, Failed> {

@@ -7,7 +7,7 @@ use dunlin_llm::Endpoint;
 use dunlin_providers::relay::PREFIXES;
 
 use crate::relay::Way;
-use crate::{Proxy, Routes, chat, gemini, model_info, models, params, relay};
+use crate::{Proxy, Routes, chat, count, gemini, model_info, models, params, relay};
 
 /// The endpoints whose requests name a model, and their paths. Each is also served under `/v1`, and under the two
 /// prefixes that name the model: those of OpenAI's first API and of Azure.
@@ -54,6 +54,10 @@ pub fn router(proxy: Proxy) -> Routes {
     }
     routes
         .route("/v2/rerank", serve(Endpoint::Rerank))
+        .route("/v1/messages", serve(Endpoint::Messages))
+        .route("/v1/messages/count_tokens", post(count::serve))
+        .route("/anthropic/v1/messages", serve(Endpoint::Messages))
+        .route("/anthropic/v1/messages/count_tokens", post(count::serve))
         .route("/openai/v1/responses", serve(Endpoint::Responses))
         .fallback(relay::configured::serve)
         .with_state(proxy)

@@ -160,7 +160,8 @@ impl Events {
             Err(failure) => {
                 self.settle(Outcome::Partial);
                 self.end = End::ErrorSent;
-                Some(self.outgoing.chat.endpoint().error_frame(&error::in_stream(&failure)))
+                let endpoint = self.outgoing.chat.endpoint();
+                Some(endpoint.error_frame(&error::in_stream(&failure, endpoint)))
             }
         }
     }

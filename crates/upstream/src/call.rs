@@ -9,7 +9,7 @@ use dunlin_egress::Client;
 use dunlin_llm::{ChatReply, ChatRequest};
 use dunlin_providers::{Provider, ProviderError};
 use dunlin_router::{Deployment, Outcome, Retry};
-use dunlin_types::Credential;
+use dunlin_types::{Credential, Tokens};
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderMap, Response};
 use http_body_util::{BodyExt, Full, Limited};
@@ -95,6 +95,25 @@ impl Upstream {
                 self.observe(&attempt, failure.outcome(), &bounds.retry);
                 Err(failure)
             }
+        }
+    }
+
+    /// Asks the picked deployment how many tokens a prompt has. `None`: its provider does not
+    /// count, or not within `limit`. How it goes says nothing of the deployment: many servers that
+    /// speak the dialect do not have this.
+    pub async fn count(
+        &self,
+        attempt: Attempt,
+        request: &ChatRequest,
+        limit: Duration,
+    ) -> Option<Tokens> {
+        let provider = dunlin_providers::find(&attempt.deployment.provider)?;
+        if !provider.counts_tokens() {
+            return None;
+        }
+        match tokio::time::timeout(limit, self.send(&attempt, request)).await {
+            Ok(Ok(Part::Whole(whole))) => whole.reply.usage().map(|usage| usage.prompt),
+            Ok(Ok(Part::Stream(_) | Part::Long(_)) | Err(_)) | Err(_) => None,
         }
     }
 

@@ -15,6 +15,7 @@ mod gemini;
 mod harness;
 mod keys;
 mod limits;
+mod messages;
 mod relay;
 mod responses;
 mod restart;
