@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use dunlin_llm::form::{Chat, Embed};
-use dunlin_llm::{ChatRequest, Endpoint, ParamRules, Target, edit};
+use dunlin_llm::{ChatRequest, Dialect, Endpoint, ParamRules, Target, edit};
 
 use crate::EncodeError;
 use crate::Provider;
@@ -32,6 +32,10 @@ pub(crate) const OPENAI_ONLY: &[&str] = &[
     "web_search_options",
 ];
 
+/// What a client of another dialect may say of every model, as Claude Code says how hard to think: a
+/// model that does not have it answers without it. So it does without what only that dialect knows.
+const SOFT: &[&str] = &["parallel_tool_calls", "reasoning_effort", "service_tier", "top_k"];
+
 impl Params {
     /// Whether this is one of them.
     #[must_use]
@@ -59,7 +63,13 @@ pub(crate) fn form(
     for path in &rules.always_drop {
         chat.forget(path);
     }
-    let unsupported = unsupported(provider, chat.params(), to, &rules)?;
+    let is_foreign = request.endpoint().dialect() != Dialect::OpenAi;
+    let is_other = |param: &str| chat.other.iter().any(|(name, _)| name == param);
+    let is_soft = |param: &&str| is_foreign && (SOFT.contains(param) || is_other(param));
+    let (soft, said): (Vec<&str>, Vec<&str>) = chat.params().into_iter().partition(is_soft);
+    let mut unsupported = unsupported(provider, said, to, &rules)?;
+    let soft = soft.into_iter().filter(|param| !provider.params(&to.model).has(param));
+    unsupported.extend(soft.map(str::to_owned));
     for param in &unsupported {
         chat.forget(param);
     }

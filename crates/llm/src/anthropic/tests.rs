@@ -94,6 +94,29 @@ fn messages_become_a_chat() {
     );
 }
 
+/// As Claude Code sends them.
+#[test]
+fn instructions_in_the_middle_are_the_users_where_templates_want_turns() {
+    let body = json!({"model": "m", "max_tokens": 1, "system": "first", "messages": [
+        {"role": "user", "content": "hi"},
+        {"role": "system", "content": "remember"},
+        {"role": "assistant", "content": "ho"},
+        {"role": "system", "content": "again"},
+        {"role": "user", "content": "go"},
+    ]});
+    let said = |messages: &Value| -> Vec<String> {
+        let messages = messages.as_array().unwrap().iter();
+        messages.map(|m| format!("{} {}", m["role"], m["content"]).replace('"', "")).collect()
+    };
+    assert_eq!(
+        said(&bridged(&body, &[])["messages"]),
+        ["system first", "user hi\\n\\nremember", "assistant ho", "user again", "user go"]
+    );
+    let openai = openai::write_chat(&read(&body, &[]).unwrap(), "up", ChatStyle::OPENAI);
+    let openai: Value = serde_json::from_slice(&openai).unwrap();
+    assert_eq!(said(&openai["messages"])[2], "system remember");
+}
+
 #[test]
 fn how_much_to_think_is_said_in_two_places() {
     let effort = |extra: Value| {

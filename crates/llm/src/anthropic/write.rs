@@ -62,7 +62,10 @@ pub fn write_chat(chat: &Chat, to: MessageStyle<'_>) -> Result<Bytes, BadRequest
     put("service_tier", service_tier(chat));
     let user = chat.user.as_deref().filter(|user| !is_personal(user));
     put("metadata", user.map(|user| json!({"user_id": user})));
-    for (name, value) in chat.other.iter().chain(&chat.extra) {
+    // Of OpenAI's clients too: LiteLLM's users send Anthropic's fields in OpenAI's bodies.
+    let is_known = matches!(chat.from, Dialect::Anthropic | Dialect::OpenAi);
+    let other = chat.other.iter().filter(|_| is_known);
+    for (name, value) in other.chain(&chat.extra) {
         put(name, Some(value_of(value)));
     }
     put("stream", chat.stream.then(|| true.into()));

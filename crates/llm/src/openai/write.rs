@@ -15,13 +15,17 @@ pub struct ChatStyle {
     pub max_completion_tokens: bool,
     /// Cache points are passed on in the content, as OpenRouter and LiteLLM take them.
     pub cache_points: bool,
+    /// Instructions may come in the middle; templates of many models refuse that.
+    pub late_instructions: bool,
 }
 
 impl ChatStyle {
     /// What every compatible server takes.
-    pub const COMPATIBLE: Self = Self { max_completion_tokens: false, cache_points: false };
+    pub const COMPATIBLE: Self =
+        Self { max_completion_tokens: false, cache_points: false, late_instructions: false };
     /// OpenAI's own.
-    pub const OPENAI: Self = Self { max_completion_tokens: true, cache_points: false };
+    pub const OPENAI: Self =
+        Self { max_completion_tokens: true, cache_points: false, late_instructions: true };
 }
 
 /// Writes the body for a provider that knows the model as `model`.
@@ -131,13 +135,35 @@ fn tool_choice(choice: &ToolChoice) -> Value {
 
 fn messages(chat: &Chat, style: ChatStyle) -> Vec<Value> {
     let mut out = Vec::with_capacity(chat.messages.len());
+    let mut begun = false;
     for message in &chat.messages {
         match message.role {
+            Role::System if begun && !style.late_instructions && chat.from != Dialect::OpenAi => {
+                let said = Message { role: Role::User, ..message.clone() };
+                instructions_or_user(&said, chat, style, &mut out);
+                join_users(&mut out);
+            }
             Role::System | Role::User => instructions_or_user(message, chat, style, &mut out),
             Role::Assistant => out.push(assistant(message, chat, style)),
         }
+        begun |= message.role != Role::System;
     }
     out
+}
+
+/// Makes one of the last two messages if both are texts of a user's: many templates want turns.
+fn join_users(out: &mut Vec<Value>) {
+    let is_text = |wire: &Value| wire["role"] == "user" && wire["content"].is_string();
+    if let [.., before, last] = &mut out[..]
+        && is_text(before)
+        && is_text(last)
+        && let (Value::String(text), Some(more)) =
+            (&mut before["content"], last["content"].as_str())
+    {
+        text.push_str("\n\n");
+        text.push_str(more);
+        out.pop();
+    }
 }
 
 /// Results of tools are messages of their own, before what the user adds.

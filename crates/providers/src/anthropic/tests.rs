@@ -263,6 +263,26 @@ fn what_there_is_not_is_refused_or_dropped() {
     assert!(refused.to_string().contains("audio"), "{refused}");
 }
 
+/// What every request of Claude Code's says, to a model that has none of it.
+#[test]
+fn wishes_of_another_dialect_are_no_reason_to_refuse() {
+    let body = r#"{"model":"a","max_tokens":9,"thinking":{"type":"adaptive"},"top_k":5,
+        "context_management":{"edits":[]},"messages":[{"role":"user","content":"hi"}]}"#;
+    let gemini = crate::find("gemini").expect("it is served");
+    let asked = request(Endpoint::Messages, body);
+    let key = Credential::Key(Secret::new("k"));
+    let call = gemini.encode(&asked, &target("gemini-2.0-flash"), &key, UnixMillis(0)).unwrap();
+    let sent: Value = serde_json::from_slice(call.body()).unwrap();
+    assert!(sent.get("context_management").is_none(), "{sent}");
+    let seed = request(
+        Endpoint::ChatCompletions,
+        r#"{"model":"a","context_management":{},"messages":[]}"#,
+    );
+    let refused =
+        gemini.encode(&seed, &target("gemini-2.0-flash"), &key, UnixMillis(0)).unwrap_err();
+    assert!(matches!(refused, EncodeError::UnsupportedParams { .. }), "{refused}");
+}
+
 #[test]
 fn whole_answers_pass_or_become_chats() {
     let usage = Usage {
