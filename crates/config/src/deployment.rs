@@ -18,7 +18,7 @@ use crate::diagnostic::{Code, Diagnostic, Place};
 use crate::keys::{self, Standing};
 use crate::models::Reading;
 use crate::params;
-use crate::pricing::{self, Prices};
+use crate::pricing::{self, Terms};
 use crate::report::Report;
 use crate::tree::{Key, Map, Node, Value};
 
@@ -100,7 +100,7 @@ impl<'a> Draft<'a> {
         } else {
             is_aws.then(|| self.aws_region(report)).flatten()
         };
-        let (price, prices) = self.prices(&aim, &rates, report);
+        let terms = self.terms(&aim, &rates, report);
         let about = self.about(&aim, report);
         let backend = BackendId::new(&aim.base, &aim.model);
         let target = Target {
@@ -114,7 +114,7 @@ impl<'a> Draft<'a> {
             tls: self.reading.trust.of("litellm_params", self.params, report),
             headers,
             body_defaults: self.body_defaults(),
-            max_output: self.max_output(report),
+            max_output: self.max_output(report).or(terms.max_output),
             params: params::rules(self.params, self.reading.dropped_everywhere, report),
             chat_only: self.chat_only(report),
             responses: report.text("model_info.mode", self.info.get("mode")) == Some("responses"),
@@ -131,8 +131,8 @@ impl<'a> Draft<'a> {
             stream_timeout: stream.or(timeouts.stream).unwrap_or(whole),
             num_retries,
             cooldown,
-            price,
-            prices,
+            price: terms.price,
+            prices: terms.prices,
             about: Arc::new(about),
             parked: self.parked.map(Arc::from),
         })
@@ -149,7 +149,7 @@ impl<'a> Draft<'a> {
         about::of(&self.reading.options.prices, &asked, self.params, self.info)
     }
 
-    fn prices(&self, aim: &Aim, own: &Sheet, report: &mut Report) -> Prices {
+    fn terms(&self, aim: &Aim, own: &Sheet, report: &mut Report) -> Terms {
         let Reading { options, adjustments, .. } = self.reading;
         let base_model = report.text("model_info.base_model", self.info.get("base_model"));
         let asked = (&*aim.provider, &*aim.model, &*aim.base);

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use dunlin_ledger::{Adjustment, AdjustmentError, Pricing, Rate, Sheet, Tier};
 use dunlin_prices::{Asked, Table};
 use dunlin_router::Deployment;
-use dunlin_types::PicoUsd;
+use dunlin_types::{PicoUsd, Tokens};
 use http::Uri;
 
 use crate::diagnostic::{Code, Diagnostic};
@@ -27,8 +27,14 @@ pub(crate) struct Adjustments {
     margins: BTreeMap<String, (f64, PicoUsd)>,
 }
 
-/// A deployment's price, and for one that serves many models the price of each that has one.
-pub(crate) type Prices = (Pricing, Arc<BTreeMap<Arc<str>, Pricing>>);
+/// What a deployment's own rates and the published facts make of it.
+pub(crate) struct Terms {
+    pub(crate) price: Pricing,
+    /// For one that serves many models: the price of each that has one.
+    pub(crate) prices: Arc<BTreeMap<Arc<str>, Pricing>>,
+    /// The most tokens of an answer, as published.
+    pub(crate) max_output: Option<Tokens>,
+}
 
 impl Adjustments {
     /// Reads `litellm_settings`.
@@ -147,18 +153,18 @@ fn price(what: &str, node: &Node, report: &mut Report) -> Option<PicoUsd> {
     price.ok()
 }
 
-/// The prices of a deployment at `base`, whose model may have stars in it.
+/// The terms of a deployment at `base`, whose model may have stars in it.
 pub(crate) fn of(
     table: &Table,
     (provider, model, base): (&str, &str, &str),
     base_model: Option<&str>,
     own: &Sheet,
     adjustments: &Adjustments,
-) -> Prices {
+) -> Terms {
     let own_address = is_openais_dialect(provider) && is_own(base);
     let asked = Asked { provider, model, base_model, own_address };
     let adjustment = adjustments.of_provider(provider);
-    let pricing = table.pricing(&asked, own, adjustment);
+    let price = table.pricing(&asked, own, adjustment);
     let mut each = BTreeMap::new();
     if model.contains('*') && base_model.is_none() {
         for (model, _) in table.models_of(provider) {
@@ -166,7 +172,8 @@ pub(crate) fn of(
             each.insert(Arc::from(model), table.pricing(&asked, own, adjustment));
         }
     }
-    (pricing, Arc::new(each))
+    let max_output = table.find(&asked).and_then(|facts| facts.max_output).map(Tokens);
+    Terms { price, prices: Arc::new(each), max_output }
 }
 
 /// Providers whose name says how the server is spoken to, not who runs it.

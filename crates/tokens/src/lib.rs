@@ -21,12 +21,12 @@ use tracing::{debug, error};
 
 use family::{Encoding, Family};
 
-/// Longer texts are estimated: an encoding takes some 30 µs a kilobyte, and a chat's prompt may be
+/// Longer texts are estimated: an encoding takes some 50 µs a kilobyte, and a chat's prompt may be
 /// megabytes.
 pub const MAX_COUNTED_BYTES: usize = 64 * 1024;
 /// A run of this many bytes without a space is one piece to an encoding, whose time grows faster
 /// than the piece: longer ones are estimated.
-const MAX_PIECE_BYTES: usize = 4 * 1024;
+const MAX_PIECE_BYTES: usize = 1024;
 /// How estimates by length call themselves.
 const BY_LENGTH: &str = "bytes/4";
 

@@ -67,6 +67,17 @@ fn a_deployment_costs_what_it_says_or_what_is_published() {
 }
 
 #[test]
+fn an_answers_bound_is_the_deployments_or_the_published_one() {
+    let most = |info: &str| {
+        let entry = format!("litellm_params: {{model: openai/gpt-4o}}, model_info: {{{info}}}");
+        let config = loaded(&format!("model_list: [{{model_name: m, {entry}}}]"));
+        deployment(&config, "m", 0).target.max_output
+    };
+    assert_eq!(most(""), Some(Tokens(16_384)));
+    assert_eq!(most("max_output_tokens: 99"), Some(Tokens(99)));
+}
+
+#[test]
 fn a_target_with_stars_knows_the_price_of_each_model() {
     let config =
         loaded("model_list:\n  - {model_name: 'openai/*', litellm_params: {model: 'openai/*'}}\n");
