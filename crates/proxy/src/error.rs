@@ -239,22 +239,9 @@ impl Refused {
                     ),
                 )
             },
-            Self::UnknownModel { model, patterns: true, .. } => own(
-                400,
-                "invalid_request_error",
-                format!(
-                    "litellm.BadRequestError: You passed in model={model}. There are no healthy \
-                     deployments for this model"
-                ),
-            ),
-            Self::UnknownModel { model, route, patterns: false } => own(
-                400,
-                "invalid_request_error",
-                format!(
-                    "{route}: Invalid model name passed in model={model}. Call `/v1/models` to view \
-                     available models for your key."
-                ),
-            ),
+            Self::UnknownModel { model, route, patterns } => {
+                own(400, "invalid_request_error", unknown_model(model, route, *patterns))
+            }
             Self::NotFound { message } => own(404, "invalid_request_error", message.clone()),
             Self::Unfit { param, message } => ErrorBody {
                 param: Some((*param).to_owned()),
@@ -286,6 +273,20 @@ fn no_lender(prefix: &str, provider: &str) -> String {
         "no deployment lends its credential to /{prefix}: add one to model_list whose \
          litellm_params.model begins with {provider}/ (use_in_pass_through: true prefers it)"
     )
+}
+
+fn unknown_model(model: &str, route: &str, patterns: bool) -> String {
+    if patterns {
+        format!(
+            "litellm.BadRequestError: You passed in model={model}. There are no healthy \
+             deployments for this model"
+        )
+    } else {
+        format!(
+            "{route}: Invalid model name passed in model={model}. Call `/v1/models` to view \
+             available models for your key."
+        )
+    }
 }
 
 fn own(code: u16, kind: &str, message: impl Into<String>) -> ErrorBody {
