@@ -17,7 +17,8 @@ mod counts;
 
 use counts::Counts;
 
-/// A longer answer in one piece passes without being metered.
+/// A longer answer in one piece, or a longer event, passes without being metered: the last event of
+/// OpenAI's responses repeats all of them.
 pub const MAX_METERED_BYTES: usize = 8 << 20;
 
 /// The meter of one answer.
@@ -53,7 +54,7 @@ impl Meter {
         let kind = text(CONTENT_TYPE).split(';').next().unwrap_or("").trim().to_ascii_lowercase();
         let form = match kind.as_str() {
             _ if !matches!(text(CONTENT_ENCODING), "" | "identity") => Form::Blind,
-            "text/event-stream" => Form::Events(Splitter::default()),
+            "text/event-stream" => Form::Events(Splitter::with_frames_of(MAX_METERED_BYTES)),
             "application/x-ndjson" | "application/jsonl" | "application/stream+json" => {
                 Form::Lines(BytesMut::new())
             }

@@ -165,6 +165,16 @@ fn amazons_frames_and_headers_are_read() {
 }
 
 #[test]
+fn the_last_event_may_repeat_the_whole_answer() {
+    let text = "x".repeat(2 << 20);
+    let event = format!(
+        "data: {{\"response\":{{\"output\":\"{text}\",\"usage\":{{\"input_tokens\":1}}}}}}\n\n"
+    );
+    let meter = metered(SSE, event.as_bytes(), &[1 << 16]);
+    assert_eq!(counted(&meter), Some([1, 0, 0, 0, 0]));
+}
+
+#[test]
 fn what_is_too_long_or_compressed_is_not_taken_for_free() {
     let long = vec![b' '; MAX_METERED_BYTES + 1];
     assert!(metered(JSON, &long, &[1 << 20]).is_blind());
