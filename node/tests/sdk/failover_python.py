@@ -3,6 +3,7 @@
 It ends a node, so `run.py` runs it alone and last.
 """
 
+import anthropic
 import openai
 
 import suite
@@ -25,6 +26,9 @@ def killed_between_and_under_a_stream(on):
     for _ in on.nodes[1:]:
         other = openai.OpenAI(base_url=on.v1, api_key=on.master, max_retries=0, timeout=20)
         same(other.chat.completions.create(model="chat", messages=SAY).choices[0].message.content, "still here")
+        claude = anthropic.Anthropic(base_url=on.url, api_key=on.master, max_retries=0, timeout=20)
+        said = claude.messages.create(model="claude", max_tokens=9, messages=SAY).content[0].text
+        same(said, "still here")
         on.node = (on.node + 1) % len(on.nodes)
 
 

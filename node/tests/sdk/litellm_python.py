@@ -12,8 +12,9 @@ TOOL = {"type": "function", "function": {"name": "get_weather", "parameters": WE
 
 
 def ask(on, text, provider="openai", **more):
+    base = on.url if provider == "anthropic" else on.v1
     return litellm.completion(
-        model=f"{provider}/{on.model or 'chat'}", api_base=on.v1, api_key=on.master, max_retries=0,
+        model=f"{provider}/{on.model or 'chat'}", api_base=base, api_key=on.master, max_retries=0,
         messages=[{"role": "user", "content": text}], **more,
     )
 
@@ -34,6 +35,11 @@ def stream(on):
 @case(*CHATS)
 def through_its_proxy_provider(on):
     same(ask(on, "[[say:good day]]", "litellm_proxy").choices[0].message.content, "good day")
+
+
+@case("claude", "chat")
+def as_anthropic(on):
+    same(ask(on, "[[say:good day]]", "anthropic").choices[0].message.content, "good day")
 
 
 @case(*CHATS)

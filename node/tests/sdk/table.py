@@ -60,7 +60,7 @@ SDKS = {
     "litellm_python": ("litellm as a client", "litellm"),
     "ai_node": ("ai, with @ai-sdk/openai and openai-compatible", "ai"),
     "claude_code": ("Claude Code, `claude -p`", "@anthropic-ai/claude-code"),
-    "failover_python": ("openai (Python), a node killed", "openai"),
+    "failover_python": ("openai and anthropic (Python), a node killed", "openai"),
 }
 
 HEAD = """\
