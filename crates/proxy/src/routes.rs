@@ -56,8 +56,6 @@ pub fn router(proxy: Proxy) -> Routes {
         .route("/v2/rerank", serve(Endpoint::Rerank))
         .route("/v1/messages", serve(Endpoint::Messages))
         .route("/v1/messages/count_tokens", post(count::serve))
-        .route("/anthropic/v1/messages", serve(Endpoint::Messages))
-        .route("/anthropic/v1/messages/count_tokens", post(count::serve))
         .route("/openai/v1/responses", serve(Endpoint::Responses))
         .fallback(relay::configured::serve)
         .with_state(proxy)

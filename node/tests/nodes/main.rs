@@ -16,6 +16,7 @@ mod harness;
 mod keys;
 mod limits;
 mod messages;
+mod natives;
 mod relay;
 mod responses;
 mod restart;

@@ -216,7 +216,7 @@ async fn messages_pass_to_anthropic_as_they_are() -> anyhow::Result<()> {
     let body = "{ \"messages\":[ ], \"max_tokens\": 9,\"metadata\":{\"user_id\":\"u\"},\"litellm_metadata\":{\"tags\":[]},\
         \"new_field\":1.50,\"model\":\"claude\",\"stream\":true}";
     let response = dunlin_cluster::http_client()?
-        .post(setup.cluster.url(0, "/anthropic/v1/messages?beta=true"))
+        .post(setup.cluster.url(0, "/v1/messages?beta=true"))
         .bearer_auth(setup.cluster.master_key())
         .header("anthropic-beta", "made-up-2026-01-01,other")
         .header("anthropic-version", "2026-10-21")
