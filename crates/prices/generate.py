@@ -86,7 +86,7 @@ TAIL = re.compile(r"_above_(?P<count>\d+)(?P<k>k?)_tokens|(?P<service>_flex|_pri
 HEAD = """\
 # Models: who serves them, their limits, rates and abilities. Written by generate.py; do not edit.
 # dunlin-prices 1
-# source: LiteLLM {version}, model_prices_and_context_window.json, https://pypi.org/project/litellm/
+# source: LiteLLM {version}, model_prices_and_context_window.json, https://github.com/BerriAI/litellm
 # version: litellm-{version}
 # fetched: {day}
 #
