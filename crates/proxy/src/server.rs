@@ -1,10 +1,13 @@
 //! The listener: accepts clients, speaks HTTP/1.1 and h2c with them, and ends without cutting
 //! what is under way. A client that leaves is noticed at once: its request's future is dropped.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use http::header::CONNECTION;
+use http::{HeaderValue, Version};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -31,11 +34,15 @@ const MAX_HEAD_BYTES: usize = 64 << 10;
 const MAX_STREAMS: u32 = 250;
 /// Small windows make hyper's h2 count token-sized frames as abuse.
 const H2_WINDOW_BYTES: u32 = 16 << 20;
+/// How long a leaving node waits, its listener closed, for requests on connections that were open:
+/// each is served and told to be the connection's last. One closed at once could cut a request that
+/// is on its way, and its client could not tell whether it was served.
+pub const LAST_REQUESTS: Duration = Duration::from_secs(1);
 /// How long to wait when the system refuses to accept, for want of file descriptors perhaps.
 const ACCEPT_BACKOFF: Duration = Duration::from_millis(50);
 
-/// Serves `app` until `stop`; then closes the listener at once, lets open requests end within
-/// `drain`, and returns. Dropping the future cuts what is still open.
+/// Serves `app` until `stop`; then closes the listener at once, waits [`LAST_REQUESTS`] for the
+/// connections that are open, lets open requests end within `drain`, and returns. Dropping the future cuts what is still open.
 pub async fn serve(
     listener: TcpListener,
     app: Router,
@@ -68,9 +75,20 @@ async fn serve_within(
         let front = Arc::clone(&front);
         let begun = Arc::new(Notify::new());
         let waiting = Arc::clone(&begun);
+        let leaving = stop.clone();
         let service = service_fn(move |request: http::Request<Incoming>| {
             begun.notify_one();
-            front::answer(Arc::clone(&front), app.clone(), request)
+            let keeps_alive = request.version() <= Version::HTTP_11;
+            let answering = front::answer(Arc::clone(&front), app.clone(), request);
+            let leaving = leaving.clone();
+            async move {
+                let mut response = answering.await?;
+                // The client's next request goes elsewhere. (h2c has GOAWAY, which cuts nothing.)
+                if keeps_alive && leaving.is_cancelled() {
+                    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+                }
+                Ok::<_, Infallible>(response)
+            }
         });
         let connection = builder.serve_connection(TokioIo::new(stream), service);
         let connection = graceful.watch(connection.into_owned());
@@ -87,6 +105,7 @@ async fn serve_within(
     }
     drop(listener);
     connections.close();
+    let _all_left = tokio::time::timeout(LAST_REQUESTS, connections.wait()).await;
     if tokio::time::timeout(drain, graceful.shutdown()).await.is_err() {
         warn!(connections = connections.len(), "open requests were cut at the drain bound");
     }
@@ -154,12 +173,19 @@ mod tests {
 
     /// A server that ends when the set is dropped.
     async fn start(first_request: Duration) -> (SocketAddr, JoinSet<()>) {
+        start_until(CancellationToken::new(), first_request).await
+    }
+
+    async fn start_until(
+        stop: CancellationToken,
+        first_request: Duration,
+    ) -> (SocketAddr, JoinSet<()>) {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a free port");
         let address = listener.local_addr().expect("it is bound");
         let app = Router::new().route("/", get(async || "hello"));
-        let (front, stop) = (Front::default(), CancellationToken::new());
+        let (front, drain) = (Front::default(), Duration::ZERO);
         let mut server = JoinSet::new();
-        server.spawn(serve_within(listener, app, front, stop, Duration::ZERO, first_request));
+        server.spawn(serve_within(listener, app, front, stop, drain, first_request));
         (address, server)
     }
 
@@ -190,5 +216,24 @@ mod tests {
         // Those came later and their time is up: so is that of the first one.
         asked.write_all(REQUEST.as_bytes()).await.expect("written");
         read_hello(&mut asked).await;
+    }
+    #[tokio::test]
+    async fn a_leaving_server_serves_what_comes_on_open_connections_and_ends_them() {
+        let stop = CancellationToken::new();
+        let (address, mut server) = start_until(stop.clone(), FIRST_REQUEST_TIMEOUT).await;
+        let mut kept = open(address, REQUEST).await;
+        read_hello(&mut kept).await;
+        let _idle = open(address, "").await;
+
+        stop.cancel();
+        while TcpStream::connect(address).await.is_ok() {
+            tokio::task::yield_now().await;
+        }
+        kept.write_all(REQUEST.as_bytes()).await.expect("written");
+        let mut last = String::new();
+        kept.read_to_string(&mut last).await.expect("an end");
+        assert!(last.contains("connection: close\r\n") && last.ends_with("hello"), "{last}");
+        let ended = timeout(LAST_REQUESTS * 3, server.join_next()).await;
+        assert!(ended.is_ok(), "an idle connection keeps the server");
     }
 }

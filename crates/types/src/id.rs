@@ -78,6 +78,33 @@ impl FromStr for ClusterId {
     }
 }
 
+/// Something that has terms and spends: a key, a team, a user, a membership, a tag. Numbered by the
+/// replicated state and never used again, so that what settles late cannot reach a namesake.
+#[derive(
+    Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, Serialize, Deserialize,
+)]
+pub struct EntityId(pub u64);
+
+/// One of an entity's pots of money.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+pub enum Line {
+    /// Everything it spends.
+    Main,
+    /// Everything, in a budget window beside the main one, named by its duration.
+    Window(String),
+    /// What it spends on one model.
+    Model(String),
+}
+
+/// Where money is counted: an entity and one of its pots.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+pub struct PotId {
+    /// Whose it is.
+    pub of: EntityId,
+    /// Which one.
+    pub line: Line,
+}
+
 /// SHA-256 of a whole client key, `sk-` included: the form in which a key is stored, compared and
 /// shown (as 64 hex digits). Comparison takes the same time wherever the digests differ.
 #[derive(Clone, Copy, Eq, PartialOrd, Ord)]

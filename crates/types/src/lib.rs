@@ -14,7 +14,10 @@ mod tls;
 mod usage;
 
 pub use credential::Credential;
-pub use id::{ClusterId, DeploymentId, Epoch, KeyDigest, NodeId, ParseIdError, RequestId};
+pub use id::{
+    ClusterId, DeploymentId, EntityId, Epoch, KeyDigest, Line, NodeId, ParseIdError, PotId,
+    RequestId,
+};
 pub use money::{NanoUsd, PicoUsd, PriceError, Tokens};
 pub use secret::Secret;
 pub use source::{AwsKeys, AwsRole, AwsSource, AzureLogin, AzureSource, GoogleSource, Source};
