@@ -1,18 +1,30 @@
-//! Money decided in pure code: what a model's use costs.
+//! Money decided in pure code: what a model's use costs, and who may still spend how much.
 //!
 //! Does not know who pays, where spend is stored, how nodes agree on it, or what any model costs:
-//! `state` keeps settled spend, `admission` settles it, `prices` holds the published rates.
-//! Invariants: the parts of a cost sum to its total; a total is rounded once, after all its parts
-//! are summed; a model whose price nobody knows is never taken for one that is free. Read
-//! `price.rs`.
+//! `state` keeps the pots, `admission` proposes what is due and settles, `prices` holds the
+//! published rates. Invariants: the parts of a cost sum to its total; a total is rounded once, after
+//! all its parts are summed; a model whose price nobody knows is never taken for one that is free.
+//! Of a pot: settled + unused leases + free = limit, and what a node's requests hold never exceeds
+//! its lease, so that of a strict budget no more is spent than its limit as long as no answer costs
+//! more than was held for it; else by at most those differences. Read `price.rs`, then `pot.rs` and
+//! `purses.rs`.
 
 mod cost;
+mod demand;
+mod pot;
 mod price;
+mod purse;
+mod purses;
 mod rate;
+mod recent;
 mod sheet;
 
 pub use cost::{Adjustment, AdjustmentError, Context, Cost, Units};
+pub use demand::{Demand, Due, Held, MAX_DUE, Short, Shortage};
+pub use pot::{Holder, Lease, Pot, Want};
 pub use price::{Price, Pricing};
+pub use purse::{COLLECT, Ticket, View};
+pub use purses::{Figures, MAX_POTS, MAX_WAITING, Purses};
 pub use rate::{Kind, Rate, Service};
 pub use sheet::{Sheet, Tier};
 

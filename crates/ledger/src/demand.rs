@@ -1,0 +1,93 @@
+//! What passes between a node's purses and its edge: what a request needs and lacks, and what is to
+//! be proposed and asked for.
+
+use dunlin_types::{NanoUsd, PotId, UnixMillis};
+
+use crate::pot::Want;
+use crate::purse::Ticket;
+
+/// Wants, returns and recalls told at a time. The others are told the next time.
+pub const MAX_DUE: usize = 4_096;
+
+/// What a request needs of one pot.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Demand {
+    /// The pot. Each at most once in a request.
+    pub pot: PotId,
+    /// The period that is running, by this node's clock.
+    pub period: UnixMillis,
+    /// The limit, as this node sees it.
+    pub limit: NanoUsd,
+    /// What to hold. Nothing always fits.
+    pub amount: NanoUsd,
+    /// Whether less than the amount will not do.
+    pub strict: bool,
+}
+
+/// What a request holds of one pot.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Held {
+    /// The pot.
+    pub pot: PotId,
+    /// The period in which it will be charged.
+    pub period: UnixMillis,
+    /// How much.
+    pub amount: NanoUsd,
+}
+
+/// Too little is available here.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Short {
+    /// The pots that lack, in the order of the demands.
+    pub pots: Vec<Shortage>,
+}
+
+/// A pot that lacks.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Shortage {
+    /// The pot.
+    pub pot: PotId,
+    /// The period.
+    pub period: UnixMillis,
+    /// What was to be held.
+    pub need: NanoUsd,
+    /// What could be held here.
+    pub available: NanoUsd,
+    /// What could be held if every other node gave up all it has.
+    pub reachable: NanoUsd,
+    /// Whether less than the need will not do.
+    pub strict: bool,
+}
+
+impl Shortage {
+    /// True if no other node can help: there is no use in waiting.
+    #[must_use]
+    pub fn is_final(&self) -> bool {
+        if self.strict { self.reachable < self.need } else { self.reachable == NanoUsd::ZERO }
+    }
+}
+
+impl Short {
+    /// True if no other node can help.
+    #[must_use]
+    pub fn is_final(&self) -> bool {
+        self.pots.iter().any(Shortage::is_final)
+    }
+}
+
+/// What to propose, and whom to ask.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Due {
+    /// To be granted. No more is wanted of a pot until [`crate::Purses::answered`].
+    pub wants: Vec<(PotId, Want)>,
+    /// To be given back, of that period, exactly once. Not available until [`crate::Purses::returned`].
+    pub returns: Vec<(PotId, UnixMillis, NanoUsd)>,
+    /// To be asked of every node with a lease on the pot: see [`crate::Purses::recall`].
+    pub recalls: Vec<(PotId, Ticket)>,
+}
+
+impl Due {
+    pub(crate) fn is_full(&self) -> bool {
+        self.wants.len() + self.returns.len() + self.recalls.len() >= MAX_DUE
+    }
+}

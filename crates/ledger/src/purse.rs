@@ -1,0 +1,282 @@
+//! One node's side of one pot: what of its lease is free to be held.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use dunlin_types::{MonoMillis, NanoUsd, PotId, RequestId, UnixMillis};
+
+use crate::pot::{Want, less};
+use crate::recent::Recent;
+
+/// A lease that nothing was held of for this long goes back.
+pub(crate) const IDLE: Duration = Duration::from_secs(60);
+/// How long a waiting request may gather money that is not enough for it. From then on it takes
+/// what suffices or nothing, so that who needs less is not kept waiting.
+pub const COLLECT: Duration = Duration::from_millis(200);
+/// How often others are asked again while a request waits.
+const RECALL_EVERY: Duration = Duration::from_millis(50);
+/// How long a node leaves what it gave up to the one that asked for it: two times the interval at
+/// which it asks again.
+const YIELD: Duration = Duration::from_millis(100);
+/// How long after another node was short a node asks for no more than its requests lack.
+const SCARCE: Duration = Duration::from_secs(1);
+/// A lease this many times larger than what does for a while is cut to that.
+const EXCESS: u64 = 4;
+
+/// What the replicated state says of a pot, seen from one life of a node. Read from the newest
+/// state at the time of the call: an older one may show money that was given back since.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub struct View {
+    /// When the pot's period began.
+    pub period: UnixMillis,
+    /// The limit, if the pot still has one.
+    pub limit: Option<NanoUsd>,
+    /// What is settled in the period, of all nodes.
+    pub settled: NanoUsd,
+    /// What this life's lease was granted.
+    pub granted: NanoUsd,
+    /// What this life's lease has used.
+    pub used: NanoUsd,
+    /// What is neither settled nor set aside.
+    pub free: NanoUsd,
+    /// What lies unused on all other leases.
+    pub others: NanoUsd,
+}
+
+/// The place of a waiting request among all that wait, on every node: the lesser goes first.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct Ticket {
+    /// Whether its time to gather is over.
+    pub late: bool,
+    /// The request. Ids that grow with time make it first come, first served.
+    pub request: RequestId,
+}
+
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub(crate) struct Purse {
+    pub(crate) pot: PotId,
+    /// One for each period in which something is open: one in most, two after a period's end.
+    books: Vec<Book>,
+    /// Holds and unsettled costs: it is kept while there are any.
+    pub(crate) uses: u32,
+    pub(crate) waiting: BTreeMap<RequestId, Waiting>,
+    pub(crate) recent: Recent,
+    pub(crate) touched: MonoMillis,
+    pub(crate) wants: bool,
+    pub(crate) queued: bool,
+    recalled: Option<Ticket>,
+    yields: Option<(Ticket, MonoMillis)>,
+    scarce_until: MonoMillis,
+    asked: Option<MonoMillis>,
+}
+
+/// What is taken of the lease of one period.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub(crate) struct Book {
+    period: UnixMillis,
+    pub(crate) held: NanoUsd,
+    /// Recorded, and not yet used in the state.
+    pub(crate) unsettled: NanoUsd,
+    /// Proposed to be given back.
+    pub(crate) returning: NanoUsd,
+}
+
+impl Book {
+    fn taken(&self) -> NanoUsd {
+        self.held + self.unsettled + self.returning
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(crate) struct Waiting {
+    pub(crate) need: NanoUsd,
+    pub(crate) period: UnixMillis,
+    pub(crate) since: MonoMillis,
+}
+
+impl Waiting {
+    fn ticket(&self, request: RequestId, now: MonoMillis) -> Ticket {
+        Ticket { late: now.since(self.since) >= COLLECT, request }
+    }
+}
+
+impl Purse {
+    pub(crate) fn new(pot: PotId, now: MonoMillis) -> Self {
+        Self {
+            pot,
+            books: Vec::with_capacity(1),
+            uses: 0,
+            waiting: BTreeMap::new(),
+            recent: Recent::default(),
+            touched: now,
+            wants: false,
+            queued: false,
+            recalled: None,
+            yields: None,
+            scarce_until: MonoMillis(0),
+            asked: None,
+        }
+    }
+
+    pub(crate) fn book(&self, period: UnixMillis) -> Book {
+        let book = self.books.iter().find(|book| book.period == period);
+        book.copied().unwrap_or(Book { period, ..Book::default() })
+    }
+
+    pub(crate) fn change(&mut self, period: UnixMillis, change: impl FnOnce(&mut Book)) {
+        let mut book = self.book(period);
+        change(&mut book);
+        self.books.retain(|other| other.period != period);
+        if book.taken() > NanoUsd::ZERO {
+            self.books.push(book);
+        }
+    }
+
+    /// What may still be held.
+    pub(crate) fn available(&self, view: &View, limit: NanoUsd, period: UnixMillis) -> NanoUsd {
+        let within = less(own(view, period), over(view, limit));
+        less(within, self.book(period).taken())
+    }
+
+    /// What may be available at best, after all other nodes gave up all they have.
+    pub(crate) fn reachable(&self, view: &View, limit: NanoUsd, period: UnixMillis) -> NanoUsd {
+        let book = self.book(period);
+        if view.period == period {
+            let elsewhere = view.free + view.others + book.returning;
+            (self.available(view, limit, period) + elsewhere).min(less(limit, view.settled))
+        } else {
+            less(limit, book.taken())
+        }
+    }
+
+    pub(crate) fn recall(&mut self, ticket: Ticket, now: MonoMillis) {
+        self.recalled = Some(self.recalled.map_or(ticket, |known| known.min(ticket)));
+        let yields = self.yields.filter(|(_, until)| *until > now);
+        let first = yields.map_or(ticket, |(known, _)| known.min(ticket));
+        self.yields = Some((first, now.plus(YIELD)));
+        self.scarce_until = now.plus(SCARCE);
+    }
+
+    /// True while there is more to do about it than to wait for time to pass.
+    pub(crate) fn is_pressing(&self) -> bool {
+        self.recalled.is_some() || !self.waiting.is_empty()
+    }
+
+    pub(crate) fn is_low(&self, available: NanoUsd) -> bool {
+        available < NanoUsd(self.recent.spent().0 / 2)
+    }
+
+    /// What goes back: what exceeds a lowered limit, what another node's request is in greater
+    /// need of, what has lain idle, and what is far more than needed.
+    pub(crate) fn spare(&mut self, view: &View, now: MonoMillis) -> NanoUsd {
+        let unheld = less(own(view, view.period), self.book(view.period).taken());
+        let Some(limit) = view.limit else { return unheld };
+        let over = over(view, limit).min(unheld);
+        let available = less(unheld, over);
+        if let Some(ticket) = self.recalled {
+            // What is granted after this is asked for, too.
+            self.recalled = self.recalled.filter(|_| self.wants);
+            return over + less(available, self.kept_from(ticket, available, now));
+        }
+        if !self.waiting.is_empty() {
+            return over;
+        }
+        match self.recent.need() {
+            _ if now.since(self.touched) >= IDLE => unheld,
+            NanoUsd(need) if need > 0 && available.0 / EXCESS > need => {
+                over + less(available, NanoUsd(need))
+            }
+            _ => over,
+        }
+    }
+
+    /// What own requests keep that go before `ticket`. Those whose time to gather is over keep
+    /// nothing that does not suffice.
+    fn kept_from(&self, ticket: Ticket, available: NanoUsd, now: MonoMillis) -> NanoUsd {
+        let mut kept = NanoUsd::ZERO;
+        for (request, waiting) in &self.waiting {
+            let own = waiting.ticket(*request, now);
+            if own < ticket && (!own.late || kept + waiting.need <= available) {
+                kept += waiting.need;
+            }
+        }
+        kept
+    }
+
+    /// Those that wait, in the order in which they are served.
+    fn in_order(&self, now: MonoMillis) -> impl Iterator<Item = (Ticket, Waiting)> {
+        let of = move |late| {
+            let all = self.waiting.iter();
+            let all = all.map(move |(request, waiting)| (waiting.ticket(*request, now), *waiting));
+            all.filter(move |(ticket, _)| ticket.late == late)
+        };
+        of(false).chain(of(true))
+    }
+
+    /// What to ask of the pot, if anything: what waiting requests lack, and otherwise more before
+    /// it runs out.
+    pub(crate) fn want(&self, view: &View, now: MonoMillis) -> Option<Want> {
+        let limit = view.limit.filter(|_| !self.wants)?;
+        let Some((_, first)) = self.in_order(now).next() else { return self.prefetch(view, now) };
+        let period = first.period.max(view.period);
+        let available = self.available(view, limit, period);
+        let mut all = NanoUsd::ZERO;
+        let (ticket, least) = self.in_order(now).find_map(|(ticket, waiting)| {
+            all += waiting.need;
+            (all > available).then_some((ticket, less(all, available)))
+        })?;
+        let is_left_to_another =
+            self.yields.is_some_and(|(other, until)| now < until && other < ticket);
+        let is_in_vain = view.free == NanoUsd::ZERO || (ticket.late && view.free < least);
+        if is_left_to_another || (view.period == period && is_in_vain) {
+            return None;
+        }
+        let need = if now < self.scarce_until { NanoUsd::ZERO } else { self.recent.need() };
+        Some(Want { period, least, amount: less(self.waited_for(), available).max(need) })
+    }
+
+    /// More before it runs out, unless what is free would not do for one more request: the last
+    /// money is left where all can get at it.
+    fn prefetch(&self, view: &View, now: MonoMillis) -> Option<Want> {
+        let available = self.available(view, view.limit?, view.period);
+        let is_scarce = now < self.scarce_until || view.free.0 / 2 <= self.recent.largest().0;
+        if is_scarce || !self.is_low(available) {
+            return None;
+        }
+        Some(Want { period: view.period, least: NanoUsd::ZERO, amount: self.recent.need() })
+    }
+
+    fn waited_for(&self) -> NanoUsd {
+        self.waiting.values().map(|waiting| waiting.need).sum()
+    }
+
+    /// In whose name to ask the other nodes for what they do not need.
+    pub(crate) fn ask(&mut self, view: &View, now: MonoMillis) -> Option<Ticket> {
+        let (ticket, first) = self.in_order(now).next()?;
+        let limit = view.limit.filter(|_| view.period >= first.period)?;
+        let lacks = less(self.waited_for(), self.available(view, limit, view.period));
+        let is_asked = self.asked.is_some_and(|at| now.since(at) < RECALL_EVERY);
+        if is_asked || lacks <= view.free || view.others == NanoUsd::ZERO {
+            return None;
+        }
+        self.asked = Some(now);
+        Some(ticket)
+    }
+
+    /// True when nothing is lost by forgetting it.
+    pub(crate) fn is_idle(&self, view: &View, now: MonoMillis) -> bool {
+        let open = self.uses > 0 || self.wants || !self.books.is_empty();
+        let quiet = !open && !self.is_pressing() && now.since(self.touched) >= IDLE;
+        quiet && own(view, view.period) == NanoUsd::ZERO
+    }
+}
+
+/// The lease's unused part as the state shows it; nothing until it is of the period.
+fn own(view: &View, period: UnixMillis) -> NanoUsd {
+    if view.period == period { less(view.granted, view.used) } else { NanoUsd::ZERO }
+}
+
+/// What all leases and what is settled exceed the limit by, since it was lowered.
+fn over(view: &View, limit: NanoUsd) -> NanoUsd {
+    less(view.settled + less(view.granted, view.used) + view.others, limit)
+}

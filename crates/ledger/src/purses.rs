@@ -1,0 +1,406 @@
+//! One node's side of all its pots: what its requests hold, what they cost, and what it asks of
+//! the replicated state. Behind one short lock on the path of every request.
+//!
+//! For each pot: held + recorded and not yet settled + being given back <= the unused part of this
+//! life's lease. A request holds of all its pots or of none.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use dunlin_types::{MonoMillis, NanoUsd, PotId, RequestId, UnixMillis};
+
+use crate::demand::{Demand, Due, Held, Short, Shortage};
+use crate::pot::less;
+use crate::purse::{Purse, Ticket, View, Waiting};
+
+/// Pots that one node keeps books on. Of more, nothing can be held until idle ones are dropped.
+pub const MAX_POTS: usize = 1_000_000;
+/// Requests that wait for money. Those beyond get what is there, but nothing is asked for them.
+pub const MAX_WAITING: usize = 65_536;
+/// Pots looked at each time for what only time brings about.
+const LOOKED_AT: usize = 512;
+
+/// How much there is of what, for metrics and tests.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Figures {
+    /// Pots with books.
+    pub pots: usize,
+    /// Requests that hold something.
+    pub holding: usize,
+    /// Requests that wait.
+    pub waiting: usize,
+    /// Costs that are recorded and not yet settled, one for each request and pot.
+    pub unsettled: usize,
+}
+
+/// All of a node's purses.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
+pub struct Purses {
+    numbers: BTreeMap<PotId, usize>,
+    purses: Vec<Option<Purse>>,
+    vacant: Vec<usize>,
+    holds: BTreeMap<RequestId, Vec<Hold>>,
+    waiting: BTreeMap<RequestId, (MonoMillis, Vec<usize>)>,
+    /// By the number in the journal, and by purse.
+    unsettled: BTreeMap<(u64, usize), (UnixMillis, NanoUsd)>,
+    through: u64,
+    pressing: VecDeque<usize>,
+    next: usize,
+    now: MonoMillis,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+struct Hold {
+    purse: usize,
+    period: UnixMillis,
+    amount: NanoUsd,
+}
+
+type Views<'a> = &'a dyn Fn(&PotId) -> View;
+
+impl Purses {
+    /// Empty ones, for a new life of the node.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Holds of all the pots, or of none. A request that holds already, holds this instead; if it
+    /// cannot, it keeps what it held. One that is refused waits until it holds, gives up
+    /// ([`Purses::hold_rest`]) or ends ([`Purses::void`]), and [`Purses::due`] asks in its name.
+    ///
+    /// # Errors
+    /// [`Short`].
+    pub fn hold(
+        &mut self,
+        request: RequestId,
+        demands: &[Demand],
+        view: Views<'_>,
+        now: MonoMillis,
+    ) -> Result<(), Short> {
+        self.now = self.now.max(now);
+        let short = match self.take(request, demands, view, false) {
+            Ok(()) => return Ok(()),
+            Err(short) => short,
+        };
+        if short.is_final() {
+            self.stop_waiting(request);
+        } else {
+            self.wait(request, demands, &short);
+        }
+        Err(short)
+    }
+
+    /// The same for the last time: a demand that is not strict takes what there is, if anything.
+    /// The request waits no longer.
+    ///
+    /// # Errors
+    /// [`Short`].
+    pub fn hold_rest(
+        &mut self,
+        request: RequestId,
+        demands: &[Demand],
+        view: Views<'_>,
+        now: MonoMillis,
+    ) -> Result<(), Short> {
+        self.now = self.now.max(now);
+        self.stop_waiting(request);
+        self.take(request, demands, view, true)
+    }
+
+    /// What a request holds: what its cost is to be charged to, and in which periods.
+    #[must_use]
+    pub fn held(&self, request: RequestId) -> Vec<Held> {
+        let holds = self.holds.get(&request).into_iter().flatten();
+        let held = holds.map(|hold| Held {
+            pot: self.purse(hold.purse).pot.clone(),
+            period: hold.period,
+            amount: hold.amount,
+        });
+        held.collect()
+    }
+
+    /// What the request holds becomes what it cost, recorded as number `seq` of this life. Charges
+    /// to pots that it holds nothing of are not counted here. Nothing to do for a request that
+    /// holds nothing, such as one that was settled before.
+    pub fn settle(
+        &mut self,
+        request: RequestId,
+        charges: &[(PotId, UnixMillis, NanoUsd)],
+        seq: u64,
+    ) {
+        self.stop_waiting(request);
+        for hold in self.release(request).unwrap_or_default() {
+            let (now, through) = (self.now, self.through);
+            let purse = self.purse_mut(hold.purse);
+            let charge = charges.iter().find(|(pot, ..)| *pot == purse.pot);
+            let Some(&(_, period, cost)) = charge else { continue };
+            purse.recent.spend(cost, now);
+            if seq <= through || cost == NanoUsd::ZERO {
+                continue;
+            }
+            purse.uses += 1;
+            purse.change(period, |book| book.unsettled += cost);
+            let former = self.unsettled.insert((seq, hold.purse), (period, cost));
+            assert!(former.is_none(), "a record has a number of its own");
+        }
+    }
+
+    /// Frees what the request holds and waits for, if anything.
+    pub fn void(&mut self, request: RequestId) {
+        self.stop_waiting(request);
+        self.release(request);
+    }
+
+    /// What was recorded up to number `seq` is used in the state that [`View`]s are read from.
+    pub fn settled_through(&mut self, seq: u64) {
+        self.through = self.through.max(seq);
+        while let Some(first) = self.unsettled.first_entry()
+            && first.key().0 <= seq
+        {
+            let ((_, number), (period, cost)) = first.remove_entry();
+            let purse = self.purse_mut(number);
+            purse.uses -= 1;
+            purse.change(period, |book| book.unsettled = less(book.unsettled, cost));
+        }
+    }
+
+    /// Another node's request waits for money of these pots. What is not held goes back with the
+    /// next [`Purses::due`], but for what own requests wait for that go before it.
+    pub fn recall(&mut self, pots: &[(PotId, Ticket)], now: MonoMillis) {
+        self.now = self.now.max(now);
+        for (pot, ticket) in pots {
+            if let Some(&number) = self.numbers.get(pot) {
+                self.purse_mut(number).recall(*ticket, now);
+                self.press(number);
+            }
+        }
+    }
+
+    /// The want of that pot was decided, and the state that [`View`]s are read from shows it; or
+    /// it is certain that it never will be.
+    pub fn answered(&mut self, pot: &PotId, now: MonoMillis) {
+        self.now = self.now.max(now);
+        if let Some(&number) = self.numbers.get(pot) {
+            let purse = self.purse_mut(number);
+            purse.wants = false;
+            if purse.is_pressing() {
+                self.press(number);
+            }
+        }
+    }
+
+    /// The state that [`View`]s are read from shows what was given back; or it is certain that it
+    /// never will.
+    pub fn returned(&mut self, pot: &PotId, period: UnixMillis, amount: NanoUsd) {
+        if let Some(&number) = self.numbers.get(pot) {
+            let purse = self.purse_mut(number);
+            purse.change(period, |book| book.returning = less(book.returning, amount));
+        }
+    }
+
+    /// What to propose and ask for: what pots that are short lack, at once; what runs low or has
+    /// lain idle, a stretch of the pots at a time. To be called every 50 to 200 ms, and a few
+    /// milliseconds after a shortage.
+    pub fn due(&mut self, view: Views<'_>, now: MonoMillis) -> Due {
+        self.now = self.now.max(now);
+        let mut due = Due::default();
+        for _ in 0..self.pressing.len() {
+            if due.is_full() {
+                return due;
+            }
+            let Some(number) = self.pressing.pop_front() else { break };
+            self.purse_mut(number).queued = false;
+            self.look(number, view, &mut due);
+        }
+        for _ in 0..LOOKED_AT.min(self.purses.len()) {
+            if due.is_full() {
+                return due;
+            }
+            self.next = (self.next + 1) % self.purses.len();
+            if self.purses[self.next].as_ref().is_some_and(|purse| !purse.queued) {
+                self.look(self.next, view, &mut due);
+            }
+        }
+        due
+    }
+
+    /// How much there is of what.
+    #[must_use]
+    pub fn figures(&self) -> Figures {
+        Figures {
+            pots: self.numbers.len(),
+            holding: self.holds.len(),
+            waiting: self.waiting.len(),
+            unsettled: self.unsettled.len(),
+        }
+    }
+
+    /// What live requests hold of a pot in a period.
+    #[must_use]
+    pub fn live_holds(&self, pot: &PotId, period: UnixMillis) -> NanoUsd {
+        let purse = self.numbers.get(pot).map(|&number| self.purse(number));
+        purse.map_or(NanoUsd::ZERO, |purse| purse.book(period).held)
+    }
+
+    fn look(&mut self, number: usize, view: Views<'_>, due: &mut Due) {
+        let now = self.now;
+        let purse = self.purse_mut(number);
+        let view = view(&purse.pot);
+        purse.recent.roll(now);
+        let spare = purse.spare(&view, now);
+        if spare > NanoUsd::ZERO {
+            purse.change(view.period, |book| book.returning += spare);
+            due.returns.push((purse.pot.clone(), view.period, spare));
+        } else if let Some(want) = purse.want(&view, now) {
+            purse.wants = true;
+            due.wants.push((purse.pot.clone(), want));
+        }
+        if let Some(ticket) = purse.ask(&view, now) {
+            due.recalls.push((purse.pot.clone(), ticket));
+        }
+        if purse.is_pressing() {
+            self.press(number);
+        } else if purse.is_idle(&view, now) {
+            let pot = purse.pot.clone();
+            self.numbers.remove(&pot);
+            self.purses[number] = None;
+            self.vacant.push(number);
+        }
+    }
+
+    fn take(
+        &mut self,
+        request: RequestId,
+        demands: &[Demand],
+        view: Views<'_>,
+        rest: bool,
+    ) -> Result<(), Short> {
+        let former = self.release(request);
+        let mut holds = Vec::with_capacity(demands.len());
+        let mut short = Short::default();
+        for demand in demands {
+            match self.take_one(demand, &view(&demand.pot), rest) {
+                Ok(hold) => holds.push(hold),
+                Err(shortage) => short.pots.push(shortage),
+            }
+        }
+        if short.pots.is_empty() {
+            self.stop_waiting(request);
+            self.holds.insert(request, holds);
+            return Ok(());
+        }
+        holds.iter().for_each(|hold| self.free(hold));
+        if let Some(former) = former {
+            for hold in &former {
+                let purse = self.purse_mut(hold.purse);
+                purse.uses += 1;
+                purse.change(hold.period, |book| book.held += hold.amount);
+            }
+            self.holds.insert(request, former);
+        }
+        Err(short)
+    }
+
+    fn take_one(&mut self, demand: &Demand, view: &View, rest: bool) -> Result<Hold, Shortage> {
+        let (now, period) = (self.now, demand.period.max(view.period));
+        let shortage = |available, reachable| Shortage {
+            pot: demand.pot.clone(),
+            period,
+            need: demand.amount,
+            available,
+            reachable,
+            strict: demand.strict,
+        };
+        let Some(number) = self.number(&demand.pot) else {
+            return Err(shortage(NanoUsd::ZERO, NanoUsd::ZERO));
+        };
+        let purse = self.purse_mut(number);
+        purse.touched = now;
+        let available = purse.available(view, demand.limit, period);
+        let clamped = rest && !demand.strict && available > NanoUsd::ZERO;
+        let amount = if clamped { demand.amount.min(available) } else { demand.amount };
+        if amount > available {
+            let reachable = purse.reachable(view, demand.limit, period);
+            return Err(shortage(available, reachable));
+        }
+        purse.change(period, |book| book.held += amount);
+        purse.uses += 1;
+        purse.recent.hold(demand.amount, now);
+        if purse.is_low(less(available, amount)) {
+            self.press(number);
+        }
+        Ok(Hold { purse: number, period, amount })
+    }
+
+    fn free(&mut self, hold: &Hold) {
+        let purse = self.purse_mut(hold.purse);
+        purse.uses -= 1;
+        purse.change(hold.period, |book| book.held = less(book.held, hold.amount));
+    }
+
+    fn release(&mut self, request: RequestId) -> Option<Vec<Hold>> {
+        let holds = self.holds.remove(&request)?;
+        holds.iter().for_each(|hold| self.free(hold));
+        Some(holds)
+    }
+
+    /// Waits from the first refusal on, for what it was refused the last time.
+    fn wait(&mut self, request: RequestId, demands: &[Demand], short: &Short) {
+        let since = self.stop_waiting(request).unwrap_or(self.now);
+        if self.waiting.len() >= MAX_WAITING {
+            return;
+        }
+        let mut numbers = Vec::with_capacity(demands.len());
+        for demand in demands {
+            let Some(&number) = self.numbers.get(&demand.pot) else { continue };
+            let lacking = short.pots.iter().find(|shortage| shortage.pot == demand.pot);
+            let period = lacking.map_or(demand.period, |shortage| shortage.period);
+            let waiting = Waiting { need: demand.amount, period, since };
+            self.purse_mut(number).waiting.insert(request, waiting);
+            self.press(number);
+            numbers.push(number);
+        }
+        self.waiting.insert(request, (since, numbers));
+    }
+
+    fn stop_waiting(&mut self, request: RequestId) -> Option<MonoMillis> {
+        let (since, numbers) = self.waiting.remove(&request)?;
+        for number in numbers {
+            self.purse_mut(number).waiting.remove(&request);
+        }
+        Some(since)
+    }
+
+    fn press(&mut self, number: usize) {
+        let purse = self.purse_mut(number);
+        if !purse.queued {
+            purse.queued = true;
+            self.pressing.push_back(number);
+        }
+    }
+
+    /// The number of a pot's purse, a new one if there is room.
+    fn number(&mut self, pot: &PotId) -> Option<usize> {
+        if let Some(&number) = self.numbers.get(pot) {
+            return Some(number);
+        }
+        if self.numbers.len() >= MAX_POTS {
+            return None;
+        }
+        let number = self.vacant.pop().unwrap_or_else(|| {
+            self.purses.push(None);
+            self.purses.len() - 1
+        });
+        self.purses[number] = Some(Purse::new(pot.clone(), self.now));
+        self.numbers.insert(pot.clone(), number);
+        Some(number)
+    }
+
+    fn purse(&self, number: usize) -> &Purse {
+        self.purses[number].as_ref().expect("a numbered purse is kept while it is in use")
+    }
+
+    fn purse_mut(&mut self, number: usize) -> &mut Purse {
+        self.purses[number].as_mut().expect("a numbered purse is kept while it is in use")
+    }
+}
