@@ -22,10 +22,6 @@ pub enum Fault {
     Pause,
     /// A node hears nobody and nobody hears it.
     Isolate,
-    /// A node hears nobody, but is heard.
-    Deafen,
-    /// A node is heard by nobody, but hears.
-    Mute,
     /// The smaller half of the nodes is cut off from the larger one.
     Split,
     /// Messages are lost and late.
@@ -39,8 +35,6 @@ pub static ALL: &[(Fault, &str, &str)] = &[
     (Fault::CrashAll, "crash-all", "all nodes die at once and come back one by one"),
     (Fault::Pause, "pause", "a node stands still, then goes on"),
     (Fault::Isolate, "isolate", "a node hears nobody and nobody hears it"),
-    (Fault::Deafen, "deafen", "a node hears nobody, but is heard"),
-    (Fault::Mute, "mute", "a node is heard by nobody, but hears"),
     (Fault::Split, "split", "the smaller half of the nodes is cut off"),
     (Fault::Lossy, "lossy", "messages are lost and late"),
 ];

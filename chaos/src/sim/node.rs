@@ -227,7 +227,7 @@ impl Node {
             }
             Message::Propose(entry) if self.replica.leads() => {
                 self.replica.propose(Some(entry), now.unix);
-                self.send_appends(todo);
+                self.send_appends(now, todo);
             }
             // It does not lead any more: whoever asked will ask again.
             Message::Propose(_) => {}
@@ -265,7 +265,7 @@ impl Node {
 
     fn beat(&mut self, number: u64, now: Moment, todo: &mut Todo) {
         todo.after(BEAT_MS, Timer::Beat { number: number + 1 });
-        self.send_appends(todo);
+        self.send_appends(now, todo);
         self.watch_members(now);
         self.apply(now, todo);
         let heard = self.replica.leader_heard(now.mono.0).map(MonoMillis);
@@ -279,8 +279,8 @@ impl Node {
         }
     }
 
-    fn send_appends(&self, todo: &mut Todo) {
-        for (peer, append) in self.replica.appends() {
+    fn send_appends(&self, now: Moment, todo: &mut Todo) {
+        for (peer, append) in self.replica.appends(now.mono.0) {
             todo.send(peer, Message::Append(append));
         }
     }
@@ -337,7 +337,7 @@ impl Node {
         match self.replica.leader() {
             Some(leader) if leader == self.index && self.replica.leads() => {
                 self.replica.propose(Some(entry), now.unix);
-                self.send_appends(todo);
+                self.send_appends(now, todo);
             }
             Some(leader) if leader != self.index => todo.send(leader, Message::Propose(entry)),
             Some(_) | None => {}

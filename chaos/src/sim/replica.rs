@@ -26,6 +26,8 @@ pub(crate) struct Append {
     pub(crate) after_term: u64,
     pub(crate) slots: Vec<Slot>,
     pub(crate) commit: usize,
+    /// How long ago a majority last answered the leader.
+    pub(crate) quorum_age: u64,
     /// Whether the leader has committed in its term: all that was committed before is in `commit`.
     pub(crate) sure: bool,
 }
@@ -125,14 +127,16 @@ impl Replica {
     }
 
     /// What to send to each follower.
-    pub(crate) fn appends(&self) -> Vec<(usize, Append)> {
+    pub(crate) fn appends(&self, now: u64) -> Vec<(usize, Append)> {
         let Some(followers) = &self.leading else { return Vec::new() };
+        let (term, commit) = (self.term, self.commit);
+        let quorum_age = now - self.leader_heard(now).expect("who votes has answered");
         let sure = self.commit.checked_sub(1).is_some_and(|c| self.slots[c].term == self.term);
         let to = |(peer, follower): (&usize, &Follower)| {
             let after = follower.next - 1;
             let slots = self.slots[after..].iter().take(IN_MESSAGE).cloned().collect();
             let after_term = after.checked_sub(1).map_or(0, |last| self.slots[last].term);
-            (*peer, Append { term: self.term, after, after_term, slots, commit: self.commit, sure })
+            (*peer, Append { term, after, after_term, slots, commit, quorum_age, sure })
         };
         followers.iter().map(to).collect()
     }
@@ -143,7 +147,7 @@ impl Replica {
             return Appended { term: self.term, matched: None };
         }
         self.follow(append.term, Some(from));
-        self.heard = Some(now);
+        self.heard = self.heard.max(Some(now - append.quorum_age));
         self.caught_up_at = self.caught_up_at.or(append.sure.then_some(append.commit));
         let known = append.after.checked_sub(1).map(|last| self.slots.get(last));
         let fits = known.is_none_or(|slot| slot.is_some_and(|s| s.term == append.after_term));
@@ -198,7 +202,7 @@ impl Replica {
         }
     }
 
-    /// When this node last knew that its leader leads: as the leader, when a majority last answered.
+    /// When a majority last answered the leader, as this node knows.
     pub(crate) fn leader_heard(&self, now: u64) -> Option<u64> {
         let Some(followers) = &self.leading else { return self.heard };
         let mut heard: Vec<u64> = followers.values().map(|follower| follower.heard).collect();

@@ -8,7 +8,7 @@ use dunlin_gossip::Gossip;
 use dunlin_rpc::{Incoming, Rpc};
 use dunlin_state::{Command, Reply, State};
 use dunlin_types::{Clock, ClusterId, MonoMillis, NodeId};
-use openraft::{Instant, ServerState};
+use openraft::ServerState;
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -83,7 +83,7 @@ pub struct Status {
     pub voters: Vec<NodeId>,
     /// Who has the state without a vote.
     pub learners: Vec<NodeId>,
-    /// When this node last heard the leader, or, as the leader, a quorum.
+    /// When the leader last had a quorum, as this node heard from it or, as the leader, knows.
     pub leader_heard: Option<MonoMillis>,
     /// Bytes of log on this node's disk.
     pub log_bytes: u64,
@@ -209,10 +209,8 @@ impl Consensus {
         };
         let metrics = running.metrics();
         let membership = metrics.membership_config.membership();
-        let quorum_heard = metrics.last_quorum_acked.map(|at| at.elapsed());
-        let leads = metrics.state.is_leader();
-        let leader_heard = if leads {
-            quorum_heard.map(|age| before(node.clock.mono(), age))
+        let leader_heard = if metrics.state.is_leader() {
+            running.quorum_age().map(|age| node.ago(age))
         } else {
             node.leader_heard()
         };
@@ -247,10 +245,6 @@ fn role(state: ServerState) -> Role {
         ServerState::Leader => Role::Leader,
         ServerState::Shutdown => Role::Joining,
     }
-}
-
-fn before(now: MonoMillis, age: Duration) -> MonoMillis {
-    MonoMillis(now.0.saturating_sub(u64::try_from(age.as_millis()).unwrap_or(u64::MAX)))
 }
 
 /// The ballot this node is to initialise, if it entered its own and may have died before doing so.

@@ -1,7 +1,7 @@
 //! openraft's calls to its peers, over `rpc`. The addresses are `addresses.rs`'s business.
 
 use std::future::Future;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -20,6 +20,7 @@ use serde::de::DeserializeOwned;
 
 use crate::addresses::Addresses;
 use crate::machine::Snapshot;
+use crate::node::Node;
 use crate::raft::{Types, Vote};
 use crate::wire::{self, ChunkHead, ChunkTaken};
 
@@ -33,6 +34,8 @@ const CHUNK_BYTES: usize = 1024 * 1024;
 pub(crate) struct Network {
     pub(crate) rpc: Rpc,
     pub(crate) me: u64,
+    /// Owns this, through its log.
+    pub(crate) node: Weak<Node>,
     pub(crate) addresses: Arc<Addresses>,
 }
 
@@ -40,6 +43,7 @@ pub(crate) struct Network {
 pub(crate) struct Peer {
     rpc: Rpc,
     me: u64,
+    node: Weak<Node>,
     target: u64,
 }
 
@@ -48,7 +52,7 @@ impl RaftNetworkFactory<Types> for Network {
 
     async fn new_client(&mut self, target: u64, node: &BasicNode) -> Peer {
         self.addresses.suggest(NodeId(target), &node.addr);
-        Peer { rpc: self.rpc.clone(), me: self.me, target }
+        Peer { rpc: self.rpc.clone(), me: self.me, node: Weak::clone(&self.node), target }
     }
 }
 
@@ -128,7 +132,8 @@ impl RaftNetworkV2<Types> for Peer {
     ) -> Result<AppendEntriesResponse<Types>, RPCError<Types>> {
         let heartbeat = rpc.entries.is_empty();
         let timeout = if heartbeat { option.hard_ttl() } else { APPEND_TIMEOUT };
-        self.ask(RPCTypes::AppendEntries, wire::APPEND, &rpc, timeout).await
+        let quorum = self.node.upgrade().and_then(|node| node.running()?.quorum_age());
+        self.call(RPCTypes::AppendEntries, wire::append(&rpc, quorum), timeout).await
     }
 
     async fn vote(

@@ -5,12 +5,13 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
+use std::time::Duration;
 
 use dunlin_gossip::Gossip;
 use dunlin_rpc::Rpc;
 use dunlin_types::{Clock, ClusterId, Epoch, MonoMillis, NodeId};
-use openraft::BasicNode;
 use openraft::async_runtime::watch::WatchReceiver;
+use openraft::{BasicNode, Instant};
 use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -52,7 +53,7 @@ pub(crate) struct Node {
     pub(crate) identity: Mutex<Identity>,
     pub(crate) seen: Mutex<Seen>,
     pub(crate) refusals: Refusals,
-    /// When the leader was last heard, as `MonoMillis` plus one; 0 for never.
+    /// When the leader, as it spoke, last had a quorum, as `MonoMillis` plus one; 0 for never.
     pub(crate) heard_leader: AtomicU64,
     pub(crate) running: OnceLock<Running>,
 }
@@ -74,6 +75,21 @@ impl Running {
 
     pub(crate) fn leader(&self) -> Option<NodeId> {
         self.raft.metrics().borrow_watched().current_leader.map(NodeId)
+    }
+
+    /// How long ago a quorum answered this node as its leader; `None` if none has, or if it does
+    /// not lead. A leader that was cut off takes itself for the leader still: only this tells.
+    pub(crate) fn quorum_age(&self) -> Option<Duration> {
+        let metrics = self.raft.metrics();
+        let metrics = metrics.borrow_watched();
+        if !metrics.state.is_leader() {
+            return None;
+        }
+        // openraft dates a lone voter's quorum by its learners' answers.
+        if metrics.membership_config.membership().voter_ids().eq([metrics.id]) {
+            return Some(Duration::ZERO);
+        }
+        metrics.last_quorum_acked.map(|at| at.elapsed())
     }
 }
 
@@ -97,11 +113,17 @@ impl Node {
         Introduction { address: self.plan.address.clone(), standing, formed }
     }
 
-    pub(crate) fn heard_leader(&self) {
-        self.heard_leader.store(self.clock.mono().0 + 1, Ordering::Relaxed);
+    /// The leader has spoken, which had a quorum `age` ago: until then at least, none other led.
+    pub(crate) fn heard_leader(&self, age: Duration) {
+        self.heard_leader.fetch_max(self.ago(age).0 + 1, Ordering::Relaxed);
     }
 
-    /// When the leader was last heard by this node; `None` for never.
+    pub(crate) fn ago(&self, age: Duration) -> MonoMillis {
+        let age = u64::try_from(age.as_millis()).unwrap_or(u64::MAX);
+        MonoMillis(self.clock.mono().0.saturating_sub(age))
+    }
+
+    /// When a leader heard by this node last had a quorum; `None` for never.
     pub(crate) fn leader_heard(&self) -> Option<MonoMillis> {
         self.heard_leader.load(Ordering::Relaxed).checked_sub(1).map(MonoMillis)
     }
@@ -127,6 +149,7 @@ impl Node {
         let network = Network {
             rpc: self.rpc.clone(),
             me: self.me.0,
+            node: Arc::downgrade(self),
             addresses: Arc::clone(&self.addresses),
         };
         self.rpc.enter_cluster(cluster);

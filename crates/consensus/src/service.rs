@@ -58,7 +58,7 @@ fn running(node: &Node) -> Result<&Running, Refused> {
 pub(crate) async fn raft(node: Arc<Node>, from: NodeId, body: Bytes) -> Result<Bytes, Refused> {
     let running = running(&node)?;
     match RaftMessage::decode(&body).map_err(refused)? {
-        RaftMessage::Append(append) => {
+        RaftMessage::Append(append, quorum) => {
             if append.vote.leader_id.node_id != from.0 {
                 return Err(refused("entries come from their leader only"));
             }
@@ -67,7 +67,9 @@ pub(crate) async fn raft(node: Arc<Node>, from: NodeId, body: Bytes) -> Result<B
                 AppendEntriesResponse::HigherVote(_) => {}
                 AppendEntriesResponse::Success
                 | AppendEntriesResponse::PartialSuccess(_)
-                | AppendEntriesResponse::Conflict => node.heard_leader(),
+                | AppendEntriesResponse::Conflict => {
+                    quorum.into_iter().for_each(|age| node.heard_leader(age));
+                }
             }
             Ok(wire::encode(&answer))
         }
@@ -82,7 +84,6 @@ pub(crate) async fn raft(node: Arc<Node>, from: NodeId, body: Bytes) -> Result<B
             Ok(wire::encode(&answer))
         }
         RaftMessage::Chunk(head, data) => {
-            node.heard_leader();
             running.incoming.take(&running.raft, from, head, &data).await.map_err(refused)
         }
     }

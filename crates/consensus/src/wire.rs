@@ -1,6 +1,8 @@
 //! Messages between nodes as bytes: a tag and JSON, so that a neighbouring release can read them.
 //! A snapshot's chunk carries its bytes raw behind a short header.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use dunlin_state::Entry;
 use dunlin_types::{ClusterId, NodeId};
@@ -14,18 +16,21 @@ use crate::raft::{LogId, Types, Vote};
 
 /// A message of the Raft core.
 pub(crate) enum RaftMessage {
-    Append(AppendEntriesRequest<Types>),
+    /// Entries, and how long ago their leader last heard a quorum; `None`: it has not yet.
+    Append(AppendEntriesRequest<Types>, Option<Duration>),
     Vote(VoteRequest<Types>),
     PreVote(VoteRequest<Types>),
     TransferLeader(TransferLeaderRequest<Types>),
     Chunk(ChunkHead, Bytes),
 }
 
-pub(crate) const APPEND: u8 = 1;
+const APPEND: u8 = 1;
 pub(crate) const VOTE: u8 = 2;
 pub(crate) const PRE_VOTE: u8 = 3;
 pub(crate) const TRANSFER_LEADER: u8 = 4;
 const CHUNK: u8 = 5;
+/// Stands for the age of a quorum that was never heard.
+const NEVER_MS: u64 = u64::MAX;
 
 /// Which part of which snapshot follows.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -53,6 +58,15 @@ pub(crate) fn tagged(tag: u8, body: &impl Serialize) -> Bytes {
     bytes.into()
 }
 
+/// Entries, behind the age of their leader's quorum in milliseconds.
+pub(crate) fn append(entries: &AppendEntriesRequest<Types>, quorum: Option<Duration>) -> Bytes {
+    let age = quorum.and_then(|age| u64::try_from(age.as_millis()).ok()).unwrap_or(NEVER_MS);
+    let mut bytes = vec![APPEND];
+    bytes.extend_from_slice(&age.to_be_bytes());
+    serde_json::to_writer(&mut bytes, entries).expect("our messages are plain data");
+    bytes.into()
+}
+
 pub(crate) fn chunk(head: &ChunkHead, data: &[u8]) -> Bytes {
     let head = serde_json::to_vec(head).expect("our messages are plain data");
     let length = u16::try_from(head.len()).expect("a head is short");
@@ -69,7 +83,11 @@ impl RaftMessage {
     pub(crate) fn decode(bytes: &Bytes) -> Result<Self, String> {
         let (tag, body) = bytes.split_first().ok_or("an empty message")?;
         match *tag {
-            APPEND => decode(body).map(Self::Append),
+            APPEND => {
+                let (age, entries) = body.split_first_chunk::<8>().ok_or("an append cut short")?;
+                let age = Some(u64::from_be_bytes(*age)).filter(|age| *age != NEVER_MS);
+                Ok(Self::Append(decode(entries)?, age.map(Duration::from_millis)))
+            }
             VOTE => decode(body).map(Self::Vote),
             PRE_VOTE => decode(body).map(Self::PreVote),
             TRANSFER_LEADER => decode(body).map(Self::TransferLeader),

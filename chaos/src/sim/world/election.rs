@@ -51,11 +51,9 @@ impl World {
         self.seats[index].node.is_alive() && self.seats[index].paused == 0
     }
 
-    /// Who can speak with a node both ways, itself included.
+    /// Who can speak with a node, itself included.
     pub(super) fn group(&self, index: usize) -> Vec<usize> {
-        let linked = |other: &usize| {
-            !self.cut.contains(&(index, *other)) && !self.cut.contains(&(*other, index))
-        };
+        let linked = |other: &usize| !self.cut.contains(&(index, *other));
         (0..self.seats.len()).filter(|other| self.is_up(*other) && linked(other)).collect()
     }
 

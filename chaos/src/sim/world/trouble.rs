@@ -11,9 +11,7 @@ impl World {
         let Planned { fault, victim, .. } = self.plan[index];
         let all = || (0..self.seats.len()).collect::<Vec<_>>();
         let met = match fault {
-            Fault::Crash | Fault::Pause | Fault::Isolate | Fault::Deafen | Fault::Mute => {
-                vec![victim]
-            }
+            Fault::Crash | Fault::Pause | Fault::Isolate => vec![victim],
             Fault::CrashLeader => vec![self.leader()],
             Fault::CrashAll | Fault::Lossy => all(),
             Fault::Split => {
@@ -31,7 +29,7 @@ impl World {
                     self.history.add(self.now, What::Done(Act::Paused { node: victim }));
                 }
             }
-            Fault::Isolate | Fault::Deafen | Fault::Mute | Fault::Split => self.rewire(),
+            Fault::Isolate | Fault::Split => self.rewire(),
             Fault::Lossy => self.history.add(self.now, What::Done(Act::Lossy)),
         }
     }
@@ -57,7 +55,7 @@ impl World {
                     }
                 }
             }
-            Fault::Isolate | Fault::Deafen | Fault::Mute | Fault::Split => self.rewire(),
+            Fault::Isolate | Fault::Split => self.rewire(),
             Fault::Lossy => {
                 if !self.active.keys().any(|index| self.plan[*index].fault == Fault::Lossy) {
                     self.history.add(self.now, What::Done(Act::Steady));
@@ -82,30 +80,27 @@ impl World {
         }
     }
 
-    /// Cuts the links that the faults in force cut.
+    /// Cuts the links that the faults in force cut, both ways: a connection works so or not at all.
     pub(super) fn rewire(&mut self) {
         let mut cut = BTreeSet::new();
         let mut apart = BTreeSet::new();
         for (index, met) in &self.active {
             let others = (0..self.seats.len()).filter(|node| !met.contains(node));
             let pairs = others.flat_map(|other| met.iter().map(move |node| (*node, other)));
-            let (inward, outward) = match self.plan[*index].fault {
-                Fault::Isolate | Fault::Split => (true, true),
-                Fault::Deafen => (true, false),
-                Fault::Mute => (false, true),
+            match self.plan[*index].fault {
+                Fault::Isolate | Fault::Split => {}
                 Fault::Crash
                 | Fault::CrashLeader
                 | Fault::CrashAll
                 | Fault::Pause
                 | Fault::Lossy => continue,
-            };
+            }
             apart.extend(met.iter().copied());
             if 2 * met.len() == self.seats.len() {
                 apart.extend(0..self.seats.len());
             }
             for (node, other) in pairs {
-                cut.extend(outward.then_some((node, other)));
-                cut.extend(inward.then_some((other, node)));
+                cut.extend([(node, other), (other, node)]);
             }
         }
         self.cut = cut;

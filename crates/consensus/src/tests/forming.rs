@@ -1,7 +1,14 @@
 //! Becoming a cluster, joining it, and being refused by it.
 
+use std::time::Duration;
+
+use openraft::Instant;
+
 use super::cluster::{formed, kill_all, leader, plans, start_all, until};
 use crate::{ProposeError, Role};
+
+/// What a message may take on a busy machine.
+const SLACK: Duration = Duration::from_secs(1);
 use dunlin_state::Command;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -73,6 +80,39 @@ async fn a_lone_node_grows_to_three_voters_and_the_fourth_stays_a_learner() {
     nodes[3].write(nodes[3].id, "written by any of them").await;
     assert_eq!(nodes[3].address_of(nodes[3].id), "written by any of them");
     kill_all(nodes).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_leader_without_a_quorum_is_not_heard() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let mut nodes = start_all(&plans(dir.path(), 4, 4, 3)).await;
+    until("three voters and a learner", || async {
+        let status = nodes[0].consensus.status();
+        (status.voters.len() == 3 && status.learners.len() == 1).then_some(())
+    })
+    .await;
+    let leading = nodes.remove(leader(&nodes).await);
+    let is_learner = |node: &super::cluster::Running| node.consensus.status().role == Role::Learner;
+    let learner =
+        nodes.remove(until("a learner", || async { nodes.iter().position(is_learner) }).await);
+    kill_all(nodes).await;
+    let quorum_age = || leading.consensus.node.running().and_then(|running| running.quorum_age());
+    until("no quorum any more", || async {
+        quorum_age().is_some_and(|age| age > Duration::from_secs(1)).then_some(())
+    })
+    .await;
+    let heard = learner.consensus.status().leader_heard.expect("it has had a quorum");
+    // The learner answers the leader that believes it leads, and learns nothing from it.
+    let answered = || {
+        let metrics = leading.consensus.node.running().expect("it runs").metrics();
+        let last = metrics.heartbeat?.get(&learner.id.0)?.as_ref()?.elapsed();
+        quorum_age().is_some_and(|age| age > last + 2 * SLACK).then_some(())
+    };
+    until("two more seconds of heartbeats", || async { answered() }).await;
+    assert_eq!(leading.consensus.status().role, Role::Leader);
+    let still = learner.consensus.status().leader_heard.expect("as before");
+    assert!(still.since(heard) < SLACK, "moved from {heard:?} to {still:?}");
+    kill_all(vec![leading, learner]).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
