@@ -67,7 +67,7 @@ impl ClusterPart {
             tasks: tasks.tracker.clone(),
             stop: tasks.stop.clone(),
         })?;
-        let Inbox { raft, propose, limits, join } = inbox;
+        let Inbox { raft, propose, limits, money: _, join } = inbox;
         // Gossip is UDP on the port whose TCP side was just taken.
         let bound = rpc.local_addr();
         let advertise = at_port(&advertise, bound.port());

@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 
 use dunlin_limiter::{Answer, Ask, Claim, ScopeId, Taken};
 use dunlin_state::{Command, CommandId, Entry, Rejected, Reply, State};
-use dunlin_types::{Epoch, KeyDigest, MonoMillis, NanoUsd, NodeId, RequestId, UnixMillis};
+use dunlin_types::{
+    EntityId, Epoch, KeyDigest, MonoMillis, NanoUsd, NodeId, RequestId, UnixMillis,
+};
 
 use super::limits::Limits;
 use super::replica::{Append, Appended, Replica, Slot};
@@ -132,6 +134,7 @@ struct Life {
 
 struct Serving {
     chat: Chat,
+    key: EntityId,
     taken: Option<Taken>,
 }
 
@@ -176,7 +179,9 @@ impl Node {
 
     /// Who owns a key's limits, as this node knows it.
     pub(crate) fn owner(&self, key: &KeyDigest) -> Option<usize> {
-        self.life.as_ref()?.limits.owner(ScopeId::of_key(key)).map(index_of)
+        let life = self.life.as_ref()?;
+        let scope = ScopeId::of(life.state.key(key)?.id, None);
+        life.limits.owner(scope).map(index_of)
     }
 
     /// The process begins.
@@ -244,10 +249,10 @@ impl Node {
             Timer::GivenUp { call } => life.limits.given_up(call, now.mono, todo),
             Timer::SurveyOver { survey } => life.limits.survey_over(survey, now.mono, todo),
             Timer::Answered { request } => {
-                let Some(Serving { chat, taken }) = life.serving.get(&request) else { return };
+                let Some(Serving { chat, key, taken }) = life.serving.get(&request) else { return };
                 // On record before the last byte leaves.
-                let Chat { key, cost, tokens, .. } = *chat;
-                self.journal.entry(self.epoch).or_default().push(Record { key, cost });
+                let Chat { cost, tokens, .. } = *chat;
+                self.journal.entry(self.epoch).or_default().push(Record { key: *key, cost });
                 if let Some(taken) = taken {
                     life.limits.ended(taken, tokens, now.mono, todo);
                 }
@@ -384,24 +389,27 @@ impl Node {
                 let refusal = match refusal {
                     dunlin_state::Refusal::Unknown => Refusal::Unknown,
                     dunlin_state::Refusal::Blocked => Refusal::Blocked,
-                    dunlin_state::Refusal::Expired { .. } => panic!("keys here have no end"),
+                    dunlin_state::Refusal::HolderBlocked { .. }
+                    | dunlin_state::Refusal::Expired { .. } => {
+                        panic!("keys here have no end, nor owner")
+                    }
                 };
                 todo.ended(chat.call, Outcome::Refused(refusal));
                 return;
             }
         };
         let limits = dunlin_limiter::Limits {
-            requests: caller.key.rpm_limit,
-            tokens: caller.key.tpm_limit,
-            parallel: caller.key.max_parallel_requests,
+            requests: caller.key.terms.rpm,
+            tokens: caller.key.terms.tpm,
+            parallel: caller.key.terms.parallel,
             as_of: caller.key.updated_at.0,
         };
         let request = RequestId(u128::from(chat.call.0));
-        life.serving.insert(request, Serving { chat, taken: None });
+        life.serving.insert(request, Serving { chat, key: caller.key.id, taken: None });
         if limits.is_none() {
             serve(&chat, todo);
         } else {
-            let scope = ScopeId::of_key(&chat.key);
+            let scope = ScopeId::of(caller.key.id, None);
             let claim = Claim { scope, request, tokens: chat.tokens, limits };
             life.limits.claim(claim, now.mono, todo);
             self.let_in(todo);

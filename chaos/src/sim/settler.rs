@@ -3,8 +3,8 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use dunlin_state::{Command, KeySpend, State};
-use dunlin_types::{Epoch, KeyDigest, NanoUsd, NodeId};
+use dunlin_state::{Charge, Command, State};
+use dunlin_types::{EntityId, Epoch, Line, NanoUsd, NodeId, PotId, UnixMillis};
 
 /// Records in one stretch: few, so that there are many stretches.
 const MAX_RECORDS: usize = 24;
@@ -13,7 +13,7 @@ const AGAIN_MS: u64 = 500;
 /// What one request cost.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Record {
-    pub(crate) key: KeyDigest,
+    pub(crate) key: EntityId,
     pub(crate) cost: NanoUsd,
 }
 
@@ -35,7 +35,7 @@ struct Stretch {
     epoch: Epoch,
     from: u64,
     to: u64,
-    spends: Vec<KeySpend>,
+    charges: Vec<Charge>,
     proposed: u64,
 }
 
@@ -74,7 +74,7 @@ impl Settler {
             let rest = &rest[..rest.len().min(MAX_RECORDS)];
             if !rest.is_empty() {
                 let to = from + rest.len() as u64;
-                let stretch = Stretch { epoch, from, to, spends: sums(rest), proposed: now };
+                let stretch = Stretch { epoch, from, to, charges: sums(rest), proposed: now };
                 return Some(self.stretch.insert(stretch).command(self.me));
             }
             self.older.pop_front()?;
@@ -86,14 +86,15 @@ impl Settler {
 impl Stretch {
     fn command(&self, node: NodeId) -> Command {
         let Self { epoch, from, to, .. } = *self;
-        Command::Settle { node, epoch, from, to, spends: self.spends.clone() }
+        Command::Settle { node, epoch, from, to, charges: self.charges.clone() }
     }
 }
 
-fn sums(records: &[Record]) -> Vec<KeySpend> {
-    let mut by_key: BTreeMap<KeyDigest, KeySpend> = BTreeMap::new();
+fn sums(records: &[Record]) -> Vec<Charge> {
+    let mut by_key: BTreeMap<EntityId, Charge> = BTreeMap::new();
     for Record { key, cost } in records {
-        let none = KeySpend { key: *key, cost: NanoUsd::ZERO, requests: 0 };
+        let pot = PotId { of: *key, line: Line::Main };
+        let none = Charge { pot, period: UnixMillis(0), cost: NanoUsd::ZERO, requests: 0 };
         let sum = by_key.entry(*key).or_insert(none);
         sum.cost += *cost;
         sum.requests += 1;

@@ -7,8 +7,8 @@ use dunlin_state::Refusal;
 use dunlin_types::{KeyDigest, Secret, UnixMillis};
 use http::HeaderMap;
 
+use crate::duration::iso;
 use crate::error::Error;
-use crate::moment::iso;
 use crate::{Admin, MAX_BODY_BYTES, Settings};
 
 /// Who asks.
@@ -108,6 +108,9 @@ fn credential(
     match refusal {
         Refusal::Unknown => CredentialError::Unknown { name, digest },
         Refusal::Blocked => CredentialError::Blocked,
+        Refusal::HolderBlocked { kind, name } => {
+            CredentialError::HolderBlocked { holder: kind.title(), name }
+        }
         Refusal::Expired { at } => {
             CredentialError::Expired { name, expired: iso(at), now: iso(now) }
         }

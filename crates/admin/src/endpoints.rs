@@ -62,7 +62,14 @@ fn ok_as_of(read: &Read, body: &impl Serialize) -> Response {
 fn key_of(reply: Reply) -> Arc<Key> {
     match reply {
         Reply::Key(key) => key,
-        Reply::Done | Reply::Unchanged | Reply::Deleted(_) | Reply::Revision(_) => {
+        Reply::Done
+        | Reply::Unchanged
+        | Reply::Deleted(_)
+        | Reply::Entity(_)
+        | Reply::Gone { .. }
+        | Reply::Members(_)
+        | Reply::All(_)
+        | Reply::Revision(_) => {
             unreachable!("a command about one key answers with the key")
         }
     }

@@ -115,7 +115,14 @@ impl Error {
                 },
                 Rejected::KeyExists => of(400, "bad_request_error", Some("key")),
                 Rejected::UnknownKey => Self::NoSuchKey { name: "key" }.body(),
-                Rejected::TooLarge { .. } => of(400, "bad_request_error", None),
+                Rejected::UnknownEntity { .. } | Rejected::UnknownMember { .. } => {
+                    of(404, "not_found_error", None)
+                }
+                Rejected::EntityExists { .. } => of(409, "conflict", None),
+                Rejected::DuplicateEmail { .. }
+                | Rejected::MemberExists { .. }
+                | Rejected::InUse { .. }
+                | Rejected::TooLarge { .. } => of(400, "bad_request_error", None),
                 Rejected::UnknownNode { .. }
                 | Rejected::AlreadyFormed
                 | Rejected::StaleRevision { .. }

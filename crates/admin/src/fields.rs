@@ -3,12 +3,12 @@
 //! Refused is what would guard money or access and does not yet: whoever sets it would believe to
 //! be protected. Saying that nothing is guarded (null, empty, false) is always fine.
 
-use dunlin_ledger::expiry;
-use dunlin_state::{Change, KeyChanges};
+use dunlin_state::{Change, KeyChanges, TermsChanges};
 use dunlin_types::UnixMillis;
 use serde_json::Value;
 
 use crate::body::{self, Body, Wrong};
+use crate::duration;
 use crate::error::Error;
 
 /// A field that this release does not act upon.
@@ -132,12 +132,15 @@ pub(crate) struct KeyFields {
 pub(crate) fn read(mut body: Body, now: UnixMillis) -> Result<KeyFields, Error> {
     let mut changes = KeyChanges {
         alias: none_if(body.take("key_alias", body::text), String::is_empty),
-        models: body.take("models", body::texts),
         aliases: body.take("aliases", body::text_map),
-        blocked: body.take("blocked", body::flag),
-        rpm_limit: body.take("rpm_limit", body::count),
-        tpm_limit: body.take("tpm_limit", body::count),
-        max_parallel_requests: body.take("max_parallel_requests", body::count),
+        terms: TermsChanges {
+            models: body.take("models", body::texts),
+            blocked: body.take("blocked", body::flag),
+            rpm: body.take("rpm_limit", body::count),
+            tpm: body.take("tpm_limit", body::count),
+            parallel: body.take("max_parallel_requests", body::count),
+            ..TermsChanges::default()
+        },
         ..KeyChanges::default()
     };
     let duration = body.take("duration", body::text);
@@ -147,7 +150,7 @@ pub(crate) fn read(mut body: Body, now: UnixMillis) -> Result<KeyFields, Error> 
         match field.take(&mut body, &mut guards) {
             Change::Keep => {}
             change @ (Change::Clear | Change::Set(_)) => {
-                changes.other.insert(field.name.to_owned(), change);
+                changes.terms.other.insert(field.name.to_owned(), change);
             }
         }
     }
@@ -162,7 +165,7 @@ pub(crate) fn read(mut body: Body, now: UnixMillis) -> Result<KeyFields, Error> 
     let (expires, duration) = match duration {
         Change::Keep => (Change::Keep, None),
         Change::Clear => (Change::Clear, None),
-        Change::Set(text) => match expiry(&text, now) {
+        Change::Set(text) => match duration::ends(&text, now) {
             Ok(ends) => (Change::Set(ends), Some(text)),
             Err(bad) => {
                 let reason = format!("`{text}` is {bad}");
@@ -285,7 +288,8 @@ mod tests {
         ] {
             assert_eq!(refused(text), Vec::<&str>::new(), "{text}");
         }
-        let kept = read(r#"{"soft_budget": 1.50, "user_id": null}"#).expect("kept").changes.other;
+        let kept =
+            read(r#"{"soft_budget": 1.50, "user_id": null}"#).expect("kept").changes.terms.other;
         assert_eq!(kept["soft_budget"], Change::Set("1.50".to_owned()), "as it was written");
         assert_eq!(kept["user_id"], Change::Clear);
         assert!(!kept.contains_key("metadata"), "what is absent stays");

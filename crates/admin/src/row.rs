@@ -9,8 +9,8 @@ use dunlin_types::NanoUsd;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
+use crate::duration::iso;
 use crate::fields::OTHER;
-use crate::moment::iso;
 
 /// What LiteLLM's rows hold besides, and no request sets.
 const CONSTANT: &[(&str, &str)] = &[
@@ -24,7 +24,7 @@ const CONSTANT: &[(&str, &str)] = &[
 /// The row of a key, with its token and without the clear key.
 pub(crate) fn of(key: &Key, spend: NanoUsd) -> KeyRow {
     let defaults = OTHER.iter().map(|field| (field.name, field.unset()));
-    let kept = key.other.iter().map(|(name, text)| (name.as_str(), text.as_str()));
+    let kept = key.terms.other.iter().map(|(name, text)| (name.as_str(), text.as_str()));
     let mut other: BTreeMap<String, RawJson> = CONSTANT
         .iter()
         .copied()
@@ -34,7 +34,7 @@ pub(crate) fn of(key: &Key, spend: NanoUsd) -> KeyRow {
         .collect();
     let user_id = other.remove("user_id").and_then(|text| serde_json::from_str(text.get()).ok());
     let metadata = other.remove("metadata").unwrap_or_else(|| raw("{}"));
-    let metadata = match key.other.get("tags") {
+    let metadata = match key.terms.other.get("tags") {
         Some(tags) => tagged(&metadata, tags),
         None => metadata,
     };
@@ -48,12 +48,12 @@ pub(crate) fn of(key: &Key, spend: NanoUsd) -> KeyRow {
         token_id: None,
         spend: spend.as_usd(),
         expires: key.expires.map(iso),
-        models: key.models.clone(),
+        models: key.terms.models.clone(),
         aliases: key.aliases.clone(),
-        blocked: key.blocked,
-        rpm_limit: key.rpm_limit,
-        tpm_limit: key.tpm_limit,
-        max_parallel_requests: key.max_parallel_requests,
+        blocked: key.terms.blocked,
+        rpm_limit: key.terms.rpm,
+        tpm_limit: key.terms.tpm,
+        max_parallel_requests: key.terms.parallel,
         user_id,
         metadata,
         created_at: iso(key.created_at),
@@ -92,18 +92,10 @@ pub(crate) mod tests {
         Key {
             token: KeyDigest::of(clear),
             name: format!("sk-...{}", &clear[clear.len() - 4..]),
-            alias: None,
-            models: Vec::new(),
-            aliases: BTreeMap::new(),
-            expires: None,
-            blocked: None,
-            rpm_limit: None,
-            tpm_limit: None,
-            max_parallel_requests: None,
             created_at: UnixMillis(1_800_000_000_000),
             updated_at: UnixMillis(1_800_000_000_500),
             created_by: "default_user_id".to_owned(),
-            other: BTreeMap::new(),
+            ..Key::default()
         }
     }
 
@@ -133,9 +125,9 @@ pub(crate) mod tests {
     #[test]
     fn tags_are_shown_in_the_metadata() {
         let mut key = bare("sk-abcd");
-        key.other.insert("metadata".to_owned(), r#"{"a": [1, 2]}"#.to_owned());
+        key.terms.other.insert("metadata".to_owned(), r#"{"a": [1, 2]}"#.to_owned());
         assert_eq!(of(&key, NanoUsd::ZERO).metadata.get(), r#"{"a": [1, 2]}"#);
-        key.other.insert("tags".to_owned(), r#"["x"]"#.to_owned());
+        key.terms.other.insert("tags".to_owned(), r#"["x"]"#.to_owned());
         assert_eq!(of(&key, NanoUsd::ZERO).metadata.get(), r#"{"a":[1,2],"tags":["x"]}"#);
     }
 }

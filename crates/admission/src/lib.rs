@@ -23,8 +23,8 @@ use std::time::Duration;
 use dunlin_consensus::Consensus;
 use dunlin_journal::{Journal, OlderEpoch};
 use dunlin_rpc::{Incoming, Rpc};
-use dunlin_state::Caller;
-use dunlin_types::{Clock, Epoch, KeyDigest, NanoUsd, NodeId, RequestId, Tokens};
+use dunlin_state::{Caller, Key, PROXY, Payer};
+use dunlin_types::{Clock, Epoch, KeyDigest, Line, NanoUsd, NodeId, PotId, RequestId, Tokens};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -134,13 +134,22 @@ impl Admission {
             Some(caller) => Some(self.0.limits.reserve(caller, demand).await?),
             None => None,
         };
-        Ok(Permit::new(self.clone(), reservation))
+        let state = self.0.consensus.state();
+        let payers = caller.map_or(&[][..], |caller| &caller.payers);
+        let charged = payers.iter().map(Payer::id).chain([PROXY]).map(|of| {
+            let pot = PotId { of, line: Line::Main };
+            let (_, period) = state.spend(&pot);
+            (pot, period)
+        });
+        let (charged, key) = (charged.collect(), caller.map(|caller| Arc::clone(&caller.key)));
+        Ok(Permit { admission: self.clone(), key, reservation, charged })
     }
 
     /// What a key has spent: settled, and recorded by this node since.
     #[must_use]
-    pub fn key_spend(&self, token: &KeyDigest) -> NanoUsd {
-        self.0.consensus.state().spend(token) + self.0.unsettled.of(token)
+    pub fn key_spend(&self, key: &Key) -> NanoUsd {
+        let pot = PotId { of: key.id, line: Line::Main };
+        self.0.consensus.state().spend(&pot).0 + self.0.unsettled.of(key.id)
     }
 
     /// Waits until all that this node has recorded is settled, but no longer than `within`.

@@ -85,15 +85,15 @@ impl Limits {
     ) -> Result<Reservation, Refusal> {
         let key = &caller.key;
         let limits = dunlin_limiter::Limits {
-            requests: key.rpm_limit,
-            tokens: key.tpm_limit,
-            parallel: key.max_parallel_requests,
+            requests: key.terms.rpm,
+            tokens: key.terms.tpm,
+            parallel: key.terms.parallel,
             as_of: key.updated_at.0,
         };
         if limits.is_none() {
             return Ok(Reservation { taken: None, status: Vec::new() });
         }
-        let scope = ScopeId::of_key(&caller.token);
+        let scope = ScopeId::of(key.id, None);
         let claim = Claim { scope, request: demand.request, tokens: demand.tokens.0, limits };
         self.claim(&claim).await
     }

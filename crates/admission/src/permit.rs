@@ -1,7 +1,10 @@
 //! The right to one request: holds what its limits gave, and ends in one settlement or void.
 
+use std::sync::Arc;
+
 use dunlin_journal::SpendRecord;
-use dunlin_types::{NanoUsd, Tokens};
+use dunlin_state::Key;
+use dunlin_types::{NanoUsd, PotId, Tokens, UnixMillis};
 
 use crate::Admission;
 use crate::limits::Reservation;
@@ -10,15 +13,14 @@ use crate::refusal::{Error, LimitStatus};
 /// An admitted request. Dropped, it is void: what was reserved comes back, nothing is charged.
 #[must_use = "a permit that is dropped is void"]
 pub struct Permit {
-    admission: Admission,
-    reservation: Option<Reservation>,
+    pub(crate) admission: Admission,
+    pub(crate) key: Option<Arc<Key>>,
+    pub(crate) reservation: Option<Reservation>,
+    /// Where its cost goes.
+    pub(crate) charged: Vec<(PotId, UnixMillis)>,
 }
 
 impl Permit {
-    pub(crate) fn new(admission: Admission, reservation: Option<Reservation>) -> Self {
-        Self { admission, reservation }
-    }
-
     /// How far the limits are used with this request.
     #[must_use]
     pub fn limits(&self) -> &[LimitStatus] {
@@ -30,8 +32,9 @@ impl Permit {
     ///
     /// # Errors
     /// The record could not be written; the limits are settled all the same.
-    pub fn settle(self, record: &SpendRecord) -> Result<Option<NanoUsd>, Error> {
-        let Self { admission, reservation } = self;
+    pub fn settle(self, record: &mut SpendRecord) -> Result<Option<NanoUsd>, Error> {
+        let Self { admission, key, reservation, charged } = self;
+        record.charged = charged;
         if let Some(reservation) = reservation {
             let used = record.prompt + record.completion;
             let cached = Tokens(record.cached.0.min(used.0));
@@ -39,8 +42,7 @@ impl Permit {
         }
         let shared = &admission.0;
         let number = shared.journal.append(record)?;
-        let Some(token) = record.key else { return Ok(None) };
-        shared.unsettled.add(token, number, record.cost);
-        Ok(Some(admission.key_spend(&token)))
+        shared.unsettled.add(number, record);
+        Ok(key.map(|key| admission.key_spend(&key)))
     }
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use dunlin_limiter::Limited;
+use dunlin_state::Kind;
 use dunlin_types::UnixMillis;
 
 /// Why a request is not admitted.
@@ -14,6 +15,14 @@ pub enum Refusal {
     /// An administrator blocked the key.
     #[error("the key is blocked")]
     Blocked,
+    /// An administrator blocked whose it is.
+    #[error("the {} `{name}` of the key is blocked", kind.name())]
+    HolderBlocked {
+        /// What is blocked.
+        kind: Kind,
+        /// Which one.
+        name: String,
+    },
     /// The key's time is over.
     #[error("the key has expired")]
     Expired {
@@ -76,6 +85,9 @@ impl From<dunlin_state::Refusal> for Refusal {
         match refusal {
             dunlin_state::Refusal::Unknown => Self::UnknownKey,
             dunlin_state::Refusal::Blocked => Self::Blocked,
+            dunlin_state::Refusal::HolderBlocked { kind, name } => {
+                Self::HolderBlocked { kind, name }
+            }
             dunlin_state::Refusal::Expired { at } => Self::Expired { at },
         }
     }

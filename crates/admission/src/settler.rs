@@ -1,4 +1,4 @@
-//! Settles what the journal holds: sums it by key and proposes it, a stretch at a time, until the
+//! Settles what the journal holds: sums it by pot and proposes it, a stretch at a time, until the
 //! replicated state shows it. A stretch that was proposed is proposed again unchanged until then,
 //! so that an answer that got lost cannot make it count twice.
 
@@ -7,53 +7,57 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use dunlin_journal::{OlderEpoch, SpendRecord};
-use dunlin_state::{Command, KeySpend};
-use dunlin_types::{Epoch, KeyDigest, NanoUsd};
+use dunlin_state::{Charge, Command};
+use dunlin_types::{EntityId, Epoch, Line, NanoUsd, PotId, UnixMillis};
 use tracing::{debug, error, info};
 
 use crate::{Admission, Config, Shared};
 
 /// How often the journal is looked at. A busy node proposes this often, whatever the traffic.
 const SETTLE_EVERY: Duration = Duration::from_millis(200);
-/// Records in one stretch: a command carries at most as many sums.
-const MAX_RECORDS: usize = 4_096;
+/// Records in one stretch: each is charged to a few pots, and all their sums are one command.
+const MAX_RECORDS: usize = 1_024;
 /// How often a stopping node looks whether all is settled.
 const LOOK_EVERY: Duration = Duration::from_millis(10);
 /// The pause after a proposal that found no quorum.
 const RETRY: Duration = Duration::from_millis(500);
 
-/// What this life of the node has recorded and not seen settled, by key.
+/// What this life of the node has recorded and not seen settled.
 #[derive(Default)]
 pub(crate) struct Unsettled(Mutex<Sums>);
 
 #[derive(Default)]
 struct Sums {
-    by_key: BTreeMap<KeyDigest, NanoUsd>,
+    /// Of everything each entity spends.
+    by_entity: BTreeMap<EntityId, NanoUsd>,
     /// Records up to here have been settled: their sums are the state's.
     settled: u64,
 }
 
 impl Unsettled {
-    pub(crate) fn of(&self, token: &KeyDigest) -> NanoUsd {
-        self.0.lock().expect("never poisoned").by_key.get(token).copied().unwrap_or_default()
+    pub(crate) fn of(&self, entity: EntityId) -> NanoUsd {
+        self.0.lock().expect("never poisoned").by_entity.get(&entity).copied().unwrap_or_default()
     }
 
     /// Counts record `number`, unless the settler was faster.
-    pub(crate) fn add(&self, token: KeyDigest, number: u64, cost: NanoUsd) {
+    pub(crate) fn add(&self, number: u64, record: &SpendRecord) {
         let mut sums = self.0.lock().expect("never poisoned");
-        if number > sums.settled && cost > NanoUsd::ZERO {
-            *sums.by_key.entry(token).or_default() += cost;
+        if number <= sums.settled || record.cost == NanoUsd::ZERO {
+            return;
+        }
+        for (pot, _) in record.charged.iter().filter(|(pot, _)| pot.line == Line::Main) {
+            *sums.by_entity.entry(pot.of).or_default() += record.cost;
         }
     }
 
-    fn settled(&self, spends: &[KeySpend], through: u64) {
+    fn settled(&self, charges: &[Charge], through: u64) {
         let mut sums = self.0.lock().expect("never poisoned");
         sums.settled = through;
-        for spend in spends {
-            if let Some(sum) = sums.by_key.get_mut(&spend.key) {
-                sum.0 = sum.0.saturating_sub(spend.cost.0);
+        for charge in charges.iter().filter(|charge| charge.pot.line == Line::Main) {
+            if let Some(sum) = sums.by_entity.get_mut(&charge.pot.of) {
+                sum.0 = sum.0.saturating_sub(charge.cost.0);
                 if *sum == NanoUsd::ZERO {
-                    sums.by_key.remove(&spend.key);
+                    sums.by_entity.remove(&charge.pot.of);
                 }
             }
         }
@@ -107,11 +111,11 @@ async fn settle_from(shared: &Shared, config: &Config, epoch: Epoch, mut from: u
             }
         };
         let Some((to, _)) = records.last() else { return from };
-        let (to, spends) = (*to, sums(records.iter().map(|(_, record)| record)));
-        let settled = settle(shared, config, Stretch { epoch, from, to, spends: &spends }).await;
+        let (to, charges) = (*to, sums(records.iter().map(|(_, record)| record)));
+        let settled = settle(shared, config, Stretch { epoch, from, to, charges: &charges }).await;
         if epoch == config.epoch {
             assert_eq!(settled, to, "nobody else settles this life");
-            shared.unsettled.settled(&spends, to);
+            shared.unsettled.settled(&charges, to);
         }
         shared.journal.settled(epoch, settled);
         from = settled;
@@ -122,21 +126,21 @@ struct Stretch<'a> {
     epoch: Epoch,
     from: u64,
     to: u64,
-    spends: &'a [KeySpend],
+    charges: &'a [Charge],
 }
 
 /// Proposes a stretch until the state shows that what followed `from` is settled. Returns how far:
 /// of an older life, a shorter stretch that the node proposed before it died may have come first.
 async fn settle(shared: &Shared, config: &Config, stretch: Stretch<'_>) -> u64 {
-    let Stretch { epoch, from, to, spends } = stretch;
+    let Stretch { epoch, from, to, charges } = stretch;
     loop {
         match shared.consensus.state().settled(config.me) {
             (life, settled) if life == epoch && settled > from => return settled,
             (life, _) if life > epoch => return to,
             _ => {}
         }
-        let spends = spends.to_vec();
-        let command = Command::Settle { node: config.me, epoch, from, to, spends };
+        let charges = charges.to_vec();
+        let command = Command::Settle { node: config.me, epoch, from, to, charges };
         if let Err(error) = shared.consensus.propose(command).await {
             debug!(%error, "spend is not settled yet");
             tokio::time::sleep(RETRY).await;
@@ -144,17 +148,23 @@ async fn settle(shared: &Shared, config: &Config, stretch: Stretch<'_>) -> u64 {
     }
 }
 
-/// Costs by key. The master key has no sum: nobody is charged.
-fn sums<'a>(records: impl Iterator<Item = &'a SpendRecord>) -> Vec<KeySpend> {
-    let mut by_key: BTreeMap<KeyDigest, KeySpend> = BTreeMap::new();
+/// Costs by pot and period.
+fn sums<'a>(records: impl Iterator<Item = &'a SpendRecord>) -> Vec<Charge> {
+    let mut sums: BTreeMap<_, (NanoUsd, u64)> = BTreeMap::new();
     for record in records {
-        let Some(key) = record.key else { continue };
-        let none = KeySpend { key, cost: NanoUsd::ZERO, requests: 0 };
-        let sum = by_key.entry(key).or_insert(none);
-        sum.cost += record.cost;
-        sum.requests += 1;
+        for charged in &record.charged {
+            let (cost, requests) = sums.entry(charged).or_default();
+            *cost += record.cost;
+            *requests += 1;
+        }
     }
-    by_key.into_values().collect()
+    let charge = |((pot, period), (cost, requests)): (&(PotId, UnixMillis), _)| Charge {
+        pot: pot.clone(),
+        period: *period,
+        cost,
+        requests,
+    };
+    sums.into_iter().map(charge).collect()
 }
 
 pub(crate) async fn wait_settled(shared: &Shared, within: Duration) {
@@ -182,17 +192,22 @@ mod tests {
         let (node, config) = unsettled().await;
         let key = node.key("older", None, None, None).await;
         let shared = &node.admission.0;
+        let pot =
+            PotId { of: node.consensus.state().key(&key).expect("made").id, line: Line::Main };
+        let charged = vec![(pot.clone(), UnixMillis(0))];
         for _ in 0..5 {
-            shared.journal.append(&record(key, 1, 100)).expect("written");
+            let record = SpendRecord { charged: charged.clone(), ..record(key, 1, 100) };
+            shared.journal.append(&record).expect("written");
         }
         let older = config.epoch;
-        let spends = vec![KeySpend { key, cost: NanoUsd(200), requests: 2 }];
-        let late = Command::Settle { node: config.me, epoch: older, from: 0, to: 2, spends };
+        let charge = Charge { pot, period: UnixMillis(0), cost: NanoUsd(200), requests: 2 };
+        let charges = vec![charge];
+        let late = Command::Settle { node: config.me, epoch: older, from: 0, to: 2, charges };
         node.consensus.propose(late).await.expect("committed");
         let next = Config { epoch: Epoch(older.0 + 1), ..config };
         let settled = settle_from(shared, &next, older, 0);
         let settled = tokio::time::timeout(Duration::from_secs(60), settled).await;
         assert_eq!(settled.expect("it ends"), 5);
-        assert_eq!(node.consensus.state().spend(&key), NanoUsd(500));
+        assert_eq!(node.consensus.state().key_spend(&key), NanoUsd(500));
     }
 }

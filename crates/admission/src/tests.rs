@@ -35,6 +35,7 @@ pub(crate) fn record(key: KeyDigest, tokens: u64, cost: u64) -> SpendRecord {
         stream: false,
         estimated: false,
         call_id: String::new(),
+        charged: Vec::new(),
     }
 }
 
@@ -62,7 +63,7 @@ async fn tokens_not_used_and_slots_come_back_at_once() {
     let key = node.key("tokens", None, Some(1000), Some(2)).await;
     let first = node.admit(key, 600).await.expect("within the limits");
     assert_eq!(limited(node.admit(key, 600).await).what, Limited::Tokens);
-    first.settle(&record(key, 100, 0)).expect("written");
+    first.settle(&mut record(key, 100, 0)).expect("written");
     let second = node.admit(key, 600).await.expect("500 tokens came back");
     let _third = node.admit(key, 100).await.expect("within the limits");
     assert_eq!(limited(node.admit(key, 1).await).what, Limited::MaxParallelRequests);
@@ -70,7 +71,7 @@ async fn tokens_not_used_and_slots_come_back_at_once() {
     node.admit(key, 600)
         .await
         .expect("a voided request used nothing")
-        .settle(&record(key, 900, 0))
+        .settle(&mut record(key, 900, 0))
         .expect("written");
     assert_eq!(limited(node.admit(key, 1).await).remaining, 0, "100 + 100 + 900 are a debt");
 }
@@ -108,20 +109,21 @@ async fn unknown_blocked_and_expired_keys_are_told_apart() {
 async fn spend_is_shown_at_once_settled_soon_and_survives_a_kill() {
     let node = single().await;
     let key = node.key("spend", None, None, None).await;
-    let spend = |node: &Node| node.admission.key_spend(&key);
+    let spend = |node: &Node| node.spent(key);
     for _ in 0..5 {
         let permit = node.admit(key, 1).await.expect("no limits");
-        let shown = permit.settle(&record(key, 1, 100)).expect("written");
+        let shown = permit.settle(&mut record(key, 1, 100)).expect("written");
         assert_eq!(shown, Some(spend(&node)));
     }
     assert_eq!(spend(&node), NanoUsd(500));
-    until("the spend is settled", || node.consensus.state().spend(&key) == NanoUsd(500)).await;
+    until("the spend is settled", || node.consensus.state().key_spend(&key) == NanoUsd(500)).await;
     assert_eq!(spend(&node), NanoUsd(500), "what is settled is not counted twice");
 
     let permit = node.admit(key, 1).await.expect("no limits");
-    permit.settle(&record(key, 1, 100)).expect("written");
+    permit.settle(&mut record(key, 1, 100)).expect("written");
     let node = node.restart().await;
-    until("the old life is settled", || node.consensus.state().spend(&key) == NanoUsd(600)).await;
+    until("the old life is settled", || node.consensus.state().key_spend(&key) == NanoUsd(600))
+        .await;
     assert_eq!(spend(&node), NanoUsd(600));
 }
 
@@ -147,7 +149,11 @@ async fn a_limit_holds_over_three_nodes_and_over_the_death_of_one() {
     for node in &nodes {
         until("the key is everywhere", || node.consensus.state().key(&parallel).is_some()).await;
     }
-    let owner = nodes[0].consensus.state().ring().owner(ScopeId::of_key(&parallel));
+    let owner = nodes[0]
+        .consensus
+        .state()
+        .ring()
+        .owner(ScopeId::of(nodes[0].consensus.state().key(&parallel).expect("made").id, None));
     let dead = nodes.iter().position(|node| Some(node.id) != owner).expect("two of three");
     for turn in 0..9 {
         permits.extend(nodes[turn % 3].admit(parallel, 1).await.map(|permit| (turn % 3, permit)));

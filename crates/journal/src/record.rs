@@ -1,7 +1,7 @@
 //! A spend record and its frame on disk: length and CRC-32 of the payload, 4 bytes each, little
 //! endian, then the payload as JSON. Field names are kept so that files outlive versions.
 
-use dunlin_types::{DeploymentId, KeyDigest, NanoUsd, RequestId, Tokens, UnixMillis};
+use dunlin_types::{DeploymentId, KeyDigest, NanoUsd, PotId, RequestId, Tokens, UnixMillis};
 use serde::{Deserialize, Serialize};
 
 use crate::Error;
@@ -56,6 +56,9 @@ pub struct SpendRecord {
     pub estimated: bool,
     /// The id the client was told, `x-litellm-call-id`.
     pub call_id: String,
+    /// What the cost is charged to, each pot with the period in which the request was admitted.
+    #[serde(default)]
+    pub charged: Vec<(PotId, UnixMillis)>,
 }
 
 /// The frame of a record.

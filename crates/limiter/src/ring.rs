@@ -1,19 +1,22 @@
 //! Who owns which scope: rendezvous hashing (Thaler and Ravishankar, 1998) over the members that
 //! serve. A member that leaves moves only its own scopes.
 
-use dunlin_types::{KeyDigest, NodeId};
+use dunlin_types::{EntityId, NodeId};
 use serde::{Deserialize, Serialize};
 
-/// What limits are counted for: a key, and later a team or a user.
+/// What limits are counted for: a key, a team, a user, or one of them with one model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct ScopeId(pub u128);
 
 impl ScopeId {
-    /// The scope of a key: all its limits are counted in one place.
+    /// The scope of an entity, or of what it may use of one model: all limits of it are counted in
+    /// one place. Of two models, each must have a scope of its own; by FNV-1a (Fowler, Noll and Vo)
+    /// they have, but for one pair in 2^64.
     #[must_use]
-    pub fn of_key(key: &KeyDigest) -> Self {
-        let (head, _) = key.as_bytes().split_first_chunk().expect("a digest has 32 bytes");
-        Self(u128::from_be_bytes(*head))
+    pub fn of(entity: EntityId, model: Option<&str>) -> Self {
+        let byte = |hash: u64, byte: &u8| (hash ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3);
+        let hash = |model: &str| model.as_bytes().iter().fold(0xcbf2_9ce4_8422_2325, byte);
+        Self(u128::from(entity.0) << 64 | u128::from(model.map_or(0, hash)))
     }
 }
 

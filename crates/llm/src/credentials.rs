@@ -48,6 +48,18 @@ pub enum CredentialError {
     /// Blocked by an admin.
     #[error("Authentication Error, Key is blocked. Update via `/key/unblock` if you're an admin.")]
     Blocked,
+    /// An admin blocked its team, user, ...
+    #[error(
+        "Authentication Error, {holder}={name} is blocked. Update via `/{}/unblock` if you're an \
+         admin.",
+        holder.to_lowercase()
+    )]
+    HolderBlocked {
+        /// What is blocked, capitalized: `Team`.
+        holder: &'static str,
+        /// Which one.
+        name: String,
+    },
     /// Its time is over.
     #[error("Authentication Error - Expired Key. Key Expiry time {expired} and current time {now}")]
     Expired {
@@ -66,7 +78,8 @@ impl From<&CredentialError> for ErrorBody {
             CredentialError::Missing
             | CredentialError::Malformed
             | CredentialError::NotVirtual { .. }
-            | CredentialError::Blocked => ("auth_error", "None"),
+            | CredentialError::Blocked
+            | CredentialError::HolderBlocked { .. } => ("auth_error", "None"),
             CredentialError::Unknown { .. } => ("token_not_found_in_db", "key"),
             CredentialError::Expired { name, .. } => ("expired_key", name.as_str()),
         };

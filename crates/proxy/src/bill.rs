@@ -92,6 +92,7 @@ impl Bill {
             stream: about.stream,
             estimated: false,
             call_id: call.call_id.clone(),
+            charged: Vec::new(),
         };
         Self {
             proxy,

@@ -78,6 +78,6 @@ impl Caller {
     /// Which models the key may call; `None` for all.
     pub(crate) fn access(&self) -> Option<Access<'_>> {
         let key = &self.key()?.key;
-        Some(Access { models: &key.models, aliases: &key.aliases })
+        Some(Access { models: &key.terms.models, aliases: &key.aliases })
     }
 }

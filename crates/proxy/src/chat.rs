@@ -118,7 +118,7 @@ async fn conduct(
             headers::json(told.cost(settled), reply)
         }
         Answer::Stream(answer) => {
-            let spend = caller.key().map(|key| proxy.0.admission.key_spend(&key.token));
+            let spend = caller.key().map(|key| proxy.0.admission.key_spend(&key.key));
             let told = told.answered(proxy, call, answer.deployment(), answer.headers());
             let told = told.key_spend(spend);
             let name = name(answer.deployment());
@@ -173,7 +173,7 @@ fn demand(caller: &Caller, chat: &ChatRequest) -> Tokens {
         (_, Some(most)) => Tokens(most.0.saturating_mul(u64::from(chat.choices()))),
         // A guess must not refuse by itself what a small limit would allow.
         (_, None) => {
-            let limit = caller.key().and_then(|caller| caller.key.tpm_limit);
+            let limit = caller.key().and_then(|caller| caller.key.terms.tpm);
             ASSUMED_OUTPUT.min(Tokens(limit.map_or(u64::MAX, |limit| limit / 4)))
         }
     };

@@ -132,6 +132,9 @@ impl Refused {
         match refusal {
             Refusal::UnknownKey => Self::Credential(CredentialError::Unknown { name, digest }),
             Refusal::Blocked => Self::Credential(CredentialError::Blocked),
+            Refusal::HolderBlocked { kind, name } => {
+                Self::Credential(CredentialError::HolderBlocked { holder: kind.title(), name })
+            }
             Refusal::Expired { at } => {
                 let (expired, now) = (headers::utc(at), headers::utc(now));
                 Self::Credential(CredentialError::Expired { name, expired, now })

@@ -164,7 +164,7 @@ impl Told {
 /// The limits that a key has.
 pub(crate) fn key_limits(told: &mut HeaderMap, key: &dunlin_state::Key) {
     let limits =
-        [("x-litellm-key-rpm-limit", key.rpm_limit), ("x-litellm-key-tpm-limit", key.tpm_limit)];
+        [("x-litellm-key-rpm-limit", key.terms.rpm), ("x-litellm-key-tpm-limit", key.terms.tpm)];
     for (name, limit) in limits {
         if let Some(limit) = limit {
             told.insert(HeaderName::from_static(name), HeaderValue::from(limit));

@@ -78,6 +78,8 @@ pub enum Service {
     Propose,
     /// Calls to the owner of a limit.
     Limits,
+    /// Calls to nodes that have money of a budget which the caller lacks.
+    Money,
     /// Forming and joining: the only service open between nodes without a common cluster.
     Join,
 }
@@ -90,6 +92,8 @@ pub struct Inbox {
     pub propose: mpsc::Receiver<Incoming>,
     /// For [`Service::Limits`].
     pub limits: mpsc::Receiver<Incoming>,
+    /// For [`Service::Money`].
+    pub money: mpsc::Receiver<Incoming>,
     /// For [`Service::Join`].
     pub join: mpsc::Receiver<Incoming>,
 }
@@ -241,7 +245,9 @@ impl Rpc {
         let peer = peers.get(&to).ok_or(CallError::UnknownPeer { node: to })?;
         Ok(match service {
             Service::Raft => peer.raft.clone(),
-            Service::Propose | Service::Limits | Service::Join => peer.others.clone(),
+            Service::Propose | Service::Limits | Service::Money | Service::Join => {
+                peer.others.clone()
+            }
         })
     }
 

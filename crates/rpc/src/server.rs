@@ -35,6 +35,8 @@ const RAFT_QUEUE: usize = 64;
 const PROPOSE_QUEUE: usize = 1024;
 /// Limit calls waiting for their owner: the busiest service, with the smallest bodies.
 const LIMITS_QUEUE: usize = 4096;
+/// Questions for money waiting for their owner: a node asks at most once in 50 ms.
+const MONEY_QUEUE: usize = 256;
 /// Joining nodes waiting for their owner.
 const JOIN_QUEUE: usize = 64;
 /// Connections that have not yet proved membership. One more is closed at once.
@@ -194,6 +196,7 @@ struct Queues {
     raft: mpsc::Sender<Incoming>,
     propose: mpsc::Sender<Incoming>,
     limits: mpsc::Sender<Incoming>,
+    money: mpsc::Sender<Incoming>,
     join: mpsc::Sender<Incoming>,
 }
 
@@ -201,9 +204,16 @@ fn queues() -> (Queues, Inbox) {
     let (raft_in, raft) = mpsc::channel(RAFT_QUEUE);
     let (propose_in, propose) = mpsc::channel(PROPOSE_QUEUE);
     let (limits_in, limits) = mpsc::channel(LIMITS_QUEUE);
+    let (money_in, money) = mpsc::channel(MONEY_QUEUE);
     let (join_in, join) = mpsc::channel(JOIN_QUEUE);
-    let queues = Queues { raft: raft_in, propose: propose_in, limits: limits_in, join: join_in };
-    (queues, Inbox { raft, propose, limits, join })
+    let queues = Queues {
+        raft: raft_in,
+        propose: propose_in,
+        limits: limits_in,
+        money: money_in,
+        join: join_in,
+    };
+    (queues, Inbox { raft, propose, limits, money, join })
 }
 
 /// Applies the rules and passes calls on.
@@ -239,6 +249,7 @@ impl Desk {
             Service::Raft => &self.queues.raft,
             Service::Propose => &self.queues.propose,
             Service::Limits => &self.queues.limits,
+            Service::Money => &self.queues.money,
             Service::Join => &self.queues.join,
         };
         queue.try_send(Incoming { from: caller, body: call.body, reply }).map_err(|full| {

@@ -1,13 +1,15 @@
 //! What each command does: one exhaustive match, one function for each family of commands.
 
 mod config;
+mod entities;
 mod keys;
+mod money;
 mod nodes;
-mod spend;
 
-use dunlin_types::UnixMillis;
+use dunlin_types::{EntityId, NodeId, UnixMillis};
 
 use crate::command::{Command, Entry, Rejected, Reply};
+use crate::payer::FIRST_ROW;
 use crate::state::State;
 
 impl State {
@@ -22,7 +24,12 @@ impl State {
         if let Some(known) = self.results.find(entry.id) {
             return known;
         }
-        let result = self.carry_out(entry);
+        // A clone costs a few pointers, so a rejected command has nothing to undo.
+        let mut next = self.clone();
+        let result = next.command(entry.id.node, &entry.command);
+        if result.is_ok() {
+            *self = next;
+        }
         self.results.remember(entry.id, result.clone());
         result
     }
@@ -32,8 +39,8 @@ impl State {
         self.applied = index;
     }
 
-    fn carry_out(&mut self, entry: &Entry) -> Result<Reply, Rejected> {
-        match &entry.command {
+    fn command(&mut self, by: NodeId, command: &Command) -> Result<Reply, Rejected> {
+        match command {
             Command::FormCluster { cluster } => nodes::form(self, *cluster),
             Command::AddNode { node, address } => nodes::add(self, *node, address),
             Command::SetAddress { node, address } => nodes::set_address(self, *node, address),
@@ -44,14 +51,46 @@ impl State {
             Command::UpdateKey { token, changes } => keys::update(self, *token, changes),
             Command::DeleteKeys { tokens } => keys::delete(self, tokens),
             Command::SetBlocked { token, blocked } => keys::set_blocked(self, *token, *blocked),
-            Command::Settle { node, epoch, from, to, spends } => {
-                spend::settle(self, *node, (*epoch, *from), *to, spends)
+            Command::RegenerateKey { token, new, name, grace, changes } => {
+                let new = keys::New { token: *new, name, grace: *grace };
+                keys::regenerate(self, *token, &new, changes)
             }
+            Command::CreateEntity { entity, members } => entities::create(self, entity, members),
+            Command::UpdateEntity { kind, name, changes } => {
+                entities::update(self, *kind, name, changes)
+            }
+            Command::DeleteEntities { kind, names } => entities::delete(self, *kind, names),
+            Command::AddMembers { kind, name, members } => {
+                entities::add_members(self, *kind, name, members)
+            }
+            Command::UpdateMember { kind, name, user, changes } => {
+                entities::update_member(self, (*kind, name, user), changes)
+            }
+            Command::RemoveMembers { kind, name, users } => {
+                entities::remove_members(self, *kind, name, users)
+            }
+            Command::All { commands } => {
+                let replies = commands.iter().map(|command| self.command(by, command));
+                Ok(Reply::All(replies.collect::<Result<_, _>>()?))
+            }
+            Command::Settle { node, epoch, from, to, charges } => {
+                money::settle(self, *node, (*epoch, *from), *to, charges)
+            }
+            Command::Lease { node, epoch, number, returns, grants } => {
+                money::lease(self, *node, (*epoch, *number), returns, grants)
+            }
+            Command::CloseLives { node, through } => Ok(money::close(self, *node, *through)),
+            Command::SetSpend { pot, to } => money::set_spend(self, pot, *to),
             Command::ProposeConfig { hash, sealed, source, after } => {
-                let by = entry.id.node;
                 config::propose(self, config::Proposal { hash, sealed, source, after: *after, by })
             }
         }
+    }
+
+    /// A number that nothing had before.
+    fn next_id(&mut self) -> EntityId {
+        self.numbered = self.numbered.max(FIRST_ROW - 1) + 1;
+        EntityId(self.numbered)
     }
 }
 

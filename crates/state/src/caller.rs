@@ -1,10 +1,12 @@
-//! Whether a key may be used.
+//! Whether a key may be used, and who pays for it.
 
 use std::sync::Arc;
 
 use dunlin_types::{KeyDigest, UnixMillis};
 
-use crate::command::Key;
+use crate::command::{Key, Kind};
+use crate::payer::Payer;
+use crate::state::State;
 
 /// Who asks: a key that may be used now.
 #[derive(Clone, Debug)]
@@ -13,6 +15,8 @@ pub struct Caller {
     pub token: KeyDigest,
     /// The key.
     pub key: Arc<Key>,
+    /// Whose terms hold for its requests, in the order in which they are checked; it is the last.
+    pub payers: Vec<Payer>,
 }
 
 /// Why a key may not be used.
@@ -24,10 +28,49 @@ pub enum Refusal {
     /// An administrator blocked it.
     #[error("the key is blocked")]
     Blocked,
+    /// An administrator blocked whose it is.
+    #[error("the {} `{name}` of the key is blocked", kind.name())]
+    HolderBlocked {
+        /// What is blocked.
+        kind: Kind,
+        /// Which one.
+        name: String,
+    },
     /// Its time is over.
     #[error("the key expired at {at:?}")]
     Expired {
         /// When.
         at: UnixMillis,
     },
+}
+
+impl State {
+    /// Whether the key with that hash may be used at `now`.
+    ///
+    /// # Errors
+    /// [`Refusal`].
+    pub fn authenticate(&self, token: KeyDigest, now: UnixMillis) -> Result<Caller, Refusal> {
+        let key = self.key_or_former(&token, now).ok_or(Refusal::Unknown)?;
+        if key.terms.blocked == Some(true) {
+            return Err(Refusal::Blocked);
+        }
+        if let Some(at) = key.expires.filter(|at| *at <= now) {
+            return Err(Refusal::Expired { at });
+        }
+        let payers = self.payers(key);
+        for payer in &payers {
+            if let Some((kind, name)) = payer.blocked() {
+                return Err(Refusal::HolderBlocked { kind, name: name.to_owned() });
+            }
+        }
+        Ok(Caller { token: key.token, key: Arc::clone(key), payers })
+    }
+
+    /// A regenerated key is known by its former hash for a while.
+    fn key_or_former(&self, token: &KeyDigest, now: UnixMillis) -> Option<&Arc<Key>> {
+        self.keys.get(token).or_else(|| {
+            let (present, until) = self.former.get(token)?;
+            self.keys.get(present).filter(|_| now < *until)
+        })
+    }
 }

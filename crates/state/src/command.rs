@@ -4,17 +4,25 @@
 //! What this version does not know, a variant or a field, a newer one wrote. A node that met it and
 //! went on would drift from the others: it must stop.
 
+mod change;
+mod entity;
 mod key;
+mod money;
 mod outcome;
+mod terms;
 
-use dunlin_types::{ClusterId, Epoch, KeyDigest, NanoUsd, NodeId};
+use dunlin_types::{ClusterId, Epoch, KeyDigest, NanoUsd, NodeId, PotId, UnixMillis};
 use serde::{Deserialize, Serialize};
 
-pub use key::{Change, Key, KeyChanges};
+pub use change::Change;
+pub use entity::{Entity, EntityChanges, Kind, Member, MemberChanges};
+pub use key::{Key, KeyChanges};
+pub use money::{Charge, Grant, Return};
 pub use outcome::{Rejected, Reply};
+pub use terms::{ModelBudget, Temporary, Terms, TermsChanges};
 
 /// The newest log format this build writes and understands.
-pub const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 2;
 
 /// Who proposed a command, and which of its proposals it was: a repeated proposal is known by it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -100,7 +108,77 @@ pub enum Command {
         /// True: refused.
         blocked: bool,
     },
-    /// What a node's journal holds between two of its records, summed by key.
+    /// A key gets another clear text. Its number, and so its spend, stays.
+    RegenerateKey {
+        /// Which key.
+        token: KeyDigest,
+        /// Its new hash.
+        new: KeyDigest,
+        /// How it is shown from now on.
+        name: String,
+        /// The old text works until then.
+        grace: Option<UnixMillis>,
+        /// What changes beside.
+        changes: Box<KeyChanges>,
+    },
+    /// A new team, user, organization, ...
+    CreateEntity {
+        /// The entity; its number and times are set when it is applied.
+        entity: Box<Entity>,
+        /// Who belongs to it from the beginning.
+        members: Vec<Member>,
+    },
+    /// Some fields of an entity.
+    UpdateEntity {
+        /// What it is.
+        kind: Kind,
+        /// Which one.
+        name: String,
+        /// What changes; absent fields stay.
+        changes: Box<EntityChanges>,
+    },
+    /// Entities are gone, and what hangs on them: a team's or a user's keys and memberships.
+    DeleteEntities {
+        /// What they are.
+        kind: Kind,
+        /// Which ones. Unknown ones are skipped.
+        names: Vec<String>,
+    },
+    /// Users join a team or an organization.
+    AddMembers {
+        /// What they join.
+        kind: Kind,
+        /// Which one.
+        name: String,
+        /// Who; their numbers are set when it is applied.
+        members: Vec<Member>,
+    },
+    /// Some fields of a membership.
+    UpdateMember {
+        /// Of what.
+        kind: Kind,
+        /// Of which one.
+        name: String,
+        /// Whose.
+        user: String,
+        /// What changes; absent fields stay.
+        changes: Box<MemberChanges>,
+    },
+    /// Users leave a team or an organization.
+    RemoveMembers {
+        /// What they leave.
+        kind: Kind,
+        /// Which one.
+        name: String,
+        /// Who. Others are skipped.
+        users: Vec<String>,
+    },
+    /// All of them, or none if one is rejected.
+    All {
+        /// In this order.
+        commands: Vec<Command>,
+    },
+    /// What a node's journal holds between two of its records, summed.
     Settle {
         /// The node.
         node: NodeId,
@@ -110,8 +188,35 @@ pub enum Command {
         from: u64,
         /// The last record in here.
         to: u64,
-        /// Sums by key.
-        spends: Vec<KeySpend>,
+        /// Sums by pot and period.
+        charges: Vec<Charge>,
+    },
+    /// A node asks for money to spend, and gives back what it does not need.
+    Lease {
+        /// The node.
+        node: NodeId,
+        /// Its life.
+        epoch: Epoch,
+        /// From 1 within that life: each takes effect once, however often it is proposed.
+        number: u64,
+        /// What it gives back. First, so that it can be granted at once.
+        returns: Vec<Return>,
+        /// What it asks for.
+        grants: Vec<Grant>,
+    },
+    /// Lives of a node are over and all they recorded is settled: what they had not spent is free.
+    CloseLives {
+        /// The node.
+        node: NodeId,
+        /// The last of those lives.
+        through: Epoch,
+    },
+    /// A pot's spend in its present period is this from now on.
+    SetSpend {
+        /// Which pot.
+        pot: PotId,
+        /// How much.
+        to: NanoUsd,
     },
     /// A config file, sealed under the cluster secret.
     ProposeConfig {
@@ -125,18 +230,6 @@ pub enum Command {
         /// The newest revision the proposer had seen; 0 for none.
         after: u64,
     },
-}
-
-/// What one key spent in a stretch of one node's journal.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct KeySpend {
-    /// The key.
-    pub key: KeyDigest,
-    /// The cost of its requests.
-    pub cost: NanoUsd,
-    /// How many requests.
-    pub requests: u64,
 }
 
 /// Why bytes of the log are no entry.

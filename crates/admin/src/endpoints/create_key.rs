@@ -50,34 +50,16 @@ fn parse(bytes: &[u8], now: UnixMillis) -> Result<NewKey, Error> {
         Change::Set(key) => naming::chosen(key)?,
         Change::Keep | Change::Clear => naming::draw(),
     };
-    let set = |(name, change)| Some((name, value(change)?));
-    let mut other: std::collections::BTreeMap<_, _> =
-        changes.other.into_iter().filter_map(set).collect();
-    other.entry("user_id".to_owned()).or_insert_with(|| format!("\"{MASTER_USER}\""));
-    let key = Key {
+    let new = Key {
         token: KeyDigest::of(clear.expose()),
         name: key_name(&clear),
-        alias: value(changes.alias),
-        models: value(changes.models).unwrap_or_default(),
-        aliases: value(changes.aliases).unwrap_or_default(),
-        expires: value(changes.expires),
-        blocked: value(changes.blocked),
-        rpm_limit: value(changes.rpm_limit),
-        tpm_limit: value(changes.tpm_limit),
-        max_parallel_requests: value(changes.max_parallel_requests),
-        created_at: now,
-        updated_at: now,
         created_by: MASTER_USER.to_owned(),
-        other,
+        ..Key::default()
     };
+    let mut key = new.changed(changes);
+    let owner = || format!("\"{MASTER_USER}\"");
+    key.terms.other.entry("user_id".to_owned()).or_insert_with(owner);
     Ok(NewKey { clear, key, duration })
-}
-
-fn value<T>(change: Change<T>) -> Option<T> {
-    match change {
-        Change::Set(value) => Some(value),
-        Change::Keep | Change::Clear => None,
-    }
 }
 
 fn answer(key: &Key, clear: &Secret, duration: Option<String>) -> KeyRow {
@@ -98,7 +80,7 @@ mod tests {
             "models": ["gpt-4o"], "rpm_limit": 0, "metadata": {"b": 1.0, "a": 2}, "user_id": "u"}"#;
         let NewKey { clear, key, duration } = parse(body, UnixMillis(0)).expect("a key");
         assert_eq!(key.expires, Some(UnixMillis(3_600_000)));
-        assert_eq!(key.rpm_limit, Some(0), "0 is a limit, not the absence of one");
+        assert_eq!(key.terms.rpm, Some(0), "0 is a limit, not the absence of one");
         let told = serde_json::to_value(answer(&key, &clear, duration)).expect("JSON");
         for (name, value) in [
             ("key", serde_json::json!("sk-chosen-by-me-1234")),
@@ -121,8 +103,8 @@ mod tests {
     fn an_empty_request_makes_a_key_for_everything_and_for_ever() {
         let NewKey { clear, key, .. } = parse(b"{}", UnixMillis(0)).expect("a key");
         assert_eq!(key.token, KeyDigest::of(clear.expose()));
-        assert!(key.models.is_empty() && key.expires.is_none() && key.rpm_limit.is_none());
-        assert_eq!(key.other["user_id"], "\"default_user_id\"");
+        assert!(key.terms.models.is_empty() && key.expires.is_none() && key.terms.rpm.is_none());
+        assert_eq!(key.terms.other["user_id"], "\"default_user_id\"");
     }
 
     #[test]

@@ -42,15 +42,15 @@ fn whose(caller: &Caller, named: Option<String>) -> Result<(String, KeyDigest), 
 }
 
 fn answer(state: &dunlin_state::State, named: String, token: &KeyDigest) -> Option<KeyInfo> {
-    let mut info = row::of(state.key(token)?, state.spend(token));
+    let mut info = row::of(state.key(token)?, state.key_spend(token));
     info.token = None;
     Some(KeyInfo { key: named, info })
 }
 
 #[cfg(test)]
 mod tests {
-    use dunlin_state::{Command, CommandId, Entry, KeySpend};
-    use dunlin_types::{Epoch, NanoUsd, NodeId, UnixMillis};
+    use dunlin_state::{Charge, Command, CommandId, Entry};
+    use dunlin_types::{EntityId, Epoch, Line, NanoUsd, NodeId, PotId, UnixMillis};
 
     use super::*;
 
@@ -78,10 +78,12 @@ mod tests {
         let mut state = dunlin_state::State::new();
         let token = KeyDigest::of("sk-abcd");
         let (node, epoch) = (NodeId(1), Epoch(1));
-        let spends = vec![KeySpend { key: token, cost: NanoUsd(2_500_000), requests: 1 }];
+        let pot = PotId { of: EntityId(1_000), line: Line::Main };
+        let cost = NanoUsd(2_500_000);
+        let charges = vec![Charge { pot, period: UnixMillis(0), cost, requests: 1 }];
         let key = Box::new(row::tests::bare("sk-abcd"));
         let commands =
-            [Command::CreateKey { key }, Command::Settle { node, epoch, from: 0, to: 1, spends }];
+            [Command::CreateKey { key }, Command::Settle { node, epoch, from: 0, to: 1, charges }];
         for (seq, command) in (1..).zip(commands) {
             let entry = Entry { id: CommandId { node, epoch, seq }, command };
             state.apply(seq, UnixMillis(0), &entry).expect("accepted");

@@ -141,7 +141,7 @@ fn answer(state: &dunlin_state::State, asked: &Asked) -> KeyList {
     match asked.order {
         Order::CreatedAt => keys.sort_by_key(|key| key.created_at),
         Order::UpdatedAt => keys.sort_by_key(|key| key.updated_at),
-        Order::Spend => keys.sort_by_key(|key| state.spend(&key.token)),
+        Order::Spend => keys.sort_by_key(|key| state.key_spend(&key.token)),
         Order::Alias => keys.sort_by(|one, other| one.alias.cmp(&other.alias)),
         Order::Token => {}
     }
@@ -151,7 +151,7 @@ fn answer(state: &dunlin_state::State, asked: &Asked) -> KeyList {
     let page = keys.iter().skip((asked.page - 1).saturating_mul(asked.size)).take(asked.size);
     let listed = page.map(|key| {
         if asked.full {
-            ListedKey::Row(Box::new(row::of(key, state.spend(&key.token))))
+            ListedKey::Row(Box::new(row::of(key, state.key_spend(&key.token))))
         } else {
             ListedKey::Token(key.token)
         }
@@ -167,7 +167,7 @@ fn answer(state: &dunlin_state::State, asked: &Asked) -> KeyList {
 impl Asked {
     fn wants(&self, key: &Key) -> bool {
         let alias = key.alias.as_deref();
-        self.fields.iter().all(|(name, value)| key.other.get(*name) == Some(value))
+        self.fields.iter().all(|(name, value)| key.terms.other.get(*name) == Some(value))
             && self.key_hash.as_ref().is_none_or(|it| naming::digest_of(it) == Some(key.token))
             && self.key_alias.as_ref().is_none_or(|wanted| alias == Some(wanted))
             && self.search.as_ref().is_none_or(|part| {
@@ -191,7 +191,7 @@ mod tests {
             let mut key = row::tests::bare(&format!("sk-key-{number}"));
             key.alias = Some(format!("Key-{number}"));
             if number % 2 == 1 {
-                key.other.insert("user_id".to_owned(), "\"ann\"".to_owned());
+                key.terms.other.insert("user_id".to_owned(), "\"ann\"".to_owned());
             }
             let seq = number + 1;
             let id = CommandId { node: NodeId(1), epoch: Epoch(1), seq };

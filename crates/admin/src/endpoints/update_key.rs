@@ -23,7 +23,7 @@ async fn handle(State(admin): State<Admin>, request: Request) -> Result<Response
     let (named, command) = parse(&body, admin.0.clock.unix())?;
     let key = key_of(admin.0.consensus.propose(command).await?);
     info!(key.id = %key.token, "key {} was changed", key.name);
-    let mut row = row::of(&key, admin.0.consensus.state().spend(&key.token));
+    let mut row = row::of(&key, admin.0.consensus.state().key_spend(&key.token));
     row.key = Some(named);
     Ok(ok(&row))
 }
@@ -41,7 +41,7 @@ fn parse(bytes: &[u8], now: UnixMillis) -> Result<(String, Command), Error> {
 mod tests {
     use std::collections::BTreeMap;
 
-    use dunlin_state::{Change, KeyChanges};
+    use dunlin_state::{Change, KeyChanges, TermsChanges};
     use dunlin_types::KeyDigest;
 
     use super::*;
@@ -52,13 +52,16 @@ mod tests {
             "metadata": {"a": 1}, "tags": null}"#;
         let (named, command) = parse(body, UnixMillis(0)).expect("a change");
         let changes = Box::new(KeyChanges {
-            rpm_limit: Change::Set(5),
-            tpm_limit: Change::Clear,
             expires: Change::Clear,
-            other: BTreeMap::from([
-                ("metadata".to_owned(), Change::Set(r#"{"a": 1}"#.to_owned())),
-                ("tags".to_owned(), Change::Clear),
-            ]),
+            terms: TermsChanges {
+                rpm: Change::Set(5),
+                tpm: Change::Clear,
+                other: BTreeMap::from([
+                    ("metadata".to_owned(), Change::Set(r#"{"a": 1}"#.to_owned())),
+                    ("tags".to_owned(), Change::Clear),
+                ]),
+                ..TermsChanges::default()
+            },
             ..KeyChanges::default()
         });
         assert_eq!(named, "sk-a");

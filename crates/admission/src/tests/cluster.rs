@@ -1,6 +1,5 @@
 //! Starts, stops and restarts nodes that have all that admission needs.
 
-use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -11,8 +10,10 @@ use dunlin_consensus::{Calls, Consensus, Identity};
 use dunlin_gossip::{Fact, Gossip, NodeFact};
 use dunlin_journal::{Journal, OlderEpoch};
 use dunlin_rpc::Rpc;
-use dunlin_state::{Command, Key};
-use dunlin_types::{Clock, KeyDigest, MonoMillis, NodeId, RequestId, Secret, Tokens, UnixMillis};
+use dunlin_state::{Command, Key, Terms};
+use dunlin_types::{
+    Clock, KeyDigest, MonoMillis, NanoUsd, NodeId, RequestId, Secret, Tokens, UnixMillis,
+};
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -193,25 +194,17 @@ impl Node {
         slots: Option<u64>,
     ) -> KeyDigest {
         let token = KeyDigest::of(&format!("sk-{name}"));
-        let key = Key {
-            token,
-            name: name.to_owned(),
-            alias: None,
-            models: Vec::new(),
-            aliases: BTreeMap::new(),
-            expires: None,
-            blocked: None,
-            rpm_limit: requests,
-            tpm_limit: tokens,
-            max_parallel_requests: slots,
-            created_at: UnixMillis(0),
-            updated_at: UnixMillis(0),
-            created_by: "test".to_owned(),
-            other: BTreeMap::new(),
-        };
+        let terms = Terms { rpm: requests, tpm: tokens, parallel: slots, ..Terms::default() };
+        let key = Key { token, name: name.to_owned(), terms, ..Key::default() };
         let command = Command::CreateKey { key: Box::new(key) };
         self.consensus.propose(command).await.expect("a new key");
         token
+    }
+
+    /// What a key has spent, as this node knows it.
+    pub(crate) fn spent(&self, token: KeyDigest) -> NanoUsd {
+        let state = self.consensus.state();
+        self.admission.key_spend(state.key(&token).expect("a known key"))
     }
 
     /// Waits until the owner of a key's limits decides: a share would be less.

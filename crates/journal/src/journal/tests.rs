@@ -25,6 +25,7 @@ fn record(number: u128) -> SpendRecord {
         stream: false,
         estimated: false,
         call_id: number.to_string(),
+        charged: Vec::new(),
     }
 }
 

@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use dunlin_types::KeyDigest;
+use dunlin_types::{KeyDigest, UnixMillis};
 
-use crate::command::{Change, Key, KeyChanges, Rejected, Reply};
-use crate::state::State;
+use super::entities;
+use crate::command::{Change, Key, KeyChanges, Kind, Rejected, Reply, TermsChanges};
+use crate::state::{Holder, State};
 
 /// The most text in one key, in bytes: every node holds whatever an admin hangs on it.
 const MAX_KEY_BYTES: usize = 64 << 10;
@@ -14,11 +15,9 @@ pub(super) fn create(state: &mut State, key: &Key) -> Result<Reply, Rejected> {
     if state.keys.contains_key(&key.token) {
         return Err(Rejected::KeyExists);
     }
-    let reply = put(state, Key { created_at: state.at, ..key.clone() })?;
-    if state.deleted.remove(&key.token) {
-        disown(state, &key.token);
-    }
-    Ok(reply)
+    let id = state.next_id();
+    state.former.remove(&key.token);
+    put(state, Key { id, created_at: state.at, ..key.clone() })
 }
 
 pub(super) fn update(
@@ -35,23 +34,60 @@ pub(super) fn set_blocked(
     token: KeyDigest,
     blocked: bool,
 ) -> Result<Reply, Rejected> {
-    update(state, token, &KeyChanges { blocked: Change::Set(blocked), ..KeyChanges::default() })
+    let terms = TermsChanges { blocked: Change::Set(blocked), ..TermsChanges::default() };
+    update(state, token, &KeyChanges { terms, ..KeyChanges::default() })
+}
+
+/// A regenerated key.
+pub(super) struct New<'a> {
+    pub(super) token: KeyDigest,
+    pub(super) name: &'a str,
+    /// The former text works until then.
+    pub(super) grace: Option<UnixMillis>,
+}
+
+pub(super) fn regenerate(
+    state: &mut State,
+    token: KeyDigest,
+    new: &New<'_>,
+    changes: &KeyChanges,
+) -> Result<Reply, Rejected> {
+    let key = Key::clone(state.keys.get(&token).ok_or(Rejected::UnknownKey)?);
+    if state.keys.contains_key(&new.token) {
+        return Err(Rejected::KeyExists);
+    }
+    take(state, &token);
+    state.former = state
+        .former
+        .iter()
+        .filter(|(_, (_, until))| *until > state.at)
+        .map(|(old, (present, until))| {
+            (*old, (if *present == token { new.token } else { *present }, *until))
+        })
+        .collect();
+    if let Some(until) = new.grace.filter(|until| *until > state.at) {
+        state.former.insert(token, (new.token, until));
+    }
+    let key = Key { token: new.token, name: new.name.to_owned(), ..key };
+    put(state, key.changed(changes.clone()))
 }
 
 pub(super) fn delete(state: &mut State, tokens: &[KeyDigest]) -> Result<Reply, Rejected> {
-    let mut deleted = Vec::new();
-    for token in tokens {
-        let Some(key) = state.keys.remove(token) else { continue };
-        if let Some(alias) = &key.alias {
-            state.aliases.remove(alias);
-        }
-        state.deleted.insert(*token, state.at);
-        deleted.push(*token);
+    let taken = tokens.iter().filter_map(|token| take(state, token)).collect::<Vec<_>>();
+    for key in &taken {
+        entities::forget(state, key.id);
     }
-    while let Some(forgotten) = state.deleted.pop_overdue(state.at) {
-        disown(state, &forgotten);
-    }
+    let deleted: Vec<_> = taken.iter().map(|key| key.token).collect();
     if deleted.is_empty() { Err(Rejected::UnknownKey) } else { Ok(Reply::Deleted(deleted)) }
+}
+
+/// Takes a key out, but for what it has spent.
+fn take(state: &mut State, token: &KeyDigest) -> Option<Arc<Key>> {
+    let key = state.keys.remove(token)?;
+    if let Some(alias) = &key.alias {
+        state.aliases.remove(alias);
+    }
+    Some(key)
 }
 
 /// Puts a key in the place of the one with its hash, if there is one.
@@ -69,6 +105,14 @@ fn put(state: &mut State, key: Key) -> Result<Reply, Rejected> {
     {
         return Err(Rejected::DuplicateAlias { alias: alias.clone() });
     }
+    let named = [
+        (Kind::Team, &key.team),
+        (Kind::Organization, &key.organization),
+        (Kind::Budget, &key.terms.budget_id),
+    ];
+    for (kind, name) in named {
+        entities::known(state, kind, name.as_deref())?;
+    }
     let key = Arc::new(Key { updated_at: state.at, ..key });
     if let Some(before) = state.keys.insert(key.token, Arc::clone(&key))
         && let Some(alias) = &before.alias
@@ -78,12 +122,6 @@ fn put(state: &mut State, key: Key) -> Result<Reply, Rejected> {
     if let Some(alias) = &key.alias {
         state.aliases.insert(alias.clone(), key.token);
     }
+    state.holders.insert(key.id, Holder::Key(key.token));
     Ok(Reply::Key(key))
-}
-
-/// What a hash has spent counts for no key any more.
-fn disown(state: &mut State, token: &KeyDigest) {
-    if let Some(spent) = state.spent.remove(token) {
-        state.unclaimed.add(spent);
-    }
 }

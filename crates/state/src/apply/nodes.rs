@@ -1,9 +1,9 @@
 //! The cluster's name, its members, and which of them are silent.
 
-use dunlin_types::{ClusterId, NodeId};
+use dunlin_types::{ClusterId, Epoch, NodeId};
 
 use crate::command::{Rejected, Reply};
-use crate::snapshot::Member;
+use crate::snapshot::ClusterNode;
 use crate::state::State;
 
 pub(super) fn form(state: &mut State, cluster: ClusterId) -> Result<Reply, Rejected> {
@@ -16,10 +16,10 @@ pub(super) fn form(state: &mut State, cluster: ClusterId) -> Result<Reply, Rejec
 }
 
 pub(super) fn add(state: &mut State, node: NodeId, address: &str) -> Result<Reply, Rejected> {
-    if state.members.contains_key(&node) {
+    if state.nodes.contains_key(&node) {
         return set_address(state, node, address);
     }
-    state.members.insert(node, Member { address: address.to_owned(), down: None });
+    state.nodes.insert(node, ClusterNode { address: address.to_owned(), down: None });
     state.turn_ring(state.applied);
     Ok(Reply::Done)
 }
@@ -29,7 +29,7 @@ pub(super) fn set_address(
     node: NodeId,
     address: &str,
 ) -> Result<Reply, Rejected> {
-    let member = state.members.get_mut(&node).ok_or(Rejected::UnknownNode { node })?;
+    let member = state.nodes.get_mut(&node).ok_or(Rejected::UnknownNode { node })?;
     if member.address == address {
         return Ok(Reply::Unchanged);
     }
@@ -38,8 +38,10 @@ pub(super) fn set_address(
 }
 
 pub(super) fn remove(state: &mut State, node: NodeId) -> Result<Reply, Rejected> {
-    state.members.remove(&node).ok_or(Rejected::UnknownNode { node })?;
+    state.nodes.remove(&node).ok_or(Rejected::UnknownNode { node })?;
     state.results.forget(node);
+    // Whoever removes it says that it will not come back: its money is free again.
+    super::money::free(state, node, Epoch(u64::MAX));
     // `settled` stays: a node that returns must not settle its journal twice.
     state.turn_ring(state.applied);
     Ok(Reply::Done)
@@ -47,7 +49,7 @@ pub(super) fn remove(state: &mut State, node: NodeId) -> Result<Reply, Rejected>
 
 pub(super) fn mark(state: &mut State, node: NodeId, down: bool) -> Result<Reply, Rejected> {
     let at = state.at;
-    let member = state.members.get_mut(&node).ok_or(Rejected::UnknownNode { node })?;
+    let member = state.nodes.get_mut(&node).ok_or(Rejected::UnknownNode { node })?;
     if member.down.is_some() == down {
         return Ok(Reply::Unchanged);
     }

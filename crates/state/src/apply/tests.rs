@@ -1,12 +1,11 @@
 //! Transcripts: commands in, outcomes out.
 
-use std::collections::BTreeMap;
-
-use dunlin_types::{ClusterId, Epoch, KeyDigest, NanoUsd, NodeId};
+use dunlin_types::{ClusterId, EntityId, Epoch, KeyDigest, Line, NanoUsd, NodeId, PotId};
 
 use super::*;
 use crate::caller::Refusal;
-use crate::command::{Change, CommandId, Key, KeyChanges, KeySpend};
+use crate::command::{Change, Charge, CommandId, Key, KeyChanges};
+use crate::payer::PROXY;
 
 const NODE: NodeId = NodeId(1);
 
@@ -30,23 +29,19 @@ fn key(clear: &str, alias: Option<&str>) -> Box<Key> {
         token: KeyDigest::of(clear),
         name: "sk-...".to_owned(),
         alias: alias.map(str::to_owned),
-        models: Vec::new(),
-        aliases: BTreeMap::new(),
-        expires: None,
-        blocked: None,
-        rpm_limit: None,
-        tpm_limit: None,
-        max_parallel_requests: None,
-        created_at: UnixMillis(0),
-        updated_at: UnixMillis(0),
-        created_by: "default_user_id".to_owned(),
-        other: BTreeMap::new(),
+        ..Key::default()
     })
 }
 
 fn settle(epoch: u64, from: u64, to: u64, cost: u64) -> Command {
-    let spends = vec![KeySpend { key: KeyDigest::of("sk-a"), cost: NanoUsd(cost), requests: 1 }];
-    Command::Settle { node: NODE, epoch: Epoch(epoch), from, to, spends }
+    // The first key of a script, and the whole.
+    let of = [1_000, PROXY.0].map(EntityId);
+    let charge = |of| {
+        let pot = PotId { of, line: Line::Main };
+        Charge { pot, period: UnixMillis(0), cost: NanoUsd(cost), requests: 1 }
+    };
+    let charges = of.map(charge).into();
+    Command::Settle { node: NODE, epoch: Epoch(epoch), from, to, charges }
 }
 
 #[test]
@@ -65,11 +60,11 @@ fn each_stretch_of_a_journal_counts_once() {
     ];
     for (number, (command, reply, spent)) in cases.into_iter().enumerate() {
         assert_eq!(script.run(command), Ok(reply), "case {number}");
-        assert_eq!(script.state.spend(&KeyDigest::of("sk-a")), NanoUsd(spent), "case {number}");
+        assert_eq!(script.state.key_spend(&KeyDigest::of("sk-a")), NanoUsd(spent), "case {number}");
     }
     script.run(Command::DeleteKeys { tokens: vec![KeyDigest::of("sk-a")] }).expect("known");
     script.run(settle(3, 2, 3, 5)).expect("late spend is no error");
-    assert_eq!(script.state.spend(&KeyDigest::of("sk-a")), NanoUsd(25), "and is not lost");
+    assert_eq!(script.state.total_spent().cost, NanoUsd(25), "and is not lost");
 }
 
 #[test]
@@ -103,7 +98,7 @@ fn an_alias_is_one_keys_at_a_time() {
     assert!(script.state.key_by_alias("a").is_none());
     script.run(settle(1, 0, 1, 5)).expect("late spend");
     script.run(Command::CreateKey { key: key("sk-a", None) }).expect("the same text, made anew");
-    assert_eq!(script.state.spend(&KeyDigest::of("sk-a")), NanoUsd(0), "without the old spend");
+    assert_eq!(script.state.key_spend(&KeyDigest::of("sk-a")), NanoUsd(0), "without the old spend");
     assert_eq!(script.state.total_spent().cost, NanoUsd(5), "which is not lost");
 }
 
@@ -183,30 +178,9 @@ fn a_snapshot_is_the_state() {
         command: settle(1, 3, 4, 10),
     };
     assert_eq!(restored.apply(9, UnixMillis(0), &repeated), Ok(Reply::Done));
-    assert_eq!(restored.spend(&KeyDigest::of("sk-a")), NanoUsd(10), "it was a repetition");
-    let newer = br#"{"format":2,"anything":"else"}"#;
-    assert!(matches!(State::restore(newer), Err(crate::BadSnapshot::Newer { found: 2 })));
-}
-
-#[test]
-fn deleted_keys_are_forgotten_after_thirty_days_and_their_spend_is_kept() {
-    let mut state = State::new();
-    let mut seq = 0;
-    let mut run = |state: &mut State, day: u64, command| {
-        seq += 1;
-        let id = CommandId { node: NODE, epoch: Epoch(1), seq };
-        state.apply(seq, UnixMillis(day * 86_400_000), &Entry { id, command })
-    };
-    let delete = |clear| Command::DeleteKeys { tokens: vec![KeyDigest::of(clear)] };
-    run(&mut state, 1, Command::CreateKey { key: key("sk-a", None) }).expect("a new key");
-    run(&mut state, 1, settle(1, 0, 1, 10)).expect("settled");
-    run(&mut state, 1, delete("sk-a")).expect("known");
-    run(&mut state, 30, delete("sk-b")).expect_err("unknown");
-    assert_eq!(state.spend(&KeyDigest::of("sk-a")), NanoUsd(10), "29 days are not 30");
-    run(&mut state, 31, delete("sk-b")).expect_err("unknown");
-    assert_eq!(state.spend(&KeyDigest::of("sk-a")), NanoUsd(0));
-    run(&mut state, 31, settle(1, 1, 2, 7)).expect("settled");
-    assert_eq!(state.total_spent(), crate::Spent { cost: NanoUsd(17), requests: 2 });
+    assert_eq!(restored.key_spend(&KeyDigest::of("sk-a")), NanoUsd(10), "it was a repetition");
+    let newer = br#"{"format":9,"anything":"else"}"#;
+    assert!(matches!(State::restore(newer), Err(crate::BadSnapshot::Newer { found: 9 })));
 }
 
 #[test]
@@ -230,7 +204,7 @@ fn a_command_too_old_to_be_known_is_not_done() {
 fn what_is_too_large_is_not_kept() {
     let mut script = Script::default();
     let mut large = key("sk-a", Some("a"));
-    large.other.insert("metadata".to_owned(), format!("\"{}\"", "x".repeat(64 << 10)));
+    large.terms.other.insert("metadata".to_owned(), format!("\"{}\"", "x".repeat(64 << 10)));
     let refused = script.run(Command::CreateKey { key: large });
     assert!(matches!(refused, Err(Rejected::TooLarge { most: 65_536, .. })), "{refused:?}");
     assert!(script.state.key_by_alias("a").is_none());
@@ -239,3 +213,6 @@ fn what_is_too_large_is_not_kept() {
     let refused = script.run(Command::ProposeConfig { hash, sealed, source, after: 0 });
     assert!(matches!(refused, Err(Rejected::TooLarge { .. })), "{refused:?}");
 }
+
+mod entities;
+mod money;

@@ -1,112 +1,49 @@
-//! A virtual key as it is logged and stored, and what may change of it.
+//! A virtual key as it is logged and stored.
 
 use std::collections::BTreeMap;
 
-use dunlin_types::{KeyDigest, UnixMillis};
+use dunlin_types::{EntityId, KeyDigest, UnixMillis};
 use serde::{Deserialize, Serialize};
 
+use super::change::{Change, unset};
+use super::terms::{Terms, TermsChanges};
+
 /// A virtual key. The clear key is never stored.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct Key {
+    /// Its number; set when it is made, kept when it is regenerated.
+    pub id: EntityId,
     /// SHA-256 of the clear key.
     pub token: KeyDigest,
     /// `sk-...` and the last four characters.
     pub name: String,
     /// A second, unique name.
+    #[serde(skip_serializing_if = "unset")]
     pub alias: Option<String>,
-    /// What it may call; empty means everything.
-    pub models: Vec<String>,
     /// Names it may use instead of a model's.
+    #[serde(skip_serializing_if = "unset")]
     pub aliases: BTreeMap<String, String>,
     /// When it ceases to work.
+    #[serde(skip_serializing_if = "unset")]
     pub expires: Option<UnixMillis>,
-    /// True: refused. `None` if that was never decided, which lets it in.
-    pub blocked: Option<bool>,
-    /// Requests in any 60 s.
-    pub rpm_limit: Option<u64>,
-    /// Tokens in any 60 s.
-    pub tpm_limit: Option<u64>,
-    /// Requests at once.
-    pub max_parallel_requests: Option<u64>,
+    /// The team whose it is.
+    #[serde(skip_serializing_if = "unset")]
+    pub team: Option<String>,
+    /// The user whose it is.
+    #[serde(skip_serializing_if = "unset")]
+    pub user: Option<String>,
+    /// The organization whose it is.
+    #[serde(skip_serializing_if = "unset")]
+    pub organization: Option<String>,
+    /// What holds for it.
+    pub terms: Terms,
     /// When it was made.
     pub created_at: UnixMillis,
     /// When it was last changed.
     pub updated_at: UnixMillis,
     /// Who made it.
     pub created_by: String,
-    /// Every other field of LiteLLM's key object, stored and echoed: name, JSON text.
-    pub other: BTreeMap<String, String>,
-}
-
-/// What becomes of one field.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub enum Change<T> {
-    /// It stays.
-    #[default]
-    Keep,
-    /// It is cleared.
-    Clear,
-    /// It is this from now on.
-    Set(T),
-}
-
-impl Key {
-    /// This key with `changes` made to it.
-    pub(crate) fn changed(mut self, changes: KeyChanges) -> Self {
-        changes.alias.on(&mut self.alias);
-        changes.models.on_plain(&mut self.models);
-        changes.aliases.on_plain(&mut self.aliases);
-        changes.expires.on(&mut self.expires);
-        changes.blocked.on(&mut self.blocked);
-        changes.rpm_limit.on(&mut self.rpm_limit);
-        changes.tpm_limit.on(&mut self.tpm_limit);
-        changes.max_parallel_requests.on(&mut self.max_parallel_requests);
-        for (name, change) in changes.other {
-            match change {
-                Change::Keep => {}
-                Change::Clear => drop(self.other.remove(&name)),
-                Change::Set(value) => drop(self.other.insert(name, value)),
-            }
-        }
-        self
-    }
-
-    /// How much text it holds, in bytes.
-    pub(crate) fn text_bytes(&self) -> usize {
-        let pairs = |map: &BTreeMap<String, String>| -> usize {
-            map.iter().map(|(name, value)| name.len() + value.len()).sum()
-        };
-        self.name.len()
-            + self.created_by.len()
-            + self.alias.as_ref().map_or(0, String::len)
-            + self.models.iter().map(String::len).sum::<usize>()
-            + pairs(&self.aliases)
-            + pairs(&self.other)
-    }
-}
-
-impl<T> Change<T> {
-    /// Carries the change out on an optional field.
-    fn on(self, field: &mut Option<T>) {
-        match self {
-            Self::Keep => {}
-            Self::Clear => *field = None,
-            Self::Set(value) => *field = Some(value),
-        }
-    }
-
-    /// Carries the change out on a field that is empty when cleared.
-    fn on_plain(self, field: &mut T)
-    where
-        T: Default,
-    {
-        match self {
-            Self::Keep => {}
-            Self::Clear => *field = T::default(),
-            Self::Set(value) => *field = value,
-        }
-    }
 }
 
 /// What changes of a key.
@@ -114,21 +51,46 @@ impl<T> Change<T> {
 #[serde(default, deny_unknown_fields)]
 pub struct KeyChanges {
     /// See [`Key::alias`].
+    #[serde(skip_serializing_if = "Change::keeps")]
     pub alias: Change<String>,
-    /// See [`Key::models`].
-    pub models: Change<Vec<String>>,
     /// See [`Key::aliases`].
+    #[serde(skip_serializing_if = "Change::keeps")]
     pub aliases: Change<BTreeMap<String, String>>,
     /// See [`Key::expires`].
+    #[serde(skip_serializing_if = "Change::keeps")]
     pub expires: Change<UnixMillis>,
-    /// See [`Key::blocked`].
-    pub blocked: Change<bool>,
-    /// See [`Key::rpm_limit`].
-    pub rpm_limit: Change<u64>,
-    /// See [`Key::tpm_limit`].
-    pub tpm_limit: Change<u64>,
-    /// See [`Key::max_parallel_requests`].
-    pub max_parallel_requests: Change<u64>,
-    /// See [`Key::other`]: only these names change.
-    pub other: BTreeMap<String, Change<String>>,
+    /// See [`Key::team`].
+    #[serde(skip_serializing_if = "Change::keeps")]
+    pub team: Change<String>,
+    /// See [`Key::user`].
+    #[serde(skip_serializing_if = "Change::keeps")]
+    pub user: Change<String>,
+    /// See [`Key::organization`].
+    #[serde(skip_serializing_if = "Change::keeps")]
+    pub organization: Change<String>,
+    /// See [`Key::terms`].
+    pub terms: TermsChanges,
+}
+
+impl Key {
+    /// This key with `changes` made to it.
+    #[must_use]
+    pub fn changed(mut self, changes: KeyChanges) -> Self {
+        changes.alias.on(&mut self.alias);
+        changes.aliases.on_plain(&mut self.aliases);
+        changes.expires.on(&mut self.expires);
+        changes.team.on(&mut self.team);
+        changes.user.on(&mut self.user);
+        changes.organization.on(&mut self.organization);
+        self.terms.change(changes.terms);
+        self
+    }
+
+    /// How much text it holds, in bytes.
+    pub(crate) fn text_bytes(&self) -> usize {
+        let named = [&self.alias, &self.team, &self.user, &self.organization];
+        let named: usize = named.into_iter().flatten().map(String::len).sum();
+        let aliases: usize = self.aliases.iter().map(|(name, to)| name.len() + to.len()).sum();
+        self.name.len() + self.created_by.len() + named + aliases + self.terms.text_bytes()
+    }
 }

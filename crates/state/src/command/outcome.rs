@@ -5,7 +5,7 @@ use std::sync::Arc;
 use dunlin_types::{KeyDigest, NodeId};
 use serde::{Deserialize, Serialize};
 
-use super::Key;
+use super::{Entity, Key, Kind, Member};
 
 /// What a command brought about.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -19,6 +19,19 @@ pub enum Reply {
     Key(Arc<Key>),
     /// The keys that were deleted.
     Deleted(Vec<KeyDigest>),
+    /// The entity as it is now.
+    Entity(Arc<Entity>),
+    /// The entities that were deleted, and the keys that went with them.
+    Gone {
+        /// As requests named them.
+        names: Vec<String>,
+        /// Their keys.
+        keys: Vec<KeyDigest>,
+    },
+    /// The memberships as they are now, or as they were.
+    Members(Vec<Arc<Member>>),
+    /// One for each command of [`super::Command::All`].
+    All(Vec<Reply>),
     /// The config revision that holds the proposed content.
     Revision(u64),
 }
@@ -36,6 +49,50 @@ pub enum Rejected {
     /// A key with the same hash exists.
     #[error("this key exists already")]
     KeyExists,
+    /// An entity of the kind has the name.
+    #[error("{} `{name}` exists already", kind.name())]
+    EntityExists {
+        /// What it is.
+        kind: Kind,
+        /// As requests name it.
+        name: String,
+    },
+    /// No entity of the kind has the name.
+    #[error("{} `{name}` does not exist", kind.name())]
+    UnknownEntity {
+        /// What it is.
+        kind: Kind,
+        /// As requests name it.
+        name: String,
+    },
+    /// Another user has the address.
+    #[error("a user with the email `{email}` exists already")]
+    DuplicateEmail {
+        /// The address.
+        email: String,
+    },
+    /// The user belongs to it already.
+    #[error("user `{user}` is a member already")]
+    MemberExists {
+        /// The `user_id`.
+        user: String,
+    },
+    /// The user does not belong to it.
+    #[error("user `{user}` is no member")]
+    UnknownMember {
+        /// The `user_id`.
+        user: String,
+    },
+    /// Others still refer to it.
+    #[error("{} `{name}` is in use by {by}", kind.name())]
+    InUse {
+        /// What it is.
+        kind: Kind,
+        /// As requests name it.
+        name: String,
+        /// Who refers to it, as a noun phrase.
+        by: String,
+    },
     /// No key has the hash.
     #[error("the key does not exist")]
     UnknownKey,
@@ -65,7 +122,7 @@ pub enum Rejected {
     /// More text than the state may hold of one thing.
     #[error("the {what} has {bytes} bytes of text; at most {most} are kept")]
     TooLarge {
-        /// What it is: `key` or `config`.
+        /// What it is: `key`, `config`, ...
         what: String,
         /// How much it has.
         bytes: u64,

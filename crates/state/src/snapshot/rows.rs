@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use dunlin_types::{Epoch, NanoUsd, NodeId, UnixMillis};
+use dunlin_ledger::{Lease, Pot};
+use dunlin_types::{Epoch, NanoUsd, NodeId, PotId, UnixMillis};
 use serde::{Deserialize, Serialize};
 
 use crate::results::{Life, Outcome};
@@ -10,7 +11,7 @@ use crate::results::{Life, Outcome};
 /// A node of the cluster.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Member {
+pub struct ClusterNode {
     /// Where others reach it, `host:port`.
     pub address: String,
     /// Since when it has been marked as silent.
@@ -76,5 +77,29 @@ impl LifeRow {
     pub(crate) fn into_life(self) -> (NodeId, Life) {
         let results = self.results.into_iter().collect();
         (self.node, Life { epoch: self.epoch, forgotten: self.forgotten, results })
+    }
+}
+
+/// One pot.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct PotRow {
+    pot: PotId,
+    period: UnixMillis,
+    settled: NanoUsd,
+    /// Node, life, granted, used.
+    leases: Vec<(NodeId, Epoch, NanoUsd, NanoUsd)>,
+}
+
+impl PotRow {
+    pub(crate) fn of((pot, held): (&PotId, &Arc<Pot>)) -> Self {
+        let leases = held.leases.iter().map(|l| (l.node, l.epoch, l.granted, l.used)).collect();
+        Self { pot: pot.clone(), period: held.period, settled: held.settled, leases }
+    }
+
+    pub(crate) fn into_pot(self) -> (PotId, Arc<Pot>) {
+        let lease = |(node, epoch, granted, used)| Lease { node, epoch, granted, used };
+        let leases = self.leases.into_iter().map(lease).collect();
+        (self.pot, Arc::new(Pot { period: self.period, settled: self.settled, leases }))
     }
 }

@@ -1,0 +1,239 @@
+//! Teams, users, organizations and the like: made, changed, deleted; who belongs to whom.
+
+use std::sync::Arc;
+
+use dunlin_types::{EntityId, Line, PotId};
+
+use super::keys;
+use crate::command::{Entity, EntityChanges, Kind, Member, MemberChanges, Rejected, Reply};
+use crate::state::{Holder, State};
+
+/// The most text in one entity, in bytes: every node holds whatever an admin hangs on it.
+const MAX_ENTITY_BYTES: usize = 64 << 10;
+
+pub(super) fn create(
+    state: &mut State,
+    entity: &Entity,
+    members: &[Member],
+) -> Result<Reply, Rejected> {
+    let (kind, name) = (entity.kind, &entity.name);
+    if state.entity(kind, name).is_some() {
+        return Err(Rejected::EntityExists { kind, name: name.clone() });
+    }
+    let id = state.next_id();
+    let reply = put(state, Entity { id, created_at: state.at, ..entity.clone() })?;
+    state.holders.insert(id, Holder::Entity(kind, name.clone()));
+    if !members.is_empty() {
+        add_members(state, kind, name, members)?;
+    }
+    Ok(reply)
+}
+
+pub(super) fn update(
+    state: &mut State,
+    kind: Kind,
+    name: &str,
+    changes: &EntityChanges,
+) -> Result<Reply, Rejected> {
+    let entity = Entity::clone(state.entity(kind, name).ok_or_else(|| unknown(kind, name))?);
+    put(state, entity.changed(changes.clone()))
+}
+
+pub(super) fn delete(state: &mut State, kind: Kind, names: &[String]) -> Result<Reply, Rejected> {
+    let (mut gone, mut tokens) = (Vec::new(), Vec::new());
+    for name in names {
+        let Some(entity) = state.entity(kind, name).cloned() else { continue };
+        if let Some(by) = user_of(state, kind, name) {
+            return Err(Rejected::InUse { kind, name: name.clone(), by });
+        }
+        let theirs = state.keys.values().filter(|key| match kind {
+            Kind::Team => key.team.as_ref() == Some(name),
+            Kind::User => key.user.as_ref() == Some(name),
+            Kind::EndUser | Kind::Organization | Kind::Budget | Kind::Tag | Kind::AccessGroup => {
+                false
+            }
+        });
+        tokens.extend(theirs.map(|key| key.token));
+        leave_all(state, kind, name);
+        state.entities.entry(kind).or_default().remove(name);
+        if let Some(email) = &entity.email {
+            state.emails.remove(&email.to_lowercase());
+        }
+        forget(state, entity.id);
+        gone.push(name.clone());
+    }
+    if gone.is_empty() {
+        return Err(unknown(kind, names.first().map_or("", String::as_str)));
+    }
+    if !tokens.is_empty() {
+        keys::delete(state, &tokens)?;
+    }
+    Ok(Reply::Gone { names: gone, keys: tokens })
+}
+
+/// Who would hang in the air without it; what goes with it does not count.
+fn user_of(state: &State, kind: Kind, name: &str) -> Option<String> {
+    let name = Some(name);
+    let holds = |kind| {
+        let mut all = state.entities(kind);
+        all.find(|entity| entity.organization.as_deref() == name)
+    };
+    let shares = |kind| {
+        let mut all = state.entities(kind);
+        all.find(|e| e.terms.budget_id.as_deref() == name || e.member.budget_id.as_deref() == name)
+    };
+    let told = |entity: &Arc<Entity>| format!("{} `{}`", entity.kind.name(), entity.name);
+    match kind {
+        Kind::Organization => holds(Kind::Team).map(told).or_else(|| {
+            let mut keys = state.keys.values();
+            let key = keys.find(|key| key.organization.as_deref() == name)?;
+            Some(format!("key {}", key.name))
+        }),
+        Kind::Budget => {
+            let kinds = [Kind::Team, Kind::User, Kind::EndUser, Kind::Organization, Kind::Tag];
+            kinds.into_iter().find_map(shares).map(told).or_else(|| {
+                let mut keys = state.keys.values();
+                let key = keys.find(|key| key.terms.budget_id.as_deref() == name)?;
+                Some(format!("key {}", key.name))
+            })
+        }
+        Kind::Team | Kind::User | Kind::EndUser | Kind::Tag | Kind::AccessGroup => None,
+    }
+}
+
+/// Nobody belongs to a group that is gone, nor does a user that is gone belong to any.
+fn leave_all(state: &mut State, kind: Kind, name: &str) {
+    let members: Vec<_> = state.members(kind, name).map(|member| member.id).collect();
+    state.members.entry(kind).or_default().remove(name);
+    members.into_iter().for_each(|id| forget(state, id));
+    if kind == Kind::User {
+        for group in [Kind::Team, Kind::Organization] {
+            let of = state.memberships(group, name).map(|(name, _)| name.to_owned());
+            for group_name in of.collect::<Vec<_>>() {
+                let users = [name.to_owned()];
+                remove_members(state, group, &group_name, &users).expect("it is a member");
+            }
+        }
+    }
+}
+
+pub(super) fn add_members(
+    state: &mut State,
+    kind: Kind,
+    name: &str,
+    members: &[Member],
+) -> Result<Reply, Rejected> {
+    known(state, kind, Some(name))?;
+    let mut added = Vec::new();
+    for member in members {
+        let user = member.user.clone();
+        if state.member(kind, name, &user).is_some() {
+            return Err(Rejected::MemberExists { user });
+        }
+        known(state, Kind::Budget, member.terms.budget_id.as_deref())?;
+        let member = Arc::new(Member { id: state.next_id(), ..member.clone() });
+        added.push(Arc::clone(&member));
+        let holder = Holder::Member { kind, group: name.to_owned(), user: user.clone() };
+        state.holders.insert(member.id, holder);
+        let groups = state.members.entry(kind).or_default();
+        groups.entry(name.to_owned()).or_default().insert(user, member);
+    }
+    touch(state, kind, name);
+    Ok(Reply::Members(added))
+}
+
+pub(super) fn update_member(
+    state: &mut State,
+    (kind, name, user): (Kind, &str, &str),
+    changes: &MemberChanges,
+) -> Result<Reply, Rejected> {
+    known(state, kind, Some(name))?;
+    let member = state.member(kind, name, user);
+    let member = member.ok_or_else(|| Rejected::UnknownMember { user: user.to_owned() })?;
+    let member = Arc::new(Member::clone(member).changed(changes.clone()));
+    known(state, Kind::Budget, member.terms.budget_id.as_deref())?;
+    let groups = state.members.entry(kind).or_default();
+    groups.entry(name.to_owned()).or_default().insert(user.to_owned(), Arc::clone(&member));
+    touch(state, kind, name);
+    Ok(Reply::Members(vec![member]))
+}
+
+pub(super) fn remove_members(
+    state: &mut State,
+    kind: Kind,
+    name: &str,
+    users: &[String],
+) -> Result<Reply, Rejected> {
+    known(state, kind, Some(name))?;
+    let members = state.members.entry(kind).or_default().entry(name.to_owned()).or_default();
+    let gone: Vec<_> = users.iter().filter_map(|user| members.remove(user)).collect();
+    if gone.is_empty() {
+        let user = users.first().cloned().unwrap_or_default();
+        return Err(Rejected::UnknownMember { user });
+    }
+    gone.iter().for_each(|member| forget(state, member.id));
+    touch(state, kind, name);
+    Ok(Reply::Members(gone))
+}
+
+/// Its terms are newer from here on, as far as its members' are concerned.
+fn touch(state: &mut State, kind: Kind, name: &str) {
+    let at = state.at;
+    if let Some(entity) = state.entities.entry(kind).or_default().get_mut(name) {
+        Arc::make_mut(entity).updated_at = at;
+    }
+}
+
+/// Puts an entity in the place of the one with its name, if there is one.
+fn put(state: &mut State, entity: Entity) -> Result<Reply, Rejected> {
+    let bytes = entity.text_bytes();
+    if bytes > MAX_ENTITY_BYTES {
+        return Err(Rejected::TooLarge {
+            what: entity.kind.name().to_owned(),
+            bytes: bytes as u64,
+            most: MAX_ENTITY_BYTES as u64,
+        });
+    }
+    known(state, Kind::Organization, entity.organization.as_deref())?;
+    known(state, Kind::Budget, entity.terms.budget_id.as_deref())?;
+    known(state, Kind::Budget, entity.member.budget_id.as_deref())?;
+    if let Some(email) = &entity.email
+        && state.user_by_email(email).is_some_and(|holder| holder.name != entity.name)
+    {
+        return Err(Rejected::DuplicateEmail { email: email.clone() });
+    }
+    let entity = Arc::new(Entity { updated_at: state.at, ..entity });
+    let named = state.entities.entry(entity.kind).or_default();
+    if let Some(before) = named.insert(entity.name.clone(), Arc::clone(&entity))
+        && let Some(email) = &before.email
+    {
+        state.emails.remove(&email.to_lowercase());
+    }
+    if let Some(email) = &entity.email {
+        state.emails.insert(email.to_lowercase(), entity.name.clone());
+    }
+    Ok(Reply::Entity(entity))
+}
+
+/// Whether what is named exists. Naming nothing is fine.
+pub(super) fn known(state: &State, kind: Kind, name: Option<&str>) -> Result<(), Rejected> {
+    match name {
+        Some(name) if state.entity(kind, name).is_none() => Err(unknown(kind, name)),
+        Some(_) | None => Ok(()),
+    }
+}
+
+fn unknown(kind: Kind, name: &str) -> Rejected {
+    Rejected::UnknownEntity { kind, name: name.to_owned() }
+}
+
+/// Nothing is counted for a number any more. It is never used again.
+pub(super) fn forget(state: &mut State, id: EntityId) {
+    state.holders.remove(&id);
+    state.spent.remove(&id);
+    let first = PotId { of: id, line: Line::Main };
+    let theirs = state.pots.range(first..).take_while(|(pot, _)| pot.of == id);
+    for pot in theirs.map(|(pot, _)| pot.clone()).collect::<Vec<_>>() {
+        state.pots.remove(&pot);
+    }
+}

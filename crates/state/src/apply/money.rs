@@ -1,0 +1,117 @@
+//! Money: each stretch of each node's journal counts exactly once, and what a node may spend it was
+//! granted from what is free.
+
+use std::sync::Arc;
+
+use dunlin_ledger::{Pot, Want};
+use dunlin_types::{Epoch, Line, NanoUsd, NodeId, PotId, UnixMillis};
+
+use crate::command::{Charge, Grant, Rejected, Reply, Return};
+use crate::payer::FIRST_ROW;
+use crate::snapshot::Spent;
+use crate::state::State;
+
+/// Counts records `after.1 + 1 ..= to` of life `after.0` of `node`'s journal, if they are the next.
+pub(super) fn settle(
+    state: &mut State,
+    node: NodeId,
+    after: (Epoch, u64),
+    to: u64,
+    charges: &[Charge],
+) -> Result<Reply, Rejected> {
+    let known = state.settled(node);
+    let next_of_this_life = after == known;
+    let first_of_a_newer_life = after.0 > known.0 && after.1 == 0;
+    if !(next_of_this_life || first_of_a_newer_life) || to <= after.1 {
+        return Ok(Reply::Unchanged);
+    }
+    for charge in charges {
+        let Charge { pot, period, cost, requests } = charge;
+        // What a deleted entity spent counts for whom it was spent beside, and in the whole.
+        if pot.of.0 >= FIRST_ROW && !state.holders.contains_key(&pot.of) {
+            continue;
+        }
+        if pot.line == Line::Main {
+            let spent = Spent { cost: *cost, requests: *requests };
+            state.spent.entry(pot.of).or_default().add(spent);
+        }
+        of_period(state, pot, *period).settle((node, after.0), *period, *cost);
+    }
+    state.settled.insert(node, (after.0, to));
+    Ok(Reply::Done)
+}
+
+/// Takes back and grants what a node's present life asks for, the `number`th time it does.
+pub(super) fn lease(
+    state: &mut State,
+    node: NodeId,
+    (epoch, number): (Epoch, u64),
+    returns: &[Return],
+    grants: &[Grant],
+) -> Result<Reply, Rejected> {
+    if !state.nodes.contains_key(&node) {
+        return Err(Rejected::UnknownNode { node });
+    }
+    if (epoch, number) <= state.leased(node) {
+        return Ok(Reply::Unchanged);
+    }
+    state.leased.insert(node, (epoch, number));
+    let holder = (node, epoch);
+    for Return { pot, period, amount } in returns {
+        if let Some(pot) = state.pots.get_mut(pot) {
+            Arc::make_mut(pot).give_back(holder, *period, *amount);
+        }
+    }
+    for grant in grants {
+        let Grant { pot, period, least, amount, limit } = grant;
+        let limit = if pot.of.0 < FIRST_ROW { *limit } else { state.limit_of(pot) };
+        // Without a limit nothing needs to be granted; with one, a period of the future is a slip of
+        // the node's clock.
+        if limit.is_none() || *period > state.at {
+            continue;
+        }
+        let want = Want { period: *period, least: *least, amount: *amount };
+        of_period(state, pot, *period).grant(holder, limit, &want);
+    }
+    Ok(Reply::Done)
+}
+
+/// Lives of a node are over: what they were granted and did not spend is free, and nothing more is
+/// granted to them.
+pub(super) fn close(state: &mut State, node: NodeId, through: Epoch) -> Reply {
+    let asked = state.leased(node).max((through, u64::MAX));
+    state.leased.insert(node, asked);
+    free(state, node, through);
+    Reply::Done
+}
+
+/// Whatever lives of a node were granted and did not spend is free.
+pub(super) fn free(state: &mut State, node: NodeId, through: Epoch) {
+    let ours = |pot: &Pot| pot.leases.iter().any(|l| l.node == node && l.epoch <= through);
+    let leased = state.pots.iter().filter(|(_, pot)| ours(pot)).map(|(id, _)| id.clone());
+    for id in leased.collect::<Vec<_>>() {
+        let pot = state.pots.get_mut(&id).expect("it was there just now");
+        Arc::make_mut(pot).close(node, through);
+    }
+}
+
+pub(super) fn set_spend(state: &mut State, pot: &PotId, to: NanoUsd) -> Result<Reply, Rejected> {
+    if pot.of.0 >= FIRST_ROW && !state.holders.contains_key(&pot.of) {
+        return Ok(Reply::Unchanged);
+    }
+    let period = state.pots.get(pot).map_or(UnixMillis(0), |pot| pot.period);
+    of_period(state, pot, period).settled = to;
+    Ok(Reply::Done)
+}
+
+/// The pot, in the period that starts at `period` if that is later than its own and has begun. A pot
+/// that had no periods takes what was spent of it into its first one.
+fn of_period<'s>(state: &'s mut State, id: &PotId, period: UnixMillis) -> &'s mut Pot {
+    let pot = Arc::make_mut(state.pots.entry(id.clone()).or_default());
+    if pot.period == UnixMillis(0) && period <= state.at {
+        pot.period = period;
+    } else if period <= state.at {
+        pot.turn(period);
+    }
+    pot
+}

@@ -1,0 +1,145 @@
+//! Teams, users and who belongs to whom.
+
+use super::*;
+use crate::command::{Entity, EntityChanges, Kind, Member, Terms, TermsChanges};
+use crate::payer::Rank;
+
+fn entity(kind: Kind, name: &str, terms: Terms) -> Command {
+    let entity = Entity { kind, name: name.to_owned(), terms, ..Entity::default() };
+    Command::CreateEntity { entity: Box::new(entity), members: Vec::new() }
+}
+
+fn team_of(users: &[&str]) -> Command {
+    let member = |user: &&str| Member { user: (*user).to_owned(), ..Member::default() };
+    let member_terms = Terms { max_budget: Some(NanoUsd(7)), ..Terms::default() };
+    let entity = Entity { name: "blue".to_owned(), member: member_terms, ..Entity::default() };
+    Command::CreateEntity { entity: Box::new(entity), members: users.iter().map(member).collect() }
+}
+
+fn of_team(clear: &str, user: Option<&str>) -> Command {
+    let team = Some("blue".to_owned());
+    Command::CreateKey {
+        key: Box::new(Key { team, user: user.map(str::to_owned), ..*key(clear, None) }),
+    }
+}
+
+#[test]
+fn everyone_a_key_spends_for_is_asked_in_order() {
+    let mut script = Script::default();
+    let shared = Terms { rpm: Some(3), ..Terms::default() };
+    for command in [
+        entity(Kind::Budget, "shared", shared),
+        entity(Kind::Organization, "acme", Terms::default()),
+        entity(
+            Kind::User,
+            "ann",
+            Terms { budget_id: Some("shared".to_owned()), ..Terms::default() },
+        ),
+        entity(Kind::Tag, "t", Terms::default()),
+        entity(Kind::EndUser, "eve", Terms::default()),
+        team_of(&["ann"]),
+        of_team("sk-team", Some("ann")),
+    ] {
+        script.run(command).expect("accepted");
+    }
+    let organization = Change::Set("acme".to_owned());
+    let changes = Box::new(EntityChanges { organization, ..EntityChanges::default() });
+    let (kind, name) = (Kind::Team, "blue".to_owned());
+    script.run(Command::UpdateEntity { kind, name, changes }).expect("known");
+    let mut own = key("sk-own", None);
+    own.user = Some("ann".to_owned());
+    script.run(Command::CreateKey { key: own }).expect("a new key");
+
+    let payers = |clear: &str| {
+        let caller = script.state.authenticate(KeyDigest::of(clear), UnixMillis(0)).expect("fine");
+        let mut payers = caller.payers;
+        let tags = ["t".to_owned(), "unknown".to_owned()];
+        script.state.add_payers(&mut payers, Some("eve"), &tags);
+        payers
+    };
+    let ranks = |clear: &str| payers(clear).iter().map(|payer| payer.rank).collect::<Vec<_>>();
+    use Rank::{EndUser, Key, Member, Organization, Tag, Team, User};
+    assert_eq!(ranks("sk-team"), [Team, Organization, Tag, Member, EndUser, Key]);
+    assert_eq!(ranks("sk-own"), [Tag, User, EndUser, Key], "a team's key is not its user's");
+    let member = &payers("sk-team")[3];
+    assert_eq!(member.name(), "blue:ann");
+    assert_eq!(member.budgets("m", UnixMillis(0))[0].limit, NanoUsd(7), "as the team has it");
+    assert_eq!(payers("sk-own")[1].rpm(), Some(3), "as the shared budget has it");
+}
+
+#[test]
+fn what_is_named_must_exist_and_what_is_used_cannot_go() {
+    let mut script = Script::default();
+    let unknown = |kind, name: &str| Err(Rejected::UnknownEntity { kind, name: name.to_owned() });
+    assert_eq!(script.run(of_team("sk-a", None)), unknown(Kind::Team, "blue"));
+    let terms = Terms { budget_id: Some("b".to_owned()), ..Terms::default() };
+    assert_eq!(script.run(entity(Kind::User, "ann", terms.clone())), unknown(Kind::Budget, "b"));
+    assert!(script.state.entity(Kind::User, "ann").is_none(), "a rejection changes nothing");
+    script.run(entity(Kind::Budget, "b", Terms::default())).expect("new");
+    script.run(entity(Kind::User, "ann", terms)).expect("new");
+    let delete = |kind, name: &str| Command::DeleteEntities { kind, names: vec![name.to_owned()] };
+    let in_use = script.run(delete(Kind::Budget, "b"));
+    assert!(matches!(in_use, Err(Rejected::InUse { .. })), "{in_use:?}");
+    script.run(delete(Kind::User, "ann")).expect("known");
+    script.run(delete(Kind::Budget, "b")).expect("nobody refers to it");
+}
+
+#[test]
+fn with_a_team_or_a_user_go_their_keys_and_memberships() {
+    let mut script = Script::default();
+    for command in [
+        entity(Kind::User, "ann", Terms::default()),
+        team_of(&["ann", "bob"]),
+        of_team("sk-ann", Some("ann")),
+        of_team("sk-bob", Some("bob")),
+    ] {
+        script.run(command).expect("accepted");
+    }
+    let delete = |kind, name: &str| Command::DeleteEntities { kind, names: vec![name.to_owned()] };
+    let gone = script.run(delete(Kind::User, "ann"));
+    let keys = vec![KeyDigest::of("sk-ann")];
+    assert_eq!(gone, Ok(Reply::Gone { names: vec!["ann".to_owned()], keys }));
+    let members = |state: &State| state.members(Kind::Team, "blue").count();
+    assert_eq!(members(&script.state), 1);
+    script.run(delete(Kind::Team, "blue")).expect("known");
+    assert_eq!((members(&script.state), script.state.keys().count()), (0, 0));
+    assert_eq!(script.state.holders.len(), 0, "nothing hangs in the air");
+}
+
+#[test]
+fn an_address_is_one_users_whatever_its_case() {
+    let mut script = Script::default();
+    let user = |name: &str, email: &str| {
+        let (name, email) = (name.to_owned(), Some(email.to_owned()));
+        let entity = Box::new(Entity { kind: Kind::User, name, email, ..Entity::default() });
+        Command::CreateEntity { entity, members: Vec::new() }
+    };
+    script.run(user("ann", "A@example.com")).expect("new");
+    let taken = Rejected::DuplicateEmail { email: "a@EXAMPLE.com".to_owned() };
+    assert_eq!(script.run(user("bob", "a@EXAMPLE.com")), Err(taken));
+    assert_eq!(script.state.user_by_email("a@example.com").expect("ann").name, "ann");
+}
+
+#[test]
+fn a_blocked_team_blocks_its_keys() {
+    let mut script = Script::default();
+    script.run(team_of(&[])).expect("new");
+    script.run(of_team("sk-a", None)).expect("new");
+    let terms = TermsChanges { blocked: Change::Set(true), ..TermsChanges::default() };
+    let changes = Box::new(EntityChanges { terms, ..EntityChanges::default() });
+    let (kind, name) = (Kind::Team, "blue".to_owned());
+    script.run(Command::UpdateEntity { kind, name: name.clone(), changes }).expect("known");
+    let refused = script.state.authenticate(KeyDigest::of("sk-a"), UnixMillis(0)).err();
+    assert_eq!(refused, Some(Refusal::HolderBlocked { kind, name }));
+}
+
+#[test]
+fn all_commands_or_none() {
+    let mut script = Script::default();
+    let both =
+        |second| Command::All { commands: vec![entity(Kind::Tag, "t", Terms::default()), second] };
+    assert!(script.run(both(of_team("sk-a", None))).is_err());
+    assert!(script.state.entity(Kind::Tag, "t").is_none());
+    let done = script.run(both(entity(Kind::Tag, "u", Terms::default())));
+    assert!(matches!(done, Ok(Reply::All(replies)) if replies.len() == 2));
+}

@@ -1,0 +1,104 @@
+//! Pots, leases and keys that are regenerated.
+
+use super::*;
+use crate::command::{Grant, Return, Terms};
+
+const POT: u64 = 1_000;
+
+fn pot() -> PotId {
+    PotId { of: EntityId(POT), line: Line::Main }
+}
+
+fn ask(number: u64, period: u64, amount: u64) -> Command {
+    let (least, amount) = (NanoUsd(amount), NanoUsd(amount));
+    let grants = vec![Grant { pot: pot(), period: UnixMillis(period), least, amount, limit: None }];
+    Command::Lease { node: NODE, epoch: Epoch(1), number, returns: Vec::new(), grants }
+}
+
+/// A member node, and a key with a budget of 100.
+fn with_budget() -> Script {
+    let mut script = Script::default();
+    let terms = Terms { max_budget: Some(NanoUsd(100)), ..Terms::default() };
+    for command in [
+        Command::AddNode { node: NODE, address: "n1:1".to_owned() },
+        Command::CreateKey { key: Box::new(Key { terms, ..*key("sk-a", None) }) },
+    ] {
+        script.run(command).expect("accepted");
+    }
+    script
+}
+
+fn unused(script: &Script) -> u64 {
+    let pot = script.state.pot(&pot()).expect("it was asked for");
+    pot.leases.iter().map(|lease| lease.unused().0).sum()
+}
+
+#[test]
+fn nothing_is_granted_beyond_the_limit_and_what_comes_back_is_free() {
+    let mut script = with_budget();
+    let free = |script: &Script| script.state.pot(&pot()).expect("asked").free(Some(NanoUsd(100)));
+    script.run(ask(1, 0, 60)).expect("granted");
+    assert_eq!(script.run(ask(1, 0, 60)), Ok(Reply::Unchanged), "asked again");
+    script.run(ask(2, 0, 60)).expect("the rest");
+    assert_eq!((unused(&script), free(&script)), (100, NanoUsd(0)));
+    script.run(settle(1, 0, 1, 30)).expect("settled");
+    assert_eq!((unused(&script), free(&script)), (70, NanoUsd(0)));
+    let returns = vec![Return { pot: pot(), period: UnixMillis(0), amount: NanoUsd(20) }];
+    let (epoch, grants) = (Epoch(1), Vec::new());
+    let back = Command::Lease { node: NODE, epoch, number: 3, returns, grants };
+    script.run(back).expect("given back");
+    assert_eq!((unused(&script), free(&script)), (50, NanoUsd(20)));
+    script.run(Command::CloseLives { node: NODE, through: Epoch(1) }).expect("closed");
+    assert_eq!((unused(&script), free(&script)), (0, NanoUsd(70)));
+    assert_eq!(script.run(ask(4, 0, 60)), Ok(Reply::Unchanged), "that life is over");
+    let stranger = Command::Lease {
+        node: NodeId(9),
+        epoch: Epoch(1),
+        number: 1,
+        returns: Vec::new(),
+        grants: Vec::new(),
+    };
+    assert_eq!(script.run(stranger), Err(Rejected::UnknownNode { node: NodeId(9) }));
+}
+
+#[test]
+fn a_period_begins_with_the_first_that_names_it_and_never_before_its_time() {
+    let mut script = with_budget();
+    script.run(ask(1, 0, 60)).expect("granted");
+    script.run(settle(1, 0, 1, 30)).expect("settled");
+    script.run(ask(2, 1_000_000, 60)).expect("no error");
+    assert_eq!(script.state.spend(&pot()), (NanoUsd(30), UnixMillis(0)), "that is in the future");
+    script.run(ask(3, 2_000, 10)).expect("granted");
+    assert_eq!(script.state.spend(&pot()), (NanoUsd(30), UnixMillis(2_000)), "the first takes all");
+    script.run(ask(4, 4_000, 10)).expect("granted");
+    assert_eq!(script.state.spend(&pot()), (NanoUsd(0), UnixMillis(4_000)));
+    script.run(settle(1, 1, 2, 5)).expect("settled");
+    assert_eq!(script.state.spend(&pot()).0, NanoUsd(0), "it was admitted in an earlier period");
+    assert_eq!(script.state.total_spend(EntityId(POT)).cost, NanoUsd(35), "but counts");
+}
+
+#[test]
+fn a_regenerated_key_keeps_its_spend_and_its_former_text_for_a_while() {
+    let mut script = with_budget();
+    script.run(settle(1, 0, 1, 30)).expect("settled");
+    let regenerate = |old: &str, new: &str| Command::RegenerateKey {
+        token: KeyDigest::of(old),
+        new: KeyDigest::of(new),
+        name: "sk-...".to_owned(),
+        grace: Some(UnixMillis(50_000)),
+        changes: Box::default(),
+    };
+    script.run(regenerate("sk-a", "sk-b")).expect("known");
+    script.run(regenerate("sk-b", "sk-c")).expect("known");
+    let known = |clear: &str, now| {
+        let caller = script.state.authenticate(KeyDigest::of(clear), UnixMillis(now));
+        caller.map(|caller| caller.token)
+    };
+    let present = KeyDigest::of("sk-c");
+    for clear in ["sk-a", "sk-b", "sk-c"] {
+        assert_eq!(known(clear, 49_999), Ok(present), "{clear}");
+    }
+    assert_eq!(known("sk-a", 50_000), Err(Refusal::Unknown));
+    assert_eq!(known("sk-c", 50_000), Ok(present));
+    assert_eq!(script.state.key_spend(&present), NanoUsd(30));
+}

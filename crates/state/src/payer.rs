@@ -1,0 +1,300 @@
+//! Whose terms hold for a request: the key's, and those of everyone it spends for.
+
+use std::sync::Arc;
+
+use dunlin_types::{EntityId, Line, NanoUsd, PotId, UnixMillis};
+
+use crate::command::{Entity, Key, Kind, Member, Terms};
+use crate::state::{Holder, State};
+
+/// Every request's payer: the cluster as a whole.
+pub const PROXY: EntityId = EntityId(1);
+/// Has a pot for each provider with a budget in the config, as a model's.
+pub const PROVIDERS: EntityId = EntityId(2);
+/// Has a pot for each deployment with a budget in the config, as a model's.
+pub const DEPLOYMENTS: EntityId = EntityId(3);
+/// Numbers from here on are those of rows.
+pub(crate) const FIRST_ROW: u64 = 1_000;
+
+/// What a payer is, in the order in which budgets and limits are checked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Rank {
+    /// The key's team.
+    Team,
+    /// The key's or its team's organization.
+    Organization,
+    /// A tag of the request.
+    Tag,
+    /// The user whose key it is, if it is no team's.
+    User,
+    /// The user in the key's team.
+    Member,
+    /// Whom the request names as its user.
+    EndUser,
+    /// The key itself.
+    Key,
+}
+
+/// One whose terms hold for a request. A clone is a few pointers.
+#[derive(Clone, Debug)]
+pub struct Payer {
+    /// What it is.
+    pub rank: Rank,
+    row: Row,
+    /// The shared terms it refers to.
+    budget: Option<Arc<Entity>>,
+}
+
+#[derive(Clone, Debug)]
+enum Row {
+    Key(Arc<Key>),
+    Entity(Arc<Entity>),
+    Member(Arc<Entity>, Arc<Member>),
+}
+
+/// One budget of a payer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Budget<'a> {
+    /// Where what it allows is counted.
+    pub pot: PotId,
+    /// The most that may be spent in a period.
+    pub limit: NanoUsd,
+    /// How long a period is, as it was written; without it, for ever.
+    pub duration: Option<&'a str>,
+    /// A request that could spend more than is left is refused.
+    pub strict: bool,
+}
+
+impl State {
+    /// Whose terms hold for a key's requests, the key last.
+    #[must_use]
+    pub fn payers(&self, key: &Arc<Key>) -> Vec<Payer> {
+        let named = |rank, kind, name: Option<&String>| {
+            Some(self.payer(rank, Row::Entity(Arc::clone(self.entity(kind, name?)?))))
+        };
+        let team = key.team.as_ref().and_then(|name| self.entity(Kind::Team, name));
+        let organization =
+            key.organization.as_ref().or_else(|| team.and_then(|team| team.organization.as_ref()));
+        let member = || {
+            let member = self.member(Kind::Team, &team?.name, key.user.as_ref()?)?;
+            Some(self.payer(Rank::Member, Row::Member(Arc::clone(team?), Arc::clone(member))))
+        };
+        let user = key.user.as_ref().filter(|_| key.team.is_none());
+        let payers = [
+            named(Rank::Team, Kind::Team, key.team.as_ref()),
+            named(Rank::Organization, Kind::Organization, organization),
+            named(Rank::User, Kind::User, user),
+            member(),
+            Some(self.payer(Rank::Key, Row::Key(Arc::clone(key)))),
+        ];
+        payers.into_iter().flatten().collect()
+    }
+
+    /// What a request brings along: its end user and its tags, as far as they have terms. Goes where
+    /// it is checked.
+    pub fn add_payers(&self, payers: &mut Vec<Payer>, end_user: Option<&str>, tags: &[String]) {
+        let tags = tags.iter().map(|tag| (Rank::Tag, self.entity(Kind::Tag, tag)));
+        let end_user = end_user.and_then(|name| self.entity(Kind::EndUser, name));
+        for (rank, entity) in tags.chain([(Rank::EndUser, end_user)]) {
+            let Some(entity) = entity else { continue };
+            let at = payers.partition_point(|payer| payer.rank <= rank);
+            payers.insert(at, self.payer(rank, Row::Entity(Arc::clone(entity))));
+        }
+    }
+
+    fn payer(&self, rank: Rank, row: Row) -> Payer {
+        let budget_id = match &row {
+            Row::Key(key) => key.terms.budget_id.as_ref(),
+            Row::Entity(entity) => entity.terms.budget_id.as_ref(),
+            Row::Member(team, member) => {
+                member.terms.budget_id.as_ref().or(team.member.budget_id.as_ref())
+            }
+        };
+        let budget = budget_id.and_then(|name| self.entity(Kind::Budget, name)).cloned();
+        Payer { rank, row, budget }
+    }
+}
+
+impl Payer {
+    /// Its number.
+    #[must_use]
+    pub fn id(&self) -> EntityId {
+        match &self.row {
+            Row::Key(key) => key.id,
+            Row::Entity(entity) => entity.id,
+            Row::Member(_, member) => member.id,
+        }
+    }
+
+    /// As errors name it: `team_id`, `user_id`, the key's hash, ...
+    #[must_use]
+    pub fn name(&self) -> String {
+        match &self.row {
+            Row::Key(key) => key.token.to_string(),
+            Row::Entity(entity) => entity.name.clone(),
+            Row::Member(team, member) => format!("{}:{}", team.name, member.user),
+        }
+    }
+
+    /// As people know it.
+    #[must_use]
+    pub fn alias(&self) -> Option<&str> {
+        match &self.row {
+            Row::Key(key) => key.alias.as_deref(),
+            Row::Entity(entity) => entity.alias.as_deref(),
+            Row::Member(..) => None,
+        }
+    }
+
+    /// The entity it is, if it is no key and no membership.
+    #[must_use]
+    pub fn entity(&self) -> Option<&Arc<Entity>> {
+        match &self.row {
+            Row::Entity(entity) => Some(entity),
+            Row::Key(_) | Row::Member(..) => None,
+        }
+    }
+
+    /// When its terms last changed; later terms have a higher one.
+    #[must_use]
+    pub fn as_of(&self) -> UnixMillis {
+        let own = match &self.row {
+            Row::Key(key) => key.updated_at,
+            Row::Entity(entity) => entity.updated_at,
+            Row::Member(team, _) => team.updated_at,
+        };
+        self.budget.as_ref().map_or(own, |budget| own.max(budget.updated_at))
+    }
+
+    pub(crate) fn blocked(&self) -> Option<(Kind, &str)> {
+        let entity = self.entity()?;
+        (entity.terms.blocked == Some(true)).then_some((entity.kind, entity.name.as_str()))
+    }
+
+    /// Its own terms, then those it has from elsewhere.
+    fn terms(&self) -> impl Iterator<Item = &Terms> {
+        let (own, inherited) = match &self.row {
+            Row::Key(key) => (&key.terms, None),
+            Row::Entity(entity) => (&entity.terms, None),
+            Row::Member(team, member) => (&member.terms, Some(&team.member)),
+        };
+        let shared = self.budget.as_ref().map(|budget| &budget.terms);
+        [Some(own), inherited, shared].into_iter().flatten()
+    }
+
+    fn first<'a, T: 'a>(&'a self, of: impl Fn(&'a Terms) -> Option<T>) -> Option<T> {
+        self.terms().find_map(of)
+    }
+
+    /// What it may call; empty for all.
+    #[must_use]
+    pub fn models(&self) -> &[String] {
+        self.terms().next().map_or(&[], |own| &own.models)
+    }
+
+    /// Requests in any 60 s.
+    #[must_use]
+    pub fn rpm(&self) -> Option<u64> {
+        self.first(|terms| terms.rpm)
+    }
+
+    /// Tokens in any 60 s.
+    #[must_use]
+    pub fn tpm(&self) -> Option<u64> {
+        self.first(|terms| terms.tpm)
+    }
+
+    /// Requests at once.
+    #[must_use]
+    pub fn parallel(&self) -> Option<u64> {
+        self.first(|terms| terms.parallel)
+    }
+
+    /// Requests and tokens of one model in any 60 s.
+    #[must_use]
+    pub fn model_limits(&self, model: &str) -> (Option<u64>, Option<u64>) {
+        let budget = self.first(|terms| terms.model_budgets.get(model));
+        let rpm = self.first(|terms| terms.model_rpm.get(model).copied());
+        let tpm = self.first(|terms| terms.model_tpm.get(model).copied());
+        (rpm.or(budget.and_then(|all| all.rpm)), tpm.or(budget.and_then(|all| all.tpm)))
+    }
+
+    /// Spending more than this is told, not refused.
+    #[must_use]
+    pub fn soft_budget(&self) -> Option<NanoUsd> {
+        self.first(|terms| terms.soft_budget)
+    }
+
+    /// The duration of the main budget, as it was written.
+    #[must_use]
+    pub fn duration(&self) -> Option<&str> {
+        self.first(|terms| terms.budget_duration.as_deref())
+    }
+
+    /// Its budgets for a request to `model`: the main one, the windows, the model's.
+    #[must_use]
+    pub fn budgets(&self, model: &str, now: UnixMillis) -> Vec<Budget<'_>> {
+        let of = self.id();
+        let strict = self.first(|terms| terms.strict).unwrap_or_default();
+        let main = self.limit(&Line::Main, now).map(|limit| Budget {
+            pot: PotId { of, line: Line::Main },
+            limit,
+            duration: self.duration(),
+            strict,
+        });
+        let windows =
+            self.first(|terms| Some(&terms.windows).filter(|windows| !windows.is_empty()));
+        let windows = windows.into_iter().flatten().map(|(duration, limit)| Budget {
+            pot: PotId { of, line: Line::Window(duration.clone()) },
+            limit: *limit,
+            duration: Some(duration),
+            strict,
+        });
+        let single = self.first(|terms| terms.model_budgets.get(model)).and_then(|budget| {
+            Some(Budget {
+                pot: PotId { of, line: Line::Model(model.to_owned()) },
+                limit: budget.max_budget?,
+                duration: budget.duration.as_deref(),
+                strict,
+            })
+        });
+        main.into_iter().chain(windows).chain(single).collect()
+    }
+
+    /// The limit of one of its pots at `now`; `None` for none.
+    #[must_use]
+    pub fn limit(&self, line: &Line, now: UnixMillis) -> Option<NanoUsd> {
+        match line {
+            Line::Main => {
+                let limit = self.first(|terms| terms.max_budget)?;
+                let more = self.first(|terms| terms.temporary).filter(|more| now < more.until);
+                Some(more.map_or(limit, |more| limit + more.more))
+            }
+            Line::Window(duration) => {
+                self.first(|terms| terms.windows.get(duration.as_str()).copied())
+            }
+            Line::Model(model) => self.first(|terms| {
+                terms.model_budgets.get(model.as_str()).and_then(|budget| budget.max_budget)
+            }),
+        }
+    }
+}
+
+impl State {
+    /// The limit of a pot, if whose it is exists and has one.
+    #[must_use]
+    pub fn limit_of(&self, pot: &PotId) -> Option<NanoUsd> {
+        let payer = match self.holders.get(&pot.of)? {
+            Holder::Key(token) => self.payer(Rank::Key, Row::Key(Arc::clone(self.key(token)?))),
+            Holder::Entity(kind, name) => {
+                self.payer(Rank::Team, Row::Entity(Arc::clone(self.entity(*kind, name)?)))
+            }
+            Holder::Member { kind, group, user } => {
+                let group = Arc::clone(self.entity(*kind, group)?);
+                let member = Arc::clone(self.member(*kind, &group.name, user)?);
+                self.payer(Rank::Member, Row::Member(group, member))
+            }
+        };
+        payer.limit(&pot.line, self.at)
+    }
+}
