@@ -7,8 +7,8 @@ use dunlin_state::Refusal;
 use dunlin_types::{KeyDigest, Secret, UnixMillis};
 use http::HeaderMap;
 
-use crate::duration::iso;
 use crate::error::Error;
+use crate::moment::iso;
 use crate::{Admin, MAX_BODY_BYTES, Settings};
 
 /// Who asks.

@@ -3,12 +3,12 @@
 //! Refused is what would guard money or access and does not yet: whoever sets it would believe to
 //! be protected. Saying that nothing is guarded (null, empty, false) is always fine.
 
+use dunlin_ledger::expiry;
 use dunlin_state::{Change, KeyChanges, TermsChanges};
 use dunlin_types::UnixMillis;
 use serde_json::Value;
 
 use crate::body::{self, Body, Wrong};
-use crate::duration;
 use crate::error::Error;
 
 /// A field that this release does not act upon.
@@ -165,7 +165,7 @@ pub(crate) fn read(mut body: Body, now: UnixMillis) -> Result<KeyFields, Error> 
     let (expires, duration) = match duration {
         Change::Keep => (Change::Keep, None),
         Change::Clear => (Change::Clear, None),
-        Change::Set(text) => match duration::ends(&text, now) {
+        Change::Set(text) => match expiry(&text, now) {
             Ok(ends) => (Change::Set(ends), Some(text)),
             Err(bad) => {
                 let reason = format!("`{text}` is {bad}");

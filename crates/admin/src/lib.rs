@@ -9,10 +9,10 @@
 
 mod body;
 mod caller;
-mod duration;
 mod endpoints;
 mod error;
 mod fields;
+mod moment;
 mod naming;
 mod readiness;
 mod row;

@@ -9,8 +9,8 @@ use dunlin_types::NanoUsd;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use crate::duration::iso;
 use crate::fields::OTHER;
+use crate::moment::iso;
 
 /// What LiteLLM's rows hold besides, and no request sets.
 const CONSTANT: &[(&str, &str)] = &[

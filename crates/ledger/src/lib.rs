@@ -11,6 +11,7 @@
 
 mod cost;
 mod demand;
+mod period;
 mod pot;
 mod price;
 mod purse;
@@ -21,6 +22,7 @@ mod sheet;
 
 pub use cost::{Adjustment, AdjustmentError, Context, Cost, Units};
 pub use demand::{Demand, Due, Held, MAX_DUE, Short, Shortage};
+pub use period::{BadCalendar, BadDuration, Calendar, Every, Length, Period, expiry};
 pub use pot::{Holder, Lease, Pot, Want};
 pub use price::{Price, Pricing};
 pub use purse::{COLLECT, Ticket, View};

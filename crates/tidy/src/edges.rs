@@ -12,7 +12,8 @@ const OUTSIDE: &[(&str, &[&str])] =
 /// What `chaos` may use beside every pure crate.
 const CHAOS: &[&str] = &["cluster", "mock-upstream"];
 
-/// What a pure crate may take from outside: encoders, value types, hashes, a persistent map.
+/// What a pure crate may take from outside: encoders, value types, hashes, a persistent
+/// map, a calendar.
 const PURE_DEPENDENCIES: &[&str] = &[
     "bytes",
     "crc32fast",
@@ -20,6 +21,7 @@ const PURE_DEPENDENCIES: &[&str] = &[
     "hmac",
     "http",
     "imbl",
+    "jiff",
     "memchr",
     "serde",
     "granit-parser",
@@ -49,6 +51,10 @@ const IMPURE: &[(&str, &str)] = &[
     ("ToSocketAddrs", "name resolution"),
     ("SystemTime", "the clock"),
     ("Instant::", "the clock"),
+    ("Timestamp::now", "the clock"),
+    ("Zoned::now", "the clock"),
+    ("TimeZone::get", "the machine's zones"),
+    ("TimeZone::system", "the machine's zone"),
     ("RandomState", "randomness"),
 ];
 
