@@ -11,6 +11,8 @@
 
 mod cost;
 mod demand;
+mod hold;
+mod outputs;
 mod period;
 mod pot;
 mod price;
@@ -22,6 +24,8 @@ mod sheet;
 
 pub use cost::{Adjustment, AdjustmentError, Context, Cost, Units};
 pub use demand::{Demand, Due, Held, MAX_DUE, Short, Shortage};
+pub use hold::Ask;
+pub use outputs::{MAX_LEARNED, MAX_LEARNED_MODELS, Outputs};
 pub use period::{BadCalendar, BadDuration, Calendar, Every, Length, Period, expiry};
 pub use pot::{Holder, Lease, Pot, Want};
 pub use price::{Price, Pricing};

@@ -24,8 +24,8 @@ pub enum Pricing {
 pub struct Price {
     /// By service; empty where the service costs the usual. Each sorted, the first above zero.
     bands: [Box<[Band]>; 4],
-    units: UnitRates,
-    adjustment: Adjustment,
+    pub(crate) units: UnitRates,
+    pub(crate) adjustment: Adjustment,
 }
 
 /// The rates of all tokens of requests with more than `above` prompt tokens.
@@ -121,10 +121,15 @@ impl Price {
         (rates.input, rates.output)
     }
 
-    fn rates(&self, prompt: Tokens, service: Service) -> &TokenRates {
+    /// The rates of a service by length; the usual ones where it has none of its own.
+    pub(crate) fn bands(&self, service: Service) -> &[Band] {
         let [usual, ..] = &self.bands;
         let own = &self.bands[service as usize];
-        let bands = if own.is_empty() { usual } else { own };
+        if own.is_empty() { usual } else { own }
+    }
+
+    fn rates(&self, prompt: Tokens, service: Service) -> &TokenRates {
+        let bands = self.bands(service);
         let band = bands.iter().rev().find(|band| band.above < prompt.0);
         &band.unwrap_or(&bands[0]).rates
     }
@@ -175,7 +180,7 @@ fn take(left: &mut u64, wanted: Tokens) -> u64 {
 }
 
 impl UnitRates {
-    fn add(&self, usage: &Usage, units: &Units, parts: &mut Parts) {
+    pub(crate) fn add(&self, usage: &Usage, units: &Units, parts: &mut Parts) {
         // Who counts an image's tokens does not charge the image again.
         let images_in = if usage.prompt_image == Tokens(0) { units.images_in } else { 0 };
         let images_out = if usage.completion_image == Tokens(0) { units.images_out } else { 0 };
