@@ -8,7 +8,7 @@ use dunlin_admin::Admin;
 use dunlin_config::{Document, Environment, Loaded, Options};
 use dunlin_consensus::{Consensus, ProposeError};
 use dunlin_identity::Identity;
-use dunlin_proxy::Proxy;
+use dunlin_proxy::{HeaderName, Proxy};
 use dunlin_state::{Command, ConfigRevision, Rejected, State};
 use dunlin_types::Secret;
 use dunlin_upstream::Upstream;
@@ -130,6 +130,8 @@ impl Revisions {
                         max_request_bytes: settings
                             .max_request_bytes
                             .unwrap_or(dunlin_proxy::MAX_REQUEST_BYTES),
+                        end_user_headers: names(&settings.end_user_headers),
+                        trusts_forwarded_for: settings.trusts_forwarded_for,
                     },
                 );
                 let models = catalog.groups.len();
@@ -162,6 +164,12 @@ impl Revisions {
 
 /// How long a file waits for a cluster that cannot take it, before it is offered again.
 const RETRY_OFFER: std::time::Duration = std::time::Duration::from_secs(1);
+
+fn names(headers: &[String]) -> Vec<HeaderName> {
+    let name =
+        |name: &String| HeaderName::try_from(name.as_str()).expect("the configuration was checked");
+    headers.iter().map(name).collect()
+}
 
 fn find(state: &State, hash: &str) -> Option<u64> {
     state.config_history().find(|known| *known.hash == *hash).map(|known| known.revision)

@@ -3,7 +3,7 @@
 
 pub(crate) mod cluster;
 
-use dunlin_journal::{Outcome, SpendRecord};
+use dunlin_journal::{Course, Origin, Outcome, SpendRecord};
 use dunlin_limiter::ScopeId;
 use dunlin_types::{KeyDigest, NanoUsd, RequestId, Tokens, UnixMillis};
 
@@ -36,6 +36,8 @@ pub(crate) fn record(key: KeyDigest, tokens: u64, cost: u64) -> SpendRecord {
         estimated: false,
         call_id: String::new(),
         charged: Vec::new(),
+        origin: Origin::default(),
+        course: Course::default(),
     }
 }
 

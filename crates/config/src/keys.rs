@@ -217,8 +217,9 @@ pub(crate) const LITELLM: Keys = Keys {
 pub(crate) const GENERAL: Keys = Keys {
     section: "general_settings",
     in_force: "dangerously_permit_weak_or_unset_master_key disable_adding_master_key_hash_to_db \
-        disable_master_key_return litellm_key_header_name litellm_license master_key \
-        max_request_size_mb model_alias_map pass_through_endpoints pass_through_request_timeout",
+        disable_master_key_return enforce_fallback_model_access litellm_key_header_name \
+        litellm_license master_key max_request_size_mb model_alias_map pass_through_endpoints \
+        pass_through_request_timeout use_x_forwarded_for user_header_mappings user_header_name",
     not_yet: "admission_queue_timeout_seconds alert_to_webhook_url alert_type_config alert_types \
         alerting alerting_args alerting_threshold allow_client_side_credentials allowed_routes \
         always_include_stream_usage apply_user_budget_to_team_keys background_health_checks \
@@ -227,7 +228,7 @@ pub(crate) const GENERAL: Keys = Keys {
         default_team_disabled disable_budget_reservation disable_error_logs disable_reset_budget \
         disable_retry_on_max_parallel_request_limit_error disable_spend_logs \
         disable_spend_updates embedding_model enable_jwt_auth enable_oauth2_auth \
-        enable_oauth2_proxy_auth enforce_fallback_model_access enforce_user_param enforced_params \
+        enable_oauth2_proxy_auth enforce_user_param enforced_params \
         fail_closed_rate_limit_enforcement forward_client_headers_to_llm_api \
         forward_llm_provider_auth_headers forward_openai_org_id global_max_parallel_requests \
         health_check_concurrency health_check_details health_check_interval \
@@ -239,8 +240,7 @@ pub(crate) const GENERAL: Keys = Keys {
         proxy_budget_rescheduler_* public_routes reject_clientside_metadata_tags role_permissions \
         service_account_settings spend_report_frequency store_prompts_in_spend_logs \
         token_rate_limit_type trusted_proxy_ranges ui_access_mode \
-        use_client_credentials_pass_through_routes use_x_forwarded_for user_header_mappings \
-        user_header_name",
+        use_client_credentials_pass_through_routes",
     replaced: &[
         ("allow_requests_on_db_unavailable", POSTGRES),
         ("coordination_redis", REDIS),

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use dunlin_router::{Alias, Catalog, FallbackMap, PassThrough, Retry, Strategy};
+use dunlin_llm::{Fallback, FallbackMap};
+use dunlin_router::{Alias, Catalog, PassThrough, Retry, Strategy};
 
 use crate::Environment;
 use crate::check::{self, Unknown};
@@ -93,12 +94,19 @@ pub(crate) fn catalog(
         fallbacks: ordinary,
         context_window_fallbacks,
         content_policy_fallbacks,
+        guards_fallbacks: guards_fallbacks(settings, report),
         strategy: strategy(settings, report),
         retry: retry(settings, report),
         groups: models.groups,
         pass_through: models.pass_through,
         endpoints,
     }
+}
+
+fn guards_fallbacks(settings: &RouterSettings<'_>, report: &mut Report) -> bool {
+    let key = "enforce_fallback_model_access";
+    let node = settings.general.and_then(|general| general.get(key));
+    report.flag(&format!("general_settings.{key}"), node).unwrap_or_default()
 }
 
 fn strategy(settings: &RouterSettings<'_>, report: &mut Report) -> Strategy {
@@ -226,38 +234,44 @@ fn default_fallbacks(
     models: &Models,
     aliases: &Aliases,
     report: &mut Report,
-) -> Vec<Arc<str>> {
+) -> Vec<Fallback> {
     targets("*", settings.get("default_fallbacks"), models, aliases, report)
 }
 
-/// The groups that a list of fallbacks names.
+/// What a list of fallbacks names, by the names of groups.
 fn targets(
     of: &str,
     list: Option<&Node>,
     models: &Models,
     aliases: &Aliases,
     report: &mut Report,
-) -> Vec<Arc<str>> {
+) -> Vec<Fallback> {
     let what = format!("fallbacks of `{of}`");
     let items = report.list(&what, list).iter();
-    let names = items.filter_map(|item| {
-        let name_node = target(&what, item, report)?;
-        let name = report.text(&what, Some(name_node))?;
+    let targets = items.filter_map(|item| {
+        let (named, changes) = target(&what, item, report)?;
+        let name = report.text(&what, Some(named))?;
         if !models.serve(name) && !aliases.contains_key(name) {
             let names = format!("a fallback of `{of}` names");
-            report.push(models.unknown(&names, name, name_node.place));
+            report.push(models.unknown(&names, name, named.place));
         }
-        Some(aliases.get(name).map_or_else(|| Arc::from(name), |alias| Arc::clone(&alias.group)))
+        let group = aliases.get(name).map_or_else(|| name.into(), |alias| Arc::clone(&alias.group));
+        Some(Fallback { model: group, changes })
     });
-    names.collect()
+    targets.collect()
 }
 
-/// The name in one target of a fallback: a text, or a map that also changes the request.
-fn target<'n>(what: &str, item: &'n Node, report: &mut Report) -> Option<&'n Node> {
-    let Value::Map(map) = &item.value else { return Some(item) };
-    if map.entries.len() > 1 {
-        report.not_yet(format!("{what}: changes to the request"));
+/// The name in one target of a fallback, and what changes in the request: a text, or a map.
+fn target<'n>(
+    what: &str,
+    item: &'n Node,
+    report: &mut Report,
+) -> Option<(&'n Node, Option<Arc<str>>)> {
+    let Value::Map(map) = &item.value else { return Some((item, None)) };
+    let what = format!("{what}: a target");
+    let name = report.expect(&what, item, "a name or a map with `model`", map.get("model"))?;
+    match Fallback::changing(&item.json()) {
+        Ok(fallback) => Some((name, fallback.changes)),
+        Err(expected) => report.wrong_value(&what, item, &format!("must be among {expected}")),
     }
-    let name = map.get("model");
-    report.expect(&format!("{what}: a target"), item, "a name or a map with `model`", name)
 }

@@ -27,6 +27,11 @@ pub struct Settings {
     pub key_header: Option<String>,
     /// `max_request_size_mb`: longer request bodies are refused; in bytes.
     pub max_request_bytes: Option<usize>,
+    /// `user_header_mappings` of customers, then `user_header_name`: headers that may say who the
+    /// client's user is. In lower case.
+    pub end_user_headers: Vec<String>,
+    /// `use_x_forwarded_for`: the proxy in front says who the client is.
+    pub trusts_forwarded_for: bool,
     /// How servers are trusted that have no settings of their own.
     pub tls: Tls,
 }
@@ -103,8 +108,40 @@ pub(crate) fn settings(root: &Map, environment: &Environment, report: &mut Repor
             .text(&format!("general_settings.{header}"), general.get(header))
             .map(str::to_owned),
         max_request_bytes: max_request_bytes(general, report),
+        end_user_headers: end_user_headers(general, report),
+        trusts_forwarded_for: report
+            .flag("general_settings.use_x_forwarded_for", general.get("use_x_forwarded_for"))
+            .unwrap_or_default(),
         ..Settings::default()
     }
+}
+
+fn end_user_headers(general: &Map, report: &mut Report) -> Vec<String> {
+    let what = "general_settings.user_header_mappings";
+    let list = report.list(what, general.get("user_header_mappings"));
+    let mut headers = Vec::new();
+    for entry in list {
+        let Some(map) = report.map(what, Some(entry)) else { continue };
+        let role = report.text(&format!("{what}: litellm_user_role"), map.get("litellm_user_role"));
+        // The other role says which of the operator's own people it is.
+        if role.is_none_or(|role| role == "customer") {
+            let name = format!("{what}: header_name");
+            headers.extend(header(&name, map.get("header_name"), report));
+        }
+    }
+    let name = "general_settings.user_header_name";
+    headers.extend(header(name, general.get("user_header_name"), report));
+    headers
+}
+
+/// A header's name, in lower case.
+fn header(what: &str, node: Option<&Node>, report: &mut Report) -> Option<String> {
+    let name = report.text(what, node)?;
+    let is_token = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c);
+    if name.is_empty() || !name.chars().all(is_token) {
+        return report.wrong_value(what, node.expect("it was read"), "must be a header's name");
+    }
+    Some(name.to_ascii_lowercase())
 }
 
 fn max_request_bytes(general: &Map, report: &mut Report) -> Option<usize> {

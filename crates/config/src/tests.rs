@@ -107,6 +107,14 @@ fn names<T: AsRef<str>>(names: impl IntoIterator<Item = T>) -> Vec<String> {
     names.into_iter().map(|name| name.as_ref().to_owned()).collect()
 }
 
+/// What is tried after `group`, with how the request changes.
+fn after(config: &Loaded, group: &str) -> Vec<String> {
+    let list = config.catalog.fallbacks[group].iter();
+    let text =
+        list.map(|next| format!("{} {}", next.model, next.changes.as_deref().unwrap_or_default()));
+    text.map(|text| text.trim_end().to_owned()).collect()
+}
+
 #[test]
 fn what_is_wrong_is_said_as_recorded() {
     for (name, text, expected) in WRONG {
@@ -168,7 +176,7 @@ fn prices_aliases_and_fallbacks_are_read() {
         Usage { prompt: Tokens(1_000_000), completion: Tokens(1_000_000), ..Usage::default() };
     let cost = deployment(&config, "house", 0).price.cost(&million, &Context::default());
     assert_eq!(cost.total, NanoUsd(800_000_000));
-    assert_eq!(names(&config.catalog.fallbacks["house"]), ["claude", "mini"]);
+    assert_eq!(after(&config, "house"), ["claude", "mini"]);
     let alias = &config.catalog.aliases["gpt-4"];
     assert_eq!((&*alias.group, alias.hidden), ("house", true));
     assert_eq!(&*deployment(&config, "mini", 0).target.api_base, "https://api.openai.com/v1");
@@ -235,11 +243,14 @@ fn what_is_rare_is_read_as_well() {
     assert!(deployment(&config, "paused", 0).parked.is_some());
 
     assert_eq!(config.catalog.retry.num_retries, 9, "router_settings win");
-    assert_eq!(names(&config.catalog.fallbacks["*"]), ["bare"]);
-    assert_eq!(names(&config.catalog.fallbacks["bare"]), ["cloud/gpt-4o", "bare", "7"]);
+    assert_eq!(after(&config, "*"), ["bare"]);
+    let changed = r#"7 {"model":"7","temperature":0.10}"#;
+    assert_eq!(after(&config, "bare"), ["cloud/gpt-4o", "bare", changed]);
     let hidden = |alias: &str| config.catalog.aliases[alias].hidden;
     assert_eq!((hidden("short"), hidden("quiet"), hidden("old-name")), (false, true, true));
     assert_eq!(config.settings.key_header.as_deref(), Some("X-Gateway-Key"));
+    assert_eq!(config.settings.end_user_headers, ["x-openwebui-user-id", "x-user"]);
+    assert!(config.settings.trusts_forwarded_for);
     let cluster = config.cluster;
     assert_eq!(cluster.join, Some(names(["n1:4100", "n2:4100"])));
     assert_eq!((cluster.bootstrap_expect, cluster.port), (Some(3), Some(4001)));

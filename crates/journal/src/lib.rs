@@ -21,7 +21,7 @@ use tokio_util::task::TaskTracker;
 
 pub use error::Error;
 pub use journal::{Journal, OlderEpoch};
-pub use record::{Outcome, SpendRecord};
+pub use record::{Attempt, Course, MAX_ATTEMPTS, Origin, Outcome, SpendRecord};
 
 /// How long a written record may wait to be synced.
 pub const SYNC_EVERY: Duration = Duration::from_millis(100);

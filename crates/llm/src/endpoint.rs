@@ -122,6 +122,28 @@ impl Endpoint {
         }
     }
 
+    /// What it is called in LiteLLM's spend logs.
+    #[must_use]
+    pub fn call_type(self) -> &'static str {
+        match self {
+            Self::ChatCompletions => "acompletion",
+            Self::Completions => "atext_completion",
+            Self::CountTokens => "acount_tokens",
+            Self::Embeddings => "aembedding",
+            Self::GenerateContent => "agenerate_content",
+            Self::ImageEdits => "aimage_edit",
+            Self::ImageGenerations => "aimage_generation",
+            Self::Messages => "anthropic_messages",
+            Self::Moderations => "amoderation",
+            Self::Rerank => "arerank",
+            Self::Responses => "aresponses",
+            Self::Speech => "aspeech",
+            Self::StreamGenerateContent => "agenerate_content_stream",
+            Self::Transcriptions => "atranscription",
+            Self::Translations => "atranslation",
+        }
+    }
+
     /// True if a model writes an answer, which can be streamed and bridged to other chats.
     #[must_use]
     pub fn is_chat(self) -> bool {

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use http::HeaderMap;
 
+use crate::fallbacks::{self, FallbackMap};
 use crate::json::string;
 use crate::parse::BadRequest;
 
@@ -25,8 +26,12 @@ pub struct Extras {
     pub timeout: Option<Duration>,
     /// Bound on the wait for a stream's first chunk, from 1 ms to 24 h.
     pub stream_timeout: Option<Duration>,
-    /// Groups to try, in order, instead of the configured ones.
-    pub fallbacks: Option<Vec<String>>,
+    /// Models to try, in order, instead of the configured ones.
+    pub fallbacks: Option<FallbackMap>,
+    /// Likewise after a prompt that is too long for a model.
+    pub context_window_fallbacks: Option<FallbackMap>,
+    /// Likewise after what a provider's filter stopped.
+    pub content_policy_fallbacks: Option<FallbackMap>,
     /// How many groups may be tried after the first; at most 100.
     pub max_fallbacks: Option<u32>,
     /// True: no fallbacks, not even configured ones.
@@ -40,19 +45,43 @@ pub struct Extras {
 }
 
 impl Extras {
+    /// No wishes, and no fallbacks whatever is configured.
+    pub const ALONE: Self = Self {
+        num_retries: None,
+        timeout: None,
+        stream_timeout: None,
+        fallbacks: None,
+        context_window_fallbacks: None,
+        content_policy_fallbacks: None,
+        max_fallbacks: None,
+        disable_fallbacks: true,
+        drop_params: false,
+        additional_drop_params: Vec::new(),
+        allowed_openai_params: Vec::new(),
+    };
+
     /// These, completed by what the headers say: `x-litellm-timeout`, `x-litellm-stream-timeout`
     /// and `x-litellm-num-retries`. The body wins.
     ///
     /// # Errors
     /// A header is not the number it should be.
     pub fn with_headers(&self, headers: &HeaderMap) -> Result<Self, BadRequest> {
-        let mut all = self.clone();
-        all.timeout = all.timeout.or(header(headers, "x-litellm-timeout", SECONDS, seconds)?);
-        all.stream_timeout =
-            all.stream_timeout.or(header(headers, "x-litellm-stream-timeout", SECONDS, seconds)?);
-        all.num_retries =
-            all.num_retries.or(header(headers, "x-litellm-num-retries", COUNT, count)?);
-        Ok(all)
+        let said = Self {
+            timeout: header(headers, "x-litellm-timeout", SECONDS, seconds)?,
+            stream_timeout: header(headers, "x-litellm-stream-timeout", SECONDS, seconds)?,
+            num_retries: header(headers, "x-litellm-num-retries", COUNT, count)?,
+            ..Self::default()
+        };
+        Ok(self.clone().bounded_like(&said))
+    }
+
+    /// These, with the bounds of `others` where they set none.
+    #[must_use]
+    pub fn bounded_like(mut self, others: &Self) -> Self {
+        self.timeout = self.timeout.or(others.timeout);
+        self.stream_timeout = self.stream_timeout.or(others.stream_timeout);
+        self.num_retries = self.num_retries.or(others.num_retries);
+        self
     }
 
     /// Takes one member of the body; `null` says nothing. The error is what was expected instead.
@@ -76,9 +105,12 @@ impl Extras {
             "drop_params" => self.drop_params = value.parse().or(Err("a boolean"))?,
             "additional_drop_params" => self.additional_drop_params = names(value)?,
             "allowed_openai_params" => self.allowed_openai_params = names(value)?,
-            "fallbacks" => {
-                let names = serde_json::from_str(value).or(Err("a list of model names"))?;
-                self.fallbacks = Some(names);
+            "fallbacks" => self.fallbacks = Some(fallbacks::read(value)?),
+            "context_window_fallbacks" => {
+                self.context_window_fallbacks = Some(fallbacks::read(value)?);
+            }
+            "content_policy_fallbacks" => {
+                self.content_policy_fallbacks = Some(fallbacks::read(value)?);
             }
             _ => unreachable!("`fields` sends only the names above"),
         }

@@ -14,8 +14,8 @@ pub(crate) enum Role {
     MaxCompletionTokens,
     /// A number of answers: `n` or `best_of`.
     Choices,
-    User,
-    SafetyIdentifier,
+    /// Read by `Labels`.
+    Label(Label),
     /// Passed on.
     Upstream,
     /// Read by `Extras`, not passed on.
@@ -26,26 +26,41 @@ pub(crate) enum Role {
     Refused,
 }
 
+/// Which part of a request's labels a field is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Label {
+    /// `user`, passed on.
+    User,
+    /// `safety_identifier`, passed on.
+    SafetyIdentifier,
+    /// The provider's own `metadata`, passed on.
+    Foreign,
+    /// The gateway's, not passed on.
+    Ours,
+}
+
 pub(crate) fn role(endpoint: Endpoint, name: &str) -> Role {
     if endpoint.dialect() == Dialect::Gemini {
         return gemini_role(endpoint, name);
     }
     match name {
         // The provider's own there, if it knows them at all.
-        "metadata" | "user" | "safety_identifier" | "max_completion_tokens" | "n" | "best_of"
+        "user" | "safety_identifier" | "max_completion_tokens" | "n" | "best_of"
             if endpoint.dialect() == Dialect::Anthropic =>
         {
             Role::Upstream
+        }
+        "metadata" if matches!(endpoint.dialect(), Dialect::Anthropic | Dialect::Responses) => {
+            Role::Label(Label::Foreign)
         }
         "model" => Role::Model,
         "stream" if endpoint.is_chat() => Role::Stream,
         "max_tokens" => Role::MaxTokens,
         "max_completion_tokens" => Role::MaxCompletionTokens,
         "max_output_tokens" if endpoint == Endpoint::Responses => Role::MaxCompletionTokens,
-        "metadata" if endpoint == Endpoint::Responses => Role::Upstream,
         "n" | "best_of" => Role::Choices,
-        "user" => Role::User,
-        "safety_identifier" => Role::SafetyIdentifier,
+        "user" => Role::Label(Label::User),
+        "safety_identifier" => Role::Label(Label::SafetyIdentifier),
         _ if name == endpoint.prompt_field() => Role::Prompt,
         _ => gateways_role(name),
     }
@@ -61,12 +76,17 @@ fn gemini_role(endpoint: Endpoint, name: &str) -> Role {
 }
 
 /// What is none of the dialect's may be the gateway's.
-fn gateways_role(name: &str) -> Role {
+pub(crate) fn gateways_role(name: &str) -> Role {
     match name {
+        "metadata" | "litellm_metadata" | "litellm_session_id" | "litellm_trace_id" | "tags" => {
+            Role::Label(Label::Ours)
+        }
         "num_retries"
         | "timeout"
         | "request_timeout"
         | "stream_timeout"
+        | "content_policy_fallbacks"
+        | "context_window_fallbacks"
         | "fallbacks"
         | "max_fallbacks"
         | "disable_fallbacks"
@@ -117,8 +137,6 @@ const DROPPED: &[&str] = &[
     "cache",
     "cache_control_injection_points",
     "caching",
-    "content_policy_fallbacks",
-    "context_window_fallbacks",
     "custom_llm_provider",
     "disable_global_guardrails",
     "enable_tag_filtering",
@@ -128,7 +146,6 @@ const DROPPED: &[&str] = &[
     "headers",
     "keepalive_seconds",
     "max_retries",
-    "metadata",
     "model_info",
     "no-log",
     "policies",
@@ -136,7 +153,6 @@ const DROPPED: &[&str] = &[
     "proxy_server_request",
     "secret_fields",
     "specific_deployment",
-    "tags",
     "tiered_pricing",
 ];
 

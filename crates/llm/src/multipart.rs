@@ -6,8 +6,9 @@ use memchr::memmem;
 
 use crate::endpoint::Endpoint;
 use crate::extras::Extras;
-use crate::fields::{Role, role};
+use crate::fields::{Label, Role, role};
 use crate::json::Span;
+use crate::labels::LabelReader;
 use crate::named::UnclearModel;
 use crate::parse::BadRequest;
 use crate::request::{Edit, Facts, Text};
@@ -39,7 +40,8 @@ pub(crate) fn read(
     let parts = split(body, boundary)?;
     let mut extras = Extras::default();
     let mut edits = Vec::new();
-    let (mut model, mut user, mut prompt) = (None, None, Span::point(0));
+    let mut labels = LabelReader::default();
+    let (mut model, mut prompt) = (None, Span::point(0));
     let (mut has_file, mut choices) = (false, 1);
     for part in &parts {
         has_file |= part.is_file;
@@ -52,12 +54,19 @@ pub(crate) fn read(
             }
             Role::Model => model = Some((field(endpoint, body, part)?, part.value)),
             Role::Prompt => prompt = part.value,
-            Role::User | Role::SafetyIdentifier => user = Some(field(endpoint, body, part)?.into()),
             Role::Choices => choices = field(endpoint, body, part)?.trim().parse().unwrap_or(1),
             Role::Extra => {
                 let taken = extras.take(part.name, field(endpoint, body, part)?);
                 taken.map_err(|expected| invalid(endpoint, part.name, expected))?;
                 edits.push(Edit { at: part.whole, to: Text::Fixed("") });
+            }
+            Role::Label(label) => {
+                let value = field(endpoint, body, part)?;
+                let taken = labels.take_field(label, part.name, value);
+                taken.map_err(|expected| invalid(endpoint, part.name, expected))?;
+                if label == Label::Ours {
+                    edits.push(Edit { at: part.whole, to: Text::Fixed("") });
+                }
             }
             Role::Refused => {
                 let (route, name) = (endpoint.route(), part.name.to_owned());
@@ -73,25 +82,19 @@ pub(crate) fn read(
             name: endpoint.file_field().expect("an endpoint of uploads has a file"),
         });
     }
-    let (name, model_from_path) = match (model, path_model) {
-        (Some((name, at)), _) => {
-            edits.push(Edit { at, to: Text::PlainModel });
-            (name, false)
-        }
-        (None, Some(name)) => (name, true),
-        (None, None) => return Err(BadRequest::MissingModel),
-    };
+    edits.extend(model.map(|(_, at)| Edit { at, to: Text::PlainModel }));
+    let named = model.map(|(name, _)| name).or(path_model).ok_or(BadRequest::MissingModel)?;
     edits.sort_unstable_by_key(|edit| edit.at);
     Ok(Facts {
         endpoint,
-        model: name.into(),
-        model_from_path,
+        model: named.into(),
+        model_from_path: model.is_none(),
         stream: false,
         wants_usage: false,
         max_output: Some(Tokens(0)),
         choices,
         prompt,
-        end_user: user,
+        labels: labels.finish(),
         extras,
         names: Vec::new(),
         edits,

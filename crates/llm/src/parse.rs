@@ -6,11 +6,11 @@ use bytes::Bytes;
 use dunlin_types::Tokens;
 use http::HeaderMap;
 
-use crate::anthropic;
 use crate::endpoint::{Dialect, Endpoint};
 use crate::extras::Extras;
-use crate::fields::{Role, is_spelled, role};
+use crate::fields::{Label, Role, is_spelled, role};
 use crate::json::{Member, Span, members, string};
+use crate::labels::LabelReader;
 use crate::multipart;
 use crate::openai::ErrorBody;
 use crate::request::{ChatRequest, Edit, Facts, Name, Text};
@@ -186,9 +186,6 @@ fn read(endpoint: Endpoint, text: &str, path_model: Option<&str>) -> Result<Fact
     // Instructions and tools are members of their own there, and as long as the rest.
     let is_anthropic = endpoint.dialect() == Dialect::Anthropic;
     let prompt = if is_anthropic { Span { start: 0, end: text.len() } } else { prompt };
-    let metadata = members.iter().find(|member| is_anthropic && member.name == "metadata");
-    let end_user = metadata.and_then(|metadata| anthropic::end_user(metadata.value));
-    let end_user = end_user.map(Into::into).or(reader.user).or(reader.safety_identifier);
 
     let options = members.iter().find(|member| member.name == "stream_options");
     let mut edits = reader.cuts.edits;
@@ -213,7 +210,7 @@ fn read(endpoint: Endpoint, text: &str, path_model: Option<&str>) -> Result<Fact
         max_output: reader.max_completion_tokens.or(reader.max_tokens),
         choices: reader.choices,
         prompt,
-        end_user,
+        labels: reader.labels.finish(),
         extras: reader.extras,
         names: reader.names,
         edits,
@@ -233,8 +230,7 @@ struct Reader<'a> {
     has_max_tokens: bool,
     max_completion_tokens: Option<Tokens>,
     choices: u32,
-    user: Option<Box<str>>,
-    safety_identifier: Option<Box<str>>,
+    labels: LabelReader,
     extras: Extras,
     names: Vec<Name>,
     cuts: Cuts,
@@ -258,8 +254,7 @@ impl<'a> Reader<'a> {
             has_max_tokens: false,
             max_completion_tokens: None,
             choices: 1,
-            user: None,
-            safety_identifier: None,
+            labels: LabelReader::default(),
             extras: Extras::default(),
             names: Vec::with_capacity(12),
             cuts: Cuts { edits: Vec::with_capacity(4), any_kept: false, end: open + 1 },
@@ -290,8 +285,14 @@ impl<'a> Reader<'a> {
             }
             // What is no number is for the provider to refuse.
             Role::Choices => self.choices = self.choices.max(value.parse().unwrap_or(1)),
-            Role::User => self.user = string(value).map(Into::into),
-            Role::SafetyIdentifier => self.safety_identifier = string(value).map(Into::into),
+            Role::Label(label) => {
+                let taken = self.labels.take(label, &member.name, value);
+                taken.map_err(|expected| self.invalid(member, expected))?;
+                if label == Label::Ours {
+                    self.cuts.cut(at, self.text);
+                    return Ok(());
+                }
+            }
             Role::Upstream if self.endpoint.dialect() == Dialect::Gemini => {
                 self.gemini_bounds(member);
             }

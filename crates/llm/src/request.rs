@@ -7,10 +7,13 @@ use bytes::Bytes;
 use dunlin_types::Tokens;
 use http::{HeaderMap, HeaderName};
 
+use crate::edit;
 use crate::endpoint::Endpoint;
 use crate::estimate::prompt_tokens;
 use crate::extras::Extras;
-use crate::json::{Span, write_string};
+use crate::json::{Span, members, write_string};
+use crate::labels::Labels;
+use crate::parse::{BadRequest, parse};
 
 /// One client request. Made by [`parse`](crate::parse()).
 #[derive(Clone, Debug)]
@@ -39,7 +42,7 @@ pub(crate) struct Facts {
     pub(crate) max_output: Option<Tokens>,
     pub(crate) choices: u32,
     pub(crate) prompt: Span,
-    pub(crate) end_user: Option<Box<str>>,
+    pub(crate) labels: Labels,
     pub(crate) extras: Extras,
     pub(crate) names: Vec<Name>,
     /// Ordered, without overlaps.
@@ -166,10 +169,47 @@ impl ChatRequest {
         &self.facts.extras
     }
 
-    /// Who the client says its user is: `user`, else `safety_identifier`.
+    /// What the body says of itself for the books. Headers are not in it yet:
+    /// [`Labels::with_headers`].
     #[must_use]
-    pub fn end_user(&self) -> Option<&str> {
-        self.facts.end_user.as_deref()
+    pub fn labels(&self) -> &Labels {
+        &self.facts.labels
+    }
+
+    /// The request that a fallback asks instead: with the members of the JSON object `changes` in
+    /// the place of its own. To whom it goes and how it is answered stay.
+    ///
+    /// # Errors
+    /// It is an upload, or what comes out is no request.
+    pub fn changed_by(&self, changes: &str) -> Result<Self, BadRequest> {
+        let invalid = |expected| BadRequest::Invalid {
+            route: self.endpoint().route(),
+            name: "fallbacks".to_owned(),
+            expected,
+        };
+        if self.content_type.is_some() {
+            return Err(invalid("model names only, where the body is an upload"));
+        }
+        let changes = members(changes).or(Err(invalid("objects that change the request")))?;
+        let stays = |name: &str| matches!(name, "model" | "stream" | "stream_options");
+        let changes: Vec<_> = changes.iter().filter(|member| !stays(&member.name)).collect();
+        let paths: Vec<String> =
+            changes.iter().map(|member| member.name.replace('.', r"\.")).collect();
+        let kept = edit::without(self.body.clone(), &paths);
+        let end = kept.iter().rposition(|byte| *byte == b'}').expect("a request is an object");
+        let mut body = kept[..end].to_vec();
+        let mut is_first = edit::names(&kept).is_empty();
+        for member in changes {
+            if !std::mem::take(&mut is_first) {
+                body.push(b',');
+            }
+            write_string(&mut body, &member.name);
+            body.push(b':');
+            body.extend_from_slice(member.value.as_bytes());
+        }
+        body.push(b'}');
+        let changed = parse(self.endpoint(), body.into(), Some(self.model()))?;
+        Ok(Self { headers: self.headers.clone(), ..changed })
     }
 
     /// The body for a provider: the model by its upstream name, usage asked for on streams, what

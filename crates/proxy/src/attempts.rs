@@ -1,18 +1,20 @@
 //! The attempts at an answer: a group's deployments one after the other, then the next group, until
 //! the first part of an answer is at hand.
 
-use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use dunlin_llm::{ChatRequest, Extras};
+use dunlin_llm::{BadRequest, ChatRequest, Extras};
 use dunlin_providers::Cause;
-use dunlin_router::{Candidates, Catalog, Deployment, Group, NonePicked, retry_wait};
+use dunlin_router::{
+    Candidate, Candidates, Catalog, Deployment, FailedBy, Group, NonePicked, retry_wait,
+};
 use dunlin_types::{DeploymentId, Tokens};
 use dunlin_upstream::{Answer, Bounds, Failure};
 
 use crate::Proxy;
+use crate::bill::Bill;
 use crate::error::{Failed, Unanswered};
 
 /// An answer, and how it was come by.
@@ -34,62 +36,63 @@ pub(crate) enum GroupFailed {
     Attempt { failure: Box<Failure>, retries: u32, max_retries: u32 },
     /// Nobody could be asked.
     NonePicked { none: NonePicked, wait: Duration, parked: Option<Arc<str>> },
+    /// The request, as it changes for this group, is none.
+    Unfit(BadRequest),
 }
 
 impl GroupFailed {
-    /// The groups that are tried after such a failure of the first one, if not its fallbacks.
-    fn instead<'c>(&self, candidates: &'c Candidates<'_>) -> Option<&'c [Cow<'c, Group>]> {
-        let Self::Attempt { failure, .. } = self else { return None };
-        let special = match failure.error.cause {
-            Cause::ContextWindow => &candidates.context_window,
-            Cause::ContentPolicy => &candidates.content_policy,
-            Cause::BadRequest
-            | Cause::Unauthorized
-            | Cause::Forbidden
-            | Cause::NotFound
-            | Cause::Timeout
-            | Cause::Conflict
-            | Cause::TooLarge
-            | Cause::Unprocessable
-            | Cause::RateLimited
-            | Cause::Internal
-            | Cause::BadGateway
-            | Cause::Unavailable
-            | Cause::Overloaded
-            | Cause::Connection
-            | Cause::BadReply
-            | Cause::UnsupportedParams
-            | Cause::Misconfigured
-            | Cause::Other(_) => return None,
-        };
-        special.as_deref()
+    fn by(&self) -> FailedBy {
+        match self {
+            Self::Attempt { failure, .. } if failure.error.cause == Cause::ContextWindow => {
+                FailedBy::ContextWindow
+            }
+            Self::Attempt { failure, .. } if failure.error.cause == Cause::ContentPolicy => {
+                FailedBy::ContentPolicy
+            }
+            Self::Attempt { .. } | Self::NonePicked { .. } | Self::Unfit(_) => FailedBy::Other,
+        }
     }
+
+    fn retries(&self) -> u32 {
+        match self {
+            Self::Attempt { retries, .. } => *retries,
+            Self::NonePicked { .. } | Self::Unfit(_) => 0,
+        }
+    }
+}
+
+/// What is asked, and by which configuration.
+#[derive(Clone, Copy)]
+pub(crate) struct Asked<'a> {
+    pub(crate) proxy: &'a Proxy,
+    pub(crate) catalog: &'a Catalog,
+    pub(crate) chat: &'a ChatRequest,
+    pub(crate) extras: &'a Extras,
 }
 
 /// Tries the groups in order.
 pub(crate) async fn run(
-    proxy: &Proxy,
-    catalog: &Catalog,
-    candidates: &Candidates<'_>,
-    chat: &ChatRequest,
-    extras: &Extras,
+    asked: Asked<'_>,
+    candidates: &mut Candidates<'_>,
+    bill: &mut Bill,
 ) -> Result<Answered, Failed> {
-    let has_fallbacks = candidates.groups.len() > 1;
-    let began = proxy.0.clock.mono();
+    let clock = &asked.proxy.0.clock;
+    let began = clock.mono();
     let mut failures = Vec::new();
-    let mut groups: &[_] = &candidates.groups;
-    while let Some((group, rest)) = groups.split_first() {
+    while let Some(candidate) = candidates.next_group() {
+        let group = &*candidate.group;
+        let has_fallbacks = candidates.has_fallbacks(&group.name);
         let fallbacks = u32::try_from(failures.len()).unwrap_or(u32::MAX);
-        let asking = Asking { proxy, catalog, group, chat, extras, has_fallbacks };
-        match asking.run().await {
+        match ask(asked, &candidate, has_fallbacks, bill).await {
             Ok((answer, retries)) => {
-                let upstream = proxy.0.clock.mono().since(began);
+                bill.tried(&group.name, retries, fallbacks);
+                let upstream = clock.mono().since(began);
                 let group = Arc::clone(&group.name);
                 return Ok(Answered { answer, group, retries, fallbacks, upstream });
             }
             Err(failed) => {
-                let instead = if failures.is_empty() { failed.instead(candidates) } else { None };
-                groups = instead.unwrap_or(rest);
+                bill.tried(&group.name, failed.retries(), fallbacks);
+                candidates.failed(&group.name, failed.by());
                 failures.push((Arc::clone(&group.name), failed));
             }
         }
@@ -97,40 +100,60 @@ pub(crate) async fn run(
     Err(Failed::from(Unanswered { failures }))
 }
 
+/// Asks one group, as the request is for it.
+async fn ask(
+    asked: Asked<'_>,
+    candidate: &Candidate<'_>,
+    has_fallbacks: bool,
+    bill: &mut Bill,
+) -> Result<(Answer, u32), GroupFailed> {
+    let group = &*candidate.group;
+    let Some(changes) = &candidate.changes else {
+        return Asking { asked, group, has_fallbacks }.run(bill).await;
+    };
+    let chat = asked.chat.changed_by(changes).map_err(GroupFailed::Unfit)?;
+    let extras = chat.extras().clone().bounded_like(asked.extras);
+    let asked = Asked { chat: &chat, extras: &extras, ..asked };
+    Asking { asked, group, has_fallbacks }.run(bill).await
+}
+
 /// One group being asked.
 struct Asking<'a> {
-    proxy: &'a Proxy,
-    catalog: &'a Catalog,
+    asked: Asked<'a>,
     group: &'a Group,
-    chat: &'a ChatRequest,
-    extras: &'a Extras,
     has_fallbacks: bool,
 }
 
 impl Asking<'_> {
-    async fn run(&self) -> Result<(Answer, u32), GroupFailed> {
-        let upstream = &self.proxy.0.upstream;
-        let tokens = self.chat.prompt_estimate() + self.chat.max_output().unwrap_or(Tokens(0));
+    async fn run(&self, bill: &mut Bill) -> Result<(Answer, u32), GroupFailed> {
+        let Asked { proxy, catalog, chat, .. } = self.asked;
+        let (upstream, clock) = (&proxy.0.upstream, &proxy.0.clock);
+        let tokens = chat.prompt_estimate() + chat.max_output().unwrap_or(Tokens(0));
         let mut tried: BTreeSet<DeploymentId> = BTreeSet::new();
         let mut retries = 0;
         loop {
-            let attempt = upstream.start_attempt(self.group, self.catalog.strategy, &tried, tokens);
+            let attempt = upstream.start_attempt(self.group, catalog.strategy, &tried, tokens);
             let attempt = attempt.map_err(|none| self.none_picked(none))?;
             let deployment = Arc::clone(attempt.deployment());
-            let max_retries = self.max_retries(&deployment);
-            let called = upstream.call(attempt, self.chat, self.bounds(&deployment)).await;
+            let (max_retries, began) = (self.max_retries(&deployment), clock.mono());
+            let called = upstream.call(attempt, chat, self.bounds(&deployment)).await;
+            let took = clock.mono().since(began);
             let failure = match called {
-                Ok(answer) => return Ok((answer, retries)),
+                Ok(answer) => {
+                    bill.attempted(&deployment, 200, took);
+                    return Ok((answer, retries));
+                }
                 Err(failure) => failure,
             };
+            bill.attempted(&deployment, failure.error.cause.status(), took);
             tried.insert(deployment.id.clone());
-            let another_is_ready = upstream.has_ready(self.group, self.catalog.strategy, &tried);
+            let another_is_ready = upstream.has_ready(self.group, catalog.strategy, &tried);
             if retries >= max_retries || !self.is_worth_retrying(&failure, another_is_ready) {
                 let failure = Box::new(failure);
                 return Err(GroupFailed::Attempt { failure, retries, max_retries });
             }
             retries += 1;
-            let retry = &self.catalog.retry;
+            let retry = &catalog.retry;
             let asked = failure.retry_after;
             let wait = retry_wait(retry, retries + 1, another_is_ready, asked, rand::random());
             tokio::time::sleep(wait).await;
@@ -138,17 +161,17 @@ impl Asking<'_> {
     }
 
     fn max_retries(&self, deployment: &Deployment) -> u32 {
-        let configured = deployment.num_retries.unwrap_or(self.catalog.retry.num_retries);
-        self.extras.num_retries.unwrap_or(configured)
+        let configured = deployment.num_retries.unwrap_or(self.asked.catalog.retry.num_retries);
+        self.asked.extras.num_retries.unwrap_or(configured)
     }
 
     fn bounds(&self, deployment: &Deployment) -> Bounds {
-        let asked = if self.chat.stream() { self.extras.stream_timeout } else { None };
-        let asked = asked.or(self.extras.timeout);
+        let asked = if self.asked.chat.stream() { self.asked.extras.stream_timeout } else { None };
+        let asked = asked.or(self.asked.extras.timeout);
         let configured =
-            if self.chat.stream() { deployment.stream_timeout } else { deployment.timeout };
+            if self.asked.chat.stream() { deployment.stream_timeout } else { deployment.timeout };
         let first = asked.unwrap_or(configured);
-        Bounds { first, client_bound: asked.is_some(), retry: self.catalog.retry }
+        Bounds { first, client_bound: asked.is_some(), retry: self.asked.catalog.retry }
     }
 
     /// The same request elsewhere, or here once more: only where that may help.
@@ -178,7 +201,7 @@ impl Asking<'_> {
 
     fn none_picked(&self, none: NonePicked) -> GroupFailed {
         let wait = match none {
-            NonePicked::AllCoolingDown { until } => until.since(self.proxy.0.clock.mono()),
+            NonePicked::AllCoolingDown { until } => until.since(self.asked.proxy.0.clock.mono()),
             NonePicked::AllParked => Duration::ZERO,
         };
         let parked = self.group.deployments.iter().find_map(|deployment| deployment.parked.clone());

@@ -2,9 +2,10 @@
 //! was streamed. A request that got no answer is on record and free.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use dunlin_admission::Permit;
-use dunlin_journal::{Outcome, SpendRecord};
+use dunlin_journal::{Attempt, Course, MAX_ATTEMPTS, Origin, Outcome, SpendRecord};
 use dunlin_ledger::{Context, Cost, Pricing};
 use dunlin_llm::{ChatReply, ChatRequest, Usage, tokens_in};
 use dunlin_router::Deployment;
@@ -33,6 +34,27 @@ pub(crate) struct About<'a> {
     pub(crate) model: &'a str,
     pub(crate) stream: bool,
     pub(crate) prompt_estimate: Tokens,
+    /// What is asked for, in LiteLLM's words.
+    pub(crate) call_type: &'static str,
+    pub(crate) origin: Origin,
+}
+
+impl<'a> About<'a> {
+    pub(crate) fn of(chat: &'a ChatRequest, origin: Origin) -> Self {
+        Self {
+            model: chat.model(),
+            stream: chat.stream(),
+            prompt_estimate: chat.prompt_estimate(),
+            call_type: chat.endpoint().call_type(),
+            origin,
+        }
+    }
+
+    /// A call of a provider's own API, or of an address that the configuration names.
+    pub(crate) fn relayed(model: &'a str, prompt_estimate: Tokens, origin: Origin) -> Self {
+        let call_type = "pass_through_endpoint";
+        Self { model, stream: false, prompt_estimate, call_type, origin }
+    }
 }
 
 /// What has been passed on of a stream.
@@ -59,21 +81,6 @@ impl Bill {
         permit: Permit,
         call: &Call,
         caller: &Caller,
-        chat: &ChatRequest,
-    ) -> Self {
-        let about = About {
-            model: chat.model(),
-            stream: chat.stream(),
-            prompt_estimate: chat.prompt_estimate(),
-        };
-        Self::open_for(proxy, permit, call, caller, about)
-    }
-
-    pub(crate) fn open_for(
-        proxy: Proxy,
-        permit: Permit,
-        call: &Call,
-        caller: &Caller,
         about: About<'_>,
     ) -> Self {
         let record = SpendRecord {
@@ -93,6 +100,8 @@ impl Bill {
             estimated: false,
             call_id: call.call_id.clone(),
             charged: Vec::new(),
+            origin: about.origin,
+            course: Course { call_type: about.call_type.to_owned(), ..Course::default() },
         };
         Self {
             proxy,
@@ -114,6 +123,22 @@ impl Bill {
         }
     }
 
+    /// A deployment was asked, and has answered or failed with that status.
+    pub(crate) fn attempted(&mut self, whom: &Deployment, status: u16, took: Duration) {
+        let attempts = &mut self.record.course.attempts;
+        if attempts.len() < MAX_ATTEMPTS {
+            let duration_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+            attempts.push(Attempt { deployment: whom.id.clone(), status, duration_ms });
+        }
+    }
+
+    /// So many attempts in the last group, after so many groups, were in vain.
+    pub(crate) fn tried(&mut self, group: &str, retries: u32, fallbacks: u32) {
+        let course = &mut self.record.course;
+        (course.retries, course.fallbacks) = (retries, fallbacks);
+        course.group = Some(group.to_owned());
+    }
+
     /// Nobody answered.
     pub(crate) fn failed(mut self) -> Option<NanoUsd> {
         self.settle(Outcome::Failure, &Usage::default()).key_spend
@@ -123,6 +148,7 @@ impl Bill {
     pub(crate) fn served_by(&mut self, deployment: &Arc<Deployment>) {
         self.pricing = deployment.price.clone();
         self.record.deployment = Some(deployment.id.clone());
+        self.record.course.provider = Some(deployment.provider.to_string());
         deployment.target.model.as_ref().clone_into(&mut self.record.upstream_model);
     }
 
@@ -137,9 +163,18 @@ impl Bill {
         self.fee = fee;
     }
 
-    /// A piece of a stream is about to be passed on.
+    /// An answer is about to be passed on in pieces: from here on even a client that leaves at once
+    /// pays for its prompt, unless `usage` says otherwise.
+    pub(crate) fn begun(&mut self, usage: Option<Usage>) {
+        self.streamed.any = true;
+        self.streamed.usage = usage;
+    }
+
+    /// A piece of an answer is about to be passed on.
     pub(crate) fn streamed(&mut self, usage: Option<Usage>, text_bytes: u64) {
         self.streamed.any = true;
+        let clock = &self.proxy.0.clock;
+        self.record.course.first_token.get_or_insert_with(|| clock.unix());
         self.streamed.usage = usage.or(self.streamed.usage);
         self.streamed.text_bytes += text_bytes;
     }

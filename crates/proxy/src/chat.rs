@@ -6,20 +6,21 @@ use axum::extract::Request;
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderMap, Response};
 use bytes::Bytes;
-use dunlin_llm::{ChatRequest, Endpoint, Extras, Stamp, parse, parse_upload};
-use dunlin_router::{Candidates, Fallbacks, candidates};
+use dunlin_llm::{ChatRequest, Endpoint, Stamp, parse, parse_upload};
+use dunlin_router::candidates;
 use dunlin_types::{MonoMillis, RequestId, Tokens, UnixMillis};
 use dunlin_upstream::Answer;
 
-use crate::attempts::{self, Answered};
-use crate::bill::Bill;
+use crate::attempts::{self, Answered, Asked};
+use crate::bill::{About, Bill};
 use crate::caller::Caller;
 use crate::error::{Failed, Refused};
 use crate::framing::Framing;
 use crate::headers::{self, Told};
 use crate::kept::{Opened, Sealing};
+use crate::origin::Client;
 use crate::stream::{self, Outgoing};
-use crate::{Proxy, Serving, body};
+use crate::{Proxy, body};
 
 /// What a request without `max_tokens` is taken to write, for limits of tokens a minute.
 const ASSUMED_OUTPUT: Tokens = Tokens(256);
@@ -34,21 +35,23 @@ pub(crate) struct Call {
     pub(crate) started: UnixMillis,
     pub(crate) began: MonoMillis,
     pub(crate) framing: Framing,
+    pub(crate) client: Client,
 }
 
 impl Call {
     pub(crate) fn begin(proxy: &Proxy, endpoint: Endpoint, request: &Request) -> Self {
         let framing = Framing::asked(endpoint, request.uri().query());
-        Self { framing, ..Self::of_headers(proxy, endpoint, request.headers()) }
+        let client = Client::of(request);
+        Self { framing, client, ..Self::of_headers(proxy, endpoint, request.headers()) }
     }
 
-    /// A call whose answer is never streamed.
+    /// A call that is not on record.
     pub(crate) fn of_headers(proxy: &Proxy, endpoint: Endpoint, headers: &HeaderMap) -> Self {
         let id = uuid::Uuid::new_v4();
         let call_id = headers::client_call_id(headers).unwrap_or_else(|| id.to_string());
         let (started, began) = (proxy.0.clock.unix(), proxy.0.clock.mono());
-        let framing = Framing::Events;
-        Self { endpoint, id: RequestId(id.as_u128()), call_id, started, began, framing }
+        let (framing, client) = (Framing::Events, Client::default());
+        Self { endpoint, id: RequestId(id.as_u128()), call_id, started, began, framing, client }
     }
 
     /// What goes on an answer that is put into this endpoint's words.
@@ -86,16 +89,19 @@ async fn conduct(
     let chat = read(call.endpoint, &head.headers, opened.body.clone(), path_model)?;
     let chat = chat.with_headers(&head.headers);
     let extras = chat.extras().with_headers(&head.headers).map_err(Refused::BadRequest)?;
-    let mut candidates = route(&serving, &caller, &chat, &extras)?;
+    let origin = call.client.origin(&serving.settings, &head.headers, chat.labels())?;
+    let mut candidates = candidates(&serving.catalog, caller.access(), chat.model(), &extras)
+        .map_err(|no_route| Refused::no_route(no_route, chat.endpoint()))?;
     opened.pin(&serving.catalog, &mut candidates)?;
     let demand = dunlin_admission::Demand { request: call.id, tokens: demand(&caller, &chat) };
     let admitted = proxy.0.admission.admit(caller.key(), demand).await;
     let permit = admitted.map_err(|refusal| Refused::admission(refusal, &caller, call.started))?;
     let told = Told::of_admission(&caller, permit.limits());
-    let bill = Bill::open(proxy.clone(), permit, call, &caller, &chat);
+    let mut bill = Bill::open(proxy.clone(), permit, call, &caller, About::of(&chat, origin));
 
-    let answered = attempts::run(proxy, &serving.catalog, &candidates, &chat, &extras).await;
-    let answered = match answered {
+    let catalog = &serving.catalog;
+    let asked = Asked { proxy, catalog, chat: &chat, extras: &extras };
+    let answered = match attempts::run(asked, &mut candidates, &mut bill).await {
         Ok(answered) => answered,
         Err(failed) => return Err(failed.spent(bill.failed())),
     };
@@ -148,22 +154,6 @@ fn read(
         parse(endpoint, body, path_model)
     };
     chat.map_err(Refused::BadRequest)
-}
-
-fn route<'s>(
-    serving: &'s Serving,
-    caller: &Caller,
-    chat: &ChatRequest,
-    extras: &Extras,
-) -> Result<Candidates<'s>, Refused> {
-    let fallbacks = match &extras.fallbacks {
-        _ if extras.disable_fallbacks => Fallbacks::Disabled,
-        Some(named) => Fallbacks::Named(named),
-        None => Fallbacks::Configured,
-    };
-    let most = extras.max_fallbacks.unwrap_or(serving.catalog.retry.max_fallbacks);
-    candidates(&serving.catalog, caller.access(), chat.model(), fallbacks, most)
-        .map_err(|no_route| Refused::no_route(no_route, chat.endpoint()))
 }
 
 /// The tokens a request may take, as far as can be known before it is sent.

@@ -10,7 +10,6 @@ use axum::http::{HeaderMap, Response};
 use bytes::Bytes;
 use dunlin_llm::openai::{ChatStyle, write_chat};
 use dunlin_llm::{ChatRequest, Endpoint, parse};
-use dunlin_router::{Fallbacks, candidates};
 use dunlin_types::Tokens;
 use serde::Serialize;
 
@@ -45,19 +44,17 @@ async fn conduct(proxy: &Proxy, call: &Call, request: Request) -> Result<Respons
     let body = body::read(body, &head.headers, serving.settings.max_request_bytes).await?;
     let chat = parse(call.endpoint, body, None).map_err(Refused::BadRequest)?;
     let chat = chat.with_headers(&head.headers);
-    let candidates =
-        candidates(&serving.catalog, caller.access(), chat.model(), Fallbacks::Disabled, 0)
-            .map_err(|no_route| Refused::no_route(no_route, call.endpoint))?;
+    let group = dunlin_router::group(&serving.catalog, caller.access(), chat.model())
+        .map_err(|no_route| Refused::no_route(no_route, call.endpoint))?;
     // Dropped unsettled: a count takes its place among a key's requests only while it runs.
     let demand = dunlin_admission::Demand { request: call.id, tokens: Tokens(0) };
     let permit = proxy.0.admission.admit(caller.key(), demand).await;
     let permit = permit.map_err(|refusal| Refused::admission(refusal, &caller, call.started))?;
     let told = Told::of_admission(&caller, permit.limits());
 
-    let group = candidates.groups.first().expect("a route has a group");
     let (upstream, nobody) = (&proxy.0.upstream, BTreeSet::new());
     // Where all are at rest the count is still made, here.
-    let attempt = upstream.start_attempt(group, serving.catalog.strategy, &nobody, Tokens(0)).ok();
+    let attempt = upstream.start_attempt(&group, serving.catalog.strategy, &nobody, Tokens(0)).ok();
     let deployment = attempt.as_ref().map(|attempt| attempt.deployment().clone());
     let asked = match attempt {
         Some(attempt) => upstream.count(attempt, &chat, PROVIDER_TIMEOUT).await,

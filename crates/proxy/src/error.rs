@@ -74,7 +74,7 @@ pub(crate) enum Refused {
     NoAnswer(Box<ProviderError>),
     RateLimited {
         limited: RateLimited,
-        key: Option<dunlin_state::Caller>,
+        key: Option<Box<dunlin_state::Caller>>,
     },
     /// This node cannot know, and no other could be asked.
     CannotKnow {
@@ -149,7 +149,8 @@ impl Refused {
     pub(crate) fn admission(refusal: Refusal, caller: &Caller, now: UnixMillis) -> Self {
         match (refusal, caller) {
             (Refusal::RateLimited(limited), caller) => {
-                Self::RateLimited { limited, key: caller.key().cloned() }
+                let key = caller.key().cloned().map(Box::new);
+                Self::RateLimited { limited, key }
             }
             (refusal, Caller::Key { caller, name }) => {
                 Self::caller(refusal, name.clone(), caller.token, now)
@@ -260,7 +261,7 @@ impl Refused {
             }
             Self::NoAnswer(error) => of_error(error),
             Self::RateLimited { limited, key } => {
-                own(429, "throttling_error", limit(limited, key.as_ref()))
+                own(429, "throttling_error", limit(limited, key.as_deref()))
             }
             Self::CannotKnow { reason } => own(503, "service_unavailable", reason.clone()),
             Self::Overloaded { reason } => own(503, "overloaded", reason.clone()),
@@ -341,6 +342,7 @@ impl GroupFailed {
                     headers::whole_seconds(*wait)
                 ),
             ),
+            Self::Unfit(bad) => bad.into(),
             Self::NonePicked { none, parked, .. } => {
                 let reason = parked.as_ref().map(|reason| format!(": {reason}"));
                 let message = format!("{none}{}", reason.unwrap_or_default());
@@ -352,7 +354,7 @@ impl GroupFailed {
     fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::NonePicked { none: NonePicked::AllCoolingDown { .. }, wait, .. } => Some(*wait),
-            Self::NonePicked { .. } | Self::Attempt { .. } => None,
+            Self::NonePicked { .. } | Self::Attempt { .. } | Self::Unfit(_) => None,
         }
     }
 }

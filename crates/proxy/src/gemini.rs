@@ -6,7 +6,6 @@ use axum::extract::{Path, Request, State};
 use axum::http::{HeaderMap, HeaderValue, Response};
 use dunlin_llm::credentials::key_in_query;
 use dunlin_llm::{Endpoint, gemini};
-use dunlin_router::{Fallbacks, candidates};
 use dunlin_types::Secret;
 
 use crate::caller::Caller;
@@ -49,8 +48,7 @@ async fn count(proxy: &Proxy, model: &str, request: Request) -> Result<Response<
     let (head, body) = request.into_parts();
     let caller = Caller::identify(proxy, &serving, &head.headers).await?;
     let body = body::read(body, &head.headers, serving.settings.max_request_bytes).await?;
-    let (access, none) = (caller.access(), Fallbacks::Disabled);
-    candidates(&serving.catalog, access, model, none, 0)
+    dunlin_router::group(&serving.catalog, caller.access(), model)
         .map_err(|no_route| Refused::no_route(no_route, Endpoint::GenerateContent))?;
     let tokens = gemini::count_estimate(&body).map_err(Refused::BadRequest)?;
     Ok(headers::plain_json(gemini::count_json(tokens)))

@@ -1,7 +1,6 @@
 //! What a request says of things that a provider keeps, and what an answer says of them: ids are
 //! opened on the way in and sealed on the way out, and a request goes where its things are.
 
-use std::borrow::Cow;
 use std::convert::Infallible;
 use std::sync::Arc;
 
@@ -92,7 +91,7 @@ impl Opened {
 
     /// Leaves of the candidates only who has what the request names.
     pub(crate) fn pin(&self, catalog: &Catalog, found: &mut Candidates<'_>) -> Result<(), Refused> {
-        let first = &found.groups[0];
+        let first = found.first();
         if let Some((id, bad)) = &self.unknown
             && first.deployments.iter().any(|deployment| keeps_responses(deployment))
         {
@@ -112,7 +111,7 @@ impl Opened {
         let has_it = has_it.or_else(|| first.deployments.iter().find(beside));
         let has_it = has_it.ok_or_else(|| Refused::elsewhere(&home.group, &first.name))?;
         let group = Group { name: Arc::clone(&first.name), deployments: vec![Arc::clone(has_it)] };
-        found.groups = vec![Cow::Owned(group)];
+        found.only(group);
         Ok(())
     }
 }

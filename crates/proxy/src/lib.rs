@@ -22,6 +22,7 @@ mod ids;
 mod kept;
 mod model_info;
 mod models;
+mod origin;
 mod params;
 mod relay;
 mod routes;
@@ -32,6 +33,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use axum::Router;
+pub use axum::http::HeaderName;
 use dunlin_admission::Admission;
 use dunlin_router::Catalog;
 use dunlin_tokens::Tokenizer;
@@ -57,11 +59,21 @@ pub struct Settings {
     pub key_header: Option<String>,
     /// A longer request body is answered 413.
     pub max_request_bytes: usize,
+    /// Headers that may say who the client's user is.
+    pub end_user_headers: Vec<HeaderName>,
+    /// Whether the proxy in front says who the client is, in `X-Forwarded-For`.
+    pub trusts_forwarded_for: bool,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { master_key: None, key_header: None, max_request_bytes: MAX_REQUEST_BYTES }
+        Self {
+            master_key: None,
+            key_header: None,
+            max_request_bytes: MAX_REQUEST_BYTES,
+            end_user_headers: Vec::new(),
+            trusts_forwarded_for: false,
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use axum::http::{HeaderMap, Response, StatusCode};
 use axum::response::IntoResponse;
 use dunlin_llm::Endpoint;
 use dunlin_providers::Params;
-use dunlin_router::{Deployment, Fallbacks, candidates};
+use dunlin_router::Deployment;
 use serde::Deserialize;
 use serde_json::json;
 
@@ -84,10 +84,8 @@ pub(crate) async fn show(
         let detail = json!({"detail": {"error": "the query parameter `model` is missing"}});
         return (StatusCode::BAD_REQUEST, Json(detail)).into_response();
     };
-    let found = candidates(&serving.catalog, caller.access(), &model, Fallbacks::Disabled, 0);
-    let deployment = found.ok().and_then(|found| {
-        found.groups.first().and_then(|group| group.deployments.first().map(|one| supported(one)))
-    });
+    let found = dunlin_router::group(&serving.catalog, caller.access(), &model).ok();
+    let deployment = found.and_then(|group| group.deployments.first().map(|one| supported(one)));
     match deployment {
         Some(params) => Json(json!({"supported_openai_params": params})).into_response(),
         None => {

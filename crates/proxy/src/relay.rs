@@ -12,7 +12,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, Method, Response, Uri};
 use dunlin_ledger::Pricing;
 use dunlin_llm::credentials::key_in_query;
-use dunlin_llm::{Endpoint, Named, tokens_in};
+use dunlin_llm::{Endpoint, Labels, Named, tokens_in};
 use dunlin_providers::sigv4::path_segment;
 use dunlin_router::relay::{Asked, Lenders, lenders, priced};
 use dunlin_router::{Catalog, NonePicked};
@@ -44,7 +44,7 @@ pub(crate) struct Way {
 /// Answers one request.
 pub(crate) async fn serve(proxy: &Proxy, way: Way, request: Request) -> Response<Body> {
     // Errors of ours are in OpenAI's form, as LiteLLM has them on these routes.
-    let call = Call::of_headers(proxy, Endpoint::ChatCompletions, request.headers());
+    let call = Call::begin(proxy, Endpoint::ChatCompletions, &request);
     match conduct(proxy, &call, way, request).await {
         Ok(response) => response,
         Err(failed) => failed.response(&call),
@@ -65,6 +65,7 @@ async fn conduct(
     let path = path(&head.uri, way.prefix)?;
     let named = Named::read(path, kind(&head.headers), &body).map_err(Refused::UnclearModel)?;
     let lenders = choose(&serving, &caller, way, &head, &named)?;
+    let origin = call.client.origin(&serving.settings, &head.headers, &Labels::default())?;
 
     let prompt_estimate = tokens_in(body.len() as u64);
     let demand = dunlin_admission::Demand { request: call.id, tokens: prompt_estimate };
@@ -72,8 +73,8 @@ async fn conduct(
     let permit = admitted.map_err(|refusal| Refused::admission(refusal, &caller, call.started))?;
     let told = Told::of_admission(&caller, permit.limits());
     let model = named.models().next().unwrap_or_default();
-    let about = About { model, stream: false, prompt_estimate };
-    let mut bill = Bill::open_for(proxy.clone(), permit, call, &caller, about);
+    let about = About::relayed(model, prompt_estimate, origin);
+    let mut bill = Bill::open(proxy.clone(), permit, call, &caller, about);
 
     let attempt = match attempt(proxy, &serving.catalog, &lenders, prompt_estimate) {
         Ok(attempt) => attempt,

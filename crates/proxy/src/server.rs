@@ -20,6 +20,7 @@ use tokio_util::task::TaskTracker;
 use tracing::{debug, warn};
 
 use crate::front::{self, Front};
+use crate::origin::Peer;
 
 /// Clients beyond this many wait in the kernel's backlog until one leaves.
 pub const MAX_CONNECTIONS: usize = 20_000;
@@ -70,14 +71,16 @@ async fn serve_within(
     let cut = CancellationToken::new();
     let _cut_when_dropped = cut.clone().drop_guard();
 
-    while let Some((stream, place)) = stop.run_until_cancelled(accept(&listener, &room)).await {
+    while let Some((stream, peer, place)) = stop.run_until_cancelled(accept(&listener, &room)).await
+    {
         let app = app.clone();
         let front = Arc::clone(&front);
         let begun = Arc::new(Notify::new());
         let waiting = Arc::clone(&begun);
         let leaving = stop.clone();
-        let service = service_fn(move |request: http::Request<Incoming>| {
+        let service = service_fn(move |mut request: http::Request<Incoming>| {
             begun.notify_one();
+            request.extensions_mut().insert(peer);
             let keeps_alive = request.version() <= Version::HTTP_11;
             let answering = front::answer(Arc::clone(&front), app.clone(), request);
             let leaving = leaving.clone();
@@ -121,16 +124,16 @@ async fn silence(begun: &Notify, bound: Duration) {
 async fn accept(
     listener: &TcpListener,
     room: &Arc<Semaphore>,
-) -> (TcpStream, OwnedSemaphorePermit) {
+) -> (TcpStream, Peer, OwnedSemaphorePermit) {
     let place = Arc::clone(room).acquire_owned().await.expect("the semaphore is never closed");
     loop {
         match listener.accept().await {
-            Ok((stream, _)) => {
+            Ok((stream, peer)) => {
                 if let Err(error) = stream.set_nodelay(true) {
                     debug!(%error, "a client left before it was served");
                     continue;
                 }
-                return (stream, place);
+                return (stream, Peer(peer.ip().to_canonical()), place);
             }
             Err(error) => {
                 warn!(%error, "a client cannot be accepted");

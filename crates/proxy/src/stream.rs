@@ -55,8 +55,7 @@ impl Outgoing {
 /// The events of a stream as the client sees them.
 pub(crate) fn events(stream: Stream, mut bill: Bill, outgoing: Outgoing) -> Body {
     bill.served_by(stream.deployment());
-    // The model is at work: from here on even a client that leaves at once pays for its prompt.
-    bill.streamed(None, 0);
+    bill.begun(None);
     Body::new(Events { stream, bill: Some(bill), outgoing, writer: None, end: End::Open })
 }
 
@@ -192,7 +191,7 @@ impl Events {
 /// whether its length tells how much was written.
 pub(crate) fn bytes(long: Long, mut bill: Bill, is_text: bool) -> Body {
     bill.served_by(&long.deployment);
-    bill.streamed(None, 0);
+    bill.begun(None);
     Body::new(Passing { long, bill: Some(bill), is_text })
 }
 

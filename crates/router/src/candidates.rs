@@ -4,33 +4,45 @@ use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use dunlin_llm::Target;
+use dunlin_llm::{Extras, FallbackMap, Target};
 
 use crate::access::Access;
-use crate::catalog::{Alias, Catalog, Deployment, FallbackMap, Group};
+use crate::catalog::{Alias, Catalog, Deployment, Group};
 use crate::wildcard;
 
-/// The groups to try, in order. Never empty.
+/// Where a request may go: to the model's group, and, as groups fail, to those that come after them.
+/// Each is given once.
 #[derive(Clone, Debug)]
 pub struct Candidates<'c> {
-    /// The model asked for, then its fallbacks.
-    pub groups: Vec<Cow<'c, Group>>,
-    /// What is tried instead of the fallbacks after a prompt that is too long for the model; empty:
-    /// nothing is. `None`: the fallbacks are.
-    pub context_window: Option<Vec<Cow<'c, Group>>>,
-    /// Likewise after what a provider's filter stopped.
-    pub content_policy: Option<Vec<Cow<'c, Group>>>,
+    catalog: &'c Catalog,
+    access: Option<Access<'c>>,
+    wishes: &'c Extras,
+    /// The model, by the client's name for it.
+    asked: &'c str,
+    first: Cow<'c, Group>,
+    /// What is tried next stands last.
+    stack: Vec<Candidate<'c>>,
+    given: Vec<(Arc<str>, Option<Arc<str>>)>,
 }
 
-/// Which fallbacks a request wants.
-#[derive(Clone, Copy, Debug)]
-pub enum Fallbacks<'a> {
-    /// Those of the config.
-    Configured,
-    /// None.
-    Disabled,
-    /// These, as far as they are known; the key must be allowed to call each.
-    Named(&'a [String]),
+/// A group to try.
+#[derive(Clone, Debug)]
+pub struct Candidate<'c> {
+    /// The group.
+    pub group: Cow<'c, Group>,
+    /// How the request changes for it: a JSON object.
+    pub changes: Option<Arc<str>>,
+}
+
+/// How a group failed, as far as it decides what comes after it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FailedBy {
+    /// The prompt is too long for the model.
+    ContextWindow,
+    /// A provider's filter stopped the prompt or the answer.
+    ContentPolicy,
+    /// Anything else.
+    Other,
 }
 
 /// Why no group may answer.
@@ -52,55 +64,124 @@ pub enum NoRoute {
     },
 }
 
-/// The groups that may answer `model` for a caller. `access` is `None` for the master key.
+/// The groups that may answer `model` for a caller, with the fallbacks that its request wishes for,
+/// else those of the configuration. `access` is `None` for the master key.
+///
+/// # Errors
+/// [`NoRoute`]: of the model, or of a fallback that the client names and may not call.
+pub fn candidates<'c>(
+    catalog: &'c Catalog,
+    access: Option<Access<'c>>,
+    model: &'c str,
+    wishes: &'c Extras,
+) -> Result<Candidates<'c>, NoRoute> {
+    let first = find(catalog, access, model)?;
+    // What the config names needs no right of the key's; what the client names does.
+    let Extras { fallbacks, context_window_fallbacks, content_policy_fallbacks, .. } = wishes;
+    let named = [fallbacks, context_window_fallbacks, content_policy_fallbacks];
+    for fallback in named.into_iter().flatten().flat_map(|map| map.values().flatten()) {
+        if let Err(refused @ NoRoute::NotAllowed { .. }) = find(catalog, access, &fallback.model) {
+            return Err(refused);
+        }
+    }
+    let mut found = Candidates {
+        catalog,
+        access,
+        wishes,
+        asked: model,
+        first: first.clone(),
+        stack: Vec::new(),
+        given: Vec::new(),
+    };
+    found.stack.push(Candidate { group: first, changes: None });
+    Ok(found)
+}
+
+/// The group that `model` names, for a request without fallbacks.
 ///
 /// # Errors
 /// [`NoRoute`].
-pub fn candidates<'c>(
+pub fn group<'c>(
     catalog: &'c Catalog,
     access: Option<Access<'_>>,
     model: &str,
-    fallbacks: Fallbacks<'_>,
-    max_fallbacks: u32,
-) -> Result<Candidates<'c>, NoRoute> {
-    let first = find(catalog, access, model)?;
-    let mut groups = vec![first];
-    let first = Arc::clone(&groups[0].name);
-    let ordinary: &[Arc<str>] = match fallbacks {
-        Fallbacks::Configured => configured(&catalog.fallbacks, &first),
-        Fallbacks::Disabled | Fallbacks::Named(_) => &[],
-    };
-    let special = |map: &'c Option<FallbackMap>| {
-        let map = map.as_ref().filter(|_| matches!(fallbacks, Fallbacks::Configured))?;
-        let names = configured(map, &first).iter();
-        let groups = names.filter_map(|name| find(catalog, None, name).ok());
-        Some(groups.filter(|group| group.name != first).collect())
-    };
-    // What the config names needs no right of the key's; what the client names does.
-    let mut found: Vec<_> =
-        ordinary.iter().filter_map(|name| find(catalog, None, name).ok()).collect();
-    if let Fallbacks::Named(names) = fallbacks {
-        for name in names {
-            match find(catalog, access, name) {
-                Ok(group) => found.push(group),
-                Err(NoRoute::Unknown { .. }) => {}
-                Err(refused @ NoRoute::NotAllowed { .. }) => return Err(refused),
-            }
-        }
-    }
-    for group in found {
-        let room = groups.len() <= usize::try_from(max_fallbacks).unwrap_or(usize::MAX);
-        if room && groups.iter().all(|known| known.name != group.name) {
-            groups.push(group);
-        }
-    }
-    let context_window = special(&catalog.context_window_fallbacks);
-    let content_policy = special(&catalog.content_policy_fallbacks);
-    Ok(Candidates { groups, context_window, content_policy })
+) -> Result<Cow<'c, Group>, NoRoute> {
+    find(catalog, access, model)
 }
 
-fn configured<'c>(map: &'c FallbackMap, group: &str) -> &'c [Arc<str>] {
-    map.get(group).or_else(|| map.get("*")).map_or(&[], Vec::as_slice)
+impl<'c> Candidates<'c> {
+    /// The group of the model that was asked for.
+    #[must_use]
+    pub fn first(&self) -> &Group {
+        &self.first
+    }
+
+    /// Leaves none but this one, whose name is that of the first.
+    pub fn only(&mut self, group: Group) {
+        static ALONE: Extras = Extras::ALONE;
+        self.wishes = &ALONE;
+        self.stack = vec![Candidate { group: Cow::Owned(group), changes: None }];
+    }
+
+    /// The next one to try.
+    pub fn next_group(&mut self) -> Option<Candidate<'c>> {
+        let most = self.wishes.max_fallbacks.unwrap_or(self.catalog.retry.max_fallbacks);
+        let most = usize::try_from(most).unwrap_or(usize::MAX);
+        while let Some(candidate) = self.stack.pop() {
+            let attempt = (Arc::clone(&candidate.group.name), candidate.changes.clone());
+            if self.given.len() > most {
+                return None;
+            }
+            if !self.given.contains(&attempt) {
+                self.given.push(attempt);
+                return Some(candidate);
+            }
+        }
+        None
+    }
+
+    /// Takes note that a group failed: what comes after it is next.
+    pub fn failed(&mut self, group: &str, by: FailedBy) {
+        let after: Vec<_> = self.after(group, by).collect();
+        self.stack.extend(after.into_iter().rev());
+    }
+
+    /// Whether something comes after `group` if it fails.
+    #[must_use]
+    pub fn has_fallbacks(&self, group: &str) -> bool {
+        let mut after = self.after(group, FailedBy::Other);
+        after.any(|next| !self.given.contains(&(Arc::clone(&next.group.name), next.changes)))
+    }
+
+    fn after(&self, group: &str, by: FailedBy) -> impl Iterator<Item = Candidate<'c>> {
+        let (catalog, wishes, access) = (self.catalog, self.wishes, self.access);
+        let special = match by {
+            FailedBy::ContextWindow => {
+                Some((&wishes.context_window_fallbacks, &catalog.context_window_fallbacks))
+            }
+            FailedBy::ContentPolicy => {
+                Some((&wishes.content_policy_fallbacks, &catalog.content_policy_fallbacks))
+            }
+            FailedBy::Other => None,
+        };
+        // A client that says what comes after any failure has said it of these too.
+        let configured = |map| if wishes.fallbacks.is_some() { &None } else { map };
+        let special = special.map(|(wish, map)| (wish, configured(map)));
+        let of_client = |map: &'c FallbackMap| (map, access);
+        let guard = access.filter(|_| catalog.guards_fallbacks);
+        let of_config = move |map: &'c FallbackMap| (map, guard);
+        let map = special
+            .and_then(|(wish, map)| wish.as_ref().map(of_client).or(map.as_ref().map(of_config)));
+        let ordinary = || wishes.fallbacks.as_ref().map(of_client);
+        let (map, access) = map.or_else(ordinary).unwrap_or_else(|| of_config(&catalog.fallbacks));
+        let is_first = *group == *self.first.name;
+        let list = map.get(group).or_else(|| map.get(self.asked).filter(|_| is_first));
+        let list = list.or_else(|| map.get("*")).filter(|_| !wishes.disable_fallbacks);
+        list.into_iter().flatten().filter_map(move |next| {
+            let group = find(catalog, access, &next.model).ok()?;
+            Some(Candidate { group, changes: next.changes.clone() })
+        })
+    }
 }
 
 pub(crate) fn find<'c>(

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dunlin_ledger::Pricing;
-use dunlin_llm::Target;
+use dunlin_llm::{FallbackMap, Target};
 use dunlin_types::DeploymentId;
 use serde_json::value::RawValue;
 
@@ -26,6 +26,8 @@ pub struct Catalog {
     pub context_window_fallbacks: Option<FallbackMap>,
     /// Likewise after a prompt or answer that a provider's filter stopped.
     pub content_policy_fallbacks: Option<FallbackMap>,
+    /// `enforce_fallback_model_access`: a key must be allowed to call these fallbacks too.
+    pub guards_fallbacks: bool,
     /// How a deployment is chosen within its group.
     pub strategy: Strategy,
     /// How failures are answered.
@@ -36,9 +38,6 @@ pub struct Catalog {
     /// `pass_through_endpoints`: paths that lead to addresses of the operator's choosing.
     pub endpoints: Vec<PassThrough>,
 }
-
-/// Groups to the groups that are tried after them.
-pub type FallbackMap = BTreeMap<Arc<str>, Vec<Arc<str>>>;
 
 /// A second public name.
 #[derive(Clone, Debug, PartialEq, Eq)]

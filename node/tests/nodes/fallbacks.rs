@@ -1,7 +1,7 @@
 //! Another model instead: after a prompt that is too long, after any other failure.
 
 use dunlin_mock_upstream::{Fault, MockUpstream, Settings};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::harness::{self, deployment};
 
@@ -32,5 +32,96 @@ async fn a_prompt_too_long_goes_to_the_model_kept_for_it() -> anyhow::Result<()>
     let mut body = json!({"model": "small", "messages": [{"role": "user", "content": "hi"}]});
     body["disable_fallbacks"] = true.into();
     assert_eq!(setup.ask(0, setup.cluster.client(), &body).await?.status, 500);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_fallback_may_change_the_request_and_has_fallbacks_itself() -> anyhow::Result<()> {
+    let sick = MockUpstream::start(Settings::default()).await?;
+    let well = MockUpstream::start(Settings::default()).await?;
+    sick.set_fault(Fault::Status { code: 500, retry_after: None }).await;
+    let config = format!(
+        "model_list:\n{}{}{}router_settings:\n  num_retries: 0\n  fallbacks:\n  \
+         - a: [{{model: b, temperature: 0.5}}]\n  - b: [c]\n",
+        deployment("a", "openai/a-up", &sick.api_base()),
+        deployment("b", "openai/b-up", &sick.api_base()),
+        deployment("c", "openai/c-up", &well.api_base()),
+    );
+    let setup = harness::start_with(1, sick.clone(), config).await?;
+    let mut body = json!({"model": "a", "n": 1, "messages": [{"role": "user", "content": "hi"}]});
+    let reply = setup.ask(0, setup.cluster.client(), &body).await?;
+    assert_eq!(reply.status, 200, "{}", reply.body);
+    assert_eq!(reply.header("x-litellm-model-group"), Some("c"));
+    assert_eq!(reply.header("x-litellm-attempted-fallbacks"), Some("2"));
+    let sent = sick.last_request().expect("b was asked");
+    let expected =
+        r#"{"model":"b-up","n":1,"messages":[{"content":"hi","role":"user"}],"temperature":0.5}"#;
+    let (sent, expected): (Value, Value) =
+        (serde_json::from_slice(&sent.body)?, serde_json::from_str(expected)?);
+    assert_eq!(sent, expected);
+
+    let other = json!([{"role": "user", "content": "shorter"}]);
+    body["fallbacks"] = json!([{"model": "c", "messages": other, "timeout": 5}]);
+    let reply = setup.ask(0, setup.cluster.client(), &body).await?;
+    assert_eq!(reply.status, 200, "{}", reply.body);
+    let sent: Value = serde_json::from_slice(&well.last_request().expect("c was asked").body)?;
+    assert_eq!(sent, json!({"model": "c-up", "n": 1, "messages": other}));
+    // What a key may not call, a request of it may not fall back to.
+    let caller = setup.make_key(0, json!({"models": ["a"]})).await?;
+    assert_eq!(setup.ask(0, &caller, &body).await?.status, 403);
+    body["fallbacks"] = json!([{"model": "c", "api_key": "sk-mine"}]);
+    assert_eq!(setup.ask(0, setup.cluster.client(), &body).await?.status, 400);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_record_says_on_whose_behalf_and_how_it_went() -> anyhow::Result<()> {
+    let sick = MockUpstream::start(Settings::default()).await?;
+    let well = MockUpstream::start(Settings::default()).await?;
+    sick.set_fault(Fault::Status { code: 503, retry_after: None }).await;
+    let config = format!(
+        "model_list:\n{}{}router_settings:\n  num_retries: 0\n  fallbacks: [{{a: [b]}}]\n\
+         general_settings:\n  user_header_name: X-Employee\n",
+        deployment("a", "openai/a-up", &sick.api_base()),
+        deployment("b", "hosted_vllm/b-up", &well.api_base()),
+    );
+    let setup = harness::start_with(1, sick.clone(), config).await?;
+    let body = json!({
+        "model": "a", "stream": true, "tags": ["one"], "user": "in-the-body",
+        "messages": [{"role": "user", "content": "hi"}],
+        "metadata": {"tags": ["two"], "spend_logs_metadata": {"cost_centre": 7}},
+    });
+    let reply = dunlin_cluster::http_client()?
+        .post(setup.cluster.url(0, "/v1/chat/completions"))
+        .bearer_auth(setup.cluster.master_key())
+        .header("x-employee", "e-1")
+        .header("x-litellm-tags", "three")
+        .header("x-litellm-session-id", "s-1")
+        .header("user-agent", "tester/1")
+        .json(&body)
+        .send()
+        .await?;
+    assert!(reply.text().await?.ends_with("data: [DONE]\n\n"));
+    let sent: Value = serde_json::from_slice(&well.last_request().expect("b was asked").body)?;
+    assert_eq!((sent.get("tags"), sent.get("metadata")), (None, None));
+    assert_eq!(sent["user"], "in-the-body");
+    let records = setup.records(0)?;
+    let [record] = &records[..] else { panic!("one request, {records:?}") };
+    let expected = json!({
+        "end_user": "e-1", "tags": ["one", "two", "three"], "session": "s-1",
+        "spend_metadata": r#"{"cost_centre":7}"#, "ip": "127.0.0.1", "user_agent": "tester/1",
+    });
+    assert_eq!(record["origin"], expected);
+    let course = &record["course"];
+    assert_eq!(
+        [&course["call_type"], &course["group"], &course["provider"], &course["fallbacks"]],
+        [&json!("acompletion"), &json!("b"), &json!("hosted_vllm"), &json!(1)]
+    );
+    let statuses = course["attempts"].as_array().map(|attempts| {
+        attempts.iter().map(|attempt| attempt["status"].clone()).collect::<Vec<_>>()
+    });
+    assert_eq!(statuses, Some(vec![json!(503), json!(200)]));
+    let (first, ended) = (course["first_token"].as_u64(), record["ended"].as_u64());
+    assert!(first.is_some() && first <= ended, "{record}");
     Ok(())
 }

@@ -28,7 +28,7 @@ pub(crate) const OUTPUT_COST: f64 = 2e-6;
 pub(crate) struct Setup {
     pub(crate) cluster: Cluster,
     pub(crate) mock: MockUpstream,
-    _dir: TempDir,
+    dir: TempDir,
 }
 
 /// A cluster whose model `chat` is one mock.
@@ -48,7 +48,7 @@ pub(crate) async fn start_with(
     let launcher = Launcher { nodes, ..Launcher::new(binary(), dir.path().to_owned(), config) };
     let mut cluster = launcher.start().await?;
     cluster.wait_ready(FORMED).await?;
-    Ok(Setup { cluster, mock, _dir: dir })
+    Ok(Setup { cluster, mock, dir })
 }
 
 /// The binary under test.
@@ -121,6 +121,38 @@ impl Setup {
         ensure!(reply.ok(), "GET /key/info on node {node}: {} {}", reply.status, reply.body);
         let mut answer: Value = reply.json()?;
         Ok(answer["info"].take())
+    }
+}
+
+impl Setup {
+    /// What a node has on record, oldest first.
+    pub(crate) fn records(&self, node: usize) -> anyhow::Result<Vec<Value>> {
+        let mut folders = vec![self.dir.path().join(self.cluster.nodes()[node].name())];
+        let mut segments = Vec::new();
+        while let Some(folder) = folders.pop() {
+            for entry in std::fs::read_dir(&folder)? {
+                let path = entry?.path();
+                if path.is_dir() {
+                    folders.push(path);
+                } else if folder.ends_with("journal") {
+                    segments.push(path);
+                }
+            }
+        }
+        segments.sort();
+        let mut records = Vec::new();
+        for segment in segments {
+            let bytes = std::fs::read(segment)?;
+            let mut rest = &bytes[..];
+            // Length and checksum, 4 bytes each, then JSON.
+            while let Some((head, behind)) = rest.split_first_chunk::<8>() {
+                let length = u32::from_le_bytes([head[0], head[1], head[2], head[3]]);
+                let (payload, next) = behind.split_at(usize::try_from(length)?);
+                records.push(serde_json::from_slice(payload)?);
+                rest = next;
+            }
+        }
+        Ok(records)
     }
 }
 

@@ -6,7 +6,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::*;
-use crate::Outcome;
+use crate::{Course, Origin, Outcome};
 
 fn record(number: u128) -> SpendRecord {
     SpendRecord {
@@ -26,6 +26,8 @@ fn record(number: u128) -> SpendRecord {
         estimated: false,
         call_id: number.to_string(),
         charged: Vec::new(),
+        origin: Origin::default(),
+        course: Course::default(),
     }
 }
 

@@ -6,7 +6,7 @@ use serde_json::value::RawValue;
 use super::blocks::{WireCache, read_content};
 use crate::Dialect;
 use crate::endpoint::Endpoint;
-use crate::fields::{self, role};
+use crate::fields::{self, Label, role};
 use crate::form::{
     Chat, Effort, Format, Json, Message, PartKind, Reasoning, Role, Tool, ToolChoice,
 };
@@ -43,7 +43,7 @@ pub(crate) fn read_chat(body: &str, mut chat: Chat) -> Result<Chat, BadRequest> 
 }
 
 /// Who the client says its user is: `metadata.user_id`.
-pub(crate) fn end_user(metadata: &str) -> Option<String> {
+fn end_user(metadata: &str) -> Option<String> {
     #[derive(Deserialize)]
     struct Wire {
         user_id: Option<String>,
@@ -66,7 +66,8 @@ fn param(chat: &mut Chat, member: &Member<'_>) -> Result<(), BadRequest> {
     use fields::Role as Field;
     const NUMBER: &str = "a number";
     match (role(Endpoint::Messages, &member.name), &*member.name) {
-        (Field::Extra | Field::Dropped | Field::Refused | Field::Model, _) => {}
+        (Field::Label(Label::Ours), _)
+        | (Field::Extra | Field::Dropped | Field::Refused | Field::Model, _) => {}
         (Field::Stream, _) => chat.stream = member.value == "true",
         (Field::Prompt, _) => chat.messages = read_messages(member.value)?,
         (Field::MaxTokens, _) => chat.max_output = value(member, "a whole number")?,

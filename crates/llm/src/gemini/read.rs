@@ -11,7 +11,7 @@ use super::wire::{
 };
 use crate::Dialect;
 use crate::endpoint::Endpoint;
-use crate::fields::{self, role};
+use crate::fields::{self, Label, role};
 use crate::form::{
     Chat, Effort, Format, Json, Message, Part, PartKind, Reasoning, Role, Tool, ToolCall,
     ToolChoice, unsealed,
@@ -41,9 +41,14 @@ pub(crate) fn read_chat(
     }
     for member in &members {
         match role(endpoint, &member.name) {
-            Field::Extra | Field::Dropped | Field::Refused | Field::Model | Field::Stream => {}
+            Field::Label(Label::Ours | Label::Foreign)
+            | Field::Extra
+            | Field::Dropped
+            | Field::Refused
+            | Field::Model
+            | Field::Stream => {}
             Field::Prompt => read_contents(&mut chat, member)?,
-            Field::User | Field::SafetyIdentifier => {
+            Field::Label(Label::User | Label::SafetyIdentifier) => {
                 chat.user = string(member.value).map(Into::into).or(chat.user);
             }
             Field::MaxTokens | Field::MaxCompletionTokens | Field::Choices | Field::Upstream => {

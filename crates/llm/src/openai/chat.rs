@@ -6,7 +6,7 @@ use serde_json::value::RawValue;
 use super::calls::{WireCall, WireCalled};
 use crate::Dialect;
 use crate::endpoint::Endpoint;
-use crate::fields::{self, role};
+use crate::fields::{self, Label, role};
 use crate::form::{
     Cache, Chat, Effort, Format, Json, Message, Part, PartKind, Role, Source, Tool, ToolChoice,
     unsealed,
@@ -83,10 +83,14 @@ pub(super) fn value<'de, T: Deserialize<'de>>(
 fn param(chat: &mut Chat, endpoint: Endpoint, member: &Member<'_>) -> Result<(), BadRequest> {
     use fields::Role as Field;
     match role(endpoint, &member.name) {
-        Field::Extra | Field::Dropped | Field::Refused | Field::Model => return Ok(()),
+        Field::Label(Label::Ours | Label::Foreign)
+        | Field::Extra
+        | Field::Dropped
+        | Field::Refused
+        | Field::Model => return Ok(()),
         Field::Stream => chat.stream = member.value == "true",
         Field::Prompt => chat.messages = read_messages(member.value)?,
-        Field::User | Field::SafetyIdentifier => {
+        Field::Label(Label::User | Label::SafetyIdentifier) => {
             chat.user = string(member.value).map(Into::into).or(chat.user.take());
         }
         Field::MaxCompletionTokens => {

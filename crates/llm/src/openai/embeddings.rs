@@ -5,7 +5,7 @@ use serde::{Serialize, Serializer};
 
 use super::chat::{invalid, read_members, value};
 use crate::endpoint::{Endpoint, Stamp};
-use crate::fields::{self, role};
+use crate::fields::{self, Label, role};
 use crate::form::{Embed, Encoding, Input, Vectors};
 use crate::json::{Member, string};
 use crate::parse::BadRequest;
@@ -19,9 +19,14 @@ pub(crate) fn read_embed(body: &str) -> Result<Embed, BadRequest> {
     let mut embed = Embed::default();
     for member in read_members(body).iter().filter(|member| member.value != "null") {
         match role(Endpoint::Embeddings, &member.name) {
-            Field::Extra | Field::Dropped | Field::Refused | Field::Model | Field::Stream => {}
+            Field::Label(Label::Ours | Label::Foreign)
+            | Field::Extra
+            | Field::Dropped
+            | Field::Refused
+            | Field::Model
+            | Field::Stream => {}
             Field::Prompt => embed.inputs = read_inputs(member)?,
-            Field::User | Field::SafetyIdentifier => {
+            Field::Label(Label::User | Label::SafetyIdentifier) => {
                 embed.user = string(member.value).map(Into::into).or(embed.user);
             }
             Field::MaxTokens | Field::MaxCompletionTokens | Field::Choices | Field::Upstream => {

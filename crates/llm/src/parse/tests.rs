@@ -7,6 +7,7 @@ use http::HeaderMap;
 use proptest::prelude::*;
 
 use super::*;
+use crate::fallbacks::{Fallback, FallbackMap};
 use crate::json::write_string;
 
 fn read_chat(body: &str) -> Result<ChatRequest, BadRequest> {
@@ -65,7 +66,7 @@ fn only_what_must_change_changes() {
             r#"{"model":"up/stream","messages":[],"stream":true,"stream_options":{"include_usage":true}}"#,
         ),
         (
-            r#"{"stream":true,"metadata":1,"messages":[],"model":"m"}"#,
+            r#"{"stream":true,"metadata":{},"messages":[],"model":"m"}"#,
             r#"{"stream":true,"stream_options":{"include_usage":true},"messages":[],"model":"up/stream"}"#,
         ),
         (
@@ -149,7 +150,7 @@ fn facts_are_read() {
     assert_eq!((request.model(), request.choices()), ("gpt é", 3));
     assert_eq!((request.stream(), request.wants_usage()), (true, true));
     assert_eq!(request.max_output(), Some(Tokens(20)));
-    assert_eq!(request.end_user(), Some("s"));
+    assert_eq!(request.labels().end_user.as_deref(), Some("s"));
     assert_eq!(request.prompt_estimate(), Tokens(3), "9 bytes");
 
     let input = Bytes::from(r#"{"model":"m","input":"x","stream":true}"#);
@@ -171,17 +172,22 @@ fn an_inline_image_is_not_counted_by_its_bytes() {
 fn wishes_of_body_and_headers_are_merged() {
     let request = chat(
         r#"{"model":"m","messages":[],"num_retries":"4","request_timeout":1,"timeout":0.5,
-            "fallbacks":["a","b"],"disable_fallbacks":true,"max_fallbacks":null,
+            "fallbacks":["a",{"model":"b","n":2}],"content_policy_fallbacks":[{"m":["c"]}],
+            "disable_fallbacks":true,"max_fallbacks":null,
             "drop_params":true,"additional_drop_params":["tools[*].strict"]}"#,
     );
     let mut headers = HeaderMap::new();
     headers.insert("x-litellm-timeout", http::HeaderValue::from_static("9"));
     headers.insert("x-litellm-stream-timeout", http::HeaderValue::from_static("1e9"));
+    let changes = Some(r#"{"model":"b","n":2}"#.into());
+    let changed = Fallback { model: "b".into(), changes };
     let expected = Extras {
         num_retries: Some(4),
         timeout: Some(Duration::from_millis(500)),
         stream_timeout: Some(Duration::from_secs(86_400)),
-        fallbacks: Some(vec!["a".to_owned(), "b".to_owned()]),
+        fallbacks: Some(FallbackMap::from([("*".into(), vec![Fallback::to("a"), changed])])),
+        context_window_fallbacks: None,
+        content_policy_fallbacks: Some(FallbackMap::from([("m".into(), vec![Fallback::to("c")])])),
         max_fallbacks: None,
         disable_fallbacks: true,
         drop_params: true,
@@ -198,6 +204,30 @@ fn wishes_of_body_and_headers_are_merged() {
 }
 
 #[test]
+fn a_fallback_asks_the_same_but_for_its_changes() {
+    let cases = [
+        (
+            r#"{"model":"b","messages":[1],"a.b":3,"stream":false}"#,
+            r#"{"model":"x","stream":true,"n":2,"messages":[1],"a.b":3}"#,
+        ),
+        (r#"{"model":"b"}"#, r#"{"model":"x","messages":[],"a.b":{},"stream":true,"n":2}"#),
+    ];
+    for (changes, expected) in cases {
+        let asked = r#"{"model":"m","messages":[],"a.b":{},"stream":true,"n":2,"timeout":5}"#;
+        let changed = chat(asked).changed_by(changes).expect(changes);
+        assert_eq!(changed.without_added_usage().encode_for("x", &[]), expected);
+        assert_eq!((changed.model(), changed.stream()), ("m", true));
+        assert!(changed.extras().timeout.is_some());
+    }
+    let only = r#"{"model":"b","messages":[],"input":"x"}"#;
+    let gone = parse(Endpoint::Embeddings, Bytes::from(r#"{"model":"m","input":"y"}"#), None);
+    let gone = gone.expect("valid").changed_by(only).expect("changed").encode_for("e", &[]);
+    assert_eq!(gone, r#"{"model":"e","messages":[],"input":"x"}"#);
+    let unfit = chat(r#"{"model":"m","messages":[]}"#).changed_by(r#"{"timeout":"soon"}"#);
+    assert!(unfit.is_err());
+}
+
+#[test]
 fn what_is_wrong_is_said_in_words_that_clients_know() {
     let malformed = |problem, place| format!("Invalid JSON payload: {problem}: {place}");
     let ended = "unexpected end of data";
@@ -208,6 +238,13 @@ fn what_is_wrong_is_said_in_words_that_clients_know() {
         ("{\"é\":1,\n \"b\" x}", malformed(unexpected, "line 2 column 6 (char 13)"), "request_body"),
         (r#"{"a":1} {"#, malformed(unexpected, "line 1 column 9 (char 8)"), "request_body"),
         ("[]", "Invalid JSON payload: expected an object".into(), "request_body"),
+        (
+            r#"{"model":"a","messages":[],"fallbacks":[{"model":"b","api_base":"http://evil"}]}"#,
+            "/chat/completions: Invalid value for 'fallbacks': expected fallbacks without credentials \
+             or addresses of providers in them."
+                .into(),
+            "fallbacks",
+        ),
         (
             r#"{"model":"a","\u006dodel":"b","messages":[]}"#,
             "Invalid JSON payload: duplicate field 'model'".into(),
@@ -264,7 +301,7 @@ fn a_client_cannot_bring_its_own_provider() {
 fn member() -> impl Strategy<Value = (String, String)> {
     let names = prop_oneof![
         "[a-z_é\"\\\\]{1,6}",
-        prop::sample::select(vec!["tags", "metadata", "litellm_x", "user", "mock_y", "n"])
+        prop::sample::select(vec!["cache", "policies", "litellm_x", "user", "mock_y", "n"])
             .prop_map(str::to_owned),
     ];
     let values = prop::sample::select(vec![
@@ -309,7 +346,7 @@ proptest! {
         let out = encoded(&object(&rest, &space), &[("added", "1")]);
 
         let dropped = |name: &str| {
-            ["tags", "metadata"].contains(&name)
+            ["cache", "policies"].contains(&name)
                 || name.starts_with("mock_")
                 || name.starts_with("litellm_")
         };

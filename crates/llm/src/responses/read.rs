@@ -5,7 +5,7 @@ use serde_json::value::RawValue;
 
 use crate::Dialect;
 use crate::endpoint::Endpoint;
-use crate::fields::{Role as Field, role};
+use crate::fields::{Label, Role as Field, role};
 use crate::form::{Chat, Effort, Format, Json, Message, Reasoning, Role, Tool, ToolChoice};
 use crate::json::{Member, members, string};
 use crate::parse::BadRequest;
@@ -25,10 +25,14 @@ pub(crate) fn read_chat(body: &str, mut chat: Chat) -> Result<Chat, BadRequest> 
     let mut instructions = None;
     for member in members(body).expect("a request was parsed from an object") {
         match role(Endpoint::Responses, &member.name) {
-            Field::Extra | Field::Dropped | Field::Refused | Field::Model => {}
+            Field::Label(Label::Ours | Label::Foreign)
+            | Field::Extra
+            | Field::Dropped
+            | Field::Refused
+            | Field::Model => {}
             Field::Stream => chat.stream = member.value == "true",
             Field::Prompt => chat.messages = read_input(member.value)?,
-            Field::User | Field::SafetyIdentifier => {
+            Field::Label(Label::User | Label::SafetyIdentifier) => {
                 chat.user = string(member.value).map(Into::into).or(chat.user.take());
             }
             Field::MaxTokens | Field::MaxCompletionTokens => {
@@ -68,7 +72,6 @@ fn param(chat: &mut Chat, member: &Member<'_>) -> Result<(), BadRequest> {
         // How an answer is kept and shown; of no meaning to a chat.
         "store"
         | "include"
-        | "metadata"
         | "truncation"
         | "stream_options"
         | "prompt_cache_key"

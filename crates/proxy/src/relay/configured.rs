@@ -7,7 +7,7 @@ use axum::extract::{Request, State};
 use axum::http::header::{ACCEPT, ACCEPT_LANGUAGE, CONTENT_TYPE, USER_AGENT};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Response};
 use dunlin_ledger::Pricing;
-use dunlin_llm::{Endpoint, tokens_in};
+use dunlin_llm::{Endpoint, Labels, tokens_in};
 use dunlin_providers::sigv4::path_segment;
 use dunlin_router::{PassThrough, find_pass_through};
 use dunlin_upstream::Relay;
@@ -34,7 +34,7 @@ pub(crate) async fn serve(State(proxy): State<Proxy>, request: Request) -> Respo
     if !endpoint.methods.is_empty() && !endpoint.methods.iter().any(|takes| **takes == *method) {
         return front::wrong_method().await;
     }
-    let call = Call::of_headers(&proxy, Endpoint::ChatCompletions, request.headers());
+    let call = Call::begin(&proxy, Endpoint::ChatCompletions, &request);
     let rest = rest.to_owned();
     match conduct(&proxy, &call, &serving, (endpoint, &rest), request).await {
         Ok(response) => response,
@@ -68,8 +68,9 @@ async fn conduct(
     let admitted = proxy.0.admission.admit(caller.key(), demand).await;
     let permit = admitted.map_err(|refusal| Refused::admission(refusal, &caller, call.started))?;
     let told = Told::of_admission(&caller, permit.limits()).called(call);
-    let about = About { model: &endpoint.path, stream: false, prompt_estimate };
-    let mut bill = Bill::open_for(proxy.clone(), permit, call, &caller, about);
+    let origin = call.client.origin(&serving.settings, &head.headers, &Labels::default())?;
+    let about = About::relayed(&endpoint.path, prompt_estimate, origin);
+    let mut bill = Bill::open(proxy.clone(), permit, call, &caller, about);
     bill.priced_as("", Pricing::Unpriced);
     bill.fee(endpoint.fee);
 

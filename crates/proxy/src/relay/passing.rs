@@ -27,10 +27,10 @@ pub(super) fn body(relayed: Relayed, bill: Bill, price: Option<Price>, generates
         // Nobody's failure is charged.
         bill.failed();
     }
-    let mut passing = Passing { relayed, meter, bill, price, frames: 0, generates, is_over: false };
-    // From here on even a client that leaves at once pays for its prompt.
-    passing.count();
-    Body::new(passing)
+    if let Some(bill) = &mut bill {
+        bill.begun((!generates).then(Usage::default));
+    }
+    Body::new(Passing { relayed, meter, bill, price, frames: 0, generates, is_over: false })
 }
 
 struct Passing {

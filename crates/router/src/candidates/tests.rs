@@ -6,6 +6,8 @@ use std::time::Duration;
 use dunlin_ledger::Pricing;
 use dunlin_types::DeploymentId;
 
+use dunlin_llm::Fallback;
+
 use super::*;
 use crate::catalog::{BackendId, Weight};
 
@@ -44,25 +46,42 @@ fn catalog() -> Catalog {
     let alias = |group: &str, hidden| Alias { group: group.into(), hidden };
     catalog.aliases.insert("gpt-4".into(), alias("chat", false));
     catalog.aliases.insert("secret".into(), alias("big", true));
-    catalog.fallbacks.insert("chat".into(), vec!["big".into(), "last".into()]);
-    catalog.fallbacks.insert("*".into(), vec!["last".into()]);
+    catalog.fallbacks = after(&[("chat", &["big", "last"]), ("*", &["last"])]);
     catalog
 }
 
+fn after(map: &[(&str, &[&str])]) -> FallbackMap {
+    let list = |names: &[&str]| names.iter().map(|name| Fallback::to(name)).collect();
+    map.iter().map(|(of, names)| ((*of).into(), list(names))).collect()
+}
+
+/// The groups that are given while each fails so, as one text.
+fn walk(mut found: Candidates<'_>, by: FailedBy) -> String {
+    let mut seen = Vec::new();
+    while let Some(next) = found.next_group() {
+        let changes = next.changes.as_deref().unwrap_or_default();
+        seen.push(format!(
+            "{}={}{changes}",
+            next.group.name, next.group.deployments[0].target.model
+        ));
+        found.failed(&next.group.name, by);
+    }
+    seen.join(" ")
+}
+
+fn first<'c>(catalog: &'c Catalog, model: &str) -> Cow<'c, Group> {
+    group(catalog, None, model).expect("known")
+}
+
 /// The groups for `model`, or the refusal, as one text.
-fn route(models: &[&str], aliases: &[(&str, &str)], model: &str, fallbacks: Fallbacks) -> String {
+fn route(models: &[&str], aliases: &[(&str, &str)], model: &str, wishes: &Extras) -> String {
     let catalog = catalog();
     let models: Vec<String> = models.iter().map(|name| (*name).to_owned()).collect();
     let aliases: BTreeMap<String, String> =
         aliases.iter().map(|(from, to)| ((*from).to_owned(), (*to).to_owned())).collect();
     let access = Access { models: &models, aliases: &aliases };
-    match candidates(&catalog, Some(access), model, fallbacks, 5) {
-        Ok(found) => {
-            let name = |group: &Cow<Group>| {
-                format!("{}={}", group.name, group.deployments[0].target.model)
-            };
-            found.groups.iter().map(name).collect::<Vec<_>>().join(" ")
-        }
+    match candidates(&catalog, Some(access), model, wishes) {
+        Ok(found) => walk(found, FailedBy::Other),
         Err(NoRoute::Unknown { patterns, .. }) => format!("unknown, patterns: {patterns}"),
         Err(NoRoute::NotAllowed { model }) => format!("not allowed: {model}"),
     }
@@ -70,7 +89,7 @@ fn route(models: &[&str], aliases: &[(&str, &str)], model: &str, fallbacks: Fall
 
 #[test]
 fn names_lead_to_groups() {
-    let to = |model| route(&[], &[], model, Fallbacks::Disabled);
+    let to = |model| route(&[], &[], model, &Extras::ALONE);
     assert_eq!(to("chat"), "chat=m");
     assert_eq!(to("gpt-4"), "chat=m", "an alias");
     assert_eq!(to("secret"), "big=m2", "hidden works");
@@ -82,7 +101,7 @@ fn names_lead_to_groups() {
 
 #[test]
 fn a_key_calls_what_it_lists_by_any_name_for_it() {
-    let to = |models: &[&str], model| route(models, &[("mine", "big")], model, Fallbacks::Disabled);
+    let to = |models: &[&str], model| route(models, &[("mine", "big")], model, &Extras::ALONE);
     assert_eq!(to(&["chat"], "gpt-4"), "chat=m", "the group is listed");
     assert_eq!(to(&["gpt-4"], "gpt-4"), "chat=m", "the alias is listed");
     assert_eq!(to(&["gpt-4"], "chat"), "not allowed: chat");
@@ -98,18 +117,60 @@ fn a_key_calls_what_it_lists_by_any_name_for_it() {
 
 #[test]
 fn fallbacks_follow_in_order() {
-    let to = |models: &[&str], model, fallbacks| route(models, &[], model, fallbacks);
+    let to = |models: &[&str], model, wishes: &Extras| route(models, &[], model, wishes);
+    let named =
+        |map: &[(&str, &[&str])]| Extras { fallbacks: Some(after(map)), ..Extras::default() };
     let all: &[&str] = &[];
-    let named = ["last".to_owned(), "chat".to_owned()];
-    let refused = ["big".to_owned()];
-    assert_eq!(to(all, "chat", Fallbacks::Configured), "chat=m big=m2 last=m3");
-    assert_eq!(to(&["chat"], "chat", Fallbacks::Configured), "chat=m big=m2 last=m3");
-    assert_eq!(to(all, "big", Fallbacks::Configured), "big=m2 last=m3", "by the star");
-    assert_eq!(to(all, "chat", Fallbacks::Named(&named)), "chat=m last=m3", "none twice");
-    assert_eq!(to(&["chat"], "chat", Fallbacks::Named(&refused)), "not allowed: big");
+    let configured = Extras::default();
+    assert_eq!(to(all, "chat", &configured), "chat=m big=m2 last=m3");
+    assert_eq!(to(&["chat"], "chat", &configured), "chat=m big=m2 last=m3", "no right needed");
+    assert_eq!(to(all, "big", &configured), "big=m2 last=m3", "by the star");
+    let any = named(&[("*", &["last", "chat", "nobody"])]);
+    assert_eq!(to(all, "chat", &any), "chat=m last=m3", "none twice");
+    assert_eq!(to(&["chat"], "chat", &any), "not allowed: last");
+    assert_eq!(to(all, "gpt-4", &named(&[("gpt-4", &["big"])])), "chat=m big=m2", "by its alias");
+    assert_eq!(to(all, "chat", &named(&[("other", &["big"])])), "chat=m", "none for this one");
+    let few = Extras { max_fallbacks: Some(1), ..Extras::default() };
+    assert_eq!(to(all, "chat", &few), "chat=m big=m2");
+}
+
+#[test]
+fn a_fallback_has_fallbacks_and_they_come_before_its_sibling() {
+    let mut catalog = catalog();
+    let all: [(&str, &[&str]); 3] =
+        [("chat", &["big", "e/x"]), ("big", &["last", "chat"]), ("last", &["chat"])];
+    catalog.fallbacks = after(&all);
+    let wishes = Extras::default();
+    let found = || candidates(&catalog, None, "chat", &wishes).expect("a route");
+    assert_eq!(walk(found(), FailedBy::Other), "chat=m big=m2 last=m3 e/*=x");
+    let mut one = found();
+    one.next_group();
+    assert!(one.has_fallbacks("chat") && !one.has_fallbacks("last"), "what was tried is none");
+    let bound = Extras { max_fallbacks: Some(2), ..Extras::default() };
+    let found = candidates(&catalog, None, "chat", &bound).expect("a route");
+    assert_eq!(walk(found, FailedBy::Other), "chat=m big=m2 last=m3");
+}
+
+#[test]
+fn a_guarded_fallback_needs_the_keys_right() {
+    let mut catalog = catalog();
+    catalog.guards_fallbacks = true;
+    let (models, aliases) = (["chat", "last"].map(str::to_owned), BTreeMap::new());
+    let access = Access { models: &models, aliases: &aliases };
+    let wishes = Extras::default();
+    let found = candidates(&catalog, Some(access), "chat", &wishes).expect("a route");
+    assert_eq!(walk(found, FailedBy::Other), "chat=m last=m3");
+}
+
+#[test]
+fn the_same_model_with_another_request_is_another_attempt() {
     let catalog = catalog();
-    let bounded = candidates(&catalog, None, "chat", Fallbacks::Configured, 1).expect("known");
-    assert_eq!(bounded.groups.len(), 2);
+    let changed = Fallback { model: "chat".into(), changes: Some("{n}".into()) };
+    let list = vec![Fallback::to("chat"), changed.clone(), changed];
+    let fallbacks = Some(FallbackMap::from([("*".into(), list)]));
+    let wishes = Extras { fallbacks, ..Extras::default() };
+    let found = candidates(&catalog, None, "chat", &wishes).expect("a route");
+    assert_eq!(walk(found, FailedBy::Other), "chat=m chat=m{n}");
 }
 
 #[test]
@@ -132,8 +193,7 @@ fn an_id_pins_its_deployment_beside_a_star() {
     let mut catalog = catalog();
     let star = Group { name: "*".into(), deployments: vec![deployment("*", "*")] };
     catalog.groups.insert("*".into(), star);
-    let found = candidates(&catalog, None, "id-big", Fallbacks::Disabled, 5).expect("known");
-    assert_eq!(&*found.groups[0].deployments[0].target.model, "m2");
+    assert_eq!(&*first(&catalog, "id-big").deployments[0].target.model, "m2");
 }
 
 #[test]
@@ -146,10 +206,7 @@ fn a_star_costs_what_its_model_costs() {
     };
     let group = Group { name: "s/*".into(), deployments: vec![Arc::new(star)] };
     catalog.groups.insert("s/*".into(), group);
-    let price = |model| {
-        let found = candidates(&catalog, None, model, Fallbacks::Disabled, 5).expect("known");
-        found.groups[0].deployments[0].price.clone()
-    };
+    let price = |model| first(&catalog, model).deployments[0].price.clone();
     assert_eq!(price("s/known"), Pricing::Free);
     assert_eq!(price("s/other"), Pricing::Unpriced);
 }
@@ -157,33 +214,26 @@ fn a_star_costs_what_its_model_costs() {
 #[test]
 fn a_clients_spelling_makes_no_new_backend() {
     let catalog = catalog();
-    let backend = |model| {
-        let found = candidates(&catalog, None, model, Fallbacks::Disabled, 5).expect("known");
-        found.groups[0].deployments[0].backend.clone()
-    };
+    let backend = |model| first(&catalog, model).deployments[0].backend.clone();
     assert_eq!(backend("e/x1"), backend("e/x2"));
-}
-
-#[test]
-fn a_named_fallback_that_is_not_there_does_not_refuse_the_model() {
-    let catalog = catalog();
-    let named = ["nobody".to_owned()];
-    assert!(candidates(&catalog, None, "chat", Fallbacks::Named(&named), 5).is_ok());
 }
 
 #[test]
 fn a_long_or_filtered_prompt_has_fallbacks_of_its_own() {
     let mut catalog = catalog();
-    let map = |of: &str, to: &str| Some([(of.into(), vec![to.into()])].into());
-    catalog.fallbacks.insert("chat".into(), vec!["last".into()]);
-    catalog.context_window_fallbacks = map("chat", "big");
-    catalog.content_policy_fallbacks = map("other", "big");
-    let names = |groups: &Option<Vec<Cow<'_, Group>>>| {
-        groups.as_ref().map(|groups| groups.iter().map(|g| g.name.to_string()).collect::<Vec<_>>())
+    catalog.fallbacks = after(&[("chat", &["last"])]);
+    catalog.context_window_fallbacks = Some(after(&[("chat", &["big"]), ("big", &["e/x"])]));
+    catalog.content_policy_fallbacks = Some(after(&[("other", &["big"])]));
+    let walk = |wishes: &Extras, by| {
+        walk(candidates(&catalog, None, "chat", wishes).expect("a route"), by)
     };
-    let found = candidates(&catalog, None, "chat", Fallbacks::Configured, 5).expect("a route");
-    assert_eq!(names(&found.context_window), Some(vec!["big".to_owned()]));
-    assert_eq!(names(&found.content_policy), Some(vec![]), "a map without an entry means none");
-    let found = candidates(&catalog, None, "chat", Fallbacks::Disabled, 5).expect("a route");
-    assert_eq!((found.context_window.is_none(), found.groups.len()), (true, 1));
+    let none = Extras::default();
+    assert_eq!(walk(&none, FailedBy::ContextWindow), "chat=m big=m2 e/*=x");
+    assert_eq!(walk(&none, FailedBy::ContentPolicy), "chat=m", "a map without an entry means none");
+    assert_eq!(walk(&Extras::ALONE, FailedBy::ContextWindow), "chat=m");
+    let fallbacks = Some(after(&[("*", &["last"])]));
+    let mut wishes = Extras { fallbacks, ..Extras::default() };
+    assert_eq!(walk(&wishes, FailedBy::ContentPolicy), "chat=m last=m3", "the client's word wins");
+    wishes.content_policy_fallbacks = Some(after(&[("chat", &["big"])]));
+    assert_eq!(walk(&wishes, FailedBy::ContentPolicy), "chat=m big=m2");
 }

@@ -1,0 +1,239 @@
+//! What a request says of itself for the books: on whose behalf it is made, its tags, the session it
+//! is part of, and what the operator's records are to hold of it.
+
+use std::borrow::Cow;
+
+use http::{HeaderMap, HeaderName};
+
+use crate::fields::Label;
+use crate::json::{members, string, write_string};
+use crate::parse::BadRequest;
+
+/// More tags than one request can need; each may have a budget and limits that are looked up.
+pub const MAX_TAGS: usize = 64;
+/// As long as a tag may be.
+pub const MAX_TAG_BYTES: usize = 256;
+/// As long as the id of a user or a session may be. Claude Code's are 150 bytes.
+pub const MAX_ID_BYTES: usize = 512;
+/// As long as what is kept of a request for the operator's own records may be.
+pub const MAX_SPEND_METADATA_BYTES: usize = 8 << 10;
+
+const TAGS: &str = "a list of at most 64 texts, each of 1 to 256 bytes";
+const ID: &str = "a text of at most 512 bytes";
+const SPEND_METADATA: &str = "a JSON object of at most 8 KiB";
+
+/// What a request says of itself, within the bounds above.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Labels {
+    /// Who the client says its user is.
+    pub end_user: Option<String>,
+    /// Each once, in the order in which they are named.
+    pub tags: Vec<String>,
+    /// `spend_logs_metadata`, a JSON object.
+    pub spend_metadata: Option<String>,
+    /// What several requests have in common: a conversation, a run of an agent.
+    pub session: Option<String>,
+}
+
+impl Labels {
+    /// These, completed by what the headers say: `x-litellm-customer-id`, `x-litellm-end-user-id`
+    /// and the operator's `end_user_headers`, `x-litellm-tags`, `x-litellm-spend-logs-metadata`,
+    /// `x-litellm-trace-id`, `x-litellm-session-id` and other clients' headers for a session. All
+    /// tags count; in everything else a header wins.
+    ///
+    /// # Errors
+    /// A header of the gateway's is longer than its bound, or not what it should be.
+    pub fn with_headers(
+        &self,
+        headers: &HeaderMap,
+        end_user_headers: &[HeaderName],
+    ) -> Result<Self, BadRequest> {
+        let mut all = self.clone();
+        let named =
+            |name: &'static str, expected, most| bounded_header(headers, name, expected, most);
+        let customer = named("x-litellm-customer-id", ID, MAX_ID_BYTES)?;
+        let customer = customer.or(named("x-litellm-end-user-id", ID, MAX_ID_BYTES)?);
+        let theirs = end_user_headers.iter().filter_map(|name| text(headers, name.as_str()));
+        let theirs = theirs.map(|id| Some(id).filter(|id| id.len() <= MAX_ID_BYTES));
+        let theirs = theirs.map(|id| id.ok_or(bad("user_header_mappings", ID))).next();
+        let end_user = customer.or(theirs.transpose()?);
+        all.end_user = end_user.map(str::to_owned).or(all.end_user);
+
+        let tags = text(headers, "x-litellm-tags").unwrap_or_default();
+        for tag in tags.split(',').map(str::trim).filter(|tag| !tag.is_empty()) {
+            all.add_tag(tag).map_err(|expected| bad("x-litellm-tags", expected))?;
+        }
+        let name = "x-litellm-spend-logs-metadata";
+        if let Some(metadata) = text(headers, name) {
+            let metadata = spend_metadata(metadata).map_err(|expected| bad(name, expected))?;
+            all.spend_metadata = metadata.or(all.spend_metadata);
+        }
+        let session = named("x-litellm-trace-id", ID, MAX_ID_BYTES)?;
+        let session = session.or(named("x-litellm-session-id", ID, MAX_ID_BYTES)?);
+        let session = session.or_else(|| clients_session(headers));
+        all.session = session.map(str::to_owned).or(all.session);
+        Ok(all)
+    }
+
+    fn add_tag(&mut self, tag: &str) -> Result<(), &'static str> {
+        if self.tags.iter().any(|known| known == tag) {
+            return Ok(());
+        }
+        if tag.is_empty() || tag.len() > MAX_TAG_BYTES || self.tags.len() == MAX_TAGS {
+            return Err(TAGS);
+        }
+        self.tags.push(tag.to_owned());
+        Ok(())
+    }
+
+    fn add_tags(&mut self, value: &str) -> Result<(), &'static str> {
+        let tags: Vec<Cow<'_, str>> = serde_json::from_str(value).or(Err(TAGS))?;
+        tags.iter().try_for_each(|tag| self.add_tag(tag))
+    }
+}
+
+/// `x-claude-code-session-id` and the like; too long a one is none of ours to refuse.
+fn clients_session(headers: &HeaderMap) -> Option<&str> {
+    let is_vendors = |name: &str| name.starts_with("x-") && name.ends_with("-session-id");
+    let vendors = headers.keys().map(HeaderName::as_str).filter(|name| is_vendors(name));
+    let session = vendors.chain(["session_id"]).find_map(|name| text(headers, name));
+    session.filter(|session| session.len() <= MAX_ID_BYTES)
+}
+
+fn text<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
+    let value = headers.get(name)?.to_str().ok()?.trim();
+    (!value.is_empty()).then_some(value)
+}
+
+fn bounded_header<'h>(
+    headers: &'h HeaderMap,
+    name: &'static str,
+    expected: &'static str,
+    most: usize,
+) -> Result<Option<&'h str>, BadRequest> {
+    match text(headers, name) {
+        Some(value) if value.len() > most => Err(bad(name, expected)),
+        value => Ok(value),
+    }
+}
+
+fn bad(name: &'static str, expected: &'static str) -> BadRequest {
+    BadRequest::BadHeader { name, expected }
+}
+
+/// The object, if it says anything.
+fn spend_metadata(value: &str) -> Result<Option<String>, &'static str> {
+    let members = members(value).or(Err(SPEND_METADATA))?;
+    if value.len() > MAX_SPEND_METADATA_BYTES {
+        return Err(SPEND_METADATA);
+    }
+    Ok((!members.is_empty()).then(|| value.to_owned()))
+}
+
+/// Collects labels from the members of a body, in whatever order they come.
+#[derive(Debug, Default)]
+pub(crate) struct LabelReader {
+    labels: Labels,
+    user: Option<String>,
+    /// `litellm_metadata.user`
+    metadata_user: Option<String>,
+    /// `metadata.user_id`
+    user_id: Option<String>,
+    safety_identifier: Option<String>,
+}
+
+impl LabelReader {
+    /// Takes a member of a JSON body. The error is what was expected instead.
+    pub(crate) fn take(
+        &mut self,
+        label: Label,
+        name: &str,
+        value: &str,
+    ) -> Result<(), &'static str> {
+        match label {
+            Label::User => self.user = id(value)?,
+            Label::SafetyIdentifier => self.safety_identifier = id(value)?,
+            // What it should be is for the provider to say.
+            Label::Foreign => {
+                let members = members(value).unwrap_or_default();
+                let user = members.iter().find(|member| member.name == "user_id");
+                self.user_id = user.map_or(Ok(None), |user| id(user.value))?;
+            }
+            Label::Ours => self.take_ours(name, value)?,
+        }
+        Ok(())
+    }
+
+    /// Takes a field of a form, whose texts have no quotes.
+    pub(crate) fn take_field(
+        &mut self,
+        label: Label,
+        name: &str,
+        value: &str,
+    ) -> Result<(), &'static str> {
+        let is_json = name == "tags" || name.ends_with("metadata");
+        if is_json {
+            return self.take(label, name, value);
+        }
+        let mut quoted = Vec::with_capacity(value.len() + 2);
+        write_string(&mut quoted, value);
+        self.take(label, name, std::str::from_utf8(&quoted).expect("JSON is UTF-8"))
+    }
+
+    fn take_ours(&mut self, name: &str, value: &str) -> Result<(), &'static str> {
+        match name {
+            _ if value == "null" => Ok(()),
+            "tags" => self.labels.add_tags(value),
+            "litellm_session_id" | "litellm_trace_id" => {
+                self.labels.session = id(value)?.or(self.labels.session.take());
+                Ok(())
+            }
+            // Some SDKs send an object as a text.
+            "metadata" | "litellm_metadata" => match string(value) {
+                Some(text) => self.metadata(&text),
+                None => self.metadata(value),
+            },
+            _ => unreachable!("`fields` sends only the names above"),
+        }
+    }
+
+    fn metadata(&mut self, value: &str) -> Result<(), &'static str> {
+        for member in members(value).or(Err("an object"))? {
+            let value = member.value;
+            match &*member.name {
+                _ if value == "null" => {}
+                "tags" => self.labels.add_tags(value)?,
+                "spend_logs_metadata" => {
+                    let metadata = spend_metadata(value)?;
+                    self.labels.spend_metadata = metadata.or(self.labels.spend_metadata.take());
+                }
+                "user" => self.metadata_user = id(value)?,
+                "user_id" => self.user_id = id(value)?,
+                "session_id" | "trace_id" if self.labels.session.is_none() => {
+                    self.labels.session = id(value)?;
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    pub(crate) fn finish(self) -> Labels {
+        let Self { labels, user, metadata_user, user_id, safety_identifier } = self;
+        let end_user = user.or(metadata_user).or(user_id).or(safety_identifier);
+        Labels { end_user, ..labels }
+    }
+}
+
+/// A text or a number; every other kind of value names nobody, and neither does an empty text.
+fn id(value: &str) -> Result<Option<String>, &'static str> {
+    let number = || serde_json::from_str::<serde_json::Number>(value).ok();
+    let id = string(value).map(Cow::into_owned).or_else(|| number().map(|n| n.to_string()));
+    match id.filter(|id| !id.is_empty()) {
+        Some(id) if id.len() > MAX_ID_BYTES => Err(ID),
+        id => Ok(id),
+    }
+}
+
+#[cfg(test)]
+mod tests;

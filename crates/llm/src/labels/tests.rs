@@ -1,0 +1,129 @@
+//! What bodies and headers say of a request, where both do, and where either says too much.
+
+use bytes::Bytes;
+use http::HeaderValue;
+
+use super::*;
+use crate::{Endpoint, parse};
+
+fn labels(endpoint: Endpoint, members: &str) -> Result<Labels, BadRequest> {
+    let body = format!(r#"{{"model":"m","messages":[],"input":"x","max_tokens":1{members}}}"#);
+    parse(endpoint, Bytes::from(body), None).map(|request| request.labels().clone())
+}
+
+fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
+    let pairs = pairs.iter().map(|(name, value)| {
+        (HeaderName::from_static(name), HeaderValue::from_str(value).expect("a value"))
+    });
+    pairs.collect()
+}
+
+#[test]
+fn bodies_say_whose_they_are() {
+    use Endpoint::{ChatCompletions, Messages, Responses};
+    let nested = r#","metadata":{"user_id":"c"},"litellm_metadata":{"user":"b"}"#;
+    for (endpoint, members, user) in [
+        (ChatCompletions, format!(r#","safety_identifier":"d","user":"a"{nested}"#), Some("a")),
+        (ChatCompletions, format!(r#","safety_identifier":"d"{nested}"#), Some("b")),
+        (ChatCompletions, r#","safety_identifier":"d","metadata":{"user_id":7}"#.into(), Some("7")),
+        (ChatCompletions, r#","safety_identifier":"d","user":null"#.into(), Some("d")),
+        (ChatCompletions, r#","user":"","metadata":{}"#.into(), None),
+        (ChatCompletions, r#","metadata":"{\"user_id\":\"e\"}""#.into(), Some("e")),
+        (Messages, nested.into(), Some("b")),
+        (Messages, r#","metadata":{"user_id":"c"},"user":"a""#.into(), Some("c")),
+        (Responses, r#","metadata":{"user_id":"c"}"#.into(), Some("c")),
+    ] {
+        let read = labels(endpoint, &members).expect(&members);
+        assert_eq!(read.end_user.as_deref(), user, "{members}");
+    }
+}
+
+#[test]
+fn tags_and_records_are_the_gateways_and_a_providers_metadata_is_not() {
+    let said = r#","tags":["a","b"],"metadata":{"tags":["b","c"],"session_id":"s","x":[1],
+        "spend_logs_metadata":{"k":[1]}}"#;
+    let chat = labels(Endpoint::ChatCompletions, said).expect("labels");
+    let expected = Labels {
+        end_user: None,
+        tags: ["a", "b", "c"].map(str::to_owned).to_vec(),
+        spend_metadata: Some(r#"{"k":[1]}"#.to_owned()),
+        session: Some("s".to_owned()),
+    };
+    assert_eq!(chat, expected);
+    let native = labels(Endpoint::Messages, said).expect("labels");
+    assert_eq!((native.tags.len(), native.spend_metadata, native.session), (2, None, None));
+    let ours = said.replace("metadata\":{\"tags", "litellm_metadata\":{\"tags");
+    let ours = labels(Endpoint::Messages, &ours).expect("labels");
+    assert_eq!(ours, expected);
+}
+
+#[test]
+fn headers_win_and_tags_add_up() {
+    let body = r#","user":"u","tags":["a"],"litellm_session_id":"s","metadata":{"spend_logs_metadata":{"a":1}}"#;
+    let body = labels(Endpoint::ChatCompletions, body).expect("labels");
+    let webui = [HeaderName::from_static("x-openwebui-user-id")];
+    let with = |pairs: &[(&'static str, &str)]| body.with_headers(&headers(pairs), &webui);
+    assert_eq!(with(&[]), Ok(body.clone()));
+    let all = with(&[
+        ("x-litellm-tags", " b, a ,,c"),
+        ("x-litellm-customer-id", "first"),
+        ("x-litellm-end-user-id", "second"),
+        ("x-openwebui-user-id", "third"),
+        ("x-litellm-spend-logs-metadata", r#"{"h":1}"#),
+        ("x-claude-code-session-id", "claude"),
+    ])
+    .expect("labels");
+    assert_eq!(all.tags, ["a", "b", "c"]);
+    assert_eq!(all.end_user.as_deref(), Some("first"));
+    assert_eq!(all.spend_metadata.as_deref(), Some(r#"{"h":1}"#));
+    assert_eq!(all.session.as_deref(), Some("claude"));
+    let third = with(&[("x-openwebui-user-id", "third"), ("x-litellm-trace-id", "t")]);
+    let third = third.expect("labels");
+    assert_eq!((third.end_user.as_deref(), third.session.as_deref()), (Some("third"), Some("t")));
+}
+
+#[test]
+fn what_is_beyond_a_bound_is_refused_by_name() {
+    let long = |bytes: usize| "x".repeat(bytes);
+    let many = |tags: usize| {
+        let tags: Vec<String> = (0..tags).map(|tag| format!("\"t{tag}\"")).collect();
+        format!(r#","tags":[{}]"#, tags.join(","))
+    };
+    for (members, refused) in [
+        (many(MAX_TAGS), None),
+        (many(MAX_TAGS + 1), Some("'tags': expected a list of at most 64 texts")),
+        (format!(r#","tags":["{}"]"#, long(MAX_TAG_BYTES)), None),
+        (format!(r#","tags":["{}"]"#, long(MAX_TAG_BYTES + 1)), Some("'tags'")),
+        (r#","tags":"a""#.to_owned(), Some("'tags'")),
+        (r#","metadata":[]"#.to_owned(), Some("'metadata': expected an object")),
+        (format!(r#","user":"{}""#, long(MAX_ID_BYTES)), None),
+        (format!(r#","user":"{}""#, long(MAX_ID_BYTES + 1)), Some("'user': expected a text of at")),
+        (
+            format!(
+                r#","metadata":{{"spend_logs_metadata":{{"a":"{}"}}}}"#,
+                long(MAX_SPEND_METADATA_BYTES)
+            ),
+            Some("'metadata': expected a JSON object of at most 8 KiB"),
+        ),
+    ] {
+        match (labels(Endpoint::ChatCompletions, &members), refused) {
+            (Ok(_), None) => {}
+            (Err(error), Some(words)) => {
+                assert!(error.to_string().contains(words), "{error}");
+            }
+            (read, _) => panic!("{members}: {read:?}"),
+        }
+    }
+    for (name, value) in [
+        ("x-litellm-customer-id", long(MAX_ID_BYTES + 1)),
+        ("x-litellm-tags", long(MAX_TAG_BYTES + 1)),
+        ("x-litellm-spend-logs-metadata", "[1]".to_owned()),
+        ("x-litellm-trace-id", long(MAX_ID_BYTES + 1)),
+    ] {
+        let refused = Labels::default().with_headers(&headers(&[(name, &value)]), &[]);
+        assert!(refused.expect_err(name).to_string().contains(name));
+    }
+    // Another program's header is none of ours to refuse.
+    let vendors = headers(&[("x-agent-session-id", &long(MAX_ID_BYTES + 1))]);
+    assert_eq!(Labels::default().with_headers(&vendors, &[]), Ok(Labels::default()));
+}
