@@ -162,7 +162,8 @@ impl DataPart {
         let api_address = reachable(api, &advertise);
         let ids = dunlin_proxy::Ids::new(secret);
         let tokenizer = Tokenizer::start(&tracker);
-        let proxy = Proxy::new(clock.clone(), admission.clone(), upstream.clone(), ids, tokenizer);
+        let (calls, tasks) = (upstream.clone(), tracker.clone());
+        let proxy = Proxy::new(clock.clone(), admission.clone(), calls, ids, tokenizer, tasks);
         let admin = Admin::start(
             dunlin_admin::Config { me, api: api_address.clone() },
             clock.clone(),

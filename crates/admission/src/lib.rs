@@ -30,7 +30,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub use dunlin_limiter::Limited;
-pub use permit::Permit;
+pub use permit::{Found, Permit};
 pub use refusal::{Error, LimitStatus, RateLimited, Refusal};
 
 use limits::Limits;
@@ -85,6 +85,7 @@ struct Shared {
     limits: Limits,
     unsettled: Unsettled,
     unknown: caller::Unknown,
+    tasks: TaskTracker,
 }
 
 impl Admission {
@@ -112,7 +113,8 @@ impl Admission {
         });
         let unsettled = Unsettled::default();
         let unknown = caller::Unknown::default();
-        let shared = Shared { clock, consensus, journal, limits, unsettled, unknown };
+        let tasks = config.tasks.clone();
+        let shared = Shared { clock, consensus, journal, limits, unsettled, unknown, tasks };
         (Self(Arc::new(shared)), older)
     }
 
@@ -150,6 +152,12 @@ impl Admission {
     pub fn key_spend(&self, key: &Key) -> NanoUsd {
         let pot = PotId { of: key.id, line: Line::Main };
         self.0.consensus.state().spend(&pot).0 + self.0.unsettled.of(key.id)
+    }
+
+    /// Whether what was found has been charged, or is too old to be.
+    #[must_use]
+    pub fn is_charged(&self, found: Found) -> bool {
+        self.0.consensus.state().is_claimed(found.request, found.made)
     }
 
     /// Waits until all that this node has recorded is settled, but no longer than `within`.

@@ -3,12 +3,24 @@
 use std::sync::Arc;
 
 use dunlin_journal::SpendRecord;
-use dunlin_state::Key;
-use dunlin_types::{NanoUsd, PotId, Tokens, UnixMillis};
+use dunlin_state::{Command, Key, Reply};
+use dunlin_types::{NanoUsd, PotId, RequestId, Tokens, UnixMillis};
+use tracing::{error, warn};
 
 use crate::Admission;
 use crate::limits::Reservation;
 use crate::refusal::{Error, LimitStatus};
+
+/// Something that was made while nobody waited for it: it is charged once, whoever finds it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Found {
+    /// Names the thing, the same on every node.
+    pub request: RequestId,
+    /// When it was made.
+    pub made: UnixMillis,
+    /// Whether its tokens count against the limits of a minute.
+    pub limited: bool,
+}
 
 /// An admitted request. Dropped, it is void: what was reserved comes back, nothing is charged.
 #[must_use = "a permit that is dropped is void"]
@@ -44,5 +56,41 @@ impl Permit {
         let number = shared.journal.append(record)?;
         shared.unsettled.add(number, record);
         Ok(key.map(|key| admission.key_spend(&key)))
+    }
+
+    /// Puts the request on record: as `charged` if nobody has charged what was found, else as
+    /// `free`. In the background, for the cluster is asked; a node that stops waits for it. What
+    /// the cluster cannot be asked about is left to the next one who finds it; a node that is
+    /// killed between the answer and the record leaves it uncharged.
+    pub fn settle_found(mut self, found: Found, charged: SpendRecord, free: SpendRecord) {
+        if !found.limited {
+            // Dropped, it gives back what it took.
+            self.reservation = None;
+        }
+        if self.admission.is_charged(found) {
+            self.record(free);
+            return;
+        }
+        let tasks = self.admission.0.tasks.clone();
+        tasks.spawn(async move {
+            let is_first = self.claim(found).await;
+            self.record(if is_first { charged } else { free });
+        });
+    }
+
+    async fn claim(&self, Found { request, made, .. }: Found) -> bool {
+        match self.admission.0.consensus.propose(Command::Claim { request, made }).await {
+            Ok(reply) => reply == Reply::Done,
+            Err(error) => {
+                warn!(request.id = %request, %error, "found spend is not on record yet");
+                false
+            }
+        }
+    }
+
+    fn record(self, mut record: SpendRecord) {
+        if let Err(error) = self.settle(&mut record) {
+            error!(request.id = %record.request, %error, "a request's spend is not on record");
+        }
     }
 }

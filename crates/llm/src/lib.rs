@@ -8,6 +8,7 @@
 //! then `request.rs` and `parse.rs`.
 
 pub mod anthropic;
+pub mod batch;
 pub mod credentials;
 pub mod edit;
 mod endpoint;
@@ -41,6 +42,7 @@ pub use fallbacks::{Fallback, FallbackMap, MAX_FALLBACKS};
 pub use ids::{Place, Rename, rename_ids, rename_ids_in_frame};
 pub use labels::{Labels, MAX_ID_BYTES, MAX_SPEND_METADATA_BYTES, MAX_TAG_BYTES, MAX_TAGS};
 pub use meter::{MAX_METERED_BYTES, Meter};
+pub use multipart::Upload;
 pub use named::{Named, UnclearModel, decoded};
 pub use parse::{BadRequest, parse, parse_upload};
 pub use reply::{BadReply, ChatReply};

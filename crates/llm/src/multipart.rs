@@ -1,6 +1,7 @@
 //! Uploads: `multipart/form-data` bodies (RFC 7578), looked at without being taken apart. What must
 //! change is changed in place, as in JSON bodies; the file itself is never copied for it.
 
+use bytes::Bytes;
 use dunlin_types::Tokens;
 use memchr::memmem;
 
@@ -11,7 +12,7 @@ use crate::json::Span;
 use crate::labels::LabelReader;
 use crate::named::UnclearModel;
 use crate::parse::BadRequest;
-use crate::request::{Edit, Facts, Text};
+use crate::request::{Edit, Facts, Splice, Text};
 
 /// More parts than any client sends.
 const MAX_PARTS: usize = 256;
@@ -120,6 +121,77 @@ pub(crate) fn model(
     }))
 }
 
+/// A form with files, for who knows its fields.
+#[derive(Clone, Debug)]
+pub struct Upload {
+    body: Bytes,
+    fields: Vec<Field>,
+}
+
+#[derive(Clone, Debug)]
+struct Field {
+    name: String,
+    is_file: bool,
+    whole: Span,
+    value: Span,
+}
+
+impl Upload {
+    /// Takes a form apart whose `Content-Type` is `content_type`.
+    ///
+    /// # Errors
+    /// It is no form, or has two fields of one name: servers differ in which of them counts.
+    pub fn read(body: Bytes, content_type: &str) -> Result<Self, BadRequest> {
+        let boundary = boundary(content_type).ok_or(BadRequest::Multipart {
+            problem: "the Content-Type header names no boundary of 1 to 70 characters",
+        })?;
+        let mut fields: Vec<Field> = Vec::new();
+        for part in split(&body, boundary)? {
+            let Part { name, is_file, whole, value } = part;
+            if fields.iter().any(|known| known.name.eq_ignore_ascii_case(name)) {
+                return Err(BadRequest::Duplicate { name: name.to_owned() });
+            }
+            fields.push(Field { name: name.to_owned(), is_file, whole, value });
+        }
+        Ok(Self { fields, body })
+    }
+
+    /// The field of that name, if it is a short text.
+    #[must_use]
+    pub fn field(&self, name: &str) -> Option<&str> {
+        let field = self.fields.iter().find(|field| field.name == name && !field.is_file)?;
+        let value = Some(&self.body[field.value.range()]);
+        value
+            .filter(|value| value.len() <= MAX_FIELD_BYTES)
+            .and_then(|v| std::str::from_utf8(v).ok())
+    }
+
+    /// The content of the field of that name, whether or not it calls itself a file.
+    #[must_use]
+    pub fn content(&self, name: &str) -> Option<Bytes> {
+        let file = self.fields.iter().find(|field| field.name == name)?;
+        Some(self.body.slice(file.value.range()))
+    }
+
+    /// The form without the fields `without`, and with `content`, if it is given, in the field
+    /// called `file`. All else byte for byte.
+    #[must_use]
+    pub fn written(&self, without: &[&str], file: &str, content: Option<Bytes>) -> Bytes {
+        let mut out = Splice::of(&self.body, content.as_ref().map_or(0, Bytes::len));
+        let mut content = content;
+        for field in &self.fields {
+            if !field.is_file && without.contains(&&*field.name) {
+                out.replace(field.whole);
+            } else if field.name == file
+                && let Some(content) = content.take()
+            {
+                out.replace(field.value).extend_from_slice(&content);
+            }
+        }
+        out.finish()
+    }
+}
+
 fn invalid(endpoint: Endpoint, name: &str, expected: &'static str) -> BadRequest {
     BadRequest::Invalid { route: endpoint.route(), name: name.to_owned(), expected }
 }
@@ -195,6 +267,7 @@ mod tests {
     use bytes::Bytes;
     use proptest::prelude::*;
 
+    use super::Upload;
     use crate::{BadRequest, ChatRequest, Endpoint, parse_upload};
 
     const FORM: &str = "multipart/form-data; boundary=XX";
@@ -230,6 +303,26 @@ mod tests {
         assert!(request.extras().timeout.is_some());
         let expected = body(&[("name=\"model\"", "whisper-1"), file, ("name=\"language\"", "de")]);
         assert_eq!(request.encode_for("whisper-1", &[]), expected);
+    }
+
+    #[test]
+    fn a_form_passes_without_the_gateways_fields_and_with_another_content() {
+        let sent = body(&[
+            ("name=\"model\"", "alias"),
+            ("name=\"purpose\"", "batch"),
+            ("name=\"file\"; filename=\"a\"", "{}"),
+        ]);
+        let form = Upload::read(sent.clone().into(), FORM).expect("a form");
+        assert_eq!((form.field("purpose"), form.field("file")), (Some("batch"), None));
+        assert_eq!(form.content("file").expect("it is there"), "{}");
+        assert_eq!(form.written(&[], "file", None), sent);
+        let passed = form.written(&["model"], "file", Some("{\"a\":1}".into()));
+        let expected =
+            [("name=\"purpose\"", "batch"), ("name=\"file\"; filename=\"a\"", "{\"a\":1}")];
+        assert_eq!(passed, body(&expected));
+        assert!(Upload::read(sent.into(), "application/json").is_err());
+        let twice = body(&[("name=\"model\"", "a"), ("name=\"Model\"; filename=\"b\"", "b")]);
+        assert!(matches!(Upload::read(twice.into(), FORM), Err(BadRequest::Duplicate { .. })));
     }
 
     #[test]

@@ -14,6 +14,7 @@ use crate::extras::Extras;
 use crate::json::{Span, members, write_string};
 use crate::labels::Labels;
 use crate::parse::{BadRequest, parse};
+use crate::responses;
 
 /// One client request. Made by [`parse`](crate::parse()).
 #[derive(Clone, Debug)]
@@ -142,6 +143,12 @@ impl ChatRequest {
     #[must_use]
     pub fn wants_usage(&self) -> bool {
         self.facts.wants_usage
+    }
+
+    /// True if it asks for a response that is made while nobody waits for it.
+    #[must_use]
+    pub fn background(&self) -> bool {
+        self.endpoint() == Endpoint::Responses && responses::asks_for_background(self.text())
     }
 
     /// The client's bound on the tokens of each choice; zero for embeddings, `None` if unbounded.

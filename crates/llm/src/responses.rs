@@ -4,14 +4,17 @@
 //! bodies pass.
 
 mod items;
+mod kept;
 mod native;
 mod read;
 mod reply;
 mod writer;
 
+pub use kept::KeptResponse;
 pub use native::{parse_reply, read_frame};
 
-pub(crate) use native::output_bytes;
+pub(crate) use kept::asks_for_background;
+pub(crate) use native::{output_bytes, read_usage};
 pub(crate) use read::read_chat;
 pub(crate) use reply::write_reply;
 pub(crate) use writer::{EventWriter, error_frame};

@@ -67,21 +67,31 @@ fn deployment(to: &Target, asked: Endpoint) -> String {
     let base = to.api_base.trim_end_matches('/');
     let route = asked.route();
     let version = to.api_version.as_deref().unwrap_or(OPENAI_VERSION);
-    if UNVERSIONED.contains(&version) || base.ends_with("/openai/v1") {
-        let root = base.trim_end_matches("/v1").trim_end_matches("/openai");
-        let query = if version == "preview" { "?api-version=preview" } else { "" };
-        return format!("{root}/openai/v1{route}{query}");
-    }
-    if asked == Endpoint::Responses {
-        // There the body names the deployment.
-        let root = base.split("/openai").next().unwrap_or(base);
-        return format!("{root}/openai/responses?api-version={version}");
+    // There the body names the deployment.
+    if is_unversioned(base, version) || asked == Endpoint::Responses {
+        return resource(to, route);
     }
     if base.contains("/openai/deployments/") {
         return format!("{}{route}?api-version={version}", base.trim_end_matches(route));
     }
     let root = base.trim_end_matches("/openai");
     format!("{root}/openai/deployments/{}{route}?api-version={version}", to.model)
+}
+
+/// What belongs to all deployments of a resource of Azure OpenAI: responses, files, batches.
+fn resource(to: &Target, route: &str) -> String {
+    let base = to.api_base.trim_end_matches('/');
+    let version = to.api_version.as_deref().unwrap_or(OPENAI_VERSION);
+    let root = base.split("/openai").next().unwrap_or(base);
+    match version {
+        "preview" => format!("{root}/openai/v1{route}?api-version=preview"),
+        version if is_unversioned(base, version) => format!("{root}/openai/v1{route}"),
+        version => format!("{root}/openai{route}?api-version={version}"),
+    }
+}
+
+fn is_unversioned(base: &str, version: &str) -> bool {
+    UNVERSIONED.contains(&version) || base.ends_with("/openai/v1")
 }
 
 /// Where a model of AI Foundry is asked: a project's models share an address, a model that is served
@@ -162,6 +172,13 @@ impl Provider for Azure {
 
     fn keeps_responses(&self, to: &Target) -> bool {
         self.openai.keeps_responses(to)
+    }
+
+    fn kept_url(&self, to: &Target, route: &str) -> Option<String> {
+        // A model of AI Foundry that is served alone has no resource.
+        let is_resource = self.openai.id != "azure_ai"
+            || host(&to.api_base).is_some_and(|host| host.ends_with(".openai.azure.com"));
+        is_resource.then(|| resource(to, route))
     }
 
     fn encode(
@@ -245,6 +262,41 @@ mod tests {
         ];
         for (provider, endpoint, base, version, expected) in &cases {
             assert_eq!(at(provider, *endpoint, base, *version), *expected);
+        }
+    }
+
+    #[test]
+    fn what_a_resource_keeps_is_beside_its_deployments() {
+        let r = "https://r.openai.azure.com";
+        let at = |provider: &Azure, base: &str, version: Option<&str>| {
+            let api_version = version.map(Into::into);
+            let to = Target { api_base: base.into(), api_version, ..Target::default() };
+            provider.kept_url(&to, "/files/f")
+        };
+        let cases = [
+            (
+                &PROVIDER,
+                r.to_owned(),
+                Some("2025-03-01-preview"),
+                Some(format!("{r}/openai/files/f?api-version=2025-03-01-preview")),
+            ),
+            (
+                &PROVIDER,
+                format!("{r}/openai/deployments/gpt"),
+                Some("v1"),
+                Some(format!("{r}/openai/v1/files/f")),
+            ),
+            (&PROVIDER, format!("{r}/openai/v1/"), None, Some(format!("{r}/openai/v1/files/f"))),
+            (
+                &PROVIDER,
+                r.to_owned(),
+                Some("preview"),
+                Some(format!("{r}/openai/v1/files/f?api-version=preview")),
+            ),
+            (&FOUNDRY, "https://m.models.ai.azure.com".to_owned(), None, None),
+        ];
+        for (provider, base, version, expected) in &cases {
+            assert_eq!(at(provider, base, *version), *expected, "{base}");
         }
     }
 

@@ -25,7 +25,7 @@ mod unserved;
 pub use encode::EncodeError;
 pub use error::{Cause, ProviderError};
 pub use params::Params;
-pub use stream::StreamError;
+pub use stream::{MAX_EVENT_BYTES, StreamError};
 pub use unserved::UNSERVED;
 
 mod anthropic;
@@ -100,6 +100,12 @@ pub trait Provider: Sync {
     /// pass, and else they are bridged to chats.
     fn keeps_responses(&self, _to: &Target) -> bool {
         false
+    }
+
+    /// The URL of `route`, such as `/files/file-1`, where the server of `to` keeps files, batches and
+    /// responses as OpenAI does. `None`: it keeps none.
+    fn kept_url(&self, _to: &Target, _route: &str) -> Option<String> {
+        None
     }
 
     /// The HTTP request that asks `to` for what the client asked, at `now`.

@@ -180,6 +180,10 @@ impl Provider for OpenAiCompatible {
         !to.chat_only && (to.responses || is_openai)
     }
 
+    fn kept_url(&self, to: &Target, route: &str) -> Option<String> {
+        Some(self.base(&to.api_base).into_owned() + route)
+    }
+
     fn variables(&self) -> Variables {
         self.variables
     }

@@ -10,7 +10,7 @@ use dunlin_llm::{BadFrame, StreamEvent, responses};
 use crate::StreamDecoder;
 
 /// The longest event of a response: the last one repeats the whole answer, pictures included.
-const MAX_EVENT_BYTES: usize = 16 << 20;
+pub const MAX_EVENT_BYTES: usize = 16 << 20;
 
 /// Why a stream cannot be read to its end.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

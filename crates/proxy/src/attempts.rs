@@ -117,6 +117,17 @@ async fn ask(
     Asking { asked, group, has_fallbacks }.run(bill).await
 }
 
+/// The failure of a call that only one group could answer, and nobody of it could be asked.
+pub(crate) fn none_picked(proxy: &Proxy, group: &Group, none: NonePicked) -> Failed {
+    let now = proxy.0.clock.mono();
+    let wait = match none {
+        NonePicked::AllCoolingDown { until } => until.since(now),
+        NonePicked::AllParked => Duration::ZERO,
+    };
+    let failed = GroupFailed::NonePicked { none, wait, parked: None };
+    Failed::from(Unanswered { failures: vec![(Arc::clone(&group.name), failed)] })
+}
+
 /// One group being asked.
 struct Asking<'a> {
     asked: Asked<'a>,

@@ -4,12 +4,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use dunlin_admission::Permit;
+use dunlin_admission::{Found, Permit};
 use dunlin_journal::{Attempt, Course, MAX_ATTEMPTS, Origin, Outcome, SpendRecord};
 use dunlin_ledger::{Context, Cost, Pricing};
 use dunlin_llm::{ChatReply, ChatRequest, Usage, tokens_in};
 use dunlin_router::Deployment;
-use dunlin_types::{NanoUsd, Tokens};
+use dunlin_types::{NanoUsd, Tokens, UnixMillis};
 use tracing::error;
 
 use crate::Proxy;
@@ -26,6 +26,11 @@ pub(crate) struct Bill {
     fee: NanoUsd,
     prompt_estimate: Tokens,
     streamed: Streamed,
+    /// Whether nobody waits for the answer: then it is charged when it is found.
+    background: bool,
+    found: Option<Found>,
+    /// What was found, where that is not to be reckoned from its tokens.
+    found_cost: Option<NanoUsd>,
 }
 
 /// What a bill is about.
@@ -48,6 +53,11 @@ impl<'a> About<'a> {
             call_type: chat.endpoint().call_type(),
             origin,
         }
+    }
+
+    /// A call about something that a provider keeps.
+    pub(crate) fn stored(model: &'a str, prompt_estimate: Tokens, origin: Origin) -> Self {
+        Self { call_type: "stored", ..Self::relayed(model, prompt_estimate, origin) }
     }
 
     /// A call of a provider's own API, or of an address that the configuration names.
@@ -111,6 +121,9 @@ impl Bill {
             fee: NanoUsd::ZERO,
             prompt_estimate: about.prompt_estimate,
             streamed: Streamed::default(),
+            background: false,
+            found: None,
+            found_cost: None,
         }
     }
 
@@ -118,6 +131,7 @@ impl Bill {
     pub(crate) fn delivered(mut self, by: &Arc<Deployment>, reply: &ChatReply) -> Settled {
         self.served_by(by);
         match reply.usage() {
+            _ if self.background => self.settle_background(Outcome::Success),
             Some(usage) => self.settle(Outcome::Success, &usage),
             None => self.settle_estimate(Outcome::Success, reply.output_estimate()),
         }
@@ -139,6 +153,60 @@ impl Bill {
         course.group = Some(group.to_owned());
     }
 
+    /// Nobody waits for the answer: what it costs is known, and charged, when it is found finished.
+    pub(crate) fn for_background(&mut self) {
+        self.background = true;
+    }
+
+    /// Whether nobody waits for the answer.
+    pub(crate) fn is_for_background(&self) -> bool {
+        self.background
+    }
+
+    /// What nobody waited for is finished and was found: whoever is the first is charged.
+    pub(crate) fn found(&mut self, found: Found, usage: Usage) {
+        self.background = true;
+        self.found = Some(found);
+        self.streamed.usage = Some(usage);
+    }
+
+    /// What nobody waited for is finished and is about to be passed on.
+    pub(crate) fn delivered_found(mut self, by: &Arc<Deployment>, found: Found, usage: Usage) {
+        self.served_by(by);
+        self.found(found, usage);
+        self.settle_background(Outcome::Success);
+    }
+
+    /// The same for what is not one answer: the costs of its answers have been summed.
+    pub(crate) fn found_costing(
+        &mut self,
+        found: Found,
+        usage: Usage,
+        cost: NanoUsd,
+        estimated: bool,
+    ) {
+        self.found(found, usage);
+        self.found_cost = Some(cost);
+        self.record.estimated = estimated;
+    }
+
+    /// When the request was accepted.
+    pub(crate) fn started(&self) -> UnixMillis {
+        self.record.started
+    }
+
+    /// Something else than an answer of a model is about to be passed on: it costs nothing.
+    pub(crate) fn delivered_free(mut self) {
+        self.pricing = Pricing::Free;
+        self.settle(Outcome::Success, &Usage::default());
+    }
+
+    /// An answer is about to be passed on of which nothing is known.
+    pub(crate) fn delivered_unread(mut self, by: &Arc<Deployment>) -> Settled {
+        self.served_by(by);
+        self.settle_estimate(Outcome::Success, Tokens(0))
+    }
+
     /// Nobody answered.
     pub(crate) fn failed(mut self) -> Option<NanoUsd> {
         self.settle(Outcome::Failure, &Usage::default()).key_spend
@@ -149,6 +217,12 @@ impl Bill {
         self.pricing = deployment.price.clone();
         self.record.deployment = Some(deployment.id.clone());
         self.record.course.provider = Some(deployment.provider.to_string());
+        deployment.target.model.as_ref().clone_into(&mut self.record.upstream_model);
+    }
+
+    /// Who is asked for something that no model makes.
+    pub(crate) fn read_from(&mut self, deployment: &Deployment) {
+        self.record.deployment = Some(deployment.id.clone());
         deployment.target.model.as_ref().clone_into(&mut self.record.upstream_model);
     }
 
@@ -185,6 +259,9 @@ impl Bill {
     }
 
     fn settle_streamed(&mut self, outcome: Outcome) -> Settled {
+        if self.background {
+            return self.settle_background(outcome);
+        }
         match self.streamed.usage {
             Some(usage) => self.settle(outcome, &usage),
             None => self.settle_estimate(outcome, tokens_in(self.streamed.text_bytes)),
@@ -198,18 +275,40 @@ impl Bill {
         self.settle(outcome, &Usage { prompt, completion, ..Usage::default() })
     }
 
+    /// Settles an answer that nobody waits for: free, unless it is finished and nobody was charged
+    /// for it.
+    fn settle_background(&mut self, outcome: Outcome) -> Settled {
+        let (found, usage) = (self.found.take(), self.streamed.usage.take());
+        self.fill(outcome, &Usage::default(), Cost::default());
+        let (Some(found), Some(usage)) = (found, usage) else { return self.put_on_record() };
+        let free = self.record.clone();
+        let mut cost = self.cost(outcome, &usage);
+        cost.total = self.found_cost.unwrap_or(cost.total);
+        self.fill(outcome, &usage, cost);
+        self.record.request = found.request;
+        let permit = self.permit.take().expect("a bill is settled once");
+        permit.settle_found(found, self.record.clone(), free);
+        Settled::default()
+    }
+
     fn settle(&mut self, outcome: Outcome, used: &Usage) -> Settled {
+        let cost = self.cost(outcome, used);
+        self.fill(outcome, used, cost);
+        Settled { cost, unpriced: self.pricing == Pricing::Unpriced, ..self.put_on_record() }
+    }
+
+    fn cost(&self, outcome: Outcome, used: &Usage) -> Cost {
         // A margin that is fixed is for answers; nobody's failure is charged.
         let mut cost = match outcome {
             Outcome::Success | Outcome::Partial => self.pricing.cost(used, &Context::default()),
-            Outcome::Failure => Cost::default(),
+            Outcome::Failure => return Cost::default(),
         };
-        if outcome != Outcome::Failure {
-            let charged = [&mut cost.input, &mut cost.original, &mut cost.total];
-            charged.into_iter().for_each(|amount| *amount += self.fee);
-        }
-        let settled =
-            Settled { cost, unpriced: self.pricing == Pricing::Unpriced, key_spend: None };
+        let charged = [&mut cost.input, &mut cost.original, &mut cost.total];
+        charged.into_iter().for_each(|amount| *amount += self.fee);
+        cost
+    }
+
+    fn fill(&mut self, outcome: Outcome, used: &Usage, cost: Cost) {
         let record = &mut self.record;
         record.ended = self.proxy.0.clock.unix();
         record.prompt = used.prompt;
@@ -217,21 +316,23 @@ impl Bill {
         record.completion = used.completion;
         record.cost = cost.total;
         record.outcome = outcome;
+    }
+
+    fn put_on_record(&mut self) -> Settled {
         let permit = self.permit.take().expect("a bill is settled once");
-        match permit.settle(record) {
-            Ok(spent) => Settled { key_spend: spent, ..settled },
-            Err(error) => {
-                // The answer is paid for upstream either way: it is not withheld for a full disk.
-                error!(request.id = %record.request, %error, "a request's spend is not on record");
-                settled
-            }
-        }
+        let record = &mut self.record;
+        let key_spend = permit.settle(record).unwrap_or_else(|error| {
+            // The answer is paid for upstream either way: it is not withheld for a full disk.
+            error!(request.id = %record.request, %error, "a request's spend is not on record");
+            None
+        });
+        Settled { key_spend, ..Settled::default() }
     }
 }
 
 impl Drop for Bill {
     fn drop(&mut self) {
-        if self.permit.is_some() && self.streamed.any {
+        if self.permit.is_some() && self.streamed.any && !self.background {
             self.settle_streamed(Outcome::Partial);
         }
     }

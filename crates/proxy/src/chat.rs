@@ -6,6 +6,7 @@ use axum::extract::Request;
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderMap, Response};
 use bytes::Bytes;
+use dunlin_llm::responses::KeptResponse;
 use dunlin_llm::{ChatRequest, Endpoint, Stamp, parse, parse_upload};
 use dunlin_router::candidates;
 use dunlin_types::{MonoMillis, RequestId, Tokens, UnixMillis};
@@ -15,6 +16,7 @@ use crate::attempts::{self, Answered, Asked};
 use crate::bill::{About, Bill};
 use crate::caller::Caller;
 use crate::error::{Failed, Refused};
+use crate::found;
 use crate::framing::Framing;
 use crate::headers::{self, Told};
 use crate::kept::{Opened, Sealing};
@@ -116,10 +118,16 @@ async fn conduct(
     Ok(match answer {
         Answer::Whole(whole) => {
             let name = name(&whole.deployment);
-            let settled = bill.delivered(&whole.deployment, &whole.reply);
             let told = told.answered(proxy, call, &whole.deployment, &whole.headers);
             let reply = whole.reply.write(call.endpoint, call.stamp(&name, &chat));
             let seal = Sealing::of_answer(proxy, call.endpoint, &caller, &whole.deployment);
+            if seal.is_some() && chat.background() {
+                bill.for_background();
+                let kept = KeptResponse::read(&reply);
+                let found = found::response(&whole.deployment, kept, call.started);
+                found.into_iter().for_each(|(found, usage)| bill.found(found, usage));
+            }
+            let settled = bill.delivered(&whole.deployment, &whole.reply);
             let reply = seal.map_or(reply.clone(), |seal| seal.response(&reply));
             headers::json(told.cost(settled), reply)
         }
@@ -129,6 +137,9 @@ async fn conduct(
             let told = told.key_spend(spend);
             let name = name(answer.deployment());
             let seal = Sealing::of_answer(proxy, call.endpoint, &caller, answer.deployment());
+            if seal.is_some() && chat.background() {
+                bill.for_background();
+            }
             let outgoing = Outgoing::new(call, name, chat, seal);
             headers::event_stream(told, call.framing, stream::events(answer, bill, outgoing))
         }

@@ -77,7 +77,7 @@ async fn conduct(proxy: &Proxy, call: &Call, request: Request) -> Result<Respons
 }
 
 /// The count made here, of the chat as an OpenAI-compatible server would be sent it.
-fn counted(proxy: &Proxy, chat: &ChatRequest, model: &str) -> Result<Tokens, Refused> {
+pub(crate) fn counted(proxy: &Proxy, chat: &ChatRequest, model: &str) -> Result<Tokens, Refused> {
     let form = chat.form_with(&[]).map_err(Refused::BadRequest)?;
     let body = write_chat(&form, model, ChatStyle::COMPATIBLE);
     let count = proxy.0.tokenizer.count_chat(model, &body);

@@ -50,9 +50,18 @@ pub(crate) enum Refused {
         route: &'static str,
         patterns: bool,
     },
+    /// Not for this key.
+    Forbidden {
+        message: String,
+    },
     /// Something that a provider keeps, or does not, is not at hand.
     NotFound {
         message: String,
+    },
+    /// A provider's answer that cannot be held.
+    LongAnswer {
+        /// The bound in bytes.
+        most: usize,
     },
     /// What the request asks cannot be done as it stands.
     Unfit {
@@ -70,8 +79,8 @@ pub(crate) enum Refused {
     },
     /// A path with `..` in it.
     ClimbingPath,
-    /// The address that a configured path leads to does not answer.
-    NoAnswer(Box<ProviderError>),
+    /// What the one server that can be asked says, or that it does not answer.
+    Answered(Box<ProviderError>),
     RateLimited {
         limited: RateLimited,
         key: Option<Box<dunlin_state::Caller>>,
@@ -247,6 +256,12 @@ impl Refused {
                 own(400, "invalid_request_error", unknown_model(model, route, *patterns))
             }
             Self::NotFound { message } => own(404, "invalid_request_error", message.clone()),
+            Self::Forbidden { message } => own(403, "invalid_request_error", message.clone()),
+            Self::LongAnswer { most } => own(
+                502,
+                "api_error",
+                format!("the provider's answer is longer than {} MB", most >> 20),
+            ),
             Self::Unfit { param, message } => ErrorBody {
                 param: Some((*param).to_owned()),
                 ..own(400, "invalid_request_error", message.clone())
@@ -259,7 +274,7 @@ impl Refused {
             Self::ClimbingPath => {
                 own(400, "invalid_request_error", "a path may not have `.` or `..` in it")
             }
-            Self::NoAnswer(error) => of_error(error),
+            Self::Answered(error) => of_error(error),
             Self::RateLimited { limited, key } => {
                 own(429, "throttling_error", limit(limited, key.as_deref()))
             }
@@ -421,12 +436,14 @@ impl Failed {
                     | Refused::TooSlow
                     | Refused::NotAllowed { .. }
                     | Refused::NotFound { .. }
+                    | Refused::Forbidden { .. }
+                    | Refused::LongAnswer { .. }
                     | Refused::Unfit { .. }
                     | Refused::UnclearModel(_)
                     | Refused::NoModelNamed
                     | Refused::NoLender { .. }
                     | Refused::ClimbingPath
-                    | Refused::NoAnswer(_)
+                    | Refused::Answered(_)
                     | Refused::UnknownModel { .. } => axum::http::HeaderMap::new(),
                 };
                 (refused.body(), told)

@@ -1,4 +1,4 @@
-//! Ids of what providers keep for clients: responses and files. An id names its deployment and
+//! Ids of what providers keep for clients: responses, files, batches. An id names its deployment and
 //! its owner under a seal, so that any node knows where to ask without having been told, and nobody
 //! can use what is not theirs.
 //!
@@ -31,6 +31,7 @@ const NAMED: u8 = 1;
 pub(crate) enum Kind {
     Response,
     File,
+    Batch,
 }
 
 impl Kind {
@@ -38,6 +39,7 @@ impl Kind {
         match self {
             Self::Response => "resp_",
             Self::File => "file-",
+            Self::Batch => "batch_",
         }
     }
 
@@ -45,6 +47,16 @@ impl Kind {
         match self {
             Self::Response => 1,
             Self::File => 2,
+            Self::Batch => 3,
+        }
+    }
+
+    /// The path of all of them, below a provider's base.
+    pub(crate) fn collection(self) -> &'static str {
+        match self {
+            Self::Response => "responses",
+            Self::File => "files",
+            Self::Batch => "batches",
         }
     }
 
@@ -53,6 +65,7 @@ impl Kind {
         match self {
             Self::Response => "response",
             Self::File => "file",
+            Self::Batch => "batch",
         }
     }
 }
@@ -224,7 +237,7 @@ mod tests {
         let key = KeyDigest::of("sk-1");
         let hash = KeyDigest::of("a deployment").to_string();
         let mut all = Vec::new();
-        for kind in [Kind::Response, Kind::File] {
+        for kind in [Kind::Response, Kind::File, Kind::Batch] {
             for owner in [Owner::Master, Owner::of(Some(&key))] {
                 for name in [hash.as_str(), "my-own-id", "", &hash.to_uppercase()] {
                     for upstream in ["resp_0123456789abcdef", "", "é \" \\"] {

@@ -23,6 +23,9 @@ const FILES: &[&Place] = &[
     &["messages", "*", "content", "*", "file", "file_id"],
     &["tools", "*", "container", "file_ids", "*"],
 ];
+const MODEL: &[&Place] = &[&["model"]];
+/// Where a batch names files.
+const BATCH_FILES: &[&Place] = &[&["input_file_id"], &["output_file_id"], &["error_file_id"]];
 /// Where a response object names responses, and where an event does.
 const RESPONSE: &[&Place] = &[&["id"], PREVIOUS];
 const EVENT: &[&Place] = &[&["response", "id"], &["response", "previous_response_id"]];
@@ -140,6 +143,11 @@ impl Sealing {
         Self { ids: proxy.0.ids.clone(), owner, deployment: deployment.id.clone() }
     }
 
+    /// Whose what is sealed is.
+    pub(crate) fn owner(&self) -> Owner {
+        self.owner
+    }
+
     /// For what a deployment answers to `endpoint`, if it keeps that.
     pub(crate) fn of_answer(
         proxy: &Proxy,
@@ -159,6 +167,21 @@ impl Sealing {
     /// A response object with sealed ids.
     pub(crate) fn response(&self, body: &Bytes) -> Bytes {
         self.sealed(body, RESPONSE, Kind::Response)
+    }
+
+    /// An object with the ids in it sealed, and its model named as `model`.
+    pub(crate) fn object(&self, body: &Bytes, kind: Kind, model: &str) -> Bytes {
+        let body = match kind {
+            Kind::Response => {
+                let Ok(body) = rename_ids(body, MODEL, &mut |_: &str| {
+                    Ok::<_, Infallible>(Some(model.to_owned()))
+                });
+                return self.response(&body);
+            }
+            Kind::Batch => self.sealed(body, BATCH_FILES, Kind::File),
+            Kind::File => body.clone(),
+        };
+        self.sealed(&body, &[&["id"]], kind)
     }
 
     /// `body` with the ids at `places` sealed.

@@ -14,6 +14,7 @@ mod caller;
 mod chat;
 mod count;
 mod error;
+mod found;
 mod framing;
 mod front;
 mod gemini;
@@ -27,6 +28,7 @@ mod params;
 mod relay;
 mod routes;
 pub mod server;
+mod stored;
 mod stream;
 
 use std::sync::Arc;
@@ -39,10 +41,13 @@ use dunlin_router::Catalog;
 use dunlin_tokens::Tokenizer;
 use dunlin_types::{Clock, Secret};
 use dunlin_upstream::Upstream;
+use tokio_util::task::TaskTracker;
 
 pub use front::Front;
 pub use ids::Ids;
 pub use routes::router;
+
+use stored::output::Reading;
 
 /// The routes of an HTTP API, to be merged with others and served.
 pub type Routes = Router;
@@ -87,6 +92,8 @@ struct Shared {
     upstream: Upstream,
     ids: Ids,
     tokenizer: Tokenizer,
+    tasks: TaskTracker,
+    reading: Reading,
     serving: ArcSwap<Serving>,
 }
 
@@ -100,7 +107,8 @@ struct Serving {
 }
 
 impl Proxy {
-    /// A client API that answers 503 until a config is published.
+    /// A client API that answers 503 until a config is published. `tasks` runs what outlives its
+    /// request.
     #[must_use]
     pub fn new(
         clock: Clock,
@@ -108,9 +116,18 @@ impl Proxy {
         upstream: Upstream,
         ids: Ids,
         tokenizer: Tokenizer,
+        tasks: TaskTracker,
     ) -> Self {
-        let serving = ArcSwap::from_pointee(Serving::default());
-        Self(Arc::new(Shared { clock, admission, upstream, ids, tokenizer, serving }))
+        Self(Arc::new(Shared {
+            clock,
+            admission,
+            upstream,
+            ids,
+            tokenizer,
+            tasks,
+            reading: Reading::default(),
+            serving: ArcSwap::from_pointee(Serving::default()),
+        }))
     }
 
     /// Serves another config revision from the next request on.

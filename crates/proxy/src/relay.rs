@@ -14,12 +14,12 @@ use dunlin_ledger::Pricing;
 use dunlin_llm::credentials::key_in_query;
 use dunlin_llm::{Endpoint, Labels, Named, tokens_in};
 use dunlin_providers::sigv4::path_segment;
+use dunlin_router::Catalog;
 use dunlin_router::relay::{Asked, Lenders, lenders, priced};
-use dunlin_router::{Catalog, NonePicked};
 use dunlin_types::Tokens;
 use dunlin_upstream::{Attempt, Relay};
 
-use crate::attempts::GroupFailed;
+use crate::attempts::{GroupFailed, none_picked};
 use crate::bill::{About, Bill};
 use crate::caller::Caller;
 use crate::chat::Call;
@@ -163,14 +163,7 @@ fn attempt(
     let upstream = &proxy.0.upstream;
     let attempt =
         upstream.start_attempt(&lenders.group, catalog.strategy, &BTreeSet::new(), tokens);
-    attempt.map_err(|none| {
-        let now = proxy.0.clock.mono();
-        let wait = match none {
-            NonePicked::AllCoolingDown { until } => until.since(now),
-            NonePicked::AllParked => std::time::Duration::ZERO,
-        };
-        unanswered(lenders, GroupFailed::NonePicked { none, wait, parked: None })
-    })
+    attempt.map_err(|none| none_picked(proxy, &lenders.group, none))
 }
 
 fn unanswered(lenders: &Lenders, failed: GroupFailed) -> Failed {

@@ -1,12 +1,17 @@
 //! The paths of the client API: the one list of what is served where.
 
 use axum::Router;
+use axum::body::Body;
 use axum::extract::{Path, Request, State};
-use axum::routing::{MethodRouter, any, get, post};
+use axum::http::Response;
+use axum::routing::{MethodFilter, MethodRouter, any, get, on, post};
 use dunlin_llm::Endpoint;
 use dunlin_providers::relay::PREFIXES;
 
+use crate::ids::Kind;
 use crate::relay::Way;
+use crate::stored::unmade::Wanted;
+use crate::stored::{self, About};
 use crate::{Proxy, Routes, chat, count, gemini, model_info, models, params, relay};
 
 /// The endpoints whose requests name a model, and their paths. Each is also served under `/v1`, and under the two
@@ -58,6 +63,7 @@ pub fn router(proxy: Proxy) -> Routes {
         .route("/v1/messages/count_tokens", post(count::serve))
         .route("/openai/v1/responses", serve(Endpoint::Responses))
         .fallback(relay::configured::serve)
+        .merge(kept())
         .with_state(proxy)
 }
 
@@ -81,4 +87,76 @@ fn serve_named(endpoint: Endpoint) -> MethodRouter<Proxy> {
             chat::serve(&proxy, endpoint, Some(&model), request).await
         },
     )
+}
+
+/// What can be done with something that a provider keeps, and under what prefixes: the last ones
+/// name the provider of files and batches that are new.
+fn kept() -> Router<Proxy> {
+    const GET: MethodFilter = MethodFilter::GET;
+    const GET_OR_DELETE: MethodFilter = GET.or(MethodFilter::DELETE);
+    const POST: MethodFilter = MethodFilter::POST;
+    const THINGS: [(&str, MethodFilter, Kind, &str); 7] = [
+        ("/responses/{id}", GET_OR_DELETE, Kind::Response, ""),
+        ("/responses/{id}/cancel", POST, Kind::Response, "/cancel"),
+        ("/responses/{id}/input_items", GET, Kind::Response, "/input_items"),
+        ("/files/{id}", GET_OR_DELETE, Kind::File, ""),
+        ("/files/{id}/content", GET, Kind::File, "/content"),
+        ("/batches/{id}", GET, Kind::Batch, ""),
+        ("/batches/{id}/cancel", POST, Kind::Batch, "/cancel"),
+    ];
+    const PREFIXES: [(&str, Option<&str>); 5] = [
+        ("", None),
+        ("/v1", None),
+        ("/openai/v1", Some("openai")),
+        ("/azure/v1", Some("azure")),
+        ("/hosted_vllm/v1", Some("hosted_vllm")),
+    ];
+    let mut routes = Router::new();
+    for (prefix, provider) in PREFIXES {
+        for (path, methods, kind, suffix) in THINGS {
+            let one = about_one(methods, About { kind, suffix });
+            routes = routes.route(&format!("{prefix}{path}"), one);
+        }
+        let (count, compact) = (unmade(Wanted::InputTokens), unmade(Wanted::Compaction));
+        routes = routes
+            .route(&format!("{prefix}/responses/input_tokens"), count)
+            .route(&format!("{prefix}/responses/compact"), compact)
+            .route(&format!("{prefix}/files"), upload(provider).merge(list(Kind::File, provider)))
+            .route(
+                &format!("{prefix}/batches"),
+                post(make_batch).merge(list(Kind::Batch, provider)),
+            );
+    }
+    routes
+}
+
+fn about_one(methods: MethodFilter, about: About) -> MethodRouter<Proxy> {
+    on(
+        methods,
+        move |State(proxy): State<Proxy>, Path(id): Path<String>, request: Request| async move {
+            stored::serve(&proxy, about, &id, request).await
+        },
+    )
+}
+
+fn unmade(wanted: Wanted) -> MethodRouter<Proxy> {
+    post(move |State(proxy): State<Proxy>, request: Request| async move {
+        stored::unmade::serve(&proxy, wanted, request).await
+    })
+}
+
+fn upload(provider: Option<&'static str>) -> MethodRouter<Proxy> {
+    post(move |State(proxy): State<Proxy>, request: Request| async move {
+        stored::files::upload(&proxy, provider, request).await
+    })
+}
+
+fn list(kind: Kind, provider: Option<&'static str>) -> MethodRouter<Proxy> {
+    get(move |State(proxy): State<Proxy>, request: Request| async move {
+        stored::lists::list(&proxy, kind, provider, request).await
+    })
+}
+
+async fn make_batch(State(proxy): State<Proxy>, request: Request) -> Response<Body> {
+    stored::batches::create(&proxy, request).await
 }

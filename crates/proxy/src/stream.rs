@@ -7,6 +7,7 @@ use axum::body::Body;
 use bytes::{Bytes, BytesMut};
 use dunlin_journal::Outcome;
 use dunlin_llm::form::Delta;
+use dunlin_llm::responses::KeptResponse;
 use dunlin_llm::{ChatRequest, Stamp, StreamEvent, StreamWriter};
 use dunlin_upstream::{Failure, Long, Stream};
 use http_body::Frame;
@@ -14,6 +15,7 @@ use http_body::Frame;
 use crate::bill::Bill;
 use crate::chat::Call;
 use crate::error;
+use crate::found;
 use crate::framing::Framing;
 use crate::kept::Sealing;
 
@@ -136,6 +138,11 @@ impl Events {
             Ok(StreamEvent::Chunk(chunk)) => {
                 let bill = bill.expect("nothing follows the end of a stream");
                 bill.streamed(chunk.usage(), chunk.text_bytes());
+                if bill.is_for_background() && chunk.usage().is_some() {
+                    let kept = KeptResponse::read_event(chunk.data());
+                    let found = found::response(self.stream.deployment(), kept, bill.started());
+                    found.into_iter().for_each(|(found, usage)| bill.found(found, usage));
+                }
                 let frame = chunk.write(&self.outgoing.model, self.outgoing.chat.wants_usage())?;
                 Some(match &self.outgoing.seal {
                     Some(seal) if chunk.id().is_some() => seal.event(&frame),

@@ -20,7 +20,8 @@ impl Access<'_> {
     }
 
     /// Whether there are models that it does not list.
-    pub(crate) fn is_restricted(&self) -> bool {
+    #[must_use]
+    pub fn is_restricted(&self) -> bool {
         let lists_all = |listed: &String| {
             matches!(listed.as_str(), "all-proxy-models" | "all-team-models" | "*")
         };

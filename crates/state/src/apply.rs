@@ -1,5 +1,6 @@
 //! What each command does: one exhaustive match, one function for each family of commands.
 
+mod claims;
 mod config;
 mod entities;
 mod keys;
@@ -81,6 +82,7 @@ impl State {
             }
             Command::CloseLives { node, through } => Ok(money::close(self, *node, *through)),
             Command::SetSpend { pot, to } => money::set_spend(self, pot, *to),
+            Command::Claim { request, made } => claims::claim(self, *request, *made),
             Command::ProposeConfig { hash, sealed, source, after } => {
                 config::propose(self, config::Proposal { hash, sealed, source, after: *after, by })
             }

@@ -11,7 +11,7 @@ mod money;
 mod outcome;
 mod terms;
 
-use dunlin_types::{ClusterId, Epoch, KeyDigest, NanoUsd, NodeId, PotId, UnixMillis};
+use dunlin_types::{ClusterId, Epoch, KeyDigest, NanoUsd, NodeId, PotId, RequestId, UnixMillis};
 use serde::{Deserialize, Serialize};
 
 pub use change::Change;
@@ -217,6 +217,14 @@ pub enum Command {
         pot: PotId,
         /// How much.
         to: NanoUsd,
+    },
+    /// Something that a provider made while nobody waited for it is about to be charged by who
+    /// found it finished. Done once for each request; to whoever comes later it is unchanged.
+    Claim {
+        /// Names the thing.
+        request: RequestId,
+        /// When it was made. Long after that it is not charged any more.
+        made: UnixMillis,
     },
     /// A config file, sealed under the cluster secret.
     ProposeConfig {

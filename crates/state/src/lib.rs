@@ -9,6 +9,7 @@
 
 mod apply;
 mod caller;
+mod claims;
 mod command;
 mod payer;
 mod results;

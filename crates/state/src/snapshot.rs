@@ -6,11 +6,12 @@ mod rows;
 use std::sync::Arc;
 
 use dunlin_limiter::Ring;
-use dunlin_types::{ClusterId, EntityId, Epoch, KeyDigest, NodeId, UnixMillis};
+use dunlin_types::{ClusterId, EntityId, Epoch, KeyDigest, NodeId, RequestId, UnixMillis};
 use imbl::OrdMap;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use crate::claims::Claims;
 use crate::command::{Entity, FORMAT, Key, Kind, Member};
 use crate::state::{Holder, Members, State};
 pub use rows::{ClusterNode, ConfigRevision, Spent};
@@ -34,8 +35,16 @@ struct Document {
     ring_version: u64,
     settled: Vec<(NodeId, Epoch, u64)>,
     leased: Vec<(NodeId, Epoch, u64)>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    claims: Vec<(RequestId, UnixMillis)>,
+    #[serde(default, skip_serializing_if = "is_zero")]
+    claims_forgotten: UnixMillis,
     config: Vec<ConfigRevision>,
     results: Vec<LifeRow>,
+}
+
+fn is_zero(at: &UnixMillis) -> bool {
+    *at == UnixMillis::default()
 }
 
 /// Why bytes are no snapshot.
@@ -80,6 +89,8 @@ impl State {
             ring_version: self.ring.version(),
             settled: self.settled.iter().map(|(node, (epoch, to))| (*node, *epoch, *to)).collect(),
             leased: self.leased.iter().map(|(node, (epoch, to))| (*node, *epoch, *to)).collect(),
+            claims: self.claims.iter().collect(),
+            claims_forgotten: self.claims.forgotten(),
             config: self.config.to_vec(),
             results: self.results.lives().map(LifeRow::of).collect(),
         };
@@ -119,6 +130,7 @@ impl State {
             nodes: document.nodes.into_iter().collect(),
             settled: settled.map(|(node, epoch, to)| (node, (epoch, to))).collect(),
             leased: leased.map(|(node, epoch, to)| (node, (epoch, to))).collect(),
+            claims: Claims::restore(document.claims, document.claims_forgotten),
             config: Arc::new(document.config),
             results: document.results.into_iter().map(LifeRow::into_life).collect(),
             ..Self::default()

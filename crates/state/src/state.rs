@@ -6,10 +6,11 @@ use std::sync::Arc;
 use dunlin_ledger::Pot;
 use dunlin_limiter::Ring;
 use dunlin_types::{
-    ClusterId, EntityId, Epoch, KeyDigest, Line, NanoUsd, NodeId, PotId, UnixMillis,
+    ClusterId, EntityId, Epoch, KeyDigest, Line, NanoUsd, NodeId, PotId, RequestId, UnixMillis,
 };
 use imbl::OrdMap;
 
+use crate::claims::Claims;
 use crate::command::{Entity, Key, Kind, Member};
 use crate::payer::PROXY;
 use crate::results::Results;
@@ -50,6 +51,7 @@ pub struct State {
     pub(crate) ring: Arc<Ring>,
     pub(crate) settled: OrdMap<NodeId, (Epoch, u64)>,
     pub(crate) leased: OrdMap<NodeId, (Epoch, u64)>,
+    pub(crate) claims: Claims,
     pub(crate) config: Arc<Vec<ConfigRevision>>,
     pub(crate) results: Results,
 }
@@ -190,6 +192,12 @@ impl State {
     #[must_use]
     pub fn leased(&self, node: NodeId) -> (Epoch, u64) {
         self.leased.get(&node).copied().unwrap_or_default()
+    }
+
+    /// Whether the right to charge what was made at `made` is gone.
+    #[must_use]
+    pub fn is_claimed(&self, request: RequestId, made: UnixMillis) -> bool {
+        self.claims.refuse(request, made, self.at)
     }
 
     /// The newest config revision.

@@ -1,7 +1,7 @@
 //! The log format as it was released, and what holds for every log.
 
 use dunlin_types::{
-    ClusterId, EntityId, Epoch, KeyDigest, Line, NanoUsd, NodeId, PotId, UnixMillis,
+    ClusterId, EntityId, Epoch, KeyDigest, Line, NanoUsd, NodeId, PotId, RequestId, UnixMillis,
 };
 use proptest::prelude::*;
 
@@ -142,6 +142,10 @@ fn command() -> impl Strategy<Value = Command> {
             name: "sk-...".to_owned(),
             grace: Some(UnixMillis(86_400_000 * 100)),
             changes: Box::default(),
+        }),
+        1 => (0..4_u64, 0..9_u64).prop_map(|(request, made)| Command::Claim {
+            request: RequestId(request.into()),
+            made: UnixMillis(made << 32),
         }),
         1 => (0..4_u8, 0..4_u64).prop_map(|(content, after)| Command::ProposeConfig {
             hash: content.to_string(),

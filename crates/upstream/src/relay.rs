@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use dunlin_egress::Client;
-use dunlin_providers::{EncodeError, ProviderError, relay};
-use dunlin_router::{Outcome, Retry};
+use dunlin_providers::{EncodeError, Provider, ProviderError, relay};
+use dunlin_router::{Deployment, Outcome, Retry};
 use dunlin_types::Tls;
 use http::header::RETRY_AFTER;
 use http::{HeaderMap, Method, Request, StatusCode, Uri};
@@ -22,6 +22,9 @@ use crate::stream::Ending;
 
 /// How messages name the source of errors where no provider is known.
 const SPEAKER: &str = "PassThroughException";
+
+/// What a provider that keeps nothing is not asked for.
+const KEPT: &str = "files, batches and stored responses";
 
 /// A call to be passed on. Its headers hold no credential.
 #[derive(Clone, Debug)]
@@ -63,8 +66,52 @@ impl Upstream {
         first: Duration,
         retry: Retry,
     ) -> Result<Relayed, Failure> {
+        let deployment = &attempt.deployment;
+        let (base, query) = (&deployment.target.api_base, call.query.as_deref());
+        let url = relay::url(&deployment.provider, base, &call.path, query);
+        self.pass_on(attempt, url, call, (first, retry)).await
+    }
+
+    /// The same for something that the deployment's provider keeps: the call's path is a route such
+    /// as `/files/file-1`.
+    ///
+    /// # Errors
+    /// [`Failure`]: there is no answer, or the provider keeps nothing.
+    pub async fn relay_kept(
+        &self,
+        attempt: Attempt,
+        call: Relay,
+        first: Duration,
+        retry: Retry,
+    ) -> Result<Relayed, Failure> {
+        let deployment = &attempt.deployment;
+        let provider = provider_of(deployment);
+        let Some(url) = provider.kept_url(&deployment.target, &call.path) else {
+            let none = EncodeError::UnsupportedEndpoint { provider: provider.id(), route: KEPT };
+            return Err(Failure::unsendable(deployment, provider.speaker(), &none));
+        };
+        let url = match call.query.as_deref().filter(|query| !query.is_empty()) {
+            Some(query) if url.contains('?') => format!("{url}&{query}"),
+            Some(query) => format!("{url}?{query}"),
+            None => url,
+        };
+        let mut relayed = self.pass_on(attempt, url, call, (first, retry)).await?;
+        if relayed.status == StatusCode::NOT_FOUND {
+            // It is the thing that is not there: the deployment does well.
+            relayed.outcome = Outcome::Success;
+        }
+        Ok(relayed)
+    }
+
+    async fn pass_on(
+        &self,
+        attempt: Attempt,
+        url: String,
+        call: Relay,
+        (first, retry): (Duration, Retry),
+    ) -> Result<Relayed, Failure> {
         let began = attempt.began;
-        let relayed = tokio::time::timeout(first, self.relay_to(&attempt, call)).await;
+        let relayed = tokio::time::timeout(first, self.relay_to(&attempt, url, call)).await;
         let relayed = relayed.unwrap_or_else(|_| {
             let taken = self.0.clock.mono().since(began);
             Err(Failure::new(&attempt.deployment, ProviderError::timeout(first, taken)))
@@ -81,14 +128,16 @@ impl Upstream {
         }
     }
 
-    async fn relay_to(&self, attempt: &Attempt, call: Relay) -> Result<Relayed, Failure> {
+    async fn relay_to(
+        &self,
+        attempt: &Attempt,
+        url: String,
+        call: Relay,
+    ) -> Result<Relayed, Failure> {
         let deployment = &attempt.deployment;
-        let provider = dunlin_providers::find(&deployment.provider)
-            .expect("a deployment of a provider that is not served is parked");
+        let provider = provider_of(deployment);
         let unsendable = |error| Failure::unsendable(deployment, provider.speaker(), &error);
         let target = &deployment.target;
-        let query = call.query.as_deref();
-        let url = relay::url(provider.id(), &target.api_base, &call.path, query);
         let mut request = request(url, call).map_err(unsendable)?;
         let credential = self.credential(deployment, provider.speaker()).await?;
         provider
@@ -119,6 +168,11 @@ impl Upstream {
             Err(_) => Err(ProviderError::timeout(first, first)),
         }
     }
+}
+
+fn provider_of(deployment: &Deployment) -> &'static dyn Provider {
+    dunlin_providers::find(&deployment.provider)
+        .expect("a deployment of a provider that is not served is parked")
 }
 
 /// An error says too whether no connection could be made.

@@ -176,7 +176,7 @@ async fn a_keys_rights_hold_behind_every_prefix() -> anyhow::Result<()> {
             assert_eq!(setup.mock.stats().requests, before, "{model} went upstream");
         }
     }
-    let batches = setup.cluster.url(0, "/openai/v1/batches");
+    let batches = setup.cluster.url(0, "/openai_passthrough/v1/batches");
     let reply = restricted.post(&batches, &json!({"input_file_id": "file-1"})).await?;
     assert_error(&reply, 403, json!("key_model_access_denied"), "This API key may call certain");
     let twice = r#"{"model":"chat","model":"other-name","messages":[]}"#;

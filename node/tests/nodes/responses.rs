@@ -1,7 +1,7 @@
 //! OpenAI's responses: passed on to a provider that has them, bridged to one that has only chats.
 //! An id works on every node, for its owner only, and after a restart.
 
-use dunlin_cluster::{Client, Reply};
+use dunlin_cluster::{Client, Reply, wait_until};
 use dunlin_mock_upstream::{MockUpstream, Settings};
 use serde_json::{Value, json};
 
@@ -111,4 +111,169 @@ async fn a_conversation_goes_on_on_any_node_for_its_owner_only() -> anyhow::Resu
     let third = respond(&setup, 0, &owner, &go_on).await?;
     assert_eq!(third.status, 200, "{}", third.body);
     Ok(())
+}
+
+async fn send(
+    setup: &Setup,
+    node: usize,
+    caller: &Client,
+    method: &str,
+    path: &str,
+) -> anyhow::Result<(u16, String)> {
+    let method = reqwest::Method::from_bytes(method.as_bytes())?;
+    let url = setup.cluster.url(node, path);
+    let request = dunlin_cluster::http_client()?.request(method, url).bearer_auth(caller.key());
+    let answer = request.send().await?;
+    Ok((answer.status().as_u16(), answer.text().await?))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_kept_response_is_read_and_deleted_from_any_node() -> anyhow::Result<()> {
+    let setup = start(3).await?;
+    let owner = setup.make_key(0, json!({})).await?;
+    let other = setup.make_key(1, json!({})).await?;
+    let ask = json!({"model": "own", "input": "hi"});
+    let made: Value = respond(&setup, 0, &owner, &ask).await?.json()?;
+    let path = format!("/v1/responses/{}", made["id"].as_str().expect("an id"));
+    for caller in [&owner, setup.cluster.client()] {
+        let (status, body) = send(&setup, 1, caller, "GET", &path).await?;
+        assert_eq!(status, 200, "{body}");
+        assert_eq!(serde_json::from_str::<Value>(&body)?, made, "it is what was answered");
+    }
+    let (status, items) = send(&setup, 2, &owner, "GET", &format!("{path}/input_items")).await?;
+    assert_eq!(status, 200, "{items}");
+    assert_eq!(serde_json::from_str::<Value>(&items)?["data"][0]["content"][0]["text"], "hi");
+    for method in ["GET", "DELETE"] {
+        assert_eq!(send(&setup, 2, &other, method, &path).await?.0, 404);
+    }
+    let (status, deleted) = send(&setup, 2, &owner, "DELETE", &path).await?;
+    assert_eq!(status, 200, "{deleted}");
+    assert_eq!(serde_json::from_str::<Value>(&deleted)?["id"], made["id"]);
+    assert_eq!(send(&setup, 0, &owner, "GET", &path).await?.0, 404, "the provider has it no more");
+    let (status, body) = send(&setup, 0, &owner, "GET", "/v1/responses/resp_0123").await?;
+    assert!(status == 404 && body.contains("was not made by this gateway"), "{body}");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_batch_runs_where_its_file_is_and_its_output_is_read_anywhere() -> anyhow::Result<()> {
+    let setup = start(3).await?;
+    let owner = setup.make_key(0, json!({"models": ["own"]})).await?;
+    let other = setup.make_key(1, json!({})).await?;
+    let line = |model: &str| {
+        let body = json!({"model": model, "messages": [{"role": "user", "content": "hi"}]});
+        json!({"custom_id": "1", "method": "POST", "url": "/v1/chat/completions", "body": body})
+            .to_string()
+    };
+    let upload = async |node: usize, lines: String| -> anyhow::Result<(u16, Value)> {
+        let body = format!(
+            "--B\r\nContent-Disposition: form-data; name=\"purpose\"\r\n\r\nbatch\r\n--B\r\n\
+             Content-Disposition: form-data; name=\"file\"; filename=\"in.jsonl\"\r\n\
+             Content-Type: application/jsonl\r\n\r\n{lines}\r\n--B--\r\n"
+        );
+        let request = dunlin_cluster::http_client()?.post(setup.cluster.url(node, "/v1/files"));
+        let request = request.bearer_auth(owner.key());
+        let request = request.header("content-type", "multipart/form-data; boundary=B");
+        let answer = request.body(body).send().await?;
+        Ok((answer.status().as_u16(), serde_json::from_str(&answer.text().await?)?))
+    };
+    assert_eq!(upload(0, line("bridged")).await?.0, 403, "the key may not call that model");
+    assert_eq!(upload(0, line("own") + "\n" + &line("x")).await?.0, 400, "one model a file");
+    let (status, file) = upload(0, line("own")).await?;
+    assert_eq!(status, 200, "{file}");
+
+    let body = json!({"input_file_id": file["id"], "endpoint": "/v1/chat/completions",
+        "completion_window": "24h", "metadata": {"created_at": now()}});
+    assert_eq!(other.post(&setup.cluster.url(1, "/v1/batches"), &body).await?.status, 404);
+    let made = owner.post(&setup.cluster.url(1, "/v1/batches"), &body).await?;
+    assert_eq!(made.status, 200, "{}", made.body);
+    let made: Value = made.json()?;
+    assert_eq!(made["input_file_id"], file["id"]);
+
+    let path = format!("/v1/batches/{}", made["id"].as_str().expect("an id"));
+    assert_eq!(send(&setup, 2, &other, "GET", &path).await?.0, 404);
+    let (_, batch) = send(&setup, 2, &owner, "GET", &path).await?;
+    let batch: Value = serde_json::from_str(&batch)?;
+    assert_eq!((&batch["status"], &batch["id"]), (&json!("completed"), &made["id"]));
+    let output = batch["output_file_id"].as_str().expect("an id");
+    let path = format!("/v1/files/{output}/content");
+    let (status, content) = send(&setup, 0, &owner, "GET", &path).await?;
+    assert!(status == 200 && content.contains("upstream-name"), "{content}");
+    let line: Value = serde_json::from_str(content.lines().next().expect("a line"))?;
+    let usage = &line["response"]["body"]["usage"];
+    let tokens = |name: &str| usage[name].as_f64().expect("a count");
+    let cost = tokens("prompt_tokens") * harness::INPUT_COST
+        + tokens("completion_tokens") * harness::OUTPUT_COST;
+    let path = format!("/v1/batches/{}", made["id"].as_str().expect("an id"));
+    let looks = [0, 1, 2].map(|node| send(&setup, node, &owner, "GET", &path));
+    futures::future::try_join_all(looks).await?;
+    spends(&setup, &owner, cost).await?;
+    let path = format!("/v1/files/{output}/content");
+    assert_eq!(send(&setup, 0, &other, "GET", &path).await?.0, 404);
+
+    assert_eq!(send(&setup, 0, &owner, "GET", "/v1/files?model=own").await?.0, 403);
+    let master = setup.cluster.client();
+    let (status, files) = send(&setup, 1, master, "GET", "/v1/files?model=own").await?;
+    let files: Value = serde_json::from_str(&files)?;
+    assert_eq!(status, 200, "{files}");
+    let first = files["data"][0]["id"].as_str().expect("an id");
+    let (status, shown) = send(&setup, 2, master, "GET", &format!("/v1/files/{first}")).await?;
+    assert!(status == 200 && shown.contains(first), "{shown}");
+    Ok(())
+}
+
+/// The moment in seconds, as a provider that works now would give it.
+fn now() -> String {
+    let since = std::time::UNIX_EPOCH.elapsed().expect("after 1970");
+    since.as_secs().to_string()
+}
+
+/// Waits until a node knows that a key has spent so much.
+async fn spends(setup: &Setup, caller: &Client, expected: f64) -> anyhow::Result<()> {
+    let what = format!("the key has spent {expected}");
+    wait_until(&what, harness::SOON, async || {
+        let info = setup.key_info(2, caller).await.unwrap_or_default();
+        info["spend"].as_f64().is_some_and(|spend| (spend - expected).abs() < 1e-12)
+    })
+    .await
+}
+
+fn cost(usage: &Value) -> f64 {
+    let tokens = |name: &str| usage[name].as_f64().expect("a count");
+    tokens("input_tokens") * harness::INPUT_COST + tokens("output_tokens") * harness::OUTPUT_COST
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_nobody_waits_for_is_charged_once_when_it_is_found() -> anyhow::Result<()> {
+    let setup = start(3).await?;
+    let owner = setup.make_key(0, json!({})).await?;
+    let ask = |stream: bool| {
+        json!({"model": "own", "input": "hi", "background": true, "stream": stream,
+            "metadata": {"created_at": now()}})
+    };
+    let made: Value = respond(&setup, 0, &owner, &ask(false)).await?.json()?;
+    assert_eq!((&made["status"], &made["usage"]), (&json!("queued"), &Value::Null));
+    let path = format!("/v1/responses/{}", made["id"].as_str().expect("an id"));
+    // Who has the master key sees it and pays nothing, nor does the owner yet.
+    assert_eq!(send(&setup, 1, setup.cluster.client(), "GET", &path).await?.0, 200);
+    assert_eq!(setup.key_info(0, &owner).await?["spend"], json!(0.0));
+
+    let finds = [0, 1, 2, 1, 0].map(|node| send(&setup, node, &owner, "GET", &path));
+    let found = futures::future::try_join_all(finds).await?;
+    let first: Value = serde_json::from_str(&found[0].1)?;
+    assert_eq!(first["status"], "completed");
+    let once = cost(&first["usage"]);
+    spends(&setup, &owner, once).await?;
+
+    // A stream that is read to its end is charged there, and not again.
+    let streamed = events(&respond(&setup, 1, &owner, &ask(true)).await?);
+    let last = &streamed.last().expect("an event")["response"];
+    spends(&setup, &owner, once + cost(&last["usage"])).await?;
+    let path = format!("/v1/responses/{}", last["id"].as_str().expect("an id"));
+    let (status, again) = send(&setup, 0, &owner, "GET", &path).await?;
+    assert_eq!(status, 200, "{again}");
+    // Settled after all that came before it on that node.
+    let plain = json!({"model": "own", "input": "hi"});
+    let plain: Value = respond(&setup, 0, &owner, &plain).await?.json()?;
+    spends(&setup, &owner, once + cost(&last["usage"]) + cost(&plain["usage"])).await
 }

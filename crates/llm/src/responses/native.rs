@@ -57,7 +57,7 @@ struct Details {
     reasoning_tokens: Option<u64>,
 }
 
-fn usage(wire: &RawValue) -> Option<Usage> {
+pub(crate) fn read_usage(wire: &RawValue) -> Option<Usage> {
     let wire: WireUsage = serde_json::from_str(wire.get()).ok()?;
     let count = |number: Option<u64>| Tokens(number.unwrap_or(0));
     Some(Usage {
@@ -82,7 +82,8 @@ pub fn parse_reply(bytes: Bytes) -> Result<Result<ChatReply, UpstreamError>, Bad
     }
     let at = |value: &RawValue| Span::of(value.get(), text);
     let id = peek.id.and_then(|id| string(id.get())).map(Into::into);
-    let (places, usage) = ((peek.model.map(at), peek.output.map(at)), peek.usage.and_then(usage));
+    let (places, usage) =
+        ((peek.model.map(at), peek.output.map(at)), peek.usage.and_then(read_usage));
     Ok(Ok(ChatReply::of_bytes(Dialect::Responses, bytes, places, id, usage)))
 }
 
@@ -124,7 +125,7 @@ pub fn read_frame(frame: Bytes, events: &mut Vec<StreamEvent>) -> Result<(), Bad
     if let Some(response) = response {
         model = response.model.filter(|model| model.get().starts_with('"')).map(at);
         id = response.id.and_then(|id| at(id).unquoted(id.get()));
-        used = response.usage.and_then(usage);
+        used = response.usage.and_then(read_usage);
     }
     let text_bytes = peek.delta.and_then(|delta| string(delta.get()));
     let text_bytes = text_bytes.map_or(0, |delta| delta.len() as u64);

@@ -86,7 +86,7 @@ async fn conduct(
         Ok(relayed) => relayed,
         Err(error) => {
             let spend = bill.failed();
-            return Err(Failed::from(Refused::NoAnswer(Box::new(error))).spent(spend));
+            return Err(Failed::from(Refused::Answered(Box::new(error))).spent(spend));
         }
     };
     let (status, headers) = (relayed.status, fields::incoming(&relayed.headers));

@@ -1,6 +1,8 @@
 //! Transcripts: commands in, outcomes out.
 
-use dunlin_types::{ClusterId, EntityId, Epoch, KeyDigest, Line, NanoUsd, NodeId, PotId};
+use dunlin_types::{
+    ClusterId, EntityId, Epoch, KeyDigest, Line, NanoUsd, NodeId, PotId, RequestId,
+};
 
 use super::*;
 use crate::caller::Refusal;
@@ -65,6 +67,25 @@ fn each_stretch_of_a_journal_counts_once() {
     script.run(Command::DeleteKeys { tokens: vec![KeyDigest::of("sk-a")] }).expect("known");
     script.run(settle(3, 2, 3, 5)).expect("late spend is no error");
     assert_eq!(script.state.total_spent().cost, NanoUsd(25), "and is not lost");
+}
+
+#[test]
+fn a_thing_is_claimed_once_whoever_asks() {
+    let mut script = Script::default();
+    let claim =
+        |request, made| Command::Claim { request: RequestId(request), made: UnixMillis(made) };
+    let cases = [
+        (claim(1, 500), Reply::Done),
+        (claim(1, 500), Reply::Unchanged),
+        (claim(2, u64::MAX), Reply::Done),
+        (claim(1, u64::MAX), Reply::Unchanged),
+    ];
+    for (number, (command, reply)) in cases.into_iter().enumerate() {
+        assert_eq!(script.run(command), Ok(reply), "case {number}");
+    }
+    let restored = State::restore(&script.state.snapshot()).expect("our own");
+    assert!(restored.is_claimed(RequestId(2), UnixMillis(5)));
+    assert_eq!(restored.digest(), script.state.digest());
 }
 
 #[test]

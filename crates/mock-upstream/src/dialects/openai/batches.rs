@@ -7,6 +7,7 @@ use axum::http::{HeaderMap, Method};
 use bytes::Bytes;
 use serde_json::{Value, json};
 
+use super::responses::created_at;
 use super::{CREATED, Chat, Completions, Embeddings, KEYS, files, refuse};
 use crate::answer::Answer;
 use crate::ask::Ask;
@@ -83,7 +84,7 @@ fn create(mock: &Mock, ask: &Ask, answer: &Answer) -> Reply {
     let value = json!({"id": id, "object": "batch", "endpoint": ask.body["endpoint"],
         "errors": null, "input_file_id": input, "completion_window": ask.body["completion_window"],
         "status": "validating", "output_file_id": null, "error_file_id": null,
-        "created_at": CREATED, "in_progress_at": null, "completed_at": null,
+        "created_at": created_at(&ask.body), "in_progress_at": null, "completed_at": null,
         "cancelling_at": null, "request_counts": {"total": 0, "completed": 0, "failed": 0},
         "metadata": ask.body["metadata"]});
     mock.shelf.put(Thing { id, value: value.clone(), content: Bytes::new() });

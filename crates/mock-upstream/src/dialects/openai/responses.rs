@@ -192,7 +192,8 @@ fn object(ask: &Ask, answer: &Answer, output: &[Value]) -> Value {
         Finish::Stop | Finish::Tools | Finish::Refusal | Finish::Named(_) => None,
     };
     let status = if incomplete.is_some() { "incomplete" } else { "completed" };
-    json!({"id": format!("resp_{}", answer.id), "object": "response", "created_at": CREATED,
+    json!({"id": format!("resp_{}", answer.id), "object": "response",
+        "created_at": created_at(body),
         "status": status, "background": or("background", json!(false)), "error": null,
         "incomplete_details": incomplete.map(|reason| json!({"reason": reason})),
         "instructions": body["instructions"], "max_output_tokens": body["max_output_tokens"],
@@ -207,6 +208,12 @@ fn object(ask: &Ask, answer: &Answer, output: &[Value]) -> Value {
         "top_p": or("top_p", json!(1.0)), "truncation": or("truncation", json!("disabled")),
         "usage": answer.usage.map(usage), "user": body["user"],
         "metadata": or("metadata", json!({}))})
+}
+
+/// When a thing was made: always the same moment, unless its metadata wants another.
+pub(super) fn created_at(body: &Value) -> u64 {
+    let wanted = body["metadata"]["created_at"].as_str().and_then(|at| at.parse().ok());
+    wanted.unwrap_or(CREATED)
 }
 
 /// A response that has said nothing yet.

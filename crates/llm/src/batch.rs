@@ -1,0 +1,143 @@
+//! OpenAI's batches, as far as what they used is to be known: the batch itself, and the lines of
+//! its output, each of which holds a whole answer.
+
+use dunlin_types::Usage;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use crate::estimate::{tokens_in, words_in};
+use crate::json::string;
+use crate::{responses, usage};
+
+/// A batch as its provider has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeptBatch {
+    /// The provider's id of it.
+    pub id: String,
+    /// Nothing will be added to it.
+    pub finished: bool,
+    /// When it was made, in seconds since 1970.
+    pub created_at: Option<u64>,
+    /// The file with its answers.
+    pub output_file_id: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Peek<'a> {
+    #[serde(borrow)]
+    id: Option<&'a RawValue>,
+    #[serde(borrow)]
+    status: Option<&'a RawValue>,
+    #[serde(borrow)]
+    created_at: Option<&'a RawValue>,
+    #[serde(borrow)]
+    output_file_id: Option<&'a RawValue>,
+}
+
+#[derive(Deserialize)]
+struct PeekLine<'a> {
+    #[serde(borrow)]
+    response: Option<PeekResponse<'a>>,
+}
+
+#[derive(Deserialize)]
+struct PeekResponse<'a> {
+    #[serde(borrow)]
+    body: &'a RawValue,
+}
+
+#[derive(Deserialize)]
+struct PeekBody<'a> {
+    #[serde(borrow)]
+    usage: Option<&'a RawValue>,
+    #[serde(borrow)]
+    error: Option<&'a RawValue>,
+}
+
+impl KeptBatch {
+    /// From a whole batch. `None`: it is none.
+    #[must_use]
+    pub fn read(body: &[u8]) -> Option<Self> {
+        let peek: Peek<'_> = serde_json::from_slice(body).ok()?;
+        let text = |value: Option<&RawValue>| Some(string(value?.get())?.into_owned());
+        let status = text(peek.status)?;
+        Some(Self {
+            id: text(peek.id)?,
+            finished: matches!(&*status, "completed" | "failed" | "expired" | "cancelled"),
+            created_at: peek.created_at.and_then(|at| at.get().parse().ok()),
+            output_file_id: text(peek.output_file_id),
+        })
+    }
+}
+
+/// What the answer in one line of an output used, and whether that is only estimated. `None`: no
+/// model answered there.
+#[must_use]
+pub fn used_in_line(line: &[u8]) -> Option<(Usage, bool)> {
+    let line: PeekLine<'_> = serde_json::from_slice(line).ok()?;
+    let text = line.response?.body.get();
+    let body: PeekBody<'_> = serde_json::from_str(text).ok()?;
+    let counted = body
+        .usage
+        .and_then(|counted| usage::read(counted.get()).or_else(|| responses::read_usage(counted)));
+    if let Some(counted) = counted {
+        return Some((counted, false));
+    }
+    if body.error.is_some_and(|error| error.get() != "null") {
+        return None;
+    }
+    let completion = tokens_in(words_in(text));
+    Some((Usage { completion, ..Usage::default() }, true))
+}
+
+#[cfg(test)]
+mod tests {
+    use dunlin_types::Tokens;
+
+    use super::*;
+
+    #[test]
+    fn a_batch_says_whether_it_is_over_and_where_its_answers_are() {
+        let text =
+            r#"{"id":"batch_1","status":"completed","created_at":7,"output_file_id":"file-2"}"#;
+        let done = KeptBatch {
+            id: "batch_1".to_owned(),
+            finished: true,
+            created_at: Some(7),
+            output_file_id: Some("file-2".to_owned()),
+        };
+        assert_eq!(KeptBatch::read(text.as_bytes()), Some(done.clone()));
+        let open = text.replace("completed", "in_progress").replace("\"file-2\"", "null");
+        let expected = KeptBatch { finished: false, output_file_id: None, ..done };
+        assert_eq!(KeptBatch::read(open.as_bytes()), Some(expected));
+        assert_eq!(KeptBatch::read(b"[]"), None);
+    }
+
+    #[test]
+    fn each_line_says_what_it_used() {
+        let line = |body: &str| {
+            format!(r#"{{"id":"a","response":{{"status_code":200,"body":{body}}},"error":null}}"#)
+        };
+        let usage = |prompt, completion| Usage {
+            prompt: Tokens(prompt),
+            completion: Tokens(completion),
+            ..Usage::default()
+        };
+        let cases = [
+            (
+                line(r#"{"usage":{"prompt_tokens":3,"completion_tokens":2}}"#),
+                Some((usage(3, 2), false)),
+            ),
+            (line(r#"{"usage":{"input_tokens":4,"output_tokens":1}}"#), Some((usage(4, 1), false))),
+            (line(r#"{"error":{"message":"no"}}"#), None),
+            (r#"{"id":"a","response":null,"error":{"code":"x"}}"#.to_owned(), None),
+            ("not json".to_owned(), None),
+        ];
+        for (line, expected) in cases {
+            assert_eq!(used_in_line(line.as_bytes()), expected, "{line}");
+        }
+        let uncounted = line(r#"{"choices":[{"message":{"content":"good day"}}]}"#);
+        let (used, estimated) = used_in_line(uncounted.as_bytes()).expect("a model answered");
+        assert!(estimated && used.completion > Tokens(0), "{used:?}");
+    }
+}

@@ -1,0 +1,159 @@
+//! The story of a call about something that a provider keeps: whose it is and where, which the
+//! id says; then the provider's own call, with ids opened on the way in and sealed on the way out.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::Request;
+use axum::http::header::{ACCEPT, CONTENT_TYPE};
+use axum::http::{HeaderMap, HeaderValue, Method, Response};
+use bytes::Bytes;
+use dunlin_llm::{Endpoint, Labels};
+use dunlin_providers::sigv4::path_segment;
+use dunlin_router::{Deployment, Group};
+use dunlin_types::Tokens;
+use dunlin_upstream::{Attempt, Relay};
+
+use crate::attempts::none_picked;
+use crate::bill::{About as BillAbout, Bill};
+use crate::caller::Caller;
+use crate::chat::Call;
+use crate::error::{Failed, Refused};
+use crate::headers::Told;
+use crate::ids::Kind;
+use crate::kept::{Sealing, find};
+use crate::{Proxy, Serving};
+
+mod answer;
+pub(crate) mod batches;
+pub(crate) mod files;
+mod home;
+pub(crate) mod lists;
+pub(crate) mod output;
+mod refusals;
+mod resumed;
+pub(crate) mod unmade;
+
+use answer::Answer;
+
+/// What is asked of a thing.
+#[derive(Clone, Copy)]
+pub(crate) struct About {
+    pub(crate) kind: Kind,
+    /// What follows the id in the path.
+    pub(crate) suffix: &'static str,
+}
+
+/// Answers one request about one thing.
+pub(crate) async fn serve(
+    proxy: &Proxy,
+    about: About,
+    id: &str,
+    request: Request,
+) -> Response<Body> {
+    let call = Call::begin(proxy, Endpoint::Responses, &request);
+    match conduct(proxy, &call, about, id, request).await {
+        Ok(response) => response,
+        Err(failed) => failed.response(&call),
+    }
+}
+
+async fn conduct(
+    proxy: &Proxy,
+    call: &Call,
+    about: About,
+    id: &str,
+    request: Request,
+) -> Result<Response<Body>, Failed> {
+    let serving = proxy.0.serving.load_full();
+    let (head, _body) = request.into_parts();
+    let caller = Caller::identify(proxy, &serving, &head.headers).await?;
+    let opened = proxy.0.ids.open(about.kind, id, caller.owner());
+    let kept = opened.map_err(|bad| Refused::no_such(about.kind, id, bad))?;
+    let home = find(&serving.catalog, &kept.deployment);
+    let home = home.ok_or(Refused::homeless(about.kind.noun()))?;
+
+    let asking = Asking { proxy, call, serving: &serving, caller: &caller, headers: &head.headers };
+    let (bill, told) = asking.admit(&home.group, Tokens(0)).await?;
+    let attempt = asking.attempt(&alone(home), Tokens(0))?;
+    let segment = path_segment(&kept.upstream);
+    let path = format!("/{}/{segment}{}", about.kind.collection(), about.suffix);
+    let query = head.uri.query().map(str::to_owned);
+    let asked = Relay { query, ..ask(head.method, path) };
+    let answer = asking.send(attempt, asked, (bill, told)).await?;
+
+    // The master sees a thing under the same id as its owner.
+    let sealing = Sealing::new(proxy, kept.owner, home);
+    if about.suffix == "/content" {
+        return Ok(answer.content());
+    }
+    if answer.is_stream() {
+        return Ok(answer.resumed(sealing));
+    }
+    match (about.kind, about.suffix) {
+        (_, "/input_items") => answer.items().await,
+        (kind, _) => answer.object(asking, kind, &sealing).await,
+    }
+}
+
+/// A call without a body.
+fn ask(method: Method, path: String) -> Relay {
+    let (query, headers, body) = (None, HeaderMap::new(), Bytes::new());
+    Relay { method, path, query, headers, body }
+}
+
+/// A call with a body of that kind.
+fn send(path: &str, kind: &str, body: Bytes) -> Result<Relay, Refused> {
+    let mut asked = ask(Method::POST, path.to_owned());
+    let kind = HeaderValue::from_str(kind).map_err(|_| Refused::BadEncoding)?;
+    asked.headers.insert(CONTENT_TYPE, kind);
+    asked.headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
+    asked.body = body;
+    Ok(asked)
+}
+
+/// The group of only this deployment.
+fn alone(home: &Arc<Deployment>) -> Group {
+    Group { name: Arc::clone(&home.group), deployments: vec![Arc::clone(home)] }
+}
+
+/// A caller who asks one provider something.
+#[derive(Clone, Copy)]
+struct Asking<'a> {
+    proxy: &'a Proxy,
+    call: &'a Call,
+    serving: &'a Serving,
+    caller: &'a Caller,
+    headers: &'a HeaderMap,
+}
+
+impl Asking<'_> {
+    /// Takes what the limits allow. It is free until somebody says what it costs.
+    async fn admit(&self, model: &str, tokens: Tokens) -> Result<(Bill, Told), Failed> {
+        let Self { proxy, call, caller, headers, .. } = *self;
+        let origin = call.client.origin(&self.serving.settings, headers, &Labels::default())?;
+        let demand = dunlin_admission::Demand { request: call.id, tokens };
+        let admitted = proxy.0.admission.admit(caller.key(), demand).await;
+        let permit = admitted.map_err(|no| Refused::admission(no, caller, call.started))?;
+        let told = Told::of_admission(caller, permit.limits());
+        let about = BillAbout::stored(model, tokens, origin);
+        Ok((Bill::open(proxy.clone(), permit, call, caller, about), told))
+    }
+
+    fn attempt(&self, group: &Group, tokens: Tokens) -> Result<Attempt, Failed> {
+        let strategy = self.serving.catalog.strategy;
+        let picked = self.proxy.0.upstream.start_attempt(group, strategy, &BTreeSet::new(), tokens);
+        picked.map_err(|none| none_picked(self.proxy, group, none))
+    }
+
+    /// Asks, and waits for the head of an answer that says that all went well.
+    async fn send(
+        &self,
+        attempt: Attempt,
+        asked: Relay,
+        (bill, told): (Bill, Told),
+    ) -> Result<Answer, Failed> {
+        Answer::get(*self, attempt, asked, (bill, told)).await
+    }
+}

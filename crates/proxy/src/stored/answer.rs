@@ -1,0 +1,171 @@
+//! A provider's answer about what it keeps, on its way to the client with sealed ids.
+
+use std::future::poll_fn;
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::http::Response;
+use axum::http::header::CONTENT_TYPE;
+use bytes::{Bytes, BytesMut};
+use dunlin_llm::batch::KeptBatch;
+use dunlin_llm::responses::KeptResponse;
+use dunlin_llm::{Endpoint, Place};
+use dunlin_providers::ProviderError;
+use dunlin_router::Deployment;
+use dunlin_upstream::{Attempt, Relay, Relayed};
+
+use super::{Asking, output, resumed};
+use crate::bill::Bill;
+use crate::error::{Failed, Refused};
+use crate::found;
+use crate::framing::Framing;
+use crate::headers::{self, Told};
+use crate::ids::{Kind, Owner};
+use crate::kept::Sealing;
+
+/// A longer object or list of a provider's is an error: its ids could not be sealed.
+const MAX_OBJECT_BYTES: usize = 32 << 20;
+/// As much of an error's body is read as anyone will look at.
+const MAX_ERROR_BYTES: usize = 64 << 10;
+/// Where a list names its things, and files.
+const LISTED: &[&Place] = &[&["data", "*", "id"], &["first_id"], &["last_id"]];
+const LISTED_FILES: &[&Place] = &[
+    &["data", "*", "input_file_id"],
+    &["data", "*", "output_file_id"],
+    &["data", "*", "error_file_id"],
+];
+
+/// A provider's answer whose head is at hand and says that all went well.
+pub(super) struct Answer {
+    relayed: Relayed,
+    pub(super) by: Arc<Deployment>,
+    /// Who asks.
+    asker: Owner,
+    told: Told,
+    bill: Bill,
+}
+
+impl Answer {
+    pub(super) async fn get(
+        asking: Asking<'_>,
+        attempt: Attempt,
+        asked: Relay,
+        (mut bill, told): (Bill, Told),
+    ) -> Result<Self, Failed> {
+        let by = Arc::clone(attempt.deployment());
+        bill.read_from(&by);
+        let (upstream, retry) = (&asking.proxy.0.upstream, asking.serving.catalog.retry);
+        let relayed = upstream.relay_kept(attempt, asked, by.timeout, retry).await;
+        let failed = match relayed {
+            Ok(relayed) if relayed.status.is_success() => {
+                let told = told.answered(asking.proxy, asking.call, &by, &relayed.headers);
+                return Ok(Self { relayed, by, asker: asking.caller.owner(), told, bill });
+            }
+            Ok(relayed) => refusal(relayed, &by).await,
+            Err(failure) => failure.error,
+        };
+        Err(Failed::from(Refused::Answered(Box::new(failed))).spent(bill.failed()))
+    }
+
+    pub(super) fn is_stream(&self) -> bool {
+        let kind = self.relayed.headers.get(CONTENT_TYPE);
+        kind.is_some_and(|kind| kind.as_bytes().starts_with(b"text/event-stream"))
+    }
+
+    /// The bytes as they come.
+    pub(super) fn content(self) -> Response<Body> {
+        self.bill.delivered_free();
+        let provider = self.relayed.headers.clone();
+        headers::passing(self.told, &provider, resumed::bytes(self.relayed))
+    }
+
+    /// A response's events from where the client left off.
+    pub(super) fn resumed(self, sealing: Sealing) -> Response<Body> {
+        let pays = self.asker == sealing.owner();
+        let payer = resumed::Payer { bill: self.bill, by: self.by, pays };
+        let body = resumed::events(self.relayed, sealing, payer);
+        headers::event_stream(self.told, Framing::asked(Endpoint::Responses, None), body)
+    }
+
+    /// The object with its ids sealed. What was made while nobody waited for it is charged now.
+    pub(super) async fn object(
+        self,
+        asking: Asking<'_>,
+        kind: Kind,
+        sealing: &Sealing,
+    ) -> Result<Response<Body>, Failed> {
+        let (by, now) = (Arc::clone(&self.by), asking.call.started);
+        // The master sees what others pay for.
+        let pays = self.asker == sealing.owner();
+        let Whole { told, bill, body } = self.whole().await?;
+        match kind {
+            Kind::Response if pays => match found::response(&by, KeptResponse::read(&body), now) {
+                Some((found, usage)) => bill.delivered_found(&by, found, usage),
+                None => bill.delivered_free(),
+            },
+            Kind::Batch if pays => {
+                let bill = match KeptBatch::read(&body) {
+                    Some(batch) => output::charge(asking, &by, batch, bill),
+                    None => Some(bill),
+                };
+                bill.into_iter().for_each(Bill::delivered_free);
+            }
+            Kind::Response | Kind::Batch | Kind::File => bill.delivered_free(),
+        }
+        Ok(headers::json(told, sealing.object(&body, kind, &by.group)))
+    }
+
+    /// A list of what has no ids of its own outside.
+    pub(super) async fn items(self) -> Result<Response<Body>, Failed> {
+        let Whole { told, bill, body } = self.whole().await?;
+        bill.delivered_free();
+        Ok(headers::json(told, body))
+    }
+
+    /// The list with the ids of its objects sealed.
+    pub(super) async fn list(
+        self,
+        kind: Kind,
+        sealing: &Sealing,
+    ) -> Result<Response<Body>, Failed> {
+        let Whole { told, bill, body } = self.whole().await?;
+        bill.delivered_free();
+        let body = sealing.sealed(&body, LISTED, kind);
+        Ok(headers::json(told, sealing.sealed(&body, LISTED_FILES, Kind::File)))
+    }
+
+    pub(super) async fn whole(mut self) -> Result<Whole, Failed> {
+        let failed = match collect(&mut self.relayed, MAX_OBJECT_BYTES).await {
+            Ok(Some(body)) => return Ok(Whole { told: self.told, bill: self.bill, body }),
+            Ok(None) => Refused::LongAnswer { most: MAX_OBJECT_BYTES },
+            Err(broken) => Refused::Answered(Box::new(broken)),
+        };
+        Err(Failed::from(failed).spent(self.bill.failed()))
+    }
+}
+
+/// All of an answer.
+pub(super) struct Whole {
+    pub(super) told: Told,
+    pub(super) bill: Bill,
+    pub(super) body: Bytes,
+}
+
+async fn refusal(mut relayed: Relayed, by: &Deployment) -> ProviderError {
+    // A body that is cut or too long says nothing: the status is what counts.
+    let body = collect(&mut relayed, MAX_ERROR_BYTES).await.ok().flatten().unwrap_or_default();
+    let speaker = dunlin_providers::find(&by.provider).map_or("", |known| known.speaker());
+    ProviderError::response(speaker, relayed.status, &body)
+}
+
+/// The whole body; `None` if it is longer than `most`.
+async fn collect(relayed: &mut Relayed, most: usize) -> Result<Option<Bytes>, ProviderError> {
+    let mut body = BytesMut::new();
+    while let Some(data) = poll_fn(|cx| relayed.poll_next(cx)).await {
+        body.extend_from_slice(&data?);
+        if body.len() > most {
+            return Ok(None);
+        }
+    }
+    Ok(Some(body.freeze()))
+}

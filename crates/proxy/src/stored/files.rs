@@ -1,0 +1,120 @@
+//! POST /v1/files: an upload goes to the deployment of the model that it, or the lines of its
+//! batch, names.
+
+use std::collections::BTreeSet;
+use std::convert::Infallible;
+
+use axum::body::Body;
+use axum::extract::Request;
+use axum::http::Response;
+use axum::http::header::CONTENT_TYPE;
+use bytes::Bytes;
+use dunlin_llm::{Endpoint, Place, Upload, rename_ids};
+use dunlin_types::Tokens;
+
+use super::home::{Home, OURS, Wish};
+use super::lists::Query;
+use super::{Asking, send};
+use crate::caller::Caller;
+use crate::chat::Call;
+use crate::error::{Failed, Refused};
+use crate::ids::Kind;
+use crate::kept::Sealing;
+use crate::{Proxy, body};
+
+/// Where a line of a batch names its model.
+const MODEL: &[&Place] = &[&["body", "model"]];
+
+/// Answers one upload. `provider` is the one that the path names.
+pub(crate) async fn upload(
+    proxy: &Proxy,
+    provider: Option<&str>,
+    request: Request,
+) -> Response<Body> {
+    let call = Call::begin(proxy, Endpoint::Responses, &request);
+    match conduct(proxy, &call, provider, request).await {
+        Ok(response) => response,
+        Err(failed) => failed.response(&call),
+    }
+}
+
+async fn conduct(
+    proxy: &Proxy,
+    call: &Call,
+    provider: Option<&str>,
+    request: Request,
+) -> Result<Response<Body>, Failed> {
+    let serving = proxy.0.serving.load_full();
+    let (head, body) = request.into_parts();
+    let caller = Caller::identify(proxy, &serving, &head.headers).await?;
+    let body = body::read(body, &head.headers, serving.settings.max_request_bytes).await?;
+    let kind = head.headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
+    let kind = kind.unwrap_or_default();
+    let form = Upload::read(body, kind).map_err(Refused::BadRequest)?;
+    let content = form.content("file").unwrap_or_default();
+    let is_batch = form.field("purpose") == Some("batch");
+    // Whatever a file is said to be for, a key of certain models can make a batch of no others.
+    let is_restricted = caller.access().is_some_and(|access| access.is_restricted());
+    let lines = if is_batch || is_restricted { models(&content) } else { BTreeSet::new() };
+
+    let asking = Asking { proxy, call, serving: &serving, caller: &caller, headers: &head.headers };
+    let query = Query::read(head.uri.query().unwrap_or_default());
+    let field = |name: &str| form.field(name).or_else(|| query.get(name));
+    let home = Home::find(&asking, Wish::read(provider, field, &head.headers), &lines, false)?;
+    let name = home.name.as_deref().unwrap_or_default();
+    let (bill, told) = asking.admit(name, Tokens(0)).await?;
+    let attempt = asking.attempt(&home.lenders.group, Tokens(0))?;
+    let by = attempt.deployment().clone();
+    if is_batch && !home.serves(&by, &lines) {
+        return Err(Refused::several_models().into());
+    }
+    let content = is_batch.then(|| renamed(&content, name, &by.target.model));
+    let asked = send("/files", kind, form.written(OURS, "file", content))?;
+    let answer = asking.send(attempt, asked, (bill, told)).await?;
+    let sealing = Sealing::new(proxy, caller.owner(), &by);
+    answer.object(asking, Kind::File, &sealing).await
+}
+
+/// The models that the lines of a batch name, if it is one.
+fn models(content: &Bytes) -> BTreeSet<String> {
+    let mut models = BTreeSet::new();
+    for line in content.split(|byte| *byte == b'\n') {
+        let Ok(_) = rename_ids(&content.slice_ref(line), MODEL, &mut |model: &str| {
+            models.insert(model.to_owned());
+            Ok::<_, Infallible>(None)
+        });
+    }
+    models
+}
+
+/// The lines with the model's name upstream; all else byte for byte.
+fn renamed(content: &Bytes, from: &str, to: &str) -> Bytes {
+    if from == to {
+        return content.clone();
+    }
+    let mut out = Vec::with_capacity(content.len());
+    for line in content.split_inclusive(|byte| *byte == b'\n') {
+        let (text, end) = line.split_at(line.len() - usize::from(line.ends_with(b"\n")));
+        let Ok(text) = rename_ids(&content.slice_ref(text), MODEL, &mut |model: &str| {
+            Ok::<_, Infallible>((model == from).then(|| to.to_owned()))
+        });
+        out.extend_from_slice(&text);
+        out.extend_from_slice(end);
+    }
+    out.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_named_model_of_a_batch_changes() {
+        let lines = "{\"custom_id\":\"1\",\"body\":{\"model\":\"chat\",\"n\":1.0}}\r\n\n{\"model\":\"chat\",\"body\":{\"model\":\"other\"}}";
+        let content = Bytes::from_static(lines.as_bytes());
+        assert_eq!(models(&content), BTreeSet::from(["chat".to_owned(), "other".to_owned()]));
+        let expected = lines.replacen("\"model\":\"chat\",\"n\"", "\"model\":\"up\",\"n\"", 1);
+        assert_eq!(renamed(&content, "chat", "up"), expected);
+        assert_eq!(models(&Bytes::from_static(b"\xff\xd8 no text\n")), BTreeSet::new());
+    }
+}

@@ -1,0 +1,118 @@
+//! Which deployment takes a new file: the one of the model that the request, or the lines of its
+//! batch, name; else one of the provider that is named; else OpenAI's.
+
+use std::collections::BTreeSet;
+
+use axum::http::HeaderMap;
+use dunlin_llm::Target;
+use dunlin_router::Deployment;
+use dunlin_router::relay::{Asked, Lenders, NoLender, lenders};
+
+use super::Asking;
+use crate::error::Refused;
+
+const MODEL_HEADER: &str = "x-litellm-model";
+const PROVIDER_HEADER: &str = "custom-llm-provider";
+/// Whose files they are if nothing is said, as LiteLLM has it.
+const DEFAULT_PROVIDER: &str = "openai";
+/// The names of what is for the gateway, in a form, a query or a JSON object.
+pub(super) const OURS: &[&str] =
+    &["model", "target_model_names", "custom_llm_provider", "litellm_metadata"];
+
+/// What a request says of where its things belong.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Wish<'a> {
+    /// One model, or several with commas between them.
+    pub(super) models: Option<&'a str>,
+    pub(super) provider: Option<&'a str>,
+}
+
+impl<'a> Wish<'a> {
+    /// What `field` and the headers say, the path's provider first.
+    pub(super) fn read(
+        in_path: Option<&'a str>,
+        field: impl Fn(&str) -> Option<&'a str>,
+        headers: &'a HeaderMap,
+    ) -> Self {
+        let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+        let named = field("target_model_names").or_else(|| field("model"));
+        let provider = in_path.or_else(|| field("custom_llm_provider"));
+        Self {
+            models: named.or_else(|| header(MODEL_HEADER)),
+            provider: provider.or_else(|| header(PROVIDER_HEADER)),
+        }
+    }
+}
+
+/// The deployments that may take it.
+pub(super) struct Home {
+    pub(super) lenders: Lenders,
+    /// The model that led there, as the client named it.
+    pub(super) name: Option<String>,
+}
+
+impl Home {
+    /// Decides by the wish and by the models that the lines of a batch name. All of them must be
+    /// ones that the caller may call.
+    pub(super) fn find(
+        asking: &Asking<'_>,
+        wish: Wish<'_>,
+        lines: &BTreeSet<String>,
+        reads: bool,
+    ) -> Result<Self, Refused> {
+        let wished = wish.models.into_iter().flat_map(|names| names.split(',')).map(str::trim);
+        let wished: BTreeSet<&str> = wished.filter(|name| !name.is_empty()).collect();
+        if wished.len() > 1 || (wished.is_empty() && lines.len() > 1) {
+            return Err(Refused::several_models());
+        }
+        let name = wished.first().copied().or_else(|| lines.first().map(String::as_str));
+        let others = lines.iter().map(String::as_str).filter(|line| Some(*line) != name);
+        let models: Vec<&str> = name.into_iter().chain(others).collect();
+        let found = match (wish.provider, name) {
+            (Some(provider), _) => lend(asking, &[provider], &models, reads),
+            (None, Some(_)) => lend(asking, &keepers(), &models, reads),
+            // The other providers are better than nobody.
+            (None, None) => lend(asking, &[DEFAULT_PROVIDER], &models, reads)
+                .or_else(|_| lend(asking, &keepers(), &models, reads)),
+        };
+        let lenders = found.map_err(|none| match none {
+            NoLender::NotAllowed { model } => Refused::NotAllowed { model },
+            NoLender::Unnamed => Refused::NoModelNamed,
+            NoLender::None => Refused::no_home(wish.provider.unwrap_or(DEFAULT_PROVIDER)),
+        })?;
+        Ok(Self { lenders, name: name.map(str::to_owned) })
+    }
+
+    /// Whether all lines are for the model of `by`, under either name.
+    pub(super) fn serves(&self, by: &Deployment, lines: &BTreeSet<String>) -> bool {
+        let name = self.name.as_deref();
+        lines.iter().all(|line| Some(&**line) == name || **line == *by.target.model)
+    }
+}
+
+fn lend(
+    asking: &Asking<'_>,
+    providers: &[&str],
+    models: &[&str],
+    reads: bool,
+) -> Result<Lenders, NoLender> {
+    let asked = Asked { providers, models, chosen: None, reads };
+    let found = lenders(&asking.serving.catalog, asking.caller.access(), asked)?;
+    // A model that nobody has is no reason to take another's deployment.
+    if !models.is_empty() && !found.group.deployments.iter().any(|by| is_named(&found, by, models))
+    {
+        return Err(NoLender::None);
+    }
+    Ok(found)
+}
+
+fn is_named(found: &Lenders, by: &Deployment, models: &[&str]) -> bool {
+    found.renamed.is_some() || models.contains(&&*by.target.model)
+}
+
+/// The ids of all providers that keep files.
+fn keepers() -> Vec<&'static str> {
+    let all = dunlin_providers::ALL.iter();
+    let keeping = all.filter(|known| known.kept_url(&Target::default(), "/files").is_some());
+    keeping.map(|known| known.id()).collect()
+}

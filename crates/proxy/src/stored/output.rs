@@ -1,0 +1,194 @@
+//! What a finished batch used, which the lines of its output say. It is read once, in the
+//! background, by the first node that sees the batch finished.
+
+use std::collections::BTreeSet;
+use std::future::poll_fn;
+use std::sync::{Arc, Mutex};
+
+use axum::http::Method;
+use bytes::{Buf, Bytes, BytesMut};
+use dunlin_admission::Found;
+use dunlin_journal::Outcome;
+use dunlin_ledger::{Context, Pricing, Service};
+use dunlin_llm::batch::{KeptBatch, used_in_line};
+use dunlin_llm::tokens_in;
+use dunlin_providers::sigv4::path_segment;
+use dunlin_router::Deployment;
+use dunlin_types::{NanoUsd, RequestId, Tokens, Usage};
+use dunlin_upstream::Relayed;
+use tracing::warn;
+
+use super::{Asking, alone, ask};
+use crate::Proxy;
+use crate::bill::Bill;
+use crate::found;
+
+/// Outputs that a node reads at the same time. Others are read when their batch is next asked for.
+const MAX_READ_AT_ONCE: usize = 8;
+/// A longer line is estimated by its length.
+const MAX_LINE_BYTES: usize = 8 << 20;
+
+/// The outputs that are being read.
+#[derive(Default)]
+pub(crate) struct Reading(Mutex<BTreeSet<RequestId>>);
+
+/// One of them. Dropped, it is read no more.
+struct Turn {
+    proxy: Proxy,
+    request: RequestId,
+}
+
+impl Turn {
+    /// `None` where it is being read already, or too many are.
+    fn begin(proxy: &Proxy, request: RequestId) -> Option<Self> {
+        let mut reading = proxy.0.reading.0.lock().expect("never poisoned");
+        let begins = reading.len() < MAX_READ_AT_ONCE && reading.insert(request);
+        begins.then(|| Self { proxy: proxy.clone(), request })
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        self.proxy.0.reading.0.lock().expect("never poisoned").remove(&self.request);
+    }
+}
+
+/// Begins to find out what `batch` costs its owner, who asks for it, unless that is known: then the
+/// bill comes back.
+pub(super) fn charge(
+    asking: Asking<'_>,
+    by: &Arc<Deployment>,
+    batch: KeptBatch,
+    mut bill: Bill,
+) -> Option<Bill> {
+    let Asking { proxy, call, serving, .. } = asking;
+    let Some(file) = batch.output_file_id.filter(|_| batch.finished) else { return Some(bill) };
+    let found = found::found(by, &batch.id, batch.created_at, call.started);
+    // Many thousand answers of yesterday would leave nothing of this minute.
+    let found = Found { limited: false, ..found };
+    if proxy.0.admission.is_charged(found) {
+        return Some(bill);
+    }
+    let Some(turn) = Turn::begin(proxy, found.request) else { return Some(bill) };
+    bill.served_by(by);
+    bill.for_background();
+    let (proxy, by) = (proxy.clone(), Arc::clone(by));
+    let (strategy, retry) = (serving.catalog.strategy, serving.catalog.retry);
+    let tasks = proxy.0.tasks.clone();
+    tasks.spawn(async move {
+        let upstream = &proxy.0.upstream;
+        let path = format!("/files/{}/content", path_segment(&file));
+        let attempt =
+            upstream.start_attempt(&alone(&by), strategy, &BTreeSet::new(), Tokens(0)).ok();
+        let output = match attempt {
+            Some(attempt) => {
+                upstream.relay_kept(attempt, ask(Method::GET, path), by.timeout, retry).await.ok()
+            }
+            None => None,
+        };
+        settle(bill, found, read(&by.price, output).await);
+        drop(turn);
+    });
+    None
+}
+
+fn settle(mut bill: Bill, found: Found, sum: Option<Sum>) {
+    match sum {
+        Some(sum) => {
+            bill.found_costing(found, sum.usage, sum.cost, sum.estimated);
+        }
+        None => {
+            warn!(request.id = %found.request, "a batch's output cannot be read: it is not charged yet");
+        }
+    }
+    bill.ended(Outcome::Success);
+}
+
+/// What the answers of a batch come to.
+#[derive(Default)]
+struct Sum {
+    usage: Usage,
+    cost: NanoUsd,
+    estimated: bool,
+}
+
+impl Sum {
+    fn add(&mut self, price: &Pricing, used: Usage, estimated: bool) {
+        let context = Context { service: Service::Batch, ..Context::default() };
+        self.cost += price.cost(&used, &context).total;
+        self.usage.prompt = self.usage.prompt + used.prompt;
+        self.usage.cached = self.usage.cached + used.cached;
+        self.usage.completion = self.usage.completion + used.completion;
+        self.estimated |= estimated;
+    }
+}
+
+/// Reads an output to its end. `None`: it cannot be read.
+async fn read(price: &Pricing, output: Option<Relayed>) -> Option<Sum> {
+    let mut output = output.filter(|output| output.status.is_success())?;
+    let mut lines = Lines { sum: Sum::default(), held: BytesMut::new(), skipped: 0 };
+    while let Some(piece) = poll_fn(|cx| output.poll_next(cx)).await {
+        lines.push(price, piece.ok()?);
+    }
+    lines.push(price, Bytes::from_static(b"\n"));
+    Some(lines.sum)
+}
+
+/// An output as it comes in, cut into its lines.
+struct Lines {
+    sum: Sum,
+    held: BytesMut,
+    /// Of the present line.
+    skipped: u64,
+}
+
+impl Lines {
+    fn push(&mut self, price: &Pricing, mut piece: Bytes) {
+        while let Some(end) = memchr::memchr(b'\n', &piece) {
+            self.hold(&piece[..end]);
+            piece.advance(end + 1);
+            let line = self.held.split();
+            match std::mem::take(&mut self.skipped) {
+                0 => {
+                    if let Some((used, estimated)) = used_in_line(&line) {
+                        self.sum.add(price, used, estimated);
+                    }
+                }
+                more => {
+                    let completion = tokens_in(line.len() as u64 + more);
+                    self.sum.add(price, Usage { completion, ..Usage::default() }, true);
+                }
+            }
+        }
+        self.hold(&piece);
+    }
+
+    fn hold(&mut self, part: &[u8]) {
+        let room = MAX_LINE_BYTES - self.held.len();
+        let (kept, skipped) = part.split_at(part.len().min(room));
+        self.held.extend_from_slice(kept);
+        self.skipped += skipped.len() as u64;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_output_is_summed_however_it_is_cut() {
+        let line = r#"{"response":{"body":{"usage":{"prompt_tokens":3,"completion_tokens":2}}}}"#;
+        let failed = r#"{"response":null,"error":{"code":"x"}}"#;
+        let output = format!("{line}\n\n{failed}\n{line}");
+        for size in [1, 7, output.len()] {
+            let mut lines = Lines { sum: Sum::default(), held: BytesMut::new(), skipped: 0 };
+            for piece in output.as_bytes().chunks(size) {
+                lines.push(&Pricing::Free, Bytes::copy_from_slice(piece));
+            }
+            lines.push(&Pricing::Free, Bytes::from_static(b"\n"));
+            let sum = lines.sum;
+            assert_eq!((sum.usage.prompt, sum.usage.completion), (Tokens(6), Tokens(4)), "{size}");
+            assert!(!sum.estimated);
+        }
+    }
+}

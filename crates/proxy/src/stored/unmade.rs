@@ -1,0 +1,134 @@
+//! What is asked of responses that makes none: how many tokens an input has, and a conversation
+//! made shorter.
+
+use axum::body::Body;
+use axum::extract::Request;
+use axum::http::Response;
+use bytes::Bytes;
+use dunlin_llm::{ChatRequest, Endpoint, Extras, parse, responses};
+use dunlin_router::{Group, candidates};
+use dunlin_types::Tokens;
+use serde::Serialize;
+
+use super::answer::Whole;
+use super::{Asking, send};
+use crate::bill::Bill;
+use crate::caller::Caller;
+use crate::chat::Call;
+use crate::count;
+use crate::error::{Failed, Refused};
+use crate::headers::{self, Told};
+use crate::kept::{Opened, keeps_responses};
+use crate::{Proxy, body};
+
+/// What is wanted.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Wanted {
+    InputTokens,
+    Compaction,
+}
+
+impl Wanted {
+    fn route(self) -> &'static str {
+        match self {
+            Self::InputTokens => "input_tokens",
+            Self::Compaction => "compact",
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct Counted {
+    object: &'static str,
+    input_tokens: u64,
+}
+
+/// Answers one request.
+pub(crate) async fn serve(proxy: &Proxy, wanted: Wanted, request: Request) -> Response<Body> {
+    let call = Call::begin(proxy, Endpoint::Responses, &request);
+    match conduct(proxy, &call, wanted, request).await {
+        Ok(response) => response,
+        Err(failed) => failed.response(&call),
+    }
+}
+
+async fn conduct(
+    proxy: &Proxy,
+    call: &Call,
+    wanted: Wanted,
+    request: Request,
+) -> Result<Response<Body>, Failed> {
+    let serving = proxy.0.serving.load_full();
+    let (head, body) = request.into_parts();
+    let caller = Caller::identify(proxy, &serving, &head.headers).await?;
+    let body = body::read(body, &head.headers, serving.settings.max_request_bytes).await?;
+    let opened = Opened::of(proxy, call.endpoint, &caller, body)?;
+    let chat = parse(call.endpoint, opened.body.clone(), None).map_err(Refused::BadRequest)?;
+    let (catalog, wishes) = (&serving.catalog, Extras::default());
+    let found = candidates(catalog, caller.access(), chat.model(), &wishes);
+    let mut found = found.map_err(|no_route| Refused::no_route(no_route, call.endpoint))?;
+    opened.pin(catalog, &mut found)?;
+    let group = found.first().clone();
+
+    let asking = Asking { proxy, call, serving: &serving, caller: &caller, headers: &head.headers };
+    match (wanted, native(&group)) {
+        (wanted, Some(native)) => ask(asking, wanted, &chat, &native).await,
+        (Wanted::InputTokens, None) => counted(asking, &chat, &group).await,
+        (Wanted::Compaction, None) => {
+            Err(Refused::no_responses(chat.model(), wanted.route()).into())
+        }
+    }
+}
+
+/// Those of the group that have responses themselves.
+fn native(group: &Group) -> Option<Group> {
+    let fit = group.deployments.iter().filter(|known| keeps_responses(known));
+    let deployments: Vec<_> = fit.cloned().collect();
+    (!deployments.is_empty()).then(|| Group { name: group.name.clone(), deployments })
+}
+
+async fn ask(
+    asking: Asking<'_>,
+    wanted: Wanted,
+    chat: &ChatRequest,
+    group: &Group,
+) -> Result<Response<Body>, Failed> {
+    let tokens = match wanted {
+        Wanted::InputTokens => Tokens(0),
+        Wanted::Compaction => chat.prompt_estimate(),
+    };
+    let (bill, told) = asking.admit(chat.model(), tokens).await?;
+    let attempt = asking.attempt(group, tokens)?;
+    let by = attempt.deployment().clone();
+    let body = chat.encode_for(&by.target.model, &[]);
+    let asked = send(&format!("/responses/{}", wanted.route()), "application/json", body)?;
+    let answer = asking.send(attempt, asked, (bill, told)).await?;
+    let Whole { told, bill, body } = answer.whole().await?;
+    Ok(match wanted {
+        Wanted::InputTokens => free(bill, told, body),
+        Wanted::Compaction => match responses::parse_reply(body.clone()) {
+            Ok(Ok(reply)) => headers::json(told.cost(bill.delivered(&by, &reply)), body),
+            // It passes, and its prompt is what is known.
+            Ok(Err(_)) | Err(_) => headers::json(told.cost(bill.delivered_unread(&by)), body),
+        },
+    })
+}
+
+/// Counted here, of the chat that the input is bridged to.
+async fn counted(
+    asking: Asking<'_>,
+    chat: &ChatRequest,
+    group: &Group,
+) -> Result<Response<Body>, Failed> {
+    let (bill, told) = asking.admit(chat.model(), Tokens(0)).await?;
+    let model = group.deployments.first().map_or(chat.model(), |by| &*by.target.model);
+    let tokens = count::counted(asking.proxy, chat, model)?;
+    let counted = Counted { object: "response.input_tokens", input_tokens: tokens.0 };
+    let json = serde_json::to_vec(&counted).expect("numbers and texts are always JSON");
+    Ok(free(bill, told.called(asking.call), Bytes::from(json)))
+}
+
+fn free(bill: Bill, told: Told, body: Bytes) -> Response<Body> {
+    bill.delivered_free();
+    headers::json(told, body)
+}

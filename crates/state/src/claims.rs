@@ -1,0 +1,92 @@
+//! What was charged when it was found finished, such as responses made in the background: each only
+//! once, whoever finds it. None is charged twice for having been forgotten: what is older than
+//! claims are remembered is not charged at all.
+
+use dunlin_types::{RequestId, UnixMillis};
+use imbl::{OrdMap, OrdSet};
+
+/// Providers keep what they made for 30 days; a claim outlives it.
+const REMEMBERED_MS: u64 = 40 * 24 * 60 * 60 * 1000;
+/// How many are remembered; beyond, the oldest is forgotten early.
+const MOST: usize = 100_000;
+
+/// Claims, by request and by when the thing was made.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Claims {
+    by_request: OrdMap<RequestId, UnixMillis>,
+    by_age: OrdSet<(UnixMillis, RequestId)>,
+    /// The youngest that was forgotten early.
+    forgotten: UnixMillis,
+}
+
+impl Claims {
+    /// Whether what was made at `made` may not be claimed at `now`.
+    pub(crate) fn refuse(&self, request: RequestId, made: UnixMillis, now: UnixMillis) -> bool {
+        is_over(made, now) || made <= self.forgotten || self.by_request.contains_key(&request)
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (RequestId, UnixMillis)> {
+        self.by_request.iter().map(|(request, made)| (*request, *made))
+    }
+
+    pub(crate) fn forgotten(&self) -> UnixMillis {
+        self.forgotten
+    }
+
+    pub(crate) fn restore(
+        claims: impl IntoIterator<Item = (RequestId, UnixMillis)>,
+        forgotten: UnixMillis,
+    ) -> Self {
+        let by_request: OrdMap<_, _> = claims.into_iter().collect();
+        let by_age = by_request.iter().map(|(request, made)| (*made, *request)).collect();
+        Self { by_request, by_age, forgotten }
+    }
+
+    /// Remembers a claim, and forgets those whose time has come at `now`.
+    pub(crate) fn insert(&mut self, request: RequestId, made: UnixMillis, now: UnixMillis) {
+        self.by_request.insert(request, made);
+        self.by_age.insert((made, request));
+        while let Some((made, request)) = self.by_age.get_min().copied() {
+            let is_early = !is_over(made, now);
+            if is_early && self.by_age.len() <= MOST {
+                break;
+            }
+            self.by_age.remove(&(made, request));
+            self.by_request.remove(&request);
+            if is_early {
+                self.forgotten = self.forgotten.max(made);
+            }
+        }
+    }
+}
+
+fn is_over(made: UnixMillis, now: UnixMillis) -> bool {
+    made.0.saturating_add(REMEMBERED_MS) <= now.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_that_was_forgotten_is_free_to_be_claimed_again() {
+        const DAY: u64 = 24 * 60 * 60 * 1000;
+        let mut claims = Claims::default();
+        let made = |number: u64| UnixMillis(number * 1000);
+        let most = MOST as u64;
+        for number in 1..=most + 2 {
+            claims.insert(RequestId(number.into()), made(number), made(number));
+        }
+        let now = made(most + 2);
+        assert_eq!((claims.iter().count(), claims.forgotten()), (MOST, made(2)));
+        assert!(claims.refuse(RequestId(1), made(1), now), "forgotten, and not to be had again");
+        assert!(claims.refuse(RequestId(3), made(3), now), "remembered");
+        assert!(!claims.refuse(RequestId(0), made(3), now), "another of the same moment");
+        let restored = Claims::restore(claims.iter(), claims.forgotten());
+        assert_eq!(restored.by_age, claims.by_age);
+        let late = UnixMillis(now.0 + 41 * DAY);
+        claims.insert(RequestId(0), late, late);
+        assert_eq!((claims.iter().count(), claims.forgotten()), (1, made(2)));
+        assert!(claims.refuse(RequestId(7), now, late), "older than anything remembered");
+    }
+}
