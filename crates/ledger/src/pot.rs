@@ -14,7 +14,7 @@ pub struct Pot {
     pub period: UnixMillis,
     /// What was spent in this period and is known to all.
     pub settled: NanoUsd,
-    /// What is set aside, one lease for each life that spends. At most one a holder.
+    /// What is set aside, a lease for each life that spends. One that is used up is dropped.
     pub leases: Vec<Lease>,
 }
 
@@ -27,7 +27,7 @@ pub struct Lease {
     pub epoch: Epoch,
     /// All it was granted in this period and has not given back.
     pub granted: NanoUsd,
-    /// What it has settled. More than `granted` if answers cost more than was held for them.
+    /// What it has settled, less than what it was granted.
     pub used: NanoUsd,
 }
 
@@ -77,8 +77,7 @@ impl Pot {
         let granted = want.amount.min(NanoUsd(free.0 / 2)).max(want.least.min(free));
         if granted > NanoUsd::ZERO {
             let lease = self.lease_mut(holder);
-            // Beyond what was granted it has spent already: that was settled, and is not granted.
-            lease.granted = lease.granted.max(lease.used) + granted;
+            lease.granted += granted;
         }
         granted
     }
@@ -93,6 +92,7 @@ impl Pot {
         if let Some(lease) = self.leases.iter_mut().find(|lease| lease.is_of(holder)) {
             lease.used += cost;
         }
+        self.leases.retain(|lease| lease.unused() > NanoUsd::ZERO);
     }
 
     /// Frees what the holder does not need, never what it has used. Must be applied once for each
@@ -104,7 +104,7 @@ impl Pot {
         if let Some(lease) = self.leases.iter_mut().find(|lease| lease.is_of(holder)) {
             lease.granted = less(lease.granted, amount.min(lease.unused()));
         }
-        self.leases.retain(|lease| lease.unused() > NanoUsd::ZERO || !lease.is_of(holder));
+        self.leases.retain(|lease| lease.unused() > NanoUsd::ZERO);
     }
 
     /// Ends the leases of a node's lives up to one of them: what they had not used is free. Right

@@ -151,9 +151,9 @@ impl Purse {
 
     pub(crate) fn recall(&mut self, ticket: Ticket, now: MonoMillis) {
         self.recalled = Some(self.recalled.map_or(ticket, |known| known.min(ticket)));
-        let yields = self.yields.filter(|(_, until)| *until > now);
-        let first = yields.map_or(ticket, |(known, _)| known.min(ticket));
-        self.yields = Some((first, now.plus(YIELD)));
+        let known = self.yields.filter(|(known, until)| now < *until && *known < ticket);
+        let asked = (!ticket.late).then(|| (ticket, now.plus(YIELD)));
+        self.yields = known.or(asked);
         self.scarce_until = now.plus(SCARCE);
     }
 
@@ -170,12 +170,13 @@ impl Purse {
     /// need of, what has lain idle, and what is far more than needed.
     pub(crate) fn spare(&mut self, view: &View, now: MonoMillis) -> NanoUsd {
         let unheld = less(own(view, view.period), self.book(view.period).taken());
+        // What is granted after this is asked for, too.
+        let recalled = self.recalled.take();
         let Some(limit) = view.limit else { return unheld };
+        self.recalled = recalled.filter(|_| self.wants);
         let over = over(view, limit).min(unheld);
         let available = less(unheld, over);
-        if let Some(ticket) = self.recalled {
-            // What is granted after this is asked for, too.
-            self.recalled = self.recalled.filter(|_| self.wants);
+        if let Some(ticket) = recalled {
             return over + less(available, self.kept_from(ticket, available, now));
         }
         if !self.waiting.is_empty() {
@@ -220,15 +221,19 @@ impl Purse {
         let Some((_, first)) = self.in_order(now).next() else { return self.prefetch(view, now) };
         let period = first.period.max(view.period);
         let available = self.available(view, limit, period);
+        let is_turned = view.period == period;
         let mut all = NanoUsd::ZERO;
         let (ticket, least) = self.in_order(now).find_map(|(ticket, waiting)| {
+            let lacks = less(all + waiting.need, available);
+            if ticket.late && is_turned && lacks > view.free {
+                return None;
+            }
             all += waiting.need;
-            (all > available).then_some((ticket, less(all, available)))
+            (lacks > NanoUsd::ZERO).then_some((ticket, lacks))
         })?;
         let is_left_to_another =
             self.yields.is_some_and(|(other, until)| now < until && other < ticket);
-        let is_in_vain = view.free == NanoUsd::ZERO || (ticket.late && view.free < least);
-        if is_left_to_another || (view.period == period && is_in_vain) {
+        if is_left_to_another || (is_turned && view.free == NanoUsd::ZERO) {
             return None;
         }
         let need = if now < self.scarce_until { NanoUsd::ZERO } else { self.recent.need() };

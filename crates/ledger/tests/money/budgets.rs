@@ -7,9 +7,7 @@ use dunlin_types::{Epoch, MonoMillis, NanoUsd, NodeId, RequestId, UnixMillis};
 const P: UnixMillis = UnixMillis(1);
 
 fn log(limit: u64) -> Log {
-    let mut log = Log::default();
-    log.pots.insert(pot(1), (NanoUsd(limit), Pot { period: P, ..Pot::default() }));
-    log
+    Log::with_pots(limit, 1, P)
 }
 
 fn demand(log: &Log, amount: u64, strict: bool) -> [Demand; 1] {

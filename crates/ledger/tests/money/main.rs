@@ -1,4 +1,8 @@
 //! Pots and purses together, as a cluster would use them.
 
 mod budgets;
+mod cluster;
+mod model;
+mod promises;
+mod walks;
 mod world;

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use dunlin_ledger::{Demand, Due, Pot, Purses, Short, Ticket, View, Want};
+use dunlin_ledger::{Demand, Due, Holder, Pot, Purses, Short, Ticket, View, Want};
 use dunlin_types::{
     EntityId, Epoch, Line, MonoMillis, NanoUsd, NodeId, PotId, RequestId, UnixMillis,
 };
@@ -13,11 +13,14 @@ pub(crate) fn pot(number: u64) -> PotId {
     PotId { of: EntityId(number), line: Line::Main }
 }
 
-/// What is replicated: pots with their limits, and how far each life of a node is settled.
+/// What is replicated: pots with their limits, and how far each node's lives are settled and what
+/// they asked for. Commands change it as `state` does.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
 pub(crate) struct Log {
+    pub(crate) at: UnixMillis,
     pub(crate) pots: BTreeMap<PotId, (NanoUsd, Pot)>,
     pub(crate) settled: BTreeMap<NodeId, (Epoch, u64)>,
+    pub(crate) leased: BTreeMap<NodeId, (Epoch, u64)>,
 }
 
 /// One life of a node.
@@ -31,13 +34,28 @@ pub(crate) struct Node {
 }
 
 /// One record: what a request cost, by pot and period.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
-pub(crate) struct Record {
-    pub(crate) charges: Vec<(PotId, UnixMillis, NanoUsd)>,
+pub(crate) type Record = Vec<(PotId, UnixMillis, NanoUsd)>;
+
+/// What a node proposes.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub(crate) enum Command {
+    /// Returns and wants, the so manieth of a life.
+    Lease { number: u64, returns: Vec<(PotId, UnixMillis, NanoUsd)>, wants: Vec<(PotId, Wanted)> },
+    /// What followed a record of a life.
+    Settle { after: u64, records: Vec<Record> },
 }
 
+/// A [`Want`] in an order.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub(crate) struct Wanted(pub(crate) UnixMillis, pub(crate) NanoUsd, pub(crate) NanoUsd);
+
 impl Log {
-    pub(crate) fn view(&self, pot: &PotId, holder: (NodeId, Epoch)) -> View {
+    pub(crate) fn with_pots(limit: u64, pots: u64, period: UnixMillis) -> Self {
+        let pot_of = |number| (pot(number), (NanoUsd(limit), Pot { period, ..Pot::default() }));
+        Self { at: period, pots: (1..=pots).map(pot_of).collect(), ..Self::default() }
+    }
+
+    pub(crate) fn view(&self, pot: &PotId, holder: Holder) -> View {
         let Some((limit, pot)) = self.pots.get(pot) else { return View::default() };
         let own = pot.lease(holder).copied();
         let others = pot.leases.iter().filter(|lease| (lease.node, lease.epoch) != holder);
@@ -52,40 +70,75 @@ impl Log {
         }
     }
 
-    pub(crate) fn grant(&mut self, holder: (NodeId, Epoch), pot: &PotId, want: &Want) {
-        if let Some((limit, pot)) = self.pots.get_mut(pot) {
-            pot.turn(want.period);
-            pot.grant(holder, Some(*limit), want);
+    pub(crate) fn apply(&mut self, holder: Holder, command: &Command) {
+        match command {
+            Command::Lease { number, returns, wants } => {
+                let known = self.leased.get(&holder.0).copied().unwrap_or_default();
+                if (holder.1, *number) > known {
+                    self.leased.insert(holder.0, (holder.1, *number));
+                    self.lease(holder, returns, wants);
+                }
+            }
+            Command::Settle { after, records } => {
+                let (epoch, through) = self.settled.get(&holder.0).copied().unwrap_or_default();
+                let is_next = (holder.1, *after) == (epoch, through);
+                if is_next || (holder.1 > epoch && *after == 0) {
+                    let to = after + count(records);
+                    self.settled.insert(holder.0, (holder.1, to));
+                    self.settle(holder, records);
+                }
+            }
         }
     }
 
-    pub(crate) fn give_back(
+    fn lease(
         &mut self,
-        holder: (NodeId, Epoch),
-        (pot, period, amount): &(PotId, UnixMillis, NanoUsd),
+        holder: Holder,
+        returns: &[(PotId, UnixMillis, NanoUsd)],
+        wants: &[(PotId, Wanted)],
     ) {
-        if let Some((_, pot)) = self.pots.get_mut(pot) {
-            pot.give_back(holder, *period, *amount);
+        for (pot, period, amount) in returns {
+            if let Some((_, pot)) = self.pots.get_mut(pot) {
+                pot.give_back(holder, *period, *amount);
+            }
+        }
+        for (pot, Wanted(period, least, amount)) in wants {
+            let pot = self.pots.get_mut(pot).filter(|_| *period <= self.at);
+            if let Some((limit, pot)) = pot {
+                pot.turn(*period);
+                let want = Want { period: *period, least: *least, amount: *amount };
+                pot.grant(holder, Some(*limit), &want);
+            }
         }
     }
 
-    /// Settles what follows the watermark of a life; what is not of its newest is settled already.
-    pub(crate) fn settle(&mut self, holder: (NodeId, Epoch), journal: &[Record]) {
-        let (epoch, through) = self.settled.get(&holder.0).copied().unwrap_or_default();
-        assert!(holder.1 >= epoch, "lives settle in their order");
-        let from = if epoch == holder.1 { through } else { 0 };
-        for (pot, period, cost) in journal.iter().skip(index(from)).flat_map(|it| &it.charges) {
+    fn settle(&mut self, holder: Holder, records: &[Record]) {
+        for (pot, period, cost) in records.iter().flatten() {
             if let Some((_, pot)) = self.pots.get_mut(pot) {
+                pot.turn(*period);
                 pot.settle(holder, *period, *cost);
             }
         }
-        let through = u64::try_from(journal.len()).expect("few records");
-        self.settled.insert(holder.0, (holder.1, through));
+    }
+
+    /// The lives of a node up to one are over and settled.
+    pub(crate) fn close(&mut self, node: NodeId, up_to: Epoch) {
+        let leased = self.leased.entry(node).or_default();
+        *leased = (*leased).max((up_to, u64::MAX));
+        self.pots.values_mut().for_each(|(_, pot)| pot.close(node, up_to));
+    }
+
+    /// How far a life is settled.
+    pub(crate) fn through(&self, (node, life): Holder) -> u64 {
+        match self.settled.get(&node) {
+            Some((epoch, through)) if *epoch == life => *through,
+            Some(_) | None => 0,
+        }
     }
 }
 
-fn index(number: u64) -> usize {
-    usize::try_from(number).expect("few records")
+pub(crate) fn count<T>(items: &[T]) -> u64 {
+    u64::try_from(items.len()).expect("few")
 }
 
 impl Node {
@@ -94,7 +147,7 @@ impl Node {
         Self { id: NodeId(id), epoch: Epoch(1), purses, journal: Vec::new() }
     }
 
-    pub(crate) fn holder(&self) -> (NodeId, Epoch) {
+    pub(crate) fn holder(&self) -> Holder {
         (self.id, self.epoch)
     }
 
@@ -130,30 +183,57 @@ impl Node {
     /// Records what a request cost of all that it holds.
     pub(crate) fn settle(&mut self, request: u128, cost: NanoUsd) {
         let held = self.purses.held(RequestId(request));
-        let charges: Vec<_> = held.into_iter().map(|held| (held.pot, held.period, cost)).collect();
-        self.journal.push(Record { charges: charges.clone() });
-        let seq = u64::try_from(self.journal.len()).expect("few records");
-        self.purses.settle(RequestId(request), &charges, seq);
+        let charges: Record = held.into_iter().map(|held| (held.pot, held.period, cost)).collect();
+        self.journal.push(charges.clone());
+        self.purses.settle(RequestId(request), &charges, count(&self.journal));
+    }
+
+    /// What is due as a command, and whom to ask.
+    pub(crate) fn command(
+        &mut self,
+        log: &Log,
+        number: u64,
+        now: u64,
+    ) -> (Option<Command>, Vec<(PotId, Ticket)>) {
+        let Due { wants, returns, recalls } = self.due(log, now);
+        if wants.is_empty() && returns.is_empty() {
+            return (None, recalls);
+        }
+        let wants = wants
+            .into_iter()
+            .map(|(pot, Want { period, least, amount })| (pot, Wanted(period, least, amount)));
+        (Some(Command::Lease { number, returns, wants: wants.collect() }), recalls)
+    }
+
+    /// The state that it sees shows what became of a command of this life.
+    pub(crate) fn answered(&mut self, command: &Command, now: u64) {
+        if let Command::Lease { returns, wants, .. } = command {
+            for (pot, period, amount) in returns {
+                self.purses.returned(pot, *period, *amount);
+            }
+            for (pot, _) in wants {
+                self.purses.answered(pot, MonoMillis(now));
+            }
+        }
     }
 
     /// Applies what is due at once and returns whom to ask.
     pub(crate) fn propose(&mut self, log: &mut Log, now: u64) -> Vec<(PotId, Ticket)> {
-        let due = self.due(log, now);
-        for back in &due.returns {
-            log.give_back(self.holder(), back);
-            self.purses.returned(&back.0, back.1, back.2);
+        let (_, number) = log.leased.get(&self.id).copied().unwrap_or_default();
+        let (command, recalls) = self.command(log, number + 1, now);
+        if let Some(command) = command {
+            log.apply(self.holder(), &command);
+            self.answered(&command, now);
         }
-        for (pot, want) in &due.wants {
-            log.grant(self.holder(), pot, want);
-            self.purses.answered(pot, MonoMillis(now));
-        }
-        due.recalls
+        recalls
     }
 
     /// Settles all it has recorded.
     pub(crate) fn settle_journal(&mut self, log: &mut Log) {
-        log.settle(self.holder(), &self.journal);
-        let (_, through) = log.settled[&self.id];
-        self.purses.settled_through(through);
+        let after = log.through(self.holder());
+        let from = usize::try_from(after).expect("few records");
+        let records = self.journal[from..].to_vec();
+        log.apply(self.holder(), &Command::Settle { after, records });
+        self.purses.settled_through(log.through(self.holder()));
     }
 }

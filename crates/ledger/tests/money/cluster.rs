@@ -1,0 +1,399 @@
+//! Everything that can happen to nodes around the log, in steps that a checker may take in any
+//! order: nodes see the log late, commands wait, come twice or after their proposer died, asking
+//! messages wait, nodes crash and are cut off.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use dunlin_ledger::{Demand, Holder, Ticket};
+use dunlin_types::{Epoch, MonoMillis, NanoUsd, NodeId, PotId, RequestId, UnixMillis};
+
+use crate::world::{Command, Log, Node, Record, count};
+
+pub(crate) const FIRST: UnixMillis = UnixMillis(1);
+pub(crate) const SECOND: UnixMillis = UnixMillis(2);
+
+/// What there is and what may happen in one check.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Plan {
+    pub(crate) name: &'static str,
+    pub(crate) limit: u64,
+    pub(crate) pots: u64,
+    /// What the requests of each node hold, one after the other.
+    pub(crate) asks: Vec<Vec<u64>>,
+    /// What requests may cost; more than was held is cut to it.
+    pub(crate) costs: Vec<u64>,
+    pub(crate) crashes: u8,
+    pub(crate) cuts: u8,
+    pub(crate) midnights: u8,
+    pub(crate) deletions: u8,
+    pub(crate) ticks: u8,
+    /// Limits that are set, in this order.
+    pub(crate) limits: Vec<u64>,
+}
+
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub(crate) struct Cluster {
+    pub(crate) log: Log,
+    pub(crate) nodes: Vec<Peer>,
+    /// Commands of lives that are over, which may still come.
+    pub(crate) late: BTreeSet<(NodeId, Epoch, Command)>,
+    pub(crate) now: u64,
+    pub(crate) faults: Faults,
+    pub(crate) broken: Option<String>,
+}
+
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
+pub(crate) struct Faults {
+    crashes: u8,
+    cuts: u8,
+    midnights: u8,
+    deletions: u8,
+    ticks: u8,
+    limits: usize,
+}
+
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub(crate) struct Peer {
+    pub(crate) node: Node,
+    /// Journals of former lives.
+    pub(crate) former: BTreeMap<Epoch, Vec<Record>>,
+    /// The last life that is closed.
+    closed: Epoch,
+    pub(crate) sees: Log,
+    /// The highest limit since what it sees.
+    pub(crate) most: u64,
+    pub(crate) is_up: bool,
+    pub(crate) is_cut: bool,
+    pub(crate) asked: usize,
+    pub(crate) waits: BTreeMap<u128, u64>,
+    pub(crate) holds: BTreeMap<u128, u64>,
+    number: u64,
+    leasing: Option<Command>,
+    settling: Option<Command>,
+    pub(crate) recalls: BTreeSet<(PotId, Ticket)>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Action {
+    Ask(usize),
+    Retry(usize, u128),
+    GiveUp(usize, u128),
+    Finish(usize, u128, u64),
+    Void(usize, u128),
+    Due(usize),
+    ApplyLease(usize),
+    ApplySettle(usize),
+    ApplyLate,
+    Recall(usize),
+    Settle(usize),
+    See(usize),
+    Crash(usize),
+    Restart(usize),
+    Close(usize),
+    Cut(usize),
+    Heal(usize),
+    Limit,
+    Midnight,
+    Delete,
+    Tick,
+}
+
+impl Peer {
+    pub(crate) fn is_connected(&self) -> bool {
+        self.is_up && !self.is_cut
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.former.keys().all(|epoch| *epoch <= self.closed)
+    }
+
+    pub(crate) fn journals(&self) -> impl Iterator<Item = (Epoch, &Vec<Record>)> {
+        let former = self.former.iter().map(|(epoch, journal)| (*epoch, journal));
+        former.chain([(self.node.epoch, &self.node.journal)])
+    }
+}
+
+impl Cluster {
+    pub(crate) fn new(plan: &Plan) -> Self {
+        let log = Log::with_pots(plan.limit, plan.pots, FIRST);
+        let peer = |number: usize| Peer {
+            node: Node::new(number as u64 + 1),
+            former: BTreeMap::new(),
+            closed: Epoch(0),
+            sees: log.clone(),
+            most: plan.limit,
+            is_up: true,
+            is_cut: false,
+            asked: 0,
+            waits: BTreeMap::new(),
+            holds: BTreeMap::new(),
+            number: 0,
+            leasing: None,
+            settling: None,
+            recalls: BTreeSet::new(),
+        };
+        let nodes = (0..plan.asks.len()).map(peer).collect();
+        let (late, faults) = (BTreeSet::new(), Faults::default());
+        Self { log, nodes, late, now: 0, faults, broken: None }
+    }
+
+    pub(crate) fn actions(&self, plan: &Plan) -> Vec<Action> {
+        let mut actions = Vec::new();
+        for (at, peer) in self.nodes.iter().enumerate() {
+            if peer.is_up {
+                self.of_requests(at, plan, &mut actions);
+                self.of_node(at, plan, &mut actions);
+            } else {
+                actions.push(Action::Restart(at));
+            }
+        }
+        if !self.late.is_empty() {
+            actions.push(Action::ApplyLate);
+        }
+        let faults = [
+            (self.faults.limits < plan.limits.len(), Action::Limit),
+            (self.faults.midnights < plan.midnights, Action::Midnight),
+            (self.faults.deletions < plan.deletions, Action::Delete),
+            (self.faults.ticks < plan.ticks, Action::Tick),
+        ];
+        actions.extend(faults.into_iter().filter(|(may, _)| *may).map(|(_, fault)| fault));
+        actions
+    }
+
+    fn of_requests(&self, at: usize, plan: &Plan, actions: &mut Vec<Action>) {
+        let peer = &self.nodes[at];
+        if peer.asked < plan.asks[at].len() {
+            actions.push(Action::Ask(at));
+        }
+        for request in peer.waits.keys() {
+            actions.extend([Action::Retry(at, *request), Action::GiveUp(at, *request)]);
+        }
+        for (request, amount) in &peer.holds {
+            actions.push(Action::Void(at, *request));
+            let costs: BTreeSet<u64> = plan.costs.iter().map(|cost| *cost.min(amount)).collect();
+            actions.extend(costs.into_iter().map(|cost| Action::Finish(at, *request, cost)));
+        }
+    }
+
+    fn of_node(&self, at: usize, plan: &Plan, actions: &mut Vec<Action>) {
+        let peer = &self.nodes[at];
+        let is_behind = peer.sees.through(peer.node.holder()) < count(&peer.node.journal);
+        let may = [
+            (peer.leasing.is_none(), Action::Due(at)),
+            (peer.leasing.is_some() && !peer.is_cut, Action::ApplyLease(at)),
+            (peer.settling.is_some() && !peer.is_cut, Action::ApplySettle(at)),
+            (peer.settling.is_none() && peer.is_closed() && is_behind, Action::Settle(at)),
+            (!peer.recalls.is_empty() && !peer.is_cut, Action::Recall(at)),
+            (!peer.is_cut && peer.sees != self.log, Action::See(at)),
+            (!peer.is_cut && !peer.is_closed(), Action::Close(at)),
+            (self.faults.crashes < plan.crashes, Action::Crash(at)),
+            (!peer.is_cut && self.faults.cuts < plan.cuts, Action::Cut(at)),
+            (peer.is_cut, Action::Heal(at)),
+        ];
+        actions.extend(may.into_iter().filter(|(may, _)| *may).map(|(_, action)| action));
+    }
+
+    pub(crate) fn step(&mut self, plan: &Plan, action: Action) {
+        match action {
+            Action::Ask(at) => {
+                let peer = &mut self.nodes[at];
+                let request = (peer.asked * 10 + at + 1) as u128;
+                let amount = plan.asks[at][peer.asked];
+                peer.asked += 1;
+                peer.waits.insert(request, amount);
+                self.hold(at, request);
+            }
+            Action::Retry(at, request) => self.hold(at, request),
+            Action::GiveUp(at, request) => {
+                self.nodes[at].waits.remove(&request);
+                self.nodes[at].node.purses.void(RequestId(request));
+            }
+            Action::Finish(at, request, cost) => {
+                self.nodes[at].holds.remove(&request);
+                self.nodes[at].node.settle(request, NanoUsd(cost));
+            }
+            Action::Void(at, request) => {
+                self.nodes[at].holds.remove(&request);
+                self.nodes[at].node.purses.void(RequestId(request));
+            }
+            Action::Due(at) => self.due(at),
+            Action::ApplyLease(at) => self.apply(at, |peer| peer.leasing.clone()),
+            Action::ApplySettle(at) => self.apply(at, |peer| peer.settling.clone()),
+            Action::ApplyLate => {
+                let (node, epoch, command) = self.late.pop_first().expect("enabled");
+                self.log.apply((node, epoch), &command);
+            }
+            Action::Recall(at) => {
+                let peer = &mut self.nodes[at];
+                let recalls: Vec<_> = std::mem::take(&mut peer.recalls).into_iter().collect();
+                peer.node.purses.recall(&recalls, MonoMillis(self.now));
+            }
+            Action::Settle(at) => self.settle(at),
+            Action::See(at) => self.see(at),
+            Action::Crash(at) => self.crash(at),
+            Action::Restart(at) => self.restart(at),
+            Action::Close(at) => self.close(at),
+            Action::Cut(at) => {
+                self.faults.cuts += 1;
+                self.nodes[at].is_cut = true;
+            }
+            Action::Heal(at) => self.nodes[at].is_cut = false,
+            Action::Limit => self.limit(plan.limits[self.faults.limits]),
+            Action::Midnight => {
+                self.faults.midnights += 1;
+                self.log.at = SECOND;
+            }
+            Action::Delete => {
+                self.faults.deletions += 1;
+                self.log.pots.pop_first();
+            }
+            Action::Tick => {
+                self.faults.ticks += 1;
+                self.now += 100;
+            }
+        }
+    }
+
+    /// The period by a node's own clock: the second's lags behind, the third's is ahead.
+    pub(crate) fn period(&self, at: usize) -> UnixMillis {
+        match at {
+            1 => FIRST,
+            2 if self.faults.midnights > 0 => SECOND,
+            _ => self.log.at,
+        }
+    }
+
+    pub(crate) fn hold(&mut self, at: usize, request: u128) {
+        let (period, now) = (self.period(at), self.now);
+        let peer = &mut self.nodes[at];
+        let amount = peer.waits[&request];
+        let limits = peer.sees.pots.iter().map(|(pot, (limit, _))| (pot.clone(), *limit));
+        let demand =
+            |(pot, limit)| Demand { pot, period, limit, amount: NanoUsd(amount), strict: true };
+        let demands: Vec<Demand> = limits.map(demand).collect();
+        match peer.node.hold(&peer.sees, request, &demands, now) {
+            Ok(()) => {
+                peer.waits.remove(&request);
+                peer.holds.insert(request, amount);
+                let most = peer.most;
+                self.check_spent(at, most);
+            }
+            Err(short) if short.is_final() => {
+                peer.waits.remove(&request);
+            }
+            Err(_) => {}
+        }
+    }
+
+    /// Of no pot is more held and recorded than the highest limit that the node may have seen.
+    fn check_spent(&mut self, at: usize, most: u64) {
+        for pot in self.nodes[at].sees.pots.keys() {
+            for period in [FIRST, SECOND] {
+                let spent: u64 = self.nodes.iter().map(|peer| peer.spent(pot, period)).sum();
+                if spent > most {
+                    self.broken = Some(format!("{spent} of {most} are held and spent"));
+                }
+            }
+        }
+    }
+
+    fn due(&mut self, at: usize) {
+        let now = self.now;
+        let peer = &mut self.nodes[at];
+        let (command, recalls) = peer.node.command(&peer.sees, peer.number + 1, now);
+        peer.number += u64::from(command.is_some());
+        peer.leasing = command;
+        let others = self.nodes.iter_mut().enumerate().filter(|(other, _)| *other != at);
+        for (_, other) in others.filter(|(_, other)| other.is_connected()) {
+            other.recalls.extend(recalls.iter().cloned());
+        }
+    }
+
+    fn apply(&mut self, at: usize, command: impl Fn(&Peer) -> Option<Command>) {
+        let peer = &self.nodes[at];
+        let command = command(peer).expect("enabled");
+        self.log.apply(peer.node.holder(), &command);
+    }
+
+    fn settle(&mut self, at: usize) {
+        let peer = &mut self.nodes[at];
+        let after = peer.sees.through(peer.node.holder());
+        let records = peer.node.journal[usize::try_from(after).expect("few")..].to_vec();
+        peer.settling = Some(Command::Settle { after, records });
+    }
+
+    pub(crate) fn see(&mut self, at: usize) {
+        let now = self.now;
+        let peer = &mut self.nodes[at];
+        peer.sees = self.log.clone();
+        peer.most = peer.sees.pots.values().map(|(limit, _)| limit.0).max().unwrap_or(peer.most);
+        let holder = peer.node.holder();
+        let through = peer.sees.through(holder);
+        peer.node.purses.settled_through(through);
+        if let Some(Command::Settle { after, .. }) = &peer.settling
+            && through > *after
+        {
+            peer.settling = None;
+        }
+        let asked = peer.sees.leased.get(&peer.node.id).copied().unwrap_or_default();
+        if asked >= (peer.node.epoch, peer.number)
+            && let Some(command) = peer.leasing.take()
+        {
+            peer.node.answered(&command, now);
+        }
+    }
+
+    fn crash(&mut self, at: usize) {
+        self.faults.crashes += 1;
+        let peer = &mut self.nodes[at];
+        peer.is_up = false;
+        let commands = [peer.leasing.take(), peer.settling.take()];
+        let (node, epoch): Holder = peer.node.holder();
+        self.late.extend(commands.into_iter().flatten().map(|command| (node, epoch, command)));
+        let peer = &mut self.nodes[at];
+        peer.waits.clear();
+        peer.holds.clear();
+        peer.recalls.clear();
+    }
+
+    fn restart(&mut self, at: usize) {
+        let peer = &mut self.nodes[at];
+        let journal = std::mem::take(&mut peer.node.journal);
+        peer.former.insert(peer.node.epoch, journal);
+        let epoch = Epoch(peer.node.epoch.0 + 1);
+        peer.node = Node { epoch, ..Node::new(peer.node.id.0) };
+        (peer.is_up, peer.number) = (true, 0);
+    }
+
+    /// Replays the journals of former lives and ends their leases.
+    fn close(&mut self, at: usize) {
+        let peer = &mut self.nodes[at];
+        let open = peer.former.iter().filter(|(epoch, _)| **epoch > peer.closed);
+        for (epoch, journal) in open {
+            let holder = (peer.node.id, *epoch);
+            let after = self.log.through(holder);
+            let records = journal[usize::try_from(after).expect("few")..].to_vec();
+            if !records.is_empty() {
+                self.log.apply(holder, &Command::Settle { after, records });
+            }
+            self.log.close(peer.node.id, *epoch);
+        }
+        peer.closed = Epoch(peer.node.epoch.0 - 1);
+    }
+
+    fn limit(&mut self, limit: u64) {
+        self.faults.limits += 1;
+        self.log.pots.values_mut().for_each(|(known, _)| *known = NanoUsd(limit));
+        self.nodes.iter_mut().for_each(|peer| peer.most = peer.most.max(limit));
+    }
+}
+
+impl Peer {
+    /// What it holds and what its lives recorded of a pot in a period.
+    pub(crate) fn spent(&self, pot: &PotId, period: UnixMillis) -> u64 {
+        let records = self.journals().flat_map(|(_, journal)| journal.iter().flatten());
+        let of = records.filter(|(of, in_period, _)| of == pot && *in_period == period);
+        let held = if self.is_up { self.node.purses.live_holds(pot, period).0 } else { 0 };
+        of.map(|(_, _, cost)| cost.0).sum::<u64>() + held
+    }
+}
