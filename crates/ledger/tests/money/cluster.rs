@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use dunlin_ledger::{Demand, Holder, Ticket};
+use dunlin_ledger::{Demand, Held, Holder, Ticket};
 use dunlin_types::{Epoch, MonoMillis, NanoUsd, NodeId, PotId, RequestId, UnixMillis};
 
 use crate::world::{Command, Log, Node, Record, count};
@@ -275,8 +275,7 @@ impl Cluster {
             Ok(()) => {
                 peer.waits.remove(&request);
                 peer.holds.insert(request, amount);
-                let most = peer.most;
-                self.check_spent(at, most);
+                self.check_spent(at, request);
             }
             Err(short) if short.is_final() => {
                 peer.waits.remove(&request);
@@ -285,14 +284,14 @@ impl Cluster {
         }
     }
 
-    /// Of no pot is more held and recorded than the highest limit that the node may have seen.
-    fn check_spent(&mut self, at: usize, most: u64) {
-        for pot in self.nodes[at].sees.pots.keys() {
-            for period in [FIRST, SECOND] {
-                let spent: u64 = self.nodes.iter().map(|peer| peer.spent(pot, period)).sum();
-                if spent > most {
-                    self.broken = Some(format!("{spent} of {most} are held and spent"));
-                }
+    /// Of no pot of which a request was let in is more held and recorded than the highest limit
+    /// that its node may have seen.
+    fn check_spent(&mut self, at: usize, request: u128) {
+        let (peer, most) = (&self.nodes[at], self.nodes[at].most);
+        for Held { pot, period, .. } in peer.node.purses.held(RequestId(request)) {
+            let spent: u64 = self.nodes.iter().map(|peer| peer.spent(&pot, period)).sum();
+            if spent > most {
+                self.broken = Some(format!("{spent} of {most} are held and spent"));
             }
         }
     }
