@@ -19,8 +19,10 @@ pub struct Taken {
     pub tokens: u64,
     /// Whether it holds a slot.
     pub slot: bool,
-    /// When.
+    /// When; of a lease, its end.
     pub at: MonoMillis,
+    /// The request that brought the lease which it was taken of.
+    pub lease: Option<RequestId>,
 }
 
 /// One unbroken sequence of reports of a node: its life, and a count within it.
@@ -36,22 +38,32 @@ pub(crate) struct Account {
 }
 
 impl Account {
-    pub(crate) fn take(&mut self, taken: &Taken) {
-        self.requests.take(1, taken.at);
-        self.tokens.take(taken.tokens, taken.at);
+    /// `second` is the slot of `taken.at` by the clock of the account's node.
+    pub(crate) fn take(&mut self, taken: &Taken, second: u64) {
+        self.requests.take_in(second, 1, taken.at);
+        self.tokens.take_in(second, taken.tokens, taken.at);
         if taken.slot {
             self.open.insert(taken.request);
         }
     }
 
     /// A request ended after `used` tokens: the rest comes back, what was too much is a debt.
-    pub(crate) fn end(&mut self, taken: &Taken, used: u64, now: MonoMillis) {
+    pub(crate) fn end(&mut self, taken: &Taken, second: u64, used: u64, now: MonoMillis) {
         self.open.remove(&taken.request);
         if taken.tokens > used {
-            self.tokens.give_back(taken.tokens - used, taken.at, now);
+            self.tokens.give_back_in(second, taken.tokens - used, now);
         } else if taken.tokens > 0 {
-            self.tokens.take(used - taken.tokens, now);
+            // The slot is not that of the claim: a debt is as old as it is known.
+            let (late, since) = (used - taken.tokens, now.since(taken.at).as_secs());
+            self.tokens.take_in(second.saturating_add(since), late, now);
         }
+    }
+
+    /// A request is undone: all that it took comes back.
+    pub(crate) fn void(&mut self, taken: &Taken, second: u64, now: MonoMillis) {
+        self.open.remove(&taken.request);
+        self.requests.give_back_in(second, 1, now);
+        self.tokens.give_back_in(second, taken.tokens, now);
     }
 
     pub(crate) fn used(&mut self, now: MonoMillis) -> Amounts {

@@ -2,6 +2,9 @@
 //!
 //! A slot comes back 60 s after its *last* take, so a token may come back up to a second late and
 //! never early: if every take keeps [`Bucket::taken`] at N or below, no window of 60 s holds more.
+//!
+//! Slots are told apart by the clock of who takes, also where another node keeps the bucket: what is
+//! given back finds the slot it was taken from, however long either message was on its way.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -22,6 +25,9 @@ pub struct Bucket {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Slot {
+    /// By the clock of who takes.
+    second: u64,
+    /// By the clock of who keeps the bucket.
     last: MonoMillis,
     amount: u64,
 }
@@ -38,36 +44,54 @@ impl Bucket {
         self.sum
     }
 
-    /// Takes `amount` at a moment which may lie ahead, for a lease, or behind, for a report.
+    /// Takes `amount` at a moment which may lie ahead, for a lease.
     pub fn take(&mut self, amount: u64, at: MonoMillis) {
+        self.take_in(second(at), amount, at);
+    }
+
+    /// Takes what another node took: in the slot `second` by its clock, and no later than `at` by
+    /// this node's.
+    pub(crate) fn take_in(&mut self, second: u64, amount: u64, at: MonoMillis) {
         if amount == 0 {
             return;
         }
         self.sum = self.sum.saturating_add(amount);
         // Nearly every take is in the newest slot or after it.
-        let after = self.slots.iter().rposition(|slot| second(slot.last) <= second(at));
+        let after = self.slots.iter().rposition(|slot| slot.second <= second);
         if let Some(slot) = after.map(|index| &mut self.slots[index])
-            && second(slot.last) == second(at)
+            && slot.second == second
         {
             slot.amount = slot.amount.saturating_add(amount);
             slot.last = slot.last.max(at);
         } else {
-            self.slots.insert(after.map_or(0, |index| index + 1), Slot { last: at, amount });
+            let index = after.map_or(0, |index| index + 1);
+            self.slots.insert(index, Slot { second, last: at, amount });
         }
     }
 
-    /// Gives back up to `amount` of what was taken at `at`. Taken from that slot or an older one,
-    /// so that nothing comes back too early; credit for what has come back already is dropped.
+    /// Gives back up to `amount` of what was taken at `at`.
     pub fn give_back(&mut self, amount: u64, at: MonoMillis, now: MonoMillis) {
+        self.give_back_in(second(at), amount, now);
+    }
+
+    /// Gives back up to `amount` of what was taken in the slot `second`. Taken from that slot or an
+    /// older one, so that nothing comes back too early; credit for what has come back already is
+    /// dropped.
+    pub(crate) fn give_back_in(&mut self, second: u64, amount: u64, now: MonoMillis) {
         self.taken(now);
         let mut left = amount;
-        for slot in self.slots.iter_mut().rev().filter(|slot| second(slot.last) <= second(at)) {
+        for slot in self.slots.iter_mut().rev().filter(|slot| slot.second <= second) {
             let credit = left.min(slot.amount);
             slot.amount -= credit;
             left -= credit;
         }
         self.sum -= amount - left;
         self.slots.retain(|slot| slot.amount > 0);
+    }
+
+    /// The clock of who takes begins anew: all that was taken is older than what will be.
+    pub(crate) fn begin_anew(&mut self) {
+        self.slots.iter_mut().for_each(|slot| slot.second = 0);
     }
 
     /// What was taken in the second of `now` and the one before it.
@@ -83,18 +107,19 @@ impl Bucket {
         self.slots.iter().map(|slot| (slot.last.plus(WINDOW), slot.amount))
     }
 
-    /// The slots as (age at `now` in ms, amount), to tell another node.
+    /// The slots as (second, age at `now` in ms, amount), to tell another node.
     #[must_use]
-    pub fn to_ages(&self, now: MonoMillis) -> Vec<(u64, u64)> {
-        self.slots.iter().map(|slot| (now.0.saturating_sub(slot.last.0), slot.amount)).collect()
+    pub fn to_ages(&self, now: MonoMillis) -> Vec<(u64, u64, u64)> {
+        let told = |slot: &Slot| (slot.second, now.0.saturating_sub(slot.last.0), slot.amount);
+        self.slots.iter().map(told).collect()
     }
 
     /// The bucket another node told of, `late_ms` ago.
     #[must_use]
-    pub fn from_ages(ages: &[(u64, u64)], late_ms: u64, now: MonoMillis) -> Self {
+    pub fn from_ages(ages: &[(u64, u64, u64)], late_ms: u64, now: MonoMillis) -> Self {
         let mut bucket = Self::default();
-        for (age, amount) in ages {
-            bucket.take(*amount, ago(now, age.saturating_add(late_ms)));
+        for (second, age, amount) in ages {
+            bucket.take_in(*second, *amount, ago(now, age.saturating_add(late_ms)));
         }
         bucket
     }
@@ -105,7 +130,8 @@ pub(crate) fn ago(now: MonoMillis, ms: u64) -> MonoMillis {
     MonoMillis(now.0.saturating_sub(ms))
 }
 
-fn second(at: MonoMillis) -> u64 {
+/// The slot of a moment, by the same clock.
+pub(crate) fn second(at: MonoMillis) -> u64 {
     at.0 / SLOT_MS
 }
 
@@ -173,6 +199,36 @@ mod tests {
             }
             for (start, _) in &used {
                 let minute = used.iter().filter(|(at, _)| (*start..start + 60_000).contains(at));
+                prop_assert!(minute.map(|(_, amount)| amount).sum::<u64>() <= LIMIT);
+            }
+        }
+
+        /// A bucket kept at another node, which hears of takes and credits late: no minute holds
+        /// more than the limit of what was not given back, and what was given back is free again.
+        #[test]
+        fn a_credit_finds_its_take_however_late_either_is_heard_of(
+            steps in prop::collection::vec((0u64..3_000, 1u64..6, 0u64..400, 0u64..900, any::<bool>()), 1..300),
+        ) {
+            let mut bucket = Bucket::default();
+            let (mut now, mut heard, mut kept) = (MonoMillis(0), MonoMillis(0), Vec::new());
+            for (pause, amount, late, later, undone) in steps {
+                now = MonoMillis(now.0 + pause);
+                heard = heard.max(now.plus(Duration::from_millis(late)));
+                if bucket.taken(heard) + amount > LIMIT {
+                    continue;
+                }
+                bucket.take_in(second(now), amount, heard);
+                if undone {
+                    let before = bucket.taken(heard);
+                    heard = heard.plus(Duration::from_millis(later));
+                    bucket.give_back_in(second(now), amount, heard);
+                    prop_assert!(bucket.sum <= before - amount);
+                } else {
+                    kept.push((heard.0, amount));
+                }
+            }
+            for (start, _) in &kept {
+                let minute = kept.iter().filter(|(at, _)| (*start..start + 60_000).contains(at));
                 prop_assert!(minute.map(|(_, amount)| amount).sum::<u64>() <= LIMIT);
             }
         }

@@ -256,7 +256,7 @@ impl Limiter {
         };
         let ended: Vec<_> = self.leased.iter().filter(ended).copied().collect();
         for scope in ended {
-            self.close_lease(scope, now);
+            self.close_lease(scope);
         }
     }
 

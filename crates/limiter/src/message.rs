@@ -65,6 +65,8 @@ pub enum Verdict {
 pub struct Dated {
     /// In milliseconds.
     pub age_ms: u64,
+    /// In which slot of the teller's it is.
+    pub second: u64,
     /// What happened then.
     pub report: Report,
 }
@@ -94,7 +96,16 @@ pub enum Report {
         /// Tokens it used.
         used: u64,
     },
-    /// A lease was given back.
+    /// A request was undone before it was used. Dated by its admission.
+    Voided {
+        /// Of whose limits it took.
+        scope: ScopeId,
+        /// Which request.
+        request: RequestId,
+        /// Tokens it took when admitted.
+        tokens: u64,
+    },
+    /// A lease was given back. Dated by its end.
     Closed {
         /// Of which scope.
         scope: ScopeId,
@@ -107,10 +118,10 @@ pub enum Report {
     Past {
         /// The scope.
         scope: ScopeId,
-        /// Requests as (age in ms, amount).
-        requests: Vec<(u64, u64)>,
+        /// Requests as (the teller's slot, age in ms, amount).
+        requests: Vec<(u64, u64, u64)>,
         /// Tokens alike.
-        tokens: Vec<(u64, u64)>,
+        tokens: Vec<(u64, u64, u64)>,
         /// Requests that hold a slot.
         open: Vec<RequestId>,
     },

@@ -7,6 +7,7 @@ use std::collections::{BTreeSet, VecDeque};
 
 use dunlin_types::MonoMillis;
 
+use crate::bucket::second;
 use crate::message::{Dated, Report};
 use crate::ring::ScopeId;
 
@@ -88,6 +89,7 @@ impl Outbox {
         }
         let dated = |(at, report): &(MonoMillis, Report)| Dated {
             age_ms: now.0.saturating_sub(at.0),
+            second: second(*at),
             report: report.clone(),
         };
         (self.first, self.sent.iter().map(dated).collect())

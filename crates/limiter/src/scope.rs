@@ -73,6 +73,10 @@ impl Scope {
         });
         let account = &mut self.accounts[index].1;
         if account.run != run {
+            if account.run.0 != run.0 {
+                account.requests.begin_anew();
+                account.tokens.begin_anew();
+            }
             account.open.clear();
             account.run = run;
         }
@@ -159,6 +163,7 @@ impl Scope {
             tokens: if limited { claim.wants(&self.limits).tokens } else { 0 },
             slot: self.limits.parallel.is_some(),
             at,
+            lease: None,
         }
     }
 
@@ -192,9 +197,9 @@ impl Scope {
     }
 
     /// A peer says that it admitted a request, asked for or not.
-    pub(crate) fn admitted(&mut self, node: NodeId, run: Run, taken: &Taken) {
+    pub(crate) fn admitted(&mut self, node: NodeId, run: Run, taken: &Taken, second: u64) {
         self.confirm(node, taken.request);
-        self.account(node, run).take(taken);
+        self.account(node, run).take(taken, second);
     }
 
     /// What a peer may take from here on without asking: 100 ms of the limit's rate, of half of
@@ -228,11 +233,17 @@ impl Scope {
     }
 
     /// A lease came back: what was used of it counts from the last moment it could be used.
-    pub(crate) fn close(&mut self, node: NodeId, run: Run, lease: RequestId, used: u64) {
+    pub(crate) fn close(
+        &mut self,
+        (node, run): (NodeId, Run),
+        lease: RequestId,
+        used: u64,
+        second: u64,
+    ) {
         let found = self.granted.iter().position(|g| g.holder == node && g.lease == lease);
         if let Some(granted) = found.map(|index| self.granted.swap_remove(index)) {
             let used = used.min(granted.amount);
-            self.account(node, run).requests.take(used, granted.until);
+            self.account(node, run).requests.take_in(second, used, granted.until);
         }
     }
 

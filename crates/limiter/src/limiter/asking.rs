@@ -4,6 +4,7 @@ use dunlin_types::{MonoMillis, NodeId};
 
 use super::{Limiter, MAX_SCOPES, PROBE_EVERY, presence};
 use crate::account::{Run, Taken};
+use crate::bucket::second;
 use crate::claim::{Amounts, Claim, Refused, Remaining};
 use crate::message::{Answer, Ask, Report};
 use crate::ring::ScopeId;
@@ -13,7 +14,7 @@ use crate::{CUT_LASTS, LEASE};
 /// What becomes of a claim.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Decision {
-    /// It is admitted: [`Limiter::ended`] must follow.
+    /// It is admitted: [`Limiter::ended`] or [`Limiter::voided`] must follow.
     Admitted(Taken, Remaining),
     /// A limit does not allow it.
     Refused(Refused),
@@ -70,7 +71,7 @@ impl Limiter {
             Err(refused) => Decision::Refused(refused),
             Ok(remaining) => {
                 let taken = scope.taken(claim, now);
-                scope.account(self.me, own).take(&taken);
+                scope.account(self.me, own).take(&taken, second(now));
                 Decision::Admitted(taken, remaining)
             }
         }
@@ -83,27 +84,25 @@ impl Limiter {
         let limits = scope.limits;
         let held = scope.held.as_mut()?;
         if now >= held.until || held.left == 0 || !limits.only_requests() {
-            self.close_lease(claim.scope, now);
+            self.close_lease(claim.scope);
             return None;
         }
         held.left -= 1;
         held.used += 1;
-        let left = held.left;
-        let taken = scope.taken(claim, now);
-        scope.account(self.me, own).take(&taken);
-        if left == 0 {
-            self.close_lease(claim.scope, now);
-        }
+        let (left, until, lease) = (held.left, held.until, Some(held.lease));
+        // As its owner counts it: so that either finds it if it is undone.
+        let taken = Taken { lease, ..scope.taken(claim, until) };
+        scope.account(self.me, own).take(&taken, second(until));
         // The owner knows of more, but this is what the node can vouch for.
         let free = Amounts { requests: left, ..Amounts::default() };
         Some(Decision::Admitted(taken, limits.remaining(free)))
     }
 
-    pub(super) fn close_lease(&mut self, id: ScopeId, now: MonoMillis) {
+    pub(super) fn close_lease(&mut self, id: ScopeId) {
         self.leased.remove(&id);
         let held = self.scopes.get_mut(&id).and_then(|scope| scope.held.take());
-        if let Some(Held { lease, used, .. }) = held {
-            self.report(id, now, Report::Closed { scope: id, lease, used });
+        if let Some(Held { lease, used, until, .. }) = held {
+            self.report(id, until, Report::Closed { scope: id, lease, used });
         }
     }
 
@@ -173,9 +172,9 @@ impl Limiter {
     /// may be waiting for its slot.
     pub fn ended(&mut self, taken: &Taken, used: u64, now: MonoMillis) -> Option<NodeId> {
         let own = self.own_run();
-        let Taken { scope: id, request, tokens, slot, at } = *taken;
+        let Taken { scope: id, request, tokens, slot, at, .. } = *taken;
         if let Some(scope) = self.scopes.get_mut(&id) {
-            scope.account(self.me, own).end(taken, used, now);
+            scope.account(self.me, own).end(taken, second(at), used, now);
             if let Some(cut) = scope.cut.as_mut().filter(|_| slot) {
                 cut.left.parallel = cut.left.parallel.saturating_add(1);
             }
@@ -186,12 +185,34 @@ impl Limiter {
         self.ring().owner(id).filter(|owner| slot && *owner != self.me)
     }
 
+    /// An admitted request is undone before it was used: it took nothing. Returns whom to tell at
+    /// once: somebody may be refused for it.
+    pub fn voided(&mut self, taken: &Taken, now: MonoMillis) -> Option<NodeId> {
+        let own = self.own_run();
+        let Taken { scope: id, request, tokens, slot, at, lease } = *taken;
+        if let Some(scope) = self.scopes.get_mut(&id) {
+            scope.account(self.me, own).void(taken, second(at), now);
+            if let Some(cut) = &mut scope.cut {
+                let parallel = u64::from(slot);
+                cut.left = cut.left.plus(Amounts { requests: 1, tokens, parallel });
+            }
+            if let Some(held) = scope.held.as_mut().filter(|held| Some(held.lease) == lease) {
+                // The owner has not heard of it.
+                held.left += 1;
+                held.used -= 1;
+                return None;
+            }
+        }
+        self.report(id, at, Report::Voided { scope: id, request, tokens });
+        self.ring().owner(id).filter(|owner| *owner != self.me)
+    }
+
     fn take(&mut self, claim: &Claim, now: MonoMillis) -> Taken {
         let own = self.own_run();
         let scope = self.scopes.entry(claim.scope).or_default();
         let taken = scope.taken(claim, now);
-        scope.account(self.me, own).take(&taken);
-        let Taken { scope, request, tokens, slot, at } = taken;
+        scope.account(self.me, own).take(&taken, second(now));
+        let Taken { scope, request, tokens, slot, at, .. } = taken;
         self.report(scope, at, Report::Admitted { scope, request, tokens, slot });
         taken
     }

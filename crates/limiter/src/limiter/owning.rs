@@ -62,20 +62,26 @@ impl Limiter {
     }
 
     fn apply(&mut self, from: NodeId, run: Run, dated: &Dated, now: MonoMillis) {
-        let at = ago(now, dated.age_ms);
+        let (at, second) = (ago(now, dated.age_ms), dated.second);
+        let taken =
+            |scope, request, tokens, slot| Taken { scope, request, tokens, slot, at, lease: None };
         match &dated.report {
             Report::Admitted { scope, request, tokens, slot } => {
-                let (request, tokens, slot) = (*request, *tokens, *slot);
-                let taken = Taken { scope: *scope, request, tokens, slot, at };
-                self.counted(*scope, |scope| scope.admitted(from, run, &taken));
+                let taken = taken(*scope, *request, *tokens, *slot);
+                self.counted(*scope, |scope| scope.admitted(from, run, &taken, second));
             }
             Report::Ended { scope, request, tokens, used } => {
-                let (request, tokens) = (*request, *tokens);
-                let taken = Taken { scope: *scope, request, tokens, slot: true, at };
-                self.counted(*scope, |scope| scope.account(from, run).end(&taken, *used, now));
+                let taken = taken(*scope, *request, *tokens, true);
+                self.counted(*scope, |scope| {
+                    scope.account(from, run).end(&taken, second, *used, now);
+                });
+            }
+            Report::Voided { scope, request, tokens } => {
+                let taken = taken(*scope, *request, *tokens, true);
+                self.counted(*scope, |scope| scope.account(from, run).void(&taken, second, now));
             }
             Report::Closed { scope, lease, used } => {
-                self.counted(*scope, |scope| scope.close(from, run, *lease, *used));
+                self.counted(*scope, |scope| scope.close((from, run), *lease, *used, second));
             }
             Report::Past { scope, requests, tokens, open } => {
                 let account = Account {

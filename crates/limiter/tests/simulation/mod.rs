@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dunlin_limiter::{
-    Amounts, Answer, Ask, Claim, Decision, Limiter, Limits, Ring, ScopeId, Sent, Taken, Verdict,
+    Amounts, Answer, Ask, Claim, Decision, Limiter, Limits, Remaining, Ring, ScopeId, Sent, Taken,
+    Verdict,
 };
 use dunlin_types::{Epoch, MonoMillis, NodeId, RequestId};
 
@@ -16,13 +17,15 @@ const PATIENCE_MS: u64 = 250;
 const PEERS_PATIENCE_MS: u64 = 50;
 
 /// What each node is asked for.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Default)]
 pub(crate) struct Demand {
     pub(crate) limits: Limits,
     /// Mean time between two requests to one node.
     pub(crate) each_ms: u64,
     /// Longest life of a request.
     pub(crate) lasts_ms: u64,
+    /// One in so many is undone before it is used; 0: none.
+    pub(crate) undone: u64,
 }
 
 pub(crate) struct Simulation {
@@ -35,6 +38,7 @@ pub(crate) struct Simulation {
     next: u64,
     log: Vec<Admitted>,
     asked: usize,
+    undone: usize,
     apart: Option<NodeId>,
     only: Option<NodeId>,
 }
@@ -77,6 +81,7 @@ enum Event {
     GivenUp { node: NodeId, call: u64 },
     SurveyOver { node: NodeId, survey: u64 },
     Ended { node: NodeId, epoch: Epoch, taken: Taken, used: u64 },
+    Voided { node: NodeId, epoch: Epoch, taken: Taken },
     Tick { node: NodeId, epoch: Epoch },
     Ring { node: NodeId, ring: Arc<Ring> },
 }
@@ -98,6 +103,7 @@ impl Simulation {
             next: 0,
             log: Vec::new(),
             asked: 0,
+            undone: 0,
             apart: None,
             only: None,
         };
@@ -204,6 +210,13 @@ impl Simulation {
                     self.call(node, tell, None, None);
                 }
             }
+            Event::Voided { node, epoch, taken } => {
+                let node_now = self.node(node);
+                let limiter = node_now.limiter.as_mut().filter(|_| node_now.epoch == epoch);
+                if let Some(tell) = limiter.and_then(|limiter| limiter.voided(&taken, now)) {
+                    self.call(node, tell, None, None);
+                }
+            }
             Event::Tick { node, epoch } => self.tick(node, epoch),
             Event::Ring { node, ring } => {
                 if let Some(limiter) = &mut self.node(node).limiter
@@ -249,6 +262,11 @@ impl Simulation {
     }
 
     fn admit(&mut self, node: NodeId, taken: Taken) {
+        if self.demand.undone > 0 && self.below(self.demand.undone) == 0 {
+            let (epoch, wait) = (self.node(node).epoch, self.below(2 * DELAY_MS));
+            self.undone += 1;
+            return self.after(wait, Event::Voided { node, epoch, taken });
+        }
         let lasts = self.below(self.demand.lasts_ms);
         let used = self.below(taken.tokens + 1);
         let epoch = self.node(node).epoch;
@@ -403,6 +421,22 @@ impl Simulation {
 
     pub(crate) fn admitted(&self) -> usize {
         self.log.len()
+    }
+
+    pub(crate) fn undone(&self) -> usize {
+        self.undone
+    }
+
+    /// What remains, by the owner, after one request of a single token.
+    pub(crate) fn probe(&mut self) -> Remaining {
+        let (now, owner) = (MonoMillis(self.now), self.owner());
+        let (request, limits) = (RequestId(0), self.demand.limits);
+        let claim = Claim { scope: SCOPE, request, tokens: 1, limits };
+        let limiter = self.node(owner).limiter.as_mut().expect("it lives");
+        match limiter.admit(&claim, now) {
+            Decision::Admitted(_, remaining) => remaining,
+            decision => panic!("the owner decides and has room: {decision:?}"),
+        }
     }
 
     pub(crate) fn asked(&self) -> usize {
