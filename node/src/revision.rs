@@ -5,10 +5,10 @@
 use std::sync::Arc;
 
 use dunlin_admin::Admin;
-use dunlin_config::{Document, Environment, Loaded, Options};
+use dunlin_config::{CountedTokens, Document, Environment, Loaded, Options};
 use dunlin_consensus::{Consensus, ProposeError};
 use dunlin_identity::Identity;
-use dunlin_proxy::{HeaderName, Proxy};
+use dunlin_proxy::{Counted, HeaderName, Proxy};
 use dunlin_state::{Command, ConfigRevision, Rejected, State};
 use dunlin_types::Secret;
 use dunlin_upstream::Upstream;
@@ -131,6 +131,7 @@ impl Revisions {
                             .max_request_bytes
                             .unwrap_or(dunlin_proxy::MAX_REQUEST_BYTES),
                         end_user_headers: names(&settings.end_user_headers),
+                        counted: counted(settings.counted),
                         trusts_forwarded_for: settings.trusts_forwarded_for,
                     },
                 );
@@ -169,6 +170,14 @@ fn names(headers: &[String]) -> Vec<HeaderName> {
     let name =
         |name: &String| HeaderName::try_from(name.as_str()).expect("the configuration was checked");
     headers.iter().map(name).collect()
+}
+
+fn counted(counted: CountedTokens) -> Counted {
+    match counted {
+        CountedTokens::Total => Counted::Total,
+        CountedTokens::Input => Counted::Input,
+        CountedTokens::Output => Counted::Output,
+    }
 }
 
 fn find(state: &State, hash: &str) -> Option<u64> {

@@ -5,12 +5,12 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use dunlin_state::Caller;
+use dunlin_state::{Caller, Payer};
 use dunlin_types::{KeyDigest, MonoMillis};
 use tokio::sync::Mutex as Turn;
 
-use crate::Shared;
 use crate::refusal::Refusal;
+use crate::{Admission, Shared};
 
 /// Requests with unknown keys that may wait at once; beyond, they are told to come back.
 const MAX_WAITERS: usize = 1_000;
@@ -41,6 +41,31 @@ struct Waiter<'a>(&'a AtomicUsize);
 impl Drop for Waiter<'_> {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Admission {
+    /// Has a request of `caller` count also for its end user and its tags, as far as they have
+    /// terms.
+    ///
+    /// # Errors
+    /// [`Refusal::HolderBlocked`].
+    pub fn count_for(
+        &self,
+        caller: &mut Caller,
+        end_user: Option<&str>,
+        tags: &[String],
+    ) -> Result<(), Refusal> {
+        if end_user.is_none() && tags.is_empty() {
+            return Ok(());
+        }
+        self.0.consensus.state().add_payers(&mut caller.payers, end_user, tags);
+        let mut entities = caller.payers.iter().filter_map(Payer::entity);
+        let blocked = entities.find(|entity| entity.terms.blocked == Some(true));
+        blocked.map_or(Ok(()), |entity| {
+            let (kind, name) = (entity.kind, entity.name.clone());
+            Err(Refusal::HolderBlocked { kind, name })
+        })
     }
 }
 

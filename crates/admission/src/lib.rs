@@ -30,8 +30,9 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub use dunlin_limiter::Limited;
+pub use dunlin_state::Rank;
 pub use permit::{Found, Permit};
-pub use refusal::{Error, LimitStatus, RateLimited, Refusal};
+pub use refusal::{Error, LimitScope, LimitStatus, RateLimited, Refusal};
 
 use limits::Limits;
 use settler::Unsettled;
@@ -66,12 +67,31 @@ pub struct Parts {
 }
 
 /// What a request asks to be admitted with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Demand {
     /// The request, unique in the cluster.
     pub request: RequestId,
-    /// The most tokens it is expected to take.
-    pub tokens: Tokens,
+    /// The model, for what holds for single ones.
+    pub model: String,
+    /// The tokens of its prompt, as far as they are known.
+    pub prompt: Tokens,
+    /// The most tokens it may write. `None`: it does not say, and is taken to write a few.
+    pub output: Option<Tokens>,
+    /// Which tokens count.
+    pub counted: Counted,
+}
+
+/// Which tokens count against limits of tokens: `token_rate_limit_type`. Those that a provider had
+/// in its cache never do.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Counted {
+    /// Those of prompts and of answers.
+    #[default]
+    Total,
+    /// Those of prompts.
+    Input,
+    /// Those of answers.
+    Output,
 }
 
 /// The admission of a node. Cheap to clone.
@@ -133,7 +153,7 @@ impl Admission {
     /// [`Refusal`]: nothing was taken.
     pub async fn admit(&self, caller: Option<&Caller>, demand: Demand) -> Result<Permit, Refusal> {
         let reservation = match caller {
-            Some(caller) => Some(self.0.limits.reserve(caller, demand).await?),
+            Some(caller) => Some(self.0.limits.reserve(&caller.payers, &demand).await?),
             None => None,
         };
         let state = self.0.consensus.state();

@@ -1,9 +1,13 @@
-//! A key's limits: the conductor between this node's `Limiter`, which decides, and the other nodes.
+//! The limits of everyone a request spends for: the conductor between this node's `Limiter`, which
+//! decides, and the other nodes.
 //!
-//! Where this node owns the key's scope, or is alone, a request costs one short lock. Elsewhere it
-//! costs one call to the owner, shared with all requests of that moment, unless a lease is open.
+//! Where this node owns a scope, or is alone, it costs one short lock. Elsewhere it costs one call
+//! to the owner, shared with all requests of that moment, unless a lease is open. All scopes are
+//! claimed at once; what one refuses, the others have not been asked for.
 
 mod calls;
+mod reservation;
+mod scopes;
 
 use std::pin::pin;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,10 +15,11 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use dunlin_consensus::Consensus;
-use dunlin_limiter::{Ask, Claim, Decision, Limiter, Remaining, ScopeId, Taken, Verdict};
+use dunlin_limiter::{Ask, Claim, Decision, Limiter, Taken, Verdict};
 use dunlin_rpc::{Incoming, Refused, Rpc};
-use dunlin_state::Caller;
-use dunlin_types::{Clock, Epoch, MonoMillis, NodeId, Tokens};
+use dunlin_state::Payer;
+use dunlin_types::{Clock, Epoch, MonoMillis, NodeId};
+use futures::future::join_all;
 use tokio::sync::mpsc;
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 use tokio_util::sync::CancellationToken;
@@ -22,8 +27,11 @@ use tokio_util::task::TaskTracker;
 use tracing::error;
 
 use crate::Demand;
-use crate::refusal::{LimitStatus, RateLimited, Refusal};
+use crate::refusal::{RateLimited, Refusal};
 use calls::Calls;
+use reservation::Part;
+pub(crate) use reservation::Reservation;
+use scopes::Scope;
 
 /// How long an owner may take before this node's share is used. A stall of 20 ms is normal.
 pub(crate) const PATIENCE: Duration = Duration::from_millis(250);
@@ -77,31 +85,51 @@ impl Limits {
         limits
     }
 
-    /// Takes what a request demands of its key's limits: of all of them, or of none.
+    /// Takes what a request demands of all limits it is under, or of none.
     pub(crate) async fn reserve(
         &self,
-        caller: &Caller,
-        demand: Demand,
+        payers: &[Payer],
+        demand: &Demand,
     ) -> Result<Reservation, Refusal> {
-        let key = &caller.key;
-        let limits = dunlin_limiter::Limits {
-            requests: key.terms.rpm,
-            tokens: key.terms.tpm,
-            parallel: key.terms.parallel,
-            as_of: key.updated_at.0,
-        };
-        if limits.is_none() {
-            return Ok(Reservation { taken: None, status: Vec::new() });
+        let scopes = scopes::of(payers, demand);
+        let begun = self.begin(&scopes);
+        let claims = scopes.iter().zip(begun).map(|(scope, begun)| async move {
+            match begun {
+                Begun::Taken(part) => Ok(part),
+                Begun::Open(decision) => self.claim(scope, decision).await,
+            }
+        });
+        let mut parts = Vec::with_capacity(scopes.len());
+        for (scope, claimed) in scopes.iter().zip(join_all(claims).await) {
+            // The first that refuses is named; what the others gave is dropped, and so undone.
+            parts.push((scope.of, claimed?));
         }
-        let scope = ScopeId::of(key.id, None);
-        let claim = Claim { scope, request: demand.request, tokens: demand.tokens.0, limits };
-        self.claim(&claim).await
+        Ok(Reservation::new(parts, demand.counted))
     }
 
-    async fn claim(&self, claim: &Claim) -> Result<Reservation, Refusal> {
+    /// What this node can decide by itself. What comes after a scope that refuses is not claimed.
+    fn begin(&self, scopes: &[Scope<'_>]) -> Vec<Begun> {
+        let mut decisions = Vec::with_capacity(scopes.len());
+        if scopes.is_empty() {
+            return Vec::new();
+        }
+        let (mut limiter, now) = (self.limiter(), self.now());
+        for scope in scopes {
+            let decision = limiter.admit(&scope.claim, now);
+            let refuses = matches!(decision, Decision::Refused(_));
+            decisions.push(decision);
+            if refuses {
+                break;
+            }
+        }
+        drop(limiter);
+        decisions.into_iter().map(|decision| Begun::of(self, decision)).collect()
+    }
+
+    async fn claim(&self, scope: &Scope<'_>, mut decision: Decision) -> Result<Part, Refusal> {
+        let claim = &scope.claim;
         let deadline = self.now().plus(PATIENCE);
         let mut hurried = None;
-        let mut decision = self.limiter().admit(claim, self.now());
         loop {
             decision = match decision {
                 Decision::Admitted(taken, remaining) => {
@@ -109,9 +137,9 @@ impl Limits {
                         // It answers without having decided: it counts on hearing of this soon.
                         self.call(owner);
                     }
-                    return Ok(Reservation::new(self.clone(), taken, remaining));
+                    return Ok(Part::new(self.clone(), taken, remaining));
                 }
-                Decision::Refused(refused) => return Err(self.rate_limited(&refused)),
+                Decision::Refused(refused) => return Err(self.rate_limited(scope, &refused)),
                 Decision::AskOwner(owner) => {
                     let asked = self.ask_owner(owner, claim).await;
                     if matches!(asked, Decision::Soon | Decision::AskPeers(_)) {
@@ -169,15 +197,26 @@ impl Limits {
         limiter.admit_by_share(claim, self.now())
     }
 
-    fn rate_limited(&self, refused: &dunlin_limiter::Refused) -> Refusal {
+    fn rate_limited(&self, scope: &Scope<'_>, refused: &dunlin_limiter::Refused) -> Refusal {
         let dunlin_limiter::Refused { what, limit, remaining, retry_after } = *refused;
         let wait = u64::try_from(retry_after.as_millis()).unwrap_or(u64::MAX);
         let reset_at = dunlin_types::UnixMillis(self.0.clock.unix().0.saturating_add(wait));
-        Refusal::RateLimited(RateLimited { what, limit, remaining, retry_after, reset_at })
+        let (of, name) = (scope.of, scope.payer.name());
+        let model = scope.model.map(str::to_owned);
+        Refusal::RateLimited(Box::new(RateLimited {
+            of,
+            name,
+            model,
+            what,
+            limit,
+            remaining,
+            retry_after,
+            reset_at,
+        }))
     }
 
     fn table_full(&self) -> Refusal {
-        let reason = format!("more than {} keys are in use at once", dunlin_limiter::MAX_SCOPES);
+        let reason = format!("more than {} limits are in use at once", dunlin_limiter::MAX_SCOPES);
         let now = self.now();
         let last = MonoMillis(self.0.complained.load(Ordering::Relaxed));
         if last == MonoMillis(0) || now.since(last) >= LOUD_EVERY {
@@ -239,45 +278,47 @@ impl Limits {
         }
     }
 
-    fn ended(&self, taken: &Taken, used: Tokens) {
-        let waiting = self.limiter().ended(taken, used.0, self.now());
+    fn ended(&self, taken: &Taken, used: u64) {
+        let waiting = self.limiter().ended(taken, used, self.now());
+        if let Some(owner) = waiting {
+            self.call(owner);
+        }
+    }
+
+    fn voided(&self, taken: &Taken) {
+        let waiting = self.limiter().voided(taken, self.now());
         if let Some(owner) = waiting {
             self.call(owner);
         }
     }
 }
 
-/// What a request holds of its key's limits. Dropped, it used no tokens.
-pub(crate) struct Reservation {
-    taken: Option<(Limits, Taken)>,
-    status: Vec<LimitStatus>,
+#[cfg(test)]
+impl Limits {
+    /// What the first limit has left if this node owns it, the demand taken and given back.
+    pub(crate) fn left(&self, payers: &[Payer], demand: &Demand) -> Option<u64> {
+        let scopes = scopes::of(payers, demand);
+        let Begun::Taken(part) = self.begin(&scopes).into_iter().next()? else { return None };
+        Reservation::new(vec![(scopes[0].of, part)], demand.counted)
+            .status()
+            .first()
+            .map(|s| s.remaining)
+    }
 }
 
-impl Reservation {
-    fn new(limits: Limits, taken: Taken, remaining: Remaining) -> Self {
-        let status = |(what, limit, remaining)| LimitStatus { what, limit, remaining };
-        Self { taken: Some((limits, taken)), status: remaining.0.into_iter().map(status).collect() }
-    }
+/// A claim after the first look at it.
+enum Begun {
+    Taken(Part),
+    Open(Decision),
+}
 
-    /// The limits after this request took of them.
-    pub(crate) fn status(&self) -> &[LimitStatus] {
-        &self.status
-    }
-
-    /// The request is over and used so many tokens.
-    pub(crate) fn settle(mut self, used: Tokens) {
-        self.end(used);
-    }
-
-    fn end(&mut self, used: Tokens) {
-        if let Some((limits, taken)) = self.taken.take() {
-            limits.ended(&taken, used);
+impl Begun {
+    /// What is taken is held from the first moment on, so that nothing is lost with a request whose
+    /// client leaves.
+    fn of(limits: &Limits, decision: Decision) -> Self {
+        if let Decision::Admitted(taken, remaining) = decision {
+            return Self::Taken(Part::new(limits.clone(), taken, remaining));
         }
-    }
-}
-
-impl Drop for Reservation {
-    fn drop(&mut self) {
-        self.end(Tokens(0));
+        Self::Open(decision)
     }
 }

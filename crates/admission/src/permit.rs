@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use dunlin_journal::SpendRecord;
 use dunlin_state::{Command, Key, Reply};
-use dunlin_types::{NanoUsd, PotId, RequestId, Tokens, UnixMillis};
+use dunlin_types::{NanoUsd, PotId, RequestId, UnixMillis};
 use tracing::{error, warn};
 
 use crate::Admission;
@@ -39,6 +39,14 @@ impl Permit {
         self.reservation.as_ref().map_or(&[], Reservation::status)
     }
 
+    /// The request is about to be sent: from here on it counts for limits of requests, whatever
+    /// becomes of it.
+    pub fn begin(&mut self) {
+        if let Some(reservation) = &mut self.reservation {
+            reservation.begin();
+        }
+    }
+
     /// Puts the request on record and gives back what it did not use. The record survives a kill of
     /// this process from here on. Returns what its key has spent with it.
     ///
@@ -48,9 +56,7 @@ impl Permit {
         let Self { admission, key, reservation, charged } = self;
         record.charged = charged;
         if let Some(reservation) = reservation {
-            let used = record.prompt + record.completion;
-            let cached = Tokens(record.cached.0.min(used.0));
-            reservation.settle(Tokens(used.0 - cached.0));
+            reservation.settle(record.prompt, record.cached, record.completion);
         }
         let shared = &admission.0;
         let number = shared.journal.append(record)?;

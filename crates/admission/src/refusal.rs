@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use dunlin_limiter::Limited;
-use dunlin_state::Kind;
+use dunlin_state::{Kind, Rank};
 use dunlin_types::UnixMillis;
 
 /// Why a request is not admitted.
@@ -29,9 +29,9 @@ pub enum Refusal {
         /// When.
         at: UnixMillis,
     },
-    /// A limit of the key allows no more at the moment.
-    #[error("the limit of {} {} is reached", .0.limit, .0.what.name())]
-    RateLimited(RateLimited),
+    /// A limit allows no more at the moment.
+    #[error("the limit of {} {} of {} {} is reached", .0.limit, .0.what.name(), .0.of.name(), .0.id())]
+    RateLimited(Box<RateLimited>),
     /// This node is cut off from what it would have to ask.
     #[error("{reason}")]
     CannotKnow {
@@ -46,9 +46,47 @@ pub enum Refusal {
     },
 }
 
+/// What kind of scope a limit has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LimitScope {
+    /// Whose limit it is.
+    pub rank: Rank,
+    /// Whether it holds for one model alone.
+    pub of_model: bool,
+}
+
+impl LimitScope {
+    /// As LiteLLM's users know it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match (self.rank, self.of_model) {
+            (Rank::Key, false) => "api_key",
+            (Rank::User, false) => "user",
+            (Rank::Team, false) => "team",
+            (Rank::Member, false) => "team_member",
+            (Rank::EndUser, false) => "end_user",
+            (Rank::Organization, false) => "organization",
+            (Rank::Tag, false) => "tag",
+            (Rank::Key, true) => "model_per_key",
+            (Rank::User, true) => "model_per_user",
+            (Rank::Team, true) => "model_per_team",
+            (Rank::Member, true) => "model_per_team_member",
+            (Rank::EndUser, true) => "model_per_end_user",
+            (Rank::Organization, true) => "model_per_organization",
+            (Rank::Tag, true) => "model_per_tag",
+        }
+    }
+}
+
 /// The limit that refused a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RateLimited {
+    /// What kind of scope it has.
+    pub of: LimitScope,
+    /// Whose it is.
+    pub name: String,
+    /// The model it holds for, if for one alone.
+    pub model: Option<String>,
     /// Which limit.
     pub what: Limited,
     /// Its size.
@@ -61,9 +99,27 @@ pub struct RateLimited {
     pub reset_at: UnixMillis,
 }
 
-/// One limit of an admitted request's key.
+impl RateLimited {
+    /// Which of the scopes of its kind it is.
+    #[must_use]
+    pub fn id(&self) -> String {
+        let Self { name, model, .. } = self;
+        model.as_ref().map_or_else(|| name.clone(), |model| format!("{name}:{model}"))
+    }
+
+    /// What is left, as an admitted request is told.
+    #[must_use]
+    pub fn status(&self) -> LimitStatus {
+        let Self { of, what, limit, remaining, .. } = *self;
+        LimitStatus { of, what, limit, remaining }
+    }
+}
+
+/// One limit of an admitted request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LimitStatus {
+    /// What kind of scope it has.
+    pub of: LimitScope,
     /// Which limit.
     pub what: Limited,
     /// Its size.

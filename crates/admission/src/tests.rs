@@ -2,6 +2,7 @@
 //! wait is for a condition, with a deadline that only a broken build meets.
 
 pub(crate) mod cluster;
+mod scopes;
 
 use dunlin_journal::{Course, Origin, Outcome, SpendRecord};
 use dunlin_limiter::ScopeId;
@@ -12,7 +13,7 @@ use cluster::{Node, cluster, single, until};
 
 fn limited(refused: Result<Permit, Refusal>) -> RateLimited {
     match refused {
-        Err(Refusal::RateLimited(limited)) => limited,
+        Err(Refusal::RateLimited(limited)) => *limited,
         Err(other) => panic!("refused for another reason: {other}"),
         Ok(_) => panic!("admitted beyond the limit"),
     }
@@ -52,6 +53,7 @@ async fn requests_are_limited_and_told_when_to_come_back() {
             (status.what, status.limit, status.remaining),
             (Limited::Requests, 3, remaining)
         );
+        permit.settle(&mut record(key, 10, 0)).expect("written");
     }
     let limited = limited(node.admit(key, 10).await);
     assert_eq!((limited.what, limited.limit, limited.remaining), (Limited::Requests, 3, 0));
@@ -72,7 +74,7 @@ async fn tokens_not_used_and_slots_come_back_at_once() {
     drop(second);
     node.admit(key, 600)
         .await
-        .expect("a voided request used nothing")
+        .expect("a voided request took nothing")
         .settle(&mut record(key, 900, 0))
         .expect("written");
     assert_eq!(limited(node.admit(key, 1).await).remaining, 0, "100 + 100 + 900 are a debt");
@@ -140,9 +142,9 @@ async fn a_limit_holds_over_three_nodes_and_over_the_death_of_one() {
     let mut admitted = 0;
     for turn in 0..90 {
         // At once, from all nodes.
-        if let Ok(permit) = nodes[turn % 3].admit(key, 1).await {
+        if let Ok(mut permit) = nodes[turn % 3].admit(key, 1).await {
             admitted += 1;
-            drop(permit);
+            permit.begin();
         }
     }
     assert_eq!(admitted, 60, "exactly the limit, wherever the requests came in");

@@ -219,7 +219,7 @@ pub(crate) const GENERAL: Keys = Keys {
     in_force: "dangerously_permit_weak_or_unset_master_key disable_adding_master_key_hash_to_db \
         disable_master_key_return enforce_fallback_model_access litellm_key_header_name \
         litellm_license master_key max_request_size_mb model_alias_map pass_through_endpoints \
-        pass_through_request_timeout use_x_forwarded_for user_header_mappings user_header_name",
+        pass_through_request_timeout token_rate_limit_type use_x_forwarded_for user_header_mappings user_header_name",
     not_yet: "admission_queue_timeout_seconds alert_to_webhook_url alert_type_config alert_types \
         alerting alerting_args alerting_threshold allow_client_side_credentials allowed_routes \
         always_include_stream_usage apply_user_budget_to_team_keys background_health_checks \
@@ -239,7 +239,7 @@ pub(crate) const GENERAL: Keys = Keys {
         model_list_healthy_only moderation_model \
         proxy_budget_rescheduler_* public_routes reject_clientside_metadata_tags role_permissions \
         service_account_settings spend_report_frequency store_prompts_in_spend_logs \
-        token_rate_limit_type trusted_proxy_ranges ui_access_mode \
+        trusted_proxy_ranges ui_access_mode \
         use_client_credentials_pass_through_routes",
     replaced: &[
         ("allow_requests_on_db_unavailable", POSTGRES),

@@ -41,7 +41,7 @@ pub use document::{
 pub use explain::{Code, codes, explain};
 pub use report::Note;
 pub use resolve::Environment;
-pub use settings::{ClusterSection, Settings, WeakMasterKey, check_master_key};
+pub use settings::{ClusterSection, CountedTokens, Settings, WeakMasterKey, check_master_key};
 
 use models::Reading;
 use report::Report;

@@ -32,8 +32,22 @@ pub struct Settings {
     pub end_user_headers: Vec<String>,
     /// `use_x_forwarded_for`: the proxy in front says who the client is.
     pub trusts_forwarded_for: bool,
+    /// `token_rate_limit_type`: which tokens count against limits of tokens.
+    pub counted: CountedTokens,
     /// How servers are trusted that have no settings of their own.
     pub tls: Tls,
+}
+
+/// Which tokens count against limits of tokens.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum CountedTokens {
+    /// `total`.
+    #[default]
+    Total,
+    /// `input`.
+    Input,
+    /// `output`.
+    Output,
 }
 
 /// The `cluster:` section: what one node is told about itself and its peers. It stays on the node.
@@ -109,11 +123,26 @@ pub(crate) fn settings(root: &Map, environment: &Environment, report: &mut Repor
             .map(str::to_owned),
         max_request_bytes: max_request_bytes(general, report),
         end_user_headers: end_user_headers(general, report),
+        counted: counted(general, report),
         trusts_forwarded_for: report
             .flag("general_settings.use_x_forwarded_for", general.get("use_x_forwarded_for"))
             .unwrap_or_default(),
         ..Settings::default()
     }
+}
+
+fn counted(general: &Map, report: &mut Report) -> CountedTokens {
+    let (name, node) =
+        ("general_settings.token_rate_limit_type", general.get("token_rate_limit_type"));
+    let counted = match report.text(name, node) {
+        None | Some("total") => Some(CountedTokens::Total),
+        Some("input") => Some(CountedTokens::Input),
+        Some("output") => Some(CountedTokens::Output),
+        Some(_) => {
+            report.wrong_value(name, node.expect("it was read"), "must be total, input or output")
+        }
+    };
+    counted.unwrap_or_default()
 }
 
 fn end_user_headers(general: &Map, report: &mut Report) -> Vec<String> {

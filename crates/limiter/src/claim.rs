@@ -28,23 +28,6 @@ impl Limited {
             Self::MaxParallelRequests => "max_parallel_requests",
         }
     }
-
-    /// The response headers that tell the limit and what remains of it.
-    #[must_use]
-    pub fn headers(self) -> (&'static str, &'static str) {
-        match self {
-            Self::Requests => {
-                ("x-ratelimit-api_key-limit-requests", "x-ratelimit-api_key-remaining-requests")
-            }
-            Self::Tokens => {
-                ("x-ratelimit-api_key-limit-tokens", "x-ratelimit-api_key-remaining-tokens")
-            }
-            Self::MaxParallelRequests => (
-                "x-ratelimit-api_key-limit-max_parallel_requests",
-                "x-ratelimit-api_key-remaining-max_parallel_requests",
-            ),
-        }
-    }
 }
 
 /// The limits of a scope. `None` is no limit; zero admits nothing.

@@ -1,7 +1,7 @@
 //! Limits decided in pure code: who counts, how much is taken, when it comes back.
 //!
 //! A limit of N in a minute is a bucket whose tokens come back 60 s after they were taken
-//! (`bucket.rs`). All limits of a key are one scope; the scope's owner, by rendezvous over the
+//! (`bucket.rs`). All limits of a key, a team, ... are one scope; the scope's owner, by rendezvous over the
 //! replicated ring (`ring.rs`), takes of all of them or of none. Every node keeps an account of what
 //! it admitted itself (`account.rs`) and reports it to the owner; a new owner is told the accounts
 //! of all. While an owner is silent, each node admits within its share. Hot scopes are leased in
@@ -14,6 +14,10 @@
 //! - under a partition: and each share, N / members, of the nodes without quorum; and, once, what
 //!   such a node admitted as an owner in the [`FENCE`] before it noticed;
 //! - when an owner stalls longer than its callers wait: and their shares.
+//!
+//! A request may be under several scopes, each with an owner of its own: it claims them all at once,
+//! and what it took of some is undone if another refuses ([`Limiter::voided`]). That takes nothing,
+//! once it is heard of.
 //!
 //! A request of more tokens than the whole limit takes the whole limit. What a request uses beyond
 //! its claim is a debt of its key: it is admitted and comes back like everything else.

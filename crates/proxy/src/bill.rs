@@ -88,11 +88,12 @@ pub(crate) struct Settled {
 impl Bill {
     pub(crate) fn open(
         proxy: Proxy,
-        permit: Permit,
+        mut permit: Permit,
         call: &Call,
         caller: &Caller,
         about: About<'_>,
     ) -> Self {
+        permit.begin();
         let record = SpendRecord {
             request: call.id,
             key: caller.key().map(|caller| caller.token),

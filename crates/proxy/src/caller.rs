@@ -1,6 +1,7 @@
 //! Who asks: the bearer of the master key, or of a key that may be used.
 
 use axum::http::HeaderMap;
+use dunlin_journal::Origin;
 use dunlin_llm::credentials::{CredentialError, client_key, key_name, virtual_key};
 use dunlin_router::Access;
 use dunlin_types::Secret;
@@ -60,6 +61,15 @@ impl Caller {
             Ok(caller) => Ok(Self::Key { caller, name }),
             Err(refusal) => Err(Refused::caller(refusal, name, digest, proxy.0.clock.unix())),
         }
+    }
+
+    /// The request counts also for whom it names as its user, and for its tags.
+    pub(crate) fn count_for(&mut self, proxy: &Proxy, origin: &Origin) -> Result<(), Refused> {
+        let Self::Key { caller, name } = self else { return Ok(()) };
+        let (end_user, token) = (origin.end_user.as_deref(), caller.token);
+        let counted = proxy.0.admission.count_for(caller, end_user, &origin.tags);
+        counted
+            .map_err(|refusal| Refused::caller(refusal, name.clone(), token, proxy.0.clock.unix()))
     }
 
     /// The key, if it is one.

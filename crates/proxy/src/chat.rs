@@ -6,9 +6,10 @@ use axum::extract::Request;
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderMap, Response};
 use bytes::Bytes;
+use dunlin_admission::{Counted, Demand};
 use dunlin_llm::responses::KeptResponse;
 use dunlin_llm::{ChatRequest, Endpoint, Stamp, parse, parse_upload};
-use dunlin_router::candidates;
+use dunlin_router::{Group, candidates};
 use dunlin_types::{MonoMillis, RequestId, Tokens, UnixMillis};
 use dunlin_upstream::Answer;
 
@@ -23,9 +24,6 @@ use crate::kept::{Opened, Sealing};
 use crate::origin::Client;
 use crate::stream::{self, Outgoing};
 use crate::{Proxy, body};
-
-/// What a request without `max_tokens` is taken to write, for limits of tokens a minute.
-const ASSUMED_OUTPUT: Tokens = Tokens(256);
 
 /// What is known of a request before it is read.
 pub(crate) struct Call {
@@ -85,20 +83,21 @@ async fn conduct(
 ) -> Result<Response<Body>, Failed> {
     let serving = proxy.0.serving.load_full();
     let (head, body) = request.into_parts();
-    let caller = Caller::identify(proxy, &serving, &head.headers).await?;
+    let mut caller = Caller::identify(proxy, &serving, &head.headers).await?;
     let body = body::read(body, &head.headers, serving.settings.max_request_bytes).await?;
     let opened = Opened::of(proxy, call.endpoint, &caller, body)?;
     let chat = read(call.endpoint, &head.headers, opened.body.clone(), path_model)?;
     let chat = chat.with_headers(&head.headers);
     let extras = chat.extras().with_headers(&head.headers).map_err(Refused::BadRequest)?;
     let origin = call.client.origin(&serving.settings, &head.headers, chat.labels())?;
+    caller.count_for(proxy, &origin)?;
     let mut candidates = candidates(&serving.catalog, caller.access(), chat.model(), &extras)
         .map_err(|no_route| Refused::no_route(no_route, chat.endpoint()))?;
     opened.pin(&serving.catalog, &mut candidates)?;
-    let demand = dunlin_admission::Demand { request: call.id, tokens: demand(&caller, &chat) };
+    let demand = demand(call, &chat, candidates.first(), serving.settings.counted);
     let admitted = proxy.0.admission.admit(caller.key(), demand).await;
     let permit = admitted.map_err(|refusal| Refused::admission(refusal, &caller, call.started))?;
-    let told = Told::of_admission(&caller, permit.limits());
+    let told = Told::of_admission(call, &caller, permit.limits());
     let mut bill = Bill::open(proxy.clone(), permit, call, &caller, About::of(&chat, origin));
 
     let catalog = &serving.catalog;
@@ -167,16 +166,15 @@ fn read(
     chat.map_err(Refused::BadRequest)
 }
 
-/// The tokens a request may take, as far as can be known before it is sent.
-fn demand(caller: &Caller, chat: &ChatRequest) -> Tokens {
-    let output = match (chat.endpoint(), chat.max_output()) {
-        (endpoint, _) if !endpoint.is_chat() => Tokens(0),
-        (_, Some(most)) => Tokens(most.0.saturating_mul(u64::from(chat.choices()))),
-        // A guess must not refuse by itself what a small limit would allow.
-        (_, None) => {
-            let limit = caller.key().and_then(|caller| caller.key.terms.tpm);
-            ASSUMED_OUTPUT.min(Tokens(limit.map_or(u64::MAX, |limit| limit / 4)))
-        }
-    };
-    chat.prompt_estimate() + output
+/// What a request takes of limits, as far as can be known before it is sent.
+fn demand(call: &Call, chat: &ChatRequest, group: &Group, counted: Counted) -> Demand {
+    let choices = u64::from(chat.choices());
+    let most = chat.max_output().map(|most| Tokens(most.0.saturating_mul(choices)));
+    Demand {
+        request: call.id,
+        model: group.name.to_string(),
+        prompt: chat.prompt_estimate(),
+        output: if chat.endpoint().is_chat() { most } else { Some(Tokens(0)) },
+        counted,
+    }
 }

@@ -46,11 +46,19 @@ async fn conduct(proxy: &Proxy, call: &Call, request: Request) -> Result<Respons
     let chat = chat.with_headers(&head.headers);
     let group = dunlin_router::group(&serving.catalog, caller.access(), chat.model())
         .map_err(|no_route| Refused::no_route(no_route, call.endpoint))?;
-    // Dropped unsettled: a count takes its place among a key's requests only while it runs.
-    let demand = dunlin_admission::Demand { request: call.id, tokens: Tokens(0) };
+    // Dropped unsettled: a count is one of a key's requests, and takes none of its tokens.
+    let demand = dunlin_admission::Demand {
+        request: call.id,
+        model: group.name.to_string(),
+        prompt: Tokens(0),
+        output: Some(Tokens(0)),
+        counted: serving.settings.counted,
+    };
     let permit = proxy.0.admission.admit(caller.key(), demand).await;
-    let permit = permit.map_err(|refusal| Refused::admission(refusal, &caller, call.started))?;
-    let told = Told::of_admission(&caller, permit.limits());
+    let mut permit =
+        permit.map_err(|refusal| Refused::admission(refusal, &caller, call.started))?;
+    permit.begin();
+    let told = Told::of_admission(call, &caller, permit.limits());
 
     let (upstream, nobody) = (&proxy.0.upstream, BTreeSet::new());
     // Where all are at rest the count is still made, here.

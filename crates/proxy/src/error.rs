@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::http::Response;
+use axum::http::{HeaderMap, Response};
 use dunlin_admission::{RateLimited, Refusal};
 use dunlin_llm::credentials::CredentialError;
 use dunlin_llm::openai::ErrorBody;
@@ -19,9 +19,9 @@ use dunlin_upstream::Failure;
 use crate::attempts::GroupFailed;
 use crate::caller::Caller;
 use crate::chat::Call;
-use crate::headers;
 use crate::ids::{BadId, Kind};
 use crate::relay::Way;
+use crate::{headers, limits};
 
 /// As much of an id as a message repeats.
 const MAX_SHOWN_ID: usize = 80;
@@ -82,7 +82,7 @@ pub(crate) enum Refused {
     /// What the one server that can be asked says, or that it does not answer.
     Answered(Box<ProviderError>),
     RateLimited {
-        limited: RateLimited,
+        limited: Box<RateLimited>,
         key: Option<Box<dunlin_state::Caller>>,
     },
     /// This node cannot know, and no other could be asked.
@@ -275,9 +275,7 @@ impl Refused {
                 own(400, "invalid_request_error", "a path may not have `.` or `..` in it")
             }
             Self::Answered(error) => of_error(error),
-            Self::RateLimited { limited, key } => {
-                own(429, "throttling_error", limit(limited, key.as_deref()))
-            }
+            Self::RateLimited { limited, .. } => own(429, "throttling_error", limit(limited)),
             Self::CannotKnow { reason } => own(503, "service_unavailable", reason.clone()),
             Self::Overloaded { reason } => own(503, "overloaded", reason.clone()),
         }
@@ -312,11 +310,12 @@ fn own(code: u16, kind: &str, message: impl Into<String>) -> ErrorBody {
     ErrorBody { message: message.into(), kind: Some(kind.to_owned()), param: None, code }
 }
 
-fn limit(limited: &RateLimited, key: Option<&dunlin_state::Caller>) -> String {
-    let key = key.map_or_else(String::new, |key| key.token.to_string());
+fn limit(limited: &RateLimited) -> String {
     format!(
-        "Rate limit exceeded for api_key: {key}. Limit type: {}. Current limit: {}, Remaining: {}. \
+        "Rate limit exceeded for {}: {}. Limit type: {}. Current limit: {}, Remaining: {}. \
          Limit resets at: {}",
+        limited.of.name(),
+        limited.id(),
         limited.what.name(),
         limited.limit,
         limited.remaining,
@@ -418,7 +417,8 @@ impl Failed {
             Why::Refused(refused) => {
                 let told = match refused {
                     Refused::RateLimited { limited, key } => {
-                        let mut told = headers::limited(limited);
+                        let mut told = HeaderMap::new();
+                        limits::refuse(&mut told, limited, call.endpoint.dialect());
                         if let Some(caller) = key {
                             headers::key_limits(&mut told, &caller.key);
                         }
@@ -444,7 +444,7 @@ impl Failed {
                     | Refused::NoLender { .. }
                     | Refused::ClimbingPath
                     | Refused::Answered(_)
-                    | Refused::UnknownModel { .. } => axum::http::HeaderMap::new(),
+                    | Refused::UnknownModel { .. } => HeaderMap::new(),
                 };
                 (refused.body(), told)
             }

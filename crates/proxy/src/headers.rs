@@ -5,7 +5,7 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
 use bytes::Bytes;
-use dunlin_admission::{LimitStatus, RateLimited};
+use dunlin_admission::LimitStatus;
 use dunlin_llm::Dialect;
 use dunlin_router::Deployment;
 use dunlin_types::{NanoUsd, UnixMillis};
@@ -16,6 +16,7 @@ use crate::bill::Settled;
 use crate::caller::Caller;
 use crate::chat::Call;
 use crate::framing::Framing;
+use crate::limits;
 
 /// Longer ids of the client's are replaced by one of ours.
 const MAX_CALL_ID: usize = 256;
@@ -44,17 +45,13 @@ pub(crate) fn client_call_id(headers: &HeaderMap) -> Option<String> {
 pub(crate) struct Told(HeaderMap, Duration);
 
 impl Told {
-    /// The limits of the key, and what is left of them.
-    pub(crate) fn of_admission(caller: &Caller, limits: &[LimitStatus]) -> Self {
+    /// The limits of everyone the request spends for, and what is left of them.
+    pub(crate) fn of_admission(call: &Call, caller: &Caller, limits: &[LimitStatus]) -> Self {
         let mut told = Self(HeaderMap::with_capacity(32), Duration::ZERO);
         if let Some(caller) = caller.key() {
             key_limits(&mut told.0, &caller.key);
         }
-        for status in limits {
-            let (limit, remaining) = status.what.headers();
-            told.number(limit, Some(status.limit));
-            told.number(remaining, Some(status.remaining));
-        }
+        limits::tell(&mut told.0, limits, call.endpoint.dialect(), call.started);
         told
     }
 
@@ -94,6 +91,10 @@ impl Told {
         self.text("x-litellm-version", env!("CARGO_PKG_VERSION"));
         self.text("x-litellm-response-duration-ms", &format!("{:?}", millis(took)));
         self.text("x-litellm-overhead-duration-ms", &format!("{:?}", millis(overhead)));
+        if PROVIDER_LIMITS.iter().any(|name| provider.contains_key(*name)) {
+            // Theirs or ours, never some of each.
+            PROVIDER_LIMITS.iter().for_each(|name| drop(self.0.remove(*name)));
+        }
         for (name, value) in provider {
             let prefixed = HeaderName::try_from(format!("llm_provider-{name}"));
             if let Ok(prefixed) = prefixed {
@@ -266,14 +267,6 @@ pub(crate) fn of_failure(told: &mut HeaderMap, call: &Call, key_spend: Option<Na
     }
 }
 
-/// When a limit lets requests through again.
-pub(crate) fn limited(limited: &RateLimited) -> HeaderMap {
-    let mut told = retry_after(limited.retry_after);
-    insert(&mut told, "rate_limit_type", limited.what.name());
-    insert(&mut told, "reset_at", &utc(limited.reset_at));
-    told
-}
-
 /// When to come back, in whole seconds, and for OpenAI's SDKs in milliseconds.
 pub(crate) fn retry_after(wait: Duration) -> HeaderMap {
     let mut told = HeaderMap::new();
@@ -304,6 +297,14 @@ pub(crate) fn utc(at: UnixMillis) -> String {
     let millis = i64::try_from(at.0).unwrap_or(i64::MAX);
     let at = jiff::Timestamp::from_millisecond(millis).unwrap_or(jiff::Timestamp::MAX);
     at.strftime("%Y-%m-%d %H:%M:%S UTC").to_string()
+}
+
+/// A moment and `wait` more, as Anthropic writes it: `2026-11-21T03:57:21Z`.
+pub(crate) fn rfc3339(now: UnixMillis, wait: Duration) -> String {
+    let wait = i64::try_from(whole_seconds(wait)).unwrap_or(i64::MAX);
+    let seconds = i64::try_from(now.0 / 1000).unwrap_or(i64::MAX).saturating_add(wait);
+    let at = jiff::Timestamp::from_second(seconds).unwrap_or(jiff::Timestamp::MAX);
+    at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 
 /// Dollars in the form of Python's `repr`, which scripts compare as text: `1.5e-05`.

@@ -21,6 +21,7 @@ mod gemini;
 mod headers;
 mod ids;
 mod kept;
+mod limits;
 mod model_info;
 mod models;
 mod origin;
@@ -43,6 +44,7 @@ use dunlin_types::{Clock, Secret};
 use dunlin_upstream::Upstream;
 use tokio_util::task::TaskTracker;
 
+pub use dunlin_admission::Counted;
 pub use front::Front;
 pub use ids::Ids;
 pub use routes::router;
@@ -66,6 +68,8 @@ pub struct Settings {
     pub max_request_bytes: usize,
     /// Headers that may say who the client's user is.
     pub end_user_headers: Vec<HeaderName>,
+    /// Which tokens count against limits of tokens.
+    pub counted: Counted,
     /// Whether the proxy in front says who the client is, in `X-Forwarded-For`.
     pub trusts_forwarded_for: bool,
 }
@@ -77,6 +81,7 @@ impl Default for Settings {
             key_header: None,
             max_request_bytes: MAX_REQUEST_BYTES,
             end_user_headers: Vec::new(),
+            counted: Counted::default(),
             trusts_forwarded_for: false,
         }
     }

@@ -60,19 +60,26 @@ async fn conduct(
     let serving = proxy.0.serving.load_full();
     let (mut head, body) = request.into_parts();
     let query = query(&mut head, way);
-    let caller = Caller::identify(proxy, &serving, &head.headers).await?;
+    let mut caller = Caller::identify(proxy, &serving, &head.headers).await?;
     let body = body::read(body, &head.headers, serving.settings.max_request_bytes).await?;
     let path = path(&head.uri, way.prefix)?;
     let named = Named::read(path, kind(&head.headers), &body).map_err(Refused::UnclearModel)?;
     let lenders = choose(&serving, &caller, way, &head, &named)?;
     let origin = call.client.origin(&serving.settings, &head.headers, &Labels::default())?;
+    caller.count_for(proxy, &origin)?;
 
     let prompt_estimate = tokens_in(body.len() as u64);
-    let demand = dunlin_admission::Demand { request: call.id, tokens: prompt_estimate };
+    let model = named.models().next().unwrap_or_default();
+    let demand = dunlin_admission::Demand {
+        request: call.id,
+        model: model.to_owned(),
+        prompt: prompt_estimate,
+        output: Some(Tokens(0)),
+        counted: serving.settings.counted,
+    };
     let admitted = proxy.0.admission.admit(caller.key(), demand).await;
     let permit = admitted.map_err(|refusal| Refused::admission(refusal, &caller, call.started))?;
-    let told = Told::of_admission(&caller, permit.limits());
-    let model = named.models().next().unwrap_or_default();
+    let told = Told::of_admission(call, &caller, permit.limits());
     let about = About::relayed(model, prompt_estimate, origin);
     let mut bill = Bill::open(proxy.clone(), permit, call, &caller, about);
 

@@ -32,6 +32,10 @@ async fn requests_per_minute_hold_over_all_nodes() -> anyhow::Result<()> {
     assert_eq!(refused.header("rate_limit_type"), Some("requests"));
     assert!(refused.header("retry-after").is_some());
     assert!(refused.header("reset_at").is_some_and(|text| text.ends_with("UTC")));
+    assert_eq!(refused.header("x-ratelimit-api_key-limit-requests"), Some("12"));
+    assert_eq!(refused.header("x-ratelimit-remaining-requests"), Some("0"));
+    let policy = "\"api_key-requests\";q=12;w=60";
+    assert_eq!(refused.header("ratelimit-policy"), Some(policy));
     assert_eq!(setup.mock.stats().requests, 12, "refused requests never reach an upstream");
 
     let other = setup.make_key(1, json!({"rpm_limit": 12})).await?;
@@ -60,6 +64,24 @@ async fn an_admitted_request_says_what_is_left() -> anyhow::Result<()> {
         assert_eq!(reply.header("x-ratelimit-api_key-limit-requests"), Some("5"));
         assert_eq!(reply.header("x-ratelimit-api_key-remaining-requests"), Some(left));
     }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn limits_are_told_in_the_clients_own_form_in_streams_too() -> anyhow::Result<()> {
+    let setup = harness::start(1).await?;
+    let caller = setup.make_key(0, json!({"rpm_limit": 5})).await?;
+    let mut body = harness::chat_body();
+    body["stream"] = json!(true);
+    let streamed = setup.ask(0, &caller, &body).await?;
+    assert_eq!(streamed.header("x-ratelimit-api_key-remaining-requests"), Some("4"));
+    assert_eq!(streamed.header("ratelimit"), Some("\"api_key-requests\";r=4;t=60"));
+    body["stream"] = json!(false);
+    body["max_tokens"] = json!(5);
+    let reply = caller.post(&setup.cluster.url(0, "/v1/messages"), &body).await?;
+    assert_eq!(reply.status, 200, "{}", reply.body);
+    assert_eq!(reply.header("anthropic-ratelimit-requests-limit"), Some("5"));
+    assert_eq!(reply.header("anthropic-ratelimit-requests-remaining"), Some("3"));
     Ok(())
 }
 

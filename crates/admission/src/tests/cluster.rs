@@ -18,7 +18,7 @@ use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::{Admission, Config, Demand, Parts, Permit, Refusal};
+use crate::{Admission, Config, Counted, Demand, Parts, Permit, Refusal};
 
 /// Far beyond what any healthy step takes, on a machine busy with other tests.
 const DEADLINE: Duration = Duration::from_secs(60);
@@ -227,7 +227,13 @@ impl Node {
     pub(crate) fn demand(&self, tokens: u64) -> Demand {
         let number = self.requests.fetch_add(1, Ordering::Relaxed);
         let request = RequestId(u128::from(self.id.0) << 64 | u128::from(number));
-        Demand { request, tokens: Tokens(tokens) }
+        Demand {
+            request,
+            model: "m".to_owned(),
+            prompt: Tokens(tokens),
+            output: Some(Tokens(0)),
+            counted: Counted::Total,
+        }
     }
 
     pub(crate) async fn admit(&self, key: KeyDigest, tokens: u64) -> Result<Permit, Refusal> {

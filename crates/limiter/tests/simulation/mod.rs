@@ -433,10 +433,10 @@ impl Simulation {
         let (request, limits) = (RequestId(0), self.demand.limits);
         let claim = Claim { scope: SCOPE, request, tokens: 1, limits };
         let limiter = self.node(owner).limiter.as_mut().expect("it lives");
-        match limiter.admit(&claim, now) {
-            Decision::Admitted(_, remaining) => remaining,
-            decision => panic!("the owner decides and has room: {decision:?}"),
-        }
+        let Decision::Admitted(_, remaining) = limiter.admit(&claim, now) else {
+            panic!("the owner decides and has room");
+        };
+        remaining
     }
 
     pub(crate) fn asked(&self) -> usize {

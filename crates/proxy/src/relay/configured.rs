@@ -10,6 +10,7 @@ use dunlin_ledger::Pricing;
 use dunlin_llm::{Endpoint, Labels, tokens_in};
 use dunlin_providers::sigv4::path_segment;
 use dunlin_router::{PassThrough, find_pass_through};
+use dunlin_types::Tokens;
 use dunlin_upstream::Relay;
 
 use crate::bill::{About, Bill};
@@ -50,7 +51,7 @@ async fn conduct(
     request: Request,
 ) -> Result<Response<Body>, Failed> {
     let (head, body) = request.into_parts();
-    let caller = match endpoint.needs_key {
+    let mut caller = match endpoint.needs_key {
         true => Caller::identify(proxy, serving, &head.headers).await?,
         // Nobody: no limits, and spend that is on record for no key.
         false => Caller::Master,
@@ -63,12 +64,19 @@ async fn conduct(
         return Err(Refused::ClimbingPath.into());
     }
     let body = body::read(body, &head.headers, serving.settings.max_request_bytes).await?;
+    let origin = call.client.origin(&serving.settings, &head.headers, &Labels::default())?;
+    caller.count_for(proxy, &origin)?;
     let prompt_estimate = tokens_in(body.len() as u64);
-    let demand = dunlin_admission::Demand { request: call.id, tokens: prompt_estimate };
+    let demand = dunlin_admission::Demand {
+        request: call.id,
+        model: endpoint.path.to_string(),
+        prompt: prompt_estimate,
+        output: Some(Tokens(0)),
+        counted: serving.settings.counted,
+    };
     let admitted = proxy.0.admission.admit(caller.key(), demand).await;
     let permit = admitted.map_err(|refusal| Refused::admission(refusal, &caller, call.started))?;
-    let told = Told::of_admission(&caller, permit.limits()).called(call);
-    let origin = call.client.origin(&serving.settings, &head.headers, &Labels::default())?;
+    let told = Told::of_admission(call, &caller, permit.limits()).called(call);
     let about = About::relayed(&endpoint.path, prompt_estimate, origin);
     let mut bill = Bill::open(proxy.clone(), permit, call, &caller, about);
     bill.priced_as("", Pricing::Unpriced);

@@ -1,0 +1,94 @@
+//! What a request holds of its limits, until it ends or is undone.
+
+use dunlin_limiter::{Remaining, Taken};
+use dunlin_types::Tokens;
+
+use super::Limits;
+use crate::Counted;
+use crate::refusal::{LimitScope, LimitStatus};
+
+/// What one scope gave. Dropped, it was never taken.
+pub(super) struct Part {
+    limits: Limits,
+    taken: Option<Taken>,
+    remaining: Remaining,
+}
+
+impl Part {
+    pub(super) fn new(limits: Limits, taken: Taken, remaining: Remaining) -> Self {
+        Self { limits, taken: Some(taken), remaining }
+    }
+
+    fn end(mut self, used: u64) {
+        if let Some(taken) = self.taken.take() {
+            self.limits.ended(&taken, used);
+        }
+    }
+}
+
+impl Drop for Part {
+    fn drop(&mut self) {
+        if let Some(taken) = self.taken.take() {
+            self.limits.voided(&taken);
+        }
+    }
+}
+
+/// What a request holds of all its limits. Dropped before it was [begun](Self::begin), it took
+/// nothing; after that, no tokens.
+pub(crate) struct Reservation {
+    parts: Vec<Part>,
+    status: Vec<LimitStatus>,
+    counted: Counted,
+    begun: bool,
+}
+
+impl Reservation {
+    pub(super) fn new(parts: Vec<(LimitScope, Part)>, counted: Counted) -> Self {
+        let status = parts.iter().flat_map(|(of, part)| {
+            let each = part.remaining.0.iter();
+            each.map(|(what, limit, remaining)| LimitStatus {
+                of: *of,
+                what: *what,
+                limit: *limit,
+                remaining: *remaining,
+            })
+        });
+        let status = status.collect();
+        let parts = parts.into_iter().map(|(_, part)| part).collect();
+        Self { parts, status, counted, begun: false }
+    }
+
+    /// The limits after this request took of them, in the order in which they are checked.
+    pub(crate) fn status(&self) -> &[LimitStatus] {
+        &self.status
+    }
+
+    /// The request is about to be sent: from here on it counts, whatever becomes of it.
+    pub(crate) fn begin(&mut self) {
+        self.begun = true;
+    }
+
+    /// The request is over and used so many tokens. Those that the provider had in its cache are
+    /// part of the prompt, and are not counted.
+    pub(crate) fn settle(mut self, prompt: Tokens, cached: Tokens, completion: Tokens) {
+        let prompt = prompt.0.saturating_sub(cached.0);
+        self.end(match self.counted {
+            Counted::Total => prompt.saturating_add(completion.0),
+            Counted::Input => prompt,
+            Counted::Output => completion.0,
+        });
+    }
+
+    fn end(&mut self, used: u64) {
+        self.parts.drain(..).for_each(|part| part.end(used));
+    }
+}
+
+impl Drop for Reservation {
+    fn drop(&mut self) {
+        if self.begun {
+            self.end(0);
+        }
+    }
+}
