@@ -11,7 +11,7 @@ use crate::recent::Recent;
 /// A lease that nothing was held of for this long goes back.
 pub(crate) const IDLE: Duration = Duration::from_secs(60);
 /// How long a waiting request may gather money that is not enough for it. From then on it takes
-/// what suffices or nothing, so that who needs less is not kept waiting.
+/// what suffices, or if it is not strict what there is, so that who needs less is not kept waiting.
 pub const COLLECT: Duration = Duration::from_millis(200);
 /// How often others are asked again while a request waits.
 const RECALL_EVERY: Duration = Duration::from_millis(50);
@@ -39,8 +39,10 @@ pub struct View {
     pub used: NanoUsd,
     /// What is neither settled nor set aside.
     pub free: NanoUsd,
-    /// What lies unused on all other leases.
+    /// What lies unused on the leases of nodes that can be asked for it.
     pub others: NanoUsd,
+    /// What lies unused on all other leases, such as those of dead and cut-off lives.
+    pub withheld: NanoUsd,
 }
 
 /// The place of a waiting request among all that wait, on every node: the lesser goes first.
@@ -92,6 +94,8 @@ pub(crate) struct Waiting {
     pub(crate) need: NanoUsd,
     pub(crate) period: UnixMillis,
     pub(crate) since: MonoMillis,
+    /// Less than the need will not do.
+    pub(crate) strict: bool,
 }
 
 impl Waiting {
@@ -143,7 +147,8 @@ impl Purse {
         let book = self.book(period);
         if view.period == period {
             let elsewhere = view.free + view.others + book.returning;
-            (self.available(view, limit, period) + elsewhere).min(less(limit, view.settled))
+            (self.available(view, limit, period) + elsewhere)
+                .min(less(limit, view.settled + view.withheld))
         } else {
             less(limit, book.taken())
         }
@@ -225,7 +230,7 @@ impl Purse {
         let mut all = NanoUsd::ZERO;
         let (ticket, least) = self.in_order(now).find_map(|(ticket, waiting)| {
             let lacks = less(all + waiting.need, available);
-            if ticket.late && is_turned && lacks > view.free {
+            if waiting.strict && ticket.late && is_turned && lacks > view.free {
                 return None;
             }
             all += waiting.need;
@@ -255,15 +260,22 @@ impl Purse {
         self.waiting.values().map(|waiting| waiting.need).sum()
     }
 
-    /// In whose name to ask the other nodes for what they do not need.
+    /// In whose name to ask the other nodes for what they do not need: that of the first request
+    /// that lacks something.
     pub(crate) fn ask(&mut self, view: &View, now: MonoMillis) -> Option<Ticket> {
-        let (ticket, first) = self.in_order(now).next()?;
+        let (_, first) = self.in_order(now).next()?;
         let limit = view.limit.filter(|_| view.period >= first.period)?;
-        let lacks = less(self.waited_for(), self.available(view, limit, view.period));
+        let available = self.available(view, limit, view.period);
         let is_asked = self.asked.is_some_and(|at| now.since(at) < RECALL_EVERY);
-        if is_asked || lacks <= view.free || view.others == NanoUsd::ZERO {
+        let is_in_vain = view.others == NanoUsd::ZERO;
+        if is_asked || is_in_vain || less(self.waited_for(), available) <= view.free {
             return None;
         }
+        let mut all = NanoUsd::ZERO;
+        let (ticket, _) = self.in_order(now).find(|(_, waiting)| {
+            all += waiting.need;
+            all > available
+        })?;
         self.asked = Some(now);
         Some(ticket)
     }
@@ -283,5 +295,5 @@ fn own(view: &View, period: UnixMillis) -> NanoUsd {
 
 /// What all leases and what is settled exceed the limit by, since it was lowered.
 fn over(view: &View, limit: NanoUsd) -> NanoUsd {
-    less(view.settled + less(view.granted, view.used) + view.others, limit)
+    less(view.settled + less(view.granted, view.used) + view.others + view.withheld, limit)
 }

@@ -10,7 +10,7 @@ use dunlin_types::{MonoMillis, NanoUsd, PotId, RequestId, UnixMillis};
 
 use crate::demand::{Demand, Due, Held, Short, Shortage};
 use crate::pot::less;
-use crate::purse::{Purse, Ticket, View, Waiting};
+use crate::purse::{COLLECT, Purse, Ticket, View, Waiting};
 
 /// Pots that one node keeps books on. Of more, nothing can be held until idle ones are dropped.
 pub const MAX_POTS: usize = 1_000_000;
@@ -67,6 +67,7 @@ impl Purses {
     /// Holds of all the pots, or of none. A request that holds already, holds this instead; if it
     /// cannot, it keeps what it held. One that is refused waits until it holds, gives up
     /// ([`Purses::hold_rest`]) or ends ([`Purses::void`]), and [`Purses::due`] asks in its name.
+    /// After [`COLLECT`] a demand that is not strict takes what there is, if anything.
     ///
     /// # Errors
     /// [`Short`].
@@ -78,7 +79,9 @@ impl Purses {
         now: MonoMillis,
     ) -> Result<(), Short> {
         self.now = self.now.max(now);
-        let short = match self.take(request, demands, view, false) {
+        let since = self.waiting.get(&request).map(|(since, _)| *since);
+        let rest = since.is_some_and(|since| self.now.since(since) >= COLLECT);
+        let short = match self.take(request, demands, view, rest) {
             Ok(()) => return Ok(()),
             Err(short) => short,
         };
@@ -355,7 +358,7 @@ impl Purses {
             let Some(&number) = self.numbers.get(&demand.pot) else { continue };
             let lacking = short.pots.iter().find(|shortage| shortage.pot == demand.pot);
             let period = lacking.map_or(demand.period, |shortage| shortage.period);
-            let waiting = Waiting { need: demand.amount, period, since };
+            let waiting = Waiting { need: demand.amount, period, since, strict: demand.strict };
             self.purse_mut(number).waiting.insert(request, waiting);
             self.press(number);
             numbers.push(number);

@@ -1,7 +1,7 @@
 //! What pots and purses do in the cases that people ask about.
 
 use crate::world::{Log, Node, pot};
-use dunlin_ledger::{Demand, Lease, Pot, Ticket, Want};
+use dunlin_ledger::{Demand, Lease, Pot, Purses, Short, Ticket, View, Want};
 use dunlin_types::{Epoch, MonoMillis, NanoUsd, NodeId, RequestId, UnixMillis};
 
 const P: UnixMillis = UnixMillis(1);
@@ -169,4 +169,37 @@ fn an_idle_lease_goes_back_and_its_purse_is_dropped() {
     assert_eq!(log.view(&pot(1), node.holder()).free, NanoUsd(100));
     node.propose(&mut log, 60_001);
     assert_eq!(node.purses.figures().pots, 0);
+}
+
+#[test]
+fn money_that_is_withheld_counts_against_a_lowered_limit() {
+    let view = View {
+        period: P,
+        limit: Some(NanoUsd(50)),
+        granted: NanoUsd(30),
+        withheld: NanoUsd(30),
+        ..View::default()
+    };
+    let mut purses = Purses::new();
+    for (request, amount, expected) in
+        [(1, 21, Err((20, 20))), (2, 20, Ok(())), (3, 1, Err((0, 0)))]
+    {
+        let amount = NanoUsd(amount);
+        let demand = Demand { pot: pot(1), period: P, limit: NanoUsd(50), amount, strict: true };
+        let held = purses.hold(RequestId(request), &[demand], &|_| view, MonoMillis(0));
+        let lacks = |short: Short| (short.pots[0].available.0, short.pots[0].reachable.0);
+        assert_eq!(held.map_err(lacks), expected, "{amount}");
+    }
+}
+
+#[test]
+fn who_waited_long_enough_is_let_in_on_what_there_is() {
+    let mut log = log(4);
+    let mut node = Node::new(1);
+    let demands = demand(&log, 10, false);
+    node.hold(&log, 1, &demands, 0).expect_err("no lease yet");
+    node.propose(&mut log, 0);
+    node.hold(&log, 1, &demands, 199).expect_err("it still gathers");
+    node.hold(&log, 1, &demands, 200).expect("there is something");
+    assert_eq!(node.purses.live_holds(&pot(1), P), NanoUsd(4));
 }

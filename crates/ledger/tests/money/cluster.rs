@@ -18,9 +18,11 @@ pub(crate) struct Plan {
     pub(crate) name: &'static str,
     pub(crate) limit: u64,
     pub(crate) pots: u64,
+    /// Whether a request that is short is let in on the last money.
+    pub(crate) lenient: bool,
     /// What the requests of each node hold, one after the other.
     pub(crate) asks: Vec<Vec<u64>>,
-    /// What requests may cost; more than was held is cut to it.
+    /// What requests may cost; more than they asked for is cut to it.
     pub(crate) costs: Vec<u64>,
     pub(crate) crashes: u8,
     pub(crate) cuts: u8,
@@ -39,6 +41,8 @@ pub(crate) struct Cluster {
     pub(crate) late: BTreeSet<(NodeId, Epoch, Command)>,
     pub(crate) now: u64,
     pub(crate) faults: Faults,
+    /// What answers cost beyond what was held for them.
+    over: u64,
     pub(crate) broken: Option<String>,
 }
 
@@ -134,7 +138,7 @@ impl Cluster {
         };
         let nodes = (0..plan.asks.len()).map(peer).collect();
         let (late, faults) = (BTreeSet::new(), Faults::default());
-        Self { log, nodes, late, now: 0, faults, broken: None }
+        Self { log, nodes, late, now: 0, faults, over: 0, broken: None }
     }
 
     pub(crate) fn actions(&self, plan: &Plan) -> Vec<Action> {
@@ -201,16 +205,18 @@ impl Cluster {
                 let amount = plan.asks[at][peer.asked];
                 peer.asked += 1;
                 peer.waits.insert(request, amount);
-                self.hold(at, request);
+                self.hold(plan, at, request);
             }
-            Action::Retry(at, request) => self.hold(at, request),
+            Action::Retry(at, request) => self.hold(plan, at, request),
             Action::GiveUp(at, request) => {
-                self.nodes[at].waits.remove(&request);
-                self.nodes[at].node.purses.void(RequestId(request));
+                self.give_up(plan, at, request);
             }
             Action::Finish(at, request, cost) => {
-                self.nodes[at].holds.remove(&request);
-                self.nodes[at].node.settle(request, NanoUsd(cost));
+                let peer = &mut self.nodes[at];
+                peer.holds.remove(&request);
+                let held = peer.node.purses.held(RequestId(request)).into_iter();
+                self.over += held.map(|held| cost.saturating_sub(held.amount.0)).max().unwrap_or(0);
+                peer.node.settle(request, NanoUsd(cost));
             }
             Action::Void(at, request) => {
                 self.nodes[at].holds.remove(&request);
@@ -263,25 +269,46 @@ impl Cluster {
         }
     }
 
-    pub(crate) fn hold(&mut self, at: usize, request: u128) {
-        let (period, now) = (self.period(at), self.now);
+    pub(crate) fn hold(&mut self, plan: &Plan, at: usize, request: u128) {
+        let demands = self.demands(plan, at, request);
+        let now = self.now;
         let peer = &mut self.nodes[at];
-        let amount = peer.waits[&request];
-        let limits = peer.sees.pots.iter().map(|(pot, (limit, _))| (pot.clone(), *limit));
-        let demand =
-            |(pot, limit)| Demand { pot, period, limit, amount: NanoUsd(amount), strict: true };
-        let demands: Vec<Demand> = limits.map(demand).collect();
         match peer.node.hold(&peer.sees, request, &demands, now) {
-            Ok(()) => {
-                peer.waits.remove(&request);
-                peer.holds.insert(request, amount);
-                self.check_spent(at, request);
-            }
+            Ok(()) => self.let_in(at, request),
             Err(short) if short.is_final() => {
                 peer.waits.remove(&request);
             }
             Err(_) => {}
         }
+    }
+
+    /// True if it was let in on what there was.
+    pub(crate) fn give_up(&mut self, plan: &Plan, at: usize, request: u128) -> bool {
+        let demands = self.demands(plan, at, request);
+        let now = self.now;
+        let peer = &mut self.nodes[at];
+        let held = peer.node.hold_rest(&peer.sees, request, &demands, now).is_ok();
+        if held {
+            self.let_in(at, request);
+        } else {
+            peer.waits.remove(&request);
+        }
+        held
+    }
+
+    fn let_in(&mut self, at: usize, request: u128) {
+        let peer = &mut self.nodes[at];
+        let amount = peer.waits.remove(&request).expect("it waited");
+        peer.holds.insert(request, amount);
+        self.check_spent(at, request);
+    }
+
+    fn demands(&self, plan: &Plan, at: usize, request: u128) -> Vec<Demand> {
+        let (peer, period) = (&self.nodes[at], self.period(at));
+        let amount = NanoUsd(peer.waits[&request]);
+        let limits = peer.sees.pots.iter().map(|(pot, (limit, _))| (pot.clone(), *limit));
+        let strict = !plan.lenient;
+        limits.map(|(pot, limit)| Demand { pot, period, limit, amount, strict }).collect()
     }
 
     /// Of no pot of which a request was let in is more held and recorded than the highest limit
@@ -290,7 +317,7 @@ impl Cluster {
         let (peer, most) = (&self.nodes[at], self.nodes[at].most);
         for Held { pot, period, .. } in peer.node.purses.held(RequestId(request)) {
             let spent: u64 = self.nodes.iter().map(|peer| peer.spent(&pot, period)).sum();
-            if spent > most {
+            if spent > most + self.over {
                 self.broken = Some(format!("{spent} of {most} are held and spent"));
             }
         }

@@ -52,6 +52,7 @@ fn plans() -> Vec<Plan> {
     vec![
         Plan { name: "two pots, and too little for two", pots: 2, limit: 3, ..plain.clone() },
         Plan { name: "a crash", crashes: 1, ..two.clone() },
+        Plan { name: "the last money lets in", lenient: true, costs: vec![3], ..two.clone() },
         Plan { name: "a partition", cuts: 1, ..two.clone() },
         Plan { name: "a limit lowered and raised", limits: vec![2, 5], ..two.clone() },
         Plan { name: "a period ends", midnights: 1, ..plain.clone() },

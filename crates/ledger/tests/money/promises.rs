@@ -49,16 +49,22 @@ pub(crate) fn serves_whoever_can_be(cluster: &Cluster, plan: &Plan) -> Result<()
         (0..cluster.nodes.len()).for_each(|at| cluster.look(plan, at));
         cluster.now += LOOK_EVERY_MS;
     }
-    for (at, peer) in cluster.nodes.iter().enumerate().filter(|(_, peer)| peer.is_connected()) {
+    // The last that is asked of them, and no more than anything for those that take it.
+    let mut refused = Vec::new();
+    for at in 0..cluster.nodes.len() {
+        if !cluster.nodes[at].is_connected() {
+            continue;
+        }
         let is_ahead = cluster.period(at) > cluster.log.at;
-        for need in peer.waits.values().filter(|_| !is_ahead) {
-            let has_enough = |pot: &PotId| cluster.unheld(pot) >= *need;
-            if cluster.log.pots.keys().all(has_enough) {
-                return Err(format!(
-                    "{need} are there and node {at} waits for them: {:?}",
-                    cluster.log
-                ));
+        for (request, need) in cluster.nodes[at].waits.clone() {
+            if !cluster.give_up(plan, at, request) && !is_ahead {
+                refused.push((at, if plan.lenient { 1 } else { need }));
             }
+        }
+    }
+    for (at, need) in refused {
+        if cluster.log.pots.keys().all(|pot| cluster.unheld(pot) >= need) {
+            return Err(format!("{need} are there and node {at} was refused: {:?}", cluster.log));
         }
     }
     Ok(())
@@ -122,7 +128,7 @@ impl Cluster {
             next(self, Action::ApplySettle(at));
             next(self, Action::See(at));
             for request in self.nodes[at].waits.keys().copied().collect::<Vec<_>>() {
-                self.hold(at, request);
+                self.hold(plan, at, request);
             }
             next(self, Action::Settle(at));
             next(self, Action::Due(at));
@@ -131,7 +137,7 @@ impl Cluster {
         next(self, Action::ApplySettle(at));
         next(self, Action::See(at));
         for request in self.nodes[at].waits.keys().copied().collect::<Vec<_>>() {
-            self.hold(at, request);
+            self.hold(plan, at, request);
         }
     }
 

@@ -9,12 +9,20 @@ fn plans() -> impl Strategy<Value = Plan> {
     let asks = prop::collection::vec(prop::collection::vec(1u64..40, 0..12), 3);
     let costs = prop::collection::vec(0u64..40, 1..3);
     let limits = prop::collection::vec(0u64..200, 0..3);
-    let faults = (0u8..3, 0u8..3, 0u8..2, 0u8..2, 0u8..20);
+    let faults = (any::<bool>(), 0u8..3, 0u8..3, 0u8..2, 0u8..2, 0u8..20);
     (0u64..150, 1u64..3, asks, costs, limits, faults).prop_map(
-        |(limit, pots, asks, costs, limits, (crashes, cuts, midnights, deletions, ticks))| Plan {
+        |(
+            limit,
+            pots,
+            asks,
+            costs,
+            limits,
+            (lenient, crashes, cuts, midnights, deletions, ticks),
+        )| Plan {
             name: "a walk",
             limit,
             pots,
+            lenient,
             asks,
             costs,
             crashes,
@@ -28,7 +36,7 @@ fn plans() -> impl Strategy<Value = Plan> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(1000))]
+    #![proptest_config(ProptestConfig::with_cases(1500))]
     #[test]
     fn no_walk_breaks_a_promise(
         plan in plans(),

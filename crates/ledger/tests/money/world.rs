@@ -67,6 +67,7 @@ impl Log {
             used: own.map_or(NanoUsd::ZERO, |own| own.used),
             free: pot.free(Some(*limit)),
             others: others.map(|lease| lease.unused()).sum(),
+            withheld: NanoUsd::ZERO,
         }
     }
 
