@@ -4,5 +4,6 @@ mod budgets;
 mod cluster;
 mod model;
 mod promises;
+mod rush;
 mod walks;
 mod world;

@@ -1,0 +1,226 @@
+//! A rush on one small budget: a thousand requests through three nodes at the pace of a real
+//! cluster, many more than the money lasts for.
+
+use std::collections::BTreeMap;
+
+use dunlin_ledger::{Demand, Ticket};
+use dunlin_types::{MonoMillis, NanoUsd, PotId, UnixMillis};
+
+use crate::world::{Command, Log, Node, pot};
+
+const P: UnixMillis = UnixMillis(1);
+const LIMIT: u64 = 1_000_000_000;
+const NODES: usize = 3;
+const REQUESTS: u128 = 1_000;
+/// In milliseconds, as all times here: until a proposal is applied, and between the nodes.
+const COMMIT: u64 = 5;
+const WIRE: u64 = 1;
+const LINGER: u64 = 2;
+const TICK: u64 = 100;
+const SETTLE_EVERY: u64 = 200;
+const PATIENCE: u64 = 500;
+
+struct Rush {
+    random: u64,
+    now: u64,
+    strict: bool,
+    log: Log,
+    nodes: Vec<Edge>,
+    figures: Figures,
+}
+
+struct Edge {
+    node: Node,
+    waits: BTreeMap<u128, Wait>,
+    holds: BTreeMap<u128, Busy>,
+    proposed: Option<(u64, Command)>,
+    number: u64,
+    look_at: u64,
+    recalls: Vec<(u64, Vec<(PotId, Ticket)>)>,
+}
+
+struct Wait {
+    until: u64,
+    need: u64,
+    /// Since when there has been enough for it somewhere.
+    enough_since: Option<u64>,
+}
+
+struct Busy {
+    until: u64,
+    cost: u64,
+}
+
+#[derive(Debug, Default)]
+struct Figures {
+    completed: u64,
+    spent: u64,
+    refused: u64,
+    refused_at_once: u64,
+    /// Refused though there had been enough for so many milliseconds, at most.
+    overlooked_ms: u64,
+    commands: u64,
+    most_held: u64,
+}
+
+impl Rush {
+    fn new(seed: u64, strict: bool) -> Self {
+        let edge = |number: usize| Edge {
+            node: Node::new(number as u64 + 1),
+            waits: BTreeMap::new(),
+            holds: BTreeMap::new(),
+            proposed: None,
+            number: 0,
+            look_at: TICK,
+            recalls: Vec::new(),
+        };
+        Self {
+            random: seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ 0xd1ce,
+            now: 0,
+            strict,
+            log: Log::with_pots(LIMIT, 1, P),
+            nodes: (0..NODES).map(edge).collect(),
+            figures: Figures::default(),
+        }
+    }
+
+    fn below(&mut self, bound: u64) -> u64 {
+        self.random ^= self.random << 13;
+        self.random ^= self.random >> 7;
+        self.random ^= self.random << 17;
+        self.random % bound
+    }
+
+    /// All come within the first two seconds, most to the first node.
+    fn run(mut self) -> Figures {
+        let mut arrivals: BTreeMap<u64, Vec<(u128, usize)>> = BTreeMap::new();
+        for request in 1..=REQUESTS {
+            let at = self.below(2_000);
+            let node = usize::try_from(self.below(10)).expect("few").saturating_sub(7);
+            arrivals.entry(at).or_default().push((request, node));
+        }
+        while self.now < 6_000 {
+            for (request, at) in arrivals.remove(&self.now).unwrap_or_default() {
+                let need = 1_000_000 + self.below(20_000_000);
+                let wait = Wait { until: self.now + PATIENCE, need, enough_since: None };
+                self.nodes[at].waits.insert(request, wait);
+            }
+            (0..NODES).for_each(|at| self.turn(at));
+            self.watch();
+            self.now += 1;
+        }
+        assert!(self.nodes.iter().all(|edge| edge.waits.is_empty() && edge.holds.is_empty()));
+        let (_, shared) = &self.log.pots[&pot(1)];
+        assert_eq!(shared.settled.0, self.figures.spent, "to the nano-dollar");
+        self.figures
+    }
+
+    fn turn(&mut self, at: usize) {
+        let now = self.now;
+        let edge = &mut self.nodes[at];
+        let ended: Vec<u128> =
+            edge.holds.iter().filter(|(_, busy)| busy.until <= now).map(|(id, _)| *id).collect();
+        for request in ended {
+            let busy = edge.holds.remove(&request).expect("just found");
+            edge.node.settle(request, NanoUsd(busy.cost));
+            self.figures.completed += 1;
+            self.figures.spent += busy.cost;
+        }
+        if now.is_multiple_of(SETTLE_EVERY) {
+            edge.node.settle_journal(&mut self.log);
+        }
+        let edge = &mut self.nodes[at];
+        let arrived = edge.recalls.iter().filter(|(when, _)| *when <= now);
+        for (_, recalls) in arrived.cloned().collect::<Vec<_>>() {
+            edge.node.purses.recall(&recalls, MonoMillis(now));
+            edge.look_at = edge.look_at.min(now + LINGER);
+        }
+        edge.recalls.retain(|(when, _)| *when > now);
+        if let Some((_, command)) = edge.proposed.take_if(|(when, _)| *when <= now) {
+            self.log.apply(edge.node.holder(), &command);
+            edge.node.answered(&command, now);
+            self.figures.commands += 1;
+        }
+        for request in self.nodes[at].waits.keys().copied().collect::<Vec<_>>() {
+            self.hold(at, request);
+        }
+        self.look(at);
+    }
+
+    fn hold(&mut self, at: usize, request: u128) {
+        let (now, strict) = (self.now, self.strict);
+        let lasts = 50 + self.below(450);
+        let share = self.below(1_000);
+        let edge = &mut self.nodes[at];
+        let wait = &edge.waits[&request];
+        let amount = NanoUsd(wait.need);
+        let demand = [Demand { pot: pot(1), period: P, limit: NanoUsd(LIMIT), amount, strict }];
+        let is_over = now >= wait.until;
+        let tried = if is_over {
+            edge.node.hold_rest(&self.log, request, &demand, now)
+        } else {
+            edge.node.hold(&self.log, request, &demand, now)
+        };
+        match tried {
+            Ok(()) => {
+                let cost = edge.waits[&request].need * share / 1_000;
+                edge.waits.remove(&request);
+                edge.holds.insert(request, Busy { until: now + lasts, cost });
+            }
+            Err(short) if is_over || short.is_final() => {
+                let wait = edge.waits.remove(&request).expect("it waits");
+                edge.node.purses.void(dunlin_types::RequestId(request));
+                self.figures.refused += 1;
+                self.figures.refused_at_once += u64::from(!is_over);
+                let overlooked = wait.enough_since.map_or(0, |since| now - since);
+                self.figures.overlooked_ms = self.figures.overlooked_ms.max(overlooked);
+            }
+            Err(_) => edge.look_at = edge.look_at.min(now + LINGER),
+        }
+    }
+
+    fn look(&mut self, at: usize) {
+        let now = self.now;
+        let edge = &mut self.nodes[at];
+        if now < edge.look_at || edge.proposed.is_some() {
+            return;
+        }
+        edge.look_at = now + TICK;
+        let (command, recalls) = edge.node.command(&self.log, edge.number + 1, now);
+        edge.number += u64::from(command.is_some());
+        edge.proposed = command.map(|command| (now + COMMIT, command));
+        if !recalls.is_empty() {
+            for (_, other) in self.nodes.iter_mut().enumerate().filter(|(other, _)| *other != at) {
+                other.recalls.push((now + WIRE, recalls.clone()));
+            }
+        }
+    }
+
+    fn watch(&mut self) {
+        let held = |edge: &Edge| edge.node.purses.live_holds(&pot(1), P).0;
+        let held: u64 = self.nodes.iter().map(held).sum();
+        let committed = self.figures.spent + held;
+        assert!(!self.strict || committed <= LIMIT, "{committed} are held and spent");
+        self.figures.most_held = self.figures.most_held.max(committed);
+        let left = LIMIT.saturating_sub(committed);
+        for wait in self.nodes.iter_mut().flat_map(|edge| edge.waits.values_mut()) {
+            let enough = left >= if self.strict { wait.need } else { 1 };
+            wait.enough_since = wait.enough_since.filter(|_| enough).or(enough.then_some(self.now));
+        }
+    }
+}
+
+/// Money that came free elsewhere reaches who waits by one question and two proposals.
+const ON_THE_WAY: u64 = 60;
+
+#[test]
+fn a_rush_is_served_to_the_last_of_the_money() {
+    for (seed, strict) in [(1, true), (2, true), (3, true), (4, false), (5, false)] {
+        let figures = Rush::new(seed, strict).run();
+        eprintln!("seed {seed}, strict: {strict}: {figures:?}");
+        assert_eq!(u128::from(figures.completed + figures.refused), REQUESTS, "seed {seed}");
+        assert!(figures.overlooked_ms <= ON_THE_WAY, "seed {seed}: {figures:?}");
+        assert!(figures.spent > LIMIT / 100 * 99, "seed {seed}: {figures:?}");
+        assert!(figures.commands < u64::try_from(REQUESTS).expect("few") / 4, "seed {seed}");
+    }
+}
