@@ -347,7 +347,7 @@ impl Purses {
         Some(holds)
     }
 
-    /// Waits from the first refusal on, for what it was refused the last time.
+    /// Waits from the first refusal on, for what it was refused the last time and does not hold.
     fn wait(&mut self, request: RequestId, demands: &[Demand], short: &Short) {
         let since = self.stop_waiting(request).unwrap_or(self.now);
         if self.waiting.len() >= MAX_WAITING {
@@ -358,12 +358,19 @@ impl Purses {
             let Some(&number) = self.numbers.get(&demand.pot) else { continue };
             let lacking = short.pots.iter().find(|shortage| shortage.pot == demand.pot);
             let period = lacking.map_or(demand.period, |shortage| shortage.period);
-            let waiting = Waiting { need: demand.amount, period, since, strict: demand.strict };
+            let need = less(demand.amount, self.held_of(request, number, period));
+            let waiting = Waiting { need, period, since, strict: demand.strict };
             self.purse_mut(number).waiting.insert(request, waiting);
             self.press(number);
             numbers.push(number);
         }
         self.waiting.insert(request, (since, numbers));
+    }
+
+    fn held_of(&self, request: RequestId, purse: usize, period: UnixMillis) -> NanoUsd {
+        let holds = self.holds.get(&request).into_iter().flatten();
+        let of = holds.filter(|hold| hold.purse == purse && hold.period == period);
+        of.map(|hold| hold.amount).sum()
     }
 
     fn stop_waiting(&mut self, request: RequestId) -> Option<MonoMillis> {

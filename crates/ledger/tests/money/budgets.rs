@@ -203,3 +203,20 @@ fn who_waited_long_enough_is_let_in_on_what_there_is() {
     node.hold(&log, 1, &demands, 200).expect("there is something");
     assert_eq!(node.purses.live_holds(&pot(1), P), NanoUsd(4));
 }
+
+#[test]
+fn a_dearer_fallback_lacks_only_the_difference() {
+    let mut log = log(10);
+    let mut node = Node::new(1);
+    node.hold(&log, 1, &demand(&log, 6, true), 0).expect_err("no lease yet");
+    node.propose(&mut log, 0);
+    node.hold(&log, 1, &demand(&log, 6, true), 0).expect("granted");
+    node.hold(&log, 1, &demand(&log, 8, true), 0).expect_err("more than the lease");
+    assert_eq!(node.purses.live_holds(&pot(1), P), NanoUsd(6), "it keeps what it held");
+    node.propose(&mut log, 300);
+    assert_eq!(log.view(&pot(1), node.holder()).granted, NanoUsd(8));
+    node.hold(&log, 1, &demand(&log, 8, true), 300).expect("granted");
+    let short = node.hold(&log, 1, &demand(&log, 12, true), 300).expect_err("above the limit");
+    assert!(short.is_final());
+    assert_eq!(node.purses.live_holds(&pot(1), P), NanoUsd(8));
+}
