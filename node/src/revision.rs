@@ -131,6 +131,7 @@ impl Revisions {
                             .max_request_bytes
                             .unwrap_or(dunlin_proxy::MAX_REQUEST_BYTES),
                         end_user_headers: names(&settings.end_user_headers),
+                        revision: number,
                         counted: counted(settings.counted),
                         trusts_forwarded_for: settings.trusts_forwarded_for,
                     },

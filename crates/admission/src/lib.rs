@@ -24,15 +24,17 @@ use dunlin_consensus::Consensus;
 use dunlin_journal::{Journal, OlderEpoch};
 use dunlin_rpc::{Incoming, Rpc};
 use dunlin_state::{Caller, Key, PROXY, Payer};
-use dunlin_types::{Clock, Epoch, KeyDigest, Line, NanoUsd, NodeId, PotId, RequestId, Tokens};
+use dunlin_types::{
+    Clock, DeploymentId, Epoch, KeyDigest, Line, NanoUsd, NodeId, PotId, RequestId, Tokens,
+};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub use dunlin_limiter::Limited;
 pub use dunlin_state::Rank;
-pub use permit::{Found, Permit};
-pub use refusal::{Error, LimitScope, LimitStatus, RateLimited, Refusal};
+pub use permit::{Entry, Found, Permit};
+pub use refusal::{Error, Full, LimitScope, LimitStatus, NotEntered, RateLimited, Refusal};
 
 use limits::Limits;
 use settler::Unsettled;
@@ -92,6 +94,19 @@ pub enum Counted {
     Input,
     /// Those of answers.
     Output,
+}
+
+/// What a deployment may be sent, by the whole cluster. `None`: as much as comes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Room {
+    /// Requests in any 60 s.
+    pub requests: Option<u64>,
+    /// Tokens in any 60 s.
+    pub tokens: Option<u64>,
+    /// Requests at once.
+    pub parallel: Option<u64>,
+    /// Higher for what was said later, such as the number of the config revision.
+    pub as_of: u64,
 }
 
 /// The admission of a node. Cheap to clone.
@@ -165,6 +180,19 @@ impl Admission {
         });
         let (charged, key) = (charged.collect(), caller.map(|caller| Arc::clone(&caller.key)));
         Ok(Permit { admission: self.clone(), key, reservation, charged })
+    }
+
+    /// Takes the place of a request among what a deployment may be sent.
+    ///
+    /// # Errors
+    /// [`NotEntered`]: nothing was taken.
+    pub async fn enter(
+        &self,
+        deployment: &DeploymentId,
+        room: Room,
+        demand: &Demand,
+    ) -> Result<Entry, NotEntered> {
+        self.0.limits.enter(deployment, room, demand).await.map(Entry)
     }
 
     /// What a key has spent: settled, and recorded by this node since.

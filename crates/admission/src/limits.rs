@@ -6,6 +6,7 @@
 //! claimed at once; what one refuses, the others have not been asked for.
 
 mod calls;
+mod entry;
 mod reservation;
 mod scopes;
 
@@ -96,13 +97,14 @@ impl Limits {
         let claims = scopes.iter().zip(begun).map(|(scope, begun)| async move {
             match begun {
                 Begun::Taken(part) => Ok(part),
-                Begun::Open(decision) => self.claim(scope, decision).await,
+                Begun::Open(decision) => self.claim(&scope.claim, decision).await,
             }
         });
         let mut parts = Vec::with_capacity(scopes.len());
         for (scope, claimed) in scopes.iter().zip(join_all(claims).await) {
             // The first that refuses is named; what the others gave is dropped, and so undone.
-            parts.push((scope.of, claimed?));
+            let part = claimed.map_err(|not_taken| self.refusal(scope, not_taken))?;
+            parts.push((scope.of, part));
         }
         Ok(Reservation::new(parts, demand.counted))
     }
@@ -126,8 +128,7 @@ impl Limits {
         decisions.into_iter().map(|decision| Begun::of(self, decision)).collect()
     }
 
-    async fn claim(&self, scope: &Scope<'_>, mut decision: Decision) -> Result<Part, Refusal> {
-        let claim = &scope.claim;
+    async fn claim(&self, claim: &Claim, mut decision: Decision) -> Result<Part, NotTaken> {
         let deadline = self.now().plus(PATIENCE);
         let mut hurried = None;
         loop {
@@ -139,7 +140,7 @@ impl Limits {
                     }
                     return Ok(Part::new(self.clone(), taken, remaining));
                 }
-                Decision::Refused(refused) => return Err(self.rate_limited(scope, &refused)),
+                Decision::Refused(short) => return Err(NotTaken::Short(short)),
                 Decision::AskOwner(owner) => {
                     let asked = self.ask_owner(owner, claim).await;
                     if matches!(asked, Decision::Soon | Decision::AskPeers(_)) {
@@ -153,10 +154,10 @@ impl Limits {
                 }
                 Decision::Soon => self.limiter().admit_by_share(claim, self.now()),
                 Decision::AskPeers(peers) => self.ask_peers(&peers, claim).await,
-                Decision::TableFull => return Err(self.table_full()),
+                Decision::TableFull => return Err(NotTaken::Refusal(self.table_full())),
                 Decision::NoRing => {
                     let reason = "this node is in no cluster yet and cannot count".to_owned();
-                    return Err(Refusal::CannotKnow { reason });
+                    return Err(NotTaken::Refusal(Refusal::CannotKnow { reason }));
                 }
             };
         }
@@ -197,8 +198,12 @@ impl Limits {
         limiter.admit_by_share(claim, self.now())
     }
 
-    fn rate_limited(&self, scope: &Scope<'_>, refused: &dunlin_limiter::Refused) -> Refusal {
-        let dunlin_limiter::Refused { what, limit, remaining, retry_after } = *refused;
+    fn refusal(&self, scope: &Scope<'_>, not_taken: NotTaken) -> Refusal {
+        let short = match not_taken {
+            NotTaken::Short(short) => short,
+            NotTaken::Refusal(refusal) => return refusal,
+        };
+        let dunlin_limiter::Refused { what, limit, remaining, retry_after } = short;
         let wait = u64::try_from(retry_after.as_millis()).unwrap_or(u64::MAX);
         let reset_at = dunlin_types::UnixMillis(self.0.clock.unix().0.saturating_add(wait));
         let (of, name) = (scope.of, scope.payer.name());
@@ -304,6 +309,13 @@ impl Limits {
             .first()
             .map(|s| s.remaining)
     }
+}
+
+/// Why a scope gave nothing.
+enum NotTaken {
+    /// A limit does not allow it.
+    Short(dunlin_limiter::Refused),
+    Refusal(Refusal),
 }
 
 /// A claim after the first look at it.

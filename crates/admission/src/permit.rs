@@ -32,6 +32,23 @@ pub struct Permit {
     pub(crate) charged: Vec<(PotId, UnixMillis)>,
 }
 
+/// The place of a request among what a deployment may be sent. Dropped before it was begun, it was
+/// never taken; after that, the request ended there without an answer.
+#[must_use = "an entry that is dropped is given back"]
+pub struct Entry(pub(crate) Reservation);
+
+impl Entry {
+    /// The request is about to be sent there: from here on it counts.
+    pub fn begin(&mut self) {
+        self.0.begin();
+    }
+
+    /// The request ended with what is on record.
+    pub fn settle(self, record: &SpendRecord) {
+        self.0.settle(record.prompt, record.cached, record.completion);
+    }
+}
+
 impl Permit {
     /// How far the limits are used with this request.
     #[must_use]

@@ -128,6 +128,28 @@ pub struct LimitStatus {
     pub remaining: u64,
 }
 
+/// Why a request may not be sent to a deployment.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NotEntered {
+    /// It has been sent all that it may be sent.
+    #[error("the deployment's limit of {} {} is reached", .0.limit, .0.what.name())]
+    Full(Full),
+    /// Nobody could count it.
+    #[error(transparent)]
+    Refused(Refusal),
+}
+
+/// The limit of a deployment that is reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Full {
+    /// Which limit.
+    pub what: Limited,
+    /// Its size.
+    pub limit: u64,
+    /// How long until the request could pass.
+    pub retry_after: Duration,
+}
+
 /// An admitted request could not be put on record.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {

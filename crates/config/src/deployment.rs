@@ -6,7 +6,7 @@ use std::time::Duration;
 use dunlin_ledger::Sheet;
 use dunlin_llm::Target;
 use dunlin_prices::Asked;
-use dunlin_router::{About, BackendId, Deployment, Weight};
+use dunlin_router::{About, BackendId, Deployment, DeploymentLimits, Weight};
 use dunlin_types::{DeploymentId, Secret, Source, Tokens};
 use http::{HeaderName, HeaderValue, Uri};
 use sha2::{Digest, Sha256};
@@ -24,6 +24,7 @@ use crate::tree::{Key, Map, Node, Value};
 
 mod bedrock;
 mod identity;
+pub(crate) mod limits;
 mod vertex;
 
 /// The bounds on an attempt for deployments that set none.
@@ -75,11 +76,7 @@ impl<'a> Draft<'a> {
         let timeouts = self.reading.timeouts;
         let whole = timeout.unwrap_or(timeouts.whole);
         let headers = self.headers(report);
-        let weight = Weight {
-            weight: self.amount("weight", report),
-            rpm: self.amount("rpm", report),
-            tpm: self.amount("tpm", report),
-        };
+        let (weight, limits) = self.shares(report);
         let cooldown = self.either("cooldown_time").map(|(what, node)| (what, node.clone()));
         let cooldown = cooldown.and_then(|(what, node)| report.seconds(&what, Some(&node)));
         let id = report.text("model_info.id", self.info.get("id")).map(Arc::from);
@@ -126,6 +123,7 @@ impl<'a> Draft<'a> {
             provider: aim.provider.into(),
             target,
             weight,
+            limits,
             order: order.unwrap_or(0),
             timeout: whole,
             stream_timeout: stream.or(timeouts.stream).unwrap_or(whole),
@@ -388,6 +386,16 @@ impl<'a> Draft<'a> {
         };
         let most = of("max_output_tokens", report).or_else(|| of("max_tokens", report));
         most.map(|most| Tokens(most.into()))
+    }
+
+    /// Its shares of the traffic, and what it may be sent.
+    fn shares(&self, report: &mut Report) -> (Weight, DeploymentLimits) {
+        let weight = Weight {
+            weight: self.amount("weight", report),
+            rpm: self.amount("rpm", report),
+            tpm: self.amount("tpm", report),
+        };
+        (weight, limits::of(self.params, &weight, &self.reading.limits, report))
     }
 
     fn amount(&self, name: &str, report: &mut Report) -> Option<f64> {

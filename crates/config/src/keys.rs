@@ -90,7 +90,7 @@ pub(crate) const PARAMS: Keys = Keys {
         drop_params extra_body extra_headers headers input_cost_per_audio_token \
         input_cost_per_character input_cost_per_image input_cost_per_image_token \
         input_cost_per_pixel input_cost_per_query input_cost_per_second input_cost_per_token \
-        litellm_credential_name max_retries model num_retries ocr_cost_per_page order \
+        litellm_credential_name max_parallel_requests max_retries model num_retries ocr_cost_per_page order \
         organization output_cost_per_audio_token output_cost_per_character \
         output_cost_per_image output_cost_per_image_token output_cost_per_pixel \
         output_cost_per_reasoning_token output_cost_per_second output_cost_per_token rpm \
@@ -102,7 +102,7 @@ pub(crate) const PARAMS: Keys = Keys {
         budget_duration cache_creation_input_token_cost* cache_read_input_token_cost* \
         complexity_router_* configurable_clientside_auth_params default_api_key_rpm_limit \
         default_api_key_tpm_limit input_cost_per_* itpm keepalive_seconds max_budget \
-        max_parallel_requests merge_reasoning_content_in_choices mock_response \
+        merge_reasoning_content_in_choices mock_response \
         ocr_cost_per_page* otpm output_cost_per_* quality_router_* region_name \
         stream_timeout_by_service_tier tag_regex tags timeout_by_service_tier \
         vertex_* watsonx_*",
@@ -143,14 +143,15 @@ pub(crate) const INFO: Keys = Keys {
 pub(crate) const ROUTER: Keys = Keys {
     section: "router_settings",
     in_force: "allowed_fails content_policy_fallbacks context_window_fallbacks cooldown_time \
-        default_fallbacks disable_cooldowns fallbacks max_fallbacks model_group_alias num_retries request_timeout retry_after retry_policy \
+        default_fallbacks default_max_parallel_requests disable_cooldowns fallbacks max_fallbacks \
+        model_group_alias num_retries optional_pre_call_checks request_timeout retry_after retry_policy \
         routing_strategy stream_timeout timeout",
     not_yet: "alerting_config allowed_fails_policy background_health_check_model_groups \
-        cache_responses caching_groups client_ttl debug_level default_litellm_params default_max_parallel_requests \
+        cache_responses caching_groups client_ttl debug_level default_litellm_params \
         default_priority deployment_affinity_ttl_seconds enable_health_check_routing \
         enable_pre_call_checks enable_tag_filtering enable_weighted_failover \
         health_check_ignore_transient_errors health_check_staleness_threshold \
-        model_group_retry_policy optional_pre_call_checks polling_interval provider_budget_config \
+        model_group_retry_policy polling_interval provider_budget_config \
         routing_groups routing_strategy_args set_verbose tag_filtering_match_any \
         tag_routing_prefix",
     replaced: &[

@@ -130,6 +130,7 @@ fn read(
         timeouts: routing::timeouts(&settings, &environment, report),
         trust: trust::standard(root, &environment, report),
         credentials: models::credentials(root, report),
+        limits: deployment::limits::standard(&settings, report),
         dropped_everywhere: params::dropped_everywhere(root, report),
         adjustments: pricing::Adjustments::of(root, report),
         environment: &environment,

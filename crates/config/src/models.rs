@@ -7,7 +7,7 @@ use dunlin_router::{Deployment, Group};
 use dunlin_types::DeploymentId;
 
 use crate::check::{self, Unknown};
-use crate::deployment::{Draft, Timeouts};
+use crate::deployment::{Draft, Timeouts, limits};
 use crate::diagnostic::{Code, Diagnostic, Place};
 use crate::keys;
 use crate::pricing::{self, Adjustments};
@@ -55,6 +55,7 @@ pub(crate) struct Reading<'a> {
     pub(crate) timeouts: Timeouts,
     pub(crate) trust: trust::Standard,
     pub(crate) adjustments: Adjustments,
+    pub(crate) limits: limits::Standard,
     pub(crate) credentials: BTreeMap<String, &'a Map>,
     /// `litellm_settings.drop_params`.
     pub(crate) dropped_everywhere: bool,

@@ -50,7 +50,7 @@ impl<'t> RouterSettings<'t> {
         }
     }
 
-    fn get(&self, key: &str) -> Option<&'t Node> {
+    pub(crate) fn get(&self, key: &str) -> Option<&'t Node> {
         let there =
             |section: Option<&'t Map>| section?.get(key).filter(|node| node.value_is_there());
         there(self.router).or_else(|| there(self.litellm))

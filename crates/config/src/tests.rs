@@ -14,6 +14,7 @@ use proptest::prelude::*;
 use crate::{Document, Environment, Loaded, Options, Outcome, Provider, Severity, load};
 
 mod clouds;
+mod limits;
 mod prices;
 
 const LITELLM: &[(&str, &str)] = &[

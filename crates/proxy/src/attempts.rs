@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use dunlin_admission::{Demand, Full, Refusal};
 use dunlin_llm::{BadRequest, ChatRequest, Extras};
 use dunlin_providers::Cause;
 use dunlin_router::{
@@ -15,6 +16,7 @@ use dunlin_upstream::{Answer, Bounds, Failure};
 
 use crate::Proxy;
 use crate::bill::Bill;
+use crate::entry::{self, NotAsked};
 use crate::error::{Failed, Unanswered};
 
 /// An answer, and how it was come by.
@@ -36,6 +38,10 @@ pub(crate) enum GroupFailed {
     Attempt { failure: Box<Failure>, retries: u32, max_retries: u32 },
     /// Nobody could be asked.
     NonePicked { none: NonePicked, wait: Duration, parked: Option<Arc<str>> },
+    /// All that could be asked have been sent all that they may be sent.
+    Full { group: Arc<str>, full: Full },
+    /// Nobody could count what they were sent.
+    Uncounted(Refusal),
     /// The request, as it changes for this group, is none.
     Unfit(BadRequest),
 }
@@ -49,14 +55,18 @@ impl GroupFailed {
             Self::Attempt { failure, .. } if failure.error.cause == Cause::ContentPolicy => {
                 FailedBy::ContentPolicy
             }
-            Self::Attempt { .. } | Self::NonePicked { .. } | Self::Unfit(_) => FailedBy::Other,
+            Self::Attempt { .. }
+            | Self::NonePicked { .. }
+            | Self::Full { .. }
+            | Self::Uncounted(_)
+            | Self::Unfit(_) => FailedBy::Other,
         }
     }
 
     fn retries(&self) -> u32 {
         match self {
             Self::Attempt { retries, .. } => *retries,
-            Self::NonePicked { .. } | Self::Unfit(_) => 0,
+            Self::NonePicked { .. } | Self::Full { .. } | Self::Uncounted(_) | Self::Unfit(_) => 0,
         }
     }
 }
@@ -68,6 +78,10 @@ pub(crate) struct Asked<'a> {
     pub(crate) catalog: &'a Catalog,
     pub(crate) chat: &'a ChatRequest,
     pub(crate) extras: &'a Extras,
+    /// What it takes of a deployment's limits.
+    pub(crate) demand: &'a Demand,
+    /// The number of the config revision.
+    pub(crate) revision: u64,
 }
 
 /// Tries the groups in order.
@@ -128,6 +142,16 @@ pub(crate) fn none_picked(proxy: &Proxy, group: &Group, none: NonePicked) -> Fai
     Failed::from(Unanswered { failures: vec![(Arc::clone(&group.name), failed)] })
 }
 
+/// The same, of a call that a deployment must have room for.
+pub(crate) fn not_asked(proxy: &Proxy, group: &Group, why: NotAsked) -> Failed {
+    let failed = match why {
+        NotAsked::None(none) => return none_picked(proxy, group, none),
+        NotAsked::Full(full) => GroupFailed::Full { group: Arc::clone(&group.name), full },
+        NotAsked::Refused(refusal) => GroupFailed::Uncounted(refusal),
+    };
+    Failed::from(Unanswered { failures: vec![(Arc::clone(&group.name), failed)] })
+}
+
 /// One group being asked.
 struct Asking<'a> {
     asked: Asked<'a>,
@@ -137,14 +161,17 @@ struct Asking<'a> {
 
 impl Asking<'_> {
     async fn run(&self, bill: &mut Bill) -> Result<(Answer, u32), GroupFailed> {
-        let Asked { proxy, catalog, chat, .. } = self.asked;
+        let Asked { proxy, catalog, chat, demand, revision, .. } = self.asked;
         let (upstream, clock) = (&proxy.0.upstream, &proxy.0.clock);
-        let tokens = chat.prompt_estimate() + chat.max_output().unwrap_or(Tokens(0));
+        let load = chat.prompt_estimate() + chat.max_output().unwrap_or(Tokens(0));
+        let strategy = catalog.strategy;
+        let asking = entry::Asking { proxy, strategy, demand, revision, load };
         let mut tried: BTreeSet<DeploymentId> = BTreeSet::new();
         let mut retries = 0;
         loop {
-            let attempt = upstream.start_attempt(self.group, catalog.strategy, &tried, tokens);
-            let attempt = attempt.map_err(|none| self.none_picked(none))?;
+            let picked = entry::pick(asking, self.group, &tried).await;
+            let (attempt, entry) = picked.map_err(|why| self.not_asked(why))?;
+            bill.enters(entry);
             let deployment = Arc::clone(attempt.deployment());
             let (max_retries, began) = (self.max_retries(&deployment), clock.mono());
             let called = upstream.call(attempt, chat, self.bounds(&deployment)).await;
@@ -157,6 +184,7 @@ impl Asking<'_> {
                 Err(failure) => failure,
             };
             bill.attempted(&deployment, failure.error.cause.status(), took);
+            bill.leaves();
             tried.insert(deployment.id.clone());
             let another_is_ready = upstream.has_ready(self.group, catalog.strategy, &tried);
             if retries >= max_retries || !self.is_worth_retrying(&failure, another_is_ready) {
@@ -210,7 +238,14 @@ impl Asking<'_> {
         }
     }
 
-    fn none_picked(&self, none: NonePicked) -> GroupFailed {
+    fn not_asked(&self, why: NotAsked) -> GroupFailed {
+        let none = match why {
+            NotAsked::None(none) => none,
+            NotAsked::Full(full) => {
+                return GroupFailed::Full { group: Arc::clone(&self.group.name), full };
+            }
+            NotAsked::Refused(refusal) => return GroupFailed::Uncounted(refusal),
+        };
         let wait = match none {
             NonePicked::AllCoolingDown { until } => until.since(self.asked.proxy.0.clock.mono()),
             NonePicked::AllParked => Duration::ZERO,

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use dunlin_admission::{Found, Permit};
+use dunlin_admission::{Entry, Found, Permit};
 use dunlin_journal::{Attempt, Course, MAX_ATTEMPTS, Origin, Outcome, SpendRecord};
 use dunlin_ledger::{Context, Cost, Pricing};
 use dunlin_llm::{ChatReply, ChatRequest, Usage, tokens_in};
@@ -20,6 +20,8 @@ use crate::chat::Call;
 pub(crate) struct Bill {
     proxy: Proxy,
     permit: Option<Permit>,
+    /// Its place at the deployment that is asked.
+    entry: Option<Entry>,
     record: SpendRecord,
     pricing: Pricing,
     /// What an answer costs beside its tokens.
@@ -117,6 +119,7 @@ impl Bill {
         Self {
             proxy,
             permit: Some(permit),
+            entry: None,
             record,
             pricing: Pricing::default(),
             fee: NanoUsd::ZERO,
@@ -211,6 +214,16 @@ impl Bill {
     /// Nobody answered.
     pub(crate) fn failed(mut self) -> Option<NanoUsd> {
         self.settle(Outcome::Failure, &Usage::default()).key_spend
+    }
+
+    /// A deployment is about to be asked.
+    pub(crate) fn enters(&mut self, entry: Option<Entry>) {
+        self.entry = entry;
+    }
+
+    /// It gave no answer.
+    pub(crate) fn leaves(&mut self) {
+        self.entry = None;
     }
 
     /// From here on what is streamed counts.
@@ -322,6 +335,9 @@ impl Bill {
     fn put_on_record(&mut self) -> Settled {
         let permit = self.permit.take().expect("a bill is settled once");
         let record = &mut self.record;
+        if let Some(entry) = self.entry.take() {
+            entry.settle(record);
+        }
         let key_spend = permit.settle(record).unwrap_or_else(|error| {
             // The answer is paid for upstream either way: it is not withheld for a full disk.
             error!(request.id = %record.request, %error, "a request's spend is not on record");

@@ -95,13 +95,14 @@ async fn conduct(
         .map_err(|no_route| Refused::no_route(no_route, chat.endpoint()))?;
     opened.pin(&serving.catalog, &mut candidates)?;
     let demand = demand(call, &chat, candidates.first(), serving.settings.counted);
-    let admitted = proxy.0.admission.admit(caller.key(), demand).await;
+    let admitted = proxy.0.admission.admit(caller.key(), demand.clone()).await;
     let permit = admitted.map_err(|refusal| Refused::admission(refusal, &caller, call.started))?;
     let told = Told::of_admission(call, &caller, permit.limits());
     let mut bill = Bill::open(proxy.clone(), permit, call, &caller, About::of(&chat, origin));
 
     let catalog = &serving.catalog;
-    let asked = Asked { proxy, catalog, chat: &chat, extras: &extras };
+    let (demand, revision) = (&demand, serving.settings.revision);
+    let asked = Asked { proxy, catalog, chat: &chat, extras: &extras, demand, revision };
     let answered = match attempts::run(asked, &mut candidates, &mut bill).await {
         Ok(answered) => answered,
         Err(failed) => return Err(failed.spent(bill.failed())),

@@ -21,7 +21,7 @@ use crate::caller::Caller;
 use crate::chat::Call;
 use crate::ids::{BadId, Kind};
 use crate::relay::Way;
-use crate::{headers, limits};
+use crate::{entry, headers, limits};
 
 /// As much of an id as a message repeats.
 const MAX_SHOWN_ID: usize = 80;
@@ -357,6 +357,8 @@ impl GroupFailed {
                 ),
             ),
             Self::Unfit(bad) => bad.into(),
+            Self::Full { group, full } => own(429, "throttling_error", entry::message(group, full)),
+            Self::Uncounted(refusal) => own(503, "service_unavailable", refusal.to_string()),
             Self::NonePicked { none, parked, .. } => {
                 let reason = parked.as_ref().map(|reason| format!(": {reason}"));
                 let message = format!("{none}{}", reason.unwrap_or_default());
@@ -368,6 +370,8 @@ impl GroupFailed {
     fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::NonePicked { none: NonePicked::AllCoolingDown { .. }, wait, .. } => Some(*wait),
+            Self::Full { full, .. } => Some(full.retry_after),
+            Self::Uncounted(_) => Some(Duration::from_secs(1)),
             Self::NonePicked { .. } | Self::Attempt { .. } | Self::Unfit(_) => None,
         }
     }

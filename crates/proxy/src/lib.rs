@@ -13,6 +13,7 @@ mod body;
 mod caller;
 mod chat;
 mod count;
+mod entry;
 mod error;
 mod found;
 mod framing;
@@ -68,6 +69,8 @@ pub struct Settings {
     pub max_request_bytes: usize,
     /// Headers that may say who the client's user is.
     pub end_user_headers: Vec<HeaderName>,
+    /// The number of the config revision.
+    pub revision: u64,
     /// Which tokens count against limits of tokens.
     pub counted: Counted,
     /// Whether the proxy in front says who the client is, in `X-Forwarded-For`.
@@ -81,6 +84,7 @@ impl Default for Settings {
             key_header: None,
             max_request_bytes: MAX_REQUEST_BYTES,
             end_user_headers: Vec::new(),
+            revision: 0,
             counted: Counted::default(),
             trusts_forwarded_for: false,
         }

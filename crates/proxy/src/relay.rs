@@ -17,15 +17,15 @@ use dunlin_providers::sigv4::path_segment;
 use dunlin_router::Catalog;
 use dunlin_router::relay::{Asked, Lenders, lenders, priced};
 use dunlin_types::Tokens;
-use dunlin_upstream::{Attempt, Relay};
+use dunlin_upstream::Relay;
 
-use crate::attempts::{GroupFailed, none_picked};
+use crate::attempts::{GroupFailed, not_asked};
 use crate::bill::{About, Bill};
 use crate::caller::Caller;
 use crate::chat::Call;
 use crate::error::{Failed, Refused, Unanswered};
 use crate::headers::{self, Told};
-use crate::{Proxy, Serving, body, gemini};
+use crate::{Proxy, Serving, body, entry, gemini};
 
 pub(crate) mod configured;
 mod fields;
@@ -77,15 +77,25 @@ async fn conduct(
         output: Some(Tokens(0)),
         counted: serving.settings.counted,
     };
-    let admitted = proxy.0.admission.admit(caller.key(), demand).await;
+    let admitted = proxy.0.admission.admit(caller.key(), demand.clone()).await;
     let permit = admitted.map_err(|refusal| Refused::admission(refusal, &caller, call.started))?;
     let told = Told::of_admission(call, &caller, permit.limits());
     let about = About::relayed(model, prompt_estimate, origin);
     let mut bill = Bill::open(proxy.clone(), permit, call, &caller, about);
 
-    let attempt = match attempt(proxy, &serving.catalog, &lenders, prompt_estimate) {
-        Ok(attempt) => attempt,
-        Err(failed) => return Err(failed.spent(bill.failed())),
+    let asking = entry::Asking {
+        proxy,
+        strategy: serving.catalog.strategy,
+        demand: &demand,
+        revision: serving.settings.revision,
+        load: prompt_estimate,
+    };
+    let attempt = match entry::pick(asking, &lenders.group, &BTreeSet::new()).await {
+        Ok((attempt, entry)) => {
+            bill.enters(entry);
+            attempt
+        }
+        Err(why) => return Err(not_asked(proxy, &lenders.group, why).spent(bill.failed())),
     };
     let deployment = Arc::clone(attempt.deployment());
     bill.served_by(&deployment);
@@ -159,18 +169,6 @@ fn choose(
     let asked = Asked { providers: way.providers, models: &models, chosen: header, reads };
     let found = lenders(&serving.catalog, caller.access(), asked);
     found.map_err(|none| Refused::no_lender(none, way))
-}
-
-fn attempt(
-    proxy: &Proxy,
-    catalog: &Catalog,
-    lenders: &Lenders,
-    tokens: Tokens,
-) -> Result<Attempt, Failed> {
-    let upstream = &proxy.0.upstream;
-    let attempt =
-        upstream.start_attempt(&lenders.group, catalog.strategy, &BTreeSet::new(), tokens);
-    attempt.map_err(|none| none_picked(proxy, &lenders.group, none))
 }
 
 fn unanswered(lenders: &Lenders, failed: GroupFailed) -> Failed {

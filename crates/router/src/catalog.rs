@@ -72,6 +72,8 @@ pub struct Deployment {
     pub target: Target,
     /// Weight for the shuffle: `weight`, else `rpm`, else `tpm`; see `pick`.
     pub weight: Weight,
+    /// What it may be sent.
+    pub limits: DeploymentLimits,
     /// Lower is tried first; only the lowest present is eligible.
     pub order: u32,
     /// Bound on one whole attempt.
@@ -127,6 +129,17 @@ pub struct Weight {
     pub rpm: Option<f64>,
     /// `tpm`.
     pub tpm: Option<f64>,
+}
+
+/// What a deployment may be sent, by the whole cluster. `None`: as much as comes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct DeploymentLimits {
+    /// Requests in any 60 s.
+    pub requests: Option<u64>,
+    /// Tokens in any 60 s.
+    pub tokens: Option<u64>,
+    /// Requests at once.
+    pub parallel: Option<u64>,
 }
 
 /// A backend: what can be busy, ill or warm. One server may serve several public names.

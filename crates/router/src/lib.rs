@@ -18,7 +18,9 @@ mod wildcard;
 
 pub use access::Access;
 pub use candidates::{Candidate, Candidates, FailedBy, NoRoute, candidates, group, listed};
-pub use catalog::{About, Alias, BackendId, Catalog, Deployment, Group, Retry, Strategy, Weight};
+pub use catalog::{
+    About, Alias, BackendId, Catalog, Deployment, DeploymentLimits, Group, Retry, Strategy, Weight,
+};
 pub use health::{Cooldown, Outcome, Reach, Rules};
 pub use pass_through::{PassThrough, find as find_pass_through};
 pub use pick::{NonePicked, Seen, decay, pick, warmth};

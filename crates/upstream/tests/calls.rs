@@ -94,6 +94,7 @@ fn group(bases: &[String]) -> Group {
                 ..Target::default()
             },
             weight: Weight::default(),
+            limits: dunlin_router::DeploymentLimits::default(),
             order: 0,
             timeout: Duration::from_secs(10),
             stream_timeout: Duration::from_secs(10),

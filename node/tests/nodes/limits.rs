@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use dunlin_cluster::{Client, Reply, wait_until};
+use dunlin_mock_upstream::{MockUpstream, Settings};
 use futures::future::join_all;
 use serde_json::json;
 
@@ -141,5 +142,50 @@ async fn refused_while_held(setup: &Setup, caller: &Client) -> anyhow::Result<()
         assert_error(&reply, 429, json!("throttling_error"), "Rate limit exceeded for api_key: ");
         assert_eq!(reply.header("rate_limit_type"), Some("max_parallel_requests"));
     }
+    Ok(())
+}
+
+/// Each of the two deployments takes one request at a time, from the whole cluster.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_deployment_is_passed_over_until_all_are_full() -> anyhow::Result<()> {
+    let mock = MockUpstream::start(Settings::default()).await?;
+    let one = |name: &str| {
+        let deployment = harness::deployment("chat", &format!("openai/{name}"), &mock.api_base());
+        format!("{deployment}      max_parallel_requests: 1\n")
+    };
+    let config = format!(
+        "model_list:\n{}{}router_settings:\n  num_retries: 0\n",
+        one("first"),
+        one("second")
+    );
+    let setup = harness::start_with(2, mock, config).await?;
+    let caller = setup.make_key(0, json!({})).await?;
+    let mut body = harness::chat_body();
+    body["upstream_delay_ms"] = json!(60_000);
+    let held = async {
+        join_all([setup.ask(0, &caller, &body), setup.ask(1, &caller, &body)]).await;
+    };
+    let refused = async {
+        let both = setup.mock.until(|stats| stats.in_flight == 2);
+        tokio::time::timeout(SOON, both).await?;
+        let mut replies = Vec::new();
+        for node in 0..2 {
+            replies.push(setup.chat(node, &caller).await?);
+        }
+        anyhow::Ok(replies)
+    };
+    let replies = tokio::select! {
+        () = held => panic!("the held requests ended by themselves"),
+        replies = refused => replies?,
+    };
+    for reply in &replies {
+        let words = "Deployment has all max_parallel_requests slots in use.";
+        assert_error(reply, 429, json!("throttling_error"), words);
+        assert!(reply.header("retry-after").is_some());
+    }
+    wait_until("a slot is free again", SOON, async || {
+        setup.chat(0, &caller).await.is_ok_and(|reply| reply.ok())
+    })
+    .await?;
     Ok(())
 }

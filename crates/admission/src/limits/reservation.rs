@@ -59,6 +59,11 @@ impl Reservation {
         Self { parts, status, counted, begun: false }
     }
 
+    /// Of a scope of which nobody is told what is left.
+    pub(super) fn of_one(part: Part, counted: Counted) -> Self {
+        Self { parts: vec![part], status: Vec::new(), counted, begun: false }
+    }
+
     /// The limits after this request took of them, in the order in which they are checked.
     pub(crate) fn status(&self) -> &[LimitStatus] {
         &self.status

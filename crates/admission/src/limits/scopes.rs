@@ -53,7 +53,7 @@ fn scope<'a>(
 }
 
 /// What of a request is counted against a limit of tokens, as far as can be known before it is sent.
-fn expected(demand: &Demand, limit: Option<u64>) -> u64 {
+pub(super) fn expected(demand: &Demand, limit: Option<u64>) -> u64 {
     let guess = || ASSUMED_OUTPUT.min(limit.map_or(u64::MAX, |limit| limit / ASSUMED_PART));
     let output = demand.output.map_or_else(guess, |output| output.0);
     match demand.counted {

@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 
 use dunlin_limiter::ScopeId;
 use dunlin_state::{Command, Entity, Key, Kind, Member, Terms};
-use dunlin_types::{KeyDigest, Tokens};
+use dunlin_types::{DeploymentId, KeyDigest, Tokens};
 
 use super::cluster::{Node, cluster, single, until};
 use super::{limited, record};
-use crate::{Counted, Demand, Limited, Permit, Refusal};
+use crate::{Counted, Demand, Full, Limited, NotEntered, Permit, Refusal, Room};
 
 fn rpm(limit: u64) -> Terms {
     Terms { rpm: Some(limit), ..Terms::default() }
@@ -160,4 +160,39 @@ async fn a_request_that_was_sent_counts_and_one_that_was_not_does_not() {
     }
     let refused = limited(node.admit(key, 900).await);
     assert_eq!(refused.what, Limited::Requests, "its tokens came back, its request did not");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deployment_has_room_for_the_whole_cluster() {
+    let nodes = cluster(3).await;
+    let deployment = DeploymentId("d".into());
+    let room = Room { requests: Some(9), parallel: Some(2), as_of: 1, ..Room::default() };
+    let full = |what, refused: Option<NotEntered>| match refused {
+        Some(NotEntered::Full(Full { what: reached, .. })) => assert_eq!(reached, what),
+        other => panic!("{other:?}"),
+    };
+    let mut held = Vec::new();
+    for node in &nodes[..2] {
+        let entry = node.admission.enter(&deployment, room, &node.demand(1)).await;
+        held.push(entry.expect("two slots"));
+    }
+    for node in &nodes {
+        let refused = node.admission.enter(&deployment, room, &node.demand(1)).await;
+        full(Limited::MaxParallelRequests, refused.err());
+    }
+    held.iter_mut().for_each(crate::Entry::begin);
+    held.clear();
+    // The two that were sent count; each of these ends before the next is asked for.
+    let mut sent = 2;
+    let last = loop {
+        let node = &nodes[sent % 3];
+        match node.admission.enter(&deployment, room, &node.demand(1)).await {
+            Ok(mut entry) => entry.begin(),
+            Err(NotEntered::Full(Full { what: Limited::MaxParallelRequests, .. })) => continue,
+            Err(refused) => break refused,
+        }
+        sent += 1;
+    };
+    full(Limited::Requests, Some(last));
+    assert_eq!(sent, 9);
 }

@@ -41,6 +41,8 @@ pub(crate) struct Simulation {
     undone: usize,
     apart: Option<NodeId>,
     only: Option<NodeId>,
+    /// Nodes whose requests come at another pace than the others': the mean time between two.
+    paces: BTreeMap<NodeId, u64>,
 }
 
 struct Node {
@@ -106,6 +108,7 @@ impl Simulation {
             undone: 0,
             apart: None,
             only: None,
+            paces: BTreeMap::new(),
         };
         for id in nodes(count) {
             simulation.start(id, Epoch(1));
@@ -138,6 +141,11 @@ impl Simulation {
     /// Clients talk to this node only.
     pub(crate) fn only_through(&mut self, node: Option<NodeId>) {
         self.only = node;
+    }
+
+    /// Clients talk to this node at a pace of its own.
+    pub(crate) fn pace(&mut self, node: NodeId, each_ms: u64) {
+        self.paces.insert(node, each_ms);
     }
 
     /// The node dies; two seconds later it is marked down.
@@ -232,7 +240,8 @@ impl Simulation {
         if self.node(id).limiter.is_none() || self.node(id).epoch != epoch {
             return;
         }
-        let wait = 1 + self.below(2 * self.demand.each_ms);
+        let each_ms = self.paces.get(&id).copied().unwrap_or(self.demand.each_ms);
+        let wait = 1 + self.below(2 * each_ms);
         self.after(wait, Event::Request { node: id, epoch });
         if self.only.is_none_or(|only| only == id) {
             self.next += 1;

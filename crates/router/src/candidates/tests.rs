@@ -23,6 +23,7 @@ fn deployment(group: &str, upstream: &str) -> Arc<Deployment> {
             ..Target::default()
         },
         weight: Weight::default(),
+        limits: crate::DeploymentLimits::default(),
         order: 0,
         timeout: Duration::from_secs(1),
         stream_timeout: Duration::from_secs(1),

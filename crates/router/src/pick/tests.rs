@@ -19,6 +19,7 @@ fn group(weights: &[Weight]) -> Group {
             provider: "openai".into(),
             target: Target { api_base: "http://b".into(), model: "m".into(), ..Target::default() },
             weight: *weight,
+            limits: crate::DeploymentLimits::default(),
             order: 0,
             timeout: Duration::from_secs(1),
             stream_timeout: Duration::from_secs(1),

@@ -18,6 +18,7 @@ fn deployment(group: &str, provider: &str, upstream: &str, parked: bool) -> Arc<
         provider: provider.into(),
         target: Target { model: upstream.into(), ..Target::default() },
         weight: Weight::default(),
+        limits: crate::DeploymentLimits::default(),
         order: 0,
         timeout: Duration::from_secs(1),
         stream_timeout: Duration::from_secs(1),

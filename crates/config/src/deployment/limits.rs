@@ -1,0 +1,57 @@
+//! What a deployment may be sent. Its `rpm` and `tpm` are shares of the traffic; they are limits only
+//! where that is asked for. But they bound how many requests are open there at once, unless
+//! `max_parallel_requests` says it better.
+
+use dunlin_router::{DeploymentLimits, Weight};
+
+use crate::report::Report;
+use crate::routing::RouterSettings;
+use crate::tree::Map;
+
+/// The one of `optional_pre_call_checks` that is served.
+const ENFORCE: &str = "enforce_model_rate_limits";
+
+/// What the settings say for all deployments.
+#[derive(Default)]
+pub(crate) struct Standard {
+    enforced: bool,
+    parallel: Option<u64>,
+}
+
+pub(crate) fn standard(settings: &RouterSettings<'_>, report: &mut Report) -> Standard {
+    let mut enforced = false;
+    let what = "optional_pre_call_checks";
+    for check in report.list(what, settings.get(what)) {
+        match report.text(what, Some(check)) {
+            Some(ENFORCE) => enforced = true,
+            Some(other) => report.not_yet(format!("{what}: {other}")),
+            None => {}
+        }
+    }
+    let what = "default_max_parallel_requests";
+    Standard { enforced, parallel: report.count(what, settings.get(what)) }
+}
+
+pub(crate) fn of(
+    params: &Map,
+    weight: &Weight,
+    standard: &Standard,
+    report: &mut Report,
+) -> DeploymentLimits {
+    let what = "max_parallel_requests";
+    let own = report.count(&format!("litellm_params.{what}"), params.get(what));
+    // Zero is none, as in LiteLLM.
+    let [rpm, tpm] = [weight.rpm, weight.tpm].map(|limit| limit.map(whole).filter(|of| *of > 0));
+    let by_tokens = tpm.map(|tpm| (tpm.saturating_mul(6) / 1000).max(1));
+    let enforced = |limit: Option<u64>| limit.filter(|_| standard.enforced);
+    DeploymentLimits {
+        requests: enforced(rpm),
+        tokens: enforced(tpm),
+        parallel: own.or(rpm).or(by_tokens).or(standard.parallel).filter(|of| *of > 0),
+    }
+}
+
+/// The whole part of a number that is not negative.
+fn whole(number: f64) -> u64 {
+    format!("{:.0}", number.floor()).parse().unwrap_or(u64::MAX)
+}
