@@ -9,7 +9,7 @@ use crate::claim::Amounts;
 use crate::ring::ScopeId;
 
 /// What an admitted request took.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Taken {
     /// Of whose limits.
     pub scope: ScopeId,
@@ -28,7 +28,7 @@ pub struct Taken {
 /// One unbroken sequence of reports of a node: its life, and a count within it.
 pub(crate) type Run = (Epoch, u64);
 
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Account {
     /// The run that told of it. Slots told in another run may have been freed since, unheard.
     pub(crate) run: Run,

@@ -16,14 +16,14 @@ pub const WINDOW: Duration = Duration::from_mins(1);
 const SLOT_MS: u64 = 1000;
 
 /// What was taken of a limit. The limit is not here: it bounds the sum of several buckets.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Bucket {
     /// By time, at most one for each second, at most 61 that count.
     slots: VecDeque<Slot>,
     sum: u64,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct Slot {
     /// By the clock of who takes.
     second: u64,

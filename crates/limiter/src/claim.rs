@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::ring::ScopeId;
 
 /// One of the limits of a scope, in the order in which they are checked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Limited {
     /// Requests in any 60 s.
     Requests,
@@ -31,7 +31,7 @@ impl Limited {
 }
 
 /// The limits of a scope. `None` is no limit; zero admits nothing.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Limits {
     /// Requests in any 60 s.
     pub requests: Option<u64>,
@@ -101,7 +101,7 @@ pub(crate) struct Short {
 }
 
 /// An amount of each kind that can be limited.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Amounts {
     /// Requests.
     pub requests: u64,
@@ -138,7 +138,7 @@ impl Amounts {
 }
 
 /// One request and what it wants.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Claim {
     /// Whose limits.
     pub scope: ScopeId,
@@ -160,11 +160,11 @@ impl Claim {
 }
 
 /// What remains of each limit of the scope: the limit's kind, its size, what is left.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Remaining(pub Vec<(Limited, u64, u64)>);
 
 /// A claim that a limit does not allow. Nothing was taken of any limit.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Refused {
     /// The first limit that was too short.
     pub what: Limited,

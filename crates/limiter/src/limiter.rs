@@ -39,7 +39,7 @@ const SWEPT: usize = 2048;
 const MOST_RINGS: usize = 16;
 
 /// The limits as one node knows them.
-#[derive(Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Limiter {
     me: NodeId,
     epoch: Epoch,
@@ -56,7 +56,7 @@ pub struct Limiter {
 }
 
 /// Waiting to hear what the others admitted in scopes that this node owns since the last ring.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct Gathering {
     /// A lost owner may go on until then.
     not_before: MonoMillis,
@@ -66,7 +66,7 @@ struct Gathering {
     complete: Option<MonoMillis>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 struct Peer {
     /// Its life, once it was heard of.
     epoch: Option<Epoch>,

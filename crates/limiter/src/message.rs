@@ -10,7 +10,7 @@ use crate::claim::{Amounts, Claim, Refused, Remaining};
 use crate::ring::ScopeId;
 
 /// From a node to a peer.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Ask {
     /// The life of the asking node.
     pub epoch: Epoch,
@@ -27,7 +27,7 @@ pub struct Ask {
 }
 
 /// The answer to an [`Ask`].
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Answer {
     /// The life of the answering node.
     pub epoch: Epoch,
@@ -42,7 +42,7 @@ pub struct Answer {
 }
 
 /// What an owner decided.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Verdict {
     /// Taken, for a second; the report of the admission makes it last.
     Granted {
@@ -61,7 +61,7 @@ pub enum Verdict {
 }
 
 /// A report and its age when it was sent.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Dated {
     /// In milliseconds.
     pub age_ms: u64,
@@ -72,7 +72,7 @@ pub struct Dated {
 }
 
 /// What a node tells the owner of a scope.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Report {
     /// A request was admitted, by the owner's word or by a share.
     Admitted {

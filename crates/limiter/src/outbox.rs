@@ -16,7 +16,7 @@ const IN_CALL: usize = 1000;
 /// Beyond this a peer is told the past of whole scopes instead.
 const MOST_QUEUED: usize = 65_536;
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Outbox {
     /// Counted from 1; a new one begins when the peer has lost the thread.
     pub(crate) run: u64,

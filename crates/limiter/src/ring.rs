@@ -21,7 +21,7 @@ impl ScopeId {
 }
 
 /// The serving members at one version of the replicated state.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Ring {
     version: u64,
     members: Vec<NodeId>,

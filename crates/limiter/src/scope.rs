@@ -17,7 +17,7 @@ const LEASES_PER_WINDOW: u64 = 600;
 /// Nobody knows when a slot becomes free.
 const SLOT_WAIT: Duration = Duration::from_secs(1);
 
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Scope {
     pub(crate) limits: Limits,
     accounts: Vec<(NodeId, Account)>,
@@ -29,7 +29,7 @@ pub(crate) struct Scope {
 }
 
 /// Granted to a node that has not yet said that it used it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Pending {
     node: NodeId,
     request: RequestId,
@@ -39,7 +39,7 @@ struct Pending {
 
 /// A lease as its owner sees it: counted in full until its holder says what it used, or a minute
 /// after the last moment at which it could have been used.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Granted {
     holder: NodeId,
     lease: RequestId,
@@ -48,7 +48,7 @@ struct Granted {
 }
 
 /// A lease as its holder sees it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Held {
     pub(crate) lease: RequestId,
     pub(crate) left: u64,
@@ -57,7 +57,7 @@ pub(crate) struct Held {
 }
 
 /// A share of what the nodes that could be asked left free.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Cut {
     pub(crate) at: MonoMillis,
     pub(crate) left: Amounts,

@@ -12,7 +12,7 @@ use crate::scope::{Cut, Held};
 use crate::{CUT_LASTS, LEASE};
 
 /// What becomes of a claim.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Decision {
     /// It is admitted: [`Limiter::ended`] or [`Limiter::voided`] must follow.
     Admitted(Taken, Remaining),
@@ -33,7 +33,7 @@ pub enum Decision {
 }
 
 /// Names an ask that is under way.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Sent {
     run: u64,
 }
