@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use dunlin_types::{MonoMillis, NanoUsd, PotId, RequestId, UnixMillis};
 
-use crate::pot::{Want, less};
+use crate::pot::{Holder, Pot, Want, less};
 use crate::recent::Recent;
 
 /// A lease that nothing was held of for this long goes back.
@@ -43,6 +43,36 @@ pub struct View {
     pub others: NanoUsd,
     /// What lies unused on all other leases, such as those of dead and cut-off lives.
     pub withheld: NanoUsd,
+}
+
+impl View {
+    /// A pot as one life of a node sees it. `answers` says of another life whether it can be asked
+    /// to give back.
+    #[must_use]
+    pub fn of(
+        pot: &Pot,
+        limit: Option<NanoUsd>,
+        holder: Holder,
+        answers: impl Fn(Holder) -> bool,
+    ) -> Self {
+        let own = pot.lease(holder);
+        let others = pot.leases.iter().filter(|lease| (lease.node, lease.epoch) != holder);
+        let (mut asked, mut silent) = (NanoUsd::ZERO, NanoUsd::ZERO);
+        for lease in others {
+            let answers = answers((lease.node, lease.epoch));
+            *if answers { &mut asked } else { &mut silent } += lease.unused();
+        }
+        Self {
+            period: pot.period,
+            limit,
+            settled: pot.settled,
+            granted: own.map_or(NanoUsd::ZERO, |own| own.granted),
+            used: own.map_or(NanoUsd::ZERO, |own| own.used),
+            free: pot.free(limit),
+            others: asked,
+            withheld: silent,
+        }
+    }
 }
 
 /// The place of a waiting request among all that wait, on every node: the lesser goes first.

@@ -57,18 +57,7 @@ impl Log {
 
     pub(crate) fn view(&self, pot: &PotId, holder: Holder) -> View {
         let Some((limit, pot)) = self.pots.get(pot) else { return View::default() };
-        let own = pot.lease(holder).copied();
-        let others = pot.leases.iter().filter(|lease| (lease.node, lease.epoch) != holder);
-        View {
-            period: pot.period,
-            limit: Some(*limit),
-            settled: pot.settled,
-            granted: own.map_or(NanoUsd::ZERO, |own| own.granted),
-            used: own.map_or(NanoUsd::ZERO, |own| own.used),
-            free: pot.free(Some(*limit)),
-            others: others.map(|lease| lease.unused()).sum(),
-            withheld: NanoUsd::ZERO,
-        }
+        View::of(pot, Some(*limit), holder, |_| true)
     }
 
     pub(crate) fn apply(&mut self, holder: Holder, command: &Command) {
