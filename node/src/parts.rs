@@ -12,6 +12,7 @@ use dunlin_egress::Egress;
 use dunlin_gossip::{Fact, Gossip, NodeFact};
 use dunlin_journal::Journal;
 use dunlin_proxy::Proxy;
+use dunlin_proxy::server::Open;
 use dunlin_rpc::{Inbox, Incoming, Rpc};
 use dunlin_tokens::Tokenizer;
 use dunlin_types::{Clock, Epoch, NodeId, Secret};
@@ -121,7 +122,7 @@ impl DataPart {
         config: &NodeConfig,
         secret: &Secret,
         cluster: ClusterPart,
-        api: SocketAddr,
+        (api, open): (SocketAddr, Open),
         clock: Clock,
         tasks: &Tasks,
     ) -> anyhow::Result<Self> {
@@ -162,8 +163,8 @@ impl DataPart {
         let api_address = reachable(api, &advertise);
         let ids = dunlin_proxy::Ids::new(secret);
         let tokenizer = Tokenizer::start(&tracker);
-        let (calls, tasks) = (upstream.clone(), tracker.clone());
-        let proxy = Proxy::new(clock.clone(), admission.clone(), calls, ids, tokenizer, tasks);
+        let own = dunlin_proxy::Config { ids, tokenizer, tasks: tracker.clone(), open };
+        let proxy = Proxy::new(clock.clone(), admission.clone(), upstream.clone(), own);
         let admin = Admin::start(
             dunlin_admin::Config { me, api: api_address.clone() },
             clock.clone(),
@@ -172,7 +173,8 @@ impl DataPart {
             upstream.clone(),
         );
         let (catching_up, watch_clock) = (admin.clone(), clock.clone());
-        let app = dunlin_proxy::router(proxy.clone()).merge(dunlin_admin::router(admin.clone()));
+        let (admins, paths) = dunlin_admin::router(admin.clone());
+        let app = dunlin_proxy::router(proxy.clone(), admins, paths);
         let (publish, in_force) = watch::channel(0);
         let revisions = Revisions {
             consensus: consensus.clone(),

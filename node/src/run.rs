@@ -83,11 +83,14 @@ async fn run(config: NodeConfig, clock: Clock, cluster_runtime: Handle) -> anyho
     let starting = ClusterPart::start(meeting, identity, clock.clone(), cluster_tasks.clone());
     let cluster = cluster_runtime.spawn(starting).await.context("a node's start panicked")??;
     let consensus = cluster.consensus.clone();
-    let data = DataPart::start(&config, &secret, cluster, api, clock.clone(), &data_tasks)?;
+    let open = server::Open::default();
+    let api_and_open = (api, open.clone());
+    let data =
+        DataPart::start(&config, &secret, cluster, api_and_open, clock.clone(), &data_tasks)?;
     data_tasks.tracker.spawn(say_ready(data.in_force, clock, api));
 
-    let accepting = CancellationToken::new();
-    let serving = server::serve(listener, data.app, config.front(), accepting.clone(), DRAIN);
+    let leaving = open.leaving.clone();
+    let serving = server::serve(listener, data.app, config.front(), open, DRAIN);
     let mut serving = std::pin::pin!(serving);
     let failed = tokio::select! {
         () = &mut serving => true,
@@ -95,7 +98,7 @@ async fn run(config: NodeConfig, clock: Clock, cluster_runtime: Handle) -> anyho
         () = data_tasks.stop.cancelled() => true,
         asked = asked_to_stop() => asked.is_err(),
     };
-    accepting.cancel();
+    leaving.cancel();
     if failed {
         // What keeps this node right is gone: its clients are better off elsewhere, at once.
         error!("this node cannot go on and ends: open requests are cut");

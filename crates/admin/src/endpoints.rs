@@ -3,6 +3,7 @@
 use axum::Router;
 use axum::extract::Request;
 use axum::response::Response;
+use axum::routing::MethodRouter;
 use dunlin_state::{Key, Reply};
 use http::HeaderValue;
 use serde::Serialize;
@@ -22,7 +23,19 @@ mod list_keys;
 mod unblock_key;
 mod update_key;
 
-type Routes = Router<Admin>;
+/// Routes, and the list of their paths.
+#[derive(Default)]
+struct Routes {
+    routes: Router<Admin>,
+    paths: Vec<String>,
+}
+
+impl Routes {
+    fn route(mut self, path: &str, methods: MethodRouter<Admin>) -> Self {
+        self.paths.push(path.to_owned());
+        Self { routes: self.routes.route(path, methods), ..self }
+    }
+}
 
 static ALL: &[fn(Routes) -> Routes] = &[
     block_key::add,
@@ -37,9 +50,10 @@ static ALL: &[fn(Routes) -> Routes] = &[
     update_key::add,
 ];
 
-/// The routes of all endpoints.
-pub(crate) fn all() -> Routes {
-    ALL.iter().fold(Router::new(), |routes, add| add(routes))
+/// The routes of all endpoints, and their paths.
+pub(crate) fn all() -> (Router<Admin>, Vec<String>) {
+    let all = ALL.iter().fold(Routes::default(), |routes, add| add(routes));
+    (all.routes, all.paths)
 }
 
 /// A 200 with a JSON body.

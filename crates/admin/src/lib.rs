@@ -144,7 +144,8 @@ struct Stale {
     age: Option<Duration>,
 }
 
-/// The routes. Paths and methods that do not exist are the whole server's matter.
-pub fn router(admin: Admin) -> Router {
-    endpoints::all().with_state(admin)
+/// The routes and their paths. Paths and methods that do not exist are the whole server's matter.
+pub fn router(admin: Admin) -> (Router, Vec<String>) {
+    let (routes, paths) = endpoints::all();
+    (routes.with_state(admin), paths)
 }

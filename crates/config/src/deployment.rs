@@ -6,7 +6,7 @@ use std::time::Duration;
 use dunlin_ledger::Sheet;
 use dunlin_llm::Target;
 use dunlin_prices::Asked;
-use dunlin_router::{About, BackendId, Deployment, DeploymentLimits, Weight};
+use dunlin_router::{About, BackendId, Deployment, DeploymentLimits, Keepalive, Weight};
 use dunlin_types::{DeploymentId, Secret, Source, Tokens};
 use http::{HeaderName, HeaderValue, Uri};
 use sha2::{Digest, Sha256};
@@ -65,14 +65,27 @@ impl<'a> Draft<'a> {
         Self { group, key, params, info, reading, parked: None }
     }
 
+    fn bound(&self, key: &str, report: &mut Report) -> Option<Duration> {
+        report.bound(&format!("litellm_params.{key}"), self.params.get(key))
+    }
+
+    fn keepalive(&self, report: &mut Report) -> Keepalive {
+        let (every, may) = ("keepalive_seconds", "allow_client_keepalive_override");
+        Keepalive {
+            every: report.seconds(&format!("litellm_params.{every}"), self.params.get(every)),
+            client_may: report
+                .flag(&format!("litellm_params.{may}"), self.params.get(may))
+                .unwrap_or_default(),
+        }
+    }
+
     /// The deployment, its id not yet made unique. `None` if it cannot be called at all.
     pub(crate) fn finish(mut self, report: &mut Report) -> Option<Deployment> {
         let aim = self.aim(report);
         self.check(aim.as_ref().is_none_or(|aim| aim.served), report);
         self.park_by_info(report);
-        let timeout = report.bound("litellm_params.timeout", self.params.get("timeout"));
-        let stream =
-            report.bound("litellm_params.stream_timeout", self.params.get("stream_timeout"));
+        let timeout = self.bound("timeout", report);
+        let stream = self.bound("stream_timeout", report);
         let timeouts = self.reading.timeouts;
         let whole = timeout.unwrap_or(timeouts.whole);
         let headers = self.headers(report);
@@ -112,7 +125,7 @@ impl<'a> Draft<'a> {
             headers,
             body_defaults: self.body_defaults(),
             max_output: self.max_output(report).or(terms.max_output),
-            params: params::rules(self.params, self.reading.dropped_everywhere, report),
+            params: params::rules(self.params, self.reading, report),
             chat_only: self.chat_only(report),
             responses: report.text("model_info.mode", self.info.get("mode")) == Some("responses"),
         };
@@ -127,6 +140,7 @@ impl<'a> Draft<'a> {
             order: order.unwrap_or(0),
             timeout: whole,
             stream_timeout: stream.or(timeouts.stream).unwrap_or(whole),
+            keepalive: self.keepalive(report),
             num_retries,
             cooldown,
             price: terms.price,

@@ -81,7 +81,7 @@ pub(crate) const PASS_THROUGH: Keys = Keys {
 
 pub(crate) const PARAMS: Keys = Keys {
     section: "litellm_params",
-    in_force: "additional_drop_params allowed_openai_params api_base api_key api_version \
+    in_force: "additional_drop_params allow_client_keepalive_override allowed_openai_params api_base api_key api_version \
         aws_access_key_id aws_bedrock_runtime_endpoint aws_external_id aws_profile_name \
         aws_region_name aws_role_name aws_secret_access_key aws_session_name aws_session_token \
         aws_sts_endpoint aws_web_identity_token azure_ad_token azure_scope base_url \
@@ -90,7 +90,7 @@ pub(crate) const PARAMS: Keys = Keys {
         drop_params extra_body extra_headers headers input_cost_per_audio_token \
         input_cost_per_character input_cost_per_image input_cost_per_image_token \
         input_cost_per_pixel input_cost_per_query input_cost_per_second input_cost_per_token \
-        litellm_credential_name max_parallel_requests max_retries model num_retries ocr_cost_per_page order \
+        keepalive_seconds litellm_credential_name max_parallel_requests max_retries model num_retries ocr_cost_per_page order \
         organization output_cost_per_audio_token output_cost_per_character \
         output_cost_per_image output_cost_per_image_token output_cost_per_pixel \
         output_cost_per_reasoning_token output_cost_per_second output_cost_per_token rpm \
@@ -98,10 +98,10 @@ pub(crate) const PARAMS: Keys = Keys {
         use_chat_completions_api use_in_pass_through vertex_ai_location vertex_ai_project \
         vertex_credentials \
         vertex_location vertex_project weight",
-    not_yet: "adaptive_router_* allow_client_keepalive_override auto_router_* aws_* azure_* \
+    not_yet: "adaptive_router_* auto_router_* aws_* azure_* \
         budget_duration cache_creation_input_token_cost* cache_read_input_token_cost* \
         complexity_router_* configurable_clientside_auth_params default_api_key_rpm_limit \
-        default_api_key_tpm_limit input_cost_per_* itpm keepalive_seconds max_budget \
+        default_api_key_tpm_limit input_cost_per_* itpm max_budget \
         merge_reasoning_content_in_choices mock_response \
         ocr_cost_per_page* otpm output_cost_per_* quality_router_* region_name \
         stream_timeout_by_service_tier tag_regex tags timeout_by_service_tier \
@@ -179,7 +179,7 @@ pub(crate) const RETRY_POLICY: Keys = Keys {
 /// `router_settings` may stand here as well.
 pub(crate) const LITELLM: Keys = Keys {
     section: "litellm_settings",
-    in_force: "cost_discount_config cost_margin_config drop_params model_alias_map \
+    in_force: "cost_discount_config cost_margin_config drop_params model_alias_map modify_params \
         ssl_certificate ssl_verify",
     not_yet: "add_user_information_to_llm_headers audit_log_callbacks budget_duration \
         budget_exceeded_status_code budget_rollover cache callbacks custom_prometheus_* \
@@ -193,7 +193,7 @@ pub(crate) const LITELLM: Keys = Keys {
         internal_user_budget_duration json_logs key_generation_settings langfuse_* \
         log_raw_request_response max_budget max_end_user_budget max_end_user_budget_id \
         max_internal_user_budget max_ui_session_budget max_user_budget model_group_settings \
-        modify_params overwrite_user_with_key_hash prometheus_* public_model_groups \
+        overwrite_user_with_key_hash prometheus_* public_model_groups \
         redact_messages_in_exceptions redact_user_api_key_info \
         require_auth_for_metrics_endpoint service_callback success_callback tag_budget_config \
         timezone turn_off_message_logging upperbound_key_generate_params \

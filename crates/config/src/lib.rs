@@ -132,6 +132,7 @@ fn read(
         credentials: models::credentials(root, report),
         limits: deployment::limits::standard(&settings, report),
         dropped_everywhere: params::dropped_everywhere(root, report),
+        mended_everywhere: params::mended_everywhere(root, report),
         adjustments: pricing::Adjustments::of(root, report),
         environment: &environment,
         options,

@@ -59,6 +59,7 @@ pub(crate) struct Reading<'a> {
     pub(crate) credentials: BTreeMap<String, &'a Map>,
     /// `litellm_settings.drop_params`.
     pub(crate) dropped_everywhere: bool,
+    pub(crate) mended_everywhere: bool,
 }
 
 /// `credential_list`, by name.

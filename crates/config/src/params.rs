@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use dunlin_llm::ParamRules;
 
+use crate::models::Reading;
 use crate::report::Report;
 use crate::tree::{Map, Node};
 
@@ -14,13 +15,21 @@ pub(crate) fn dropped_everywhere(root: &Map, report: &mut Report) -> bool {
     report.flag("litellm_settings.drop_params", node).unwrap_or(false)
 }
 
+/// `litellm_settings.modify_params`.
+pub(crate) fn mended_everywhere(root: &Map, report: &mut Report) -> bool {
+    let settings = root.get("litellm_settings").and_then(Node::as_map);
+    let node = settings.and_then(|settings| settings.get("modify_params"));
+    report.flag("litellm_settings.modify_params", node).unwrap_or(false)
+}
+
 /// The rules in a deployment's `litellm_params`.
-pub(crate) fn rules(params: &Map, dropped_everywhere: bool, report: &mut Report) -> ParamRules {
+pub(crate) fn rules(params: &Map, reading: &Reading<'_>, report: &mut Report) -> ParamRules {
     let dropped = report.flag("litellm_params.drop_params", params.get("drop_params"));
     ParamRules {
-        drop_unsupported: dropped_everywhere || dropped.unwrap_or(false),
+        drop_unsupported: reading.dropped_everywhere || dropped.unwrap_or(false),
         always_drop: names("additional_drop_params", params, report),
         allow: names("allowed_openai_params", params, report),
+        mend: reading.mended_everywhere,
     }
 }
 

@@ -43,6 +43,13 @@ pub fn names(body: &[u8]) -> Vec<String> {
     members.into_iter().map(|member| member.name.into_owned()).collect()
 }
 
+/// The JSON text of the member `name` at the top of a body.
+#[must_use]
+pub fn member<'b>(body: &'b [u8], name: &str) -> Option<&'b str> {
+    let members = members(std::str::from_utf8(body).ok()?).ok()?;
+    members.into_iter().find(|member| member.name == name).map(|member| member.value)
+}
+
 #[derive(Clone, Copy)]
 enum Change<'a> {
     Cut,

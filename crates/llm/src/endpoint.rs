@@ -172,6 +172,20 @@ impl Endpoint {
         self.dialect() != Dialect::Gemini
     }
 
+    /// What keeps a silent stream's connection open and says nothing; `None` where clients take
+    /// everything for an answer.
+    #[must_use]
+    pub fn ping(self) -> Option<Bytes> {
+        match self.dialect() {
+            _ if !self.is_chat() => None,
+            Dialect::Anthropic => {
+                Some(Bytes::from_static(b"event: ping\ndata: {\"type\": \"ping\"}\n\n"))
+            }
+            Dialect::OpenAi | Dialect::Responses => Some(Bytes::from_static(b": ping\n\n")),
+            Dialect::Gemini => None,
+        }
+    }
+
     /// True if an answer may be sound, a picture or a text that is no JSON, and is then passed on as
     /// it comes.
     #[must_use]

@@ -26,6 +26,8 @@ pub struct Extras {
     pub timeout: Option<Duration>,
     /// Bound on the wait for a stream's first chunk, from 1 ms to 24 h.
     pub stream_timeout: Option<Duration>,
+    /// How often something is heard while a stream is silent; zero for never.
+    pub keepalive: Option<Duration>,
     /// Models to try, in order, instead of the configured ones.
     pub fallbacks: Option<FallbackMap>,
     /// Likewise after a prompt that is too long for a model.
@@ -50,6 +52,7 @@ impl Extras {
         num_retries: None,
         timeout: None,
         stream_timeout: None,
+        keepalive: None,
         fallbacks: None,
         context_window_fallbacks: None,
         content_policy_fallbacks: None,
@@ -70,9 +73,16 @@ impl Extras {
             timeout: header(headers, "x-litellm-timeout", SECONDS, seconds)?,
             stream_timeout: header(headers, "x-litellm-stream-timeout", SECONDS, seconds)?,
             num_retries: header(headers, "x-litellm-num-retries", COUNT, count)?,
+            keepalive: header(headers, "x-litellm-keepalive-seconds", PAUSE, pause)?,
             ..Self::default()
         };
         Ok(self.clone().bounded_like(&said))
+    }
+
+    /// The bound on the wait for an answer, or for a stream's first chunk.
+    #[must_use]
+    pub fn bound(&self, stream: bool) -> Option<Duration> {
+        self.stream_timeout.filter(|_| stream).or(self.timeout)
     }
 
     /// These, with the bounds of `others` where they set none.
@@ -81,6 +91,7 @@ impl Extras {
         self.timeout = self.timeout.or(others.timeout);
         self.stream_timeout = self.stream_timeout.or(others.stream_timeout);
         self.num_retries = self.num_retries.or(others.num_retries);
+        self.keepalive = self.keepalive.or(others.keepalive);
         self
     }
 
@@ -101,6 +112,7 @@ impl Extras {
                 let timeout = seconds(number).ok_or(SECONDS)?;
                 self.timeout.get_or_insert(timeout);
             }
+            "keepalive_seconds" => self.keepalive = Some(pause(number).ok_or(PAUSE)?),
             "disable_fallbacks" => self.disable_fallbacks = value.parse().or(Err("a boolean"))?,
             "drop_params" => self.drop_params = value.parse().or(Err("a boolean"))?,
             "additional_drop_params" => self.additional_drop_params = names(value)?,
@@ -119,6 +131,7 @@ impl Extras {
 }
 
 const COUNT: &str = "a whole number of 0 or more";
+const PAUSE: &str = "a number of seconds of 0 or more";
 const SECONDS: &str = "a positive number of seconds";
 
 fn names(value: &str) -> Result<Vec<String>, &'static str> {
@@ -138,6 +151,11 @@ fn seconds(text: &str) -> Option<Duration> {
     } else {
         None
     }
+}
+
+fn pause(text: &str) -> Option<Duration> {
+    let is_none = text.trim().parse::<f64>().is_ok_and(|seconds| seconds == 0.0);
+    if is_none { Some(Duration::ZERO) } else { seconds(text) }
 }
 
 fn header<T>(

@@ -90,6 +90,7 @@ pub(crate) fn gateways_role(name: &str) -> Role {
         | "fallbacks"
         | "max_fallbacks"
         | "disable_fallbacks"
+        | "keepalive_seconds"
         | "drop_params"
         | "additional_drop_params"
         | "allowed_openai_params" => Role::Extra,
@@ -144,7 +145,6 @@ const DROPPED: &[&str] = &[
     "fastest_response",
     "guardrails",
     "headers",
-    "keepalive_seconds",
     "max_retries",
     "model_info",
     "no-log",

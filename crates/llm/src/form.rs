@@ -10,6 +10,7 @@ mod chat;
 mod delta;
 mod embed;
 mod json;
+mod mend;
 mod reply;
 mod seal;
 

@@ -26,6 +26,7 @@ mod multipart;
 mod named;
 pub mod openai;
 mod parse;
+pub mod realtime;
 mod reply;
 mod request;
 pub mod responses;

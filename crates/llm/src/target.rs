@@ -47,4 +47,6 @@ pub struct ParamRules {
     pub always_drop: Vec<Arc<str>>,
     /// `allowed_openai_params`: passed whatever the provider is known to have.
     pub allow: Vec<Arc<str>>,
+    /// `modify_params`: what a strict provider refuses is mended.
+    pub mend: bool,
 }

@@ -77,6 +77,10 @@ impl Provider for Anthropic {
         true
     }
 
+    fn is_strict(&self, _model: &str) -> bool {
+        true
+    }
+
     fn params(&self, model: &str) -> Params {
         Params::Only(match Abilities::of(model).thinking {
             Thinking::Never => &PARAMS[..PARAMS.len() - 1],

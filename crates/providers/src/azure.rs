@@ -9,6 +9,7 @@ use http::{HeaderName, Request, StatusCode};
 
 use crate::encode::{post, post_without_credential, secret_value};
 use crate::openai_compatible::{Base, OpenAiCompatible, Quirks, with_kind_of};
+use crate::sigv4::path_segment;
 use crate::{EncodeError, Params, Provider, ProviderError, StreamDecoder, Variables};
 
 /// What LiteLLM asks Azure OpenAI for when a deployment names no version.
@@ -36,7 +37,7 @@ const fn openai(id: &'static str, speaker: &'static str, variables: Variables) -
         style: ChatStyle::OPENAI,
         completions: true,
         lacks: &[],
-        quirks: Quirks::NONE,
+        quirks: Quirks::OPENAI,
     }
 }
 
@@ -156,6 +157,19 @@ impl Provider for Azure {
 
     fn default_base(&self) -> Option<&'static str> {
         None
+    }
+
+    fn realtime_url(&self, to: &Target, query: &str) -> Option<String> {
+        let base = to.api_base.trim_end_matches('/');
+        let root = base.split("/openai").next().unwrap_or(base);
+        let version = to.api_version.as_deref().unwrap_or(OPENAI_VERSION);
+        let model = path_segment(&to.model);
+        let url = if UNVERSIONED.contains(&version) || base.ends_with("/openai/v1") {
+            format!("{root}/openai/v1/realtime?model={model}")
+        } else {
+            format!("{root}/openai/realtime?api-version={version}&deployment={model}")
+        };
+        Some(if query.is_empty() { url } else { format!("{url}&{query}") })
     }
 
     fn speaker(&self) -> &'static str {
@@ -297,6 +311,27 @@ mod tests {
         ];
         for (provider, base, version, expected) in &cases {
             assert_eq!(at(provider, base, *version), *expected, "{base}");
+        }
+    }
+
+    #[test]
+    fn a_conversation_is_where_azure_has_it() {
+        for (base, version, expected) in [
+            (
+                "https://r",
+                None,
+                "https://r/openai/realtime?api-version=2025-02-01-preview&deployment=g%2Ft&x=1",
+            ),
+            ("https://r/openai/v1", None, "https://r/openai/v1/realtime?model=g%2Ft&x=1"),
+            ("https://r/", Some("v1"), "https://r/openai/v1/realtime?model=g%2Ft&x=1"),
+        ] {
+            let to = Target {
+                api_base: base.into(),
+                model: "g/t".into(),
+                api_version: version.map(Into::into),
+                ..Target::default()
+            };
+            assert_eq!(PROVIDER.realtime_url(&to, "x=1").as_deref(), Some(expected));
         }
     }
 

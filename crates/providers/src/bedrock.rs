@@ -65,6 +65,10 @@ impl Provider for Bedrock {
         Variables { keys: &["AWS_BEARER_TOKEN_BEDROCK"], bases: &["AWS_BEDROCK_RUNTIME_ENDPOINT"] }
     }
 
+    fn is_strict(&self, _model: &str) -> bool {
+        true
+    }
+
     fn params(&self, _model: &str) -> Params {
         Params::AllBut(&[&[
             "audio",

@@ -17,6 +17,7 @@ mod error;
 mod google;
 mod openai_compatible;
 mod params;
+mod reasoning;
 pub mod relay;
 pub mod sigv4;
 mod stream;
@@ -90,6 +91,17 @@ pub trait Provider: Sync {
 
     /// The chat parameters that `model` has.
     fn params(&self, model: &str) -> Params;
+
+    /// Where the model of `to` is spoken with over a WebSocket; `query` is the client's own. `None`
+    /// if it cannot be.
+    fn realtime_url(&self, _to: &Target, _query: &str) -> Option<String> {
+        None
+    }
+
+    /// True if it refuses a chat of `model` that no user begins, or whose calls are of no tool.
+    fn is_strict(&self, _model: &str) -> bool {
+        false
+    }
 
     /// True if it counts the tokens of a prompt when it is asked to.
     fn counts_tokens(&self) -> bool {

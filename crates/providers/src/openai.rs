@@ -18,5 +18,49 @@ pub(crate) static PROVIDER: OpenAiCompatible = OpenAiCompatible {
     style: ChatStyle::OPENAI,
     completions: true,
     lacks: &[],
-    quirks: Quirks::NONE,
+    quirks: Quirks::OPENAI,
 };
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use dunlin_llm::{Endpoint, ParamRules, Target, parse};
+    use dunlin_types::{Credential, UnixMillis};
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::{EncodeError, Provider};
+
+    fn sent(body: &str, model: &str, drop_unsupported: bool) -> Result<Value, EncodeError> {
+        let body = Bytes::copy_from_slice(body.as_bytes());
+        let request = parse(Endpoint::ChatCompletions, body, None).expect("a request");
+        let params = ParamRules { drop_unsupported, ..ParamRules::default() };
+        let to = Target {
+            api_base: "http://up/v1".into(),
+            model: model.into(),
+            params,
+            ..Target::default()
+        };
+        let call = PROVIDER.encode(&request, &to, &Credential::None, UnixMillis(0))?;
+        Ok(serde_json::from_slice(call.body()).expect("JSON"))
+    }
+
+    #[test]
+    fn a_model_that_thinks_gets_its_bound_and_no_lots() {
+        let body = r#"{"model":"m","messages":[],"max_tokens":9,"temperature":0.5,"top_p":1}"#;
+        for (model, bound) in [("gpt-4o", "max_tokens"), ("gpt-5.1", "max_completion_tokens")] {
+            let expected =
+                json!({"model": model, "messages": [], bound: 9, "temperature": 0.5, "top_p": 1});
+            assert_eq!(sent(body, model, false), Ok(expected));
+        }
+        let refused = sent(body, "o3-mini", false).expect_err("it draws its own");
+        let words =
+            "openai does not support parameters: [\"temperature\", \"top_p\"], for model=o3-mini";
+        assert!(refused.to_string().starts_with(words), "{refused}");
+        let expected = json!({"model": "o3-mini", "messages": [], "max_completion_tokens": 9});
+        assert_eq!(sent(body, "o3-mini", true), Ok(expected));
+        let usual = r#"{"model":"m","messages":[],"temperature":1.0}"#;
+        let expected = json!({"model": "gpt-5", "messages": [], "temperature": 1.0});
+        assert_eq!(sent(usual, "gpt-5", false), Ok(expected));
+    }
+}

@@ -12,6 +12,8 @@ use http::{HeaderValue, Request, StatusCode};
 
 use crate::encode::{EncodeError, post};
 use crate::params::{self, Params};
+use crate::reasoning;
+use crate::sigv4::path_segment;
 use crate::stream::OpenAiStream;
 use crate::{Provider, ProviderError, StreamDecoder, Variables};
 
@@ -58,6 +60,8 @@ pub(crate) struct Quirks {
     pub(crate) model_prefix: &'static str,
     /// LiteLLM's users write `provider/org/model` for what it calls `org/model:provider`.
     pub(crate) provider_last: bool,
+    /// Its models are OpenAI's own: some think, and then refuse what others take.
+    pub(crate) is_openai: bool,
     /// Its answers to these models, by a word in their names, need translation.
     pub(crate) translated: Option<&'static str>,
 }
@@ -69,8 +73,10 @@ impl Quirks {
         says_reasoning: false,
         model_prefix: "",
         provider_last: false,
+        is_openai: false,
         translated: None,
     };
+    pub(crate) const OPENAI: Self = Self { is_openai: true, ..Self::NONE };
     /// Most servers know the bound only by its old name.
     pub(crate) const OLD_BOUND: Self =
         Self { renamed: &[("max_completion_tokens", "max_tokens")], ..Self::NONE };
@@ -141,10 +147,14 @@ impl OpenAiCompatible {
         } else {
             write_chat(&params::form(self, request, to)?, &model, self.style)
         };
-        Ok(self.own_names(body))
+        Ok(self.own_names(request, to, body))
     }
 
-    fn own_names(&self, mut body: Bytes) -> Bytes {
+    fn own_names(&self, request: &ChatRequest, to: &Target, mut body: Bytes) -> Bytes {
+        let is_chat = self.asked(request, to) == Endpoint::ChatCompletions;
+        if is_chat && self.quirks.is_openai && reasoning::has_new_bound(&to.model) {
+            body = edit::renamed(body, "max_tokens", "max_completion_tokens");
+        }
         for (name, own) in self.quirks.renamed {
             body = edit::renamed(body, name, own);
         }
@@ -188,12 +198,19 @@ impl Provider for OpenAiCompatible {
         self.variables
     }
 
+    fn realtime_url(&self, to: &Target, query: &str) -> Option<String> {
+        let model = path_segment(&self.model(to));
+        let more = if query.is_empty() { "" } else { "&" };
+        Some(format!("{}/realtime?model={model}{more}{query}", self.base(&to.api_base)))
+    }
+
     fn needs_key(&self) -> bool {
         self.needs_key
     }
 
-    fn params(&self, _model: &str) -> Params {
-        if self.lacks.is_empty() { Params::All } else { Params::AllBut(self.lacks) }
+    fn params(&self, model: &str) -> Params {
+        let refused = if self.quirks.is_openai { reasoning::refused(model) } else { self.lacks };
+        if refused.is_empty() { Params::All } else { Params::AllBut(refused) }
     }
 
     fn encode(

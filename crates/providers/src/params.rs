@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use dunlin_llm::form::{Chat, Embed};
 use dunlin_llm::{ChatRequest, Dialect, Endpoint, ParamRules, Target, edit};
+use serde_json::Number;
 
 use crate::EncodeError;
 use crate::Provider;
@@ -65,13 +66,19 @@ pub(crate) fn form(
     }
     let is_foreign = request.endpoint().dialect() != Dialect::OpenAi;
     let is_other = |param: &str| chat.other.iter().any(|(name, _)| name == param);
+    // What is so anyway can be said to everyone.
+    let is_usual = |param: &str| param == "temperature" && is_one(chat.temperature.as_ref());
     let is_soft = |param: &&str| is_foreign && (SOFT.contains(param) || is_other(param));
-    let (soft, said): (Vec<&str>, Vec<&str>) = chat.params().into_iter().partition(is_soft);
+    let (soft, said): (Vec<&str>, Vec<&str>) =
+        chat.params().into_iter().filter(|param| !is_usual(param)).partition(is_soft);
     let mut unsupported = unsupported(provider, said, to, &rules)?;
     let soft = soft.into_iter().filter(|param| !provider.params(&to.model).has(param));
     unsupported.extend(soft.map(str::to_owned));
     for param in &unsupported {
         chat.forget(param);
+    }
+    if rules.mend && provider.is_strict(&to.model) {
+        chat.mend();
     }
     Ok(chat)
 }
@@ -112,9 +119,19 @@ pub(crate) fn bytes(
     }
     let said = edit::names(&body);
     // One answer is what is given anyway; LangChain always asks for it.
-    let said = said.iter().map(String::as_str).filter(|name| *name != "n" || request.choices() > 1);
+    let temperature = || edit::member(&body, "temperature").and_then(|text| text.parse().ok());
+    let is_usual = |name: &str| match name {
+        "n" => request.choices() == 1,
+        "temperature" => is_one(temperature().as_ref()),
+        _ => false,
+    };
+    let said = said.iter().map(String::as_str).filter(|name| !is_usual(name));
     let unsupported = unsupported(provider, said.collect(), to, &rules)?;
     Ok(edit::without(body, &unsupported))
+}
+
+fn is_one(number: Option<&Number>) -> bool {
+    number.and_then(Number::as_f64) == Some(1.0)
 }
 
 /// The deployment's rules and the client's own.

@@ -170,6 +170,10 @@ impl Provider for VertexAi {
         Variables { keys: &[], bases: &["VERTEXAI_API_BASE", "VERTEX_API_BASE"] }
     }
 
+    fn is_strict(&self, model: &str) -> bool {
+        Publisher::of(model) == Publisher::Anthropic
+    }
+
     fn params(&self, model: &str) -> Params {
         match Publisher::of(model) {
             Publisher::Google | Publisher::Tuned => Params::Only(Generation::of(model).params()),

@@ -26,6 +26,8 @@ pub(crate) struct Answered {
     pub(crate) group: Arc<str>,
     /// Attempts after the first, in that group.
     pub(crate) retries: u32,
+    /// As many as there could have been.
+    pub(crate) max_retries: u32,
     /// Groups that failed before it.
     pub(crate) fallbacks: u32,
     /// How long the upstreams took, waits between attempts included.
@@ -71,6 +73,13 @@ impl GroupFailed {
     }
 }
 
+/// A group's answer, and how many attempts came before it.
+struct Given {
+    answer: Answer,
+    retries: u32,
+    max_retries: u32,
+}
+
 /// What is asked, and by which configuration.
 #[derive(Clone, Copy)]
 pub(crate) struct Asked<'a> {
@@ -98,11 +107,11 @@ pub(crate) async fn run(
         let has_fallbacks = candidates.has_fallbacks(&group.name);
         let fallbacks = u32::try_from(failures.len()).unwrap_or(u32::MAX);
         match ask(asked, &candidate, has_fallbacks, bill).await {
-            Ok((answer, retries)) => {
+            Ok(Given { answer, retries, max_retries }) => {
                 bill.tried(&group.name, retries, fallbacks);
                 let upstream = clock.mono().since(began);
                 let group = Arc::clone(&group.name);
-                return Ok(Answered { answer, group, retries, fallbacks, upstream });
+                return Ok(Answered { answer, group, retries, max_retries, fallbacks, upstream });
             }
             Err(failed) => {
                 bill.tried(&group.name, failed.retries(), fallbacks);
@@ -120,7 +129,7 @@ async fn ask(
     candidate: &Candidate<'_>,
     has_fallbacks: bool,
     bill: &mut Bill,
-) -> Result<(Answer, u32), GroupFailed> {
+) -> Result<Given, GroupFailed> {
     let group = &*candidate.group;
     let Some(changes) = &candidate.changes else {
         return Asking { asked, group, has_fallbacks }.run(bill).await;
@@ -160,7 +169,7 @@ struct Asking<'a> {
 }
 
 impl Asking<'_> {
-    async fn run(&self, bill: &mut Bill) -> Result<(Answer, u32), GroupFailed> {
+    async fn run(&self, bill: &mut Bill) -> Result<Given, GroupFailed> {
         let Asked { proxy, catalog, chat, demand, revision, .. } = self.asked;
         let (upstream, clock) = (&proxy.0.upstream, &proxy.0.clock);
         let load = chat.prompt_estimate() + chat.max_output().unwrap_or(Tokens(0));
@@ -179,7 +188,7 @@ impl Asking<'_> {
             let failure = match called {
                 Ok(answer) => {
                     bill.attempted(&deployment, 200, took);
-                    return Ok((answer, retries));
+                    return Ok(Given { answer, retries, max_retries });
                 }
                 Err(failure) => failure,
             };
@@ -205,8 +214,7 @@ impl Asking<'_> {
     }
 
     fn bounds(&self, deployment: &Deployment) -> Bounds {
-        let asked = if self.asked.chat.stream() { self.asked.extras.stream_timeout } else { None };
-        let asked = asked.or(self.asked.extras.timeout);
+        let asked = self.asked.extras.bound(self.asked.chat.stream());
         let configured =
             if self.asked.chat.stream() { deployment.stream_timeout } else { deployment.timeout };
         let first = asked.unwrap_or(configured);

@@ -1,6 +1,8 @@
 //! The story of a request that names a model, whatever it asks for: who asks, what for, who may
 //! answer, whether the limits allow it, the attempts, the answer, the bill.
 
+use std::sync::Arc;
+
 use axum::body::Body;
 use axum::extract::Request;
 use axum::http::header::CONTENT_TYPE;
@@ -12,6 +14,7 @@ use dunlin_llm::{ChatRequest, Endpoint, Stamp, parse, parse_upload};
 use dunlin_router::{Group, candidates};
 use dunlin_types::{MonoMillis, RequestId, Tokens, UnixMillis};
 use dunlin_upstream::Answer;
+use tokio::sync::oneshot;
 
 use crate::attempts::{self, Answered, Asked};
 use crate::bill::{About, Bill};
@@ -20,6 +23,7 @@ use crate::error::{Failed, Refused};
 use crate::found;
 use crate::framing::Framing;
 use crate::headers::{self, Told};
+use crate::keepalive::{self, Wish};
 use crate::kept::{Opened, Sealing};
 use crate::origin::Client;
 use crate::stream::{self, Outgoing};
@@ -68,26 +72,36 @@ pub(crate) async fn serve(
     path_model: Option<&str>,
     request: Request,
 ) -> Response<Body> {
-    let call = Call::begin(proxy, endpoint, &request);
-    match conduct(proxy, &call, path_model, request).await {
+    let call = Arc::new(Call::begin(proxy, endpoint, &request));
+    let (kept, wish) = oneshot::channel();
+    let (proxy, path_model) = (proxy.clone(), path_model.map(str::to_owned));
+    let answering = conduct(proxy, Arc::clone(&call), path_model, request, kept);
+    let answered = match endpoint.ping() {
+        Some(_) => keepalive::watch(Arc::clone(&call), Box::pin(answering), wish).await,
+        None => answering.await,
+    };
+    match answered {
         Ok(response) => response,
         Err(failed) => failed.response(&call),
     }
 }
 
+/// Says to `kept` if the answer is to be kept alive, as soon as it is sure that there is one to wait
+/// for.
 async fn conduct(
-    proxy: &Proxy,
-    call: &Call,
-    path_model: Option<&str>,
+    proxy: Proxy,
+    call: Arc<Call>,
+    path_model: Option<String>,
     request: Request,
+    kept: oneshot::Sender<Wish>,
 ) -> Result<Response<Body>, Failed> {
+    let (proxy, call) = (&proxy, &*call);
     let serving = proxy.0.serving.load_full();
     let (head, body) = request.into_parts();
     let mut caller = Caller::identify(proxy, &serving, &head.headers).await?;
     let body = body::read(body, &head.headers, serving.settings.max_request_bytes).await?;
     let opened = Opened::of(proxy, call.endpoint, &caller, body)?;
-    let chat = read(call.endpoint, &head.headers, opened.body.clone(), path_model)?;
-    let chat = chat.with_headers(&head.headers);
+    let chat = read(call.endpoint, &head.headers, opened.body.clone(), path_model.as_deref())?;
     let extras = chat.extras().with_headers(&head.headers).map_err(Refused::BadRequest)?;
     let origin = call.client.origin(&serving.settings, &head.headers, chat.labels())?;
     caller.count_for(proxy, &origin)?;
@@ -98,6 +112,7 @@ async fn conduct(
     let admitted = proxy.0.admission.admit(caller.key(), demand.clone()).await;
     let permit = admitted.map_err(|refusal| Refused::admission(refusal, &caller, call.started))?;
     let told = Told::of_admission(call, &caller, permit.limits());
+    keepalive::announce(kept, candidates.first(), &chat, &extras, &told);
     let mut bill = Bill::open(proxy.clone(), permit, call, &caller, About::of(&chat, origin));
 
     let catalog = &serving.catalog;
@@ -107,7 +122,7 @@ async fn conduct(
         Ok(answered) => answered,
         Err(failed) => return Err(failed.spent(bill.failed())),
     };
-    let told = told.attempts(&answered);
+    let told = told.attempts(&answered).bound(extras.bound(chat.stream()));
     let Answered { answer, fallbacks, .. } = answered;
     // After a fallback the client learns which model it was, as LiteLLM has it; likewise one whose
     // body named none.
@@ -164,7 +179,7 @@ fn read(
     } else {
         parse(endpoint, body, path_model)
     };
-    chat.map_err(Refused::BadRequest)
+    chat.map(|chat| chat.with_headers(headers)).map_err(Refused::BadRequest)
 }
 
 /// What a request takes of limits, as far as can be known before it is sent.

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::{HeaderMap, Response};
+use bytes::Bytes;
 use dunlin_admission::{RateLimited, Refusal};
 use dunlin_llm::credentials::CredentialError;
 use dunlin_llm::openai::ErrorBody;
@@ -15,6 +16,7 @@ use dunlin_router::relay::NoLender;
 use dunlin_router::{NoRoute, NonePicked};
 use dunlin_types::{KeyDigest, NanoUsd, UnixMillis};
 use dunlin_upstream::Failure;
+use serde_json::json;
 
 use crate::attempts::GroupFailed;
 use crate::caller::Caller;
@@ -190,6 +192,21 @@ impl Refused {
         let message =
             format!("The deployment that keeps this {what} is not in the configuration any more.");
         Self::NotFound { message }
+    }
+
+    /// A call of a conversation's path that is no handshake.
+    pub(crate) fn no_websocket() -> Self {
+        let message = "This path speaks WebSocket over HTTP/1.1: it needs the headers `Upgrade`, \
+                       `Connection`, `Sec-WebSocket-Key` and `Sec-WebSocket-Version: 13`.";
+        Self::Unfit { param: "upgrade", message: message.to_owned() }
+    }
+
+    /// An event that tells it in a conversation.
+    pub(crate) fn realtime_event(&self) -> String {
+        let ErrorBody { message, kind, param, code } = self.body();
+        let code = code.to_string();
+        let error = json!({"type": kind, "code": code, "message": message, "param": param});
+        json!({"type": "error", "error": error}).to_string()
     }
 
     /// What the request names is kept for another model.
@@ -415,6 +432,15 @@ fn too_long_for(endpoint: Endpoint, unanswered: &Unanswered, body: &mut ErrorBod
 }
 
 impl Failed {
+    /// What ends a stream whose 200 was sent before anyone knew.
+    pub(crate) fn frame(self, call: &Call) -> Bytes {
+        let body = match &self.why {
+            Why::Refused(refused) => refused.body(),
+            Why::Unanswered(unanswered) => unanswered.body(),
+        };
+        call.endpoint.error_frame(&body)
+    }
+
     /// The response: body, status and the headers that tell when to come back.
     pub(crate) fn response(self, call: &Call) -> Response<Body> {
         let (body, mut told) = match &self.why {

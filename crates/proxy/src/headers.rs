@@ -42,6 +42,7 @@ pub(crate) fn client_call_id(headers: &HeaderMap) -> Option<String> {
 /// What a client is told beside the answer, as it becomes known.
 ///
 /// Also how long the upstreams took.
+#[derive(Clone)]
 pub(crate) struct Told(HeaderMap, Duration);
 
 impl Told {
@@ -57,11 +58,21 @@ impl Told {
 
     /// How the answer was come by.
     pub(crate) fn attempts(mut self, answered: &Answered) -> Self {
-        let Answered { group, retries, fallbacks, upstream, .. } = answered;
+        let Answered { group, retries, max_retries, fallbacks, upstream, .. } = answered;
+        if *retries > 0 {
+            self.number("x-litellm-max-retries", Some((*max_retries).into()));
+        }
         self.text("x-litellm-model-group", group);
         self.number("x-litellm-attempted-retries", Some((*retries).into()));
         self.number("x-litellm-attempted-fallbacks", Some((*fallbacks).into()));
         self.1 = *upstream;
+        self
+    }
+
+    /// The bound that the client set on its wait, in seconds.
+    pub(crate) fn bound(mut self, asked: Option<Duration>) -> Self {
+        let seconds = asked.map(|asked| format!("{:?}", asked.as_secs_f64()));
+        self.text("x-litellm-timeout", &seconds.unwrap_or_default());
         self
     }
 
@@ -84,6 +95,7 @@ impl Told {
         identify(&mut self.0, call);
         self.text("x-litellm-model-id", &by.id.0);
         self.text("x-litellm-model-name", &format!("{}/{}", by.provider, by.target.model));
+        self.text("x-litellm-model-region", by.target.region.as_deref().unwrap_or_default());
         self.text(
             "x-litellm-model-api-base",
             by.backend.api_base().split('?').next().unwrap_or_default(),

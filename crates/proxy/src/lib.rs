@@ -21,17 +21,21 @@ mod front;
 mod gemini;
 mod headers;
 mod ids;
+mod keepalive;
 mod kept;
 mod limits;
 mod model_info;
 mod models;
+mod openapi;
 mod origin;
 mod params;
+mod realtime;
 mod relay;
 mod routes;
 pub mod server;
 mod stored;
 mod stream;
+mod token_counter;
 
 use std::sync::Arc;
 
@@ -44,6 +48,8 @@ use dunlin_tokens::Tokenizer;
 use dunlin_types::{Clock, Secret};
 use dunlin_upstream::Upstream;
 use tokio_util::task::TaskTracker;
+
+use server::Open;
 
 pub use dunlin_admission::Counted;
 pub use front::Front;
@@ -91,6 +97,18 @@ impl Default for Settings {
     }
 }
 
+/// What the client API is given beside its neighbours.
+pub struct Config {
+    /// The ids of what providers keep.
+    pub ids: Ids,
+    /// Counts tokens.
+    pub tokenizer: Tokenizer,
+    /// Where short tasks run.
+    pub tasks: TaskTracker,
+    /// What the server ends when it leaves.
+    pub open: Open,
+}
+
 /// The client API of a node. Cheap to clone.
 #[derive(Clone)]
 pub struct Proxy(Arc<Shared>);
@@ -103,6 +121,7 @@ struct Shared {
     tokenizer: Tokenizer,
     tasks: TaskTracker,
     reading: Reading,
+    open: Open,
     serving: ArcSwap<Serving>,
 }
 
@@ -119,14 +138,8 @@ impl Proxy {
     /// A client API that answers 503 until a config is published. `tasks` runs what outlives its
     /// request.
     #[must_use]
-    pub fn new(
-        clock: Clock,
-        admission: Admission,
-        upstream: Upstream,
-        ids: Ids,
-        tokenizer: Tokenizer,
-        tasks: TaskTracker,
-    ) -> Self {
+    pub fn new(clock: Clock, admission: Admission, upstream: Upstream, config: Config) -> Self {
+        let Config { ids, tokenizer, tasks, open } = config;
         Self(Arc::new(Shared {
             clock,
             admission,
@@ -135,6 +148,7 @@ impl Proxy {
             tokenizer,
             tasks,
             reading: Reading::default(),
+            open,
             serving: ArcSwap::from_pointee(Serving::default()),
         }))
     }

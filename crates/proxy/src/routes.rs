@@ -3,6 +3,7 @@
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Path, Request, State};
+use axum::handler::Handler;
 use axum::http::Response;
 use axum::routing::{MethodFilter, MethodRouter, any, get, on, post};
 use dunlin_llm::Endpoint;
@@ -12,7 +13,10 @@ use crate::ids::Kind;
 use crate::relay::Way;
 use crate::stored::unmade::Wanted;
 use crate::stored::{self, About};
-use crate::{Proxy, Routes, chat, count, gemini, model_info, models, params, relay};
+use crate::{
+    Proxy, Routes, chat, count, gemini, model_info, models, openapi, params, realtime, relay,
+    token_counter,
+};
 
 /// The endpoints whose requests name a model, and their paths. Each is also served under `/v1`, and under the two
 /// prefixes that name the model: those of OpenAI's first API and of Azure.
@@ -33,38 +37,74 @@ const ENDPOINTS: &[(&str, Endpoint)] = &[
 const PREFIXES_WITH_MODEL: [&str; 3] =
     ["/engines/{model}", "/v1/engines/{model}", "/openai/deployments/{model}"];
 
-/// The routes of the client API, and what becomes of paths that none of ours takes.
-pub fn router(proxy: Proxy) -> Routes {
-    let mut routes = Router::new()
-        .route("/models", get(models::list))
-        .route("/models/{*id}", get(models::one).post(gemini::serve))
-        .route("/model/info", get(model_info::list))
-        .route("/v1/model/info", get(model_info::list))
-        .route("/v2/model/info", get(model_info::page))
-        .route("/model_group/info", get(model_info::groups))
-        .route("/utils/supported_openai_params", get(params::show))
-        .route("/v1/models", get(models::list))
-        .route("/v1/models/{*id}", get(models::one).post(gemini::serve))
-        .route("/v1beta/models/{*id}", post(gemini::serve));
+/// Stands for every method.
+pub(crate) const ANY: &str = "*";
+
+/// Routes, and a list of them.
+struct Table {
+    routes: Router<Proxy>,
+    /// Paths as axum has them, each with one method or [`ANY`].
+    listed: Vec<(String, &'static str)>,
+}
+
+impl Table {
+    fn get<H: Handler<T, Proxy>, T: 'static>(self, path: &str, handler: H) -> Self {
+        self.with(path, "GET", get(handler))
+    }
+
+    fn post<H: Handler<T, Proxy>, T: 'static>(self, path: &str, handler: H) -> Self {
+        self.with(path, "POST", post(handler))
+    }
+
+    fn with(mut self, path: &str, method: &'static str, handler: MethodRouter<Proxy>) -> Self {
+        self.listed.push((path.to_owned(), method));
+        Self { routes: self.routes.route(path, handler), ..self }
+    }
+}
+
+/// The routes of the client API, and what becomes of paths that none of ours takes; with `others`
+/// beside them, whose paths are `paths`, and a description of all.
+pub fn router(proxy: Proxy, others: Router, paths: Vec<String>) -> Routes {
+    let Table { routes, listed } = table();
+    let routes = routes.fallback(relay::configured::serve).with_state(proxy);
+    openapi::described(routes.merge(others), listed, paths)
+}
+
+fn table() -> Table {
+    let mut table = Table { routes: Router::new(), listed: Vec::new() }
+        .get("/models", models::list)
+        .get("/models/{*id}", models::one)
+        .post("/models/{*id}", gemini::serve)
+        .get("/model/info", model_info::list)
+        .get("/v1/model/info", model_info::list)
+        .get("/v2/model/info", model_info::page)
+        .get("/model_group/info", model_info::groups)
+        .get("/utils/supported_openai_params", params::show)
+        .post("/utils/token_counter", token_counter::serve)
+        .get("/v1/models", models::list)
+        .get("/v1/models/{*id}", models::one)
+        .post("/v1/models/{*id}", gemini::serve)
+        .post("/v1beta/models/{*id}", gemini::serve);
     for (path, endpoint) in ENDPOINTS {
-        routes =
-            routes.route(path, serve(*endpoint)).route(&format!("/v1{path}"), serve(*endpoint));
+        table = table.with(path, "POST", serve(*endpoint));
+        table = table.with(&format!("/v1{path}"), "POST", serve(*endpoint));
         for prefix in PREFIXES_WITH_MODEL {
-            routes = routes.route(&format!("{prefix}{path}"), serve_named(*endpoint));
+            table = table.with(&format!("{prefix}{path}"), "POST", serve_named(*endpoint));
         }
     }
     for &(prefix, providers) in PREFIXES {
         let way = Way { prefix, providers };
-        routes = routes.route(&format!("/{prefix}/{{*rest}}"), pass(way));
+        table = table.with(&format!("/{prefix}/{{*rest}}"), ANY, pass(way));
     }
-    routes
-        .route("/v2/rerank", serve(Endpoint::Rerank))
-        .route("/v1/messages", serve(Endpoint::Messages))
-        .route("/v1/messages/count_tokens", post(count::serve))
-        .route("/openai/v1/responses", serve(Endpoint::Responses))
-        .fallback(relay::configured::serve)
-        .merge(kept())
-        .with_state(proxy)
+    kept(table)
+        .get("/realtime", realtime::serve)
+        .get("/v1/realtime", realtime::serve)
+        .get("/openai/realtime", realtime::serve)
+        .get("/openai/v1/realtime", realtime::serve)
+        .with("/v2/rerank", "POST", serve(Endpoint::Rerank))
+        .with("/v1/messages", "POST", serve(Endpoint::Messages))
+        .post("/v1/messages/count_tokens", count::serve)
+        .with("/openai/v1/responses", "POST", serve(Endpoint::Responses))
 }
 
 fn serve(endpoint: Endpoint) -> MethodRouter<Proxy> {
@@ -91,18 +131,17 @@ fn serve_named(endpoint: Endpoint) -> MethodRouter<Proxy> {
 
 /// What can be done with something that a provider keeps, and under what prefixes: the last ones
 /// name the provider of files and batches that are new.
-fn kept() -> Router<Proxy> {
-    const GET: MethodFilter = MethodFilter::GET;
-    const GET_OR_DELETE: MethodFilter = GET.or(MethodFilter::DELETE);
-    const POST: MethodFilter = MethodFilter::POST;
-    const THINGS: [(&str, MethodFilter, Kind, &str); 7] = [
-        ("/responses/{id}", GET_OR_DELETE, Kind::Response, ""),
-        ("/responses/{id}/cancel", POST, Kind::Response, "/cancel"),
-        ("/responses/{id}/input_items", GET, Kind::Response, "/input_items"),
-        ("/files/{id}", GET_OR_DELETE, Kind::File, ""),
-        ("/files/{id}/content", GET, Kind::File, "/content"),
-        ("/batches/{id}", GET, Kind::Batch, ""),
-        ("/batches/{id}/cancel", POST, Kind::Batch, "/cancel"),
+fn kept(mut table: Table) -> Table {
+    const THINGS: [(&str, &str, Kind, &str); 9] = [
+        ("/responses/{id}", "GET", Kind::Response, ""),
+        ("/responses/{id}", "DELETE", Kind::Response, ""),
+        ("/responses/{id}/cancel", "POST", Kind::Response, "/cancel"),
+        ("/responses/{id}/input_items", "GET", Kind::Response, "/input_items"),
+        ("/files/{id}", "GET", Kind::File, ""),
+        ("/files/{id}", "DELETE", Kind::File, ""),
+        ("/files/{id}/content", "GET", Kind::File, "/content"),
+        ("/batches/{id}", "GET", Kind::Batch, ""),
+        ("/batches/{id}/cancel", "POST", Kind::Batch, "/cancel"),
     ];
     const PREFIXES: [(&str, Option<&str>); 5] = [
         ("", None),
@@ -111,28 +150,32 @@ fn kept() -> Router<Proxy> {
         ("/azure/v1", Some("azure")),
         ("/hosted_vllm/v1", Some("hosted_vllm")),
     ];
-    let mut routes = Router::new();
     for (prefix, provider) in PREFIXES {
-        for (path, methods, kind, suffix) in THINGS {
-            let one = about_one(methods, About { kind, suffix });
-            routes = routes.route(&format!("{prefix}{path}"), one);
+        for (path, method, kind, suffix) in THINGS {
+            let one = about_one(method, About { kind, suffix });
+            table = table.with(&format!("{prefix}{path}"), method, one);
         }
-        let (count, compact) = (unmade(Wanted::InputTokens), unmade(Wanted::Compaction));
-        routes = routes
-            .route(&format!("{prefix}/responses/input_tokens"), count)
-            .route(&format!("{prefix}/responses/compact"), compact)
-            .route(&format!("{prefix}/files"), upload(provider).merge(list(Kind::File, provider)))
-            .route(
-                &format!("{prefix}/batches"),
-                post(make_batch).merge(list(Kind::Batch, provider)),
-            );
+        let (files, batches) = (format!("{prefix}/files"), format!("{prefix}/batches"));
+        let made = |what| format!("{prefix}/responses/{what}");
+        table = table
+            .with(&made("input_tokens"), "POST", unmade(Wanted::InputTokens))
+            .with(&made("compact"), "POST", unmade(Wanted::Compaction))
+            .with(&files, "POST", upload(provider))
+            .with(&files, "GET", list(Kind::File, provider))
+            .post(&batches, make_batch)
+            .with(&batches, "GET", list(Kind::Batch, provider));
     }
-    routes
+    table
 }
 
-fn about_one(methods: MethodFilter, about: About) -> MethodRouter<Proxy> {
+fn about_one(method: &str, about: About) -> MethodRouter<Proxy> {
+    let method = match method {
+        "DELETE" => MethodFilter::DELETE,
+        "GET" => MethodFilter::GET,
+        _ => MethodFilter::POST,
+    };
     on(
-        methods,
+        method,
         move |State(proxy): State<Proxy>, Path(id): Path<String>, request: Request| async move {
             stored::serve(&proxy, about, &id, request).await
         },

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use axum::Router;
 use http::header::CONNECTION;
-use http::{HeaderValue, Version};
+use http::{HeaderValue, StatusCode, Version};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -42,23 +42,29 @@ pub const LAST_REQUESTS: Duration = Duration::from_secs(1);
 /// How long to wait when the system refuses to accept, for want of file descriptors perhaps.
 const ACCEPT_BACKOFF: Duration = Duration::from_millis(50);
 
-/// Serves `app` until `stop`; then closes the listener at once, waits [`LAST_REQUESTS`] for the
+/// What clients have open beside requests: conversations over WebSockets. Cheap to clone.
+#[derive(Clone, Debug, Default)]
+pub struct Open {
+    /// Each conversation.
+    pub(crate) tasks: TaskTracker,
+    /// Cancelled, no new ones begin, and those that are open end when nobody is in the middle of an
+    /// answer.
+    pub leaving: CancellationToken,
+    /// Cancelled, all end at once.
+    pub(crate) cut: CancellationToken,
+}
+
+/// Serves `app` until `open.leaving`; then closes the listener at once, waits [`LAST_REQUESTS`] for the
 /// connections that are open, lets open requests end within `drain`, and returns. Dropping the future cuts what is still open.
-pub async fn serve(
-    listener: TcpListener,
-    app: Router,
-    front: Front,
-    stop: CancellationToken,
-    drain: Duration,
-) {
-    serve_within(listener, app, front, stop, drain, FIRST_REQUEST_TIMEOUT).await;
+pub async fn serve(listener: TcpListener, app: Router, front: Front, open: Open, drain: Duration) {
+    serve_within(listener, app, front, open, drain, FIRST_REQUEST_TIMEOUT).await;
 }
 
 async fn serve_within(
     listener: TcpListener,
     app: Router,
     front: Front,
-    stop: CancellationToken,
+    open: Open,
     drain: Duration,
     first_request: Duration,
 ) {
@@ -68,7 +74,7 @@ async fn serve_within(
     let room = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     let graceful = GracefulShutdown::new();
     let connections = TaskTracker::new();
-    let cut = CancellationToken::new();
+    let Open { tasks: conversations, leaving: stop, cut } = open;
     let _cut_when_dropped = cut.clone().drop_guard();
 
     while let Some((stream, peer, place)) = stop.run_until_cancelled(accept(&listener, &room)).await
@@ -87,13 +93,14 @@ async fn serve_within(
             async move {
                 let mut response = answering.await?;
                 // The client's next request goes elsewhere. (h2c has GOAWAY, which cuts nothing.)
-                if keeps_alive && leaving.is_cancelled() {
+                let is_upgrade = response.status() == StatusCode::SWITCHING_PROTOCOLS;
+                if keeps_alive && !is_upgrade && leaving.is_cancelled() {
                     response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
                 }
                 Ok::<_, Infallible>(response)
             }
         });
-        let connection = builder.serve_connection(TokioIo::new(stream), service);
+        let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), service);
         let connection = graceful.watch(connection.into_owned());
         let cut = cut.clone();
         connections.spawn(async move {
@@ -109,8 +116,11 @@ async fn serve_within(
     drop(listener);
     connections.close();
     let _all_left = tokio::time::timeout(LAST_REQUESTS, connections.wait()).await;
-    if tokio::time::timeout(drain, graceful.shutdown()).await.is_err() {
-        warn!(connections = connections.len(), "open requests were cut at the drain bound");
+    conversations.close();
+    let all_ended = async { tokio::join!(graceful.shutdown(), conversations.wait()) };
+    if tokio::time::timeout(drain, all_ended).await.is_err() {
+        let (connections, conversations) = (connections.len(), conversations.len());
+        warn!(connections, conversations, "open requests were cut at the drain bound");
     }
 }
 
@@ -176,23 +186,20 @@ mod tests {
 
     /// A server that ends when the set is dropped.
     async fn start(first_request: Duration) -> (SocketAddr, JoinSet<()>) {
-        start_until(CancellationToken::new(), first_request).await
+        start_until(Open::default(), first_request).await
     }
 
-    async fn start_until(
-        stop: CancellationToken,
-        first_request: Duration,
-    ) -> (SocketAddr, JoinSet<()>) {
+    async fn start_until(open: Open, first_request: Duration) -> (SocketAddr, JoinSet<()>) {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a free port");
         let address = listener.local_addr().expect("it is bound");
         let app = Router::new().route("/", get(async || "hello"));
         let (front, drain) = (Front::default(), Duration::ZERO);
         let mut server = JoinSet::new();
-        server.spawn(serve_within(listener, app, front, stop, drain, first_request));
+        server.spawn(serve_within(listener, app, front, open, drain, first_request));
         (address, server)
     }
 
-    async fn open(address: SocketAddr, bytes: &str) -> TcpStream {
+    async fn connect(address: SocketAddr, bytes: &str) -> TcpStream {
         let mut client = TcpStream::connect(address).await.expect("a connection");
         client.write_all(bytes.as_bytes()).await.expect("written");
         client
@@ -208,10 +215,10 @@ mod tests {
     #[tokio::test]
     async fn a_client_that_sends_no_request_is_cut_off_and_one_that_did_is_not() {
         let (address, _server) = start(Duration::from_millis(100)).await;
-        let mut asked = open(address, REQUEST).await;
+        let mut asked = connect(address, REQUEST).await;
         read_hello(&mut asked).await;
         for opening in ["", "P", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"] {
-            let mut silent = open(address, opening).await;
+            let mut silent = connect(address, opening).await;
             let mut told = Vec::new();
             let end = timeout(HEADER_READ_TIMEOUT / 2, silent.read_to_end(&mut told)).await;
             assert!(end.is_ok(), "still open after {opening:?}");
@@ -222,11 +229,12 @@ mod tests {
     }
     #[tokio::test]
     async fn a_leaving_server_serves_what_comes_on_open_connections_and_ends_them() {
-        let stop = CancellationToken::new();
-        let (address, mut server) = start_until(stop.clone(), FIRST_REQUEST_TIMEOUT).await;
-        let mut kept = open(address, REQUEST).await;
+        let open = Open::default();
+        let stop = open.leaving.clone();
+        let (address, mut server) = start_until(open, FIRST_REQUEST_TIMEOUT).await;
+        let mut kept = connect(address, REQUEST).await;
         read_hello(&mut kept).await;
-        let _idle = open(address, "").await;
+        let _idle = connect(address, "").await;
 
         stop.cancel();
         while TcpStream::connect(address).await.is_ok() {

@@ -80,6 +80,8 @@ pub struct Deployment {
     pub timeout: Duration,
     /// Bound on the wait for the first chunk of a stream.
     pub stream_timeout: Duration,
+    /// What is said to a client while a stream is silent.
+    pub keepalive: Keepalive,
     /// Overrides [`Retry::num_retries`] for requests whose first attempt is here.
     pub num_retries: Option<u32>,
     /// Overrides [`Retry::cooldown`]. Zero: never cooled down.
@@ -112,6 +114,29 @@ impl Default for About {
     }
 }
 
+/// Whether clients of a deployment's streams hear something while it is silent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Keepalive {
+    /// `keepalive_seconds`: how often. Zero: never, whatever a client wishes.
+    pub every: Option<Duration>,
+    /// `allow_client_keepalive_override`.
+    pub client_may: bool,
+}
+
+impl Group {
+    /// How often a client hears something while a stream of this group is silent: as all of its
+    /// deployments have it, or, where those agree to that, as the client wishes.
+    #[must_use]
+    pub fn keepalive(&self, wish: Option<Duration>) -> Option<Duration> {
+        let first = self.deployments.first()?.keepalive;
+        let agree = self.deployments.iter().all(|known| known.keepalive == first);
+        let forbidden = !agree || first.every.is_some_and(|every| every.is_zero());
+        let wish = wish.filter(|_| first.client_may);
+        let every = wish.or(first.every).filter(|every| !every.is_zero() && !forbidden);
+        every.map(|every| every.clamp(KEEPALIVE_BOUNDS.0, KEEPALIVE_BOUNDS.1))
+    }
+}
+
 impl Deployment {
     /// What an upstream model costs here.
     #[must_use]
@@ -119,6 +144,9 @@ impl Deployment {
         self.prices.get(model).unwrap_or(&self.price)
     }
 }
+
+/// Oftener is a load, seldomer is no use: LiteLLM's bounds.
+const KEEPALIVE_BOUNDS: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(300));
 
 /// A deployment's shares of traffic, by each measure LiteLLM knows. Missing is not zero: see `pick`.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]

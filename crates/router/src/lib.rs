@@ -19,7 +19,8 @@ mod wildcard;
 pub use access::Access;
 pub use candidates::{Candidate, Candidates, FailedBy, NoRoute, candidates, group, listed};
 pub use catalog::{
-    About, Alias, BackendId, Catalog, Deployment, DeploymentLimits, Group, Retry, Strategy, Weight,
+    About, Alias, BackendId, Catalog, Deployment, DeploymentLimits, Group, Keepalive, Retry,
+    Strategy, Weight,
 };
 pub use health::{Cooldown, Outcome, Reach, Rules};
 pub use pass_through::{PassThrough, find as find_pass_through};

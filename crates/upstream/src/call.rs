@@ -206,7 +206,7 @@ enum Part {
     Long(Long),
 }
 
-async fn refusal(
+pub(crate) async fn refusal(
     provider: &dyn Provider,
     deployment: &Arc<Deployment>,
     answer: Response<Incoming>,

@@ -7,6 +7,7 @@
 
 mod attempt;
 mod call;
+mod converse;
 mod error;
 mod pieces;
 mod probe;
@@ -32,6 +33,7 @@ use tracing::warn;
 
 pub use attempt::Attempt;
 pub use call::{Answer, Bounds, Whole};
+pub use converse::{Conversation, Talking};
 pub use error::Failure;
 pub use relay::{Relay, Relayed};
 pub use sight::BackendStatus;

@@ -11,7 +11,7 @@ use dunlin_gossip::{Fact, Gossip, HealthFact, Reported};
 use dunlin_identity::{Identity, Surroundings};
 use dunlin_llm::{ChatRequest, Endpoint, StreamEvent, Target, parse};
 use dunlin_mock_upstream::{Fault, MockUpstream, Settings};
-use dunlin_router::{BackendId, Catalog, Deployment, Group, Retry, Strategy, Weight};
+use dunlin_router::{BackendId, Catalog, Deployment, Group, Keepalive, Retry, Strategy, Weight};
 use dunlin_types::{
     AzureLogin, AzureSource, Clock, DeploymentId, Epoch, GoogleSource, MonoMillis, NodeId, Secret,
     Source, Tls, Tokens, Trust, UnixMillis,
@@ -98,6 +98,7 @@ fn group(bases: &[String]) -> Group {
             order: 0,
             timeout: Duration::from_secs(10),
             stream_timeout: Duration::from_secs(10),
+            keepalive: Keepalive::default(),
             num_retries: None,
             cooldown: None,
             price: Default::default(),

@@ -111,3 +111,65 @@ async fn parameters_are_told() -> anyhow::Result<()> {
     assert_eq!(status, 400);
     Ok(())
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tokens_are_counted_for_every_model() -> anyhow::Result<()> {
+    let setup = harness::start(1).await?;
+    let caller = setup.make_key(0, json!({"models": ["chat"]})).await?;
+    let url = setup.cluster.url(0, "/utils/token_counter");
+    let messages = json!([{"role": "user", "content": "hi"}]);
+    let contents = json!([{"role": "user", "parts": [{"text": "hi there"}]}]);
+    for (body, model, tokens) in [
+        (json!({"model": "chat", "messages": messages}), "upstream-name", 8),
+        (json!({"model": "chat", "prompt": "hello world"}), "upstream-name", 2),
+        (json!({"model": "chat", "contents": contents}), "upstream-name", 12),
+    ] {
+        let reply = caller.post(&url, &body).await?;
+        assert_eq!(reply.status, 200, "{}", reply.body);
+        let counted: Value = reply.json()?;
+        assert_eq!(counted["total_tokens"], tokens, "{}", reply.body);
+        assert_eq!(
+            (&counted["request_model"], &counted["model_used"]),
+            (&json!("chat"), &json!(model))
+        );
+    }
+    for (body, status) in [
+        (json!({"model": "chat"}), 400),
+        (json!({"messages": messages}), 400),
+        (json!({"model": "other", "messages": messages}), 403),
+    ] {
+        assert_eq!(caller.post(&url, &body).await?.status, status, "{body}");
+    }
+    let unknown = json!({"model": "gpt-4o", "messages": messages});
+    let reply = setup.cluster.client().post(&url, &unknown).await?;
+    assert!(reply.body.contains(r#""model_used":"gpt-4o""#), "{}", reply.body);
+    assert_eq!(setup.mock.stats().requests, 0);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_served_is_described_and_what_is_described_is_served() -> anyhow::Result<()> {
+    let setup = harness::start(1).await?;
+    let nobody = dunlin_cluster::Client::new("")?;
+    let document: Value = nobody.get(&setup.cluster.url(0, "/openapi.json")).await?.json()?;
+    let paths = document["paths"].as_object().expect("paths");
+    let known = ["/v1/chat/completions", "/key/generate", "/openai/{rest}", "/health/liveliness"];
+    assert!(known.iter().all(|path| paths.contains_key(*path)), "{:?}", paths.keys());
+    let http = dunlin_cluster::http_client()?;
+    for (path, operations) in paths {
+        for method in operations.as_object().expect("operations").keys() {
+            let filled = path
+                .split('/')
+                .map(|part| if part.starts_with('{') { "x:countTokens" } else { part });
+            let url = setup.cluster.url(0, &filled.collect::<Vec<_>>().join("/"));
+            let method: reqwest::Method = method.to_ascii_uppercase().parse()?;
+            let answer = http.request(method.clone(), url).send().await?;
+            let (status, body) = (answer.status().as_u16(), answer.text().await?);
+            assert_ne!(status, 405, "{method} {path}");
+            assert_ne!(body, r#"{"detail":"Not Found"}"#, "{method} {path}");
+        }
+    }
+    let routes: Value = nobody.get(&setup.cluster.url(0, "/routes")).await?.json()?;
+    assert_eq!(routes["routes"].as_array().map(Vec::len), Some(paths.len()));
+    Ok(())
+}

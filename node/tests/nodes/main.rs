@@ -17,6 +17,7 @@ mod keys;
 mod limits;
 mod messages;
 mod natives;
+mod realtime;
 mod relay;
 mod responses;
 mod restart;

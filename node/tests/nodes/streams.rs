@@ -148,3 +148,60 @@ async fn open_stream(setup: &Setup) -> anyhow::Result<(u16, Chunks)> {
     let chunks = response.bytes_stream().map(|chunk| chunk.map(|bytes| bytes.to_vec()));
     Ok((status, chunks.boxed()))
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_silent_stream_is_kept_alive_and_what_fails_later_is_told_in_it() -> anyhow::Result<()> {
+    let mock = MockUpstream::start(Settings::default()).await?;
+    let config = harness::chat_config(&mock.api_base())
+        .replace("      api_key", "      keepalive_seconds: 1\n      api_key");
+    let setup = harness::start_with(1, mock, config).await?;
+    let ask = async |path: &str, wish: &str, more: Value| {
+        let mut body = json!({"model": "chat", "stream": true, "max_tokens": 9,
+            "messages": [{"role": "user", "content": wish}]});
+        body.as_object_mut()
+            .expect("an object")
+            .extend(more.as_object().cloned().unwrap_or_default());
+        setup.cluster.client().post(&setup.cluster.url(0, path), &body).await
+    };
+    let slow = "[[delay:2500]]";
+    let reply = ask("/v1/chat/completions", slow, Value::Null).await?;
+    assert_eq!(reply.status, 200, "{}", reply.body);
+    assert!(reply.body.starts_with(": ping\n\n"), "{}", reply.body);
+    assert!(reply.body.ends_with("data: [DONE]\n\n"), "{}", reply.body);
+    assert!(reply.header("x-litellm-call-id").is_some());
+    let reply = ask("/v1/messages", slow, Value::Null).await?;
+    assert!(
+        reply.body.starts_with("event: ping\ndata: {\"type\": \"ping\"}\n\n"),
+        "{}",
+        reply.body
+    );
+    assert!(reply.body.contains("event: message_stop"), "{}", reply.body);
+    // In time, there is nothing of it: status, headers and body are as ever.
+    let reply = ask("/v1/chat/completions", "hi", Value::Null).await?;
+    assert!(reply.header("x-litellm-model-id").is_some() && !reply.body.contains("ping"));
+    let reply = ask("/v1/chat/completions", "[[status:400]]", Value::Null).await?;
+    assert_eq!(reply.status, 400, "{}", reply.body);
+
+    setup.mock.set_fault(Fault::Hang).await;
+    let response = dunlin_cluster::http_client()?
+        .post(setup.cluster.url(0, "/v1/chat/completions"))
+        .bearer_auth(setup.cluster.master_key())
+        .json(&json!({"model": "chat", "stream": true, "timeout": 2,
+            "messages": [{"role": "user", "content": "hi"}]}))
+        .send()
+        .await?;
+    assert_eq!(response.status().as_u16(), 200, "it is sent before anyone knows");
+    let mut pieces = response.bytes_stream();
+    let mut told = String::new();
+    let broken = loop {
+        match pieces.next().await {
+            Some(Ok(piece)) => told.push_str(&String::from_utf8_lossy(&piece)),
+            Some(Err(_)) => break true,
+            None => break false,
+        }
+    };
+    assert!(broken, "a clean end: {told}");
+    assert!(told.starts_with(": ping\n\n") && told.contains("litellm.Timeout"), "{told}");
+    assert!(told.contains(r#""code":"408""#) && !told.contains("[DONE]"), "{told}");
+    Ok(())
+}

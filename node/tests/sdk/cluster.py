@@ -22,6 +22,7 @@ MODELS = {
     "claude": ([], "anthropic/claude-sonnet-4-5", ""),
     "vllm": (["--habit", "vllm", "--habit", "no-null-encoding"], "hosted_vllm/served-name", "/v1"),
     "gemini": ([], "gemini/gemini-2.5-flash", ""),
+    "bedrock": ([], "bedrock/anthropic.claude-sonnet-4-5-20250929-v1:0", ""),
     "cohere": ([], "cohere/command-a-03-2025", ""),
     "ollama": ([], "ollama_chat/llama3.2", ""),
 }

@@ -358,6 +358,42 @@ def azure(on):
 
 
 @case
+async def realtime(on):
+    """A conversation over a WebSocket, with the key in a header."""
+    async with async_sdk(on).realtime.connect(model="chat") as talk:
+        same((await talk.recv()).type, "session.created")
+        same(await spoken(talk, "[[say:good day]]"), "good day")
+        same(await spoken(talk, "[[say:good night]]"), "good night")
+
+
+@case
+async def realtime_azure(on):
+    """Azure's path, and its key in `api-key`."""
+    azure = openai.AsyncAzureOpenAI(
+        azure_endpoint=on.url, api_key=on.key(), api_version="2024-10-01-preview", max_retries=0,
+        # Without it the SDK asks for TLS.
+        websocket_base_url=on.url.replace("http:", "ws:") + "/openai",
+    )
+    async with azure.realtime.connect(model="chat") as talk:
+        same((await talk.recv()).type, "session.created")
+        same(await spoken(talk, "[[say:good day]]"), "good day")
+
+
+async def spoken(talk, text):
+    """What is answered."""
+    content = [{"type": "input_text", "text": text}]
+    await talk.conversation.item.create(item={"type": "message", "role": "user", "content": content})
+    await talk.response.create()
+    words = ""
+    async for event in talk:
+        if event.type == "response.output_text.delta":
+            words += event.delta
+        if event.type == "response.done":
+            holds(event.response.usage.output_tokens > 0, f"{event.response.usage}")
+            return words
+
+
+@case
 async def many_at_once(on):
     """Forty streams of one client."""
     client = async_sdk(on)

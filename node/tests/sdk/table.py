@@ -48,6 +48,7 @@ SINGLE = {
     "rerank": "/rerank",
     "count_tokens": "/v1/messages/count_tokens",
     "models": "/v1/models",
+    "realtime": "/v1/realtime",
 }
 # The suites by the name of what they test.
 SDKS = {
@@ -56,6 +57,7 @@ SDKS = {
     "anthropic_python": ("anthropic (Python)", "anthropic"),
     "anthropic_node": ("@anthropic-ai/sdk", "@anthropic-ai/sdk"),
     "google_python": ("google-genai (Python)", "google-genai"),
+    "bedrock_python": ("boto3, behind /bedrock", "boto3"),
     "langchain_python": ("langchain-openai (Python)", "langchain-openai"),
     "litellm_python": ("litellm as a client", "litellm"),
     "ai_node": ("ai, with @ai-sdk/openai and openai-compatible", "ai"),

@@ -173,7 +173,7 @@ fn wishes_of_body_and_headers_are_merged() {
     let request = chat(
         r#"{"model":"m","messages":[],"num_retries":"4","request_timeout":1,"timeout":0.5,
             "fallbacks":["a",{"model":"b","n":2}],"content_policy_fallbacks":[{"m":["c"]}],
-            "disable_fallbacks":true,"max_fallbacks":null,
+            "disable_fallbacks":true,"max_fallbacks":null,"keepalive_seconds":0,
             "drop_params":true,"additional_drop_params":["tools[*].strict"]}"#,
     );
     let mut headers = HeaderMap::new();
@@ -185,6 +185,7 @@ fn wishes_of_body_and_headers_are_merged() {
         num_retries: Some(4),
         timeout: Some(Duration::from_millis(500)),
         stream_timeout: Some(Duration::from_secs(86_400)),
+        keepalive: Some(Duration::ZERO),
         fallbacks: Some(FallbackMap::from([("*".into(), vec![Fallback::to("a"), changed])])),
         context_window_fallbacks: None,
         content_policy_fallbacks: Some(FallbackMap::from([("m".into(), vec![Fallback::to("c")])])),

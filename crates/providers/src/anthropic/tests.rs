@@ -50,7 +50,7 @@ fn messages_pass_byte_for_byte_but_for_the_model_and_what_is_the_gateways() {
     assert_eq!(call.body(), expected.as_bytes());
     assert_eq!(call.uri(), "http://up/v1/messages");
     assert!(request.stream() && !request.adds_usage());
-    assert_eq!(request.end_user(), Some("u"));
+    assert_eq!(request.labels().end_user.as_deref(), Some("u"));
 }
 
 #[test]
@@ -505,4 +505,23 @@ proptest! {
             prop_assert_eq!(events_for(&messages(), &PROVIDER, &stream, &at), whole, "{}", name);
         }
     }
+}
+
+#[test]
+fn what_a_strict_api_refuses_is_mended_where_that_is_allowed() {
+    let chat = r#"{"model":"m","messages":[{"role":"system","content":"s"},
+        {"role":"assistant","content":"a","tool_calls":[{"id":"1","type":"function",
+        "function":{"name":"f","arguments":"{}"}}]},{"role":"tool","tool_call_id":"1","content":"r"}]}"#;
+    let to = target("claude-opus-4-6");
+    let as_said = body(chat, &to);
+    assert_eq!(as_said["messages"][0]["role"], "assistant");
+    assert_eq!(as_said.get("tools"), None);
+    let to = Target { params: ParamRules { mend: true, ..ParamRules::default() }, ..to };
+    let mended = body(chat, &to);
+    assert_eq!(mended["messages"][0]["role"], "user");
+    assert_eq!(mended["messages"][0]["content"][0]["text"], "Please continue.");
+    assert_eq!(mended["tools"][0]["name"], "dummy_tool");
+    let fit = r#"{"model":"m","messages":[{"role":"user","content":"hi"}]}"#;
+    let unmended = target("claude-opus-4-6");
+    assert_eq!(body(fit, &to), body(fit, &unmended));
 }

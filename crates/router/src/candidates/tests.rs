@@ -9,7 +9,7 @@ use dunlin_types::DeploymentId;
 use dunlin_llm::Fallback;
 
 use super::*;
-use crate::catalog::{BackendId, Weight};
+use crate::catalog::{BackendId, Keepalive, Weight};
 
 fn deployment(group: &str, upstream: &str) -> Arc<Deployment> {
     Arc::new(Deployment {
@@ -27,6 +27,7 @@ fn deployment(group: &str, upstream: &str) -> Arc<Deployment> {
         order: 0,
         timeout: Duration::from_secs(1),
         stream_timeout: Duration::from_secs(1),
+        keepalive: Keepalive::default(),
         num_retries: None,
         cooldown: None,
         price: Pricing::Free,
@@ -237,4 +238,29 @@ fn a_long_or_filtered_prompt_has_fallbacks_of_its_own() {
     assert_eq!(walk(&wishes, FailedBy::ContentPolicy), "chat=m last=m3", "the client's word wins");
     wishes.content_policy_fallbacks = Some(after(&[("chat", &["big"])]));
     assert_eq!(walk(&wishes, FailedBy::ContentPolicy), "chat=m big=m2");
+}
+
+#[test]
+fn a_stream_is_kept_alive_as_all_of_its_deployments_have_it() {
+    let secs = |seconds: u64| Some(Duration::from_secs(seconds));
+    let group = |all: &[(Option<Duration>, bool)]| {
+        let deployments = all.iter().map(|&(every, client_may)| {
+            let keepalive = Keepalive { every, client_may };
+            Arc::new(Deployment { keepalive, ..Deployment::clone(&deployment("g", "m")) })
+        });
+        Group { name: "g".into(), deployments: deployments.collect() }
+    };
+    for (all, wish, every) in [
+        (&[(None, false)][..], secs(5), None),
+        (&[(None, true)], secs(5), secs(5)),
+        (&[(secs(9), false)], secs(5), secs(9)),
+        (&[(secs(9), true)], secs(5), secs(5)),
+        (&[(secs(9), true)], secs(0), None),
+        (&[(secs(0), true)], secs(5), None),
+        (&[(secs(9), true), (secs(8), true)], secs(5), None),
+        (&[(Some(Duration::from_millis(1)), false)], None, secs(1)),
+        (&[(secs(9000), false)], None, secs(300)),
+    ] {
+        assert_eq!(group(all).keepalive(wish), every, "{all:?} {wish:?}");
+    }
 }

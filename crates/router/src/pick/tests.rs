@@ -5,7 +5,7 @@ use dunlin_ledger::Pricing;
 use dunlin_llm::Target;
 
 use super::*;
-use crate::catalog::BackendId;
+use crate::catalog::{BackendId, Keepalive};
 
 const READY: Seen =
     Seen { cooling_until: None, rumoured: false, out: false, load: 0.0, warmth: 1.0 };
@@ -23,6 +23,7 @@ fn group(weights: &[Weight]) -> Group {
             order: 0,
             timeout: Duration::from_secs(1),
             stream_timeout: Duration::from_secs(1),
+            keepalive: Keepalive::default(),
             num_retries: None,
             cooldown: None,
             price: Pricing::Free,

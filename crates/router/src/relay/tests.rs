@@ -8,7 +8,7 @@ use dunlin_llm::Target;
 use dunlin_types::DeploymentId;
 
 use super::*;
-use crate::catalog::{Alias, BackendId, Weight};
+use crate::catalog::{Alias, BackendId, Keepalive, Weight};
 
 fn deployment(group: &str, provider: &str, upstream: &str, parked: bool) -> Arc<Deployment> {
     Arc::new(Deployment {
@@ -22,6 +22,7 @@ fn deployment(group: &str, provider: &str, upstream: &str, parked: bool) -> Arc<
         order: 0,
         timeout: Duration::from_secs(1),
         stream_timeout: Duration::from_secs(1),
+        keepalive: Keepalive::default(),
         num_retries: None,
         cooldown: None,
         price: Pricing::Free,

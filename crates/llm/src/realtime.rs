@@ -1,0 +1,120 @@
+//! Events of OpenAI's realtime conversations, as far as a gateway must know them.
+
+use std::borrow::Cow;
+
+use dunlin_types::{Tokens, Usage};
+use serde::Deserialize;
+
+/// What an event of the server's says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// A model begins to answer.
+    Begun,
+    /// It says so many bytes of text.
+    Text(u64),
+    /// Its answer is over. What it used, if that is told.
+    Done(Option<Usage>),
+    /// Anything else.
+    Other,
+}
+
+#[derive(Deserialize)]
+struct Wire<'a> {
+    #[serde(borrow, rename = "type")]
+    kind: Cow<'a, str>,
+    #[serde(borrow)]
+    delta: Option<Cow<'a, str>>,
+    response: Option<Response>,
+}
+
+#[derive(Deserialize)]
+struct Response {
+    usage: Option<Counts>,
+}
+
+#[derive(Deserialize)]
+struct Counts {
+    input_tokens: Option<u64>,
+    output_tokens: Option<u64>,
+    #[serde(default)]
+    input_token_details: Details,
+    #[serde(default)]
+    output_token_details: Details,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Details {
+    cached_tokens: u64,
+    audio_tokens: u64,
+    image_tokens: u64,
+    reasoning_tokens: u64,
+}
+
+/// Reads one event; what is none is nothing to a gateway.
+#[must_use]
+pub fn read_event(text: &[u8]) -> Event {
+    let Ok(event) = serde_json::from_slice::<Wire<'_>>(text) else { return Event::Other };
+    match &*event.kind {
+        "response.created" => Event::Begun,
+        "response.done" => Event::Done(event.response.and_then(|done| done.usage?.read())),
+        // `response.output_text.delta`, `response.output_audio_transcript.delta` and older names.
+        kind if kind.ends_with("text.delta") || kind.ends_with("transcript.delta") => {
+            Event::Text(event.delta.map_or(0, |delta| delta.len() as u64))
+        }
+        _ => Event::Other,
+    }
+}
+
+impl Counts {
+    fn read(self) -> Option<Usage> {
+        let (input, output) = (self.input_token_details, self.output_token_details);
+        Some(Usage {
+            prompt: Tokens(self.input_tokens?),
+            cached: Tokens(input.cached_tokens),
+            prompt_audio: Tokens(input.audio_tokens),
+            prompt_image: Tokens(input.image_tokens),
+            completion: Tokens(self.output_tokens?),
+            completion_audio: Tokens(output.audio_tokens),
+            reasoning: Tokens(output.reasoning_tokens),
+            ..Usage::default()
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_an_event_says_is_read() {
+        let usage = Usage {
+            prompt: Tokens(30),
+            cached: Tokens(4),
+            prompt_audio: Tokens(10),
+            completion: Tokens(7),
+            completion_audio: Tokens(5),
+            ..Usage::default()
+        };
+        for (event, said) in [
+            (
+                r#"{"event_id":"e","type":"response.created","response":{"usage":null}}"#,
+                Event::Begun,
+            ),
+            (r#"{"type":"response.output_text.delta","delta":"\u00e9a"}"#, Event::Text(3)),
+            (r#"{"type":"response.audio_transcript.delta","delta":"ab"}"#, Event::Text(2)),
+            (r#"{"type":"response.output_audio.delta","delta":"AAAA"}"#, Event::Other),
+            (
+                r#"{"type":"response.done","response":{"usage":{"total_tokens":37,"input_tokens":30,
+                    "output_tokens":7,"input_token_details":{"text_tokens":20,"audio_tokens":10,
+                    "cached_tokens":4},"output_token_details":{"text_tokens":2,"audio_tokens":5}}}}"#,
+                Event::Done(Some(usage)),
+            ),
+            (r#"{"type":"response.done","response":{"status":"failed"}}"#, Event::Done(None)),
+            (r#"{"type":"error"}"#, Event::Other),
+            ("nonsense", Event::Other),
+        ] {
+            assert_eq!(read_event(event.as_bytes()), said, "{event}");
+        }
+    }
+}

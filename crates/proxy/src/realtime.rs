@@ -1,0 +1,224 @@
+//! The story of a conversation over a WebSocket: who asks, for which model, whether the limits allow
+//! it, the handshake with a provider; then frames pass both ways, and each answer is admitted and
+//! charged by itself.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::http::header::{
+    AUTHORIZATION, CONNECTION, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL,
+    SEC_WEBSOCKET_VERSION, UPGRADE,
+};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
+use dunlin_llm::{BadRequest, Endpoint, Labels, decoded};
+use dunlin_router::{Group, NonePicked};
+use dunlin_types::Tokens;
+
+use crate::attempts::GroupFailed;
+use crate::caller::Caller;
+use crate::chat::Call;
+use crate::error::{Failed, Refused, Unanswered};
+use crate::headers::{self, Told};
+use crate::realtime::talk::{Asker, Talk};
+use crate::{Proxy, Serving};
+
+mod frames;
+mod talk;
+
+/// A subprotocol that is a key: browsers cannot send headers.
+const KEY_PROTOCOL: &str = "openai-insecure-api-key.";
+/// What goes upstream of a client's headers.
+const FORWARDED: [HeaderName; 4] = [
+    SEC_WEBSOCKET_KEY,
+    SEC_WEBSOCKET_VERSION,
+    HeaderName::from_static("openai-beta"),
+    HeaderName::from_static("openai-safety-identifier"),
+];
+
+/// GET /v1/realtime?model=
+pub(crate) async fn serve(State(proxy): State<Proxy>, request: Request) -> Response<Body> {
+    // Errors of ours are in OpenAI's form.
+    let call = Call::begin(&proxy, Endpoint::ChatCompletions, &request);
+    let call = Arc::new(call);
+    match conduct(&proxy, &call, request).await {
+        Ok(response) => response,
+        Err(failed) => failed.response(&call),
+    }
+}
+
+async fn conduct(
+    proxy: &Proxy,
+    call: &Arc<Call>,
+    mut request: Request,
+) -> Result<Response<Body>, Failed> {
+    let serving = proxy.0.serving.load_full();
+    let offered = take_key(request.headers_mut());
+    let caller = Caller::identify(proxy, &serving, request.headers()).await?;
+    check_handshake(&request)?;
+    let query = Query::of(request.uri().query().unwrap_or_default())?;
+    let group = dunlin_router::group(&serving.catalog, caller.access(), &query.model)
+        .map_err(|no_route| Refused::no_route(no_route, Endpoint::ChatCompletions))?;
+    let origin = call.client.origin(&serving.settings, request.headers(), &Labels::default())?;
+    let headers = request.headers().clone();
+    let (model, name) = (query.model, Arc::clone(&group.name));
+    let (proxied, asked) = (proxy.clone(), Arc::clone(call));
+    let asker = Asker { proxy: proxied, call: asked, headers, origin, model, group: name };
+    let (bill, told) = asker.admit(caller).await?;
+
+    let attempt = attempt(proxy, &serving, &group)?;
+    let deployment = Arc::clone(attempt.deployment());
+    let sent = outgoing(request.headers(), offered);
+    let retry = serving.catalog.retry;
+    let opened = proxy.0.upstream.converse(attempt, &query.rest, sent, deployment.timeout, retry);
+    let conversation = match opened.await {
+        Ok(conversation) => conversation,
+        Err(failure) => {
+            let (failure, retries, max_retries) = (Box::new(failure), 0, 0);
+            let failed = GroupFailed::Attempt { failure, retries, max_retries };
+            return Err(unanswered(&group, failed).spent(bill.failed()));
+        }
+    };
+    let response = accepted(told.called(call), &conversation.headers);
+    let upgrading = hyper::upgrade::on(&mut request);
+    let talk = Talk::new(asker, deployment, bill);
+    let open = proxy.0.open.clone();
+    proxy.0.open.tasks.spawn(async move {
+        // A client that is gone before it is answered is nothing to anybody.
+        if let Ok(client) = upgrading.await {
+            talk.run(client, conversation, &open).await;
+        }
+    });
+    Ok(response)
+}
+
+/// Takes a key out of the subprotocols, as if it had come in a header, and gives the others.
+fn take_key(headers: &mut HeaderMap) -> Vec<String> {
+    let all = headers.get_all(SEC_WEBSOCKET_PROTOCOL).iter();
+    let all = all.filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(','));
+    let all = all.map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned);
+    let (keys, others): (Vec<_>, Vec<_>) = all.partition(|name| name.starts_with(KEY_PROTOCOL));
+    let key = keys.first().map(|key| format!("Bearer {}", &key[KEY_PROTOCOL.len()..]));
+    if let Some(mut key) = key.and_then(|key| HeaderValue::from_str(&key).ok()) {
+        key.set_sensitive(true);
+        headers.entry(AUTHORIZATION).or_insert(key);
+    }
+    headers.remove(SEC_WEBSOCKET_PROTOCOL);
+    others
+}
+
+fn check_handshake(request: &Request) -> Result<(), Refused> {
+    let headers = request.headers();
+    let is = |name: &HeaderName, wanted: &str| {
+        let value = headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        value.split(',').any(|part| part.trim().eq_ignore_ascii_case(wanted))
+    };
+    let is_asked = is(&UPGRADE, "websocket")
+        && is(&CONNECTION, "upgrade")
+        && is(&SEC_WEBSOCKET_VERSION, "13")
+        && headers.contains_key(SEC_WEBSOCKET_KEY);
+    if is_asked { Ok(()) } else { Err(Refused::no_websocket()) }
+}
+
+/// A query: the model, and what is the provider's.
+struct Query {
+    model: String,
+    rest: String,
+}
+
+impl Query {
+    fn of(query: &str) -> Result<Self, Refused> {
+        let (mut model, mut rest) = (None, Vec::new());
+        for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+            match pair.split_once('=') {
+                // Azure's name for it.
+                Some(("model" | "deployment", name)) => model = Some(decoded(name)),
+                Some(("api-version" | "api-key" | "key", _)) => {}
+                Some(_) | None => rest.push(pair),
+            }
+        }
+        let model = model.ok_or(Refused::BadRequest(BadRequest::MissingModel))?;
+        Ok(Self { model, rest: rest.join("&") })
+    }
+}
+
+fn attempt(
+    proxy: &Proxy,
+    serving: &Serving,
+    group: &Group,
+) -> Result<dunlin_upstream::Attempt, Failed> {
+    let (upstream, strategy) = (&proxy.0.upstream, serving.catalog.strategy);
+    let attempt = upstream.start_attempt(group, strategy, &BTreeSet::new(), Tokens(0));
+    attempt.map_err(|none| {
+        let wait = match none {
+            NonePicked::AllCoolingDown { until } => until.since(proxy.0.clock.mono()),
+            NonePicked::AllParked => std::time::Duration::ZERO,
+        };
+        unanswered(group, GroupFailed::NonePicked { none, wait, parked: None })
+    })
+}
+
+fn unanswered(group: &Group, failed: GroupFailed) -> Failed {
+    Failed::from(Unanswered { failures: vec![(Arc::clone(&group.name), failed)] })
+}
+
+/// The client's part of the handshake. Extensions are not offered: frames are looked at.
+fn outgoing(client: &HeaderMap, protocols: Vec<String>) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    for name in &FORWARDED {
+        for value in client.get_all(name) {
+            headers.append(name.clone(), value.clone());
+        }
+    }
+    if let Ok(protocols) = HeaderValue::from_str(&protocols.join(", "))
+        && !protocols.is_empty()
+    {
+        headers.insert(SEC_WEBSOCKET_PROTOCOL, protocols);
+    }
+    headers
+}
+
+/// The provider's part of it.
+fn accepted(told: Told, provider: &HeaderMap) -> Response<Body> {
+    let mut fields = HeaderMap::new();
+    fields.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
+    fields.insert(UPGRADE, HeaderValue::from_static("websocket"));
+    for name in [SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_PROTOCOL] {
+        if let Some(value) = provider.get(&name) {
+            fields.insert(name, value.clone());
+        }
+    }
+    headers::relayed(told, StatusCode::SWITCHING_PROTOCOLS, fields, Body::empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_among_the_protocols_is_a_key_and_no_protocol() {
+        let mut headers = HeaderMap::new();
+        let offered = "realtime, openai-insecure-api-key.sk-1, openai-beta.realtime-v1";
+        headers.insert(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(offered));
+        headers.insert(SEC_WEBSOCKET_KEY, HeaderValue::from_static("x"));
+        headers.insert("sec-websocket-extensions", HeaderValue::from_static("permessage-deflate"));
+        let others = take_key(&mut headers);
+        assert_eq!(headers[AUTHORIZATION], "Bearer sk-1");
+        let sent = outgoing(&headers, others);
+        assert_eq!(sent[SEC_WEBSOCKET_PROTOCOL], "realtime, openai-beta.realtime-v1");
+        assert_eq!((sent.len(), sent.contains_key(SEC_WEBSOCKET_KEY)), (2, true));
+    }
+
+    #[test]
+    fn a_query_names_the_model_in_either_way() {
+        for (query, model, rest) in [
+            ("model=gpt%2Frt&intent=transcription", "gpt/rt", "intent=transcription"),
+            ("api-version=2025-04-01&deployment=rt", "rt", ""),
+        ] {
+            let Ok(read) = Query::of(query) else { panic!("{query}") };
+            assert_eq!((&*read.model, &*read.rest), (model, rest));
+        }
+        assert!(Query::of("intent=transcription").is_err());
+    }
+}
