@@ -450,7 +450,7 @@ impl Failed {
                         let mut told = HeaderMap::new();
                         limits::refuse(&mut told, limited, call.endpoint.dialect());
                         if let Some(caller) = key {
-                            headers::key_limits(&mut told, &caller.key);
+                            headers::key_limits(&mut told, caller);
                         }
                         told
                     }

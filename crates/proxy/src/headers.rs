@@ -5,7 +5,7 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
 use bytes::Bytes;
-use dunlin_admission::LimitStatus;
+use dunlin_admission::{LimitStatus, Rank};
 use dunlin_llm::Dialect;
 use dunlin_router::Deployment;
 use dunlin_types::{NanoUsd, UnixMillis};
@@ -50,7 +50,7 @@ impl Told {
     pub(crate) fn of_admission(call: &Call, caller: &Caller, limits: &[LimitStatus]) -> Self {
         let mut told = Self(HeaderMap::with_capacity(32), Duration::ZERO);
         if let Some(caller) = caller.key() {
-            key_limits(&mut told.0, &caller.key);
+            key_limits(&mut told.0, caller);
         }
         limits::tell(&mut told.0, limits, call.endpoint.dialect(), call.started);
         told
@@ -174,10 +174,11 @@ impl Told {
     }
 }
 
-/// The limits that a key has.
-pub(crate) fn key_limits(told: &mut HeaderMap, key: &dunlin_state::Key) {
-    let limits =
-        [("x-litellm-key-rpm-limit", key.terms.rpm), ("x-litellm-key-tpm-limit", key.terms.tpm)];
+/// The limits that a key has, of its own or by the budget it refers to.
+pub(crate) fn key_limits(told: &mut HeaderMap, caller: &dunlin_state::Caller) {
+    let key = caller.payers.iter().find(|payer| payer.rank == Rank::Key);
+    let key = key.expect("a key pays for its requests");
+    let limits = [("x-litellm-key-rpm-limit", key.rpm()), ("x-litellm-key-tpm-limit", key.tpm())];
     for (name, limit) in limits {
         if let Some(limit) = limit {
             told.insert(HeaderName::from_static(name), HeaderValue::from(limit));

@@ -111,7 +111,8 @@ impl Upstream {
     }
 
     /// Picks a deployment of `group`, one of `tried` only if no other is ready, and counts it as in
-    /// flight in the same step. Nothing may be awaited between this and [`Upstream::call`].
+    /// flight in the same step. Nothing may be awaited between this and [`Upstream::call`] but room by
+    /// the deployment's own limits.
     ///
     /// # Errors
     /// [`NonePicked`].
