@@ -107,6 +107,12 @@ impl Cause {
         matches!(self.status(), 408 | 409 | 429 | 500..)
     }
 
+    /// True if it is the request's own fault, whatever the status: it says nothing of who was asked.
+    #[must_use]
+    pub fn is_the_requests_own(self) -> bool {
+        matches!(self, Self::ContextWindow | Self::ContentPolicy | Self::UnsupportedParams)
+    }
+
     fn of(status: u16, error: &UpstreamError) -> Self {
         match status {
             400 | 413 | 422 | 500 if is_context_window(error) => Self::ContextWindow,

@@ -223,26 +223,14 @@ impl Asking<'_> {
 
     /// The same request elsewhere, or here once more: only where that may help.
     fn is_worth_retrying(&self, failure: &Failure, another_is_ready: bool) -> bool {
-        match failure.error.cause {
-            Cause::Unauthorized | Cause::Forbidden => self.group.deployments.len() > 1,
-            Cause::RateLimited => another_is_ready || !self.has_fallbacks,
-            Cause::BadRequest
-            | Cause::NotFound
-            | Cause::TooLarge
-            | Cause::Unprocessable
-            | Cause::ContextWindow
-            | Cause::ContentPolicy
-            | Cause::UnsupportedParams => false,
-            Cause::Timeout
-            | Cause::Conflict
-            | Cause::Internal
-            | Cause::BadGateway
-            | Cause::Unavailable
-            | Cause::Overloaded
-            | Cause::Connection
-            | Cause::BadReply
-            | Cause::Misconfigured
-            | Cause::Other(_) => failure.error.cause.retryable(),
+        let cause = failure.error.cause;
+        if matches!(cause, Cause::Unauthorized | Cause::Forbidden) {
+            // Another deployment has another credential.
+            self.group.deployments.len() > 1
+        } else if cause == Cause::RateLimited {
+            another_is_ready || !self.has_fallbacks
+        } else {
+            cause.retryable()
         }
     }
 

@@ -47,31 +47,15 @@ impl Failure {
 
     /// What it says about the health of the backend.
     pub(crate) fn outcome(&self) -> Outcome {
-        match self.error.cause {
-            Cause::Connection if self.refused => Outcome::Refused,
-            Cause::Connection | Cause::BadReply => Outcome::Broken,
-            // The request's own fault, whatever the status.
-            Cause::ContextWindow | Cause::ContentPolicy | Cause::UnsupportedParams => {
-                Outcome::Success
-            }
-            Cause::BadRequest
-            | Cause::Unauthorized
-            | Cause::Forbidden
-            | Cause::NotFound
-            | Cause::Timeout
-            | Cause::Conflict
-            | Cause::TooLarge
-            | Cause::Unprocessable
-            | Cause::RateLimited
-            | Cause::Internal
-            | Cause::BadGateway
-            | Cause::Unavailable
-            | Cause::Overloaded
-            | Cause::Misconfigured
-            | Cause::Other(_) => {
-                let code = self.error.cause.status();
-                Outcome::Status { code, retry_after: self.retry_after }
-            }
+        let cause = self.error.cause;
+        if cause == Cause::Connection && self.refused {
+            Outcome::Refused
+        } else if matches!(cause, Cause::Connection | Cause::BadReply) {
+            Outcome::Broken
+        } else if cause.is_the_requests_own() {
+            Outcome::Success
+        } else {
+            Outcome::Status { code: cause.status(), retry_after: self.retry_after }
         }
     }
 }
