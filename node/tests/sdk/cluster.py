@@ -27,6 +27,9 @@ MODELS = {
     "ollama": ([], "ollama_chat/llama3.2", ""),
 }
 
+# The model whose server has responses itself, and keeps them: the mock of `chat`.
+KEEPS = "keeps"
+
 
 class Cluster:
     """Started processes. As a context manager it ends them."""
@@ -126,6 +129,8 @@ def config(bases):
         }
         for name, (_, model, path) in MODELS.items()
     ]
+    kept = {"model": "openai/gpt-mock", "api_base": bases["chat"] + "/v1", "api_key": UPSTREAM_KEY}
+    models.append({"model_name": KEEPS, "litellm_params": kept, "model_info": {"mode": "responses"}})
     # JSON is YAML.
     return json.dumps({"model_list": models, "router_settings": {"num_retries": 0}}, indent=1)
 

@@ -25,6 +25,12 @@ def sdk(on, **more):
     return openai.OpenAI(base_url=on.v1, **{"api_key": on.master, "max_retries": 0, **more})
 
 
+def elsewhere(on, **more):
+    """A client of the next node."""
+    url = on.nodes[(on.node + 1) % len(on.nodes)] + "/v1"
+    return openai.OpenAI(base_url=url, **{"api_key": on.master, "max_retries": 0, **more})
+
+
 def async_sdk(on):
     return openai.AsyncOpenAI(base_url=on.v1, api_key=on.master, max_retries=0)
 
@@ -229,6 +235,88 @@ def response_tools(on):
 def response_structured(on):
     parsed = sdk(on).responses.parse(model=on.model, input="a city", text_format=City)
     holds(isinstance(parsed.output_parsed, City), parsed.output_text)
+
+
+@case
+def response_kept(on):
+    """Read, listed and deleted on other nodes than the one that made it."""
+    client = sdk(on)
+    made = client.responses.create(model="keeps", input="[[say:good day]]")
+    other = elsewhere(on)
+    read = other.responses.retrieve(made.id)
+    same((read.id, read.output_text, read.model), (made.id, "good day", "keeps"))
+    same([item.role for item in other.responses.input_items.list(made.id)], ["user"])
+    next_one = other.responses.create(model="keeps", input="and?", previous_response_id=made.id)
+    same(next_one.previous_response_id, made.id)
+    stranger = sdk(on, api_key=on.key())
+    raises(openai.NotFoundError, stranger.responses.retrieve, made.id)
+    other.responses.delete(made.id)
+    raises(openai.NotFoundError, client.responses.retrieve, made.id)
+
+
+@case
+def response_in_background(on):
+    made = sdk(on).responses.create(model="keeps", input="[[say:good day]]", background=True)
+    same(made.status, "queued")
+    same(elsewhere(on).responses.retrieve(made.id).output_text, "good day")
+    again = elsewhere(on).responses.retrieve(made.id, stream=True)
+    holds(any(event.type == "response.completed" for event in again), "it has no end")
+    same(elsewhere(on).responses.cancel(made.id).status, "cancelled")
+    plain = sdk(on).responses.create(model="keeps", input="hi")
+    raises(openai.BadRequestError, elsewhere(on).responses.cancel, plain.id)
+
+
+@case("keeps", "chat")
+def response_tokens(on):
+    counted = sdk(on).responses.input_tokens.count(model=on.model, input="good day to you")
+    holds(counted.input_tokens > 0, f"{counted}")
+
+
+@case
+def response_compacted(on):
+    short = sdk(on).responses.compact(model="keeps", input=[{"role": "user", "content": "good day"}])
+    same(short.object, "response.compaction")
+    holds(short.usage.input_tokens > 0, f"{short.usage}")
+
+
+@case
+def files(on):
+    client = sdk(on)
+    made = client.files.create(file=("notes.txt", b"good day"), purpose="user_data", extra_body={"model": "keeps"})
+    read = elsewhere(on).files.retrieve(made.id)
+    same((read.id, read.filename, read.bytes), (made.id, "notes.txt", 8))
+    same(elsewhere(on).files.content(made.id).read(), b"good day")
+    stranger = sdk(on, api_key=on.key())
+    raises(openai.NotFoundError, stranger.files.retrieve, made.id)
+    raises(openai.PermissionDeniedError, stranger.files.list)
+    listed = {file.id for file in client.files.list(extra_query={"model": "keeps"})}
+    holds(made.id in listed, f"{listed}")
+    holds(elsewhere(on).files.delete(made.id).deleted, "not deleted")
+    raises(openai.NotFoundError, client.files.retrieve, made.id)
+
+
+@case("keeps", "vllm")
+def batches(on):
+    body = {"model": on.model, "messages": say("[[say:good day]]")}
+    line = {"custom_id": "one", "method": "POST", "url": "/v1/chat/completions", "body": body}
+    client = sdk(on, api_key=on.key(models=[on.model]))
+    lines = client.files.create(file=("in.jsonl", json.dumps(line).encode()), purpose="batch")
+    made = client.batches.create(
+        input_file_id=lines.id, endpoint="/v1/chat/completions", completion_window="24h"
+    )
+    same((made.input_file_id, made.object), (lines.id, "batch"))
+    other = elsewhere(on, api_key=client.api_key)
+    done = other.batches.retrieve(made.id)
+    same((done.id, done.status), (made.id, "completed"))
+    answer = json.loads(other.files.content(done.output_file_id).text)
+    same(answer["response"]["body"]["choices"][0]["message"]["content"], "good day")
+    raises(openai.NotFoundError, sdk(on, api_key=on.key()).batches.retrieve, made.id)
+    listed = {batch.id for batch in sdk(on).batches.list(extra_query={"model": on.model})}
+    holds(listed, "no batches")
+    second = client.batches.create(
+        input_file_id=lines.id, endpoint="/v1/chat/completions", completion_window="24h"
+    )
+    same(other.batches.cancel(second.id).status, "cancelling")
 
 
 @case

@@ -4,7 +4,7 @@ import os
 import re
 
 import install
-from cluster import MODELS
+from cluster import KEEPS, MODELS
 
 # What a case that runs on each backend shows, by file and name: of which endpoint, and what of it.
 OF_FILE = {
@@ -41,6 +41,12 @@ SINGLE = {
     "completions": "/v1/completions",
     "embeddings": "/v1/embeddings",
     "embeddings_of_tokens": "/v1/embeddings",
+    "response_kept": "/v1/responses/{id}, /v1/responses/{id}/input_items",
+    "response_in_background": "/v1/responses/{id}/cancel",
+    "response_tokens": "/v1/responses/input_tokens",
+    "response_compacted": "/v1/responses/compact",
+    "files": "/v1/files",
+    "batches": "/v1/batches",
     "moderation": "/v1/moderations",
     "images": "/v1/images/generations, /v1/images/edits",
     "transcription": "/v1/audio/transcriptions, /v1/audio/translations",
@@ -101,7 +107,7 @@ def page(here, root, cases):
 
 
 def provider(model):
-    return MODELS[model][1].split("/")[0]
+    return MODELS["chat" if model == KEEPS else model][1].split("/")[0]
 
 
 def split(name):

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::post;
 use crate::answer::Usage;
+use crate::ask::Ask;
 use crate::exchange::{Keys, Mock, Place, Refusal};
 use crate::failure::{Failure, Why};
 use crate::settings::Habit;
@@ -133,6 +134,14 @@ fn error_frame() -> bytes::Bytes {
     let error = json!({"message": "the mock broke", "type": "server_error", "param": null,
         "code": 500});
     crate::script::event(&json!({ "error": error }))
+}
+
+/// The service tier that an answer says it came in: the one that was asked for.
+fn tier(ask: &Ask) -> &str {
+    match ask.body["service_tier"].as_str() {
+        None | Some("auto") => "default",
+        Some(asked) => asked,
+    }
 }
 
 /// Usage of text that is made, of `n` answers.

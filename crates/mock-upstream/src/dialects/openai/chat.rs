@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use serde_json::{Value, json};
 
-use super::{CREATED, KEYS, error_frame, refuse, usage, with_usage};
+use super::{CREATED, KEYS, error_frame, refuse, tier, usage, with_usage};
 use crate::answer::{Answer, Called, Part, Text};
 use crate::ask::{Ask, Last, MustCall, Tool, text_of};
 use crate::dialects::azure;
@@ -248,7 +248,7 @@ impl Writer<'_> {
 
     fn object(&self, object: &str, choices: &Value) -> Value {
         json!({"id": format!("chatcmpl-{}", self.answer.id), "object": object, "created": CREATED,
-            "model": self.ask.model, "system_fingerprint": "fp_mock", "service_tier": "default",
+            "model": self.ask.model, "system_fingerprint": "fp_mock", "service_tier": tier(self.ask),
             "choices": choices})
     }
 }

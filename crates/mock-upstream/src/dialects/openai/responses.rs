@@ -6,7 +6,7 @@ use axum::Router;
 use bytes::Bytes;
 use serde_json::{Value, json};
 
-use super::{CREATED, KEYS, files, refuse};
+use super::{CREATED, KEYS, files, refuse, tier};
 use crate::answer::{Answer, Finish, Part, Usage};
 use crate::ask::{Ask, Last, MustCall, Tool, text_of};
 use crate::dialects::{azure, delete, get, post};
@@ -22,7 +22,8 @@ const ROLES: [&str; 4] = ["user", "assistant", "system", "developer"];
 pub(super) fn router() -> Router<Arc<Mock>> {
     Router::new()
         .route("/v1/responses", post(Responses { azure: false }))
-        .route("/v1/responses/input_tokens", post(CountTokens))
+        .route("/v1/responses/input_tokens", post(Aside::CountTokens))
+        .route("/v1/responses/compact", post(Aside::Compact))
         .route("/v1/responses/{id}", get(Stored::Show).merge(delete(Stored::Delete)))
         .route("/v1/responses/{id}/cancel", post(Stored::Cancel))
         .route("/v1/responses/{id}/input_items", get(Stored::InputItems))
@@ -201,7 +202,7 @@ fn object(ask: &Ask, answer: &Answer, output: &[Value]) -> Value {
         "parallel_tool_calls": or("parallel_tool_calls", json!(true)),
         "previous_response_id": body["previous_response_id"],
         "reasoning": or("reasoning", json!({"effort": null, "summary": null})),
-        "service_tier": "default", "store": or("store", json!(true)),
+        "service_tier": tier(ask), "store": or("store", json!(true)),
         "temperature": or("temperature", json!(1.0)),
         "text": or("text", json!({"format": {"type": "text"}})),
         "tool_choice": or("tool_choice", json!("auto")), "tools": or("tools", json!([])),
@@ -236,10 +237,14 @@ fn usage(usage: Usage) -> Value {
     })
 }
 
+/// What is asked that makes no response.
 #[derive(Clone, Copy)]
-struct CountTokens;
+enum Aside {
+    CountTokens,
+    Compact,
+}
 
-impl Route for CountTokens {
+impl Route for Aside {
     fn keys(&self) -> Keys {
         KEYS
     }
@@ -248,9 +253,20 @@ impl Route for CountTokens {
         Ask::json(&request.body)
     }
 
-    fn reply(&self, _: &Mock, ask: &Ask, _: &Answer) -> Reply {
-        let tokens = ask.prompt_tokens;
-        Reply::Json(json!({"object": "response.input_tokens", "input_tokens": tokens}))
+    fn reply(&self, _: &Mock, ask: &Ask, answer: &Answer) -> Reply {
+        match self {
+            Self::CountTokens => Reply::Json(
+                json!({"object": "response.input_tokens", "input_tokens": ask.prompt_tokens}),
+            ),
+            Self::Compact => {
+                let id = &answer.id;
+                let compaction = json!({"type": "compaction", "id": format!("cmp_{id}"),
+                    "encrypted_content": "c2hvcnQ"});
+                Reply::Json(json!({"id": format!("resp_{id}"), "object": "response.compaction",
+                    "created_at": CREATED, "output": [compaction],
+                    "usage": answer.usage.map(usage)}))
+            }
+        }
     }
 
     fn refuse(&self, mock: &Mock, failure: &Failure) -> Refusal {
@@ -273,7 +289,8 @@ impl Route for Stored {
     }
 
     fn read(&self, _: &Mock, request: &Recorded) -> Result<Ask, Failure> {
-        Ok(Ask { id: request.segment(2), ..Ask::default() })
+        let stream = request.parameter("stream") == Some("true");
+        Ok(Ask { id: request.segment(2), stream, ..Ask::default() })
     }
 
     fn reply(&self, mock: &Mock, ask: &Ask, _: &Answer) -> Reply {
@@ -281,6 +298,7 @@ impl Route for Stored {
             return Reply::Failed(Failure::absent("response", &ask.id));
         };
         match self {
+            Self::Show if ask.stream => Reply::Stream(events::again(&thing.value)),
             Self::Show => Reply::Json(thing.value),
             Self::Delete => {
                 let deleted = mock.shelf.remove(&ask.id);

@@ -12,23 +12,47 @@ struct Writer {
     sequence: u64,
 }
 
+/// A stored response from its beginning, with as few events as that takes.
+pub(super) fn again(response: &Value) -> Script {
+    let mut writer = Writer::begin(response);
+    let opening = unfinished(response, "in_progress");
+    writer.note(json!({"type": "response.created", "response": opening}));
+    writer.end(response);
+    writer.script
+}
+
 pub(super) fn script(answer: &Answer, response: &Value) -> Script {
-    let error = json!({"type": "error", "sequence_number": 0, "code": "server_error",
-        "message": "the mock broke", "param": null});
-    let script = Script::new(Framing::Events, named_event(&error));
-    let mut writer = Writer { script, sequence: 0 };
+    let mut writer = Writer::begin(response);
     let opening = unfinished(response, "in_progress");
     writer.note(json!({"type": "response.created", "response": opening}));
     writer.note(json!({"type": "response.in_progress", "response": opening}));
     for (index, part) in answer.parts.iter().enumerate() {
         writer.item(index, part, &response["output"][index]);
     }
-    let status = response["status"].as_str().expect("it has one");
-    writer.note(json!({"type": format!("response.{status}"), "response": response}));
+    writer.end(response);
     writer.script
 }
 
 impl Writer {
+    /// A stream that breaks says so in an event of its own, or, if the metadata wants it, by a
+    /// response that failed.
+    fn begin(response: &Value) -> Self {
+        let error = if response["metadata"]["breaks"] == "failed" {
+            let mut failed = unfinished(response, "failed");
+            failed["error"] = json!({"code": "server_error", "message": "the mock broke"});
+            json!({"type": "response.failed", "sequence_number": 0, "response": failed})
+        } else {
+            json!({"type": "error", "sequence_number": 0, "code": "server_error",
+                "message": "the mock broke", "param": null})
+        };
+        Self { script: Script::new(Framing::Events, named_event(&error)), sequence: 0 }
+    }
+
+    fn end(&mut self, response: &Value) {
+        let status = response["status"].as_str().expect("it has one");
+        self.note(json!({"type": format!("response.{status}"), "response": response}));
+    }
+
     fn note(&mut self, event: Value) {
         let event = self.numbered(event);
         self.script.note(event);
