@@ -12,6 +12,7 @@ use crate::form::{Reply, Vectors};
 use crate::json::{Span, splice_string, string};
 use crate::openai;
 use crate::responses;
+use crate::tier::Tier;
 use crate::usage;
 
 /// Why bytes are not a reply.
@@ -35,6 +36,7 @@ pub struct ChatReply {
     body: Body,
     id: Option<Box<str>>,
     usage: Option<Usage>,
+    tier: Option<Tier>,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -62,6 +64,8 @@ struct Peek<'a> {
     id: Option<&'a RawValue>,
     #[serde(borrow)]
     usage: Option<&'a RawValue>,
+    #[serde(borrow)]
+    service_tier: Option<&'a RawValue>,
 }
 
 impl ChatReply {
@@ -77,7 +81,8 @@ impl ChatReply {
         let output = peek.choices.map(|choices| Span::of(choices.get(), text));
         let id = peek.id.and_then(|id| string(id.get())).map(|id| id.into());
         let usage = peek.usage.and_then(|usage| usage::read(usage.get()));
-        Ok(Self::of_bytes(Dialect::OpenAi, bytes, (model, output), id, usage))
+        let tier = Tier::of(peek.service_tier);
+        Ok(Self::of_bytes(Dialect::OpenAi, bytes, (model, output), id, usage).served_in(tier))
     }
 
     /// An answer whose facts have been read: where it names its model and where its text is, its id
@@ -89,7 +94,20 @@ impl ChatReply {
         id: Option<Box<str>>,
         usage: Option<Usage>,
     ) -> Self {
-        Self { body: Body::Bytes { dialect, bytes, model, output }, id, usage }
+        Self { body: Body::Bytes { dialect, bytes, model, output }, id, usage, tier: None }
+    }
+
+    /// The same, which says in what tier it was served.
+    pub(crate) fn served_in(self, tier: Option<Tier>) -> Self {
+        Self { tier, ..self }
+    }
+
+    /// The provider's bytes, if the client is told in its words.
+    pub(crate) fn bytes(&self) -> Option<&Bytes> {
+        match &self.body {
+            Body::Bytes { bytes, .. } => Some(bytes),
+            Body::Form(_) | Body::Vectors(_) => None,
+        }
     }
 
     /// The body for a client of `endpoint`. Bytes are written with nothing changed but the model's
@@ -118,6 +136,12 @@ impl ChatReply {
         self.usage
     }
 
+    /// The service tier it was served in, if the provider said so.
+    #[must_use]
+    pub fn service_tier(&self) -> Option<Tier> {
+        self.tier
+    }
+
     /// Completion tokens guessed from the text, for a provider that counts none. Reads the whole
     /// body again.
     #[must_use]
@@ -140,13 +164,14 @@ impl ChatReply {
 impl From<Reply> for ChatReply {
     fn from(reply: Reply) -> Self {
         let (id, usage) = (reply.id.as_deref().map(Into::into), reply.usage);
-        Self { body: Body::Form(Box::new(reply)), id, usage }
+        let tier = reply.service_tier.as_deref().and_then(Tier::named);
+        Self { body: Body::Form(Box::new(reply)), id, usage, tier }
     }
 }
 
 impl From<Vectors> for ChatReply {
     fn from(vectors: Vectors) -> Self {
-        Self { id: None, usage: vectors.usage, body: Body::Vectors(vectors) }
+        Self { id: None, usage: vectors.usage, tier: None, body: Body::Vectors(vectors) }
     }
 }
 

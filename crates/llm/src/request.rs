@@ -11,10 +11,11 @@ use crate::edit;
 use crate::endpoint::Endpoint;
 use crate::estimate::prompt_tokens;
 use crate::extras::Extras;
-use crate::json::{Span, members, write_string};
+use crate::json::{Span, members, string, write_string};
 use crate::labels::Labels;
 use crate::parse::{BadRequest, parse};
 use crate::responses;
+use crate::tier::Tier;
 
 /// One client request. Made by [`parse`](crate::parse()).
 #[derive(Clone, Debug)]
@@ -143,6 +144,18 @@ impl ChatRequest {
     #[must_use]
     pub fn wants_usage(&self) -> bool {
         self.facts.wants_usage
+    }
+
+    /// The service tier it asks for.
+    #[must_use]
+    pub fn service_tier(&self) -> Option<Tier> {
+        Tier::asked(self.text())
+    }
+
+    /// The characters of a prompt that is one text.
+    pub(crate) fn prompt_characters(&self) -> u64 {
+        let prompt = std::str::from_utf8(&self.body[self.facts.prompt.range()]).ok();
+        prompt.and_then(string).map_or(0, |text| text.chars().count() as u64)
     }
 
     /// True if it asks for a response that is made while nobody waits for it.

@@ -7,6 +7,7 @@ use crate::form::Delta;
 use crate::json::{Span, cut, splice_string};
 use crate::openai::UpstreamError;
 use crate::sse::{self, Data};
+use crate::tier::Tier;
 
 /// One thing a provider's stream said. A stream's pieces are either all chunks, where the client
 /// speaks the provider's dialect, or all deltas.
@@ -22,6 +23,8 @@ pub enum StreamEvent {
     Done(Bytes),
     /// The provider gave up in the middle. Nothing useful follows.
     Error(UpstreamError),
+    /// The same, said in an event that clients of its dialect know for an end of its own.
+    Failed(UpstreamError, Box<Chunk>),
 }
 
 /// Why a frame is not an event.
@@ -50,6 +53,7 @@ pub struct Chunk {
     pub(crate) usage_at: Option<Span>,
     pub(crate) has_choices: bool,
     pub(crate) text_bytes: u64,
+    pub(crate) tier: Option<Tier>,
 }
 
 impl Chunk {
@@ -94,6 +98,12 @@ impl Chunk {
     #[must_use]
     pub fn usage(&self) -> Option<Usage> {
         self.usage
+    }
+
+    /// The service tier that the answer is served in, if the provider says so in this chunk.
+    #[must_use]
+    pub fn service_tier(&self) -> Option<Tier> {
+        self.tier
     }
 
     /// False for a frame that has no choices in it, such as the usage frame.

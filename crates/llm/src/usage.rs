@@ -15,6 +15,13 @@ pub(crate) struct Wire {
     completion_tokens: Option<u64>,
     prompt_tokens_details: Option<Details>,
     completion_tokens_details: Option<Details>,
+    /// The names of the newer endpoints, of pictures and of sound.
+    input_tokens: Option<u64>,
+    output_tokens: Option<u64>,
+    #[serde(alias = "input_token_details")]
+    input_tokens_details: Option<Details>,
+    #[serde(alias = "output_token_details")]
+    output_tokens_details: Option<Details>,
 }
 
 #[derive(Deserialize, Default)]
@@ -30,21 +37,26 @@ struct Details {
 
 impl Wire {
     pub(crate) fn usage(self) -> Option<Usage> {
-        let prompt = self.prompt_tokens_details.unwrap_or_default();
-        let completion = self.completion_tokens_details.unwrap_or_default();
+        let input = self.input_tokens_details;
+        // Who tells pictures sent apart, and not what was made, has made pictures.
+        let pictures = input.as_ref().and_then(|input| input.image_tokens).and(self.output_tokens);
+        let pictures = pictures.filter(|_| self.output_tokens_details.is_none());
+        let prompt = self.prompt_tokens_details.or(input).unwrap_or_default();
+        let completion = self.completion_tokens_details.or(self.output_tokens_details);
+        let completion = completion.unwrap_or_default();
         let count = |number: Option<u64>| Tokens(number.unwrap_or(0));
         Some(Usage {
-            prompt: Tokens(self.prompt_tokens?),
+            prompt: Tokens(self.prompt_tokens.or(self.input_tokens)?),
             cached: count(prompt.cached_tokens),
             cache_write: count(prompt.cache_write_tokens.or(prompt.cache_creation_tokens)),
             cache_write_1h: Tokens(0),
             prompt_audio: count(prompt.audio_tokens),
             prompt_image: count(prompt.image_tokens),
             // Embeddings have no completion, and some servers then leave the member out.
-            completion: count(self.completion_tokens),
+            completion: count(self.completion_tokens.or(self.output_tokens)),
             reasoning: count(completion.reasoning_tokens),
             completion_audio: count(completion.audio_tokens),
-            completion_image: count(completion.image_tokens),
+            completion_image: count(completion.image_tokens.or(pictures)),
         })
     }
 }
@@ -85,4 +97,36 @@ pub(crate) fn usage_json(usage: &Usage) -> Value {
         wire["cache_read_input_tokens"] = usage.cached.0.into();
     }
     wire
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pictures_and_sound_are_counted_under_their_own_names() {
+        let usage = |prompt, completion| Usage {
+            prompt: Tokens(prompt),
+            completion: Tokens(completion),
+            ..Usage::default()
+        };
+        let cases = [
+            (
+                r#"{"input_tokens":9,"output_tokens":4,"input_tokens_details":{"text_tokens":7,"image_tokens":2}}"#,
+                Usage { prompt_image: Tokens(2), completion_image: Tokens(4), ..usage(9, 4) },
+            ),
+            (
+                r#"{"type":"tokens","input_tokens":5,"output_tokens":3,"input_token_details":{"audio_tokens":5}}"#,
+                Usage { prompt_audio: Tokens(5), ..usage(5, 3) },
+            ),
+            (
+                r#"{"input_tokens":5,"output_tokens":3,"input_tokens_details":{"cached_tokens":1},"output_tokens_details":{"reasoning_tokens":2}}"#,
+                Usage { cached: Tokens(1), reasoning: Tokens(2), ..usage(5, 3) },
+            ),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(read(text), Some(expected), "{text}");
+        }
+        assert_eq!(read(r#"{"type":"duration","seconds":3}"#), None);
+    }
 }

@@ -92,6 +92,10 @@ impl Provider for Anthropic {
         true
     }
 
+    fn passes(&self, request: &ChatRequest, _to: &Target) -> bool {
+        request.endpoint() == Endpoint::Messages
+    }
+
     fn encode(
         &self,
         request: &ChatRequest,

@@ -188,6 +188,10 @@ impl Provider for Azure {
         self.openai.keeps_responses(to)
     }
 
+    fn passes(&self, request: &ChatRequest, to: &Target) -> bool {
+        self.openai.passes(request, to)
+    }
+
     fn kept_url(&self, to: &Target, route: &str) -> Option<String> {
         // A model of AI Foundry that is served alone has no resource.
         let is_resource = self.openai.id != "azure_ai"

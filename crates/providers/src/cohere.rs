@@ -1,4 +1,4 @@
-//! Cohere by its second API: chats, with tools, pictures and thoughts, and vectors. Citations have
+//! Cohere by its second API: chats, with tools, pictures and thoughts, vectors and ranks. Citations have
 //! no place in the answers of other dialects and are left out.
 
 mod read;
@@ -24,7 +24,7 @@ pub(crate) struct Cohere {
 /// The server's root: LiteLLM's users may give it with a path.
 fn root(api_base: &str) -> &str {
     let mut root = api_base.trim_end_matches('/');
-    for end in ["/chat", "/embed", "/v1", "/v2"] {
+    for end in ["/chat", "/embed", "/rerank", "/v1", "/v2"] {
         root = root.strip_suffix(end).unwrap_or(root);
     }
     root
@@ -58,6 +58,10 @@ impl Provider for Cohere {
         ])
     }
 
+    fn passes(&self, request: &ChatRequest, _to: &Target) -> bool {
+        request.endpoint() == Endpoint::Rerank
+    }
+
     fn encode(
         &self,
         request: &ChatRequest,
@@ -70,6 +74,9 @@ impl Provider for Cohere {
             ("/v2/embed", write::embed(&params::embed(request, to)?, &to.model)?)
         } else if asked.is_chat() && asked != Endpoint::CountTokens {
             ("/v2/chat", write::chat(&params::form(self, request, to)?, &to.model)?)
+        } else if asked == Endpoint::Rerank {
+            // Clients rank in its own words.
+            ("/v2/rerank", request.encode_for(&to.model, &to.body_defaults))
         } else {
             return Err(EncodeError::UnsupportedEndpoint {
                 provider: self.id,
@@ -91,6 +98,8 @@ impl Provider for Cohere {
         }
         let reply = if request.endpoint() == Endpoint::Embeddings {
             read::vectors(&body, request).map(ChatReply::from)
+        } else if request.endpoint() == Endpoint::Rerank {
+            ChatReply::parse(body)
         } else {
             read::reply(&body).map(ChatReply::from)
         };

@@ -48,6 +48,12 @@ impl OpenAiCompatible {
         Self { completions: true, ..self }
     }
 
+    /// Documents are ranked in words of its own.
+    const fn ranks_in_data(self) -> Self {
+        let quirks = Quirks { renamed: &[("top_n", "top_k")], ranks_in_data: true, ..self.quirks };
+        Self { quirks, ..self }
+    }
+
     const fn says_reasoning(self) -> Self {
         Self { quirks: Quirks { says_reasoning: true, ..self.quirks }, ..self }
     }
@@ -238,7 +244,7 @@ pub(crate) static TABLE: &[OpenAiCompatible] = &[
     server("vllm", "VllmException", &["HOSTED_VLLM_API_KEY"], &["HOSTED_VLLM_API_BASE"]).texts(),
     cloud("volcengine", "VolcengineException", "https://ark.cn-beijing.volces.com/api/v3", &["VOLCENGINE_API_KEY", "ARK_API_KEY"], &["VOLCENGINE_API_BASE"])
         .old_bound().lacks(&[OPENAI_ONLY_BUT_SEARCH, &["parallel_tool_calls"]]),
-    cloud("voyage", "VoyageException", "https://api.voyageai.com/v1", &["VOYAGE_API_KEY", "VOYAGE_AI_API_KEY", "VOYAGE_AI_TOKEN"], &["VOYAGE_API_BASE"]),
+    cloud("voyage", "VoyageException", "https://api.voyageai.com/v1", &["VOYAGE_API_KEY", "VOYAGE_AI_API_KEY", "VOYAGE_AI_TOKEN"], &["VOYAGE_API_BASE"]).ranks_in_data(),
     cloud("wandb", "WandbException", "https://api.inference.wandb.ai/v1", &["WANDB_API_KEY"], &["WANDB_API_BASE"]),
     cloud("xai", "XaiException", "https://api.x.ai/v1", &["XAI_API_KEY"], &["XAI_API_BASE"]).old_bound().lacks(&[OPENAI_ONLY_BUT_SEARCH, FUNCTIONS]),
     cloud("xiaomi_mimo", "Xiaomi_mimoException", "https://api.xiaomimimo.com/v1", &["XIAOMI_MIMO_API_KEY"], &[]).old_bound(),

@@ -198,6 +198,15 @@ impl ProviderError {
         Self::own(Cause::BadReply, speaker, error.to_string())
     }
 
+    /// The provider's answer is longer than can be translated.
+    #[must_use]
+    pub fn long_reply(speaker: &'static str, most: usize) -> Self {
+        let most = most >> 20;
+        let words =
+            format!("the answer has more than {most} MB, which is the most that is translated");
+        Self::own(Cause::BadReply, speaker, words)
+    }
+
     /// The provider was not called.
     #[must_use]
     pub fn unsendable(speaker: &'static str, error: &EncodeError) -> Self {

@@ -44,6 +44,10 @@ impl Provider for Gemini {
         Params::Only(Generation::of(model).params())
     }
 
+    fn passes(&self, request: &ChatRequest, _to: &Target) -> bool {
+        google::passes(request)
+    }
+
     fn encode(
         &self,
         request: &ChatRequest,

@@ -114,6 +114,12 @@ pub trait Provider: Sync {
         false
     }
 
+    /// True if the server of `to` answers in the words of the client's dialect, so that its bytes
+    /// may pass as they come.
+    fn passes(&self, _request: &ChatRequest, _to: &Target) -> bool {
+        false
+    }
+
     /// The URL of `route`, such as `/files/file-1`, where the server of `to` keeps files, batches and
     /// responses as OpenAI does. `None`: it keeps none.
     fn kept_url(&self, _to: &Target, _route: &str) -> Option<String> {

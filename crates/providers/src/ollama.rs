@@ -70,6 +70,10 @@ impl Provider for Ollama {
         ])
     }
 
+    fn passes(&self, request: &ChatRequest, to: &Target) -> bool {
+        speaks_openai(to) && self.openai.passes(request, to)
+    }
+
     fn encode(
         &self,
         request: &ChatRequest,

@@ -56,6 +56,8 @@ pub(crate) struct Quirks {
     pub(crate) refuses: &'static [&'static str],
     /// It calls thoughts `reasoning`; clients know them as `reasoning_content`.
     pub(crate) says_reasoning: bool,
+    /// It calls the ranks of documents `data`; clients know them as `results`.
+    pub(crate) ranks_in_data: bool,
     /// Put before a model's name that has none of it.
     pub(crate) model_prefix: &'static str,
     /// LiteLLM's users write `provider/org/model` for what it calls `org/model:provider`.
@@ -71,6 +73,7 @@ impl Quirks {
         renamed: &[],
         refuses: &[],
         says_reasoning: false,
+        ranks_in_data: false,
         model_prefix: "",
         provider_last: false,
         is_openai: false,
@@ -133,7 +136,7 @@ impl OpenAiCompatible {
         }
     }
 
-    fn passes(&self, request: &ChatRequest, to: &Target) -> bool {
+    fn is_native(&self, request: &ChatRequest, to: &Target) -> bool {
         let translated = self.quirks.translated.is_some_and(|word| to.model.contains(word));
         self.asked(request, to) == request.endpoint()
             && !(translated && request.endpoint().is_chat())
@@ -142,7 +145,7 @@ impl OpenAiCompatible {
     /// The body that is sent.
     pub(crate) fn body(&self, request: &ChatRequest, to: &Target) -> Result<Bytes, EncodeError> {
         let model = self.model(to);
-        let body = if self.passes(request, to) {
+        let body = if self.is_native(request, to) {
             params::bytes(self, request, to, &model)?
         } else {
             write_chat(&params::form(self, request, to)?, &model, self.style)
@@ -188,6 +191,10 @@ impl Provider for OpenAiCompatible {
     fn keeps_responses(&self, to: &Target) -> bool {
         let is_openai = to.api_base.trim_end_matches('/') == OPENAI_BASE;
         !to.chat_only && (to.responses || is_openai)
+    }
+
+    fn passes(&self, request: &ChatRequest, to: &Target) -> bool {
+        self.is_native(request, to)
     }
 
     fn kept_url(&self, to: &Target, route: &str) -> Option<String> {
@@ -245,9 +252,12 @@ impl Provider for OpenAiCompatible {
                 Ok(Ok(reply)) => Ok(reply),
                 Err(bad) => Err(bad),
             }
-        } else if self.passes(request, to) {
+        } else if self.is_native(request, to) {
             if self.quirks.says_reasoning {
                 body = edit::renamed(body, "choices[*].message.reasoning", "reasoning_content");
+            }
+            if self.quirks.ranks_in_data && request.endpoint() == Endpoint::Rerank {
+                body = edit::renamed(body, "data", "results");
             }
             ChatReply::parse(body)
         } else {
@@ -259,7 +269,7 @@ impl Provider for OpenAiCompatible {
     fn stream(&self, request: &ChatRequest, to: &Target) -> Box<dyn StreamDecoder> {
         Box::new(if self.asked(request, to) == Endpoint::Responses {
             OpenAiStream::of_responses()
-        } else if self.passes(request, to) {
+        } else if self.is_native(request, to) {
             OpenAiStream::passing(self.quirks.says_reasoning)
         } else {
             OpenAiStream::translating()

@@ -118,7 +118,7 @@ fn rename_reasoning(frame: Bytes) -> Bytes {
 }
 
 fn is_last(event: &StreamEvent) -> bool {
-    matches!(event, StreamEvent::Done(_) | StreamEvent::Error(_))
+    matches!(event, StreamEvent::Done(_) | StreamEvent::Error(_) | StreamEvent::Failed(..))
 }
 
 impl StreamDecoder for OpenAiStream {

@@ -165,7 +165,8 @@ fn streams_are_read_to_their_end() {
                     StreamEvent::Delta(_)
                     | StreamEvent::Comment(_)
                     | StreamEvent::Done(_)
-                    | StreamEvent::Error(_) => None,
+                    | StreamEvent::Error(_)
+                    | StreamEvent::Failed(..) => None,
                 })
                 .collect();
             assert!(chunks.iter().any(|chunk| chunk.text_bytes() > 0), "{name}");

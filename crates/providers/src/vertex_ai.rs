@@ -182,6 +182,14 @@ impl Provider for VertexAi {
         }
     }
 
+    fn passes(&self, request: &ChatRequest, to: &Target) -> bool {
+        match Publisher::of(&to.model) {
+            Publisher::Google | Publisher::Tuned => google::passes(request),
+            Publisher::Anthropic => request.endpoint() == Endpoint::Messages,
+            Publisher::Mistral | Publisher::Open => passes_openai(request),
+        }
+    }
+
     fn encode(
         &self,
         request: &ChatRequest,

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use dunlin_admission::{Entry, Found, Permit};
 use dunlin_journal::{Attempt, Course, MAX_ATTEMPTS, Origin, Outcome, SpendRecord};
-use dunlin_ledger::{Context, Cost, Pricing};
-use dunlin_llm::{ChatReply, ChatRequest, Usage, tokens_in};
+use dunlin_ledger::{Context, Cost, Pricing, Service, Units};
+use dunlin_llm::{ChatReply, ChatRequest, Endpoint, Media, Tier, Usage, tokens_in};
 use dunlin_router::Deployment;
 use dunlin_types::{NanoUsd, Tokens, UnixMillis};
 use tracing::error;
@@ -15,6 +15,8 @@ use tracing::error;
 use crate::Proxy;
 use crate::caller::Caller;
 use crate::chat::Call;
+use crate::count;
+use crate::found::Finished;
 
 /// An open bill. Dropped open, it charges what was counted, or voids the permit if nothing was.
 pub(crate) struct Bill {
@@ -26,6 +28,10 @@ pub(crate) struct Bill {
     pricing: Pricing,
     /// What an answer costs beside its tokens.
     fee: NanoUsd,
+    endpoint: Endpoint,
+    tier: Option<Tier>,
+    /// What else than tokens was used.
+    media: Media,
     prompt_estimate: Tokens,
     streamed: Streamed,
     /// Whether nobody waits for the answer: then it is charged when it is found.
@@ -43,6 +49,9 @@ pub(crate) struct About<'a> {
     pub(crate) prompt_estimate: Tokens,
     /// What is asked for, in LiteLLM's words.
     pub(crate) call_type: &'static str,
+    /// The service tier that is asked for.
+    pub(crate) tier: Option<Tier>,
+    pub(crate) media: Media,
     pub(crate) origin: Origin,
 }
 
@@ -53,6 +62,8 @@ impl<'a> About<'a> {
             stream: chat.stream(),
             prompt_estimate: chat.prompt_estimate(),
             call_type: chat.endpoint().call_type(),
+            tier: chat.service_tier(),
+            media: Media::asked(chat),
             origin,
         }
     }
@@ -65,7 +76,8 @@ impl<'a> About<'a> {
     /// A call of a provider's own API, or of an address that the configuration names.
     pub(crate) fn relayed(model: &'a str, prompt_estimate: Tokens, origin: Origin) -> Self {
         let call_type = "pass_through_endpoint";
-        Self { model, stream: false, prompt_estimate, call_type, origin }
+        let (tier, media) = (None, Media::default());
+        Self { model, stream: false, prompt_estimate, call_type, tier, media, origin }
     }
 }
 
@@ -123,6 +135,9 @@ impl Bill {
             record,
             pricing: Pricing::default(),
             fee: NanoUsd::ZERO,
+            endpoint: call.endpoint,
+            tier: about.tier,
+            media: about.media,
             prompt_estimate: about.prompt_estimate,
             streamed: Streamed::default(),
             background: false,
@@ -132,13 +147,33 @@ impl Bill {
     }
 
     /// A whole reply is about to be passed on.
-    pub(crate) fn delivered(mut self, by: &Arc<Deployment>, reply: &ChatReply) -> Settled {
+    pub(crate) fn delivered(
+        mut self,
+        by: &Arc<Deployment>,
+        chat: &ChatRequest,
+        reply: &ChatReply,
+    ) -> Settled {
         self.served_by(by);
+        self.served_in(reply.service_tier());
+        self.media = self.media.answered(self.endpoint, reply);
         match reply.usage() {
             _ if self.background => self.settle_background(Outcome::Success),
             Some(usage) => self.settle(Outcome::Success, &usage),
-            None => self.settle_estimate(Outcome::Success, reply.output_estimate()),
+            None => {
+                self.count_prompt(chat);
+                self.settle_estimate(Outcome::Success, reply.output_estimate())
+            }
         }
+    }
+
+    /// Counts the prompt of a chat here, if its provider has counted nothing.
+    pub(crate) fn count_prompt(&mut self, chat: &ChatRequest) {
+        if self.streamed.usage.is_some() || self.background || !chat.endpoint().is_chat() {
+            return;
+        }
+        // What cannot be put as a chat keeps its estimate.
+        let counted = count::counted(&self.proxy, chat, &self.record.upstream_model);
+        self.prompt_estimate = counted.unwrap_or(self.prompt_estimate);
     }
 
     /// A deployment was asked, and has answered or failed with that status.
@@ -168,28 +203,24 @@ impl Bill {
     }
 
     /// What nobody waited for is finished and was found: whoever is the first is charged.
-    pub(crate) fn found(&mut self, found: Found, usage: Usage) {
+    pub(crate) fn found(&mut self, finished: Finished) {
+        let Finished { found, usage, tier } = finished;
         self.background = true;
+        self.served_in(tier);
         self.found = Some(found);
         self.streamed.usage = Some(usage);
     }
 
     /// What nobody waited for is finished and is about to be passed on.
-    pub(crate) fn delivered_found(mut self, by: &Arc<Deployment>, found: Found, usage: Usage) {
+    pub(crate) fn delivered_found(mut self, by: &Arc<Deployment>, finished: Finished) {
         self.served_by(by);
-        self.found(found, usage);
+        self.found(finished);
         self.settle_background(Outcome::Success);
     }
 
     /// The same for what is not one answer: the costs of its answers have been summed.
-    pub(crate) fn found_costing(
-        &mut self,
-        found: Found,
-        usage: Usage,
-        cost: NanoUsd,
-        estimated: bool,
-    ) {
-        self.found(found, usage);
+    pub(crate) fn found_costing(&mut self, finished: Finished, cost: NanoUsd, estimated: bool) {
+        self.found(finished);
         self.found_cost = Some(cost);
         self.record.estimated = estimated;
     }
@@ -249,6 +280,11 @@ impl Bill {
     /// An answer costs so much, whatever it is.
     pub(crate) fn fee(&mut self, fee: NanoUsd) {
         self.fee = fee;
+    }
+
+    /// The tier that an answer says it was served in; else the request's word holds.
+    pub(crate) fn served_in(&mut self, tier: Option<Tier>) {
+        self.tier = tier.or(self.tier);
     }
 
     /// An answer is about to be passed on in pieces: from here on even a client that leaves at once
@@ -314,12 +350,31 @@ impl Bill {
     fn cost(&self, outcome: Outcome, used: &Usage) -> Cost {
         // A margin that is fixed is for answers; nobody's failure is charged.
         let mut cost = match outcome {
-            Outcome::Success | Outcome::Partial => self.pricing.cost(used, &Context::default()),
+            Outcome::Success | Outcome::Partial => self.pricing.cost(used, &self.context()),
             Outcome::Failure => return Cost::default(),
         };
         let charged = [&mut cost.input, &mut cost.original, &mut cost.total];
         charged.into_iter().for_each(|amount| *amount += self.fee);
         cost
+    }
+
+    fn context(&self) -> Context {
+        let service = match self.tier {
+            None | Some(Tier::Standard) => Service::Standard,
+            Some(Tier::Flex) => Service::Flex,
+            Some(Tier::Priority) => Service::Priority,
+            Some(Tier::Batch) => Service::Batch,
+        };
+        let Media { pictures, millis, characters, queries, web_searches } = self.media;
+        let units = Units {
+            images_out: pictures,
+            millis_in: millis,
+            characters_in: characters,
+            queries,
+            web_searches,
+            ..Units::default()
+        };
+        Context { service, units }
     }
 
     fn fill(&mut self, outcome: Outcome, used: &Usage, cost: Cost) {

@@ -140,9 +140,9 @@ async fn conduct(
                 bill.for_background();
                 let kept = KeptResponse::read(&reply);
                 let found = found::response(&whole.deployment, kept, call.started);
-                found.into_iter().for_each(|(found, usage)| bill.found(found, usage));
+                found.into_iter().for_each(|finished| bill.found(finished));
             }
-            let settled = bill.delivered(&whole.deployment, &whole.reply);
+            let settled = bill.delivered(&whole.deployment, &chat, &whole.reply);
             let reply = seal.map_or(reply.clone(), |seal| seal.response(&reply));
             headers::json(told.cost(settled), reply)
         }

@@ -2,19 +2,28 @@
 //! made in the background, and batches.
 
 use dunlin_admission::Found;
+use dunlin_llm::Tier;
 use dunlin_llm::responses::KeptResponse;
 use dunlin_router::Deployment;
 use dunlin_types::{RequestId, UnixMillis, Usage};
 use sha2::{Digest, Sha256};
+
+/// What is to be charged if nobody has been.
+pub(crate) struct Finished {
+    pub(crate) found: Found,
+    pub(crate) usage: Usage,
+    pub(crate) tier: Option<Tier>,
+}
 
 /// A response that is finished and says what it used; `None` for one that somebody waited for.
 pub(crate) fn response(
     by: &Deployment,
     kept: Option<KeptResponse>,
     now: UnixMillis,
-) -> Option<(Found, Usage)> {
+) -> Option<Finished> {
     let kept = kept.filter(|kept| kept.background && kept.finished)?;
-    Some((found(by, &kept.id, kept.created_at, now), kept.usage?))
+    let found = found(by, &kept.id, kept.created_at, now);
+    Some(Finished { found, usage: kept.usage?, tier: kept.service_tier })
 }
 
 /// What its provider calls `id` and made at `created_at`, in seconds since 1970; if it does not

@@ -138,10 +138,11 @@ impl Events {
             Ok(StreamEvent::Chunk(chunk)) => {
                 let bill = bill.expect("nothing follows the end of a stream");
                 bill.streamed(chunk.usage(), chunk.text_bytes());
+                bill.served_in(chunk.service_tier());
                 if bill.is_for_background() && chunk.usage().is_some() {
                     let kept = KeptResponse::read_event(chunk.data());
                     let found = found::response(self.stream.deployment(), kept, bill.started());
-                    found.into_iter().for_each(|(found, usage)| bill.found(found, usage));
+                    found.into_iter().for_each(|finished| bill.found(finished));
                 }
                 let frame = chunk.write(&self.outgoing.model, self.outgoing.chat.wants_usage())?;
                 Some(match &self.outgoing.seal {
@@ -162,7 +163,18 @@ impl Events {
                 self.end = End::Whole;
                 Some(self.whole().unwrap_or(frame))
             }
-            Ok(StreamEvent::Error(_)) => unreachable!("upstream turns errors into failures"),
+            Ok(StreamEvent::Error(_) | StreamEvent::Failed(..)) => {
+                unreachable!("upstream turns errors into failures")
+            }
+            Err(Failure { last: Some(last), .. }) => {
+                let bill = bill.expect("nothing follows the end of a stream");
+                bill.streamed(last.usage(), 0);
+                self.settle(Outcome::Partial);
+                // The provider's own word for an end that is none: nothing is missing after it.
+                self.end = End::Whole;
+                let frame = last.write(&self.outgoing.model, true)?;
+                Some(self.outgoing.seal.as_ref().map_or(frame.clone(), |seal| seal.event(&frame)))
+            }
             Err(failure) => {
                 self.settle(Outcome::Partial);
                 self.end = End::ErrorSent;
@@ -188,7 +200,8 @@ impl Events {
     }
 
     fn settle(&mut self, outcome: Outcome) {
-        if let Some(bill) = self.bill.take() {
+        if let Some(mut bill) = self.bill.take() {
+            bill.count_prompt(&self.outgoing.chat);
             bill.ended(outcome);
         }
     }

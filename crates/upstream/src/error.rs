@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use dunlin_llm::Chunk;
 use dunlin_providers::{Cause, EncodeError, ProviderError};
 use dunlin_router::{Deployment, Outcome};
 
@@ -18,6 +19,8 @@ pub struct Failure {
     pub retry_after: Option<Duration>,
     /// Who failed.
     pub deployment: Arc<Deployment>,
+    /// The event by which a stream said so itself, for clients of its dialect.
+    pub last: Option<Box<Chunk>>,
     /// Whether no connection could be made at all.
     pub(crate) refused: bool,
 }
@@ -25,7 +28,7 @@ pub struct Failure {
 impl Failure {
     pub(crate) fn new(deployment: &Arc<Deployment>, error: ProviderError) -> Self {
         let deployment = Arc::clone(deployment);
-        Self { error, retry_after: None, deployment, refused: false }
+        Self { error, retry_after: None, deployment, last: None, refused: false }
     }
 
     /// The provider was not called: the request cannot be said to it, or its deployment cannot be

@@ -81,7 +81,7 @@ impl Stream {
             poll_fn(|cx| stream.poll_read(cx)).await;
         }
         let failed = match stream.events.iter().find(|e| !matches!(e, StreamEvent::Comment(_))) {
-            Some(StreamEvent::Error(error)) => {
+            Some(StreamEvent::Error(error) | StreamEvent::Failed(error, _)) => {
                 Some(ProviderError::event(stream.speaker, error.clone()))
             }
             Some(_) => None,
@@ -115,6 +115,10 @@ impl Stream {
             Some(StreamEvent::Error(error)) => {
                 let error = ProviderError::event(self.speaker, error);
                 Some(Err(self.fail(error)))
+            }
+            Some(StreamEvent::Failed(error, last)) => {
+                let failure = self.fail(ProviderError::event(self.speaker, error));
+                Some(Err(Failure { last: Some(last), ..failure }))
             }
             Some(event) => {
                 if matches!(event, StreamEvent::Done(_)) {

@@ -16,7 +16,7 @@ use dunlin_types::{
     AzureLogin, AzureSource, Clock, DeploymentId, Epoch, GoogleSource, MonoMillis, NodeId, Secret,
     Source, Tls, Tokens, Trust, UnixMillis,
 };
-use dunlin_upstream::{Answer, Bounds, Config, Upstream};
+use dunlin_upstream::{Answer, Bounds, Config, MAX_TRANSLATED_REPLY_BYTES, Upstream};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -432,4 +432,42 @@ async fn a_deployment_whose_ca_file_is_missing_is_not_called_in_another_way() {
     upstream.publish(&catalog(&group));
     let said = call(&upstream, &group, &chat("")).await.err().expect("it is not called");
     assert!(said.contains("/no/such.pem"), "{said}");
+}
+
+#[tokio::test]
+async fn what_is_too_long_to_be_translated_is_an_error_and_else_passes() {
+    let base = long_server(MAX_TRANSLATED_REPLY_BYTES + 1).await;
+    let (upstream, _gossip) = node(1, Vec::new());
+    for (provider, expected) in [("openai", None), ("anthropic", Some("more than 32 MB"))] {
+        let mut group = group(std::slice::from_ref(&base));
+        Arc::get_mut(&mut group.deployments[0]).expect("one owner").provider = provider.into();
+        upstream.publish(&catalog(&group));
+        match (call(&upstream, &group, &chat("")).await, expected) {
+            (Ok(Answer::Long(_)), None) => {}
+            (Err(words), Some(expected)) => assert!(words.contains(expected), "{words}"),
+            (Ok(_), _) => panic!("{provider}: it was held, or passed"),
+            (Err(words), None) => panic!("{provider}: {words}"),
+        }
+    }
+}
+
+/// Answers with a JSON object of so many bytes.
+async fn long_server(bytes: usize) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let base = format!("http://{}/v1", listener.local_addr().expect("bound"));
+    TaskTracker::new().spawn(async move {
+        while let Ok((mut socket, _)) = listener.accept().await {
+            let mut seen = vec![0; 4096];
+            let mut count = 0;
+            while !seen[..count].ends_with(b"}") {
+                count += socket.read(&mut seen[count..]).await.expect("a request");
+            }
+            let body = format!("{{\"id\":\"{}\"}}", "x".repeat(bytes));
+            let head = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length:";
+            let answer = format!("{head} {}\r\n\r\n{body}", body.len());
+            // Who has seen enough hangs up.
+            let _sent = socket.write_all(answer.as_bytes()).await;
+        }
+    });
+    base
 }

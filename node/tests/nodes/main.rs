@@ -17,6 +17,7 @@ mod keys;
 mod limits;
 mod messages;
 mod natives;
+mod prices;
 mod realtime;
 mod relay;
 mod responses;

@@ -222,6 +222,25 @@ async fn a_batch_runs_where_its_file_is_and_its_output_is_read_anywhere() -> any
     Ok(())
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_response_that_fails_says_so_in_the_providers_own_words() -> anyhow::Result<()> {
+    let setup = start(1).await?;
+    let caller = setup.cluster.client();
+    let ask = json!({"model": "own", "input": "[[fault:error 3]][[tokens:9]]", "stream": true,
+        "metadata": {"breaks": "failed"}});
+    let reply = respond(&setup, 0, caller, &ask).await?;
+    let streamed = events(&reply);
+    let (first, last) = (&streamed[0]["response"], streamed.last().expect("an event"));
+    assert_eq!(last["type"], "response.failed", "{}", reply.body);
+    assert_eq!(last["response"]["error"]["code"], "server_error");
+    assert_eq!(
+        (&last["response"]["id"], &last["response"]["model"]),
+        (&first["id"], &json!("own"))
+    );
+    assert!(first["id"].as_str().is_some_and(|id| id.starts_with("resp_dn1")), "{first}");
+    Ok(())
+}
+
 /// The moment in seconds, as a provider that works now would give it.
 fn now() -> String {
     let since = std::time::UNIX_EPOCH.elapsed().expect("after 1970");

@@ -11,6 +11,7 @@ use super::usage;
 use crate::json::Span;
 use crate::sse;
 use crate::stream::{BadFrame, Chunk, StreamEvent};
+use crate::tier::Tier;
 
 #[derive(Deserialize)]
 struct Peek<'a> {
@@ -85,6 +86,7 @@ impl FrameReader {
                 delta.text.len() + delta.thinking.len() + delta.partial_json.len()
             })
         });
+        let tier = said.and_then(|usage| Tier::asked(usage.get()));
         let usage = said.and_then(|usage| {
             self.usage = self.usage.updated(usage::Wire::read(usage.get()));
             self.usage.usage()
@@ -97,6 +99,7 @@ impl FrameReader {
             usage_at: None,
             has_choices: true,
             text_bytes,
+            tier,
             frame,
         }))
     }

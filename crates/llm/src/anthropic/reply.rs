@@ -14,6 +14,7 @@ use crate::endpoint::Stamp;
 use crate::form::{Choice, Finish, Part, PartKind, Reply};
 use crate::json::{Span, string};
 use crate::reply::{BadReply, ChatReply};
+use crate::tier::Tier;
 
 #[derive(Deserialize)]
 struct Wire<'a> {
@@ -60,7 +61,9 @@ pub fn parse_reply(bytes: Bytes) -> Result<ChatReply, BadReply> {
     let (model, output) = (peek.model.map(at), peek.content.map(at));
     let id = peek.id.and_then(|id| string(id.get())).map(|id| id.into());
     let usage = peek.usage.and_then(|usage| usage::Wire::read(usage.get()).usage());
-    Ok(ChatReply::of_bytes(Dialect::Anthropic, bytes, (model, output), id, usage))
+    let tier = peek.usage.and_then(|usage| Tier::asked(usage.get()));
+    let reply = ChatReply::of_bytes(Dialect::Anthropic, bytes, (model, output), id, usage);
+    Ok(reply.served_in(tier))
 }
 
 /// Reads the answer to a question for a prompt's tokens.

@@ -50,6 +50,7 @@ impl StreamReader {
             usage_at: None,
             has_choices: true,
             text_bytes: deltas.iter().map(Delta::text_bytes).sum(),
+            tier: None,
             frame,
         }))
     }

@@ -9,6 +9,7 @@ use crate::estimate::output_bytes;
 use crate::json::{Span, member_at};
 use crate::sse;
 use crate::stream::{BadFrame, Chunk, StreamEvent};
+use crate::tier::Tier;
 use crate::usage;
 
 #[derive(Deserialize)]
@@ -25,6 +26,8 @@ struct Peek<'a> {
     usage: Option<&'a RawValue>,
     #[serde(borrow)]
     error: Option<&'a RawValue>,
+    #[serde(borrow)]
+    service_tier: Option<&'a RawValue>,
 }
 
 /// Reads a frame as [`Splitter`](sse::Splitter) yields it. The event keeps its bytes; only data
@@ -58,6 +61,7 @@ pub fn read_frame(frame: Bytes) -> Result<StreamEvent, BadFrame> {
         }),
         has_choices: peek.choices.is_some_and(|choices| !is_empty_list(choices.get())),
         text_bytes: peek.choices.map_or(0, |choices| output_bytes(choices.get())),
+        tier: Tier::of(peek.service_tier),
         frame,
     };
     Ok(StreamEvent::Chunk(chunk))

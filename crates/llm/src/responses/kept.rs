@@ -7,6 +7,7 @@ use serde_json::value::RawValue;
 
 use super::native::read_usage;
 use crate::json::string;
+use crate::tier::Tier;
 
 /// A response as its provider has it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,6 +22,8 @@ pub struct KeptResponse {
     pub created_at: Option<u64>,
     /// What it used.
     pub usage: Option<Usage>,
+    /// The service tier it was made in.
+    pub service_tier: Option<Tier>,
 }
 
 #[derive(Deserialize)]
@@ -35,6 +38,8 @@ struct Peek<'a> {
     created_at: Option<&'a RawValue>,
     #[serde(borrow)]
     usage: Option<&'a RawValue>,
+    #[serde(borrow)]
+    service_tier: Option<&'a RawValue>,
 }
 
 #[derive(Deserialize)]
@@ -66,6 +71,7 @@ impl KeptResponse {
             ),
             created_at: peek.created_at.and_then(seconds),
             usage: peek.usage.and_then(read_usage),
+            service_tier: Tier::of(peek.service_tier),
         })
     }
 
@@ -102,6 +108,7 @@ mod tests {
             finished: false,
             created_at: Some(17),
             usage: None,
+            service_tier: None,
         };
         assert_eq!(read(queued), Some(expected.clone()));
         let done = queued.replace("queued", "completed").replace("17", "17.0");

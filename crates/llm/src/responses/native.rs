@@ -15,6 +15,7 @@ use crate::openai::UpstreamError;
 use crate::reply::{BadReply, ChatReply};
 use crate::sse;
 use crate::stream::{BadFrame, Chunk, StreamEvent};
+use crate::tier::Tier;
 
 #[derive(Deserialize)]
 struct Peek<'a> {
@@ -30,6 +31,8 @@ struct Peek<'a> {
     output: Option<&'a RawValue>,
     #[serde(borrow)]
     usage: Option<&'a RawValue>,
+    #[serde(borrow)]
+    service_tier: Option<&'a RawValue>,
 }
 
 #[derive(Deserialize)]
@@ -84,7 +87,8 @@ pub fn parse_reply(bytes: Bytes) -> Result<Result<ChatReply, UpstreamError>, Bad
     let id = peek.id.and_then(|id| string(id.get())).map(Into::into);
     let (places, usage) =
         ((peek.model.map(at), peek.output.map(at)), peek.usage.and_then(read_usage));
-    Ok(Ok(ChatReply::of_bytes(Dialect::Responses, bytes, places, id, usage)))
+    let tier = Tier::of(peek.service_tier);
+    Ok(Ok(ChatReply::of_bytes(Dialect::Responses, bytes, places, id, usage).served_in(tier)))
 }
 
 /// Reads a frame as [`Splitter`](sse::Splitter) yields it and appends what it says: an event with
@@ -107,37 +111,43 @@ pub fn read_frame(frame: Bytes, events: &mut Vec<StreamEvent>) -> Result<(), Bad
     let peek: PeekEvent<'_> = parse(text)?;
     let response: Option<Peek<'_>> =
         peek.response.map(|response| parse(response.get())).transpose()?;
+    let mut failed = None;
     let is_whole = match &*peek.r#type {
         "error" => {
             events.push(StreamEvent::Error(UpstreamError::read(text)));
             return Ok(());
         }
         "response.failed" => {
-            let error = response.and_then(|response| response.error);
-            events.push(StreamEvent::Error(failure(error)));
-            return Ok(());
+            failed = Some(failure(response.as_ref().and_then(|response| response.error)));
+            false
         }
         "response.completed" | "response.incomplete" | "response.cancelled" => true,
         _ => false,
     };
     let at = |value: &RawValue| Span::of(value.get(), text).shifted(data.start);
-    let (mut model, mut id, mut used) = (None, None, None);
+    let (mut model, mut id, mut used, mut tier) = (None, None, None, None);
     if let Some(response) = response {
         model = response.model.filter(|model| model.get().starts_with('"')).map(at);
         id = response.id.and_then(|id| at(id).unquoted(id.get()));
         used = response.usage.and_then(read_usage);
+        tier = Tier::of(response.service_tier);
     }
     let text_bytes = peek.delta.and_then(|delta| string(delta.get()));
     let text_bytes = text_bytes.map_or(0, |delta| delta.len() as u64);
-    events.push(StreamEvent::Chunk(Chunk {
+    let chunk = Chunk {
         model,
         id,
         usage: used,
         usage_at: None,
         has_choices: true,
         text_bytes,
+        tier,
         frame,
-    }));
+    };
+    events.push(match failed {
+        Some(error) => StreamEvent::Failed(error, Box::new(chunk)),
+        None => StreamEvent::Chunk(chunk),
+    });
     if is_whole {
         events.push(StreamEvent::Done(Bytes::new()));
     }

@@ -219,7 +219,9 @@ fn a_providers_own_events_pass_and_its_last_one_ends_the_stream() {
         ),
     ] {
         let events = events_of(&[&format!("data: {frame}\n\n")]);
-        let [StreamEvent::Error(error)] = &events[..] else { panic!("{events:?}") };
+        let [StreamEvent::Error(error) | StreamEvent::Failed(error, _)] = &events[..] else {
+            panic!("{events:?}");
+        };
         assert_eq!((error.code.as_deref(), &*error.message), (Some(code), "no"));
     }
     let other = &mut Vec::new();

@@ -51,7 +51,9 @@ impl AnthropicStream {
                 events.push(StreamEvent::Comment(Bytes::from_static(b": ping\n\n")));
             }
             StreamEvent::Done(_) => events.push(StreamEvent::Done(Bytes::new())),
-            StreamEvent::Delta(_) | StreamEvent::Error(_) => events.push(event),
+            StreamEvent::Delta(_) | StreamEvent::Error(_) | StreamEvent::Failed(..) => {
+                events.push(event)
+            }
         }
         Ok(())
     }

@@ -382,7 +382,9 @@ fn streams_pass_as_they_are_and_say_what_was_used() {
                     written.extend(chunk.write("alias", true).expect("all chunks go out"));
                 }
                 StreamEvent::Comment(frame) | StreamEvent::Done(frame) => written.extend(frame),
-                StreamEvent::Delta(_) | StreamEvent::Error(_) => panic!("{event:?}"),
+                StreamEvent::Delta(_) | StreamEvent::Error(_) | StreamEvent::Failed(..) => {
+                    panic!("{event:?}")
+                }
             }
         }
         let written = String::from_utf8(written).unwrap();
@@ -415,7 +417,8 @@ fn streams_become_deltas() {
             StreamEvent::Delta(_)
             | StreamEvent::Chunk(_)
             | StreamEvent::Comment(_)
-            | StreamEvent::Error(_) => format!("{event:?}"),
+            | StreamEvent::Error(_)
+            | StreamEvent::Failed(..) => format!("{event:?}"),
         })
         .collect();
     assert_eq!(

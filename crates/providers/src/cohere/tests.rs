@@ -197,3 +197,16 @@ fn only_message_end_ends_an_answer_and_may_say_that_it_failed() {
     }
     assert!(read(Bytes::from_static(b"data: [1]\n\n")).1.is_some());
 }
+
+#[test]
+fn documents_are_ranked_in_its_own_words() {
+    let mut body = json!({"model": "x", "query": "a", "documents": ["a", "b"], "top_n": 1});
+    let (url, sent) = sent(Endpoint::Rerank, "https://c/v2", &body);
+    body["model"] = json!("command-a");
+    assert_eq!((url.as_str(), sent), ("https://c/v2/rerank", body.clone()));
+    let answer = Bytes::from_static(br#"{"id":"r","results":[{"index":1,"relevance_score":0.5}]}"#);
+    let request = request(Endpoint::Rerank, &body);
+    let reply = PROVIDER.decode(&request, &target("http://c"), StatusCode::OK, answer.clone());
+    let stamp = Stamp { model: "alias", id: "x", now: 7, request: "" };
+    assert_eq!(reply.unwrap().write(Endpoint::Rerank, stamp), answer);
+}

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use dunlin_llm::{ChatRequest, Endpoint, ParamRules, Stamp, StreamEvent, Target, parse};
-use dunlin_types::{Credential, UnixMillis};
+use dunlin_types::{Credential, Secret, UnixMillis};
 use http::StatusCode;
 
 use crate::{ALL, EncodeError, Provider, find};
@@ -148,7 +148,9 @@ fn thoughts_come_under_the_name_that_clients_know() {
         .map(|event| match event {
             StreamEvent::Chunk(chunk) => chunk.write("m", false).unwrap(),
             StreamEvent::Comment(frame) | StreamEvent::Done(frame) => frame.clone(),
-            other @ (StreamEvent::Delta(_) | StreamEvent::Error(_)) => panic!("{other:?}"),
+            other @ (StreamEvent::Delta(_) | StreamEvent::Error(_) | StreamEvent::Failed(..)) => {
+                panic!("{other:?}")
+            }
         })
         .collect();
     assert_eq!(frames[0], frame("\"reasoning_content\":\"hm\""));
@@ -167,4 +169,20 @@ fn magistrals_thoughts_are_taken_out_of_the_content() {
     let json: serde_json::Value = serde_json::from_slice(&written).unwrap();
     assert_eq!(json["choices"][0]["message"]["content"], "6");
     assert_eq!(json["choices"][0]["message"]["reasoning_content"], "hm");
+}
+
+#[test]
+fn voyage_ranks_documents_in_words_of_its_own() {
+    let provider = find("voyage").expect("in the table");
+    let body = br#"{"model":"r","query":"a","documents":["a"],"top_n":1}"#;
+    let request = parse(Endpoint::Rerank, Bytes::from_static(body), None).expect("a request");
+    let to = Target { api_base: "https://v/v1".into(), model: "up".into(), ..Target::default() };
+    let key = Credential::Key(Secret::new("k"));
+    let call = provider.encode(&request, &to, &key, UnixMillis(0)).expect("a call");
+    assert_eq!(call.uri(), "https://v/v1/rerank");
+    assert_eq!(call.body(), r#"{"model":"up","query":"a","documents":["a"],"top_k":1}"#);
+    let answer = r#"{"object":"list","data":[{"index":0,"relevance_score":0.5}],"model":"up"}"#;
+    let reply = provider.decode(&request, &to, StatusCode::OK, Bytes::from(answer)).expect("ranks");
+    let expected = answer.replace("data", "results").replace("up", "r");
+    assert_eq!(reply.write(Endpoint::Rerank, stamp("r")), expected);
 }

@@ -82,7 +82,10 @@ fn streams_are_read_to_their_end_for_both() {
                             usage = chunk.usage().or(usage);
                         }
                         StreamEvent::Delta(delta) => usage = delta.usage().or(usage),
-                        StreamEvent::Comment(_) | StreamEvent::Done(_) | StreamEvent::Error(_) => {}
+                        StreamEvent::Comment(_)
+                        | StreamEvent::Done(_)
+                        | StreamEvent::Error(_)
+                        | StreamEvent::Failed(..) => {}
                     }
                 }
                 assert!(usage.is_some_and(|usage| usage.completion.0 > 0), "{id} {name}");

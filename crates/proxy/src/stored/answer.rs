@@ -100,7 +100,7 @@ impl Answer {
         let Whole { told, bill, body } = self.whole().await?;
         match kind {
             Kind::Response if pays => match found::response(&by, KeptResponse::read(&body), now) {
-                Some((found, usage)) => bill.delivered_found(&by, found, usage),
+                Some(finished) => bill.delivered_found(&by, finished),
                 None => bill.delivered_free(),
             },
             Kind::Batch if pays => {

@@ -11,7 +11,7 @@ use dunlin_admission::Found;
 use dunlin_journal::Outcome;
 use dunlin_ledger::{Context, Pricing, Service};
 use dunlin_llm::batch::{KeptBatch, used_in_line};
-use dunlin_llm::tokens_in;
+use dunlin_llm::{Tier, tokens_in};
 use dunlin_providers::sigv4::path_segment;
 use dunlin_router::Deployment;
 use dunlin_types::{NanoUsd, RequestId, Tokens, Usage};
@@ -21,7 +21,7 @@ use tracing::warn;
 use super::{Asking, alone, ask};
 use crate::Proxy;
 use crate::bill::Bill;
-use crate::found;
+use crate::found::{self, Finished};
 
 /// Outputs that a node reads at the same time. Others are read when their batch is next asked for.
 const MAX_READ_AT_ONCE: usize = 8;
@@ -95,7 +95,8 @@ pub(super) fn charge(
 fn settle(mut bill: Bill, found: Found, sum: Option<Sum>) {
     match sum {
         Some(sum) => {
-            bill.found_costing(found, sum.usage, sum.cost, sum.estimated);
+            let finished = Finished { found, usage: sum.usage, tier: Some(Tier::Batch) };
+            bill.found_costing(finished, sum.cost, sum.estimated);
         }
         None => {
             warn!(request.id = %found.request, "a batch's output cannot be read: it is not charged yet");

@@ -105,6 +105,10 @@ impl Events {
             let mut said = Vec::new();
             read_frame(frame.clone(), &mut said).ok()?;
             let frame = match said.first() {
+                Some(StreamEvent::Failed(_, last)) => {
+                    let named = last.write(&self.by.group, true).unwrap_or(frame);
+                    self.sealing.event(&named)
+                }
                 Some(StreamEvent::Chunk(chunk)) => {
                     if chunk.usage().is_some() {
                         self.find(chunk.data());
@@ -131,8 +135,8 @@ impl Events {
     fn find(&mut self, event: &[u8]) {
         let Some(bill) = self.bill.as_mut().filter(|_| self.pays) else { return };
         let kept = KeptResponse::read_event(event);
-        if let Some((found, usage)) = found::response(&self.by, kept, bill.started()) {
-            bill.found(found, usage);
+        if let Some(finished) = found::response(&self.by, kept, bill.started()) {
+            bill.found(finished);
             self.end();
         }
     }

@@ -107,7 +107,7 @@ async fn ask(
     Ok(match wanted {
         Wanted::InputTokens => free(bill, told, body),
         Wanted::Compaction => match responses::parse_reply(body.clone()) {
-            Ok(Ok(reply)) => headers::json(told.cost(bill.delivered(&by, &reply)), body),
+            Ok(Ok(reply)) => headers::json(told.cost(bill.delivered(&by, chat, &reply)), body),
             // It passes, and its prompt is what is known.
             Ok(Err(_)) | Err(_) => headers::json(told.cost(bill.delivered_unread(&by)), body),
         },

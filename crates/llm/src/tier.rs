@@ -1,0 +1,71 @@
+//! How soon a provider answers: what a request asks for, and what an answer was served in. Some
+//! sell it at other prices.
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use crate::json::string;
+
+/// A service tier, whatever a provider calls it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tier {
+    /// The usual.
+    Standard,
+    /// Later and cheaper.
+    Flex,
+    /// Sooner and dearer.
+    Priority,
+    /// In a batch.
+    Batch,
+}
+
+impl Tier {
+    /// By its name in requests and answers. `None` for one that leaves it open, or is unknown.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        Some(match name {
+            "default" | "on_demand" | "scale" | "standard" | "standard_only" => Self::Standard,
+            "flex" => Self::Flex,
+            "priority" => Self::Priority,
+            "batch" => Self::Batch,
+            _ => return None,
+        })
+    }
+
+    /// From the JSON text of a member, if it is one.
+    pub(crate) fn of(value: Option<&RawValue>) -> Option<Self> {
+        Self::named(&string(value?.get())?)
+    }
+
+    /// What a whole body asks for.
+    pub(crate) fn asked(body: &str) -> Option<Self> {
+        #[derive(Deserialize)]
+        struct Peek<'a> {
+            #[serde(borrow)]
+            service_tier: Option<&'a RawValue>,
+        }
+        // Few speak of it, and others need not be read again.
+        memchr::memmem::find(body.as_bytes(), b"\"service_tier\"")?;
+        Self::of(serde_json::from_str::<Peek<'_>>(body).ok()?.service_tier)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_asks_by_the_member_alone() {
+        let cases = [
+            (r#"{"service_tier":"flex"}"#, Some(Tier::Flex)),
+            (r#"{"service_tier" : "priority","n":1}"#, Some(Tier::Priority)),
+            (r#"{"service_tier":"auto"}"#, None),
+            (r#"{"service_tier":null}"#, None),
+            (r#"{"messages":"\"service_tier\":\"flex\""}"#, None),
+            ("{}", None),
+        ];
+        for (body, expected) in cases {
+            assert_eq!(Tier::asked(body), expected, "{body}");
+        }
+    }
+}
