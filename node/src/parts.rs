@@ -47,6 +47,8 @@ pub(crate) struct ClusterPart {
     pub(crate) consensus: Consensus,
     /// What other nodes ask this one about limits.
     limits: mpsc::Receiver<Incoming>,
+    /// What other nodes ask this one to give back of budgets.
+    money: mpsc::Receiver<Incoming>,
     /// Where others reach this node.
     advertise: String,
 }
@@ -68,7 +70,7 @@ impl ClusterPart {
             tasks: tasks.tracker.clone(),
             stop: tasks.stop.clone(),
         })?;
-        let Inbox { raft, propose, limits, money: _, join } = inbox;
+        let Inbox { raft, propose, limits, money, join } = inbox;
         // Gossip is UDP on the port whose TCP side was just taken.
         let bound = rpc.local_addr();
         let advertise = at_port(&advertise, bound.port());
@@ -96,7 +98,7 @@ impl ClusterPart {
         let calls = Calls { raft, propose, join };
         let consensus =
             Consensus::start(config, identity, clock, rpc.clone(), gossip.clone(), calls).await?;
-        Ok(Self { me, epoch, rpc, gossip, consensus, limits, advertise })
+        Ok(Self { me, epoch, rpc, gossip, consensus, limits, money, advertise })
     }
 }
 
@@ -126,7 +128,7 @@ impl DataPart {
         clock: Clock,
         tasks: &Tasks,
     ) -> anyhow::Result<Self> {
-        let ClusterPart { me, epoch, rpc, gossip, consensus, limits, advertise } = cluster;
+        let ClusterPart { me, epoch, rpc, gossip, consensus, limits, money, advertise } = cluster;
         let (tracker, stop) = (tasks.tracker.clone(), tasks.stop.clone());
         let journal = dunlin_journal::Config {
             dir: config.data_dir.join("journal"),
@@ -135,13 +137,7 @@ impl DataPart {
         };
         let (journal, older) = Journal::open(journal, epoch).context("the journal")?;
         let egress = Egress::new(config.proxies()?);
-        let identity = dunlin_identity::Config {
-            surroundings: config.surroundings(),
-            egress: egress.clone(),
-            tasks: tracker.clone(),
-            stop: stop.clone(),
-        };
-        let identity = dunlin_identity::Identity::start(identity, clock.clone());
+        let identity = identity(config, &egress, clock.clone(), tasks);
         let calls = dunlin_upstream::Config {
             egress,
             identity: identity.clone(),
@@ -158,6 +154,7 @@ impl DataPart {
                 older,
                 rpc,
                 limits,
+                money,
             },
         );
         let api_address = reachable(api, &advertise);
@@ -182,6 +179,7 @@ impl DataPart {
             identity,
             proxy,
             admin,
+            admission: admission.clone(),
             sealer: Sealer::new(secret),
             environment: config.environment.clone(),
             options: config.options.clone(),
@@ -196,6 +194,22 @@ impl DataPart {
         tracker.spawn(async move { stop.run_until_cancelled(catching_up.become_ready()).await });
         Ok(Self { admission, app, in_force })
     }
+}
+
+/// Begins to keep the credentials of clouds.
+fn identity(
+    config: &NodeConfig,
+    egress: &Egress,
+    clock: Clock,
+    tasks: &Tasks,
+) -> dunlin_identity::Identity {
+    let config = dunlin_identity::Config {
+        surroundings: config.surroundings(),
+        egress: egress.clone(),
+        tasks: tasks.tracker.clone(),
+        stop: tasks.stop.clone(),
+    };
+    dunlin_identity::Identity::start(config, clock)
 }
 
 /// What this node says of itself.

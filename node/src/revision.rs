@@ -5,7 +5,8 @@
 use std::sync::Arc;
 
 use dunlin_admin::Admin;
-use dunlin_config::{CountedTokens, Document, Environment, Loaded, Options};
+use dunlin_admission::{Admission, ClusterBudget, Rules};
+use dunlin_config::{Budgets, CountedTokens, Document, Environment, Loaded, Options};
 use dunlin_consensus::{Consensus, ProposeError};
 use dunlin_identity::Identity;
 use dunlin_proxy::{Counted, HeaderName, Proxy};
@@ -25,6 +26,7 @@ pub(crate) struct Revisions {
     pub(crate) identity: Identity,
     pub(crate) proxy: Proxy,
     pub(crate) admin: Admin,
+    pub(crate) admission: Admission,
     pub(crate) sealer: Sealer,
     pub(crate) environment: Environment,
     pub(crate) options: Options,
@@ -121,6 +123,7 @@ impl Revisions {
                 let master_key = settings.master_key.or_else(|| self.master_key.clone());
                 let key_header = settings.key_header;
                 self.identity.publish(settings.tls);
+                self.admission.govern(rules(settings.budgets));
                 self.upstream.publish(&catalog);
                 self.proxy.publish(
                     Arc::clone(&catalog),
@@ -183,4 +186,10 @@ fn counted(counted: CountedTokens) -> Counted {
 
 fn find(state: &State, hash: &str) -> Option<u64> {
     state.config_history().find(|known| *known.hash == *hash).map(|known| known.revision)
+}
+
+fn rules(budgets: Budgets) -> Rules {
+    let Budgets { calendar, most, duration, exceeded_status } = budgets;
+    let budget = most.map(|limit| ClusterBudget { limit, duration });
+    Rules::new(calendar, budget, exceeded_status)
 }

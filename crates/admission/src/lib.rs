@@ -13,17 +13,21 @@
 
 mod caller;
 mod limits;
+mod money;
 mod permit;
 mod refusal;
+mod rules;
 mod settler;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use dunlin_consensus::Consensus;
 use dunlin_journal::{Journal, OlderEpoch};
+use dunlin_ledger::Outputs;
 use dunlin_rpc::{Incoming, Rpc};
-use dunlin_state::{Caller, Key, PROXY, Payer};
+use dunlin_state::{Caller, Key};
 use dunlin_types::{
     Clock, DeploymentId, Epoch, KeyDigest, Line, NanoUsd, NodeId, PotId, RequestId, Tokens,
 };
@@ -34,9 +38,13 @@ use tokio_util::task::TaskTracker;
 pub use dunlin_limiter::Limited;
 pub use dunlin_state::Rank;
 pub use permit::{Entry, Found, Permit};
-pub use refusal::{Error, Full, LimitScope, LimitStatus, NotEntered, RateLimited, Refusal};
+pub use refusal::{
+    Error, Full, LimitScope, LimitStatus, NotEntered, OverBudget, RateLimited, Refusal,
+};
+pub use rules::{ClusterBudget, Rules};
 
 use limits::Limits;
+use money::{About, Money};
 use settler::Unsettled;
 
 /// What admission needs of its node.
@@ -66,6 +74,8 @@ pub struct Parts {
     pub rpc: Rpc,
     /// What other nodes ask this one as an owner.
     pub limits: mpsc::Receiver<Incoming>,
+    /// What other nodes ask this one to give back.
+    pub money: mpsc::Receiver<Incoming>,
 }
 
 /// What a request asks to be admitted with.
@@ -81,6 +91,26 @@ pub struct Demand {
     pub output: Option<Tokens>,
     /// Which tokens count.
     pub counted: Counted,
+    /// What it may cost at the model that is tried first.
+    pub cost: Bounds,
+}
+
+impl Demand {
+    /// What writes no answer whose length or price could be told before: no budget is in its way.
+    #[must_use]
+    pub fn free(request: RequestId, model: &str, prompt: Tokens, counted: Counted) -> Self {
+        let (model, output, cost) = (model.to_owned(), Some(Tokens(0)), Bounds::default());
+        Self { request, model, prompt, output, counted, cost }
+    }
+}
+
+/// What a request may cost. Nothing: no budget is in its way.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Bounds {
+    /// What it hardly exceeds: held of budgets that may be overspent by a little.
+    pub likely: NanoUsd,
+    /// What it never exceeds: held of strict ones.
+    pub most: NanoUsd,
 }
 
 /// Which tokens count against limits of tokens: `token_rate_limit_type`. Those that a provider had
@@ -118,6 +148,9 @@ struct Shared {
     consensus: Consensus,
     journal: Journal,
     limits: Limits,
+    money: Money,
+    rules: Arc<ArcSwap<Rules>>,
+    outputs: Mutex<Outputs>,
     unsettled: Unsettled,
     unknown: caller::Unknown,
     tasks: TaskTracker,
@@ -135,21 +168,44 @@ impl Admission {
 
     /// All of it but the settler.
     fn assemble(config: &Config, parts: Parts) -> (Self, Vec<OlderEpoch>) {
-        let Parts { clock, consensus, journal, older, rpc, limits } = parts;
+        let Parts { clock, consensus, journal, older, rpc, limits, money } = parts;
         let limits = Limits::start(limits::Deps {
             me: config.me,
             epoch: config.epoch,
             clock: clock.clone(),
             consensus: consensus.clone(),
-            rpc,
+            rpc: rpc.clone(),
             inbox: limits,
+            tasks: config.tasks.clone(),
+            stop: config.stop.clone(),
+        });
+        let rules = Arc::new(ArcSwap::default());
+        let money = Money::start(money::Deps {
+            me: config.me,
+            epoch: config.epoch,
+            clock: clock.clone(),
+            consensus: consensus.clone(),
+            rpc,
+            rules: Arc::clone(&rules),
+            inbox: money,
             tasks: config.tasks.clone(),
             stop: config.stop.clone(),
         });
         let unsettled = Unsettled::default();
         let unknown = caller::Unknown::default();
-        let tasks = config.tasks.clone();
-        let shared = Shared { clock, consensus, journal, limits, unsettled, unknown, tasks };
+        let (outputs, tasks) = (Mutex::default(), config.tasks.clone());
+        let shared = Shared {
+            clock,
+            consensus,
+            journal,
+            limits,
+            money,
+            rules,
+            outputs,
+            unsettled,
+            unknown,
+            tasks,
+        };
         (Self(Arc::new(shared)), older)
     }
 
@@ -162,24 +218,26 @@ impl Admission {
         caller::find(&self.0, token).await
     }
 
-    /// Takes what the caller's limits allow. `None` is the master key, which has none.
+    /// Goes by these rules from here on.
+    pub fn govern(&self, rules: Rules) {
+        self.0.rules.store(Arc::new(rules));
+    }
+
+    /// Takes what the limits allow and holds what the budgets allow, of everyone who pays for the
+    /// request. `None` is the master key, which has neither.
     ///
     /// # Errors
-    /// [`Refusal`]: nothing was taken.
+    /// [`Refusal`]: nothing was taken or held.
     pub async fn admit(&self, caller: Option<&Caller>, demand: Demand) -> Result<Permit, Refusal> {
+        let payers = caller.map_or_else(Vec::new, |caller| caller.payers.clone());
+        let (request, model, cost) = (demand.request, demand.model.clone(), demand.cost);
+        let hold = self.0.money.hold(About { request, payers, model, cost }).await?;
         let reservation = match caller {
             Some(caller) => Some(self.0.limits.reserve(&caller.payers, &demand).await?),
             None => None,
         };
-        let state = self.0.consensus.state();
-        let payers = caller.map_or(&[][..], |caller| &caller.payers);
-        let charged = payers.iter().map(Payer::id).chain([PROXY]).map(|of| {
-            let pot = PotId { of, line: Line::Main };
-            let (_, period) = state.spend(&pot);
-            (pot, period)
-        });
-        let (charged, key) = (charged.collect(), caller.map(|caller| Arc::clone(&caller.key)));
-        Ok(Permit { admission: self.clone(), key, reservation, charged })
+        let key = caller.map(|caller| Arc::clone(&caller.key));
+        Ok(Permit { admission: self.clone(), key, reservation, hold })
     }
 
     /// Takes the place of a request among what a deployment may be sent.
@@ -206,6 +264,17 @@ impl Admission {
     #[must_use]
     pub fn is_charged(&self, found: Found) -> bool {
         self.0.consensus.state().is_claimed(found.request, found.made)
+    }
+
+    /// What 99 of 100 answers of a model to a key did not exceed lately; `None` while too few are
+    /// known.
+    #[must_use]
+    pub fn expected_output(&self, key: &Key, model: &str) -> Option<Tokens> {
+        self.outputs().expected(key.id, model)
+    }
+
+    fn outputs(&self) -> MutexGuard<'_, Outputs> {
+        self.0.outputs.lock().expect("no code panics while it holds the lengths of answers")
     }
 
     /// Waits until all that this node has recorded is settled, but no longer than `within`.

@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use dunlin_journal::SpendRecord;
 use dunlin_state::{Command, Key, Reply};
-use dunlin_types::{NanoUsd, PotId, RequestId, UnixMillis};
+use dunlin_types::{NanoUsd, RequestId, Tokens, UnixMillis};
 use tracing::{error, warn};
 
-use crate::Admission;
 use crate::limits::Reservation;
-use crate::refusal::{Error, LimitStatus};
+use crate::money::Hold;
+use crate::refusal::{Error, LimitStatus, Refusal};
+use crate::{Admission, Bounds};
 
 /// Something that was made while nobody waited for it: it is charged once, whoever finds it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,8 +29,7 @@ pub struct Permit {
     pub(crate) admission: Admission,
     pub(crate) key: Option<Arc<Key>>,
     pub(crate) reservation: Option<Reservation>,
-    /// Where its cost goes.
-    pub(crate) charged: Vec<(PotId, UnixMillis)>,
+    pub(crate) hold: Hold,
 }
 
 /// The place of a request among what a deployment may be sent. Dropped before it was begun, it was
@@ -50,6 +50,12 @@ impl Entry {
 }
 
 impl Permit {
+    /// The key that was let in; `None` for the master key.
+    #[must_use]
+    pub fn key(&self) -> Option<&Key> {
+        self.key.as_deref()
+    }
+
     /// How far the limits are used with this request.
     #[must_use]
     pub fn limits(&self) -> &[LimitStatus] {
@@ -64,20 +70,34 @@ impl Permit {
         }
     }
 
+    /// Holds for a request that is about to be tried where it may cost more.
+    ///
+    /// # Errors
+    /// [`Refusal::OverBudget`]: it holds what it held before.
+    pub async fn cover(&mut self, cost: Bounds) -> Result<(), Refusal> {
+        self.hold.extend(cost).await
+    }
+
     /// Puts the request on record and gives back what it did not use. The record survives a kill of
     /// this process from here on. Returns what its key has spent with it.
     ///
     /// # Errors
     /// The record could not be written; the limits are settled all the same.
     pub fn settle(self, record: &mut SpendRecord) -> Result<Option<NanoUsd>, Error> {
-        let Self { admission, key, reservation, charged } = self;
-        record.charged = charged;
+        let Self { admission, key, reservation, hold } = self;
+        record.charged = hold.charged().to_vec();
         if let Some(reservation) = reservation {
             reservation.settle(record.prompt, record.cached, record.completion);
         }
         let shared = &admission.0;
         let number = shared.journal.append(record)?;
         shared.unsettled.add(number, record);
+        hold.settle(record.cost, number);
+        if let Some(key) = &key
+            && record.completion > Tokens(0)
+        {
+            admission.outputs().learn(key.id, &record.model, record.completion);
+        }
         Ok(key.map(|key| admission.key_spend(&key)))
     }
 

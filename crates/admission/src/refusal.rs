@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use dunlin_limiter::Limited;
-use dunlin_state::{Kind, Rank};
-use dunlin_types::UnixMillis;
+use dunlin_state::{Kind, Payer, Rank};
+use dunlin_types::{Line, NanoUsd, UnixMillis};
 
 /// Why a request is not admitted.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -32,6 +32,9 @@ pub enum Refusal {
     /// A limit allows no more at the moment.
     #[error("the limit of {} {} of {} {} is reached", .0.limit, .0.what.name(), .0.of.name(), .0.id())]
     RateLimited(Box<RateLimited>),
+    /// A budget is spent.
+    #[error("a budget of {} is spent: {} of {}", .0.limit, .0.spent, .0.limit)]
+    OverBudget(Box<OverBudget>),
     /// This node is cut off from what it would have to ask.
     #[error("{reason}")]
     CannotKnow {
@@ -77,6 +80,36 @@ impl LimitScope {
         }
     }
 }
+
+/// The budget that refused a request.
+#[derive(Clone, Debug)]
+pub struct OverBudget {
+    /// Whose it is; `None`: of the whole cluster.
+    pub payer: Option<Payer>,
+    /// Which of its budgets.
+    pub line: Line,
+    /// How long its periods are, as it was written.
+    pub duration: Option<String>,
+    /// The most that may be spent in a period.
+    pub limit: NanoUsd,
+    /// What is spent in this one, and held by requests that are under way.
+    pub spent: NanoUsd,
+    /// What lies on nodes that cannot be reached: neither spent nor free.
+    pub withheld: NanoUsd,
+    /// When the next period begins.
+    pub resets_at: Option<UnixMillis>,
+    /// The HTTP status that the config has for it.
+    pub status: u16,
+}
+
+impl PartialEq for OverBudget {
+    fn eq(&self, other: &Self) -> bool {
+        let whose = |of: &Self| of.payer.as_ref().map(Payer::id);
+        (whose(self), &self.line, self.limit) == (whose(other), &other.line, other.limit)
+    }
+}
+
+impl Eq for OverBudget {}
 
 /// The limit that refused a request.
 #[derive(Clone, Debug, PartialEq, Eq)]

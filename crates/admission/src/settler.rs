@@ -68,8 +68,12 @@ impl Unsettled {
 pub(crate) async fn run(admission: Admission, config: Config, older: Vec<OlderEpoch>) {
     let settling = async {
         admission.0.consensus.formed().await;
+        let mut all = true;
         for life in older {
-            settle_older(&admission.0, &config, life).await;
+            all &= settle_older(&admission.0, &config, life).await;
+        }
+        if all {
+            close_former_lives(&admission.0, &config).await;
         }
         let mut ticks = tokio::time::interval(SETTLE_EVERY);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -85,7 +89,8 @@ pub(crate) async fn run(admission: Admission, config: Config, older: Vec<OlderEp
     }
 }
 
-async fn settle_older(shared: &Shared, config: &Config, life: OlderEpoch) {
+/// Whether all of it is settled now.
+async fn settle_older(shared: &Shared, config: &Config, life: OlderEpoch) -> bool {
     let (epoch, settled) = shared.consensus.state().settled(config.me);
     let from = match life.epoch.cmp(&epoch) {
         std::cmp::Ordering::Less => life.last,
@@ -95,9 +100,25 @@ async fn settle_older(shared: &Shared, config: &Config, life: OlderEpoch) {
     if from < life.last {
         let records = life.last - from;
         info!(records, epoch = life.epoch.0, "settling what was recorded before the last stop");
-        settle_from(shared, config, life.epoch, from).await;
+        if settle_from(shared, config, life.epoch, from).await < life.last {
+            return false;
+        }
     }
     shared.journal.settled(life.epoch, life.last);
+    true
+}
+
+/// What former lives were granted and did not spend is free again: all they recorded is settled.
+async fn close_former_lives(shared: &Shared, config: &Config) {
+    let Some(last) = config.epoch.0.checked_sub(1) else { return };
+    let (node, through) = (config.me, Epoch(last));
+    while shared.consensus.state().leased(node) < (through, u64::MAX) {
+        let close = Command::CloseLives { node, through };
+        if let Err(error) = shared.consensus.propose(close).await {
+            debug!(%error, "the money of former lives is not free yet");
+            tokio::time::sleep(RETRY).await;
+        }
+    }
 }
 
 /// Settles all of a life's records behind `from`; returns the last one settled.

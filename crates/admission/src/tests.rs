@@ -2,6 +2,7 @@
 //! wait is for a condition, with a deadline that only a broken build meets.
 
 pub(crate) mod cluster;
+mod money;
 mod scopes;
 
 use dunlin_journal::{Course, Origin, Outcome, SpendRecord};

@@ -179,10 +179,11 @@ pub(crate) const RETRY_POLICY: Keys = Keys {
 /// `router_settings` may stand here as well.
 pub(crate) const LITELLM: Keys = Keys {
     section: "litellm_settings",
-    in_force: "cost_discount_config cost_margin_config drop_params model_alias_map modify_params \
-        ssl_certificate ssl_verify",
-    not_yet: "add_user_information_to_llm_headers audit_log_callbacks budget_duration \
-        budget_exceeded_status_code budget_rollover cache callbacks custom_prometheus_* \
+    in_force: "budget_duration budget_exceeded_status_code budget_reset_time cost_discount_config \
+        cost_margin_config drop_params max_budget model_alias_map modify_params \
+        ssl_certificate ssl_verify timezone",
+    not_yet: "add_user_information_to_llm_headers audit_log_callbacks budget_rollover cache \
+        callbacks custom_prometheus_* \
         default_internal_user_params default_key_generate_params \
         default_max_internal_user_budget default_soft_budget default_team_params \
         default_team_settings disable_add_user_agent_to_request_tags disable_aiohttp_transport \
@@ -191,12 +192,12 @@ pub(crate) const LITELLM: Keys = Keys {
         enable_loadbalancing_on_batch_endpoints enable_preview_features extra_spend_tag_headers \
         failure_callback force_ipv4 forward_traceparent_to_llm_provider \
         internal_user_budget_duration json_logs key_generation_settings langfuse_* \
-        log_raw_request_response max_budget max_end_user_budget max_end_user_budget_id \
+        log_raw_request_response max_end_user_budget max_end_user_budget_id \
         max_internal_user_budget max_ui_session_budget max_user_budget model_group_settings \
         overwrite_user_with_key_hash prometheus_* public_model_groups \
         redact_messages_in_exceptions redact_user_api_key_info \
         require_auth_for_metrics_endpoint service_callback success_callback tag_budget_config \
-        timezone turn_off_message_logging upperbound_key_generate_params \
+        turn_off_message_logging upperbound_key_generate_params \
         use_chat_completions_url_for_anthropic_messages validate_end_user_id_in_db",
     replaced: &[
         ("cache_params", "answers are not cached by this version, and no Redis is used"),

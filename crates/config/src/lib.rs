@@ -9,6 +9,7 @@
 //! table of all settings and how each stands.
 
 mod about;
+mod budgets;
 mod check;
 mod deployment;
 mod destination;
@@ -34,6 +35,7 @@ use std::sync::Arc;
 use dunlin_prices::Table;
 use dunlin_router::Catalog;
 
+pub use budgets::Budgets;
 pub use diagnostic::{Diagnostic, Place, Severity, summary};
 pub use document::{
     BadRevision, Document, SourceFile, document_from, gather, hashed_bytes, revision_bytes,
@@ -143,7 +145,11 @@ fn read(
     let endpoints = pass_through::endpoints(root, report);
     Some(Loaded {
         catalog: routing::catalog(&settings, models, endpoints, report),
-        settings: Settings { tls, ..settings::settings(root, &environment, report) },
+        settings: Settings {
+            tls,
+            budgets: budgets::budgets(root, report),
+            ..settings::settings(root, &environment, report)
+        },
         cluster: settings::cluster(root, report),
     })
 }

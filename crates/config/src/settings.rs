@@ -3,6 +3,7 @@
 use dunlin_types::{Secret, Tls};
 
 use crate::Environment;
+use crate::budgets::Budgets;
 use crate::diagnostic::{Code, Diagnostic};
 use crate::report::Report;
 use crate::tree::{Map, Node, Value};
@@ -34,6 +35,8 @@ pub struct Settings {
     pub trusts_forwarded_for: bool,
     /// `token_rate_limit_type`: which tokens count against limits of tokens.
     pub counted: CountedTokens,
+    /// What holds for all budgets.
+    pub budgets: Budgets,
     /// How servers are trusted that have no settings of their own.
     pub tls: Tls,
 }

@@ -14,10 +14,10 @@ use dunlin_router::{
 use dunlin_types::{DeploymentId, Tokens};
 use dunlin_upstream::{Answer, Bounds, Failure};
 
-use crate::Proxy;
 use crate::bill::Bill;
 use crate::entry::{self, NotAsked};
 use crate::error::{Failed, Unanswered};
+use crate::{Proxy, hold};
 
 /// An answer, and how it was come by.
 pub(crate) struct Answered {
@@ -38,6 +38,8 @@ pub(crate) struct Answered {
 pub(crate) enum GroupFailed {
     /// The last attempt's failure, and how many attempts came before it.
     Attempt { failure: Box<Failure>, retries: u32, max_retries: u32 },
+    /// It may cost more than a budget has left.
+    NotCovered(Refusal),
     /// Nobody could be asked.
     NonePicked { none: NonePicked, wait: Duration, parked: Option<Arc<str>> },
     /// All that could be asked have been sent all that they may be sent.
@@ -58,6 +60,7 @@ impl GroupFailed {
                 FailedBy::ContentPolicy
             }
             Self::Attempt { .. }
+            | Self::NotCovered(_)
             | Self::NonePicked { .. }
             | Self::Full { .. }
             | Self::Uncounted(_)
@@ -68,7 +71,11 @@ impl GroupFailed {
     fn retries(&self) -> u32 {
         match self {
             Self::Attempt { retries, .. } => *retries,
-            Self::NonePicked { .. } | Self::Full { .. } | Self::Uncounted(_) | Self::Unfit(_) => 0,
+            Self::NotCovered(_)
+            | Self::NonePicked { .. }
+            | Self::Full { .. }
+            | Self::Uncounted(_)
+            | Self::Unfit(_) => 0,
         }
     }
 }
@@ -93,7 +100,7 @@ pub(crate) struct Asked<'a> {
     pub(crate) revision: u64,
 }
 
-/// Tries the groups in order.
+/// Tries the groups in order; one that the budgets do not cover is skipped and named.
 pub(crate) async fn run(
     asked: Asked<'_>,
     candidates: &mut Candidates<'_>,
@@ -172,6 +179,8 @@ impl Asking<'_> {
     async fn run(&self, bill: &mut Bill) -> Result<Given, GroupFailed> {
         let Asked { proxy, catalog, chat, demand, revision, .. } = self.asked;
         let (upstream, clock) = (&proxy.0.upstream, &proxy.0.clock);
+        let cost = hold::bounds(proxy, bill.key(), chat, self.group);
+        bill.cover(cost).await.map_err(GroupFailed::NotCovered)?;
         let load = chat.prompt_estimate() + chat.max_output().unwrap_or(Tokens(0));
         let strategy = catalog.strategy;
         let asking = entry::Asking { proxy, strategy, demand, revision, load };

@@ -4,11 +4,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use dunlin_admission::{Entry, Found, Permit};
+use dunlin_admission::{Bounds, Entry, Found, Permit, Refusal};
 use dunlin_journal::{Attempt, Course, MAX_ATTEMPTS, Origin, Outcome, SpendRecord};
 use dunlin_ledger::{Context, Cost, Pricing, Service, Units};
 use dunlin_llm::{ChatReply, ChatRequest, Endpoint, Media, Tier, Usage, tokens_in};
 use dunlin_router::Deployment;
+use dunlin_state::Key;
 use dunlin_types::{NanoUsd, Tokens, UnixMillis};
 use tracing::error;
 
@@ -143,6 +144,19 @@ impl Bill {
             background: false,
             found: None,
             found_cost: None,
+        }
+    }
+
+    /// The key that pays; `None` for the master key.
+    pub(crate) fn key(&self) -> Option<&Key> {
+        self.permit.as_ref()?.key()
+    }
+
+    /// The request is about to be tried where it may cost more.
+    pub(crate) async fn cover(&mut self, cost: Bounds) -> Result<(), Refusal> {
+        match &mut self.permit {
+            Some(permit) => permit.cover(cost).await,
+            None => Ok(()),
         }
     }
 

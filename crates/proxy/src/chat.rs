@@ -8,7 +8,7 @@ use axum::extract::Request;
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderMap, Response};
 use bytes::Bytes;
-use dunlin_admission::{Counted, Demand};
+use dunlin_admission::{Bounds, Counted, Demand};
 use dunlin_llm::responses::KeptResponse;
 use dunlin_llm::{ChatRequest, Endpoint, Stamp, parse, parse_upload};
 use dunlin_router::{Group, candidates};
@@ -27,7 +27,7 @@ use crate::keepalive::{self, Wish};
 use crate::kept::{Opened, Sealing};
 use crate::origin::Client;
 use crate::stream::{self, Outgoing};
-use crate::{Proxy, body};
+use crate::{Proxy, body, hold};
 
 /// What is known of a request before it is read.
 pub(crate) struct Call {
@@ -108,7 +108,8 @@ async fn conduct(
     let mut candidates = candidates(&serving.catalog, caller.access(), chat.model(), &extras)
         .map_err(|no_route| Refused::no_route(no_route, chat.endpoint()))?;
     opened.pin(&serving.catalog, &mut candidates)?;
-    let demand = demand(call, &chat, candidates.first(), serving.settings.counted);
+    let cost = hold::bounds(proxy, caller.key().map(|of| &*of.key), &chat, candidates.first());
+    let demand = demand(call, &chat, candidates.first(), serving.settings.counted, cost);
     let admitted = proxy.0.admission.admit(caller.key(), demand.clone()).await;
     let permit = admitted.map_err(|refusal| Refused::admission(refusal, &caller, call.started))?;
     let told = Told::of_admission(call, &caller, permit.limits());
@@ -182,8 +183,14 @@ fn read(
     chat.map(|chat| chat.with_headers(headers)).map_err(Refused::BadRequest)
 }
 
-/// What a request takes of limits, as far as can be known before it is sent.
-fn demand(call: &Call, chat: &ChatRequest, group: &Group, counted: Counted) -> Demand {
+/// What a request takes of limits and budgets, as far as can be known before it is sent.
+fn demand(
+    call: &Call,
+    chat: &ChatRequest,
+    group: &Group,
+    counted: Counted,
+    cost: Bounds,
+) -> Demand {
     let choices = u64::from(chat.choices());
     let most = chat.max_output().map(|most| Tokens(most.0.saturating_mul(choices)));
     Demand {
@@ -192,5 +199,6 @@ fn demand(call: &Call, chat: &ChatRequest, group: &Group, counted: Counted) -> D
         prompt: chat.prompt_estimate(),
         output: if chat.endpoint().is_chat() { most } else { Some(Tokens(0)) },
         counted,
+        cost,
     }
 }

@@ -49,13 +49,8 @@ async fn conduct(proxy: &Proxy, call: &Call, request: Request) -> Result<Respons
     let origin = call.client.origin(&serving.settings, &head.headers, chat.labels())?;
     caller.count_for(proxy, &origin)?;
     // Dropped unsettled: a count is one of a key's requests, and takes none of its tokens.
-    let demand = dunlin_admission::Demand {
-        request: call.id,
-        model: group.name.to_string(),
-        prompt: Tokens(0),
-        output: Some(Tokens(0)),
-        counted: serving.settings.counted,
-    };
+    let demand =
+        dunlin_admission::Demand::free(call.id, &group.name, Tokens(0), serving.settings.counted);
     let permit = proxy.0.admission.admit(caller.key(), demand).await;
     let mut permit =
         permit.map_err(|refusal| Refused::admission(refusal, &caller, call.started))?;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::http::{HeaderMap, Response};
 use bytes::Bytes;
-use dunlin_admission::{RateLimited, Refusal};
+use dunlin_admission::{OverBudget, RateLimited, Refusal};
 use dunlin_llm::credentials::CredentialError;
 use dunlin_llm::openai::ErrorBody;
 use dunlin_llm::{BadRequest, Dialect, Endpoint, UnclearModel};
@@ -23,7 +23,7 @@ use crate::caller::Caller;
 use crate::chat::Call;
 use crate::ids::{BadId, Kind};
 use crate::relay::Way;
-use crate::{entry, headers, limits};
+use crate::{budget, entry, headers, limits, words};
 
 /// As much of an id as a message repeats.
 const MAX_SHOWN_ID: usize = 80;
@@ -83,6 +83,12 @@ pub(crate) enum Refused {
     ClimbingPath,
     /// What the one server that can be asked says, or that it does not answer.
     Answered(Box<ProviderError>),
+    /// A budget is spent.
+    OverBudget {
+        over: Box<OverBudget>,
+        /// How the caller's key is shown.
+        key: String,
+    },
     RateLimited {
         limited: Box<RateLimited>,
         key: Option<Box<dunlin_state::Caller>>,
@@ -150,6 +156,7 @@ impl Refused {
                 let (expired, now) = (headers::utc(at), headers::utc(now));
                 Self::Credential(CredentialError::Expired { name, expired, now })
             }
+            Refusal::OverBudget(over) => Self::OverBudget { over, key: name },
             Refusal::RateLimited(limited) => Self::RateLimited { limited, key: None },
             Refusal::CannotKnow { reason } => Self::CannotKnow { reason },
             Refusal::Overloaded { reason } => Self::Overloaded { reason },
@@ -270,7 +277,7 @@ impl Refused {
                 )
             },
             Self::UnknownModel { model, route, patterns } => {
-                own(400, "invalid_request_error", unknown_model(model, route, *patterns))
+                own(400, "invalid_request_error", words::unknown_model(model, route, *patterns))
             }
             Self::NotFound { message } => own(404, "invalid_request_error", message.clone()),
             Self::Forbidden { message } => own(403, "invalid_request_error", message.clone()),
@@ -284,42 +291,21 @@ impl Refused {
                 ..own(400, "invalid_request_error", message.clone())
             },
             Self::UnclearModel(unclear) => own(400, "invalid_request_error", unclear.to_string()),
-            Self::NoModelNamed => own(403, "key_model_access_denied", NO_MODEL_NAMED),
+            Self::NoModelNamed => own(403, "key_model_access_denied", words::NO_MODEL_NAMED),
             Self::NoLender { prefix, provider } => {
-                own(404, "not_found_error", no_lender(prefix, provider))
+                own(404, "not_found_error", words::no_lender(prefix, provider))
             }
             Self::ClimbingPath => {
                 own(400, "invalid_request_error", "a path may not have `.` or `..` in it")
             }
             Self::Answered(error) => of_error(error),
+            Self::OverBudget { over, key } => {
+                own(over.status, "budget_exceeded", budget::message(over, key))
+            }
             Self::RateLimited { limited, .. } => own(429, "throttling_error", limit(limited)),
             Self::CannotKnow { reason } => own(503, "service_unavailable", reason.clone()),
             Self::Overloaded { reason } => own(503, "overloaded", reason.clone()),
         }
-    }
-}
-
-const NO_MODEL_NAMED: &str = "This API key may call certain models only, and the request names none: \
-     name one in `model`.";
-
-fn no_lender(prefix: &str, provider: &str) -> String {
-    format!(
-        "no deployment lends its credential to /{prefix}: add one to model_list whose \
-         litellm_params.model begins with {provider}/ (use_in_pass_through: true prefers it)"
-    )
-}
-
-fn unknown_model(model: &str, route: &str, patterns: bool) -> String {
-    if patterns {
-        format!(
-            "litellm.BadRequestError: You passed in model={model}. There are no healthy \
-             deployments for this model"
-        )
-    } else {
-        format!(
-            "{route}: Invalid model name passed in model={model}. Call `/v1/models` to view \
-             available models for your key."
-        )
     }
 }
 
@@ -365,6 +351,7 @@ impl GroupFailed {
     fn body(&self) -> ErrorBody {
         match self {
             Self::Attempt { failure, .. } => of_failure(failure),
+            Self::NotCovered(refusal) => own(422, "budget_exceeded", refusal.to_string()),
             Self::NonePicked { none: NonePicked::AllCoolingDown { .. }, wait, .. } => own(
                 429,
                 "all_deployments_in_cooldown",
@@ -389,7 +376,10 @@ impl GroupFailed {
             Self::NonePicked { none: NonePicked::AllCoolingDown { .. }, wait, .. } => Some(*wait),
             Self::Full { full, .. } => Some(full.retry_after),
             Self::Uncounted(_) => Some(Duration::from_secs(1)),
-            Self::NonePicked { .. } | Self::Attempt { .. } | Self::Unfit(_) => None,
+            Self::NonePicked { .. }
+            | Self::Attempt { .. }
+            | Self::NotCovered(_)
+            | Self::Unfit(_) => None,
         }
     }
 }
@@ -457,7 +447,8 @@ impl Failed {
                     Refused::NotReady | Refused::CannotKnow { .. } | Refused::Overloaded { .. } => {
                         headers::retry_after(Duration::from_secs(1))
                     }
-                    Refused::Credential(_)
+                    Refused::OverBudget { .. }
+                    | Refused::Credential(_)
                     | Refused::BadRequest(_)
                     | Refused::TooLarge { .. }
                     | Refused::Encoded

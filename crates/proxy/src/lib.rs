@@ -10,6 +10,7 @@
 mod attempts;
 mod bill;
 mod body;
+mod budget;
 mod caller;
 mod chat;
 mod count;
@@ -20,6 +21,7 @@ mod framing;
 mod front;
 mod gemini;
 mod headers;
+mod hold;
 mod ids;
 mod keepalive;
 mod kept;
@@ -36,6 +38,7 @@ pub mod server;
 mod stored;
 mod stream;
 mod token_counter;
+mod words;
 
 use std::sync::Arc;
 

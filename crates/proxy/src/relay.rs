@@ -16,7 +16,6 @@ use dunlin_llm::{Endpoint, Labels, Named, tokens_in};
 use dunlin_providers::sigv4::path_segment;
 use dunlin_router::Catalog;
 use dunlin_router::relay::{Asked, Lenders, lenders, priced};
-use dunlin_types::Tokens;
 use dunlin_upstream::Relay;
 
 use crate::attempts::{GroupFailed, not_asked};
@@ -70,13 +69,8 @@ async fn conduct(
 
     let prompt_estimate = tokens_in(body.len() as u64);
     let model = named.models().next().unwrap_or_default();
-    let demand = dunlin_admission::Demand {
-        request: call.id,
-        model: model.to_owned(),
-        prompt: prompt_estimate,
-        output: Some(Tokens(0)),
-        counted: serving.settings.counted,
-    };
+    let demand =
+        dunlin_admission::Demand::free(call.id, model, prompt_estimate, serving.settings.counted);
     let admitted = proxy.0.admission.admit(caller.key(), demand.clone()).await;
     let permit = admitted.map_err(|refusal| Refused::admission(refusal, &caller, call.started))?;
     let told = Told::of_admission(call, &caller, permit.limits());

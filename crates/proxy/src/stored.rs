@@ -133,13 +133,8 @@ impl Asking<'_> {
     async fn admit(&self, model: &str, tokens: Tokens) -> Result<(Bill, Told), Failed> {
         let Self { proxy, call, caller, headers, .. } = *self;
         let origin = call.client.origin(&self.serving.settings, headers, &Labels::default())?;
-        let demand = dunlin_admission::Demand {
-            request: call.id,
-            model: model.to_owned(),
-            prompt: tokens,
-            output: Some(Tokens(0)),
-            counted: self.serving.settings.counted,
-        };
+        let demand =
+            dunlin_admission::Demand::free(call.id, model, tokens, self.serving.settings.counted);
         let admitted = proxy.0.admission.admit(caller.key(), demand).await;
         let permit = admitted.map_err(|no| Refused::admission(no, caller, call.started))?;
         let told = Told::of_admission(call, caller, permit.limits());

@@ -18,7 +18,7 @@ use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::{Admission, Config, Counted, Demand, Parts, Permit, Refusal};
+use crate::{Admission, Bounds, Config, Counted, Demand, Parts, Permit, Refusal};
 
 /// Far beyond what any healthy step takes, on a machine busy with other tests.
 const DEADLINE: Duration = Duration::from_secs(60);
@@ -169,10 +169,17 @@ impl Plan {
         let journal = dunlin_journal::Config { dir, tasks: tasks.clone(), stop: stop.clone() };
         let (journal, older) = Journal::open(journal, epoch).expect("a sound journal");
         let config = Config { me: id, epoch, tasks: tasks.clone(), stop: stop.clone() };
-        let limits = inbox.limits;
+        let (limits, money) = (inbox.limits, inbox.money);
         let (clock_too, consensus_too) = (clock.clone(), consensus.clone());
-        let parts =
-            Parts { clock: clock_too, consensus: consensus_too, journal, older, rpc, limits };
+        let parts = Parts {
+            clock: clock_too,
+            consensus: consensus_too,
+            journal,
+            older,
+            rpc,
+            limits,
+            money,
+        };
         let (admission, _) = start(&config, parts);
         let requests = AtomicU64::new(0);
         (Node { id, consensus, admission, clock, plan: self, tasks, stop, requests }, config)
@@ -233,6 +240,7 @@ impl Node {
             prompt: Tokens(tokens),
             output: Some(Tokens(0)),
             counted: Counted::Total,
+            cost: Bounds::default(),
         }
     }
 
@@ -243,8 +251,13 @@ impl Node {
 
     /// Ends without a farewell, and starts again.
     pub(crate) async fn restart(self) -> Node {
+        self.restart_holding(()).await
+    }
+
+    /// The same, while a request is open; it ends with the process.
+    pub(crate) async fn restart_holding<T>(self, open: T) -> Node {
         let plan = self.plan.clone();
-        self.die(()).await;
+        self.die(open).await;
         let node = plan.start().await;
         node.formed().await;
         node

@@ -54,13 +54,12 @@ impl Asker {
         caller.count_for(&self.proxy, &self.origin)?;
         let call = Call::of_headers(&self.proxy, self.call.endpoint, &self.headers);
         let call = Call { call_id: self.call.call_id.clone(), ..call };
-        let demand = Demand {
-            request: call.id,
-            model: self.group.to_string(),
-            prompt: Tokens(0),
-            output: Some(Tokens(0)),
-            counted: self.proxy.0.serving.load().settings.counted,
-        };
+        let demand = Demand::free(
+            call.id,
+            &self.group,
+            Tokens(0),
+            self.proxy.0.serving.load().settings.counted,
+        );
         let admitted = self.proxy.0.admission.admit(caller.key(), demand).await;
         let permit =
             admitted.map_err(|refusal| Refused::admission(refusal, &caller, call.started))?;

@@ -10,7 +10,6 @@ use dunlin_ledger::Pricing;
 use dunlin_llm::{Endpoint, Labels, tokens_in};
 use dunlin_providers::sigv4::path_segment;
 use dunlin_router::{PassThrough, find_pass_through};
-use dunlin_types::Tokens;
 use dunlin_upstream::Relay;
 
 use crate::bill::{About, Bill};
@@ -67,13 +66,12 @@ async fn conduct(
     let origin = call.client.origin(&serving.settings, &head.headers, &Labels::default())?;
     caller.count_for(proxy, &origin)?;
     let prompt_estimate = tokens_in(body.len() as u64);
-    let demand = dunlin_admission::Demand {
-        request: call.id,
-        model: endpoint.path.to_string(),
-        prompt: prompt_estimate,
-        output: Some(Tokens(0)),
-        counted: serving.settings.counted,
-    };
+    let demand = dunlin_admission::Demand::free(
+        call.id,
+        &endpoint.path,
+        prompt_estimate,
+        serving.settings.counted,
+    );
     let admitted = proxy.0.admission.admit(caller.key(), demand).await;
     let permit = admitted.map_err(|refusal| Refused::admission(refusal, &caller, call.started))?;
     let told = Told::of_admission(call, &caller, permit.limits()).called(call);

@@ -105,11 +105,14 @@ pub(super) fn set_spend(state: &mut State, pot: &PotId, to: NanoUsd) -> Result<R
 }
 
 /// The pot, in the period that starts at `period` if that is later than its own and has begun. A pot
-/// that had no periods takes what was spent of it into its first one.
+/// that had no periods takes what was spent of it into its first one, and what is held of it then is
+/// held of no lease: leases begin anew.
 fn of_period<'s>(state: &'s mut State, id: &PotId, period: UnixMillis) -> &'s mut Pot {
     let pot = Arc::make_mut(state.pots.entry(id.clone()).or_default());
     if pot.period == UnixMillis(0) && period <= state.at {
-        pot.period = period;
+        let settled = pot.settled;
+        pot.turn(period);
+        pot.settled = settled;
     } else if period <= state.at {
         pot.turn(period);
     }

@@ -1,0 +1,92 @@
+//! What a request must hold of which pots, and where its cost goes.
+
+use dunlin_ledger::{Demand, Period};
+use dunlin_state::{Budget, PROXY, Payer, State};
+use dunlin_types::{Line, NanoUsd, PotId, UnixMillis};
+
+use super::About;
+use crate::rules::Rules;
+
+/// A request's part in every pot it spends from.
+#[derive(Default)]
+pub(super) struct Plan {
+    /// In the order in which budgets are checked.
+    pub(super) demands: Vec<Demand>,
+    /// What each of them is, for the message.
+    pub(super) budgets: Vec<Of>,
+    /// Every pot that the cost is charged to, budget or none.
+    pub(super) charged: Vec<(PotId, UnixMillis)>,
+}
+
+/// One budget.
+pub(super) struct Of {
+    /// `None` for that of the whole cluster.
+    pub(super) payer: Option<Payer>,
+    pub(super) duration: Option<String>,
+    pub(super) resets_at: Option<UnixMillis>,
+}
+
+pub(super) fn make(state: &State, rules: &Rules, about: &About, now: UnixMillis) -> Plan {
+    let mut plan = Plan::default();
+    for payer in &about.payers {
+        let budgets = payer.budgets(&about.model, now);
+        let main = PotId { of: payer.id(), line: Line::Main };
+        if budgets.first().is_none_or(|budget| budget.pot != main) {
+            plan.charge(main, period(rules, payer.duration(), now), state);
+        }
+        for budget in budgets {
+            plan.add(state, rules, about, (Some(payer), budget), now);
+        }
+    }
+    let pot = PotId { of: PROXY, line: Line::Main };
+    match &rules.budget {
+        // The master key has no payers, and no budget is in its way.
+        Some(budget) if !about.payers.is_empty() => {
+            let (limit, duration) = (budget.limit, budget.duration.as_deref());
+            let budget = Budget { pot, limit, duration, strict: false };
+            plan.add(state, rules, about, (None, budget), now);
+        }
+        budget => {
+            let duration = budget.as_ref().and_then(|budget| budget.duration.as_deref());
+            plan.charge(pot, period(rules, duration, now), state);
+        }
+    }
+    plan
+}
+
+impl Plan {
+    fn charge(&mut self, pot: PotId, period: Option<Period>, state: &State) {
+        let begun = state.spend(&pot).1;
+        self.charged.push((pot, period.map_or(begun, |period| period.start.max(begun))));
+    }
+
+    fn add(
+        &mut self,
+        state: &State,
+        rules: &Rules,
+        about: &About,
+        (payer, budget): (Option<&Payer>, Budget<'_>),
+        now: UnixMillis,
+    ) {
+        let Budget { pot, limit, duration, strict } = budget;
+        let period = period(rules, duration, now);
+        self.charge(pot.clone(), period, state);
+        let amount = if strict { about.cost.most } else { about.cost.likely };
+        if about.cost.most == NanoUsd::ZERO {
+            return;
+        }
+        let (_, start) = self.charged.last().expect("it was just charged");
+        self.demands.push(Demand { pot, period: *start, limit, amount, strict });
+        self.budgets.push(Of {
+            payer: payer.cloned(),
+            duration: duration.map(str::to_owned),
+            resets_at: period.map(|period| period.end),
+        });
+    }
+}
+
+/// The period that is running; none for a budget that never begins anew, and for a duration that
+/// cannot be read, which no admin can set.
+fn period(rules: &Rules, duration: Option<&str>, now: UnixMillis) -> Option<Period> {
+    rules.period(duration?, now)
+}

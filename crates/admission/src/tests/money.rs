@@ -1,0 +1,123 @@
+//! Budgets over real nodes: what is held, charged, lent to no one and asked back.
+
+use dunlin_state::{Command, Key, KeyChanges, Terms, TermsChanges};
+use dunlin_types::{KeyDigest, NanoUsd};
+
+use super::cluster::{Node, cluster, single, until};
+use super::record;
+use crate::{Bounds, Permit, Refusal};
+
+/// A key with a budget.
+async fn with_budget(node: &Node, name: &str, most: u64, strict: bool) -> KeyDigest {
+    let terms = Terms { max_budget: Some(NanoUsd(most)), strict: Some(strict), ..Terms::default() };
+    let token = KeyDigest::of(&format!("sk-{name}"));
+    let key = Box::new(Key { token, name: name.to_owned(), terms, ..Key::default() });
+    node.consensus.propose(Command::CreateKey { key }).await.expect("a new key");
+    token
+}
+
+async fn ask(node: &Node, key: KeyDigest, cost: u64) -> Result<Permit, Refusal> {
+    let caller = node.admission.caller(key).await?;
+    let bounds = Bounds { likely: NanoUsd(cost), most: NanoUsd(cost) };
+    let demand = crate::Demand { cost: bounds, ..node.demand(0) };
+    node.admission.admit(Some(&caller), demand).await
+}
+
+fn settle(permit: Permit, key: KeyDigest, cost: u64) {
+    permit.settle(&mut record(key, 1, cost)).expect("written");
+}
+
+fn is_over(asked: Result<Permit, Refusal>) -> bool {
+    match asked {
+        Ok(_) => false,
+        Err(Refusal::OverBudget(_)) => true,
+        Err(other) => panic!("{other}"),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_strict_budget_is_spent_to_the_last_and_no_further() {
+    let node = single().await;
+    let key = with_budget(&node, "strict", 100, true).await;
+    let held = [ask(&node, key, 40).await, ask(&node, key, 40).await];
+    assert!(is_over(ask(&node, key, 40).await), "80 of 100 are held");
+    let [first, second] = held.map(|held| held.expect("there is enough"));
+    settle(first, key, 30);
+    drop(second);
+    let rest = ask(&node, key, 70).await.expect("what is not spent is free");
+    settle(rest, key, 70);
+    assert!(is_over(ask(&node, key, 1).await));
+    until("all is settled", || node.consensus.state().key_spend(&key) == NanoUsd(100)).await;
+    let Err(Refusal::OverBudget(over)) = ask(&node, key, 1).await else { panic!("it is spent") };
+    assert_eq!((over.spent, over.limit), (NanoUsd(100), NanoUsd(100)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_budget_that_is_not_strict_lets_in_on_its_last_money() {
+    let node = single().await;
+    let key = with_budget(&node, "lenient", 100, false).await;
+    settle(ask(&node, key, 1_000).await.expect("something is left"), key, 250);
+    assert!(is_over(ask(&node, key, 1).await), "it is overspent");
+    let none = with_budget(&node, "none", 0, false).await;
+    assert!(is_over(ask(&node, none, 1).await), "a budget of nothing lets nothing through");
+    assert!(ask(&node, none, 0).await.is_ok(), "but what is free");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_limit_that_is_raised_or_lowered_holds_at_once() {
+    let node = single().await;
+    let key = with_budget(&node, "changed", 100, true).await;
+    let set = async |most| {
+        let max_budget = dunlin_state::Change::Set(NanoUsd(most));
+        let terms = TermsChanges { max_budget, ..TermsChanges::default() };
+        let changes = Box::new(KeyChanges { terms, ..KeyChanges::default() });
+        let command = Command::UpdateKey { token: key, changes };
+        node.consensus.propose(command).await.expect("known");
+    };
+    settle(ask(&node, key, 60).await.expect("there is enough"), key, 60);
+    assert!(is_over(ask(&node, key, 50).await));
+    set(200).await;
+    let held = ask(&node, key, 50).await.expect("there is enough now");
+    set(20).await;
+    assert!(is_over(ask(&node, key, 1).await));
+    settle(held, key, 50);
+    until("all is settled", || node.consensus.state().key_spend(&key) == NanoUsd(110)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nodes_give_back_what_another_needs_and_never_spend_more_than_there_is() {
+    let nodes = cluster(3).await;
+    let key = with_budget(&nodes[0], "shared", 1_000, true).await;
+    for node in &nodes {
+        until("the key is everywhere", || node.consensus.state().key(&key).is_some()).await;
+    }
+    // Each node takes a lease, uses a little of it, and the last one needs nearly all the rest.
+    for node in &nodes {
+        settle(ask(node, key, 100).await.expect("there is enough"), key, 10);
+    }
+    let most = ask(&nodes[2], key, 970).await.expect("the others give back what they do not use");
+    assert!(is_over(ask(&nodes[0], key, 1).await), "now it is the others who are short");
+    settle(most, key, 900);
+    settle(ask(&nodes[1], key, 70).await.expect("the rest is free again"), key, 70);
+    for node in &nodes {
+        assert!(is_over(ask(node, key, 1).await));
+        until("all is settled", || node.consensus.state().key_spend(&key) == NanoUsd(1_000)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_died_with_money_brings_it_back() {
+    let node = single().await;
+    let key = with_budget(&node, "killed", 1_000, true).await;
+    settle(ask(&node, key, 100).await.expect("there is enough"), key, 100);
+    let open = ask(&node, key, 800).await.expect("there is enough");
+    let node = node.restart_holding(open).await;
+    let whole = async {
+        while ask(&node, key, 900).await.is_err() {
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+    };
+    let whole = tokio::time::timeout(std::time::Duration::from_secs(60), whole).await;
+    assert!(whole.is_ok(), "what the former life held is free once its journal is settled");
+    assert!(is_over(ask(&node, key, 901).await), "and what it spent is not");
+}

@@ -1,0 +1,92 @@
+//! What `litellm_settings` says of money: the budget of the whole cluster, when periods begin, and
+//! the status of a refusal.
+
+use dunlin_ledger::{Calendar, Every};
+use dunlin_types::NanoUsd;
+
+use crate::diagnostic::{Code, Diagnostic};
+use crate::report::Report;
+use crate::tree::{Map, Node};
+
+/// LiteLLM's status for a request that a budget refuses.
+const EXCEEDED_STATUS: u16 = 422;
+
+/// What holds for all budgets, and the one of the whole cluster.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Budgets {
+    /// `timezone` and `budget_reset_time`: when days, weeks and months begin.
+    pub calendar: Calendar,
+    /// `max_budget`: the most that all may spend in a period; none if it is 0, as in LiteLLM.
+    pub most: Option<NanoUsd>,
+    /// `budget_duration`: how long a period is; without it, for ever.
+    pub duration: Option<String>,
+    /// `budget_exceeded_status_code`.
+    pub exceeded_status: u16,
+}
+
+impl Default for Budgets {
+    fn default() -> Self {
+        let exceeded_status = EXCEEDED_STATUS;
+        Self { calendar: Calendar::default(), most: None, duration: None, exceeded_status }
+    }
+}
+
+/// Reads `litellm_settings`.
+pub(crate) fn budgets(root: &Map, report: &mut Report) -> Budgets {
+    let empty = Map::default();
+    let settings = root.get("litellm_settings").and_then(Node::as_map).unwrap_or(&empty);
+    Budgets {
+        calendar: calendar(settings, report),
+        most: most(settings, report),
+        duration: duration(settings, report),
+        exceeded_status: exceeded_status(settings, report).unwrap_or(EXCEEDED_STATUS),
+    }
+}
+
+fn calendar(settings: &Map, report: &mut Report) -> Calendar {
+    let zone = settings.get("timezone");
+    let time = settings.get("budget_reset_time");
+    let zone_name = report.text("litellm_settings.timezone", zone).unwrap_or("UTC");
+    let reset_at = report.text("litellm_settings.budget_reset_time", time).unwrap_or("00:00");
+    Calendar::new(zone_name, reset_at).unwrap_or_else(|bad| {
+        let place = zone.or(time).expect("the defaults make a calendar").place;
+        report.push(Diagnostic::error(Code::WrongValue, bad.to_string()).at(place, ""));
+        Calendar::default()
+    })
+}
+
+fn most(settings: &Map, report: &mut Report) -> Option<NanoUsd> {
+    let node = settings.get("max_budget");
+    let dollars = report.amount("litellm_settings.max_budget", node)?;
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "amounts are finite and not negative, and the cast saturates"
+    )]
+    let nano = NanoUsd((dollars * 1e9).round() as u64);
+    (nano > NanoUsd::ZERO).then_some(nano)
+}
+
+fn duration(settings: &Map, report: &mut Report) -> Option<String> {
+    let node = settings.get("budget_duration");
+    let text = report.text("litellm_settings.budget_duration", node)?;
+    if let Err(bad) = Every::parse(text) {
+        let message = format!("litellm_settings.budget_duration is {bad}");
+        let place = node.expect("it was read").place;
+        report.push(Diagnostic::error(Code::WrongValue, message).at(place, ""));
+        return None;
+    }
+    Some(text.to_owned())
+}
+
+fn exceeded_status(settings: &Map, report: &mut Report) -> Option<u16> {
+    let node = settings.get("budget_exceeded_status_code");
+    let status: u16 = report.count("litellm_settings.budget_exceeded_status_code", node)?;
+    if !(400..=499).contains(&status) {
+        let message = "litellm_settings.budget_exceeded_status_code must be 400 to 499".to_owned();
+        let place = node.expect("it was read").place;
+        report.push(Diagnostic::error(Code::WrongValue, message).at(place, ""));
+        return None;
+    }
+    Some(status)
+}

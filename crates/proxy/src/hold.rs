@@ -1,0 +1,52 @@
+//! What a request may cost before it is sent: held of every budget that it spends from.
+
+use dunlin_admission::Bounds;
+use dunlin_ledger::{Ask, Kind};
+use dunlin_llm::ChatRequest;
+use dunlin_router::{Deployment, Group};
+use dunlin_state::Key;
+use dunlin_types::Tokens;
+
+use crate::Proxy;
+
+/// What an answer is taken to have that names no maximum, while too few are known.
+const ASSUMED_OUTPUT: Tokens = Tokens(1_024);
+/// The most that a model writes of which nobody knows better.
+const LONGEST_OUTPUT: Tokens = Tokens(131_072);
+/// A prompt may be written to the provider's cache, which can be dearer than to read it.
+const KINDS: &[Kind] = &[Kind::CacheWrite];
+
+/// What the dearest deployment of a group may charge.
+pub(crate) fn bounds(
+    proxy: &Proxy,
+    key: Option<&Key>,
+    chat: &ChatRequest,
+    group: &Group,
+) -> Bounds {
+    let learned = || proxy.0.admission.expected_output(key?, chat.model());
+    let likely = chat.max_output().or_else(learned);
+    let all = group.deployments.iter().map(|deployment| of_one(chat, likely, deployment));
+    let larger = |one: Bounds, other: Bounds| Bounds {
+        likely: one.likely.max(other.likely),
+        most: one.most.max(other.most),
+    };
+    all.fold(Bounds::default(), larger)
+}
+
+fn of_one(chat: &ChatRequest, likely: Option<Tokens>, deployment: &Deployment) -> Bounds {
+    let choices = u64::from(chat.choices());
+    let times = |tokens: Tokens| Tokens(tokens.0.saturating_mul(choices));
+    let longest = deployment.target.max_output.unwrap_or(LONGEST_OUTPUT);
+    let (likely, most) = if chat.endpoint().is_chat() {
+        (likely.unwrap_or(ASSUMED_OUTPUT.min(longest)), chat.max_output().unwrap_or(longest))
+    } else {
+        (Tokens(0), Tokens(0))
+    };
+    let ask = |prompt, output| {
+        let ask = Ask { prompt, output: times(output), kinds: KINDS, ..Ask::default() };
+        deployment.price.most(&ask)
+    };
+    // No token is shorter than a byte.
+    let bytes = Tokens(chat.text().len() as u64);
+    Bounds { likely: ask(chat.prompt_estimate(), likely), most: ask(bytes, most) }
+}

@@ -1,0 +1,25 @@
+//! What a client is told that asked for what is not there, where it takes more than a word.
+
+pub(crate) const NO_MODEL_NAMED: &str = "This API key may call certain models only, and the request names none: \
+     name one in `model`.";
+
+pub(crate) fn no_lender(prefix: &str, provider: &str) -> String {
+    format!(
+        "no deployment lends its credential to /{prefix}: add one to model_list whose \
+         litellm_params.model begins with {provider}/ (use_in_pass_through: true prefers it)"
+    )
+}
+
+pub(crate) fn unknown_model(model: &str, route: &str, patterns: bool) -> String {
+    if patterns {
+        format!(
+            "litellm.BadRequestError: You passed in model={model}. There are no healthy \
+             deployments for this model"
+        )
+    } else {
+        format!(
+            "{route}: Invalid model name passed in model={model}. Call `/v1/models` to view \
+             available models for your key."
+        )
+    }
+}
