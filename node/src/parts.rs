@@ -114,8 +114,8 @@ fn at_port(address: &str, port: u16) -> String {
 pub(crate) struct DataPart {
     pub(crate) admission: Admission,
     pub(crate) app: dunlin_proxy::Routes,
-    /// The config revision in force; 0 before the first.
-    pub(crate) in_force: watch::Receiver<u64>,
+    /// Whether this node is ready, as `/health/readiness` says it. Once true it stays so.
+    pub(crate) able: watch::Receiver<bool>,
 }
 
 impl DataPart {
@@ -191,8 +191,11 @@ impl DataPart {
         let told = Facts { cluster_address: advertise, api_address, in_force: in_force.clone() };
         tracker.spawn(told.keep_telling(gossip, consensus.clone(), stop.clone()));
         tracker.spawn(leader::watch(consensus, watch_clock, stop.clone()));
+        let (tell_able, able) = watch::channel(false);
+        let becoming_able = become_able(catching_up.clone(), in_force, tell_able);
+        tracker.spawn(stop.clone().run_until_cancelled_owned(becoming_able));
         tracker.spawn(async move { stop.run_until_cancelled(catching_up.become_ready()).await });
-        Ok(Self { admission, app, in_force })
+        Ok(Self { admission, app, able })
     }
 }
 
@@ -210,6 +213,16 @@ fn identity(
         stop: tasks.stop.clone(),
     };
     dunlin_identity::Identity::start(config, clock)
+}
+
+async fn become_able(admin: Admin, mut in_force: watch::Receiver<u64>, able: watch::Sender<bool>) {
+    if in_force.wait_for(|revision| *revision > 0).await.is_err() {
+        return;
+    }
+    while !admin.is_ready().await {
+        tokio::time::sleep(FACTS_EVERY).await;
+    }
+    able.send_replace(true);
 }
 
 /// What this node says of itself.

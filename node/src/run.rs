@@ -10,7 +10,6 @@ use std::time::Duration;
 use anyhow::Context;
 use dunlin_proxy::server;
 use dunlin_types::{Clock, NodeId};
-use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
@@ -20,6 +19,7 @@ use tracing::{error, info, warn};
 
 use crate::args::ServeArgs;
 use crate::config::{self, NodeConfig};
+use crate::door::Door;
 use crate::parts::{ClusterPart, DataPart};
 use crate::{Exit, clock, logs, say};
 
@@ -71,10 +71,8 @@ fn runtime(name: &str, workers: Option<usize>) -> std::io::Result<Runtime> {
 
 async fn run(config: NodeConfig, clock: Clock, cluster_runtime: Handle) -> anyhow::Result<Exit> {
     let identity = dunlin_consensus::Identity::open(&config.data_dir)?;
-    let listener = TcpListener::bind((config.host.as_str(), config.port))
-        .await
-        .with_context(|| format!("cannot serve clients on {}:{}", config.host, config.port))?;
-    let api = listener.local_addr()?;
+    let door = Door::take(&config.host, config.port).await?;
+    let api = door.address()?;
     let meeting = config.meeting().await?;
     introduce(&config, identity.node, api);
 
@@ -87,10 +85,18 @@ async fn run(config: NodeConfig, clock: Clock, cluster_runtime: Handle) -> anyho
     let api_and_open = (api, open.clone());
     let data =
         DataPart::start(&config, &secret, cluster, api_and_open, clock.clone(), &data_tasks)?;
-    data_tasks.tracker.spawn(say_ready(data.in_force, clock, api));
+    data_tasks.tracker.spawn(say_ready(data.able.clone(), clock, api));
 
     let leaving = open.leaving.clone();
-    let serving = server::serve(listener, data.app, config.front(), open, DRAIN);
+    let serving = async {
+        match leaving.run_until_cancelled(door.open(data.able)).await {
+            Some(Ok(listener)) => {
+                server::serve(listener, data.app, config.front(), open, DRAIN).await;
+            }
+            Some(Err(cause)) => error!("{cause:#}"),
+            None => {}
+        }
+    };
     let mut serving = std::pin::pin!(serving);
     let failed = tokio::select! {
         () = &mut serving => true,
@@ -141,8 +147,8 @@ fn introduce(config: &NodeConfig, me: NodeId, api: SocketAddr) {
 }
 
 /// Says once that clients can come, and how long that took.
-async fn say_ready(mut in_force: watch::Receiver<u64>, clock: Clock, api: SocketAddr) {
-    if in_force.wait_for(|revision| *revision > 0).await.is_ok() {
+async fn say_ready(mut able: watch::Receiver<bool>, clock: Clock, api: SocketAddr) {
+    if able.wait_for(|able| *able).await.is_ok() {
         let since_start = Duration::from_millis(clock.mono().0);
         say(&format!("Ready in {:.1} s: http://{api}/v1\n", since_start.as_secs_f64()));
     }

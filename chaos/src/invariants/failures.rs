@@ -1,6 +1,6 @@
 //! Chats fail only where they must: on a node that was killed while they were open, or because of a
-//! backend that breaks answers off. Who finds nobody, or a node that says that it is not ready yet,
-//! has lost nothing and asks another: that is counted, and no failure.
+//! backend that breaks answers off. Who finds nobody has lost nothing and asks another: that is
+//! counted, and no failure. A node that answers must serve: clients do not move on from a 503.
 
 use super::{Invariant, Verdict};
 use crate::history::{Act, History, Outcome, Traced, Troubles};
@@ -16,25 +16,24 @@ fn check(history: &History) -> Verdict {
     let breaking = breaking(history);
     let (_, chats) = history.writes_and_chats();
     let (mut killed, mut by_backend, mut broken) = (0, 0, Vec::new());
-    let (mut unreached, mut unready) = (0, 0);
+    let mut unreached = 0;
     for chat in &chats {
         let (node, from, to) = (chat.call.node, chat.sent, chat.end());
-        let why = match chat.ended.map(|(_, outcome)| outcome) {
+        // A node that is gone gives no whole answer, not even one that says so.
+        let (why, is_cut) = match chat.ended.map(|(_, outcome)| outcome) {
             Some(Outcome::Done { .. } | Outcome::Refused(_)) => continue,
             Some(Outcome::Unreached) if troubles.was_gone(node, from, to) => {
                 unreached += 1;
                 continue;
             }
-            Some(Outcome::Failed { status: 503, .. }) if troubles.was_gone(node, from, to) => {
-                unready += 1;
-                continue;
+            Some(Outcome::Unreached) => ("was not connected".to_owned(), true),
+            Some(Outcome::Failed { status, why }) => {
+                (format!("was answered {status}: {why}"), false)
             }
-            Some(Outcome::Unreached) => "was not connected".to_owned(),
-            Some(Outcome::Failed { status, why }) => format!("was answered {status}: {why}"),
-            Some(Outcome::Broken { why }) => format!("broke: {why}"),
-            None => "never ended".to_owned(),
+            Some(Outcome::Broken { why }) => (format!("broke: {why}"), true),
+            None => ("never ended".to_owned(), true),
         };
-        if troubles.was_killed(node, from, to) {
+        if is_cut && troubles.was_killed(node, from, to) {
             killed += 1;
         } else if breaking.iter().any(|(began, ended)| *began <= to && from <= *ended) {
             by_backend += 1;
@@ -45,7 +44,7 @@ fn check(history: &History) -> Verdict {
     let others = broken.len();
     let figure = format!(
         "{} chats: {killed} failed with their node, {by_backend} by a backend, {others} otherwise; \
-         {unreached} found nobody, {unready} a node not ready",
+         {unreached} found nobody",
         chats.len()
     );
     Verdict { looked_at: chats.len(), figure, broken }

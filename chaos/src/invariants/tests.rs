@@ -185,6 +185,7 @@ fn a_failure_on_a_living_node_is_caught() {
     for (node, outcome, expected) in [
         (1, broken(), &[][..]),
         (1, Outcome::Unreached, &[]),
+        (1, failed.clone(), &["failures"]),
         (2, broken(), &["failures"]),
         (2, failed.clone(), &["failures"]),
         (2, Outcome::Unreached, &["failures"]),

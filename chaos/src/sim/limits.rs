@@ -44,7 +44,9 @@ impl Limits {
     pub(crate) fn new(me: NodeId, epoch: Epoch) -> Self {
         let limiter = Limiter::new(me, epoch);
         let (calls, surveys, decided) = (BTreeMap::new(), BTreeMap::new(), Vec::new());
-        Self { limiter, calls, surveys, next: 0, decided }
+        // An answer belongs to the life that asked.
+        let next = epoch.0 << 32;
+        Self { limiter, calls, surveys, next, decided }
     }
 
     pub(crate) fn set_ring(&mut self, ring: &Arc<Ring>, now: MonoMillis) {

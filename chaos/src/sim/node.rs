@@ -376,11 +376,10 @@ impl Node {
         life.ready |= caught_up;
     }
 
-    /// A client asks for an answer.
+    /// A client asks for an answer. A node that has not caught up does not listen.
     pub(crate) fn chat(&mut self, chat: Chat, now: Moment, todo: &mut Todo) {
         let Some(life) = self.life.as_mut().filter(|life| life.ready) else {
-            let why = "this node has not caught up yet".to_owned();
-            todo.ended(chat.call, Outcome::Failed { status: 503, why });
+            todo.ended(chat.call, Outcome::Unreached);
             return;
         };
         let caller = match life.state.authenticate(chat.key, now.unix) {

@@ -68,6 +68,11 @@ impl Admin {
     }
 
     /// Whether this node should be sent requests.
+    pub async fn is_ready(&self) -> bool {
+        self.ready().await.is_ok()
+    }
+
+    /// The reason why this node should not be sent requests, if there is one.
     pub(crate) async fn ready(&self) -> Result<(), NotReady> {
         let consensus = &self.0.consensus;
         if consensus.status().cluster.is_none() {

@@ -1,7 +1,13 @@
 //! Everything acknowledged is there again after all nodes were down, however they went down.
 
-use dunlin_cluster::{Client, wait_until};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::bail;
+use dunlin_cluster::{CallError, Client, Reply, wait_until};
 use serde_json::{Value, json};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
 
 use crate::harness::{self, FORMED, SOON, Setup};
 
@@ -112,4 +118,79 @@ async fn a_node_that_comes_back_alone_is_ready_because_it_serves() -> anyhow::Re
     setup.cluster.restart(1)?;
     setup.cluster.restart(2)?;
     setup.cluster.wait_ready(FORMED).await
+}
+
+/// Chats over and over, each time from the next address on, and goes on to the one after only when
+/// a connection is refused, as clients do behind a name with several addresses. Counts the answers.
+async fn keep_chatting(
+    urls: Arc<[String]>,
+    caller: Client,
+    first: usize,
+    stop: CancellationToken,
+) -> anyhow::Result<usize> {
+    let mut answered = 0;
+    while !stop.is_cancelled() {
+        let turn = first + answered;
+        let mut tried = urls.iter().cycle().skip(turn % urls.len()).take(urls.len());
+        loop {
+            let Some(url) = tried.next() else { bail!("every node refused the connection") };
+            match caller.post(url, &harness::chat_body()).await {
+                Ok(reply) if reply.ok() => break,
+                Ok(reply) => bail!("{url}: {} {}", reply.status, reply.body),
+                Err(CallError::Refused(_)) => {}
+                Err(broken) => bail!("{url}: {broken}"),
+            }
+        }
+        answered += 1;
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    Ok(answered)
+}
+
+async fn first_answer(setup: &Setup, node: usize, caller: &Client) -> anyhow::Result<Reply> {
+    let mut answer = None;
+    let answered = wait_until("an answer", FORMED, async || {
+        answer = match setup.chat(node, caller).await {
+            Err(CallError::Refused(_)) => None,
+            other => Some(other),
+        };
+        answer.is_some()
+    });
+    answered.await?;
+    Ok(answer.expect("just seen")?)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nodes_restarted_one_after_the_other_fail_no_request() -> anyhow::Result<()> {
+    let mut setup = harness::start(3).await?;
+    let caller = setup.make_key(0, json!({})).await?;
+    let (mut clients, stop) = (JoinSet::new(), CancellationToken::new());
+    let urls: Arc<[String]> =
+        (0..3).map(|node| setup.cluster.url(node, "/v1/chat/completions")).collect();
+    for first in 0..6 {
+        // Each with connections of its own.
+        let caller = Client::new(caller.key())?;
+        clients.spawn(keep_chatting(Arc::clone(&urls), caller, first, stop.clone()));
+    }
+    for node in 0..3 {
+        let blocked = setup.make_key(node, json!({})).await?;
+        setup.cluster.stop(node).await?;
+        let elsewhere = (node + 1) % 3;
+        setup.admin(elsewhere, "/key/block", json!({"key": blocked.key()})).await?;
+        setup.cluster.restart(node)?;
+        let reply = first_answer(&setup, node, &blocked).await?;
+        assert_eq!(reply.status, 401, "it knows what it missed: {}", reply.body);
+        let readiness = setup.cluster.url(node, "/health/readiness");
+        wait_until("the node is ready again", FORMED, async || {
+            setup.cluster.client().get(&readiness).await.is_ok_and(|reply| reply.ok())
+        })
+        .await?;
+        let before = setup.mock.stats().requests;
+        tokio::time::timeout(SOON, setup.mock.until(|stats| stats.requests > before + 50)).await?;
+    }
+    stop.cancel();
+    while let Some(ended) = clients.join_next().await {
+        assert!(ended?? > 20, "a client hardly asked");
+    }
+    Ok(())
 }
