@@ -159,7 +159,7 @@ impl DataPart {
         );
         let api_address = reachable(api, &advertise);
         let ids = dunlin_proxy::Ids::new(secret);
-        let tokenizer = Tokenizer::start(&tracker);
+        let tokenizer = Tokenizer::new(&tracker);
         let own = dunlin_proxy::Config { ids, tokenizer, tasks: tracker.clone(), open };
         let proxy = Proxy::new(clock.clone(), admission.clone(), upstream.clone(), own);
         let admin = Admin::start(

@@ -3,8 +3,8 @@
 //! loading or where the text is long. Every [`Count`] says which it is.
 //!
 //! Does not know prices, requests under way or limits. Invariants: a call never waits for an
-//! encoding and takes a bounded time; text is never counted as nothing. An edge crate because its
-//! encodings are loaded once, in the background: the handle is cheap to clone. Read `family.rs` for
+//! encoding and takes a bounded time; text is never counted as nothing. An edge crate because an
+//! encoding is loaded once, in the background: the handle is cheap to clone. Read `family.rs` for
 //! which model is counted how, `chat.rs` for what a chat adds to its texts.
 
 mod chat;
@@ -63,14 +63,11 @@ struct Slot {
 }
 
 impl Tokenizer {
-    /// Begins to load the encodings of today's models; those of retired ones are loaded when they
-    /// are first asked for.
+    /// An encoding is loaded on `tasks` when it is first asked for: few nodes are ever asked, and
+    /// each costs tens of megabytes. What is counted meanwhile is an estimate and says so.
     #[must_use]
-    pub fn start(tasks: &TaskTracker) -> Self {
-        let tokenizer = Self(Arc::new(Shared { tasks: tasks.clone(), slots: Default::default() }));
-        tokenizer.load(Encoding::O200k);
-        tokenizer.load(Encoding::Cl100k);
-        tokenizer
+    pub fn new(tasks: &TaskTracker) -> Self {
+        Self(Arc::new(Shared { tasks: tasks.clone(), slots: Default::default() }))
     }
 
     /// The tokens of a text on its own.

@@ -5,10 +5,13 @@ use std::time::Duration;
 use dunlin_tokens::{Count, MAX_COUNTED_BYTES, Tokenizer};
 use tokio_util::task::TaskTracker;
 
-/// A tokenizer whose first encodings are loaded.
+/// A tokenizer that has loaded the encodings of today's models.
 async fn loaded() -> Tokenizer {
     let tasks = TaskTracker::new();
-    let tokenizer = Tokenizer::start(&tasks);
+    let tokenizer = Tokenizer::new(&tasks);
+    for model in ["gpt-4o", "gpt-4"] {
+        assert!(!tokenizer.count_text(model, "asked for just now").exact);
+    }
     finished(&tasks).await;
     tokenizer
 }
@@ -84,7 +87,7 @@ async fn what_takes_long_is_estimated_and_says_so() {
 #[tokio::test]
 async fn nothing_waits_for_an_encoding() {
     let tasks = TaskTracker::new();
-    let tokenizer = Tokenizer::start(&tasks);
+    let tokenizer = Tokenizer::new(&tasks);
     let retired = told(tokenizer.count_text("text-davinci-003", "Hello world"));
     assert_eq!(retired, (3, "bytes/4", false), "asked for just now");
     finished(&tasks).await;
