@@ -9,6 +9,7 @@ mod door;
 mod explain;
 mod leader;
 mod logs;
+mod master_key;
 mod parts;
 mod revision;
 mod run;

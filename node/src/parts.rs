@@ -21,10 +21,10 @@ use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::NodeConfig;
-use crate::leader;
-use crate::revision::Revisions;
+use crate::revision::{InForce, Revisions};
 use crate::run::Tasks;
 use crate::seal::Sealer;
+use crate::{leader, master_key};
 
 /// How often this node's own facts are looked at for gossip.
 const FACTS_EVERY: Duration = Duration::from_millis(100);
@@ -172,7 +172,7 @@ impl DataPart {
         let (catching_up, watch_clock) = (admin.clone(), clock.clone());
         let (admins, paths) = dunlin_admin::router(admin.clone());
         let app = dunlin_proxy::router(proxy.clone(), admins, paths);
-        let (publish, in_force) = watch::channel(0);
+        let (publish, in_force) = watch::channel(InForce::default());
         let revisions = Revisions {
             consensus: consensus.clone(),
             upstream,
@@ -189,12 +189,12 @@ impl DataPart {
         };
         tracker.spawn(revisions.follow(config.document.clone()));
         let told = Facts { cluster_address: advertise, api_address, in_force: in_force.clone() };
-        tracker.spawn(told.keep_telling(gossip, consensus.clone(), stop.clone()));
+        tracker.spawn(told.keep_telling(gossip.clone(), consensus.clone(), stop.clone()));
+        tracker.spawn(master_key::watch(gossip, stop.clone()));
         tracker.spawn(leader::watch(consensus, watch_clock, stop.clone()));
         let (tell_able, able) = watch::channel(false);
-        let becoming_able = become_able(catching_up.clone(), in_force, tell_able);
-        tracker.spawn(stop.clone().run_until_cancelled_owned(becoming_able));
-        tracker.spawn(async move { stop.run_until_cancelled(catching_up.become_ready()).await });
+        let becoming_able = become_able(catching_up, in_force, tell_able);
+        tracker.spawn(stop.run_until_cancelled_owned(becoming_able));
         Ok(Self { admission, app, able })
     }
 }
@@ -215,21 +215,27 @@ fn identity(
     dunlin_identity::Identity::start(config, clock)
 }
 
-async fn become_able(admin: Admin, mut in_force: watch::Receiver<u64>, able: watch::Sender<bool>) {
-    if in_force.wait_for(|revision| *revision > 0).await.is_err() {
-        return;
-    }
-    while !admin.is_ready().await {
-        tokio::time::sleep(FACTS_EVERY).await;
-    }
-    able.send_replace(true);
+async fn become_able(
+    admin: Admin,
+    mut in_force: watch::Receiver<InForce>,
+    able: watch::Sender<bool>,
+) {
+    let telling = async {
+        if in_force.wait_for(|in_force| in_force.revision > 0).await.is_ok() {
+            while !admin.is_ready().await {
+                tokio::time::sleep(FACTS_EVERY).await;
+            }
+            able.send_replace(true);
+        }
+    };
+    tokio::join!(admin.become_ready(), telling);
 }
 
 /// What this node says of itself.
 struct Facts {
     cluster_address: String,
     api_address: String,
-    in_force: watch::Receiver<u64>,
+    in_force: watch::Receiver<InForce>,
 }
 
 /// Where clients reach an API that listens on `api`: there, or on every address of a node that
@@ -256,14 +262,15 @@ impl Facts {
     }
 
     fn now(&self, consensus: &Consensus) -> NodeFact {
-        let config_revision = *self.in_force.borrow();
+        let InForce { revision, master_key } = self.in_force.borrow().clone();
         NodeFact {
             cluster_address: self.cluster_address.clone(),
             api_address: self.api_address.clone(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             format: dunlin_state::FORMAT,
-            ready: config_revision > 0,
-            config_revision,
+            ready: revision > 0,
+            config_revision: revision,
+            master_key,
             applied: consensus.state().applied(),
             cluster: consensus.status().cluster,
         }

@@ -19,6 +19,15 @@ use tracing::{error, info, warn};
 
 use crate::seal::Sealer;
 
+/// What a node works by.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub(crate) struct InForce {
+    /// The config revision; 0 before the first.
+    pub(crate) revision: u64,
+    /// The fingerprint of its master key; empty before the first.
+    pub(crate) master_key: String,
+}
+
 /// Follows the replicated config and hands each revision to those who work by it.
 pub(crate) struct Revisions {
     pub(crate) consensus: Consensus,
@@ -32,8 +41,8 @@ pub(crate) struct Revisions {
     pub(crate) options: Options,
     /// For revisions that set no master key.
     pub(crate) master_key: Option<Secret>,
-    /// The revision in force on this node; 0 before the first.
-    pub(crate) in_force: watch::Sender<u64>,
+    /// What is in force on this node.
+    pub(crate) in_force: watch::Sender<InForce>,
     pub(crate) stop: CancellationToken,
 }
 
@@ -140,8 +149,9 @@ impl Revisions {
                     },
                 );
                 let models = catalog.groups.len();
+                let fingerprint = self.sealer.master_key(master_key.as_ref());
                 self.admin.publish(catalog, dunlin_admin::Settings { master_key, key_header });
-                self.in_force.send_replace(number);
+                self.in_force.send_replace(InForce { revision: number, master_key: fingerprint });
                 info!(
                     config.revision = number,
                     models, "config revision {number} is in force (from {})", revision.source
@@ -151,7 +161,7 @@ impl Revisions {
                 config.revision = number,
                 "config revision {number} cannot be applied here, revision {} stays in force: \
                  {error:#}",
-                *self.in_force.borrow()
+                self.in_force.borrow().revision
             ),
         }
     }

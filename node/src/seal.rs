@@ -14,6 +14,7 @@ const NONCE_LEN: usize = 24;
 pub(crate) struct Sealer {
     cipher: XChaCha20Poly1305,
     fingerprint_key: [u8; 32],
+    master_key_key: [u8; 32],
 }
 
 /// The bytes were not sealed under this cluster's secret, or were changed since.
@@ -33,6 +34,7 @@ impl Sealer {
         Self {
             cipher: XChaCha20Poly1305::new(&derive(b"dunlin config seal 1").into()),
             fingerprint_key: derive(b"dunlin config fingerprint 1"),
+            master_key_key: derive(b"dunlin master key fingerprint 1"),
         }
     }
 
@@ -56,10 +58,23 @@ impl Sealer {
 
     /// Names `plain` without letting anyone without the secret test guesses of its content.
     pub(crate) fn fingerprint(&self, plain: &[u8]) -> String {
-        let inner = Sha256::new().chain_update(self.fingerprint_key).chain_update(plain).finalize();
-        let outer = Sha256::new().chain_update(self.fingerprint_key).chain_update(inner).finalize();
-        outer.iter().take(16).map(|byte| format!("{byte:02x}")).collect()
+        hex(&keyed(&self.fingerprint_key, plain)[..16])
     }
+
+    /// Names a master key, or that there is none, in the same way.
+    pub(crate) fn master_key(&self, key: Option<&Secret>) -> String {
+        let plain = key.map_or("", Secret::expose);
+        hex(&keyed(&self.master_key_key, plain.as_bytes())[..8])
+    }
+}
+
+fn keyed(key: &[u8; 32], plain: &[u8]) -> [u8; 32] {
+    let inner = Sha256::new().chain_update(key).chain_update(plain).finalize();
+    Sha256::new().chain_update(key).chain_update(inner).finalize().into()
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]
@@ -77,5 +92,15 @@ mod tests {
         assert!(ours.open(&sealed).is_err());
         assert!(ours.open(b"short").is_err());
         assert_ne!(ours.fingerprint(b"x"), theirs.fingerprint(b"x"));
+    }
+
+    #[test]
+    fn master_keys_are_compared_within_a_cluster_only() {
+        let [ours, again, theirs] = ["one", "one", "two"].map(|s| Sealer::new(&Secret::new(s)));
+        let (one, other) = (Secret::new("sk-one"), Secret::new("sk-other"));
+        assert_eq!(ours.master_key(Some(&one)), again.master_key(Some(&one)));
+        assert_ne!(ours.master_key(Some(&one)), ours.master_key(Some(&other)));
+        assert_ne!(ours.master_key(Some(&one)), ours.master_key(None));
+        assert_ne!(ours.master_key(Some(&one)), theirs.master_key(Some(&one)));
     }
 }

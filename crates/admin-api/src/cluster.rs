@@ -43,6 +43,9 @@ pub struct MemberStatus {
     pub down: bool,
     /// Whether it says that it serves requests.
     pub ready: bool,
+    /// Whether it has another master key than the answering node, at the same config revision.
+    #[serde(default)]
+    pub other_master_key: bool,
 }
 
 /// A member's part in the consensus.

@@ -45,15 +45,19 @@ fn member(member: &MemberStatus) -> [String; 5] {
         MemberRole::Learner => "learner",
         MemberRole::Outside => "outside",
     };
-    let state = match (member.alive, member.down, member.ready) {
+    let mut state = match (member.alive, member.down, member.ready) {
         (false, true, _) => "down",
         (false, false, _) => "silent",
         (true, true, _) => "returning",
         (true, false, false) => "not ready",
         (true, false, true) => "ready",
-    };
+    }
+    .to_owned();
+    if member.other_master_key {
+        state.push_str(", other master key");
+    }
     let clients_at = member.api_address.clone().unwrap_or_else(|| "unknown".to_owned());
-    [member.id.to_string(), role.to_owned(), state.to_owned(), clients_at, member.address.clone()]
+    [member.id.to_string(), role.to_owned(), state, clients_at, member.address.clone()]
 }
 
 fn backend(backend: &BackendStatus) -> [String; 5] {

@@ -36,6 +36,9 @@ pub struct NodeFact {
     pub ready: bool,
     /// The config revision it serves.
     pub config_revision: u64,
+    /// A fingerprint of the master key in force under that revision: equal on two nodes if their
+    /// keys are. Empty if it says nothing of it.
+    pub master_key: String,
     /// The log index it has applied.
     pub applied: u64,
     /// Its cluster, once it has one.
@@ -102,6 +105,15 @@ impl Fact {
 }
 
 impl NodeFact {
+    /// Whether the two serve the same config revision under different master keys.
+    #[must_use]
+    pub fn differs_in_master_key(&self, other: &Self) -> bool {
+        self.config_revision == other.config_revision
+            && self.master_key != other.master_key
+            && !self.master_key.is_empty()
+            && !other.master_key.is_empty()
+    }
+
     pub(crate) fn decode(text: &str) -> Result<Self, Unreadable> {
         serde_json::from_str(text).map_err(|_| Unreadable)
     }

@@ -84,6 +84,7 @@ pub struct Gossip {
 /// What the handle and its task share.
 struct Shared {
     view: ArcSwap<View>,
+    own: ArcSwap<NodeFact>,
     /// What was published and not yet written out: the last fact of each kind.
     outbox: Mutex<Outbox>,
     drops: Arc<Drops>,
@@ -109,6 +110,7 @@ impl Gossip {
         let view = View { me: config.me, peers: BTreeMap::new() };
         let shared = Arc::new(Shared {
             view: ArcSwap::from_pointee(view),
+            own: ArcSwap::default(),
             outbox: Mutex::default(),
             drops: drops.clone(),
         });
@@ -149,6 +151,12 @@ impl Gossip {
         self.shared.view.load_full()
     }
 
+    /// What this node last said of itself.
+    #[must_use]
+    pub fn own(&self) -> Arc<NodeFact> {
+        self.shared.own.load_full()
+    }
+
     /// Counts up when a peer came, went, died or said something new; not at every sign of life.
     #[must_use]
     pub fn changed(&self) -> watch::Receiver<u64> {
@@ -159,7 +167,10 @@ impl Gossip {
     pub fn publish(&self, fact: Fact) {
         let mut outbox = self.shared.outbox.lock().expect("no panic while it is held");
         match fact {
-            Fact::Node(fact) => outbox.node = Some(fact),
+            Fact::Node(fact) => {
+                self.shared.own.store(Arc::new(fact.clone()));
+                outbox.node = Some(fact);
+            }
             Fact::Load(fact) => outbox.load = Some(fact),
             Fact::Health(fact) => outbox.health = Some(fact),
         }

@@ -43,7 +43,8 @@ async fn one_node_without_any_flags_is_a_cluster_of_its_own() -> anyhow::Result<
 async fn a_fourth_node_joins_and_knows_the_keys() -> anyhow::Result<()> {
     let setup = harness::start(3).await?;
     let caller = setup.make_key(0, serde_json::json!({"key_alias": "early"})).await?;
-    let (dir, launcher) = one_more(&setup, setup.cluster.secret()).await?;
+    let (dir, launcher) =
+        one_more(&setup, setup.cluster.secret(), setup.cluster.master_key()).await?;
     let fourth = launcher.start().await?;
     wait_until("the fourth node is ready", FORMED, async || {
         let reply = fourth.client().get(&fourth.url(0, "/health/readiness")).await;
@@ -66,7 +67,8 @@ async fn a_fourth_node_joins_and_knows_the_keys() -> anyhow::Result<()> {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stranger_is_refused_and_told_why() -> anyhow::Result<()> {
     let setup = harness::start(3).await?;
-    let (dir, launcher) = one_more(&setup, "quite-another-secret-of-good-length").await?;
+    let (dir, launcher) =
+        one_more(&setup, "quite-another-secret-of-good-length", setup.cluster.master_key()).await?;
     let stranger = launcher.start().await?;
     wait_until("the stranger's log names the secret", FORMED, async || {
         stranger.nodes()[0].log_tail().to_lowercase().contains("secret")
@@ -80,8 +82,40 @@ async fn a_stranger_is_refused_and_told_why() -> anyhow::Result<()> {
     Ok(())
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_with_another_master_key_is_named() -> anyhow::Result<()> {
+    let setup = harness::start(3).await?;
+    let (dir, launcher) =
+        one_more(&setup, setup.cluster.secret(), "sk-another-master-key-than-the-first").await?;
+    let other = launcher.start().await?;
+    let odd = async || {
+        let status = setup.cluster.status(0).await?;
+        let own = status.node;
+        let odd = status.members.into_iter().filter(|member| member.other_master_key);
+        anyhow::Ok((own, odd.map(|member| member.id).collect::<Vec<_>>()))
+    };
+    wait_until("the odd one is marked", FORMED, async || {
+        odd().await.is_ok_and(|(own, odd)| odd.len() == 1 && odd[0] != own)
+    })
+    .await
+    .with_context(|| other.log_tails())?;
+    let (_, odd) = odd().await?;
+    wait_until("both logs say so", SOON, async || {
+        let said = |log: String| log.contains("has another master key than this one");
+        let ours = setup.cluster.nodes()[0].log_tail();
+        ours.contains(&odd[0].to_string()) && said(ours) && said(other.nodes()[0].log_tail())
+    })
+    .await?;
+    drop((other, dir));
+    Ok(())
+}
+
 /// A node with files of its own that is pointed at a running cluster.
-async fn one_more(setup: &Setup, secret: &str) -> anyhow::Result<(tempfile::TempDir, Launcher)> {
+async fn one_more(
+    setup: &Setup,
+    secret: &str,
+    master_key: &str,
+) -> anyhow::Result<(tempfile::TempDir, Launcher)> {
     let dir = tempfile::Builder::new().prefix("dunlin-test-").tempdir()?;
     let status = setup.cluster.status(0).await?;
     let seeds: Vec<String> = status.members.iter().map(|member| member.address.clone()).collect();
@@ -92,7 +126,7 @@ async fn one_more(setup: &Setup, secret: &str) -> anyhow::Result<(tempfile::Temp
         nodes: 1,
         environment: vec![
             variable("DUNLIN_CLUSTER_SECRET", secret),
-            variable("LITELLM_MASTER_KEY", setup.cluster.master_key()),
+            variable("LITELLM_MASTER_KEY", master_key),
             variable("DUNLIN_CLUSTER_LISTEN", &listen),
             variable("DUNLIN_ADVERTISE", &listen),
             variable("DUNLIN_JOIN", &seeds.join(",")),

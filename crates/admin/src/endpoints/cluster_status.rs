@@ -22,6 +22,7 @@ async fn handle(State(admin): State<Admin>, request: Request) -> Result<Response
     admin.admit(request.headers(), PATH).await?;
     let seen = Seen {
         own: &admin.0.config,
+        said: &admin.0.gossip.own(),
         ready: admin.ready().await.is_ok(),
         consensus: &admin.0.consensus.status(),
         state: &admin.0.consensus.state(),
@@ -35,6 +36,8 @@ async fn handle(State(admin): State<Admin>, request: Request) -> Result<Response
 /// All that a node knows of its cluster at one moment.
 struct Seen<'a> {
     own: &'a Config,
+    /// What this node says of itself.
+    said: &'a NodeFact,
     ready: bool,
     consensus: &'a Status,
     state: &'a dunlin_state::State,
@@ -75,6 +78,8 @@ impl Seen<'_> {
             down: member.down.is_some(),
             // What a dead peer last said of itself holds no longer.
             ready: if own { self.ready } else { alive && fact.is_some_and(|fact| fact.ready) },
+            other_master_key: alive
+                && fact.is_some_and(|fact| fact.differs_in_master_key(self.said)),
         }
     }
 
@@ -122,8 +127,12 @@ mod tests {
     use super::*;
 
     fn peer(alive: bool) -> Peer {
-        let fact =
-            NodeFact { api_address: "peer:4000".to_owned(), ready: true, ..NodeFact::default() };
+        let fact = NodeFact {
+            api_address: "peer:4000".to_owned(),
+            ready: true,
+            master_key: "theirs".to_owned(),
+            ..NodeFact::default()
+        };
         Peer {
             alive,
             heard: MonoMillis(0),
@@ -158,8 +167,15 @@ mod tests {
         let own = Config { me: NodeId(1), api: "127.0.0.1:4000".to_owned() };
         let peers = BTreeMap::from([(NodeId(2), peer(true)), (NodeId(3), peer(false))]);
         let view = View { me: NodeId(1), peers };
-        let seen =
-            Seen { own: &own, ready: true, consensus: &consensus, state: &state, view: &view };
+        let said = NodeFact { master_key: "ours".to_owned(), ..NodeFact::default() };
+        let seen = Seen {
+            own: &own,
+            said: &said,
+            ready: true,
+            consensus: &consensus,
+            state: &state,
+            view: &view,
+        };
         let told = seen.status(Vec::new());
         assert_eq!((told.leader, told.config_revision), (Some(NodeId(2)), 0));
         let members: Vec<_> = told
@@ -173,6 +189,8 @@ mod tests {
             (MemberRole::Outside, false, true, false, Some("peer:4000")),
         ];
         assert_eq!(members, expected);
+        let odd: Vec<_> = told.members.iter().map(|one| one.other_master_key).collect();
+        assert_eq!(odd, [false, true, false], "a dead one's key is of no account");
     }
 
     #[test]
