@@ -19,6 +19,7 @@ use dunlin_types::{Clock, Epoch, NodeId, Secret};
 use dunlin_upstream::Upstream;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use crate::config::NodeConfig;
 use crate::revision::{InForce, Revisions};
@@ -192,9 +193,7 @@ impl DataPart {
         tracker.spawn(told.keep_telling(gossip.clone(), consensus.clone(), stop.clone()));
         tracker.spawn(master_key::watch(gossip, stop.clone()));
         tracker.spawn(leader::watch(consensus, watch_clock, stop.clone()));
-        let (tell_able, able) = watch::channel(false);
-        let becoming_able = become_able(catching_up, in_force, tell_able);
-        tracker.spawn(stop.run_until_cancelled_owned(becoming_able));
+        let able = become_able(catching_up, in_force, tracker, stop);
         Ok(Self { admission, app, able })
     }
 }
@@ -215,20 +214,27 @@ fn identity(
     dunlin_identity::Identity::start(config, clock)
 }
 
-async fn become_able(
+/// Catches up with the cluster, and tells when this node is ready.
+fn become_able(
     admin: Admin,
     mut in_force: watch::Receiver<InForce>,
-    able: watch::Sender<bool>,
-) {
-    let telling = async {
-        if in_force.wait_for(|in_force| in_force.revision > 0).await.is_ok() {
-            while !admin.is_ready().await {
-                tokio::time::sleep(FACTS_EVERY).await;
+    tracker: TaskTracker,
+    stop: CancellationToken,
+) -> watch::Receiver<bool> {
+    let (tell, able) = watch::channel(false);
+    let becoming = async move {
+        let telling = async {
+            if in_force.wait_for(|in_force| in_force.revision > 0).await.is_ok() {
+                while !admin.is_ready().await {
+                    tokio::time::sleep(FACTS_EVERY).await;
+                }
+                tell.send_replace(true);
             }
-            able.send_replace(true);
-        }
+        };
+        tokio::join!(admin.become_ready(), telling);
     };
-    tokio::join!(admin.become_ready(), telling);
+    tracker.spawn(stop.run_until_cancelled_owned(becoming));
+    able
 }
 
 /// What this node says of itself.
