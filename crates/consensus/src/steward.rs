@@ -22,6 +22,9 @@ use crate::raft::Metrics;
 const TICK: Duration = Duration::from_secs(1);
 /// A leader that has just won looks sooner, so that a new cluster is ready sooner.
 const FIRST_TICKS: Duration = Duration::from_millis(100);
+/// A leader whose quorum is silent for so long can change nothing. One that comes back alone takes
+/// itself for the leader still, and would mark down those whom it cannot hear.
+const QUORUM_LOST: Duration = Duration::from_secs(1);
 /// A snapshot is made when this much log has grown since the last one, or as much as the last one
 /// is long: rewriting the state costs no more than writing the log did.
 const LOG_BYTES: u64 = 64 * 1024 * 1024;
@@ -30,14 +33,14 @@ const KEEP_BYTES: u64 = LOG_BYTES;
 /// How often the certificate learns what the log holds.
 const FLOOR_EVERY: Duration = Duration::from_secs(10);
 
-/// Runs until the node stops; does something only while this node leads.
+/// Runs until the node stops; does something only while this node leads a quorum.
 pub(crate) async fn autopilot(node: &Node, running: &Running) {
     let mut watch = Watch::default();
     let mut pause = FIRST_TICKS;
     loop {
         sleep(pause).await;
         let metrics = running.metrics();
-        if metrics.current_leader != Some(node.me.0) || !metrics.state.is_leader() {
+        if running.quorum_age().is_none_or(|age| age >= QUORUM_LOST) {
             watch = Watch::default();
             pause = FIRST_TICKS;
             continue;

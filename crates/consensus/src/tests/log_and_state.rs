@@ -180,3 +180,24 @@ async fn a_follower_may_be_far_behind_for_a_while() {
     tokio::time::timeout(Duration::from_secs(30), agree(&nodes)).await.expect("it catches up");
     kill_all(nodes).await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_leader_that_comes_back_alone_marks_nobody_down() {
+    let (_dir, nodes) = formed(3).await;
+    let at = leader(&nodes).await;
+    let mut plans = kill_all(nodes).await;
+    let alone = plans.remove(at).start().await.expect("started");
+    until("it takes itself for the leader", || async { alone.leads().then_some(()) }).await;
+    let running = alone.consensus.node.running().expect("it runs");
+    let before = running.metrics().last_log_index;
+    // Long enough for the others to be silent, and for a proposal to have been made of it.
+    let silent = 2 * crate::autopilot::DOWN_AFTER;
+    assert!(
+        tokio::time::timeout(silent, alone.consensus.barrier()).await.is_ok_and(|r| r.is_err())
+    );
+    assert!(
+        tokio::time::timeout(silent, alone.consensus.barrier()).await.is_ok_and(|r| r.is_err())
+    );
+    assert_eq!(running.metrics().last_log_index, before, "nothing was proposed");
+    alone.kill().await;
+}
