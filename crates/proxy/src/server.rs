@@ -54,6 +54,9 @@ pub struct Open {
     pub(crate) cut: CancellationToken,
 }
 
+/// A client, where it comes from, and its place among the connections.
+type Arrival = (TcpStream, Peer, OwnedSemaphorePermit);
+
 /// Serves `app` until `open.leaving`; then closes the listener at once, waits [`LAST_REQUESTS`] for the
 /// connections that are open, lets open requests end within `drain`, and returns. Dropping the future cuts what is still open.
 pub async fn serve(listener: TcpListener, app: Router, front: Front, open: Open, drain: Duration) {
@@ -77,8 +80,7 @@ async fn serve_within(
     let Open { tasks: conversations, leaving: stop, cut } = open;
     let _cut_when_dropped = cut.clone().drop_guard();
 
-    while let Some((stream, peer, place)) = stop.run_until_cancelled(accept(&listener, &room)).await
-    {
+    let welcome = |(stream, peer, place): Arrival| {
         let app = app.clone();
         let front = Arc::clone(&front);
         let begun = Arc::new(Notify::new());
@@ -112,8 +114,11 @@ async fn serve_within(
                 () = silence(&waiting, first_request) => debug!("a client that sent no request was cut off"),
             }
         });
+    };
+    while let Some(arrival) = stop.run_until_cancelled(accept(&listener, &room)).await {
+        welcome(arrival);
     }
-    drop(listener);
+    last_arrivals(listener, &room).into_iter().for_each(welcome);
     connections.close();
     let _all_left = tokio::time::timeout(LAST_REQUESTS, connections.wait()).await;
     conversations.close();
@@ -124,6 +129,20 @@ async fn serve_within(
     }
 }
 
+/// Closes a listener. Clients that were connected and not accepted yet, which that would reset, are
+/// taken in as far as there is room.
+fn last_arrivals(listener: TcpListener, room: &Arc<Semaphore>) -> Vec<Arrival> {
+    let Ok(listener) = listener.into_std() else { return Vec::new() };
+    let next = || {
+        let place = Arc::clone(room).try_acquire_owned().ok()?;
+        let (stream, peer) = listener.accept().ok()?;
+        stream.set_nonblocking(true).ok()?;
+        stream.set_nodelay(true).ok()?;
+        Some((TcpStream::from_std(stream).ok()?, Peer(peer.ip().to_canonical()), place))
+    };
+    std::iter::from_fn(next).collect()
+}
+
 /// Ends when the first request is overdue, and never once it has begun.
 async fn silence(begun: &Notify, bound: Duration) {
     if tokio::time::timeout(bound, begun.notified()).await.is_ok() {
@@ -131,10 +150,7 @@ async fn silence(begun: &Notify, bound: Duration) {
     }
 }
 
-async fn accept(
-    listener: &TcpListener,
-    room: &Arc<Semaphore>,
-) -> (TcpStream, Peer, OwnedSemaphorePermit) {
+async fn accept(listener: &TcpListener, room: &Arc<Semaphore>) -> Arrival {
     let place = Arc::clone(room).acquire_owned().await.expect("the semaphore is never closed");
     loop {
         match listener.accept().await {
