@@ -69,6 +69,7 @@ async fn conduct(proxy: &Proxy, call: &Call, request: Request) -> Result<Respons
         Some(tokens) => (tokens, "provider"),
         None => {
             let model = deployment.as_ref().map_or(chat.model(), |by| &by.target.model);
+            proxy.0.tokenizer.warm(model).await;
             (counted(proxy, &chat, model)?, "local")
         }
     };

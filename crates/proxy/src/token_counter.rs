@@ -59,6 +59,7 @@ async fn conduct(proxy: &Proxy, request: Request) -> Result<Response<Body>, Fail
     };
     let upstream = group.as_ref().and_then(|group| group.deployments.first());
     let model = upstream.map_or(&*asked.model, |known| &known.target.model);
+    proxy.0.tokenizer.warm(model).await;
     let Some(counted) = count(proxy, model, &asked) else {
         return Ok(refusal("one of `messages`, `prompt` or `contents` is needed, and must be one"));
     };

@@ -2,20 +2,23 @@
 //! compiled in, by a stated ratio for others, and by the length of the text while an encoding is
 //! loading or where the text is long. Every [`Count`] says which it is.
 //!
-//! Does not know prices, requests under way or limits. Invariants: a call never waits for an
-//! encoding and takes a bounded time; text is never counted as nothing. An edge crate because an
+//! Does not know prices, requests under way or limits. Invariants: a count never waits for an
+//! encoding (who asks for nothing else may, see [`Tokenizer::warm`]) and takes a bounded time; text is never counted as nothing. An edge crate because an
 //! encoding is loaded once, in the background: the handle is cheap to clone. Read `family.rs` for
 //! which model is counted how, `chat.rs` for what a chat adds to its texts.
 
 mod chat;
 mod family;
 
+use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use dunlin_llm::tokens_in;
 use dunlin_types::Tokens;
 use tiktoken_rs::CoreBPE;
+use tokio::sync::Notify;
 use tokio_util::task::TaskTracker;
 use tracing::{debug, error};
 
@@ -27,6 +30,8 @@ pub const MAX_COUNTED_BYTES: usize = 64 * 1024;
 /// A run of this many bytes without a space is one piece to an encoding, whose time grows faster
 /// than the piece: longer ones are estimated.
 const MAX_PIECE_BYTES: usize = 1024;
+/// How long who asks for a count waits for its encoding to be loaded: some 250 ms on a free machine.
+pub const LOADING: Duration = Duration::from_secs(2);
 /// How estimates by length call themselves.
 const BY_LENGTH: &str = "bytes/4";
 
@@ -52,6 +57,7 @@ pub struct Tokenizer(Arc<Shared>);
 
 struct Shared {
     tasks: TaskTracker,
+    some_loaded: Notify,
     /// By [`Encoding`].
     slots: [Slot; 4],
 }
@@ -67,7 +73,28 @@ impl Tokenizer {
     /// each costs tens of megabytes. What is counted meanwhile is an estimate and says so.
     #[must_use]
     pub fn new(tasks: &TaskTracker) -> Self {
-        Self(Arc::new(Shared { tasks: tasks.clone(), slots: Default::default() }))
+        Self(Arc::new(Shared {
+            tasks: tasks.clone(),
+            some_loaded: Notify::new(),
+            slots: Default::default(),
+        }))
+    }
+
+    /// Waits until the model's texts can be counted by its encoding, but no longer than
+    /// [`LOADING`]: for those who ask for the count itself.
+    pub async fn warm(&self, model: &str) {
+        let encoding = Family::of(model).encoding;
+        let loaded = async {
+            loop {
+                let mut some_loaded = pin!(self.0.some_loaded.notified());
+                some_loaded.as_mut().enable();
+                if self.loaded(encoding).is_some() {
+                    return;
+                }
+                some_loaded.await;
+            }
+        };
+        let _counts_by_length_then = tokio::time::timeout(LOADING, loaded).await;
     }
 
     /// The tokens of a text on its own.
@@ -121,6 +148,7 @@ impl Tokenizer {
             Ok(bpe) => {
                 // Asked for once, so the slot is empty.
                 drop(shared.slots[encoding as usize].loaded.set(bpe));
+                shared.some_loaded.notify_waiters();
                 debug!(tokens.encoding = encoding.name(), "an encoding is loaded");
             }
             Err(text) => {
