@@ -132,6 +132,7 @@ impl Revisions {
                 let master_key = settings.master_key.or_else(|| self.master_key.clone());
                 let key_header = settings.key_header;
                 self.identity.publish(settings.tls);
+                let calendar = settings.budgets.calendar.clone();
                 self.admission.govern(rules(settings.budgets));
                 self.upstream.publish(&catalog);
                 self.proxy.publish(
@@ -150,7 +151,17 @@ impl Revisions {
                 );
                 let models = catalog.groups.len();
                 let fingerprint = self.sealer.master_key(master_key.as_ref());
-                self.admin.publish(catalog, dunlin_admin::Settings { master_key, key_header });
+                let grants = settings.grants;
+                let settings = dunlin_admin::Settings {
+                    master_key,
+                    key_header,
+                    key_defaults: grants.key_defaults,
+                    key_bounds: grants.key_bounds,
+                    user_defaults: grants.user_defaults,
+                    team_defaults: grants.team_defaults,
+                    calendar,
+                };
+                self.admin.publish(catalog, settings);
                 self.in_force.send_replace(InForce { revision: number, master_key: fingerprint });
                 info!(
                     config.revision = number,

@@ -16,24 +16,31 @@ pub struct DeletedKeys {
     pub deleted_keys: Vec<String>,
 }
 
-/// A key's row. The clear `key` is there once, in the answer that made it.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+/// A row as it is written: field names and their JSON.
+pub type Row = BTreeMap<String, RawJson>;
+
+/// A key's row as it is read. The clear `key` is there once, in the answer that made it.
+#[derive(Debug, Clone, Deserialize)]
 pub struct KeyRow {
     /// The clear key when it is made; the key as it was named when it is updated.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub key: Option<String>,
     /// How it is shown: `sk-...` and its last four characters.
     pub key_name: String,
     /// A name for people.
     pub key_alias: Option<String>,
     /// SHA-256 of the clear key.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub token: Option<KeyDigest>,
-    /// The same as `token`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub token_id: Option<KeyDigest>,
-    /// Settled spend in US dollars.
+    /// Settled spend of the present period in US dollars.
     pub spend: f64,
+    /// The most it may spend in a period, in US dollars.
+    #[serde(default)]
+    pub max_budget: Option<f64>,
+    /// How long a period is; for ever if none.
+    #[serde(default)]
+    pub budget_duration: Option<String>,
+    /// When the next period begins, ISO 8601 in UTC.
+    #[serde(default)]
+    pub budget_reset_at: Option<String>,
     /// When it ends, ISO 8601 in UTC; never if none.
     pub expires: Option<String>,
     /// The models it may call; empty for all.
@@ -50,6 +57,12 @@ pub struct KeyRow {
     pub max_parallel_requests: Option<u64>,
     /// Whose it is.
     pub user_id: Option<String>,
+    /// The team whose it is.
+    #[serde(default)]
+    pub team_id: Option<String>,
+    /// The organization whose it is.
+    #[serde(default)]
+    pub organization_id: Option<String>,
     /// A JSON object of the admin's own; its `tags` are the key's.
     pub metadata: RawJson,
     /// When it was made, ISO 8601 in UTC.
@@ -58,9 +71,6 @@ pub struct KeyRow {
     pub created_by: String,
     /// When it last changed, ISO 8601 in UTC.
     pub updated_at: String,
-    /// LiteLLM's other fields. Readers need none of them typed.
-    #[serde(flatten, skip_deserializing)]
-    pub other: BTreeMap<String, RawJson>,
 }
 
 /// The answer of `/key/info`.
@@ -69,7 +79,7 @@ pub struct KeyInfo {
     /// The key as it was named; the hash if the caller asked about its own.
     pub key: String,
     /// Its row, without the token.
-    pub info: KeyRow,
+    pub info: Row,
 }
 
 /// One page of `/key/list`; a reader who asked for rows reads rows.
@@ -92,5 +102,5 @@ pub enum ListedKey {
     /// Its hash.
     Token(KeyDigest),
     /// Its whole row, if asked for.
-    Row(Box<KeyRow>),
+    Row(Row),
 }

@@ -8,4 +8,4 @@ mod cluster;
 mod key;
 
 pub use cluster::{BackendStatus, ClusterStatus, MemberRole, MemberStatus};
-pub use key::{DeletedKeys, KeyInfo, KeyList, KeyRow, ListedKey, RawJson};
+pub use key::{DeletedKeys, KeyInfo, KeyList, KeyRow, ListedKey, RawJson, Row};

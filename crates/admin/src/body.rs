@@ -1,9 +1,11 @@
 //! A request's JSON object, read field by field. All faults are found before any is told, in
 //! FastAPI's shape, which LiteLLM's clients know.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use dunlin_state::Change;
+use dunlin_types::{AmountError, NanoUsd};
 use serde::Serialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -33,7 +35,7 @@ pub(crate) enum Step {
 /// Why a value does not have the type it must have.
 pub(crate) struct Wrong {
     r#type: &'static str,
-    msg: &'static str,
+    msg: Cow<'static, str>,
     /// Inside the value.
     at: Option<Step>,
 }
@@ -45,6 +47,16 @@ impl Fault {
         Self { r#type, loc, msg: msg.into() }
     }
 
+    /// As one line of text.
+    pub(crate) fn told(&self) -> String {
+        let step = |step: &Step| match step {
+            Step::Name(name) => name.clone(),
+            Step::Index(index) => index.to_string(),
+        };
+        let place: Vec<_> = self.loc.iter().skip(1).map(step).collect();
+        format!("{}: {}", place.join("."), self.msg)
+    }
+
     fn of_body(r#type: &'static str, msg: impl Into<String>) -> Self {
         Self { r#type, loc: vec![Step::Name("body".to_owned())], msg: msg.into() }
     }
@@ -54,6 +66,7 @@ impl Fault {
 pub(crate) struct Body {
     fields: BTreeMap<String, Box<RawValue>>,
     faults: Vec<Fault>,
+    refused: Option<Error>,
 }
 
 impl Body {
@@ -70,7 +83,45 @@ impl Body {
                 Fault::of_body("json_invalid", format!("JSON decode error: {error}"))
             }])
         })?;
-        Ok(Self { fields, faults: Vec::new() })
+        Ok(Self { fields, faults: Vec::new(), refused: None })
+    }
+
+    /// Puts in what is absent or null.
+    pub(crate) fn fill(&mut self, defaults: &BTreeMap<String, String>) {
+        for (name, text) in defaults {
+            let absent = self.fields.get(name).is_none_or(|raw| raw.get() == "null");
+            if let (true, Ok(raw)) = (absent, RawValue::from_string(text.clone())) {
+                self.fields.insert(name.clone(), raw);
+            }
+        }
+    }
+
+    /// Takes a field away.
+    pub(crate) fn drop(&mut self, name: &str) {
+        self.fields.remove(name);
+    }
+
+    /// Whether a field is there, null or not.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.fields.contains_key(name)
+    }
+
+    /// A field that stays where it is.
+    pub(crate) fn peek(&self, name: &str) -> Option<Value> {
+        self.fields
+            .get(name)
+            .map(|raw| serde_json::from_str(raw.get()).expect("raw values are JSON"))
+    }
+
+    /// Puts a field in the place of the one with its name.
+    pub(crate) fn put(&mut self, name: &str, value: &impl Serialize) {
+        let raw = serde_json::value::to_raw_value(value).expect("plain data with text keys");
+        self.fields.insert(name.to_owned(), raw);
+    }
+
+    /// Notes why a request is not done though every field has its type. The first reason is told.
+    pub(crate) fn refuse(&mut self, name: &'static str, reason: String) {
+        self.refused.get_or_insert(Error::BadField { name, reason });
     }
 
     /// Takes a field that may be absent or null.
@@ -145,6 +196,9 @@ impl Body {
         if !self.faults.is_empty() {
             return Err(Error::Invalid(self.faults));
         }
+        if let Some(refused) = self.refused {
+            return Err(refused);
+        }
         if !self.fields.is_empty() {
             let ignored: Vec<_> = self.fields.keys().take(MAX_IGNORED_TOLD).collect();
             warn!(?ignored, "fields of an admin's request are unknown and were ignored");
@@ -163,8 +217,13 @@ fn meant<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str
         .map(|(_, known)| known)
 }
 
-fn wrong(r#type: &'static str, msg: &'static str) -> Wrong {
-    Wrong { r#type, msg, at: None }
+pub(crate) fn wrong(r#type: &'static str, msg: &'static str) -> Wrong {
+    Wrong { r#type, msg: Cow::Borrowed(msg), at: None }
+}
+
+/// A value of the right type that cannot be meant, with the reason.
+pub(crate) fn senseless(reason: String) -> Wrong {
+    Wrong { r#type: "value_error", msg: Cow::Owned(reason), at: None }
 }
 
 pub(crate) fn text(value: &Value) -> Result<String, Wrong> {
@@ -208,6 +267,31 @@ pub(crate) fn count(value: &Value) -> Result<u64, Wrong> {
         Some(Err(whole)) if whole.fract() == 0.0 && whole < MOST => Ok(whole as u64),
         Some(Err(_)) | None => Err(wrong("int_type", "Input should be a valid integer")),
     }
+}
+
+/// An amount of US dollars, to the nano-dollar. `"5"` is 5; NaN and infinities are none.
+pub(crate) fn usd(value: &Value) -> Result<NanoUsd, Wrong> {
+    let text = match value {
+        Value::Number(number) => number.to_string(),
+        Value::String(text) => text.trim().to_owned(),
+        Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => String::new(),
+    };
+    text.parse().map_err(|error| match error {
+        AmountError::Unreadable => wrong("float_type", "Input should be a valid number"),
+        AmountError::Negative => {
+            wrong("greater_than_equal", "Input should be greater than or equal to 0")
+        }
+        AmountError::TooMuch => wrong("less_than_equal", "Input should be at most 18 billion"),
+    })
+}
+
+/// Numbers by name, such as requests a minute for single models.
+pub(crate) fn counts(value: &Value) -> Result<BTreeMap<String, u64>, Wrong> {
+    let entry = |(name, value): (&String, &Value)| match count(value) {
+        Ok(value) => Ok((name.clone(), value)),
+        Err(wrong) => Err(Wrong { at: Some(Step::Name(name.clone())), ..wrong }),
+    };
+    object(value)?.iter().map(entry).collect()
 }
 
 pub(crate) fn texts(value: &Value) -> Result<Vec<String>, Wrong> {

@@ -1,26 +1,119 @@
 //! Who asks, and whether they may.
 
-use axum::extract::Request;
-use bytes::Bytes;
 use dunlin_llm::credentials::{CredentialError, client_key, key_name, virtual_key};
-use dunlin_state::Refusal;
+use dunlin_state::{Entity, Kind, Refusal, State};
 use dunlin_types::{KeyDigest, Secret, UnixMillis};
 use http::HeaderMap;
 
 use crate::error::Error;
 use crate::moment::iso;
-use crate::{Admin, MAX_BODY_BYTES, Settings};
+use crate::{Admin, Settings};
+
+/// LiteLLM's name for whoever holds the master key. No user has it, so it carries no rights.
+pub(crate) const MASTER_USER: &str = "default_user_id";
 
 /// Who asks.
 pub(crate) enum Caller {
     /// The bearer of the master key.
     Master,
     /// The bearer of a virtual key that may be used now.
-    Key {
-        token: KeyDigest,
-        /// As it is shown: `sk-...abcd`.
-        name: String,
-    },
+    Key(Box<Bearer>),
+}
+
+/// The bearer of a virtual key.
+pub(crate) struct Bearer {
+    pub(crate) caller: dunlin_state::Caller,
+    /// As it is shown: `sk-...abcd`.
+    pub(crate) name: String,
+    pub(crate) role: Role,
+}
+
+/// What the user of a key may do everywhere.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Role {
+    /// Everything.
+    Admin,
+    /// See everything.
+    Viewer,
+    /// Change what is its own.
+    User,
+    /// See what is its own.
+    UserViewer,
+    /// The key is no known user's: it sees itself.
+    None,
+}
+
+impl Role {
+    /// All names of roles, as users have them.
+    pub(crate) const NAMES: &[&str] = &[
+        "proxy_admin",
+        "proxy_admin_viewer",
+        "org_admin",
+        "internal_user",
+        "internal_user_viewer",
+        "team",
+        "customer",
+    ];
+
+    fn of(user: Option<&Entity>) -> Self {
+        let Some(user) = user else { return Self::None };
+        match user.role.as_deref() {
+            Some("proxy_admin") => Self::Admin,
+            Some("proxy_admin_viewer") => Self::Viewer,
+            Some("internal_user" | "org_admin") | None => Self::User,
+            Some(_) => Self::UserViewer,
+        }
+    }
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Admin => "proxy_admin",
+            Self::Viewer => "proxy_admin_viewer",
+            Self::User => "internal_user",
+            Self::UserViewer => "internal_user_viewer",
+            Self::None => "unknown",
+        }
+    }
+}
+
+impl Bearer {
+    /// The bearer of a key, with the rights of its user.
+    pub(crate) fn of(state: &State, caller: dunlin_state::Caller, name: String) -> Self {
+        let user = caller.key.user.as_deref().filter(|user| *user != MASTER_USER);
+        let user = user.and_then(|user| state.entity(Kind::User, user));
+        Self { role: Role::of(user.map(AsRef::as_ref)), caller, name }
+    }
+
+    /// The user whose key it is, if there is one.
+    pub(crate) fn user(&self) -> Option<&str> {
+        self.caller.key.user.as_deref().filter(|_| self.role != Role::None)
+    }
+}
+
+impl Caller {
+    /// The bearer, unless it has the master key.
+    pub(crate) fn bearer(&self) -> Option<&Bearer> {
+        match self {
+            Self::Master => None,
+            Self::Key(bearer) => Some(bearer),
+        }
+    }
+
+    /// The user who asks, if there is one.
+    pub(crate) fn user(&self) -> Option<&str> {
+        self.bearer()?.user()
+    }
+
+    /// As what is made names its maker.
+    pub(crate) fn maker(&self) -> String {
+        match self {
+            Self::Master => MASTER_USER.to_owned(),
+            Self::Key(bearer) => {
+                let key = &bearer.caller.key;
+                key.user.clone().unwrap_or_else(|| key.token.to_string())
+            }
+        }
+    }
 }
 
 /// What a request shows of its sender.
@@ -48,33 +141,9 @@ impl Admin {
             found = consensus.state().authenticate(token, now);
         }
         match found {
-            Ok(_) => Ok(Caller::Key { token, name }),
+            Ok(caller) => Ok(Caller::Key(Box::new(Bearer::of(&consensus.state(), caller, name)))),
             Err(refusal) => Err(Error::Credential(credential(refusal, name, token, now))),
         }
-    }
-
-    /// Lets only the master key pass.
-    pub(crate) async fn admit(
-        &self,
-        headers: &HeaderMap,
-        route: &'static str,
-    ) -> Result<(), Error> {
-        match self.identify(headers).await? {
-            Caller::Master => Ok(()),
-            Caller::Key { name, .. } => Err(Error::NotAdmin { route, key: name }),
-        }
-    }
-
-    /// The body of a request that only the master key may make. Nothing is read for others.
-    pub(crate) async fn admitted_body(
-        &self,
-        request: Request,
-        route: &'static str,
-    ) -> Result<Bytes, Error> {
-        self.admit(request.headers(), route).await?;
-        let body = axum::body::to_bytes(request.into_body(), MAX_BODY_BYTES).await;
-        // It also fails if the client leaves: then nobody reads the answer.
-        body.map_err(|_| Error::TooLarge)
     }
 
     /// Asks the leader for all that was acknowledged; refuses to guess without it.
@@ -126,6 +195,7 @@ mod tests {
         let settings = |master: Option<&str>| Settings {
             master_key: master.map(Secret::new),
             key_header: Some("x-team-key".to_owned()),
+            ..Settings::default()
         };
         let ask = |name: &'static str, value: &str, master| {
             let mut headers = HeaderMap::new();

@@ -1,59 +1,95 @@
 //! All endpoints. To add one: a file in `endpoints/`, and its name here, twice.
 
-use axum::Router;
-use axum::extract::Request;
-use axum::response::Response;
-use axum::routing::MethodRouter;
-use dunlin_state::{Key, Reply};
-use http::HeaderValue;
-use serde::Serialize;
 use std::sync::Arc;
 
-use crate::error::answer;
-use crate::{Admin, Read};
+use axum::response::Response;
+use dunlin_state::{Change, Entity, Key, Reply, State, TermsChanges};
+use dunlin_types::KeyDigest;
+use http::HeaderValue;
+use serde::Serialize;
 
+use crate::caller::Caller;
+use crate::error::{Error, answer};
+use crate::routes::{Asked, Routes};
+use crate::{Admin, Read, naming};
+
+mod add_members;
+mod available_teams;
+mod block_entity;
 mod block_key;
+mod bulk_add_members;
+mod bulk_update_keys;
+mod bulk_update_users;
 mod cluster_status;
+mod create_entity;
 mod create_key;
+mod create_service_account;
+mod create_user;
+mod delete_entities;
 mod delete_keys;
+mod entities;
+mod entity_info;
 mod health_liveliness;
 mod health_readiness;
+mod key_aliases;
+mod key_health;
 mod key_info;
+mod keys_info;
+mod list_entities;
 mod list_keys;
+mod members;
+mod regenerate_key;
+mod remove_member;
+mod reset_key_spend;
+mod reset_team_spend;
+mod team_models;
+mod team_permissions;
 mod unblock_key;
+mod update_entity;
 mod update_key;
-
-/// Routes, and the list of their paths.
-#[derive(Default)]
-struct Routes {
-    routes: Router<Admin>,
-    paths: Vec<String>,
-}
-
-impl Routes {
-    fn route(mut self, path: &str, methods: MethodRouter<Admin>) -> Self {
-        self.paths.push(path.to_owned());
-        Self { routes: self.routes.route(path, methods), ..self }
-    }
-}
+mod update_member;
+mod user_info;
 
 static ALL: &[fn(Routes) -> Routes] = &[
+    add_members::add,
+    available_teams::add,
+    block_entity::add,
     block_key::add,
+    bulk_add_members::add,
+    bulk_update_keys::add,
+    bulk_update_users::add,
     cluster_status::add,
+    create_entity::add,
     create_key::add,
+    create_service_account::add,
+    create_user::add,
+    delete_entities::add,
     delete_keys::add,
+    entity_info::add,
     health_liveliness::add,
     health_readiness::add,
+    key_aliases::add,
+    key_health::add,
     key_info::add,
+    keys_info::add,
+    list_entities::add,
     list_keys::add,
+    regenerate_key::add,
+    remove_member::add,
+    reset_key_spend::add,
+    reset_team_spend::add,
+    team_models::add,
+    team_permissions::add,
     unblock_key::add,
+    update_entity::add,
     update_key::add,
+    update_member::add,
+    user_info::add,
 ];
 
-/// The routes of all endpoints, and their paths.
-pub(crate) fn all() -> (Router<Admin>, Vec<String>) {
-    let all = ALL.iter().fold(Routes::default(), |routes, add| add(routes));
-    (all.routes, all.paths)
+/// The routes of all endpoints.
+pub(crate) fn all() -> Routes {
+    ALL.iter().fold(Routes::default(), |routes, add| add(routes))
 }
 
 /// A 200 with a JSON body.
@@ -72,26 +108,61 @@ fn ok_as_of(read: &Read, body: &impl Serialize) -> Response {
     response
 }
 
-/// The key that a command about one key answers with.
+/// The key that a command about one key answers with, or several of which that is the first.
 fn key_of(reply: Reply) -> Arc<Key> {
     match reply {
         Reply::Key(key) => key,
+        Reply::All(replies) => key_of(replies.into_iter().next().expect("the key's comes first")),
         Reply::Done
         | Reply::Unchanged
         | Reply::Deleted(_)
         | Reply::Entity(_)
         | Reply::Gone { .. }
         | Reply::Members(_)
-        | Reply::All(_)
         | Reply::Revision(_) => {
             unreachable!("a command about one key answers with the key")
         }
     }
 }
 
-/// The query's parameters, in order.
-fn query(request: &Request) -> Vec<(String, String)> {
-    let query = axum::extract::Query::<Vec<(String, String)>>::try_from_uri(request.uri());
-    // What is not in the form of a query holds no parameters.
-    query.map(|query| query.0).unwrap_or_default()
+/// The entity that a command about one answers with, or several of which that is the first.
+fn entity_of(reply: Reply) -> Arc<Entity> {
+    match reply {
+        Reply::Entity(entity) => entity,
+        Reply::All(replies) => entity_of(replies.into_iter().next().expect("its comes first")),
+        Reply::Key(_)
+        | Reply::Done
+        | Reply::Unchanged
+        | Reply::Deleted(_)
+        | Reply::Gone { .. }
+        | Reply::Members(_)
+        | Reply::Revision(_) => {
+            unreachable!("a command about one entity answers with it")
+        }
+    }
+}
+
+/// The key that a request names, as it is in `state`.
+fn key_named(state: &State, named: &str) -> Result<Arc<Key>, Error> {
+    let token: KeyDigest = naming::digest_of(named).ok_or(Error::NoSuchKey { name: "key" })?;
+    state.key(&token).cloned().ok_or(Error::NoSuchKey { name: "key" })
+}
+
+/// Refuses to let a caller change a key that is neither its own nor its team's.
+fn check_changes(asked: &Asked, state: &State, key: &Key) -> Result<(), Error> {
+    if asked.caller.changes_key(state, key) { Ok(()) } else { Err(Error::NotYours) }
+}
+
+/// Notes who makes the changes.
+fn sign(terms: &mut TermsChanges, caller: &Caller) {
+    let by = serde_json::Value::from(caller.maker()).to_string();
+    terms.other.insert("updated_by".to_owned(), Change::Set(by));
+}
+
+impl Admin {
+    /// The state to judge a change by. A caller who may do everything is not judged, so that a node
+    /// without a leader can still tell what is wrong with a request.
+    async fn judging(&self, asked: &Asked) -> Arc<State> {
+        if asked.caller.is_admin() { self.0.consensus.state() } else { self.read().await.state }
+    }
 }

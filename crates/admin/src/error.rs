@@ -25,16 +25,26 @@ pub(crate) enum Error {
     /// The caller's key is good, and not the master key.
     #[error(
         "Authentication Error, Only proxy admin can be used to generate, delete, update info for \
-         new keys/users/teams. Route={route}. Your role=unknown. Your key={key}"
+         new keys/users/teams. Route={route}. Your role={role}. Your key={key}"
     )]
     NotAdmin {
         route: &'static str,
+        role: &'static str,
         /// As it is shown: `sk-...abcd`.
         key: String,
     },
+    /// The caller's key has a list of paths, and this one is not on it.
+    #[error(
+        "Virtual key is not allowed to call this route. Only allowed to call routes: {allowed:?}. \
+         Tried to call route: {path}"
+    )]
+    RouteNotAllowed { allowed: Vec<String>, path: String },
     /// The caller asks about a key that is not its own.
     #[error("You are not allowed to access this key's info. Only the key itself and admins are.")]
     NotYours,
+    /// More than the caller may see or do.
+    #[error("{reason}")]
+    Forbidden { reason: String },
     /// Whether the caller's key exists cannot be told.
     #[error("this node cannot tell now whether the key exists: {reason}")]
     CannotKnow { reason: String },
@@ -50,6 +60,8 @@ pub(crate) enum Error {
     NotEnforced { fields: Vec<&'static str> },
     #[error("{reason}")]
     BadField { name: &'static str, reason: String },
+    #[error("{reason}")]
+    NotFound { reason: String },
     #[error("Key not found in database")]
     NoSuchKey { name: &'static str },
     #[error(transparent)]
@@ -78,6 +90,14 @@ impl IntoResponse for Error {
 }
 
 impl Error {
+    /// What is said where it is one of several outcomes.
+    pub(crate) fn told(&self) -> String {
+        if let Self::Invalid(faults) = self {
+            return faults.iter().map(Fault::told).collect::<Vec<_>>().join("; ");
+        }
+        self.body().message
+    }
+
     fn body(&self) -> ErrorBody {
         let of = |code, kind: &str, param: Option<&str>| ErrorBody {
             message: self.to_string(),
@@ -89,7 +109,11 @@ impl Error {
             Self::NotReady => of(503, "service_unavailable", None),
             Self::Credential(error) => error.into(),
             Self::NotAdmin { .. } => of(401, "auth_error", Some("None")),
+            Self::RouteNotAllowed { .. } | Self::Forbidden { .. } => {
+                of(403, "auth_error", Some("None"))
+            }
             Self::NotYours => of(403, "auth_error", Some("key")),
+            Self::NotFound { .. } => of(404, "not_found_error", None),
             Self::CannotKnow { .. } => of(503, "no_quorum", None),
             Self::TooLarge => of(413, "invalid_request_error", None),
             Self::Invalid(_) => of(422, "invalid_request_error", None),
@@ -160,7 +184,11 @@ mod tests {
             (Error::NotReady, 503, "service_unavailable", None),
             (Error::Credential(CredentialError::Missing), 401, "auth_error", Some("None")),
             (
-                Error::NotAdmin { route: "/key/list", key: "sk-...abcd".to_owned() },
+                Error::NotAdmin {
+                    route: "/key/list",
+                    role: "unknown",
+                    key: "sk-...abcd".to_owned(),
+                },
                 401,
                 "auth_error",
                 Some("None"),

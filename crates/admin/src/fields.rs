@@ -1,21 +1,30 @@
-//! The fields of a key: which are in force, which are kept and shown, and which are refused.
+//! The fields of keys, teams, users and the others that are not in force here: which are kept and
+//! shown, and which are refused.
 //!
-//! Refused is what would guard money or access and does not yet: whoever sets it would believe to
-//! be protected. Saying that nothing is guarded (null, empty, false) is always fine.
+//! Refused is what would guard money or access and does not: whoever sets it would believe to be
+//! protected. Saying that nothing is guarded (null, empty, false) is always fine.
 
-use dunlin_ledger::expiry;
-use dunlin_state::{Change, KeyChanges, TermsChanges};
-use dunlin_types::UnixMillis;
+use std::collections::BTreeMap;
+
+use dunlin_state::{Change, Kind};
 use serde_json::Value;
 
 use crate::body::{self, Body, Wrong};
-use crate::error::Error;
+
+/// Whose field it is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Of {
+    Key,
+    Entity(Kind),
+}
 
 /// A field that this release does not act upon.
 pub(crate) struct Field {
     pub(crate) name: &'static str,
     shape: Shape,
     standing: Standing,
+    /// A letter for each whose field it is: Key, Team, User, Customer, Organization, taG.
+    on: &'static str,
 }
 
 #[derive(Clone, Copy)]
@@ -26,8 +35,6 @@ enum Shape {
     Flag,
     List,
     Object,
-    /// A list or an object.
-    Any,
 }
 
 #[derive(Clone, Copy)]
@@ -40,79 +47,50 @@ enum Standing {
     GuardsUnless(fn(&Value) -> bool),
 }
 
-use Shape::{Any, Count, Flag, List, Number, Object, Text};
+use Shape::{Count, Flag, List, Number, Object, Text};
 use Standing::{Guards, GuardsUnless, Kept};
 
-/// Everything in LiteLLM's key object that is not in force here, by name.
-pub(crate) static OTHER: &[Field] = &[
-    field("access_group_ids", List, Guards),
-    field("agent_id", Text, Guards),
-    field("allowed_cache_controls", List, Kept),
-    field("allowed_passthrough_routes", List, Kept),
-    field("allowed_routes", List, Guards),
-    field("allowed_vector_store_indexes", List, Guards),
-    field("auto_rotate", Flag, Guards),
-    field("budget_duration", Text, Kept),
-    field("budget_fallbacks", Object, Kept),
-    field("budget_id", Text, Guards),
-    field("budget_limits", Any, Guards),
-    field("config", Object, Kept),
-    field("default_estimated_output_tokens", Count, Kept),
-    field("default_estimated_output_tokens_per_model", Object, Kept),
-    field("denied_passthrough_routes", List, Guards),
-    field("disable_global_guardrails", Flag, Kept),
-    field("enforced_params", List, Guards),
-    field("guardrails", List, Guards),
-    field("key_type", Text, GuardsUnless(is_default_type)),
-    field("max_budget", Number, Guards),
-    field("mcp_rpm_limit", Object, Guards),
-    field("metadata", Object, Kept),
-    field("model_max_budget", Object, Guards),
-    field("model_rpm_limit", Object, Guards),
-    field("model_tpm_limit", Object, Guards),
-    field("object_permission", Object, Guards),
-    field("organization_id", Text, Guards),
-    field("permissions", Object, GuardsUnless(only_grants)),
-    field("policies", List, Guards),
-    field("project_id", Text, Guards),
-    field("prompts", List, Guards),
-    field("rotation_interval", Text, Kept),
-    field("router_settings", Object, Kept),
-    field("rpm_limit_type", Text, Guards),
-    field("send_invite_email", Flag, Kept),
-    field("soft_budget", Number, Kept),
-    field("tag_rpm_limit", Object, Guards),
-    field("tags", List, Kept),
-    field("team_id", Text, Guards),
-    field("temp_budget_expiry", Text, Guards),
-    field("temp_budget_increase", Number, Guards),
-    field("throttle_on_budget_exceeded", Flag, Guards),
-    field("tpd_limit", Count, Guards),
-    field("tpm_limit_type", Text, Guards),
-    field("user_id", Text, Kept),
+/// Everything in LiteLLM's objects that is not in force here, by name.
+static OTHER: &[Field] = &[
+    field("access_group_ids", List, Guards, "KTUO"),
+    field("agent_id", Text, Guards, "K"),
+    field("allowed_cache_controls", List, Kept, "KU"),
+    field("allowed_model_region", Text, Guards, "C"),
+    field("allowed_passthrough_routes", List, Kept, "KT"),
+    field("allowed_vector_store_indexes", List, Guards, "KT"),
+    field("auto_rotate", Flag, Guards, "K"),
+    field("budget_fallbacks", Object, Kept, "KT"),
+    field("config", Object, Kept, "KU"),
+    field("default_estimated_output_tokens", Count, Kept, "KT"),
+    field("default_estimated_output_tokens_per_model", Object, Kept, "KT"),
+    field("default_model", Text, Guards, "C"),
+    field("default_team_member_models", List, Guards, "T"),
+    field("denied_passthrough_routes", List, Guards, "KT"),
+    field("description", Text, Kept, "G"),
+    field("disable_global_guardrails", Flag, Kept, "KT"),
+    field("guardrails", List, Guards, "KTU"),
+    field("mcp_rpm_limit", Object, Guards, "KT"),
+    field("object_permission", Object, Guards, "KTUCO"),
+    field("password", Text, Guards, "U"),
+    field("permissions", Object, GuardsUnless(only_grants), "KU"),
+    field("policies", List, Guards, "KTU"),
+    field("project_id", Text, Guards, "K"),
+    field("prompts", List, Guards, "KTU"),
+    field("rotation_interval", Text, Kept, "K"),
+    field("router_settings", Object, Kept, "KTU"),
+    field("rpm_limit_type", Text, Guards, "KT"),
+    field("secret_manager_settings", Object, Kept, "T"),
+    field("send_invite_email", Flag, Kept, "KU"),
+    field("sso_user_id", Text, Kept, "U"),
+    field("tag_rpm_limit", Object, Guards, "KT"),
+    field("team_member_key_duration", Text, Guards, "T"),
+    field("throttle_on_budget_exceeded", Flag, Guards, "KTU"),
+    field("tpd_limit", Number, Guards, "KTU"),
+    field("tpm_limit_type", Text, Guards, "KT"),
 ];
 
-/// The fields that are read one by one.
-const IN_FORCE: &[&str] = &[
-    "aliases",
-    "blocked",
-    "duration",
-    "key",
-    "key_alias",
-    "max_parallel_requests",
-    "models",
-    "rpm_limit",
-    "spend",
-    "tpm_limit",
-];
-
-const fn field(name: &'static str, shape: Shape, standing: Standing) -> Field {
-    Field { name, shape, standing }
-}
-
-/// A key type that restricts nothing.
-fn is_default_type(value: &Value) -> bool {
-    value == "default"
+const fn field(name: &'static str, shape: Shape, standing: Standing, on: &'static str) -> Field {
+    Field { name, shape, standing, on }
 }
 
 /// Permissions that only allow. What a grant allows does not exist here, so it opens nothing.
@@ -120,75 +98,48 @@ fn only_grants(value: &Value) -> bool {
     value.as_object().is_some_and(|permissions| permissions.values().all(|value| value == true))
 }
 
-/// What a request says about a key.
-#[derive(Debug)]
-pub(crate) struct KeyFields {
-    pub(crate) changes: KeyChanges,
-    /// The lifetime as it was written.
-    pub(crate) duration: Option<String>,
+impl Of {
+    fn letter(self) -> char {
+        match self {
+            Self::Key => 'K',
+            Self::Entity(Kind::Team) => 'T',
+            Self::Entity(Kind::User) => 'U',
+            Self::Entity(Kind::EndUser) => 'C',
+            Self::Entity(Kind::Organization) => 'O',
+            Self::Entity(Kind::Budget) => 'B',
+            Self::Entity(Kind::Tag) => 'G',
+            Self::Entity(Kind::AccessGroup) => 'A',
+        }
+    }
 }
 
-/// Reads all but the `key` itself from `body`.
-pub(crate) fn read(mut body: Body, now: UnixMillis) -> Result<KeyFields, Error> {
-    let mut changes = KeyChanges {
-        alias: none_if(body.take("key_alias", body::text), String::is_empty),
-        aliases: body.take("aliases", body::text_map),
-        terms: TermsChanges {
-            models: body.take("models", body::texts),
-            blocked: body.take("blocked", body::flag),
-            rpm: body.take("rpm_limit", body::count),
-            tpm: body.take("tpm_limit", body::count),
-            parallel: body.take("max_parallel_requests", body::count),
-            ..TermsChanges::default()
-        },
-        ..KeyChanges::default()
-    };
-    let duration = body.take("duration", body::text);
-    let spend = body.take("spend", body::number);
-    let mut guards = Vec::new();
-    for field in OTHER {
-        match field.take(&mut body, &mut guards) {
+/// The fields of one of them that are not in force.
+pub(crate) fn other(of: Of) -> impl Iterator<Item = &'static Field> + Clone {
+    OTHER.iter().filter(move |field| field.on.contains(of.letter()))
+}
+
+/// What a request says in those fields, and in which it asks for a guard that there is not.
+pub(crate) fn read(
+    body: &mut Body,
+    of: Of,
+) -> (BTreeMap<String, Change<String>>, Vec<&'static str>) {
+    let (mut changes, mut guards) = (BTreeMap::new(), Vec::new());
+    for field in other(of) {
+        match field.take(body, &mut guards) {
             Change::Keep => {}
             change @ (Change::Clear | Change::Set(_)) => {
-                changes.terms.other.insert(field.name.to_owned(), change);
+                changes.insert(field.name.to_owned(), change);
             }
         }
     }
-    body.finish(IN_FORCE.iter().copied().chain(OTHER.iter().map(|field| field.name)))?;
-
-    if matches!(spend, Change::Set(spend) if spend != 0.0) {
-        guards.push("spend");
-    }
-    if !guards.is_empty() {
-        return Err(Error::NotEnforced { fields: guards });
-    }
-    let (expires, duration) = match duration {
-        Change::Keep => (Change::Keep, None),
-        Change::Clear => (Change::Clear, None),
-        Change::Set(text) => match expiry(&text, now) {
-            Ok(ends) => (Change::Set(ends), Some(text)),
-            Err(bad) => {
-                let reason = format!("`{text}` is {bad}");
-                return Err(Error::BadField { name: "duration", reason });
-            }
-        },
-    };
-    changes.expires = expires;
-    Ok(KeyFields { changes, duration })
-}
-
-fn none_if<T>(change: Change<T>, is_none: fn(&T) -> bool) -> Change<T> {
-    match change {
-        Change::Set(value) if is_none(&value) => Change::Clear,
-        Change::Keep | Change::Clear | Change::Set(_) => change,
-    }
+    (changes, guards)
 }
 
 impl Field {
     /// How it is shown while it is not set.
     pub(crate) fn unset(&self) -> &'static str {
         match self.shape {
-            Text | Number | Count | Any => "null",
+            Text | Number | Count => "null",
             Flag => "false",
             List => "[]",
             Object => "{}",
@@ -230,8 +181,6 @@ impl Shape {
             Flag => body::flag(value).map(drop),
             List => body::list(value).map(drop),
             Object => body::object(value).map(drop),
-            Any if value.is_object() => Ok(()),
-            Any => body::list(value).map(drop),
         }
     }
 }
@@ -251,60 +200,43 @@ fn guards_nothing(value: &Value) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::Error;
 
-    fn read(text: &str) -> Result<KeyFields, Error> {
-        super::read(Body::parse(text.as_bytes())?, UnixMillis(0))
-    }
+    type Found = (BTreeMap<String, Change<String>>, Vec<&'static str>);
 
-    fn refused(text: &str) -> Vec<&'static str> {
-        match read(text) {
-            Ok(_) => Vec::new(),
-            Err(Error::NotEnforced { fields }) => fields,
-            Err(other) => panic!("{text}: {other:?}"),
-        }
+    fn read(text: &str) -> Result<Found, Error> {
+        let mut body = Body::parse(text.as_bytes())?;
+        let found = super::read(&mut body, Of::Key);
+        body.finish(OTHER.iter().map(|field| field.name))?;
+        Ok(found)
     }
 
     #[test]
-    fn what_would_guard_and_does_not_yet_is_refused_by_name() {
+    fn what_would_guard_and_does_not_is_told_by_name() {
         for (text, fields) in [
-            (r#"{"max_budget": 0}"#, vec!["max_budget"]),
-            (r#"{"team_id": "t", "guardrails": ["pii"]}"#, vec!["guardrails", "team_id"]),
+            (r#"{"guardrails": ["pii"], "agent_id": "a"}"#, vec!["agent_id", "guardrails"]),
             (r#"{"permissions": {"pii": false}}"#, vec!["permissions"]),
-            (r#"{"key_type": "read_only"}"#, vec!["key_type"]),
             (r#"{"rpm_limit_type": "dynamic"}"#, vec!["rpm_limit_type"]),
-            (r#"{"budget_limits": [{"max_budget": 1}]}"#, vec!["budget_limits"]),
-            (r#"{"spend": 2.5}"#, vec!["spend"]),
+            (r#"{"tpd_limit": 0}"#, vec!["tpd_limit"]),
+            (r#"{"guardrails": [], "auto_rotate": false, "project_id": null}"#, vec![]),
+            (r#"{"permissions": {"get_spend_routes": true}}"#, vec![]),
         ] {
-            assert_eq!(refused(text), fields, "{text}");
+            assert_eq!(read(text).expect("fields").1, fields, "{text}");
         }
     }
 
     #[test]
-    fn what_guards_nothing_is_kept() {
-        for text in [
-            r#"{"max_budget": null, "team_id": null, "guardrails": [], "model_max_budget": {}}"#,
-            r#"{"auto_rotate": false, "key_type": "default", "organization_id": "", "spend": 0}"#,
-            r#"{"permissions": {"get_spend_routes": true}, "soft_budget": 5, "tags": ["a"]}"#,
-        ] {
-            assert_eq!(refused(text), Vec::<&str>::new(), "{text}");
-        }
-        let kept =
-            read(r#"{"soft_budget": 1.50, "user_id": null}"#).expect("kept").changes.terms.other;
-        assert_eq!(kept["soft_budget"], Change::Set("1.50".to_owned()), "as it was written");
-        assert_eq!(kept["user_id"], Change::Clear);
-        assert!(!kept.contains_key("metadata"), "what is absent stays");
+    fn what_is_kept_stays_as_it_was_written() {
+        let (kept, _) = read(r#"{"router_settings": {"a": 1.50}, "config": null}"#).expect("kept");
+        assert_eq!(kept["router_settings"], Change::Set(r#"{"a": 1.50}"#.to_owned()));
+        assert_eq!(kept["config"], Change::Clear);
+        assert!(!kept.contains_key("rotation_interval"), "what is absent stays");
+        assert!(matches!(read(r#"{"guardrails": "pii"}"#), Err(Error::Invalid(_))));
     }
 
     #[test]
-    fn the_table_is_sorted_and_names_nothing_twice() {
+    fn the_table_is_sorted_and_names_nothing_that_is_in_force() {
         assert!(OTHER.windows(2).all(|pair| pair[0].name < pair[1].name));
-        assert!(OTHER.iter().all(|field| !IN_FORCE.contains(&field.name)));
-    }
-
-    #[test]
-    fn a_slip_is_told_and_a_stranger_is_ignored() {
-        assert!(matches!(read(r#"{"rpm_limt": 1}"#), Err(Error::Invalid(_))));
-        assert!(matches!(read(r#"{"max_budgets": 1}"#), Err(Error::Invalid(_))));
-        assert!(read(r#"{"my_own_field": 1}"#).is_ok());
+        assert!(OTHER.iter().all(|field| !crate::terms::FIELDS.contains(&field.name)));
     }
 }

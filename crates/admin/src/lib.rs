@@ -1,22 +1,31 @@
-//! The admin API: keys, health and the cluster's status, in LiteLLM's shapes.
+//! The admin API: keys, teams, users and all others who spend, health and the cluster's status, in
+//! LiteLLM's shapes.
 //!
 //! Decides nothing: a handler turns a request into a command, or the published state into an
 //! answer; what a command does is `dunlin_state`'s matter. Does not know how the cluster agrees or
-//! how limits are counted. Invariants: only the master key changes anything; a clear key is shown
-//! once, in the answer that made it, and never logged; a field that would guard money or access
-//! and is not enforced yet is refused, never silently kept; what this node cannot know is a 503,
-//! never a 401. Read `endpoints.rs` (the list), then `endpoints/create_key.rs`.
+//! how limits are counted. Invariants: each path says who may ask there, and nobody gives more than
+//! he has; a clear key is shown once, in the answer that made it, and never logged; a field that
+//! would guard money or access and is not enforced is refused, never silently kept; what this node
+//! cannot know is a 503, never a 401. Read `endpoints.rs` (the list), `routes.rs` and `rights.rs` (who may), then
+//! `endpoints/create_key.rs`.
 
 mod body;
 mod caller;
 mod endpoints;
+mod entity_fields;
 mod error;
 mod fields;
 mod moment;
 mod naming;
+mod new_key;
+mod pages;
 mod readiness;
+mod rights;
+mod routes;
 mod row;
+mod terms;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,13 +33,16 @@ use arc_swap::ArcSwapOption;
 use axum::Router;
 use dunlin_consensus::Consensus;
 use dunlin_gossip::Gossip;
+use dunlin_ledger::Calendar;
 use dunlin_router::Catalog;
-use dunlin_state::State;
+use dunlin_state::{Command, Reply, State};
 use dunlin_types::{Clock, NodeId, Secret};
 use dunlin_upstream::Upstream;
 use tokio::sync::Semaphore;
 
+use crate::error::Error;
 use crate::readiness::Readiness;
+use crate::row::View;
 
 /// A longer request body is answered 413.
 pub const MAX_BODY_BYTES: usize = 1 << 20;
@@ -56,6 +68,16 @@ pub struct Settings {
     pub master_key: Option<Secret>,
     /// Another header that may hold the key.
     pub key_header: Option<String>,
+    /// `default_key_generate_params`: JSON text of fields that a new key has unless it is told.
+    pub key_defaults: BTreeMap<String, String>,
+    /// `upperbound_key_generate_params`: JSON text of the most that a key may have.
+    pub key_bounds: BTreeMap<String, String>,
+    /// `default_internal_user_params`: JSON text of fields that a new user has unless it is told.
+    pub user_defaults: BTreeMap<String, String>,
+    /// `default_team_params`: JSON text of fields that a new team has unless it is told.
+    pub team_defaults: BTreeMap<String, String>,
+    /// Where budgets' periods begin.
+    pub calendar: Calendar,
 }
 
 /// The admin API of a node. Cheap to clone.
@@ -107,6 +129,24 @@ impl Admin {
         self.0.published.store(Some(Arc::new(Published { catalog, settings })));
     }
 
+    /// What the config in force says.
+    fn settings(&self) -> Result<Arc<Published>, Error> {
+        self.0.published.load_full().ok_or(Error::NotReady)
+    }
+
+    /// A state, as answers show it.
+    fn view(&self, state: Arc<State>) -> View {
+        let published = self.0.published.load_full();
+        let calendar = published.map(|published| published.settings.calendar.clone());
+        View { state, calendar: calendar.unwrap_or_default(), now: self.0.clock.unix() }
+    }
+
+    /// Carries a command out, and gives the state that holds it.
+    async fn carry_out(&self, command: Command) -> Result<(Reply, View), Error> {
+        let reply = self.0.consensus.propose(command).await?;
+        Ok((reply, self.view(self.0.consensus.state())))
+    }
+
     /// The state to answer a read from.
     async fn read(&self) -> Read {
         let consensus = &self.0.consensus;
@@ -119,15 +159,6 @@ impl Admin {
             }
         };
         Read { state: consensus.state(), stale }
-    }
-}
-
-impl Shared {
-    fn is_master_key(&self, key: &Secret) -> bool {
-        let published = self.published.load();
-        let master =
-            published.as_ref().and_then(|published| published.settings.master_key.as_ref());
-        master == Some(key)
     }
 }
 
@@ -146,6 +177,8 @@ struct Stale {
 
 /// The routes and their paths. Paths and methods that do not exist are the whole server's matter.
 pub fn router(admin: Admin) -> (Router, Vec<String>) {
-    let (routes, paths) = endpoints::all();
+    let (routes, table) = endpoints::all().done();
+    let mut paths: Vec<_> = table.iter().map(|route| route.path.to_owned()).collect();
+    paths.dedup();
     (routes.with_state(admin), paths)
 }

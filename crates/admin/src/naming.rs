@@ -18,6 +18,14 @@ pub(crate) fn digest_of(named: &str) -> Option<KeyDigest> {
     if named.starts_with("sk-") { Some(KeyDigest::of(named)) } else { named.parse().ok() }
 }
 
+/// A name for what was given none: a random UUID.
+pub(crate) fn draw_id() -> String {
+    let bits: u128 = rand::rng().random();
+    let bits = (bits & !(0xf << 76) & !(0x3 << 62)) | (0x4 << 76) | (0x2 << 62);
+    let hex = format!("{bits:032x}");
+    [&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]].join("-")
+}
+
 /// A key that nobody can guess.
 pub(crate) fn draw() -> Secret {
     let mut random = rand::rng();
@@ -49,6 +57,15 @@ mod tests {
         assert_eq!(one.expose().len(), 25);
         assert!(chosen(one.expose().to_owned()).is_ok());
         assert_ne!(one, other);
+    }
+
+    #[test]
+    fn a_drawn_name_has_the_form_of_a_uuid() {
+        let id = draw_id();
+        let lengths: Vec<_> = id.split('-').map(str::len).collect();
+        assert_eq!(lengths, [8, 4, 4, 4, 12]);
+        assert_eq!(id.as_bytes()[14], b'4');
+        assert!(b"89ab".contains(&id.as_bytes()[19]), "{id}");
     }
 
     #[test]

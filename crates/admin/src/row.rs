@@ -1,79 +1,289 @@
-//! A key as its row in answers: what is in force, what is kept, and LiteLLM's defaults for the
-//! rest.
+//! What is stored as its row in answers: what is in force, what is kept, and LiteLLM's defaults for
+//! the rest.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use dunlin_admin_api::{KeyRow, RawJson};
-use dunlin_state::Key;
-use dunlin_types::NanoUsd;
-use serde_json::Value;
+use dunlin_admin_api::{RawJson, Row};
+use dunlin_ledger::{Calendar, Every, Period};
+use dunlin_state::{Entity, Key, Kind, Member, State, Terms};
+use dunlin_types::{EntityId, Line, NanoUsd, PotId, UnixMillis};
+use serde::Serialize;
 use serde_json::value::RawValue;
+use serde_json::{Value, json};
 
-use crate::fields::OTHER;
+use crate::fields::{self, Of};
 use crate::moment::iso;
+use crate::rights::permissions;
 
-/// What LiteLLM's rows hold besides, and no request sets.
+/// A state, as it is shown at some moment.
+pub(crate) struct View {
+    pub(crate) state: Arc<State>,
+    /// Where budgets' periods begin.
+    pub(crate) calendar: Calendar,
+    pub(crate) now: UnixMillis,
+}
+
+/// What LiteLLM's key rows hold besides, and no request sets.
 const CONSTANT: &[(&str, &str)] = &[
-    ("budget_reset_at", "null"),
-    ("litellm_budget_table", "null"),
     ("model_spend", "{}"),
     ("object_permission_id", "null"),
     ("soft_budget_cooldown", "false"),
+    ("last_active", "null"),
 ];
 
-/// The row of a key, with its token and without the clear key.
-pub(crate) fn of(key: &Key, spend: NanoUsd) -> KeyRow {
-    let defaults = OTHER.iter().map(|field| (field.name, field.unset()));
-    let kept = key.terms.other.iter().map(|(name, text)| (name.as_str(), text.as_str()));
-    let mut other: BTreeMap<String, RawJson> = CONSTANT
-        .iter()
-        .copied()
-        .chain(defaults)
-        .chain(kept)
-        .map(|(name, text)| (name.to_owned(), raw(text)))
-        .collect();
-    let user_id = other.remove("user_id").and_then(|text| serde_json::from_str(text.get()).ok());
-    let metadata = other.remove("metadata").unwrap_or_else(|| raw("{}"));
-    let metadata = match key.terms.other.get("tags") {
-        Some(tags) => tagged(&metadata, tags),
-        None => metadata,
-    };
-    // Only the master key changes anything, so its last editor is its maker.
-    other.insert("updated_by".to_owned(), to_raw(&key.created_by));
-    KeyRow {
-        key: None,
-        key_name: key.name.clone(),
-        key_alias: key.alias.clone(),
-        token: Some(key.token),
-        token_id: None,
-        spend: spend.as_usd(),
-        expires: key.expires.map(iso),
-        models: key.terms.models.clone(),
-        aliases: key.aliases.clone(),
-        blocked: key.terms.blocked,
-        rpm_limit: key.terms.rpm,
-        tpm_limit: key.terms.tpm,
-        max_parallel_requests: key.terms.parallel,
-        user_id,
-        metadata,
-        created_at: iso(key.created_at),
-        created_by: key.created_by.clone(),
-        updated_at: iso(key.updated_at),
-        other,
+impl View {
+    /// The row of a key, with its token and without the clear key.
+    pub(crate) fn key(&self, key: &Key) -> Row {
+        let mut row = self.terms(Of::Key, key.id, &key.terms);
+        row.extend(CONSTANT.iter().map(|(name, text)| ((*name).to_owned(), raw(text))));
+        put(&mut row, "key_name", &key.name);
+        put(&mut row, "key_alias", &key.alias);
+        put(&mut row, "token", &key.token);
+        put(&mut row, "expires", &key.expires.map(iso));
+        put(&mut row, "aliases", &key.aliases);
+        put(&mut row, "user_id", &key.user);
+        put(&mut row, "team_id", &key.team);
+        put(&mut row, "organization_id", &key.organization);
+        put(&mut row, "allowed_routes", &key.routes);
+        put(&mut row, "enforced_params", &key.required);
+        made(&mut row, (key.created_at, &key.created_by), key.updated_at);
+        row
+    }
+
+    /// What a team, user, ... has in common: its name under `id_name`, terms, times.
+    pub(crate) fn entity(&self, entity: &Entity, id_name: &str) -> Row {
+        let mut row = self.terms(Of::Entity(entity.kind), entity.id, &entity.terms);
+        put(&mut row, id_name, &entity.name);
+        made(&mut row, (entity.created_at, &entity.created_by), entity.updated_at);
+        row
+    }
+
+    /// The row of a user.
+    pub(crate) fn user(&self, user: &Entity) -> Row {
+        let mut row = self.entity(user, "user_id");
+        put(&mut row, "user_email", &user.email);
+        put(&mut row, "user_alias", &user.alias);
+        put(&mut row, "user_role", &user.role);
+        let groups = |kind| -> Vec<&str> {
+            self.state.memberships(kind, &user.name).map(|(name, _)| name).collect()
+        };
+        put(&mut row, "teams", &groups(Kind::Team));
+        put(&mut row, "organizations", &groups(Kind::Organization));
+        row
+    }
+
+    /// The row of a team.
+    pub(crate) fn team(&self, team: &Entity) -> Row {
+        let mut row = self.entity(team, "team_id");
+        put(&mut row, "team_alias", &team.alias);
+        put(&mut row, "organization_id", &team.organization);
+        put(&mut row, "model_aliases", &team.aliases);
+        put(&mut row, "blocked", &team.terms.blocked.unwrap_or_default());
+        put(&mut row, "team_member_permissions", &permissions(team));
+        let members: Vec<_> = self.state.members(Kind::Team, &team.name).collect();
+        let of_role = |role: &str| -> Vec<&str> {
+            let of_role = members.iter().filter(|member| member.role == role);
+            of_role.map(|member| member.user.as_str()).collect()
+        };
+        put(&mut row, "admins", &of_role("admin"));
+        put(&mut row, "members", &of_role("user"));
+        let with_roles: Vec<_> = members.iter().map(|member| self.with_role(member)).collect();
+        put(&mut row, "members_with_roles", &with_roles);
+        let each = &team.member;
+        put(&mut row, "team_member_budget", &each.max_budget.map(NanoUsd::as_usd));
+        put(&mut row, "team_member_budget_duration", &each.budget_duration);
+        put(&mut row, "team_member_rpm_limit", &each.rpm);
+        put(&mut row, "team_member_tpm_limit", &each.tpm);
+        row
+    }
+
+    /// The row of an organization.
+    pub(crate) fn organization(&self, organization: &Entity) -> Row {
+        let mut row = self.entity(organization, "organization_id");
+        put(&mut row, "organization_alias", &organization.alias);
+        let members = self.state.members(Kind::Organization, &organization.name);
+        let members: Vec<_> = members.map(|member| self.membership(organization, member)).collect();
+        put(&mut row, "members", &members);
+        let teams = self
+            .state
+            .entities(Kind::Team)
+            .filter(|team| team.organization.as_ref() == Some(&organization.name));
+        let teams: Vec<_> = teams.map(|team| self.team(team)).collect();
+        put(&mut row, "teams", &teams);
+        row
+    }
+
+    fn with_role(&self, member: &Member) -> Value {
+        let user = self.state.entity(Kind::User, &member.user);
+        let email = user.and_then(|user| user.email.as_deref());
+        json!({"user_id": member.user, "user_email": email, "role": member.role})
+    }
+
+    /// The row of a budget.
+    pub(crate) fn budget(&self, budget: &Entity) -> Row {
+        let mut row = self.entity(budget, "budget_id");
+        for name in ["spend", "models", "blocked", "metadata", "litellm_budget_table", "tags"] {
+            row.remove(name);
+        }
+        row
+    }
+
+    /// A membership, with what it spent of the group's budget for it.
+    pub(crate) fn membership(&self, group: &Entity, member: &Member) -> Row {
+        let own = &member.terms;
+        let terms = if own == &Terms::default() { &group.member } else { own };
+        let id = match group.kind {
+            Kind::Organization => "organization_id",
+            Kind::Team
+            | Kind::User
+            | Kind::EndUser
+            | Kind::Budget
+            | Kind::Tag
+            | Kind::AccessGroup => "team_id",
+        };
+        let (spend, period) = self.spend(member.id, terms);
+        let shared = self.shared(terms);
+        let limits = match shared {
+            Some(budget) => json!(self.budget(&budget)),
+            None if terms == &Terms::default() => Value::Null,
+            None => json!({
+                "budget_id": null,
+                "max_budget": terms.max_budget.map(NanoUsd::as_usd),
+                "budget_duration": terms.budget_duration,
+                "budget_reset_at": period.map(|period| iso(period.end)),
+                "rpm_limit": terms.rpm,
+                "tpm_limit": terms.tpm,
+            }),
+        };
+        let mut row = Row::new();
+        put(&mut row, "user_id", &member.user);
+        put(&mut row, id, &group.name);
+        put(&mut row, "role", &member.role);
+        put(&mut row, "user_role", &member.role);
+        put(&mut row, "budget_id", &terms.budget_id);
+        put(&mut row, "spend", &spend.as_usd());
+        put(&mut row, "total_spend", &self.state.total_spend(member.id).cost.as_usd());
+        put(&mut row, "litellm_budget_table", &limits);
+        row
+    }
+
+    fn terms(&self, of: Of, id: EntityId, terms: &Terms) -> Row {
+        let defaults = fields::other(of).map(|field| (field.name, field.unset()));
+        let kept = terms.other.iter().map(|(name, text)| (name.as_str(), text.as_str()));
+        let shown = defaults.chain(kept).map(|(name, text)| (name.to_owned(), raw(text)));
+        let mut row: Row = shown.collect();
+        let (spend, period) = self.spend(id, terms);
+        put(&mut row, "spend", &spend.as_usd());
+        put(&mut row, "budget_reset_at", &period.map(|period| iso(period.end)));
+        put(&mut row, "models", &terms.models);
+        put(&mut row, "blocked", &terms.blocked);
+        put(&mut row, "max_budget", &terms.max_budget.map(NanoUsd::as_usd));
+        put(&mut row, "soft_budget", &terms.soft_budget.map(NanoUsd::as_usd));
+        put(&mut row, "budget_duration", &terms.budget_duration);
+        put(&mut row, "budget_limits", &windows(terms));
+        put(&mut row, "model_max_budget", &model_budgets(terms));
+        put(&mut row, "budget_id", &terms.budget_id);
+        put(&mut row, "rpm_limit", &terms.rpm);
+        put(&mut row, "tpm_limit", &terms.tpm);
+        put(&mut row, "max_parallel_requests", &terms.parallel);
+        put(&mut row, "model_rpm_limit", &terms.model_rpm);
+        put(&mut row, "model_tpm_limit", &terms.model_tpm);
+        put(&mut row, "tags", &terms.tags);
+        put(&mut row, "metadata", &metadata(terms));
+        let shared = self.shared(terms).map(|budget| self.budget(&budget));
+        put(&mut row, "litellm_budget_table", &shared);
+        if let Some(more) = terms.temporary {
+            put(&mut row, "temp_budget_increase", &more.more.as_usd());
+            put(&mut row, "temp_budget_expiry", &iso(more.until));
+        }
+        if let Some(strict) = terms.strict {
+            put(&mut row, "strict_budget", &strict);
+        }
+        row
+    }
+
+    /// The budget row that terms refer to.
+    fn shared(&self, terms: &Terms) -> Option<Arc<Entity>> {
+        self.state.entity(Kind::Budget, terms.budget_id.as_ref()?).cloned()
+    }
+
+    /// What is spent in the period of `now`, and that period.
+    fn spend(&self, id: EntityId, terms: &Terms) -> (NanoUsd, Option<Period>) {
+        let shared = self.shared(terms);
+        let shared = shared.as_ref().and_then(|budget| budget.terms.budget_duration.as_ref());
+        let every = terms.budget_duration.as_ref().or(shared);
+        let every = every.and_then(|text| Every::parse(text).ok());
+        let period = every.map(|every| self.calendar.period(every, self.now));
+        let (spent, since) = self.state.spend(&PotId { of: id, line: Line::Main });
+        // What was spent without periods counts for the first one.
+        let over = |period: &Period| since > UnixMillis(0) && since < period.start;
+        (if period.as_ref().is_some_and(over) { NanoUsd::ZERO } else { spent }, period)
+    }
+
+    /// What an entity has spent in its present period.
+    pub(crate) fn spent(&self, entity: &Entity) -> NanoUsd {
+        let now = self.state.entity(entity.kind, &entity.name);
+        now.map_or(NanoUsd::ZERO, |entity| self.spend(entity.id, &entity.terms).0)
+    }
+
+    /// What a key has spent in its present period.
+    pub(crate) fn key_spend(&self, key: &Key) -> NanoUsd {
+        self.spend(key.id, &key.terms).0
     }
 }
 
-/// LiteLLM keeps a key's tags in its metadata, and they survive when the rest is replaced.
-fn tagged(metadata: &RawValue, tags: &str) -> RawJson {
-    let mut object: serde_json::Map<String, Value> =
-        serde_json::from_str(metadata.get()).unwrap_or_default();
-    object.insert("tags".to_owned(), serde_json::from_str(tags).unwrap_or_default());
-    to_raw(&object)
+fn made(row: &mut Row, (at, by): (UnixMillis, &str), updated: UnixMillis) {
+    put(row, "created_at", &iso(at));
+    put(row, "created_by", &by);
+    put(row, "updated_at", &iso(updated));
+    if !row.contains_key("updated_by") {
+        put(row, "updated_by", &by);
+    }
 }
 
-/// A value as JSON text.
-pub(crate) fn to_raw(value: &impl serde::Serialize) -> RawJson {
-    serde_json::value::to_raw_value(value).expect("plain data with text keys")
+fn windows(terms: &Terms) -> Option<Vec<Value>> {
+    let window = |(duration, budget): (&String, &NanoUsd)| json!({"budget_duration": duration, "max_budget": budget.as_usd()});
+    Some(terms.windows.iter().map(window).collect()).filter(|windows: &Vec<_>| !windows.is_empty())
+}
+
+fn model_budgets(terms: &Terms) -> BTreeMap<&str, Value> {
+    let budgets = terms.model_budgets.iter().map(|(model, budget)| {
+        let mut told = json!({
+            "max_budget": budget.max_budget.map(NanoUsd::as_usd),
+            "budget_duration": budget.duration,
+        });
+        for (name, limit) in [("rpm_limit", budget.rpm), ("tpm_limit", budget.tpm)] {
+            if let Some(limit) = limit {
+                told[name] = limit.into();
+            }
+        }
+        (model.as_str(), told)
+    });
+    budgets.collect()
+}
+
+/// LiteLLM keeps tags and the limits of models in the metadata.
+fn metadata(terms: &Terms) -> Value {
+    let kept = terms.other.get("metadata").and_then(|text| serde_json::from_str(text).ok());
+    let mut metadata: serde_json::Map<String, Value> = kept.unwrap_or_default();
+    if !terms.tags.is_empty() {
+        metadata.insert("tags".to_owned(), json!(terms.tags));
+    }
+    for (name, limits) in
+        [("model_rpm_limit", &terms.model_rpm), ("model_tpm_limit", &terms.model_tpm)]
+    {
+        if !limits.is_empty() {
+            metadata.insert(name.to_owned(), json!(limits));
+        }
+    }
+    Value::Object(metadata)
+}
+
+/// Puts a field into a row, in the place of what is there under the name.
+pub(crate) fn put(row: &mut Row, name: &str, value: &(impl Serialize + ?Sized)) {
+    let value = serde_json::value::to_raw_value(value).expect("plain data with text keys");
+    row.insert(name.to_owned(), value);
 }
 
 /// Text that was checked to be JSON before it was kept.
@@ -83,7 +293,9 @@ fn raw(text: &str) -> RawJson {
 
 #[cfg(test)]
 pub(crate) mod tests {
-    use dunlin_types::{KeyDigest, UnixMillis};
+    use dunlin_admin_api::KeyRow;
+    use dunlin_state::{Charge, Command, CommandId, Entry};
+    use dunlin_types::{Epoch, KeyDigest, NodeId};
 
     use super::*;
 
@@ -99,35 +311,91 @@ pub(crate) mod tests {
         }
     }
 
-    #[test]
-    fn a_row_has_every_field_once_with_its_default() {
-        let row = to_raw(&of(&bare("sk-abcd"), NanoUsd(15_000)));
-        let fields: Value = serde_json::from_str(row.get()).expect("JSON");
-        for (name, value) in [
-            ("key_name", "\"sk-...abcd\""),
-            ("spend", "1.5e-5"),
-            ("max_budget", "null"),
-            ("blocked", "null"),
-            ("guardrails", "[]"),
-            ("metadata", "{}"),
-            ("expires", "null"),
-            ("created_at", "\"2027-01-15T08:00:00.000000Z\""),
-            ("updated_at", "\"2027-01-15T08:00:00.500000Z\""),
-        ] {
-            let value: Value = serde_json::from_str(value).expect("JSON");
-            assert_eq!(fields[name], value, "{name}");
+    /// A state after some commands, each a second after the one before.
+    pub(crate) fn state_after(commands: impl IntoIterator<Item = Command>) -> State {
+        let mut state = State::new();
+        for (seq, command) in (1..).zip(commands) {
+            let id = CommandId { node: NodeId(1), epoch: Epoch(1), seq };
+            let entry = Entry { id, command };
+            state.apply(seq, UnixMillis(1000 * seq), &entry).expect("accepted");
         }
-        for name in ["metadata", "user_id", "spend", "created_by"] {
-            assert_eq!(row.get().matches(&format!("\"{name}\":")).count(), 1, "{name}");
-        }
+        state
+    }
+
+    /// A view of it, at the beginning of time.
+    pub(crate) fn view_of(state: State) -> View {
+        let calendar = Calendar::default();
+        View { state: Arc::new(state), calendar, now: UnixMillis(10_000) }
+    }
+
+    fn shown(view: &View, key: &Key) -> Value {
+        serde_json::to_value(view.key(key)).expect("JSON")
     }
 
     #[test]
-    fn tags_are_shown_in_the_metadata() {
+    fn a_row_has_every_field_with_its_default_and_clients_can_read_it() {
+        let told = shown(&view_of(State::new()), &bare("sk-abcd"));
+        for (name, value) in [
+            ("key_name", json!("sk-...abcd")),
+            ("spend", json!(0.0)),
+            ("max_budget", json!(null)),
+            ("budget_reset_at", json!(null)),
+            ("litellm_budget_table", json!(null)),
+            ("blocked", json!(null)),
+            ("guardrails", json!([])),
+            ("metadata", json!({})),
+            ("expires", json!(null)),
+            ("created_at", json!("2027-01-15T08:00:00.000000Z")),
+            ("updated_at", json!("2027-01-15T08:00:00.500000Z")),
+        ] {
+            assert_eq!(told[name], value, "{name}");
+        }
+        let row: KeyRow = serde_json::from_value(told).expect("a row");
+        assert_eq!(row.token, Some(KeyDigest::of("sk-abcd")));
+    }
+
+    #[test]
+    fn terms_are_shown_as_they_were_asked_for() {
         let mut key = bare("sk-abcd");
+        key.terms.max_budget = Some(NanoUsd(15_000));
+        key.terms.tags = vec!["x".to_owned()];
+        key.terms.windows.insert("1d".to_owned(), NanoUsd(5_000_000_000));
         key.terms.other.insert("metadata".to_owned(), r#"{"a": [1, 2]}"#.to_owned());
-        assert_eq!(of(&key, NanoUsd::ZERO).metadata.get(), r#"{"a": [1, 2]}"#);
-        key.terms.other.insert("tags".to_owned(), r#"["x"]"#.to_owned());
-        assert_eq!(of(&key, NanoUsd::ZERO).metadata.get(), r#"{"a":[1,2],"tags":["x"]}"#);
+        let told = shown(&view_of(State::new()), &key);
+        assert_eq!(told["max_budget"], json!(1.5e-5));
+        assert_eq!(told["budget_limits"], json!([{"budget_duration": "1d", "max_budget": 5.0}]));
+        assert_eq!(told["metadata"], json!({"a": [1, 2], "tags": ["x"]}));
+    }
+
+    #[test]
+    fn spend_is_that_of_the_period_and_the_budget_row_is_shown() {
+        let budget = Entity {
+            kind: Kind::Budget,
+            name: "free".to_owned(),
+            terms: Terms { budget_duration: Some("1h".to_owned()), ..Terms::default() },
+            ..Entity::default()
+        };
+        let mut key = bare("sk-abcd");
+        key.terms.budget_id = Some("free".to_owned());
+        let pot = PotId { of: EntityId(1_001), line: Line::Main };
+        let (node, epoch) = (NodeId(1), Epoch(1));
+        let cost = NanoUsd(2_500_000);
+        let charges = vec![Charge { pot, period: UnixMillis(1), cost, requests: 1 }];
+        let state = state_after([
+            Command::CreateEntity { entity: Box::new(budget), members: Vec::new() },
+            Command::CreateKey { key: Box::new(key) },
+            Command::Settle { node, epoch, from: 0, to: 1, charges },
+        ]);
+        let mut view = view_of(state);
+        // The pot's period began just after the hour did.
+        let key = Key::clone(view.state.key(&KeyDigest::of("sk-abcd")).expect("the key"));
+        let told = shown(&view, &key);
+        assert_eq!(told["spend"], json!(0.0025));
+        assert_eq!(told["budget_reset_at"], json!("1970-01-01T01:00:00.000000Z"));
+        assert_eq!(told["litellm_budget_table"]["budget_duration"], json!("1h"));
+        view.now = UnixMillis(3_600_000);
+        let told = shown(&view, &key);
+        assert_eq!(told["spend"], json!(0.0));
+        assert_eq!(told["budget_reset_at"], json!("1970-01-01T02:00:00.000000Z"));
     }
 }

@@ -6,6 +6,7 @@
 //! words to stderr. A change that one node may have begun is never sent to another.
 //! Read `session.rs` first, then `key/create.rs`.
 
+mod entity;
 mod failure;
 mod health;
 mod key;
@@ -33,6 +34,15 @@ pub enum Command {
     /// Make, look at, change, block and delete keys.
     #[command(subcommand)]
     Key(Box<key::KeyCommand>),
+    /// Make, look at, change, block and delete teams; who belongs to them.
+    #[command(subcommand)]
+    Team(Box<entity::TeamCommand>),
+    /// Make, look at, change and delete users.
+    #[command(subcommand)]
+    User(Box<entity::EntityCommand>),
+    /// Make, look at, change and delete budgets whose terms are shared.
+    #[command(subcommand)]
+    Budget(Box<entity::EntityCommand>),
     /// List the models that the key may call.
     Models(Target),
     /// Ask every URL whether its node is ready: exit code 0 if all are, else 1, as container
@@ -57,6 +67,9 @@ async fn dispatch(command: &Command, key: Option<NamedKey>) -> Result<Exit> {
     match command {
         Command::Status(target) => status::run(&target.open(key)?).await?,
         Command::Key(command) => key::run(command, key).await?,
+        Command::Team(command) => entity::team(command, key).await?,
+        Command::User(command) => entity::user(command, key).await?,
+        Command::Budget(command) => entity::budget(command, key).await?,
         Command::Models(target) => models::run(&target.open(key)?).await?,
         Command::Health(nodes) => return health::run(nodes).await,
     }

@@ -122,7 +122,7 @@ pub(crate) const BODY: &str = "chat_template_kwargs dimensions encoding_format f
 
 pub(crate) const INFO: Keys = Keys {
     section: "model_info",
-    in_force: "base_model blocked cache_creation_input_token_cost \
+    in_force: "access_groups base_model blocked cache_creation_input_token_cost \
         cache_creation_input_token_cost_above_1hr cache_read_input_token_cost cooldown_time \
         description id input_cost_per_audio_token input_cost_per_character \
         input_cost_per_image input_cost_per_image_token input_cost_per_pixel \
@@ -132,7 +132,7 @@ pub(crate) const INFO: Keys = Keys {
         output_cost_per_image_token output_cost_per_pixel output_cost_per_reasoning_token \
         output_cost_per_second output_cost_per_token provider supported_environments \
         supports_* team_id tier tiered_pricing",
-    not_yet: "access_groups access_windows allowed_fails allowed_fails_policy \
+    not_yet: "access_windows allowed_fails allowed_fails_policy \
         cache_creation_input_token_cost* cache_read_input_token_cost* \
         disable_background_health_check discoverable health_check_* input_cost_per_* \
         ocr_cost_per_page* output_cost_per_* ptu_* team_public_model_name",
@@ -180,12 +180,12 @@ pub(crate) const RETRY_POLICY: Keys = Keys {
 pub(crate) const LITELLM: Keys = Keys {
     section: "litellm_settings",
     in_force: "budget_duration budget_exceeded_status_code budget_reset_time cost_discount_config \
-        cost_margin_config drop_params max_budget model_alias_map modify_params \
-        ssl_certificate ssl_verify timezone",
+        cost_margin_config default_internal_user_params default_key_generate_params \
+        default_team_params drop_params max_budget model_alias_map modify_params \
+        ssl_certificate ssl_verify timezone upperbound_key_generate_params",
     not_yet: "add_user_information_to_llm_headers audit_log_callbacks budget_rollover cache \
         callbacks custom_prometheus_* \
-        default_internal_user_params default_key_generate_params \
-        default_max_internal_user_budget default_soft_budget default_team_params \
+        default_max_internal_user_budget default_soft_budget \
         default_team_settings disable_add_user_agent_to_request_tags disable_aiohttp_transport \
         disable_end_user_cost_tracking* disable_streaming_logging disable_token_counter \
         enable_json_schema_validation enable_key_alias_format_validation \
@@ -197,7 +197,7 @@ pub(crate) const LITELLM: Keys = Keys {
         overwrite_user_with_key_hash prometheus_* public_model_groups \
         redact_messages_in_exceptions redact_user_api_key_info \
         require_auth_for_metrics_endpoint service_callback success_callback tag_budget_config \
-        turn_off_message_logging upperbound_key_generate_params \
+        turn_off_message_logging \
         use_chat_completions_url_for_anthropic_messages validate_end_user_id_in_db",
     replaced: &[
         ("cache_params", "answers are not cached by this version, and no Redis is used"),

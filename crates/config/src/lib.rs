@@ -16,6 +16,7 @@ mod destination;
 mod diagnostic;
 mod document;
 mod explain;
+mod grants;
 mod keys;
 mod models;
 mod params;
@@ -41,6 +42,7 @@ pub use document::{
     BadRevision, Document, SourceFile, document_from, gather, hashed_bytes, revision_bytes,
 };
 pub use explain::{Code, codes, explain};
+pub use grants::Grants;
 pub use report::Note;
 pub use resolve::Environment;
 pub use settings::{ClusterSection, CountedTokens, Settings, WeakMasterKey, check_master_key};

@@ -22,6 +22,8 @@ use crate::{Environment, Options};
 pub(crate) struct Models {
     pub(crate) groups: BTreeMap<Arc<str>, Group>,
     pub(crate) pass_through: BTreeSet<DeploymentId>,
+    /// By model.
+    pub(crate) access_groups: BTreeMap<Arc<str>, BTreeSet<Arc<str>>>,
     names: BTreeMap<String, Place>,
     ids: BTreeMap<String, Place>,
     list: Option<Place>,
@@ -129,6 +131,12 @@ fn entry(node: &Node, reading: &Reading<'_>, models: &mut Models, report: &mut R
     }
     let params = with_credential(params, reading, report);
     let group: Arc<str> = name.into();
+    for node in report.list("model_info.access_groups", info.get("access_groups")) {
+        if let Some(name) = report.text("model_info.access_groups", Some(node)) {
+            let groups = models.access_groups.entry(Arc::clone(&group)).or_default();
+            groups.insert(name.into());
+        }
+    }
     for (ordinal, params) in per_organization(params).into_iter().enumerate() {
         let draft = Draft::new(&group, params_key, &params, info, reading);
         let Some(deployment) = draft.finish(report) else { continue };

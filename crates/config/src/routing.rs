@@ -97,6 +97,7 @@ pub(crate) fn catalog(
         guards_fallbacks: guards_fallbacks(settings, report),
         strategy: strategy(settings, report),
         retry: retry(settings, report),
+        access_groups: models.access_groups,
         groups: models.groups,
         pass_through: models.pass_through,
         endpoints,

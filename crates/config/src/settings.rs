@@ -5,6 +5,7 @@ use dunlin_types::{Secret, Tls};
 use crate::Environment;
 use crate::budgets::Budgets;
 use crate::diagnostic::{Code, Diagnostic};
+use crate::grants::{self, Grants};
 use crate::report::Report;
 use crate::tree::{Map, Node, Value};
 
@@ -39,6 +40,8 @@ pub struct Settings {
     pub budgets: Budgets,
     /// How servers are trusted that have no settings of their own.
     pub tls: Tls,
+    /// What new keys, users and teams are given.
+    pub grants: Grants,
 }
 
 /// Which tokens count against limits of tokens.
@@ -125,6 +128,7 @@ pub(crate) fn settings(root: &Map, environment: &Environment, report: &mut Repor
             .text(&format!("general_settings.{header}"), general.get(header))
             .map(str::to_owned),
         max_request_bytes: max_request_bytes(general, report),
+        grants: grants::read(root, report),
         end_user_headers: end_user_headers(general, report),
         counted: counted(general, report),
         trusts_forwarded_for: report

@@ -1,10 +1,12 @@
 //! Who asks: the bearer of the master key, or of a key that may be used.
 
-use axum::http::HeaderMap;
+use axum::http::{HeaderMap, Uri};
 use dunlin_journal::Origin;
 use dunlin_llm::credentials::{CredentialError, client_key, key_name, virtual_key};
 use dunlin_router::Access;
+use dunlin_state::Rank;
 use dunlin_types::Secret;
+use serde_json::Value;
 
 use crate::error::Refused;
 use crate::ids::Owner;
@@ -23,11 +25,12 @@ pub(crate) enum Caller {
 }
 
 impl Caller {
-    /// Finds out by the headers.
+    /// Finds out by the headers, and whether its key may call the path at all.
     pub(crate) async fn identify(
         proxy: &Proxy,
         serving: &Serving,
         headers: &HeaderMap,
+        uri: &Uri,
     ) -> Result<Self, Refused> {
         if !serving.ready {
             return Err(Refused::NotReady);
@@ -42,7 +45,7 @@ impl Caller {
             // send a placeholder. Who names a key that exists still gets that key's rights.
             (Err(_), None) => return Ok(Self::Master),
             (Ok(key), None) => {
-                return match Self::of_key(proxy, &key).await {
+                return match Self::of_key(proxy, &key, uri).await {
                     Err(Refused::Credential(
                         CredentialError::Unknown { .. } | CredentialError::NotVirtual { .. },
                     )) => Ok(Self::Master),
@@ -50,22 +53,31 @@ impl Caller {
                 };
             }
         };
-        Self::of_key(proxy, &key).await
+        Self::of_key(proxy, &key, uri).await
     }
 
-    async fn of_key(proxy: &Proxy, key: &Secret) -> Result<Self, Refused> {
+    async fn of_key(proxy: &Proxy, key: &Secret, uri: &Uri) -> Result<Self, Refused> {
         let digest = virtual_key(key).map_err(Refused::Credential)?;
         let found = proxy.0.admission.caller(digest).await;
         let name = key_name(key);
         match found {
-            Ok(caller) => Ok(Self::Key { caller, name }),
+            Ok(caller) if caller.may_call(uri.path()) => Ok(Self::Key { caller, name }),
+            Ok(caller) => {
+                Err(Refused::RouteNotAllowed(caller.key.routes.clone(), uri.path().to_owned()))
+            }
             Err(refusal) => Err(Refused::caller(refusal, name, digest, proxy.0.clock.unix())),
         }
     }
 
-    /// The request counts also for whom it names as its user, and for its tags.
-    pub(crate) fn count_for(&mut self, proxy: &Proxy, origin: &Origin) -> Result<(), Refused> {
+    /// The request counts also for whom it names as its user, and for its tags: those of its own, its
+    /// key's and its team's.
+    pub(crate) fn count_for(&mut self, proxy: &Proxy, origin: &mut Origin) -> Result<(), Refused> {
         let Self::Key { caller, name } = self else { return Ok(()) };
+        for tag in caller.tags() {
+            if !origin.tags.contains(&tag) {
+                origin.tags.push(tag);
+            }
+        }
         let (end_user, token) = (origin.end_user.as_deref(), caller.token);
         let counted = proxy.0.admission.count_for(caller, end_user, &origin.tags);
         counted
@@ -85,9 +97,38 @@ impl Caller {
         Owner::of(self.key().map(|caller| &caller.token))
     }
 
-    /// Which models the key may call; `None` for all.
+    /// Refuses a request that lacks what the key's requests must have in their body. A dot leads into
+    /// an object: `metadata.run`.
+    pub(crate) fn check_required(&self, body: &str) -> Result<(), Refused> {
+        let required = self.key().map(|caller| caller.key.required.as_slice()).unwrap_or_default();
+        if required.is_empty() {
+            return Ok(());
+        }
+        let body: Value = serde_json::from_str(body).unwrap_or_default();
+        let has = |path: &&String| {
+            let found = path.split('.').try_fold(&body, |at, step| at.get(step));
+            found.is_some_and(|value| !value.is_null())
+        };
+        match required.iter().find(|path| !has(path)) {
+            Some(missing) => Err(Refused::MissingParam(missing.clone())),
+            None => Ok(()),
+        }
+    }
+
+    /// Which models the key may call; `None` for all. Tags and end users bound nothing.
     pub(crate) fn access(&self) -> Option<Access<'_>> {
-        let key = &self.key()?.key;
-        Some(Access { models: &key.terms.models, aliases: &key.aliases })
+        let caller = self.key()?;
+        let mut access = Access::of(&caller.key.terms.models, &caller.key.aliases);
+        let above = caller.payers.iter().filter(|payer| match payer.rank {
+            Rank::Team | Rank::Organization | Rank::User | Rank::Member => true,
+            Rank::Tag | Rank::EndUser | Rank::Key => false,
+        });
+        for (bound, payer) in access.bounds.iter_mut().zip(above) {
+            *bound = payer.models();
+            if payer.rank == Rank::Team {
+                access.team_aliases = payer.entity().map(|team| &team.aliases);
+            }
+        }
+        Some(access)
     }
 }

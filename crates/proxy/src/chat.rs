@@ -98,13 +98,13 @@ async fn conduct(
     let (proxy, call) = (&proxy, &*call);
     let serving = proxy.0.serving.load_full();
     let (head, body) = request.into_parts();
-    let mut caller = Caller::identify(proxy, &serving, &head.headers).await?;
+    let mut caller = Caller::identify(proxy, &serving, &head.headers, &head.uri).await?;
     let body = body::read(body, &head.headers, serving.settings.max_request_bytes).await?;
     let opened = Opened::of(proxy, call.endpoint, &caller, body)?;
-    let chat = read(call.endpoint, &head.headers, opened.body.clone(), path_model.as_deref())?;
+    let chat = read(call, &caller, &head.headers, opened.body.clone(), path_model.as_deref())?;
     let extras = chat.extras().with_headers(&head.headers).map_err(Refused::BadRequest)?;
-    let origin = call.client.origin(&serving.settings, &head.headers, chat.labels())?;
-    caller.count_for(proxy, &origin)?;
+    let mut origin = call.client.origin(&serving.settings, &head.headers, chat.labels())?;
+    caller.count_for(proxy, &mut origin)?;
     let mut candidates = candidates(&serving.catalog, caller.access(), chat.model(), &extras)
         .map_err(|no_route| Refused::no_route(no_route, chat.endpoint()))?;
     opened.pin(&serving.catalog, &mut candidates)?;
@@ -169,18 +169,22 @@ async fn conduct(
 }
 
 fn read(
-    endpoint: Endpoint,
+    call: &Call,
+    caller: &Caller,
     headers: &HeaderMap,
     body: Bytes,
     path_model: Option<&str>,
 ) -> Result<ChatRequest, Refused> {
     let kind = headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    let endpoint = call.endpoint;
     let chat = if endpoint.file_field().is_some() && !kind.starts_with("application/json") {
         parse_upload(endpoint, body, kind, path_model)
     } else {
         parse(endpoint, body, path_model)
     };
-    chat.map(|chat| chat.with_headers(headers)).map_err(Refused::BadRequest)
+    let chat = chat.map_err(Refused::BadRequest)?;
+    caller.check_required(chat.text())?;
+    Ok(chat.with_headers(headers))
 }
 
 /// What a request takes of limits and budgets, as far as can be known before it is sent.

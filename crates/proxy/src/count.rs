@@ -40,14 +40,14 @@ pub(crate) async fn serve(State(proxy): State<Proxy>, request: Request) -> Respo
 async fn conduct(proxy: &Proxy, call: &Call, request: Request) -> Result<Response<Body>, Failed> {
     let serving = proxy.0.serving.load_full();
     let (head, body) = request.into_parts();
-    let mut caller = Caller::identify(proxy, &serving, &head.headers).await?;
+    let mut caller = Caller::identify(proxy, &serving, &head.headers, &head.uri).await?;
     let body = body::read(body, &head.headers, serving.settings.max_request_bytes).await?;
     let chat = parse(call.endpoint, body, None).map_err(Refused::BadRequest)?;
     let chat = chat.with_headers(&head.headers);
     let group = dunlin_router::group(&serving.catalog, caller.access(), chat.model())
         .map_err(|no_route| Refused::no_route(no_route, call.endpoint))?;
-    let origin = call.client.origin(&serving.settings, &head.headers, chat.labels())?;
-    caller.count_for(proxy, &origin)?;
+    let mut origin = call.client.origin(&serving.settings, &head.headers, chat.labels())?;
+    caller.count_for(proxy, &mut origin)?;
     // Dropped unsettled: a count is one of a key's requests, and takes none of its tokens.
     let demand =
         dunlin_admission::Demand::free(call.id, &group.name, Tokens(0), serving.settings.counted);

@@ -47,6 +47,10 @@ pub(crate) enum Refused {
     NotAllowed {
         model: String,
     },
+    /// The key has a list of paths, and this one, the second, is not on it.
+    RouteNotAllowed(Vec<String>, String),
+    /// The key's requests must have it in their body.
+    MissingParam(String),
     UnknownModel {
         model: String,
         route: &'static str,
@@ -276,6 +280,8 @@ impl Refused {
                     ),
                 )
             },
+            Self::RouteNotAllowed(allowed, path) => words::route_not_allowed(allowed, path),
+            Self::MissingParam(name) => words::missing_param(name),
             Self::UnknownModel { model, route, patterns } => {
                 own(400, "invalid_request_error", words::unknown_model(model, route, *patterns))
             }
@@ -309,7 +315,7 @@ impl Refused {
     }
 }
 
-fn own(code: u16, kind: &str, message: impl Into<String>) -> ErrorBody {
+pub(crate) fn own(code: u16, kind: &str, message: impl Into<String>) -> ErrorBody {
     ErrorBody { message: message.into(), kind: Some(kind.to_owned()), param: None, code }
 }
 
@@ -456,6 +462,8 @@ impl Failed {
                     | Refused::ClientGone
                     | Refused::TooSlow
                     | Refused::NotAllowed { .. }
+                    | Refused::RouteNotAllowed(..)
+                    | Refused::MissingParam(_)
                     | Refused::NotFound { .. }
                     | Refused::Forbidden { .. }
                     | Refused::LongAnswer { .. }

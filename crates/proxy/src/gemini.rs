@@ -46,7 +46,7 @@ pub(crate) async fn serve(
 async fn count(proxy: &Proxy, model: &str, request: Request) -> Result<Response<Body>, Failed> {
     let serving = proxy.0.serving.load_full();
     let (head, body) = request.into_parts();
-    let caller = Caller::identify(proxy, &serving, &head.headers).await?;
+    let caller = Caller::identify(proxy, &serving, &head.headers, &head.uri).await?;
     let body = body::read(body, &head.headers, serving.settings.max_request_bytes).await?;
     dunlin_router::group(&serving.catalog, caller.access(), model)
         .map_err(|no_route| Refused::no_route(no_route, Endpoint::GenerateContent))?;

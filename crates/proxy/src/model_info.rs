@@ -7,7 +7,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::body::Body;
 use axum::extract::{Query, State};
-use axum::http::{HeaderMap, Response, StatusCode};
+use axum::http::{HeaderMap, Response, StatusCode, Uri};
 use axum::response::IntoResponse;
 use dunlin_llm::Endpoint;
 use dunlin_router::{Access, Deployment, Group, listed};
@@ -35,9 +35,10 @@ pub(crate) struct Asked {
 pub(crate) async fn list(
     State(proxy): State<Proxy>,
     Query(asked): Query<Asked>,
+    uri: Uri,
     headers: HeaderMap,
 ) -> Response<Body> {
-    let rows = match rows(&proxy, &headers).await {
+    let rows = match rows(&proxy, &uri, &headers).await {
         Ok(rows) => rows,
         Err(failed) => return refused(failed, &proxy, &headers),
     };
@@ -58,9 +59,10 @@ pub(crate) async fn list(
 pub(crate) async fn page(
     State(proxy): State<Proxy>,
     Query(asked): Query<Asked>,
+    uri: Uri,
     headers: HeaderMap,
 ) -> Response<Body> {
-    let mut rows = match rows(&proxy, &headers).await {
+    let mut rows = match rows(&proxy, &uri, &headers).await {
         Ok(rows) => rows,
         Err(failed) => return refused(failed, &proxy, &headers),
     };
@@ -86,10 +88,11 @@ pub(crate) async fn page(
 pub(crate) async fn groups(
     State(proxy): State<Proxy>,
     Query(asked): Query<Asked>,
+    uri: Uri,
     headers: HeaderMap,
 ) -> Response<Body> {
     let serving = proxy.0.serving.load_full();
-    let caller = match Caller::identify(&proxy, &serving, &headers).await {
+    let caller = match Caller::identify(&proxy, &serving, &headers, &uri).await {
         Ok(caller) => caller,
         Err(refused_caller) => return refused(refused_caller.into(), &proxy, &headers),
     };
@@ -106,9 +109,9 @@ fn refused(failed: Failed, proxy: &Proxy, headers: &HeaderMap) -> Response<Body>
     failed.response(&Call::of_headers(proxy, Endpoint::ChatCompletions, headers))
 }
 
-async fn rows(proxy: &Proxy, headers: &HeaderMap) -> Result<Vec<Value>, Failed> {
+async fn rows(proxy: &Proxy, uri: &Uri, headers: &HeaderMap) -> Result<Vec<Value>, Failed> {
     let serving = proxy.0.serving.load_full();
-    let caller = Caller::identify(proxy, &serving, headers).await?;
+    let caller = Caller::identify(proxy, &serving, headers, uri).await?;
     let groups = callable(&serving, caller.access());
     let deployments = groups.flat_map(|(name, group)| {
         group.deployments.iter().map(move |one| (Arc::clone(&name), one))

@@ -4,7 +4,7 @@
 use axum::Json;
 use axum::body::Body;
 use axum::extract::{Path, Query, State};
-use axum::http::{HeaderMap, Response, StatusCode};
+use axum::http::{HeaderMap, Response, StatusCode, Uri};
 use axum::response::IntoResponse;
 use dunlin_llm::Endpoint;
 use dunlin_llm::openai::ErrorBody;
@@ -46,9 +46,10 @@ impl Model {
 pub(crate) async fn list(
     State(proxy): State<Proxy>,
     Query(page): Query<anthropic::Page>,
+    uri: Uri,
     headers: HeaderMap,
 ) -> Response<Body> {
-    match names(&proxy, &headers).await {
+    match names(&proxy, &uri, &headers).await {
         Ok(names) if anthropic::is_asked_for(&headers) => {
             Json(anthropic::page(&names, &page)).into_response()
         }
@@ -64,13 +65,14 @@ pub(crate) async fn list(
 pub(crate) async fn one(
     State(proxy): State<Proxy>,
     Path(id): Path<String>,
+    uri: Uri,
     headers: HeaderMap,
 ) -> Response<Body> {
     #[derive(Serialize)]
     struct Missing {
         detail: String,
     }
-    match names(&proxy, &headers).await {
+    match names(&proxy, &uri, &headers).await {
         Ok(names) if names.iter().any(|name| **name == *id) => {
             if anthropic::is_asked_for(&headers) {
                 Json(anthropic::model(&id)).into_response()
@@ -98,8 +100,12 @@ fn endpoint(headers: &HeaderMap) -> Endpoint {
     if anthropic::is_asked_for(headers) { Endpoint::Messages } else { Endpoint::ChatCompletions }
 }
 
-async fn names(proxy: &Proxy, headers: &HeaderMap) -> Result<Vec<std::sync::Arc<str>>, Failed> {
+async fn names(
+    proxy: &Proxy,
+    uri: &Uri,
+    headers: &HeaderMap,
+) -> Result<Vec<std::sync::Arc<str>>, Failed> {
     let serving = proxy.0.serving.load_full();
-    let caller = Caller::identify(proxy, &serving, headers).await?;
+    let caller = Caller::identify(proxy, &serving, headers, uri).await?;
     Ok(listed(&serving.catalog, caller.access()))
 }

@@ -3,7 +3,7 @@
 use axum::Json;
 use axum::body::Body;
 use axum::extract::{Query, State};
-use axum::http::{HeaderMap, Response, StatusCode};
+use axum::http::{HeaderMap, Response, StatusCode, Uri};
 use axum::response::IntoResponse;
 use dunlin_llm::Endpoint;
 use dunlin_providers::Params;
@@ -70,10 +70,11 @@ pub(crate) struct Asked {
 pub(crate) async fn show(
     State(proxy): State<Proxy>,
     Query(asked): Query<Asked>,
+    uri: Uri,
     headers: HeaderMap,
 ) -> Response<Body> {
     let serving = proxy.0.serving.load_full();
-    let caller = match Caller::identify(&proxy, &serving, &headers).await {
+    let caller = match Caller::identify(&proxy, &serving, &headers, &uri).await {
         Ok(caller) => caller,
         Err(refused) => {
             let call = Call::of_headers(&proxy, Endpoint::ChatCompletions, &headers);

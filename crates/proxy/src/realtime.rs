@@ -55,7 +55,7 @@ async fn conduct(
 ) -> Result<Response<Body>, Failed> {
     let serving = proxy.0.serving.load_full();
     let offered = take_key(request.headers_mut());
-    let caller = Caller::identify(proxy, &serving, request.headers()).await?;
+    let caller = Caller::identify(proxy, &serving, request.headers(), request.uri()).await?;
     check_handshake(&request)?;
     let query = Query::of(request.uri().query().unwrap_or_default())?;
     let group = dunlin_router::group(&serving.catalog, caller.access(), &query.model)
@@ -64,7 +64,8 @@ async fn conduct(
     let headers = request.headers().clone();
     let (model, name) = (query.model, Arc::clone(&group.name));
     let (proxied, asked) = (proxy.clone(), Arc::clone(call));
-    let asker = Asker { proxy: proxied, call: asked, headers, origin, model, group: name };
+    let uri = request.uri().clone();
+    let asker = Asker { proxy: proxied, call: asked, headers, uri, origin, model, group: name };
     let (bill, told) = asker.admit(caller).await?;
 
     let attempt = attempt(proxy, &serving, &group)?;

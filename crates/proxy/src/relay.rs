@@ -59,13 +59,13 @@ async fn conduct(
     let serving = proxy.0.serving.load_full();
     let (mut head, body) = request.into_parts();
     let query = query(&mut head, way);
-    let mut caller = Caller::identify(proxy, &serving, &head.headers).await?;
+    let mut caller = Caller::identify(proxy, &serving, &head.headers, &head.uri).await?;
     let body = body::read(body, &head.headers, serving.settings.max_request_bytes).await?;
     let path = path(&head.uri, way.prefix)?;
     let named = Named::read(path, kind(&head.headers), &body).map_err(Refused::UnclearModel)?;
     let lenders = choose(&serving, &caller, way, &head, &named)?;
-    let origin = call.client.origin(&serving.settings, &head.headers, &Labels::default())?;
-    caller.count_for(proxy, &origin)?;
+    let mut origin = call.client.origin(&serving.settings, &head.headers, &Labels::default())?;
+    caller.count_for(proxy, &mut origin)?;
 
     let prompt_estimate = tokens_in(body.len() as u64);
     let model = named.models().next().unwrap_or_default();

@@ -68,7 +68,7 @@ async fn conduct(
 ) -> Result<Response<Body>, Failed> {
     let serving = proxy.0.serving.load_full();
     let (head, _body) = request.into_parts();
-    let caller = Caller::identify(proxy, &serving, &head.headers).await?;
+    let caller = Caller::identify(proxy, &serving, &head.headers, &head.uri).await?;
     let opened = proxy.0.ids.open(about.kind, id, caller.owner());
     let kept = opened.map_err(|bad| Refused::no_such(about.kind, id, bad))?;
     let home = find(&serving.catalog, &kept.deployment);

@@ -44,7 +44,7 @@ pub(crate) async fn serve(State(proxy): State<Proxy>, request: Request) -> Respo
 async fn conduct(proxy: &Proxy, request: Request) -> Result<Response<Body>, Failed> {
     let serving = proxy.0.serving.load_full();
     let (head, body) = request.into_parts();
-    let caller = Caller::identify(proxy, &serving, &head.headers).await?;
+    let caller = Caller::identify(proxy, &serving, &head.headers, &head.uri).await?;
     let body = body::read(body, &head.headers, serving.settings.max_request_bytes).await?;
     let asked: Asked<'_> = match serde_json::from_slice(&body) {
         Ok(asked) => asked,

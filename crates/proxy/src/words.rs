@@ -1,5 +1,9 @@
 //! What a client is told that asked for what is not there, where it takes more than a word.
 
+use dunlin_llm::openai::ErrorBody;
+
+use crate::error::own;
+
 pub(crate) const NO_MODEL_NAMED: &str = "This API key may call certain models only, and the request names none: \
      name one in `model`.";
 
@@ -22,4 +26,18 @@ pub(crate) fn unknown_model(model: &str, route: &str, patterns: bool) -> String 
              available models for your key."
         )
     }
+}
+
+pub(crate) fn route_not_allowed(allowed: &[String], path: &str) -> ErrorBody {
+    let message = format!(
+        "Virtual key is not allowed to call this route. Only allowed to call routes: {allowed:?}. \
+         Tried to call route: {path}"
+    );
+    ErrorBody { param: Some("None".to_owned()), ..own(403, "auth_error", message) }
+}
+
+pub(crate) fn missing_param(name: &str) -> ErrorBody {
+    let message =
+        format!("BadRequest please pass param={name} in request body. This is a required param");
+    own(400, "invalid_request_error", message)
 }

@@ -1,22 +1,40 @@
-//! Which models a key may call, by the names its `models` field lists.
+//! Which models a key may call, by the names that its `models` field lists, and those of everyone it
+//! belongs to.
 
 use std::collections::BTreeMap;
 
+use crate::catalog::Catalog;
 use crate::wildcard;
 
-/// What a key's record says about models.
+/// How many lists can bound a key beside its own: the team's, the organization's, the user's or the
+/// member's, the end user's.
+pub const MAX_BOUNDS: usize = 4;
+
+/// What a key's record says about models, and what bounds it. Lists hold names, patterns with `*`,
+/// names of access groups, or LiteLLM's special names; an empty one is everything.
 #[derive(Clone, Copy, Debug)]
 pub struct Access<'a> {
-    /// Names, patterns with `*`, or LiteLLM's special names. Empty means everything.
+    /// The key's own list.
     pub models: &'a [String],
     /// The key's own names for models.
     pub aliases: &'a BTreeMap<String, String>,
+    /// The team's names for models: they are applied first.
+    pub team_aliases: Option<&'a BTreeMap<String, String>>,
+    /// The lists of those to whom the key belongs: what it calls must be on all of them.
+    pub bounds: [&'a [String]; MAX_BOUNDS],
 }
 
-impl Access<'_> {
-    /// Whether any of a model's `names` (as asked, by the key's alias, its group) is listed.
-    pub(crate) fn allows(&self, names: &[&str]) -> bool {
-        self.models.is_empty() || self.models.iter().any(|listed| covers(listed, names))
+impl<'a> Access<'a> {
+    /// What a key may call that belongs to nobody.
+    #[must_use]
+    pub fn of(models: &'a [String], aliases: &'a BTreeMap<String, String>) -> Self {
+        Self { models, aliases, team_aliases: None, bounds: [&[]; MAX_BOUNDS] }
+    }
+
+    /// Whether any of a model's `names` is on each of the lists.
+    #[must_use]
+    pub fn allows(&self, names: &[&str]) -> bool {
+        self.lists().all(|list| allows(list, names))
     }
 
     /// Whether there are models that it does not list.
@@ -25,13 +43,53 @@ impl Access<'_> {
         let lists_all = |listed: &String| {
             matches!(listed.as_str(), "all-proxy-models" | "all-team-models" | "*")
         };
-        !self.models.is_empty() && !self.models.iter().any(lists_all)
+        self.lists().any(|list| !list.is_empty() && !list.iter().any(lists_all))
     }
 
-    /// The name behind the key's own alias for `model`.
-    pub(crate) fn unalias<'a>(&'a self, model: &'a str) -> &'a str {
-        self.aliases.get(model).map_or(model, String::as_str)
+    /// Whether a model of the group `group` may be called by its `name`.
+    pub(crate) fn reaches(&self, catalog: &Catalog, group: &str, name: &str) -> bool {
+        self.allows(&names(catalog, group, name, None))
     }
+
+    /// Whether `asked`, which is `real` behind all aliases and of the group `group`, may be called. The
+    /// key's own list may hold its own aliases; whoever bounds it knows nothing of them.
+    pub(crate) fn permits(&self, catalog: &Catalog, group: &str, asked: &str, real: &str) -> bool {
+        let by_team = self.team_aliases.and_then(|aliases| aliases.get(asked));
+        let own_alias = self.aliases.contains_key(by_team.map_or(asked, String::as_str));
+        let known = (!own_alias).then_some(asked);
+        let bounds = names(catalog, group, real, known);
+        allows(self.models, &names(catalog, group, real, Some(asked)))
+            && self.bounds.iter().all(|list| allows(list, &bounds))
+    }
+
+    /// The name behind the team's, then the key's own alias for `model`.
+    pub(crate) fn unalias<'m>(&self, model: &'m str) -> &'m str
+    where
+        'a: 'm,
+    {
+        let of_team = self.team_aliases.and_then(|aliases| aliases.get(model));
+        let real = of_team.map_or(model, String::as_str);
+        self.aliases.get(real).map_or(real, String::as_str)
+    }
+
+    fn lists(&self) -> impl Iterator<Item = &'a [String]> {
+        [self.models].into_iter().chain(self.bounds)
+    }
+}
+
+/// All that a model is called: its name, its group, its access groups, and what was asked for.
+fn names<'n>(
+    catalog: &'n Catalog,
+    group: &'n str,
+    name: &'n str,
+    asked: Option<&'n str>,
+) -> Vec<&'n str> {
+    let groups = catalog.access_groups.get(group).into_iter().flatten().map(AsRef::as_ref);
+    [name, group].into_iter().chain(asked).chain(groups).collect()
+}
+
+fn allows(list: &[String], names: &[&str]) -> bool {
+    list.is_empty() || list.iter().any(|listed| covers(listed, names))
 }
 
 fn covers(listed: &str, names: &[&str]) -> bool {

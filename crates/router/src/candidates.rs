@@ -195,7 +195,7 @@ pub(crate) fn find<'c>(
         .or_else(|| matching(catalog, real).map(Cow::Owned));
     let allowed = access.is_none_or(|access| {
         let group = group.as_ref().map_or(real, |group| &*group.name);
-        access.allows(&[model, real, group])
+        access.permits(catalog, group, model, real)
     });
     // A key that may not call a model learns nothing about whether there is one.
     if !allowed {
@@ -249,7 +249,7 @@ pub fn listed(catalog: &Catalog, access: Option<Access<'_>>) -> Vec<Arc<str>> {
     groups
         .chain(aliases)
         .filter(|(name, _)| !name.contains('*'))
-        .filter(|(name, group)| access.is_none_or(|access| access.allows(&[name, group])))
+        .filter(|(name, group)| access.is_none_or(|access| access.reaches(catalog, group, name)))
         .map(|(name, _)| Arc::clone(name))
         .chain(expanded(catalog, access))
         .collect()
@@ -262,11 +262,13 @@ fn expanded<'c>(
     access: Option<Access<'c>>,
 ) -> impl Iterator<Item = Arc<str>> + 'c {
     let patterns = catalog.groups.values().filter(|group| group.name.contains('*'));
-    let names: BTreeSet<Arc<str>> = patterns.flat_map(|group| names_of(group, access)).collect();
+    let names = patterns.flat_map(|group| names_of(catalog, group, access));
+    let names: BTreeSet<Arc<str>> = names.collect();
     names.into_iter().filter(|name| !catalog.groups.contains_key(name))
 }
 
 fn names_of<'c>(
+    catalog: &'c Catalog,
     group: &'c Group,
     access: Option<Access<'c>>,
 ) -> impl Iterator<Item = Arc<str>> + 'c {
@@ -276,7 +278,7 @@ fn names_of<'c>(
     });
     let names = known.map(|captured| wildcard::substitute(&group.name, &captured, &group.name));
     names.map(Arc::from).filter(move |name: &Arc<str>| {
-        access.is_none_or(|access| access.allows(&[name, &group.name]))
+        access.is_none_or(|access| access.reaches(catalog, &group.name, name))
     })
 }
 

@@ -28,6 +28,8 @@ pub struct Catalog {
     pub content_policy_fallbacks: Option<FallbackMap>,
     /// `enforce_fallback_model_access`: a key must be allowed to call these fallbacks too.
     pub guards_fallbacks: bool,
+    /// `model_info.access_groups`: names that stand for models in lists of what may be called.
+    pub access_groups: BTreeMap<Arc<str>, BTreeSet<Arc<str>>>,
     /// How a deployment is chosen within its group.
     pub strategy: Strategy,
     /// How failures are answered.

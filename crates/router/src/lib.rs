@@ -16,7 +16,7 @@ pub mod relay;
 mod wait;
 mod wildcard;
 
-pub use access::Access;
+pub use access::{Access, MAX_BOUNDS};
 pub use candidates::{Candidate, Candidates, FailedBy, NoRoute, candidates, group, listed};
 pub use catalog::{
     About, Alias, BackendId, Catalog, Deployment, DeploymentLimits, Group, Keepalive, Retry,

@@ -135,8 +135,9 @@ fn usable<'c>(
     providers: &'c [&'c str],
 ) -> impl Iterator<Item = &'c Arc<Deployment>> {
     let groups = catalog.groups.values();
-    let open =
-        groups.filter(move |group| access.is_none_or(|access| access.allows(&[&group.name])));
+    let open = groups.filter(move |group| {
+        access.is_none_or(|access| access.reaches(catalog, &group.name, &group.name))
+    });
     let all = open.flat_map(|group| &group.deployments);
     all.filter(move |known| is_usable(known, providers))
 }

@@ -83,6 +83,7 @@ impl State {
             Command::CloseLives { node, through } => Ok(money::close(self, *node, *through)),
             Command::SetSpend { pot, to } => money::set_spend(self, pot, *to),
             Command::Claim { request, made } => claims::claim(self, *request, *made),
+            Command::SetSpendOf { whose, to } => money::set_spend_of(self, whose, *to),
             Command::ProposeConfig { hash, sealed, source, after } => {
                 config::propose(self, config::Proposal { hash, sealed, source, after: *after, by })
             }

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use dunlin_types::{KeyDigest, UnixMillis};
 
 use crate::command::{Key, Kind};
-use crate::payer::Payer;
+use crate::payer::{Payer, Rank};
+use crate::routes;
 use crate::state::State;
 
 /// Who asks: a key that may be used now.
@@ -42,6 +43,29 @@ pub enum Refusal {
         /// When.
         at: UnixMillis,
     },
+}
+
+impl Caller {
+    /// Whether it may call a path, whatever that path asks of it.
+    #[must_use]
+    pub fn may_call(&self, path: &str) -> bool {
+        routes::covers(&self.key.routes, path)
+    }
+
+    /// The words that its key and its team put onto each request.
+    #[must_use]
+    pub fn tags(&self) -> Vec<String> {
+        let team = self.payers.iter().find(|payer| payer.rank == Rank::Team);
+        let team = team.and_then(|payer| payer.entity());
+        let of_team = team.into_iter().flat_map(|team| &team.terms.tags);
+        let mut tags = self.key.terms.tags.clone();
+        for tag in of_team {
+            if !tags.contains(tag) {
+                tags.push(tag.clone());
+            }
+        }
+        tags
+    }
 }
 
 impl State {

@@ -226,6 +226,14 @@ pub enum Command {
         /// When it was made. Long after that it is not charged any more.
         made: UnixMillis,
     },
+    /// What a key or an entity has spent in its present period is this from now on. It is named, so
+    /// that it may be made just before.
+    SetSpendOf {
+        /// Whose spend.
+        whose: Spender,
+        /// How much.
+        to: NanoUsd,
+    },
     /// A config file, sealed under the cluster secret.
     ProposeConfig {
         /// Names the content.
@@ -238,6 +246,16 @@ pub enum Command {
         /// The newest revision the proposer had seen; 0 for none.
         after: u64,
     },
+}
+
+/// A key or an entity by its name.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub enum Spender {
+    /// By its hash.
+    Key(KeyDigest),
+    /// By what it is and its name.
+    Entity(Kind, String),
 }
 
 /// Why bytes of the log are no entry.

@@ -13,14 +13,15 @@ mod claims;
 mod command;
 mod payer;
 mod results;
+pub mod routes;
 mod snapshot;
 mod state;
 
 pub use caller::{Caller, Refusal};
 pub use command::{
     Change, Charge, Command, CommandId, DecodeError, Entity, EntityChanges, Entry, FORMAT, Grant,
-    Key, KeyChanges, Kind, Member, MemberChanges, ModelBudget, Rejected, Reply, Return, Temporary,
-    Terms, TermsChanges,
+    Key, KeyChanges, Kind, Member, MemberChanges, ModelBudget, Rejected, Reply, Return, Spender,
+    Temporary, Terms, TermsChanges,
 };
 pub use payer::{Budget, DEPLOYMENTS, PROVIDERS, PROXY, Payer, Rank};
 pub use snapshot::{BadSnapshot, ClusterNode, ConfigRevision, Spent};

@@ -18,7 +18,7 @@ pub use id::{
     ClusterId, DeploymentId, EntityId, Epoch, KeyDigest, Line, NodeId, ParseIdError, PotId,
     RequestId,
 };
-pub use money::{NanoUsd, PicoUsd, PriceError, Tokens};
+pub use money::{AmountError, NanoUsd, PicoUsd, PriceError, Tokens};
 pub use secret::Secret;
 pub use source::{AwsKeys, AwsRole, AwsSource, AzureLogin, AzureSource, GoogleSource, Source};
 pub use time::{Clock, MonoMillis, UnixMillis};

@@ -25,6 +25,58 @@ impl NanoUsd {
     }
 }
 
+/// Why a text is no amount of money.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum AmountError {
+    /// Not a decimal number; NaN and infinities are none.
+    #[error("it is not a decimal number")]
+    Unreadable,
+    /// Below zero.
+    #[error("it is negative")]
+    Negative,
+    /// Above what is counted in nano-dollars.
+    #[error("it is more than 18 billion dollars")]
+    TooMuch,
+}
+
+impl std::str::FromStr for NanoUsd {
+    type Err = AmountError;
+
+    /// Reads US dollars as JSON writes numbers: `5`, `0.25`, `1.5e-05`. Exact to the nano-dollar; what
+    /// is below is rounded half up.
+    fn from_str(text: &str) -> Result<Self, AmountError> {
+        let (number, exponent) = text.split_once(['e', 'E']).unwrap_or((text, "0"));
+        let exponent: i32 = exponent.parse().map_err(|_| AmountError::Unreadable)?;
+        let (negative, number) = match number.strip_prefix('-') {
+            Some(number) => (true, number),
+            None => (false, number.strip_prefix('+').unwrap_or(number)),
+        };
+        let (whole, part) = number.split_once('.').unwrap_or((number, ""));
+        let digits: Vec<u8> = whole.bytes().chain(part.bytes()).collect();
+        if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
+            return Err(AmountError::Unreadable);
+        }
+        // The digit of the nano-dollars, counted from the first digit of all.
+        let point = i64::try_from(whole.len()).unwrap_or(i64::MAX);
+        let kept = point.saturating_add(i64::from(exponent)).saturating_add(9);
+        let mut nano: u64 = 0;
+        for (at, digit) in (0_i64..).zip(&digits) {
+            let digit = u64::from(digit - b'0');
+            let more = match at.cmp(&kept) {
+                std::cmp::Ordering::Less => nano.checked_mul(10).and_then(|n| n.checked_add(digit)),
+                std::cmp::Ordering::Equal => nano.checked_add(u64::from(digit >= 5)),
+                std::cmp::Ordering::Greater => break,
+            };
+            nano = more.ok_or(AmountError::TooMuch)?;
+        }
+        let shown = i64::try_from(digits.len()).unwrap_or(i64::MAX);
+        for _ in shown..kept.min(shown.saturating_add(40)) {
+            nano = nano.checked_mul(10).ok_or(AmountError::TooMuch)?;
+        }
+        if negative && nano > 0 { Err(AmountError::Negative) } else { Ok(Self(nano)) }
+    }
+}
+
 impl Add for NanoUsd {
     type Output = Self;
 
@@ -134,6 +186,35 @@ mod tests {
     fn what_is_not_a_price_is_refused() {
         for usd in [-1e-9, f64::NAN, f64::INFINITY, 1e4] {
             assert!(PicoUsd::from_usd(usd).is_err(), "{usd}");
+        }
+    }
+
+    #[test]
+    fn dollars_are_read_to_the_nano_dollar() {
+        for (text, nano) in [
+            ("5", Ok(5_000_000_000)),
+            ("0", Ok(0)),
+            ("-0.0", Ok(0)),
+            ("0.1", Ok(100_000_000)),
+            ("0.000000001", Ok(1)),
+            ("0.0000000005", Ok(1)),
+            ("0.0000000004", Ok(0)),
+            ("1.5e-05", Ok(15_000)),
+            ("1E3", Ok(1_000_000_000_000)),
+            ("0.30000000000000004", Ok(300_000_000)),
+            ("18446744073.709551615", Ok(u64::MAX)),
+            ("18446744073.709551616", Err(AmountError::TooMuch)),
+            ("1e300", Err(AmountError::TooMuch)),
+            ("0e999", Ok(0)),
+            ("1e-999", Ok(0)),
+            ("-1", Err(AmountError::Negative)),
+            ("NaN", Err(AmountError::Unreadable)),
+            ("inf", Err(AmountError::Unreadable)),
+            ("", Err(AmountError::Unreadable)),
+            ("1.2.3", Err(AmountError::Unreadable)),
+            ("5 dollars", Err(AmountError::Unreadable)),
+        ] {
+            assert_eq!(text.parse(), nano.map(NanoUsd), "{text}");
         }
     }
 }

@@ -169,7 +169,8 @@ async fn a_key_that_is_not_enough_is_told_from_none() -> anyhow::Result<()> {
 
     let own = setup.make_key(0, json!({"key_alias": "own"})).await?;
     let own = with(Some(own.key()));
-    own.run("key list").await?.assert_failed(4, &["master key"]);
+    own.run("key create").await?.assert_failed(4, &["master key"]);
+    assert!(own.done("key list").await?.contains("own"), "a key sees itself");
     assert_eq!(own.json("key info").await?["key_alias"], "own");
 
     let dir = tempfile::tempdir()?;
@@ -255,5 +256,39 @@ async fn what_cannot_be_meant_is_refused_before_a_node_is_asked() -> anyhow::Res
         let script = nobody.done(&format!("completion {shell}")).await?;
         assert!(script.contains("unblock") && script.contains("api-key-file"), "{shell}");
     }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_team_lives_its_life_on_the_command_line() -> anyhow::Result<()> {
+    let setup = harness::start(2).await?;
+    let (here, there) = (Shell::admin(&setup, &[0]), Shell::admin(&setup, &[1]));
+    here.done("budget create monthly --max-budget 20 --every 30d").await?;
+    let made =
+        here.done("team create qa --alias QA --models chat --max-budget 5 --every 1d").await?;
+    assert_eq!(made, "qa\n");
+    here.done("user create ann --email ann@example.com --role internal_user").await?;
+    let members = there.done("team members qa --add ann=admin,bob --max-budget 1").await?;
+    assert!(members.contains("ann") && members.contains("admin"), "{members}");
+
+    let key = here.done("key create --quiet --team qa --user ann --budget monthly").await?;
+    let caller = setup.cluster.client().with_key(key.trim_end());
+    assert!(setup.chat(1, &caller).await?.ok());
+    let info = there.json("team info qa").await?;
+    for (name, value) in
+        [("schema", json!("dunlin.team/1")), ("max_budget", json!(5.0)), ("admins", json!(["ann"]))]
+    {
+        assert_eq!(info[name], value, "{name}");
+    }
+    let list = there.done("team list").await?;
+    assert!(list.contains("qa") && list.contains("$5.00"), "{list}");
+    let changed = here.json("team update qa --rpm 7 --clear max-budget").await?;
+    assert_eq!((&changed["rpm_limit"], &changed["max_budget"]), (&json!(7), &Value::Null));
+    here.run("team update qa --email a@b.c").await?.assert_failed(2, &["has no --email"]);
+
+    here.done("team block qa").await?;
+    assert_eq!(setup.chat(0, &caller).await?.status, 401);
+    here.done("team delete qa --yes").await?;
+    assert_eq!(here.run("team info qa").await?.exit, there.run("key info nothing").await?.exit);
     Ok(())
 }

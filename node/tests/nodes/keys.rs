@@ -139,10 +139,14 @@ async fn what_cannot_be_kept_is_refused() -> anyhow::Result<()> {
     let duplicate = setup.cluster.client().post(&url, &json!({"key_alias": "taken"})).await?;
     assert_eq!(duplicate.status, 400, "{}", duplicate.body);
 
-    // A limit on money that is not enforced yet must not look as if it were.
-    let budget = setup.cluster.client().post(&url, &json!({"max_budget": 1.0})).await?;
-    assert_eq!(budget.status, 400, "{}", budget.body);
-    assert!(budget.body.contains("max_budget"), "{}", budget.body);
+    // A guard that is not there must not look as if it were.
+    let guarded = setup.cluster.client().post(&url, &json!({"guardrails": ["pii"]})).await?;
+    assert_eq!(guarded.status, 400, "{}", guarded.body);
+    assert!(guarded.body.contains("guardrails"), "{}", guarded.body);
+    for unknown in [json!({"team_id": "none"}), json!({"budget_id": "none"})] {
+        let refused = setup.cluster.client().post(&url, &unknown).await?;
+        assert_eq!(refused.status, 404, "{}", refused.body);
+    }
 
     // LiteLLM ignores what it does not know; here the log tells.
     setup.make_key(0, json!({"a_field_of_our_own": 1})).await?;

@@ -1,37 +1,42 @@
 //! `POST /key/block`: refuses a key until it is unblocked.
 
-use axum::extract::{Request, State};
 use axum::response::Response;
-use axum::routing::post;
 use dunlin_state::Command;
 use tracing::info;
 
-use super::{Routes, key_of, ok};
+use super::{key_of, ok};
 use crate::body::{self, Body};
 use crate::error::Error;
-use crate::{Admin, naming, row};
-
-const PATH: &str = "/key/block";
+use crate::rights::forbidden;
+use crate::routes::{Asked, Routes, Who};
+use crate::{Admin, naming};
 
 pub(super) fn add(routes: Routes) -> Routes {
-    routes.route(PATH, post(handle))
+    routes.post("/key/block", Who::Users, handle)
 }
 
-async fn handle(State(admin): State<Admin>, request: Request) -> Result<Response, Error> {
-    let body = admin.admitted_body(request, PATH).await?;
-    set(&admin, parse(&body, true)?).await
+async fn handle(admin: Admin, asked: Asked) -> Result<Response, Error> {
+    set(&admin, &asked, parse(asked.body()?, true)?).await
 }
 
 /// Carries out [`Command::SetBlocked`]; the answer is the key's row.
-pub(super) async fn set(admin: &Admin, command: Command) -> Result<Response, Error> {
-    let key = key_of(admin.0.consensus.propose(command).await?);
+pub(super) async fn set(admin: &Admin, asked: &Asked, command: Command) -> Result<Response, Error> {
+    if !asked.caller.is_admin() {
+        let state = admin.read().await.state;
+        let Command::SetBlocked { token, .. } = &command else { unreachable!("it was parsed") };
+        // Who merely owns a key that an admin blocked does not unblock it.
+        if !state.key(token).is_some_and(|key| asked.caller.leads_owner(&state, key)) {
+            return Err(forbidden("only admins of a key's team block and unblock it".to_owned()));
+        }
+    }
+    let (reply, view) = admin.carry_out(command).await?;
+    let key = key_of(reply);
     info!(key.id = %key.token, key.blocked = key.terms.blocked, "whether key {} is let in was set", key.name);
-    Ok(ok(&row::of(&key, admin.0.consensus.state().key_spend(&key.token))))
+    Ok(ok(&view.key(&key)))
 }
 
 /// The change of the key that the request names.
-pub(super) fn parse(bytes: &[u8], blocked: bool) -> Result<Command, Error> {
-    let mut body = Body::parse(bytes)?;
+pub(super) fn parse(mut body: Body, blocked: bool) -> Result<Command, Error> {
     let named = body.require("key", body::text);
     body.finish(["key"].into_iter())?;
     let token = naming::digest_of(&named).ok_or(Error::NoSuchKey { name: "key" })?;
@@ -48,9 +53,11 @@ mod tests {
     fn a_key_is_blocked_by_its_text_or_its_hash() {
         let token = KeyDigest::of("sk-a");
         for named in ["sk-a".to_owned(), token.to_string()] {
-            let command = parse(format!(r#"{{"key": "{named}"}}"#).as_bytes(), true);
+            let body = format!(r#"{{"key": "{named}"}}"#);
+            let command = parse(Body::parse(body.as_bytes()).expect("an object"), true);
             assert_eq!(command.expect("a command"), Command::SetBlocked { token, blocked: true });
         }
-        assert!(matches!(parse(br#"{"keys": ["sk-a"]}"#, true), Err(Error::Invalid(_))));
+        let body = Body::parse(br#"{"keys": ["sk-a"]}"#).expect("an object");
+        assert!(matches!(parse(body, true), Err(Error::Invalid(_))));
     }
 }

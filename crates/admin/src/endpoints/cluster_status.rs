@@ -1,25 +1,21 @@
 //! `GET /cluster/status`: the cluster as this node sees it. Answers without a leader too.
 
-use axum::extract::{Request, State};
 use axum::response::Response;
-use axum::routing::get;
 use dunlin_admin_api::{BackendStatus, ClusterStatus, MemberRole, MemberStatus};
 use dunlin_consensus::Status;
 use dunlin_gossip::{NodeFact, View};
 use dunlin_types::NodeId;
 
-use super::{Routes, ok};
+use super::ok;
 use crate::error::Error;
+use crate::routes::{Asked, Routes, Who};
 use crate::{Admin, Config};
 
-const PATH: &str = "/cluster/status";
-
 pub(super) fn add(routes: Routes) -> Routes {
-    routes.route(PATH, get(handle))
+    routes.get("/cluster/status", Who::Viewers, handle)
 }
 
-async fn handle(State(admin): State<Admin>, request: Request) -> Result<Response, Error> {
-    admin.admit(request.headers(), PATH).await?;
+async fn handle(admin: Admin, _: Asked) -> Result<Response, Error> {
     let seen = Seen {
         own: &admin.0.config,
         said: &admin.0.gossip.own(),

@@ -3,10 +3,11 @@
 use axum::response::Response;
 use axum::routing::get;
 
-use super::{Routes, ok};
+use super::ok;
+use crate::routes::Routes;
 
 pub(super) fn add(routes: Routes) -> Routes {
-    routes.route("/health/liveliness", get(handle)).route("/health/liveness", get(handle))
+    routes.open("/health/liveliness", get(handle)).open("/health/liveness", get(handle))
 }
 
 async fn handle() -> Response {

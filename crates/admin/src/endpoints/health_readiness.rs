@@ -5,13 +5,13 @@ use axum::response::Response;
 use axum::routing::get;
 use serde::Serialize;
 
-use super::Routes;
 use crate::Admin;
 use crate::error::answer;
 use crate::readiness::NotReady;
+use crate::routes::Routes;
 
 pub(super) fn add(routes: Routes) -> Routes {
-    routes.route("/health/readiness", get(handle))
+    routes.open("/health/readiness", get(handle))
 }
 
 async fn handle(State(admin): State<Admin>) -> Response {

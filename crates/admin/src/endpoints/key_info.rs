@@ -1,98 +1,94 @@
-//! `GET /key/info`: one key's row. Any key may ask about itself; the master key about all.
+//! `GET /key/info`: one key's row. Any key may ask about itself; users about theirs.
 
-use axum::extract::{Request, State};
 use axum::response::Response;
-use axum::routing::get;
 use dunlin_admin_api::KeyInfo;
+use dunlin_state::State;
 use dunlin_types::KeyDigest;
 
-use super::{Routes, ok_as_of, query};
+use super::ok_as_of;
 use crate::caller::Caller;
 use crate::error::Error;
-use crate::{Admin, naming, row};
-
-const PATH: &str = "/key/info";
+use crate::routes::{Asked, Routes, Who};
+use crate::row::View;
+use crate::{Admin, naming};
 
 pub(super) fn add(routes: Routes) -> Routes {
-    routes.route(PATH, get(handle))
+    routes.get("/key/info", Who::Anyone, handle)
 }
 
-async fn handle(State(admin): State<Admin>, request: Request) -> Result<Response, Error> {
-    let caller = admin.identify(request.headers()).await?;
-    let named = query(&request).into_iter().find(|(name, _)| name == "key");
-    let (named, token) = whose(&caller, named.map(|(_, named)| named))?;
+async fn handle(admin: Admin, asked: Asked) -> Result<Response, Error> {
     let read = admin.read().await;
-    let info = answer(&read.state, named, &token).ok_or(Error::NoSuchKey { name: "key" })?;
-    Ok(ok_as_of(&read, &info))
+    let (named, token) = whose(&read.state, &asked.caller, asked.param("key"))?;
+    let info = answer(&admin.view(read.state.clone()), named, &token);
+    Ok(ok_as_of(&read, &info.ok_or(Error::NoSuchKey { name: "key" })?))
 }
 
 /// The key asked about: as it was named, and its hash.
-fn whose(caller: &Caller, named: Option<String>) -> Result<(String, KeyDigest), Error> {
-    let asked = named.map(|named| (naming::digest_of(&named), named));
-    match (caller, asked) {
-        (Caller::Master, Some((Some(token), named))) => Ok((named, token)),
+fn whose(
+    state: &State,
+    caller: &Caller,
+    named: Option<&str>,
+) -> Result<(String, KeyDigest), Error> {
+    let own = caller.bearer().map(|bearer| bearer.caller.token);
+    let Some(named) = named else {
         // The master key is no virtual key: it has no row.
-        (Caller::Master, Some((None, _)) | None) => Err(Error::NoSuchKey { name: "key" }),
-        (Caller::Key { token, .. }, None) => Ok((token.to_string(), *token)),
-        (Caller::Key { token, .. }, Some((asked, named))) if asked == Some(*token) => {
-            Ok((named, *token))
-        }
-        (Caller::Key { .. }, Some(_)) => Err(Error::NotYours),
+        let own = own.ok_or(Error::NoSuchKey { name: "key" })?;
+        return Ok((own.to_string(), own));
+    };
+    let token = naming::digest_of(named);
+    let key = token.and_then(|token| state.key(&token));
+    match (token, key) {
+        (Some(token), Some(key)) if caller.sees_key(state, key) => Ok((named.to_owned(), token)),
+        // Who may not see it learns nothing about whether it is there.
+        (_, Some(_)) => Err(Error::NotYours),
+        (_, None) if caller.sees_all() => Err(Error::NoSuchKey { name: "key" }),
+        (_, None) => Err(Error::NotYours),
     }
 }
 
-fn answer(state: &dunlin_state::State, named: String, token: &KeyDigest) -> Option<KeyInfo> {
-    let mut info = row::of(state.key(token)?, state.key_spend(token));
-    info.token = None;
+fn answer(view: &View, named: String, token: &KeyDigest) -> Option<KeyInfo> {
+    let mut info = view.key(view.state.key(token)?);
+    info.remove("token");
     Some(KeyInfo { key: named, info })
 }
 
 #[cfg(test)]
 mod tests {
-    use dunlin_state::{Charge, Command, CommandId, Entry};
-    use dunlin_types::{EntityId, Epoch, Line, NanoUsd, NodeId, PotId, UnixMillis};
+    use dunlin_state::Command;
 
     use super::*;
-
-    fn caller(clear: &str) -> Caller {
-        Caller::Key { token: KeyDigest::of(clear), name: "sk-...".to_owned() }
-    }
+    use crate::rights::tests::bearer;
+    use crate::row::tests::{bare, state_after, view_of};
 
     #[test]
     fn a_key_may_ask_about_itself_only() {
-        let own = KeyDigest::of("sk-a");
-        let ask = |caller: &Caller, named: Option<&str>| whose(caller, named.map(str::to_owned));
-        let me = caller("sk-a");
+        let make =
+            ["sk-aaaa", "sk-bbbb"].map(|clear| Command::CreateKey { key: Box::new(bare(clear)) });
+        let state = state_after(make);
+        let own = KeyDigest::of("sk-aaaa");
+        let me = bearer(&state, "sk-aaaa");
+        let ask = |caller: &Caller, named: Option<&str>| whose(&state, caller, named);
         assert_eq!(ask(&me, None).expect("itself"), (own.to_string(), own));
-        assert_eq!(ask(&me, Some("sk-a")).expect("itself"), ("sk-a".to_owned(), own));
+        assert_eq!(ask(&me, Some("sk-aaaa")).expect("itself"), ("sk-aaaa".to_owned(), own));
         let hash = own.to_string();
         assert_eq!(ask(&me, Some(&hash)).expect("itself"), (hash.clone(), own));
-        assert!(matches!(ask(&me, Some("sk-b")), Err(Error::NotYours)));
-        assert!(matches!(ask(&me, Some("nonsense")), Err(Error::NotYours)));
-        assert_eq!(ask(&Caller::Master, Some("sk-a")).expect("any"), ("sk-a".to_owned(), own));
-        assert!(matches!(ask(&Caller::Master, None), Err(Error::NoSuchKey { .. })));
+        for other in ["sk-bbbb", "sk-none", "nonsense"] {
+            assert!(matches!(ask(&me, Some(other)), Err(Error::NotYours)), "{other}");
+        }
+        let any = ask(&Caller::Master, Some("sk-aaaa")).expect("any");
+        assert_eq!(any, ("sk-aaaa".to_owned(), own));
+        for none in [None, Some("sk-none"), Some("nonsense")] {
+            assert!(matches!(ask(&Caller::Master, none), Err(Error::NoSuchKey { .. })), "{none:?}");
+        }
     }
 
     #[test]
-    fn the_row_shows_settled_spend_and_neither_key_nor_token() {
-        let mut state = dunlin_state::State::new();
-        let token = KeyDigest::of("sk-abcd");
-        let (node, epoch) = (NodeId(1), Epoch(1));
-        let pot = PotId { of: EntityId(1_000), line: Line::Main };
-        let cost = NanoUsd(2_500_000);
-        let charges = vec![Charge { pot, period: UnixMillis(0), cost, requests: 1 }];
-        let key = Box::new(row::tests::bare("sk-abcd"));
-        let commands =
-            [Command::CreateKey { key }, Command::Settle { node, epoch, from: 0, to: 1, charges }];
-        for (seq, command) in (1..).zip(commands) {
-            let entry = Entry { id: CommandId { node, epoch, seq }, command };
-            state.apply(seq, UnixMillis(0), &entry).expect("accepted");
-        }
-        let info = answer(&state, "sk-abcd".to_owned(), &token).expect("a key");
+    fn the_row_shows_neither_key_nor_token() {
+        let make = Command::CreateKey { key: Box::new(bare("sk-abcd")) };
+        let view = view_of(state_after([make]));
+        let info = answer(&view, "sk-abcd".to_owned(), &KeyDigest::of("sk-abcd")).expect("a key");
         let told = serde_json::to_value(info).expect("JSON");
-        assert_eq!(told["info"]["spend"], serde_json::json!(0.0025));
         assert_eq!(told["key"], "sk-abcd");
         assert!(told["info"].get("token").is_none() && told["info"].get("key").is_none());
-        assert!(answer(&state, "sk-x".to_owned(), &KeyDigest::of("sk-x")).is_none());
     }
 }

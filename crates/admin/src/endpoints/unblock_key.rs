@@ -1,22 +1,19 @@
 //! `POST /key/unblock`: lets a blocked key in again.
 
-use axum::extract::{Request, State};
 use axum::response::Response;
-use axum::routing::post;
 
-use super::{Routes, block_key};
+use super::block_key;
 use crate::Admin;
 use crate::error::Error;
-
-const PATH: &str = "/key/unblock";
+use crate::routes::{Asked, Routes, Who};
 
 pub(super) fn add(routes: Routes) -> Routes {
-    routes.route(PATH, post(handle))
+    routes.post("/key/unblock", Who::Users, handle)
 }
 
-async fn handle(State(admin): State<Admin>, request: Request) -> Result<Response, Error> {
-    let body = admin.admitted_body(request, PATH).await?;
-    block_key::set(&admin, block_key::parse(&body, false)?).await
+async fn handle(admin: Admin, asked: Asked) -> Result<Response, Error> {
+    let command = block_key::parse(asked.body()?, false)?;
+    block_key::set(&admin, &asked, command).await
 }
 
 #[cfg(test)]
@@ -25,10 +22,12 @@ mod tests {
     use dunlin_types::KeyDigest;
 
     use super::*;
+    use crate::body::Body;
 
     #[test]
     fn it_says_not_blocked_rather_than_nothing() {
-        let command = block_key::parse(br#"{"key": "sk-a"}"#, false).expect("a command");
+        let body = Body::parse(br#"{"key": "sk-a"}"#).expect("an object");
+        let command = block_key::parse(body, false).expect("a command");
         let token = KeyDigest::of("sk-a");
         assert_eq!(command, Command::SetBlocked { token, blocked: false });
     }

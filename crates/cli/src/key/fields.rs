@@ -33,13 +33,25 @@ pub(super) struct Fields {
     /// Whose it is.
     #[arg(long, value_name = "ID")]
     user: Option<String>,
+    /// The team whose it is.
+    #[arg(long, value_name = "ID")]
+    team: Option<String>,
+    /// The most it may spend in a period, in US dollars.
+    #[arg(long, value_name = "USD")]
+    max_budget: Option<String>,
+    /// How long a period is: `1d`, `7d`, `30d`, `1mo` [default: for ever].
+    #[arg(long, value_name = "TIME")]
+    every: Option<String>,
+    /// The budget whose terms hold: `dunlin budget list`.
+    #[arg(long, value_name = "ID")]
+    budget: Option<String>,
     /// A JSON object of your own.
     #[arg(long, value_name = "JSON", value_parser = object)]
     metadata: Option<Value>,
 }
 
 /// Each flag and the field of the API that it sets.
-const FIELDS: [(&str, &str); 9] = [
+const FIELDS: [(&str, &str); 13] = [
     ("alias", "key_alias"),
     ("models", "models"),
     ("aliases", "aliases"),
@@ -48,11 +60,15 @@ const FIELDS: [(&str, &str); 9] = [
     ("tpm", "tpm_limit"),
     ("parallel", "max_parallel_requests"),
     ("user", "user_id"),
+    ("team", "team_id"),
+    ("max-budget", "max_budget"),
+    ("every", "budget_duration"),
+    ("budget", "budget_id"),
     ("metadata", "metadata"),
 ];
 
 /// The names of the flags.
-pub(super) fn flags() -> [&'static str; 9] {
+pub(super) fn flags() -> [&'static str; 13] {
     FIELDS.map(|(flag, _)| flag)
 }
 
@@ -69,6 +85,10 @@ impl Fields {
             self.tpm.map(Value::from),
             self.parallel.map(Value::from),
             self.user.clone().map(Value::from),
+            self.team.clone().map(Value::from),
+            self.max_budget.clone().map(Value::from),
+            self.every.clone().map(Value::from),
+            self.budget.clone().map(Value::from),
             self.metadata.clone(),
         ];
         let named = FIELDS.into_iter().zip(values);

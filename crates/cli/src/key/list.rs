@@ -16,6 +16,9 @@ pub struct ListArgs {
     /// Only keys of this user.
     #[arg(long, value_name = "ID")]
     user: Option<String>,
+    /// Only keys of this team.
+    #[arg(long, value_name = "ID")]
+    team: Option<String>,
 }
 
 pub(super) async fn run(args: &ListArgs, session: &Session) -> Result {
@@ -46,11 +49,13 @@ async fn all(args: &ListArgs, session: &Session) -> Result<Vec<Row>> {
     let order = [("sort_by", "created_at"), ("sort_order", "asc"), ("return_full_object", "true")];
     let search = args.search.as_deref().map(|text| ("search", text));
     let user = args.user.as_deref().map(|user| ("user_id", user));
+    let team = args.team.as_deref().map(|team| ("team_id", team));
     let mut rows = Vec::new();
     for page in 1_usize.. {
         let number = page.to_string();
         let query = [("size", "100"), ("page", number.as_str())];
-        let query: Vec<_> = order.into_iter().chain(query).chain(search).chain(user).collect();
+        let query = order.into_iter().chain(query).chain(search).chain(user);
+        let query: Vec<_> = query.chain(team).collect();
         let answer = session.get("/key/list", &query).await?;
         let Page { keys, total_pages, .. } = answer.read()?;
         for json in keys {

@@ -61,6 +61,14 @@ impl Row {
         if usd == 0.0 || usd >= 1.0 { format!("${usd:.2}") } else { format!("${usd:.6}") }
     }
 
+    /// `$5.00 every 30d`.
+    fn budget(&self) -> String {
+        let Some(most) = self.row.max_budget else { return "no limit".to_owned() };
+        let every = self.row.budget_duration.as_ref();
+        let every = every.map(|every| format!(" every {every}")).unwrap_or_default();
+        format!("${most:.2}{every}")
+    }
+
     pub(super) fn facts(&self) -> String {
         let row = &self.row;
         let limit = |limit| count(limit, "no limit");
@@ -78,7 +86,9 @@ impl Row {
             ("parallel", limit(row.max_parallel_requests)),
             ("expires", self.expires()),
             ("spend", self.spend()),
+            ("budget", self.budget()),
             ("user", text(&row.user_id)),
+            ("team", text(&row.team_id)),
             ("metadata", row.metadata.get().to_owned()),
             ("created", format!("{} by {}", moment(&row.created_at), row.created_by)),
             ("updated", moment(&row.updated_at)),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use axum::http::HeaderMap;
+use axum::http::{HeaderMap, Uri};
 use dunlin_admission::Demand;
 use dunlin_journal::{Origin, Outcome};
 use dunlin_llm::realtime::{Event, read_event};
@@ -42,6 +42,7 @@ pub(super) struct Asker {
     pub(super) call: Arc<Call>,
     /// The key is in them: whether it still opens anything is asked before each answer.
     pub(super) headers: HeaderMap,
+    pub(super) uri: Uri,
     pub(super) origin: Origin,
     /// The model, as the client names it, and the group that it stands for.
     pub(super) model: String,
@@ -51,7 +52,8 @@ pub(super) struct Asker {
 impl Asker {
     /// Admits one answer.
     pub(super) async fn admit(&self, mut caller: Caller) -> Result<(Bill, Told), Refused> {
-        caller.count_for(&self.proxy, &self.origin)?;
+        let mut origin = self.origin.clone();
+        caller.count_for(&self.proxy, &mut origin)?;
         let call = Call::of_headers(&self.proxy, self.call.endpoint, &self.headers);
         let call = Call { call_id: self.call.call_id.clone(), ..call };
         let demand = Demand::free(
@@ -64,7 +66,6 @@ impl Asker {
         let permit =
             admitted.map_err(|refusal| Refused::admission(refusal, &caller, call.started))?;
         let told = Told::of_admission(&call, &caller, permit.limits());
-        let origin = self.origin.clone();
         let about =
             About { call_type: "_arealtime", ..About::relayed(&self.model, Tokens(0), origin) };
         let about = About { stream: true, ..about };
@@ -73,7 +74,7 @@ impl Asker {
 
     async fn admit_next(&self) -> Result<Bill, Refused> {
         let serving = self.proxy.0.serving.load_full();
-        let caller = Caller::identify(&self.proxy, &serving, &self.headers).await?;
+        let caller = Caller::identify(&self.proxy, &serving, &self.headers, &self.uri).await?;
         Ok(self.admit(caller).await?.0)
     }
 }

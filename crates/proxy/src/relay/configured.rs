@@ -51,7 +51,7 @@ async fn conduct(
 ) -> Result<Response<Body>, Failed> {
     let (head, body) = request.into_parts();
     let mut caller = match endpoint.needs_key {
-        true => Caller::identify(proxy, serving, &head.headers).await?,
+        true => Caller::identify(proxy, serving, &head.headers, &head.uri).await?,
         // Nobody: no limits, and spend that is on record for no key.
         false => Caller::Master,
     };
@@ -63,8 +63,8 @@ async fn conduct(
         return Err(Refused::ClimbingPath.into());
     }
     let body = body::read(body, &head.headers, serving.settings.max_request_bytes).await?;
-    let origin = call.client.origin(&serving.settings, &head.headers, &Labels::default())?;
-    caller.count_for(proxy, &origin)?;
+    let mut origin = call.client.origin(&serving.settings, &head.headers, &Labels::default())?;
+    caller.count_for(proxy, &mut origin)?;
     let prompt_estimate = tokens_in(body.len() as u64);
     let demand = dunlin_admission::Demand::free(
         call.id,

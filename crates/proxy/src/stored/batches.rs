@@ -29,7 +29,7 @@ pub(crate) async fn create(proxy: &Proxy, request: Request) -> Response<Body> {
 async fn conduct(proxy: &Proxy, call: &Call, request: Request) -> Result<Response<Body>, Failed> {
     let serving = proxy.0.serving.load_full();
     let (head, body) = request.into_parts();
-    let caller = Caller::identify(proxy, &serving, &head.headers).await?;
+    let caller = Caller::identify(proxy, &serving, &head.headers, &head.uri).await?;
     let body = body::read(body, &head.headers, serving.settings.max_request_bytes).await?;
     let (ids, owner) = (&proxy.0.ids, caller.owner());
     let mut input = None;

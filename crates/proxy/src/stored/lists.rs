@@ -40,7 +40,7 @@ async fn conduct(
 ) -> Result<Response<Body>, Failed> {
     let serving = proxy.0.serving.load_full();
     let (head, _body) = request.into_parts();
-    let caller = Caller::identify(proxy, &serving, &head.headers).await?;
+    let caller = Caller::identify(proxy, &serving, &head.headers, &head.uri).await?;
     if caller.key().is_some() {
         return Err(Refused::unlisted(kind).into());
     }

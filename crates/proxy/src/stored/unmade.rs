@@ -60,7 +60,7 @@ async fn conduct(
 ) -> Result<Response<Body>, Failed> {
     let serving = proxy.0.serving.load_full();
     let (head, body) = request.into_parts();
-    let caller = Caller::identify(proxy, &serving, &head.headers).await?;
+    let caller = Caller::identify(proxy, &serving, &head.headers, &head.uri).await?;
     let body = body::read(body, &head.headers, serving.settings.max_request_bytes).await?;
     let opened = Opened::of(proxy, call.endpoint, &caller, body)?;
     let chat = parse(call.endpoint, opened.body.clone(), None).map_err(Refused::BadRequest)?;

@@ -81,7 +81,7 @@ fn route(models: &[&str], aliases: &[(&str, &str)], model: &str, wishes: &Extras
     let models: Vec<String> = models.iter().map(|name| (*name).to_owned()).collect();
     let aliases: BTreeMap<String, String> =
         aliases.iter().map(|(from, to)| ((*from).to_owned(), (*to).to_owned())).collect();
-    let access = Access { models: &models, aliases: &aliases };
+    let access = Access::of(&models, &aliases);
     match candidates(&catalog, Some(access), model, wishes) {
         Ok(found) => walk(found, FailedBy::Other),
         Err(NoRoute::Unknown { patterns, .. }) => format!("unknown, patterns: {patterns}"),
@@ -158,7 +158,7 @@ fn a_guarded_fallback_needs_the_keys_right() {
     let mut catalog = catalog();
     catalog.guards_fallbacks = true;
     let (models, aliases) = (["chat", "last"].map(str::to_owned), BTreeMap::new());
-    let access = Access { models: &models, aliases: &aliases };
+    let access = Access::of(&models, &aliases);
     let wishes = Extras::default();
     let found = candidates(&catalog, Some(access), "chat", &wishes).expect("a route");
     assert_eq!(walk(found, FailedBy::Other), "chat=m last=m3");
@@ -179,7 +179,8 @@ fn the_same_model_with_another_request_is_another_attempt() {
 fn lists_show_what_may_be_called() {
     let names = |models: &[&str]| {
         let models: Vec<String> = models.iter().map(|name| (*name).to_owned()).collect();
-        let access = Access { models: &models, aliases: &BTreeMap::new() };
+        let none = BTreeMap::new();
+        let access = Access::of(&models, &none);
         listed(&catalog(), Some(access)).join(" ")
     };
     assert_eq!(names(&[]), "big chat last gpt-4");
@@ -262,5 +263,43 @@ fn a_stream_is_kept_alive_as_all_of_its_deployments_have_it() {
         (&[(secs(9000), false)], None, secs(300)),
     ] {
         assert_eq!(group(all).keepalive(wish), every, "{all:?} {wish:?}");
+    }
+}
+
+#[test]
+fn whoever_a_key_belongs_to_bounds_it() {
+    let mut catalog = catalog();
+    catalog.access_groups.insert("big".into(), BTreeSet::from(["beta".into()]));
+    let map = |pairs: &[(&str, &str)]| -> BTreeMap<String, String> {
+        pairs.iter().map(|(from, to)| ((*from).to_owned(), (*to).to_owned())).collect()
+    };
+    let list = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+    let team_aliases = map(&[("ours", "big")]);
+    for (key, aliases, team, user, model, allowed) in [
+        (&[][..], map(&[]), &["chat"][..], &[][..], "chat", true),
+        (&[], map(&[]), &["chat"], &[], "big", false),
+        (&["big"], map(&[]), &["chat"], &[], "big", false),
+        (&["all-team-models"], map(&[]), &["chat"], &[], "chat", true),
+        (&["all-team-models"], map(&[]), &["chat"], &[], "big", false),
+        (&[], map(&[]), &["chat", "big"], &["big"], "chat", false),
+        (&[], map(&[]), &["chat"], &["no-default-models"], "chat", false),
+        (&[], map(&[]), &["all-proxy-models"], &[], "big", true),
+        // The team's names are its own; the key's do not get past the team's list.
+        (&[], map(&[]), &["ours"], &[], "ours", true),
+        (&["ours"], map(&[]), &["big"], &[], "ours", true),
+        (&["chat"], map(&[("chat", "big")]), &["chat"], &[], "chat", false),
+        (&["mine"], map(&[("mine", "ours")]), &["big"], &[], "mine", false),
+        // Access groups stand for their models, on any list.
+        (&["beta"], map(&[]), &[], &[], "big", true),
+        (&["beta"], map(&[]), &[], &[], "chat", false),
+        (&[], map(&[]), &["beta"], &[], "big", true),
+    ] {
+        let (key, team, user) = (list(key), list(team), list(user));
+        let mut access = Access::of(&key, &aliases);
+        access.team_aliases = Some(&team_aliases);
+        access.bounds[0] = &team;
+        access.bounds[1] = &user;
+        let found = group(&catalog, Some(access), model).is_ok();
+        assert_eq!(found, allowed, "{model} by {key:?} with {aliases:?} in {team:?} of {user:?}");
     }
 }

@@ -54,7 +54,7 @@ fn lent(set_aside: Option<&str>, allowed: &[&str], models: &[&str], reads: bool)
     let catalog = catalog(set_aside);
     let allowed: Vec<String> = allowed.iter().map(|name| (*name).to_owned()).collect();
     let aliases = BTreeMap::from([("mine".to_owned(), "small".to_owned())]);
-    let access = Access { models: &allowed, aliases: &aliases };
+    let access = Access::of(&allowed, &aliases);
     let asked = Asked { providers: &["openai"], models, chosen: None, reads };
     match lenders(&catalog, Some(access), asked) {
         Ok(Lenders { group, renamed: Some(_) }) => {
@@ -118,7 +118,7 @@ fn choosing_a_lender_says_nothing_of_what_is_called() {
     let allowed = ["small".to_owned()];
     let aliases = BTreeMap::new();
     let lent = |chosen: &str, models: &[&str]| {
-        let access = Access { models: &allowed, aliases: &aliases };
+        let access = Access::of(&allowed, &aliases);
         let asked = Asked { providers: &["openai"], models, chosen: Some(chosen), reads: false };
         lenders(&catalog, Some(access), asked).map(|lenders| lenders.group.name.to_string())
     };

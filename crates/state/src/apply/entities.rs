@@ -223,7 +223,7 @@ pub(super) fn known(state: &State, kind: Kind, name: Option<&str>) -> Result<(),
     }
 }
 
-fn unknown(kind: Kind, name: &str) -> Rejected {
+pub(super) fn unknown(kind: Kind, name: &str) -> Rejected {
     Rejected::UnknownEntity { kind, name: name.to_owned() }
 }
 

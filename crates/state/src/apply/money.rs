@@ -6,7 +6,8 @@ use std::sync::Arc;
 use dunlin_ledger::{Pot, Want};
 use dunlin_types::{Epoch, Line, NanoUsd, NodeId, PotId, UnixMillis};
 
-use crate::command::{Charge, Grant, Rejected, Reply, Return};
+use super::entities;
+use crate::command::{Charge, Grant, Rejected, Reply, Return, Spender};
 use crate::payer::FIRST_ROW;
 use crate::snapshot::Spent;
 use crate::state::State;
@@ -102,6 +103,21 @@ pub(super) fn set_spend(state: &mut State, pot: &PotId, to: NanoUsd) -> Result<R
     let period = state.pots.get(pot).map_or(UnixMillis(0), |pot| pot.period);
     of_period(state, pot, period).settled = to;
     Ok(Reply::Done)
+}
+
+pub(super) fn set_spend_of(
+    state: &mut State,
+    whose: &Spender,
+    to: NanoUsd,
+) -> Result<Reply, Rejected> {
+    let of = match whose {
+        Spender::Key(token) => state.key(token).ok_or(Rejected::UnknownKey)?.id,
+        Spender::Entity(kind, name) => {
+            let entity = state.entity(*kind, name);
+            entity.ok_or_else(|| entities::unknown(*kind, name))?.id
+        }
+    };
+    set_spend(state, &PotId { of, line: Line::Main }, to)
 }
 
 /// The pot, in the period that starts at `period` if that is later than its own and has begun. A pot

@@ -36,6 +36,12 @@ pub struct Key {
     /// The organization whose it is.
     #[serde(skip_serializing_if = "unset")]
     pub organization: Option<String>,
+    /// The paths and classes of paths that it may call; empty means all.
+    #[serde(skip_serializing_if = "unset")]
+    pub routes: Vec<String>,
+    /// What each of its requests must have in its body.
+    #[serde(skip_serializing_if = "unset")]
+    pub required: Vec<String>,
     /// What holds for it.
     pub terms: Terms,
     /// When it was made.
@@ -68,6 +74,12 @@ pub struct KeyChanges {
     /// See [`Key::organization`].
     #[serde(skip_serializing_if = "Change::keeps")]
     pub organization: Change<String>,
+    /// See [`Key::routes`].
+    #[serde(skip_serializing_if = "Change::keeps")]
+    pub routes: Change<Vec<String>>,
+    /// See [`Key::required`].
+    #[serde(skip_serializing_if = "Change::keeps")]
+    pub required: Change<Vec<String>>,
     /// See [`Key::terms`].
     pub terms: TermsChanges,
 }
@@ -82,6 +94,8 @@ impl Key {
         changes.team.on(&mut self.team);
         changes.user.on(&mut self.user);
         changes.organization.on(&mut self.organization);
+        changes.routes.on_plain(&mut self.routes);
+        changes.required.on_plain(&mut self.required);
         self.terms.change(changes.terms);
         self
     }
@@ -91,6 +105,8 @@ impl Key {
         let named = [&self.alias, &self.team, &self.user, &self.organization];
         let named: usize = named.into_iter().flatten().map(String::len).sum();
         let aliases: usize = self.aliases.iter().map(|(name, to)| name.len() + to.len()).sum();
-        self.name.len() + self.created_by.len() + named + aliases + self.terms.text_bytes()
+        let listed: usize = self.routes.iter().chain(&self.required).map(String::len).sum();
+        let own = self.name.len() + self.created_by.len() + named + aliases + listed;
+        own + self.terms.text_bytes()
     }
 }

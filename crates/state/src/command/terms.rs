@@ -81,6 +81,9 @@ pub struct Terms {
     /// Tokens in any 60 s for single models.
     #[serde(skip_serializing_if = "unset")]
     pub model_tpm: BTreeMap<String, u64>,
+    /// Words that go onto each of its requests.
+    #[serde(skip_serializing_if = "unset")]
+    pub tags: Vec<String>,
     /// Every other field of LiteLLM's object, stored and echoed: name, JSON text.
     #[serde(skip_serializing_if = "unset")]
     pub other: BTreeMap<String, String>,
@@ -135,6 +138,9 @@ pub struct TermsChanges {
     /// See [`Terms::model_tpm`].
     #[serde(skip_serializing_if = "Change::keeps")]
     pub model_tpm: Change<BTreeMap<String, u64>>,
+    /// See [`Terms::tags`].
+    #[serde(skip_serializing_if = "Change::keeps")]
+    pub tags: Change<Vec<String>>,
     /// See [`Terms::other`]: only these names change.
     #[serde(skip_serializing_if = "unset")]
     pub other: BTreeMap<String, Change<String>>,
@@ -158,6 +164,7 @@ impl Terms {
         changes.parallel.on(&mut self.parallel);
         changes.model_rpm.on_plain(&mut self.model_rpm);
         changes.model_tpm.on_plain(&mut self.model_tpm);
+        changes.tags.on_plain(&mut self.tags);
         for (name, change) in changes.other {
             match change {
                 Change::Keep => {}
@@ -170,7 +177,8 @@ impl Terms {
     /// How much text they hold, in bytes.
     pub(crate) fn text_bytes(&self) -> usize {
         let other = self.other.iter().map(|(name, value)| name.len() + value.len());
-        let models = self.models.iter().chain(self.windows.keys()).chain(self.model_budgets.keys());
+        let models = self.models.iter().chain(&self.tags);
+        let models = models.chain(self.windows.keys()).chain(self.model_budgets.keys());
         let limited = self.model_rpm.keys().chain(self.model_tpm.keys());
         let single = [&self.budget_id, &self.budget_duration].into_iter().flatten();
         let texts = models.chain(limited).chain(single).map(String::len);

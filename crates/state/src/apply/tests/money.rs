@@ -102,3 +102,16 @@ fn a_regenerated_key_keeps_its_spend_and_its_former_text_for_a_while() {
     assert_eq!(known("sk-c", 50_000), Ok(present));
     assert_eq!(script.state.key_spend(&present), NanoUsd(30));
 }
+
+#[test]
+fn what_is_made_may_come_with_what_it_has_spent() {
+    let mut script = Script::default();
+    let to = NanoUsd(30);
+    let of = |token| Command::SetSpendOf { whose: crate::command::Spender::Key(token), to };
+    let made = key("sk-a", None);
+    let token = made.token;
+    assert_eq!(script.run(of(token)), Err(Rejected::UnknownKey));
+    let commands = vec![Command::CreateKey { key: made }, of(token)];
+    script.run(Command::All { commands }).expect("made");
+    assert_eq!(script.state.key_spend(&token), to);
+}

@@ -1,0 +1,159 @@
+//! `POST /team/member_add` and `/organization/member_add`: users join. Those that nobody knew get an
+//! account.
+
+use axum::response::Response;
+use dunlin_admin_api::Row;
+use dunlin_state::{Command, Entity, Kind, Reply, TermsChanges};
+use serde_json::{Value, json};
+use tracing::info;
+
+use super::entities::{find, row};
+use super::members::Joining;
+use super::ok;
+use crate::Admin;
+use crate::body::{self, Body};
+use crate::entity_fields::{self, Named, id_name};
+use crate::error::Error;
+use crate::rights::forbidden;
+use crate::routes::{Asked, Routes, Who};
+use crate::row::{View, put};
+use crate::terms::{self, none_if_empty};
+
+/// So many join at a time.
+const MAX_MEMBERS: usize = 500;
+
+/// The fields of a membership's terms.
+pub(super) const TERMS: &[&str] = &[
+    "budget_duration",
+    "max_budget_in_organization",
+    "max_budget_in_team",
+    "rpm_limit",
+    "tpm_limit",
+];
+
+pub(super) fn add(routes: Routes) -> Routes {
+    routes
+        .post("/team/member_add", Who::Users, |admin, asked| handle(admin, asked, Kind::Team))
+        .post("/organization/member_add", Who::Users, |admin, asked| {
+            handle(admin, asked, Kind::Organization)
+        })
+}
+
+async fn handle(admin: Admin, asked: Asked, kind: Kind) -> Result<Response, Error> {
+    let (name, named, terms) = parse(asked.body()?, kind, "member")?;
+    let joined = join(&admin, &asked, (kind, &name), named, terms).await?;
+    let (group, view, users) = joined;
+    Ok(ok(&answer(&view, &group, &users)))
+}
+
+/// What a request says: of which group, who, and on which terms.
+pub(super) fn parse(
+    mut body: Body,
+    kind: Kind,
+    field: &'static str,
+) -> Result<(String, Vec<Named>, TermsChanges), Error> {
+    let name = body.require(id_name(kind), body::text);
+    let named = body.require(field, entity_fields::members);
+    let terms = read_terms(&mut body);
+    if named.is_empty() || named.len() > MAX_MEMBERS {
+        body.refuse(field, format!("1 to {MAX_MEMBERS} members join at a time"));
+    }
+    let own = [id_name(kind), field].into_iter().chain(TERMS.iter().copied());
+    body.finish(own)?;
+    Ok((name, named, terms))
+}
+
+/// The terms of a membership.
+pub(super) fn read_terms(body: &mut Body) -> TermsChanges {
+    let in_team = body.take("max_budget_in_team", body::usd);
+    let in_organization = body.take("max_budget_in_organization", body::usd);
+    TermsChanges {
+        max_budget: if in_team.keeps() { in_organization } else { in_team },
+        budget_duration: none_if_empty(body.take("budget_duration", terms::every)),
+        rpm: body.take("rpm_limit", body::count),
+        tpm: body.take("tpm_limit", body::count),
+        ..TermsChanges::default()
+    }
+}
+
+/// Refuses whoever does not lead a group.
+pub(super) fn check_leads(asked: &Asked, view: &View, group: &Entity) -> Result<(), Error> {
+    if asked.caller.leads(&view.state, group.kind, &group.name) {
+        return Ok(());
+    }
+    let what = group.kind.name();
+    Err(forbidden(format!("only its admins change the members of {what} `{}`", group.name)))
+}
+
+/// Lets users join; the group, a view, and who joined.
+pub(super) async fn join(
+    admin: &Admin,
+    asked: &Asked,
+    (kind, name): (Kind, &str),
+    named: Vec<Named>,
+    terms: TermsChanges,
+) -> Result<(std::sync::Arc<Entity>, View, Vec<String>), Error> {
+    let view = admin.view(admin.read().await.state);
+    let group = find(&view.state, kind, name)?;
+    check_leads(asked, &view, &group)?;
+    let Joining { users, new_users } = Joining::read(named, &view.state, asked);
+    let member = |(user, role): &(String, String)| {
+        entity_fields::membership(user.clone(), role, terms.clone())
+    };
+    let members = users.iter().map(member).collect();
+    let join = Command::AddMembers { kind, name: name.to_owned(), members };
+    let commands = new_users.into_iter().chain([join]).collect();
+    let (reply, view) = admin.carry_out(Command::All { commands }).await?;
+    assert!(matches!(reply, Reply::All(_)), "several commands have several replies");
+    let users: Vec<_> = users.into_iter().map(|(user, _)| user).collect();
+    info!(entity.kind = kind.name(), entity.name = name, ?users, "members joined");
+    let group = find(&view.state, kind, name)?;
+    Ok((group, view, users))
+}
+
+fn answer(view: &View, group: &Entity, users: &[String]) -> Row {
+    let mut told = row(view, group);
+    let rows: Vec<_> = users
+        .iter()
+        .filter_map(|user| Some(view.user(view.state.entity(Kind::User, user)?)))
+        .collect();
+    let members: Vec<Value> = users
+        .iter()
+        .filter_map(|user| view.state.member(group.kind, &group.name, user))
+        .map(|member| json!(view.membership(group, member)))
+        .collect();
+    put(&mut told, "updated_users", &rows);
+    let field = match group.kind {
+        Kind::Organization => "updated_organization_memberships",
+        Kind::Team | Kind::User | Kind::EndUser | Kind::Budget | Kind::Tag | Kind::AccessGroup => {
+            "updated_team_memberships"
+        }
+    };
+    put(&mut told, field, &members);
+    told
+}
+
+#[cfg(test)]
+mod tests {
+    use dunlin_state::Change;
+    use dunlin_types::NanoUsd;
+
+    use super::*;
+
+    #[test]
+    fn one_or_many_join_on_the_same_terms() {
+        let of = |text: &str| {
+            parse(Body::parse(text.as_bytes()).expect("an object"), Kind::Team, "member")
+        };
+        let (team, named, terms) = of(r#"{"team_id": "t", "max_budget_in_team": 0.5,
+            "member": {"role": "user", "user_id": "ann"}}"#)
+        .expect("a member");
+        assert_eq!((team.as_str(), named.len()), ("t", 1));
+        assert_eq!(terms.max_budget, Change::Set(NanoUsd(500_000_000)));
+        let two = of(r#"{"team_id": "t", "member": [{"user_id": "a"}, {"user_email": "b@c.d"}]}"#);
+        assert_eq!(two.expect("members").1.len(), 2);
+        assert!(matches!(of(r#"{"team_id": "t"}"#), Err(Error::Invalid(_))));
+        let none = of(r#"{"team_id": "t", "member": []}"#);
+        assert!(matches!(none, Err(Error::BadField { name: "member", .. })));
+    }
+}

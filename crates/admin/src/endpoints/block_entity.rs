@@ -1,0 +1,101 @@
+//! `POST /team/block`, `/team/unblock`, `/customer/block` and `/customer/unblock`: refuses all requests
+//! for a team or an end user, or lets them in again.
+
+use axum::response::Response;
+use dunlin_state::{Change, Command, EntityChanges, Kind, Reply, State, TermsChanges};
+use serde_json::json;
+use tracing::info;
+
+use super::entities::row;
+use super::{entity_of, ok, sign};
+use crate::Admin;
+use crate::body::{self, Body};
+use crate::entity_fields;
+use crate::error::Error;
+use crate::routes::{Asked, Routes, Who};
+
+/// An end user's blocking may make it known.
+const PATHS: &[(&str, Kind, bool)] = &[
+    ("/team/block", Kind::Team, true),
+    ("/team/unblock", Kind::Team, false),
+    ("/customer/block", Kind::EndUser, true),
+    ("/customer/unblock", Kind::EndUser, false),
+    ("/end_user/block", Kind::EndUser, true),
+    ("/end_user/unblock", Kind::EndUser, false),
+];
+
+pub(super) fn add(routes: Routes) -> Routes {
+    PATHS.iter().fold(routes, |routes, &(path, kind, blocked)| {
+        routes.post(path, Who::Admins, move |admin, asked| handle(admin, asked, kind, blocked))
+    })
+}
+
+async fn handle(admin: Admin, asked: Asked, kind: Kind, blocked: bool) -> Result<Response, Error> {
+    let names = parse(asked.body()?, kind)?;
+    let state = admin.read().await.state;
+    let commands = names.iter().map(|name| command(&asked, &state, (kind, name), blocked));
+    let commands = commands.collect();
+    let (reply, view) = admin.carry_out(Command::All { commands }).await?;
+    info!(entity.kind = kind.name(), entity.names = ?names, blocked, "whether they are let in was set");
+    let Reply::All(replies) = reply else { unreachable!("several commands have several replies") };
+    let rows: Vec<_> = replies.into_iter().map(|reply| row(&view, &entity_of(reply))).collect();
+    Ok(match (kind, blocked) {
+        (Kind::EndUser, true) => ok(&json!({"blocked_users": rows})),
+        (Kind::EndUser, false) => ok(&json!({"blocked_users": []})),
+        (
+            Kind::Team
+            | Kind::User
+            | Kind::Organization
+            | Kind::Budget
+            | Kind::Tag
+            | Kind::AccessGroup,
+            _,
+        ) => ok(&rows[0]),
+    })
+}
+
+fn parse(mut body: Body, kind: Kind) -> Result<Vec<String>, Error> {
+    let (field, names) = if kind == Kind::EndUser {
+        ("user_ids", body.require("user_ids", body::texts))
+    } else {
+        ("team_id", vec![body.require("team_id", body::text)])
+    };
+    if names.is_empty() {
+        body.refuse(field, format!("name at least one in `{field}`"));
+    }
+    body.finish([field].into_iter())?;
+    Ok(names)
+}
+
+fn command(asked: &Asked, state: &State, (kind, name): (Kind, &String), blocked: bool) -> Command {
+    let mut terms = TermsChanges { blocked: Change::Set(blocked), ..TermsChanges::default() };
+    let unknown = kind == Kind::EndUser && blocked && state.entity(kind, name).is_none();
+    if !unknown {
+        sign(&mut terms, &asked.caller);
+    }
+    let changes = EntityChanges { terms, ..EntityChanges::default() };
+    if unknown {
+        let entity = entity_fields::new(kind, name.clone(), changes, asked.caller.maker());
+        Command::CreateEntity { entity: Box::new(entity), members: Vec::new() }
+    } else {
+        Command::UpdateEntity { kind, name: name.clone(), changes: Box::new(changes) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::caller::Caller;
+    use crate::rights::tests::{asked_by, world};
+
+    #[test]
+    fn an_end_user_that_nobody_knows_can_be_blocked_and_a_team_cannot() {
+        let (asked, state) = (asked_by(Caller::Master), world());
+        let of = |kind, name: &str| command(&asked, &state, (kind, &name.to_owned()), true);
+        assert!(matches!(of(Kind::EndUser, "new"), Command::CreateEntity { .. }));
+        assert!(matches!(of(Kind::Team, "new"), Command::UpdateEntity { .. }));
+        let body = |text: &str| Body::parse(text.as_bytes()).expect("an object");
+        assert!(parse(body(r#"{"user_ids": []}"#), Kind::EndUser).is_err());
+        assert_eq!(parse(body(r#"{"team_id": "t"}"#), Kind::Team).expect("a team"), ["t"]);
+    }
+}

@@ -1,0 +1,95 @@
+//! `POST /team/bulk_member_add`: many users, or all there are, join a team. Who cannot is told beside
+//! who did.
+
+use axum::response::Response;
+use dunlin_state::{Kind, TermsChanges};
+use serde_json::json;
+
+use super::add_members::{TERMS, check_leads, join, read_terms};
+use super::entities::{find, row};
+use super::ok;
+use crate::Admin;
+use crate::body::{self, Body};
+use crate::entity_fields::{self, Named};
+use crate::error::Error;
+use crate::routes::{Asked, Routes, Who};
+
+/// Each joins by a command of its own.
+const MAX_MEMBERS: usize = 500;
+
+pub(super) fn add(routes: Routes) -> Routes {
+    routes.post("/team/bulk_member_add", Who::Users, handle)
+}
+
+async fn handle(admin: Admin, asked: Asked) -> Result<Response, Error> {
+    let Wanted { team, members, all, terms } = parse(asked.body()?)?;
+    let view = admin.view(admin.read().await.state);
+    check_leads(&asked, &view, &*find(&view.state, Kind::Team, &team)?)?;
+    let members = if all && asked.caller.is_admin() {
+        let users = view.state.entities(Kind::User).take(MAX_MEMBERS);
+        users.map(|user| named(&user.name)).collect()
+    } else {
+        members
+    };
+    let mut results = Vec::new();
+    for member in &members {
+        let joined =
+            join(&admin, &asked, (Kind::Team, &team), vec![member.clone()], terms.clone()).await;
+        let error = joined.err().map(|error| error.told());
+        results.push(json!({
+            "user_id": member.user,
+            "user_email": member.email,
+            "success": error.is_none(),
+            "error": error,
+        }));
+    }
+    let done = results.iter().filter(|result| result["success"] == true).count();
+    let view = admin.view(admin.0.consensus.state());
+    let updated = view.state.entity(Kind::Team, &team).map(|team| row(&view, team));
+    Ok(ok(&json!({
+        "team_id": team,
+        "results": results,
+        "total_requested": members.len(),
+        "successful_additions": done,
+        "failed_additions": members.len() - done,
+        "updated_team": updated,
+    })))
+}
+
+struct Wanted {
+    team: String,
+    members: Vec<Named>,
+    all: bool,
+    terms: TermsChanges,
+}
+
+fn named(user: &str) -> Named {
+    Named { user: Some(user.to_owned()), email: None, role: "user".to_owned() }
+}
+
+fn parse(mut body: Body) -> Result<Wanted, Error> {
+    let team = body.require("team_id", body::text);
+    let all = body.take("all_users", body::flag).value().unwrap_or_default();
+    let members = body.take("members", entity_fields::members).value().unwrap_or_default();
+    let terms = read_terms(&mut body);
+    if !all && (members.is_empty() || members.len() > MAX_MEMBERS) {
+        body.refuse("members", format!("1 to {MAX_MEMBERS} members join at a time"));
+    }
+    let own = ["team_id", "all_users", "members"].into_iter().chain(TERMS.iter().copied());
+    body.finish(own)?;
+    Ok(Wanted { team, members, all, terms })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn someone_joins_or_everyone() {
+        let of = |text: &str| parse(Body::parse(text.as_bytes()).expect("an object"));
+        let two = of(r#"{"team_id": "t", "members": [{"user_id": "a"}, {"user_id": "b"}]}"#);
+        assert_eq!(two.ok().map(|wanted| wanted.members.len()), Some(2));
+        assert!(of(r#"{"team_id": "t", "all_users": true}"#).is_ok_and(|wanted| wanted.all));
+        assert!(of(r#"{"team_id": "t"}"#).is_err());
+    }
+}

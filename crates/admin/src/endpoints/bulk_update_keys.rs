@@ -1,0 +1,71 @@
+//! `POST /key/bulk_update`: changes several keys, each as `/key/update` would. What cannot be done is
+//! told beside what was.
+
+use axum::response::Response;
+use serde_json::{Value, json};
+
+use super::ok;
+use super::update_key::{Update, carry_out};
+use crate::Admin;
+use crate::body::{self, Body};
+use crate::error::Error;
+use crate::routes::{Asked, Routes, Who};
+
+const PATH: &str = "/key/bulk_update";
+/// Each is a command of its own.
+const MAX_KEYS: usize = 500;
+
+pub(super) fn add(routes: Routes) -> Routes {
+    routes.post(PATH, Who::Admins, handle)
+}
+
+async fn handle(admin: Admin, asked: Asked) -> Result<Response, Error> {
+    let (mut done, mut failed) = (Vec::new(), Vec::new());
+    let items = parse(asked.body()?)?;
+    let total = items.len();
+    for item in items {
+        let key = item["key"].clone();
+        match update(&admin, &asked, &item).await {
+            Ok(row) => done.push(json!({"key": key, "key_info": row})),
+            Err(error) => failed.push(json!({"key": key, "failed_reason": error.told()})),
+        }
+    }
+    Ok(ok(&json!({
+        "total_requested": total,
+        "successful_updates": done,
+        "failed_updates": failed,
+    })))
+}
+
+async fn update(
+    admin: &Admin,
+    asked: &Asked,
+    item: &Value,
+) -> Result<dunlin_admin_api::Row, Error> {
+    let update = Update::read(Body::parse(item.to_string().as_bytes())?, admin.0.clock.unix())?;
+    carry_out(admin, asked, update).await
+}
+
+fn parse(mut body: Body) -> Result<Vec<Value>, Error> {
+    let items = body.require("keys", |value| body::list(value).map(<[Value]>::to_vec));
+    if items.len() > MAX_KEYS {
+        body.refuse("keys", format!("at most {MAX_KEYS} keys are changed at a time"));
+    }
+    body.finish(["keys"].into_iter())?;
+    Ok(items)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_of_changes_has_a_bound() {
+        let of = |count: usize| {
+            let body = json!({"keys": vec![json!({"key": "sk-a"}); count]}).to_string();
+            parse(Body::parse(body.as_bytes()).expect("an object"))
+        };
+        assert_eq!(of(MAX_KEYS).expect("a list").len(), MAX_KEYS);
+        assert!(matches!(of(MAX_KEYS + 1), Err(Error::BadField { name: "keys", .. })));
+    }
+}

@@ -1,0 +1,130 @@
+//! `POST /team/new`, `/organization/new`, `/customer/new`, `/budget/new` and `/tag/new`.
+
+use axum::response::Response;
+use dunlin_state::{Command, Entity, Kind, Member, Spender, State};
+use tracing::info;
+
+use super::entities::row;
+use super::members::Joining;
+use super::{entity_of, ok};
+use crate::Admin;
+use crate::body::Body;
+use crate::entity_fields::{self, EntityFields};
+use crate::error::Error;
+use crate::rights::forbidden;
+use crate::routes::{Asked, Routes, Who};
+
+/// Where each kind is made, and who may.
+const PATHS: &[(&str, Kind, Who)] = &[
+    ("/team/new", Kind::Team, Who::Users),
+    ("/organization/new", Kind::Organization, Who::Admins),
+    ("/customer/new", Kind::EndUser, Who::Admins),
+    ("/end_user/new", Kind::EndUser, Who::Admins),
+    ("/budget/new", Kind::Budget, Who::Admins),
+    ("/tag/new", Kind::Tag, Who::Admins),
+];
+
+pub(super) fn add(routes: Routes) -> Routes {
+    PATHS.iter().fold(routes, |routes, &(path, kind, who)| {
+        routes.post(path, who, move |admin, asked| handle(admin, asked, kind))
+    })
+}
+
+async fn handle(admin: Admin, asked: Asked, kind: Kind) -> Result<Response, Error> {
+    let mut body = asked.body()?;
+    if kind == Kind::Team {
+        body.fill(&admin.settings()?.settings.team_defaults);
+    }
+    let state = admin.judging(&asked).await;
+    let commands = read(body, kind, &asked, &state)?;
+    let (reply, view) = admin.carry_out(Command::All { commands }).await?;
+    let entity = entity_of(reply);
+    info!(entity.kind = kind.name(), entity.name = entity.name, "an entity was made");
+    Ok(ok(&row(&view, &entity)))
+}
+
+fn read(mut body: Body, kind: Kind, asked: &Asked, state: &State) -> Result<Vec<Command>, Error> {
+    let name = entity_fields::name_of(&mut body, kind);
+    let joining = body.take("members_with_roles", entity_fields::members).value();
+    let EntityFields { changes, spend } = entity_fields::read(body, kind, &[])?;
+    let entity = entity_fields::new(kind, name.clone(), changes, asked.caller.maker());
+    if !asked.caller.is_admin() {
+        may_make(&entity, asked, state)?;
+    }
+    let mut joining = Joining::read(joining.unwrap_or_default(), state, asked);
+    if let Some(user) = asked.caller.user().filter(|_| kind == Kind::Team)
+        && !joining.users.iter().any(|(known, _)| known == user)
+    {
+        joining.users.push((user.to_owned(), "admin".to_owned()));
+    }
+    let joined = joining.users.into_iter();
+    let members: Vec<Member> =
+        joined.map(|(user, role)| Member { user, role, ..Member::default() }).collect();
+    let make = Command::CreateEntity { entity: Box::new(entity), members };
+    let whose = Spender::Entity(kind, name);
+    let spent = spend.map(|to| Command::SetSpendOf { whose, to });
+    Ok([make].into_iter().chain(joining.new_users).chain(spent).collect())
+}
+
+/// Who leads an organization makes its teams, within what it has.
+fn may_make(entity: &Entity, asked: &Asked, state: &State) -> Result<(), Error> {
+    let Some(name) = &entity.organization else {
+        return Err(forbidden("only an admin makes teams without an organization".to_owned()));
+    };
+    if !asked.caller.leads(state, Kind::Organization, name) {
+        return Err(forbidden(format!("only admins of organization `{name}` make its teams")));
+    }
+    if !entity.aliases.is_empty() {
+        return Err(forbidden("only an admin sets model_aliases".to_owned()));
+    }
+    asked.caller.may_grow(state, None, entity)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::caller::Caller;
+    use crate::rights::tests::{asked_by, world};
+
+    fn made(caller: Caller, kind: Kind, text: &str) -> Result<Vec<Command>, Error> {
+        let body = Body::parse(text.as_bytes())?;
+        read(body, kind, &asked_by(caller), &world())
+    }
+
+    #[test]
+    fn a_team_is_made_with_its_members_and_its_maker_leads_it() {
+        let lead = crate::rights::tests::bearer(&world(), "sk-boss");
+        let text = r#"{"team_id": "new", "organization_id": "o",
+            "members_with_roles": [{"role": "user", "user_id": "dev"}], "spend": 5}"#;
+        let commands = made(lead, Kind::Team, text).expect("a team");
+        let Command::CreateEntity { entity, members } = &commands[0] else { panic!("a team") };
+        assert_eq!((entity.name.as_str(), entity.created_by.as_str()), ("new", "boss"));
+        let members: Vec<_> =
+            members.iter().map(|member| (member.user.as_str(), member.role.as_str())).collect();
+        assert_eq!(members, [("dev", "user"), ("boss", "admin")]);
+        assert!(matches!(commands[1], Command::SetSpendOf { .. }));
+    }
+
+    #[test]
+    fn who_leads_an_organization_makes_teams_there_only() {
+        let boss = || crate::rights::tests::bearer(&world(), "sk-boss");
+        let dev = crate::rights::tests::bearer(&world(), "sk-dev");
+        for (caller, text) in [
+            (boss(), r#"{"team_id": "new"}"#),
+            (boss(), r#"{"organization_id": "o", "model_aliases": {"a": "b"}}"#),
+            (dev, r#"{"organization_id": "o"}"#),
+        ] {
+            assert!(
+                matches!(made(caller, Kind::Team, text), Err(Error::Forbidden { .. })),
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn an_end_user_and_a_tag_must_be_named_and_a_budget_need_not() {
+        assert!(matches!(made(Caller::Master, Kind::EndUser, "{}"), Err(Error::Invalid(_))));
+        assert!(matches!(made(Caller::Master, Kind::Tag, "{}"), Err(Error::Invalid(_))));
+        assert!(made(Caller::Master, Kind::Budget, r#"{"max_budget": 5}"#).is_ok());
+    }
+}

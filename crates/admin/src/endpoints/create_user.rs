@@ -1,0 +1,152 @@
+//! `POST /user/new`: makes a user, lets it join its teams, and makes its first key unless
+//! `auto_create_key` is false.
+
+use axum::response::Response;
+use dunlin_admin_api::Row;
+use dunlin_state::{Command, Entity, Kind, Member, Spender};
+use serde_json::Value;
+use tracing::info;
+
+use super::{create_key, entity_of, ok};
+use crate::Admin;
+use crate::body::{self, Body, Wrong, senseless};
+use crate::caller::MASTER_USER;
+use crate::entity_fields::{self, EntityFields};
+use crate::error::Error;
+use crate::new_key::NewKey;
+use crate::routes::{Asked, Routes, Who};
+use crate::row::{View, put};
+
+/// What is said of the first key, beside the user's own terms, which bound it.
+const OF_KEY: &[&str] = &["key_alias", "duration", "aliases", "key_type", "allowed_routes"];
+
+pub(super) fn add(routes: Routes) -> Routes {
+    routes.post("/user/new", Who::Admins, handle)
+}
+
+async fn handle(admin: Admin, asked: Asked) -> Result<Response, Error> {
+    let mut body = asked.body()?;
+    let published = admin.settings()?;
+    body.fill(&published.settings.user_defaults);
+    let NewUser { user, teams, spend, key } = read(body, &asked.caller.maker())?;
+    let now = admin.0.clock.unix();
+    let settings = &published.settings;
+    let key = key.map(|body| NewKey::read(body, settings, &asked.caller, now)).transpose()?;
+    let make = Command::CreateEntity { entity: Box::new(user.clone()), members: Vec::new() };
+    let join = teams.into_iter().map(|(team, role)| Command::AddMembers {
+        kind: Kind::Team,
+        name: team,
+        members: vec![Member { user: user.name.clone(), role, ..Member::default() }],
+    });
+    let whose = Spender::Entity(Kind::User, user.name.clone());
+    let spent = spend.map(|to| Command::SetSpendOf { whose, to });
+    let make_key = key.as_ref().map(NewKey::commands).unwrap_or_default();
+    let commands = [make].into_iter().chain(join).chain(spent).chain(make_key).collect();
+    let (reply, view) = admin.carry_out(Command::All { commands }).await?;
+    let user = entity_of(reply);
+    info!(user.id = user.name, "user {} was made", user.name);
+    Ok(ok(&answer(&view, &user, key.as_ref())))
+}
+
+struct NewUser {
+    user: Entity,
+    /// Which it joins, in what role.
+    teams: Vec<(String, String)>,
+    spend: Option<dunlin_types::NanoUsd>,
+    /// The request for its key.
+    key: Option<Body>,
+}
+
+fn read(mut body: Body, by: &str) -> Result<NewUser, Error> {
+    let name = entity_fields::name_of(&mut body, Kind::User);
+    if name == MASTER_USER {
+        body.refuse("user_id", format!("`{MASTER_USER}` stands for the master key"));
+    }
+    let automatic = body.take("auto_create_key", body::flag).value().unwrap_or(true);
+    let teams = body.take("teams", teams).value().unwrap_or_default();
+    let one = body.take("team_id", body::text).value().filter(|team| !team.is_empty());
+    let mut of_key = Body::parse(b"{}").expect("an object");
+    for field in OF_KEY {
+        if let Some(value) = body.peek(field) {
+            of_key.put(field, &value);
+            body.drop(field);
+        }
+    }
+    of_key.put("user_id", &name);
+    let mut teams = teams;
+    if let Some(team) = &one {
+        of_key.put("team_id", team);
+        if !teams.iter().any(|(known, _)| known == team) {
+            teams.push((team.clone(), "user".to_owned()));
+        }
+    }
+    let more: Vec<_> = OF_KEY.iter().copied().chain(["auto_create_key", "team_id"]).collect();
+    let EntityFields { changes, spend } = entity_fields::read(body, Kind::User, &more)?;
+    let user = entity_fields::new(Kind::User, name, changes, by.to_owned());
+    Ok(NewUser { user, teams, spend, key: automatic.then_some(of_key) })
+}
+
+/// `["team"]` or `[{"team_id": "team", "user_role": "admin"}]`.
+fn teams(value: &Value) -> Result<Vec<(String, String)>, Wrong> {
+    let team = |item: &Value| match item {
+        Value::String(name) => Ok((name.clone(), "user".to_owned())),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => {
+            let fields = body::object(item)?;
+            let text = |name: &str| fields.get(name).and_then(Value::as_str).map(str::to_owned);
+            let name = text("team_id").ok_or_else(|| {
+                senseless("a team has a `team_id`, and perhaps a `user_role`".to_owned())
+            })?;
+            Ok((name, text("user_role").unwrap_or_else(|| "user".to_owned())))
+        }
+    };
+    body::list(value)?.iter().map(team).collect()
+}
+
+fn answer(view: &View, user: &Entity, key: Option<&NewKey>) -> Row {
+    let mut row = match key {
+        Some(new) => {
+            let key = view.state.key(&new.key.token).map_or(&new.key, AsRef::as_ref);
+            create_key::answer(view, key, new)
+        }
+        None => {
+            let mut row = Row::new();
+            put(&mut row, "key", "");
+            row
+        }
+    };
+    // What both have is the user's: it bounds the key.
+    row.extend(view.user(user));
+    row
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(text: &str) -> Result<NewUser, Error> {
+        read(Body::parse(text.as_bytes())?, "default_user_id")
+    }
+
+    #[test]
+    fn a_user_comes_with_a_key_and_in_its_teams() {
+        let new =
+            of(r#"{"user_id": "ann", "user_email": "a@b.c", "max_budget": 5, "key_alias": "first",
+                "teams": ["t", {"team_id": "lead", "user_role": "admin"}], "duration": "1d"}"#);
+        let Ok(new) = new else { panic!("a user") };
+        assert_eq!(new.user.email.as_deref(), Some("a@b.c"));
+        let teams: Vec<_> =
+            new.teams.iter().map(|(team, role)| (team.as_str(), role.as_str())).collect();
+        assert_eq!(teams, [("t", "user"), ("lead", "admin")]);
+        let key = new.key.expect("a key");
+        assert_eq!(key.peek("user_id"), Some("ann".into()));
+        assert_eq!(key.peek("key_alias"), Some("first".into()));
+        assert!(!key.has("max_budget"), "the user's budget is the user's");
+        assert!(of(r#"{"auto_create_key": false}"#).is_ok_and(|new| new.key.is_none()));
+    }
+
+    #[test]
+    fn nobody_gets_the_master_keys_name() {
+        assert!(matches!(of(r#"{"user_id": "default_user_id"}"#), Err(Error::BadField { .. })));
+        assert!(matches!(of(r#"{"teams": [5]}"#), Err(Error::Invalid(_))));
+    }
+}

@@ -1,0 +1,99 @@
+//! `POST /team/delete` and its like. What hangs on them goes too: a team's and a user's keys.
+
+use axum::response::Response;
+use dunlin_state::{Command, Kind, Reply};
+use serde_json::{Value, json};
+use tracing::info;
+
+use super::entities::{find, row};
+use super::ok;
+use crate::Admin;
+use crate::body::{self, Body};
+use crate::error::Error;
+use crate::rights::forbidden;
+use crate::routes::{Asked, DELETE, Method, POST, Routes, Who};
+
+/// How and where each kind is deleted, and the field that names them.
+type Way = (Method, &'static str, Kind, &'static str, Who);
+
+const PATHS: &[Way] = &[
+    (POST, "/team/delete", Kind::Team, "team_ids", Who::Users),
+    (POST, "/user/delete", Kind::User, "user_ids", Who::Admins),
+    (POST, "/customer/delete", Kind::EndUser, "user_ids", Who::Admins),
+    (POST, "/end_user/delete", Kind::EndUser, "user_ids", Who::Admins),
+    (DELETE, "/organization/delete", Kind::Organization, "organization_ids", Who::Admins),
+    (POST, "/budget/delete", Kind::Budget, "id", Who::Admins),
+    (POST, "/tag/delete", Kind::Tag, "name", Who::Admins),
+];
+
+pub(super) fn add(routes: Routes) -> Routes {
+    PATHS.iter().fold(routes, |routes, &(method, path, kind, field, who)| {
+        routes.add(method, path, who, move |admin, asked| handle(admin, asked, kind, field))
+    })
+}
+
+async fn handle(
+    admin: Admin,
+    asked: Asked,
+    kind: Kind,
+    field: &'static str,
+) -> Result<Response, Error> {
+    let names = parse(asked.body()?, field)?;
+    let read = admin.read().await;
+    for name in &names {
+        find(&read.state, kind, name)?;
+        if !asked.caller.leads(&read.state, kind, name) {
+            return Err(forbidden(format!("only its admins delete {} `{name}`", kind.name())));
+        }
+    }
+    let before = admin.view(read.state);
+    let (reply, _) = admin.carry_out(Command::DeleteEntities { kind, names }).await?;
+    let Reply::Gone { names, keys } = reply else { unreachable!("a deletion tells who is gone") };
+    info!(entity.kind = kind.name(), entity.names = ?names, keys = keys.len(), "deleted");
+    let rows = names.iter().filter_map(|name| before.state.entity(kind, name));
+    let rows: Vec<_> = rows.map(|entity| row(&before, entity)).collect();
+    let count = names.len();
+    Ok(match kind {
+        Kind::User => ok(&count),
+        Kind::Team => ok(&json!({"deleted_teams": names, "deleted_keys": keys})),
+        Kind::EndUser => ok(&json!({
+            "deleted_customers": count,
+            "message": format!("Successfully deleted customers with ids: {names:?}"),
+        })),
+        Kind::Organization => ok(&rows),
+        Kind::Budget => ok(&rows.first()),
+        Kind::Tag | Kind::AccessGroup => {
+            ok(&json!({"message": format!("Tag {} deleted successfully", names.join(", "))}))
+        }
+    })
+}
+
+/// One name, or a list of them.
+fn parse(mut body: Body, field: &'static str) -> Result<Vec<String>, Error> {
+    let names = body.require(field, |value| match value {
+        Value::String(name) => Ok(vec![name.clone()]),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => {
+            body::texts(value)
+        }
+    });
+    if names.is_empty() {
+        body.refuse(field, format!("name at least one in `{field}`"));
+    }
+    body.finish([field].into_iter())?;
+    Ok(names)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn at_least_one_is_named() {
+        let of = |text: &str, field| parse(Body::parse(text.as_bytes()).expect("an object"), field);
+        assert_eq!(of(r#"{"team_ids": ["a", "b"]}"#, "team_ids").expect("names"), ["a", "b"]);
+        assert_eq!(of(r#"{"id": "a"}"#, "id").expect("a name"), ["a"]);
+        assert!(matches!(of("{}", "team_ids"), Err(Error::Invalid(_))));
+        let none = of(r#"{"team_ids": []}"#, "team_ids");
+        assert!(matches!(none, Err(Error::BadField { name: "team_ids", .. })));
+    }
+}

@@ -1,0 +1,128 @@
+//! `POST /key/{key}/regenerate` and `/key/regenerate`: gives a key another clear text. Its spend,
+//! limits and owner stay; the old text may go on working for a while.
+
+use axum::response::Response;
+use dunlin_ledger::expiry;
+use dunlin_llm::credentials::key_name;
+use dunlin_state::{Change, Command, Key};
+use dunlin_types::{KeyDigest, Secret, UnixMillis};
+use tracing::info;
+
+use super::{check_changes, key_named, key_of, ok, sign};
+use crate::body::{self, Body};
+use crate::error::Error;
+use crate::new_key::{self, KeyFields};
+use crate::rights::forbidden;
+use crate::routes::{Asked, Routes, Who};
+use crate::row::put;
+use crate::terms::none_if_empty;
+use crate::{Admin, naming};
+
+pub(super) fn add(routes: Routes) -> Routes {
+    routes.post("/key/{key}/regenerate", Who::Users, handle).post(
+        "/key/regenerate",
+        Who::Users,
+        handle,
+    )
+}
+
+async fn handle(admin: Admin, asked: Asked) -> Result<Response, Error> {
+    let body =
+        if asked.bytes.trim_ascii().is_empty() { Body::parse(b"{}")? } else { asked.body()? };
+    let now = admin.0.clock.unix();
+    let Wanted { named, clear, grace, mut fields } = read(body, asked.named.as_deref(), now)?;
+    let published = admin.settings()?;
+    if published.settings.master_key.as_ref() == Some(&clear) {
+        let reason = "Invalid key format: it is the master key.".to_owned();
+        return Err(Error::BadField { name: "new_key", reason });
+    }
+    new_key::check_bounds(&published.settings.key_bounds, &fields.changes, now)?;
+    let state = admin.read().await.state;
+    let before = key_named(&state, &named)?;
+    check_changes(&asked, &state, &before)?;
+    if !asked.caller.is_admin() {
+        if fields.spend.is_some() {
+            return Err(forbidden("only an admin sets what a key has spent".to_owned()));
+        }
+        let after = Key::clone(&before).changed(fields.changes.clone());
+        asked.caller.may_give(&state, &after, Some(&before), asked.route)?;
+    }
+    sign(&mut fields.changes.terms, &asked.caller);
+    let command = Command::RegenerateKey {
+        token: before.token,
+        new: KeyDigest::of(clear.expose()),
+        name: key_name(&clear),
+        grace,
+        changes: Box::new(fields.changes),
+    };
+    let (reply, view) = admin.carry_out(command).await?;
+    let key = key_of(reply);
+    info!(key.id = %key.token, key.former = %before.token, "key {} has another text", key.name);
+    let mut row = view.key(&key);
+    put(&mut row, "key", clear.expose());
+    put(&mut row, "token_id", &key.token);
+    Ok(ok(&row))
+}
+
+struct Wanted {
+    named: String,
+    clear: Secret,
+    grace: Option<UnixMillis>,
+    fields: KeyFields,
+}
+
+fn read(mut body: Body, path: Option<&str>, now: UnixMillis) -> Result<Wanted, Error> {
+    let in_body = body.take("key", body::text).value();
+    let named = path.map(str::to_owned).or(in_body).unwrap_or_default();
+    let chosen = none_if_empty(body.take("new_key", body::text));
+    let grace = none_if_empty(body.take("grace_period", body::text)).value();
+    if !matches!(body.take("new_master_key", body::text), Change::Keep | Change::Clear) {
+        let reason = "the master key is the configuration's: change it there".to_owned();
+        body.refuse("new_master_key", reason);
+    }
+    let grace = grace.and_then(|text| match expiry(&text, now) {
+        Ok(ends) => Some(ends),
+        Err(bad) => {
+            body.refuse("grace_period", format!("`{text}` is {bad}"));
+            None
+        }
+    });
+    let more = ["key", "new_key", "grace_period", "new_master_key"];
+    let fields = new_key::read(body, now, &more)?;
+    let clear = match chosen {
+        Change::Set(key) => naming::chosen(key)?,
+        Change::Keep | Change::Clear => naming::draw(),
+    };
+    Ok(Wanted { named, clear, grace, fields })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_path_names_the_key_and_the_old_text_may_live_on() {
+        let read = |text: &str, path: Option<&str>| {
+            read(Body::parse(text.as_bytes()).expect("an object"), path, UnixMillis(0))
+        };
+        let wanted = read(r#"{"grace_period": "24h", "max_budget": 5}"#, Some("sk-a"));
+        let Ok(wanted) = wanted else { panic!("a change") };
+        assert_eq!(wanted.named, "sk-a");
+        assert_eq!(wanted.grace, Some(UnixMillis(86_400_000)));
+        assert_eq!(
+            wanted.fields.changes.terms.max_budget.value().map(|usd| usd.0),
+            Some(5_000_000_000)
+        );
+        let chosen = read(r#"{"key": "sk-a", "new_key": "sk-chosen-by-me-1234"}"#, None);
+        let Ok(chosen) = chosen else { panic!("a change") };
+        assert_eq!(chosen.named, "sk-a");
+        assert_eq!(chosen.clear.expose(), "sk-chosen-by-me-1234");
+        for text in [
+            r#"{"new_key": "sk-short"}"#,
+            r#"{"grace_period": "soon"}"#,
+            r#"{"new_master_key": "sk-x"}"#,
+        ] {
+            assert!(matches!(read(text, Some("sk-a")), Err(Error::BadField { .. })), "{text}");
+        }
+    }
+}

@@ -1,0 +1,89 @@
+//! `POST /team/model/add` and `/team/model/delete`: what a team may call, changed by some models.
+
+use axum::response::Response;
+use dunlin_state::{Change, Command, Entity, EntityChanges, Kind, TermsChanges};
+use tracing::info;
+
+use super::entities::{find, row};
+use super::{entity_of, ok, sign};
+use crate::Admin;
+use crate::body::{self, Body};
+use crate::error::Error;
+use crate::rights::forbidden;
+use crate::routes::{Asked, Routes, Who};
+
+/// A list that holds nothing else lets nothing through: an empty one would be everything.
+const NONE: &str = "no-default-models";
+
+pub(super) fn add(routes: Routes) -> Routes {
+    routes.post("/team/model/add", Who::Users, |admin, asked| handle(admin, asked, true)).post(
+        "/team/model/delete",
+        Who::Users,
+        |admin, asked| handle(admin, asked, false),
+    )
+}
+
+async fn handle(admin: Admin, asked: Asked, more: bool) -> Result<Response, Error> {
+    let (name, models) = parse(asked.body()?)?;
+    let state = admin.read().await.state;
+    let before = find(&state, Kind::Team, &name)?;
+    if !asked.caller.leads(&state, Kind::Team, &name) {
+        return Err(forbidden(format!("only its admins change team `{name}`")));
+    }
+    let mut terms = TermsChanges {
+        models: Change::Set(changed(&before.terms.models, models, more)),
+        ..TermsChanges::default()
+    };
+    let of = |terms: &TermsChanges| EntityChanges { terms: terms.clone(), ..Default::default() };
+    let after = Entity::clone(&before).changed(of(&terms));
+    asked.caller.may_grow(&state, Some(&before), &after)?;
+    sign(&mut terms, &asked.caller);
+    let changes = Box::new(of(&terms));
+    let command = Command::UpdateEntity { kind: Kind::Team, name, changes };
+    let (reply, view) = admin.carry_out(command).await?;
+    let team = entity_of(reply);
+    info!(team.id = team.name, "the models of a team were changed");
+    Ok(ok(&row(&view, &team)))
+}
+
+fn parse(mut body: Body) -> Result<(String, Vec<String>), Error> {
+    let name = body.require("team_id", body::text);
+    let models = body.require("models", body::texts);
+    body.finish(["team_id", "models"].into_iter())?;
+    Ok((name, models))
+}
+
+fn changed(before: &[String], models: Vec<String>, more: bool) -> Vec<String> {
+    if more {
+        // All and more is all.
+        if before.is_empty() {
+            return Vec::new();
+        }
+        let kept = before.iter().filter(|model| *model != NONE && !models.contains(model));
+        kept.cloned().chain(models.iter().cloned()).collect()
+    } else {
+        let kept: Vec<_> = before.iter().filter(|model| !models.contains(model)).cloned().collect();
+        if kept.is_empty() && !before.is_empty() { vec![NONE.to_owned()] } else { kept }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn taking_the_last_model_leaves_none_and_not_all() {
+        let list = |text: &str| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+        for (before, models, more, after) in [
+            ("a", "b a", true, "b a"),
+            ("", "b", true, ""),
+            (NONE, "b", true, "b"),
+            ("a b", "b", false, "a"),
+            ("a", "a", false, NONE),
+            ("", "a", false, ""),
+        ] {
+            let found = changed(&list(before), list(models), more);
+            assert_eq!(found, list(after), "{before} and {models}");
+        }
+    }
+}

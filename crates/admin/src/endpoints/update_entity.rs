@@ -1,0 +1,98 @@
+//! `POST /team/update` and its like: changes the fields that are sent; null clears one.
+
+use axum::response::Response;
+use dunlin_state::{Command, Entity, Kind, Spender};
+use serde_json::json;
+use tracing::info;
+
+use super::entities::{find, row, unknown, user_named};
+use super::{entity_of, ok, sign};
+use crate::Admin;
+use crate::body::{self, Body};
+use crate::entity_fields::{self, EntityFields, id_name};
+use crate::error::Error;
+use crate::rights::forbidden;
+use crate::routes::{Asked, Method, PATCH, POST, Routes, Who};
+use crate::row::View;
+
+/// Where each kind is changed, and who may.
+const PATHS: &[(Method, &str, Kind, Who)] = &[
+    (POST, "/team/update", Kind::Team, Who::Users),
+    (POST, "/user/update", Kind::User, Who::Admins),
+    (POST, "/customer/update", Kind::EndUser, Who::Admins),
+    (POST, "/end_user/update", Kind::EndUser, Who::Admins),
+    (PATCH, "/organization/update", Kind::Organization, Who::Admins),
+    (POST, "/budget/update", Kind::Budget, Who::Admins),
+    (POST, "/tag/update", Kind::Tag, Who::Admins),
+];
+
+pub(super) fn add(routes: Routes) -> Routes {
+    PATHS.iter().fold(routes, |routes, &(method, path, kind, who)| {
+        routes.add(method, path, who, move |admin, asked| handle(admin, asked, kind))
+    })
+}
+
+async fn handle(admin: Admin, asked: Asked, kind: Kind) -> Result<Response, Error> {
+    let (entity, view) = carry_out(&admin, &asked, asked.body()?, kind).await?;
+    let row = row(&view, &entity);
+    Ok(match kind {
+        Kind::Team => ok(&json!({"team_id": entity.name, "data": row})),
+        Kind::User => ok(&json!({"user_id": entity.name, "data": row})),
+        Kind::EndUser | Kind::Organization | Kind::Budget | Kind::Tag | Kind::AccessGroup => {
+            ok(&row)
+        }
+    })
+}
+
+/// Changes an entity as far as the caller may.
+pub(super) async fn carry_out(
+    admin: &Admin,
+    asked: &Asked,
+    mut body: Body,
+    kind: Kind,
+) -> Result<(std::sync::Arc<Entity>, View), Error> {
+    // The address of a user may have been given on another node a moment ago.
+    let state = admin.read().await.state;
+    let by_email = kind == Kind::User && !body.has("user_id");
+    let name = if by_email {
+        let email = body.peek("user_email");
+        let email = email.as_ref().and_then(serde_json::Value::as_str);
+        let user = user_named(&state, None, email);
+        user.ok_or_else(|| unknown(kind, email.unwrap_or_default()))?.name.clone()
+    } else {
+        body.require(id_name(kind), body::text)
+    };
+    let EntityFields { mut changes, spend } = entity_fields::read(body, kind, &[])?;
+    let before = find(&state, kind, &name)?;
+    if !asked.caller.is_admin() {
+        if !asked.caller.leads(&state, kind, &name) {
+            return Err(forbidden(format!("only its admins change {} `{name}`", kind.name())));
+        }
+        if spend.is_some() || !changes.aliases.keeps() {
+            return Err(forbidden("only an admin sets spend and model_aliases".to_owned()));
+        }
+        let after = Entity::clone(&before).changed(changes.clone());
+        asked.caller.may_grow(&state, Some(&before), &after)?;
+    }
+    sign(&mut changes.terms, &asked.caller);
+    let whose = Spender::Entity(kind, name.clone());
+    let spent = spend.map(|to| Command::SetSpendOf { whose, to });
+    let update = Command::UpdateEntity { kind, name, changes: Box::new(changes) };
+    let commands = [update].into_iter().chain(spent).collect();
+    let (reply, view) = admin.carry_out(Command::All { commands }).await?;
+    let entity = entity_of(reply);
+    info!(entity.kind = kind.name(), entity.name = entity.name, "an entity was changed");
+    Ok((entity, view))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_teams_are_changed_by_others_than_admins() {
+        for (_, path, kind, who) in PATHS {
+            assert_eq!(*who == Who::Users, *kind == Kind::Team, "{path}");
+        }
+    }
+}

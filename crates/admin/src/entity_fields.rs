@@ -1,0 +1,261 @@
+//! What a request says about a team, a user, an end user, an organization, a budget or a tag.
+
+use dunlin_state::{Change, Entity, EntityChanges, Kind, Member, TermsChanges};
+use dunlin_types::NanoUsd;
+use serde_json::Value;
+
+use crate::body::{self, Body, Wrong, senseless};
+use crate::caller::Role;
+use crate::error::Error;
+use crate::fields::{self, Of};
+use crate::naming;
+use crate::terms::{self, none_if_empty};
+
+/// How requests name an entity of a kind.
+pub(crate) fn id_name(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Team => "team_id",
+        Kind::User | Kind::EndUser => "user_id",
+        Kind::Organization => "organization_id",
+        Kind::Budget => "budget_id",
+        Kind::Tag => "name",
+        Kind::AccessGroup => "access_group_id",
+    }
+}
+
+/// The fields in force of a kind, beside its name and those of all who spend.
+fn own_fields(kind: Kind) -> &'static [&'static str] {
+    match kind {
+        Kind::Team => &[
+            "members_with_roles",
+            "model_aliases",
+            "organization_id",
+            "spend",
+            "team_alias",
+            "team_member_budget",
+            "team_member_budget_duration",
+            "team_member_permissions",
+            "team_member_rpm_limit",
+            "team_member_tpm_limit",
+        ],
+        Kind::User => &["spend", "teams", "user_alias", "user_email", "user_role"],
+        Kind::EndUser => &["alias", "spend"],
+        Kind::Organization => &["organization_alias", "spend"],
+        Kind::Budget | Kind::Tag | Kind::AccessGroup => &[],
+    }
+}
+
+/// What a request says.
+#[derive(Debug)]
+pub(crate) struct EntityFields {
+    pub(crate) changes: EntityChanges,
+    /// What it has spent from now on.
+    pub(crate) spend: Option<NanoUsd>,
+}
+
+/// Reads all but the name from `body`. `more` are the names of fields that were taken before.
+pub(crate) fn read(mut body: Body, kind: Kind, more: &[&str]) -> Result<EntityFields, Error> {
+    let mut changes = EntityChanges::default();
+    match kind {
+        Kind::Team => team(&mut body, &mut changes),
+        Kind::User => {
+            changes.alias = none_if_empty(body.take("user_alias", body::text));
+            changes.email = none_if_empty(body.take("user_email", body::text));
+            changes.role = none_if_empty(body.take("user_role", role));
+        }
+        Kind::EndUser => changes.alias = none_if_empty(body.take("alias", body::text)),
+        Kind::Organization => {
+            changes.alias = none_if_empty(body.take("organization_alias", body::text));
+        }
+        Kind::Budget | Kind::Tag | Kind::AccessGroup => {}
+    }
+    let names_budget = kind != Kind::Budget;
+    let mut read = terms::read(&mut body);
+    read.other.extend(std::mem::take(&mut changes.terms.other));
+    let mut guards = unbound(kind, &read);
+    let (other, unknown) = fields::read(&mut body, Of::Entity(kind));
+    read.other.extend(other);
+    guards.extend(unknown);
+    if !names_budget {
+        read.budget_id = Change::Keep;
+    }
+    changes.terms = read;
+    let spend = body.take("spend", body::usd).value();
+    let own = own_fields(kind).iter().chain(terms::FIELDS).chain(more).copied();
+    let own = own.chain([id_name(kind)]);
+    body.finish(own.chain(fields::other(Of::Entity(kind)).map(|field| field.name)))?;
+    if guards.is_empty() {
+        Ok(EntityFields { changes, spend })
+    } else {
+        Err(Error::NotEnforced { fields: guards })
+    }
+}
+
+fn team(body: &mut Body, changes: &mut EntityChanges) {
+    changes.alias = none_if_empty(body.take("team_alias", body::text));
+    changes.organization = none_if_empty(body.take("organization_id", body::text));
+    changes.aliases = body.take("model_aliases", body::text_map);
+    changes.member = TermsChanges {
+        max_budget: body.take("team_member_budget", body::usd),
+        budget_duration: none_if_empty(body.take("team_member_budget_duration", terms::every)),
+        rpm: body.take("team_member_rpm_limit", body::count),
+        tpm: body.take("team_member_tpm_limit", body::count),
+        ..TermsChanges::default()
+    };
+    match body.take("team_member_permissions", body::texts) {
+        Change::Keep => {}
+        change @ (Change::Clear | Change::Set(_)) => {
+            let change = change.map(|routes| Value::from(routes).to_string());
+            changes.terms.other.insert("team_member_permissions".to_owned(), change);
+        }
+    }
+}
+
+/// What terms cannot do for a kind: whoever set it would believe in it.
+fn unbound(kind: Kind, terms: &TermsChanges) -> Vec<&'static str> {
+    let lists = matches!(&terms.models, Change::Set(models) if !models.is_empty());
+    match kind {
+        Kind::EndUser | Kind::Budget | Kind::Tag if lists => vec!["models"],
+        Kind::Team
+        | Kind::User
+        | Kind::EndUser
+        | Kind::Organization
+        | Kind::Budget
+        | Kind::Tag
+        | Kind::AccessGroup => Vec::new(),
+    }
+}
+
+fn role(value: &Value) -> Result<String, Wrong> {
+    let role = body::text(value)?;
+    if role.is_empty() || Role::NAMES.contains(&role.as_str()) {
+        return Ok(role);
+    }
+    Err(senseless(format!("`{role}` is none of {}", Role::NAMES.join(", "))))
+}
+
+/// The name that a new entity gets: its own, or one drawn for it.
+pub(crate) fn name_of(body: &mut Body, kind: Kind) -> String {
+    let name = match kind {
+        Kind::Tag | Kind::EndUser => body.require(id_name(kind), body::text),
+        Kind::Team | Kind::User | Kind::Organization | Kind::Budget | Kind::AccessGroup => {
+            let chosen = none_if_empty(body.take(id_name(kind), body::text));
+            chosen.value().unwrap_or_else(naming::draw_id)
+        }
+    };
+    if name.trim().is_empty() || name.len() > MAX_NAME_BYTES {
+        body.refuse(id_name(kind), format!("a name has 1 to {MAX_NAME_BYTES} bytes"));
+    }
+    name
+}
+
+/// A longer name of an entity is refused.
+const MAX_NAME_BYTES: usize = 256;
+
+/// A new entity.
+pub(crate) fn new(kind: Kind, name: String, changes: EntityChanges, by: String) -> Entity {
+    Entity { kind, name, created_by: by, ..Entity::default() }.changed(changes)
+}
+
+/// Someone who is to be a member, as requests name one: by id or by address.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Named {
+    pub(crate) user: Option<String>,
+    pub(crate) email: Option<String>,
+    pub(crate) role: String,
+}
+
+/// `{"role": "user", "user_id": "ann"}` or with `user_email`.
+pub(crate) fn member(value: &Value) -> Result<Named, Wrong> {
+    let fields = body::object(value)?;
+    let text = |name: &str| {
+        let value = fields.get(name).filter(|value| !value.is_null());
+        let text = value.map(body::text).transpose()?;
+        Ok(text.filter(|text| !text.is_empty()))
+    };
+    let named = Named {
+        user: text("user_id")?,
+        email: text("user_email")?,
+        role: text("role")?.unwrap_or_else(|| "user".to_owned()),
+    };
+    if named.user.is_none() && named.email.is_none() {
+        return Err(senseless("a member has a user_id or a user_email".to_owned()));
+    }
+    Ok(named)
+}
+
+/// One member, or a list of them.
+pub(crate) fn members(value: &Value) -> Result<Vec<Named>, Wrong> {
+    match value {
+        Value::Array(items) => items.iter().map(member).collect(),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Object(_) => {
+            Ok(vec![member(value)?])
+        }
+    }
+}
+
+/// The membership of a user that is known.
+pub(crate) fn membership(user: String, role: &str, terms: TermsChanges) -> Member {
+    let new = Member { user, role: role.to_owned(), ..Member::default() };
+    new.changed(dunlin_state::MemberChanges { role: Change::Keep, terms })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(kind: Kind, text: &str) -> Result<EntityFields, Error> {
+        read(Body::parse(text.as_bytes())?, kind, &[])
+    }
+
+    #[test]
+    fn each_kind_has_its_own_words_for_the_same() {
+        let team = of(
+            Kind::Team,
+            r#"{"team_alias": "A", "team_member_budget": 5, "model_aliases": {"x": "y"},
+                "team_member_permissions": ["/key/generate"], "max_budget": 1, "spend": 2}"#,
+        )
+        .expect("a team");
+        assert_eq!(team.changes.alias, Change::Set("A".to_owned()));
+        assert_eq!(team.changes.member.max_budget, Change::Set(NanoUsd(5_000_000_000)));
+        assert_eq!(team.spend, Some(NanoUsd(2_000_000_000)));
+        let permissions = &team.changes.terms.other["team_member_permissions"];
+        assert_eq!(*permissions, Change::Set(r#"["/key/generate"]"#.to_owned()));
+        let user = of(Kind::User, r#"{"user_email": "a@b.c", "user_role": "proxy_admin"}"#);
+        assert_eq!(user.expect("a user").changes.role, Change::Set("proxy_admin".to_owned()));
+        for (kind, text) in [
+            (Kind::User, r#"{"user_role": "root"}"#),
+            (Kind::User, r#"{"user_emial": "a@b.c"}"#),
+            (Kind::Team, r#"{"team_member_budget": -1}"#),
+        ] {
+            assert!(matches!(of(kind, text), Err(Error::Invalid(_))), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_would_bind_nobody_is_refused() {
+        for (kind, text, name) in [
+            (Kind::EndUser, r#"{"models": ["a"]}"#, "models"),
+            (Kind::EndUser, r#"{"allowed_model_region": "eu"}"#, "allowed_model_region"),
+            (Kind::User, r#"{"password": "x"}"#, "password"),
+            (Kind::Tag, r#"{"models": ["a"]}"#, "models"),
+        ] {
+            let refused = of(kind, text);
+            let Err(Error::NotEnforced { fields }) = refused else { panic!("{text}: {refused:?}") };
+            assert_eq!(fields, [name]);
+        }
+        assert!(of(Kind::EndUser, r#"{"models": [], "allowed_model_region": null}"#).is_ok());
+    }
+
+    #[test]
+    fn members_are_named_one_by_one_or_in_a_list() {
+        let read = |text: &str| members(&serde_json::from_str(text).expect("JSON")).ok();
+        let named = read(r#"{"role": "admin", "user_id": "ann"}"#).expect("a member");
+        assert_eq!((named[0].user.as_deref(), named[0].role.as_str()), (Some("ann"), "admin"));
+        let named = read(r#"[{"user_email": "a@b.c"}, {"user_id": "bob"}]"#).expect("members");
+        assert_eq!((named[0].role.as_str(), named.len()), ("user", 2));
+        for wrong in [r#"{"role": "user"}"#, r#"["ann"]"#, r#"{"user_id": 5}"#] {
+            assert!(read(wrong).is_none(), "{wrong}");
+        }
+    }
+}

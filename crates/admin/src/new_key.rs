@@ -1,0 +1,316 @@
+//! A new key out of a request: its fields, the config's defaults and bounds, and the command.
+
+use std::collections::BTreeMap;
+
+use dunlin_ledger::expiry;
+use dunlin_llm::credentials::key_name;
+use dunlin_state::routes::CLASSES;
+use dunlin_state::{Change, Command, Key, KeyChanges, Spender, TermsChanges};
+use dunlin_types::{KeyDigest, NanoUsd, Secret, UnixMillis};
+use serde_json::Value;
+
+use crate::body::{self, Body, Wrong, senseless};
+use crate::caller::Caller;
+use crate::error::Error;
+use crate::fields::{self, Of};
+use crate::terms::{self, none_if_empty};
+use crate::{Settings, naming};
+
+/// The fields of a key that are in force, beside those of all who spend.
+const FIELDS: &[&str] = &[
+    "aliases",
+    "allowed_routes",
+    "duration",
+    "enforced_params",
+    "key",
+    "key_alias",
+    "key_type",
+    "organization_id",
+    "spend",
+    "team_id",
+    "user_id",
+];
+
+/// What a request says about a key.
+#[derive(Debug)]
+pub(crate) struct KeyFields {
+    pub(crate) changes: KeyChanges,
+    /// The lifetime as it was written.
+    pub(crate) duration: Option<String>,
+    /// What it has spent from now on.
+    pub(crate) spend: Option<NanoUsd>,
+}
+
+/// Reads all but the `key` itself from `body`. `more` are the names of fields that were taken before.
+pub(crate) fn read(mut body: Body, now: UnixMillis, more: &[&str]) -> Result<KeyFields, Error> {
+    let mut terms = terms::read(&mut body);
+    let routes = routes(&mut body);
+    let duration = none_if_empty(body.take("duration", body::text));
+    let mut changes = KeyChanges {
+        alias: none_if_empty(body.take("key_alias", body::text)),
+        aliases: body.take("aliases", body::text_map),
+        team: none_if_empty(body.take("team_id", body::text)),
+        user: none_if_empty(body.take("user_id", body::text)),
+        organization: none_if_empty(body.take("organization_id", body::text)),
+        routes,
+        required: body.take("enforced_params", body::texts),
+        ..KeyChanges::default()
+    };
+    let spend = body.take("spend", body::usd).value();
+    let (other, guards) = fields::read(&mut body, Of::Key);
+    terms.other.extend(other);
+    changes.terms = terms;
+    let duration = match duration {
+        Change::Keep => None,
+        Change::Clear => {
+            changes.expires = Change::Clear;
+            None
+        }
+        Change::Set(text) => {
+            match expiry(&text, now) {
+                Ok(ends) => changes.expires = Change::Set(ends),
+                Err(bad) => body.refuse("duration", format!("`{text}` is {bad}")),
+            }
+            Some(text)
+        }
+    };
+    let own = FIELDS.iter().chain(terms::FIELDS).chain(more).copied();
+    body.finish(own.chain(fields::other(Of::Key).map(|field| field.name)))?;
+    if guards.is_empty() {
+        Ok(KeyFields { changes, duration, spend })
+    } else {
+        Err(Error::NotEnforced { fields: guards })
+    }
+}
+
+/// `allowed_routes`, else those of the `key_type`.
+fn routes(body: &mut Body) -> Change<Vec<String>> {
+    let of_type = body.take("key_type", key_type);
+    match (body.take("allowed_routes", route_list), of_type) {
+        (Change::Keep, Change::Set(routes)) => Change::Set(routes),
+        (Change::Set(listed), Change::Set(routes)) if listed.is_empty() => Change::Set(routes),
+        (listed, _) => listed,
+    }
+}
+
+fn key_type(value: &Value) -> Result<Vec<String>, Wrong> {
+    let class = match value.as_str() {
+        Some("default") => return Ok(Vec::new()),
+        Some("llm_api") => "llm_api_routes",
+        Some("management") => "management_routes",
+        Some("read_only") => "info_routes",
+        Some(_) | None => {
+            let reason = "expected llm_api, management, read_only or default";
+            return Err(senseless(reason.to_owned()));
+        }
+    };
+    Ok(vec![class.to_owned()])
+}
+
+fn route_list(value: &Value) -> Result<Vec<String>, Wrong> {
+    let routes = body::texts(value)?;
+    let strange = |route: &&String| !route.starts_with('/') && !CLASSES.contains(&route.as_str());
+    match routes.iter().find(strange) {
+        Some(route) => {
+            let classes = CLASSES.join(", ");
+            Err(senseless(format!("`{route}` is neither a path nor one of {classes}")))
+        }
+        None => Ok(routes),
+    }
+}
+
+/// A key that is to be made.
+pub(crate) struct NewKey {
+    pub(crate) clear: Secret,
+    pub(crate) key: Key,
+    pub(crate) duration: Option<String>,
+    spend: Option<NanoUsd>,
+}
+
+impl NewKey {
+    /// The key that `body` asks for. One that is nobody's is its maker's.
+    pub(crate) fn read(
+        mut body: Body,
+        settings: &Settings,
+        caller: &Caller,
+        now: UnixMillis,
+    ) -> Result<Self, Error> {
+        body.fill(&settings.key_defaults);
+        body.fill(&settings.key_bounds);
+        let mut new = Self::without_owner(body, settings, caller, now)?;
+        if new.key.user.is_none() {
+            new.key.user = Some(caller.maker());
+        }
+        Ok(new)
+    }
+
+    /// The same, of no user unless it is told.
+    pub(crate) fn without_owner(
+        mut body: Body,
+        settings: &Settings,
+        caller: &Caller,
+        now: UnixMillis,
+    ) -> Result<Self, Error> {
+        let chosen = body.take("key", body::text);
+        let KeyFields { changes, duration, spend } = read(body, now, &[])?;
+        check_bounds(&settings.key_bounds, &changes, now)?;
+        let clear = match chosen {
+            Change::Set(key) => naming::chosen(key)?,
+            Change::Keep | Change::Clear => naming::draw(),
+        };
+        if settings.master_key.as_ref() == Some(&clear) {
+            // It would outlive the master key's rotation.
+            let reason = "Invalid key format: it is the master key.".to_owned();
+            return Err(Error::BadField { name: "key", reason });
+        }
+        let new = Key {
+            token: KeyDigest::of(clear.expose()),
+            name: key_name(&clear),
+            created_by: caller.maker(),
+            ..Key::default()
+        };
+        Ok(Self { clear, key: new.changed(changes), duration, spend })
+    }
+
+    /// What makes it.
+    pub(crate) fn commands(&self) -> Vec<Command> {
+        let whose = Spender::Key(self.key.token);
+        let spent = self.spend.map(|to| Command::SetSpendOf { whose, to });
+        let make = Command::CreateKey { key: Box::new(self.key.clone()) };
+        [make].into_iter().chain(spent).collect()
+    }
+}
+
+/// Refuses what goes beyond the config's `upperbound_key_generate_params`.
+pub(crate) fn check_bounds(
+    bounds: &BTreeMap<String, String>,
+    changes: &KeyChanges,
+    now: UnixMillis,
+) -> Result<(), Error> {
+    if bounds.is_empty() {
+        return Ok(());
+    }
+    let mut body = Body::parse(b"{}").expect("an object");
+    body.fill(bounds);
+    let most = read(body, now, &[])?.changes;
+    let ends = |duration: &Change<String>| match duration {
+        Change::Set(text) => expiry(text, now).map_or(Change::Keep, Change::Set),
+        Change::Clear => Change::Clear,
+        Change::Keep => Change::Keep,
+    };
+    let (of, to) = (&changes.terms, &most.terms);
+    let TermsChanges { max_budget, rpm, tpm, parallel, budget_duration, .. } = of;
+    let beyond = [
+        ("max_budget", beyond(max_budget, &to.max_budget)),
+        ("rpm_limit", beyond(rpm, &to.rpm)),
+        ("tpm_limit", beyond(tpm, &to.tpm)),
+        ("max_parallel_requests", beyond(parallel, &to.parallel)),
+        ("budget_duration", beyond(&ends(budget_duration), &ends(&to.budget_duration))),
+        ("duration", beyond(&changes.expires, &most.expires)),
+    ];
+    match beyond.into_iter().find(|(_, beyond)| *beyond) {
+        Some((name, _)) => {
+            let told = bounds.get(name).map_or("none", String::as_str);
+            let reason = format!(
+                "{name} is over the maximum of {told} that litellm_settings.\
+                 upperbound_key_generate_params sets"
+            );
+            Err(Error::BadField { name, reason })
+        }
+        None => Ok(()),
+    }
+}
+
+/// No limit is beyond any; what stays was checked when it was set.
+fn beyond<T: PartialOrd>(change: &Change<T>, most: &Change<T>) -> bool {
+    match (change, most) {
+        (Change::Set(value), Change::Set(most)) => value > most,
+        (Change::Clear, Change::Set(_)) => true,
+        (Change::Keep, _) | (_, Change::Keep | Change::Clear) => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fields(text: &str) -> Result<KeyFields, Error> {
+        read(Body::parse(text.as_bytes())?, UnixMillis(0), &["key"])
+    }
+
+    fn new(text: &str, settings: &Settings) -> Result<NewKey, Error> {
+        NewKey::read(Body::parse(text.as_bytes())?, settings, &Caller::Master, UnixMillis(0))
+    }
+
+    fn map(entries: &[(&str, &str)]) -> BTreeMap<String, String> {
+        entries.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect()
+    }
+
+    #[test]
+    fn what_guards_is_in_force_or_refused_by_name() {
+        let refused = fields(r#"{"max_budget": 1, "team_id": "t", "guardrails": ["pii"]}"#);
+        let Err(Error::NotEnforced { fields: names }) = refused else { panic!("refused") };
+        assert_eq!(names, ["guardrails"]);
+        let KeyFields { changes, spend, .. } = fields(
+            r#"{"team_id": "t", "user_id": "", "organization_id": null, "spend": 2.5,
+                "enforced_params": ["user"], "key_type": "read_only"}"#,
+        )
+        .expect("fields");
+        assert_eq!(changes.team, Change::Set("t".to_owned()));
+        assert_eq!((changes.user, changes.organization), (Change::Clear, Change::Clear));
+        assert_eq!(changes.routes, Change::Set(vec!["info_routes".to_owned()]));
+        assert_eq!(changes.required, Change::Set(vec!["user".to_owned()]));
+        assert_eq!(spend, Some(NanoUsd(2_500_000_000)));
+    }
+
+    #[test]
+    fn a_slip_is_told_and_a_stranger_is_ignored() {
+        assert!(matches!(fields(r#"{"rpm_limt": 1}"#), Err(Error::Invalid(_))));
+        assert!(matches!(fields(r#"{"team_ids": "a"}"#), Err(Error::Invalid(_))));
+        assert!(matches!(fields(r#"{"key_type": "root"}"#), Err(Error::Invalid(_))));
+        assert!(matches!(fields(r#"{"allowed_routes": ["llm_routes"]}"#), Err(Error::Invalid(_))));
+        let bad = fields(r#"{"duration": "1y"}"#);
+        assert!(matches!(bad, Err(Error::BadField { name: "duration", .. })));
+        assert!(fields(r#"{"my_own_field": 1}"#).is_ok());
+    }
+
+    #[test]
+    fn a_new_key_has_the_configs_defaults_and_stays_within_its_bounds() {
+        let settings = Settings {
+            key_defaults: map(&[("max_budget", "1.5"), ("models", r#"["a"]"#)]),
+            key_bounds: map(&[("max_budget", "100"), ("duration", r#""30d""#), ("tpm_limit", "9")]),
+            ..Settings::default()
+        };
+        let key = new("{}", &settings).expect("a key").key;
+        assert_eq!(key.terms.max_budget, Some(NanoUsd(1_500_000_000)));
+        assert_eq!(key.terms.models, ["a"]);
+        assert_eq!(key.terms.tpm, Some(9), "a bound is also the default");
+        assert_eq!(key.expires, Some(UnixMillis(30 * 86_400_000)));
+        assert_eq!(key.user.as_deref(), Some("default_user_id"));
+        for (text, name) in [
+            (r#"{"max_budget": 100.01}"#, "max_budget"),
+            (r#"{"duration": "31d"}"#, "duration"),
+            (r#"{"tpm_limit": 10}"#, "tpm_limit"),
+        ] {
+            let refused = new(text, &settings).err().expect("beyond");
+            assert!(matches!(refused, Error::BadField { name: n, .. } if n == name), "{text}");
+        }
+        let changes = fields(r#"{"max_budget": null}"#).expect("fields").changes;
+        assert!(check_bounds(&settings.key_bounds, &changes, UnixMillis(0)).is_err());
+    }
+
+    #[test]
+    fn an_empty_request_makes_a_key_for_everything_and_for_ever() {
+        let NewKey { clear, key, .. } = new("{}", &Settings::default()).expect("a key");
+        assert_eq!(key.token, KeyDigest::of(clear.expose()));
+        assert!(key.terms.models.is_empty() && key.expires.is_none() && key.terms.rpm.is_none());
+    }
+
+    #[test]
+    fn the_master_key_is_no_virtual_key() {
+        let key = "sk-master-0123456789";
+        let settings = Settings { master_key: Some(Secret::new(key)), ..Settings::default() };
+        let refused = new(&format!(r#"{{"key": "{key}"}}"#), &settings);
+        assert!(matches!(refused, Err(Error::BadField { name: "key", .. })));
+    }
+}

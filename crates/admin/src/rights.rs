@@ -1,0 +1,267 @@
+//! What a caller may see and change: an admin everything; others what is theirs, what they lead, and
+//! never more than they have themselves.
+
+use dunlin_router::Access;
+use dunlin_state::{Entity, Key, Kind, State, Terms};
+use dunlin_types::NanoUsd;
+
+use crate::caller::{Caller, Role};
+use crate::error::Error;
+
+/// The roles in a team or an organization that lead it.
+const LEADING: &[&str] = &["admin", "org_admin"];
+
+impl Caller {
+    fn role(&self) -> Role {
+        self.bearer().map_or(Role::Admin, |bearer| bearer.role)
+    }
+
+    /// Whether it may do everything.
+    pub(crate) fn is_admin(&self) -> bool {
+        self.role() == Role::Admin
+    }
+
+    /// Whether it may see everything.
+    pub(crate) fn sees_all(&self) -> bool {
+        matches!(self.role(), Role::Admin | Role::Viewer)
+    }
+
+    /// Whether it is an admin of a team or an organization, or of the team's organization.
+    pub(crate) fn leads(&self, state: &State, kind: Kind, name: &str) -> bool {
+        let (Role::User, Some(user)) = (self.role(), self.user()) else { return self.is_admin() };
+        let leads = |kind, name| {
+            let member = state.member(kind, name, user);
+            member.is_some_and(|member| LEADING.contains(&member.role.as_str()))
+        };
+        let above = state.entity(kind, name).and_then(|group| group.organization.as_deref());
+        leads(kind, name) || above.is_some_and(|name| leads(Kind::Organization, name))
+    }
+
+    /// Whether it may see a team or an organization: those who see all, its admins and members, and
+    /// its keys.
+    pub(crate) fn sees_group(&self, state: &State, kind: Kind, name: &str) -> bool {
+        let member = |user| state.member(kind, name, user).is_some();
+        let keys = |key: &Key| match kind {
+            Kind::Team => key.team.as_deref() == Some(name),
+            Kind::Organization => key.organization.as_deref() == Some(name),
+            Kind::User | Kind::EndUser | Kind::Budget | Kind::Tag | Kind::AccessGroup => false,
+        };
+        self.sees_all()
+            || self.user().is_some_and(member)
+            || self.bearer().is_some_and(|bearer| keys(&bearer.caller.key))
+            || self.leads(state, kind, name)
+    }
+
+    /// Whether it may see a user: those who see all, and the user.
+    pub(crate) fn sees_user(&self, user: &str) -> bool {
+        self.sees_all() || self.user() == Some(user)
+    }
+
+    /// Whether it may see a key: those who see all, the key itself, its user, its team's admins.
+    pub(crate) fn sees_key(&self, state: &State, key: &Key) -> bool {
+        let itself = self.bearer().is_some_and(|bearer| bearer.caller.token == key.token);
+        let owns = self.user().is_some() && self.user() == key.user.as_deref();
+        self.sees_all() || itself || owns || self.leads_owner(state, key)
+    }
+
+    /// Whether it may change a key: admins, its user, its team's admins.
+    pub(crate) fn changes_key(&self, state: &State, key: &Key) -> bool {
+        let owns = self.role() == Role::User && self.user() == key.user.as_deref();
+        self.is_admin() || owns || self.leads_owner(state, key)
+    }
+
+    /// Whether it leads the team or the organization whose key it is.
+    pub(crate) fn leads_owner(&self, state: &State, key: &Key) -> bool {
+        let owners = [(Kind::Team, &key.team), (Kind::Organization, &key.organization)];
+        let mut owners =
+            owners.into_iter().filter_map(|(kind, name)| Some((kind, name.as_deref()?)));
+        owners.any(|(kind, name)| self.leads(state, kind, name))
+    }
+
+    /// Refuses a key that would have more than the caller may give. `before` is the key as it was, if
+    /// it was there; `route` is what the caller calls.
+    pub(crate) fn may_give(
+        &self,
+        state: &State,
+        key: &Key,
+        before: Option<&Key>,
+        route: &str,
+    ) -> Result<(), Error> {
+        if self.is_admin() {
+            return Ok(());
+        }
+        self.may_give_to(state, key, route)?;
+        let bearer = self.bearer().expect("only the master key has none, and it is an admin's");
+        let home = &bearer.caller.key.team;
+        let leads = key.team.as_ref().is_some_and(|team| self.leads(state, Kind::Team, team));
+        if home.is_some() && *home != key.team && !leads {
+            return Err(forbidden("a team's key makes keys of its team only".to_owned()));
+        }
+        // A session's own key bounds what it makes.
+        within(&key.terms, &bearer.caller.key.terms, "the calling key")?;
+        let of_team = key.team.as_ref().and_then(|name| state.entity(Kind::Team, name));
+        let of_user = key.user.as_ref().and_then(|name| state.entity(Kind::User, name));
+        if let Some(owner) = of_team.or(of_user) {
+            bounded(&key.terms, owner)?;
+        }
+        let to: Vec<String> = key.aliases.values().cloned().collect();
+        if !covers(&bearer.caller.key.terms.models, &to, false) {
+            return Err(forbidden("aliases go beyond the models of the calling key".to_owned()));
+        }
+        match before {
+            Some(before)
+                if !self.leads_owner(state, before) && before.created_by != self.maker() =>
+            {
+                if before.terms.blocked == Some(true) && key.terms.blocked != Some(true) {
+                    return Err(forbidden("only an admin unblocks a key".to_owned()));
+                }
+                let aliased = key.aliases != before.aliases;
+                if aliased && !covers(&before.terms.models, &to, false) {
+                    let reason = "aliases go beyond the models of the key as an admin made it";
+                    return Err(forbidden(reason.to_owned()));
+                }
+                within(&key.terms, &before.terms, "the key as an admin made it")
+            }
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    /// Refuses a team that would have more than the caller may give: who leads its organization stays
+    /// within that, who leads the team within what the team has.
+    pub(crate) fn may_grow(
+        &self,
+        state: &State,
+        before: Option<&Entity>,
+        team: &Entity,
+    ) -> Result<(), Error> {
+        if self.is_admin() {
+            return Ok(());
+        }
+        let of = |team: &Entity| team.organization.clone();
+        let leads = |name: &String| self.leads(state, Kind::Organization, name);
+        let above = of(team).filter(leads).filter(|_| before.is_none_or(|b| of(b) == of(team)));
+        match (above, before) {
+            (Some(name), _) => match state.entity(Kind::Organization, &name) {
+                Some(organization) => bounded(&team.terms, organization),
+                None => Ok(()),
+            },
+            (None, Some(before)) => {
+                if of(before) != of(team) {
+                    let reason = "only an admin moves a team between organizations".to_owned();
+                    return Err(forbidden(reason));
+                }
+                if before.terms.blocked == Some(true) && team.terms.blocked != Some(true) {
+                    return Err(forbidden("only an admin unblocks a team".to_owned()));
+                }
+                within(&team.terms, &before.terms, "the team as an admin made it")
+            }
+            (None, None) => Err(forbidden("only an admin makes teams".to_owned())),
+        }
+    }
+
+    /// To whom it may give a key.
+    fn may_give_to(&self, state: &State, key: &Key, route: &str) -> Result<(), Error> {
+        if let Some(team) = &key.team {
+            let leads = self.leads(state, Kind::Team, team);
+            if !leads && !self.is_permitted(state, team, route) {
+                let reason = format!("only admins of team `{team}` may call {route} for it");
+                return Err(forbidden(reason));
+            }
+            let member = |user: &String| state.member(Kind::Team, team, user).is_some();
+            if leads && key.user.as_ref().is_none_or(member) {
+                return Ok(());
+            }
+        }
+        if let Some(name) = &key.organization {
+            let of_team = key.team.as_ref().and_then(|team| state.entity(Kind::Team, team));
+            let same = of_team.is_some_and(|team| team.organization.as_ref() == Some(name));
+            if !same && !self.leads(state, Kind::Organization, name) {
+                let reason = format!("only admins of organization `{name}` may give it keys");
+                return Err(forbidden(reason));
+            }
+        }
+        if key.user.is_some() && key.user.as_deref() != self.user() {
+            return Err(forbidden("only an admin may make keys for other users".to_owned()));
+        }
+        Ok(())
+    }
+
+    /// Whether a team lets its members call a route for it.
+    fn is_permitted(&self, state: &State, team: &str, route: &str) -> bool {
+        let member = self.user().and_then(|user| state.member(Kind::Team, team, user));
+        let team = state.entity(Kind::Team, team);
+        let permissions = team.map(|team| permissions(team)).unwrap_or_default();
+        self.role() == Role::User && member.is_some() && permissions.iter().any(|it| it == route)
+    }
+}
+
+/// What members of a team may do with its keys.
+pub(crate) fn permissions(team: &Entity) -> Vec<String> {
+    let set = team.terms.other.get("team_member_permissions");
+    let set = set.and_then(|text| serde_json::from_str(text).ok());
+    set.unwrap_or_else(|| vec!["/key/info".to_owned(), "/key/health".to_owned()])
+}
+
+pub(crate) fn forbidden(reason: String) -> Error {
+    Error::Forbidden { reason }
+}
+
+/// A limit that is none is more than any.
+fn exceeds<T: PartialOrd>(limit: Option<T>, bound: Option<T>) -> bool {
+    match (limit, bound) {
+        (_, None) => false,
+        (None, Some(_)) => true,
+        (Some(limit), Some(bound)) => limit > bound,
+    }
+}
+
+/// Refuses terms that are wider than others.
+fn within(terms: &Terms, bound: &Terms, whose: &str) -> Result<(), Error> {
+    let most = |terms: &Terms| {
+        let more = terms.temporary.map_or(NanoUsd::ZERO, |temporary| temporary.more);
+        terms.max_budget.map(|budget| budget + more)
+    };
+    let wider = [
+        ("max_budget", exceeds(most(terms), most(bound))),
+        ("rpm_limit", exceeds(terms.rpm, bound.rpm)),
+        ("tpm_limit", exceeds(terms.tpm, bound.tpm)),
+        ("max_parallel_requests", exceeds(terms.parallel, bound.parallel)),
+        ("models", !covers(&bound.models, &terms.models, true)),
+    ];
+    match wider.into_iter().find(|(_, wider)| *wider) {
+        Some((field, _)) => Err(forbidden(format!("{field} goes beyond that of {whose}"))),
+        None => Ok(()),
+    }
+}
+
+/// Refuses what the owner's own terms would not allow anyway: who reads the key would be misled.
+fn bounded(terms: &Terms, owner: &Entity) -> Result<(), Error> {
+    let whose = || format!("{} `{}`", owner.kind.name(), owner.name);
+    if terms.max_budget.is_some() && exceeds(terms.max_budget, owner.terms.max_budget) {
+        return Err(forbidden(format!("max_budget goes beyond that of {}", whose())));
+    }
+    if covers(&owner.terms.models, &terms.models, false) {
+        return Ok(());
+    }
+    Err(forbidden(format!("models go beyond those of {}", whose())))
+}
+
+/// Whether each model listed is among others. `all`: whether to list none, or all of the team's, is
+/// to list all there are.
+fn covers(bound: &[String], models: &[String], all: bool) -> bool {
+    let aliases = std::collections::BTreeMap::new();
+    let bound = Access::of(bound, &aliases);
+    if !bound.is_restricted() {
+        return true;
+    }
+    let narrow = |model: &String| {
+        model == "no-default-models"
+            || (model == "all-team-models" && !all)
+            || bound.models.contains(model)
+            || (!model.contains('*') && bound.allows(&[model]))
+    };
+    !(models.is_empty() && all) && models.iter().all(narrow)
+}
+
+#[cfg(test)]
+pub(crate) mod tests;

@@ -1,0 +1,175 @@
+//! What is served where, and who may ask: each endpoint says it once. Before a handler is called, the
+//! caller is known, has the role that the path wants, and its key may call the path.
+
+use axum::extract::{Path, Request, State};
+use axum::response::Response;
+use axum::routing::{MethodFilter, MethodRouter, on};
+use axum::{RequestExt, Router};
+use bytes::Bytes;
+
+use crate::body::Body;
+use crate::caller::{Caller, Role};
+use crate::error::Error;
+use crate::{Admin, MAX_BODY_BYTES};
+
+/// A method by its name.
+pub(crate) type Method = (&'static str, MethodFilter);
+
+pub(crate) const GET: Method = ("GET", MethodFilter::GET);
+pub(crate) const POST: Method = ("POST", MethodFilter::POST);
+pub(crate) const PATCH: Method = ("PATCH", MethodFilter::PATCH);
+pub(crate) const DELETE: Method = ("DELETE", MethodFilter::DELETE);
+
+/// Who may ask at all. What exactly a caller may see or change, the handler finds out: see `rights`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Who {
+    /// Every key that may be used now.
+    Anyone,
+    /// Users who may change things: their own, their teams', and an admin everything.
+    Users,
+    /// Those who may see everything.
+    Viewers,
+    /// Those who may do everything.
+    Admins,
+}
+
+impl Who {
+    fn admits(self, role: Role) -> bool {
+        match self {
+            Self::Anyone => true,
+            Self::Users => matches!(role, Role::Admin | Role::User),
+            Self::Viewers => matches!(role, Role::Admin | Role::Viewer),
+            Self::Admins => matches!(role, Role::Admin),
+        }
+    }
+}
+
+/// A request that was let in.
+pub(crate) struct Asked {
+    pub(crate) caller: Caller,
+    /// The path as the endpoint has it.
+    pub(crate) route: &'static str,
+    /// What the path names.
+    pub(crate) named: Option<String>,
+    /// The query's parameters, in order.
+    pub(crate) query: Vec<(String, String)>,
+    pub(crate) bytes: Bytes,
+}
+
+impl Asked {
+    /// The JSON object in the body.
+    pub(crate) fn body(&self) -> Result<Body, Error> {
+        Body::parse(&self.bytes)
+    }
+
+    /// A parameter of the query; of several, the last one.
+    pub(crate) fn param(&self, name: &str) -> Option<&str> {
+        let (_, value) = self.query.iter().rev().find(|(known, _)| known == name)?;
+        Some(value.as_str()).filter(|value| !value.is_empty())
+    }
+}
+
+/// All routes so far, and who may ask there.
+#[derive(Default)]
+pub(crate) struct Routes {
+    router: Router<Admin>,
+    table: Vec<Route>,
+}
+
+/// One line of the table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Route {
+    pub(crate) method: &'static str,
+    pub(crate) path: &'static str,
+    /// None: the whole world.
+    pub(crate) who: Option<Who>,
+}
+
+impl Routes {
+    /// Serves `GET path`.
+    pub(crate) fn get<F, A>(self, path: &'static str, who: Who, handle: F) -> Self
+    where
+        F: Fn(Admin, Asked) -> A + Clone + Send + Sync + 'static,
+        A: Future<Output = Result<Response, Error>> + Send,
+    {
+        self.add(GET, path, who, handle)
+    }
+
+    /// Serves `POST path`.
+    pub(crate) fn post<F, A>(self, path: &'static str, who: Who, handle: F) -> Self
+    where
+        F: Fn(Admin, Asked) -> A + Clone + Send + Sync + 'static,
+        A: Future<Output = Result<Response, Error>> + Send,
+    {
+        self.add(POST, path, who, handle)
+    }
+
+    /// Serves `path` by another method.
+    pub(crate) fn add<F, A>(
+        mut self,
+        (method, filter): Method,
+        path: &'static str,
+        who: Who,
+        handle: F,
+    ) -> Self
+    where
+        F: Fn(Admin, Asked) -> A + Clone + Send + Sync + 'static,
+        A: Future<Output = Result<Response, Error>> + Send,
+    {
+        let served = on(filter, move |State(admin): State<Admin>, request: Request| async move {
+            let asked = enter(&admin, request, path, who).await?;
+            handle(admin, asked).await
+        });
+        self.router = self.router.route(path, served);
+        self.table.push(Route { method, path, who: Some(who) });
+        self
+    }
+
+    /// Serves the whole world.
+    pub(crate) fn open(mut self, path: &'static str, served: MethodRouter<Admin>) -> Self {
+        self.router = self.router.route(path, served);
+        self.table.push(Route { method: "GET", path, who: None });
+        self
+    }
+
+    /// The routes and their table.
+    pub(crate) fn done(self) -> (Router<Admin>, Vec<Route>) {
+        (self.router, self.table)
+    }
+}
+
+async fn enter(
+    admin: &Admin,
+    mut request: Request,
+    route: &'static str,
+    who: Who,
+) -> Result<Asked, Error> {
+    let caller = admin.identify(request.headers()).await?;
+    admitted(&caller, who, route, request.uri().path())?;
+    let named = request.extract_parts::<Path<String>>().await.ok().map(|Path(named)| named);
+    let (parts, body) = request.into_parts();
+    let query = axum::extract::Query::<Vec<(String, String)>>::try_from_uri(&parts.uri);
+    // What is not in the form of a query holds no parameters.
+    let query = query.map(|query| query.0).unwrap_or_default();
+    // It also fails if the client leaves: then nobody reads the answer.
+    let bytes = axum::body::to_bytes(body, MAX_BODY_BYTES).await.map_err(|_| Error::TooLarge)?;
+    Ok(Asked { caller, route, named, query, bytes })
+}
+
+/// Whether a caller may ask at a path.
+pub(crate) fn admitted(
+    caller: &Caller,
+    who: Who,
+    route: &'static str,
+    path: &str,
+) -> Result<(), Error> {
+    let Some(bearer) = caller.bearer() else { return Ok(()) };
+    if !bearer.caller.may_call(path) {
+        let allowed = bearer.caller.key.routes.clone();
+        return Err(Error::RouteNotAllowed { allowed, path: path.to_owned() });
+    }
+    if who.admits(bearer.role) {
+        return Ok(());
+    }
+    Err(Error::NotAdmin { route, role: bearer.role.name(), key: bearer.name.clone() })
+}

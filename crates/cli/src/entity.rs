@@ -1,0 +1,93 @@
+//! `dunlin team`, `dunlin user` and `dunlin budget`: one file per verb, one table of what differs.
+
+use clap::{Args, Subcommand};
+
+use crate::failure::Result;
+use crate::target::{NamedKey, Target};
+
+mod block;
+mod create;
+mod delete;
+mod fields;
+mod info;
+mod list;
+mod members;
+mod noun;
+mod update;
+
+use noun::{BUDGET, Noun, TEAM, USER};
+
+/// What can be done with each of them.
+#[derive(Subcommand, Debug)]
+pub enum EntityCommand {
+    /// Make one.
+    Create(With<create::CreateArgs>),
+    /// List all of them.
+    #[command(visible_alias = "ls")]
+    List(With<list::ListArgs>),
+    /// Show all of one.
+    #[command(visible_alias = "show")]
+    Info(With<info::InfoArgs>),
+    /// Change what is given and leave the rest.
+    Update(With<update::UpdateArgs>),
+    /// Delete one for good; a team's and a user's keys go with it.
+    #[command(visible_alias = "rm")]
+    Delete(With<delete::DeleteArgs>),
+}
+
+/// What can be done with teams.
+#[derive(Subcommand, Debug)]
+pub enum TeamCommand {
+    #[command(flatten)]
+    Common(EntityCommand),
+    /// Refuse a team's keys on all nodes until it is unblocked.
+    Block(With<block::BlockArgs>),
+    /// Let a blocked team's keys in again.
+    Unblock(With<block::BlockArgs>),
+    /// Show who belongs to a team; let users join and leave.
+    Members(With<members::MembersArgs>),
+}
+
+/// A verb's own flags and those of all.
+#[derive(Args, Debug)]
+pub struct With<A: Args> {
+    #[command(flatten)]
+    own: A,
+    #[command(flatten)]
+    target: Target,
+}
+
+pub(crate) async fn team(command: &TeamCommand, key: Option<NamedKey>) -> Result {
+    match command {
+        TeamCommand::Common(command) => run(&TEAM, command, key).await,
+        TeamCommand::Block(With { own, target }) => block::run(own, true, &target.open(key)?).await,
+        TeamCommand::Unblock(With { own, target }) => {
+            block::run(own, false, &target.open(key)?).await
+        }
+        TeamCommand::Members(With { own, target }) => members::run(own, &target.open(key)?).await,
+    }
+}
+
+pub(crate) async fn user(command: &EntityCommand, key: Option<NamedKey>) -> Result {
+    run(&USER, command, key).await
+}
+
+pub(crate) async fn budget(command: &EntityCommand, key: Option<NamedKey>) -> Result {
+    run(&BUDGET, command, key).await
+}
+
+async fn run(noun: &Noun, command: &EntityCommand, key: Option<NamedKey>) -> Result {
+    match command {
+        EntityCommand::Create(With { own, target }) => {
+            create::run(noun, own, &target.open(key)?).await
+        }
+        EntityCommand::List(With { own, target }) => list::run(noun, own, &target.open(key)?).await,
+        EntityCommand::Info(With { own, target }) => info::run(noun, own, &target.open(key)?).await,
+        EntityCommand::Update(With { own, target }) => {
+            update::run(noun, own, &target.open(key)?).await
+        }
+        EntityCommand::Delete(With { own, target }) => {
+            delete::run(noun, own, &target.open(key)?).await
+        }
+    }
+}

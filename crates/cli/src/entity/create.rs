@@ -1,0 +1,32 @@
+//! `create`: makes one. Stdout gets its id and nothing else.
+
+use clap::Args;
+
+use super::fields::Fields;
+use super::noun::{Noun, cell};
+use crate::failure::Result;
+use crate::session::Session;
+
+#[derive(Args, Debug)]
+pub struct CreateArgs {
+    /// Its id [default: one is drawn].
+    id: Option<String>,
+    #[command(flatten)]
+    fields: Fields,
+}
+
+pub(super) async fn run(noun: &Noun, args: &CreateArgs, session: &Session) -> Result {
+    let mut body = args.fields.given(noun)?;
+    if let Some(id) = &args.id {
+        body.insert(noun.id.to_owned(), id.clone().into());
+    }
+    if noun.word == "user" {
+        // `dunlin key create --user ID` makes its keys, and shows them.
+        body.insert("auto_create_key".to_owned(), false.into());
+    }
+    let answer = session.post(&noun.path("new"), &body).await?;
+    let row = noun.row(&answer)?;
+    let id = cell(&row, noun.id);
+    session.say(&format!("made {} {id}", noun.word));
+    session.show(&noun.schema(), row, &format!("{id}\n"))
+}

@@ -1,0 +1,118 @@
+//! What differs between teams, users and budgets, and how their rows are read.
+
+use serde_json::Value;
+
+use crate::failure::Result;
+use crate::session::{Answer, Object, Session};
+
+/// One of them.
+pub(super) struct Noun {
+    /// As people call it; its paths begin so too.
+    pub(super) word: &'static str,
+    /// The field that names one.
+    pub(super) id: &'static str,
+    /// The field with a name for people, or a budget's period.
+    pub(super) alias: &'static str,
+    /// The field of a deletion that names them.
+    pub(super) ids: &'static str,
+    /// Where the row is in the answer of `info`.
+    pub(super) inside: Option<&'static str>,
+    /// Flags that it does not have.
+    pub(super) without: &'static [&'static str],
+}
+
+pub(super) static TEAM: Noun = Noun {
+    word: "team",
+    id: "team_id",
+    alias: "team_alias",
+    ids: "team_ids",
+    inside: Some("team_info"),
+    without: &["email", "role"],
+};
+
+pub(super) static USER: Noun = Noun {
+    word: "user",
+    id: "user_id",
+    alias: "user_alias",
+    ids: "user_ids",
+    inside: Some("user_info"),
+    without: &["organization"],
+};
+
+pub(super) static BUDGET: Noun = Noun {
+    word: "budget",
+    id: "budget_id",
+    alias: "budget_duration",
+    ids: "id",
+    inside: None,
+    without: &["alias", "email", "role", "organization", "models", "budget"],
+};
+
+impl Noun {
+    /// The path of a verb.
+    pub(super) fn path(&self, verb: &str) -> String {
+        format!("/{}/{verb}", self.word)
+    }
+
+    /// The name of the shape of one in JSON.
+    pub(super) fn schema(&self) -> String {
+        format!("dunlin.{}/1", self.word)
+    }
+
+    /// The row in an answer that holds one.
+    pub(super) fn row(&self, answer: &Answer) -> Result<Object> {
+        let mut told: Value = answer.read()?;
+        let inside = [Some("data"), self.inside].into_iter().flatten();
+        for name in inside {
+            if told.get(name).is_some_and(Value::is_object) {
+                told = told[name].take();
+            }
+        }
+        if let Value::Array(rows) = &mut told
+            && let Some(row) = rows.first_mut()
+        {
+            told = row.take();
+        }
+        match told {
+            Value::Object(row) => Ok(row),
+            Value::Null
+            | Value::Bool(_)
+            | Value::Number(_)
+            | Value::String(_)
+            | Value::Array(_) => Err(answer.strange("it holds no row")),
+        }
+    }
+
+    /// The row of the one with that id.
+    pub(super) async fn find(&self, session: &Session, id: &str) -> Result<Object> {
+        let answer = if self.inside.is_none() {
+            let names = Value::from(vec![id]);
+            session
+                .post(&self.path("info"), &Object::from_iter([("budgets".to_owned(), names)]))
+                .await?
+        } else {
+            session.get(&self.path("info"), &[(self.id, id)]).await?
+        };
+        self.row(&answer)
+    }
+}
+
+/// A field as a cell of a table.
+pub(super) fn cell(row: &Object, name: &str) -> String {
+    match row.get(name) {
+        None | Some(Value::Null) => "-".to_owned(),
+        Some(Value::String(text)) if text.is_empty() => "-".to_owned(),
+        Some(Value::String(text)) => text.clone(),
+        Some(Value::Array(items)) if items.is_empty() => "-".to_owned(),
+        Some(Value::Array(items)) => {
+            let text = |item: &Value| item.as_str().map_or_else(|| item.to_string(), str::to_owned);
+            items.iter().map(text).collect::<Vec<_>>().join(", ")
+        }
+        Some(other) => other.to_string(),
+    }
+}
+
+/// An amount of dollars as a cell.
+pub(super) fn dollars(row: &Object, name: &str) -> String {
+    row.get(name).and_then(Value::as_f64).map_or_else(|| "-".to_owned(), |usd| format!("${usd:.2}"))
+}

@@ -1,0 +1,57 @@
+//! What new keys, users and teams get unless they are told, and the most that a key may get: fields of
+//! the admin API, handed on as JSON text. What a field may hold is `admin`'s matter.
+
+use std::collections::BTreeMap;
+
+use crate::report::Report;
+use crate::tree::Map;
+
+/// The bounds that LiteLLM knows.
+const BOUNDS: &[&str] = &[
+    "budget_duration",
+    "duration",
+    "max_budget",
+    "max_parallel_requests",
+    "rpm_limit",
+    "tpm_limit",
+];
+
+/// The settings of `litellm_settings` that say what is given: field names and their JSON.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Grants {
+    /// `default_key_generate_params`.
+    pub key_defaults: BTreeMap<String, String>,
+    /// `upperbound_key_generate_params`.
+    pub key_bounds: BTreeMap<String, String>,
+    /// `default_internal_user_params`.
+    pub user_defaults: BTreeMap<String, String>,
+    /// `default_team_params`.
+    pub team_defaults: BTreeMap<String, String>,
+}
+
+/// Reads them.
+pub(crate) fn read(root: &Map, report: &mut Report) -> Grants {
+    let empty = Map::default();
+    let settings = root.get("litellm_settings").and_then(crate::tree::Node::as_map);
+    let settings = settings.unwrap_or(&empty);
+    let mut fields = |name: &str| -> BTreeMap<String, String> {
+        let map = report.map(&format!("litellm_settings.{name}"), settings.get(name));
+        let entries = map.into_iter().flat_map(|map| &map.entries);
+        let present = entries.filter(|(_, node)| node.value_is_there());
+        present.map(|(key, node)| (key.text.clone(), node.public_json())).collect()
+    };
+    let grants = Grants {
+        key_defaults: fields("default_key_generate_params"),
+        key_bounds: fields("upperbound_key_generate_params"),
+        user_defaults: fields("default_internal_user_params"),
+        team_defaults: fields("default_team_params"),
+    };
+    let strange = grants.key_bounds.keys().find(|name| !BOUNDS.contains(&name.as_str()));
+    if let Some(name) = strange {
+        let what = "litellm_settings.upperbound_key_generate_params";
+        let node = settings.get("upperbound_key_generate_params").expect("it was read");
+        let known = BOUNDS.join(", ");
+        report.wrong_value::<()>(what, node, &format!("has `{name}`; it bounds {known}"));
+    }
+    grants
+}
