@@ -96,7 +96,15 @@ pub struct Demand {
 }
 
 impl Demand {
-    /// What writes no answer whose length or price could be told before: no budget is in its way.
+    /// What costs something, and nobody can tell how much before: a budget refuses it once it is
+    /// spent.
+    #[must_use]
+    pub fn unpriced(request: RequestId, model: &str, prompt: Tokens, counted: Counted) -> Self {
+        let cost = Bounds { likely: NanoUsd(1), most: NanoUsd(1) };
+        Self { cost, ..Self::free(request, model, prompt, counted) }
+    }
+
+    /// What costs nothing: no budget is in its way.
     #[must_use]
     pub fn free(request: RequestId, model: &str, prompt: Tokens, counted: Counted) -> Self {
         let (model, output, cost) = (model.to_owned(), Some(Tokens(0)), Bounds::default());

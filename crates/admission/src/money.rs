@@ -153,10 +153,14 @@ impl Money {
         let (demand, budget) = (&plan.demands[place], &plan.budgets[place]);
         let state = self.0.consensus.state();
         let absent = |lease: &Lease| !state.ring().has(lease.node);
-        let withheld = state.pot(&demand.pot).map_or(NanoUsd::ZERO, |pot| {
+        let pot = state.pot(&demand.pot);
+        let withheld = pot.map_or(NanoUsd::ZERO, |pot| {
             pot.leases.iter().filter(|lease| absent(lease)).map(Lease::unused).sum()
         });
-        let spent = NanoUsd(demand.limit.0.saturating_sub(shortage.reachable.0 + withheld.0));
+        // What is spent beyond the limit is not reachable, and yet spent.
+        let settled = pot.map_or(NanoUsd::ZERO, |pot| pot.settled);
+        let taken = NanoUsd(demand.limit.0.saturating_sub(shortage.reachable.0 + withheld.0));
+        let spent = taken.max(settled);
         Refusal::OverBudget(Box::new(OverBudget {
             payer: budget.payer.clone(),
             line: demand.pot.line.clone(),

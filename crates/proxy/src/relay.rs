@@ -69,8 +69,12 @@ async fn conduct(
 
     let prompt_estimate = tokens_in(body.len() as u64);
     let model = named.models().next().unwrap_or_default();
-    let demand =
-        dunlin_admission::Demand::free(call.id, model, prompt_estimate, serving.settings.counted);
+    let demand = dunlin_admission::Demand::unpriced(
+        call.id,
+        model,
+        prompt_estimate,
+        serving.settings.counted,
+    );
     let admitted = proxy.0.admission.admit(caller.key(), demand.clone()).await;
     let permit = admitted.map_err(|refusal| Refused::admission(refusal, &caller, call.started))?;
     let told = Told::of_admission(call, &caller, permit.limits());

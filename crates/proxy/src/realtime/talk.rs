@@ -56,7 +56,7 @@ impl Asker {
         caller.count_for(&self.proxy, &mut origin)?;
         let call = Call::of_headers(&self.proxy, self.call.endpoint, &self.headers);
         let call = Call { call_id: self.call.call_id.clone(), ..call };
-        let demand = Demand::free(
+        let demand = Demand::unpriced(
             call.id,
             &self.group,
             Tokens(0),

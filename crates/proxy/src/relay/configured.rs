@@ -66,7 +66,7 @@ async fn conduct(
     let mut origin = call.client.origin(&serving.settings, &head.headers, &Labels::default())?;
     caller.count_for(proxy, &mut origin)?;
     let prompt_estimate = tokens_in(body.len() as u64);
-    let demand = dunlin_admission::Demand::free(
+    let demand = dunlin_admission::Demand::unpriced(
         call.id,
         &endpoint.path,
         prompt_estimate,
