@@ -13,6 +13,7 @@ use crate::body::{self, Body, Wrong, senseless};
 use crate::caller::Caller;
 use crate::error::Error;
 use crate::fields::{self, Of};
+use crate::row::View;
 use crate::terms::{self, none_if_empty};
 use crate::{Settings, naming};
 
@@ -173,9 +174,9 @@ impl NewKey {
     }
 
     /// What makes it.
-    pub(crate) fn commands(&self) -> Vec<Command> {
-        let whose = Spender::Key(self.key.token);
-        let spent = self.spend.map(|to| Command::SetSpendOf { whose, to });
+    pub(crate) fn commands(&self, view: &View) -> Vec<Command> {
+        let (whose, period) = (Spender::Key(self.key.token), view.period(&self.key.terms));
+        let spent = self.spend.map(|to| Command::SetSpendOf { whose, period, to });
         let make = Command::CreateKey { key: Box::new(self.key.clone()) };
         [make].into_iter().chain(spent).collect()
     }

@@ -210,15 +210,23 @@ impl View {
 
     /// What is spent in the period of `now`, and that period.
     fn spend(&self, id: EntityId, terms: &Terms) -> (NanoUsd, Option<Period>) {
-        let shared = self.shared(terms);
-        let shared = shared.as_ref().and_then(|budget| budget.terms.budget_duration.as_ref());
-        let every = terms.budget_duration.as_ref().or(shared);
-        let every = every.and_then(|text| Every::parse(text).ok());
-        let period = every.map(|every| self.calendar.period(every, self.now));
+        let period = self.running(terms);
         let (spent, since) = self.state.spend(&PotId { of: id, line: Line::Main });
         // What was spent without periods counts for the first one.
         let over = |period: &Period| since > UnixMillis(0) && since < period.start;
         (if period.as_ref().is_some_and(over) { NanoUsd::ZERO } else { spent }, period)
+    }
+
+    /// When the present period of terms began; 0 if they have no periods.
+    pub(crate) fn period(&self, terms: &Terms) -> UnixMillis {
+        self.running(terms).map_or(UnixMillis(0), |period| period.start)
+    }
+
+    fn running(&self, terms: &Terms) -> Option<Period> {
+        let shared = self.shared(terms);
+        let shared = shared.as_ref().and_then(|budget| budget.terms.budget_duration.as_ref());
+        let every = Every::parse(terms.budget_duration.as_ref().or(shared)?).ok()?;
+        Some(self.calendar.period(every, self.now))
     }
 
     /// What an entity has spent in its present period.

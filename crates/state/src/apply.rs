@@ -67,6 +67,11 @@ impl State {
             Command::UpdateMember { kind, name, user, changes } => {
                 entities::update_member(self, (*kind, name, user), changes)
             }
+            Command::PutKey { key, over } => keys::put_over(self, key, *over),
+            Command::PutEntity { entity, over } => entities::put_over(self, entity, *over),
+            Command::PutMember { kind, name, member, over } => {
+                entities::put_member(self, *kind, name, member, *over)
+            }
             Command::RemoveMembers { kind, name, users } => {
                 entities::remove_members(self, *kind, name, users)
             }
@@ -81,13 +86,20 @@ impl State {
                 money::lease(self, *node, (*epoch, *number), returns, grants)
             }
             Command::CloseLives { node, through } => Ok(money::close(self, *node, *through)),
-            Command::SetSpend { pot, to } => money::set_spend(self, pot, *to),
+            Command::SetSpend { pot, period, to } => money::set_spend(self, pot, *period, *to),
             Command::Claim { request, made } => claims::claim(self, *request, *made),
-            Command::SetSpendOf { whose, to } => money::set_spend_of(self, whose, *to),
+            Command::SetSpendOf { whose, period, to } => {
+                money::set_spend_of(self, whose, *period, *to)
+            }
             Command::ProposeConfig { hash, sealed, source, after } => {
                 config::propose(self, config::Proposal { hash, sealed, source, after: *after, by })
             }
         }
+    }
+
+    /// When something was made that may have an age of its own. Nothing is older than it can be.
+    fn age(&self, of: UnixMillis) -> UnixMillis {
+        if of == UnixMillis(0) { self.at } else { of.min(self.at) }
     }
 
     /// A number that nothing had before.

@@ -11,7 +11,9 @@ mod money;
 mod outcome;
 mod terms;
 
-use dunlin_types::{ClusterId, Epoch, KeyDigest, NanoUsd, NodeId, PotId, RequestId, UnixMillis};
+use dunlin_types::{
+    ClusterId, EntityId, Epoch, KeyDigest, NanoUsd, NodeId, PotId, RequestId, UnixMillis,
+};
 use serde::{Deserialize, Serialize};
 
 pub use change::Change;
@@ -164,6 +166,31 @@ pub enum Command {
         /// What changes; absent fields stay.
         changes: Box<MemberChanges>,
     },
+    /// A key from elsewhere, of an age of its own.
+    PutKey {
+        /// The key. One without an age is made when it is applied.
+        key: Box<Key>,
+        /// The number of the key with its hash, whose place it takes; none if it is new.
+        over: Option<EntityId>,
+    },
+    /// An entity from elsewhere, of an age of its own. Members are put apart.
+    PutEntity {
+        /// The entity. One without an age is made when it is applied.
+        entity: Box<Entity>,
+        /// The number of its namesake, whose place it takes; none if it is new.
+        over: Option<EntityId>,
+    },
+    /// A membership from elsewhere.
+    PutMember {
+        /// Of what.
+        kind: Kind,
+        /// Of which one.
+        name: String,
+        /// Who, and on which terms.
+        member: Box<Member>,
+        /// The number of the user's membership, whose place it takes; none if it is new.
+        over: Option<EntityId>,
+    },
     /// Users leave a team or an organization.
     RemoveMembers {
         /// What they leave.
@@ -211,10 +238,13 @@ pub enum Command {
         /// The last of those lives.
         through: Epoch,
     },
-    /// A pot's spend in its present period is this from now on.
+    /// What was spent from a pot in a period is this from now on.
     SetSpend {
         /// Which pot.
         pot: PotId,
+        /// The start of the period; one later than the pot's begins with it, one that has run out
+        /// is nobody's concern. 0 where there are no periods: the pot's own.
+        period: UnixMillis,
         /// How much.
         to: NanoUsd,
     },
@@ -226,11 +256,13 @@ pub enum Command {
         /// When it was made. Long after that it is not charged any more.
         made: UnixMillis,
     },
-    /// What a key or an entity has spent in its present period is this from now on. It is named, so
-    /// that it may be made just before.
+    /// The same for the main pot of a key or an entity. It is named, so that it may be made just
+    /// before.
     SetSpendOf {
         /// Whose spend.
         whose: Spender,
+        /// As in [`Command::SetSpend`].
+        period: UnixMillis,
         /// How much.
         to: NanoUsd,
     },
@@ -248,7 +280,7 @@ pub enum Command {
     },
 }
 
-/// A key or an entity by its name.
+/// Who spends, by its name.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub enum Spender {
@@ -256,6 +288,8 @@ pub enum Spender {
     Key(KeyDigest),
     /// By what it is and its name.
     Entity(Kind, String),
+    /// By what it belongs to, its name, and the user.
+    Member(Kind, String, String),
 }
 
 /// Why bytes of the log are no entry.

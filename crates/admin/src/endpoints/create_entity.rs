@@ -13,6 +13,7 @@ use crate::entity_fields::{self, EntityFields};
 use crate::error::Error;
 use crate::rights::forbidden;
 use crate::routes::{Asked, Routes, Who};
+use crate::row::View;
 
 /// Where each kind is made, and who may.
 const PATHS: &[(&str, Kind, Who)] = &[
@@ -35,15 +36,16 @@ async fn handle(admin: Admin, asked: Asked, kind: Kind) -> Result<Response, Erro
     if kind == Kind::Team {
         body.fill(&admin.settings()?.settings.team_defaults);
     }
-    let state = admin.judging(&asked).await;
-    let commands = read(body, kind, &asked, &state)?;
+    let view = admin.view(admin.judging(&asked).await);
+    let commands = read(body, kind, &asked, &view)?;
     let (reply, view) = admin.carry_out(Command::All { commands }).await?;
     let entity = entity_of(reply);
     info!(entity.kind = kind.name(), entity.name = entity.name, "an entity was made");
     Ok(ok(&row(&view, &entity)))
 }
 
-fn read(mut body: Body, kind: Kind, asked: &Asked, state: &State) -> Result<Vec<Command>, Error> {
+fn read(mut body: Body, kind: Kind, asked: &Asked, view: &View) -> Result<Vec<Command>, Error> {
+    let state = &view.state;
     let name = entity_fields::name_of(&mut body, kind);
     let joining = body.take("members_with_roles", entity_fields::members).value();
     let EntityFields { changes, spend } = entity_fields::read(body, kind, &[])?;
@@ -60,9 +62,9 @@ fn read(mut body: Body, kind: Kind, asked: &Asked, state: &State) -> Result<Vec<
     let joined = joining.users.into_iter();
     let members: Vec<Member> =
         joined.map(|(user, role)| Member { user, role, ..Member::default() }).collect();
+    let (whose, period) = (Spender::Entity(kind, name), view.period(&entity.terms));
     let make = Command::CreateEntity { entity: Box::new(entity), members };
-    let whose = Spender::Entity(kind, name);
-    let spent = spend.map(|to| Command::SetSpendOf { whose, to });
+    let spent = spend.map(|to| Command::SetSpendOf { whose, period, to });
     Ok([make].into_iter().chain(joining.new_users).chain(spent).collect())
 }
 
@@ -85,10 +87,11 @@ mod tests {
     use super::*;
     use crate::caller::Caller;
     use crate::rights::tests::{asked_by, world};
+    use crate::row::tests::view_of;
 
     fn made(caller: Caller, kind: Kind, text: &str) -> Result<Vec<Command>, Error> {
         let body = Body::parse(text.as_bytes())?;
-        read(body, kind, &asked_by(caller), &world())
+        read(body, kind, &asked_by(caller), &view_of(world()))
     }
 
     #[test]

@@ -38,9 +38,11 @@ async fn handle(admin: Admin, asked: Asked) -> Result<Response, Error> {
         name: team,
         members: vec![Member { user: user.name.clone(), role, ..Member::default() }],
     });
-    let whose = Spender::Entity(Kind::User, user.name.clone());
-    let spent = spend.map(|to| Command::SetSpendOf { whose, to });
-    let make_key = key.as_ref().map(NewKey::commands).unwrap_or_default();
+    let view = admin.view(admin.0.consensus.state());
+    let (whose, period) =
+        (Spender::Entity(Kind::User, user.name.clone()), view.period(&user.terms));
+    let spent = spend.map(|to| Command::SetSpendOf { whose, period, to });
+    let make_key = key.as_ref().map(|key| key.commands(&view)).unwrap_or_default();
     let commands = [make].into_iter().chain(join).chain(spent).chain(make_key).collect();
     let (reply, view) = admin.carry_out(Command::All { commands }).await?;
     let user = entity_of(reply);

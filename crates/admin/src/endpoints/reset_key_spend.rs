@@ -23,10 +23,11 @@ async fn handle(admin: Admin, asked: Asked) -> Result<Response, Error> {
     if !asked.caller.is_admin() && !asked.caller.leads_owner(&read.state, &key) {
         return Err(Error::NotYours);
     }
-    let before = admin.view(read.state).key_spend(&key);
+    let view = admin.view(read.state);
+    let (before, period) = (view.key_spend(&key), view.period(&key.terms));
     let to = parse(asked.body()?, before)?;
     let whose = Spender::Key(key.token);
-    let (_, view) = admin.carry_out(Command::SetSpendOf { whose, to }).await?;
+    let (_, view) = admin.carry_out(Command::SetSpendOf { whose, period, to }).await?;
     info!(key.id = %key.token, "the spend of key {} is {to} from now on", key.name);
     Ok(ok(&json!({
         "key_hash": key.token,

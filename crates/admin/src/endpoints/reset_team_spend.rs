@@ -20,10 +20,10 @@ async fn handle(admin: Admin, asked: Asked) -> Result<Response, Error> {
     let name = asked.named.as_deref().unwrap_or_default();
     let view = admin.view(admin.read().await.state);
     let team = find(&view.state, Kind::Team, name)?;
-    let before = view.spent(&team);
+    let (before, period) = (view.spent(&team), view.period(&team.terms));
     let to = reset_key_spend::parse(asked.body()?, before)?;
     let whose = Spender::Entity(Kind::Team, name.to_owned());
-    let (_, view) = admin.carry_out(Command::SetSpendOf { whose, to }).await?;
+    let (_, view) = admin.carry_out(Command::SetSpendOf { whose, period, to }).await?;
     info!(team.id = name, "the spend of team {name} is {to} from now on");
     Ok(ok(&json!({
         "team_id": name,

@@ -64,6 +64,7 @@ pub(super) async fn carry_out(
     };
     let EntityFields { mut changes, spend } = entity_fields::read(body, kind, &[])?;
     let before = find(&state, kind, &name)?;
+    let after = Entity::clone(&before).changed(changes.clone());
     if !asked.caller.is_admin() {
         if !asked.caller.leads(&state, kind, &name) {
             return Err(forbidden(format!("only its admins change {} `{name}`", kind.name())));
@@ -71,12 +72,12 @@ pub(super) async fn carry_out(
         if spend.is_some() || !changes.aliases.keeps() {
             return Err(forbidden("only an admin sets spend and model_aliases".to_owned()));
         }
-        let after = Entity::clone(&before).changed(changes.clone());
         asked.caller.may_grow(&state, Some(&before), &after)?;
     }
     sign(&mut changes.terms, &asked.caller);
     let whose = Spender::Entity(kind, name.clone());
-    let spent = spend.map(|to| Command::SetSpendOf { whose, to });
+    let period = admin.view(state).period(&after.terms);
+    let spent = spend.map(|to| Command::SetSpendOf { whose, period, to });
     let update = Command::UpdateEntity { kind, name, changes: Box::new(changes) };
     let commands = [update].into_iter().chain(spent).collect();
     let (reply, view) = admin.carry_out(Command::All { commands }).await?;

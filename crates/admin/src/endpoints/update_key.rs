@@ -14,7 +14,7 @@ use crate::naming;
 use crate::new_key::{self, KeyFields};
 use crate::rights::forbidden;
 use crate::routes::{Asked, Routes, Who};
-use crate::row::put;
+use crate::row::{View, put};
 
 const PATH: &str = "/key/update";
 
@@ -45,11 +45,16 @@ impl Update {
         Ok(Self { named, token, fields, now })
     }
 
-    fn command(self) -> Command {
+    fn command(self, view: &View) -> Command {
         let Self { token, fields, .. } = self;
+        let after = view.state.key(&token).cloned().map(|key| {
+            let key = std::sync::Arc::unwrap_or_clone(key);
+            key.changed(fields.changes.clone())
+        });
+        let period = after.map_or(UnixMillis(0), |key| view.period(&key.terms));
         let update = Command::UpdateKey { token, changes: Box::new(fields.changes) };
         let whose = Spender::Key(token);
-        let spent = fields.spend.map(|to| Command::SetSpendOf { whose, to });
+        let spent = fields.spend.map(|to| Command::SetSpendOf { whose, period, to });
         Command::All { commands: [update].into_iter().chain(spent).collect() }
     }
 }
@@ -75,7 +80,8 @@ pub(super) async fn carry_out(
     }
     sign(&mut update.fields.changes.terms, &asked.caller);
     let named = update.named.clone();
-    let (reply, view) = admin.carry_out(update.command()).await?;
+    let view = admin.view(admin.0.consensus.state());
+    let (reply, view) = admin.carry_out(update.command(&view)).await?;
     let key = key_of(reply);
     info!(key.id = %key.token, "key {} was changed", key.name);
     let mut row = view.key(&key);
@@ -87,9 +93,10 @@ pub(super) async fn carry_out(
 mod tests {
     use std::collections::BTreeMap;
 
-    use dunlin_state::{Change, KeyChanges, TermsChanges};
+    use dunlin_state::{Change, KeyChanges, State, TermsChanges};
 
     use super::*;
+    use crate::row::tests::view_of;
 
     fn read(text: &str) -> Result<Update, Error> {
         Update::read(Body::parse(text.as_bytes())?, UnixMillis(0))
@@ -120,7 +127,7 @@ mod tests {
         let token = KeyDigest::of("sk-a");
         assert_eq!(update.named, "sk-a");
         let commands = vec![Command::UpdateKey { token, changes }];
-        assert_eq!(update.command(), Command::All { commands });
+        assert_eq!(update.command(&view_of(State::new())), Command::All { commands });
     }
 
     #[test]

@@ -29,6 +29,26 @@ pub(super) fn create(
     Ok(reply)
 }
 
+/// Puts an entity from elsewhere in the place of `over`, or of none.
+pub(super) fn put_over(
+    state: &mut State,
+    entity: &Entity,
+    over: Option<EntityId>,
+) -> Result<Reply, Rejected> {
+    let (kind, name) = (entity.kind, &entity.name);
+    let known = state.entity(kind, name).map(|known| known.id);
+    let id = match (known, over) {
+        (None, None) => state.next_id(),
+        (Some(known), Some(over)) if known == over => known,
+        (Some(_), _) => return Err(Rejected::EntityExists { kind, name: name.clone() }),
+        (None, Some(_)) => return Err(unknown(kind, name)),
+    };
+    let created_at = state.age(entity.created_at);
+    let reply = put(state, Entity { id, created_at, ..entity.clone() })?;
+    state.holders.insert(id, Holder::Entity(kind, name.clone()));
+    Ok(reply)
+}
+
 pub(super) fn update(
     state: &mut State,
     kind: Kind,
@@ -126,20 +146,53 @@ pub(super) fn add_members(
     known(state, kind, Some(name))?;
     let mut added = Vec::new();
     for member in members {
-        let user = member.user.clone();
-        if state.member(kind, name, &user).is_some() {
-            return Err(Rejected::MemberExists { user });
+        let user = &member.user;
+        if state.member(kind, name, user).is_some() {
+            return Err(Rejected::MemberExists { user: user.clone() });
         }
-        known(state, Kind::Budget, member.terms.budget_id.as_deref())?;
-        let member = Arc::new(Member { id: state.next_id(), ..member.clone() });
-        added.push(Arc::clone(&member));
-        let holder = Holder::Member { kind, group: name.to_owned(), user: user.clone() };
-        state.holders.insert(member.id, holder);
-        let groups = state.members.entry(kind).or_default();
-        groups.entry(name.to_owned()).or_default().insert(user, member);
+        let id = state.next_id();
+        added.push(seat(state, kind, name, Member { id, ..member.clone() })?);
     }
     touch(state, kind, name);
     Ok(Reply::Members(added))
+}
+
+/// Puts a membership from elsewhere in the place of `over`, or of none.
+pub(super) fn put_member(
+    state: &mut State,
+    kind: Kind,
+    name: &str,
+    member: &Member,
+    over: Option<EntityId>,
+) -> Result<Reply, Rejected> {
+    known(state, kind, Some(name))?;
+    let user = || member.user.clone();
+    let id = match (state.member(kind, name, &member.user).map(|known| known.id), over) {
+        (None, None) => state.next_id(),
+        (Some(known), Some(over)) if known == over => known,
+        (Some(_), _) => return Err(Rejected::MemberExists { user: user() }),
+        (None, Some(_)) => return Err(Rejected::UnknownMember { user: user() }),
+    };
+    let member = seat(state, kind, name, Member { id, ..member.clone() })?;
+    touch(state, kind, name);
+    Ok(Reply::Members(vec![member]))
+}
+
+/// Puts a membership in the place of the user's, if there is one.
+fn seat(
+    state: &mut State,
+    kind: Kind,
+    name: &str,
+    member: Member,
+) -> Result<Arc<Member>, Rejected> {
+    known(state, Kind::Budget, member.terms.budget_id.as_deref())?;
+    let member = Arc::new(member);
+    let (group, user) = (name.to_owned(), member.user.clone());
+    let holder = Holder::Member { kind, group: group.clone(), user: user.clone() };
+    state.holders.insert(member.id, holder);
+    let groups = state.members.entry(kind).or_default();
+    groups.entry(group).or_default().insert(user, Arc::clone(&member));
+    Ok(member)
 }
 
 pub(super) fn update_member(
@@ -150,10 +203,8 @@ pub(super) fn update_member(
     known(state, kind, Some(name))?;
     let member = state.member(kind, name, user);
     let member = member.ok_or_else(|| Rejected::UnknownMember { user: user.to_owned() })?;
-    let member = Arc::new(Member::clone(member).changed(changes.clone()));
-    known(state, Kind::Budget, member.terms.budget_id.as_deref())?;
-    let groups = state.members.entry(kind).or_default();
-    groups.entry(name.to_owned()).or_default().insert(user.to_owned(), Arc::clone(&member));
+    let member = Member::clone(member).changed(changes.clone());
+    let member = seat(state, kind, name, member)?;
     touch(state, kind, name);
     Ok(Reply::Members(vec![member]))
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use dunlin_types::{KeyDigest, UnixMillis};
+use dunlin_types::{EntityId, KeyDigest, UnixMillis};
 
 use super::entities;
 use crate::command::{Change, Key, KeyChanges, Kind, Rejected, Reply, TermsChanges};
@@ -18,6 +18,23 @@ pub(super) fn create(state: &mut State, key: &Key) -> Result<Reply, Rejected> {
     let id = state.next_id();
     state.former.remove(&key.token);
     put(state, Key { id, created_at: state.at, ..key.clone() })
+}
+
+/// Puts a key from elsewhere in the place of `over`, or of none.
+pub(super) fn put_over(
+    state: &mut State,
+    key: &Key,
+    over: Option<EntityId>,
+) -> Result<Reply, Rejected> {
+    let known = state.keys.get(&key.token).map(|known| known.id);
+    let id = match (known, over) {
+        (None, None) => state.next_id(),
+        (Some(known), Some(over)) if known == over => known,
+        (Some(_), _) => return Err(Rejected::KeyExists),
+        (None, Some(_)) => return Err(Rejected::UnknownKey),
+    };
+    state.former.remove(&key.token);
+    put(state, Key { id, created_at: state.age(key.created_at), ..key.clone() })
 }
 
 pub(super) fn update(

@@ -96,11 +96,21 @@ pub(super) fn free(state: &mut State, node: NodeId, through: Epoch) {
     }
 }
 
-pub(super) fn set_spend(state: &mut State, pot: &PotId, to: NanoUsd) -> Result<Reply, Rejected> {
+/// A period that the leader's clock has not seen begin is a slip of the node's: the pot's own counts.
+pub(super) fn set_spend(
+    state: &mut State,
+    pot: &PotId,
+    period: UnixMillis,
+    to: NanoUsd,
+) -> Result<Reply, Rejected> {
     if pot.of.0 >= FIRST_ROW && !state.holders.contains_key(&pot.of) {
         return Ok(Reply::Unchanged);
     }
-    let period = state.pots.get(pot).map_or(UnixMillis(0), |pot| pot.period);
+    let own = state.pots.get(pot).map_or(UnixMillis(0), |pot| pot.period);
+    let period = if (UnixMillis(1)..=state.at).contains(&period) { period } else { own };
+    if period < own {
+        return Ok(Reply::Unchanged);
+    }
     of_period(state, pot, period).settled = to;
     Ok(Reply::Done)
 }
@@ -108,6 +118,7 @@ pub(super) fn set_spend(state: &mut State, pot: &PotId, to: NanoUsd) -> Result<R
 pub(super) fn set_spend_of(
     state: &mut State,
     whose: &Spender,
+    period: UnixMillis,
     to: NanoUsd,
 ) -> Result<Reply, Rejected> {
     let of = match whose {
@@ -116,8 +127,12 @@ pub(super) fn set_spend_of(
             let entity = state.entity(*kind, name);
             entity.ok_or_else(|| entities::unknown(*kind, name))?.id
         }
+        Spender::Member(kind, name, user) => {
+            let member = state.member(*kind, name, user);
+            member.ok_or_else(|| Rejected::UnknownMember { user: user.clone() })?.id
+        }
     };
-    set_spend(state, &PotId { of, line: Line::Main }, to)
+    set_spend(state, &PotId { of, line: Line::Main }, period, to)
 }
 
 /// The pot, in the period that starts at `period` if that is later than its own and has begun. A pot

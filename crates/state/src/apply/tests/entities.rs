@@ -143,3 +143,50 @@ fn all_commands_or_none() {
     let done = script.run(both(entity(Kind::Tag, "u", Terms::default())));
     assert!(matches!(done, Ok(Reply::All(replies)) if replies.len() == 2));
 }
+
+#[test]
+fn what_comes_from_elsewhere_keeps_its_age_and_takes_the_place_that_was_seen() {
+    let mut script = Script::default();
+    let (kind, name) = (Kind::Team, "t".to_owned());
+    let put_team = |alias: &str, over| {
+        let (name, alias) = (name.clone(), Some(alias.to_owned()));
+        let created_at = UnixMillis(500);
+        let entity = Box::new(Entity { kind, name, alias, created_at, ..Entity::default() });
+        Command::PutEntity { entity, over }
+    };
+    script.run(put_team("one", None)).expect("new");
+    let team = Entity::clone(script.state.entity(kind, "t").expect("the team"));
+    assert_eq!((team.created_at, team.updated_at), (UnixMillis(500), UnixMillis(1_000)));
+    let taken = Err(Rejected::EntityExists { kind, name: name.clone() });
+    assert_eq!(script.run(put_team("two", None)), taken);
+    assert_eq!(script.run(put_team("two", Some(EntityId(7)))), taken, "another one was seen");
+    script.run(put_team("two", Some(team.id))).expect("that one was seen");
+    let now = script.state.entity(kind, "t").expect("the team");
+    assert_eq!((now.id, now.alias.as_deref()), (team.id, Some("two")));
+
+    let put_member = |role: &str, over| {
+        let member = Member { user: "ann".to_owned(), role: role.to_owned(), ..Member::default() };
+        Command::PutMember { kind, name: name.clone(), member: Box::new(member), over }
+    };
+    script.run(put_member("user", None)).expect("new");
+    let ann = script.state.member(kind, "t", "ann").expect("a member").id;
+    let taken = Err(Rejected::MemberExists { user: "ann".to_owned() });
+    assert_eq!(script.run(put_member("admin", None)), taken);
+    script.run(put_member("admin", Some(ann))).expect("that one was seen");
+    let now = script.state.member(kind, "t", "ann").expect("a member");
+    assert_eq!((now.id, now.role.as_str()), (ann, "admin"));
+
+    let put_key = |alias: &str, created_at, over| {
+        let created_at = UnixMillis(created_at);
+        Command::PutKey { key: Box::new(Key { created_at, ..*key("sk-a", Some(alias)) }), over }
+    };
+    assert_eq!(script.run(put_key("a", 0, Some(ann))), Err(Rejected::UnknownKey));
+    script.run(put_key("a", u64::MAX, None)).expect("new");
+    let made = Key::clone(script.state.key(&KeyDigest::of("sk-a")).expect("the key"));
+    assert!(made.created_at == script.state.at, "it cannot be younger than now");
+    assert_eq!(script.run(put_key("b", 0, None)), Err(Rejected::KeyExists));
+    script.run(put_key("b", 7, Some(made.id))).expect("that one was seen");
+    let now = script.state.key_by_alias("b").expect("the key");
+    assert_eq!((now.id, now.created_at), (made.id, UnixMillis(7)));
+    assert!(script.state.key_by_alias("a").is_none());
+}

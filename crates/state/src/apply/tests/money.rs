@@ -1,7 +1,7 @@
 //! Pots, leases and keys that are regenerated.
 
 use super::*;
-use crate::command::{Grant, Return, Terms};
+use crate::command::{Entity, Grant, Kind, Member, Return, Spender, Terms};
 
 const POT: u64 = 1_000;
 
@@ -106,12 +106,52 @@ fn a_regenerated_key_keeps_its_spend_and_its_former_text_for_a_while() {
 #[test]
 fn what_is_made_may_come_with_what_it_has_spent() {
     let mut script = Script::default();
-    let to = NanoUsd(30);
-    let of = |token| Command::SetSpendOf { whose: crate::command::Spender::Key(token), to };
+    let (to, period) = (NanoUsd(30), UnixMillis(0));
+    let of = |token| Command::SetSpendOf { whose: Spender::Key(token), period, to };
     let made = key("sk-a", None);
     let token = made.token;
     assert_eq!(script.run(of(token)), Err(Rejected::UnknownKey));
     let commands = vec![Command::CreateKey { key: made }, of(token)];
     script.run(Command::All { commands }).expect("made");
     assert_eq!(script.state.key_spend(&token), to);
+}
+
+#[test]
+fn spend_is_set_in_the_period_that_runs_when_it_is_set() {
+    let mut script = with_budget();
+    script.run(ask(1, 2_000, 60)).expect("granted");
+    let set = |period, to| {
+        let (period, to) = (UnixMillis(period), NanoUsd(to));
+        Command::SetSpend { pot: pot(), period, to }
+    };
+    let told = |script: &Script| (script.state.spend(&pot()).0.0, script.state.spend(&pot()).1.0);
+    script.run(set(2_000, 50)).expect("set");
+    assert_eq!(told(&script), (50, 2_000));
+    // Nobody has spent in the period from 3,000 on when its spend is set.
+    script.run(set(3_000, 20)).expect("set");
+    assert_eq!(told(&script), (20, 3_000));
+    script.run(ask(2, 3_000, 10)).expect("granted");
+    assert_eq!(told(&script), (20, 3_000), "the first who spends there finds it");
+    assert_eq!(script.run(set(2_000, 70)), Ok(Reply::Unchanged), "that one is over");
+    script.run(set(0, 7)).expect("set");
+    assert_eq!(told(&script), (7, 3_000), "whichever it is");
+    script.run(set(1_000_000, 9)).expect("set");
+    assert_eq!(told(&script), (9, 3_000), "none that has not begun");
+}
+
+#[test]
+fn a_member_spends_apart() {
+    let mut script = Script::default();
+    let (kind, name) = (Kind::Team, "t".to_owned());
+    let entity = Box::new(Entity { kind, name: name.clone(), ..Entity::default() });
+    let members = vec![Member { user: "ann".to_owned(), ..Member::default() }];
+    script.run(Command::CreateEntity { entity, members }).expect("made");
+    let set = |user: &str| {
+        let whose = Spender::Member(kind, name.clone(), user.to_owned());
+        Command::SetSpendOf { whose, period: UnixMillis(0), to: NanoUsd(5) }
+    };
+    script.run(set("ann")).expect("set");
+    let of = script.state.member(kind, "t", "ann").expect("the member").id;
+    assert_eq!(script.state.spend(&PotId { of, line: Line::Main }).0, NanoUsd(5));
+    assert_eq!(script.run(set("bob")), Err(Rejected::UnknownMember { user: "bob".to_owned() }));
 }
