@@ -5,7 +5,11 @@
 //! Read `key.rs` first.
 
 mod cluster;
+mod fields;
+mod import;
 mod key;
 
 pub use cluster::{BackendStatus, ClusterStatus, MemberRole, MemberStatus};
+pub use fields::{Field, Of, Shape, idle_fields};
+pub use import::{Former, Import, ImportKind, ImportRow, Imported, ImportedRow, MAX_IMPORT_ROWS};
 pub use key::{DeletedKeys, KeyInfo, KeyList, KeyRow, ListedKey, RawJson, Row};
