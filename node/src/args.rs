@@ -12,6 +12,7 @@ const AFTER_HELP: &str = "\
 First steps:
   dunlin demo                              three nodes with mock backends, nothing to configure
   dunlin config check config.yaml          what is wrong with a LiteLLM or dunlin config, all at once
+  dunlin migrate litellm --config config.yaml --dump dump.sql   what moves from LiteLLM, and how
   dunlin serve --config config.yaml        one node; `dunlin --config config.yaml` means the same
 
 Three nodes, the same command on each (n1, n2, n3 are host names):
@@ -60,6 +61,9 @@ pub(crate) enum Command {
     /// Work with config files.
     #[command(subcommand)]
     Config(ConfigCommand),
+    /// Move here from another gateway: see first what changes, then import its keys, teams and users.
+    #[command(subcommand)]
+    Migrate(dunlin_cli::MigrateCommand),
     /// Tell what an error code such as DL0103 means and how to mend it.
     Explain {
         /// The code, as printed in brackets.

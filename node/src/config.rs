@@ -135,7 +135,7 @@ fn first<T>(choices: impl IntoIterator<Item = Option<T>>) -> Option<T> {
 }
 
 #[expect(clippy::disallowed_methods, reason = "this is the one place that reads the environment")]
-fn environment() -> Environment {
+pub(crate) fn environment() -> Environment {
     // A name or value that is not Unicode cannot be referred to from a config file.
     let readable = std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
@@ -152,7 +152,7 @@ pub(crate) fn keys_from_environment() -> Vec<(&'static str, Secret)> {
     ["DUNLIN_API_KEY", "LITELLM_MASTER_KEY"].into_iter().filter_map(key).collect()
 }
 
-fn options(strict: bool) -> Options {
+pub(crate) fn options(strict: bool) -> Options {
     let known = |provider: &&dyn dunlin_providers::Provider| dunlin_config::Provider {
         id: provider.id(),
         default_base: provider.default_base(),
@@ -167,7 +167,7 @@ fn options(strict: bool) -> Options {
 
 /// With the prices of the file that `cluster.prices` names. A config that does not load keeps the
 /// prices compiled in: what is wrong with it is said when it is read for good.
-fn with_own_prices(
+pub(crate) fn with_own_prices(
     options: Options,
     document: &Document,
     environment: &Environment,
@@ -202,7 +202,7 @@ fn document(args: &ServeArgs, environment: &Environment) -> anyhow::Result<Optio
     Ok(Some(document))
 }
 
-fn gather(path: &Path) -> anyhow::Result<Document> {
+pub(crate) fn gather(path: &Path) -> anyhow::Result<Document> {
     let mut read = |path: &str| fs::read_to_string(path).map_err(|error| error.to_string());
     let (document, problems) = dunlin_config::gather(&path.display().to_string(), &mut read);
     if problems.is_empty() {

@@ -10,6 +10,7 @@ mod explain;
 mod leader;
 mod logs;
 mod master_key;
+mod migrate;
 mod parts;
 mod revision;
 mod run;
@@ -18,7 +19,7 @@ mod seal;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser};
-use dunlin_cli::{Exit, say};
+use dunlin_cli::{Exit, MigrateCommand, say};
 
 use crate::args::{Cli, Command, ConfigCommand};
 
@@ -54,6 +55,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<Exit> {
             Ok(Exit::Done)
         }
         Command::Config(ConfigCommand::Check { file, strict }) => config::check(&file, strict),
+        Command::Migrate(MigrateCommand::Litellm(args)) => migrate::run(&args),
         Command::Explain { code } => Ok(explain::run(&code)),
         Command::Cluster(command) => Ok(dunlin_cli::run(&command, config::keys_from_environment())),
         Command::Completion { shell } => {

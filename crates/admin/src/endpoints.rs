@@ -31,6 +31,7 @@ mod entities;
 mod entity_info;
 mod health_liveliness;
 mod health_readiness;
+mod import_rows;
 mod key_aliases;
 mod key_health;
 mod key_info;
@@ -68,6 +69,7 @@ static ALL: &[fn(Routes) -> Routes] = &[
     entity_info::add,
     health_liveliness::add,
     health_readiness::add,
+    import_rows::add,
     key_aliases::add,
     key_health::add,
     key_info::add,

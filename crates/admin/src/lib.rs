@@ -15,6 +15,7 @@ mod endpoints;
 mod entity_fields;
 mod error;
 mod fields;
+mod import;
 mod moment;
 mod naming;
 mod new_key;

@@ -222,7 +222,8 @@ impl View {
         self.running(terms).map_or(UnixMillis(0), |period| period.start)
     }
 
-    fn running(&self, terms: &Terms) -> Option<Period> {
+    /// The present period of terms, if they have periods.
+    pub(crate) fn running(&self, terms: &Terms) -> Option<Period> {
         let shared = self.shared(terms);
         let shared = shared.as_ref().and_then(|budget| budget.terms.budget_duration.as_ref());
         let every = Every::parse(terms.budget_duration.as_ref().or(shared)?).ok()?;

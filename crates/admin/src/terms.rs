@@ -177,7 +177,7 @@ fn temporary(body: &mut Body) -> Change<Temporary> {
 }
 
 /// A moment, or a day's beginning, in UTC unless it says otherwise.
-fn moment(value: &Value) -> Result<UnixMillis, Wrong> {
+pub(crate) fn moment(value: &Value) -> Result<UnixMillis, Wrong> {
     let text = body::text(value)?;
     moment::parse(&text).ok_or_else(|| {
         senseless(format!("`{text}` is no moment: expected 2027-01-15 or 2027-01-15T08:00:00Z"))

@@ -10,6 +10,7 @@ mod entity;
 mod failure;
 mod health;
 mod key;
+mod migrate;
 mod models;
 mod session;
 mod status;
@@ -21,6 +22,7 @@ use clap::Subcommand;
 use dunlin_types::Secret;
 
 pub use failure::Exit;
+pub use migrate::{Known, Litellm, MigrateCommand, migrate};
 pub use terminal::{print, say};
 
 use crate::failure::{Failure, Result};
@@ -54,10 +56,15 @@ pub enum Command {
 /// environment offers, best first: the variable's name and its value.
 #[must_use]
 pub fn run(command: &Command, keys: Vec<(&'static str, Secret)>) -> Exit {
+    let key = keys.into_iter().next().map(|(variable, key)| NamedKey::of(variable, key));
+    block_on(dispatch(command, key))
+}
+
+/// Carries work out and says on stderr why it failed, if it did.
+fn block_on(work: impl Future<Output = Result<Exit>>) -> Exit {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Failure::here(format!("cannot start: {error}")));
-    let key = keys.into_iter().next().map(|(variable, key)| NamedKey::of(variable, key));
-    runtime.and_then(|runtime| runtime.block_on(dispatch(command, key))).unwrap_or_else(|failure| {
+    runtime.and_then(|runtime| runtime.block_on(work)).unwrap_or_else(|failure| {
         say(&failure.to_string());
         failure.exit
     })

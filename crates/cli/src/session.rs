@@ -7,8 +7,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use reqwest::{Method, RequestBuilder, Url};
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use crate::failure::{Exit, Failure, Result};
@@ -62,12 +63,23 @@ impl Session {
     }
 
     pub(crate) async fn get(&self, path: &str, query: &[(&str, &str)]) -> Result<Answer> {
-        self.send(path, query, None).await
+        self.send(path, query, None, true).await
     }
 
     /// Asks for a change.
-    pub(crate) async fn post(&self, path: &str, body: &Object) -> Result<Answer> {
-        self.send(path, &[], Some(body)).await
+    pub(crate) async fn post(&self, path: &str, body: &impl Serialize) -> Result<Answer> {
+        let body = serde_json::value::to_raw_value(body).expect("plain data with text keys");
+        self.send(path, &[], Some(&body), false).await
+    }
+
+    /// Asks for a change that, made twice, is made once.
+    pub(crate) async fn post_repeatable(
+        &self,
+        path: &str,
+        body: &impl Serialize,
+    ) -> Result<Answer> {
+        let body = serde_json::value::to_raw_value(body).expect("plain data with text keys");
+        self.send(path, &[], Some(&body), true).await
     }
 
     /// Asks each node in turn until one decides.
@@ -75,7 +87,8 @@ impl Session {
         &self,
         path: &str,
         query: &[(&str, &str)],
-        change: Option<&Object>,
+        change: Option<&RawValue>,
+        repeatable: bool,
     ) -> Result<Answer> {
         let mut tried = Vec::new();
         for base in &self.urls {
@@ -83,7 +96,7 @@ impl Session {
                 Ok(answer) => return Ok(answer),
                 Err(failure) => failure,
             };
-            let harmless = change.is_none() && failure.exit == Exit::OutcomeUnknown;
+            let harmless = repeatable && failure.exit == Exit::OutcomeUnknown;
             if failure.exit != Exit::Unavailable && !harmless {
                 return Err(failure);
             }
@@ -103,7 +116,7 @@ impl Session {
         base: &str,
         path: &str,
         query: &[(&str, &str)],
-        change: Option<&Object>,
+        change: Option<&RawValue>,
     ) -> Result<Answer> {
         let mut url = Url::parse(&format!("{base}{path}"))
             .expect("the base was parsed with the arguments, and paths are ours");

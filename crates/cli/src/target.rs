@@ -76,7 +76,7 @@ impl NamedKey {
         Self { source: source.into(), key }
     }
 
-    fn of_file(path: &Path) -> Result<Self> {
+    pub(crate) fn of_file(path: &Path) -> Result<Self> {
         let source = path.display().to_string();
         let mut text = String::new();
         let file: io::Result<Box<dyn Read>> = match path.to_str() {

@@ -3,7 +3,7 @@
 
 use crate::diagnostic::{Code, Diagnostic};
 use crate::keys::{self, Keys, Standing};
-use crate::report::Report;
+use crate::report::{Fate, Report};
 use crate::tree::{Key, Map, Node};
 use crate::words;
 
@@ -50,7 +50,18 @@ pub(crate) fn one(known: &[&Keys], key: &Key, node: &Node, unknown: Unknown, rep
     let word = key.text.as_str();
     let setting =
         if section == keys::TOP.section { word.to_owned() } else { format!("{section}.{word}") };
-    match known.iter().find_map(|keys| keys.standing(word)) {
+    let standing = known.iter().find_map(|keys| keys.standing(word));
+    let fate = match standing {
+        Some(_) if node.is_idle() => Some(Fate::Kept),
+        Some(Standing::InForce) => Some(Fate::Kept),
+        Some(Standing::NotYet) => Some(Fate::NotYet),
+        Some(Standing::Replaced(by)) => Some(Fate::Replaced(by)),
+        Some(Standing::Refused(_)) | None => None,
+    };
+    if let Some(fate) = fate {
+        report.saw(setting.clone(), key.place, fate);
+    }
+    match standing {
         Some(_) if node.is_idle() => {}
         Some(Standing::InForce) => {}
         Some(Standing::NotYet) => report.not_yet(setting),

@@ -127,6 +127,16 @@ impl Diagnostic {
     }
 }
 
+impl Place {
+    /// The file and the line, from 1, in which it begins.
+    #[must_use]
+    pub fn line<'d>(&self, document: &'d Document) -> (&'d str, u64) {
+        let file = &document.files[self.file];
+        let before = file.text.as_bytes().iter().take(self.start);
+        (&file.path, before.filter(|byte| **byte == b'\n').count() as u64 + 1)
+    }
+}
+
 impl Severity {
     fn word(self) -> &'static str {
         match self {

@@ -43,7 +43,7 @@ pub use document::{
 };
 pub use explain::{Code, codes, explain};
 pub use grants::Grants;
-pub use report::Note;
+pub use report::{Fate, Note, Setting};
 pub use resolve::Environment;
 pub use settings::{ClusterSection, CountedTokens, Settings, WeakMasterKey, check_master_key};
 
@@ -98,6 +98,9 @@ pub struct Outcome {
     pub diagnostics: Vec<Diagnostic>,
     /// A line each, for the start of a node.
     pub notes: Vec<Note>,
+    /// The settings that are known, in the order of the files; those that are refused are among the
+    /// diagnostics.
+    pub settings: Vec<Setting>,
     /// `None` if and only if one of the diagnostics is an error.
     pub loaded: Option<Loaded>,
 }
@@ -113,8 +116,8 @@ pub fn load(document: &Document, environment: &Environment, options: &Options) -
         .filter(|_| !report.has_errors_of(Code::Syntax))
         .and_then(|root| read(root, environment, options, &mut report));
     let loaded = loaded.filter(|_| !report.has_errors());
-    let (diagnostics, notes) = report.finish();
-    Outcome { diagnostics, notes, loaded }
+    let (diagnostics, notes, settings) = report.finish();
+    Outcome { diagnostics, notes, settings, loaded }
 }
 
 fn read(

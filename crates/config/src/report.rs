@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::time::Duration;
 
-use crate::diagnostic::{Code, Diagnostic, Severity};
+use crate::diagnostic::{Code, Diagnostic, Place, Severity};
 use crate::tree::{Map, Node, Value};
 
 /// Longer times are slips: about 31 years.
@@ -20,18 +20,41 @@ impl fmt::Display for Note {
     }
 }
 
+/// A setting that was found, and how it stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Setting {
+    /// With its section in front.
+    pub name: String,
+    /// Where its name stands.
+    pub place: Place,
+    /// What becomes of it.
+    pub fate: Fate,
+}
+
+/// What becomes of a setting that is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// It does what it says, or needs nothing to be done.
+    Kept,
+    /// This takes its place.
+    Replaced(&'static str),
+    /// It does nothing yet.
+    NotYet,
+}
+
 /// What was found so far.
 pub(crate) struct Report {
     strict: bool,
     diagnostics: Vec<Diagnostic>,
     notes: BTreeSet<Note>,
     not_yet: BTreeSet<String>,
+    settings: Vec<Setting>,
 }
 
 impl Report {
     pub(crate) fn new(strict: bool) -> Self {
-        let (diagnostics, notes, not_yet) = Default::default();
-        Self { strict, diagnostics, notes, not_yet }
+        let (diagnostics, notes, not_yet, settings) = Default::default();
+        Self { strict, diagnostics, notes, not_yet, settings }
     }
 
     pub(crate) fn push(&mut self, diagnostic: Diagnostic) {
@@ -46,6 +69,11 @@ impl Report {
     pub(crate) fn lenient(&mut self, mut diagnostic: Diagnostic) {
         diagnostic.severity = if self.strict { Severity::Error } else { Severity::Warning };
         self.push(diagnostic);
+    }
+
+    /// Notes a setting that is known and not refused.
+    pub(crate) fn saw(&mut self, name: String, place: Place, fate: Fate) {
+        self.settings.push(Setting { name, place, fate });
     }
 
     pub(crate) fn replaced(&mut self, setting: &str, by: &str) {
@@ -64,8 +92,8 @@ impl Report {
         self.diagnostics.iter().any(|found| found.code == code)
     }
 
-    /// Everything found, in the order of the files, and the notes.
-    pub(crate) fn finish(mut self) -> (Vec<Diagnostic>, Vec<Note>) {
+    /// Everything found, in the order of the files, the notes, and the settings.
+    pub(crate) fn finish(mut self) -> (Vec<Diagnostic>, Vec<Note>, Vec<Setting>) {
         let place = |found: &Diagnostic| found.place.as_ref().map(|(at, _)| (at.file, at.start));
         self.diagnostics.sort_by_key(|found| (place(found), found.code));
         self.diagnostics.dedup();
@@ -73,7 +101,8 @@ impl Report {
             let settings: Vec<String> = self.not_yet.into_iter().collect();
             self.notes.insert(Note(format!("read but not yet in force: {}", settings.join(", "))));
         }
-        (self.diagnostics, self.notes.into_iter().collect())
+        self.settings.sort_by_key(|setting| (setting.place.file, setting.place.start));
+        (self.diagnostics, self.notes.into_iter().collect(), self.settings)
     }
 
     /// The node unless it is null; a variable that is not set is warned of.

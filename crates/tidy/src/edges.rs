@@ -12,9 +12,10 @@ const OUTSIDE: &[(&str, &[&str])] =
 /// What `chaos` may use beside every pure crate.
 const CHAOS: &[&str] = &["cluster", "mock-upstream"];
 
-/// What a pure crate may take from outside: encoders, value types, hashes, a persistent
+/// What a pure crate may take from outside: encoders, value types, hashes, ciphers, a persistent
 /// map, a calendar.
 const PURE_DEPENDENCIES: &[&str] = &[
+    "base64",
     "bytes",
     "crc32fast",
     "hex",
@@ -23,6 +24,9 @@ const PURE_DEPENDENCIES: &[&str] = &[
     "imbl",
     "jiff",
     "memchr",
+    "poly1305",
+    "ring",
+    "salsa20",
     "serde",
     "granit-parser",
     "serde_json",

@@ -2,7 +2,7 @@
 
 mod scripted;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
@@ -125,6 +125,11 @@ impl Setup {
 }
 
 impl Setup {
+    /// Where the cluster has its files.
+    pub(crate) fn dir(&self) -> &Path {
+        self.dir.path()
+    }
+
     /// What a node has on record, oldest first.
     pub(crate) fn records(&self, node: usize) -> anyhow::Result<Vec<Value>> {
         let mut folders = vec![self.dir.path().join(self.cluster.nodes()[node].name())];

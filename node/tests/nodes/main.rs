@@ -17,6 +17,7 @@ mod harness;
 mod keys;
 mod limits;
 mod messages;
+mod migrate;
 mod natives;
 mod permissions;
 mod prices;

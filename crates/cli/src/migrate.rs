@@ -1,0 +1,136 @@
+//! `dunlin migrate litellm`: what of a LiteLLM installation moves here, told before anything is done;
+//! with `--apply` the rows of its database are imported. What was imported stays: the same command,
+//! given again, goes on where it ended.
+
+mod files;
+mod send;
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+use dunlin_migrate::{Options, Plan, Setting};
+use dunlin_types::Secret;
+use serde_json::json;
+
+use crate::failure::{Exit, Failure, Result};
+use crate::session::Session;
+use crate::target::{NamedKey, Target};
+
+/// Where from.
+#[derive(Subcommand, Debug)]
+pub enum MigrateCommand {
+    /// From LiteLLM: its config file and a dump of its database. Says what is kept, changed and not
+    /// supported, and changes nothing without --apply.
+    Litellm(Box<Litellm>),
+}
+
+/// What moves, and where to.
+#[derive(Args, Debug)]
+pub struct Litellm {
+    /// LiteLLM's config file.
+    #[arg(long, value_name = "FILE")]
+    config: PathBuf,
+    /// A dump of its database in plain SQL, as it is or with gzip: `pg_dump "$DATABASE_URL" >
+    /// dump.sql`. Or CSV files with column names, each named for its table, or a folder of them.
+    #[arg(long, value_name = "FILE", num_args = 1..)]
+    dump: Vec<PathBuf>,
+    /// The file that holds LiteLLM's salt key. Without it: LITELLM_SALT_KEY, else the master key.
+    #[arg(long, value_name = "FILE")]
+    salt_key_file: Option<PathBuf>,
+    /// Import the rows of the dump into the cluster at --url, with its master key.
+    #[arg(long, requires = "dump")]
+    apply: bool,
+    /// Rows that differ from what the cluster has take its place, what was spent included.
+    #[arg(long, requires = "apply")]
+    overwrite: bool,
+    /// Take keys, teams and users with guards that this version does not enforce (guardrails, rights
+    /// on MCP servers, ...), without these guards.
+    #[arg(long)]
+    drop_guards: bool,
+    #[command(flatten)]
+    target: Target,
+}
+
+/// What is known before the dump is read.
+pub struct Known {
+    /// The settings of the config file.
+    pub settings: Vec<Setting>,
+    /// Whether the config file can be served as it is.
+    pub servable: bool,
+    /// Whether it names a database.
+    pub names_database: bool,
+    /// By what the dump is judged.
+    pub options: Options,
+}
+
+impl Litellm {
+    /// LiteLLM's config file.
+    #[must_use]
+    pub fn config(&self) -> &std::path::Path {
+        &self.config
+    }
+}
+
+/// Tells what moves, and moves it if that was asked for. `keys` as in [`crate::run`].
+#[must_use]
+pub fn migrate(args: &Litellm, known: Known, keys: Vec<(&'static str, Secret)>) -> Exit {
+    let key = keys.into_iter().next().map(|(variable, key)| NamedKey::of(variable, key));
+    crate::block_on(run(args, known, key))
+}
+
+async fn run(args: &Litellm, known: Known, key: Option<NamedKey>) -> Result<Exit> {
+    let session = args.target.open(key)?;
+    let mut options = known.options.clone();
+    if let Some(file) = &args.salt_key_file {
+        options.salt = Some(NamedKey::of_file(file)?.key);
+    }
+    options.drop_guards = args.drop_guards;
+    let plan = if args.dump.is_empty() {
+        None
+    } else {
+        let dump = files::read(&args.dump)?;
+        Some(dunlin_migrate::plan(&dump, &options))
+    };
+    let leaves_out = !known.servable || plan.as_ref().is_some_and(Plan::leaves_out);
+    let problems = if leaves_out { Exit::ProblemsFound } else { Exit::Done };
+    match plan.as_ref().filter(|_| args.apply) {
+        Some(plan) => {
+            let sent = send::all(&session, plan, args.overwrite).await?;
+            sent.show(&session, plan)?;
+            Ok(sent.exit(problems))
+        }
+        None => {
+            tell(&session, &known, plan.as_ref())?;
+            Ok(problems)
+        }
+    }
+}
+
+/// What would move.
+fn tell(session: &Session, known: &Known, plan: Option<&Plan>) -> Result {
+    let text = dunlin_migrate::text(&known.settings, plan);
+    let mut told = dunlin_migrate::json(&known.settings, plan);
+    told.insert("servable".to_owned(), json!(known.servable));
+    session.show("dunlin.migrate/1", told, &text)?;
+    if !known.servable {
+        session.say("the config file has errors; all of it: `dunlin config check FILE`");
+    }
+    match plan {
+        None if known.names_database => session.say(
+            "its database was not looked at: `pg_dump --no-owner \"$DATABASE_URL\" > dump.sql`, then \
+             add `--dump dump.sql`",
+        ),
+        None => {}
+        Some(plan) => {
+            let rows = plan.items.iter().filter(|item| item.row.is_some()).count();
+            session.say(&format!(
+                "nothing was changed; --apply imports {rows} rows into the cluster at --url"
+            ));
+        }
+    }
+    Ok(())
+}
+
+fn unreadable(what: &str, help: &'static str) -> Failure {
+    Failure::usage(what, help)
+}

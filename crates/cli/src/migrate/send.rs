@@ -1,0 +1,150 @@
+//! The rows of a plan on their way to a cluster, in batches. A batch whose answer is lost is sent
+//! again: what is there already stays as it is.
+
+use std::time::Duration;
+
+use dunlin_admin_api::{Imported, ImportedRow, MAX_IMPORT_ROWS};
+use dunlin_migrate::{Item, Plan};
+use serde::Serialize;
+use serde_json::value::RawValue;
+use serde_json::{Map, Value, json};
+
+use crate::failure::{Exit, Failure, Result};
+use crate::session::Session;
+use crate::table::plain;
+
+/// A node takes bodies of a mebibyte.
+const MAX_BATCH_BYTES: usize = 768 << 10;
+/// A leader that dies has a successor long before that.
+const ATTEMPTS: u32 = 8;
+const PAUSE: Duration = Duration::from_secs(1);
+/// Rows that people are told of one by one.
+const MOST_TOLD: usize = 100;
+
+/// A [`dunlin_admin_api::Import`] of rows that are JSON already.
+#[derive(Serialize)]
+struct Batch<'p> {
+    rows: Vec<&'p RawValue>,
+    overwrite: bool,
+}
+
+/// What became of the rows.
+#[derive(Default)]
+pub(super) struct Sent {
+    made: usize,
+    unchanged: usize,
+    replaced: usize,
+    /// By their places in the plan: what became of them, and why.
+    conflicts: Vec<(usize, String)>,
+    refused: Vec<(usize, String)>,
+}
+
+/// Sends every row that moves.
+pub(super) async fn all(session: &Session, plan: &Plan, overwrite: bool) -> Result<Sent> {
+    let mut sent = Sent::default();
+    let items = plan.items.iter().enumerate();
+    let rows: Vec<_> = items.filter_map(|(at, item)| Some((at, item.row.as_deref()?))).collect();
+    let mut rest = rows.as_slice();
+    while !rest.is_empty() {
+        let mut bytes = 0;
+        let fits = |(_, row): &&(usize, &RawValue)| {
+            bytes += row.get().len() + 1;
+            bytes <= MAX_BATCH_BYTES
+        };
+        // One that is too long alone is refused with the reason.
+        let many = rest.iter().take(MAX_IMPORT_ROWS).take_while(fits).count().max(1);
+        let (batch, behind) = rest.split_at(many);
+        rest = behind;
+        let values: Vec<&RawValue> = batch.iter().map(|(_, row)| *row).collect();
+        let body = Batch { rows: values, overwrite };
+        let imported = batch_until_decided(session, &body).await.inspect_err(|_| {
+            let done = rows.len() - rest.len() - batch.len();
+            session
+                .say(&format!("{done} of {} rows were sent; the same command goes on", rows.len()));
+        })?;
+        if imported.rows.len() != batch.len() {
+            return Err(Failure::here("a node answered for other rows than were sent"));
+        }
+        for ((at, _), outcome) in batch.iter().zip(imported.rows) {
+            match outcome {
+                ImportedRow::Made => sent.made += 1,
+                ImportedRow::Unchanged => sent.unchanged += 1,
+                ImportedRow::Replaced => sent.replaced += 1,
+                ImportedRow::Conflict(why) => sent.conflicts.push((*at, why)),
+                ImportedRow::Refused(why) => sent.refused.push((*at, why)),
+            }
+        }
+    }
+    Ok(sent)
+}
+
+async fn batch_until_decided(session: &Session, body: &Batch<'_>) -> Result<Imported> {
+    let mut attempt = 1;
+    loop {
+        let failure = match session.post_repeatable("/dunlin/import", body).await {
+            Ok(answer) => return answer.read(),
+            Err(failure) => failure,
+        };
+        let passing = matches!(failure.exit, Exit::Unavailable | Exit::OutcomeUnknown);
+        if !passing || attempt == ATTEMPTS {
+            return Err(failure);
+        }
+        attempt += 1;
+        tokio::time::sleep(PAUSE).await;
+    }
+}
+
+impl Sent {
+    /// A conflict beats what is left out, which beats that all is done.
+    pub(super) fn exit(&self, left_out: Exit) -> Exit {
+        if !self.conflicts.is_empty() {
+            Exit::Conflict
+        } else if !self.refused.is_empty() {
+            Exit::ProblemsFound
+        } else {
+            left_out
+        }
+    }
+
+    pub(super) fn show(&self, session: &Session, plan: &Plan) -> Result {
+        let Self { made, unchanged, replaced, conflicts, refused } = self;
+        let mut text = format!(
+            "{made} rows were made, {unchanged} were there already, {replaced} were replaced, {} are \
+             others there, {} were refused\n",
+            conflicts.len(),
+            refused.len(),
+        );
+        let left = |item: &&Item| matches!(item.outcome, dunlin_migrate::Outcome::Unsupported(_));
+        let left = plan.items.iter().filter(left).count();
+        if left > 0 {
+            text += &format!("{left} rows are not supported; without --apply each is told\n");
+        }
+        for (head, rows) in [("Others are there", conflicts), ("Refused", refused)] {
+            if !rows.is_empty() {
+                text += &format!("{head}: {}\n", rows.len());
+            }
+            for (at, why) in rows.iter().take(MOST_TOLD) {
+                let Item { place, object, .. } = &plan.items[*at];
+                text += &plain(&format!("  {}:{}  {object}: {why}", place.file, place.line));
+                text.push('\n');
+            }
+            if rows.len() > MOST_TOLD {
+                text += &format!("  and {} more\n", rows.len() - MOST_TOLD);
+            }
+        }
+        let told = |rows: &[(usize, String)]| -> Vec<Value> {
+            let one = |(at, why): &(usize, String)| {
+                let Item { table, place, object, .. } = &plan.items[*at];
+                json!({"table": table, "file": place.file.as_ref(), "line": place.line,
+                    "object": object, "reason": why})
+            };
+            rows.iter().map(one).collect()
+        };
+        let counts = [("made", made), ("unchanged", unchanged), ("replaced", replaced)];
+        let mut json: Map<String, Value> =
+            counts.into_iter().map(|(name, count)| (name.to_owned(), json!(count))).collect();
+        json.insert("conflicts".to_owned(), told(conflicts).into());
+        json.insert("refused".to_owned(), told(refused).into());
+        session.show("dunlin.imported/1", json, &text)
+    }
+}

@@ -1,0 +1,191 @@
+//! A row on its way: what it says so far in the API's words, what changes, what is in its way.
+
+use dunlin_admin_api::{Field, ImportKind, ImportRow, Of, Shape, idle_fields};
+use serde_json::{Map, Value, json};
+
+use super::world::World;
+use super::{Finding, Item, Outcome};
+use crate::dump::Row;
+use crate::values::{self, Moment};
+
+/// What is said of a guard that is dropped, and of one that keeps a row from moving.
+const DROPPED: &str = "dropped: it is not enforced by this version";
+const GUARDS: &str = "not enforced by this version, so the row would be less guarded than before; \
+     --drop-guards moves it without";
+
+/// A row on its way.
+pub(super) struct Draft<'w, 'd> {
+    pub(super) world: &'w World<'d>,
+    pub(super) row: &'d Row,
+    pub(super) fields: Map<String, Value>,
+    /// Fields that are dealt with, whatever their columns say.
+    pub(super) taken: Vec<&'static str>,
+    changes: Vec<Finding>,
+    blockers: Vec<Finding>,
+}
+
+impl<'w, 'd> Draft<'w, 'd> {
+    pub(super) fn new(world: &'w World<'d>, row: &'d Row) -> Self {
+        let (changes, blockers) = (Vec::new(), Vec::new());
+        Self { world, row, fields: Map::new(), taken: Vec::new(), changes, blockers }
+    }
+
+    /// Notes that a field is different here.
+    pub(super) fn changed(&mut self, field: &str, reason: impl Into<String>) {
+        self.changes.push(Finding { field: field.to_owned(), reason: reason.into() });
+    }
+
+    /// Notes why the row cannot move.
+    pub(super) fn blocked(&mut self, field: &str, reason: impl Into<String>) {
+        self.blockers.push(Finding { field: field.to_owned(), reason: reason.into() });
+    }
+
+    pub(super) fn put(&mut self, field: &str, value: impl Into<Value>) {
+        self.fields.insert(field.to_owned(), value.into());
+    }
+
+    /// A cell with something in it.
+    pub(super) fn text(&self, column: &str) -> Option<&'d str> {
+        self.row.get(column).filter(|text| !text.is_empty())
+    }
+
+    /// Takes a text over under the name of its field.
+    pub(super) fn copy(&mut self, column: &str, field: &str) {
+        if let Some(text) = self.text(column) {
+            self.put(field, text);
+        }
+    }
+
+    /// A cell, read; one that cannot be read is in the way.
+    pub(super) fn read<T>(
+        &mut self,
+        column: &str,
+        what: &str,
+        read: impl Fn(&str) -> Option<T>,
+    ) -> Option<T> {
+        let found = read(self.text(column)?);
+        if found.is_none() {
+            self.blocked(column, format!("it is not {what}"));
+        }
+        found
+    }
+
+    pub(super) fn flag(&mut self, column: &str) -> Option<bool> {
+        self.read(column, "true or false", values::flag)
+    }
+
+    pub(super) fn array(&mut self, column: &str) -> Vec<String> {
+        self.read(column, "a list of texts", values::array).unwrap_or_default()
+    }
+
+    pub(super) fn moment(&mut self, column: &str) -> Option<Moment> {
+        self.read(column, "a point in time", values::moment)
+    }
+
+    /// An object; what is null is an empty one.
+    pub(super) fn object(&mut self, column: &str) -> Map<String, Value> {
+        let object = |text: &str| match values::json(text)? {
+            Value::Object(entries) => Some(entries),
+            Value::Null => Some(Map::new()),
+            Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => None,
+        };
+        self.read(column, "an object", object).unwrap_or_default()
+    }
+
+    /// When it was made, and by whom.
+    pub(super) fn made(&mut self) {
+        if let Some(Moment::At(at)) = self.moment("created_at") {
+            self.put("created_at", values::iso(at));
+        }
+        self.copy("created_by", "created_by");
+    }
+
+    /// All fields that this version does not act upon, from their columns and from the metadata,
+    /// where LiteLLM keeps those without a column.
+    pub(super) fn idle(&mut self, of: Of, metadata: &mut Map<String, Value>) {
+        let taken = std::mem::take(&mut self.taken);
+        for field in idle_fields(of).filter(|field| !taken.contains(&field.name)) {
+            let value = match self.text(field.name) {
+                Some(_) => self.cell(field),
+                None => metadata.get(field.name).filter(|value| fits(field.shape, value)).cloned(),
+            };
+            let Some(value) = value else { continue };
+            metadata.remove(field.name);
+            self.keep_idle(field.name, field.guards(&value), value);
+        }
+        let held = self.text("object_permission_id").and_then(|id| self.world.permission(id));
+        if let Some(held) = held.cloned() {
+            self.keep_idle("object_permission", true, held);
+        }
+    }
+
+    /// Takes a field over that is not acted upon, unless it would guard something.
+    pub(super) fn keep_idle(&mut self, field: &str, guards: bool, value: Value) {
+        if !guards {
+            if !is_empty(&value) {
+                self.put(field, value);
+            }
+        } else if self.world.options.drop_guards {
+            self.changed(field, DROPPED);
+        } else {
+            self.blocked(field, GUARDS);
+        }
+    }
+
+    fn cell(&mut self, field: &Field) -> Option<Value> {
+        let number = |text: &str| text.trim().parse::<f64>().ok().map(|number| json!(number));
+        match field.shape {
+            Shape::Text => self.text(field.name).map(Value::from),
+            Shape::Number => self.read(field.name, "a number", number),
+            Shape::Count => {
+                let count = |text: &str| text.trim().parse::<u64>().ok().map(Value::from);
+                self.read(field.name, "a whole number", count)
+            }
+            Shape::Flag => self.flag(field.name).map(Value::from),
+            Shape::List => Some(Value::from(self.array(field.name))),
+            Shape::Object => Some(Value::Object(self.object(field.name))),
+        }
+    }
+
+    /// The row as it is sent, if nothing is in its way.
+    pub(super) fn done(self, table: &'static str, kind: ImportKind, object: String) -> Item {
+        let Self { world, row, fields, taken: _, changes, blockers } = self;
+        let (outcome, row_to_send) = if !blockers.is_empty() {
+            (Outcome::Unsupported(blockers), None)
+        } else {
+            let row = serde_json::value::to_raw_value(&ImportRow { kind, fields });
+            let row = Some(row.expect("plain data with text keys"));
+            (if changes.is_empty() { Outcome::Kept } else { Outcome::Changed(changes) }, row)
+        };
+        let place = world.place(row.file, row.line);
+        Item { table, place, object, outcome, row: row_to_send }
+    }
+
+    /// The row as one that need not move.
+    pub(super) fn needless(self, table: &'static str, object: String, why: &str) -> Item {
+        let place = self.world.place(self.row.file, self.row.line);
+        let outcome = Outcome::Needless(why.to_owned());
+        Item { table, place, object, outcome, row: None }
+    }
+}
+
+fn fits(shape: Shape, value: &Value) -> bool {
+    match shape {
+        Shape::Text => value.is_string(),
+        Shape::Number => value.is_number(),
+        Shape::Count => value.is_u64(),
+        Shape::Flag => value.is_boolean(),
+        Shape::List => value.is_array(),
+        Shape::Object => value.is_object(),
+    }
+}
+
+fn is_empty(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::Bool(_) | Value::Number(_) => false,
+        Value::String(text) => text.is_empty(),
+        Value::Array(items) => items.is_empty(),
+        Value::Object(entries) => entries.is_empty(),
+    }
+}

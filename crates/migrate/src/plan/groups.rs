@@ -1,0 +1,152 @@
+//! Shared budgets, organizations and teams.
+
+use dunlin_admin_api::{ImportKind, Of};
+use serde_json::{Map, Value};
+
+use super::Item;
+use super::draft::Draft;
+use super::world::{Budget, World};
+use crate::values;
+
+const BUDGETS: &str = "LiteLLM_BudgetTable";
+const ORGANIZATIONS: &str = "LiteLLM_OrganizationTable";
+const TEAMS: &str = "LiteLLM_TeamTable";
+
+pub(super) fn budgets(world: &mut World<'_>) -> Vec<Item> {
+    let mut items = Vec::new();
+    for row in world.rows(BUDGETS) {
+        let mut draft = Draft::new(world, row);
+        let name = draft.text("budget_id").unwrap_or_default().to_owned();
+        draft.copy("budget_id", "budget_id");
+        draft.terms();
+        draft.made();
+        let scope = draft.array("allowed_models");
+        if !scope.is_empty() {
+            draft.keep_idle("allowed_models", true, Value::from(scope));
+        }
+        let duration = draft.fields.get("budget_duration").and_then(Value::as_str);
+        let budget = Budget {
+            duration: duration.map(str::to_owned),
+            resets_at: draft.text("budget_reset_at").and_then(values::moment),
+        };
+        let item = draft.done(BUDGETS, ImportKind::Budget, format!("budget `{name}`"));
+        if item.row.is_some() {
+            world.budgets.insert(name, budget);
+        }
+        items.push(item);
+    }
+    items
+}
+
+pub(super) fn organizations(world: &mut World<'_>) -> Vec<Item> {
+    let mut items = Vec::new();
+    for row in world.rows(ORGANIZATIONS) {
+        let mut draft = Draft::new(world, row);
+        let name = draft.text("organization_id").unwrap_or_default().to_owned();
+        draft.copy("organization_id", "organization_id");
+        draft.copy("organization_alias", "organization_alias");
+        draft.terms();
+        draft.budget_id();
+        draft.spend();
+        draft.made();
+        let metadata = draft.object("metadata");
+        draft.metadata(Of::Organization, metadata);
+        let object = format!("organization `{name}`");
+        let item = draft.done(ORGANIZATIONS, ImportKind::Organization, object);
+        if item.row.is_some() {
+            world.organizations.insert(name);
+        }
+        items.push(item);
+    }
+    items
+}
+
+pub(super) fn teams(world: &mut World<'_>) -> Vec<Item> {
+    let mut items = Vec::new();
+    for row in world.rows(TEAMS) {
+        let mut draft = Draft::new(world, row);
+        let name = draft.text("team_id").unwrap_or_default().to_owned();
+        draft.copy("team_id", "team_id");
+        draft.copy("team_alias", "team_alias");
+        draft.organization();
+        draft.terms();
+        draft.spend();
+        draft.made();
+        let permissions = draft.array("team_member_permissions");
+        if !permissions.is_empty() {
+            draft.put("team_member_permissions", permissions);
+        }
+        let aliases = draft.text("model_id").and_then(|id| draft.world.aliases.get(id));
+        if let Some(aliases) = aliases.filter(|aliases| !aliases.is_empty()).cloned() {
+            draft.put("model_aliases", aliases);
+        }
+        draft.access_groups();
+        let mut metadata = draft.object("metadata");
+        if let Some(Value::String(budget)) = metadata.remove("team_member_budget_id") {
+            draft.names_budget("team_member_budget_id", &budget);
+        }
+        if metadata.get("enforced_params").and_then(Value::as_array).is_some_and(|p| !p.is_empty())
+        {
+            let asked = metadata.remove("enforced_params").unwrap_or_default();
+            draft.keep_idle("enforced_params", true, asked);
+        }
+        draft.metadata(Of::Team, metadata);
+        let object = match draft.text("team_alias") {
+            Some(alias) => format!("team `{alias}` ({name})"),
+            None => format!("team `{name}`"),
+        };
+        let item = draft.done(TEAMS, ImportKind::Team, object);
+        if item.row.is_some() {
+            world.teams.insert(name);
+        }
+        items.push(item);
+    }
+    items
+}
+
+impl Draft<'_, '_> {
+    /// The organization whose it is, which must have moved before.
+    pub(super) fn organization(&mut self) {
+        if let Some(name) = self.text("organization_id") {
+            if self.world.organizations.contains(name) {
+                self.put("organization_id", name);
+            } else {
+                let reason = format!("its organization `{name}` does not move");
+                self.blocked("organization_id", reason);
+            }
+        }
+    }
+
+    /// Writes the models of access groups out, where there is a list to write them to.
+    pub(super) fn access_groups(&mut self) {
+        let groups = self.array("access_group_ids");
+        let models = self.fields.get("models").and_then(Value::as_array).cloned();
+        let (Some(mut models), false) = (models, groups.is_empty()) else { return };
+        for group in &groups {
+            let Some(named) = self.world.models_of(group) else { continue };
+            for model in named.iter().map(|model| Value::from(model.as_str())) {
+                if !models.contains(&model) {
+                    models.push(model);
+                }
+            }
+        }
+        self.put("models", models);
+        let reason = "the models that the groups have today are written into `models`";
+        self.changed("access_group_ids", reason);
+        self.taken.push("access_group_ids");
+    }
+
+    /// What is left in the metadata, once LiteLLM's own fields are taken out of it.
+    pub(super) fn metadata(&mut self, of: Of, mut metadata: Map<String, Value>) {
+        self.idle(of, &mut metadata);
+        for hooks in ["logging", "callback_settings"] {
+            if metadata.contains_key(hooks) {
+                let reason = "kept, and nothing is sent: only the config file's callbacks count";
+                self.changed(&format!("metadata.{hooks}"), reason);
+            }
+        }
+        if !metadata.is_empty() {
+            self.put("metadata", metadata);
+        }
+    }
+}

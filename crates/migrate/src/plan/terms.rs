@@ -1,0 +1,199 @@
+//! What holds for whoever spends, from the columns that LiteLLM's tables share, and what was spent.
+
+use dunlin_ledger::Every;
+use dunlin_types::UnixMillis;
+use serde_json::{Map, Value, json};
+
+use super::draft::Draft;
+use crate::values::{self, Moment};
+
+/// Periods that end within this time of each other are the same: a clock was read in between.
+const SAME: u64 = 1_000;
+/// What LiteLLM takes a duration for that it cannot read.
+const A_DAY: &str = "1d";
+
+impl Draft<'_, '_> {
+    /// Budgets, limits and models.
+    pub(super) fn terms(&mut self) {
+        for column in ["max_budget", "soft_budget"] {
+            self.usd(column);
+        }
+        for column in ["tpm_limit", "rpm_limit", "max_parallel_requests"] {
+            self.count(column);
+        }
+        if let Some(blocked) = self.flag("blocked") {
+            self.put("blocked", blocked);
+        }
+        let models = self.array("models");
+        if !models.is_empty() {
+            self.put("models", models);
+        }
+        if let Some(duration) = self.text("budget_duration") {
+            let duration = self.duration("budget_duration", duration);
+            self.put("budget_duration", duration);
+        }
+        self.windows();
+        self.model_budgets();
+    }
+
+    fn usd(&mut self, column: &str) {
+        let Some(amount) = self.read(column, "a number", |text| text.trim().parse::<f64>().ok())
+        else {
+            return;
+        };
+        if !amount.is_finite() {
+            self.changed(column, "neither a number nor a limit: left out, as LiteLLM reads it");
+        } else if amount < 0.0 {
+            self.changed(column, "negative: 0, which lets nothing through either");
+            self.put(column, 0);
+        } else {
+            self.put(column, json!(amount));
+        }
+    }
+
+    fn count(&mut self, column: &str) {
+        let Some(count) =
+            self.read(column, "a whole number", |text| text.trim().parse::<i64>().ok())
+        else {
+            return;
+        };
+        if count < 0 {
+            self.changed(column, "negative: 0, which lets nothing through either");
+        }
+        self.put(column, count.max(0));
+    }
+
+    /// A budget's period; one that cannot be read is a day, as for LiteLLM.
+    pub(super) fn duration(&mut self, field: &str, text: &str) -> String {
+        match Every::parse(text) {
+            Ok(_) => text.to_owned(),
+            Err(_) => {
+                self.changed(field, format!("`{text}` is no duration: a day, as LiteLLM takes it"));
+                A_DAY.to_owned()
+            }
+        }
+    }
+
+    /// Budgets beside the main one. What was spent in them LiteLLM does not store.
+    fn windows(&mut self) {
+        let Some(value) = self.read("budget_limits", "JSON", values::json) else { return };
+        let items = match value {
+            Value::Array(items) => items,
+            Value::Null => return,
+            Value::Object(entries) if entries.is_empty() => return,
+            Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Object(_) => {
+                self.blocked("budget_limits", "it is not a list of windows");
+                return;
+            }
+        };
+        let mut windows = Vec::new();
+        for item in &items {
+            let duration = item.get("budget_duration").and_then(Value::as_str);
+            let budget = item.get("max_budget").filter(|budget| budget.is_number());
+            let (Some(duration), Some(budget)) = (duration, budget) else {
+                self.blocked("budget_limits", "a window has a budget_duration and a max_budget");
+                return;
+            };
+            let duration = self.duration("budget_limits", duration);
+            windows.push(json!({"budget_duration": duration, "max_budget": budget}));
+        }
+        if !windows.is_empty() {
+            let reason = "the windows begin at 0: LiteLLM does not store what was spent in them";
+            self.changed("budget_limits", reason);
+            self.put("budget_limits", windows);
+        }
+    }
+
+    /// Budgets and limits of single models.
+    fn model_budgets(&mut self) {
+        let budgets = self.object("model_max_budget");
+        if budgets.is_empty() {
+            return;
+        }
+        let mut kept = Map::new();
+        for (model, budget) in budgets {
+            let Value::Object(fields) = &budget else {
+                kept.insert(model, budget);
+                continue;
+            };
+            let mut known = Map::new();
+            for (name, value) in fields {
+                match (name.as_str(), value) {
+                    (_, Value::Null) => {}
+                    ("budget_duration" | "time_period", Value::String(text)) => {
+                        let duration = self.duration("model_max_budget", text);
+                        known.insert(name.clone(), duration.into());
+                    }
+                    ("max_budget" | "budget_limit" | "rpm_limit" | "tpm_limit", value) => {
+                        known.insert(name.clone(), value.clone());
+                    }
+                    _ => self.changed("model_max_budget", format!("`{name}` is left out")),
+                }
+            }
+            kept.insert(model, Value::Object(known));
+        }
+        let reason = "single models begin at 0: LiteLLM does not store what was spent on them";
+        self.changed("model_max_budget", reason);
+        self.put("model_max_budget", kept);
+    }
+
+    /// The shared budget, which must have moved before.
+    pub(super) fn budget_id(&mut self) {
+        if let Some(name) = self.text("budget_id") {
+            self.names_budget("budget_id", name);
+        }
+    }
+
+    /// Names a shared budget in a field.
+    pub(super) fn names_budget(&mut self, field: &str, name: &str) {
+        if self.world.budgets.contains_key(name) {
+            self.put(field, name);
+        } else {
+            self.blocked(field, format!("its budget `{name}` does not move"));
+        }
+    }
+
+    /// What was spent in the present period. Of a budget that is shared, each spends its own; its
+    /// period is the shared one.
+    pub(super) fn spend(&mut self) {
+        let spent = self.read("spend", "a number", |text| text.trim().parse::<f64>().ok());
+        let spent = match spent {
+            Some(spent) if spent.is_finite() && spent > 0.0 => spent,
+            Some(0.0) => return,
+            Some(_) => {
+                self.changed("spend", "neither a number nor more than nothing: 0");
+                return;
+            }
+            None => return,
+        };
+        let own = self.fields.get("budget_duration").and_then(Value::as_str).map(str::to_owned);
+        let own_end = self.moment("budget_reset_at");
+        let shared = self.fields.get("budget_id").and_then(Value::as_str);
+        let shared = shared.and_then(|name| self.world.budgets.get(name)).cloned();
+        let (duration, ends) = match (own, shared) {
+            (None, Some(shared)) => (shared.duration, shared.resets_at.or(own_end)),
+            (own, _) => (own, own_end),
+        };
+        let every = duration.and_then(|duration| Every::parse(&duration).ok());
+        if let (Some(every), Some(Moment::At(ends))) = (every, ends) {
+            self.put("budget_reset_at", values::iso(ends));
+            let now = self.world.options.now;
+            let here = self.world.options.calendar.period(every, now).end;
+            if ends <= now {
+                let reason = format!("the period ended on {}: 0 in the new one", values::iso(ends));
+                self.changed("spend", reason);
+                return;
+            }
+            if apart(here, ends) > SAME {
+                let (there, here) = (values::iso(ends), values::iso(here));
+                let reason = format!("the period ends on {here}; it would have on {there}");
+                self.changed("budget_reset_at", reason);
+            }
+        }
+        self.put("spend", json!(spent));
+    }
+}
+
+fn apart(a: UnixMillis, b: UnixMillis) -> u64 {
+    a.0.abs_diff(b.0)
+}
