@@ -39,7 +39,8 @@ pub(crate) enum Loop {
 pub(crate) struct Plan {
     /// Connections are spread over these.
     pub(crate) addresses: Vec<SocketAddr>,
-    pub(crate) key: String,
+    /// Used by turns; at least one.
+    pub(crate) keys: Arc<[String]>,
     pub(crate) body: Bytes,
     pub(crate) stream: bool,
     pub(crate) mode: Loop,
@@ -67,7 +68,7 @@ pub(crate) async fn run(plan: Plan) -> anyhow::Result<Measured> {
     let mut workers = JoinSet::new();
     for number in 0..plan.connections {
         let address = plan.addresses[number % plan.addresses.len()];
-        let worker = Worker { address, plan: plan.clone(), sent: None };
+        let worker = Worker { address, plan: plan.clone(), turn: number, sent: None };
         workers.spawn(worker.work(gate.clone()));
     }
     let pacer = gate.clone().pace();
@@ -171,6 +172,8 @@ impl Tally {
 struct Worker {
     address: SocketAddr,
     plan: Plan,
+    /// Whose key is next.
+    turn: usize,
     sent: Option<SendRequest<Full<Bytes>>>,
 }
 
@@ -196,9 +199,11 @@ impl Worker {
 
     /// Sends one request and reads its answer; gives the moment that counts.
     async fn ask(&mut self, drivers: &mut JoinSet<()>) -> anyhow::Result<Instant> {
+        let key = &self.plan.keys[self.turn % self.plan.keys.len()];
+        self.turn += self.plan.connections;
         let request = Request::post("/v1/chat/completions")
             .header("host", self.address.to_string())
-            .header("authorization", format!("Bearer {}", self.plan.key))
+            .header("authorization", format!("Bearer {key}"))
             .header("content-type", "application/json")
             .body(Full::new(self.plan.body.clone()))?;
         let stream = self.plan.stream;

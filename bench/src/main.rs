@@ -4,7 +4,9 @@
 //! that made it, and next to the same load without a gateway and through nginx. Read `overhead.rs`
 //! first.
 
+mod admission;
 mod clock;
+mod dialects;
 mod load;
 mod nginx;
 mod overhead;
@@ -28,6 +30,10 @@ struct Cli {
 enum Command {
     /// The same load direct, through nginx and through dunlin: throughput, latency, CPU, memory.
     Overhead(overhead::OverheadArgs),
+    /// What limits and budgets add to a request's time, and the commands they cost the cluster.
+    Admission(admission::AdmissionArgs),
+    /// CPU for a request and for a streamed chunk, passed on or translated.
+    Dialects(dialects::DialectsArgs),
 }
 
 fn main() -> anyhow::Result<()> {
@@ -35,6 +41,8 @@ fn main() -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     match cli.command {
         Command::Overhead(args) => runtime.block_on(overhead::run(args)),
+        Command::Admission(args) => runtime.block_on(admission::run(args)),
+        Command::Dialects(args) => runtime.block_on(dialects::run(args)),
     }
 }
 

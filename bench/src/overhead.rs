@@ -11,7 +11,7 @@ use serde_json::json;
 
 use crate::load::{self, Loop, Measured, Plan};
 use crate::nginx::Nginx;
-use crate::report::{self, Idle, Machine, Report, Row};
+use crate::report::{self, Idle, Machine, Report, Row, per};
 use crate::target::{self, Gateway, Mocks, STREAM_MODEL, Target, WHOLE_MODEL};
 use crate::{print, process, say};
 
@@ -47,10 +47,7 @@ pub(crate) async fn run(args: OverheadArgs) -> anyhow::Result<()> {
     if args.connections == 0 || args.nodes == 0 {
         bail!("--connections and --nodes are at least 1");
     }
-    let binary = match &args.binary {
-        Some(binary) => binary.canonicalize().with_context(|| binary.display().to_string())?,
-        None => target::release_binary().await?,
-    };
+    let binary = target::binary(args.binary.as_deref()).await?;
     let dir = tempfile::Builder::new().prefix("dunlin-bench-").tempdir()?;
     let mocks = Mocks::start().await?;
     let nginx = Nginx::start(&dir.path().join("nginx"), &mocks.addresses()).await?;
@@ -74,7 +71,8 @@ async fn through_all(
     mocks: &Mocks,
     nginx: Option<&Nginx>,
 ) -> anyhow::Result<Report> {
-    let gateway = Gateway::start(binary, dir.join("dunlin"), args.nodes, mocks).await?;
+    let gateway = Gateway::start(binary, dir.join("dunlin"), args.nodes, mocks.config()).await?;
+    let key = gateway.limited_key().await?;
     let mut targets = vec![mocks.target()];
     if let Some(nginx) = nginx {
         let (whole, stream) = (vec![nginx.addresses[0]], vec![nginx.addresses[1]]);
@@ -95,7 +93,7 @@ async fn through_all(
     for stream in [false, true] {
         for mode in [Loop::Closed, Loop::Open { per_second: args.rate }] {
             for target in &targets {
-                let plan = plan(args, target, &gateway.key, stream, mode);
+                let plan = plan(args, target, &key, stream, mode);
                 report.results.push(measure(target, plan).await?);
             }
         }
@@ -114,7 +112,7 @@ fn plan(args: &OverheadArgs, target: &Target, key: &str, stream: bool, mode: Loo
     });
     Plan {
         addresses: if stream { target.stream.clone() } else { target.whole.clone() },
-        key: key.to_owned(),
+        keys: [key.to_owned()].into(),
         body: Bytes::from(body.to_string()),
         stream,
         mode,
@@ -151,11 +149,6 @@ async fn measure(target: &Target, plan: Plan) -> anyhow::Result<Row> {
         resident_bytes: resident,
         cpu_against_nginx: None,
     })
-}
-
-#[expect(clippy::cast_precision_loss, reason = "counts of requests are far below 2^52")]
-fn per(count: u64, amount: f64) -> f64 {
-    count as f64 / amount
 }
 
 fn idle(targets: &[Target]) -> anyhow::Result<Vec<Idle>> {

@@ -84,6 +84,21 @@ pub(crate) fn commit() -> String {
     commit + if changed { "+" } else { "" }
 }
 
+/// So many for each of `amount`.
+#[expect(clippy::cast_precision_loss, reason = "counts of requests are far below 2^52")]
+pub(crate) fn per(count: u64, amount: f64) -> f64 {
+    count as f64 / amount
+}
+
+/// The machine, the commit and the command, each report's first lines.
+pub(crate) fn heading() -> String {
+    let Machine { cores, cpu, kernel } = Machine::this();
+    let (commit, command) = (commit(), std::env::args().collect::<Vec<_>>().join(" "));
+    format!(
+        "machine  {cores} cores, {cpu}, Linux {kernel}\ncommit   {commit}\ncommand  {command}\n"
+    )
+}
+
 impl Report {
     /// Sets what can only be known when all rows are there.
     pub(crate) fn compare(&mut self) {
@@ -101,11 +116,7 @@ impl Report {
 
     /// The table for people.
     pub(crate) fn table(&self) -> String {
-        let Machine { cores, cpu, kernel } = &self.machine;
-        let mut text = format!(
-            "machine  {cores} cores, {cpu}, Linux {kernel}\ncommit   {}\ncommand  {}\n",
-            self.commit, self.command
-        );
+        let mut text = heading();
         let line = |text: &mut String, words: std::fmt::Arguments<'_>| {
             writeln!(text, "{words}").expect("writing to a String cannot fail");
         };

@@ -17,6 +17,8 @@ pub(crate) const WHOLE_MODEL: &str = "whole";
 pub(crate) const STREAM_MODEL: &str = "stream";
 /// Tokens per second of a stream: 16 of them take 40 ms.
 const PACE: f64 = 400.0;
+/// A limit that no load reaches.
+pub(crate) const NEVER: u64 = 1_000_000_000_000;
 const READY_WITHIN: Duration = Duration::from_secs(30);
 
 /// The mock for whole answers is as fast as it can be, so that the gateway is the bottleneck; the
@@ -44,7 +46,8 @@ impl Mocks {
         Target { name: "direct", whole: vec![whole], stream: vec![stream], pids: Vec::new() }
     }
 
-    fn config(&self) -> String {
+    /// Models for whole answers and for streams, of a provider that clients' own dialect reaches.
+    pub(crate) fn config(&self) -> String {
         let mut text = "model_list:\n".to_owned();
         for (model, mock) in [(WHOLE_MODEL, &self.whole), (STREAM_MODEL, &self.stream)] {
             text += &format!(
@@ -69,10 +72,9 @@ pub(crate) struct Target {
     pub(crate) pids: Vec<u32>,
 }
 
-/// Nodes with a virtual key whose limits are on and never reached.
+/// Nodes under load.
 pub(crate) struct Gateway {
-    cluster: Cluster,
-    pub(crate) key: String,
+    pub(crate) cluster: Cluster,
 }
 
 impl Gateway {
@@ -80,19 +82,19 @@ impl Gateway {
         binary: PathBuf,
         dir: PathBuf,
         nodes: usize,
-        mocks: &Mocks,
+        config: String,
     ) -> anyhow::Result<Self> {
         std::fs::create_dir_all(&dir)?;
-        let launcher = Launcher { nodes, ..Launcher::new(binary, dir, mocks.config()) };
+        let launcher = Launcher { nodes, ..Launcher::new(binary, dir, config) };
         let mut cluster = launcher.start().await?;
         cluster.wait_ready(READY_WITHIN).await?;
-        let limits = json!({
-            "models": [WHOLE_MODEL, STREAM_MODEL],
-            "rpm_limit": 1_000_000_000_u64,
-            "tpm_limit": 1_000_000_000_000_u64,
-        });
-        let key = cluster.make_key(&limits).await?;
-        Ok(Self { cluster, key })
+        Ok(Self { cluster })
+    }
+
+    /// A key whose limits are on and never reached.
+    pub(crate) async fn limited_key(&self) -> anyhow::Result<String> {
+        let limits = json!({"rpm_limit": NEVER, "tpm_limit": NEVER});
+        self.cluster.make_key(&limits).await
     }
 
     pub(crate) fn target(&self) -> anyhow::Result<Target> {
@@ -110,8 +112,16 @@ impl Gateway {
     }
 }
 
+/// The binary to measure: the one that is named, or this tree's.
+pub(crate) async fn binary(named: Option<&Path>) -> anyhow::Result<PathBuf> {
+    match named {
+        Some(named) => named.canonicalize().with_context(|| named.display().to_string()),
+        None => release_binary().await,
+    }
+}
+
 /// The release binary of this very tree, brought up to date.
-pub(crate) async fn release_binary() -> anyhow::Result<PathBuf> {
+async fn release_binary() -> anyhow::Result<PathBuf> {
     say("building the release binary of dunlin\n");
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let built = Command::new("cargo")

@@ -84,7 +84,7 @@ pub struct Demand {
     /// The request, unique in the cluster.
     pub request: RequestId,
     /// The model, for what holds for single ones.
-    pub model: String,
+    pub model: Arc<str>,
     /// The tokens of its prompt, as far as they are known.
     pub prompt: Tokens,
     /// The most tokens it may write. `None`: it does not say, and is taken to write a few.
@@ -107,7 +107,7 @@ impl Demand {
     /// What costs nothing: no budget is in its way.
     #[must_use]
     pub fn free(request: RequestId, model: &str, prompt: Tokens, counted: Counted) -> Self {
-        let (model, output, cost) = (model.to_owned(), Some(Tokens(0)), Bounds::default());
+        let (model, output, cost) = (model.into(), Some(Tokens(0)), Bounds::default());
         Self { request, model, prompt, output, counted, cost }
     }
 }
@@ -238,7 +238,7 @@ impl Admission {
     /// [`Refusal`]: nothing was taken or held.
     pub async fn admit(&self, caller: Option<&Caller>, demand: Demand) -> Result<Permit, Refusal> {
         let payers = caller.map_or_else(Vec::new, |caller| caller.payers.clone());
-        let (request, model, cost) = (demand.request, demand.model.clone(), demand.cost);
+        let (request, model, cost) = (demand.request, Arc::clone(&demand.model), demand.cost);
         let hold = self.0.money.hold(About { request, payers, model, cost }).await?;
         let reservation = match caller {
             Some(caller) => Some(self.0.limits.reserve(&caller.payers, &demand).await?),

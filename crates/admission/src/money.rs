@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use dunlin_consensus::Consensus;
-use dunlin_ledger::{Lease, Purses, Short, Shortage, View};
+use dunlin_ledger::{Demand, Lease, Purses, Short, Shortage, View};
 use dunlin_rpc::{Incoming, Rpc};
 use dunlin_state::{Payer, State};
 use dunlin_types::{Clock, Epoch, NanoUsd, NodeId, PotId, RequestId, UnixMillis};
@@ -88,15 +88,14 @@ impl Money {
 
     /// Holds what a request may cost of every budget that it spends from, or of none.
     pub(crate) async fn hold(&self, about: About) -> Result<Hold, Refusal> {
-        let plan = self.plan(&about);
-        let (money, charged) = (self.clone(), plan.charged.clone());
-        let mut hold = Hold { money, about, charged, asked: false };
-        self.wait_for(&mut hold, &plan).await?;
+        let Plan { demands, charged } = self.plan(&about);
+        let mut hold = Hold { money: self.clone(), about, charged, asked: false };
+        self.wait_for(&mut hold, &demands).await?;
         Ok(hold)
     }
 
-    async fn wait_for(&self, hold: &mut Hold, plan: &Plan) -> Result<(), Refusal> {
-        if plan.demands.is_empty() {
+    async fn wait_for(&self, hold: &mut Hold, demands: &[Demand]) -> Result<(), Refusal> {
+        if demands.is_empty() {
             return Ok(());
         }
         hold.asked = true;
@@ -107,12 +106,11 @@ impl Money {
             applied.borrow_and_update();
             moved.borrow_and_update();
             let now = self.0.clock.mono();
-            let tried = self.look(|purses, view| purses.hold(request, &plan.demands, view, now));
+            let tried = self.look(|purses, view| purses.hold(request, demands, view, now));
             let Err(short) = tried else { break };
             if now >= deadline || !more_may_come(&short) {
-                let rest =
-                    self.look(|purses, view| purses.hold_rest(request, &plan.demands, view, now));
-                rest.map_err(|short| self.over_budget(plan, &short))?;
+                let rest = self.look(|purses, view| purses.hold_rest(request, demands, view, now));
+                rest.map_err(|short| self.over_budget(&hold.about, demands, &short))?;
                 break;
             }
             self.0.wake.notify_one();
@@ -133,12 +131,16 @@ impl Money {
 
     fn plan(&self, about: &About) -> Plan {
         let state = self.0.consensus.state();
-        let now = self.0.clock.unix().max(state.at());
-        plan::make(&state, &self.0.rules.load(), about, now)
+        plan::make(&state, &self.0.rules.load(), about, self.today(&state))
+    }
+
+    /// The time, as far as budgets go: never before what the state has seen.
+    fn today(&self, state: &State) -> UnixMillis {
+        self.0.clock.unix().max(state.at())
     }
 
     /// Why a request is refused: the first pot that lacked, in the order of the plan.
-    fn over_budget(&self, plan: &Plan, short: &Short) -> Refusal {
+    fn over_budget(&self, about: &About, demands: &[Demand], short: &Short) -> Refusal {
         let lacks = |shortage: &&Shortage| {
             if shortage.strict {
                 shortage.available < shortage.need
@@ -148,10 +150,10 @@ impl Money {
         };
         let first = short.pots.iter().find(lacks).or(short.pots.first());
         let shortage = first.expect("what is refused lacks something");
-        let place = plan.demands.iter().position(|demand| demand.pot == shortage.pot);
-        let place = place.expect("only what was demanded can lack");
-        let (demand, budget) = (&plan.demands[place], &plan.budgets[place]);
-        let state = self.0.consensus.state();
+        let demand = demands.iter().find(|demand| demand.pot == shortage.pot);
+        let demand = demand.expect("only what was demanded can lack");
+        let (state, rules) = (self.0.consensus.state(), self.0.rules.load());
+        let budget = plan::budget_of(&rules, about, &demand.pot, self.today(&state));
         let absent = |lease: &Lease| !state.ring().has(lease.node);
         let pot = state.pot(&demand.pot);
         let withheld = pot.map_or(NanoUsd::ZERO, |pot| {
@@ -162,14 +164,14 @@ impl Money {
         let taken = NanoUsd(demand.limit.0.saturating_sub(shortage.reachable.0 + withheld.0));
         let spent = taken.max(settled);
         Refusal::OverBudget(Box::new(OverBudget {
-            payer: budget.payer.clone(),
+            payer: budget.payer,
             line: demand.pot.line.clone(),
-            duration: budget.duration.clone(),
+            duration: budget.duration,
             limit: demand.limit,
             spent,
             withheld,
             resets_at: budget.resets_at,
-            status: self.0.rules.load().exceeded_status,
+            status: rules.exceeded_status,
         }))
     }
 
@@ -220,7 +222,7 @@ pub(crate) struct About {
     /// Who pays, in the order in which budgets are checked.
     pub(crate) payers: Vec<Payer>,
     /// The model, for budgets of single ones.
-    pub(crate) model: String,
+    pub(crate) model: Arc<str>,
     /// What it may cost. Nothing: no budget is asked.
     pub(crate) cost: Bounds,
 }
@@ -243,8 +245,8 @@ impl Hold {
         }
         let money = self.money.clone();
         let about = About { cost, ..self.about.clone() };
-        let plan = money.plan(&about);
-        money.wait_for(self, &plan).await?;
+        let Plan { demands, .. } = money.plan(&about);
+        money.wait_for(self, &demands).await?;
         self.about.cost = cost;
         Ok(())
     }

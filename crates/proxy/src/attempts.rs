@@ -8,9 +8,7 @@ use std::time::Duration;
 use dunlin_admission::{Demand, Full, Refusal};
 use dunlin_llm::{BadRequest, ChatRequest, Extras};
 use dunlin_providers::Cause;
-use dunlin_router::{
-    Candidate, Candidates, Catalog, Deployment, FailedBy, Group, NonePicked, retry_wait,
-};
+use dunlin_router::{Candidates, Catalog, Deployment, FailedBy, Group, NonePicked, retry_wait};
 use dunlin_types::{DeploymentId, Tokens};
 use dunlin_upstream::{Answer, Bounds, Failure};
 
@@ -100,7 +98,8 @@ pub(crate) struct Asked<'a> {
     pub(crate) revision: u64,
 }
 
-/// Tries the groups in order; one that the budgets do not cover is skipped and named.
+/// Tries the groups in order, the first of which is held for; one of the others that the budgets do
+/// not cover is skipped and named.
 pub(crate) async fn run(
     asked: Asked<'_>,
     candidates: &mut Candidates<'_>,
@@ -113,7 +112,9 @@ pub(crate) async fn run(
         let group = &*candidate.group;
         let has_fallbacks = candidates.has_fallbacks(&group.name);
         let fallbacks = u32::try_from(failures.len()).unwrap_or(u32::MAX);
-        match ask(asked, &candidate, has_fallbacks, bill).await {
+        let is_covered = failures.is_empty() && candidate.changes.is_none();
+        let asking = Asking { asked, group, has_fallbacks, is_covered };
+        match ask(asking, candidate.changes.as_deref(), bill).await {
             Ok(Given { answer, retries, max_retries }) => {
                 bill.tried(&group.name, retries, fallbacks);
                 let upstream = clock.mono().since(began);
@@ -132,19 +133,16 @@ pub(crate) async fn run(
 
 /// Asks one group, as the request is for it.
 async fn ask(
-    asked: Asked<'_>,
-    candidate: &Candidate<'_>,
-    has_fallbacks: bool,
+    asking: Asking<'_>,
+    changes: Option<&str>,
     bill: &mut Bill,
 ) -> Result<Given, GroupFailed> {
-    let group = &*candidate.group;
-    let Some(changes) = &candidate.changes else {
-        return Asking { asked, group, has_fallbacks }.run(bill).await;
-    };
+    let Some(changes) = changes else { return asking.run(bill).await };
+    let asked = asking.asked;
     let chat = asked.chat.changed_by(changes).map_err(GroupFailed::Unfit)?;
     let extras = chat.extras().clone().bounded_like(asked.extras);
     let asked = Asked { chat: &chat, extras: &extras, ..asked };
-    Asking { asked, group, has_fallbacks }.run(bill).await
+    Asking { asked, ..asking }.run(bill).await
 }
 
 /// The failure of a call that only one group could answer, and nobody of it could be asked.
@@ -173,14 +171,18 @@ struct Asking<'a> {
     asked: Asked<'a>,
     group: &'a Group,
     has_fallbacks: bool,
+    /// What it may cost here is held already.
+    is_covered: bool,
 }
 
 impl Asking<'_> {
     async fn run(&self, bill: &mut Bill) -> Result<Given, GroupFailed> {
         let Asked { proxy, catalog, chat, demand, revision, .. } = self.asked;
         let (upstream, clock) = (&proxy.0.upstream, &proxy.0.clock);
-        let cost = hold::bounds(proxy, bill.key(), chat, self.group);
-        bill.cover(cost).await.map_err(GroupFailed::NotCovered)?;
+        if !self.is_covered {
+            let cost = hold::bounds(proxy, bill.key(), chat, self.group);
+            bill.cover(cost).await.map_err(GroupFailed::NotCovered)?;
+        }
         let load = chat.prompt_estimate() + chat.max_output().unwrap_or(Tokens(0));
         let strategy = catalog.strategy;
         let asking = entry::Asking { proxy, strategy, demand, revision, load };

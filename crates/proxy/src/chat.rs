@@ -15,6 +15,7 @@ use dunlin_router::{Group, candidates};
 use dunlin_types::{MonoMillis, RequestId, Tokens, UnixMillis};
 use dunlin_upstream::Answer;
 use tokio::sync::oneshot;
+use uuid::Builder;
 
 use crate::attempts::{self, Answered, Asked};
 use crate::bill::{About, Bill};
@@ -51,9 +52,9 @@ impl Call {
 
     /// A call that is not on record.
     pub(crate) fn of_headers(proxy: &Proxy, endpoint: Endpoint, headers: &HeaderMap) -> Self {
-        let id = uuid::Uuid::new_v4();
-        let call_id = headers::client_call_id(headers).unwrap_or_else(|| id.to_string());
         let (started, began) = (proxy.0.clock.unix(), proxy.0.clock.mono());
+        let id = Builder::from_unix_timestamp_millis(started.0, &rand::random()).into_uuid();
+        let call_id = headers::client_call_id(headers).unwrap_or_else(|| id.to_string());
         let (framing, client) = (Framing::Events, Client::default());
         Self { endpoint, id: RequestId(id.as_u128()), call_id, started, began, framing, client }
     }
@@ -199,7 +200,7 @@ fn demand(
     let most = chat.max_output().map(|most| Tokens(most.0.saturating_mul(choices)));
     Demand {
         request: call.id,
-        model: group.name.to_string(),
+        model: Arc::clone(&group.name),
         prompt: chat.prompt_estimate(),
         output: if chat.endpoint().is_chat() { most } else { Some(Tokens(0)) },
         counted,

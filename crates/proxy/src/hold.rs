@@ -1,7 +1,7 @@
 //! What a request may cost before it is sent: held of every budget that it spends from.
 
 use dunlin_admission::Bounds;
-use dunlin_ledger::{Ask, Kind};
+use dunlin_ledger::{Ask, Kind, Pricing};
 use dunlin_llm::ChatRequest;
 use dunlin_router::{Deployment, Group};
 use dunlin_state::Key;
@@ -16,16 +16,20 @@ const LONGEST_OUTPUT: Tokens = Tokens(131_072);
 /// A prompt may be written to the provider's cache, which can be dearer than to read it.
 const KINDS: &[Kind] = &[Kind::CacheWrite];
 
-/// What the dearest deployment of a group may charge.
+/// What the dearest deployment of a group may charge. What can cost nothing is not reckoned.
 pub(crate) fn bounds(
     proxy: &Proxy,
     key: Option<&Key>,
     chat: &ChatRequest,
     group: &Group,
 ) -> Bounds {
+    let mut priced = group.deployments.iter().filter(|one| one.price != Pricing::Free).peekable();
+    if priced.peek().is_none() {
+        return Bounds::default();
+    }
     let learned = || proxy.0.admission.expected_output(key?, chat.model());
     let likely = chat.max_output().or_else(learned);
-    let all = group.deployments.iter().map(|deployment| of_one(chat, likely, deployment));
+    let all = priced.map(|deployment| of_one(chat, likely, deployment));
     let larger = |one: Bounds, other: Bounds| Bounds {
         likely: one.likely.max(other.likely),
         most: one.most.max(other.most),

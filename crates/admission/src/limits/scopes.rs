@@ -28,9 +28,9 @@ pub(super) fn of<'a>(payers: &'a [Payer], demand: &'a Demand) -> Vec<Scope<'a>> 
         let main = (None, payer.rpm(), payer.tpm(), payer.parallel());
         let (rpm, tpm) = payer.model_limits(&demand.model);
         let single = (Some(&*demand.model), rpm, tpm, None);
-        [main, single].into_iter().map(move |of| scope(payer, demand, of))
+        [main, single].into_iter().filter_map(move |of| scope(payer, demand, of))
     });
-    let mut scopes: Vec<_> = all.filter(|scope| !scope.claim.limits.is_none()).collect();
+    let mut scopes: Vec<_> = all.collect();
     scopes.sort_by_key(|scope| order(scope.of));
     scopes
 }
@@ -41,15 +41,19 @@ fn scope<'a>(
     payer: &'a Payer,
     demand: &Demand,
     (model, requests, tokens, parallel): Terms<'a>,
-) -> Scope<'a> {
+) -> Option<Scope<'a>> {
     let limits = Limits { requests, tokens, parallel, as_of: payer.as_of().0 };
+    if limits.is_none() {
+        return None;
+    }
     let claim = Claim {
         scope: ScopeId::of(payer.id(), model),
         request: demand.request,
         tokens: expected(demand, tokens),
         limits,
     };
-    Scope { of: LimitScope { rank: payer.rank, of_model: model.is_some() }, payer, model, claim }
+    let of = LimitScope { rank: payer.rank, of_model: model.is_some() };
+    Some(Scope { of, payer, model, claim })
 }
 
 /// What of a request is counted against a limit of tokens, as far as can be known before it is sent.

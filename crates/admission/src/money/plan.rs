@@ -12,18 +12,31 @@ use crate::rules::Rules;
 pub(super) struct Plan {
     /// In the order in which budgets are checked.
     pub(super) demands: Vec<Demand>,
-    /// What each of them is, for the message.
-    pub(super) budgets: Vec<Of>,
     /// Every pot that the cost is charged to, budget or none.
     pub(super) charged: Vec<(PotId, UnixMillis)>,
 }
 
-/// One budget.
+/// One budget, for the message.
 pub(super) struct Of {
     /// `None` for that of the whole cluster.
     pub(super) payer: Option<Payer>,
     pub(super) duration: Option<String>,
     pub(super) resets_at: Option<UnixMillis>,
+}
+
+/// The budget behind a pot that the request of `about` spends from.
+pub(super) fn budget_of(rules: &Rules, about: &About, pot: &PotId, now: UnixMillis) -> Of {
+    let payer = about.payers.iter().find(|payer| payer.id() == pot.of);
+    let budgets = payer.map_or_else(Vec::new, |payer| payer.budgets(&about.model, now));
+    let duration = match payer {
+        Some(_) => budgets.iter().find(|of| of.pot == *pot).and_then(|of| of.duration),
+        None => rules.budget.as_ref().and_then(|budget| budget.duration.as_deref()),
+    };
+    Of {
+        payer: payer.cloned(),
+        duration: duration.map(str::to_owned),
+        resets_at: period(rules, duration, now).map(|period| period.end),
+    }
 }
 
 pub(super) fn make(state: &State, rules: &Rules, about: &About, now: UnixMillis) -> Plan {
@@ -35,7 +48,7 @@ pub(super) fn make(state: &State, rules: &Rules, about: &About, now: UnixMillis)
             plan.charge(main, period(rules, payer.duration(), now), state);
         }
         for budget in budgets {
-            plan.add(state, rules, about, (Some(payer), budget), now);
+            plan.add(state, rules, about, budget, now);
         }
     }
     let pot = PotId { of: PROXY, line: Line::Main };
@@ -44,7 +57,7 @@ pub(super) fn make(state: &State, rules: &Rules, about: &About, now: UnixMillis)
         Some(budget) if !about.payers.is_empty() => {
             let (limit, duration) = (budget.limit, budget.duration.as_deref());
             let budget = Budget { pot, limit, duration, strict: false };
-            plan.add(state, rules, about, (None, budget), now);
+            plan.add(state, rules, about, budget, now);
         }
         budget => {
             let duration = budget.as_ref().and_then(|budget| budget.duration.as_deref());
@@ -65,7 +78,7 @@ impl Plan {
         state: &State,
         rules: &Rules,
         about: &About,
-        (payer, budget): (Option<&Payer>, Budget<'_>),
+        budget: Budget<'_>,
         now: UnixMillis,
     ) {
         let Budget { pot, limit, duration, strict } = budget;
@@ -77,11 +90,6 @@ impl Plan {
         }
         let (_, start) = self.charged.last().expect("it was just charged");
         self.demands.push(Demand { pot, period: *start, limit, amount, strict });
-        self.budgets.push(Of {
-            payer: payer.cloned(),
-            duration: duration.map(str::to_owned),
-            resets_at: period.map(|period| period.end),
-        });
     }
 }
 

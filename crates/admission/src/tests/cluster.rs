@@ -236,7 +236,7 @@ impl Node {
         let request = RequestId(u128::from(self.id.0) << 64 | u128::from(number));
         Demand {
             request,
-            model: "m".to_owned(),
+            model: "m".into(),
             prompt: Tokens(tokens),
             output: Some(Tokens(0)),
             counted: Counted::Total,
