@@ -218,8 +218,7 @@ impl RaftSnapshotBuilder<Types> for Builder {
     async fn build_snapshot(&mut self) -> Result<Snapshot, io::Error> {
         let (core, snapshots) = (self.core.clone(), Arc::clone(&self.snapshots));
         blocking(move || {
-            let file = snapshots.encode(&core)?;
-            snapshots.keep(core.last, &file)?;
+            let file = snapshots.write(&core)?;
             Ok(Snapshot { meta: core.meta(), snapshot: file })
         })
         .await

@@ -171,7 +171,8 @@ impl Node {
         let owner = Owner { node: self.me, cluster };
         let opening = Opening::new(owner, certificate.stored);
         let store = LogStore::open(&dir.join(LOG), opening, &self.tasks, self.stop.clone())?;
-        let snapshots = Arc::new(Snapshots::open(dir.join(SNAPSHOTS), cluster)?);
+        let snapshots =
+            Arc::new(Snapshots::open(dir.join(SNAPSHOTS), cluster, self.clock.clone())?);
         let published = Arc::clone(&self.published);
         let machine = Machine::open((self.me, self.epoch), Arc::clone(&snapshots), published)?;
         let log = store.reader();

@@ -10,8 +10,9 @@ use std::sync::Mutex;
 
 use bytes::Bytes;
 use dunlin_state::State;
-use dunlin_types::ClusterId;
+use dunlin_types::{Clock, ClusterId};
 use serde::{Deserialize, Serialize};
+use tracing::info;
 
 use crate::durable;
 use crate::error::Error;
@@ -36,6 +37,7 @@ struct Header {
 pub(crate) struct Snapshots {
     dir: PathBuf,
     cluster: ClusterId,
+    clock: Clock,
     kept: Mutex<Kept>,
 }
 
@@ -47,9 +49,9 @@ struct Kept {
 }
 
 impl Snapshots {
-    pub(crate) fn open(dir: PathBuf, cluster: ClusterId) -> Result<Self, Error> {
+    pub(crate) fn open(dir: PathBuf, cluster: ClusterId, clock: Clock) -> Result<Self, Error> {
         durable::make_dir(&dir).map_err(Error::file("make", &dir))?;
-        let snapshots = Self { dir, cluster, kept: Mutex::default() };
+        let snapshots = Self { dir, cluster, clock, kept: Mutex::default() };
         if let Some(file) = snapshots.read()? {
             let meta = meta(&file).map_err(|reason| snapshots.corrupt(reason))?;
             *snapshots.kept.lock().expect("no holder panics") =
@@ -88,6 +90,16 @@ impl Snapshots {
         durable::replace(&self.dir, NAME, file)?;
         *kept = Kept { last, bytes: file.len() as u64 };
         Ok(())
+    }
+
+    /// Makes the state of one moment the snapshot, durably.
+    pub(crate) fn write(&self, core: &Core) -> io::Result<Bytes> {
+        let began = self.clock.mono();
+        let file = self.encode(core)?;
+        self.keep(core.last, &file)?;
+        let (bytes, took) = (file.len(), self.clock.mono().since(began));
+        info!(bytes, millis = took.as_millis(), through = ?core.last.map(|id| id.index), "a snapshot of the state is written");
+        Ok(file)
     }
 
     pub(crate) fn encode(&self, core: &Core) -> io::Result<Bytes> {

@@ -1,5 +1,6 @@
 //! A snapshot is taken whole, of this cluster and undamaged, or not at all.
 
+use dunlin_types::{MonoMillis, UnixMillis};
 use openraft::testing::log_id;
 
 use super::*;
@@ -12,7 +13,8 @@ fn core(index: u64) -> Core {
 }
 
 fn open(dir: &tempfile::TempDir, cluster: u128) -> Result<Snapshots, Error> {
-    Snapshots::open(dir.path().join("snapshot"), ClusterId(cluster))
+    let still = Clock::new(|| UnixMillis(1), || MonoMillis(1));
+    Snapshots::open(dir.path().join("snapshot"), ClusterId(cluster), still)
 }
 
 #[test]
