@@ -6,6 +6,7 @@ use dunlin_types::Tokens;
 use memchr::memmem;
 
 use crate::endpoint::Endpoint;
+use crate::estimate::prompt_tokens;
 use crate::extras::Extras;
 use crate::fields::{Label, Role, role};
 use crate::json::Span;
@@ -95,6 +96,7 @@ pub(crate) fn read(
         max_output: Some(Tokens(0)),
         choices,
         prompt,
+        prompt_tokens: prompt_tokens(&body[prompt.range()]),
         labels: labels.finish(),
         extras,
         names: Vec::new(),

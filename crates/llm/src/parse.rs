@@ -7,6 +7,7 @@ use dunlin_types::Tokens;
 use http::HeaderMap;
 
 use crate::endpoint::{Dialect, Endpoint};
+use crate::estimate::prompt_tokens;
 use crate::extras::Extras;
 use crate::fields::{Label, Role, is_spelled, role};
 use crate::json::{Member, Span, members, string};
@@ -210,6 +211,7 @@ fn read(endpoint: Endpoint, text: &str, path_model: Option<&str>) -> Result<Fact
         max_output: reader.max_completion_tokens.or(reader.max_tokens),
         choices: reader.choices,
         prompt,
+        prompt_tokens: prompt_tokens(&text.as_bytes()[prompt.range()]),
         labels: reader.labels.finish(),
         extras: reader.extras,
         names: reader.names,

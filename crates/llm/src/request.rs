@@ -9,7 +9,6 @@ use http::{HeaderMap, HeaderName};
 
 use crate::edit;
 use crate::endpoint::Endpoint;
-use crate::estimate::prompt_tokens;
 use crate::extras::Extras;
 use crate::json::{Span, members, string, write_string};
 use crate::labels::Labels;
@@ -44,6 +43,8 @@ pub(crate) struct Facts {
     pub(crate) max_output: Option<Tokens>,
     pub(crate) choices: u32,
     pub(crate) prompt: Span,
+    /// Guessed.
+    pub(crate) prompt_tokens: Tokens,
     pub(crate) labels: Labels,
     pub(crate) extras: Extras,
     pub(crate) names: Vec<Name>,
@@ -179,7 +180,7 @@ impl ChatRequest {
     /// Prompt tokens, guessed: a quarter of the bytes of its JSON, with each inline file as 1,000.
     #[must_use]
     pub fn prompt_estimate(&self) -> Tokens {
-        prompt_tokens(&self.body[self.facts.prompt.range()])
+        self.facts.prompt_tokens
     }
 
     /// What the body asks of the gateway itself. Headers are not in it yet:

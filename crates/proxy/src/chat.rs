@@ -76,9 +76,10 @@ pub(crate) async fn serve(
     let call = Arc::new(Call::begin(proxy, endpoint, &request));
     let (kept, wish) = oneshot::channel();
     let (proxy, path_model) = (proxy.clone(), path_model.map(str::to_owned));
-    let answering = conduct(proxy, Arc::clone(&call), path_model, request, kept);
+    // The story is a large future: boxed once, it is not copied from one caller to the next.
+    let answering = Box::pin(conduct(proxy, Arc::clone(&call), path_model, request, kept));
     let answered = match endpoint.ping() {
-        Some(_) => keepalive::watch(Arc::clone(&call), Box::pin(answering), wish).await,
+        Some(_) => keepalive::watch(Arc::clone(&call), answering, wish).await,
         None => answering.await,
     };
     match answered {

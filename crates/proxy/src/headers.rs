@@ -10,14 +10,15 @@ use dunlin_llm::Dialect;
 use dunlin_router::Deployment;
 use dunlin_types::{NanoUsd, UnixMillis};
 
-use crate::Proxy;
 use crate::attempts::{Answered, GroupFailed};
 use crate::bill::Settled;
 use crate::caller::Caller;
 use crate::chat::Call;
 use crate::framing::Framing;
-use crate::limits;
+use crate::{Proxy, limits, names};
 
+/// As many headers as an answer usually has, and a few.
+const USUAL: usize = 48;
 /// Longer ids of the client's are replaced by one of ours.
 const MAX_CALL_ID: usize = 256;
 /// The provider's own limits, which carry no scope in their names.
@@ -29,13 +30,10 @@ const PROVIDER_LIMITS: [&str; 6] = [
     "x-ratelimit-reset-requests",
     "x-ratelimit-reset-tokens",
 ];
-const CALL_ID: &str = "x-litellm-call-id";
-const KEY_SPEND: &str = "x-litellm-key-spend";
-const RESPONSE_COST: &str = "x-litellm-response-cost";
 
 /// The client's own id for this call.
 pub(crate) fn client_call_id(headers: &HeaderMap) -> Option<String> {
-    let id = headers.get(CALL_ID)?.to_str().ok()?;
+    let id = headers.get(names::CALL_ID)?.to_str().ok()?;
     (!id.is_empty() && id.len() <= MAX_CALL_ID).then(|| id.to_owned())
 }
 
@@ -48,7 +46,7 @@ pub(crate) struct Told(HeaderMap, Duration);
 impl Told {
     /// The limits of everyone the request spends for, and what is left of them.
     pub(crate) fn of_admission(call: &Call, caller: &Caller, limits: &[LimitStatus]) -> Self {
-        let mut told = Self(HeaderMap::with_capacity(32), Duration::ZERO);
+        let mut told = Self(HeaderMap::with_capacity(USUAL), Duration::ZERO);
         if let Some(caller) = caller.key() {
             key_limits(&mut told.0, caller);
         }
@@ -60,11 +58,11 @@ impl Told {
     pub(crate) fn attempts(mut self, answered: &Answered) -> Self {
         let Answered { group, retries, max_retries, fallbacks, upstream, .. } = answered;
         if *retries > 0 {
-            self.number("x-litellm-max-retries", Some((*max_retries).into()));
+            self.number(names::MAX_RETRIES, Some((*max_retries).into()));
         }
-        self.text("x-litellm-model-group", group);
-        self.number("x-litellm-attempted-retries", Some((*retries).into()));
-        self.number("x-litellm-attempted-fallbacks", Some((*fallbacks).into()));
+        self.text(names::MODEL_GROUP, group);
+        self.number(names::ATTEMPTED_RETRIES, Some((*retries).into()));
+        self.number(names::ATTEMPTED_FALLBACKS, Some((*fallbacks).into()));
         self.1 = *upstream;
         self
     }
@@ -72,13 +70,13 @@ impl Told {
     /// The bound that the client set on its wait, in seconds.
     pub(crate) fn bound(mut self, asked: Option<Duration>) -> Self {
         let seconds = asked.map(|asked| format!("{:?}", asked.as_secs_f64()));
-        self.text("x-litellm-timeout", &seconds.unwrap_or_default());
+        self.text(names::TIMEOUT, &seconds.unwrap_or_default());
         self
     }
 
     /// What the key had spent before this request, for answers whose cost is not known yet.
     pub(crate) fn key_spend(mut self, spend: Option<NanoUsd>) -> Self {
-        self.text(KEY_SPEND, &spend.map(usd).unwrap_or_default());
+        self.text(names::KEY_SPEND, &spend.map(usd).unwrap_or_default());
         self
     }
 
@@ -93,16 +91,16 @@ impl Told {
         let took = proxy.0.clock.mono().since(call.began);
         let overhead = took.saturating_sub(self.1);
         identify(&mut self.0, call);
-        self.text("x-litellm-model-id", &by.id.0);
-        self.text("x-litellm-model-name", &format!("{}/{}", by.provider, by.target.model));
-        self.text("x-litellm-model-region", by.target.region.as_deref().unwrap_or_default());
+        self.text(names::MODEL_ID, &by.id.0);
+        self.text(names::MODEL_NAME, &format!("{}/{}", by.provider, by.target.model));
+        self.text(names::MODEL_REGION, by.target.region.as_deref().unwrap_or_default());
         self.text(
-            "x-litellm-model-api-base",
+            names::MODEL_API_BASE,
             by.backend.api_base().split('?').next().unwrap_or_default(),
         );
-        self.text("x-litellm-version", env!("CARGO_PKG_VERSION"));
-        self.text("x-litellm-response-duration-ms", &format!("{:?}", millis(took)));
-        self.text("x-litellm-overhead-duration-ms", &format!("{:?}", millis(overhead)));
+        self.text(names::VERSION, env!("CARGO_PKG_VERSION"));
+        self.text(names::RESPONSE_DURATION_MS, &millis(took));
+        self.text(names::OVERHEAD_DURATION_MS, &millis(overhead));
         if PROVIDER_LIMITS.iter().any(|name| provider.contains_key(*name)) {
             // Theirs or ours, never some of each.
             PROVIDER_LIMITS.iter().for_each(|name| drop(self.0.remove(*name)));
@@ -121,15 +119,15 @@ impl Told {
 
     /// Whose credential was lent to a call of a provider's own API.
     pub(crate) fn lent(mut self, call: &Call, by: &Deployment) -> Self {
-        self.text("x-litellm-model-id", &by.id.0);
-        self.text("x-litellm-model-api-base", by.backend.api_base());
+        self.text(names::MODEL_ID, &by.id.0);
+        self.text(names::MODEL_API_BASE, by.backend.api_base());
         self.called(call)
     }
 
     /// Which call it is.
     pub(crate) fn called(mut self, call: &Call) -> Self {
-        self.text(CALL_ID, &call.call_id);
-        self.text("x-litellm-version", env!("CARGO_PKG_VERSION"));
+        self.text(names::CALL_ID, &call.call_id);
+        self.text(names::VERSION, env!("CARGO_PKG_VERSION"));
         self
     }
 
@@ -137,39 +135,39 @@ impl Told {
     /// left out, but for input and output.
     pub(crate) fn cost(mut self, settled: Settled) -> Self {
         let cost = settled.cost;
-        self.text(RESPONSE_COST, &usd(cost.total));
+        self.text(names::RESPONSE_COST, &usd(cost.total));
         if cost.original > NanoUsd::ZERO {
-            self.text("x-litellm-response-cost-original", &usd(cost.original));
-            self.text("x-litellm-response-cost-input", &usd(cost.input));
-            self.text("x-litellm-response-cost-output", &usd(cost.output));
+            self.text(names::RESPONSE_COST_ORIGINAL, &usd(cost.original));
+            self.text(names::RESPONSE_COST_INPUT, &usd(cost.input));
+            self.text(names::RESPONSE_COST_OUTPUT, &usd(cost.output));
         }
         let parts = [
-            ("x-litellm-response-cost-tool-usage", cost.tools),
-            ("x-litellm-response-cost-cache-read", cost.cache_read),
-            ("x-litellm-response-cost-cache-creation", cost.cache_creation),
-            ("x-litellm-response-cost-reasoning", cost.reasoning),
-            ("x-litellm-response-cost-discount-amount", cost.discount),
-            ("x-litellm-response-cost-margin-amount", cost.margin),
+            (names::RESPONSE_COST_TOOL_USAGE, cost.tools),
+            (names::RESPONSE_COST_CACHE_READ, cost.cache_read),
+            (names::RESPONSE_COST_CACHE_CREATION, cost.cache_creation),
+            (names::RESPONSE_COST_REASONING, cost.reasoning),
+            (names::RESPONSE_COST_DISCOUNT_AMOUNT, cost.discount),
+            (names::RESPONSE_COST_MARGIN_AMOUNT, cost.margin),
         ];
         for (name, part) in parts.into_iter().filter(|(_, part)| *part > NanoUsd::ZERO) {
             self.text(name, &usd(part));
         }
         if settled.unpriced {
-            self.text("x-dunlin-unpriced", "true");
+            self.text(names::UNPRICED, "true");
         }
         if let Some(spend) = settled.key_spend {
-            self.text(KEY_SPEND, &usd(spend));
+            self.text(names::KEY_SPEND, &usd(spend));
         }
         self
     }
 
-    fn text(&mut self, name: &'static str, value: &str) {
+    fn text(&mut self, name: HeaderName, value: &str) {
         insert(&mut self.0, name, value);
     }
 
-    fn number(&mut self, name: &'static str, value: Option<u64>) {
+    fn number(&mut self, name: HeaderName, value: Option<u64>) {
         if let Some(value) = value {
-            self.0.insert(HeaderName::from_static(name), HeaderValue::from(value));
+            self.0.insert(name, HeaderValue::from(value));
         }
     }
 }
@@ -178,24 +176,25 @@ impl Told {
 pub(crate) fn key_limits(told: &mut HeaderMap, caller: &dunlin_state::Caller) {
     let key = caller.payers.iter().find(|payer| payer.rank == Rank::Key);
     let key = key.expect("a key pays for its requests");
-    let limits = [("x-litellm-key-rpm-limit", key.rpm()), ("x-litellm-key-tpm-limit", key.tpm())];
+    let limits = [(names::KEY_RPM_LIMIT, key.rpm()), (names::KEY_TPM_LIMIT, key.tpm())];
     for (name, limit) in limits {
         if let Some(limit) = limit {
-            told.insert(HeaderName::from_static(name), HeaderValue::from(limit));
+            told.insert(name, HeaderValue::from(limit));
         }
     }
 }
 
-fn millis(took: Duration) -> f64 {
-    took.as_secs_f64() * 1e3
+/// In milliseconds.
+fn millis(took: Duration) -> String {
+    decimal(u64::try_from(took.as_nanos()).unwrap_or(u64::MAX), 6)
 }
 
 /// Inserts a value if it is one that a header can carry; empty ones are left out.
-fn insert(headers: &mut HeaderMap, name: &'static str, value: &str) {
+fn insert(headers: &mut HeaderMap, name: HeaderName, value: &str) {
     if !value.is_empty()
         && let Ok(value) = HeaderValue::from_str(value)
     {
-        headers.insert(HeaderName::from_static(name), value);
+        headers.insert(name, value);
     }
 }
 
@@ -263,10 +262,10 @@ pub(crate) fn error(told: HeaderMap, code: u16, body: Bytes) -> Response<Body> {
 
 /// The id of the call, also where SDKs of the client's dialect look for it.
 fn identify(told: &mut HeaderMap, call: &Call) {
-    insert(told, CALL_ID, &call.call_id);
+    insert(told, names::CALL_ID, &call.call_id);
     let theirs = match call.endpoint.dialect() {
-        Dialect::Anthropic => "request-id",
-        Dialect::Gemini | Dialect::OpenAi | Dialect::Responses => "x-request-id",
+        Dialect::Anthropic => names::ANTHROPIC_REQUEST_ID,
+        Dialect::Gemini | Dialect::OpenAi | Dialect::Responses => names::REQUEST_ID,
     };
     insert(told, theirs, &call.call_id);
 }
@@ -274,9 +273,9 @@ fn identify(told: &mut HeaderMap, call: &Call) {
 /// What every failure carries.
 pub(crate) fn of_failure(told: &mut HeaderMap, call: &Call, key_spend: Option<NanoUsd>) {
     identify(told, call);
-    insert(told, RESPONSE_COST, "0");
+    insert(told, names::RESPONSE_COST, "0");
     if let Some(spend) = key_spend {
-        insert(told, KEY_SPEND, &usd(spend));
+        insert(told, names::KEY_SPEND, &usd(spend));
     }
 }
 
@@ -322,12 +321,44 @@ pub(crate) fn rfc3339(now: UnixMillis, wait: Duration) -> String {
 
 /// Dollars in the form of Python's `repr`, which scripts compare as text: `1.5e-05`.
 pub(crate) fn usd(amount: NanoUsd) -> String {
-    let usd = amount.as_usd();
-    let scientific = format!("{usd:e}");
-    let (digits, exponent) = scientific.split_once('e').expect("the format has an exponent");
-    match exponent.parse::<i32>().expect("an exponent is a number") {
-        exponent @ ..-4 => format!("{digits}e-{:02}", -exponent),
-        _ => format!("{usd:?}"),
+    match amount.0 {
+        0 => "0.0".to_owned(),
+        nanos @ ..LEAST_DECIMAL => scientific(nanos),
+        nanos @ ..MOST_EXACT => decimal(nanos, 9),
+        _ => format!("{:?}", amount.as_usd()),
+    }
+}
+
+/// From here on, in nano-dollars, Python writes no exponent.
+const LEAST_DECIMAL: u64 = 100_000;
+/// Beyond 15 digits a float is not what was put into it.
+const MOST_EXACT: u64 = 1_000_000_000_000_000;
+
+/// A few nano-dollars as `1.5e-05`.
+fn scientific(nanos: u64) -> String {
+    let digits = nanos.to_string();
+    let exponent = 10 - digits.len();
+    let (first, rest) = digits.split_at(1);
+    let rest = rest.trim_end_matches('0');
+    let point = if rest.is_empty() { "" } else { "." };
+    format!("{first}{point}{rest}e-{exponent:02}")
+}
+
+/// `units` of which 10^`places` are one: `12.345`, and `2.0`.
+fn decimal(units: u64, places: u32) -> String {
+    let one = 10_u64.pow(places);
+    let (whole, mut part) = (units / one, units % one);
+    let mut text = whole.to_string();
+    text.push('.');
+    let mut place = one / 10;
+    // At least one digit, and no zeros at the end.
+    loop {
+        text.push(char::from(b'0' + u8::try_from(part / place).unwrap_or_default()));
+        part %= place;
+        place /= 10;
+        if part == 0 {
+            return text;
+        }
     }
 }
 
@@ -345,6 +376,9 @@ mod tests {
             (100_000, "0.0001"),
             (1_234_567_890, "1.23456789"),
             (2_000_000_000, "2.0"),
+            (10_000, "1e-05"),
+            (99_999, "9.9999e-05"),
+            (1_000_000_000_000_001, "1000000.000000001"),
         ];
         for (nano, text) in cases {
             assert_eq!(usd(NanoUsd(nano)), text);

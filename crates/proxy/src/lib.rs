@@ -28,6 +28,7 @@ mod kept;
 mod limits;
 mod model_info;
 mod models;
+mod names;
 mod openapi;
 mod origin;
 mod params;

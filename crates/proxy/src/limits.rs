@@ -2,7 +2,9 @@
 //! scope; OpenAI's or Anthropic's, of the limit that is nearest; and the IETF's draft
 //! (`draft-ietf-httpapi-ratelimit-headers-10`).
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::sync::Mutex;
 use std::time::Duration;
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
@@ -14,6 +16,9 @@ use crate::headers::{self, whole_seconds};
 
 /// What an admitted request took comes back after so long; then all of it is free.
 const WINDOW: Duration = Duration::from_mins(1);
+
+const POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
+const STATE: HeaderName = HeaderName::from_static("ratelimit");
 
 /// Tells an admitted request what is left with it.
 pub(crate) fn tell(
@@ -31,8 +36,8 @@ pub(crate) fn refuse(told: &mut HeaderMap, limited: &RateLimited, dialect: Diale
     let millis = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
     let now = UnixMillis(limited.reset_at.0.saturating_sub(millis));
     told.extend(headers::retry_after(wait));
-    insert(told, "rate_limit_type", limited.what.name());
-    insert(told, "reset_at", &headers::utc(limited.reset_at));
+    insert(told, HeaderName::from_static("rate_limit_type"), limited.what.name());
+    insert(told, HeaderName::from_static("reset_at"), &headers::utc(limited.reset_at));
     tell_until(told, &[limited.status()], wait, dialect, now);
 }
 
@@ -53,31 +58,75 @@ fn tell_until(
         let of = |other: &&LimitStatus| (other.of, other.what) == (limit.of, limit.what);
         let first = limits.iter().filter(of).min_by_key(|of| of.remaining);
         if first == Some(limit) {
-            let (scope, what) = (limit.of.name(), limit.what.name());
-            number(told, &format!("x-ratelimit-{scope}-limit-{what}"), limit.limit);
-            number(told, &format!("x-ratelimit-{scope}-remaining-{what}"), limit.remaining);
+            let [most, rest] = of_scope(limit.of.name(), limit.what.name());
+            told.insert(most, HeaderValue::from(limit.limit));
+            told.insert(rest, HeaderValue::from(limit.remaining));
         }
     }
     for what in [Limited::Requests, Limited::Tokens] {
         let Some(limit) = nearest(what) else { continue };
-        let what = what.name();
-        match dialect {
-            Dialect::Anthropic => {
-                number(told, &format!("anthropic-ratelimit-{what}-limit"), limit.limit);
-                number(told, &format!("anthropic-ratelimit-{what}-remaining"), limit.remaining);
-                let at = headers::rfc3339(now, wait);
-                insert(told, &format!("anthropic-ratelimit-{what}-reset"), &at);
-            }
-            Dialect::Gemini | Dialect::OpenAi | Dialect::Responses => {
-                number(told, &format!("x-ratelimit-limit-{what}"), limit.limit);
-                number(told, &format!("x-ratelimit-remaining-{what}"), limit.remaining);
-                insert(told, &format!("x-ratelimit-reset-{what}"), &span(wait));
-            }
-        }
+        let [most, rest, reset] = of_dialect(dialect, what);
+        told.insert(most, HeaderValue::from(limit.limit));
+        told.insert(rest, HeaderValue::from(limit.remaining));
+        let back = match dialect {
+            Dialect::Anthropic => headers::rfc3339(now, wait),
+            Dialect::Gemini | Dialect::OpenAi | Dialect::Responses => span(wait),
+        };
+        insert(told, reset, &back);
     }
     let (policies, states) = draft(limits, wait);
-    insert(told, "ratelimit-policy", &policies);
-    insert(told, "ratelimit", &states);
+    insert(told, POLICY, &policies);
+    insert(told, STATE, &states);
+}
+
+/// LiteLLM's names for a scope's limit, and for what is left of it.
+fn of_scope(scope: &'static str, what: &'static str) -> [HeaderName; 2] {
+    /// Made once; a scope has one of a few names.
+    static NAMES: Mutex<BTreeMap<(&str, &str), [HeaderName; 2]>> = Mutex::new(BTreeMap::new());
+    let mut names = NAMES.lock().expect("no holder panics");
+    let name = |part| {
+        let name = HeaderName::try_from(format!("x-ratelimit-{scope}-{part}-{what}"));
+        name.expect("a scope's name is made for headers")
+    };
+    names.entry((scope, what)).or_insert_with(|| [name("limit"), name("remaining")]).clone()
+}
+
+/// What a dialect's SDKs call the nearest limit, what is left of it, and when all of it is back.
+fn of_dialect(dialect: Dialect, what: Limited) -> [HeaderName; 3] {
+    const fn names(of: [&'static str; 3]) -> [HeaderName; 3] {
+        let [most, rest, reset] = of;
+        [
+            HeaderName::from_static(most),
+            HeaderName::from_static(rest),
+            HeaderName::from_static(reset),
+        ]
+    }
+    const REQUESTS: [HeaderName; 3] = names([
+        "x-ratelimit-limit-requests",
+        "x-ratelimit-remaining-requests",
+        "x-ratelimit-reset-requests",
+    ]);
+    const TOKENS: [HeaderName; 3] = names([
+        "x-ratelimit-limit-tokens",
+        "x-ratelimit-remaining-tokens",
+        "x-ratelimit-reset-tokens",
+    ]);
+    const ANTHROPIC_REQUESTS: [HeaderName; 3] = names([
+        "anthropic-ratelimit-requests-limit",
+        "anthropic-ratelimit-requests-remaining",
+        "anthropic-ratelimit-requests-reset",
+    ]);
+    const ANTHROPIC_TOKENS: [HeaderName; 3] = names([
+        "anthropic-ratelimit-tokens-limit",
+        "anthropic-ratelimit-tokens-remaining",
+        "anthropic-ratelimit-tokens-reset",
+    ]);
+    match (dialect == Dialect::Anthropic, what == Limited::Tokens) {
+        (false, false) => REQUESTS,
+        (false, true) => TOKENS,
+        (true, false) => ANTHROPIC_REQUESTS,
+        (true, true) => ANTHROPIC_TOKENS,
+    }
 }
 
 /// The two fields of the IETF's draft.
@@ -85,17 +134,17 @@ fn draft(limits: &[LimitStatus], wait: Duration) -> (String, String) {
     let (mut policies, mut states) = (String::new(), String::new());
     for LimitStatus { of, what, limit, remaining } in limits {
         let comma = if policies.is_empty() { "" } else { ", " };
-        let name = format!("{comma}\"{}-{}\"", of.name(), what.name());
-        let (policy, reset) = match what {
-            Limited::Requests | Limited::Tokens => {
-                (format!(";w={}", WINDOW.as_secs()), format!(";t={}", whole_seconds(wait)))
-            }
-            Limited::MaxParallelRequests => {
-                (";qu=\"concurrent-requests\"".to_owned(), String::new())
-            }
-        };
-        write!(policies, "{name};q={limit}{policy}").expect("a String takes all");
-        write!(states, "{name};r={remaining}{reset}").expect("a String takes all");
+        let (scope, kind) = (of.name(), what.name());
+        let written = write!(policies, "{comma}\"{scope}-{kind}\";q={limit}")
+            .and_then(|()| write!(states, "{comma}\"{scope}-{kind}\";r={remaining}"))
+            .and_then(|()| match what {
+                Limited::Requests | Limited::Tokens => {
+                    write!(policies, ";w={}", WINDOW.as_secs())?;
+                    write!(states, ";t={}", whole_seconds(wait))
+                }
+                Limited::MaxParallelRequests => policies.write_str(";qu=\"concurrent-requests\""),
+            });
+        written.expect("a String takes all");
     }
     (policies, states)
 }
@@ -108,14 +157,8 @@ fn span(wait: Duration) -> String {
     }
 }
 
-fn number(told: &mut HeaderMap, name: &str, value: u64) {
-    if let Ok(name) = HeaderName::try_from(name) {
-        told.insert(name, HeaderValue::from(value));
-    }
-}
-
-fn insert(told: &mut HeaderMap, name: &str, value: &str) {
-    if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::from_str(value)) {
+fn insert(told: &mut HeaderMap, name: HeaderName, value: &str) {
+    if let Ok(value) = HeaderValue::from_str(value) {
         told.insert(name, value);
     }
 }
