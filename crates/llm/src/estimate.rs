@@ -5,10 +5,9 @@
 //! replaced by the provider's count wherever there is one.
 
 use std::fmt;
-use std::sync::LazyLock;
 
 use dunlin_types::Tokens;
-use memchr::memmem::Finder;
+use memchr::memmem;
 use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 const BYTES_A_TOKEN: u64 = 4;
@@ -26,12 +25,9 @@ pub fn tokens_in(bytes: u64) -> Tokens {
 /// The estimate for a prompt in its JSON form. Names and punctuation count as text, which makes up
 /// for the tokens that chat templates add.
 pub(crate) fn prompt_tokens(json: &[u8]) -> Tokens {
-    // Made once: to make a searcher costs more than to search a short prompt.
-    static URLS: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b";base64,"));
-    static MEMBERS: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\"data\""));
-    let (urls, in_urls) = inline_files(json, &URLS);
+    let (urls, in_urls) = inline_files(json, b";base64,");
     // Google and Anthropic have the base64 in a member of its own.
-    let (members, in_members) = inline_files(json, &MEMBERS);
+    let (members, in_members) = inline_files(json, b"\"data\"");
     let bytes = (json.len() as u64).saturating_sub(in_urls + in_members);
     tokens_in(bytes) + Tokens((urls + members) * TOKENS_AN_INLINE_FILE)
 }
@@ -40,11 +36,11 @@ pub(crate) fn prompt_tokens(json: &[u8]) -> Tokens {
 const MIN_INLINE_FILE: usize = 256;
 
 /// How many texts that follow `mark` are files, and their bytes in all.
-fn inline_files(json: &[u8], mark: &Finder<'_>) -> (u64, u64) {
+fn inline_files(json: &[u8], mark: &[u8]) -> (u64, u64) {
     let (mut files, mut bytes, mut rest) = (0, 0, json);
-    while let Some(at) = mark.find(rest) {
-        rest = &rest[at + mark.needle().len()..];
-        let is_member = mark.needle().ends_with(b"\"");
+    while let Some(at) = memmem::find(rest, mark) {
+        rest = &rest[at + mark.len()..];
+        let is_member = mark.ends_with(b"\"");
         if is_member {
             let Some(text) = text_of_member(rest) else { continue };
             rest = text;
