@@ -13,6 +13,7 @@ mod master_key;
 mod migrate;
 mod parts;
 mod revision;
+mod rules;
 mod run;
 mod seal;
 

@@ -5,8 +5,8 @@
 use std::sync::Arc;
 
 use dunlin_admin::Admin;
-use dunlin_admission::{Admission, ClusterBudget, Rules};
-use dunlin_config::{Budgets, CountedTokens, Document, Environment, Loaded, Options};
+use dunlin_admission::Admission;
+use dunlin_config::{CountedTokens, Document, Environment, Loaded, Options};
 use dunlin_consensus::{Consensus, ProposeError};
 use dunlin_identity::Identity;
 use dunlin_proxy::{Counted, HeaderName, Proxy};
@@ -17,6 +17,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
+use crate::rules::rules;
 use crate::seal::Sealer;
 
 /// What a node works by.
@@ -129,11 +130,12 @@ impl Revisions {
         match self.open(revision) {
             Ok(Loaded { catalog, settings, .. }) => {
                 let catalog = Arc::new(catalog);
+                let rules = rules(&settings, &catalog);
                 let master_key = settings.master_key.or_else(|| self.master_key.clone());
                 let key_header = settings.key_header;
                 self.identity.publish(settings.tls);
                 let calendar = settings.budgets.calendar.clone();
-                self.admission.govern(rules(settings.budgets));
+                self.admission.govern(rules);
                 self.upstream.publish(&catalog);
                 self.proxy.publish(
                     Arc::clone(&catalog),
@@ -207,10 +209,4 @@ fn counted(counted: CountedTokens) -> Counted {
 
 fn find(state: &State, hash: &str) -> Option<u64> {
     state.config_history().find(|known| *known.hash == *hash).map(|known| known.revision)
-}
-
-fn rules(budgets: Budgets) -> Rules {
-    let Budgets { calendar, most, duration, exceeded_status } = budgets;
-    let budget = most.map(|limit| ClusterBudget { limit, duration });
-    Rules::new(calendar, budget, exceeded_status)
 }

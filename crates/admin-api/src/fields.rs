@@ -53,11 +53,14 @@ pub enum Shape {
     List,
     /// An object.
     Object,
+    /// An object of lists of texts.
+    Lists,
 }
 
 #[derive(Clone, Copy)]
 enum Standing {
-    /// Guards nothing: a label, a wish, a switch for what does not exist here.
+    /// Guards nothing: a label, a wish, a switch for what does not exist here, or what is read where
+    /// it is kept.
     Kept,
     /// Would guard something.
     Guards,
@@ -65,7 +68,7 @@ enum Standing {
     GuardsUnless(fn(&Value) -> bool),
 }
 
-use Shape::{Count, Flag, List, Number, Object, Text};
+use Shape::{Count, Flag, List, Lists, Number, Object, Text};
 use Standing::{Guards, GuardsUnless, Kept};
 
 /// Everything in LiteLLM's objects that is not in force here, by name.
@@ -77,7 +80,7 @@ static OTHER: &[Field] = &[
     field("allowed_passthrough_routes", List, Kept, "KT"),
     field("allowed_vector_store_indexes", List, Guards, "KT"),
     field("auto_rotate", Flag, Guards, "K"),
-    field("budget_fallbacks", Object, Kept, "KT"),
+    field("budget_fallbacks", Lists, Kept, "KT"),
     field("config", Object, Kept, "KU"),
     field("default_estimated_output_tokens", Count, Kept, "KT"),
     field("default_estimated_output_tokens_per_model", Object, Kept, "KT"),
@@ -96,7 +99,7 @@ static OTHER: &[Field] = &[
     field("prompts", List, Guards, "KTU"),
     field("rotation_interval", Text, Kept, "K"),
     field("router_settings", Object, Kept, "KTU"),
-    field("rpm_limit_type", Text, Guards, "KT"),
+    field("rpm_limit_type", Text, GuardsUnless(is_kept_throughput), "KT"),
     field("secret_manager_settings", Object, Kept, "T"),
     field("send_invite_email", Flag, Kept, "KU"),
     field("sso_user_id", Text, Kept, "U"),
@@ -104,7 +107,7 @@ static OTHER: &[Field] = &[
     field("team_member_key_duration", Text, Guards, "T"),
     field("throttle_on_budget_exceeded", Flag, Guards, "KTU"),
     field("tpd_limit", Number, Guards, "KTU"),
-    field("tpm_limit_type", Text, Guards, "KT"),
+    field("tpm_limit_type", Text, GuardsUnless(is_kept_throughput), "KT"),
 ];
 
 const fn field(name: &'static str, shape: Shape, standing: Standing, on: &'static str) -> Field {
@@ -114,6 +117,11 @@ const fn field(name: &'static str, shape: Shape, standing: Standing, on: &'stati
 /// Permissions that only allow. What a grant allows does not exist here, so it opens nothing.
 fn only_grants(value: &Value) -> bool {
     value.as_object().is_some_and(|permissions| permissions.values().all(|value| value == true))
+}
+
+/// The kinds of throughput that there are: what is guaranteed is seen to when it is promised.
+fn is_kept_throughput(value: &Value) -> bool {
+    value == "best_effort_throughput" || value == "guaranteed_throughput"
 }
 
 impl Of {
@@ -144,7 +152,7 @@ impl Field {
             Text | Number | Count => "null",
             Flag => "false",
             List => "[]",
-            Object => "{}",
+            Object | Lists => "{}",
         }
     }
 

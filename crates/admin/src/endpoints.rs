@@ -121,7 +121,8 @@ fn key_of(reply: Reply) -> Arc<Key> {
         | Reply::Entity(_)
         | Reply::Gone { .. }
         | Reply::Members(_)
-        | Reply::Revision(_) => {
+        | Reply::Revision(_)
+        | Reply::SoftBudgetsReached(_) => {
             unreachable!("a command about one key answers with the key")
         }
     }
@@ -138,7 +139,8 @@ fn entity_of(reply: Reply) -> Arc<Entity> {
         | Reply::Deleted(_)
         | Reply::Gone { .. }
         | Reply::Members(_)
-        | Reply::Revision(_) => {
+        | Reply::Revision(_)
+        | Reply::SoftBudgetsReached(_) => {
             unreachable!("a command about one entity answers with it")
         }
     }

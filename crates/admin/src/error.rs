@@ -146,6 +146,7 @@ impl Error {
                 Rejected::DuplicateEmail { .. }
                 | Rejected::MemberExists { .. }
                 | Rejected::InUse { .. }
+                | Rejected::Overpromised { .. }
                 | Rejected::TooLarge { .. } => of(400, "bad_request_error", None),
                 Rejected::UnknownNode { .. }
                 | Rejected::AlreadyFormed

@@ -78,7 +78,15 @@ fn check(shape: Shape, value: &Value) -> Result<(), Wrong> {
         Shape::Flag => body::flag(value).map(drop),
         Shape::List => body::list(value).map(drop),
         Shape::Object => body::object(value).map(drop),
+        Shape::Lists => lists(value),
     }
+}
+
+fn lists(value: &Value) -> Result<(), Wrong> {
+    let lists: Result<BTreeMap<String, Vec<String>>, _> = serde_json::from_value(value.clone());
+    let expected =
+        || body::senseless("expected lists of models by model, {\"a\": [\"b\"]}".to_owned());
+    lists.map(drop).map_err(|_| expected())
 }
 
 #[cfg(test)]
@@ -101,6 +109,7 @@ mod tests {
             (r#"{"guardrails": ["pii"], "agent_id": "a"}"#, vec!["agent_id", "guardrails"]),
             (r#"{"permissions": {"pii": false}}"#, vec!["permissions"]),
             (r#"{"rpm_limit_type": "dynamic"}"#, vec!["rpm_limit_type"]),
+            (r#"{"rpm_limit_type": "guaranteed_throughput"}"#, vec![]),
             (r#"{"tpd_limit": 0}"#, vec!["tpd_limit"]),
             (r#"{"guardrails": [], "auto_rotate": false, "project_id": null}"#, vec![]),
             (r#"{"permissions": {"get_spend_routes": true}}"#, vec![]),
@@ -115,7 +124,9 @@ mod tests {
         assert_eq!(kept["router_settings"], Change::Set(r#"{"a": 1.50}"#.to_owned()));
         assert_eq!(kept["config"], Change::Clear);
         assert!(!kept.contains_key("rotation_interval"), "what is absent stays");
-        assert!(matches!(read(r#"{"guardrails": "pii"}"#), Err(Error::Invalid(_))));
+        for wrong in [r#"{"guardrails": "pii"}"#, r#"{"budget_fallbacks": {"a": "b"}}"#] {
+            assert!(matches!(read(wrong), Err(Error::Invalid(_))), "{wrong}");
+        }
     }
 
     #[test]

@@ -5,9 +5,11 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use dunlin_state::{Caller, Payer};
+use dunlin_state::met::{Acquaintance, OTHER};
+use dunlin_state::{Caller, Command, Kind, Payer};
 use dunlin_types::{KeyDigest, MonoMillis};
 use tokio::sync::Mutex as Turn;
+use tracing::debug;
 
 use crate::refusal::Refusal;
 use crate::{Admission, Shared};
@@ -46,11 +48,11 @@ impl Drop for Waiter<'_> {
 
 impl Admission {
     /// Has a request of `caller` count also for its end user and its tags, as far as they have
-    /// terms.
+    /// terms. An end user that is new to the cluster gets a row, if default terms hold for it.
     ///
     /// # Errors
-    /// [`Refusal::HolderBlocked`].
-    pub fn count_for(
+    /// [`Refusal::HolderBlocked`], [`Refusal::CannotKnow`].
+    pub async fn count_for(
         &self,
         caller: &mut Caller,
         end_user: Option<&str>,
@@ -59,13 +61,47 @@ impl Admission {
         if end_user.is_none() && tags.is_empty() {
             return Ok(());
         }
-        self.0.consensus.state().add_payers(&mut caller.payers, end_user, tags);
+        let rules = self.0.rules.load_full();
+        let has_default = rules.end_users.terms(&self.0.consensus.state()).is_some();
+        let end_user = match end_user {
+            Some(name) if has_default => Some(self.meet(name).await?),
+            end_user => end_user,
+        };
+        let state = self.0.consensus.state();
+        let default = rules.end_users.terms(&state);
+        state.add_payers(&mut caller.payers, end_user, tags, default);
         let mut entities = caller.payers.iter().filter_map(Payer::entity);
         let blocked = entities.find(|entity| entity.terms.blocked == Some(true));
         blocked.map_or(Ok(()), |entity| {
             let (kind, name) = (entity.kind, entity.name.clone());
             Err(Refusal::HolderBlocked { kind, name })
         })
+    }
+
+    /// As whom an end user counts that a request names.
+    async fn meet<'n>(&self, name: &'n str) -> Result<&'n str, Refusal> {
+        let Shared { consensus, clock, tasks, .. } = &*self.0;
+        let command = || Command::MeetEndUsers { names: vec![name.to_owned()] };
+        match consensus.state().acquaintance(name, clock.unix()) {
+            Acquaintance::Known => return Ok(name),
+            Acquaintance::Other => return Ok(OTHER),
+            Acquaintance::Seen => {
+                let (consensus, command) = (consensus.clone(), command());
+                tasks.spawn(async move {
+                    if let Err(error) = consensus.propose(command).await {
+                        debug!(%error, "it is not noted that an end user was seen");
+                    }
+                });
+                return Ok(name);
+            }
+            Acquaintance::New => {}
+        }
+        if let Err(error) = consensus.propose(command()).await {
+            let reason = format!("the end user is new, and its budget cannot be set up: {error}");
+            return Err(Refusal::CannotKnow { reason });
+        }
+        let is_known = consensus.state().entity(Kind::EndUser, name).is_some();
+        Ok(if is_known { name } else { OTHER })
     }
 }
 

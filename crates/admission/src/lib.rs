@@ -18,6 +18,7 @@ mod permit;
 mod refusal;
 mod rules;
 mod settler;
+mod slots;
 
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
@@ -41,11 +42,12 @@ pub use permit::{Entry, Found, Permit};
 pub use refusal::{
     Error, Full, LimitScope, LimitStatus, NotEntered, OverBudget, RateLimited, Refusal,
 };
-pub use rules::{ClusterBudget, Rules};
+pub use rules::{ClusterBudget, EndUsers, Rules};
 
 use limits::Limits;
-use money::{About, Money};
+use money::{About, Called, Money};
 use settler::Unsettled;
+use slots::Slots;
 
 /// What admission needs of its node.
 #[derive(Clone, Debug)]
@@ -78,6 +80,18 @@ pub struct Parts {
     pub money: mpsc::Receiver<Incoming>,
 }
 
+/// What limits and money stand on alike.
+#[derive(Clone)]
+struct Ground {
+    me: NodeId,
+    epoch: Epoch,
+    clock: Clock,
+    consensus: Consensus,
+    rpc: Rpc,
+    tasks: TaskTracker,
+    stop: CancellationToken,
+}
+
 /// What a request asks to be admitted with.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Demand {
@@ -100,8 +114,7 @@ impl Demand {
     /// spent.
     #[must_use]
     pub fn unpriced(request: RequestId, model: &str, prompt: Tokens, counted: Counted) -> Self {
-        let cost = Bounds { likely: NanoUsd(1), most: NanoUsd(1) };
-        Self { cost, ..Self::free(request, model, prompt, counted) }
+        Self { cost: Bounds::UNKNOWN, ..Self::free(request, model, prompt, counted) }
     }
 
     /// What costs nothing: no budget is in its way.
@@ -119,6 +132,11 @@ pub struct Bounds {
     pub likely: NanoUsd,
     /// What it never exceeds: held of strict ones.
     pub most: NanoUsd,
+}
+
+impl Bounds {
+    /// Something, and nobody can tell how much: a budget refuses it once it is spent.
+    pub const UNKNOWN: Self = Self { likely: NanoUsd(1), most: NanoUsd(1) };
 }
 
 /// Which tokens count against limits of tokens: `token_rate_limit_type`. Those that a provider had
@@ -147,6 +165,29 @@ pub struct Room {
     pub as_of: u64,
 }
 
+impl Room {
+    /// Whether it bounds anything.
+    #[must_use]
+    pub fn is_bounded(&self) -> bool {
+        self.requests.is_some() || self.tokens.is_some() || self.parallel.is_some()
+    }
+}
+
+/// Where a request is about to be sent.
+#[derive(Clone, Copy, Debug)]
+pub struct Entering<'a> {
+    /// The deployment.
+    pub deployment: &'a DeploymentId,
+    /// Its provider.
+    pub provider: &'a str,
+    /// The words on the request.
+    pub tags: &'a [String],
+    /// What the deployment may be sent.
+    pub room: Room,
+    /// What the request may cost there.
+    pub cost: Bounds,
+}
+
 /// The admission of a node. Cheap to clone.
 #[derive(Clone)]
 pub struct Admission(Arc<Shared>);
@@ -161,6 +202,7 @@ struct Shared {
     outputs: Mutex<Outputs>,
     unsettled: Unsettled,
     unknown: caller::Unknown,
+    slots: Slots,
     tasks: TaskTracker,
 }
 
@@ -177,28 +219,18 @@ impl Admission {
     /// All of it but the settler.
     fn assemble(config: &Config, parts: Parts) -> (Self, Vec<OlderEpoch>) {
         let Parts { clock, consensus, journal, older, rpc, limits, money } = parts;
-        let limits = Limits::start(limits::Deps {
-            me: config.me,
-            epoch: config.epoch,
-            clock: clock.clone(),
-            consensus: consensus.clone(),
-            rpc: rpc.clone(),
-            inbox: limits,
-            tasks: config.tasks.clone(),
-            stop: config.stop.clone(),
-        });
-        let rules = Arc::new(ArcSwap::default());
-        let money = Money::start(money::Deps {
+        let ground = Ground {
             me: config.me,
             epoch: config.epoch,
             clock: clock.clone(),
             consensus: consensus.clone(),
             rpc,
-            rules: Arc::clone(&rules),
-            inbox: money,
             tasks: config.tasks.clone(),
             stop: config.stop.clone(),
-        });
+        };
+        let rules = Arc::new(ArcSwap::default());
+        let limits = Limits::start(ground.clone(), limits);
+        let money = Money::start(ground, Arc::clone(&rules), money);
         let unsettled = Unsettled::default();
         let unknown = caller::Unknown::default();
         let (outputs, tasks) = (Mutex::default(), config.tasks.clone());
@@ -212,6 +244,7 @@ impl Admission {
             outputs,
             unsettled,
             unknown,
+            slots: Slots::default(),
             tasks,
         };
         (Self(Arc::new(shared)), older)
@@ -237,28 +270,44 @@ impl Admission {
     /// # Errors
     /// [`Refusal`]: nothing was taken or held.
     pub async fn admit(&self, caller: Option<&Caller>, demand: Demand) -> Result<Permit, Refusal> {
+        let (key_parallel, node_parallel) = {
+            let rules = self.0.rules.load();
+            (rules.key_parallel, rules.node_parallel)
+        };
+        let slot = node_parallel.map(|most| self.0.slots.take(most)).transpose()?;
         let payers = caller.map_or_else(Vec::new, |caller| caller.payers.clone());
         let (request, model, cost) = (demand.request, Arc::clone(&demand.model), demand.cost);
-        let hold = self.0.money.hold(About { request, payers, model, cost }).await?;
+        let about = About { request, payers, called: Vec::new(), model, cost };
+        let hold = self.0.money.hold(about).await?;
         let reservation = match caller {
-            Some(caller) => Some(self.0.limits.reserve(&caller.payers, &demand).await?),
+            Some(caller) => {
+                Some(self.0.limits.reserve(&caller.payers, &demand, key_parallel).await?)
+            }
             None => None,
         };
         let key = caller.map(|caller| Arc::clone(&caller.key));
-        Ok(Permit { admission: self.clone(), key, reservation, hold })
+        Ok(Permit { admission: self.clone(), key, reservation, hold, entry: None, slot })
     }
 
-    /// Takes the place of a request among what a deployment may be sent.
+    /// Takes the place of a request among what a deployment may be sent, and holds what it may cost
+    /// of what may be spent there.
     ///
     /// # Errors
-    /// [`NotEntered`]: nothing was taken.
+    /// [`NotEntered`]: nothing was taken or held.
     pub async fn enter(
         &self,
-        deployment: &DeploymentId,
-        room: Room,
+        entering: Entering<'_>,
         demand: &Demand,
     ) -> Result<Entry, NotEntered> {
-        self.0.limits.enter(deployment, room, demand).await.map(Entry)
+        let Entering { deployment, provider, tags, room, cost } = entering;
+        let called = Called { deployment: &deployment.0, provider, tags };
+        let hold = self.0.money.hold_at(called, demand.request, cost).await?;
+        let reservation = if room.is_bounded() {
+            Some(self.0.limits.enter(deployment, room, demand).await?)
+        } else {
+            None
+        };
+        Ok(Entry { reservation, hold })
     }
 
     /// What a key has spent: settled, and recorded by this node since.

@@ -17,18 +17,16 @@ use std::time::Duration;
 
 use dunlin_consensus::Consensus;
 use dunlin_limiter::{Ask, Claim, Decision, Limiter, Taken, Verdict};
-use dunlin_rpc::{Incoming, Refused, Rpc};
+use dunlin_rpc::{Incoming, Refused};
 use dunlin_state::Payer;
-use dunlin_types::{Clock, Epoch, MonoMillis, NodeId};
+use dunlin_types::{Clock, MonoMillis, NodeId};
 use futures::future::join_all;
 use tokio::sync::mpsc;
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
-use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 use tracing::error;
 
-use crate::Demand;
 use crate::refusal::{RateLimited, Refusal};
+use crate::{Demand, Ground};
 use calls::Calls;
 use reservation::Part;
 pub(crate) use reservation::Reservation;
@@ -45,17 +43,6 @@ const TICK: Duration = Duration::from_millis(50);
 /// How often a full table is complained about.
 const LOUD_EVERY: Duration = Duration::from_secs(10);
 
-pub(crate) struct Deps {
-    pub(crate) me: NodeId,
-    pub(crate) epoch: Epoch,
-    pub(crate) clock: Clock,
-    pub(crate) consensus: Consensus,
-    pub(crate) rpc: Rpc,
-    pub(crate) inbox: mpsc::Receiver<Incoming>,
-    pub(crate) tasks: TaskTracker,
-    pub(crate) stop: CancellationToken,
-}
-
 /// The limits as this node decides or asks them. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Limits(Arc<Shared>);
@@ -70,8 +57,8 @@ struct Shared {
 
 impl Limits {
     /// Begins to answer other nodes, on the current runtime.
-    pub(crate) fn start(deps: Deps) -> Self {
-        let Deps { me, epoch, clock, consensus, rpc, inbox, tasks, stop } = deps;
+    pub(crate) fn start(ground: Ground, inbox: mpsc::Receiver<Incoming>) -> Self {
+        let Ground { me, epoch, clock, consensus, rpc, tasks, stop } = ground;
         let limits = Self(Arc::new(Shared {
             clock,
             consensus,
@@ -91,8 +78,9 @@ impl Limits {
         &self,
         payers: &[Payer],
         demand: &Demand,
+        key_parallel: Option<u64>,
     ) -> Result<Reservation, Refusal> {
-        let scopes = scopes::of(payers, demand);
+        let scopes = scopes::of(payers, demand, key_parallel);
         let begun = self.begin(&scopes);
         let claims = scopes.iter().zip(begun).map(|(scope, begun)| async move {
             match begun {
@@ -302,7 +290,7 @@ impl Limits {
 impl Limits {
     /// What the first limit has left if this node owns it, the demand taken and given back.
     pub(crate) fn left(&self, payers: &[Payer], demand: &Demand) -> Option<u64> {
-        let scopes = scopes::of(payers, demand);
+        let scopes = scopes::of(payers, demand, None);
         let Begun::Taken(part) = self.begin(&scopes).into_iter().next()? else { return None };
         Reservation::new(vec![(scopes[0].of, part)], demand.counted)
             .status()

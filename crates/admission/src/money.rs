@@ -6,6 +6,7 @@
 //! do not use; it is refused only when what is missing is spent, held by other requests, or lies on
 //! nodes that cannot be reached.
 
+mod called;
 mod plan;
 mod teller;
 
@@ -16,32 +17,20 @@ use arc_swap::ArcSwap;
 use dunlin_consensus::Consensus;
 use dunlin_ledger::{Demand, Lease, Purses, Short, Shortage, View};
 use dunlin_rpc::{Incoming, Rpc};
-use dunlin_state::{Payer, State};
+use dunlin_state::{Payer, State, is_rolling};
 use dunlin_types::{Clock, Epoch, NanoUsd, NodeId, PotId, RequestId, UnixMillis};
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::sleep;
-use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::Bounds;
 use crate::refusal::{OverBudget, Refusal};
 use crate::rules::Rules;
+use crate::{Bounds, Ground};
+pub(crate) use called::Called;
 use plan::Plan;
 
 /// How long a request may wait for money that is not here.
 pub(crate) const PATIENCE: Duration = Duration::from_millis(500);
-
-pub(crate) struct Deps {
-    pub(crate) me: NodeId,
-    pub(crate) epoch: Epoch,
-    pub(crate) clock: Clock,
-    pub(crate) consensus: Consensus,
-    pub(crate) rpc: Rpc,
-    pub(crate) rules: Arc<ArcSwap<Rules>>,
-    pub(crate) inbox: mpsc::Receiver<Incoming>,
-    pub(crate) tasks: TaskTracker,
-    pub(crate) stop: CancellationToken,
-}
 
 /// The budgets as this node spends them. Cheap to clone.
 #[derive(Clone)]
@@ -64,8 +53,12 @@ struct Shared {
 
 impl Money {
     /// Begins to ask for money and to answer those who do, on the current runtime.
-    pub(crate) fn start(deps: Deps) -> Self {
-        let Deps { me, epoch, clock, consensus, rpc, rules, inbox, tasks, stop } = deps;
+    pub(crate) fn start(
+        ground: Ground,
+        rules: Arc<ArcSwap<Rules>>,
+        inbox: mpsc::Receiver<Incoming>,
+    ) -> Self {
+        let Ground { me, epoch, clock, consensus, rpc, tasks, stop } = ground;
         let money = Self(Arc::new(Shared {
             me,
             epoch,
@@ -89,12 +82,19 @@ impl Money {
     /// Holds what a request may cost of every budget that it spends from, or of none.
     pub(crate) async fn hold(&self, about: About) -> Result<Hold, Refusal> {
         let Plan { demands, charged } = self.plan(&about);
+        let cost = about.cost;
         let mut hold = Hold { money: self.clone(), about, charged, asked: false };
-        self.wait_for(&mut hold, &demands).await?;
+        self.wait_for(&mut hold, demands, cost).await?;
         Ok(hold)
     }
 
-    async fn wait_for(&self, hold: &mut Hold, demands: &[Demand]) -> Result<(), Refusal> {
+    /// Holds what is demanded for a request that may cost `cost`.
+    async fn wait_for(
+        &self,
+        hold: &mut Hold,
+        mut demands: Vec<Demand>,
+        cost: Bounds,
+    ) -> Result<(), Refusal> {
         if demands.is_empty() {
             return Ok(());
         }
@@ -106,11 +106,11 @@ impl Money {
             applied.borrow_and_update();
             moved.borrow_and_update();
             let now = self.0.clock.mono();
-            let tried = self.look(|purses, view| purses.hold(request, demands, view, now));
+            let tried = self.look(|purses, view| purses.hold(request, &demands, view, now));
             let Err(short) = tried else { break };
             if now >= deadline || !more_may_come(&short) {
-                let rest = self.look(|purses, view| purses.hold_rest(request, demands, view, now));
-                rest.map_err(|short| self.over_budget(&hold.about, demands, &short))?;
+                let rest = self.look(|purses, view| purses.hold_rest(request, &demands, view, now));
+                rest.map_err(|short| self.over_budget(&hold.about, &demands, &short))?;
                 break;
             }
             self.0.wake.notify_one();
@@ -118,6 +118,10 @@ impl Money {
                 _ = applied.changed() => {}
                 _ = moved.changed() => {}
                 () = sleep(deadline.since(now)) => {}
+            }
+            if demands.iter().any(|demand| is_rolling(&demand.pot)) {
+                // The state says when such a period began.
+                demands = self.plan(&About { cost, ..hold.about.clone() }).demands;
             }
         }
         let held = self.purses().held(request);
@@ -153,7 +157,7 @@ impl Money {
         let demand = demands.iter().find(|demand| demand.pot == shortage.pot);
         let demand = demand.expect("only what was demanded can lack");
         let (state, rules) = (self.0.consensus.state(), self.0.rules.load());
-        let budget = plan::budget_of(&rules, about, &demand.pot, self.today(&state));
+        let budget = plan::budget_of(&state, &rules, about, &demand.pot, self.today(&state));
         let absent = |lease: &Lease| !state.ring().has(lease.node);
         let pot = state.pot(&demand.pot);
         let withheld = pot.map_or(NanoUsd::ZERO, |pot| {
@@ -165,7 +169,7 @@ impl Money {
         let spent = taken.max(settled);
         Refusal::OverBudget(Box::new(OverBudget {
             payer: budget.payer,
-            line: demand.pot.line.clone(),
+            pot: demand.pot.clone(),
             duration: budget.duration,
             limit: demand.limit,
             spent,
@@ -221,6 +225,8 @@ pub(crate) struct About {
     pub(crate) request: RequestId,
     /// Who pays, in the order in which budgets are checked.
     pub(crate) payers: Vec<Payer>,
+    /// Instead of them, the pots of what is called.
+    pub(crate) called: Vec<PotId>,
     /// The model, for budgets of single ones.
     pub(crate) model: Arc<str>,
     /// What it may cost. Nothing: no budget is asked.
@@ -246,7 +252,7 @@ impl Hold {
         let money = self.money.clone();
         let about = About { cost, ..self.about.clone() };
         let Plan { demands, .. } = money.plan(&about);
-        money.wait_for(self, &demands).await?;
+        money.wait_for(self, demands, cost).await?;
         self.about.cost = cost;
         Ok(())
     }

@@ -10,6 +10,7 @@ use tracing::{error, warn};
 use crate::limits::Reservation;
 use crate::money::Hold;
 use crate::refusal::{Error, LimitStatus, Refusal};
+use crate::slots::Slot;
 use crate::{Admission, Bounds};
 
 /// Something that was made while nobody waited for it: it is charged once, whoever finds it.
@@ -30,22 +31,23 @@ pub struct Permit {
     pub(crate) key: Option<Arc<Key>>,
     pub(crate) reservation: Option<Reservation>,
     pub(crate) hold: Hold,
+    pub(crate) entry: Option<Entry>,
+    /// Its place among the requests of this node.
+    pub(crate) slot: Option<Slot>,
 }
 
 /// The place of a request among what a deployment may be sent. Dropped before it was begun, it was
 /// never taken; after that, the request ended there without an answer.
 #[must_use = "an entry that is dropped is given back"]
-pub struct Entry(pub(crate) Reservation);
+pub struct Entry {
+    pub(crate) reservation: Option<Reservation>,
+    pub(crate) hold: Option<Hold>,
+}
 
 impl Entry {
     /// The request is about to be sent there: from here on it counts.
     pub fn begin(&mut self) {
-        self.0.begin();
-    }
-
-    /// The request ended with what is on record.
-    pub fn settle(self, record: &SpendRecord) {
-        self.0.settle(record.prompt, record.cached, record.completion);
+        self.reservation.as_mut().map(Reservation::begin);
     }
 }
 
@@ -78,21 +80,39 @@ impl Permit {
         self.hold.extend(cost).await
     }
 
+    /// The request is about to be sent where this is its place.
+    pub fn enter(&mut self, entry: Option<Entry>) {
+        self.entry = entry;
+    }
+
+    /// It was not answered there.
+    pub fn leave(&mut self) {
+        self.entry = None;
+    }
+
     /// Puts the request on record and gives back what it did not use. The record survives a kill of
     /// this process from here on. Returns what its key has spent with it.
     ///
     /// # Errors
     /// The record could not be written; the limits are settled all the same.
     pub fn settle(self, record: &mut SpendRecord) -> Result<Option<NanoUsd>, Error> {
-        let Self { admission, key, reservation, hold } = self;
+        let Self { admission, key, reservation, hold, entry, slot: _over } = self;
+        let shared = &admission.0;
+        let (there, held_there) = entry.map_or((None, None), |e| (e.reservation, e.hold));
         record.charged = hold.charged().to_vec();
-        if let Some(reservation) = reservation {
+        match &held_there {
+            Some(held) => record.charged.extend_from_slice(held.charged()),
+            None => record.charged.extend(shared.money.charged_at(record)),
+        }
+        for reservation in [reservation, there].into_iter().flatten() {
             reservation.settle(record.prompt, record.cached, record.completion);
         }
-        let shared = &admission.0;
         let number = shared.journal.append(record)?;
         shared.unsettled.add(number, record);
         hold.settle(record.cost, number);
+        if let Some(held) = held_there {
+            held.settle(record.cost, number);
+        }
         if let Some(key) = &key
             && record.completion > Tokens(0)
         {

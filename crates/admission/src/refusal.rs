@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use dunlin_limiter::Limited;
 use dunlin_state::{Kind, Payer, Rank};
-use dunlin_types::{Line, NanoUsd, UnixMillis};
+use dunlin_types::{NanoUsd, PotId, UnixMillis};
 
 /// Why a request is not admitted.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -35,6 +35,12 @@ pub enum Refusal {
     /// A budget is spent.
     #[error("a budget of {} is spent: {} of {}", .0.limit, .0.spent, .0.limit)]
     OverBudget(Box<OverBudget>),
+    /// This node has as many requests open as it may.
+    #[error("this node has {limit} requests open, as many as it may")]
+    NodeFull {
+        /// How many.
+        limit: u64,
+    },
     /// This node is cut off from what it would have to ask.
     #[error("{reason}")]
     CannotKnow {
@@ -84,10 +90,10 @@ impl LimitScope {
 /// The budget that refused a request.
 #[derive(Clone, Debug)]
 pub struct OverBudget {
-    /// Whose it is; `None`: of the whole cluster.
+    /// Whose it is; `None`: of the whole cluster, or of what is called.
     pub payer: Option<Payer>,
     /// Which of its budgets.
-    pub line: Line,
+    pub pot: PotId,
     /// How long its periods are, as it was written.
     pub duration: Option<String>,
     /// The most that may be spent in a period.
@@ -104,8 +110,7 @@ pub struct OverBudget {
 
 impl PartialEq for OverBudget {
     fn eq(&self, other: &Self) -> bool {
-        let whose = |of: &Self| of.payer.as_ref().map(Payer::id);
-        (whose(self), &self.line, self.limit) == (whose(other), &other.line, other.limit)
+        (&self.pot, self.limit) == (&other.pot, other.limit)
     }
 }
 
@@ -167,9 +172,28 @@ pub enum NotEntered {
     /// It has been sent all that it may be sent.
     #[error("the deployment's limit of {} {} is reached", .0.limit, .0.what.name())]
     Full(Full),
+    /// What may be spent there is spent.
+    #[error("a budget of {} is spent: {} of {}", .0.limit, .0.spent, .0.limit)]
+    Spent(Box<OverBudget>),
     /// Nobody could count it.
     #[error(transparent)]
     Refused(Refusal),
+}
+
+impl From<Refusal> for NotEntered {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::OverBudget(over) => Self::Spent(over),
+            refusal @ (Refusal::UnknownKey
+            | Refusal::Blocked
+            | Refusal::HolderBlocked { .. }
+            | Refusal::Expired { .. }
+            | Refusal::RateLimited(_)
+            | Refusal::NodeFull { .. }
+            | Refusal::CannotKnow { .. }
+            | Refusal::Overloaded { .. }) => Self::Refused(refusal),
+        }
+    }
 }
 
 /// The limit of a deployment that is reached.

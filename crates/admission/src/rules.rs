@@ -1,10 +1,11 @@
-//! What the config says of money: when periods begin, and the budget of the whole cluster.
+//! What the config says of money: when periods begin, and the budgets of the whole cluster and of
+//! what it calls.
 
 use std::collections::BTreeMap;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
-use dunlin_ledger::{Calendar, Every, Period};
-use dunlin_state::{PROXY, State};
+use dunlin_ledger::{Allowance, Calendar, Every, Period};
+use dunlin_state::{Entity, Kind, PROXY, State, Terms, is_of_config};
 use dunlin_types::{Line, NanoUsd, PotId, UnixMillis};
 
 /// Durations whose running period is remembered; beyond, all are forgotten and worked out anew.
@@ -19,6 +20,31 @@ pub struct ClusterBudget {
     pub duration: Option<String>,
 }
 
+/// What holds for end users whose rows name no budget, whoever made them.
+#[derive(Clone, Debug, Default)]
+pub struct EndUsers {
+    /// `max_end_user_budget_id`: a shared budget.
+    budget_id: Option<String>,
+    /// `max_end_user_budget`, as the terms of one.
+    plain: Option<Arc<Entity>>,
+}
+
+impl EndUsers {
+    /// The shared budget if there is one with that id, else the plain one.
+    #[must_use]
+    pub fn new(budget_id: Option<String>, most: Option<NanoUsd>) -> Self {
+        let terms = |max_budget| Terms { max_budget, ..Terms::default() };
+        let plain =
+            most.map(|_| Entity { kind: Kind::Budget, terms: terms(most), ..Entity::default() });
+        Self { budget_id, plain: plain.map(Arc::new) }
+    }
+
+    pub(crate) fn terms<'a>(&'a self, state: &'a State) -> Option<&'a Arc<Entity>> {
+        let shared = self.budget_id.as_ref().and_then(|id| state.entity(Kind::Budget, id));
+        shared.or(self.plain.as_ref())
+    }
+}
+
 /// What the config says of money.
 #[derive(Debug, Default)]
 pub struct Rules {
@@ -26,6 +52,16 @@ pub struct Rules {
     pub calendar: Calendar,
     /// The budget of the whole cluster.
     pub budget: Option<ClusterBudget>,
+    /// What may be spent on what is called, by its pot.
+    pub called: BTreeMap<PotId, Allowance>,
+    /// What is spent beyond a limit is spent of the next period, too.
+    pub rollover: bool,
+    /// What holds for end users whose rows name no budget.
+    pub end_users: EndUsers,
+    /// Requests at once of a key that does not say.
+    pub key_parallel: Option<u64>,
+    /// Requests at once on this node.
+    pub node_parallel: Option<u64>,
     /// The HTTP status of a refusal for want of budget.
     pub exceeded_status: u16,
     periods: Mutex<BTreeMap<String, Period>>,
@@ -35,7 +71,7 @@ impl Rules {
     /// Rules by which periods begin by `calendar`.
     #[must_use]
     pub fn new(calendar: Calendar, budget: Option<ClusterBudget>, exceeded_status: u16) -> Self {
-        Self { calendar, budget, exceeded_status, periods: Mutex::default() }
+        Self { calendar, budget, exceeded_status, ..Self::default() }
     }
 
     /// The period of `duration` that runs at `now`; `None` for a duration that cannot be read.
@@ -54,13 +90,51 @@ impl Rules {
         Some(period)
     }
 
+    /// What a grant must be told of a pot's limit: what the state does not know by itself.
+    pub(crate) fn told_limit(&self, state: &State, pot: &PotId) -> Option<NanoUsd> {
+        if is_of_config(pot) { self.config_limit(pot) } else { self.default_limit(state, pot) }
+    }
+
+    /// The period before the one that begins at `period`, if what was overspent in it is carried on.
+    pub(crate) fn carries(
+        &self,
+        state: &State,
+        pot: &PotId,
+        period: UnixMillis,
+    ) -> Option<UnixMillis> {
+        let last = UnixMillis(period.0.checked_sub(1).filter(|_| self.rollover)?);
+        let every = match &pot.line {
+            Line::Window(every) => every.clone(),
+            Line::Main if pot.of == PROXY => self.budget.as_ref()?.duration.clone()?,
+            Line::Main => state.payer_of(pot)?.duration()?.to_owned(),
+            Line::Model(_) => return None,
+        };
+        Some(self.calendar.period(Every::parse(&every).ok()?, last).start)
+    }
+
+    fn default_limit(&self, state: &State, pot: &PotId) -> Option<NanoUsd> {
+        let terms = self.end_users.terms(state)?;
+        state.payer_of(pot)?.with_default(Some(terms)).limit(&pot.line, state.at())
+    }
+
     /// The limit of a pot that the config defines.
-    pub(crate) fn config_limit(&self, pot: &PotId) -> Option<NanoUsd> {
+    fn config_limit(&self, pot: &PotId) -> Option<NanoUsd> {
         let is_whole = pot.of == PROXY && pot.line == Line::Main;
-        self.budget.as_ref().filter(|_| is_whole).map(|budget| budget.limit)
+        if is_whole {
+            return self.budget.as_ref().map(|budget| budget.limit);
+        }
+        self.called.get(pot).map(|allowance| allowance.most)
+    }
+
+    /// How long the periods of a pot are that the config defines, if they begin with a first use.
+    pub(crate) fn config_window(&self, pot: &PotId) -> Option<String> {
+        self.called.get(pot)?.every.clone()
     }
 
     pub(crate) fn limit_of(&self, state: &State, pot: &PotId) -> Option<NanoUsd> {
-        if pot.of == PROXY { self.config_limit(pot) } else { state.limit_of(pot) }
+        if is_of_config(pot) {
+            return self.config_limit(pot);
+        }
+        state.limit_of(pot).or_else(|| self.default_limit(state, pot))
     }
 }

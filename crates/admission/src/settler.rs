@@ -7,9 +7,9 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use dunlin_journal::{OlderEpoch, SpendRecord};
-use dunlin_state::{Charge, Command};
+use dunlin_state::{Charge, Command, Reply};
 use dunlin_types::{EntityId, Epoch, Line, NanoUsd, PotId, UnixMillis};
-use tracing::{debug, error, info};
+use tracing::{debug, error, info, warn};
 
 use crate::{Admission, Config, Shared};
 
@@ -162,10 +162,29 @@ async fn settle(shared: &Shared, config: &Config, stretch: Stretch<'_>) -> u64 {
         }
         let charges = charges.to_vec();
         let command = Command::Settle { node: config.me, epoch, from, to, charges };
-        if let Err(error) = shared.consensus.propose(command).await {
-            debug!(%error, "spend is not settled yet");
-            tokio::time::sleep(RETRY).await;
+        match shared.consensus.propose(command).await {
+            Ok(reply) => tell_reached(shared, &reply),
+            Err(error) => {
+                debug!(%error, "spend is not settled yet");
+                tokio::time::sleep(RETRY).await;
+            }
         }
+    }
+}
+
+/// The log says once in a period, on the node whose spend it was, that a soft budget is reached.
+fn tell_reached(shared: &Shared, reply: &Reply) {
+    let Reply::SoftBudgetsReached(pots) = reply else { return };
+    let state = shared.consensus.state();
+    for pot in pots {
+        // Who is deleted meanwhile is warned of no more.
+        let Some(payer) = state.payer_of(pot) else { continue };
+        let (what, name, alias) = (payer.title(), payer.name(), payer.alias().unwrap_or_default());
+        let (spent, soft) = (state.spend(pot).0, payer.soft_budget().unwrap_or_default());
+        warn!(
+            budget.of = what, budget.id = %name, budget.alias = alias,
+            "a soft budget is reached: {what} `{name}` has spent {spent} of {soft}"
+        );
     }
 }
 

@@ -7,6 +7,7 @@ mod scopes;
 
 use dunlin_journal::{Course, Origin, Outcome, SpendRecord};
 use dunlin_limiter::ScopeId;
+use dunlin_state::{Change, Command, KeyChanges, TermsChanges};
 use dunlin_types::{KeyDigest, NanoUsd, RequestId, Tokens, UnixMillis};
 
 use crate::{Limited, Permit, RateLimited, Refusal};
@@ -200,4 +201,34 @@ async fn node_slots(nodes: &[Node], key: KeyDigest) -> usize {
         held.extend(nodes[turn % nodes.len()].admit(key, 1).await);
     }
     held.len()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_limit_that_is_lowered_below_what_is_in_use_refuses_and_takes_nothing_back() {
+    let node = single().await;
+    let key = node.key("lowered", Some(5), None, Some(4)).await;
+    let set = async |rpm, parallel| {
+        let (rpm, parallel) = (Change::Set(rpm), Change::Set(parallel));
+        let terms = TermsChanges { rpm, parallel, ..TermsChanges::default() };
+        let changes = Box::new(KeyChanges { terms, ..KeyChanges::default() });
+        let command = Command::UpdateKey { token: key, changes };
+        node.consensus.propose(command).await.expect("a known key");
+    };
+    let mut open = Vec::new();
+    for _ in 0..3 {
+        let mut permit = node.admit(key, 1).await.expect("within the limits");
+        permit.begin();
+        open.push(permit);
+    }
+    set(2, 4).await;
+    let refused = limited(node.admit(key, 1).await);
+    assert_eq!((refused.what, refused.limit, refused.remaining), (Limited::Requests, 2, 0));
+    set(5, 2).await;
+    for left in [3, 2] {
+        let refused = limited(node.admit(key, 1).await);
+        assert_eq!(refused.what, Limited::MaxParallelRequests, "{left} of 2 are open");
+        let done = open.pop().expect("it is open");
+        done.settle(&mut record(key, 1, 0)).expect("what was let in goes on to its end");
+    }
+    assert!(node.admit(key, 1).await.is_ok(), "one of 2 is open, and 4 of 5 were sent");
 }

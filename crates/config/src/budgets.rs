@@ -20,14 +20,28 @@ pub struct Budgets {
     pub most: Option<NanoUsd>,
     /// `budget_duration`: how long a period is; without it, for ever.
     pub duration: Option<String>,
+    /// `max_end_user_budget_id`: the shared budget of end users whose rows name none.
+    pub end_user_budget_id: Option<String>,
+    /// `max_end_user_budget`: the most that such an end user may spend, where there is none; no
+    /// bound if it is 0, as in LiteLLM.
+    pub end_user_most: Option<NanoUsd>,
+    /// `budget_rollover`: what is overspent is spent of the next period, too.
+    pub rollover: bool,
     /// `budget_exceeded_status_code`.
     pub exceeded_status: u16,
 }
 
 impl Default for Budgets {
     fn default() -> Self {
-        let exceeded_status = EXCEEDED_STATUS;
-        Self { calendar: Calendar::default(), most: None, duration: None, exceeded_status }
+        Self {
+            calendar: Calendar::default(),
+            most: None,
+            duration: None,
+            end_user_budget_id: None,
+            end_user_most: None,
+            rollover: false,
+            exceeded_status: EXCEEDED_STATUS,
+        }
     }
 }
 
@@ -37,7 +51,12 @@ pub(crate) fn budgets(root: &Map, report: &mut Report) -> Budgets {
     let settings = root.get("litellm_settings").and_then(Node::as_map).unwrap_or(&empty);
     Budgets {
         calendar: calendar(settings, report),
-        most: most(settings, report),
+        most: most("max_budget", settings, report),
+        end_user_budget_id: text("max_end_user_budget_id", settings, report),
+        end_user_most: most("max_end_user_budget", settings, report),
+        rollover: report
+            .flag("litellm_settings.budget_rollover", settings.get("budget_rollover"))
+            .unwrap_or_default(),
         duration: duration(settings, report),
         exceeded_status: exceeded_status(settings, report).unwrap_or(EXCEEDED_STATUS),
     }
@@ -55,16 +74,25 @@ fn calendar(settings: &Map, report: &mut Report) -> Calendar {
     })
 }
 
-fn most(settings: &Map, report: &mut Report) -> Option<NanoUsd> {
-    let node = settings.get("max_budget");
-    let dollars = report.amount("litellm_settings.max_budget", node)?;
+fn text(name: &str, settings: &Map, report: &mut Report) -> Option<String> {
+    let text = report.text(&format!("litellm_settings.{name}"), settings.get(name));
+    text.map(str::to_owned)
+}
+
+fn most(name: &str, settings: &Map, report: &mut Report) -> Option<NanoUsd> {
+    let most = dollars(&format!("litellm_settings.{name}"), settings.get(name), report);
+    most.filter(|most| *most > NanoUsd::ZERO)
+}
+
+/// An amount of US dollars.
+pub(crate) fn dollars(what: &str, node: Option<&Node>, report: &mut Report) -> Option<NanoUsd> {
+    let dollars = report.amount(what, node)?;
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
         reason = "amounts are finite and not negative, and the cast saturates"
     )]
-    let nano = NanoUsd((dollars * 1e9).round() as u64);
-    (nano > NanoUsd::ZERO).then_some(nano)
+    Some(NanoUsd((dollars * 1e9).round() as u64))
 }
 
 fn duration(settings: &Map, report: &mut Report) -> Option<String> {

@@ -12,6 +12,7 @@ use http::{HeaderName, HeaderValue, Uri};
 use sha2::{Digest, Sha256};
 
 use crate::about;
+use crate::allowances;
 use crate::check::{self, Unknown};
 use crate::destination;
 use crate::diagnostic::{Code, Diagnostic, Place};
@@ -93,9 +94,9 @@ impl<'a> Draft<'a> {
         let cooldown = self.either("cooldown_time").map(|(what, node)| (what, node.clone()));
         let cooldown = cooldown.and_then(|(what, node)| report.seconds(&what, Some(&node)));
         let id = report.text("model_info.id", self.info.get("id")).map(Arc::from);
-        let order = report.count("litellm_params.order", self.params.get("order"));
-        let num_retries =
-            report.count("litellm_params.num_retries", self.params.get("num_retries"));
+        let budget = allowances::of_deployment(self.params, report);
+        let order = self.count("order", report);
+        let num_retries = self.count("num_retries", report);
         let rates = pricing::own_rates(self.params, self.info, report);
         let aim = aim?;
         let has_identity = aim.served && aim.key.is_none();
@@ -137,6 +138,7 @@ impl<'a> Draft<'a> {
             target,
             weight,
             limits,
+            budget,
             order: order.unwrap_or(0),
             timeout: whole,
             stream_timeout: stream.or(timeouts.stream).unwrap_or(whole),
@@ -410,6 +412,10 @@ impl<'a> Draft<'a> {
             tpm: self.amount("tpm", report),
         };
         (weight, limits::of(self.params, &weight, &self.reading.limits, report))
+    }
+
+    fn count(&self, name: &str, report: &mut Report) -> Option<u32> {
+        report.count(&format!("litellm_params.{name}"), self.params.get(name))
     }
 
     fn amount(&self, name: &str, report: &mut Report) -> Option<f64> {

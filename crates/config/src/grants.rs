@@ -3,6 +3,8 @@
 
 use std::collections::BTreeMap;
 
+use dunlin_ledger::Every;
+
 use crate::report::Report;
 use crate::tree::Map;
 
@@ -15,6 +17,11 @@ const BOUNDS: &[&str] = &[
     "rpm_limit",
     "tpm_limit",
 ];
+
+/// Settings with which `default_internal_user_params` may say what it does not, the first of them
+/// before the others.
+const USER_MOST: &[&str] = &["max_internal_user_budget", "default_max_internal_user_budget"];
+const USER_PERIOD: &str = "internal_user_budget_duration";
 
 /// The settings of `litellm_settings` that say what is given: field names and their JSON.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -40,12 +47,13 @@ pub(crate) fn read(root: &Map, report: &mut Report) -> Grants {
         let present = entries.filter(|(_, node)| node.value_is_there());
         present.map(|(key, node)| (key.text.clone(), node.public_json())).collect()
     };
-    let grants = Grants {
+    let mut grants = Grants {
         key_defaults: fields("default_key_generate_params"),
         key_bounds: fields("upperbound_key_generate_params"),
         user_defaults: fields("default_internal_user_params"),
         team_defaults: fields("default_team_params"),
     };
+    user_budget(settings, &mut grants.user_defaults, report);
     let strange = grants.key_bounds.keys().find(|name| !BOUNDS.contains(&name.as_str()));
     if let Some(name) = strange {
         let what = "litellm_settings.upperbound_key_generate_params";
@@ -54,4 +62,22 @@ pub(crate) fn read(root: &Map, report: &mut Report) -> Grants {
         report.wrong_value::<()>(what, node, &format!("has `{name}`; it bounds {known}"));
     }
     grants
+}
+
+/// The budget of new users in its older form.
+fn user_budget(settings: &Map, defaults: &mut BTreeMap<String, String>, report: &mut Report) {
+    for name in USER_MOST {
+        let node = settings.get(name);
+        if let (Some(_), Some(node)) =
+            (report.amount(&format!("litellm_settings.{name}"), node), node)
+        {
+            defaults.entry("max_budget".to_owned()).or_insert_with(|| node.public_json());
+        }
+    }
+    let (what, node) = (format!("litellm_settings.{USER_PERIOD}"), settings.get(USER_PERIOD));
+    let Some((every, node)) = report.text(&what, node).zip(node) else { return };
+    match Every::parse(every) {
+        Ok(_) => drop(defaults.entry("budget_duration".to_owned()).or_insert(node.public_json())),
+        Err(bad) => drop(report.wrong_value::<()>(&what, node, &format!("is {bad}"))),
+    }
 }

@@ -84,13 +84,13 @@ pub(crate) const PARAMS: Keys = Keys {
     in_force: "additional_drop_params allow_client_keepalive_override allowed_openai_params api_base api_key api_version \
         aws_access_key_id aws_bedrock_runtime_endpoint aws_external_id aws_profile_name \
         aws_region_name aws_role_name aws_secret_access_key aws_session_name aws_session_token \
-        aws_sts_endpoint aws_web_identity_token azure_ad_token azure_scope base_url \
+        aws_sts_endpoint aws_web_identity_token azure_ad_token azure_scope base_url budget_duration \
         cache_creation_input_token_cost cache_creation_input_token_cost_above_1hr \
         cache_read_input_token_cost client_id client_secret cooldown_time custom_llm_provider \
         drop_params extra_body extra_headers headers input_cost_per_audio_token \
         input_cost_per_character input_cost_per_image input_cost_per_image_token \
         input_cost_per_pixel input_cost_per_query input_cost_per_second input_cost_per_token \
-        keepalive_seconds litellm_credential_name max_parallel_requests max_retries model num_retries ocr_cost_per_page order \
+        keepalive_seconds litellm_credential_name max_budget max_parallel_requests max_retries model num_retries ocr_cost_per_page order \
         organization output_cost_per_audio_token output_cost_per_character \
         output_cost_per_image output_cost_per_image_token output_cost_per_pixel \
         output_cost_per_reasoning_token output_cost_per_second output_cost_per_token rpm \
@@ -99,9 +99,9 @@ pub(crate) const PARAMS: Keys = Keys {
         vertex_credentials \
         vertex_location vertex_project weight",
     not_yet: "adaptive_router_* auto_router_* aws_* azure_* \
-        budget_duration cache_creation_input_token_cost* cache_read_input_token_cost* \
+        cache_creation_input_token_cost* cache_read_input_token_cost* \
         complexity_router_* configurable_clientside_auth_params default_api_key_rpm_limit \
-        default_api_key_tpm_limit input_cost_per_* itpm max_budget \
+        default_api_key_tpm_limit input_cost_per_* itpm \
         merge_reasoning_content_in_choices mock_response \
         ocr_cost_per_page* otpm output_cost_per_* quality_router_* region_name \
         stream_timeout_by_service_tier tag_regex tags timeout_by_service_tier \
@@ -144,14 +144,14 @@ pub(crate) const ROUTER: Keys = Keys {
     section: "router_settings",
     in_force: "allowed_fails content_policy_fallbacks context_window_fallbacks cooldown_time \
         default_fallbacks default_max_parallel_requests disable_cooldowns fallbacks max_fallbacks \
-        model_group_alias num_retries optional_pre_call_checks request_timeout retry_after retry_policy \
+        model_group_alias num_retries optional_pre_call_checks provider_budget_config request_timeout retry_after retry_policy \
         routing_strategy stream_timeout timeout",
     not_yet: "alerting_config allowed_fails_policy background_health_check_model_groups \
         cache_responses caching_groups client_ttl debug_level default_litellm_params \
         default_priority deployment_affinity_ttl_seconds enable_health_check_routing \
         enable_pre_call_checks enable_tag_filtering enable_weighted_failover \
         health_check_ignore_transient_errors health_check_staleness_threshold \
-        model_group_retry_policy polling_interval provider_budget_config \
+        model_group_retry_policy polling_interval \
         routing_groups routing_strategy_args set_verbose tag_filtering_match_any \
         tag_routing_prefix",
     replaced: &[
@@ -179,24 +179,26 @@ pub(crate) const RETRY_POLICY: Keys = Keys {
 /// `router_settings` may stand here as well.
 pub(crate) const LITELLM: Keys = Keys {
     section: "litellm_settings",
-    in_force: "budget_duration budget_exceeded_status_code budget_reset_time cost_discount_config \
+    in_force: "budget_duration budget_exceeded_status_code budget_reset_time budget_rollover cost_discount_config \
         cost_margin_config default_internal_user_params default_key_generate_params \
-        default_team_params drop_params max_budget model_alias_map modify_params \
-        ssl_certificate ssl_verify timezone upperbound_key_generate_params",
-    not_yet: "add_user_information_to_llm_headers audit_log_callbacks budget_rollover cache \
+        default_max_internal_user_budget default_team_params drop_params \
+        internal_user_budget_duration max_budget max_end_user_budget max_end_user_budget_id \
+        max_internal_user_budget model_alias_map modify_params \
+        ssl_certificate ssl_verify tag_budget_config timezone upperbound_key_generate_params",
+    not_yet: "add_user_information_to_llm_headers audit_log_callbacks cache \
         callbacks custom_prometheus_* \
-        default_max_internal_user_budget default_soft_budget \
+        default_soft_budget \
         default_team_settings disable_add_user_agent_to_request_tags disable_aiohttp_transport \
         disable_end_user_cost_tracking* disable_streaming_logging disable_token_counter \
         enable_json_schema_validation enable_key_alias_format_validation \
         enable_loadbalancing_on_batch_endpoints enable_preview_features extra_spend_tag_headers \
         failure_callback force_ipv4 forward_traceparent_to_llm_provider \
-        internal_user_budget_duration json_logs key_generation_settings langfuse_* \
-        log_raw_request_response max_end_user_budget max_end_user_budget_id \
-        max_internal_user_budget max_ui_session_budget max_user_budget model_group_settings \
+        json_logs key_generation_settings langfuse_* \
+        log_raw_request_response \
+        max_ui_session_budget max_user_budget model_group_settings \
         overwrite_user_with_key_hash prometheus_* public_model_groups \
         redact_messages_in_exceptions redact_user_api_key_info \
-        require_auth_for_metrics_endpoint service_callback success_callback tag_budget_config \
+        require_auth_for_metrics_endpoint service_callback success_callback \
         turn_off_message_logging \
         use_chat_completions_url_for_anthropic_messages validate_end_user_id_in_db",
     replaced: &[
@@ -219,8 +221,9 @@ pub(crate) const LITELLM: Keys = Keys {
 pub(crate) const GENERAL: Keys = Keys {
     section: "general_settings",
     in_force: "dangerously_permit_weak_or_unset_master_key disable_adding_master_key_hash_to_db \
-        disable_master_key_return enforce_fallback_model_access litellm_key_header_name \
-        litellm_license master_key max_request_size_mb model_alias_map pass_through_endpoints \
+        disable_master_key_return enforce_fallback_model_access global_max_parallel_requests \
+        litellm_key_header_name litellm_license master_key max_parallel_requests \
+        max_request_size_mb model_alias_map pass_through_endpoints \
         pass_through_request_timeout token_rate_limit_type use_x_forwarded_for user_header_mappings user_header_name",
     not_yet: "admission_queue_timeout_seconds alert_to_webhook_url alert_type_config alert_types \
         alerting alerting_args alerting_threshold allow_client_side_credentials allowed_routes \
@@ -232,11 +235,11 @@ pub(crate) const GENERAL: Keys = Keys {
         disable_spend_updates embedding_model enable_jwt_auth enable_oauth2_auth \
         enable_oauth2_proxy_auth enforce_user_param enforced_params \
         fail_closed_rate_limit_enforcement forward_client_headers_to_llm_api \
-        forward_llm_provider_auth_headers forward_openai_org_id global_max_parallel_requests \
+        forward_llm_provider_auth_headers forward_openai_org_id \
         health_check_concurrency health_check_details health_check_interval \
         image_generation_model include_call_id_in_error_body infer_model_from_keys \
         key_management_settings key_management_system litellm_jwtauth \
-        max_in_flight_requests_per_worker max_parallel_requests max_queued_requests_per_worker \
+        max_in_flight_requests_per_worker max_queued_requests_per_worker \
         max_response_size_mb maximum_spend_logs_* missing_session_id \
         model_list_healthy_only moderation_model \
         proxy_budget_rescheduler_* public_routes reject_clientside_metadata_tags role_permissions \

@@ -9,6 +9,7 @@
 //! table of all settings and how each stands.
 
 mod about;
+mod allowances;
 mod budgets;
 mod check;
 mod deployment;

@@ -9,6 +9,7 @@ use dunlin_llm::{Fallback, FallbackMap};
 use dunlin_router::{Alias, Catalog, PassThrough, Retry, Strategy};
 
 use crate::Environment;
+use crate::allowances;
 use crate::check::{self, Unknown};
 use crate::deployment::Timeouts;
 use crate::diagnostic::{Code, Diagnostic};
@@ -97,6 +98,8 @@ pub(crate) fn catalog(
         guards_fallbacks: guards_fallbacks(settings, report),
         strategy: strategy(settings, report),
         retry: retry(settings, report),
+        provider_budgets: allowances::of_providers(settings, &models, report),
+        tag_budgets: allowances::of_tags(settings, report),
         access_groups: models.access_groups,
         groups: models.groups,
         pass_through: models.pass_through,

@@ -36,6 +36,10 @@ pub struct Settings {
     pub trusts_forwarded_for: bool,
     /// `token_rate_limit_type`: which tokens count against limits of tokens.
     pub counted: CountedTokens,
+    /// `max_parallel_requests`: the requests at once of a key that does not say.
+    pub key_parallel: Option<u64>,
+    /// `global_max_parallel_requests`: requests at once on one node.
+    pub node_parallel: Option<u64>,
     /// What holds for all budgets.
     pub budgets: Budgets,
     /// How servers are trusted that have no settings of their own.
@@ -131,11 +135,17 @@ pub(crate) fn settings(root: &Map, environment: &Environment, report: &mut Repor
         grants: grants::read(root, report),
         end_user_headers: end_user_headers(general, report),
         counted: counted(general, report),
+        key_parallel: parallel("max_parallel_requests", general, report),
+        node_parallel: parallel("global_max_parallel_requests", general, report),
         trusts_forwarded_for: report
             .flag("general_settings.use_x_forwarded_for", general.get("use_x_forwarded_for"))
             .unwrap_or_default(),
         ..Settings::default()
     }
+}
+
+fn parallel(name: &str, general: &Map, report: &mut Report) -> Option<u64> {
+    report.count(&format!("general_settings.{name}"), general.get(name))
 }
 
 fn counted(general: &Map, report: &mut Report) -> CountedTokens {

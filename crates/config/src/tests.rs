@@ -13,6 +13,7 @@ use proptest::prelude::*;
 
 use crate::{Document, Environment, Loaded, Options, Outcome, Provider, Severity, load};
 
+mod allowances;
 mod clouds;
 mod limits;
 mod prices;

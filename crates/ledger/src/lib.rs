@@ -9,6 +9,7 @@
 //! more than was held for it; else by at most those differences. Read `price.rs`, then `pot.rs` and
 //! `purses.rs`.
 
+mod allowance;
 mod cost;
 mod demand;
 mod hold;
@@ -22,6 +23,7 @@ mod rate;
 mod recent;
 mod sheet;
 
+pub use allowance::Allowance;
 pub use cost::{Adjustment, AdjustmentError, Context, Cost, Units};
 pub use demand::{Demand, Due, Held, MAX_DUE, Short, Shortage};
 pub use hold::Ask;

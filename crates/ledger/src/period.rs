@@ -137,13 +137,14 @@ impl Length {
     }
 
     /// The period of a budget that began at `start` with its first use and is not bound to the
-    /// calendar: the same while it lasts, and one that begins at `at` from then on.
+    /// calendar: the same while it lasts, and one that begins at `at` from then on. A start of 0 is
+    /// that of a budget nothing was spent of.
     ///
     /// # Errors
     /// [`BadDuration::TooLong`].
     pub fn rolling(&self, start: UnixMillis, at: UnixMillis) -> Result<Period, BadDuration> {
         let end = self.after(start)?;
-        if at < end {
+        if at < end && start > UnixMillis(0) {
             Ok(Period { start, end })
         } else {
             Ok(Period { start: at, end: self.after(at)? })

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use dunlin_admission::{Demand, Full, Refusal};
+use dunlin_admission::{Demand, Full, OverBudget, Refusal};
 use dunlin_llm::{BadRequest, ChatRequest, Extras};
 use dunlin_providers::Cause;
 use dunlin_router::{Candidates, Catalog, Deployment, FailedBy, Group, NonePicked, retry_wait};
@@ -42,6 +42,8 @@ pub(crate) enum GroupFailed {
     NonePicked { none: NonePicked, wait: Duration, parked: Option<Arc<str>> },
     /// All that could be asked have been sent all that they may be sent.
     Full { group: Arc<str>, full: Full },
+    /// What may be spent on those that could be asked is spent.
+    Spent(Vec<OverBudget>),
     /// Nobody could count what they were sent.
     Uncounted(Refusal),
     /// The request, as it changes for this group, is none.
@@ -61,6 +63,7 @@ impl GroupFailed {
             | Self::NotCovered(_)
             | Self::NonePicked { .. }
             | Self::Full { .. }
+            | Self::Spent(_)
             | Self::Uncounted(_)
             | Self::Unfit(_) => FailedBy::Other,
         }
@@ -72,6 +75,7 @@ impl GroupFailed {
             Self::NotCovered(_)
             | Self::NonePicked { .. }
             | Self::Full { .. }
+            | Self::Spent(_)
             | Self::Uncounted(_)
             | Self::Unfit(_) => 0,
         }
@@ -146,24 +150,25 @@ async fn ask(
 }
 
 /// The failure of a call that only one group could answer, and nobody of it could be asked.
-pub(crate) fn none_picked(proxy: &Proxy, group: &Group, none: NonePicked) -> Failed {
+pub(crate) fn none_picked(proxy: &Proxy, group: &Arc<str>, none: NonePicked) -> Failed {
     let now = proxy.0.clock.mono();
     let wait = match none {
         NonePicked::AllCoolingDown { until } => until.since(now),
         NonePicked::AllParked => Duration::ZERO,
     };
     let failed = GroupFailed::NonePicked { none, wait, parked: None };
-    Failed::from(Unanswered { failures: vec![(Arc::clone(&group.name), failed)] })
+    Failed::from(Unanswered { failures: vec![(Arc::clone(group), failed)] })
 }
 
 /// The same, of a call that a deployment must have room for.
-pub(crate) fn not_asked(proxy: &Proxy, group: &Group, why: NotAsked) -> Failed {
+pub(crate) fn not_asked(proxy: &Proxy, group: &Arc<str>, why: NotAsked) -> Failed {
     let failed = match why {
         NotAsked::None(none) => return none_picked(proxy, group, none),
-        NotAsked::Full(full) => GroupFailed::Full { group: Arc::clone(&group.name), full },
+        NotAsked::Full(full) => GroupFailed::Full { group: Arc::clone(group), full },
+        NotAsked::Spent(spent) => GroupFailed::Spent(spent),
         NotAsked::Refused(refusal) => GroupFailed::Uncounted(refusal),
     };
-    Failed::from(Unanswered { failures: vec![(Arc::clone(&group.name), failed)] })
+    Failed::from(Unanswered { failures: vec![(Arc::clone(group), failed)] })
 }
 
 /// One group being asked.
@@ -184,11 +189,13 @@ impl Asking<'_> {
             bill.cover(cost).await.map_err(GroupFailed::NotCovered)?;
         }
         let load = chat.prompt_estimate() + chat.max_output().unwrap_or(Tokens(0));
-        let strategy = catalog.strategy;
-        let asking = entry::Asking { proxy, strategy, demand, revision, load };
         let mut tried: BTreeSet<DeploymentId> = BTreeSet::new();
         let mut retries = 0;
         loop {
+            let (key, tags) = (bill.key(), bill.tags());
+            let cost = |one: &Deployment| hold::of_one(chat, hold::likely(proxy, key, chat), one);
+            let cost = &cost;
+            let asking = entry::Asking { proxy, catalog, demand, revision, load, tags, cost };
             let picked = entry::pick(asking, self.group, &tried).await;
             let (attempt, entry) = picked.map_err(|why| self.not_asked(why))?;
             bill.enters(entry);
@@ -251,6 +258,7 @@ impl Asking<'_> {
             NotAsked::Full(full) => {
                 return GroupFailed::Full { group: Arc::clone(&self.group.name), full };
             }
+            NotAsked::Spent(spent) => return GroupFailed::Spent(spent),
             NotAsked::Refused(refusal) => return GroupFailed::Uncounted(refusal),
         };
         let wait = match none {

@@ -23,8 +23,6 @@ use crate::found::Finished;
 pub(crate) struct Bill {
     proxy: Proxy,
     permit: Option<Permit>,
-    /// Its place at the deployment that is asked.
-    entry: Option<Entry>,
     record: SpendRecord,
     pricing: Pricing,
     /// What an answer costs beside its tokens.
@@ -132,7 +130,6 @@ impl Bill {
         Self {
             proxy,
             permit: Some(permit),
-            entry: None,
             record,
             pricing: Pricing::default(),
             fee: NanoUsd::ZERO,
@@ -263,12 +260,21 @@ impl Bill {
 
     /// A deployment is about to be asked.
     pub(crate) fn enters(&mut self, entry: Option<Entry>) {
-        self.entry = entry;
+        if let Some(permit) = &mut self.permit {
+            permit.enter(entry);
+        }
     }
 
     /// It gave no answer.
     pub(crate) fn leaves(&mut self) {
-        self.entry = None;
+        if let Some(permit) = &mut self.permit {
+            permit.leave();
+        }
+    }
+
+    /// The words on the request.
+    pub(crate) fn tags(&self) -> &[String] {
+        &self.record.origin.tags
     }
 
     /// From here on what is streamed counts.
@@ -404,9 +410,6 @@ impl Bill {
     fn put_on_record(&mut self) -> Settled {
         let permit = self.permit.take().expect("a bill is settled once");
         let record = &mut self.record;
-        if let Some(entry) = self.entry.take() {
-            entry.settle(record);
-        }
         let key_spend = permit.settle(record).unwrap_or_else(|error| {
             // The answer is paid for upstream either way: it is not withheld for a full disk.
             error!(request.id = %record.request, %error, "a request's spend is not on record");

@@ -13,6 +13,7 @@ use crate::ids::Owner;
 use crate::{Proxy, Serving};
 
 /// Who asks.
+#[derive(Clone)]
 pub(crate) enum Caller {
     /// May call everything, without limits.
     Master,
@@ -71,7 +72,11 @@ impl Caller {
 
     /// The request counts also for whom it names as its user, and for its tags: those of its own, its
     /// key's and its team's.
-    pub(crate) fn count_for(&mut self, proxy: &Proxy, origin: &mut Origin) -> Result<(), Refused> {
+    pub(crate) async fn count_for(
+        &mut self,
+        proxy: &Proxy,
+        origin: &mut Origin,
+    ) -> Result<(), Refused> {
         let Self::Key { caller, name } = self else { return Ok(()) };
         for tag in caller.tags() {
             if !origin.tags.contains(&tag) {
@@ -79,7 +84,7 @@ impl Caller {
             }
         }
         let (end_user, token) = (origin.end_user.as_deref(), caller.token);
-        let counted = proxy.0.admission.count_for(caller, end_user, &origin.tags);
+        let counted = proxy.0.admission.count_for(caller, end_user, &origin.tags).await;
         counted
             .map_err(|refusal| Refused::caller(refusal, name.clone(), token, proxy.0.clock.unix()))
     }

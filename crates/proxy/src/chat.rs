@@ -1,22 +1,21 @@
 //! The story of a request that names a model, whatever it asks for: who asks, what for, who may
 //! answer, whether the limits allow it, the attempts, the answer, the bill.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use axum::body::Body;
 use axum::extract::Request;
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderMap, Response};
 use bytes::Bytes;
-use dunlin_admission::{Bounds, Counted, Demand};
 use dunlin_llm::responses::KeptResponse;
 use dunlin_llm::{ChatRequest, Endpoint, Stamp, parse, parse_upload};
-use dunlin_router::{Group, candidates};
-use dunlin_types::{MonoMillis, RequestId, Tokens, UnixMillis};
+use dunlin_types::{MonoMillis, RequestId, UnixMillis};
 use dunlin_upstream::Answer;
 use tokio::sync::oneshot;
 use uuid::Builder;
 
+use crate::admit::{Admitted, Asks, What};
 use crate::attempts::{self, Answered, Asked};
 use crate::bill::{About, Bill};
 use crate::caller::Caller;
@@ -28,7 +27,7 @@ use crate::keepalive::{self, Wish};
 use crate::kept::{Opened, Sealing};
 use crate::origin::Client;
 use crate::stream::{self, Outgoing};
-use crate::{Proxy, body, hold};
+use crate::{Proxy, body};
 
 /// What is known of a request before it is read.
 pub(crate) struct Call {
@@ -106,14 +105,10 @@ async fn conduct(
     let chat = read(call, &caller, &head.headers, opened.body.clone(), path_model.as_deref())?;
     let extras = chat.extras().with_headers(&head.headers).map_err(Refused::BadRequest)?;
     let mut origin = call.client.origin(&serving.settings, &head.headers, chat.labels())?;
-    caller.count_for(proxy, &mut origin)?;
-    let mut candidates = candidates(&serving.catalog, caller.access(), chat.model(), &extras)
-        .map_err(|no_route| Refused::no_route(no_route, chat.endpoint()))?;
-    opened.pin(&serving.catalog, &mut candidates)?;
-    let cost = hold::bounds(proxy, caller.key().map(|of| &*of.key), &chat, candidates.first());
-    let demand = demand(call, &chat, candidates.first(), serving.settings.counted, cost);
-    let admitted = proxy.0.admission.admit(caller.key(), demand.clone()).await;
-    let permit = admitted.map_err(|refusal| Refused::admission(refusal, &caller, call.started))?;
+    caller.count_for(proxy, &mut origin).await?;
+    let asks = Asks { proxy, serving: &serving, call, caller: &caller, opened: &opened };
+    let (what, instead) = (What { chat: &chat, extras: &extras }, OnceLock::new());
+    let Admitted { mut candidates, demand, permit, gave_way } = asks.admit(what, &instead).await?;
     let told = Told::of_admission(call, &caller, permit.limits());
     keepalive::announce(kept, candidates.first(), &chat, &extras, &told);
     let mut bill = Bill::open(proxy.clone(), permit, call, &caller, About::of(&chat, origin));
@@ -129,7 +124,7 @@ async fn conduct(
     let Answered { answer, fallbacks, .. } = answered;
     // After a fallback the client learns which model it was, as LiteLLM has it; likewise one whose
     // body named none.
-    let keeps_name = fallbacks == 0 && !chat.model_from_path();
+    let keeps_name = fallbacks == 0 && !gave_way && !chat.model_from_path();
     let name = |deployment: &dunlin_router::Deployment| {
         if keeps_name { chat.model().to_owned() } else { deployment.target.model.to_string() }
     };
@@ -187,24 +182,4 @@ fn read(
     let chat = chat.map_err(Refused::BadRequest)?;
     caller.check_required(chat.text())?;
     Ok(chat.with_headers(headers))
-}
-
-/// What a request takes of limits and budgets, as far as can be known before it is sent.
-fn demand(
-    call: &Call,
-    chat: &ChatRequest,
-    group: &Group,
-    counted: Counted,
-    cost: Bounds,
-) -> Demand {
-    let choices = u64::from(chat.choices());
-    let most = chat.max_output().map(|most| Tokens(most.0.saturating_mul(choices)));
-    Demand {
-        request: call.id,
-        model: Arc::clone(&group.name),
-        prompt: chat.prompt_estimate(),
-        output: if chat.endpoint().is_chat() { most } else { Some(Tokens(0)) },
-        counted,
-        cost,
-    }
 }

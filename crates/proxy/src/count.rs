@@ -47,7 +47,7 @@ async fn conduct(proxy: &Proxy, call: &Call, request: Request) -> Result<Respons
     let group = dunlin_router::group(&serving.catalog, caller.access(), chat.model())
         .map_err(|no_route| Refused::no_route(no_route, call.endpoint))?;
     let mut origin = call.client.origin(&serving.settings, &head.headers, chat.labels())?;
-    caller.count_for(proxy, &mut origin)?;
+    caller.count_for(proxy, &mut origin).await?;
     // Dropped unsettled: a count is one of a key's requests, and takes none of its tokens.
     let demand =
         dunlin_admission::Demand::free(call.id, &group.name, Tokens(0), serving.settings.counted);

@@ -1,11 +1,14 @@
-//! Who is asked: a deployment that is picked, and has room. One that is full is passed over; only
-//! where all are, the request is refused.
+//! Who is asked: a deployment that is picked, and has room and money left. One that is full, or whose
+//! budget or provider's budget is spent, is passed over; only where all are, the request is refused.
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 
-use dunlin_admission::{Demand, Entry, Full, Limited, NotEntered, Refusal, Room};
-use dunlin_router::{DeploymentLimits, Group, NonePicked, Strategy};
+use dunlin_admission::{
+    Bounds, Demand, Entering, Entry, Full, Limited, NotEntered, OverBudget, Refusal, Room,
+};
+use dunlin_router::{Catalog, Deployment, DeploymentLimits, Group, NonePicked};
+use dunlin_state::TAGS;
 use dunlin_types::{DeploymentId, Tokens};
 use dunlin_upstream::Attempt;
 
@@ -15,12 +18,16 @@ use crate::Proxy;
 #[derive(Clone, Copy)]
 pub(crate) struct Asking<'a> {
     pub(crate) proxy: &'a Proxy,
-    pub(crate) strategy: Strategy,
+    pub(crate) catalog: &'a Catalog,
     pub(crate) demand: &'a Demand,
     /// The number of the config revision.
     pub(crate) revision: u64,
     /// Tokens that it loads a backend with.
     pub(crate) load: Tokens,
+    /// The words on the request.
+    pub(crate) tags: &'a [String],
+    /// What it may cost at a deployment.
+    pub(crate) cost: &'a (dyn Fn(&Deployment) -> Bounds + Sync),
 }
 
 /// Why nobody is asked.
@@ -28,44 +35,113 @@ pub(crate) enum NotAsked {
     None(NonePicked),
     /// Every deployment that could be asked is full; the one that is the first to have room again.
     Full(Full),
+    /// What may be spent on every deployment that could be asked is spent.
+    Spent(Vec<OverBudget>),
     Refused(Refusal),
 }
 
-/// Picks a deployment of `group` that has room, one of `tried` only if no other is ready. Where it
-/// has no limits, nothing is waited for.
+/// Those that were passed over.
+#[derive(Default)]
+struct Passed {
+    full: Option<Full>,
+    spent: Vec<OverBudget>,
+}
+
+impl Passed {
+    fn full(&mut self, this: Full) {
+        let sooner = self.full.is_none_or(|other| this.retry_after < other.retry_after);
+        self.full = if sooner { Some(this) } else { self.full };
+    }
+
+    /// Why nobody is asked, if nobody is left.
+    fn why(self) -> Option<NotAsked> {
+        let spent = (!self.spent.is_empty()).then_some(NotAsked::Spent(self.spent));
+        self.full.map(NotAsked::Full).or(spent)
+    }
+}
+
+/// Picks a deployment of `group` that has room and money left, one of `tried` only if no other is
+/// ready. Where it has neither limits nor budgets, nothing is waited for.
 pub(crate) async fn pick(
     asking: Asking<'_>,
     group: &Group,
     tried: &BTreeSet<DeploymentId>,
 ) -> Result<(Attempt, Option<Entry>), NotAsked> {
-    let Asking { proxy, strategy, demand, revision, load } = asking;
+    let Asking { proxy, catalog, demand, revision, load, tags, cost } = asking;
     let mut group = Cow::Borrowed(group);
-    let mut full: Option<Full> = None;
+    let mut passed = Passed::default();
     loop {
-        let picked = proxy.0.upstream.start_attempt(&group, strategy, tried, load);
-        let attempt = picked.map_err(|none| full.map_or(NotAsked::None(none), NotAsked::Full))?;
+        let picked = proxy.0.upstream.start_attempt(&group, catalog.strategy, tried, load);
+        let attempt = match picked {
+            Ok(attempt) => attempt,
+            // Who is left and cools down will be back before a budget is.
+            Err(none @ NonePicked::AllCoolingDown { .. }) if passed.full.is_none() => {
+                return Err(NotAsked::None(none));
+            }
+            Err(none) => return Err(passed.why().unwrap_or(NotAsked::None(none))),
+        };
         let deployment = attempt.deployment();
-        if deployment.limits == DeploymentLimits::default() {
+        if deployment.limits == DeploymentLimits::default() && !has_budget(catalog, deployment) {
             return Ok((attempt, None));
         }
         let DeploymentLimits { requests, tokens, parallel } = deployment.limits;
-        let room = Room { requests, tokens, parallel, as_of: revision };
-        match proxy.0.admission.enter(&deployment.id, room, demand).await {
+        let entering = Entering {
+            deployment: &deployment.id,
+            provider: &deployment.provider,
+            tags,
+            room: Room { requests, tokens, parallel, as_of: revision },
+            cost: cost(deployment),
+        };
+        match proxy.0.admission.enter(entering, demand).await {
             Ok(mut entry) => {
                 entry.begin();
                 return Ok((attempt, Some(entry)));
             }
-            Err(NotEntered::Full(this)) => {
-                let sooner = full.is_none_or(|other| this.retry_after < other.retry_after);
-                full = if sooner { Some(this) } else { full };
-                group.to_mut().deployments.retain(|other| other.id != deployment.id);
+            Err(NotEntered::Full(this)) => passed.full(this),
+            // A tag is on the request wherever it goes.
+            Err(NotEntered::Spent(over)) if over.pot.of == TAGS => {
+                return Err(NotAsked::Spent(vec![*over]));
             }
+            Err(NotEntered::Spent(over)) => passed.spent.push(*over),
             Err(NotEntered::Refused(refusal)) => return Err(NotAsked::Refused(refusal)),
         }
-        if let (true, Some(full)) = (group.deployments.is_empty(), full) {
-            return Err(NotAsked::Full(full));
+        group.to_mut().deployments.retain(|other| other.id != deployment.id);
+        if group.deployments.is_empty() {
+            return Err(passed.why().expect("the last one was passed over"));
         }
     }
+}
+
+/// Holds what a request may cost of what may be spent at the one deployment that can be asked.
+/// Nothing to hold: no entry.
+pub(crate) async fn afford(
+    proxy: &Proxy,
+    catalog: &Catalog,
+    deployment: &Deployment,
+    tags: &[String],
+    demand: &Demand,
+) -> Result<Option<Entry>, NotAsked> {
+    if !has_budget(catalog, deployment) {
+        return Ok(None);
+    }
+    let entering = Entering {
+        deployment: &deployment.id,
+        provider: &deployment.provider,
+        tags,
+        room: Room::default(),
+        cost: demand.cost,
+    };
+    match proxy.0.admission.enter(entering, demand).await {
+        Ok(entry) => Ok(Some(entry)),
+        Err(NotEntered::Spent(over)) => Err(NotAsked::Spent(vec![*over])),
+        Err(NotEntered::Full(full)) => Err(NotAsked::Full(full)),
+        Err(NotEntered::Refused(refusal)) => Err(NotAsked::Refused(refusal)),
+    }
+}
+
+fn has_budget(catalog: &Catalog, deployment: &Deployment) -> bool {
+    let some = !(catalog.provider_budgets.is_empty() && catalog.tag_budgets.is_empty());
+    some || deployment.budget.is_some()
 }
 
 /// What the client of a group is told that is full.

@@ -1,6 +1,8 @@
 //! What a client is told when it gets no answer: one map from reasons to LiteLLM's statuses, types
 //! and texts. A refusal is an outcome, not an error: it is not logged here.
 
+mod unanswered;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,9 +13,9 @@ use dunlin_admission::{OverBudget, RateLimited, Refusal};
 use dunlin_llm::credentials::CredentialError;
 use dunlin_llm::openai::ErrorBody;
 use dunlin_llm::{BadRequest, Dialect, Endpoint, UnclearModel};
-use dunlin_providers::{Cause, ProviderError};
+use dunlin_providers::ProviderError;
+use dunlin_router::NoRoute;
 use dunlin_router::relay::NoLender;
-use dunlin_router::{NoRoute, NonePicked};
 use dunlin_types::{KeyDigest, NanoUsd, UnixMillis};
 use dunlin_upstream::Failure;
 use serde_json::json;
@@ -23,7 +25,8 @@ use crate::caller::Caller;
 use crate::chat::Call;
 use crate::ids::{BadId, Kind};
 use crate::relay::Way;
-use crate::{budget, entry, headers, limits, words};
+use crate::{budget, headers, limits, words};
+use unanswered::too_long_for;
 
 /// As much of an id as a message repeats.
 const MAX_SHOWN_ID: usize = 80;
@@ -97,6 +100,10 @@ pub(crate) enum Refused {
         limited: Box<RateLimited>,
         key: Option<Box<dunlin_state::Caller>>,
     },
+    /// This node has as many requests open as it may.
+    NodeFull {
+        limit: u64,
+    },
     /// This node cannot know, and no other could be asked.
     CannotKnow {
         reason: String,
@@ -162,6 +169,7 @@ impl Refused {
             }
             Refusal::OverBudget(over) => Self::OverBudget { over, key: name },
             Refusal::RateLimited(limited) => Self::RateLimited { limited, key: None },
+            Refusal::NodeFull { limit } => Self::NodeFull { limit },
             Refusal::CannotKnow { reason } => Self::CannotKnow { reason },
             Refusal::Overloaded { reason } => Self::Overloaded { reason },
         }
@@ -178,6 +186,7 @@ impl Refused {
                 Self::caller(refusal, name.clone(), caller.token, now)
             }
             (Refusal::Overloaded { reason }, Caller::Master) => Self::Overloaded { reason },
+            (Refusal::NodeFull { limit }, Caller::Master) => Self::NodeFull { limit },
             (refusal, Caller::Master) => Self::CannotKnow { reason: refusal.to_string() },
         }
     }
@@ -309,6 +318,7 @@ impl Refused {
                 own(over.status, "budget_exceeded", budget::message(over, key))
             }
             Self::RateLimited { limited, .. } => own(429, "throttling_error", limit(limited)),
+            Self::NodeFull { limit } => own(429, "throttling_error", words::node_full(*limit)),
             Self::CannotKnow { reason } => own(503, "service_unavailable", reason.clone()),
             Self::Overloaded { reason } => own(503, "overloaded", reason.clone()),
         }
@@ -330,64 +340,6 @@ fn limit(limited: &RateLimited) -> String {
         limited.remaining,
         headers::utc(limited.reset_at),
     )
-}
-
-impl Unanswered {
-    fn body(&self) -> ErrorBody {
-        let ((group, first), rest) = self.failures.split_first().expect("a group was tried");
-        // The client learns the first group's error, and of the fallbacks what became of them.
-        let mut body = first.body();
-        let words = &mut body.message;
-        *words += &format!("\n\nLiteLLM: model group '{group}' failed with the error above.");
-        if rest.is_empty() {
-            *words += " No fallback was attempted.";
-        }
-        for (group, failed) in rest {
-            *words += &format!(" Fallback to {group} also failed: {}", failed.body().message);
-        }
-        if let GroupFailed::Attempt { retries: retries @ 1.., max_retries, .. } = first {
-            *words +=
-                &format!(" LiteLLM Retried: {retries} times, LiteLLM Max Retries: {max_retries}");
-        }
-        body
-    }
-}
-
-impl GroupFailed {
-    fn body(&self) -> ErrorBody {
-        match self {
-            Self::Attempt { failure, .. } => of_failure(failure),
-            Self::NotCovered(refusal) => own(422, "budget_exceeded", refusal.to_string()),
-            Self::NonePicked { none: NonePicked::AllCoolingDown { .. }, wait, .. } => own(
-                429,
-                "all_deployments_in_cooldown",
-                format!(
-                    "No deployments available for selected model, Try again in {} seconds.",
-                    headers::whole_seconds(*wait)
-                ),
-            ),
-            Self::Unfit(bad) => bad.into(),
-            Self::Full { group, full } => own(429, "throttling_error", entry::message(group, full)),
-            Self::Uncounted(refusal) => own(503, "service_unavailable", refusal.to_string()),
-            Self::NonePicked { none, parked, .. } => {
-                let reason = parked.as_ref().map(|reason| format!(": {reason}"));
-                let message = format!("{none}{}", reason.unwrap_or_default());
-                own(503, "service_unavailable", message)
-            }
-        }
-    }
-
-    fn retry_after(&self) -> Option<Duration> {
-        match self {
-            Self::NonePicked { none: NonePicked::AllCoolingDown { .. }, wait, .. } => Some(*wait),
-            Self::Full { full, .. } => Some(full.retry_after),
-            Self::Uncounted(_) => Some(Duration::from_secs(1)),
-            Self::NonePicked { .. }
-            | Self::Attempt { .. }
-            | Self::NotCovered(_)
-            | Self::Unfit(_) => None,
-        }
-    }
 }
 
 fn of_failure(failure: &Failure) -> ErrorBody {
@@ -415,18 +367,6 @@ pub(crate) fn in_stream(failure: &Failure, endpoint: Endpoint) -> ErrorBody {
     }
 }
 
-/// Claude Code shortens a conversation when it reads these words, whoever the provider is.
-fn too_long_for(endpoint: Endpoint, unanswered: &Unanswered, body: &mut ErrorBody) {
-    const WORDS: &str = "prompt is too long";
-    let is_too_long = matches!(
-        unanswered.failures.first(),
-        Some((_, GroupFailed::Attempt { failure, .. })) if failure.error.cause == Cause::ContextWindow
-    );
-    if is_too_long && endpoint.dialect() == Dialect::Anthropic && !body.message.contains(WORDS) {
-        body.message.insert_str(0, &format!("{WORDS}: "));
-    }
-}
-
 impl Failed {
     /// What ends a stream whose 200 was sent before anyone knew.
     pub(crate) fn frame(self, call: &Call) -> Bytes {
@@ -450,9 +390,10 @@ impl Failed {
                         }
                         told
                     }
-                    Refused::NotReady | Refused::CannotKnow { .. } | Refused::Overloaded { .. } => {
-                        headers::retry_after(Duration::from_secs(1))
-                    }
+                    Refused::NotReady
+                    | Refused::NodeFull { .. }
+                    | Refused::CannotKnow { .. }
+                    | Refused::Overloaded { .. } => headers::retry_after(Duration::from_secs(1)),
                     Refused::OverBudget { .. }
                     | Refused::Credential(_)
                     | Refused::BadRequest(_)

@@ -2,7 +2,7 @@
 
 use dunlin_admission::Bounds;
 use dunlin_ledger::{Ask, Kind, Pricing};
-use dunlin_llm::ChatRequest;
+use dunlin_llm::{ChatRequest, tokens_in};
 use dunlin_router::{Deployment, Group};
 use dunlin_state::Key;
 use dunlin_types::Tokens;
@@ -27,17 +27,39 @@ pub(crate) fn bounds(
     if priced.peek().is_none() {
         return Bounds::default();
     }
-    let learned = || proxy.0.admission.expected_output(key?, chat.model());
-    let likely = chat.max_output().or_else(learned);
+    let likely = likely(proxy, key, chat);
     let all = priced.map(|deployment| of_one(chat, likely, deployment));
-    let larger = |one: Bounds, other: Bounds| Bounds {
-        likely: one.likely.max(other.likely),
-        most: one.most.max(other.most),
-    };
     all.fold(Bounds::default(), larger)
 }
 
-fn of_one(chat: &ChatRequest, likely: Option<Tokens>, deployment: &Deployment) -> Bounds {
+/// Whichever is dearer.
+pub(crate) fn larger(one: Bounds, other: Bounds) -> Bounds {
+    Bounds { likely: one.likely.max(other.likely), most: one.most.max(other.most) }
+}
+
+/// What a call of so many bytes may cost of which no more is known.
+pub(crate) fn of_bytes(pricing: &Pricing, bytes: u64) -> Bounds {
+    if *pricing == Pricing::Unpriced {
+        return Bounds::UNKNOWN;
+    }
+    let ask =
+        |prompt, output| pricing.most(&Ask { prompt, output, kinds: KINDS, ..Ask::default() });
+    let likely = ask(tokens_in(bytes), ASSUMED_OUTPUT);
+    Bounds { likely, most: ask(Tokens(bytes), LONGEST_OUTPUT) }
+}
+
+/// How long an answer may be that names no maximum, by what is known of others.
+pub(crate) fn likely(proxy: &Proxy, key: Option<&Key>, chat: &ChatRequest) -> Option<Tokens> {
+    let learned = || proxy.0.admission.expected_output(key?, chat.model());
+    chat.max_output().or_else(learned)
+}
+
+/// What one deployment may charge for an answer that is `likely` so long.
+pub(crate) fn of_one(
+    chat: &ChatRequest,
+    likely: Option<Tokens>,
+    deployment: &Deployment,
+) -> Bounds {
     let choices = u64::from(chat.choices());
     let times = |tokens: Tokens| Tokens(tokens.0.saturating_mul(choices));
     let longest = deployment.target.max_output.unwrap_or(LONGEST_OUTPUT);

@@ -7,6 +7,7 @@
 //! exactly one settled or voided permit; a stream that breaks never ends like one that did not.
 //! Read `chat.rs`: the story of a request.
 
+mod admit;
 mod attempts;
 mod bill;
 mod body;

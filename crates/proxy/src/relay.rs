@@ -10,6 +10,7 @@ use axum::extract::Request;
 use axum::http::header::CONTENT_TYPE;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, Method, Response, Uri};
+use dunlin_admission::{Bounds, Demand};
 use dunlin_ledger::Pricing;
 use dunlin_llm::credentials::key_in_query;
 use dunlin_llm::{Endpoint, Labels, Named, tokens_in};
@@ -24,7 +25,7 @@ use crate::caller::Caller;
 use crate::chat::Call;
 use crate::error::{Failed, Refused, Unanswered};
 use crate::headers::{self, Told};
-use crate::{Proxy, Serving, body, entry, gemini};
+use crate::{Proxy, Serving, body, entry, gemini, hold};
 
 pub(crate) mod configured;
 mod fields;
@@ -65,16 +66,14 @@ async fn conduct(
     let named = Named::read(path, kind(&head.headers), &body).map_err(Refused::UnclearModel)?;
     let lenders = choose(&serving, &caller, way, &head, &named)?;
     let mut origin = call.client.origin(&serving.settings, &head.headers, &Labels::default())?;
-    caller.count_for(proxy, &mut origin)?;
+    caller.count_for(proxy, &mut origin).await?;
 
     let prompt_estimate = tokens_in(body.len() as u64);
     let model = named.models().next().unwrap_or_default();
-    let demand = dunlin_admission::Demand::unpriced(
-        call.id,
-        model,
-        prompt_estimate,
-        serving.settings.counted,
-    );
+    let demand = Demand {
+        cost: cost(&serving.catalog, way, &head.method, &lenders, model, body.len()),
+        ..Demand::free(call.id, model, prompt_estimate, serving.settings.counted)
+    };
     let admitted = proxy.0.admission.admit(caller.key(), demand.clone()).await;
     let permit = admitted.map_err(|refusal| Refused::admission(refusal, &caller, call.started))?;
     let told = Told::of_admission(call, &caller, permit.limits());
@@ -83,17 +82,19 @@ async fn conduct(
 
     let asking = entry::Asking {
         proxy,
-        strategy: serving.catalog.strategy,
+        catalog: &serving.catalog,
         demand: &demand,
         revision: serving.settings.revision,
         load: prompt_estimate,
+        tags: bill.tags(),
+        cost: &|_| demand.cost,
     };
     let attempt = match entry::pick(asking, &lenders.group, &BTreeSet::new()).await {
         Ok((attempt, entry)) => {
             bill.enters(entry);
             attempt
         }
-        Err(why) => return Err(not_asked(proxy, &lenders.group, why).spent(bill.failed())),
+        Err(why) => return Err(not_asked(proxy, &lenders.group.name, why).spent(bill.failed())),
     };
     let deployment = Arc::clone(attempt.deployment());
     bill.served_by(&deployment);
@@ -125,6 +126,31 @@ async fn conduct(
     let (status, headers) = (relayed.status, fields::incoming(&relayed.headers));
     let body = passing::body(relayed, bill, Some(price), generates);
     Ok(headers::relayed(told, status, headers, body))
+}
+
+/// What a call may cost, by its length and by what its model may answer with. A call that makes
+/// nothing costs nothing.
+fn cost(
+    catalog: &Catalog,
+    way: Way,
+    method: &Method,
+    lenders: &Lenders,
+    model: &str,
+    bytes: usize,
+) -> Bounds {
+    if *method != Method::POST {
+        return Bounds::default();
+    }
+    let bytes = bytes as u64;
+    if lenders.renamed.as_deref() == Some(model) {
+        let all = lenders.group.deployments.iter();
+        return all
+            .map(|by| hold::of_bytes(&by.price, bytes))
+            .reduce(hold::larger)
+            .unwrap_or_default();
+    }
+    let pricing = priced(catalog, way.providers, model).unwrap_or(Pricing::Unpriced);
+    hold::of_bytes(&pricing, bytes)
 }
 
 /// The query as it is passed on. Google's clients put their key there: it is taken for a header.

@@ -9,13 +9,14 @@ use axum::extract::Request;
 use axum::http::header::{ACCEPT, CONTENT_TYPE};
 use axum::http::{HeaderMap, HeaderValue, Method, Response};
 use bytes::Bytes;
+use dunlin_admission::{Bounds, Demand};
 use dunlin_llm::{Endpoint, Labels};
 use dunlin_providers::sigv4::path_segment;
 use dunlin_router::{Deployment, Group};
 use dunlin_types::Tokens;
 use dunlin_upstream::{Attempt, Relay};
 
-use crate::attempts::none_picked;
+use crate::attempts::{none_picked, not_asked};
 use crate::bill::{About as BillAbout, Bill};
 use crate::caller::Caller;
 use crate::chat::Call;
@@ -23,7 +24,7 @@ use crate::error::{Failed, Refused};
 use crate::headers::Told;
 use crate::ids::Kind;
 use crate::kept::{Sealing, find};
-use crate::{Proxy, Serving};
+use crate::{Proxy, Serving, entry};
 
 mod answer;
 pub(crate) mod batches;
@@ -75,7 +76,7 @@ async fn conduct(
     let home = home.ok_or(Refused::homeless(about.kind.noun()))?;
 
     let asking = Asking { proxy, call, serving: &serving, caller: &caller, headers: &head.headers };
-    let (bill, told) = asking.admit(&home.group, Tokens(0)).await?;
+    let (bill, told) = asking.admit(&home.group, Tokens(0), Bounds::default()).await?;
     let attempt = asking.attempt(&alone(home), Tokens(0))?;
     let segment = path_segment(&kept.upstream);
     let path = format!("/{}/{segment}{}", about.kind.collection(), about.suffix);
@@ -129,23 +130,44 @@ struct Asking<'a> {
 }
 
 impl Asking<'_> {
-    /// Takes what the limits allow. It is free until somebody says what it costs.
-    async fn admit(&self, model: &str, tokens: Tokens) -> Result<(Bill, Told), Failed> {
-        let Self { proxy, call, caller, headers, .. } = *self;
-        let origin = call.client.origin(&self.serving.settings, headers, &Labels::default())?;
-        let demand =
-            dunlin_admission::Demand::free(call.id, model, tokens, self.serving.settings.counted);
+    /// Takes what the limits allow, and holds what it may cost.
+    async fn admit(
+        &self,
+        model: &str,
+        tokens: Tokens,
+        cost: Bounds,
+    ) -> Result<(Bill, Told), Failed> {
+        let Self { proxy, call, headers, .. } = *self;
+        let mut caller = self.caller.clone();
+        let mut origin = call.client.origin(&self.serving.settings, headers, &Labels::default())?;
+        caller.count_for(proxy, &mut origin).await?;
+        let demand = self.demand(model, tokens, cost);
         let admitted = proxy.0.admission.admit(caller.key(), demand).await;
-        let permit = admitted.map_err(|no| Refused::admission(no, caller, call.started))?;
-        let told = Told::of_admission(call, caller, permit.limits());
+        let permit = admitted.map_err(|no| Refused::admission(no, &caller, call.started))?;
+        let told = Told::of_admission(call, &caller, permit.limits());
         let about = BillAbout::stored(model, tokens, origin);
-        Ok((Bill::open(proxy.clone(), permit, call, caller, about), told))
+        Ok((Bill::open(proxy.clone(), permit, call, &caller, about), told))
+    }
+
+    fn demand(&self, model: &str, tokens: Tokens, cost: Bounds) -> Demand {
+        Demand { cost, ..Demand::free(self.call.id, model, tokens, self.serving.settings.counted) }
+    }
+
+    /// Holds what it may cost of what may be spent at the one deployment that can be asked.
+    async fn afford(&self, bill: &mut Bill, by: &Deployment, cost: Bounds) -> Result<(), Failed> {
+        let demand = self.demand(&by.group, Tokens(0), cost);
+        let (proxy, catalog) = (self.proxy, &self.serving.catalog);
+        match entry::afford(proxy, catalog, by, bill.tags(), &demand).await {
+            Ok(entry) => bill.enters(entry),
+            Err(why) => return Err(not_asked(proxy, &by.group, why)),
+        }
+        Ok(())
     }
 
     fn attempt(&self, group: &Group, tokens: Tokens) -> Result<Attempt, Failed> {
         let strategy = self.serving.catalog.strategy;
         let picked = self.proxy.0.upstream.start_attempt(group, strategy, &BTreeSet::new(), tokens);
-        picked.map_err(|none| none_picked(self.proxy, group, none))
+        picked.map_err(|none| none_picked(self.proxy, &group.name, none))
     }
 
     /// Asks, and waits for the head of an answer that says that all went well.

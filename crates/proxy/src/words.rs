@@ -41,3 +41,10 @@ pub(crate) fn missing_param(name: &str) -> ErrorBody {
         format!("BadRequest please pass param={name} in request body. This is a required param");
     own(400, "invalid_request_error", message)
 }
+
+pub(crate) fn node_full(limit: u64) -> String {
+    format!(
+        "Max parallel request limit reached. Hit Global Limit: Limit={limit}, current: {limit} \
+         (general_settings.global_max_parallel_requests, on each node)"
+    )
+}

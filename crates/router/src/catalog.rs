@@ -6,7 +6,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use dunlin_ledger::Pricing;
+use dunlin_ledger::{Allowance, Pricing};
 use dunlin_llm::{FallbackMap, Target};
 use dunlin_types::DeploymentId;
 use serde_json::value::RawValue;
@@ -37,6 +37,10 @@ pub struct Catalog {
     /// `use_in_pass_through`: deployments set aside for calls of their provider's own API that name
     /// no model.
     pub pass_through: BTreeSet<DeploymentId>,
+    /// `provider_budget_config`: what may be spent on a provider, by its id.
+    pub provider_budgets: BTreeMap<Arc<str>, Allowance>,
+    /// `tag_budget_config`: what may be spent on requests with a tag.
+    pub tag_budgets: BTreeMap<Arc<str>, Allowance>,
     /// `pass_through_endpoints`: paths that lead to addresses of the operator's choosing.
     pub endpoints: Vec<PassThrough>,
 }
@@ -76,6 +80,8 @@ pub struct Deployment {
     pub weight: Weight,
     /// What it may be sent.
     pub limits: DeploymentLimits,
+    /// What may be spent on it.
+    pub budget: Option<Allowance>,
     /// Lower is tried first; only the lowest present is eligible.
     pub order: u32,
     /// Bound on one whole attempt.

@@ -4,8 +4,10 @@ mod claims;
 mod config;
 mod entities;
 mod keys;
+mod met;
 mod money;
 mod nodes;
+mod promised;
 
 use dunlin_types::{EntityId, NodeId, UnixMillis};
 
@@ -75,6 +77,7 @@ impl State {
             Command::RemoveMembers { kind, name, users } => {
                 entities::remove_members(self, *kind, name, users)
             }
+            Command::MeetEndUsers { names } => met::meet(self, names),
             Command::All { commands } => {
                 let replies = commands.iter().map(|command| self.command(by, command));
                 Ok(Reply::All(replies.collect::<Result<_, _>>()?))

@@ -200,6 +200,11 @@ pub enum Command {
         /// Who. Others are skipped.
         users: Vec<String>,
     },
+    /// Requests named these end users, for whom default terms hold.
+    MeetEndUsers {
+        /// As the requests named them.
+        names: Vec<String>,
+    },
     /// All of them, or none if one is rejected.
     All {
         /// In this order.

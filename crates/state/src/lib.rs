@@ -11,6 +11,7 @@ mod apply;
 mod caller;
 mod claims;
 mod command;
+pub mod met;
 mod payer;
 mod results;
 pub mod routes;
@@ -23,7 +24,9 @@ pub use command::{
     Key, KeyChanges, Kind, Member, MemberChanges, ModelBudget, Rejected, Reply, Return, Spender,
     Temporary, Terms, TermsChanges,
 };
-pub use payer::{Budget, DEPLOYMENTS, PROVIDERS, PROXY, Payer, Rank};
+pub use payer::{
+    Budget, DEPLOYMENTS, PROVIDERS, PROXY, Payer, Rank, TAGS, is_of_config, is_rolling,
+};
 pub use snapshot::{BadSnapshot, ClusterNode, ConfigRevision, Spent};
 pub use state::State;
 

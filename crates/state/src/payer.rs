@@ -13,6 +13,8 @@ pub const PROXY: EntityId = EntityId(1);
 pub const PROVIDERS: EntityId = EntityId(2);
 /// Has a pot for each deployment with a budget in the config, as a model's.
 pub const DEPLOYMENTS: EntityId = EntityId(3);
+/// Has a pot for each tag with a budget in the config, as a model's.
+pub const TAGS: EntityId = EntityId(4);
 /// Numbers from here on are those of rows.
 pub(crate) const FIRST_ROW: u64 = 1_000;
 
@@ -91,14 +93,21 @@ impl State {
     }
 
     /// What a request brings along: its end user and its tags, as far as they have terms. Goes where
-    /// it is checked.
-    pub fn add_payers(&self, payers: &mut Vec<Payer>, end_user: Option<&str>, tags: &[String]) {
+    /// it is checked. `default` holds for an end user whose row names no budget.
+    pub fn add_payers(
+        &self,
+        payers: &mut Vec<Payer>,
+        end_user: Option<&str>,
+        tags: &[String],
+        default: Option<&Arc<Entity>>,
+    ) {
         let tags = tags.iter().map(|tag| (Rank::Tag, self.entity(Kind::Tag, tag)));
         let end_user = end_user.and_then(|name| self.entity(Kind::EndUser, name));
         for (rank, entity) in tags.chain([(Rank::EndUser, end_user)]) {
             let Some(entity) = entity else { continue };
             let at = payers.partition_point(|payer| payer.rank <= rank);
-            payers.insert(at, self.payer(rank, Row::Entity(Arc::clone(entity))));
+            let payer = self.payer(rank, Row::Entity(Arc::clone(entity)));
+            payers.insert(at, payer.with_default(default));
         }
     }
 
@@ -116,6 +125,16 @@ impl State {
 }
 
 impl Payer {
+    /// The same with `default` for its shared terms, if it is an end user without.
+    #[must_use]
+    pub fn with_default(mut self, default: Option<&Arc<Entity>>) -> Self {
+        let is_end_user = self.entity().is_some_and(|entity| entity.kind == Kind::EndUser);
+        if is_end_user && self.budget.is_none() {
+            self.budget = default.cloned();
+        }
+        self
+    }
+
     /// Its number.
     #[must_use]
     pub fn id(&self) -> EntityId {
@@ -123,6 +142,16 @@ impl Payer {
             Row::Key(key) => key.id,
             Row::Entity(entity) => entity.id,
             Row::Member(_, member) => member.id,
+        }
+    }
+
+    /// What it is, as people call it.
+    #[must_use]
+    pub fn title(&self) -> &'static str {
+        match &self.row {
+            Row::Key(_) => "key",
+            Row::Entity(entity) => entity.kind.name(),
+            Row::Member(..) => "team member",
         }
     }
 
@@ -280,11 +309,41 @@ impl Payer {
     }
 }
 
+/// Whether the config says what may be spent from a pot.
+#[must_use]
+pub fn is_of_config(pot: &PotId) -> bool {
+    pot.of.0 < FIRST_ROW
+}
+
+/// Whether the periods of a pot begin with a first use, and not by the calendar.
+#[must_use]
+pub fn is_rolling(pot: &PotId) -> bool {
+    matches!(pot.line, Line::Model(_))
+}
+
 impl State {
     /// The limit of a pot, if whose it is exists and has one.
     #[must_use]
     pub fn limit_of(&self, pot: &PotId) -> Option<NanoUsd> {
-        let payer = match self.holders.get(&pot.of)? {
+        self.payer_of(pot)?.limit(&pot.line, self.at)
+    }
+
+    /// How long the periods of a pot are that begin with a first use.
+    pub(crate) fn window_of(&self, pot: &PotId) -> Option<String> {
+        let Line::Model(model) = &pot.line else { return None };
+        let payer = self.payer_of(pot)?;
+        payer.first(|terms| terms.model_budgets.get(model.as_str()))?.duration.clone()
+    }
+
+    /// What is to be told, not refused, once so much is spent from a pot.
+    pub(crate) fn soft_budget_of(&self, pot: &PotId) -> Option<NanoUsd> {
+        if pot.line == Line::Main { self.payer_of(pot)?.soft_budget() } else { None }
+    }
+
+    /// Whose a pot is, if it exists. Of an entity the rank says nothing.
+    #[must_use]
+    pub fn payer_of(&self, pot: &PotId) -> Option<Payer> {
+        Some(match self.holders.get(&pot.of)? {
             Holder::Key(token) => self.payer(Rank::Key, Row::Key(Arc::clone(self.key(token)?))),
             Holder::Entity(kind, name) => {
                 self.payer(Rank::Team, Row::Entity(Arc::clone(self.entity(*kind, name)?)))
@@ -294,7 +353,6 @@ impl State {
                 let member = Arc::clone(self.member(*kind, &group.name, user)?);
                 self.payer(Rank::Member, Row::Member(group, member))
             }
-        };
-        payer.limit(&pot.line, self.at)
+        })
     }
 }

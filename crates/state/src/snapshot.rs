@@ -138,6 +138,7 @@ impl State {
         for entity in document.entities {
             let email = entity.email.as_ref().map(|email| email.to_lowercase());
             state.emails.extend(email.map(|email| (email, entity.name.clone())));
+            state.met.extend(entity.met.map(|seen| (seen, entity.name.clone())));
             state.entities.entry(entity.kind).or_default().insert(entity.name.clone(), entity);
         }
         for (kind, group, members) in document.members {

@@ -8,7 +8,7 @@ use dunlin_limiter::Ring;
 use dunlin_types::{
     ClusterId, EntityId, Epoch, KeyDigest, Line, NanoUsd, NodeId, PotId, RequestId, UnixMillis,
 };
-use imbl::OrdMap;
+use imbl::{OrdMap, OrdSet};
 
 use crate::claims::Claims;
 use crate::command::{Entity, Key, Kind, Member};
@@ -41,6 +41,8 @@ pub struct State {
     pub(crate) former: OrdMap<KeyDigest, (KeyDigest, UnixMillis)>,
     pub(crate) entities: OrdMap<Kind, OrdMap<String, Arc<Entity>>>,
     pub(crate) emails: OrdMap<String, String>,
+    /// End users that nobody made, by when they were last seen.
+    pub(crate) met: OrdSet<(UnixMillis, String)>,
     /// By what they belong to: its kind, its name, the user.
     pub(crate) members: OrdMap<Kind, OrdMap<String, Members>>,
     pub(crate) holders: OrdMap<EntityId, Holder>,

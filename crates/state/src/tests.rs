@@ -121,7 +121,7 @@ fn command() -> impl Strategy<Value = Command> {
         2 => (node(), 1..4_u64, 1_000..1_012_u64, 0..100_u64).prop_map(|(node, epoch, of, most)| {
             let (pot, period) = (pot(of), UnixMillis(0));
             let (least, amount) = (NanoUsd(most / 2), NanoUsd(most));
-            let grants = vec![Grant { pot, period, least, amount, limit: None }];
+            let grants = vec![Grant { pot, period, least, amount, limit: None, window: None, carries: None }];
             Command::Lease { node, epoch: Epoch(epoch), number: most, returns: Vec::new(), grants }
         }),
         1 => (node(), 1..4_u64).prop_map(|(node, through)| Command::CloseLives {

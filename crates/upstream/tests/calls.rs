@@ -95,6 +95,7 @@ fn group(bases: &[String]) -> Group {
             },
             weight: Weight::default(),
             limits: dunlin_router::DeploymentLimits::default(),
+            budget: None,
             order: 0,
             timeout: Duration::from_secs(10),
             stream_timeout: Duration::from_secs(10),

@@ -1,6 +1,9 @@
 //! A budget is one budget, however its traffic is spread over the nodes, and whoever dies.
 
+use std::collections::BTreeSet;
+
 use dunlin_cluster::{Client, Reply, wait_until};
+use dunlin_mock_upstream::{MockUpstream, Settings};
 use futures::future::join_all;
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
@@ -107,6 +110,7 @@ async fn with_a_node_killed_nothing_is_overspent_and_all_that_was_answered_is_se
     })
     .await?;
     setup.cluster.kill(2).await?;
+    let recorded = setup.records(2)?;
     let replies = sent.join_all().await;
     let broken = replies.iter().filter(|reply| reply.is_none()).count();
     let replies: Vec<_> = replies.into_iter().flatten().collect();
@@ -119,9 +123,116 @@ async fn with_a_node_killed_nothing_is_overspent_and_all_that_was_answered_is_se
     })
     .await?;
     let spent = settled(&setup, 0, &caller).await.expect("just seen");
-    eprintln!("killed: {completed} answered <= {spent} settled; {broken} got no answer");
     assert!(spent <= limit, "{spent} of {limit} were spent");
-    let most = replies.iter().filter(|reply| reply.ok()).map(cost).max().expect("some");
-    assert!(spent <= completed + most * broken as u64, "more than was open at the kill is settled");
+    // What was settled and not answered is what the dead node had put on record, request by request.
+    let answered: BTreeSet<_> =
+        replies.iter().filter_map(|r| r.header("x-litellm-call-id")).collect();
+    let cut: Vec<_> = recorded.iter().filter_map(|record| named(record, &answered)).collect();
+    eprintln!(
+        "killed: {completed} answered, {spent} settled; {broken} got no answer; of them {cut:?}"
+    );
+    assert!(cut.len() <= broken, "only what was open at the kill is not answered");
+    assert_eq!(spent, completed + cut.iter().map(|(_, cost)| cost).sum::<u64>());
+    Ok(())
+}
+
+/// The id of a request that is on record and was not answered, and what it cost.
+fn named<'r>(record: &'r Value, answered: &BTreeSet<&str>) -> Option<(&'r str, u64)> {
+    let id = record["call_id"].as_str().filter(|id| !answered.contains(id))?;
+    Some((id, record["cost"].as_u64().expect("nano-dollars")))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_model_whose_budget_is_spent_gives_way_to_the_one_that_the_key_names()
+-> anyhow::Result<()> {
+    let mock = MockUpstream::start(Settings::default()).await?;
+    let cheap = harness::deployment("cheap", "openai/cheap-name", &mock.api_base());
+    let config = harness::chat_config(&mock.api_base());
+    let config = config.replace("model_list:\n", &format!("model_list:\n{cheap}"));
+    let setup = harness::start_with(2, mock, config).await?;
+    let caller = setup
+        .make_key(
+            0,
+            json!({
+                "model_max_budget": {"chat": {"max_budget": 0.00005, "budget_duration": "1d"}},
+                "budget_fallbacks": {"chat": ["nowhere", "cheap"]},
+            }),
+        )
+        .await?;
+    let mut node = 0;
+    wait_until("the model's budget is spent", SOON, async || {
+        node = 1 - node;
+        let reply = setup.chat(node, &caller).await.expect("an answer");
+        assert_eq!(reply.status, 200, "{}", reply.body);
+        let body: Value = reply.json().expect("JSON");
+        // As after any fallback, the client learns which model it was.
+        assert!(["chat", "cheap-name"].contains(&body["model"].as_str().expect("a name")));
+        body["model"] == "cheap-name"
+    })
+    .await?;
+    let change = json!({"key": caller.key(), "budget_fallbacks": {}});
+    setup.admin(0, "/key/update", change).await?;
+    wait_until("nobody stands in for it", SOON, async || {
+        setup.chat(node, &caller).await.is_ok_and(|reply| reply.status == 422)
+    })
+    .await?;
+    Ok(())
+}
+
+/// What a whole stream cost, by the usage that it tells.
+fn cost_of_stream(reply: &Reply) -> u64 {
+    assert!(reply.body.ends_with("data: [DONE]\n\n"), "{}", reply.body);
+    let frames = reply.body.split("\n\n").filter_map(|frame| frame.strip_prefix("data: "));
+    let frames = frames.filter_map(|frame| serde_json::from_str::<Value>(frame).ok());
+    let usage = frames.filter_map(|frame| frame["usage"].as_object().cloned()).last();
+    let usage = usage.expect("it was asked for");
+    let tokens = |name: &str| usage[name].as_f64().expect("a count of tokens");
+    nano(tokens("prompt_tokens") * INPUT_COST + tokens("completion_tokens") * OUTPUT_COST)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_outlives_its_key_and_is_charged_to_whom_there_is() -> anyhow::Result<()> {
+    let settings = Settings { tokens_per_second: Some(8.0), tokens: 24, ..Settings::default() };
+    let mock = MockUpstream::start(settings).await?;
+    let setup =
+        harness::start_with(2, mock.clone(), harness::chat_config(&mock.api_base())).await?;
+    setup.admin(0, "/team/new", json!({"team_id": "blue", "max_budget": 1.0})).await?;
+    let mut body = harness::chat_body();
+    body["stream"] = json!(true);
+    body["stream_options"] = json!({"include_usage": true});
+    let mut team = 0;
+    for (path, keeps_spend) in [("/key/delete", false), ("/key/regenerate", true)] {
+        let fields = json!({"team_id": "blue", "max_budget": 1.0});
+        let caller = setup.make_key(0, fields).await?;
+        let ends = async {
+            tokio::time::timeout(SOON, setup.mock.until(|stats| stats.in_flight == 1)).await?;
+            let named = match path {
+                "/key/delete" => json!({"keys": [caller.key()]}),
+                _ => json!({"key": caller.key()}),
+            };
+            setup.admin(0, path, named).await
+        };
+        let (streamed, changed) = tokio::join!(setup.ask(1, &caller, &body), ends);
+        let (cost, changed): (_, Value) = (cost_of_stream(&streamed?), changed?.json()?);
+        team += cost;
+        wait_until("the team has paid for it, on both nodes", SOON, async || {
+            let mut spent = Vec::new();
+            for node in 0..2 {
+                let url = setup.cluster.url(node, "/team/info?team_id=blue");
+                let info: Value =
+                    setup.cluster.client().get(&url).await.expect("it is").json().expect("JSON");
+                spent.push(info["team_info"]["spend"].as_f64().map(nano));
+            }
+            spent == [Some(team), Some(team)]
+        })
+        .await?;
+        let refused = setup.chat(1, &caller).await?;
+        assert_eq!(refused.status, 401, "{path}: {}", refused.body);
+        if keeps_spend {
+            let anew = changed["key"].as_str().expect("the new key");
+            let anew = setup.cluster.client().with_key(anew);
+            assert_eq!(settled(&setup, 0, &anew).await, Some(cost), "{path}");
+        }
+    }
     Ok(())
 }

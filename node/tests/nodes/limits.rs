@@ -189,3 +189,54 @@ async fn a_full_deployment_is_passed_over_until_all_are_full() -> anyhow::Result
     .await?;
     Ok(())
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn keys_that_do_not_say_have_the_configs_parallel_requests_and_nodes_theirs()
+-> anyhow::Result<()> {
+    let mock = MockUpstream::start(Settings::default()).await?;
+    let config = format!(
+        "{}general_settings:\n  max_parallel_requests: 1\n  global_max_parallel_requests: 2\n",
+        harness::chat_config(&mock.api_base())
+    );
+    let setup = harness::start_with(1, mock, config).await?;
+    let mut slow = harness::chat_body();
+    slow["upstream_delay_ms"] = json!(60_000);
+    let [silent, own, third] = [
+        setup.make_key(0, json!({})).await?,
+        setup.make_key(0, json!({"max_parallel_requests": 5})).await?,
+        setup.make_key(0, json!({})).await?,
+    ];
+    let refused = async {
+        wait_until("the key's one request is under way", SOON, async || {
+            setup.mock.stats().in_flight == 1
+        })
+        .await?;
+        let refused = setup.chat(0, &silent).await?;
+        assert_error(&refused, 429, json!("throttling_error"), "Rate limit exceeded for api_key: ");
+        let limit = refused.header("x-ratelimit-api_key-limit-max_parallel_requests");
+        assert_eq!(limit, Some("1"), "the default of the config");
+        let second = async {
+            wait_until("the node's second request is under way", SOON, async || {
+                setup.mock.stats().in_flight == 2
+            })
+            .await?;
+            let refused = setup.chat(0, &third).await?;
+            let message = "Max parallel request limit reached. Hit Global Limit: Limit=2";
+            assert_error(&refused, 429, json!("throttling_error"), message);
+            anyhow::Ok(())
+        };
+        tokio::select! {
+            open = setup.ask(0, &own, &slow) => panic!("it should stay open: {open:?}"),
+            done = second => done,
+        }
+    };
+    tokio::select! {
+        open = setup.ask(0, &silent, &slow) => panic!("it should stay open: {open:?}"),
+        done = refused => done?,
+    }
+    wait_until("the slots are free again", SOON, async || {
+        setup.chat(0, &silent).await.is_ok_and(|reply| reply.ok())
+    })
+    .await?;
+    Ok(())
+}

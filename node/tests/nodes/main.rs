@@ -3,9 +3,11 @@
 //! at a time. Every wait is for a condition with a deadline.
 
 mod budgets;
+mod called_budgets;
 mod chaos;
 mod cli;
 mod commands;
+mod customers;
 mod data_path;
 mod demo;
 mod discovery;

@@ -23,9 +23,15 @@ pub(super) struct Scope<'a> {
 }
 
 /// The scopes of a request, in the order in which LiteLLM checks them.
-pub(super) fn of<'a>(payers: &'a [Payer], demand: &'a Demand) -> Vec<Scope<'a>> {
+/// `key_parallel` is for keys that do not say.
+pub(super) fn of<'a>(
+    payers: &'a [Payer],
+    demand: &'a Demand,
+    key_parallel: Option<u64>,
+) -> Vec<Scope<'a>> {
     let all = payers.iter().flat_map(|payer| {
-        let main = (None, payer.rpm(), payer.tpm(), payer.parallel());
+        let default = key_parallel.filter(|_| payer.rank == Rank::Key);
+        let main = (None, payer.rpm(), payer.tpm(), payer.parallel().or(default));
         let (rpm, tpm) = payer.model_limits(&demand.model);
         let single = (Some(&*demand.model), rpm, tpm, None);
         [main, single].into_iter().filter_map(move |of| scope(payer, demand, of))

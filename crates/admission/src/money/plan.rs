@@ -1,10 +1,10 @@
 //! What a request must hold of which pots, and where its cost goes.
 
-use dunlin_ledger::{Demand, Period};
-use dunlin_state::{Budget, PROXY, Payer, State};
+use dunlin_ledger::{Demand, Length, Period};
+use dunlin_state::{Budget, PROXY, Payer, State, is_rolling};
 use dunlin_types::{Line, NanoUsd, PotId, UnixMillis};
 
-use super::About;
+use super::{About, called};
 use crate::rules::Rules;
 
 /// A request's part in every pot it spends from.
@@ -25,22 +25,35 @@ pub(super) struct Of {
 }
 
 /// The budget behind a pot that the request of `about` spends from.
-pub(super) fn budget_of(rules: &Rules, about: &About, pot: &PotId, now: UnixMillis) -> Of {
+pub(super) fn budget_of(
+    state: &State,
+    rules: &Rules,
+    about: &About,
+    pot: &PotId,
+    now: UnixMillis,
+) -> Of {
     let payer = about.payers.iter().find(|payer| payer.id() == pot.of);
     let budgets = payer.map_or_else(Vec::new, |payer| payer.budgets(&about.model, now));
     let duration = match payer {
         Some(_) => budgets.iter().find(|of| of.pot == *pot).and_then(|of| of.duration),
-        None => rules.budget.as_ref().and_then(|budget| budget.duration.as_deref()),
+        None => match rules.called.get(pot) {
+            Some(allowance) => allowance.every.as_deref(),
+            None => rules.budget.as_ref().and_then(|budget| budget.duration.as_deref()),
+        },
     };
     Of {
         payer: payer.cloned(),
         duration: duration.map(str::to_owned),
-        resets_at: period(rules, duration, now).map(|period| period.end),
+        resets_at: running(state, rules, pot, duration, now).map(|period| period.end),
     }
 }
 
 pub(super) fn make(state: &State, rules: &Rules, about: &About, now: UnixMillis) -> Plan {
     let mut plan = Plan::default();
+    if !about.called.is_empty() {
+        called::add(&mut plan, state, rules, about, now);
+        return plan;
+    }
     for payer in &about.payers {
         let budgets = payer.budgets(&about.model, now);
         let main = PotId { of: payer.id(), line: Line::Main };
@@ -73,7 +86,7 @@ impl Plan {
         self.charged.push((pot, period.map_or(begun, |period| period.start.max(begun))));
     }
 
-    fn add(
+    pub(super) fn add(
         &mut self,
         state: &State,
         rules: &Rules,
@@ -82,7 +95,7 @@ impl Plan {
         now: UnixMillis,
     ) {
         let Budget { pot, limit, duration, strict } = budget;
-        let period = period(rules, duration, now);
+        let period = running(state, rules, &pot, duration, now);
         self.charge(pot.clone(), period, state);
         let amount = if strict { about.cost.most } else { about.cost.likely };
         if about.cost.most == NanoUsd::ZERO {
@@ -97,4 +110,19 @@ impl Plan {
 /// cannot be read, which no admin can set.
 fn period(rules: &Rules, duration: Option<&str>, now: UnixMillis) -> Option<Period> {
     rules.period(duration?, now)
+}
+
+/// The same of any pot. One that begins with a first use begins with this one, unless it has begun.
+fn running(
+    state: &State,
+    rules: &Rules,
+    pot: &PotId,
+    duration: Option<&str>,
+    now: UnixMillis,
+) -> Option<Period> {
+    if !is_rolling(pot) {
+        return period(rules, duration, now);
+    }
+    let (_, begun) = state.spend(pot);
+    Length::parse(duration?).and_then(|length| length.rolling(begun, now)).ok()
 }

@@ -65,13 +65,15 @@ pub(super) async fn tell(money: Money) {
 /// whatever becomes of the answers.
 async fn ask(money: &Money, number: u64, due: &Due) {
     let (me, epoch) = (money.0.me, money.0.epoch);
-    let rules = money.0.rules.load_full();
+    let (rules, state) = (money.0.rules.load_full(), money.0.consensus.state());
     let grant = |(pot, want): &(PotId, dunlin_ledger::Want)| Grant {
         pot: pot.clone(),
         period: want.period,
         least: want.least,
         amount: want.amount,
-        limit: rules.config_limit(pot),
+        limit: rules.told_limit(&state, pot),
+        window: rules.config_window(pot),
+        carries: rules.carries(&state, pot, want.period),
     };
     let give = |(pot, period, amount): &(PotId, _, _)| Return {
         pot: pot.clone(),

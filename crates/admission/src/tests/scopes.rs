@@ -8,7 +8,7 @@ use dunlin_types::{DeploymentId, KeyDigest, Tokens};
 
 use super::cluster::{Node, cluster, single, until};
 use super::{limited, record};
-use crate::{Counted, Demand, Full, Limited, NotEntered, Permit, Refusal, Room};
+use crate::{Bounds, Counted, Demand, Entering, Full, Limited, NotEntered, Permit, Refusal, Room};
 
 fn rpm(limit: u64) -> Terms {
     Terms { rpm: Some(limit), ..Terms::default() }
@@ -30,7 +30,7 @@ async fn key(node: &Node, name: &str, key: Key) -> KeyDigest {
 /// A request of a key for `eve`, tagged `t`.
 async fn ask(node: &Node, key: KeyDigest) -> Result<Permit, Refusal> {
     let mut caller = node.admission.caller(key).await?;
-    node.admission.count_for(&mut caller, Some("eve"), &["t".to_owned()])?;
+    node.admission.count_for(&mut caller, Some("eve"), &["t".to_owned()]).await?;
     node.admission.admit(Some(&caller), node.demand(10)).await
 }
 
@@ -102,7 +102,7 @@ async fn a_refusal_charges_nobody_wherever_the_scopes_are_owned() {
     let state = nodes[0].consensus.state();
     let caller = nodes[0].admission.caller(key).await.expect("known");
     let mut payers = caller.payers.clone();
-    state.add_payers(&mut payers, Some("eve"), &["t".to_owned()]);
+    state.add_payers(&mut payers, Some("eve"), &["t".to_owned()], None);
     for payer in payers.iter().filter(|payer| payer.rpm() == Some(100)) {
         let owner = state.ring().owner(ScopeId::of(payer.id(), None));
         let node = nodes.iter().find(|node| Some(node.id) == owner).expect("one of three");
@@ -167,17 +167,19 @@ async fn a_deployment_has_room_for_the_whole_cluster() {
     let nodes = cluster(3).await;
     let deployment = DeploymentId("d".into());
     let room = Room { requests: Some(9), parallel: Some(2), as_of: 1, ..Room::default() };
+    let (deployment, cost) = (&deployment, Bounds::default());
+    let there = Entering { deployment, provider: "p", tags: &[], room, cost };
     let full = |what, refused: Option<NotEntered>| match refused {
         Some(NotEntered::Full(Full { what: reached, .. })) => assert_eq!(reached, what),
         other => panic!("{other:?}"),
     };
     let mut held = Vec::new();
     for node in &nodes[..2] {
-        let entry = node.admission.enter(&deployment, room, &node.demand(1)).await;
+        let entry = node.admission.enter(there, &node.demand(1)).await;
         held.push(entry.expect("two slots"));
     }
     for node in &nodes {
-        let refused = node.admission.enter(&deployment, room, &node.demand(1)).await;
+        let refused = node.admission.enter(there, &node.demand(1)).await;
         full(Limited::MaxParallelRequests, refused.err());
     }
     held.iter_mut().for_each(crate::Entry::begin);
@@ -186,7 +188,7 @@ async fn a_deployment_has_room_for_the_whole_cluster() {
     let mut sent = 2;
     let last = loop {
         let node = &nodes[sent % 3];
-        match node.admission.enter(&deployment, room, &node.demand(1)).await {
+        match node.admission.enter(there, &node.demand(1)).await {
             Ok(mut entry) => entry.begin(),
             Err(NotEntered::Full(Full { what: Limited::MaxParallelRequests, .. })) => continue,
             Err(refused) => break refused,

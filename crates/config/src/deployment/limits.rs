@@ -8,8 +8,12 @@ use crate::report::Report;
 use crate::routing::RouterSettings;
 use crate::tree::Map;
 
-/// The one of `optional_pre_call_checks` that is served.
+/// One of `optional_pre_call_checks` that is served.
 const ENFORCE: &str = "enforce_model_rate_limits";
+
+/// Another one. Budgets of deployments and providers are kept whether it is asked for or not, as in
+/// LiteLLM where any is set.
+const BUDGETS: &str = "router_budget_limiting";
 
 /// What the settings say for all deployments.
 #[derive(Default)]
@@ -24,6 +28,7 @@ pub(crate) fn standard(settings: &RouterSettings<'_>, report: &mut Report) -> St
     for check in report.list(what, settings.get(what)) {
         match report.text(what, Some(check)) {
             Some(ENFORCE) => enforced = true,
+            Some(BUDGETS) => {}
             Some(other) => report.not_yet(format!("{what}: {other}")),
             None => {}
         }

@@ -143,7 +143,7 @@ impl<'w, 'd> Draft<'w, 'd> {
             }
             Shape::Flag => self.flag(field.name).map(Value::from),
             Shape::List => Some(Value::from(self.array(field.name))),
-            Shape::Object => Some(Value::Object(self.object(field.name))),
+            Shape::Object | Shape::Lists => Some(Value::Object(self.object(field.name))),
         }
     }
 
@@ -177,6 +177,12 @@ fn fits(shape: Shape, value: &Value) -> bool {
         Shape::Flag => value.is_boolean(),
         Shape::List => value.is_array(),
         Shape::Object => value.is_object(),
+        Shape::Lists => {
+            let texts = |list: &Value| {
+                list.as_array().is_some_and(|items| items.iter().all(Value::is_string))
+            };
+            value.as_object().is_some_and(|lists| lists.values().all(texts))
+        }
     }
 }
 

@@ -53,7 +53,7 @@ impl Asker {
     /// Admits one answer.
     pub(super) async fn admit(&self, mut caller: Caller) -> Result<(Bill, Told), Refused> {
         let mut origin = self.origin.clone();
-        caller.count_for(&self.proxy, &mut origin)?;
+        caller.count_for(&self.proxy, &mut origin).await?;
         let call = Call::of_headers(&self.proxy, self.call.endpoint, &self.headers);
         let call = Call { call_id: self.call.call_id.clone(), ..call };
         let demand = Demand::unpriced(

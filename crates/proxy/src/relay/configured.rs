@@ -6,6 +6,7 @@ use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::header::{ACCEPT, ACCEPT_LANGUAGE, CONTENT_TYPE, USER_AGENT};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Response};
+use dunlin_admission::{Bounds, Demand};
 use dunlin_ledger::Pricing;
 use dunlin_llm::{Endpoint, Labels, tokens_in};
 use dunlin_providers::sigv4::path_segment;
@@ -18,7 +19,7 @@ use crate::chat::Call;
 use crate::error::{Failed, Refused};
 use crate::headers::{self, Told};
 use crate::relay::{climbs, fields, passing};
-use crate::{Proxy, Serving, body, front};
+use crate::{Proxy, Serving, body, front, hold};
 
 /// What every server needs to know of a request.
 static ALWAYS: [HeaderName; 4] = [ACCEPT, ACCEPT_LANGUAGE, CONTENT_TYPE, USER_AGENT];
@@ -64,14 +65,13 @@ async fn conduct(
     }
     let body = body::read(body, &head.headers, serving.settings.max_request_bytes).await?;
     let mut origin = call.client.origin(&serving.settings, &head.headers, &Labels::default())?;
-    caller.count_for(proxy, &mut origin)?;
+    caller.count_for(proxy, &mut origin).await?;
     let prompt_estimate = tokens_in(body.len() as u64);
-    let demand = dunlin_admission::Demand::unpriced(
-        call.id,
-        &endpoint.path,
-        prompt_estimate,
-        serving.settings.counted,
-    );
+    let fee = Bounds { likely: endpoint.fee, most: endpoint.fee };
+    let demand = Demand {
+        cost: hold::larger(Bounds::UNKNOWN, fee),
+        ..Demand::free(call.id, &endpoint.path, prompt_estimate, serving.settings.counted)
+    };
     let admitted = proxy.0.admission.admit(caller.key(), demand).await;
     let permit = admitted.map_err(|refusal| Refused::admission(refusal, &caller, call.started))?;
     let told = Told::of_admission(call, &caller, permit.limits()).called(call);

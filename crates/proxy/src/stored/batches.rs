@@ -3,6 +3,8 @@
 use axum::body::Body;
 use axum::extract::Request;
 use axum::http::Response;
+use dunlin_admission::Bounds;
+use dunlin_ledger::Pricing;
 use dunlin_llm::{BadRequest, Endpoint, Place, edit, rename_ids};
 use dunlin_types::Tokens;
 
@@ -49,7 +51,10 @@ async fn conduct(proxy: &Proxy, call: &Call, request: Request) -> Result<Respons
     let home = find(&serving.catalog, &input.deployment).ok_or(Refused::homeless("file"))?;
 
     let asking = Asking { proxy, call, serving: &serving, caller: &caller, headers: &head.headers };
-    let (bill, told) = asking.admit(&home.group, Tokens(0)).await?;
+    // What it costs is known, and charged, when it is found finished.
+    let cost = if home.price == Pricing::Free { Bounds::default() } else { Bounds::UNKNOWN };
+    let (mut bill, told) = asking.admit(&home.group, Tokens(0), cost).await?;
+    asking.afford(&mut bill, home, cost).await?;
     let attempt = asking.attempt(&alone(home), Tokens(0))?;
     let asked = send("/batches", "application/json", edit::without(body, OURS))?;
     let answer = asking.send(attempt, asked, (bill, told)).await?;

@@ -9,6 +9,7 @@ use axum::extract::Request;
 use axum::http::Response;
 use axum::http::header::CONTENT_TYPE;
 use bytes::Bytes;
+use dunlin_admission::Bounds;
 use dunlin_llm::{Endpoint, Place, Upload, rename_ids};
 use dunlin_types::Tokens;
 
@@ -62,7 +63,7 @@ async fn conduct(
     let field = |name: &str| form.field(name).or_else(|| query.get(name));
     let home = Home::find(&asking, Wish::read(provider, field, &head.headers), &lines, false)?;
     let name = home.name.as_deref().unwrap_or_default();
-    let (bill, told) = asking.admit(name, Tokens(0)).await?;
+    let (bill, told) = asking.admit(name, Tokens(0), Bounds::default()).await?;
     let attempt = asking.attempt(&home.lenders.group, Tokens(0))?;
     let by = attempt.deployment().clone();
     if is_batch && !home.serves(&by, &lines) {

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use axum::body::Body;
 use axum::extract::Request;
 use axum::http::{Method, Response};
+use dunlin_admission::Bounds;
 use dunlin_llm::Endpoint;
 use dunlin_types::Tokens;
 use dunlin_upstream::Relay;
@@ -54,7 +55,7 @@ async fn conduct(
     });
     let after = after.transpose()?.map(|kept| kept.upstream);
 
-    let (bill, told) = asking.admit(&home.lenders.group.name, Tokens(0)).await?;
+    let (bill, told) = asking.admit(&home.lenders.group.name, Tokens(0), Bounds::default()).await?;
     let attempt = asking.attempt(&home.lenders.group, Tokens(0))?;
     let query = Some(query.written(after.as_deref()));
     let asked = Relay { query, ..ask(Method::GET, format!("/{}", kind.collection())) };

@@ -5,6 +5,7 @@ use axum::body::Body;
 use axum::extract::Request;
 use axum::http::Response;
 use bytes::Bytes;
+use dunlin_admission::Bounds;
 use dunlin_llm::{ChatRequest, Endpoint, Extras, parse, responses};
 use dunlin_router::{Group, candidates};
 use dunlin_types::Tokens;
@@ -19,7 +20,7 @@ use crate::count;
 use crate::error::{Failed, Refused};
 use crate::headers::{self, Told};
 use crate::kept::{Opened, keeps_responses};
-use crate::{Proxy, body};
+use crate::{Proxy, body, hold};
 
 /// What is wanted.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -93,11 +94,14 @@ async fn ask(
     chat: &ChatRequest,
     group: &Group,
 ) -> Result<Response<Body>, Failed> {
-    let tokens = match wanted {
-        Wanted::InputTokens => Tokens(0),
-        Wanted::Compaction => chat.prompt_estimate(),
+    let (tokens, cost) = match wanted {
+        Wanted::InputTokens => (Tokens(0), Bounds::default()),
+        Wanted::Compaction => {
+            let key = asking.caller.key().map(|caller| &*caller.key);
+            (chat.prompt_estimate(), hold::bounds(asking.proxy, key, chat, group))
+        }
     };
-    let (bill, told) = asking.admit(chat.model(), tokens).await?;
+    let (bill, told) = asking.admit(chat.model(), tokens, cost).await?;
     let attempt = asking.attempt(group, tokens)?;
     let by = attempt.deployment().clone();
     let body = chat.encode_for(&by.target.model, &[]);
@@ -120,7 +124,7 @@ async fn counted(
     chat: &ChatRequest,
     group: &Group,
 ) -> Result<Response<Body>, Failed> {
-    let (bill, told) = asking.admit(chat.model(), Tokens(0)).await?;
+    let (bill, told) = asking.admit(chat.model(), Tokens(0), Bounds::default()).await?;
     let model = group.deployments.first().map_or(chat.model(), |by| &*by.target.model);
     let tokens = count::counted(asking.proxy, chat, model)?;
     let counted = Counted { object: "response.input_tokens", input_tokens: tokens.0 };

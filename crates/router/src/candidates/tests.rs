@@ -24,6 +24,7 @@ fn deployment(group: &str, upstream: &str) -> Arc<Deployment> {
         },
         weight: Weight::default(),
         limits: crate::DeploymentLimits::default(),
+        budget: None,
         order: 0,
         timeout: Duration::from_secs(1),
         stream_timeout: Duration::from_secs(1),

@@ -20,6 +20,7 @@ fn group(weights: &[Weight]) -> Group {
             target: Target { api_base: "http://b".into(), model: "m".into(), ..Target::default() },
             weight: *weight,
             limits: crate::DeploymentLimits::default(),
+            budget: None,
             order: 0,
             timeout: Duration::from_secs(1),
             stream_timeout: Duration::from_secs(1),

@@ -19,6 +19,7 @@ fn deployment(group: &str, provider: &str, upstream: &str, parked: bool) -> Arc<
         target: Target { model: upstream.into(), ..Target::default() },
         weight: Weight::default(),
         limits: crate::DeploymentLimits::default(),
+        budget: None,
         order: 0,
         timeout: Duration::from_secs(1),
         stream_timeout: Duration::from_secs(1),

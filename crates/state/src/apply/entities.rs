@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use dunlin_types::{EntityId, Line, PotId};
 
-use super::keys;
+use super::{keys, met, promised};
 use crate::command::{Entity, EntityChanges, Kind, Member, MemberChanges, Rejected, Reply};
 use crate::state::{Holder, State};
 
@@ -75,6 +75,7 @@ pub(super) fn delete(state: &mut State, kind: Kind, names: &[String]) -> Result<
         });
         tokens.extend(theirs.map(|key| key.token));
         leave_all(state, kind, name);
+        met::leave(state, &entity);
         state.entities.entry(kind).or_default().remove(name);
         if let Some(email) = &entity.email {
             state.emails.remove(&email.to_lowercase());
@@ -253,12 +254,14 @@ fn put(state: &mut State, entity: Entity) -> Result<Reply, Rejected> {
     {
         return Err(Rejected::DuplicateEmail { email: email.clone() });
     }
-    let entity = Arc::new(Entity { updated_at: state.at, ..entity });
+    promised::to_team(state, &entity)?;
+    let entity = Arc::new(Entity { updated_at: state.at, met: None, ..entity });
     let named = state.entities.entry(entity.kind).or_default();
-    if let Some(before) = named.insert(entity.name.clone(), Arc::clone(&entity))
-        && let Some(email) = &before.email
-    {
-        state.emails.remove(&email.to_lowercase());
+    if let Some(before) = named.insert(entity.name.clone(), Arc::clone(&entity)) {
+        if let Some(email) = &before.email {
+            state.emails.remove(&email.to_lowercase());
+        }
+        met::leave(state, &before);
     }
     if let Some(email) = &entity.email {
         state.emails.insert(email.to_lowercase(), entity.name.clone());

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use dunlin_types::{EntityId, KeyDigest, UnixMillis};
 
-use super::entities;
+use super::{entities, promised};
 use crate::command::{Change, Key, KeyChanges, Kind, Rejected, Reply, TermsChanges};
 use crate::state::{Holder, State};
 
@@ -130,6 +130,7 @@ fn put(state: &mut State, key: Key) -> Result<Reply, Rejected> {
     for (kind, name) in named {
         entities::known(state, kind, name.as_deref())?;
     }
+    promised::to_key(state, &key)?;
     let key = Arc::new(Key { updated_at: state.at, ..key });
     if let Some(before) = state.keys.insert(key.token, Arc::clone(&key))
         && let Some(alias) = &before.alias

@@ -3,12 +3,12 @@
 
 use std::sync::Arc;
 
-use dunlin_ledger::{Pot, Want};
+use dunlin_ledger::{Length, Pot, Want};
 use dunlin_types::{Epoch, Line, NanoUsd, NodeId, PotId, UnixMillis};
 
 use super::entities;
 use crate::command::{Charge, Grant, Rejected, Reply, Return, Spender};
-use crate::payer::FIRST_ROW;
+use crate::payer::{is_of_config, is_rolling};
 use crate::snapshot::Spent;
 use crate::state::State;
 
@@ -26,20 +26,33 @@ pub(super) fn settle(
     if !(next_of_this_life || first_of_a_newer_life) || to <= after.1 {
         return Ok(Reply::Unchanged);
     }
+    let mut reached = Vec::new();
     for charge in charges {
         let Charge { pot, period, cost, requests } = charge;
         // What a deleted entity spent counts for whom it was spent beside, and in the whole.
-        if pot.of.0 >= FIRST_ROW && !state.holders.contains_key(&pot.of) {
+        if !is_of_config(pot) && !state.holders.contains_key(&pot.of) {
             continue;
         }
         if pot.line == Line::Main {
             let spent = Spent { cost: *cost, requests: *requests };
             state.spent.entry(pot.of).or_default().add(spent);
         }
-        of_period(state, pot, *period).settle((node, after.0), *period, *cost);
+        if *cost == NanoUsd::ZERO {
+            continue;
+        }
+        // A period that begins with a first use begins with its first grant. Who saw it end before
+        // it did, or had nothing to hold, spent in the one that is running.
+        let turn = if is_rolling(pot) { UnixMillis(0) } else { *period };
+        let charged = of_period(state, pot, turn);
+        let period = if is_rolling(pot) { charged.period.min(*period) } else { *period };
+        let before = charged.settled;
+        charged.settle((node, after.0), period, *cost);
+        let spent = charged.settled;
+        let soft = state.soft_budget_of(pot);
+        reached.extend(soft.filter(|soft| before < *soft && *soft <= spent).map(|_| pot.clone()));
     }
     state.settled.insert(node, (after.0, to));
-    Ok(Reply::Done)
+    Ok(if reached.is_empty() { Reply::Done } else { Reply::SoftBudgetsReached(reached) })
 }
 
 /// Takes back and grants what a node's present life asks for, the `number`th time it does.
@@ -64,15 +77,24 @@ pub(super) fn lease(
         }
     }
     for grant in grants {
-        let Grant { pot, period, least, amount, limit } = grant;
-        let limit = if pot.of.0 < FIRST_ROW { *limit } else { state.limit_of(pot) };
+        let Grant { pot, period, least, amount, limit, window, carries } = grant;
+        let (limit, window) = if is_of_config(pot) {
+            (*limit, window.clone())
+        } else {
+            // What holds by default the config says.
+            (state.limit_of(pot).or(*limit), state.window_of(pot))
+        };
+        let period = window.map_or(*period, |window| running(state, pot, &window));
         // Without a limit nothing needs to be granted; with one, a period of the future is a slip of
         // the node's clock.
-        if limit.is_none() || *period > state.at {
+        if limit.is_none() || period > state.at {
             continue;
         }
-        let want = Want { period: *period, least: *least, amount: *amount };
-        of_period(state, pot, *period).grant(holder, limit, &want);
+        let want = Want { period, least: *least, amount: *amount };
+        let over = carried(state, pot, *carries, period, limit);
+        let pot = of_period(state, pot, period);
+        pot.settled += over;
+        pot.grant(holder, limit, &want);
     }
     Ok(Reply::Done)
 }
@@ -103,7 +125,7 @@ pub(super) fn set_spend(
     period: UnixMillis,
     to: NanoUsd,
 ) -> Result<Reply, Rejected> {
-    if pot.of.0 >= FIRST_ROW && !state.holders.contains_key(&pot.of) {
+    if !is_of_config(pot) && !state.holders.contains_key(&pot.of) {
         return Ok(Reply::Unchanged);
     }
     let own = state.pots.get(pot).map_or(UnixMillis(0), |pot| pot.period);
@@ -133,6 +155,28 @@ pub(super) fn set_spend_of(
         }
     };
     set_spend(state, &PotId { of, line: Line::Main }, period, to)
+}
+
+/// What was spent beyond its limit in the period before the one that begins with this grant, and
+/// counts for it.
+fn carried(
+    state: &State,
+    pot: &PotId,
+    from: Option<UnixMillis>,
+    period: UnixMillis,
+    limit: Option<NanoUsd>,
+) -> NanoUsd {
+    let before = state.pots.get(pot).filter(|pot| Some(pot.period) == from && pot.period < period);
+    let over = before.zip(limit).map(|(pot, limit)| pot.settled.0.saturating_sub(limit.0));
+    NanoUsd(over.unwrap_or_default())
+}
+
+/// The start of the period of a pot that is running, if periods of such a length begin with a first
+/// use: nobody but the log knows which use was the first.
+fn running(state: &State, pot: &PotId, window: &str) -> UnixMillis {
+    let begun = state.pots.get(pot).map_or(UnixMillis(0), |pot| pot.period);
+    let period = Length::parse(window).and_then(|window| window.rolling(begun, state.at));
+    period.map_or(begun, |period| period.start)
 }
 
 /// The pot, in the period that starts at `period` if that is later than its own and has begun. A pot

@@ -236,4 +236,6 @@ fn what_is_too_large_is_not_kept() {
 }
 
 mod entities;
+mod met;
 mod money;
+mod promised;

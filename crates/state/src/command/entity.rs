@@ -88,6 +88,9 @@ pub struct Entity {
     /// What holds for a member that has no terms of its own.
     #[serde(skip_serializing_if = "unset")]
     pub member: Terms,
+    /// When a request last named it, if nobody made it.
+    #[serde(skip_serializing_if = "unset")]
+    pub met: Option<UnixMillis>,
     /// When it was made.
     pub created_at: UnixMillis,
     /// When it was last changed.

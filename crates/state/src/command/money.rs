@@ -29,8 +29,15 @@ pub struct Grant {
     pub least: NanoUsd,
     /// More is not needed.
     pub amount: NanoUsd,
-    /// The limit of a pot that belongs to the config. Those of entities are known.
+    /// The limit of a pot that belongs to the config, or of whom it has a default for. Those of
+    /// entities are known.
     pub limit: Option<NanoUsd>,
+    /// Likewise how long its periods are, as it was written, if they begin with a first use.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub window: Option<String>,
+    /// What was spent beyond the limit in the period that began then is spent of this one, too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub carries: Option<UnixMillis>,
 }
 
 /// What a node gives back to one pot.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use dunlin_types::{KeyDigest, NodeId};
+use dunlin_types::{KeyDigest, NodeId, PotId};
 use serde::{Deserialize, Serialize};
 
 use super::{Entity, Key, Kind, Member};
@@ -34,6 +34,8 @@ pub enum Reply {
     All(Vec<Reply>),
     /// The config revision that holds the proposed content.
     Revision(u64),
+    /// It is done, and what is spent from these pots has reached the soft budgets of whose they are.
+    SoftBudgetsReached(Vec<PotId>),
 }
 
 /// Why a command changed nothing. A reply, not an error: all nodes reject alike.
@@ -92,6 +94,26 @@ pub enum Rejected {
         name: String,
         /// Who refers to it, as a noun phrase.
         by: String,
+    },
+    /// More of a limit would be promised than there is.
+    #[error(
+        "{what} would be overpromised: {} `{name}` has {has}, {promised} are guaranteed to others, \
+         and {asked} more are asked for (guaranteed_throughput)",
+        kind.name()
+    )]
+    Overpromised {
+        /// The limit.
+        what: String,
+        /// Who has it.
+        kind: Kind,
+        /// By name.
+        name: String,
+        /// How much.
+        has: u64,
+        /// What others are promised of it.
+        promised: u64,
+        /// What is asked for.
+        asked: u64,
     },
     /// No key has the hash.
     #[error("the key does not exist")]

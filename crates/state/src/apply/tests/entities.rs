@@ -54,7 +54,7 @@ fn everyone_a_key_spends_for_is_asked_in_order() {
         let caller = script.state.authenticate(KeyDigest::of(clear), UnixMillis(0)).expect("fine");
         let mut payers = caller.payers;
         let tags = ["t".to_owned(), "unknown".to_owned()];
-        script.state.add_payers(&mut payers, Some("eve"), &tags);
+        script.state.add_payers(&mut payers, Some("eve"), &tags, None);
         payers
     };
     let ranks = |clear: &str| payers(clear).iter().map(|payer| payer.rank).collect::<Vec<_>>();

@@ -1,7 +1,7 @@
 //! Pots, leases and keys that are regenerated.
 
 use super::*;
-use crate::command::{Entity, Grant, Kind, Member, Return, Spender, Terms};
+use crate::command::{Entity, Grant, Kind, Member, Return, Spender, Terms, TermsChanges};
 
 const POT: u64 = 1_000;
 
@@ -11,7 +11,15 @@ fn pot() -> PotId {
 
 fn ask(number: u64, period: u64, amount: u64) -> Command {
     let (least, amount) = (NanoUsd(amount), NanoUsd(amount));
-    let grants = vec![Grant { pot: pot(), period: UnixMillis(period), least, amount, limit: None }];
+    let grants = vec![Grant {
+        pot: pot(),
+        period: UnixMillis(period),
+        least,
+        amount,
+        limit: None,
+        window: None,
+        carries: None,
+    }];
     Command::Lease { node: NODE, epoch: Epoch(1), number, returns: Vec::new(), grants }
 }
 
@@ -154,4 +162,98 @@ fn a_member_spends_apart() {
     let of = script.state.member(kind, "t", "ann").expect("the member").id;
     assert_eq!(script.state.spend(&PotId { of, line: Line::Main }).0, NanoUsd(5));
     assert_eq!(script.run(set("bob")), Err(Rejected::UnknownMember { user: "bob".to_owned() }));
+}
+
+#[test]
+fn a_period_that_begins_with_a_first_use_is_the_same_whoever_thinks_it_was_the_first() {
+    let mut script = Script::default();
+    let add = Command::AddNode { node: NODE, address: "n1:1".to_owned() };
+    script.run(add).expect("a new node");
+    let pot = PotId { of: crate::PROVIDERS, line: Line::Model("openai".to_owned()) };
+    let ask = |number, period| {
+        let (least, limit) = (NanoUsd(10), Some(NanoUsd(100)));
+        let (pot, window) = (pot.clone(), Some("6s".to_owned()));
+        let period = UnixMillis(period);
+        let grants =
+            vec![Grant { pot, period, least, amount: least, limit, window, carries: None }];
+        Command::Lease { node: NODE, epoch: Epoch(1), number, returns: Vec::new(), grants }
+    };
+    let spend = |from, period| {
+        let period = UnixMillis(period);
+        let charge = Charge { pot: pot.clone(), period, cost: NanoUsd(5), requests: 1 };
+        let charges = vec![charge];
+        Command::Settle { node: NODE, epoch: Epoch(1), from, to: from + 1, charges }
+    };
+    let (mut spent, mut asked) = (0, 0);
+    for (command, period, settled) in [
+        // Asked for by a clock that is ahead: it begins when the log says.
+        ('a', 900_000, 0),
+        ('s', 0, 0),
+        ('s', 2_000, 5),
+        // By another node, which has not seen the first one.
+        ('a', 5_000, 5),
+        ('s', 5_000, 10),
+        ('a', 6_500, 10),
+        // Six seconds after the first.
+        ('a', 7_500, 0),
+        ('s', 2_000, 0),
+        ('s', 8_000, 5),
+    ] {
+        let number = if command == 'a' { &mut asked } else { &mut spent };
+        let before = *number;
+        *number += 1;
+        let command = if command == 'a' { ask(*number, period) } else { spend(before, period) };
+        script.run(command).expect("accepted");
+        let (found, begun) = script.state.spend(&pot);
+        let at = script.state.at();
+        assert_eq!(found, NanoUsd(settled), "at {at:?}, begun {begun:?}, {period}");
+    }
+}
+
+#[test]
+fn a_soft_budget_is_told_once_in_a_period_and_refuses_nothing() {
+    let mut script = with_budget();
+    let soft = Change::Set(NanoUsd(50));
+    let terms = TermsChanges { soft_budget: soft, ..TermsChanges::default() };
+    let changes = Box::new(KeyChanges { terms, ..KeyChanges::default() });
+    let token = KeyDigest::of("sk-a");
+    script.run(Command::UpdateKey { token, changes }).expect("known");
+    let mut spent = 0;
+    let mut spend = |script: &mut Script, period, cost| {
+        let charge =
+            Charge { pot: pot(), period: UnixMillis(period), cost: NanoUsd(cost), requests: 1 };
+        let (from, to, charges) = (spent, spent + 1, vec![charge]);
+        spent = to;
+        script.run(Command::Settle { node: NODE, epoch: Epoch(1), from, to, charges })
+    };
+    let reached = Ok(Reply::SoftBudgetsReached(vec![pot()]));
+    assert_eq!(spend(&mut script, 0, 49), Ok(Reply::Done));
+    assert_eq!(spend(&mut script, 0, 1), reached);
+    assert_eq!(spend(&mut script, 0, 100), Ok(Reply::Done), "it was told");
+    let first = spend(&mut script, 6_000, 40);
+    assert_eq!(first, Ok(Reply::Done), "what had no periods is in the first one");
+    assert_eq!(spend(&mut script, 8_000, 40), Ok(Reply::Done));
+    assert_eq!(spend(&mut script, 8_000, 40), reached, "a period later");
+}
+
+#[test]
+fn what_was_overspent_is_carried_into_the_next_period_where_that_is_asked_for() {
+    for (carries, settled) in [(None, 0), (Some(2_000), 30), (Some(1_000), 0)] {
+        let mut script = with_budget();
+        script.run(ask(1, 2_000, 60)).expect("granted");
+        let charge =
+            Charge { pot: pot(), period: UnixMillis(2_000), cost: NanoUsd(130), requests: 1 };
+        let (epoch, charges) = (Epoch(1), vec![charge]);
+        script
+            .run(Command::Settle { node: NODE, epoch, from: 0, to: 1, charges })
+            .expect("settled");
+        let Command::Lease { mut grants, .. } = ask(2, 5_000, 10) else { unreachable!("a lease") };
+        grants[0].carries = carries.map(UnixMillis);
+        let (returns, number) = (Vec::new(), 2);
+        script.run(Command::Lease { node: NODE, epoch, number, returns, grants }).expect("granted");
+        let begun = UnixMillis(5_000);
+        assert_eq!(script.state.spend(&pot()), (NanoUsd(settled), begun), "{carries:?}");
+        script.run(ask(3, 5_000, 10)).expect("granted");
+        assert_eq!(script.state.spend(&pot()).0, NanoUsd(settled), "once");
+    }
 }

@@ -1,0 +1,48 @@
+//! How many requests this node has open: `global_max_parallel_requests` is a bound for each node, as
+//! in LiteLLM for each of its instances. Nobody else is asked.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::refusal::Refusal;
+
+/// The requests that are open.
+#[derive(Clone, Default)]
+pub(crate) struct Slots(Arc<AtomicU64>);
+
+/// One of them, until it is dropped.
+pub(crate) struct Slot(Slots);
+
+impl Slots {
+    /// Takes a place among `most`.
+    pub(crate) fn take(&self, most: u64) -> Result<Slot, Refusal> {
+        let slot = Slot(self.clone());
+        // The slot is dropped, and so given back, where there is no room.
+        let before = self.0.fetch_add(1, Ordering::Relaxed);
+        if before < most { Ok(slot) } else { Err(Refusal::NodeFull { limit: most }) }
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        self.0.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slot_is_free_again_when_its_request_is_over() {
+        let slots = Slots::default();
+        let first = slots.take(2).expect("room");
+        let second = slots.take(2).expect("room");
+        for _ in 0..3 {
+            assert_eq!(slots.take(2).err(), Some(Refusal::NodeFull { limit: 2 }));
+        }
+        drop((first, second));
+        assert!(slots.take(1).is_ok(), "refusals take nothing");
+        assert_eq!(slots.take(0).err(), Some(Refusal::NodeFull { limit: 0 }));
+    }
+}

@@ -1,0 +1,122 @@
+//! Who may answer a request, and the right to ask them. A model whose own budget is spent gives way to
+//! the cheaper ones that the key, or else its team, names for that: `budget_fallbacks`.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, OnceLock};
+
+use dunlin_admission::{Bounds, Counted, Demand, Permit, Refusal};
+use dunlin_llm::{ChatRequest, Extras};
+use dunlin_router::{Candidates, Group, candidates};
+use dunlin_state::Rank;
+use dunlin_types::{Line, Tokens};
+
+use crate::caller::Caller;
+use crate::chat::Call;
+use crate::error::Refused;
+use crate::kept::Opened;
+use crate::{Proxy, Serving, hold};
+
+/// The field of a key or team that says what is asked instead of a model.
+const FALLBACKS: &str = "budget_fallbacks";
+
+/// Who asks to be let in.
+#[derive(Clone, Copy)]
+pub(crate) struct Asks<'a> {
+    pub(crate) proxy: &'a Proxy,
+    pub(crate) serving: &'a Serving,
+    pub(crate) call: &'a Call,
+    pub(crate) caller: &'a Caller,
+    pub(crate) opened: &'a Opened,
+}
+
+/// What for.
+#[derive(Clone, Copy)]
+pub(crate) struct What<'a> {
+    pub(crate) chat: &'a ChatRequest,
+    pub(crate) extras: &'a Extras,
+}
+
+/// A request that is let in.
+pub(crate) struct Admitted<'a> {
+    pub(crate) candidates: Candidates<'a>,
+    pub(crate) demand: Demand,
+    pub(crate) permit: Permit,
+    /// The model that was asked for gave way to another.
+    pub(crate) gave_way: bool,
+}
+
+impl<'a> Asks<'a> {
+    /// Lets the request in for the model it asks for, or for one that is asked instead: `instead` is
+    /// filled with those, if it comes to that.
+    pub(crate) async fn admit(
+        self,
+        what: What<'a>,
+        instead: &'a OnceLock<Vec<String>>,
+    ) -> Result<Admitted<'a>, Refused> {
+        let refusal = match self.one(what, what.chat.model()).await? {
+            Ok(admitted) => return Ok(admitted),
+            Err(refusal) => refusal,
+        };
+        for model in instead.get_or_init(|| instead_of(self.caller, &refusal)) {
+            // One that nobody serves, or not to this caller, is none.
+            if let Ok(Ok(admitted)) = self.one(what, model).await {
+                return Ok(Admitted { gave_way: true, ..admitted });
+            }
+        }
+        Err(Refused::admission(refusal, self.caller, self.call.started))
+    }
+
+    async fn one(
+        self,
+        What { chat, extras }: What<'a>,
+        model: &'a str,
+    ) -> Result<Result<Admitted<'a>, Refusal>, Refused> {
+        let Self { proxy, serving, call, caller, opened } = self;
+        let found = candidates(&serving.catalog, caller.access(), model, extras);
+        let mut candidates =
+            found.map_err(|no_route| Refused::no_route(no_route, chat.endpoint()))?;
+        opened.pin(&serving.catalog, &mut candidates)?;
+        let key = caller.key();
+        let cost = hold::bounds(proxy, key.map(|of| &*of.key), chat, candidates.first());
+        let demand = demand(call, chat, candidates.first(), serving.settings.counted, cost);
+        let admitted = proxy.0.admission.admit(key, demand.clone()).await;
+        Ok(admitted.map(|permit| Admitted { candidates, demand, permit, gave_way: false }))
+    }
+}
+
+/// The models that are asked instead of one whose own budget refused the request.
+fn instead_of(caller: &Caller, refusal: &Refusal) -> Vec<String> {
+    let Refusal::OverBudget(over) = refusal else { return Vec::new() };
+    let (Line::Model(model), Some(caller)) = (&over.pot.line, caller.key()) else {
+        return Vec::new();
+    };
+    let team = caller.payers.iter().find(|payer| payer.rank == Rank::Team);
+    let team = team.and_then(|payer| payer.entity()).map(|team| &team.terms);
+    let terms = [Some(&caller.key.terms), team].into_iter().flatten();
+    let named = terms.filter_map(|terms| {
+        let text = terms.other.get(FALLBACKS)?;
+        let mut named: BTreeMap<String, Vec<String>> = serde_json::from_str(text).ok()?;
+        named.remove(model)
+    });
+    named.into_iter().next().unwrap_or_default()
+}
+
+/// What a request takes of limits and budgets, as far as can be known before it is sent.
+fn demand(
+    call: &Call,
+    chat: &ChatRequest,
+    group: &Group,
+    counted: Counted,
+    cost: Bounds,
+) -> Demand {
+    let choices = u64::from(chat.choices());
+    let most = chat.max_output().map(|most| Tokens(most.0.saturating_mul(choices)));
+    Demand {
+        request: call.id,
+        model: Arc::clone(&group.name),
+        prompt: chat.prompt_estimate(),
+        output: if chat.endpoint().is_chat() { most } else { Some(Tokens(0)) },
+        counted,
+        cost,
+    }
+}

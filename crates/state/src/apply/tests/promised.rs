@@ -1,0 +1,55 @@
+//! Limits that are promised.
+
+use super::*;
+use crate::command::{Entity, EntityChanges, Kind, Terms, TermsChanges};
+
+fn terms(rpm: u64, promise: &str) -> Terms {
+    let other = [("rpm_limit_type".to_owned(), format!("\"{promise}_throughput\""))];
+    Terms { rpm: Some(rpm), other: other.into(), ..Terms::default() }
+}
+
+fn team(name: &str, terms: Terms) -> Command {
+    let organization = Some("acme".to_owned());
+    let entity = Entity { name: name.to_owned(), organization, terms, ..Entity::default() };
+    Command::CreateEntity { entity: Box::new(entity), members: Vec::new() }
+}
+
+fn key_of(clear: &str, team: &str, terms: Terms) -> Command {
+    let team = Some(team.to_owned());
+    Command::CreateKey { key: Box::new(Key { team, terms, ..*key(clear, None) }) }
+}
+
+#[test]
+fn nobody_is_promised_more_than_there_is() {
+    let mut script = Script::default();
+    let name = "acme".to_owned();
+    let acme = Terms { rpm: Some(100), ..Terms::default() };
+    let acme = Entity { kind: Kind::Organization, name, terms: acme, ..Entity::default() };
+    let acme = Command::CreateEntity { entity: Box::new(acme), members: Vec::new() };
+    script.run(acme).expect("new");
+    script.run(team("blue", terms(60, "guaranteed"))).expect("there is as much");
+    let refused = script.run(team("red", terms(50, "guaranteed")));
+    let expected = "rpm_limit would be overpromised: organization `acme` has 100, 60 are guaranteed \
+                    to others, and 50 more are asked for (guaranteed_throughput)";
+    assert_eq!(refused.expect_err("110 of 100").to_string(), expected);
+    script.run(team("red", terms(500, "best_effort"))).expect("nothing is promised");
+
+    script.run(key_of("sk-a", "blue", terms(40, "guaranteed"))).expect("there is as much");
+    let refused = script.run(key_of("sk-b", "blue", terms(21, "guaranteed")));
+    assert!(matches!(refused, Err(Rejected::Overpromised { has: 60, promised: 40, .. })));
+    script.run(key_of("sk-b", "blue", terms(20, "guaranteed"))).expect("to the last");
+    let update = |rpm: Change<u64>, tags: Change<Vec<String>>| {
+        let terms = TermsChanges { rpm, tags, ..TermsChanges::default() };
+        let changes = Box::new(KeyChanges { terms, ..KeyChanges::default() });
+        Command::UpdateKey { token: KeyDigest::of("sk-b"), changes }
+    };
+    assert!(script.run(update(Change::Set(21), Change::Keep)).is_err());
+    script.run(update(Change::Set(10), Change::Keep)).expect("less");
+    // What was promised is not taken back by a team that has less from here on.
+    let less = TermsChanges { rpm: Change::Set(5), ..TermsChanges::default() };
+    let changes = Box::new(EntityChanges { terms: less, ..EntityChanges::default() });
+    let (kind, name) = (Kind::Team, "blue".to_owned());
+    script.run(Command::UpdateEntity { kind, name, changes }).expect("known");
+    let tags = Change::Set(vec!["t".to_owned()]);
+    script.run(update(Change::Keep, tags)).expect("its limit stays as it was");
+}
