@@ -14,6 +14,9 @@ pub struct Import {
     /// Rows that differ from what is there take its place; else they are told and left out.
     #[serde(default)]
     pub overwrite: bool,
+    /// Tells what would become of the rows, and does nothing.
+    #[serde(default)]
+    pub dry_run: bool,
 }
 
 /// One row.

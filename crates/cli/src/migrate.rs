@@ -40,8 +40,11 @@ pub struct Litellm {
     /// Import the rows of the dump into the cluster at --url, with its master key.
     #[arg(long, requires = "dump")]
     apply: bool,
+    /// Ask the cluster at --url what would become of each row, and change nothing.
+    #[arg(long, requires = "dump", conflicts_with = "apply")]
+    check: bool,
     /// Rows that differ from what the cluster has take its place, what was spent included.
-    #[arg(long, requires = "apply")]
+    #[arg(long, requires = "dump")]
     overwrite: bool,
     /// Take keys, teams and users with guards that this version does not enforce (guardrails, rights
     /// on MCP servers, ...), without these guards.
@@ -93,9 +96,10 @@ async fn run(args: &Litellm, known: Known, key: Option<NamedKey>) -> Result<Exit
     };
     let leaves_out = !known.servable || plan.as_ref().is_some_and(Plan::leaves_out);
     let problems = if leaves_out { Exit::ProblemsFound } else { Exit::Done };
-    match plan.as_ref().filter(|_| args.apply) {
+    match plan.as_ref().filter(|_| args.apply || args.check) {
         Some(plan) => {
-            let sent = send::all(&session, plan, args.overwrite).await?;
+            let (overwrite, dry_run) = (args.overwrite, args.check);
+            let sent = send::all(&session, plan, send::How { overwrite, dry_run }).await?;
             sent.show(&session, plan)?;
             Ok(sent.exit(problems))
         }
@@ -124,7 +128,8 @@ fn tell(session: &Session, known: &Known, plan: Option<&Plan>) -> Result {
         Some(plan) => {
             let rows = plan.items.iter().filter(|item| item.row.is_some()).count();
             session.say(&format!(
-                "nothing was changed; --apply imports {rows} rows into the cluster at --url"
+                "nothing was changed; --apply imports {rows} rows into the cluster at --url, --check asks \
+                 it what would become of them"
             ));
         }
     }

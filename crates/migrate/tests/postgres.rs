@@ -69,31 +69,38 @@ fn told(outcome: &Outcome) -> String {
     format!("{word}: {}", fields.join(" "))
 }
 
+const TEAM_KEY: &str = "key sk-...6789 (tab\tnew\nline \\N \"quoted\" {curly,list} ünïcode ✓)";
+
 const OUTCOMES: &[(&str, &str)] = &[
     ("budget `free`", "kept"),
     ("budget `org`", "kept"),
     ("budget `member`", "kept"),
-    ("budget `scoped`", "unsupported: allowed_models"),
+    ("budget `scoped`", "changed: allowed_models"),
     ("organization `acme`", "kept"),
     ("user `default_user_id`", "needless"),
     ("user `ann` (Ann@Example.com)", "changed: password"),
     ("user `ann2` (ann@example.com)", "changed: user_email user_role"),
     ("user `bob`", "changed: max_budget"),
+    ("user `dora`", "unsupported: policies"),
     ("team `Blue 'team'` (blue)", "changed: access_group_ids metadata.logging"),
     ("team `red`", "kept"),
     ("team `Guarded` (guarded)", "unsupported: policies"),
+    ("team `old`", "kept"),
     ("user `ann` in organization `acme`", "kept"),
     ("user `ann` in team `blue`", "changed: budget_reset_at"),
     ("user `bob` in team `blue`", "kept"),
     ("user `gone` in team `blue`", "needless"),
+    ("user `carl` in team `old`", "unsupported: allowed_models"),
+    ("user `eve` in team `old`", "kept"),
+    ("user `left` in team `old`", "needless"),
     ("tag `prod`", "kept"),
-    ("tag `routed`", "unsupported: models"),
+    ("tag `routed`", "changed: models"),
     ("customer `seen`", "needless"),
     ("customer `paying`", "changed: budget_reset_at"),
     ("customer `bad`", "kept"),
-    ("customer `eu`", "unsupported: allowed_model_region"),
+    ("customer `eu`", "changed: allowed_model_region"),
     ("key sk-...6789 (app)", "kept"),
-    ("key sk-...6789 (tab\tnew\nline \\N \"quoted\" {curly,list} ünïcode ✓)", "kept"),
+    (TEAM_KEY, "kept"),
     ("key sk-...6789 (spent)", "kept"),
     ("key sk-...6789 (month)", "kept"),
     ("key sk-...6789 (over)", "changed: spend"),
@@ -106,6 +113,9 @@ const OUTCOMES: &[(&str, &str)] = &[
     ("key sk-...phan", "unsupported: team_id"),
     ("key sk-...6789", "changed: budget_limits model_max_budget model_max_budget"),
     ("key sk-...hash", "unsupported: token"),
+    ("key sk-...dora", "unsupported: user_id"),
+    ("key sk-...carl", "unsupported: team_id"),
+    ("key sk-...left", "unsupported: team_id"),
     ("the former text of a key", "kept"),
     ("the former text of a key", "needless"),
     ("model `boxed`", "unsupported: "),
@@ -164,8 +174,7 @@ fn check_rows(plan: &Plan, form: &str) {
     assert_eq!((&blue["spend"], &blue["organization_id"]), (&json!(7.5), &json!("acme")));
     let member = fields(plan, "user `ann` in team `blue`");
     assert_eq!((&member["role"], &member["spend"]), (&json!("admin"), &json!(0.0625)));
-    let team_key = OUTCOMES[23].0;
-    let key = fields(plan, team_key);
+    let key = fields(plan, TEAM_KEY);
     assert_eq!(key["token"], KeyDigest::of("sk-moved-team-0123456789").to_string());
     assert_eq!(key["key_alias"], "tab\tnew\nline \\N \"quoted\" {curly,list} ünïcode ✓");
     assert_eq!(key["models"], json!(["chat", "with space", "a,b", "q\"q", "b\\s"]), "{form}");
@@ -239,8 +248,8 @@ fn guards_that_are_not_enforced_are_dropped_only_on_request() {
     for (object, outcome) in [
         ("key sk-...rded", "changed: guardrails"),
         ("team `Guarded` (guarded)", "changed: policies"),
-        ("customer `eu`", "changed: allowed_model_region"),
-        ("budget `scoped`", "changed: allowed_models"),
+        ("user `carl` in team `old`", "changed: allowed_models"),
+        ("key sk-...dora", "kept"),
         ("key sk-...phan", "unsupported: team_id"),
     ] {
         assert_eq!(told(&item(&plan, object).outcome), outcome, "{object}");

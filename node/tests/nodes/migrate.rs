@@ -70,16 +70,18 @@ async fn what_was_litellms_works_on_every_node_and_moves_once() -> anyhow::Resul
     assert!(said.contains("nothing was changed"), "{said}");
     assert!(read(&setup, 0, "/team/list").await?.as_array().is_some_and(Vec::is_empty));
 
+    let (_, text, _) = run(&setup, &dump, &["--check"]).await?;
+    assert!(text.starts_with("Nothing was changed. It would be: "), "{text}");
+    assert!(read(&setup, 0, "/team/list").await?.as_array().is_some_and(Vec::is_empty));
+
     let (code, text, _) = run(&setup, &dump, &["--apply"]).await?;
     assert_eq!(code, 10, "{text}");
-    assert!(
-        text.contains(" 0 were there already, 0 were replaced, 0 are others there, 0 were refused")
-    );
+    assert!(text.contains(" 0 there already, 0 replaced, 0 in conflict, 0 refused"));
     check_keys(&setup).await?;
     check_rows(&setup).await?;
 
     let (_, text, _) = run(&setup, &dump, &["--apply"]).await?;
-    assert!(text.starts_with("0 rows were made, "), "{text}");
+    assert!(text.starts_with("0 rows made, "), "{text}");
     check_rows(&setup).await?;
     check_others(&setup, &dump).await
 }
@@ -190,7 +192,7 @@ async fn an_import_that_is_killed_goes_on_where_it_was() -> anyhow::Result<()> {
     setup.cluster.restart(leader)?;
     let (code, text, _) = run(&setup, &dump, &["--apply"]).await?;
     assert_eq!(code, 0, "{text}");
-    assert!(text.contains(" 0 are others there, 0 were refused"), "{text}");
+    assert!(text.contains(" 0 in conflict, 0 refused"), "{text}");
     wait_until("all keys are there, once", SOON, async || many(&setup).await == Some(MANY as u64))
         .await?;
     let last = caller(&setup, &format!("sk-many-{}", MANY - 1));
@@ -214,7 +216,7 @@ async fn a_fresh_dump_moves_with_the_period_that_runs() -> anyhow::Result<()> {
     anyhow::ensure!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
     let setup = start().await?;
     let (_, text, _) = run(&setup, &folder.path().join("csv"), &["--apply"]).await?;
-    assert!(text.contains(" 0 were refused"), "{text}");
+    assert!(text.contains(" 0 refused"), "{text}");
     let month = caller(&setup, "sk-moved-month-0123456789");
     wait_until("the change is everywhere", SOON, async || {
         setup.key_info(2, &month).await.is_ok_and(|key| key["spend"] == json!(0.75))

@@ -23,7 +23,7 @@ async fn handle(admin: Admin, asked: Asked) -> Result<Response, Error> {
     if asked.caller.bearer().is_some() {
         return Err(forbidden("only the master key imports rows".to_owned()));
     }
-    let Import { rows, overwrite } = parse(&asked.bytes)?;
+    let Import { rows, overwrite, dry_run } = parse(&asked.bytes)?;
     let published = admin.settings()?;
     // By an old state a row would be made that another node has just made.
     let read = admin.read().await;
@@ -42,10 +42,12 @@ async fn handle(admin: Admin, asked: Asked) -> Result<Response, Error> {
             }
         })
         .collect();
-    carry_out(&admin, &mut steps).await?;
+    if !dry_run {
+        carry_out(&admin, &mut steps).await?;
+    }
     let count = |outcome: &ImportedRow| steps.iter().filter(|s| s.outcome == *outcome).count();
     let (made, replaced) = (count(&ImportedRow::Made), count(&ImportedRow::Replaced));
-    info!(rows = steps.len(), made, replaced, "rows were imported");
+    info!(rows = steps.len(), made, replaced, dry_run, "rows were imported");
     Ok(ok(&Imported { rows: steps.into_iter().map(|step| step.outcome).collect() }))
 }
 

@@ -18,6 +18,8 @@ const MAX_BATCH_BYTES: usize = 768 << 10;
 /// A leader that dies has a successor long before that.
 const ATTEMPTS: u32 = 8;
 const PAUSE: Duration = Duration::from_secs(1);
+/// Progress is told each time so many rows are through.
+const TELL_EVERY: usize = 10_000;
 /// Rows that people are told of one by one.
 const MOST_TOLD: usize = 100;
 
@@ -25,12 +27,23 @@ const MOST_TOLD: usize = 100;
 #[derive(Serialize)]
 struct Batch<'p> {
     rows: Vec<&'p RawValue>,
-    overwrite: bool,
+    #[serde(flatten)]
+    how: How,
+}
+
+/// What is done with rows.
+#[derive(Clone, Copy, Serialize)]
+pub(super) struct How {
+    /// Others are replaced.
+    pub(super) overwrite: bool,
+    /// Nothing is done: it is told what would be.
+    pub(super) dry_run: bool,
 }
 
 /// What became of the rows.
 #[derive(Default)]
 pub(super) struct Sent {
+    dry_run: bool,
     made: usize,
     unchanged: usize,
     replaced: usize,
@@ -40,8 +53,9 @@ pub(super) struct Sent {
 }
 
 /// Sends every row that moves.
-pub(super) async fn all(session: &Session, plan: &Plan, overwrite: bool) -> Result<Sent> {
-    let mut sent = Sent::default();
+pub(super) async fn all(session: &Session, plan: &Plan, how: How) -> Result<Sent> {
+    let mut sent = Sent { dry_run: how.dry_run, ..Sent::default() };
+    let mut told = 0;
     let items = plan.items.iter().enumerate();
     let rows: Vec<_> = items.filter_map(|(at, item)| Some((at, item.row.as_deref()?))).collect();
     let mut rest = rows.as_slice();
@@ -56,7 +70,7 @@ pub(super) async fn all(session: &Session, plan: &Plan, overwrite: bool) -> Resu
         let (batch, behind) = rest.split_at(many);
         rest = behind;
         let values: Vec<&RawValue> = batch.iter().map(|(_, row)| *row).collect();
-        let body = Batch { rows: values, overwrite };
+        let body = Batch { rows: values, how };
         let imported = batch_until_decided(session, &body).await.inspect_err(|_| {
             let done = rows.len() - rest.len() - batch.len();
             session
@@ -64,6 +78,11 @@ pub(super) async fn all(session: &Session, plan: &Plan, overwrite: bool) -> Resu
         })?;
         if imported.rows.len() != batch.len() {
             return Err(Failure::here("a node answered for other rows than were sent"));
+        }
+        let done = rows.len() - rest.len();
+        if done - told >= TELL_EVERY && !rest.is_empty() {
+            told = done;
+            session.say(&format!("{done} of {} rows", rows.len()));
         }
         for ((at, _), outcome) in batch.iter().zip(imported.rows) {
             match outcome {
@@ -107,10 +126,11 @@ impl Sent {
     }
 
     pub(super) fn show(&self, session: &Session, plan: &Plan) -> Result {
-        let Self { made, unchanged, replaced, conflicts, refused } = self;
+        let Self { dry_run, made, unchanged, replaced, conflicts, refused } = self;
+        let head = if *dry_run { "Nothing was changed. It would be: " } else { "" };
         let mut text = format!(
-            "{made} rows were made, {unchanged} were there already, {replaced} were replaced, {} are \
-             others there, {} were refused\n",
+            "{head}{made} rows made, {unchanged} there already, {replaced} replaced, {} in conflict, {} \
+             refused\n",
             conflicts.len(),
             refused.len(),
         );
@@ -119,7 +139,7 @@ impl Sent {
         if left > 0 {
             text += &format!("{left} rows are not supported; without --apply each is told\n");
         }
-        for (head, rows) in [("Others are there", conflicts), ("Refused", refused)] {
+        for (head, rows) in [("In conflict with what is there", conflicts), ("Refused", refused)] {
             if !rows.is_empty() {
                 text += &format!("{head}: {}\n", rows.len());
             }
@@ -143,6 +163,7 @@ impl Sent {
         let counts = [("made", made), ("unchanged", unchanged), ("replaced", replaced)];
         let mut json: Map<String, Value> =
             counts.into_iter().map(|(name, count)| (name.to_owned(), json!(count))).collect();
+        json.insert("dry_run".to_owned(), json!(dry_run));
         json.insert("conflicts".to_owned(), told(conflicts).into());
         json.insert("refused".to_owned(), told(refused).into());
         session.show("dunlin.imported/1", json, &text)

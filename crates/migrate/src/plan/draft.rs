@@ -10,6 +10,7 @@ use crate::values::{self, Moment};
 
 /// What is said of a guard that is dropped, and of one that keeps a row from moving.
 const DROPPED: &str = "dropped: it is not enforced by this version";
+const MOVED: &str = "not enforced by this version; the rest moves, or nothing at all would hold";
 const GUARDS: &str = "not enforced by this version, so the row would be less guarded than before; \
      --drop-guards moves it without";
 
@@ -20,6 +21,8 @@ pub(super) struct Draft<'w, 'd> {
     pub(super) fields: Map<String, Value>,
     /// Fields that are dealt with, whatever their columns say.
     pub(super) taken: Vec<&'static str>,
+    /// Left out, it would let requests in without anything that holds for it.
+    pub(super) must_move: bool,
     changes: Vec<Finding>,
     blockers: Vec<Finding>,
 }
@@ -27,7 +30,8 @@ pub(super) struct Draft<'w, 'd> {
 impl<'w, 'd> Draft<'w, 'd> {
     pub(super) fn new(world: &'w World<'d>, row: &'d Row) -> Self {
         let (changes, blockers) = (Vec::new(), Vec::new());
-        Self { world, row, fields: Map::new(), taken: Vec::new(), changes, blockers }
+        let (fields, taken, must_move) = (Map::new(), Vec::new(), false);
+        Self { world, row, fields, taken, must_move, changes, blockers }
     }
 
     /// Notes that a field is different here.
@@ -125,6 +129,8 @@ impl<'w, 'd> Draft<'w, 'd> {
             if !is_empty(&value) {
                 self.put(field, value);
             }
+        } else if self.must_move {
+            self.changed(field, MOVED);
         } else if self.world.options.drop_guards {
             self.changed(field, DROPPED);
         } else {
@@ -149,7 +155,7 @@ impl<'w, 'd> Draft<'w, 'd> {
 
     /// The row as it is sent, if nothing is in its way.
     pub(super) fn done(self, table: &'static str, kind: ImportKind, object: String) -> Item {
-        let Self { world, row, fields, taken: _, changes, blockers } = self;
+        let Self { world, row, fields, changes, blockers, .. } = self;
         let (outcome, row_to_send) = if !blockers.is_empty() {
             (Outcome::Unsupported(blockers), None)
         } else {

@@ -20,14 +20,18 @@ pub(super) fn budgets(world: &mut World<'_>) -> Vec<Item> {
         draft.copy("budget_id", "budget_id");
         draft.terms();
         draft.made();
-        let scope = draft.array("allowed_models");
-        if !scope.is_empty() {
-            draft.keep_idle("allowed_models", true, Value::from(scope));
+        let scoped = !draft.array("allowed_models").is_empty();
+        if scoped {
+            draft.changed(
+                "allowed_models",
+                "not enforced by this version: see the members who have it",
+            );
         }
         let duration = draft.fields.get("budget_duration").and_then(Value::as_str);
         let budget = Budget {
             duration: duration.map(str::to_owned),
             resets_at: draft.text("budget_reset_at").and_then(values::moment),
+            scoped,
         };
         let item = draft.done(BUDGETS, ImportKind::Budget, format!("budget `{name}`"));
         if item.row.is_some() {
@@ -84,6 +88,7 @@ pub(super) fn teams(world: &mut World<'_>) -> Vec<Item> {
         let mut metadata = draft.object("metadata");
         if let Some(Value::String(budget)) = metadata.remove("team_member_budget_id") {
             draft.names_budget("team_member_budget_id", &budget);
+            draft.scope(&budget);
         }
         if metadata.get("enforced_params").and_then(Value::as_array).is_some_and(|p| !p.is_empty())
         {
@@ -114,6 +119,13 @@ impl Draft<'_, '_> {
                 let reason = format!("its organization `{name}` does not move");
                 self.blocked("organization_id", reason);
             }
+        }
+    }
+
+    /// Members with a budget may be held to some models by it.
+    pub(super) fn scope(&mut self, budget: &str) {
+        if self.world.budgets.get(budget).is_some_and(|budget| budget.scoped) {
+            self.keep_idle("allowed_models", true, Value::from(budget));
         }
     }
 

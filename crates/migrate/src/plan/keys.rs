@@ -108,10 +108,20 @@ impl Draft<'_, '_> {
         digest
     }
 
-    /// The team and the organization must have moved before; a user is a name.
+    /// The team, the organization and the user must have moved before, and its membership; a user
+    /// who has no row is a name.
     fn owners(&mut self) {
         self.copy("user_id", "user_id");
         self.organization();
+        let user = self.text("user_id").unwrap_or_default();
+        if self.world.users_left.contains(user) {
+            self.blocked("user_id", format!("its user `{user}` does not move"));
+        }
+        let pair = (self.text("team_id").unwrap_or_default().to_owned(), user.to_owned());
+        if self.world.members_left.contains(&pair) {
+            let reason = format!("what holds for `{user}` in team `{}` does not move", pair.0);
+            self.blocked("team_id", reason);
+        }
         if let Some(team) = self.text("team_id") {
             if self.world.teams.contains(team) {
                 self.put("team_id", team);

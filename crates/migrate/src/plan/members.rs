@@ -45,14 +45,23 @@ pub(super) fn of_teams(world: &mut World<'_>) -> Vec<Item> {
     for team in world.rows(TEAMS) {
         let name = team.get("team_id").unwrap_or_default();
         for (user, role) in roles(world, team) {
-            let membership = memberships.remove(&(name.to_owned(), user.clone()));
-            items.push(member(world, (team, name), (&user, &role), membership));
+            let pair = (name.to_owned(), user.clone());
+            let membership = memberships.remove(&pair);
+            let item = member(world, (team, name), (&user, &role), membership);
+            if item.row.is_none() {
+                world.members_left.insert(pair);
+            }
+            items.push(item);
         }
     }
     for ((team, user), row) in memberships {
         let draft = Draft::new(world, row);
         let object = format!("user `{user}` in team `{team}`");
+        let budget = draft.text("budget_id").is_some();
         items.push(draft.needless(OF_TEAMS, object, "the team does not name the user as a member"));
+        if budget {
+            world.members_left.insert((team, user));
+        }
     }
     items
 }
@@ -74,6 +83,7 @@ fn member(
     draft.put("role", role);
     if membership.is_some() {
         draft.budget_id();
+        draft.scope(draft.text("budget_id").unwrap_or_default());
         draft.spend();
     }
     draft.done(table, ImportKind::TeamMember, object)

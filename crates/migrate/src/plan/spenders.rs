@@ -14,6 +14,7 @@ pub(super) fn tags(world: &mut World<'_>) -> Vec<Item> {
     let mut items = Vec::new();
     for row in world.rows(TAGS) {
         let mut draft = Draft::new(world, row);
+        draft.must_move = true;
         let name = draft.text("tag_name").unwrap_or_default().to_owned();
         let models = draft.array("models");
         if !models.is_empty() {
@@ -44,6 +45,7 @@ pub(super) fn end_users(world: &mut World<'_>) -> Vec<Item> {
             items.push(draft.needless(END_USERS, object, why));
             continue;
         }
+        draft.must_move = true;
         draft.copy("user_id", "user_id");
         draft.copy("alias", "alias");
         if blocked {

@@ -56,8 +56,10 @@ pub(super) fn users(world: &mut World<'_>) -> Vec<Item> {
         let metadata = draft.object("metadata");
         draft.metadata(Of::User, metadata);
         let item = draft.done(USERS, ImportKind::User, object);
-        if let Some(email) = email.filter(|_| item.row.is_some()) {
-            world.emails.insert(email, name);
+        match (item.row.is_some(), email) {
+            (true, Some(email)) => drop(world.emails.insert(email, name)),
+            (true, None) => {}
+            (false, _) => drop(world.users_left.insert(name)),
         }
         items.push(item);
     }

@@ -14,6 +14,8 @@ use crate::values::{self, Moment};
 pub(super) struct Budget {
     pub(super) duration: Option<String>,
     pub(super) resets_at: Option<Moment>,
+    /// Members who have it may call some models only.
+    pub(super) scoped: bool,
 }
 
 /// A dump, and what is known of it so far.
@@ -25,6 +27,10 @@ pub(super) struct World<'d> {
     pub(super) budgets: BTreeMap<String, Budget>,
     pub(super) organizations: BTreeSet<String>,
     pub(super) teams: BTreeSet<String>,
+    /// Users that do not move: what holds for them would not hold for their keys.
+    pub(super) users_left: BTreeSet<String>,
+    /// The same for members: team and user.
+    pub(super) members_left: BTreeSet<(String, String)>,
     /// Who has which address.
     pub(super) emails: BTreeMap<String, String>,
     /// What sets of permissions hold, by their ids; those that hold nothing are not there.
@@ -44,6 +50,8 @@ impl<'d> World<'d> {
             budgets: BTreeMap::new(),
             organizations: BTreeSet::new(),
             teams: BTreeSet::new(),
+            users_left: BTreeSet::new(),
+            members_left: BTreeSet::new(),
             emails: BTreeMap::new(),
             permissions: BTreeMap::new(),
             access_groups: BTreeMap::new(),

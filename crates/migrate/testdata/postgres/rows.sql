@@ -18,6 +18,7 @@ INSERT INTO "LiteLLM_UserTable" (user_id, user_email, user_role, max_budget, spe
   ('ann', 'Ann@Example.com', 'internal_user', 10, 0.125, '{chat,other}', '{"note": "tab\t, newline\n, quote \", backslash \\, ✓"}', 'scrypt:x', '2024-02-03 04:05:06.789'),
   ('ann2', 'ann@example.com', 'wizard', NULL, 0, NULL, '{}', NULL, NULL),
   ('bob', NULL, NULL, 'NaN', 0, '{}', '{}', NULL, NULL);
+INSERT INTO "LiteLLM_UserTable" (user_id, policies, max_budget) VALUES ('dora', '{pii}', 1);
 INSERT INTO "LiteLLM_TeamTable" (team_id, team_alias, organization_id, members_with_roles, metadata, max_budget, spend, models, rpm_limit, budget_duration, budget_reset_at, model_id, access_group_ids, team_member_permissions) VALUES
   ('blue', 'Blue ''team''', 'acme',
    '[{"role": "admin", "user_id": "ann", "user_email": null}, {"role": "user", "user_email": "ANN@example.com"}, {"role": "user", "user_id": "bob"}]',
@@ -25,8 +26,10 @@ INSERT INTO "LiteLLM_TeamTable" (team_id, team_alias, organization_id, members_w
    50, 7.5, '{chat}', 1000, '30d', (date_trunc('month', now() AT TIME ZONE 'UTC') + interval '1 month'), 1, '{ag}', '{/key/generate,/key/info}');
 INSERT INTO "LiteLLM_TeamTable" (team_id, team_alias, models, blocked, policies) VALUES
   ('red', NULL, '{}', true, '{}'), ('guarded', 'Guarded', '{}', false, '{pii}');
+INSERT INTO "LiteLLM_TeamTable" (team_id, members, admins) VALUES ('old', '{carl,eve}', '{eve}');
 INSERT INTO "LiteLLM_TeamMembership" VALUES
-  ('ann', 'blue', 0.0625, 9, 'member'), ('bob', 'blue', 0, 0, NULL), ('gone', 'blue', 1, 1, NULL);
+  ('ann', 'blue', 0.0625, 9, 'member'), ('bob', 'blue', 0, 0, NULL), ('gone', 'blue', 1, 1, NULL),
+  ('carl', 'old', 0, 0, 'scoped'), ('left', 'old', 0, 0, 'member');
 INSERT INTO "LiteLLM_OrganizationMembership" (user_id, organization_id, user_role, spend) VALUES ('ann', 'acme', 'org_admin', 0.5);
 INSERT INTO "LiteLLM_VerificationToken" (token, key_name, key_alias, spend, models, metadata, max_budget, user_id, created_by, created_at) VALUES
   (encode(sha256('sk-moved-app-0123456789'), 'hex'), 'sk-...6789', 'app', 0.0000123, '{}', '{"a": "\u00e4"}', 1, 'ann', 'ann', '2024-02-03 04:05:06.789');
@@ -48,6 +51,10 @@ INSERT INTO "LiteLLM_VerificationToken" (token, key_name, team_id, metadata, obj
   (encode(sha256('sk-orphan'), 'hex'), 'sk-...phan', 'no-such-team', '{}', NULL, '{}', NULL, NULL),
   (encode(sha256('sk-moved-models-0123456789'), 'hex'), 'sk-...6789', NULL, '{}', 'nothing', '{"chat": {"budget_limit": 1, "time_period": "1d", "strange": 5}}', '[{"budget_duration": "1d", "max_budget": 3, "reset_at": "2099-01-01T00:00:00Z"}]', NULL),
   ('not a hash', 'sk-...hash', NULL, '{}', NULL, '{}', NULL, NULL);
+INSERT INTO "LiteLLM_VerificationToken" (token, key_name, team_id, user_id) VALUES
+  (encode(sha256('sk-of-dora'), 'hex'), 'sk-...dora', NULL, 'dora'),
+  (encode(sha256('sk-of-carl'), 'hex'), 'sk-...carl', 'old', 'carl'),
+  (encode(sha256('sk-of-left'), 'hex'), 'sk-...left', 'old', 'left');
 INSERT INTO "LiteLLM_DeprecatedVerificationToken" (id, token, active_token_id, revoke_at) VALUES
   ('1', encode(sha256('sk-moved-former-0123456789'), 'hex'), encode(sha256('sk-moved-app-0123456789'), 'hex'), '2099-01-01 00:00:00+05:30'),
   ('2', encode(sha256('sk-older'), 'hex'), encode(sha256('sk-moved-app-0123456789'), 'hex'), '2024-01-01 00:00:00+00');

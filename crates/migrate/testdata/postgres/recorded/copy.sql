@@ -2,7 +2,7 @@
 -- PostgreSQL database dump
 --
 
-\restrict peEudHugMCiYg5nhealk6h0f1YhYVQsGd6LwbEAIZzNs1plMUAL75KwBUdb4HFw
+\restrict RBbDdiI3qnzc7bCGjUUln0KyQWRUId5vh6TdUUap80GG8iWCcNwe3VajpKNhQu3
 
 -- Dumped from database version 15.18 (Debian 15.18-0+deb12u1)
 -- Dumped by pg_dump version 15.18 (Debian 15.18-0+deb12u1)
@@ -438,10 +438,10 @@ ag	beta	{other}
 --
 
 COPY public."LiteLLM_BudgetTable" (budget_id, max_budget, soft_budget, max_parallel_requests, tpm_limit, rpm_limit, model_max_budget, budget_duration, budget_reset_at, allowed_models, created_at, created_by, updated_at, updated_by) FROM stdin;
-free	1.5	\N	\N	9007199254740993	\N	\N	1d	2099-01-01 00:00:00	{}	2026-11-26 02:00:36.922	admin	2026-11-26 02:00:36.922	admin
-org	100	\N	\N	\N	\N	\N	\N	\N	{}	2026-11-26 02:00:36.922	admin	2026-11-26 02:00:36.922	admin
-member	0.25	\N	\N	\N	\N	\N	30d	2099-01-01 00:00:00	{}	2026-11-26 02:00:36.922	admin	2026-11-26 02:00:36.922	admin
-scoped	5	\N	\N	\N	\N	\N	\N	\N	{chat}	2026-11-26 02:00:36.923	admin	2026-11-26 02:00:36.923	admin
+free	1.5	\N	\N	9007199254740993	\N	\N	1d	2099-01-01 00:00:00	{}	2026-11-26 02:26:08.535	admin	2026-11-26 02:26:08.535	admin
+org	100	\N	\N	\N	\N	\N	\N	\N	{}	2026-11-26 02:26:08.535	admin	2026-11-26 02:26:08.535	admin
+member	0.25	\N	\N	\N	\N	\N	30d	2099-01-01 00:00:00	{}	2026-11-26 02:26:08.535	admin	2026-11-26 02:26:08.535	admin
+scoped	5	\N	\N	\N	\N	\N	\N	\N	{chat}	2026-11-26 02:26:08.535	admin	2026-11-26 02:26:08.535	admin
 \.
 
 
@@ -461,7 +461,7 @@ environment_variables	{"SLACK_WEBHOOK_URL": "v3:gcm:x"}
 --
 
 COPY public."LiteLLM_CredentialsTable" (credential_id, credential_name, credential_values, credential_info, created_at, created_by, updated_at, updated_by) FROM stdin;
-c1	upstream	{"api_key": "v3:gcm:5_bAEXdujbfNMwtU1QynJR0ODwZGlvSS_oiX1IdHUgHL_OOE6jvl2GzmHphQ_F1hKQlG"}	{"custom_llm_provider": "openai"}	2026-11-26 02:00:36.934	admin	2026-11-26 02:00:36.934	admin
+c1	upstream	{"api_key": "v3:gcm:5_bAEXdujbfNMwtU1QynJR0ODwZGlvSS_oiX1IdHUgHL_OOE6jvl2GzmHphQ_F1hKQlG"}	{"custom_llm_provider": "openai"}	2026-11-26 02:26:08.548	admin	2026-11-26 02:26:08.548	admin
 \.
 
 
@@ -479,8 +479,8 @@ COPY public."LiteLLM_DeletedVerificationToken" (id, token) FROM stdin;
 --
 
 COPY public."LiteLLM_DeprecatedVerificationToken" (id, token, active_token_id, revoke_at, created_at) FROM stdin;
-1	37422bc37442e8ea71f417fb2c8615130622a2d6b03185cb31e1c7bf09f5356a	666bcb371e89b265ca8eecfa6155a1fac0909f118438b496262a1c0bbe76d952	2099-01-01 00:00:00+05:30	2026-11-26 02:00:36.931
-2	e8852038f56c54ea47d9f3c8aac74ab2e143c4e1aca2240951f0b94d11e6d618	666bcb371e89b265ca8eecfa6155a1fac0909f118438b496262a1c0bbe76d952	2024-01-01 05:30:00+05:30	2026-11-26 02:00:36.931
+1	37422bc37442e8ea71f417fb2c8615130622a2d6b03185cb31e1c7bf09f5356a	666bcb371e89b265ca8eecfa6155a1fac0909f118438b496262a1c0bbe76d952	2099-01-01 00:00:00+05:30	2026-11-26 02:26:08.547
+2	e8852038f56c54ea47d9f3c8aac74ab2e143c4e1aca2240951f0b94d11e6d618	666bcb371e89b265ca8eecfa6155a1fac0909f118438b496262a1c0bbe76d952	2024-01-01 05:30:00+05:30	2026-11-26 02:26:08.547
 \.
 
 
@@ -510,7 +510,7 @@ g	pii
 --
 
 COPY public."LiteLLM_ModelTable" (id, aliases, created_at, created_by, updated_at, updated_by) FROM stdin;
-1	{"mine": "chat"}	2026-11-26 02:00:36.926	admin	2026-11-26 02:00:36.926	admin
+1	{"mine": "chat"}	2026-11-26 02:26:08.538	admin	2026-11-26 02:26:08.538	admin
 \.
 
 
@@ -529,7 +529,7 @@ tools	{github}	{}	\N	{}	{}
 --
 
 COPY public."LiteLLM_OrganizationMembership" (user_id, organization_id, user_role, spend, budget_id, created_at, updated_at) FROM stdin;
-ann	acme	org_admin	0.5	\N	2026-11-26 02:00:36.927	2026-11-26 02:00:36.927
+ann	acme	org_admin	0.5	\N	2026-11-26 02:26:08.546	2026-11-26 02:26:08.546
 \.
 
 
@@ -538,7 +538,7 @@ ann	acme	org_admin	0.5	\N	2026-11-26 02:00:36.927	2026-11-26 02:00:36.927
 --
 
 COPY public."LiteLLM_OrganizationTable" (organization_id, organization_alias, budget_id, metadata, models, spend, model_spend, object_permission_id, created_at, created_by, updated_at, updated_by) FROM stdin;
-acme	Acme "R&D"\tand\nSons \\ Töchter	org	{}	{}	12.25	{}	nothing	2026-11-26 02:00:36.923	admin	2026-11-26 02:00:36.923	admin
+acme	Acme "R&D"\tand\nSons \\ Töchter	org	{}	{}	12.25	{}	nothing	2026-11-26 02:26:08.535	admin	2026-11-26 02:26:08.535	admin
 \.
 
 
@@ -547,9 +547,9 @@ acme	Acme "R&D"\tand\nSons \\ Töchter	org	{}	{}	12.25	{}	nothing	2026-11-26 02:
 --
 
 COPY public."LiteLLM_ProxyModelTable" (model_id, model_name, litellm_params, model_info, blocked, created_at, created_by, updated_at, updated_by) FROM stdin;
-m-box	boxed	{"rpm": 5, "model": "a4ayc_80_OGda4BO_1o_V0etpOqiLx1JlJhpqJjLUmn7rF0cGzBMFUUyAEj4uh8LBo1R5vk=", "api_key": "SyJ3d9TdH8Ycb4hPSGQdArTRIdP9MoywIicNc8QFzkdle0OY-HA-gcgg5p6-YIP34U1xbP0YOjDOwATrtDNT", "use_in_pass_through": false}	{"id": "m-box", "db_model": true}	f	2026-11-26 02:00:36.934	admin	2026-11-26 02:00:36.934	admin
-m-gcm	gcm	{"model": "v3:gcm:TgdAhWK-24tgzgXBHZDoY_NzGDiIS_KdfQfCMXhL3N1NUzyxDaYh1NU=", "api_key": "v2:gcm:7y0SfeN7lCuq0GFFu-6aIW_N5C811lZDXX0e-ziZTI6ZDqf_X07sZSkCliLzsBU4CWHZ"}	{"id": "m-gcm"}	f	2026-11-26 02:00:36.934	admin	2026-11-26 02:00:36.934	admin
-m-lost	lost	{"model": "v3:gcm:TgdAhWK-24tgzgXBHZDoY_NzGDiIS_KdfQfCMXhL3N1NUzyxDaYh1Nw="}	{}	f	2026-11-26 02:00:36.934	admin	2026-11-26 02:00:36.934	admin
+m-box	boxed	{"rpm": 5, "model": "a4ayc_80_OGda4BO_1o_V0etpOqiLx1JlJhpqJjLUmn7rF0cGzBMFUUyAEj4uh8LBo1R5vk=", "api_key": "SyJ3d9TdH8Ycb4hPSGQdArTRIdP9MoywIicNc8QFzkdle0OY-HA-gcgg5p6-YIP34U1xbP0YOjDOwATrtDNT", "use_in_pass_through": false}	{"id": "m-box", "db_model": true}	f	2026-11-26 02:26:08.548	admin	2026-11-26 02:26:08.548	admin
+m-gcm	gcm	{"model": "v3:gcm:TgdAhWK-24tgzgXBHZDoY_NzGDiIS_KdfQfCMXhL3N1NUzyxDaYh1NU=", "api_key": "v2:gcm:7y0SfeN7lCuq0GFFu-6aIW_N5C811lZDXX0e-ziZTI6ZDqf_X07sZSkCliLzsBU4CWHZ"}	{"id": "m-gcm"}	f	2026-11-26 02:26:08.548	admin	2026-11-26 02:26:08.548	admin
+m-lost	lost	{"model": "v3:gcm:TgdAhWK-24tgzgXBHZDoY_NzGDiIS_KdfQfCMXhL3N1NUzyxDaYh1Nw="}	{}	f	2026-11-26 02:26:08.548	admin	2026-11-26 02:26:08.548	admin
 \.
 
 
@@ -577,8 +577,8 @@ r2	acompletion	x	0.1	2024-01-01 00:00:00	{}	\N
 --
 
 COPY public."LiteLLM_TagTable" (tag_name, description, models, model_info, spend, budget_id, created_at, created_by, updated_at) FROM stdin;
-prod	in production	{}	\N	3.5	org	2026-11-26 02:00:36.934	\N	2026-11-26 02:00:36.934
-routed	\N	{a-model-id}	\N	0	\N	2026-11-26 02:00:36.934	\N	2026-11-26 02:00:36.934
+prod	in production	{}	\N	3.5	org	2026-11-26 02:26:08.548	\N	2026-11-26 02:26:08.548
+routed	\N	{a-model-id}	\N	0	\N	2026-11-26 02:26:08.548	\N	2026-11-26 02:26:08.548
 \.
 
 
@@ -590,6 +590,8 @@ COPY public."LiteLLM_TeamMembership" (user_id, team_id, spend, total_spend, budg
 ann	blue	0.0625	9	member
 bob	blue	0	0	\N
 gone	blue	1	1	\N
+carl	old	0	0	scoped
+left	old	0	0	member
 \.
 
 
@@ -598,9 +600,10 @@ gone	blue	1	1	\N
 --
 
 COPY public."LiteLLM_TeamTable" (team_id, team_alias, organization_id, object_permission_id, admins, members, members_with_roles, metadata, max_budget, soft_budget, spend, models, max_parallel_requests, tpm_limit, rpm_limit, budget_duration, budget_reset_at, blocked, created_at, updated_at, model_spend, model_max_budget, router_settings, team_member_permissions, access_group_ids, policies, default_team_member_models, budget_limits, model_id, allow_team_guardrail_config) FROM stdin;
-blue	Blue 'team'	acme	\N	\N	\N	[{"role": "admin", "user_id": "ann", "user_email": null}, {"role": "user", "user_email": "ANN@example.com"}, {"role": "user", "user_id": "bob"}]	{"tags": ["prod", "a, b"], "logging": [{"callback_name": "langfuse"}], "model_rpm_limit": {"chat": 500}, "team_member_budget_id": "member"}	50	\N	7.5	{chat}	\N	\N	1000	30d	2026-12-01 00:00:00	f	2026-11-26 02:00:36.926	2026-11-26 02:00:36.926	{}	{}	{}	{/key/generate,/key/info}	{ag}	{}	{}	\N	1	f
-red	\N	\N	\N	\N	\N	{}	{}	\N	\N	0	{}	\N	\N	\N	\N	\N	t	2026-11-26 02:00:36.927	2026-11-26 02:00:36.927	{}	{}	{}	{}	{}	{}	{}	\N	\N	f
-guarded	Guarded	\N	\N	\N	\N	{}	{}	\N	\N	0	{}	\N	\N	\N	\N	\N	f	2026-11-26 02:00:36.927	2026-11-26 02:00:36.927	{}	{}	{}	{}	{}	{pii}	{}	\N	\N	f
+blue	Blue 'team'	acme	\N	\N	\N	[{"role": "admin", "user_id": "ann", "user_email": null}, {"role": "user", "user_email": "ANN@example.com"}, {"role": "user", "user_id": "bob"}]	{"tags": ["prod", "a, b"], "logging": [{"callback_name": "langfuse"}], "model_rpm_limit": {"chat": 500}, "team_member_budget_id": "member"}	50	\N	7.5	{chat}	\N	\N	1000	30d	2026-12-01 00:00:00	f	2026-11-26 02:26:08.539	2026-11-26 02:26:08.539	{}	{}	{}	{/key/generate,/key/info}	{ag}	{}	{}	\N	1	f
+red	\N	\N	\N	\N	\N	{}	{}	\N	\N	0	{}	\N	\N	\N	\N	\N	t	2026-11-26 02:26:08.542	2026-11-26 02:26:08.542	{}	{}	{}	{}	{}	{}	{}	\N	\N	f
+guarded	Guarded	\N	\N	\N	\N	{}	{}	\N	\N	0	{}	\N	\N	\N	\N	\N	f	2026-11-26 02:26:08.542	2026-11-26 02:26:08.542	{}	{}	{}	{}	{}	{pii}	{}	\N	\N	f
+old	\N	\N	\N	{eve}	{carl,eve}	{}	{}	\N	\N	0	\N	\N	\N	\N	\N	\N	f	2026-11-26 02:26:08.542	2026-11-26 02:26:08.542	{}	{}	{}	{}	{}	{}	{}	\N	\N	f
 \.
 
 
@@ -609,10 +612,11 @@ guarded	Guarded	\N	\N	\N	\N	{}	{}	\N	\N	0	{}	\N	\N	\N	\N	\N	f	2026-11-26 02:00:3
 --
 
 COPY public."LiteLLM_UserTable" (user_id, user_alias, team_id, sso_user_id, organization_id, object_permission_id, password, teams, user_role, max_budget, spend, user_email, models, metadata, max_parallel_requests, tpm_limit, rpm_limit, budget_duration, budget_reset_at, allowed_cache_controls, policies, model_spend, model_max_budget, created_at, updated_at) FROM stdin;
-default_user_id	\N	\N	\N	\N	\N	\N	{}	proxy_admin	\N	3	\N	{}	{}	\N	\N	\N	\N	\N	{}	{}	{}	{}	2026-11-26 02:00:36.926	2026-11-26 02:00:36.926
-ann	\N	\N	\N	\N	\N	scrypt:x	{}	internal_user	10	0.125	Ann@Example.com	{chat,other}	{"note": "tab\\t, newline\\n, quote \\", backslash \\\\, ✓"}	\N	\N	\N	\N	\N	{}	{}	{}	{}	2024-02-03 04:05:06.789	2026-11-26 02:00:36.926
-ann2	\N	\N	\N	\N	\N	\N	{}	wizard	\N	0	ann@example.com	\N	{}	\N	\N	\N	\N	\N	{}	{}	{}	{}	\N	2026-11-26 02:00:36.926
-bob	\N	\N	\N	\N	\N	\N	{}	\N	NaN	0	\N	{}	{}	\N	\N	\N	\N	\N	{}	{}	{}	{}	\N	2026-11-26 02:00:36.926
+default_user_id	\N	\N	\N	\N	\N	\N	{}	proxy_admin	\N	3	\N	{}	{}	\N	\N	\N	\N	\N	{}	{}	{}	{}	2026-11-26 02:26:08.539	2026-11-26 02:26:08.539
+ann	\N	\N	\N	\N	\N	scrypt:x	{}	internal_user	10	0.125	Ann@Example.com	{chat,other}	{"note": "tab\\t, newline\\n, quote \\", backslash \\\\, ✓"}	\N	\N	\N	\N	\N	{}	{}	{}	{}	2024-02-03 04:05:06.789	2026-11-26 02:26:08.539
+ann2	\N	\N	\N	\N	\N	\N	{}	wizard	\N	0	ann@example.com	\N	{}	\N	\N	\N	\N	\N	{}	{}	{}	{}	\N	2026-11-26 02:26:08.539
+bob	\N	\N	\N	\N	\N	\N	{}	\N	NaN	0	\N	{}	{}	\N	\N	\N	\N	\N	{}	{}	{}	{}	\N	2026-11-26 02:26:08.539
+dora	\N	\N	\N	\N	\N	\N	{}	\N	1	0	\N	\N	{}	\N	\N	\N	\N	\N	{}	{pii}	{}	{}	2026-11-26 02:26:08.539	2026-11-26 02:26:08.539
 \.
 
 
@@ -621,20 +625,23 @@ bob	\N	\N	\N	\N	\N	\N	{}	\N	NaN	0	\N	{}	{}	\N	\N	\N	\N	\N	{}	{}	{}	{}	\N	2026-11
 --
 
 COPY public."LiteLLM_VerificationToken" (token, key_name, key_alias, soft_budget_cooldown, spend, expires, models, aliases, config, router_settings, user_id, team_id, agent_id, project_id, permissions, max_parallel_requests, metadata, blocked, tpm_limit, rpm_limit, max_budget, budget_duration, budget_reset_at, allowed_cache_controls, allowed_routes, policies, access_group_ids, model_spend, model_max_budget, budget_id, organization_id, object_permission_id, created_at, created_by, updated_at, updated_by, last_active, rotation_count, auto_rotate, rotation_interval, last_rotation_at, key_rotation_at, budget_limits, from_the_future) FROM stdin;
-666bcb371e89b265ca8eecfa6155a1fac0909f118438b496262a1c0bbe76d952	sk-...6789	app	f	1.23e-05	\N	{}	{}	{}	{}	ann	\N	\N	\N	{}	\N	{"a": "ä"}	\N	\N	\N	1	\N	\N	{}	{}	{}	{}	{}	{}	\N	\N	\N	2024-02-03 04:05:06.789	ann	2026-11-26 02:00:36.927	\N	\N	0	f	\N	\N	\N	\N	\N
-a8f6b08456c9541b3e24fe7f40bb746da23579571818577c174f2335bc3f11ed	sk-...6789	tab\tnew\nline \\N "quoted" {curly,list} ünïcode ✓	f	0.5	2099-12-31 23:59:59.999	{chat,"with space","a,b","q\\"q","b\\\\s"}	{"fast": "chat"}	{}	{}	bob	blue	\N	\N	{}	\N	{"tags": ["t1"], "enforced_params": ["user"], "model_tpm_limit": {"chat": 100000}}	f	9007199254740993	60	\N	\N	\N	{}	{llm_api_routes}	{}	{}	{}	{}	\N	\N	\N	2026-11-26 02:00:36.93	\N	2026-11-26 02:00:36.93	\N	\N	0	f	\N	\N	\N	\N	\N
-cce5c632ba689d199198a0b50525771bf6da37edcd5609d547e84ddc53e87f94	sk-...6789	spent	f	2.000000001	\N	{}	{}	{}	{}	\N	\N	\N	\N	{}	\N	{}	\N	\N	\N	2	\N	\N	{}	{}	{}	{}	{}	{}	\N	\N	\N	2026-11-26 02:00:36.93	\N	2026-11-26 02:00:36.93	\N	\N	0	f	\N	\N	\N	\N	\N
-08db6a46693e0e7ef9172a8ebf1e84981eab487971dd80f096b0cde1100bd6ad	sk-...6789	month	f	0.75	\N	{}	{}	{}	{}	\N	\N	\N	\N	{}	\N	{}	\N	\N	\N	5	30d	2026-12-01 00:00:00	{}	{}	{}	{}	{}	{}	\N	\N	\N	2026-11-26 02:00:36.93	\N	2026-11-26 02:00:36.93	\N	\N	0	f	\N	\N	\N	\N	\N
-a06d32f82895aa360cc48b317ac923e6716cef07b87fd5950b7fad9f5e4b572a	sk-...6789	over	f	5	\N	{}	{}	{}	{}	\N	\N	\N	\N	{}	\N	{}	\N	\N	\N	5	1d	2024-01-01 00:00:00	{}	{}	{}	{}	{}	{}	\N	\N	\N	2026-11-26 02:00:36.93	\N	2026-11-26 02:00:36.93	\N	\N	0	f	\N	\N	\N	\N	\N
-9fe53897c9a3ea22d6e3eed1ddea7f854aca33c47fd5b19660f6ba8f9c135387	sk-...6789	app	f	1	\N	\N	{}	{}	{}	\N	\N	\N	\N	{}	\N	{}	\N	\N	\N	5	sometimes	2099-01-01 00:00:00	{}	{}	{}	{}	{}	{}	\N	\N	\N	2026-11-26 02:00:36.93	\N	2026-11-26 02:00:36.93	\N	\N	0	f	\N	\N	\N	\N	\N
-fc374b036ba6cb44211fb3bbb5a1106e29d11dacd2f9ca26d96b6e56aca4f47f	sk-...6789	blocked	f	0	\N	\N	{}	{}	{}	\N	\N	\N	\N	{}	\N	{}	t	\N	\N	\N	\N	\N	{}	{}	{}	{}	{}	{}	\N	\N	\N	2026-11-26 02:00:36.93	\N	2026-11-26 02:00:36.93	\N	\N	0	f	\N	\N	\N	\N	\N
-b89acf9826c45e28151fe3d4fa48127d9c449911c1c4a8e046d2a69baf6738fb	sk-...6789	shared	f	0.5	\N	\N	{}	{}	{}	\N	\N	\N	\N	{}	\N	{}	\N	\N	\N	\N	\N	\N	{}	{}	{}	{}	{}	{}	free	\N	\N	2026-11-26 02:00:36.93	\N	2026-11-26 02:00:36.93	\N	\N	0	f	\N	\N	\N	\N	\N
-b47befe6f3f145c80d0624aab5684a48a23c42801a9ad26fb2260b4657f701ac	sk-...ui	\N	f	0	2026-11-26 02:00:36.93	\N	{}	{}	{}	\N	litellm-dashboard	\N	\N	{}	\N	{}	\N	\N	\N	\N	\N	\N	{}	{}	{}	{}	{}	{}	\N	\N	\N	2026-11-26 02:00:36.93	\N	2026-11-26 02:00:36.93	\N	\N	0	f	\N	\N	\N	\N	\N
-a5cedb66d9181f3aa125be47242bb801e0fb04bf1584fb4ac5f1232721b97602	sk-...rded	\N	f	0	\N	\N	{}	{}	{}	\N	\N	\N	\N	{}	\N	{"guardrails": ["pii"]}	\N	\N	\N	\N	\N	\N	{}	{}	{}	{}	{}	{}	\N	\N	\N	2026-11-26 02:00:36.93	\N	2026-11-26 02:00:36.93	\N	\N	0	f	\N	\N	\N	\N	\N
-88a660dbb781994dc807811b3c26469ea2457e3032a86c6d146b2adce97cfb97	sk-...ools	\N	f	0	\N	\N	{}	{}	{}	\N	\N	\N	\N	{}	\N	{}	\N	\N	\N	\N	\N	\N	{}	{}	{}	{}	{}	{}	\N	\N	tools	2026-11-26 02:00:36.93	\N	2026-11-26 02:00:36.93	\N	\N	0	f	\N	\N	\N	\N	\N
-95b25a5af8c94aaeb182bb176032e8f59a1728a8b1aafdf0c1fe4f92c42eb2fa	sk-...phan	\N	f	0	\N	\N	{}	{}	{}	\N	no-such-team	\N	\N	{}	\N	{}	\N	\N	\N	\N	\N	\N	{}	{}	{}	{}	{}	{}	\N	\N	\N	2026-11-26 02:00:36.93	\N	2026-11-26 02:00:36.93	\N	\N	0	f	\N	\N	\N	\N	\N
-f09d8246929d29a0d4739ed560ac03baeb8e4a165a3a2cebdb482a9f2c7da04a	sk-...6789	\N	f	0	\N	\N	{}	{}	{}	\N	\N	\N	\N	{}	\N	{}	\N	\N	\N	\N	\N	\N	{}	{}	{}	{}	{}	{"chat": {"strange": 5, "time_period": "1d", "budget_limit": 1}}	\N	\N	nothing	2026-11-26 02:00:36.93	\N	2026-11-26 02:00:36.93	\N	\N	0	f	\N	\N	\N	[{"reset_at": "2099-01-01T00:00:00Z", "max_budget": 3, "budget_duration": "1d"}]	\N
-not a hash	sk-...hash	\N	f	0	\N	\N	{}	{}	{}	\N	\N	\N	\N	{}	\N	{}	\N	\N	\N	\N	\N	\N	{}	{}	{}	{}	{}	{}	\N	\N	\N	2026-11-26 02:00:36.93	\N	2026-11-26 02:00:36.93	\N	\N	0	f	\N	\N	\N	\N	\N
+666bcb371e89b265ca8eecfa6155a1fac0909f118438b496262a1c0bbe76d952	sk-...6789	app	f	1.23e-05	\N	{}	{}	{}	{}	ann	\N	\N	\N	{}	\N	{"a": "ä"}	\N	\N	\N	1	\N	\N	{}	{}	{}	{}	{}	{}	\N	\N	\N	2024-02-03 04:05:06.789	ann	2026-11-26 02:26:08.546	\N	\N	0	f	\N	\N	\N	\N	\N
+a8f6b08456c9541b3e24fe7f40bb746da23579571818577c174f2335bc3f11ed	sk-...6789	tab\tnew\nline \\N "quoted" {curly,list} ünïcode ✓	f	0.5	2099-12-31 23:59:59.999	{chat,"with space","a,b","q\\"q","b\\\\s"}	{"fast": "chat"}	{}	{}	bob	blue	\N	\N	{}	\N	{"tags": ["t1"], "enforced_params": ["user"], "model_tpm_limit": {"chat": 100000}}	f	9007199254740993	60	\N	\N	\N	{}	{llm_api_routes}	{}	{}	{}	{}	\N	\N	\N	2026-11-26 02:26:08.547	\N	2026-11-26 02:26:08.547	\N	\N	0	f	\N	\N	\N	\N	\N
+cce5c632ba689d199198a0b50525771bf6da37edcd5609d547e84ddc53e87f94	sk-...6789	spent	f	2.000000001	\N	{}	{}	{}	{}	\N	\N	\N	\N	{}	\N	{}	\N	\N	\N	2	\N	\N	{}	{}	{}	{}	{}	{}	\N	\N	\N	2026-11-26 02:26:08.547	\N	2026-11-26 02:26:08.547	\N	\N	0	f	\N	\N	\N	\N	\N
+08db6a46693e0e7ef9172a8ebf1e84981eab487971dd80f096b0cde1100bd6ad	sk-...6789	month	f	0.75	\N	{}	{}	{}	{}	\N	\N	\N	\N	{}	\N	{}	\N	\N	\N	5	30d	2026-12-01 00:00:00	{}	{}	{}	{}	{}	{}	\N	\N	\N	2026-11-26 02:26:08.547	\N	2026-11-26 02:26:08.547	\N	\N	0	f	\N	\N	\N	\N	\N
+a06d32f82895aa360cc48b317ac923e6716cef07b87fd5950b7fad9f5e4b572a	sk-...6789	over	f	5	\N	{}	{}	{}	{}	\N	\N	\N	\N	{}	\N	{}	\N	\N	\N	5	1d	2024-01-01 00:00:00	{}	{}	{}	{}	{}	{}	\N	\N	\N	2026-11-26 02:26:08.547	\N	2026-11-26 02:26:08.547	\N	\N	0	f	\N	\N	\N	\N	\N
+9fe53897c9a3ea22d6e3eed1ddea7f854aca33c47fd5b19660f6ba8f9c135387	sk-...6789	app	f	1	\N	\N	{}	{}	{}	\N	\N	\N	\N	{}	\N	{}	\N	\N	\N	5	sometimes	2099-01-01 00:00:00	{}	{}	{}	{}	{}	{}	\N	\N	\N	2026-11-26 02:26:08.547	\N	2026-11-26 02:26:08.547	\N	\N	0	f	\N	\N	\N	\N	\N
+fc374b036ba6cb44211fb3bbb5a1106e29d11dacd2f9ca26d96b6e56aca4f47f	sk-...6789	blocked	f	0	\N	\N	{}	{}	{}	\N	\N	\N	\N	{}	\N	{}	t	\N	\N	\N	\N	\N	{}	{}	{}	{}	{}	{}	\N	\N	\N	2026-11-26 02:26:08.547	\N	2026-11-26 02:26:08.547	\N	\N	0	f	\N	\N	\N	\N	\N
+b89acf9826c45e28151fe3d4fa48127d9c449911c1c4a8e046d2a69baf6738fb	sk-...6789	shared	f	0.5	\N	\N	{}	{}	{}	\N	\N	\N	\N	{}	\N	{}	\N	\N	\N	\N	\N	\N	{}	{}	{}	{}	{}	{}	free	\N	\N	2026-11-26 02:26:08.547	\N	2026-11-26 02:26:08.547	\N	\N	0	f	\N	\N	\N	\N	\N
+b47befe6f3f145c80d0624aab5684a48a23c42801a9ad26fb2260b4657f701ac	sk-...ui	\N	f	0	2026-11-26 02:26:08.547	\N	{}	{}	{}	\N	litellm-dashboard	\N	\N	{}	\N	{}	\N	\N	\N	\N	\N	\N	{}	{}	{}	{}	{}	{}	\N	\N	\N	2026-11-26 02:26:08.547	\N	2026-11-26 02:26:08.547	\N	\N	0	f	\N	\N	\N	\N	\N
+a5cedb66d9181f3aa125be47242bb801e0fb04bf1584fb4ac5f1232721b97602	sk-...rded	\N	f	0	\N	\N	{}	{}	{}	\N	\N	\N	\N	{}	\N	{"guardrails": ["pii"]}	\N	\N	\N	\N	\N	\N	{}	{}	{}	{}	{}	{}	\N	\N	\N	2026-11-26 02:26:08.547	\N	2026-11-26 02:26:08.547	\N	\N	0	f	\N	\N	\N	\N	\N
+88a660dbb781994dc807811b3c26469ea2457e3032a86c6d146b2adce97cfb97	sk-...ools	\N	f	0	\N	\N	{}	{}	{}	\N	\N	\N	\N	{}	\N	{}	\N	\N	\N	\N	\N	\N	{}	{}	{}	{}	{}	{}	\N	\N	tools	2026-11-26 02:26:08.547	\N	2026-11-26 02:26:08.547	\N	\N	0	f	\N	\N	\N	\N	\N
+95b25a5af8c94aaeb182bb176032e8f59a1728a8b1aafdf0c1fe4f92c42eb2fa	sk-...phan	\N	f	0	\N	\N	{}	{}	{}	\N	no-such-team	\N	\N	{}	\N	{}	\N	\N	\N	\N	\N	\N	{}	{}	{}	{}	{}	{}	\N	\N	\N	2026-11-26 02:26:08.547	\N	2026-11-26 02:26:08.547	\N	\N	0	f	\N	\N	\N	\N	\N
+f09d8246929d29a0d4739ed560ac03baeb8e4a165a3a2cebdb482a9f2c7da04a	sk-...6789	\N	f	0	\N	\N	{}	{}	{}	\N	\N	\N	\N	{}	\N	{}	\N	\N	\N	\N	\N	\N	{}	{}	{}	{}	{}	{"chat": {"strange": 5, "time_period": "1d", "budget_limit": 1}}	\N	\N	nothing	2026-11-26 02:26:08.547	\N	2026-11-26 02:26:08.547	\N	\N	0	f	\N	\N	\N	[{"reset_at": "2099-01-01T00:00:00Z", "max_budget": 3, "budget_duration": "1d"}]	\N
+not a hash	sk-...hash	\N	f	0	\N	\N	{}	{}	{}	\N	\N	\N	\N	{}	\N	{}	\N	\N	\N	\N	\N	\N	{}	{}	{}	{}	{}	{}	\N	\N	\N	2026-11-26 02:26:08.547	\N	2026-11-26 02:26:08.547	\N	\N	0	f	\N	\N	\N	\N	\N
+66c8bad4f7008e4fff4f107e0be91abfec5ef4bdd911d37ae72b4ceea6b30b94	sk-...dora	\N	f	0	\N	\N	{}	{}	{}	dora	\N	\N	\N	{}	\N	{}	\N	\N	\N	\N	\N	\N	{}	{}	{}	{}	{}	{}	\N	\N	\N	2026-11-26 02:26:08.547	\N	2026-11-26 02:26:08.547	\N	\N	0	f	\N	\N	\N	\N	\N
+36a08d385a652bcf901d1f401929e6d706455c7da2789158ddd24885c9d5a101	sk-...carl	\N	f	0	\N	\N	{}	{}	{}	carl	old	\N	\N	{}	\N	{}	\N	\N	\N	\N	\N	\N	{}	{}	{}	{}	{}	{}	\N	\N	\N	2026-11-26 02:26:08.547	\N	2026-11-26 02:26:08.547	\N	\N	0	f	\N	\N	\N	\N	\N
+0b656270b2995e2df27f444a4303f6dd6597bbe355aea3adca8118e0b22a7dc8	sk-...left	\N	f	0	\N	\N	{}	{}	{}	left	old	\N	\N	{}	\N	{}	\N	\N	\N	\N	\N	\N	{}	{}	{}	{}	{}	{}	\N	\N	\N	2026-11-26 02:26:08.547	\N	2026-11-26 02:26:08.547	\N	\N	0	f	\N	\N	\N	\N	\N
 \.
 
 
@@ -834,5 +841,5 @@ ALTER TABLE ONLY public."LiteLLM_TeamTable"
 -- PostgreSQL database dump complete
 --
 
-\unrestrict peEudHugMCiYg5nhealk6h0f1YhYVQsGd6LwbEAIZzNs1plMUAL75KwBUdb4HFw
+\unrestrict RBbDdiI3qnzc7bCGjUUln0KyQWRUId5vh6TdUUap80GG8iWCcNwe3VajpKNhQu3
 

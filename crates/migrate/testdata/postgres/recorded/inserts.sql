@@ -2,7 +2,7 @@
 -- PostgreSQL database dump
 --
 
-\restrict iSy49OFgJjKqKOwD58zR8accyXaJXSe7eOFvoj1KP4qbqi8VPNtEw6LVexexcOc
+\restrict 0nznMjderkx1hAcVJf6bHMibQAbskRoEUtPoJ3RLmbQ1GjyIbtMppeSiYxvVXBf
 
 -- Dumped from database version 15.18 (Debian 15.18-0+deb12u1)
 -- Dumped by pg_dump version 15.18 (Debian 15.18-0+deb12u1)
@@ -437,11 +437,11 @@ INSERT INTO public."LiteLLM_AccessGroupTable" VALUES
 --
 
 INSERT INTO public."LiteLLM_BudgetTable" VALUES
-	('free', 1.5, NULL, NULL, 9007199254740993, NULL, NULL, '1d', '2099-01-01 00:00:00', '{}', '2026-11-26 02:00:36.922', 'admin', '2026-11-26 02:00:36.922', 'admin'),
-	('org', 100, NULL, NULL, NULL, NULL, NULL, NULL, NULL, '{}', '2026-11-26 02:00:36.922', 'admin', '2026-11-26 02:00:36.922', 'admin'),
-	('member', 0.25, NULL, NULL, NULL, NULL, NULL, '30d', '2099-01-01 00:00:00', '{}', '2026-11-26 02:00:36.922', 'admin', '2026-11-26 02:00:36.922', 'admin');
+	('free', 1.5, NULL, NULL, 9007199254740993, NULL, NULL, '1d', '2099-01-01 00:00:00', '{}', '2026-11-26 02:26:08.535', 'admin', '2026-11-26 02:26:08.535', 'admin'),
+	('org', 100, NULL, NULL, NULL, NULL, NULL, NULL, NULL, '{}', '2026-11-26 02:26:08.535', 'admin', '2026-11-26 02:26:08.535', 'admin'),
+	('member', 0.25, NULL, NULL, NULL, NULL, NULL, '30d', '2099-01-01 00:00:00', '{}', '2026-11-26 02:26:08.535', 'admin', '2026-11-26 02:26:08.535', 'admin');
 INSERT INTO public."LiteLLM_BudgetTable" VALUES
-	('scoped', 5, NULL, NULL, NULL, NULL, NULL, NULL, NULL, '{chat}', '2026-11-26 02:00:36.923', 'admin', '2026-11-26 02:00:36.923', 'admin');
+	('scoped', 5, NULL, NULL, NULL, NULL, NULL, NULL, NULL, '{chat}', '2026-11-26 02:26:08.535', 'admin', '2026-11-26 02:26:08.535', 'admin');
 
 
 --
@@ -459,7 +459,7 @@ INSERT INTO public."LiteLLM_Config" VALUES
 --
 
 INSERT INTO public."LiteLLM_CredentialsTable" VALUES
-	('c1', 'upstream', '{"api_key": "v3:gcm:5_bAEXdujbfNMwtU1QynJR0ODwZGlvSS_oiX1IdHUgHL_OOE6jvl2GzmHphQ_F1hKQlG"}', '{"custom_llm_provider": "openai"}', '2026-11-26 02:00:36.934', 'admin', '2026-11-26 02:00:36.934', 'admin');
+	('c1', 'upstream', '{"api_key": "v3:gcm:5_bAEXdujbfNMwtU1QynJR0ODwZGlvSS_oiX1IdHUgHL_OOE6jvl2GzmHphQ_F1hKQlG"}', '{"custom_llm_provider": "openai"}', '2026-11-26 02:26:08.548', 'admin', '2026-11-26 02:26:08.548', 'admin');
 
 
 --
@@ -475,8 +475,8 @@ INSERT INTO public."LiteLLM_DeletedVerificationToken" VALUES
 --
 
 INSERT INTO public."LiteLLM_DeprecatedVerificationToken" VALUES
-	('1', '37422bc37442e8ea71f417fb2c8615130622a2d6b03185cb31e1c7bf09f5356a', '666bcb371e89b265ca8eecfa6155a1fac0909f118438b496262a1c0bbe76d952', '2099-01-01 00:00:00+05:30', '2026-11-26 02:00:36.931'),
-	('2', 'e8852038f56c54ea47d9f3c8aac74ab2e143c4e1aca2240951f0b94d11e6d618', '666bcb371e89b265ca8eecfa6155a1fac0909f118438b496262a1c0bbe76d952', '2024-01-01 05:30:00+05:30', '2026-11-26 02:00:36.931');
+	('1', '37422bc37442e8ea71f417fb2c8615130622a2d6b03185cb31e1c7bf09f5356a', '666bcb371e89b265ca8eecfa6155a1fac0909f118438b496262a1c0bbe76d952', '2099-01-01 00:00:00+05:30', '2026-11-26 02:26:08.547'),
+	('2', 'e8852038f56c54ea47d9f3c8aac74ab2e143c4e1aca2240951f0b94d11e6d618', '666bcb371e89b265ca8eecfa6155a1fac0909f118438b496262a1c0bbe76d952', '2024-01-01 05:30:00+05:30', '2026-11-26 02:26:08.547');
 
 
 --
@@ -504,7 +504,7 @@ INSERT INTO public."LiteLLM_GuardrailsTable" VALUES
 --
 
 INSERT INTO public."LiteLLM_ModelTable" VALUES
-	(1, '{"mine": "chat"}', '2026-11-26 02:00:36.926', 'admin', '2026-11-26 02:00:36.926', 'admin');
+	(1, '{"mine": "chat"}', '2026-11-26 02:26:08.538', 'admin', '2026-11-26 02:26:08.538', 'admin');
 
 
 --
@@ -521,7 +521,7 @@ INSERT INTO public."LiteLLM_ObjectPermissionTable" VALUES
 --
 
 INSERT INTO public."LiteLLM_OrganizationMembership" VALUES
-	('ann', 'acme', 'org_admin', 0.5, NULL, '2026-11-26 02:00:36.927', '2026-11-26 02:00:36.927');
+	('ann', 'acme', 'org_admin', 0.5, NULL, '2026-11-26 02:26:08.546', '2026-11-26 02:26:08.546');
 
 
 --
@@ -530,7 +530,7 @@ INSERT INTO public."LiteLLM_OrganizationMembership" VALUES
 
 INSERT INTO public."LiteLLM_OrganizationTable" VALUES
 	('acme', 'Acme "R&D"	and
-Sons \ Töchter', 'org', '{}', '{}', 12.25, '{}', 'nothing', '2026-11-26 02:00:36.923', 'admin', '2026-11-26 02:00:36.923', 'admin');
+Sons \ Töchter', 'org', '{}', '{}', 12.25, '{}', 'nothing', '2026-11-26 02:26:08.535', 'admin', '2026-11-26 02:26:08.535', 'admin');
 
 
 --
@@ -538,9 +538,9 @@ Sons \ Töchter', 'org', '{}', '{}', 12.25, '{}', 'nothing', '2026-11-26 02:00:3
 --
 
 INSERT INTO public."LiteLLM_ProxyModelTable" VALUES
-	('m-box', 'boxed', '{"rpm": 5, "model": "a4ayc_80_OGda4BO_1o_V0etpOqiLx1JlJhpqJjLUmn7rF0cGzBMFUUyAEj4uh8LBo1R5vk=", "api_key": "SyJ3d9TdH8Ycb4hPSGQdArTRIdP9MoywIicNc8QFzkdle0OY-HA-gcgg5p6-YIP34U1xbP0YOjDOwATrtDNT", "use_in_pass_through": false}', '{"id": "m-box", "db_model": true}', false, '2026-11-26 02:00:36.934', 'admin', '2026-11-26 02:00:36.934', 'admin'),
-	('m-gcm', 'gcm', '{"model": "v3:gcm:TgdAhWK-24tgzgXBHZDoY_NzGDiIS_KdfQfCMXhL3N1NUzyxDaYh1NU=", "api_key": "v2:gcm:7y0SfeN7lCuq0GFFu-6aIW_N5C811lZDXX0e-ziZTI6ZDqf_X07sZSkCliLzsBU4CWHZ"}', '{"id": "m-gcm"}', false, '2026-11-26 02:00:36.934', 'admin', '2026-11-26 02:00:36.934', 'admin'),
-	('m-lost', 'lost', '{"model": "v3:gcm:TgdAhWK-24tgzgXBHZDoY_NzGDiIS_KdfQfCMXhL3N1NUzyxDaYh1Nw="}', '{}', false, '2026-11-26 02:00:36.934', 'admin', '2026-11-26 02:00:36.934', 'admin');
+	('m-box', 'boxed', '{"rpm": 5, "model": "a4ayc_80_OGda4BO_1o_V0etpOqiLx1JlJhpqJjLUmn7rF0cGzBMFUUyAEj4uh8LBo1R5vk=", "api_key": "SyJ3d9TdH8Ycb4hPSGQdArTRIdP9MoywIicNc8QFzkdle0OY-HA-gcgg5p6-YIP34U1xbP0YOjDOwATrtDNT", "use_in_pass_through": false}', '{"id": "m-box", "db_model": true}', false, '2026-11-26 02:26:08.548', 'admin', '2026-11-26 02:26:08.548', 'admin'),
+	('m-gcm', 'gcm', '{"model": "v3:gcm:TgdAhWK-24tgzgXBHZDoY_NzGDiIS_KdfQfCMXhL3N1NUzyxDaYh1NU=", "api_key": "v2:gcm:7y0SfeN7lCuq0GFFu-6aIW_N5C811lZDXX0e-ziZTI6ZDqf_X07sZSkCliLzsBU4CWHZ"}', '{"id": "m-gcm"}', false, '2026-11-26 02:26:08.548', 'admin', '2026-11-26 02:26:08.548', 'admin'),
+	('m-lost', 'lost', '{"model": "v3:gcm:TgdAhWK-24tgzgXBHZDoY_NzGDiIS_KdfQfCMXhL3N1NUzyxDaYh1Nw="}', '{}', false, '2026-11-26 02:26:08.548', 'admin', '2026-11-26 02:26:08.548', 'admin');
 
 
 --
@@ -568,8 +568,8 @@ eve
 --
 
 INSERT INTO public."LiteLLM_TagTable" VALUES
-	('prod', 'in production', '{}', NULL, 3.5, 'org', '2026-11-26 02:00:36.934', NULL, '2026-11-26 02:00:36.934'),
-	('routed', NULL, '{a-model-id}', NULL, 0, NULL, '2026-11-26 02:00:36.934', NULL, '2026-11-26 02:00:36.934');
+	('prod', 'in production', '{}', NULL, 3.5, 'org', '2026-11-26 02:26:08.548', NULL, '2026-11-26 02:26:08.548'),
+	('routed', NULL, '{a-model-id}', NULL, 0, NULL, '2026-11-26 02:26:08.548', NULL, '2026-11-26 02:26:08.548');
 
 
 --
@@ -580,6 +580,9 @@ INSERT INTO public."LiteLLM_TeamMembership" VALUES
 	('ann', 'blue', 0.0625, 9, 'member'),
 	('bob', 'blue', 0, 0, NULL),
 	('gone', 'blue', 1, 1, NULL);
+INSERT INTO public."LiteLLM_TeamMembership" VALUES
+	('carl', 'old', 0, 0, 'scoped'),
+	('left', 'old', 0, 0, 'member');
 
 
 --
@@ -587,9 +590,11 @@ INSERT INTO public."LiteLLM_TeamMembership" VALUES
 --
 
 INSERT INTO public."LiteLLM_TeamTable" VALUES
-	('blue', 'Blue ''team''', 'acme', NULL, NULL, NULL, '[{"role": "admin", "user_id": "ann", "user_email": null}, {"role": "user", "user_email": "ANN@example.com"}, {"role": "user", "user_id": "bob"}]', '{"tags": ["prod", "a, b"], "logging": [{"callback_name": "langfuse"}], "model_rpm_limit": {"chat": 500}, "team_member_budget_id": "member"}', 50, NULL, 7.5, '{chat}', NULL, NULL, 1000, '30d', '2026-12-01 00:00:00', false, '2026-11-26 02:00:36.926', '2026-11-26 02:00:36.926', '{}', '{}', '{}', '{/key/generate,/key/info}', '{ag}', '{}', '{}', NULL, 1, false),
-	('red', NULL, NULL, NULL, NULL, NULL, '{}', '{}', NULL, NULL, 0, '{}', NULL, NULL, NULL, NULL, NULL, true, '2026-11-26 02:00:36.927', '2026-11-26 02:00:36.927', '{}', '{}', '{}', '{}', '{}', '{}', '{}', NULL, NULL, false),
-	('guarded', 'Guarded', NULL, NULL, NULL, NULL, '{}', '{}', NULL, NULL, 0, '{}', NULL, NULL, NULL, NULL, NULL, false, '2026-11-26 02:00:36.927', '2026-11-26 02:00:36.927', '{}', '{}', '{}', '{}', '{}', '{pii}', '{}', NULL, NULL, false);
+	('blue', 'Blue ''team''', 'acme', NULL, NULL, NULL, '[{"role": "admin", "user_id": "ann", "user_email": null}, {"role": "user", "user_email": "ANN@example.com"}, {"role": "user", "user_id": "bob"}]', '{"tags": ["prod", "a, b"], "logging": [{"callback_name": "langfuse"}], "model_rpm_limit": {"chat": 500}, "team_member_budget_id": "member"}', 50, NULL, 7.5, '{chat}', NULL, NULL, 1000, '30d', '2026-12-01 00:00:00', false, '2026-11-26 02:26:08.539', '2026-11-26 02:26:08.539', '{}', '{}', '{}', '{/key/generate,/key/info}', '{ag}', '{}', '{}', NULL, 1, false),
+	('red', NULL, NULL, NULL, NULL, NULL, '{}', '{}', NULL, NULL, 0, '{}', NULL, NULL, NULL, NULL, NULL, true, '2026-11-26 02:26:08.542', '2026-11-26 02:26:08.542', '{}', '{}', '{}', '{}', '{}', '{}', '{}', NULL, NULL, false),
+	('guarded', 'Guarded', NULL, NULL, NULL, NULL, '{}', '{}', NULL, NULL, 0, '{}', NULL, NULL, NULL, NULL, NULL, false, '2026-11-26 02:26:08.542', '2026-11-26 02:26:08.542', '{}', '{}', '{}', '{}', '{}', '{pii}', '{}', NULL, NULL, false);
+INSERT INTO public."LiteLLM_TeamTable" VALUES
+	('old', NULL, NULL, NULL, '{eve}', '{carl,eve}', '{}', '{}', NULL, NULL, 0, NULL, NULL, NULL, NULL, NULL, NULL, false, '2026-11-26 02:26:08.542', '2026-11-26 02:26:08.542', '{}', '{}', '{}', '{}', '{}', '{}', '{}', NULL, NULL, false);
 
 
 --
@@ -597,11 +602,12 @@ INSERT INTO public."LiteLLM_TeamTable" VALUES
 --
 
 INSERT INTO public."LiteLLM_UserTable" VALUES
-	('default_user_id', NULL, NULL, NULL, NULL, NULL, NULL, '{}', 'proxy_admin', NULL, 3, NULL, '{}', '{}', NULL, NULL, NULL, NULL, NULL, '{}', '{}', '{}', '{}', '2026-11-26 02:00:36.926', '2026-11-26 02:00:36.926'),
-	('ann', NULL, NULL, NULL, NULL, NULL, 'scrypt:x', '{}', 'internal_user', 10, 0.125, 'Ann@Example.com', '{chat,other}', '{"note": "tab\t, newline\n, quote \", backslash \\, ✓"}', NULL, NULL, NULL, NULL, NULL, '{}', '{}', '{}', '{}', '2024-02-03 04:05:06.789', '2026-11-26 02:00:36.926'),
-	('ann2', NULL, NULL, NULL, NULL, NULL, NULL, '{}', 'wizard', NULL, 0, 'ann@example.com', NULL, '{}', NULL, NULL, NULL, NULL, NULL, '{}', '{}', '{}', '{}', NULL, '2026-11-26 02:00:36.926');
+	('default_user_id', NULL, NULL, NULL, NULL, NULL, NULL, '{}', 'proxy_admin', NULL, 3, NULL, '{}', '{}', NULL, NULL, NULL, NULL, NULL, '{}', '{}', '{}', '{}', '2026-11-26 02:26:08.539', '2026-11-26 02:26:08.539'),
+	('ann', NULL, NULL, NULL, NULL, NULL, 'scrypt:x', '{}', 'internal_user', 10, 0.125, 'Ann@Example.com', '{chat,other}', '{"note": "tab\t, newline\n, quote \", backslash \\, ✓"}', NULL, NULL, NULL, NULL, NULL, '{}', '{}', '{}', '{}', '2024-02-03 04:05:06.789', '2026-11-26 02:26:08.539'),
+	('ann2', NULL, NULL, NULL, NULL, NULL, NULL, '{}', 'wizard', NULL, 0, 'ann@example.com', NULL, '{}', NULL, NULL, NULL, NULL, NULL, '{}', '{}', '{}', '{}', NULL, '2026-11-26 02:26:08.539');
 INSERT INTO public."LiteLLM_UserTable" VALUES
-	('bob', NULL, NULL, NULL, NULL, NULL, NULL, '{}', NULL, 'NaN', 0, NULL, '{}', '{}', NULL, NULL, NULL, NULL, NULL, '{}', '{}', '{}', '{}', NULL, '2026-11-26 02:00:36.926');
+	('bob', NULL, NULL, NULL, NULL, NULL, NULL, '{}', NULL, 'NaN', 0, NULL, '{}', '{}', NULL, NULL, NULL, NULL, NULL, '{}', '{}', '{}', '{}', NULL, '2026-11-26 02:26:08.539'),
+	('dora', NULL, NULL, NULL, NULL, NULL, NULL, '{}', NULL, 1, 0, NULL, NULL, '{}', NULL, NULL, NULL, NULL, NULL, '{}', '{pii}', '{}', '{}', '2026-11-26 02:26:08.539', '2026-11-26 02:26:08.539');
 
 
 --
@@ -609,25 +615,29 @@ INSERT INTO public."LiteLLM_UserTable" VALUES
 --
 
 INSERT INTO public."LiteLLM_VerificationToken" VALUES
-	('666bcb371e89b265ca8eecfa6155a1fac0909f118438b496262a1c0bbe76d952', 'sk-...6789', 'app', false, 1.23e-05, NULL, '{}', '{}', '{}', '{}', 'ann', NULL, NULL, NULL, '{}', NULL, '{"a": "ä"}', NULL, NULL, NULL, 1, NULL, NULL, '{}', '{}', '{}', '{}', '{}', '{}', NULL, NULL, NULL, '2024-02-03 04:05:06.789', 'ann', '2026-11-26 02:00:36.927', NULL, NULL, 0, false, NULL, NULL, NULL, NULL, NULL),
+	('666bcb371e89b265ca8eecfa6155a1fac0909f118438b496262a1c0bbe76d952', 'sk-...6789', 'app', false, 1.23e-05, NULL, '{}', '{}', '{}', '{}', 'ann', NULL, NULL, NULL, '{}', NULL, '{"a": "ä"}', NULL, NULL, NULL, 1, NULL, NULL, '{}', '{}', '{}', '{}', '{}', '{}', NULL, NULL, NULL, '2024-02-03 04:05:06.789', 'ann', '2026-11-26 02:26:08.546', NULL, NULL, 0, false, NULL, NULL, NULL, NULL, NULL),
 	('a8f6b08456c9541b3e24fe7f40bb746da23579571818577c174f2335bc3f11ed', 'sk-...6789', 'tab	new
-line \N "quoted" {curly,list} ünïcode ✓', false, 0.5, '2099-12-31 23:59:59.999', '{chat,"with space","a,b","q\"q","b\\s"}', '{"fast": "chat"}', '{}', '{}', 'bob', 'blue', NULL, NULL, '{}', NULL, '{"tags": ["t1"], "enforced_params": ["user"], "model_tpm_limit": {"chat": 100000}}', false, 9007199254740993, 60, NULL, NULL, NULL, '{}', '{llm_api_routes}', '{}', '{}', '{}', '{}', NULL, NULL, NULL, '2026-11-26 02:00:36.93', NULL, '2026-11-26 02:00:36.93', NULL, NULL, 0, false, NULL, NULL, NULL, NULL, NULL),
-	('cce5c632ba689d199198a0b50525771bf6da37edcd5609d547e84ddc53e87f94', 'sk-...6789', 'spent', false, 2.000000001, NULL, '{}', '{}', '{}', '{}', NULL, NULL, NULL, NULL, '{}', NULL, '{}', NULL, NULL, NULL, 2, NULL, NULL, '{}', '{}', '{}', '{}', '{}', '{}', NULL, NULL, NULL, '2026-11-26 02:00:36.93', NULL, '2026-11-26 02:00:36.93', NULL, NULL, 0, false, NULL, NULL, NULL, NULL, NULL);
+line \N "quoted" {curly,list} ünïcode ✓', false, 0.5, '2099-12-31 23:59:59.999', '{chat,"with space","a,b","q\"q","b\\s"}', '{"fast": "chat"}', '{}', '{}', 'bob', 'blue', NULL, NULL, '{}', NULL, '{"tags": ["t1"], "enforced_params": ["user"], "model_tpm_limit": {"chat": 100000}}', false, 9007199254740993, 60, NULL, NULL, NULL, '{}', '{llm_api_routes}', '{}', '{}', '{}', '{}', NULL, NULL, NULL, '2026-11-26 02:26:08.547', NULL, '2026-11-26 02:26:08.547', NULL, NULL, 0, false, NULL, NULL, NULL, NULL, NULL),
+	('cce5c632ba689d199198a0b50525771bf6da37edcd5609d547e84ddc53e87f94', 'sk-...6789', 'spent', false, 2.000000001, NULL, '{}', '{}', '{}', '{}', NULL, NULL, NULL, NULL, '{}', NULL, '{}', NULL, NULL, NULL, 2, NULL, NULL, '{}', '{}', '{}', '{}', '{}', '{}', NULL, NULL, NULL, '2026-11-26 02:26:08.547', NULL, '2026-11-26 02:26:08.547', NULL, NULL, 0, false, NULL, NULL, NULL, NULL, NULL);
 INSERT INTO public."LiteLLM_VerificationToken" VALUES
-	('08db6a46693e0e7ef9172a8ebf1e84981eab487971dd80f096b0cde1100bd6ad', 'sk-...6789', 'month', false, 0.75, NULL, '{}', '{}', '{}', '{}', NULL, NULL, NULL, NULL, '{}', NULL, '{}', NULL, NULL, NULL, 5, '30d', '2026-12-01 00:00:00', '{}', '{}', '{}', '{}', '{}', '{}', NULL, NULL, NULL, '2026-11-26 02:00:36.93', NULL, '2026-11-26 02:00:36.93', NULL, NULL, 0, false, NULL, NULL, NULL, NULL, NULL),
-	('a06d32f82895aa360cc48b317ac923e6716cef07b87fd5950b7fad9f5e4b572a', 'sk-...6789', 'over', false, 5, NULL, '{}', '{}', '{}', '{}', NULL, NULL, NULL, NULL, '{}', NULL, '{}', NULL, NULL, NULL, 5, '1d', '2024-01-01 00:00:00', '{}', '{}', '{}', '{}', '{}', '{}', NULL, NULL, NULL, '2026-11-26 02:00:36.93', NULL, '2026-11-26 02:00:36.93', NULL, NULL, 0, false, NULL, NULL, NULL, NULL, NULL),
-	('9fe53897c9a3ea22d6e3eed1ddea7f854aca33c47fd5b19660f6ba8f9c135387', 'sk-...6789', 'app', false, 1, NULL, NULL, '{}', '{}', '{}', NULL, NULL, NULL, NULL, '{}', NULL, '{}', NULL, NULL, NULL, 5, 'sometimes', '2099-01-01 00:00:00', '{}', '{}', '{}', '{}', '{}', '{}', NULL, NULL, NULL, '2026-11-26 02:00:36.93', NULL, '2026-11-26 02:00:36.93', NULL, NULL, 0, false, NULL, NULL, NULL, NULL, NULL);
+	('08db6a46693e0e7ef9172a8ebf1e84981eab487971dd80f096b0cde1100bd6ad', 'sk-...6789', 'month', false, 0.75, NULL, '{}', '{}', '{}', '{}', NULL, NULL, NULL, NULL, '{}', NULL, '{}', NULL, NULL, NULL, 5, '30d', '2026-12-01 00:00:00', '{}', '{}', '{}', '{}', '{}', '{}', NULL, NULL, NULL, '2026-11-26 02:26:08.547', NULL, '2026-11-26 02:26:08.547', NULL, NULL, 0, false, NULL, NULL, NULL, NULL, NULL),
+	('a06d32f82895aa360cc48b317ac923e6716cef07b87fd5950b7fad9f5e4b572a', 'sk-...6789', 'over', false, 5, NULL, '{}', '{}', '{}', '{}', NULL, NULL, NULL, NULL, '{}', NULL, '{}', NULL, NULL, NULL, 5, '1d', '2024-01-01 00:00:00', '{}', '{}', '{}', '{}', '{}', '{}', NULL, NULL, NULL, '2026-11-26 02:26:08.547', NULL, '2026-11-26 02:26:08.547', NULL, NULL, 0, false, NULL, NULL, NULL, NULL, NULL),
+	('9fe53897c9a3ea22d6e3eed1ddea7f854aca33c47fd5b19660f6ba8f9c135387', 'sk-...6789', 'app', false, 1, NULL, NULL, '{}', '{}', '{}', NULL, NULL, NULL, NULL, '{}', NULL, '{}', NULL, NULL, NULL, 5, 'sometimes', '2099-01-01 00:00:00', '{}', '{}', '{}', '{}', '{}', '{}', NULL, NULL, NULL, '2026-11-26 02:26:08.547', NULL, '2026-11-26 02:26:08.547', NULL, NULL, 0, false, NULL, NULL, NULL, NULL, NULL);
 INSERT INTO public."LiteLLM_VerificationToken" VALUES
-	('fc374b036ba6cb44211fb3bbb5a1106e29d11dacd2f9ca26d96b6e56aca4f47f', 'sk-...6789', 'blocked', false, 0, NULL, NULL, '{}', '{}', '{}', NULL, NULL, NULL, NULL, '{}', NULL, '{}', true, NULL, NULL, NULL, NULL, NULL, '{}', '{}', '{}', '{}', '{}', '{}', NULL, NULL, NULL, '2026-11-26 02:00:36.93', NULL, '2026-11-26 02:00:36.93', NULL, NULL, 0, false, NULL, NULL, NULL, NULL, NULL),
-	('b89acf9826c45e28151fe3d4fa48127d9c449911c1c4a8e046d2a69baf6738fb', 'sk-...6789', 'shared', false, 0.5, NULL, NULL, '{}', '{}', '{}', NULL, NULL, NULL, NULL, '{}', NULL, '{}', NULL, NULL, NULL, NULL, NULL, NULL, '{}', '{}', '{}', '{}', '{}', '{}', 'free', NULL, NULL, '2026-11-26 02:00:36.93', NULL, '2026-11-26 02:00:36.93', NULL, NULL, 0, false, NULL, NULL, NULL, NULL, NULL),
-	('b47befe6f3f145c80d0624aab5684a48a23c42801a9ad26fb2260b4657f701ac', 'sk-...ui', NULL, false, 0, '2026-11-26 02:00:36.93', NULL, '{}', '{}', '{}', NULL, 'litellm-dashboard', NULL, NULL, '{}', NULL, '{}', NULL, NULL, NULL, NULL, NULL, NULL, '{}', '{}', '{}', '{}', '{}', '{}', NULL, NULL, NULL, '2026-11-26 02:00:36.93', NULL, '2026-11-26 02:00:36.93', NULL, NULL, 0, false, NULL, NULL, NULL, NULL, NULL);
+	('fc374b036ba6cb44211fb3bbb5a1106e29d11dacd2f9ca26d96b6e56aca4f47f', 'sk-...6789', 'blocked', false, 0, NULL, NULL, '{}', '{}', '{}', NULL, NULL, NULL, NULL, '{}', NULL, '{}', true, NULL, NULL, NULL, NULL, NULL, '{}', '{}', '{}', '{}', '{}', '{}', NULL, NULL, NULL, '2026-11-26 02:26:08.547', NULL, '2026-11-26 02:26:08.547', NULL, NULL, 0, false, NULL, NULL, NULL, NULL, NULL),
+	('b89acf9826c45e28151fe3d4fa48127d9c449911c1c4a8e046d2a69baf6738fb', 'sk-...6789', 'shared', false, 0.5, NULL, NULL, '{}', '{}', '{}', NULL, NULL, NULL, NULL, '{}', NULL, '{}', NULL, NULL, NULL, NULL, NULL, NULL, '{}', '{}', '{}', '{}', '{}', '{}', 'free', NULL, NULL, '2026-11-26 02:26:08.547', NULL, '2026-11-26 02:26:08.547', NULL, NULL, 0, false, NULL, NULL, NULL, NULL, NULL),
+	('b47befe6f3f145c80d0624aab5684a48a23c42801a9ad26fb2260b4657f701ac', 'sk-...ui', NULL, false, 0, '2026-11-26 02:26:08.547', NULL, '{}', '{}', '{}', NULL, 'litellm-dashboard', NULL, NULL, '{}', NULL, '{}', NULL, NULL, NULL, NULL, NULL, NULL, '{}', '{}', '{}', '{}', '{}', '{}', NULL, NULL, NULL, '2026-11-26 02:26:08.547', NULL, '2026-11-26 02:26:08.547', NULL, NULL, 0, false, NULL, NULL, NULL, NULL, NULL);
 INSERT INTO public."LiteLLM_VerificationToken" VALUES
-	('a5cedb66d9181f3aa125be47242bb801e0fb04bf1584fb4ac5f1232721b97602', 'sk-...rded', NULL, false, 0, NULL, NULL, '{}', '{}', '{}', NULL, NULL, NULL, NULL, '{}', NULL, '{"guardrails": ["pii"]}', NULL, NULL, NULL, NULL, NULL, NULL, '{}', '{}', '{}', '{}', '{}', '{}', NULL, NULL, NULL, '2026-11-26 02:00:36.93', NULL, '2026-11-26 02:00:36.93', NULL, NULL, 0, false, NULL, NULL, NULL, NULL, NULL),
-	('88a660dbb781994dc807811b3c26469ea2457e3032a86c6d146b2adce97cfb97', 'sk-...ools', NULL, false, 0, NULL, NULL, '{}', '{}', '{}', NULL, NULL, NULL, NULL, '{}', NULL, '{}', NULL, NULL, NULL, NULL, NULL, NULL, '{}', '{}', '{}', '{}', '{}', '{}', NULL, NULL, 'tools', '2026-11-26 02:00:36.93', NULL, '2026-11-26 02:00:36.93', NULL, NULL, 0, false, NULL, NULL, NULL, NULL, NULL),
-	('95b25a5af8c94aaeb182bb176032e8f59a1728a8b1aafdf0c1fe4f92c42eb2fa', 'sk-...phan', NULL, false, 0, NULL, NULL, '{}', '{}', '{}', NULL, 'no-such-team', NULL, NULL, '{}', NULL, '{}', NULL, NULL, NULL, NULL, NULL, NULL, '{}', '{}', '{}', '{}', '{}', '{}', NULL, NULL, NULL, '2026-11-26 02:00:36.93', NULL, '2026-11-26 02:00:36.93', NULL, NULL, 0, false, NULL, NULL, NULL, NULL, NULL);
+	('a5cedb66d9181f3aa125be47242bb801e0fb04bf1584fb4ac5f1232721b97602', 'sk-...rded', NULL, false, 0, NULL, NULL, '{}', '{}', '{}', NULL, NULL, NULL, NULL, '{}', NULL, '{"guardrails": ["pii"]}', NULL, NULL, NULL, NULL, NULL, NULL, '{}', '{}', '{}', '{}', '{}', '{}', NULL, NULL, NULL, '2026-11-26 02:26:08.547', NULL, '2026-11-26 02:26:08.547', NULL, NULL, 0, false, NULL, NULL, NULL, NULL, NULL),
+	('88a660dbb781994dc807811b3c26469ea2457e3032a86c6d146b2adce97cfb97', 'sk-...ools', NULL, false, 0, NULL, NULL, '{}', '{}', '{}', NULL, NULL, NULL, NULL, '{}', NULL, '{}', NULL, NULL, NULL, NULL, NULL, NULL, '{}', '{}', '{}', '{}', '{}', '{}', NULL, NULL, 'tools', '2026-11-26 02:26:08.547', NULL, '2026-11-26 02:26:08.547', NULL, NULL, 0, false, NULL, NULL, NULL, NULL, NULL),
+	('95b25a5af8c94aaeb182bb176032e8f59a1728a8b1aafdf0c1fe4f92c42eb2fa', 'sk-...phan', NULL, false, 0, NULL, NULL, '{}', '{}', '{}', NULL, 'no-such-team', NULL, NULL, '{}', NULL, '{}', NULL, NULL, NULL, NULL, NULL, NULL, '{}', '{}', '{}', '{}', '{}', '{}', NULL, NULL, NULL, '2026-11-26 02:26:08.547', NULL, '2026-11-26 02:26:08.547', NULL, NULL, 0, false, NULL, NULL, NULL, NULL, NULL);
 INSERT INTO public."LiteLLM_VerificationToken" VALUES
-	('f09d8246929d29a0d4739ed560ac03baeb8e4a165a3a2cebdb482a9f2c7da04a', 'sk-...6789', NULL, false, 0, NULL, NULL, '{}', '{}', '{}', NULL, NULL, NULL, NULL, '{}', NULL, '{}', NULL, NULL, NULL, NULL, NULL, NULL, '{}', '{}', '{}', '{}', '{}', '{"chat": {"strange": 5, "time_period": "1d", "budget_limit": 1}}', NULL, NULL, 'nothing', '2026-11-26 02:00:36.93', NULL, '2026-11-26 02:00:36.93', NULL, NULL, 0, false, NULL, NULL, NULL, '[{"reset_at": "2099-01-01T00:00:00Z", "max_budget": 3, "budget_duration": "1d"}]', NULL),
-	('not a hash', 'sk-...hash', NULL, false, 0, NULL, NULL, '{}', '{}', '{}', NULL, NULL, NULL, NULL, '{}', NULL, '{}', NULL, NULL, NULL, NULL, NULL, NULL, '{}', '{}', '{}', '{}', '{}', '{}', NULL, NULL, NULL, '2026-11-26 02:00:36.93', NULL, '2026-11-26 02:00:36.93', NULL, NULL, 0, false, NULL, NULL, NULL, NULL, NULL);
+	('f09d8246929d29a0d4739ed560ac03baeb8e4a165a3a2cebdb482a9f2c7da04a', 'sk-...6789', NULL, false, 0, NULL, NULL, '{}', '{}', '{}', NULL, NULL, NULL, NULL, '{}', NULL, '{}', NULL, NULL, NULL, NULL, NULL, NULL, '{}', '{}', '{}', '{}', '{}', '{"chat": {"strange": 5, "time_period": "1d", "budget_limit": 1}}', NULL, NULL, 'nothing', '2026-11-26 02:26:08.547', NULL, '2026-11-26 02:26:08.547', NULL, NULL, 0, false, NULL, NULL, NULL, '[{"reset_at": "2099-01-01T00:00:00Z", "max_budget": 3, "budget_duration": "1d"}]', NULL),
+	('not a hash', 'sk-...hash', NULL, false, 0, NULL, NULL, '{}', '{}', '{}', NULL, NULL, NULL, NULL, '{}', NULL, '{}', NULL, NULL, NULL, NULL, NULL, NULL, '{}', '{}', '{}', '{}', '{}', '{}', NULL, NULL, NULL, '2026-11-26 02:26:08.547', NULL, '2026-11-26 02:26:08.547', NULL, NULL, 0, false, NULL, NULL, NULL, NULL, NULL),
+	('66c8bad4f7008e4fff4f107e0be91abfec5ef4bdd911d37ae72b4ceea6b30b94', 'sk-...dora', NULL, false, 0, NULL, NULL, '{}', '{}', '{}', 'dora', NULL, NULL, NULL, '{}', NULL, '{}', NULL, NULL, NULL, NULL, NULL, NULL, '{}', '{}', '{}', '{}', '{}', '{}', NULL, NULL, NULL, '2026-11-26 02:26:08.547', NULL, '2026-11-26 02:26:08.547', NULL, NULL, 0, false, NULL, NULL, NULL, NULL, NULL);
+INSERT INTO public."LiteLLM_VerificationToken" VALUES
+	('36a08d385a652bcf901d1f401929e6d706455c7da2789158ddd24885c9d5a101', 'sk-...carl', NULL, false, 0, NULL, NULL, '{}', '{}', '{}', 'carl', 'old', NULL, NULL, '{}', NULL, '{}', NULL, NULL, NULL, NULL, NULL, NULL, '{}', '{}', '{}', '{}', '{}', '{}', NULL, NULL, NULL, '2026-11-26 02:26:08.547', NULL, '2026-11-26 02:26:08.547', NULL, NULL, 0, false, NULL, NULL, NULL, NULL, NULL),
+	('0b656270b2995e2df27f444a4303f6dd6597bbe355aea3adca8118e0b22a7dc8', 'sk-...left', NULL, false, 0, NULL, NULL, '{}', '{}', '{}', 'left', 'old', NULL, NULL, '{}', NULL, '{}', NULL, NULL, NULL, NULL, NULL, NULL, '{}', '{}', '{}', '{}', '{}', '{}', NULL, NULL, NULL, '2026-11-26 02:26:08.547', NULL, '2026-11-26 02:26:08.547', NULL, NULL, 0, false, NULL, NULL, NULL, NULL, NULL);
 
 
 --
@@ -826,5 +836,5 @@ ALTER TABLE ONLY public."LiteLLM_TeamTable"
 -- PostgreSQL database dump complete
 --
 
-\unrestrict iSy49OFgJjKqKOwD58zR8accyXaJXSe7eOFvoj1KP4qbqi8VPNtEw6LVexexcOc
+\unrestrict 0nznMjderkx1hAcVJf6bHMibQAbskRoEUtPoJ3RLmbQ1GjyIbtMppeSiYxvVXBf
 
