@@ -17,7 +17,7 @@ use dunlin_types::Secret;
 
 use crate::args::ServeArgs;
 use crate::parts::Meeting;
-use crate::{Exit, say};
+use crate::{Exit, log_size, say};
 
 const DEFAULT_PORT: u16 = 4000;
 const DEFAULT_CLUSTER_PORT: u16 = 4100;
@@ -30,6 +30,8 @@ pub(crate) struct NodeConfig {
     pub(crate) host: String,
     pub(crate) port: u16,
     pub(crate) data_dir: PathBuf,
+    /// As large as the request log may become, in bytes.
+    pub(crate) log_bytes: u64,
     pub(crate) cluster: Option<ClusterConfig>,
     /// The file and its includes: a proposal for the cluster's config.
     pub(crate) document: Option<Document>,
@@ -115,7 +117,9 @@ pub(crate) fn read(args: &ServeArgs) -> anyhow::Result<NodeConfig> {
         first([args.data_dir.clone(), section.and_then(|s| s.data_dir.clone().map(PathBuf::from))])
             .unwrap_or_else(|| PathBuf::from(DEFAULT_DATA_DIR));
     remarks.extend(container_remark(&data_dir, &environment));
+    let log_gb = section.and_then(|section| section.request_log_max_gb);
     Ok(NodeConfig {
+        log_bytes: log_size::bytes(log_gb, &data_dir),
         cluster: cluster(args, section, &environment)?,
         log_filter: log_filter(args, &environment),
         log_json: args.log_json,

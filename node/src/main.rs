@@ -8,6 +8,7 @@ mod demo;
 mod door;
 mod explain;
 mod leader;
+mod log_size;
 mod logs;
 mod master_key;
 mod migrate;

@@ -10,9 +10,10 @@ use dunlin_admission::Admission;
 use dunlin_consensus::{Calls, Consensus, Identity};
 use dunlin_egress::Egress;
 use dunlin_gossip::{Fact, Gossip, NodeFact};
-use dunlin_journal::Journal;
+use dunlin_journal::{Bounds, Journal, OlderEpoch};
 use dunlin_proxy::Proxy;
 use dunlin_proxy::server::Open;
+use dunlin_records::Records;
 use dunlin_rpc::{Inbox, Incoming, Rpc};
 use dunlin_tokens::Tokenizer;
 use dunlin_types::{Clock, Epoch, NodeId, Secret};
@@ -50,6 +51,8 @@ pub(crate) struct ClusterPart {
     limits: mpsc::Receiver<Incoming>,
     /// What other nodes ask this one to give back of budgets.
     money: mpsc::Receiver<Incoming>,
+    /// What other nodes ask this one about the request log, until somebody answers.
+    records: Option<mpsc::Receiver<Incoming>>,
     /// Where others reach this node.
     advertise: String,
 }
@@ -71,7 +74,8 @@ impl ClusterPart {
             tasks: tasks.tracker.clone(),
             stop: tasks.stop.clone(),
         })?;
-        let Inbox { raft, propose, limits, money, join } = inbox;
+        let Inbox { raft, propose, limits, money, records, join } = inbox;
+        let records = Some(records);
         // Gossip is UDP on the port whose TCP side was just taken.
         let bound = rpc.local_addr();
         let advertise = at_port(&advertise, bound.port());
@@ -99,7 +103,7 @@ impl ClusterPart {
         let calls = Calls { raft, propose, join };
         let consensus =
             Consensus::start(config, identity, clock, rpc.clone(), gossip.clone(), calls).await?;
-        Ok(Self { me, epoch, rpc, gossip, consensus, limits, money, advertise })
+        Ok(Self { me, epoch, rpc, gossip, consensus, limits, money, records, advertise })
     }
 }
 
@@ -124,19 +128,15 @@ impl DataPart {
     pub(crate) fn start(
         config: &NodeConfig,
         secret: &Secret,
-        cluster: ClusterPart,
+        mut cluster: ClusterPart,
         (api, open): (SocketAddr, Open),
         clock: Clock,
         tasks: &Tasks,
     ) -> anyhow::Result<Self> {
-        let ClusterPart { me, epoch, rpc, gossip, consensus, limits, money, advertise } = cluster;
+        let Logs { journal, older, records } = Logs::open(config, &mut cluster, &clock, tasks)?;
+        let ClusterPart { me, epoch, rpc, gossip, consensus, limits, money, advertise, .. } =
+            cluster;
         let (tracker, stop) = (tasks.tracker.clone(), tasks.stop.clone());
-        let journal = dunlin_journal::Config {
-            dir: config.data_dir.join("journal"),
-            tasks: tracker.clone(),
-            stop: stop.clone(),
-        };
-        let (journal, older) = Journal::open(journal, epoch).context("the journal")?;
         let egress = Egress::new(config.proxies()?);
         let identity = identity(config, &egress, clock.clone(), tasks);
         let calls = dunlin_upstream::Config {
@@ -165,10 +165,13 @@ impl DataPart {
         let proxy = Proxy::new(clock.clone(), admission.clone(), upstream.clone(), own);
         let admin = Admin::start(
             dunlin_admin::Config { me, api: api_address.clone() },
-            clock.clone(),
-            consensus.clone(),
-            gossip.clone(),
-            upstream.clone(),
+            dunlin_admin::Parts {
+                clock: clock.clone(),
+                consensus: consensus.clone(),
+                gossip: gossip.clone(),
+                upstream: upstream.clone(),
+                records: records.clone(),
+            },
         );
         let (catching_up, watch_clock) = (admin.clone(), clock.clone());
         let (admins, paths) = dunlin_admin::router(admin.clone());
@@ -181,6 +184,8 @@ impl DataPart {
             proxy,
             admin,
             admission: admission.clone(),
+            records,
+            log_bytes: config.log_bytes,
             sealer: Sealer::new(secret),
             environment: config.environment.clone(),
             options: config.options.clone(),
@@ -195,6 +200,45 @@ impl DataPart {
         tracker.spawn(leader::watch(consensus, watch_clock, stop.clone()));
         let able = become_able(catching_up, in_force, tracker, stop);
         Ok(Self { admission, app, able })
+    }
+}
+
+/// What this node did, and the request log of the whole cluster.
+struct Logs {
+    journal: Journal,
+    older: Vec<OlderEpoch>,
+    records: Records,
+}
+
+impl Logs {
+    fn open(
+        config: &NodeConfig,
+        cluster: &mut ClusterPart,
+        clock: &Clock,
+        tasks: &Tasks,
+    ) -> anyhow::Result<Self> {
+        let (me, tracker, stop) = (cluster.me, tasks.tracker.clone(), tasks.stop.clone());
+        let bounds = Bounds { bytes: config.log_bytes, ..Bounds::default() };
+        let journal = dunlin_journal::Config {
+            dir: config.data_dir.join("journal"),
+            bounds,
+            clock: clock.clone(),
+            tasks: tracker.clone(),
+            stop: stop.clone(),
+        };
+        let (journal, older) = Journal::open(journal, cluster.epoch).context("the journal")?;
+        let dir = config.data_dir.join("copies");
+        let copies = dunlin_records::Config { me, dir, bounds, tasks: tracker, stop };
+        let parts = dunlin_records::Parts {
+            clock: clock.clone(),
+            journal: journal.clone(),
+            consensus: cluster.consensus.clone(),
+            gossip: cluster.gossip.clone(),
+            rpc: cluster.rpc.clone(),
+            inbox: cluster.records.take().expect("the log is opened once"),
+        };
+        let records = Records::start(copies, parts).context("the copies of other nodes' logs")?;
+        Ok(Self { journal, older, records })
     }
 }
 

@@ -9,7 +9,9 @@ use dunlin_admission::Admission;
 use dunlin_config::{CountedTokens, Document, Environment, Loaded, Options};
 use dunlin_consensus::{Consensus, ProposeError};
 use dunlin_identity::Identity;
+use dunlin_journal::Bounds;
 use dunlin_proxy::{Counted, HeaderName, Proxy};
+use dunlin_records::Records;
 use dunlin_state::{Command, ConfigRevision, Rejected, State};
 use dunlin_types::Secret;
 use dunlin_upstream::Upstream;
@@ -37,6 +39,9 @@ pub(crate) struct Revisions {
     pub(crate) proxy: Proxy,
     pub(crate) admin: Admin,
     pub(crate) admission: Admission,
+    pub(crate) records: Records,
+    /// As large as the request log may become, in bytes.
+    pub(crate) log_bytes: u64,
     pub(crate) sealer: Sealer,
     pub(crate) environment: Environment,
     pub(crate) options: Options,
@@ -137,6 +142,9 @@ impl Revisions {
                 let calendar = settings.budgets.calendar.clone();
                 self.admission.govern(rules);
                 self.upstream.publish(&catalog);
+                let usual = Bounds::default().age;
+                let age = settings.log.age.or(usual);
+                self.records.keep(Bounds { age, bytes: self.log_bytes });
                 self.proxy.publish(
                     Arc::clone(&catalog),
                     dunlin_proxy::Settings {
@@ -149,6 +157,7 @@ impl Revisions {
                         revision: number,
                         counted: counted(settings.counted),
                         trusts_forwarded_for: settings.trusts_forwarded_for,
+                        keeps_said: settings.log.keeps_said,
                     },
                 );
                 let models = catalog.groups.len();

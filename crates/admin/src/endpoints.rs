@@ -43,6 +43,9 @@ mod regenerate_key;
 mod remove_member;
 mod reset_key_spend;
 mod reset_team_spend;
+mod spend_log_said;
+mod spend_logs;
+mod spend_logs_page;
 mod team_models;
 mod team_permissions;
 mod unblock_key;
@@ -80,6 +83,9 @@ static ALL: &[fn(Routes) -> Routes] = &[
     remove_member::add,
     reset_key_spend::add,
     reset_team_spend::add,
+    spend_log_said::add,
+    spend_logs::add,
+    spend_logs_page::add,
     team_models::add,
     team_permissions::add,
     unblock_key::add,

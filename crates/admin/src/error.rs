@@ -6,6 +6,7 @@ use axum::response::{IntoResponse, Response};
 use dunlin_consensus::ProposeError;
 use dunlin_llm::credentials::CredentialError;
 use dunlin_llm::openai::ErrorBody;
+use dunlin_records::Busy;
 use dunlin_state::Rejected;
 use http::{HeaderValue, StatusCode, header};
 use serde_json::json;
@@ -65,6 +66,8 @@ pub(crate) enum Error {
     #[error("Key not found in database")]
     NoSuchKey { name: &'static str },
     #[error(transparent)]
+    Busy(#[from] Busy),
+    #[error(transparent)]
     Propose(#[from] ProposeError),
 }
 
@@ -115,6 +118,7 @@ impl Error {
             Self::NotYours => of(403, "auth_error", Some("key")),
             Self::NotFound { .. } => of(404, "not_found_error", None),
             Self::CannotKnow { .. } => of(503, "no_quorum", None),
+            Self::Busy(_) => of(503, "service_unavailable", None),
             Self::TooLarge => of(413, "invalid_request_error", None),
             Self::Invalid(_) => of(422, "invalid_request_error", None),
             Self::NotEnforced { fields } => of(400, "bad_request_error", fields.first().copied()),

@@ -16,6 +16,8 @@ mod entity_fields;
 mod error;
 mod fields;
 mod import;
+mod log_query;
+mod log_row;
 mod moment;
 mod naming;
 mod new_key;
@@ -35,6 +37,7 @@ use axum::Router;
 use dunlin_consensus::Consensus;
 use dunlin_gossip::Gossip;
 use dunlin_ledger::Calendar;
+use dunlin_records::Records;
 use dunlin_router::Catalog;
 use dunlin_state::{Command, Reply, State};
 use dunlin_types::{Clock, NodeId, Secret};
@@ -60,6 +63,20 @@ pub struct Config {
     pub me: NodeId,
     /// Where clients reach it.
     pub api: String,
+}
+
+/// What the admin API is built on.
+pub struct Parts {
+    /// The node's clock.
+    pub clock: Clock,
+    /// The replicated state.
+    pub consensus: Consensus,
+    /// What is heard of other nodes.
+    pub gossip: Gossip,
+    /// The node's calls to providers.
+    pub upstream: Upstream,
+    /// The request log.
+    pub records: Records,
 }
 
 /// What a config revision tells the admin API.
@@ -91,6 +108,7 @@ struct Shared {
     consensus: Consensus,
     gossip: Gossip,
     upstream: Upstream,
+    records: Records,
     /// None until the first config revision.
     published: ArcSwapOption<Published>,
     readiness: Readiness,
@@ -106,19 +124,15 @@ struct Published {
 impl Admin {
     /// An admin API that answers 503 until a config is published. It has no tasks of its own.
     #[must_use]
-    pub fn start(
-        config: Config,
-        clock: Clock,
-        consensus: Consensus,
-        gossip: Gossip,
-        upstream: Upstream,
-    ) -> Self {
+    pub fn start(config: Config, parts: Parts) -> Self {
+        let Parts { clock, consensus, gossip, upstream, records } = parts;
         Self(Arc::new(Shared {
             config,
             clock,
             consensus,
             gossip,
             upstream,
+            records,
             published: ArcSwapOption::empty(),
             readiness: Readiness::default(),
             unknown_callers: Semaphore::new(MAX_UNKNOWN_CALLERS),
@@ -140,6 +154,13 @@ impl Admin {
         let published = self.0.published.load_full();
         let calendar = published.map(|published| published.settings.calendar.clone());
         View { state, calendar: calendar.unwrap_or_default(), now: self.0.clock.unix() }
+    }
+
+    /// Whether a text is the master key, or stands for it in the request log.
+    fn is_master(&self, text: &str) -> bool {
+        let published = self.0.published.load_full();
+        let master = published.as_ref().and_then(|one| one.settings.master_key.as_ref());
+        text == log_query::MASTER || master.is_some_and(|master| Secret::new(text) == *master)
     }
 
     /// Carries a command out, and gives the state that holds it.

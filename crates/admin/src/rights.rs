@@ -9,7 +9,7 @@ use crate::caller::{Caller, Role};
 use crate::error::Error;
 
 /// The roles in a team or an organization that lead it.
-const LEADING: &[&str] = &["admin", "org_admin"];
+pub(crate) const LEADING: &[&str] = &["admin", "org_admin"];
 
 impl Caller {
     fn role(&self) -> Role {

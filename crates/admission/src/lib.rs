@@ -25,7 +25,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use dunlin_consensus::Consensus;
-use dunlin_journal::{Journal, OlderEpoch};
+use dunlin_journal::{Journal, OlderEpoch, SpendRecord};
 use dunlin_ledger::Outputs;
 use dunlin_rpc::{Incoming, Rpc};
 use dunlin_state::{Caller, Key};
@@ -308,6 +308,21 @@ impl Admission {
             None
         };
         Ok(Entry { reservation, hold })
+    }
+
+    /// Puts a request on record that was not admitted. It spends nothing.
+    ///
+    /// # Errors
+    /// The record could not be written.
+    pub fn note(&self, record: &mut SpendRecord) -> Result<(), Error> {
+        let key = record.key.and_then(|token| self.0.consensus.state().key(&token).cloned());
+        if let Some(key) = key {
+            record.whose.user.clone_from(&key.user);
+            record.whose.team.clone_from(&key.team);
+            record.whose.organization.clone_from(&key.organization);
+        }
+        self.0.journal.append(record)?;
+        Ok(())
     }
 
     /// What a key has spent: settled, and recorded by this node since.

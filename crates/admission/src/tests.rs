@@ -5,7 +5,7 @@ pub(crate) mod cluster;
 mod money;
 mod scopes;
 
-use dunlin_journal::{Course, Origin, Outcome, SpendRecord};
+use dunlin_journal::{Outcome, SpendRecord};
 use dunlin_limiter::ScopeId;
 use dunlin_state::{Change, Command, KeyChanges, TermsChanges};
 use dunlin_types::{KeyDigest, NanoUsd, RequestId, Tokens, UnixMillis};
@@ -26,21 +26,12 @@ pub(crate) fn record(key: KeyDigest, tokens: u64, cost: u64) -> SpendRecord {
         request: RequestId(1),
         key: Some(key),
         model: "m".to_owned(),
-        deployment: None,
-        upstream_model: String::new(),
         started: UnixMillis(1),
         ended: UnixMillis(2),
         prompt: Tokens(tokens),
-        completion: Tokens(0),
-        cached: Tokens(0),
         cost: NanoUsd(cost),
         outcome: Outcome::Success,
-        stream: false,
-        estimated: false,
-        call_id: String::new(),
-        charged: Vec::new(),
-        origin: Origin::default(),
-        course: Course::default(),
+        ..SpendRecord::default()
     }
 }
 

@@ -10,6 +10,7 @@ mod entity;
 mod failure;
 mod health;
 mod key;
+mod log;
 mod migrate;
 mod models;
 mod session;
@@ -45,6 +46,9 @@ pub enum Command {
     /// Make, look at, change and delete budgets whose terms are shared.
     #[command(subcommand)]
     Budget(Box<entity::EntityCommand>),
+    /// Look at the requests that the cluster has served.
+    #[command(subcommand)]
+    Log(Box<log::LogCommand>),
     /// List the models that the key may call.
     Models(Target),
     /// Ask every URL whether its node is ready: exit code 0 if all are, else 1, as container
@@ -77,6 +81,7 @@ async fn dispatch(command: &Command, key: Option<NamedKey>) -> Result<Exit> {
         Command::Team(command) => entity::team(command, key).await?,
         Command::User(command) => entity::user(command, key).await?,
         Command::Budget(command) => entity::budget(command, key).await?,
+        Command::Log(command) => log::run(command, key).await?,
         Command::Models(target) => models::run(&target.open(key)?).await?,
         Command::Health(nodes) => return health::run(nodes).await,
     }

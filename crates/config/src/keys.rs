@@ -26,6 +26,7 @@ pub(crate) struct Keys {
 const POSTGRES: &str = "no Postgres is used: keys, spend and config are kept by the cluster itself, \
      replicated to every node";
 const REDIS: &str = "no Redis is used: the nodes share limits, load and health among themselves";
+const SEGMENTS: &str = "old parts of the request log go by themselves, a file at a time";
 const CIPHERS: &str =
     "TLS 1.2 and 1.3 are spoken, with the ciphers and curves that rustls holds safe";
 const GUARDS: &str = "guardrails are not carried out by this version; check prompts and answers in a \
@@ -56,7 +57,8 @@ pub(crate) const TOP: Keys = Keys {
 
 pub(crate) const CLUSTER: Keys = Keys {
     section: "cluster",
-    in_force: "advertise bootstrap_expect data_dir host join listen name port prices secret",
+    in_force: "advertise bootstrap_expect data_dir host join listen name port prices \
+        request_log_max_gb secret",
     not_yet: "",
     replaced: &[],
     refused: &[],
@@ -184,7 +186,8 @@ pub(crate) const LITELLM: Keys = Keys {
         default_max_internal_user_budget default_team_params drop_params \
         internal_user_budget_duration max_budget max_end_user_budget max_end_user_budget_id \
         max_internal_user_budget model_alias_map modify_params \
-        ssl_certificate ssl_verify tag_budget_config timezone upperbound_key_generate_params",
+        ssl_certificate ssl_verify tag_budget_config timezone turn_off_message_logging \
+        upperbound_key_generate_params",
     not_yet: "add_user_information_to_llm_headers audit_log_callbacks cache \
         callbacks custom_prometheus_* \
         default_soft_budget \
@@ -199,7 +202,6 @@ pub(crate) const LITELLM: Keys = Keys {
         overwrite_user_with_key_hash prometheus_* public_model_groups \
         redact_messages_in_exceptions redact_user_api_key_info \
         require_auth_for_metrics_endpoint service_callback success_callback \
-        turn_off_message_logging \
         use_chat_completions_url_for_anthropic_messages validate_end_user_id_in_db",
     replaced: &[
         ("cache_params", "answers are not cached by this version, and no Redis is used"),
@@ -223,8 +225,9 @@ pub(crate) const GENERAL: Keys = Keys {
     in_force: "dangerously_permit_weak_or_unset_master_key disable_adding_master_key_hash_to_db \
         disable_master_key_return enforce_fallback_model_access global_max_parallel_requests \
         litellm_key_header_name litellm_license master_key max_parallel_requests \
-        max_request_size_mb model_alias_map pass_through_endpoints \
-        pass_through_request_timeout token_rate_limit_type use_x_forwarded_for user_header_mappings user_header_name",
+        max_request_size_mb maximum_spend_logs_retention_period model_alias_map \
+        pass_through_endpoints pass_through_request_timeout store_prompts_in_spend_logs \
+        token_rate_limit_type use_x_forwarded_for user_header_mappings user_header_name",
     not_yet: "admission_queue_timeout_seconds alert_to_webhook_url alert_type_config alert_types \
         alerting alerting_args alerting_threshold allow_client_side_credentials allowed_routes \
         always_include_stream_usage apply_user_budget_to_team_keys background_health_checks \
@@ -240,10 +243,10 @@ pub(crate) const GENERAL: Keys = Keys {
         image_generation_model include_call_id_in_error_body infer_model_from_keys \
         key_management_settings key_management_system litellm_jwtauth \
         max_in_flight_requests_per_worker max_queued_requests_per_worker \
-        max_response_size_mb maximum_spend_logs_* missing_session_id \
+        max_response_size_mb missing_session_id \
         model_list_healthy_only moderation_model \
         proxy_budget_rescheduler_* public_routes reject_clientside_metadata_tags role_permissions \
-        service_account_settings spend_report_frequency store_prompts_in_spend_logs \
+        service_account_settings spend_report_frequency \
         trusted_proxy_ranges ui_access_mode \
         use_client_credentials_pass_through_routes",
     replaced: &[
@@ -252,6 +255,8 @@ pub(crate) const GENERAL: Keys = Keys {
         ("database_*", POSTGRES),
         ("database_url", POSTGRES),
         ("disable_prisma_schema_update", POSTGRES),
+        ("maximum_spend_logs_cleanup_cron", SEGMENTS),
+        ("maximum_spend_logs_retention_interval", SEGMENTS),
         ("proxy_batch_write_at", POSTGRES),
         ("proxy_config_reload_interval_seconds", "a changed config is on every node at once"),
         ("store_model_in_db", "models come from the config, which the cluster replicates"),

@@ -25,6 +25,7 @@ mod parse;
 mod pass_through;
 mod pricing;
 mod report;
+mod request_log;
 mod resolve;
 mod routing;
 mod settings;
@@ -45,6 +46,7 @@ pub use document::{
 pub use explain::{Code, codes, explain};
 pub use grants::Grants;
 pub use report::{Fate, Note, Setting};
+pub use request_log::RequestLog;
 pub use resolve::Environment;
 pub use settings::{ClusterSection, CountedTokens, Settings, WeakMasterKey, check_master_key};
 

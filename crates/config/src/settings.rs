@@ -7,6 +7,7 @@ use crate::budgets::Budgets;
 use crate::diagnostic::{Code, Diagnostic};
 use crate::grants::{self, Grants};
 use crate::report::Report;
+use crate::request_log::{self, RequestLog};
 use crate::tree::{Map, Node, Value};
 
 /// Shorter master keys can be guessed.
@@ -46,6 +47,8 @@ pub struct Settings {
     pub tls: Tls,
     /// What new keys, users and teams are given.
     pub grants: Grants,
+    /// What goes on record and how long it is kept.
+    pub log: RequestLog,
 }
 
 /// Which tokens count against limits of tokens.
@@ -79,6 +82,8 @@ pub struct ClusterSection {
     pub host: Option<String>,
     /// The client API's port.
     pub port: Option<u16>,
+    /// As large as this node's request log may become, in GiB.
+    pub request_log_max_gb: Option<u64>,
     /// A file with the prices of models, instead of those compiled in.
     pub prices: Option<String>,
     /// A name for people. Identity is the node id in the data directory.
@@ -133,6 +138,7 @@ pub(crate) fn settings(root: &Map, environment: &Environment, report: &mut Repor
             .map(str::to_owned),
         max_request_bytes: max_request_bytes(general, report),
         grants: grants::read(root, report),
+        log: request_log::read(root, report),
         end_user_headers: end_user_headers(general, report),
         counted: counted(general, report),
         key_parallel: parallel("max_parallel_requests", general, report),
@@ -255,8 +261,17 @@ pub(crate) fn cluster(root: &Map, report: &mut Report) -> ClusterSection {
         data_dir: text("data_dir", report),
         host: text("host", report),
         port: report.count("cluster.port", section.get("port")),
+        request_log_max_gb: request_log_max_gb(section, report),
         prices: text("prices", report),
         name: text("name", report),
+    }
+}
+
+fn request_log_max_gb(section: &Map, report: &mut Report) -> Option<u64> {
+    let (name, node) = ("cluster.request_log_max_gb", section.get("request_log_max_gb"));
+    match report.count(name, node)? {
+        0 => report.wrong_value(name, node.expect("it was read"), "must be at least 1"),
+        most => Some(most),
     }
 }
 

@@ -1,16 +1,22 @@
-//! The handle: appends under one short lock, reads back for settling, forgets what is settled.
+//! The handle: appends under one short lock, reads back for settling, keeps what is settled for a
+//! while.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use dunlin_types::Epoch;
+use dunlin_types::{Epoch, NodeId, UnixMillis};
 use tracing::{error, warn};
 
-use crate::record::{self, SpendRecord};
-use crate::segment::Segment;
-use crate::{Config, Error, SEGMENT_BYTES, SYNC_EVERY};
+use crate::filter::Filter;
+use crate::index;
+use crate::retention::{Bounds, Kept};
+use crate::segment::{Name, Scanned, Segment, Shelf};
+use crate::{
+    Config, Error, ROLL_AFTER, SEGMENT_BYTES, SWEEP_EVERY, SYNC_EVERY, SpendRecord, frame,
+};
 
 /// A former life of this node with records that may not be settled yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,15 +38,22 @@ struct Shared {
 }
 
 struct Files {
-    /// Oldest first; the last one is being written.
-    segments: Vec<Segment>,
+    /// Nothing is written to them any more. Oldest first.
+    closed: Vec<Arc<Segment>>,
+    /// The one that is being written, and its words.
+    current: Segment,
+    words: Filter,
     writing: File,
-    written_bytes: u64,
     /// Written and not synced yet: closed segments first, then the one being written.
     unsynced: Vec<File>,
+    /// Closed segments without an index file.
+    unwritten: Vec<(Arc<Segment>, Filter)>,
     dirty: bool,
+    /// The last record that is settled, by life.
+    settled: BTreeMap<Epoch, u64>,
+    bounds: Bounds,
     /// Where the last read ended, so that the next one does not search: segment, record, byte.
-    cursor: Option<(Segment, u64, u64)>,
+    cursor: Option<(Name, u64, u64)>,
     /// An append that could not be undone: the file no longer ends where its records end.
     broken: bool,
 }
@@ -52,32 +65,46 @@ impl Journal {
     /// # Errors
     /// [`Error::Open`] and [`Error::Read`].
     pub fn open(config: Config, epoch: Epoch) -> Result<(Self, Vec<OlderEpoch>), Error> {
-        let Config { dir, tasks, stop } = config;
+        let Config { dir, bounds, clock, tasks, stop } = config;
         let open = |source| Error::Open { path: dir.clone(), source };
         fs::create_dir_all(&dir).map_err(open)?;
-        let mut segments = Segment::all(&dir, |path, bytes| {
+        let Scanned { segments, mut unwritten } = Segment::all(&dir, |path, bytes| {
             warn!(path = %path.display(), bytes, "a torn record at a segment's end was cut off");
         })?;
         assert!(
             segments.iter().all(|segment| segment.epoch < epoch),
             "the identity counts the epoch up before the journal is opened"
         );
+        // A life that recorded nothing has left an empty file.
+        let (segments, empty): (Vec<_>, Vec<_>) =
+            segments.into_iter().partition(|segment| segment.records > 0);
+        unwritten.retain(|(name, _)| segments.iter().any(|segment| segment.name() == *name));
+        for segment in empty.iter().filter(|segment| segment.bytes == 0) {
+            segment.remove(&dir).map_err(open)?;
+        }
         let older = older_epochs(&segments);
-        let writing = Segment { epoch, first: 1, records: 0 };
-        let file = create(&writing.path(&dir)).and_then(|file| sync_dir(&dir).map(|()| file));
-        let file = file.map_err(open)?;
-        segments.push(writing);
+        let closed: Vec<_> = segments.into_iter().map(Arc::new).collect();
+        let unwritten = unwritten.into_iter().filter_map(|(name, words)| {
+            Some((Arc::clone(closed.iter().find(|segment| segment.name() == name)?), words))
+        });
+        let current = Segment::new((epoch, 1));
+        let file = create(&current.path(&dir)).and_then(|file| sync_dir(&dir).map(|()| file));
         let files = Files {
-            segments,
-            writing: file,
-            written_bytes: 0,
+            unwritten: unwritten.collect(),
+            closed,
+            current,
+            words: Filter::default(),
+            writing: file.map_err(open)?,
             unsynced: Vec::new(),
             dirty: false,
+            settled: BTreeMap::new(),
+            bounds,
             cursor: None,
             broken: false,
         };
         let journal = Self(Arc::new(Shared { dir, epoch, files: Mutex::new(files) }));
-        let syncing = journal.clone();
+        let (syncing, sweeping) = (journal.clone(), journal.clone());
+        let stopped = stop.clone();
         tasks.spawn(async move {
             let mut ticks = tokio::time::interval(SYNC_EVERY);
             while stop.run_until_cancelled(ticks.tick()).await.is_some() {
@@ -87,6 +114,14 @@ impl Journal {
             }
             drop(syncing.sync_off_thread().await);
         });
+        tasks.spawn(async move {
+            let mut ticks = tokio::time::interval(SWEEP_EVERY);
+            while stopped.run_until_cancelled(ticks.tick()).await.is_some() {
+                let (journal, now) = (sweeping.clone(), clock.unix());
+                // It ends with its files or not at all; what it leaves, the next one takes.
+                drop(tokio::task::spawn_blocking(move || journal.sweep(now)).await);
+            }
+        });
         Ok((journal, older))
     }
 
@@ -95,33 +130,31 @@ impl Journal {
     /// # Errors
     /// [`Error::Append`] (the disk is full, perhaps) and [`Error::TooLong`]: nothing was written.
     pub fn append(&self, spend: &SpendRecord) -> Result<u64, Error> {
-        let frame = record::encode(spend)?;
+        let frame = frame::encode(spend)?;
         let mut files = self.files();
-        if files.written_bytes >= SEGMENT_BYTES {
+        if files.current.bytes >= SEGMENT_BYTES {
             self.roll(&mut files)?;
         }
-        let before = files.written_bytes;
         let written = if files.broken {
             Err(io::Error::other("an earlier failed write could not be undone"))
         } else {
             files.writing.write_all(&frame)
         };
-        let Files { segments, writing, written_bytes, dirty, broken, .. } = &mut *files;
-        let current = segments.last_mut().expect("a segment is always open");
+        let Files { current, words, writing, dirty, broken, .. } = &mut *files;
         if let Err(source) = written {
-            *broken |= writing.set_len(before).is_err();
+            *broken |= writing.set_len(current.bytes).is_err();
             return Err(Error::Append { path: current.path(&self.0.dir), source });
         }
-        *written_bytes += frame.len() as u64;
         *dirty = true;
-        current.records += 1;
+        current.add(Some(spend), frame.len());
+        index::add_words(words, spend);
         Ok(current.last())
     }
 
     /// The number of the last record of this life; 0 before the first.
     #[must_use]
     pub fn last(&self) -> u64 {
-        self.files().segments.last().expect("a segment is always open").last()
+        self.files().current.last()
     }
 
     /// Up to `max` records of `epoch` that follow record `after`, with their numbers.
@@ -137,41 +170,81 @@ impl Journal {
         let (segment, cursor) = {
             let files = self.files();
             let wanted = |segment: &&Segment| segment.epoch == epoch && segment.last() > after;
-            let Some(segment) = files.segments.iter().find(wanted).cloned() else {
+            let mut segments = files.closed.iter().map(AsRef::as_ref).chain([&files.current]);
+            let Some(segment) = segments.find(wanted).cloned() else {
                 return Ok(Vec::new());
             };
-            (segment, files.cursor.clone())
+            (segment, files.cursor)
         };
         let skipped = (after + 1).saturating_sub(segment.first);
         let offset = match cursor {
-            Some((read, record, offset))
-                if read.first == segment.first && read.epoch == epoch && record == after =>
-            {
-                offset
-            }
+            Some((read, record, offset)) if read == segment.name() && record == after => offset,
             _ => segment.offset_after(&self.0.dir, skipped)?,
         };
         let left = usize::try_from(segment.records - skipped).unwrap_or(usize::MAX);
         let (records, end) = segment.read(&self.0.dir, offset, max.min(left))?;
         let first = segment.first + skipped;
-        self.files().cursor = Some((segment, first + records.len() as u64 - 1, end));
+        self.files().cursor = Some((segment.name(), first + records.len() as u64 - 1, end));
         Ok((first..).zip(records).collect())
     }
 
-    /// Everything of `epoch` up to record `through` is settled: its closed segments are removed.
+    /// Everything of `epoch` up to record `through` is settled: its closed segments may go once they
+    /// are too old or too much.
     pub fn settled(&self, epoch: Epoch, through: u64) {
-        let mut files = self.files();
-        let writing = files.segments.last().cloned();
-        let dir = &self.0.dir;
-        files.segments.retain(|segment| {
-            let forgotten = segment.epoch == epoch
-                && segment.last() <= through
-                && Some(segment) != writing.as_ref();
-            if forgotten && let Err(error) = fs::remove_file(segment.path(dir)) {
-                warn!(path = %segment.path(dir).display(), %error, "a settled segment stays");
-            }
-            !forgotten
-        });
+        self.files().settled.insert(epoch, through);
+    }
+
+    /// Keeps so much from here on.
+    pub fn keep(&self, bounds: Bounds) {
+        self.files().bounds = bounds;
+    }
+
+    /// What `node`, whose journal this is, has now, to be searched.
+    #[must_use]
+    pub fn shelf(&self, node: NodeId) -> Shelf {
+        let files = self.files();
+        let mut segments = files.closed.clone();
+        segments.push(Arc::new(files.current.clone()));
+        Shelf { node, dir: self.0.dir.clone(), segments }
+    }
+
+    /// Its segments, oldest first: in which life each was begun, the number of its first record, and
+    /// how long it is.
+    #[must_use]
+    pub fn segments(&self) -> Vec<(Epoch, u64, u64)> {
+        let files = self.files();
+        let segments = files.closed.iter().map(AsRef::as_ref).chain([&files.current]);
+        segments.map(|segment| (segment.epoch, segment.first, segment.bytes)).collect()
+    }
+
+    /// Whole frames of a segment from byte `offset` on: as many as `max` bytes hold, but one at
+    /// least if there is one.
+    ///
+    /// # Errors
+    /// [`Error::Read`], also when the segment has gone.
+    pub fn frames(&self, segment: Name, offset: u64, max: usize) -> Result<Vec<u8>, Error> {
+        let found = {
+            let files = self.files();
+            let mut segments = files.closed.iter().map(AsRef::as_ref).chain([&files.current]);
+            segments.find(|known| known.name() == segment).cloned()
+        };
+        let found = found.ok_or_else(|| Error::Read {
+            path: Segment::new(segment).path(&self.0.dir),
+            source: io::Error::from(io::ErrorKind::NotFound),
+        })?;
+        let left = found.bytes.saturating_sub(offset);
+        let mut bytes = found.slice(&self.0.dir, offset, left.min(max as u64))?;
+        let mut whole = 0;
+        while let Some(length) = frame::frame_length(&bytes[whole..]) {
+            whole += length;
+        }
+        if whole == 0 && left > max as u64 {
+            let longer = frame::MAX_FRAME.max(max) as u64;
+            bytes = found.slice(&self.0.dir, offset, left.min(longer))?;
+            whole = frame::frame_length(&bytes).unwrap_or_default();
+        }
+        bytes.truncate(whole);
+        Ok(bytes)
     }
 
     fn files(&self) -> MutexGuard<'_, Files> {
@@ -179,15 +252,55 @@ impl Journal {
     }
 
     fn roll(&self, files: &mut Files) -> Result<(), Error> {
-        let first = files.segments.last().expect("a segment is always open").last() + 1;
-        let next = Segment { epoch: self.0.epoch, first, records: 0 };
+        let next = Segment::new((self.0.epoch, files.current.last() + 1));
         let path = next.path(&self.0.dir);
         let file = create(&path).map_err(|source| Error::Append { path, source })?;
-        let closed = std::mem::replace(&mut files.writing, file);
-        files.unsynced.push(closed);
-        files.written_bytes = 0;
-        files.segments.push(next);
+        let writing = std::mem::replace(&mut files.writing, file);
+        let closed = Arc::new(std::mem::replace(&mut files.current, next));
+        files.unsynced.push(writing);
+        files.unwritten.push((Arc::clone(&closed), std::mem::take(&mut files.words)));
+        files.closed.push(closed);
         Ok(())
+    }
+
+    /// Lets go what is settled and too old or too much.
+    pub(crate) fn sweep(&self, now: UnixMillis) {
+        let dir = &self.0.dir;
+        let mut files = self.files();
+        // Else one that is seldom written would keep its first records for ever.
+        let began = files.current.blocks.began();
+        if began.is_some_and(|began| now.0.saturating_sub(began.0) > ROLL_AFTER)
+            && let Err(error) = self.roll(&mut files)
+        {
+            warn!(%error, "the request log goes on in an old segment");
+        }
+        let kept = |segment: &Segment, spare| Kept {
+            bytes: segment.bytes,
+            ended: segment.blocks.ended,
+            spare,
+        };
+        let settled = |segment: &Segment| {
+            files.settled.get(&segment.epoch).is_some_and(|through| segment.last() <= *through)
+        };
+        let closed = files.closed.iter().map(|segment| kept(segment, settled(segment)));
+        let segments: Vec<_> = closed.chain([kept(&files.current, false)]).collect();
+        let mut keep = files.bounds.keep(&segments, now).into_iter();
+        let mut gone = Vec::new();
+        files.closed.retain(|segment| {
+            let keep = keep.next().expect("one for each");
+            if !keep {
+                gone.push(Arc::clone(segment));
+            }
+            keep
+        });
+        let Files { unwritten, closed, .. } = &mut *files;
+        unwritten.retain(|(segment, _)| closed.iter().any(|kept| kept.name() == segment.name()));
+        drop(files);
+        for segment in gone {
+            if let Err(error) = segment.remove(dir) {
+                warn!(path = %segment.path(dir).display(), %error, "an old segment stays");
+            }
+        }
     }
 
     async fn sync_off_thread(&self) -> io::Result<()> {
@@ -200,15 +313,23 @@ impl Journal {
     }
 
     fn sync(&self) -> io::Result<()> {
-        let (closed, writing) = {
+        let (closed, writing, unwritten) = {
             let mut files = self.files();
             let dirty = std::mem::take(&mut files.dirty);
             let writing = if dirty { Some(files.writing.try_clone()?) } else { None };
-            (std::mem::take(&mut files.unsynced), writing)
+            let unwritten = std::mem::take(&mut files.unwritten);
+            (std::mem::take(&mut files.unsynced), writing, unwritten)
         };
         let rolled = !closed.is_empty();
         for file in closed.iter().chain(&writing) {
             file.sync_data()?;
+        }
+        for (segment, words) in unwritten {
+            // Without it the segment is read whole: slow, and right.
+            if let Err(error) = segment.write_index(&self.0.dir, &words) {
+                let path = segment.path(&self.0.dir);
+                warn!(path = %path.display(), %error, "a segment has no index");
+            }
         }
         if rolled { sync_dir(&self.0.dir) } else { Ok(()) }
     }
@@ -226,12 +347,12 @@ fn older_epochs(segments: &[Segment]) -> Vec<OlderEpoch> {
     older
 }
 
-fn create(path: &Path) -> io::Result<File> {
+pub(crate) fn create(path: &Path) -> io::Result<File> {
     use std::os::unix::fs::OpenOptionsExt;
     OpenOptions::new().append(true).create(true).mode(0o600).open(path)
 }
 
-fn sync_dir(dir: &Path) -> io::Result<()> {
+pub(crate) fn sync_dir(dir: &Path) -> io::Result<()> {
     File::open(dir)?.sync_all()
 }
 

@@ -1,20 +1,12 @@
-//! A spend record and its frame on disk: length and CRC-32 of the payload, 4 bytes each, little
-//! endian, then the payload as JSON. Field names are kept so that files outlive versions.
+//! A spend record: what is kept of one request.
 
 use std::net::IpAddr;
 
 use dunlin_types::{DeploymentId, KeyDigest, NanoUsd, PotId, RequestId, Tokens, UnixMillis};
 use serde::{Deserialize, Serialize};
 
-use crate::Error;
-
-/// Longer payloads are refused when written and are damage when read.
-const MAX_PAYLOAD: u32 = 1 << 20;
-/// Length and CRC.
-pub(crate) const FRAME_HEAD: usize = 8;
-
 /// How a request ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
     /// The answer was delivered whole.
@@ -22,11 +14,12 @@ pub enum Outcome {
     /// A part of the answer was delivered: the client left, or the upstream broke.
     Partial,
     /// No answer was delivered.
+    #[default]
     Failure,
 }
 
 /// What one request used and cost.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct SpendRecord {
     /// The request.
     pub request: RequestId,
@@ -67,6 +60,133 @@ pub struct SpendRecord {
     /// How it went.
     #[serde(default)]
     pub course: Course,
+    /// Whose key it was at the time.
+    #[serde(default, skip_serializing_if = "unset")]
+    pub whose: Whose,
+    /// The id in the answer, such as `chatcmpl-...`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answer_id: Option<String>,
+    /// What its tokens were.
+    #[serde(default, skip_serializing_if = "unset")]
+    pub kinds: Kinds,
+    /// What the cost is made of.
+    #[serde(default, skip_serializing_if = "unset")]
+    pub parts: Parts,
+    /// Why no whole answer was delivered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fault: Option<Box<Fault>>,
+    /// What was said, if that is kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub said: Option<Box<Said>>,
+}
+
+/// Whose a key is.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Whose {
+    /// The `user_id`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub user: Option<String>,
+    /// The `team_id`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub team: Option<String>,
+    /// The `organization_id`: the key's own, else its team's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub organization: Option<String>,
+}
+
+/// Tokens that have prices of their own. All are parts of a record's `prompt` and `completion`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Kinds {
+    /// Written to the provider's cache.
+    #[serde(skip_serializing_if = "unset")]
+    pub cache_write: Tokens,
+    /// Thought, not shown as the answer.
+    #[serde(skip_serializing_if = "unset")]
+    pub reasoning: Tokens,
+    /// Audio, heard and spoken.
+    #[serde(skip_serializing_if = "unset")]
+    pub audio: Tokens,
+    /// Pictures, seen and drawn.
+    #[serde(skip_serializing_if = "unset")]
+    pub image: Tokens,
+}
+
+/// What a cost is made of: `input + output + tools - discount + margin` is the cost, the others are
+/// parts of these.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Parts {
+    /// All that was sent.
+    #[serde(skip_serializing_if = "unset")]
+    pub input: NanoUsd,
+    /// All that was made.
+    #[serde(skip_serializing_if = "unset")]
+    pub output: NanoUsd,
+    /// Searches that the model made.
+    #[serde(skip_serializing_if = "unset")]
+    pub tools: NanoUsd,
+    /// Of `input`: read from the provider's cache.
+    #[serde(skip_serializing_if = "unset")]
+    pub cache_read: NanoUsd,
+    /// Of `input`: written to the provider's cache.
+    #[serde(skip_serializing_if = "unset")]
+    pub cache_write: NanoUsd,
+    /// Of `output`: reasoning.
+    #[serde(skip_serializing_if = "unset")]
+    pub reasoning: NanoUsd,
+    /// Taken off.
+    #[serde(skip_serializing_if = "unset")]
+    pub discount: NanoUsd,
+    /// Put on.
+    #[serde(skip_serializing_if = "unset")]
+    pub margin: NanoUsd,
+}
+
+/// What a client was told instead of an answer.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Fault {
+    /// The HTTP status.
+    pub status: u16,
+    /// The error's `type`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kind: Option<String>,
+    /// In words, at most [`MAX_FAULT_BYTES`].
+    pub message: String,
+}
+
+/// What was said in a request, kept only if the configuration says so. Each text has at most
+/// [`MAX_SAID_BYTES`] and ends in [`CUT_MARK`] if it was longer.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Said {
+    /// The body of the request.
+    pub request: String,
+    /// The body of the answer; of a stream, its text.
+    pub answer: String,
+}
+
+/// A fault's words have at most this many bytes.
+pub const MAX_FAULT_BYTES: usize = 1_024;
+/// A request's or an answer's text on record has at most this many bytes.
+pub const MAX_SAID_BYTES: usize = 64 << 10;
+/// What a text ends in that was cut.
+pub const CUT_MARK: &str = "... (cut by dunlin)";
+
+/// `text`, cut to `most` bytes with its end marked.
+#[must_use]
+pub fn bounded(text: &str, most: usize) -> String {
+    if text.len() <= most {
+        return text.to_owned();
+    }
+    let end = text.floor_char_boundary(most.saturating_sub(CUT_MARK.len()));
+    [&text[..end], CUT_MARK].concat()
+}
+
+fn unset<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 /// On whose behalf a request was made, as its client says: nothing here is proved. Bounds are those
@@ -133,57 +253,14 @@ pub struct Attempt {
 /// A record has this many attempts at most: it must fit its frame.
 pub const MAX_ATTEMPTS: usize = 64;
 
-/// The frame of a record.
-pub(crate) fn encode(record: &SpendRecord) -> Result<Vec<u8>, Error> {
-    let mut frame = vec![0; FRAME_HEAD];
-    serde_json::to_writer(&mut frame, record)
-        .expect("a record is plain data and memory is no file");
-    let payload = frame.len() - FRAME_HEAD;
-    let length = u32::try_from(payload).ok().filter(|length| *length <= MAX_PAYLOAD);
-    let length = length.ok_or(Error::TooLong { bytes: payload, bound: MAX_PAYLOAD })?;
-    let crc = crc32fast::hash(&frame[FRAME_HEAD..]);
-    frame[..4].copy_from_slice(&length.to_le_bytes());
-    frame[4..FRAME_HEAD].copy_from_slice(&crc.to_le_bytes());
-    Ok(frame)
-}
-
-/// The first record of `bytes` and the length of its frame. `None`: the rest is torn or damaged.
-pub(crate) fn decode(bytes: &[u8]) -> Option<(SpendRecord, usize)> {
-    let (payload, end) = frame(bytes)?;
-    Some((serde_json::from_slice(payload).ok()?, end))
-}
-
-/// The length of the first whole, undamaged frame of `bytes`.
-pub(crate) fn frame_length(bytes: &[u8]) -> Option<usize> {
-    frame(bytes).map(|(_, end)| end)
-}
-
-fn frame(bytes: &[u8]) -> Option<(&[u8], usize)> {
-    let (length, rest) = bytes.split_first_chunk::<4>()?;
-    let (crc, rest) = rest.split_first_chunk::<4>()?;
-    let length = u32::from_le_bytes(*length);
-    let payload = rest.get(..usize::try_from(length).ok()?)?;
-    // Blocks that were allocated but never written read as zeros: an empty frame is damage.
-    let whole = length > 0 && length <= MAX_PAYLOAD;
-    let sound = whole && crc32fast::hash(payload) == u32::from_le_bytes(*crc);
-    sound.then_some((payload, FRAME_HEAD + payload.len()))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn a_record_of_an_older_version_is_read() {
-        let json = br#"{"request":"00000000000000000000000000000007","key":null,"model":"chat",
-            "deployment":null,"upstream_model":"m","started":1,"ended":2,"prompt":3,"cached":0,
-            "completion":4,"cost":5,"outcome":"success","stream":false,"estimated":false,
-            "call_id":"7"}"#;
-        let length = u32::try_from(json.len()).expect("short");
-        let crc = crc32fast::hash(json);
-        let frame = [&length.to_le_bytes()[..], &crc.to_le_bytes(), json].concat();
-        let (record, end) = decode(&frame).expect("a record");
-        assert_eq!((record.call_id.as_str(), end), ("7", frame.len()));
-        assert_eq!((record.origin, record.course), (Origin::default(), Course::default()));
+    fn a_text_is_cut_between_characters_and_says_so() {
+        assert_eq!(bounded("short", 5), "short");
+        let cut = bounded(&"ü".repeat(100), 40);
+        assert!(cut.len() <= 40 && cut.ends_with(CUT_MARK) && cut.starts_with('ü'), "{cut}");
     }
 }

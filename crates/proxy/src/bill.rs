@@ -5,7 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dunlin_admission::{Bounds, Entry, Found, Permit, Refusal};
-use dunlin_journal::{Attempt, Course, MAX_ATTEMPTS, Origin, Outcome, SpendRecord};
+use dunlin_journal::{
+    Attempt, Course, Fault, MAX_ATTEMPTS, MAX_SAID_BYTES, Origin, Outcome, Said, SpendRecord,
+    bounded,
+};
 use dunlin_ledger::{Context, Cost, Pricing, Service, Units};
 use dunlin_llm::{ChatReply, ChatRequest, Endpoint, Media, Tier, Usage, tokens_in};
 use dunlin_router::Deployment;
@@ -17,7 +20,9 @@ use crate::Proxy;
 use crate::caller::Caller;
 use crate::chat::Call;
 use crate::count;
+use crate::error::Failed;
 use crate::found::Finished;
+use crate::record;
 
 /// An open bill. Dropped open, it charges what was counted, or voids the permit if nothing was.
 pub(crate) struct Bill {
@@ -110,22 +115,15 @@ impl Bill {
         let record = SpendRecord {
             request: call.id,
             key: caller.key().map(|caller| caller.token),
+            whose: record::whose(caller),
             model: about.model.to_owned(),
-            deployment: None,
-            upstream_model: String::new(),
             started: call.started,
             ended: call.started,
-            prompt: Tokens(0),
-            cached: Tokens(0),
-            completion: Tokens(0),
-            cost: NanoUsd::ZERO,
-            outcome: Outcome::Failure,
             stream: about.stream,
-            estimated: false,
             call_id: call.call_id.clone(),
-            charged: Vec::new(),
             origin: about.origin,
             course: Course { call_type: about.call_type.to_owned(), ..Course::default() },
+            ..SpendRecord::default()
         };
         Self {
             proxy,
@@ -165,6 +163,7 @@ impl Bill {
         reply: &ChatReply,
     ) -> Settled {
         self.served_by(by);
+        self.answered_as(reply.id());
         self.served_in(reply.service_tier());
         self.media = self.media.answered(self.endpoint, reply);
         match reply.usage() {
@@ -203,9 +202,9 @@ impl Bill {
         course.group = Some(group.to_owned());
     }
 
-    /// Nobody waits for the answer: what it costs is known, and charged, when it is found finished.
-    pub(crate) fn for_background(&mut self) {
-        self.background = true;
+    /// If nobody waits for the answer, what it costs is known, and charged, when it is found finished.
+    pub(crate) fn for_background(&mut self, nobody_waits: bool) {
+        self.background |= nobody_waits;
     }
 
     /// Whether nobody waits for the answer.
@@ -253,9 +252,55 @@ impl Bill {
         self.settle_estimate(Outcome::Success, Tokens(0))
     }
 
-    /// Nobody answered.
-    pub(crate) fn failed(mut self) -> Option<NanoUsd> {
-        self.settle(Outcome::Failure, &Usage::default()).key_spend
+    /// Nobody answered: the client is told why. What was not even tried is on record only as far as
+    /// such may be.
+    pub(crate) fn fail(mut self, failed: impl Into<Failed>) -> Failed {
+        let failed = failed.into();
+        self.record.fault = Some(Box::new(record::fault(failed.body())));
+        let tried = self.record.deployment.is_some() || !self.record.course.attempts.is_empty();
+        let (refusals, now) = (&self.proxy.0.refusals, self.proxy.0.clock.mono());
+        if tried || refusals.admit(self.record.key, now) {
+            return failed.spent(self.settle(Outcome::Failure, &Usage::default()).key_spend);
+        }
+        let spend = self.key().map(|key| self.proxy.0.admission.key_spend(key));
+        drop(self.permit.take());
+        failed.spent(spend)
+    }
+
+    /// The client is passed on a failure, as it came.
+    pub(crate) fn failed_with(mut self, status: u16) {
+        self.faulted(Fault { status, ..Fault::default() });
+        self.settle(Outcome::Failure, &Usage::default());
+    }
+
+    /// Why the answer that is being passed on will not be whole.
+    pub(crate) fn faulted(&mut self, fault: Fault) {
+        self.record.fault = Some(Box::new(fault));
+    }
+
+    /// The answer's id.
+    pub(crate) fn answered_as(&mut self, id: Option<&str>) {
+        if self.record.answer_id.is_none() {
+            self.record.answer_id = id.map(str::to_owned);
+        }
+    }
+
+    /// What is said in the request goes on record, and so will what is answered.
+    pub(crate) fn keep_said(&mut self, request: &str) {
+        let said = Said { request: bounded(request, MAX_SAID_BYTES), answer: String::new() };
+        self.record.said = Some(Box::new(said));
+    }
+
+    /// A model wrote more; `words` is asked for them only if they go on record.
+    pub(crate) fn said<T: AsRef<str>>(&mut self, words: impl FnOnce() -> T) {
+        if let Some(said) = &mut self.record.said
+            && said.answer.len() < MAX_SAID_BYTES
+        {
+            said.answer += words().as_ref();
+            if said.answer.len() > MAX_SAID_BYTES {
+                said.answer = bounded(&said.answer, MAX_SAID_BYTES);
+            }
+        }
     }
 
     /// A deployment is about to be asked.
@@ -403,7 +448,9 @@ impl Bill {
         record.prompt = used.prompt;
         record.cached = used.cached;
         record.completion = used.completion;
+        record.kinds = record::kinds(used);
         record.cost = cost.total;
+        record.parts = record::parts(&cost);
         record.outcome = outcome;
     }
 

@@ -6,8 +6,9 @@ use std::sync::{Arc, OnceLock};
 use axum::body::Body;
 use axum::extract::Request;
 use axum::http::header::CONTENT_TYPE;
-use axum::http::{HeaderMap, Response};
+use axum::http::{HeaderMap, Response, Uri};
 use bytes::Bytes;
+use dunlin_journal::Origin;
 use dunlin_llm::responses::KeptResponse;
 use dunlin_llm::{ChatRequest, Endpoint, Stamp, parse, parse_upload};
 use dunlin_types::{MonoMillis, RequestId, UnixMillis};
@@ -26,8 +27,12 @@ use crate::headers::{self, Told};
 use crate::keepalive::{self, Wish};
 use crate::kept::{Opened, Sealing};
 use crate::origin::Client;
+use crate::refused::{self, Known};
 use crate::stream::{self, Outgoing};
-use crate::{Proxy, body};
+use crate::{Proxy, Serving, body};
+
+/// A client's wish that nothing is kept of what is said.
+const REDACTION: &str = "x-litellm-enable-message-redaction";
 
 /// What is known of a request before it is read.
 pub(crate) struct Call {
@@ -40,6 +45,8 @@ pub(crate) struct Call {
     pub(crate) began: MonoMillis,
     pub(crate) framing: Framing,
     pub(crate) client: Client,
+    /// For the record that it leaves if it is refused.
+    pub(crate) known: Known,
 }
 
 impl Call {
@@ -54,8 +61,31 @@ impl Call {
         let (started, began) = (proxy.0.clock.unix(), proxy.0.clock.mono());
         let id = Builder::from_unix_timestamp_millis(started.0, &rand::random()).into_uuid();
         let call_id = headers::client_call_id(headers).unwrap_or_else(|| id.to_string());
-        let (framing, client) = (Framing::Events, Client::default());
-        Self { endpoint, id: RequestId(id.as_u128()), call_id, started, began, framing, client }
+        let (framing, client, known) = (Framing::Events, Client::default(), Known::default());
+        let id = RequestId(id.as_u128());
+        Self { endpoint, id, call_id, started, began, framing, client, known }
+    }
+
+    /// Finds out who asks.
+    pub(crate) async fn identify(
+        &self,
+        proxy: &Proxy,
+        serving: &Serving,
+        headers: &HeaderMap,
+        uri: &Uri,
+    ) -> Result<Caller, Refused> {
+        let found = Caller::identify(proxy, serving, headers, uri).await;
+        match &found {
+            Ok(caller) => self.known.is(caller),
+            Err(_) => self.known.claims(headers, serving.settings.key_header.as_deref()),
+        }
+        found
+    }
+
+    /// The request is refused: what it asked for is on its record.
+    fn refuse(&self, chat: &ChatRequest, origin: &Origin, refused: Refused) -> Refused {
+        self.known.asks(chat.model(), chat.stream(), self.endpoint.call_type(), origin);
+        refused
     }
 
     /// What goes on an answer that is put into this endpoint's words.
@@ -75,8 +105,12 @@ pub(crate) async fn serve(
     let call = Arc::new(Call::begin(proxy, endpoint, &request));
     let (kept, wish) = oneshot::channel();
     let (proxy, path_model) = (proxy.clone(), path_model.map(str::to_owned));
+    let asked = Arc::clone(&call);
     // The story is a large future: boxed once, it is not copied from one caller to the next.
-    let answering = Box::pin(conduct(proxy, Arc::clone(&call), path_model, request, kept));
+    let answering = Box::pin(async move {
+        let answered = conduct(&proxy, &asked, path_model, request, kept).await;
+        answered.inspect_err(|failed| refused::note(&proxy, &asked, failed))
+    });
     let answered = match endpoint.ping() {
         Some(_) => keepalive::watch(Arc::clone(&call), answering, wish).await,
         None => answering.await,
@@ -90,16 +124,15 @@ pub(crate) async fn serve(
 /// Says to `kept` if the answer is to be kept alive, as soon as it is sure that there is one to wait
 /// for.
 async fn conduct(
-    proxy: Proxy,
-    call: Arc<Call>,
+    proxy: &Proxy,
+    call: &Call,
     path_model: Option<String>,
     request: Request,
     kept: oneshot::Sender<Wish>,
 ) -> Result<Response<Body>, Failed> {
-    let (proxy, call) = (&proxy, &*call);
     let serving = proxy.0.serving.load_full();
     let (head, body) = request.into_parts();
-    let mut caller = Caller::identify(proxy, &serving, &head.headers, &head.uri).await?;
+    let mut caller = call.identify(proxy, &serving, &head.headers, &head.uri).await?;
     let body = body::read(body, &head.headers, serving.settings.max_request_bytes).await?;
     let opened = Opened::of(proxy, call.endpoint, &caller, body)?;
     let chat = read(call, &caller, &head.headers, opened.body.clone(), path_model.as_deref())?;
@@ -108,17 +141,20 @@ async fn conduct(
     caller.count_for(proxy, &mut origin).await?;
     let asks = Asks { proxy, serving: &serving, call, caller: &caller, opened: &opened };
     let (what, instead) = (What { chat: &chat, extras: &extras }, OnceLock::new());
-    let Admitted { mut candidates, demand, permit, gave_way } = asks.admit(what, &instead).await?;
+    let admitted = asks.admit(what, &instead).await;
+    let admitted = admitted.map_err(|refused| call.refuse(&chat, &origin, refused))?;
+    let Admitted { mut candidates, demand, permit, gave_way } = admitted;
     let told = Told::of_admission(call, &caller, permit.limits());
     keepalive::announce(kept, candidates.first(), &chat, &extras, &told);
     let mut bill = Bill::open(proxy.clone(), permit, call, &caller, About::of(&chat, origin));
+    keep_said(&serving, &head.headers, &chat, &mut bill);
 
     let catalog = &serving.catalog;
     let (demand, revision) = (&demand, serving.settings.revision);
     let asked = Asked { proxy, catalog, chat: &chat, extras: &extras, demand, revision };
     let answered = match attempts::run(asked, &mut candidates, &mut bill).await {
         Ok(answered) => answered,
-        Err(failed) => return Err(failed.spent(bill.failed())),
+        Err(failed) => return Err(bill.fail(failed)),
     };
     let told = told.attempts(&answered).bound(extras.bound(chat.stream()));
     let Answered { answer, fallbacks, .. } = answered;
@@ -135,11 +171,12 @@ async fn conduct(
             let reply = whole.reply.write(call.endpoint, call.stamp(&name, &chat));
             let seal = Sealing::of_answer(proxy, call.endpoint, &caller, &whole.deployment);
             if seal.is_some() && chat.background() {
-                bill.for_background();
+                bill.for_background(true);
                 let kept = KeptResponse::read(&reply);
                 let found = found::response(&whole.deployment, kept, call.started);
                 found.into_iter().for_each(|finished| bill.found(finished));
             }
+            bill.said(|| String::from_utf8_lossy(&reply));
             let settled = bill.delivered(&whole.deployment, &chat, &whole.reply);
             let reply = seal.map_or(reply.clone(), |seal| seal.response(&reply));
             headers::json(told.cost(settled), reply)
@@ -150,9 +187,7 @@ async fn conduct(
             let told = told.key_spend(spend);
             let name = name(answer.deployment());
             let seal = Sealing::of_answer(proxy, call.endpoint, &caller, answer.deployment());
-            if seal.is_some() && chat.background() {
-                bill.for_background();
-            }
+            bill.for_background(seal.is_some() && chat.background());
             let outgoing = Outgoing::new(call, name, chat, seal);
             headers::event_stream(told, call.framing, stream::events(answer, bill, outgoing))
         }
@@ -163,6 +198,15 @@ async fn conduct(
             headers::passing(told, &provider, body)
         }
     })
+}
+
+/// What is said goes on record if the configuration says so, and the client has nothing against it.
+fn keep_said(serving: &Serving, headers: &HeaderMap, chat: &ChatRequest, bill: &mut Bill) {
+    let wish = headers.get(REDACTION).and_then(|wish| wish.to_str().ok());
+    let redacted = wish.is_some_and(|wish| wish.eq_ignore_ascii_case("true"));
+    if serving.settings.keeps_said && !redacted {
+        bill.keep_said(chat.text());
+    }
 }
 
 fn read(

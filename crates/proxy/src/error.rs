@@ -123,12 +123,27 @@ pub(crate) struct Unanswered {
 pub(crate) struct Failed {
     why: Why,
     key_spend: Option<NanoUsd>,
+    on_record: bool,
 }
 
 impl Failed {
-    /// The same, for a request that got far enough to know what its key has spent.
+    /// The same, for a request that got far enough to be on record, and to know what its key has
+    /// spent.
     pub(crate) fn spent(self, key_spend: Option<NanoUsd>) -> Self {
-        Self { key_spend, ..self }
+        Self { key_spend, on_record: true, ..self }
+    }
+
+    /// Whether the request has left its record, or none because there were too many.
+    pub(crate) fn is_on_record(&self) -> bool {
+        self.on_record
+    }
+
+    /// What the client is told.
+    pub(crate) fn body(&self) -> ErrorBody {
+        match &self.why {
+            Why::Refused(refused) => refused.body(),
+            Why::Unanswered(unanswered) => unanswered.body(),
+        }
     }
 }
 
@@ -139,13 +154,13 @@ enum Why {
 
 impl From<Refused> for Failed {
     fn from(refused: Refused) -> Self {
-        Self { why: Why::Refused(refused), key_spend: None }
+        Self { why: Why::Refused(refused), key_spend: None, on_record: false }
     }
 }
 
 impl From<Unanswered> for Failed {
     fn from(unanswered: Unanswered) -> Self {
-        Self { why: Why::Unanswered(unanswered), key_spend: None }
+        Self { why: Why::Unanswered(unanswered), key_spend: None, on_record: false }
     }
 }
 
@@ -317,7 +332,9 @@ impl Refused {
             Self::OverBudget { over, key } => {
                 own(over.status, "budget_exceeded", budget::message(over, key))
             }
-            Self::RateLimited { limited, .. } => own(429, "throttling_error", limit(limited)),
+            Self::RateLimited { limited, .. } => {
+                own(429, "throttling_error", limits::message(limited))
+            }
             Self::NodeFull { limit } => own(429, "throttling_error", words::node_full(*limit)),
             Self::CannotKnow { reason } => own(503, "service_unavailable", reason.clone()),
             Self::Overloaded { reason } => own(503, "overloaded", reason.clone()),
@@ -329,20 +346,7 @@ pub(crate) fn own(code: u16, kind: &str, message: impl Into<String>) -> ErrorBod
     ErrorBody { message: message.into(), kind: Some(kind.to_owned()), param: None, code }
 }
 
-fn limit(limited: &RateLimited) -> String {
-    format!(
-        "Rate limit exceeded for {}: {}. Limit type: {}. Current limit: {}, Remaining: {}. \
-         Limit resets at: {}",
-        limited.of.name(),
-        limited.id(),
-        limited.what.name(),
-        limited.limit,
-        limited.remaining,
-        headers::utc(limited.reset_at),
-    )
-}
-
-fn of_failure(failure: &Failure) -> ErrorBody {
+pub(crate) fn of_failure(failure: &Failure) -> ErrorBody {
     of_error(&failure.error)
 }
 
@@ -370,11 +374,7 @@ pub(crate) fn in_stream(failure: &Failure, endpoint: Endpoint) -> ErrorBody {
 impl Failed {
     /// What ends a stream whose 200 was sent before anyone knew.
     pub(crate) fn frame(self, call: &Call) -> Bytes {
-        let body = match &self.why {
-            Why::Refused(refused) => refused.body(),
-            Why::Unanswered(unanswered) => unanswered.body(),
-        };
-        call.endpoint.error_frame(&body)
+        call.endpoint.error_frame(&self.body())
     }
 
     /// The response: body, status and the headers that tell when to come back.

@@ -12,6 +12,7 @@ mod attempts;
 mod bill;
 mod body;
 mod budget;
+mod calculate;
 mod caller;
 mod chat;
 mod count;
@@ -34,8 +35,11 @@ mod openapi;
 mod origin;
 mod params;
 mod realtime;
+mod record;
+mod refused;
 mod relay;
 mod routes;
+mod said;
 pub mod server;
 mod stored;
 mod stream;
@@ -61,6 +65,7 @@ pub use front::Front;
 pub use ids::Ids;
 pub use routes::router;
 
+use refused::Refusals;
 use stored::output::Reading;
 
 /// The routes of an HTTP API, to be merged with others and served.
@@ -86,6 +91,8 @@ pub struct Settings {
     pub counted: Counted,
     /// Whether the proxy in front says who the client is, in `X-Forwarded-For`.
     pub trusts_forwarded_for: bool,
+    /// Whether prompts and answers go on record.
+    pub keeps_said: bool,
 }
 
 impl Default for Settings {
@@ -98,6 +105,7 @@ impl Default for Settings {
             revision: 0,
             counted: Counted::default(),
             trusts_forwarded_for: false,
+            keeps_said: false,
         }
     }
 }
@@ -126,6 +134,7 @@ struct Shared {
     tokenizer: Tokenizer,
     tasks: TaskTracker,
     reading: Reading,
+    refusals: Refusals,
     open: Open,
     serving: ArcSwap<Serving>,
 }
@@ -153,6 +162,7 @@ impl Proxy {
             tokenizer,
             tasks,
             reading: Reading::default(),
+            refusals: Refusals::default(),
             open,
             serving: ArcSwap::from_pointee(Serving::default()),
         }))

@@ -163,6 +163,20 @@ fn insert(told: &mut HeaderMap, name: HeaderName, value: &str) {
     }
 }
 
+/// What a client is told of the limit that refused its request.
+pub(crate) fn message(limited: &RateLimited) -> String {
+    format!(
+        "Rate limit exceeded for {}: {}. Limit type: {}. Current limit: {}, Remaining: {}. \
+         Limit resets at: {}",
+        limited.of.name(),
+        limited.id(),
+        limited.what.name(),
+        limited.limit,
+        limited.remaining,
+        headers::utc(limited.reset_at),
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use dunlin_admission::{LimitScope, Rank};

@@ -17,12 +17,11 @@ use dunlin_router::{Group, NonePicked};
 use dunlin_types::Tokens;
 
 use crate::attempts::GroupFailed;
-use crate::caller::Caller;
 use crate::chat::Call;
 use crate::error::{Failed, Refused, Unanswered};
 use crate::headers::{self, Told};
 use crate::realtime::talk::{Asker, Talk};
-use crate::{Proxy, Serving};
+use crate::{Proxy, Serving, refused};
 
 mod frames;
 mod talk;
@@ -44,7 +43,7 @@ pub(crate) async fn serve(State(proxy): State<Proxy>, request: Request) -> Respo
     let call = Arc::new(call);
     match conduct(&proxy, &call, request).await {
         Ok(response) => response,
-        Err(failed) => failed.response(&call),
+        Err(failed) => refused::answer(&proxy, &call, failed),
     }
 }
 
@@ -55,7 +54,7 @@ async fn conduct(
 ) -> Result<Response<Body>, Failed> {
     let serving = proxy.0.serving.load_full();
     let offered = take_key(request.headers_mut());
-    let caller = Caller::identify(proxy, &serving, request.headers(), request.uri()).await?;
+    let caller = call.identify(proxy, &serving, request.headers(), request.uri()).await?;
     check_handshake(&request)?;
     let query = Query::of(request.uri().query().unwrap_or_default())?;
     let group = dunlin_router::group(&serving.catalog, caller.access(), &query.model)
@@ -78,7 +77,7 @@ async fn conduct(
         Err(failure) => {
             let (failure, retries, max_retries) = (Box::new(failure), 0, 0);
             let failed = GroupFailed::Attempt { failure, retries, max_retries };
-            return Err(unanswered(&group, failed).spent(bill.failed()));
+            return Err(bill.fail(unanswered(&group, failed)));
         }
     };
     let response = accepted(told.called(call), &conversation.headers);

@@ -10,7 +10,8 @@ use axum::extract::Request;
 use axum::http::header::CONTENT_TYPE;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, Method, Response, Uri};
-use dunlin_admission::{Bounds, Demand};
+use dunlin_admission::{Bounds, Demand, Refusal};
+use dunlin_journal::Origin;
 use dunlin_ledger::Pricing;
 use dunlin_llm::credentials::key_in_query;
 use dunlin_llm::{Endpoint, Labels, Named, tokens_in};
@@ -25,7 +26,7 @@ use crate::caller::Caller;
 use crate::chat::Call;
 use crate::error::{Failed, Refused, Unanswered};
 use crate::headers::{self, Told};
-use crate::{Proxy, Serving, body, entry, gemini, hold};
+use crate::{Proxy, Serving, body, entry, gemini, hold, refused};
 
 pub(crate) mod configured;
 mod fields;
@@ -47,7 +48,7 @@ pub(crate) async fn serve(proxy: &Proxy, way: Way, request: Request) -> Response
     let call = Call::begin(proxy, Endpoint::ChatCompletions, &request);
     match conduct(proxy, &call, way, request).await {
         Ok(response) => response,
-        Err(failed) => failed.response(&call),
+        Err(failed) => refused::answer(proxy, &call, failed),
     }
 }
 
@@ -60,7 +61,7 @@ async fn conduct(
     let serving = proxy.0.serving.load_full();
     let (mut head, body) = request.into_parts();
     let query = query(&mut head, way);
-    let mut caller = Caller::identify(proxy, &serving, &head.headers, &head.uri).await?;
+    let mut caller = call.identify(proxy, &serving, &head.headers, &head.uri).await?;
     let body = body::read(body, &head.headers, serving.settings.max_request_bytes).await?;
     let path = path(&head.uri, way.prefix)?;
     let named = Named::read(path, kind(&head.headers), &body).map_err(Refused::UnclearModel)?;
@@ -75,7 +76,7 @@ async fn conduct(
         ..Demand::free(call.id, model, prompt_estimate, serving.settings.counted)
     };
     let admitted = proxy.0.admission.admit(caller.key(), demand.clone()).await;
-    let permit = admitted.map_err(|refusal| Refused::admission(refusal, &caller, call.started))?;
+    let permit = admitted.map_err(|no| refusal(call, &caller, model, &origin, no))?;
     let told = Told::of_admission(call, &caller, permit.limits());
     let about = About::relayed(model, prompt_estimate, origin);
     let mut bill = Bill::open(proxy.clone(), permit, call, &caller, about);
@@ -94,7 +95,7 @@ async fn conduct(
             bill.enters(entry);
             attempt
         }
-        Err(why) => return Err(not_asked(proxy, &lenders.group.name, why).spent(bill.failed())),
+        Err(why) => return Err(bill.fail(not_asked(proxy, &lenders.group.name, why))),
     };
     let deployment = Arc::clone(attempt.deployment());
     bill.served_by(&deployment);
@@ -118,7 +119,7 @@ async fn conduct(
         Err(failure) => {
             let (failure, retries, max_retries) = (Box::new(failure), 0, 0);
             let failed = GroupFailed::Attempt { failure, retries, max_retries };
-            return Err(unanswered(&lenders, failed).spent(bill.failed()));
+            return Err(bill.fail(unanswered(&lenders, failed)));
         }
     };
     let told = told.lent(call, &deployment);
@@ -193,6 +194,11 @@ fn choose(
     let asked = Asked { providers: way.providers, models: &models, chosen: header, reads };
     let found = lenders(&serving.catalog, caller.access(), asked);
     found.map_err(|none| Refused::no_lender(none, way))
+}
+
+fn refusal(call: &Call, caller: &Caller, model: &str, origin: &Origin, no: Refusal) -> Refused {
+    call.known.asks(model, false, "pass_through_endpoint", origin);
+    Refused::admission(no, caller, call.started)
 }
 
 fn unanswered(lenders: &Lenders, failed: GroupFailed) -> Failed {

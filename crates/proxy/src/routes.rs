@@ -14,8 +14,8 @@ use crate::relay::Way;
 use crate::stored::unmade::Wanted;
 use crate::stored::{self, About};
 use crate::{
-    Proxy, Routes, chat, count, gemini, model_info, models, openapi, params, realtime, relay,
-    token_counter,
+    Proxy, Routes, calculate, chat, count, gemini, model_info, models, openapi, params, realtime,
+    relay, token_counter,
 };
 
 /// The endpoints whose requests name a model, and their paths. Each is also served under `/v1`, and under the two
@@ -81,6 +81,7 @@ fn table() -> Table {
         .get("/model_group/info", model_info::groups)
         .get("/utils/supported_openai_params", params::show)
         .post("/utils/token_counter", token_counter::serve)
+        .post("/spend/calculate", calculate::serve)
         .get("/v1/models", models::list)
         .get("/v1/models/{*id}", models::one)
         .post("/v1/models/{*id}", gemini::serve)

@@ -24,7 +24,7 @@ use crate::error::{Failed, Refused};
 use crate::headers::Told;
 use crate::ids::Kind;
 use crate::kept::{Sealing, find};
-use crate::{Proxy, Serving, entry};
+use crate::{Proxy, Serving, entry, refused};
 
 mod answer;
 pub(crate) mod batches;
@@ -56,7 +56,7 @@ pub(crate) async fn serve(
     let call = Call::begin(proxy, Endpoint::Responses, &request);
     match conduct(proxy, &call, about, id, request).await {
         Ok(response) => response,
-        Err(failed) => failed.response(&call),
+        Err(failed) => refused::answer(proxy, &call, failed),
     }
 }
 
@@ -69,7 +69,7 @@ async fn conduct(
 ) -> Result<Response<Body>, Failed> {
     let serving = proxy.0.serving.load_full();
     let (head, _body) = request.into_parts();
-    let caller = Caller::identify(proxy, &serving, &head.headers, &head.uri).await?;
+    let caller = call.identify(proxy, &serving, &head.headers, &head.uri).await?;
     let opened = proxy.0.ids.open(about.kind, id, caller.owner());
     let kept = opened.map_err(|bad| Refused::no_such(about.kind, id, bad))?;
     let home = find(&serving.catalog, &kept.deployment);

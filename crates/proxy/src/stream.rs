@@ -18,6 +18,7 @@ use crate::error;
 use crate::found;
 use crate::framing::Framing;
 use crate::kept::Sealing;
+use crate::{record, said};
 
 /// A stream that broke after its first byte: the connection is cut, so that nobody takes what came
 /// for the whole.
@@ -138,6 +139,8 @@ impl Events {
             Ok(StreamEvent::Chunk(chunk)) => {
                 let bill = bill.expect("nothing follows the end of a stream");
                 bill.streamed(chunk.usage(), chunk.text_bytes());
+                bill.answered_as(chunk.id());
+                bill.said(|| said::of_chunk(chunk.data()));
                 bill.served_in(chunk.service_tier());
                 if bill.is_for_background() && chunk.usage().is_some() {
                     let kept = KeptResponse::read_event(chunk.data());
@@ -153,6 +156,10 @@ impl Events {
             Ok(StreamEvent::Delta(delta)) => {
                 let bill = bill.expect("nothing follows the end of a stream");
                 bill.streamed(delta.usage(), delta.text_bytes());
+                if let Delta::Start { id, .. } = &delta {
+                    bill.answered_as(id.as_deref());
+                }
+                bill.said(|| said::of_delta(&delta));
                 self.translate(delta)
             }
             Ok(StreamEvent::Comment(frame)) => {
@@ -166,8 +173,10 @@ impl Events {
             Ok(StreamEvent::Error(_) | StreamEvent::Failed(..)) => {
                 unreachable!("upstream turns errors into failures")
             }
-            Err(Failure { last: Some(last), .. }) => {
+            Err(failure @ Failure { last: Some(_), .. }) => {
                 let bill = bill.expect("nothing follows the end of a stream");
+                bill.faulted(record::fault(error::of_failure(&failure)));
+                let last = failure.last.expect("it was just matched");
                 bill.streamed(last.usage(), 0);
                 self.settle(Outcome::Partial);
                 // The provider's own word for an end that is none: nothing is missing after it.
@@ -176,6 +185,9 @@ impl Events {
                 Some(self.outgoing.seal.as_ref().map_or(frame.clone(), |seal| seal.event(&frame)))
             }
             Err(failure) => {
+                if let Some(bill) = bill {
+                    bill.faulted(record::fault(error::of_failure(&failure)));
+                }
                 self.settle(Outcome::Partial);
                 self.end = End::ErrorSent;
                 let endpoint = self.outgoing.chat.endpoint();

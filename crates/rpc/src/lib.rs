@@ -7,8 +7,8 @@
 //!
 //! Invariants: no call reaches an owner unless the caller's certificate, its claimed id, the node
 //! meant and the cluster all agree (`rules.rs`); nothing leaves this process in the clear; an
-//! address is resolved anew for every connection; Raft has connections of its own, so that large
-//! bodies of other services do not delay heartbeats. Read `rules.rs` first, then `tls.rs`.
+//! address is resolved anew for every connection; Raft has connections of its own, and so has the
+//! request log, so that large bodies delay neither heartbeats nor what requests wait for. Read `rules.rs` first, then `tls.rs`.
 
 mod connection;
 mod dial;
@@ -80,6 +80,8 @@ pub enum Service {
     Limits,
     /// Calls to nodes that have money of a budget which the caller lacks.
     Money,
+    /// Rows of the request log, and copies of it, on a connection of their own.
+    Records,
     /// Forming and joining: the only service open between nodes without a common cluster.
     Join,
 }
@@ -94,6 +96,8 @@ pub struct Inbox {
     pub limits: mpsc::Receiver<Incoming>,
     /// For [`Service::Money`].
     pub money: mpsc::Receiver<Incoming>,
+    /// For [`Service::Records`].
+    pub records: mpsc::Receiver<Incoming>,
     /// For [`Service::Join`].
     pub join: mpsc::Receiver<Incoming>,
 }
@@ -140,6 +144,7 @@ struct Shared {
 /// The connections to one peer.
 struct Peer {
     raft: Arc<Link>,
+    records: Arc<Link>,
     others: Arc<Link>,
 }
 
@@ -195,7 +200,7 @@ impl Rpc {
             return;
         }
         let link = || Link::new(peer, address.into(), self.shared.dialer.clone());
-        peers.insert(peer, Peer { raft: link(), others: link() });
+        peers.insert(peer, Peer { raft: link(), records: link(), others: link() });
     }
 
     /// Calls a service of a peer and waits for its answer, at most `timeout`.
@@ -245,6 +250,7 @@ impl Rpc {
         let peer = peers.get(&to).ok_or(CallError::UnknownPeer { node: to })?;
         Ok(match service {
             Service::Raft => peer.raft.clone(),
+            Service::Records => peer.records.clone(),
             Service::Propose | Service::Limits | Service::Money | Service::Join => {
                 peer.others.clone()
             }

@@ -71,6 +71,7 @@ pub(crate) fn wire_service(service: Service) -> v1::Service {
         Service::Propose => v1::Service::Propose,
         Service::Limits => v1::Service::Limits,
         Service::Money => v1::Service::Money,
+        Service::Records => v1::Service::Records,
         Service::Join => v1::Service::Join,
     }
 }
@@ -82,6 +83,7 @@ fn service_of(service: v1::Service) -> Option<Service> {
         v1::Service::Propose => Some(Service::Propose),
         v1::Service::Limits => Some(Service::Limits),
         v1::Service::Money => Some(Service::Money),
+        v1::Service::Records => Some(Service::Records),
         v1::Service::Join => Some(Service::Join),
     }
 }
@@ -112,9 +114,14 @@ mod tests {
 
     #[test]
     fn members_of_one_cluster_reach_every_service() {
-        for service in
-            [Service::Raft, Service::Propose, Service::Limits, Service::Money, Service::Join]
-        {
+        for service in [
+            Service::Raft,
+            Service::Propose,
+            Service::Limits,
+            Service::Money,
+            Service::Records,
+            Service::Join,
+        ] {
             check(Some(OURS), &call(service, Some(ME.0), Some(OURS)), Ok(service));
         }
     }
@@ -123,7 +130,9 @@ mod tests {
     fn only_join_is_open_to_and_from_nodes_of_no_cluster() {
         for (ours, theirs) in [(None, None), (None, Some(OURS)), (Some(OURS), None)] {
             check(ours, &call(Service::Join, None, theirs), Ok(Service::Join));
-            for service in [Service::Raft, Service::Propose, Service::Limits, Service::Money] {
+            for service in
+                [Service::Raft, Service::Propose, Service::Limits, Service::Money, Service::Records]
+            {
                 check(ours, &call(service, Some(ME.0), theirs), Err(Cause::WrongCluster));
             }
         }

@@ -37,6 +37,9 @@ const PROPOSE_QUEUE: usize = 1024;
 const LIMITS_QUEUE: usize = 4096;
 /// Questions for money waiting for their owner: a node asks at most once in 50 ms.
 const MONEY_QUEUE: usize = 256;
+/// Questions about the request log and pieces of its copies waiting for their owner: a node has a few
+/// under way.
+const RECORDS_QUEUE: usize = 128;
 /// Joining nodes waiting for their owner.
 const JOIN_QUEUE: usize = 64;
 /// Connections that have not yet proved membership. One more is closed at once.
@@ -197,6 +200,7 @@ struct Queues {
     propose: mpsc::Sender<Incoming>,
     limits: mpsc::Sender<Incoming>,
     money: mpsc::Sender<Incoming>,
+    records: mpsc::Sender<Incoming>,
     join: mpsc::Sender<Incoming>,
 }
 
@@ -205,15 +209,17 @@ fn queues() -> (Queues, Inbox) {
     let (propose_in, propose) = mpsc::channel(PROPOSE_QUEUE);
     let (limits_in, limits) = mpsc::channel(LIMITS_QUEUE);
     let (money_in, money) = mpsc::channel(MONEY_QUEUE);
+    let (records_in, records) = mpsc::channel(RECORDS_QUEUE);
     let (join_in, join) = mpsc::channel(JOIN_QUEUE);
     let queues = Queues {
         raft: raft_in,
         propose: propose_in,
         limits: limits_in,
         money: money_in,
+        records: records_in,
         join: join_in,
     };
-    (queues, Inbox { raft, propose, limits, money, join })
+    (queues, Inbox { raft, propose, limits, money, records, join })
 }
 
 /// Applies the rules and passes calls on.
@@ -250,6 +256,7 @@ impl Desk {
             Service::Propose => &self.queues.propose,
             Service::Limits => &self.queues.limits,
             Service::Money => &self.queues.money,
+            Service::Records => &self.queues.records,
             Service::Join => &self.queues.join,
         };
         queue.try_send(Incoming { from: caller, body: call.body, reply }).map_err(|full| {

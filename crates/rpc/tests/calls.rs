@@ -94,8 +94,14 @@ async fn echo_one(inbox: &mut Inbox) -> NodeId {
 #[tokio::test]
 async fn a_call_reaches_its_service_with_a_proven_caller() {
     let (one, mut two) = pair();
-    for service in [Service::Raft, Service::Propose, Service::Limits, Service::Money, Service::Join]
-    {
+    for service in [
+        Service::Raft,
+        Service::Propose,
+        Service::Limits,
+        Service::Money,
+        Service::Records,
+        Service::Join,
+    ] {
         let body = Bytes::from(format!("{service:?}"));
         let owner = async {
             let queue = match service {
@@ -103,6 +109,7 @@ async fn a_call_reaches_its_service_with_a_proven_caller() {
                 Service::Propose => &mut two.inbox.propose,
                 Service::Limits => &mut two.inbox.limits,
                 Service::Money => &mut two.inbox.money,
+                Service::Records => &mut two.inbox.records,
                 Service::Join => &mut two.inbox.join,
             };
             let call = within(queue.recv()).await.expect("the service runs");

@@ -159,6 +159,29 @@ async fn the_status_names_nodes_leader_and_backends() -> anyhow::Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn requests_are_listed_filtered_and_shown_whichever_node_served_them() -> anyhow::Result<()> {
+    let setup = harness::start(3).await?;
+    let caller = setup.make_key(0, json!({"key_alias": "app"})).await?;
+    for node in 0..3 {
+        setup.chat(node, &caller).await?;
+    }
+    let last = setup.chat(1, setup.cluster.client()).await?;
+    let call = last.header("x-litellm-call-id").expect("an id").to_owned();
+    let shell = Shell::admin(&setup, &[2]);
+    let text = shell.done("log list").await?;
+    assert_eq!(text.lines().count(), 5, "a head and four requests: {text}");
+    assert!(text.lines().nth(1).is_some_and(|line| line.contains("master")), "{text}");
+    let json = shell.json("log list --key app -n 2").await?;
+    assert_eq!(json["requests"].as_array().map(Vec::len), Some(2));
+    assert_eq!((&json["schema"], &json["complete"]), (&json!("dunlin.log.list/1"), &json!(true)));
+    let info = shell.done(&format!("log info {call}")).await?;
+    assert!(info.contains(&call) && info.contains("acompletion"), "{info}");
+    shell.run("log info none").await?.assert_failed(3, &["none", "dunlin log list"]);
+    shell.run("log list --since yesterday").await?.assert_failed(1, &["start_date"]);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_key_that_is_not_enough_is_told_from_none() -> anyhow::Result<()> {
     let setup = harness::start(1).await?;
     let admin = Shell::admin(&setup, &[0]);

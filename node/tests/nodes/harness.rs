@@ -130,16 +130,21 @@ impl Setup {
         self.dir.path()
     }
 
+    /// The folder of a node.
+    pub(crate) fn home(&self, node: usize) -> PathBuf {
+        self.dir.path().join(self.cluster.nodes()[node].name())
+    }
+
     /// What a node has on record, oldest first.
     pub(crate) fn records(&self, node: usize) -> anyhow::Result<Vec<Value>> {
-        let mut folders = vec![self.dir.path().join(self.cluster.nodes()[node].name())];
+        let mut folders = vec![self.home(node)];
         let mut segments = Vec::new();
         while let Some(folder) = folders.pop() {
             for entry in std::fs::read_dir(&folder)? {
                 let path = entry?.path();
                 if path.is_dir() {
                     folders.push(path);
-                } else if folder.ends_with("journal") {
+                } else if folder.ends_with("journal") && path.extension() == Some("log".as_ref()) {
                     segments.push(path);
                 }
             }

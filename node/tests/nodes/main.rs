@@ -25,6 +25,7 @@ mod permissions;
 mod prices;
 mod realtime;
 mod relay;
+mod request_log;
 mod responses;
 mod restart;
 mod streams;

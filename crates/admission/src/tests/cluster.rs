@@ -166,7 +166,13 @@ impl Plan {
             Consensus::start(config, identity, clock.clone(), rpc.clone(), gossip, calls).await;
         let consensus = consensus.expect("a sound log");
         let dir = self.dir.join("journal");
-        let journal = dunlin_journal::Config { dir, tasks: tasks.clone(), stop: stop.clone() };
+        let journal = dunlin_journal::Config {
+            dir,
+            bounds: dunlin_journal::Bounds::default(),
+            clock: clock.clone(),
+            tasks: tasks.clone(),
+            stop: stop.clone(),
+        };
         let (journal, older) = Journal::open(journal, epoch).expect("a sound journal");
         let config = Config { me: id, epoch, tasks: tasks.clone(), stop: stop.clone() };
         let (limits, money) = (inbox.limits, inbox.money);

@@ -19,7 +19,7 @@ use crate::chat::Call;
 use crate::error::{Failed, Refused};
 use crate::headers::{self, Told};
 use crate::relay::{climbs, fields, passing};
-use crate::{Proxy, Serving, body, front, hold};
+use crate::{Proxy, Serving, body, front, hold, refused};
 
 /// What every server needs to know of a request.
 static ALWAYS: [HeaderName; 4] = [ACCEPT, ACCEPT_LANGUAGE, CONTENT_TYPE, USER_AGENT];
@@ -39,7 +39,7 @@ pub(crate) async fn serve(State(proxy): State<Proxy>, request: Request) -> Respo
     let rest = rest.to_owned();
     match conduct(&proxy, &call, &serving, (endpoint, &rest), request).await {
         Ok(response) => response,
-        Err(failed) => failed.response(&call),
+        Err(failed) => refused::answer(&proxy, &call, failed),
     }
 }
 
@@ -52,7 +52,7 @@ async fn conduct(
 ) -> Result<Response<Body>, Failed> {
     let (head, body) = request.into_parts();
     let mut caller = match endpoint.needs_key {
-        true => Caller::identify(proxy, serving, &head.headers, &head.uri).await?,
+        true => call.identify(proxy, serving, &head.headers, &head.uri).await?,
         // Nobody: no limits, and spend that is on record for no key.
         false => Caller::Master,
     };
@@ -90,10 +90,7 @@ async fn conduct(
     let url = url(endpoint, rest, head.uri.query());
     let relayed = match proxy.0.upstream.fetch(url, passed, endpoint.timeout).await {
         Ok(relayed) => relayed,
-        Err(error) => {
-            let spend = bill.failed();
-            return Err(Failed::from(Refused::Answered(Box::new(error))).spent(spend));
-        }
+        Err(error) => return Err(bill.fail(Refused::Answered(Box::new(error)))),
     };
     let (status, headers) = (relayed.status, fields::incoming(&relayed.headers));
     let body = passing::body(relayed, bill, None, false);

@@ -25,7 +25,7 @@ pub(super) fn body(relayed: Relayed, bill: Bill, price: Option<Price>, generates
     let mut bill = Some(bill);
     if !succeeded && let Some(bill) = bill.take() {
         // Nobody's failure is charged.
-        bill.failed();
+        bill.failed_with(relayed.status.as_u16());
     }
     if let Some(bill) = &mut bill {
         bill.begun((!generates).then(Usage::default));

@@ -64,7 +64,7 @@ impl Answer {
             Ok(relayed) => refusal(relayed, &by).await,
             Err(failure) => failure.error,
         };
-        Err(Failed::from(Refused::Answered(Box::new(failed))).spent(bill.failed()))
+        Err(bill.fail(Refused::Answered(Box::new(failed))))
     }
 
     pub(super) fn is_stream(&self) -> bool {
@@ -140,7 +140,7 @@ impl Answer {
             Ok(None) => Refused::LongAnswer { most: MAX_OBJECT_BYTES },
             Err(broken) => Refused::Answered(Box::new(broken)),
         };
-        Err(Failed::from(failed).spent(self.bill.failed()))
+        Err(self.bill.fail(failed))
     }
 }
 

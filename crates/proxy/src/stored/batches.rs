@@ -10,12 +10,11 @@ use dunlin_types::Tokens;
 
 use super::home::OURS;
 use super::{Asking, alone, send};
-use crate::caller::Caller;
 use crate::chat::Call;
 use crate::error::{Failed, Refused};
 use crate::ids::Kind;
 use crate::kept::{Sealing, find};
-use crate::{Proxy, body};
+use crate::{Proxy, body, refused};
 
 const INPUT: &[&Place] = &[&["input_file_id"]];
 
@@ -24,14 +23,14 @@ pub(crate) async fn create(proxy: &Proxy, request: Request) -> Response<Body> {
     let call = Call::begin(proxy, Endpoint::Responses, &request);
     match conduct(proxy, &call, request).await {
         Ok(response) => response,
-        Err(failed) => failed.response(&call),
+        Err(failed) => refused::answer(proxy, &call, failed),
     }
 }
 
 async fn conduct(proxy: &Proxy, call: &Call, request: Request) -> Result<Response<Body>, Failed> {
     let serving = proxy.0.serving.load_full();
     let (head, body) = request.into_parts();
-    let caller = Caller::identify(proxy, &serving, &head.headers, &head.uri).await?;
+    let caller = call.identify(proxy, &serving, &head.headers, &head.uri).await?;
     let body = body::read(body, &head.headers, serving.settings.max_request_bytes).await?;
     let (ids, owner) = (&proxy.0.ids, caller.owner());
     let mut input = None;

@@ -16,12 +16,11 @@ use dunlin_types::Tokens;
 use super::home::{Home, OURS, Wish};
 use super::lists::Query;
 use super::{Asking, send};
-use crate::caller::Caller;
 use crate::chat::Call;
 use crate::error::{Failed, Refused};
 use crate::ids::Kind;
 use crate::kept::Sealing;
-use crate::{Proxy, body};
+use crate::{Proxy, body, refused};
 
 /// Where a line of a batch names its model.
 const MODEL: &[&Place] = &[&["body", "model"]];
@@ -35,7 +34,7 @@ pub(crate) async fn upload(
     let call = Call::begin(proxy, Endpoint::Responses, &request);
     match conduct(proxy, &call, provider, request).await {
         Ok(response) => response,
-        Err(failed) => failed.response(&call),
+        Err(failed) => refused::answer(proxy, &call, failed),
     }
 }
 
@@ -47,7 +46,7 @@ async fn conduct(
 ) -> Result<Response<Body>, Failed> {
     let serving = proxy.0.serving.load_full();
     let (head, body) = request.into_parts();
-    let caller = Caller::identify(proxy, &serving, &head.headers, &head.uri).await?;
+    let caller = call.identify(proxy, &serving, &head.headers, &head.uri).await?;
     let body = body::read(body, &head.headers, serving.settings.max_request_bytes).await?;
     let kind = head.headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
     let kind = kind.unwrap_or_default();

@@ -12,12 +12,11 @@ use dunlin_upstream::Relay;
 
 use super::home::{Home, OURS, Wish};
 use super::{Asking, ask};
-use crate::Proxy;
-use crate::caller::Caller;
 use crate::chat::Call;
 use crate::error::{Failed, Refused};
 use crate::ids::Kind;
 use crate::kept::Sealing;
+use crate::{Proxy, refused};
 
 /// Answers one request for a list. `provider` is the one that the path names.
 pub(crate) async fn list(
@@ -29,7 +28,7 @@ pub(crate) async fn list(
     let call = Call::begin(proxy, Endpoint::Responses, &request);
     match conduct(proxy, &call, (kind, provider), request).await {
         Ok(response) => response,
-        Err(failed) => failed.response(&call),
+        Err(failed) => refused::answer(proxy, &call, failed),
     }
 }
 
@@ -41,7 +40,7 @@ async fn conduct(
 ) -> Result<Response<Body>, Failed> {
     let serving = proxy.0.serving.load_full();
     let (head, _body) = request.into_parts();
-    let caller = Caller::identify(proxy, &serving, &head.headers, &head.uri).await?;
+    let caller = call.identify(proxy, &serving, &head.headers, &head.uri).await?;
     if caller.key().is_some() {
         return Err(Refused::unlisted(kind).into());
     }

@@ -71,7 +71,7 @@ pub(super) fn charge(
     }
     let Some(turn) = Turn::begin(proxy, found.request) else { return Some(bill) };
     bill.served_by(by);
-    bill.for_background();
+    bill.for_background(true);
     let (proxy, by) = (proxy.clone(), Arc::clone(by));
     let (strategy, retry) = (serving.catalog.strategy, serving.catalog.retry);
     let tasks = proxy.0.tasks.clone();

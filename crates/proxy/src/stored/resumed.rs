@@ -53,7 +53,7 @@ pub(super) struct Payer {
 pub(super) fn events(relayed: Relayed, sealing: Sealing, payer: Payer) -> Body {
     let Payer { mut bill, by, pays } = payer;
     bill.served_by(&by);
-    bill.for_background();
+    bill.for_background(true);
     let splitter = Splitter::with_frames_of(dunlin_providers::MAX_EVENT_BYTES);
     let bill = Some(bill);
     Body::new(Events { relayed, sealing, bill, by, pays, splitter, ready: VecDeque::new() })

@@ -14,13 +14,12 @@ use serde::Serialize;
 use super::answer::Whole;
 use super::{Asking, send};
 use crate::bill::Bill;
-use crate::caller::Caller;
 use crate::chat::Call;
 use crate::count;
 use crate::error::{Failed, Refused};
 use crate::headers::{self, Told};
 use crate::kept::{Opened, keeps_responses};
-use crate::{Proxy, body, hold};
+use crate::{Proxy, body, hold, refused};
 
 /// What is wanted.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -49,7 +48,7 @@ pub(crate) async fn serve(proxy: &Proxy, wanted: Wanted, request: Request) -> Re
     let call = Call::begin(proxy, Endpoint::Responses, &request);
     match conduct(proxy, &call, wanted, request).await {
         Ok(response) => response,
-        Err(failed) => failed.response(&call),
+        Err(failed) => refused::answer(proxy, &call, failed),
     }
 }
 
@@ -61,7 +60,7 @@ async fn conduct(
 ) -> Result<Response<Body>, Failed> {
     let serving = proxy.0.serving.load_full();
     let (head, body) = request.into_parts();
-    let caller = Caller::identify(proxy, &serving, &head.headers, &head.uri).await?;
+    let caller = call.identify(proxy, &serving, &head.headers, &head.uri).await?;
     let body = body::read(body, &head.headers, serving.settings.max_request_bytes).await?;
     let opened = Opened::of(proxy, call.endpoint, &caller, body)?;
     let chat = parse(call.endpoint, opened.body.clone(), None).map_err(Refused::BadRequest)?;

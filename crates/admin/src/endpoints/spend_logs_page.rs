@@ -1,0 +1,167 @@
+//! `GET /spend/logs/v2`, and the path of LiteLLM's UI: a page of the request log.
+
+use axum::response::Response;
+use dunlin_journal::{Order, Query};
+use serde_json::{Map, Value, json};
+
+use super::ok;
+use crate::Admin;
+use crate::error::Error;
+use crate::log_query::{Params, cursor_text, tell};
+use crate::log_row::row;
+use crate::routes::{Asked, Routes, Who};
+
+const USUAL_SIZE: usize = 50;
+const MAX_SIZE: usize = 100;
+/// Every node searches for all rows up to the page asked for: deeper ones are reached by a cursor.
+const MAX_DEPTH: usize = 10_000;
+
+const OTHERS: &[&str] = &["count", "cursor", "page", "page_size", "sort_by", "sort_order"];
+
+pub(super) fn add(routes: Routes) -> Routes {
+    routes.get("/spend/logs/v2", Who::Anyone, handle).get("/spend/logs/ui", Who::Anyone, handle)
+}
+
+async fn handle(admin: Admin, asked: Asked) -> Result<Response, Error> {
+    let state = admin.0.consensus.state();
+    let mut params = Params::of(&asked, OTHERS);
+    let filters = params.filters(&state, &|text| admin.is_master(text));
+    let page = Page::read(&mut params);
+    params.finish()?;
+    // As in LiteLLM: a page of no days would be one of the whole log.
+    if filters.from.is_none() || filters.before.is_none() {
+        let reason = "Start date and end date are required".to_owned();
+        return Err(Error::BadField { name: "start_date", reason });
+    }
+    let query = page.query(Query { filters, ..Query::default() })?;
+    let answer = admin.0.records.search(&query).await?;
+    let catalog = admin.0.published.load_full().map(|published| published.catalog.clone());
+    let rows = answer.rows.iter().skip(page.skipped());
+    let rows: Vec<Map<String, Value>> =
+        rows.map(|found| row(&state, catalog.as_deref(), found)).collect();
+    let size = page.size as u64;
+    let missing: Vec<_> = answer
+        .missing
+        .iter()
+        .map(|missing| json!({"node": missing.node, "covered": missing.covered}))
+        .collect();
+    let mut told = json!({
+        "data": rows,
+        "total": answer.count,
+        "page": page.page,
+        "page_size": page.size,
+        "total_pages": answer.count.div_ceil(size),
+        "total_is_exact": answer.counted_all,
+        "complete": answer.is_complete(),
+        "missing_nodes": missing,
+        "next_cursor": answer.reached.as_ref().map(cursor_text),
+    });
+    if !query.count {
+        // Pages that are reached by a cursor have no numbers, and so have those nobody wants counted.
+        for name in ["total", "page", "total_pages", "total_is_exact"] {
+            told[name] = Value::Null;
+        }
+    }
+    let mut response = ok(&told);
+    tell(&mut response, &answer);
+    Ok(response)
+}
+
+/// Which page, and in which order.
+struct Page {
+    page: usize,
+    size: usize,
+    after: Option<dunlin_journal::Position>,
+    order: Order,
+    ascending: bool,
+    count: bool,
+}
+
+impl Page {
+    fn read(params: &mut Params<'_>) -> Self {
+        const ORDERS: &str = "startTime, endTime, request_duration_ms, spend or total_tokens";
+        let order = params.read("sort_by", ORDERS, |name| match name {
+            "startTime" => Some(Order::Started),
+            "endTime" => Some(Order::Ended),
+            "request_duration_ms" => Some(Order::Duration),
+            "spend" => Some(Order::Cost),
+            "total_tokens" => Some(Order::Tokens),
+            _ => None,
+        });
+        let ascending = params.read("sort_order", "'asc' or 'desc'", |order| match order {
+            "asc" => Some(true),
+            "desc" => Some(false),
+            _ => None,
+        });
+        let page = Self {
+            page: params.count("page", usize::MAX).unwrap_or(1),
+            size: params.count("page_size", MAX_SIZE).unwrap_or(USUAL_SIZE),
+            after: params.cursor(),
+            order: order.unwrap_or_default(),
+            ascending: ascending.unwrap_or_default(),
+            count: params.flag("count").unwrap_or(true),
+        };
+        if page.after.is_some() && (page.page != 1 || page.order != Order::Started) {
+            params.fault("cursor", "A cursor goes with neither `page` nor another `sort_by`");
+        }
+        page
+    }
+
+    fn skipped(&self) -> usize {
+        (self.page - 1).saturating_mul(self.size)
+    }
+
+    fn query(&self, query: Query) -> Result<Query, Error> {
+        let limit = self.skipped().saturating_add(self.size);
+        if limit > MAX_DEPTH {
+            let reason = format!(
+                "pages end at row {MAX_DEPTH}: go on from `next_cursor` with `cursor`, or ask for \
+                 less time"
+            );
+            return Err(Error::BadField { name: "page", reason });
+        }
+        let (order, ascending, after) = (self.order, self.ascending, self.after);
+        Ok(Query { limit, order, ascending, after, count: self.count && after.is_none(), ..query })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::caller::Caller;
+    use crate::log_query::tests::asked;
+
+    fn page(query: &str) -> Result<Query, Error> {
+        let asked = asked(Caller::Master, query);
+        let mut params = Params::of(&asked, OTHERS);
+        let page = Page::read(&mut params);
+        params.finish()?;
+        page.query(Query::default())
+    }
+
+    #[test]
+    fn a_page_asks_for_all_rows_up_to_its_last() {
+        let third = page("page=3&page_size=20&sort_by=spend&sort_order=asc").expect("a page");
+        assert_eq!((third.limit, third.order, third.ascending), (60, Order::Cost, true));
+        assert!(third.count && third.after.is_none());
+        let cursor = page("cursor=1-0000000000000001-1-1").expect("a cursor");
+        assert_eq!((cursor.limit, cursor.count), (USUAL_SIZE, false));
+    }
+
+    #[test]
+    fn pages_that_are_too_deep_or_make_no_sense_are_refused() {
+        for query in [
+            "page=0",
+            "page_size=101",
+            "page_size=many",
+            "page=200&page_size=100",
+            "sort_by=colour",
+            "sort_order=up",
+            "cursor=nonsense",
+            "cursor=1-0000000000000001-1-1&page=2",
+            "cursor=1-0000000000000001-1-1&sort_by=spend",
+        ] {
+            assert!(page(query).is_err(), "{query}");
+        }
+    }
+}

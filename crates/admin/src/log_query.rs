@@ -1,0 +1,328 @@
+//! Questions about the request log: parameters of a query into what is searched for, what the caller
+//! may see of it, and what is said of an answer beside its rows.
+
+use axum::response::Response;
+use dunlin_journal::{Filters, Payer, Position, Seen};
+use dunlin_records::Answer;
+use dunlin_state::{Kind, State};
+use dunlin_types::{DeploymentId, Epoch, KeyDigest, NodeId, UnixMillis};
+use http::{HeaderName, HeaderValue};
+
+use crate::body::Fault;
+use crate::caller::Caller;
+use crate::error::Error;
+use crate::moment;
+use crate::naming;
+use crate::rights::LEADING;
+use crate::routes::Asked;
+
+/// What rows show for the master key, which is no key.
+pub(crate) const MASTER: &str = "litellm_proxy_master_key";
+
+/// A day, in milliseconds.
+const DAY: u64 = 24 * 60 * 60 * 1000;
+const COMPLETE: HeaderName = HeaderName::from_static("x-dunlin-complete");
+const MISSING: HeaderName = HeaderName::from_static("x-dunlin-missing-nodes");
+const NEXT: HeaderName = HeaderName::from_static("x-dunlin-next-cursor");
+
+/// Parameters that say which requests are meant, on every path.
+const FILTERS: &[&str] = &[
+    "api_key",
+    "end_date",
+    "end_user",
+    "error_code",
+    "key_alias",
+    "max_spend",
+    "min_spend",
+    "model",
+    "model_id",
+    "organization_id",
+    "request_id",
+    "session_id",
+    "start_date",
+    "status_filter",
+    "tag",
+    "team_id",
+    "user_id",
+];
+
+/// The parameters of a query being read. What is wrong with them is told at once, at the end.
+pub(crate) struct Params<'a> {
+    asked: &'a Asked,
+    faults: Vec<Fault>,
+}
+
+impl<'a> Params<'a> {
+    /// Begins to read; `others` are the names that the path knows beside the filters.
+    pub(crate) fn of(asked: &'a Asked, others: &[&str]) -> Self {
+        let mut params = Self { asked, faults: Vec::new() };
+        let known = || FILTERS.iter().chain(others).copied();
+        for (name, _) in &asked.query {
+            if known().any(|known| known == name) {
+                continue;
+            }
+            let near = known().min_by_key(|known| strsim::damerau_levenshtein(known, name));
+            let hint = near.filter(|near| strsim::damerau_levenshtein(near, name) <= 2);
+            let hint = hint.map(|near| format!(": did you mean `{near}`?")).unwrap_or_default();
+            params.fault(name, format!("Unknown parameter{hint}"));
+        }
+        params
+    }
+
+    pub(crate) fn fault(&mut self, name: &str, msg: impl Into<String>) {
+        self.faults.push(Fault::of("query", name, "value_error", msg));
+    }
+
+    /// A parameter as it is read; what is wrong is said as `must`.
+    pub(crate) fn read<T>(
+        &mut self,
+        name: &str,
+        must: &str,
+        read: impl Fn(&str) -> Option<T>,
+    ) -> Option<T> {
+        let found = read(self.asked.param(name)?);
+        if found.is_none() {
+            self.fault(name, format!("Input should be {must}"));
+        }
+        found
+    }
+
+    pub(crate) fn flag(&mut self, name: &str) -> Option<bool> {
+        self.read(name, "a valid boolean", |text| {
+            let value = serde_json::Value::String(text.to_owned());
+            crate::body::flag(&value).ok()
+        })
+    }
+
+    pub(crate) fn count(&mut self, name: &str, most: usize) -> Option<usize> {
+        self.read(name, &format!("a valid integer from 1 to {most}"), |text| {
+            text.parse().ok().filter(|count| (1..=most).contains(count))
+        })
+    }
+
+    /// Where an answer before ended.
+    pub(crate) fn cursor(&mut self) -> Option<Position> {
+        self.read("cursor", "the cursor of an answer before", cursor)
+    }
+
+    /// Which requests are meant, of those that the caller may see.
+    pub(crate) fn filters(&mut self, state: &State, is_master: &dyn Fn(&str) -> bool) -> Filters {
+        const MOMENT: &str = "a date or a time, such as 2026-01-31 or 2026-01-31 08:00:00";
+        let text = |name: &str| self.asked.param(name).map(str::to_owned);
+        let mut filters = Filters {
+            id: text("request_id"),
+            user: text("user_id"),
+            team: text("team_id"),
+            organization: text("organization_id"),
+            end_user: text("end_user"),
+            tag: text("tag"),
+            session: text("session_id"),
+            model: text("model"),
+            deployment: text("model_id").map(|id| DeploymentId(id.into())),
+            seen_by: seen(state, &self.asked.caller),
+            ..Filters::default()
+        };
+        filters.from = self.read("start_date", MOMENT, moment::parse);
+        filters.before = self.read("end_date", MOMENT, end);
+        filters.failed = self.read("status_filter", "'success' or 'failure'", |text| match text {
+            "success" => Some(false),
+            "failure" => Some(true),
+            _ => None,
+        });
+        filters.fault_status = self.read("error_code", "an HTTP status", |text| text.parse().ok());
+        filters.min_cost = self.read("min_spend", "an amount in US dollars", |it| it.parse().ok());
+        filters.max_cost = self.read("max_spend", "an amount in US dollars", |it| it.parse().ok());
+        let by_key = self.read("api_key", "a key or its hash", |text| {
+            if is_master(text) {
+                Some(Payer::Master)
+            } else {
+                naming::digest_of(text).map(Payer::Key)
+            }
+        });
+        // A name that nobody has is nobody's: no request was made with the empty hash.
+        let by_alias = self.asked.param("key_alias").map(|alias| {
+            let key = state.key_by_alias(alias);
+            Payer::Key(key.map_or_else(KeyDigest::default, |key| key.token))
+        });
+        filters.payer = by_key.or(by_alias);
+        filters
+    }
+
+    /// # Errors
+    /// What was wrong, all of it.
+    pub(crate) fn finish(self) -> Result<(), Error> {
+        if self.faults.is_empty() { Ok(()) } else { Err(Error::Invalid(self.faults)) }
+    }
+}
+
+/// The end of what is meant: a day is meant whole, and so is a second.
+fn end(text: &str) -> Option<UnixMillis> {
+    let at = moment::parse(text)?;
+    let whole = if text.contains(':') { 1000 } else { DAY };
+    Some(UnixMillis(at.0.saturating_add(whole)))
+}
+
+/// What a caller may see of the log: those who see all, all of it; others their key's, their user's,
+/// and that of the groups they lead.
+fn seen(state: &State, caller: &Caller) -> Option<Seen> {
+    if caller.sees_all() {
+        return None;
+    }
+    let bearer = caller.bearer().expect("the master key sees all");
+    let leads = |kind| -> Vec<String> {
+        let Some(user) = caller.user() else { return Vec::new() };
+        let groups = state.memberships(kind, user);
+        let led = groups.filter(|(_, member)| LEADING.contains(&member.role.as_str()));
+        led.map(|(name, _)| name.to_owned()).collect()
+    };
+    Some(Seen {
+        key: Some(bearer.caller.token),
+        user: caller.user().map(str::to_owned),
+        teams: leads(Kind::Team),
+        organizations: leads(Kind::Organization),
+    })
+}
+
+/// A place in the log, for a client to come back to.
+pub(crate) fn cursor_text(at: &Position) -> String {
+    let Position { started, node, epoch, number } = at;
+    format!("{:x}-{node}-{:x}-{:x}", started.0, epoch.0, number)
+}
+
+fn cursor(text: &str) -> Option<Position> {
+    let mut parts = text.split('-');
+    let mut next = || parts.next();
+    let hex = |text: &str| u64::from_str_radix(text, 16).ok();
+    let started = UnixMillis(hex(next()?)?);
+    let node: NodeId = next()?.parse().ok()?;
+    let (epoch, number) = (Epoch(hex(next()?)?), hex(next()?)?);
+    next().is_none().then_some(Position { started, node, epoch, number })
+}
+
+/// Says in headers whether all of the cluster answered, and where more begins.
+pub(crate) fn tell(response: &mut Response, answer: &Answer) {
+    let headers = response.headers_mut();
+    let complete = if answer.is_complete() { "true" } else { "false" };
+    headers.insert(COMPLETE, HeaderValue::from_static(complete));
+    let text = |text: &str| HeaderValue::from_str(text).expect("hexadecimal digits and commas");
+    if !answer.missing.is_empty() {
+        let nodes: Vec<_> = answer.missing.iter().map(|one| one.node.to_string()).collect();
+        headers.insert(MISSING, text(&nodes.join(",")));
+    }
+    if let Some(reached) = &answer.reached {
+        headers.insert(NEXT, text(&cursor_text(reached)));
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use dunlin_state::{Command, Entity, Member};
+
+    use super::*;
+    use crate::rights::tests::bearer;
+    use crate::row::tests::{bare, state_after};
+
+    pub(crate) fn asked(caller: Caller, query: &str) -> Asked {
+        let pairs = query.split('&').filter_map(|pair| pair.split_once('='));
+        let query = pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+        Asked { caller, route: "/spend/logs", named: None, query, bytes: bytes::Bytes::new() }
+    }
+
+    fn filters(query: &str) -> Result<Filters, Error> {
+        let asked = asked(Caller::Master, query);
+        let mut params = Params::of(&asked, &["page"]);
+        let state = state_after([]);
+        let filters = params.filters(&state, &|text| text == MASTER);
+        params.finish().map(|()| filters)
+    }
+
+    #[test]
+    fn days_and_seconds_are_meant_whole() {
+        let at = |text: &str| moment::parse(text).expect("a moment");
+        let day = filters("start_date=2026-01-30&end_date=2026-01-31").expect("days");
+        assert_eq!((day.from, day.before), (Some(at("2026-01-30")), Some(at("2026-02-01"))));
+        let second = filters("end_date=2026-01-31 23:59:59").expect("a second");
+        assert_eq!(second.before, Some(at("2026-02-01")));
+    }
+
+    #[test]
+    fn a_key_is_named_in_clear_or_by_hash_and_the_master_key_by_its_name() {
+        let hash = KeyDigest::of("sk-some");
+        for (text, payer) in [
+            ("sk-some", Payer::Key(hash)),
+            (&hash.to_string(), Payer::Key(hash)),
+            (MASTER, Payer::Master),
+        ] {
+            let filters = filters(&format!("api_key={text}")).expect("a key");
+            assert_eq!(filters.payer, Some(payer), "{text}");
+        }
+        let nobody = filters("key_alias=nobody").expect("a name");
+        assert_eq!(nobody.payer, Some(Payer::Key(KeyDigest::default())));
+    }
+
+    #[test]
+    fn what_cannot_be_meant_is_refused_and_what_is_meant_is_guessed() {
+        for (query, hint) in [
+            ("api_key=nonsense", "a key or its hash"),
+            ("start_date=yesterday", "a date or a time"),
+            ("end_date=31.01.2026", "a date or a time"),
+            ("status_filter=maybe", "'success' or 'failure'"),
+            ("error_code=many", "an HTTP status"),
+            ("min_spend=-1", "US dollars"),
+            ("max_spend=NaN", "US dollars"),
+            ("user=ann", "Unknown parameter"),
+            ("team_ids=t", "did you mean `team_id`?"),
+        ] {
+            let Err(error @ Error::Invalid(_)) = filters(query) else { panic!("{query}") };
+            assert!(error.told().contains(hint), "{query}: {}", error.told());
+        }
+    }
+
+    #[test]
+    fn a_cursor_leads_back_and_nothing_else_is_one() {
+        let at = Position {
+            started: UnixMillis(1_790_000_000_123),
+            node: NodeId(0xfeed),
+            epoch: Epoch(7),
+            number: 99,
+        };
+        let text = cursor_text(&at);
+        assert_eq!(cursor(&text), Some(at));
+        for wrong in ["", "1-2-3-4", &text[1..text.len() - 3], &format!("{text}-1"), "x"] {
+            assert_eq!(cursor(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn who_is_no_admin_sees_what_is_its_own_and_what_it_leads() {
+        let entity = |kind, name: &str| Entity { kind, name: name.to_owned(), ..Entity::default() };
+        let make = |entity, members| Command::CreateEntity { entity: Box::new(entity), members };
+        let member = |role: &str| Member {
+            user: "ann".to_owned(),
+            role: role.to_owned(),
+            ..Member::default()
+        };
+        let user = Entity { role: Some("internal_user".to_owned()), ..entity(Kind::User, "ann") };
+        let mut key = bare("sk-of-ann");
+        key.user = Some("ann".to_owned());
+        let state = state_after([
+            make(user, Vec::new()),
+            make(entity(Kind::Team, "led"), vec![member("admin")]),
+            make(entity(Kind::Team, "joined"), vec![member("user")]),
+            Command::CreateKey { key: Box::new(key) },
+            Command::CreateKey { key: Box::new(bare("sk-nobodys")) },
+        ]);
+        let own = |key: &str| Some(KeyDigest::of(key));
+        let seen_by = |key: &str| seen(&state, &bearer(&state, key));
+        let of_ann = Seen {
+            key: own("sk-of-ann"),
+            user: Some("ann".to_owned()),
+            teams: vec!["led".to_owned()],
+            organizations: Vec::new(),
+        };
+        assert_eq!(seen_by("sk-of-ann"), Some(of_ann));
+        let of_nobody = Seen { key: own("sk-nobodys"), ..Seen::default() };
+        assert_eq!(seen_by("sk-nobodys"), Some(of_nobody));
+        assert_eq!(seen(&state, &Caller::Master), None);
+    }
+}

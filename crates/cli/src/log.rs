@@ -1,0 +1,43 @@
+//! `dunlin log`: the requests that the cluster has served, one file per verb.
+
+use clap::{Args, Subcommand};
+
+use crate::failure::Result;
+use crate::target::{NamedKey, Target};
+
+mod filters;
+mod follow;
+mod info;
+mod list;
+mod row;
+
+/// What can be asked of the request log.
+#[derive(Subcommand, Debug)]
+pub enum LogCommand {
+    /// List requests, the last one first, whichever node served them.
+    #[command(visible_alias = "ls")]
+    List(With<list::ListArgs>),
+    /// Show requests as they end, until it is interrupted.
+    #[command(visible_alias = "tail")]
+    Follow(With<follow::FollowArgs>),
+    /// Show all of one request.
+    #[command(visible_alias = "show")]
+    Info(With<info::InfoArgs>),
+}
+
+/// A verb's own flags and those of all.
+#[derive(Args, Debug)]
+pub struct With<A: Args> {
+    #[command(flatten)]
+    own: A,
+    #[command(flatten)]
+    target: Target,
+}
+
+pub(crate) async fn run(command: &LogCommand, key: Option<NamedKey>) -> Result {
+    match command {
+        LogCommand::List(With { own, target }) => list::run(own, &target.open(key)?).await,
+        LogCommand::Follow(With { own, target }) => follow::run(own, &target.open(key)?).await,
+        LogCommand::Info(With { own, target }) => info::run(own, &target.open(key)?).await,
+    }
+}

@@ -1,0 +1,39 @@
+//! `dunlin log info`: all of one request, with what was said in it if that is on record.
+
+use clap::Args;
+use serde_json::Value;
+
+use super::row::Row;
+use crate::failure::{Exit, Failure, Result};
+use crate::session::{Object, Session};
+
+#[derive(Args, Debug)]
+pub struct InfoArgs {
+    /// The id in its answer, or the one in the header `x-litellm-call-id`.
+    request: String,
+}
+
+pub(super) async fn run(args: &InfoArgs, session: &Session) -> Result {
+    let query = [("request_id", args.request.as_str()), ("summarize", "false"), ("limit", "1")];
+    let answer = session.get("/spend/logs", &query).await?;
+    let mut found: Vec<Object> = answer.read()?;
+    let Some(json) = found.pop() else {
+        let message = format!("there is no request {} in the log", args.request);
+        return Err(Failure::new(Exit::NotFound, message, "`dunlin log list` shows the last ones"));
+    };
+    let row = Row::of(&answer, json)?;
+    let mut text = row.facts();
+    for name in ["messages", "response"] {
+        if let Some(said) = row.json.get(name).filter(|said| **said != Value::Object(Object::new()))
+        {
+            text += &format!("\n{name}:\n{}\n", shown(said));
+        }
+    }
+    session.show("dunlin.log/1", row.json, &text)
+}
+
+/// JSON over several lines, or a text with nothing in it that a terminal would obey.
+fn shown(said: &Value) -> String {
+    let text = said.as_str().map_or_else(|| format!("{said:#}"), str::to_owned);
+    text.lines().map(crate::table::plain).collect::<Vec<_>>().join("\n")
+}

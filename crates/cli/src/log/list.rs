@@ -1,0 +1,45 @@
+//! `dunlin log list`: the last requests, or those that match.
+
+use clap::Args;
+use serde_json::Value;
+
+use super::filters::{Filters, PAGE};
+use super::row::lines;
+use crate::failure::Result;
+use crate::session::{Object, Session};
+
+#[derive(Args, Debug)]
+pub struct ListArgs {
+    #[command(flatten)]
+    filters: Filters,
+    /// How many at most.
+    #[arg(short = 'n', long, value_name = "N", default_value_t = 50)]
+    limit: usize,
+}
+
+pub(super) async fn run(args: &ListArgs, session: &Session) -> Result {
+    let (mut rows, mut cursor) = (Vec::new(), None::<String>);
+    let last = loop {
+        let size = (args.limit - rows.len()).clamp(1, PAGE);
+        let (more, page) = args.filters.page(session, cursor.as_deref(), size).await?;
+        rows.extend(more);
+        cursor.clone_from(&page.next_cursor);
+        if cursor.is_none() || rows.len() >= args.limit {
+            break page;
+        }
+    };
+    rows.truncate(args.limit);
+    if let Some(lacks) = last.lacks() {
+        session.say(&lacks);
+    }
+    if rows.is_empty() {
+        session.say("note: there are no such requests in the log");
+    } else if cursor.is_some() {
+        session.say("note: there may be more: -n shows more of them");
+    }
+    let text = lines(&rows);
+    let rows = rows.into_iter().map(|row| Value::Object(row.json)).collect();
+    let mut json = Object::from_iter([("requests".to_owned(), rows)]);
+    last.completeness(&mut json);
+    session.show("dunlin.log.list/1", json, &text)
+}

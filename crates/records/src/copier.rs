@@ -1,0 +1,197 @@
+//! Sends this node's journal to another one, piece by piece, as it is written: what was written last
+//! first, what a new partner lacks of older segments behind it and slowly.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use dunlin_journal::Held;
+use dunlin_rpc::Service;
+use dunlin_types::{Epoch, MonoMillis, NodeId};
+use tracing::debug;
+
+use crate::wire::{Call, Piece};
+use crate::{COPY_EVERY, Records, Shared};
+
+/// The most bytes of one piece, unless a single record is longer.
+const PIECE_BYTES: usize = 1 << 20;
+/// How long the partner may take to write a piece.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// The last pieces of a node that stops are sent within this time, or stay on its own disk only.
+const FAREWELL: Duration = Duration::from_secs(1);
+/// A partner that stays for this long is sent older segments, too: a node that restarts is soon back.
+const BACKFILL_AFTER: Duration = Duration::from_secs(60);
+/// The pause between two pieces of older segments: they are sent at some 20 MiB a second at most.
+const BACKFILL_PAUSE: Duration = Duration::from_millis(50);
+
+type Name = (Epoch, u64);
+
+/// Who holds this node's copy.
+struct Partner {
+    node: NodeId,
+    since: MonoMillis,
+    /// What it holds; `None` until it has said so.
+    held: Option<Holds>,
+}
+
+struct Holds {
+    bytes: BTreeMap<Name, u64>,
+    gone: Option<Name>,
+}
+
+/// Copies until the node stops, and then once more.
+pub(crate) async fn run(records: Records) {
+    let shared = &records.0;
+    let mut partner: Option<Partner> = None;
+    let mut ticks = tokio::time::interval(COPY_EVERY);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let copying = async {
+        loop {
+            ticks.tick().await;
+            let chosen = shared.choose();
+            if chosen != partner.as_ref().map(|partner| partner.node) {
+                let since = shared.clock.mono();
+                partner = chosen.map(|node| Partner { node, since, held: None });
+            }
+            if let Some(partner) = &mut partner {
+                shared.copy(partner).await;
+            }
+        }
+    };
+    shared.stop.run_until_cancelled(copying).await;
+    if let Some(partner) = &mut partner
+        && tokio::time::timeout(FAREWELL, shared.copy(partner)).await.is_err()
+    {
+        debug!(node.id = %partner.node, "the last records are on this node's disk only");
+    }
+}
+
+impl Shared {
+    /// Who is to hold the copy: of those who serve and seem to be there always the same one.
+    fn choose(&self) -> Option<NodeId> {
+        let (alive, state) = (self.alive(), self.consensus.state());
+        let serving = state.ring().members().iter().copied();
+        choose(self.me, serving.filter(|node| alive.contains(node)))
+    }
+
+    /// Sends what the partner lacks, as far as it is its turn.
+    async fn copy(self: &Arc<Self>, partner: &mut Partner) {
+        if partner.held.is_none() {
+            partner.held = self.ask_held(partner.node).await;
+        }
+        let Some(held) = &mut partner.held else { return };
+        let settled_in = self.clock.mono().since(partner.since) >= BACKFILL_AFTER;
+        while let Some(next) = next(&self.journal.segments(), held, settled_in) {
+            let Some(frames) = self.frames(&next).await else { return };
+            let Next { segment, offset, tail, .. } = next;
+            let call = Call::Add(Piece { segment, offset, frames });
+            let (node, body) = (partner.node, call.encode());
+            let added = self.rpc.call(node, Service::Records, body, PATIENCE).await;
+            let Some(now) = added.ok().and_then(|body| serde_json::from_slice(&body).ok()) else {
+                debug!(node.id = %node, "a piece of the log was not copied");
+                partner.held = None;
+                return;
+            };
+            held.bytes.insert(segment, now);
+            if !tail {
+                tokio::time::sleep(BACKFILL_PAUSE).await;
+            }
+        }
+    }
+
+    async fn ask_held(&self, node: NodeId) -> Option<Holds> {
+        let answer = self.rpc.call(node, Service::Records, Call::Held.encode(), PATIENCE).await;
+        let held: Held = serde_json::from_slice(&answer.ok()?).ok()?;
+        let bytes = held.segments.into_iter();
+        let bytes = bytes.map(|(epoch, first, bytes)| ((epoch, first), bytes)).collect();
+        Some(Holds { bytes, gone: held.gone })
+    }
+
+    async fn frames(&self, next: &Next) -> Option<Bytes> {
+        let (journal, segment, offset) = (self.journal.clone(), next.segment, next.offset);
+        let read = move || journal.frames(segment, offset, PIECE_BYTES);
+        // One that has gone meanwhile needs no copy.
+        let frames = tokio::task::spawn_blocking(read).await.ok()?.ok()?;
+        (!frames.is_empty()).then(|| Bytes::from(frames))
+    }
+}
+
+/// The next piece to be sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Next {
+    segment: Name,
+    offset: u64,
+    /// It belongs to the newest segment, or to one that was being sent.
+    tail: bool,
+}
+
+/// Newest first; a segment of which the partner has nothing only if all are wanted.
+fn next(segments: &[(Epoch, u64, u64)], held: &Holds, all: bool) -> Option<Next> {
+    let mut written = segments.iter().rev().filter(|(_, _, bytes)| *bytes > 0);
+    let newest = written.clone().next().map(|(epoch, first, _)| (*epoch, *first));
+    written.find_map(|(epoch, first, bytes)| {
+        let segment = (*epoch, *first);
+        let offset = held.bytes.get(&segment).copied().unwrap_or_default();
+        let tail = Some(segment) == newest || offset > 0;
+        let wanted = (tail || all) && held.gone.is_none_or(|gone| segment > gone);
+        (wanted && offset < *bytes).then_some(Next { segment, offset, tail })
+    })
+}
+
+/// Rendezvous: a node keeps its partner whoever else comes or goes.
+fn choose(me: NodeId, others: impl Iterator<Item = NodeId>) -> Option<NodeId> {
+    let others = others.filter(|node| *node != me);
+    others.max_by_key(|node| (mix(me.0 ^ mix(node.0)), node.0))
+}
+
+/// SplitMix64's finish: each bit of the result depends on all.
+fn mix(number: u64) -> u64 {
+    let number = number.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    let number = (number ^ (number >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let number = (number ^ (number >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    number ^ (number >> 31)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NODES: [NodeId; 5] = [NodeId(1), NodeId(2), NodeId(3), NodeId(4), NodeId(5)];
+
+    #[test]
+    fn a_node_keeps_its_partner_unless_that_one_goes() {
+        for me in NODES {
+            let partner = choose(me, NODES.into_iter()).expect("there are others");
+            assert_ne!(partner, me);
+            for gone in NODES.into_iter().filter(|node| *node != partner) {
+                let left = NODES.into_iter().filter(|node| *node != gone);
+                assert_eq!(choose(me, left), Some(partner), "{me} without {gone}");
+            }
+            let left = NODES.into_iter().filter(|node| *node != partner);
+            assert!(choose(me, left).is_some_and(|next| next != me && next != partner));
+        }
+        assert_eq!(choose(NodeId(1), [NodeId(1)].into_iter()), None);
+    }
+
+    #[test]
+    fn what_was_written_last_is_sent_first_and_what_is_gone_never() {
+        let (one, two) = (Epoch(1), Epoch(2));
+        let segments = [(one, 1, 100), (one, 50, 60), (two, 1, 30), (two, 9, 0)];
+        let holds =
+            |bytes: &[(Name, u64)], gone| Holds { bytes: bytes.iter().copied().collect(), gone };
+        let piece = |segment, offset, tail| Some(Next { segment, offset, tail });
+        let cases = [
+            (holds(&[], None), false, piece((two, 1), 0, true)),
+            (holds(&[((two, 1), 20)], None), false, piece((two, 1), 20, true)),
+            (holds(&[((two, 1), 30)], None), false, None),
+            (holds(&[((two, 1), 30)], None), true, piece((one, 50), 0, false)),
+            (holds(&[((two, 1), 30), ((one, 50), 7)], None), false, piece((one, 50), 7, true)),
+            (holds(&[((two, 1), 30)], Some((one, 50))), true, None),
+            (holds(&[((two, 1), 30)], Some((one, 1))), true, piece((one, 50), 0, false)),
+        ];
+        for (held, all, expected) in cases {
+            assert_eq!(next(&segments, &held, all), expected, "{:?} {all}", held.bytes);
+        }
+    }
+}
