@@ -39,6 +39,7 @@ mod keys_info;
 mod list_entities;
 mod list_keys;
 mod members;
+mod provider_budgets;
 mod regenerate_key;
 mod remove_member;
 mod reset_key_spend;
@@ -79,6 +80,7 @@ static ALL: &[fn(Routes) -> Routes] = &[
     keys_info::add,
     list_entities::add,
     list_keys::add,
+    provider_budgets::add,
     regenerate_key::add,
     remove_member::add,
     reset_key_spend::add,

@@ -143,7 +143,8 @@ impl Money {
         self.0.clock.unix().max(state.at())
     }
 
-    /// Why a request is refused: the first pot that lacked, in the order of the plan.
+    /// Why a request is refused: the first pot that no other node can help out with, in the order of
+    /// the plan; else the first that lacked.
     fn over_budget(&self, about: &About, demands: &[Demand], short: &Short) -> Refusal {
         let lacks = |shortage: &&Shortage| {
             if shortage.strict {
@@ -152,7 +153,9 @@ impl Money {
                 shortage.available == NanoUsd::ZERO
             }
         };
-        let first = short.pots.iter().find(lacks).or(short.pots.first());
+        let pots = &short.pots;
+        let spent = pots.iter().find(|shortage| shortage.is_final());
+        let first = spent.or_else(|| pots.iter().find(lacks)).or(pots.first());
         let shortage = first.expect("what is refused lacks something");
         let demand = demands.iter().find(|demand| demand.pot == shortage.pot);
         let demand = demand.expect("only what was demanded can lack");

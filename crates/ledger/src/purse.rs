@@ -14,9 +14,9 @@ pub(crate) const IDLE: Duration = Duration::from_secs(60);
 /// what suffices, or if it is not strict what there is, so that who needs less is not kept waiting.
 pub const COLLECT: Duration = Duration::from_millis(200);
 /// How often others are asked again while a request waits.
-const RECALL_EVERY: Duration = Duration::from_millis(50);
-/// How long a node leaves what it gave up to the one that asked for it: two times the interval at
-/// which it asks again.
+const RECALL_EVERY: Duration = Duration::from_millis(20);
+/// How long a node leaves what it gave up to the one that asked for it: longer than it takes to ask
+/// again.
 const YIELD: Duration = Duration::from_millis(100);
 /// How long after another node was short a node asks for no more than its requests lack.
 const SCARCE: Duration = Duration::from_secs(1);

@@ -79,6 +79,10 @@ async fn a_deployment_or_provider_that_is_spent_is_passed_over() -> anyhow::Resu
         assert!(exact, "{by}: {spent} of {limit}, the dearest was {dearest}");
     }
     for node in 0..3 {
+        let told = setup.cluster.url(node, "/provider/budgets");
+        let told: Value = setup.cluster.client().get(&told).await?.json()?;
+        let spend = &told["providers"]["hosted_vllm"]["spend"];
+        assert!(spend.as_f64().is_some_and(|spend| spend > 0.0), "{told}");
         let reply = setup.ask(node, &caller, &body("chat")).await?;
         assert_error(&reply, 429, Value::Null, CROSSED);
         let other = setup.ask(node, &caller, &body("other")).await?;

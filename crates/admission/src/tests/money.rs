@@ -1,7 +1,7 @@
 //! Budgets over real nodes: what is held, charged, lent to no one and asked back.
 
-use dunlin_state::{Command, Key, KeyChanges, Terms, TermsChanges};
-use dunlin_types::{KeyDigest, NanoUsd};
+use dunlin_state::{Command, Key, KeyChanges, ModelBudget, Terms, TermsChanges};
+use dunlin_types::{KeyDigest, Line, NanoUsd};
 
 use super::cluster::{Node, cluster, single, until};
 use super::record;
@@ -120,4 +120,21 @@ async fn a_node_that_died_with_money_brings_it_back() {
     let whole = tokio::time::timeout(std::time::Duration::from_secs(60), whole).await;
     assert!(whole.is_ok(), "what the former life held is free once its journal is settled");
     assert!(is_over(ask(&node, key, 901).await), "and what it spent is not");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refusal_names_the_budget_that_is_spent_and_not_one_that_is_short_here() {
+    let node = single().await;
+    let single_model = ModelBudget { max_budget: Some(NanoUsd(10)), ..ModelBudget::default() };
+    let terms = Terms {
+        max_budget: Some(NanoUsd(1_000)),
+        model_budgets: [("m".to_owned(), single_model)].into(),
+        ..Terms::default()
+    };
+    let token = KeyDigest::of("sk-named");
+    let key = Box::new(Key { token, name: "named".to_owned(), terms, ..Key::default() });
+    node.consensus.propose(Command::CreateKey { key }).await.expect("a new key");
+    settle(ask(&node, token, 10).await.expect("there is enough"), token, 10);
+    let Err(Refusal::OverBudget(over)) = ask(&node, token, 10).await else { panic!("it is spent") };
+    assert_eq!(over.pot.line, Line::Model("m".to_owned()), "the key's own has 990 left");
 }
