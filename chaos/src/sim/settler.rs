@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use dunlin_state::{Charge, Command, State};
+use dunlin_state::{Charge, Command, Day, DaySums, Facets, State, Totals};
 use dunlin_types::{EntityId, Epoch, Line, NanoUsd, NodeId, PotId, UnixMillis};
 
 /// Records in one stretch: few, so that there are many stretches.
@@ -36,6 +36,7 @@ struct Stretch {
     from: u64,
     to: u64,
     charges: Vec<Charge>,
+    days: DaySums,
     proposed: u64,
 }
 
@@ -74,7 +75,8 @@ impl Settler {
             let rest = &rest[..rest.len().min(MAX_RECORDS)];
             if !rest.is_empty() {
                 let to = from + rest.len() as u64;
-                let stretch = Stretch { epoch, from, to, charges: sums(rest), proposed: now };
+                let (charges, days) = (sums(rest), days(rest, state));
+                let stretch = Stretch { epoch, from, to, charges, days, proposed: now };
                 return Some(self.stretch.insert(stretch).command(self.me));
             }
             self.older.pop_front()?;
@@ -86,7 +88,8 @@ impl Settler {
 impl Stretch {
     fn command(&self, node: NodeId) -> Command {
         let Self { epoch, from, to, .. } = *self;
-        Command::Settle { node, epoch, from, to, charges: self.charges.clone() }
+        let (charges, days) = (self.charges.clone(), self.days.clone());
+        Command::Settle { node, epoch, from, to, charges, days }
     }
 }
 
@@ -100,4 +103,19 @@ fn sums(records: &[Record]) -> Vec<Charge> {
         sum.requests += 1;
     }
     by_key.into_values().collect()
+}
+
+/// The records have no time of their own: all are of the present day.
+fn days(records: &[Record], state: &State) -> DaySums {
+    let names: Vec<_> = records.iter().map(|record| name(record.key)).collect();
+    DaySums::of(records.iter().zip(&names).map(|(record, name)| {
+        let totals = Totals { cost: record.cost, successful: 1, ..Totals::default() };
+        let of = Facets { key: Some(name.as_str()), ..Facets::default() };
+        (Day::of(state.at()), of, totals)
+    }))
+}
+
+/// How the daily totals call a key here.
+pub(super) fn name(key: EntityId) -> String {
+    key.0.to_string()
 }

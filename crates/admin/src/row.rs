@@ -303,7 +303,7 @@ fn raw(text: &str) -> RawJson {
 #[cfg(test)]
 pub(crate) mod tests {
     use dunlin_admin_api::KeyRow;
-    use dunlin_state::{Charge, Command, CommandId, Entry};
+    use dunlin_state::{Charge, Command, CommandId, DaySums, Entry};
     use dunlin_types::{Epoch, KeyDigest, NodeId};
 
     use super::*;
@@ -393,7 +393,7 @@ pub(crate) mod tests {
         let state = state_after([
             Command::CreateEntity { entity: Box::new(budget), members: Vec::new() },
             Command::CreateKey { key: Box::new(key) },
-            Command::Settle { node, epoch, from: 0, to: 1, charges },
+            Command::Settle { node, epoch, from: 0, to: 1, charges, days: DaySums::default() },
         ]);
         let mut view = view_of(state);
         // The pot's period began just after the hour did.

@@ -12,6 +12,7 @@
 //! Read `permit.rs` (a request), then `settler.rs` (its spend) and `limits.rs`.
 
 mod caller;
+mod days;
 mod limits;
 mod money;
 mod permit;

@@ -1,4 +1,4 @@
-//! Settles what the journal holds: sums it by pot and proposes it, a stretch at a time, until the
+//! Settles what the journal holds: sums it by pot and by day and proposes it, a stretch at a time, until the
 //! replicated state shows it. A stretch that was proposed is proposed again unchanged until then,
 //! so that an answer that got lost cannot make it count twice.
 
@@ -7,16 +7,18 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use dunlin_journal::{OlderEpoch, SpendRecord};
-use dunlin_state::{Charge, Command, Reply};
+use dunlin_state::{Charge, Command, DaySums, Reply};
 use dunlin_types::{EntityId, Epoch, Line, NanoUsd, PotId, UnixMillis};
 use tracing::{debug, error, info, warn};
 
-use crate::{Admission, Config, Shared};
+use crate::{Admission, Config, Shared, days};
 
 /// How often the journal is looked at. A busy node proposes this often, whatever the traffic.
 const SETTLE_EVERY: Duration = Duration::from_millis(200);
 /// Records in one stretch: each is charged to a few pots, and all their sums are one command.
 const MAX_RECORDS: usize = 1_024;
+/// Sums in one command, unless a single record has more: a stretch of more is cut short.
+const MAX_SUMS: usize = 4_096;
 /// How often a stopping node looks whether all is settled.
 const LOOK_EVERY: Duration = Duration::from_millis(10);
 /// The pause after a proposal that found no quorum.
@@ -24,10 +26,10 @@ const RETRY: Duration = Duration::from_millis(500);
 
 /// What this life of the node has recorded and not seen settled.
 #[derive(Default)]
-pub(crate) struct Unsettled(Mutex<Sums>);
+pub(crate) struct Unsettled(Mutex<Open>);
 
 #[derive(Default)]
-struct Sums {
+struct Open {
     /// Of everything each entity spends.
     by_entity: BTreeMap<EntityId, NanoUsd>,
     /// Records up to here have been settled: their sums are the state's.
@@ -131,9 +133,9 @@ async fn settle_from(shared: &Shared, config: &Config, epoch: Epoch, mut from: u
                 return from;
             }
         };
-        let Some((to, _)) = records.last() else { return from };
-        let (to, charges) = (*to, sums(records.iter().map(|(_, record)| record)));
-        let settled = settle(shared, config, Stretch { epoch, from, to, charges: &charges }).await;
+        let Some(Sums { to, charges, days }) = Sums::of(&records) else { return from };
+        let stretch = Stretch { epoch, from, to, charges: &charges, days: &days };
+        let settled = settle(shared, config, stretch).await;
         if epoch == config.epoch {
             assert_eq!(settled, to, "nobody else settles this life");
             shared.unsettled.settled(&charges, to);
@@ -148,20 +150,21 @@ struct Stretch<'a> {
     from: u64,
     to: u64,
     charges: &'a [Charge],
+    days: &'a DaySums,
 }
 
 /// Proposes a stretch until the state shows that what followed `from` is settled. Returns how far:
 /// of an older life, a shorter stretch that the node proposed before it died may have come first.
 async fn settle(shared: &Shared, config: &Config, stretch: Stretch<'_>) -> u64 {
-    let Stretch { epoch, from, to, charges } = stretch;
+    let Stretch { epoch, from, to, charges, days } = stretch;
     loop {
         match shared.consensus.state().settled(config.me) {
             (life, settled) if life == epoch && settled > from => return settled,
             (life, _) if life > epoch => return to,
             _ => {}
         }
-        let charges = charges.to_vec();
-        let command = Command::Settle { node: config.me, epoch, from, to, charges };
+        let (charges, days) = (charges.to_vec(), days.clone());
+        let command = Command::Settle { node: config.me, epoch, from, to, charges, days };
         match shared.consensus.propose(command).await {
             Ok(reply) => tell_reached(shared, &reply),
             Err(error) => {
@@ -188,8 +191,29 @@ fn tell_reached(shared: &Shared, reply: &Reply) {
     }
 }
 
+/// What a stretch of records comes to.
+struct Sums {
+    /// The last record.
+    to: u64,
+    charges: Vec<Charge>,
+    days: DaySums,
+}
+
+impl Sums {
+    /// Of as many of the records as one command may hold; `None` of none.
+    fn of(records: &[(u64, SpendRecord)]) -> Option<Self> {
+        let (to, _) = records.last()?;
+        let own = || records.iter().map(|(_, record)| record);
+        let (charges, days) = (charges(own()), days::sums(own()));
+        if charges.len() + days.len() > MAX_SUMS && records.len() > 1 {
+            return Self::of(&records[..records.len() / 2]);
+        }
+        Some(Self { to: *to, charges, days })
+    }
+}
+
 /// Costs by pot and period.
-fn sums<'a>(records: impl Iterator<Item = &'a SpendRecord>) -> Vec<Charge> {
+fn charges<'a>(records: impl Iterator<Item = &'a SpendRecord>) -> Vec<Charge> {
     let mut sums: BTreeMap<_, (NanoUsd, u64)> = BTreeMap::new();
     for record in records {
         for charged in &record.charged {
@@ -222,8 +246,27 @@ pub(crate) async fn wait_settled(shared: &Shared, within: Duration) {
 
 #[cfg(test)]
 mod tests {
+    use dunlin_types::KeyDigest;
+
     use super::*;
     use crate::tests::{cluster::unsettled, record};
+
+    #[test]
+    fn a_stretch_of_many_sums_is_cut_short_and_one_record_goes_whole() {
+        let key = KeyDigest::of("sk-a");
+        let records = (1..=300_u64).map(|number| {
+            let mut record = record(key, 1, 100);
+            record.origin.tags = (0..64).map(|tag| format!("{number}-{tag}")).collect();
+            (number, record)
+        });
+        let records: Vec<_> = records.collect();
+        let sums = Sums::of(&records).expect("some");
+        assert!(sums.days.len() <= MAX_SUMS, "{} are one command", sums.days.len());
+        assert_eq!(sums.to, 37, "a few at a time");
+        let whole = Sums::of(&records[..1]).expect("one");
+        assert_eq!((whole.to, whole.days.len()), (1, 65));
+        assert!(Sums::of(&[]).is_none());
+    }
 
     /// The node died after it proposed a stretch and before it saw it settled; the next life reads
     /// a longer one.
@@ -242,7 +285,8 @@ mod tests {
         let older = config.epoch;
         let charge = Charge { pot, period: UnixMillis(0), cost: NanoUsd(200), requests: 2 };
         let charges = vec![charge];
-        let late = Command::Settle { node: config.me, epoch: older, from: 0, to: 2, charges };
+        let days = DaySums::default();
+        let late = Command::Settle { node: config.me, epoch: older, from: 0, to: 2, charges, days };
         node.consensus.propose(late).await.expect("committed");
         let next = Config { epoch: Epoch(older.0 + 1), ..config };
         let settled = settle_from(shared, &next, older, 0);

@@ -82,8 +82,8 @@ impl State {
                 let replies = commands.iter().map(|command| self.command(by, command));
                 Ok(Reply::All(replies.collect::<Result<_, _>>()?))
             }
-            Command::Settle { node, epoch, from, to, charges } => {
-                money::settle(self, *node, (*epoch, *from), *to, charges)
+            Command::Settle { node, epoch, from, to, charges, days } => {
+                money::settle(self, *node, (*epoch, *from), *to, (charges, days))
             }
             Command::Lease { node, epoch, number, returns, grants } => {
                 money::lease(self, *node, (*epoch, *number), returns, grants)
@@ -94,6 +94,7 @@ impl State {
             Command::SetSpendOf { whose, period, to } => {
                 money::set_spend_of(self, whose, *period, *to)
             }
+            Command::ResetSpend {} => Ok(money::reset(self)),
             Command::ProposeConfig { hash, sealed, source, after } => {
                 config::propose(self, config::Proposal { hash, sealed, source, after: *after, by })
             }

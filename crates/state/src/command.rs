@@ -5,6 +5,7 @@
 //! went on would drift from the others: it must stop.
 
 mod change;
+mod day;
 mod entity;
 mod key;
 mod money;
@@ -17,6 +18,8 @@ use dunlin_types::{
 use serde::{Deserialize, Serialize};
 
 pub use change::Change;
+pub(crate) use day::beginning;
+pub use day::{Day, DaySums, Facets, MAX_DAY_NAME_BYTES, Totals};
 pub use entity::{Entity, EntityChanges, Kind, Member, MemberChanges};
 pub use key::{Key, KeyChanges};
 pub use money::{Charge, Grant, Return};
@@ -222,6 +225,9 @@ pub enum Command {
         to: u64,
         /// Sums by pot and period.
         charges: Vec<Charge>,
+        /// Sums by day and by who used what.
+        #[serde(default, skip_serializing_if = "DaySums::is_empty")]
+        days: DaySums,
     },
     /// A node asks for money to spend, and gives back what it does not need.
     Lease {
@@ -271,6 +277,8 @@ pub enum Command {
         /// How much.
         to: NanoUsd,
     },
+    /// All keys and teams have spent nothing in their present periods. Daily totals stay.
+    ResetSpend {},
     /// A config file, sealed under the cluster secret.
     ProposeConfig {
         /// Names the content.

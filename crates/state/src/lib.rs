@@ -11,6 +11,7 @@ mod apply;
 mod caller;
 mod claims;
 mod command;
+mod days;
 pub mod met;
 mod payer;
 mod results;
@@ -20,9 +21,12 @@ mod state;
 
 pub use caller::{Caller, Refusal};
 pub use command::{
-    Change, Charge, Command, CommandId, DecodeError, Entity, EntityChanges, Entry, FORMAT, Grant,
-    Key, KeyChanges, Kind, Member, MemberChanges, ModelBudget, Rejected, Reply, Return, Spender,
-    Temporary, Terms, TermsChanges,
+    Change, Charge, Command, CommandId, Day, DaySums, DecodeError, Entity, EntityChanges, Entry,
+    FORMAT, Facets, Grant, Key, KeyChanges, Kind, MAX_DAY_NAME_BYTES, Member, MemberChanges,
+    ModelBudget, Rejected, Reply, Return, Spender, Temporary, Terms, TermsChanges, Totals,
+};
+pub use days::{
+    Book, DAYS_KEPT, Days, MAX_LABELLED_ROWS_A_DAY, MAX_MODELS_A_DAY, MAX_ROWS_A_DAY, Symbol,
 };
 pub use payer::{
     Budget, DEPLOYMENTS, PROVIDERS, PROXY, Payer, Rank, TAGS, is_of_config, is_rolling,

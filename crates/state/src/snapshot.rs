@@ -1,6 +1,7 @@
 //! The log format, the other half: the whole state as one JSON document. Written and read by any
 //! version that knows its `format`; the content is ordered, so equal states give equal bytes.
 
+mod days;
 mod rows;
 
 use std::sync::Arc;
@@ -14,6 +15,7 @@ use sha2::{Digest, Sha256};
 use crate::claims::Claims;
 use crate::command::{Entity, FORMAT, Key, Kind, Member};
 use crate::state::{Holder, Members, State};
+use days::DaysRow;
 pub use rows::{ClusterNode, ConfigRevision, Spent};
 use rows::{LifeRow, PotRow};
 
@@ -31,6 +33,8 @@ struct Document {
     members: Vec<(Kind, String, Vec<Arc<Member>>)>,
     pots: Vec<PotRow>,
     spent: Vec<(EntityId, Spent)>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    days: Option<DaysRow>,
     nodes: Vec<(NodeId, ClusterNode)>,
     ring_version: u64,
     settled: Vec<(NodeId, Epoch, u64)>,
@@ -85,6 +89,7 @@ impl State {
             members: self.member_rows().collect(),
             pots: self.pots.iter().map(PotRow::of).collect(),
             spent: self.spent.iter().map(|(id, spent)| (*id, *spent)).collect(),
+            days: DaysRow::of(&self.days),
             nodes: self.nodes.iter().map(|(node, known)| (*node, known.clone())).collect(),
             ring_version: self.ring.version(),
             settled: self.settled.iter().map(|(node, (epoch, to))| (*node, *epoch, *to)).collect(),
@@ -127,6 +132,7 @@ impl State {
             former: document.former.into_iter().map(|(old, new, at)| (old, (new, at))).collect(),
             pots: document.pots.into_iter().map(PotRow::into_pot).collect(),
             spent: document.spent.into_iter().collect(),
+            days: document.days.map(DaysRow::into_days).unwrap_or_default(),
             nodes: document.nodes.into_iter().collect(),
             settled: settled.map(|(node, epoch, to)| (node, (epoch, to))).collect(),
             leased: leased.map(|(node, epoch, to)| (node, (epoch, to))).collect(),

@@ -12,6 +12,7 @@ use imbl::{OrdMap, OrdSet};
 
 use crate::claims::Claims;
 use crate::command::{Entity, Key, Kind, Member};
+use crate::days::Days;
 use crate::payer::PROXY;
 use crate::results::Results;
 use crate::snapshot::{ClusterNode, ConfigRevision, Spent};
@@ -49,6 +50,7 @@ pub struct State {
     pub(crate) pots: OrdMap<PotId, Arc<Pot>>,
     /// By whom; absent is nothing. Every request counts for [`PROXY`]. Apart from the rows, which change seldom.
     pub(crate) spent: OrdMap<EntityId, Spent>,
+    pub(crate) days: Days,
     pub(crate) nodes: OrdMap<NodeId, ClusterNode>,
     pub(crate) ring: Arc<Ring>,
     pub(crate) settled: OrdMap<NodeId, (Epoch, u64)>,
@@ -163,6 +165,12 @@ impl State {
     #[must_use]
     pub fn pot(&self, pot: &PotId) -> Option<&Arc<Pot>> {
         self.pots.get(pot)
+    }
+
+    /// What was used on which day, as far as it is settled.
+    #[must_use]
+    pub fn days(&self) -> &Days {
+        &self.days
     }
 
     /// All that was ever settled, whoever spent it.

@@ -1,5 +1,7 @@
 //! The log format as it was released, and what holds for every log.
 
+use std::collections::BTreeMap;
+
 use dunlin_types::{
     ClusterId, EntityId, Epoch, KeyDigest, Line, NanoUsd, NodeId, PotId, RequestId, UnixMillis,
 };
@@ -94,10 +96,19 @@ fn charged(of: u64, cost: u64) -> [Charge; 2] {
     })
 }
 
+/// The same by the day of each, under a name that tells who paid.
+fn on_days(charges: &[(u64, u64, u32)]) -> DaySums {
+    let names: Vec<_> = charges.iter().map(|(of, ..)| of.to_string()).collect();
+    DaySums::of(charges.iter().zip(&names).map(|((_, cost, day), name)| {
+        let totals = Totals { cost: NanoUsd(*cost), successful: 1, ..Totals::default() };
+        (Day(*day), Facets { key: Some(name.as_str()), ..Facets::default() }, totals)
+    }))
+}
+
 fn command() -> impl Strategy<Value = Command> {
     let node = || (1..4_u64).prop_map(NodeId);
     let renamed = prop_oneof![Just(Change::Clear), alias().prop_map(Change::Set)];
-    let charges = prop::collection::vec((1_000..1_012_u64, 0..100_u64), 0..4);
+    let charges = prop::collection::vec((1_000..1_012_u64, 0..100_u64, 0..300_u32), 0..4);
     prop_oneof![
         1 => node().prop_map(|node| Command::AddNode { node, address: format!("{node}:1") }),
         1 => node().prop_map(|node| Command::RemoveNode { node }),
@@ -115,7 +126,8 @@ fn command() -> impl Strategy<Value = Command> {
                 epoch: Epoch(epoch),
                 from,
                 to: from + more,
-                charges: charges.into_iter().flat_map(|(of, cost)| charged(of, cost)).collect(),
+                days: on_days(&charges),
+                charges: charges.iter().flat_map(|(of, cost, _)| charged(*of, *cost)).collect(),
             }
         ),
         2 => (node(), 1..4_u64, 1_000..1_012_u64, 0..100_u64).prop_map(|(node, epoch, of, most)| {
@@ -168,9 +180,38 @@ fn log() -> impl Strategy<Value = Vec<(Entry, u64)>> {
     prop::collection::vec((entry, 0..20_u64), 1..60)
 }
 
-/// The sum of what a log's settlements book: each that is done counts once.
-fn apply(state: &mut State, entries: &[(Entry, u64)]) -> NanoUsd {
-    let mut booked = NanoUsd::ZERO;
+/// What a log's settlements book, in all and on the days that are kept: each that is done counts
+/// once.
+#[derive(Default)]
+struct Booked {
+    whole: NanoUsd,
+    days: BTreeMap<Day, NanoUsd>,
+}
+
+impl Booked {
+    fn add(&mut self, charges: &[Charge], days: &DaySums, at: UnixMillis) {
+        let whole = charges.iter().filter(|charge| charge.pot.of == PROXY);
+        self.whole += whole.map(|charge| charge.cost).sum();
+        let today = Day::of(at);
+        let is_kept = |day: Day| day.0 + DAYS_KEPT > today.0;
+        self.days.retain(|day, _| is_kept(*day));
+        for (day, _, totals) in days.rows().filter(|(day, ..)| is_kept(*day)) {
+            *self.days.entry(day.min(today)).or_default() += totals.cost;
+        }
+    }
+}
+
+/// What the daily totals of a state hold.
+fn by_day(state: &State) -> BTreeMap<Day, NanoUsd> {
+    let mut days: BTreeMap<_, NanoUsd> = BTreeMap::new();
+    for (day, _, totals) in state.days().rows(Book::Keys, Day(0), Day(u32::MAX)) {
+        *days.entry(day).or_default() += totals.cost;
+    }
+    days
+}
+
+fn apply(state: &mut State, entries: &[(Entry, u64)]) -> Booked {
+    let mut booked = Booked::default();
     for (entry, days) in entries {
         let at = UnixMillis(state.at().0 + days * 86_400_000);
         let before = state.clone();
@@ -178,12 +219,11 @@ fn apply(state: &mut State, entries: &[(Entry, u64)]) -> NanoUsd {
         let restored = State::restore(&state.snapshot()).expect("our own snapshot");
         assert_eq!(restored.digest(), state.digest());
         match (&entry.command, reply) {
-            (Command::Settle { node, epoch, to, charges, .. }, Ok(Reply::Done))
+            (Command::Settle { node, epoch, to, charges, days, .. }, Ok(Reply::Done))
                 if before.settled(*node) != (*epoch, *to)
                     && state.settled(*node) == (*epoch, *to) =>
             {
-                let whole = charges.iter().filter(|charge| charge.pot.of == PROXY);
-                booked += whole.map(|charge| charge.cost).sum();
+                booked.add(charges, days, state.at());
             }
             (_, Err(_)) => assert_eq!(state.total_spent(), before.total_spent()),
             (_, Ok(_)) => {}
@@ -205,7 +245,8 @@ proptest! {
     ) {
         let mut whole = State::new();
         let booked = apply(&mut whole, &entries);
-        prop_assert_eq!(whole.total_spent().cost, booked);
+        prop_assert_eq!(whole.total_spent().cost, booked.whole);
+        prop_assert_eq!(by_day(&whole), booked.days);
 
         #[expect(
             clippy::cast_possible_truncation,
@@ -219,5 +260,44 @@ proptest! {
         let mut second = State::restore(&first.snapshot()).expect("our own snapshot");
         apply(&mut second, &entries[cut..]);
         prop_assert_eq!(second.digest(), whole.digest());
+    }
+
+    #[test]
+    fn however_a_journal_is_cut_and_repeated_its_days_are_the_sums_of_its_records(
+        records in prop::collection::vec((1_000..1_003_u64, 1..100_u64, 20_000..20_003_u32), 1..40),
+        cuts in prop::collection::vec((1..9_usize, 1..4_usize, any::<bool>()), 40),
+    ) {
+        let mut state = State::new();
+        let at = Day(20_002).start();
+        let settle = |from: usize, to: usize, epoch| {
+            let records = &records[from..to];
+            let days = on_days(records);
+            let charges = records.iter().flat_map(|(of, cost, _)| charged(*of, *cost)).collect();
+            let (from, to) = (from as u64, to as u64);
+            Command::Settle { node: NodeId(1), epoch: Epoch(epoch), from, to, charges, days }
+        };
+        let (mut from, mut seq) = (0, 0);
+        for (length, times, is_longer_first) in cuts {
+            let to = records.len().min(from + length);
+            if from == to {
+                break;
+            }
+            // A life that died after it proposed a stretch: the next one reads more, or less.
+            let other = if is_longer_first { records.len().min(to + 2) } else { to };
+            for end in [other].into_iter().chain((0..times).map(|_| to)) {
+                seq += 1;
+                let id = CommandId { node: NodeId(1), epoch: Epoch(1), seq };
+                let entry = Entry { id, command: settle(from, end, 1) };
+                let done = state.apply(seq, at, &entry);
+                prop_assert!(done.is_ok());
+            }
+            from = usize::try_from(state.settled(NodeId(1)).1).expect("few");
+        }
+        let mut days: BTreeMap<_, NanoUsd> = BTreeMap::new();
+        for (_, cost, day) in &records[..from] {
+            *days.entry(Day(*day)).or_default() += NanoUsd(*cost);
+        }
+        prop_assert_eq!(by_day(&state), days);
+        prop_assert_eq!(by_day(&state).values().copied().sum::<NanoUsd>(), state.total_spent().cost);
     }
 }

@@ -1,11 +1,12 @@
 //! The run's keys as the nodes know them.
 
-use dunlin_state::{Command, CommandId, Entry, Key as StateKey, State, Terms};
-use dunlin_types::{ClusterId, Epoch, KeyDigest, UnixMillis};
+use dunlin_state::{Book, Command, CommandId, Day, Entry, Key as StateKey, State, Symbol, Terms};
+use dunlin_types::{ClusterId, EntityId, Epoch, KeyDigest, NanoUsd, UnixMillis};
 
 use crate::history::{KeySight, Standing};
 use crate::sim::node::id_of;
 use crate::sim::replica::Slot;
+use crate::sim::settler;
 use crate::workload::{Key, Operation};
 
 /// What a node's state says of a key.
@@ -16,7 +17,19 @@ pub(super) fn sight(state: &State, key: Key) -> KeySight {
         Some(key) if key.terms.blocked == Some(true) => Standing::Blocked,
         Some(_) => Standing::Open,
     };
-    KeySight { standing, spent: state.key(&digest).map(|_| state.key_spend(&digest)) }
+    let spent = state.key(&digest).map(|key| {
+        let spent = state.key_spend(&digest);
+        assert_eq!(spent_by_day(state, key.id), spent, "the daily totals are of the same requests");
+        spent
+    });
+    KeySight { standing, spent }
+}
+
+fn spent_by_day(state: &State, key: EntityId) -> NanoUsd {
+    let days = state.days();
+    let symbol = days.symbol(&settler::name(key)).unwrap_or(Symbol::OTHER);
+    let rows = days.rows(Book::Keys, Day(0), Day(u32::MAX));
+    rows.filter(|(_, of, _)| of.key == symbol).map(|(_, _, totals)| totals.cost).sum()
 }
 
 pub(super) fn digest(key: Key) -> KeyDigest {

@@ -81,6 +81,7 @@ pub(super) fn delete(state: &mut State, kind: Kind, names: &[String]) -> Result<
             state.emails.remove(&email.to_lowercase());
         }
         forget(state, entity.id);
+        state.days.part_with(Some(kind), name, entity.alias.as_deref());
         gone.push(name.clone());
     }
     if gone.is_empty() {

@@ -74,6 +74,7 @@ pub(super) fn regenerate(
         return Err(Rejected::KeyExists);
     }
     take(state, &token);
+    state.days.rename(&token.to_string(), &new.token.to_string());
     state.former = state
         .former
         .iter()
@@ -93,6 +94,7 @@ pub(super) fn delete(state: &mut State, tokens: &[KeyDigest]) -> Result<Reply, R
     let taken = tokens.iter().filter_map(|token| take(state, token)).collect::<Vec<_>>();
     for key in &taken {
         entities::forget(state, key.id);
+        state.days.part_with(None, &key.token.to_string(), key.alias.as_deref());
     }
     let deleted: Vec<_> = taken.iter().map(|key| key.token).collect();
     if deleted.is_empty() { Err(Rejected::UnknownKey) } else { Ok(Reply::Deleted(deleted)) }

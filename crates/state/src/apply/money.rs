@@ -7,10 +7,10 @@ use dunlin_ledger::{Length, Pot, Want};
 use dunlin_types::{Epoch, Line, NanoUsd, NodeId, PotId, UnixMillis};
 
 use super::entities;
-use crate::command::{Charge, Grant, Rejected, Reply, Return, Spender};
+use crate::command::{Charge, DaySums, Grant, Kind, Rejected, Reply, Return, Spender};
 use crate::payer::{is_of_config, is_rolling};
 use crate::snapshot::Spent;
-use crate::state::State;
+use crate::state::{Holder, State};
 
 /// Counts records `after.1 + 1 ..= to` of life `after.0` of `node`'s journal, if they are the next.
 pub(super) fn settle(
@@ -18,7 +18,7 @@ pub(super) fn settle(
     node: NodeId,
     after: (Epoch, u64),
     to: u64,
-    charges: &[Charge],
+    (charges, days): (&[Charge], &DaySums),
 ) -> Result<Reply, Rejected> {
     let known = state.settled(node);
     let next_of_this_life = after == known;
@@ -51,6 +51,11 @@ pub(super) fn settle(
         let soft = state.soft_budget_of(pot);
         reached.extend(soft.filter(|soft| before < *soft && *soft <= spent).map(|_| pot.clone()));
     }
+    let entities = &state.entities;
+    let row = |kind, name: &str| entities.get(&kind)?.get(name);
+    // Clients have a hand in those that were only met.
+    let is_made = |kind, name: &str| row(kind, name).is_some_and(|row| row.met.is_none());
+    state.days.add(days, state.at, is_made);
     state.settled.insert(node, (after.0, to));
     Ok(if reached.is_empty() { Reply::Done } else { Reply::SoftBudgetsReached(reached) })
 }
@@ -135,6 +140,22 @@ pub(super) fn set_spend(
     }
     of_period(state, pot, period).settled = to;
     Ok(Reply::Done)
+}
+
+/// Nothing is spent from the main pots of keys and teams.
+pub(super) fn reset(state: &mut State) -> Reply {
+    let is_reset = |pot: &PotId| {
+        let whose = state.holders.get(&pot.of);
+        pot.line == Line::Main
+            && matches!(whose, Some(Holder::Key(_) | Holder::Entity(Kind::Team, _)))
+    };
+    let spent =
+        state.pots.iter().filter(|(pot, held)| held.settled > NanoUsd::ZERO && is_reset(pot));
+    for pot in spent.map(|(pot, _)| pot.clone()).collect::<Vec<_>>() {
+        let pot = state.pots.get_mut(&pot).expect("it was there just now");
+        Arc::make_mut(pot).settled = NanoUsd::ZERO;
+    }
+    Reply::Done
 }
 
 pub(super) fn set_spend_of(

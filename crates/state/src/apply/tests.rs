@@ -6,7 +6,7 @@ use dunlin_types::{
 
 use super::*;
 use crate::caller::Refusal;
-use crate::command::{Change, Charge, CommandId, Key, KeyChanges};
+use crate::command::{Change, Charge, CommandId, DaySums, Entity, Key, KeyChanges, Kind, Spender};
 use crate::payer::PROXY;
 
 const NODE: NodeId = NodeId(1);
@@ -43,7 +43,7 @@ fn settle(epoch: u64, from: u64, to: u64, cost: u64) -> Command {
         Charge { pot, period: UnixMillis(0), cost: NanoUsd(cost), requests: 1 }
     };
     let charges = of.map(charge).into();
-    Command::Settle { node: NODE, epoch: Epoch(epoch), from, to, charges }
+    Command::Settle { node: NODE, epoch: Epoch(epoch), from, to, charges, days: DaySums::default() }
 }
 
 #[test]
@@ -67,6 +67,28 @@ fn each_stretch_of_a_journal_counts_once() {
     script.run(Command::DeleteKeys { tokens: vec![KeyDigest::of("sk-a")] }).expect("known");
     script.run(settle(3, 2, 3, 5)).expect("late spend is no error");
     assert_eq!(script.state.total_spent().cost, NanoUsd(25), "and is not lost");
+}
+
+#[test]
+fn a_reset_of_all_spend_leaves_users_and_what_is_on_record() {
+    let mut script = Script::default();
+    script.run(Command::CreateKey { key: key("sk-a", None) }).expect("a new key");
+    script.run(settle(1, 0, 1, 10)).expect("settled");
+    for (kind, name) in [(Kind::Team, "t"), (Kind::User, "u")] {
+        let entity = Box::new(Entity { kind, name: name.to_owned(), ..Entity::default() });
+        script.run(Command::CreateEntity { entity, members: Vec::new() }).expect("new");
+        let whose = Spender::Entity(kind, name.to_owned());
+        let (period, to) = (UnixMillis(0), NanoUsd(5));
+        script.run(Command::SetSpendOf { whose, period, to }).expect("set");
+    }
+    script.run(Command::ResetSpend {}).expect("reset");
+    let spent = |kind, name| {
+        let of = script.state.entity(kind, name).expect("made").id;
+        script.state.spend(&PotId { of, line: Line::Main }).0
+    };
+    assert_eq!(script.state.key_spend(&KeyDigest::of("sk-a")), NanoUsd(0));
+    assert_eq!((spent(Kind::Team, "t"), spent(Kind::User, "u")), (NanoUsd(0), NanoUsd(5)));
+    assert_eq!(script.state.total_spent().cost, NanoUsd(10));
 }
 
 #[test]

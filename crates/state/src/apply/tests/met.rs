@@ -49,7 +49,11 @@ fn whoever_is_not_seen_for_a_month_is_forgotten_unless_an_admin_knows_them() {
         requests: 1,
     };
     let (epoch, charges) = (Epoch(1), vec![spend]);
-    days.run(20, Command::Settle { node: NODE, epoch, from: 0, to: 1, charges }).expect("spent");
+    days.run(
+        20,
+        Command::Settle { node: NODE, epoch, from: 0, to: 1, charges, days: DaySums::default() },
+    )
+    .expect("spent");
     assert!(days.has("bob"), "nobody has looked");
     days.meet(31, &["eve"]);
     let known = ["ann", "bob", "cid", "dan", "eve"].map(|name| days.has(name));

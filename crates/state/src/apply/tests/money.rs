@@ -182,7 +182,14 @@ fn a_period_that_begins_with_a_first_use_is_the_same_whoever_thinks_it_was_the_f
         let period = UnixMillis(period);
         let charge = Charge { pot: pot.clone(), period, cost: NanoUsd(5), requests: 1 };
         let charges = vec![charge];
-        Command::Settle { node: NODE, epoch: Epoch(1), from, to: from + 1, charges }
+        Command::Settle {
+            node: NODE,
+            epoch: Epoch(1),
+            from,
+            to: from + 1,
+            charges,
+            days: DaySums::default(),
+        }
     };
     let (mut spent, mut asked) = (0, 0);
     for (command, period, settled) in [
@@ -224,7 +231,14 @@ fn a_soft_budget_is_told_once_in_a_period_and_refuses_nothing() {
             Charge { pot: pot(), period: UnixMillis(period), cost: NanoUsd(cost), requests: 1 };
         let (from, to, charges) = (spent, spent + 1, vec![charge]);
         spent = to;
-        script.run(Command::Settle { node: NODE, epoch: Epoch(1), from, to, charges })
+        script.run(Command::Settle {
+            node: NODE,
+            epoch: Epoch(1),
+            from,
+            to,
+            charges,
+            days: DaySums::default(),
+        })
     };
     let reached = Ok(Reply::SoftBudgetsReached(vec![pot()]));
     assert_eq!(spend(&mut script, 0, 49), Ok(Reply::Done));
@@ -245,7 +259,14 @@ fn what_was_overspent_is_carried_into_the_next_period_where_that_is_asked_for() 
             Charge { pot: pot(), period: UnixMillis(2_000), cost: NanoUsd(130), requests: 1 };
         let (epoch, charges) = (Epoch(1), vec![charge]);
         script
-            .run(Command::Settle { node: NODE, epoch, from: 0, to: 1, charges })
+            .run(Command::Settle {
+                node: NODE,
+                epoch,
+                from: 0,
+                to: 1,
+                charges,
+                days: DaySums::default(),
+            })
             .expect("settled");
         let Command::Lease { mut grants, .. } = ask(2, 5_000, 10) else { unreachable!("a lease") };
         grants[0].carries = carries.map(UnixMillis);
