@@ -140,6 +140,7 @@ impl Revisions {
                 let key_header = settings.key_header;
                 self.identity.publish(settings.tls);
                 let calendar = settings.budgets.calendar.clone();
+                let max_budget = settings.budgets.most;
                 self.admission.govern(rules);
                 self.upstream.publish(&catalog);
                 let usual = Bounds::default().age;
@@ -171,6 +172,7 @@ impl Revisions {
                     user_defaults: grants.user_defaults,
                     team_defaults: grants.team_defaults,
                     calendar,
+                    max_budget,
                 };
                 self.admin.publish(catalog, settings);
                 self.in_force.send_replace(InForce { revision: number, master_key: fingerprint });

@@ -25,10 +25,14 @@ mod create_entity;
 mod create_key;
 mod create_service_account;
 mod create_user;
+mod daily_activity;
 mod delete_entities;
 mod delete_keys;
+mod end_user_spend;
 mod entities;
 mod entity_info;
+mod global_activity;
+mod global_spend;
 mod health_liveliness;
 mod health_readiness;
 mod import_rows;
@@ -43,12 +47,18 @@ mod provider_budgets;
 mod regenerate_key;
 mod remove_member;
 mod reset_key_spend;
+mod reset_spend;
 mod reset_team_spend;
 mod spend_log_said;
 mod spend_logs;
 mod spend_logs_page;
+mod spend_report;
+mod spend_rows;
+mod tag_spend;
 mod team_models;
 mod team_permissions;
+mod team_spend;
+mod top_spenders;
 mod unblock_key;
 mod update_entity;
 mod update_key;
@@ -68,9 +78,13 @@ static ALL: &[fn(Routes) -> Routes] = &[
     create_key::add,
     create_service_account::add,
     create_user::add,
+    daily_activity::add,
     delete_entities::add,
     delete_keys::add,
+    end_user_spend::add,
     entity_info::add,
+    global_activity::add,
+    global_spend::add,
     health_liveliness::add,
     health_readiness::add,
     import_rows::add,
@@ -84,12 +98,18 @@ static ALL: &[fn(Routes) -> Routes] = &[
     regenerate_key::add,
     remove_member::add,
     reset_key_spend::add,
+    reset_spend::add,
     reset_team_spend::add,
     spend_log_said::add,
     spend_logs::add,
     spend_logs_page::add,
+    spend_report::add,
+    spend_rows::add,
+    tag_spend::add,
     team_models::add,
     team_permissions::add,
+    team_spend::add,
+    top_spenders::add,
     unblock_key::add,
     update_entity::add,
     update_key::add,

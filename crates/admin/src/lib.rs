@@ -9,6 +9,7 @@
 //! cannot know is a 503, never a 401. Read `endpoints.rs` (the list), `routes.rs` and `rights.rs` (who may), then
 //! `endpoints/create_key.rs`.
 
+mod activity;
 mod body;
 mod caller;
 mod endpoints;
@@ -26,7 +27,9 @@ mod readiness;
 mod rights;
 mod routes;
 mod row;
+mod span;
 mod terms;
+mod usage;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -40,7 +43,7 @@ use dunlin_ledger::Calendar;
 use dunlin_records::Records;
 use dunlin_router::Catalog;
 use dunlin_state::{Command, Reply, State};
-use dunlin_types::{Clock, NodeId, Secret};
+use dunlin_types::{Clock, NanoUsd, NodeId, Secret};
 use dunlin_upstream::Upstream;
 use tokio::sync::Semaphore;
 
@@ -96,6 +99,8 @@ pub struct Settings {
     pub team_defaults: BTreeMap<String, String>,
     /// Where budgets' periods begin.
     pub calendar: Calendar,
+    /// The budget of the whole cluster.
+    pub max_budget: Option<NanoUsd>,
 }
 
 /// The admin API of a node. Cheap to clone.

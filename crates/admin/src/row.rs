@@ -208,6 +208,16 @@ impl View {
         self.state.entity(Kind::Budget, terms.budget_id.as_ref()?).cloned()
     }
 
+    /// The main budget of terms, or of those that they share, and how long its period is.
+    pub(crate) fn main_budget(&self, terms: &Terms) -> (Option<NanoUsd>, Option<String>) {
+        let shared = self.shared(terms);
+        let shared = shared.as_ref().map(|budget| &budget.terms);
+        let limit = terms.max_budget.or(shared.and_then(|shared| shared.max_budget));
+        let duration = terms.budget_duration.as_ref();
+        let duration = duration.or(shared.and_then(|shared| shared.budget_duration.as_ref()));
+        (limit, duration.cloned())
+    }
+
     /// What is spent in the period of `now`, and that period.
     fn spend(&self, id: EntityId, terms: &Terms) -> (NanoUsd, Option<Period>) {
         let period = self.running(terms);

@@ -14,6 +14,7 @@ mod log;
 mod migrate;
 mod models;
 mod session;
+mod spend;
 mod status;
 mod table;
 mod target;
@@ -49,6 +50,8 @@ pub enum Command {
     /// Look at the requests that the cluster has served.
     #[command(subcommand)]
     Log(Box<log::LogCommand>),
+    /// Show who spent how much on what, and what is left of the budgets.
+    Spend(Box<spend::SpendArgs>),
     /// List the models that the key may call.
     Models(Target),
     /// Ask every URL whether its node is ready: exit code 0 if all are, else 1, as container
@@ -82,6 +85,7 @@ async fn dispatch(command: &Command, key: Option<NamedKey>) -> Result<Exit> {
         Command::User(command) => entity::user(command, key).await?,
         Command::Budget(command) => entity::budget(command, key).await?,
         Command::Log(command) => log::run(command, key).await?,
+        Command::Spend(args) => spend::run(args, &args.target.open(key)?).await?,
         Command::Models(target) => models::run(&target.open(key)?).await?,
         Command::Health(nodes) => return health::run(nodes).await,
     }

@@ -67,6 +67,38 @@ impl Ended {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn spend_is_told_by_what_is_asked_for() -> anyhow::Result<()> {
+    let setup = harness::start(3).await?;
+    let (here, there) = (Shell::admin(&setup, &[0]), Shell::admin(&setup, &[1]));
+    here.done("team create blue --max-budget 5 --every 30d").await?;
+    let key = here.done("key create --quiet --alias app --team blue").await?;
+    let caller = setup.cluster.client().with_key(key.trim_end());
+    for node in 0..3 {
+        assert!(setup.chat(node, &caller).await?.ok());
+    }
+    wait_until("three requests are settled", SOON, async || {
+        let told = there.json("spend --by key --days 2").await;
+        told.is_ok_and(|told| told["total"]["requests"] == json!(3))
+    })
+    .await?;
+    let by_team = there.json("spend --by team --days 2").await?;
+    assert_eq!(by_team["schema"], "dunlin.spend/1");
+    let row = &by_team["rows"][0];
+    assert_eq!((&row["name"], &row["spend"]), (&json!("blue"), &by_team["total"]["spend"]));
+    let left = row["budget"]["left"].as_f64().expect("what is left");
+    assert!(left < 5.0 && left > 4.9, "{by_team}");
+    let table = here.done("spend --by key --team blue").await?;
+    assert!(table.contains("app") && table.starts_with("KEY"), "{table}");
+    for by in ["user", "organization", "customer", "tag", "model", "provider", "day"] {
+        here.done(&format!("spend --by {by}")).await?;
+    }
+    here.run("spend --from 2026-13-01 --to 2026-12-01").await?.assert_failed(1, &["start_date"]);
+    here.run("spend --by tag --team blue").await?.assert_failed(2, &["key and model only"]);
+    assert_eq!(here.run("spend --days 63").await?.exit, 2);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_key_lives_its_life_on_the_command_line() -> anyhow::Result<()> {
     let setup = harness::start(3).await?;
     let (here, there) = (Shell::admin(&setup, &[0]), Shell::admin(&setup, &[1]));

@@ -28,5 +28,6 @@ mod relay;
 mod request_log;
 mod responses;
 mod restart;
+mod spend;
 mod streams;
 mod teams;

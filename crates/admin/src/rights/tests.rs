@@ -39,6 +39,11 @@ fn key(clear: &str, user: Option<&str>, team: Option<&str>) -> Key {
 /// Users of every role with a key each (`sk-` and the user's name), a team `t` of organization `o`,
 /// a team `other`, and keys of all sorts.
 pub(crate) fn world() -> State {
+    world_and([])
+}
+
+/// The same after more commands.
+pub(crate) fn world_and(more_commands: impl IntoIterator<Item = Command>) -> State {
     let users = [
         ("root", "proxy_admin"),
         ("auditor", "proxy_admin_viewer"),
@@ -67,7 +72,7 @@ pub(crate) fn world() -> State {
     ];
     let keys = keys.into_iter().chain(more).map(|key| Command::CreateKey { key: Box::new(key) });
     let commands = made_users.into_iter().chain([organization]).chain(teams).chain(keys);
-    state_after(commands)
+    state_after(commands.chain(more_commands))
 }
 
 const CALLERS: [&str; 9] = [
@@ -97,7 +102,8 @@ fn every_route_says_who_may_ask_and_admits_nobody_else() {
             matches!(route.path, "/health/liveliness" | "/health/liveness" | "/health/readiness");
         assert_eq!(route.who.is_none(), open, "{} is open to the world", route.path);
         // What changes something is not for everyone, unless it only looks.
-        let looks = ["/key/health", "/v2/key/info", "/budget/info", "/tag/info"];
+        let looks =
+            ["/budget/info", "/global/spend/end_users", "/key/health", "/tag/info", "/v2/key/info"];
         if route.method != "GET" && !looks.contains(&route.path) {
             let closed = matches!(route.who, Some(Who::Users | Who::Admins));
             assert!(closed, "{} {} is too open", route.method, route.path);

@@ -1,0 +1,118 @@
+//! `GET /global/activity` and `/global/activity/model`: requests and tokens by day, for charts.
+
+use std::collections::BTreeMap;
+
+use axum::response::Response;
+use dunlin_state::{Book, Day, Facets, Symbol, Totals};
+use serde_json::{Value, json};
+
+use super::ok_as_of;
+use crate::Admin;
+use crate::error::Error;
+use crate::routes::{Asked, Routes, Who};
+use crate::row::View;
+use crate::span::{self, Span};
+use crate::usage::rows;
+
+/// Models told, as in LiteLLM: those with most requests.
+const MOST: usize = 10;
+
+pub(super) fn add(routes: Routes) -> Routes {
+    routes.get("/global/activity", Who::Anyone, |admin, asked| handle(admin, asked, whole)).get(
+        "/global/activity/model",
+        Who::Anyone,
+        |admin, asked| handle(admin, asked, by_model),
+    )
+}
+
+async fn handle(
+    admin: Admin,
+    asked: Asked,
+    told: fn(&View, &Asked, Span) -> Value,
+) -> Result<Response, Error> {
+    let span = Span::read(&asked, admin.0.clock.unix())?;
+    let read = admin.read().await;
+    let view = admin.view(read.state.clone());
+    Ok(ok_as_of(&read, &told(&view, &asked, span)))
+}
+
+type Days = BTreeMap<Day, Totals>;
+
+fn sums(
+    view: &View,
+    asked: &Asked,
+    span: Span,
+    part: fn(&Facets<Symbol>) -> Symbol,
+) -> BTreeMap<Symbol, Days> {
+    let mut sums: BTreeMap<Symbol, Days> = BTreeMap::new();
+    for (day, of, totals) in rows(&view.state, &asked.caller, Book::Keys, span) {
+        sums.entry(part(of)).or_default().entry(day).or_default().add(totals);
+    }
+    sums
+}
+
+fn whole(view: &View, asked: &Asked, span: Span) -> Value {
+    let sums = sums(view, asked, span, |_| Symbol::NONE);
+    chart(sums.get(&Symbol::NONE).unwrap_or(&Days::new()))
+}
+
+fn by_model(view: &View, asked: &Asked, span: Span) -> Value {
+    let sums = sums(view, asked, span, |of| of.group);
+    let mut models: Vec<_> = sums.into_iter().collect();
+    let requests = |days: &Days| days.values().map(Totals::requests).sum::<u64>();
+    models.sort_by_key(|(model, days)| (std::cmp::Reverse(requests(days)), *model));
+    let told = models.iter().take(MOST).map(|(model, days)| {
+        let mut told = chart(days);
+        told["model"] = json!(view.state.days().name(*model).unwrap_or_default());
+        told
+    });
+    told.collect()
+}
+
+fn chart(days: &Days) -> Value {
+    let mut sum = Totals::default();
+    let daily = days.iter().map(|(day, totals)| {
+        sum.add(totals);
+        json!({
+            "date": span::label(*day),
+            "api_requests": totals.requests(),
+            "total_tokens": totals.tokens().0,
+        })
+    });
+    let daily: Vec<_> = daily.collect();
+    json!({
+        "daily_data": daily,
+        "sum_api_requests": sum.requests(),
+        "sum_total_tokens": sum.tokens().0,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rights::tests::bearer;
+    use crate::row::tests::view_of;
+    use crate::span::tests::{asked, asked_as};
+    use crate::usage::tests::{SPAN, used_world};
+
+    #[test]
+    fn requests_and_tokens_are_told_by_day_and_by_model() {
+        let view = view_of(used_world());
+        let told = whole(&view, &asked(""), SPAN);
+        let day = json!({"date": "Jan 01", "api_requests": 5, "total_tokens": 3_208});
+        assert_eq!(told["daily_data"], json!([day]));
+        assert_eq!(
+            (&told["sum_api_requests"], &told["sum_total_tokens"]),
+            (&json!(5), &json!(3_208))
+        );
+        let models = by_model(&view, &asked(""), SPAN);
+        assert_eq!(
+            (&models[0]["model"], &models[0]["sum_api_requests"]),
+            (&json!("gpt"), &json!(3))
+        );
+        let own = whole(&view, &asked_as(bearer(&view.state, "sk-dev"), ""), SPAN);
+        assert_eq!(own["sum_api_requests"], json!(2));
+        let nothing = whole(&view, &asked_as(bearer(&view.state, "sk-bare"), ""), SPAN);
+        assert_eq!(nothing["daily_data"], json!([]));
+    }
+}
