@@ -138,6 +138,7 @@ impl Revisions {
                 let rules = rules(&settings, &catalog);
                 let master_key = settings.master_key.or_else(|| self.master_key.clone());
                 let key_header = settings.key_header;
+                let trusts_forwarded_for = settings.trusts_forwarded_for;
                 self.identity.publish(settings.tls);
                 let calendar = settings.budgets.calendar.clone();
                 let max_budget = settings.budgets.most;
@@ -157,8 +158,8 @@ impl Revisions {
                         end_user_headers: names(&settings.end_user_headers),
                         revision: number,
                         counted: counted(settings.counted),
-                        trusts_forwarded_for: settings.trusts_forwarded_for,
                         keeps_said: settings.log.keeps_said,
+                        trusts_forwarded_for,
                     },
                 );
                 let models = catalog.groups.len();
@@ -173,6 +174,7 @@ impl Revisions {
                     team_defaults: grants.team_defaults,
                     calendar,
                     max_budget,
+                    trusts_forwarded_for,
                 };
                 self.admin.publish(catalog, settings);
                 self.in_force.send_replace(InForce { revision: number, master_key: fingerprint });

@@ -304,7 +304,7 @@ impl Node {
             };
             life.proposed += 1;
             let id = CommandId { node: id_of(self.index), epoch: self.epoch, seq: life.proposed };
-            self.replica.propose(Some(Entry { id, command }), now.unix);
+            self.replica.propose(Some(Entry { id, actor: None, command }), now.unix);
         }
     }
 
@@ -320,7 +320,7 @@ impl Node {
         let Some(life) = &mut self.life else { return };
         life.proposed += 1;
         let sequence = life.proposed;
-        let entry = Entry { id: CommandId { node, epoch, seq: sequence }, command };
+        let entry = Entry { id: CommandId { node, epoch, seq: sequence }, actor: None, command };
         let deadline = now.mono.plus(std::time::Duration::from_millis(PROPOSE_FOR_MS));
         life.proposals.insert(sequence, Proposal { entry, call, deadline });
         self.propose_again(sequence, now, todo);

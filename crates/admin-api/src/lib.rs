@@ -4,11 +4,13 @@
 //! Unknown fields are ignored on reading, so a newer node can be asked by an older reader.
 //! Read `key.rs` first.
 
+mod audit;
 mod cluster;
 mod fields;
 mod import;
 mod key;
 
+pub use audit::{AuditEntry, AuditPage, AuditProof};
 pub use cluster::{BackendStatus, ClusterStatus, MemberRole, MemberStatus};
 pub use fields::{Field, Of, Shape, idle_fields};
 pub use import::{Former, Import, ImportKind, ImportRow, Imported, ImportedRow, MAX_IMPORT_ROWS};

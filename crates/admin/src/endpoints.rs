@@ -14,6 +14,7 @@ use crate::routes::{Asked, Routes};
 use crate::{Admin, Read, naming};
 
 mod add_members;
+mod audit_row;
 mod available_teams;
 mod block_entity;
 mod block_key;
@@ -40,6 +41,7 @@ mod key_aliases;
 mod key_health;
 mod key_info;
 mod keys_info;
+mod list_audit;
 mod list_entities;
 mod list_keys;
 mod members;
@@ -64,9 +66,11 @@ mod update_entity;
 mod update_key;
 mod update_member;
 mod user_info;
+mod verify_audit;
 
 static ALL: &[fn(Routes) -> Routes] = &[
     add_members::add,
+    audit_row::add,
     available_teams::add,
     block_entity::add,
     block_key::add,
@@ -92,6 +96,7 @@ static ALL: &[fn(Routes) -> Routes] = &[
     key_health::add,
     key_info::add,
     keys_info::add,
+    list_audit::add,
     list_entities::add,
     list_keys::add,
     provider_budgets::add,
@@ -115,6 +120,7 @@ static ALL: &[fn(Routes) -> Routes] = &[
     update_key::add,
     update_member::add,
     user_info::add,
+    verify_audit::add,
 ];
 
 /// The routes of all endpoints.

@@ -4,12 +4,14 @@
 //! Decides nothing: a handler turns a request into a command, or the published state into an
 //! answer; what a command does is `dunlin_state`'s matter. Does not know how the cluster agrees or
 //! how limits are counted. Invariants: each path says who may ask there, and nobody gives more than
-//! he has; a clear key is shown once, in the answer that made it, and never logged; a field that
+//! he has; whatever is changed for someone is in the audit log; a clear key is shown once, in the answer that made it, and never logged; a field that
 //! would guard money or access and is not enforced is refused, never silently kept; what this node
 //! cannot know is a 503, never a 401. Read `endpoints.rs` (the list), `routes.rs` and `rights.rs` (who may), then
 //! `endpoints/create_key.rs`.
 
 mod activity;
+mod actor;
+mod audited;
 mod body;
 mod caller;
 mod endpoints;
@@ -49,6 +51,7 @@ use tokio::sync::Semaphore;
 
 use crate::error::Error;
 use crate::readiness::Readiness;
+use crate::routes::Asked;
 use crate::row::View;
 
 /// A longer request body is answered 413.
@@ -101,6 +104,8 @@ pub struct Settings {
     pub calendar: Calendar,
     /// The budget of the whole cluster.
     pub max_budget: Option<NanoUsd>,
+    /// Whether the proxy in front says who the client is.
+    pub trusts_forwarded_for: bool,
 }
 
 /// The admin API of a node. Cheap to clone.
@@ -168,9 +173,9 @@ impl Admin {
         text == log_query::MASTER || master.is_some_and(|master| Secret::new(text) == *master)
     }
 
-    /// Carries a command out, and gives the state that holds it.
-    async fn carry_out(&self, command: Command) -> Result<(Reply, View), Error> {
-        let reply = self.0.consensus.propose(command).await?;
+    /// Carries a command out for whoever asked, and gives the state that holds it.
+    async fn carry_out(&self, asked: &Asked, command: Command) -> Result<(Reply, View), Error> {
+        let reply = self.0.consensus.propose_as(asked.actor.clone(), command).await?;
         Ok((reply, self.view(self.0.consensus.state())))
     }
 

@@ -219,13 +219,13 @@ pub(crate) mod tests {
     use dunlin_state::{Command, Entity, Member};
 
     use super::*;
-    use crate::rights::tests::bearer;
+    use crate::rights::tests::{asked_by, bearer};
     use crate::row::tests::{bare, state_after};
 
     pub(crate) fn asked(caller: Caller, query: &str) -> Asked {
         let pairs = query.split('&').filter_map(|pair| pair.split_once('='));
         let query = pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
-        Asked { caller, route: "/spend/logs", named: None, query, bytes: bytes::Bytes::new() }
+        Asked { query, route: "/spend/logs", ..asked_by(caller) }
     }
 
     fn filters(query: &str) -> Result<Filters, Error> {

@@ -6,6 +6,7 @@ use axum::response::Response;
 use axum::routing::{MethodFilter, MethodRouter, on};
 use axum::{RequestExt, Router};
 use bytes::Bytes;
+use dunlin_state::Actor;
 
 use crate::body::Body;
 use crate::caller::{Caller, Role};
@@ -47,6 +48,8 @@ impl Who {
 /// A request that was let in.
 pub(crate) struct Asked {
     pub(crate) caller: Caller,
+    /// The same, as the audit log has it.
+    pub(crate) actor: Actor,
     /// The path as the endpoint has it.
     pub(crate) route: &'static str,
     /// What the path names.
@@ -146,6 +149,7 @@ async fn enter(
 ) -> Result<Asked, Error> {
     let caller = admin.identify(request.headers()).await?;
     admitted(&caller, who, route, request.uri().path())?;
+    let actor = admin.actor(&caller, route, &request)?;
     let named = request.extract_parts::<Path<String>>().await.ok().map(|Path(named)| named);
     let (parts, body) = request.into_parts();
     let query = axum::extract::Query::<Vec<(String, String)>>::try_from_uri(&parts.uri);
@@ -153,7 +157,7 @@ async fn enter(
     let query = query.map(|query| query.0).unwrap_or_default();
     // It also fails if the client leaves: then nobody reads the answer.
     let bytes = axum::body::to_bytes(body, MAX_BODY_BYTES).await.map_err(|_| Error::TooLarge)?;
-    Ok(Asked { caller, route, named, query, bytes })
+    Ok(Asked { caller, actor, route, named, query, bytes })
 }
 
 /// Whether a caller may ask at a path.

@@ -313,7 +313,7 @@ fn raw(text: &str) -> RawJson {
 #[cfg(test)]
 pub(crate) mod tests {
     use dunlin_admin_api::KeyRow;
-    use dunlin_state::{Charge, Command, CommandId, DaySums, Entry};
+    use dunlin_state::{Actor, Charge, Command, CommandId, DaySums, Entry};
     use dunlin_types::{Epoch, KeyDigest, NodeId};
 
     use super::*;
@@ -332,10 +332,21 @@ pub(crate) mod tests {
 
     /// A state after some commands, each a second after the one before.
     pub(crate) fn state_after(commands: impl IntoIterator<Item = Command>) -> State {
+        state_of(None, commands)
+    }
+
+    /// The same, all of them a user's with the master key.
+    pub(crate) fn state_as(user: &str, commands: impl IntoIterator<Item = Command>) -> State {
+        let (user, route) = (Some(user.to_owned()), "/key/generate".to_owned());
+        let address = Some([10, 0, 0, 9].into());
+        state_of(Some(Actor { user, address, route, ..Actor::default() }), commands)
+    }
+
+    fn state_of(actor: Option<Actor>, commands: impl IntoIterator<Item = Command>) -> State {
         let mut state = State::new();
         for (seq, command) in (1..).zip(commands) {
             let id = CommandId { node: NodeId(1), epoch: Epoch(1), seq };
-            let entry = Entry { id, command };
+            let entry = Entry { id, actor: actor.clone().map(Box::new), command };
             state.apply(seq, UnixMillis(1000 * seq), &entry).expect("accepted");
         }
         state

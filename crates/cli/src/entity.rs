@@ -1,9 +1,9 @@
 //! `dunlin team`, `dunlin user` and `dunlin budget`: one file per verb, one table of what differs.
 
-use clap::{Args, Subcommand};
+use clap::Subcommand;
 
 use crate::failure::Result;
-use crate::target::{NamedKey, Target};
+use crate::target::{NamedKey, With};
 
 mod block;
 mod create;
@@ -46,15 +46,6 @@ pub enum TeamCommand {
     Unblock(With<block::BlockArgs>),
     /// Show who belongs to a team; let users join and leave.
     Members(With<members::MembersArgs>),
-}
-
-/// A verb's own flags and those of all.
-#[derive(Args, Debug)]
-pub struct With<A: Args> {
-    #[command(flatten)]
-    own: A,
-    #[command(flatten)]
-    target: Target,
 }
 
 pub(crate) async fn team(command: &TeamCommand, key: Option<NamedKey>) -> Result {

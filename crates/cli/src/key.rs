@@ -1,9 +1,9 @@
 //! `dunlin key`: one file per verb.
 
-use clap::{Args, Subcommand};
+use clap::Subcommand;
 
 use crate::failure::Result;
-use crate::target::{NamedKey, Target};
+use crate::target::{NamedKey, With};
 
 mod block;
 mod create;
@@ -34,15 +34,6 @@ pub enum KeyCommand {
     /// Delete a key for good.
     #[command(visible_alias = "rm")]
     Delete(With<delete::DeleteArgs>),
-}
-
-/// A verb's own flags and those of all.
-#[derive(Args, Debug)]
-pub struct With<A: Args> {
-    #[command(flatten)]
-    own: A,
-    #[command(flatten)]
-    target: Target,
 }
 
 pub(crate) async fn run(command: &KeyCommand, key: Option<NamedKey>) -> Result {

@@ -6,6 +6,7 @@
 //! words to stderr. A change that one node may have begun is never sent to another.
 //! Read `session.rs` first, then `key/create.rs`.
 
+mod audit;
 mod entity;
 mod failure;
 mod health;
@@ -52,6 +53,9 @@ pub enum Command {
     Log(Box<log::LogCommand>),
     /// Show who spent how much on what, and what is left of the budgets.
     Spend(Box<spend::SpendArgs>),
+    /// Look at the audit log: who changed what, from where; prove that nobody changed it since.
+    #[command(subcommand)]
+    Audit(Box<audit::AuditCommand>),
     /// List the models that the key may call.
     Models(Target),
     /// Ask every URL whether its node is ready: exit code 0 if all are, else 1, as container
@@ -86,6 +90,7 @@ async fn dispatch(command: &Command, key: Option<NamedKey>) -> Result<Exit> {
         Command::Budget(command) => entity::budget(command, key).await?,
         Command::Log(command) => log::run(command, key).await?,
         Command::Spend(args) => spend::run(args, &args.target.open(key)?).await?,
+        Command::Audit(command) => return audit::run(command, key).await,
         Command::Models(target) => models::run(&target.open(key)?).await?,
         Command::Health(nodes) => return health::run(nodes).await,
     }

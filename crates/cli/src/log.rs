@@ -1,9 +1,9 @@
 //! `dunlin log`: the requests that the cluster has served, one file per verb.
 
-use clap::{Args, Subcommand};
+use clap::Subcommand;
 
 use crate::failure::Result;
-use crate::target::{NamedKey, Target};
+use crate::target::{NamedKey, With};
 
 mod filters;
 mod follow;
@@ -23,15 +23,6 @@ pub enum LogCommand {
     /// Show all of one request.
     #[command(visible_alias = "show")]
     Info(With<info::InfoArgs>),
-}
-
-/// A verb's own flags and those of all.
-#[derive(Args, Debug)]
-pub struct With<A: Args> {
-    #[command(flatten)]
-    own: A,
-    #[command(flatten)]
-    target: Target,
 }
 
 pub(crate) async fn run(command: &LogCommand, key: Option<NamedKey>) -> Result {

@@ -54,6 +54,8 @@ impl Session {
             // A proxy to the outside knows no inner names, and the key is not for its eyes.
             .no_proxy()
             .redirect(reqwest::redirect::Policy::none())
+            // The audit log tells what was done by it.
+            .user_agent(concat!("dunlin-cli/", env!("CARGO_PKG_VERSION")))
             .connect_timeout(CONNECT_WITHIN.min(nodes.timeout))
             .timeout(nodes.timeout)
             .build()

@@ -25,6 +25,12 @@ pub(crate) fn plain(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }
 
+/// A moment without the fraction of its second: `2027-01-15 08:00:00 UTC`.
+pub(crate) fn moment(iso: &str) -> String {
+    let second = iso.split_once('.').map_or(iso, |(second, _)| second);
+    format!("{} UTC", second.replacen('T', " ", 1))
+}
+
 /// Items in one cell; `none` if there are none.
 pub(crate) fn listed(items: &[String], none: &str) -> String {
     if items.is_empty() { none.to_owned() } else { items.join(", ") }

@@ -46,6 +46,15 @@ pub struct Target {
     quiet: bool,
 }
 
+/// A verb's own flags and those of all.
+#[derive(Args, Debug)]
+pub struct With<A: Args> {
+    #[command(flatten)]
+    pub(crate) own: A,
+    #[command(flatten)]
+    pub(crate) target: Target,
+}
+
 /// The form of what goes to stdout.
 #[derive(ValueEnum, Debug, Clone, Copy)]
 pub(crate) enum Format {

@@ -35,6 +35,8 @@ const MCP: &str = "MCP servers, and who may use their tools, are not served by t
      clients to the servers directly";
 const PYTHON: &str = "Python code cannot run in dunlin; check callers in a reverse proxy in front of \
      it, or give each caller a key of its own with /key/generate";
+const AUDIT: &str = "the audit log is always kept, on every node: read it at /audit or with `dunlin \
+     audit`";
 pub(crate) const FETCHED: &str = "no prices are fetched when a node starts: they are compiled in; to \
      replace them, download the file and name it in cluster.prices";
 const ACCESS: &str = "this access rule is not enforced by this version; enforce it in a firewall or \
@@ -208,6 +210,7 @@ pub(crate) const LITELLM: Keys = Keys {
         ("enable_redis_auth_cache", REDIS),
         ("ssl_ecdh_curve", CIPHERS),
         ("ssl_security_level", CIPHERS),
+        ("store_audit_logs", AUDIT),
     ],
     refused: &[
         ("banned_keywords_list", GUARDS),

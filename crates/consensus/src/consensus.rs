@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use dunlin_gossip::Gossip;
 use dunlin_rpc::{Incoming, Rpc};
-use dunlin_state::{Command, Reply, State};
+use dunlin_state::{Actor, Command, Reply, State};
 use dunlin_types::{Clock, ClusterId, MonoMillis, NodeId};
 use openraft::ServerState;
 use tokio::sync::{Semaphore, mpsc, watch};
@@ -177,7 +177,15 @@ impl Consensus {
     /// # Errors
     /// [`ProposeError`] says for each cause whether the command may still take effect.
     pub async fn propose(&self, command: Command) -> Result<Reply, ProposeError> {
-        propose::propose(&self.node, command).await
+        propose::propose(&self.node, None, command).await
+    }
+
+    /// The same for someone: what the command changes is in the audit log under that name.
+    ///
+    /// # Errors
+    /// As [`Consensus::propose`].
+    pub async fn propose_as(&self, actor: Actor, command: Command) -> Result<Reply, ProposeError> {
+        propose::propose(&self.node, Some(actor), command).await
     }
 
     /// Returns once [`Consensus::state`] holds all that was acknowledged anywhere before the call.

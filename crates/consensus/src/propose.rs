@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use dunlin_rpc::{CallError, Service};
-use dunlin_state::{Command, CommandId, Entry, Rejected, Reply};
+use dunlin_state::{Actor, Command, CommandId, Entry, Rejected, Reply};
 use dunlin_types::NodeId;
 use openraft::ReadPolicy;
 use openraft::errors::{ClientWriteError, LinearizableReadError, RaftError};
@@ -71,11 +71,15 @@ pub enum ProposeError {
 }
 
 /// Commits a command; returns once this node's published state holds it.
-pub(crate) async fn propose(node: &Node, command: Command) -> Result<Reply, ProposeError> {
+pub(crate) async fn propose(
+    node: &Node,
+    actor: Option<Actor>,
+    command: Command,
+) -> Result<Reply, ProposeError> {
     let running = node.running().ok_or(ProposeError::NotFormed)?;
     let sequence = node.sequence.fetch_add(1, Ordering::Relaxed);
     let id = CommandId { node: node.me, epoch: node.epoch, seq: sequence };
-    let entry = Arc::new(Entry { id, command });
+    let entry = Arc::new(Entry { id, actor: actor.map(Box::new), command });
     let ask = wire::encode(&Ask::Write(Entry::clone(&entry)));
     if ask.len() > MAX_COMMAND_BYTES {
         return Err(ProposeError::TooLarge { bytes: ask.len(), limit: MAX_COMMAND_BYTES });

@@ -156,7 +156,7 @@ async fn carry_out(node: &Node, running: &Running, act: Act, metrics: &Metrics) 
 }
 
 async fn command(node: &Node, command: Command) {
-    if let Err(cause) = propose::propose(node, command).await {
+    if let Err(cause) = propose::propose(node, None, command).await {
         info!(error = %cause, "the autopilot tries again");
     }
 }

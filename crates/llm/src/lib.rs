@@ -9,6 +9,7 @@
 
 pub mod anthropic;
 pub mod batch;
+pub mod client;
 pub mod credentials;
 pub mod edit;
 mod endpoint;

@@ -6,6 +6,7 @@ use axum::extract::Request;
 use axum::http::{HeaderMap, header};
 use dunlin_journal::Origin;
 use dunlin_llm::Labels;
+use dunlin_llm::client::{self, Peer};
 
 use crate::Settings;
 use crate::error::Refused;
@@ -13,14 +14,10 @@ use crate::error::Refused;
 /// As much of a `User-Agent` as is kept.
 const MAX_USER_AGENT: usize = 256;
 
-/// The address at the other end of a request's connection.
-#[derive(Clone, Copy)]
-pub(crate) struct Peer(pub(crate) IpAddr);
-
 /// Where a request came from.
 #[derive(Default)]
 pub(crate) struct Client {
-    peer: Option<IpAddr>,
+    peer: Option<Peer>,
     /// Who the last proxy on the way says that it is.
     forwarded: Option<IpAddr>,
     user_agent: Option<String>,
@@ -32,8 +29,8 @@ impl Client {
         let agent = headers.get(header::USER_AGENT).and_then(|agent| agent.to_str().ok());
         // A header's text is ASCII: it may be cut anywhere.
         let agent = agent.map(|agent| agent[..agent.len().min(MAX_USER_AGENT)].to_owned());
-        let peer = request.extensions().get::<Peer>().map(|peer| peer.0);
-        Self { peer, forwarded: forwarded(headers), user_agent: agent }
+        let peer = request.extensions().get::<Peer>().copied();
+        Self { peer, forwarded: client::forwarded(headers), user_agent: agent }
     }
 
     /// With what the body and the headers say.
@@ -46,16 +43,10 @@ impl Client {
         let labels = body.with_headers(headers, &settings.end_user_headers);
         let Labels { end_user, tags, spend_metadata, session } =
             labels.map_err(Refused::BadRequest)?;
-        let forwarded = self.forwarded.filter(|_| settings.trusts_forwarded_for);
-        let (ip, user_agent) = (forwarded.or(self.peer), self.user_agent.clone());
+        let ip = client::address(self.peer, self.forwarded, settings.trusts_forwarded_for);
+        let user_agent = self.user_agent.clone();
         Ok(Origin { end_user, tags, spend_metadata, session, ip, user_agent })
     }
-}
-
-/// What comes before the last entry anyone may have written.
-fn forwarded(headers: &HeaderMap) -> Option<IpAddr> {
-    let last = headers.get_all("x-forwarded-for").iter().next_back()?.to_str().ok()?;
-    last.rsplit(',').next()?.trim().parse().ok()
 }
 
 #[cfg(test)]

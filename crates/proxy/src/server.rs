@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use dunlin_llm::client::Peer;
 use http::header::CONNECTION;
 use http::{HeaderValue, StatusCode, Version};
 use hyper::body::Incoming;
@@ -20,7 +21,6 @@ use tokio_util::task::TaskTracker;
 use tracing::{debug, warn};
 
 use crate::front::{self, Front};
-use crate::origin::Peer;
 
 /// Clients beyond this many wait in the kernel's backlog until one leaves.
 pub const MAX_CONNECTIONS: usize = 20_000;

@@ -49,7 +49,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 
 fn apply(state: &mut State, number: u64, command: Command) {
     let id = CommandId { node: NODE, epoch: Epoch(1), seq: number + 1 };
-    let applied = state.apply(number + 1, NOW, &Entry { id, command });
+    let applied = state.apply(number + 1, NOW, &Entry { id, actor: None, command });
     applied.expect("what is made here is not refused");
 }
 

@@ -1,5 +1,6 @@
 //! What each command does: one exhaustive match, one function for each family of commands.
 
+mod audit;
 mod claims;
 mod config;
 mod entities;
@@ -31,6 +32,7 @@ impl State {
         let mut next = self.clone();
         let result = next.command(entry.id.node, &entry.command);
         if result.is_ok() {
+            audit::record(self, &mut next, entry);
             *self = next;
         }
         self.results.remember(entry.id, result.clone());

@@ -17,6 +17,7 @@ use dunlin_types::{
 };
 use serde::{Deserialize, Serialize};
 
+use crate::audit::Actor;
 pub use change::Change;
 pub(crate) use day::beginning;
 pub use day::{Day, DaySums, Facets, MAX_DAY_NAME_BYTES, Totals};
@@ -47,6 +48,9 @@ pub struct CommandId {
 pub struct Entry {
     /// Whose it is.
     pub id: CommandId,
+    /// Who asks for it; none: the node itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub actor: Option<Box<Actor>>,
     /// What is to be done.
     pub command: Command,
 }

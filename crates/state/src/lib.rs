@@ -4,10 +4,12 @@
 //! Does not know Raft, time or other nodes: it is handed log entries in order, each with the time
 //! its leader stamped on it, and answers what became of them. Invariants: applying the same
 //! entries gives the same state everywhere; a rejected command changes nothing; settled spend is
-//! conserved, whatever becomes of its key; publishing costs a few pointers, because the maps are
+//! conserved, whatever becomes of its key; what someone changed is in the audit log from the same step
+//! on; publishing costs a few pointers, because the maps are
 //! persistent. Read `command.rs` (the log format), then `state.rs` and `apply.rs`.
 
 mod apply;
+mod audit;
 mod caller;
 mod claims;
 mod command;
@@ -19,6 +21,10 @@ pub mod routes;
 mod snapshot;
 mod state;
 
+pub use audit::{
+    Action, Actor, AuditLink, AuditLog, AuditRow, BrokenChain, MAX_AUDIT_BYTES, MAX_AUDIT_ROWS,
+    Table,
+};
 pub use caller::{Caller, Refusal};
 pub use command::{
     Change, Charge, Command, CommandId, Day, DaySums, DecodeError, Entity, EntityChanges, Entry,

@@ -12,6 +12,7 @@ use imbl::OrdMap;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use crate::audit::AuditDocument;
 use crate::claims::Claims;
 use crate::command::{Entity, FORMAT, Key, Kind, Member};
 use crate::state::{Holder, Members, State};
@@ -44,6 +45,8 @@ struct Document {
     #[serde(default, skip_serializing_if = "is_zero")]
     claims_forgotten: UnixMillis,
     config: Vec<ConfigRevision>,
+    #[serde(default, skip_serializing_if = "AuditDocument::is_empty")]
+    audit: AuditDocument,
     results: Vec<LifeRow>,
 }
 
@@ -97,6 +100,7 @@ impl State {
             claims: self.claims.iter().collect(),
             claims_forgotten: self.claims.forgotten(),
             config: self.config.to_vec(),
+            audit: self.audit.document(),
             results: self.results.lives().map(LifeRow::of).collect(),
         };
         serde_json::to_vec(&document).expect("a state is plain data")
@@ -138,6 +142,7 @@ impl State {
             leased: leased.map(|(node, epoch, to)| (node, (epoch, to))).collect(),
             claims: Claims::restore(document.claims, document.claims_forgotten),
             config: Arc::new(document.config),
+            audit: document.audit.into_log(),
             results: document.results.into_iter().map(LifeRow::into_life).collect(),
             ..Self::default()
         };

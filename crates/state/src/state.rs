@@ -10,6 +10,7 @@ use dunlin_types::{
 };
 use imbl::{OrdMap, OrdSet};
 
+use crate::audit::AuditLog;
 use crate::claims::Claims;
 use crate::command::{Entity, Key, Kind, Member};
 use crate::days::Days;
@@ -57,6 +58,7 @@ pub struct State {
     pub(crate) leased: OrdMap<NodeId, (Epoch, u64)>,
     pub(crate) claims: Claims,
     pub(crate) config: Arc<Vec<ConfigRevision>>,
+    pub(crate) audit: AuditLog,
     pub(crate) results: Results,
 }
 
@@ -214,6 +216,12 @@ impl State {
     #[must_use]
     pub fn config(&self) -> Option<&ConfigRevision> {
         self.config.last()
+    }
+
+    /// Who changed what.
+    #[must_use]
+    pub fn audit(&self) -> &AuditLog {
+        &self.audit
     }
 
     /// All config revisions, oldest first.

@@ -176,8 +176,23 @@ fn log() -> impl Strategy<Value = Vec<(Entry, u64)>> {
         epoch: Epoch(epoch),
         seq,
     });
-    let entry = (id, command()).prop_map(|(id, command)| Entry { id, command });
+    let someone = Box::new(Actor { route: "/".to_owned(), ..Actor::default() });
+    let actor = prop::option::of(Just(someone));
+    let entry =
+        (id, actor, command()).prop_map(|(id, actor, command)| Entry { id, actor, command });
     prop::collection::vec((entry, 0..20_u64), 1..60)
+}
+
+impl State {
+    /// The names of all that has one.
+    fn named(&self) -> Vec<String> {
+        let entities = Kind::ALL.into_iter().flat_map(|kind| self.entities(kind));
+        let entities = entities.map(|entity| format!("{:?} {}", entity.kind, entity.name));
+        let keys = self.keys().map(|key| format!("{} {:?}", key.token, key.alias));
+        let nodes = self.nodes().into_keys().map(|node| node.to_string());
+        let revisions = self.config_history().map(|config| config.hash.clone());
+        keys.chain(entities).chain(nodes).chain(revisions).collect()
+    }
 }
 
 /// What a log's settlements book, in all and on the days that are kept: each that is done counts
@@ -218,6 +233,13 @@ fn apply(state: &mut State, entries: &[(Entry, u64)]) -> Booked {
         let reply = state.apply(state.applied() + 1, at, entry);
         let restored = State::restore(&state.snapshot()).expect("our own snapshot");
         assert_eq!(restored.digest(), state.digest());
+        assert_eq!(state.audit().verify(), Ok(()));
+        let (rows, repeats) = (state.audit().head(), before.results.find(entry.id).is_some());
+        if reply.is_err() || repeats {
+            assert_eq!(rows, before.audit().head(), "what changed nothing leaves no row");
+        } else if entry.actor.is_some() && before.named() != state.named() {
+            assert_ne!(rows, before.audit().head(), "what changed something leaves one");
+        }
         match (&entry.command, reply) {
             (Command::Settle { node, epoch, to, charges, days, .. }, Ok(Reply::Done))
                 if before.settled(*node) != (*epoch, *to)

@@ -4,6 +4,7 @@
 //! behaviour here is what keeps a value valid. Read `time.rs` first: wall time and monotonic time
 //! are two types that do not convert into each other.
 
+mod chain;
 mod credential;
 mod id;
 mod money;
@@ -13,6 +14,7 @@ mod time;
 mod tls;
 mod usage;
 
+pub use chain::ChainHash;
 pub use credential::Credential;
 pub use id::{
     ClusterId, DeploymentId, EntityId, Epoch, KeyDigest, Line, NodeId, ParseIdError, PotId,

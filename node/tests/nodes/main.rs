@@ -2,6 +2,7 @@
 //! real HTTP, mock upstreams. One test binary, so that it is linked once and tests run two or so
 //! at a time. Every wait is for a condition with a deadline.
 
+mod audit;
 mod budgets;
 mod called_budgets;
 mod chaos;

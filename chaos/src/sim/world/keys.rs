@@ -43,7 +43,7 @@ pub(super) fn first_log(nodes: usize) -> Vec<Slot> {
     let commands = std::iter::once(form).chain((0..nodes).map(add));
     let slot = |(seq, command): (u64, Command)| {
         let id = CommandId { node: id_of(0), epoch: Epoch(0), seq };
-        Slot { term: 1, at: UnixMillis(1), entry: Some(Entry { id, command }) }
+        Slot { term: 1, at: UnixMillis(1), entry: Some(Entry { id, actor: None, command }) }
     };
     (1..).zip(commands).map(slot).collect()
 }

@@ -103,7 +103,7 @@ pub(super) async fn join(
     let members = users.iter().map(member).collect();
     let join = Command::AddMembers { kind, name: name.to_owned(), members };
     let commands = new_users.into_iter().chain([join]).collect();
-    let (reply, view) = admin.carry_out(Command::All { commands }).await?;
+    let (reply, view) = admin.carry_out(asked, Command::All { commands }).await?;
     assert!(matches!(reply, Reply::All(_)), "several commands have several replies");
     let users: Vec<_> = users.into_iter().map(|(user, _)| user).collect();
     info!(entity.kind = kind.name(), entity.name = name, ?users, "members joined");

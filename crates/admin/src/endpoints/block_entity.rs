@@ -35,7 +35,7 @@ async fn handle(admin: Admin, asked: Asked, kind: Kind, blocked: bool) -> Result
     let state = admin.read().await.state;
     let commands = names.iter().map(|name| command(&asked, &state, (kind, name), blocked));
     let commands = commands.collect();
-    let (reply, view) = admin.carry_out(Command::All { commands }).await?;
+    let (reply, view) = admin.carry_out(&asked, Command::All { commands }).await?;
     info!(entity.kind = kind.name(), entity.names = ?names, blocked, "whether they are let in was set");
     let Reply::All(replies) = reply else { unreachable!("several commands have several replies") };
     let rows: Vec<_> = replies.into_iter().map(|reply| row(&view, &entity_of(reply))).collect();

@@ -29,7 +29,7 @@ pub(super) async fn set(admin: &Admin, asked: &Asked, command: Command) -> Resul
             return Err(forbidden("only admins of a key's team block and unblock it".to_owned()));
         }
     }
-    let (reply, view) = admin.carry_out(command).await?;
+    let (reply, view) = admin.carry_out(asked, command).await?;
     let key = key_of(reply);
     info!(key.id = %key.token, key.blocked = key.terms.blocked, "whether key {} is let in was set", key.name);
     Ok(ok(&view.key(&key)))

@@ -146,7 +146,7 @@ mod tests {
         let commands = [add(1), add(2), add(3), Command::MarkDown { node: NodeId(3) }];
         for (seq, command) in (1..).zip(commands) {
             let id = CommandId { node: NodeId(1), epoch: Epoch(1), seq };
-            state.apply(seq, UnixMillis(0), &Entry { id, command }).expect("accepted");
+            state.apply(seq, UnixMillis(0), &Entry { id, actor: None, command }).expect("accepted");
         }
         let consensus = Status {
             cluster: Some(ClusterId(7)),

@@ -38,7 +38,7 @@ async fn handle(admin: Admin, asked: Asked, kind: Kind) -> Result<Response, Erro
     }
     let view = admin.view(admin.judging(&asked).await);
     let commands = read(body, kind, &asked, &view)?;
-    let (reply, view) = admin.carry_out(Command::All { commands }).await?;
+    let (reply, view) = admin.carry_out(&asked, Command::All { commands }).await?;
     let entity = entity_of(reply);
     info!(entity.kind = kind.name(), entity.name = entity.name, "an entity was made");
     Ok(ok(&row(&view, &entity)))

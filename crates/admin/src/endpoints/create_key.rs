@@ -30,7 +30,7 @@ pub(super) async fn make(admin: &Admin, asked: &Asked, new: NewKey) -> Result<Re
     let state = admin.judging(asked).await;
     asked.caller.may_give(&state, &new.key, None, asked.route)?;
     let commands = new.commands(&admin.view(state));
-    let (reply, view) = admin.carry_out(Command::All { commands }).await?;
+    let (reply, view) = admin.carry_out(asked, Command::All { commands }).await?;
     let key = key_of(reply);
     info!(key.id = %key.token, key.alias = key.alias, "key {} was made", key.name);
     Ok(ok(&answer(&view, &key, &new)))

@@ -44,7 +44,7 @@ async fn handle(admin: Admin, asked: Asked) -> Result<Response, Error> {
     let spent = spend.map(|to| Command::SetSpendOf { whose, period, to });
     let make_key = key.as_ref().map(|key| key.commands(&view)).unwrap_or_default();
     let commands = [make].into_iter().chain(join).chain(spent).chain(make_key).collect();
-    let (reply, view) = admin.carry_out(Command::All { commands }).await?;
+    let (reply, view) = admin.carry_out(&asked, Command::All { commands }).await?;
     let user = entity_of(reply);
     info!(user.id = user.name, "user {} was made", user.name);
     Ok(ok(&answer(&view, &user, key.as_ref())))

@@ -47,7 +47,7 @@ async fn handle(
         }
     }
     let before = admin.view(read.state);
-    let (reply, _) = admin.carry_out(Command::DeleteEntities { kind, names }).await?;
+    let (reply, _) = admin.carry_out(&asked, Command::DeleteEntities { kind, names }).await?;
     let Reply::Gone { names, keys } = reply else { unreachable!("a deletion tells who is gone") };
     info!(entity.kind = kind.name(), entity.names = ?names, keys = keys.len(), "deleted");
     let rows = names.iter().filter_map(|name| before.state.entity(kind, name));

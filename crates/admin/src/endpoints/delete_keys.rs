@@ -33,7 +33,7 @@ async fn handle(admin: Admin, asked: Asked) -> Result<Response, Error> {
     if tokens.is_empty() {
         return Err(Error::NoSuchKey { name: "keys" });
     }
-    let (reply, _) = admin.carry_out(Command::DeleteKeys { tokens }).await?;
+    let (reply, _) = admin.carry_out(&asked, Command::DeleteKeys { tokens }).await?;
     let Reply::Deleted(deleted) = reply else { unreachable!("a deletion answers with the keys") };
     for token in &deleted {
         info!(key.id = %token, "a key was deleted");

@@ -43,7 +43,7 @@ async fn handle(admin: Admin, asked: Asked) -> Result<Response, Error> {
         })
         .collect();
     if !dry_run {
-        carry_out(&admin, &mut steps).await?;
+        carry_out(&admin, &asked, &mut steps).await?;
     }
     let count = |outcome: &ImportedRow| steps.iter().filter(|s| s.outcome == *outcome).count();
     let (made, replaced) = (count(&ImportedRow::Made), count(&ImportedRow::Replaced));
@@ -62,7 +62,7 @@ fn parse(bytes: &[u8]) -> Result<Import, Error> {
 }
 
 /// All rows at once, or, if one of them is rejected, one by one, so that the others are there.
-async fn carry_out(admin: &Admin, steps: &mut [Step]) -> Result<(), Error> {
+async fn carry_out(admin: &Admin, asked: &Asked, steps: &mut [Step]) -> Result<(), Error> {
     let commands: Vec<_> = steps
         .iter()
         .filter(|step| !step.commands.is_empty())
@@ -71,14 +71,14 @@ async fn carry_out(admin: &Admin, steps: &mut [Step]) -> Result<(), Error> {
     if commands.is_empty() {
         return Ok(());
     }
-    match admin.carry_out(Command::All { commands }).await {
+    match admin.carry_out(asked, Command::All { commands }).await {
         Ok(_) => return Ok(()),
         Err(Error::Propose(ProposeError::Rejected(_) | ProposeError::TooLarge { .. })) => {}
         Err(error) => return Err(error),
     }
     for step in steps.iter_mut().filter(|step| !step.commands.is_empty()) {
         let commands = step.commands.clone();
-        match admin.carry_out(Command::All { commands }).await {
+        match admin.carry_out(asked, Command::All { commands }).await {
             Ok(_) => {}
             Err(Error::Propose(error @ ProposeError::Rejected(_))) => {
                 step.outcome = ImportedRow::Refused(Error::Propose(error).told());

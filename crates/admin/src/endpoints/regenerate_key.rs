@@ -55,7 +55,7 @@ async fn handle(admin: Admin, asked: Asked) -> Result<Response, Error> {
         grace,
         changes: Box::new(fields.changes),
     };
-    let (reply, view) = admin.carry_out(command).await?;
+    let (reply, view) = admin.carry_out(&asked, command).await?;
     let key = key_of(reply);
     info!(key.id = %key.token, key.former = %before.token, "key {} has another text", key.name);
     let mut row = view.key(&key);

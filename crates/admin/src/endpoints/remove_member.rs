@@ -34,7 +34,7 @@ async fn handle(admin: Admin, asked: Asked, kind: Kind) -> Result<Response, Erro
     let leave = Command::RemoveMembers { kind, name: one.group.clone(), users: vec![user] };
     let keys = (!tokens.is_empty()).then_some(Command::DeleteKeys { tokens });
     let commands = [leave].into_iter().chain(keys).collect();
-    let (_, view) = admin.carry_out(Command::All { commands }).await?;
+    let (_, view) = admin.carry_out(&asked, Command::All { commands }).await?;
     Ok(ok(&row(&view, &*find(&view.state, kind, &one.group)?)))
 }
 

@@ -27,7 +27,7 @@ async fn handle(admin: Admin, asked: Asked) -> Result<Response, Error> {
     let (before, period) = (view.key_spend(&key), view.period(&key.terms));
     let to = parse(asked.body()?, before)?;
     let whose = Spender::Key(key.token);
-    let (_, view) = admin.carry_out(Command::SetSpendOf { whose, period, to }).await?;
+    let (_, view) = admin.carry_out(&asked, Command::SetSpendOf { whose, period, to }).await?;
     info!(key.id = %key.token, "the spend of key {} is {to} from now on", key.name);
     Ok(ok(&json!({
         "key_hash": key.token,

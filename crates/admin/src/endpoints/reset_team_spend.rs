@@ -23,7 +23,7 @@ async fn handle(admin: Admin, asked: Asked) -> Result<Response, Error> {
     let (before, period) = (view.spent(&team), view.period(&team.terms));
     let to = reset_key_spend::parse(asked.body()?, before)?;
     let whose = Spender::Entity(Kind::Team, name.to_owned());
-    let (_, view) = admin.carry_out(Command::SetSpendOf { whose, period, to }).await?;
+    let (_, view) = admin.carry_out(&asked, Command::SetSpendOf { whose, period, to }).await?;
     info!(team.id = name, "the spend of team {name} is {to} from now on");
     Ok(ok(&json!({
         "team_id": name,

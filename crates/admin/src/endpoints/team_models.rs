@@ -40,7 +40,7 @@ async fn handle(admin: Admin, asked: Asked, more: bool) -> Result<Response, Erro
     sign(&mut terms, &asked.caller);
     let changes = Box::new(of(&terms));
     let command = Command::UpdateEntity { kind: Kind::Team, name, changes };
-    let (reply, view) = admin.carry_out(command).await?;
+    let (reply, view) = admin.carry_out(&asked, command).await?;
     let team = entity_of(reply);
     info!(team.id = team.name, "the models of a team were changed");
     Ok(ok(&row(&view, &team)))

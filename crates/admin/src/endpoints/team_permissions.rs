@@ -60,7 +60,7 @@ async fn update(admin: Admin, asked: Asked) -> Result<Response, Error> {
     sign(&mut terms, &asked.caller);
     let changes = Box::new(EntityChanges { terms, ..EntityChanges::default() });
     let command = Command::UpdateEntity { kind: Kind::Team, name, changes };
-    let team = entity_of(admin.carry_out(command).await?.0);
+    let team = entity_of(admin.carry_out(&asked, command).await?.0);
     info!(team.id = team.name, "what a team's members may do was changed");
     Ok(ok(&answer(&team.name, &permissions(&team))))
 }

@@ -80,7 +80,7 @@ pub(super) async fn carry_out(
     let spent = spend.map(|to| Command::SetSpendOf { whose, period, to });
     let update = Command::UpdateEntity { kind, name, changes: Box::new(changes) };
     let commands = [update].into_iter().chain(spent).collect();
-    let (reply, view) = admin.carry_out(Command::All { commands }).await?;
+    let (reply, view) = admin.carry_out(asked, Command::All { commands }).await?;
     let entity = entity_of(reply);
     info!(entity.kind = kind.name(), entity.name = entity.name, "an entity was changed");
     Ok((entity, view))

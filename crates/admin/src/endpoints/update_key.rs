@@ -81,7 +81,7 @@ pub(super) async fn carry_out(
     sign(&mut update.fields.changes.terms, &asked.caller);
     let named = update.named.clone();
     let view = admin.view(admin.0.consensus.state());
-    let (reply, view) = admin.carry_out(update.command(&view)).await?;
+    let (reply, view) = admin.carry_out(asked, update.command(&view)).await?;
     let key = key_of(reply);
     info!(key.id = %key.token, "key {} was changed", key.name);
     let mut row = view.key(&key);

@@ -31,7 +31,7 @@ async fn handle(admin: Admin, asked: Asked, kind: Kind) -> Result<Response, Erro
     check_leads(&asked, &view, &group)?;
     let (name, user) = (one.group.clone(), one.find(&view.state, kind)?.user.clone());
     let command = Command::UpdateMember { kind, name, user, changes: Box::new(changes) };
-    let (reply, view) = admin.carry_out(command).await?;
+    let (reply, view) = admin.carry_out(&asked, command).await?;
     let Reply::Members(members) = reply else { unreachable!("it answers with the membership") };
     let member = &members[0];
     info!(entity.kind = kind.name(), entity.name = one.group, user = member.user, "changed");

@@ -16,7 +16,8 @@ pub(crate) fn bearer(state: &State, clear: &str) -> Caller {
 
 /// A request of a caller.
 pub(crate) fn asked_by(caller: Caller) -> Asked {
-    Asked { caller, route: "/", named: None, query: Vec::new(), bytes: bytes::Bytes::new() }
+    let (actor, bytes) = (dunlin_state::Actor::default(), bytes::Bytes::new());
+    Asked { caller, actor, route: "/", named: None, query: Vec::new(), bytes }
 }
 
 fn entity(kind: Kind, name: &str, role: Option<&str>) -> Entity {

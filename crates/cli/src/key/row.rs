@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::failure::{Exit, Failure, Result};
 use crate::session::{Answer, Object, Session};
-use crate::table::{listed, plain};
+use crate::table::{listed, moment, plain};
 
 /// The shape of one key in JSON.
 pub(super) const SCHEMA: &str = "dunlin.key/1";
@@ -155,10 +155,4 @@ pub(super) async fn change(
 
 pub(super) fn count(limit: Option<u64>, none: &str) -> String {
     limit.map_or_else(|| none.to_owned(), |limit| limit.to_string())
-}
-
-/// A moment without the fraction of its second: `2027-01-15 08:00:00 UTC`.
-fn moment(iso: &str) -> String {
-    let second = iso.split_once('.').map_or(iso, |(second, _)| second);
-    format!("{} UTC", second.replacen('T', " ", 1))
 }

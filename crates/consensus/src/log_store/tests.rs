@@ -27,7 +27,7 @@ fn log_id(term: u64, index: u64) -> LogId {
 fn entry(index: u64, bytes: usize) -> LogEntry {
     let id = CommandId { node: OWNER.node, epoch: Epoch(1), seq: index };
     let command = Command::SetAddress { node: OWNER.node, address: "x".repeat(bytes) };
-    let entry = Arc::new(Entry { id, command });
+    let entry = Arc::new(Entry { id, actor: None, command });
     LogEntry::new(log_id(1, index), EntryPayload::Normal(Stamped { at: UnixMillis(index), entry }))
 }
 

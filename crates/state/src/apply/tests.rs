@@ -22,7 +22,7 @@ impl Script {
     fn run(&mut self, command: Command) -> Result<Reply, Rejected> {
         self.seq += 1;
         let id = CommandId { node: NODE, epoch: Epoch(1), seq: self.seq };
-        self.state.apply(self.seq, UnixMillis(1000 * self.seq), &Entry { id, command })
+        self.state.apply(self.seq, UnixMillis(1000 * self.seq), &Entry { id, actor: None, command })
     }
 }
 
@@ -218,6 +218,7 @@ fn a_snapshot_is_the_state() {
     assert_eq!(restored.key_by_alias("a"), script.state.key_by_alias("a"));
     let repeated = Entry {
         id: CommandId { node: NODE, epoch: Epoch(1), seq: 4 },
+        actor: None,
         command: settle(1, 3, 4, 10),
     };
     assert_eq!(restored.apply(9, UnixMillis(0), &repeated), Ok(Reply::Done));
@@ -231,6 +232,7 @@ fn a_command_too_old_to_be_known_is_not_done() {
     let mut state = State::new();
     let mark = |epoch, seq| Entry {
         id: CommandId { node: NODE, epoch: Epoch(epoch), seq },
+        actor: None,
         command: Command::AddNode { node: NodeId(seq), address: "a:1".to_owned() },
     };
     for seq in 1..=1500 {

@@ -29,6 +29,17 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// All of them.
+    pub const ALL: [Self; 7] = [
+        Self::Team,
+        Self::User,
+        Self::EndUser,
+        Self::Organization,
+        Self::Budget,
+        Self::Tag,
+        Self::AccessGroup,
+    ];
+
     /// As errors name one: `Team=...`.
     #[must_use]
     pub fn title(self) -> &'static str {

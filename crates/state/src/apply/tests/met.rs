@@ -17,7 +17,7 @@ impl Days {
     fn run(&mut self, day: u64, command: Command) -> Result<Reply, Rejected> {
         self.seq += 1;
         let id = CommandId { node: NODE, epoch: Epoch(1), seq: self.seq };
-        self.state.apply(self.seq, UnixMillis(day * DAY), &Entry { id, command })
+        self.state.apply(self.seq, UnixMillis(day * DAY), &Entry { id, actor: None, command })
     }
 
     fn meet(&mut self, day: u64, names: &[&str]) {

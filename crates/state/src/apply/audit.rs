@@ -1,0 +1,184 @@
+//! What an entry changed goes into the audit log in the same step. The rows are found by comparing the
+//! state before and after, whatever the command: nothing that is compared here can be changed by
+//! someone without leaving a row.
+
+mod mask;
+mod shown;
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use dunlin_types::{ChainHash, EntityId, Line, PotId};
+use imbl::OrdMap;
+use imbl::ordmap::DiffItem;
+
+use crate::audit::{Action, AuditRow, Table};
+use crate::command::{Entry, Key, Kind, Member};
+use crate::payer::FIRST_ROW;
+use crate::state::{Holder, Members, State};
+use shown::Fields;
+
+/// So many rows one entry leaves; what it changed beyond them is told by one more, as a number and a
+/// hash. A team that goes with a hundred thousand keys must not drop all older rows.
+const MAX_ROWS_OF_ENTRY: usize = 1_000;
+
+/// What became of one thing. Without fields it was not there before, or is gone.
+struct Found {
+    table: Table,
+    object: String,
+    action: Action,
+    before: Fields,
+    after: Fields,
+}
+
+/// Notes in `after` what `entry` changed. What a node does by itself is noted if it is about the
+/// config; the rest of that is the cluster's own doing.
+pub(super) fn record(before: &State, after: &mut State, entry: &Entry) {
+    let mut found = Vec::new();
+    config(before, after, &mut found);
+    if entry.actor.is_some() {
+        nodes(before, after, &mut found);
+        holders(before, after, &mut found);
+    }
+    let (index, at, node) = (after.applied, after.at, entry.id.node);
+    let mut actor = entry.actor.as_deref().cloned();
+    if let Some(actor) = &mut actor {
+        for said in [&mut actor.on_behalf_of, &mut actor.agent].into_iter().flatten() {
+            *said = mask::without_keys(said);
+        }
+    }
+    let row = |found: Found| {
+        let Found { table, object, action, before, after } = found;
+        let (before, after) = (before.text(), after.text());
+        let (actor, number, object) = (actor.clone(), 0, mask::without_keys(&object));
+        AuditRow { number, index, at, node, actor, action, table, object, before, after }
+    };
+    let more = found.split_off(found.len().min(MAX_ROWS_OF_ENTRY));
+    found.into_iter().for_each(|found| after.audit.push(row(found)));
+    if !more.is_empty() {
+        let count = more.len();
+        let hash = more
+            .into_iter()
+            .map(row)
+            .fold(ChainHash::default(), |hash, row| hash.with(&row.text()));
+        after.audit.push(row(Found {
+            table: Table::More,
+            object: format!("{count} more changes"),
+            action: Action::Updated,
+            before: Fields::default(),
+            after: shown::more(count, hash),
+        }));
+    }
+}
+
+fn config(before: &State, after: &State, found: &mut Vec<Found>) {
+    let revisions = |state: &State| state.config.len();
+    for number in revisions(before)..revisions(after) {
+        let former = number.checked_sub(1).map(|former| shown::revision(&after.config[former]));
+        let revision = shown::revision(&after.config[number]);
+        found.extend(Found::of(Table::Config, "config", former, Some(revision)));
+    }
+}
+
+fn nodes(before: &State, after: &State, found: &mut Vec<Found>) {
+    for change in before.nodes.diff(&after.nodes) {
+        let (node, former, present) = sides(change);
+        let (former, present) = (former.map(shown::node), present.map(shown::node));
+        found.extend(Found::of(Table::Node, &node.to_string(), former, present));
+    }
+}
+
+/// Keys, teams, users and all others who spend, in the order in which they were made.
+fn holders(before: &State, after: &State, found: &mut Vec<Found>) {
+    for id in touched(before, after) {
+        let holder = after.holders.get(&id).or_else(|| before.holders.get(&id));
+        let Some(holder) = holder else { continue };
+        let (table, object) = named(before.holders.get(&id).unwrap_or(holder));
+        let (former, present) = (shown::holder(before, id), shown::holder(after, id));
+        found.extend(Found::of(table, &object, former, present));
+    }
+}
+
+fn named(holder: &Holder) -> (Table, String) {
+    match holder {
+        Holder::Key(token) => (Table::Key, token.to_string()),
+        Holder::Entity(kind, name) => (Table::Entity(*kind), name.clone()),
+        Holder::Member { kind, group, user } => (Table::Member(*kind), format!("{group}:{user}")),
+    }
+}
+
+fn touched(before: &State, after: &State) -> BTreeSet<EntityId> {
+    let mut ids = BTreeSet::new();
+    let key = |key: &Arc<Key>| key.id;
+    collect(&before.keys, &after.keys, &mut ids, key);
+    for kind in Kind::ALL {
+        let none = OrdMap::new();
+        let of = |state: &State| state.entities.get(&kind).cloned().unwrap_or_default();
+        collect(&of(before), &of(after), &mut ids, |entity| entity.id);
+        let groups = |state: &State| state.members.get(&kind).cloned().unwrap_or_default();
+        for change in groups(before).diff(&groups(after)) {
+            let (_, former, present) = sides(change);
+            let members = |members: Option<&Members>| members.unwrap_or(&none).clone();
+            collect(&members(former), &members(present), &mut ids, |member: &Arc<Member>| {
+                member.id
+            });
+        }
+    }
+    let spent = before.pots.diff(&after.pots).filter_map(|change| {
+        let (PotId { of, line }, former, present) = sides(change);
+        let settled = former.map(|pot| pot.settled) != present.map(|pot| pot.settled);
+        (settled && *line == Line::Main && of.0 >= FIRST_ROW).then_some(*of)
+    });
+    ids.extend(spent);
+    ids
+}
+
+fn collect<K: Ord + Clone, V: PartialEq + Clone>(
+    before: &OrdMap<K, V>,
+    after: &OrdMap<K, V>,
+    ids: &mut BTreeSet<EntityId>,
+    id: impl Fn(&V) -> EntityId,
+) {
+    for change in before.diff(after) {
+        let (_, former, present) = sides(change);
+        ids.extend(former.into_iter().chain(present).map(&id));
+    }
+}
+
+fn sides<'a, K, V>(change: DiffItem<'a, 'a, K, V>) -> (&'a K, Option<&'a V>, Option<&'a V>) {
+    match change {
+        DiffItem::Add(key, present) => (key, None, Some(present)),
+        DiffItem::Update { old: (key, former), new: (_, present) } => {
+            (key, Some(former), Some(present))
+        }
+        DiffItem::Remove(key, former) => (key, Some(former), None),
+    }
+}
+
+impl Found {
+    /// None if nothing changed that is shown.
+    fn of(
+        table: Table,
+        object: &str,
+        former: Option<Fields>,
+        present: Option<Fields>,
+    ) -> Option<Self> {
+        let object = object.to_owned();
+        let (action, before, after) = match (former, present) {
+            (None, None) => return None,
+            (None, Some(after)) => (Action::Created, Fields::default(), after),
+            (Some(before), None) => (Action::Deleted, before, Fields::default()),
+            (Some(before), Some(after)) => {
+                let (before, after) = before.unlike(after);
+                if after.is_empty() {
+                    return None;
+                }
+                (after.action(), before, after)
+            }
+        };
+        Some(Self { table, object, action, before, after })
+    }
+}
+
+#[cfg(test)]
+mod tests;

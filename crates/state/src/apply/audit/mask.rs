@@ -1,0 +1,128 @@
+//! What is not for the eyes of those who read the audit log. Whoever makes an entity may hang on it
+//! what should be nowhere: the credentials of a logging service in its metadata, say.
+
+use std::collections::BTreeMap;
+
+use serde_json::value::RawValue;
+
+/// What a secret is shown as.
+const MASKED: &str = "\"***\"";
+/// Deeper values are shown as secrets are.
+const MAX_DEPTH: usize = 16;
+/// A field's name that has one of these in it names a secret.
+const SECRET: [&str; 8] = [
+    "apikey",
+    "secret",
+    "password",
+    "passwd",
+    "privatekey",
+    "credential",
+    "authorization",
+    "bearer",
+];
+/// So does one that ends in one of these.
+const SECRET_ENDS: [&str; 4] = ["token", "_key", "-key", "accesskey"];
+
+/// The value of a field, JSON text, without the secrets in it. All else stays as it is written.
+pub(super) fn field(name: &str, text: &str) -> String {
+    field_of_depth(name, text, MAX_DEPTH)
+}
+
+fn field_of_depth(name: &str, text: &str, left: usize) -> String {
+    let says_nothing = matches!(text, "null" | "\"\"" | "true" | "false");
+    if is_secret(name) && !says_nothing { MASKED.to_owned() } else { of_depth(text, left) }
+}
+
+fn of_depth(text: &str, left: usize) -> String {
+    let Some(left) = left.checked_sub(1) else { return MASKED.to_owned() };
+    match text.as_bytes().first() {
+        Some(b'{') => match serde_json::from_str::<BTreeMap<String, &RawValue>>(text) {
+            Ok(fields) => {
+                let field = |(name, value): (&String, &&RawValue)| {
+                    let value = field_of_depth(name, value.get(), left);
+                    format!("{}:{value}", quoted(&without_keys(name)))
+                };
+                format!("{{{}}}", fields.iter().map(field).collect::<Vec<_>>().join(","))
+            }
+            Err(_) => MASKED.to_owned(),
+        },
+        Some(b'[') => match serde_json::from_str::<Vec<&RawValue>>(text) {
+            Ok(items) => {
+                let items: Vec<_> = items.iter().map(|item| of_depth(item.get(), left)).collect();
+                format!("[{}]", items.join(","))
+            }
+            Err(_) => MASKED.to_owned(),
+        },
+        Some(b'"') => match serde_json::from_str::<String>(text) {
+            Ok(said) => quoted(&without_keys(&said)),
+            Err(_) => MASKED.to_owned(),
+        },
+        Some(_) | None => text.to_owned(),
+    }
+}
+
+fn quoted(text: &str) -> String {
+    serde_json::to_string(text).expect("a text is plain data")
+}
+
+fn is_secret(name: &str) -> bool {
+    let name = name.to_lowercase();
+    let plain = name.replace(['_', '-', ' '], "");
+    SECRET.iter().any(|word| plain.contains(word))
+        || (SECRET_ENDS.iter().any(|end| name.ends_with(end)) && !name.ends_with("per_token"))
+}
+
+/// A text with each clear key in it as keys are shown: `sk-...` and its last four characters.
+pub(super) fn without_keys(text: &str) -> String {
+    let is_of_key = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    let mut shown = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((before, key)) = rest.split_once("sk-") {
+        let end = key.find(|c| !is_of_key(c)).unwrap_or(key.len());
+        let (key, behind) = key.split_at(end);
+        shown.push_str(before);
+        match key.len() {
+            // What is shown already: `...abcd`.
+            _ if key.starts_with("...") => shown.extend(["sk-", key]),
+            // Shorter ones are refused as keys, and words such as `risk-based` have it in them.
+            ..13 => shown.extend(["sk-", key]),
+            length => shown.extend(["sk-...", &key[length - 4..]]),
+        }
+        rest = behind;
+    }
+    shown + rest
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secrets_are_masked_wherever_they_are_and_the_rest_stays() {
+        let cases = [
+            (r#"{"a": 1.50, "b": "x"}"#, r#"{"a":1.50,"b":"x"}"#),
+            (
+                r#"{"langfuse_secret": "s", "api_key": ["a"], "input_cost_per_token": 1e-6}"#,
+                r#"{"api_key":"***","input_cost_per_token":1e-6,"langfuse_secret":"***"}"#,
+            ),
+            (
+                r#"[{"vars": {"GCS-Credential": "x", "Password": null}}]"#,
+                r#"[{"vars":{"GCS-Credential":"***","Password":null}}]"#,
+            ),
+            (
+                r#""use sk-0123456789abcdef, not sk-x, sk-...abcd or a risk-based one""#,
+                r#""use sk-...cdef, not sk-x, sk-...abcd or a risk-based one""#,
+            ),
+            (r#"{"sk-0123456789abcdef": 1}"#, r#"{"sk-...cdef":1}"#),
+            ("null", "null"),
+            ("1.0e5", "1.0e5"),
+        ];
+        for (text, shown) in cases {
+            assert_eq!(field("metadata", text), shown);
+        }
+        let deep = |depth: usize| "[".repeat(depth) + &"]".repeat(depth);
+        assert_eq!(field("x", &deep(MAX_DEPTH)), deep(MAX_DEPTH));
+        let shown = field("x", &deep(60_000));
+        assert_eq!(shown.len(), 2 * MAX_DEPTH + MASKED.len());
+    }
+}
