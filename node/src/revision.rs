@@ -172,6 +172,7 @@ impl Revisions {
                     key_bounds: grants.key_bounds,
                     user_defaults: grants.user_defaults,
                     team_defaults: grants.team_defaults,
+                    key_rules: grants.key_rules,
                     calendar,
                     max_budget,
                     trusts_forwarded_for,

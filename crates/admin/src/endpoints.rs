@@ -18,8 +18,10 @@ mod audit_row;
 mod available_teams;
 mod block_entity;
 mod block_key;
+mod budget_settings;
 mod bulk_add_members;
 mod bulk_update_keys;
+mod bulk_update_team_keys;
 mod bulk_update_users;
 mod cluster_status;
 mod create_entity;
@@ -74,8 +76,10 @@ static ALL: &[fn(Routes) -> Routes] = &[
     available_teams::add,
     block_entity::add,
     block_key::add,
+    budget_settings::add,
     bulk_add_members::add,
     bulk_update_keys::add,
+    bulk_update_team_keys::add,
     bulk_update_users::add,
     cluster_status::add,
     create_entity::add,

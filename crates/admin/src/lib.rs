@@ -19,6 +19,7 @@ mod entity_fields;
 mod error;
 mod fields;
 mod import;
+mod key_rules;
 mod log_query;
 mod log_row;
 mod moment;
@@ -39,6 +40,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 use axum::Router;
+use dunlin_config::KeyRules;
 use dunlin_consensus::Consensus;
 use dunlin_gossip::Gossip;
 use dunlin_ledger::Calendar;
@@ -100,6 +102,8 @@ pub struct Settings {
     pub user_defaults: BTreeMap<String, String>,
     /// `default_team_params`: JSON text of fields that a new team has unless it is told.
     pub team_defaults: BTreeMap<String, String>,
+    /// `key_generation_settings`.
+    pub key_rules: KeyRules,
     /// Where budgets' periods begin.
     pub calendar: Calendar,
     /// The budget of the whole cluster.

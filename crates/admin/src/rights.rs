@@ -90,7 +90,12 @@ impl Caller {
         if self.is_admin() {
             return Ok(());
         }
-        self.may_give_to(state, key, route)?;
+        let owners = |key: &Key| (key.team.clone(), key.user.clone(), key.organization.clone());
+        let stays = |before: &Key| owners(before) == owners(key) && self.leads_owner(state, before);
+        // What stays with the team that the caller leads is given to nobody.
+        if !before.is_some_and(stays) {
+            self.may_give_to(state, key, route)?;
+        }
         let bearer = self.bearer().expect("only the master key has none, and it is an admin's");
         let home = &bearer.caller.key.team;
         let leads = key.team.as_ref().is_some_and(|team| self.leads(state, Kind::Team, team));

@@ -177,3 +177,6 @@ pub(crate) fn admitted(
     }
     Err(Error::NotAdmin { route, role: bearer.role.name(), key: bearer.name.clone() })
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use dunlin_ledger::Every;
 
+use crate::key_rules::{self, KeyRules};
 use crate::report::Report;
 use crate::tree::Map;
 
@@ -34,6 +35,8 @@ pub struct Grants {
     pub user_defaults: BTreeMap<String, String>,
     /// `default_team_params`.
     pub team_defaults: BTreeMap<String, String>,
+    /// `key_generation_settings`.
+    pub key_rules: KeyRules,
 }
 
 /// Reads them.
@@ -52,6 +55,7 @@ pub(crate) fn read(root: &Map, report: &mut Report) -> Grants {
         key_bounds: fields("upperbound_key_generate_params"),
         user_defaults: fields("default_internal_user_params"),
         team_defaults: fields("default_team_params"),
+        key_rules: key_rules::read(settings, report),
     };
     user_budget(settings, &mut grants.user_defaults, report);
     let strange = grants.key_bounds.keys().find(|name| !BOUNDS.contains(&name.as_str()));

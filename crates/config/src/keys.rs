@@ -186,7 +186,8 @@ pub(crate) const LITELLM: Keys = Keys {
     in_force: "budget_duration budget_exceeded_status_code budget_reset_time budget_rollover cost_discount_config \
         cost_margin_config default_internal_user_params default_key_generate_params \
         default_max_internal_user_budget default_team_params drop_params \
-        internal_user_budget_duration max_budget max_end_user_budget max_end_user_budget_id \
+        internal_user_budget_duration key_generation_settings max_budget max_end_user_budget \
+        max_end_user_budget_id \
         max_internal_user_budget model_alias_map modify_params \
         ssl_certificate ssl_verify tag_budget_config timezone turn_off_message_logging \
         upperbound_key_generate_params",
@@ -198,7 +199,7 @@ pub(crate) const LITELLM: Keys = Keys {
         enable_json_schema_validation enable_key_alias_format_validation \
         enable_loadbalancing_on_batch_endpoints enable_preview_features extra_spend_tag_headers \
         failure_callback force_ipv4 forward_traceparent_to_llm_provider \
-        json_logs key_generation_settings langfuse_* \
+        json_logs langfuse_* \
         log_raw_request_response \
         max_ui_session_budget max_user_budget model_group_settings \
         overwrite_user_with_key_hash prometheus_* public_model_groups \

@@ -18,6 +18,7 @@ mod diagnostic;
 mod document;
 mod explain;
 mod grants;
+mod key_rules;
 mod keys;
 mod models;
 mod params;
@@ -45,6 +46,7 @@ pub use document::{
 };
 pub use explain::{Code, codes, explain};
 pub use grants::Grants;
+pub use key_rules::{KeyRule, KeyRules};
 pub use report::{Fate, Note, Setting};
 pub use request_log::RequestLog;
 pub use resolve::Environment;

@@ -15,6 +15,7 @@ use crate::{Document, Environment, Loaded, Options, Outcome, Provider, Severity,
 
 mod allowances;
 mod clouds;
+mod grants;
 mod limits;
 mod prices;
 

@@ -32,3 +32,4 @@ mod restart;
 mod spend;
 mod streams;
 mod teams;
+mod traps;

@@ -2,6 +2,7 @@
 //! of routes leads.
 
 use dunlin_cluster::{Client, Reply};
+use dunlin_mock_upstream::{MockUpstream, Settings};
 use serde_json::{Value, json};
 
 use crate::harness::{self, Setup, assert_error};
@@ -95,5 +96,52 @@ async fn a_regenerated_key_is_the_same_with_another_text() -> anyhow::Result<()>
     let made: Value = setup.admin(1, "/key/regenerate", json!({"key": new.key()})).await?.json()?;
     assert!(made["key"].is_string());
     assert_eq!(setup.chat(1, &new).await?.status, 401, "without grace the old text ends at once");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_config_says_who_makes_keys_and_a_teams_admin_changes_all_of_its_own()
+-> anyhow::Result<()> {
+    let mock = MockUpstream::start(Settings::default()).await?;
+    let config = format!(
+        "litellm_settings:\n  key_generation_settings:\n    team_key_generation:\n      \
+         allowed_team_member_roles: [admin]\n      required_params: [tags]\n    \
+         personal_key_generation:\n      allowed_user_roles: [proxy_admin]\n{}",
+        harness::chat_config(&mock.api_base())
+    );
+    let setup = harness::start_with(1, mock, config).await?;
+    let dev = user(&setup, "dev", "internal_user").await?;
+    let member = json!({"role": "admin", "user_id": "dev"});
+    setup.admin(0, "/team/new", json!({"team_id": "t", "members_with_roles": [member]})).await?;
+    for (body, words) in [
+        (json!({}), Some("Personal key creation has been restricted by admin.")),
+        (json!({"team_id": "t"}), Some("Required param tags not in data")),
+        (json!({"team_id": "t", "tags": ["a"], "key_alias": "one"}), None),
+    ] {
+        let reply = post(&setup, &dev, "/key/generate", body.clone()).await?;
+        match words {
+            Some(words) => assert_error(&reply, 400, json!("bad_request_error"), words),
+            None => assert_eq!(reply.status, 200, "{body}: {}", reply.body),
+        }
+    }
+    let admins = setup.make_key(0, json!({"team_id": "t", "key_alias": "two"})).await?;
+    let other = setup.make_key(0, json!({})).await?;
+
+    let path = "/team/key/bulk_update";
+    let all = json!({"team_id": "t", "all_keys_in_team": true, "update_fields": {"rpm_limit": 7}});
+    let told: Value = post(&setup, &dev, path, all.clone()).await?.json()?;
+    assert_eq!(told["total_requested"], json!(2), "{told}");
+    assert_eq!(told["successful_updates"].as_array().map(Vec::len), Some(2), "{told}");
+    assert_eq!(setup.key_info(0, &admins).await?["rpm_limit"], json!(7));
+    let named = json!({"team_id": "t", "key_ids": [admins.key(), other.key()],
+        "update_fields": {"rpm_limit": 8}});
+    let told: Value = post(&setup, &dev, path, named).await?.json()?;
+    assert_eq!(told["failed_updates"].as_array().map(Vec::len), Some(1), "{told}");
+    assert_eq!(setup.key_info(0, &admins).await?["rpm_limit"], json!(8));
+    assert_eq!(setup.key_info(0, &other).await?["rpm_limit"], Value::Null);
+    assert_eq!(post(&setup, &other, path, all).await?.status, 401, "it is nobody's");
+    let owner =
+        json!({"team_id": "t", "all_keys_in_team": true, "update_fields": {"team_id": "x"}});
+    assert_eq!(post(&setup, &dev, path, owner).await?.status, 422);
     Ok(())
 }

@@ -20,21 +20,30 @@ pub(super) fn add(routes: Routes) -> Routes {
 }
 
 async fn handle(admin: Admin, asked: Asked) -> Result<Response, Error> {
-    let (mut done, mut failed) = (Vec::new(), Vec::new());
     let items = parse(asked.body()?)?;
-    let total = items.len();
+    Ok(ok(&update_all(&admin, &asked, items, Vec::new()).await))
+}
+
+/// Carries changes out one by one; the answer, which tells of those that had `failed` before too.
+pub(super) async fn update_all(
+    admin: &Admin,
+    asked: &Asked,
+    items: Vec<Value>,
+    mut failed: Vec<Value>,
+) -> Value {
+    let (mut done, total) = (Vec::new(), items.len() + failed.len());
     for item in items {
         let key = item["key"].clone();
-        match update(&admin, &asked, &item).await {
+        match update(admin, asked, &item).await {
             Ok(row) => done.push(json!({"key": key, "key_info": row})),
             Err(error) => failed.push(json!({"key": key, "failed_reason": error.told()})),
         }
     }
-    Ok(ok(&json!({
+    json!({
         "total_requested": total,
         "successful_updates": done,
         "failed_updates": failed,
-    })))
+    })
 }
 
 async fn update(

@@ -8,6 +8,7 @@ use tracing::info;
 use super::{key_of, ok};
 use crate::Admin;
 use crate::error::Error;
+use crate::key_rules::Named;
 use crate::new_key::NewKey;
 use crate::routes::{Asked, Routes, Who};
 use crate::row::{View, put};
@@ -21,14 +22,22 @@ pub(super) fn add(routes: Routes) -> Routes {
 async fn handle(admin: Admin, asked: Asked) -> Result<Response, Error> {
     let published = admin.settings()?;
     let now = admin.0.clock.unix();
-    let new = NewKey::read(asked.body()?, &published.settings, &asked.caller, now)?;
-    make(&admin, &asked, new).await
+    let body = asked.body()?;
+    let named = Named::of(&body, &published.settings);
+    let new = NewKey::read(body, &published.settings, &asked.caller, now)?;
+    make(&admin, &asked, &named, new).await
 }
 
 /// Makes a key that the caller may give.
-pub(super) async fn make(admin: &Admin, asked: &Asked, new: NewKey) -> Result<Response, Error> {
+pub(super) async fn make(
+    admin: &Admin,
+    asked: &Asked,
+    named: &Named,
+    new: NewKey,
+) -> Result<Response, Error> {
     let state = admin.judging(asked).await;
     asked.caller.may_give(&state, &new.key, None, asked.route)?;
+    named.check(&admin.settings()?.settings, &asked.caller, &state, &new.key)?;
     let commands = new.commands(&admin.view(state));
     let (reply, view) = admin.carry_out(asked, Command::All { commands }).await?;
     let key = key_of(reply);

@@ -6,6 +6,7 @@ use super::create_key;
 use crate::Admin;
 use crate::body::{Body, Fault};
 use crate::error::Error;
+use crate::key_rules::Named;
 use crate::new_key::NewKey;
 use crate::routes::{Asked, Routes, Who};
 
@@ -19,12 +20,13 @@ async fn handle(admin: Admin, asked: Asked) -> Result<Response, Error> {
     let mut body = asked.body()?;
     check(&body)?;
     let published = admin.settings()?;
+    let named = Named::of(&body, &published.settings);
     body.fill(&published.settings.key_defaults);
     body.fill(&published.settings.key_bounds);
     let now = admin.0.clock.unix();
     let mut new = NewKey::without_owner(body, &published.settings, &asked.caller, now)?;
     new.key.user = None;
-    create_key::make(&admin, &asked, new).await
+    create_key::make(&admin, &asked, &named, new).await
 }
 
 fn check(body: &Body) -> Result<(), Error> {
