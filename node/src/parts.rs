@@ -15,6 +15,7 @@ use dunlin_proxy::Proxy;
 use dunlin_proxy::server::Open;
 use dunlin_records::Records;
 use dunlin_rpc::{Inbox, Incoming, Rpc};
+use dunlin_store::{Parts, Store};
 use dunlin_tokens::Tokenizer;
 use dunlin_types::{Clock, Epoch, NodeId, Secret};
 use dunlin_upstream::Upstream;
@@ -53,6 +54,8 @@ pub(crate) struct ClusterPart {
     money: mpsc::Receiver<Incoming>,
     /// What other nodes ask this one about the request log, until somebody answers.
     records: Option<mpsc::Receiver<Incoming>>,
+    /// What other nodes ask this one to store, until somebody answers.
+    store: Option<mpsc::Receiver<Incoming>>,
     /// Where others reach this node.
     advertise: String,
 }
@@ -74,8 +77,8 @@ impl ClusterPart {
             tasks: tasks.tracker.clone(),
             stop: tasks.stop.clone(),
         })?;
-        let Inbox { raft, propose, limits, money, records, join } = inbox;
-        let records = Some(records);
+        let Inbox { raft, propose, limits, money, records, store, join } = inbox;
+        let (records, store) = (Some(records), Some(store));
         // Gossip is UDP on the port whose TCP side was just taken.
         let bound = rpc.local_addr();
         let advertise = at_port(&advertise, bound.port());
@@ -103,7 +106,7 @@ impl ClusterPart {
         let calls = Calls { raft, propose, join };
         let consensus =
             Consensus::start(config, identity, clock, rpc.clone(), gossip.clone(), calls).await?;
-        Ok(Self { me, epoch, rpc, gossip, consensus, limits, money, records, advertise })
+        Ok(Self { me, epoch, rpc, gossip, consensus, limits, money, records, store, advertise })
     }
 }
 
@@ -134,6 +137,7 @@ impl DataPart {
         tasks: &Tasks,
     ) -> anyhow::Result<Self> {
         let Logs { journal, older, records } = Logs::open(config, &mut cluster, &clock, tasks)?;
+        let store = start_store(config, &mut cluster, &clock, tasks)?;
         let ClusterPart { me, epoch, rpc, gossip, consensus, limits, money, advertise, .. } =
             cluster;
         let (tracker, stop) = (tasks.tracker.clone(), tasks.stop.clone());
@@ -161,7 +165,7 @@ impl DataPart {
         let api_address = reachable(api, &advertise);
         let ids = dunlin_proxy::Ids::new(secret);
         let tokenizer = Tokenizer::new(&tracker);
-        let own = dunlin_proxy::Config { ids, tokenizer, tasks: tracker.clone(), open };
+        let own = dunlin_proxy::Config { ids, store, tokenizer, tasks: tracker.clone(), open };
         let proxy = Proxy::new(clock.clone(), admission.clone(), upstream.clone(), own);
         let admin = Admin::start(
             dunlin_admin::Config { me, api: api_address.clone() },
@@ -240,6 +244,27 @@ impl Logs {
         let records = Records::start(copies, parts).context("the copies of other nodes' logs")?;
         Ok(Self { journal, older, records })
     }
+}
+
+fn start_store(
+    config: &NodeConfig,
+    cluster: &mut ClusterPart,
+    clock: &Clock,
+    tasks: &Tasks,
+) -> anyhow::Result<Store> {
+    let store = dunlin_store::Config {
+        me: cluster.me,
+        dir: config.data_dir.join("store"),
+        tasks: tasks.tracker.clone(),
+        stop: tasks.stop.clone(),
+    };
+    let parts = Parts {
+        clock: clock.clone(),
+        gossip: cluster.gossip.clone(),
+        rpc: cluster.rpc.clone(),
+        inbox: cluster.store.take().expect("the store is started once"),
+    };
+    Store::start(store, parts).context("the store")
 }
 
 /// Begins to keep the credentials of clouds.

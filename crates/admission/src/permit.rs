@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use dunlin_journal::SpendRecord;
 use dunlin_state::{Command, Key, Reply};
-use dunlin_types::{NanoUsd, RequestId, Tokens, UnixMillis};
+use dunlin_types::{NanoUsd, PotId, RequestId, Tokens, UnixMillis};
 use tracing::{error, warn};
 
 use crate::limits::Reservation;
@@ -62,6 +62,12 @@ impl Permit {
     #[must_use]
     pub fn limits(&self) -> &[LimitStatus] {
         self.reservation.as_ref().map_or(&[], Reservation::status)
+    }
+
+    /// Where the cost will go: each pot, and the period in which the request was admitted.
+    #[must_use]
+    pub fn charged(&self) -> &[(PotId, UnixMillis)] {
+        self.hold.charged()
     }
 
     /// The request is about to be sent: from here on it counts for limits of requests, whatever
@@ -136,24 +142,45 @@ impl Permit {
         }
         let tasks = self.admission.0.tasks.clone();
         tasks.spawn(async move {
-            let is_first = self.claim(found).await;
+            let is_first = self.admission.claim(found).await;
             self.record(if is_first { charged } else { free });
         });
-    }
-
-    async fn claim(&self, Found { request, made, .. }: Found) -> bool {
-        match self.admission.0.consensus.propose(Command::Claim { request, made }).await {
-            Ok(reply) => reply == Reply::Done,
-            Err(error) => {
-                warn!(request.id = %request, %error, "found spend is not on record yet");
-                false
-            }
-        }
     }
 
     fn record(self, mut record: SpendRecord) {
         if let Err(error) = self.settle(&mut record) {
             error!(request.id = %record.request, %error, "a request's spend is not on record");
+        }
+    }
+}
+
+impl Admission {
+    /// Puts what was found finished on record, if nobody has, once those who asked for it have been
+    /// answered: `record` says who pays. True if it is on record, by whomever; false if the cluster
+    /// could not be asked.
+    pub async fn charge(&self, found: Found, record: &SpendRecord) -> bool {
+        if self.is_charged(found) {
+            return true;
+        }
+        if !self.claim(found).await {
+            return self.is_charged(found);
+        }
+        match self.0.journal.append(record) {
+            Ok(number) => self.0.unsettled.add(number, record),
+            // It is claimed: nobody else will charge it.
+            Err(error) => error!(request.id = %found.request, %error, "a spend is not on record"),
+        }
+        true
+    }
+
+    /// Whether this node is the one to charge it.
+    async fn claim(&self, Found { request, made, .. }: Found) -> bool {
+        match self.0.consensus.propose(Command::Claim { request, made }).await {
+            Ok(reply) => reply == Reply::Done,
+            Err(error) => {
+                warn!(request.id = %request, %error, "found spend is not on record yet");
+                false
+            }
         }
     }
 }

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use dunlin_ledger::{Adjustment, AdjustmentError, Pricing, Rate, Sheet, Tier};
-use dunlin_prices::{Asked, Table};
+use dunlin_prices::{Asked, Mode, Table, is_self_hosted};
 use dunlin_router::Deployment;
 use dunlin_types::{PicoUsd, Tokens};
 use http::Uri;
@@ -164,7 +164,7 @@ pub(crate) fn of(
     let own_address = is_openais_dialect(provider) && is_own(base);
     let asked = Asked { provider, model, base_model, own_address };
     let adjustment = adjustments.of_provider(provider);
-    let price = table.pricing(&asked, own, adjustment);
+    let mut price = table.pricing(&asked, own, adjustment);
     let mut each = BTreeMap::new();
     if model.contains('*') && base_model.is_none() {
         for (model, _) in table.models_of(provider) {
@@ -172,8 +172,31 @@ pub(crate) fn of(
             each.insert(Arc::from(model), table.pricing(&asked, own, adjustment));
         }
     }
+    if own.is_empty() && makes_pictures(table, &asked) {
+        let name = base_model.unwrap_or(model);
+        for size in table.pictures_of(provider, name) {
+            let name = format!("{size}/{name}");
+            let asked = Asked { model: &name, base_model: None, ..asked };
+            each.insert(Arc::from(size), table.pricing(&asked, own, adjustment));
+        }
+        let usual = USUAL_PICTURES.iter().find_map(|usual| each.get(*usual));
+        if let (Pricing::Unpriced, Some(usual)) = (&price, usual) {
+            price = usual.clone();
+        }
+    }
     let max_output = table.find(&asked).and_then(|facts| facts.max_output).map(Tokens);
     Terms { price, prices: Arc::new(each), max_output }
+}
+
+/// What a picture is that is asked for without a word about it.
+const USUAL_PICTURES: &[&str] = &["standard/1024-x-1024", "medium/1024-x-1024", "1024-x-1024"];
+
+/// Whether a model may make pictures, as far as is known.
+fn makes_pictures(table: &Table, asked: &Asked<'_>) -> bool {
+    let known = table.find(asked);
+    known.is_none_or(|facts| matches!(facts.mode, Some(Mode::ImageGeneration | Mode::ImageEdit)))
+        && !is_self_hosted(asked.provider)
+        && !asked.own_address
 }
 
 /// Providers whose name says how the server is spoken to, not who runs it.

@@ -68,6 +68,8 @@ pub struct Stamp<'a> {
     pub now: u64,
     /// The body of the request, parts of which a response repeats.
     pub request: &'a str,
+    /// For a response, which turn of which conversation it is, if the gateway knows.
+    pub turn: Option<&'a responses::Turn>,
 }
 
 /// Turns the pieces of a stream into a client's frames.

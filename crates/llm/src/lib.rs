@@ -45,7 +45,7 @@ pub use extras::Extras;
 pub use fallbacks::{Fallback, FallbackMap, MAX_FALLBACKS};
 pub use ids::{Place, Rename, rename_ids, rename_ids_in_frame};
 pub use labels::{Labels, MAX_ID_BYTES, MAX_SPEND_METADATA_BYTES, MAX_TAG_BYTES, MAX_TAGS};
-pub use media::Media;
+pub use media::{Media, Picture};
 pub use meter::{MAX_METERED_BYTES, Meter};
 pub use multipart::Upload;
 pub use named::{Named, UnclearModel, decoded};

@@ -1,6 +1,8 @@
 //! What else than tokens a request asks for or an answer holds, as far as providers charge it and
 //! it is said: pictures made, sound heard, characters spoken, queries, searches of the web.
 
+use std::borrow::Cow;
+
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -13,6 +15,8 @@ use crate::request::ChatRequest;
 pub struct Media {
     /// Pictures made.
     pub pictures: u64,
+    /// Pixels of one of them, as they were asked for.
+    pub pixels: u64,
     /// Milliseconds of sound heard, rounded up.
     pub millis: u64,
     /// Characters spoken.
@@ -56,8 +60,22 @@ struct RankUnits {
 }
 
 #[derive(Deserialize)]
-struct PeekSearches {
+struct PeekSearches<'a> {
     usage: Option<SearchUsage>,
+    #[serde(borrow, default)]
+    output: Vec<PeekItem<'a>>,
+}
+
+#[derive(Deserialize)]
+struct PeekItem<'a> {
+    #[serde(borrow, default)]
+    r#type: Cow<'a, str>,
+}
+
+#[derive(Deserialize)]
+struct PeekEvent<'a> {
+    #[serde(borrow)]
+    response: &'a RawValue,
 }
 
 #[derive(Deserialize)]
@@ -70,6 +88,61 @@ struct ServerTools {
     web_search_requests: Option<u64>,
 }
 
+/// Anthropic's count of searches, and OpenAI's item of one.
+const SEARCH_COUNT: &str = "web_search_requests";
+const SEARCH_ITEM: &str = "web_search_call";
+
+/// What a client says of a picture that it wants made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Picture {
+    width: u64,
+    height: u64,
+    quality: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct PeekPicture {
+    size: Option<String>,
+    quality: Option<String>,
+}
+
+impl Picture {
+    /// `None` for a request that asks for none. A size that is not said, or left to the model, is
+    /// taken for a square of 1024.
+    #[must_use]
+    pub fn asked(request: &ChatRequest) -> Option<Self> {
+        if !matches!(request.endpoint(), Endpoint::ImageEdits | Endpoint::ImageGenerations) {
+            return None;
+        }
+        let peek: Option<PeekPicture> = parse(request.text().as_bytes());
+        let PeekPicture { size, quality } =
+            peek.unwrap_or(PeekPicture { size: None, quality: None });
+        let size = size.and_then(|size| {
+            let (width, height) = size.split_once('x')?;
+            Some((width.parse().ok()?, height.parse().ok()?))
+        });
+        let (width, height) =
+            size.filter(|(w, h)| *w <= MAX_SIDE && *h <= MAX_SIDE).unwrap_or(SQUARE);
+        Some(Self { width, height, quality })
+    }
+
+    /// What it may be priced by, the best first: its quality and size, as price lists write them.
+    pub fn names(&self) -> impl Iterator<Item = String> {
+        let size = format!("{}-x-{}", self.width, self.height);
+        let qualities = match self.quality.as_deref() {
+            None | Some("auto") => vec!["standard", "medium"],
+            Some(quality) => vec![quality],
+        };
+        let named: Vec<String> =
+            qualities.into_iter().map(|quality| format!("{quality}/{size}")).collect();
+        named.into_iter().chain([size])
+    }
+}
+
+const SQUARE: (u64, u64) = (1024, 1024);
+/// No provider makes larger ones.
+const MAX_SIDE: u64 = 1 << 15;
+
 impl Media {
     /// What is known when a request is sent.
     #[must_use]
@@ -77,13 +150,15 @@ impl Media {
         match request.endpoint() {
             Endpoint::Speech => Self { characters: request.prompt_characters(), ..Self::default() },
             Endpoint::Rerank => Self { queries: 1, ..Self::default() },
+            Endpoint::ImageEdits | Endpoint::ImageGenerations => {
+                let pixels = Picture::asked(request).map_or(0, |one| one.width * one.height);
+                Self { pixels, ..Self::default() }
+            }
             Endpoint::ChatCompletions
             | Endpoint::Completions
             | Endpoint::CountTokens
             | Endpoint::Embeddings
             | Endpoint::GenerateContent
-            | Endpoint::ImageEdits
-            | Endpoint::ImageGenerations
             | Endpoint::Messages
             | Endpoint::Moderations
             | Endpoint::Responses
@@ -126,15 +201,32 @@ impl Media {
         }
     }
 
-    fn searched(self, body: &[u8]) -> Self {
-        // Most answers hold none, and need not be read again.
-        if memchr::memmem::find(body, b"\"web_search_requests\"").is_none() {
+    /// The same with what an event of a stream says that counts what was used.
+    #[must_use]
+    pub fn streamed(self, event: &[u8]) -> Self {
+        if !tells_of_searches(event) {
             return self;
         }
-        let counted = parse(body)
-            .and_then(|peek: PeekSearches| peek.usage?.server_tool_use?.web_search_requests);
-        Self { web_searches: counted.unwrap_or(0), ..self }
+        let response = parse(event).map(|event: PeekEvent<'_>| event.response.get().as_bytes());
+        self.searched(response.unwrap_or(event))
     }
+
+    fn searched(self, body: &[u8]) -> Self {
+        // Most answers hold none, and need not be read again.
+        if !tells_of_searches(body) {
+            return self;
+        }
+        let Some(PeekSearches { usage, output }) = parse(body) else { return self };
+        let counted = usage.and_then(|usage| usage.server_tool_use?.web_search_requests);
+        let items = output.iter().filter(|item| item.r#type == SEARCH_ITEM).count();
+        Self { web_searches: counted.unwrap_or(items as u64), ..self }
+    }
+}
+
+fn tells_of_searches(body: &[u8]) -> bool {
+    [SEARCH_COUNT, SEARCH_ITEM]
+        .iter()
+        .any(|word| memchr::memmem::find(body, word.as_bytes()).is_some())
 }
 
 fn parse<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Option<T> {
@@ -194,10 +286,26 @@ mod tests {
                 Media { web_searches: 4, ..none },
             ),
             (Endpoint::ChatCompletions, r#"{"choices":[]}"#, none),
+            (
+                Endpoint::Responses,
+                r#"{"output":[{"type":"web_search_call"},{"type":"message"},{"type":"web_search_call"}]}"#,
+                Media { web_searches: 2, ..none },
+            ),
         ];
         for (endpoint, body, expected) in cases {
             let reply = ChatReply::parse(Bytes::from(body)).expect("a reply");
             assert_eq!(none.answered(endpoint, &reply), expected, "{body}");
+        }
+        for (event, searches) in [
+            (
+                r#"{"type":"message_delta","usage":{"server_tool_use":{"web_search_requests":3}}}"#,
+                3,
+            ),
+            (r#"{"response":{"output":[{"type":"web_search_call"}],"usage":{}}}"#, 1),
+            (r#"{"type":"message_delta","usage":{"output_tokens":3}}"#, 0),
+            (r#"{"delta":"web_search_call"}"#, 0),
+        ] {
+            assert_eq!(none.streamed(event.as_bytes()).web_searches, searches, "{event}");
         }
         let asked = |endpoint, body: &'static str| {
             let request = parse_request(endpoint, Bytes::from(body), None).expect("a request");
@@ -205,6 +313,29 @@ mod tests {
         };
         let speech = asked(Endpoint::Speech, r#"{"model":"m","input":"é\n\"x","voice":"a"}"#);
         assert_eq!(speech, Media { characters: 4, ..none });
+        for (body, pixels, names) in [
+            (
+                r#"{"model":"m","prompt":"x"}"#,
+                1024 * 1024,
+                vec!["standard/1024-x-1024", "medium/1024-x-1024", "1024-x-1024"],
+            ),
+            (
+                r#"{"model":"m","prompt":"x","size":"1792x1024","quality":"hd"}"#,
+                1792 * 1024,
+                vec!["hd/1792-x-1024", "1792-x-1024"],
+            ),
+            (
+                r#"{"model":"m","prompt":"x","size":"99999999x1","quality":"low"}"#,
+                1024 * 1024,
+                vec!["low/1024-x-1024", "1024-x-1024"],
+            ),
+        ] {
+            let request =
+                parse_request(Endpoint::ImageGenerations, Bytes::from(body), None).expect("one");
+            assert_eq!(Media::asked(&request), Media { pixels, ..none }, "{body}");
+            let picture = Picture::asked(&request).expect("it asks for one");
+            assert_eq!(picture.names().collect::<Vec<_>>(), names);
+        }
         let rank = asked(Endpoint::Rerank, r#"{"model":"m","query":"x","documents":["a"]}"#);
         assert_eq!(rank, Media { queries: 1, ..none });
     }

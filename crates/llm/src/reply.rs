@@ -182,7 +182,10 @@ mod tests {
     const REPLY: &str = r#"{"id":"chatcmpl-1","model":"up","choices":[{"message":{"content":"12345678"},"logprob":-1.50e-2}],"usage":{"prompt_tokens":9,"completion_tokens":3,"prompt_tokens_details":null}}"#;
 
     fn written(reply: &ChatReply, model: &str) -> Bytes {
-        reply.write(Endpoint::ChatCompletions, Stamp { model, id: "x", now: 1, request: "" })
+        reply.write(
+            Endpoint::ChatCompletions,
+            Stamp { model, id: "x", now: 1, request: "", turn: None },
+        )
     }
 
     #[test]

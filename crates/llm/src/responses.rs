@@ -8,10 +8,15 @@ mod kept;
 mod native;
 mod read;
 mod reply;
+mod turn;
 mod writer;
 
 pub use kept::KeptResponse;
 pub use native::{parse_reply, read_frame};
+pub use turn::{
+    ItemPage, Turn, continue_from, input_items, last_response, may_be_stored, store_turn,
+    stored_model, stored_response,
+};
 
 pub(crate) use kept::asks_for_background;
 pub(crate) use native::{output_bytes, read_usage};

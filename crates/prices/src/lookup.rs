@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 
 use dunlin_ledger::{Adjustment, Pricing, Sheet};
 
-use crate::facts::Facts;
+use crate::facts::{Facts, Mode};
 use crate::table::Table;
 
 /// Providers whose models run on one's own machines and cost nothing a token, sorted.
@@ -87,6 +87,20 @@ impl Table {
         })
     }
 
+    /// The sizes and qualities of pictures that a model is priced by, such as `hd/1024-x-1024`; none
+    /// for what makes no pictures.
+    pub fn pictures_of<'t>(&'t self, provider: &str, model: &str) -> impl Iterator<Item = &'t str> {
+        self.iter().filter_map(move |facts| {
+            if !matches!(facts.mode, Some(Mode::ImageGeneration | Mode::ImageEdit)) {
+                return None;
+            }
+            let rest = facts.name.strip_suffix(model)?.strip_suffix('/')?;
+            let under = rest.strip_prefix(provider).and_then(|rest| rest.strip_prefix('/'));
+            let key = under.or_else(|| serves(provider, facts.provider).then_some(rest))?;
+            key.rsplit('/').next()?.contains("-x-").then_some(key)
+        })
+    }
+
     fn of_provider(&self, provider: &str, model: &str) -> Option<Facts<'_>> {
         self.under(provider, model)
             .or_else(|| self.named(model).filter(|facts| serves(provider, facts.provider)))
@@ -136,6 +150,16 @@ fn bare<'m>(provider: &str, model: &'m str) -> &'m str {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn pictures_are_priced_by_their_size_and_quality() {
+        let table = Table::embedded();
+        let of = |provider, model| -> Vec<&str> { table.pictures_of(provider, model).collect() };
+        let azure = of("azure", "dall-e-3");
+        assert!(azure.contains(&"hd/1024-x-1792") && azure.contains(&"standard/1024-x-1024"));
+        assert!(of("openai", "gpt-image-1.5").contains(&"1024-x-1024"));
+        assert_eq!(of("openai", "gpt-4o"), Vec::<&str>::new());
+    }
 
     #[test]
     fn self_hosted_providers_can_be_searched() {

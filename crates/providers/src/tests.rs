@@ -38,7 +38,8 @@ pub(crate) fn chat() -> ChatRequest {
 }
 
 fn written(reply: &ChatReply, model: &str) -> Bytes {
-    reply.write(Endpoint::ChatCompletions, Stamp { model, id: "x", now: 1, request: "" })
+    reply
+        .write(Endpoint::ChatCompletions, Stamp { model, id: "x", now: 1, request: "", turn: None })
 }
 
 /// Those whose own dialect is OpenAI's: their bytes are passed on. Each other one shows its promises

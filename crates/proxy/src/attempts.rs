@@ -214,7 +214,9 @@ impl Asking<'_> {
             bill.leaves();
             tried.insert(deployment.id.clone());
             let another_is_ready = upstream.has_ready(self.group, catalog.strategy, &tried);
-            if retries >= max_retries || !self.is_worth_retrying(&failure, another_is_ready) {
+            let is_worth_it =
+                is_worth_retrying(self.group, &failure, another_is_ready, self.has_fallbacks);
+            if retries >= max_retries || !is_worth_it {
                 let failure = Box::new(failure);
                 return Err(GroupFailed::Attempt { failure, retries, max_retries });
             }
@@ -239,19 +241,6 @@ impl Asking<'_> {
         Bounds { first, client_bound: asked.is_some(), retry: self.asked.catalog.retry }
     }
 
-    /// The same request elsewhere, or here once more: only where that may help.
-    fn is_worth_retrying(&self, failure: &Failure, another_is_ready: bool) -> bool {
-        let cause = failure.error.cause;
-        if matches!(cause, Cause::Unauthorized | Cause::Forbidden) {
-            // Another deployment has another credential.
-            self.group.deployments.len() > 1
-        } else if cause == Cause::RateLimited {
-            another_is_ready || !self.has_fallbacks
-        } else {
-            cause.retryable()
-        }
-    }
-
     fn not_asked(&self, why: NotAsked) -> GroupFailed {
         let none = match why {
             NotAsked::None(none) => none,
@@ -267,5 +256,23 @@ impl Asking<'_> {
         };
         let parked = self.group.deployments.iter().find_map(|deployment| deployment.parked.clone());
         GroupFailed::NonePicked { none, wait, parked }
+    }
+}
+
+/// The same request elsewhere, or here once more: only where that may help.
+pub(crate) fn is_worth_retrying(
+    group: &Group,
+    failure: &Failure,
+    another_is_ready: bool,
+    has_fallbacks: bool,
+) -> bool {
+    let cause = failure.error.cause;
+    if matches!(cause, Cause::Unauthorized | Cause::Forbidden) {
+        // Another deployment has another credential.
+        group.deployments.len() > 1
+    } else if cause == Cause::RateLimited {
+        another_is_ready || !has_fallbacks
+    } else {
+        cause.retryable()
     }
 }

@@ -6,11 +6,10 @@ use std::time::Duration;
 
 use dunlin_admission::{Bounds, Entry, Found, Permit, Refusal};
 use dunlin_journal::{
-    Attempt, Course, Fault, MAX_ATTEMPTS, MAX_SAID_BYTES, Origin, Outcome, Said, SpendRecord,
-    bounded,
+    Attempt, Course, Fault, MAX_ATTEMPTS, MAX_SAID_BYTES, Outcome, Said, SpendRecord, bounded,
 };
 use dunlin_ledger::{Context, Cost, Pricing, Service, Units};
-use dunlin_llm::{ChatReply, ChatRequest, Endpoint, Media, Tier, Usage, tokens_in};
+use dunlin_llm::{ChatReply, ChatRequest, Endpoint, Media, Picture, Tier, Usage, tokens_in};
 use dunlin_router::Deployment;
 use dunlin_state::Key;
 use dunlin_types::{NanoUsd, Tokens, UnixMillis};
@@ -22,7 +21,13 @@ use crate::chat::Call;
 use crate::count;
 use crate::error::Failed;
 use crate::found::Finished;
+use crate::ids::Kind;
 use crate::record;
+use crate::stored::watch;
+
+mod about;
+
+pub(crate) use about::About;
 
 /// An open bill. Dropped open, it charges what was counted, or voids the permit if nothing was.
 pub(crate) struct Bill {
@@ -36,6 +41,8 @@ pub(crate) struct Bill {
     tier: Option<Tier>,
     /// What else than tokens was used.
     media: Media,
+    /// Whether the price is that of one size and quality of pictures.
+    by_picture: bool,
     prompt_estimate: Tokens,
     streamed: Streamed,
     /// Whether nobody waits for the answer: then it is charged when it is found.
@@ -43,46 +50,6 @@ pub(crate) struct Bill {
     found: Option<Found>,
     /// What was found, where that is not to be reckoned from its tokens.
     found_cost: Option<NanoUsd>,
-}
-
-/// What a bill is about.
-pub(crate) struct About<'a> {
-    /// The model asked for, as the client named it.
-    pub(crate) model: &'a str,
-    pub(crate) stream: bool,
-    pub(crate) prompt_estimate: Tokens,
-    /// What is asked for, in LiteLLM's words.
-    pub(crate) call_type: &'static str,
-    /// The service tier that is asked for.
-    pub(crate) tier: Option<Tier>,
-    pub(crate) media: Media,
-    pub(crate) origin: Origin,
-}
-
-impl<'a> About<'a> {
-    pub(crate) fn of(chat: &'a ChatRequest, origin: Origin) -> Self {
-        Self {
-            model: chat.model(),
-            stream: chat.stream(),
-            prompt_estimate: chat.prompt_estimate(),
-            call_type: chat.endpoint().call_type(),
-            tier: chat.service_tier(),
-            media: Media::asked(chat),
-            origin,
-        }
-    }
-
-    /// A call about something that a provider keeps.
-    pub(crate) fn stored(model: &'a str, prompt_estimate: Tokens, origin: Origin) -> Self {
-        Self { call_type: "stored", ..Self::relayed(model, prompt_estimate, origin) }
-    }
-
-    /// A call of a provider's own API, or of an address that the configuration names.
-    pub(crate) fn relayed(model: &'a str, prompt_estimate: Tokens, origin: Origin) -> Self {
-        let call_type = "pass_through_endpoint";
-        let (tier, media) = (None, Media::default());
-        Self { model, stream: false, prompt_estimate, call_type, tier, media, origin }
-    }
 }
 
 /// What has been passed on of a stream.
@@ -134,6 +101,7 @@ impl Bill {
             endpoint: call.endpoint,
             tier: about.tier,
             media: about.media,
+            by_picture: false,
             prompt_estimate: about.prompt_estimate,
             streamed: Streamed::default(),
             background: false,
@@ -166,6 +134,9 @@ impl Bill {
         self.answered_as(reply.id());
         self.served_in(reply.service_tier());
         self.media = self.media.answered(self.endpoint, reply);
+        if reply.usage().is_none() {
+            self.pictured(by, chat);
+        }
         match reply.usage() {
             _ if self.background => self.settle_background(Outcome::Success),
             Some(usage) => self.settle(Outcome::Success, &usage),
@@ -173,6 +144,16 @@ impl Bill {
                 self.count_prompt(chat);
                 self.settle_estimate(Outcome::Success, reply.output_estimate())
             }
+        }
+    }
+
+    /// A picture whose tokens nobody counted costs what one of its size and quality does.
+    fn pictured(&mut self, by: &Deployment, chat: &ChatRequest) {
+        let Some(picture) = Picture::asked(chat) else { return };
+        let price = picture.names().find_map(|name| by.prices.get(&*name));
+        if let Some(price) = price {
+            self.pricing = price.clone();
+            self.by_picture = true;
         }
     }
 
@@ -205,6 +186,24 @@ impl Bill {
     /// If nobody waits for the answer, what it costs is known, and charged, when it is found finished.
     pub(crate) fn for_background(&mut self, nobody_waits: bool) {
         self.background |= nobody_waits;
+    }
+
+    /// Has it asked after until it is finished; that is sure when this is over. `upstream` is what
+    /// its provider calls it.
+    pub(crate) fn watch(
+        &self,
+        kind: Kind,
+        by: &Deployment,
+        upstream: &str,
+    ) -> impl Future<Output = ()> + Send + use<> {
+        let charged = self.permit.as_ref().map(Permit::charged).unwrap_or_default().to_vec();
+        let record = SpendRecord { charged, ..self.record.clone() };
+        watch::begin(&self.proxy, kind, by, upstream, record)
+    }
+
+    /// The same for a response whose stream has begun.
+    pub(crate) fn watch_streamed(&self, by: &Deployment, upstream: &str) {
+        self.proxy.0.tasks.spawn(self.watch(Kind::Response, by, upstream));
     }
 
     /// Whether nobody waits for the answer.
@@ -368,6 +367,11 @@ impl Bill {
         self.streamed.text_bytes += text_bytes;
     }
 
+    /// An event that counts what was used says so much of what else than tokens was.
+    pub(crate) fn counted(&mut self, event: &[u8]) {
+        self.media = self.media.streamed(event);
+    }
+
     /// A stream is at its end, whole or not.
     pub(crate) fn ended(mut self, outcome: Outcome) {
         self.settle_streamed(outcome);
@@ -424,22 +428,19 @@ impl Bill {
     }
 
     fn context(&self) -> Context {
-        let service = match self.tier {
-            None | Some(Tier::Standard) => Service::Standard,
-            Some(Tier::Flex) => Service::Flex,
-            Some(Tier::Priority) => Service::Priority,
-            Some(Tier::Batch) => Service::Batch,
-        };
-        let Media { pictures, millis, characters, queries, web_searches } = self.media;
+        let Media { pictures, pixels, millis, characters, queries, web_searches } = self.media;
         let units = Units {
             images_out: pictures,
+            // Price lists write what a picture of one size costs as if it was sent.
+            images_in: if self.by_picture { pictures } else { 0 },
+            pixels_in: if self.by_picture { pictures.saturating_mul(pixels) } else { 0 },
             millis_in: millis,
             characters_in: characters,
             queries,
             web_searches,
             ..Units::default()
         };
-        Context { service, units }
+        Context { service: service(self.tier), units }
     }
 
     fn fill(&mut self, outcome: Outcome, used: &Usage, cost: Cost) {
@@ -463,6 +464,16 @@ impl Bill {
             None
         });
         Settled { key_spend, ..Settled::default() }
+    }
+}
+
+/// The tier in the words of prices.
+pub(crate) fn service(tier: Option<Tier>) -> Service {
+    match tier {
+        None | Some(Tier::Standard) => Service::Standard,
+        Some(Tier::Flex) => Service::Flex,
+        Some(Tier::Priority) => Service::Priority,
+        Some(Tier::Batch) => Service::Batch,
     }
 }
 

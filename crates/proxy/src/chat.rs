@@ -9,10 +9,8 @@ use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderMap, Response, Uri};
 use bytes::Bytes;
 use dunlin_journal::Origin;
-use dunlin_llm::responses::KeptResponse;
 use dunlin_llm::{ChatRequest, Endpoint, Stamp, parse, parse_upload};
 use dunlin_types::{MonoMillis, RequestId, UnixMillis};
-use dunlin_upstream::Answer;
 use tokio::sync::oneshot;
 use uuid::Builder;
 
@@ -20,15 +18,14 @@ use crate::admit::{Admitted, Asks, What};
 use crate::attempts::{self, Answered, Asked};
 use crate::bill::{About, Bill};
 use crate::caller::Caller;
+use crate::delivery::Delivery;
 use crate::error::{Failed, Refused};
-use crate::found;
 use crate::framing::Framing;
 use crate::headers::{self, Told};
 use crate::keepalive::{self, Wish};
-use crate::kept::{Opened, Sealing};
+use crate::kept::Opened;
 use crate::origin::Client;
 use crate::refused::{self, Known};
-use crate::stream::{self, Outgoing};
 use crate::{Proxy, Serving, body};
 
 /// A client's wish that nothing is kept of what is said.
@@ -90,7 +87,8 @@ impl Call {
 
     /// What goes on an answer that is put into this endpoint's words.
     pub(crate) fn stamp<'a>(&'a self, model: &'a str, chat: &'a ChatRequest) -> Stamp<'a> {
-        Stamp { model, id: &self.call_id, now: self.started.0 / 1000, request: chat.text() }
+        let (now, request) = (self.started.0 / 1000, chat.text());
+        Stamp { model, id: &self.call_id, now, request, turn: None }
     }
 }
 
@@ -133,8 +131,9 @@ async fn conduct(
     let serving = proxy.0.serving.load_full();
     let (head, body) = request.into_parts();
     let mut caller = call.identify(proxy, &serving, &head.headers, &head.uri).await?;
-    let body = body::read(body, &head.headers, serving.settings.max_request_bytes).await?;
-    let opened = Opened::of(proxy, call.endpoint, &caller, body)?;
+    let most = serving.settings.max_request_bytes;
+    let body = body::read(body, &head.headers, most).await?;
+    let opened = Opened::of(proxy, call.endpoint, &caller, (body, most)).await?;
     let chat = read(call, &caller, &head.headers, opened.body.clone(), path_model.as_deref())?;
     let extras = chat.extras().with_headers(&head.headers).map_err(Refused::BadRequest)?;
     let mut origin = call.client.origin(&serving.settings, &head.headers, chat.labels())?;
@@ -154,50 +153,16 @@ async fn conduct(
     let asked = Asked { proxy, catalog, chat: &chat, extras: &extras, demand, revision };
     let answered = match attempts::run(asked, &mut candidates, &mut bill).await {
         Ok(answered) => answered,
-        Err(failed) => return Err(bill.fail(failed)),
+        Err(failed) => return Err(bill.fail(failed.bound(extras.bound(chat.stream())))),
     };
     let told = told.attempts(&answered).bound(extras.bound(chat.stream()));
     let Answered { answer, fallbacks, .. } = answered;
     // After a fallback the client learns which model it was, as LiteLLM has it; likewise one whose
     // body named none.
     let keeps_name = fallbacks == 0 && !gave_way && !chat.model_from_path();
-    let name = |deployment: &dunlin_router::Deployment| {
-        if keeps_name { chat.model().to_owned() } else { deployment.target.model.to_string() }
-    };
-    Ok(match answer {
-        Answer::Whole(whole) => {
-            let name = name(&whole.deployment);
-            let told = told.answered(proxy, call, &whole.deployment, &whole.headers);
-            let reply = whole.reply.write(call.endpoint, call.stamp(&name, &chat));
-            let seal = Sealing::of_answer(proxy, call.endpoint, &caller, &whole.deployment);
-            if seal.is_some() && chat.background() {
-                bill.for_background(true);
-                let kept = KeptResponse::read(&reply);
-                let found = found::response(&whole.deployment, kept, call.started);
-                found.into_iter().for_each(|finished| bill.found(finished));
-            }
-            bill.said(|| String::from_utf8_lossy(&reply));
-            let settled = bill.delivered(&whole.deployment, &chat, &whole.reply);
-            let reply = seal.map_or(reply.clone(), |seal| seal.response(&reply));
-            headers::json(told.cost(settled), reply)
-        }
-        Answer::Stream(answer) => {
-            let spend = caller.key().map(|key| proxy.0.admission.key_spend(&key.key));
-            let told = told.answered(proxy, call, answer.deployment(), answer.headers());
-            let told = told.key_spend(spend);
-            let name = name(answer.deployment());
-            let seal = Sealing::of_answer(proxy, call.endpoint, &caller, answer.deployment());
-            bill.for_background(seal.is_some() && chat.background());
-            let outgoing = Outgoing::new(call, name, chat, seal);
-            headers::event_stream(told, call.framing, stream::events(answer, bill, outgoing))
-        }
-        Answer::Long(answer) => {
-            let told = told.answered(proxy, call, &answer.deployment, &answer.headers);
-            let provider = answer.headers.clone();
-            let body = stream::bytes(answer, bill, call.endpoint.is_chat());
-            headers::passing(told, &provider, body)
-        }
-    })
+    let (caller, opening) = (&caller, opened.opening);
+    let delivery = Delivery { proxy, call, caller, chat, opening, bill, told, keeps_name };
+    Ok(delivery.of(answer).await)
 }
 
 /// What is said goes on record if the configuration says so, and the client has nothing against it.

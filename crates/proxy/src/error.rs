@@ -29,7 +29,7 @@ use crate::{budget, headers, limits, words};
 use unanswered::too_long_for;
 
 /// As much of an id as a message repeats.
-const MAX_SHOWN_ID: usize = 80;
+pub(crate) const MAX_SHOWN_ID: usize = 80;
 
 /// Why a request is not even tried.
 pub(crate) enum Refused {
@@ -58,10 +58,6 @@ pub(crate) enum Refused {
         model: String,
         route: &'static str,
         patterns: bool,
-    },
-    /// Not for this key.
-    Forbidden {
-        message: String,
     },
     /// Something that a provider keeps, or does not, is not at hand.
     NotFound {
@@ -124,6 +120,7 @@ pub(crate) struct Failed {
     why: Why,
     key_spend: Option<NanoUsd>,
     on_record: bool,
+    bound: Option<Duration>,
 }
 
 impl Failed {
@@ -145,6 +142,11 @@ impl Failed {
             Why::Unanswered(unanswered) => unanswered.body(),
         }
     }
+
+    /// The same, for a client that set a bound on its wait.
+    pub(crate) fn bound(self, bound: Option<Duration>) -> Self {
+        Self { bound, ..self }
+    }
 }
 
 enum Why {
@@ -154,13 +156,14 @@ enum Why {
 
 impl From<Refused> for Failed {
     fn from(refused: Refused) -> Self {
-        Self { why: Why::Refused(refused), key_spend: None, on_record: false }
+        Self { why: Why::Refused(refused), key_spend: None, on_record: false, bound: None }
     }
 }
 
 impl From<Unanswered> for Failed {
     fn from(unanswered: Unanswered) -> Self {
-        Self { why: Why::Unanswered(unanswered), key_spend: None, on_record: false }
+        let why = Why::Unanswered(unanswered);
+        Self { why, key_spend: None, on_record: false, bound: None }
     }
 }
 
@@ -310,7 +313,6 @@ impl Refused {
                 own(400, "invalid_request_error", words::unknown_model(model, route, *patterns))
             }
             Self::NotFound { message } => own(404, "invalid_request_error", message.clone()),
-            Self::Forbidden { message } => own(403, "invalid_request_error", message.clone()),
             Self::LongAnswer { most } => own(
                 502,
                 "api_error",
@@ -406,7 +408,6 @@ impl Failed {
                     | Refused::RouteNotAllowed(..)
                     | Refused::MissingParam(_)
                     | Refused::NotFound { .. }
-                    | Refused::Forbidden { .. }
                     | Refused::LongAnswer { .. }
                     | Refused::Unfit { .. }
                     | Refused::UnclearModel(_)
@@ -427,6 +428,7 @@ impl Failed {
             }
         };
         headers::of_failure(&mut told, call, self.key_spend);
+        headers::bound(&mut told, self.bound);
         let json = match &self.why {
             // Who is not let in is told so in one shape, as LiteLLM has it. Google's SDKs cannot
             // read it: their codes are numbers.

@@ -69,8 +69,7 @@ impl Told {
 
     /// The bound that the client set on its wait, in seconds.
     pub(crate) fn bound(mut self, asked: Option<Duration>) -> Self {
-        let seconds = asked.map(|asked| format!("{:?}", asked.as_secs_f64()));
-        self.text(names::TIMEOUT, &seconds.unwrap_or_default());
+        bound(&mut self.0, asked);
         self
     }
 
@@ -268,6 +267,13 @@ fn identify(told: &mut HeaderMap, call: &Call) {
         Dialect::Gemini | Dialect::OpenAi | Dialect::Responses => names::REQUEST_ID,
     };
     insert(told, theirs, &call.call_id);
+}
+
+/// The bound that the client set on its wait, in seconds.
+pub(crate) fn bound(told: &mut HeaderMap, asked: Option<Duration>) {
+    if let Some(asked) = asked {
+        insert(told, names::TIMEOUT, &format!("{:?}", asked.as_secs_f64()));
+    }
 }
 
 /// What every failure carries.

@@ -11,8 +11,9 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chacha20poly1305::aead::{Aead, KeyInit};
 use chacha20poly1305::{XChaCha20Poly1305, XNonce};
-use dunlin_types::{DeploymentId, KeyDigest, Secret};
+use dunlin_types::{DeploymentId, KeyDigest, NodeId, Secret, UnixMillis};
 use hkdf::Hkdf;
+use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 
 const NONCE_LEN: usize = 24;
@@ -22,12 +23,15 @@ const OWNER_LEN: usize = 16;
 const MARK: &str = "dn1";
 /// A longer text is no id of ours: providers' own ids are below 100 bytes.
 const MAX_ID_LEN: usize = 2048;
-/// How a deployment's name begins: the 32 bytes of a hash, or a text with its length.
+/// How a home begins: a deployment's name by the 32 bytes of a hash, or as a text with its length;
+/// two nodes and a time.
 const HASHED: u8 = 0;
 const NAMED: u8 = 1;
+const NODES: u8 = 2;
 
 /// What an id is of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub(crate) enum Kind {
     Response,
     File,
@@ -94,9 +98,32 @@ impl Owner {
 pub(crate) struct Kept {
     pub(crate) kind: Kind,
     pub(crate) owner: Owner,
-    pub(crate) deployment: DeploymentId,
-    /// The provider's id of it.
+    pub(crate) home: Home,
+    /// The provider's id of it; where nodes store it, that of the request that made it.
     pub(crate) upstream: String,
+}
+
+/// Where something is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Home {
+    /// At the provider of that deployment.
+    Deployment(DeploymentId),
+    /// Stored by nodes of this cluster.
+    Nodes {
+        holders: [NodeId; 2],
+        /// When it was made.
+        made: UnixMillis,
+    },
+}
+
+impl Kept {
+    /// The deployment whose provider has it.
+    pub(crate) fn deployment(&self) -> Option<&DeploymentId> {
+        match &self.home {
+            Home::Deployment(deployment) => Some(deployment),
+            Home::Nodes { .. } => None,
+        }
+    }
 }
 
 /// Why an id says nothing to a caller.
@@ -173,8 +200,20 @@ fn write(kept: &Kept) -> Vec<u8> {
             plain.extend_from_slice(digest);
         }
     }
-    let name = kept.deployment.0.as_bytes();
-    match hash_of(&kept.deployment.0) {
+    match &kept.home {
+        Home::Deployment(DeploymentId(name)) => write_name(&mut plain, name),
+        Home::Nodes { holders, made } => {
+            plain.push(NODES);
+            let numbers = holders.map(|node| node.0).into_iter().chain([made.0]);
+            numbers.for_each(|number| plain.extend_from_slice(&number.to_be_bytes()));
+        }
+    }
+    plain.extend_from_slice(kept.upstream.as_bytes());
+    plain
+}
+
+fn write_name(plain: &mut Vec<u8>, name: &str) {
+    match hash_of(name) {
         Some(hash) => {
             plain.push(HASHED);
             plain.extend_from_slice(&hash);
@@ -183,11 +222,9 @@ fn write(kept: &Kept) -> Vec<u8> {
             plain.push(NAMED);
             let length = u16::try_from(name.len()).unwrap_or(u16::MAX);
             plain.extend_from_slice(&length.to_be_bytes());
-            plain.extend_from_slice(&name[..usize::from(length)]);
+            plain.extend_from_slice(&name.as_bytes()[..usize::from(length)]);
         }
     }
-    plain.extend_from_slice(kept.upstream.as_bytes());
-    plain
 }
 
 /// Most deployments are named by a hash, which is half as long in bytes.
@@ -207,7 +244,13 @@ fn read(kind: Kind, plain: &[u8]) -> Option<Kept> {
         }
         _ => return None,
     };
-    let (&form, rest) = rest.split_first()?;
+    let (home, rest) = read_home(rest)?;
+    let upstream = String::from_utf8(rest.to_vec()).ok()?;
+    (tag == kind.tag()).then_some(Kept { kind, owner, home, upstream })
+}
+
+fn read_home(plain: &[u8]) -> Option<(Home, &[u8])> {
+    let (&form, rest) = plain.split_first()?;
     let (deployment, rest) = match form {
         HASHED => {
             let (hash, rest) = rest.split_first_chunk::<32>()?;
@@ -218,11 +261,15 @@ fn read(kind: Kind, plain: &[u8]) -> Option<Kept> {
             let (name, rest) = rest.split_at_checked(u16::from_be_bytes(*length).into())?;
             (String::from_utf8(name.to_vec()).ok()?, rest)
         }
+        NODES => {
+            let number = |rest: &[u8]| Some(u64::from_be_bytes(*rest.first_chunk()?));
+            let holders = [NodeId(number(rest)?), NodeId(number(rest.get(8..)?)?)];
+            let made = UnixMillis(number(rest.get(16..)?)?);
+            return Some((Home::Nodes { holders, made }, rest.get(24..)?));
+        }
         _ => return None,
     };
-    let upstream = String::from_utf8(rest.to_vec()).ok()?;
-    let deployment = DeploymentId(deployment.into());
-    (tag == kind.tag()).then_some(Kept { kind, owner, deployment, upstream })
+    Some((Home::Deployment(DeploymentId(deployment.into())), rest))
 }
 
 #[cfg(test)]
@@ -239,10 +286,14 @@ mod tests {
         let mut all = Vec::new();
         for kind in [Kind::Response, Kind::File, Kind::Batch] {
             for owner in [Owner::Master, Owner::of(Some(&key))] {
-                for name in [hash.as_str(), "my-own-id", "", &hash.to_uppercase()] {
+                let names = [hash.as_str(), "my-own-id", "", &hash.to_uppercase()];
+                let named = names.map(|name| Home::Deployment(DeploymentId(name.into())));
+                let made = UnixMillis(1_700_000_000_000);
+                let nodes = Home::Nodes { holders: [NodeId(7), NodeId(u64::MAX)], made };
+                for home in named.into_iter().chain([nodes]) {
                     for upstream in ["resp_0123456789abcdef", "", "é \" \\"] {
-                        let deployment = DeploymentId(name.into());
-                        all.push(Kept { kind, owner, deployment, upstream: upstream.to_owned() });
+                        let (home, upstream) = (home.clone(), upstream.to_owned());
+                        all.push(Kept { kind, owner, home, upstream });
                     }
                 }
             }

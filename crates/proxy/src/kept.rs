@@ -12,7 +12,8 @@ use dunlin_types::DeploymentId;
 use crate::Proxy;
 use crate::caller::Caller;
 use crate::error::Refused;
-use crate::ids::{BadId, Ids, Kept, Kind, Owner};
+use crate::ids::{BadId, Home, Ids, Kept, Kind, Owner};
+use crate::turns::{Opening, Stored};
 
 /// Where a response is named before this one.
 const PREVIOUS: &Place = &["previous_response_id"];
@@ -37,38 +38,61 @@ pub(crate) struct Opened {
     at: Option<DeploymentId>,
     /// An id of a response that says nothing to this caller, left as it was.
     unknown: Option<(String, BadId)>,
+    /// What it is in a conversation.
+    pub(crate) opening: Opening,
 }
 
 impl Opened {
-    /// Opens the ids in a body. A file's id that is not ours is left to the provider.
-    pub(crate) fn of(
+    /// Opens the ids in a body, and puts what was said before it in, where that is stored here; then
+    /// the body has `most` bytes at most. A file's id that is not ours is left to the provider.
+    pub(crate) async fn of(
         proxy: &Proxy,
         endpoint: Endpoint,
         caller: &Caller,
-        body: Bytes,
+        (body, most): (Bytes, usize),
     ) -> Result<Self, Refused> {
         let (ids, owner) = (&proxy.0.ids, caller.owner());
-        let mut opened = Self { body, at: None, unknown: None };
+        let mut opened = Self { body, at: None, unknown: None, opening: Opening::default() };
         if endpoint == Endpoint::Responses {
-            let (mut at, mut unknown) = (None, None);
-            let Ok(body) = rename_ids(&opened.body, &[PREVIOUS], &mut |id: &str| {
-                Ok::<_, Infallible>(match ids.open(Kind::Response, id, owner) {
-                    Ok(kept) => {
-                        at = Some(kept.deployment);
-                        Some(kept.upstream)
-                    }
-                    Err(bad) => {
-                        unknown = Some((id.to_owned(), bad));
-                        None
-                    }
-                })
-            });
-            opened = Self { body, at, unknown };
+            let before = opened.open_previous(ids, owner);
+            opened.opening = match before {
+                Some(before) => Opening::next(proxy, before, &opened.body, most).await?,
+                None => Opening::first(opened.body.clone()),
+            };
+            opened.body = opened.opening.whole().clone();
         }
         if endpoint.is_chat() {
             opened.open_files(ids, owner)?;
         }
         Ok(opened)
+    }
+
+    /// The id of the response before this one becomes its provider's. One that is stored here comes
+    /// back instead, and stays as it was.
+    fn open_previous(&mut self, ids: &Ids, owner: Owner) -> Option<(String, Stored)> {
+        let mut before = None;
+        let (at, unknown) = (&mut self.at, &mut self.unknown);
+        let Ok(body) = rename_ids(&self.body, &[PREVIOUS], &mut |id: &str| {
+            let opened = ids.open(Kind::Response, id, owner);
+            Ok::<_, Infallible>(match opened {
+                Ok(kept) => {
+                    before = Stored::of(&kept).map(|stored| (id.to_owned(), stored));
+                    match kept.home {
+                        Home::Deployment(deployment) => {
+                            *at = Some(deployment);
+                            Some(kept.upstream)
+                        }
+                        Home::Nodes { .. } => None,
+                    }
+                }
+                Err(bad) => {
+                    *unknown = Some((id.to_owned(), bad));
+                    None
+                }
+            })
+        });
+        self.body = body;
+        before
     }
 
     fn open_files(&mut self, ids: &Ids, owner: Owner) -> Result<(), Refused> {
@@ -80,8 +104,8 @@ impl Opened {
         self.body =
             rename_ids(&self.body, FILES, &mut |id: &str| match ids.open(Kind::File, id, owner) {
                 Ok(kept) => {
-                    let first = at.get_or_insert_with(|| kept.deployment.clone());
-                    if *first != kept.deployment {
+                    let Some(there) = kept.deployment() else { return Ok(None) };
+                    if at.get_or_insert_with(|| there.clone()) != there {
                         return Err(Refused::apart(id));
                     }
                     Ok(Some(kept.upstream))
@@ -95,9 +119,7 @@ impl Opened {
     /// Leaves of the candidates only who has what the request names.
     pub(crate) fn pin(&self, catalog: &Catalog, found: &mut Candidates<'_>) -> Result<(), Refused> {
         let first = found.first();
-        if let Some((id, bad)) = &self.unknown
-            && first.deployments.iter().any(|deployment| keeps_responses(deployment))
-        {
+        if let Some((id, bad)) = &self.unknown {
             return Err(Refused::no_such(Kind::Response, id, *bad));
         }
         let Some(at) = &self.at else { return Ok(()) };
@@ -161,7 +183,8 @@ impl Sealing {
 
     pub(crate) fn seal(&self, kind: Kind, upstream: &str) -> String {
         let (owner, deployment) = (self.owner, self.deployment.clone());
-        self.ids.seal(&Kept { kind, owner, deployment, upstream: upstream.to_owned() })
+        let (home, upstream) = (Home::Deployment(deployment), upstream.to_owned());
+        self.ids.seal(&Kept { kind, owner, home, upstream })
     }
 
     /// A response object with sealed ids.

@@ -16,6 +16,7 @@ mod calculate;
 mod caller;
 mod chat;
 mod count;
+mod delivery;
 mod entry;
 mod error;
 mod found;
@@ -44,6 +45,7 @@ pub mod server;
 mod stored;
 mod stream;
 mod token_counter;
+mod turns;
 mod words;
 
 use std::sync::Arc;
@@ -53,6 +55,7 @@ use axum::Router;
 pub use axum::http::HeaderName;
 use dunlin_admission::Admission;
 use dunlin_router::Catalog;
+use dunlin_store::Store;
 use dunlin_tokens::Tokenizer;
 use dunlin_types::{Clock, Secret};
 use dunlin_upstream::Upstream;
@@ -114,6 +117,8 @@ impl Default for Settings {
 pub struct Config {
     /// The ids of what providers keep.
     pub ids: Ids,
+    /// Stores responses for providers that keep none.
+    pub store: Store,
     /// Counts tokens.
     pub tokenizer: Tokenizer,
     /// Where short tasks run.
@@ -131,6 +136,7 @@ struct Shared {
     admission: Admission,
     upstream: Upstream,
     ids: Ids,
+    store: Store,
     tokenizer: Tokenizer,
     tasks: TaskTracker,
     reading: Reading,
@@ -153,19 +159,23 @@ impl Proxy {
     /// request.
     #[must_use]
     pub fn new(clock: Clock, admission: Admission, upstream: Upstream, config: Config) -> Self {
-        let Config { ids, tokenizer, tasks, open } = config;
-        Self(Arc::new(Shared {
+        let Config { ids, store, tokenizer, tasks, open } = config;
+        let leaving = open.leaving.clone();
+        let proxy = Self(Arc::new(Shared {
             clock,
             admission,
             upstream,
             ids,
+            store,
             tokenizer,
             tasks,
             reading: Reading::default(),
             refusals: Refusals::default(),
             open,
             serving: ArcSwap::from_pointee(Serving::default()),
-        }))
+        }));
+        proxy.0.tasks.spawn(stored::watch::run(proxy.clone(), leaving));
+        proxy
     }
 
     /// Serves another config revision from the next request on.

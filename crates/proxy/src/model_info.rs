@@ -120,7 +120,7 @@ async fn rows(proxy: &Proxy, uri: &Uri, headers: &HeaderMap) -> Result<Vec<Value
 }
 
 /// The groups the caller may call, under all their names; patterns as they stand.
-fn callable<'s>(
+pub(crate) fn callable<'s>(
     serving: &'s Serving,
     access: Option<Access<'s>>,
 ) -> impl Iterator<Item = (Arc<str>, &'s Group)> {
@@ -139,8 +139,13 @@ fn callable<'s>(
     named.chain(patterns.map(|(name, group)| (Arc::clone(name), group)))
 }
 
-fn object(text: &str) -> Map<String, Value> {
+pub(crate) fn object(text: &str) -> Map<String, Value> {
     serde_json::from_str(text).expect("it was written as an object")
+}
+
+/// Whether one of them can do that, as far as is known.
+pub(crate) fn able(all: &[Map<String, Value>], ability: &str) -> bool {
+    all.iter().any(|info| info.get(ability).and_then(Value::as_bool) == Some(true))
 }
 
 fn row(name: &str, deployment: &Deployment) -> Value {
@@ -195,9 +200,6 @@ impl GroupInfo {
             group.deployments.iter().filter_map(|one| share(one)).reduce(|a, b| a + b)
         };
         let first = group.deployments.first().expect("a group has a deployment");
-        let able = |key: &'static str| {
-            (key, all.iter().any(|info| info.get(key).and_then(Value::as_bool) == Some(true)))
-        };
         Self {
             model_group: name,
             providers: group.deployments.iter().map(|one| Arc::clone(&one.provider)).collect(),
@@ -208,7 +210,7 @@ impl GroupInfo {
             mode: Arc::clone(&first.about.mode),
             tpm: sum(|one| one.weight.tpm),
             rpm: sum(|one| one.weight.rpm),
-            abilities: ABILITIES.into_iter().map(able).collect(),
+            abilities: ABILITIES.into_iter().map(|key| (key, able(&all, key))).collect(),
             supported_openai_params: crate::params::supported(first),
             is_public_model_group: false,
             configurable_clientside_auth_params: None,

@@ -1,5 +1,5 @@
 //! The models a caller may call, in OpenAI's shape, with the constants LiteLLM fills in; in
-//! Anthropic's for those who name its version.
+//! Anthropic's for those who name its version, and in Codex's for those who name one of Codex.
 
 use axum::Json;
 use axum::body::Body;
@@ -9,15 +9,16 @@ use axum::response::IntoResponse;
 use dunlin_llm::Endpoint;
 use dunlin_llm::openai::ErrorBody;
 use dunlin_router::listed;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::Proxy;
 use crate::caller::Caller;
 use crate::chat::Call;
 use crate::error::Failed;
-use crate::headers;
+use crate::{headers, model_info};
 
 mod anthropic;
+mod codex;
 
 /// The same for every model, as LiteLLM has it.
 const CREATED: u64 = 1_677_610_602;
@@ -42,13 +43,26 @@ impl Model {
     }
 }
 
+/// Whose list is asked for.
+#[derive(Deserialize)]
+pub(crate) struct Asked {
+    client_version: Option<String>,
+}
+
 /// GET /v1/models
 pub(crate) async fn list(
     State(proxy): State<Proxy>,
     Query(page): Query<anthropic::Page>,
+    Query(asked): Query<Asked>,
     uri: Uri,
     headers: HeaderMap,
 ) -> Response<Body> {
+    if asked.client_version.is_some() {
+        return match catalogue(&proxy, &uri, &headers).await {
+            Ok(catalogue) => Json(catalogue).into_response(),
+            Err(failed) => failed.response(&Call::of_headers(&proxy, endpoint(&headers), &headers)),
+        };
+    }
     match names(&proxy, &uri, &headers).await {
         Ok(names) if anthropic::is_asked_for(&headers) => {
             Json(anthropic::page(&names, &page)).into_response()
@@ -98,6 +112,16 @@ pub(crate) async fn one(
 /// In whose words errors are.
 fn endpoint(headers: &HeaderMap) -> Endpoint {
     if anthropic::is_asked_for(headers) { Endpoint::Messages } else { Endpoint::ChatCompletions }
+}
+
+async fn catalogue(
+    proxy: &Proxy,
+    uri: &Uri,
+    headers: &HeaderMap,
+) -> Result<codex::Catalogue, Failed> {
+    let serving = proxy.0.serving.load_full();
+    let caller = Caller::identify(proxy, &serving, headers, uri).await?;
+    Ok(codex::Catalogue::of(model_info::callable(&serving, caller.access())))
 }
 
 async fn names(

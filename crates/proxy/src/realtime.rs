@@ -2,7 +2,6 @@
 //! it, the handshake with a provider; then frames pass both ways, and each answer is admitted and
 //! charged by itself.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use axum::body::Body;
@@ -12,18 +11,19 @@ use axum::http::header::{
     SEC_WEBSOCKET_VERSION, UPGRADE,
 };
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
+use dunlin_admission::Demand;
 use dunlin_llm::{BadRequest, Endpoint, Labels, decoded};
-use dunlin_router::{Group, NonePicked};
 use dunlin_types::Tokens;
 
-use crate::attempts::GroupFailed;
 use crate::chat::Call;
-use crate::error::{Failed, Refused, Unanswered};
+use crate::error::{Failed, Refused};
 use crate::headers::{self, Told};
+use crate::realtime::handshake::{Handshake, Opened};
 use crate::realtime::talk::{Asker, Talk};
-use crate::{Proxy, Serving, refused};
+use crate::{Proxy, refused};
 
 mod frames;
+mod handshake;
 mod talk;
 
 /// A subprotocol that is a key: browsers cannot send headers.
@@ -65,24 +65,19 @@ async fn conduct(
     let (proxied, asked) = (proxy.clone(), Arc::clone(call));
     let uri = request.uri().clone();
     let asker = Asker { proxy: proxied, call: asked, headers, uri, origin, model, group: name };
-    let (bill, told) = asker.admit(caller).await?;
+    let (mut bill, told) = asker.admit(caller).await?;
 
-    let attempt = attempt(proxy, &serving, &group)?;
-    let deployment = Arc::clone(attempt.deployment());
-    let sent = outgoing(request.headers(), offered);
-    let retry = serving.catalog.retry;
-    let opened = proxy.0.upstream.converse(attempt, &query.rest, sent, deployment.timeout, retry);
-    let conversation = match opened.await {
-        Ok(conversation) => conversation,
-        Err(failure) => {
-            let (failure, retries, max_retries) = (Box::new(failure), 0, 0);
-            let failed = GroupFailed::Attempt { failure, retries, max_retries };
-            return Err(bill.fail(unanswered(&group, failed)));
-        }
+    let headers = &outgoing(request.headers(), offered);
+    let demand = &Demand::free(call.id, &group.name, Tokens(0), serving.settings.counted);
+    let (serving, group, query) = (&*serving, &*group, &*query.rest);
+    let handshake = Handshake { proxy, serving, group, demand, query, headers };
+    let Opened { conversation, with, place } = match handshake.open(&mut bill).await {
+        Ok(opened) => opened,
+        Err(failed) => return Err(bill.fail(failed)),
     };
     let response = accepted(told.called(call), &conversation.headers);
     let upgrading = hyper::upgrade::on(&mut request);
-    let talk = Talk::new(asker, deployment, bill);
+    let talk = Talk::new(asker, with, place, bill);
     let open = proxy.0.open.clone();
     proxy.0.open.tasks.spawn(async move {
         // A client that is gone before it is answered is nothing to anybody.
@@ -141,26 +136,6 @@ impl Query {
         let model = model.ok_or(Refused::BadRequest(BadRequest::MissingModel))?;
         Ok(Self { model, rest: rest.join("&") })
     }
-}
-
-fn attempt(
-    proxy: &Proxy,
-    serving: &Serving,
-    group: &Group,
-) -> Result<dunlin_upstream::Attempt, Failed> {
-    let (upstream, strategy) = (&proxy.0.upstream, serving.catalog.strategy);
-    let attempt = upstream.start_attempt(group, strategy, &BTreeSet::new(), Tokens(0));
-    attempt.map_err(|none| {
-        let wait = match none {
-            NonePicked::AllCoolingDown { until } => until.since(proxy.0.clock.mono()),
-            NonePicked::AllParked => std::time::Duration::ZERO,
-        };
-        unanswered(group, GroupFailed::NonePicked { none, wait, parked: None })
-    })
-}
-
-fn unanswered(group: &Group, failed: GroupFailed) -> Failed {
-    Failed::from(Unanswered { failures: vec![(Arc::clone(&group.name), failed)] })
 }
 
 /// The client's part of the handshake. Extensions are not offered: frames are looked at.

@@ -24,17 +24,22 @@ use crate::error::{Failed, Refused};
 use crate::headers::Told;
 use crate::ids::Kind;
 use crate::kept::{Sealing, find};
+use crate::turns::Stored;
 use crate::{Proxy, Serving, entry, refused};
 
 mod answer;
 pub(crate) mod batches;
+mod fetch;
 pub(crate) mod files;
 mod home;
 pub(crate) mod lists;
+mod noted;
 pub(crate) mod output;
 mod refusals;
 mod resumed;
+mod turn;
 pub(crate) mod unmade;
+pub(crate) mod watch;
 
 use answer::Answer;
 
@@ -72,10 +77,13 @@ async fn conduct(
     let caller = call.identify(proxy, &serving, &head.headers, &head.uri).await?;
     let opened = proxy.0.ids.open(about.kind, id, caller.owner());
     let kept = opened.map_err(|bad| Refused::no_such(about.kind, id, bad))?;
-    let home = find(&serving.catalog, &kept.deployment);
+    let asking = Asking { proxy, call, serving: &serving, caller: &caller, headers: &head.headers };
+    if let Some(stored) = Stored::of(&kept) {
+        return turn::serve(asking, about, (id, stored), &head).await;
+    }
+    let home = kept.deployment().and_then(|deployment| find(&serving.catalog, deployment));
     let home = home.ok_or(Refused::homeless(about.kind.noun()))?;
 
-    let asking = Asking { proxy, call, serving: &serving, caller: &caller, headers: &head.headers };
     let (bill, told) = asking.admit(&home.group, Tokens(0), Bounds::default()).await?;
     let attempt = asking.attempt(&alone(home), Tokens(0))?;
     let segment = path_segment(&kept.upstream);

@@ -11,6 +11,7 @@ use dunlin_llm::responses::KeptResponse;
 use dunlin_llm::{ChatRequest, Stamp, StreamEvent, StreamWriter};
 use dunlin_upstream::{Failure, Long, Stream};
 use http_body::Frame;
+use tokio::sync::oneshot;
 
 use crate::bill::Bill;
 use crate::chat::Call;
@@ -18,6 +19,7 @@ use crate::error;
 use crate::found;
 use crate::framing::Framing;
 use crate::kept::Sealing;
+use crate::turns::Answered;
 use crate::{record, said};
 
 /// A stream that broke after its first byte: the connection is cut, so that nobody takes what came
@@ -35,6 +37,8 @@ pub(crate) struct Outgoing {
     framing: Framing,
     /// Where the provider keeps what it answers.
     seal: Option<Sealing>,
+    /// Where it keeps nothing: the turn that is to be stored here.
+    turn: Option<Answered>,
 }
 
 impl Outgoing {
@@ -42,15 +46,16 @@ impl Outgoing {
         call: &Call,
         model: String,
         chat: ChatRequest,
-        seal: Option<Sealing>,
+        (seal, turn): (Option<Sealing>, Option<Answered>),
     ) -> Self {
         let (call_id, now) = (call.call_id.clone(), call.stamp(&model, &chat).now);
-        Self { chat, model, call_id, now, framing: call.framing, seal }
+        Self { chat, model, call_id, now, framing: call.framing, seal, turn }
     }
 
     fn writer(&self) -> Box<dyn StreamWriter> {
         let (model, id, request) = (&*self.model, &*self.call_id, self.chat.text());
-        let stamp = Stamp { model, id, now: self.now, request };
+        let turn = self.turn.as_ref().map(|answered| &answered.turn);
+        let stamp = Stamp { model, id, now: self.now, request, turn };
         self.chat.endpoint().stream_writer(stamp, self.chat.wants_usage())
     }
 }
@@ -59,7 +64,17 @@ impl Outgoing {
 pub(crate) fn events(stream: Stream, mut bill: Bill, outgoing: Outgoing) -> Body {
     bill.served_by(stream.deployment());
     bill.begun(None);
-    Body::new(Events { stream, bill: Some(bill), outgoing, writer: None, end: End::Open })
+    let (bill, end) = (Some(bill), End::Open);
+    Body::new(Events {
+        stream,
+        bill,
+        outgoing,
+        writer: None,
+        end,
+        watched: false,
+        storing: None,
+        held: None,
+    })
 }
 
 struct Events {
@@ -70,6 +85,12 @@ struct Events {
     /// Where the provider speaks another dialect: makes frames of its deltas.
     writer: Option<Box<dyn StreamWriter>>,
     end: End,
+    /// Whether what nobody waits for is asked after.
+    watched: bool,
+    /// Ends when the turn is stored: its client may go on from it as soon as it has the last frame.
+    storing: Option<oneshot::Receiver<()>>,
+    /// What goes out then.
+    held: Option<Bytes>,
 }
 
 /// How far a stream is in ending.
@@ -90,6 +111,14 @@ impl http_body::Body for Events {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
+        if let Some(storing) = &mut self.storing {
+            // One that was dropped is over too: the node is stopping.
+            let _stored = ready!(Pin::new(storing).poll(cx));
+            self.storing = None;
+        }
+        if let Some(held) = self.held.take() {
+            return Poll::Ready(Some(Ok(Frame::data(held))));
+        }
         match self.end {
             End::Whole => return Poll::Ready(None),
             End::Cut => return Poll::Ready(Some(Err(Broken))),
@@ -125,6 +154,10 @@ impl http_body::Body for Events {
             let more_to_come = self.end == End::Open && self.stream.has_more_at_hand();
             if !is_empty && !more_to_come {
                 let bytes = if more.is_empty() { first } else { more.freeze() };
+                if self.storing.is_some() {
+                    self.held = Some(bytes);
+                    return self.as_mut().poll_frame(cx);
+                }
                 return Poll::Ready(Some(Ok(Frame::data(bytes))));
             }
         }
@@ -142,6 +175,16 @@ impl Events {
                 bill.answered_as(chunk.id());
                 bill.said(|| said::of_chunk(chunk.data()));
                 bill.served_in(chunk.service_tier());
+                if chunk.usage().is_some() {
+                    bill.counted(chunk.data());
+                }
+                if bill.is_for_background() && !self.watched {
+                    let kept = KeptResponse::read_event(chunk.data());
+                    if let Some(kept) = kept.filter(|kept| !kept.finished) {
+                        bill.watch_streamed(self.stream.deployment(), &kept.id);
+                    }
+                    self.watched = true;
+                }
                 if bill.is_for_background() && chunk.usage().is_some() {
                     let kept = KeptResponse::read_event(chunk.data());
                     let found = found::response(self.stream.deployment(), kept, bill.started());
@@ -168,7 +211,10 @@ impl Events {
             Ok(StreamEvent::Done(frame)) => {
                 self.settle(Outcome::Success);
                 self.end = End::Whole;
-                Some(self.whole().unwrap_or(frame))
+                let frame = self.whole().unwrap_or(frame);
+                let turn = self.outgoing.turn.take();
+                self.storing = turn.and_then(|turn| turn.store_streamed(&frame));
+                Some(frame)
             }
             Ok(StreamEvent::Error(_) | StreamEvent::Failed(..)) => {
                 unreachable!("upstream turns errors into failures")

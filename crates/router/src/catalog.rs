@@ -96,7 +96,8 @@ pub struct Deployment {
     pub cooldown: Option<Duration>,
     /// What it costs, as far as is known.
     pub price: Pricing,
-    /// For a target with stars: what each upstream model costs whose price is known.
+    /// For a target with stars: what each upstream model costs whose price is known. For a model that
+    /// makes pictures: what one of each quality and size costs, such as `hd/1024-x-1024`.
     pub prices: Arc<BTreeMap<Arc<str>, Pricing>>,
     /// What is said of it.
     pub about: Arc<About>,

@@ -82,6 +82,8 @@ pub enum Service {
     Money,
     /// Rows of the request log, and copies of it, on a connection of their own.
     Records,
+    /// Calls to nodes that hold bodies which clients have stored.
+    Store,
     /// Forming and joining: the only service open between nodes without a common cluster.
     Join,
 }
@@ -98,6 +100,8 @@ pub struct Inbox {
     pub money: mpsc::Receiver<Incoming>,
     /// For [`Service::Records`].
     pub records: mpsc::Receiver<Incoming>,
+    /// For [`Service::Store`].
+    pub store: mpsc::Receiver<Incoming>,
     /// For [`Service::Join`].
     pub join: mpsc::Receiver<Incoming>,
 }
@@ -251,9 +255,11 @@ impl Rpc {
         Ok(match service {
             Service::Raft => peer.raft.clone(),
             Service::Records => peer.records.clone(),
-            Service::Propose | Service::Limits | Service::Money | Service::Join => {
-                peer.others.clone()
-            }
+            Service::Propose
+            | Service::Limits
+            | Service::Money
+            | Service::Store
+            | Service::Join => peer.others.clone(),
         })
     }
 

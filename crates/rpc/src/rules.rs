@@ -72,6 +72,7 @@ pub(crate) fn wire_service(service: Service) -> v1::Service {
         Service::Limits => v1::Service::Limits,
         Service::Money => v1::Service::Money,
         Service::Records => v1::Service::Records,
+        Service::Store => v1::Service::Store,
         Service::Join => v1::Service::Join,
     }
 }
@@ -84,6 +85,7 @@ fn service_of(service: v1::Service) -> Option<Service> {
         v1::Service::Limits => Some(Service::Limits),
         v1::Service::Money => Some(Service::Money),
         v1::Service::Records => Some(Service::Records),
+        v1::Service::Store => Some(Service::Store),
         v1::Service::Join => Some(Service::Join),
     }
 }
@@ -96,6 +98,15 @@ mod tests {
     const PEER: NodeId = NodeId(2);
     const OURS: ClusterId = ClusterId(7);
     const OTHER: ClusterId = ClusterId(8);
+    /// Those between members of one cluster.
+    const INNER: [Service; 6] = [
+        Service::Raft,
+        Service::Propose,
+        Service::Limits,
+        Service::Money,
+        Service::Records,
+        Service::Store,
+    ];
 
     fn call(service: Service, to: Option<u64>, cluster: Option<ClusterId>) -> v1::Request {
         v1::Request {
@@ -114,14 +125,7 @@ mod tests {
 
     #[test]
     fn members_of_one_cluster_reach_every_service() {
-        for service in [
-            Service::Raft,
-            Service::Propose,
-            Service::Limits,
-            Service::Money,
-            Service::Records,
-            Service::Join,
-        ] {
+        for service in INNER.into_iter().chain([Service::Join]) {
             check(Some(OURS), &call(service, Some(ME.0), Some(OURS)), Ok(service));
         }
     }
@@ -130,9 +134,7 @@ mod tests {
     fn only_join_is_open_to_and_from_nodes_of_no_cluster() {
         for (ours, theirs) in [(None, None), (None, Some(OURS)), (Some(OURS), None)] {
             check(ours, &call(Service::Join, None, theirs), Ok(Service::Join));
-            for service in
-                [Service::Raft, Service::Propose, Service::Limits, Service::Money, Service::Records]
-            {
+            for service in INNER {
                 check(ours, &call(service, Some(ME.0), theirs), Err(Cause::WrongCluster));
             }
         }

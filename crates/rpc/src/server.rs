@@ -40,6 +40,8 @@ const MONEY_QUEUE: usize = 256;
 /// Questions about the request log and pieces of its copies waiting for their owner: a node has a few
 /// under way.
 const RECORDS_QUEUE: usize = 128;
+/// Stored bodies on their way, waiting for their owner.
+const STORE_QUEUE: usize = 64;
 /// Joining nodes waiting for their owner.
 const JOIN_QUEUE: usize = 64;
 /// Connections that have not yet proved membership. One more is closed at once.
@@ -201,6 +203,7 @@ struct Queues {
     limits: mpsc::Sender<Incoming>,
     money: mpsc::Sender<Incoming>,
     records: mpsc::Sender<Incoming>,
+    store: mpsc::Sender<Incoming>,
     join: mpsc::Sender<Incoming>,
 }
 
@@ -210,6 +213,7 @@ fn queues() -> (Queues, Inbox) {
     let (limits_in, limits) = mpsc::channel(LIMITS_QUEUE);
     let (money_in, money) = mpsc::channel(MONEY_QUEUE);
     let (records_in, records) = mpsc::channel(RECORDS_QUEUE);
+    let (store_in, store) = mpsc::channel(STORE_QUEUE);
     let (join_in, join) = mpsc::channel(JOIN_QUEUE);
     let queues = Queues {
         raft: raft_in,
@@ -217,9 +221,10 @@ fn queues() -> (Queues, Inbox) {
         limits: limits_in,
         money: money_in,
         records: records_in,
+        store: store_in,
         join: join_in,
     };
-    (queues, Inbox { raft, propose, limits, money, records, join })
+    (queues, Inbox { raft, propose, limits, money, records, store, join })
 }
 
 /// Applies the rules and passes calls on.
@@ -257,6 +262,7 @@ impl Desk {
             Service::Limits => &self.queues.limits,
             Service::Money => &self.queues.money,
             Service::Records => &self.queues.records,
+            Service::Store => &self.queues.store,
             Service::Join => &self.queues.join,
         };
         queue.try_send(Incoming { from: caller, body: call.body, reply }).map_err(|full| {

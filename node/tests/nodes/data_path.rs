@@ -262,6 +262,7 @@ async fn a_backend_that_hangs_is_given_up_in_time() -> anyhow::Result<()> {
     let asked = setup.ask(0, setup.cluster.client(), &body);
     let reply = tokio::time::timeout(Duration::from_secs(3), asked).await??;
     assert_error(&reply, 408, json!("invalid_request_error"), "litellm.Timeout: ");
+    assert_eq!(reply.header("x-litellm-timeout"), Some("0.3"));
     Ok(())
 }
 

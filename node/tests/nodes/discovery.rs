@@ -97,6 +97,17 @@ async fn patterns_are_listed_as_the_models_they_stand_for() -> anyhow::Result<()
     assert_eq!(ids(&list), ["fast", "quick", "cloud/gpt-4o"]);
     let (status, _) = get(&setup, &key, "/v1/models/cloud/gpt-4o").await?;
     assert_eq!(status, 200);
+
+    let (_, list) = get(&setup, &key, "/models?client_version=0.99.0").await?;
+    let models = list["models"].as_array().expect("in Codex's shape");
+    let slugs: Vec<&Value> = models.iter().map(|model| &model["slug"]).collect();
+    assert_eq!(slugs, ["fast", "quick"]);
+    let (window, modalities) = (&models[0]["context_window"], &models[0]["input_modalities"]);
+    assert_eq!((window, modalities), (&json!(1000), &json!(["text", "image"])));
+    // What Codex cannot do without.
+    for name in ["base_instructions", "experimental_supported_tools", "shell_type", "visibility"] {
+        assert!(!models[0][name].is_null(), "{name}");
+    }
     Ok(())
 }
 

@@ -173,6 +173,21 @@ impl Drop for Setup {
     }
 }
 
+/// The status and the body of an answer to a request without a body.
+pub(crate) async fn send(
+    setup: &Setup,
+    node: usize,
+    caller: &Client,
+    method: &str,
+    path: &str,
+) -> anyhow::Result<(u16, String)> {
+    let method = reqwest::Method::from_bytes(method.as_bytes())?;
+    let url = setup.cluster.url(node, path);
+    let request = dunlin_cluster::http_client()?.request(method, url).bearer_auth(caller.key());
+    let answer = request.send().await?;
+    Ok((answer.status().as_u16(), answer.text().await?))
+}
+
 /// What a client reads in an error: the object inside `error`.
 pub(crate) fn error_of(reply: &Reply) -> anyhow::Result<Value> {
     let mut body: Value = reply.json()?;

@@ -30,6 +30,7 @@ mod request_log;
 mod responses;
 mod restart;
 mod spend;
+mod stored;
 mod streams;
 mod teams;
 mod traps;

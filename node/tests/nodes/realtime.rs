@@ -191,7 +191,7 @@ async fn a_keys_rights_and_limits_hold() -> anyhow::Result<()> {
 async fn every_end_is_told() -> anyhow::Result<()> {
     let (other, _server) = breaking().await?;
     let mut setup = start_beside(&other).await?;
-    setup.mock.set_fault_for(Fault::Status { code: 429, retry_after: None }, 1).await;
+    setup.mock.set_fault(Fault::Status { code: 429, retry_after: None }).await;
     let caller = setup.make_key(0, json!({})).await?;
     let (status, body) = refusal(connect_as(&setup, &caller).await);
     assert!(status == 429 && body.contains("litellm.RateLimitError"), "{status} {body}");
@@ -221,4 +221,50 @@ async fn every_end_is_told() -> anyhow::Result<()> {
     stopped.context("an idle conversation keeps the node")??;
     assert_eq!(ended?, Err(1001), "a leaving node says so");
     Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_conversation_begins_where_it_can_and_keeps_its_place() -> anyhow::Result<()> {
+    let mock = MockUpstream::start(Settings::default()).await?;
+    let alive = deployment("talk", "openai/talk-up", &mock.api_base());
+    let dead = deployment("talk", "openai/dead-up", "http://127.0.0.1:9/v1");
+    let narrow = deployment("narrow", "openai/narrow-up", &mock.api_base());
+    let checks = "router_settings: {optional_pre_call_checks: [enforce_model_rate_limits]}\n";
+    let limits = "      max_parallel_requests: 1\n      rpm: 3\n";
+    let config = format!("model_list:\n{dead}{alive}{narrow}{limits}{checks}");
+    let setup = harness::start_with(1, mock, config).await?;
+    let caller = setup.make_key(0, json!({})).await?;
+    for _ in 0..4 {
+        let mut socket = connect_as(&setup, &caller).await?;
+        let first = next(&mut socket).await?.expect("it is open");
+        assert_eq!(first["session"]["model"], "talk-up", "the other one refuses connections");
+        socket.close(None).await?;
+    }
+    setup.mock.set_fault_for(Fault::Status { code: 500, retry_after: None }, 1).await;
+    connect_as(&setup, &caller).await?;
+
+    let bearer = format!("Bearer {}", caller.key());
+    let narrow = async || {
+        connect(&setup, "/v1/realtime?model=narrow", &[("authorization", bearer.as_str())]).await
+    };
+    let mut socket = narrow().await?;
+    next(&mut socket).await?.expect("it is open");
+    let (status, body) = refusal(narrow().await);
+    assert!(status == 429 && body.contains("max_parallel_requests slots in use"), "{body}");
+    socket.close(None).await?;
+    let mut again = None;
+    wait_until("its place is free", SOON, async || {
+        again = narrow().await.ok();
+        again.is_some()
+    })
+    .await?;
+    drop(again);
+    wait_until("a minute's conversations are over", SOON, async || match narrow().await {
+        Err(Error::Http(answer)) => {
+            let body = answer.into_body().unwrap_or_default();
+            String::from_utf8_lossy(&body).contains("rpm limit=3")
+        }
+        Ok(_) | Err(_) => false,
+    })
+    .await
 }

@@ -5,7 +5,7 @@ use dunlin_cluster::{Client, Reply, wait_until};
 use dunlin_mock_upstream::{MockUpstream, Settings};
 use serde_json::{Value, json};
 
-use crate::harness::{self, FORMED, Setup, assert_error};
+use crate::harness::{self, FORMED, Setup, assert_error, send};
 
 /// `own` has responses and `bridged` has not; both are one mock.
 async fn start(nodes: usize) -> anyhow::Result<Setup> {
@@ -72,8 +72,13 @@ async fn a_response_passes_to_who_has_them_and_is_a_chat_elsewhere() -> anyhow::
     let refused = respond(&setup, 0, caller, &foreign).await?;
     let message = "No response found with id 'resp_0123': the id was not made by this gateway";
     assert_error(&refused, 404, json!("invalid_request_error"), message);
-    let kept = json!({"model": "bridged", "input": "hi", "previous_response_id": "resp_0123"});
-    assert_eq!(respond(&setup, 0, caller, &kept).await?.status, 400);
+    let foreign = json!({"model": "bridged", "input": "hi", "previous_response_id": "resp_0123"});
+    assert_error(
+        &respond(&setup, 0, caller, &foreign).await?,
+        404,
+        json!("invalid_request_error"),
+        message,
+    );
     Ok(())
 }
 
@@ -111,20 +116,6 @@ async fn a_conversation_goes_on_on_any_node_for_its_owner_only() -> anyhow::Resu
     let third = respond(&setup, 0, &owner, &go_on).await?;
     assert_eq!(third.status, 200, "{}", third.body);
     Ok(())
-}
-
-async fn send(
-    setup: &Setup,
-    node: usize,
-    caller: &Client,
-    method: &str,
-    path: &str,
-) -> anyhow::Result<(u16, String)> {
-    let method = reqwest::Method::from_bytes(method.as_bytes())?;
-    let url = setup.cluster.url(node, path);
-    let request = dunlin_cluster::http_client()?.request(method, url).bearer_auth(caller.key());
-    let answer = request.send().await?;
-    Ok((answer.status().as_u16(), answer.text().await?))
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -211,7 +202,15 @@ async fn a_batch_runs_where_its_file_is_and_its_output_is_read_anywhere() -> any
     let path = format!("/v1/files/{output}/content");
     assert_eq!(send(&setup, 0, &other, "GET", &path).await?.0, 404);
 
-    assert_eq!(send(&setup, 0, &owner, "GET", "/v1/files?model=own").await?.0, 403);
+    for (kind, id) in [("files", &file["id"]), ("batches", &made["id"])] {
+        let path = format!("/v1/{kind}?limit=5");
+        let (status, list) = send(&setup, 1, &owner, "GET", &path).await?;
+        let listed: Value = serde_json::from_str(&list)?;
+        let data = listed["data"].as_array().expect("a list");
+        assert_eq!((status, data.len(), &data[0]["id"]), (200, 1, id), "{list}");
+        let (_, others) = send(&setup, 1, &other, "GET", &path).await?;
+        assert_eq!(serde_json::from_str::<Value>(&others)?["data"], json!([]), "{kind}");
+    }
     let master = setup.cluster.client();
     let (status, files) = send(&setup, 1, master, "GET", "/v1/files?model=own").await?;
     let files: Value = serde_json::from_str(&files)?;
@@ -273,9 +272,8 @@ async fn what_nobody_waits_for_is_charged_once_when_it_is_found() -> anyhow::Res
     let made: Value = respond(&setup, 0, &owner, &ask(false)).await?.json()?;
     assert_eq!((&made["status"], &made["usage"]), (&json!("queued"), &Value::Null));
     let path = format!("/v1/responses/{}", made["id"].as_str().expect("an id"));
-    // Who has the master key sees it and pays nothing, nor does the owner yet.
+    // Who has the master key sees it, and pays nothing.
     assert_eq!(send(&setup, 1, setup.cluster.client(), "GET", &path).await?.0, 200);
-    assert_eq!(setup.key_info(0, &owner).await?["spend"], json!(0.0));
 
     let finds = [0, 1, 2, 1, 0].map(|node| send(&setup, node, &owner, "GET", &path));
     let found = futures::future::try_join_all(finds).await?;
@@ -295,4 +293,33 @@ async fn what_nobody_waits_for_is_charged_once_when_it_is_found() -> anyhow::Res
     let plain = json!({"model": "own", "input": "hi"});
     let plain: Value = respond(&setup, 0, &owner, &plain).await?.json()?;
     spends(&setup, &owner, once + cost(&last["usage"]) + cost(&plain["usage"])).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_nobody_waits_for_is_charged_though_nobody_reads_it() -> anyhow::Result<()> {
+    let mut setup = start(3).await?;
+    let owner = setup.make_key(0, json!({})).await?;
+    let ask = |stream: bool| {
+        json!({"model": "own", "input": "hi", "background": true, "stream": stream,
+            "metadata": {"created_at": now()}})
+    };
+    let master = setup.cluster.client().clone();
+    let read = async |setup: &Setup, id: &str| -> anyhow::Result<f64> {
+        let (_, read) = send(setup, 1, &master, "GET", &format!("/v1/responses/{id}")).await?;
+        Ok(cost(&serde_json::from_str::<Value>(&read)?["usage"]))
+    };
+    let first: Value = respond(&setup, 1, &owner, &ask(false)).await?.json()?;
+    let expected = read(&setup, first["id"].as_str().expect("an id")).await?;
+    spends(&setup, &owner, expected).await?;
+
+    // The node that made the next one is dead before it could ask.
+    let second: Value = respond(&setup, 0, &owner, &ask(false)).await?.json()?;
+    setup.cluster.kill(0).await?;
+    let expected = expected + read(&setup, second["id"].as_str().expect("an id")).await?;
+    let what = format!("the key has spent {expected}");
+    wait_until(&what, 2 * harness::SOON, async || {
+        let info = setup.key_info(2, &owner).await.unwrap_or_default();
+        info["spend"].as_f64().is_some_and(|spend| (spend - expected).abs() < 1e-12)
+    })
+    .await
 }

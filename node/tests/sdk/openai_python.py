@@ -254,6 +254,25 @@ def response_kept(on):
     raises(openai.NotFoundError, client.responses.retrieve, made.id)
 
 
+@case("chat", "claude", "vllm", "ollama", "gemini", "cohere")
+def response_stored(on):
+    """The same of a provider that keeps none: the gateway does."""
+    client, other = sdk(on), elsewhere(on)
+    made = client.responses.create(model=on.model, input="[[say:good day]]")
+    read = other.responses.retrieve(made.id)
+    same((read.id, read.output_text, read.model), (made.id, "good day", on.model))
+    same([item.role for item in other.responses.input_items.list(made.id)], ["user"])
+    with other.responses.stream(model=on.model, input="[[say:and?]]", previous_response_id=made.id) as events:
+        next_one = events.get_final_response()
+    same((next_one.previous_response_id, next_one.output_text), (made.id, "and?"))
+    roles = [item.role for item in client.responses.input_items.list(next_one.id, order="asc")]
+    same(roles, ["user", "assistant", "user"])
+    raises(openai.NotFoundError, sdk(on, api_key=on.key()).responses.retrieve, made.id)
+    raises(openai.BadRequestError, client.responses.cancel, made.id)
+    other.responses.delete(made.id)
+    raises(openai.NotFoundError, client.responses.retrieve, made.id)
+
+
 @case
 def response_in_background(on):
     made = sdk(on).responses.create(model="keeps", input="[[say:good day]]", background=True)
@@ -288,7 +307,14 @@ def files(on):
     same(elsewhere(on).files.content(made.id).read(), b"good day")
     stranger = sdk(on, api_key=on.key())
     raises(openai.NotFoundError, stranger.files.retrieve, made.id)
-    raises(openai.PermissionDeniedError, stranger.files.list)
+    same(list(stranger.files.list()), [])
+    own = [stranger.files.create(file=(name, b"x"), purpose="user_data", extra_body={"model": "keeps"}).id
+           for name in ("a", "b", "c")]
+    stranger = elsewhere(on, api_key=stranger.api_key)
+    pages = [file.id for file in stranger.files.list(limit=2)]
+    same(pages, own[::-1])
+    same([file.id for file in stranger.files.list(order="asc", purpose="user_data")], own)
+    same(list(stranger.files.list(purpose="batch")), [])
     listed = {file.id for file in client.files.list(extra_query={"model": "keeps"})}
     holds(made.id in listed, f"{listed}")
     holds(elsewhere(on).files.delete(made.id).deleted, "not deleted")
@@ -311,6 +337,7 @@ def batches(on):
     answer = json.loads(other.files.content(done.output_file_id).text)
     same(answer["response"]["body"]["choices"][0]["message"]["content"], "good day")
     raises(openai.NotFoundError, sdk(on, api_key=on.key()).batches.retrieve, made.id)
+    same([batch.id for batch in other.batches.list()], [made.id])
     listed = {batch.id for batch in sdk(on).batches.list(extra_query={"model": on.model})}
     holds(listed, "no batches")
     second = client.batches.create(

@@ -23,10 +23,12 @@ import sys
 import tempfile
 import threading
 import time
+import urllib.request
 
 sys.dont_write_bytecode = True
 
 import install
+import routes
 import table
 from cluster import Cluster
 
@@ -69,6 +71,7 @@ def main():
     try:
         with Cluster(binaries, folder) as cluster:
             results = Results()
+            results.check_routes(cluster)
             abreast = [name for name in suites if name not in KILLERS]
             lanes = [threading.Thread(target=lane, args=(abreast, tools, cluster, arguments.case, results))
                      for _ in range(AT_A_TIME)]
@@ -206,10 +209,18 @@ class Results:
         if read_page() != table.page(HERE, ROOT, self.in_order()):
             self.add("docs", "compatibility", False, "docs/compatibility.md is stale: node/tests/sdk/run.py --write", 0)
 
+    def check_routes(self, cluster):
+        """What the page says is served is what the gateway says it serves."""
+        with urllib.request.urlopen(cluster.urls[0] + "/openapi.json", timeout=10) as answer:
+            wrong = routes.wrong(json.load(answer))
+        if wrong:
+            self.add("docs", "routes", False, "; ".join(wrong), 0)
+
     def in_order(self):
         """All cases, in the order of the files and of the cases in them."""
         order = [suite_of(name) for name in SUITES + KILLERS]
-        return sorted(((each["suite"], each["case"]) for each in self.all), key=lambda case: order.index(case[0]))
+        cases = [(each["suite"], each["case"]) for each in self.all if each["suite"] in order]
+        return sorted(cases, key=lambda case: order.index(case[0]))
 
     def close(self, path, began, cluster):
         """Writes the file and the last line; gives the exit code."""

@@ -4,6 +4,7 @@ import os
 import re
 
 import install
+import routes
 from cluster import KEEPS, MODELS
 
 # What a case that runs on each backend shows, by file and name: of which endpoint, and what of it.
@@ -42,6 +43,7 @@ SINGLE = {
     "embeddings": "/v1/embeddings",
     "embeddings_of_tokens": "/v1/embeddings",
     "response_kept": "/v1/responses/{id}, /v1/responses/{id}/input_items",
+    "response_stored": "/v1/responses/{id}, /v1/responses/{id}/input_items",
     "response_in_background": "/v1/responses/{id}/cancel",
     "response_tokens": "/v1/responses/input_tokens",
     "response_compacted": "/v1/responses/compact",
@@ -79,6 +81,12 @@ with the published SDK, through a cluster of three nodes, against a mock server 
 provider's own dialect over HTTP; CI is red when one does not pass. An empty cell is not tested. No
 real provider is called: what one does that its documentation does not say is not found here.
 """
+ROUTES = """\
+## LiteLLM's routes for models
+
+All that teams use of them, ranks A and B of what LiteLLM serves. A run fails when the gateway's own
+description, `/openapi.json`, says otherwise.
+"""
 FIXTURES = """\
 ## Providers' fixtures
 
@@ -99,6 +107,7 @@ def page(here, root, cases):
             for model in MODELS if model in rows
         ]))
     parts.append("## Other endpoints\n\n" + grid(["endpoint", "provider"], others(cases)))
+    parts.append(ROUTES + "\n" + grid(["path", "methods", "served"], routes.rows()))
     parts.append("## SDKs\n\n" + grid(["SDK", "version", "cases"], sdks(here, cases)))
     parts.append(FIXTURES + "\n" + grid(
         ["provider", "kind", "read", "answers", "streams", "errors"], fixtures(root)

@@ -1,9 +1,10 @@
 //! What deployments cost, and what is said where nobody knows.
 
-use dunlin_ledger::{Context, Pricing};
-use dunlin_types::{Tokens, Usage};
+use dunlin_ledger::{Context, Pricing, Rate, Sheet};
+use dunlin_types::{PicoUsd, Tokens, Usage};
 
-use super::{deployment, loaded, outcome, said};
+use super::{PRICES, deployment, loaded, outcome, said};
+use crate::pricing::{self, Adjustments};
 
 /// What a million prompt and a million completion tokens cost by the first deployment of `m`, in
 /// thousandths of a dollar.
@@ -91,6 +92,23 @@ fn a_target_with_stars_knows_the_price_of_each_model() {
     assert_eq!(wild.prices.get("gpt-4o"), Some(&known.price));
     assert_eq!(wild.prices.get("gpt-nobody-knows"), None);
     assert!(wild.prices.len() > 100, "{}", wild.prices.len());
+}
+
+#[test]
+fn a_picture_costs_by_its_size_and_quality() {
+    let of = |own: &Sheet| {
+        let model = ("azure", "dall-e-3", "https://x.openai.azure.com");
+        pricing::of(&PRICES, model, None, own, &Adjustments::default())
+    };
+    let published = of(&Sheet::default());
+    assert_ne!(published.price, Pricing::Unpriced);
+    let usual = published.prices.get("standard/1024-x-1024");
+    assert_eq!(usual, Some(&published.price), "what is asked for without a word");
+    let larger = published.prices.get("hd/1024-x-1792").expect("a price of its own");
+    assert_ne!(larger, &published.price);
+    let mut own = Sheet::default();
+    own.set(Rate::from_key("output_cost_per_image").expect("a rate"), PicoUsd(1));
+    assert!(of(&own).prices.is_empty(), "the operator's price is for all");
 }
 
 #[test]

@@ -16,7 +16,7 @@ use crate::form::{
 use crate::openai::{self, ChatStyle, ErrorBody};
 use crate::{BadRequest, ChatReply, Dialect, parse};
 
-const STAMP: Stamp<'static> = Stamp { model: "mine", id: "id", now: 1, request: "" };
+const STAMP: Stamp<'static> = Stamp { model: "mine", id: "id", now: 1, request: "", turn: None };
 
 fn read(body: &Value, defaults: &[(&str, &str)]) -> Result<Chat, BadRequest> {
     let defaults: Vec<(Arc<str>, Arc<str>)> =

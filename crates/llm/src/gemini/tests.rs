@@ -22,7 +22,7 @@ const SECOND: ChatStyle = ChatStyle {
 };
 
 fn stamp() -> Stamp<'static> {
-    Stamp { model: "mine", id: "x", now: 1, request: "{}" }
+    Stamp { model: "mine", id: "x", now: 1, request: "{}", turn: None }
 }
 
 fn asked(endpoint: Endpoint, body: &Value) -> ChatRequest {

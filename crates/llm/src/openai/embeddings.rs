@@ -222,7 +222,7 @@ mod tests {
                 prompt_estimate: Tokens(2),
             };
             let reply = ChatReply::from(vectors);
-            let stamp = Stamp { model: "mine", id: "x", now: 1, request: "" };
+            let stamp = Stamp { model: "mine", id: "x", now: 1, request: "", turn: None };
             assert_eq!(reply.write(Endpoint::Embeddings, stamp), expected);
             assert_eq!((reply.usage(), reply.output_estimate()), (counted, Tokens(0)));
         }

@@ -12,7 +12,7 @@ use crate::form::{
 };
 use crate::{Dialect, Endpoint, Stamp, parse};
 
-const STAMP: Stamp<'_> = Stamp { model: "mine", id: "call", now: 7, request: "" };
+const STAMP: Stamp<'_> = Stamp { model: "mine", id: "call", now: 7, request: "", turn: None };
 
 fn form(endpoint: Endpoint, body: &Value) -> Result<Chat, crate::BadRequest> {
     parse(endpoint, Bytes::from(body.to_string()), None)?.form_with(&[])

@@ -70,7 +70,11 @@ pub(super) fn response(
     usage: Option<&Usage>,
 ) -> Value {
     let mut wire = Map::new();
-    wire.insert("id".to_owned(), format!("resp_{}", stamp.id).into());
+    let id = stamp.turn.and_then(|turn| turn.id.clone());
+    let previous = stamp.turn.and_then(|turn| turn.previous.clone());
+    let is_stored = id.is_some();
+    let id = id.unwrap_or_else(|| format!("resp_{}", stamp.id));
+    wire.insert("id".to_owned(), id.into());
     wire.insert("object".to_owned(), "response".into());
     wire.insert("created_at".to_owned(), stamp.now.into());
     wire.insert("status".to_owned(), status.word().into());
@@ -81,7 +85,7 @@ pub(super) fn response(
         Status::InProgress | Status::Completed => Value::Null,
     };
     wire.insert("incomplete_details".to_owned(), incomplete);
-    wire.insert("previous_response_id".to_owned(), Value::Null);
+    wire.insert("previous_response_id".to_owned(), previous.into());
     wire.insert("model".to_owned(), stamp.model.into());
     wire.insert("output".to_owned(), output.into());
     let sent = members(stamp.request).unwrap_or_default();
@@ -91,8 +95,7 @@ pub(super) fn response(
         let value = serde_json::from_str(value).expect("both were parsed before");
         wire.insert((*name).to_owned(), value);
     }
-    // Nothing is kept, whatever was asked.
-    wire.insert("store".to_owned(), false.into());
+    wire.insert("store".to_owned(), is_stored.into());
     wire.insert("usage".to_owned(), usage.map_or(Value::Null, usage_json));
     Value::Object(wire)
 }

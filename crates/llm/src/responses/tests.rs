@@ -61,7 +61,7 @@ fn what_only_a_keeper_of_responses_could_do_is_refused() {
 }
 
 const REQUEST: &str = r#"{"model":"m","input":"hi","temperature":0.5,"metadata":{"a":"b"}}"#;
-const STAMP: Stamp<'_> = Stamp { model: "mine", id: "x", now: 7, request: REQUEST };
+const STAMP: Stamp<'_> = Stamp { model: "mine", id: "x", now: 7, request: REQUEST, turn: None };
 
 fn call() -> ToolCall {
     let (id, name) = ("c1".to_owned(), "f".to_owned());
@@ -171,7 +171,7 @@ fn a_providers_own_response_passes_with_nothing_changed_but_the_model() {
         "content":[{"type":"output_text","text":"hello"}]}], "usage":{"input_tokens":7,
         "input_tokens_details":{"cached_tokens":2},"output_tokens":3,"total_tokens":10}, "new":{} }"#;
     let reply = super::parse_reply(Bytes::from_static(body.as_bytes())).unwrap().unwrap();
-    let stamp = Stamp { model: "down", id: "x", now: 0, request: "{}" };
+    let stamp = Stamp { model: "down", id: "x", now: 0, request: "{}", turn: None };
     let written = reply.write(Endpoint::Responses, stamp);
     assert_eq!(std::str::from_utf8(&written).unwrap(), body.replace("\"up\"", "\"down\""));
     let usage = reply.usage().unwrap();

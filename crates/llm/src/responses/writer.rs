@@ -12,6 +12,7 @@ use crate::responses::items::{
     function_call, message, output_text, reasoning, refusal, summary_text,
 };
 use crate::responses::reply::{Status, item_id, response};
+use crate::responses::turn::Turn;
 
 /// What the stream is in the middle of.
 enum Open {
@@ -27,6 +28,7 @@ pub(crate) struct EventWriter {
     id: String,
     now: u64,
     request: String,
+    turn: Option<Turn>,
     sequence: u64,
     open: Open,
     done: Vec<Value>,
@@ -41,6 +43,7 @@ impl EventWriter {
             id: stamp.id.to_owned(),
             now: stamp.now,
             request: stamp.request.to_owned(),
+            turn: stamp.turn.cloned(),
             sequence: 0,
             open: Open::Nothing,
             done: Vec::new(),
@@ -50,7 +53,13 @@ impl EventWriter {
     }
 
     fn stamp(&self) -> Stamp<'_> {
-        Stamp { model: &self.model, id: &self.id, now: self.now, request: &self.request }
+        Stamp {
+            model: &self.model,
+            id: &self.id,
+            now: self.now,
+            request: &self.request,
+            turn: self.turn.as_ref(),
+        }
     }
 
     fn event(&mut self, out: &mut Vec<u8>, kind: &str, mut data: Value) {

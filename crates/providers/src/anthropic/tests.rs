@@ -27,7 +27,7 @@ fn target(model: &str) -> Target {
 }
 
 fn stamp(model: &str) -> Stamp<'_> {
-    Stamp { model, id: "x", now: 1, request: "" }
+    Stamp { model, id: "x", now: 1, request: "", turn: None }
 }
 
 fn encode(request: &ChatRequest, to: &Target) -> Result<Request<Bytes>, EncodeError> {

@@ -258,7 +258,7 @@ fn vectors_come_from_each_model_as_it_gives_them() {
         let request = request(Endpoint::Embeddings, asked);
         let body = Bytes::from(body.to_string());
         let reply = PROVIDER.decode(&request, &target(model), StatusCode::OK, body).unwrap();
-        let stamp = Stamp { model: "alias", id: "x", now: 7, request: "" };
+        let stamp = Stamp { model: "alias", id: "x", now: 7, request: "", turn: None };
         serde_json::from_slice::<Value>(&reply.write(Endpoint::Embeddings, stamp)).unwrap()
     };
     let told = read(titan, &one, &json!({"embedding": [0.5, -1.0], "inputTextTokenCount": 3}));
@@ -273,7 +273,7 @@ fn vectors_come_from_each_model_as_it_gives_them() {
 fn told(body: Bytes) -> Value {
     let request = request(Endpoint::ChatCompletions, &hello());
     let reply = PROVIDER.decode(&request, &target(CLAUDE), StatusCode::OK, body).unwrap();
-    let stamp = Stamp { model: "alias", id: "x", now: 7, request: "" };
+    let stamp = Stamp { model: "alias", id: "x", now: 7, request: "", turn: None };
     serde_json::from_slice(&reply.write(Endpoint::ChatCompletions, stamp)).unwrap()
 }
 

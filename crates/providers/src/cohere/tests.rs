@@ -37,7 +37,7 @@ fn file(name: &str) -> Bytes {
 fn told(endpoint: Endpoint, asked: &Value, name: &str) -> Value {
     let request = request(endpoint, asked);
     let reply = PROVIDER.decode(&request, &target("http://c"), StatusCode::OK, file(name)).unwrap();
-    let stamp = Stamp { model: "alias", id: "x", now: 7, request: "" };
+    let stamp = Stamp { model: "alias", id: "x", now: 7, request: "", turn: None };
     serde_json::from_slice(&reply.write(endpoint, stamp)).unwrap()
 }
 
@@ -207,6 +207,6 @@ fn documents_are_ranked_in_its_own_words() {
     let answer = Bytes::from_static(br#"{"id":"r","results":[{"index":1,"relevance_score":0.5}]}"#);
     let request = request(Endpoint::Rerank, &body);
     let reply = PROVIDER.decode(&request, &target("http://c"), StatusCode::OK, answer.clone());
-    let stamp = Stamp { model: "alias", id: "x", now: 7, request: "" };
+    let stamp = Stamp { model: "alias", id: "x", now: 7, request: "", turn: None };
     assert_eq!(reply.unwrap().write(Endpoint::Rerank, stamp), answer);
 }

@@ -12,7 +12,7 @@ fn chat(body: &str) -> ChatRequest {
 }
 
 fn stamp(model: &str) -> Stamp<'_> {
-    Stamp { model, id: "x", now: 0, request: "" }
+    Stamp { model, id: "x", now: 0, request: "", turn: None }
 }
 
 fn target(provider: &dyn Provider, model: &str) -> Target {

@@ -28,7 +28,7 @@ fn decoded(id: &str, request: &ChatRequest, body: &Bytes) -> ChatReply {
 }
 
 fn written(reply: &ChatReply, endpoint: Endpoint) -> Bytes {
-    reply.write(endpoint, Stamp { model: "alias", id: "x", now: 1, request: "" })
+    reply.write(endpoint, Stamp { model: "alias", id: "x", now: 1, request: "", turn: None })
 }
 
 #[test]

@@ -41,7 +41,7 @@ fn file(name: &str) -> Bytes {
 fn told(endpoint: Endpoint, asked: &Value, name: &str) -> Value {
     let request = request(endpoint, asked);
     let reply = PROVIDER.decode(&request, &target("m"), StatusCode::OK, file(name)).unwrap();
-    let stamp = Stamp { model: "alias", id: "x", now: 7, request: "" };
+    let stamp = Stamp { model: "alias", id: "x", now: 7, request: "", turn: None };
     serde_json::from_slice(&reply.write(endpoint, stamp)).unwrap()
 }
 

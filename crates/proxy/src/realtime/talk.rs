@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use axum::http::{HeaderMap, Uri};
-use dunlin_admission::Demand;
+use dunlin_admission::{Demand, Entry};
 use dunlin_journal::{Origin, Outcome};
 use dunlin_llm::realtime::{Event, read_event};
 use dunlin_router::Deployment;
@@ -83,6 +83,8 @@ impl Asker {
 pub(super) struct Talk {
     asker: Asker,
     deployment: Arc<Deployment>,
+    /// Its place there: given back when the conversation is over.
+    _place: Option<Entry>,
     /// Of the answer that is being given, or of the next one.
     bill: Option<Bill>,
     /// Whether a model answers.
@@ -117,9 +119,14 @@ impl Side {
 }
 
 impl Talk {
-    pub(super) fn new(asker: Asker, deployment: Arc<Deployment>, mut bill: Bill) -> Self {
+    pub(super) fn new(
+        asker: Asker,
+        deployment: Arc<Deployment>,
+        place: Option<Entry>,
+        mut bill: Bill,
+    ) -> Self {
         bill.served_by(&deployment);
-        Self { asker, deployment, bill: Some(bill), answers: false }
+        Self { asker, deployment, _place: place, bill: Some(bill), answers: false }
     }
 
     pub(super) async fn run(mut self, client: Upgraded, upstream: Conversation, open: &Open) {

@@ -14,7 +14,7 @@ use dunlin_providers::ProviderError;
 use dunlin_router::Deployment;
 use dunlin_upstream::{Attempt, Relay, Relayed};
 
-use super::{Asking, output, resumed};
+use super::{Asking, noted, output, resumed};
 use crate::bill::Bill;
 use crate::error::{Failed, Refused};
 use crate::found;
@@ -24,7 +24,7 @@ use crate::ids::{Kind, Owner};
 use crate::kept::Sealing;
 
 /// A longer object or list of a provider's is an error: its ids could not be sealed.
-const MAX_OBJECT_BYTES: usize = 32 << 20;
+pub(super) const MAX_OBJECT_BYTES: usize = 32 << 20;
 /// As much of an error's body is read as anyone will look at.
 const MAX_ERROR_BYTES: usize = 64 << 10;
 /// Where a list names its things, and files.
@@ -85,6 +85,25 @@ impl Answer {
         let payer = resumed::Payer { bill: self.bill, by: self.by, pays };
         let body = resumed::events(self.relayed, sealing, payer);
         headers::event_stream(self.told, Framing::asked(Endpoint::Responses, None), body)
+    }
+
+    /// The same of what has been made by this call: it is noted, so that its owner can list it and
+    /// what it will have cost is charged.
+    pub(super) async fn made(
+        self,
+        asking: Asking<'_>,
+        kind: Kind,
+        sealing: &Sealing,
+    ) -> Result<Response<Body>, Failed> {
+        let by = Arc::clone(&self.by);
+        let Whole { told, bill, body } = self.whole().await?;
+        noted::note(asking.proxy, kind, sealing.owner(), &by, &body).await;
+        let batch = (kind == Kind::Batch).then(|| KeptBatch::read(&body)).flatten();
+        if let Some(batch) = batch {
+            bill.watch(kind, &by, &batch.id).await;
+        }
+        bill.delivered_free();
+        Ok(headers::json(told, sealing.object(&body, kind, &by.group)))
     }
 
     /// The object with its ids sealed. What was made while nobody waited for it is charged now.
@@ -159,7 +178,10 @@ async fn refusal(mut relayed: Relayed, by: &Deployment) -> ProviderError {
 }
 
 /// The whole body; `None` if it is longer than `most`.
-async fn collect(relayed: &mut Relayed, most: usize) -> Result<Option<Bytes>, ProviderError> {
+pub(super) async fn collect(
+    relayed: &mut Relayed,
+    most: usize,
+) -> Result<Option<Bytes>, ProviderError> {
     let mut body = BytesMut::new();
     while let Some(data) = poll_fn(|cx| relayed.poll_next(cx)).await {
         body.extend_from_slice(&data?);

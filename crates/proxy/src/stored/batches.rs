@@ -47,7 +47,8 @@ async fn conduct(proxy: &Proxy, call: &Call, request: Request) -> Result<Respons
     })?;
     let missing = BadRequest::Missing { route: "/batches", name: "input_file_id" };
     let input = input.ok_or(Refused::BadRequest(missing))?;
-    let home = find(&serving.catalog, &input.deployment).ok_or(Refused::homeless("file"))?;
+    let home = input.deployment().and_then(|deployment| find(&serving.catalog, deployment));
+    let home = home.ok_or(Refused::homeless("file"))?;
 
     let asking = Asking { proxy, call, serving: &serving, caller: &caller, headers: &head.headers };
     // What it costs is known, and charged, when it is found finished.
@@ -58,5 +59,5 @@ async fn conduct(proxy: &Proxy, call: &Call, request: Request) -> Result<Respons
     let asked = send("/batches", "application/json", edit::without(body, OURS))?;
     let answer = asking.send(attempt, asked, (bill, told)).await?;
     let sealing = Sealing::new(proxy, input.owner, home);
-    answer.object(asking, Kind::Batch, &sealing).await
+    answer.made(asking, Kind::Batch, &sealing).await
 }

@@ -1,4 +1,4 @@
-//! GET of a list. Whose something is stands in its id alone, so only the master key may see all.
+//! GET of a list: for the master key what the provider lists, for other keys what is noted of theirs.
 
 use std::collections::BTreeSet;
 
@@ -11,7 +11,7 @@ use dunlin_types::Tokens;
 use dunlin_upstream::Relay;
 
 use super::home::{Home, OURS, Wish};
-use super::{Asking, ask};
+use super::{Asking, ask, noted};
 use crate::chat::Call;
 use crate::error::{Failed, Refused};
 use crate::ids::Kind;
@@ -41,11 +41,11 @@ async fn conduct(
     let serving = proxy.0.serving.load_full();
     let (head, _body) = request.into_parts();
     let caller = call.identify(proxy, &serving, &head.headers, &head.uri).await?;
-    if caller.key().is_some() {
-        return Err(Refused::unlisted(kind).into());
-    }
     let asking = Asking { proxy, call, serving: &serving, caller: &caller, headers: &head.headers };
     let query = Query::read(head.uri.query().unwrap_or_default());
+    if caller.key().is_some() {
+        return noted::list(asking, kind, &query).await;
+    }
     let wish = Wish::read(provider, |name| query.get(name), &head.headers);
     let home = Home::find(&asking, wish, &BTreeSet::new(), true)?;
     let after = query.get("after").map(|id| {

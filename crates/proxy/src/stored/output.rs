@@ -5,7 +5,6 @@ use std::collections::BTreeSet;
 use std::future::poll_fn;
 use std::sync::{Arc, Mutex};
 
-use axum::http::Method;
 use bytes::{Buf, Bytes, BytesMut};
 use dunlin_admission::Found;
 use dunlin_journal::Outcome;
@@ -14,11 +13,11 @@ use dunlin_llm::batch::{KeptBatch, used_in_line};
 use dunlin_llm::{Tier, tokens_in};
 use dunlin_providers::sigv4::path_segment;
 use dunlin_router::Deployment;
-use dunlin_types::{NanoUsd, RequestId, Tokens, Usage};
+use dunlin_types::{NanoUsd, RequestId, Usage};
 use dunlin_upstream::Relayed;
 use tracing::warn;
 
-use super::{Asking, alone, ask};
+use super::{Asking, fetch};
 use crate::Proxy;
 use crate::bill::Bill;
 use crate::found::{self, Finished};
@@ -61,7 +60,7 @@ pub(super) fn charge(
     batch: KeptBatch,
     mut bill: Bill,
 ) -> Option<Bill> {
-    let Asking { proxy, call, serving, .. } = asking;
+    let Asking { proxy, call, .. } = asking;
     let Some(file) = batch.output_file_id.filter(|_| batch.finished) else { return Some(bill) };
     let found = found::found(by, &batch.id, batch.created_at, call.started);
     // Many thousand answers of yesterday would leave nothing of this minute.
@@ -73,19 +72,11 @@ pub(super) fn charge(
     bill.served_by(by);
     bill.for_background(true);
     let (proxy, by) = (proxy.clone(), Arc::clone(by));
-    let (strategy, retry) = (serving.catalog.strategy, serving.catalog.retry);
+    let serving = proxy.0.serving.load_full();
     let tasks = proxy.0.tasks.clone();
     tasks.spawn(async move {
-        let upstream = &proxy.0.upstream;
         let path = format!("/files/{}/content", path_segment(&file));
-        let attempt =
-            upstream.start_attempt(&alone(&by), strategy, &BTreeSet::new(), Tokens(0)).ok();
-        let output = match attempt {
-            Some(attempt) => {
-                upstream.relay_kept(attempt, ask(Method::GET, path), by.timeout, retry).await.ok()
-            }
-            None => None,
-        };
+        let output = fetch::get(&proxy, &serving, &by, path).await;
         settle(bill, found, read(&by.price, output).await);
         drop(turn);
     });
@@ -107,10 +98,10 @@ fn settle(mut bill: Bill, found: Found, sum: Option<Sum>) {
 
 /// What the answers of a batch come to.
 #[derive(Default)]
-struct Sum {
-    usage: Usage,
-    cost: NanoUsd,
-    estimated: bool,
+pub(super) struct Sum {
+    pub(super) usage: Usage,
+    pub(super) cost: NanoUsd,
+    pub(super) estimated: bool,
 }
 
 impl Sum {
@@ -125,7 +116,7 @@ impl Sum {
 }
 
 /// Reads an output to its end. `None`: it cannot be read.
-async fn read(price: &Pricing, output: Option<Relayed>) -> Option<Sum> {
+pub(super) async fn read(price: &Pricing, output: Option<Relayed>) -> Option<Sum> {
     let mut output = output.filter(|output| output.status.is_success())?;
     let mut lines = Lines { sum: Sum::default(), held: BytesMut::new(), skipped: 0 };
     while let Some(piece) = poll_fn(|cx| output.poll_next(cx)).await {
@@ -174,6 +165,8 @@ impl Lines {
 
 #[cfg(test)]
 mod tests {
+    use dunlin_types::Tokens;
+
     use super::*;
 
     #[test]

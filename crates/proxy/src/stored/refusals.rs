@@ -1,7 +1,8 @@
 //! Why a call about what providers keep is refused, in words.
 
-use crate::error::Refused;
-use crate::ids::Kind;
+use dunlin_store::Unreachable;
+
+use crate::error::{MAX_SHOWN_ID, Refused};
 
 impl Refused {
     /// A file is at one deployment.
@@ -21,14 +22,37 @@ impl Refused {
         Self::Unfit { param: "custom_llm_provider", message }
     }
 
-    /// Lists are for the master key.
-    pub(super) fn unlisted(kind: Kind) -> Self {
-        let noun = kind.noun();
+    /// A response that was stored, and is not there any more.
+    pub(crate) fn gone(id: &str, why: &str) -> Self {
+        let id: String = id.chars().take(MAX_SHOWN_ID).collect();
         let message = format!(
-            "whose a {noun} is stands in its id alone, so that only the master key may list them: \
-             keep the ids"
+            "No response found with id '{id}': {why}. Send the whole conversation instead of \
+             `previous_response_id`."
         );
-        Self::Forbidden { message }
+        Self::NotFound { message }
+    }
+
+    /// A response that is stored where nobody can be asked at the moment.
+    pub(crate) fn out_of_reach(id: &str, unreachable: &Unreachable) -> Self {
+        let id: String = id.chars().take(MAX_SHOWN_ID).collect();
+        let away: Vec<&str> = unreachable.away.iter().map(|(_, reason)| &**reason).collect();
+        let reason = format!(
+            "the response '{id}' is stored on nodes that cannot be asked now ({}): try again, or \
+             send the whole conversation instead of `previous_response_id`",
+            away.join("; ")
+        );
+        Self::CannotKnow { reason }
+    }
+
+    /// Only what nobody waits for can be cancelled.
+    pub(super) fn not_background() -> Self {
+        let message = "Cannot cancel a synchronous response.".to_owned();
+        Self::Unfit { param: "id", message }
+    }
+
+    /// A page of a list that cannot be.
+    pub(super) fn bad_page(why: &str) -> Self {
+        Self::Unfit { param: "limit", message: why.to_owned() }
     }
 
     /// What only a server that has responses itself can do.

@@ -61,8 +61,9 @@ async fn conduct(
     let serving = proxy.0.serving.load_full();
     let (head, body) = request.into_parts();
     let caller = call.identify(proxy, &serving, &head.headers, &head.uri).await?;
-    let body = body::read(body, &head.headers, serving.settings.max_request_bytes).await?;
-    let opened = Opened::of(proxy, call.endpoint, &caller, body)?;
+    let most = serving.settings.max_request_bytes;
+    let body = body::read(body, &head.headers, most).await?;
+    let opened = Opened::of(proxy, call.endpoint, &caller, (body, most)).await?;
     let chat = parse(call.endpoint, opened.body.clone(), None).map_err(Refused::BadRequest)?;
     let (catalog, wishes) = (&serving.catalog, Extras::default());
     let found = candidates(catalog, caller.access(), chat.model(), &wishes);

@@ -1,0 +1,97 @@
+//! An answer on its way to its client: put into the client's words, sealed, stored, billed.
+
+use axum::body::Body;
+use axum::http::Response;
+use dunlin_llm::responses::KeptResponse;
+use dunlin_llm::{ChatRequest, Stamp};
+use dunlin_router::Deployment;
+use dunlin_upstream::{Answer, Long, Stream, Whole};
+
+use crate::bill::Bill;
+use crate::caller::Caller;
+use crate::chat::Call;
+use crate::headers::{self, Told};
+use crate::ids::Kind;
+use crate::kept::{Sealing, keeps_responses};
+use crate::stream::{self, Outgoing};
+use crate::turns::{Answered, Opening};
+use crate::{Proxy, found};
+
+/// What is known once there is an answer.
+pub(crate) struct Delivery<'a> {
+    pub(crate) proxy: &'a Proxy,
+    pub(crate) call: &'a Call,
+    pub(crate) caller: &'a Caller,
+    pub(crate) chat: ChatRequest,
+    pub(crate) opening: Opening,
+    pub(crate) bill: Bill,
+    pub(crate) told: Told,
+    /// Whether the client knows the model by the name it asked for.
+    pub(crate) keeps_name: bool,
+}
+
+impl Delivery<'_> {
+    pub(crate) async fn of(self, answer: Answer) -> Response<Body> {
+        match answer {
+            Answer::Whole(whole) => self.whole(whole).await,
+            Answer::Stream(stream) => self.stream(stream),
+            Answer::Long(long) => self.long(long),
+        }
+    }
+
+    async fn whole(mut self, whole: Whole) -> Response<Body> {
+        let Whole { reply: answer, headers, deployment: by } = whole;
+        let (name, turn) = (self.name(&by), self.turn(&by));
+        let Self { proxy, call, caller, chat, mut bill, told, .. } = self;
+        let told = told.answered(proxy, call, &by, &headers);
+        let told_turn = turn.as_ref().map(|answered| &answered.turn);
+        let stamp = Stamp { turn: told_turn, ..call.stamp(&name, &chat) };
+        let reply = answer.write(call.endpoint, stamp);
+        let seal = Sealing::of_answer(proxy, call.endpoint, caller, &by);
+        if seal.is_some() && chat.background() {
+            bill.for_background(true);
+            let kept = KeptResponse::read(&reply);
+            if let Some(kept) = kept.as_ref().filter(|kept| !kept.finished) {
+                bill.watch(Kind::Response, &by, &kept.id).await;
+            }
+            let found = found::response(&by, kept, call.started);
+            found.into_iter().for_each(|finished| bill.found(finished));
+        }
+        bill.said(|| String::from_utf8_lossy(&reply));
+        let settled = bill.delivered(&by, &chat, &answer);
+        let reply = seal.map_or(reply.clone(), |seal| seal.response(&reply));
+        if let Some(turn) = turn {
+            turn.store(reply.clone()).await;
+        }
+        headers::json(told.cost(settled), reply)
+    }
+
+    fn stream(mut self, answer: Stream) -> Response<Body> {
+        let by = answer.deployment();
+        let (name, turn) = (self.name(by), self.turn(by));
+        let Self { proxy, call, caller, chat, mut bill, told, .. } = self;
+        let spend = caller.key().map(|key| proxy.0.admission.key_spend(&key.key));
+        let told = told.answered(proxy, call, by, answer.headers()).key_spend(spend);
+        let seal = Sealing::of_answer(proxy, call.endpoint, caller, by);
+        bill.for_background(seal.is_some() && chat.background());
+        let outgoing = Outgoing::new(call, name, chat, (seal, turn));
+        headers::event_stream(told, call.framing, stream::events(answer, bill, outgoing))
+    }
+
+    fn long(self, answer: Long) -> Response<Body> {
+        let Self { proxy, call, bill, told, .. } = self;
+        let told = told.answered(proxy, call, &answer.deployment, &answer.headers);
+        let provider = answer.headers.clone();
+        let body = stream::bytes(answer, bill, call.endpoint.is_chat());
+        headers::passing(told, &provider, body)
+    }
+
+    fn name(&self, by: &Deployment) -> String {
+        if self.keeps_name { self.chat.model().to_owned() } else { by.target.model.to_string() }
+    }
+
+    fn turn(&mut self, by: &Deployment) -> Option<Answered> {
+        let opening = std::mem::take(&mut self.opening);
+        opening.answered(self.proxy, self.call, self.caller, keeps_responses(by))
+    }
+}

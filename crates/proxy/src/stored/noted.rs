@@ -1,0 +1,185 @@
+//! What a key has made at providers, and can list: whose something is stands in its id alone, so the
+//! gateway notes what it saw being made.
+
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::http::Response;
+use bytes::Bytes;
+use dunlin_admission::Bounds;
+use dunlin_llm::edit;
+use dunlin_router::Deployment;
+use dunlin_store::{Entry, Kind as StoredKind, Label};
+use dunlin_types::{DeploymentId, RequestId, Tokens, UnixMillis};
+use futures::StreamExt;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use tracing::warn;
+
+use super::Asking;
+use super::fetch::{self, Fetched};
+use super::lists::Query;
+use crate::Proxy;
+use crate::error::{Failed, Refused};
+use crate::found;
+use crate::headers;
+use crate::ids::{Home, Kind, Owner};
+use crate::kept::{Sealing, find};
+
+/// How long something is listed. Providers keep what they made for about as long.
+const LISTED_FOR: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+/// Objects in one page, and how many if the client does not say.
+const MAX_PAGE: usize = 100;
+const DEFAULT_PAGE: usize = 20;
+/// Objects of a page that are read at the same time.
+const MAX_READ_AT_ONCE: usize = 8;
+/// How long a provider may take to say how one of them is.
+const READ_WITHIN: Duration = Duration::from_secs(10);
+
+#[derive(Serialize, Deserialize)]
+struct Noted {
+    deployment: DeploymentId,
+    /// The provider's id of it.
+    upstream: String,
+    /// Of a file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    purpose: Option<String>,
+}
+
+/// Notes that `body`, an object of `by`'s provider, was made for `owner`.
+pub(super) async fn note(proxy: &Proxy, kind: Kind, owner: Owner, by: &Deployment, body: &[u8]) {
+    // The master key sees the provider's own list.
+    let (Owner::Key(_), Some(upstream)) = (owner, text(body, "id")) else { return };
+    let made = proxy.0.clock.unix();
+    // The other note of the same thing is its watch.
+    let id = RequestId(!found::found(by, &upstream, None, made).request.0);
+    let noted = Noted { deployment: by.id.clone(), upstream, purpose: text(body, "purpose") };
+    let noted = serde_json::to_vec(&noted).expect("plain data");
+    let until = after(made, LISTED_FOR);
+    let entry = Entry { id, label: Some(label(kind, owner)), made, until };
+    let store = &proxy.0.store;
+    let put = store.put(store.holders(id), StoredKind::Note, entry, Bytes::from(noted)).await;
+    if let Err(error) = put {
+        warn!(%error, "something that a key has made will not be listed");
+    }
+}
+
+fn label(kind: Kind, owner: Owner) -> Label {
+    let mut hash = Sha256::new();
+    hash.update(kind.collection());
+    match owner {
+        Owner::Master => {}
+        Owner::Key(digest) => hash.update(digest),
+    }
+    let hash: [u8; 32] = hash.finalize().into();
+    let half: [u8; 16] = *hash.first_chunk().expect("a hash is longer");
+    Label(u128::from_be_bytes(half))
+}
+
+pub(super) fn after(made: UnixMillis, time: Duration) -> UnixMillis {
+    UnixMillis(made.0.saturating_add(u64::try_from(time.as_millis()).unwrap_or(u64::MAX)))
+}
+
+/// The text at the top of an object.
+fn text(body: &[u8], name: &str) -> Option<String> {
+    serde_json::from_str(edit::member(body, name)?).ok()
+}
+
+/// Answers a request for a list of a key's own things: a page of them, as their providers have them
+/// now.
+pub(super) async fn list(
+    asking: Asking<'_>,
+    kind: Kind,
+    query: &Query<'_>,
+) -> Result<Response<Body>, Failed> {
+    let noted = noted(asking, kind, query).await?;
+    let limit = query.get("limit").and_then(|limit| limit.parse().ok());
+    let limit = limit.unwrap_or(DEFAULT_PAGE).clamp(1, MAX_PAGE);
+    let has_more = noted.len() > limit;
+    let (bill, told) = asking.admit(kind.collection(), Tokens(0), Bounds::default()).await?;
+    let page = futures::stream::iter(noted.into_iter().take(limit));
+    let read = page.map(|noted| object(asking, kind, noted)).buffered(MAX_READ_AT_ONCE);
+    let read: Vec<Result<Option<Bytes>, Refused>> = read.collect().await;
+    let mut objects = Vec::with_capacity(read.len());
+    for object in read {
+        match object {
+            Ok(object) => objects.extend(object),
+            Err(refused) => return Err(bill.fail(refused)),
+        }
+    }
+    bill.delivered_free();
+    Ok(headers::json(told.called(asking.call), written(&objects, has_more)))
+}
+
+/// What is noted behind where the client is, in the order that it asks for.
+async fn noted(asking: Asking<'_>, kind: Kind, query: &Query<'_>) -> Result<Vec<Noted>, Refused> {
+    let owner = asking.caller.owner();
+    let mut notes = asking.proxy.0.store.notes(label(kind, owner)).await;
+    if query.get("order") == Some("asc") {
+        notes.reverse();
+    }
+    let noted = notes.iter().filter_map(|note| serde_json::from_str(&note.text).ok());
+    let purpose = query.get("purpose");
+    let is_asked = |noted: &Noted| purpose.is_none() || noted.purpose.as_deref() == purpose;
+    let mut noted: Vec<Noted> = noted.filter(is_asked).collect();
+    if let Some(id) = query.get("after") {
+        let opened = asking.proxy.0.ids.open(kind, id, owner);
+        let kept = opened.map_err(|bad| Refused::no_such(kind, id, bad))?;
+        let is_it = |noted: &Noted| {
+            noted.upstream == kept.upstream
+                && kept.home == Home::Deployment(noted.deployment.clone())
+        };
+        let behind = noted.iter().position(is_it).map_or(noted.len(), |at| at + 1);
+        noted.drain(..behind);
+    }
+    Ok(noted)
+}
+
+/// `None`: it is not there any more.
+async fn object(asking: Asking<'_>, kind: Kind, noted: Noted) -> Result<Option<Bytes>, Refused> {
+    let Asking { proxy, serving, caller, .. } = asking;
+    let Some(by) = find(&serving.catalog, &noted.deployment) else { return Ok(None) };
+    match fetch::object(proxy, serving, by, (kind, &noted.upstream), READ_WITHIN).await {
+        Fetched::Object(body) => {
+            let sealing = Sealing::new(proxy, caller.owner(), by);
+            Ok(Some(sealing.object(&body, kind, &by.group)))
+        }
+        Fetched::Gone => Ok(None),
+        Fetched::Unknown => {
+            let (noun, group) = (kind.noun(), &by.group);
+            let reason = format!("the provider of '{group}' does not say how a {noun} there is");
+            Err(Refused::CannotKnow { reason })
+        }
+    }
+}
+
+fn written(objects: &[Bytes], has_more: bool) -> Bytes {
+    let id = |object: Option<&Bytes>| {
+        object.and_then(|object| edit::member(object, "id")).unwrap_or("null").to_owned()
+    };
+    let (first, last) = (id(objects.first()), id(objects.last()));
+    let mut out = br#"{"object":"list","data":["#.to_vec();
+    for (at, object) in objects.iter().enumerate() {
+        if at > 0 {
+            out.push(b',');
+        }
+        out.extend_from_slice(object);
+    }
+    let rest = format!(r#"],"first_id":{first},"last_id":{last},"has_more":{has_more}}}"#);
+    out.extend_from_slice(rest.as_bytes());
+    Bytes::from(out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_is_written_as_openai_writes_it() {
+        let objects = [r#"{"id":"a"}"#, r#"{"id":"b","x":1.0}"#].map(Bytes::from);
+        let page = r#"{"object":"list","data":[{"id":"a"},{"id":"b","x":1.0}],"first_id":"a","last_id":"b","has_more":true}"#;
+        assert_eq!(written(&objects, true), page);
+        let none = r#"{"object":"list","data":[],"first_id":null,"last_id":null,"has_more":false}"#;
+        assert_eq!(written(&[], false), none);
+    }
+}

@@ -1,0 +1,222 @@
+//! What was made while nobody waits for it, asked after until it is finished: then it is charged, once
+//! in the cluster, whether or not its owner ever reads it.
+//!
+//! A note of it lies with the node that made it, which asks, and with a peer, which asks while that
+//! node is away. So it is charged after a restart and after the death of either.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use dunlin_admission::Found;
+use dunlin_journal::{Outcome, SpendRecord};
+use dunlin_ledger::Context;
+use dunlin_llm::Usage;
+use dunlin_llm::batch::KeptBatch;
+use dunlin_llm::responses::KeptResponse;
+use dunlin_providers::sigv4::path_segment;
+use dunlin_router::Deployment;
+use dunlin_store::{Entry, Holders, Kind as StoredKind, Label};
+use dunlin_types::{DeploymentId, MonoMillis, NanoUsd, NodeId, RequestId};
+use serde::{Deserialize, Serialize};
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, warn};
+
+use super::fetch::{self, Fetched};
+use super::noted::after;
+use super::output;
+use crate::bill::service;
+use crate::found::{self, Finished};
+use crate::ids::Kind;
+use crate::kept::find;
+use crate::{Proxy, Serving};
+
+/// What all these notes are found by.
+const LABEL: Label = Label(0x6475_6e6c_696e_2077_6174_6368_2031);
+/// How long something is asked after. Batches are over after a day.
+const WATCHED_FOR: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+/// What one node asks after at most: the newest.
+const MAX_WATCHED: usize = 10_000;
+const MAX_ASKED_AT_ONCE: usize = 8;
+/// How often it is looked for what is due.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// The wait before the first question, and the longest between two. Each is twice the one before.
+const FIRST_WAIT: Duration = Duration::from_secs(5);
+const LONGEST_WAIT: Duration = Duration::from_secs(600);
+/// How long a provider may take to say how something is.
+const ASK_WITHIN: Duration = Duration::from_secs(30);
+
+/// What is watched.
+#[derive(Serialize, Deserialize)]
+struct Watched {
+    kind: Kind,
+    /// Who made it, and asks as long as it is there.
+    maker: NodeId,
+    holders: [NodeId; 2],
+    deployment: DeploymentId,
+    /// The provider's id of it.
+    upstream: String,
+    /// What goes on record, but for what is not known yet.
+    record: SpendRecord,
+}
+
+/// Begins to watch what `by`'s provider calls `upstream`. `record` says who pays.
+pub(crate) fn begin(
+    proxy: &Proxy,
+    kind: Kind,
+    by: &Deployment,
+    upstream: &str,
+    record: SpendRecord,
+) -> impl Future<Output = ()> + Send + use<> {
+    let made = proxy.0.clock.unix();
+    let id = found::found(by, upstream, None, made).request;
+    let (store, deployment) = (proxy.0.store.clone(), by.id.clone());
+    let holders = store.holders(id);
+    let Holders([maker, _]) = holders;
+    let upstream = upstream.to_owned();
+    let watched = Watched { kind, maker, holders: holders.0, deployment, upstream, record };
+    let watched = serde_json::to_vec(&watched).expect("plain data");
+    let entry = Entry { id, label: Some(LABEL), made, until: after(made, WATCHED_FOR) };
+    async move {
+        let put = store.put(holders, StoredKind::Note, entry, Bytes::from(watched)).await;
+        if let Err(error) = put {
+            warn!(request.id = %id, %error, "what nobody waits for is charged only when it is read");
+        }
+    }
+}
+
+/// When something is asked after.
+struct Turn {
+    next: MonoMillis,
+    wait: Duration,
+}
+
+/// Asks after what is watched, until the node leaves.
+pub(crate) async fn run(proxy: Proxy, leaving: CancellationToken) {
+    let mut turns: BTreeMap<RequestId, Turn> = BTreeMap::new();
+    let mut looks = tokio::time::interval(LOOK_EVERY);
+    while leaving.run_until_cancelled(looks.tick()).await.is_some() {
+        if !proxy.0.serving.load().ready {
+            continue;
+        }
+        let now = proxy.0.clock.mono();
+        let watched: BTreeMap<RequestId, Entry> = proxy
+            .0
+            .store
+            .own_notes(LABEL, MAX_WATCHED)
+            .into_iter()
+            .map(|entry| (entry.id, entry))
+            .collect();
+        turns.retain(|id, _| watched.contains_key(id));
+        let mut due = Vec::new();
+        for (id, entry) in watched {
+            let first = Turn { next: now.plus(FIRST_WAIT), wait: FIRST_WAIT };
+            let turn = turns.entry(id).or_insert(first);
+            if turn.next <= now && due.len() < MAX_ASKED_AT_ONCE {
+                turn.wait = turn.wait.saturating_mul(2).min(LONGEST_WAIT);
+                turn.next = now.plus(turn.wait);
+                due.push(entry);
+            }
+        }
+        let asked = futures::future::join_all(due.into_iter().map(|entry| look(&proxy, entry)));
+        leaving.run_until_cancelled(asked).await;
+    }
+}
+
+/// Asks after one of them, unless its maker does.
+async fn look(proxy: &Proxy, entry: Entry) {
+    let store = &proxy.0.store;
+    let Some(note) = store.own_note(entry.id).await else { return };
+    let Ok(watched) = serde_json::from_slice::<Watched>(&note) else {
+        warn!(request.id = %entry.id, "a note of what nobody waits for cannot be read");
+        return;
+    };
+    let Holders([me, _]) = store.holders(entry.id);
+    if watched.maker != me && store.is_there(watched.maker) {
+        return;
+    }
+    if !ask(proxy, &watched).await {
+        return;
+    }
+    let holders = Holders(watched.holders);
+    let forgot = store.delete(holders, StoredKind::Note, entry.id, entry.until).await;
+    if let Err(error) = forgot {
+        debug!(request.id = %entry.id, %error, "what is charged is asked after once more");
+    }
+}
+
+/// Whether it need not be asked after again.
+async fn ask(proxy: &Proxy, watched: &Watched) -> bool {
+    let serving = proxy.0.serving.load_full();
+    // A deployment that has left the configuration may come back.
+    let Some(by) = find(&serving.catalog, &watched.deployment) else { return false };
+    let thing = (watched.kind, &*watched.upstream);
+    let body = match fetch::object(proxy, &serving, by, thing, ASK_WITHIN).await {
+        Fetched::Object(body) => body,
+        Fetched::Gone => return true,
+        Fetched::Unknown => return false,
+    };
+    match watched.kind {
+        Kind::Response => {
+            let Some(kept) = KeptResponse::read(&body).filter(|kept| kept.finished) else {
+                return false;
+            };
+            let now = proxy.0.clock.unix();
+            // One that failed before it used anything costs nothing.
+            let Some(finished) = found::response(by, Some(kept), now) else { return true };
+            let Finished { found, usage, tier } = finished;
+            let context = Context { service: service(tier), ..Context::default() };
+            let cost = by.price.cost(&usage, &context).total;
+            charge(proxy, by, watched, found, Charge { usage, cost, estimated: false }).await
+        }
+        Kind::Batch => batch(proxy, &serving, by, watched, &body).await,
+        Kind::File => true,
+    }
+}
+
+async fn batch(
+    proxy: &Proxy,
+    serving: &Serving,
+    by: &Arc<Deployment>,
+    watched: &Watched,
+    body: &[u8],
+) -> bool {
+    let Some(batch) = KeptBatch::read(body).filter(|batch| batch.finished) else { return false };
+    let Some(file) = &batch.output_file_id else { return true };
+    let found = found::found(by, &batch.id, batch.created_at, proxy.0.clock.unix());
+    if proxy.0.admission.is_charged(found) {
+        return true;
+    }
+    let path = format!("/files/{}/content", path_segment(file));
+    let output = fetch::get(proxy, serving, by, path).await;
+    let Some(sum) = output::read(&by.price, output).await else { return false };
+    let output::Sum { usage, cost, estimated } = sum;
+    charge(proxy, by, watched, found, Charge { usage, cost, estimated }).await
+}
+
+struct Charge {
+    usage: Usage,
+    cost: NanoUsd,
+    estimated: bool,
+}
+
+/// Whether it is charged, by whomever.
+async fn charge(
+    proxy: &Proxy,
+    by: &Deployment,
+    watched: &Watched,
+    found: Found,
+    Charge { usage, cost, estimated }: Charge,
+) -> bool {
+    let mut record = watched.record.clone();
+    record.request = found.request;
+    record.deployment = Some(by.id.clone());
+    record.course.provider = Some(by.provider.to_string());
+    by.target.model.as_ref().clone_into(&mut record.upstream_model);
+    record.ended = proxy.0.clock.unix();
+    (record.prompt, record.cached, record.completion) =
+        (usage.prompt, usage.cached, usage.completion);
+    (record.cost, record.estimated, record.outcome) = (cost, estimated, Outcome::Success);
+    proxy.0.admission.charge(found, &record).await
+}

@@ -1,0 +1,139 @@
+//! Responses of a provider that keeps none: the cluster stores them, on two nodes, for a day.
+
+use dunlin_cluster::{Client, Reply};
+use serde_json::{Value, json};
+
+use crate::harness::{self, Setup, assert_error};
+
+async fn respond(
+    setup: &Setup,
+    node: usize,
+    caller: &Client,
+    body: &Value,
+) -> anyhow::Result<Reply> {
+    Ok(caller.post(&setup.cluster.url(node, "/v1/responses"), body).await?)
+}
+
+async fn send(
+    setup: &Setup,
+    node: usize,
+    caller: &Client,
+    method: &str,
+    path: &str,
+) -> anyhow::Result<(u16, Value)> {
+    let (status, body) = harness::send(setup, node, caller, method, path).await?;
+    Ok((status, serde_json::from_str(&body)?))
+}
+
+/// What the model was sent last: who spoke, and what.
+fn sent(setup: &Setup) -> Vec<(String, String)> {
+    let request = setup.mock.last_request().expect("there was one");
+    let body: Value = serde_json::from_slice(&request.body).expect("JSON");
+    let text = |content: &Value| {
+        let text = content.as_str().or(content[0]["text"].as_str());
+        text.unwrap_or_default().to_owned()
+    };
+    let messages = body["messages"].as_array().expect("messages");
+    let said = |message: &Value| {
+        (message["role"].as_str().unwrap_or_default().to_owned(), text(&message["content"]))
+    };
+    messages.iter().map(said).collect()
+}
+
+fn turns(said: &[(&str, &str)]) -> Vec<(String, String)> {
+    said.iter().map(|(role, text)| ((*role).to_owned(), (*text).to_owned())).collect()
+}
+
+fn id(response: &Value) -> String {
+    response["id"].as_str().expect("an id").to_owned()
+}
+
+const FIRST: &str = "[[say:good day]] one";
+const SECOND: &str = "[[say:so it is]] two";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_conversation_goes_on_on_every_node_and_after_the_death_of_the_one_that_began_it()
+-> anyhow::Result<()> {
+    let mut setup = harness::start(3).await?;
+    let owner = setup.make_key(0, json!({})).await?;
+    let first: Value =
+        respond(&setup, 0, &owner, &json!({"model": "chat", "input": FIRST})).await?.json()?;
+    assert_eq!((&first["store"], &first["previous_response_id"]), (&json!(true), &Value::Null));
+    assert!(id(&first).starts_with("resp_dn1"), "{first}");
+
+    let next = json!({"model": "chat", "input": SECOND, "previous_response_id": id(&first),
+        "instructions": "be brief", "stream": true});
+    let streamed = respond(&setup, 1, &owner, &next).await?;
+    assert_eq!(streamed.status, 200, "{}", streamed.body);
+    let expected = [("system", "be brief"), ("user", FIRST), ("assistant", "good day")];
+    assert_eq!(sent(&setup), turns(&[&expected[..], &[("user", SECOND)]].concat()));
+    let data = streamed.body.lines().filter_map(|line| line.strip_prefix("data: "));
+    let events: Vec<Value> = data.map(|data| serde_json::from_str(data).expect("JSON")).collect();
+    let (begun, second) = (&events[0]["response"], &events.last().expect("events")["response"]);
+    assert_eq!((id(begun), &second["status"]), (id(second), &json!("completed")));
+    assert_eq!(second["previous_response_id"], first["id"]);
+    // Who has the last event goes on at once, wherever.
+    for node in [2, 0] {
+        let third = json!({"model": "chat", "input": "three", "previous_response_id": id(second)});
+        let third = respond(&setup, node, &owner, &third).await?;
+        assert_eq!(third.status, 200, "{}", third.body);
+        let said = sent(&setup);
+        assert_eq!(said.len(), 5, "the instructions of a turn are its own: {said:?}");
+        assert_eq!(said[3], ("assistant".to_owned(), "so it is".to_owned()));
+    }
+
+    setup.cluster.kill(0).await?;
+    for node in [1, 2] {
+        let path = format!("/v1/responses/{}", id(&first));
+        let (status, read) = send(&setup, node, &owner, "GET", &path).await?;
+        assert_eq!((status, &read), (200, &first), "from node {node}");
+        let again = json!({"model": "chat", "input": "four", "previous_response_id": id(&first)});
+        let again = respond(&setup, node, &owner, &again).await?;
+        assert_eq!(again.status, 200, "{}", again.body);
+        assert_eq!(sent(&setup).len(), 3);
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stored_response_is_read_and_deleted_by_its_owner_only() -> anyhow::Result<()> {
+    let setup = harness::start(2).await?;
+    let owner = setup.make_key(0, json!({})).await?;
+    let other = setup.make_key(0, json!({})).await?;
+    let input = json!([{"role": "user", "content": FIRST}, {"role": "user", "content": "and"}]);
+    let made: Value =
+        respond(&setup, 0, &owner, &json!({"model": "chat", "input": input})).await?.json()?;
+    let path = format!("/v1/responses/{}", id(&made));
+    for caller in [&owner, setup.cluster.client()] {
+        assert_eq!(send(&setup, 1, caller, "GET", &path).await?, (200, made.clone()));
+    }
+    let items = format!("{path}/input_items?order=asc&limit=1");
+    let (status, page) = send(&setup, 1, &owner, "GET", &items).await?;
+    assert_eq!((status, &page["has_more"]), (200, &json!(true)), "{page}");
+    assert_eq!(page["data"][0]["content"][0], json!({"type": "input_text", "text": FIRST}));
+    let cancel = format!("{path}/cancel");
+    assert_eq!(send(&setup, 1, &owner, "POST", &cancel).await?.0, 400, "nobody else waits for it");
+
+    let next = |model: &str, id: &str| json!({"model": model, "input": "more", "previous_response_id": id});
+    let refused = respond(&setup, 1, &other, &next("chat", &id(&made))).await?;
+    assert_error(&refused, 404, json!("invalid_request_error"), "No response found with id");
+    for method in ["GET", "DELETE"] {
+        assert_eq!(send(&setup, 1, &other, method, &path).await?.0, 404);
+    }
+    let (status, deleted) = send(&setup, 1, &owner, "DELETE", &path).await?;
+    assert_eq!((status, &deleted["deleted"]), (200, &json!(true)), "{deleted}");
+    for node in [0, 1] {
+        assert_eq!(send(&setup, node, &owner, "GET", &path).await?.0, 404);
+        let refused = respond(&setup, node, &owner, &next("chat", &id(&made))).await?;
+        assert_eq!(refused.status, 404, "{}", refused.body);
+        assert!(refused.body.contains("': it was deleted. Send"), "{}", refused.body);
+    }
+
+    let private = json!({"model": "chat", "input": "hi", "store": false});
+    let private: Value = respond(&setup, 0, &owner, &private).await?.json()?;
+    assert_eq!(private["store"], json!(false));
+    let refused = respond(&setup, 0, &owner, &next("chat", &id(&private))).await?;
+    assert_eq!(refused.status, 404, "{}", refused.body);
+    assert!(refused.body.contains("was not made by this gateway"), "{}", refused.body);
+    Ok(())
+}

@@ -1,0 +1,74 @@
+"""LiteLLM's routes for models that teams use, and what becomes of each here."""
+
+# Paths with their methods; `{prefix}` stands for each prefix of providers' own APIs.
+MODEL = ("/chat/completions", "/completions", "/embeddings")
+SERVED = [
+    *(f"POST {before}{path}" for path in MODEL
+      for before in ("/v1", "", "/engines/{model}", "/openai/deployments/{model}")),
+    "GET /v1/models", "GET /models", "GET /v1/models/{id}", "GET /models/{id}",
+    "GET /model/info", "GET /v1/model/info", "GET /v2/model/info", "GET /model_group/info",
+    "POST /v1/messages", "POST /v1/messages/count_tokens",
+    *(f"POST {before}/responses{path}" for before in ("/v1", "", "/openai/v1")
+      for path in ("", "/compact", "/input_tokens", "/{id}/cancel")),
+    *(f"{method} {before}/responses/{{id}}" for before in ("/v1", "", "/openai/v1") for method in ("GET", "DELETE")),
+    *(f"GET {before}/responses/{{id}}/input_items" for before in ("/v1", "", "/openai/v1")),
+    *(f"POST {before}/images/{path}" for path in ("generations", "edits")
+      for before in ("/v1", "", "/openai/deployments/{model}")),
+    *(f"POST {before}/audio/{path}" for before in ("/v1", "") for path in ("transcriptions", "speech")),
+    *(f"POST {path}" for path in ("/v1/moderations", "/moderations", "/v1/rerank", "/rerank", "/v2/rerank")),
+    *(f"{what}" for before in ("/v1", "", "/openai/v1", "/azure/v1", "/hosted_vllm/v1") for what in (
+        f"POST {before}/files", f"GET {before}/files", f"GET {before}/files/{{id}}", f"DELETE {before}/files/{{id}}",
+        f"GET {before}/files/{{id}}/content", f"POST {before}/batches", f"GET {before}/batches",
+        f"GET {before}/batches/{{id}}", f"POST {before}/batches/{{id}}/cancel")),
+    *(f"GET {path}" for path in ("/v1/realtime", "/realtime", "/openai/v1/realtime")),
+    *(f"POST /{prefix}/{{rest}}" for prefix in (
+        "anthropic", "openai", "openai_passthrough", "azure", "azure_ai", "vllm", "gemini", "vertex_ai", "vertex-ai",
+        "bedrock", "cohere", "mistral", "openrouter", "nvidia_nim")),
+    "POST /v1beta/models/{id}", "POST /models/{id}",
+    "POST /utils/token_counter", "GET /utils/supported_openai_params",
+]
+# Absent, each with one plain reason.
+ABSENT = {
+    "WS /v1/responses": "every client that uses it falls back to the same events over HTTP",
+    "POST /v1/fine_tuning/jobs": "a job is at one provider and names no model of ours; `/openai/v1/fine_tuning/jobs` "
+                                 "and `/azure/openai/fine_tuning/jobs` pass it on",
+    "POST /v1/realtime/client_secrets": "it hands out the provider's own credential, by which a client passes by "
+                                        "every limit and budget",
+    "POST /v1/realtime/calls": "WebRTC media would pass by the gateway, uncounted",
+    "POST /assemblyai/{rest}": "no such provider is served; a configured `pass_through_endpoints` entry reaches it",
+    "POST /langfuse/{rest}": "no model is behind it; a configured `pass_through_endpoints` entry reaches it",
+    "POST /milvus/{rest}": "no model is behind it; a configured `pass_through_endpoints` entry reaches it",
+    "POST /watsonx/{rest}": "no such provider is served; a configured `pass_through_endpoints` entry reaches it",
+    "POST /utils/transform_request": "it shows what would be sent with the provider's key in it; `x-litellm-*` "
+                                     "headers and `/model/info` tell where a request went",
+    "GET /utils/model_info": "`/model/info` and `/model_group/info` say the same",
+    "POST /mcp": "the gateway routes models; `mcp_servers` in a config is refused by name",
+}
+# Served by the gateway's fallback, which is on no list of paths.
+CONFIGURED = "`general_settings.pass_through_endpoints`"
+
+
+def wrong(document):
+    """What the API's own description says otherwise than this list."""
+    served = {
+        f"{method.upper()} {path}" for path, methods in document["paths"].items() for method in methods
+    }
+    missing = [f"{route} is not served" for route in SERVED if route not in served]
+    return missing + [f"{route} is served after all" for route in ABSENT if route in served]
+
+
+def rows():
+    """Each path once: its methods, and whether it is served."""
+    paths = {}
+    for route in SERVED:
+        method, path = route.split(" ", 1)
+        paths.setdefault(path, []).append("WS" if path.endswith("/realtime") else method)
+    found = [
+        [f"`{path}`", "any method" if path.endswith("{rest}") else ", ".join(methods), "yes"]
+        for path, methods in paths.items()
+    ]
+    found.append([CONFIGURED, "as configured", "yes"])
+    for route, reason in ABSENT.items():
+        method, path = route.split(" ", 1)
+        found.append([f"`{path}`", "any method" if path.endswith("{rest}") else method, f"no: {reason}"])
+    return found
