@@ -87,7 +87,7 @@ mod tests {
         let id = CommandId { node, epoch, seq: 1 };
         let command = Command::Settle { node, epoch, from: 0, to: 2, charges, days };
         let mut state = State::new();
-        state.apply(1, UnixMillis(1), &Entry { id, command }).expect("settled");
+        state.apply(1, UnixMillis(1), &Entry { id, actor: None, command }).expect("settled");
         let days = state.days();
         for (book, expected) in [
             (Book::Keys, vec!["- - t u"]),

@@ -296,6 +296,11 @@ mod tests {
             let reply = ChatReply::parse(Bytes::from(body)).expect("a reply");
             assert_eq!(none.answered(endpoint, &reply), expected, "{body}");
         }
+    }
+
+    #[test]
+    fn searches_are_counted_in_streams_too() {
+        let none = Media::default();
         for (event, searches) in [
             (
                 r#"{"type":"message_delta","usage":{"server_tool_use":{"web_search_requests":3}}}"#,
@@ -307,6 +312,11 @@ mod tests {
         ] {
             assert_eq!(none.streamed(event.as_bytes()).web_searches, searches, "{event}");
         }
+    }
+
+    #[test]
+    fn what_is_asked_for_beside_text_is_counted() {
+        let none = Media::default();
         let asked = |endpoint, body: &'static str| {
             let request = parse_request(endpoint, Bytes::from(body), None).expect("a request");
             Media::asked(&request)

@@ -1,6 +1,7 @@
 //! Streamed answers on their way to the client: passed on as they come, counted as they pass.
 
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use axum::body::Body;
@@ -8,7 +9,8 @@ use bytes::{Bytes, BytesMut};
 use dunlin_journal::Outcome;
 use dunlin_llm::form::Delta;
 use dunlin_llm::responses::KeptResponse;
-use dunlin_llm::{ChatRequest, Stamp, StreamEvent, StreamWriter};
+use dunlin_llm::{ChatRequest, Chunk, Stamp, StreamEvent, StreamWriter};
+use dunlin_router::Deployment;
 use dunlin_upstream::{Failure, Long, Stream};
 use http_body::Frame;
 use tokio::sync::oneshot;
@@ -178,17 +180,8 @@ impl Events {
                 if chunk.usage().is_some() {
                     bill.counted(chunk.data());
                 }
-                if bill.is_for_background() && !self.watched {
-                    let kept = KeptResponse::read_event(chunk.data());
-                    if let Some(kept) = kept.filter(|kept| !kept.finished) {
-                        bill.watch_streamed(self.stream.deployment(), &kept.id);
-                    }
-                    self.watched = true;
-                }
-                if bill.is_for_background() && chunk.usage().is_some() {
-                    let kept = KeptResponse::read_event(chunk.data());
-                    let found = found::response(self.stream.deployment(), kept, bill.started());
-                    found.into_iter().for_each(|finished| bill.found(finished));
+                if bill.is_for_background() {
+                    follow(bill, self.stream.deployment(), &chunk, &mut self.watched);
                 }
                 let frame = chunk.write(&self.outgoing.model, self.outgoing.chat.wants_usage())?;
                 Some(match &self.outgoing.seal {
@@ -312,5 +305,20 @@ impl Passing {
         if let Some(bill) = self.bill.take() {
             bill.ended(outcome);
         }
+    }
+}
+
+/// Of a response that nobody waits for: it is watched from its first event on, and found where it
+/// ends.
+fn follow(bill: &mut Bill, by: &Arc<Deployment>, chunk: &Chunk, watched: &mut bool) {
+    if !std::mem::replace(watched, true)
+        && let Some(kept) = KeptResponse::read_event(chunk.data()).filter(|kept| !kept.finished)
+    {
+        bill.watch_streamed(by, &kept.id);
+    }
+    if chunk.usage().is_some() {
+        let kept = KeptResponse::read_event(chunk.data());
+        let found = found::response(by, kept, bill.started());
+        found.into_iter().for_each(|finished| bill.found(finished));
     }
 }

@@ -148,7 +148,7 @@ mod tests {
     fn numbers(log: &AuditLog) -> (u64, u64) {
         let mut rows = log.rows().map(|link| link.row.number);
         let first = rows.next().expect("a row");
-        (first, rows.last().unwrap_or(first))
+        (first, rows.next_back().unwrap_or(first))
     }
 
     #[test]

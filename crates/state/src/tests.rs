@@ -309,7 +309,7 @@ proptest! {
             for end in [other].into_iter().chain((0..times).map(|_| to)) {
                 seq += 1;
                 let id = CommandId { node: NodeId(1), epoch: Epoch(1), seq };
-                let entry = Entry { id, command: settle(from, end, 1) };
+                let entry = Entry { id, actor: None, command: settle(from, end, 1) };
                 let done = state.apply(seq, at, &entry);
                 prop_assert!(done.is_ok());
             }

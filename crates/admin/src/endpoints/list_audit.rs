@@ -233,7 +233,8 @@ mod tests {
     #[test]
     fn each_filter_leaves_what_it_names() {
         let view = five();
-        let cases: &[(&[(&str, &str)], &[&str])] = &[
+        type Query = [(&'static str, &'static str)];
+        let cases: &[(&Query, &[&str])] = &[
             (&[], &["5", "4", "3", "2", "1"]),
             (&[("sort_order", "asc")], &["1", "2", "3", "4", "5"]),
             (&[("page_size", "2"), ("page", "2")], &["3", "2"]),

@@ -19,7 +19,7 @@ pub(super) fn add(routes: Routes) -> Routes {
 
 async fn handle(admin: Admin, asked: Asked) -> Result<Response, Error> {
     may(&asked.caller)?;
-    admin.carry_out(Command::ResetSpend {}).await?;
+    admin.carry_out(&asked, Command::ResetSpend {}).await?;
     info!("the spend of all keys and teams is nothing from now on");
     Ok(ok(&json!({
         "message": "Spend for all API Keys and Teams reset successfully",

@@ -1,3 +1,5 @@
+//! Totals of a day, however they come: in which order, cut up how, for how many models.
+
 use dunlin_types::{NanoUsd, Tokens};
 
 use super::*;
