@@ -3,7 +3,7 @@
 //! so that an answer that got lost cannot make it count twice.
 
 use std::collections::BTreeMap;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use dunlin_journal::{OlderEpoch, SpendRecord};
@@ -201,9 +201,9 @@ struct Sums {
 
 impl Sums {
     /// Of as many of the records as one command may hold; `None` of none.
-    fn of(records: &[(u64, SpendRecord)]) -> Option<Self> {
+    fn of(records: &[(u64, Arc<SpendRecord>)]) -> Option<Self> {
         let (to, _) = records.last()?;
-        let own = || records.iter().map(|(_, record)| record);
+        let own = || records.iter().map(|(_, record)| &**record);
         let (charges, days) = (charges(own()), days::sums(own()));
         if charges.len() + days.len() > MAX_SUMS && records.len() > 1 {
             return Self::of(&records[..records.len() / 2]);
@@ -257,7 +257,7 @@ mod tests {
         let records = (1..=300_u64).map(|number| {
             let mut record = record(key, 1, 100);
             record.origin.tags = (0..64).map(|tag| format!("{number}-{tag}")).collect();
-            (number, record)
+            (number, Arc::new(record))
         });
         let records: Vec<_> = records.collect();
         let sums = Sums::of(&records).expect("some");

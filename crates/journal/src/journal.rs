@@ -12,6 +12,7 @@ use tracing::{error, warn};
 
 use crate::filter::Filter;
 use crate::index;
+use crate::recent::{MAX_RECENT_BYTES, Recent};
 use crate::retention::{Bounds, Kept};
 use crate::segment::{Name, Scanned, Segment, Shelf};
 use crate::{
@@ -49,6 +50,7 @@ struct Files {
     /// Closed segments without an index file.
     unwritten: Vec<(Arc<Segment>, Filter)>,
     dirty: bool,
+    recent: Recent,
     /// The last record that is settled, by life.
     settled: BTreeMap<Epoch, u64>,
     bounds: Bounds,
@@ -97,6 +99,7 @@ impl Journal {
             writing: file.map_err(open)?,
             unsynced: Vec::new(),
             dirty: false,
+            recent: Recent::default(),
             settled: BTreeMap::new(),
             bounds,
             cursor: None,
@@ -131,6 +134,7 @@ impl Journal {
     /// [`Error::Append`] (the disk is full, perhaps) and [`Error::TooLong`]: nothing was written.
     pub fn append(&self, spend: &SpendRecord) -> Result<u64, Error> {
         let frame = frame::encode(spend)?;
+        let remembered = (frame.len() <= MAX_RECENT_BYTES).then(|| Arc::new(spend.clone()));
         let mut files = self.files();
         if files.current.bytes >= SEGMENT_BYTES {
             self.roll(&mut files)?;
@@ -140,7 +144,7 @@ impl Journal {
         } else {
             files.writing.write_all(&frame)
         };
-        let Files { current, words, writing, dirty, broken, .. } = &mut *files;
+        let Files { current, words, writing, dirty, broken, recent, .. } = &mut *files;
         if let Err(source) = written {
             *broken |= writing.set_len(current.bytes).is_err();
             return Err(Error::Append { path: current.path(&self.0.dir), source });
@@ -148,6 +152,7 @@ impl Journal {
         *dirty = true;
         current.add(Some(spend), frame.len());
         index::add_words(words, spend);
+        recent.add(current.last(), remembered);
         Ok(current.last())
     }
 
@@ -166,9 +171,15 @@ impl Journal {
         epoch: Epoch,
         after: u64,
         max: usize,
-    ) -> Result<Vec<(u64, SpendRecord)>, Error> {
+    ) -> Result<Vec<(u64, Arc<SpendRecord>)>, Error> {
         let (segment, cursor) = {
             let files = self.files();
+            let recent = || files.recent.after(after, max);
+            if let Some(records) =
+                Some(epoch).filter(|of| *of == self.0.epoch).and_then(|_| recent())
+            {
+                return Ok(records);
+            }
             let wanted = |segment: &&Segment| segment.epoch == epoch && segment.last() > after;
             let mut segments = files.closed.iter().map(AsRef::as_ref).chain([&files.current]);
             let Some(segment) = segments.find(wanted).cloned() else {
@@ -185,13 +196,17 @@ impl Journal {
         let (records, end) = segment.read(&self.0.dir, offset, max.min(left))?;
         let first = segment.first + skipped;
         self.files().cursor = Some((segment.name(), first + records.len() as u64 - 1, end));
-        Ok((first..).zip(records).collect())
+        Ok((first..).zip(records.into_iter().map(Arc::new)).collect())
     }
 
     /// Everything of `epoch` up to record `through` is settled: its closed segments may go once they
     /// are too old or too much.
     pub fn settled(&self, epoch: Epoch, through: u64) {
-        self.files().settled.insert(epoch, through);
+        let mut files = self.files();
+        files.settled.insert(epoch, through);
+        if epoch == self.0.epoch {
+            files.recent.forget(through);
+        }
     }
 
     /// Keeps so much from here on.

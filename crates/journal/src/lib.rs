@@ -19,6 +19,7 @@ mod frame;
 mod index;
 mod journal;
 mod query;
+mod recent;
 mod record;
 mod retention;
 mod search;
