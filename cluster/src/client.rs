@@ -117,6 +117,22 @@ impl Client {
         self.send(self.http.post(url).json(body)).await
     }
 
+    /// PATCH of a JSON body.
+    ///
+    /// # Errors
+    /// There is no answer; a status of any kind is an answer.
+    pub async fn patch(&self, url: &str, body: &impl Serialize) -> Result<Reply, CallError> {
+        self.send(self.http.patch(url).json(body)).await
+    }
+
+    /// DELETE.
+    ///
+    /// # Errors
+    /// There is no answer; a status of any kind is an answer.
+    pub async fn delete(&self, url: &str) -> Result<Reply, CallError> {
+        self.send(self.http.delete(url)).await
+    }
+
     async fn send(&self, request: reqwest::RequestBuilder) -> Result<Reply, CallError> {
         let response = request.bearer_auth(&self.key).send().await?;
         let (status, headers) = (response.status().as_u16(), response.headers().clone());

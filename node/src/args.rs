@@ -58,7 +58,7 @@ pub(crate) enum Command {
     Serve(Box<ServeArgs>),
     /// Run three nodes with mock backends and a light load on this machine; Ctrl-C removes all.
     Demo(DemoArgs),
-    /// Work with config files.
+    /// Check config files; look at the revisions of a cluster's config, compare them, go back to one.
     #[command(subcommand)]
     Config(ConfigCommand),
     /// Move here from another gateway: see first what changes, then import its keys, teams and users.
@@ -90,6 +90,8 @@ pub(crate) enum ConfigCommand {
         #[arg(long)]
         strict: bool,
     },
+    #[command(flatten)]
+    Revisions(dunlin_cli::RevisionCommand),
 }
 
 /// A node's own settings. Each is also a key of the same name in the file's `cluster:` section.

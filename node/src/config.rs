@@ -166,7 +166,8 @@ pub(crate) fn options(strict: bool) -> Options {
     };
     let providers = dunlin_providers::ALL.iter().map(known).collect();
     let prices = Arc::new(Table::embedded());
-    Options { strict, providers, unserved: dunlin_providers::UNSERVED, prices }
+    let unserved = dunlin_providers::UNSERVED;
+    Options { strict, accepted: false, providers, unserved, prices }
 }
 
 /// With the prices of the file that `cluster.prices` names. A config that does not load keeps the

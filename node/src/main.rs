@@ -16,7 +16,6 @@ mod parts;
 mod revision;
 mod rules;
 mod run;
-mod seal;
 
 use std::process::ExitCode;
 
@@ -58,6 +57,9 @@ fn dispatch(cli: Cli) -> anyhow::Result<Exit> {
         }
         Command::Config(ConfigCommand::Check { file, strict }) => config::check(&file, strict),
         Command::Migrate(MigrateCommand::Litellm(args)) => migrate::run(&args),
+        Command::Config(ConfigCommand::Revisions(command)) => {
+            Ok(dunlin_cli::run_revisions(&command, config::keys_from_environment()))
+        }
         Command::Explain { code } => Ok(explain::run(&code)),
         Command::Cluster(command) => Ok(dunlin_cli::run(&command, config::keys_from_environment())),
         Command::Completion { shell } => {

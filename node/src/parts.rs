@@ -2,6 +2,7 @@
 //! and the part that clients speak to.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
@@ -15,6 +16,7 @@ use dunlin_proxy::Proxy;
 use dunlin_proxy::server::Open;
 use dunlin_records::Records;
 use dunlin_rpc::{Inbox, Incoming, Rpc};
+use dunlin_seal::Sealer;
 use dunlin_store::{Parts, Store};
 use dunlin_tokens::Tokenizer;
 use dunlin_types::{Clock, Epoch, NodeId, Secret};
@@ -26,7 +28,6 @@ use tokio_util::task::TaskTracker;
 use crate::config::NodeConfig;
 use crate::revision::{InForce, Revisions};
 use crate::run::Tasks;
-use crate::seal::Sealer;
 use crate::{leader, master_key};
 
 /// How often this node's own facts are looked at for gossip.
@@ -167,8 +168,9 @@ impl DataPart {
         let tokenizer = Tokenizer::new(&tracker);
         let own = dunlin_proxy::Config { ids, store, tokenizer, tasks: tracker.clone(), open };
         let proxy = Proxy::new(clock.clone(), admission.clone(), upstream.clone(), own);
+        let sealer = Arc::new(Sealer::new(secret));
         let admin = Admin::start(
-            dunlin_admin::Config { me, api: api_address.clone() },
+            dunlin_admin::Config { me, api: api_address.clone(), sealer: Arc::clone(&sealer) },
             dunlin_admin::Parts {
                 clock: clock.clone(),
                 consensus: consensus.clone(),
@@ -190,7 +192,7 @@ impl DataPart {
             admission: admission.clone(),
             records,
             log_bytes: config.log_bytes,
-            sealer: Sealer::new(secret),
+            sealer,
             environment: config.environment.clone(),
             options: config.options.clone(),
             master_key: config.master_key.clone(),

@@ -1,17 +1,21 @@
-//! The config in force. Raft holds it and a file is only a proposal: at start the node offers its
-//! file; from then on it follows the replicated revisions. A revision that this node cannot apply
-//! leaves the last good one in force.
+//! What this node works by. Raft holds the config and a file is only a proposal: the node serves at
+//! once by the newest revision that it holds, and offers its file meanwhile. Models and credentials
+//! that are set over the API stand beside the revision; whenever either changes, both are read anew.
+//! What this node cannot apply leaves the last good state in force.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use dunlin_admin::Admin;
 use dunlin_admission::Admission;
-use dunlin_config::{CountedTokens, Document, Environment, Loaded, Options};
+use dunlin_config::{CountedTokens, Document, Environment, Loaded, Options, Outcome};
 use dunlin_consensus::{Consensus, ProposeError};
 use dunlin_identity::Identity;
 use dunlin_journal::Bounds;
 use dunlin_proxy::{Counted, HeaderName, Proxy};
 use dunlin_records::Records;
+use dunlin_seal::Sealer;
 use dunlin_state::{Command, ConfigRevision, Rejected, State};
 use dunlin_types::Secret;
 use dunlin_upstream::Upstream;
@@ -20,7 +24,6 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 use crate::rules::rules;
-use crate::seal::Sealer;
 
 /// What a node works by.
 #[derive(Clone, Default, PartialEq, Eq)]
@@ -31,7 +34,7 @@ pub(crate) struct InForce {
     pub(crate) master_key: String,
 }
 
-/// Follows the replicated config and hands each revision to those who work by it.
+/// Follows the replicated config and models, and hands them to those who work by them.
 pub(crate) struct Revisions {
     pub(crate) consensus: Consensus,
     pub(crate) upstream: Upstream,
@@ -42,7 +45,7 @@ pub(crate) struct Revisions {
     pub(crate) records: Records,
     /// As large as the request log may become, in bytes.
     pub(crate) log_bytes: u64,
-    pub(crate) sealer: Sealer,
+    pub(crate) sealer: Arc<Sealer>,
     pub(crate) environment: Environment,
     pub(crate) options: Options,
     /// For revisions that set no master key.
@@ -52,30 +55,59 @@ pub(crate) struct Revisions {
     pub(crate) stop: CancellationToken,
 }
 
+/// What was read already, so that only what changed is read, and said, again.
+#[derive(Default)]
+struct Known {
+    /// The newest revision that was looked at, and the version of the models beside it.
+    seen: (u64, u64),
+    /// The revision that this node can apply.
+    good: Option<(ConfigRevision, Document)>,
+    /// Warnings that were said.
+    said: BTreeSet<String>,
+}
+
 impl Revisions {
-    /// Offers `own` once the cluster stands, then follows every revision until the node stops.
+    /// Once the cluster stands, serves by every revision that comes, until the node stops, and offers
+    /// `own` as one.
     pub(crate) async fn follow(self, own: Option<Document>) {
-        let mut applied = self.consensus.applied();
         let followed = async {
             self.consensus.formed().await;
-            if let Some(document) = &own {
-                self.offer(document).await;
-            }
-            let mut seen = 0;
-            loop {
-                let state = self.consensus.state();
-                if let Some(revision) = state.config().filter(|config| config.revision > seen) {
-                    seen = revision.revision;
-                    self.apply(revision);
+            let mut offering = std::pin::pin!(async {
+                if let Some(document) = &own {
+                    self.offer(document).await;
                 }
-                if applied.changed().await.is_err() {
-                    break;
+            });
+            // Whoever restarts a node with a new file wants to meet it with that file in force; but
+            // clients do not wait for a cluster that cannot take it.
+            tokio::select! {
+                () = &mut offering => self.serve().await,
+                () = tokio::time::sleep(OFFER_FIRST) => {
+                    tokio::join!(offering, self.serve());
                 }
             }
         };
         tokio::select! {
             () = followed => {}
             () = self.stop.cancelled() => {}
+        }
+    }
+
+    /// Serves by the newest state, over and over.
+    async fn serve(&self) {
+        let mut applied = self.consensus.applied();
+        let mut known = Known::default();
+        loop {
+            let state = self.consensus.state();
+            let newest = state.config().map_or(0, |config| config.revision);
+            let now = (newest, state.resources_version());
+            if newest > 0 && now != known.seen {
+                // Thousands of models take their time to read.
+                tokio::task::block_in_place(|| self.apply(&state, &mut known));
+                known.seen = now;
+            }
+            if applied.changed().await.is_err() {
+                break;
+            }
         }
     }
 
@@ -91,8 +123,7 @@ impl Revisions {
                 if known < current {
                     warn!(
                         "the config file is the cluster's old revision {known}: ignored, revision \
-                         {current} stays in force; to bring it back as a new revision, change a \
-                         value in it or add a key such as `note: back to {known}`"
+                         {current} stays in force; to bring it back: dunlin config rollback {known}"
                     );
                 }
                 return;
@@ -130,82 +161,138 @@ impl Revisions {
         loaded.is_none_or(|loaded| loaded.catalog.groups.is_empty())
     }
 
-    fn apply(&self, revision: &ConfigRevision) {
-        let number = revision.revision;
-        match self.open(revision) {
-            Ok(Loaded { catalog, settings, .. }) => {
-                let catalog = Arc::new(catalog);
-                let rules = rules(&settings, &catalog);
-                let master_key = settings.master_key.or_else(|| self.master_key.clone());
-                let key_header = settings.key_header;
-                let trusts_forwarded_for = settings.trusts_forwarded_for;
-                self.identity.publish(settings.tls);
-                let calendar = settings.budgets.calendar.clone();
-                let max_budget = settings.budgets.most;
-                self.admission.govern(rules);
-                self.upstream.publish(&catalog);
-                let usual = Bounds::default().age;
-                let age = settings.log.age.or(usual);
-                self.records.keep(Bounds { age, bytes: self.log_bytes });
-                self.proxy.publish(
-                    Arc::clone(&catalog),
-                    dunlin_proxy::Settings {
-                        master_key: master_key.clone(),
-                        key_header: key_header.clone(),
-                        max_request_bytes: settings
-                            .max_request_bytes
-                            .unwrap_or(dunlin_proxy::MAX_REQUEST_BYTES),
-                        end_user_headers: names(&settings.end_user_headers),
-                        revision: number,
-                        counted: counted(settings.counted),
-                        keeps_said: settings.log.keeps_said,
-                        trusts_forwarded_for,
-                    },
-                );
-                let models = catalog.groups.len();
-                let fingerprint = self.sealer.master_key(master_key.as_ref());
-                let grants = settings.grants;
-                let settings = dunlin_admin::Settings {
-                    master_key,
-                    key_header,
-                    key_defaults: grants.key_defaults,
-                    key_bounds: grants.key_bounds,
-                    user_defaults: grants.user_defaults,
-                    team_defaults: grants.team_defaults,
-                    key_rules: grants.key_rules,
-                    calendar,
-                    max_budget,
-                    trusts_forwarded_for,
-                };
-                self.admin.publish(catalog, settings);
-                self.in_force.send_replace(InForce { revision: number, master_key: fingerprint });
-                info!(
-                    config.revision = number,
-                    models, "config revision {number} is in force (from {})", revision.source
-                );
+    /// Works by the newest revision that can be applied here, with the models beside it.
+    fn apply(&self, state: &State, known: &mut Known) {
+        let newest = state.config().map_or(0, |config| config.revision);
+        if newest != known.seen.0 {
+            self.find_good(state, known);
+        }
+        let Some((revision, document)) = &known.good else { return };
+        let (additions, unreadable) = dunlin_admin::additions(state, &self.sealer);
+        let options = Options { accepted: true, ..self.options.clone() };
+        let outcome = dunlin_config::load_with(document, &additions, &self.environment, &options);
+        let Outcome { diagnostics, left_out, loaded, .. } = outcome;
+        let left_out = unreadable.iter().chain(&left_out);
+        let left_out = left_out.map(|out| {
+            format!("{} is set over the API and left out here: {}", out.what, out.why.join("; "))
+        });
+        let said: BTreeSet<String> =
+            diagnostics.iter().map(dunlin_config::Diagnostic::headline).chain(left_out).collect();
+        for warning in said.difference(&known.said) {
+            warn!(config.revision = revision.revision, "{warning}");
+        }
+        let loaded = loaded.unwrap_or_else(|| {
+            error!("what is set over the API spoils the config: all of it is left out");
+            let alone = dunlin_config::load(document, &self.environment, &options).loaded;
+            alone.expect("it was loaded when it was found good")
+        });
+        self.put_in_force(revision, loaded, state.resources_version(), newest != known.seen.0);
+        known.said = said;
+    }
+
+    /// Looks for the newest revision that loads on this node: at a start there may be a newer one
+    /// that does not.
+    fn find_good(&self, state: &State, known: &mut Known) {
+        for revision in state.config_history().rev() {
+            let same =
+                known.good.as_ref().is_some_and(|(good, _)| good.revision == revision.revision);
+            if same || revision.sealed.is_empty() {
+                return;
             }
-            Err(error) => error!(
-                config.revision = number,
-                "config revision {number} cannot be applied here, revision {} stays in force: \
-                 {error:#}",
-                self.in_force.borrow().revision
-            ),
+            match self.open(revision) {
+                Ok(document) => {
+                    known.good = Some((revision.clone(), document));
+                    return;
+                }
+                Err(error) => error!(
+                    config.revision = revision.revision,
+                    "config revision {} cannot be applied here, an older one stays in force: \
+                     {error:#}",
+                    revision.revision
+                ),
+            }
         }
     }
 
-    fn open(&self, revision: &ConfigRevision) -> anyhow::Result<Loaded> {
+    /// The document of a revision, if it loads here.
+    fn open(&self, revision: &ConfigRevision) -> anyhow::Result<Document> {
         let plain = self.sealer.open(&revision.sealed)?;
         let document = dunlin_config::document_from(&plain)?;
-        let outcome = dunlin_config::load(&document, &self.environment, &self.options);
-        for warning in &outcome.diagnostics {
-            warn!(config.revision = revision.revision, "{}", warning.headline());
+        let options = Options { accepted: true, ..self.options.clone() };
+        let outcome = dunlin_config::load(&document, &self.environment, &options);
+        let is_error =
+            |found: &&dunlin_config::Diagnostic| found.severity == dunlin_config::Severity::Error;
+        let errors = outcome.diagnostics.iter().filter(is_error);
+        let errors: Vec<_> = errors.map(dunlin_config::Diagnostic::headline).collect();
+        anyhow::ensure!(outcome.loaded.is_some(), "{}", errors.join("; "));
+        Ok(document)
+    }
+
+    /// Hands everything to those who work by it.
+    fn put_in_force(&self, revision: &ConfigRevision, loaded: Loaded, resources: u64, new: bool) {
+        let Loaded { catalog, settings, basis, .. } = loaded;
+        let number = revision.revision;
+        let catalog = Arc::new(catalog);
+        let rules = rules(&settings, &catalog);
+        let master_key = settings.master_key.or_else(|| self.master_key.clone());
+        let key_header = settings.key_header;
+        let trusts_forwarded_for = settings.trusts_forwarded_for;
+        self.identity.publish(settings.tls);
+        let calendar = settings.budgets.calendar.clone();
+        let max_budget = settings.budgets.most;
+        self.admission.govern(rules);
+        self.upstream.publish(&catalog);
+        let age = settings.log.age.or(Bounds::default().age);
+        self.records.keep(Bounds { age, bytes: self.log_bytes });
+        self.proxy.publish(
+            Arc::clone(&catalog),
+            dunlin_proxy::Settings {
+                master_key: master_key.clone(),
+                key_header: key_header.clone(),
+                max_request_bytes: settings
+                    .max_request_bytes
+                    .unwrap_or(dunlin_proxy::MAX_REQUEST_BYTES),
+                end_user_headers: names(&settings.end_user_headers),
+                revision: number,
+                counted: counted(settings.counted),
+                trusts_forwarded_for,
+                keeps_said: settings.log.keeps_said,
+            },
+        );
+        let models = catalog.groups.len();
+        let fingerprint = self.sealer.master_key(master_key.as_ref());
+        let grants = settings.grants;
+        let settings = dunlin_admin::Settings {
+            master_key,
+            key_header,
+            key_defaults: grants.key_defaults,
+            key_bounds: grants.key_bounds,
+            user_defaults: grants.user_defaults,
+            team_defaults: grants.team_defaults,
+            key_rules: grants.key_rules,
+            calendar,
+            max_budget,
+            trusts_forwarded_for,
+            stores_models: settings.stores_models.unwrap_or(true),
+        };
+        self.admin.publish(dunlin_admin::InForce { catalog, settings, basis, resources });
+        self.in_force.send_replace(InForce { revision: number, master_key: fingerprint });
+        if new {
+            info!(
+                config.revision = number,
+                models, "config revision {number} is in force (from {})", revision.source
+            );
+        } else {
+            info!(config.revision = number, models, "the models set over the API were read anew");
         }
-        outcome.loaded.ok_or_else(|| anyhow::anyhow!("it has errors"))
     }
 }
 
 /// How long a file waits for a cluster that cannot take it, before it is offered again.
-const RETRY_OFFER: std::time::Duration = std::time::Duration::from_secs(1);
+const RETRY_OFFER: Duration = Duration::from_secs(1);
+/// How long a node that starts waits for its own file to become the config, before it serves by what
+/// it holds.
+const OFFER_FIRST: Duration = Duration::from_secs(1);
 
 fn names(headers: &[String]) -> Vec<HeaderName> {
     let name =
@@ -222,5 +309,5 @@ fn counted(counted: CountedTokens) -> Counted {
 }
 
 fn find(state: &State, hash: &str) -> Option<u64> {
-    state.config_history().find(|known| *known.hash == *hash).map(|known| known.revision)
+    state.config_history().rev().find(|known| *known.hash == *hash).map(|known| known.revision)
 }

@@ -43,6 +43,9 @@ pub struct MemberStatus {
     pub down: bool,
     /// Whether it says that it serves requests.
     pub ready: bool,
+    /// The config revision it works by, as it last said; 0 before the first.
+    #[serde(default)]
+    pub config_revision: u64,
     /// Whether it has another master key than the answering node, at the same config revision.
     #[serde(default)]
     pub other_master_key: bool,

@@ -84,7 +84,7 @@ fn alias(view: &View, row: &AuditRow, told: [&Row; 2]) -> Option<String> {
             let entity = view.state.entity(kind, &row.object);
             entity.and_then(|entity| entity.alias.clone().or_else(|| entity.email.clone()))
         }
-        Table::Member(_) | Table::Config | Table::Node | Table::More => None,
+        Table::Member(_) | Table::Resource(_) | Table::Config | Table::Node | Table::More => None,
     };
     let text = |fields: &Row, name: &str| match serde_json::from_str(fields.get(name)?.get()) {
         Ok(Value::String(alias)) => Some(alias),

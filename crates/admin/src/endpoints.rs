@@ -18,19 +18,25 @@ mod audit_row;
 mod available_teams;
 mod block_entity;
 mod block_key;
+mod block_model;
 mod budget_settings;
 mod bulk_add_members;
 mod bulk_update_keys;
 mod bulk_update_team_keys;
 mod bulk_update_users;
 mod cluster_status;
+mod config_revisions;
+mod create_credential;
 mod create_entity;
 mod create_key;
+mod create_model;
 mod create_service_account;
 mod create_user;
 mod daily_activity;
+mod delete_credential;
 mod delete_entities;
 mod delete_keys;
+mod delete_model;
 mod end_user_spend;
 mod entities;
 mod entity_info;
@@ -53,6 +59,8 @@ mod remove_member;
 mod reset_key_spend;
 mod reset_spend;
 mod reset_team_spend;
+mod roll_back_config;
+mod show_credentials;
 mod spend_log_said;
 mod spend_logs;
 mod spend_logs_page;
@@ -64,9 +72,11 @@ mod team_permissions;
 mod team_spend;
 mod top_spenders;
 mod unblock_key;
+mod update_credential;
 mod update_entity;
 mod update_key;
 mod update_member;
+mod update_model;
 mod user_info;
 mod verify_audit;
 
@@ -77,19 +87,25 @@ static ALL: &[fn(Routes) -> Routes] = &[
     block_entity::add,
     block_key::add,
     budget_settings::add,
+    block_model::add,
     bulk_add_members::add,
     bulk_update_keys::add,
     bulk_update_team_keys::add,
     bulk_update_users::add,
     cluster_status::add,
+    config_revisions::add,
+    create_credential::add,
     create_entity::add,
     create_key::add,
+    create_model::add,
     create_service_account::add,
     create_user::add,
     daily_activity::add,
     delete_entities::add,
     delete_keys::add,
     end_user_spend::add,
+    delete_credential::add,
+    delete_model::add,
     entity_info::add,
     global_activity::add,
     global_spend::add,
@@ -109,6 +125,8 @@ static ALL: &[fn(Routes) -> Routes] = &[
     reset_key_spend::add,
     reset_spend::add,
     reset_team_spend::add,
+    roll_back_config::add,
+    show_credentials::add,
     spend_log_said::add,
     spend_logs::add,
     spend_logs_page::add,
@@ -120,9 +138,11 @@ static ALL: &[fn(Routes) -> Routes] = &[
     team_spend::add,
     top_spenders::add,
     unblock_key::add,
+    update_credential::add,
     update_entity::add,
     update_key::add,
     update_member::add,
+    update_model::add,
     user_info::add,
     verify_audit::add,
 ];
@@ -159,6 +179,7 @@ fn key_of(reply: Reply) -> Arc<Key> {
         | Reply::Entity(_)
         | Reply::Gone { .. }
         | Reply::Members(_)
+        | Reply::Resource(_)
         | Reply::Revision(_)
         | Reply::SoftBudgetsReached(_) => {
             unreachable!("a command about one key answers with the key")
@@ -177,6 +198,7 @@ fn entity_of(reply: Reply) -> Arc<Entity> {
         | Reply::Deleted(_)
         | Reply::Gone { .. }
         | Reply::Members(_)
+        | Reply::Resource(_)
         | Reply::Revision(_)
         | Reply::SoftBudgetsReached(_) => {
             unreachable!("a command about one entity answers with it")

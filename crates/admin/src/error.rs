@@ -63,6 +63,15 @@ pub(crate) enum Error {
     BadField { name: &'static str, reason: String },
     #[error("{reason}")]
     NotFound { reason: String },
+    /// It is so already, or is somebody else's.
+    #[error("{reason}")]
+    Conflict { reason: String },
+    /// What is kept cannot be read here.
+    #[error("{reason}")]
+    Unreadable { reason: String },
+    /// The operator wants models in config files only. The words and the status are LiteLLM's.
+    #[error("{{'error': \"Set `'STORE_MODEL_IN_DB='True'` in your env to enable this feature.\"}}")]
+    StoresNone,
     #[error("Key not found in database")]
     NoSuchKey { name: &'static str },
     #[error(transparent)]
@@ -117,6 +126,9 @@ impl Error {
             }
             Self::NotYours => of(403, "auth_error", Some("key")),
             Self::NotFound { .. } => of(404, "not_found_error", None),
+            Self::Conflict { .. } => of(409, "conflict", None),
+            Self::Unreadable { .. } => of(500, "internal_server_error", None),
+            Self::StoresNone => of(500, "auth_error", Some("None")),
             Self::CannotKnow { .. } => of(503, "no_quorum", None),
             Self::Busy(_) => of(503, "service_unavailable", None),
             Self::TooLarge => of(413, "invalid_request_error", None),
@@ -143,14 +155,18 @@ impl Error {
                 },
                 Rejected::KeyExists => of(400, "bad_request_error", Some("key")),
                 Rejected::UnknownKey => Self::NoSuchKey { name: "key" }.body(),
-                Rejected::UnknownEntity { .. } | Rejected::UnknownMember { .. } => {
-                    of(404, "not_found_error", None)
-                }
-                Rejected::EntityExists { .. } => of(409, "conflict", None),
+                Rejected::UnknownEntity { .. }
+                | Rejected::UnknownMember { .. }
+                | Rejected::UnknownResource { .. }
+                | Rejected::UnknownRevision { .. } => of(404, "not_found_error", None),
+                Rejected::EntityExists { .. }
+                | Rejected::ResourceExists { .. }
+                | Rejected::ResourceChanged { .. } => of(409, "conflict", None),
                 Rejected::DuplicateEmail { .. }
                 | Rejected::MemberExists { .. }
                 | Rejected::InUse { .. }
                 | Rejected::Overpromised { .. }
+                | Rejected::TooMany { .. }
                 | Rejected::TooLarge { .. } => of(400, "bad_request_error", None),
                 Rejected::UnknownNode { .. }
                 | Rejected::AlreadyFormed

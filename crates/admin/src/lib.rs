@@ -1,5 +1,5 @@
-//! The admin API: keys, teams, users and all others who spend, health and the cluster's status, in
-//! LiteLLM's shapes.
+//! The admin API: keys, teams, users and all others who spend, models and credentials, health and the
+//! cluster's status, in LiteLLM's shapes.
 //!
 //! Decides nothing: a handler turns a request into a command, or the published state into an
 //! answer; what a command does is `dunlin_state`'s matter. Does not know how the cluster agrees or
@@ -31,6 +31,7 @@ mod rights;
 mod routes;
 mod row;
 mod span;
+mod stored;
 mod terms;
 mod usage;
 
@@ -40,21 +41,24 @@ use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 use axum::Router;
-use dunlin_config::KeyRules;
+use dunlin_config::{Basis, KeyRules};
 use dunlin_consensus::Consensus;
 use dunlin_gossip::Gossip;
 use dunlin_ledger::Calendar;
 use dunlin_records::Records;
 use dunlin_router::Catalog;
+use dunlin_seal::Sealer;
 use dunlin_state::{Command, Reply, State};
 use dunlin_types::{Clock, NanoUsd, NodeId, Secret};
 use dunlin_upstream::Upstream;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 
 use crate::error::Error;
 use crate::readiness::Readiness;
 use crate::routes::Asked;
 use crate::row::View;
+
+pub use crate::stored::additions;
 
 /// A longer request body is answered 413.
 pub const MAX_BODY_BYTES: usize = 1 << 20;
@@ -71,6 +75,21 @@ pub struct Config {
     pub me: NodeId,
     /// Where clients reach it.
     pub api: String,
+    /// Seals what is set over the API.
+    pub sealer: Arc<Sealer>,
+}
+
+/// What the node works by from now on.
+#[derive(Clone, Debug)]
+pub struct InForce {
+    /// All models.
+    pub catalog: Arc<Catalog>,
+    /// What the config revision says.
+    pub settings: Settings,
+    /// Judges what is to be added.
+    pub basis: Arc<Basis>,
+    /// The version of the state's models and credentials that are part of it.
+    pub resources: u64,
 }
 
 /// What the admin API is built on.
@@ -110,6 +129,8 @@ pub struct Settings {
     pub max_budget: Option<NanoUsd>,
     /// Whether the proxy in front says who the client is.
     pub trusts_forwarded_for: bool,
+    /// `store_model_in_db`: whether models may be set over the API.
+    pub stores_models: bool,
 }
 
 /// The admin API of a node. Cheap to clone.
@@ -125,6 +146,8 @@ struct Shared {
     records: Records,
     /// None until the first config revision.
     published: ArcSwapOption<Published>,
+    /// The version of the models and credentials in force.
+    resources: watch::Sender<u64>,
     readiness: Readiness,
     unknown_callers: Semaphore,
 }
@@ -133,6 +156,7 @@ struct Shared {
 struct Published {
     catalog: Arc<Catalog>,
     settings: Settings,
+    basis: Arc<Basis>,
 }
 
 impl Admin {
@@ -148,14 +172,17 @@ impl Admin {
             upstream,
             records,
             published: ArcSwapOption::empty(),
+            resources: watch::Sender::default(),
             readiness: Readiness::default(),
             unknown_callers: Semaphore::new(MAX_UNKNOWN_CALLERS),
         }))
     }
 
-    /// Works by another config revision from the next request on.
-    pub fn publish(&self, catalog: Arc<Catalog>, settings: Settings) {
-        self.0.published.store(Some(Arc::new(Published { catalog, settings })));
+    /// Works by another config revision, or other models, from the next request on.
+    pub fn publish(&self, in_force: InForce) {
+        let InForce { catalog, settings, basis, resources } = in_force;
+        self.0.published.store(Some(Arc::new(Published { catalog, settings, basis })));
+        self.0.resources.send_replace(resources);
     }
 
     /// What the config in force says.

@@ -7,13 +7,16 @@
 //! Read `session.rs` first, then `key/create.rs`.
 
 mod audit;
+mod credential;
 mod entity;
 mod failure;
 mod health;
 mod key;
 mod log;
 mod migrate;
+mod model;
 mod models;
+mod revisions;
 mod session;
 mod spend;
 mod status;
@@ -26,6 +29,7 @@ use dunlin_types::Secret;
 
 pub use failure::Exit;
 pub use migrate::{Known, Litellm, MigrateCommand, migrate};
+pub use revisions::RevisionCommand;
 pub use terminal::{print, say};
 
 use crate::failure::{Failure, Result};
@@ -56,6 +60,12 @@ pub enum Command {
     /// Look at the audit log: who changed what, from where; prove that nobody changed it since.
     #[command(subcommand)]
     Audit(Box<audit::AuditCommand>),
+    /// Add, look at, change and delete the deployments of models, on all nodes at once.
+    #[command(subcommand)]
+    Model(Box<model::ModelCommand>),
+    /// Make, look at, change and delete credentials that models share.
+    #[command(subcommand)]
+    Credential(Box<credential::CredentialCommand>),
     /// List the models that the key may call.
     Models(Target),
     /// Ask every URL whether its node is ready: exit code 0 if all are, else 1, as container
@@ -67,8 +77,21 @@ pub enum Command {
 /// environment offers, best first: the variable's name and its value.
 #[must_use]
 pub fn run(command: &Command, keys: Vec<(&'static str, Secret)>) -> Exit {
+    run_with(keys, async |key| dispatch(command, key).await)
+}
+
+/// The same for the commands about the config's revisions.
+#[must_use]
+pub fn run_revisions(command: &RevisionCommand, keys: Vec<(&'static str, Secret)>) -> Exit {
+    run_with(keys, async |key| revisions::run(command, key).await.map(|()| Exit::Done))
+}
+
+fn run_with(
+    keys: Vec<(&'static str, Secret)>,
+    work: impl AsyncFnOnce(Option<NamedKey>) -> Result<Exit>,
+) -> Exit {
     let key = keys.into_iter().next().map(|(variable, key)| NamedKey::of(variable, key));
-    block_on(dispatch(command, key))
+    block_on(work(key))
 }
 
 /// Carries work out and says on stderr why it failed, if it did.
@@ -91,6 +114,8 @@ async fn dispatch(command: &Command, key: Option<NamedKey>) -> Result<Exit> {
         Command::Log(command) => log::run(command, key).await?,
         Command::Spend(args) => spend::run(args, &args.target.open(key)?).await?,
         Command::Audit(command) => return audit::run(command, key).await,
+        Command::Model(command) => model::run(command, key).await?,
+        Command::Credential(command) => credential::run(command, key).await?,
         Command::Models(target) => models::run(&target.open(key)?).await?,
         Command::Health(nodes) => return health::run(nodes).await,
     }

@@ -126,7 +126,7 @@ fn tell(session: &Session, known: &Known, plan: Option<&Plan>) -> Result {
         ),
         None => {}
         Some(plan) => {
-            let rows = plan.items.iter().filter(|item| item.row.is_some()).count();
+            let rows = plan.items.iter().filter(|item| item.way.is_some()).count();
             session.say(&format!(
                 "nothing was changed; --apply imports {rows} rows into the cluster at --url, --check asks \
                  it what would become of them"

@@ -70,8 +70,7 @@ impl Session {
 
     /// Asks for a change.
     pub(crate) async fn post(&self, path: &str, body: &impl Serialize) -> Result<Answer> {
-        let body = serde_json::value::to_raw_value(body).expect("plain data with text keys");
-        self.send(path, &[], Some(&body), false).await
+        self.change(Method::POST, path, body, false).await
     }
 
     /// Asks for a change that, made twice, is made once.
@@ -80,8 +79,28 @@ impl Session {
         path: &str,
         body: &impl Serialize,
     ) -> Result<Answer> {
+        self.change(Method::POST, path, body, true).await
+    }
+
+    /// Asks for a change of what is there.
+    pub(crate) async fn patch(&self, path: &str, body: &impl Serialize) -> Result<Answer> {
+        self.change(Method::PATCH, path, body, false).await
+    }
+
+    /// Asks that something be gone.
+    pub(crate) async fn delete(&self, path: &str) -> Result<Answer> {
+        self.change(Method::DELETE, path, &Object::new(), false).await
+    }
+
+    async fn change(
+        &self,
+        method: Method,
+        path: &str,
+        body: &impl Serialize,
+        repeatable: bool,
+    ) -> Result<Answer> {
         let body = serde_json::value::to_raw_value(body).expect("plain data with text keys");
-        self.send(path, &[], Some(&body), true).await
+        self.send(path, &[], Some((method, &body)), repeatable).await
     }
 
     /// Asks each node in turn until one decides.
@@ -89,12 +108,12 @@ impl Session {
         &self,
         path: &str,
         query: &[(&str, &str)],
-        change: Option<&RawValue>,
+        change: Option<(Method, &RawValue)>,
         repeatable: bool,
     ) -> Result<Answer> {
         let mut tried = Vec::new();
         for base in &self.urls {
-            let failure = match self.ask(base, path, query, change).await {
+            let failure = match self.ask(base, path, query, change.clone()).await {
                 Ok(answer) => return Ok(answer),
                 Err(failure) => failure,
             };
@@ -118,24 +137,24 @@ impl Session {
         base: &str,
         path: &str,
         query: &[(&str, &str)],
-        change: Option<&RawValue>,
+        change: Option<(Method, &RawValue)>,
     ) -> Result<Answer> {
         let mut url = Url::parse(&format!("{base}{path}"))
             .expect("the base was parsed with the arguments, and paths are ours");
         if !query.is_empty() {
             url.query_pairs_mut().extend_pairs(query);
         }
+        let changes = change.is_some();
         let request = match change {
-            Some(change) => self.http.request(Method::POST, url).json(change),
+            Some((method, body)) => self.http.request(method, url).json(body),
             None => self.http.request(Method::GET, url),
         };
         let request = match &self.key {
             Some(named) => request.bearer_auth(named.key.expose()),
             None => request,
         };
-        let (status, stale, body) = fetch(request)
-            .await
-            .map_err(|error| self.unanswered(base, change.is_some(), &error))?;
+        let (status, stale, body) =
+            fetch(request).await.map_err(|error| self.unanswered(base, changes, &error))?;
         if body.len() > MAX_ANSWER_BYTES {
             return Err(strange(base, "the answer does not end"));
         }

@@ -26,7 +26,7 @@ fn text(status: &ClusterStatus, url: &str) -> String {
         status.node,
         status.version,
         status.applied,
-        table(["NODE", "ROLE", "STATE", "CLIENTS AT", "NODES AT"], &members),
+        table(["NODE", "ROLE", "STATE", " CONFIG", "CLIENTS AT", "NODES AT"], &members),
     );
     text.push('\n');
     text += &if backends.is_empty() {
@@ -38,7 +38,7 @@ fn text(status: &ClusterStatus, url: &str) -> String {
     text
 }
 
-fn member(member: &MemberStatus) -> [String; 5] {
+fn member(member: &MemberStatus) -> [String; 6] {
     let role = match member.role {
         MemberRole::Leader => "leader",
         MemberRole::Voter => "voter",
@@ -57,7 +57,11 @@ fn member(member: &MemberStatus) -> [String; 5] {
         state.push_str(", other master key");
     }
     let clients_at = member.api_address.clone().unwrap_or_else(|| "unknown".to_owned());
-    [member.id.to_string(), role.to_owned(), state, clients_at, member.address.clone()]
+    let config = match member.config_revision {
+        0 => "-".to_owned(),
+        revision => revision.to_string(),
+    };
+    [member.id.to_string(), role.to_owned(), state, config, clients_at, member.address.clone()]
 }
 
 fn backend(backend: &BackendStatus) -> [String; 5] {

@@ -6,10 +6,16 @@ use dunlin_router::About;
 use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Map, Value};
 
+use crate::models::Origin;
 use crate::tree::{self, Node};
 
 /// Builds it once, when a config is loaded.
-pub(crate) fn of(table: &Table, asked: &Asked<'_>, params: &tree::Map, info: &tree::Map) -> About {
+pub(crate) fn of(
+    table: &Table,
+    asked: &Asked<'_>,
+    (params, info): (&tree::Map, &tree::Map),
+    origin: Origin,
+) -> About {
     let mut shown = table.find(asked).map(published).unwrap_or_default();
     let rates = params
         .entries
@@ -18,7 +24,8 @@ pub(crate) fn of(table: &Table, asked: &Asked<'_>, params: &tree::Map, info: &tr
     for (key, node) in rates.chain(&info.entries) {
         shown.insert(key.text.clone(), value(node));
     }
-    shown.insert("db_model".to_owned(), false.into());
+    let added = origin == Origin::Added;
+    shown.insert("db_model".to_owned(), added.into());
     let mode = shown.entry("mode").or_insert_with(|| "chat".into());
     let mode = mode.as_str().unwrap_or("chat").into();
     let params = params.entries.iter().map(|(key, node)| (key.text.clone(), node));
@@ -26,7 +33,7 @@ pub(crate) fn of(table: &Table, asked: &Asked<'_>, params: &tree::Map, info: &tr
         .filter(|(key, _)| !crate::words::is_secret(key))
         .map(|(k, n)| (k, value(n)))
         .collect();
-    About { mode, params: raw(&params), info: raw(&shown) }
+    About { added, mode, params: raw(&params), info: raw(&shown) }
 }
 
 fn raw(map: &Map<String, Value>) -> Box<RawValue> {

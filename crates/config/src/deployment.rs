@@ -7,7 +7,7 @@ use dunlin_ledger::Sheet;
 use dunlin_llm::Target;
 use dunlin_prices::Asked;
 use dunlin_router::{About, BackendId, Deployment, DeploymentLimits, Keepalive, Weight};
-use dunlin_types::{DeploymentId, Secret, Source, Tokens};
+use dunlin_types::{DeploymentId, Networks, Secret, Source, Tokens};
 use http::{HeaderName, HeaderValue, Uri};
 use sha2::{Digest, Sha256};
 
@@ -17,11 +17,12 @@ use crate::check::{self, Unknown};
 use crate::destination;
 use crate::diagnostic::{Code, Diagnostic, Place};
 use crate::keys::{self, Standing};
-use crate::models::Reading;
+use crate::models::{Origin, Reading};
 use crate::params;
 use crate::pricing::{self, Terms};
 use crate::report::Report;
 use crate::tree::{Key, Map, Node, Value};
+use crate::{Environment, rules};
 
 mod bedrock;
 mod identity;
@@ -43,6 +44,11 @@ pub(crate) struct Draft<'a> {
     params: &'a Map,
     info: &'a Map,
     reading: &'a Reading<'a>,
+    /// What it may be given of the node's.
+    environment: &'a Environment,
+    origin: Origin,
+    /// Who wrote the entry, whoever gave its credential.
+    written: Origin,
     parked: Option<String>,
 }
 
@@ -62,8 +68,16 @@ impl<'a> Draft<'a> {
         params: &'a Map,
         info: &'a Map,
         reading: &'a Reading<'a>,
+        (origin, written): (Origin, Origin),
     ) -> Self {
-        Self { group, key, params, info, reading, parked: None }
+        let lends = origin == Origin::Added && rules::chooses_address(params);
+        let environment = if lends { reading.lent } else { reading.environment };
+        Self { group, key, params, info, reading, environment, origin, written, parked: None }
+    }
+
+    /// Takes no traffic here, for a reason that was found before.
+    pub(crate) fn parked(self, why: Option<String>) -> Self {
+        Self { parked: self.parked.or(why), ..self }
     }
 
     fn bound(&self, key: &str, report: &mut Report) -> Option<Duration> {
@@ -123,6 +137,7 @@ impl<'a> Draft<'a> {
             api_key: aim.key,
             identity,
             tls: self.reading.trust.of("litellm_params", self.params, report),
+            networks: self.networks(),
             headers,
             body_defaults: self.body_defaults(),
             max_output: self.max_output(report).or(terms.max_output),
@@ -152,6 +167,14 @@ impl<'a> Draft<'a> {
         })
     }
 
+    /// Where its calls may go.
+    fn networks(&self) -> Networks {
+        match self.origin {
+            Origin::File => Networks::Anywhere,
+            Origin::Added => self.reading.rules.networks(),
+        }
+    }
+
     /// What is said of it.
     fn about(&self, aim: &Aim, report: &mut Report) -> About {
         let asked = Asked {
@@ -160,7 +183,7 @@ impl<'a> Draft<'a> {
             base_model: report.text("model_info.base_model", self.info.get("base_model")),
             own_address: false,
         };
-        about::of(&self.reading.options.prices, &asked, self.params, self.info)
+        about::of(&self.reading.options.prices, &asked, (self.params, self.info), self.written)
     }
 
     fn terms(&self, aim: &Aim, own: &Sheet, report: &mut Report) -> Terms {
@@ -173,7 +196,7 @@ impl<'a> Draft<'a> {
     /// `api_version`, or Azure's variable for it.
     fn api_version(&self, provider: &str, report: &mut Report) -> Option<Arc<str>> {
         let written = report.text("litellm_params.api_version", self.params.get("api_version"));
-        let variable = || self.reading.environment.get("AZURE_API_VERSION");
+        let variable = || self.environment.get("AZURE_API_VERSION");
         let version = written.or_else(|| provider.starts_with("azure").then(variable).flatten());
         version.filter(|version| !version.is_empty()).map(Into::into)
     }
@@ -242,7 +265,7 @@ impl<'a> Draft<'a> {
         if has_base && written.is_none() {
             return self.parked.is_some().then(String::new);
         }
-        let variable = |name: &str| self.reading.environment.get(name);
+        let variable = |name: &str| self.environment.get(name);
         let base = destination::base(provider, written, variable, self.reading.options);
         let by_location = || vertex::is_vertex(provider).then(|| self.vertex_base(report));
         let Some(base) = base.or_else(by_location) else {
@@ -271,7 +294,7 @@ impl<'a> Draft<'a> {
             let key = self.needed("litellm_params.api_key", node, report);
             return key.filter(|key| !key.is_empty()).map(Secret::new);
         }
-        let (environment, options) = (self.reading.environment, self.reading.options);
+        let (environment, options) = (self.environment, self.reading.options);
         let variables = destination::key_variables(provider, has_base, options);
         let set = |name: &&str| environment.get(name).filter(|key| !key.is_empty());
         let key = variables.iter().find_map(set);
@@ -322,7 +345,7 @@ impl<'a> Draft<'a> {
         }
         let what = "model_info.supported_environments";
         let supported = report.list(what, self.info.get("supported_environments"));
-        let here = self.reading.environment.get("LITELLM_ENVIRONMENT");
+        let here = self.environment.get("LITELLM_ENVIRONMENT");
         if !supported.is_empty() && !supported.iter().any(|node| node.as_text() == here) {
             let here = here.unwrap_or("not set");
             let why = format!("LITELLM_ENVIRONMENT is {here}, which {what} does not list");

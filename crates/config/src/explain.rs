@@ -53,6 +53,8 @@ pub enum Code {
     Unverified,
     /// Models whose price nobody knows.
     Unpriced,
+    /// Something that only a config file may say.
+    NotAllowed,
 }
 
 /// All codes, in order: `DL0101`, `DL0102`, …
@@ -88,7 +90,7 @@ mod tests {
 
     #[test]
     fn every_code_has_its_heading_in_order_and_a_story() {
-        assert_eq!(codes().count(), Code::Unpriced as usize + 1);
+        assert_eq!(codes().count(), Code::NotAllowed as usize + 1);
         for (index, code) in codes().enumerate() {
             assert_eq!(code, format!("DL{:04}", 101 + index));
             assert!(explain(code).is_some_and(|story| story.len() > 60), "{code}");

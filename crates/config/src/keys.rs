@@ -226,11 +226,12 @@ pub(crate) const LITELLM: Keys = Keys {
 
 pub(crate) const GENERAL: Keys = Keys {
     section: "general_settings",
-    in_force: "dangerously_permit_weak_or_unset_master_key disable_adding_master_key_hash_to_db \
+    in_force: "api_model_environment api_model_networks \
+        dangerously_permit_weak_or_unset_master_key disable_adding_master_key_hash_to_db \
         disable_master_key_return enforce_fallback_model_access global_max_parallel_requests \
         litellm_key_header_name litellm_license master_key max_parallel_requests \
         max_request_size_mb maximum_spend_logs_retention_period model_alias_map \
-        pass_through_endpoints pass_through_request_timeout store_prompts_in_spend_logs \
+        pass_through_endpoints pass_through_request_timeout store_model_in_db store_prompts_in_spend_logs \
         token_rate_limit_type use_x_forwarded_for user_header_mappings user_header_name",
     not_yet: "admission_queue_timeout_seconds alert_to_webhook_url alert_type_config alert_types \
         alerting alerting_args alerting_threshold allow_client_side_credentials allowed_routes \
@@ -263,7 +264,6 @@ pub(crate) const GENERAL: Keys = Keys {
         ("maximum_spend_logs_retention_interval", SEGMENTS),
         ("proxy_batch_write_at", POSTGRES),
         ("proxy_config_reload_interval_seconds", "a changed config is on every node at once"),
-        ("store_model_in_db", "models come from the config, which the cluster replicates"),
         ("supported_db_objects", POSTGRES),
         ("use_redis_transaction_buffer", REDIS),
         ("use_shared_health_check", REDIS),

@@ -9,8 +9,10 @@
 //! table of all settings and how each stands.
 
 mod about;
+mod additions;
 mod allowances;
 mod budgets;
+mod changes;
 mod check;
 mod deployment;
 mod destination;
@@ -29,6 +31,7 @@ mod report;
 mod request_log;
 mod resolve;
 mod routing;
+mod rules;
 mod settings;
 mod tree;
 mod trust;
@@ -39,7 +42,9 @@ use std::sync::Arc;
 use dunlin_prices::Table;
 use dunlin_router::Catalog;
 
+pub use additions::{AddedCredential, AddedModel, Additions, Basis, Judged, LeftOut};
 pub use budgets::Budgets;
+pub use changes::{diff, masked};
 pub use diagnostic::{Diagnostic, Place, Severity, summary};
 pub use document::{
     BadRevision, Document, SourceFile, document_from, gather, hashed_bytes, revision_bytes,
@@ -52,7 +57,6 @@ pub use request_log::RequestLog;
 pub use resolve::Environment;
 pub use settings::{ClusterSection, CountedTokens, Settings, WeakMasterKey, check_master_key};
 
-use models::Reading;
 use report::Report;
 use routing::RouterSettings;
 use tree::Node;
@@ -68,6 +72,9 @@ pub struct Options {
     pub unserved: &'static [(&'static str, &'static str)],
     /// What is published about models.
     pub prices: Arc<Table>,
+    /// The cluster has accepted the config: names in it that lead nowhere are warned of, since a
+    /// model that was set over the API may be gone.
+    pub accepted: bool,
 }
 
 /// A provider, as far as a configuration needs to know it.
@@ -94,6 +101,8 @@ pub struct Loaded {
     pub settings: Settings,
     /// For this node.
     pub cluster: ClusterSection,
+    /// Judges what is to be added.
+    pub basis: Arc<Basis>,
 }
 
 /// A document read: all that is wrong with it, all there is to say, and what it means.
@@ -106,6 +115,8 @@ pub struct Outcome {
     /// The settings that are known, in the order of the files; those that are refused are among the
     /// diagnostics.
     pub settings: Vec<Setting>,
+    /// Additions that are not part of what was loaded.
+    pub left_out: Vec<LeftOut>,
     /// `None` if and only if one of the diagnostics is an error.
     pub loaded: Option<Loaded>,
 }
@@ -113,43 +124,52 @@ pub struct Outcome {
 /// Reads a document on a node with this environment.
 #[must_use]
 pub fn load(document: &Document, environment: &Environment, options: &Options) -> Outcome {
+    load_with(document, &Additions::default(), environment, options)
+}
+
+/// Reads a document, and what was set over the API beside it. What is wrong with an addition is no
+/// error of the document: the addition is left out.
+#[must_use]
+pub fn load_with(
+    document: &Document,
+    additions: &Additions,
+    environment: &Environment,
+    options: &Options,
+) -> Outcome {
     let mut report = Report::new(options.strict);
     let (root, problems) = document::merged(document);
     report.extend(problems);
+    let mut left_out = Vec::new();
     // What follows a syntax error is not there to be checked, and would seem to be missing.
     let loaded = root
         .filter(|_| !report.has_errors_of(Code::Syntax))
-        .and_then(|root| read(root, environment, options, &mut report));
+        .and_then(|root| read(root, additions, (environment, options), &mut report, &mut left_out));
     let loaded = loaded.filter(|_| !report.has_errors());
     let (diagnostics, notes, settings) = report.finish();
-    Outcome { diagnostics, notes, settings, loaded }
+    Outcome { diagnostics, notes, settings, left_out, loaded }
 }
 
 fn read(
     mut root: Node,
-    environment: &Environment,
-    options: &Options,
+    additions: &Additions,
+    (environment, options): (&Environment, &Options),
     report: &mut Report,
+    left_out: &mut Vec<LeftOut>,
 ) -> Option<Loaded> {
     let mut problems = Vec::new();
     let environment = resolve::resolve(&mut root, environment, &mut problems);
     report.extend(problems);
-    let root = root.as_map()?;
-    check::sections(root, report);
+    check::sections(root.as_map()?, report);
     pricing::refuse_fetching(environment.get("LITELLM_MODEL_COST_MAP_URL"), report);
+    let stores_models = settings::stores_models(root.as_map()?, &environment, report);
+    report.let_names_dangle(options.accepted || stores_models == Some(true));
+    let (basis, refused) = Basis::new(root, environment, options, &additions.credentials, report);
+    left_out.extend(refused);
+    let (root, environment) = (basis.map(), basis.environment());
     let settings = RouterSettings::of(root);
-    let reading = Reading {
-        timeouts: routing::timeouts(&settings, &environment, report),
-        trust: trust::standard(root, &environment, report),
-        credentials: models::credentials(root, report),
-        limits: deployment::limits::standard(&settings, report),
-        dropped_everywhere: params::dropped_everywhere(root, report),
-        mended_everywhere: params::mended_everywhere(root, report),
-        adjustments: pricing::Adjustments::of(root, report),
-        environment: &environment,
-        options,
-    };
-    let models = models::read(root, &reading, report);
+    let reading = basis.reading(report);
+    let (models, refused) = basis.models(&additions.models, &reading, report);
+    left_out.extend(refused);
     trust::warn(&models, report);
     let tls = reading.trust.tls;
     let endpoints = pass_through::endpoints(root, report);
@@ -157,10 +177,12 @@ fn read(
         catalog: routing::catalog(&settings, models, endpoints, report),
         settings: Settings {
             tls,
+            stores_models,
             budgets: budgets::budgets(root, report),
-            ..settings::settings(root, &environment, report)
+            ..settings::settings(root, environment, report)
         },
         cluster: settings::cluster(root, report),
+        basis: Arc::new(basis),
     })
 }
 

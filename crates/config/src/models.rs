@@ -8,10 +8,11 @@ use dunlin_types::DeploymentId;
 
 use crate::check::{self, Unknown};
 use crate::deployment::{Draft, Timeouts, limits};
-use crate::diagnostic::{Code, Diagnostic, Place};
+use crate::diagnostic::{Code, Diagnostic, Place, Severity};
 use crate::keys;
 use crate::pricing::{self, Adjustments};
 use crate::report::Report;
+use crate::rules::Rules;
 use crate::tree::{Key, Map, Node, Value};
 use crate::trust;
 use crate::words;
@@ -36,6 +37,33 @@ impl Models {
             || self.ids.contains_key(name)
     }
 
+    /// Takes in the models of one entry.
+    ///
+    /// # Errors
+    /// An id that is taken; nothing is taken in.
+    pub(crate) fn absorb(&mut self, other: Self) -> Result<(), String> {
+        if let Some(taken) = other.ids.keys().find(|id| self.ids.contains_key(*id)) {
+            return Err(taken.clone());
+        }
+        self.ids.extend(other.ids);
+        self.pass_through.extend(other.pass_through);
+        for (name, place) in other.names {
+            self.names.entry(name).or_insert(place);
+        }
+        for (model, groups) in other.access_groups {
+            self.access_groups.entry(model).or_default().extend(groups);
+        }
+        for (name, group) in other.groups {
+            match self.groups.get_mut(&name) {
+                Some(known) => known.deployments.extend(group.deployments),
+                None => {
+                    self.groups.insert(name, group);
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// Says that `name`, written at `place`, is no model, and points at what is there instead.
     pub(crate) fn unknown(&self, what: &str, name: &str, place: Place) -> Diagnostic {
         let message = format!("{what} `{name}`, which is not in model_list");
@@ -50,29 +78,48 @@ impl Models {
     }
 }
 
+/// Who says something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Origin {
+    /// A config file: the operator.
+    File,
+    /// An admin, over the API.
+    Added,
+}
+
+/// The values of a credential, and who gave them.
+#[derive(Clone, Copy)]
+pub(crate) struct Named<'a> {
+    pub(crate) values: &'a Map,
+    pub(crate) origin: Origin,
+}
+
 /// What a model's entry is read with.
 pub(crate) struct Reading<'a> {
     pub(crate) environment: &'a Environment,
+    /// What is lent of it to addresses that were set over the API.
+    pub(crate) lent: &'a Environment,
+    pub(crate) rules: &'a Rules,
     pub(crate) options: &'a Options,
     pub(crate) timeouts: Timeouts,
     pub(crate) trust: trust::Standard,
     pub(crate) adjustments: Adjustments,
     pub(crate) limits: limits::Standard,
-    pub(crate) credentials: BTreeMap<String, &'a Map>,
+    pub(crate) credentials: BTreeMap<String, Named<'a>>,
     /// `litellm_settings.drop_params`.
     pub(crate) dropped_everywhere: bool,
     pub(crate) mended_everywhere: bool,
 }
 
 /// `credential_list`, by name.
-pub(crate) fn credentials<'t>(root: &'t Map, report: &mut Report) -> BTreeMap<String, &'t Map> {
+pub(crate) fn credentials<'t>(root: &'t Map, report: &mut Report) -> BTreeMap<String, Named<'t>> {
     let mut named = BTreeMap::new();
     for entry in report.list("credential_list", root.get("credential_list")) {
         let Some(entry) = report.map("a credential_list entry", Some(entry)) else { continue };
         let name = report.text("credential_name", entry.get("credential_name"));
         let values = report.map("credential_values", entry.get("credential_values"));
         if let (Some(name), Some(values)) = (name, values) {
-            named.insert(name.to_owned(), values);
+            named.insert(name.to_owned(), Named { values, origin: Origin::File });
         }
     }
     named
@@ -96,10 +143,10 @@ pub(crate) fn read(root: &Map, reading: &Reading<'_>, report: &mut Report) -> Mo
     if is_empty {
         let problem =
             Diagnostic::error(Code::Missing, "model_list is empty: nothing can be called");
-        report.push(problem.at(key.place, "needs an entry with model_name and litellm_params"));
+        report.dangling(problem.at(key.place, "needs an entry with model_name and litellm_params"));
     }
     for node in entries {
-        entry(node, reading, &mut models, report);
+        entry(node, Origin::File, reading, &mut models, report);
     }
     if !report.has_errors() {
         let deployments = models.groups.values().flat_map(|group| &group.deployments);
@@ -108,7 +155,14 @@ pub(crate) fn read(root: &Map, reading: &Reading<'_>, report: &mut Report) -> Mo
     models
 }
 
-fn entry(node: &Node, reading: &Reading<'_>, models: &mut Models, report: &mut Report) {
+/// Reads one entry, as `model_list` has them.
+pub(crate) fn entry(
+    node: &Node,
+    origin: Origin,
+    reading: &Reading<'_>,
+    models: &mut Models,
+    report: &mut Report,
+) {
     let Some(entry) = report.map("a model_list entry", Some(node)) else { return };
     for (key, node) in &entry.entries {
         check::one(&[&keys::ENTRY], key, node, Unknown::Warned, report);
@@ -129,7 +183,12 @@ fn entry(node: &Node, reading: &Reading<'_>, models: &mut Models, report: &mut R
     if let Some(place) = name_node.map(|node| node.place) {
         models.names.entry(name.to_owned()).or_insert(place);
     }
-    let params = with_credential(params, reading, report);
+    let written = origin;
+    let (params, origin, mut unusable) = with_credential(params, origin, reading, report);
+    if origin == Origin::Added {
+        let broken = restrict(written, report, |report| reading.rules.check(&params, report));
+        unusable = unusable.or(broken);
+    }
     let group: Arc<str> = name.into();
     for node in report.list("model_info.access_groups", info.get("access_groups")) {
         if let Some(name) = report.text("model_info.access_groups", Some(node)) {
@@ -138,18 +197,42 @@ fn entry(node: &Node, reading: &Reading<'_>, models: &mut Models, report: &mut R
         }
     }
     for (ordinal, params) in per_organization(params).into_iter().enumerate() {
-        let draft = Draft::new(&group, params_key, &params, info, reading);
-        let Some(deployment) = draft.finish(report) else { continue };
-        let id = identify(&deployment, info, ordinal, models, report);
+        let draft = Draft::new(&group, params_key, &params, info, reading, (origin, written));
+        let Some(mut made) = draft.parked(unusable.clone()).finish(report) else { continue };
+        if origin == Origin::Added {
+            let check = |report: &mut _| reading.rules.check_identity(&params, &made, report);
+            let broken = restrict(written, report, check);
+            made.parked = made.parked.or(broken.map(Arc::from));
+        }
+        let id = identify(&made, info, ordinal, models, report);
         let setting = "use_in_pass_through";
         let set_aside = report.flag(&format!("litellm_params.{setting}"), params.get(setting));
         models.pass_through.extend(set_aside.unwrap_or(false).then(|| id.clone()));
-        let deployment = Arc::new(Deployment { id, ..deployment });
+        let deployment = Arc::new(Deployment { id, ..made });
         let known = models.groups.entry(Arc::clone(&group));
         let known =
             known.or_insert_with(|| Group { name: Arc::clone(&group), deployments: vec![] });
         known.deployments.push(deployment);
     }
+}
+
+/// Checks what was set over the API. A credential from there must not put the file that names it out
+/// of force: the deployment is parked, for the reason that is given.
+fn restrict(
+    written: Origin,
+    report: &mut Report,
+    check: impl FnOnce(&mut Report),
+) -> Option<String> {
+    let (mut broken, mut reason) = (Report::new(false), None);
+    check(&mut broken);
+    for mut problem in broken.finish().0 {
+        if written == Origin::File {
+            reason.get_or_insert_with(|| problem.message.clone());
+            problem.severity = Severity::Warning;
+        }
+        report.push(problem);
+    }
+    reason
 }
 
 fn required<'n>(
@@ -166,24 +249,37 @@ fn required<'n>(
     None
 }
 
-/// The parameters with those of the credential that they name; their own win.
-fn with_credential(params: &Map, reading: &Reading<'_>, report: &mut Report) -> Map {
+/// The parameters with those of the credential that they name; their own win. Who gave the credential
+/// counts too: values set over the API are trusted no more in a model of a file. Without the
+/// credential there is a reason to park.
+fn with_credential(
+    params: &Map,
+    origin: Origin,
+    reading: &Reading<'_>,
+    report: &mut Report,
+) -> (Map, Origin, Option<String>) {
     let mut params = params.clone();
     let what = "litellm_params.litellm_credential_name";
     let node = params.get("litellm_credential_name").cloned();
-    let (Some(name), Some(node)) = (report.text(what, node.as_ref()), &node) else { return params };
-    let Some(values) = reading.credentials.get(name) else {
-        let message = format!("there is no credential `{name}` in credential_list");
-        let label = words::did_you_mean(name, reading.credentials.keys().map(String::as_str));
-        report.push(Diagnostic::error(Code::UnknownCredential, message).at(node.place, label));
-        return params;
+    let (Some(name), Some(node)) = (report.text(what, node.as_ref()), &node) else {
+        return (params, origin, None);
     };
-    for (key, node) in &values.entries {
+    let Some(named) = reading.credentials.get(name) else {
+        let message = match origin {
+            Origin::File => format!("there is no credential `{name}` in credential_list"),
+            Origin::Added => format!("there is no credential `{name}`"),
+        };
+        let label = words::did_you_mean(name, reading.credentials.keys().map(String::as_str));
+        report.dangling(Diagnostic::error(Code::UnknownCredential, &message).at(node.place, label));
+        return (params, origin, Some(message));
+    };
+    for (key, node) in &named.values.entries {
         if params.get(&key.text).is_none() {
             params.entries.push((key.clone(), node.clone()));
         }
     }
-    params
+    let origin = if named.origin == Origin::Added { Origin::Added } else { origin };
+    (params, origin, None)
 }
 
 /// A list of organizations stands for one deployment each.

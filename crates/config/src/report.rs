@@ -45,6 +45,7 @@ pub enum Fate {
 /// What was found so far.
 pub(crate) struct Report {
     strict: bool,
+    names_dangle: bool,
     diagnostics: Vec<Diagnostic>,
     notes: BTreeSet<Note>,
     not_yet: BTreeSet<String>,
@@ -54,7 +55,20 @@ pub(crate) struct Report {
 impl Report {
     pub(crate) fn new(strict: bool) -> Self {
         let (diagnostics, notes, not_yet, settings) = Default::default();
-        Self { strict, diagnostics, notes, not_yet, settings }
+        Self { strict, names_dangle: false, diagnostics, notes, not_yet, settings }
+    }
+
+    /// Whether what a name stands for may come or go while the config is in force.
+    pub(crate) fn let_names_dangle(&mut self, may: bool) {
+        self.names_dangle = may;
+    }
+
+    /// A name that leads nowhere.
+    pub(crate) fn dangling(&mut self, mut diagnostic: Diagnostic) {
+        if self.names_dangle {
+            diagnostic.severity = Severity::Warning;
+        }
+        self.push(diagnostic);
     }
 
     pub(crate) fn push(&mut self, diagnostic: Diagnostic) {

@@ -26,6 +26,14 @@ impl Environment {
     }
 }
 
+impl Environment {
+    /// The variables whose names `keep` takes.
+    pub(crate) fn only(&self, keep: impl Fn(&str) -> bool) -> Self {
+        let kept = self.0.iter().filter(|(name, _)| keep(name));
+        Self(kept.map(|(name, value)| (name.clone(), value.clone())).collect())
+    }
+}
+
 impl fmt::Debug for Environment {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Environment({} variables)", self.0.len())
@@ -61,7 +69,12 @@ pub(crate) fn resolve(
     environment
 }
 
-fn replace(node: &mut Node, environment: &Environment, problems: &mut Vec<Diagnostic>) {
+/// The variable that a value refers to.
+pub(crate) fn reference(node: &Node) -> Option<&str> {
+    if let Value::Text(text) = &node.value { text.strip_prefix(PREFIX) } else { None }
+}
+
+pub(crate) fn replace(node: &mut Node, environment: &Environment, problems: &mut Vec<Diagnostic>) {
     let Value::Text(text) = &node.value else { return };
     if node.variable.is_some() {
         return;

@@ -196,7 +196,7 @@ fn alias_map(
         let Some(group) = report.text(&format!("{what}.{alias}"), target) else { continue };
         if !models.serve(group) {
             let place = target.map_or(node.place, |target| target.place);
-            report.push(models.unknown(&format!("alias `{alias}` stands for"), group, place));
+            report.dangling(models.unknown(&format!("alias `{alias}` stands for"), group, place));
         } else if models.groups.contains_key(alias) && alias != group {
             let message = format!("alias `{alias}` hides the model of that name");
             let label = format!("calls for it go to `{group}`");
@@ -257,7 +257,7 @@ fn targets(
         let name = report.text(&what, Some(named))?;
         if !models.serve(name) && !aliases.contains_key(name) {
             let names = format!("a fallback of `{of}` names");
-            report.push(models.unknown(&names, name, named.place));
+            report.dangling(models.unknown(&names, name, named.place));
         }
         let group = aliases.get(name).map_or_else(|| name.into(), |alias| Arc::clone(&alias.group));
         Some(Fallback { model: group, changes })

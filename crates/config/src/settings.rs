@@ -49,6 +49,8 @@ pub struct Settings {
     pub grants: Grants,
     /// What goes on record and how long it is kept.
     pub log: RequestLog,
+    /// `store_model_in_db`: whether models may be set over the API. Unless it is said, they may.
+    pub stores_models: Option<bool>,
 }
 
 /// Which tokens count against limits of tokens.
@@ -152,6 +154,22 @@ pub(crate) fn settings(root: &Map, environment: &Environment, report: &mut Repor
 
 fn parallel(name: &str, general: &Map, report: &mut Report) -> Option<u64> {
     report.count(&format!("general_settings.{name}"), general.get(name))
+}
+
+/// `store_model_in_db`, there or as LiteLLM's variable.
+pub(crate) fn stores_models(
+    root: &Map,
+    environment: &Environment,
+    report: &mut Report,
+) -> Option<bool> {
+    let node = root.get("general_settings").and_then(Node::as_map);
+    let node = node.and_then(|general| general.get("store_model_in_db"));
+    let variable = || match environment.get("STORE_MODEL_IN_DB")?.to_ascii_lowercase().as_str() {
+        "true" => Some(true),
+        "false" => Some(false),
+        _ => None,
+    };
+    report.flag("general_settings.store_model_in_db", node).or_else(variable)
 }
 
 fn counted(general: &Map, report: &mut Report) -> CountedTokens {

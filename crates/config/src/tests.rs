@@ -13,6 +13,7 @@ use proptest::prelude::*;
 
 use crate::{Document, Environment, Loaded, Options, Outcome, Provider, Severity, load};
 
+mod additions;
 mod allowances;
 mod clouds;
 mod grants;
@@ -62,7 +63,8 @@ fn options() -> Options {
     let vllm = Provider { id: "hosted_vllm", ..Provider::default() };
     let providers = vec![vllm, ollama, ollama_chat, openai];
     let unserved = &[("anthropic", "why"), ("bedrock", "why")];
-    Options { strict: false, providers, unserved, prices: Arc::clone(&PRICES) }
+    let prices = Arc::clone(&PRICES);
+    Options { strict: false, accepted: false, providers, unserved, prices }
 }
 
 fn environment() -> Environment {

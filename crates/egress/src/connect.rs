@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use dunlin_types::Networks;
 use http::Uri;
 use http::uri::Scheme;
 use hyper::rt::{Read, ReadBufCursor, Write};
@@ -18,6 +19,7 @@ use tokio::net::TcpStream;
 use tower_service::Service;
 
 use crate::IDLE_TIMEOUT;
+use crate::guard::GuardedResolver;
 use crate::proxies::Proxies;
 
 /// A backend that swallows packets costs an attempt no more than this.
@@ -25,23 +27,32 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 /// A proxy has to connect as well before it answers.
 const TUNNEL_TIMEOUT: Duration = Duration::from_secs(10);
 
-type AnyError = Box<dyn std::error::Error + Send + Sync>;
+pub(crate) type AnyError = Box<dyn std::error::Error + Send + Sync>;
 
 #[derive(Clone)]
 pub(crate) struct Connector {
-    tcp: HttpConnector,
+    /// To servers, within networks.
+    tcp: HttpConnector<GuardedResolver>,
+    /// To proxies, wherever they are.
+    to_proxy: HttpConnector,
+    guard: GuardedResolver,
     proxies: Arc<Proxies>,
 }
 
 impl Connector {
-    pub(crate) fn new(proxies: Arc<Proxies>) -> Self {
-        let mut tcp = HttpConnector::new();
-        tcp.set_nodelay(true);
-        tcp.set_connect_timeout(Some(CONNECT_TIMEOUT));
-        tcp.set_keepalive(Some(IDLE_TIMEOUT));
-        tcp.enforce_http(false);
-        Self { tcp, proxies }
+    pub(crate) fn new(proxies: Arc<Proxies>, networks: Networks) -> Self {
+        let guard = GuardedResolver::new(networks);
+        let tcp = set_up(HttpConnector::new_with_resolver(guard.clone()));
+        Self { tcp, to_proxy: set_up(HttpConnector::new()), guard, proxies }
     }
+}
+
+fn set_up<R>(mut tcp: HttpConnector<R>) -> HttpConnector<R> {
+    tcp.set_nodelay(true);
+    tcp.set_connect_timeout(Some(CONNECT_TIMEOUT));
+    tcp.set_keepalive(Some(IDLE_TIMEOUT));
+    tcp.enforce_http(false);
+    tcp
 }
 
 impl Service<Uri> for Connector {
@@ -54,15 +65,18 @@ impl Service<Uri> for Connector {
     }
 
     fn call(&mut self, to: Uri) -> Self::Future {
+        if let Err(refused) = self.guard.check(&to) {
+            return Box::pin(async move { Err(refused.into()) });
+        }
         let Some(proxy) = self.proxies.of(&to) else {
             let connecting = self.tcp.call(to);
             return Box::pin(async move { Ok(Stream { tcp: connecting.await?, forwards: false }) });
         };
         if to.scheme() != Some(&Scheme::HTTPS) {
-            let connecting = self.tcp.call(proxy.address.clone());
+            let connecting = self.to_proxy.call(proxy.address.clone());
             return Box::pin(async move { Ok(Stream { tcp: connecting.await?, forwards: true }) });
         }
-        let mut tunnel = Tunnel::new(proxy.address.clone(), self.tcp.clone());
+        let mut tunnel = Tunnel::new(proxy.address.clone(), self.to_proxy.clone());
         if let Some(authorization) = &proxy.authorization {
             tunnel = tunnel.with_auth(authorization.clone());
         }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use dunlin_egress::{Egress, Proxies};
-use dunlin_types::{Tls, Trust};
+use dunlin_types::{Network, Networks, Tls, Trust};
 use http::Request;
 use http_body_util::{BodyExt, Full};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
@@ -115,7 +115,15 @@ async fn proxy(port: u16, heads: mpsc::Sender<String>) -> u16 {
 }
 
 async fn get(egress: &Egress, tls: &Tls, url: &str) -> Result<String, String> {
-    let client = egress.client(tls).map_err(|error| error.to_string())?;
+    get_within(egress, (tls, &Networks::Anywhere), url).await
+}
+
+async fn get_within(
+    egress: &Egress,
+    (tls, networks): (&Tls, &Networks),
+    url: &str,
+) -> Result<String, String> {
+    let client = egress.client(tls, networks).map_err(|error| error.to_string())?;
     let request = Request::get(url).body(Full::<Bytes>::default()).expect("as set up");
     let answer = client.request(request).await.map_err(|failure| failure.to_string())?;
     let body = answer.into_body().collect().await.map_err(|error| error.to_string())?;
@@ -179,7 +187,7 @@ async fn a_file_that_cannot_be_used_is_named() {
     ];
     let egress = Egress::new(Proxies::default());
     for (tls, expected) in cases {
-        let said = egress.client(&tls).err().expect("as set up").to_string();
+        let said = egress.client(&tls, &Networks::Anywhere).err().expect("as set up").to_string();
         assert!(said.contains(expected), "{said}");
     }
 }
@@ -235,4 +243,42 @@ async fn a_proxy_that_refuses_is_a_failure_to_connect() {
     let egress = Egress::new(Proxies::from_variables(variable).expect("as set up"));
     let said = get(&egress, &Tls::default(), &format!("https://{NAME}/")).await.unwrap_err();
     assert!(said.contains("proxy authorization required"), "{said}");
+}
+
+#[tokio::test]
+async fn an_address_out_of_reach_is_not_connected_to_whatever_it_is_called() {
+    let (heads, mut seen) = mpsc::channel(8);
+    let server = proxy(0, heads).await;
+    let egress = Egress::new(Proxies::default());
+    let only = |network: Network| Networks::Only(Arc::new([network]));
+    let tls = Tls::default();
+    for host in ["127.0.0.1", "localhost", "2130706433"] {
+        let url = format!("http://{host}:{server}/");
+        let public = only(Network::Public);
+        let refused = get_within(&egress, (&tls, &public), &url).await.unwrap_err();
+        assert!(refused.contains("these networks only: public"), "{host}: {refused}");
+        let looked = egress.look(&url.parse().expect("as set up"), &public).await;
+        assert!(looked.is_err(), "{host} is seen beforehand too");
+        let local = only(Network::Loopback);
+        assert_eq!(get_within(&egress, (&tls, &local), &url).await.as_deref(), Ok("hi"), "{host}");
+        assert!(egress.look(&url.parse().expect("as set up"), &local).await.is_ok());
+        assert!(seen.recv().await.is_some_and(|head| head.starts_with("GET / ")));
+        assert!(seen.try_recv().is_err(), "nothing was sent before");
+    }
+    let unknown = "http://no-such-host.invalid/".parse().expect("as set up");
+    assert!(egress.look(&unknown, &only(Network::Public)).await.is_ok(), "it may come to be");
+}
+
+#[tokio::test]
+async fn a_proxy_is_reached_wherever_it_is() {
+    let (heads, mut seen) = mpsc::channel(8);
+    let address = format!("http://127.0.0.1:{}", proxy(0, heads).await);
+    let variable = |name: &str| (name == "http_proxy").then_some(&*address);
+    let egress = Egress::new(Proxies::from_variables(variable).expect("as set up"));
+    let public = Networks::Only(Arc::new([Network::Public]));
+    let way = (&Tls::default(), &public);
+    assert_eq!(get_within(&egress, way, "http://models.test/").await.as_deref(), Ok("hi"));
+    assert!(seen.recv().await.is_some());
+    let refused = get_within(&egress, way, "http://10.0.0.1/").await.unwrap_err();
+    assert!(refused.contains("10.0.0.1 is 10.0.0.1"), "{refused}");
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use dunlin_egress::Egress;
-use dunlin_types::{Credential, Secret, Tls, UnixMillis};
+use dunlin_types::{Credential, Networks, Secret, Tls, UnixMillis};
 use http::header::CONTENT_TYPE;
 use http::{HeaderName, HeaderValue, Method, Request, StatusCode, Uri};
 use http_body_util::{BodyExt, Full, Limited};
@@ -42,8 +42,10 @@ impl Http {
     ) -> Result<Answer, Error> {
         let endpoint = name(request.uri());
         let unreachable = |why: String| Error::Unreachable { endpoint: endpoint.clone(), why };
-        let client =
-            self.egress.client(&self.tls.load()).map_err(|error| unreachable(error.to_string()))?;
+        let client = self
+            .egress
+            .client(&self.tls.load(), &Networks::Anywhere)
+            .map_err(|error| unreachable(error.to_string()))?;
         let asking = async {
             let answer = client.request(request.map(Full::new)).await;
             let (head, body) = answer.map_err(|failure| failure.to_string())?.into_parts();

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use dunlin_types::{Secret, Source, Tls, Tokens};
+use dunlin_types::{Networks, Secret, Source, Tls, Tokens};
 
 /// One deployment, as a provider needs to know it.
 #[derive(Clone, Debug, Default)]
@@ -18,6 +18,8 @@ pub struct Target {
     pub identity: Option<Source>,
     /// How its server is trusted.
     pub tls: Tls,
+    /// Where its calls may go.
+    pub networks: Networks,
     /// Headers added to each request, such as `OpenAI-Organization`.
     pub headers: Vec<(Arc<str>, Secret)>,
     /// Top-level body fields the client may override: name, JSON text.

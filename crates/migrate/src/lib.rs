@@ -18,6 +18,6 @@ mod values;
 
 pub use csv::CsvReader;
 pub use dump::{Dump, Unreadable};
-pub use plan::{Finding, Item, Options, Outcome, Place, Plan, Setting, TableNote, plan};
+pub use plan::{Finding, Item, Options, Outcome, Place, Plan, Setting, TableNote, Way, plan};
 pub use report::{json, text};
 pub use sql::SqlReader;

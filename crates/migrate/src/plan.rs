@@ -12,6 +12,7 @@ mod terms;
 mod users;
 mod world;
 
+use std::fmt;
 use std::sync::Arc;
 
 use dunlin_admin_api::RawJson;
@@ -79,9 +80,27 @@ pub struct Item {
     pub object: String,
     /// What becomes of it.
     pub outcome: Outcome,
-    /// What is sent to the cluster: a [`dunlin_admin_api::ImportRow`] as its JSON, which is a tenth of
-    /// the size. A plan may hold a million.
-    pub row: Option<RawJson>,
+    /// What is sent to the cluster, if it moves.
+    pub way: Option<Way>,
+}
+
+/// How a row gets to the cluster. As JSON, which is a tenth of the size: a plan may hold a million.
+#[derive(Clone)]
+pub enum Way {
+    /// With others, as a [`dunlin_admin_api::ImportRow`].
+    Import(RawJson),
+    /// By a request of its own that makes such a thing: the path, and the body. It holds secrets.
+    Post(&'static str, RawJson),
+}
+
+/// Without the bodies: they hold secrets.
+impl fmt::Debug for Way {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Import(_) => "Import",
+            Self::Post(path, _) => path,
+        })
+    }
 }
 
 /// A table whose rows are not looked at one by one.
@@ -146,8 +165,9 @@ pub fn plan(dump: &Dump, options: &Options) -> Plan {
     items.extend(spenders::tags(&mut world));
     items.extend(spenders::end_users(&mut world));
     items.extend(keys::keys(&mut world));
-    items.extend(models::models(&world));
+    // Models name credentials.
     items.extend(models::credentials(&world));
+    items.extend(models::models(&world));
     items.extend(config::settings(&world));
     for (name, content) in &dump.tables {
         let Some(table) = tables::find(name) else { continue };
@@ -178,7 +198,7 @@ fn faults(world: &World<'_>, table: &'static str, content: &Content) -> Vec<Item
             field: String::new(),
             reason: format!("the row cannot be read: {why}"),
         }]),
-        row: None,
+        way: None,
     };
     content.faults.iter().map(item).collect()
 }

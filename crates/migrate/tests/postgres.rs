@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use dunlin_ledger::Calendar;
-use dunlin_migrate::{Dump, Item, Options, Outcome, Plan, plan};
+use dunlin_migrate::{Dump, Item, Options, Outcome, Plan, Way, plan};
 use dunlin_types::{KeyDigest, Secret, UnixMillis};
 use serde_json::{Value, json};
 
@@ -118,10 +118,10 @@ const OUTCOMES: &[(&str, &str)] = &[
     ("key sk-...left", "unsupported: team_id"),
     ("the former text of a key", "kept"),
     ("the former text of a key", "needless"),
-    ("model `boxed`", "unsupported: "),
-    ("model `gcm`", "unsupported: "),
-    ("model `lost`", "unsupported: litellm_params.model "),
-    ("credential `upstream`", "unsupported: "),
+    ("model `boxed`", "kept"),
+    ("model `gcm`", "kept"),
+    ("model `lost`", "unsupported: litellm_params.model"),
+    ("credential `upstream`", "kept"),
     ("general_settings", "unsupported: "),
     ("litellm_settings", "needless"),
     ("environment_variables", "unsupported: "),
@@ -152,9 +152,12 @@ fn item<'p>(plan: &'p Plan, object: &str) -> &'p Item {
 }
 
 fn fields(plan: &Plan, object: &str) -> Value {
-    let row = item(plan, object).row.as_ref().unwrap_or_else(|| panic!("{object} moves"));
-    let mut row: Value = serde_json::from_str(row.get()).expect("JSON");
-    row["fields"].take()
+    let way = item(plan, object).way.as_ref().unwrap_or_else(|| panic!("{object} moves"));
+    let read = |row: &str| -> Value { serde_json::from_str(row).expect("JSON") };
+    match way {
+        Way::Import(row) => read(row.get())["fields"].take(),
+        Way::Post(_, body) => read(body.get()),
+    }
 }
 
 fn check_rows(plan: &Plan, form: &str) {
@@ -189,6 +192,12 @@ fn check_rows(plan: &Plan, form: &str) {
     assert_eq!(fields(plan, "key sk-...6789 (spent)")["spend"], json!(2.000_000_001));
     let over = fields(plan, "key sk-...6789 (over)");
     assert_eq!((&over["spend"], &over["max_budget"]), (&Value::Null, &json!(5.0)));
+    let boxed = fields(plan, "model `boxed`");
+    let params = json!({"model": "openai/gpt-4o", "api_key": "sk-upstream-of-the-test", "rpm": 5,
+        "use_in_pass_through": false});
+    assert_eq!((&boxed["litellm_params"], &boxed["model_info"]["id"]), (&params, &json!("m-box")));
+    let secret = &fields(plan, "credential `upstream`")["credential_values"]["api_key"];
+    assert_eq!(secret, "sk-upstream-of-the-test");
     let limited = fields(plan, "key sk-...6789");
     assert_eq!(
         limited["model_max_budget"],

@@ -108,6 +108,8 @@ pub struct Deployment {
 /// What `/model/info` says of a deployment.
 #[derive(Clone, Debug)]
 pub struct About {
+    /// True: it was set over the API. False: a config file has it.
+    pub added: bool,
     /// What its model is for, in LiteLLM's words, such as `chat`.
     pub mode: Arc<str>,
     /// `litellm_params` as a JSON object, without credentials.
@@ -119,7 +121,7 @@ pub struct About {
 impl Default for About {
     fn default() -> Self {
         let nothing = || RawValue::from_string("{}".to_owned()).expect("an object is JSON");
-        Self { mode: "chat".into(), params: nothing(), info: nothing() }
+        Self { added: false, mode: "chat".into(), params: nothing(), info: nothing() }
     }
 }
 

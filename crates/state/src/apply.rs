@@ -9,6 +9,7 @@ mod met;
 mod money;
 mod nodes;
 mod promised;
+mod resources;
 
 use dunlin_types::{EntityId, NodeId, UnixMillis};
 
@@ -97,9 +98,13 @@ impl State {
                 money::set_spend_of(self, whose, *period, *to)
             }
             Command::ResetSpend {} => Ok(money::reset(self)),
+            Command::CreateResource { resource } => resources::create(self, resource),
+            Command::UpdateResource { change } => resources::update(self, change),
+            Command::DeleteResources { kind, ids } => resources::delete(self, *kind, ids),
             Command::ProposeConfig { hash, sealed, source, after } => {
                 config::propose(self, config::Proposal { hash, sealed, source, after: *after, by })
             }
+            Command::RollBackConfig { to, after } => config::roll_back(self, *to, *after, by),
         }
     }
 

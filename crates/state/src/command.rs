@@ -10,6 +10,7 @@ mod entity;
 mod key;
 mod money;
 mod outcome;
+mod resource;
 mod terms;
 
 use dunlin_types::{
@@ -25,6 +26,7 @@ pub use entity::{Entity, EntityChanges, Kind, Member, MemberChanges};
 pub use key::{Key, KeyChanges};
 pub use money::{Charge, Grant, Return};
 pub use outcome::{Rejected, Reply};
+pub use resource::{Resource, ResourceChange, ResourceKind};
 pub use terms::{ModelBudget, Temporary, Terms, TermsChanges};
 
 /// The newest log format this build writes and understands.
@@ -283,6 +285,23 @@ pub enum Command {
     },
     /// All keys and teams have spent nothing in their present periods. Daily totals stay.
     ResetSpend {},
+    /// A new model or credential, set over the API.
+    CreateResource {
+        /// Its version and times are set when it is applied.
+        resource: Box<Resource>,
+    },
+    /// A model or a credential becomes another.
+    UpdateResource {
+        /// What it becomes.
+        change: Box<ResourceChange>,
+    },
+    /// Models or credentials are gone.
+    DeleteResources {
+        /// What they are.
+        kind: ResourceKind,
+        /// Which ones. Unknown ones are skipped, unless all of them are.
+        ids: Vec<String>,
+    },
     /// A config file, sealed under the cluster secret.
     ProposeConfig {
         /// Names the content.
@@ -293,6 +312,13 @@ pub enum Command {
         /// The file's name, for people.
         source: String,
         /// The newest revision the proposer had seen; 0 for none.
+        after: u64,
+    },
+    /// An older config revision's content is in force again, as a new revision.
+    RollBackConfig {
+        /// Which one.
+        to: u64,
+        /// The newest revision the proposer had seen.
         after: u64,
     },
 }

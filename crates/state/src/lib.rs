@@ -1,5 +1,5 @@
 //! The state that every node holds alike: keys and who they belong to, budgets and settled spend,
-//! the cluster's nodes, config revisions.
+//! the cluster's nodes, config revisions, models and credentials set over the API.
 //!
 //! Does not know Raft, time or other nodes: it is handed log entries in order, each with the time
 //! its leader stamped on it, and answers what became of them. Invariants: applying the same
@@ -29,7 +29,8 @@ pub use caller::{Caller, Refusal};
 pub use command::{
     Change, Charge, Command, CommandId, Day, DaySums, DecodeError, Entity, EntityChanges, Entry,
     FORMAT, Facets, Grant, Key, KeyChanges, Kind, MAX_DAY_NAME_BYTES, Member, MemberChanges,
-    ModelBudget, Rejected, Reply, Return, Spender, Temporary, Terms, TermsChanges, Totals,
+    ModelBudget, Rejected, Reply, Resource, ResourceChange, ResourceKind, Return, Spender,
+    Temporary, Terms, TermsChanges, Totals,
 };
 pub use days::{
     Book, DAYS_KEPT, Days, MAX_LABELLED_ROWS_A_DAY, MAX_MODELS_A_DAY, MAX_ROWS_A_DAY, Symbol,

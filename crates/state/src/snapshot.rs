@@ -14,7 +14,7 @@ use sha2::{Digest, Sha256};
 
 use crate::audit::AuditDocument;
 use crate::claims::Claims;
-use crate::command::{Entity, FORMAT, Key, Kind, Member};
+use crate::command::{Entity, FORMAT, Key, Kind, Member, Resource};
 use crate::state::{Holder, Members, State};
 use days::DaysRow;
 pub use rows::{ClusterNode, ConfigRevision, Spent};
@@ -47,11 +47,19 @@ struct Document {
     config: Vec<ConfigRevision>,
     #[serde(default, skip_serializing_if = "AuditDocument::is_empty")]
     audit: AuditDocument,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    resources: Vec<Arc<Resource>>,
+    #[serde(default, skip_serializing_if = "is_never")]
+    resources_version: u64,
     results: Vec<LifeRow>,
 }
 
 fn is_zero(at: &UnixMillis) -> bool {
     *at == UnixMillis::default()
+}
+
+fn is_never(index: &u64) -> bool {
+    *index == 0
 }
 
 /// Why bytes are no snapshot.
@@ -101,6 +109,8 @@ impl State {
             claims_forgotten: self.claims.forgotten(),
             config: self.config.to_vec(),
             audit: self.audit.document(),
+            resources: self.resources.values().flat_map(OrdMap::values).cloned().collect(),
+            resources_version: self.resources_version,
             results: self.results.lives().map(LifeRow::of).collect(),
         };
         serde_json::to_vec(&document).expect("a state is plain data")
@@ -143,6 +153,7 @@ impl State {
             claims: Claims::restore(document.claims, document.claims_forgotten),
             config: Arc::new(document.config),
             audit: document.audit.into_log(),
+            resources_version: document.resources_version,
             results: document.results.into_iter().map(LifeRow::into_life).collect(),
             ..Self::default()
         };
@@ -155,6 +166,10 @@ impl State {
         for (kind, group, members) in document.members {
             let by_user = members.into_iter().map(|member| (member.user.clone(), member));
             state.members.entry(kind).or_default().insert(group, by_user.collect());
+        }
+        for resource in document.resources {
+            let of_kind = state.resources.entry(resource.kind).or_default();
+            of_kind.insert(resource.id.clone(), resource);
         }
         state.holders = state.all_holders().collect();
         state.turn_ring(document.ring_version);

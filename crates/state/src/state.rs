@@ -12,7 +12,7 @@ use imbl::{OrdMap, OrdSet};
 
 use crate::audit::AuditLog;
 use crate::claims::Claims;
-use crate::command::{Entity, Key, Kind, Member};
+use crate::command::{Entity, Key, Kind, Member, Resource, ResourceKind};
 use crate::days::Days;
 use crate::payer::PROXY;
 use crate::results::Results;
@@ -59,6 +59,9 @@ pub struct State {
     pub(crate) claims: Claims,
     pub(crate) config: Arc<Vec<ConfigRevision>>,
     pub(crate) audit: AuditLog,
+    pub(crate) resources: OrdMap<ResourceKind, OrdMap<String, Arc<Resource>>>,
+    /// The index of the last change of any resource.
+    pub(crate) resources_version: u64,
     pub(crate) results: Results,
 }
 
@@ -227,5 +230,22 @@ impl State {
     /// All config revisions, oldest first.
     pub fn config_history(&self) -> impl DoubleEndedIterator<Item = &ConfigRevision> {
         self.config.iter()
+    }
+
+    /// The model or credential with that id.
+    #[must_use]
+    pub fn resource(&self, kind: ResourceKind, id: &str) -> Option<&Arc<Resource>> {
+        self.resources.get(&kind)?.get(id)
+    }
+
+    /// All models or credentials that were set over the API, in the order of their ids.
+    pub fn resources(&self, kind: ResourceKind) -> impl Iterator<Item = &Arc<Resource>> {
+        self.resources.get(&kind).into_iter().flat_map(OrdMap::values)
+    }
+
+    /// Rises whenever a model or a credential is made, changed or deleted.
+    #[must_use]
+    pub fn resources_version(&self) -> u64 {
+        self.resources_version
     }
 }

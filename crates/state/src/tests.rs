@@ -155,6 +155,14 @@ fn command() -> impl Strategy<Value = Command> {
             grace: Some(UnixMillis(86_400_000 * 100)),
             changes: Box::default(),
         }),
+        1 => alias().prop_map(|id| Command::CreateResource {
+            resource: Box::new(Resource { name: id.clone(), id, ..Resource::default() }),
+        }),
+        1 => alias().prop_map(|id| Command::DeleteResources {
+            kind: ResourceKind::Model,
+            ids: vec![id],
+        }),
+        1 => (1..4_u64, 0..4_u64).prop_map(|(to, after)| Command::RollBackConfig { to, after }),
         1 => (0..4_u64, 0..9_u64).prop_map(|(request, made)| Command::Claim {
             request: RequestId(request.into()),
             made: UnixMillis(made << 32),

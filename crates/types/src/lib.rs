@@ -8,6 +8,7 @@ mod chain;
 mod credential;
 mod id;
 mod money;
+mod networks;
 mod secret;
 mod source;
 mod time;
@@ -21,6 +22,7 @@ pub use id::{
     RequestId,
 };
 pub use money::{AmountError, NanoUsd, PicoUsd, PriceError, Tokens};
+pub use networks::{Network, Networks, NoNetwork};
 pub use secret::Secret;
 pub use source::{AwsKeys, AwsRole, AwsSource, AzureLogin, AzureSource, GoogleSource, Source};
 pub use time::{Clock, MonoMillis, UnixMillis};

@@ -187,7 +187,8 @@ impl Upstream {
         deployment: &Arc<Deployment>,
         speaker: &'static str,
     ) -> Result<Client, Failure> {
-        let client = self.0.egress.client(&deployment.target.tls);
+        let target = &deployment.target;
+        let client = self.0.egress.client(&target.tls, &target.networks);
         client.map_err(|error| misconfigured(deployment, speaker, &error))
     }
 }

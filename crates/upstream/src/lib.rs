@@ -23,8 +23,10 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use dunlin_egress::Egress;
+pub use dunlin_egress::OutOfReach;
 use dunlin_gossip::Gossip;
 use dunlin_identity::Identity;
+use dunlin_llm::Target;
 use dunlin_router::{Catalog, Group, NonePicked, Retry, Seen, Strategy, pick};
 use dunlin_types::{Clock, DeploymentId, Tokens};
 use tokio_util::sync::CancellationToken;
@@ -102,7 +104,8 @@ impl Upstream {
         self.0.table.keep_only(catalog);
         let all = catalog.groups.values().flat_map(|group| &group.deployments);
         for deployment in all.filter(|deployment| deployment.parked.is_none()) {
-            if let Err(error) = self.0.egress.client(&deployment.target.tls) {
+            let target = &deployment.target;
+            if let Err(error) = self.0.egress.client(&target.tls, &target.networks) {
                 warn!(model = %deployment.group, "a deployment cannot be called: {error}");
             }
             if let Some(source) = deployment.target.identity.clone() {
@@ -110,6 +113,18 @@ impl Upstream {
                 // Ahead of the first call; if it fails, `identity` says so.
                 self.0.tasks.spawn(async move { identity.current(&source).await.is_ok() });
             }
+        }
+    }
+
+    /// Whether calls to a deployment could go anywhere, as far as can be told now.
+    ///
+    /// # Errors
+    /// Its address is in no network that it may reach.
+    pub async fn could_go(&self, target: &Target) -> Result<(), OutOfReach> {
+        match target.api_base.parse() {
+            Ok(address) => self.0.egress.look(&address, &target.networks).await,
+            // Parked for want of an address.
+            Err(_) => Ok(()),
         }
     }
 

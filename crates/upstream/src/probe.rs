@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use dunlin_router::BackendId;
-use dunlin_types::Tls;
 use futures::future::join_all;
 use http::Request;
 use http_body_util::Full;
@@ -31,7 +30,7 @@ pub(crate) async fn run(upstream: Upstream, stop: CancellationToken) {
 }
 
 async fn probe(upstream: &Upstream, id: BackendId, backend: Arc<Backend>) {
-    let asked = tokio::time::timeout(PROBE_TIMEOUT, answers(upstream, &id, &backend.tls())).await;
+    let asked = tokio::time::timeout(PROBE_TIMEOUT, answers(upstream, &id, &backend)).await;
     let was_out = backend.reach().is_out();
     backend.probed(asked.unwrap_or(false), upstream.0.clock.mono());
     match (was_out, backend.reach().is_out()) {
@@ -42,9 +41,10 @@ async fn probe(upstream: &Upstream, id: BackendId, backend: Arc<Backend>) {
 }
 
 /// Any answer but a failure of the server's own: one that asks for a key is there, and well.
-async fn answers(upstream: &Upstream, id: &BackendId, tls: &Tls) -> bool {
+async fn answers(upstream: &Upstream, id: &BackendId, backend: &Backend) -> bool {
     let url = format!("{}/models", id.api_base());
     let Ok(request) = Request::get(url).body(Full::<Bytes>::default()) else { return false };
-    let Ok(client) = upstream.0.egress.client(tls) else { return false };
+    let (tls, networks) = backend.way();
+    let Ok(client) = upstream.0.egress.client(&tls, &networks) else { return false };
     client.request(request).await.is_ok_and(|answer| !answer.status().is_server_error())
 }

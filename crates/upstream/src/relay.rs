@@ -8,7 +8,7 @@ use bytes::Bytes;
 use dunlin_egress::Client;
 use dunlin_providers::{EncodeError, Provider, ProviderError, relay};
 use dunlin_router::{Deployment, Outcome, Retry};
-use dunlin_types::Tls;
+use dunlin_types::{Networks, Tls};
 use http::header::RETRY_AFTER;
 use http::{HeaderMap, Method, Request, StatusCode, Uri};
 use http_body_util::Full;
@@ -161,7 +161,7 @@ impl Upstream {
     ) -> Result<Relayed, ProviderError> {
         let request =
             request(url, call).map_err(|error| ProviderError::unsendable(SPEAKER, &error))?;
-        let client = self.0.egress.client(&Tls::default());
+        let client = self.0.egress.client(&Tls::default(), &Networks::Anywhere);
         let client = client.map_err(|error| ProviderError::misconfigured(SPEAKER, &error))?;
         match tokio::time::timeout(first, send_on(&client, request, SPEAKER)).await {
             Ok(answered) => answered.map_err(|(error, _)| error),

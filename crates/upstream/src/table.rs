@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use dunlin_gossip::BackendLoad;
 use dunlin_router::{BackendId, Catalog, Cooldown, Outcome, Reach, Retry, Rules};
-use dunlin_types::{DeploymentId, MonoMillis, Tls};
+use dunlin_types::{DeploymentId, MonoMillis, Networks, Tls};
 use tracing::warn;
 
 use crate::attempt::Attempt;
@@ -58,8 +58,8 @@ pub(crate) struct Backend {
     reach: Mutex<Reach>,
     /// Whether it refuses to be asked for a stream's usage.
     refuses_usage: AtomicBool,
-    /// How it is trusted when it is probed: as one of its deployments has it.
-    tls: Mutex<Tls>,
+    /// How it is connected to when it is probed: as one of its deployments has it.
+    way: Mutex<(Tls, Networks)>,
 }
 
 impl Backend {
@@ -70,7 +70,7 @@ impl Backend {
             mean_service_ms: AtomicU64::new(FIRST_GUESS_MS),
             reach: Mutex::default(),
             refuses_usage: AtomicBool::new(false),
-            tls: Mutex::default(),
+            way: Mutex::default(),
         }
     }
 
@@ -106,8 +106,8 @@ impl Backend {
         self.refuses_usage.store(true, Ordering::Relaxed);
     }
 
-    pub(crate) fn tls(&self) -> Tls {
-        self.tls.lock().expect("never poisoned").clone()
+    pub(crate) fn way(&self) -> (Tls, Networks) {
+        self.way.lock().expect("never poisoned").clone()
     }
 
     fn load(&self) -> BackendLoad {
@@ -144,7 +144,9 @@ impl Table {
         });
         for deployment in all() {
             let backend = self.backend(&deployment.backend);
-            *backend.tls.lock().expect("never poisoned") = deployment.target.tls.clone();
+            let target = &deployment.target;
+            let way = (target.tls.clone(), target.networks.clone());
+            *backend.way.lock().expect("never poisoned") = way;
         }
         let mut served = self.served.write().expect("never poisoned");
         let before = std::mem::take(&mut *served);

@@ -135,6 +135,34 @@ impl Setup {
         self.dir.path().join(self.cluster.nodes()[node].name())
     }
 
+    /// Gives every node another config file from its next start on.
+    pub(crate) fn write_config(&self, text: &str) -> anyhow::Result<()> {
+        Ok(std::fs::write(self.dir.path().join("config.yaml"), text)?)
+    }
+
+    /// Whether a text stands anywhere in the nodes' data directories, as it is or in hex.
+    pub(crate) fn stores(&self, text: &str) -> anyhow::Result<bool> {
+        let hex: String = text.bytes().map(|byte| format!("{byte:02x}")).collect();
+        let forms = [text.as_bytes(), hex.as_bytes()];
+        let nodes = self.cluster.nodes().iter();
+        let mut folders: Vec<_> = nodes.map(|node| self.dir.path().join(node.name())).collect();
+        while let Some(folder) = folders.pop() {
+            for entry in std::fs::read_dir(&folder)? {
+                let path = entry?.path();
+                if path.is_dir() {
+                    folders.push(path);
+                    continue;
+                }
+                let bytes = std::fs::read(path)?;
+                let holds = |form: &[u8]| bytes.windows(form.len()).any(|part| part == form);
+                if forms.into_iter().any(holds) {
+                    return Ok(true);
+                }
+            }
+        }
+        Ok(false)
+    }
+
     /// What a node has on record, oldest first.
     pub(crate) fn records(&self, node: usize) -> anyhow::Result<Vec<Value>> {
         let mut folders = vec![self.home(node)];

@@ -137,6 +137,14 @@ async fn check_rows(setup: &Setup) -> anyhow::Result<()> {
     assert_eq!((&shared["budget_id"], &shared["spend"]), (&json!("free"), &json!(0.5)));
     let user = read(setup, 0, "/user/info?user_id=ann").await?;
     assert_eq!(user["user_info"]["user_email"], "Ann@Example.com");
+    wait_until("its models are served", SOON, async || {
+        let Ok(models) = read(setup, 1, "/v1/models").await else { return false };
+        let listed = |name: &str| {
+            models["data"].as_array().is_some_and(|all| all.iter().any(|one| one["id"] == name))
+        };
+        listed("boxed") && listed("gcm")
+    })
+    .await?;
     let customer = read(setup, 0, "/customer/info?end_user_id=paying").await?;
     assert_eq!((&customer["spend"], &customer["budget_id"]), (&json!(0.5), &json!("free")));
     Ok(())

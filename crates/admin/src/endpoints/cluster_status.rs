@@ -74,6 +74,11 @@ impl Seen<'_> {
             down: member.down.is_some(),
             // What a dead peer last said of itself holds no longer.
             ready: if own { self.ready } else { alive && fact.is_some_and(|fact| fact.ready) },
+            config_revision: if own {
+                self.said.config_revision
+            } else {
+                fact.map_or(0, |fact| fact.config_revision)
+            },
             other_master_key: alive
                 && fact.is_some_and(|fact| fact.differs_in_master_key(self.said)),
         }
@@ -160,7 +165,9 @@ mod tests {
             log_bytes: 0,
             snapshot_bytes: 0,
         };
-        let own = Config { me: NodeId(1), api: "127.0.0.1:4000".to_owned() };
+        let sealer = dunlin_seal::Sealer::new(&dunlin_types::Secret::new("a cluster's secret"));
+        let (me, api) = (NodeId(1), "127.0.0.1:4000".to_owned());
+        let own = Config { me, api, sealer: sealer.into() };
         let peers = BTreeMap::from([(NodeId(2), peer(true)), (NodeId(3), peer(false))]);
         let view = View { me: NodeId(1), peers };
         let said = NodeFact { master_key: "ours".to_owned(), ..NodeFact::default() };

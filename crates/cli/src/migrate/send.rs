@@ -4,13 +4,13 @@
 use std::time::Duration;
 
 use dunlin_admin_api::{Imported, ImportedRow, MAX_IMPORT_ROWS};
-use dunlin_migrate::{Item, Plan};
+use dunlin_migrate::{Item, Plan, Way};
 use serde::Serialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
 use crate::failure::{Exit, Failure, Result};
-use crate::session::Session;
+use crate::session::{Answer, Session};
 use crate::table::plain;
 
 /// A node takes bodies of a mebibyte.
@@ -56,8 +56,14 @@ pub(super) struct Sent {
 pub(super) async fn all(session: &Session, plan: &Plan, how: How) -> Result<Sent> {
     let mut sent = Sent { dry_run: how.dry_run, ..Sent::default() };
     let mut told = 0;
-    let items = plan.items.iter().enumerate();
-    let rows: Vec<_> = items.filter_map(|(at, item)| Some((at, item.row.as_deref()?))).collect();
+    let (mut rows, mut posts) = (Vec::new(), Vec::new());
+    for (at, item) in plan.items.iter().enumerate() {
+        match &item.way {
+            Some(Way::Import(row)) => rows.push((at, row.as_ref())),
+            Some(Way::Post(path, body)) => posts.push((at, *path, body.as_ref())),
+            None => {}
+        }
+    }
     let mut rest = rows.as_slice();
     while !rest.is_empty() {
         let mut bytes = 0;
@@ -71,11 +77,12 @@ pub(super) async fn all(session: &Session, plan: &Plan, how: How) -> Result<Sent
         rest = behind;
         let values: Vec<&RawValue> = batch.iter().map(|(_, row)| *row).collect();
         let body = Batch { rows: values, how };
-        let imported = batch_until_decided(session, &body).await.inspect_err(|_| {
+        let answer = until_decided(session, "/dunlin/import", &body).await.inspect_err(|_| {
             let done = rows.len() - rest.len() - batch.len();
             session
                 .say(&format!("{done} of {} rows were sent; the same command goes on", rows.len()));
         })?;
+        let imported: Imported = answer.read()?;
         if imported.rows.len() != batch.len() {
             return Err(Failure::here("a node answered for other rows than were sent"));
         }
@@ -94,14 +101,19 @@ pub(super) async fn all(session: &Session, plan: &Plan, how: How) -> Result<Sent
             }
         }
     }
+    if !how.dry_run {
+        for (at, path, body) in posts {
+            sent.post(session, (at, path), body).await?;
+        }
+    }
     Ok(sent)
 }
 
-async fn batch_until_decided(session: &Session, body: &Batch<'_>) -> Result<Imported> {
+async fn until_decided(session: &Session, path: &str, body: &impl Serialize) -> Result<Answer> {
     let mut attempt = 1;
     loop {
-        let failure = match session.post_repeatable("/dunlin/import", body).await {
-            Ok(answer) => return answer.read(),
+        let failure = match session.post_repeatable(path, body).await {
+            Ok(answer) => return Ok(answer),
             Err(failure) => failure,
         };
         let passing = matches!(failure.exit, Exit::Unavailable | Exit::OutcomeUnknown);
@@ -114,6 +126,31 @@ async fn batch_until_decided(session: &Session, body: &Batch<'_>) -> Result<Impo
 }
 
 impl Sent {
+    /// Makes a model or a credential. One that is there already stays, whoever made it: what is
+    /// secret of it cannot be compared.
+    async fn post(
+        &mut self,
+        session: &Session,
+        (at, path): (usize, &str),
+        body: &RawValue,
+    ) -> Result {
+        match until_decided(session, path, &body).await {
+            Ok(_) => self.made += 1,
+            Err(failure) => match failure.exit {
+                Exit::Conflict => self.unchanged += 1,
+                Exit::Failed | Exit::Usage | Exit::NotFound => {
+                    self.refused.push((at, failure.message));
+                }
+                Exit::Done
+                | Exit::Unauthorised
+                | Exit::Unavailable
+                | Exit::OutcomeUnknown
+                | Exit::ProblemsFound => return Err(failure),
+            },
+        }
+        Ok(())
+    }
+
     /// A conflict beats what is left out, which beats that all is done.
     pub(super) fn exit(&self, left_out: Exit) -> Exit {
         if !self.conflicts.is_empty() {

@@ -154,6 +154,6 @@ impl Draft<'_> {
     }
 
     pub(super) fn variable(&self, name: &str) -> Option<Arc<str>> {
-        self.reading.environment.get(name).filter(|value| !value.is_empty()).map(Arc::from)
+        self.environment.get(name).filter(|value| !value.is_empty()).map(Arc::from)
     }
 }

@@ -34,5 +34,5 @@ fn item(world: &World<'_>, row: &Row) -> Item {
         Outcome::Unsupported(vec![Finding { field: String::new(), reason }])
     };
     let place = world.place(row.file, row.line);
-    Item { table: CONFIG, place, object: section.to_owned(), outcome, row: None }
+    Item { table: CONFIG, place, object: section.to_owned(), outcome, way: None }
 }

@@ -1,10 +1,11 @@
 //! A row on its way: what it says so far in the API's words, what changes, what is in its way.
 
-use dunlin_admin_api::{Field, ImportKind, ImportRow, Of, Shape, idle_fields};
+use dunlin_admin_api::{Field, ImportKind, ImportRow, Of, RawJson, Shape, idle_fields};
+use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use super::world::World;
-use super::{Finding, Item, Outcome};
+use super::{Finding, Item, Outcome, Way};
 use crate::dump::Row;
 use crate::values::{self, Moment};
 
@@ -153,26 +154,48 @@ impl<'w, 'd> Draft<'w, 'd> {
         }
     }
 
-    /// The row as it is sent, if nothing is in its way.
+    /// The row as it is imported, if nothing is against it.
     pub(super) fn done(self, table: &'static str, kind: ImportKind, object: String) -> Item {
+        self.sent(table, object, |fields| Way::Import(raw(&ImportRow { kind, fields })))
+    }
+
+    /// The row as the request that makes such a thing, if nothing is against it.
+    pub(super) fn posted(self, table: &'static str, path: &'static str, object: String) -> Item {
+        self.sent(table, object, |fields| Way::Post(path, raw(&fields)))
+    }
+
+    fn sent(
+        self,
+        table: &'static str,
+        object: String,
+        way: impl FnOnce(Map<String, Value>) -> Way,
+    ) -> Item {
         let Self { world, row, fields, changes, blockers, .. } = self;
-        let (outcome, row_to_send) = if !blockers.is_empty() {
-            (Outcome::Unsupported(blockers), None)
-        } else {
-            let row = serde_json::value::to_raw_value(&ImportRow { kind, fields });
-            let row = Some(row.expect("plain data with text keys"));
-            (if changes.is_empty() { Outcome::Kept } else { Outcome::Changed(changes) }, row)
-        };
         let place = world.place(row.file, row.line);
-        Item { table, place, object, outcome, row: row_to_send }
+        if !blockers.is_empty() {
+            return Item {
+                table,
+                place,
+                object,
+                outcome: Outcome::Unsupported(blockers),
+                way: None,
+            };
+        }
+        let way = way(fields);
+        let outcome = if changes.is_empty() { Outcome::Kept } else { Outcome::Changed(changes) };
+        Item { table, place, object, outcome, way: Some(way) }
     }
 
     /// The row as one that need not move.
     pub(super) fn needless(self, table: &'static str, object: String, why: &str) -> Item {
         let place = self.world.place(self.row.file, self.row.line);
         let outcome = Outcome::Needless(why.to_owned());
-        Item { table, place, object, outcome, row: None }
+        Item { table, place, object, outcome, way: None }
     }
+}
+
+fn raw(of: &impl Serialize) -> RawJson {
+    serde_json::value::to_raw_value(of).expect("plain data with text keys")
 }
 
 fn fits(shape: Shape, value: &Value) -> bool {

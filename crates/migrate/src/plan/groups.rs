@@ -34,7 +34,7 @@ pub(super) fn budgets(world: &mut World<'_>) -> Vec<Item> {
             scoped,
         };
         let item = draft.done(BUDGETS, ImportKind::Budget, format!("budget `{name}`"));
-        if item.row.is_some() {
+        if item.way.is_some() {
             world.budgets.insert(name, budget);
         }
         items.push(item);
@@ -57,7 +57,7 @@ pub(super) fn organizations(world: &mut World<'_>) -> Vec<Item> {
         draft.metadata(Of::Organization, metadata);
         let object = format!("organization `{name}`");
         let item = draft.done(ORGANIZATIONS, ImportKind::Organization, object);
-        if item.row.is_some() {
+        if item.way.is_some() {
             world.organizations.insert(name);
         }
         items.push(item);
@@ -101,7 +101,7 @@ pub(super) fn teams(world: &mut World<'_>) -> Vec<Item> {
             None => format!("team `{name}`"),
         };
         let item = draft.done(TEAMS, ImportKind::Team, object);
-        if item.row.is_some() {
+        if item.way.is_some() {
             world.teams.insert(name);
         }
         items.push(item);

@@ -27,7 +27,7 @@ pub(super) fn keys(world: &mut World<'_>) -> Vec<Item> {
         let token = row.get("token").unwrap_or_default();
         let older = former.get(token).map(Vec::as_slice).unwrap_or_default();
         let item = key(world, row, older, &mut aliases);
-        if item.row.is_some() {
+        if item.way.is_some() {
             moved.insert(token);
         }
         items.push(item);
@@ -168,5 +168,5 @@ fn former_text(world: &World<'_>, row: &Row, moved: &BTreeSet<&str>) -> Item {
         draft.blocked("active_token_id", "its key does not move");
     }
     // It is sent with its key.
-    Item { row: None, ..draft.done(FORMER, ImportKind::Key, object) }
+    Item { way: None, ..draft.done(FORMER, ImportKind::Key, object) }
 }

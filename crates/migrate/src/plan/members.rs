@@ -48,7 +48,7 @@ pub(super) fn of_teams(world: &mut World<'_>) -> Vec<Item> {
             let pair = (name.to_owned(), user.clone());
             let membership = memberships.remove(&pair);
             let item = member(world, (team, name), (&user, &role), membership);
-            if item.row.is_none() {
+            if item.way.is_none() {
                 world.members_left.insert(pair);
             }
             items.push(item);

@@ -2,9 +2,9 @@
 
 use serde_json::{Map, Value};
 
+use super::Item;
 use super::draft::Draft;
 use super::world::World;
-use super::{Finding, Item, Outcome};
 use crate::dump::Row;
 use crate::secrets;
 
@@ -13,67 +13,63 @@ const CREDENTIALS: &str = "LiteLLM_CredentialsTable";
 const NO_SALT: &str = "it is encrypted: set LITELLM_SALT_KEY, or name a file that holds it: \
      --salt-key-file";
 
-pub(super) fn models(world: &World<'_>) -> Vec<Item> {
-    let item = |row: &Row| {
-        let name = row.get("model_name").unwrap_or_default();
-        let reason = format!(
-            "models are not taken over into the cluster by this version: write `{name}` into \
-             model_list"
-        );
-        sealed(world, (MODELS, row), "litellm_params", format!("model `{name}`"), reason)
-    };
-    world.rows(MODELS).map(item).collect()
-}
-
 pub(super) fn credentials(world: &World<'_>) -> Vec<Item> {
     let item = |row: &Row| {
-        let name = row.get("credential_name").unwrap_or_default();
-        let reason = format!(
-            "credentials are not taken over into the cluster by this version: write `{name}` into \
-             credential_list"
-        );
-        sealed(
-            world,
-            (CREDENTIALS, row),
-            "credential_values",
-            format!("credential `{name}`"),
-            reason,
-        )
+        let mut draft = Draft::new(world, row);
+        let object = format!("credential `{}`", draft.text("credential_name").unwrap_or_default());
+        draft.copy("credential_name", "credential_name");
+        let values = draft.opened("credential_values");
+        draft.put("credential_values", values);
+        let info = draft.object("credential_info");
+        draft.put("credential_info", info);
+        draft.posted(CREDENTIALS, "/credentials", object)
     };
     world.rows(CREDENTIALS).map(item).collect()
 }
 
-fn sealed(
-    world: &World<'_>,
-    (table, row): (&'static str, &Row),
-    column: &str,
-    object: String,
-    reason: String,
-) -> Item {
-    let mut draft = Draft::new(world, row);
-    let mut values = draft.object(column);
-    let mut findings = open(world, column, &mut values);
-    findings.push(Finding { field: String::new(), reason });
-    let place = world.place(row.file, row.line);
-    Item { table, place, object, outcome: Outcome::Unsupported(findings), row: None }
+pub(super) fn models(world: &World<'_>) -> Vec<Item> {
+    world.rows(MODELS).map(|row| model(world, row)).collect()
 }
 
-/// Puts the clear texts in the place of the encrypted ones; says which the salt key does not open.
-fn open(world: &World<'_>, column: &str, values: &mut Map<String, Value>) -> Vec<Finding> {
-    let mut findings = Vec::new();
-    for (name, value) in values {
-        let Value::String(stored) = value else { continue };
-        let opened = match &world.options.salt {
-            Some(salt) => secrets::open(stored, salt).map_err(|sealed| sealed.to_string()),
-            None if secrets::is_sealed(stored) => Err(NO_SALT.to_owned()),
-            None => continue,
-        };
-        match opened {
-            Ok(clear) => *value = Value::String(clear),
-            // Early versions stored some texts as they were.
-            Err(_) if !secrets::is_sealed(stored) => {}
-            Err(reason) => findings.push(Finding { field: format!("{column}.{name}"), reason }),
-        }
+fn model(world: &World<'_>, row: &Row) -> Item {
+    let mut draft = Draft::new(world, row);
+    let object = format!("model `{}`", draft.text("model_name").unwrap_or_default());
+    if draft.flag("blocked") == Some(true) {
+        return draft.needless(MODELS, object, "it is blocked: nobody calls it");
     }
-    findings
+    draft.copy("model_name", "model_name");
+    let params = draft.opened("litellm_params");
+    draft.put("litellm_params", params);
+    let mut info = draft.object("model_info");
+    // Others could call it, too.
+    if info.get("team_id").is_some_and(|team| !team.is_null()) {
+        let reason = "it is one team's, which is not known to this version";
+        draft.blocked("model_info.team_id", reason);
+    }
+    if let Some(id) = draft.text("model_id") {
+        info.insert("id".to_owned(), id.into());
+    }
+    draft.put("model_info", info);
+    draft.posted(MODELS, "/model/new", object)
+}
+
+impl Draft<'_, '_> {
+    /// An object with its encrypted texts in clear; one that cannot be opened is in the way.
+    fn opened(&mut self, column: &str) -> Map<String, Value> {
+        let mut values = self.object(column);
+        for (name, value) in &mut values {
+            let Value::String(stored) = value else { continue };
+            let opened = match &self.world.options.salt {
+                Some(salt) => secrets::open(stored, salt).map_err(|sealed| sealed.to_string()),
+                None => Err(NO_SALT.to_owned()),
+            };
+            match opened {
+                Ok(clear) => *value = Value::String(clear),
+                // Early versions stored some texts as they were.
+                Err(_) if !secrets::is_sealed(stored) => {}
+                Err(reason) => self.blocked(&format!("{column}.{name}"), reason),
+            }
+        }
+        values
+    }
 }

@@ -56,7 +56,7 @@ pub(super) fn users(world: &mut World<'_>) -> Vec<Item> {
         let metadata = draft.object("metadata");
         draft.metadata(Of::User, metadata);
         let item = draft.done(USERS, ImportKind::User, object);
-        match (item.row.is_some(), email) {
+        match (item.way.is_some(), email) {
             (true, Some(email)) => drop(world.emails.insert(email, name)),
             (true, None) => {}
             (false, _) => drop(world.users_left.insert(name)),

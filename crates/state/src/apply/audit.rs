@@ -13,7 +13,7 @@ use imbl::OrdMap;
 use imbl::ordmap::DiffItem;
 
 use crate::audit::{Action, AuditRow, Table};
-use crate::command::{Entry, Key, Kind, Member};
+use crate::command::{Entry, Key, Kind, Member, Resource, ResourceKind};
 use crate::payer::FIRST_ROW;
 use crate::state::{Holder, Members, State};
 use shown::Fields;
@@ -38,6 +38,7 @@ pub(super) fn record(before: &State, after: &mut State, entry: &Entry) {
     config(before, after, &mut found);
     if entry.actor.is_some() {
         nodes(before, after, &mut found);
+        resources(before, after, &mut found);
         holders(before, after, &mut found);
     }
     let (index, at, node) = (after.applied, after.at, entry.id.node);
@@ -72,11 +73,24 @@ pub(super) fn record(before: &State, after: &mut State, entry: &Entry) {
 }
 
 fn config(before: &State, after: &State, found: &mut Vec<Found>) {
-    let revisions = |state: &State| state.config.len();
-    for number in revisions(before)..revisions(after) {
-        let former = number.checked_sub(1).map(|former| shown::revision(&after.config[former]));
-        let revision = shown::revision(&after.config[number]);
+    // By number: old revisions are forgotten, so that the length may stay.
+    let known = before.config.last().map_or(0, |config| config.revision);
+    for (at, revision) in after.config.iter().enumerate().filter(|(_, it)| it.revision > known) {
+        let former = at.checked_sub(1).map(|former| shown::revision(&after.config[former]));
+        let revision = shown::revision(revision);
         found.extend(Found::of(Table::Config, "config", former, Some(revision)));
+    }
+}
+
+fn resources(before: &State, after: &State, found: &mut Vec<Found>) {
+    for kind in [ResourceKind::Model, ResourceKind::Credential] {
+        let of = |state: &State| state.resources.get(&kind).cloned().unwrap_or_default();
+        for change in of(before).diff(&of(after)) {
+            let (id, former, present) = sides(change);
+            let shown = |resource: &Arc<Resource>| shown::resource(resource);
+            let (former, present) = (former.map(shown), present.map(shown));
+            found.extend(Found::of(Table::Resource(kind), id, former, present));
+        }
     }
 }
 

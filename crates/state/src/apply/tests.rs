@@ -259,7 +259,9 @@ fn what_is_too_large_is_not_kept() {
     assert!(matches!(refused, Err(Rejected::TooLarge { .. })), "{refused:?}");
 }
 
+mod config;
 mod entities;
 mod met;
 mod money;
 mod promised;
+mod resources;

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use dunlin_types::{KeyDigest, NodeId, UnixMillis};
 use serde::{Deserialize, Serialize};
 
-use crate::command::Kind;
+use crate::command::{Kind, ResourceKind};
 
 /// Who asks for a change, and from where. What a cluster does by itself has none.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -76,6 +76,8 @@ pub enum Table {
     Entity(Kind),
     /// Who belongs to a team or an organization; the object is `group:user`.
     Member(Kind),
+    /// Models and credentials that are set over the API; the object is the id.
+    Resource(ResourceKind),
     /// The config file.
     Config,
     /// The cluster's nodes.
@@ -86,7 +88,7 @@ pub enum Table {
 
 impl Table {
     /// All of them.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 15] = [
         Self::Key,
         Self::Entity(Kind::Team),
         Self::Entity(Kind::User),
@@ -97,6 +99,8 @@ impl Table {
         Self::Entity(Kind::AccessGroup),
         Self::Member(Kind::Team),
         Self::Member(Kind::Organization),
+        Self::Resource(ResourceKind::Model),
+        Self::Resource(ResourceKind::Credential),
         Self::Config,
         Self::Node,
         Self::More,
@@ -123,6 +127,8 @@ impl Table {
                 | Kind::Tag
                 | Kind::AccessGroup,
             ) => "LiteLLM_TeamMembership",
+            Self::Resource(ResourceKind::Model) => "LiteLLM_ProxyModelTable",
+            Self::Resource(ResourceKind::Credential) => "LiteLLM_CredentialsTable",
             Self::Config => "LiteLLM_Config",
             Self::Node => "Dunlin_Node",
             Self::More => "Dunlin_More",

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use dunlin_types::{KeyDigest, NodeId, PotId};
 use serde::{Deserialize, Serialize};
 
-use super::{Entity, Key, Kind, Member};
+use super::{Entity, Key, Kind, Member, Resource, ResourceKind};
 
 /// What a command brought about.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -30,6 +30,8 @@ pub enum Reply {
     },
     /// The memberships as they are now, or as they were.
     Members(Vec<Arc<Member>>),
+    /// The model or the credential as it is now.
+    Resource(Arc<Resource>),
     /// One for each command of [`super::Command::All`].
     All(Vec<Reply>),
     /// The config revision that holds the proposed content.
@@ -115,6 +117,38 @@ pub enum Rejected {
         /// What is asked for.
         asked: u64,
     },
+    /// A model or a credential has the id.
+    #[error("{} `{id}` exists already", kind.name())]
+    ResourceExists {
+        /// What it is.
+        kind: ResourceKind,
+        /// What names it.
+        id: String,
+    },
+    /// No model or credential set over the API has the id.
+    #[error("{} `{id}` does not exist", kind.name())]
+    UnknownResource {
+        /// What it is.
+        kind: ResourceKind,
+        /// What names it.
+        id: String,
+    },
+    /// Somebody else changed it since it was read.
+    #[error("{} `{id}` was changed in between", kind.name())]
+    ResourceChanged {
+        /// What it is.
+        kind: ResourceKind,
+        /// What names it.
+        id: String,
+    },
+    /// As many as are kept.
+    #[error("there are {most} {what}s already; no more are kept")]
+    TooMany {
+        /// What they are: `model`, ...
+        what: String,
+        /// How many there may be.
+        most: u64,
+    },
     /// No key has the hash.
     #[error("the key does not exist")]
     UnknownKey,
@@ -132,6 +166,15 @@ pub enum Rejected {
     StaleRevision {
         /// The newest revision.
         newest: u64,
+    },
+    /// There is no such revision, or its content is not kept any more.
+    #[error(
+        "there is no config revision {revision} whose content is kept; `dunlin config history` \
+         shows those that are"
+    )]
+    UnknownRevision {
+        /// The revision that was asked for.
+        revision: u64,
     },
     /// The content is that of an older revision.
     #[error("this is the config of revision {revision}, and {newest} is in force")]

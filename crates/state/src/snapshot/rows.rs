@@ -43,9 +43,12 @@ pub struct ConfigRevision {
     pub revision: u64,
     /// Names the content.
     pub hash: String,
-    /// The content, sealed under the cluster secret.
+    /// The content, sealed under the cluster secret. Empty: it is not kept any more.
     #[serde(serialize_with = "hex::serde::serialize", deserialize_with = "from_hex")]
     pub sealed: Arc<[u8]>,
+    /// The older revision whose content it brought back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub copy_of: Option<u64>,
     /// The file's name, for people.
     pub source: String,
     /// When it was accepted.

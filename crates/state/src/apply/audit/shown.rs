@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 
 use super::mask;
 use crate::audit::Action;
-use crate::command::{Entity, Key, Kind, Member, Terms};
+use crate::command::{Entity, Key, Kind, Member, Resource, Terms};
 use crate::snapshot::{ClusterNode, ConfigRevision};
 use crate::state::{Holder, State};
 
@@ -205,6 +205,14 @@ pub(super) fn revision(revision: &ConfigRevision) -> Fields {
     fields.put("revision", &revision.revision);
     fields.put("hash", &revision.hash);
     fields.put("source", &revision.source);
+    fields
+}
+
+/// A model or a credential by its names: its content is sealed.
+pub(super) fn resource(resource: &Resource) -> Fields {
+    let mut fields = Fields::default();
+    fields.put("name", &resource.name);
+    fields.put("version", &resource.version);
     fields
 }
 

@@ -1,6 +1,13 @@
-//! Sealing for what is replicated but must not be read at rest: config documents, whose text may
-//! hold provider keys. XChaCha20-Poly1305 (draft-irtf-cfrg-xchacha) under a key derived from the
-//! cluster secret by HKDF-SHA256; the 24-byte nonce is random and goes first.
+//! Sealing for what is replicated but must not be read at rest: config documents, models and
+//! credentials set over the API, all of which may hold provider keys.
+//!
+//! Does not know what is sealed, or where it is kept. Invariants: what one cluster secret sealed no
+//! other opens, and no changed byte; a fingerprint tells nobody without the secret whether a guess
+//! of the content is right. XChaCha20-Poly1305 (draft-irtf-cfrg-xchacha) under a key derived from
+//! the cluster secret by HKDF-SHA256; the 24-byte nonce is random and goes first. Read
+//! [`Sealer::seal`] first.
+
+use std::fmt;
 
 use chacha20poly1305::aead::{Aead, KeyInit};
 use chacha20poly1305::{XChaCha20Poly1305, XNonce};
@@ -11,7 +18,7 @@ use sha2::{Digest, Sha256};
 const NONCE_LEN: usize = 24;
 
 /// Seals and opens under one cluster secret.
-pub(crate) struct Sealer {
+pub struct Sealer {
     cipher: XChaCha20Poly1305,
     fingerprint_key: [u8; 32],
     master_key_key: [u8; 32],
@@ -20,11 +27,18 @@ pub(crate) struct Sealer {
 /// The bytes were not sealed under this cluster's secret, or were changed since.
 #[derive(Debug, thiserror::Error)]
 #[error("sealed under another cluster secret, or damaged")]
-pub(crate) struct CannotOpen;
+pub struct CannotOpen;
+
+impl fmt::Debug for Sealer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Sealer")
+    }
+}
 
 impl Sealer {
     /// The sealer of the cluster that has `secret`.
-    pub(crate) fn new(secret: &Secret) -> Self {
+    #[must_use]
+    pub fn new(secret: &Secret) -> Self {
         let hkdf = Hkdf::<Sha256>::new(None, secret.expose().as_bytes());
         let derive = |label: &[u8]| {
             let mut key = [0; 32];
@@ -39,11 +53,12 @@ impl Sealer {
     }
 
     /// Seals `plain`.
-    pub(crate) fn seal(&self, plain: &[u8]) -> Vec<u8> {
+    #[must_use]
+    pub fn seal(&self, plain: &[u8]) -> Vec<u8> {
         let nonce: [u8; NONCE_LEN] = rand::random();
         let mut sealed = nonce.to_vec();
         let body = self.cipher.encrypt(&XNonce::from(nonce), plain);
-        sealed.extend(body.expect("a config is far below the cipher's length bound"));
+        sealed.extend(body.expect("what is sealed is far below the cipher's length bound"));
         sealed
     }
 
@@ -51,30 +66,28 @@ impl Sealer {
     ///
     /// # Errors
     /// [`CannotOpen`].
-    pub(crate) fn open(&self, sealed: &[u8]) -> Result<Vec<u8>, CannotOpen> {
+    pub fn open(&self, sealed: &[u8]) -> Result<Vec<u8>, CannotOpen> {
         let (nonce, body) = sealed.split_first_chunk::<NONCE_LEN>().ok_or(CannotOpen)?;
         self.cipher.decrypt(&XNonce::from(*nonce), body).map_err(|_| CannotOpen)
     }
 
     /// Names `plain` without letting anyone without the secret test guesses of its content.
-    pub(crate) fn fingerprint(&self, plain: &[u8]) -> String {
-        hex(&keyed(&self.fingerprint_key, plain)[..16])
+    #[must_use]
+    pub fn fingerprint(&self, plain: &[u8]) -> String {
+        hex::encode(&keyed(&self.fingerprint_key, plain)[..16])
     }
 
     /// Names a master key, or that there is none, in the same way.
-    pub(crate) fn master_key(&self, key: Option<&Secret>) -> String {
+    #[must_use]
+    pub fn master_key(&self, key: Option<&Secret>) -> String {
         let plain = key.map_or("", Secret::expose);
-        hex(&keyed(&self.master_key_key, plain.as_bytes())[..8])
+        hex::encode(&keyed(&self.master_key_key, plain.as_bytes())[..8])
     }
 }
 
 fn keyed(key: &[u8; 32], plain: &[u8]) -> [u8; 32] {
     let inner = Sha256::new().chain_update(key).chain_update(plain).finalize();
     Sha256::new().chain_update(key).chain_update(inner).finalize().into()
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]

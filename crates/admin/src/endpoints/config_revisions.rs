@@ -1,0 +1,125 @@
+//! `GET /config/history`, `/config/revision` and `/config/diff`: the config's revisions, what one of
+//! them says, and how two differ. Secrets are starred out; that one changed is still seen.
+
+use axum::response::Response;
+use dunlin_config::Document;
+use dunlin_state::{ConfigRevision, State};
+use serde_json::{Value, json};
+
+use super::ok_as_of;
+use crate::Admin;
+use crate::error::Error;
+use crate::moment::iso;
+use crate::routes::{Asked, Routes, Who};
+
+pub(super) fn add(routes: Routes) -> Routes {
+    routes
+        .get("/config/history", Who::Viewers, history)
+        .get("/config/revision", Who::Admins, show)
+        .get("/config/diff", Who::Admins, diff)
+}
+
+async fn history(admin: Admin, _: Asked) -> Result<Response, Error> {
+    let read = admin.read().await;
+    let rows: Vec<_> = read.state.config_history().rev().map(row).collect();
+    Ok(ok_as_of(&read, &json!({"revisions": rows})))
+}
+
+async fn show(admin: Admin, asked: Asked) -> Result<Response, Error> {
+    let read = admin.read().await;
+    let revision = named(&read.state, &asked, "revision", newest(&read.state))?;
+    let document = open(&admin, revision)?;
+    let files = document.files.iter();
+    let files: Vec<_> = files
+        .map(|file| json!({"path": file.path, "text": dunlin_config::masked(&file.text)}))
+        .collect();
+    let mut told = row(revision);
+    told["files"] = files.into();
+    Ok(ok_as_of(&read, &told))
+}
+
+async fn diff(admin: Admin, asked: Asked) -> Result<Response, Error> {
+    let read = admin.read().await;
+    let to = named(&read.state, &asked, "to", newest(&read.state))?;
+    let from = named(&read.state, &asked, "from", to.revision.saturating_sub(1))?;
+    let text = dunlin_config::diff(&open(&admin, from)?, &open(&admin, to)?);
+    let told = json!({"from": from.revision, "to": to.revision, "diff": text});
+    Ok(ok_as_of(&read, &told))
+}
+
+fn newest(state: &State) -> u64 {
+    state.config().map_or(0, |config| config.revision)
+}
+
+/// The revision that a parameter names.
+fn named<'s>(
+    state: &'s State,
+    asked: &Asked,
+    param: &'static str,
+    otherwise: u64,
+) -> Result<&'s ConfigRevision, Error> {
+    let number = match asked.param(param) {
+        None => otherwise,
+        Some(text) => text.parse().map_err(|_| Error::BadField {
+            name: param,
+            reason: format!("`{param}` is `{text}`, not the number of a revision"),
+        })?,
+    };
+    let found = state.config_history().find(|known| known.revision == number);
+    let found = found.filter(|known| !known.sealed.is_empty());
+    found.ok_or_else(|| Error::NotFound {
+        reason: format!(
+            "there is no config revision {number} whose content is kept; GET /config/history lists \
+             those that are"
+        ),
+    })
+}
+
+fn open(admin: &Admin, revision: &ConfigRevision) -> Result<Document, Error> {
+    let unreadable = |why: &dyn ToString| Error::Unreadable {
+        reason: format!("config revision {}: {}", revision.revision, why.to_string()),
+    };
+    let plain = admin.0.config.sealer.open(&revision.sealed).map_err(|why| unreadable(&why))?;
+    dunlin_config::document_from(&plain).map_err(|why| unreadable(&why))
+}
+
+fn row(revision: &ConfigRevision) -> Value {
+    json!({
+        "revision": revision.revision,
+        "at": iso(revision.at),
+        "by": revision.by,
+        "source": revision.source,
+        "copy_of": revision.copy_of,
+        "content_is_kept": !revision.sealed.is_empty(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use dunlin_state::Command;
+
+    use super::*;
+    use crate::caller::Caller;
+    use crate::rights::tests::asked_by;
+
+    #[test]
+    fn a_revision_is_named_by_its_number() {
+        let propose = |hash: &str, after| Command::ProposeConfig {
+            hash: hash.to_owned(),
+            sealed: vec![1],
+            source: "config.yaml".to_owned(),
+            after,
+        };
+        let state = crate::row::tests::state_after([propose("a", 0), propose("b", 1)]);
+        let asked = |value: &str| {
+            let query = vec![("to".to_owned(), value.to_owned())];
+            Asked { query, ..asked_by(Caller::Master) }
+        };
+        let of = |value: &str| named(&state, &asked(value), "to", newest(&state));
+        assert_eq!(of("1").expect("kept").hash, "a");
+        assert_eq!(of("").expect("the newest").revision, 2);
+        assert!(matches!(of("3"), Err(Error::NotFound { .. })));
+        assert!(matches!(of("x"), Err(Error::BadField { name: "to", .. })));
+        assert_eq!(row(of("2").expect("kept"))["content_is_kept"], true);
+    }
+}

@@ -1,0 +1,172 @@
+//! `dunlin config history`, `show`, `diff` and `rollback`: the revisions of the cluster's config.
+
+use clap::{Args, Subcommand};
+use serde::Deserialize;
+use serde_json::json;
+
+use crate::failure::{Failure, Result};
+use crate::session::{Object, Session};
+use crate::table::{plain, table};
+use crate::target::{NamedKey, Target};
+use crate::terminal;
+
+/// What can be done with the revisions of a cluster's config.
+#[derive(Subcommand, Debug)]
+pub enum RevisionCommand {
+    /// List the revisions of the cluster's config, newest first.
+    History(Target),
+    /// Show one revision, secrets starred out [default: the newest].
+    Show(With<ShowArgs>),
+    /// Show what a revision changed, secrets starred out [default: the newest, to the one before].
+    Diff(With<DiffArgs>),
+    /// Bring an older revision back, on all nodes at once, as a new revision.
+    Rollback(With<RollbackArgs>),
+}
+
+/// A verb's own flags and those of all.
+#[derive(Args, Debug)]
+pub struct With<A: Args> {
+    #[command(flatten)]
+    own: A,
+    #[command(flatten)]
+    target: Target,
+}
+
+#[derive(Args, Debug)]
+pub struct ShowArgs {
+    /// Which one.
+    revision: Option<u64>,
+}
+
+#[derive(Args, Debug)]
+pub struct DiffArgs {
+    /// The older one.
+    from: Option<u64>,
+    /// The newer one.
+    to: Option<u64>,
+}
+
+#[derive(Args, Debug)]
+pub struct RollbackArgs {
+    /// The revision whose content is to be in force again.
+    revision: u64,
+    /// Do not ask.
+    #[arg(short, long)]
+    yes: bool,
+}
+
+#[derive(Deserialize)]
+struct History {
+    revisions: Vec<Revision>,
+}
+
+#[derive(Deserialize)]
+struct Revision {
+    revision: u64,
+    at: String,
+    by: String,
+    source: String,
+    copy_of: Option<u64>,
+    content_is_kept: bool,
+    #[serde(default)]
+    files: Vec<File>,
+}
+
+#[derive(Deserialize)]
+struct File {
+    path: String,
+    text: String,
+}
+
+#[derive(Deserialize)]
+struct Difference {
+    from: u64,
+    to: u64,
+    diff: String,
+}
+
+pub(crate) async fn run(command: &RevisionCommand, key: Option<NamedKey>) -> Result {
+    match command {
+        RevisionCommand::History(target) => history(&target.open(key)?).await,
+        RevisionCommand::Show(With { own, target }) => show(own, &target.open(key)?).await,
+        RevisionCommand::Diff(With { own, target }) => diff(own, &target.open(key)?).await,
+        RevisionCommand::Rollback(With { own, target }) => rollback(own, &target.open(key)?).await,
+    }
+}
+
+async fn history(session: &Session) -> Result {
+    let answer = session.get("/config/history", &[]).await?;
+    let History { revisions } = answer.read()?;
+    let rows: Vec<_> = revisions.iter().map(row).collect();
+    let text = table([" REVISION", "ACCEPTED", "BY NODE", "FROM", "CONTENT"], &rows);
+    session.show("dunlin.config.history/1", answer.read()?, &text)
+}
+
+fn row(one: &Revision) -> [String; 5] {
+    let kept = if one.content_is_kept { "kept" } else { "not kept any more" };
+    let content = one.copy_of.map_or(kept.to_owned(), |of| format!("that of revision {of}"));
+    [one.revision.to_string(), one.at.clone(), one.by.clone(), one.source.clone(), content]
+}
+
+async fn show(args: &ShowArgs, session: &Session) -> Result {
+    let number = args.revision.map(|number| number.to_string());
+    let query: Vec<_> = number.as_deref().map(|number| ("revision", number)).into_iter().collect();
+    let answer = session.get("/config/revision", &query).await?;
+    let Revision { files, revision, .. } = answer.read()?;
+    session.say(&format!("config revision {revision}"));
+    let heads = files.len() > 1;
+    let text = files.iter().map(|file| {
+        let head = if heads { format!("# {}\n", file.path) } else { String::new() };
+        head + &lines(&file.text)
+    });
+    let text: String = text.collect();
+    session.show("dunlin.config.revision/1", answer.read()?, &text)
+}
+
+async fn diff(args: &DiffArgs, session: &Session) -> Result {
+    let [from, to] = [args.from, args.to].map(|number| number.map(|number| number.to_string()));
+    let query = [("from", from.as_deref()), ("to", to.as_deref())];
+    let query: Vec<_> = query.into_iter().filter_map(|(name, it)| Some((name, it?))).collect();
+    let answer = session.get("/config/diff", &query).await?;
+    let Difference { from, to, diff } = answer.read()?;
+    session.say(&if diff.is_empty() {
+        format!("config revisions {from} and {to} say the same")
+    } else {
+        format!("config revision {to}, against {from}")
+    });
+    session.show("dunlin.config.diff/1", answer.read()?, &lines(&diff))
+}
+
+async fn rollback(args: &RollbackArgs, session: &Session) -> Result {
+    let to = args.revision;
+    if !args.yes {
+        let question =
+            format!("Config revision {to} will be in force on all nodes. Type {to} to do it: ");
+        match terminal::ask(&question) {
+            Some(typed) if typed == to.to_string() => {}
+            Some(_) => {
+                return Err(Failure::usage("that is not its number; nothing was changed", ""));
+            }
+            None => {
+                let message = format!("revision {to} is brought back only if that is confirmed");
+                return Err(Failure::usage(message, "there is no terminal to ask at: give --yes"));
+            }
+        }
+    }
+    let body = json!({"to": to}).as_object().cloned().unwrap_or_default();
+    let answer = session.post("/config/rollback", &body).await?;
+    let told: Object = answer.read()?;
+    let number = |name: &str| told.get(name).map(ToString::to_string).unwrap_or_default();
+    let (revision, before) = (number("revision"), number("before"));
+    session.say(&if revision == before {
+        format!("revision {revision} has that content: nothing was changed")
+    } else {
+        format!("revision {revision} is in force, with the content of revision {to}")
+    });
+    session.show("dunlin.config.rollback/1", answer.read()?, &format!("{}\n", plain(&revision)))
+}
+
+/// A text with its line breaks, and nothing else that a terminal would obey.
+fn lines(text: &str) -> String {
+    text.lines().map(|line| plain(line) + "\n").collect()
+}

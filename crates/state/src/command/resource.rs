@@ -1,0 +1,82 @@
+//! What is set over the API for calls to providers: models and credentials. Their content is sealed
+//! under the cluster secret, so only what names them can be read here.
+
+use std::sync::Arc;
+
+use dunlin_types::UnixMillis;
+use serde::{Deserialize, Serialize};
+
+/// What a resource is.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+pub enum ResourceKind {
+    /// One deployment of a public model.
+    #[default]
+    Model,
+    /// Values that models name and share.
+    Credential,
+}
+
+impl ResourceKind {
+    /// As people call it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Model => "model",
+            Self::Credential => "credential",
+        }
+    }
+}
+
+/// A model or a credential.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Resource {
+    /// What it is.
+    pub kind: ResourceKind,
+    /// Names it for ever: a deployment's id, a credential's name.
+    pub id: String,
+    /// The public name of a model; a credential's own.
+    pub name: String,
+    /// The content, sealed under the cluster secret.
+    #[serde(serialize_with = "hex::serde::serialize", deserialize_with = "from_hex")]
+    pub sealed: Arc<[u8]>,
+    /// The log's index at its last change, set when that is applied. A change says which one it
+    /// has seen.
+    #[serde(default)]
+    pub version: u64,
+    /// Set when it is applied.
+    #[serde(default)]
+    pub created_at: UnixMillis,
+    /// Who made it.
+    pub created_by: String,
+    /// Set when it is applied.
+    #[serde(default)]
+    pub updated_at: UnixMillis,
+    /// Who changed it last.
+    pub updated_by: String,
+}
+
+/// What a resource becomes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ResourceChange {
+    /// What it is.
+    pub kind: ResourceKind,
+    /// Which one.
+    pub id: String,
+    /// The version that the change was made from. Another one is there: it is rejected.
+    pub seen: u64,
+    /// The public name from now on.
+    pub name: String,
+    /// The content from now on, sealed.
+    #[serde(serialize_with = "hex::serde::serialize", deserialize_with = "from_hex")]
+    pub sealed: Arc<[u8]>,
+    /// Who changes it.
+    pub by: String,
+}
+
+fn from_hex<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Arc<[u8]>, D::Error> {
+    hex::serde::deserialize::<D, Vec<u8>>(from).map(Into::into)
+}
