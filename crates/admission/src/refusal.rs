@@ -211,7 +211,7 @@ pub struct Full {
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The journal could not be written.
-    #[error("the journal cannot be written")]
+    #[error("the journal cannot be written: {0}")]
     Journal(#[from] dunlin_journal::Error),
 }
 

@@ -16,7 +16,7 @@ pub enum Error {
         source: io::Error,
     },
     /// A record could not be written, for want of space perhaps.
-    #[error("a record cannot be written to {path}")]
+    #[error("a record cannot be written to {path}: {source}")]
     Append {
         /// The segment.
         path: PathBuf,
