@@ -76,11 +76,14 @@ fn main() -> anyhow::Result<ExitCode> {
 fn simulate(args: &SimArgs) -> bool {
     let mut violated = 0_u64;
     for seed in (args.seed..).take(usize::try_from(args.seeds).unwrap_or(usize::MAX)) {
-        let report = Report::of(&sim::run(seed), seed, sim::replay(seed));
-        if args.seeds == 1 || !report.ok {
-            print(&report.text());
+        let judged =
+            std::panic::catch_unwind(|| Report::of(&sim::run(seed), seed, sim::replay(seed)));
+        match &judged {
+            Ok(report) if report.ok && args.seeds > 1 => {}
+            Ok(report) => print(&report.text()),
+            Err(_) => print(&format!("seed {seed} panicked; again: {}\n", sim::replay(seed))),
         }
-        violated += u64::from(!report.ok);
+        violated += u64::from(!judged.is_ok_and(|report| report.ok));
     }
     if args.seeds > 1 {
         print(&format!("{} seeds, {violated} with a violation\n", args.seeds));

@@ -102,9 +102,13 @@ impl Bucket {
         newest.map(|slot| slot.amount).sum()
     }
 
-    /// What comes back and when, the oldest first.
+    /// What comes back and when, the oldest first: no slot before those of earlier seconds.
     pub fn returns(&self) -> impl Iterator<Item = (MonoMillis, u64)> {
-        self.slots.iter().map(|slot| (slot.last.plus(WINDOW), slot.amount))
+        let mut latest = MonoMillis(0);
+        self.slots.iter().map(move |slot| {
+            latest = latest.max(slot.last.plus(WINDOW));
+            (latest, slot.amount)
+        })
     }
 
     /// The slots as (second, age at `now` in ms, amount), to tell another node.
@@ -164,6 +168,18 @@ mod tests {
         assert_eq!(bucket.taken(MonoMillis(61_000)), 5);
         bucket.give_back(2, MonoMillis(1_200), MonoMillis(61_000));
         assert_eq!(bucket.taken(MonoMillis(61_000)), 5);
+    }
+
+    #[test]
+    fn what_is_still_taken_comes_back_later_than_now() {
+        let mut bucket = Bucket::default();
+        // Told late: the earlier second was kept until after the later one.
+        bucket.take_in(11, 2, MonoMillis(11_500));
+        bucket.take_in(10, 1, MonoMillis(12_000));
+        assert_eq!(bucket.taken(MonoMillis(71_700)), 3);
+        let returns: Vec<_> = bucket.returns().collect();
+        assert_eq!(returns, [(MonoMillis(72_000), 1), (MonoMillis(72_000), 2)]);
+        assert_eq!(bucket.taken(MonoMillis(72_000)), 0);
     }
 
     #[test]
