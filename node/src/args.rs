@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use dunlin_cli::Exit;
+use dunlin_config::ClusterSection;
+use dunlin_proxy::OnStale;
 
 use crate::demo::DemoArgs;
 
@@ -121,6 +123,19 @@ pub(crate) struct ServeArgs {
     /// How many nodes must be present before a new cluster is formed [default: the number of seeds].
     #[arg(long, value_name = "N", env = "DUNLIN_BOOTSTRAP_EXPECT")]
     pub(crate) bootstrap_expect: Option<usize>,
+    /// How long a node that hears no majority serves by itself [default: 60].
+    #[arg(long, value_name = "SECONDS", env = "DUNLIN_MAX_STALENESS",
+        value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) max_staleness: Option<u64>,
+    /// What it does then, if no other node can take its requests [default: refuse].
+    #[arg(
+        long,
+        value_name = "refuse|serve_known",
+        env = "DUNLIN_ON_STALE",
+        value_enum,
+        hide_possible_values = true
+    )]
+    pub(crate) on_stale: Option<OnStaleArg>,
     /// Unknown keys in the config file are errors.
     #[arg(long, env = "DUNLIN_STRICT")]
     pub(crate) strict: bool,
@@ -132,6 +147,14 @@ pub(crate) struct ServeArgs {
     pub(crate) log_json: bool,
     #[command(flatten)]
     pub(crate) litellm: LiteLlmArgs,
+}
+
+/// As `cluster.on_stale` has it.
+#[derive(clap::ValueEnum, Clone, Copy, Debug)]
+#[value(rename_all = "snake_case")]
+pub(crate) enum OnStaleArg {
+    Refuse,
+    ServeKnown,
 }
 
 /// Flags of the `litellm` command, so that start scripts carry over. Hidden from `--help`.
@@ -181,6 +204,19 @@ pub(crate) struct LiteLlmArgs {
     health: bool,
     #[arg(long = "test", hide = true)]
     test: bool,
+}
+
+impl ServeArgs {
+    /// What is done when nothing can be known: as the flag says, else the file.
+    pub(crate) fn on_stale(&self, section: Option<&ClusterSection>) -> OnStale {
+        match (self.on_stale, section.and_then(|section| section.on_stale)) {
+            (Some(OnStaleArg::ServeKnown), _)
+            | (None, Some(dunlin_config::OnStale::ServeKnown)) => OnStale::ServeKnown,
+            (Some(OnStaleArg::Refuse), _) | (None, Some(dunlin_config::OnStale::Refuse) | None) => {
+                OnStale::Refuse
+            }
+        }
+    }
 }
 
 impl LiteLlmArgs {

@@ -7,12 +7,16 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context, bail};
+use dunlin_admission::Admission;
 use dunlin_config::{ClusterSection, Document, Environment, Loaded, Options, Outcome};
 use dunlin_egress::Proxies;
 use dunlin_identity::Surroundings;
 use dunlin_prices::Table;
+use dunlin_proxy::{Detour, Front, OnStale};
+use dunlin_rpc::Rpc;
 use dunlin_types::Secret;
 
 use crate::args::ServeArgs;
@@ -22,6 +26,8 @@ use crate::{Exit, log_size, say};
 const DEFAULT_PORT: u16 = 4000;
 const DEFAULT_CLUSTER_PORT: u16 = 4100;
 const DEFAULT_DATA_DIR: &str = "dunlin-data";
+/// Beyond, a node that hears no majority does not decide by what it knows.
+const DEFAULT_MAX_STALENESS: Duration = Duration::from_secs(60);
 /// Shorter cluster secrets could be searched for by anyone who records one handshake.
 const MIN_CLUSTER_SECRET: usize = 16;
 
@@ -33,6 +39,8 @@ pub(crate) struct NodeConfig {
     /// As large as the request log may become, in bytes.
     pub(crate) log_bytes: u64,
     pub(crate) cluster: Option<ClusterConfig>,
+    pub(crate) max_staleness: Duration,
+    pub(crate) on_stale: OnStale,
     /// The file and its includes: a proposal for the cluster's config.
     pub(crate) document: Option<Document>,
     pub(crate) environment: Environment,
@@ -121,6 +129,11 @@ pub(crate) fn read(args: &ServeArgs) -> anyhow::Result<NodeConfig> {
     Ok(NodeConfig {
         log_bytes: log_size::bytes(log_gb, &data_dir),
         cluster: cluster(args, section, &environment)?,
+        max_staleness: args
+            .max_staleness
+            .or_else(|| section.and_then(|section| section.max_staleness))
+            .map_or(DEFAULT_MAX_STALENESS, Duration::from_secs),
+        on_stale: args.on_stale(section),
         log_filter: log_filter(args, &environment),
         log_json: args.log_json,
         host,
@@ -439,10 +452,11 @@ impl NodeConfig {
         Surroundings::from_variables(|name| self.environment.get(name))
     }
 
-    /// How the client API presents itself.
-    pub(crate) fn front(&self) -> dunlin_proxy::Front {
+    /// How the client API presents itself, and where requests go that this node cannot decide.
+    pub(crate) fn front(&self, admission: Admission, rpc: Rpc) -> Front {
+        let detour = Detour::new(admission, rpc, self.max_staleness, self.on_stale);
         let root_path = self.environment.get("SERVER_ROOT_PATH").unwrap_or_default().to_owned();
-        dunlin_proxy::Front { root_path }
+        Front { root_path, detour: Some(detour) }
     }
 }
 

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use dunlin_consensus::Consensus;
+use dunlin_proxy::OnStale;
 use dunlin_types::{Clock, NodeId};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
@@ -35,6 +36,38 @@ pub(crate) async fn watch(consensus: Consensus, clock: Clock, stop: Cancellation
                 "no leader is heard: chat traffic goes on, admin writes wait until a majority of \
                  the voters is back"
             ),
+        }
+    }
+}
+
+/// Says when this node gives its clients away, and when it serves them again.
+pub(crate) async fn watch_staleness(
+    consensus: Consensus,
+    max_staleness: Duration,
+    on_stale: OnStale,
+    stop: CancellationToken,
+) {
+    consensus.formed().await;
+    let mut is_stale = false;
+    let mut ticks = tokio::time::interval(LOOK_EVERY);
+    while stop.run_until_cancelled(ticks.tick()).await.is_some() {
+        let behind = consensus.staleness();
+        if (behind > max_staleness) == is_stale {
+            continue;
+        }
+        is_stale = !is_stale;
+        let otherwise = match on_stale {
+            OnStale::Refuse => "refused",
+            OnStale::ServeKnown => "served by what is known here",
+        };
+        if is_stale {
+            warn!(
+                "no majority of the voters was heard for {} s: requests are passed on to a node \
+                 that hears one, and where none is found, {otherwise}",
+                behind.as_secs()
+            );
+        } else {
+            info!("a majority is heard again: requests are served here");
         }
     }
 }

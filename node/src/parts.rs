@@ -12,10 +12,10 @@ use dunlin_consensus::{Calls, Consensus, Identity};
 use dunlin_egress::Egress;
 use dunlin_gossip::{Fact, Gossip, NodeFact};
 use dunlin_journal::{Bounds, Journal, OlderEpoch};
-use dunlin_proxy::Proxy;
 use dunlin_proxy::server::Open;
+use dunlin_proxy::{Front, OnStale, Proxy};
 use dunlin_records::Records;
-use dunlin_rpc::{Inbox, Incoming, Rpc};
+use dunlin_rpc::{Inbox, Incoming, PassedOn, Rpc};
 use dunlin_seal::Sealer;
 use dunlin_store::{Parts, Store};
 use dunlin_tokens::Tokenizer;
@@ -57,6 +57,8 @@ pub(crate) struct ClusterPart {
     records: Option<mpsc::Receiver<Incoming>>,
     /// What other nodes ask this one to store, until somebody answers.
     store: Option<mpsc::Receiver<Incoming>>,
+    /// Requests of clients of other nodes, until they are served.
+    clients: Option<mpsc::Receiver<PassedOn>>,
     /// Where others reach this node.
     advertise: String,
 }
@@ -78,8 +80,8 @@ impl ClusterPart {
             tasks: tasks.tracker.clone(),
             stop: tasks.stop.clone(),
         })?;
-        let Inbox { raft, propose, limits, money, records, store, join } = inbox;
-        let (records, store) = (Some(records), Some(store));
+        let Inbox { raft, propose, limits, money, records, store, join, clients } = inbox;
+        let (records, store, clients) = (Some(records), Some(store), Some(clients));
         // Gossip is UDP on the port whose TCP side was just taken.
         let bound = rpc.local_addr();
         let advertise = at_port(&advertise, bound.port());
@@ -107,7 +109,19 @@ impl ClusterPart {
         let calls = Calls { raft, propose, join };
         let consensus =
             Consensus::start(config, identity, clock, rpc.clone(), gossip.clone(), calls).await?;
-        Ok(Self { me, epoch, rpc, gossip, consensus, limits, money, records, store, advertise })
+        Ok(Self {
+            me,
+            epoch,
+            rpc,
+            gossip,
+            consensus,
+            limits,
+            money,
+            records,
+            store,
+            clients,
+            advertise,
+        })
     }
 }
 
@@ -123,6 +137,9 @@ fn at_port(address: &str, port: u16) -> String {
 pub(crate) struct DataPart {
     pub(crate) admission: Admission,
     pub(crate) app: dunlin_proxy::Routes,
+    pub(crate) front: Front,
+    /// Requests that other nodes pass on to this one.
+    pub(crate) clients: mpsc::Receiver<PassedOn>,
     /// Whether this node is ready, as `/health/readiness` says it. Once true it stays so.
     pub(crate) able: watch::Receiver<bool>,
 }
@@ -139,6 +156,7 @@ impl DataPart {
     ) -> anyhow::Result<Self> {
         let Logs { journal, older, records } = Logs::open(config, &mut cluster, &clock, tasks)?;
         let store = start_store(config, &mut cluster, &clock, tasks)?;
+        let clients = cluster.clients.take().expect("they are served once");
         let ClusterPart { me, epoch, rpc, gossip, consensus, limits, money, advertise, .. } =
             cluster;
         let (tracker, stop) = (tasks.tracker.clone(), tasks.stop.clone());
@@ -158,7 +176,7 @@ impl DataPart {
                 consensus: consensus.clone(),
                 journal,
                 older,
-                rpc,
+                rpc: rpc.clone(),
                 limits,
                 money,
             },
@@ -170,7 +188,7 @@ impl DataPart {
         let proxy = Proxy::new(clock.clone(), admission.clone(), upstream.clone(), own);
         let sealer = Arc::new(Sealer::new(secret));
         let admin = Admin::start(
-            dunlin_admin::Config { me, api: api_address.clone(), sealer: Arc::clone(&sealer) },
+            admin_config(config, me, api_address.clone(), Arc::clone(&sealer)),
             dunlin_admin::Parts {
                 clock: clock.clone(),
                 consensus: consensus.clone(),
@@ -179,9 +197,10 @@ impl DataPart {
                 records: records.clone(),
             },
         );
-        let (catching_up, watch_clock) = (admin.clone(), clock.clone());
+        let catching_up = admin.clone();
         let (admins, paths) = dunlin_admin::router(admin.clone());
         let app = dunlin_proxy::router(proxy.clone(), admins, paths);
+        let front = config.front(admission.clone(), rpc);
         let (publish, in_force) = watch::channel(InForce::default());
         let revisions = Revisions {
             consensus: consensus.clone(),
@@ -202,10 +221,9 @@ impl DataPart {
         tracker.spawn(revisions.follow(config.document.clone()));
         let told = Facts { cluster_address: advertise, api_address, in_force: in_force.clone() };
         tracker.spawn(told.keep_telling(gossip.clone(), consensus.clone(), stop.clone()));
-        tracker.spawn(master_key::watch(gossip, stop.clone()));
-        tracker.spawn(leader::watch(consensus, watch_clock, stop.clone()));
+        keep_watch(config, gossip, consensus, clock, tasks);
         let able = become_able(catching_up, in_force, tracker, stop);
-        Ok(Self { admission, app, able })
+        Ok(Self { admission, app, front, clients, able })
     }
 }
 
@@ -267,6 +285,34 @@ fn start_store(
         inbox: cluster.store.take().expect("the store is started once"),
     };
     Store::start(store, parts).context("the store")
+}
+
+/// What the admin API tells of this node.
+fn admin_config(
+    config: &NodeConfig,
+    me: NodeId,
+    api: String,
+    sealer: Arc<Sealer>,
+) -> dunlin_admin::Config {
+    let refuses = config.on_stale == OnStale::Refuse;
+    let max_staleness = refuses.then_some(config.max_staleness);
+    dunlin_admin::Config { me, api, sealer, max_staleness }
+}
+
+/// Has the log say what an operator looks for.
+fn keep_watch(
+    config: &NodeConfig,
+    gossip: Gossip,
+    consensus: Consensus,
+    clock: Clock,
+    tasks: &Tasks,
+) {
+    let (max_staleness, on_stale) = (config.max_staleness, config.on_stale);
+    let stop = || tasks.stop.clone();
+    let staleness = leader::watch_staleness(consensus.clone(), max_staleness, on_stale, stop());
+    tasks.tracker.spawn(master_key::watch(gossip, stop()));
+    tasks.tracker.spawn(leader::watch(consensus, clock, stop()));
+    tasks.tracker.spawn(staleness);
 }
 
 /// Begins to keep the credentials of clouds.

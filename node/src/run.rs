@@ -87,11 +87,15 @@ async fn run(config: NodeConfig, clock: Clock, cluster_runtime: Handle) -> anyho
         DataPart::start(&config, &secret, cluster, api_and_open, clock.clone(), &data_tasks)?;
     data_tasks.tracker.spawn(say_ready(data.able.clone(), clock, api));
 
+    let (app, front) = (data.app.clone(), data.front.clone());
+    let passed_on = server::serve_passed_on(data.clients, app, front, open.clone());
+    data_tasks.tracker.spawn(passed_on);
+
     let leaving = open.leaving.clone();
     let serving = async {
         match leaving.run_until_cancelled(door.open(data.able)).await {
             Some(Ok(listener)) => {
-                server::serve(listener, data.app, config.front(), open, DRAIN).await;
+                server::serve(listener, data.app, data.front, open, DRAIN).await;
             }
             Some(Err(cause)) => error!("{cause:#}"),
             None => {}

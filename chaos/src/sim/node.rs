@@ -227,7 +227,7 @@ impl Node {
                 self.apply(now, todo);
             }
             Message::Appended(appended) => {
-                self.replica.appended(from, &appended, now.mono.0);
+                self.replica.appended(from, &appended);
                 self.apply(now, todo);
             }
             Message::Propose(entry) if self.replica.leads() => {

@@ -26,8 +26,12 @@ pub(crate) struct Append {
     pub(crate) after_term: u64,
     pub(crate) slots: Vec<Slot>,
     pub(crate) commit: usize,
-    /// How long ago a majority last answered the leader.
+    /// When it was sent, by the leader's clock.
+    pub(crate) sent: u64,
+    /// How long before that a majority last answered the leader.
     pub(crate) quorum_age: u64,
+    /// The follower's last moment that the leader has seen: what it says was true after that.
+    pub(crate) echo: Option<u64>,
     /// Whether the leader has committed in its term: all that was committed before is in `commit`.
     pub(crate) sure: bool,
 }
@@ -37,6 +41,10 @@ pub(crate) struct Append {
 pub(crate) struct Appended {
     pub(crate) term: u64,
     pub(crate) matched: Option<usize>,
+    /// When the leader had sent what this answers, and when it was answered, by each one's clock.
+    /// Here a clock goes on over its node's lives; a real one is named with its epoch.
+    pub(crate) sent: u64,
+    pub(crate) moment: u64,
 }
 
 /// A log and its node's part in it.
@@ -57,7 +65,9 @@ pub(crate) struct Replica {
 struct Follower {
     matched: usize,
     next: usize,
+    /// When the last message was sent that it has answered.
     heard: u64,
+    moment: Option<u64>,
 }
 
 impl Replica {
@@ -114,7 +124,7 @@ impl Replica {
     pub(crate) fn lead(&mut self, me: usize, term: u64, peers: &[usize], now: (u64, UnixMillis)) {
         self.follow(term, Some(me));
         let next = self.slots.len() + 1;
-        let follower = Follower { matched: 0, next, heard: now.0 };
+        let follower = Follower { matched: 0, next, heard: now.0, moment: None };
         self.leading = Some(peers.iter().map(|peer| (*peer, follower)).collect());
         self.propose(None, now.1);
         self.caught_up_at = self.caught_up_at.or(Some(self.slots.len()));
@@ -136,23 +146,29 @@ impl Replica {
             let after = follower.next - 1;
             let slots = self.slots[after..].iter().take(IN_MESSAGE).cloned().collect();
             let after_term = after.checked_sub(1).map_or(0, |last| self.slots[last].term);
-            (*peer, Append { term, after, after_term, slots, commit, quorum_age, sure })
+            let (sent, echo) = (now, follower.moment);
+            let append =
+                Append { term, after, after_term, slots, commit, sent, quorum_age, echo, sure };
+            (*peer, append)
         };
         followers.iter().map(to).collect()
     }
 
     /// A leader speaks.
     pub(crate) fn append(&mut self, from: usize, append: Append, now: u64) -> Appended {
+        let sent = append.sent;
+        let answer = |term, matched| Appended { term, matched, sent, moment: now };
         if append.term < self.term {
-            return Appended { term: self.term, matched: None };
+            return answer(self.term, None);
         }
         self.follow(append.term, Some(from));
-        self.heard = self.heard.max(Some(now - append.quorum_age));
+        let heard = append.echo.map(|echo| echo.saturating_sub(append.quorum_age));
+        self.heard = self.heard.max(heard);
         self.caught_up_at = self.caught_up_at.or(append.sure.then_some(append.commit));
         let known = append.after.checked_sub(1).map(|last| self.slots.get(last));
         let fits = known.is_none_or(|slot| slot.is_some_and(|s| s.term == append.after_term));
         if !fits {
-            return Appended { term: self.term, matched: None };
+            return answer(self.term, None);
         }
         let matched = append.after + append.slots.len();
         for (index, slot) in (append.after..).zip(append.slots) {
@@ -167,11 +183,11 @@ impl Replica {
             }
         }
         self.commit = self.commit.max(append.commit.min(matched));
-        Appended { term: self.term, matched: Some(matched) }
+        answer(self.term, Some(matched))
     }
 
     /// A follower answers.
-    pub(crate) fn appended(&mut self, from: usize, appended: &Appended, now: u64) {
+    pub(crate) fn appended(&mut self, from: usize, appended: &Appended) {
         if appended.term > self.term {
             self.follow(appended.term, None);
         }
@@ -181,7 +197,8 @@ impl Replica {
         if appended.term < term {
             return;
         }
-        follower.heard = now;
+        follower.heard = follower.heard.max(appended.sent);
+        follower.moment = follower.moment.max(Some(appended.moment));
         match appended.matched {
             Some(matched) => {
                 follower.matched = follower.matched.max(matched);

@@ -77,6 +77,8 @@ pub struct Config {
     pub api: String,
     /// Seals what is set over the API.
     pub sealer: Arc<Sealer>,
+    /// Behind by more, it serves no clients itself; none: it does.
+    pub max_staleness: Option<Duration>,
 }
 
 /// What the node works by from now on.

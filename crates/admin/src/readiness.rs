@@ -42,6 +42,11 @@ pub(crate) enum NotReady {
     Behind,
     #[error("no config is in force on this node yet")]
     NoConfig,
+    #[error(
+        "this node has heard no majority of the cluster for longer than max_staleness, and finds no \
+         other node to pass requests on to"
+    )]
+    Stale,
 }
 
 impl Admin {
@@ -90,6 +95,12 @@ impl Admin {
         }
         if self.0.published.load().is_none() {
             return Err(NotReady::NoConfig);
+        }
+        let max_staleness = self.0.config.max_staleness;
+        if max_staleness.is_some_and(|most| consensus.staleness() > most)
+            && consensus.fresh_nodes().await.is_empty()
+        {
+            return Err(NotReady::Stale);
         }
         Ok(())
     }

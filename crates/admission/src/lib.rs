@@ -217,6 +217,17 @@ impl Admission {
         admission
     }
 
+    /// For how long something may have been decided that this node does not know of.
+    #[must_use]
+    pub fn staleness(&self) -> Duration {
+        self.0.consensus.staleness()
+    }
+
+    /// Other nodes that know all, as they say: each may be asked in this one's place.
+    pub async fn fresh_nodes(&self) -> Vec<NodeId> {
+        self.0.consensus.fresh_nodes().await
+    }
+
     /// All of it but the settler.
     fn assemble(config: &Config, parts: Parts) -> (Self, Vec<OlderEpoch>) {
         let Parts { clock, consensus, journal, older, rpc, limits, money } = parts;

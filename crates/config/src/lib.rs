@@ -55,7 +55,9 @@ pub use key_rules::{KeyRule, KeyRules};
 pub use report::{Fate, Note, Setting};
 pub use request_log::RequestLog;
 pub use resolve::Environment;
-pub use settings::{ClusterSection, CountedTokens, Settings, WeakMasterKey, check_master_key};
+pub use settings::{
+    ClusterSection, CountedTokens, OnStale, Settings, WeakMasterKey, check_master_key,
+};
 
 use report::Report;
 use routing::RouterSettings;

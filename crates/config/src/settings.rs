@@ -90,6 +90,19 @@ pub struct ClusterSection {
     pub prices: Option<String>,
     /// A name for people. Identity is the node id in the data directory.
     pub name: Option<String>,
+    /// How long a node that hears no majority serves by itself, in seconds; at least 1.
+    pub max_staleness: Option<u64>,
+    /// What it does then, if it finds no other node to pass requests on to.
+    pub on_stale: Option<OnStale>,
+}
+
+/// What a node does that may lack something, and finds no other to ask.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnStale {
+    /// `refuse`: it answers 503.
+    Refuse,
+    /// `serve_known`: it serves by what it knows.
+    ServeKnown,
 }
 
 /// Why a master key is refused, and the way out.
@@ -270,7 +283,14 @@ pub(crate) fn cluster(root: &Map, report: &mut Report) -> ClusterSection {
     if let (Some(0), Some(node)) = (bootstrap_expect, expect) {
         report.wrong_value::<()>("cluster.bootstrap_expect", node, "must be at least 1");
     }
+    let staleness = section.get("max_staleness");
+    let max_staleness: Option<u64> = report.count("cluster.max_staleness", staleness);
+    if let (Some(0), Some(node)) = (max_staleness, staleness) {
+        report.wrong_value::<()>("cluster.max_staleness", node, "must be at least 1 second");
+    }
     ClusterSection {
+        max_staleness,
+        on_stale: on_stale(section.get("on_stale"), report),
         secret: text("secret", report).map(Secret::new),
         listen: text("listen", report),
         advertise: text("advertise", report),
@@ -290,6 +310,14 @@ fn request_log_max_gb(section: &Map, report: &mut Report) -> Option<u64> {
     match report.count(name, node)? {
         0 => report.wrong_value(name, node.expect("it was read"), "must be at least 1"),
         most => Some(most),
+    }
+}
+
+fn on_stale(node: Option<&Node>, report: &mut Report) -> Option<OnStale> {
+    match report.text("cluster.on_stale", node)? {
+        "refuse" => Some(OnStale::Refuse),
+        "serve_known" => Some(OnStale::ServeKnown),
+        _ => report.wrong_value("cluster.on_stale", node?, "must be refuse or serve_known"),
     }
 }
 

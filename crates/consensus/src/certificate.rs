@@ -7,7 +7,7 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
-use dunlin_types::{ClusterId, Epoch, NodeId};
+use dunlin_types::{ClusterId, Epoch, NodeId, UnixMillis};
 use serde::{Deserialize, Serialize};
 
 use crate::durable;
@@ -70,6 +70,9 @@ pub(crate) struct Certificate {
     pub(crate) member: bool,
     pub(crate) floor: Floor,
     pub(crate) standing: Standing,
+    /// When this node knew for the last time all that was decided.
+    #[serde(default)]
+    pub(crate) heard: Option<UnixMillis>,
 }
 
 impl Certificate {
@@ -82,6 +85,7 @@ impl Certificate {
             member: false,
             floor: Floor::default(),
             standing: Standing::default(),
+            heard: None,
         }
     }
 

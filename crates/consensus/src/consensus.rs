@@ -18,10 +18,12 @@ use crate::addresses::Addresses;
 use crate::bootstrap::{Plan, Seen};
 use crate::certificate::Ballot;
 use crate::error::Error;
+use crate::freshness::Freshness;
 use crate::identity::Identity;
 use crate::machine::Published;
 use crate::node::{Node, Running, discard_abandoned};
 use crate::propose::{self, NoQuorum, ProposeError};
+use crate::staleness::{self, Knowledge};
 use crate::{formation, service, steward};
 
 /// How long a leaving leader waits for its heir.
@@ -112,7 +114,7 @@ impl Consensus {
         calls: Calls,
     ) -> Result<Self, Error> {
         discard_abandoned(&mut identity)?;
-        let me = identity.node;
+        let (me, epoch) = (identity.node, identity.epoch);
         let plan = Plan {
             me,
             address: config.advertise,
@@ -120,9 +122,11 @@ impl Consensus {
             seeds: config.seeds.len(),
         };
         let entered = identity.cluster.map(|cluster| (cluster, own_ballot(&identity)));
+        let heard = identity.certificate().heard;
+        let knowledge = Knowledge::new(clock.mono(), clock.unix(), heard);
         let node = Arc::new(Node {
             me,
-            epoch: identity.epoch,
+            epoch,
             plan,
             seeds: config.seeds,
             clock,
@@ -138,7 +142,8 @@ impl Consensus {
             identity: Mutex::new(identity),
             seen: Mutex::new(Seen::default()),
             refusals: formation::Refusals::default(),
-            heard_leader: AtomicU64::new(0),
+            freshness: Freshness::new(epoch),
+            knowledge,
             running: OnceLock::new(),
         });
         if let Some((cluster, _)) = &entered {
@@ -196,6 +201,19 @@ impl Consensus {
         propose::barrier(&self.node).await
     }
 
+    /// For how long something may have been decided that this node does not know of: the time since
+    /// it last heard a leader with a quorum, or knew that there can be none elsewhere.
+    #[must_use]
+    pub fn staleness(&self) -> Duration {
+        self.node.staleness()
+    }
+
+    /// Other nodes that say that they hear a leader now. Asks them, at most once a second, and waits
+    /// half a second for their answers.
+    pub async fn fresh_nodes(&self) -> Vec<NodeId> {
+        self.node.fresh_nodes().await
+    }
+
     /// The cluster as this node knows it.
     #[must_use]
     pub fn status(&self) -> Status {
@@ -220,7 +238,7 @@ impl Consensus {
         let leader_heard = if metrics.state.is_leader() {
             running.quorum_age().map(|age| node.ago(age))
         } else {
-            node.leader_heard()
+            node.freshness.heard()
         };
         Status {
             cluster: Some(running.cluster),
@@ -302,5 +320,6 @@ async fn serve(node: &Node, running: &Running) -> Result<(), Error> {
         ended = steward::compaction(node, running) => ended,
         () = steward::autopilot(node, running) => Ok(()),
         () = steward::watch_core(node, running) => Ok(()),
+        () = staleness::keep(node, running) => Ok(()),
     }
 }

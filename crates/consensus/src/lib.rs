@@ -17,6 +17,7 @@ mod consensus;
 mod durable;
 mod error;
 mod formation;
+mod freshness;
 mod identity;
 mod incoming;
 mod log_store;
@@ -27,6 +28,7 @@ mod propose;
 mod raft;
 mod service;
 mod snapshot;
+mod staleness;
 mod steward;
 mod wire;
 

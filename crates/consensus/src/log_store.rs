@@ -133,6 +133,12 @@ impl LogReader {
         Err(Error::Emptied { path: path.to_owned(), lost })
     }
 
+    /// The last entry, purged ones included.
+    pub(crate) fn last(&self) -> Option<LogId> {
+        let tail = self.tail();
+        tail.last.max(tail.purged)
+    }
+
     /// The index of the first entry there is, or would be.
     pub(crate) fn first(&self) -> u64 {
         self.tail().first()

@@ -19,6 +19,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::addresses::Addresses;
+use crate::freshness::Word;
 use crate::machine::Snapshot;
 use crate::node::Node;
 use crate::raft::{Types, Vote};
@@ -57,16 +58,14 @@ impl RaftNetworkFactory<Types> for Network {
 }
 
 impl Peer {
-    async fn call<A: DeserializeOwned>(
+    async fn call(
         &self,
         kind: RPCTypes,
         body: Bytes,
         timeout: Duration,
-    ) -> Result<A, RPCError<Types>> {
-        let answer = self.rpc.call(NodeId(self.target), Service::Raft, body, timeout).await;
-        match answer {
-            Ok(answer) => wire::decode(&answer)
-                .map_err(|reason| RPCError::Unreachable(Unreachable::from_string(reason))),
+    ) -> Result<Bytes, RPCError<Types>> {
+        match self.rpc.call(NodeId(self.target), Service::Raft, body, timeout).await {
+            Ok(answer) => Ok(answer),
             Err(CallError::TimedOut { after }) => Err(RPCError::Timeout(Timeout {
                 action: kind,
                 id: self.me,
@@ -96,7 +95,15 @@ impl Peer {
         message: &impl Serialize,
         timeout: Duration,
     ) -> Result<A, RPCError<Types>> {
-        self.call(kind, wire::tagged(tag, message), timeout).await
+        let answer = self.call(kind, wire::tagged(tag, message), timeout).await?;
+        wire::decode(&answer).map_err(unreadable)
+    }
+
+    /// What this node, as the leader, says of itself now; `None` before the peer has answered.
+    fn word(&self) -> Option<Word> {
+        let node = self.node.upgrade()?;
+        let echo = node.freshness.echo(NodeId(self.target))?;
+        Some(Word { echo, quorum_age: node.running()?.quorum_age()? })
     }
 
     async fn send_snapshot(
@@ -112,7 +119,8 @@ impl Peer {
             let head = ChunkHead { vote, last, offset, total };
             offset += data.len() as u64;
             let body = wire::chunk(&head, data);
-            match self.call(RPCTypes::InstallSnapshot, body, timeout).await? {
+            let answer = self.call(RPCTypes::InstallSnapshot, body, timeout).await?;
+            match wire::decode(&answer).map_err(unreadable)? {
                 ChunkTaken::More => {}
                 ChunkTaken::Installed(vote) => return Ok(vote),
             }
@@ -120,6 +128,10 @@ impl Peer {
         let reason = "the peer took the whole snapshot and asked for more";
         Err(RPCError::Unreachable(Unreachable::from_string(reason)))
     }
+}
+
+fn unreadable(reason: String) -> RPCError<Types> {
+    RPCError::Unreachable(Unreachable::from_string(reason))
 }
 
 impl RaftNetworkV2<Types> for Peer {
@@ -132,8 +144,13 @@ impl RaftNetworkV2<Types> for Peer {
     ) -> Result<AppendEntriesResponse<Types>, RPCError<Types>> {
         let heartbeat = rpc.entries.is_empty();
         let timeout = if heartbeat { option.hard_ttl() } else { APPEND_TIMEOUT };
-        let quorum = self.node.upgrade().and_then(|node| node.running()?.quorum_age());
-        self.call(RPCTypes::AppendEntries, wire::append(&rpc, quorum), timeout).await
+        let body = wire::append(&rpc, self.word());
+        let answer = self.call(RPCTypes::AppendEntries, body, timeout).await?;
+        let (moment, answer) = wire::decode_appended(&answer).map_err(unreadable)?;
+        if let Some(node) = self.node.upgrade() {
+            node.freshness.answered(NodeId(self.target), moment);
+        }
+        Ok(answer)
     }
 
     async fn vote(

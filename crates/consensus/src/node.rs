@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::time::Duration;
 
@@ -22,13 +22,15 @@ use crate::bootstrap::{Introduction, Plan, Seen};
 use crate::certificate::Ballot;
 use crate::error::Error;
 use crate::formation::Refusals;
+use crate::freshness::Freshness;
 use crate::identity::{Identity, LOG};
 use crate::incoming::IncomingSnapshot;
 use crate::log_store::{LogReader, LogStore, Opening, Owner};
 use crate::machine::{Machine, Published};
 use crate::network::Network;
-use crate::raft::{self, Metrics, Raft};
+use crate::raft::{self, LogId, Metrics, Raft};
 use crate::snapshot::Snapshots;
+use crate::staleness::Knowledge;
 
 /// The directory of snapshots inside the data directory.
 const SNAPSHOTS: &str = "snapshot";
@@ -53,8 +55,8 @@ pub(crate) struct Node {
     pub(crate) identity: Mutex<Identity>,
     pub(crate) seen: Mutex<Seen>,
     pub(crate) refusals: Refusals,
-    /// When the leader, as it spoke, last had a quorum, as `MonoMillis` plus one; 0 for never.
-    pub(crate) heard_leader: AtomicU64,
+    pub(crate) freshness: Freshness,
+    pub(crate) knowledge: Knowledge,
     pub(crate) running: OnceLock<Running>,
 }
 
@@ -75,6 +77,11 @@ impl Running {
 
     pub(crate) fn leader(&self) -> Option<NodeId> {
         self.raft.metrics().borrow_watched().current_leader.map(NodeId)
+    }
+
+    /// The last entry in this node's log, committed or not.
+    pub(crate) fn last_log(&self) -> Option<LogId> {
+        self.log.last()
     }
 
     /// How long ago a quorum answered this node as its leader; `None` if none has, or if it does
@@ -113,19 +120,9 @@ impl Node {
         Introduction { address: self.plan.address.clone(), standing, formed }
     }
 
-    /// The leader has spoken, which had a quorum `age` ago: until then at least, none other led.
-    pub(crate) fn heard_leader(&self, age: Duration) {
-        self.heard_leader.fetch_max(self.ago(age).0 + 1, Ordering::Relaxed);
-    }
-
     pub(crate) fn ago(&self, age: Duration) -> MonoMillis {
         let age = u64::try_from(age.as_millis()).unwrap_or(u64::MAX);
         MonoMillis(self.clock.mono().0.saturating_sub(age))
-    }
-
-    /// When a leader heard by this node last had a quorum; `None` for never.
-    pub(crate) fn leader_heard(&self) -> Option<MonoMillis> {
-        self.heard_leader.load(Ordering::Relaxed).checked_sub(1).map(MonoMillis)
     }
 
     /// Whether the replicated state lists a node as a member.

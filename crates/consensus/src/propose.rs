@@ -106,7 +106,11 @@ pub(crate) async fn propose(
             let told = attempt(node, running, &entry, &ask, left.min(TRY)).await;
             match told {
                 Told::Applied(index) => wait_applied(node, index, left).await,
-                Told::ReadAt(_) | Told::NotLeader | Told::Unknown | Told::NoQuorum => {
+                Told::ReadAt(_)
+                | Told::NotLeader
+                | Told::Unknown
+                | Told::NoQuorum
+                | Told::Knowledge { .. } => {
                     sleep(PAUSE).await;
                 }
             }
@@ -204,7 +208,11 @@ pub(crate) async fn barrier(node: &Node) -> Result<(), NoQuorum> {
                     return Ok(());
                 }
             }
-            Told::Applied(_) | Told::NotLeader | Told::Unknown | Told::NoQuorum => {
+            Told::Applied(_)
+            | Told::NotLeader
+            | Told::Unknown
+            | Told::NoQuorum
+            | Told::Knowledge { .. } => {
                 sleep(PAUSE).await;
             }
         }

@@ -14,6 +14,7 @@ use tracing::{info, warn};
 
 use crate::bootstrap;
 use crate::node::{Node, Running};
+use crate::staleness;
 use crate::wire::{self, Ask, JoinAsk, JoinTold, RaftMessage};
 
 /// Calls answered at a time, per service. More wait in `rpc`'s queue, and beyond it are refused.
@@ -58,7 +59,7 @@ fn running(node: &Node) -> Result<&Running, Refused> {
 pub(crate) async fn raft(node: Arc<Node>, from: NodeId, body: Bytes) -> Result<Bytes, Refused> {
     let running = running(&node)?;
     match RaftMessage::decode(&body).map_err(refused)? {
-        RaftMessage::Append(append, quorum) => {
+        RaftMessage::Append(append, word) => {
             if append.vote.leader_id.node_id != from.0 {
                 return Err(refused("entries come from their leader only"));
             }
@@ -68,10 +69,10 @@ pub(crate) async fn raft(node: Arc<Node>, from: NodeId, body: Bytes) -> Result<B
                 AppendEntriesResponse::Success
                 | AppendEntriesResponse::PartialSuccess(_)
                 | AppendEntriesResponse::Conflict => {
-                    quorum.into_iter().for_each(|age| node.heard_leader(age));
+                    word.into_iter().for_each(|word| node.freshness.hear(word));
                 }
             }
-            Ok(wire::encode(&answer))
+            Ok(wire::appended(node.freshness.moment(node.clock.mono()), &answer))
         }
         RaftMessage::Vote(vote) => {
             running.raft.vote(vote).await.map_err(refused).map(|answer| wire::encode(&answer))
@@ -95,6 +96,7 @@ pub(crate) async fn propose(node: Arc<Node>, _from: NodeId, body: Bytes) -> Resu
     let told = match wire::decode(&body).map_err(refused)? {
         Ask::Write(entry) => running.write(&node, Arc::new(entry), LEADER_PATIENCE).await,
         Ask::ReadIndex => running.read_index(LEADER_PATIENCE).await,
+        Ask::Knowledge => staleness::told(&node, running),
     };
     Ok(wire::encode(&told))
 }

@@ -190,8 +190,11 @@ pub(crate) async fn compaction(node: &Node, running: &Running) -> Result<(), Err
 }
 
 fn write_floor(node: &Node, running: &Running) -> Result<(), Error> {
-    let floor = running.log.floor();
-    node.identity().amend(|certificate| certificate.floor = floor)
+    let (floor, heard) = (running.log.floor(), node.known_until());
+    node.identity().amend(|certificate| {
+        certificate.floor = floor;
+        certificate.heard = Some(heard);
+    })
 }
 
 /// Keeps the peers' addresses as gossip and the state know them.

@@ -4,3 +4,4 @@
 mod cluster;
 mod forming;
 mod log_and_state;
+mod staleness;

@@ -5,19 +5,22 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use dunlin_state::Entry;
-use dunlin_types::{ClusterId, NodeId};
-use openraft::raft::{AppendEntriesRequest, TransferLeaderRequest, VoteRequest};
+use dunlin_types::{ClusterId, Epoch, MonoMillis, NodeId};
+use openraft::raft::{
+    AppendEntriesRequest, AppendEntriesResponse, TransferLeaderRequest, VoteRequest,
+};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::bootstrap::Introduction;
 use crate::certificate::Ballot;
+use crate::freshness::{Moment, Word};
 use crate::raft::{LogId, Types, Vote};
 
 /// A message of the Raft core.
 pub(crate) enum RaftMessage {
-    /// Entries, and how long ago their leader last heard a quorum; `None`: it has not yet.
-    Append(AppendEntriesRequest<Types>, Option<Duration>),
+    /// Entries, and what their leader says of itself; `None`: nothing yet.
+    Append(AppendEntriesRequest<Types>, Option<Word>),
     Vote(VoteRequest<Types>),
     PreVote(VoteRequest<Types>),
     TransferLeader(TransferLeaderRequest<Types>),
@@ -29,8 +32,12 @@ pub(crate) const VOTE: u8 = 2;
 pub(crate) const PRE_VOTE: u8 = 3;
 pub(crate) const TRANSFER_LEADER: u8 = 4;
 const CHUNK: u8 = 5;
-/// Stands for the age of a quorum that was never heard.
+/// Stands for the age of a quorum in a word that was not given.
 const NEVER_MS: u64 = u64::MAX;
+/// A node's moment: its epoch and its clock, each a big-endian `u64`.
+const MOMENT_BYTES: usize = 16;
+/// A leader's word: the age of its quorum, and the moment it echoes.
+const WORD_BYTES: usize = 8 + MOMENT_BYTES;
 
 /// Which part of which snapshot follows.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -58,13 +65,40 @@ pub(crate) fn tagged(tag: u8, body: &impl Serialize) -> Bytes {
     bytes.into()
 }
 
-/// Entries, behind the age of their leader's quorum in milliseconds.
-pub(crate) fn append(entries: &AppendEntriesRequest<Types>, quorum: Option<Duration>) -> Bytes {
-    let age = quorum.and_then(|age| u64::try_from(age.as_millis()).ok()).unwrap_or(NEVER_MS);
+/// Entries, behind their leader's word.
+pub(crate) fn append(entries: &AppendEntriesRequest<Types>, word: Option<Word>) -> Bytes {
+    let age = |word: Word| u64::try_from(word.quorum_age.as_millis()).ok();
+    let age = word.and_then(age).unwrap_or(NEVER_MS);
     let mut bytes = vec![APPEND];
     bytes.extend_from_slice(&age.to_be_bytes());
+    bytes.extend_from_slice(&moment_bytes(word.map(|word| word.echo).unwrap_or_default()));
     serde_json::to_writer(&mut bytes, entries).expect("our messages are plain data");
     bytes.into()
+}
+
+/// The answer to entries, behind the moment at which it is given.
+pub(crate) fn appended(moment: Moment, answer: &AppendEntriesResponse<Types>) -> Bytes {
+    let mut bytes = moment_bytes(moment).to_vec();
+    serde_json::to_writer(&mut bytes, answer).expect("our messages are plain data");
+    bytes.into()
+}
+
+/// What [`appended`] made; the reason if it is not that.
+pub(crate) fn decode_appended(
+    bytes: &[u8],
+) -> Result<(Moment, AppendEntriesResponse<Types>), String> {
+    let (moment, answer) = bytes.split_first_chunk().ok_or("an answer cut short")?;
+    Ok((moment_of(moment), decode(answer)?))
+}
+
+fn moment_bytes(moment: Moment) -> [u8; MOMENT_BYTES] {
+    (u128::from(moment.epoch.0) << 64 | u128::from(moment.at.0)).to_be_bytes()
+}
+
+fn moment_of(bytes: &[u8; MOMENT_BYTES]) -> Moment {
+    let both = u128::from_be_bytes(*bytes);
+    let low = |number: u128| u64::try_from(number & u128::from(u64::MAX)).expect("64 bits");
+    Moment { epoch: Epoch(low(both >> 64)), at: MonoMillis(low(both)) }
 }
 
 pub(crate) fn chunk(head: &ChunkHead, data: &[u8]) -> Bytes {
@@ -78,15 +112,21 @@ pub(crate) fn chunk(head: &ChunkHead, data: &[u8]) -> Bytes {
     bytes.into()
 }
 
+fn word_of(bytes: &[u8; WORD_BYTES]) -> Option<Word> {
+    let (age, moment) = bytes.split_first_chunk::<8>()?;
+    let age = Some(u64::from_be_bytes(*age)).filter(|age| *age != NEVER_MS)?;
+    Some(Word { echo: moment_of(moment.try_into().ok()?), quorum_age: Duration::from_millis(age) })
+}
+
 impl RaftMessage {
     /// The message in these bytes; the reason if there is none.
     pub(crate) fn decode(bytes: &Bytes) -> Result<Self, String> {
         let (tag, body) = bytes.split_first().ok_or("an empty message")?;
         match *tag {
             APPEND => {
-                let (age, entries) = body.split_first_chunk::<8>().ok_or("an append cut short")?;
-                let age = Some(u64::from_be_bytes(*age)).filter(|age| *age != NEVER_MS);
-                Ok(Self::Append(decode(entries)?, age.map(Duration::from_millis)))
+                let (word, entries) =
+                    body.split_first_chunk::<WORD_BYTES>().ok_or("an append cut short")?;
+                Ok(Self::Append(decode(entries)?, word_of(word)))
             }
             VOTE => decode(body).map(Self::Vote),
             PRE_VOTE => decode(body).map(Self::PreVote),
@@ -109,6 +149,8 @@ pub(crate) enum Ask {
     Write(Entry),
     /// Up to where must I have applied to read what is true now?
     ReadIndex,
+    /// How much do you know of what was decided?
+    Knowledge,
 }
 
 /// What the asked node says.
@@ -124,6 +166,9 @@ pub(crate) enum Told {
     Unknown,
     /// Nothing was done: the leader has lost its quorum.
     NoQuorum,
+    /// How long the answering node may lack something, the last entry in its log, and the index of
+    /// the last one it has applied.
+    Knowledge { stale_ms: u64, last: Option<LogId>, applied: u64 },
 }
 
 /// Between nodes that may have no cluster in common.

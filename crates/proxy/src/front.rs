@@ -7,14 +7,17 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::Body;
 use axum::http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, header};
-use hyper::body::Incoming;
 use tower::ServiceExt;
 
+use crate::stale::Detour;
+
 /// How the API presents itself at the edge.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct Front {
     /// The path under which all routes also answer, such as `/llm`; empty for none.
     pub root_path: String,
+    /// Where requests go that this node may know too little for; nowhere if there is none.
+    pub detour: Option<Detour>,
 }
 
 /// LiteLLM's headers on every answer, and its open CORS.
@@ -29,7 +32,7 @@ const ON_EVERY_ANSWER: [(HeaderName, HeaderValue); 4] = [
 pub(crate) async fn answer(
     front: Arc<Front>,
     app: Router,
-    mut request: Request<Incoming>,
+    mut request: Request<Body>,
 ) -> Result<Response<Body>, Infallible> {
     let mut response = if is_preflight(&request) {
         preflight(&request)
@@ -39,10 +42,27 @@ pub(crate) async fn answer(
         if let Some(uri) = below_root(request.uri(), &front.root_path) {
             *request.uri_mut() = uri;
         }
-        app.oneshot(request.map(Body::new)).await?
+        match around(front.detour.as_ref(), request).await {
+            Ok(request) => app.oneshot(request).await?,
+            Err(elsewhere) => elsewhere,
+        }
     };
-    response.headers_mut().extend(ON_EVERY_ANSWER);
+    for (name, value) in ON_EVERY_ANSWER {
+        // Another node, in this one's place, has said the same.
+        response.headers_mut().insert(name, value);
+    }
     Ok(response)
+}
+
+/// By the detour, if there is one and it is to be taken.
+async fn around(
+    detour: Option<&Detour>,
+    request: Request<Body>,
+) -> Result<Request<Body>, Response<Body>> {
+    match detour {
+        Some(detour) => detour.around(request).await,
+        None => Ok(request),
+    }
 }
 
 fn is_preflight<B>(request: &Request<B>) -> bool {

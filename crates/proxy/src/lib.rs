@@ -42,6 +42,7 @@ mod relay;
 mod routes;
 mod said;
 pub mod server;
+mod stale;
 mod stored;
 mod stream;
 mod token_counter;
@@ -67,6 +68,7 @@ pub use dunlin_admission::Counted;
 pub use front::Front;
 pub use ids::Ids;
 pub use routes::router;
+pub use stale::{Detour, OnStale};
 
 use refused::Refusals;
 use stored::output::Reading;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::body::Body;
 use dunlin_llm::client::Peer;
 use http::header::CONNECTION;
 use http::{HeaderValue, StatusCode, Version};
@@ -15,12 +16,13 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::server::graceful::GracefulShutdown;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{debug, warn};
 
 use crate::front::{self, Front};
+use crate::stale;
 
 /// Clients beyond this many wait in the kernel's backlog until one leaves.
 pub const MAX_CONNECTIONS: usize = 20_000;
@@ -90,7 +92,7 @@ async fn serve_within(
             begun.notify_one();
             request.extensions_mut().insert(peer);
             let keeps_alive = request.version() <= Version::HTTP_11;
-            let answering = front::answer(Arc::clone(&front), app.clone(), request);
+            let answering = front::answer(Arc::clone(&front), app.clone(), request.map(Body::new));
             let leaving = leaving.clone();
             async move {
                 let mut response = answering.await?;
@@ -126,6 +128,33 @@ async fn serve_within(
     if tokio::time::timeout(drain, all_ended).await.is_err() {
         let (connections, conversations) = (connections.len(), conversations.len());
         warn!(connections, conversations, "open requests were cut at the drain bound");
+    }
+}
+
+/// Serves `app` to clients of other nodes, which pass their requests on, until `open.leaving`.
+pub async fn serve_passed_on(
+    mut requests: mpsc::Receiver<dunlin_rpc::PassedOn>,
+    app: Router,
+    front: Front,
+    open: Open,
+) {
+    let app = app.method_not_allowed_fallback(front::wrong_method);
+    let front = Arc::new(front);
+    let next = async |requests: &mut mpsc::Receiver<_>| {
+        open.leaving.run_until_cancelled(requests.recv()).await.flatten()
+    };
+    while let Some(passed_on) = next(&mut requests).await {
+        let (app, front, client) = (app.clone(), Arc::clone(&front), passed_on.client);
+        let answering = async move |request: http::Request<dunlin_rpc::Body>| {
+            let mut request = request.map(Body::new);
+            request.extensions_mut().insert(stale::PassedOn);
+            if let Some(client) = client {
+                request.extensions_mut().insert(Peer(client));
+            }
+            let Ok(answer) = front::answer(front, app, request).await;
+            answer.map(dunlin_rpc::Body::new)
+        };
+        open.tasks.spawn(passed_on.answer(answering));
     }
 }
 

@@ -10,6 +10,7 @@
 //! address is resolved anew for every connection; Raft has connections of its own, and so has the
 //! request log, so that large bodies delay neither heartbeats nor what requests wait for. Read `rules.rs` first, then `tls.rs`.
 
+mod clients;
 mod connection;
 mod dial;
 mod error;
@@ -20,7 +21,7 @@ mod strangers;
 mod tls;
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -37,9 +38,12 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+pub use clients::PassedOn;
 use dial::{Dialer, Wire};
 pub use error::{CallError, Error};
 use link::Link;
+/// A request's or an answer's bytes, as they come.
+pub use tonic::body::Body;
 
 /// The largest body of one call or answer.
 pub const MAX_BODY_BYTES: usize = 64 * 1024 * 1024;
@@ -104,6 +108,8 @@ pub struct Inbox {
     pub store: mpsc::Receiver<Incoming>,
     /// For [`Service::Join`].
     pub join: mpsc::Receiver<Incoming>,
+    /// Requests of clients that other nodes pass on; see [`Rpc::pass_on`].
+    pub clients: mpsc::Receiver<PassedOn>,
 }
 
 /// One call that came in. Dropped without an answer, it is refused.
@@ -150,6 +156,8 @@ struct Peer {
     raft: Arc<Link>,
     records: Arc<Link>,
     others: Arc<Link>,
+    /// For requests of clients, whose bodies may be long.
+    clients: Arc<Link>,
 }
 
 impl Rpc {
@@ -204,7 +212,8 @@ impl Rpc {
             return;
         }
         let link = || Link::new(peer, address.into(), self.shared.dialer.clone());
-        peers.insert(peer, Peer { raft: link(), records: link(), others: link() });
+        let (raft, records, others, clients) = (link(), link(), link(), link());
+        peers.insert(peer, Peer { raft, records, others, clients });
     }
 
     /// Calls a service of a peer and waits for its answer, at most `timeout`.
@@ -247,6 +256,41 @@ impl Rpc {
             Ok((peer, self.exchange(wire, address, None, service, body).await?))
         };
         within(timeout, exchange).await
+    }
+
+    /// Passes a client's request on to another node, whole, and waits for the head of its answer;
+    /// both bodies stream. Without a bound: the client's leaving ends it, and a node that falls
+    /// silent ends it within seconds.
+    ///
+    /// # Errors
+    /// As [`Rpc::call`]; after [`CallError::Lost`] the other node may have acted on it.
+    pub async fn pass_on<B>(
+        &self,
+        to: NodeId,
+        client: Option<IpAddr>,
+        request: http::Request<B>,
+    ) -> Result<http::Response<hyper::body::Incoming>, CallError>
+    where
+        B: http_body::Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        let ours = self.cluster();
+        let cluster = ours.ok_or(CallError::WrongCluster { ours, theirs: ours })?;
+        let link = {
+            let peers = self.shared.peers.lock().expect("no panic while it is held");
+            let peer = peers.get(&to).ok_or(CallError::UnknownPeer { node: to })?;
+            peer.clients.clone()
+        };
+        let _place = link.places.try_acquire().map_err(|_full| CallError::Busy)?;
+        let mut request = request.map(tonic::body::Body::new);
+        clients::seal(&mut request, (to, cluster), client);
+        let mut wire = link.wire().await?;
+        let answer = tower::Service::call(&mut wire, request).await;
+        let lost = |error: hyper::Error| CallError::Lost {
+            address: link.address.to_string(),
+            reason: error.to_string(),
+        };
+        clients::open(answer.map_err(lost)?)
     }
 
     fn link(&self, to: NodeId, service: Service) -> Result<Arc<Link>, CallError> {

@@ -51,6 +51,28 @@ pub(crate) fn admit(
     Err(Refusal { cluster: ours.map(cluster_bytes), ..refusal(Cause::WrongCluster, reason) })
 }
 
+/// Whether a client's request may be passed on to this node: by members of its own cluster only.
+pub(crate) fn admit_client(
+    me: NodeId,
+    ours: Option<ClusterId>,
+    (caller, to, theirs): (NodeId, Option<NodeId>, Option<ClusterId>),
+) -> Result<(), Refusal> {
+    if caller == me {
+        let reason = format!("a client's request came back to node {me}");
+        return Err(refusal(Cause::Itself, reason));
+    }
+    if to != Some(me) {
+        let reason = format!("a client's request is for another node than {me}");
+        return Err(refusal(Cause::WrongTarget, reason));
+    }
+    if ours.is_none() || ours != theirs {
+        let reason =
+            format!("the request is {}, node {me} is {}", standing(theirs), standing(ours));
+        return Err(refusal(Cause::WrongCluster, reason));
+    }
+    Ok(())
+}
+
 pub(crate) fn refusal(cause: Cause, reason: String) -> Refusal {
     Refusal { cause: cause.into(), reason, cluster: None }
 }
@@ -160,6 +182,22 @@ mod tests {
         let own = v1::Request { from: ME.0, ..call(Service::Raft, Some(ME.0), Some(OURS)) };
         let got = admit(ME, Some(OURS), ME, &own).map_err(|refusal| refusal.cause());
         assert_eq!(got, Err(Cause::Itself));
+    }
+
+    #[test]
+    fn clients_are_passed_on_by_members_of_the_same_cluster_only() {
+        let check = |caller, to, theirs, expected: Result<(), Cause>| {
+            let got = admit_client(ME, Some(OURS), (caller, to, theirs));
+            assert_eq!(got.map_err(|refusal| refusal.cause()), expected);
+        };
+        check(PEER, Some(ME), Some(OURS), Ok(()));
+        check(PEER, Some(NodeId(9)), Some(OURS), Err(Cause::WrongTarget));
+        check(PEER, None, Some(OURS), Err(Cause::WrongTarget));
+        check(PEER, Some(ME), Some(OTHER), Err(Cause::WrongCluster));
+        check(PEER, Some(ME), None, Err(Cause::WrongCluster));
+        check(ME, Some(ME), Some(OURS), Err(Cause::Itself));
+        let unformed = admit_client(ME, None, (PEER, Some(ME), None));
+        assert!(unformed.is_err(), "two nodes of no cluster are not of one");
     }
 
     #[test]

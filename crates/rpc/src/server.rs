@@ -1,7 +1,10 @@
 //! The receiving end: accepts connections, proves who calls, hands calls to the owners' queues.
 
+use std::convert::Infallible;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
@@ -18,15 +21,17 @@ use tokio_stream::StreamExt;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tonic::body::Body;
 use tracing::{debug, error, warn};
 
+use crate::clients;
 use crate::connection::{Caller, Connection};
 use crate::rules;
 use crate::strangers::Strangers;
 use crate::tls::{self, Stranger};
 use crate::{
     Inbox, Incoming, KEEP_ALIVE_INTERVAL, KEEP_ALIVE_TIMEOUT, MAX_BODY_BYTES, MAX_MESSAGE_BYTES,
-    Service, WINDOW_BYTES,
+    PassedOn, Service, WINDOW_BYTES,
 };
 
 /// Raft calls waiting for their owner: it has one append in flight per peer, and votes.
@@ -44,6 +49,8 @@ const RECORDS_QUEUE: usize = 128;
 const STORE_QUEUE: usize = 64;
 /// Joining nodes waiting for their owner.
 const JOIN_QUEUE: usize = 64;
+/// Requests of clients, passed on by other nodes, waiting for their owner, who takes them at once.
+const CLIENTS_QUEUE: usize = 256;
 /// Connections that have not yet proved membership. One more is closed at once.
 const MAX_HANDSHAKES: usize = 256;
 /// A member needs milliseconds; a stranger may hold a place this long.
@@ -69,10 +76,13 @@ pub(crate) struct Server {
 impl Server {
     /// Starts to accept on the current runtime.
     pub(crate) fn start(self, listener: TcpListener) -> Inbox {
-        let (queues, inbox) = queues();
         let (accepted, connections) = mpsc::channel(ACCEPTED_QUEUE);
-        let desk = Desk { me: self.me, cluster: self.cluster, queues };
-        self.tasks.spawn(serve(desk, connections, self.stop.clone()));
+        let (queue, clients) = mpsc::channel(CLIENTS_QUEUE);
+        let (queues, inbox) = queues(clients);
+        let clients = clients::Desk { me: self.me, cluster: Arc::clone(&self.cluster), queue };
+        let calls = Desk { me: self.me, cluster: self.cluster, queues };
+        let desks = Desks::new(calls, clients);
+        self.tasks.spawn(serve(desks, connections, self.stop.clone()));
         let door = Arc::new(Door { tls: self.tls, accepted, strangers: Strangers::default() });
         let tasks = self.tasks.clone();
         self.tasks.spawn(async move {
@@ -171,11 +181,8 @@ impl Door {
 }
 
 /// Serves proved connections until the node stops.
-async fn serve(desk: Desk, connections: mpsc::Receiver<Connection>, stop: CancellationToken) {
-    let service = NodeServer::new(desk)
-        .max_decoding_message_size(MAX_MESSAGE_BYTES)
-        .max_encoding_message_size(MAX_MESSAGE_BYTES);
-    let incoming = ReceiverStream::new(connections).map(Ok::<_, std::convert::Infallible>);
+async fn serve(service: Desks, connections: mpsc::Receiver<Connection>, stop: CancellationToken) {
+    let incoming = ReceiverStream::new(connections).map(Ok::<_, Infallible>);
     let serving = tonic::transport::Server::builder()
         .initial_stream_window_size(WINDOW_BYTES)
         .initial_connection_window_size(WINDOW_BYTES)
@@ -197,6 +204,40 @@ async fn serve(desk: Desk, connections: mpsc::Receiver<Connection>, stop: Cancel
     }
 }
 
+/// What a connection leads to: calls, and requests of clients that are passed on.
+#[derive(Clone)]
+struct Desks {
+    calls: NodeServer<Desk>,
+    clients: Arc<clients::Desk>,
+}
+
+impl Desks {
+    fn new(calls: Desk, clients: clients::Desk) -> Self {
+        let calls = NodeServer::new(calls)
+            .max_decoding_message_size(MAX_MESSAGE_BYTES)
+            .max_encoding_message_size(MAX_MESSAGE_BYTES);
+        Self { calls, clients: Arc::new(clients) }
+    }
+}
+
+impl tower::Service<http::Request<Body>> for Desks {
+    type Response = http::Response<Body>;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        tower::Service::<http::Request<Body>>::poll_ready(&mut self.calls, context)
+    }
+
+    fn call(&mut self, request: http::Request<Body>) -> Self::Future {
+        if !clients::is_passed_on(request.uri()) {
+            return self.calls.call(request);
+        }
+        let clients = Arc::clone(&self.clients);
+        Box::pin(async move { Ok(clients.take(request).await) })
+    }
+}
+
 struct Queues {
     raft: mpsc::Sender<Incoming>,
     propose: mpsc::Sender<Incoming>,
@@ -207,7 +248,7 @@ struct Queues {
     join: mpsc::Sender<Incoming>,
 }
 
-fn queues() -> (Queues, Inbox) {
+fn queues(clients: mpsc::Receiver<PassedOn>) -> (Queues, Inbox) {
     let (raft_in, raft) = mpsc::channel(RAFT_QUEUE);
     let (propose_in, propose) = mpsc::channel(PROPOSE_QUEUE);
     let (limits_in, limits) = mpsc::channel(LIMITS_QUEUE);
@@ -224,7 +265,7 @@ fn queues() -> (Queues, Inbox) {
         store: store_in,
         join: join_in,
     };
-    (queues, Inbox { raft, propose, limits, money, records, store, join })
+    (queues, Inbox { raft, propose, limits, money, records, store, join, clients })
 }
 
 /// Applies the rules and passes calls on.

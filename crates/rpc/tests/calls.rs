@@ -1,12 +1,13 @@
 //! What a crate above `rpc` relies on, over real sockets: who gets through, who is told what.
 
 use std::future::Future;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use bytes::Bytes;
-use dunlin_rpc::{CallError, Config, Inbox, Refused, Rpc, Service};
+use dunlin_rpc::{Body, CallError, Config, Inbox, Refused, Rpc, Service};
 use dunlin_types::{ClusterId, NodeId, Secret};
+use http_body_util::BodyExt;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
@@ -374,4 +375,57 @@ async fn a_stopping_node_answers_what_it_has_begun_and_ends_all_its_tasks() {
     assert_eq!(answer, Ok(Bytes::from("last words")));
     two.end().await;
     one.end().await;
+}
+
+/// A client's request to a path, with what it has no business to say.
+fn clients_request(body: &str) -> http::Request<String> {
+    let request = http::Request::post("/v1/chat/completions?a=1")
+        .header("authorization", "Bearer sk-1")
+        .header("connection", "keep-alive")
+        .header("dunlin-to", "elsewhere")
+        .header("dunlin-client", "1.2.3.4");
+    request.body(body.to_owned()).expect("a request")
+}
+
+#[tokio::test]
+async fn a_clients_request_is_passed_on_whole_and_answered() {
+    let (one, mut two) = pair();
+    let client = IpAddr::from(Ipv4Addr::new(192, 0, 2, 7));
+    let owner = async {
+        let passed_on = within(two.inbox.clients.recv()).await.expect("the service runs");
+        assert_eq!((passed_on.from, passed_on.client), (one.id, Some(client)));
+        let answering = async |request: http::Request<Body>| {
+            let (parts, body) = request.into_parts();
+            assert_eq!(parts.uri, "/v1/chat/completions?a=1");
+            assert_eq!(parts.headers.get("authorization").expect("kept"), "Bearer sk-1");
+            let own = parts.headers.keys().any(|name| name.as_str().starts_with("dunlin-"));
+            assert!(!own, "{:?}", parts.headers);
+            // The bytes go back as they come.
+            let answer = http::Response::builder().status(429).header("x-echo", "yes");
+            answer.body(body).expect("an answer")
+        };
+        passed_on.answer(answering).await;
+    };
+    let (answer, ()) =
+        tokio::join!(one.rpc.pass_on(TWO, Some(client), clients_request("hello")), owner);
+    let (head, body) = answer.expect("answered").into_parts();
+    assert_eq!((head.status.as_u16(), head.version), (429, http::Version::HTTP_11));
+    assert_eq!(head.headers.get("x-echo").expect("passed"), "yes");
+    assert_eq!(within(body.collect()).await.expect("whole").to_bytes(), "hello");
+}
+
+#[tokio::test]
+async fn a_clients_request_goes_to_no_stranger_and_is_not_lost_in_silence() {
+    let (one, two) = pair();
+    // Nobody takes it.
+    drop(two.inbox.clients);
+    let refused = one.rpc.pass_on(TWO, None, clients_request("")).await;
+    assert!(matches!(refused, Err(CallError::Refused { .. })), "{refused:?}");
+    let stranger = Node::pristine(3);
+    stranger.rpc.enter_cluster(ClusterId(8));
+    one.knows(&stranger);
+    let refused = one.rpc.pass_on(stranger.id, None, clients_request("")).await;
+    assert!(matches!(refused, Err(CallError::Refused { .. })), "{refused:?}");
+    let nobody = one.rpc.pass_on(NodeId(9), None, clients_request("")).await;
+    assert!(matches!(nobody, Err(CallError::UnknownPeer { .. })), "{nobody:?}");
 }

@@ -32,6 +32,7 @@ mod responses;
 mod restart;
 mod revisions;
 mod spend;
+mod stale;
 mod stored;
 mod streams;
 mod teams;

@@ -104,7 +104,11 @@ async fn a_single_node_comes_back_with_its_state() -> anyhow::Result<()> {
 async fn a_node_that_comes_back_alone_is_ready_because_it_serves() -> anyhow::Result<()> {
     let mut setup = harness::start(3).await?;
     let caller = setup.make_key(0, json!({})).await?;
-    setup.cluster.kill_all().await?;
+    // Not killed: how far the log is decided is written a moment after the answer, and a node alone
+    // cannot find out whether what lies beyond was. It would not know the key.
+    setup.cluster.stop(0).await?;
+    setup.cluster.kill(1).await?;
+    setup.cluster.kill(2).await?;
     setup.cluster.restart(0)?;
     let readiness = setup.cluster.url(0, "/health/readiness");
     wait_until("the only node says that it is ready", FORMED, async || {

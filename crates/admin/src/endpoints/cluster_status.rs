@@ -167,7 +167,7 @@ mod tests {
         };
         let sealer = dunlin_seal::Sealer::new(&dunlin_types::Secret::new("a cluster's secret"));
         let (me, api) = (NodeId(1), "127.0.0.1:4000".to_owned());
-        let own = Config { me, api, sealer: sealer.into() };
+        let own = Config { me, api, sealer: sealer.into(), max_staleness: None };
         let peers = BTreeMap::from([(NodeId(2), peer(true)), (NodeId(3), peer(false))]);
         let view = View { me: NodeId(1), peers };
         let said = NodeFact { master_key: "ours".to_owned(), ..NodeFact::default() };

@@ -1,0 +1,120 @@
+//! What becomes of a client's request on a node that may lack what was decided: it is passed on to
+//! one that does not, or refused, or served by what is known here. Never is a key refused because
+//! this node cannot know it.
+
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::http::{HeaderName, HeaderValue, Request, Response, StatusCode, header};
+use dunlin_admission::Admission;
+use dunlin_llm::client::Peer;
+use dunlin_llm::openai::ErrorBody;
+use dunlin_rpc::Rpc;
+use dunlin_types::NodeId;
+use rand::seq::IndexedRandom;
+
+use crate::headers;
+
+/// On an answer: the node that gave it in this one's place.
+const PASSED_ON_TO: HeaderName = HeaderName::from_static("x-dunlin-passed-on-to");
+/// When a client that was refused may come again: leaders are found in about a second.
+const COME_BACK: Duration = Duration::from_secs(1);
+
+/// What is asked of this node about itself, and is answered whatever it knows.
+const ABOUT_ITSELF: [&str; 2] = ["/health/", "/cluster/status"];
+
+/// What a node does that may lack something, and finds no other to ask.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnStale {
+    /// Answers 503.
+    #[default]
+    Refuse,
+    /// Serves by what it knows: keys that were blocked meanwhile work here.
+    ServeKnown,
+}
+
+/// When and how a node gives requests away. Cheap to clone.
+#[derive(Clone)]
+pub struct Detour {
+    admission: Admission,
+    rpc: Rpc,
+    max_staleness: Duration,
+    on_stale: OnStale,
+}
+
+/// Marks a request that another node has passed on: it goes no further.
+#[derive(Clone, Copy)]
+pub(crate) struct PassedOn;
+
+impl Detour {
+    /// For a node that serves by itself while it is less than `max_staleness` behind.
+    #[must_use]
+    pub fn new(admission: Admission, rpc: Rpc, max_staleness: Duration, on_stale: OnStale) -> Self {
+        Self { admission, rpc, max_staleness, on_stale }
+    }
+
+    /// The request, if it is to be served here; else its answer.
+    pub(crate) async fn around(
+        &self,
+        request: Request<Body>,
+    ) -> Result<Request<Body>, Response<Body>> {
+        let behind = self.admission.staleness();
+        if behind <= self.max_staleness || is_about_itself(request.uri().path()) {
+            return Ok(request);
+        }
+        let may_go_on = request.extensions().get::<PassedOn>().is_none()
+            && !request.headers().contains_key(header::UPGRADE);
+        if may_go_on && let Some(node) = self.other().await {
+            return Err(self.pass_on(node, request).await);
+        }
+        match self.on_stale {
+            OnStale::ServeKnown => Ok(request),
+            OnStale::Refuse => Err(refusal(&format!(
+                "this node has heard no majority of the cluster for {} s and cannot know what was \
+                 decided since, such as which keys were blocked; no other node that does could \
+                 take the request. Ask another node",
+                behind.as_secs()
+            ))),
+        }
+    }
+
+    /// One of those that know all.
+    async fn other(&self) -> Option<NodeId> {
+        self.admission.fresh_nodes().await.choose(&mut rand::rng()).copied()
+    }
+
+    async fn pass_on(&self, node: NodeId, request: Request<Body>) -> Response<Body> {
+        let client = request.extensions().get::<Peer>().map(|peer| peer.0);
+        match self.rpc.pass_on(node, client, request).await {
+            Ok(answer) => {
+                let mut answer = answer.map(Body::new);
+                let value = HeaderValue::from_str(&node.to_string()).expect("an id is plain text");
+                answer.headers_mut().insert(PASSED_ON_TO, value);
+                answer
+            }
+            Err(cause) => refusal(&format!(
+                "this node has heard no majority of the cluster for too long, and node {node}, \
+                 which has, could not take the request: {cause}"
+            )),
+        }
+    }
+}
+
+fn is_about_itself(path: &str) -> bool {
+    ABOUT_ITSELF.iter().any(|prefix| path.starts_with(prefix))
+}
+
+fn refusal(message: &str) -> Response<Body> {
+    let error = ErrorBody {
+        message: message.to_owned(),
+        kind: Some("service_unavailable".to_owned()),
+        param: None,
+        code: StatusCode::SERVICE_UNAVAILABLE.as_u16(),
+    };
+    let mut response = Response::new(Body::from(error.to_json()));
+    *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+    response.headers_mut().extend(headers::retry_after(COME_BACK));
+    let json = HeaderValue::from_static("application/json");
+    response.headers_mut().insert(header::CONTENT_TYPE, json);
+    response
+}
