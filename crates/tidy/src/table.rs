@@ -22,7 +22,10 @@ pub(crate) struct Row {
 
 /// The table by folder name.
 pub(crate) fn read() -> BTreeMap<String, Row> {
-    let rows = parse(&tree::read(TABLE));
+    let markdown = tree::read(TABLE);
+    let rows = parse(&markdown);
+    let count = markdown.lines().filter_map(row).count();
+    assert_eq!(rows.len(), count, "{TABLE}: a crate has one row");
     assert!(
         !rows.is_empty(),
         "{TABLE}: no row of the form | `crate` | kind | lines | may use | … |"
