@@ -89,8 +89,11 @@ fn open<T: for<'de> Deserialize<'de>>(
 }
 
 impl Admin {
-    /// The config in force, if it lets models be set over the API.
-    pub(crate) fn storing(&self) -> Result<Arc<Published>, Error> {
+    /// The config in force, if it lets models be set over the API: with all that was acknowledged
+    /// before, on whichever node.
+    pub(crate) async fn storing(&self) -> Result<Arc<Published>, Error> {
+        let known = self.read().await.state.resources_version();
+        self.until_in_force(known).await;
         let published = self.settings()?;
         if published.settings.stores_models { Ok(published) } else { Err(Error::StoresNone) }
     }

@@ -19,7 +19,7 @@ pub(super) fn add(routes: Routes) -> Routes {
 }
 
 async fn handle(admin: Admin, asked: Asked) -> Result<Response, Error> {
-    let published = admin.storing()?;
+    let published = admin.storing().await?;
     let Sent { name, values, info, model } = read(asked.body()?)?;
     let values = match (model, values) {
         (Some(model), _) => of_model(&admin, &published, &model).await?.1,

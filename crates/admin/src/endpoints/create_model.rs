@@ -19,7 +19,7 @@ pub(super) fn add(routes: Routes) -> Routes {
 }
 
 async fn handle(admin: Admin, asked: Asked) -> Result<Response, Error> {
-    let published = admin.storing()?;
+    let published = admin.storing().await?;
     let Sent { id, name, params, info, .. } = read(asked.body()?, true)?;
     let (id, name) = (id.unwrap_or_else(naming::draw_id), name.unwrap_or_default());
     refuse_if_in_file(&published, &id)?;

@@ -19,7 +19,7 @@ pub(super) fn add(routes: Routes) -> Routes {
 }
 
 async fn handle(admin: Admin, asked: Asked) -> Result<Response, Error> {
-    admin.storing()?;
+    admin.storing().await?;
     let name = asked.named.clone().unwrap_or_default();
     let state = admin.read().await.state;
     let users = users(&state, &name, |resource| admin.open(resource))?;

@@ -18,7 +18,7 @@ pub(super) fn add(routes: Routes) -> Routes {
 }
 
 async fn handle(admin: Admin, asked: Asked) -> Result<Response, Error> {
-    let published = admin.storing()?;
+    let published = admin.storing().await?;
     let id = parse(asked.body()?)?;
     refuse_those_of_files(&published, &id)?;
     match admin.unmake(&asked, ResourceKind::Model, &id).await {

@@ -19,7 +19,7 @@ pub(super) fn add(routes: Routes) -> Routes {
 }
 
 async fn handle(admin: Admin, asked: Asked) -> Result<Response, Error> {
-    let published = admin.storing()?;
+    let published = admin.storing().await?;
     let name = asked.named.clone().unwrap_or_default();
     let (values, info) = read(asked.body()?, &name)?;
     for _ in 0..MAX_OVERTAKEN {

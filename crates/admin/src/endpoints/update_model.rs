@@ -43,7 +43,7 @@ pub(super) async fn alter(
     sent: &Sent,
     null_clears: bool,
 ) -> Result<(Arc<Resource>, Vec<String>), Error> {
-    let published = admin.storing()?;
+    let published = admin.storing().await?;
     refuse_those_of_files(&published, id)?;
     for _ in 0..MAX_OVERTAKEN {
         let before = admin.kept(ResourceKind::Model, id).await?;
