@@ -21,7 +21,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use dunlin_gossip::Gossip;
+use dunlin_gossip::{Gossip, Peer};
 use dunlin_rpc::{Incoming, Rpc};
 use dunlin_types::{Clock, NodeId, RequestId, UnixMillis};
 use serde::{Deserialize, Serialize};
@@ -174,11 +174,14 @@ impl Store {
     #[must_use]
     pub fn holders(&self, id: RequestId) -> Holders {
         let view = self.0.gossip.view();
-        let ready = |peer: &dunlin_gossip::Peer| {
-            peer.alive && peer.node.as_ref().is_some_and(|node| node.ready)
-        };
-        let peers: Vec<NodeId> =
-            view.peers.iter().filter(|(_, peer)| ready(peer)).map(|(node, _)| *node).collect();
+        let ready = |peer: &&Peer| peer.node.as_ref().is_some_and(|node| node.ready);
+        let alive = || view.peers.iter().filter(|(_, peer)| peer.alive);
+        let mut peers: Vec<NodeId> =
+            alive().filter(|(_, peer)| ready(peer)).map(|(node, _)| *node).collect();
+        if peers.is_empty() {
+            // Nodes that have just met hear a moment later that they are ready.
+            peers = alive().map(|(node, _)| *node).collect();
+        }
         let at = id.0.checked_rem(peers.len() as u128).and_then(|at| usize::try_from(at).ok());
         let second = at.and_then(|at| peers.get(at)).copied().unwrap_or(self.0.me);
         Holders([self.0.me, second])
