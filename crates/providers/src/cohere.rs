@@ -10,6 +10,7 @@ use dunlin_types::{Credential, UnixMillis};
 use http::{Request, StatusCode};
 
 use crate::encode::{EncodeError, post};
+use crate::frames::Frames;
 use crate::params::{self, Params};
 use crate::{Provider, ProviderError, StreamDecoder, Variables};
 
@@ -107,7 +108,7 @@ impl Provider for Cohere {
     }
 
     fn stream(&self, _request: &ChatRequest, _to: &Target) -> Box<dyn StreamDecoder> {
-        Box::new(read::Events::default())
+        Box::new(Frames::from(read::Events::default()))
     }
 }
 

@@ -91,7 +91,7 @@ impl Provider for Gemini {
     }
 
     fn stream(&self, request: &ChatRequest, _to: &Target) -> Box<dyn StreamDecoder> {
-        Box::new(GoogleStream::new(request))
+        Box::new(GoogleStream::answering(request))
     }
 }
 

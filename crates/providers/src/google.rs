@@ -2,15 +2,16 @@
 
 use bytes::Bytes;
 use dunlin_llm::form::{Embed, Vectors};
-use dunlin_llm::gemini::{
-    ChatStyle, Embedded, StreamReader, Thinking, pass_reply, read_reply, write_chat,
-};
-use dunlin_llm::sse::Splitter;
-use dunlin_llm::{BadReply, ChatReply, ChatRequest, Dialect, StreamEvent, Target};
+use dunlin_llm::gemini::{ChatStyle, Embedded, Thinking, pass_reply, read_reply, write_chat};
+use dunlin_llm::{BadReply, ChatReply, ChatRequest, Dialect, Target};
 
+use crate::Provider;
 use crate::encode::EncodeError;
 use crate::params;
-use crate::{Provider, StreamDecoder, StreamError};
+
+mod stream;
+
+pub(crate) use stream::GoogleStream;
 
 /// What all of Google's models have, by OpenAI's names, and what is Google's own.
 const BASE: [&str; 24] = [
@@ -190,72 +191,6 @@ pub(crate) fn escaped(name: &str) -> String {
         }
     }
     out
-}
-
-/// The decoder of Google's streams.
-#[derive(Default)]
-pub(crate) struct GoogleStream {
-    splitter: Splitter,
-    reader: StreamReader,
-    passing: bool,
-    /// What follows is not looked at.
-    ended: bool,
-}
-
-impl GoogleStream {
-    pub(crate) fn new(request: &ChatRequest) -> Self {
-        Self { passing: passes(request), ..Self::default() }
-    }
-
-    fn read(&mut self, frame: Bytes, events: &mut Vec<StreamEvent>) -> Result<(), StreamError> {
-        if self.passing {
-            events.push(self.reader.pass(frame)?);
-        } else {
-            self.reader.read(frame, events)?;
-        }
-        self.ended = matches!(events.last(), Some(StreamEvent::Error(_)));
-        Ok(())
-    }
-}
-
-impl StreamDecoder for GoogleStream {
-    fn push(&mut self, read: Bytes, events: &mut Vec<StreamEvent>) -> Result<(), StreamError> {
-        if self.ended {
-            return Ok(());
-        }
-        self.splitter.push(read);
-        let mut read = Ok(());
-        while !self.ended && read.is_ok() {
-            read = match self.splitter.next_frame() {
-                Ok(Some(frame)) => self.read(frame, events),
-                Ok(None) => break,
-                Err(error) => Err(error.into()),
-            };
-        }
-        self.ended |= read.is_err();
-        read
-    }
-
-    fn finish(&mut self, events: &mut Vec<StreamEvent>) -> Result<(), StreamError> {
-        if self.ended {
-            return Ok(());
-        }
-        let rest = self.splitter.rest();
-        // The last frame may lack the blank line behind it; half a frame is a cut, not nonsense.
-        if !rest.trim_ascii().is_empty() {
-            let whole = Bytes::from([rest.trim_ascii_end(), b"\n\n"].concat());
-            self.read(whole, events).map_err(|_| StreamError::Cut)?;
-        }
-        let has_failed = std::mem::replace(&mut self.ended, true);
-        if has_failed {
-            return Ok(());
-        }
-        if !self.reader.is_whole() {
-            return Err(StreamError::Cut);
-        }
-        events.push(StreamEvent::Done(Bytes::new()));
-        Ok(())
-    }
 }
 
 #[cfg(test)]

@@ -14,6 +14,7 @@ mod body;
 mod compatible;
 mod encode;
 mod error;
+mod frames;
 mod google;
 mod openai_compatible;
 mod params;

@@ -1,5 +1,7 @@
 //! The decoder of OpenAI's streams, which all compatible servers send.
 
+use std::ops::ControlFlow::{self, Break, Continue};
+
 use bytes::Bytes;
 use dunlin_llm::edit::renamed;
 use dunlin_llm::form::Delta;
@@ -7,7 +9,7 @@ use dunlin_llm::openai::{DeltaReader, read_frame};
 use dunlin_llm::sse::{FrameTooLong, Splitter};
 use dunlin_llm::{BadFrame, StreamEvent, responses};
 
-use crate::StreamDecoder;
+use crate::frames::{Frames, ReadFrame};
 
 /// The longest event of a response: the last one repeats the whole answer, pictures included.
 pub const MAX_EVENT_BYTES: usize = 16 << 20;
@@ -27,74 +29,63 @@ pub enum StreamError {
 }
 
 /// Reads frames, passed on as they are or taken apart into deltas.
-#[derive(Default)]
-pub(crate) struct OpenAiStream {
-    splitter: Splitter,
-    /// Thoughts are called `reasoning`, and are to be `reasoning_content`.
-    says_reasoning: bool,
-    manner: Manner,
-    /// The answer is whole, or can no longer become it. What follows is not looked at.
-    ended: bool,
-}
-
-/// What becomes of frames.
-#[derive(Default)]
-enum Manner {
-    /// Chunks of a chat pass.
-    #[default]
-    Passing,
+pub(crate) enum OpenAiStream {
+    /// Chunks of a chat pass; if it says so, thoughts called `reasoning` become
+    /// `reasoning_content`.
+    Passing { says_reasoning: bool },
     /// Chunks of a chat are taken apart.
-    Translating(Translating),
+    Translating { reader: Box<DeltaReader>, deltas: Vec<Delta> },
     /// Events of a response pass.
     Responses,
 }
 
-#[derive(Default)]
-struct Translating {
-    reader: DeltaReader,
-    deltas: Vec<Delta>,
+impl OpenAiStream {
+    pub(crate) fn passing(says_reasoning: bool) -> Frames<Self> {
+        Self::Passing { says_reasoning }.into()
+    }
+
+    pub(crate) fn translating() -> Frames<Self> {
+        Self::Translating { reader: Box::default(), deltas: Vec::new() }.into()
+    }
+
+    pub(crate) fn of_responses() -> Frames<Self> {
+        Frames::new(Self::Responses, Splitter::with_frames_of(MAX_EVENT_BYTES))
+    }
 }
 
-impl OpenAiStream {
-    pub(crate) fn passing(says_reasoning: bool) -> Self {
-        Self { says_reasoning, ..Self::default() }
-    }
-
-    pub(crate) fn translating() -> Self {
-        Self { manner: Manner::Translating(Translating::default()), ..Self::default() }
-    }
-
-    pub(crate) fn of_responses() -> Self {
-        let splitter = Splitter::with_frames_of(MAX_EVENT_BYTES);
-        Self { manner: Manner::Responses, splitter, ..Self::default() }
-    }
-
-    fn read_frames(&mut self, events: &mut Vec<StreamEvent>) -> Result<(), StreamError> {
-        while !self.ended
-            && let Some(mut frame) = self.splitter.next_frame()?
-        {
-            if let Manner::Responses = self.manner {
-                responses::read_frame(frame, events)?;
-                self.ended = events.last().is_some_and(is_last);
-                continue;
+impl ReadFrame for OpenAiStream {
+    fn read(
+        &mut self,
+        frame: Bytes,
+        events: &mut Vec<StreamEvent>,
+    ) -> Result<ControlFlow<()>, StreamError> {
+        match self {
+            Self::Responses => responses::read_frame(frame, events)?,
+            Self::Passing { says_reasoning: true } => {
+                events.push(read_frame(rename_reasoning(frame))?);
             }
-            if self.says_reasoning {
-                frame = rename_reasoning(frame);
-            }
-            let event = read_frame(frame)?;
-            self.ended = is_last(&event);
-            match (event, &mut self.manner) {
-                (
-                    StreamEvent::Chunk(chunk),
-                    Manner::Translating(Translating { reader, deltas }),
-                ) => {
+            Self::Passing { says_reasoning: false } => events.push(read_frame(frame)?),
+            Self::Translating { reader, deltas } => {
+                let event = read_frame(frame)?;
+                if let StreamEvent::Chunk(chunk) = &event {
                     reader.read(chunk.data(), deltas)?;
                     events.extend(deltas.drain(..).map(StreamEvent::Delta));
+                } else {
+                    events.push(event);
                 }
-                (event, _) => events.push(event),
             }
         }
-        Ok(())
+        Ok(if events.last().is_some_and(is_last) { Break(()) } else { Continue(()) })
+    }
+
+    fn close(&mut self, rest: Bytes, events: &mut Vec<StreamEvent>) -> Result<(), StreamError> {
+        // Some servers close right behind the word, without the blank line.
+        let is_chat = !matches!(self, Self::Responses);
+        if is_chat && rest.trim_ascii() == b"data: [DONE]" {
+            events.push(StreamEvent::Done(Bytes::from_static(b"data: [DONE]\n\n")));
+            return Ok(());
+        }
+        Err(StreamError::Cut)
     }
 }
 
@@ -119,30 +110,4 @@ fn rename_reasoning(frame: Bytes) -> Bytes {
 
 fn is_last(event: &StreamEvent) -> bool {
     matches!(event, StreamEvent::Done(_) | StreamEvent::Error(_) | StreamEvent::Failed(..))
-}
-
-impl StreamDecoder for OpenAiStream {
-    fn push(&mut self, read: Bytes, events: &mut Vec<StreamEvent>) -> Result<(), StreamError> {
-        if self.ended {
-            return Ok(());
-        }
-        self.splitter.push(read);
-        let read = self.read_frames(events);
-        self.ended |= read.is_err();
-        read
-    }
-
-    fn finish(&mut self, events: &mut Vec<StreamEvent>) -> Result<(), StreamError> {
-        if self.ended {
-            return Ok(());
-        }
-        self.ended = true;
-        // Some servers close right behind the word, without the blank line.
-        let is_chat = !matches!(self.manner, Manner::Responses);
-        if is_chat && self.splitter.rest().trim_ascii() == b"data: [DONE]" {
-            events.push(StreamEvent::Done(Bytes::from_static(b"data: [DONE]\n\n")));
-            return Ok(());
-        }
-        Err(StreamError::Cut)
-    }
 }

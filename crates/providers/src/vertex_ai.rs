@@ -234,7 +234,7 @@ impl Provider for VertexAi {
 
     fn stream(&self, request: &ChatRequest, to: &Target) -> Box<dyn StreamDecoder> {
         match Publisher::of(&to.model) {
-            Publisher::Google | Publisher::Tuned => Box::new(GoogleStream::new(request)),
+            Publisher::Google | Publisher::Tuned => Box::new(GoogleStream::answering(request)),
             Publisher::Anthropic if request.endpoint() == Endpoint::Messages => {
                 Box::new(AnthropicStream::passing())
             }

@@ -26,3 +26,6 @@ pub use health::{Cooldown, Outcome, Reach, Rules};
 pub use pass_through::{PassThrough, find as find_pass_through};
 pub use pick::{NonePicked, Seen, decay, pick, warmth};
 pub use wait::retry_wait;
+
+#[cfg(test)]
+mod tests;

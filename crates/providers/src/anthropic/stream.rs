@@ -1,42 +1,39 @@
 //! The decoder of Anthropic's streams, for all providers that send them.
 
+use std::ops::ControlFlow::{self, Break, Continue};
+
 use bytes::Bytes;
 use dunlin_llm::StreamEvent;
 use dunlin_llm::anthropic::{DeltaReader, FrameReader};
 use dunlin_llm::form::Delta;
-use dunlin_llm::sse::Splitter;
 
-use crate::{StreamDecoder, StreamError};
+use crate::StreamError;
+use crate::frames::{self, Frames, ReadFrame};
 
 /// Reads frames, passed on as they are or taken apart into deltas.
 #[derive(Default)]
 pub(crate) struct AnthropicStream {
-    splitter: Splitter,
     frames: FrameReader,
     translating: Option<DeltaReader>,
     deltas: Vec<Delta>,
     /// A part of the answer has come.
     has_begun: bool,
-    /// The answer is whole, or can no longer become it. What follows is not looked at.
-    ended: bool,
 }
 
 impl AnthropicStream {
-    pub(crate) fn passing() -> Self {
-        Self::default()
+    pub(crate) fn passing() -> Frames<Self> {
+        Self::default().into()
     }
 
-    pub(crate) fn translating() -> Self {
-        Self { translating: Some(DeltaReader::default()), ..Self::default() }
+    pub(crate) fn translating() -> Frames<Self> {
+        Self { translating: Some(DeltaReader::default()), ..Self::default() }.into()
     }
 
-    fn read(&mut self, frame: Bytes, events: &mut Vec<StreamEvent>) -> Result<(), StreamError> {
-        let event = self.frames.read(frame)?;
-        self.ended = matches!(event, StreamEvent::Done(_) | StreamEvent::Error(_));
-        if matches!(event, StreamEvent::Done(_)) && !self.has_begun {
-            return Err(StreamError::Cut);
-        }
-        self.has_begun |= matches!(event, StreamEvent::Chunk(_));
+    fn take_apart(
+        &mut self,
+        event: StreamEvent,
+        events: &mut Vec<StreamEvent>,
+    ) -> Result<(), StreamError> {
         let Some(reader) = &mut self.translating else {
             events.push(event);
             return Ok(());
@@ -59,35 +56,27 @@ impl AnthropicStream {
     }
 }
 
-impl StreamDecoder for AnthropicStream {
-    fn push(&mut self, read: Bytes, events: &mut Vec<StreamEvent>) -> Result<(), StreamError> {
-        if self.ended {
-            return Ok(());
+impl ReadFrame for AnthropicStream {
+    fn read(
+        &mut self,
+        frame: Bytes,
+        events: &mut Vec<StreamEvent>,
+    ) -> Result<ControlFlow<()>, StreamError> {
+        let event = self.frames.read(frame)?;
+        let is_last = matches!(event, StreamEvent::Done(_) | StreamEvent::Error(_));
+        if matches!(event, StreamEvent::Done(_)) && !self.has_begun {
+            return Err(StreamError::Cut);
         }
-        self.splitter.push(read);
-        let mut read = Ok(());
-        while !self.ended && read.is_ok() {
-            read = match self.splitter.next_frame() {
-                Ok(Some(frame)) => self.read(frame, events),
-                Ok(None) => break,
-                Err(error) => Err(error.into()),
-            };
-        }
-        self.ended |= read.is_err();
-        read
+        self.has_begun |= matches!(event, StreamEvent::Chunk(_));
+        self.take_apart(event, events)?;
+        Ok(if is_last { Break(()) } else { Continue(()) })
     }
 
-    fn finish(&mut self, events: &mut Vec<StreamEvent>) -> Result<(), StreamError> {
-        if self.ended {
-            return Ok(());
+    fn close(&mut self, rest: Bytes, events: &mut Vec<StreamEvent>) -> Result<(), StreamError> {
+        let whole = frames::ended(&rest);
+        match FrameReader::default().read(whole.clone()) {
+            Ok(StreamEvent::Done(_)) => self.read(whole, events).map(|_| ()),
+            _ => Err(StreamError::Cut),
         }
-        self.ended = true;
-        // The last frame may lack the blank line behind it.
-        let rest = self.splitter.rest();
-        let whole = [rest.trim_ascii_end(), b"\n\n"].concat();
-        if let Ok(StreamEvent::Done(_)) = FrameReader::default().read(Bytes::from(whole.clone())) {
-            return self.read(Bytes::from(whole), events);
-        }
-        Err(StreamError::Cut)
     }
 }

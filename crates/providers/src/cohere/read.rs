@@ -1,15 +1,17 @@
 //! Cohere's answers: whole ones, and streams of named events, of which `message-end` is the last.
 
+use std::ops::ControlFlow::{self, Break, Continue};
+
 use bytes::Bytes;
 use dunlin_llm::form::{Choice, Delta, Finish, Part, PartKind, Reply, ToolCall, Vectors};
 use dunlin_llm::openai::UpstreamError;
-use dunlin_llm::sse::{Splitter, data_lines};
+use dunlin_llm::sse::data_lines;
 use dunlin_llm::{BadFrame, BadReply, ChatRequest, StreamEvent};
 use dunlin_types::{Tokens, Usage};
 use serde::Deserialize;
 
-use crate::StreamDecoder;
-use crate::stream::StreamError;
+use crate::StreamError;
+use crate::frames::ReadFrame;
 
 #[derive(Deserialize)]
 struct WireReply {
@@ -194,17 +196,18 @@ impl<T> OneOf<T> {
 /// Reads a stream event by event.
 #[derive(Default)]
 pub(super) struct Events {
-    splitter: Splitter,
     started: bool,
-    /// The answer is whole, or can no longer become it. What follows is not looked at.
-    ended: bool,
 }
 
 impl Events {
-    fn frame(&mut self, frame: &[u8], events: &mut Vec<StreamEvent>) -> Result<(), StreamError> {
+    fn frame(
+        &mut self,
+        frame: &[u8],
+        events: &mut Vec<StreamEvent>,
+    ) -> Result<ControlFlow<()>, StreamError> {
         let data = data_lines(frame).collect::<Vec<_>>().join(&b' ');
         if data.is_empty() || data == b"[DONE]" {
-            return Ok(());
+            return Ok(Continue(()));
         }
         let wire: WireEvent = serde_json::from_slice(&data)
             .map_err(|error| BadFrame::NotAChunk { reason: error.to_string() })?;
@@ -215,34 +218,33 @@ impl Events {
             events.push(StreamEvent::Delta(start));
         }
         match wire.r#type.as_deref() {
-            Some("message-end") => self.end(delta, events),
+            Some("message-end") => end(delta, events),
             Some(kind) => {
                 let message = delta.message.unwrap_or_default();
                 say(kind, index, message, &mut |delta| events.push(StreamEvent::Delta(delta)));
+                return Ok(Continue(()));
             }
             None => {
-                self.ended = true;
                 let message = wire.message.unwrap_or_else(|| "the provider gave no reason".into());
                 let error = UpstreamError { message, ..UpstreamError::default() };
                 events.push(StreamEvent::Error(error));
             }
         }
-        Ok(())
+        Ok(Break(()))
     }
+}
 
-    fn end(&mut self, delta: WireDelta, events: &mut Vec<StreamEvent>) {
-        self.ended = true;
-        let word = delta.finish_reason.unwrap_or_else(|| "COMPLETE".to_owned());
-        if delta.error.is_some() || matches!(&*word, "ERROR" | "TIMEOUT") {
-            let message = delta.error.unwrap_or_else(|| word.to_lowercase());
-            events.push(StreamEvent::Error(UpstreamError { message, ..UpstreamError::default() }));
-            return;
-        }
-        events.push(StreamEvent::Delta(Delta::Finish { choice: 0, finish: finish(&word) }));
-        let usage = delta.usage.and_then(WireUsage::usage);
-        events.extend(usage.map(|usage| StreamEvent::Delta(Delta::Usage(usage))));
-        events.push(StreamEvent::Done(Bytes::new()));
+fn end(delta: WireDelta, events: &mut Vec<StreamEvent>) {
+    let word = delta.finish_reason.unwrap_or_else(|| "COMPLETE".to_owned());
+    if delta.error.is_some() || matches!(&*word, "ERROR" | "TIMEOUT") {
+        let message = delta.error.unwrap_or_else(|| word.to_lowercase());
+        events.push(StreamEvent::Error(UpstreamError { message, ..UpstreamError::default() }));
+        return;
     }
+    events.push(StreamEvent::Delta(Delta::Finish { choice: 0, finish: finish(&word) }));
+    let usage = delta.usage.and_then(WireUsage::usage);
+    events.extend(usage.map(|usage| StreamEvent::Delta(Delta::Usage(usage))));
+    events.push(StreamEvent::Done(Bytes::new()));
 }
 
 /// What is not named here, such as citations, has no place in other dialects.
@@ -280,36 +282,21 @@ fn say(kind: &str, index: u32, message: DeltaMessage, out: &mut impl FnMut(Delta
     }
 }
 
-impl StreamDecoder for Events {
-    fn push(&mut self, read: Bytes, events: &mut Vec<StreamEvent>) -> Result<(), StreamError> {
-        if self.ended {
-            return Ok(());
-        }
-        self.splitter.push(read);
-        let mut read = Ok(());
-        while !self.ended && read.is_ok() {
-            read = match self.splitter.next_frame() {
-                Ok(Some(frame)) => self.frame(&frame, events),
-                Ok(None) => break,
-                Err(error) => Err(error.into()),
-            };
-        }
-        self.ended |= read.is_err();
-        read
+impl ReadFrame for Events {
+    fn read(
+        &mut self,
+        frame: Bytes,
+        events: &mut Vec<StreamEvent>,
+    ) -> Result<ControlFlow<()>, StreamError> {
+        self.frame(&frame, events)
     }
 
-    fn finish(&mut self, events: &mut Vec<StreamEvent>) -> Result<(), StreamError> {
-        if self.ended {
+    fn close(&mut self, rest: Bytes, events: &mut Vec<StreamEvent>) -> Result<(), StreamError> {
+        let before = events.len();
+        if matches!(self.frame(&rest, events), Ok(Break(()))) {
             return Ok(());
         }
-        // The last event may come without the blank line behind it.
-        let (rest, before) = (self.splitter.rest(), events.len());
-        let is_whole = self.frame(&rest, events).is_ok() && self.ended;
-        self.ended = true;
-        if !is_whole {
-            events.truncate(before);
-            return Err(StreamError::Cut);
-        }
-        Ok(())
+        events.truncate(before);
+        Err(StreamError::Cut)
     }
 }

@@ -1,6 +1,6 @@
 //! Google's two services over their files, for clients of both dialects.
 
-use dunlin_llm::{ChatReply, Endpoint, Stamp, parse};
+use dunlin_llm::{ChatReply, Endpoint, Stamp, StreamEvent, parse};
 use dunlin_types::{Credential, Secret, UnixMillis};
 use http::StatusCode;
 use proptest::prelude::*;
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::tests::{chat, events_for, files};
-use crate::{EncodeError, find};
+use crate::{EncodeError, StreamError, find};
 
 const IDS: [&str; 3] = ["gemini", "vertex_ai", "vertex_ai_beta"];
 

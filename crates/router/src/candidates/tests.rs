@@ -4,38 +4,14 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use dunlin_ledger::Pricing;
-use dunlin_types::DeploymentId;
 
 use dunlin_llm::Fallback;
 
 use super::*;
-use crate::catalog::{BackendId, Keepalive, Weight};
+use crate::catalog::Keepalive;
 
 fn deployment(group: &str, upstream: &str) -> Arc<Deployment> {
-    Arc::new(Deployment {
-        id: DeploymentId(format!("id-{group}").into()),
-        backend: BackendId::new("http://b/v1", upstream),
-        group: group.into(),
-        provider: "openai".into(),
-        target: Target {
-            api_base: "http://b/v1".into(),
-            model: upstream.into(),
-            ..Target::default()
-        },
-        weight: Weight::default(),
-        limits: crate::DeploymentLimits::default(),
-        budget: None,
-        order: 0,
-        timeout: Duration::from_secs(1),
-        stream_timeout: Duration::from_secs(1),
-        keepalive: Keepalive::default(),
-        num_retries: None,
-        cooldown: None,
-        price: Pricing::Free,
-        prices: Arc::default(),
-        about: Arc::default(),
-        parked: None,
-    })
+    Arc::new(crate::tests::deployment(group, upstream))
 }
 
 fn catalog() -> Catalog {

@@ -1,11 +1,6 @@
 //! Picks over many seeds: who gets traffic, and how much.
 
-use dunlin_ledger::Pricing;
-
-use dunlin_llm::Target;
-
 use super::*;
-use crate::catalog::{BackendId, Keepalive};
 
 const READY: Seen =
     Seen { cooling_until: None, rumoured: false, out: false, load: 0.0, warmth: 1.0 };
@@ -14,23 +9,8 @@ fn group(weights: &[Weight]) -> Group {
     let deployment = |(at, weight): (usize, &Weight)| {
         Arc::new(Deployment {
             id: DeploymentId(at.to_string().into()),
-            backend: BackendId::new("http://b", &at.to_string()),
-            group: "g".into(),
-            provider: "openai".into(),
-            target: Target { api_base: "http://b".into(), model: "m".into(), ..Target::default() },
             weight: *weight,
-            limits: crate::DeploymentLimits::default(),
-            budget: None,
-            order: 0,
-            timeout: Duration::from_secs(1),
-            stream_timeout: Duration::from_secs(1),
-            keepalive: Keepalive::default(),
-            num_retries: None,
-            cooldown: None,
-            price: Pricing::Free,
-            prices: Arc::default(),
-            about: Arc::default(),
-            parked: None,
+            ..crate::tests::deployment("g", &at.to_string())
         })
     };
     Group { name: "g".into(), deployments: weights.iter().enumerate().map(deployment).collect() }

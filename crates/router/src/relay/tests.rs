@@ -1,35 +1,18 @@
 //! Who lends its credential, and to whom.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use dunlin_ledger::Pricing;
-use dunlin_llm::Target;
 use dunlin_types::DeploymentId;
 
 use super::*;
-use crate::catalog::{Alias, BackendId, Keepalive, Weight};
+use crate::catalog::Alias;
 
 fn deployment(group: &str, provider: &str, upstream: &str, parked: bool) -> Arc<Deployment> {
     Arc::new(Deployment {
-        id: DeploymentId(format!("id-{group}").into()),
-        backend: BackendId::new("http://b/v1", upstream),
-        group: group.into(),
         provider: provider.into(),
-        target: Target { model: upstream.into(), ..Target::default() },
-        weight: Weight::default(),
-        limits: crate::DeploymentLimits::default(),
-        budget: None,
-        order: 0,
-        timeout: Duration::from_secs(1),
-        stream_timeout: Duration::from_secs(1),
-        keepalive: Keepalive::default(),
-        num_retries: None,
-        cooldown: None,
-        price: Pricing::Free,
-        prices: Arc::default(),
-        about: Arc::default(),
         parked: parked.then(|| "no key".into()),
+        ..crate::tests::deployment(group, upstream)
     })
 }
 
