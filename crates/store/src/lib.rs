@@ -4,16 +4,18 @@
 //!
 //! Does not know what a body means or whose it is. Who holds one is written in the id that its client
 //! was given, so no node has to be told; a body is found as long as one of its two holders can be
-//! asked. It is stored with one write(2) and synced within [`SYNC_EVERY`]. Nothing here is repaired:
-//! a holder that comes back with an empty disk holds nothing, and a deletion that one of the two did
-//! not hear of is known to the other alone.
+//! asked. It is stored with one write(2) and synced within [`SYNC_EVERY`]. A holder that comes back
+//! with an empty disk holds nothing; one that was away while something was deleted hears of it before
+//! its word counts again.
 //!
 //! Memory holds an index of where bodies lie, never bodies. Read `shelf.rs`, then `peers.rs`.
 
+mod deletions;
 mod error;
 mod peers;
 mod record;
 mod shelf;
+mod works;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -30,8 +32,11 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::warn;
 
+use deletions::Deletions;
 pub use error::{Error, NotStored, Unreachable};
 use shelf::{Bounds, Shelf};
+use works::Works;
+pub use works::{Doing, MAX_WORKS, Work};
 
 /// A longer body is not stored.
 pub const MAX_BODY_BYTES: usize = 16 << 20;
@@ -123,6 +128,12 @@ pub enum Found {
     Missing,
 }
 
+/// What one holder says, and whether it may not have heard that it was deleted.
+struct Has {
+    found: Found,
+    in_doubt: bool,
+}
+
 /// The store of a node. Cheap to clone.
 #[derive(Clone)]
 pub struct Store(Arc<Shared>);
@@ -135,10 +146,12 @@ struct Shared {
     shelves: Arc<Shelves>,
 }
 
-/// What this node holds.
+/// What this node holds, knows to be deleted, and works on.
 struct Shelves {
     bodies: Shelf,
     notes: Shelf,
+    deletions: Deletions,
+    works: Arc<Works>,
 }
 
 impl Shelves {
@@ -161,13 +174,16 @@ impl Store {
         let now = clock.unix();
         let bodies = Shelf::open(dir.join("bodies"), BODIES, now)?;
         let notes = Shelf::open(dir.join("notes"), NOTES, now)?;
-        let shelves = Arc::new(Shelves { bodies, notes });
+        let (deletions, works) = (Deletions::default(), Arc::default());
+        let shelves = Arc::new(Shelves { bodies, notes, deletions, works });
         tasks.spawn(keep_tidy(Arc::clone(&shelves), clock.clone(), stop.clone()));
-        let answering = peers::answer(Arc::clone(&shelves), clock.clone(), inbox, tasks.clone());
+        let shared = Arc::new(Shared { me, clock, gossip, rpc, shelves });
+        tasks.spawn(deletions::tell(Arc::clone(&shared), stop.clone()));
+        let answering = peers::answer(Arc::clone(&shared), inbox, tasks.clone());
         tasks.spawn(async move {
             stop.run_until_cancelled(answering).await;
         });
-        Ok(Self(Arc::new(Shared { me, clock, gossip, rpc, shelves })))
+        Ok(Self(shared))
     }
 
     /// Who is to hold the body of that id: this node, and a live peer if there is one.
@@ -202,10 +218,22 @@ impl Store {
             return Err(NotStored::TooLong { bytes: body.len() });
         }
         let put = |node: NodeId| peers::put(&self.0, node, (kind, entry), body.clone());
-        self.both(holders, put).await.map_err(|reason| NotStored::Failed { reason })
+        let Holders([first, second]) = holders;
+        if first == second {
+            return put(first).await.map_err(|reason| NotStored::Failed { reason });
+        }
+        match tokio::join!(put(first), put(second)) {
+            (Ok(()), Ok(())) => Ok(()),
+            (Ok(()), Err(reason)) | (Err(reason), Ok(())) => {
+                warn!(nodes = ?[first, second], reason, "one of two nodes does not hold a body");
+                Ok(())
+            }
+            (Err(one), Err(other)) => Err(NotStored::Failed { reason: format!("{one}; {other}") }),
+        }
     }
 
-    /// What has that id, from the first holder that knows of it.
+    /// What has that id, from the first holder that knows of it. One that may not have heard of all
+    /// deletions is believed only if the other cannot say better.
     ///
     /// # Errors
     /// [`Unreachable`]: nobody who could be asked has it, and not all could be asked.
@@ -215,18 +243,34 @@ impl Store {
         kind: Kind,
         id: RequestId,
     ) -> Result<Found, Unreachable> {
-        let mut away = Vec::new();
+        let (mut away, mut doubtful) = (Vec::new(), None);
         for node in self.in_reach_first(holders) {
             match peers::get(&self.0, node, kind, id).await {
-                Ok(Found::Missing) => {}
-                Ok(found) => return Ok(found),
+                Ok(Has { found: Found::Missing, .. }) => {}
+                Ok(Has { found: found @ Found::Body(_), in_doubt: true }) => {
+                    doubtful = doubtful.or(Some(found));
+                }
+                Ok(Has { found, .. }) => return Ok(found),
                 Err(reason) => away.push((node, reason)),
             }
         }
-        if away.is_empty() { Ok(Found::Missing) } else { Err(Unreachable { away }) }
+        match doubtful {
+            Some(found) => Ok(found),
+            None if away.is_empty() => Ok(Found::Missing),
+            None => Err(Unreachable { away }),
+        }
     }
 
-    /// Has both forget something; they know until that moment that it was deleted.
+    /// What one node has of that id.
+    ///
+    /// # Errors
+    /// It cannot be asked; the reason is for people.
+    pub async fn get_at(&self, node: NodeId, kind: Kind, id: RequestId) -> Result<Found, String> {
+        peers::get(&self.0, node, kind, id).await.map(|has| has.found)
+    }
+
+    /// Has both forget something; they know until that moment that it was deleted. One that does not
+    /// hear it now is told when it can be.
     ///
     /// # Errors
     /// [`NotStored`]: nobody could be told.
@@ -237,8 +281,21 @@ impl Store {
         id: RequestId,
         until: UnixMillis,
     ) -> Result<(), NotStored> {
-        let delete = |node: NodeId| peers::delete(&self.0, node, (kind, id), until);
-        self.both(holders, delete).await.map_err(|reason| NotStored::Failed { reason })
+        let delete = async |node: NodeId| {
+            let told = peers::delete(&self.0, node, (kind, id), until).await;
+            told.inspect_err(|reason| {
+                deletions::warn_unheard(node, reason);
+                self.0.shelves.deletions.unheard(node, kind, (id, until));
+            })
+        };
+        let Holders([first, second]) = holders;
+        if first == second {
+            return delete(first).await.map_err(|reason| NotStored::Failed { reason });
+        }
+        match tokio::join!(delete(first), delete(second)) {
+            (Err(one), Err(other)) => Err(NotStored::Failed { reason: format!("{one}; {other}") }),
+            (Ok(()), _) | (_, Ok(())) => Ok(()),
+        }
     }
 
     /// The notes with that label, of all nodes that can be asked, the newest first and each once:
@@ -270,7 +327,7 @@ impl Store {
 
     /// What a note that this node holds says.
     pub async fn own_note(&self, id: RequestId) -> Option<Bytes> {
-        match peers::get(&self.0, self.0.me, Kind::Note, id).await {
+        match self.get_at(self.0.me, Kind::Note, id).await {
             Ok(Found::Body(body)) => Some(body),
             Ok(Found::Deleted | Found::Missing) | Err(_) => None,
         }
@@ -280,26 +337,6 @@ impl Store {
     #[must_use]
     pub fn is_there(&self, node: NodeId) -> bool {
         node == self.0.me || self.0.gossip.view().peers.get(&node).is_some_and(|peer| peer.alive)
-    }
-
-    /// Asks both at once; the reason of the last is told if both fail.
-    async fn both<F: Future<Output = Result<(), String>>>(
-        &self,
-        Holders([first, second]): Holders,
-        ask: impl Fn(NodeId) -> F,
-    ) -> Result<(), String> {
-        if first == second {
-            return ask(first).await;
-        }
-        let (one, other) = tokio::join!(ask(first), ask(second));
-        match (one, other) {
-            (Ok(()), Ok(())) => Ok(()),
-            (Ok(()), Err(reason)) | (Err(reason), Ok(())) => {
-                warn!(nodes = ?[first, second], reason, "one of two nodes does not hold a body");
-                Ok(())
-            }
-            (Err(one), Err(other)) => Err(format!("{one}; {other}")),
-        }
     }
 
     /// Itself, then who lives, then who seems not to.

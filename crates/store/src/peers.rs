@@ -6,13 +6,14 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use dunlin_rpc::{Incoming, Refused, Service};
-use dunlin_types::{Clock, NodeId, RequestId, UnixMillis};
+use dunlin_types::{NodeId, RequestId, UnixMillis};
 use serde::{Deserialize, Serialize};
 use tokio::sync::{Semaphore, mpsc};
 use tokio_util::task::TaskTracker;
 use tracing::warn;
 
-use crate::{Entry, Found, Kind, Label, MAX_NOTES, Note, Shared, Shelves};
+use crate::deletions::Deleted;
+use crate::{Entry, Found, Has, Kind, Label, MAX_NOTES, Note, Shared, Shelves};
 
 /// How long a client may wait for a peer to take its body.
 const PUT_WITHIN: Duration = Duration::from_secs(1);
@@ -29,6 +30,10 @@ enum Ask {
     Delete(Kind, RequestId, UnixMillis),
     /// The notes with that label, so many at most.
     List(Label, usize),
+    /// What the asker knows to be deleted; the flag says that this is all.
+    Deleted(Kind, Vec<Deleted>, bool),
+    Working(RequestId),
+    Stop(RequestId),
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -36,10 +41,13 @@ enum Ask {
 enum Say {
     Done,
     Body,
+    /// The same of a node that may not have heard that it was deleted.
+    BodyInDoubt,
     Deleted,
     Missing,
     /// Each in a line of its own.
     Notes,
+    Working,
 }
 
 /// Has a node, this one perhaps, hold a body.
@@ -61,17 +69,50 @@ pub(crate) async fn get(
     node: NodeId,
     kind: Kind,
     id: RequestId,
-) -> Result<Found, String> {
+) -> Result<Has, String> {
     if node == by.me {
         let now = by.clock.unix();
-        return on_disk(&by.shelves, move |shelves| shelves.of(kind).get(id, now)).await;
+        let in_doubt = by.shelves.deletions.are_in_doubt(&by.gossip.view());
+        let found = on_disk(&by.shelves, move |shelves| shelves.of(kind).get(id, now)).await?;
+        return Ok(Has { found, in_doubt });
     }
     let (said, body) = ask(by, node, &Ask::Get(kind, id), &[], GET_WITHIN).await?;
-    Ok(match said {
-        Say::Body => Found::Body(body),
+    let in_doubt = matches!(said, Say::BodyInDoubt);
+    let found = match said {
+        Say::Body | Say::BodyInDoubt => Found::Body(body),
         Say::Deleted => Found::Deleted,
-        Say::Done | Say::Missing | Say::Notes => Found::Missing,
-    })
+        Say::Done | Say::Missing | Say::Notes | Say::Working => Found::Missing,
+    };
+    Ok(Has { found, in_doubt })
+}
+
+/// Whether a node works on something.
+pub(crate) async fn working(by: &Shared, node: NodeId, id: RequestId) -> Result<bool, String> {
+    if node == by.me {
+        return Ok(by.shelves.works.has(id));
+    }
+    let (said, _) = ask(by, node, &Ask::Working(id), &[], GET_WITHIN).await?;
+    Ok(matches!(said, Say::Working))
+}
+
+/// Has a node stop working on something, and waits until it does. True: it does not stop in time.
+pub(crate) async fn stop(by: &Shared, node: NodeId, id: RequestId) -> Result<bool, String> {
+    if node == by.me {
+        return Ok(tokio::time::timeout(GET_WITHIN, by.shelves.works.stop(id)).await.is_err());
+    }
+    ask(by, node, &Ask::Stop(id), &[], GET_WITHIN).await.map(|_| false)
+}
+
+/// Tells another node what is deleted; `all`: it has been told all.
+pub(crate) async fn tell(
+    by: &Shared,
+    node: NodeId,
+    kind: Kind,
+    deleted: &[Deleted],
+    all: bool,
+) -> Result<(), String> {
+    let told = Ask::Deleted(kind, deleted.to_vec(), all);
+    ask(by, node, &told, &[], GET_WITHIN).await.map(drop)
 }
 
 /// The notes with that label that a node has, the newest first.
@@ -130,28 +171,49 @@ async fn ask(
 
 /// Answers other nodes, for as long as it is polled.
 pub(crate) async fn answer(
-    shelves: Arc<Shelves>,
-    clock: Clock,
+    by: Arc<Shared>,
     mut inbox: mpsc::Receiver<Incoming>,
     tasks: TaskTracker,
 ) {
     let places = Arc::new(Semaphore::new(MAX_AT_ONCE));
     while let Some(incoming) = inbox.recv().await {
-        let place = Arc::clone(&places).acquire_owned().await;
-        let place = place.expect("the semaphore is never closed");
-        let (shelves, now) = (Arc::clone(&shelves), clock.unix());
-        tasks.spawn_blocking(move || {
-            let said = reply(&shelves, &incoming.body, now);
-            incoming.answer(said);
-            drop(place);
-        });
+        let by = Arc::clone(&by);
+        match unframed::<Ask>(&incoming.body) {
+            Some((Ask::Working(id), _)) => {
+                let said = if by.shelves.works.has(id) { Say::Working } else { Say::Missing };
+                incoming.answer(Ok(framed(&said, &[])));
+            }
+            Some((Ask::Stop(id), _)) => {
+                tasks.spawn(async move {
+                    by.shelves.works.stop(id).await;
+                    incoming.answer(Ok(framed(&Say::Done, &[])));
+                });
+            }
+            asked => {
+                let place = Arc::clone(&places).acquire_owned().await;
+                let place = place.expect("the semaphore is never closed");
+                tasks.spawn_blocking(move || {
+                    let said = reply(&by, incoming.from, asked);
+                    incoming.answer(said);
+                    drop(place);
+                });
+            }
+        }
     }
 }
 
-fn reply(shelves: &Shelves, asked: &Bytes, now: UnixMillis) -> Result<Bytes, Refused> {
-    let (ask, body) = unframed::<Ask>(asked)
-        .ok_or_else(|| Refused { reason: "not a question for stored bodies".to_owned() })?;
+fn reply(by: &Shared, from: NodeId, asked: Option<(Ask, Bytes)>) -> Result<Bytes, Refused> {
+    let (ask, body) =
+        asked.ok_or_else(|| Refused { reason: "not a question for stored bodies".to_owned() })?;
+    let (shelves, now) = (&*by.shelves, by.clock.unix());
     let done = match ask {
+        Ask::Working(_) | Ask::Stop(_) => Ok(framed(&Say::Missing, &[])),
+        Ask::Deleted(kind, deleted, all) => shelves.of(kind).forget(&deleted).map(|()| {
+            if all {
+                shelves.deletions.all_told_by(from);
+            }
+            framed(&Say::Done, &[])
+        }),
         Ask::Put(kind, entry) => {
             shelves.of(kind).put(entry, &body).map(|()| framed(&Say::Done, &[]))
         }
@@ -163,6 +225,9 @@ fn reply(shelves: &Shelves, asked: &Bytes, now: UnixMillis) -> Result<Bytes, Ref
             framed(&Say::Notes, lines.collect::<Vec<_>>().join("\n").as_bytes())
         }),
         Ask::Get(kind, id) => shelves.of(kind).get(id, now).map(|found| match found {
+            Found::Body(body) if shelves.deletions.are_in_doubt(&by.gossip.view()) => {
+                framed(&Say::BodyInDoubt, &body)
+            }
             Found::Body(body) => framed(&Say::Body, &body),
             Found::Deleted => framed(&Say::Deleted, &[]),
             Found::Missing => framed(&Say::Missing, &[]),

@@ -123,6 +123,26 @@ impl Shelf {
         self.append(&mut self.files(), head, &[])
     }
 
+    /// What is remembered to be deleted, and until when.
+    pub(crate) fn deleted(&self, now: UnixMillis) -> Vec<(RequestId, UnixMillis)> {
+        let files = self.files();
+        let gone = files.index.iter().filter(|(_, place)| place.body.is_none());
+        gone.map(|(id, place)| (*id, place.until)).filter(|(_, until)| *until > now).collect()
+    }
+
+    /// Deletes those of them that are here.
+    pub(crate) fn forget(&self, deleted: &[(RequestId, UnixMillis)]) -> io::Result<()> {
+        for (id, until) in deleted {
+            let mut files = self.files();
+            if files.index.get(id).is_some_and(|place| place.body.is_some()) {
+                let (id, until) = (*id, *until);
+                let head = Head { id, label: None, made: UnixMillis(0), until, body: None };
+                self.append(&mut files, head, &[])?;
+            }
+        }
+        Ok(())
+    }
+
     pub(crate) fn get(&self, id: RequestId, now: UnixMillis) -> io::Result<Found> {
         let place = self.files().index.get(&id).copied().filter(|place| place.until > now);
         let Some(place) = place else { return Ok(Found::Missing) };

@@ -25,11 +25,16 @@ struct Node {
     rpc: Rpc,
     gossip: Gossip,
     stop: CancellationToken,
-    _folder: TempDir,
+    tasks: TaskTracker,
+    folder: TempDir,
 }
 
 impl Node {
     fn start(id: u64, seeds: Vec<String>) -> Self {
+        Self::start_in(tempfile::tempdir().expect("a folder"), (id, Epoch(1)), seeds)
+    }
+
+    fn start_in(folder: TempDir, (id, epoch): (u64, Epoch), seeds: Vec<String>) -> Self {
         let (me, tasks, stop) = (NodeId(id), TaskTracker::new(), CancellationToken::new());
         let secret = Secret::new("the secret of the tests, long enough");
         let (rpc, inbox) = Rpc::start(dunlin_rpc::Config {
@@ -43,7 +48,7 @@ impl Node {
         rpc.enter_cluster(ClusterId(7));
         let gossip = dunlin_gossip::Config {
             me,
-            epoch: Epoch(1),
+            epoch,
             listen: LOOPBACK,
             advertise: "127.0.0.1:0".to_owned(),
             seeds,
@@ -54,13 +59,20 @@ impl Node {
         };
         let gossip = Gossip::start(gossip, clock()).expect("a free port");
         gossip.publish(Fact::Node(NodeFact { ready: true, ..NodeFact::default() }));
-        let folder = tempfile::tempdir().expect("a folder");
         let dir = folder.path().join("store");
-        let config = Config { me, dir, tasks, stop: stop.clone() };
+        let config = Config { me, dir, tasks: tasks.clone(), stop: stop.clone() };
         let (rpc_too, gossip_too) = (rpc.clone(), gossip.clone());
         let parts = Parts { clock: clock(), gossip: gossip_too, rpc: rpc_too, inbox: inbox.store };
         let store = Store::start(config, parts).expect("it starts");
-        Self { store, rpc, gossip, stop, _folder: folder }
+        Self { store, rpc, gossip, stop, tasks, folder }
+    }
+
+    /// Ends, and leaves its files.
+    async fn end(self) -> TempDir {
+        self.stop.cancel();
+        self.tasks.close();
+        self.tasks.wait().await;
+        self.folder
     }
 }
 
@@ -69,23 +81,31 @@ async fn cluster(size: u64) -> Vec<Node> {
     let mut nodes = vec![Node::start(1, Vec::new())];
     let seed = nodes[0].gossip.local_addr().to_string();
     nodes.extend((2..=size).map(|id| Node::start(id, vec![seed.clone()])));
-    for node in &nodes {
-        for (id, peer) in (1..).zip(&nodes) {
-            node.rpc.learn(NodeId(id), &peer.rpc.local_addr().to_string());
+    meet(&nodes.iter().collect::<Vec<_>>()).await;
+    nodes
+}
+
+async fn meet(nodes: &[&Node]) {
+    for node in nodes {
+        for peer in nodes {
+            node.rpc.learn(peer.store.0.me, &peer.rpc.local_addr().to_string());
         }
-        let all = || {
+        eventually(async || {
             let view = node.gossip.view();
             let known = view.peers.values().filter(|peer| peer.alive && peer.node.is_some());
-            known.count() as u64 == size - 1
-        };
-        let meeting = async {
-            while !all() {
-                tokio::time::sleep(Duration::from_millis(20)).await;
-            }
-        };
-        tokio::time::timeout(DEADLINE, meeting).await.expect("they meet");
+            known.count() == nodes.len() - 1
+        })
+        .await;
     }
-    nodes
+}
+
+async fn eventually(is_so: impl AsyncFn() -> bool) {
+    let waiting = async {
+        while !is_so().await {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(DEADLINE, waiting).await.expect("it comes to be so");
 }
 
 fn entry(id: RequestId) -> Entry {
@@ -125,8 +145,10 @@ async fn a_body_is_found_from_everywhere_while_one_of_its_holders_can_be_asked()
     assert_eq!(missing.away.len(), 1, "{missing:?}");
 
     nodes.iter().find(|node| node.store.0.me == second).expect("a node").stop.cancel();
-    let gone = third.get(holders, Kind::Body, id).await.expect_err("nobody can be asked");
-    assert_eq!(gone.away.len(), 2, "{gone:?}");
+    eventually(async || {
+        third.get(holders, Kind::Body, id).await.is_err_and(|gone| gone.away.len() == 2)
+    })
+    .await;
     let refused = third.put(holders, Kind::Body, entry(id), body("text")).await;
     assert!(matches!(refused, Err(NotStored::Failed { .. })), "{refused:?}");
 }
@@ -162,4 +184,68 @@ async fn notes_of_all_nodes_are_listed_together_and_each_once() {
         assert_eq!(told, ["note 2", "note 1", "note 0"]);
         assert!(node.store.notes(Label(8)).await.is_empty());
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_holder_that_was_away_hears_what_was_deleted_before_its_word_counts() {
+    let mut nodes = cluster(3).await;
+    let (gone, stays) = (RequestId(4), RequestId(6));
+    let holders = nodes[0].store.holders(gone);
+    for id in [gone, stays] {
+        nodes[0].store.put(holders, Kind::Body, entry(id), body("text")).await.expect("stored");
+    }
+    let Holders([_, second]) = holders;
+    let at = nodes.iter().position(|node| node.store.0.me == second).expect("a node");
+    let folder = nodes.remove(at).end().await;
+    let [maker, third] = &nodes[..] else { panic!("two are left") };
+    third.store.delete(holders, Kind::Body, gone, LATER).await.expect("one holder hears it");
+
+    let seed = maker.gossip.local_addr().to_string();
+    let back = Node::start_in(folder, (second.0, Epoch(2)), vec![seed]);
+    let own = back.store.get_at(second, Kind::Body, gone).await;
+    assert_eq!(own, Ok(Found::Body(body("text"))), "it has not heard it yet");
+    for node in [maker, third] {
+        back.rpc.learn(node.store.0.me, &node.rpc.local_addr().to_string());
+        node.rpc.learn(second, &back.rpc.local_addr().to_string());
+    }
+    let asked = back.store.get(holders, Kind::Body, gone).await;
+    assert_eq!(asked, Ok(Found::Deleted), "it asks the other one");
+    meet(&[maker, third, &back]).await;
+    eventually(async || {
+        back.store.get_at(second, Kind::Body, gone).await == Ok(Found::Deleted)
+            && !back.store.0.shelves.deletions.are_in_doubt(&back.gossip.view())
+    })
+    .await;
+    for node in [maker, third, &back] {
+        let found = node.store.get(holders, Kind::Body, stays).await;
+        assert_eq!(found, Ok(Found::Body(body("text"))));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_node_works_on_is_known_everywhere_and_can_be_stopped_from_there() {
+    let nodes = cluster(2).await;
+    let (maker, other, id) = (&nodes[0].store, &nodes[1].store, RequestId(4));
+    assert_eq!(other.ask_after(NodeId(1), id).await, Doing::Nothing);
+    let work = maker.work_on(id).expect("it has room");
+    for store in [maker, other] {
+        assert_eq!(store.ask_after(NodeId(1), id).await, Doing::Working);
+        assert_eq!(store.ask_after(NodeId(2), id).await, Doing::Nothing);
+    }
+    let working = nodes[0].tasks.spawn(async move {
+        work.stopped().await;
+        drop(work);
+    });
+    assert_eq!(other.stop(NodeId(1), id).await, Doing::Nothing, "it is over then");
+    working.await.expect("it ended");
+    assert_eq!(maker.ask_after(NodeId(1), id).await, Doing::Nothing);
+
+    let all: Vec<Work> =
+        (0..MAX_WORKS as u128).filter_map(|id| maker.work_on(RequestId(id))).collect();
+    assert_eq!(all.len(), MAX_WORKS);
+    assert!(maker.work_on(RequestId(u128::MAX)).is_none(), "no more than that");
+    drop(all);
+    assert!(maker.work_on(RequestId(u128::MAX)).is_some());
+    nodes[0].stop.cancel();
+    eventually(async || matches!(other.ask_after(NodeId(1), id).await, Doing::Silent { .. })).await;
 }
