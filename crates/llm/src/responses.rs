@@ -3,18 +3,22 @@
 //! a server that keeps responses could carry out is refused. Where the provider has responses itself,
 //! bodies pass.
 
+mod compaction;
 mod items;
 mod kept;
 mod native;
 mod read;
 mod reply;
+mod standing;
 mod turn;
 mod writer;
 
+pub use compaction::{compacted, to_compact};
 pub use kept::KeptResponse;
 pub use native::{parse_reply, read_frame};
+pub use standing::{Standing, as_standing, standing};
 pub use turn::{
-    ItemPage, Turn, continue_from, input_items, last_response, may_be_stored, store_turn,
+    ItemPage, Turn, continue_from, input_items, last_response, may_be_stored, restored, store_turn,
     stored_model, stored_response,
 };
 

@@ -16,13 +16,14 @@ use uuid::Builder;
 
 use crate::admit::{Admitted, Asks, What};
 use crate::attempts::{self, Answered, Asked};
+use crate::background::{self, Job};
 use crate::bill::{About, Bill};
 use crate::caller::Caller;
 use crate::delivery::Delivery;
 use crate::error::{Failed, Refused};
 use crate::framing::Framing;
 use crate::headers::{self, Told};
-use crate::keepalive::{self, Wish};
+use crate::keepalive::{self, Answering, Wish};
 use crate::kept::Opened;
 use crate::origin::Client;
 use crate::refused::{self, Known};
@@ -101,14 +102,17 @@ pub(crate) async fn serve(
     request: Request,
 ) -> Response<Body> {
     let call = Arc::new(Call::begin(proxy, endpoint, &request));
-    let (kept, wish) = oneshot::channel();
-    let (proxy, path_model) = (proxy.clone(), path_model.map(str::to_owned));
-    let asked = Arc::clone(&call);
+    let ((kept, wish), (begun, left)) = (oneshot::channel(), oneshot::channel());
+    let (teller, path_model) = (proxy.clone(), path_model.map(str::to_owned));
+    let (asked, early) = (Arc::clone(&call), Early { kept, begun });
     // The story is a large future: boxed once, it is not copied from one caller to the next.
-    let answering = Box::pin(async move {
-        let answered = conduct(&proxy, &asked, path_model, request, kept).await;
-        answered.inspect_err(|failed| refused::note(&proxy, &asked, failed))
+    let mut answering: Answering = Box::pin(async move {
+        let answered = conduct(&teller, &asked, path_model, request, early).await;
+        answered.inspect_err(|failed| refused::note(&teller, &asked, failed))
     });
+    if endpoint == Endpoint::Responses {
+        answering = Box::pin(background::watch(proxy.clone(), left, answering));
+    }
     let answered = match endpoint.ping() {
         Some(_) => keepalive::watch(Arc::clone(&call), answering, wish).await,
         None => answering.await,
@@ -119,14 +123,20 @@ pub(crate) async fn serve(
     }
 }
 
-/// Says to `kept` if the answer is to be kept alive, as soon as it is sure that there is one to wait
-/// for.
+/// What becomes known before there is an answer.
+struct Early {
+    /// Told if the answer is to be kept alive, as soon as it is sure that there is one to wait for.
+    kept: oneshot::Sender<Wish>,
+    /// Told what the client gets that waits for no answer.
+    begun: background::Begun,
+}
+
 async fn conduct(
     proxy: &Proxy,
     call: &Call,
     path_model: Option<String>,
     request: Request,
-    kept: oneshot::Sender<Wish>,
+    Early { kept, begun }: Early,
 ) -> Result<Response<Body>, Failed> {
     let serving = proxy.0.serving.load_full();
     let (head, body) = request.into_parts();
@@ -151,6 +161,10 @@ async fn conduct(
     let catalog = &serving.catalog;
     let (demand, revision) = (&demand, serving.settings.revision);
     let asked = Asked { proxy, catalog, chat: &chat, extras: &extras, demand, revision };
+    if chat.background() && background::is_ours(&mut candidates) {
+        let job = Job { call, caller: &caller, opening: &opened.opening, told, begun };
+        return background::run(job, asked, &mut candidates, bill).await;
+    }
     let answered = match attempts::run(asked, &mut candidates, &mut bill).await {
         Ok(answered) => answered,
         Err(failed) => return Err(bill.fail(failed.bound(extras.bound(chat.stream())))),

@@ -147,6 +147,13 @@ pub(crate) fn find<'c>(catalog: &'c Catalog, id: &DeploymentId) -> Option<&'c Ar
     all.into_iter().find(|deployment| deployment.id == *id)
 }
 
+/// Those of a group that keep responses; `None`: nobody does.
+pub(crate) fn keepers(group: &Group) -> Option<Group> {
+    let fit = group.deployments.iter().filter(|known| keeps_responses(known));
+    let deployments: Vec<_> = fit.cloned().collect();
+    (!deployments.is_empty()).then(|| Group { name: group.name.clone(), deployments })
+}
+
 pub(crate) fn keeps_responses(deployment: &Deployment) -> bool {
     let provider = dunlin_providers::find(&deployment.provider);
     provider.is_some_and(|provider| provider.keeps_responses(&deployment.target))

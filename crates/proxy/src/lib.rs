@@ -9,6 +9,7 @@
 
 mod admit;
 mod attempts;
+mod background;
 mod bill;
 mod body;
 mod budget;

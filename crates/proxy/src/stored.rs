@@ -29,6 +29,7 @@ use crate::{Proxy, Serving, entry, refused};
 
 mod answer;
 pub(crate) mod batches;
+mod compaction;
 mod fetch;
 pub(crate) mod files;
 mod home;

@@ -5,18 +5,20 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use dunlin_llm::Endpoint;
-use dunlin_llm::responses::{Turn, continue_from, last_response, may_be_stored, store_turn};
+use dunlin_llm::responses::{
+    KeptResponse, Turn, continue_from, last_response, may_be_stored, store_turn, stored_response,
+};
 use dunlin_store::{Entry, Found, Holders, Kind as StoredKind, Store};
 use dunlin_types::{RequestId, UnixMillis};
 use tokio::sync::oneshot;
 use tokio_util::task::TaskTracker;
 use tracing::{debug, warn};
 
-use crate::Proxy;
 use crate::caller::Caller;
 use crate::chat::Call;
 use crate::error::Refused;
 use crate::ids::{Home, Kept, Kind};
+use crate::{Proxy, background};
 
 /// How long a turn is stored.
 const STORED_FOR: Duration = Duration::from_secs(24 * 60 * 60);
@@ -47,14 +49,14 @@ impl Stored {
         UnixMillis(self.made.0.saturating_add(millis(STORED_FOR)))
     }
 
-    /// The turn's bytes; `id` is what its client calls it.
+    /// The turn's bytes, as it stands now; `id` is what its client calls it.
     pub(crate) async fn read(self, proxy: &Proxy, id: &str) -> Result<Bytes, Refused> {
         if self.until() <= proxy.0.clock.unix() {
             let hours = STORED_FOR.as_secs() / 3600;
             return Err(Refused::gone(id, &format!("it was stored for {hours} hours")));
         }
         match proxy.0.store.get(self.holders, StoredKind::Body, self.request).await {
-            Ok(Found::Body(body)) => Ok(body),
+            Ok(Found::Body(body)) => Ok(background::as_it_stands(proxy, self, body).await),
             Ok(Found::Deleted) => Err(Refused::gone(id, "it was deleted")),
             Ok(Found::Missing) => Err(Refused::gone(
                 id,
@@ -95,6 +97,10 @@ impl Opening {
         most: usize,
     ) -> Result<Self, Refused> {
         let stored = before.read(proxy, &id).await?;
+        let response = stored_response(&stored).and_then(|stored| KeptResponse::read(&stored));
+        if response.is_some_and(|response| !response.finished) {
+            return Err(Refused::unfinished(&id));
+        }
         let whole = continue_from(body, &stored).map_err(Refused::BadRequest)?;
         if whole.len() > most {
             return Err(Refused::TooLarge { most });
@@ -118,22 +124,26 @@ impl Opening {
         if call.endpoint != Endpoint::Responses || keeps {
             return None;
         }
-        let Self { whole, previous } = self;
-        let stores = whole.len() <= MAX_REQUEST_BYTES && may_be_stored(&whole);
-        let keep = stores.then(|| {
-            let request = call.id;
-            let holders = proxy.0.store.holders(request);
-            let at = Stored { holders, request, made: call.started };
-            let (store, tasks) = (proxy.0.store.clone(), proxy.0.tasks.clone());
-            Keep { at, request: whole, store, tasks }
-        });
-        let id = keep.as_ref().map(|keep| {
-            let Stored { holders: Holders(holders), request, made } = keep.at;
-            let home = Home::Nodes { holders, made };
-            let (kind, owner, upstream) = (Kind::Response, caller.owner(), request.to_string());
-            proxy.0.ids.seal(&Kept { kind, owner, home, upstream })
-        });
-        Some(Answered { turn: Turn { id, previous }, keep })
+        Some(match self.kept(proxy, call, caller) {
+            Some((turn, keep)) => Answered { turn, keep: Some(keep) },
+            None => Answered { turn: Turn { id: None, previous: self.previous }, keep: None },
+        })
+    }
+
+    /// The turn that it is, and where it is to be stored. `None`: it may not be, or is too long.
+    pub(crate) fn kept(&self, proxy: &Proxy, call: &Call, caller: &Caller) -> Option<(Turn, Keep)> {
+        if self.whole.len() > MAX_REQUEST_BYTES || !may_be_stored(&self.whole) {
+            return None;
+        }
+        let (request, made) = (call.id, call.started);
+        let holders = proxy.0.store.holders(request);
+        let home = Home::Nodes { holders: holders.0, made };
+        let (kind, owner, upstream) = (Kind::Response, caller.owner(), request.to_string());
+        let id = proxy.0.ids.seal(&Kept { kind, owner, home, upstream });
+        let (store, tasks) = (proxy.0.store.clone(), proxy.0.tasks.clone());
+        let at = Stored { holders, request, made };
+        let keep = Keep { at, request: self.whole.clone(), store, tasks };
+        Some((Turn { id: Some(id), previous: self.previous.clone() }, keep))
     }
 }
 
@@ -144,7 +154,8 @@ pub(crate) struct Answered {
     keep: Option<Keep>,
 }
 
-struct Keep {
+/// Where a turn is to be stored.
+pub(crate) struct Keep {
     at: Stored,
     request: Bytes,
     store: Store,
@@ -155,7 +166,7 @@ impl Answered {
     /// Stores the turn: when this is over, every node can go on from it.
     pub(crate) async fn store(self, response: Bytes) {
         if let Some(keep) = self.keep {
-            keep.run(response).await;
+            keep.put(response).await;
         }
     }
 
@@ -166,7 +177,7 @@ impl Answered {
         let (stored, waiting) = oneshot::channel();
         let tasks = keep.tasks.clone();
         tasks.spawn(async move {
-            keep.run(response).await;
+            keep.put(response).await;
             let client_has_left = stored.send(()).is_err();
             debug!(client_has_left, "a streamed response is stored");
         });
@@ -175,17 +186,21 @@ impl Answered {
 }
 
 impl Keep {
-    async fn run(self, response: Bytes) {
+    /// Stores the turn with that response, in place of the one before.
+    pub(crate) async fn put(&self, response: Bytes) {
+        if let Err(reason) = self.try_put(response).await {
+            warn!(request.id = %self.at.request, reason, "a response is not stored");
+        }
+    }
+
+    /// The same; the error says why no node holds it.
+    pub(crate) async fn try_put(&self, response: Bytes) -> Result<(), String> {
         let Self { at, request, store, .. } = self;
-        let Some(turn) = store_turn(&request, &response) else {
-            warn!(request.id = %at.request, "a response is not stored: it cannot be read");
-            return;
-        };
+        let turn = store_turn(request, &response).ok_or("it cannot be read")?;
         let (id, made, until) = (at.request, at.made, at.until());
         let entry = Entry { id, label: None, made, until };
-        if let Err(error) = store.put(at.holders, StoredKind::Body, entry, turn).await {
-            warn!(request.id = %at.request, %error, "a response is not stored");
-        }
+        let put = store.put(at.holders, StoredKind::Body, entry, turn).await;
+        put.map_err(|error| error.to_string())
     }
 }
 

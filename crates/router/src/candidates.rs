@@ -123,6 +123,13 @@ impl<'c> Candidates<'c> {
         self.stack = vec![Candidate { group: Cow::Owned(group), changes: None }];
     }
 
+    /// Leaves of the first group only these deployments. What comes after it stays.
+    pub fn narrow(&mut self, group: Group) {
+        if let Some(first) = self.stack.last_mut() {
+            first.group = Cow::Owned(group);
+        }
+    }
+
     /// The next one to try.
     pub fn next_group(&mut self) -> Option<Candidate<'c>> {
         let most = self.wishes.max_fallbacks.unwrap_or(self.catalog.retry.max_fallbacks);

@@ -3,6 +3,7 @@
 //! at a time. Every wait is for a condition with a deadline.
 
 mod audit;
+mod background;
 mod budgets;
 mod called_budgets;
 mod chaos;

@@ -3,7 +3,7 @@
 use dunlin_cluster::{Client, Reply};
 use serde_json::{Value, json};
 
-use crate::harness::{self, Setup, assert_error};
+use crate::harness::{self, FORMED, Setup, assert_error};
 
 async fn respond(
     setup: &Setup,
@@ -111,6 +111,8 @@ async fn a_stored_response_is_read_and_deleted_by_its_owner_only() -> anyhow::Re
     let (status, page) = send(&setup, 1, &owner, "GET", &items).await?;
     assert_eq!((status, &page["has_more"]), (200, &json!(true)), "{page}");
     assert_eq!(page["data"][0]["content"][0], json!({"type": "input_text", "text": FIRST}));
+    let streamed = format!("{path}?stream=true");
+    assert_eq!(send(&setup, 1, &owner, "GET", &streamed).await?.0, 400, "it is over");
     let cancel = format!("{path}/cancel");
     assert_eq!(send(&setup, 1, &owner, "POST", &cancel).await?.0, 400, "nobody else waits for it");
 
@@ -136,4 +138,84 @@ async fn a_stored_response_is_read_and_deleted_by_its_owner_only() -> anyhow::Re
     assert_eq!(refused.status, 404, "{}", refused.body);
     assert!(refused.body.contains("was not made by this gateway"), "{}", refused.body);
     Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_was_away_hears_what_was_deleted() -> anyhow::Result<()> {
+    let mut setup = harness::start(2).await?;
+    let owner = setup.make_key(0, json!({})).await?;
+    let ask = json!({"model": "chat", "input": FIRST});
+    let made: Value = respond(&setup, 0, &owner, &ask).await?.json()?;
+    let path = format!("/v1/responses/{}", id(&made));
+    setup.cluster.kill(1).await?;
+    assert_eq!(send(&setup, 0, &owner, "DELETE", &path).await?.0, 200);
+    setup.cluster.restart(1)?;
+    setup.cluster.wait_ready(FORMED).await?;
+    for node in [1, 0] {
+        assert_eq!(send(&setup, node, &owner, "GET", &path).await?.0, 404, "node {node}");
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_conversation_is_made_shorter_by_its_own_model() -> anyhow::Result<()> {
+    let setup = harness::start(1).await?;
+    let owner = setup.make_key(0, json!({})).await?;
+    let first: Value =
+        respond(&setup, 0, &owner, &json!({"model": "chat", "input": FIRST})).await?.json()?;
+    let ask = json!({"model": "chat", "input": SECOND, "previous_response_id": id(&first)});
+    let short = owner.post(&setup.cluster.url(0, "/v1/responses/compact"), &ask).await?;
+    assert_eq!(short.status, 200, "{}", short.body);
+    assert!(short.header("x-litellm-response-cost").is_some_and(|cost| cost != "0.0"));
+    let wish = sent(&setup);
+    assert_eq!(wish[..3], turns(&[("user", FIRST), ("assistant", "good day"), ("user", SECOND)]));
+    assert!(wish[3].1.starts_with("Write a summary of this conversation"), "{wish:?}");
+
+    let short: Value = short.json()?;
+    assert_eq!(short["object"], "response.compaction");
+    let mut input = short["output"].as_array().expect("items").clone();
+    assert_eq!(input.len(), 3, "what the user said, and the summary: {short}");
+    assert_eq!(input[2]["type"], "compaction");
+    input.push(json!({"role": "user", "content": "and now?"}));
+    let next = respond(&setup, 0, &owner, &json!({"model": "chat", "input": input})).await?;
+    assert_eq!(next.status, 200, "{}", next.body);
+    let said = sent(&setup);
+    assert!(said[2].1.starts_with("Summary of the conversation before this point:"), "{said:?}");
+
+    let silent = json!({"model": "chat", "store": false});
+    let refused = owner.post(&setup.cluster.url(0, "/v1/responses/compact"), &silent).await?;
+    assert_eq!(refused.status, 400, "{}", refused.body);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_may_not_be_stored_is_on_no_disk() -> anyhow::Result<()> {
+    let setup = harness::start(2).await?;
+    let owner = setup.make_key(0, json!({})).await?;
+    for (store, expected) in [(true, 2), (false, 0)] {
+        let secret = format!("a secret of the test {store}");
+        let ask = json!({"model": "chat", "input": secret, "store": store});
+        assert_eq!(respond(&setup, 0, &owner, &ask).await?.status, 200);
+        let holding = (0..2).filter(|node| holds(&setup, *node, secret.as_bytes()));
+        assert_eq!(holding.count(), expected, "store: {store}");
+    }
+    Ok(())
+}
+
+/// Whether a file of a node has these bytes in it.
+fn holds(setup: &Setup, node: usize, bytes: &[u8]) -> bool {
+    let mut folders = vec![setup.home(node)];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+            let path = entry.path();
+            let file = std::fs::read(&path).unwrap_or_default();
+            if file.windows(bytes.len()).any(|window| window == bytes) {
+                return true;
+            }
+            if path.is_dir() {
+                folders.push(path);
+            }
+        }
+    }
+    false
 }

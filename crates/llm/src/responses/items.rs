@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use crate::form::{Json, Message, Part, PartKind, Role, Source, ToolCall, unsealed};
 use crate::json::string;
 use crate::parse::BadRequest;
+use crate::responses::compaction::told;
 use crate::responses::read::invalid;
 
 #[derive(Deserialize)]
@@ -125,6 +126,13 @@ fn read_item(raw: &RawValue, item: WireItem<'_>) -> Result<Option<Message>, &'st
                 return Ok(None);
             }
             of(Role::Assistant, PartKind::Thinking { text: text.join("\n\n"), signature })
+        }
+        "compaction" | "compaction_summary" => {
+            let told = item.encrypted_content.as_deref().and_then(told);
+            let told = told.ok_or(
+                "a compaction that was made for this model: only its maker can read another's",
+            )?;
+            Ok(Some(Message::of_text(Role::User, told)))
         }
         "item_reference" => Err("items whole: only OpenAI keeps what an item_reference refers to"),
         _ => of(Role::Assistant, PartKind::Other(raw.into())),

@@ -79,9 +79,18 @@ fn param(chat: &mut Chat, member: &Member<'_>) -> Result<(), BadRequest> {
         | "prompt_cache_retention"
         | "prompt_cache_options"
         | "client_metadata" => {}
-        "background" if member.value == "false" => {}
-        "background" => return Err(invalid("background", "false for this model")),
-        "conversation" | "prompt" | "context_management" | "previous_response_id" => {
+        // The gateway itself makes it while nobody waits.
+        "background" => {
+            let _wished: bool = value(member, "a boolean")?;
+        }
+        "conversation" => {
+            return Err(invalid(
+                "conversation",
+                "no such field for this model, whose provider keeps no conversations: go on from an \
+                 answer by its id in previous_response_id, or send the whole conversation",
+            ));
+        }
+        "prompt" | "context_management" | "previous_response_id" => {
             return Err(invalid(
                 &member.name,
                 "no such field for this model, whose responses are not kept: send the whole conversation",

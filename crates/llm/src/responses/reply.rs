@@ -11,6 +11,7 @@ use crate::responses::items::{function_call, message, output_text, reasoning, re
 
 /// The fields of a request that its response repeats, and what they are if they were not sent.
 const REPEATED: &[(&str, &str)] = &[
+    ("background", "false"),
     ("instructions", "null"),
     ("max_output_tokens", "null"),
     ("max_tool_calls", "null"),
@@ -78,7 +79,6 @@ pub(super) fn response(
     wire.insert("object".to_owned(), "response".into());
     wire.insert("created_at".to_owned(), stamp.now.into());
     wire.insert("status".to_owned(), status.word().into());
-    wire.insert("background".to_owned(), false.into());
     wire.insert("error".to_owned(), Value::Null);
     let incomplete = match status {
         Status::Incomplete(reason) => json!({"reason": reason}),
@@ -100,7 +100,7 @@ pub(super) fn response(
     Value::Object(wire)
 }
 
-fn usage_json(usage: &Usage) -> Value {
+pub(super) fn usage_json(usage: &Usage) -> Value {
     json!({
         "input_tokens": usage.prompt.0,
         "input_tokens_details": {"cached_tokens": usage.cached.0},

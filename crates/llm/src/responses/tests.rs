@@ -46,7 +46,7 @@ fn a_conversation_of_items_is_a_chat() {
 fn what_only_a_keeper_of_responses_could_do_is_refused() {
     for (field, value) in [
         ("previous_response_id", json!("resp_1")),
-        ("background", json!(true)),
+        ("background", json!("yes")),
         ("conversation", json!("conv_1")),
         ("input", json!([{"type": "item_reference", "id": "rs_1"}])),
         ("input", json!([{"type": "function_call_output", "output": "x"}])),

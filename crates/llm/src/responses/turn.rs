@@ -50,8 +50,12 @@ struct Event<'a> {
 #[must_use]
 pub fn store_turn(request: &[u8], response: &[u8]) -> Option<Bytes> {
     let input = items(edit::member(request, "input")?)?;
+    written(input.iter().map(|item| item.get()), response)
+}
+
+fn written<'a>(input: impl Iterator<Item = &'a str>, response: &[u8]) -> Option<Bytes> {
     let response = std::str::from_utf8(response).ok()?;
-    let input: Vec<&str> = input.iter().map(|item| item.get()).collect();
+    let input: Vec<&str> = input.collect();
     Some(Bytes::from(format!(r#"{{"input":[{}],"response":{response}}}"#, input.join(","))))
 }
 
@@ -60,6 +64,13 @@ pub fn store_turn(request: &[u8], response: &[u8]) -> Option<Bytes> {
 pub fn stored_response(stored: &Bytes) -> Option<Bytes> {
     let turn: Stored<'_> = serde_json::from_slice(stored).ok()?;
     Some(stored.slice_ref(turn.response.get().as_bytes()))
+}
+
+/// The same turn with another response. `None`: it is no turn.
+#[must_use]
+pub fn restored(stored: &Bytes, response: &[u8]) -> Option<Bytes> {
+    let turn: Stored<'_> = serde_json::from_slice(stored).ok()?;
+    written(turn.input.iter().map(|item| item.get()), response)
 }
 
 /// The model that answered a stored turn, as its client named it.
@@ -95,7 +106,7 @@ pub fn continue_from(request: &Bytes, stored: &[u8]) -> Result<Bytes, BadRequest
 }
 
 /// The items of an input; a text is one message.
-fn items(input: &str) -> Option<Vec<Box<RawValue>>> {
+pub(super) fn items(input: &str) -> Option<Vec<Box<RawValue>>> {
     match string(input) {
         Some(text) => {
             let content = json!([{"type": "input_text", "text": text}]);
@@ -198,6 +209,13 @@ mod tests {
         assert_eq!(value["input"].as_array().map(Vec::len), Some(3));
         assert_eq!(value["input"][0]["content"][0]["text"], "hi");
         assert_eq!(value.get("previous_response_id"), None);
+
+        let other = restored(&stored, br#"{"id":"resp_2"}"#).expect("a turn");
+        assert_eq!(stored_response(&other).as_deref(), Some(&br#"{"id":"resp_2"}"#[..]));
+        assert_eq!(
+            input_items(&other, "7", &ItemPage::default()),
+            input_items(&stored, "7", &ItemPage::default())
+        );
 
         let second = store_turn(&next, ANSWER.as_bytes()).expect("a turn");
         let third = r#"{"input":"more","previous_response_id":"resp_2"}"#;

@@ -50,17 +50,32 @@ impl Refused {
         Self::Unfit { param: "id", message }
     }
 
+    /// What cannot be made while nobody waits for it.
+    pub(crate) fn background(param: &'static str, why: &str) -> Self {
+        let message = format!(
+            "A response with `background: true` of this model, whose provider keeps none, {why}."
+        );
+        Self::Unfit { param, message }
+    }
+
+    /// A response that is still being made.
+    pub(crate) fn unfinished(id: &str) -> Self {
+        let id: String = id.chars().take(MAX_SHOWN_ID).collect();
+        let message =
+            format!("The response '{id}' is not finished: ask for it until its status says so.");
+        Self::Unfit { param: "previous_response_id", message }
+    }
+
+    /// A response whose node does not stop making it.
+    pub(super) fn not_stopped(id: &str) -> Self {
+        let id: String = id.chars().take(MAX_SHOWN_ID).collect();
+        let reason =
+            format!("the node that makes the response '{id}' cannot be reached: try again");
+        Self::CannotKnow { reason }
+    }
+
     /// A page of a list that cannot be.
     pub(super) fn bad_page(why: &str) -> Self {
         Self::Unfit { param: "limit", message: why.to_owned() }
-    }
-
-    /// What only a server that has responses itself can do.
-    pub(super) fn no_responses(model: &str, route: &str) -> Self {
-        let message = format!(
-            "the provider of '{model}' has no responses of its own, so that /responses/{route} \
-             cannot be asked of it"
-        );
-        Self::Unfit { param: "model", message }
     }
 }

@@ -6,14 +6,22 @@ use axum::http::request::Parts;
 use axum::http::{Method, Response};
 use bytes::Bytes;
 use dunlin_admission::Bounds;
-use dunlin_llm::responses::{ItemPage, input_items, stored_model, stored_response};
+use dunlin_llm::responses::{ItemPage, KeptResponse, input_items, stored_model, stored_response};
+use dunlin_store::{Doing, Holders};
 use dunlin_types::Tokens;
+use serde::Deserialize;
 use serde_json::json;
 
 use super::{About, Asking};
 use crate::error::{Failed, Refused};
 use crate::headers;
 use crate::turns::Stored;
+
+/// What the query of a request about it may say beside which page is wanted.
+#[derive(Deserialize)]
+struct Wanted {
+    stream: Option<bool>,
+}
 
 /// Answers one request about it. `id` is what the client calls it.
 pub(super) async fn serve(
@@ -22,16 +30,29 @@ pub(super) async fn serve(
     (id, stored): (&str, Stored),
     head: &Parts,
 ) -> Result<Response<Body>, Failed> {
-    if about.suffix == "/cancel" {
-        return Err(Refused::not_background().into());
-    }
     let page = Query::<ItemPage>::try_from_uri(&head.uri);
     let Query(page) = page.map_err(|bad| Refused::bad_page(&bad.body_text()))?;
-    let turn = stored.read(asking.proxy, id).await?;
+    if Query::<Wanted>::try_from_uri(&head.uri).is_ok_and(|wanted| wanted.stream == Some(true)) {
+        return Err(Refused::background("stream", "cannot be streamed: leave out `stream`").into());
+    }
+    let mut turn = stored.read(asking.proxy, id).await?;
+    let (is_deleted, is_cancelled) = (head.method == Method::DELETE, about.suffix == "/cancel");
+    let response = stored_response(&turn).and_then(|response| KeptResponse::read(&response));
+    if is_cancelled && !response.as_ref().is_some_and(|response| response.background) {
+        return Err(Refused::not_background().into());
+    }
+    let is_open = response.is_some_and(|response| !response.finished);
+    if is_open && (is_cancelled || is_deleted) {
+        let Holders([maker, _]) = stored.holders;
+        match asking.proxy.0.store.stop(maker, stored.request).await {
+            Doing::Nothing => turn = stored.read(asking.proxy, id).await?,
+            Doing::Working | Doing::Silent { .. } => return Err(Refused::not_stopped(id).into()),
+        }
+    }
     let unread = || Refused::gone(id, "what was stored cannot be read by this release");
     let model = stored_model(&turn).ok_or_else(unread)?;
     let (bill, told) = asking.admit(&model, Tokens(0), Bounds::default()).await?;
-    let body = match (head.method == Method::DELETE, about.suffix) {
+    let body = match (is_deleted, about.suffix) {
         (true, _) => {
             stored.delete(asking.proxy).await?;
             Bytes::from(json!({"id": id, "object": "response", "deleted": true}).to_string())

@@ -12,13 +12,13 @@ use dunlin_types::Tokens;
 use serde::Serialize;
 
 use super::answer::Whole;
-use super::{Asking, send};
+use super::{Asking, compaction, send};
 use crate::bill::Bill;
 use crate::chat::Call;
 use crate::count;
 use crate::error::{Failed, Refused};
 use crate::headers::{self, Told};
-use crate::kept::{Opened, keeps_responses};
+use crate::kept::{Opened, keepers};
 use crate::{Proxy, body, hold, refused};
 
 /// What is wanted.
@@ -72,20 +72,11 @@ async fn conduct(
     let group = found.first().clone();
 
     let asking = Asking { proxy, call, serving: &serving, caller: &caller, headers: &head.headers };
-    match (wanted, native(&group)) {
+    match (wanted, keepers(&group)) {
         (wanted, Some(native)) => ask(asking, wanted, &chat, &native).await,
         (Wanted::InputTokens, None) => counted(asking, &chat, &group).await,
-        (Wanted::Compaction, None) => {
-            Err(Refused::no_responses(chat.model(), wanted.route()).into())
-        }
+        (Wanted::Compaction, None) => compaction::serve(asking, &chat, &mut found).await,
     }
-}
-
-/// Those of the group that have responses themselves.
-fn native(group: &Group) -> Option<Group> {
-    let fit = group.deployments.iter().filter(|known| keeps_responses(known));
-    let deployments: Vec<_> = fit.cloned().collect();
-    (!deployments.is_empty()).then(|| Group { name: group.name.clone(), deployments })
 }
 
 async fn ask(

@@ -1,0 +1,85 @@
+//! Responses that nobody waits for, where the gateway keeps them: how they stand while there is no
+//! answer, and where there will be none.
+
+use bytes::Bytes;
+use serde_json::{Value, json};
+
+use crate::endpoint::Stamp;
+use crate::responses::reply::{Status, response};
+
+/// How a response without an answer stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing<'a> {
+    /// It is about to be begun.
+    Queued,
+    /// It is being made.
+    InProgress,
+    /// Its client did not want it any more.
+    Cancelled,
+    /// It will not be made.
+    Failed {
+        /// One of OpenAI's words for why.
+        code: &'a str,
+        /// Why, for people.
+        message: &'a str,
+    },
+}
+
+/// The response object of a request that has no answer.
+#[must_use]
+pub fn standing(stamp: Stamp<'_>, how: Standing<'_>) -> Bytes {
+    let mut response = response(stamp, Status::InProgress, Vec::new(), None);
+    apply(&mut response, how);
+    written(&response)
+}
+
+/// A response object that stands otherwise than it says. `None`: it is none.
+#[must_use]
+pub fn as_standing(response: &[u8], how: Standing<'_>) -> Option<Bytes> {
+    let mut response: Value = serde_json::from_slice(response).ok()?;
+    response.is_object().then(|| {
+        apply(&mut response, how);
+        written(&response)
+    })
+}
+
+fn apply(response: &mut Value, how: Standing<'_>) {
+    let (status, error) = match how {
+        Standing::Queued => ("queued", Value::Null),
+        Standing::InProgress => ("in_progress", Value::Null),
+        Standing::Cancelled => ("cancelled", Value::Null),
+        Standing::Failed { code, message } => ("failed", json!({"code": code, "message": message})),
+    };
+    response["status"] = status.into();
+    response["error"] = error;
+}
+
+fn written(response: &Value) -> Bytes {
+    Bytes::from(serde_json::to_vec(response).expect("values are always JSON"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::responses::{KeptResponse, Turn};
+
+    #[test]
+    fn a_response_without_an_answer_says_how_it_stands_and_repeats_its_request() {
+        let request = r#"{"model":"m","input":"hi","background":true,"metadata":{"a":"b"}}"#;
+        let turn = Turn { id: Some("resp_1".to_owned()), previous: None };
+        let stamp = Stamp { model: "mine", id: "x", now: 7, request, turn: Some(&turn) };
+        let queued = standing(stamp, Standing::Queued);
+        let read = |bytes: &[u8]| serde_json::from_slice::<Value>(bytes).expect("JSON");
+        let value = read(&queued);
+        assert_eq!((&value["status"], &value["id"]), (&json!("queued"), &json!("resp_1")));
+        assert_eq!((&value["background"], &value["store"]), (&json!(true), &json!(true)));
+        assert_eq!((&value["metadata"]["a"], &value["output"]), (&json!("b"), &json!([])));
+        assert!(!KeptResponse::read(&queued).expect("a response").finished);
+
+        let failed = Standing::Failed { code: "server_error", message: "its node died" };
+        let failed = as_standing(&queued, failed).expect("a response");
+        assert!(KeptResponse::read(&failed).expect("a response").finished);
+        assert_eq!(read(&failed)["error"]["message"], "its node died");
+        assert_eq!(as_standing(b"[]", Standing::Queued), None);
+    }
+}

@@ -1,0 +1,152 @@
+//! Responses that nobody waits for, of a model whose provider keeps none: the node that was asked
+//! makes them, every node tells how they stand, and they fail if it dies.
+
+use std::time::Duration;
+
+use dunlin_cluster::{Client, wait_until};
+use serde_json::{Value, json};
+
+use crate::harness::{self, FORMED, SOON, Setup, assert_error};
+
+/// A node that works on a response is given up after 10 s of silence.
+const GIVEN_UP: Duration = Duration::from_secs(30);
+
+fn ask(input: &str) -> Value {
+    json!({"model": "chat", "input": input, "background": true, "metadata": {"a": "b"}})
+}
+
+/// Has a response begun, which is queued then.
+async fn begin(setup: &Setup, node: usize, caller: &Client, input: &str) -> anyhow::Result<String> {
+    let reply = caller.post(&setup.cluster.url(node, "/v1/responses"), &ask(input)).await?;
+    assert_eq!(reply.status, 200, "{}", reply.body);
+    let queued: Value = reply.json()?;
+    let told = (&queued["status"], &queued["background"], &queued["store"], &queued["output"]);
+    assert_eq!(told, (&json!("queued"), &json!(true), &json!(true), &json!([])), "{queued}");
+    assert_eq!(queued["metadata"], json!({"a": "b"}));
+    Ok(queued["id"].as_str().expect("an id").to_owned())
+}
+
+async fn call(
+    setup: &Setup,
+    node: usize,
+    caller: &Client,
+    method: &str,
+    path: &str,
+) -> anyhow::Result<(u16, Value)> {
+    let path = format!("/v1/responses/{path}");
+    let (status, body) = harness::send(setup, node, caller, method, &path).await?;
+    Ok((status, serde_json::from_str(&body)?))
+}
+
+async fn is(setup: &Setup, node: usize, caller: &Client, id: &str, status: &str) -> bool {
+    let read = call(setup, node, caller, "GET", id).await;
+    read.is_ok_and(|(_, response)| response["status"] == status)
+}
+
+async fn ends(
+    setup: &Setup,
+    node: usize,
+    caller: &Client,
+    id: &str,
+    status: &str,
+    within: Duration,
+) -> anyhow::Result<Value> {
+    let what = format!("node {node} says that the response is {status}");
+    wait_until(&what, within, async || is(setup, node, caller, id, status).await).await?;
+    Ok(call(setup, node, caller, "GET", id).await?.1)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_response_is_made_while_nobody_waits_and_told_by_every_node() -> anyhow::Result<()> {
+    let setup = harness::start(3).await?;
+    let owner = setup.make_key(0, json!({})).await?;
+    let id = begin(&setup, 0, &owner, "[[delay:3000]] [[say:good day]] one").await?;
+    for node in 0..3 {
+        let (status, read) = call(&setup, node, &owner, "GET", &id).await?;
+        assert_eq!((status, &read["status"]), (200, &json!("in_progress")), "{read}");
+    }
+    let next = json!({"model": "chat", "input": "two", "previous_response_id": id});
+    let early = owner.post(&setup.cluster.url(1, "/v1/responses"), &next).await?;
+    assert_error(&early, 400, json!("invalid_request_error"), "The response 'resp_dn1");
+
+    let done = ends(&setup, 1, &owner, &id, "completed", SOON).await?;
+    assert_eq!(done["output"][0]["content"][0]["text"], "good day");
+    assert_eq!((&done["id"], &done["background"]), (&json!(id), &json!(true)));
+    for node in [0, 2] {
+        assert_eq!(call(&setup, node, &owner, "GET", &id).await?, (200, done.clone()));
+    }
+    let late = owner.post(&setup.cluster.url(2, "/v1/responses"), &next).await?;
+    assert_eq!(late.status, 200, "{}", late.body);
+    let (status, again) = call(&setup, 2, &owner, "POST", &format!("{id}/cancel")).await?;
+    assert_eq!((status, &again["status"]), (200, &json!("completed")), "it is over");
+    let spent = wait_until("it is charged", SOON, async || {
+        let info = setup.key_info(1, &owner).await.unwrap_or_default();
+        info["spend"].as_f64().is_some_and(|spend| spend > 0.0)
+    });
+    spent.await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_response_is_cancelled_and_deleted_from_any_node_and_fails_with_its_provider()
+-> anyhow::Result<()> {
+    let setup = harness::start(2).await?;
+    let owner = setup.make_key(0, json!({})).await?;
+    let id = begin(&setup, 0, &owner, "[[delay:60000]] one").await?;
+    let (status, told) = call(&setup, 1, &owner, "POST", &format!("{id}/cancel")).await?;
+    assert_eq!((status, &told["status"]), (200, &json!("cancelled")), "{told}");
+    for node in 0..2 {
+        assert!(is(&setup, node, &owner, &id, "cancelled").await, "node {node}");
+    }
+    let id = begin(&setup, 0, &owner, "[[delay:60000]] two").await?;
+    assert_eq!(call(&setup, 1, &owner, "DELETE", &id).await?.0, 200);
+    assert_eq!(call(&setup, 0, &owner, "GET", &id).await?.0, 404);
+
+    let id = begin(&setup, 0, &owner, "[[status:500]] three").await?;
+    let failed = ends(&setup, 1, &owner, &id, "failed", SOON).await?;
+    assert_eq!(failed["error"]["code"], "server_error", "{failed}");
+    let message = failed["error"]["message"].as_str().unwrap_or_default();
+    assert!(message.contains("litellm.InternalServerError"), "{failed}");
+
+    for (field, value) in [("stream", json!(true)), ("store", json!(false))] {
+        let mut body = ask("four");
+        body[field] = value;
+        let refused = owner.post(&setup.cluster.url(0, "/v1/responses"), &body).await?;
+        assert_error(
+            &refused,
+            400,
+            json!("invalid_request_error"),
+            "A response with `background: true`",
+        );
+        assert_eq!(refused.json::<Value>()?["error"]["param"], field);
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_response_whose_node_dies_has_failed_and_says_so() -> anyhow::Result<()> {
+    let mut setup = harness::start(3).await?;
+    let owner = setup.make_key(0, json!({})).await?;
+    let lost = begin(&setup, 0, &owner, "[[delay:60000]] one").await?;
+    setup.cluster.kill(0).await?;
+    for node in [1, 2] {
+        let (status, read) = call(&setup, node, &owner, "GET", &lost).await?;
+        assert_eq!((status, &read["status"]), (200, &json!("in_progress")), "it may be back");
+    }
+    let failed = ends(&setup, 1, &owner, &lost, "failed", GIVEN_UP).await?;
+    let message = failed["error"]["message"].as_str().unwrap_or_default();
+    assert!(message.contains("is gone, and the answer with it"), "{failed}");
+    setup.cluster.restart(0)?;
+    setup.cluster.wait_ready(FORMED).await?;
+    for node in 0..3 {
+        let failed = ends(&setup, node, &owner, &lost, "failed", SOON).await?;
+        let message = failed["error"]["message"].as_str().unwrap_or_default();
+        assert!(message.contains("stopped before it was finished"), "{failed}");
+    }
+
+    // One that is told to stop makes its responses first.
+    let kept = begin(&setup, 0, &owner, "[[delay:3000]] [[say:in time]] two").await?;
+    setup.cluster.stop(0).await?;
+    let done = ends(&setup, 1, &owner, &kept, "completed", SOON).await?;
+    assert_eq!(done["output"][0]["content"][0]["text"], "in time");
+    Ok(())
+}
