@@ -290,7 +290,8 @@ impl Node {
         }
     }
 
-    /// The leader marks who is silent, and who is back.
+    /// The leader marks who is silent, and who is back. One that was marked down before it was elected
+    /// stays so, longer than a real one: it serves all the while.
     fn watch_members(&mut self, now: Moment) {
         let Some(life) = self.life.as_mut().filter(|_| self.replica.leads()) else { return };
         let members = life.state.nodes();

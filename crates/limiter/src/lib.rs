@@ -8,7 +8,8 @@
 //! small parts. Does not know HTTP, keys, time or sockets: it is told who said what, and when.
 //!
 //! What all nodes together admit in any 60 s under a limit of N:
-//! - at most N, while no node dies and none is cut off; also while the ring grows and shrinks;
+//! - at most N, while no node dies and none is cut off; also while the ring grows and shrinks, and
+//!   by nodes that came back and serve before they are marked up;
 //! - when an owner dies: and what the dead node itself admitted in that minute, and the grants and
 //!   reports that were on the wire;
 //! - under a partition: and each share, N / members, of the nodes without quorum; and, once, what

@@ -78,6 +78,8 @@ struct Peer {
     ring: u64,
     /// It did not answer: when it is tried again.
     silent: Option<MonoMillis>,
+    /// When it last asked.
+    asked: MonoMillis,
 }
 
 impl Limiter {
@@ -135,6 +137,10 @@ impl Limiter {
         for node in ring.members().iter().filter(|node| **node != self.me) {
             self.peers.entry(*node).or_default().outbox.confirm_ring(ring.version());
         }
+        for node in ring.absent().iter().filter(|node| !old.has(**node)) {
+            // It may have come back, and nobody has tried since.
+            self.peers.entry(*node).or_default().silent = None;
+        }
         self.rings.push(ring);
         if self.rings.len() > MOST_RINGS {
             self.rings.drain(1..MOST_RINGS);
@@ -171,7 +177,12 @@ impl Limiter {
             let told = |node: &NodeId| {
                 *node == self.me || self.peers.get(node).is_some_and(|p| p.ring == ring.version())
             };
-            let all_told = now >= gathering.not_before && ring.members().iter().all(told);
+            let told_or_dead = |node: &NodeId| {
+                told(node) || self.peers.get(node).is_some_and(|peer| peer.silent.is_some())
+            };
+            let all_told = now >= gathering.not_before
+                && ring.members().iter().all(told)
+                && ring.absent().iter().all(told_or_dead);
             gathering.complete = (all_told || now >= gathering.at_most).then_some(now);
         }
         if gathering.complete.is_some_and(|at| alone || now >= at.plus(STRAGGLING)) {
@@ -233,7 +244,8 @@ impl Limiter {
         self.sweep(now);
         let ring = Arc::clone(self.ring());
         let gathering = self.gathering.is_some();
-        let others = ring.members().iter().copied().filter(|node| *node != self.me);
+        let absent = ring.absent().iter().filter(|_| gathering);
+        let others = ring.members().iter().chain(absent).copied().filter(|node| *node != self.me);
         let due = others.filter(|node| {
             let peer = self.peers.entry(*node).or_default();
             let wanted = !peer.outbox.is_empty() || (gathering && peer.ring != ring.version());
@@ -261,7 +273,7 @@ impl Limiter {
     }
 
     fn sweep(&mut self, now: MonoMillis) {
-        let present = presence(self.me, self.rings.last(), &self.peers);
+        let present = presence(self.me, self.rings.last(), &self.peers, now);
         let from = self.swept.map_or(Bound::Unbounded, Bound::Excluded);
         let batch: Vec<_> = self
             .scopes
@@ -283,14 +295,17 @@ impl Limiter {
 }
 
 /// Whether a node, in that run of its reports, still holds the slots it told of: not if it is
-/// marked down, has begun a new life, or tells its scopes anew.
+/// marked down and asks nothing, has begun a new life, or tells its scopes anew.
 fn presence<'a>(
     me: NodeId,
     ring: Option<&'a Arc<Ring>>,
     peers: &'a BTreeMap<NodeId, Peer>,
+    now: MonoMillis,
 ) -> impl Fn(NodeId, Run) -> bool + 'a {
     move |node, run| {
-        let told_now = || peers.get(&node).is_some_and(|peer| peer.run == run);
-        node == me || (ring.is_some_and(|ring| ring.has(node)) && told_now())
+        let lives =
+            |peer: &Peer| ring.is_some_and(|ring| ring.has(node)) || now.since(peer.asked) < FENCE;
+        let told_now = |peer: &Peer| peer.run == run && lives(peer);
+        node == me || peers.get(&node).is_some_and(told_now)
     }
 }

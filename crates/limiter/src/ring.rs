@@ -21,10 +21,11 @@ impl ScopeId {
 }
 
 /// The serving members at one version of the replicated state.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Ring {
     version: u64,
     members: Vec<NodeId>,
+    absent: Vec<NodeId>,
 }
 
 impl Ring {
@@ -33,7 +34,14 @@ impl Ring {
     pub fn new(version: u64, mut members: Vec<NodeId>) -> Self {
         members.sort_unstable();
         members.dedup();
-        Self { version, members }
+        Self { version, members, absent: Vec::new() }
+    }
+
+    /// The same beside nodes that are marked down. They own nothing and have no share, but one that
+    /// lives may serve: it admits by the owners' word until it is marked up.
+    #[must_use]
+    pub fn beside(self, absent: Vec<NodeId>) -> Self {
+        Self { absent, ..self }
     }
 
     /// The log index of the entry that made it.
@@ -46,6 +54,12 @@ impl Ring {
     #[must_use]
     pub fn members(&self) -> &[NodeId] {
         &self.members
+    }
+
+    /// The nodes that are marked down.
+    #[must_use]
+    pub fn absent(&self) -> &[NodeId] {
+        &self.absent
     }
 
     /// The member that counts for `scope`; `None` while nobody serves.

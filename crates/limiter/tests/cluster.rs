@@ -130,6 +130,44 @@ fn a_growing_and_shrinking_ring_forgets_nothing() {
     }
 }
 
+/// A node that has just come back serves before it is marked up: it admits by the owners' word. Nobody
+/// forgets what it admitted when an owner changes.
+#[test]
+fn what_a_node_admits_while_it_is_marked_down_is_not_forgotten() {
+    for seed in 0..SEEDS {
+        let demand = Demand {
+            limits: limits(Some(120), None, None),
+            each_ms: 400,
+            lasts_ms: 100,
+            undone: 0,
+        };
+        let mut cluster = Simulation::new(seed, 5, demand);
+        let (owner, back) = (cluster.owner(), cluster.not_owner());
+        cluster.pace(back, 100);
+        for round in 0..12 {
+            cluster.mark_down(&[back, owner][..1 + round % 2]);
+            cluster.run_until(cluster.now() + 3_000);
+        }
+        cluster.mark_down(&[]);
+        cluster.run_until(cluster.now() + 60_000);
+        assert!(cluster.most_in_a_minute() <= 120, "seed {seed}: {}", cluster.most_in_a_minute());
+        assert!(cluster.admitted_between(0, 60_000) >= 110, "seed {seed}");
+    }
+}
+
+#[test]
+fn a_node_that_is_marked_down_and_serves_holds_its_slots() {
+    for seed in 0..SEEDS {
+        let limits = limits(None, None, Some(3));
+        let mut cluster =
+            Simulation::new(seed, 3, Demand { limits, each_ms: 50, lasts_ms: 2_000, undone: 0 });
+        cluster.run_until(3_000);
+        cluster.mark_down(&[cluster.not_owner()]);
+        cluster.run_until(20_000);
+        assert!(cluster.most_at_once() <= 3, "seed {seed}: {}", cluster.most_at_once());
+    }
+}
+
 #[test]
 fn a_partition_costs_the_shares_of_those_without_quorum() {
     for seed in 0..SEEDS {

@@ -184,9 +184,11 @@ impl State {
 
     /// Makes the ring of the members that are up, as of the entry at `version`.
     pub(crate) fn turn_ring(&mut self, version: u64) {
-        let serving = self.nodes.iter().filter(|(_, node)| node.down.is_none());
-        let serving: Vec<_> = serving.map(|(node, _)| *node).collect();
-        self.ring = Arc::new(Ring::new(version, serving));
+        let nodes = |down: bool| {
+            let nodes = self.nodes.iter().filter(move |(_, node)| node.down.is_some() == down);
+            nodes.map(|(node, _)| *node).collect()
+        };
+        self.ring = Arc::new(Ring::new(version, nodes(false)).beside(nodes(true)));
     }
 
     fn member_rows(&self) -> impl Iterator<Item = (Kind, String, Vec<Arc<Member>>)> {

@@ -66,7 +66,7 @@ impl Limiter {
     fn decide(&mut self, claim: &Claim, now: MonoMillis) -> Decision {
         let own = self.own_run();
         let scope = self.scopes.entry(claim.scope).or_default();
-        let present = presence(self.me, self.rings.last(), &self.peers);
+        let present = presence(self.me, self.rings.last(), &self.peers, now);
         match scope.check(claim, now, &present) {
             Err(refused) => Decision::Refused(refused),
             Ok(remaining) => {
@@ -261,10 +261,11 @@ impl Limiter {
         self.peers.entry(node).or_default().silent = Some(now.plus(PROBE_EVERY));
     }
 
-    /// Who may know what was used: all members, and those of the rings just left, if they live.
+    /// Who may know what was used: all members, those of the rings just left, and those marked down,
+    /// if they live.
     fn reachable(&self) -> Vec<NodeId> {
-        let mut nodes: Vec<_> =
-            self.rings.iter().flat_map(|ring| ring.members()).copied().collect();
+        let members = self.rings.iter().flat_map(|ring| ring.members());
+        let mut nodes: Vec<_> = members.chain(self.ring().absent()).copied().collect();
         nodes.sort_unstable();
         nodes.dedup();
         let silent = |node: &NodeId| self.peers.get(node).is_some_and(|p| p.silent.is_some());

@@ -14,6 +14,7 @@ impl Limiter {
     /// Answers a peer.
     pub fn answer(&mut self, from: NodeId, ask: &Ask, now: MonoMillis) -> Answer {
         let peer = self.peers.entry(from).or_default();
+        peer.asked = now;
         if let Some(probe) = &mut peer.silent {
             // It lives: the next tick tries it.
             *probe = now;
@@ -126,7 +127,7 @@ impl Limiter {
         }
         let run = self.peers.entry(from).or_default().run;
         let scope = self.scopes.entry(claim.scope).or_default();
-        let present = presence(self.me, self.rings.last(), &self.peers);
+        let present = presence(self.me, self.rings.last(), &self.peers, now);
         match scope.reserve((from, run), claim, now, &present) {
             Err(refused) => Verdict::Refused(refused),
             Ok(remaining) => {

@@ -172,6 +172,12 @@ impl Simulation {
         self.set_ring_after(2_000, Ring::new(self.ring.version() + 1, members));
     }
 
+    /// From now on these nodes, and no others, are marked down, though they live.
+    pub(crate) fn mark_down(&mut self, absent: &[NodeId]) {
+        let serving = self.nodes.keys().copied().filter(|node| !absent.contains(node)).collect();
+        self.set_ring(Ring::new(self.ring.version() + 1, serving).beside(absent.to_vec()));
+    }
+
     pub(crate) fn set_ring(&mut self, ring: Ring) {
         self.set_ring_after(0, ring);
     }
