@@ -271,7 +271,7 @@ impl LiteLlmArgs {
             (
                 self.max_budget.is_some(),
                 "--max_budget",
-                "budgets are not enforced yet; drop the flag to run without one",
+                "set `litellm_settings.max_budget` in the file, where all nodes have it from",
             ),
             (self.health, "--health", "ask a running node: `dunlin health`"),
             (self.test, "--test", "send a request with curl; `dunlin demo` prints one that works"),

@@ -10,7 +10,7 @@ use crate::failure::{Failure, Result};
 use crate::model::{pair, segment};
 use crate::session::{Object, Session};
 use crate::table::{plain, table};
-use crate::target::{NamedKey, Target};
+use crate::target::{NamedKey, Target, With};
 use crate::terminal;
 
 /// A longer file is not one of values.
@@ -32,15 +32,6 @@ pub enum CredentialCommand {
     /// Delete a credential that no model needs.
     #[command(visible_alias = "rm")]
     Delete(With<DeleteArgs>),
-}
-
-/// A verb's own flags and those of all.
-#[derive(Args, Debug)]
-pub struct With<A: Args> {
-    #[command(flatten)]
-    own: A,
-    #[command(flatten)]
-    target: Target,
 }
 
 #[derive(Args, Debug)]

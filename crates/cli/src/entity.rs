@@ -39,7 +39,7 @@ pub enum EntityCommand {
 #[derive(Subcommand, Debug)]
 pub enum TeamCommand {
     #[command(flatten)]
-    Common(EntityCommand),
+    Common(Box<EntityCommand>),
     /// Refuse a team's keys on all nodes until it is unblocked.
     Block(With<block::BlockArgs>),
     /// Let a blocked team's keys in again.

@@ -11,6 +11,7 @@ mod delete;
 mod fields;
 mod info;
 mod list;
+mod regenerate;
 mod row;
 mod update;
 
@@ -27,6 +28,8 @@ pub enum KeyCommand {
     Info(With<info::InfoArgs>),
     /// Change what is given and leave the rest.
     Update(With<update::UpdateArgs>),
+    /// Give a key another text and write it to stdout; the key keeps its spend and its limits.
+    Regenerate(With<regenerate::RegenerateArgs>),
     /// Refuse a key on all nodes until it is unblocked.
     Block(With<block::BlockArgs>),
     /// Let a blocked key in again.
@@ -42,6 +45,9 @@ pub(crate) async fn run(command: &KeyCommand, key: Option<NamedKey>) -> Result {
         KeyCommand::List(With { own, target }) => list::run(own, &target.open(key)?).await,
         KeyCommand::Info(With { own, target }) => info::run(own, &target.open(key)?).await,
         KeyCommand::Update(With { own, target }) => update::run(own, &target.open(key)?).await,
+        KeyCommand::Regenerate(With { own, target }) => {
+            regenerate::run(own, &target.open(key)?).await
+        }
         KeyCommand::Block(With { own, target }) => block::run(own, true, &target.open(key)?).await,
         KeyCommand::Unblock(With { own, target }) => {
             block::run(own, false, &target.open(key)?).await

@@ -23,6 +23,7 @@ mod status;
 mod table;
 mod target;
 mod terminal;
+mod terms;
 
 use clap::Subcommand;
 use dunlin_types::Secret;

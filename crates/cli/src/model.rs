@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::failure::{Exit, Failure, Result};
 use crate::session::{Answer, Object, Session};
 use crate::table::{plain, table};
-use crate::target::{NamedKey, Target};
+use crate::target::{NamedKey, With};
 use crate::terminal;
 
 /// What can be done with models.
@@ -29,15 +29,6 @@ pub enum ModelCommand {
     /// Delete a deployment; open requests run to their end.
     #[command(visible_alias = "rm")]
     Delete(With<DeleteArgs>),
-}
-
-/// A verb's own flags and those of all.
-#[derive(Args, Debug)]
-pub struct With<A: Args> {
-    #[command(flatten)]
-    own: A,
-    #[command(flatten)]
-    target: Target,
 }
 
 #[derive(Args, Debug)]

@@ -7,7 +7,7 @@ use serde_json::json;
 use crate::failure::{Failure, Result};
 use crate::session::{Object, Session};
 use crate::table::{plain, table};
-use crate::target::{NamedKey, Target};
+use crate::target::{NamedKey, Target, With};
 use crate::terminal;
 
 /// What can be done with the revisions of a cluster's config.
@@ -21,15 +21,6 @@ pub enum RevisionCommand {
     Diff(With<DiffArgs>),
     /// Bring an older revision back, on all nodes at once, as a new revision.
     Rollback(With<RollbackArgs>),
-}
-
-/// A verb's own flags and those of all.
-#[derive(Args, Debug)]
-pub struct With<A: Args> {
-    #[command(flatten)]
-    own: A,
-    #[command(flatten)]
-    target: Target,
 }
 
 #[derive(Args, Debug)]

@@ -142,6 +142,15 @@ async fn a_key_lives_its_life_on_the_command_line() -> anyhow::Result<()> {
     there.done("key unblock app").await?;
     assert!(!here.done("key info app").await?.contains("blocked"));
 
+    here.run("key regenerate app --grace soon").await?.assert_failed(1, &["is not a duration"]);
+    let anew = here.run("key regenerate app").await?;
+    let anew = setup.cluster.client().with_key(anew.stdout.trim_end());
+    assert!(setup.chat(0, &anew).await?.ok());
+    assert_eq!(setup.chat(0, &caller).await?.status, 401, "the old text is gone");
+    let info = here.json("key info app").await?;
+    assert_eq!((&info["rpm_limit"], &info["user_id"]), (&json!(7), &json!("ann")));
+    let hash = info["token"].as_str().expect("a hash");
+
     here.run("key delete app").await?.assert_failed(2, &["help: ", "--yes"]);
     assert_eq!(here.json("key list").await?["keys"][0]["token"], hash, "it was not confirmed");
     assert_eq!(here.json("key delete app --yes").await?["deleted_keys"], json!([hash]));

@@ -1,4 +1,4 @@
-//! The fields that can be given on the command line.
+//! The fields of teams, users and budgets that can be given on the command line.
 
 use clap::Args;
 use serde_json::Value;
@@ -6,33 +6,13 @@ use serde_json::Value;
 use super::noun::Noun;
 use crate::failure::{Failure, Result};
 use crate::session::Object;
+use crate::terms::{self, Flag, TERMS, Terms};
 
 #[derive(Args, Debug)]
 pub(super) struct Fields {
     /// A name for people.
     #[arg(long, value_name = "NAME")]
     alias: Option<String>,
-    /// The models that may be called [default: all].
-    #[arg(long, value_name = "MODEL,...", value_delimiter = ',')]
-    models: Option<Vec<String>>,
-    /// The most that may be spent in a period, in US dollars.
-    #[arg(long, value_name = "USD")]
-    max_budget: Option<String>,
-    /// How long a period is: `1d`, `7d`, `30d`, `1mo` [default: for ever].
-    #[arg(long, value_name = "TIME")]
-    every: Option<String>,
-    /// The budget whose terms hold: `dunlin budget list`.
-    #[arg(long, value_name = "ID")]
-    budget: Option<String>,
-    /// The most requests in any minute, on all nodes together.
-    #[arg(long, value_name = "N")]
-    rpm: Option<u64>,
-    /// The most tokens in any minute, on all nodes together.
-    #[arg(long, value_name = "N")]
-    tpm: Option<u64>,
-    /// The most requests at the same time, on all nodes together.
-    #[arg(long, value_name = "N")]
-    parallel: Option<u64>,
     /// A team's organization.
     #[arg(long, value_name = "ID")]
     organization: Option<String>,
@@ -42,76 +22,51 @@ pub(super) struct Fields {
     /// What a user may do: proxy_admin, internal_user, ...
     #[arg(long, value_name = "ROLE")]
     role: Option<String>,
+    #[command(flatten)]
+    terms: Terms,
 }
 
-/// Each flag and the field of the API that it sets; that of the alias is the noun's.
-const FIELDS: [(&str, &str); 11] = [
+/// The flags beside those of [`Terms`]; the field of the alias is the noun's.
+const OWN: [Flag; 4] = [
     ("alias", ""),
-    ("models", "models"),
-    ("max-budget", "max_budget"),
-    ("every", "budget_duration"),
-    ("budget", "budget_id"),
-    ("rpm", "rpm_limit"),
-    ("tpm", "tpm_limit"),
-    ("parallel", "max_parallel_requests"),
     ("organization", "organization_id"),
     ("email", "user_email"),
     ("role", "user_role"),
 ];
 
+fn all() -> impl Iterator<Item = Flag> {
+    OWN.into_iter().chain(TERMS)
+}
+
 /// The names of the flags.
-pub(super) fn flags() -> [&'static str; 11] {
-    FIELDS.map(|(flag, _)| flag)
+pub(super) fn flags() -> Vec<&'static str> {
+    terms::names(all())
 }
 
 impl Fields {
     /// What was given, under the API's names.
     pub(super) fn given(&self, noun: &Noun) -> Result<Object> {
-        let text = |value: &Option<String>| value.clone().map(Value::from);
-        let values = [
-            text(&self.alias),
-            self.models.clone().map(Value::from),
-            text(&self.max_budget),
-            text(&self.every),
-            text(&self.budget),
-            self.rpm.map(Value::from),
-            self.tpm.map(Value::from),
-            self.parallel.map(Value::from),
-            text(&self.organization),
-            text(&self.email),
-            text(&self.role),
-        ];
+        let own = [&self.alias, &self.organization, &self.email, &self.role];
+        let own = own.map(|value| value.clone().map(Value::from));
         let mut given = Object::new();
-        for ((flag, field), value) in FIELDS.into_iter().zip(values) {
+        for ((flag, _), value) in all().zip(own.into_iter().chain(self.terms.values())) {
             let Some(value) = value else { continue };
-            given.insert(field_of(noun, flag, field)?, value);
+            given.insert(field_of(noun, flag)?, value);
         }
         Ok(given)
     }
 
     /// What was given, and null for what is to be cleared.
     pub(super) fn changes(&self, noun: &Noun, clear: &[String]) -> Result<Object> {
-        let mut changes = self.given(noun)?;
-        for (flag, field) in
-            FIELDS.into_iter().filter(|(flag, _)| clear.iter().any(|it| it == flag))
-        {
-            if changes.insert(field_of(noun, flag, field)?, Value::Null).is_some() {
-                let message = format!("{flag} is set and cleared at once");
-                return Err(Failure::usage(message, "do one of the two"));
-            }
-        }
-        if changes.is_empty() {
-            let help = "name a field, such as --rpm 60 or --clear max-budget";
-            return Err(Failure::usage("nothing is to be changed", help));
-        }
-        Ok(changes)
+        terms::changes(self.given(noun)?, clear, |flag| field_of(noun, flag))
     }
 }
 
-fn field_of(noun: &Noun, flag: &str, field: &str) -> Result<String> {
+fn field_of(noun: &Noun, flag: &str) -> Result<String> {
     if noun.without.contains(&flag) {
         let message = format!("a {} has no --{flag}", noun.word);
         return Err(Failure::usage(message, "leave it out"));
     }
+    let (_, field) = all().find(|(name, _)| *name == flag).expect("only flags are looked for");
     Ok(if field.is_empty() { noun.alias.to_owned() } else { field.to_owned() })
 }

@@ -45,7 +45,7 @@ pub(super) static BUDGET: Noun = Noun {
     alias: "budget_duration",
     ids: "id",
     inside: None,
-    without: &["alias", "email", "role", "organization", "models", "budget"],
+    without: &["alias", "email", "role", "organization", "models", "budget", "tags"],
 };
 
 impl Noun {

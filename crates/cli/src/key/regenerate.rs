@@ -1,0 +1,38 @@
+//! `dunlin key regenerate`: another text for the same key, which keeps its spend and its limits. Stdout
+//! gets the new key and nothing else.
+
+use clap::Args;
+
+use super::row::{Row, SCHEMA, find};
+use crate::failure::{Failure, Result};
+use crate::session::{Object, Session};
+
+#[derive(Args, Debug)]
+pub struct RegenerateArgs {
+    /// Its alias, its hash, or the hash as `dunlin key list` shows it.
+    name: String,
+    /// How long the old text works yet: `30m`, `12h` [default: not at all].
+    #[arg(long, value_name = "TIME")]
+    grace: Option<String>,
+}
+
+pub(super) async fn run(args: &RegenerateArgs, session: &Session) -> Result {
+    let found = find(session, &args.name).await?;
+    let mut body = Object::from_iter([("key".to_owned(), found.hash().into())]);
+    if let Some(grace) = &args.grace {
+        body.insert("grace_period".to_owned(), grace.clone().into());
+    }
+    let answer = session.post("/key/regenerate", &body).await?;
+    let made = Row::of(&answer, answer.read()?)?;
+    let clear = made.row.key.as_ref().ok_or_else(|| answer.strange("it shows no key"))?;
+    let old = args.grace.as_ref().map_or_else(
+        || "the old text is refused".to_owned(),
+        |grace| format!("the old text works for {grace} yet"),
+    );
+    session.say(&format!("{} has another text, {old}. Shown only this once:", made.title()));
+    session.show(SCHEMA, made.json.clone(), &format!("{clear}\n")).map_err(|failure| {
+        let again = format!("dunlin key regenerate {}", made.short_hash());
+        let unread = "the key has another text that nobody has read; for one more:";
+        Failure::here(format!("{}\n{unread} {again}", failure.message))
+    })
+}

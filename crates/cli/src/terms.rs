@@ -1,0 +1,96 @@
+//! What holds for whoever spends, as flags: the same for keys, teams, users and shared budgets.
+
+use clap::Args;
+use serde_json::Value;
+
+use crate::failure::{Failure, Result};
+use crate::session::Object;
+
+/// A flag and the field of the API that it sets.
+pub(crate) type Flag = (&'static str, &'static str);
+
+#[derive(Args, Debug)]
+pub(crate) struct Terms {
+    /// The models that may be called [default: all].
+    #[arg(long, value_name = "MODEL,...", value_delimiter = ',')]
+    models: Option<Vec<String>>,
+    /// The most that may be spent in a period, in US dollars; 0 lets nothing through.
+    #[arg(long, value_name = "USD", allow_negative_numbers = true)]
+    max_budget: Option<String>,
+    /// How long a period is: `1d`, `7d`, `30d`, `1mo` [default: for ever].
+    #[arg(long, value_name = "TIME")]
+    every: Option<String>,
+    /// Spending more is told in the log, and not refused.
+    #[arg(long, value_name = "USD", allow_negative_numbers = true)]
+    soft_budget: Option<String>,
+    /// The budget whose terms hold: `dunlin budget list`.
+    #[arg(long, value_name = "ID")]
+    budget: Option<String>,
+    /// The most requests in any minute, on all nodes together.
+    #[arg(long, value_name = "N")]
+    rpm: Option<u64>,
+    /// The most tokens in any minute, on all nodes together.
+    #[arg(long, value_name = "N")]
+    tpm: Option<u64>,
+    /// The most requests at the same time, on all nodes together.
+    #[arg(long, value_name = "N")]
+    parallel: Option<u64>,
+    /// Words that go onto each request, for reports and for the budgets of tags.
+    #[arg(long, value_name = "TAG,...", value_delimiter = ',')]
+    tags: Option<Vec<String>>,
+}
+
+/// The flags of [`Terms`], in their order.
+pub(crate) const TERMS: [Flag; 9] = [
+    ("models", "models"),
+    ("max-budget", "max_budget"),
+    ("every", "budget_duration"),
+    ("soft-budget", "soft_budget"),
+    ("budget", "budget_id"),
+    ("rpm", "rpm_limit"),
+    ("tpm", "tpm_limit"),
+    ("parallel", "max_parallel_requests"),
+    ("tags", "tags"),
+];
+
+impl Terms {
+    /// What was given, in the order of [`TERMS`].
+    pub(crate) fn values(&self) -> [Option<Value>; 9] {
+        let text = |value: &Option<String>| value.clone().map(Value::from);
+        [
+            self.models.clone().map(Value::from),
+            text(&self.max_budget),
+            text(&self.every),
+            text(&self.soft_budget),
+            text(&self.budget),
+            self.rpm.map(Value::from),
+            self.tpm.map(Value::from),
+            self.parallel.map(Value::from),
+            self.tags.clone().map(Value::from),
+        ]
+    }
+}
+
+/// The names of flags.
+pub(crate) fn names(flags: impl IntoIterator<Item = Flag>) -> Vec<&'static str> {
+    flags.into_iter().map(|(flag, _)| flag).collect()
+}
+
+/// Adds null for what is to be cleared to what is given: field names by their flags.
+pub(crate) fn changes(
+    mut given: Object,
+    clear: &[String],
+    field_of: impl Fn(&str) -> Result<String>,
+) -> Result<Object> {
+    for flag in clear {
+        if given.insert(field_of(flag)?, Value::Null).is_some_and(|before| !before.is_null()) {
+            let message = format!("{flag} is set and cleared at once");
+            return Err(Failure::usage(message, "do one of the two"));
+        }
+    }
+    if given.is_empty() {
+        let help = "name a field, such as --rpm 60 or --clear max-budget";
+        return Err(Failure::usage("nothing is to be changed", help));
+    }
+    Ok(given)
+}
