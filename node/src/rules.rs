@@ -16,6 +16,9 @@ pub(crate) fn rules(settings: &Settings, catalog: &Catalog) -> Rules {
     let budget = most.map(|limit| ClusterBudget { limit, duration });
     let mut rules = Rules::new(calendar, budget, exceeded_status);
     rules.called = called(catalog);
+    rules.access_groups = catalog.access_groups.clone();
+    rules.throttle = budgets.throttle;
+    rules.binds_users_of_teams = budgets.binds_users_of_teams;
     rules.rollover = budgets.rollover;
     rules.key_parallel = settings.key_parallel;
     rules.node_parallel = settings.node_parallel;

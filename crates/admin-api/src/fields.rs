@@ -55,6 +55,8 @@ pub enum Shape {
     Object,
     /// An object of lists of texts.
     Lists,
+    /// One of [`THROUGHPUTS`].
+    Throughput,
 }
 
 #[derive(Clone, Copy)]
@@ -62,52 +64,67 @@ enum Standing {
     /// Guards nothing: a label, a wish, a switch for what does not exist here, or what is read where
     /// it is kept.
     Kept,
-    /// Would guard something.
-    Guards,
+    /// Would guard something, and why it does not.
+    Guards(&'static str),
     /// Would guard something unless its value says otherwise.
-    GuardsUnless(fn(&Value) -> bool),
+    GuardsUnless(fn(&Value) -> bool, &'static str),
 }
 
-use Shape::{Count, Flag, List, Lists, Number, Object, Text};
+use Shape::{Count, Flag, List, Lists, Number, Object, Text, Throughput};
 use Standing::{Guards, GuardsUnless, Kept};
+
+const AGENTS: &str = "agents are not served";
+const DAILY: &str = "tokens of batches are not counted by the day";
+const DEFAULT_MODEL: &str = "requests name their model";
+const DENIED: &str = "list what may be called in allowed_routes instead";
+const GROUPS: &str = "list the names of access groups in models instead";
+const GUARDRAILS: &str = "guardrails, policies and kept prompts are not carried out";
+const MCP: &str = "MCP servers are not served, so there is nothing to limit";
+const MEMBER_KEYS: &str = "give the members' keys a duration each instead";
+const MEMBER_MODELS: &str = "members call what their team may; give their keys models instead";
+const OBJECTS: &str = "MCP servers, vector stores and agents are not served";
+const PASSWORDS: &str = "there are no pages to sign in to";
+const PERMISSIONS: &str = "only permissions that allow something are known, not those that forbid";
+const PROJECTS: &str = "there are no projects; use teams";
+const REGIONS: &str = "the regions of models are not known";
+const ROTATION: &str = "keys are not rotated by themselves; call /key/{key}/regenerate";
+const STORES: &str = "vector stores are not served";
 
 /// Everything in LiteLLM's objects that is not in force here, by name.
 static OTHER: &[Field] = &[
-    field("access_group_ids", List, Guards, "KTUO"),
-    field("agent_id", Text, Guards, "K"),
+    field("access_group_ids", List, Guards(GROUPS), "KTUO"),
+    field("agent_id", Text, Guards(AGENTS), "K"),
     field("allowed_cache_controls", List, Kept, "KU"),
-    field("allowed_model_region", Text, Guards, "C"),
+    field("allowed_model_region", Text, Guards(REGIONS), "C"),
     field("allowed_passthrough_routes", List, Kept, "KT"),
-    field("allowed_vector_store_indexes", List, Guards, "KT"),
-    field("auto_rotate", Flag, Guards, "K"),
+    field("allowed_vector_store_indexes", List, Guards(STORES), "KT"),
+    field("auto_rotate", Flag, Guards(ROTATION), "K"),
     field("budget_fallbacks", Lists, Kept, "KT"),
     field("config", Object, Kept, "KU"),
     field("default_estimated_output_tokens", Count, Kept, "KT"),
     field("default_estimated_output_tokens_per_model", Object, Kept, "KT"),
-    field("default_model", Text, Guards, "C"),
-    field("default_team_member_models", List, Guards, "T"),
-    field("denied_passthrough_routes", List, Guards, "KT"),
+    field("default_model", Text, Guards(DEFAULT_MODEL), "C"),
+    field("default_team_member_models", List, Guards(MEMBER_MODELS), "T"),
+    field("denied_passthrough_routes", List, Guards(DENIED), "KT"),
     field("description", Text, Kept, "G"),
     field("disable_global_guardrails", Flag, Kept, "KT"),
-    field("guardrails", List, Guards, "KTU"),
-    field("mcp_rpm_limit", Object, Guards, "KT"),
-    field("object_permission", Object, Guards, "KTUCO"),
-    field("password", Text, Guards, "U"),
-    field("permissions", Object, GuardsUnless(only_grants), "KU"),
-    field("policies", List, Guards, "KTU"),
-    field("project_id", Text, Guards, "K"),
-    field("prompts", List, Guards, "KTU"),
+    field("guardrails", List, Guards(GUARDRAILS), "KTU"),
+    field("mcp_rpm_limit", Object, Guards(MCP), "KT"),
+    field("object_permission", Object, Guards(OBJECTS), "KTUCO"),
+    field("password", Text, Guards(PASSWORDS), "U"),
+    field("permissions", Object, GuardsUnless(only_grants, PERMISSIONS), "KU"),
+    field("policies", List, Guards(GUARDRAILS), "KTU"),
+    field("project_id", Text, Guards(PROJECTS), "K"),
+    field("prompts", List, Guards(GUARDRAILS), "KTU"),
     field("rotation_interval", Text, Kept, "K"),
     field("router_settings", Object, Kept, "KTU"),
-    field("rpm_limit_type", Text, GuardsUnless(is_kept_throughput), "KT"),
+    field("rpm_limit_type", Throughput, Kept, "KT"),
     field("secret_manager_settings", Object, Kept, "T"),
     field("send_invite_email", Flag, Kept, "KU"),
     field("sso_user_id", Text, Kept, "U"),
-    field("tag_rpm_limit", Object, Guards, "KT"),
-    field("team_member_key_duration", Text, Guards, "T"),
-    field("throttle_on_budget_exceeded", Flag, Guards, "KTU"),
-    field("tpd_limit", Number, Guards, "KTU"),
-    field("tpm_limit_type", Text, GuardsUnless(is_kept_throughput), "KT"),
+    field("team_member_key_duration", Text, Guards(MEMBER_KEYS), "T"),
+    field("tpd_limit", Number, Guards(DAILY), "KTU"),
+    field("tpm_limit_type", Throughput, Kept, "KT"),
 ];
 
 const fn field(name: &'static str, shape: Shape, standing: Standing, on: &'static str) -> Field {
@@ -119,10 +136,9 @@ fn only_grants(value: &Value) -> bool {
     value.as_object().is_some_and(|permissions| permissions.values().all(|value| value == true))
 }
 
-/// The kinds of throughput that there are: what is guaranteed is seen to when it is promised.
-fn is_kept_throughput(value: &Value) -> bool {
-    value == "best_effort_throughput" || value == "guaranteed_throughput"
-}
+/// How a limit of a minute may be meant. What is guaranteed is seen to when it is promised; what is
+/// dynamic holds only while the model fails.
+pub const THROUGHPUTS: [&str; 3] = ["best_effort_throughput", "guaranteed_throughput", "dynamic"];
 
 impl Of {
     fn letter(self) -> char {
@@ -139,6 +155,16 @@ impl Of {
     }
 }
 
+/// Why a field is refused that would guard something, as a clause.
+#[must_use]
+pub fn why_refused(name: &str) -> &'static str {
+    let field = OTHER.iter().find(|field| field.name == name);
+    match field.map(|field| field.standing) {
+        Some(Guards(why) | GuardsUnless(_, why)) => why,
+        Some(Kept) | None => "it bounds nothing there",
+    }
+}
+
 /// The fields of one of them that this release does not act upon, by name.
 pub fn idle_fields(of: Of) -> impl Iterator<Item = &'static Field> + Clone {
     OTHER.iter().filter(move |field| field.on.contains(of.letter()))
@@ -149,7 +175,7 @@ impl Field {
     #[must_use]
     pub fn unset(&self) -> &'static str {
         match self.shape {
-            Text | Number | Count => "null",
+            Text | Number | Count | Throughput => "null",
             Flag => "false",
             List => "[]",
             Object | Lists => "{}",
@@ -161,8 +187,8 @@ impl Field {
     pub fn guards(&self, value: &Value) -> bool {
         let guards = match self.standing {
             Kept => false,
-            Guards => true,
-            GuardsUnless(harmless) => !harmless(value),
+            Guards(_) => true,
+            GuardsUnless(harmless, _) => !harmless(value),
         };
         guards && !guards_nothing(value)
     }
@@ -187,5 +213,11 @@ mod tests {
     #[test]
     fn the_table_is_sorted() {
         assert!(OTHER.windows(2).all(|pair| pair[0].name < pair[1].name));
+    }
+
+    #[test]
+    fn a_refusal_says_why() {
+        assert!(why_refused("mcp_rpm_limit").contains("MCP"));
+        assert_eq!(why_refused("models"), "it bounds nothing there");
     }
 }

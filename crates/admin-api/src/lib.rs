@@ -12,6 +12,6 @@ mod key;
 
 pub use audit::{AuditEntry, AuditPage, AuditProof};
 pub use cluster::{BackendStatus, ClusterStatus, MemberRole, MemberStatus};
-pub use fields::{Field, Of, Shape, idle_fields};
+pub use fields::{Field, Of, Shape, THROUGHPUTS, idle_fields, why_refused};
 pub use import::{Former, Import, ImportKind, ImportRow, Imported, ImportedRow, MAX_IMPORT_ROWS};
 pub use key::{DeletedKeys, KeyInfo, KeyList, KeyRow, ListedKey, RawJson, Row};

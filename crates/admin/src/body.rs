@@ -180,6 +180,14 @@ impl Body {
         self.faults.push(fault);
     }
 
+    /// Refuses all that was not taken, instead of ignoring it.
+    pub(crate) fn forbid_rest(&mut self, why: &str) {
+        for name in std::mem::take(&mut self.fields).into_keys() {
+            let msg = format!("Extra inputs are not permitted: {why}");
+            self.faults.push(Fault::of("body", &name, "extra_forbidden", msg));
+        }
+    }
+
     /// Ends the reading. Fields that were not taken are ignored, as LiteLLM does, and named in the
     /// log; unless they look like a misspelt one of `known`: that one would be missing unnoticed.
     /// Only bodies of admins are read, so nobody else can fill the log.
@@ -205,6 +213,21 @@ impl Body {
         }
         Ok(())
     }
+}
+
+/// Refuses parameters of a query that look like a misspelt one of `known`: the answer would be about
+/// other things than were asked for. Others are ignored, as LiteLLM does.
+pub(crate) fn check_query(query: &[(String, String)], known: &[&str]) -> Result<(), Error> {
+    let slips =
+        query.iter().filter_map(|(name, _)| Some((name, meant(name, known.iter().copied())?)));
+    let faults: Vec<_> = slips
+        .filter(|(name, _)| !known.contains(&name.as_str()))
+        .map(|(name, meant)| {
+            let msg = format!("Unknown parameter `{name}`; did you mean `{meant}`?");
+            Fault::of("query", name, "extra_forbidden", msg)
+        })
+        .collect();
+    if faults.is_empty() { Ok(()) } else { Err(Error::Invalid(faults)) }
 }
 
 /// Which known name an unknown one is a slip of: at most two letters apart, one for short names.

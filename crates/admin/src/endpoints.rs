@@ -13,6 +13,8 @@ use crate::error::{Error, answer};
 use crate::routes::{Asked, Routes};
 use crate::{Admin, Read, naming};
 
+mod access_group_budget;
+mod access_groups;
 mod add_members;
 mod audit_row;
 mod available_teams;
@@ -38,7 +40,6 @@ mod delete_entities;
 mod delete_keys;
 mod delete_model;
 mod end_user_spend;
-mod entities;
 mod entity_info;
 mod global_activity;
 mod global_spend;
@@ -52,7 +53,6 @@ mod keys_info;
 mod list_audit;
 mod list_entities;
 mod list_keys;
-mod members;
 mod provider_budgets;
 mod regenerate_key;
 mod remove_member;
@@ -81,6 +81,8 @@ mod user_info;
 mod verify_audit;
 
 static ALL: &[fn(Routes) -> Routes] = &[
+    access_group_budget::add,
+    access_groups::add,
     add_members::add,
     audit_row::add,
     available_teams::add,

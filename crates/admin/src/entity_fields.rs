@@ -66,6 +66,10 @@ pub(crate) fn read(mut body: Body, kind: Kind, more: &[&str]) -> Result<EntityFi
         Kind::EndUser => changes.alias = none_if_empty(body.take("alias", body::text)),
         Kind::Organization => {
             changes.alias = none_if_empty(body.take("organization_alias", body::text));
+            if changes.alias == Change::Clear {
+                let reason = "an organization is named for people, always".to_owned();
+                body.refuse("organization_alias", reason);
+            }
         }
         Kind::Budget | Kind::Tag | Kind::AccessGroup => {}
     }
@@ -114,16 +118,16 @@ fn team(body: &mut Body, changes: &mut EntityChanges) {
 /// What terms cannot do for a kind: whoever set it would believe in it.
 fn unbound(kind: Kind, terms: &TermsChanges) -> Vec<&'static str> {
     let lists = matches!(&terms.models, Change::Set(models) if !models.is_empty());
-    match kind {
-        Kind::EndUser | Kind::Budget | Kind::Tag if lists => vec!["models"],
-        Kind::Team
-        | Kind::User
-        | Kind::EndUser
-        | Kind::Organization
-        | Kind::Budget
-        | Kind::Tag
-        | Kind::AccessGroup => Vec::new(),
-    }
+    let limits_tags = matches!(&terms.tag_rpm, Change::Set(limits) if !limits.is_empty());
+    let lists_in_vain = match kind {
+        Kind::EndUser | Kind::Budget | Kind::Tag | Kind::AccessGroup => lists,
+        Kind::Team | Kind::User | Kind::Organization => false,
+    };
+    // Only keys are limited by the words on their requests.
+    [(lists_in_vain, "models"), (limits_tags, "tag_rpm_limit")]
+        .into_iter()
+        .filter_map(|(is_set, name)| is_set.then_some(name))
+        .collect()
 }
 
 fn role(value: &Value) -> Result<String, Wrong> {
@@ -239,6 +243,7 @@ mod tests {
             (Kind::EndUser, r#"{"allowed_model_region": "eu"}"#, "allowed_model_region"),
             (Kind::User, r#"{"password": "x"}"#, "password"),
             (Kind::Tag, r#"{"models": ["a"]}"#, "models"),
+            (Kind::Team, r#"{"tag_rpm_limit": {"a": 1}}"#, "tag_rpm_limit"),
         ] {
             let refused = of(kind, text);
             let Err(Error::NotEnforced { fields }) = refused else { panic!("{text}: {refused:?}") };

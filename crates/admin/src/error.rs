@@ -53,11 +53,7 @@ pub(crate) enum Error {
     TooLarge,
     #[error("the request has faults")]
     Invalid(Vec<Fault>),
-    #[error(
-        "{}: not enforced yet by this release; the key would look guarded and would not be. Leave \
-         it out, or set it to null.",
-        fields.join(", ")
-    )]
+    #[error("{}. Leave it out, or set it to null.", not_enforced(fields))]
     NotEnforced { fields: Vec<&'static str> },
     #[error("{reason}")]
     BadField { name: &'static str, reason: String },
@@ -78,6 +74,15 @@ pub(crate) enum Error {
     Busy(#[from] Busy),
     #[error(transparent)]
     Propose(#[from] ProposeError),
+}
+
+/// Each field, and why it would guard nothing.
+fn not_enforced(fields: &[&str]) -> String {
+    let told = fields.iter().map(|name| {
+        let why = dunlin_admin_api::why_refused(name);
+        format!("{name}: not enforced, so it would look guarded and not be: {why}")
+    });
+    told.collect::<Vec<_>>().join("; ")
 }
 
 /// How soon a client may try again what failed for want of a leader.

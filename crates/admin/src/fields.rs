@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use dunlin_admin_api::{Field, Of as Whose, Shape, idle_fields};
+use dunlin_admin_api::{Field, Of as Whose, Shape, THROUGHPUTS, idle_fields};
 use dunlin_state::{Change, Kind};
 use serde_json::Value;
 
@@ -79,7 +79,16 @@ fn check(shape: Shape, value: &Value) -> Result<(), Wrong> {
         Shape::List => body::list(value).map(drop),
         Shape::Object => body::object(value).map(drop),
         Shape::Lists => lists(value),
+        Shape::Throughput => throughput(value),
     }
+}
+
+fn throughput(value: &Value) -> Result<(), Wrong> {
+    let text = body::text(value)?;
+    if THROUGHPUTS.contains(&text.as_str()) {
+        return Ok(());
+    }
+    Err(body::senseless(format!("`{text}` is none of {}", THROUGHPUTS.join(", "))))
 }
 
 fn lists(value: &Value) -> Result<(), Wrong> {
@@ -108,7 +117,7 @@ mod tests {
         for (text, fields) in [
             (r#"{"guardrails": ["pii"], "agent_id": "a"}"#, vec!["agent_id", "guardrails"]),
             (r#"{"permissions": {"pii": false}}"#, vec!["permissions"]),
-            (r#"{"rpm_limit_type": "dynamic"}"#, vec!["rpm_limit_type"]),
+            (r#"{"rpm_limit_type": "dynamic"}"#, vec![]),
             (r#"{"rpm_limit_type": "guaranteed_throughput"}"#, vec![]),
             (r#"{"tpd_limit": 0}"#, vec!["tpd_limit"]),
             (r#"{"guardrails": [], "auto_rotate": false, "project_id": null}"#, vec![]),
@@ -124,7 +133,11 @@ mod tests {
         assert_eq!(kept["router_settings"], Change::Set(r#"{"a": 1.50}"#.to_owned()));
         assert_eq!(kept["config"], Change::Clear);
         assert!(!kept.contains_key("rotation_interval"), "what is absent stays");
-        for wrong in [r#"{"guardrails": "pii"}"#, r#"{"budget_fallbacks": {"a": "b"}}"#] {
+        for wrong in [
+            r#"{"guardrails": "pii"}"#,
+            r#"{"budget_fallbacks": {"a": "b"}}"#,
+            r#"{"rpm_limit_type": "dinamic"}"#,
+        ] {
             assert!(matches!(read(wrong), Err(Error::Invalid(_))), "{wrong}");
         }
     }

@@ -69,6 +69,9 @@ pub(crate) fn read(mut body: Body, now: UnixMillis, more: &[&str]) -> Result<Key
         }
         Change::Set(text) => {
             match expiry(&text, now) {
+                Ok(ends) if ends <= now => {
+                    body.refuse("duration", format!("with `{text}` it would be over at once"));
+                }
                 Ok(ends) => changes.expires = Change::Set(ends),
                 Err(bad) => body.refuse("duration", format!("`{text}` is {bad}")),
             }
@@ -270,8 +273,10 @@ mod tests {
         assert!(matches!(fields(r#"{"team_ids": "a"}"#), Err(Error::Invalid(_))));
         assert!(matches!(fields(r#"{"key_type": "root"}"#), Err(Error::Invalid(_))));
         assert!(matches!(fields(r#"{"allowed_routes": ["llm_routes"]}"#), Err(Error::Invalid(_))));
-        let bad = fields(r#"{"duration": "1y"}"#);
-        assert!(matches!(bad, Err(Error::BadField { name: "duration", .. })));
+        for text in [r#"{"duration": "1y"}"#, r#"{"duration": "0s"}"#] {
+            let bad = fields(text);
+            assert!(matches!(bad, Err(Error::BadField { name: "duration", .. })), "{text}");
+        }
         assert!(fields(r#"{"my_own_field": 1}"#).is_ok());
     }
 

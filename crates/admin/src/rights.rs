@@ -1,12 +1,11 @@
 //! What a caller may see and change: an admin everything; others what is theirs, what they lead, and
 //! never more than they have themselves.
 
-use dunlin_router::Access;
-use dunlin_state::{Entity, Key, Kind, State, Terms};
-use dunlin_types::NanoUsd;
+use dunlin_state::{Entity, Key, Kind, State};
 
 use crate::caller::{Caller, Role};
 use crate::error::Error;
+use crate::within::{bounded, covers, key_within, within};
 
 /// The roles in a team or an organization that lead it.
 pub(crate) const LEADING: &[&str] = &["admin", "org_admin"];
@@ -125,7 +124,7 @@ impl Caller {
                     let reason = "aliases go beyond the models of the key as an admin made it";
                     return Err(forbidden(reason.to_owned()));
                 }
-                within(&key.terms, &before.terms, "the key as an admin made it")
+                key_within(key, before, "the key as an admin made it")
             }
             Some(_) | None => Ok(()),
         }
@@ -209,63 +208,6 @@ pub(crate) fn permissions(team: &Entity) -> Vec<String> {
 
 pub(crate) fn forbidden(reason: String) -> Error {
     Error::Forbidden { reason }
-}
-
-/// A limit that is none is more than any.
-fn exceeds<T: PartialOrd>(limit: Option<T>, bound: Option<T>) -> bool {
-    match (limit, bound) {
-        (_, None) => false,
-        (None, Some(_)) => true,
-        (Some(limit), Some(bound)) => limit > bound,
-    }
-}
-
-/// Refuses terms that are wider than others.
-fn within(terms: &Terms, bound: &Terms, whose: &str) -> Result<(), Error> {
-    let most = |terms: &Terms| {
-        let more = terms.temporary.map_or(NanoUsd::ZERO, |temporary| temporary.more);
-        terms.max_budget.map(|budget| budget + more)
-    };
-    let wider = [
-        ("max_budget", exceeds(most(terms), most(bound))),
-        ("rpm_limit", exceeds(terms.rpm, bound.rpm)),
-        ("tpm_limit", exceeds(terms.tpm, bound.tpm)),
-        ("max_parallel_requests", exceeds(terms.parallel, bound.parallel)),
-        ("models", !covers(&bound.models, &terms.models, true)),
-    ];
-    match wider.into_iter().find(|(_, wider)| *wider) {
-        Some((field, _)) => Err(forbidden(format!("{field} goes beyond that of {whose}"))),
-        None => Ok(()),
-    }
-}
-
-/// Refuses what the owner's own terms would not allow anyway: who reads the key would be misled.
-fn bounded(terms: &Terms, owner: &Entity) -> Result<(), Error> {
-    let whose = || format!("{} `{}`", owner.kind.name(), owner.name);
-    if terms.max_budget.is_some() && exceeds(terms.max_budget, owner.terms.max_budget) {
-        return Err(forbidden(format!("max_budget goes beyond that of {}", whose())));
-    }
-    if covers(&owner.terms.models, &terms.models, false) {
-        return Ok(());
-    }
-    Err(forbidden(format!("models go beyond those of {}", whose())))
-}
-
-/// Whether each model listed is among others. `all`: whether to list none, or all of the team's, is
-/// to list all there are.
-fn covers(bound: &[String], models: &[String], all: bool) -> bool {
-    let aliases = std::collections::BTreeMap::new();
-    let bound = Access::of(bound, &aliases);
-    if !bound.is_restricted() {
-        return true;
-    }
-    let narrow = |model: &String| {
-        model == "no-default-models"
-            || (model == "all-team-models" && !all)
-            || bound.models.contains(model)
-            || (!model.contains('*') && bound.allows(&[model]))
-    };
-    !(models.is_empty() && all) && models.iter().all(narrow)
 }
 
 #[cfg(test)]

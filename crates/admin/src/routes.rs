@@ -19,6 +19,7 @@ pub(crate) type Method = (&'static str, MethodFilter);
 pub(crate) const GET: Method = ("GET", MethodFilter::GET);
 pub(crate) const POST: Method = ("POST", MethodFilter::POST);
 pub(crate) const PATCH: Method = ("PATCH", MethodFilter::PATCH);
+pub(crate) const PUT: Method = ("PUT", MethodFilter::PUT);
 pub(crate) const DELETE: Method = ("DELETE", MethodFilter::DELETE);
 
 /// Who may ask at all. What exactly a caller may see or change, the handler finds out: see `rights`.

@@ -190,6 +190,10 @@ impl View {
         put(&mut row, "model_rpm_limit", &terms.model_rpm);
         put(&mut row, "model_tpm_limit", &terms.model_tpm);
         put(&mut row, "tags", &terms.tags);
+        put(&mut row, "throttle_on_budget_exceeded", &terms.throttle.unwrap_or_default());
+        if !terms.tag_rpm.is_empty() || of == Of::Key {
+            put(&mut row, "tag_rpm_limit", &terms.tag_rpm);
+        }
         put(&mut row, "metadata", &metadata(terms));
         let shared = self.shared(terms).map(|budget| self.budget(&budget));
         put(&mut row, "litellm_budget_table", &shared);
@@ -282,16 +286,21 @@ fn model_budgets(terms: &Terms) -> BTreeMap<&str, Value> {
     budgets.collect()
 }
 
-/// LiteLLM keeps tags and the limits of models in the metadata.
+/// LiteLLM keeps what it has no columns for in the metadata.
 fn metadata(terms: &Terms) -> Value {
     let kept = terms.other.get("metadata").and_then(|text| serde_json::from_str(text).ok());
     let mut metadata: serde_json::Map<String, Value> = kept.unwrap_or_default();
     if !terms.tags.is_empty() {
         metadata.insert("tags".to_owned(), json!(terms.tags));
     }
-    for (name, limits) in
-        [("model_rpm_limit", &terms.model_rpm), ("model_tpm_limit", &terms.model_tpm)]
-    {
+    if terms.throttle == Some(true) {
+        metadata.insert("throttle_on_budget_exceeded".to_owned(), Value::Bool(true));
+    }
+    for (name, limits) in [
+        ("model_rpm_limit", &terms.model_rpm),
+        ("model_tpm_limit", &terms.model_tpm),
+        ("tag_rpm_limit", &terms.tag_rpm),
+    ] {
         if !limits.is_empty() {
             metadata.insert(name.to_owned(), json!(limits));
         }

@@ -27,15 +27,25 @@ pub(crate) const FIELDS: &[&str] = &[
     "rpm_limit",
     "soft_budget",
     "strict_budget",
+    "tag_rpm_limit",
     "tags",
     "temp_budget_expiry",
     "temp_budget_increase",
+    "throttle_on_budget_exceeded",
     "tpm_limit",
 ];
 
 /// What LiteLLM keeps inside `metadata`, where clients may send it too. It outlives a `metadata` that
 /// is replaced.
-const IN_METADATA: &[&str] = &["tags", "model_rpm_limit", "model_tpm_limit"];
+const IN_METADATA: &[&str] = &[
+    "model_rpm_limit",
+    "model_tpm_limit",
+    "rpm_limit_type",
+    "tag_rpm_limit",
+    "tags",
+    "throttle_on_budget_exceeded",
+    "tpm_limit_type",
+];
 
 /// Takes the fields of all who spend from `body`.
 pub(crate) fn read(body: &mut Body) -> TermsChanges {
@@ -51,11 +61,13 @@ pub(crate) fn read(body: &mut Body) -> TermsChanges {
         budget_id: none_if_empty(body.take("budget_id", body::text)),
         temporary: temporary(body),
         strict: body.take("strict_budget", body::flag),
+        throttle: body.take("throttle_on_budget_exceeded", body::flag),
         rpm: body.take("rpm_limit", body::count),
         tpm: body.take("tpm_limit", body::count),
         parallel: body.take("max_parallel_requests", body::count),
         model_rpm: body.take("model_rpm_limit", body::counts),
         model_tpm: body.take("model_tpm_limit", body::counts),
+        tag_rpm: body.take("tag_rpm_limit", body::counts),
         tags: body.take("tags", body::texts),
         other: BTreeMap::new(),
     };

@@ -61,6 +61,7 @@ impl Admission {
         if end_user.is_none() && tags.is_empty() {
             return Ok(());
         }
+        caller.tag(tags);
         let rules = self.0.rules.load_full();
         let has_default = rules.end_users.terms(&self.0.consensus.state()).is_some();
         let end_user = match end_user {

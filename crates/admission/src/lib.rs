@@ -29,7 +29,7 @@ use dunlin_consensus::Consensus;
 use dunlin_journal::{Journal, OlderEpoch, SpendRecord};
 use dunlin_ledger::Outputs;
 use dunlin_rpc::{Incoming, Rpc};
-use dunlin_state::{Caller, Key};
+use dunlin_state::{Caller, Key, Payer};
 use dunlin_types::{
     Clock, DeploymentId, Epoch, KeyDigest, Line, NanoUsd, NodeId, PotId, RequestId, Tokens,
 };
@@ -41,12 +41,12 @@ pub use dunlin_limiter::Limited;
 pub use dunlin_state::Rank;
 pub use permit::{Entry, Found, Permit};
 pub use refusal::{
-    Error, Full, LimitScope, LimitStatus, NotEntered, OverBudget, RateLimited, Refusal,
+    Error, Full, LimitScope, LimitStatus, NotEntered, OverBudget, Part, RateLimited, Refusal,
 };
 pub use rules::{ClusterBudget, EndUsers, Rules};
 
-use limits::Limits;
-use money::{About, Called, Money};
+use limits::{Limits, Under};
+use money::{About, Called, Hold, Money};
 use settler::Unsettled;
 use slots::Slots;
 
@@ -108,6 +108,9 @@ pub struct Demand {
     pub counted: Counted,
     /// What it may cost at the model that is tried first.
     pub cost: Bounds,
+    /// Whether the model fails at the moment, or nobody can tell: then limits hold that hold only
+    /// while it does.
+    pub strained: bool,
 }
 
 impl Demand {
@@ -122,7 +125,7 @@ impl Demand {
     #[must_use]
     pub fn free(request: RequestId, model: &str, prompt: Tokens, counted: Counted) -> Self {
         let (model, output, cost) = (model.into(), Some(Tokens(0)), Bounds::default());
-        Self { request, model, prompt, output, counted, cost }
+        Self { request, model, prompt, output, counted, cost, strained: true }
     }
 }
 
@@ -282,23 +285,60 @@ impl Admission {
     /// # Errors
     /// [`Refusal`]: nothing was taken or held.
     pub async fn admit(&self, caller: Option<&Caller>, demand: Demand) -> Result<Permit, Refusal> {
-        let (key_parallel, node_parallel) = {
-            let rules = self.0.rules.load();
-            (rules.key_parallel, rules.node_parallel)
-        };
-        let slot = node_parallel.map(|most| self.0.slots.take(most)).transpose()?;
-        let payers = caller.map_or_else(Vec::new, |caller| caller.payers.clone());
-        let (request, model, cost) = (demand.request, Arc::clone(&demand.model), demand.cost);
-        let about = About { request, payers, called: Vec::new(), model, cost };
-        let hold = self.0.money.hold(about).await?;
+        let rules = self.0.rules.load_full();
+        let slot = rules.node_parallel.map(|most| self.0.slots.take(most)).transpose()?;
+        let mut payers = self.payers(caller, &demand.model, &rules);
+        let hold = self.hold(&mut payers, &demand, &rules).await?;
         let reservation = match caller {
             Some(caller) => {
-                Some(self.0.limits.reserve(&caller.payers, &demand, key_parallel).await?)
+                let (tags, key_parallel) = (caller.limited_tags.as_slice(), rules.key_parallel);
+                let under = Under { payers: &payers, tags, key_parallel };
+                Some(self.0.limits.reserve(under, &demand).await?)
             }
             None => None,
         };
         let key = caller.map(|caller| Arc::clone(&caller.key));
         Ok(Permit { admission: self.clone(), key, reservation, hold, entry: None, slot })
+    }
+
+    /// Who pays for a request to a model: those of its caller, and the model's access groups.
+    fn payers(&self, caller: Option<&Caller>, model: &str, rules: &Rules) -> Vec<Payer> {
+        let Some(caller) = caller else { return Vec::new() };
+        let mut payers = caller.payers.clone();
+        if rules.binds_users_of_teams {
+            payers.iter_mut().for_each(Payer::bind_budgets);
+        }
+        if let Some(groups) = rules.access_groups.get(model) {
+            let groups = groups.iter().map(AsRef::as_ref);
+            self.0.consensus.state().add_access_groups(&mut payers, groups);
+        }
+        payers
+    }
+
+    /// Holds what a request may cost. A payer whose budget is spent may be throttled instead of being
+    /// refused: each one once.
+    async fn hold(
+        &self,
+        payers: &mut [Payer],
+        demand: &Demand,
+        rules: &Rules,
+    ) -> Result<Hold, Refusal> {
+        loop {
+            let (request, model) = (demand.request, Arc::clone(&demand.model));
+            let (payers_now, called, cost) = (payers.to_vec(), Vec::new(), demand.cost);
+            let about = About { request, payers: payers_now, called, model, cost };
+            let over = match self.0.money.hold(about).await {
+                Err(Refusal::OverBudget(over)) => over,
+                held_or_refused => return held_or_refused,
+            };
+            let is_spent = |payer: &&mut Payer| {
+                over.pot == PotId { of: payer.id(), line: Line::Main } && payer.gives_way()
+            };
+            match (rules.throttle, payers.iter_mut().find(is_spent)) {
+                (Some(millionths), Some(payer)) => payer.throttle(millionths),
+                (None, _) | (_, None) => return Err(Refusal::OverBudget(over)),
+            }
+        }
     }
 
     /// Takes the place of a request among what a deployment may be sent, and holds what it may cost

@@ -18,6 +18,7 @@ use std::time::Duration;
 use dunlin_consensus::Consensus;
 use dunlin_limiter::{Ask, Claim, Decision, Limiter, Taken, Verdict};
 use dunlin_rpc::{Incoming, Refused};
+#[cfg(test)]
 use dunlin_state::Payer;
 use dunlin_types::{Clock, MonoMillis, NodeId};
 use futures::future::join_all;
@@ -31,6 +32,7 @@ use calls::Calls;
 use reservation::Part;
 pub(crate) use reservation::Reservation;
 use scopes::Scope;
+pub(crate) use scopes::Under;
 
 /// How long an owner may take before this node's share is used. A stall of 20 ms is normal.
 pub(crate) const PATIENCE: Duration = Duration::from_millis(250);
@@ -76,11 +78,10 @@ impl Limits {
     /// Takes what a request demands of all limits it is under, or of none.
     pub(crate) async fn reserve(
         &self,
-        payers: &[Payer],
+        under: Under<'_>,
         demand: &Demand,
-        key_parallel: Option<u64>,
     ) -> Result<Reservation, Refusal> {
-        let scopes = scopes::of(payers, demand, key_parallel);
+        let scopes = scopes::of(under, demand);
         let begun = self.begin(&scopes);
         let claims = scopes.iter().zip(begun).map(|(scope, begun)| async move {
             match begun {
@@ -195,11 +196,13 @@ impl Limits {
         let wait = u64::try_from(retry_after.as_millis()).unwrap_or(u64::MAX);
         let reset_at = dunlin_types::UnixMillis(self.0.clock.unix().0.saturating_add(wait));
         let (of, name) = (scope.of, scope.payer.name());
-        let model = scope.model.map(str::to_owned);
+        let only = scope.name.map(str::to_owned);
+        let throttled = scope.payer.is_throttled() && of.part == crate::Part::All;
         Refusal::RateLimited(Box::new(RateLimited {
             of,
             name,
-            model,
+            only,
+            throttled,
             what,
             limit,
             remaining,
@@ -290,7 +293,8 @@ impl Limits {
 impl Limits {
     /// What the first limit has left if this node owns it, the demand taken and given back.
     pub(crate) fn left(&self, payers: &[Payer], demand: &Demand) -> Option<u64> {
-        let scopes = scopes::of(payers, demand, None);
+        let under = Under { payers, tags: &[], key_parallel: None };
+        let scopes = scopes::of(under, demand);
         let Begun::Taken(part) = self.begin(&scopes).into_iter().next()? else { return None };
         Reservation::new(vec![(scopes[0].of, part)], demand.counted)
             .status()

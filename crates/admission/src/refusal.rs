@@ -60,29 +60,43 @@ pub enum Refusal {
 pub struct LimitScope {
     /// Whose limit it is.
     pub rank: Rank,
-    /// Whether it holds for one model alone.
-    pub of_model: bool,
+    /// For which of its requests it holds.
+    pub part: Part,
+}
+
+/// For which requests of somebody a limit holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Part {
+    /// All of them.
+    All,
+    /// Those for one model.
+    Model,
+    /// Those with one word on them.
+    Tag,
 }
 
 impl LimitScope {
     /// As LiteLLM's users know it.
     #[must_use]
     pub fn name(self) -> &'static str {
-        match (self.rank, self.of_model) {
-            (Rank::Key, false) => "api_key",
-            (Rank::User, false) => "user",
-            (Rank::Team, false) => "team",
-            (Rank::Member, false) => "team_member",
-            (Rank::EndUser, false) => "end_user",
-            (Rank::Organization, false) => "organization",
-            (Rank::Tag, false) => "tag",
-            (Rank::Key, true) => "model_per_key",
-            (Rank::User, true) => "model_per_user",
-            (Rank::Team, true) => "model_per_team",
-            (Rank::Member, true) => "model_per_team_member",
-            (Rank::EndUser, true) => "model_per_end_user",
-            (Rank::Organization, true) => "model_per_organization",
-            (Rank::Tag, true) => "model_per_tag",
+        match (self.rank, self.part) {
+            (_, Part::Tag) => "tag_per_key",
+            (Rank::Key, Part::All) => "api_key",
+            (Rank::User, Part::All) => "user",
+            (Rank::Team, Part::All) => "team",
+            (Rank::Member, Part::All) => "team_member",
+            (Rank::EndUser, Part::All) => "end_user",
+            (Rank::Organization, Part::All) => "organization",
+            (Rank::AccessGroup, Part::All) => "model_access_group",
+            (Rank::Tag, Part::All) => "tag",
+            (Rank::Key, Part::Model) => "model_per_key",
+            (Rank::User, Part::Model) => "model_per_user",
+            (Rank::Team, Part::Model) => "model_per_team",
+            (Rank::Member, Part::Model) => "model_per_team_member",
+            (Rank::EndUser, Part::Model) => "model_per_end_user",
+            (Rank::Organization, Part::Model) => "model_per_organization",
+            (Rank::AccessGroup, Part::Model) => "model_per_model_access_group",
+            (Rank::Tag, Part::Model) => "model_per_tag",
         }
     }
 }
@@ -123,8 +137,10 @@ pub struct RateLimited {
     pub of: LimitScope,
     /// Whose it is.
     pub name: String,
-    /// The model it holds for, if for one alone.
-    pub model: Option<String>,
+    /// The model or the word it holds for, if for one alone.
+    pub only: Option<String>,
+    /// Whether it is smaller than usual because a budget is spent.
+    pub throttled: bool,
     /// Which limit.
     pub what: Limited,
     /// Its size.
@@ -141,8 +157,8 @@ impl RateLimited {
     /// Which of the scopes of its kind it is.
     #[must_use]
     pub fn id(&self) -> String {
-        let Self { name, model, .. } = self;
-        model.as_ref().map_or_else(|| name.clone(), |model| format!("{name}:{model}"))
+        let Self { name, only, .. } = self;
+        only.as_ref().map_or_else(|| name.clone(), |only| format!("{name}:{only}"))
     }
 
     /// What is left, as an admitted request is told.

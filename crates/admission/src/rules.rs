@@ -1,7 +1,7 @@
 //! What the config says of money: when periods begin, and the budgets of the whole cluster and of
 //! what it calls.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
 use dunlin_ledger::{Allowance, Calendar, Every, Period};
@@ -58,6 +58,13 @@ pub struct Rules {
     pub rollover: bool,
     /// What holds for end users whose rows name no budget.
     pub end_users: EndUsers,
+    /// The access groups of each model.
+    pub access_groups: BTreeMap<Arc<str>, BTreeSet<Arc<str>>>,
+    /// The budgets of users bind also the keys that they have of teams.
+    pub binds_users_of_teams: bool,
+    /// What is left of the limits of whoever asked to be throttled once its budget is spent, in
+    /// millionths; `None`: all are refused.
+    pub throttle: Option<u32>,
     /// Requests at once of a key that does not say.
     pub key_parallel: Option<u64>,
     /// Requests at once on this node.

@@ -4,6 +4,7 @@
 pub(crate) mod cluster;
 mod money;
 mod scopes;
+mod terms;
 
 use dunlin_journal::{Outcome, SpendRecord};
 use dunlin_limiter::ScopeId;

@@ -27,6 +27,12 @@ pub struct Budgets {
     pub end_user_most: Option<NanoUsd>,
     /// `budget_rollover`: what is overspent is spent of the next period, too.
     pub rollover: bool,
+    /// `budget_exceeded_throttle_percentage`: what is left of the limits of whoever asked to be
+    /// throttled once its budget is spent, in millionths.
+    pub throttle: Option<u32>,
+    /// `general_settings.apply_user_budget_to_team_keys`: the budgets of users bind also the keys that
+    /// they have of teams.
+    pub binds_users_of_teams: bool,
     /// `budget_exceeded_status_code`.
     pub exceeded_status: u16,
 }
@@ -40,6 +46,8 @@ impl Default for Budgets {
             end_user_budget_id: None,
             end_user_most: None,
             rollover: false,
+            throttle: None,
+            binds_users_of_teams: false,
             exceeded_status: EXCEEDED_STATUS,
         }
     }
@@ -57,6 +65,8 @@ pub(crate) fn budgets(root: &Map, report: &mut Report) -> Budgets {
         rollover: report
             .flag("litellm_settings.budget_rollover", settings.get("budget_rollover"))
             .unwrap_or_default(),
+        throttle: throttle(settings, report),
+        binds_users_of_teams: binds_users_of_teams(root, report),
         duration: duration(settings, report),
         exceeded_status: exceeded_status(settings, report).unwrap_or(EXCEEDED_STATUS),
     }
@@ -105,6 +115,32 @@ fn duration(settings: &Map, report: &mut Report) -> Option<String> {
         return None;
     }
     Some(text.to_owned())
+}
+
+/// A part of 1: LiteLLM calls it a percentage.
+fn throttle(settings: &Map, report: &mut Report) -> Option<u32> {
+    let (what, node) = (
+        "litellm_settings.budget_exceeded_throttle_percentage",
+        settings.get("budget_exceeded_throttle_percentage"),
+    );
+    let part = report.amount(what, node)?;
+    if part <= 0.0 || part > 1.0 {
+        let must = "must be more than 0 and at most 1: 0.1 leaves a tenth of the limits";
+        return report.wrong_value(what, node?, must);
+    }
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "it is more than 0 and at most 1"
+    )]
+    Some(((part * 1e6).round() as u32).max(1))
+}
+
+fn binds_users_of_teams(root: &Map, report: &mut Report) -> bool {
+    let name = "apply_user_budget_to_team_keys";
+    let general = root.get("general_settings").and_then(Node::as_map);
+    let node = general.and_then(|general| general.get(name));
+    report.flag(&format!("general_settings.{name}"), node).unwrap_or_default()
 }
 
 fn exceeded_status(settings: &Map, report: &mut Report) -> Option<u16> {

@@ -21,7 +21,8 @@ const BOUNDS: &[&str] = &[
 
 /// Settings with which `default_internal_user_params` may say what it does not, the first of them
 /// before the others.
-const USER_MOST: &[&str] = &["max_internal_user_budget", "default_max_internal_user_budget"];
+const USER_MOST: &[&str] =
+    &["max_internal_user_budget", "default_max_internal_user_budget", "max_user_budget"];
 const USER_PERIOD: &str = "internal_user_budget_duration";
 
 /// The settings of `litellm_settings` that say what is given: field names and their JSON.
@@ -58,6 +59,7 @@ pub(crate) fn read(root: &Map, report: &mut Report) -> Grants {
         key_rules: key_rules::read(settings, report),
     };
     user_budget(settings, &mut grants.user_defaults, report);
+    soft_budget(settings, &mut grants.key_defaults, report);
     let strange = grants.key_bounds.keys().find(|name| !BOUNDS.contains(&name.as_str()));
     if let Some(name) = strange {
         let what = "litellm_settings.upperbound_key_generate_params";
@@ -66,6 +68,16 @@ pub(crate) fn read(root: &Map, report: &mut Report) -> Grants {
         report.wrong_value::<()>(what, node, &format!("has `{name}`; it bounds {known}"));
     }
     grants
+}
+
+/// What is told, not refused, of a new key that does not say. LiteLLM has 50 dollars where nobody says
+/// anything.
+fn soft_budget(settings: &Map, defaults: &mut BTreeMap<String, String>, report: &mut Report) {
+    let (what, node) =
+        ("litellm_settings.default_soft_budget", settings.get("default_soft_budget"));
+    if let (Some(_), Some(node)) = (report.amount(what, node), node) {
+        defaults.entry("soft_budget".to_owned()).or_insert_with(|| node.public_json());
+    }
 }
 
 /// The budget of new users in its older form.

@@ -183,17 +183,17 @@ pub(crate) const RETRY_POLICY: Keys = Keys {
 /// `router_settings` may stand here as well.
 pub(crate) const LITELLM: Keys = Keys {
     section: "litellm_settings",
-    in_force: "budget_duration budget_exceeded_status_code budget_reset_time budget_rollover cost_discount_config \
+    in_force: "budget_duration budget_exceeded_status_code \
+        budget_exceeded_throttle_percentage budget_reset_time budget_rollover cost_discount_config \
         cost_margin_config default_internal_user_params default_key_generate_params \
-        default_max_internal_user_budget default_team_params drop_params \
+        default_max_internal_user_budget default_soft_budget default_team_params drop_params \
         internal_user_budget_duration key_generation_settings max_budget max_end_user_budget \
         max_end_user_budget_id \
-        max_internal_user_budget model_alias_map modify_params \
+        max_internal_user_budget max_user_budget model_alias_map modify_params \
         ssl_certificate ssl_verify tag_budget_config timezone turn_off_message_logging \
         upperbound_key_generate_params",
     not_yet: "add_user_information_to_llm_headers audit_log_callbacks cache \
         callbacks custom_prometheus_* \
-        default_soft_budget \
         default_team_settings disable_add_user_agent_to_request_tags disable_aiohttp_transport \
         disable_end_user_cost_tracking* disable_streaming_logging disable_token_counter \
         enable_json_schema_validation enable_key_alias_format_validation \
@@ -201,7 +201,7 @@ pub(crate) const LITELLM: Keys = Keys {
         failure_callback force_ipv4 forward_traceparent_to_llm_provider \
         json_logs langfuse_* \
         log_raw_request_response \
-        max_ui_session_budget max_user_budget model_group_settings \
+        max_ui_session_budget model_group_settings \
         overwrite_user_with_key_hash prometheus_* public_model_groups \
         redact_messages_in_exceptions redact_user_api_key_info \
         require_auth_for_metrics_endpoint service_callback success_callback \
@@ -226,7 +226,7 @@ pub(crate) const LITELLM: Keys = Keys {
 
 pub(crate) const GENERAL: Keys = Keys {
     section: "general_settings",
-    in_force: "api_model_environment api_model_networks \
+    in_force: "api_model_environment api_model_networks apply_user_budget_to_team_keys \
         dangerously_permit_weak_or_unset_master_key disable_adding_master_key_hash_to_db \
         disable_master_key_return enforce_fallback_model_access global_max_parallel_requests \
         litellm_key_header_name litellm_license master_key max_parallel_requests \
@@ -235,7 +235,7 @@ pub(crate) const GENERAL: Keys = Keys {
         token_rate_limit_type use_x_forwarded_for user_header_mappings user_header_name",
     not_yet: "admission_queue_timeout_seconds alert_to_webhook_url alert_type_config alert_types \
         alerting alerting_args alerting_threshold allow_client_side_credentials allowed_routes \
-        always_include_stream_usage apply_user_budget_to_team_keys background_health_checks \
+        always_include_stream_usage background_health_checks \
         cancel_on_disconnect completion_model custom_auth_run_common_checks \
         dangerously_allow_mock_testing_request_params \
         default_team_disabled disable_budget_reservation disable_error_logs disable_reset_budget \

@@ -78,7 +78,10 @@ impl<'a> Asks<'a> {
         opened.pin(&serving.catalog, &mut candidates)?;
         let key = caller.key();
         let cost = hold::bounds(proxy, key.map(|of| &*of.key), chat, candidates.first());
-        let demand = demand(call, chat, candidates.first(), serving.settings.counted, cost);
+        let group = candidates.first();
+        let strained = caller.has_dynamic_limits() && proxy.0.upstream.is_failing(group);
+        let demand = demand(call, chat, group, serving.settings.counted, cost);
+        let demand = Demand { strained, ..demand };
         let admitted = proxy.0.admission.admit(key, demand.clone()).await;
         Ok(admitted.map(|permit| Admitted { candidates, demand, permit, gave_way: false }))
     }
@@ -118,5 +121,6 @@ fn demand(
         output: if chat.endpoint().is_chat() { most } else { Some(Tokens(0)) },
         counted,
         cost,
+        strained: true,
     }
 }

@@ -22,6 +22,7 @@ pub(crate) fn message(over: &OverBudget, key: &str) -> String {
             Rank::Team => exceeded(format!("Team={}", payer.name())),
             Rank::Organization => exceeded(format!("Organization={}", payer.name())),
             Rank::Tag => exceeded(format!("Tag={}", payer.name())),
+            Rank::AccessGroup => exceeded(format!("Model Access Group={}", payer.name())),
             Rank::Member => {
                 let name = payer.name();
                 let (team, user) = name.split_once(':').unwrap_or((&name, ""));

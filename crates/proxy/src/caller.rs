@@ -120,13 +120,19 @@ impl Caller {
         }
     }
 
+    /// Whether anybody has limits that hold only while the model fails.
+    pub(crate) fn has_dynamic_limits(&self) -> bool {
+        let mut payers = self.key().into_iter().flat_map(|caller| &caller.payers);
+        payers.any(|payer| payer.dynamic() != (false, false))
+    }
+
     /// Which models the key may call; `None` for all. Tags and end users bound nothing.
     pub(crate) fn access(&self) -> Option<Access<'_>> {
         let caller = self.key()?;
         let mut access = Access::of(&caller.key.terms.models, &caller.key.aliases);
         let above = caller.payers.iter().filter(|payer| match payer.rank {
             Rank::Team | Rank::Organization | Rank::User | Rank::Member => true,
-            Rank::Tag | Rank::EndUser | Rank::Key => false,
+            Rank::Tag | Rank::AccessGroup | Rank::EndUser | Rank::Key => false,
         });
         for (bound, payer) in access.bounds.iter_mut().zip(above) {
             *bound = payer.models();

@@ -163,11 +163,15 @@ fn insert(told: &mut HeaderMap, name: HeaderName, value: &str) {
     }
 }
 
+/// Why a limit is smaller than it was set.
+const THROTTLED: &str = " (throttled, its budget is spent)";
+
 /// What a client is told of the limit that refused its request.
 pub(crate) fn message(limited: &RateLimited) -> String {
+    let throttled = if limited.throttled { THROTTLED } else { "" };
     format!(
-        "Rate limit exceeded for {}: {}. Limit type: {}. Current limit: {}, Remaining: {}. \
-         Limit resets at: {}",
+        "Rate limit exceeded for {}: {}. Limit type: {}. Current limit: {}{throttled}, Remaining: \
+         {}. Limit resets at: {}",
         limited.of.name(),
         limited.id(),
         limited.what.name(),
@@ -179,12 +183,12 @@ pub(crate) fn message(limited: &RateLimited) -> String {
 
 #[cfg(test)]
 mod tests {
-    use dunlin_admission::{LimitScope, Rank};
+    use dunlin_admission::{LimitScope, Part, Rank};
 
     use super::*;
 
     fn status(rank: Rank, what: Limited, limit: u64, remaining: u64) -> LimitStatus {
-        LimitStatus { of: LimitScope { rank, of_model: false }, what, limit, remaining }
+        LimitStatus { of: LimitScope { rank, part: Part::All }, what, limit, remaining }
     }
 
     fn told(dialect: Dialect) -> HeaderMap {
@@ -251,9 +255,10 @@ mod tests {
     #[test]
     fn a_refusal_tells_the_true_wait() {
         let limited = RateLimited {
-            of: LimitScope { rank: Rank::Team, of_model: true },
+            of: LimitScope { rank: Rank::Team, part: Part::Model },
             name: "blue".to_owned(),
-            model: Some("m".to_owned()),
+            only: Some("m".to_owned()),
+            throttled: false,
             what: Limited::Requests,
             limit: 3,
             remaining: 0,

@@ -77,6 +77,7 @@ pub struct Cooldown {
     failures: u32,
     until: Option<MonoMillis>,
     limited_until: Option<MonoMillis>,
+    failed: Option<MonoMillis>,
 }
 
 impl Cooldown {
@@ -87,10 +88,14 @@ impl Cooldown {
             (self.window_began, self.attempts, self.failures) = (now, 0, 0);
         }
         self.attempts += 1;
+        if matches!(outcome, Outcome::Refused | Outcome::Broken) {
+            self.failed = Some(now);
+        }
         let Outcome::Status { code, retry_after } = outcome else { return };
         if !(matches!(code, 401 | 402 | 404 | 408 | 429) || code >= 500) {
             return;
         }
+        self.failed = Some(now);
         self.failures += 1;
         if !rules.cooldown.is_zero() && self.is_due(code, rules) {
             let asked = retry_after.map(|asked| asked.min(LONGEST_ASKED));
@@ -111,6 +116,12 @@ impl Cooldown {
         let mostly = self.attempts >= FEW && self.failures * 2 > self.attempts && !rules.alone;
         let always = self.attempts >= MANY && self.failures == self.attempts;
         will_not_mend || has_no_more || mostly || always
+    }
+
+    /// Whether it has failed within the last minute.
+    #[must_use]
+    pub fn has_failed(&self, now: MonoMillis) -> bool {
+        self.failed.is_some_and(|at| now.since(at) < WINDOW)
     }
 
     /// Until when it is left alone, if it is.

@@ -18,6 +18,8 @@ pub struct Caller {
     pub key: Arc<Key>,
     /// Whose terms hold for its requests, in the order in which they are checked; it is the last.
     pub payers: Vec<Payer>,
+    /// Words on the request that the key may use so often in any 60 s.
+    pub limited_tags: Vec<(String, u64)>,
 }
 
 /// Why a key may not be used.
@@ -46,6 +48,13 @@ pub enum Refusal {
 }
 
 impl Caller {
+    /// Its request has these words on it.
+    pub fn tag(&mut self, tags: &[String]) {
+        let limits = &self.key.terms.tag_rpm;
+        let limited = tags.iter().filter_map(|tag| Some((tag.clone(), *limits.get(tag)?)));
+        self.limited_tags = if limits.is_empty() { Vec::new() } else { limited.collect() };
+    }
+
     /// Whether it may call a path, whatever that path asks of it.
     #[must_use]
     pub fn may_call(&self, path: &str) -> bool {
@@ -87,7 +96,7 @@ impl State {
                 return Err(Refusal::HolderBlocked { kind, name: name.to_owned() });
             }
         }
-        Ok(Caller { token: key.token, key: Arc::clone(key), payers })
+        Ok(Caller { token: key.token, key: Arc::clone(key), payers, limited_tags: Vec::new() })
     }
 
     /// A regenerated key is known by its former hash for a while.

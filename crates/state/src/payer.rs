@@ -15,6 +15,8 @@ pub const PROVIDERS: EntityId = EntityId(2);
 pub const DEPLOYMENTS: EntityId = EntityId(3);
 /// Has a pot for each tag with a budget in the config, as a model's.
 pub const TAGS: EntityId = EntityId(4);
+/// How a limit that holds only while the model fails is written in the fields that are kept as text.
+const DYNAMIC: &str = "\"dynamic\"";
 /// Numbers from here on are those of rows.
 pub(crate) const FIRST_ROW: u64 = 1_000;
 
@@ -27,7 +29,9 @@ pub enum Rank {
     Organization,
     /// A tag of the request.
     Tag,
-    /// The user whose key it is, if it is no team's.
+    /// An access group of the model that is asked for.
+    AccessGroup,
+    /// The user whose key it is. A team's key is charged to its user, who does not bind it.
     User,
     /// The user in the key's team.
     Member,
@@ -45,6 +49,17 @@ pub struct Payer {
     row: Row,
     /// The shared terms it refers to.
     budget: Option<Arc<Entity>>,
+    binds: Binds,
+    /// Once its main budget is spent: what is left of its limits, in millionths.
+    throttled: Option<u32>,
+}
+
+/// What of a payer's terms holds for a request. It is charged in any case.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Binds {
+    All,
+    Budgets,
+    Nothing,
 }
 
 #[derive(Clone, Debug)]
@@ -81,11 +96,15 @@ impl State {
             let member = self.member(Kind::Team, &team?.name, key.user.as_ref()?)?;
             Some(self.payer(Rank::Member, Row::Member(Arc::clone(team?), Arc::clone(member))))
         };
-        let user = key.user.as_ref().filter(|_| key.team.is_none());
+        let user = || {
+            let user = named(Rank::User, Kind::User, key.user.as_ref())?;
+            let binds = if key.team.is_none() { Binds::All } else { Binds::Nothing };
+            Some(Payer { binds, ..user })
+        };
         let payers = [
             named(Rank::Team, Kind::Team, key.team.as_ref()),
             named(Rank::Organization, Kind::Organization, organization),
-            named(Rank::User, Kind::User, user),
+            user(),
             member(),
             Some(self.payer(Rank::Key, Row::Key(Arc::clone(key)))),
         ];
@@ -105,9 +124,23 @@ impl State {
         let end_user = end_user.and_then(|name| self.entity(Kind::EndUser, name));
         for (rank, entity) in tags.chain([(Rank::EndUser, end_user)]) {
             let Some(entity) = entity else { continue };
-            let at = payers.partition_point(|payer| payer.rank <= rank);
             let payer = self.payer(rank, Row::Entity(Arc::clone(entity)));
-            payers.insert(at, payer.with_default(default));
+            insert(payers, payer.with_default(default));
+        }
+    }
+
+    /// The access groups of the model that is asked for, as far as they have terms. Each goes where it
+    /// is checked.
+    pub fn add_access_groups<'n>(
+        &self,
+        payers: &mut Vec<Payer>,
+        groups: impl IntoIterator<Item = &'n str>,
+    ) {
+        for name in groups {
+            if let Some(entity) = self.entity(Kind::AccessGroup, name) {
+                let row = Row::Entity(Arc::clone(entity));
+                insert(payers, self.payer(Rank::AccessGroup, row));
+            }
         }
     }
 
@@ -120,8 +153,13 @@ impl State {
             }
         };
         let budget = budget_id.and_then(|name| self.entity(Kind::Budget, name)).cloned();
-        Payer { rank, row, budget }
+        Payer { rank, row, budget, binds: Binds::All, throttled: None }
     }
+}
+
+fn insert(payers: &mut Vec<Payer>, payer: Payer) {
+    let at = payers.partition_point(|other| other.rank <= payer.rank);
+    payers.insert(at, payer);
 }
 
 impl Payer {
@@ -133,6 +171,42 @@ impl Payer {
             self.budget = default.cloned();
         }
         self
+    }
+
+    /// Has the budgets of a user bind a team's key, too.
+    pub fn bind_budgets(&mut self) {
+        if self.binds == Binds::Nothing {
+            self.binds = Binds::Budgets;
+        }
+    }
+
+    /// Whether its limits may shrink once its main budget is spent, instead of its requests being
+    /// refused: that was asked for, and there are limits that can. A strict budget stays strict.
+    #[must_use]
+    pub fn gives_way(&self) -> bool {
+        let is_asked = self.first(|terms| terms.throttle).unwrap_or_default();
+        let is_strict = self.first(|terms| terms.strict).unwrap_or_default();
+        let is_limited = self.rpm().or(self.tpm()).is_some();
+        is_asked && !is_strict && is_limited && self.throttled.is_none()
+    }
+
+    /// From here on its main budget refuses nothing, and so many millionths are left of its limits of
+    /// a minute, but 1 at least.
+    pub fn throttle(&mut self, millionths: u32) {
+        self.throttled = Some(millionths);
+    }
+
+    /// Whether its limits are smaller because its budget is spent.
+    #[must_use]
+    pub fn is_throttled(&self) -> bool {
+        self.throttled.is_some()
+    }
+
+    fn shrunk(&self, limit: u64) -> u64 {
+        self.throttled.map_or(limit, |millionths| {
+            let left = u128::from(limit) * u128::from(millionths) / 1_000_000;
+            u64::try_from(left).unwrap_or(limit).max(limit.min(1))
+        })
     }
 
     /// Its number.
@@ -196,7 +270,7 @@ impl Payer {
     }
 
     pub(crate) fn blocked(&self) -> Option<(Kind, &str)> {
-        let entity = self.entity()?;
+        let entity = self.entity().filter(|_| self.binds == Binds::All)?;
         (entity.terms.blocked == Some(true)).then_some((entity.kind, entity.name.as_str()))
     }
 
@@ -215,36 +289,50 @@ impl Payer {
         self.terms().find_map(of)
     }
 
+    /// The same of what limits requests.
+    fn limit_of<'a, T: 'a>(&'a self, of: impl Fn(&'a Terms) -> Option<T>) -> Option<T> {
+        if self.binds == Binds::All { self.first(of) } else { None }
+    }
+
     /// What it may call; empty for all.
     #[must_use]
     pub fn models(&self) -> &[String] {
-        self.terms().next().map_or(&[], |own| &own.models)
+        let own = self.terms().next().filter(|_| self.binds == Binds::All);
+        own.map_or(&[], |own| &own.models)
     }
 
     /// Requests in any 60 s.
     #[must_use]
     pub fn rpm(&self) -> Option<u64> {
-        self.first(|terms| terms.rpm)
+        self.limit_of(|terms| terms.rpm).map(|limit| self.shrunk(limit))
     }
 
     /// Tokens in any 60 s.
     #[must_use]
     pub fn tpm(&self) -> Option<u64> {
-        self.first(|terms| terms.tpm)
+        self.limit_of(|terms| terms.tpm).map(|limit| self.shrunk(limit))
+    }
+
+    /// Whether its limits of requests, and those of tokens, hold only while the model fails.
+    #[must_use]
+    pub fn dynamic(&self) -> (bool, bool) {
+        let is =
+            |by: &str| self.first(|terms| terms.other.get(by)).is_some_and(|how| how == DYNAMIC);
+        (is("rpm_limit_type"), is("tpm_limit_type"))
     }
 
     /// Requests at once.
     #[must_use]
     pub fn parallel(&self) -> Option<u64> {
-        self.first(|terms| terms.parallel)
+        self.limit_of(|terms| terms.parallel)
     }
 
     /// Requests and tokens of one model in any 60 s.
     #[must_use]
     pub fn model_limits(&self, model: &str) -> (Option<u64>, Option<u64>) {
-        let budget = self.first(|terms| terms.model_budgets.get(model));
-        let rpm = self.first(|terms| terms.model_rpm.get(model).copied());
-        let tpm = self.first(|terms| terms.model_tpm.get(model).copied());
+        let budget = self.limit_of(|terms| terms.model_budgets.get(model));
+        let rpm = self.limit_of(|terms| terms.model_rpm.get(model).copied());
+        let tpm = self.limit_of(|terms| terms.model_tpm.get(model).copied());
         (rpm.or(budget.and_then(|all| all.rpm)), tpm.or(budget.and_then(|all| all.tpm)))
     }
 
@@ -260,12 +348,17 @@ impl Payer {
         self.first(|terms| terms.budget_duration.as_deref())
     }
 
-    /// Its budgets for a request to `model`: the main one, the windows, the model's.
+    /// Its budgets for a request to `model`: the main one, the windows, the model's. None of whom is
+    /// only charged, and no main one of whom is throttled.
     #[must_use]
     pub fn budgets(&self, model: &str, now: UnixMillis) -> Vec<Budget<'_>> {
+        if self.binds == Binds::Nothing {
+            return Vec::new();
+        }
         let of = self.id();
         let strict = self.first(|terms| terms.strict).unwrap_or_default();
-        let main = self.limit(&Line::Main, now).map(|limit| Budget {
+        let main = self.limit(&Line::Main, now).filter(|_| !self.is_throttled());
+        let main = main.map(|limit| Budget {
             pot: PotId { of, line: Line::Main },
             limit,
             duration: self.duration(),

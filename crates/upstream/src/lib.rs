@@ -27,7 +27,7 @@ pub use dunlin_egress::OutOfReach;
 use dunlin_gossip::Gossip;
 use dunlin_identity::Identity;
 use dunlin_llm::Target;
-use dunlin_router::{Catalog, Group, NonePicked, Retry, Seen, Strategy, pick};
+use dunlin_router::{Catalog, Deployment, Group, NonePicked, Retry, Seen, Strategy, pick};
 use dunlin_types::{Clock, DeploymentId, Tokens};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -162,6 +162,16 @@ impl Upstream {
         pick(group, strategy, &seen, tried, 0).is_ok_and(|picked| {
             seen[picked].is_ready() && !tried.contains(&group.deployments[picked].id)
         })
+    }
+
+    /// Whether a deployment of a group is left alone, or has failed within the last minute, as far as
+    /// this node knows.
+    #[must_use]
+    pub fn is_failing(&self, group: &Group) -> bool {
+        let now = self.0.clock.mono();
+        let has_failed =
+            |deployment: &Arc<Deployment>| self.0.table.has_failed(&deployment.id, now);
+        group.deployments.iter().any(has_failed) || !self.seen(group).iter().all(Seen::is_ready)
     }
 
     /// Every backend of the catalog as this node sees it, in the order of their ids.

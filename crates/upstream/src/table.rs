@@ -135,6 +135,12 @@ impl Table {
         self.served.read().expect("never poisoned").get(id)?.cooldown().until(now)
     }
 
+    /// Whether a deployment has failed lately.
+    pub(crate) fn has_failed(&self, id: &DeploymentId, now: MonoMillis) -> bool {
+        let served = self.served.read().expect("never poisoned");
+        served.get(id).is_some_and(|served| served.cooldown().has_failed(now))
+    }
+
     /// Forgets what the catalog no longer has and nobody is using.
     pub(crate) fn keep_only(&self, catalog: &Catalog) {
         let all = || catalog.groups.values().flat_map(|group| &group.deployments);

@@ -7,29 +7,18 @@ use dunlin_state::{Command, Entity, Kind, Reply, TermsChanges};
 use serde_json::{Value, json};
 use tracing::info;
 
-use super::entities::{find, row};
-use super::members::Joining;
 use super::ok;
 use crate::Admin;
 use crate::body::{self, Body};
+use crate::entities::{find, row};
 use crate::entity_fields::{self, Named, id_name};
 use crate::error::Error;
-use crate::rights::forbidden;
+use crate::members::{Joining, TERMS, check_leads, check_role, read_terms};
 use crate::routes::{Asked, Routes, Who};
 use crate::row::{View, put};
-use crate::terms::{self, none_if_empty};
 
 /// So many join at a time.
 const MAX_MEMBERS: usize = 500;
-
-/// The fields of a membership's terms.
-pub(super) const TERMS: &[&str] = &[
-    "budget_duration",
-    "max_budget_in_organization",
-    "max_budget_in_team",
-    "rpm_limit",
-    "tpm_limit",
-];
 
 pub(super) fn add(routes: Routes) -> Routes {
     routes
@@ -58,31 +47,12 @@ pub(super) fn parse(
     if named.is_empty() || named.len() > MAX_MEMBERS {
         body.refuse(field, format!("1 to {MAX_MEMBERS} members join at a time"));
     }
+    for wrong in named.iter().filter_map(|named| check_role(kind, &named.role).err()) {
+        body.fault(field, wrong);
+    }
     let own = [id_name(kind), field].into_iter().chain(TERMS.iter().copied());
     body.finish(own)?;
     Ok((name, named, terms))
-}
-
-/// The terms of a membership.
-pub(super) fn read_terms(body: &mut Body) -> TermsChanges {
-    let in_team = body.take("max_budget_in_team", body::usd);
-    let in_organization = body.take("max_budget_in_organization", body::usd);
-    TermsChanges {
-        max_budget: if in_team.keeps() { in_organization } else { in_team },
-        budget_duration: none_if_empty(body.take("budget_duration", terms::every)),
-        rpm: body.take("rpm_limit", body::count),
-        tpm: body.take("tpm_limit", body::count),
-        ..TermsChanges::default()
-    }
-}
-
-/// Refuses whoever does not lead a group.
-pub(super) fn check_leads(asked: &Asked, view: &View, group: &Entity) -> Result<(), Error> {
-    if asked.caller.leads(&view.state, group.kind, &group.name) {
-        return Ok(());
-    }
-    let what = group.kind.name();
-    Err(forbidden(format!("only its admins change the members of {what} `{}`", group.name)))
 }
 
 /// Lets users join; the group, a view, and who joined.
@@ -153,6 +123,8 @@ mod tests {
         let two = of(r#"{"team_id": "t", "member": [{"user_id": "a"}, {"user_email": "b@c.d"}]}"#);
         assert_eq!(two.expect("members").1.len(), 2);
         assert!(matches!(of(r#"{"team_id": "t"}"#), Err(Error::Invalid(_))));
+        let boss = of(r#"{"team_id": "t", "member": {"user_id": "a", "role": "boss"}}"#);
+        assert!(matches!(boss, Err(Error::Invalid(_))));
         let none = of(r#"{"team_id": "t", "member": []}"#);
         assert!(matches!(none, Err(Error::BadField { name: "member", .. })));
     }

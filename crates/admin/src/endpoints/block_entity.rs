@@ -6,10 +6,10 @@ use dunlin_state::{Change, Command, EntityChanges, Kind, Reply, State, TermsChan
 use serde_json::json;
 use tracing::info;
 
-use super::entities::row;
 use super::{entity_of, ok, sign};
 use crate::Admin;
 use crate::body::{self, Body};
+use crate::entities::row;
 use crate::entity_fields;
 use crate::error::Error;
 use crate::routes::{Asked, Routes, Who};

@@ -6,10 +6,10 @@ use dunlin_admin_api::Row;
 use dunlin_state::Kind;
 use serde_json::{Value, json};
 
-use super::entities::{find, row};
 use super::ok_as_of;
 use crate::Admin;
 use crate::body::Fault;
+use crate::entities::{find, row};
 use crate::error::Error;
 use crate::routes::{Asked, Routes, Who};
 

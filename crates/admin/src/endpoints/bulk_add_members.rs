@@ -5,13 +5,14 @@ use axum::response::Response;
 use dunlin_state::{Kind, TermsChanges};
 use serde_json::json;
 
-use super::add_members::{TERMS, check_leads, join, read_terms};
-use super::entities::{find, row};
+use super::add_members::join;
 use super::ok;
 use crate::Admin;
 use crate::body::{self, Body};
+use crate::entities::{find, row};
 use crate::entity_fields::{self, Named};
 use crate::error::Error;
+use crate::members::{TERMS, check_leads, check_role, read_terms};
 use crate::routes::{Asked, Routes, Who};
 
 /// Each joins by a command of its own.
@@ -74,6 +75,9 @@ fn parse(mut body: Body) -> Result<Wanted, Error> {
     let terms = read_terms(&mut body);
     if !all && (members.is_empty() || members.len() > MAX_MEMBERS) {
         body.refuse("members", format!("1 to {MAX_MEMBERS} members join at a time"));
+    }
+    for wrong in members.iter().filter_map(|named| check_role(Kind::Team, &named.role).err()) {
+        body.fault("members", wrong);
     }
     let own = ["team_id", "all_users", "members"].into_iter().chain(TERMS.iter().copied());
     body.finish(own)?;

@@ -6,9 +6,9 @@ use dunlin_state::{Kind, State};
 use serde_json::{Map, Value, json};
 
 use super::bulk_update_keys::update_all;
-use super::entities::find;
 use super::ok;
 use crate::body::{self, Body, Fault};
+use crate::entities::find;
 use crate::error::Error;
 use crate::rights::forbidden;
 use crate::routes::{Asked, Routes, Who};

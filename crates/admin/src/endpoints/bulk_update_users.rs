@@ -5,11 +5,11 @@ use axum::response::Response;
 use dunlin_state::{Kind, State};
 use serde_json::{Value, json};
 
-use super::entities::row;
 use super::ok;
 use super::update_entity::carry_out;
 use crate::Admin;
 use crate::body::{self, Body};
+use crate::entities::row;
 use crate::error::Error;
 use crate::routes::{Asked, Routes, Who};
 

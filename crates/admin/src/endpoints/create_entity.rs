@@ -4,13 +4,13 @@ use axum::response::Response;
 use dunlin_state::{Command, Entity, Kind, Member, Spender, State};
 use tracing::info;
 
-use super::entities::row;
-use super::members::Joining;
 use super::{entity_of, ok};
 use crate::Admin;
-use crate::body::Body;
+use crate::body::{self, Body};
+use crate::entities::row;
 use crate::entity_fields::{self, EntityFields};
 use crate::error::Error;
+use crate::members::{Joining, check_role};
 use crate::rights::forbidden;
 use crate::routes::{Asked, Routes, Who};
 use crate::row::View;
@@ -24,6 +24,9 @@ const PATHS: &[(&str, Kind, Who)] = &[
     ("/budget/new", Kind::Budget, Who::Admins),
     ("/tag/new", Kind::Tag, Who::Admins),
 ];
+
+/// Whoever makes an organization must name it for people.
+const ORGANIZATION_ALIAS: &str = "organization_alias";
 
 pub(super) fn add(routes: Routes) -> Routes {
     PATHS.iter().fold(routes, |routes, &(path, kind, who)| {
@@ -47,7 +50,16 @@ async fn handle(admin: Admin, asked: Asked, kind: Kind) -> Result<Response, Erro
 fn read(mut body: Body, kind: Kind, asked: &Asked, view: &View) -> Result<Vec<Command>, Error> {
     let state = &view.state;
     let name = entity_fields::name_of(&mut body, kind);
+    let has_alias = body.peek(ORGANIZATION_ALIAS).is_some_and(|alias| !alias.is_null());
+    if kind == Kind::Organization && !has_alias {
+        body.fault(ORGANIZATION_ALIAS, body::wrong("missing", "Field required"));
+    }
     let joining = body.take("members_with_roles", entity_fields::members).value();
+    for named in joining.iter().flatten() {
+        if let Err(wrong) = check_role(kind, &named.role) {
+            body.fault("members_with_roles", wrong);
+        }
+    }
     let EntityFields { changes, spend } = entity_fields::read(body, kind, &[])?;
     let entity = entity_fields::new(kind, name.clone(), changes, asked.caller.maker());
     if !asked.caller.is_admin() {
@@ -128,6 +140,7 @@ mod tests {
     fn an_end_user_and_a_tag_must_be_named_and_a_budget_need_not() {
         assert!(matches!(made(Caller::Master, Kind::EndUser, "{}"), Err(Error::Invalid(_))));
         assert!(matches!(made(Caller::Master, Kind::Tag, "{}"), Err(Error::Invalid(_))));
+        assert!(matches!(made(Caller::Master, Kind::Organization, "{}"), Err(Error::Invalid(_))));
         assert!(made(Caller::Master, Kind::Budget, r#"{"max_budget": 5}"#).is_ok());
     }
 }

@@ -7,11 +7,11 @@ use axum::response::Response;
 use dunlin_state::{Book, Facets, Kind, State, Symbol};
 use serde_json::Value;
 
-use super::entities::may_see;
 use super::ok_as_of;
 use crate::Admin;
 use crate::activity::Activity;
 use crate::body::Fault;
+use crate::entities::may_see;
 use crate::error::Error;
 use crate::pages::Pages;
 use crate::rights::forbidden;

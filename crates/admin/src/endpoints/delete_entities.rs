@@ -5,10 +5,10 @@ use dunlin_state::{Command, Kind, Reply};
 use serde_json::{Value, json};
 use tracing::info;
 
-use super::entities::{find, row};
 use super::ok;
 use crate::Admin;
 use crate::body::{self, Body};
+use crate::entities::{find, row};
 use crate::error::Error;
 use crate::rights::forbidden;
 use crate::routes::{Asked, DELETE, Method, POST, Routes, Who};

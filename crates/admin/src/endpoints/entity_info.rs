@@ -5,10 +5,10 @@ use dunlin_admin_api::Row;
 use dunlin_state::{Entity, Key, Kind};
 use serde_json::{Value, json};
 
-use super::entities::{find, may_see, row, unknown};
 use super::{ok, ok_as_of};
 use crate::Admin;
 use crate::body::{self, Body};
+use crate::entities::{find, may_see, row, unknown};
 use crate::error::Error;
 use crate::rights::forbidden;
 use crate::routes::{Asked, Routes, Who};

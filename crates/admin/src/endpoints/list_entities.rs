@@ -6,10 +6,12 @@ use axum::response::Response;
 use dunlin_state::{Entity, Kind, State};
 use serde_json::{Value, json};
 
-use super::entities::{may_see, row};
 use super::entity_info::keys_of;
 use super::ok_as_of;
 use crate::Admin;
+use crate::body::{Fault, check_query};
+use crate::caller::Role;
+use crate::entities::{may_see, row};
 use crate::error::Error;
 use crate::pages::Pages;
 use crate::routes::{Asked, Routes, Who};
@@ -36,7 +38,29 @@ pub(super) fn add(routes: Routes) -> Routes {
     )
 }
 
+/// What a query may say of each kind.
+fn params(kind: Kind) -> &'static [&'static str] {
+    match kind {
+        Kind::Team => &["organization_id", "page", "page_size", "team_alias", "team_id", "user_id"],
+        Kind::User => &["page", "page_size", "role", "team", "user_email", "user_ids"],
+        Kind::Organization => &["org_alias", "org_id"],
+        Kind::EndUser | Kind::Budget | Kind::Tag | Kind::AccessGroup => &[],
+    }
+}
+
+fn check(asked: &Asked, kind: Kind) -> Result<(), Error> {
+    check_query(&asked.query, params(kind))?;
+    match asked.param("role").filter(|_| kind == Kind::User) {
+        Some(role) if !Role::NAMES.contains(&role) => {
+            let msg = format!("`{role}` is none of {}", Role::NAMES.join(", "));
+            Err(Error::Invalid(vec![Fault::of("query", "role", "value_error", msg)]))
+        }
+        Some(_) | None => Ok(()),
+    }
+}
+
 async fn whole(admin: Admin, asked: Asked, kind: Kind) -> Result<Response, Error> {
+    check(&asked, kind)?;
     let read = admin.read().await;
     let view = admin.view(read.state.clone());
     let rows: Vec<_> = wanted(&asked, &view.state, kind)
@@ -57,6 +81,7 @@ async fn whole(admin: Admin, asked: Asked, kind: Kind) -> Result<Response, Error
 }
 
 async fn paged(admin: Admin, asked: Asked, kind: Kind) -> Result<Response, Error> {
+    check(&asked, kind)?;
     let usual = if kind == Kind::User { 25 } else { 10 };
     let pages = Pages::read(&asked, "page_size", usual, 100)?;
     let read = admin.read().await;
@@ -169,5 +194,18 @@ mod tests {
         assert_eq!(told["users"].as_array().map(Vec::len), Some(2));
         assert_eq!((&told["total"], &told["total_pages"]), (&json!(6), &json!(2)));
         assert_eq!(told["users"][0]["key_count"], json!(1));
+    }
+
+    #[test]
+    fn a_slip_of_a_parameter_is_told_and_a_stranger_ignored() {
+        let of = |query: &str, kind| {
+            let mut asked = asked_by(Caller::Master);
+            let (name, value) = query.split_once('=').expect("a pair");
+            asked.query = vec![(name.to_owned(), value.to_owned())];
+            check(&asked, kind).is_ok()
+        };
+        assert!(of("user_email=x", Kind::User) && of("my_own=x", Kind::User));
+        assert!(!of("user_emial=x", Kind::User) && !of("role=root", Kind::User));
+        assert!(of("role=proxy_admin", Kind::User) && !of("teamid=x", Kind::Team));
     }
 }

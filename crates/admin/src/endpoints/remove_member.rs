@@ -6,14 +6,13 @@ use dunlin_state::{Command, Kind, State};
 use dunlin_types::KeyDigest;
 use tracing::info;
 
-use super::add_members::check_leads;
-use super::entities::{find, row};
 use super::ok;
-use super::update_member::OfGroup;
 use crate::Admin;
 use crate::body::Body;
+use crate::entities::{find, row};
 use crate::entity_fields::id_name;
 use crate::error::Error;
+use crate::members::{NAMED_BY, OfGroup};
 use crate::routes::{Asked, DELETE, Routes, Who};
 
 pub(super) fn add(routes: Routes) -> Routes {
@@ -26,9 +25,7 @@ pub(super) fn add(routes: Routes) -> Routes {
 
 async fn handle(admin: Admin, asked: Asked, kind: Kind) -> Result<Response, Error> {
     let one = parse(asked.body()?, kind)?;
-    let view = admin.view(admin.read().await.state);
-    check_leads(&asked, &view, &*find(&view.state, kind, &one.group)?)?;
-    let user = one.find(&view.state, kind)?.user.clone();
+    let (view, user) = one.for_leader(&admin, &asked).await?;
     let tokens = keys_left(&view.state, kind, &one.group, &user);
     info!(entity.kind = kind.name(), entity.name = one.group, user, "a member left");
     let leave = Command::RemoveMembers { kind, name: one.group.clone(), users: vec![user] };
@@ -40,7 +37,7 @@ async fn handle(admin: Admin, asked: Asked, kind: Kind) -> Result<Response, Erro
 
 fn parse(mut body: Body, kind: Kind) -> Result<OfGroup, Error> {
     let one = OfGroup::read(&mut body, kind);
-    body.finish([id_name(kind), "user_id", "user_email"].into_iter())?;
+    body.finish([id_name(kind)].into_iter().chain(NAMED_BY.iter().copied()))?;
     Ok(one)
 }
 

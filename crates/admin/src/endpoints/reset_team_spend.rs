@@ -6,9 +6,9 @@ use dunlin_types::NanoUsd;
 use serde_json::json;
 use tracing::info;
 
-use super::entities::find;
 use super::{ok, reset_key_spend};
 use crate::Admin;
+use crate::entities::find;
 use crate::error::Error;
 use crate::routes::{Asked, Routes, Who};
 

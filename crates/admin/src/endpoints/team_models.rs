@@ -4,10 +4,10 @@ use axum::response::Response;
 use dunlin_state::{Change, Command, Entity, EntityChanges, Kind, TermsChanges};
 use tracing::info;
 
-use super::entities::{find, row};
 use super::{entity_of, ok, sign};
 use crate::Admin;
 use crate::body::{self, Body};
+use crate::entities::{find, row};
 use crate::error::Error;
 use crate::rights::forbidden;
 use crate::routes::{Asked, Routes, Who};

@@ -6,10 +6,10 @@ use dunlin_state::{Change, Command, EntityChanges, Kind, TermsChanges};
 use serde_json::{Value, json};
 use tracing::info;
 
-use super::entities::find;
 use super::{entity_of, ok, ok_as_of, sign};
 use crate::Admin;
 use crate::body::{self, Body};
+use crate::entities::find;
 use crate::error::Error;
 use crate::rights::{forbidden, permissions};
 use crate::routes::{Asked, Routes, Who};

@@ -5,10 +5,10 @@ use dunlin_state::{Command, Entity, Kind, Spender};
 use serde_json::json;
 use tracing::info;
 
-use super::entities::{find, row, unknown, user_named};
 use super::{entity_of, ok, sign};
 use crate::Admin;
 use crate::body::{self, Body};
+use crate::entities::{find, row, unknown, user_named};
 use crate::entity_fields::{self, EntityFields, id_name};
 use crate::error::Error;
 use crate::rights::forbidden;

@@ -4,10 +4,10 @@ use axum::response::Response;
 use dunlin_state::{Entity, Kind};
 use serde_json::{Value, json};
 
-use super::entities::{row, unknown};
 use super::entity_info::keys_of;
 use super::ok_as_of;
 use crate::Admin;
+use crate::entities::{row, unknown};
 use crate::error::Error;
 use crate::rights::forbidden;
 use crate::routes::{Asked, Routes, Who};

@@ -1,7 +1,7 @@
 //! Who may do what, as tables.
 
 use dunlin_state::{Command, Member};
-use dunlin_types::{KeyDigest, UnixMillis};
+use dunlin_types::{KeyDigest, NanoUsd, UnixMillis};
 
 use super::*;
 use crate::caller::Bearer;

@@ -1,10 +1,10 @@
-//! Which limits a request is under: those of everyone it spends for, each in a scope of its own, and
-//! those for the one model it asks for.
+//! Which limits a request is under: those of everyone it spends for, each in a scope of its own,
+//! those for the one model it asks for, and those of its key for the words on it.
 
 use dunlin_limiter::{Claim, Limits, ScopeId};
 use dunlin_state::{Payer, Rank};
 
-use crate::refusal::LimitScope;
+use crate::refusal::{LimitScope, Part};
 use crate::{Counted, Demand};
 
 /// What a request that names no maximum is taken to write.
@@ -13,53 +13,85 @@ const ASSUMED_OUTPUT: u64 = 256;
 /// would allow.
 const ASSUMED_PART: u64 = 4;
 
+/// Keeps the scope of a word apart from that of a model with the same name.
+const TAGGED: &str = "tag\0";
+
 /// One scope of a request.
 pub(super) struct Scope<'a> {
     pub(super) of: LimitScope,
     pub(super) payer: &'a Payer,
-    /// The model it holds for, if for one alone.
-    pub(super) model: Option<&'a str>,
+    /// The model or the word it holds for, if for one alone.
+    pub(super) name: Option<&'a str>,
     pub(super) claim: Claim,
 }
 
+/// Who and what limits a request.
+#[derive(Clone, Copy)]
+pub(crate) struct Under<'a> {
+    pub(crate) payers: &'a [Payer],
+    /// Words on it that its key may use so often.
+    pub(crate) tags: &'a [(String, u64)],
+    /// Requests at once of a key that does not say.
+    pub(crate) key_parallel: Option<u64>,
+}
+
 /// The scopes of a request, in the order in which LiteLLM checks them.
-/// `key_parallel` is for keys that do not say.
-pub(super) fn of<'a>(
-    payers: &'a [Payer],
-    demand: &'a Demand,
-    key_parallel: Option<u64>,
-) -> Vec<Scope<'a>> {
-    let all = payers.iter().flat_map(|payer| {
-        let default = key_parallel.filter(|_| payer.rank == Rank::Key);
-        let main = (None, payer.rpm(), payer.tpm(), payer.parallel().or(default));
-        let (rpm, tpm) = payer.model_limits(&demand.model);
-        let single = (Some(&*demand.model), rpm, tpm, None);
+pub(super) fn of<'a>(under: Under<'a>, demand: &'a Demand) -> Vec<Scope<'a>> {
+    let all = under.payers.iter().flat_map(|payer| {
+        let default = under.key_parallel.filter(|_| payer.rank == Rank::Key);
+        let (rpm, tpm) = unless_dynamic(payer, demand, (payer.rpm(), payer.tpm()));
+        let main = (Part::All, None, (rpm, tpm, payer.parallel().or(default)));
+        let of_model = payer.model_limits(&demand.model);
+        let (rpm, tpm) = unless_dynamic(payer, demand, of_model);
+        let single = (Part::Model, Some(&*demand.model), (rpm, tpm, None));
         [main, single].into_iter().filter_map(move |of| scope(payer, demand, of))
     });
-    let mut scopes: Vec<_> = all.collect();
+    let key = under.payers.iter().find(|payer| payer.rank == Rank::Key);
+    let tagged = key.into_iter().flat_map(|key| {
+        let limits = under.tags.iter();
+        limits.filter_map(move |(tag, limit)| {
+            scope(key, demand, (Part::Tag, Some(tag), (Some(*limit), None, None)))
+        })
+    });
+    let mut scopes: Vec<_> = all.chain(tagged).collect();
     scopes.sort_by_key(|scope| order(scope.of));
     scopes
 }
 
-type Terms<'a> = (Option<&'a str>, Option<u64>, Option<u64>, Option<u64>);
+/// Limits of a minute, without those that hold only while the model fails, if it does not.
+fn unless_dynamic(
+    payer: &Payer,
+    demand: &Demand,
+    (rpm, tpm): (Option<u64>, Option<u64>),
+) -> (Option<u64>, Option<u64>) {
+    if demand.strained || rpm.or(tpm).is_none() {
+        return (rpm, tpm);
+    }
+    let (requests, tokens) = payer.dynamic();
+    (rpm.filter(|_| !requests), tpm.filter(|_| !tokens))
+}
+
+/// For what it holds, and the limits of requests, tokens, and requests at once.
+type Terms<'a> = (Part, Option<&'a str>, (Option<u64>, Option<u64>, Option<u64>));
 
 fn scope<'a>(
     payer: &'a Payer,
     demand: &Demand,
-    (model, requests, tokens, parallel): Terms<'a>,
+    (part, name, (requests, tokens, parallel)): Terms<'a>,
 ) -> Option<Scope<'a>> {
     let limits = Limits { requests, tokens, parallel, as_of: payer.as_of().0 };
     if limits.is_none() {
         return None;
     }
+    let tag = name.filter(|_| part == Part::Tag).map(|tag| format!("{TAGGED}{tag}"));
     let claim = Claim {
-        scope: ScopeId::of(payer.id(), model),
+        scope: ScopeId::of(payer.id(), tag.as_deref().or(name)),
         request: demand.request,
         tokens: expected(demand, tokens),
         limits,
     };
-    let of = LimitScope { rank: payer.rank, of_model: model.is_some() };
-    Some(Scope { of, payer, model, claim })
+    let of = LimitScope { rank: payer.rank, part };
+    Some(Scope { of, payer, name, claim })
 }
 
 /// What of a request is counted against a limit of tokens, as far as can be known before it is sent.
@@ -74,7 +106,7 @@ pub(super) fn expected(demand: &Demand, limit: Option<u64>) -> u64 {
 }
 
 /// The key, then those around it; after them what holds for single models; tags last.
-fn order(of: LimitScope) -> (bool, bool, u8) {
+fn order(of: LimitScope) -> (bool, Part, u8) {
     let place = match of.rank {
         Rank::Key => 0,
         Rank::User => 1,
@@ -82,7 +114,8 @@ fn order(of: LimitScope) -> (bool, bool, u8) {
         Rank::Member => 3,
         Rank::EndUser => 4,
         Rank::Organization => 5,
-        Rank::Tag => 6,
+        Rank::AccessGroup => 6,
+        Rank::Tag => 7,
     };
-    (of.rank == Rank::Tag, of.of_model, place)
+    (of.rank == Rank::Tag || of.part == Part::Tag, of.part, place)
 }

@@ -247,6 +247,7 @@ impl Node {
             output: Some(Tokens(0)),
             counted: Counted::Total,
             cost: Bounds::default(),
+            strained: true,
         }
     }
 

@@ -1,6 +1,8 @@
 //! A row on its way: what it says so far in the API's words, what changes, what is in its way.
 
-use dunlin_admin_api::{Field, ImportKind, ImportRow, Of, RawJson, Shape, idle_fields};
+use dunlin_admin_api::{
+    Field, ImportKind, ImportRow, Of, RawJson, Shape, THROUGHPUTS, idle_fields,
+};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
@@ -142,7 +144,7 @@ impl<'w, 'd> Draft<'w, 'd> {
     fn cell(&mut self, field: &Field) -> Option<Value> {
         let number = |text: &str| text.trim().parse::<f64>().ok().map(|number| json!(number));
         match field.shape {
-            Shape::Text => self.text(field.name).map(Value::from),
+            Shape::Text | Shape::Throughput => self.text(field.name).map(Value::from),
             Shape::Number => self.read(field.name, "a number", number),
             Shape::Count => {
                 let count = |text: &str| text.trim().parse::<u64>().ok().map(Value::from);
@@ -201,6 +203,7 @@ fn raw(of: &impl Serialize) -> RawJson {
 fn fits(shape: Shape, value: &Value) -> bool {
     match shape {
         Shape::Text => value.is_string(),
+        Shape::Throughput => value.as_str().is_some_and(|text| THROUGHPUTS.contains(&text)),
         Shape::Number => value.is_number(),
         Shape::Count => value.is_u64(),
         Shape::Flag => value.is_boolean(),

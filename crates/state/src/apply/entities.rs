@@ -112,8 +112,15 @@ fn user_of(state: &State, kind: Kind, name: &str) -> Option<String> {
             Some(format!("key {}", key.name))
         }),
         Kind::Budget => {
-            let kinds = [Kind::Team, Kind::User, Kind::EndUser, Kind::Organization, Kind::Tag];
-            kinds.into_iter().find_map(shares).map(told).or_else(|| {
+            let mut kinds = Kind::ALL.into_iter();
+            let members = || {
+                let groups = state.members.values().flat_map(|groups| groups.iter());
+                let mut members =
+                    groups.flat_map(|(group, of)| of.values().map(move |m| (group, m)));
+                let found = members.find(|(_, of)| of.terms.budget_id.as_deref() == name);
+                found.map(|(group, of)| format!("member `{}` of `{group}`", of.user))
+            };
+            kinds.find_map(shares).map(told).or_else(members).or_else(|| {
                 let mut keys = state.keys.values();
                 let key = keys.find(|key| key.terms.budget_id.as_deref() == name)?;
                 Some(format!("key {}", key.name))

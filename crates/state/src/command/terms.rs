@@ -66,6 +66,9 @@ pub struct Terms {
     /// True: a request that could spend more than is left is refused.
     #[serde(skip_serializing_if = "unset")]
     pub strict: Option<bool>,
+    /// True: once its main budget is spent, its limits of a minute shrink and it is not refused.
+    #[serde(skip_serializing_if = "unset")]
+    pub throttle: Option<bool>,
     /// Requests in any 60 s.
     #[serde(skip_serializing_if = "unset")]
     pub rpm: Option<u64>,
@@ -81,6 +84,9 @@ pub struct Terms {
     /// Tokens in any 60 s for single models.
     #[serde(skip_serializing_if = "unset")]
     pub model_tpm: BTreeMap<String, u64>,
+    /// A key's requests in any 60 s with single words on them.
+    #[serde(skip_serializing_if = "unset")]
+    pub tag_rpm: BTreeMap<String, u64>,
     /// Words that go onto each of its requests.
     #[serde(skip_serializing_if = "unset")]
     pub tags: Vec<String>,
@@ -123,6 +129,9 @@ pub struct TermsChanges {
     /// See [`Terms::strict`].
     #[serde(skip_serializing_if = "Change::keeps")]
     pub strict: Change<bool>,
+    /// See [`Terms::throttle`].
+    #[serde(skip_serializing_if = "Change::keeps")]
+    pub throttle: Change<bool>,
     /// See [`Terms::rpm`].
     #[serde(skip_serializing_if = "Change::keeps")]
     pub rpm: Change<u64>,
@@ -138,6 +147,9 @@ pub struct TermsChanges {
     /// See [`Terms::model_tpm`].
     #[serde(skip_serializing_if = "Change::keeps")]
     pub model_tpm: Change<BTreeMap<String, u64>>,
+    /// See [`Terms::tag_rpm`].
+    #[serde(skip_serializing_if = "Change::keeps")]
+    pub tag_rpm: Change<BTreeMap<String, u64>>,
     /// See [`Terms::tags`].
     #[serde(skip_serializing_if = "Change::keeps")]
     pub tags: Change<Vec<String>>,
@@ -159,11 +171,13 @@ impl Terms {
         changes.budget_id.on(&mut self.budget_id);
         changes.temporary.on(&mut self.temporary);
         changes.strict.on(&mut self.strict);
+        changes.throttle.on(&mut self.throttle);
         changes.rpm.on(&mut self.rpm);
         changes.tpm.on(&mut self.tpm);
         changes.parallel.on(&mut self.parallel);
         changes.model_rpm.on_plain(&mut self.model_rpm);
         changes.model_tpm.on_plain(&mut self.model_tpm);
+        changes.tag_rpm.on_plain(&mut self.tag_rpm);
         changes.tags.on_plain(&mut self.tags);
         for (name, change) in changes.other {
             match change {
@@ -179,7 +193,7 @@ impl Terms {
         let other = self.other.iter().map(|(name, value)| name.len() + value.len());
         let models = self.models.iter().chain(&self.tags);
         let models = models.chain(self.windows.keys()).chain(self.model_budgets.keys());
-        let limited = self.model_rpm.keys().chain(self.model_tpm.keys());
+        let limited = self.model_rpm.keys().chain(self.model_tpm.keys()).chain(self.tag_rpm.keys());
         let single = [&self.budget_id, &self.budget_duration].into_iter().flatten();
         let texts = models.chain(limited).chain(single).map(String::len);
         other.chain(texts).sum()

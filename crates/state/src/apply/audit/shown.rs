@@ -185,11 +185,13 @@ fn terms(fields: &mut Fields, terms: &Terms) {
     fields.put_usd("temp_budget_increase", terms.temporary.map(|more| more.more));
     fields.put("temp_budget_expiry", &terms.temporary.map(|more| more.until));
     fields.put("strict_budget", &terms.strict);
+    fields.put("throttle_on_budget_exceeded", &terms.throttle);
     fields.put("rpm_limit", &terms.rpm);
     fields.put("tpm_limit", &terms.tpm);
     fields.put("max_parallel_requests", &terms.parallel);
     fields.put("model_rpm_limit", &terms.model_rpm);
     fields.put("model_tpm_limit", &terms.model_tpm);
+    fields.put("tag_rpm_limit", &terms.tag_rpm);
     fields.put("tags", &terms.tags);
 }
 

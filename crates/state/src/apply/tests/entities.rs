@@ -59,9 +59,15 @@ fn everyone_a_key_spends_for_is_asked_in_order() {
     };
     let ranks = |clear: &str| payers(clear).iter().map(|payer| payer.rank).collect::<Vec<_>>();
     use Rank::{EndUser, Key, Member, Organization, Tag, Team, User};
-    assert_eq!(ranks("sk-team"), [Team, Organization, Tag, Member, EndUser, Key]);
-    assert_eq!(ranks("sk-own"), [Tag, User, EndUser, Key], "a team's key is not its user's");
-    let member = &payers("sk-team")[3];
+    assert_eq!(ranks("sk-team"), [Team, Organization, Tag, User, Member, EndUser, Key]);
+    assert_eq!(ranks("sk-own"), [Tag, User, EndUser, Key]);
+    let user = &payers("sk-team")[3];
+    assert_eq!(
+        (user.rpm(), user.models()),
+        (None, [].as_slice()),
+        "it is charged, and binds nothing"
+    );
+    let member = &payers("sk-team")[4];
     assert_eq!(member.name(), "blue:ann");
     assert_eq!(member.budgets("m", UnixMillis(0))[0].limit, NanoUsd(7), "as the team has it");
     assert_eq!(payers("sk-own")[1].rpm(), Some(3), "as the shared budget has it");
@@ -81,6 +87,17 @@ fn what_is_named_must_exist_and_what_is_used_cannot_go() {
     let in_use = script.run(delete(Kind::Budget, "b"));
     assert!(matches!(in_use, Err(Rejected::InUse { .. })), "{in_use:?}");
     script.run(delete(Kind::User, "ann")).expect("known");
+    let shared = Terms { budget_id: Some("b".to_owned()), ..Terms::default() };
+    script.run(entity(Kind::AccessGroup, "premium", shared.clone())).expect("new");
+    assert!(matches!(script.run(delete(Kind::Budget, "b")), Err(Rejected::InUse { .. })));
+    script.run(delete(Kind::AccessGroup, "premium")).expect("known");
+    script.run(team_of(&[])).expect("new");
+    let member = Member { user: "bob".to_owned(), terms: shared, ..Member::default() };
+    let (kind, name) = (Kind::Team, "blue".to_owned());
+    script.run(Command::AddMembers { kind, name, members: vec![member] }).expect("he joins");
+    let in_use = script.run(delete(Kind::Budget, "b"));
+    assert!(matches!(in_use, Err(Rejected::InUse { .. })), "a member would be without a budget");
+    script.run(delete(Kind::Team, "blue")).expect("known");
     script.run(delete(Kind::Budget, "b")).expect("nobody refers to it");
 }
 

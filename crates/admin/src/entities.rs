@@ -1,5 +1,4 @@
-//! What the endpoints of teams, users and the others have in common: how their paths and errors name
-//! them, and what their rows are.
+//! Teams, users and the others as endpoints name, find and show them.
 
 use std::sync::Arc;
 
@@ -12,7 +11,7 @@ use crate::routes::Asked;
 use crate::row::{View, put};
 
 /// The row of an entity.
-pub(super) fn row(view: &View, entity: &Entity) -> Row {
+pub(crate) fn row(view: &View, entity: &Entity) -> Row {
     match entity.kind {
         Kind::Team => view.team(entity),
         Kind::User => view.user(entity),
@@ -29,18 +28,18 @@ pub(super) fn row(view: &View, entity: &Entity) -> Row {
 }
 
 /// An entity by its name, or a 404 in LiteLLM's words.
-pub(super) fn find(state: &State, kind: Kind, name: &str) -> Result<Arc<Entity>, Error> {
+pub(crate) fn find(state: &State, kind: Kind, name: &str) -> Result<Arc<Entity>, Error> {
     state.entity(kind, name).cloned().ok_or_else(|| unknown(kind, name))
 }
 
 /// No entity of the kind has the name.
-pub(super) fn unknown(kind: Kind, name: &str) -> Error {
+pub(crate) fn unknown(kind: Kind, name: &str) -> Error {
     let reason = format!("{} not found, passed {}: {name}", kind.title(), id_name(kind));
     Error::NotFound { reason }
 }
 
 /// Whether the caller may see an entity.
-pub(super) fn may_see(asked: &Asked, state: &State, kind: Kind, name: &str) -> bool {
+pub(crate) fn may_see(asked: &Asked, state: &State, kind: Kind, name: &str) -> bool {
     match kind {
         Kind::Team | Kind::Organization => asked.caller.sees_group(state, kind, name),
         Kind::User => asked.caller.sees_user(name),
@@ -49,7 +48,7 @@ pub(super) fn may_see(asked: &Asked, state: &State, kind: Kind, name: &str) -> b
 }
 
 /// The user that a request names, by id or by address.
-pub(super) fn user_named(
+pub(crate) fn user_named(
     state: &State,
     user: Option<&str>,
     email: Option<&str>,

@@ -1,0 +1,219 @@
+//! Members of teams and organizations: who is meant, on which terms, and the accounts of those nobody
+//! knew.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use dunlin_state::{Change, Command, Entity, EntityChanges, Kind, Member, State, TermsChanges};
+
+use crate::Admin;
+use crate::body::{self, Body, Wrong, senseless};
+use crate::entities::{find, user_named};
+use crate::entity_fields::{self, Named, id_name};
+use crate::error::Error;
+use crate::naming;
+use crate::rights::forbidden;
+use crate::routes::Asked;
+use crate::row::View;
+use crate::terms::{self, none_if_empty};
+
+/// The role of a user that nobody knew before it joined: it may look.
+const NEW_ROLE: &str = "internal_user_viewer";
+
+/// The fields of a membership's terms.
+pub(crate) const TERMS: &[&str] = &[
+    "budget_duration",
+    "max_budget_in_organization",
+    "max_budget_in_team",
+    "rpm_limit",
+    "tpm_limit",
+];
+
+/// The terms of a membership.
+pub(crate) fn read_terms(body: &mut Body) -> TermsChanges {
+    let in_team = body.take("max_budget_in_team", body::usd);
+    let in_organization = body.take("max_budget_in_organization", body::usd);
+    TermsChanges {
+        max_budget: if in_team.keeps() { in_organization } else { in_team },
+        budget_duration: none_if_empty(body.take("budget_duration", terms::every)),
+        rpm: body.take("rpm_limit", body::count),
+        tpm: body.take("tpm_limit", body::count),
+        ..TermsChanges::default()
+    }
+}
+
+/// What a member may be in a team or an organization. Those that lead are in `rights`.
+fn roles(kind: Kind) -> &'static [&'static str] {
+    match kind {
+        Kind::Organization => {
+            &["org_admin", "internal_user", "internal_user_viewer", "admin", "user"]
+        }
+        Kind::Team | Kind::User | Kind::EndUser | Kind::Budget | Kind::Tag | Kind::AccessGroup => {
+            &["admin", "user"]
+        }
+    }
+}
+
+/// Refuses a role that there is not: whoever has it would lead nothing, unnoticed.
+pub(crate) fn check_role(kind: Kind, role: &str) -> Result<(), Wrong> {
+    let known = roles(kind);
+    if known.contains(&role) {
+        return Ok(());
+    }
+    Err(senseless(format!("the role `{role}` is none of {}", known.join(", "))))
+}
+
+/// Refuses whoever does not lead a group.
+pub(crate) fn check_leads(asked: &Asked, view: &View, group: &Entity) -> Result<(), Error> {
+    if asked.caller.leads(&view.state, group.kind, &group.name) {
+        return Ok(());
+    }
+    let what = group.kind.name();
+    Err(forbidden(format!("only its admins change the members of {what} `{}`", group.name)))
+}
+
+/// One member of a group, as requests name it.
+#[derive(Debug)]
+pub(crate) struct OfGroup {
+    kind: Kind,
+    pub(crate) group: String,
+    user: Option<String>,
+    email: Option<String>,
+}
+
+/// The fields that name one member, beside the group's.
+pub(crate) const NAMED_BY: &[&str] = &["user_id", "user_email"];
+
+impl OfGroup {
+    pub(crate) fn read(body: &mut Body, kind: Kind) -> Self {
+        let group = body.require(id_name(kind), body::text);
+        let user = none_if_empty(body.take("user_id", body::text)).value();
+        let email = none_if_empty(body.take("user_email", body::text)).value();
+        if user.is_none() && email.is_none() {
+            body.refuse("user_id", "name a member by `user_id` or `user_email`".to_owned());
+        }
+        Self { kind, group, user, email }
+    }
+
+    /// The state in which it is a member of a group that the caller leads, and its user.
+    pub(crate) async fn for_leader(
+        &self,
+        admin: &Admin,
+        asked: &Asked,
+    ) -> Result<(View, String), Error> {
+        let view = admin.view(admin.read().await.state);
+        check_leads(asked, &view, &*find(&view.state, self.kind, &self.group)?)?;
+        let user = self.find(&view.state)?.user.clone();
+        Ok((view, user))
+    }
+
+    /// Its membership.
+    pub(crate) fn find<'s>(&self, state: &'s State) -> Result<&'s Arc<Member>, Error> {
+        let Self { kind, group, user, email } = self;
+        let by_email = user_named(state, None, email.as_deref()).map(|user| user.name.clone());
+        let user = user.clone().or(by_email);
+        let member = user.as_ref().and_then(|user| state.member(*kind, group, user));
+        member.ok_or_else(|| {
+            let who = user.or_else(|| email.clone()).unwrap_or_default();
+            let reason = format!("User={who} is no member of {} `{group}`", kind.name());
+            Error::NotFound { reason }
+        })
+    }
+}
+
+/// Who joins.
+pub(crate) struct Joining {
+    /// Users and their roles.
+    pub(crate) users: Vec<(String, String)>,
+    /// Makes those that are not there yet.
+    pub(crate) new_users: Vec<Command>,
+}
+
+impl Joining {
+    pub(crate) fn read(named: Vec<Named>, state: &State, asked: &Asked) -> Self {
+        let (mut users, mut new_users) = (Vec::new(), Vec::new());
+        let mut fresh: BTreeMap<String, String> = BTreeMap::new();
+        for Named { user, email, role } in named {
+            let known = user_named(state, user.as_deref(), email.as_deref());
+            let name = match (known, user, &email) {
+                (Some(known), _, _) => known.name.clone(),
+                (None, None, Some(email)) if fresh.contains_key(email) => fresh[email].clone(),
+                (None, user, _) => {
+                    let name = user.unwrap_or_else(naming::draw_id);
+                    new_users.push(account(&name, email.clone(), asked.caller.maker()));
+                    fresh.extend(email.map(|email| (email, name.clone())));
+                    name
+                }
+            };
+            users.push((name, role));
+        }
+        Self { users, new_users }
+    }
+}
+
+fn account(name: &str, email: Option<String>, by: String) -> Command {
+    let changes = EntityChanges {
+        email: email.map_or(Change::Keep, Change::Set),
+        role: Change::Set(NEW_ROLE.to_owned()),
+        ..EntityChanges::default()
+    };
+    let entity = entity_fields::new(Kind::User, name.to_owned(), changes, by);
+    Command::CreateEntity { entity: Box::new(entity), members: Vec::new() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::caller::Caller;
+    use crate::rights::tests::{asked_by, world};
+
+    #[test]
+    fn strangers_get_an_account_that_may_look() {
+        let named = |user: Option<&str>, email: Option<&str>| Named {
+            user: user.map(str::to_owned),
+            email: email.map(str::to_owned),
+            role: "user".to_owned(),
+        };
+        let who = vec![
+            named(Some("dev"), None),
+            named(Some("stranger"), None),
+            named(None, Some("new@b.c")),
+        ];
+        let joining = Joining::read(who, &world(), &asked_by(Caller::Master));
+        assert_eq!(joining.users[0].0, "dev");
+        assert_eq!(joining.users[1].0, "stranger");
+        assert_eq!(joining.new_users.len(), 2);
+        for command in joining.new_users {
+            let Command::CreateEntity { entity, .. } = command else { panic!("an account") };
+            assert_eq!(entity.role.as_deref(), Some(NEW_ROLE));
+        }
+    }
+
+    #[test]
+    fn a_member_is_found_or_told_missing() {
+        let of = |text: &str| {
+            let mut body = Body::parse(text.as_bytes()).expect("an object");
+            (OfGroup::read(&mut body, Kind::Team), body.finish(NAMED_BY.iter().copied()))
+        };
+        let state = world();
+        let (dev, _) = of(r#"{"team_id": "t", "user_id": "dev"}"#);
+        assert_eq!(dev.find(&state).expect("a member").role, "user");
+        let (boss, _) = of(r#"{"team_id": "t", "user_id": "boss"}"#);
+        assert!(matches!(boss.find(&state), Err(Error::NotFound { .. })));
+        let (_, nobody) = of(r#"{"team_id": "t"}"#);
+        assert!(matches!(nobody, Err(Error::BadField { name: "user_id", .. })));
+    }
+
+    #[test]
+    fn a_role_is_one_of_the_groups() {
+        for (kind, role, known) in [
+            (Kind::Team, "admin", true),
+            (Kind::Team, "org_admin", false),
+            (Kind::Team, "Admin", false),
+            (Kind::Organization, "org_admin", true),
+            (Kind::Organization, "owner", false),
+        ] {
+            assert_eq!(check_role(kind, role).is_ok(), known, "{role}");
+        }
+    }
+}
