@@ -4,6 +4,7 @@
 
 mod audit;
 mod background;
+mod bad_input;
 mod budgets;
 mod called_budgets;
 mod chaos;
