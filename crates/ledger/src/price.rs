@@ -180,6 +180,8 @@ fn take(left: &mut u64, wanted: Tokens) -> u64 {
 }
 
 impl UnitRates {
+    /// What a provider counts with its tokens and what was seen otherwise are the same things: the
+    /// larger count holds.
     pub(crate) fn add(&self, usage: &Usage, units: &Units, parts: &mut Parts) {
         // Who counts an image's tokens does not charge the image again.
         let images_in = if usage.prompt_image == Tokens(0) { units.images_in } else { 0 };
@@ -190,14 +192,14 @@ impl UnitRates {
             .saturating_add(self.character_in.times(units.characters_in))
             .saturating_add(self.image_in.times(images_in))
             .saturating_add(self.pixel_in.times(units.pixels_in))
-            .saturating_add(self.query.times(units.queries))
-            .saturating_add(self.page.times(units.pages));
+            .saturating_add(self.query.times(units.queries.max(usage.queries)))
+            .saturating_add(self.page.times(units.pages.max(usage.pages)));
         parts.output = parts
             .output
             .saturating_add(self.second_out.times(units.millis_out) / 1000)
             .saturating_add(self.character_out.times(units.characters_out))
             .saturating_add(self.image_out.times(images_out))
             .saturating_add(self.pixel_out.times(units.pixels_out));
-        parts.tools = self.web_search.times(units.web_searches);
+        parts.tools = self.web_search.times(units.web_searches.max(usage.web_searches));
     }
 }

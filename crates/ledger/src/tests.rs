@@ -63,6 +63,7 @@ fn every_kind_of_token_has_its_rate_and_is_charged_once() {
         reasoning: Tokens(300),
         completion_audio: Tokens(30),
         completion_image: Tokens(40),
+        ..Usage::default()
     };
     let all = price(&[
         ("input_cost_per_token", 1),
@@ -183,6 +184,9 @@ fn what_is_not_counted_in_tokens_is_charged_by_its_unit() {
     assert_eq!(of(Units { millis_in: 1500, ..Units::default() }, none), 150);
     assert_eq!(of(Units { characters_out: 4, ..Units::default() }, none), 60);
     assert_eq!(of(Units { queries: 1, pages: 2, ..Units::default() }, none), 10_000);
+    let told = Usage { queries: 1, pages: 2, ..none };
+    assert_eq!(of(Units::default(), told), 10_000, "the provider's own counts");
+    assert_eq!(of(Units { queries: 1, ..Units::default() }, told), 10_000, "counted once");
     let image = Units { images_out: 1, ..Units::default() };
     assert_eq!(of(image, none), 40_000);
     let counted = Usage { completion_image: Tokens(10), ..tokens(0, 10) };
@@ -230,6 +234,7 @@ fn any_usage() -> impl Strategy<Value = Usage> {
             reasoning,
             completion_audio,
             completion_image,
+            ..Usage::default()
         }
     })
 }

@@ -71,6 +71,7 @@ fn usages() -> impl Strategy<Value = (Usage, Context)> {
             reasoning,
             completion_audio,
             completion_image,
+            ..Usage::default()
         };
         let (images_in, web_searches, millis_in) = units;
         let units = Units { images_in, web_searches, millis_in, ..Units::default() };

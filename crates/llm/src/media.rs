@@ -115,8 +115,9 @@ impl Picture {
             return None;
         }
         let peek: Option<PeekPicture> = parse(request.text().as_bytes());
+        let field = |name| request.form_field(name).map(str::to_owned);
         let PeekPicture { size, quality } =
-            peek.unwrap_or(PeekPicture { size: None, quality: None });
+            peek.unwrap_or_else(|| PeekPicture { size: field("size"), quality: field("quality") });
         let size = size.and_then(|size| {
             let (width, height) = size.split_once('x')?;
             Some((width.parse().ok()?, height.parse().ok()?))
@@ -216,11 +217,16 @@ impl Media {
         if !tells_of_searches(body) {
             return self;
         }
-        let Some(PeekSearches { usage, output }) = parse(body) else { return self };
-        let counted = usage.and_then(|usage| usage.server_tool_use?.web_search_requests);
-        let items = output.iter().filter(|item| item.r#type == SEARCH_ITEM).count();
-        Self { web_searches: counted.unwrap_or(items as u64), ..self }
+        Self { web_searches: searches_in(body), ..self }
     }
+}
+
+/// Searches of the web that an answer of OpenAI's or Anthropic's tells of.
+pub(crate) fn searches_in(body: &[u8]) -> u64 {
+    let Some(PeekSearches { usage, output }) = parse(body) else { return 0 };
+    let counted = usage.and_then(|usage| usage.server_tool_use?.web_search_requests);
+    let items = output.iter().filter(|item| item.r#type == SEARCH_ITEM).count();
+    counted.unwrap_or(items as u64)
 }
 
 fn tells_of_searches(body: &[u8]) -> bool {
@@ -253,7 +259,7 @@ mod tests {
     use bytes::Bytes;
 
     use super::*;
-    use crate::parse as parse_request;
+    use crate::{parse as parse_request, parse_upload};
 
     #[test]
     fn what_is_charged_beside_tokens_is_counted() {
@@ -346,6 +352,16 @@ mod tests {
             let picture = Picture::asked(&request).expect("it asks for one");
             assert_eq!(picture.names().collect::<Vec<_>>(), names);
         }
+        let form = "--XX\r\nContent-Disposition: form-data; name=\"model\"\r\n\r\nm\r\n\
+            --XX\r\nContent-Disposition: form-data; name=\"image[]\"; filename=\"a\"\r\n\r\nx\r\n\
+            --XX\r\nContent-Disposition: form-data; name=\"image[]\"; filename=\"b\"\r\n\r\ny\r\n\
+            --XX\r\nContent-Disposition: form-data; name=\"size\"\r\n\r\n512x256\r\n\
+            --XX\r\nContent-Disposition: form-data; name=\"quality\"\r\n\r\nhigh\r\n--XX--\r\n";
+        let kind = "multipart/form-data; boundary=XX";
+        let form = parse_upload(Endpoint::ImageEdits, Bytes::from(form), kind, None).expect("one");
+        assert_eq!(Media::asked(&form), Media { pixels: 512 * 256, ..none });
+        let names = Picture::asked(&form).map(|picture| picture.names().collect::<Vec<_>>());
+        assert_eq!(names, Some(vec!["high/512-x-256".to_owned(), "512-x-256".to_owned()]));
         let rank = asked(Endpoint::Rerank, r#"{"model":"m","query":"x","documents":["a"]}"#);
         assert_eq!(rank, Media { queries: 1, ..none });
     }

@@ -123,6 +123,14 @@ pub(crate) fn model(
     }))
 }
 
+/// The first text field of that name, if it is short.
+pub(crate) fn text_field<'a>(body: &'a [u8], content_type: &str, name: &str) -> Option<&'a str> {
+    let parts = split(body, boundary(content_type)?).ok()?;
+    let part = parts.iter().find(|part| part.name == name && !part.is_file)?;
+    let value = &body[part.value.range()];
+    Some(value).filter(|value| value.len() <= MAX_FIELD_BYTES).and_then(|v| str::from_utf8(v).ok())
+}
+
 /// A form with files, for who knows its fields.
 #[derive(Clone, Debug)]
 pub struct Upload {

@@ -12,6 +12,7 @@ use crate::endpoint::Endpoint;
 use crate::extras::Extras;
 use crate::json::{Span, members, string, write_string};
 use crate::labels::Labels;
+use crate::multipart;
 use crate::parse::{BadRequest, parse};
 use crate::responses;
 use crate::tier::Tier;
@@ -145,6 +146,11 @@ impl ChatRequest {
     #[must_use]
     pub fn wants_usage(&self) -> bool {
         self.facts.wants_usage
+    }
+
+    /// The text field of that name, if it is an upload.
+    pub(crate) fn form_field(&self, name: &str) -> Option<&str> {
+        multipart::text_field(&self.body, self.content_type.as_deref()?, name)
     }
 
     /// The service tier it asks for.

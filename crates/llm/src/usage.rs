@@ -22,6 +22,13 @@ pub(crate) struct Wire {
     input_tokens_details: Option<Details>,
     #[serde(alias = "output_token_details")]
     output_tokens_details: Option<Details>,
+    /// LiteLLM's name for what Anthropic counts.
+    server_tool_use: Option<ServerTools>,
+}
+
+#[derive(Deserialize)]
+struct ServerTools {
+    web_search_requests: Option<u64>,
 }
 
 #[derive(Deserialize, Default)]
@@ -57,6 +64,12 @@ impl Wire {
             reasoning: count(completion.reasoning_tokens),
             completion_audio: count(completion.audio_tokens),
             completion_image: count(completion.image_tokens.or(pictures)),
+            web_searches: self
+                .server_tool_use
+                .and_then(|tools| tools.web_search_requests)
+                .unwrap_or(0),
+            pages: 0,
+            queries: 0,
         })
     }
 }
@@ -91,6 +104,9 @@ pub(crate) fn usage_json(usage: &Usage) -> Value {
     ]);
     if let Some(prompt) = prompt {
         wire["prompt_tokens_details"] = prompt;
+    }
+    if usage.web_searches > 0 {
+        wire["server_tool_use"] = json!({"web_search_requests": usage.web_searches});
     }
     if usage.cached.0 + usage.cache_write.0 > 0 {
         wire["cache_creation_input_tokens"] = usage.cache_write.0.into();
@@ -127,6 +143,10 @@ mod tests {
         for (text, expected) in cases {
             assert_eq!(read(text), Some(expected), "{text}");
         }
+        let searched = Usage { web_searches: 2, ..usage(9, 4) };
+        let written = usage_json(&searched);
+        assert_eq!(written["server_tool_use"]["web_search_requests"], 2);
+        assert_eq!(read(&written.to_string()), Some(searched));
         assert_eq!(read(r#"{"type":"duration","seconds":3}"#), None);
     }
 }

@@ -1,9 +1,10 @@
-//! What one request used of a model, in tokens, in the inclusive form: `prompt` and `completion` are
-//! everything, the other members say how much of them was of a kind that has its own price.
+//! What one request used of a model, as its provider counts it. Tokens are in the inclusive form:
+//! `prompt` and `completion` are everything, others say how much of them was of a kind that has its
+//! own price. What is charged beside tokens comes last.
 
 use crate::Tokens;
 
-/// Tokens of one request. Dialects that count exclusively (Anthropic's) are added up on reading.
+/// Counts of one request. Dialects that count exclusively (Anthropic's) are added up on reading.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Usage {
     /// All prompt tokens: cached, written to a cache, audio and images included.
@@ -26,6 +27,12 @@ pub struct Usage {
     pub completion_audio: Tokens,
     /// Of `completion`: images.
     pub completion_image: Tokens,
+    /// Searches of the web that the model made.
+    pub web_searches: u64,
+    /// Pages that were read, of documents.
+    pub pages: u64,
+    /// Queries that documents were ranked by.
+    pub queries: u64,
 }
 
 impl Usage {

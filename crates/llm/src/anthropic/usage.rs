@@ -14,6 +14,12 @@ pub(super) struct Wire {
     cache_read_input_tokens: Option<u64>,
     cache_creation: Option<Creation>,
     output_tokens_details: Option<Details>,
+    server_tool_use: Option<ServerTools>,
+}
+
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+struct ServerTools {
+    web_search_requests: Option<u64>,
 }
 
 #[derive(Clone, Copy, Debug, Default, Deserialize)]
@@ -44,6 +50,7 @@ impl Wire {
             cache_read_input_tokens: later.cache_read_input_tokens.or(self.cache_read_input_tokens),
             cache_creation: later.cache_creation.or(self.cache_creation),
             output_tokens_details: later.output_tokens_details.or(self.output_tokens_details),
+            server_tool_use: later.server_tool_use.or(self.server_tool_use),
         }
     }
 
@@ -64,6 +71,10 @@ impl Wire {
             cache_write_1h: hour.min(cache_write),
             completion: count(self.output_tokens),
             reasoning: count(self.output_tokens_details.unwrap_or_default().thinking_tokens),
+            web_searches: self
+                .server_tool_use
+                .and_then(|tools| tools.web_search_requests)
+                .unwrap_or(0),
             ..Usage::default()
         })
     }
@@ -81,6 +92,9 @@ pub(super) fn usage_json(usage: &Usage) -> Value {
     if usage.reasoning.0 > 0 {
         wire["output_tokens_details"] = json!({"thinking_tokens": usage.reasoning.0});
     }
+    if usage.web_searches > 0 {
+        wire["server_tool_use"] = json!({"web_search_requests": usage.web_searches});
+    }
     if usage.cache_write_1h.0 > 0 {
         wire["cache_creation"] = json!({
             "ephemeral_5m_input_tokens": usage.cache_write.0 - usage.cache_write_1h.0,
@@ -88,4 +102,20 @@ pub(super) fn usage_json(usage: &Usage) -> Value {
         });
     }
     wire
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn searches_are_counted_with_the_tokens_and_a_later_count_holds() {
+        let begun = Wire::read(r#"{"input_tokens":9,"output_tokens":1}"#);
+        let ended = r#"{"output_tokens":5,"server_tool_use":{"web_search_requests":3}}"#;
+        let usage = begun.updated(Wire::read(ended)).updated(Wire::default()).usage();
+        let usage = usage.expect("it counts");
+        assert_eq!((usage.prompt, usage.web_searches), (Tokens(9), 3));
+        assert_eq!(usage_json(&usage)["server_tool_use"]["web_search_requests"], 3);
+        assert_eq!(usage_json(&Usage::default()).get("server_tool_use"), None);
+    }
 }

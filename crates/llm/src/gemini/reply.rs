@@ -1,6 +1,7 @@
 //! Google's whole answers, read into the common form and written from it.
 
 use bytes::Bytes;
+use dunlin_types::Usage;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
@@ -9,8 +10,8 @@ use super::fields::Members;
 use super::read::read_said;
 use super::usage::{self, usage_json};
 use super::wire::{
-    Candidate, CandidateOut, ContentIn, ContentOut, Logprob, Logprobs, Part as WirePart, Response,
-    TopLogprobs, list_or_one,
+    Candidate, CandidateOut, ContentIn, ContentOut, Grounding, Logprob, Logprobs, Part as WirePart,
+    Response, TopLogprobs, list_or_one,
 };
 use super::write::said;
 use crate::Dialect;
@@ -26,7 +27,9 @@ pub fn read_reply(body: &[u8]) -> Result<Reply, BadReply> {
     let response: Response<'_> = serde_json::from_slice(body).map_err(not_a_reply)?;
     let mut calls = Calls::new(response.response_id.as_deref());
     let mut choices = Vec::new();
+    let mut web_searches = 0;
     for (at, candidate) in (0..).zip(response.candidates.into_iter().flatten()) {
+        web_searches += candidate.grounding_metadata.as_ref().map_or(0, Grounding::searches);
         choices.push(read_candidate(at, candidate, &mut calls).map_err(not_a_reply)?);
     }
     let blocked = response.prompt_feedback.is_some_and(|said| said.block_reason.is_some());
@@ -38,7 +41,10 @@ pub fn read_reply(body: &[u8]) -> Result<Reply, BadReply> {
         id: response.response_id,
         model: response.model_version,
         choices,
-        usage: response.usage_metadata.and_then(usage::Wire::usage),
+        usage: response
+            .usage_metadata
+            .and_then(usage::Wire::usage)
+            .map(|usage| Usage { web_searches, ..usage }),
         ..Reply::default()
     })
 }
@@ -57,10 +63,20 @@ pub fn pass_reply(bytes: Bytes) -> Result<ChatReply, BadReply> {
     struct Peek {
         response_id: Option<String>,
         usage_metadata: Option<usage::Wire>,
+        #[serde(default)]
+        candidates: Vec<Looked>,
+    }
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Looked {
+        grounding_metadata: Option<Grounding>,
     }
     let text = std::str::from_utf8(&bytes).map_err(|_| BadReply::NotUtf8)?;
     let peek: Peek = serde_json::from_str(text).map_err(not_a_reply)?;
+    let looked = peek.candidates.iter().filter_map(|one| one.grounding_metadata.as_ref());
+    let web_searches = looked.map(Grounding::searches).sum();
     let usage = peek.usage_metadata.and_then(usage::Wire::usage);
+    let usage = usage.map(|usage| Usage { web_searches, ..usage });
     let id = peek.response_id.map(String::into_boxed_str);
     Ok(ChatReply::of_bytes(Dialect::Gemini, bytes, (None, None), id, usage))
 }

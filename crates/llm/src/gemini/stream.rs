@@ -2,11 +2,12 @@
 //! There is no word for the end of the stream: it is whole if it closes after that.
 
 use bytes::Bytes;
+use dunlin_types::Usage;
 
 use super::read::read_said;
 use super::reply::{Calls, finish_named, wire_parts};
 use super::usage;
-use super::wire::{Candidate, Response};
+use super::wire::{Candidate, Grounding, Response};
 use crate::form::{Delta, Part, PartKind};
 use crate::openai::UpstreamError;
 use crate::sse;
@@ -21,6 +22,8 @@ pub struct StreamReader {
     open: Vec<u32>,
     calling: Vec<u32>,
     ended_any: bool,
+    /// Searches of the web so far: a later frame repeats those of an earlier one.
+    searches: u64,
 }
 
 impl StreamReader {
@@ -94,7 +97,9 @@ impl StreamReader {
             let finish = crate::form::Finish::ContentFilter;
             out.push(Delta::Finish { choice: 0, finish });
         }
-        out.extend(response.usage_metadata.and_then(usage::Wire::usage).map(Delta::Usage));
+        let usage = response.usage_metadata.and_then(usage::Wire::usage);
+        let web_searches = self.searches;
+        out.extend(usage.map(|usage| Delta::Usage(Usage { web_searches, ..usage })));
         Ok(None)
     }
 
@@ -105,6 +110,8 @@ impl StreamReader {
         out: &mut Vec<Delta>,
     ) -> serde_json::Result<()> {
         let choice = candidate.index.unwrap_or(at);
+        let searches = candidate.grounding_metadata.as_ref().map_or(0, Grounding::searches);
+        self.searches = self.searches.max(searches);
         if !self.open.contains(&choice) {
             self.open.push(choice);
         }

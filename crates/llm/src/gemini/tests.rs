@@ -328,6 +328,25 @@ fn thoughts_that_a_model_counts_among_its_words_are_not_counted_twice() {
 }
 
 #[test]
+fn searches_of_the_web_are_counted_however_the_answer_goes_out() {
+    const FOUND: &str = r#"{"candidates":[{"content":{"parts":[{"text":"x"}]},"finishReason":"STOP",
+        "groundingMetadata":{"webSearchQueries":["a","b"],"groundingChunks":[]}}],
+        "usageMetadata":{"promptTokenCount":4,"candidatesTokenCount":2}}"#;
+    let passed = pass_reply(Bytes::from_static(FOUND.as_bytes())).expect("a reply").usage();
+    let read = read_reply(FOUND.as_bytes()).expect("a reply").usage;
+    let mut events = Vec::new();
+    let mut reader = StreamReader::default();
+    reader.read(frame(&FOUND.replace('\n', " ")), &mut events).expect("a frame");
+    let usage = |event: &StreamEvent| {
+        if let StreamEvent::Delta(delta) = event { delta.usage() } else { None }
+    };
+    let streamed = events.iter().find_map(usage);
+    for usage in [passed, read, streamed] {
+        assert_eq!(usage.map(|usage| usage.web_searches), Some(2));
+    }
+}
+
+#[test]
 fn an_answer_passes_byte_for_byte() {
     let body = Bytes::from_static(br#"{ "candidates":[], "responseId":"r", "new":1.50 }"#);
     let reply = pass_reply(body.clone()).expect("a reply");

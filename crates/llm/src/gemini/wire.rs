@@ -178,6 +178,21 @@ pub(super) struct Candidate<'a> {
     pub(super) content: Option<ContentIn<'a>>,
     pub(super) finish_reason: Option<String>,
     pub(super) logprobs_result: Option<Logprobs>,
+    pub(super) grounding_metadata: Option<Grounding>,
+}
+
+/// What an answer was looked up by.
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "camelCase", default)]
+pub(super) struct Grounding {
+    web_search_queries: Vec<serde::de::IgnoredAny>,
+}
+
+impl Grounding {
+    /// Searches of the web.
+    pub(super) fn searches(&self) -> u64 {
+        self.web_search_queries.len() as u64
+    }
 }
 
 /// An answer to be sent, or a piece of one.

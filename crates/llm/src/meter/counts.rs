@@ -19,6 +19,9 @@ pub(super) struct Counts {
     reasoning: Option<u64>,
     completion_audio: Option<u64>,
     completion_image: Option<u64>,
+    web_searches: Option<u64>,
+    pages: Option<u64>,
+    queries: Option<u64>,
 }
 
 /// One name of one count, and where it is set.
@@ -49,6 +52,8 @@ const USAGE: &[Name] = &[
     ("output_tokens_details.reasoning_tokens", |c| &mut c.reasoning),
     ("output_tokens_details.thinking_tokens", |c| &mut c.reasoning),
     ("output_token_details.audio_tokens", |c| &mut c.completion_audio),
+    ("server_tool_use.web_search_requests", |c| &mut c.web_searches),
+    ("billed_units.search_units", |c| &mut c.queries),
 ];
 
 /// Paths below a `usage` that has OpenAI's `prompt_tokens`: the cache is within them, whatever is
@@ -72,7 +77,10 @@ const META: &[Name] = &[
     ("billed_units.output_tokens", |c| &mut c.completion),
     ("tokens.input_tokens", |c| &mut c.prompt),
     ("tokens.output_tokens", |c| &mut c.completion),
+    ("billed_units.search_units", |c| &mut c.queries),
 ];
+/// What Mistral says of the documents that it has read.
+const DOCUMENTS: &[Name] = &[("pages_processed", |c| &mut c.pages)];
 const INVOCATION: &[Name] = &[
     ("inputTokenCount", |c| &mut c.prompt),
     ("outputTokenCount", |c| &mut c.completion),
@@ -103,6 +111,7 @@ impl Counts {
             "usage" => USAGE,
             "usageMetadata" => return self.gemini(value),
             "meta" => META,
+            "usage_info" => DOCUMENTS,
             "amazon-bedrock-invocationMetrics" => INVOCATION,
             "prompt_eval_count" => return set(&mut self.prompt, value.parse().ok()),
             "eval_count" => return set(&mut self.completion, value.parse().ok()),
@@ -131,7 +140,7 @@ impl Counts {
     pub(super) fn usage(&self) -> Option<Usage> {
         let count = |number: Option<u64>| Tokens(number.unwrap_or(0));
         let (cached_apart, written_apart) = (count(self.cached_apart), count(self.written_apart));
-        if self.prompt.is_none() && self.completion.is_none() {
+        if [self.prompt, self.completion, self.pages, self.queries].iter().all(Option::is_none) {
             return None;
         }
         Some(Usage {
@@ -145,6 +154,9 @@ impl Counts {
             reasoning: count(self.reasoning),
             completion_audio: count(self.completion_audio),
             completion_image: count(self.completion_image),
+            web_searches: self.web_searches.unwrap_or(0),
+            pages: self.pages.unwrap_or(0),
+            queries: self.queries.unwrap_or(0),
         })
     }
 }

@@ -165,6 +165,23 @@ fn amazons_frames_and_headers_are_read() {
 }
 
 #[test]
+fn pages_queries_and_searches_are_counted_beside_tokens() {
+    for (answer, pages, queries, searches) in [
+        (
+            r#"{"model":"ocr","pages":[],"usage_info":{"pages_processed":3,"doc_size_bytes":9}}"#,
+            3,
+            0,
+            0,
+        ),
+        (r#"{"results":[],"meta":{"billed_units":{"search_units":2}}}"#, 0, 2, 0),
+        (r#"{"usage":{"input_tokens":1,"server_tool_use":{"web_search_requests":4}}}"#, 0, 0, 4),
+    ] {
+        let usage = metered(JSON, answer.as_bytes(), &[7]).usage().expect("it counts");
+        assert_eq!((usage.pages, usage.queries, usage.web_searches), (pages, queries, searches));
+    }
+}
+
+#[test]
 fn the_last_event_may_repeat_the_whole_answer() {
     let text = "x".repeat(2 << 20);
     let event = format!(

@@ -5,7 +5,7 @@ use dunlin_types::Usage;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::native::read_usage;
+use super::native::used;
 use crate::json::string;
 use crate::tier::Tier;
 
@@ -70,7 +70,7 @@ impl KeptResponse {
                 Some("completed" | "failed" | "incomplete" | "cancelled")
             ),
             created_at: peek.created_at.and_then(seconds),
-            usage: peek.usage.and_then(read_usage),
+            usage: used(peek.usage, body),
             service_tier: Tier::of(peek.service_tier),
         })
     }
@@ -119,6 +119,10 @@ mod tests {
         assert_eq!(read(&done), Some(expected.clone()));
         let event = format!(r#"{{"type":"response.completed","response":{done}}}"#);
         assert_eq!(KeptResponse::read_event(event.as_bytes()), Some(expected));
+        let searched = r#"{"id":"resp_1","status":"completed","usage":{"input_tokens":3},
+            "output":[{"type":"web_search_call"},{"type":"message"},{"type":"web_search_call"}]}"#;
+        let usage = read(searched).and_then(|kept| kept.usage).expect("it counts");
+        assert_eq!((usage.prompt, usage.web_searches), (Tokens(3), 2));
         for text in ["[]", "{}", r#"{"id":7}"#, r#"{"object":"list","data":[]}"#] {
             assert_eq!(read(text), None, "{text}");
         }

@@ -11,6 +11,7 @@ use serde_json::value::RawValue;
 use crate::Dialect;
 use crate::estimate::words_in;
 use crate::json::{Span, string};
+use crate::media::searches_in;
 use crate::openai::UpstreamError;
 use crate::reply::{BadReply, ChatReply};
 use crate::sse;
@@ -58,6 +59,12 @@ struct WireUsage {
 struct Details {
     cached_tokens: Option<u64>,
     reasoning_tokens: Option<u64>,
+}
+
+/// What a response used: its `usage`, and searches of the web, which are items of its output.
+pub(super) fn used(usage: Option<&RawValue>, body: &[u8]) -> Option<Usage> {
+    let usage = read_usage(usage?)?;
+    Some(Usage { web_searches: searches_in(body), ..usage })
 }
 
 pub(crate) fn read_usage(wire: &RawValue) -> Option<Usage> {
