@@ -10,8 +10,15 @@ use http_body_util::BodyExt;
 
 use crate::error::Refused;
 
-/// A client that sends nothing of its body for this long is answered 408.
-const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long a client may take.
+const PATIENCE: Patience =
+    Patience { idle: Duration::from_secs(30), whole: Duration::from_secs(600) };
+/// What is read of a body that is too long, so that its client comes to read why: most send all of
+/// theirs first, and would find the connection cut.
+const MAX_DISCARDED: usize = 256 << 20;
+/// How long that may take; and how long nothing may come.
+const DISCARD_WITHIN: Duration = Duration::from_secs(10);
+const DISCARD_IDLE: Duration = Duration::from_secs(1);
 /// A longer compressed body is decompressed off the threads that serve.
 const INLINE_BYTES: usize = 16 << 10;
 
@@ -19,7 +26,7 @@ const INLINE_BYTES: usize = 16 << 10;
 /// in a single piece is not copied.
 pub(crate) async fn read(body: Body, headers: &HeaderMap, most: usize) -> Result<Bytes, Refused> {
     let encoding = Encoding::of(headers)?;
-    let received = receive(body, headers, most).await?;
+    let received = receive(body, headers, most, PATIENCE).await?;
     match encoding {
         None => Ok(received),
         Some(encoding) if received.len() <= INLINE_BYTES => encoding.decode(&received, most),
@@ -30,19 +37,48 @@ pub(crate) async fn read(body: Body, headers: &HeaderMap, most: usize) -> Result
     }
 }
 
-async fn receive(mut body: Body, headers: &HeaderMap, most: usize) -> Result<Bytes, Refused> {
+/// What makes a client too slow: then it is answered 408.
+#[derive(Clone, Copy)]
+struct Patience {
+    /// It sends nothing of its body for this long.
+    idle: Duration,
+    /// Its body is not whole by then, however steadily it comes.
+    whole: Duration,
+}
+
+async fn receive(
+    body: Body,
+    headers: &HeaderMap,
+    most: usize,
+    patience: Patience,
+) -> Result<Bytes, Refused> {
+    let receiving = receive_steadily(body, headers, most, patience.idle);
+    tokio::time::timeout(patience.whole, receiving).await.map_err(|_| Refused::TooSlow)?
+}
+
+async fn receive_steadily(
+    mut body: Body,
+    headers: &HeaderMap,
+    most: usize,
+    idle: Duration,
+) -> Result<Bytes, Refused> {
     let announced = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok());
     let announced: Option<usize> = announced.and_then(|length| length.parse().ok());
     if announced.is_some_and(|length| length > most) {
+        // Who asks first has sent nothing yet, and need not.
+        if !headers.contains_key(header::EXPECT) {
+            discard(body).await;
+        }
         return Err(Refused::TooLarge { most });
     }
     let mut first = Bytes::new();
     let mut more = BytesMut::new();
     loop {
-        let frame = tokio::time::timeout(IDLE_TIMEOUT, body.frame()).await;
+        let frame = tokio::time::timeout(idle, body.frame()).await;
         let Some(frame) = frame.map_err(|_| Refused::TooSlow)? else { break };
         let Ok(data) = frame.map_err(|_| Refused::ClientGone)?.into_data() else { continue };
         if first.len() + more.len() + data.len() > most {
+            discard(body).await;
             return Err(Refused::TooLarge { most });
         }
         if first.is_empty() && more.is_empty() {
@@ -56,6 +92,20 @@ async fn receive(mut body: Body, headers: &HeaderMap, most: usize) -> Result<Byt
         more.extend_from_slice(&data);
     }
     Ok(if more.is_empty() { first } else { more.freeze() })
+}
+
+/// Reads on for a while, and keeps nothing.
+async fn discard(mut body: Body) {
+    let reading = async {
+        let mut left = MAX_DISCARDED;
+        while let Ok(Some(Ok(frame))) = tokio::time::timeout(DISCARD_IDLE, body.frame()).await {
+            let length = frame.data_ref().map_or(0, Bytes::len);
+            let Some(rest) = left.checked_sub(length) else { return };
+            left = rest;
+        }
+    };
+    // However that ends, the client is told.
+    let _in_time = tokio::time::timeout(DISCARD_WITHIN, reading).await;
 }
 
 /// How a body is compressed.
@@ -142,5 +192,53 @@ mod tests {
     async fn the_bound_holds_for_one_piece_too() {
         let refused = read(Body::from(vec![b' '; 11]), &HeaderMap::new(), 10).await;
         assert!(matches!(refused, Err(Refused::TooLarge { most: 10 })));
+    }
+
+    /// Pieces as they are sent.
+    fn pieces() -> (tokio::sync::mpsc::Sender<&'static [u8]>, Body) {
+        let (sent, arrived) = tokio::sync::mpsc::channel(1);
+        let pieces = futures::stream::unfold(arrived, |mut arrived| async {
+            let piece: &[u8] = tokio::sync::mpsc::Receiver::recv(&mut arrived).await?;
+            Some((Ok::<_, std::convert::Infallible>(Bytes::from_static(piece)), arrived))
+        });
+        (sent, Body::from_stream(pieces))
+    }
+
+    #[tokio::test]
+    async fn a_body_that_drips_is_not_waited_for_without_end() {
+        let (sent, body) = pieces();
+        let dripping = async {
+            while sent.send(b" ").await.is_ok() {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        let patience =
+            Patience { idle: Duration::from_secs(60), whole: Duration::from_millis(100) };
+        let headers = HeaderMap::new();
+        let reading = receive(body, &headers, 1 << 20, patience);
+        let (refused, ()) = tokio::join!(reading, dripping);
+        assert!(matches!(refused, Err(Refused::TooSlow)));
+    }
+
+    #[tokio::test]
+    async fn what_is_too_long_is_read_on_so_that_its_client_hears_why() {
+        for announced in ["", "1000"] {
+            let (sent, body) = pieces();
+            let sending = async {
+                let mut all = true;
+                for _ in 0..100 {
+                    all &= sent.send(&[b' '; 10]).await.is_ok();
+                }
+                drop(sent);
+                all
+            };
+            let mut headers = HeaderMap::new();
+            if !announced.is_empty() {
+                headers.insert(header::CONTENT_LENGTH, announced.parse().expect("a value"));
+            }
+            let (refused, all_sent) = tokio::join!(read(body, &headers, 100), sending);
+            assert!(matches!(refused, Err(Refused::TooLarge { most: 100 })));
+            assert!(all_sent, "the rest is taken too");
+        }
     }
 }

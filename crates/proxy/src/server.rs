@@ -2,6 +2,8 @@
 //! what is under way. A client that leaves is noticed at once: its request's future is dropped.
 
 use std::convert::Infallible;
+use std::io;
+use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,6 +17,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::server::graceful::GracefulShutdown;
+use rustix::net::sockopt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
@@ -31,6 +34,11 @@ pub const HEADER_READ_TIMEOUT: Duration = Duration::from_secs(10);
 /// A client that has not sent its first request by then is cut off: hyper waits without a bound for
 /// the bytes that tell HTTP/1.1 from h2c.
 pub const FIRST_REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+/// A client that takes nothing of what there is for it for so long, or that has vanished, is cut off.
+pub const UNREAD_TIMEOUT: Duration = Duration::from_secs(120);
+/// After so much silence a client is asked whether it is there, and so often until it says so.
+const ASK_AFTER: Duration = Duration::from_secs(60);
+const ASK_EVERY: Duration = Duration::from_secs(15);
 /// A longer request head is answered 431.
 const MAX_HEAD_BYTES: usize = 64 << 10;
 /// Requests that one h2c client may have open at once.
@@ -62,16 +70,28 @@ type Arrival = (TcpStream, Peer, OwnedSemaphorePermit);
 /// Serves `app` until `open.leaving`; then closes the listener at once, waits [`LAST_REQUESTS`] for the
 /// connections that are open, lets open requests end within `drain`, and returns. Dropping the future cuts what is still open.
 pub async fn serve(listener: TcpListener, app: Router, front: Front, open: Open, drain: Duration) {
-    serve_within(listener, app, front, open, drain, FIRST_REQUEST_TIMEOUT).await;
+    serve_within(listener, app, front, (open, drain), Patience::default()).await;
+}
+
+/// What makes a client too slow.
+#[derive(Clone, Copy)]
+struct Patience {
+    first_request: Duration,
+    unread: Duration,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self { first_request: FIRST_REQUEST_TIMEOUT, unread: UNREAD_TIMEOUT }
+    }
 }
 
 async fn serve_within(
     listener: TcpListener,
     app: Router,
     front: Front,
-    open: Open,
-    drain: Duration,
-    first_request: Duration,
+    (open, drain): (Open, Duration),
+    Patience { first_request, unread }: Patience,
 ) {
     let app = app.method_not_allowed_fallback(front::wrong_method);
     let front = Arc::new(front);
@@ -117,10 +137,10 @@ async fn serve_within(
             }
         });
     };
-    while let Some(arrival) = stop.run_until_cancelled(accept(&listener, &room)).await {
+    while let Some(arrival) = stop.run_until_cancelled(accept(&listener, &room, unread)).await {
         welcome(arrival);
     }
-    last_arrivals(listener, &room).into_iter().for_each(welcome);
+    last_arrivals(listener, &room, unread).into_iter().for_each(welcome);
     connections.close();
     let _all_left = tokio::time::timeout(LAST_REQUESTS, connections.wait()).await;
     conversations.close();
@@ -160,13 +180,13 @@ pub async fn serve_passed_on(
 
 /// Closes a listener. Clients that were connected and not accepted yet, which that would reset, are
 /// taken in as far as there is room.
-fn last_arrivals(listener: TcpListener, room: &Arc<Semaphore>) -> Vec<Arrival> {
+fn last_arrivals(listener: TcpListener, room: &Arc<Semaphore>, unread: Duration) -> Vec<Arrival> {
     let Ok(listener) = listener.into_std() else { return Vec::new() };
     let next = || {
         let place = Arc::clone(room).try_acquire_owned().ok()?;
         let (stream, peer) = listener.accept().ok()?;
         stream.set_nonblocking(true).ok()?;
-        stream.set_nodelay(true).ok()?;
+        prepare(&stream, unread).ok()?;
         Some((TcpStream::from_std(stream).ok()?, Peer(peer.ip().to_canonical()), place))
     };
     std::iter::from_fn(next).collect()
@@ -179,12 +199,22 @@ async fn silence(begun: &Notify, bound: Duration) {
     }
 }
 
-async fn accept(listener: &TcpListener, room: &Arc<Semaphore>) -> Arrival {
+/// Has small frames leave at once, and the kernel notice a client that does not read or is gone.
+fn prepare(stream: &impl AsFd, unread: Duration) -> io::Result<()> {
+    sockopt::set_tcp_nodelay(stream, true)?;
+    sockopt::set_socket_keepalive(stream, true)?;
+    sockopt::set_tcp_keepidle(stream, ASK_AFTER)?;
+    sockopt::set_tcp_keepintvl(stream, ASK_EVERY)?;
+    let unread = u32::try_from(unread.as_millis()).unwrap_or(u32::MAX);
+    Ok(sockopt::set_tcp_user_timeout(stream, unread)?)
+}
+
+async fn accept(listener: &TcpListener, room: &Arc<Semaphore>, unread: Duration) -> Arrival {
     let place = Arc::clone(room).acquire_owned().await.expect("the semaphore is never closed");
     loop {
         match listener.accept().await {
             Ok((stream, peer)) => {
-                if let Err(error) = stream.set_nodelay(true) {
+                if let Err(error) = prepare(&stream, unread) {
                     debug!(%error, "a client left before it was served");
                     continue;
                 }
@@ -219,8 +249,10 @@ fn builder() -> Builder<TokioExecutor> {
 #[cfg(test)]
 mod tests {
     use std::net::{Ipv4Addr, SocketAddr};
+    use std::sync::atomic::{AtomicUsize, Ordering};
 
     use axum::routing::get;
+    use http_body_util::BodyExt;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::task::JoinSet;
     use tokio::time::timeout;
@@ -230,17 +262,17 @@ mod tests {
     const REQUEST: &str = "GET / HTTP/1.1\r\nhost: n1\r\n\r\n";
 
     /// A server that ends when the set is dropped.
-    async fn start(first_request: Duration) -> (SocketAddr, JoinSet<()>) {
-        start_until(Open::default(), first_request).await
+    async fn start(patience: Patience) -> (SocketAddr, JoinSet<()>) {
+        let app = Router::new().route("/", get(async || "hello"));
+        start_until(Open::default(), app, patience).await
     }
 
-    async fn start_until(open: Open, first_request: Duration) -> (SocketAddr, JoinSet<()>) {
+    async fn start_until(open: Open, app: Router, patience: Patience) -> (SocketAddr, JoinSet<()>) {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a free port");
         let address = listener.local_addr().expect("it is bound");
-        let app = Router::new().route("/", get(async || "hello"));
         let (front, drain) = (Front::default(), Duration::ZERO);
         let mut server = JoinSet::new();
-        server.spawn(serve_within(listener, app, front, open, drain, first_request));
+        server.spawn(serve_within(listener, app, front, (open, drain), patience));
         (address, server)
     }
 
@@ -259,7 +291,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_client_that_sends_no_request_is_cut_off_and_one_that_did_is_not() {
-        let (address, _server) = start(Duration::from_millis(100)).await;
+        let first_request = Duration::from_millis(100);
+        let (address, _server) = start(Patience { first_request, ..Patience::default() }).await;
         let mut asked = connect(address, REQUEST).await;
         read_hello(&mut asked).await;
         for opening in ["", "P", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"] {
@@ -272,11 +305,77 @@ mod tests {
         asked.write_all(REQUEST.as_bytes()).await.expect("written");
         read_hello(&mut asked).await;
     }
+
+    /// Counts answers that are on their way.
+    struct Counted(Arc<AtomicUsize>);
+
+    impl Counted {
+        fn one_more(count: &Arc<AtomicUsize>) -> Self {
+            count.fetch_add(1, Ordering::SeqCst);
+            Self(Arc::clone(count))
+        }
+    }
+
+    impl Drop for Counted {
+        fn drop(&mut self) {
+            self.0.fetch_sub(1, Ordering::SeqCst);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_client_that_does_not_read_is_cut_off() {
+        let count = Arc::new(AtomicUsize::new(0));
+        let counting = Arc::clone(&count);
+        let flood = move || {
+            let counted = Counted::one_more(&counting);
+            let pieces = futures::stream::repeat_with(move || {
+                let _while_it_lasts = &counted;
+                Ok::<_, Infallible>(vec![b'x'; 1 << 16])
+            });
+            std::future::ready(Body::from_stream(pieces))
+        };
+        let app = Router::new().route("/", get(flood));
+        let patience = Patience { unread: Duration::from_secs(1), ..Patience::default() };
+        let (address, _server) = start_until(Open::default(), app, patience).await;
+        let _silent = connect(address, REQUEST).await;
+        for expected in [1, 0] {
+            let waiting = timeout(Duration::from_secs(60), async {
+                while count.load(Ordering::SeqCst) != expected {
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                }
+            });
+            waiting.await.unwrap_or_else(|_| panic!("never {expected} answers on their way"));
+        }
+    }
+
+    #[tokio::test]
+    async fn h2c_is_spoken_by_prior_knowledge() {
+        let (address, _server) = start(Patience::default()).await;
+        let stream = TcpStream::connect(address).await.expect("a connection");
+        let (sender, connection) =
+            hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream))
+                .await
+                .expect("it is spoken");
+        let mut client = JoinSet::new();
+        client.spawn(async { drop(connection.await) });
+        let ask = async || {
+            let request = http::Request::get("http://n1/").body(Body::empty()).expect("a request");
+            let answer = sender.clone().send_request(request).await.expect("an answer");
+            let told = (answer.status(), answer.version());
+            let body = answer.into_body().collect().await.expect("a body").to_bytes();
+            (told, body)
+        };
+        let (one, other) = tokio::join!(ask(), ask());
+        assert_eq!(one, ((StatusCode::OK, Version::HTTP_2), bytes::Bytes::from_static(b"hello")));
+        assert_eq!(one, other, "on one connection");
+    }
+
     #[tokio::test]
     async fn a_leaving_server_serves_what_comes_on_open_connections_and_ends_them() {
         let open = Open::default();
         let stop = open.leaving.clone();
-        let (address, mut server) = start_until(open, FIRST_REQUEST_TIMEOUT).await;
+        let app = Router::new().route("/", get(async || "hello"));
+        let (address, mut server) = start_until(open, app, Patience::default()).await;
         let mut kept = connect(address, REQUEST).await;
         read_hello(&mut kept).await;
         let _idle = connect(address, "").await;

@@ -18,6 +18,7 @@ use crate::error::{Failed, Refused};
 use crate::{Proxy, body};
 
 #[derive(Deserialize)]
+#[serde(expecting = "an object with a model and messages, a prompt or contents")]
 struct Asked<'a> {
     model: String,
     #[serde(borrow)]
