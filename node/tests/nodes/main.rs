@@ -33,6 +33,7 @@ mod request_log;
 mod responses;
 mod restart;
 mod revisions;
+mod settings;
 mod spend;
 mod stale;
 mod stored;

@@ -146,31 +146,46 @@ async fn a_kept_response_is_read_and_deleted_from_any_node() -> anyhow::Result<(
     Ok(())
 }
 
+/// One line of a batch.
+fn line(model: &str) -> String {
+    let body = json!({"model": model, "messages": [{"role": "user", "content": "hi"}]});
+    let line =
+        json!({"custom_id": "1", "method": "POST", "url": "/v1/chat/completions", "body": body});
+    line.to_string()
+}
+
+/// Uploads the lines of a batch to the first node.
+async fn upload(setup: &Setup, owner: &Client, lines: String) -> anyhow::Result<(u16, Value)> {
+    let body = format!(
+        "--B\r\nContent-Disposition: form-data; name=\"purpose\"\r\n\r\nbatch\r\n--B\r\n\
+         Content-Disposition: form-data; name=\"file\"; filename=\"in.jsonl\"\r\n\
+         Content-Type: application/jsonl\r\n\r\n{lines}\r\n--B--\r\n"
+    );
+    let request = dunlin_cluster::http_client()?.post(setup.cluster.url(0, "/v1/files"));
+    let request = request.bearer_auth(owner.key());
+    let request = request.header("content-type", "multipart/form-data; boundary=B");
+    let answer = request.body(body).send().await?;
+    Ok((answer.status().as_u16(), serde_json::from_str(&answer.text().await?)?))
+}
+
+/// What the lines of a batch's output come to.
+fn cost_of_lines(output: &str) -> f64 {
+    let line: Value = serde_json::from_str(output.lines().next().expect("a line")).expect("JSON");
+    let usage = &line["response"]["body"]["usage"];
+    let tokens = |name: &str| usage[name].as_f64().expect("a count");
+    tokens("prompt_tokens") * harness::INPUT_COST
+        + tokens("completion_tokens") * harness::OUTPUT_COST
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_batch_runs_where_its_file_is_and_its_output_is_read_anywhere() -> anyhow::Result<()> {
     let setup = start(3).await?;
     let owner = setup.make_key(0, json!({"models": ["own"]})).await?;
     let other = setup.make_key(1, json!({})).await?;
-    let line = |model: &str| {
-        let body = json!({"model": model, "messages": [{"role": "user", "content": "hi"}]});
-        json!({"custom_id": "1", "method": "POST", "url": "/v1/chat/completions", "body": body})
-            .to_string()
-    };
-    let upload = async |node: usize, lines: String| -> anyhow::Result<(u16, Value)> {
-        let body = format!(
-            "--B\r\nContent-Disposition: form-data; name=\"purpose\"\r\n\r\nbatch\r\n--B\r\n\
-             Content-Disposition: form-data; name=\"file\"; filename=\"in.jsonl\"\r\n\
-             Content-Type: application/jsonl\r\n\r\n{lines}\r\n--B--\r\n"
-        );
-        let request = dunlin_cluster::http_client()?.post(setup.cluster.url(node, "/v1/files"));
-        let request = request.bearer_auth(owner.key());
-        let request = request.header("content-type", "multipart/form-data; boundary=B");
-        let answer = request.body(body).send().await?;
-        Ok((answer.status().as_u16(), serde_json::from_str(&answer.text().await?)?))
-    };
-    assert_eq!(upload(0, line("bridged")).await?.0, 403, "the key may not call that model");
-    assert_eq!(upload(0, line("own") + "\n" + &line("x")).await?.0, 400, "one model a file");
-    let (status, file) = upload(0, line("own")).await?;
+    let upload = async |lines: String| upload(&setup, &owner, lines).await;
+    assert_eq!(upload(line("bridged")).await?.0, 403, "the key may not call that model");
+    assert_eq!(upload(line("own") + "\n" + &line("x")).await?.0, 400, "one model a file");
+    let (status, file) = upload(line("own")).await?;
     assert_eq!(status, 200, "{file}");
 
     let body = json!({"input_file_id": file["id"], "endpoint": "/v1/chat/completions",
@@ -190,11 +205,7 @@ async fn a_batch_runs_where_its_file_is_and_its_output_is_read_anywhere() -> any
     let path = format!("/v1/files/{output}/content");
     let (status, content) = send(&setup, 0, &owner, "GET", &path).await?;
     assert!(status == 200 && content.contains("upstream-name"), "{content}");
-    let line: Value = serde_json::from_str(content.lines().next().expect("a line"))?;
-    let usage = &line["response"]["body"]["usage"];
-    let tokens = |name: &str| usage[name].as_f64().expect("a count");
-    let cost = tokens("prompt_tokens") * harness::INPUT_COST
-        + tokens("completion_tokens") * harness::OUTPUT_COST;
+    let cost = cost_of_lines(&content);
     let path = format!("/v1/batches/{}", made["id"].as_str().expect("an id"));
     let looks = [0, 1, 2].map(|node| send(&setup, node, &owner, "GET", &path));
     futures::future::try_join_all(looks).await?;
@@ -322,4 +333,53 @@ async fn what_nobody_waits_for_is_charged_though_nobody_reads_it() -> anyhow::Re
         info["spend"].as_f64().is_some_and(|spend| (spend - expected).abs() < 1e-12)
     })
     .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_batch_whose_maker_dies_is_charged_once_and_read_on_the_other_nodes() -> anyhow::Result<()>
+{
+    let mut setup = start(3).await?;
+    let owner = setup.make_key(1, json!({})).await?;
+    let (status, file) = upload(&setup, &owner, line("own")).await?;
+    assert_eq!(status, 200, "{file}");
+    let body = json!({"input_file_id": file["id"], "endpoint": "/v1/chat/completions",
+        "completion_window": "24h", "metadata": {"created_at": now()}});
+    let made = owner.post(&setup.cluster.url(0, "/v1/batches"), &body).await?;
+    assert_eq!(made.status, 200, "{}", made.body);
+    let made: Value = made.json()?;
+    setup.cluster.kill(0).await?;
+
+    // The master key sees it, and pays nothing; its owner does not look.
+    let master = setup.cluster.client().clone();
+    let batch_path = format!("/v1/batches/{}", made["id"].as_str().expect("an id"));
+    let (_, batch) = send(&setup, 1, &master, "GET", &batch_path).await?;
+    let batch: Value = serde_json::from_str(&batch)?;
+    let output = batch["output_file_id"].as_str().expect("an id");
+    let output_path = format!("/v1/files/{output}/content");
+    let (status, content) = send(&setup, 2, &owner, "GET", &output_path).await?;
+    assert_eq!(status, 200, "{content}");
+    let expected = cost_of_lines(&content);
+    let what = format!("the key has spent {expected}");
+    wait_until(&what, 2 * harness::SOON, async || {
+        let info = setup.key_info(2, &owner).await.unwrap_or_default();
+        info["spend"].as_f64().is_some_and(|spend| (spend - expected).abs() < 1e-12)
+    })
+    .await?;
+
+    let file_path = format!("/v1/files/{}", file["id"].as_str().expect("an id"));
+    for node in [1, 2] {
+        for path in [&batch_path, &file_path] {
+            assert_eq!(send(&setup, node, &owner, "GET", path).await?.0, 200, "{path}");
+        }
+        let (status, list) = send(&setup, node, &owner, "GET", "/v1/batches").await?;
+        let list: Value = serde_json::from_str(&list)?;
+        assert_eq!((status, &list["data"][0]["id"]), (200, &made["id"]), "node {node}");
+    }
+    setup.cluster.restart(0)?;
+    setup.cluster.wait_ready(FORMED).await?;
+    assert_eq!(send(&setup, 0, &owner, "GET", &batch_path).await?.0, 200);
+    // Settled after all that came before it on that node.
+    let plain = json!({"model": "own", "input": "hi"});
+    let plain: Value = respond(&setup, 0, &owner, &plain).await?.json()?;
+    spends(&setup, &owner, expected + cost(&plain["usage"])).await
 }

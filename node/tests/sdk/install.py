@@ -55,7 +55,7 @@ def install(here, cache, suites):
 
 
 def needs_node(name):
-    return name.endswith(".mjs") or name == "claude_code.py"
+    return name.endswith(".mjs") or name in ("claude_code.py", "codex.py")
 
 
 def once(cache, name, pins, make):

@@ -4,6 +4,7 @@ import asyncio
 import base64
 import io
 import json
+import time
 from unittest import mock
 
 import openai
@@ -285,17 +286,36 @@ def response_in_background(on):
     raises(openai.BadRequestError, elsewhere(on).responses.cancel, plain.id)
 
 
+@case("chat", "claude", "vllm", "ollama", "gemini", "cohere")
+def response_made_here(on):
+    """The same of a provider that keeps none: a node makes it, and every node tells how it stands."""
+    client, other = sdk(on), elsewhere(on)
+    made = client.responses.create(model=on.model, input="[[say:good day]]", background=True)
+    same(made.status, "queued")
+    until = time.monotonic() + 20
+    while (read := other.responses.retrieve(made.id)).status in ("queued", "in_progress"):
+        holds(time.monotonic() < until, f"it is {read.status} after 20 s")
+        time.sleep(0.05)
+    same((read.status, read.output_text, read.background), ("completed", "good day", True))
+    slow = client.responses.create(model=on.model, input="[[delay:60000]] hi", background=True)
+    same(other.responses.cancel(slow.id).status, "cancelled")
+    same(client.responses.retrieve(slow.id).status, "cancelled")
+
+
 @case("keeps", "chat")
 def response_tokens(on):
     counted = sdk(on).responses.input_tokens.count(model=on.model, input="good day to you")
     holds(counted.input_tokens > 0, f"{counted}")
 
 
-@case
+@case("keeps", "chat", "claude", "vllm", "ollama", "gemini", "cohere")
 def response_compacted(on):
-    short = sdk(on).responses.compact(model="keeps", input=[{"role": "user", "content": "good day"}])
-    same(short.object, "response.compaction")
+    client = sdk(on)
+    short = client.responses.compact(model=on.model, input=[{"role": "user", "content": "good day"}])
+    same((short.object, short.output[-1].type), ("response.compaction", "compaction"))
     holds(short.usage.input_tokens > 0, f"{short.usage}")
+    turns = [*(item.model_dump(exclude_none=True) for item in short.output), *say("[[say:and on]]")]
+    same(client.responses.create(model=on.model, input=turns).output_text, "and on")
 
 
 @case

@@ -39,7 +39,7 @@ PAGE = os.path.join(ROOT, "docs", "compatibility.md")
 SUITES = [
     "openai_python.py", "openai_node.mjs", "ai_node.mjs", "langchain_python.py", "litellm_python.py", "google_python.py",
     "bedrock_python.py",
-    "anthropic_python.py", "anthropic_node.mjs", "claude_code.py",
+    "anthropic_python.py", "anthropic_node.mjs", "claude_code.py", "codex.py",
 ]
 KILLERS = ["failover_python.py"]
 # A busy machine with two cores; a case that hangs is a failure of its own.

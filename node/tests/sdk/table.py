@@ -45,6 +45,7 @@ SINGLE = {
     "response_kept": "/v1/responses/{id}, /v1/responses/{id}/input_items",
     "response_stored": "/v1/responses/{id}, /v1/responses/{id}/input_items",
     "response_in_background": "/v1/responses/{id}/cancel",
+    "response_made_here": "/v1/responses/{id}/cancel",
     "response_tokens": "/v1/responses/input_tokens",
     "response_compacted": "/v1/responses/compact",
     "files": "/v1/files",
@@ -70,6 +71,7 @@ SDKS = {
     "litellm_python": ("litellm as a client", "litellm"),
     "ai_node": ("ai, with @ai-sdk/openai and openai-compatible", "ai"),
     "claude_code": ("Claude Code, `claude -p`", "@anthropic-ai/claude-code"),
+    "codex": ("Codex, `codex exec`", "@openai/codex"),
     "failover_python": ("openai and anthropic (Python), a node killed", "openai"),
 }
 
