@@ -197,7 +197,9 @@ fn read(
 ) -> Result<ChatRequest, Refused> {
     let kind = headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
     let endpoint = call.endpoint;
-    let chat = if endpoint.file_field().is_some() && !kind.starts_with("application/json") {
+    // Pictures may stand in JSON, by their addresses; sound may not.
+    let may_be_json = endpoint == Endpoint::ImageEdits && kind.starts_with("application/json");
+    let chat = if endpoint.file_field().is_some() && !may_be_json {
         parse_upload(endpoint, body, kind, path_model)
     } else {
         parse(endpoint, body, path_model)

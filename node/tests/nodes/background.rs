@@ -33,9 +33,7 @@ async fn call(
     method: &str,
     path: &str,
 ) -> anyhow::Result<(u16, Value)> {
-    let path = format!("/v1/responses/{path}");
-    let (status, body) = harness::send(setup, node, caller, method, &path).await?;
-    Ok((status, serde_json::from_str(&body)?))
+    harness::send_json(setup, node, caller, method, &format!("/v1/responses/{path}")).await
 }
 
 async fn is(setup: &Setup, node: usize, caller: &Client, id: &str, status: &str) -> bool {

@@ -160,6 +160,9 @@ async fn a_bad_request_is_answered_before_any_upstream() -> anyhow::Result<()> {
         let text = error["error"]["message"].as_str().unwrap_or_default();
         assert!(text.starts_with(message), "{body}: {text}");
     }
+    let sound = r#"{"model":"chat","file":"x"}"#;
+    let (status, answer) = post_raw(&setup, "/v1/audio/transcriptions", sound).await?;
+    assert!(status == 400 && answer.contains("Invalid multipart payload"), "{answer}");
     assert_eq!(setup.mock.stats().requests, 0);
     Ok(())
 }

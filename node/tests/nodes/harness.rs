@@ -216,6 +216,18 @@ pub(crate) async fn send(
     Ok((answer.status().as_u16(), answer.text().await?))
 }
 
+/// The same where the body is JSON.
+pub(crate) async fn send_json(
+    setup: &Setup,
+    node: usize,
+    caller: &Client,
+    method: &str,
+    path: &str,
+) -> anyhow::Result<(u16, Value)> {
+    let (status, body) = send(setup, node, caller, method, path).await?;
+    Ok((status, serde_json::from_str(&body)?))
+}
+
 /// What a client reads in an error: the object inside `error`.
 pub(crate) fn error_of(reply: &Reply) -> anyhow::Result<Value> {
     let mut body: Value = reply.json()?;

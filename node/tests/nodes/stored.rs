@@ -3,7 +3,7 @@
 use dunlin_cluster::{Client, Reply};
 use serde_json::{Value, json};
 
-use crate::harness::{self, FORMED, Setup, assert_error};
+use crate::harness::{self, FORMED, Setup, assert_error, send_json as send};
 
 async fn respond(
     setup: &Setup,
@@ -12,17 +12,6 @@ async fn respond(
     body: &Value,
 ) -> anyhow::Result<Reply> {
     Ok(caller.post(&setup.cluster.url(node, "/v1/responses"), body).await?)
-}
-
-async fn send(
-    setup: &Setup,
-    node: usize,
-    caller: &Client,
-    method: &str,
-    path: &str,
-) -> anyhow::Result<(u16, Value)> {
-    let (status, body) = harness::send(setup, node, caller, method, path).await?;
-    Ok((status, serde_json::from_str(&body)?))
 }
 
 /// What the model was sent last: who spoke, and what.
