@@ -9,6 +9,7 @@ use dunlin_config::ClusterSection;
 use dunlin_proxy::OnStale;
 
 use crate::demo::DemoArgs;
+use crate::recover::RecoverArgs;
 
 const AFTER_HELP: &str = "\
 First steps:
@@ -66,6 +67,8 @@ pub(crate) enum Command {
     /// Move here from another gateway: see first what changes, then import its keys, teams and users.
     #[command(subcommand)]
     Migrate(dunlin_cli::MigrateCommand),
+    /// Go on from one survivor after more than half of the voters are lost for good.
+    Recover(RecoverArgs),
     /// Tell what an error code such as DL0103 means and how to mend it.
     Explain {
         /// The code, as printed in brackets.

@@ -25,7 +25,7 @@ use crate::{Exit, log_size, say};
 
 const DEFAULT_PORT: u16 = 4000;
 const DEFAULT_CLUSTER_PORT: u16 = 4100;
-const DEFAULT_DATA_DIR: &str = "dunlin-data";
+pub(crate) const DEFAULT_DATA_DIR: &str = "dunlin-data";
 /// Beyond, a node that hears no majority does not decide by what it knows.
 const DEFAULT_MAX_STALENESS: Duration = Duration::from_secs(60);
 /// Shorter cluster secrets could be searched for by anyone who records one handshake.

@@ -13,6 +13,7 @@ mod logs;
 mod master_key;
 mod migrate;
 mod parts;
+mod recover;
 mod revision;
 mod rules;
 mod run;
@@ -60,6 +61,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<Exit> {
         Command::Config(ConfigCommand::Revisions(command)) => {
             Ok(dunlin_cli::run_revisions(&command, config::keys_from_environment()))
         }
+        Command::Recover(args) => recover::run(&args),
         Command::Explain { code } => Ok(explain::run(&code)),
         Command::Cluster(command) => Ok(dunlin_cli::run(&command, config::keys_from_environment())),
         Command::Completion { shell } => {

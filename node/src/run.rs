@@ -74,7 +74,8 @@ async fn run(config: NodeConfig, clock: Clock, cluster_runtime: Handle) -> anyho
     let door = Door::take(&config.host, config.port).await?;
     let api = door.address()?;
     let meeting = config.meeting().await?;
-    introduce(&config, identity.node, api);
+    let me = identity.node;
+    introduce(&config, me, api);
 
     let (cluster_tasks, data_tasks) = (Tasks::default(), Tasks::default());
     let secret = meeting.secret.clone();
@@ -106,6 +107,10 @@ async fn run(config: NodeConfig, clock: Clock, cluster_runtime: Handle) -> anyho
         () = &mut serving => true,
         () = cluster_tasks.stop.cancelled() => true,
         () = data_tasks.stop.cancelled() => true,
+        why = consensus.removed() => {
+            error!(node.id = %me, "this node leaves its cluster: {why}");
+            false
+        }
         asked = asked_to_stop() => asked.is_err(),
     };
     leaving.cancel();

@@ -22,6 +22,9 @@ pub struct ClusterStatus {
     pub config_revision: u64,
     /// All members, by id.
     pub members: Vec<MemberStatus>,
+    /// Nodes that were removed for good, by id; the last 1,000.
+    #[serde(default)]
+    pub removed: Vec<RemovedMember>,
     /// All backends of the config, by name.
     pub backends: Vec<BackendStatus>,
 }
@@ -49,6 +52,24 @@ pub struct MemberStatus {
     /// Whether it has another master key than the answering node, at the same config revision.
     #[serde(default)]
     pub other_master_key: bool,
+}
+
+/// A node that was a member and was removed for good.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RemovedMember {
+    /// Its id.
+    pub id: NodeId,
+    /// Where other nodes reached it, `host:port`.
+    pub address: String,
+    /// When it was removed, in ISO 8601.
+    pub at: String,
+    /// Who removed it.
+    pub by: String,
+    /// What it was granted of budgets and has not settled, in dollars: nobody else can spend it until
+    /// the budgets' periods end or it is reclaimed.
+    pub withheld_usd: f64,
+    /// Whether that was given free.
+    pub reclaimed: bool,
 }
 
 /// A member's part in the consensus.

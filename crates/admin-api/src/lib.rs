@@ -11,7 +11,7 @@ mod import;
 mod key;
 
 pub use audit::{AuditEntry, AuditPage, AuditProof};
-pub use cluster::{BackendStatus, ClusterStatus, MemberRole, MemberStatus};
+pub use cluster::{BackendStatus, ClusterStatus, MemberRole, MemberStatus, RemovedMember};
 pub use fields::{Field, Of, Shape, THROUGHPUTS, idle_fields, why_refused};
 pub use import::{Former, Import, ImportKind, ImportRow, Imported, ImportedRow, MAX_IMPORT_ROWS};
 pub use key::{DeletedKeys, KeyInfo, KeyList, KeyRow, ListedKey, RawJson, Row};

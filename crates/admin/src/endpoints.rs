@@ -56,6 +56,7 @@ mod list_keys;
 mod provider_budgets;
 mod regenerate_key;
 mod remove_member;
+mod remove_node;
 mod reset_key_spend;
 mod reset_spend;
 mod reset_team_spend;
@@ -124,6 +125,7 @@ static ALL: &[fn(Routes) -> Routes] = &[
     provider_budgets::add,
     regenerate_key::add,
     remove_member::add,
+    remove_node::add,
     reset_key_spend::add,
     reset_spend::add,
     reset_team_spend::add,

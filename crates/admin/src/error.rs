@@ -163,6 +163,7 @@ impl Error {
                 Rejected::UnknownEntity { .. }
                 | Rejected::UnknownMember { .. }
                 | Rejected::UnknownResource { .. }
+                | Rejected::UnknownNode { .. }
                 | Rejected::UnknownRevision { .. } => of(404, "not_found_error", None),
                 Rejected::EntityExists { .. }
                 | Rejected::ResourceExists { .. }
@@ -173,7 +174,8 @@ impl Error {
                 | Rejected::Overpromised { .. }
                 | Rejected::TooMany { .. }
                 | Rejected::TooLarge { .. } => of(400, "bad_request_error", None),
-                Rejected::UnknownNode { .. }
+                Rejected::NodeRemoved { .. }
+                | Rejected::NodeIsMember { .. }
                 | Rejected::AlreadyFormed
                 | Rejected::StaleRevision { .. }
                 | Rejected::OldRevision { .. } => of(409, "conflict", None),

@@ -7,6 +7,7 @@
 //! Read `session.rs` first, then `key/create.rs`.
 
 mod audit;
+mod cluster;
 mod credential;
 mod entity;
 mod failure;
@@ -41,6 +42,9 @@ use crate::target::{NamedKey, Nodes, Target};
 pub enum Command {
     /// Show the cluster: nodes, leader, config revision, backends with their load and health.
     Status(Target),
+    /// See who belongs to the cluster; remove a node for good, take back what it had of budgets.
+    #[command(subcommand)]
+    Cluster(cluster::ClusterCommand),
     /// Make, look at, change, block and delete keys.
     #[command(subcommand)]
     Key(Box<key::KeyCommand>),
@@ -108,6 +112,7 @@ fn block_on(work: impl Future<Output = Result<Exit>>) -> Exit {
 async fn dispatch(command: &Command, key: Option<NamedKey>) -> Result<Exit> {
     match command {
         Command::Status(target) => status::run(&target.open(key)?).await?,
+        Command::Cluster(command) => cluster::run(command, key).await?,
         Command::Key(command) => key::run(command, key).await?,
         Command::Team(command) => entity::team(command, key).await?,
         Command::User(command) => entity::user(command, key).await?,

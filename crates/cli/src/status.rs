@@ -1,10 +1,10 @@
 //! `dunlin status`: the cluster as one node sees it.
 
-use dunlin_admin_api::{BackendStatus, ClusterStatus, MemberRole, MemberStatus};
+use dunlin_admin_api::{BackendStatus, ClusterStatus, MemberRole, MemberStatus, RemovedMember};
 
 use crate::failure::Result;
 use crate::session::Session;
-use crate::table::{listed, table};
+use crate::table::{listed, moment, table};
 
 pub(crate) async fn run(session: &Session) -> Result {
     let answer = session.get("/cluster/status", &[]).await?;
@@ -29,6 +29,11 @@ fn text(status: &ClusterStatus, url: &str) -> String {
         table(["NODE", "ROLE", "STATE", " CONFIG", "CLIENTS AT", "NODES AT"], &members),
     );
     text.push('\n');
+    if !status.removed.is_empty() {
+        let removed: Vec<_> = status.removed.iter().map(removed).collect();
+        text += &table(["REMOVED NODE", "AT", "BY", " WITHHELD", "WAS AT"], &removed);
+        text.push('\n');
+    }
     text += &if backends.is_empty() {
         "no backends: no config is in force on this node yet\n".to_owned()
     } else {
@@ -62,6 +67,11 @@ fn member(member: &MemberStatus) -> [String; 6] {
         revision => revision.to_string(),
     };
     [member.id.to_string(), role.to_owned(), state, config, clients_at, member.address.clone()]
+}
+
+fn removed(node: &RemovedMember) -> [String; 5] {
+    let RemovedMember { id, at, by, withheld_usd, address, .. } = node;
+    [id.to_string(), moment(at), by.clone(), format!("${withheld_usd}"), address.clone()]
 }
 
 fn backend(backend: &BackendStatus) -> [String; 5] {

@@ -14,11 +14,13 @@ pub(crate) struct Addresses {
     rpc: Rpc,
     me: NodeId,
     told: Mutex<BTreeMap<NodeId, String>>,
+    /// As many former clusters were told.
+    former: Mutex<usize>,
 }
 
 impl Addresses {
     pub(crate) fn new(rpc: Rpc, me: NodeId) -> Self {
-        Self { rpc, me, told: Mutex::default() }
+        Self { rpc, me, told: Mutex::default(), former: Mutex::default() }
     }
 
     /// An address to use while nothing better is known.
@@ -40,6 +42,13 @@ impl Addresses {
         for (id, address) in &gossiped {
             self.tell(*id, address);
         }
+        let former = state.former_clusters();
+        let mut told = self.former.lock().expect("no holder panics");
+        if *told != former.len() {
+            self.rpc.supersede(former.iter().map(|former| former.cluster).collect());
+            *told = former.len();
+        }
+        drop(told);
         for (id, member) in state.nodes() {
             if !gossiped.contains_key(&id) {
                 self.tell(id, &member.address);

@@ -18,6 +18,8 @@ const LAG: u64 = 250;
 /// One member as the leader sees it. The leader itself is among them, never silent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Sight {
+    /// Whether it was removed for good: it is only waited for until Raft lets it go.
+    pub(crate) removed: bool,
     /// Whether the replicated state lists it.
     pub(crate) listed: bool,
     /// Whether the replicated state has it marked down.
@@ -45,14 +47,25 @@ pub(crate) enum Act {
     List(NodeId),
     MarkDown(NodeId),
     MarkUp(NodeId),
+    /// To these; who leaves stays a learner.
     SetVoters(BTreeSet<NodeId>),
+    /// A learner that was removed leaves Raft's membership.
+    Drop(NodeId),
+    /// This node was removed: another one must lead.
+    HandOver,
 }
 
 /// What to propose now: marks as needed, and at most one change of voters, last.
 pub(crate) fn acts(cluster: &Cluster) -> Vec<Act> {
     let mut acts = Vec::new();
     for (id, sight) in &cluster.members {
-        if !sight.listed {
+        if sight.removed {
+            if *id == cluster.leader {
+                acts.push(Act::HandOver);
+            } else if !cluster.voters.contains(id) {
+                acts.push(Act::Drop(*id));
+            }
+        } else if !sight.listed {
             acts.push(Act::List(*id));
         } else if !sight.down && sight.silent >= DOWN_AFTER {
             acts.push(Act::MarkDown(*id));
@@ -60,15 +73,21 @@ pub(crate) fn acts(cluster: &Cluster) -> Vec<Act> {
             acts.push(Act::MarkUp(*id));
         }
     }
-    acts.extend(voters(cluster).map(Act::SetVoters));
+    // A leader that is to go, and a change of members under way, come first.
+    if !acts.iter().any(|act| matches!(act, Act::HandOver | Act::Drop(_))) {
+        acts.extend(voters(cluster).map(Act::SetVoters));
+    }
     acts
 }
 
 fn voters(cluster: &Cluster) -> Option<BTreeSet<NodeId>> {
     let now = &cluster.voters;
-    let dead = |id: &NodeId| cluster.members.get(id).is_none_or(|s| s.silent >= DEAD_AFTER);
+    let removed = |id: &NodeId| cluster.members.get(id).is_some_and(|s| s.removed);
+    let dead =
+        |id: &NodeId| cluster.members.get(id).is_none_or(|s| s.removed || s.silent >= DEAD_AFTER);
     let mut fit = cluster.members.iter().filter(|(id, sight)| {
         !now.contains(id)
+            && !sight.removed
             && sight.silent.is_zero()
             && sight.lag.is_some_and(|lag| lag <= LAG)
             && (sight.well >= WELL_FOR || now.len() < 3)
@@ -80,6 +99,15 @@ fn voters(cluster: &Cluster) -> Option<BTreeSet<NodeId>> {
         5.. => 5,
     };
 
+    if let Some(gone) = now.iter().find(|id| removed(id)) {
+        let mut next = now.clone();
+        next.remove(gone);
+        next.extend(fit.next().map(|(id, _)| *id));
+        let heard =
+            next.iter().filter(|id| cluster.members.get(id).is_some_and(|s| s.silent.is_zero()));
+        // Those who are left must be able to go on.
+        return (heard.count() * 2 > next.len()).then_some(next);
+    }
     if now.len() < target {
         let wanted = target - now.len();
         let mut next = now.clone();
@@ -111,6 +139,7 @@ mod tests {
     use super::*;
 
     const WELL: Sight = Sight {
+        removed: false,
         listed: true,
         down: false,
         silent: Duration::ZERO,
@@ -173,6 +202,30 @@ mod tests {
         check(4, &[WELL, dead, WELL, WELL], &[Act::SetVoters(ids(&[1, 3, 4]))]);
         check(6, &[WELL, WELL, WELL, WELL, WELL, WELL], &[Act::SetVoters(ids(&[1, 2, 3, 4, 5]))]);
         check(2, &[WELL, WELL], &[]);
+    }
+
+    #[test]
+    fn a_removed_voter_goes_at_once_and_a_healthy_learner_takes_its_place() {
+        let gone = Sight { removed: true, listed: false, ..silent(3) };
+        let going = Sight { removed: true, listed: false, ..WELL };
+        check(3, &[WELL, gone.clone(), WELL], &[Act::SetVoters(ids(&[1, 3]))]);
+        check(3, &[WELL, going.clone(), WELL], &[Act::SetVoters(ids(&[1, 3]))]);
+        check(3, &[WELL, gone.clone(), WELL, WELL], &[Act::SetVoters(ids(&[1, 3, 4]))]);
+        check(2, &[WELL, WELL, gone.clone()], &[Act::Drop(NodeId(3))]);
+        check(
+            5,
+            &[WELL, gone.clone(), silent(1), WELL, WELL],
+            &[Act::SetVoters(ids(&[1, 3, 4, 5]))],
+        );
+        // With it gone, too few would be heard.
+        check(3, &[WELL, gone.clone(), silent(1)], &[]);
+        // It takes nobody's place, and a leader that is to go hands over first.
+        check(
+            3,
+            &[WELL, silent(60), WELL, gone.clone()],
+            &[Act::MarkDown(NodeId(2)), Act::Drop(NodeId(4))],
+        );
+        check(3, &[going, WELL, WELL], &[Act::HandOver]);
     }
 
     #[test]

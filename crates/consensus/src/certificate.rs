@@ -73,6 +73,12 @@ pub(crate) struct Certificate {
     /// When this node knew for the last time all that was decided.
     #[serde(default)]
     pub(crate) heard: Option<UnixMillis>,
+    /// The cluster that was lost, while the files of the recovered one are still to take their places.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) recovering: Option<ClusterId>,
+    /// Why it is a member no more, for ever.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) removed: Option<String>,
 }
 
 impl Certificate {
@@ -86,6 +92,8 @@ impl Certificate {
             floor: Floor::default(),
             standing: Standing::default(),
             heard: None,
+            recovering: None,
+            removed: None,
         }
     }
 

@@ -23,11 +23,9 @@ use crate::identity::Identity;
 use crate::machine::Published;
 use crate::node::{Node, Running, discard_abandoned};
 use crate::propose::{self, NoQuorum, ProposeError};
+use crate::removal::{self, Allowed, RemoveError};
 use crate::staleness::{self, Knowledge};
 use crate::{formation, service, steward};
-
-/// How long a leaving leader waits for its heir.
-const HAND_OVER: Duration = Duration::from_secs(2);
 
 /// What consensus needs to start.
 pub struct Config {
@@ -137,6 +135,8 @@ impl Consensus {
             stop: config.stop,
             published: Arc::new(Published::new()),
             formed: watch::Sender::new(false),
+            removed: watch::Sender::new(None),
+            allowed: Allowed::default(),
             sequence: AtomicU64::new(1),
             in_flight: Semaphore::new(propose::IN_FLIGHT),
             identity: Mutex::new(identity),
@@ -191,6 +191,30 @@ impl Consensus {
     /// As [`Consensus::propose`].
     pub async fn propose_as(&self, actor: Actor, command: Command) -> Result<Reply, ProposeError> {
         propose::propose(&self.node, Some(actor), command).await
+    }
+
+    /// Takes a node out of the cluster for good: it is refused from then on, whatever it asks. A node
+    /// that is alive only with `force`. `by` is told to whoever runs the node. True: it is out of the
+    /// voters and learners too; else the leader goes on until it is.
+    ///
+    /// # Errors
+    /// [`RemoveError`].
+    pub async fn remove(
+        &self,
+        actor: Actor,
+        by: String,
+        node: NodeId,
+        force: bool,
+    ) -> Result<bool, RemoveError> {
+        removal::remove(&self.node, (actor, by), node, force).await
+    }
+
+    /// Waits until this node was removed from its cluster, and says why and what to do.
+    pub async fn removed(&self) -> String {
+        let mut removed = self.node.removed.subscribe();
+        let why = removed.wait_for(Option::is_some).await.map(|why| why.clone());
+        // The sender lives as long as this handle.
+        why.ok().flatten().unwrap_or_default()
     }
 
     /// Returns once [`Consensus::state`] holds all that was acknowledged anywhere before the call.
@@ -258,7 +282,10 @@ impl Consensus {
     pub async fn leave(&self) {
         if let Some(running) = self.node.running() {
             // A cluster without another live voter elects for itself later.
-            drop(tokio::time::timeout(HAND_OVER, steward::hand_over(&self.node, running)).await);
+            drop(
+                tokio::time::timeout(steward::HAND_OVER, steward::hand_over(&self.node, running))
+                    .await,
+            );
         }
     }
 }
@@ -317,6 +344,7 @@ async fn serve(node: &Node, running: &Running) -> Result<(), Error> {
     };
     tokio::select! {
         ended = member => ended,
+        ended = removal::notice(node, running) => ended,
         ended = steward::compaction(node, running) => ended,
         () = steward::autopilot(node, running) => Ok(()),
         () = steward::watch_core(node, running) => Ok(()),

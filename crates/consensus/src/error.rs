@@ -127,16 +127,32 @@ pub enum Error {
         cluster: ClusterId,
     },
 
-    /// The cluster knew this node and removed it.
+    /// There is nothing to recover from.
     #[error(
-        "node {node} was removed from cluster {cluster}: move its data directory away to join \
-         again as a new node"
+        "{} is not the data directory of a member of a cluster: name that of a node that survived",
+        path.display()
     )]
+    NoMember {
+        /// The data directory.
+        path: PathBuf,
+    },
+
+    /// A cluster of one has its majority.
+    #[error("node {node} is the only voter of its cluster, so nothing is lost: start it as usual")]
+    NothingLost {
+        /// The node.
+        node: NodeId,
+    },
+
+    /// The cluster knew this node and removed it.
+    #[error("node {node} takes no part in cluster {cluster} any more: {why}")]
     Removed {
         /// This node.
         node: NodeId,
         /// The cluster that removed it.
         cluster: ClusterId,
+        /// When and by whom, and what to do.
+        why: String,
     },
 }
 

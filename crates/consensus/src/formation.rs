@@ -324,7 +324,7 @@ pub(crate) async fn become_member(node: &Node, running: &Running) -> Result<(), 
 }
 
 /// Asks whoever answers; returns where the leader is said to be.
-async fn ask_to_be_added(
+pub(crate) async fn ask_to_be_added(
     node: &Node,
     running: &Running,
     hint: Option<String>,
@@ -346,11 +346,9 @@ async fn ask_to_be_added(
                     return Ok(Some(leader));
                 }
             }
-            Ok((from, JoinTold::Refused(reason))) => {
-                if member {
-                    error!(node.id = %from, %reason, "this node may not join the cluster");
-                    return Err(Error::Removed { node: node.me, cluster: running.cluster });
-                }
+            Ok((_, JoinTold::Removed(why))) => {
+                node.write_removal(&why)?;
+                return Err(Error::Removed { node: node.me, cluster: running.cluster, why });
             }
             Ok(_) | Err(_) => {}
         }

@@ -11,6 +11,7 @@ use rustix::fs::{FlockOperation, flock};
 use crate::certificate::{Certificate, Standing};
 use crate::durable;
 use crate::error::Error;
+use crate::recovery;
 
 const LOCK: &str = "lock";
 /// The Raft log's directory inside the data directory.
@@ -53,6 +54,12 @@ impl Identity {
             certificate.inode = inode;
         } else if certificate.inode != inode {
             return Err(Error::Copied { path: data_dir.to_owned(), node: certificate.node });
+        }
+        recovery::finish(data_dir, &mut certificate)?;
+        if let (Some(why), Some(cluster)) =
+            (certificate.removed.clone(), certificate.standing.cluster)
+        {
+            return Err(Error::Removed { node: certificate.node, cluster, why });
         }
         if certificate.standing.cluster.is_some()
             && certificate.stored

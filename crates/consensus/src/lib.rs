@@ -26,6 +26,8 @@ mod network;
 mod node;
 mod propose;
 mod raft;
+mod recovery;
+mod removal;
 mod service;
 mod snapshot;
 mod staleness;
@@ -36,6 +38,8 @@ pub use consensus::{Calls, Config, Consensus, Role, Status};
 pub use error::Error;
 pub use identity::Identity;
 pub use propose::{NoQuorum, ProposeError};
+pub use recovery::{Known, Position, Recovery};
+pub use removal::{RemovalRefused, RemoveError};
 
 #[cfg(test)]
 mod tests;

@@ -6,6 +6,7 @@
 //! entries mean. Read `record.rs` first: it says how an entry lies in sled, and why in pieces.
 
 mod disk;
+mod offline;
 mod record;
 mod tail;
 mod writer;
@@ -24,6 +25,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub(crate) use disk::{Owner, SyncData};
+pub(crate) use offline::Offline;
 
 use crate::certificate::Floor;
 use crate::error::Error;

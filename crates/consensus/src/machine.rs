@@ -86,7 +86,7 @@ impl Core {
         SnapshotMeta { last_log_id: self.last, last_membership: self.membership.clone() }
     }
 
-    fn apply(
+    pub(crate) fn apply(
         &mut self,
         log_id: LogId,
         payload: EntryPayload<Stamped, u64, openraft::BasicNode>,

@@ -64,8 +64,19 @@ impl Peer {
         body: Bytes,
         timeout: Duration,
     ) -> Result<Bytes, RPCError<Types>> {
+        let left = |node: Arc<Node>| node.removed.borrow().is_some();
+        if self.node.upgrade().is_some_and(left) {
+            // It must not lead those who do not know yet what became of their cluster.
+            return Err(unreadable("this node has left its cluster".to_owned()));
+        }
         match self.rpc.call(NodeId(self.target), Service::Raft, body, timeout).await {
             Ok(answer) => Ok(answer),
+            Err(e @ CallError::WrongCluster { theirs: Some(theirs), superseded: true, .. }) => {
+                if let Some(node) = self.node.upgrade() {
+                    node.leave_for(theirs);
+                }
+                Err(RPCError::Unreachable(Unreachable::new(&e)))
+            }
             Err(CallError::TimedOut { after }) => Err(RPCError::Timeout(Timeout {
                 action: kind,
                 id: self.me,

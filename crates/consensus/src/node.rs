@@ -29,11 +29,12 @@ use crate::log_store::{LogReader, LogStore, Opening, Owner};
 use crate::machine::{Machine, Published};
 use crate::network::Network;
 use crate::raft::{self, LogId, Metrics, Raft};
+use crate::removal::Allowed;
 use crate::snapshot::Snapshots;
 use crate::staleness::Knowledge;
 
 /// The directory of snapshots inside the data directory.
-const SNAPSHOTS: &str = "snapshot";
+pub(crate) const SNAPSHOTS: &str = "snapshot";
 
 /// One node's share of consensus.
 pub(crate) struct Node {
@@ -49,6 +50,9 @@ pub(crate) struct Node {
     pub(crate) addresses: Arc<Addresses>,
     pub(crate) published: Arc<Published>,
     pub(crate) formed: watch::Sender<bool>,
+    /// Why this node is a member no more; none while it is, or may become one.
+    pub(crate) removed: watch::Sender<Option<String>>,
+    pub(crate) allowed: Allowed,
     /// The next command's number in this epoch.
     pub(crate) sequence: AtomicU64,
     pub(crate) in_flight: Semaphore,
@@ -116,7 +120,10 @@ impl Node {
 
     pub(crate) fn introduction(&self) -> Introduction {
         let standing = self.identity().standing().clone();
-        let formed = standing.cluster.is_some() && self.published.state().cluster().is_some();
+        // Whoever left its cluster must lead nobody into it.
+        let formed = standing.cluster.is_some()
+            && self.published.state().cluster().is_some()
+            && self.removed.borrow().is_none();
         Introduction { address: self.plan.address.clone(), standing, formed }
     }
 

@@ -18,6 +18,7 @@ use tokio::time::{sleep, timeout};
 use crate::machine::Outcome;
 use crate::node::{Node, Running};
 use crate::raft::Stamped;
+use crate::service;
 use crate::wire::{self, Ask, Told};
 
 /// Proposals a node may have under way; more wait for their turn within [`PATIENCE`].
@@ -110,6 +111,7 @@ pub(crate) async fn propose(
                 | Told::NotLeader
                 | Told::Unknown
                 | Told::NoQuorum
+                | Told::Removal(_)
                 | Told::Knowledge { .. } => {
                     sleep(PAUSE).await;
                 }
@@ -185,8 +187,21 @@ async fn reach(applied: &mut watch::Receiver<u64>, index: u64) -> bool {
 /// Returns once this node's state holds everything that was acknowledged before the call.
 pub(crate) async fn barrier(node: &Node) -> Result<(), NoQuorum> {
     let started = node.clock.mono();
+    if let Told::ReadAt(index) = ask_leader(node, &Ask::ReadIndex).await? {
+        let mut applied = node.published.applied();
+        let left = started.plus(PATIENCE).since(node.clock.mono());
+        if timeout(left, reach(&mut applied, index)).await == Ok(true) {
+            return Ok(());
+        }
+    }
+    Err(NoQuorum { waited: node.clock.mono().since(started) })
+}
+
+/// Asks whoever leads, over changes of leader, until one that has a quorum answers.
+pub(crate) async fn ask_leader(node: &Node, question: &Ask) -> Result<Told, NoQuorum> {
+    let started = node.clock.mono();
     let deadline = started.plus(PATIENCE);
-    let ask = wire::encode(&Ask::ReadIndex);
+    let bytes = wire::encode(question);
     loop {
         let left = deadline.since(node.clock.mono());
         if left.is_zero() || node.stop.is_cancelled() {
@@ -195,26 +210,20 @@ pub(crate) async fn barrier(node: &Node) -> Result<(), NoQuorum> {
         let told = match node.running() {
             None => Told::NotLeader,
             Some(running) => match running.leader() {
-                Some(leader) if leader == node.me => running.read_index(left.min(TRY)).await,
-                Some(leader) => forward(node, leader, ask.clone(), left.min(TRY)).await,
+                Some(leader) if leader == node.me => {
+                    service::lead(node, running, question, left.min(TRY)).await
+                }
+                Some(leader) => forward(node, leader, bytes.clone(), left.min(TRY)).await,
                 None => Told::NotLeader,
             },
         };
         match told {
-            Told::ReadAt(index) => {
-                let mut applied = node.published.applied();
-                let left = deadline.since(node.clock.mono());
-                if timeout(left, reach(&mut applied, index)).await == Ok(true) {
-                    return Ok(());
-                }
-            }
+            Told::ReadAt(_) | Told::Removal(_) => return Ok(told),
             Told::Applied(_)
             | Told::NotLeader
             | Told::Unknown
             | Told::NoQuorum
-            | Told::Knowledge { .. } => {
-                sleep(PAUSE).await;
-            }
+            | Told::Knowledge { .. } => sleep(PAUSE).await,
         }
     }
 }

@@ -10,12 +10,14 @@ use dunlin_types::NodeId;
 use openraft::BasicNode;
 use openraft::raft::AppendEntriesResponse;
 use tokio::sync::{Semaphore, mpsc};
+use tokio::time::timeout;
 use tracing::{info, warn};
 
 use crate::bootstrap;
 use crate::node::{Node, Running};
+use crate::removal;
 use crate::staleness;
-use crate::wire::{self, Ask, JoinAsk, JoinTold, RaftMessage};
+use crate::wire::{self, Ask, JoinAsk, JoinTold, RaftMessage, Told};
 
 /// Calls answered at a time, per service. More wait in `rpc`'s queue, and beyond it are refused.
 const AT_ONCE: usize = 256;
@@ -58,6 +60,9 @@ fn running(node: &Node) -> Result<&Running, Refused> {
 /// A message of the Raft core.
 pub(crate) async fn raft(node: Arc<Node>, from: NodeId, body: Bytes) -> Result<Bytes, Refused> {
     let running = running(&node)?;
+    if node.removed.borrow().is_some() {
+        return Err(refused("this node has left its cluster"));
+    }
     match RaftMessage::decode(&body).map_err(refused)? {
         RaftMessage::Append(append, word) => {
             if append.vote.leader_id.node_id != from.0 {
@@ -73,6 +78,9 @@ pub(crate) async fn raft(node: Arc<Node>, from: NodeId, body: Bytes) -> Result<B
                 }
             }
             Ok(wire::appended(node.freshness.moment(node.clock.mono()), &answer))
+        }
+        RaftMessage::Vote(_) | RaftMessage::PreVote(_) if node.refusal_of(from).is_some() => {
+            Err(refused(node.refusal_of(from).unwrap_or_default()))
         }
         RaftMessage::Vote(vote) => {
             running.raft.vote(vote).await.map_err(refused).map(|answer| wire::encode(&answer))
@@ -93,12 +101,21 @@ pub(crate) async fn raft(node: Arc<Node>, from: NodeId, body: Bytes) -> Result<B
 /// A command or a question for the leader.
 pub(crate) async fn propose(node: Arc<Node>, _from: NodeId, body: Bytes) -> Result<Bytes, Refused> {
     let running = running(&node)?;
-    let told = match wire::decode(&body).map_err(refused)? {
-        Ask::Write(entry) => running.write(&node, Arc::new(entry), LEADER_PATIENCE).await,
-        Ask::ReadIndex => running.read_index(LEADER_PATIENCE).await,
-        Ask::Knowledge => staleness::told(&node, running),
-    };
-    Ok(wire::encode(&told))
+    let ask = wire::decode(&body).map_err(refused)?;
+    Ok(wire::encode(&lead(&node, running, &ask, LEADER_PATIENCE).await))
+}
+
+/// What this node says to a command or a question, as the leader if it is one.
+pub(crate) async fn lead(node: &Node, running: &Running, ask: &Ask, patience: Duration) -> Told {
+    match ask {
+        Ask::Write(entry) => running.write(node, Arc::new(entry.clone()), patience).await,
+        Ask::ReadIndex => running.read_index(patience).await,
+        Ask::Knowledge => staleness::told(node, running),
+        Ask::MayRemove { node: target, force } => {
+            let judged = removal::judge(node, running, *target, *force);
+            timeout(patience, judged).await.unwrap_or(Told::NotLeader)
+        }
+    }
 }
 
 /// Forming and joining.
@@ -140,6 +157,10 @@ fn promise(node: &Node, ballot: &crate::certificate::Ballot) -> JoinTold {
 
 async fn add(node: &Node, from: NodeId, address: String, member: bool) -> JoinTold {
     let Some(running) = node.running() else { return JoinTold::NoLeader };
+    if let Some(why) = node.refusal_of(from) {
+        warn!(node.id = %from, "a removed node asked to come back: refused, {why}");
+        return JoinTold::Removed(why);
+    }
     let metrics = running.metrics();
     match metrics.current_leader {
         Some(leader) if leader == node.me.0 => {}
@@ -149,8 +170,15 @@ async fn add(node: &Node, from: NodeId, address: String, member: bool) -> JoinTo
     let membership = metrics.membership_config.membership();
     let known = membership.get_node(&from.0);
     if member && known.is_none() {
+        // A leader that was deposed may not know of it yet; the answer is for ever.
+        if !matches!(running.read_index(LEADER_PATIENCE).await, Told::ReadAt(_)) {
+            return JoinTold::NoLeader;
+        }
         warn!(node.id = %from, "a removed node asked to come back: refused");
-        return JoinTold::Refused("it was removed from the cluster".to_owned());
+        return JoinTold::Removed(
+            "it was removed from the cluster; move its data directory away to join as a new node"
+                .to_owned(),
+        );
     }
     if !member && membership.voter_ids().any(|voter| voter == from.0) && node.is_listed(from) {
         warn!(node.id = %from, "a node asked to join under a voter's id: refused");

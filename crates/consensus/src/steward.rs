@@ -1,15 +1,15 @@
 //! The standing tasks of a member: the leader's autopilot, the log's compaction, the peers'
 //! addresses, and an end in good order.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use dunlin_state::Command;
 use dunlin_types::{MonoMillis, NodeId};
 use openraft::async_runtime::watch::WatchReceiver;
-use openraft::{ChangeMembers, Instant};
-use tokio::time::{MissedTickBehavior, interval, sleep};
+use openraft::{BasicNode, ChangeMembers, Instant};
+use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 use tracing::{error, info, warn};
 
 use crate::autopilot::{self, Act, Cluster, DOWN_AFTER, Sight};
@@ -24,12 +24,14 @@ const TICK: Duration = Duration::from_secs(1);
 const FIRST_TICKS: Duration = Duration::from_millis(100);
 /// A leader whose quorum is silent for so long can change nothing. One that comes back alone takes
 /// itself for the leader still, and would mark down those whom it cannot hear.
-const QUORUM_LOST: Duration = Duration::from_secs(1);
+pub(crate) const QUORUM_LOST: Duration = Duration::from_secs(1);
 /// A snapshot is made when this much log has grown since the last one, or as much as the last one
 /// is long: rewriting the state costs no more than writing the log did.
 const LOG_BYTES: u64 = 64 * 1024 * 1024;
 /// Log kept before the snapshot, for peers that were away for minutes.
 const KEEP_BYTES: u64 = LOG_BYTES;
+/// How long a leaving leader waits for its heir.
+pub(crate) const HAND_OVER: Duration = Duration::from_secs(2);
 /// How often the certificate learns what the log holds.
 const FLOOR_EVERY: Duration = Duration::from_secs(10);
 
@@ -87,6 +89,7 @@ impl Watch {
                 self.well_since.remove(&id);
             }
             let sight = Sight {
+                removed: node.published.state().removed_node(id).is_some(),
                 listed: listed.contains_key(&id),
                 down: listed.get(&id).is_some_and(|member| member.down.is_some()),
                 silent,
@@ -121,6 +124,14 @@ fn silence(
     if silent < DOWN_AFTER / 2 { Duration::ZERO } else { silent }
 }
 
+/// Whether a node has given a sign of life lately, in gossip or to this leader.
+pub(crate) fn is_heard(node: &Node, metrics: &Metrics, id: NodeId) -> bool {
+    let gossiped = node.gossip.view().peers.get(&id).is_some_and(|peer| peer.alive);
+    let heartbeats =
+        metrics.heartbeat.as_ref().and_then(|heard| heard.get(&id.0).cloned().flatten());
+    gossiped || heartbeats.is_some_and(|heard| heard.elapsed() < DOWN_AFTER / 2)
+}
+
 fn lag(id: NodeId, metrics: &Metrics) -> Option<u64> {
     let last = metrics.last_log_index.unwrap_or(0);
     let matched = metrics.replication.as_ref()?.get(&id.0)?.as_ref()?;
@@ -146,12 +157,22 @@ async fn carry_out(node: &Node, running: &Running, act: Act, metrics: &Metrics) 
         Act::SetVoters(voters) => {
             info!(?voters, "changing the voters");
             let voters = voters.iter().map(|id| id.0).collect();
-            // Voters that leave stay as learners.
-            let change = ChangeMembers::ReplaceAllVoters(voters);
-            if let Err(cause) = running.raft.change_membership(change, true).await {
-                info!(error = %cause, "the voters are not changed yet");
-            }
+            change_members(running, ChangeMembers::ReplaceAllVoters(voters)).await;
         }
+        Act::Drop(id) => {
+            info!(node.id = %id, "a removed node leaves the cluster");
+            change_members(running, ChangeMembers::RemoveNodes(BTreeSet::from([id.0]))).await;
+        }
+        Act::HandOver => {
+            drop(timeout(HAND_OVER, hand_over(node, running)).await);
+        }
+    }
+}
+
+async fn change_members(running: &Running, change: ChangeMembers<u64, BasicNode>) {
+    // Voters that leave stay as learners.
+    if let Err(cause) = running.raft.change_membership(change, true).await {
+        info!(error = %cause, "the members are not changed yet");
     }
 }
 

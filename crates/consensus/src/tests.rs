@@ -3,5 +3,6 @@
 
 mod cluster;
 mod forming;
+mod leaving;
 mod log_and_state;
 mod staleness;

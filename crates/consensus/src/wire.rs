@@ -16,6 +16,7 @@ use crate::bootstrap::Introduction;
 use crate::certificate::Ballot;
 use crate::freshness::{Moment, Word};
 use crate::raft::{LogId, Types, Vote};
+use crate::removal::RemovalRefused;
 
 /// A message of the Raft core.
 pub(crate) enum RaftMessage {
@@ -151,6 +152,13 @@ pub(crate) enum Ask {
     ReadIndex,
     /// How much do you know of what was decided?
     Knowledge,
+    /// May a member be removed for good?
+    MayRemove {
+        /// Which one.
+        node: NodeId,
+        /// Even if it is alive.
+        force: bool,
+    },
 }
 
 /// What the asked node says.
@@ -169,6 +177,8 @@ pub(crate) enum Told {
     /// How long the answering node may lack something, the last entry in its log, and the index of
     /// the last one it has applied.
     Knowledge { stale_ms: u64, last: Option<LogId>, applied: u64 },
+    /// Whether a member may be removed, as the leader sees it.
+    Removal(Result<(), RemovalRefused>),
 }
 
 /// Between nodes that may have no cluster in common.
@@ -204,6 +214,8 @@ pub(crate) enum JoinTold {
     NoLeader,
     /// Never, and why.
     Refused(String),
+    /// It was removed for good: why, and what to do.
+    Removed(String),
 }
 
 pub(crate) fn encode(message: &impl Serialize) -> Bytes {

@@ -77,6 +77,8 @@ pub enum CallError {
         ours: Option<ClusterId>,
         /// The cluster of the peer.
         theirs: Option<ClusterId>,
+        /// Theirs goes on in the place of ours, which had lost its majority.
+        superseded: bool,
     },
     /// The node at the address holds another cluster secret.
     #[error(

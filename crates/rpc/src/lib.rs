@@ -25,7 +25,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use arc_swap::ArcSwapOption;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use bytes::Bytes;
 use dunlin_proto::v1::node_client::NodeClient;
 use dunlin_proto::v1::refusal::Cause;
@@ -146,6 +146,7 @@ pub struct Rpc {
 struct Shared {
     address: SocketAddr,
     cluster: Arc<ArcSwapOption<ClusterId>>,
+    former: Arc<ArcSwap<Vec<ClusterId>>>,
     dialer: Arc<Dialer>,
     /// As many as there are members and candidates for membership.
     peers: Mutex<BTreeMap<NodeId, Peer>>,
@@ -173,9 +174,11 @@ impl Rpc {
         let listener = bind(listen).map_err(cannot_listen)?;
         let address = listener.local_addr().map_err(cannot_listen)?;
         let cluster = Arc::new(ArcSwapOption::empty());
+        let former = Arc::new(ArcSwap::default());
         let inbox = server::Server {
             me,
             cluster: cluster.clone(),
+            former: former.clone(),
             tls: credentials.server.into(),
             tasks: tasks.clone(),
             stop: stop.clone(),
@@ -183,7 +186,7 @@ impl Rpc {
         .start(listener);
         let tls = credentials.client.into();
         let dialer = Arc::new(Dialer { me, tls, runtime: Handle::current(), tasks, stop });
-        let shared = Shared { address, cluster, dialer, peers: Mutex::default() };
+        let shared = Shared { address, cluster, former, dialer, peers: Mutex::default() };
         Ok((Self { shared: Arc::new(shared) }, inbox))
     }
 
@@ -196,6 +199,11 @@ impl Rpc {
     /// Makes every later call one of this cluster, in both directions.
     pub fn enter_cluster(&self, cluster: ClusterId) {
         self.shared.cluster.store(Some(Arc::new(cluster)));
+    }
+
+    /// Tells whoever calls from one of these clusters that the entered one goes on in its place.
+    pub fn supersede(&self, former: Vec<ClusterId>) {
+        self.shared.former.store(Arc::new(former));
     }
 
     /// The cluster entered, if any.
@@ -275,7 +283,8 @@ impl Rpc {
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
         let ours = self.cluster();
-        let cluster = ours.ok_or(CallError::WrongCluster { ours, theirs: ours })?;
+        let cluster =
+            ours.ok_or(CallError::WrongCluster { ours, theirs: ours, superseded: false })?;
         let link = {
             let peers = self.shared.peers.lock().expect("no panic while it is held");
             let peer = peers.get(&to).ok_or(CallError::UnknownPeer { node: to })?;
@@ -350,7 +359,8 @@ fn refused(ours: Option<ClusterId>, refusal: v1::Refusal) -> CallError {
         Cause::Busy => CallError::Busy,
         Cause::Itself => CallError::Itself,
         Cause::WrongCluster => {
-            CallError::WrongCluster { ours, theirs: rules::cluster_of(refusal.cluster.as_ref()) }
+            let theirs = rules::cluster_of(refusal.cluster.as_ref());
+            CallError::WrongCluster { ours, theirs, superseded: refusal.superseded }
         }
     }
 }

@@ -15,7 +15,7 @@ use crate::error::standing;
 /// of no cluster, but not between two clusters, which must never merge.
 pub(crate) fn admit(
     me: NodeId,
-    ours: Option<ClusterId>,
+    (ours, former): (Option<ClusterId>, &[ClusterId]),
     caller: NodeId,
     call: &v1::Request,
 ) -> Result<Service, Refusal> {
@@ -48,7 +48,9 @@ pub(crate) fn admit(
         return Ok(service);
     }
     let reason = format!("the call is {}, node {me} is {}", standing(theirs), standing(ours));
-    Err(Refusal { cluster: ours.map(cluster_bytes), ..refusal(Cause::WrongCluster, reason) })
+    let superseded = theirs.is_some_and(|theirs| former.contains(&theirs));
+    let cluster = ours.map(cluster_bytes);
+    Err(Refusal { cluster, superseded, ..refusal(Cause::WrongCluster, reason) })
 }
 
 /// Whether a client's request may be passed on to this node: by members of its own cluster only.
@@ -74,7 +76,7 @@ pub(crate) fn admit_client(
 }
 
 pub(crate) fn refusal(cause: Cause, reason: String) -> Refusal {
-    Refusal { cause: cause.into(), reason, cluster: None }
+    Refusal { cause: cause.into(), reason, cluster: None, superseded: false }
 }
 
 pub(crate) fn cluster_bytes(cluster: ClusterId) -> Bytes {
@@ -141,7 +143,7 @@ mod tests {
     }
 
     fn check(ours: Option<ClusterId>, call: &v1::Request, expected: Result<Service, Cause>) {
-        let got = admit(ME, ours, PEER, call).map_err(|refusal| refusal.cause());
+        let got = admit(ME, (ours, &[]), PEER, call).map_err(|refusal| refusal.cause());
         assert_eq!(got, expected, "{ours:?} {call:?}");
     }
 
@@ -169,6 +171,19 @@ mod tests {
     }
 
     #[test]
+    fn who_comes_back_from_a_cluster_that_was_lost_is_told_so() {
+        for service in [Service::Join, Service::Raft] {
+            let call = call(service, Some(ME.0), Some(OTHER));
+            let told = |former: &[ClusterId]| {
+                let refusal = admit(ME, (Some(OURS), former), PEER, &call).expect_err("refused");
+                (refusal.cause(), refusal.superseded)
+            };
+            assert_eq!(told(&[ClusterId(6), OTHER]), (Cause::WrongCluster, true));
+            assert_eq!(told(&[ClusterId(6)]), (Cause::WrongCluster, false));
+        }
+    }
+
+    #[test]
     fn a_call_for_another_node_or_for_any_node_is_refused() {
         check(Some(OURS), &call(Service::Raft, Some(9), Some(OURS)), Err(Cause::WrongTarget));
         check(Some(OURS), &call(Service::Join, Some(9), None), Err(Cause::WrongTarget));
@@ -180,7 +195,7 @@ mod tests {
         let forged = v1::Request { from: 3, ..call(Service::Raft, Some(ME.0), Some(OURS)) };
         check(Some(OURS), &forged, Err(Cause::Refused));
         let own = v1::Request { from: ME.0, ..call(Service::Raft, Some(ME.0), Some(OURS)) };
-        let got = admit(ME, Some(OURS), ME, &own).map_err(|refusal| refusal.cause());
+        let got = admit(ME, (Some(OURS), &[]), ME, &own).map_err(|refusal| refusal.cause());
         assert_eq!(got, Err(Cause::Itself));
     }
 
@@ -203,7 +218,7 @@ mod tests {
     #[test]
     fn a_service_of_a_later_release_is_refused_by_name() {
         let later = v1::Request { service: 99, ..call(Service::Raft, Some(ME.0), Some(OURS)) };
-        let refusal = admit(ME, Some(OURS), PEER, &later).expect_err("unknown");
+        let refusal = admit(ME, (Some(OURS), &[]), PEER, &later).expect_err("unknown");
         assert!(refusal.reason.contains("99"), "{}", refusal.reason);
     }
 }

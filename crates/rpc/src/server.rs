@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use arc_swap::ArcSwapOption;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use dunlin_proto::v1::answer;
 use dunlin_proto::v1::node_server::{Node, NodeServer};
 use dunlin_proto::v1::refusal::Cause;
@@ -68,6 +68,8 @@ const DRAIN: Duration = Duration::from_secs(2);
 pub(crate) struct Server {
     pub(crate) me: NodeId,
     pub(crate) cluster: Arc<ArcSwapOption<ClusterId>>,
+    /// Clusters in whose place this one goes on.
+    pub(crate) former: Arc<ArcSwap<Vec<ClusterId>>>,
     pub(crate) tls: TlsAcceptor,
     pub(crate) tasks: TaskTracker,
     pub(crate) stop: CancellationToken,
@@ -80,7 +82,7 @@ impl Server {
         let (queue, clients) = mpsc::channel(CLIENTS_QUEUE);
         let (queues, inbox) = queues(clients);
         let clients = clients::Desk { me: self.me, cluster: Arc::clone(&self.cluster), queue };
-        let calls = Desk { me: self.me, cluster: self.cluster, queues };
+        let calls = Desk { me: self.me, cluster: self.cluster, former: self.former, queues };
         let desks = Desks::new(calls, clients);
         self.tasks.spawn(serve(desks, connections, self.stop.clone()));
         let door = Arc::new(Door { tls: self.tls, accepted, strangers: Strangers::default() });
@@ -272,6 +274,7 @@ fn queues(clients: mpsc::Receiver<PassedOn>) -> (Queues, Inbox) {
 struct Desk {
     me: NodeId,
     cluster: Arc<ArcSwapOption<ClusterId>>,
+    former: Arc<ArcSwap<Vec<ClusterId>>>,
     queues: Queues,
 }
 
@@ -293,9 +296,11 @@ impl Node for Desk {
 impl Desk {
     async fn pass_on(&self, caller: NodeId, call: v1::Request) -> Result<bytes::Bytes, Refusal> {
         let ours = self.cluster.load().as_deref().copied();
-        let service = rules::admit(self.me, ours, caller, &call).inspect_err(|refusal| {
-            debug!(node.id = %caller, reason = refusal.reason, "refused a call");
-        })?;
+        let former = self.former.load_full();
+        let service =
+            rules::admit(self.me, (ours, &former), caller, &call).inspect_err(|refusal| {
+                debug!(node.id = %caller, reason = refusal.reason, "refused a call");
+            })?;
         let (reply, answer) = oneshot::channel();
         let queue = match service {
             Service::Raft => &self.queues.raft,

@@ -184,13 +184,19 @@ async fn clusters_do_not_mix_and_both_sides_learn_why() {
     let (one, other) = (Node::member(1), Node::pristine(2));
     one.knows(&other);
     let (ours, theirs) = (Some(CLUSTER), None);
-    assert_eq!(one.raft(other.id, "").await, Err(CallError::WrongCluster { ours, theirs }));
+    let superseded = false;
+    let wrong = CallError::WrongCluster { ours, theirs, superseded };
+    assert_eq!(one.raft(other.id, "").await, Err(wrong));
 
     other.rpc.enter_cluster(ClusterId(8));
-    let wrong = Err(CallError::WrongCluster { ours, theirs: Some(ClusterId(8)) });
+    let wrong = Err(CallError::WrongCluster { ours, theirs: Some(ClusterId(8)), superseded });
     assert_eq!(one.raft(other.id, "").await, wrong);
     let join = one.rpc.call_address(&other.address(), Service::Join, Bytes::new(), PATIENCE).await;
     assert_eq!(join.map(|(_, body)| body), wrong);
+    other.rpc.supersede(vec![CLUSTER]);
+    let theirs = Some(ClusterId(8));
+    let superseded = CallError::WrongCluster { ours, theirs, superseded: true };
+    assert_eq!(one.raft(other.id, "").await, Err(superseded), "theirs goes on in its place");
     assert!(other.inbox.raft.is_empty() && other.inbox.join.is_empty());
 }
 

@@ -9,6 +9,7 @@ mod met;
 mod money;
 mod nodes;
 mod promised;
+mod recovery;
 mod resources;
 
 use dunlin_types::{EntityId, NodeId, UnixMillis};
@@ -16,6 +17,8 @@ use dunlin_types::{EntityId, NodeId, UnixMillis};
 use crate::command::{Command, Entry, Rejected, Reply};
 use crate::payer::FIRST_ROW;
 use crate::state::State;
+
+pub use recovery::RECOVERED_BY;
 
 impl State {
     /// Applies the log's entry `index`, which its leader stamped with `at`. Time never goes back.
@@ -26,6 +29,11 @@ impl State {
     pub fn apply(&mut self, index: u64, at: UnixMillis, entry: &Entry) -> Result<Reply, Rejected> {
         self.applied = index;
         self.at = self.at.max(at);
+        if let Some(removed) = self.removed.get(&entry.id.node)
+            && !matches!(entry.command, Command::Settle { .. })
+        {
+            return Err(Rejected::NodeRemoved { node: entry.id.node, by: removed.by.clone() });
+        }
         if let Some(known) = self.results.find(entry.id) {
             return known;
         }
@@ -37,6 +45,9 @@ impl State {
             *self = next;
         }
         self.results.remember(entry.id, result.clone());
+        if self.removed.contains_key(&entry.id.node) {
+            self.results.forget(entry.id.node);
+        }
         result
     }
 
@@ -50,7 +61,8 @@ impl State {
             Command::FormCluster { cluster } => nodes::form(self, *cluster),
             Command::AddNode { node, address } => nodes::add(self, *node, address),
             Command::SetAddress { node, address } => nodes::set_address(self, *node, address),
-            Command::RemoveNode { node } => nodes::remove(self, *node),
+            Command::RemoveNode { node, by } => nodes::remove(self, *node, by),
+            Command::Reclaim { node } => nodes::reclaim(self, *node),
             Command::MarkDown { node } => nodes::mark(self, *node, true),
             Command::MarkUp { node } => nodes::mark(self, *node, false),
             Command::CreateKey { key } => keys::create(self, key),

@@ -80,8 +80,17 @@ pub enum Command {
         /// Where others reach it, `host:port`.
         address: String,
     },
-    /// A node is no member any more.
+    /// A node is no member any more, for good. What it was granted and has not settled stays with it
+    /// until it is reclaimed or its budget's period ends.
     RemoveNode {
+        /// The node.
+        node: NodeId,
+        /// Who removes it, for people.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        by: String,
+    },
+    /// Whatever a removed node was granted and has not settled is free: nobody will settle it.
+    Reclaim {
         /// The node.
         node: NodeId,
     },

@@ -21,6 +21,7 @@ pub mod routes;
 mod snapshot;
 mod state;
 
+pub use apply::RECOVERED_BY;
 pub use audit::{
     Action, Actor, AuditLink, AuditLog, AuditRow, BrokenChain, MAX_AUDIT_BYTES, MAX_AUDIT_ROWS,
     Table,
@@ -38,7 +39,7 @@ pub use days::{
 pub use payer::{
     Budget, DEPLOYMENTS, PROVIDERS, PROXY, Payer, Rank, TAGS, is_of_config, is_rolling,
 };
-pub use snapshot::{BadSnapshot, ClusterNode, ConfigRevision, Spent};
+pub use snapshot::{BadSnapshot, ClusterNode, ConfigRevision, FormerCluster, RemovedNode, Spent};
 pub use state::State;
 
 #[cfg(test)]

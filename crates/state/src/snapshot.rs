@@ -17,7 +17,7 @@ use crate::claims::Claims;
 use crate::command::{Entity, FORMAT, Key, Kind, Member, Resource};
 use crate::state::{Holder, Members, State};
 use days::DaysRow;
-pub use rows::{ClusterNode, ConfigRevision, Spent};
+pub use rows::{ClusterNode, ConfigRevision, FormerCluster, RemovedNode, Spent};
 use rows::{LifeRow, PotRow};
 
 #[derive(Serialize, Deserialize)]
@@ -27,6 +27,8 @@ struct Document {
     applied: u64,
     at: UnixMillis,
     cluster: Option<ClusterId>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    former_clusters: Vec<FormerCluster>,
     numbered: u64,
     keys: Vec<Arc<Key>>,
     former: Vec<(KeyDigest, KeyDigest, UnixMillis)>,
@@ -37,6 +39,8 @@ struct Document {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     days: Option<DaysRow>,
     nodes: Vec<(NodeId, ClusterNode)>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    removed: Vec<(NodeId, RemovedNode)>,
     ring_version: u64,
     settled: Vec<(NodeId, Epoch, u64)>,
     leased: Vec<(NodeId, Epoch, u64)>,
@@ -93,6 +97,7 @@ impl State {
             applied: self.applied,
             at: self.at,
             cluster: self.cluster,
+            former_clusters: self.former_clusters.to_vec(),
             numbered: self.numbered,
             keys: self.keys.values().cloned().collect(),
             former: self.former.iter().map(|(old, (new, until))| (*old, *new, *until)).collect(),
@@ -102,6 +107,7 @@ impl State {
             spent: self.spent.iter().map(|(id, spent)| (*id, *spent)).collect(),
             days: DaysRow::of(&self.days),
             nodes: self.nodes.iter().map(|(node, known)| (*node, known.clone())).collect(),
+            removed: self.removed.iter().map(|(node, one)| (*node, one.clone())).collect(),
             ring_version: self.ring.version(),
             settled: self.settled.iter().map(|(node, (epoch, to))| (*node, *epoch, *to)).collect(),
             leased: self.leased.iter().map(|(node, (epoch, to))| (*node, *epoch, *to)).collect(),
@@ -140,6 +146,7 @@ impl State {
             applied: document.applied,
             at: document.at,
             cluster: document.cluster,
+            former_clusters: Arc::new(document.former_clusters),
             numbered: document.numbered,
             aliases: document.keys.iter().filter_map(alias).collect(),
             keys: document.keys.into_iter().map(|key| (key.token, key)).collect(),
@@ -148,6 +155,7 @@ impl State {
             spent: document.spent.into_iter().collect(),
             days: document.days.map(DaysRow::into_days).unwrap_or_default(),
             nodes: document.nodes.into_iter().collect(),
+            removed: document.removed.into_iter().collect(),
             settled: settled.map(|(node, epoch, to)| (node, (epoch, to))).collect(),
             leased: leased.map(|(node, epoch, to)| (node, (epoch, to))).collect(),
             claims: Claims::restore(document.claims, document.claims_forgotten),

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use dunlin_ledger::Pot;
+use dunlin_ledger::{Lease, Pot};
 use dunlin_limiter::Ring;
 use dunlin_types::{
     ClusterId, EntityId, Epoch, KeyDigest, Line, NanoUsd, NodeId, PotId, RequestId, UnixMillis,
@@ -16,7 +16,7 @@ use crate::command::{Entity, Key, Kind, Member, Resource, ResourceKind};
 use crate::days::Days;
 use crate::payer::PROXY;
 use crate::results::Results;
-use crate::snapshot::{ClusterNode, ConfigRevision, Spent};
+use crate::snapshot::{ClusterNode, ConfigRevision, FormerCluster, RemovedNode, Spent};
 
 /// Who belongs to a group, by `user_id`.
 pub(crate) type Members = OrdMap<String, Arc<Member>>;
@@ -35,6 +35,8 @@ pub struct State {
     pub(crate) applied: u64,
     pub(crate) at: UnixMillis,
     pub(crate) cluster: Option<ClusterId>,
+    /// Clusters whose majority was lost and from a survivor of which this one comes, oldest first.
+    pub(crate) former_clusters: Arc<Vec<FormerCluster>>,
     /// The last number given to an entity.
     pub(crate) numbered: u64,
     pub(crate) keys: OrdMap<KeyDigest, Arc<Key>>,
@@ -53,6 +55,7 @@ pub struct State {
     pub(crate) spent: OrdMap<EntityId, Spent>,
     pub(crate) days: Days,
     pub(crate) nodes: OrdMap<NodeId, ClusterNode>,
+    pub(crate) removed: OrdMap<NodeId, RemovedNode>,
     pub(crate) ring: Arc<Ring>,
     pub(crate) settled: OrdMap<NodeId, (Epoch, u64)>,
     pub(crate) leased: OrdMap<NodeId, (Epoch, u64)>,
@@ -88,6 +91,13 @@ impl State {
     #[must_use]
     pub fn cluster(&self) -> Option<ClusterId> {
         self.cluster
+    }
+
+    /// Clusters whose majority was lost and from a survivor of which this one comes, oldest first. Who
+    /// comes back from one of them must not take part.
+    #[must_use]
+    pub fn former_clusters(&self) -> &[FormerCluster] {
+        &self.former_clusters
     }
 
     /// The key with that hash.
@@ -188,6 +198,24 @@ impl State {
     #[must_use]
     pub fn nodes(&self) -> BTreeMap<NodeId, ClusterNode> {
         self.nodes.iter().map(|(node, known)| (*node, known.clone())).collect()
+    }
+
+    /// Nodes that were members and were removed for good, the last 1,000.
+    pub fn removed(&self) -> impl Iterator<Item = (NodeId, &RemovedNode)> {
+        self.removed.iter().map(|(node, removed)| (*node, removed))
+    }
+
+    /// A node that was removed for good.
+    #[must_use]
+    pub fn removed_node(&self, node: NodeId) -> Option<&RemovedNode> {
+        self.removed.get(&node)
+    }
+
+    /// What a node was granted and has not settled, of all pots. Looks at each of them.
+    #[must_use]
+    pub fn granted_to(&self, node: NodeId) -> NanoUsd {
+        let leases = self.pots.values().flat_map(|pot| &pot.leases);
+        leases.filter(|lease| lease.node == node).map(Lease::unused).sum()
     }
 
     /// Who owns which scope.

@@ -111,7 +111,8 @@ fn command() -> impl Strategy<Value = Command> {
     let charges = prop::collection::vec((1_000..1_012_u64, 0..100_u64, 0..300_u32), 0..4);
     prop_oneof![
         1 => node().prop_map(|node| Command::AddNode { node, address: format!("{node}:1") }),
-        1 => node().prop_map(|node| Command::RemoveNode { node }),
+        1 => node().prop_map(|node| Command::RemoveNode { node, by: "ops".to_owned() }),
+        1 => node().prop_map(|node| Command::Reclaim { node }),
         1 => node().prop_map(|node| Command::MarkDown { node }),
         1 => node().prop_map(|node| Command::MarkUp { node }),
         3 => key().prop_map(|key| Command::CreateKey { key }),

@@ -6,7 +6,7 @@ use dunlin_consensus::Status;
 use dunlin_gossip::{NodeFact, View};
 use dunlin_types::NodeId;
 
-use super::ok;
+use super::{ok, remove_node};
 use crate::error::Error;
 use crate::routes::{Asked, Routes, Who};
 use crate::{Admin, Config};
@@ -52,6 +52,11 @@ impl Seen<'_> {
             applied: self.consensus.applied,
             config_revision: self.state.config().map_or(0, |config| config.revision),
             members: members.iter().map(|(id, member)| self.member(*id, member)).collect(),
+            removed: self
+                .state
+                .removed()
+                .map(|(id, removed)| remove_node::row(self.state, id, removed))
+                .collect(),
             backends,
         }
     }

@@ -162,7 +162,7 @@ pub(super) fn entries(
     db: &sled::Db,
     from: &[u8],
     to: &[u8],
-) -> impl Iterator<Item = Result<(LogEntry, u32), String>> {
+) -> impl Iterator<Item = Result<(LogEntry, u32), String>> + use<> {
     let mut pieces = db.range(from..to).peekable();
     std::iter::from_fn(move || {
         let (key, value) = match pieces.next()? {

@@ -16,7 +16,7 @@ use tokio_util::task::TaskTracker;
 use crate::{Calls, Config, Consensus, Error, Identity, Role};
 
 /// Far beyond what any healthy step takes, on a machine busy with other tests.
-const DEADLINE: Duration = Duration::from_secs(60);
+pub(super) const DEADLINE: Duration = Duration::from_secs(60);
 
 #[expect(clippy::disallowed_methods, reason = "these tests run whole nodes and own the clock")]
 fn clock() -> Clock {

@@ -100,6 +100,12 @@ fn nodes(before: &State, after: &State, found: &mut Vec<Found>) {
         let (former, present) = (former.map(shown::node), present.map(shown::node));
         found.extend(Found::of(Table::Node, &node.to_string(), former, present));
     }
+    // That it was removed is told above.
+    for change in before.removed.diff(&after.removed) {
+        let (node, Some(former), Some(present)) = sides(change) else { continue };
+        let (former, present) = (shown::removed(former), shown::removed(present));
+        found.extend(Found::of(Table::Node, &node.to_string(), Some(former), Some(present)));
+    }
 }
 
 /// Keys, teams, users and all others who spend, in the order in which they were made.

@@ -3,8 +3,12 @@
 use dunlin_types::{ClusterId, Epoch, NodeId};
 
 use crate::command::{Rejected, Reply};
-use crate::snapshot::ClusterNode;
+use crate::snapshot::{ClusterNode, RemovedNode};
 use crate::state::State;
+
+/// So many removed nodes are told by name and reason. Of more, the oldest is forgotten, and what is
+/// still withheld with it is free.
+const MAX_REMOVED: usize = 1_000;
 
 pub(super) fn form(state: &mut State, cluster: ClusterId) -> Result<Reply, Rejected> {
     match state.cluster {
@@ -16,6 +20,9 @@ pub(super) fn form(state: &mut State, cluster: ClusterId) -> Result<Reply, Rejec
 }
 
 pub(super) fn add(state: &mut State, node: NodeId, address: &str) -> Result<Reply, Rejected> {
+    if let Some(removed) = state.removed.get(&node) {
+        return Err(Rejected::NodeRemoved { node, by: removed.by.clone() });
+    }
     if state.nodes.contains_key(&node) {
         return set_address(state, node, address);
     }
@@ -37,13 +44,40 @@ pub(super) fn set_address(
     Ok(Reply::Done)
 }
 
-pub(super) fn remove(state: &mut State, node: NodeId) -> Result<Reply, Rejected> {
-    state.nodes.remove(&node).ok_or(Rejected::UnknownNode { node })?;
+pub(super) fn remove(state: &mut State, node: NodeId, by: &str) -> Result<Reply, Rejected> {
+    if state.removed.contains_key(&node) {
+        return Ok(Reply::Unchanged);
+    }
+    let member = state.nodes.remove(&node).ok_or(Rejected::UnknownNode { node })?;
+    let removed = RemovedNode {
+        address: member.address,
+        at: state.at,
+        index: state.applied,
+        by: by.to_owned(),
+        reclaimed: None,
+    };
+    state.removed.insert(node, removed);
     state.results.forget(node);
-    // Whoever removes it says that it will not come back: its money is free again.
-    super::money::free(state, node, Epoch(u64::MAX));
-    // `settled` stays: a node that returns must not settle its journal twice.
+    // `settled` stays: what it recorded must not be settled twice.
     state.turn_ring(state.applied);
+    if state.removed.len() > MAX_REMOVED {
+        let oldest = state.removed.iter().min_by_key(|(_, removed)| removed.index);
+        let oldest = *oldest.expect("it holds more than one").0;
+        super::money::free(state, oldest, Epoch(u64::MAX));
+        state.removed.remove(&oldest);
+    }
+    Ok(Reply::Done)
+}
+
+pub(super) fn reclaim(state: &mut State, node: NodeId) -> Result<Reply, Rejected> {
+    let at = state.at;
+    match state.removed.get_mut(&node) {
+        None if state.nodes.contains_key(&node) => return Err(Rejected::NodeIsMember { node }),
+        None => return Err(Rejected::UnknownNode { node }),
+        Some(removed) if removed.reclaimed.is_some() => return Ok(Reply::Unchanged),
+        Some(removed) => removed.reclaimed = Some(at),
+    }
+    super::money::free(state, node, Epoch(u64::MAX));
     Ok(Reply::Done)
 }
 

@@ -5,6 +5,7 @@ use dunlin_types::{
 };
 
 use super::*;
+use crate::audit::Actor;
 use crate::caller::Refusal;
 use crate::command::{Change, Charge, CommandId, DaySums, Entity, Key, KeyChanges, Kind, Spender};
 use crate::payer::PROXY;
@@ -265,3 +266,32 @@ mod met;
 mod money;
 mod promised;
 mod resources;
+
+#[test]
+fn a_survivor_goes_on_alone_with_all_there_is() {
+    let mut script = Script::default();
+    let clusters = [ClusterId(7), ClusterId(8)];
+    script.run(Command::FormCluster { cluster: clusters[0] }).expect("the first entry");
+    for node in 1..=3 {
+        let add = Command::AddNode { node: NodeId(node), address: format!("n{node}:1") };
+        script.run(add).expect("a new node");
+    }
+    script.run(Command::CreateKey { key: key("sk-a", None) }).expect("a new key");
+    script.run(Command::MarkDown { node: NODE }).expect("a member");
+    let through = script.state.applied();
+    let actor = Actor { route: RECOVERED_BY.to_owned(), ..Actor::default() };
+    script.state.recover(90, UnixMillis(5), (NODE, Epoch(4)), clusters[1], actor);
+    let state = State::restore(&script.state.snapshot()).expect("our own");
+    assert_eq!(state.digest(), script.state.digest());
+    assert_eq!((state.cluster(), state.applied()), (Some(clusters[1]), 90));
+    assert!(state.key(&KeyDigest::of("sk-a")).is_some());
+    assert_eq!(state.nodes().into_keys().collect::<Vec<_>>(), [NODE]);
+    assert_eq!(state.ring().members(), [NODE], "it is not down any more");
+    let former = &state.former_clusters()[0];
+    assert_eq!((former.cluster, former.survivor, former.through), (clusters[0], NODE, through));
+    for lost in [NodeId(2), NodeId(3)] {
+        assert_eq!(state.removed_node(lost).map(|lost| lost.by.as_str()), Some(RECOVERED_BY));
+    }
+    let told: Vec<_> = state.audit().rows().map(|link| link.row.object.clone()).collect();
+    assert_eq!(told, [NodeId(2), NodeId(3)].map(|lost| lost.to_string()));
+}

@@ -158,6 +158,20 @@ pub enum Rejected {
         /// The node.
         node: NodeId,
     },
+    /// The node was a member, and was removed for good.
+    #[error("node {node} was removed from this cluster by {by}")]
+    NodeRemoved {
+        /// The node.
+        node: NodeId,
+        /// Who removed it.
+        by: String,
+    },
+    /// The node is a member: it may still spend what it was granted.
+    #[error("node {node} is a member of this cluster: only a removed node's money is reclaimed")]
+    NodeIsMember {
+        /// The node.
+        node: NodeId,
+    },
     /// The cluster has its name already.
     #[error("the cluster is formed already")]
     AlreadyFormed,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use dunlin_ledger::{Lease, Pot};
-use dunlin_types::{Epoch, NanoUsd, NodeId, PotId, UnixMillis};
+use dunlin_types::{ClusterId, Epoch, NanoUsd, NodeId, PotId, UnixMillis};
 use serde::{Deserialize, Serialize};
 
 use crate::results::{Life, Outcome};
@@ -16,6 +16,38 @@ pub struct ClusterNode {
     pub address: String,
     /// Since when it has been marked as silent.
     pub down: Option<UnixMillis>,
+}
+
+/// A cluster whose majority was lost for good.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FormerCluster {
+    /// Its id.
+    pub cluster: ClusterId,
+    /// The survivor whose state went on.
+    pub survivor: NodeId,
+    /// When that was decided.
+    pub at: UnixMillis,
+    /// The last entry of its log that went on.
+    pub through: u64,
+}
+
+/// A node that was a member and never will be again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RemovedNode {
+    /// Where others reached it, `host:port`.
+    pub address: String,
+    /// When it was removed.
+    pub at: UnixMillis,
+    /// By which entry of the log.
+    pub index: u64,
+    /// Who removed it, for people.
+    pub by: String,
+    /// When what it had been granted was given free; none: it is withheld as far as it is not
+    /// settled.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reclaimed: Option<UnixMillis>,
 }
 
 /// What was spent, settled.

@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 use super::mask;
 use crate::audit::Action;
 use crate::command::{Entity, Key, Kind, Member, Resource, Terms};
-use crate::snapshot::{ClusterNode, ConfigRevision};
+use crate::snapshot::{ClusterNode, ConfigRevision, RemovedNode};
 use crate::state::{Holder, State};
 
 /// A longer value is shown by its length and hash, so that no row is large.
@@ -221,6 +221,12 @@ pub(super) fn resource(resource: &Resource) -> Fields {
 pub(super) fn node(node: &ClusterNode) -> Fields {
     let mut fields = Fields::default();
     fields.put("address", &node.address);
+    fields
+}
+
+pub(super) fn removed(node: &RemovedNode) -> Fields {
+    let mut fields = Fields::default();
+    fields.put("reclaimed_at", &node.reclaimed);
     fields
 }
 

@@ -181,7 +181,7 @@ fn a_row_tells_who_and_from_where_and_a_nodes_own_doings_leave_none_but_the_conf
     let (was, is) = (r#"{"hash":"h1","revision":1}"#, r#"{"hash":"h2","revision":2}"#);
     let rows = [["created", config, "config", "{}", first], ["updated", config, "config", was, is]];
     assert_rows(&mut script, &rows);
-    script.run(Command::RemoveNode { node });
+    script.run(Command::RemoveNode { node, by: "ann".to_owned() });
     let node = "0000000000000003";
     assert_rows(&mut script, &[["deleted", "Dunlin_Node", node, r#"{"address":"n:1"}"#, "{}"]]);
 }

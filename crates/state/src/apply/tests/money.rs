@@ -278,3 +278,48 @@ fn what_was_overspent_is_carried_into_the_next_period_where_that_is_asked_for() 
         assert_eq!(script.state.spend(&pot()).0, NanoUsd(settled), "once");
     }
 }
+
+#[test]
+fn what_a_removed_node_was_granted_is_withheld_until_it_is_reclaimed() {
+    let gone = NodeId(2);
+    let mut script = with_budget();
+    let add = Command::AddNode { node: gone, address: "n2:1".to_owned() };
+    let remove = Command::RemoveNode { node: gone, by: "ann".to_owned() };
+    let lease = |number, amount| {
+        let Command::Lease { epoch, number, returns, grants, .. } = ask(number, 0, amount) else {
+            unreachable!("that is what is asked")
+        };
+        Command::Lease { node: gone, epoch, number, returns, grants }
+    };
+    let settled = |cost| {
+        let Command::Settle { epoch, from, to, charges, days, .. } = settle(1, 0, 1, cost) else {
+            unreachable!("that is what settles")
+        };
+        Command::Settle { node: gone, epoch, from, to, charges, days }
+    };
+    script.run(add.clone()).expect("a new node");
+    script.run(lease(1, 60)).expect("granted");
+    let member = Rejected::NodeIsMember { node: gone };
+    assert_eq!(script.run(Command::Reclaim { node: gone }), Err(member));
+
+    assert_eq!(script.run(remove.clone()), Ok(Reply::Done));
+    assert_eq!(script.run(remove), Ok(Reply::Unchanged), "it is gone already");
+    assert!(!script.state.ring().has(gone) && !script.state.nodes().contains_key(&gone));
+    assert_eq!(script.state.granted_to(gone), NanoUsd(60));
+    let removed = Rejected::NodeRemoved { node: gone, by: "ann".to_owned() };
+    assert_eq!(script.run(add), Err(removed.clone()), "it never comes back under its id");
+    assert!(script.run(lease(2, 10)).is_err(), "nothing more is granted");
+    let id = CommandId { node: gone, epoch: Epoch(9), seq: 1 };
+    let own = Entry { id, actor: None, command: Command::MarkDown { node: NODE } };
+    assert_eq!(script.state.apply(99, UnixMillis(0), &own), Err(removed), "it has no say");
+    script.run(settled(25)).expect("what it spent counts all the same");
+    assert_eq!(script.state.granted_to(gone), NanoUsd(35));
+
+    let restored = State::restore(&script.state.snapshot()).expect("our own");
+    assert_eq!(restored.removed_node(gone), script.state.removed_node(gone));
+    script.run(Command::Reclaim { node: gone }).expect("it is a removed node");
+    assert_eq!(script.state.granted_to(gone), NanoUsd::ZERO);
+    assert_eq!(script.run(Command::Reclaim { node: gone }), Ok(Reply::Unchanged));
+    let unknown = Rejected::UnknownNode { node: NodeId(9) };
+    assert_eq!(script.run(Command::Reclaim { node: NodeId(9) }), Err(unknown));
+}

@@ -1,0 +1,175 @@
+//! `dunlin cluster`: who belongs to the cluster.
+
+use clap::{Args, Subcommand};
+use dunlin_admin_api::{ClusterStatus, RemovedMember};
+use dunlin_types::NodeId;
+use serde::Deserialize;
+use serde_json::json;
+
+use crate::failure::{Exit, Failure, Result};
+use crate::session::Session;
+use crate::target::{NamedKey, Target, With};
+use crate::{status, terminal};
+
+/// What can be done with the members of a cluster.
+#[derive(Subcommand, Debug)]
+#[command(after_help = "\
+A node that stops for a while needs none of this: start it again on its data directory.
+
+A node that is gone for good:
+  dunlin status                            its id, and that it is down
+  dunlin cluster remove NODE               the others go on without it; its id never comes back
+  dunlin cluster reclaim NODE              what it had of budgets and nobody will settle is free
+
+A node that is still there: stop it first (SIGTERM), so that it finishes and settles everything.
+More than half of the voters gone for good: dunlin recover --help
+")]
+pub enum ClusterCommand {
+    /// Show the cluster: the same as `dunlin status`.
+    Status(Target),
+    /// Take a node out of the cluster for good; it is refused if it comes back.
+    Remove(With<RemoveArgs>),
+    /// Give free what a removed node had been granted of budgets and has not settled.
+    Reclaim(With<ReclaimArgs>),
+}
+
+#[derive(Args, Debug)]
+pub struct RemoveArgs {
+    /// Its id, the beginning of it, or its address for nodes, as `dunlin status` shows them.
+    node: String,
+    /// Even if it is alive: its open requests are cut short and its last spend may stay unsettled.
+    #[arg(long)]
+    force: bool,
+    /// Give its money free at once: its disk is lost, and nobody will settle what it spent last.
+    #[arg(long)]
+    reclaim: bool,
+    /// Do not ask.
+    #[arg(short, long)]
+    yes: bool,
+}
+
+#[derive(Args, Debug)]
+pub struct ReclaimArgs {
+    /// Its id, the beginning of it, or its address for nodes, as `dunlin status` shows them.
+    node: String,
+}
+
+#[derive(Deserialize)]
+struct Removed {
+    removed: RemovedMember,
+    #[serde(default)]
+    was_removed_before: bool,
+    #[serde(default)]
+    left_the_consensus: bool,
+    #[serde(default)]
+    reclaimed_usd: f64,
+}
+
+pub(crate) async fn run(command: &ClusterCommand, key: Option<NamedKey>) -> Result {
+    match command {
+        ClusterCommand::Status(target) => status::run(&target.open(key)?).await,
+        ClusterCommand::Remove(With { own, target }) => remove(own, &target.open(key)?).await,
+        ClusterCommand::Reclaim(With { own, target }) => reclaim(own, &target.open(key)?).await,
+    }
+}
+
+async fn remove(args: &RemoveArgs, session: &Session) -> Result {
+    let (node, address) = find(session, &args.node).await?;
+    if !args.yes {
+        confirm(node, &address)?;
+    }
+    let body = json!({"node": node, "force": args.force, "reclaim": args.reclaim});
+    let answer = session.post_repeatable("/cluster/remove", &body).await?;
+    let told: Removed = answer.read()?;
+    session.say(&if told.was_removed_before {
+        format!("node {node} was removed before, by {} at {}", told.removed.by, told.removed.at)
+    } else {
+        format!("node {node} at {address} is removed; if it comes back, it is refused")
+    });
+    if !told.left_the_consensus {
+        session.say("the leader is still taking it out of the consensus: see `dunlin status`");
+    }
+    if told.removed.withheld_usd > 0.0 {
+        session.say(&format!(
+            "${} of budgets are withheld: it had been granted them, and what it spent of them last \
+             is not known. They are free when their budgets' periods end, or at once with \
+             `dunlin cluster reclaim {node}`",
+            told.removed.withheld_usd
+        ));
+    }
+    session.show("dunlin.cluster.remove/1", answer.read()?, "")
+}
+
+async fn reclaim(args: &ReclaimArgs, session: &Session) -> Result {
+    let (node, _) = find(session, &args.node).await?;
+    let answer = session.post_repeatable("/cluster/reclaim", &json!({"node": node})).await?;
+    let told: Removed = answer.read()?;
+    session.say(&format!("${} that node {node} had been granted are free", told.reclaimed_usd));
+    session.show("dunlin.cluster.reclaim/1", answer.read()?, "")
+}
+
+/// The one node, present or removed, that a text names, and its address.
+async fn find(session: &Session, named: &str) -> Result<(NodeId, String)> {
+    let answer = session.get("/cluster/status", &[]).await?;
+    let status: ClusterStatus = answer.read()?;
+    let members = status.members.iter().map(|member| (member.id, &member.address));
+    let removed = status.removed.iter().map(|member| (member.id, &member.address));
+    pick(members, named)
+        .and_then(|found| found.map_or_else(|| pick(removed, named), |one| Ok(Some(one))))?
+        .ok_or_else(|| {
+            let message = format!("no node `{named}` is or was a member");
+            Failure::new(Exit::NotFound, message, "`dunlin status` lists the nodes")
+        })
+}
+
+fn pick<'a>(
+    nodes: impl Iterator<Item = (NodeId, &'a String)>,
+    named: &str,
+) -> Result<Option<(NodeId, String)>> {
+    let fits = |id: &NodeId, address: &str| {
+        (!named.is_empty() && id.to_string().starts_with(named)) || address == named
+    };
+    let mut found = nodes.filter(|(id, address)| fits(id, address));
+    match (found.next(), found.next()) {
+        (None, _) => Ok(None),
+        (Some((id, address)), None) => Ok(Some((id, address.clone()))),
+        (Some(_), Some(_)) => {
+            let message = format!("`{named}` names several nodes");
+            Err(Failure::usage(message, "give more of the id, as `dunlin status` shows it"))
+        }
+    }
+}
+
+fn confirm(node: NodeId, address: &str) -> Result {
+    let question = format!(
+        "Node {node} at {address} will never come back under this id. Type {node} to remove it: "
+    );
+    match terminal::ask(&crate::table::plain(&question)) {
+        Some(typed) if typed == node.to_string() => Ok(()),
+        Some(_) => Err(Failure::usage("that is not its id; nothing was changed", "")),
+        None => {
+            let message = format!("node {node} is removed only if that is confirmed");
+            Err(Failure::usage(message, "there is no terminal to ask at: give --yes"))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_node_is_named_by_its_id_the_beginning_of_it_or_its_address() {
+        let addresses = ["n1:4100".to_owned(), "n2:4100".to_owned()];
+        let nodes = || [NodeId(0xa1 << 56), NodeId(0xa2 << 56)].into_iter().zip(&addresses);
+        let of = |named: &str| pick(nodes(), named).map(|found| found.map(|(id, _)| id));
+        let second = Some(NodeId(0xa2 << 56));
+        for named in ["a200000000000000", "a2", "n2:4100"] {
+            assert_eq!(of(named).ok(), Some(second), "{named}");
+        }
+        for named in ["b", "n3:4100", ""] {
+            assert_eq!(of(named).ok(), Some(None), "{named}");
+        }
+        assert!(of("a").is_err(), "it could be either");
+    }
+}

@@ -1,0 +1,158 @@
+//! `dunlin recover`: after more than half of the voters are lost for good, one survivor goes on.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::bail;
+use clap::Args;
+use dunlin_consensus::{Position, Recovery};
+use dunlin_seal::Sealer;
+use dunlin_types::{ClusterId, Secret};
+
+use crate::config::{self, DEFAULT_DATA_DIR};
+use crate::{Exit, clock, print};
+
+/// What to recover, and whether to.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Only for a cluster that can never have a majority again: of three voters two disks are lost, of five
+three. If they may come back, start them instead. Without --yes nothing is changed.
+
+  1. Stop this node, and make sure that the lost ones stay away.
+  2. dunlin recover --data-dir DIR         on every survivor: how far its log reaches
+  3. dunlin recover --data-dir DIR --yes CLUSTER
+                                           on the one that reaches furthest
+  4. Start it with the flags it had; start the others on empty data directories. They join it.
+")]
+pub(crate) struct RecoverArgs {
+    /// The survivor's data directory. Its node must not run.
+    #[arg(long, value_name = "DIR", env = "DUNLIN_DATA_DIR", default_value = DEFAULT_DATA_DIR)]
+    data_dir: PathBuf,
+    /// Do it: the id of the cluster that is lost, as this command prints it without `--yes`.
+    #[arg(long, value_name = "CLUSTER")]
+    yes: Option<String>,
+    /// How far another survivor's log reaches, as this command prints it there: refused if that one
+    /// holds more. May be given several times.
+    #[arg(long, value_name = "TERM/ENTRY", value_parser = position)]
+    other: Vec<Position>,
+}
+
+/// Tells what would be lost, or goes on from what is left.
+pub(crate) fn run(args: &RecoverArgs) -> anyhow::Result<Exit> {
+    let recovery = Recovery::open(&args.data_dir, clock::system())?;
+    let own = recovery.position();
+    print(&story(&recovery, &args.data_dir));
+    if let Some(further) = args.other.iter().find(|other| **other > own) {
+        bail!(
+            "the other survivor's log reaches to {}, this one's to {}: recover the other one",
+            shown(*further),
+            shown(own)
+        );
+    }
+    check_secret(&recovery, &args.data_dir)?;
+    let Some(yes) = &args.yes else {
+        print(&format!(
+            "Nothing was changed. To go on with what this node holds:\n  \
+             dunlin recover --data-dir {} --yes {}\n",
+            args.data_dir.display(),
+            recovery.cluster(),
+        ));
+        return Ok(Exit::Done);
+    };
+    if yes.parse::<ClusterId>().ok() != Some(recovery.cluster()) {
+        bail!("--yes {yes} is not the id of this node's cluster, {}", recovery.cluster());
+    }
+    let (node, old) = (recovery.node(), recovery.cluster());
+    let cluster = recovery.carry_out()?;
+    print(&format!(
+        "Node {node} is now the only member of cluster {cluster}, with all that it held.\n\
+         The files of cluster {old} are kept in {}/before-recovery-of-{old}.\n\
+         Start it with the flags it had, and the other nodes on empty data directories.\n",
+        args.data_dir.display(),
+    ));
+    Ok(Exit::Done)
+}
+
+/// What this node knows, and what nobody will know any more.
+fn story(recovery: &Recovery, dir: &Path) -> String {
+    let state = recovery.state();
+    let heard = recovery.heard().unwrap_or_else(|| "never".to_owned());
+    let mut text = format!(
+        "data directory  {}\nnode            {}\ncluster         {}\n\
+         log reaches to  {}, last command at {}\n\
+         knew all        at {heard}, to 10 s\n\
+         holds           {} keys, config revision {}\n",
+        dir.display(),
+        recovery.node(),
+        recovery.cluster(),
+        shown(recovery.position()),
+        recovery.written(),
+        state.keys().count(),
+        state.config().map_or(0, |config| config.revision),
+    );
+    for known in recovery.members() {
+        let role = if known.votes { "voter  " } else { "learner" };
+        let fate = if known.survives { "this node" } else { "lost: never comes back as it was" };
+        text += &format!("{role}         {} at {}: {fate}\n", known.node, known.address);
+    }
+    let undecided = recovery.undecided();
+    if undecided > 0 {
+        text += &format!(
+            "The last {undecided} entries of its log it does not know to be decided: they are kept, so \
+             a change that was never acknowledged may take effect.\n"
+        );
+    }
+    text + "Lost is whatever the others acknowledged after the last entry here: keys, blocks, budgets, \
+            config. What the lost nodes had been granted of budgets is withheld until it is reclaimed \
+            (dunlin cluster reclaim) or the budgets' periods end.\n\
+            If a second node survived, run this there too and recover the one that reaches further; the \
+            other one starts anew on an empty data directory.\n"
+}
+
+/// A survivor whose config cannot be opened is of no use, and the operator should hear it now.
+fn check_secret(recovery: &Recovery, dir: &Path) -> anyhow::Result<()> {
+    let Some(config) = recovery.state().config().filter(|config| !config.sealed.is_empty()) else {
+        return Ok(());
+    };
+    let environment = config::environment();
+    let own = || fs::read_to_string(dir.join("secret")).ok().map(Secret::new);
+    let named = environment.get("DUNLIN_CLUSTER_SECRET").map(Secret::new);
+    let Some(secret) = named.or_else(own) else {
+        print("DUNLIN_CLUSTER_SECRET is not set: whether it opens the config was not checked.\n");
+        return Ok(());
+    };
+    if Sealer::new(&secret).open(&config.sealed).is_err() {
+        bail!(
+            "config revision {} is sealed under another cluster secret than DUNLIN_CLUSTER_SECRET: set \
+             the one that the cluster had",
+            config.revision
+        );
+    }
+    Ok(())
+}
+
+fn shown(position: Position) -> String {
+    format!("{}/{}", position.term, position.index)
+}
+
+fn position(text: &str) -> Result<Position, String> {
+    let parts = text.split_once('/').and_then(|(term, index)| {
+        Some(Position { term: term.trim().parse().ok()?, index: index.trim().parse().ok()? })
+    });
+    parts.ok_or_else(|| "expected TERM/ENTRY, such as 3/1204".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_later_term_reaches_further_than_a_longer_log() {
+        let of = |text: &str| position(text).expect("a position");
+        assert!(of("3/10") > of("2/900") && of("3/11") > of("3/10"));
+        assert_eq!(shown(of("3/10")), "3/10");
+        for text in ["", "3", "3/", "a/b"] {
+            assert!(position(text).is_err(), "{text}");
+        }
+    }
+}
