@@ -41,6 +41,7 @@ pub(crate) fn of_delta(delta: &Delta) -> &str {
         Delta::Start { .. }
         | Delta::Signature { .. }
         | Delta::RedactedThinking { .. }
+        | Delta::Logprobs { .. }
         | Delta::Finish { .. }
         | Delta::Usage(_) => "",
     }

@@ -193,6 +193,8 @@ impl StreamWriter for MessagesWriter {
             Delta::Arguments { choice: 0, call, text } => self.arguments(call, &text, out),
             Delta::Finish { choice: 0, finish } => self.finish = Some(finish),
             Delta::Usage(usage) => self.usage = usage,
+            // It has no words for them.
+            Delta::Logprobs { .. } => {}
             // There is room for one choice only.
             Delta::Text { .. }
             | Delta::Refusal { .. }

@@ -2,7 +2,7 @@
 
 use dunlin_types::Usage;
 
-use crate::form::Finish;
+use crate::form::{Finish, Json};
 
 /// What one event of a stream adds. `choice` and `call` count from 0; a call's number is unique
 /// within its choice.
@@ -74,6 +74,13 @@ pub enum Delta {
         /// More of the JSON text.
         text: String,
     },
+    /// How likely its words were, those before or those to come.
+    Logprobs {
+        /// Of which answer.
+        choice: u32,
+        /// In OpenAI's form, as in [`Choice::logprobs`](crate::form::Choice::logprobs).
+        logprobs: Json,
+    },
     /// An answer is whole.
     Finish {
         /// Which.
@@ -98,6 +105,7 @@ impl Delta {
             Self::Start { .. }
             | Self::Signature { .. }
             | Self::RedactedThinking { .. }
+            | Self::Logprobs { .. }
             | Self::Finish { .. }
             | Self::Usage(_) => 0,
         };
@@ -117,6 +125,7 @@ impl Delta {
             | Self::RedactedThinking { .. }
             | Self::ToolCall { .. }
             | Self::Arguments { .. }
+            | Self::Logprobs { .. }
             | Self::Finish { .. } => None,
         }
     }

@@ -182,7 +182,7 @@ struct OpenAiLogprob {
 }
 
 /// In OpenAI's form, which is the common one.
-fn read_logprobs(wire: Logprobs) -> Json {
+pub(super) fn read_logprobs(wire: Logprobs) -> Json {
     let mut top = wire.top_candidates.into_iter();
     let one = |Logprob { token, log_probability }: Logprob| json!({"token": token, "logprob": log_probability, "bytes": token.as_bytes()});
     let content = wire.chosen_candidates.into_iter().map(|chosen| {
@@ -194,7 +194,7 @@ fn read_logprobs(wire: Logprobs) -> Json {
     Json::of(&json!({"content": content.collect::<Vec<Value>>()}))
 }
 
-fn write_logprobs(logprobs: &Json) -> Option<Logprobs> {
+pub(super) fn write_logprobs(logprobs: &Json) -> Option<Logprobs> {
     let read: OpenAiLogprobs = serde_json::from_str(logprobs.text()).ok()?;
     let one = |of: &OpenAiLogprob| Logprob {
         token: of.token.clone(),

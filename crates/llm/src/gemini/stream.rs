@@ -5,7 +5,7 @@ use bytes::Bytes;
 use dunlin_types::Usage;
 
 use super::read::read_said;
-use super::reply::{Calls, finish_named, wire_parts};
+use super::reply::{Calls, finish_named, read_logprobs, wire_parts};
 use super::usage;
 use super::wire::{Candidate, Grounding, Response};
 use crate::form::{Delta, Part, PartKind};
@@ -131,6 +131,8 @@ impl StreamReader {
             read_said(wire, raw, &mut parts);
             parts.into_iter().for_each(|part| said(choice, part, out));
         }
+        let logprobs = candidate.logprobs_result.map(read_logprobs);
+        out.extend(logprobs.map(|logprobs| Delta::Logprobs { choice, logprobs }));
         if let Some(word) = candidate.finish_reason {
             self.open.retain(|open| *open != choice);
             self.ended_any = true;

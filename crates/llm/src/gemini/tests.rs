@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::form::{Delta, Finish, PartKind, Role, Tool, ToolChoice};
+use crate::openai::DeltaReader;
 use crate::{ChatRequest, Endpoint, Stamp, StreamEvent, StreamWriter, parse};
 
 pub(super) const THIRD: ChatStyle = ChatStyle {
@@ -325,6 +326,37 @@ fn thoughts_that_a_model_counts_among_its_words_are_not_counted_twice() {
     };
     assert_eq!(usage(18).completion, Tokens(8));
     assert_eq!(usage(15), Usage { completion: Tokens(5), ..usage(18) });
+}
+
+#[test]
+fn how_likely_words_were_is_told_in_streams_both_ways() {
+    const SAID: &str = r#"{"candidates":[{"content":{"parts":[{"text":"x"}]},"finishReason":"STOP","logprobsResult":{"chosenCandidates":[{"token":"x","logProbability":-0.5}],"topCandidates":[{"candidates":[{"token":"y","logProbability":-1.5}]}]}}]}"#;
+    let (mut events, mut out) = (Vec::new(), Vec::new());
+    StreamReader::default().read(frame(SAID), &mut events).expect("a frame");
+    let mut chunks = Endpoint::ChatCompletions.stream_writer(stamp(), false);
+    for event in events {
+        let StreamEvent::Delta(delta) = event else { panic!("{event:?}") };
+        chunks.write(delta, &mut out);
+    }
+    let chunks = String::from_utf8(out).expect("text");
+    let data: Vec<&str> = chunks.lines().filter_map(|line| line.strip_prefix("data: ")).collect();
+    let told: Vec<Value> =
+        data.iter().map(|data| serde_json::from_str(data).expect("JSON")).collect();
+    let told = told.iter().find_map(|chunk| chunk["choices"][0]["logprobs"]["content"].as_array());
+    let told = told.expect("it is told");
+    assert_eq!((&told[0]["token"], &told[0]["logprob"]), (&json!("x"), &json!(-0.5)));
+    assert_eq!(told[0]["top_logprobs"][0]["token"], "y");
+
+    let (mut reader, mut deltas) = (DeltaReader::default(), Vec::new());
+    data.iter().for_each(|data| reader.read(data.as_bytes(), &mut deltas).expect("a chunk"));
+    let mut frames = Endpoint::StreamGenerateContent.stream_writer(stamp(), false);
+    let mut out = Vec::new();
+    deltas.into_iter().for_each(|delta| frames.write(delta, &mut out));
+    let frames = String::from_utf8(out).expect("text");
+    assert!(
+        frames.contains(r#""chosenCandidates":[{"token":"x","logProbability":-0.5}]"#),
+        "{frames}"
+    );
 }
 
 #[test]

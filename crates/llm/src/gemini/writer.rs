@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::fields::Members;
-use super::reply::finish_word;
+use super::reply::{finish_word, write_logprobs};
 use super::usage::usage_json;
 use super::wire::{CandidateOut, ContentOut, Part};
 use super::write::called;
@@ -107,6 +107,11 @@ impl StreamWriter for Writer {
                 if let Some((.., made)) = calls.find(|(of, at, _)| (*of, *at) == (choice, call)) {
                     made.arguments.push_str(&text);
                 }
+            }
+            Delta::Logprobs { choice, logprobs } => {
+                let empty = candidate(choice, &text(String::new()), None);
+                let logprobs_result = write_logprobs(&logprobs);
+                self.frame(out, &[CandidateOut { logprobs_result, ..empty }], None);
             }
             Delta::Finish { choice, finish } => self.finished.push((choice, finish)),
             Delta::Usage(usage) => self.usage = Some(usage),

@@ -4,7 +4,7 @@ use serde::Deserialize;
 
 use super::content::Content;
 use super::reply::finish_named;
-use crate::form::{Delta, Finish};
+use crate::form::{Delta, Finish, Json};
 use crate::stream::BadFrame;
 use crate::usage;
 
@@ -22,6 +22,7 @@ struct WireChoice {
     index: Option<u32>,
     delta: Option<WireDelta>,
     text: Option<String>,
+    logprobs: Option<Json>,
     finish_reason: Option<String>,
 }
 
@@ -82,6 +83,8 @@ impl DeltaReader {
         out.extend(thought.map(|text| Delta::Thinking { choice, text }));
         out.extend(said(wire.text.or(Some(words))).map(|text| Delta::Text { choice, text }));
         out.extend(said(delta.refusal).map(|text| Delta::Refusal { choice, text }));
+        let logprobs = wire.logprobs.filter(Json::is_object);
+        out.extend(logprobs.map(|logprobs| Delta::Logprobs { choice, logprobs }));
         for (at, call) in (0..).zip(delta.tool_calls.into_iter().flatten()) {
             self.call(choice, call.index.unwrap_or(at), call, out);
         }

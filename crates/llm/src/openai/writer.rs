@@ -104,6 +104,10 @@ impl StreamWriter for ChatWriter {
                 let call = json!({"index": call, "function": {"arguments": text}});
                 self.delta(choice, json!({"tool_calls": [call]}), out);
             }
+            Delta::Logprobs { choice, logprobs } => {
+                let wire = json!({"index": choice, "delta": {}, "logprobs": logprobs});
+                self.frames.write(out, wire, None);
+            }
             Delta::Finish { choice, finish } => {
                 let finish = finish_word(&finish);
                 let wire = json!({"finish_reason": finish, "index": choice, "delta": {}});
@@ -146,7 +150,8 @@ impl StreamWriter for TextWriter {
             | Delta::Signature { .. }
             | Delta::RedactedThinking { .. }
             | Delta::ToolCall { .. }
-            | Delta::Arguments { .. } => {}
+            | Delta::Arguments { .. }
+            | Delta::Logprobs { .. } => {}
         }
     }
 

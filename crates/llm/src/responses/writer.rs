@@ -215,6 +215,8 @@ impl StreamWriter for EventWriter {
             Delta::Arguments { choice: 0, call, text } => self.argue(call, &text, out),
             Delta::Finish { choice: 0, finish } => self.finished(&finish),
             Delta::Usage(usage) => self.usage = Some(usage),
+            // They belong to parts that may be over.
+            Delta::Logprobs { .. } => {}
             // A response has one answer.
             Delta::Text { .. }
             | Delta::Refusal { .. }
