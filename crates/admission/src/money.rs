@@ -2,9 +2,10 @@
 //! grants, and the other nodes, which give back.
 //!
 //! A request that this node's leases cover costs one short lock. Where they do not, it waits for
-//! [`PATIENCE`] at most, while the teller asks the state for more and the other nodes for what they
-//! do not use; it is refused only when what is missing is spent, held by other requests, or lies on
-//! nodes that cannot be reached.
+//! [`PATIENCE`], while the teller asks the state for more and the other nodes for what they do not
+//! use. Then it is refused as soon as their answers to a question that was asked after it show that
+//! what is missing is spent, held by other requests, or lies on nodes that cannot be reached; as
+//! long as they show that there is enough, it waits on, before all others, but for [`ARREARS`] at most.
 
 mod called;
 mod plan;
@@ -15,7 +16,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use dunlin_consensus::Consensus;
-use dunlin_ledger::{Demand, Lease, Purses, Short, Shortage, View};
+use dunlin_ledger::{Demand, Lease, Life, Purses, Short, Shortage, View};
 use dunlin_rpc::{Incoming, Rpc};
 use dunlin_state::{Payer, State, is_rolling};
 use dunlin_types::{Clock, Epoch, NanoUsd, NodeId, PotId, RequestId, UnixMillis};
@@ -31,6 +32,14 @@ use plan::Plan;
 
 /// How long a request may wait for money that is not here.
 pub(crate) const PATIENCE: Duration = Duration::from_millis(500);
+/// How much longer it waits for money that is known to be somewhere. It comes within milliseconds,
+/// unless nobody leads the cluster: a new leader is there in less than this.
+const ARREARS: Duration = Duration::from_secs(2);
+
+/// How long who waits is left alone after it was woken, and longer for each that waits.
+const PAUSE: Duration = Duration::from_millis(1);
+const LOOK: Duration = Duration::from_micros(50);
+const NOT_IN_TIME: &str = "money of a budget lies on other nodes and did not come in time";
 
 /// The budgets as this node spends them. Cheap to clone.
 #[derive(Clone)]
@@ -47,7 +56,9 @@ struct Shared {
     tasks: TaskTracker,
     /// Somebody waits for money.
     wake: Notify,
-    /// Money has moved: who waits looks again.
+    /// Money may have moved, or all others have said what is committed.
+    bell: Notify,
+    /// Who waits looks again.
     moved: watch::Sender<()>,
 }
 
@@ -69,11 +80,14 @@ impl Money {
             purses: Mutex::new(Purses::new()),
             tasks: tasks.clone(),
             wake: Notify::new(),
+            bell: Notify::new(),
             moved: watch::Sender::new(()),
         }));
-        let (telling, answering) = (money.clone(), money.clone());
+        let (telling, ringing, answering) = (money.clone(), money.clone(), money.clone());
         let stopped = stop.clone();
         tasks.spawn(async move { stopped.run_until_cancelled(teller::tell(telling)).await });
+        let stopped = stop.clone();
+        tasks.spawn(async move { stopped.run_until_cancelled(ringing.wake_who_waits()).await });
         tasks
             .spawn(async move { stop.run_until_cancelled(teller::answer(answering, inbox)).await });
         money
@@ -100,31 +114,52 @@ impl Money {
         }
         hold.asked = true;
         let request = hold.about.request;
-        let (mut applied, mut moved) = (self.0.consensus.applied(), self.0.moved.subscribe());
+        let mut moved = self.0.moved.subscribe();
         let deadline = self.0.clock.mono().plus(PATIENCE);
+        let last = deadline.plus(ARREARS);
+        let mut has_waited = false;
         loop {
-            applied.borrow_and_update();
             moved.borrow_and_update();
             let now = self.0.clock.mono();
-            let tried = self.look(|purses, view| purses.hold(request, &demands, view, now));
+            let tried = self.look(|purses, view| {
+                let held = purses.hold(request, &demands, view, now);
+                if held.is_err() && now >= deadline {
+                    purses.insist(request);
+                }
+                held
+            });
             let Err(short) = tried else { break };
-            if now >= deadline || !more_may_come(&short) {
+            if now >= last || !more_may_come(&short) {
                 let rest = self.look(|purses, view| purses.hold_rest(request, &demands, view, now));
-                rest.map_err(|short| self.over_budget(&hold.about, &demands, &short))?;
-                break;
+                if rest.is_ok() {
+                    break;
+                }
+                self.freed(&self.purses());
+                // What nobody has shown to be spent is not said to be.
+                return Err(if now >= last && !short.is_final() {
+                    Refusal::CannotKnow { reason: NOT_IN_TIME.to_owned() }
+                } else {
+                    self.over_budget(&hold.about, &demands, &short)
+                });
             }
+            has_waited = true;
             self.0.wake.notify_one();
+            let until = if now < deadline { deadline } else { last };
             tokio::select! {
-                _ = applied.changed() => {}
                 _ = moved.changed() => {}
-                () = sleep(deadline.since(now)) => {}
+                () = sleep(until.since(now)) => {}
             }
             if demands.iter().any(|demand| is_rolling(&demand.pot)) {
                 // The state says when such a period began.
                 demands = self.plan(&About { cost, ..hold.about.clone() }).demands;
             }
         }
-        let held = self.purses().held(request);
+        let purses = self.purses();
+        if has_waited {
+            self.freed(&purses);
+        }
+        let held = purses.held(request);
+        drop(purses);
         for (pot, period) in &mut hold.charged {
             if let Some(held) = held.iter().find(|held| held.pot == *pot) {
                 *period = held.period;
@@ -161,13 +196,9 @@ impl Money {
         let demand = demand.expect("only what was demanded can lack");
         let (state, rules) = (self.0.consensus.state(), self.0.rules.load());
         let budget = plan::budget_of(&state, &rules, about, &demand.pot, self.today(&state));
-        let absent = |lease: &Lease| !state.ring().has(lease.node);
-        let pot = state.pot(&demand.pot);
-        let withheld = pot.map_or(NanoUsd::ZERO, |pot| {
-            pot.leases.iter().filter(|lease| absent(lease)).map(Lease::unused).sum()
-        });
+        let withheld = shortage.withheld;
         // What is spent beyond the limit is not reachable, and yet spent.
-        let settled = pot.map_or(NanoUsd::ZERO, |pot| pot.settled);
+        let settled = state.pot(&demand.pot).map_or(NanoUsd::ZERO, |pot| pot.settled);
         let taken = NanoUsd(demand.limit.0.saturating_sub(shortage.reachable.0 + withheld.0));
         let spent = taken.max(settled);
         Refusal::OverBudget(Box::new(OverBudget {
@@ -184,14 +215,20 @@ impl Money {
 
     /// Looks at the purses, and at the state as it is now.
     fn look<T>(&self, look: impl FnOnce(&mut Purses, &dyn Fn(&PotId) -> View) -> T) -> T {
+        self.look_at(|purses, state| {
+            let rules = self.0.rules.load();
+            look(purses, &|pot| self.view(state, &rules, pot))
+        })
+    }
+
+    fn look_at<T>(&self, look: impl FnOnce(&mut Purses, &State) -> T) -> T {
         let mut purses = self.purses();
         let state = self.0.consensus.state();
         let (epoch, through) = state.settled(self.0.me);
         if epoch == self.0.epoch {
             purses.settled_through(through);
         }
-        let rules = self.0.rules.load();
-        look(&mut purses, &|pot| self.view(&state, &rules, pot))
+        look(&mut purses, &state)
     }
 
     fn view(&self, state: &State, rules: &Rules, pot: &PotId) -> View {
@@ -200,8 +237,23 @@ impl Money {
             return View { limit, free: limit.unwrap_or_default(), ..View::default() };
         };
         let me = (self.0.me, self.0.epoch);
-        let answers = |(node, _)| node != self.0.me && state.ring().has(node);
-        View::of(held, limit, me, answers)
+        // A former life of this node, too: what it had not used is about to be free.
+        View::of(held, limit, me, |(node, _)| state.ring().has(node))
+    }
+
+    /// Whom to ask about a pot.
+    fn lives(&self, state: &State, pot: &PotId) -> Vec<Life> {
+        let leases = state.pot(pot).map_or(&[][..], |held| &held.leases);
+        let others = leases.iter().filter(|lease| lease.node != self.0.me);
+        let life = |lease: &Lease| Life {
+            holder: (lease.node, lease.epoch),
+            unused: lease.unused(),
+            through: match state.settled(lease.node) {
+                (epoch, through) if epoch == lease.epoch => through,
+                _ => 0,
+            },
+        };
+        others.filter(|lease| state.ring().has(lease.node)).map(life).collect()
     }
 
     fn purses(&self) -> std::sync::MutexGuard<'_, Purses> {
@@ -211,7 +263,27 @@ impl Money {
     /// Whoever waits on this node looks again.
     fn freed(&self, purses: &Purses) {
         if purses.figures().waiting > 0 {
-            self.0.moved.send_replace(());
+            self.0.bell.notify_one();
+        }
+    }
+
+    /// Wakes all that wait when there may be something for them, but no more often than they can
+    /// look: each of a thousand requests that end would else wake all others.
+    async fn wake_who_waits(self) {
+        let mut applied = self.0.consensus.applied();
+        loop {
+            tokio::select! {
+                () = self.0.bell.notified() => {}
+                _ = applied.changed() => {}
+            }
+            applied.borrow_and_update();
+            let waiting = self.purses().figures().waiting;
+            if waiting > 0 {
+                self.0.moved.send_replace(());
+                self.0.wake.notify_one();
+            }
+            let looks = u32::try_from(waiting).unwrap_or(u32::MAX);
+            sleep(PAUSE + LOOK.saturating_mul(looks)).await;
         }
     }
 }

@@ -3,7 +3,7 @@
 
 use dunlin_types::{NanoUsd, PotId, UnixMillis};
 
-use crate::pot::Want;
+use crate::pot::{Holder, Want};
 use crate::purse::Ticket;
 
 /// Wants, returns and recalls told at a time. The others are told the next time.
@@ -55,6 +55,8 @@ pub struct Shortage {
     pub available: NanoUsd,
     /// What could be held if every other node gave up all it has.
     pub reachable: NanoUsd,
+    /// What lies on nodes that cannot be reached.
+    pub withheld: NanoUsd,
     /// Whether less than the need will not do.
     pub strict: bool,
 }
@@ -82,8 +84,47 @@ pub struct Due {
     pub wants: Vec<(PotId, Want)>,
     /// To be given back, of that period, exactly once. Not available until [`crate::Purses::returned`].
     pub returns: Vec<(PotId, UnixMillis, NanoUsd)>,
-    /// To be asked of every node with a lease on the pot: see [`crate::Purses::recall`].
-    pub recalls: Vec<(PotId, Ticket)>,
+    /// To be asked of the nodes of these lives: see [`crate::Purses::recall`]. What becomes of each
+    /// question is told to [`crate::Purses::heard`].
+    pub recalls: Vec<Recall>,
+}
+
+/// A request waits for money of a pot: give back what is not needed, and say what is committed.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct Recall {
+    /// The pot.
+    pub pot: PotId,
+    /// The place of the request among all that wait.
+    pub ticket: Ticket,
+    /// What it lacks, with what those on its node lack that go before it.
+    pub lacks: NanoUsd,
+    /// The so manieth question of the asking node about this pot. It may come more than once.
+    pub round: u64,
+    /// The period that is asked about.
+    pub period: UnixMillis,
+    /// Who is asked.
+    pub lives: Vec<Life>,
+}
+
+/// A life with a lease that is not used up, seen from another node that can ask it.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct Life {
+    /// Whose lease.
+    pub holder: Holder,
+    /// What is left of it.
+    pub unused: NanoUsd,
+    /// How far its journal is settled, as the asking node knows.
+    pub through: u64,
+}
+
+/// What a node has committed of a pot: held by its requests, or recorded, and not settled as far as
+/// the asking node knows.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
+pub struct Answer {
+    /// At every moment since it answered the round before; nothing if it did not.
+    pub least: NanoUsd,
+    /// Now.
+    pub present: NanoUsd,
 }
 
 impl Due {

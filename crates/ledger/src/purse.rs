@@ -1,12 +1,16 @@
 //! One node's side of one pot: what of its lease is free to be held.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use dunlin_types::{MonoMillis, NanoUsd, PotId, RequestId, UnixMillis};
+use dunlin_types::{MonoMillis, NanoUsd, NodeId, PotId, RequestId, UnixMillis};
 
+use crate::demand::{Answer, Life, Recall};
 use crate::pot::{Holder, Pot, Want, less};
+use crate::proof::Proof;
 use crate::recent::Recent;
+use crate::watch::Watches;
+use crate::yields::Yields;
 
 /// A lease that nothing was held of for this long goes back.
 pub(crate) const IDLE: Duration = Duration::from_secs(60);
@@ -15,9 +19,6 @@ pub(crate) const IDLE: Duration = Duration::from_secs(60);
 pub const COLLECT: Duration = Duration::from_millis(200);
 /// How often others are asked again while a request waits.
 const RECALL_EVERY: Duration = Duration::from_millis(20);
-/// How long a node leaves what it gave up to the one that asked for it: longer than it takes to ask
-/// again.
-const YIELD: Duration = Duration::from_millis(100);
 /// How long after another node was short a node asks for no more than its requests lack.
 const SCARCE: Duration = Duration::from_secs(1);
 /// A lease this many times larger than what does for a while is cut to that.
@@ -75,11 +76,22 @@ impl View {
     }
 }
 
+/// How a waiting request comes to its money.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Place {
+    /// It has waited its time, and there is enough for it somewhere: everyone leaves it to it.
+    Owed,
+    /// It gathers what comes free.
+    Gathers,
+    /// Its time to gather is over: it takes what suffices at once.
+    Late,
+}
+
 /// The place of a waiting request among all that wait, on every node: the lesser goes first.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct Ticket {
-    /// Whether its time to gather is over.
-    pub late: bool,
+    /// How it comes to its money.
+    pub place: Place,
     /// The request. Ids that grow with time make it first come, first served.
     pub request: RequestId,
 }
@@ -97,9 +109,15 @@ pub(crate) struct Purse {
     pub(crate) wants: bool,
     pub(crate) queued: bool,
     recalled: Option<Ticket>,
-    yields: Option<(Ticket, MonoMillis)>,
+    yields: Yields,
     scarce_until: MonoMillis,
     asked: Option<MonoMillis>,
+    /// Waiting requests for which there is enough.
+    owed: BTreeSet<RequestId>,
+    /// What other nodes have said, while somebody here waits.
+    proof: Option<Box<Proof>>,
+    /// What this node says to others while somebody waits there.
+    watches: Watches,
 }
 
 /// What is taken of the lease of one period.
@@ -115,7 +133,12 @@ pub(crate) struct Book {
 
 impl Book {
     fn taken(&self) -> NanoUsd {
-        self.held + self.unsettled + self.returning
+        self.committed() + self.returning
+    }
+
+    /// What is spent or may be.
+    fn committed(&self) -> NanoUsd {
+        self.held + self.unsettled
     }
 }
 
@@ -126,11 +149,14 @@ pub(crate) struct Waiting {
     pub(crate) since: MonoMillis,
     /// Less than the need will not do.
     pub(crate) strict: bool,
+    /// Its time is over: an answer to a question of a later round decides.
+    pub(crate) insists: Option<u64>,
 }
 
 impl Waiting {
-    fn ticket(&self, request: RequestId, now: MonoMillis) -> Ticket {
-        Ticket { late: now.since(self.since) >= COLLECT, request }
+    /// With less than this it is refused.
+    fn least(&self) -> NanoUsd {
+        if self.strict { self.need } else { self.need.min(NanoUsd(1)) }
     }
 }
 
@@ -146,9 +172,12 @@ impl Purse {
             wants: false,
             queued: false,
             recalled: None,
-            yields: None,
+            yields: Yields::default(),
             scarce_until: MonoMillis(0),
             asked: None,
+            owed: BTreeSet::new(),
+            proof: None,
+            watches: Watches::default(),
         }
     }
 
@@ -184,12 +213,118 @@ impl Purse {
         }
     }
 
-    pub(crate) fn recall(&mut self, ticket: Ticket, now: MonoMillis) {
+    pub(crate) fn recall(&mut self, by: NodeId, recall: &Recall, now: MonoMillis) {
+        let Recall { ticket, lacks, .. } = *recall;
         self.recalled = Some(self.recalled.map_or(ticket, |known| known.min(ticket)));
-        let known = self.yields.filter(|(known, until)| now < *until && *known < ticket);
-        let asked = (!ticket.late).then(|| (ticket, now.plus(YIELD)));
-        self.yields = known.or(asked);
+        self.yields.add(by, ticket, lacks, now);
         self.scarce_until = now.plus(SCARCE);
+    }
+
+    /// What this node has committed, for another that asks. `settled` of it is known to that one.
+    pub(crate) fn answer(
+        &mut self,
+        by: NodeId,
+        recall: &Recall,
+        settled: NanoUsd,
+        now: MonoMillis,
+    ) -> Answer {
+        let committed = self.book(recall.period).committed();
+        let least = self.watches.answer(by, recall, committed, now);
+        Answer { least: less(least, settled), present: less(committed, settled) }
+    }
+
+    /// Less may be committed than before.
+    pub(crate) fn note(&mut self) {
+        let Self { watches, books, .. } = self;
+        watches.note(|period| {
+            let book = books.iter().find(|book| book.period == period);
+            book.map_or(NanoUsd::ZERO, Book::committed)
+        });
+    }
+
+    /// What was recorded is settled: it is told of no more.
+    pub(crate) fn settled(&mut self, period: UnixMillis, cost: NanoUsd) {
+        self.watches.settled(period, cost);
+        self.change(period, |book| book.unsettled = less(book.unsettled, cost));
+    }
+
+    /// What a request may hold at best, as a round of answers showed that began after its time was
+    /// over; and what lies on nodes that did not answer.
+    pub(crate) fn proved(
+        &self,
+        request: RequestId,
+        limit: NanoUsd,
+        period: UnixMillis,
+    ) -> Option<(NanoUsd, NanoUsd)> {
+        let insists = self.waiting.get(&request)?.insists?;
+        let shown = self.proof.as_ref()?.shown(insists, period, limit)?;
+        Some((less(limit, shown.least), shown.silent))
+    }
+
+    /// The number of the last round of questions.
+    pub(crate) fn rounds(&self) -> u64 {
+        self.proof.as_ref().map_or(0, |proof| proof.rounds())
+    }
+
+    /// A node said what it has committed, or nothing. True if all have.
+    pub(crate) fn heard(
+        &mut self,
+        round: u64,
+        from: NodeId,
+        answer: Option<(Holder, Answer)>,
+    ) -> bool {
+        let Some(proof) = self.proof.as_mut() else { return false };
+        let is_whole = proof.heard(round, from, answer);
+        if is_whole {
+            self.owe();
+        }
+        is_whole
+    }
+
+    /// Who has waited its time, and has enough, gets it before all others.
+    fn owe(&mut self) {
+        self.owed.clear();
+        let Some(mut room) = self.proof.as_ref().and_then(|proof| proof.room()) else { return };
+        for (request, waiting) in self.waiting.iter().filter(|(_, of)| of.insists.is_some()) {
+            if waiting.least() <= room {
+                room = less(room, waiting.need);
+                self.owed.insert(*request);
+            }
+        }
+    }
+
+    /// It waits, as before if it did.
+    pub(crate) fn wait(&mut self, request: RequestId, waiting: Waiting) {
+        let insists = self.waiting.get(&request).and_then(|known| known.insists);
+        self.waiting.insert(request, Waiting { insists, ..waiting });
+    }
+
+    pub(crate) fn stop_waiting(&mut self, request: RequestId) {
+        self.waiting.remove(&request);
+        self.owed.remove(&request);
+        if self.waiting.is_empty() {
+            self.proof = None;
+        }
+    }
+
+    /// Whether another request is owed what there is, here or where what is `free` is too little.
+    pub(crate) fn is_behind(&self, request: RequestId, free: NanoUsd, now: MonoMillis) -> bool {
+        let there = self.yields.owed(free, now);
+        let Some(first) = self.owed.first().copied().into_iter().chain(there).min() else {
+            return false;
+        };
+        !self.owed.contains(&request) || first < request
+    }
+
+    fn ticket(&self, request: RequestId, waiting: &Waiting, now: MonoMillis) -> Ticket {
+        let place = if self.owed.contains(&request) {
+            Place::Owed
+        } else if now.since(waiting.since) >= COLLECT {
+            Place::Late
+        } else {
+            Place::Gathers
+        };
+        Ticket { place, request }
     }
 
     /// True while there is more to do about it than to wait for time to pass.
@@ -231,8 +366,8 @@ impl Purse {
     fn kept_from(&self, ticket: Ticket, available: NanoUsd, now: MonoMillis) -> NanoUsd {
         let mut kept = NanoUsd::ZERO;
         for (request, waiting) in &self.waiting {
-            let own = waiting.ticket(*request, now);
-            if own < ticket && (!own.late || kept + waiting.need <= available) {
+            let own = self.ticket(*request, waiting, now);
+            if own < ticket && (own.place != Place::Late || kept + waiting.need <= available) {
                 kept += waiting.need;
             }
         }
@@ -241,12 +376,12 @@ impl Purse {
 
     /// Those that wait, in the order in which they are served.
     fn in_order(&self, now: MonoMillis) -> impl Iterator<Item = (Ticket, Waiting)> {
-        let of = move |late| {
+        let of = move |place| {
             let all = self.waiting.iter();
-            let all = all.map(move |(request, waiting)| (waiting.ticket(*request, now), *waiting));
-            all.filter(move |(ticket, _)| ticket.late == late)
+            let all = all.map(move |(id, waiting)| (self.ticket(*id, waiting, now), *waiting));
+            all.filter(move |(ticket, _)| ticket.place == place)
         };
-        of(false).chain(of(true))
+        of(Place::Owed).chain(of(Place::Gathers)).chain(of(Place::Late))
     }
 
     /// What to ask of the pot, if anything: what waiting requests lack, and otherwise more before
@@ -260,15 +395,17 @@ impl Purse {
         let mut all = NanoUsd::ZERO;
         let (ticket, least) = self.in_order(now).find_map(|(ticket, waiting)| {
             let lacks = less(all + waiting.need, available);
-            if waiting.strict && ticket.late && is_turned && lacks > view.free {
+            let takes = ticket.place == Place::Late;
+            if waiting.strict && takes && is_turned && lacks > view.free {
                 return None;
             }
             all += waiting.need;
             (lacks > NanoUsd::ZERO).then_some((ticket, lacks))
         })?;
-        let is_left_to_another =
-            self.yields.is_some_and(|(other, until)| now < until && other < ticket);
-        if is_left_to_another || (is_turned && view.free == NanoUsd::ZERO) {
+        let left_to_others = self.yields.before(ticket, now);
+        let is_left_to_others =
+            left_to_others > NanoUsd::ZERO && left_to_others + least > view.free;
+        if is_turned && (is_left_to_others || view.free == NanoUsd::ZERO) {
             return None;
         }
         let need = if now < self.scarce_until { NanoUsd::ZERO } else { self.recent.need() };
@@ -290,15 +427,22 @@ impl Purse {
         self.waiting.values().map(|waiting| waiting.need).sum()
     }
 
-    /// In whose name to ask the other nodes for what they do not need: that of the first request
-    /// that lacks something.
-    pub(crate) fn ask(&mut self, view: &View, now: MonoMillis) -> Option<Ticket> {
+    /// What to ask the other nodes: to give back what they do not need, in the name of the first
+    /// request that lacks something, and to say what they have committed.
+    pub(crate) fn ask(
+        &mut self,
+        view: &View,
+        lives: impl FnOnce() -> Vec<Life>,
+        now: MonoMillis,
+    ) -> Option<Recall> {
         let (_, first) = self.in_order(now).next()?;
         let limit = view.limit.filter(|_| view.period >= first.period)?;
         let available = self.available(view, limit, view.period);
+        let is_whole = self.proof.as_ref().is_some_and(|proof| proof.is_whole());
+        let hurries = is_whole && self.waiting.values().any(|waiting| waiting.insists.is_some());
         let is_asked = self.asked.is_some_and(|at| now.since(at) < RECALL_EVERY);
         let is_in_vain = view.others == NanoUsd::ZERO;
-        if is_asked || is_in_vain || less(self.waited_for(), available) <= view.free {
+        if (is_asked && !hurries) || is_in_vain || less(self.waited_for(), available) <= view.free {
             return None;
         }
         let mut all = NanoUsd::ZERO;
@@ -306,8 +450,17 @@ impl Purse {
             all += waiting.need;
             all > available
         })?;
+        let lacks = less(all, available);
         self.asked = Some(now);
-        Some(ticket)
+        let own = self.book(view.period).committed();
+        let proof = self.proof.get_or_insert_default();
+        let (round, is_whole) = proof.ask(view, limit, own, lives());
+        let (pot, period, lives) = (self.pot.clone(), view.period, proof.lives());
+        let recall = Recall { pot, ticket, lacks, round, period, lives };
+        if is_whole {
+            self.owe();
+        }
+        Some(recall)
     }
 
     /// True when nothing is lost by forgetting it.

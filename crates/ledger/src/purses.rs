@@ -6,11 +6,11 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use dunlin_types::{MonoMillis, NanoUsd, PotId, RequestId, UnixMillis};
+use dunlin_types::{MonoMillis, NanoUsd, NodeId, PotId, RequestId, UnixMillis};
 
-use crate::demand::{Demand, Due, Held, Short, Shortage};
-use crate::pot::less;
-use crate::purse::{COLLECT, Purse, Ticket, View, Waiting};
+use crate::demand::{Answer, Demand, Due, Held, Life, Recall, Short, Shortage};
+use crate::pot::{Holder, less};
+use crate::purse::{COLLECT, Purse, View, Waiting};
 
 /// Pots that one node keeps books on. Of more, nothing can be held until idle ones are dropped.
 pub const MAX_POTS: usize = 1_000_000;
@@ -56,6 +56,8 @@ struct Hold {
 }
 
 type Views<'a> = &'a dyn Fn(&PotId) -> View;
+/// Whom to ask about a pot: see [`Purses::due`].
+type Lives<'a> = &'a dyn Fn(&PotId) -> Vec<Life>;
 
 impl Purses {
     /// Empty ones, for a new life of the node.
@@ -110,6 +112,21 @@ impl Purses {
         self.take(request, demands, view, true)
     }
 
+    /// The time of a waiting request is over. From here on it is refused as soon as a round of
+    /// answers that begins now shows that what is settled and committed leaves too little for it
+    /// ([`Purses::hold`] then returns a final [`Short`]), and served before all others where there is enough.
+    pub fn insist(&mut self, request: RequestId) {
+        let Some((_, numbers)) = self.waiting.get(&request) else { return };
+        for number in numbers.clone() {
+            let purse = self.purse_mut(number);
+            let rounds = purse.rounds();
+            if let Some(waiting) = purse.waiting.get_mut(&request) {
+                waiting.insists.get_or_insert(rounds);
+            }
+            self.press(number);
+        }
+    }
+
     /// What a request holds: what its cost is to be charged to, and in which periods.
     #[must_use]
     pub fn held(&self, request: RequestId) -> Vec<Held> {
@@ -136,13 +153,18 @@ impl Purses {
             let (now, through) = (self.now, self.through);
             let purse = self.purse_mut(hold.purse);
             let charge = charges.iter().find(|(pot, ..)| *pot == purse.pot);
-            let Some(&(_, period, cost)) = charge else { continue };
+            let Some(&(_, period, cost)) = charge else {
+                purse.note();
+                continue;
+            };
             purse.recent.spend(cost, now);
             if seq <= through || cost == NanoUsd::ZERO {
+                purse.note();
                 continue;
             }
             purse.uses += 1;
             purse.change(period, |book| book.unsettled += cost);
+            purse.note();
             let former = self.unsettled.insert((seq, hold.purse), (period, cost));
             assert!(former.is_none(), "a record has a number of its own");
         }
@@ -151,7 +173,9 @@ impl Purses {
     /// Frees what the request holds and waits for, if anything.
     pub fn void(&mut self, request: RequestId) {
         self.stop_waiting(request);
-        self.release(request);
+        for hold in self.release(request).unwrap_or_default() {
+            self.purse_mut(hold.purse).note();
+        }
     }
 
     /// What was recorded up to number `seq` is used in the state that [`View`]s are read from.
@@ -163,20 +187,42 @@ impl Purses {
             let ((_, number), (period, cost)) = first.remove_entry();
             let purse = self.purse_mut(number);
             purse.uses -= 1;
-            purse.change(period, |book| book.unsettled = less(book.unsettled, cost));
+            purse.settled(period, cost);
         }
     }
 
-    /// Another node's request waits for money of these pots. What is not held goes back with the
-    /// next [`Purses::due`], but for what own requests wait for that go before it.
-    pub fn recall(&mut self, pots: &[(PotId, Ticket)], now: MonoMillis) {
+    /// Another node's request waits for money of a pot. What is not held goes back with the next
+    /// [`Purses::due`], but for what own requests wait for that go before it. The asking node knows
+    /// that this life's records are settled up to number `through`.
+    pub fn recall(&mut self, by: NodeId, recall: &Recall, through: u64, now: MonoMillis) -> Answer {
         self.now = self.now.max(now);
-        for (pot, ticket) in pots {
-            if let Some(&number) = self.numbers.get(pot) {
-                self.purse_mut(number).recall(*ticket, now);
-                self.press(number);
-            }
+        let Some(&number) = self.numbers.get(&recall.pot) else { return Answer::default() };
+        // Settled as far as it knows, and not yet as far as this node does.
+        let ahead = self.unsettled.range(..(through.saturating_add(1), 0));
+        let ahead =
+            ahead.filter(|((_, of), (period, _))| (*of, *period) == (number, recall.period));
+        let settled = ahead.map(|(_, (_, cost))| *cost).sum();
+        let purse = self.purse_mut(number);
+        purse.recall(by, recall, now);
+        let answer = purse.answer(by, recall, settled, now);
+        self.press(number);
+        answer
+    }
+
+    /// A node answered a round's question about a pot, in which life of it; or it did not.
+    pub fn heard(
+        &mut self,
+        pot: &PotId,
+        round: u64,
+        from: NodeId,
+        answer: Option<(Holder, Answer)>,
+    ) -> bool {
+        let Some(&number) = self.numbers.get(pot) else { return false };
+        let is_whole = self.purse_mut(number).heard(round, from, answer);
+        if is_whole {
+            self.press(number);
         }
+        is_whole
     }
 
     /// The want of that pot was decided, and the state that [`View`]s are read from shows it; or
@@ -203,8 +249,9 @@ impl Purses {
 
     /// What to propose and ask for: what pots that are short lack, at once; what runs low or has
     /// lain idle, a stretch of the pots at a time. To be called every 50 to 200 ms, and a few
-    /// milliseconds after a shortage.
-    pub fn due(&mut self, view: Views<'_>, now: MonoMillis) -> Due {
+    /// milliseconds after a shortage. `lives` are those that [`View::others`] counts, but for former
+    /// ones of this node.
+    pub fn due(&mut self, view: Views<'_>, lives: Lives<'_>, now: MonoMillis) -> Due {
         self.now = self.now.max(now);
         let mut due = Due::default();
         for _ in 0..self.pressing.len() {
@@ -213,7 +260,7 @@ impl Purses {
             }
             let Some(number) = self.pressing.pop_front() else { break };
             self.purse_mut(number).queued = false;
-            self.look(number, view, &mut due);
+            self.look(number, (view, lives), &mut due);
         }
         for _ in 0..LOOKED_AT.min(self.purses.len()) {
             if due.is_full() {
@@ -221,7 +268,7 @@ impl Purses {
             }
             self.next = (self.next + 1) % self.purses.len();
             if self.purses[self.next].as_ref().is_some_and(|purse| !purse.queued) {
-                self.look(self.next, view, &mut due);
+                self.look(self.next, (view, lives), &mut due);
             }
         }
         due
@@ -245,10 +292,11 @@ impl Purses {
         purse.map_or(NanoUsd::ZERO, |purse| purse.book(period).held)
     }
 
-    fn look(&mut self, number: usize, view: Views<'_>, due: &mut Due) {
+    fn look(&mut self, number: usize, (view, lives): (Views<'_>, Lives<'_>), due: &mut Due) {
         let now = self.now;
         let purse = self.purse_mut(number);
-        let view = view(&purse.pot);
+        let pot = purse.pot.clone();
+        let view = view(&pot);
         purse.recent.roll(now);
         let spare = purse.spare(&view, now);
         if spare > NanoUsd::ZERO {
@@ -258,13 +306,10 @@ impl Purses {
             purse.wants = true;
             due.wants.push((purse.pot.clone(), want));
         }
-        if let Some(ticket) = purse.ask(&view, now) {
-            due.recalls.push((purse.pot.clone(), ticket));
-        }
+        due.recalls.extend(purse.ask(&view, || lives(&pot), now));
         if purse.is_pressing() {
             self.press(number);
         } else if purse.is_idle(&view, now) {
-            let pot = purse.pot.clone();
             self.numbers.remove(&pot);
             self.purses[number] = None;
             self.vacant.push(number);
@@ -282,7 +327,8 @@ impl Purses {
         let mut holds = Vec::with_capacity(demands.len());
         let mut short = Short::default();
         for demand in demands {
-            match self.take_one(demand, &view(&demand.pot), rest) {
+            let former = former.as_deref().unwrap_or_default();
+            match self.take_one(request, demand, former, (&view(&demand.pot), rest)) {
                 Ok(hold) => holds.push(hold),
                 Err(shortage) => short.pots.push(shortage),
             }
@@ -290,6 +336,9 @@ impl Purses {
         if short.pots.is_empty() {
             self.stop_waiting(request);
             self.holds.insert(request, holds);
+            for hold in former.into_iter().flatten() {
+                self.purse_mut(hold.purse).note();
+            }
             return Ok(());
         }
         holds.iter().for_each(|hold| self.free(hold));
@@ -304,27 +353,46 @@ impl Purses {
         Err(short)
     }
 
-    fn take_one(&mut self, demand: &Demand, view: &View, rest: bool) -> Result<Hold, Shortage> {
+    fn take_one(
+        &mut self,
+        request: RequestId,
+        demand: &Demand,
+        former: &[Hold],
+        (view, rest): (&View, bool),
+    ) -> Result<Hold, Shortage> {
         let (now, period) = (self.now, demand.period.max(view.period));
-        let shortage = |available, reachable| Shortage {
+        let shortage = |available, reachable, withheld| Shortage {
             pot: demand.pot.clone(),
             period,
             need: demand.amount,
             available,
             reachable,
+            withheld,
             strict: demand.strict,
         };
         let Some(number) = self.number(&demand.pot) else {
-            return Err(shortage(NanoUsd::ZERO, NanoUsd::ZERO));
+            return Err(shortage(NanoUsd::ZERO, NanoUsd::ZERO, NanoUsd::ZERO));
         };
         let purse = self.purse_mut(number);
         purse.touched = now;
-        let available = purse.available(view, demand.limit, period);
+        let is_behind = purse.is_behind(request, view.free, now);
+        let available = match purse.available(view, demand.limit, period) {
+            _ if is_behind && demand.amount > NanoUsd::ZERO => NanoUsd::ZERO,
+            available => available,
+        };
         let clamped = rest && !demand.strict && available > NanoUsd::ZERO;
         let amount = if clamped { demand.amount.min(available) } else { demand.amount };
         if amount > available {
             let reachable = purse.reachable(view, demand.limit, period);
-            return Err(shortage(available, reachable));
+            let (reachable, withheld) = match purse.proved(request, demand.limit, period) {
+                Some((proved, withheld)) => {
+                    let own = former.iter().filter(|hold| hold.purse == number);
+                    let own = own.filter(|hold| hold.period == period).map(|hold| hold.amount);
+                    (reachable.min(proved + own.sum()), withheld)
+                }
+                None => (reachable, view.withheld),
+            };
+            return Err(shortage(available, reachable, withheld));
         }
         purse.change(period, |book| book.held += amount);
         purse.uses += 1;
@@ -349,22 +417,26 @@ impl Purses {
 
     /// Waits from the first refusal on, for what it was refused the last time and does not hold.
     fn wait(&mut self, request: RequestId, demands: &[Demand], short: &Short) {
-        let since = self.stop_waiting(request).unwrap_or(self.now);
-        if self.waiting.len() >= MAX_WAITING {
-            return;
-        }
+        let (since, former) = self.waiting.remove(&request).unwrap_or((self.now, Vec::new()));
         let mut numbers = Vec::with_capacity(demands.len());
-        for demand in demands {
-            let Some(&number) = self.numbers.get(&demand.pot) else { continue };
-            let lacking = short.pots.iter().find(|shortage| shortage.pot == demand.pot);
-            let period = lacking.map_or(demand.period, |shortage| shortage.period);
-            let need = less(demand.amount, self.held_of(request, number, period));
-            let waiting = Waiting { need, period, since, strict: demand.strict };
-            self.purse_mut(number).waiting.insert(request, waiting);
-            self.press(number);
-            numbers.push(number);
+        if self.waiting.len() < MAX_WAITING {
+            for demand in demands {
+                let Some(&number) = self.numbers.get(&demand.pot) else { continue };
+                let lacking = short.pots.iter().find(|shortage| shortage.pot == demand.pot);
+                let period = lacking.map_or(demand.period, |shortage| shortage.period);
+                let need = less(demand.amount, self.held_of(request, number, period));
+                let waiting = Waiting { need, period, since, strict: demand.strict, insists: None };
+                self.purse_mut(number).wait(request, waiting);
+                self.press(number);
+                numbers.push(number);
+            }
         }
-        self.waiting.insert(request, (since, numbers));
+        for number in former.into_iter().filter(|former| !numbers.contains(former)) {
+            self.purse_mut(number).stop_waiting(request);
+        }
+        if !numbers.is_empty() {
+            self.waiting.insert(request, (since, numbers));
+        }
     }
 
     fn held_of(&self, request: RequestId, purse: usize, period: UnixMillis) -> NanoUsd {
@@ -376,7 +448,7 @@ impl Purses {
     fn stop_waiting(&mut self, request: RequestId) -> Option<MonoMillis> {
         let (since, numbers) = self.waiting.remove(&request)?;
         for number in numbers {
-            self.purse_mut(number).waiting.remove(&request);
+            self.purse_mut(number).stop_waiting(request);
         }
         Some(since)
     }

@@ -5,16 +5,16 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bytes::Bytes;
-use dunlin_ledger::{Due, Ticket};
-use dunlin_rpc::{Incoming, Refused, Service};
+use dunlin_ledger::{Answer, Due, Place, Recall, Ticket};
+use dunlin_rpc::{CallError, Incoming, Refused, Service};
 use dunlin_state::{Command, Grant, Return};
-use dunlin_types::{NodeId, PotId, RequestId};
+use dunlin_types::{Epoch, NanoUsd, NodeId, PotId, RequestId, UnixMillis};
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 use tokio::time::sleep;
 use tracing::debug;
 
-use super::{Money, PATIENCE};
+use super::Money;
 
 /// How often leases are looked after while nobody waits.
 const TICK: Duration = Duration::from_millis(100);
@@ -23,12 +23,52 @@ const LINGER: Duration = Duration::from_millis(2);
 /// The pause after a question that found no quorum.
 const RETRY: Duration = Duration::from_millis(250);
 
-/// Another node's request waits for money of this pot.
+/// A node that has not answered for so long is not reached.
+const ANSWER: Duration = Duration::from_millis(400);
+
+/// Another node's request waits for money of this pot: a [`Recall`] of one life.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Recall {
+struct Question {
     pot: PotId,
+    owed: bool,
     late: bool,
     request: RequestId,
+    lacks: NanoUsd,
+    round: u64,
+    period: UnixMillis,
+    life: Epoch,
+    through: u64,
+}
+
+/// What a life has committed: an [`Answer`] to each question, in their order.
+#[derive(Debug, Serialize, Deserialize)]
+struct Answers {
+    life: Epoch,
+    committed: Vec<Committed>,
+}
+
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+struct Committed {
+    least: NanoUsd,
+    present: NanoUsd,
+}
+
+impl Question {
+    fn recall(&self) -> Recall {
+        let place = match (self.owed, self.late) {
+            (true, _) => Place::Owed,
+            (false, true) => Place::Late,
+            (false, false) => Place::Gathers,
+        };
+        Recall {
+            pot: self.pot.clone(),
+            ticket: Ticket { place, request: self.request },
+            lacks: self.lacks,
+            round: self.round,
+            period: self.period,
+            lives: Vec::new(),
+        }
+    }
 }
 
 /// Asks for what is due, for as long as the node lives.
@@ -36,14 +76,25 @@ pub(super) async fn tell(money: Money) {
     money.0.consensus.formed().await;
     let mut number = 0;
     loop {
-        tokio::select! {
-            () = money.0.wake.notified() => sleep(LINGER).await,
-            () = sleep(TICK) => {}
-        }
+        let is_quiet = tokio::select! {
+            () = money.0.wake.notified() => {
+                sleep(LINGER).await;
+                false
+            }
+            () = sleep(TICK) => true,
+        };
         let now = money.0.clock.mono();
-        let due = money.look(|purses, view| purses.due(view, now));
+        let due = money.look_at(|purses, state| {
+            let rules = money.0.rules.load();
+            let view = |pot: &PotId| money.view(state, &rules, pot);
+            purses.due(&view, &|pot: &PotId| money.lives(state, pot), now)
+        });
         recall(&money, &due.recalls);
         if due.wants.is_empty() && due.returns.is_empty() {
+            if is_quiet {
+                // What is left to others is left for a time.
+                money.freed(&money.purses());
+            }
             continue;
         }
         number += 1;
@@ -56,8 +107,7 @@ pub(super) async fn tell(money: Money) {
         for (pot, period, amount) in &due.returns {
             purses.returned(pot, *period, *amount);
         }
-        drop(purses);
-        money.0.moved.send_replace(());
+        money.freed(&purses);
     }
 }
 
@@ -93,46 +143,98 @@ async fn ask(money: &Money, number: u64, due: &Due) {
 }
 
 /// Asks every node with a lease that may have something left. What it gives back comes through the
-/// replicated state: nobody waits for the answer.
-fn recall(money: &Money, recalls: &[(PotId, Ticket)]) {
-    let state = money.0.consensus.state();
-    let mut by_node: BTreeMap<NodeId, Vec<Recall>> = BTreeMap::new();
-    for (pot, ticket) in recalls {
-        let leases = state.pot(pot).map_or(&[][..], |held| &held.leases);
-        for lease in leases.iter().filter(|lease| lease.node != money.0.me) {
-            let Ticket { late, request } = *ticket;
-            let recall = Recall { pot: pot.clone(), late, request };
-            let asked = by_node.entry(lease.node).or_default();
-            if !asked.contains(&recall) {
-                asked.push(recall);
+/// replicated state; what it says tells whether there is enough.
+fn recall(money: &Money, recalls: &[Recall]) {
+    let mut by_node: BTreeMap<NodeId, Vec<Question>> = BTreeMap::new();
+    for recall in recalls {
+        for life in &recall.lives {
+            let (node, epoch) = life.holder;
+            let question = Question {
+                pot: recall.pot.clone(),
+                owed: recall.ticket.place == Place::Owed,
+                late: recall.ticket.place == Place::Late,
+                request: recall.ticket.request,
+                lacks: recall.lacks,
+                round: recall.round,
+                period: recall.period,
+                life: epoch,
+                through: life.through,
+            };
+            let asked = by_node.entry(node).or_default();
+            // Of the lives of a node the last can answer.
+            match asked.iter_mut().find(|known| known.pot == question.pot) {
+                Some(known) if known.life < epoch => *known = question,
+                Some(_) => {}
+                None => asked.push(question),
             }
         }
     }
-    for (node, recalls) in by_node {
-        let rpc = money.0.rpc.clone();
-        let body = Bytes::from(serde_json::to_vec(&recalls).expect("plain data"));
-        // It ends by itself, within the patience.
-        money.0.tasks.spawn(async move {
-            if let Err(error) = rpc.call(node, Service::Money, body, PATIENCE).await {
-                debug!(node.id = %node, %error, "a node was not asked for money");
-            }
-        });
+    for (node, questions) in by_node {
+        let money_too = money.clone();
+        // It ends by itself, after ANSWER at most.
+        money.0.tasks.spawn(async move { put(&money_too, node, &questions).await });
+    }
+    if recalls.iter().any(|recall| recall.lives.is_empty()) {
+        // There was nobody to ask, and who waits can be told so.
+        money.0.bell.notify_one();
     }
 }
 
-/// Takes note of what other nodes ask back.
+async fn put(money: &Money, node: NodeId, questions: &[Question]) {
+    let body = Bytes::from(serde_json::to_vec(questions).expect("plain data"));
+    let answers = match money.0.rpc.call(node, Service::Money, body, ANSWER).await {
+        Ok(body) => serde_json::from_slice::<Answers>(&body).ok(),
+        Err(error) => {
+            debug!(node.id = %node, %error, "a node was not asked for money");
+            if matches!(error, CallError::Busy | CallError::Refused { .. }) {
+                // It is there, and is asked again.
+                return;
+            }
+            None
+        }
+    };
+    let answers = answers.filter(|answers| answers.committed.len() == questions.len());
+    let mut is_any_whole = false;
+    let mut purses = money.purses();
+    for (at, question) in questions.iter().enumerate() {
+        let answer = answers.as_ref().map(|answers| {
+            let Committed { least, present } = answers.committed[at];
+            ((node, answers.life), Answer { least, present })
+        });
+        is_any_whole |= purses.heard(&question.pot, question.round, node, answer);
+    }
+    drop(purses);
+    if is_any_whole {
+        money.0.bell.notify_one();
+        money.0.wake.notify_one();
+    }
+}
+
+/// Takes note of what other nodes ask back, and says what is committed.
 pub(super) async fn answer(money: Money, mut inbox: mpsc::Receiver<Incoming>) {
     while let Some(incoming) = inbox.recv().await {
-        let answer = match serde_json::from_slice::<Vec<Recall>>(&incoming.body) {
-            Ok(recalls) => {
-                let ticket = |Recall { pot, late, request }| (pot, Ticket { late, request });
-                let recalls: Vec<_> = recalls.into_iter().map(ticket).collect();
-                money.purses().recall(&recalls, money.0.clock.mono());
+        let answer = match serde_json::from_slice::<Vec<Question>>(&incoming.body) {
+            Ok(questions) => {
+                let answers = answers(&money, incoming.from, &questions);
                 money.0.wake.notify_one();
-                Ok(Bytes::new())
+                Ok(Bytes::from(serde_json::to_vec(&answers).expect("plain data")))
             }
             Err(error) => Err(Refused { reason: format!("not a question for money: {error}") }),
         };
         incoming.answer(answer);
     }
+}
+
+fn answers(money: &Money, by: NodeId, questions: &[Question]) -> Answers {
+    let life = money.0.epoch;
+    let now = money.0.clock.mono();
+    let committed = money.look_at(|purses, _| {
+        let answer = |question: &Question| {
+            let through = if question.life == life { question.through } else { 0 };
+            let Answer { least, present } = purses.recall(by, &question.recall(), through, now);
+            Committed { least, present }
+        };
+        questions.iter().map(answer).collect()
+    });
+    Answers { life, committed }
 }

@@ -1,7 +1,7 @@
 //! What pots and purses do in the cases that people ask about.
 
 use crate::world::{Log, Node, pot};
-use dunlin_ledger::{Demand, Lease, Pot, Purses, Short, Ticket, View, Want};
+use dunlin_ledger::{Demand, Lease, Place, Pot, Purses, Short, Ticket, View, Want};
 use dunlin_types::{Epoch, MonoMillis, NanoUsd, NodeId, RequestId, UnixMillis};
 
 const P: UnixMillis = UnixMillis(1);
@@ -128,8 +128,9 @@ fn what_another_node_needs_comes_back_and_what_is_held_does_not() {
     let short = b.hold(&log, 3, &forty, 1).expect_err("20 are free");
     assert!(!short.is_final());
     let recalls = b.propose(&mut log, 1);
-    assert_eq!(recalls, [(pot(1), Ticket { late: false, request: RequestId(3) })]);
-    a.purses.recall(&recalls, MonoMillis(2));
+    let ticket = Ticket { place: Place::Gathers, request: RequestId(3) };
+    assert_eq!((recalls.len(), &recalls[0].pot, recalls[0].ticket), (1, &pot(1), ticket));
+    a.answer(b.id, &recalls[0], 2);
     a.propose(&mut log, 2);
     b.propose(&mut log, 3);
     b.hold(&log, 3, &forty, 3).expect("a gave up what it did not hold");

@@ -4,8 +4,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use dunlin_ledger::{Demand, Held, Holder, Ticket};
-use dunlin_types::{Epoch, MonoMillis, NanoUsd, NodeId, PotId, RequestId, UnixMillis};
+use dunlin_ledger::{Answer, Demand, Held, Holder, Recall};
+use dunlin_types::{Epoch, NanoUsd, NodeId, PotId, RequestId, UnixMillis};
 
 use crate::world::{Command, Log, Node, Record, count};
 
@@ -74,13 +74,20 @@ pub(crate) struct Peer {
     number: u64,
     leasing: Option<Command>,
     settling: Option<Command>,
-    pub(crate) recalls: BTreeSet<(PotId, Ticket)>,
+    /// Those whose time is over, and whether there has been enough for them ever since.
+    insists: BTreeMap<u128, bool>,
+    pub(crate) recalls: BTreeSet<(NodeId, Recall)>,
+    answers: BTreeSet<Told>,
 }
+
+/// What became of a question: about which pot, of which round, asked of whom, and the answer.
+type Told = (PotId, u64, NodeId, Option<(Holder, Answer)>);
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Action {
     Ask(usize),
     Retry(usize, u128),
+    Insist(usize, u128),
     GiveUp(usize, u128),
     Finish(usize, u128, u64),
     Void(usize, u128),
@@ -89,6 +96,8 @@ pub(crate) enum Action {
     ApplySettle(usize),
     ApplyLate,
     Recall(usize),
+    Silence(usize),
+    Heard(usize),
     Settle(usize),
     See(usize),
     Crash(usize),
@@ -105,6 +114,12 @@ pub(crate) enum Action {
 impl Peer {
     pub(crate) fn is_connected(&self) -> bool {
         self.is_up && !self.is_cut
+    }
+
+    /// Its client has left.
+    pub(crate) fn forget(&mut self, request: u128) {
+        self.waits.remove(&request);
+        self.insists.remove(&request);
     }
 
     pub(crate) fn is_closed(&self) -> bool {
@@ -134,7 +149,9 @@ impl Cluster {
             number: 0,
             leasing: None,
             settling: None,
+            insists: BTreeMap::new(),
             recalls: BTreeSet::new(),
+            answers: BTreeSet::new(),
         };
         let nodes = (0..plan.asks.len()).map(peer).collect();
         let (late, faults) = (BTreeSet::new(), Faults::default());
@@ -171,6 +188,9 @@ impl Cluster {
         }
         for request in peer.waits.keys() {
             actions.extend([Action::Retry(at, *request), Action::GiveUp(at, *request)]);
+            if !peer.insists.contains_key(request) {
+                actions.push(Action::Insist(at, *request));
+            }
         }
         for (request, amount) in &peer.holds {
             actions.push(Action::Void(at, *request));
@@ -188,6 +208,8 @@ impl Cluster {
             (peer.settling.is_some() && !peer.is_cut, Action::ApplySettle(at)),
             (peer.settling.is_none() && peer.is_closed() && is_behind, Action::Settle(at)),
             (!peer.recalls.is_empty() && !peer.is_cut, Action::Recall(at)),
+            (!peer.recalls.is_empty() && peer.is_cut, Action::Silence(at)),
+            (!peer.answers.is_empty(), Action::Heard(at)),
             (!peer.is_cut && peer.sees != self.log, Action::See(at)),
             (!peer.is_cut && !peer.is_closed(), Action::Close(at)),
             (self.faults.crashes < plan.crashes, Action::Crash(at)),
@@ -198,6 +220,11 @@ impl Cluster {
     }
 
     pub(crate) fn step(&mut self, plan: &Plan, action: Action) {
+        self.act(plan, action);
+        self.watch(plan);
+    }
+
+    fn act(&mut self, plan: &Plan, action: Action) {
         match action {
             Action::Ask(at) => {
                 let peer = &mut self.nodes[at];
@@ -208,6 +235,11 @@ impl Cluster {
                 self.hold(plan, at, request);
             }
             Action::Retry(at, request) => self.hold(plan, at, request),
+            Action::Insist(at, request) => {
+                let peer = &mut self.nodes[at];
+                peer.node.purses.insist(RequestId(request));
+                peer.insists.insert(request, true);
+            }
             Action::GiveUp(at, request) => {
                 self.give_up(plan, at, request);
             }
@@ -230,9 +262,14 @@ impl Cluster {
                 self.log.apply((node, epoch), &command);
             }
             Action::Recall(at) => {
+                self.answer(at, |peer, by, recall, now| Some(peer.node.answer(by, recall, now)))
+            }
+            Action::Silence(at) => self.answer(at, |_, _, _, _| None),
+            Action::Heard(at) => {
                 let peer = &mut self.nodes[at];
-                let recalls: Vec<_> = std::mem::take(&mut peer.recalls).into_iter().collect();
-                peer.node.purses.recall(&recalls, MonoMillis(self.now));
+                for (pot, round, from, answer) in std::mem::take(&mut peer.answers) {
+                    peer.node.purses.heard(&pot, round, from, answer);
+                }
             }
             Action::Settle(at) => self.settle(at),
             Action::See(at) => self.see(at),
@@ -276,7 +313,13 @@ impl Cluster {
         match peer.node.hold(&peer.sees, request, &demands, now) {
             Ok(()) => self.let_in(at, request),
             Err(short) if short.is_final() => {
+                self.watch(plan);
+                let peer = &mut self.nodes[at];
                 peer.waits.remove(&request);
+                if peer.insists.remove(&request) == Some(true) {
+                    let log = &self.log;
+                    self.broken = Some(format!("{request} was refused: {short:?} of {log:?}"));
+                }
             }
             Err(_) => {}
         }
@@ -291,14 +334,52 @@ impl Cluster {
         if held {
             self.let_in(at, request);
         } else {
-            peer.waits.remove(&request);
+            peer.forget(request);
         }
         held
+    }
+
+    /// Answers all that a node was asked, or fails to. An asking node that is gone hears nothing.
+    fn answer(
+        &mut self,
+        at: usize,
+        answer: impl Fn(&mut Peer, NodeId, &Recall, u64) -> Option<(Holder, Answer)>,
+    ) {
+        let now = self.now;
+        let peer = &mut self.nodes[at];
+        let from = peer.node.id;
+        for (by, recall) in std::mem::take(&mut peer.recalls) {
+            let answer = answer(&mut self.nodes[at], by, &recall, now);
+            let asking = self.nodes.iter_mut().find(|peer| peer.node.id == by).expect("a node");
+            asking.answers.insert((recall.pot, recall.round, from, answer));
+        }
+    }
+
+    /// Whether there has been enough ever since for those whose time is over. What lies in a period
+    /// or beyond a limit that their node has not heard of is not there.
+    fn watch(&mut self, plan: &Plan) {
+        for at in 0..self.nodes.len() {
+            let peer = &self.nodes[at];
+            let is_seen = |pot: &PotId| match (peer.sees.pots.get(pot), self.log.pots.get(pot)) {
+                (Some(seen), Some(real)) => (seen.0, seen.1.period) == (real.0, real.1.period),
+                (Some(_), None) | (None, _) => false,
+            };
+            let sees = peer.is_connected() && self.log.pots.keys().all(is_seen);
+            let sees = sees && self.period(at) <= self.log.at;
+            let enough = |request: &u128| {
+                let need = if plan.lenient { 1 } else { peer.waits[request] };
+                sees && self.log.pots.keys().all(|pot| self.unheld(pot) >= need)
+            };
+            let insists =
+                peer.insists.iter().map(|(request, so_far)| (*request, *so_far && enough(request)));
+            self.nodes[at].insists = insists.collect();
+        }
     }
 
     fn let_in(&mut self, at: usize, request: u128) {
         let peer = &mut self.nodes[at];
         let amount = peer.waits.remove(&request).expect("it waited");
+        peer.insists.remove(&request);
         peer.holds.insert(request, amount);
         self.check_spent(at, request);
     }
@@ -329,9 +410,19 @@ impl Cluster {
         let (command, recalls) = peer.node.command(&peer.sees, peer.number + 1, now);
         peer.number += u64::from(command.is_some());
         peer.leasing = command;
-        let others = self.nodes.iter_mut().enumerate().filter(|(other, _)| *other != at);
-        for (_, other) in others.filter(|(_, other)| other.is_connected()) {
-            other.recalls.extend(recalls.iter().cloned());
+        let by = self.nodes[at].node.id;
+        for recall in recalls {
+            for life in &recall.lives {
+                let (asked, _) = life.holder;
+                let other = self.nodes.iter_mut().find(|peer| peer.node.id == asked);
+                let other = other.expect("a node");
+                if other.is_connected() {
+                    other.recalls.insert((by, recall.clone()));
+                } else {
+                    let silence = (recall.pot.clone(), recall.round, asked, None);
+                    self.nodes[at].answers.insert(silence);
+                }
+            }
         }
     }
 
@@ -378,8 +469,10 @@ impl Cluster {
         self.late.extend(commands.into_iter().flatten().map(|command| (node, epoch, command)));
         let peer = &mut self.nodes[at];
         peer.waits.clear();
+        peer.insists.clear();
         peer.holds.clear();
-        peer.recalls.clear();
+        peer.answers.clear();
+        self.answer(at, |_, _, _, _| None);
     }
 
     fn restart(&mut self, at: usize) {

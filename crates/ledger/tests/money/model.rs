@@ -42,7 +42,7 @@ impl Model for Plan {
 }
 
 /// The most states of one plan that are looked at, breadth first.
-const MOST_STATES: usize = 20_000;
+const MOST_STATES: usize = 12_000;
 
 fn plans() -> Vec<Plan> {
     let small = Plan { limit: 4, pots: 1, costs: vec![1], ..Plan::default() };

@@ -11,6 +11,8 @@ use crate::cluster::{Action, Cluster, Plan, SECOND};
 const LOOK_EVERY_MS: u64 = 50;
 /// How often they do while a request waits.
 const LOOKS: u64 = 10;
+/// How often they do until what is known to be there has come.
+const LAST_LOOKS: u64 = 5;
 
 /// What is settled is what was recorded and settled, each record once.
 pub(crate) fn settles_once(cluster: &Cluster) -> Result<(), String> {
@@ -49,6 +51,19 @@ pub(crate) fn serves_whoever_can_be(cluster: &Cluster, plan: &Plan) -> Result<()
         (0..cluster.nodes.len()).for_each(|at| cluster.look(plan, at));
         cluster.now += LOOK_EVERY_MS;
     }
+    for at in 0..cluster.nodes.len() {
+        for request in cluster.nodes[at].waits.keys().copied().collect::<Vec<_>>() {
+            cluster.step(plan, Action::Insist(at, request));
+        }
+    }
+    for _ in 0..LAST_LOOKS {
+        (0..cluster.nodes.len()).for_each(|at| cluster.look(plan, at));
+        (0..cluster.nodes.len()).for_each(|at| cluster.look(plan, at));
+        cluster.now += LOOK_EVERY_MS;
+    }
+    if let Some(broken) = cluster.broken {
+        return Err(broken);
+    }
     // The last that is asked of them, and no more than anything for those that take it.
     let mut refused = Vec::new();
     for at in 0..cluster.nodes.len() {
@@ -84,7 +99,7 @@ pub(crate) fn loses_nothing(cluster: &Cluster, plan: &Plan) -> Result<(), String
         let requests: BTreeSet<u128> =
             peer.waits.keys().chain(peer.holds.keys()).copied().collect();
         for request in requests {
-            cluster.nodes[at].waits.remove(&request);
+            cluster.nodes[at].forget(request);
             cluster.step(plan, Action::Void(at, request));
         }
     }
@@ -123,6 +138,7 @@ impl Cluster {
         };
         next(self, Action::Close(at));
         next(self, Action::Recall(at));
+        next(self, Action::Heard(at));
         for _ in 0..2 {
             next(self, Action::ApplyLease(at));
             next(self, Action::ApplySettle(at));
@@ -142,20 +158,20 @@ impl Cluster {
     }
 
     /// What of a pot is free or on leases of connected lives and neither held nor recorded there.
-    fn unheld(&self, pot: &PotId) -> u64 {
+    pub(crate) fn unheld(&self, pot: &PotId) -> u64 {
         let (limit, shared) = &self.log.pots[pot];
-        let mut unheld = shared.free(Some(*limit)).0;
+        let (mut there, mut committed) = (shared.free(Some(*limit)).0, 0);
         for peer in self.nodes.iter().filter(|peer| peer.is_connected()) {
-            let Some(lease) = shared.lease(peer.node.holder()) else { continue };
-            let settled = usize::try_from(self.log.through(peer.node.holder())).expect("few");
+            let holder = peer.node.holder();
+            there += shared.lease(holder).map_or(0, |lease| lease.unused().0);
+            let settled = usize::try_from(self.log.through(holder)).expect("few");
             let charges = peer.node.journal[settled..].iter().flatten();
             let of = charges.filter(|(of, period, _)| of == pot && *period == shared.period);
             let unsettled: u64 = of.map(|(_, _, cost)| cost.0).sum();
-            let held = peer.node.purses.live_holds(pot, shared.period).0;
-            unheld += lease.unused().0.saturating_sub(held + unsettled);
+            committed += peer.node.purses.live_holds(pot, shared.period).0 + unsettled;
         }
         let set_aside: NanoUsd = shared.leases.iter().map(|lease| lease.unused()).sum();
         let over = (shared.settled + set_aside).0.saturating_sub(limit.0);
-        unheld.saturating_sub(over)
+        there.saturating_sub(committed + over)
     }
 }

@@ -3,8 +3,8 @@
 
 use std::collections::BTreeMap;
 
-use dunlin_ledger::{Demand, Ticket};
-use dunlin_types::{MonoMillis, NanoUsd, PotId, UnixMillis};
+use dunlin_ledger::{Answer, Demand, Holder, Recall};
+use dunlin_types::{NanoUsd, NodeId, PotId, RequestId, UnixMillis};
 
 use crate::world::{Command, Log, Node, pot};
 
@@ -36,7 +36,16 @@ struct Edge {
     proposed: Option<(u64, Command)>,
     number: u64,
     look_at: u64,
-    recalls: Vec<(u64, Vec<(PotId, Ticket)>)>,
+    asked: Vec<(u64, NodeId, Recall)>,
+    answers: Vec<(u64, Told)>,
+}
+
+/// An answer to a question of a round, on its way.
+struct Told {
+    pot: PotId,
+    round: u64,
+    from: NodeId,
+    answer: (Holder, Answer),
 }
 
 struct Wait {
@@ -57,8 +66,10 @@ struct Figures {
     spent: u64,
     refused: u64,
     refused_at_once: u64,
-    /// Refused though there had been enough for so many milliseconds, at most.
-    overlooked_ms: u64,
+    /// Refused though there had been enough ever since its time was over.
+    refused_falsely: u64,
+    /// The longest that one waited.
+    waited_ms: u64,
     commands: u64,
     most_held: u64,
 }
@@ -72,7 +83,8 @@ impl Rush {
             proposed: None,
             number: 0,
             look_at: TICK,
-            recalls: Vec::new(),
+            asked: Vec::new(),
+            answers: Vec::new(),
         };
         Self {
             random: seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ 0xd1ce,
@@ -131,13 +143,8 @@ impl Rush {
         if now.is_multiple_of(SETTLE_EVERY) {
             edge.node.settle_journal(&mut self.log);
         }
+        self.exchange(at);
         let edge = &mut self.nodes[at];
-        let arrived = edge.recalls.iter().filter(|(when, _)| *when <= now);
-        for (_, recalls) in arrived.cloned().collect::<Vec<_>>() {
-            edge.node.purses.recall(&recalls, MonoMillis(now));
-            edge.look_at = edge.look_at.min(now + LINGER);
-        }
-        edge.recalls.retain(|(when, _)| *when > now);
         if let Some((_, command)) = edge.proposed.take_if(|(when, _)| *when <= now) {
             self.log.apply(edge.node.holder(), &command);
             edge.node.answered(&command, now);
@@ -149,6 +156,29 @@ impl Rush {
         self.look(at);
     }
 
+    /// Answers what it was asked, and hears what it was answered.
+    fn exchange(&mut self, at: usize) {
+        let now = self.now;
+        let edge = &mut self.nodes[at];
+        let from = edge.node.id;
+        let asked: Vec<_> = edge.asked.extract_if(.., |(when, ..)| *when <= now).collect();
+        for (_, by, recall) in asked {
+            let edge = &mut self.nodes[at];
+            edge.look_at = edge.look_at.min(now + LINGER);
+            let answer = edge.node.answer(by, &recall, now);
+            let told = Told { pot: recall.pot, round: recall.round, from, answer };
+            let asking = self.nodes.iter_mut().find(|edge| edge.node.id == by).expect("a node");
+            asking.answers.push((now + WIRE, told));
+        }
+        let edge = &mut self.nodes[at];
+        for (_, told) in edge.answers.extract_if(.., |(when, _)| *when <= now) {
+            let Told { pot, round, from, answer } = told;
+            if edge.node.purses.heard(&pot, round, from, Some(answer)) {
+                edge.look_at = edge.look_at.min(now + LINGER);
+            }
+        }
+    }
+
     fn hold(&mut self, at: usize, request: u128) {
         let (now, strict) = (self.now, self.strict);
         let lasts = 50 + self.below(450);
@@ -157,27 +187,29 @@ impl Rush {
         let wait = &edge.waits[&request];
         let amount = NanoUsd(wait.need);
         let demand = [Demand { pot: pot(1), period: P, limit: NanoUsd(LIMIT), amount, strict }];
-        let is_over = now >= wait.until;
-        let tried = if is_over {
-            edge.node.hold_rest(&self.log, request, &demand, now)
-        } else {
-            edge.node.hold(&self.log, request, &demand, now)
-        };
-        match tried {
+        let waited = (now + PATIENCE).saturating_sub(wait.until);
+        self.figures.waited_ms = self.figures.waited_ms.max(waited);
+        match edge.node.hold(&self.log, request, &demand, now) {
             Ok(()) => {
                 let cost = edge.waits[&request].need * share / 1_000;
                 edge.waits.remove(&request);
                 edge.holds.insert(request, Busy { until: now + lasts, cost });
             }
-            Err(short) if is_over || short.is_final() => {
+            Err(short) if short.is_final() => {
+                self.watch();
+                let edge = &mut self.nodes[at];
                 let wait = edge.waits.remove(&request).expect("it waits");
-                edge.node.purses.void(dunlin_types::RequestId(request));
                 self.figures.refused += 1;
-                self.figures.refused_at_once += u64::from(!is_over);
-                let overlooked = wait.enough_since.map_or(0, |since| now - since);
-                self.figures.overlooked_ms = self.figures.overlooked_ms.max(overlooked);
+                self.figures.refused_at_once += u64::from(now < wait.until);
+                let falsely = wait.enough_since.is_some_and(|since| since <= wait.until);
+                self.figures.refused_falsely += u64::from(falsely);
             }
-            Err(_) => edge.look_at = edge.look_at.min(now + LINGER),
+            Err(_) => {
+                if now >= wait.until {
+                    edge.node.purses.insist(RequestId(request));
+                }
+                edge.look_at = edge.look_at.min(now + LINGER);
+            }
         }
     }
 
@@ -188,12 +220,14 @@ impl Rush {
             return;
         }
         edge.look_at = now + TICK;
+        let by = edge.node.id;
         let (command, recalls) = edge.node.command(&self.log, edge.number + 1, now);
         edge.number += u64::from(command.is_some());
         edge.proposed = command.map(|command| (now + COMMIT, command));
-        if !recalls.is_empty() {
-            for (_, other) in self.nodes.iter_mut().enumerate().filter(|(other, _)| *other != at) {
-                other.recalls.push((now + WIRE, recalls.clone()));
+        for recall in recalls {
+            for life in &recall.lives {
+                let asked = self.nodes.iter_mut().find(|edge| edge.node.id == life.holder.0);
+                asked.expect("a node").asked.push((now + WIRE, by, recall.clone()));
             }
         }
     }
@@ -212,17 +246,22 @@ impl Rush {
     }
 }
 
-/// Money that came free elsewhere reaches who waits by one question and two proposals.
-const ON_THE_WAY: u64 = 80;
+/// Of so many runs nobody may be refused falsely.
+const SEEDS: u64 = 40;
+/// The longest that anybody waits: its time, and then two rounds of answers, or until what is known
+/// to be there has come.
+const MOST_WAITED: u64 = PATIENCE + 200;
 
 #[test]
-fn a_rush_is_served_to_the_last_of_the_money() {
-    for (seed, strict) in [(1, true), (2, true), (3, true), (4, false), (5, false)] {
+fn a_rush_is_served_to_the_last_of_the_money_and_nobody_is_refused_falsely() {
+    for seed in 1..=SEEDS {
+        let strict = seed % 3 != 0;
         let figures = Rush::new(seed, strict).run();
         eprintln!("seed {seed}, strict: {strict}: {figures:?}");
         assert_eq!(u128::from(figures.completed + figures.refused), REQUESTS, "seed {seed}");
-        assert!(figures.overlooked_ms <= ON_THE_WAY, "seed {seed}: {figures:?}");
+        assert_eq!(figures.refused_falsely, 0, "seed {seed}: {figures:?}");
+        assert!(figures.waited_ms <= MOST_WAITED, "seed {seed}: {figures:?}");
         assert!(figures.spent > LIMIT / 100 * 99, "seed {seed}: {figures:?}");
-        assert!(figures.commands < u64::try_from(REQUESTS).expect("few") / 4, "seed {seed}");
+        assert!(figures.commands < u64::try_from(REQUESTS).expect("few") / 3, "seed {seed}");
     }
 }

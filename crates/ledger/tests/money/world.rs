@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use dunlin_ledger::{Demand, Due, Holder, Pot, Purses, Short, Ticket, View, Want};
+use dunlin_ledger::{Answer, Demand, Due, Holder, Life, Pot, Purses, Recall, Short, View, Want};
 use dunlin_types::{
     EntityId, Epoch, Line, MonoMillis, NanoUsd, NodeId, PotId, RequestId, UnixMillis,
 };
@@ -58,6 +58,18 @@ impl Log {
     pub(crate) fn view(&self, pot: &PotId, holder: Holder) -> View {
         let Some((limit, pot)) = self.pots.get(pot) else { return View::default() };
         View::of(pot, Some(*limit), holder, |_| true)
+    }
+
+    /// Whom a life can ask about a pot.
+    pub(crate) fn lives(&self, pot: &PotId, asking: Holder) -> Vec<Life> {
+        let leases = self.pots.get(pot).map_or(&[][..], |(_, pot)| &pot.leases);
+        let others = leases.iter().filter(|lease| lease.node != asking.0);
+        let life = |lease: &dunlin_ledger::Lease| Life {
+            holder: (lease.node, lease.epoch),
+            unused: lease.unused(),
+            through: self.through((lease.node, lease.epoch)),
+        };
+        others.map(life).collect()
     }
 
     pub(crate) fn apply(&mut self, holder: Holder, command: &Command) {
@@ -167,7 +179,16 @@ impl Node {
 
     pub(crate) fn due(&mut self, log: &Log, now: u64) -> Due {
         let holder = self.holder();
-        self.purses.due(&|pot: &PotId| log.view(pot, holder), MonoMillis(now))
+        let view = |pot: &PotId| log.view(pot, holder);
+        self.purses.due(&view, &|pot| log.lives(pot, holder), MonoMillis(now))
+    }
+
+    /// What it says to a node that asks it, as the life that it is.
+    pub(crate) fn answer(&mut self, by: NodeId, recall: &Recall, now: u64) -> (Holder, Answer) {
+        let holder = self.holder();
+        let asked = recall.lives.iter().find(|life| life.holder == holder);
+        let through = asked.map_or(0, |life| life.through);
+        (holder, self.purses.recall(by, recall, through, MonoMillis(now)))
     }
 
     /// Records what a request cost of all that it holds.
@@ -184,7 +205,7 @@ impl Node {
         log: &Log,
         number: u64,
         now: u64,
-    ) -> (Option<Command>, Vec<(PotId, Ticket)>) {
+    ) -> (Option<Command>, Vec<Recall>) {
         let Due { wants, returns, recalls } = self.due(log, now);
         if wants.is_empty() && returns.is_empty() {
             return (None, recalls);
@@ -208,7 +229,7 @@ impl Node {
     }
 
     /// Applies what is due at once and returns whom to ask.
-    pub(crate) fn propose(&mut self, log: &mut Log, now: u64) -> Vec<(PotId, Ticket)> {
+    pub(crate) fn propose(&mut self, log: &mut Log, now: u64) -> Vec<Recall> {
         let (_, number) = log.leased.get(&self.id).copied().unwrap_or_default();
         let (command, recalls) = self.command(log, number + 1, now);
         if let Some(command) = command {
