@@ -189,6 +189,11 @@ impl Cluster {
         self.nodes[node].signal(Signal::CONT)
     }
 
+    /// Sets a variable of a node's environment from its next start on, or takes it away.
+    pub fn set_environment(&mut self, node: usize, name: &str, value: Option<&str>) {
+        self.nodes[node].set_environment(name, value);
+    }
+
     /// Starts a node again that has ended, with its old data and ports.
     ///
     /// # Errors

@@ -66,6 +66,12 @@ impl Node {
         self.child.as_mut().is_some_and(|child| matches!(child.try_wait(), Ok(None)))
     }
 
+    /// Sets a variable for its later lives, or takes it away.
+    pub(crate) fn set_environment(&mut self, name: &str, value: Option<&str>) {
+        self.environment.retain(|(known, _)| known != name);
+        self.environment.extend(value.map(|value| (name.to_owned(), value.to_owned())));
+    }
+
     /// Starts the process; does not wait for it to serve.
     pub(crate) fn start(&mut self) -> anyhow::Result<()> {
         if self.is_running() {

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use dunlin_admission::Admission;
 use dunlin_config::{ClusterSection, Document, Environment, Loaded, Options, Outcome};
 use dunlin_egress::Proxies;
@@ -17,10 +17,11 @@ use dunlin_identity::Surroundings;
 use dunlin_prices::Table;
 use dunlin_proxy::{Detour, Front, OnStale};
 use dunlin_rpc::Rpc;
-use dunlin_types::Secret;
+use dunlin_types::{Secret, Secrets};
 
 use crate::args::ServeArgs;
 use crate::parts::Meeting;
+use crate::secrets;
 use crate::{Exit, log_size, say};
 
 const DEFAULT_PORT: u16 = 4000;
@@ -28,9 +29,6 @@ const DEFAULT_CLUSTER_PORT: u16 = 4100;
 pub(crate) const DEFAULT_DATA_DIR: &str = "dunlin-data";
 /// Beyond, a node that hears no majority does not decide by what it knows.
 const DEFAULT_MAX_STALENESS: Duration = Duration::from_secs(60);
-/// Shorter cluster secrets could be searched for by anyone who records one handshake.
-const MIN_CLUSTER_SECRET: usize = 16;
-
 /// All that one node is told at start.
 pub(crate) struct NodeConfig {
     pub(crate) host: String,
@@ -55,7 +53,7 @@ pub(crate) struct NodeConfig {
 
 /// How this node meets others. Without it the node is a cluster of one.
 pub(crate) struct ClusterConfig {
-    pub(crate) secret: Secret,
+    pub(crate) secrets: Secrets,
     pub(crate) listen: String,
     pub(crate) advertise: String,
     pub(crate) seeds: Vec<String>,
@@ -74,7 +72,7 @@ impl fmt::Display for Invalid {
 
 impl std::error::Error for Invalid {}
 
-fn invalid(text: impl Into<String>) -> anyhow::Error {
+pub(crate) fn invalid(text: impl Into<String>) -> anyhow::Error {
     Invalid(text.into()).into()
 }
 
@@ -332,18 +330,7 @@ fn cluster(
         .filter(|seed| !seed.is_empty())
         .collect();
     let listen = with_port(&listen.unwrap_or_else(|| "0.0.0.0".to_owned()));
-    let secret = environment
-        .get("DUNLIN_CLUSTER_SECRET")
-        .map(Secret::new)
-        .or_else(|| section.and_then(|section| section.secret.clone()));
-    let Some(secret) = secret.filter(|secret| secret.expose().len() >= MIN_CLUSTER_SECRET) else {
-        return Err(invalid(format!(
-            "a cluster needs a secret of {MIN_CLUSTER_SECRET} characters or more, the same on every \
-             node: it authenticates and encrypts all traffic between nodes\n\
-             help: export DUNLIN_CLUSTER_SECRET=\"$(openssl rand -hex 32)\" and give all nodes the \
-             same value"
-        )));
-    };
+    let secrets = secrets::of_cluster(environment, section)?;
     let advertise = args
         .advertise
         .clone()
@@ -352,7 +339,7 @@ fn cluster(
     let expect = args.bootstrap_expect.or_else(|| section.and_then(|s| s.bootstrap_expect));
     Ok(Some(ClusterConfig {
         bootstrap_expect: expect.unwrap_or_else(|| seeds.len().max(1)),
-        secret,
+        secrets,
         listen,
         advertise,
         seeds,
@@ -421,7 +408,7 @@ impl NodeConfig {
                 advertise: "127.0.0.1:0".to_owned(),
                 seeds: Vec::new(),
                 bootstrap_expect: 1,
-                secret: own_secret(&self.data_dir)?,
+                secrets: secrets::own(&self.data_dir)?.into(),
             });
         };
         let found = tokio::net::lookup_host(&cluster.listen).await;
@@ -431,7 +418,7 @@ impl NodeConfig {
             advertise: cluster.advertise.clone(),
             seeds: cluster.seeds.clone(),
             bootstrap_expect: cluster.bootstrap_expect,
-            secret: cluster.secret.clone(),
+            secrets: cluster.secrets.clone(),
         })
     }
 
@@ -458,31 +445,4 @@ impl NodeConfig {
         let root_path = self.environment.get("SERVER_ROOT_PATH").unwrap_or_default().to_owned();
         Front { root_path, detour: Some(detour) }
     }
-}
-
-/// The secret of a cluster of one: made at the first start, kept in the data directory.
-fn own_secret(data_dir: &Path) -> anyhow::Result<Secret> {
-    use std::io::Write;
-    use std::os::unix::fs::OpenOptionsExt;
-
-    let path = data_dir.join("secret");
-    match fs::read_to_string(&path) {
-        Ok(text) if text.len() >= MIN_CLUSTER_SECRET => return Ok(Secret::new(text)),
-        Ok(_) => bail!(
-            "{} is damaged: restore it from a backup, or remove the data directory",
-            path.display()
-        ),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-        Err(error) => return Err(error).with_context(|| format!("cannot read {}", path.display())),
-    }
-    let bytes: [u8; 32] = rand::random();
-    let text: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-    let temporary = data_dir.join("secret.new");
-    let mut options = fs::OpenOptions::new();
-    let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
-    file.write_all(text.as_bytes())?;
-    file.sync_all()?;
-    fs::rename(&temporary, &path)?;
-    fs::File::open(data_dir)?.sync_all()?;
-    Ok(Secret::new(text))
 }

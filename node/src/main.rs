@@ -14,9 +14,11 @@ mod master_key;
 mod migrate;
 mod parts;
 mod recover;
+mod reseal;
 mod revision;
 mod rules;
 mod run;
+mod secrets;
 
 use std::process::ExitCode;
 

@@ -19,13 +19,14 @@ use dunlin_rpc::{Inbox, Incoming, PassedOn, Rpc};
 use dunlin_seal::Sealer;
 use dunlin_store::{Parts, Store};
 use dunlin_tokens::Tokenizer;
-use dunlin_types::{Clock, Epoch, NodeId, Secret};
+use dunlin_types::{Clock, Epoch, NodeId, Secrets};
 use dunlin_upstream::Upstream;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::config::NodeConfig;
+use crate::reseal::Reseal;
 use crate::revision::{InForce, Revisions};
 use crate::run::Tasks;
 use crate::{leader, master_key};
@@ -39,7 +40,7 @@ pub(crate) struct Meeting {
     pub(crate) advertise: String,
     pub(crate) seeds: Vec<String>,
     pub(crate) bootstrap_expect: usize,
-    pub(crate) secret: Secret,
+    pub(crate) secrets: Secrets,
 }
 
 /// What speaks to other nodes.
@@ -72,11 +73,11 @@ impl ClusterPart {
         tasks: Tasks,
     ) -> anyhow::Result<Self> {
         let (me, epoch) = (identity.node, identity.epoch);
-        let Meeting { listen, advertise, seeds, bootstrap_expect, secret } = meeting;
+        let Meeting { listen, advertise, seeds, bootstrap_expect, secrets } = meeting;
         let (rpc, inbox) = Rpc::start(dunlin_rpc::Config {
             me,
             listen,
-            secret: secret.clone(),
+            secrets: secrets.clone(),
             tasks: tasks.tracker.clone(),
             stop: tasks.stop.clone(),
         })?;
@@ -93,7 +94,7 @@ impl ClusterPart {
                 advertise: advertise.clone(),
                 seeds: seeds.clone(),
                 cluster_name: "dunlin".to_owned(),
-                secret,
+                secrets,
                 tasks: tasks.tracker.clone(),
                 stop: tasks.stop.clone(),
             },
@@ -148,7 +149,7 @@ impl DataPart {
     /// Starts it on the current runtime.
     pub(crate) fn start(
         config: &NodeConfig,
-        secret: &Secret,
+        secrets: &Secrets,
         mut cluster: ClusterPart,
         (api, open): (SocketAddr, Open),
         clock: Clock,
@@ -162,13 +163,7 @@ impl DataPart {
         let (tracker, stop) = (tasks.tracker.clone(), tasks.stop.clone());
         let egress = Egress::new(config.proxies()?);
         let identity = identity(config, &egress, clock.clone(), tasks);
-        let calls = dunlin_upstream::Config {
-            egress,
-            identity: identity.clone(),
-            tasks: tracker.clone(),
-            stop: stop.clone(),
-        };
-        let upstream = Upstream::start(&calls, clock.clone(), gossip.clone());
+        let upstream = start_upstream(egress, identity.clone(), &clock, &gossip, tasks);
         let admission = Admission::start(
             dunlin_admission::Config { me, epoch, tasks: tracker.clone(), stop: stop.clone() },
             dunlin_admission::Parts {
@@ -182,11 +177,11 @@ impl DataPart {
             },
         );
         let api_address = reachable(api, &advertise);
-        let ids = dunlin_proxy::Ids::new(secret);
+        let ids = dunlin_proxy::Ids::new(secrets);
         let tokenizer = Tokenizer::new(&tracker);
         let own = dunlin_proxy::Config { ids, store, tokenizer, tasks: tracker.clone(), open };
         let proxy = Proxy::new(clock.clone(), admission.clone(), upstream.clone(), own);
-        let sealer = Arc::new(Sealer::new(secret));
+        let sealer = Arc::new(Sealer::new(secrets));
         let admin = Admin::start(
             admin_config(config, me, api_address.clone(), Arc::clone(&sealer)),
             dunlin_admin::Parts {
@@ -211,7 +206,7 @@ impl DataPart {
             admission: admission.clone(),
             records,
             log_bytes: config.log_bytes,
-            sealer,
+            sealer: Arc::clone(&sealer),
             environment: config.environment.clone(),
             options: config.options.clone(),
             master_key: config.master_key.clone(),
@@ -219,7 +214,10 @@ impl DataPart {
             stop: stop.clone(),
         };
         tracker.spawn(revisions.follow(config.document.clone()));
-        let told = Facts { cluster_address: advertise, api_address, in_force: in_force.clone() };
+        let known = sealer.known().collect();
+        reseal(secrets, sealer, &consensus, &gossip, tasks);
+        let seen = in_force.clone();
+        let told = Facts { cluster_address: advertise, api_address, known, in_force: seen };
         tracker.spawn(told.keep_telling(gossip.clone(), consensus.clone(), stop.clone()));
         keep_watch(config, gossip, consensus, clock, tasks);
         let able = become_able(catching_up, in_force, tracker, stop);
@@ -285,6 +283,31 @@ fn start_store(
         inbox: cluster.store.take().expect("the store is started once"),
     };
     Store::start(store, parts).context("the store")
+}
+
+fn start_upstream(
+    egress: Egress,
+    identity: dunlin_identity::Identity,
+    clock: &Clock,
+    gossip: &Gossip,
+    tasks: &Tasks,
+) -> Upstream {
+    let (tasks, stop) = (tasks.tracker.clone(), tasks.stop.clone());
+    let calls = dunlin_upstream::Config { egress, identity, tasks, stop };
+    Upstream::start(&calls, clock.clone(), gossip.clone())
+}
+
+/// Brings a change of the cluster secret to its end, if there is one.
+fn reseal(
+    secrets: &Secrets,
+    sealer: Arc<Sealer>,
+    consensus: &Consensus,
+    gossip: &Gossip,
+    tasks: &Tasks,
+) {
+    let (consensus, gossip) = (consensus.clone(), gossip.clone());
+    let reseal = Reseal { secrets: secrets.clone(), sealer, consensus, gossip };
+    tasks.tracker.spawn(reseal.run(tasks.stop.clone()));
 }
 
 /// What the admin API tells of this node.
@@ -358,6 +381,8 @@ fn become_able(
 struct Facts {
     cluster_address: String,
     api_address: String,
+    /// The names of the cluster secrets that are known here.
+    known: Vec<String>,
     in_force: watch::Receiver<InForce>,
 }
 
@@ -394,6 +419,7 @@ impl Facts {
             ready: revision > 0,
             config_revision: revision,
             master_key,
+            secrets: self.known.clone(),
             applied: consensus.state().applied(),
             cluster: consensus.status().cluster,
         }

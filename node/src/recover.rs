@@ -121,7 +121,7 @@ fn check_secret(recovery: &Recovery, dir: &Path) -> anyhow::Result<()> {
         print("DUNLIN_CLUSTER_SECRET is not set: whether it opens the config was not checked.\n");
         return Ok(());
     };
-    if Sealer::new(&secret).open(&config.sealed).is_err() {
+    if Sealer::new(&secret.into()).open(&config.sealed).is_err() {
         bail!(
             "config revision {} is sealed under another cluster secret than DUNLIN_CLUSTER_SECRET: set \
              the one that the cluster had",

@@ -115,11 +115,12 @@ impl Revisions {
     /// behind or meets another proposal looks again.
     async fn offer(&self, document: &Document) {
         let plain = dunlin_config::revision_bytes(document);
-        let hash = self.sealer.fingerprint(&dunlin_config::hashed_bytes(document));
+        let named = dunlin_config::hashed_bytes(document);
+        let hashes: Vec<_> = self.sealer.fingerprints(&named).collect();
         loop {
             let state = self.consensus.state();
             let current = state.config().map_or(0, |config| config.revision);
-            if let Some(known) = find(&state, &hash) {
+            if let Some(known) = find(&state, &hashes) {
                 if known < current {
                     warn!(
                         "the config file is the cluster's old revision {known}: ignored, revision \
@@ -135,7 +136,7 @@ impl Revisions {
                 return;
             }
             let command = Command::ProposeConfig {
-                hash: hash.clone(),
+                hash: self.sealer.fingerprint(&named),
                 sealed: self.sealer.seal(&plain),
                 source: document.files[0].path.clone(),
                 after: current,
@@ -308,6 +309,7 @@ fn counted(counted: CountedTokens) -> Counted {
     }
 }
 
-fn find(state: &State, hash: &str) -> Option<u64> {
-    state.config_history().rev().find(|known| *known.hash == *hash).map(|known| known.revision)
+fn find(state: &State, hashes: &[String]) -> Option<u64> {
+    let found = state.config_history().rev().find(|known| hashes.contains(&known.hash));
+    found.map(|known| known.revision)
 }

@@ -78,14 +78,14 @@ async fn run(config: NodeConfig, clock: Clock, cluster_runtime: Handle) -> anyho
     introduce(&config, me, api);
 
     let (cluster_tasks, data_tasks) = (Tasks::default(), Tasks::default());
-    let secret = meeting.secret.clone();
+    let secrets = meeting.secrets.clone();
     let starting = ClusterPart::start(meeting, identity, clock.clone(), cluster_tasks.clone());
     let cluster = cluster_runtime.spawn(starting).await.context("a node's start panicked")??;
     let consensus = cluster.consensus.clone();
     let open = server::Open::default();
     let api_and_open = (api, open.clone());
     let data =
-        DataPart::start(&config, &secret, cluster, api_and_open, clock.clone(), &data_tasks)?;
+        DataPart::start(&config, &secrets, cluster, api_and_open, clock.clone(), &data_tasks)?;
     data_tasks.tracker.spawn(say_ready(data.able.clone(), clock, api));
 
     let (app, front) = (data.app.clone(), data.front.clone());

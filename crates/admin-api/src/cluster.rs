@@ -25,8 +25,24 @@ pub struct ClusterStatus {
     /// Nodes that were removed for good, by id; the last 1,000.
     #[serde(default)]
     pub removed: Vec<RemovedMember>,
+    /// How far a change of the cluster secret has come.
+    #[serde(default)]
+    pub secret: SecretStatus,
     /// All backends of the config, by name.
     pub backends: Vec<BackendStatus>,
+}
+
+/// How far a change of the cluster secret has come, as the answering node sees it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SecretStatus {
+    /// Names this node's secret; tells nothing of it.
+    pub current: String,
+    /// Names the one whose place it takes; none: this node knows one only.
+    pub previous: Option<String>,
+    /// So many config revisions, models and credentials are sealed under another one than the current.
+    pub sealed_under_others: u64,
+    /// Members of which it is not known that they know the current one.
+    pub unknown_to: Vec<NodeId>,
 }
 
 /// A member of the cluster.

@@ -11,7 +11,9 @@ mod import;
 mod key;
 
 pub use audit::{AuditEntry, AuditPage, AuditProof};
-pub use cluster::{BackendStatus, ClusterStatus, MemberRole, MemberStatus, RemovedMember};
+pub use cluster::{
+    BackendStatus, ClusterStatus, MemberRole, MemberStatus, RemovedMember, SecretStatus,
+};
 pub use fields::{Field, Of, Shape, THROUGHPUTS, idle_fields, why_refused};
 pub use import::{Former, Import, ImportKind, ImportRow, Imported, ImportedRow, MAX_IMPORT_ROWS};
 pub use key::{DeletedKeys, KeyInfo, KeyList, KeyRow, ListedKey, RawJson, Row};

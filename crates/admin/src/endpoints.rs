@@ -81,6 +81,8 @@ mod update_model;
 mod user_info;
 mod verify_audit;
 
+pub use cluster_status::unaware;
+
 static ALL: &[fn(Routes) -> Routes] = &[
     access_group_budget::add,
     access_groups::add,

@@ -61,6 +61,7 @@ use crate::readiness::Readiness;
 use crate::routes::Asked;
 use crate::row::View;
 
+pub use crate::endpoints::unaware;
 pub use crate::stored::additions;
 
 /// A longer request body is answered 413.

@@ -36,6 +36,17 @@ pub(crate) struct CredentialContent {
     pub(crate) info: Map<String, Value>,
 }
 
+/// So many config revisions, models and credentials are sealed under another secret than the
+/// current one.
+pub(crate) fn sealed_under_others(state: &State, sealer: &Sealer) -> u64 {
+    let revisions = state.config_history().map(|known| &known.sealed);
+    let resources = [ResourceKind::Model, ResourceKind::Credential];
+    let resources = resources.into_iter().flat_map(|kind| state.resources(kind));
+    let sealed = revisions.chain(resources.map(|known| &known.sealed));
+    let others = sealed.filter(|sealed| !sealed.is_empty() && !sealer.is_current(sealed));
+    others.count() as u64
+}
+
 /// Opens what is set over the API. What cannot be opened is left out and told.
 #[must_use]
 pub fn additions(state: &State, sealer: &Sealer) -> (Additions, Vec<LeftOut>) {
@@ -301,7 +312,7 @@ mod tests {
     #[test]
     fn what_another_secret_sealed_is_left_out_and_told() {
         let [ours, theirs] = ["a secret of ours", "a secret of others"]
-            .map(|secret| Sealer::new(&Secret::new(secret)));
+            .map(|secret| Sealer::new(&Secret::new(secret).into()));
         let content = serde_json::to_vec(&ModelContent::default()).expect("JSON");
         let made = [("good", &ours), ("bad", &theirs)].map(|(id, sealer)| {
             let sealed = sealer.seal(&content).into();

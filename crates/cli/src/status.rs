@@ -1,6 +1,8 @@
 //! `dunlin status`: the cluster as one node sees it.
 
-use dunlin_admin_api::{BackendStatus, ClusterStatus, MemberRole, MemberStatus, RemovedMember};
+use dunlin_admin_api::{
+    BackendStatus, ClusterStatus, MemberRole, MemberStatus, RemovedMember, SecretStatus,
+};
 
 use crate::failure::Result;
 use crate::session::Session;
@@ -34,6 +36,7 @@ fn text(status: &ClusterStatus, url: &str) -> String {
         text += &table(["REMOVED NODE", "AT", "BY", " WITHHELD", "WAS AT"], &removed);
         text.push('\n');
     }
+    text += &secret(&status.secret);
     text += &if backends.is_empty() {
         "no backends: no config is in force on this node yet\n".to_owned()
     } else {
@@ -67,6 +70,31 @@ fn member(member: &MemberStatus) -> [String; 6] {
         revision => revision.to_string(),
     };
     [member.id.to_string(), role.to_owned(), state, config, clients_at, member.address.clone()]
+}
+
+/// How far a change of the cluster secret has come; nothing while there is none.
+fn secret(secret: &SecretStatus) -> String {
+    let SecretStatus { current, previous, sealed_under_others: others, unknown_to } = secret;
+    let Some(previous) = previous else {
+        return match others {
+            0 => String::new(),
+            _ => format!(
+                "{others} config revisions, models or credentials are sealed under a cluster secret \
+                 that this node does not know: set DUNLIN_CLUSTER_SECRET_PREVIOUS to it\n\n"
+            ),
+        };
+    };
+    let state = if !unknown_to.is_empty() {
+        let nodes: Vec<_> = unknown_to.iter().map(ToString::to_string).collect();
+        format!("waits until it is known to {}", nodes.join(", "))
+    } else if *others > 0 {
+        format!(
+            "{others} config revisions, models or credentials are still sealed under {previous}"
+        )
+    } else {
+        format!("all is sealed under it: {previous} can be dropped on all nodes")
+    };
+    format!("cluster secret {current} takes the place of {previous}; {state}\n\n")
 }
 
 fn removed(node: &RemovedMember) -> [String; 5] {

@@ -10,7 +10,8 @@ pub struct Dropped {
     pub malformed: u64,
     /// Received: sealed with another secret or for another cluster, or tampered with.
     pub foreign: u64,
-    /// Received: seen before, or too late to tell.
+    /// Received: seen before, or too late to tell. While the cluster secret changes, every message is
+    /// sent twice.
     pub replayed: u64,
     /// Received: from this node itself, or from a copy of its data directory.
     pub own: u64,

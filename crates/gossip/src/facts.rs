@@ -36,9 +36,11 @@ pub struct NodeFact {
     pub ready: bool,
     /// The config revision it serves.
     pub config_revision: u64,
-    /// A fingerprint of the master key in force under that revision: equal on two nodes if their
-    /// keys are. Empty if it says nothing of it.
+    /// Fingerprints of the master key in force under that revision, a word for each cluster secret it
+    /// knows: two nodes have one in common if their keys are equal. Empty if it says nothing of it.
     pub master_key: String,
+    /// The names of the cluster secrets it knows: two while one takes the place of the other.
+    pub secrets: Vec<String>,
     /// The log index it has applied.
     pub applied: u64,
     /// Its cluster, once it has one.
@@ -109,7 +111,10 @@ impl NodeFact {
     #[must_use]
     pub fn differs_in_master_key(&self, other: &Self) -> bool {
         self.config_revision == other.config_revision
-            && self.master_key != other.master_key
+            && !self
+                .master_key
+                .split(' ')
+                .any(|word| other.master_key.split(' ').any(|w| w == word))
             && !self.master_key.is_empty()
             && !other.master_key.is_empty()
     }

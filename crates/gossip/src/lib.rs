@@ -23,7 +23,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
 use arc_swap::ArcSwap;
-use dunlin_types::{Clock, Epoch, NodeId, Secret};
+use dunlin_types::{Clock, Epoch, NodeId, Secrets};
 use tokio::net::UdpSocket;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -51,8 +51,8 @@ pub struct Config {
     pub seeds: Vec<String>,
     /// Datagrams of a cluster of another name are refused.
     pub cluster_name: String,
-    /// The cluster secret, from which the seal's key is derived.
-    pub secret: Secret,
+    /// The cluster secret, from which the seal's key is derived, and the one before it.
+    pub secrets: Secrets,
     /// Where background tasks run.
     pub tasks: TaskTracker,
     /// Ends gossip; gossip cancels it if it can no longer go on.
@@ -117,7 +117,7 @@ impl Gossip {
         let (changed_in, changed) = watch::channel(0);
         let transport = SealedTransport {
             socket: Mutex::new(Some(socket)),
-            seal: Arc::new(Seal::new(&config.secret, &config.cluster_name)),
+            seal: Arc::new(Seal::new(&config.secrets, &config.cluster_name)),
             me: config.me,
             incarnation: config.epoch.0,
             drops,

@@ -113,11 +113,13 @@ impl Socket for SealedSocket {
         }
         self.counter += 1;
         let stamp = Stamp { sender: self.me, incarnation: self.incarnation, counter: self.counter };
-        let datagram = self.seal.seal(stamp, rand::random(), &self.buffer[..plain_bytes]);
-        let num_bytes_sent = self.outer.send_to(&datagram, to).await.unwrap_or_else(|_| {
-            Drops::count(&self.drops.unsent);
-            0
-        });
+        let mut num_bytes_sent = 0;
+        for datagram in self.seal.seal(stamp, rand::random, &self.buffer[..plain_bytes]) {
+            num_bytes_sent += self.outer.send_to(&datagram, to).await.unwrap_or_else(|_| {
+                Drops::count(&self.drops.unsent);
+                0
+            });
+        }
         Ok(SendOutcome { num_bytes_sent })
     }
 

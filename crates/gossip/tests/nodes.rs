@@ -60,7 +60,7 @@ impl Setup {
             advertise: "127.0.0.1:0".to_owned(),
             seeds: self.seeds,
             cluster_name: self.cluster_name.to_owned(),
-            secret: Secret::new(self.secret),
+            secrets: Secret::new(self.secret).into(),
             tasks: tasks.clone(),
             stop: stop.clone(),
         };

@@ -11,7 +11,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chacha20poly1305::aead::{Aead, KeyInit};
 use chacha20poly1305::{XChaCha20Poly1305, XNonce};
-use dunlin_types::{DeploymentId, KeyDigest, NodeId, Secret, UnixMillis};
+use dunlin_types::{DeploymentId, KeyDigest, NodeId, Secret, Secrets, UnixMillis};
 use hkdf::Hkdf;
 use serde::{Deserialize, Serialize};
 use sha2::Sha256;
@@ -139,20 +139,21 @@ pub(crate) enum BadId {
 
 /// Seals and opens ids. Cheap to clone.
 #[derive(Clone)]
-pub struct Ids(Arc<Keys>);
+pub struct Ids(Arc<Shared>);
+
+struct Shared {
+    secrets: Secrets,
+    /// In the order of [`Secrets::all`].
+    keys: Vec<Keys>,
+}
 
 struct Keys {
     cipher: XChaCha20Poly1305,
     nonces: Hkdf<Sha256>,
 }
 
-impl Ids {
-    /// The ids of the cluster that has `secret`.
-    ///
-    /// # Panics
-    /// Never: the lengths are fixed.
-    #[must_use]
-    pub fn new(secret: &Secret) -> Self {
+impl Keys {
+    fn new(secret: &Secret) -> Self {
         let hkdf = Hkdf::<Sha256>::new(None, secret.expose().as_bytes());
         let derive = |label: &[u8]| {
             let mut key = [0; 32];
@@ -161,16 +162,26 @@ impl Ids {
         };
         let cipher = XChaCha20Poly1305::new(&derive(b"dunlin id seal 1").into());
         let nonces = Hkdf::from_prk(&derive(b"dunlin id nonce 1")).expect("as long as a hash");
-        Self(Arc::new(Keys { cipher, nonces }))
+        Self { cipher, nonces }
+    }
+}
+
+impl Ids {
+    /// The ids of the cluster that has these secrets.
+    #[must_use]
+    pub fn new(secrets: &Secrets) -> Self {
+        let keys = secrets.all().map(Keys::new).collect();
+        Self(Arc::new(Shared { secrets: secrets.clone(), keys }))
     }
 
     /// The id by which the client knows `kept`.
     pub(crate) fn seal(&self, kept: &Kept) -> String {
         let plain = write(kept);
+        let keys = &self.0.keys[self.0.secrets.sealing()];
         let mut sealed = vec![0; NONCE_LEN];
-        self.0.nonces.expand(&plain, &mut sealed).expect("24 bytes is a valid length");
+        keys.nonces.expand(&plain, &mut sealed).expect("24 bytes is a valid length");
         let nonce: [u8; NONCE_LEN] = *sealed.first_chunk().expect("as long as it was made");
-        let body = self.0.cipher.encrypt(&XNonce::from(nonce), plain.as_slice());
+        let body = keys.cipher.encrypt(&XNonce::from(nonce), plain.as_slice());
         sealed.extend(body.expect("an id is far below the cipher's length bound"));
         format!("{}{MARK}{}", kept.kind.prefix(), URL_SAFE_NO_PAD.encode(sealed))
     }
@@ -181,8 +192,9 @@ impl Ids {
         let sealed = sealed.filter(|_| id.len() <= MAX_ID_LEN).ok_or(BadId::NotOurs)?;
         let sealed = URL_SAFE_NO_PAD.decode(sealed).map_err(|_| BadId::Damaged)?;
         let (nonce, body) = sealed.split_first_chunk::<NONCE_LEN>().ok_or(BadId::Damaged)?;
-        let plain = self.0.cipher.decrypt(&XNonce::from(*nonce), body);
-        let plain = plain.map_err(|_| BadId::Damaged)?;
+        let nonce = XNonce::from(*nonce);
+        let opened = self.0.keys.iter().filter_map(|keys| keys.cipher.decrypt(&nonce, body).ok());
+        let plain = { opened }.next().ok_or(BadId::Damaged)?;
         let kept = read(kind, &plain).ok_or(BadId::Damaged)?;
         if caller != Owner::Master && caller != kept.owner {
             return Err(BadId::Foreign);
@@ -277,7 +289,7 @@ mod tests {
     use super::*;
 
     fn ids() -> Ids {
-        Ids::new(&Secret::new("a secret of the cluster"))
+        Ids::new(&Secret::new("a secret of the cluster").into())
     }
 
     fn all() -> Vec<Kept> {
@@ -318,6 +330,22 @@ mod tests {
     }
 
     #[test]
+    fn an_id_is_good_as_long_as_the_secret_that_sealed_it_is_known() {
+        let kept = all().swap_remove(13);
+        let of = |current: &str, previous: Option<&str>| {
+            let secrets = Secrets::new(Secret::new(current), previous.map(Secret::new));
+            (Ids::new(&secrets), secrets)
+        };
+        let ((old, _), (both, secrets), (new, _)) =
+            (of("old", None), of("new", Some("old")), of("new", None));
+        let opens = |ids: &Ids, id: &str| ids.open(kept.kind, id, Owner::Master).is_ok();
+        assert!(opens(&both, &old.seal(&kept)) && opens(&old, &both.seal(&kept)));
+        secrets.turn(true);
+        assert!(opens(&both, &new.seal(&kept)) && opens(&new, &both.seal(&kept)));
+        assert!(opens(&both, &old.seal(&kept)) && !opens(&new, &old.seal(&kept)));
+    }
+
+    #[test]
     fn one_changed_bit_or_another_secret_or_kind_opens_nothing() {
         let kept = all().swap_remove(13);
         let id = ids().seal(&kept);
@@ -329,7 +357,7 @@ mod tests {
             let id = format!("{}{}", &id[..head], URL_SAFE_NO_PAD.encode(flipped));
             assert_eq!(ids().open(kept.kind, &id, Owner::Master), Err(BadId::Damaged), "bit {bit}");
         }
-        let others = Ids::new(&Secret::new("a secret of another cluster"));
+        let others = Ids::new(&Secret::new("a secret of another cluster").into());
         assert_eq!(others.open(kept.kind, &id, Owner::Master), Err(BadId::Damaged));
         let as_file = id.replacen(kept.kind.prefix(), Kind::File.prefix(), 1);
         assert_eq!(ids().open(Kind::File, &as_file, Owner::Master), Err(BadId::Damaged));

@@ -83,7 +83,8 @@ pub enum CallError {
     /// The node at the address holds another cluster secret.
     #[error(
         "the node at {address} does not hold this cluster's secret: give every node of the \
-         cluster the same one (`cluster.secret` or DUNLIN_CLUSTER_SECRET)"
+         cluster the same one (`cluster.secret` or DUNLIN_CLUSTER_SECRET), and while it is changed the \
+         former one too (DUNLIN_CLUSTER_SECRET_PREVIOUS)"
     )]
     WrongSecret {
         /// Where that node is.

@@ -10,6 +10,7 @@
 //! address is resolved anew for every connection; Raft has connections of its own, and so has the
 //! request log, so that large bodies delay neither heartbeats nor what requests wait for. Read `rules.rs` first, then `tls.rs`.
 
+mod choice;
 mod clients;
 mod connection;
 mod dial;
@@ -30,7 +31,7 @@ use bytes::Bytes;
 use dunlin_proto::v1::node_client::NodeClient;
 use dunlin_proto::v1::refusal::Cause;
 use dunlin_proto::v1::{self, answer};
-use dunlin_types::{ClusterId, NodeId, Secret};
+use dunlin_types::{ClusterId, NodeId, Secrets};
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
@@ -64,8 +65,8 @@ pub struct Config {
     pub me: NodeId,
     /// The TCP address to listen on; port 0 takes a free one.
     pub listen: SocketAddr,
-    /// The cluster secret, from which the certificates are derived.
-    pub secret: Secret,
+    /// The cluster secret, from which the certificates are derived, and the one before it.
+    pub secrets: Secrets,
     /// Where background tasks run.
     pub tasks: TaskTracker,
     /// Ends them: calls out end at once, calls in may take two more seconds. Cancelled by this
@@ -168,9 +169,9 @@ impl Rpc {
     /// # Errors
     /// The address cannot be listened on, or no certificate can be made.
     pub fn start(config: Config) -> Result<(Self, Inbox), Error> {
-        let Config { me, listen, secret, tasks, stop } = config;
+        let Config { me, listen, secrets, tasks, stop } = config;
         let cannot_listen = |source| Error::Listen { address: listen, source };
-        let credentials = tls::credentials(&secret, me)?;
+        let credentials = tls::credentials(&secrets, me)?;
         let listener = bind(listen).map_err(cannot_listen)?;
         let address = listener.local_addr().map_err(cannot_listen)?;
         let cluster = Arc::new(ArcSwapOption::empty());

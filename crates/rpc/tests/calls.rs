@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use dunlin_rpc::{Body, CallError, Config, Inbox, Refused, Rpc, Service};
-use dunlin_types::{ClusterId, NodeId, Secret};
+use dunlin_types::{ClusterId, NodeId, Secret, Secrets};
 use http_body_util::BodyExt;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -15,6 +15,8 @@ use tokio_util::task::TaskTracker;
 
 /// Long enough never to be the reason on a busy machine; tests that pass do not wait for it.
 const PATIENCE: Duration = Duration::from_secs(20);
+/// Nobody answers these calls.
+const SHORT: Duration = Duration::from_millis(300);
 const LOOPBACK: ([u8; 4], u16) = ([127, 0, 0, 1], 0);
 const TWO: NodeId = NodeId(2);
 const CLUSTER: ClusterId = ClusterId(7);
@@ -30,11 +32,15 @@ struct Node {
 
 impl Node {
     fn start_at(id: u64, secret: &str, listen: SocketAddr) -> Self {
+        Self::start_with(id, Secret::new(secret).into(), listen)
+    }
+
+    fn start_with(id: u64, secrets: Secrets, listen: SocketAddr) -> Self {
         let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
         let (rpc, inbox) = Rpc::start(Config {
             me: NodeId(id),
             listen,
-            secret: Secret::new(secret),
+            secrets,
             tasks: tasks.clone(),
             stop: stop.clone(),
         })
@@ -434,4 +440,25 @@ async fn a_clients_request_goes_to_no_stranger_and_is_not_lost_in_silence() {
     assert!(matches!(refused, Err(CallError::Refused { .. })), "{refused:?}");
     let nobody = one.rpc.pass_on(NodeId(9), None, clients_request("")).await;
     assert!(matches!(nobody, Err(CallError::UnknownPeer { .. })), "{nobody:?}");
+}
+
+#[tokio::test]
+async fn while_one_secret_takes_the_place_of_another_all_call_each_other() {
+    let of = |id, current: &str, previous: Option<&str>| {
+        let secrets = Secrets::new(Secret::new(current), previous.map(Secret::new));
+        let node = Node::start_with(id, secrets, LOOPBACK.into());
+        node.rpc.enter_cluster(CLUSTER);
+        node
+    };
+    let (old, new) = ("the old secret of the tests", "the new secret of the tests");
+    let nodes = [of(1, old, None), of(2, new, Some(old)), of(3, new, None), of(4, new, Some(old))];
+    for (one, other, meet) in
+        [(0, 1, true), (1, 0, true), (1, 2, true), (2, 1, true), (1, 3, true), (0, 2, false)]
+    {
+        let (one, other) = (&nodes[one], &nodes[other]);
+        one.knows(other);
+        let told = one.rpc.call_address(&other.address(), Service::Join, Bytes::new(), SHORT).await;
+        let refused = matches!(told, Err(CallError::WrongSecret { .. }));
+        assert_eq!(refused, !meet, "{} to {}: {told:?}", one.id, other.id);
+    }
 }

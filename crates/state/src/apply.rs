@@ -10,6 +10,7 @@ mod money;
 mod nodes;
 mod promised;
 mod recovery;
+mod reseal;
 mod resources;
 
 use dunlin_types::{EntityId, NodeId, UnixMillis};
@@ -115,6 +116,9 @@ impl State {
             Command::DeleteResources { kind, ids } => resources::delete(self, *kind, ids),
             Command::ProposeConfig { hash, sealed, source, after } => {
                 config::propose(self, config::Proposal { hash, sealed, source, after: *after, by })
+            }
+            Command::Reseal { secret, revisions, resources } => {
+                Ok(reseal::reseal(self, secret, revisions, resources))
             }
             Command::RollBackConfig { to, after } => config::roll_back(self, *to, *after, by),
         }

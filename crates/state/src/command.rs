@@ -26,7 +26,7 @@ pub use entity::{Entity, EntityChanges, Kind, Member, MemberChanges};
 pub use key::{Key, KeyChanges};
 pub use money::{Charge, Grant, Return};
 pub use outcome::{Rejected, Reply};
-pub use resource::{Resource, ResourceChange, ResourceKind};
+pub use resource::{ResealedResource, ResealedRevision, Resource, ResourceChange, ResourceKind};
 pub use terms::{ModelBudget, Temporary, Terms, TermsChanges};
 
 /// The newest log format this build writes and understands.
@@ -322,6 +322,16 @@ pub enum Command {
         source: String,
         /// The newest revision the proposer had seen; 0 for none.
         after: u64,
+    },
+    /// What was sealed under another cluster secret is sealed under this one: its content is the same.
+    /// What was changed or forgotten in between is left alone.
+    Reseal {
+        /// The name of the secret under which all is sealed from now on.
+        secret: String,
+        /// Config revisions.
+        revisions: Vec<ResealedRevision>,
+        /// Models and credentials.
+        resources: Vec<ResealedResource>,
     },
     /// An older config revision's content is in force again, as a new revision.
     RollBackConfig {

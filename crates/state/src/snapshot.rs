@@ -51,6 +51,8 @@ struct Document {
     config: Vec<ConfigRevision>,
     #[serde(default, skip_serializing_if = "AuditDocument::is_empty")]
     audit: AuditDocument,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    sealed_under: Option<String>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     resources: Vec<Arc<Resource>>,
     #[serde(default, skip_serializing_if = "is_never")]
@@ -115,6 +117,7 @@ impl State {
             claims_forgotten: self.claims.forgotten(),
             config: self.config.to_vec(),
             audit: self.audit.document(),
+            sealed_under: self.sealed_under.clone(),
             resources: self.resources.values().flat_map(OrdMap::values).cloned().collect(),
             resources_version: self.resources_version,
             results: self.results.lives().map(LifeRow::of).collect(),
@@ -161,6 +164,7 @@ impl State {
             claims: Claims::restore(document.claims, document.claims_forgotten),
             config: Arc::new(document.config),
             audit: document.audit.into_log(),
+            sealed_under: document.sealed_under,
             resources_version: document.resources_version,
             results: document.results.into_iter().map(LifeRow::into_life).collect(),
             ..Self::default()

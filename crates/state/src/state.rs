@@ -62,6 +62,8 @@ pub struct State {
     pub(crate) claims: Claims,
     pub(crate) config: Arc<Vec<ConfigRevision>>,
     pub(crate) audit: AuditLog,
+    /// The name of the cluster secret under which all is sealed; none: it was never changed.
+    pub(crate) sealed_under: Option<String>,
     pub(crate) resources: OrdMap<ResourceKind, OrdMap<String, Arc<Resource>>>,
     /// The index of the last change of any resource.
     pub(crate) resources_version: u64,
@@ -258,6 +260,12 @@ impl State {
     /// All config revisions, oldest first.
     pub fn config_history(&self) -> impl DoubleEndedIterator<Item = &ConfigRevision> {
         self.config.iter()
+    }
+
+    /// The name of the cluster secret that the last change of it brought; none: it was never changed.
+    #[must_use]
+    pub fn sealed_under(&self) -> Option<&str> {
+        self.sealed_under.as_deref()
     }
 
     /// The model or credential with that id.

@@ -40,7 +40,7 @@ impl Node {
         let (rpc, inbox) = Rpc::start(dunlin_rpc::Config {
             me,
             listen: LOOPBACK,
-            secret: secret.clone(),
+            secrets: secret.clone().into(),
             tasks: tasks.clone(),
             stop: stop.clone(),
         })
@@ -53,7 +53,7 @@ impl Node {
             advertise: "127.0.0.1:0".to_owned(),
             seeds,
             cluster_name: "tests".to_owned(),
-            secret,
+            secrets: secret.into(),
             tasks: tasks.clone(),
             stop: stop.clone(),
         };

@@ -23,7 +23,7 @@ pub use id::{
 };
 pub use money::{AmountError, NanoUsd, PicoUsd, PriceError, Tokens};
 pub use networks::{Network, Networks, NoNetwork};
-pub use secret::Secret;
+pub use secret::{Secret, Secrets};
 pub use source::{AwsKeys, AwsRole, AwsSource, AzureLogin, AzureSource, GoogleSource, Source};
 pub use time::{Clock, MonoMillis, UnixMillis};
 pub use tls::{Tls, Trust};

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use subtle::ConstantTimeEq;
 
@@ -40,5 +41,47 @@ impl Hash for Secret {
 impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Secret(…)")
+    }
+}
+
+/// The cluster secret, and the one whose place it takes while that goes on: what either has sealed is
+/// opened. Clones are one: they seal under the same.
+#[derive(Clone, Debug)]
+pub struct Secrets {
+    /// The one that stays.
+    pub current: Secret,
+    /// The one that goes.
+    pub previous: Option<Secret>,
+    turned: Arc<AtomicBool>,
+}
+
+impl Secrets {
+    /// Both, if there are two.
+    #[must_use]
+    pub fn new(current: Secret, previous: Option<Secret>) -> Self {
+        Self { current, previous, turned: Arc::default() }
+    }
+
+    /// All of them, the one that stays first.
+    pub fn all(&self) -> impl Iterator<Item = &Secret> {
+        [&self.current].into_iter().chain(&self.previous)
+    }
+
+    /// Which of [`Secrets::all`] seals what every member must be able to open: the one that goes,
+    /// until [`Secrets::turn`] says that all of them know the one that stays.
+    #[must_use]
+    pub fn sealing(&self) -> usize {
+        usize::from(self.previous.is_some() && !self.turned.load(Ordering::Relaxed))
+    }
+
+    /// Seals under the one that stays, or under the one that goes again.
+    pub fn turn(&self, turned: bool) {
+        self.turned.store(turned, Ordering::Relaxed);
+    }
+}
+
+impl From<Secret> for Secrets {
+    fn from(current: Secret) -> Self {
+        Self::new(current, None)
     }
 }

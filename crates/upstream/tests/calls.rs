@@ -38,7 +38,7 @@ fn gossip(me: u64, seeds: Vec<String>, clock: &Clock) -> Gossip {
         advertise: "127.0.0.1:0".to_owned(),
         seeds,
         cluster_name: "test".to_owned(),
-        secret: Secret::new("a secret of the tests"),
+        secrets: Secret::new("a secret of the tests").into(),
         tasks: TaskTracker::new(),
         stop: CancellationToken::new(),
     };

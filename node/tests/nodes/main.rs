@@ -35,6 +35,7 @@ mod request_log;
 mod responses;
 mod restart;
 mod revisions;
+mod rotation;
 mod settings;
 mod spend;
 mod stale;

@@ -126,7 +126,7 @@ async fn a_node_that_comes_back_alone_is_ready_because_it_serves() -> anyhow::Re
 
 /// Chats over and over, each time from the next address on, and goes on to the one after only when
 /// a connection is refused, as clients do behind a name with several addresses. Counts the answers.
-async fn keep_chatting(
+pub(crate) async fn keep_chatting(
     urls: Arc<[String]>,
     caller: Client,
     first: usize,

@@ -1,7 +1,7 @@
 //! `GET /cluster/status`: the cluster as this node sees it. Answers without a leader too.
 
 use axum::response::Response;
-use dunlin_admin_api::{BackendStatus, ClusterStatus, MemberRole, MemberStatus};
+use dunlin_admin_api::{BackendStatus, ClusterStatus, MemberRole, MemberStatus, SecretStatus};
 use dunlin_consensus::Status;
 use dunlin_gossip::{NodeFact, View};
 use dunlin_types::NodeId;
@@ -57,7 +57,20 @@ impl Seen<'_> {
                 .removed()
                 .map(|(id, removed)| remove_node::row(self.state, id, removed))
                 .collect(),
+            secret: self.secret(),
             backends,
+        }
+    }
+
+    fn secret(&self) -> SecretStatus {
+        let sealer = &self.own.sealer;
+        let mut known = sealer.known();
+        let current = known.next().unwrap_or_default();
+        SecretStatus {
+            previous: known.next(),
+            sealed_under_others: crate::stored::sealed_under_others(self.state, sealer),
+            unknown_to: unaware(self.state, self.view, &current),
+            current,
         }
     }
 
@@ -100,6 +113,17 @@ impl Seen<'_> {
             MemberRole::Outside
         }
     }
+}
+
+/// Members, but for the looking one, of which it is not known that they know a cluster secret.
+#[must_use]
+pub fn unaware(state: &dunlin_state::State, view: &View, secret: &str) -> Vec<NodeId> {
+    let members = state.nodes().into_keys().filter(|id| *id != view.me);
+    let is_aware = |id: &NodeId| {
+        let fact = view.peers.get(id).and_then(|peer| peer.node.as_ref());
+        fact.is_some_and(|fact| fact.secrets.iter().any(|known| known == secret))
+    };
+    members.filter(|id| !is_aware(id)).collect()
 }
 
 fn backend(seen: &dunlin_upstream::BackendStatus) -> BackendStatus {
@@ -170,7 +194,8 @@ mod tests {
             log_bytes: 0,
             snapshot_bytes: 0,
         };
-        let sealer = dunlin_seal::Sealer::new(&dunlin_types::Secret::new("a cluster's secret"));
+        let sealer =
+            dunlin_seal::Sealer::new(&dunlin_types::Secret::new("a cluster's secret").into());
         let (me, api) = (NodeId(1), "127.0.0.1:4000".to_owned());
         let own = Config { me, api, sealer: sealer.into(), max_staleness: None };
         let peers = BTreeMap::from([(NodeId(2), peer(true)), (NodeId(3), peer(false))]);

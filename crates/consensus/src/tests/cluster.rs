@@ -71,7 +71,7 @@ impl Plan {
         let rpc = dunlin_rpc::Config {
             me: id,
             listen: self.address,
-            secret: secret.clone(),
+            secrets: secret.clone().into(),
             tasks: tasks.clone(),
             stop: stop.clone(),
         };
@@ -83,7 +83,7 @@ impl Plan {
             advertise: self.address.to_string(),
             seeds: self.seeds.clone(),
             cluster_name: "test".to_owned(),
-            secret,
+            secrets: secret.into(),
             tasks: tasks.clone(),
             stop: stop.clone(),
         };

@@ -7,7 +7,10 @@ use dunlin_types::{
 use super::*;
 use crate::audit::Actor;
 use crate::caller::Refusal;
-use crate::command::{Change, Charge, CommandId, DaySums, Entity, Key, KeyChanges, Kind, Spender};
+use crate::command::{
+    Change, Charge, CommandId, DaySums, Entity, Key, KeyChanges, Kind, ResealedResource,
+    ResealedRevision, Resource, ResourceKind, Spender,
+};
 use crate::payer::PROXY;
 
 const NODE: NodeId = NodeId(1);
@@ -294,4 +297,41 @@ fn a_survivor_goes_on_alone_with_all_there_is() {
     }
     let told: Vec<_> = state.audit().rows().map(|link| link.row.object.clone()).collect();
     assert_eq!(told, [NodeId(2), NodeId(3)].map(|lost| lost.to_string()));
+}
+
+#[test]
+fn another_seal_changes_nothing_but_the_seal() {
+    let mut script = Script::default();
+    let (hash, source) = ("old".to_owned(), "config.yaml".to_owned());
+    script
+        .run(Command::ProposeConfig { hash, sealed: vec![1], source, after: 0 })
+        .expect("the first");
+    let kind = ResourceKind::Credential;
+    let resource = |id: &str| {
+        let (id, sealed) = (id.to_owned(), [1].into());
+        Box::new(Resource { kind, id, sealed, ..Resource::default() })
+    };
+    for id in ["a", "b"] {
+        script.run(Command::CreateResource { resource: resource(id) }).expect("new");
+    }
+    let version = |state: &State, id: &str| state.resource(kind, id).expect("there").version;
+    let (seen, newest) = (version(&script.state, "a"), script.state.resources_version());
+    let resealed = |id: &str, version| {
+        let (id, sealed) = (id.to_owned(), [2].into());
+        ResealedResource { kind, id, version, sealed }
+    };
+    let resources = vec![resealed("a", seen), resealed("b", seen), resealed("c", 1)];
+    let revision =
+        |revision| ResealedRevision { revision, hash: "new".to_owned(), sealed: [2].into() };
+    let revisions = vec![revision(1), revision(9)];
+    let secret = "s2".to_owned();
+    script.run(Command::Reseal { secret, revisions, resources }).expect("done");
+    let state = State::restore(&script.state.snapshot()).expect("our own");
+    let sealed = |id: &str| state.resource(kind, id).expect("there").sealed.to_vec();
+    assert_eq!((sealed("a"), sealed("b")), (vec![2], vec![1]), "b was changed in between");
+    assert_eq!((version(&state, "a"), state.resources_version()), (seen, newest));
+    let config = state.config().expect("one");
+    assert_eq!((config.revision, &*config.hash, config.sealed.to_vec()), (1, "new", vec![2]));
+    assert_eq!(state.sealed_under(), Some("s2"));
+    assert_eq!(state.config_history().count(), 1);
 }

@@ -77,6 +77,34 @@ pub struct ResourceChange {
     pub by: String,
 }
 
+/// A config revision under another seal.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ResealedRevision {
+    /// Which one.
+    pub revision: u64,
+    /// Names its content, under the new secret too.
+    pub hash: String,
+    /// The content, sealed.
+    #[serde(serialize_with = "hex::serde::serialize", deserialize_with = "from_hex")]
+    pub sealed: Arc<[u8]>,
+}
+
+/// A model or a credential under another seal.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ResealedResource {
+    /// What it is.
+    pub kind: ResourceKind,
+    /// Which one.
+    pub id: String,
+    /// The version that was sealed anew.
+    pub version: u64,
+    /// The content, sealed.
+    #[serde(serialize_with = "hex::serde::serialize", deserialize_with = "from_hex")]
+    pub sealed: Arc<[u8]>,
+}
+
 fn from_hex<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Arc<[u8]>, D::Error> {
     hex::serde::deserialize::<D, Vec<u8>>(from).map(Into::into)
 }
