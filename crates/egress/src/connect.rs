@@ -18,10 +18,11 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tower_service::Service;
 
-use crate::IDLE_TIMEOUT;
 use crate::guard::GuardedResolver;
 use crate::proxies::Proxies;
 
+/// A peer that is gone without a word is noticed after this and a few probes.
+const KEEPALIVE: Duration = Duration::from_secs(60);
 /// A backend that swallows packets costs an attempt no more than this.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 /// A proxy has to connect as well before it answers.
@@ -50,7 +51,7 @@ impl Connector {
 fn set_up<R>(mut tcp: HttpConnector<R>) -> HttpConnector<R> {
     tcp.set_nodelay(true);
     tcp.set_connect_timeout(Some(CONNECT_TIMEOUT));
-    tcp.set_keepalive(Some(IDLE_TIMEOUT));
+    tcp.set_keepalive(Some(KEEPALIVE));
     tcp.enforce_http(false);
     tcp
 }

@@ -1,9 +1,10 @@
 //! Why there is no way out, and why a request got no answer.
 
-use std::error::Error as _;
 use std::fmt;
 use std::io;
 use std::sync::Arc;
+
+use crate::connect::AnyError;
 
 /// A setting that cannot be carried out. Values of variables are not shown: proxies have passwords.
 #[derive(Debug, thiserror::Error)]
@@ -40,20 +41,34 @@ pub enum Error {
 
 /// A request got no answer. Its text goes down to the cause.
 #[derive(Debug)]
-pub struct Failure(pub(crate) hyper_util::client::legacy::Error);
+pub struct Failure(pub(crate) Cause);
+
+#[derive(Debug)]
+pub(crate) enum Cause {
+    /// The address names no host that could be asked over HTTP.
+    Nowhere,
+    /// No connection could be made.
+    Connect(AnyError),
+    /// The connection broke.
+    Sent(hyper::Error),
+}
 
 impl Failure {
     /// Whether no connection could be made at all, so that nothing was sent.
     #[must_use]
     pub fn is_connect(&self) -> bool {
-        self.0.is_connect()
+        matches!(self.0, Cause::Connect(_))
     }
 }
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.0)?;
-        let mut cause = self.0.source();
+        let (what, mut cause): (_, Option<&dyn std::error::Error>) = match &self.0 {
+            Cause::Nowhere => ("the address names no host", None),
+            Cause::Connect(cause) => ("no connection", Some(&**cause)),
+            Cause::Sent(cause) => ("the connection broke", Some(cause)),
+        };
+        f.write_str(what)?;
         while let Some(error) = cause {
             write!(f, ": {error}")?;
             cause = error.source();

@@ -10,10 +10,12 @@
 mod connect;
 mod error;
 mod guard;
+mod pool;
 mod proxies;
 mod tls;
 
 use std::collections::BTreeMap;
+use std::future::poll_fn;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,21 +23,22 @@ use arc_swap::ArcSwap;
 use bytes::Bytes;
 use dunlin_types::{Networks, Tls};
 use http::header::PROXY_AUTHORIZATION;
-use http::{Request, Response, Uri};
+use http::{Request, Response, StatusCode, Uri};
 use http_body_util::Full;
-use hyper::body::Incoming;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
-use hyper_util::rt::{TokioExecutor, TokioTimer};
+use tower_service::Service;
 
 use connect::Connector;
+use error::Cause;
 pub use error::{Error, Failure};
 pub use guard::OutOfReach;
+pub use pool::Body;
+use pool::{Host, Line, Pool, Unanswered};
 pub use proxies::Proxies;
 
-/// Idle connections are closed before common servers (75 s) close them under us.
-pub(crate) const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
-/// Idle connections kept for one host.
-const MAX_IDLE_PER_HOST: usize = 512;
+/// How often [`Egress::sweep`] is to be called. What was idle at three sweeps is closed: before common
+/// servers (75 s) close it under us.
+pub const SWEEP_EVERY: Duration = Duration::from_secs(20);
 /// A slow resolver must not hold up whoever asks whether an address would do.
 const LOOK_TIMEOUT: Duration = Duration::from_secs(2);
 /// Ways to connect that are kept. One more, and all are made anew as they are needed.
@@ -53,7 +56,8 @@ struct Shared {
 /// Connections that are made in one way. Cheap to clone.
 #[derive(Clone)]
 pub struct Client {
-    pool: hyper_util::client::legacy::Client<HttpsConnector<Connector>, Full<Bytes>>,
+    pool: Pool,
+    connector: Arc<HttpsConnector<Connector>>,
     proxies: Arc<Proxies>,
 }
 
@@ -86,6 +90,11 @@ impl Egress {
         Ok(self.0.clients.load().get(&way).cloned().unwrap_or(made))
     }
 
+    /// Closes connections that have been idle for long. Nobody else does.
+    pub fn sweep(&self) {
+        self.0.clients.load().values().for_each(|client| client.pool.sweep());
+    }
+
     /// Whether calls to `to` could go anywhere within `networks`, as far as can be told now.
     ///
     /// # Errors
@@ -104,12 +113,8 @@ impl Client {
             .https_or_http()
             .enable_http1()
             .wrap_connector(Connector::new(Arc::clone(proxies), networks.clone()));
-        let pool = hyper_util::client::legacy::Client::builder(TokioExecutor::new())
-            .pool_timer(TokioTimer::new())
-            .pool_idle_timeout(IDLE_TIMEOUT)
-            .pool_max_idle_per_host(MAX_IDLE_PER_HOST)
-            .build(https);
-        Ok(Self { pool, proxies: Arc::clone(proxies) })
+        let (connector, proxies) = (Arc::new(https), Arc::clone(proxies));
+        Ok(Self { pool: Pool::default(), connector, proxies })
     }
 
     /// Sends a request and waits for the head of its answer. Dropped, it is cancelled.
@@ -119,11 +124,41 @@ impl Client {
     pub async fn request(
         &self,
         mut request: Request<Full<Bytes>>,
-    ) -> Result<Response<Incoming>, Failure> {
+    ) -> Result<Response<Body>, Failure> {
         // A tunnel shows the proxy its credentials when it is dug; without one they go along.
         if let Some(authorization) = self.proxies.plain_authorization(request.uri()) {
             request.headers_mut().insert(PROXY_AUTHORIZATION, authorization.clone());
         }
-        self.pool.request(request).await.map_err(Failure)
+        let host = Host::of(request.uri()).ok_or(Failure(Cause::Nowhere))?;
+        loop {
+            let kept = self.pool.take(&host);
+            let was_kept = kept.is_some();
+            let mut line = match kept {
+                Some(line) => line,
+                // Large and seldom: apart, so that it is not moved about with every request.
+                None => Box::pin(self.connect(&host, request.uri())).await?,
+            };
+            match line.send(request).await {
+                Ok(answer) => {
+                    if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
+                        line.run_out().await;
+                    }
+                    let pool = self.pool.clone();
+                    return Ok(answer.map(|body| Body::new(body, line, host, pool)));
+                }
+                // Its server closed it while it was idle.
+                Err(Unanswered { unsent: Some(unsent), .. }) if was_kept => request = unsent,
+                Err(Unanswered { error, .. }) => return Err(Failure(Cause::Sent(error))),
+            }
+        }
+    }
+
+    async fn connect(&self, host: &Host, to: &Uri) -> Result<Line, Failure> {
+        let mut connector = HttpsConnector::clone(&self.connector);
+        let connecting = async {
+            poll_fn(|cx| connector.poll_ready(cx)).await?;
+            Ok(Line::begin(host, connector.call(to.clone()).await?).await?)
+        };
+        connecting.await.map_err(|error| Failure(Cause::Connect(error)))
     }
 }

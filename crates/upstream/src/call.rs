@@ -5,15 +5,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use dunlin_egress::Client;
+use dunlin_egress::{Body, Client};
 use dunlin_llm::{ChatReply, ChatRequest};
 use dunlin_providers::{Provider, ProviderError};
 use dunlin_router::{Deployment, Outcome, Retry};
 use dunlin_types::{Credential, Tokens};
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderMap, Response};
+use http_body::Body as _;
 use http_body_util::{BodyExt, Full, Limited};
-use hyper::body::{Body, Incoming};
 use tracing::debug;
 
 use crate::attempt::Attempt;
@@ -210,7 +210,7 @@ enum Part {
 pub(crate) async fn refusal(
     provider: &dyn Provider,
     deployment: &Arc<Deployment>,
-    answer: Response<Incoming>,
+    answer: Response<Body>,
 ) -> Failure {
     let (head, body) = answer.into_parts();
     // A body that is cut or too long says nothing: the status is what counts.
@@ -230,7 +230,7 @@ async fn whole(
     provider: &dyn Provider,
     deployment: &Arc<Deployment>,
     request: &ChatRequest,
-    answer: Response<Incoming>,
+    answer: Response<Body>,
 ) -> Result<Part, Failure> {
     let (head, mut body) = answer.into_parts();
     if request.endpoint().is_media() && !is_json(&head.headers) {

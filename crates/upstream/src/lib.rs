@@ -95,6 +95,7 @@ impl Upstream {
         config.tasks.spawn(probe::run(upstream.clone(), config.stop.clone()));
         config.tasks.spawn(tell::run(upstream.clone(), config.stop.clone()));
         config.tasks.spawn(rumours::run(upstream.clone(), config.stop.clone()));
+        config.tasks.spawn(sweep(config.egress.clone(), config.stop.clone()));
         upstream
     }
 
@@ -192,5 +193,13 @@ impl Upstream {
     /// Takes note of how an attempt ended.
     fn observe(&self, attempt: &Attempt, outcome: dunlin_router::Outcome, retry: &Retry) {
         self.0.table.observe(attempt, outcome, retry, self.0.clock.mono());
+    }
+}
+
+/// Has idle connections closed, for as long as the node lives.
+async fn sweep(egress: Egress, stop: CancellationToken) {
+    let mut ticks = tokio::time::interval(dunlin_egress::SWEEP_EVERY);
+    while stop.run_until_cancelled(ticks.tick()).await.is_some() {
+        egress.sweep();
     }
 }

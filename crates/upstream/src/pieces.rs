@@ -5,27 +5,34 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
+use dunlin_egress::Body;
 use dunlin_providers::ProviderError;
+use http_body::Body as _;
 use http_body_util::BodyExt;
-use hyper::body::{Body, Incoming};
 use tokio::time::Sleep;
 
 /// An answer that says nothing for this long is broken. Reasoning models think in silence for
 /// minutes, so it is long.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(600);
+/// It is looked this many times in that span whether something came, so that what comes need not wind
+/// a clock: the silence may last that part longer.
+const LOOKS: u32 = 10;
 /// The end of the HTTP framing follows an answer's last byte at once, or is not waited for.
 const DRAIN_TIMEOUT: Duration = Duration::from_millis(100);
 
 /// A body being read. Dropping it before its end closes the connection.
 pub(crate) struct Pieces {
-    body: Incoming,
-    idle: Pin<Box<Sleep>>,
+    body: Body,
+    look: Pin<Box<Sleep>>,
+    /// Looks since something came.
+    silent: u32,
     speaker: &'static str,
 }
 
 impl Pieces {
-    pub(crate) fn new(body: Incoming, speaker: &'static str) -> Self {
-        Self { body, idle: Box::pin(tokio::time::sleep(IDLE_TIMEOUT)), speaker }
+    pub(crate) fn new(body: Body, speaker: &'static str) -> Self {
+        let look = Box::pin(tokio::time::sleep(IDLE_TIMEOUT / LOOKS));
+        Self { body, look, silent: 0, speaker }
     }
 
     /// The next bytes; `None` at the end.
@@ -35,11 +42,16 @@ impl Pieces {
     ) -> Poll<Option<Result<Bytes, ProviderError>>> {
         loop {
             let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(cx) else {
-                ready!(self.idle.as_mut().poll(cx));
-                let silent = ProviderError::timeout(IDLE_TIMEOUT, IDLE_TIMEOUT);
-                return Poll::Ready(Some(Err(silent)));
+                ready!(self.look.as_mut().poll(cx));
+                self.silent += 1;
+                if self.silent > LOOKS {
+                    let silent = ProviderError::timeout(IDLE_TIMEOUT, IDLE_TIMEOUT);
+                    return Poll::Ready(Some(Err(silent)));
+                }
+                self.look.set(tokio::time::sleep(IDLE_TIMEOUT / LOOKS));
+                continue;
             };
-            self.idle.set(tokio::time::sleep(IDLE_TIMEOUT));
+            self.silent = 0;
             match frame.map(|frame| frame.map(http_body::Frame::into_data)) {
                 Some(Ok(Ok(data))) => return Poll::Ready(Some(Ok(data))),
                 Some(Ok(Err(_trailers))) => {}

@@ -7,11 +7,11 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
+use dunlin_egress::Body;
 use dunlin_llm::{ChatRequest, StreamEvent};
 use dunlin_providers::{Provider, ProviderError, StreamDecoder};
 use dunlin_router::{Deployment, Outcome, Retry};
 use http::HeaderMap;
-use hyper::body::Incoming;
 
 use crate::Upstream;
 use crate::attempt::Attempt;
@@ -58,7 +58,7 @@ impl Stream {
         deployment: &Arc<Deployment>,
         request: &ChatRequest,
         headers: HeaderMap,
-        body: Incoming,
+        body: Body,
     ) -> Result<Self, Failure> {
         let mut stream = Self {
             headers,
