@@ -65,7 +65,7 @@ impl Admission {
         let rules = self.0.rules.load_full();
         let has_default = rules.end_users.terms(&self.0.consensus.state()).is_some();
         let end_user = match end_user {
-            Some(name) if has_default => Some(self.meet(name).await?),
+            Some(name) if has_default => Some(Box::pin(self.meet(name)).await?),
             end_user => end_user,
         };
         let state = self.0.consensus.state();
@@ -112,7 +112,7 @@ pub(crate) async fn find(shared: &Shared, token: KeyDigest) -> Result<Caller, Re
         Err(dunlin_state::Refusal::Unknown) => {}
         found => return Ok(found?),
     }
-    shared.unknown.catch_up(shared).await?;
+    Box::pin(shared.unknown.catch_up(shared)).await?;
     Ok(look()?)
 }
 

@@ -66,8 +66,7 @@ fn text_of_member(rest: &[u8]) -> Option<&[u8]> {
 pub(crate) fn output_bytes(choices: &str) -> u64 {
     // A shape that no one knows has no text that can be counted.
     serde_json::from_str::<Vec<Choice>>(choices)
-        .map(|choices| choices.iter().map(|c| c.delta.0 + c.message.0 + c.text.0).sum())
-        .unwrap_or(0)
+        .map_or(0, |choices| choices.iter().map(Choice::text_bytes).sum())
 }
 
 /// The bytes of all text in a JSON value that a model may have written.
@@ -75,14 +74,22 @@ pub(crate) fn words_in(json: &str) -> u64 {
     serde_json::from_str::<TextBytes>(json).map_or(0, |text| text.0)
 }
 
+/// One of the answers in a `choices` member.
 #[derive(serde::Deserialize)]
-struct Choice {
+pub(crate) struct Choice {
     #[serde(default)]
     delta: TextBytes,
     #[serde(default)]
     message: TextBytes,
     #[serde(default)]
     text: TextBytes,
+}
+
+impl Choice {
+    /// Its bytes of output text.
+    pub(crate) fn text_bytes(&self) -> u64 {
+        self.delta.0 + self.message.0 + self.text.0
+    }
 }
 
 /// The summed length of all strings in a value, but for those that no model wrote.

@@ -69,6 +69,9 @@ impl Extras {
     /// # Errors
     /// A header is not the number it should be.
     pub fn with_headers(&self, headers: &HeaderMap) -> Result<Self, BadRequest> {
+        if !any_of_ours(headers) {
+            return Ok(self.clone());
+        }
         let said = Self {
             timeout: header(headers, "x-litellm-timeout", SECONDS, seconds)?,
             stream_timeout: header(headers, "x-litellm-stream-timeout", SECONDS, seconds)?,
@@ -128,6 +131,12 @@ impl Extras {
         }
         Ok(())
     }
+}
+
+/// Whether there is any header that is meant for the gateway: most requests have none, and need not
+/// be searched for each.
+pub(crate) fn any_of_ours(headers: &HeaderMap) -> bool {
+    headers.keys().any(|name| name.as_str().starts_with("x-litellm-"))
 }
 
 const COUNT: &str = "a whole number of 0 or more";

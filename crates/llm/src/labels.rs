@@ -5,6 +5,7 @@ use std::borrow::Cow;
 
 use http::{HeaderMap, HeaderName};
 
+use crate::extras::any_of_ours;
 use crate::fields::Label;
 use crate::json::{members, string, write_string};
 use crate::parse::BadRequest;
@@ -35,6 +36,9 @@ pub struct Labels {
     pub session: Option<String>,
 }
 
+/// An end user and a session.
+type Named<'h> = (Option<&'h str>, Option<&'h str>);
+
 impl Labels {
     /// These, completed by what the headers say: `x-litellm-customer-id`, `x-litellm-end-user-id`
     /// and the operator's `end_user_headers`, `x-litellm-tags`, `x-litellm-spend-logs-metadata`,
@@ -49,30 +53,36 @@ impl Labels {
         end_user_headers: &[HeaderName],
     ) -> Result<Self, BadRequest> {
         let mut all = self.clone();
-        let named =
-            |name: &'static str, expected, most| bounded_header(headers, name, expected, most);
-        let customer = named("x-litellm-customer-id", ID, MAX_ID_BYTES)?;
-        let customer = customer.or(named("x-litellm-end-user-id", ID, MAX_ID_BYTES)?);
+        let ours = any_of_ours(headers).then(|| all.take_ours(headers)).transpose()?;
+        let (customer, session) = ours.unwrap_or_default();
         let theirs = end_user_headers.iter().filter_map(|name| text(headers, name.as_str()));
         let theirs = theirs.map(|id| Some(id).filter(|id| id.len() <= MAX_ID_BYTES));
         let theirs = theirs.map(|id| id.ok_or(bad("user_header_mappings", ID))).next();
         let end_user = customer.or(theirs.transpose()?);
         all.end_user = end_user.map(str::to_owned).or(all.end_user);
+        let session = session.or_else(|| clients_session(headers));
+        all.session = session.map(str::to_owned).or(all.session);
+        Ok(all)
+    }
 
+    /// Takes the tags and the metadata of the gateway's own headers; gives the end user and the session
+    /// that they name.
+    fn take_ours<'h>(&mut self, headers: &'h HeaderMap) -> Result<Named<'h>, BadRequest> {
+        let named =
+            |name: &'static str, expected, most| bounded_header(headers, name, expected, most);
+        let customer = named("x-litellm-customer-id", ID, MAX_ID_BYTES)?;
+        let customer = customer.or(named("x-litellm-end-user-id", ID, MAX_ID_BYTES)?);
         let tags = text(headers, "x-litellm-tags").unwrap_or_default();
         for tag in tags.split(',').map(str::trim).filter(|tag| !tag.is_empty()) {
-            all.add_tag(tag).map_err(|expected| bad("x-litellm-tags", expected))?;
+            self.add_tag(tag).map_err(|expected| bad("x-litellm-tags", expected))?;
         }
         let name = "x-litellm-spend-logs-metadata";
         if let Some(metadata) = text(headers, name) {
             let metadata = spend_metadata(metadata).map_err(|expected| bad(name, expected))?;
-            all.spend_metadata = metadata.or(all.spend_metadata);
+            self.spend_metadata = metadata.or(self.spend_metadata.take());
         }
         let session = named("x-litellm-trace-id", ID, MAX_ID_BYTES)?;
-        let session = session.or(named("x-litellm-session-id", ID, MAX_ID_BYTES)?);
-        let session = session.or_else(|| clients_session(headers));
-        all.session = session.map(str::to_owned).or(all.session);
-        Ok(all)
+        Ok((customer, session.or(named("x-litellm-session-id", ID, MAX_ID_BYTES)?)))
     }
 
     fn add_tag(&mut self, tag: &str) -> Result<(), &'static str> {

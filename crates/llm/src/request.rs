@@ -136,6 +136,12 @@ impl ChatRequest {
         }
     }
 
+    /// How long [`Self::text`] is.
+    #[must_use]
+    pub fn text_bytes(&self) -> u64 {
+        self.content_type.as_ref().map_or(self.body.len() as u64, |_| 0)
+    }
+
     /// True if the answer is to come in chunks. Never for embeddings.
     #[must_use]
     pub fn stream(&self) -> bool {
@@ -156,7 +162,8 @@ impl ChatRequest {
     /// The service tier it asks for.
     #[must_use]
     pub fn service_tier(&self) -> Option<Tier> {
-        Tier::asked(self.text())
+        // Few speak of it, and others need not be read again.
+        self.has("service_tier").then(|| Tier::asked(self.text()))?
     }
 
     /// The characters of a prompt that is one text.

@@ -2,6 +2,7 @@
 
 use axum::http::{HeaderMap, Uri};
 use dunlin_journal::Origin;
+use dunlin_llm::ChatRequest;
 use dunlin_llm::credentials::{CredentialError, client_key, key_name, virtual_key};
 use dunlin_router::Access;
 use dunlin_state::Rank;
@@ -104,12 +105,12 @@ impl Caller {
 
     /// Refuses a request that lacks what the key's requests must have in their body. A dot leads into
     /// an object: `metadata.run`.
-    pub(crate) fn check_required(&self, body: &str) -> Result<(), Refused> {
+    pub(crate) fn check_required(&self, chat: &ChatRequest) -> Result<(), Refused> {
         let required = self.key().map(|caller| caller.key.required.as_slice()).unwrap_or_default();
         if required.is_empty() {
             return Ok(());
         }
-        let body: Value = serde_json::from_str(body).unwrap_or_default();
+        let body: Value = serde_json::from_str(chat.text()).unwrap_or_default();
         let has = |path: &&String| {
             let found = path.split('.').try_fold(&body, |at, step| at.get(step));
             found.is_some_and(|value| !value.is_null())

@@ -205,6 +205,6 @@ fn read(
         parse(endpoint, body, path_model)
     };
     let chat = chat.map_err(Refused::BadRequest)?;
-    caller.check_required(chat.text())?;
+    caller.check_required(&chat)?;
     Ok(chat.with_headers(headers))
 }

@@ -52,7 +52,7 @@ impl Delivery<'_> {
             bill.for_background(true);
             let kept = KeptResponse::read(&reply);
             if let Some(kept) = kept.as_ref().filter(|kept| !kept.finished) {
-                bill.watch(Kind::Response, &by, &kept.id).await;
+                Box::pin(bill.watch(Kind::Response, &by, &kept.id)).await;
             }
             let found = found::response(&by, kept, call.started);
             found.into_iter().for_each(|finished| bill.found(finished));
@@ -61,7 +61,7 @@ impl Delivery<'_> {
         let settled = bill.delivered(&by, &chat, &answer);
         let reply = seal.map_or(reply.clone(), |seal| seal.response(&reply));
         if let Some(turn) = turn {
-            turn.store(reply.clone()).await;
+            Box::pin(turn.store(reply.clone())).await;
         }
         headers::json(told.cost(settled), reply)
     }

@@ -15,7 +15,7 @@ use crate::bill::Settled;
 use crate::caller::Caller;
 use crate::chat::Call;
 use crate::framing::Framing;
-use crate::{Proxy, limits, names};
+use crate::{Proxy, limits, names, prefixed};
 
 /// As many headers as an answer usually has, and a few.
 const USUAL: usize = 48;
@@ -100,16 +100,16 @@ impl Told {
         self.text(names::VERSION, env!("CARGO_PKG_VERSION"));
         self.text(names::RESPONSE_DURATION_MS, &millis(took));
         self.text(names::OVERHEAD_DURATION_MS, &millis(overhead));
-        if PROVIDER_LIMITS.iter().any(|name| provider.contains_key(*name)) {
+        let is_limit = |name: &HeaderName| PROVIDER_LIMITS.contains(&name.as_str());
+        if provider.keys().any(is_limit) {
             // Theirs or ours, never some of each.
             PROVIDER_LIMITS.iter().for_each(|name| drop(self.0.remove(*name)));
         }
         for (name, value) in provider {
-            let prefixed = HeaderName::try_from(format!("llm_provider-{name}"));
-            if let Ok(prefixed) = prefixed {
+            if let Some(prefixed) = prefixed::name(name) {
                 self.0.insert(prefixed, value.clone());
             }
-            if PROVIDER_LIMITS.contains(&name.as_str()) {
+            if is_limit(name) {
                 self.0.insert(name.clone(), value.clone());
             }
         }
@@ -354,7 +354,8 @@ fn scientific(nanos: u64) -> String {
 fn decimal(units: u64, places: u32) -> String {
     let one = 10_u64.pow(places);
     let (whole, mut part) = (units / one, units % one);
-    let mut text = whole.to_string();
+    let mut text = String::with_capacity(MAX_DIGITS + 1);
+    push_number(&mut text, whole);
     text.push('.');
     let mut place = one / 10;
     // At least one digit, and no zeros at the end.
@@ -366,6 +367,24 @@ fn decimal(units: u64, places: u32) -> String {
             return text;
         }
     }
+}
+
+/// Digits of the largest number.
+const MAX_DIGITS: usize = 20;
+
+/// A number without the ways of `fmt`, which every answer would go a dozen times.
+pub(crate) fn push_number(text: &mut String, mut number: u64) {
+    let mut digits = [b'0'; MAX_DIGITS];
+    let mut first = MAX_DIGITS - 1;
+    loop {
+        digits[first] = b'0' + u8::try_from(number % 10).unwrap_or_default();
+        number /= 10;
+        if number == 0 {
+            break;
+        }
+        first -= 1;
+    }
+    text.push_str(std::str::from_utf8(&digits[first..]).expect("digits are ASCII"));
 }
 
 #[cfg(test)]

@@ -73,6 +73,6 @@ pub(crate) fn of_one(
         deployment.price.most(&ask)
     };
     // No token is shorter than a byte.
-    let bytes = Tokens(chat.text().len() as u64);
+    let bytes = Tokens(chat.text_bytes());
     Bounds { likely: ask(chat.prompt_estimate(), likely), most: ask(bytes, most) }
 }

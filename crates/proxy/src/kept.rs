@@ -56,7 +56,7 @@ impl Opened {
         if endpoint == Endpoint::Responses {
             let before = opened.open_previous(ids, owner);
             opened.opening = match before {
-                Some(before) => Opening::next(proxy, before, &opened.body, most).await?,
+                Some(before) => Box::pin(Opening::next(proxy, before, &opened.body, most)).await?,
                 None => Opening::first(opened.body.clone()),
             };
             opened.body = opened.opening.whole().clone();

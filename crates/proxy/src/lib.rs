@@ -36,6 +36,7 @@ mod names;
 mod openapi;
 mod origin;
 mod params;
+mod prefixed;
 mod realtime;
 mod record;
 mod refused;

@@ -3,7 +3,6 @@
 //! (`draft-ietf-httpapi-ratelimit-headers-10`).
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::sync::Mutex;
 use std::time::Duration;
 
@@ -12,7 +11,7 @@ use dunlin_admission::{LimitStatus, Limited, RateLimited};
 use dunlin_llm::Dialect;
 use dunlin_types::UnixMillis;
 
-use crate::headers::{self, whole_seconds};
+use crate::headers::{self, push_number, whole_seconds};
 
 /// What an admitted request took comes back after so long; then all of it is free.
 const WINDOW: Duration = Duration::from_mins(1);
@@ -131,20 +130,29 @@ fn of_dialect(dialect: Dialect, what: Limited) -> [HeaderName; 3] {
 
 /// The two fields of the IETF's draft.
 fn draft(limits: &[LimitStatus], wait: Duration) -> (String, String) {
-    let (mut policies, mut states) = (String::new(), String::new());
+    // Each limit takes about so many bytes.
+    let room = || String::with_capacity(limits.len() * 48);
+    let (mut policies, mut states) = (room(), room());
+    let back = whole_seconds(wait);
     for LimitStatus { of, what, limit, remaining } in limits {
-        let comma = if policies.is_empty() { "" } else { ", " };
-        let (scope, kind) = (of.name(), what.name());
-        let written = write!(policies, "{comma}\"{scope}-{kind}\";q={limit}")
-            .and_then(|()| write!(states, "{comma}\"{scope}-{kind}\";r={remaining}"))
-            .and_then(|()| match what {
-                Limited::Requests | Limited::Tokens => {
-                    write!(policies, ";w={}", WINDOW.as_secs())?;
-                    write!(states, ";t={}", whole_seconds(wait))
-                }
-                Limited::MaxParallelRequests => policies.write_str(";qu=\"concurrent-requests\""),
-            });
-        written.expect("a String takes all");
+        for (field, letter, number) in
+            [(&mut policies, "\";q=", *limit), (&mut states, "\";r=", *remaining)]
+        {
+            let comma = if field.is_empty() { "\"" } else { ", \"" };
+            for part in [comma, of.name(), "-", what.name(), letter] {
+                field.push_str(part);
+            }
+            push_number(field, number);
+        }
+        match what {
+            Limited::Requests | Limited::Tokens => {
+                policies.push_str(";w=");
+                push_number(&mut policies, WINDOW.as_secs());
+                states.push_str(";t=");
+                push_number(&mut states, back);
+            }
+            Limited::MaxParallelRequests => policies.push_str(";qu=\"concurrent-requests\""),
+        }
     }
     (policies, states)
 }

@@ -5,7 +5,7 @@ use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
 use super::UpstreamError;
-use crate::estimate::output_bytes;
+use crate::estimate::{Choice, output_bytes};
 use crate::json::{Span, member_at};
 use crate::sse;
 use crate::stream::{BadFrame, Chunk, StreamEvent};
@@ -13,15 +13,15 @@ use crate::tier::Tier;
 use crate::usage;
 
 #[derive(Deserialize)]
-struct Peek<'a> {
+#[serde(bound(deserialize = "C: Deserialize<'de>"))]
+struct Peek<'a, C> {
     #[serde(borrow)]
     id: Option<&'a RawValue>,
     #[serde(borrow)]
     object: Option<&'a RawValue>,
     #[serde(borrow)]
     model: Option<&'a RawValue>,
-    #[serde(borrow)]
-    choices: Option<&'a RawValue>,
+    choices: Option<C>,
     #[serde(borrow, default, deserialize_with = "even_null")]
     usage: Option<&'a RawValue>,
     #[serde(borrow)]
@@ -44,27 +44,53 @@ pub fn read_frame(frame: Bytes) -> Result<StreamEvent, BadFrame> {
         "[DONE]" => return Ok(StreamEvent::Done(frame)),
         _ => {}
     }
-    let peek: Peek<'_> = serde_json::from_str(text)
-        .map_err(|error| BadFrame::NotAChunk { reason: error.to_string() })?;
-    let flat_error = peek.object.is_some_and(|object| object.get() == r#""error""#);
-    if peek.error.is_some() || flat_error {
-        return Ok(StreamEvent::Error(UpstreamError::read(text)));
+    match serde_json::from_str::<Peek<'_, Vec<Choice>>>(text) {
+        Ok(mut peek) => {
+            let choices = peek.choices.take().unwrap_or_default();
+            let text_bytes = choices.iter().map(Choice::text_bytes).sum();
+            Ok(peek.event(&frame, data, (!choices.is_empty(), text_bytes)))
+        }
+        // Choices of a shape that no one knows are passed on too.
+        Err(_) => {
+            let mut peek: Peek<'_, &RawValue> = serde_json::from_str(text)
+                .map_err(|error| BadFrame::NotAChunk { reason: error.to_string() })?;
+            let choices = peek.choices.take().map_or("[]", RawValue::get);
+            let said = (!is_empty_list(choices), output_bytes(choices));
+            Ok(peek.event(&frame, data, said))
+        }
     }
-    let at = |value: &RawValue| Span::of(value.get(), text).shifted(data.start);
-    let chunk = Chunk {
-        model: peek.model.map(at),
-        id: peek.id.and_then(|id| at(id).unquoted(id.get())),
-        usage: peek.usage.and_then(|usage| usage::read(usage.get())),
-        usage_at: peek.usage.and_then(|usage| {
-            let member = member_at(text, Span::of(usage.get(), text), "usage")?;
-            Some(member.shifted(data.start))
-        }),
-        has_choices: peek.choices.is_some_and(|choices| !is_empty_list(choices.get())),
-        text_bytes: peek.choices.map_or(0, |choices| output_bytes(choices.get())),
-        tier: Tier::of(peek.service_tier),
-        frame,
-    };
-    Ok(StreamEvent::Chunk(chunk))
+}
+
+impl<C> Peek<'_, C> {
+    /// What the frame says, whose data is at `data`: whether there are choices, and so many bytes of
+    /// text in them.
+    fn event(
+        &self,
+        frame: &Bytes,
+        data: Span,
+        (has_choices, text_bytes): (bool, u64),
+    ) -> StreamEvent {
+        let text = std::str::from_utf8(&frame[data.range()]).expect("it was read as text");
+        let flat_error = self.object.is_some_and(|object| object.get() == r#""error""#);
+        if self.error.is_some() || flat_error {
+            return StreamEvent::Error(UpstreamError::read(text));
+        }
+        let at = |value: &RawValue| Span::of(value.get(), text).shifted(data.start);
+        let usage = self.usage.map(RawValue::get).filter(|usage| *usage != "null");
+        StreamEvent::Chunk(Chunk {
+            model: self.model.map(at),
+            id: self.id.and_then(|id| at(id).unquoted(id.get())),
+            usage: usage.and_then(usage::read),
+            usage_at: self.usage.and_then(|usage| {
+                let member = member_at(text, Span::of(usage.get(), text), "usage")?;
+                Some(member.shifted(data.start))
+            }),
+            has_choices,
+            text_bytes,
+            tier: Tier::of(self.service_tier),
+            frame: frame.clone(),
+        })
+    }
 }
 
 fn even_null<'de, D: Deserializer<'de>>(from: D) -> Result<Option<&'de RawValue>, D::Error> {
