@@ -194,6 +194,16 @@ impl Cluster {
         self.nodes[node].set_environment(name, value);
     }
 
+    /// Has the calls of the others not reach one node, or reach it again. Its own calls and gossip
+    /// pass, so that it is not missed; as the leader it would hardly notice.
+    ///
+    /// # Errors
+    /// It was started without a gate: see [`crate::Launcher::gated`].
+    pub fn deafen(&self, node: usize, deaf: bool) -> anyhow::Result<()> {
+        self.nodes[node].gate()?.shut(deaf);
+        Ok(())
+    }
+
     /// Starts a node again that has ended, with its old data and ports.
     ///
     /// # Errors

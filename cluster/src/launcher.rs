@@ -8,6 +8,7 @@ use anyhow::{Context, bail};
 
 use crate::client::Client;
 use crate::cluster::Cluster;
+use crate::gate::Gate;
 use crate::node::{Node, Plan};
 use crate::{ports, wait_until};
 
@@ -33,6 +34,8 @@ pub struct Launcher {
     pub environment: Vec<(String, String)>,
     /// The log filter of the nodes.
     pub log: String,
+    /// The node that the others call through a gate, which [`Cluster::deafen`] shuts.
+    pub gated: Option<usize>,
 }
 
 impl Launcher {
@@ -40,7 +43,8 @@ impl Launcher {
     #[must_use]
     pub fn new(binary: PathBuf, dir: PathBuf, config: String) -> Self {
         let log = "info".to_owned();
-        Self { binary, dir, config, nodes: 3, first_port: None, environment: Vec::new(), log }
+        let (first_port, environment, gated) = (None, Vec::new(), None);
+        Self { binary, dir, config, nodes: 3, first_port, environment, log, gated }
     }
 
     /// Starts the processes and returns when each listens. They may not have met yet:
@@ -87,19 +91,31 @@ impl Launcher {
         environment.extend(self.environment.iter().cloned());
         let node = |(index, api_port): (usize, u16)| {
             let name = format!("n{}", index + 1);
-            Node::new(Plan {
-                arguments: self.arguments(&name, api_port, &addresses[index], &addresses),
+            let gated = self.gated == Some(index);
+            let gate = gated.then(|| Gate::before(cluster[index])).transpose()?;
+            let listen = &addresses[index];
+            let advertise =
+                gate.as_ref().map_or_else(|| listen.clone(), |gate| gate.address().to_string());
+            Ok(Node::new(Plan {
+                arguments: self.arguments(&name, api_port, (listen, &advertise), &addresses),
                 log: self.dir.join(format!("{name}.log")),
                 binary: self.binary.clone(),
                 environment: environment.clone(),
                 api_port,
+                gate,
                 name,
-            })
+            }))
         };
-        Ok(api.into_iter().enumerate().map(node).collect())
+        api.into_iter().enumerate().map(node).collect()
     }
 
-    fn arguments(&self, name: &str, api: u16, me: &str, all: &[String]) -> Vec<String> {
+    fn arguments(
+        &self,
+        name: &str,
+        api: u16,
+        (listen, advertise): (&str, &str),
+        all: &[String],
+    ) -> Vec<String> {
         let path = |name: &str| self.dir.join(name).display().to_string();
         let mut flags = vec![
             ("--config", path("config.yaml")),
@@ -109,8 +125,8 @@ impl Launcher {
             ("--log", self.log.clone()),
         ];
         if all.len() > 1 {
-            flags.push(("--cluster-listen", me.to_owned()));
-            flags.push(("--advertise", me.to_owned()));
+            flags.push(("--cluster-listen", listen.to_owned()));
+            flags.push(("--advertise", advertise.to_owned()));
             flags.push(("--join", all.join(",")));
             flags.push(("--bootstrap-expect", all.len().to_string()));
         }

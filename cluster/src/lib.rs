@@ -8,6 +8,7 @@
 
 mod client;
 mod cluster;
+mod gate;
 mod launcher;
 mod node;
 mod ports;

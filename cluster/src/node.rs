@@ -9,6 +9,8 @@ use anyhow::{Context, bail};
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::process::{Child, Command};
 
+use crate::gate::Gate;
+
 /// A node that may be running or not. Its data directory, ports and log stay the same over all its
 /// lives.
 pub struct Node {
@@ -18,6 +20,7 @@ pub struct Node {
     environment: Vec<(String, String)>,
     api_port: u16,
     log: PathBuf,
+    gate: Option<Gate>,
     child: Option<Child>,
 }
 
@@ -29,12 +32,13 @@ pub(crate) struct Plan {
     pub(crate) environment: Vec<(String, String)>,
     pub(crate) api_port: u16,
     pub(crate) log: PathBuf,
+    pub(crate) gate: Option<Gate>,
 }
 
 impl Node {
     pub(crate) fn new(plan: Plan) -> Self {
-        let Plan { name, binary, arguments, environment, api_port, log } = plan;
-        Self { name, binary, arguments, environment, api_port, log, child: None }
+        let Plan { name, binary, arguments, environment, api_port, log, gate } = plan;
+        Self { name, binary, arguments, environment, api_port, log, gate, child: None }
     }
 
     /// `n1`, `n2`, …
@@ -113,6 +117,11 @@ impl Node {
     pub(crate) async fn kill(&mut self) -> anyhow::Result<()> {
         let Some(mut child) = self.child.take() else { bail!("{} is not running", self.name) };
         child.kill().await.with_context(|| format!("cannot kill {}", self.name))
+    }
+
+    /// The gate through which the others call it.
+    pub(crate) fn gate(&self) -> anyhow::Result<&Gate> {
+        self.gate.as_ref().with_context(|| format!("{} has no gate", self.name))
     }
 
     pub(crate) fn signal(&self, signal: Signal) -> anyhow::Result<()> {

@@ -226,6 +226,12 @@ impl Admission {
         self.0.consensus.staleness()
     }
 
+    /// Whether this node has just gone on after it stood still, and may soon know more.
+    #[must_use]
+    pub fn finds_back(&self) -> bool {
+        self.0.consensus.finds_back()
+    }
+
     /// Other nodes that know all, as they say: each may be asked in this one's place.
     pub async fn fresh_nodes(&self) -> Vec<NodeId> {
         self.0.consensus.fresh_nodes().await

@@ -232,6 +232,13 @@ impl Consensus {
         self.node.staleness()
     }
 
+    /// Whether this node has just gone on after it stood still: within 3 s it should hear a leader, or
+    /// find nodes that do.
+    #[must_use]
+    pub fn finds_back(&self) -> bool {
+        self.node.finds_back()
+    }
+
     /// Other nodes that say that they hear a leader now. Asks them, at most once a second, and waits
     /// half a second for their answers.
     pub async fn fresh_nodes(&self) -> Vec<NodeId> {

@@ -28,16 +28,46 @@ const FRESH: Duration = Duration::from_secs(2);
 const ASK: Duration = Duration::from_millis(500);
 /// The nodes that knew enough are asked again after so long.
 const ASKED_AGAIN_AFTER: Duration = Duration::from_secs(1);
+/// ... and sooner by a node that is finding back, if none did.
+const ASKED_AGAIN_SOON: Duration = Duration::from_millis(100);
+/// A node that has not looked for so long stood still: a look takes [`ASK`] at most.
+const STOOD_STILL: Duration = Duration::from_secs(2);
+/// How long a node that stood still may take to hear a leader, or to find a node that does: its
+/// connections broke meanwhile. Until then it is worth waiting for.
+const FINDS_BACK: Duration = Duration::from_secs(3);
 
 /// What this node knows of its own knowledge.
 pub(crate) struct Knowledge {
     /// All that was decided until then is known here, by this node's clock in ms. Below zero: since
     /// before it started.
     until: AtomicI64,
+    wake: Mutex<Wake>,
     /// Held by whoever asks the others: one does, all who wait take its answer.
     fresh: tokio::sync::Mutex<()>,
     /// The nodes that knew enough when last asked, and when that was.
     fresh_nodes: Mutex<Option<(MonoMillis, Vec<NodeId>)>>,
+}
+
+/// Since when this node runs without a gap, as it notices itself.
+#[derive(Clone, Copy)]
+struct Wake {
+    since: MonoMillis,
+    looked: MonoMillis,
+}
+
+impl Wake {
+    /// The node looks.
+    fn look(&mut self, now: MonoMillis) {
+        if now.since(self.looked) >= STOOD_STILL {
+            self.since = now;
+        }
+        self.looked = now;
+    }
+
+    /// Whether it stood still so lately that it may still find back; also before it has noticed.
+    fn finds_back(self, now: MonoMillis) -> bool {
+        now.since(self.looked) >= STOOD_STILL || now.since(self.since) < FINDS_BACK
+    }
 }
 
 impl Knowledge {
@@ -47,6 +77,7 @@ impl Knowledge {
         let away = heard.map_or(0, |heard| unix.0.saturating_sub(heard.0));
         Self {
             until: AtomicI64::new(signed(now.0).saturating_sub(signed(away))),
+            wake: Mutex::new(Wake { since: now, looked: now }),
             fresh: tokio::sync::Mutex::default(),
             fresh_nodes: Mutex::default(),
         }
@@ -59,7 +90,13 @@ impl Knowledge {
     fn fresh_nodes(&self, now: MonoMillis) -> Option<Vec<NodeId>> {
         let known = self.fresh_nodes.lock().expect("no holder panics");
         let (asked, nodes) = known.as_ref()?;
-        (now.since(*asked) < ASKED_AGAIN_AFTER).then(|| nodes.clone())
+        let hurried = nodes.is_empty() && self.finds_back(now);
+        let lasts = if hurried { ASKED_AGAIN_SOON } else { ASKED_AGAIN_AFTER };
+        (now.since(*asked) < lasts).then(|| nodes.clone())
+    }
+
+    fn finds_back(&self, now: MonoMillis) -> bool {
+        self.wake.lock().expect("no holder panics").finds_back(now)
     }
 }
 
@@ -80,6 +117,11 @@ impl Node {
     pub(crate) fn known_until(&self) -> UnixMillis {
         let behind = u64::try_from(self.staleness().as_millis()).unwrap_or(u64::MAX);
         UnixMillis(self.clock.unix().0.saturating_sub(behind))
+    }
+
+    /// Whether this node has just gone on after it stood still, and may soon know more.
+    pub(crate) fn finds_back(&self) -> bool {
+        self.knowledge.finds_back(self.clock.mono())
     }
 
     /// Other nodes that hear a leader now, as they say.
@@ -104,6 +146,7 @@ pub(crate) async fn keep(node: &Node, running: &Running) {
     loop {
         ticks.tick().await;
         let now = node.clock.mono();
+        node.knowledge.wake.lock().expect("no holder panics").look(now);
         if let Some(age) = running.quorum_age() {
             node.knowledge.all_until(node.ago(age));
         }
@@ -205,6 +248,24 @@ mod tests {
         assert!(!could_be_elsewhere(&quorums, &ids([1, 2])));
         assert!(!could_be_elsewhere(&quorums, &ids([1, 4, 5])));
         assert!(could_be_elsewhere(&quorums, &ids([4, 5])));
+    }
+
+    #[test]
+    fn a_node_that_stood_still_is_worth_waiting_for_while_it_may_find_back() {
+        let mut wake = Wake { since: MonoMillis(0), looked: MonoMillis(0) };
+        for at in (0..60_000).step_by(250).map(MonoMillis) {
+            wake.look(at);
+            assert_eq!(wake.finds_back(at), at.0 < 3_000, "{at:?}");
+        }
+        // It has not looked yet.
+        assert!(wake.finds_back(MonoMillis(150_000)));
+        wake.look(MonoMillis(150_010));
+        assert!(wake.finds_back(MonoMillis(150_020)));
+        for at in (150_250..153_010).step_by(250).map(MonoMillis) {
+            wake.look(at);
+            assert!(wake.finds_back(at), "{at:?}");
+        }
+        assert!(!wake.finds_back(MonoMillis(153_010)));
     }
 
     #[test]

@@ -12,11 +12,14 @@ use dunlin_llm::openai::ErrorBody;
 use dunlin_rpc::Rpc;
 use dunlin_types::NodeId;
 use rand::seq::IndexedRandom;
+use tokio::time::sleep;
 
 use crate::headers;
 
 /// On an answer: the node that gave it in this one's place.
 const PASSED_ON_TO: HeaderName = HeaderName::from_static("x-dunlin-passed-on-to");
+/// While this node finds back after it stood still, it looks so often whether it has.
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
 /// When a client that was refused may come again: leaders are found in about a second.
 const COME_BACK: Duration = Duration::from_secs(1);
 
@@ -58,15 +61,24 @@ impl Detour {
         &self,
         request: Request<Body>,
     ) -> Result<Request<Body>, Response<Body>> {
-        let behind = self.admission.staleness();
-        if behind <= self.max_staleness || is_about_itself(request.uri().path()) {
+        if self.knows_enough() || is_about_itself(request.uri().path()) {
             return Ok(request);
         }
         let may_go_on = request.extensions().get::<PassedOn>().is_none()
             && !request.headers().contains_key(header::UPGRADE);
-        if may_go_on && let Some(node) = self.other().await {
-            return Err(self.pass_on(node, request).await);
+        loop {
+            if may_go_on && let Some(node) = self.other().await {
+                return Err(self.pass_on(node, request).await);
+            }
+            if self.knows_enough() {
+                return Ok(request);
+            }
+            if !self.admission.finds_back() {
+                break;
+            }
+            sleep(LOOK_AGAIN).await;
         }
+        let behind = self.admission.staleness();
         match self.on_stale {
             OnStale::ServeKnown => Ok(request),
             OnStale::Refuse => Err(refusal(&format!(
@@ -76,6 +88,10 @@ impl Detour {
                 behind.as_secs()
             ))),
         }
+    }
+
+    fn knows_enough(&self) -> bool {
+        self.admission.staleness() <= self.max_staleness
     }
 
     /// One of those that know all.

@@ -44,8 +44,19 @@ pub(crate) async fn start_with(
     mock: MockUpstream,
     config: String,
 ) -> anyhow::Result<Setup> {
+    start_gated(nodes, None, mock, config).await
+}
+
+/// The same, one of whose nodes can be cut off from the calls of the others.
+pub(crate) async fn start_gated(
+    nodes: usize,
+    gated: Option<usize>,
+    mock: MockUpstream,
+    config: String,
+) -> anyhow::Result<Setup> {
     let dir = tempfile::Builder::new().prefix("dunlin-test-").tempdir()?;
-    let launcher = Launcher { nodes, ..Launcher::new(binary(), dir.path().to_owned(), config) };
+    let launcher = Launcher::new(binary(), dir.path().to_owned(), config);
+    let launcher = Launcher { nodes, gated, ..launcher };
     let mut cluster = launcher.start().await?;
     cluster.wait_ready(FORMED).await?;
     Ok(Setup { cluster, mock, dir })

@@ -1,19 +1,23 @@
-//! A node that hears no majority, and no node that does: it serves by what it knows for as long as it
-//! is told to, then refuses its clients or serves on, as configured.
+//! A node that hears no majority: it serves by what it knows for as long as it is told to, then passes
+//! its clients on to a node that does; if it finds none, it refuses them or serves on, as configured.
 
-use dunlin_cluster::wait_until;
+use dunlin_cluster::{Reply, wait_until};
 use dunlin_mock_upstream::{MockUpstream, Settings};
 use serde_json::json;
 
-use crate::harness::{self, FORMED, SOON, Setup, assert_error};
+use crate::harness::{self, FORMED, SOON, Setup, assert_error, chat_body};
 
 /// `--max-staleness` here, in seconds.
 const MAX: u64 = 2;
+/// On an answer: the node that gave it in another one's place.
+const PASSED_ON_TO: &str = "x-dunlin-passed-on-to";
+
+/// The others reach the first node through a gate.
 async fn start(on_stale: &str) -> anyhow::Result<Setup> {
     let mock = MockUpstream::start(Settings::default()).await?;
     let config = harness::chat_config(&mock.api_base())
         + &format!("cluster:\n  max_staleness: {MAX}\n  on_stale: {on_stale}\n");
-    harness::start_with(3, mock, config).await
+    harness::start_gated(3, Some(0), mock, config).await
 }
 
 #[tokio::test]
@@ -61,5 +65,94 @@ async fn a_node_may_be_told_to_serve_by_what_it_knows() -> anyhow::Result<()> {
     })
     .await?;
     assert_eq!(setup.chat(0, &caller).await?.status, 200);
+    Ok(())
+}
+
+fn passed_on_to(reply: &Reply) -> Option<&str> {
+    reply.header(PASSED_ON_TO)
+}
+
+/// Its calls reach the others, theirs do not reach it: it hears no leader, and finds nodes that do.
+#[tokio::test]
+async fn a_node_that_hears_no_leader_passes_its_clients_on_to_one_that_does() -> anyhow::Result<()>
+{
+    let mut setup = start("refuse").await?;
+    // A leader hears its followers by its own calls.
+    if setup.cluster.wait_leader(SOON).await? == 0 {
+        setup.cluster.stop(0).await?;
+        setup.cluster.restart(0)?;
+        setup.cluster.wait_ready(FORMED).await?;
+    }
+    let (caller, blocked) =
+        (setup.make_key(1, json!({})).await?, setup.make_key(1, json!({})).await?);
+    for key in [&caller, &blocked] {
+        wait_until("the keys are known everywhere", SOON, async || {
+            setup.chat(0, key).await.is_ok_and(|r| r.status == 200 && passed_on_to(&r).is_none())
+        })
+        .await?;
+    }
+    setup.cluster.deafen(0, true)?;
+    setup.admin(1, "/key/block", json!({"key": blocked.key()})).await?;
+    let others = [setup.cluster.status(1).await?, setup.cluster.status(2).await?];
+    let others = others.map(|status| status.node.to_string());
+    let by_another = |reply: &Reply| {
+        passed_on_to(reply).is_some_and(|node| others.iter().any(|other| other == node))
+    };
+    wait_until("clients are passed on", SOON, async || {
+        let reply = setup.chat(0, &caller).await;
+        reply.is_ok_and(|reply| reply.status == 200 && by_another(&reply))
+    })
+    .await?;
+
+    let mut streamed = chat_body();
+    streamed["stream"] = json!(true);
+    let stream = setup.ask(0, &caller, &streamed).await?;
+    assert!(stream.status == 200 && by_another(&stream), "{} {}", stream.status, stream.body);
+    assert_eq!(stream.header("content-type"), Some("text/event-stream; charset=utf-8"));
+    assert!(stream.body.starts_with("data: ") && stream.body.ends_with("data: [DONE]\n\n"));
+    let refused = setup.chat(0, &blocked).await?;
+    assert!(refused.status == 401 && by_another(&refused), "{} {}", refused.status, refused.body);
+    let made_meanwhile = setup.make_key(1, json!({})).await?;
+    let known_there = setup.chat(0, &made_meanwhile).await?;
+    assert!(known_there.status == 200 && by_another(&known_there), "{}", known_there.body);
+    let ready = setup.cluster.client().get(&setup.cluster.url(0, "/health/readiness")).await?;
+    assert_eq!(ready.status, 200, "{}", ready.body);
+
+    setup.cluster.deafen(0, false)?;
+    wait_until("it answers by itself again", FORMED, async || {
+        setup.chat(0, &caller).await.is_ok_and(|r| r.status == 200 && passed_on_to(&r).is_none())
+    })
+    .await?;
+    Ok(())
+}
+
+/// Its connections broke meanwhile, and it was marked down: nothing of that is its clients' concern.
+#[tokio::test]
+async fn a_node_that_stood_still_answers_as_soon_as_it_goes_on() -> anyhow::Result<()> {
+    let setup = start("refuse").await?;
+    let caller = setup.make_key(0, json!({})).await?;
+    for node in [1, 0, 2] {
+        let id = setup.cluster.status(node).await?.node;
+        setup.cluster.pause(node)?;
+        // That takes two seconds of silence, and so longer than `max_staleness`.
+        wait_until("it is marked down", SOON, async || {
+            let seen = setup.cluster.status((node + 1) % 3).await;
+            seen.is_ok_and(|seen| seen.members.iter().any(|member| member.id == id && member.down))
+        })
+        .await?;
+        let (waiting, goes_on) = (setup.chat(node, &caller), async { setup.cluster.resume(node) });
+        let (reply, resumed) = tokio::join!(waiting, goes_on);
+        resumed?;
+        let reply = reply?;
+        assert_eq!(reply.status, 200, "node {node}: {}", reply.body);
+        for _ in 0..5 {
+            let reply = setup.chat(node, &caller).await?;
+            assert_eq!(reply.status, 200, "node {node}: {}", reply.body);
+        }
+        wait_until("it answers by itself", SOON, async || {
+            setup.chat(node, &caller).await.is_ok_and(|reply| passed_on_to(&reply).is_none())
+        })
+        .await?;
+    }
     Ok(())
 }
