@@ -189,14 +189,15 @@ impl DataPart {
                 consensus: consensus.clone(),
                 gossip: gossip.clone(),
                 upstream: upstream.clone(),
+                admission: admission.clone(),
                 records: records.clone(),
             },
         );
-        let catching_up = admin.clone();
         let (admins, paths) = dunlin_admin::router(admin.clone());
         let app = dunlin_proxy::router(proxy.clone(), admins, paths);
         let front = config.front(admission.clone(), rpc);
         let (publish, in_force) = watch::channel(InForce::default());
+        let able = become_able(admin.clone(), in_force.clone(), tracker.clone(), stop.clone());
         let revisions = Revisions {
             consensus: consensus.clone(),
             upstream,
@@ -216,11 +217,9 @@ impl DataPart {
         tracker.spawn(revisions.follow(config.document.clone()));
         let known = sealer.known().collect();
         reseal(secrets, sealer, &consensus, &gossip, tasks);
-        let seen = in_force.clone();
-        let told = Facts { cluster_address: advertise, api_address, known, in_force: seen };
-        tracker.spawn(told.keep_telling(gossip.clone(), consensus.clone(), stop.clone()));
+        let told = Facts { cluster_address: advertise, api_address, known, in_force };
+        tracker.spawn(told.keep_telling(gossip.clone(), consensus.clone(), stop));
         keep_watch(config, gossip, consensus, clock, tasks);
-        let able = become_able(catching_up, in_force, tracker, stop);
         Ok(Self { admission, app, front, clients, able })
     }
 }

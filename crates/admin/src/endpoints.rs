@@ -26,6 +26,7 @@ mod bulk_add_members;
 mod bulk_update_keys;
 mod bulk_update_team_keys;
 mod bulk_update_users;
+mod check_health;
 mod cluster_status;
 mod config_revisions;
 mod create_credential;
@@ -43,6 +44,8 @@ mod end_user_spend;
 mod entity_info;
 mod global_activity;
 mod global_spend;
+mod health_details;
+mod health_history;
 mod health_liveliness;
 mod health_readiness;
 mod import_rows;
@@ -71,6 +74,7 @@ mod tag_spend;
 mod team_models;
 mod team_permissions;
 mod team_spend;
+mod test_connection;
 mod top_spenders;
 mod unblock_key;
 mod update_credential;
@@ -97,6 +101,7 @@ static ALL: &[fn(Routes) -> Routes] = &[
     bulk_update_keys::add,
     bulk_update_team_keys::add,
     bulk_update_users::add,
+    check_health::add,
     cluster_status::add,
     config_revisions::add,
     create_credential::add,
@@ -114,6 +119,8 @@ static ALL: &[fn(Routes) -> Routes] = &[
     entity_info::add,
     global_activity::add,
     global_spend::add,
+    health_details::add,
+    health_history::add,
     health_liveliness::add,
     health_readiness::add,
     import_rows::add,
@@ -142,6 +149,7 @@ static ALL: &[fn(Routes) -> Routes] = &[
     team_models::add,
     team_permissions::add,
     team_spend::add,
+    test_connection::add,
     top_spenders::add,
     unblock_key::add,
     update_credential::add,

@@ -14,6 +14,7 @@ mod actor;
 mod audited;
 mod body;
 mod caller;
+mod checks;
 mod endpoints;
 mod entities;
 mod entity_fields;
@@ -44,6 +45,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 use axum::Router;
+use dunlin_admission::Admission;
 use dunlin_config::{Basis, KeyRules};
 use dunlin_consensus::Consensus;
 use dunlin_gossip::Gossip;
@@ -56,6 +58,7 @@ use dunlin_types::{Clock, NanoUsd, NodeId, Secret};
 use dunlin_upstream::Upstream;
 use tokio::sync::{Semaphore, watch};
 
+use crate::checks::Checks;
 use crate::error::Error;
 use crate::readiness::Readiness;
 use crate::routes::Asked;
@@ -108,6 +111,8 @@ pub struct Parts {
     pub gossip: Gossip,
     /// The node's calls to providers.
     pub upstream: Upstream,
+    /// Who lets calls to models in, and charges them.
+    pub admission: Admission,
     /// The request log.
     pub records: Records,
 }
@@ -149,7 +154,9 @@ struct Shared {
     consensus: Consensus,
     gossip: Gossip,
     upstream: Upstream,
+    admission: Admission,
     records: Records,
+    checks: Checks,
     /// None until the first config revision.
     published: ArcSwapOption<Published>,
     /// The version of the models and credentials in force.
@@ -169,14 +176,16 @@ impl Admin {
     /// An admin API that answers 503 until a config is published. It has no tasks of its own.
     #[must_use]
     pub fn start(config: Config, parts: Parts) -> Self {
-        let Parts { clock, consensus, gossip, upstream, records } = parts;
+        let Parts { clock, consensus, gossip, upstream, admission, records } = parts;
         Self(Arc::new(Shared {
             config,
             clock,
             consensus,
             gossip,
             upstream,
+            admission,
             records,
+            checks: Checks::default(),
             published: ArcSwapOption::empty(),
             resources: watch::Sender::default(),
             readiness: Readiness::default(),

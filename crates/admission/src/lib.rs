@@ -16,6 +16,7 @@ mod days;
 mod limits;
 mod money;
 mod permit;
+mod record;
 mod refusal;
 mod rules;
 mod settler;
@@ -40,6 +41,7 @@ use tokio_util::task::TaskTracker;
 pub use dunlin_limiter::Limited;
 pub use dunlin_state::Rank;
 pub use permit::{Entry, Found, Permit};
+pub use record::{reckon, whose};
 pub use refusal::{
     Error, Full, LimitScope, LimitStatus, NotEntered, OverBudget, Part, RateLimited, Refusal,
 };

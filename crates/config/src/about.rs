@@ -2,7 +2,7 @@
 //! wrote over it. No credential is in it.
 
 use dunlin_prices::{Asked, Facts, Table};
-use dunlin_router::About;
+use dunlin_router::{About, HealthCheck};
 use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Map, Value};
 
@@ -33,7 +33,7 @@ pub(crate) fn of(
         .filter(|(key, _)| !crate::words::is_secret(key))
         .map(|(k, n)| (k, value(n)))
         .collect();
-    About { added, mode, params: raw(&params), info: raw(&shown) }
+    About { added, mode, params: raw(&params), info: raw(&shown), check: HealthCheck::default() }
 }
 
 fn raw(map: &Map<String, Value>) -> Box<RawValue> {

@@ -16,6 +16,7 @@ use crate::allowances;
 use crate::check::{self, Unknown};
 use crate::destination;
 use crate::diagnostic::{Code, Diagnostic, Place};
+use crate::health_check;
 use crate::keys::{self, Standing};
 use crate::models::{Origin, Reading};
 use crate::params;
@@ -183,7 +184,10 @@ impl<'a> Draft<'a> {
             base_model: report.text("model_info.base_model", self.info.get("base_model")),
             own_address: false,
         };
-        about::of(&self.reading.options.prices, &asked, (self.params, self.info), self.written)
+        let sections = (self.params, self.info);
+        let about = about::of(&self.reading.options.prices, &asked, sections, self.written);
+        let check = health_check::of(self.info, &aim.provider, &about, report);
+        About { check, ..about }
     }
 
     fn terms(&self, aim: &Aim, own: &Sheet, report: &mut Report) -> Terms {

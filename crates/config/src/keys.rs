@@ -128,7 +128,9 @@ pub(crate) const INFO: Keys = Keys {
     section: "model_info",
     in_force: "access_groups base_model blocked cache_creation_input_token_cost \
         cache_creation_input_token_cost_above_1hr cache_read_input_token_cost cooldown_time \
-        description id input_cost_per_audio_token input_cost_per_character \
+        description health_check_max_tokens health_check_max_tokens_reasoning \
+        health_check_model health_check_reasoning_effort health_check_timeout \
+        health_check_voice id input_cost_per_audio_token input_cost_per_character \
         input_cost_per_image input_cost_per_image_token input_cost_per_pixel \
         input_cost_per_query input_cost_per_second input_cost_per_token litellm_provider \
         max_input_tokens max_output_tokens max_tokens mode model name ocr_cost_per_page \

@@ -20,6 +20,7 @@ mod diagnostic;
 mod document;
 mod explain;
 mod grants;
+mod health_check;
 mod key_rules;
 mod keys;
 mod models;

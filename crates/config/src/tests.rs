@@ -17,6 +17,7 @@ mod additions;
 mod allowances;
 mod clouds;
 mod grants;
+mod health_checks;
 mod limits;
 mod prices;
 

@@ -4,13 +4,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use dunlin_admission::{Bounds, Entry, Found, Permit, Refusal};
+use dunlin_admission::{Bounds, Entry, Found, Permit, Refusal, reckon, whose};
 use dunlin_journal::{
     Attempt, Course, Fault, MAX_ATTEMPTS, MAX_SAID_BYTES, Outcome, Said, SpendRecord, bounded,
 };
-use dunlin_ledger::{Context, Cost, Pricing, Service, Units};
+use dunlin_ledger::{Cost, Pricing};
 use dunlin_llm::{ChatReply, ChatRequest, Endpoint, Media, Picture, Tier, Usage, tokens_in};
-use dunlin_router::Deployment;
+use dunlin_router::{Deployment, context};
 use dunlin_state::Key;
 use dunlin_types::{NanoUsd, Tokens, UnixMillis};
 use tracing::error;
@@ -82,7 +82,7 @@ impl Bill {
         let record = SpendRecord {
             request: call.id,
             key: caller.key().map(|caller| caller.token),
-            whose: record::whose(caller),
+            whose: whose(caller.key()),
             model: about.model.to_owned(),
             started: call.started,
             ended: call.started,
@@ -419,7 +419,9 @@ impl Bill {
     fn cost(&self, outcome: Outcome, used: &Usage) -> Cost {
         // A margin that is fixed is for answers; nobody's failure is charged.
         let mut cost = match outcome {
-            Outcome::Success | Outcome::Partial => self.pricing.cost(used, &self.context()),
+            Outcome::Success | Outcome::Partial => {
+                self.pricing.cost(used, &context(self.media, self.tier, self.by_picture))
+            }
             Outcome::Failure => return Cost::default(),
         };
         let charged = [&mut cost.input, &mut cost.original, &mut cost.total];
@@ -427,32 +429,11 @@ impl Bill {
         cost
     }
 
-    fn context(&self) -> Context {
-        let Media { pictures, pixels, millis, characters, queries, web_searches } = self.media;
-        let units = Units {
-            images_out: pictures,
-            // Price lists write what a picture of one size costs as if it was sent.
-            images_in: if self.by_picture { pictures } else { 0 },
-            pixels_in: if self.by_picture { pictures.saturating_mul(pixels) } else { 0 },
-            millis_in: millis,
-            characters_in: characters,
-            queries,
-            web_searches,
-            ..Units::default()
-        };
-        Context { service: service(self.tier), units }
-    }
-
     fn fill(&mut self, outcome: Outcome, used: &Usage, cost: Cost) {
         let record = &mut self.record;
         record.ended = self.proxy.0.clock.unix();
-        record.prompt = used.prompt;
-        record.cached = used.cached;
-        record.completion = used.completion;
-        record.kinds = record::kinds(used);
-        record.cost = cost.total;
-        record.parts = record::parts(&cost);
         record.outcome = outcome;
+        reckon(record, used, &cost);
     }
 
     fn put_on_record(&mut self) -> Settled {
@@ -464,16 +445,6 @@ impl Bill {
             None
         });
         Settled { key_spend, ..Settled::default() }
-    }
-}
-
-/// The tier in the words of prices.
-pub(crate) fn service(tier: Option<Tier>) -> Service {
-    match tier {
-        None | Some(Tier::Standard) => Service::Standard,
-        Some(Tier::Flex) => Service::Flex,
-        Some(Tier::Priority) => Service::Priority,
-        Some(Tier::Batch) => Service::Batch,
     }
 }
 

@@ -5,7 +5,6 @@ use dunlin_journal::Origin;
 use dunlin_llm::ChatRequest;
 use dunlin_llm::credentials::{CredentialError, client_key, key_name, virtual_key};
 use dunlin_router::Access;
-use dunlin_state::Rank;
 use dunlin_types::Secret;
 use serde_json::Value;
 
@@ -127,20 +126,8 @@ impl Caller {
         payers.any(|payer| payer.dynamic() != (false, false))
     }
 
-    /// Which models the key may call; `None` for all. Tags and end users bound nothing.
+    /// Which models the key may call; `None` for all.
     pub(crate) fn access(&self) -> Option<Access<'_>> {
-        let caller = self.key()?;
-        let mut access = Access::of(&caller.key.terms.models, &caller.key.aliases);
-        let above = caller.payers.iter().filter(|payer| match payer.rank {
-            Rank::Team | Rank::Organization | Rank::User | Rank::Member => true,
-            Rank::Tag | Rank::AccessGroup | Rank::EndUser | Rank::Key => false,
-        });
-        for (bound, payer) in access.bounds.iter_mut().zip(above) {
-            *bound = payer.models();
-            if payer.rank == Rank::Team {
-                access.team_aliases = payer.entity().map(|team| &team.aliases);
-            }
-        }
-        Some(access)
+        self.key().map(dunlin_state::Caller::access)
     }
 }

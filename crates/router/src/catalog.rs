@@ -116,12 +116,43 @@ pub struct About {
     pub params: Box<RawValue>,
     /// `model_info` as a JSON object: what is published, and what the operator wrote over it.
     pub info: Box<RawValue>,
+    /// How it is called to see whether it lives.
+    pub check: HealthCheck,
+}
+
+/// How a deployment is called to see whether it lives: `model_info.health_check_*`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct HealthCheck {
+    /// The upstream name of the model that is called in place of the deployment's own.
+    pub model: Option<Arc<str>>,
+    /// How long it may take.
+    pub timeout: Duration,
+    /// The most tokens that it may be answered with.
+    pub max_output: u64,
+    /// Who speaks, for models that do.
+    pub voice: Arc<str>,
+    /// `reasoning_effort`, for chats.
+    pub effort: Option<Arc<str>>,
+}
+
+impl Default for HealthCheck {
+    /// LiteLLM's defaults.
+    fn default() -> Self {
+        let (timeout, max_output) = (Duration::from_mins(1), 5);
+        Self { model: None, timeout, max_output, voice: "alloy".into(), effort: None }
+    }
 }
 
 impl Default for About {
     fn default() -> Self {
         let nothing = || RawValue::from_string("{}".to_owned()).expect("an object is JSON");
-        Self { added: false, mode: "chat".into(), params: nothing(), info: nothing() }
+        Self {
+            added: false,
+            mode: "chat".into(),
+            params: nothing(),
+            info: nothing(),
+            check: HealthCheck::default(),
+        }
     }
 }
 

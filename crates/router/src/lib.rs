@@ -8,6 +8,7 @@
 mod access;
 mod candidates;
 mod catalog;
+mod context;
 mod draw;
 mod health;
 mod pass_through;
@@ -19,9 +20,10 @@ mod wildcard;
 pub use access::{Access, MAX_BOUNDS};
 pub use candidates::{Candidate, Candidates, FailedBy, NoRoute, candidates, group, listed};
 pub use catalog::{
-    About, Alias, BackendId, Catalog, Deployment, DeploymentLimits, Group, Keepalive, Retry,
-    Strategy, Weight,
+    About, Alias, BackendId, Catalog, Deployment, DeploymentLimits, Group, HealthCheck, Keepalive,
+    Retry, Strategy, Weight,
 };
+pub use context::{context, service};
 pub use health::{Cooldown, Outcome, Reach, Rules};
 pub use pass_through::{PassThrough, find as find_pass_through};
 pub use pick::{NonePicked, Seen, decay, pick, warmth};

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use dunlin_router::Access;
 use dunlin_types::{KeyDigest, UnixMillis};
 
 use crate::command::{Key, Kind};
@@ -59,6 +60,23 @@ impl Caller {
     #[must_use]
     pub fn may_call(&self, path: &str) -> bool {
         routes::covers(&self.key.routes, path)
+    }
+
+    /// Which models it may call. Tags and end users bound nothing.
+    #[must_use]
+    pub fn access(&self) -> Access<'_> {
+        let mut access = Access::of(&self.key.terms.models, &self.key.aliases);
+        let above = self.payers.iter().filter(|payer| match payer.rank {
+            Rank::Team | Rank::Organization | Rank::User | Rank::Member => true,
+            Rank::Tag | Rank::AccessGroup | Rank::EndUser | Rank::Key => false,
+        });
+        for (bound, payer) in access.bounds.iter_mut().zip(above) {
+            *bound = payer.models();
+            if payer.rank == Rank::Team {
+                access.team_aliases = payer.entity().map(|team| &team.aliases);
+            }
+        }
+        access
     }
 
     /// The words that its key and its team put onto each request.

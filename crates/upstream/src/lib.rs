@@ -43,7 +43,7 @@ pub use stream::{Long, Stream};
 
 use rumours::Rumours;
 use sight::Sight;
-use table::Table;
+use table::{Backend, Table};
 
 /// A non-stream answer up to this long is held, so that its headers can tell what it cost.
 pub const MAX_HELD_REPLY_BYTES: usize = 8 << 20;
@@ -148,6 +148,15 @@ impl Upstream {
         let usable = group.deployments.iter().filter(|deployment| deployment.parked.is_none());
         let alone = usable.count() == 1;
         Ok(Attempt::new(deployment, backend, alone, tokens, self.0.clock.mono()))
+    }
+
+    /// Counts a call of one deployment as in flight, whatever is known of it. Of one that is not in the
+    /// catalog nothing is remembered. Nothing may be awaited between this and the call.
+    #[must_use]
+    pub fn attempt_at(&self, deployment: &Arc<Deployment>, tokens: Tokens) -> Attempt {
+        let backend = self.0.table.known(&deployment.backend);
+        let backend = backend.unwrap_or_else(|| Arc::new(Backend::new()));
+        Attempt::new(Arc::clone(deployment), backend, true, tokens, self.0.clock.mono())
     }
 
     /// Whether the next pick would be one that is not among `tried` and could take a request now.

@@ -63,7 +63,7 @@ pub(crate) struct Backend {
 }
 
 impl Backend {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             in_flight: AtomicU32::new(0),
             tokens: AtomicU64::new(0),

@@ -19,6 +19,7 @@ mod fallbacks;
 mod forms;
 mod gemini;
 mod harness;
+mod health;
 mod keys;
 mod limits;
 mod members;

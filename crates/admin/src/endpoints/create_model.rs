@@ -1,7 +1,10 @@
 //! `POST /model/new`: one more deployment of a public model, on every node at once.
 
+use std::sync::Arc;
+
 use axum::response::Response;
 use dunlin_config::{AddedModel, Judged};
+use dunlin_router::Deployment;
 use dunlin_state::{Resource, ResourceKind};
 use serde_json::{Map, Value, json};
 use tracing::info;
@@ -107,6 +110,15 @@ pub(super) async fn check(
     if !problems.is_empty() {
         return Err(Error::BadField { name: "litellm_params", reason: problems.join("\n") });
     }
+    refuse_addresses(admin, &deployments).await?;
+    Ok(warnings)
+}
+
+/// Refuses deployments whose calls may not go where they would.
+pub(super) async fn refuse_addresses(
+    admin: &Admin,
+    deployments: &[Arc<Deployment>],
+) -> Result<(), Error> {
     for deployment in deployments {
         if let Err(refused) = admin.0.upstream.could_go(&deployment.target).await {
             let reason = format!(
@@ -116,7 +128,7 @@ pub(super) async fn check(
             return Err(Error::BadField { name: "litellm_params", reason });
         }
     }
-    Ok(warnings)
+    Ok(())
 }
 
 /// A model as answers show it.

@@ -11,12 +11,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use dunlin_admission::Found;
 use dunlin_journal::{Outcome, SpendRecord};
-use dunlin_ledger::Context;
-use dunlin_llm::Usage;
 use dunlin_llm::batch::KeptBatch;
 use dunlin_llm::responses::KeptResponse;
+use dunlin_llm::{Media, Usage};
 use dunlin_providers::sigv4::path_segment;
-use dunlin_router::Deployment;
+use dunlin_router::{Deployment, context};
 use dunlin_store::{Entry, Holders, Kind as StoredKind, Label};
 use dunlin_types::{DeploymentId, MonoMillis, NanoUsd, NodeId, RequestId};
 use serde::{Deserialize, Serialize};
@@ -26,7 +25,6 @@ use tracing::{debug, warn};
 use super::fetch::{self, Fetched};
 use super::noted::after;
 use super::output;
-use crate::bill::service;
 use crate::found::{self, Finished};
 use crate::ids::Kind;
 use crate::kept::find;
@@ -166,7 +164,7 @@ async fn ask(proxy: &Proxy, watched: &Watched) -> bool {
             // One that failed before it used anything costs nothing.
             let Some(finished) = found::response(by, Some(kept), now) else { return true };
             let Finished { found, usage, tier } = finished;
-            let context = Context { service: service(tier), ..Context::default() };
+            let context = context(Media::default(), tier, false);
             let cost = by.price.cost(&usage, &context).total;
             charge(proxy, by, watched, found, Charge { usage, cost, estimated: false }).await
         }

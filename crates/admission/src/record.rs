@@ -1,0 +1,42 @@
+//! What of a request's facts goes on record, and in which form.
+
+use dunlin_journal::{Kinds, Parts, SpendRecord, Whose};
+use dunlin_ledger::Cost;
+use dunlin_state::{Caller, Payer, Rank};
+use dunlin_types::Usage;
+
+/// Whose key it is. `None` is the master key, which is nobody's.
+#[must_use]
+pub fn whose(caller: Option<&Caller>) -> Whose {
+    let Some(caller) = caller else { return Whose::default() };
+    let organization = caller.payers.iter().find(|payer| payer.rank == Rank::Organization);
+    Whose {
+        user: caller.key.user.clone(),
+        team: caller.key.team.clone(),
+        organization: organization.map(Payer::name),
+    }
+}
+
+/// Writes what a request used and cost.
+pub fn reckon(record: &mut SpendRecord, used: &Usage, cost: &Cost) {
+    record.prompt = used.prompt;
+    record.cached = used.cached;
+    record.completion = used.completion;
+    record.kinds = Kinds {
+        cache_write: used.cache_write,
+        reasoning: used.reasoning,
+        audio: used.prompt_audio + used.completion_audio,
+        image: used.prompt_image + used.completion_image,
+    };
+    record.cost = cost.total;
+    record.parts = Parts {
+        input: cost.input,
+        output: cost.output,
+        tools: cost.tools,
+        cache_read: cost.cache_read,
+        cache_write: cost.cache_creation,
+        reasoning: cost.reasoning,
+        discount: cost.discount,
+        margin: cost.margin,
+    };
+}
