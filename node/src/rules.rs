@@ -1,6 +1,7 @@
 //! What a config says of money, as admission goes by it.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use dunlin_admission::{ClusterBudget, EndUsers, Rules};
 use dunlin_config::{Budgets, Settings};
@@ -17,6 +18,8 @@ pub(crate) fn rules(settings: &Settings, catalog: &Catalog) -> Rules {
     let mut rules = Rules::new(calendar, budget, exceeded_status);
     rules.called = called(catalog);
     rules.access_groups = catalog.access_groups.clone();
+    let limits = catalog.key_limits.iter();
+    rules.key_limits = limits.map(|(model, of)| (Arc::clone(model), (of.rpm, of.tpm))).collect();
     rules.throttle = budgets.throttle;
     rules.binds_users_of_teams = budgets.binds_users_of_teams;
     rules.rollover = budgets.rollover;
@@ -33,7 +36,7 @@ fn called(catalog: &Catalog) -> BTreeMap<PotId, Allowance> {
     let named = named.into_iter().flat_map(|(of, all)| {
         all.iter().map(move |(name, allowance)| (pot(of, name), allowance.clone()))
     });
-    let deployments = catalog.groups.values().flat_map(|group| &group.deployments);
+    let deployments = catalog.deployments();
     let deployments = deployments.filter_map(|deployment| {
         Some((pot(DEPLOYMENTS, &deployment.id.0), deployment.budget.clone()?))
     });

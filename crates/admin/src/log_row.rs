@@ -208,7 +208,7 @@ fn exact(cost: NanoUsd) -> u64 {
 }
 
 fn find<'c>(catalog: &'c Catalog, id: &DeploymentId) -> Option<&'c Deployment> {
-    let deployments = catalog.groups.values().flat_map(|group| &group.deployments);
+    let deployments = catalog.deployments();
     deployments.map(AsRef::as_ref).find(|known| known.id == *id)
 }
 

@@ -300,7 +300,8 @@ impl Admission {
         let reservation = match caller {
             Some(caller) => {
                 let (tags, key_parallel) = (caller.limited_tags.as_slice(), rules.key_parallel);
-                let under = Under { payers: &payers, tags, key_parallel };
+                let key_model = rules.key_limits.get(&demand.model).copied().unwrap_or_default();
+                let under = Under { payers: &payers, tags, key_parallel, key_model };
                 Some(self.0.limits.reserve(under, &demand).await?)
             }
             None => None,

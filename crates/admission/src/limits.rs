@@ -293,7 +293,7 @@ impl Limits {
 impl Limits {
     /// What the first limit has left if this node owns it, the demand taken and given back.
     pub(crate) fn left(&self, payers: &[Payer], demand: &Demand) -> Option<u64> {
-        let under = Under { payers, tags: &[], key_parallel: None };
+        let under = Under { payers, tags: &[], key_parallel: None, key_model: (None, None) };
         let scopes = scopes::of(under, demand);
         let Begun::Taken(part) = self.begin(&scopes).into_iter().next()? else { return None };
         Reservation::new(vec![(scopes[0].of, part)], demand.counted)

@@ -60,6 +60,9 @@ pub struct Rules {
     pub end_users: EndUsers,
     /// The access groups of each model.
     pub access_groups: BTreeMap<Arc<str>, BTreeSet<Arc<str>>>,
+    /// What a key may ask of a model in any 60 s that has no limits of its own for it: requests and
+    /// tokens.
+    pub key_limits: BTreeMap<Arc<str>, (Option<u64>, Option<u64>)>,
     /// The budgets of users bind also the keys that they have of teams.
     pub binds_users_of_teams: bool,
     /// What is left of the limits of whoever asked to be throttled once its budget is spent, in

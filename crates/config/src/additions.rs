@@ -140,8 +140,7 @@ impl Basis {
         let parked = |found: &&Diagnostic| matches!(found.code, Code::NotServed | Code::Parked);
         let problems = told(Severity::Error).chain(told(Severity::Warning).filter(parked));
         let mut warnings: Vec<_> = told(Severity::Warning).map(told_at_once).collect();
-        let deployments = models.groups.into_values().flat_map(|group| group.deployments);
-        let deployments: Vec<_> = deployments.collect();
+        let deployments: Vec<_> = models.deployments().cloned().collect();
         let mut unpriced = Report::new(false);
         pricing::warn_of_unpriced(deployments.iter(), &mut unpriced);
         warnings.extend(unpriced.finish().0.iter().map(told_at_once));

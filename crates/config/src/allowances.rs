@@ -30,7 +30,7 @@ pub(crate) fn of_providers(
     report: &mut Report,
 ) -> Allowances {
     let what = "provider_budget_config";
-    let deployments = models.groups.values().flat_map(|group| &group.deployments);
+    let deployments = models.deployments();
     let used: Vec<&str> = deployments.map(|deployment| &*deployment.provider).collect();
     let node = settings.get(what);
     for (key, _) in node.and_then(Node::as_map).into_iter().flat_map(|map| &map.entries) {

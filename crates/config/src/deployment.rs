@@ -343,8 +343,9 @@ impl<'a> Draft<'a> {
         if report.flag("model_info.blocked", self.info.get("blocked")) == Some(true) {
             self.parked.get_or_insert("model_info.blocked is true".to_owned());
         }
-        if let Some(node) = self.info.get("team_id").filter(|node| !node.is_idle()) {
-            let why = "models of one team are not served by this version".to_owned();
+        let of_team = self.info.get("team_id").filter(|node| !node.is_idle());
+        if let Some(node) = of_team.filter(|_| self.group.contains('*')) {
+            let why = "a model of one team has a name without `*`".to_owned();
             self.park(Code::Parked, why, node.place, report);
         }
         let what = "model_info.supported_environments";

@@ -91,7 +91,7 @@ pub(crate) const PARAMS: Keys = Keys {
         aws_sts_endpoint aws_web_identity_token azure_ad_token azure_scope base_url budget_duration \
         cache_creation_input_token_cost cache_creation_input_token_cost_above_1hr \
         cache_read_input_token_cost client_id client_secret cooldown_time custom_llm_provider \
-        drop_params extra_body extra_headers headers input_cost_per_audio_token \
+        default_api_key_rpm_limit default_api_key_tpm_limit drop_params extra_body extra_headers headers input_cost_per_audio_token \
         input_cost_per_character input_cost_per_image input_cost_per_image_token \
         input_cost_per_pixel input_cost_per_query input_cost_per_second input_cost_per_token \
         keepalive_seconds litellm_credential_name max_budget max_parallel_requests max_retries model num_retries ocr_cost_per_page order \
@@ -104,8 +104,7 @@ pub(crate) const PARAMS: Keys = Keys {
         vertex_location vertex_project weight",
     not_yet: "adaptive_router_* auto_router_* aws_* azure_* \
         cache_creation_input_token_cost* cache_read_input_token_cost* \
-        complexity_router_* configurable_clientside_auth_params default_api_key_rpm_limit \
-        default_api_key_tpm_limit input_cost_per_* itpm \
+        complexity_router_* configurable_clientside_auth_params input_cost_per_* itpm \
         merge_reasoning_content_in_choices mock_response \
         ocr_cost_per_page* otpm output_cost_per_* quality_router_* region_name \
         stream_timeout_by_service_tier tag_regex tags timeout_by_service_tier \
@@ -137,11 +136,11 @@ pub(crate) const INFO: Keys = Keys {
         output_cost_per_audio_token output_cost_per_character output_cost_per_image \
         output_cost_per_image_token output_cost_per_pixel output_cost_per_reasoning_token \
         output_cost_per_second output_cost_per_token provider supported_environments \
-        supports_* team_id tier tiered_pricing",
+        supports_* team_id team_public_model_name tier tiered_pricing",
     not_yet: "access_windows allowed_fails allowed_fails_policy \
         cache_creation_input_token_cost* cache_read_input_token_cost* \
         disable_background_health_check discoverable health_check_* input_cost_per_* \
-        ocr_cost_per_page* output_cost_per_* ptu_* team_public_model_name",
+        ocr_cost_per_page* output_cost_per_* ptu_*",
     replaced: &[],
     refused: &[],
 };

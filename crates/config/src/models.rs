@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use dunlin_router::{Deployment, Group};
+use dunlin_router::{Deployment, Group, KeyLimits, TeamGroups};
 use dunlin_types::DeploymentId;
 
 use crate::check::{self, Unknown};
@@ -22,9 +22,13 @@ use crate::{Environment, Options};
 #[derive(Default)]
 pub(crate) struct Models {
     pub(crate) groups: BTreeMap<Arc<str>, Group>,
+    /// By team.
+    pub(crate) team_groups: TeamGroups,
     pub(crate) pass_through: BTreeSet<DeploymentId>,
     /// By model.
     pub(crate) access_groups: BTreeMap<Arc<str>, BTreeSet<Arc<str>>>,
+    /// By model.
+    pub(crate) key_limits: BTreeMap<Arc<str>, KeyLimits>,
     names: BTreeMap<String, Place>,
     ids: BTreeMap<String, Place>,
     list: Option<Place>,
@@ -53,15 +57,30 @@ impl Models {
         for (model, groups) in other.access_groups {
             self.access_groups.entry(model).or_default().extend(groups);
         }
-        for (name, group) in other.groups {
-            match self.groups.get_mut(&name) {
-                Some(known) => known.deployments.extend(group.deployments),
-                None => {
-                    self.groups.insert(name, group);
-                }
-            }
+        for (model, limits) in other.key_limits {
+            self.limit_keys(&model, limits);
+        }
+        join(&mut self.groups, other.groups);
+        for (team, groups) in other.team_groups {
+            join(self.team_groups.entry(team).or_default(), groups);
         }
         Ok(())
+    }
+
+    fn limit_keys(&mut self, model: &Arc<str>, limits: KeyLimits) {
+        if limits == KeyLimits::default() {
+            return;
+        }
+        let known = self.key_limits.entry(Arc::clone(model)).or_default();
+        let least = |one: Option<u64>, other: Option<u64>| one.into_iter().chain(other).min();
+        known.rpm = least(known.rpm, limits.rpm);
+        known.tpm = least(known.tpm, limits.tpm);
+    }
+
+    /// All deployments, those of single teams too.
+    pub(crate) fn deployments(&self) -> impl Iterator<Item = &Arc<Deployment>> {
+        let of_teams = self.team_groups.values().flat_map(BTreeMap::values);
+        self.groups.values().chain(of_teams).flat_map(|group| &group.deployments)
     }
 
     /// Says that `name`, written at `place`, is no model, and points at what is there instead.
@@ -74,6 +93,17 @@ impl Models {
             (Some((near, place)), _) => problem.related(*place, format!("`{near}` is here")),
             (None, Some(list)) => problem.related(list, "the models are listed here"),
             (None, None) => problem,
+        }
+    }
+}
+
+fn join(groups: &mut BTreeMap<Arc<str>, Group>, more: BTreeMap<Arc<str>, Group>) {
+    for (name, group) in more {
+        match groups.get_mut(&name) {
+            Some(known) => known.deployments.extend(group.deployments),
+            None => {
+                groups.insert(name, group);
+            }
         }
     }
 }
@@ -149,8 +179,7 @@ pub(crate) fn read(root: &Map, reading: &Reading<'_>, report: &mut Report) -> Mo
         entry(node, Origin::File, reading, &mut models, report);
     }
     if !report.has_errors() {
-        let deployments = models.groups.values().flat_map(|group| &group.deployments);
-        pricing::warn_of_unpriced(deployments, report);
+        pricing::warn_of_unpriced(models.deployments(), report);
     }
     models
 }
@@ -180,9 +209,11 @@ pub(crate) fn entry(
     let (Some(name), Some(params)) = (name, report.map("litellm_params", Some(params))) else {
         return;
     };
-    if let Some(place) = name_node.map(|node| node.place) {
+    let of_team = of_team(name, info, report);
+    if let (Some(place), None) = (name_node.map(|node| node.place), &of_team) {
         models.names.entry(name.to_owned()).or_insert(place);
     }
+    let name = of_team.as_ref().map_or(name, |of_team| of_team.name);
     let written = origin;
     let (params, origin, mut unusable) = with_credential(params, origin, reading, report);
     if origin == Origin::Added {
@@ -196,6 +227,10 @@ pub(crate) fn entry(
             groups.insert(name.into());
         }
     }
+    let mut limit = |name: &str| report.count(&format!("litellm_params.{name}"), params.get(name));
+    let rpm = limit("default_api_key_rpm_limit");
+    let tpm = limit("default_api_key_tpm_limit");
+    models.limit_keys(&group, KeyLimits { rpm, tpm });
     for (ordinal, params) in per_organization(params).into_iter().enumerate() {
         let draft = Draft::new(&group, params_key, &params, info, reading, (origin, written));
         let Some(mut made) = draft.parked(unusable.clone()).finish(report) else { continue };
@@ -209,11 +244,32 @@ pub(crate) fn entry(
         let set_aside = report.flag(&format!("litellm_params.{setting}"), params.get(setting));
         models.pass_through.extend(set_aside.unwrap_or(false).then(|| id.clone()));
         let deployment = Arc::new(Deployment { id, ..made });
-        let known = models.groups.entry(Arc::clone(&group));
+        let groups = match &of_team {
+            Some(of_team) => models.team_groups.entry(of_team.team.into()).or_default(),
+            None => &mut models.groups,
+        };
+        let known = groups.entry(Arc::clone(&group));
         let known =
             known.or_insert_with(|| Group { name: Arc::clone(&group), deployments: vec![] });
         known.deployments.push(deployment);
     }
+}
+
+/// Whose model it is alone, and how the team calls it.
+struct OfTeam<'n> {
+    team: &'n str,
+    name: &'n str,
+}
+
+/// `model_info.team_id` and `team_public_model_name`. LiteLLM gives such a model a `model_name` that
+/// nobody calls it by.
+fn of_team<'n>(name: &'n str, info: &'n Map, report: &mut Report) -> Option<OfTeam<'n>> {
+    let team = report.text("model_info.team_id", info.get("team_id"))?;
+    let setting = "team_public_model_name";
+    let public = report.text(&format!("model_info.{setting}"), info.get(setting));
+    let is_given = |text: &&str| !text.is_empty();
+    let name = public.filter(is_given).unwrap_or(name);
+    Some(team).filter(is_given).map(|team| OfTeam { team, name })
 }
 
 /// Checks what was set over the API. A credential from there must not put the file that names it out

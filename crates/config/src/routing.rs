@@ -101,7 +101,9 @@ pub(crate) fn catalog(
         provider_budgets: allowances::of_providers(settings, &models, report),
         tag_budgets: allowances::of_tags(settings, report),
         access_groups: models.access_groups,
+        key_limits: models.key_limits,
         groups: models.groups,
+        team_groups: models.team_groups,
         pass_through: models.pass_through,
         endpoints,
     }

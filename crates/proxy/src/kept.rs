@@ -143,7 +143,7 @@ impl Opened {
 
 /// The deployment of that id.
 pub(crate) fn find<'c>(catalog: &'c Catalog, id: &DeploymentId) -> Option<&'c Arc<Deployment>> {
-    let all = catalog.groups.values().flat_map(|group| &group.deployments);
+    let all = catalog.deployments();
     all.into_iter().find(|deployment| deployment.id == *id)
 }
 

@@ -126,7 +126,11 @@ pub(crate) fn callable<'s>(
 ) -> impl Iterator<Item = (Arc<str>, &'s Group)> {
     let catalog = &serving.catalog;
     let names = listed(catalog, access).into_iter();
-    let named = names.filter_map(|name| {
+    let team = access.and_then(|access| access.team);
+    let named = names.filter_map(move |name| {
+        if let Some(own) = team.and_then(|team| catalog.of_team(team, &name)) {
+            return Some((name, own));
+        }
         let group = catalog.aliases.get(&name).map_or(&name, |alias| &alias.group);
         Some((Arc::clone(&name), catalog.groups.get(group)?))
     });
@@ -136,7 +140,11 @@ pub(crate) fn callable<'s>(
             access.models.is_empty() || access.models.iter().any(|m| **m == ***name)
         })
     });
-    named.chain(patterns.map(|(name, group)| (Arc::clone(name), group)))
+    // The master key sees the models of all teams, by their teams' names for them.
+    let all_teams = access.is_none().then_some(&catalog.team_groups).into_iter();
+    let of_teams = all_teams.flat_map(BTreeMap::values).flatten();
+    let more = patterns.chain(of_teams);
+    named.chain(more.map(|(name, group)| (Arc::clone(name), group)))
 }
 
 pub(crate) fn object(text: &str) -> Map<String, Value> {

@@ -18,9 +18,12 @@ pub struct Access<'a> {
     pub models: &'a [String],
     /// The key's own names for models.
     pub aliases: &'a BTreeMap<String, String>,
+    /// The team whose key it is: it has models of its own.
+    pub team: Option<&'a str>,
     /// The team's names for models: they are applied first.
     pub team_aliases: Option<&'a BTreeMap<String, String>>,
-    /// The lists of those to whom the key belongs: what it calls must be on all of them.
+    /// The lists of those to whom the key belongs: what it calls must be on all of them. A team's
+    /// comes first.
     pub bounds: [&'a [String]; MAX_BOUNDS],
 }
 
@@ -28,7 +31,7 @@ impl<'a> Access<'a> {
     /// What a key may call that belongs to nobody.
     #[must_use]
     pub fn of(models: &'a [String], aliases: &'a BTreeMap<String, String>) -> Self {
-        Self { models, aliases, team_aliases: None, bounds: [&[]; MAX_BOUNDS] }
+        Self { models, aliases, team: None, team_aliases: None, bounds: [&[]; MAX_BOUNDS] }
     }
 
     /// Whether any of a model's `names` is on each of the lists.
@@ -60,6 +63,13 @@ impl<'a> Access<'a> {
         let bounds = names(catalog, group, real, known);
         allows(self.models, &names(catalog, group, real, Some(asked)))
             && self.bounds.iter().all(|list| allows(list, &bounds))
+    }
+
+    /// The same of a model of the key's team: it is the team's, whatever models the team lists.
+    pub(crate) fn permits_own(&self, asked: &str, name: &str) -> bool {
+        let names = [name, asked];
+        let others = self.bounds.iter().skip(usize::from(self.team.is_some()));
+        allows(self.models, &names) && others.into_iter().all(|list| allows(list, &names))
     }
 
     /// The name behind the team's, then the key's own alias for `model`.

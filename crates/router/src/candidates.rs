@@ -197,6 +197,11 @@ pub(crate) fn find<'c>(
     model: &str,
 ) -> Result<Cow<'c, Group>, NoRoute> {
     let real = access.as_ref().map_or(model, |access| access.unalias(model));
+    if let Some(group) = own(catalog, access, real) {
+        let allowed = access.is_none_or(|access| access.permits_own(model, real));
+        let refused = || NoRoute::NotAllowed { model: model.to_owned() };
+        return allowed.then_some(group).ok_or_else(refused);
+    }
     let group = named(catalog, real)
         .or_else(|| pinned(catalog, real).map(Cow::Owned))
         .or_else(|| matching(catalog, real).map(Cow::Owned));
@@ -212,6 +217,25 @@ pub(crate) fn find<'c>(
         model: model.to_owned(),
         patterns: catalog.groups.keys().any(|name| name.contains('*')),
     })
+}
+
+/// The model of the caller's own team that is called so, or whose deployment has that id. The master
+/// key knows those of all teams, by their ids.
+fn own<'c>(catalog: &'c Catalog, access: Option<Access<'_>>, name: &str) -> Option<Cow<'c, Group>> {
+    if catalog.team_groups.is_empty() {
+        return None;
+    }
+    let team = access.map(|access| access.team);
+    let by_name = team.flatten().and_then(|team| catalog.of_team(team, name));
+    let teams = catalog.team_groups.iter();
+    let seen = teams.filter(|(owner, _)| team.is_none_or(|team| team == Some(&***owner)));
+    let by_id = || {
+        let mut all = seen.flat_map(|(_, groups)| groups.values()).flat_map(|of| &of.deployments);
+        let found = all.find(|deployment| &*deployment.id.0 == name)?;
+        let deployments = vec![Arc::clone(found)];
+        Some(Cow::Owned(Group { name: Arc::clone(&found.group), deployments }))
+    };
+    by_name.map(Cow::Borrowed).or_else(by_id)
 }
 
 fn named<'c>(catalog: &'c Catalog, name: &str) -> Option<Cow<'c, Group>> {
@@ -249,6 +273,7 @@ fn pinned(catalog: &Catalog, id: &str) -> Option<Group> {
 /// The names a caller sees in `/v1/models`: those it may call, without hidden aliases and patterns.
 #[must_use]
 pub fn listed(catalog: &Catalog, access: Option<Access<'_>>) -> Vec<Arc<str>> {
+    let of_team = listed_of_team(catalog, access);
     let groups = catalog.groups.keys().map(|name| (name, name));
     let shown =
         |(name, alias): &(&Arc<str>, &Alias)| !alias.hidden && !catalog.groups.contains_key(*name);
@@ -258,8 +283,19 @@ pub fn listed(catalog: &Catalog, access: Option<Access<'_>>) -> Vec<Arc<str>> {
         .filter(|(name, _)| !name.contains('*'))
         .filter(|(name, group)| access.is_none_or(|access| access.reaches(catalog, group, name)))
         .map(|(name, _)| Arc::clone(name))
+        .filter(|name| of_team.iter().all(|own| own != name))
         .chain(expanded(catalog, access))
+        .chain(of_team.iter().cloned())
         .collect()
+}
+
+/// The names of the models of the caller's own team that it may call.
+fn listed_of_team(catalog: &Catalog, access: Option<Access<'_>>) -> Vec<Arc<str>> {
+    let team = access.and_then(|access| Some((access, catalog.team_groups.get(access.team?)?)));
+    let own = team.into_iter().flat_map(|(access, groups)| {
+        groups.keys().filter(move |name| access.permits_own(name, name))
+    });
+    own.cloned().collect()
 }
 
 /// The names of models that a pattern stands for, as far as they are published: `e/*` that goes to

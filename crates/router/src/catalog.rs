@@ -18,6 +18,9 @@ use crate::pass_through::PassThrough;
 pub struct Catalog {
     /// Public names to their deployments.
     pub groups: BTreeMap<Arc<str>, Group>,
+    /// The models of single teams (`model_info.team_id`), by team and by the name it calls them by.
+    /// Nobody else knows them, and they come before models that are called alike.
+    pub team_groups: TeamGroups,
     /// `model_group_alias` and `model_alias_map`: another public name for a group.
     pub aliases: BTreeMap<Arc<str>, Alias>,
     /// Groups to try, in order, when a group fails before the first byte. The key `*` is any group.
@@ -30,6 +33,9 @@ pub struct Catalog {
     pub guards_fallbacks: bool,
     /// `model_info.access_groups`: names that stand for models in lists of what may be called.
     pub access_groups: BTreeMap<Arc<str>, BTreeSet<Arc<str>>>,
+    /// `default_api_key_rpm_limit` and `default_api_key_tpm_limit`, by model: what a key may ask of it
+    /// that has no limits of its own for it. The smallest of a model's deployments counts.
+    pub key_limits: BTreeMap<Arc<str>, KeyLimits>,
     /// How a deployment is chosen within its group.
     pub strategy: Strategy,
     /// How failures are answered.
@@ -43,6 +49,32 @@ pub struct Catalog {
     pub tag_budgets: BTreeMap<Arc<str>, Allowance>,
     /// `pass_through_endpoints`: paths that lead to addresses of the operator's choosing.
     pub endpoints: Vec<PassThrough>,
+}
+
+/// What a key may ask of one model in any 60 s. `None`: as much as it likes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct KeyLimits {
+    /// Requests.
+    pub rpm: Option<u64>,
+    /// Tokens.
+    pub tpm: Option<u64>,
+}
+
+/// Groups by team and name.
+pub type TeamGroups = BTreeMap<Arc<str>, BTreeMap<Arc<str>, Group>>;
+
+impl Catalog {
+    /// All deployments, those of single teams too.
+    pub fn deployments(&self) -> impl Iterator<Item = &Arc<Deployment>> + Clone {
+        let of_teams = self.team_groups.values().flat_map(BTreeMap::values);
+        self.groups.values().chain(of_teams).flat_map(|group| &group.deployments)
+    }
+
+    /// A team's own model.
+    #[must_use]
+    pub fn of_team(&self, team: &str, name: &str) -> Option<&Group> {
+        self.team_groups.get(team)?.get(name)
+    }
 }
 
 /// A second public name.

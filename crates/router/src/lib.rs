@@ -21,7 +21,7 @@ pub use access::{Access, MAX_BOUNDS};
 pub use candidates::{Candidate, Candidates, FailedBy, NoRoute, candidates, group, listed};
 pub use catalog::{
     About, Alias, BackendId, Catalog, Deployment, DeploymentLimits, Group, HealthCheck, Keepalive,
-    Retry, Strategy, Weight,
+    KeyLimits, Retry, Strategy, TeamGroups, Weight,
 };
 pub use context::{context, service};
 pub use health::{Cooldown, Outcome, Reach, Rules};

@@ -66,6 +66,7 @@ impl Caller {
     #[must_use]
     pub fn access(&self) -> Access<'_> {
         let mut access = Access::of(&self.key.terms.models, &self.key.aliases);
+        access.team = self.key.team.as_deref();
         let above = self.payers.iter().filter(|payer| match payer.rank {
             Rank::Team | Rank::Organization | Rank::User | Rank::Member => true,
             Rank::Tag | Rank::AccessGroup | Rank::EndUser | Rank::Key => false,

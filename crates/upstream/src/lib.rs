@@ -103,7 +103,7 @@ impl Upstream {
     /// be called, and begins to fetch credentials, on the current runtime.
     pub fn publish(&self, catalog: &Catalog) {
         self.0.table.keep_only(catalog);
-        let all = catalog.groups.values().flat_map(|group| &group.deployments);
+        let all = catalog.deployments();
         for deployment in all.filter(|deployment| deployment.parked.is_none()) {
             let target = &deployment.target;
             if let Err(error) = self.0.egress.client(&target.tls, &target.networks) {

@@ -85,7 +85,7 @@ impl Sight<'_> {
     /// Every backend of the catalog, in the order of their ids.
     pub(crate) fn backends(&self, catalog: &Catalog) -> Vec<BackendStatus> {
         let mut all: BTreeMap<&BackendId, BackendStatus> = BTreeMap::new();
-        for deployment in catalog.groups.values().flat_map(|group| &group.deployments) {
+        for deployment in catalog.deployments() {
             let id = &deployment.backend;
             let seen = self.see(deployment);
             let limited_until = self.rumours.limited_until(id, self.now);

@@ -143,7 +143,7 @@ impl Table {
 
     /// Forgets what the catalog no longer has and nobody is using.
     pub(crate) fn keep_only(&self, catalog: &Catalog) {
-        let all = || catalog.groups.values().flat_map(|group| &group.deployments);
+        let all = || catalog.deployments();
         let backends: BTreeSet<_> = all().map(|deployment| &deployment.backend).collect();
         self.backends.write().expect("never poisoned").retain(|id, backend| {
             backends.contains(id) || backend.in_flight.load(Ordering::Relaxed) > 0

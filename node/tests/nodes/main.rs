@@ -18,6 +18,7 @@ mod failover;
 mod fallbacks;
 mod forms;
 mod gemini;
+mod governance;
 mod harness;
 mod health;
 mod keys;

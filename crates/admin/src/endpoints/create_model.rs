@@ -5,12 +5,13 @@ use std::sync::Arc;
 use axum::response::Response;
 use dunlin_config::{AddedModel, Judged};
 use dunlin_router::Deployment;
-use dunlin_state::{Resource, ResourceKind};
+use dunlin_state::{Kind, Resource, ResourceKind};
 use serde_json::{Map, Value, json};
 use tracing::info;
 
 use super::ok;
 use crate::body::{self, Body, Wrong};
+use crate::entities::find;
 use crate::error::Error;
 use crate::moment::iso;
 use crate::routes::{Asked, Routes, Who};
@@ -92,8 +93,17 @@ pub(super) fn refuse_if_in_file(published: &Published, id: &str) -> Result<(), E
 
 /// Whether a config file has a deployment of that id.
 pub(super) fn is_in_file(published: &Published, id: &str) -> bool {
-    let mut all = published.catalog.groups.values().flat_map(|group| &group.deployments);
+    let mut all = published.catalog.deployments();
     all.any(|known| *known.id.0 == *id && !known.about.added)
+}
+
+/// Refuses a model of a team that there is not.
+fn check_team(admin: &Admin, info: &Map<String, Value>) -> Result<(), Error> {
+    let team = info.get("team_id").and_then(Value::as_str).filter(|team| !team.is_empty());
+    match team {
+        Some(team) => find(&admin.0.consensus.state(), Kind::Team, team).map(drop),
+        None => Ok(()),
+    }
 }
 
 /// Judges a model by the config's rules, and asks where its calls would go. Gives what is odd.
@@ -103,6 +113,7 @@ pub(super) async fn check(
     (id, name): (&str, &str),
     content: &ModelContent,
 ) -> Result<Vec<String>, Error> {
+    check_team(admin, &content.info)?;
     let (id, name) = (id.to_owned(), name.to_owned());
     let (params, info) = (content.params.clone(), content.info.clone());
     let judged = published.basis.judge(&AddedModel { id, name, params, info });

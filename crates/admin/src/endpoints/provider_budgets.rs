@@ -33,7 +33,7 @@ fn told(catalog: &Catalog, state: &State, now: UnixMillis) -> Value {
         let pot = PotId { of, line: Line::Model(name.to_owned()) };
         (name.to_owned(), row(state.spend(&pot), allowance, now))
     };
-    let all = catalog.groups.values().flat_map(|group| &group.deployments);
+    let all = catalog.deployments();
     let deployments: Map<String, Value> = all
         .filter_map(|known| Some(one(DEPLOYMENTS, &known.id.0, known.budget.as_ref()?)))
         .collect();

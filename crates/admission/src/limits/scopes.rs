@@ -33,6 +33,8 @@ pub(crate) struct Under<'a> {
     pub(crate) tags: &'a [(String, u64)],
     /// Requests at once of a key that does not say.
     pub(crate) key_parallel: Option<u64>,
+    /// Requests and tokens of the model in any 60 s, of a key that does not say.
+    pub(crate) key_model: (Option<u64>, Option<u64>),
 }
 
 /// The scopes of a request, in the order in which LiteLLM checks them.
@@ -41,7 +43,9 @@ pub(super) fn of<'a>(under: Under<'a>, demand: &'a Demand) -> Vec<Scope<'a>> {
         let default = under.key_parallel.filter(|_| payer.rank == Rank::Key);
         let (rpm, tpm) = unless_dynamic(payer, demand, (payer.rpm(), payer.tpm()));
         let main = (Part::All, None, (rpm, tpm, payer.parallel().or(default)));
-        let of_model = payer.model_limits(&demand.model);
+        let own = payer.model_limits(&demand.model);
+        let says_none = payer.rank == Rank::Key && own == (None, None);
+        let of_model = if says_none { under.key_model } else { own };
         let (rpm, tpm) = unless_dynamic(payer, demand, of_model);
         let single = (Part::Model, Some(&*demand.model), (rpm, tpm, None));
         [main, single].into_iter().filter_map(move |of| scope(payer, demand, of))

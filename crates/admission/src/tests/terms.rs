@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use dunlin_state::{Command, Entity, Key, Kind, Member, Terms};
+use dunlin_state::{Change, Command, Entity, Key, KeyChanges, Kind, Member, Terms, TermsChanges};
 use dunlin_types::{KeyDigest, Line, NanoUsd, PotId};
 
 use super::cluster::{Node, single, until};
@@ -179,4 +179,22 @@ async fn all_who_call_a_model_share_the_budget_of_its_access_group() {
     assert_eq!(over.payer.expect("the group").name(), "premium");
     let other = Demand { model: "n".into(), ..costs(&node, 10) };
     drop(ask(&node, token, other).await.expect("a model of no group"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_model_has_limits_for_keys_that_have_none_of_their_own() {
+    let node = single().await;
+    let of_keys = BTreeMap::from([("m".into(), (Some(1), None))]);
+    node.admission.govern(rules(|rules| rules.key_limits = of_keys));
+    let token = key(&node, Key::default()).await;
+    ask(&node, token, node.demand(0)).await.expect("the first").begin();
+    let refused = limited(ask(&node, token, node.demand(0)).await);
+    assert_eq!((refused.of.name(), refused.limit), ("model_per_key", 1));
+    let other = Demand { model: "n".into(), ..node.demand(0) };
+    ask(&node, token, other).await.expect("another model").begin();
+    let own = Change::Set(BTreeMap::from([("m".to_owned(), 9)]));
+    let terms = TermsChanges { model_rpm: own, ..TermsChanges::default() };
+    let changes = Box::new(KeyChanges { terms, ..KeyChanges::default() });
+    node.consensus.propose(Command::UpdateKey { token, changes }).await.expect("known");
+    ask(&node, token, node.demand(0)).await.expect("it has its own now").begin();
 }

@@ -41,11 +41,6 @@ fn model(world: &World<'_>, row: &Row) -> Item {
     let params = draft.opened("litellm_params");
     draft.put("litellm_params", params);
     let mut info = draft.object("model_info");
-    // Others could call it, too.
-    if info.get("team_id").is_some_and(|team| !team.is_null()) {
-        let reason = "it is one team's, which is not known to this version";
-        draft.blocked("model_info.team_id", reason);
-    }
     if let Some(id) = draft.text("model_id") {
         info.insert("id".to_owned(), id.into());
     }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use dunlin_ledger::Pricing;
 
 use dunlin_llm::Fallback;
+use dunlin_types::DeploymentId;
 
 use super::*;
 use crate::catalog::Keepalive;
@@ -279,4 +280,63 @@ fn whoever_a_key_belongs_to_bounds_it() {
         let found = group(&catalog, Some(access), model).is_ok();
         assert_eq!(found, allowed, "{model} by {key:?} with {aliases:?} in {team:?} of {user:?}");
     }
+}
+
+#[test]
+fn a_teams_own_model_is_known_to_the_team_alone() {
+    let own = |name: &str, id: &str| {
+        let mut deployment = Deployment::clone(&deployment(name, "of-the-team"));
+        deployment.id = DeploymentId(id.into());
+        (Arc::from(name), Group { name: name.into(), deployments: vec![Arc::new(deployment)] })
+    };
+    let shared =
+        |name: &str| Group { name: name.into(), deployments: vec![deployment(name, "all")] };
+    let catalog = Catalog {
+        groups: [("chat".into(), shared("chat")), ("other".into(), shared("other"))].into(),
+        team_groups: [(
+            "blue".into(),
+            [own("chat", "own-chat"), own("secret", "own-secret")].into(),
+        )]
+        .into(),
+        ..Catalog::default()
+    };
+    let (none, aliases) = (Vec::new(), BTreeMap::new());
+    let of = |models: &'static [&'static str]| -> Vec<String> {
+        models.iter().map(|model| (*model).to_owned()).collect()
+    };
+    let upstream = |access: Option<Access<'_>>, model: &str| {
+        let found = group(&catalog, access, model).ok()?;
+        Some(found.deployments[0].target.model.to_string())
+    };
+    let blue = |models| Access { team: Some("blue"), ..Access::of(models, &aliases) };
+    let red = || Access { team: Some("red"), ..Access::of(&none, &aliases) };
+    for (access, model, expected) in [
+        (Some(blue(&none)), "chat", Some("of-the-team")),
+        (Some(blue(&none)), "own-chat", Some("of-the-team")),
+        (Some(blue(&none)), "other", Some("all")),
+        (Some(blue(&none)), "secret", Some("of-the-team")),
+        (Some(red()), "chat", Some("all")),
+        (Some(red()), "secret", None),
+        (Some(red()), "own-secret", None),
+        (Some(Access::of(&none, &aliases)), "secret", None),
+        (None, "secret", None),
+        (None, "own-secret", Some("of-the-team")),
+    ] {
+        assert_eq!(upstream(access, model).as_deref(), expected, "{model} for {access:?}");
+    }
+    // The team's list bounds what is everybody's; the key's own bounds all, and so do others.
+    let (chat, other) = (of(&["chat"]), of(&["other"]));
+    let bound = |first, second| {
+        let mut access = blue(&none);
+        (access.bounds[0], access.bounds[1]) = (first, second);
+        access
+    };
+    assert!(upstream(Some(bound(&other, &none)), "secret").is_some());
+    assert!(upstream(Some(bound(&none, &other)), "secret").is_none());
+    assert!(upstream(Some(blue(&chat)), "secret").is_none());
+    let names = |access| listed(&catalog, access).join(" ");
+    assert_eq!(names(Some(blue(&none))), "other chat secret");
+    assert_eq!(names(Some(red())), "chat other");
+    assert_eq!(names(Some(blue(&chat))), "chat");
+    assert_eq!(catalog.deployments().count(), 4);
 }
