@@ -276,7 +276,9 @@ impl Revisions {
             trusts_forwarded_for,
             stores_models: settings.stores_models.unwrap_or(true),
         };
-        self.admin.publish(dunlin_admin::InForce { catalog, settings, basis, resources });
+        let in_force =
+            dunlin_admin::InForce { revision: number, catalog, settings, basis, resources };
+        self.admin.publish(in_force);
         self.in_force.send_replace(InForce { revision: number, master_key: fingerprint });
         if new {
             info!(

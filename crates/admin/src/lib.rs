@@ -91,6 +91,8 @@ pub struct Config {
 /// What the node works by from now on.
 #[derive(Clone, Debug)]
 pub struct InForce {
+    /// The number of the config revision.
+    pub revision: u64,
     /// All models.
     pub catalog: Arc<Catalog>,
     /// What the config revision says.
@@ -167,6 +169,7 @@ struct Shared {
 
 /// One config revision.
 struct Published {
+    revision: u64,
     catalog: Arc<Catalog>,
     settings: Settings,
     basis: Arc<Basis>,
@@ -195,8 +198,8 @@ impl Admin {
 
     /// Works by another config revision, or other models, from the next request on.
     pub fn publish(&self, in_force: InForce) {
-        let InForce { catalog, settings, basis, resources } = in_force;
-        self.0.published.store(Some(Arc::new(Published { catalog, settings, basis })));
+        let InForce { revision, catalog, settings, basis, resources } = in_force;
+        self.0.published.store(Some(Arc::new(Published { revision, catalog, settings, basis })));
         self.0.resources.send_replace(resources);
     }
 

@@ -193,6 +193,7 @@ mod tests {
             leader_heard: None,
             log_bytes: 0,
             snapshot_bytes: 0,
+            clock_skew_ms: 0,
         };
         let sealer =
             dunlin_seal::Sealer::new(&dunlin_types::Secret::new("a cluster's secret").into());

@@ -23,7 +23,7 @@ pub(super) fn add(routes: Routes) -> Routes {
 
 async fn readiness(admin: Admin, _: Asked) -> Result<Response, Error> {
     let ready = admin.ready().await;
-    let revision = admin.0.gossip.own().config_revision;
+    let revision = admin.settings().map_or(0, |published| published.revision);
     let (code, mut told) = details(ready, &admin.0.consensus.status(), revision);
     told["node"] = json!(admin.0.config.me);
     Ok(answer(code, told.to_string()))
@@ -89,6 +89,7 @@ mod tests {
             leader_heard: None,
             log_bytes: 0,
             snapshot_bytes: 0,
+            clock_skew_ms: 0,
         };
         let (code, told) = details(Ok(()), &consensus, 3);
         assert_eq!(

@@ -91,7 +91,8 @@ mod tests {
         let loaded = dunlin_config::load(&document, &Environment::default(), &options);
         let loaded = loaded.loaded.expect("loaded");
         let (catalog, basis) = (loaded.catalog.into(), loaded.basis);
-        let published = Published { catalog, basis, settings: crate::Settings::default() };
+        let settings = crate::Settings::default();
+        let published = Published { revision: 1, catalog, basis, settings };
         let refused = refuse_those_of_files(&published, "in-file").expect_err("a file's");
         assert!(refused.told().contains("Model in config"), "{refused}");
         assert!(refuse_those_of_files(&published, "another").is_ok());
