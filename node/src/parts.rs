@@ -152,9 +152,9 @@ impl DataPart {
         secrets: &Secrets,
         mut cluster: ClusterPart,
         (api, open): (SocketAddr, Open),
-        clock: Clock,
         tasks: &Tasks,
     ) -> anyhow::Result<Self> {
+        let clock = cluster.consensus.clock();
         let Logs { journal, older, records } = Logs::open(config, &mut cluster, &clock, tasks)?;
         let store = start_store(config, &mut cluster, &clock, tasks)?;
         let clients = cluster.clients.take().expect("they are served once");
@@ -177,8 +177,7 @@ impl DataPart {
             },
         );
         let api_address = reachable(api, &advertise);
-        let ids = dunlin_proxy::Ids::new(secrets);
-        let tokenizer = Tokenizer::new(&tracker);
+        let (ids, tokenizer) = (dunlin_proxy::Ids::new(secrets), Tokenizer::new(&tracker));
         let own = dunlin_proxy::Config { ids, store, tokenizer, tasks: tracker.clone(), open };
         let proxy = Proxy::new(clock.clone(), admission.clone(), upstream.clone(), own);
         let sealer = Arc::new(Sealer::new(secrets));
@@ -410,6 +409,7 @@ impl Facts {
 
     fn now(&self, consensus: &Consensus) -> NodeFact {
         let InForce { revision, master_key } = self.in_force.borrow().clone();
+        let status = consensus.status();
         NodeFact {
             cluster_address: self.cluster_address.clone(),
             api_address: self.api_address.clone(),
@@ -420,7 +420,9 @@ impl Facts {
             master_key,
             secrets: self.known.clone(),
             applied: consensus.state().applied(),
-            cluster: consensus.status().cluster,
+            cluster: status.cluster,
+            // Rounded, so that it is not news every second.
+            clock_skew_ms: status.clock_skew_ms / 100 * 100,
         }
     }
 }

@@ -84,8 +84,7 @@ async fn run(config: NodeConfig, clock: Clock, cluster_runtime: Handle) -> anyho
     let consensus = cluster.consensus.clone();
     let open = server::Open::default();
     let api_and_open = (api, open.clone());
-    let data =
-        DataPart::start(&config, &secrets, cluster, api_and_open, clock.clone(), &data_tasks)?;
+    let data = DataPart::start(&config, &secrets, cluster, api_and_open, &data_tasks)?;
     data_tasks.tracker.spawn(say_ready(data.able.clone(), clock, api));
 
     let (app, front) = (data.app.clone(), data.front.clone());

@@ -65,6 +65,10 @@ pub struct MemberStatus {
     /// The config revision it works by, as it last said; 0 before the first.
     #[serde(default)]
     pub config_revision: u64,
+    /// How far its clock is ahead of the cluster's time, in ms, as it last said; below zero: behind.
+    /// In steps of 100 ms.
+    #[serde(default)]
+    pub clock_skew_ms: i64,
     /// Whether it has another master key than the answering node, at the same config revision.
     #[serde(default)]
     pub other_master_key: bool,

@@ -1,5 +1,7 @@
 //! `dunlin status`: the cluster as one node sees it.
 
+use std::time::Duration;
+
 use dunlin_admin_api::{
     BackendStatus, ClusterStatus, MemberRole, MemberStatus, RemovedMember, SecretStatus,
 };
@@ -7,6 +9,9 @@ use dunlin_admin_api::{
 use crate::failure::Result;
 use crate::session::Session;
 use crate::table::{listed, moment, table};
+
+/// A clock that is less off is nobody's concern.
+const CLOCK_IS_OFF: Duration = Duration::from_millis(500);
 
 pub(crate) async fn run(session: &Session) -> Result {
     let answer = session.get("/cluster/status", &[]).await?;
@@ -63,6 +68,11 @@ fn member(member: &MemberStatus) -> [String; 6] {
     .to_owned();
     if member.other_master_key {
         state.push_str(", other master key");
+    }
+    let off = Duration::from_millis(member.clock_skew_ms.unsigned_abs());
+    if off >= CLOCK_IS_OFF {
+        let side = if member.clock_skew_ms > 0 { "ahead" } else { "behind" };
+        state += &format!(", clock {:.1} s {side}", off.as_secs_f64());
     }
     let clients_at = member.api_address.clone().unwrap_or_else(|| "unknown".to_owned());
     let config = match member.config_revision {

@@ -17,6 +17,7 @@ use tracing::error;
 use crate::addresses::Addresses;
 use crate::bootstrap::{Plan, Seen};
 use crate::certificate::Ballot;
+use crate::cluster_time::{self, ClusterTime, Here};
 use crate::error::Error;
 use crate::freshness::Freshness;
 use crate::identity::Identity;
@@ -85,6 +86,8 @@ pub struct Status {
     pub learners: Vec<NodeId>,
     /// When the leader last had a quorum, as this node heard from it or, as the leader, knows.
     pub leader_heard: Option<MonoMillis>,
+    /// How far this node's clock is ahead of the cluster's time, in ms; below zero: behind.
+    pub clock_skew_ms: i64,
     /// Bytes of log on this node's disk.
     pub log_bytes: u64,
     /// Bytes of the last snapshot; 0 for none.
@@ -144,6 +147,7 @@ impl Consensus {
             refusals: formation::Refusals::default(),
             freshness: Freshness::new(epoch),
             knowledge,
+            time: ClusterTime::default(),
             running: OnceLock::new(),
         });
         if let Some((cluster, _)) = &entered {
@@ -232,6 +236,14 @@ impl Consensus {
         self.node.staleness()
     }
 
+    /// This node's clock, whose calendar is the cluster's: all nodes go by one time, whatever their
+    /// own clocks say.
+    #[must_use]
+    pub fn clock(&self) -> Clock {
+        let (calendar, waits) = (Arc::clone(&self.node), self.node.clock.clone());
+        Clock::new(move || calendar.time(), move || waits.mono())
+    }
+
     /// Whether this node has just gone on after it stood still: within 3 s it should hear a leader, or
     /// find nodes that do.
     #[must_use]
@@ -260,6 +272,7 @@ impl Consensus {
                 voters: Vec::new(),
                 learners: Vec::new(),
                 leader_heard: None,
+                clock_skew_ms: 0,
                 log_bytes: 0,
                 snapshot_bytes: 0,
             };
@@ -280,6 +293,7 @@ impl Consensus {
             voters: membership.voter_ids().map(NodeId).collect(),
             learners: membership.learner_ids().map(NodeId).collect(),
             leader_heard,
+            clock_skew_ms: node.time.skew(Here::now(&node.clock)),
             log_bytes: running.log.bytes(),
             snapshot_bytes: running.snapshots.bytes(),
         }
@@ -289,10 +303,8 @@ impl Consensus {
     pub async fn leave(&self) {
         if let Some(running) = self.node.running() {
             // A cluster without another live voter elects for itself later.
-            drop(
-                tokio::time::timeout(steward::HAND_OVER, steward::hand_over(&self.node, running))
-                    .await,
-            );
+            let handing = steward::hand_over(&self.node, running);
+            drop(tokio::time::timeout(steward::HAND_OVER, handing).await);
         }
     }
 }
@@ -356,5 +368,6 @@ async fn serve(node: &Node, running: &Running) -> Result<(), Error> {
         () = steward::autopilot(node, running) => Ok(()),
         () = steward::watch_core(node, running) => Ok(()),
         () = staleness::keep(node, running) => Ok(()),
+        () = cluster_time::watch(node) => Ok(()),
     }
 }

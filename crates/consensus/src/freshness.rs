@@ -8,7 +8,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use dunlin_types::{Epoch, MonoMillis, NodeId};
+use dunlin_types::{Epoch, MonoMillis, NodeId, UnixMillis};
 
 /// A moment in one life of a node, by its own clock. To others it says nothing.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -24,6 +24,8 @@ pub(crate) struct Word {
     pub(crate) echo: Moment,
     /// How long ago a quorum last answered the leader, when it sent this.
     pub(crate) quorum_age: Duration,
+    /// The cluster's time then, by the leader.
+    pub(crate) time: UnixMillis,
 }
 
 /// What this node knows as a follower, and what it has to echo as a leader.
@@ -57,13 +59,16 @@ impl Freshness {
         self.moments.lock().expect("no holder panics").get(&to).copied()
     }
 
-    /// The leader has spoken. A moment of an earlier life, by another clock, says nothing.
-    pub(crate) fn hear(&self, word: Word) {
-        if word.echo.epoch == self.epoch {
+    /// The leader has spoken. A moment of an earlier life, by another clock, says nothing. Gives the
+    /// moment after which all of it was true.
+    pub(crate) fn hear(&self, word: Word) -> Option<MonoMillis> {
+        let is_of_this_life = word.echo.epoch == self.epoch;
+        if is_of_this_life {
             let age = u64::try_from(word.quorum_age.as_millis()).unwrap_or(u64::MAX);
             let at = word.echo.at.0.saturating_sub(age);
             self.heard.fetch_max(at + 1, Ordering::Relaxed);
         }
+        is_of_this_life.then_some(word.echo.at)
     }
 
     /// When a leader heard by this node last had a quorum, at the earliest; `None` for never. Until
@@ -83,7 +88,7 @@ mod tests {
 
     fn word(leader: &Freshness, quorum_age_ms: u64) -> Word {
         let echo = leader.echo(FOLLOWER).expect("it has answered");
-        Word { echo, quorum_age: Duration::from_millis(quorum_age_ms) }
+        Word { echo, quorum_age: Duration::from_millis(quorum_age_ms), time: UnixMillis(0) }
     }
 
     #[test]

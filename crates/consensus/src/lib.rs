@@ -13,6 +13,7 @@ mod addresses;
 mod autopilot;
 mod bootstrap;
 mod certificate;
+mod cluster_time;
 mod consensus;
 mod durable;
 mod error;

@@ -19,6 +19,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::addresses::Addresses;
+use crate::cluster_time::Here;
 use crate::freshness::Word;
 use crate::machine::Snapshot;
 use crate::node::Node;
@@ -114,7 +115,7 @@ impl Peer {
     fn word(&self) -> Option<Word> {
         let node = self.node.upgrade()?;
         let echo = node.freshness.echo(NodeId(self.target))?;
-        Some(Word { echo, quorum_age: node.running()?.quorum_age()? })
+        Some(Word { echo, quorum_age: node.running()?.quorum_age()?, time: node.time() })
     }
 
     async fn send_snapshot(
@@ -156,10 +157,13 @@ impl RaftNetworkV2<Types> for Peer {
         let heartbeat = rpc.entries.is_empty();
         let timeout = if heartbeat { option.hard_ttl() } else { APPEND_TIMEOUT };
         let body = wire::append(&rpc, self.word());
+        let sent = self.node.upgrade().map(|node| node.clock.mono());
         let answer = self.call(RPCTypes::AppendEntries, body, timeout).await?;
-        let (moment, answer) = wire::decode_appended(&answer).map_err(unreadable)?;
-        if let Some(node) = self.node.upgrade() {
-            node.freshness.answered(NodeId(self.target), moment);
+        let (from, answer) = wire::decode_appended(&answer).map_err(unreadable)?;
+        if let Some((node, sent)) = self.node.upgrade().zip(sent) {
+            let here = Here::now(&node.clock);
+            node.freshness.answered(NodeId(self.target), from.moment);
+            node.time.told(NodeId(self.target), from.clock, sent, here);
         }
         Ok(answer)
     }

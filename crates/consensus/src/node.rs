@@ -20,6 +20,7 @@ use tracing::{error, info};
 use crate::addresses::Addresses;
 use crate::bootstrap::{Introduction, Plan, Seen};
 use crate::certificate::Ballot;
+use crate::cluster_time::ClusterTime;
 use crate::error::Error;
 use crate::formation::Refusals;
 use crate::freshness::Freshness;
@@ -61,6 +62,7 @@ pub(crate) struct Node {
     pub(crate) refusals: Refusals,
     pub(crate) freshness: Freshness,
     pub(crate) knowledge: Knowledge,
+    pub(crate) time: ClusterTime,
     pub(crate) running: OnceLock<Running>,
 }
 

@@ -231,8 +231,7 @@ pub(crate) async fn ask_leader(node: &Node, question: &Ask) -> Result<Told, NoQu
 impl Running {
     /// Commits an entry as the leader, stamped with the time. Does nothing on another node.
     pub(crate) async fn write(&self, node: &Node, entry: Arc<Entry>, patience: Duration) -> Told {
-        let at = node.clock.unix().max(node.published.state().at());
-        match timeout(patience, self.raft.client_write(Stamped { at, entry })).await {
+        match timeout(patience, self.raft.client_write(Stamped { at: node.time(), entry })).await {
             Err(_) => Told::Unknown,
             Ok(Ok(committed)) => Told::Applied(committed.log_id.index),
             Ok(Err(RaftError::APIError(

@@ -14,10 +14,11 @@ use tokio::time::timeout;
 use tracing::{info, warn};
 
 use crate::bootstrap;
+use crate::cluster_time::Here;
 use crate::node::{Node, Running};
 use crate::removal;
 use crate::staleness;
-use crate::wire::{self, Ask, JoinAsk, JoinTold, RaftMessage, Told};
+use crate::wire::{self, Answerer, Ask, JoinAsk, JoinTold, RaftMessage, Told};
 
 /// Calls answered at a time, per service. More wait in `rpc`'s queue, and beyond it are refused.
 const AT_ONCE: usize = 256;
@@ -74,10 +75,15 @@ pub(crate) async fn raft(node: Arc<Node>, from: NodeId, body: Bytes) -> Result<B
                 AppendEntriesResponse::Success
                 | AppendEntriesResponse::PartialSuccess(_)
                 | AppendEntriesResponse::Conflict => {
-                    word.into_iter().for_each(|word| node.freshness.hear(word));
+                    if let Some(word) = word
+                        && let Some(asked) = node.freshness.hear(word)
+                    {
+                        node.time.hear(word.time, asked, Here::now(&node.clock));
+                    }
                 }
             }
-            Ok(wire::appended(node.freshness.moment(node.clock.mono()), &answer))
+            let moment = node.freshness.moment(node.clock.mono());
+            Ok(wire::appended(Answerer { moment, clock: node.clock.unix() }, &answer))
         }
         RaftMessage::Vote(_) | RaftMessage::PreVote(_) if node.refusal_of(from).is_some() => {
             Err(refused(node.refusal_of(from).unwrap_or_default()))

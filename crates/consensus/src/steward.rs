@@ -13,6 +13,7 @@ use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 use tracing::{error, info, warn};
 
 use crate::autopilot::{self, Act, Cluster, DOWN_AFTER, Sight};
+use crate::cluster_time::Here;
 use crate::error::Error;
 use crate::node::{Node, Running};
 use crate::propose;
@@ -30,7 +31,9 @@ pub(crate) const QUORUM_LOST: Duration = Duration::from_secs(1);
 const LOG_BYTES: u64 = 64 * 1024 * 1024;
 /// Log kept before the snapshot, for peers that were away for minutes.
 const KEEP_BYTES: u64 = LOG_BYTES;
-/// How long a leaving leader waits for its heir.
+/// A leader whose clock is off for so long hands over; the first one waits for others' as long.
+const OFF_FOR: Duration = Duration::from_secs(3);
+/// How long handing over may take; then it is as it was.
 pub(crate) const HAND_OVER: Duration = Duration::from_secs(2);
 /// How often the certificate learns what the log holds.
 const FLOOR_EVERY: Duration = Duration::from_secs(10);
@@ -47,7 +50,12 @@ pub(crate) async fn autopilot(node: &Node, running: &Running) {
             pause = FIRST_TICKS;
             continue;
         }
+        watch.mind_the_clock(node, running).await;
         let sight = watch.look(node, &metrics);
+        if watch.may_learn_the_time(node, sight.voters.len()) {
+            pause = FIRST_TICKS;
+            continue;
+        }
         let acts = autopilot::acts(&sight);
         pause = if acts.is_empty() { TICK } else { FIRST_TICKS };
         if node.published.state().cluster().is_none() {
@@ -65,10 +73,44 @@ pub(crate) async fn autopilot(node: &Node, running: &Running) {
 struct Watch {
     /// When this node first looked as the leader.
     since: Option<MonoMillis>,
+    /// Since when its clock is off.
+    off_since: Option<MonoMillis>,
     well_since: BTreeMap<NodeId, MonoMillis>,
 }
 
 impl Watch {
+    /// Goes by the time of all. Whose clock is off does not lead: it would be right by the others'
+    /// word only.
+    async fn mind_the_clock(&mut self, node: &Node, running: &Running) {
+        let here = Here::now(&node.clock);
+        let now = node.clock.mono();
+        let metrics = running.metrics();
+        let voters = metrics.membership_config.membership().voter_ids();
+        let close = node.time.steer(here).unwrap_or_default();
+        let heirs: Vec<_> = voters.map(NodeId).filter(|voter| close.contains(voter)).collect();
+        if heirs.is_empty() {
+            self.off_since = None;
+            return;
+        }
+        let since = *self.off_since.get_or_insert(now);
+        if now.since(since) < OFF_FOR {
+            return;
+        }
+        self.off_since = None;
+        let skew_ms = node.time.skew(here);
+        warn!(node.id = %node.me, skew_ms, "this node's clock is off: it does not go on leading");
+        let handing = hand_over_to(node, running, |heir| heirs.contains(&heir));
+        drop(timeout(HAND_OVER, handing).await);
+    }
+
+    /// Whether the cluster's first entry should wait: its time never goes back, and this node may soon
+    /// know the clocks of others.
+    fn may_learn_the_time(&self, node: &Node, voters: usize) -> bool {
+        let is_new = node.published.state().cluster().is_none();
+        let waited = self.since.map_or(Duration::ZERO, |since| node.clock.mono().since(since));
+        is_new && voters >= 3 && !node.time.is_known() && waited < OFF_FOR
+    }
+
     fn look(&mut self, node: &Node, metrics: &Metrics) -> Cluster {
         let now = node.clock.mono();
         let since = *self.since.get_or_insert(now);
@@ -274,6 +316,11 @@ pub(crate) async fn shut_down(node: &Node, running: &Running) {
 
 /// Hands leadership to the voter that has most of the log, and waits until it has it.
 pub(crate) async fn hand_over(node: &Node, running: &Running) {
+    hand_over_to(node, running, |_| true).await;
+}
+
+/// The same to one of those that may lead.
+async fn hand_over_to(node: &Node, running: &Running, may: impl Fn(NodeId) -> bool) {
     let metrics = running.metrics();
     if !metrics.state.is_leader() {
         return;
@@ -283,7 +330,7 @@ pub(crate) async fn hand_over(node: &Node, running: &Running) {
     let matched = metrics.replication.unwrap_or_default();
     let voters = metrics.membership_config.membership().voter_ids();
     let heir = voters
-        .filter(|id| *id != node.me.0)
+        .filter(|id| *id != node.me.0 && may(NodeId(*id)))
         .max_by_key(|id| (alive(id), matched.get(id).cloned().flatten(), *id));
     let Some(heir) = heir else { return };
     info!(node.id = %NodeId(heir), "handing over leadership");

@@ -2,6 +2,7 @@
 //! condition, with a deadline that only a broken build meets.
 
 mod cluster;
+mod cluster_time;
 mod forming;
 mod leaving;
 mod log_and_state;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use dunlin_state::Entry;
-use dunlin_types::{ClusterId, Epoch, MonoMillis, NodeId};
+use dunlin_types::{ClusterId, Epoch, MonoMillis, NodeId, UnixMillis};
 use openraft::raft::{
     AppendEntriesRequest, AppendEntriesResponse, TransferLeaderRequest, VoteRequest,
 };
@@ -37,8 +37,14 @@ const CHUNK: u8 = 5;
 const NEVER_MS: u64 = u64::MAX;
 /// A node's moment: its epoch and its clock, each a big-endian `u64`.
 const MOMENT_BYTES: usize = 16;
-/// A leader's word: the age of its quorum, and the moment it echoes.
-const WORD_BYTES: usize = 8 + MOMENT_BYTES;
+/// A leader's word: the age of its quorum, its time, and the moment it echoes.
+const WORD_BYTES: usize = 16 + MOMENT_BYTES;
+
+/// Who answers entries: the moment at which it does, and its calendar's clock then.
+pub(crate) struct Answerer {
+    pub(crate) moment: Moment,
+    pub(crate) clock: UnixMillis,
+}
 
 /// Which part of which snapshot follows.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -72,14 +78,16 @@ pub(crate) fn append(entries: &AppendEntriesRequest<Types>, word: Option<Word>) 
     let age = word.and_then(age).unwrap_or(NEVER_MS);
     let mut bytes = vec![APPEND];
     bytes.extend_from_slice(&age.to_be_bytes());
+    bytes.extend_from_slice(&word.map_or(0, |word| word.time.0).to_be_bytes());
     bytes.extend_from_slice(&moment_bytes(word.map(|word| word.echo).unwrap_or_default()));
     serde_json::to_writer(&mut bytes, entries).expect("our messages are plain data");
     bytes.into()
 }
 
-/// The answer to entries, behind the moment at which it is given.
-pub(crate) fn appended(moment: Moment, answer: &AppendEntriesResponse<Types>) -> Bytes {
-    let mut bytes = moment_bytes(moment).to_vec();
+/// The answer to entries, behind what its giver says of itself.
+pub(crate) fn appended(by: Answerer, answer: &AppendEntriesResponse<Types>) -> Bytes {
+    let mut bytes = moment_bytes(by.moment).to_vec();
+    bytes.extend_from_slice(&by.clock.0.to_be_bytes());
     serde_json::to_writer(&mut bytes, answer).expect("our messages are plain data");
     bytes.into()
 }
@@ -87,9 +95,11 @@ pub(crate) fn appended(moment: Moment, answer: &AppendEntriesResponse<Types>) ->
 /// What [`appended`] made; the reason if it is not that.
 pub(crate) fn decode_appended(
     bytes: &[u8],
-) -> Result<(Moment, AppendEntriesResponse<Types>), String> {
-    let (moment, answer) = bytes.split_first_chunk().ok_or("an answer cut short")?;
-    Ok((moment_of(moment), decode(answer)?))
+) -> Result<(Answerer, AppendEntriesResponse<Types>), String> {
+    let (moment, rest) = bytes.split_first_chunk().ok_or("an answer cut short")?;
+    let (clock, answer) = rest.split_first_chunk().ok_or("an answer cut short")?;
+    let clock = UnixMillis(u64::from_be_bytes(*clock));
+    Ok((Answerer { moment: moment_of(moment), clock }, decode(answer)?))
 }
 
 fn moment_bytes(moment: Moment) -> [u8; MOMENT_BYTES] {
@@ -114,9 +124,11 @@ pub(crate) fn chunk(head: &ChunkHead, data: &[u8]) -> Bytes {
 }
 
 fn word_of(bytes: &[u8; WORD_BYTES]) -> Option<Word> {
-    let (age, moment) = bytes.split_first_chunk::<8>()?;
+    let (age, rest) = bytes.split_first_chunk::<8>()?;
+    let (time, moment) = rest.split_first_chunk::<8>()?;
     let age = Some(u64::from_be_bytes(*age)).filter(|age| *age != NEVER_MS)?;
-    Some(Word { echo: moment_of(moment.try_into().ok()?), quorum_age: Duration::from_millis(age) })
+    let (echo, time) = (moment_of(moment.try_into().ok()?), u64::from_be_bytes(*time));
+    Some(Word { echo, quorum_age: Duration::from_millis(age), time: UnixMillis(time) })
 }
 
 impl RaftMessage {

@@ -45,6 +45,8 @@ pub struct NodeFact {
     pub applied: u64,
     /// Its cluster, once it has one.
     pub cluster: Option<ClusterId>,
+    /// How far its clock is ahead of the cluster's time, in ms; below zero: behind.
+    pub clock_skew_ms: i64,
 }
 
 /// How busy a node keeps its backends. Idle backends are left out.

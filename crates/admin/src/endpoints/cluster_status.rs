@@ -97,6 +97,11 @@ impl Seen<'_> {
             } else {
                 fact.map_or(0, |fact| fact.config_revision)
             },
+            clock_skew_ms: if own {
+                self.said.clock_skew_ms
+            } else {
+                fact.map_or(0, |fact| fact.clock_skew_ms)
+            },
             other_master_key: alive
                 && fact.is_some_and(|fact| fact.differs_in_master_key(self.said)),
         }
@@ -161,6 +166,7 @@ mod tests {
             api_address: "peer:4000".to_owned(),
             ready: true,
             master_key: "theirs".to_owned(),
+            clock_skew_ms: -1_200,
             ..NodeFact::default()
         };
         Peer {
@@ -191,6 +197,7 @@ mod tests {
             voters: vec![NodeId(1), NodeId(2)],
             learners: vec![],
             leader_heard: None,
+            clock_skew_ms: 0,
             log_bytes: 0,
             snapshot_bytes: 0,
             clock_skew_ms: 0,
@@ -225,6 +232,8 @@ mod tests {
         assert_eq!(members, expected);
         let odd: Vec<_> = told.members.iter().map(|one| one.other_master_key).collect();
         assert_eq!(odd, [false, true, false], "a dead one's key is of no account");
+        let skews: Vec<_> = told.members.iter().map(|one| one.clock_skew_ms).collect();
+        assert_eq!(skews, [0, -1_200, -1_200], "as each last said");
     }
 
     #[test]

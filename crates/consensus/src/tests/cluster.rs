@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
 use dunlin_gossip::{Fact, Gossip, NodeFact};
@@ -19,13 +20,19 @@ use crate::{Calls, Config, Consensus, Error, Identity, Role};
 pub(super) const DEADLINE: Duration = Duration::from_secs(60);
 
 #[expect(clippy::disallowed_methods, reason = "these tests run whole nodes and own the clock")]
-fn clock() -> Clock {
+fn clock(ahead_ms: i64) -> Clock {
+    static NOON: LazyLock<Instant> = LazyLock::new(Instant::now);
     let start = Instant::now();
-    let millis = move || u64::try_from(start.elapsed().as_millis()).expect("a short test");
+    let since = |start: Instant| u64::try_from(start.elapsed().as_millis()).expect("a short test");
     Clock::new(
-        move || UnixMillis(1_700_000_000_000 + millis()),
-        move || MonoMillis(1000 + millis()),
+        move || UnixMillis((1_700_000_000_000 + since(*NOON)).saturating_add_signed(ahead_ms)),
+        move || MonoMillis(1000 + since(start)),
     )
+}
+
+/// What all clocks show that are right.
+pub(super) fn true_time() -> UnixMillis {
+    clock(0).unix()
 }
 
 /// Waits until `condition` gives something.
@@ -51,6 +58,8 @@ pub(super) struct Plan {
     pub(super) address: SocketAddr,
     pub(super) seeds: Vec<String>,
     pub(super) expect: usize,
+    /// How far its clock is ahead of the true time.
+    pub(super) clock_ahead_ms: i64,
 }
 
 /// A running node.
@@ -87,7 +96,7 @@ impl Plan {
             tasks: tasks.clone(),
             stop: stop.clone(),
         };
-        let gossip = Gossip::start(gossip, clock()).expect("the port is free");
+        let gossip = Gossip::start(gossip, clock(self.clock_ahead_ms)).expect("the port is free");
         gossip.publish(Fact::Node(NodeFact {
             cluster_address: self.address.to_string(),
             ..NodeFact::default()
@@ -100,7 +109,8 @@ impl Plan {
             stop: stop.clone(),
         };
         let calls = Calls { raft: inbox.raft, propose: inbox.propose, join: inbox.join };
-        let started = Consensus::start(config, identity, clock(), rpc, gossip, calls).await;
+        let clock = clock(self.clock_ahead_ms);
+        let started = Consensus::start(config, identity, clock, rpc, gossip, calls).await;
         let consensus = match started {
             Ok(consensus) => consensus,
             Err(e) => {
@@ -174,6 +184,7 @@ pub(super) fn plans(dir: &Path, nodes: usize, seeds: usize, expect: usize) -> Ve
         address: *address,
         seeds: named.clone(),
         expect,
+        clock_ahead_ms: 0,
     };
     addresses.iter().enumerate().map(plan).collect()
 }
