@@ -163,7 +163,6 @@ impl Replica {
         }
         self.follow(append.term, Some(from));
         let heard = append.echo.map(|echo| echo.saturating_sub(append.quorum_age));
-        self.heard = self.heard.max(heard);
         self.caught_up_at = self.caught_up_at.or(append.sure.then_some(append.commit));
         let known = append.after.checked_sub(1).map(|last| self.slots.get(last));
         let fits = known.is_none_or(|slot| slot.is_some_and(|s| s.term == append.after_term));
@@ -183,6 +182,10 @@ impl Replica {
             }
         }
         self.commit = self.commit.max(append.commit.min(matched));
+        // Who was away hears the leader before it knows what was decided meanwhile.
+        if append.sure && self.commit >= append.commit {
+            self.heard = self.heard.max(heard);
+        }
         answer(self.term, Some(matched))
     }
 

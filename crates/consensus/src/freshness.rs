@@ -1,7 +1,9 @@
 //! How fresh a leader's word is. Whoever hears a message late, because it stood still or the network
 //! did, must not take it for news: so a follower puts a moment of its own clock into every answer,
 //! the leader sends back the last one it has seen, and the follower counts from there. What it is
-//! told was true after that moment, however long the message has been on its way.
+//! told was true after that moment, however long the message has been on its way. It counts once the
+//! follower has applied what the leader had: who was away hears the leader before it knows what was
+//! decided meanwhile.
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
@@ -24,6 +26,8 @@ pub(crate) struct Word {
     pub(crate) echo: Moment,
     /// How long ago a quorum last answered the leader, when it sent this.
     pub(crate) quorum_age: Duration,
+    /// The last entry the leader had applied: all that was acknowledged before is in it.
+    pub(crate) applied: u64,
     /// The cluster's time then, by the leader.
     pub(crate) time: UnixMillis,
 }
@@ -33,13 +37,16 @@ pub(crate) struct Freshness {
     epoch: Epoch,
     /// When the leader last had a quorum, as `MonoMillis` plus one; 0 for never.
     heard: AtomicU64,
+    /// The next such moment, and the entry to be applied before it counts.
+    awaited: Mutex<Option<(u64, MonoMillis)>>,
     /// One per member: who answers appends was sent some.
     moments: Mutex<BTreeMap<NodeId, Moment>>,
 }
 
 impl Freshness {
     pub(crate) fn new(epoch: Epoch) -> Self {
-        Self { epoch, heard: AtomicU64::new(0), moments: Mutex::default() }
+        let (heard, awaited, moments) = Default::default();
+        Self { epoch, heard, awaited, moments }
     }
 
     /// The moment to put into an answer that is given `now`.
@@ -59,16 +66,30 @@ impl Freshness {
         self.moments.lock().expect("no holder panics").get(&to).copied()
     }
 
-    /// The leader has spoken. A moment of an earlier life, by another clock, says nothing. Gives the
-    /// moment after which all of it was true.
-    pub(crate) fn hear(&self, word: Word) -> Option<MonoMillis> {
-        let is_of_this_life = word.echo.epoch == self.epoch;
-        if is_of_this_life {
-            let age = u64::try_from(word.quorum_age.as_millis()).unwrap_or(u64::MAX);
-            let at = word.echo.at.0.saturating_sub(age);
-            self.heard.fetch_max(at + 1, Ordering::Relaxed);
+    /// The leader has spoken to this node, which has applied entries up to `applied`. A moment of an
+    /// earlier life, by another clock, says nothing. Gives the moment after which all of it was true.
+    pub(crate) fn hear(&self, word: Word, applied: u64) -> Option<MonoMillis> {
+        if word.echo.epoch != self.epoch {
+            return None;
         }
-        is_of_this_life.then_some(word.echo.at)
+        let age = u64::try_from(word.quorum_age.as_millis()).unwrap_or(u64::MAX);
+        let told = (word.applied, MonoMillis(word.echo.at.0.saturating_sub(age)));
+        let mut awaited = self.awaited.lock().expect("no holder panics");
+        // The older one is not given up for the newer: entries may come faster than words.
+        let (entry, at) = awaited.take().unwrap_or(told);
+        if entry > applied {
+            *awaited = Some((entry, at));
+        } else if told.0 > applied {
+            self.count(at);
+            *awaited = Some(told);
+        } else {
+            self.count(told.1);
+        }
+        Some(word.echo.at)
+    }
+
+    fn count(&self, at: MonoMillis) {
+        self.heard.fetch_max(at.0 + 1, Ordering::Relaxed);
     }
 
     /// When a leader heard by this node last had a quorum, at the earliest; `None` for never. Until
@@ -88,7 +109,8 @@ mod tests {
 
     fn word(leader: &Freshness, quorum_age_ms: u64) -> Word {
         let echo = leader.echo(FOLLOWER).expect("it has answered");
-        Word { echo, quorum_age: Duration::from_millis(quorum_age_ms), time: UnixMillis(0) }
+        let quorum_age = Duration::from_millis(quorum_age_ms);
+        Word { echo, quorum_age, applied: 7, time: UnixMillis(0) }
     }
 
     #[test]
@@ -100,11 +122,29 @@ mod tests {
         leader.answered(FOLLOWER, follower.moment(MonoMillis(1_050)));
         // An answer that was overtaken does not set it back.
         leader.answered(FOLLOWER, follower.moment(MonoMillis(1_020)));
-        follower.hear(word(&leader, 20));
+        follower.hear(word(&leader, 20), 7);
         assert_eq!(follower.heard(), Some(MonoMillis(1_030)));
-        follower.hear(old);
+        follower.hear(old, 7);
         assert_eq!(follower.heard(), Some(MonoMillis(1_030)));
         assert_eq!(leader.echo(LEADER), None);
+    }
+
+    #[test]
+    fn a_word_counts_once_all_is_applied_that_the_leader_had_applied() {
+        let (leader, follower) = (Freshness::new(Epoch(9)), Freshness::new(LIFE));
+        let hear = |at, leaders, own| {
+            leader.answered(FOLLOWER, follower.moment(MonoMillis(at)));
+            follower.hear(Word { applied: leaders, ..word(&leader, 0) }, own);
+            follower.heard().map(|at| at.0)
+        };
+        assert_eq!(hear(100, 50, 50), Some(100));
+        // It was away: the leader is heard before what it had decided has come.
+        assert_eq!(hear(90_000, 900, 50), Some(100));
+        assert_eq!(hear(90_050, 901, 600), Some(100));
+        // There is always one more, and yet it knows more and more.
+        assert_eq!(hear(90_100, 902, 900), Some(90_000));
+        assert_eq!(hear(90_150, 903, 902), Some(90_100));
+        assert_eq!(hear(90_200, 903, 903), Some(90_200));
     }
 
     #[test]
@@ -112,10 +152,10 @@ mod tests {
         let (leader, earlier) = (Freshness::new(Epoch(9)), Freshness::new(LIFE));
         leader.answered(FOLLOWER, earlier.moment(MonoMillis(900_000)));
         let follower = Freshness::new(Epoch(LIFE.0 + 1));
-        follower.hear(word(&leader, 0));
+        follower.hear(word(&leader, 0), 7);
         assert_eq!(follower.heard(), None);
         leader.answered(FOLLOWER, follower.moment(MonoMillis(7)));
-        follower.hear(word(&leader, 0));
+        follower.hear(word(&leader, 0), 7);
         assert_eq!(follower.heard(), Some(MonoMillis(7)));
     }
 }

@@ -115,7 +115,13 @@ impl Peer {
     fn word(&self) -> Option<Word> {
         let node = self.node.upgrade()?;
         let echo = node.freshness.echo(NodeId(self.target))?;
-        Some(Word { echo, quorum_age: node.running()?.quorum_age()?, time: node.time() })
+        let quorum_age = node.running()?.quorum_age()?;
+        Some(Word {
+            echo,
+            quorum_age,
+            applied: *node.published.applied().borrow(),
+            time: node.time(),
+        })
     }
 
     async fn send_snapshot(

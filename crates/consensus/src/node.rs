@@ -90,12 +90,15 @@ impl Running {
         self.log.last()
     }
 
-    /// How long ago a quorum answered this node as its leader; `None` if none has, or if it does
-    /// not lead. A leader that was cut off takes itself for the leader still: only this tells.
+    /// How long ago a quorum answered this node as its leader; `None` if none has, if it does not
+    /// lead, or does not know yet what was decided before it led. A leader that was cut off takes
+    /// itself for the leader still: only this tells.
     pub(crate) fn quorum_age(&self) -> Option<Duration> {
         let metrics = self.raft.metrics();
         let metrics = metrics.borrow_watched();
-        if !metrics.state.is_leader() {
+        let knows_all =
+            metrics.last_applied.is_some_and(|last| last.leader_id.term == metrics.current_term);
+        if !metrics.state.is_leader() || !knows_all {
             return None;
         }
         // openraft dates a lone voter's quorum by its learners' answers.

@@ -76,7 +76,8 @@ pub(crate) async fn raft(node: Arc<Node>, from: NodeId, body: Bytes) -> Result<B
                 | AppendEntriesResponse::PartialSuccess(_)
                 | AppendEntriesResponse::Conflict => {
                     if let Some(word) = word
-                        && let Some(asked) = node.freshness.hear(word)
+                        && let applied = *node.published.applied().borrow()
+                        && let Some(asked) = node.freshness.hear(word, applied)
                     {
                         node.time.hear(word.time, asked, Here::now(&node.clock));
                     }

@@ -37,8 +37,8 @@ const CHUNK: u8 = 5;
 const NEVER_MS: u64 = u64::MAX;
 /// A node's moment: its epoch and its clock, each a big-endian `u64`.
 const MOMENT_BYTES: usize = 16;
-/// A leader's word: the age of its quorum, its time, and the moment it echoes.
-const WORD_BYTES: usize = 16 + MOMENT_BYTES;
+/// A leader's word: the age of its quorum, its time, what it has applied, and the moment it echoes.
+const WORD_BYTES: usize = 24 + MOMENT_BYTES;
 
 /// Who answers entries: the moment at which it does, and its calendar's clock then.
 pub(crate) struct Answerer {
@@ -79,6 +79,7 @@ pub(crate) fn append(entries: &AppendEntriesRequest<Types>, word: Option<Word>) 
     let mut bytes = vec![APPEND];
     bytes.extend_from_slice(&age.to_be_bytes());
     bytes.extend_from_slice(&word.map_or(0, |word| word.time.0).to_be_bytes());
+    bytes.extend_from_slice(&word.map_or(0, |word| word.applied).to_be_bytes());
     bytes.extend_from_slice(&moment_bytes(word.map(|word| word.echo).unwrap_or_default()));
     serde_json::to_writer(&mut bytes, entries).expect("our messages are plain data");
     bytes.into()
@@ -125,10 +126,12 @@ pub(crate) fn chunk(head: &ChunkHead, data: &[u8]) -> Bytes {
 
 fn word_of(bytes: &[u8; WORD_BYTES]) -> Option<Word> {
     let (age, rest) = bytes.split_first_chunk::<8>()?;
-    let (time, moment) = rest.split_first_chunk::<8>()?;
+    let (time, rest) = rest.split_first_chunk::<8>()?;
+    let (applied, moment) = rest.split_first_chunk::<8>()?;
     let age = Some(u64::from_be_bytes(*age)).filter(|age| *age != NEVER_MS)?;
-    let (echo, time) = (moment_of(moment.try_into().ok()?), u64::from_be_bytes(*time));
-    Some(Word { echo, quorum_age: Duration::from_millis(age), time: UnixMillis(time) })
+    let (echo, quorum_age) = (moment_of(moment.try_into().ok()?), Duration::from_millis(age));
+    let (applied, time) = (u64::from_be_bytes(*applied), UnixMillis(u64::from_be_bytes(*time)));
+    Some(Word { echo, quorum_age, applied, time })
 }
 
 impl RaftMessage {

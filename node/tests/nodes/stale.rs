@@ -123,6 +123,7 @@ async fn a_node_that_hears_no_leader_passes_its_clients_on_to_one_that_does() ->
         setup.chat(0, &caller).await.is_ok_and(|r| r.status == 200 && passed_on_to(&r).is_none())
     })
     .await?;
+    assert_eq!(setup.chat(0, &blocked).await?.status, 401);
     Ok(())
 }
 
