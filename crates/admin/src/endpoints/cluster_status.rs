@@ -200,7 +200,6 @@ mod tests {
             clock_skew_ms: 0,
             log_bytes: 0,
             snapshot_bytes: 0,
-            clock_skew_ms: 0,
         };
         let sealer =
             dunlin_seal::Sealer::new(&dunlin_types::Secret::new("a cluster's secret").into());
