@@ -2,6 +2,9 @@
 //! budgets' periods are judged by it. One clock that is off harms nobody: the leader goes by the
 //! median of all nodes' clocks, as its followers tell it, and the others go by the leader.
 //!
+//! What is told is some time on its way. A clock that may be right for all that a message shows is
+//! taken to be right: clocks that NTP keeps agree more closely than messages could make them.
+//!
 //! Between two words of a leader it goes on with the node's monotonic clock, and so it does under a
 //! new leader until that one knows the clocks of two others. A node that never heard a leader has its
 //! own clock only; of two nodes nobody can say which clock is off, so the first leader's counts.
@@ -72,12 +75,17 @@ impl ClusterTime {
         signed(here.unix.0).saturating_sub(signed(self.at(here).0))
     }
 
-    /// The leader has told its time, after it had seen what this node told it at `asked`.
+    /// The leader has told its time, after it had seen what this node told it at `asked`: by now it
+    /// is no earlier, and later by no more than has passed since.
     pub(crate) fn hear(&self, time: UnixMillis, asked: MonoMillis, here: Here) {
-        if self.is_known() && here.mono.since(asked) > PROMPT {
+        let passed = here.mono.since(asked);
+        if self.is_known() && passed > PROMPT {
             return;
         }
-        self.ahead.store(signed(time.0).saturating_sub(signed(here.mono.0)), Ordering::Relaxed);
+        let passed = u64::try_from(passed.as_millis()).unwrap_or(u64::MAX);
+        let may_be = time.0..=time.0.saturating_add(passed);
+        let now = if may_be.contains(&here.unix.0) { here.unix } else { time };
+        self.ahead.store(signed(now.0).saturating_sub(signed(here.mono.0)), Ordering::Relaxed);
     }
 
     /// A follower has told its own clock, in the answer to what was sent at `sent`.
@@ -88,6 +96,8 @@ impl ClusterTime {
         }
         let halfway = i64::try_from(took.as_millis() / 2).unwrap_or(0);
         let ahead = signed(clock.0).saturating_add(halfway).saturating_sub(signed(here.unix.0));
+        // Both clocks count whole milliseconds.
+        let ahead = if ahead.abs() <= halfway + 1 { 0 } else { ahead };
         self.clocks.lock().expect("no holder panics").insert(by, (ahead, here.mono));
         self.steer(here);
     }
@@ -184,6 +194,19 @@ mod tests {
         // What was long on its way is not the time.
         follower.hear(UnixMillis(NOON + 2_000), MonoMillis(2_000), here(9_000, ahead));
         assert_eq!(time(&follower, here(9_000, ahead)), 9_000);
+    }
+
+    #[test]
+    fn a_clock_that_may_be_right_is_gone_by() {
+        // The leader's word is between 0 and 10 ms old.
+        for (ahead, expected) in [(0, 0), (8, 8), (10, 10), (11, 0), (-1, 0)] {
+            let follower = ClusterTime::default();
+            follower.hear(UnixMillis(NOON + 200), MonoMillis(190), here(200, ahead));
+            assert_eq!(time(&follower, here(300, ahead)), 300 + expected, "{ahead} ms ahead");
+        }
+        // An answer that came back within 20 ms does not tell which of two clocks is 11 ms ahead.
+        assert_eq!(led(0, &[11, 11]), (0, None));
+        assert_eq!(led(0, &[12, 12]), (12, None));
     }
 
     /// A leader whose clock is `own` ahead hears of others', each `ahead`: what its time is then
