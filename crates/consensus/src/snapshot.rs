@@ -38,6 +38,8 @@ pub(crate) struct Snapshots {
     dir: PathBuf,
     cluster: ClusterId,
     clock: Clock,
+    /// Held while the file is written, for seconds if it is large: one is written at a time.
+    writing: Mutex<()>,
     kept: Mutex<Kept>,
 }
 
@@ -51,7 +53,8 @@ struct Kept {
 impl Snapshots {
     pub(crate) fn open(dir: PathBuf, cluster: ClusterId, clock: Clock) -> Result<Self, Error> {
         durable::make_dir(&dir).map_err(Error::file("make", &dir))?;
-        let snapshots = Self { dir, cluster, clock, kept: Mutex::default() };
+        let (writing, kept) = (Mutex::default(), Mutex::default());
+        let snapshots = Self { dir, cluster, clock, writing, kept };
         if let Some(file) = snapshots.read()? {
             let meta = meta(&file).map_err(|reason| snapshots.corrupt(reason))?;
             *snapshots.kept.lock().expect("no holder panics") =
@@ -83,12 +86,13 @@ impl Snapshots {
     /// Makes `file` the snapshot, durably, unless a later one is there: a build may end after an
     /// installation overtook it.
     pub(crate) fn keep(&self, last: Option<LogId>, file: &[u8]) -> io::Result<()> {
-        let mut kept = self.kept.lock().expect("no holder panics");
+        let _one_at_a_time = self.writing.lock().expect("no holder panics");
+        let kept = *self.kept.lock().expect("no holder panics");
         if kept.bytes > 0 && last < kept.last {
             return Ok(());
         }
         durable::replace(&self.dir, NAME, file)?;
-        *kept = Kept { last, bytes: file.len() as u64 };
+        *self.kept.lock().expect("no holder panics") = Kept { last, bytes: file.len() as u64 };
         Ok(())
     }
 
