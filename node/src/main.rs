@@ -5,6 +5,7 @@ mod args;
 mod clock;
 mod config;
 mod demo;
+mod descriptors;
 mod door;
 mod explain;
 mod leader;

@@ -21,7 +21,7 @@ use crate::args::ServeArgs;
 use crate::config::{self, NodeConfig};
 use crate::door::Door;
 use crate::parts::{ClusterPart, DataPart};
-use crate::{Exit, clock, logs, say};
+use crate::{Exit, clock, descriptors, logs, say};
 
 /// How long open requests may run on after the listener is closed.
 const DRAIN: Duration = Duration::from_secs(600);
@@ -92,10 +92,11 @@ async fn run(config: NodeConfig, clock: Clock, cluster_runtime: Handle) -> anyho
     data_tasks.tracker.spawn(passed_on);
 
     let leaving = open.leaving.clone();
+    let bounds = server::Bounds { connections: descriptors::room_for_clients(), drain: DRAIN };
     let serving = async {
         match leaving.run_until_cancelled(door.open(data.able)).await {
             Some(Ok(listener)) => {
-                server::serve(listener, data.app, data.front, open, DRAIN).await;
+                server::serve(listener, data.app, data.front, open, bounds).await;
             }
             Some(Err(cause)) => error!("{cause:#}"),
             None => {}

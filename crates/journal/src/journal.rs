@@ -34,6 +34,8 @@ pub struct Journal(Arc<Shared>);
 
 struct Shared {
     dir: PathBuf,
+    /// Held open, as what is written is: a node that runs out of descriptors can still sync.
+    opened: File,
     epoch: Epoch,
     files: Mutex<Files>,
 }
@@ -44,9 +46,9 @@ struct Files {
     /// The one that is being written, and its words.
     current: Segment,
     words: Filter,
-    writing: File,
+    writing: Arc<File>,
     /// Written and not synced yet: closed segments first, then the one being written.
-    unsynced: Vec<File>,
+    unsynced: Vec<Arc<File>>,
     /// Closed segments without an index file.
     unwritten: Vec<(Arc<Segment>, Filter)>,
     dirty: bool,
@@ -90,13 +92,15 @@ impl Journal {
             Some((Arc::clone(closed.iter().find(|segment| segment.name() == name)?), words))
         });
         let current = Segment::new((epoch, 1));
-        let file = create(&current.path(&dir)).and_then(|file| sync_dir(&dir).map(|()| file));
+        let writing = create(&current.path(&dir)).map_err(open)?;
+        let opened = File::open(&dir).map_err(open)?;
+        opened.sync_all().map_err(open)?;
         let files = Files {
             unwritten: unwritten.collect(),
             closed,
             current,
             words: Filter::default(),
-            writing: file.map_err(open)?,
+            writing: Arc::new(writing),
             unsynced: Vec::new(),
             dirty: false,
             recent: Recent::default(),
@@ -105,7 +109,7 @@ impl Journal {
             cursor: None,
             broken: false,
         };
-        let journal = Self(Arc::new(Shared { dir, epoch, files: Mutex::new(files) }));
+        let journal = Self(Arc::new(Shared { dir, opened, epoch, files: Mutex::new(files) }));
         let (syncing, sweeping) = (journal.clone(), journal.clone());
         let stopped = stop.clone();
         tasks.spawn(async move {
@@ -270,7 +274,7 @@ impl Journal {
         let next = Segment::new((self.0.epoch, files.current.last() + 1));
         let path = next.path(&self.0.dir);
         let file = create(&path).map_err(|source| Error::Append { path, source })?;
-        let writing = std::mem::replace(&mut files.writing, file);
+        let writing = std::mem::replace(&mut files.writing, Arc::new(file));
         let closed = Arc::new(std::mem::replace(&mut files.current, next));
         files.unsynced.push(writing);
         files.unwritten.push((Arc::clone(&closed), std::mem::take(&mut files.words)));
@@ -331,7 +335,7 @@ impl Journal {
         let (closed, writing, unwritten) = {
             let mut files = self.files();
             let dirty = std::mem::take(&mut files.dirty);
-            let writing = if dirty { Some(files.writing.try_clone()?) } else { None };
+            let writing = dirty.then(|| Arc::clone(&files.writing));
             let unwritten = std::mem::take(&mut files.unwritten);
             (std::mem::take(&mut files.unsynced), writing, unwritten)
         };
@@ -346,7 +350,7 @@ impl Journal {
                 warn!(path = %path.display(), %error, "a segment has no index");
             }
         }
-        if rolled { sync_dir(&self.0.dir) } else { Ok(()) }
+        if rolled { self.0.opened.sync_all() } else { Ok(()) }
     }
 }
 

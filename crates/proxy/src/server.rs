@@ -27,7 +27,8 @@ use tracing::{debug, warn};
 use crate::front::{self, Front};
 use crate::stale;
 
-/// Clients beyond this many wait in the kernel's backlog until one leaves.
+/// Clients beyond this many wait in the kernel's backlog until one leaves; fewer where the system
+/// grants fewer open files.
 pub const MAX_CONNECTIONS: usize = 20_000;
 /// A client that has not sent a whole request head by then is cut off.
 pub const HEADER_READ_TIMEOUT: Duration = Duration::from_secs(10);
@@ -64,13 +65,23 @@ pub struct Open {
     pub(crate) cut: CancellationToken,
 }
 
+/// How much a listener takes on.
+#[derive(Clone, Copy, Debug)]
+pub struct Bounds {
+    /// Connections of clients that may be open at once: [`MAX_CONNECTIONS`] at most.
+    pub connections: usize,
+    /// How long open requests may run on after the listener is closed.
+    pub drain: Duration,
+}
+
 /// A client, where it comes from, and its place among the connections.
 type Arrival = (TcpStream, Peer, OwnedSemaphorePermit);
 
 /// Serves `app` until `open.leaving`; then closes the listener at once, waits [`LAST_REQUESTS`] for the
-/// connections that are open, lets open requests end within `drain`, and returns. Dropping the future cuts what is still open.
-pub async fn serve(listener: TcpListener, app: Router, front: Front, open: Open, drain: Duration) {
-    serve_within(listener, app, front, (open, drain), Patience::default()).await;
+/// connections that are open, lets open requests end within the drain bound, and returns. Dropping
+/// the future cuts what is still open.
+pub async fn serve(listener: TcpListener, app: Router, front: Front, open: Open, bounds: Bounds) {
+    serve_within(listener, app, front, (open, bounds), Patience::default()).await;
 }
 
 /// What makes a client too slow.
@@ -90,13 +101,13 @@ async fn serve_within(
     listener: TcpListener,
     app: Router,
     front: Front,
-    (open, drain): (Open, Duration),
+    (open, Bounds { connections: most, drain }): (Open, Bounds),
     Patience { first_request, unread }: Patience,
 ) {
     let app = app.method_not_allowed_fallback(front::wrong_method);
     let front = Arc::new(front);
     let builder = builder();
-    let room = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let room = Arc::new(Semaphore::new(most.min(MAX_CONNECTIONS)));
     let graceful = GracefulShutdown::new();
     let connections = TaskTracker::new();
     let Open { tasks: conversations, leaving: stop, cut } = open;
@@ -211,6 +222,7 @@ fn prepare(stream: &impl AsFd, unread: Duration) -> io::Result<()> {
 
 async fn accept(listener: &TcpListener, room: &Arc<Semaphore>, unread: Duration) -> Arrival {
     let place = Arc::clone(room).acquire_owned().await.expect("the semaphore is never closed");
+    let mut told = false;
     loop {
         match listener.accept().await {
             Ok((stream, peer)) => {
@@ -221,7 +233,9 @@ async fn accept(listener: &TcpListener, room: &Arc<Semaphore>, unread: Duration)
                 return (stream, Peer(peer.ip().to_canonical()), place);
             }
             Err(error) => {
-                warn!(%error, "a client cannot be accepted");
+                if !std::mem::replace(&mut told, true) {
+                    warn!(%error, "a client cannot be accepted: new ones wait until this is over");
+                }
                 tokio::time::sleep(ACCEPT_BACKOFF).await;
             }
         }
@@ -270,9 +284,9 @@ mod tests {
     async fn start_until(open: Open, app: Router, patience: Patience) -> (SocketAddr, JoinSet<()>) {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a free port");
         let address = listener.local_addr().expect("it is bound");
-        let (front, drain) = (Front::default(), Duration::ZERO);
+        let bounds = Bounds { connections: MAX_CONNECTIONS, drain: Duration::ZERO };
         let mut server = JoinSet::new();
-        server.spawn(serve_within(listener, app, front, (open, drain), patience));
+        server.spawn(serve_within(listener, app, Front::default(), (open, bounds), patience));
         (address, server)
     }
 
