@@ -139,6 +139,11 @@ pub(crate) struct ServeArgs {
         hide_possible_values = true
     )]
     pub(crate) on_stale: Option<OnStaleArg>,
+    /// How long a client's connection may be idle between two requests: longer than a load balancer
+    /// in front keeps it [default: 75] [LiteLLM: KEEPALIVE_TIMEOUT].
+    #[arg(long, alias = "keepalive_timeout", value_name = "SECONDS",
+        env = "DUNLIN_KEEPALIVE_TIMEOUT", value_parser = clap::value_parser!(u64).range(1..=3600))]
+    pub(crate) keepalive_timeout: Option<u64>,
     /// Unknown keys in the config file are errors.
     #[arg(long, env = "DUNLIN_STRICT")]
     pub(crate) strict: bool,
@@ -183,8 +188,6 @@ pub(crate) struct LiteLlmArgs {
     run_gunicorn: bool,
     #[arg(long = "run_hypercorn", hide = true)]
     run_hypercorn: bool,
-    #[arg(long = "keepalive_timeout", hide = true)]
-    keepalive_timeout: Option<String>,
     #[arg(long = "max_requests_before_restart", hide = true)]
     max_requests_before_restart: Option<String>,
     #[arg(long = "skip_server_startup", hide = true)]
@@ -237,7 +240,6 @@ impl LiteLlmArgs {
             (self.num_workers.is_some(), "--num_workers", "one process uses every core"),
             (self.run_gunicorn, "--run_gunicorn", "the server is built in"),
             (self.run_hypercorn, "--run_hypercorn", "the server is built in, HTTP/2 included"),
-            (self.keepalive_timeout.is_some(), "--keepalive_timeout", "idle clients cost little"),
             (
                 self.max_requests_before_restart.is_some(),
                 "--max_requests_before_restart",

@@ -15,6 +15,7 @@ use dunlin_config::{ClusterSection, Document, Environment, Loaded, Options, Outc
 use dunlin_egress::Proxies;
 use dunlin_identity::Surroundings;
 use dunlin_prices::Table;
+use dunlin_proxy::server::KEEP_ALIVE_TIMEOUT;
 use dunlin_proxy::{Detour, Front, OnStale};
 use dunlin_rpc::Rpc;
 use dunlin_types::{Secret, Secrets};
@@ -39,6 +40,8 @@ pub(crate) struct NodeConfig {
     pub(crate) cluster: Option<ClusterConfig>,
     pub(crate) max_staleness: Duration,
     pub(crate) on_stale: OnStale,
+    /// How long a client's connection may be idle between two requests.
+    pub(crate) keep_alive: Duration,
     /// The file and its includes: a proposal for the cluster's config.
     pub(crate) document: Option<Document>,
     pub(crate) environment: Environment,
@@ -132,6 +135,7 @@ pub(crate) fn read(args: &ServeArgs) -> anyhow::Result<NodeConfig> {
             .or_else(|| section.and_then(|section| section.max_staleness))
             .map_or(DEFAULT_MAX_STALENESS, Duration::from_secs),
         on_stale: args.on_stale(section),
+        keep_alive: keep_alive(args, section, &environment)?,
         log_filter: log_filter(args, &environment),
         log_json: args.log_json,
         host,
@@ -143,6 +147,22 @@ pub(crate) fn read(args: &ServeArgs) -> anyhow::Result<NodeConfig> {
         master_key,
         remarks,
     })
+}
+
+fn keep_alive(
+    args: &ServeArgs,
+    section: Option<&ClusterSection>,
+    environment: &Environment,
+) -> anyhow::Result<Duration> {
+    let seconds = match (args.keepalive_timeout, environment.get("KEEPALIVE_TIMEOUT")) {
+        (Some(seconds), _) => Some(seconds),
+        (None, Some(text)) => match text.parse() {
+            Ok(seconds @ 1..=3600) => Some(seconds),
+            _ => Err(invalid(format!("KEEPALIVE_TIMEOUT is `{text}`, not 1 to 3600 seconds")))?,
+        },
+        (None, None) => section.and_then(|section| section.keepalive_timeout),
+    };
+    Ok(seconds.map_or(KEEP_ALIVE_TIMEOUT, Duration::from_secs))
 }
 
 fn first<T>(choices: impl IntoIterator<Item = Option<T>>) -> Option<T> {

@@ -92,7 +92,11 @@ async fn run(config: NodeConfig, clock: Clock, cluster_runtime: Handle) -> anyho
     data_tasks.tracker.spawn(passed_on);
 
     let leaving = open.leaving.clone();
-    let bounds = server::Bounds { connections: descriptors::room_for_clients(), drain: DRAIN };
+    let bounds = server::Bounds {
+        connections: descriptors::room_for_clients(),
+        keep_alive: config.keep_alive,
+        drain: DRAIN,
+    };
     let serving = async {
         match leaving.run_until_cancelled(door.open(data.able)).await {
             Some(Ok(listener)) => {

@@ -59,8 +59,8 @@ pub(crate) const TOP: Keys = Keys {
 
 pub(crate) const CLUSTER: Keys = Keys {
     section: "cluster",
-    in_force: "advertise bootstrap_expect data_dir host join listen max_staleness name on_stale \
-        port prices request_log_max_gb secret",
+    in_force: "advertise bootstrap_expect data_dir host join keepalive_timeout listen max_staleness name \
+        on_stale port prices request_log_max_gb secret",
     not_yet: "",
     replaced: &[],
     refused: &[],

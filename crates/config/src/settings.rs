@@ -92,6 +92,8 @@ pub struct ClusterSection {
     pub name: Option<String>,
     /// How long a node that hears no majority serves by itself, in seconds; at least 1.
     pub max_staleness: Option<u64>,
+    /// Seconds that a client's connection may be idle between two requests: 1 to 3600.
+    pub keepalive_timeout: Option<u64>,
     /// What it does then, if it finds no other node to pass requests on to.
     pub on_stale: Option<OnStale>,
 }
@@ -288,8 +290,14 @@ pub(crate) fn cluster(root: &Map, report: &mut Report) -> ClusterSection {
     if let (Some(0), Some(node)) = (max_staleness, staleness) {
         report.wrong_value::<()>("cluster.max_staleness", node, "must be at least 1 second");
     }
+    let keep_alive = section.get("keepalive_timeout");
+    let keepalive_timeout: Option<u64> = report.count("cluster.keepalive_timeout", keep_alive);
+    if let (Some(0 | 3601..), Some(node)) = (keepalive_timeout, keep_alive) {
+        report.wrong_value::<()>("cluster.keepalive_timeout", node, "must be 1 to 3600 seconds");
+    }
     ClusterSection {
         max_staleness,
+        keepalive_timeout,
         on_stale: on_stale(section.get("on_stale"), report),
         secret: text("secret", report).map(Secret::new),
         listen: text("listen", report),

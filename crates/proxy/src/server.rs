@@ -30,8 +30,10 @@ use crate::stale;
 /// Clients beyond this many wait in the kernel's backlog until one leaves; fewer where the system
 /// grants fewer open files.
 pub const MAX_CONNECTIONS: usize = 20_000;
-/// A client that has not sent a whole request head by then is cut off.
-pub const HEADER_READ_TIMEOUT: Duration = Duration::from_secs(10);
+/// A connection whose client has not sent a whole request head so long after its last answer is
+/// closed. Load balancers keep idle ones for 60 s, and answer 502 if a request meets one that was
+/// closed just then.
+pub const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(75);
 /// A client that has not sent its first request by then is cut off: hyper waits without a bound for
 /// the bytes that tell HTTP/1.1 from h2c.
 pub const FIRST_REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
@@ -70,6 +72,9 @@ pub struct Open {
 pub struct Bounds {
     /// Connections of clients that may be open at once: [`MAX_CONNECTIONS`] at most.
     pub connections: usize,
+    /// How long a connection may be idle between two requests: [`KEEP_ALIVE_TIMEOUT`], if nobody says
+    /// otherwise.
+    pub keep_alive: Duration,
     /// How long open requests may run on after the listener is closed.
     pub drain: Duration,
 }
@@ -101,13 +106,13 @@ async fn serve_within(
     listener: TcpListener,
     app: Router,
     front: Front,
-    (open, Bounds { connections: most, drain }): (Open, Bounds),
+    (open, bounds): (Open, Bounds),
     Patience { first_request, unread }: Patience,
 ) {
     let app = app.method_not_allowed_fallback(front::wrong_method);
     let front = Arc::new(front);
-    let builder = builder();
-    let room = Arc::new(Semaphore::new(most.min(MAX_CONNECTIONS)));
+    let builder = builder(bounds.keep_alive);
+    let room = Arc::new(Semaphore::new(bounds.connections.min(MAX_CONNECTIONS)));
     let graceful = GracefulShutdown::new();
     let connections = TaskTracker::new();
     let Open { tasks: conversations, leaving: stop, cut } = open;
@@ -156,7 +161,7 @@ async fn serve_within(
     let _all_left = tokio::time::timeout(LAST_REQUESTS, connections.wait()).await;
     conversations.close();
     let all_ended = async { tokio::join!(graceful.shutdown(), conversations.wait()) };
-    if tokio::time::timeout(drain, all_ended).await.is_err() {
+    if tokio::time::timeout(bounds.drain, all_ended).await.is_err() {
         let (connections, conversations) = (connections.len(), conversations.len());
         warn!(connections, conversations, "open requests were cut at the drain bound");
     }
@@ -242,12 +247,13 @@ async fn accept(listener: &TcpListener, room: &Arc<Semaphore>, unread: Duration)
     }
 }
 
-fn builder() -> Builder<TokioExecutor> {
+fn builder(keep_alive: Duration) -> Builder<TokioExecutor> {
     let mut builder = Builder::new(TokioExecutor::new());
     builder
         .http1()
         .timer(TokioTimer::new())
-        .header_read_timeout(HEADER_READ_TIMEOUT)
+        // hyper counts from the end of the last answer.
+        .header_read_timeout(keep_alive)
         .max_buf_size(MAX_HEAD_BYTES)
         .half_close(false);
     builder
@@ -273,20 +279,33 @@ mod tests {
 
     use super::*;
 
+    const LONG: Duration = Duration::from_secs(5);
+    const BOUNDS: Bounds =
+        Bounds { connections: MAX_CONNECTIONS, keep_alive: LONG, drain: Duration::ZERO };
     const REQUEST: &str = "GET / HTTP/1.1\r\nhost: n1\r\n\r\n";
+
+    fn hello() -> Router {
+        Router::new().route("/", get(async || "hello"))
+    }
 
     /// A server that ends when the set is dropped.
     async fn start(patience: Patience) -> (SocketAddr, JoinSet<()>) {
-        let app = Router::new().route("/", get(async || "hello"));
-        start_until(Open::default(), app, patience).await
+        start_until(Open::default(), hello(), patience).await
     }
 
     async fn start_until(open: Open, app: Router, patience: Patience) -> (SocketAddr, JoinSet<()>) {
+        start_within((open, BOUNDS), app, patience).await
+    }
+
+    async fn start_within(
+        open_and_bounds: (Open, Bounds),
+        app: Router,
+        patience: Patience,
+    ) -> (SocketAddr, JoinSet<()>) {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a free port");
         let address = listener.local_addr().expect("it is bound");
-        let bounds = Bounds { connections: MAX_CONNECTIONS, drain: Duration::ZERO };
         let mut server = JoinSet::new();
-        server.spawn(serve_within(listener, app, Front::default(), (open, bounds), patience));
+        server.spawn(serve_within(listener, app, Front::default(), open_and_bounds, patience));
         (address, server)
     }
 
@@ -312,12 +331,29 @@ mod tests {
         for opening in ["", "P", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"] {
             let mut silent = connect(address, opening).await;
             let mut told = Vec::new();
-            let end = timeout(HEADER_READ_TIMEOUT / 2, silent.read_to_end(&mut told)).await;
+            let end = timeout(LONG / 2, silent.read_to_end(&mut told)).await;
             assert!(end.is_ok(), "still open after {opening:?}");
         }
         // Those came later and their time is up: so is that of the first one.
         asked.write_all(REQUEST.as_bytes()).await.expect("written");
         read_hello(&mut asked).await;
+    }
+
+    #[tokio::test]
+    async fn an_idle_connection_is_kept_for_the_next_request_and_closed_in_the_end() {
+        let bounds = Bounds { keep_alive: Duration::from_millis(300), ..BOUNDS };
+        let (address, _server) =
+            start_within((Open::default(), bounds), hello(), Patience::default()).await;
+        let mut client = connect(address, REQUEST).await;
+        read_hello(&mut client).await;
+        for _ in 0..3 {
+            tokio::time::sleep(bounds.keep_alive / 3).await;
+            client.write_all(REQUEST.as_bytes()).await.expect("written");
+            read_hello(&mut client).await;
+        }
+        let mut told = Vec::new();
+        let end = timeout(LONG, client.read_to_end(&mut told)).await;
+        assert_eq!(end.expect("closed").expect("in order"), 0);
     }
 
     /// Counts answers that are on their way.
