@@ -69,6 +69,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("chitchat", &["gossip"]),
     ("hyper-rustls", &["egress"]),
     ("openraft", &["consensus"]),
+    ("prometheus", &["metrics"]),
     ("prost", &["rpc"]),
     ("sled", &["consensus"]),
     ("tonic", &["rpc"]),
