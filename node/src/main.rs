@@ -12,6 +12,7 @@ mod leader;
 mod log_size;
 mod logs;
 mod master_key;
+mod metrics;
 mod migrate;
 mod parts;
 mod recover;

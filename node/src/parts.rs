@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
+use arc_swap::ArcSwap;
 use dunlin_admin::Admin;
 use dunlin_admission::Admission;
 use dunlin_consensus::{Calls, Consensus, Identity};
@@ -29,7 +30,7 @@ use crate::config::NodeConfig;
 use crate::reseal::Reseal;
 use crate::revision::{InForce, Revisions};
 use crate::run::Tasks;
-use crate::{leader, master_key};
+use crate::{leader, master_key, metrics};
 
 /// How often this node's own facts are looked at for gossip.
 const FACTS_EVERY: Duration = Duration::from_millis(100);
@@ -161,23 +162,27 @@ impl DataPart {
         let ClusterPart { me, epoch, rpc, gossip, consensus, limits, money, advertise, .. } =
             cluster;
         let (tracker, stop) = (tasks.tracker.clone(), tasks.stop.clone());
-        let egress = Egress::new(config.proxies()?);
-        let identity = identity(config, &egress, clock.clone(), tasks);
-        let upstream = start_upstream(egress, identity.clone(), &clock, &gossip, tasks);
-        let admission = Admission::start(
-            dunlin_admission::Config { me, epoch, tasks: tracker.clone(), stop: stop.clone() },
-            dunlin_admission::Parts {
-                clock: clock.clone(),
-                consensus: consensus.clone(),
-                journal,
-                older,
-                rpc: rpc.clone(),
-                limits,
-                money,
-            },
-        );
+        let (identity, upstream) = way_out(config, &clock, &gossip, tasks)?;
+        let calls = (rpc.clone(), limits, money);
+        let admission =
+            start_admission((me, epoch), &consensus, (journal.clone(), older), calls, tasks);
         let api_address = reachable(api, &advertise);
         let (ids, tokenizer) = (dunlin_proxy::Ids::new(secrets), Tokenizer::new(&tracker));
+        let (publish, in_force) = watch::channel(InForce::default());
+        let catalog = Arc::new(ArcSwap::default());
+        let metrics = metrics::of(metrics::Parts {
+            me,
+            consensus: consensus.clone(),
+            gossip: gossip.clone(),
+            journal: journal.clone(),
+            records: records.clone(),
+            store: store.clone(),
+            admission: admission.clone(),
+            upstream: upstream.clone(),
+            open: open.clone(),
+            catalog: Arc::clone(&catalog),
+            in_force: in_force.clone(),
+        });
         let own = dunlin_proxy::Config { ids, store, tokenizer, tasks: tracker.clone(), open };
         let proxy = Proxy::new(clock.clone(), admission.clone(), upstream.clone(), own);
         let sealer = Arc::new(Sealer::new(secrets));
@@ -190,12 +195,11 @@ impl DataPart {
                 upstream: upstream.clone(),
                 admission: admission.clone(),
                 records: records.clone(),
+                metrics,
             },
         );
-        let (admins, paths) = dunlin_admin::router(admin.clone());
-        let app = dunlin_proxy::router(proxy.clone(), admins, paths);
+        let app = routes(&proxy, &admin);
         let front = config.front(admission.clone(), rpc);
-        let (publish, in_force) = watch::channel(InForce::default());
         let able = become_able(admin.clone(), in_force.clone(), tracker.clone(), stop.clone());
         let revisions = Revisions {
             consensus: consensus.clone(),
@@ -205,6 +209,7 @@ impl DataPart {
             admin,
             admission: admission.clone(),
             records,
+            catalog,
             log_bytes: config.log_bytes,
             sealer: Arc::clone(&sealer),
             environment: config.environment.clone(),
@@ -221,6 +226,26 @@ impl DataPart {
         keep_watch(config, gossip, consensus, clock, tasks);
         Ok(Self { admission, app, front, clients, able })
     }
+}
+
+/// All that clients are served.
+fn routes(proxy: &Proxy, admin: &Admin) -> dunlin_proxy::Routes {
+    let (admins, paths) = dunlin_admin::router(admin.clone());
+    dunlin_proxy::router(proxy.clone(), admins, paths)
+}
+
+/// Begins to let requests in, and to settle what they cost.
+fn start_admission(
+    (me, epoch): (NodeId, Epoch),
+    consensus: &Consensus,
+    (journal, older): (Journal, Vec<OlderEpoch>),
+    (rpc, limits, money): (Rpc, mpsc::Receiver<Incoming>, mpsc::Receiver<Incoming>),
+    tasks: &Tasks,
+) -> Admission {
+    let (tasks, stop) = (tasks.tracker.clone(), tasks.stop.clone());
+    let (clock, consensus) = (consensus.clock(), consensus.clone());
+    let parts = dunlin_admission::Parts { clock, consensus, journal, older, rpc, limits, money };
+    Admission::start(dunlin_admission::Config { me, epoch, tasks, stop }, parts)
 }
 
 /// What this node did, and the request log of the whole cluster.
@@ -283,16 +308,18 @@ fn start_store(
     Store::start(store, parts).context("the store")
 }
 
-fn start_upstream(
-    egress: Egress,
-    identity: dunlin_identity::Identity,
+/// The way to providers, and the credentials for it.
+fn way_out(
+    config: &NodeConfig,
     clock: &Clock,
     gossip: &Gossip,
     tasks: &Tasks,
-) -> Upstream {
+) -> anyhow::Result<(dunlin_identity::Identity, Upstream)> {
+    let egress = Egress::new(config.proxies()?);
+    let identity = identity(config, &egress, clock.clone(), tasks);
     let (tasks, stop) = (tasks.tracker.clone(), tasks.stop.clone());
-    let calls = dunlin_upstream::Config { egress, identity, tasks, stop };
-    Upstream::start(&calls, clock.clone(), gossip.clone())
+    let calls = dunlin_upstream::Config { egress, identity: identity.clone(), tasks, stop };
+    Ok((identity, Upstream::start(&calls, clock.clone(), gossip.clone())))
 }
 
 /// Brings a change of the cluster secret to its end, if there is one.

@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use dunlin_admin::Admin;
 use dunlin_admission::Admission;
 use dunlin_config::{CountedTokens, Document, Environment, Loaded, Options, Outcome};
@@ -15,6 +16,7 @@ use dunlin_identity::Identity;
 use dunlin_journal::Bounds;
 use dunlin_proxy::{Counted, HeaderName, Proxy};
 use dunlin_records::Records;
+use dunlin_router::Catalog;
 use dunlin_seal::Sealer;
 use dunlin_state::{Command, ConfigRevision, Rejected, State};
 use dunlin_types::Secret;
@@ -43,6 +45,8 @@ pub(crate) struct Revisions {
     pub(crate) admin: Admin,
     pub(crate) admission: Admission,
     pub(crate) records: Records,
+    /// The models in force, for the metrics.
+    pub(crate) catalog: Arc<ArcSwap<Catalog>>,
     /// As large as the request log may become, in bytes.
     pub(crate) log_bytes: u64,
     pub(crate) sealer: Arc<Sealer>,
@@ -243,6 +247,7 @@ impl Revisions {
         let max_budget = settings.budgets.most;
         self.admission.govern(rules);
         self.upstream.publish(&catalog);
+        self.catalog.store(Arc::clone(&catalog));
         let age = settings.log.age.or(Bounds::default().age);
         self.records.keep(Bounds { age, bytes: self.log_bytes });
         self.proxy.publish(
@@ -274,6 +279,7 @@ impl Revisions {
             calendar,
             max_budget,
             trusts_forwarded_for,
+            open_metrics: settings.metrics.open,
             stores_models: settings.stores_models.unwrap_or(true),
         };
         let in_force =

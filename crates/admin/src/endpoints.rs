@@ -56,6 +56,7 @@ mod keys_info;
 mod list_audit;
 mod list_entities;
 mod list_keys;
+mod metrics;
 mod provider_budgets;
 mod regenerate_key;
 mod remove_member;
@@ -131,6 +132,7 @@ static ALL: &[fn(Routes) -> Routes] = &[
     list_audit::add,
     list_entities::add,
     list_keys::add,
+    metrics::add,
     provider_budgets::add,
     regenerate_key::add,
     remove_member::add,

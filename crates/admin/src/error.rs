@@ -115,6 +115,11 @@ impl Error {
         self.body().message
     }
 
+    /// The HTTP status.
+    pub(crate) fn status(&self) -> u16 {
+        if matches!(self, Self::Invalid(_)) { 422 } else { self.body().code }
+    }
+
     fn body(&self) -> ErrorBody {
         let of = |code, kind: &str, param: Option<&str>| ErrorBody {
             message: self.to_string(),

@@ -50,6 +50,7 @@ use dunlin_config::{Basis, KeyRules};
 use dunlin_consensus::Consensus;
 use dunlin_gossip::Gossip;
 use dunlin_ledger::Calendar;
+use dunlin_metrics::Metrics;
 use dunlin_records::Records;
 use dunlin_router::Catalog;
 use dunlin_seal::Sealer;
@@ -117,6 +118,8 @@ pub struct Parts {
     pub admission: Admission,
     /// The request log.
     pub records: Records,
+    /// What Prometheus is told.
+    pub metrics: Metrics,
 }
 
 /// What a config revision tells the admin API.
@@ -142,6 +145,8 @@ pub struct Settings {
     pub max_budget: Option<NanoUsd>,
     /// Whether the proxy in front says who the client is.
     pub trusts_forwarded_for: bool,
+    /// Whether everyone may read the metrics: `require_auth_for_metrics_endpoint: false`.
+    pub open_metrics: bool,
     /// `store_model_in_db`: whether models may be set over the API.
     pub stores_models: bool,
 }
@@ -158,6 +163,7 @@ struct Shared {
     upstream: Upstream,
     admission: Admission,
     records: Records,
+    metrics: Metrics,
     checks: Checks,
     /// None until the first config revision.
     published: ArcSwapOption<Published>,
@@ -179,7 +185,7 @@ impl Admin {
     /// An admin API that answers 503 until a config is published. It has no tasks of its own.
     #[must_use]
     pub fn start(config: Config, parts: Parts) -> Self {
-        let Parts { clock, consensus, gossip, upstream, admission, records } = parts;
+        let Parts { clock, consensus, gossip, upstream, admission, records, metrics } = parts;
         Self(Arc::new(Shared {
             config,
             clock,
@@ -188,6 +194,7 @@ impl Admin {
             upstream,
             admission,
             records,
+            metrics,
             checks: Checks::default(),
             published: ArcSwapOption::empty(),
             resources: watch::Sender::default(),

@@ -130,9 +130,18 @@ impl Routes {
     }
 
     /// Serves the whole world.
-    pub(crate) fn open(mut self, path: &'static str, served: MethodRouter<Admin>) -> Self {
+    pub(crate) fn open(self, path: &'static str, served: MethodRouter<Admin>) -> Self {
+        self.reads(path, None, served)
+    }
+
+    /// Serves by a handler that itself lets in whom `who` says, and refuses in words of its own.
+    pub(crate) fn guarded(self, path: &'static str, who: Who, served: MethodRouter<Admin>) -> Self {
+        self.reads(path, Some(who), served)
+    }
+
+    fn reads(mut self, path: &'static str, who: Option<Who>, served: MethodRouter<Admin>) -> Self {
         self.router = self.router.route(path, served);
-        self.table.push(Route { method: "GET", path, who: None });
+        self.table.push(Route { method: "GET", path, who });
         self
     }
 

@@ -14,6 +14,7 @@
 mod caller;
 mod days;
 mod limits;
+mod metrics;
 mod money;
 mod permit;
 mod record;
@@ -40,6 +41,7 @@ use tokio_util::task::TaskTracker;
 
 pub use dunlin_limiter::Limited;
 pub use dunlin_state::Rank;
+pub use metrics::METRICS;
 pub use permit::{Entry, Found, Permit};
 pub use record::{reckon, whose};
 pub use refusal::{
@@ -199,6 +201,7 @@ pub struct Entering<'a> {
 pub struct Admission(Arc<Shared>);
 
 struct Shared {
+    me: NodeId,
     clock: Clock,
     consensus: Consensus,
     journal: Journal,
@@ -209,6 +212,7 @@ struct Shared {
     unsettled: Unsettled,
     unknown: caller::Unknown,
     slots: Slots,
+    refused: metrics::Refused,
     tasks: TaskTracker,
 }
 
@@ -258,6 +262,7 @@ impl Admission {
         let unknown = caller::Unknown::default();
         let (outputs, tasks) = (Mutex::default(), config.tasks.clone());
         let shared = Shared {
+            me: config.me,
             clock,
             consensus,
             journal,
@@ -268,6 +273,7 @@ impl Admission {
             unsettled,
             unknown,
             slots: Slots::default(),
+            refused: metrics::Refused::default(),
             tasks,
         };
         (Self(Arc::new(shared)), older)
@@ -279,7 +285,7 @@ impl Admission {
     /// # Errors
     /// [`Refusal`].
     pub async fn caller(&self, token: KeyDigest) -> Result<Caller, Refusal> {
-        caller::find(&self.0, token).await
+        self.counted(caller::find(&self.0, token).await)
     }
 
     /// Goes by these rules from here on.
@@ -293,8 +299,17 @@ impl Admission {
     /// # Errors
     /// [`Refusal`]: nothing was taken or held.
     pub async fn admit(&self, caller: Option<&Caller>, demand: Demand) -> Result<Permit, Refusal> {
+        self.counted(self.admitted(caller, demand).await)
+    }
+
+    /// Counts a refusal.
+    fn counted<T>(&self, result: Result<T, Refusal>) -> Result<T, Refusal> {
+        result.inspect_err(|refusal| self.0.refused.count(refusal))
+    }
+
+    async fn admitted(&self, caller: Option<&Caller>, demand: Demand) -> Result<Permit, Refusal> {
         let rules = self.0.rules.load_full();
-        let slot = rules.node_parallel.map(|most| self.0.slots.take(most)).transpose()?;
+        let slot = self.0.slots.take(rules.node_parallel.unwrap_or(u64::MAX))?;
         let mut payers = self.payers(caller, &demand.model, &rules);
         let hold = self.hold(&mut payers, &demand, &rules).await?;
         let reservation = match caller {

@@ -55,6 +55,16 @@ struct Shared {
     limiter: Mutex<Limiter>,
     calls: Calls,
     complained: AtomicU64,
+    /// How often a share decided.
+    by_share: AtomicU64,
+}
+
+/// How much there is of what.
+pub(crate) struct Figures {
+    pub(crate) scopes: usize,
+    pub(crate) leases: usize,
+    pub(crate) gathering: bool,
+    pub(crate) shares: u64,
 }
 
 impl Limits {
@@ -67,6 +77,7 @@ impl Limits {
             limiter: Mutex::new(Limiter::new(me, epoch)),
             calls: Calls::new(rpc, tasks.clone()),
             complained: AtomicU64::new(0),
+            by_share: AtomicU64::new(0),
         }));
         let (answering, ticking) = (limits.clone(), limits.clone());
         let stopped = stop.clone();
@@ -141,7 +152,7 @@ impl Limits {
                     sleep(RETRY).await;
                     self.limiter().admit(claim, self.now())
                 }
-                Decision::Soon => self.limiter().admit_by_share(claim, self.now()),
+                Decision::Soon => self.by_share(&mut self.limiter(), claim),
                 Decision::AskPeers(peers) => self.ask_peers(&peers, claim).await,
                 Decision::TableFull => return Err(NotTaken::Refusal(self.table_full())),
                 Decision::NoRing => {
@@ -162,9 +173,7 @@ impl Limits {
             }
             Ok(Ok(Verdict::Refused(refused))) => Decision::Refused(refused),
             Ok(Ok(Verdict::Retry)) => Decision::Soon,
-            Ok(Ok(Verdict::NotYet) | Err(_)) | Err(_) => {
-                self.limiter().admit_by_share(claim, self.now())
-            }
+            Ok(Ok(Verdict::NotYet) | Err(_)) | Err(_) => self.by_share(&mut self.limiter(), claim),
         }
     }
 
@@ -184,7 +193,24 @@ impl Limits {
         }
         let mut limiter = self.limiter();
         limiter.told(claim, &told, asked, self.now());
+        self.by_share(&mut limiter, claim)
+    }
+
+    /// What this node's share allows, where the owner cannot be asked.
+    fn by_share(&self, limiter: &mut Limiter, claim: &Claim) -> Decision {
+        self.0.by_share.fetch_add(1, Ordering::Relaxed);
         limiter.admit_by_share(claim, self.now())
+    }
+
+    /// How much there is of what.
+    pub(crate) fn figures(&self) -> Figures {
+        let limiter = self.limiter();
+        Figures {
+            scopes: limiter.scopes(),
+            leases: limiter.leases(),
+            gathering: limiter.is_gathering(),
+            shares: self.0.by_share.load(Ordering::Relaxed),
+        }
     }
 
     fn refusal(&self, scope: &Scope<'_>, not_taken: NotTaken) -> Refusal {

@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use dunlin_consensus::Consensus;
-use dunlin_ledger::{Demand, Lease, Life, Purses, Short, Shortage, View};
+use dunlin_ledger::{Demand, Figures, Lease, Life, Purses, Short, Shortage, View};
 use dunlin_rpc::{Incoming, Rpc};
 use dunlin_state::{Payer, State, is_rolling};
 use dunlin_types::{Clock, Epoch, NanoUsd, NodeId, PotId, RequestId, UnixMillis};
@@ -254,6 +254,11 @@ impl Money {
             },
         };
         others.filter(|lease| state.ring().has(lease.node)).map(life).collect()
+    }
+
+    /// How much there is of what.
+    pub(crate) fn figures(&self) -> Figures {
+        self.purses().figures()
     }
 
     fn purses(&self) -> std::sync::MutexGuard<'_, Purses> {

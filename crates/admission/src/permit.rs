@@ -33,7 +33,7 @@ pub struct Permit {
     pub(crate) hold: Hold,
     pub(crate) entry: Option<Entry>,
     /// Its place among the requests of this node.
-    pub(crate) slot: Option<Slot>,
+    pub(crate) slot: Slot,
 }
 
 /// The place of a request among what a deployment may be sent. Dropped before it was begun, it was

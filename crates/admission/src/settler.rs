@@ -41,6 +41,11 @@ impl Unsettled {
         self.0.lock().expect("never poisoned").by_entity.get(&entity).copied().unwrap_or_default()
     }
 
+    /// The last record of this life that is settled.
+    pub(crate) fn settled_through(&self) -> u64 {
+        self.0.lock().expect("never poisoned").settled
+    }
+
     /// Counts record `number`, unless the settler was faster.
     pub(crate) fn add(&self, number: u64, record: &SpendRecord) {
         let mut sums = self.0.lock().expect("never poisoned");

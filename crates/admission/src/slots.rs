@@ -14,6 +14,11 @@ pub(crate) struct Slots(Arc<AtomicU64>);
 pub(crate) struct Slot(Slots);
 
 impl Slots {
+    /// How many are taken.
+    pub(crate) fn taken(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+
     /// Takes a place among `most`.
     pub(crate) fn take(&self, most: u64) -> Result<Slot, Refusal> {
         let slot = Slot(self.clone());

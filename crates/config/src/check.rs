@@ -54,6 +54,7 @@ pub(crate) fn one(known: &[&Keys], key: &Key, node: &Node, unknown: Unknown, rep
     let fate = match standing {
         Some(_) if node.is_idle() => Some(Fate::Kept),
         Some(Standing::InForce) => Some(Fate::Kept),
+        Some(Standing::NotYet) if asks_for_metrics(word, node) => Some(Fate::Kept),
         Some(Standing::NotYet) => Some(Fate::NotYet),
         Some(Standing::Replaced(by)) => Some(Fate::Replaced(by)),
         Some(Standing::Refused(_)) | None => None,
@@ -64,6 +65,7 @@ pub(crate) fn one(known: &[&Keys], key: &Key, node: &Node, unknown: Unknown, rep
     match standing {
         Some(_) if node.is_idle() => {}
         Some(Standing::InForce) => {}
+        Some(Standing::NotYet) if asks_for_metrics(word, node) => {}
         Some(Standing::NotYet) => report.not_yet(setting),
         Some(Standing::Replaced(by)) => report.replaced(&setting, by),
         Some(Standing::Refused(reason)) => refuse(&setting, key, reason, report),
@@ -111,6 +113,15 @@ fn is_well_known_body_field(word: &str) -> bool {
 /// The section in which a key is known.
 fn home(word: &str) -> Option<&'static Keys> {
     keys::SECTIONS.iter().find(|keys| keys.standing(word).is_some()).copied()
+}
+
+/// Whether callbacks are wished for that report to Prometheus alone, which is always told.
+fn asks_for_metrics(setting: &str, node: &Node) -> bool {
+    let items = if node.items().is_empty() { std::slice::from_ref(node) } else { node.items() };
+    let is_metrics =
+        |item: &Node| matches!(item.as_text(), Some("prometheus" | "prometheus_system"));
+    let reports = ["callbacks", "failure_callback", "service_callback", "success_callback"];
+    reports.contains(&setting) && items.iter().all(is_metrics)
 }
 
 /// Callbacks are names of integrations, or Python objects as `file.instance`.

@@ -191,7 +191,7 @@ pub(crate) const LITELLM: Keys = Keys {
         internal_user_budget_duration key_generation_settings max_budget max_end_user_budget \
         max_end_user_budget_id \
         max_internal_user_budget max_user_budget model_alias_map modify_params \
-        ssl_certificate ssl_verify tag_budget_config timezone turn_off_message_logging \
+        require_auth_for_metrics_endpoint ssl_certificate ssl_verify tag_budget_config timezone turn_off_message_logging \
         upperbound_key_generate_params",
     not_yet: "add_user_information_to_llm_headers audit_log_callbacks cache \
         callbacks custom_prometheus_* \
@@ -205,7 +205,7 @@ pub(crate) const LITELLM: Keys = Keys {
         max_ui_session_budget model_group_settings \
         overwrite_user_with_key_hash prometheus_* public_model_groups \
         redact_messages_in_exceptions redact_user_api_key_info \
-        require_auth_for_metrics_endpoint service_callback success_callback \
+        service_callback success_callback \
         use_chat_completions_url_for_anthropic_messages validate_end_user_id_in_db",
     replaced: &[
         ("cache_params", "answers are not cached by this version, and no Redis is used"),

@@ -23,6 +23,7 @@ mod grants;
 mod health_check;
 mod key_rules;
 mod keys;
+mod metrics;
 mod models;
 mod params;
 mod parse;
@@ -53,6 +54,7 @@ pub use document::{
 pub use explain::{Code, codes, explain};
 pub use grants::Grants;
 pub use key_rules::{KeyRule, KeyRules};
+pub use metrics::MetricsSettings;
 pub use report::{Fate, Note, Setting};
 pub use request_log::RequestLog;
 pub use resolve::Environment;

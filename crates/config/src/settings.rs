@@ -6,6 +6,7 @@ use crate::Environment;
 use crate::budgets::Budgets;
 use crate::diagnostic::{Code, Diagnostic};
 use crate::grants::{self, Grants};
+use crate::metrics::{self, MetricsSettings};
 use crate::report::Report;
 use crate::request_log::{self, RequestLog};
 use crate::tree::{Map, Node, Value};
@@ -19,7 +20,7 @@ const MAX_REQUEST_MB: usize = 1024;
 const MASTER_KEY: &str = "general_settings.master_key";
 
 /// What the client API is told, the same on every node.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Settings {
     /// `general_settings.master_key`, else `LITELLM_MASTER_KEY`; may be weak, see
     /// [`check_master_key`].
@@ -49,6 +50,8 @@ pub struct Settings {
     pub grants: Grants,
     /// What goes on record and how long it is kept.
     pub log: RequestLog,
+    /// What Prometheus is told, and who may read it.
+    pub metrics: MetricsSettings,
     /// `store_model_in_db`: whether models may be set over the API. Unless it is said, they may.
     pub stores_models: Option<bool>,
 }
@@ -156,6 +159,7 @@ pub(crate) fn settings(root: &Map, environment: &Environment, report: &mut Repor
         max_request_bytes: max_request_bytes(general, report),
         grants: grants::read(root, report),
         log: request_log::read(root, report),
+        metrics: metrics::read(root, report),
         end_user_headers: end_user_headers(general, report),
         counted: counted(general, report),
         key_parallel: parallel("max_parallel_requests", general, report),

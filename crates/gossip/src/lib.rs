@@ -12,6 +12,7 @@
 mod dropped;
 mod facts;
 mod member;
+mod metrics;
 mod peers;
 mod replay;
 mod seal;
@@ -33,6 +34,7 @@ pub use dropped::Dropped;
 use dropped::Drops;
 pub use facts::{BackendLoad, Fact, HealthFact, LoadFact, NodeFact, Reported};
 use member::Member;
+pub use metrics::METRICS;
 use seal::Seal;
 use transport::SealedTransport;
 pub use view::{Peer, View};

@@ -177,6 +177,14 @@ impl Copies {
         origins.iter().map(|(node, origin)| (*node, runs(origin))).collect()
     }
 
+    /// How large all of it is.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        let origins = self.origins();
+        let copies = origins.values().flat_map(|origin| origin.segments.values());
+        copies.map(|copy| copy.segment.bytes).sum()
+    }
+
     /// Lets go what is too old or too much, and writes the indexes of what is whole.
     pub fn sweep(&self, bounds: Bounds, now: UnixMillis) {
         let mut origins = self.origins();

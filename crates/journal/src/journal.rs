@@ -12,6 +12,7 @@ use tracing::{error, warn};
 
 use crate::filter::Filter;
 use crate::index;
+use crate::metrics::Syncs;
 use crate::recent::{MAX_RECENT_BYTES, Recent};
 use crate::retention::{Bounds, Kept};
 use crate::segment::{Name, Scanned, Segment, Shelf};
@@ -38,6 +39,7 @@ struct Shared {
     opened: File,
     epoch: Epoch,
     files: Mutex<Files>,
+    syncs: Syncs,
 }
 
 struct Files {
@@ -109,14 +111,18 @@ impl Journal {
             cursor: None,
             broken: false,
         };
-        let journal = Self(Arc::new(Shared { dir, opened, epoch, files: Mutex::new(files) }));
+        let (files, syncs) = (Mutex::new(files), Syncs::default());
+        let journal = Self(Arc::new(Shared { dir, opened, epoch, files, syncs }));
         let (syncing, sweeping) = (journal.clone(), journal.clone());
-        let stopped = stop.clone();
+        let (stopped, time) = (stop.clone(), clock.clone());
         tasks.spawn(async move {
             let mut ticks = tokio::time::interval(SYNC_EVERY);
             while stop.run_until_cancelled(ticks.tick()).await.is_some() {
-                if syncing.sync_off_thread().await.is_err() {
-                    stop.cancel();
+                let began = time.mono();
+                match syncing.sync_off_thread().await {
+                    Ok(true) => syncing.0.syncs.took(time.mono().since(began)),
+                    Ok(false) => {}
+                    Err(_) => stop.cancel(),
                 }
             }
             drop(syncing.sync_off_thread().await);
@@ -266,6 +272,10 @@ impl Journal {
         Ok(bytes)
     }
 
+    pub(crate) fn syncs(&self) -> &Syncs {
+        &self.0.syncs
+    }
+
     fn files(&self) -> MutexGuard<'_, Files> {
         self.0.files.lock().expect("no code panics while it holds the journal")
     }
@@ -322,7 +332,8 @@ impl Journal {
         }
     }
 
-    async fn sync_off_thread(&self) -> io::Result<()> {
+    /// Whether there was something to sync.
+    async fn sync_off_thread(&self) -> io::Result<bool> {
         let journal = self.clone();
         let synced = tokio::task::spawn_blocking(move || journal.sync()).await;
         synced.unwrap_or_else(|panic| Err(io::Error::other(panic))).inspect_err(|error| {
@@ -331,7 +342,7 @@ impl Journal {
         })
     }
 
-    fn sync(&self) -> io::Result<()> {
+    fn sync(&self) -> io::Result<bool> {
         let (closed, writing, unwritten) = {
             let mut files = self.files();
             let dirty = std::mem::take(&mut files.dirty);
@@ -340,6 +351,7 @@ impl Journal {
             (std::mem::take(&mut files.unsynced), writing, unwritten)
         };
         let rolled = !closed.is_empty();
+        let any = rolled || writing.is_some();
         for file in closed.iter().chain(&writing) {
             file.sync_data()?;
         }
@@ -350,7 +362,10 @@ impl Journal {
                 warn!(path = %path.display(), %error, "a segment has no index");
             }
         }
-        if rolled { self.0.opened.sync_all() } else { Ok(()) }
+        if rolled {
+            self.0.opened.sync_all()?;
+        }
+        Ok(any)
     }
 }
 

@@ -18,6 +18,7 @@ mod filter;
 mod frame;
 mod index;
 mod journal;
+mod metrics;
 mod query;
 mod recent;
 mod record;
@@ -35,6 +36,7 @@ use tokio_util::task::TaskTracker;
 pub use copies::{Copies, Held, NotTaken, Run};
 pub use error::Error;
 pub use journal::{Journal, OlderEpoch};
+pub use metrics::METRICS;
 pub use query::{Filters, Order, Payer, Position, Query, Seen};
 pub use record::{
     Attempt, CUT_MARK, Course, Fault, Kinds, MAX_ATTEMPTS, MAX_FAULT_BYTES, MAX_SAID_BYTES, Origin,

@@ -292,6 +292,18 @@ impl Limiter {
     pub fn scopes(&self) -> usize {
         self.scopes.len()
     }
+
+    /// Of how many of them this node has a lease of another one's.
+    #[must_use]
+    pub fn leases(&self) -> usize {
+        self.leased.len()
+    }
+
+    /// Whether it waits to hear what was admitted before it became the owner of some.
+    #[must_use]
+    pub fn is_gathering(&self) -> bool {
+        self.gathering.is_some()
+    }
 }
 
 /// Whether a node, in that run of its reports, still holds the slots it told of: not if it is

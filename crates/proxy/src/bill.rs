@@ -10,6 +10,7 @@ use dunlin_journal::{
 };
 use dunlin_ledger::{Cost, Pricing};
 use dunlin_llm::{ChatReply, ChatRequest, Endpoint, Media, Picture, Tier, Usage, tokens_in};
+use dunlin_metrics::Raised;
 use dunlin_router::{Deployment, context};
 use dunlin_state::Key;
 use dunlin_types::{NanoUsd, Tokens, UnixMillis};
@@ -58,6 +59,8 @@ struct Streamed {
     usage: Option<Usage>,
     text_bytes: u64,
     any: bool,
+    /// It is one of the answers that are being passed on.
+    open: Option<Raised>,
 }
 
 /// What a request came to.
@@ -261,6 +264,8 @@ impl Bill {
         if tried || refusals.admit(self.record.key, now) {
             return failed.spent(self.settle(Outcome::Failure, &Usage::default()).key_spend);
         }
+        let (of, status) = (self.endpoint.call_type(), failed.body().code);
+        self.proxy.0.open.counts.unrecorded(of, status);
         let spend = self.key().map(|key| self.proxy.0.admission.key_spend(key));
         drop(self.permit.take());
         failed.spent(spend)
@@ -356,6 +361,8 @@ impl Bill {
     pub(crate) fn begun(&mut self, usage: Option<Usage>) {
         self.streamed.any = true;
         self.streamed.usage = usage;
+        let streams = &self.proxy.0.open.counts.streams;
+        self.streamed.open.get_or_insert_with(|| streams.raise());
     }
 
     /// A piece of an answer is about to be passed on.

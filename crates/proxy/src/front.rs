@@ -36,7 +36,7 @@ pub(crate) async fn answer(
 ) -> Result<Response<Body>, Infallible> {
     let mut response = if is_preflight(&request) {
         preflight(&request)
-    } else if let Some(target) = without_trailing_slash(request.uri()) {
+    } else if let Some(target) = without_trailing_slash(request.uri(), &front.root_path) {
         redirect(&target)
     } else {
         if let Some(uri) = below_root(request.uri(), &front.root_path) {
@@ -84,8 +84,14 @@ fn preflight<B>(request: &Request<B>) -> Response<Body> {
     response
 }
 
+/// LiteLLM's metrics are an application of their own, which answers here.
+const ENDS_IN_SLASH: &str = "/metrics/";
+
 /// `/v1/models/` means `/v1/models`.
-fn without_trailing_slash(uri: &Uri) -> Option<String> {
+fn without_trailing_slash(uri: &Uri, root: &str) -> Option<String> {
+    if uri.path().strip_prefix(root.trim_end_matches('/')) == Some(ENDS_IN_SLASH) {
+        return None;
+    }
     let path = uri.path().strip_suffix('/').filter(|path| !path.is_empty())?;
     // A path that begins with two slashes would redirect to another host.
     let path = format!("/{}", path.trim_start_matches('/'));
@@ -142,11 +148,15 @@ mod tests {
             ("//evil.example/", Some("/evil.example")),
             ("/", None),
             ("/v1/models", None),
+            ("/metrics/", None),
+            ("/llm/metrics/", Some("/llm/metrics")),
         ];
         for (path, expected) in cases {
             let uri = path.parse().expect("a path");
-            assert_eq!(without_trailing_slash(&uri).as_deref(), expected, "{path}");
+            assert_eq!(without_trailing_slash(&uri, "").as_deref(), expected, "{path}");
         }
+        let below = "/llm/metrics/".parse().expect("a path");
+        assert_eq!(without_trailing_slash(&below, "/llm/"), None);
     }
 
     #[test]

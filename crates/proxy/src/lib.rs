@@ -30,6 +30,7 @@ mod ids;
 mod keepalive;
 mod kept;
 mod limits;
+mod metrics;
 mod model_info;
 mod models;
 mod names;
@@ -69,6 +70,7 @@ use server::Open;
 pub use dunlin_admission::Counted;
 pub use front::Front;
 pub use ids::Ids;
+pub use metrics::METRICS;
 pub use routes::router;
 pub use stale::{Detour, OnStale};
 

@@ -114,13 +114,18 @@ pub(crate) fn answer(proxy: &Proxy, call: &Call, failed: Failed) -> Response<Bod
 
 /// Puts a request on record that was refused, unless it is or nobody knows whose it was.
 pub(crate) fn note(proxy: &Proxy, call: &Call, failed: &Failed) {
-    let Some(who) = call.known.who.get().filter(|_| !failed.is_on_record()) else { return };
+    if failed.is_on_record() {
+        return;
+    }
+    let counts = &proxy.0.open.counts;
+    let unrecorded = || counts.unrecorded(call.endpoint.call_type(), failed.body().code);
+    let Some(who) = call.known.who.get() else { return unrecorded() };
     let key = match who {
         Who::Master => None,
         Who::Key(key) => Some(*key),
     };
     if !proxy.0.refusals.admit(key, proxy.0.clock.mono()) {
-        return;
+        return unrecorded();
     }
     let mut record = SpendRecord {
         request: call.id,

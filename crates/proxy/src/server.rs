@@ -25,6 +25,7 @@ use tokio_util::task::TaskTracker;
 use tracing::{debug, warn};
 
 use crate::front::{self, Front};
+use crate::metrics::Counts;
 use crate::stale;
 
 /// Clients beyond this many wait in the kernel's backlog until one leaves; fewer where the system
@@ -65,6 +66,7 @@ pub struct Open {
     pub leaving: CancellationToken,
     /// Cancelled, all end at once.
     pub(crate) cut: CancellationToken,
+    pub(crate) counts: Arc<Counts>,
 }
 
 /// How much a listener takes on.
@@ -112,26 +114,29 @@ async fn serve_within(
     let app = app.method_not_allowed_fallback(front::wrong_method);
     let front = Arc::new(front);
     let builder = builder(bounds.keep_alive);
-    let room = Arc::new(Semaphore::new(bounds.connections.min(MAX_CONNECTIONS)));
+    let most = bounds.connections.min(MAX_CONNECTIONS);
+    let room = Arc::new(Semaphore::new(most));
     let graceful = GracefulShutdown::new();
     let connections = TaskTracker::new();
-    let Open { tasks: conversations, leaving: stop, cut } = open;
+    let Open { tasks: conversations, leaving: stop, cut, counts } = open;
     let _cut_when_dropped = cut.clone().drop_guard();
+    counts.admits(most);
 
     let welcome = |(stream, peer, place): Arrival| {
         let app = app.clone();
         let front = Arc::clone(&front);
         let begun = Arc::new(Notify::new());
         let waiting = Arc::clone(&begun);
-        let leaving = stop.clone();
+        let (leaving, counts, open_now) = (stop.clone(), Arc::clone(&counts), &counts);
         let service = service_fn(move |mut request: http::Request<Incoming>| {
             begun.notify_one();
             request.extensions_mut().insert(peer);
             let keeps_alive = request.version() <= Version::HTTP_11;
             let answering = front::answer(Arc::clone(&front), app.clone(), request.map(Body::new));
-            let leaving = leaving.clone();
+            let (leaving, counts) = (leaving.clone(), Arc::clone(&counts));
             async move {
                 let mut response = answering.await?;
+                counts.responds(response.status());
                 // The client's next request goes elsewhere. (h2c has GOAWAY, which cuts nothing.)
                 let is_upgrade = response.status() == StatusCode::SWITCHING_PROTOCOLS;
                 if keeps_alive && !is_upgrade && leaving.is_cancelled() {
@@ -142,9 +147,10 @@ async fn serve_within(
         });
         let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), service);
         let connection = graceful.watch(connection.into_owned());
-        let cut = cut.clone();
+        let (cut, counted) = (cut.clone(), open_now.connections.raise());
         connections.spawn(async move {
             let _place = place;
+            let _counted = counted;
             tokio::select! {
                 ended = cut.run_until_cancelled(connection) => if let Some(Err(error)) = ended {
                     debug!(%error, "a client's connection ended early");

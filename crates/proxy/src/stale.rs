@@ -24,7 +24,7 @@ const LOOK_AGAIN: Duration = Duration::from_millis(20);
 const COME_BACK: Duration = Duration::from_secs(1);
 
 /// What is asked of this node about itself, and is answered whatever it knows.
-const ABOUT_ITSELF: [&str; 2] = ["/health/", "/cluster/status"];
+const ABOUT_ITSELF: [&str; 3] = ["/health/", "/cluster/status", "/metrics"];
 
 /// What a node does that may lack something, and finds no other to ask.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

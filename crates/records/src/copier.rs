@@ -57,6 +57,8 @@ pub(crate) async fn run(records: Records) {
             if let Some(partner) = &mut partner {
                 shared.copy(partner).await;
             }
+            let held = partner.as_ref().and_then(|partner| partner.held.as_ref());
+            shared.uncopied.is(uncopied(&shared.journal.segments(), held));
         }
     };
     shared.stop.run_until_cancelled(copying).await;
@@ -126,6 +128,17 @@ struct Next {
     tail: bool,
 }
 
+/// The bytes that a partner does not hold and wants.
+fn uncopied(segments: &[(Epoch, u64, u64)], held: Option<&Holds>) -> u64 {
+    let lacks = |(epoch, first, bytes): &(Epoch, u64, u64)| {
+        let segment = (*epoch, *first);
+        let Some(held) = held else { return *bytes };
+        let has = held.bytes.get(&segment).copied().unwrap_or_default();
+        if held.gone.is_none_or(|gone| segment > gone) { bytes.saturating_sub(has) } else { 0 }
+    };
+    segments.iter().map(lacks).sum()
+}
+
 /// Newest first; a segment of which the partner has nothing only if all are wanted.
 fn next(segments: &[(Epoch, u64, u64)], held: &Holds, all: bool) -> Option<Next> {
     let mut written = segments.iter().rev().filter(|(_, _, bytes)| *bytes > 0);
@@ -193,5 +206,8 @@ mod tests {
         for (held, all, expected) in cases {
             assert_eq!(next(&segments, &held, all), expected, "{:?} {all}", held.bytes);
         }
+        assert_eq!(uncopied(&segments, None), 190);
+        let some = holds(&[((two, 1), 20), ((one, 50), 60)], Some((one, 1)));
+        assert_eq!(uncopied(&segments, Some(&some)), 10);
     }
 }

@@ -13,6 +13,7 @@ mod cover;
 mod gather;
 mod keeper;
 mod merge;
+mod metrics;
 mod wire;
 
 use std::path::PathBuf;
@@ -29,6 +30,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub use keeper::Busy;
+pub use metrics::METRICS;
 
 /// How often a node looks whether it has records that are not copied.
 pub const COPY_EVERY: Duration = Duration::from_millis(200);
@@ -76,6 +78,7 @@ struct Shared {
     clock: Clock,
     journal: Journal,
     copies: Copies,
+    uncopied: metrics::Uncopied,
     bounds: Mutex<Bounds>,
     consensus: Consensus,
     gossip: Gossip,
@@ -135,6 +138,7 @@ impl Records {
             clock,
             journal,
             copies: Copies::open(dir)?,
+            uncopied: metrics::Uncopied::default(),
             bounds: Mutex::new(bounds),
             consensus,
             gossip,

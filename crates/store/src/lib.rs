@@ -12,6 +12,7 @@
 
 mod deletions;
 mod error;
+mod metrics;
 mod peers;
 mod record;
 mod shelf;
@@ -34,6 +35,7 @@ use tracing::warn;
 
 use deletions::Deletions;
 pub use error::{Error, NotStored, Unreachable};
+pub use metrics::METRICS;
 use shelf::{Bounds, Shelf};
 use works::Works;
 pub use works::{Doing, MAX_WORKS, Work};

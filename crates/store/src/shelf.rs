@@ -262,6 +262,12 @@ impl Shelf {
         }
     }
 
+    /// How many entries there are, and the bytes of all segments.
+    pub(crate) fn size(&self) -> (usize, u64) {
+        let files = self.files();
+        (files.index.len(), files.segments.values().map(|segment| segment.bytes).sum())
+    }
+
     fn files(&self) -> MutexGuard<'_, Files> {
         self.files.lock().expect("no code panics while it holds the store")
     }

@@ -9,6 +9,7 @@ mod attempt;
 mod call;
 mod converse;
 mod error;
+mod metrics;
 mod pieces;
 mod probe;
 mod relay;
@@ -37,6 +38,7 @@ pub use attempt::Attempt;
 pub use call::{Answer, Bounds, Whole};
 pub use converse::{Conversation, Talking};
 pub use error::Failure;
+pub use metrics::METRICS;
 pub use relay::{Relay, Relayed};
 pub use sight::BackendStatus;
 pub use stream::{Long, Stream};
@@ -74,6 +76,7 @@ struct Shared {
     egress: Egress,
     identity: Identity,
     table: Table,
+    attempts: metrics::Attempts,
     rumours: ArcSwap<Rumours>,
     tasks: TaskTracker,
 }
@@ -88,6 +91,7 @@ impl Upstream {
             egress: config.egress.clone(),
             identity: config.identity.clone(),
             table: Table::default(),
+            attempts: metrics::Attempts::default(),
             rumours: ArcSwap::default(),
             tasks: config.tasks.clone(),
         };
@@ -201,6 +205,7 @@ impl Upstream {
 
     /// Takes note of how an attempt ended.
     fn observe(&self, attempt: &Attempt, outcome: dunlin_router::Outcome, retry: &Retry) {
+        self.0.attempts.ended(outcome);
         self.0.table.observe(attempt, outcome, retry, self.0.clock.mono());
     }
 }

@@ -25,6 +25,7 @@ mod keys;
 mod limits;
 mod members;
 mod messages;
+mod metrics;
 mod migrate;
 mod models;
 mod natives;

@@ -1,0 +1,138 @@
+//! What Prometheus is told of who is let in, of limits, budgets and spend.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use dunlin_ledger::Figures;
+use dunlin_metrics::{Desc, Page};
+use dunlin_types::NanoUsd;
+
+use crate::{Admission, Refusal};
+
+static IN_FLIGHT: Desc = Desc::gauge(
+    "dunlin_requests_in_flight",
+    "Requests that this node has admitted and not settled yet, open streams included.",
+    &[],
+);
+static REFUSALS: Desc = Desc::counter(
+    "dunlin_refusals_total",
+    "Requests that were not let in, or held no money, by reason. `overloaded` is a table that is \
+     full, `cannot_know` a node that is cut off.",
+    &["reason"],
+);
+static SCOPES: Desc = Desc::gauge(
+    "dunlin_limiter_scopes",
+    "Limits that this node keeps count of, its own and those it asks others about.",
+    &[],
+);
+static LEASES: Desc = Desc::gauge(
+    "dunlin_limiter_leases",
+    "Limits of other nodes of which this one has a lease, so that it need not ask.",
+    &[],
+);
+static GATHERING: Desc = Desc::gauge(
+    "dunlin_limiter_gathering",
+    "1 while this node waits to hear what was admitted before it became the owner of limits.",
+    &[],
+);
+static SHARES: Desc = Desc::counter(
+    "dunlin_limiter_shares_total",
+    "Limits that were decided by this node's share, because their owner did not answer.",
+    &[],
+);
+static POTS: Desc =
+    Desc::gauge("dunlin_budget_pots", "Pots of money that this node keeps books on.", &[]);
+static HOLDING: Desc =
+    Desc::gauge("dunlin_budget_holding", "Requests that hold money of a budget.", &[]);
+static WAITING: Desc = Desc::gauge(
+    "dunlin_budget_waiting",
+    "Requests that wait for money of a budget that is not on this node.",
+    &[],
+);
+static LEASED: Desc = Desc::gauge(
+    "dunlin_budget_leased_usd",
+    "Money of budgets that was granted to this node and that its settled spend has not used.",
+    &[],
+);
+static WITHHELD: Desc = Desc::gauge(
+    "dunlin_budget_withheld_usd",
+    "Money of budgets that lies on nodes that do not serve: neither spent nor free. The same on all \
+     nodes.",
+    &[],
+);
+static UNSETTLED: Desc = Desc::gauge(
+    "dunlin_spend_unsettled_records",
+    "Requests on record here whose cost is not in the replicated state yet.",
+    &[],
+);
+static SETTLED: Desc = Desc::counter(
+    "dunlin_spend_settled_records_total",
+    "Requests on record here, since this node's start, whose cost is in the replicated state.",
+    &[],
+);
+
+/// The metrics of this crate.
+pub static METRICS: &[&Desc] = &[
+    &IN_FLIGHT, &REFUSALS, &SCOPES, &LEASES, &GATHERING, &SHARES, &POTS, &HOLDING, &WAITING,
+    &LEASED, &WITHHELD, &UNSETTLED, &SETTLED,
+];
+
+const REASONS: [&str; 9] = [
+    "unknown_key",
+    "blocked",
+    "holder_blocked",
+    "expired",
+    "rate_limited",
+    "over_budget",
+    "node_full",
+    "cannot_know",
+    "overloaded",
+];
+
+/// How many were refused, by reason.
+#[derive(Default)]
+pub(crate) struct Refused([AtomicU64; REASONS.len()]);
+
+impl Refused {
+    pub(crate) fn count(&self, refusal: &Refusal) {
+        let which = match refusal {
+            Refusal::UnknownKey => 0,
+            Refusal::Blocked => 1,
+            Refusal::HolderBlocked { .. } => 2,
+            Refusal::Expired { .. } => 3,
+            Refusal::RateLimited(_) => 4,
+            Refusal::OverBudget(_) => 5,
+            Refusal::NodeFull { .. } => 6,
+            Refusal::CannotKnow { .. } => 7,
+            Refusal::Overloaded { .. } => 8,
+        };
+        self.0[which].fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+impl Admission {
+    /// Writes what is known now on a page. Asks nobody.
+    pub fn report(&self, page: &mut Page) {
+        let shared = &self.0;
+        page.level(&IN_FLIGHT, &[], shared.slots.taken());
+        for (reason, times) in REASONS.iter().zip(&shared.refused.0) {
+            page.count(&REFUSALS, &[reason], times.load(Ordering::Relaxed));
+        }
+        let limits = shared.limits.figures();
+        page.level(&SCOPES, &[], limits.scopes);
+        page.level(&LEASES, &[], limits.leases);
+        page.level(&GATHERING, &[], u8::from(limits.gathering));
+        page.count(&SHARES, &[], limits.shares);
+        let Figures { pots, holding, waiting, .. } = shared.money.figures();
+        page.level(&POTS, &[], pots);
+        page.level(&HOLDING, &[], holding);
+        page.level(&WAITING, &[], waiting);
+        let state = shared.consensus.state();
+        page.gauge(&LEASED, &[], state.granted_to(shared.me).as_usd());
+        let others = state.nodes().into_keys().filter(|node| !state.ring().has(*node));
+        let withheld: NanoUsd = others.map(|node| state.granted_to(node)).sum();
+        page.gauge(&WITHHELD, &[], withheld.as_usd());
+        let settled = shared.unsettled.settled_through();
+        page.count(&SETTLED, &[], settled);
+        page.level(&UNSETTLED, &[], shared.journal.last().saturating_sub(settled));
+    }
+}

@@ -1,0 +1,120 @@
+//! What this node tells Prometheus: the parts of the node, each in its own words, on one page.
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use dunlin_admission::Admission;
+use dunlin_consensus::Consensus;
+use dunlin_gossip::Gossip;
+use dunlin_journal::Journal;
+use dunlin_metrics::{Desc, Metrics};
+use dunlin_proxy::server::Open;
+use dunlin_records::Records;
+use dunlin_router::Catalog;
+use dunlin_store::Store;
+use dunlin_types::NodeId;
+use dunlin_upstream::Upstream;
+use tokio::sync::watch;
+
+use crate::revision::InForce;
+
+static BUILD: Desc =
+    Desc::gauge("dunlin_build_info", "1, with what runs here as labels.", &["version", "node_id"]);
+static READY: Desc = Desc::gauge(
+    "dunlin_config_revision",
+    "The config revision that this node works by; 0 before the first.",
+    &[],
+);
+
+/// The metrics that the binary itself has.
+#[cfg(test)]
+static METRICS: &[&Desc] = &[&BUILD, &READY];
+
+/// What metrics are asked of.
+pub(crate) struct Parts {
+    pub(crate) me: NodeId,
+    pub(crate) consensus: Consensus,
+    pub(crate) gossip: Gossip,
+    pub(crate) journal: Journal,
+    pub(crate) records: Records,
+    pub(crate) store: Store,
+    pub(crate) admission: Admission,
+    pub(crate) upstream: Upstream,
+    pub(crate) open: Open,
+    /// The models of the config revision in force.
+    pub(crate) catalog: Arc<ArcSwap<Catalog>>,
+    pub(crate) in_force: watch::Receiver<InForce>,
+}
+
+/// The metrics of a node.
+pub(crate) fn of(parts: Parts) -> Metrics {
+    let metrics = Metrics::default();
+    metrics.add(move |page| {
+        let version = env!("CARGO_PKG_VERSION");
+        page.level(&BUILD, &[version, &parts.me.to_string()], 1_u8);
+        page.level(&READY, &[], parts.in_force.borrow().revision);
+        parts.consensus.report(page);
+        parts.gossip.report(page);
+        parts.journal.report(page);
+        parts.records.report(page);
+        parts.store.report(page);
+        parts.admission.report(page);
+        parts.upstream.report(&parts.catalog.load(), page);
+        parts.open.report(page);
+    });
+    metrics
+}
+
+/// Every metric there is, in the order of the crates.
+#[cfg(test)]
+fn all() -> Vec<&'static Desc> {
+    let crates = [
+        METRICS,
+        dunlin_metrics::METRICS,
+        dunlin_consensus::METRICS,
+        dunlin_gossip::METRICS,
+        dunlin_journal::METRICS,
+        dunlin_records::METRICS,
+        dunlin_store::METRICS,
+        dunlin_admission::METRICS,
+        dunlin_upstream::METRICS,
+        dunlin_proxy::METRICS,
+    ];
+    crates.into_iter().flatten().copied().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    const PAGE: &str = include_str!("../../docs/metrics.md");
+
+    #[test]
+    fn the_page_tells_of_every_metric_what_the_metric_tells_of_itself() {
+        let row = |Desc { name, kind, help, labels }: &Desc| {
+            let labels: Vec<_> = labels.iter().map(|label| format!("`{label}`")).collect();
+            let row = format!("| `{name}` | {} | {} | {help} |", kind.name(), labels.join(" "));
+            row.replace("|  |", "| |")
+        };
+        let rows = all().into_iter().map(row);
+        let missing: Vec<_> = rows.filter(|row| PAGE.lines().all(|line| line != row)).collect();
+        assert!(missing.is_empty(), "docs/metrics.md lacks\n{}", missing.join("\n"));
+        let told: Vec<_> = PAGE.lines().filter(|line| line.starts_with("| `dunlin_")).collect();
+        let known = all().into_iter().filter(|desc| desc.name.starts_with("dunlin_"));
+        let known: BTreeSet<_> = known.map(|desc| desc.name).collect();
+        assert_eq!(told.len(), known.len(), "a metric is told that there is not, or told twice");
+    }
+
+    #[test]
+    fn names_say_units_and_what_is_counted() {
+        let names: Vec<_> = all().into_iter().map(|desc| desc.name).collect();
+        assert_eq!(names.iter().collect::<BTreeSet<_>>().len(), names.len(), "each name once");
+        for desc in all() {
+            let total = desc.name.ends_with("_total");
+            assert_eq!(total, desc.kind == dunlin_metrics::Kind::Counter, "{}", desc.name);
+            assert!(desc.help.ends_with('.') && !desc.help.contains('|'), "{}", desc.name);
+        }
+    }
+}
