@@ -101,20 +101,21 @@ impl Permit {
     ///
     /// # Errors
     /// The record could not be written; the limits are settled all the same.
-    pub fn settle(self, record: &mut SpendRecord) -> Result<Option<NanoUsd>, Error> {
+    pub fn settle(self, mut record: SpendRecord) -> Result<Option<NanoUsd>, Error> {
         let Self { admission, key, reservation, hold, entry, slot: _over } = self;
         let shared = &admission.0;
         let (there, held_there) = entry.map_or((None, None), |e| (e.reservation, e.hold));
         record.charged = hold.charged().to_vec();
         match &held_there {
             Some(held) => record.charged.extend_from_slice(held.charged()),
-            None => record.charged.extend(shared.money.charged_at(record)),
+            None => record.charged.extend(shared.money.charged_at(&record)),
         }
         for reservation in [reservation, there].into_iter().flatten() {
             reservation.settle(record.prompt, record.cached, record.completion);
         }
-        let number = shared.journal.append(record)?;
-        shared.unsettled.add(number, record);
+        let record = Arc::new(record);
+        let number = shared.journal.append(&record)?;
+        shared.unsettled.add(number, &record);
         hold.settle(record.cost, number);
         if let Some(held) = held_there {
             held.settle(record.cost, number);
@@ -147,9 +148,10 @@ impl Permit {
         });
     }
 
-    fn record(self, mut record: SpendRecord) {
-        if let Err(error) = self.settle(&mut record) {
-            error!(request.id = %record.request, %error, "a request's spend is not on record");
+    fn record(self, record: SpendRecord) {
+        let request = record.request;
+        if let Err(error) = self.settle(record) {
+            error!(request.id = %request, %error, "a request's spend is not on record");
         }
     }
 }
@@ -158,15 +160,16 @@ impl Admission {
     /// Puts what was found finished on record, if nobody has, once those who asked for it have been
     /// answered: `record` says who pays. True if it is on record, by whomever; false if the cluster
     /// could not be asked.
-    pub async fn charge(&self, found: Found, record: &SpendRecord) -> bool {
+    pub async fn charge(&self, found: Found, record: SpendRecord) -> bool {
         if self.is_charged(found) {
             return true;
         }
         if !self.claim(found).await {
             return self.is_charged(found);
         }
-        match self.0.journal.append(record) {
-            Ok(number) => self.0.unsettled.add(number, record),
+        let record = Arc::new(record);
+        match self.0.journal.append(&record) {
+            Ok(number) => self.0.unsettled.add(number, &record),
             // It is claimed: nobody else will charge it.
             Err(error) => error!(request.id = %found.request, %error, "a spend is not on record"),
         }

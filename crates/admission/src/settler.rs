@@ -285,7 +285,7 @@ mod tests {
         let charged = vec![(pot.clone(), UnixMillis(0))];
         for _ in 0..5 {
             let record = SpendRecord { charged: charged.clone(), ..record(key, 1, 100) };
-            shared.journal.append(&record).expect("written");
+            shared.journal.append(&Arc::new(record)).expect("written");
         }
         let older = config.epoch;
         let charge = Charge { pot, period: UnixMillis(0), cost: NanoUsd(200), requests: 2 };

@@ -47,7 +47,7 @@ async fn requests_are_limited_and_told_when_to_come_back() {
             (status.what, status.limit, status.remaining),
             (Limited::Requests, 3, remaining)
         );
-        permit.settle(&mut record(key, 10, 0)).expect("written");
+        permit.settle(record(key, 10, 0)).expect("written");
     }
     let limited = limited(node.admit(key, 10).await);
     assert_eq!((limited.what, limited.limit, limited.remaining), (Limited::Requests, 3, 0));
@@ -61,7 +61,7 @@ async fn tokens_not_used_and_slots_come_back_at_once() {
     let key = node.key("tokens", None, Some(1000), Some(2)).await;
     let first = node.admit(key, 600).await.expect("within the limits");
     assert_eq!(limited(node.admit(key, 600).await).what, Limited::Tokens);
-    first.settle(&mut record(key, 100, 0)).expect("written");
+    first.settle(record(key, 100, 0)).expect("written");
     let second = node.admit(key, 600).await.expect("500 tokens came back");
     let _third = node.admit(key, 100).await.expect("within the limits");
     assert_eq!(limited(node.admit(key, 1).await).what, Limited::MaxParallelRequests);
@@ -69,7 +69,7 @@ async fn tokens_not_used_and_slots_come_back_at_once() {
     node.admit(key, 600)
         .await
         .expect("a voided request took nothing")
-        .settle(&mut record(key, 900, 0))
+        .settle(record(key, 900, 0))
         .expect("written");
     assert_eq!(limited(node.admit(key, 1).await).remaining, 0, "100 + 100 + 900 are a debt");
 }
@@ -110,7 +110,7 @@ async fn spend_is_shown_at_once_settled_soon_and_survives_a_kill() {
     let spend = |node: &Node| node.spent(key);
     for _ in 0..5 {
         let permit = node.admit(key, 1).await.expect("no limits");
-        let shown = permit.settle(&mut record(key, 1, 100)).expect("written");
+        let shown = permit.settle(record(key, 1, 100)).expect("written");
         assert_eq!(shown, Some(spend(&node)));
     }
     assert_eq!(spend(&node), NanoUsd(500));
@@ -118,7 +118,7 @@ async fn spend_is_shown_at_once_settled_soon_and_survives_a_kill() {
     assert_eq!(spend(&node), NanoUsd(500), "what is settled is not counted twice");
 
     let permit = node.admit(key, 1).await.expect("no limits");
-    permit.settle(&mut record(key, 1, 100)).expect("written");
+    permit.settle(record(key, 1, 100)).expect("written");
     let node = node.restart().await;
     until("the old life is settled", || node.consensus.state().key_spend(&key) == NanoUsd(600))
         .await;
@@ -220,7 +220,7 @@ async fn a_limit_that_is_lowered_below_what_is_in_use_refuses_and_takes_nothing_
         let refused = limited(node.admit(key, 1).await);
         assert_eq!(refused.what, Limited::MaxParallelRequests, "{left} of 2 are open");
         let done = open.pop().expect("it is open");
-        done.settle(&mut record(key, 1, 0)).expect("what was let in goes on to its end");
+        done.settle(record(key, 1, 0)).expect("what was let in goes on to its end");
     }
     assert!(node.admit(key, 1).await.is_ok(), "one of 2 is open, and 4 of 5 were sent");
 }

@@ -68,6 +68,9 @@ pub enum NotTaken {
         /// Where the piece begins.
         offset: u64,
     },
+    /// The piece is the first one of a segment whose form this version does not read.
+    #[error("the segment is in a form that this version does not read")]
+    Form,
     /// The piece does not consist of whole, undamaged frames.
     #[error("the piece is damaged")]
     Damaged,
@@ -80,7 +83,7 @@ impl Copies {
     /// Opens what is kept in `dir`.
     ///
     /// # Errors
-    /// [`Error::Open`] and [`Error::Read`].
+    /// [`Error::Open`], [`Error::Read`] and [`Error::Form`].
     pub fn open(dir: PathBuf) -> Result<Self, Error> {
         let cannot = |source| Error::Open { path: dir.clone(), source };
         fs::create_dir_all(&dir).map_err(cannot)?;
@@ -131,12 +134,11 @@ impl Copies {
             Some(Copy { words: None, .. }) => segment.words(&dir).unwrap_or_default(),
             None => Filter::default(),
         };
-        let mut at = 0;
+        let mut at = if offset == 0 { frame::begin(frames).ok_or(NotTaken::Form)? } else { 0 };
         while at < frames.len() {
-            let length = frame::frame_length(&frames[at..]).ok_or(NotTaken::Damaged)?;
-            let record = frame::decode(&frames[at..]).map(|(record, _)| record);
-            segment.add(record.as_ref(), length);
-            record.iter().for_each(|record| index::add_words(&mut words, record));
+            let (record, length) = frame::decode(&frames[at..]).ok_or(NotTaken::Damaged)?;
+            segment.add(&record, length);
+            words.add(&index::words(&record));
             at += length;
         }
         let path = segment.path(&dir);

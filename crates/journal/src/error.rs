@@ -33,6 +33,16 @@ pub enum Error {
         #[source]
         source: io::Error,
     },
+    /// A segment's records are in a form that is not this version's.
+    #[error(
+        "the journal segment {path} is in a form that this version does not read, or its first \
+         bytes are damaged: let the version that wrote it settle its spend, then move the file \
+         out of the folder"
+    )]
+    Form {
+        /// The segment.
+        path: PathBuf,
+    },
     /// A record is longer than a segment may be.
     #[error("a record of {bytes} bytes is longer than the bound of {bound}")]
     TooLong {

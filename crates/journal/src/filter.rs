@@ -22,16 +22,17 @@ impl Default for Filter {
 }
 
 impl Filter {
-    /// Puts a word of some kind in.
-    pub(crate) fn add(&mut self, kind: u8, word: &[u8]) {
-        for bit in bits(kind, word, self.0.len()) {
+    /// Puts words in, each by its [`hash`].
+    pub(crate) fn add(&mut self, words: &[u64]) {
+        let places = self.0.len();
+        for bit in words.iter().flat_map(|word| bits(*word, places)) {
             self.0[bit / 64] |= 1 << (bit % 64);
         }
     }
 
     /// False: the word was never put in.
     pub(crate) fn may_have(&self, kind: u8, word: &[u8]) -> bool {
-        bits(kind, word, self.0.len()).all(|bit| self.0[bit / 64] & (1 << (bit % 64)) != 0)
+        bits(hash(kind, word), self.0.len()).all(|bit| self.0[bit / 64] & (1 << (bit % 64)) != 0)
     }
 
     /// The same set in as little space as leaves it of use.
@@ -59,18 +60,17 @@ impl Filter {
     }
 }
 
-/// The bits of a word in a filter of so many words: its hash, stepped through. Lower bits are those
+/// The bits of a word in a filter of `words` times 64: its hash, stepped through. Lower bits are those
 /// of a smaller filter, which makes folding possible.
-fn bits(kind: u8, word: &[u8], words: usize) -> impl Iterator<Item = usize> {
+fn bits(start: u64, words: usize) -> impl Iterator<Item = usize> {
     let mask = words as u64 * 64 - 1;
-    let start = hash(kind, word);
     let step = (start >> 32) | 1;
     #[expect(clippy::cast_possible_truncation, reason = "the mask is a place in memory")]
     (0..PROBES).map(move |probe| (start.wrapping_add(probe.wrapping_mul(step)) & mask) as usize)
 }
 
-/// FNV-1a, mixed so that the high bits depend on every byte.
-fn hash(kind: u8, word: &[u8]) -> u64 {
+/// Stands for a word of some kind: FNV-1a, mixed so that the high bits depend on every byte.
+pub(crate) fn hash(kind: u8, word: &[u8]) -> u64 {
     let byte = |hash: u64, byte: &u8| (hash ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3);
     let hash = [kind].iter().chain(word).fold(0xcbf2_9ce4_8422_2325, byte);
     let mixed = (hash ^ (hash >> 33)).wrapping_mul(0xff51_afd7_ed55_8ccd);
@@ -86,7 +86,7 @@ mod tests {
         for count in [0, 10, 1_000, 30_000] {
             let mut filter = Filter::default();
             let word = |number: usize| format!("chatcmpl-{number}").into_bytes();
-            (0..count).for_each(|number| filter.add(1, &word(number)));
+            (0..count).for_each(|number| filter.add(&[hash(1, &word(number))]));
             let folded = filter.folded();
             let folded = Filter::of_bytes(&folded.bytes()).expect("a filter");
             assert!((0..count).all(|number| folded.may_have(1, &word(number))), "{count}");
@@ -99,7 +99,7 @@ mod tests {
     #[test]
     fn a_small_set_is_a_small_filter() {
         let mut filter = Filter::default();
-        (0..100_u32).for_each(|number| filter.add(0, &number.to_le_bytes()));
+        (0..100_u32).for_each(|number| filter.add(&[hash(0, &number.to_le_bytes())]));
         assert!(filter.folded().bytes().len() <= 1024);
     }
 }

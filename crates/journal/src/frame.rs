@@ -1,20 +1,26 @@
-//! The frame of a record on disk: length and CRC-32 of the payload, 4 bytes each, little endian,
-//! then the payload as JSON. Field names are kept so that files outlive versions.
+//! How records are on disk. A segment's file is empty or begins with [`HEAD`]. Frames follow: length
+//! and CRC-32 of the payload, 4 bytes each, little endian, then the record as postcard writes it.
 
 use crate::{Error, SpendRecord};
 
+/// In which form a segment's records are, and with it its index. Fields have no names there: who
+/// changes a record's changes this as well, and reads what was released before.
+pub(crate) const HEAD: &[u8; 8] = b"dunlinj2";
 /// Longer payloads are refused when written and are damage when read.
 const MAX_PAYLOAD: u32 = 1 << 20;
-/// No frame is longer.
-pub(crate) const MAX_FRAME: usize = FRAME_HEAD + MAX_PAYLOAD as usize;
+/// No frame is longer, with the head before it.
+pub(crate) const MAX_FRAME: usize = HEAD.len() + FRAME_HEAD + MAX_PAYLOAD as usize;
 /// Length and CRC.
 pub(crate) const FRAME_HEAD: usize = 8;
+/// Most frames are shorter.
+const USUAL_FRAME: usize = 512;
 
 /// The frame of a record.
 pub(crate) fn encode(record: &SpendRecord) -> Result<Vec<u8>, Error> {
-    let mut frame = vec![0; FRAME_HEAD];
-    serde_json::to_writer(&mut frame, record)
-        .expect("a record is plain data and memory is no file");
+    let mut frame = Vec::with_capacity(USUAL_FRAME);
+    frame.extend([0; FRAME_HEAD]);
+    let mut frame = postcard::to_extend(record, frame)
+        .expect("a record is plain data and memory has room for it");
     let payload = frame.len() - FRAME_HEAD;
     let length = u32::try_from(payload).ok().filter(|length| *length <= MAX_PAYLOAD);
     let length = length.ok_or(Error::TooLong { bytes: payload, bound: MAX_PAYLOAD })?;
@@ -27,7 +33,25 @@ pub(crate) fn encode(record: &SpendRecord) -> Result<Vec<u8>, Error> {
 /// The first record of `bytes` and the length of its frame. `None`: the rest is torn or damaged.
 pub(crate) fn decode(bytes: &[u8]) -> Option<(SpendRecord, usize)> {
     let (payload, end) = frame(bytes)?;
-    Some((serde_json::from_slice(payload).ok()?, end))
+    Some((postcard::from_bytes(payload).ok()?, end))
+}
+
+/// Where the frames of a segment begin, whose file begins with `bytes`; it may be torn even before
+/// that. `None`: they are in another form.
+pub(crate) fn begin(bytes: &[u8]) -> Option<usize> {
+    let head = &bytes[..bytes.len().min(HEAD.len())];
+    // Blocks that were allocated but never written read as zeros.
+    let torn = head.len() < HEAD.len() || head.iter().all(|byte| *byte == 0);
+    if head == HEAD { Some(HEAD.len()) } else { torn.then_some(0) }
+}
+
+/// How many of the bytes behind `from` are whole frames.
+pub(crate) fn whole(bytes: &[u8], from: usize) -> usize {
+    let mut end = from;
+    while let Some(length) = bytes.get(end..).and_then(frame_length) {
+        end += length;
+    }
+    end - from
 }
 
 /// The length of the first whole, undamaged frame of `bytes`.
@@ -36,12 +60,12 @@ pub(crate) fn frame_length(bytes: &[u8]) -> Option<usize> {
 }
 
 /// The payload of the first whole, undamaged frame of `bytes`, and the length of the frame.
-pub(crate) fn frame(bytes: &[u8]) -> Option<(&[u8], usize)> {
+fn frame(bytes: &[u8]) -> Option<(&[u8], usize)> {
     let (length, rest) = bytes.split_first_chunk::<4>()?;
     let (crc, rest) = rest.split_first_chunk::<4>()?;
     let length = u32::from_le_bytes(*length);
     let payload = rest.get(..usize::try_from(length).ok()?)?;
-    // Blocks that were allocated but never written read as zeros: an empty frame is damage.
+    // An empty frame is one that was allocated, never written.
     let whole = length > 0 && length <= MAX_PAYLOAD;
     let sound = whole && crc32fast::hash(payload) == u32::from_le_bytes(*crc);
     sound.then_some((payload, FRAME_HEAD + payload.len()))
@@ -49,20 +73,105 @@ pub(crate) fn frame(bytes: &[u8]) -> Option<(&[u8], usize)> {
 
 #[cfg(test)]
 mod tests {
+    use dunlin_types::{
+        DeploymentId, EntityId, KeyDigest, Line, NanoUsd, PotId, RequestId, Tokens, UnixMillis,
+    };
+
     use super::*;
-    use crate::{Course, Origin};
+    use crate::{Attempt, Course, Fault, Kinds, Origin, Outcome, Parts, Said, Whose};
+
+    /// One with all that a record can have, no two values alike.
+    fn full() -> SpendRecord {
+        let deployment = DeploymentId("d-1".into());
+        SpendRecord {
+            request: RequestId(u128::MAX - 7),
+            key: Some(KeyDigest::of("sk-a")),
+            model: "chat".to_owned(),
+            deployment: Some(deployment.clone()),
+            upstream_model: "gpt".to_owned(),
+            started: UnixMillis(1_790_000_000_001),
+            ended: UnixMillis(1_790_000_000_300),
+            prompt: Tokens(11),
+            cached: Tokens(12),
+            completion: Tokens(13),
+            cost: NanoUsd(u64::MAX),
+            outcome: Outcome::Partial,
+            stream: true,
+            estimated: true,
+            call_id: "c-1".to_owned(),
+            charged: vec![
+                (PotId { of: EntityId(1), line: Line::Main }, UnixMillis(2)),
+                (PotId { of: EntityId(3), line: Line::Model("chat".to_owned()) }, UnixMillis(4)),
+            ],
+            origin: Origin {
+                end_user: Some("e".to_owned()),
+                tags: vec!["t".to_owned()],
+                spend_metadata: Some("{}".to_owned()),
+                session: Some("s".to_owned()),
+                ip: Some([127, 0, 0, 1].into()),
+                user_agent: Some("curl".to_owned()),
+            },
+            course: Course {
+                call_type: "acompletion".to_owned(),
+                group: Some("g".to_owned()),
+                provider: Some("openai".to_owned()),
+                retries: 21,
+                fallbacks: 22,
+                attempts: vec![Attempt { deployment, status: 503, duration_ms: 23 }],
+                first_token: Some(UnixMillis(24)),
+            },
+            whose: Whose {
+                user: Some("u".to_owned()),
+                team: Some("m".to_owned()),
+                organization: Some("o".to_owned()),
+            },
+            answer_id: Some("chatcmpl-1".to_owned()),
+            kinds: Kinds {
+                cache_write: Tokens(31),
+                reasoning: Tokens(32),
+                audio: Tokens(33),
+                image: Tokens(34),
+            },
+            parts: Parts {
+                input: NanoUsd(41),
+                output: NanoUsd(42),
+                tools: NanoUsd(43),
+                cache_read: NanoUsd(44),
+                cache_write: NanoUsd(45),
+                reasoning: NanoUsd(46),
+                discount: NanoUsd(47),
+                margin: NanoUsd(48),
+            },
+            fault: Some(Box::new(Fault {
+                status: 429,
+                kind: Some("k".to_owned()),
+                message: "slow".to_owned(),
+            })),
+            said: Some(Box::new(Said { request: "ü".to_owned(), answer: "a".to_owned() })),
+        }
+    }
 
     #[test]
-    fn a_record_of_an_older_version_is_read() {
-        let json = br#"{"request":"00000000000000000000000000000007","key":null,"model":"chat",
-            "deployment":null,"upstream_model":"m","started":1,"ended":2,"prompt":3,"cached":0,
-            "completion":4,"cost":5,"outcome":"success","stream":false,"estimated":false,
-            "call_id":"7"}"#;
-        let length = u32::try_from(json.len()).expect("short");
-        let crc = crc32fast::hash(json);
-        let frame = [&length.to_le_bytes()[..], &crc.to_le_bytes(), json].concat();
-        let (record, end) = decode(&frame).expect("a record");
-        assert_eq!((record.call_id.as_str(), end), ("7", frame.len()));
-        assert_eq!((record.origin, record.course), (Origin::default(), Course::default()));
+    fn a_record_is_read_as_it_was_written_in_the_form_that_the_head_names() {
+        for (record, longest) in [(full(), 300), (SpendRecord::default(), 60)] {
+            let frame = encode(&record).expect("short");
+            assert!(frame.len() <= longest, "{} bytes", frame.len());
+            let longer = [&frame[..], b"rest"].concat();
+            assert_eq!(decode(&longer), Some((record, frame.len())));
+        }
+        let form = crc32fast::hash(&encode(&full()).expect("short"));
+        assert_eq!((HEAD, form), (b"dunlinj2", 3_589_156_750), "another form needs another head");
+    }
+
+    #[test]
+    fn a_head_is_this_forms_or_torn_or_not_to_be_read() {
+        let begins = |bytes: &[u8]| begin(bytes);
+        assert_eq!(begins(b"dunlinj2 and more"), Some(8));
+        for torn in [&b""[..], b"dun", &[0; 20]] {
+            assert_eq!(begins(torn), Some(0), "{torn:?}");
+        }
+        for other in [&b"dunlinj1 and more"[..], b"\x10\x02\0\0\x01\x02\x03\x04{\"request\":"] {
+            assert_eq!(begins(other), None, "{other:?}");
+        }
     }
 }

@@ -9,12 +9,11 @@ use dunlin_types::UnixMillis;
 use serde::{Deserialize, Serialize};
 
 use crate::SpendRecord;
-use crate::filter::Filter;
+use crate::filter::{Filter, hash};
+use crate::frame::HEAD;
 
 /// Records in one block: what is read of a segment at least.
 pub(crate) const BLOCK_RECORDS: u32 = 256;
-/// How an index file begins.
-const MAGIC: &[u8; 8] = b"dunlinx1";
 
 /// Neighbouring records of a segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -37,10 +36,10 @@ pub(crate) struct Blocks {
 }
 
 impl Blocks {
-    /// A record is at byte `offset`. `None`: one that this version cannot read.
-    pub(crate) fn add(&mut self, offset: u64, record: Option<&SpendRecord>) {
-        let began = record.map_or(UnixMillis(0), |record| record.started);
-        self.ended = self.ended.max(record.map_or(UnixMillis(0), |record| record.ended));
+    /// A record is at byte `offset`.
+    pub(crate) fn add(&mut self, offset: u64, record: &SpendRecord) {
+        let began = record.started;
+        self.ended = self.ended.max(record.ended);
         match self.blocks.last_mut() {
             Some(block) if block.records < BLOCK_RECORDS => {
                 block.records += 1;
@@ -73,29 +72,24 @@ pub(crate) enum Word {
     Session,
 }
 
-/// Puts the words of a record in, by which it may be looked for.
-pub(crate) fn add_words(filter: &mut Filter, record: &SpendRecord) {
-    let mut add = |kind: Word, word: &str| filter.add(kind as u8, word.as_bytes());
-    add(Word::Id, &record.call_id);
-    if let Some(id) = &record.answer_id {
-        add(Word::Id, id);
-    }
-    let whose = &record.whose;
+/// The words of a record, by which it may be looked for.
+pub(crate) fn words(record: &SpendRecord) -> Vec<u64> {
+    let (whose, origin) = (&record.whose, &record.origin);
+    let key = record.key.as_ref().map_or(&[][..], |key| key.as_bytes());
+    let mut words =
+        vec![hash(Word::Id as u8, record.call_id.as_bytes()), hash(Word::Key as u8, key)];
     let named = [
+        (Word::Id, &record.answer_id),
         (Word::User, &whose.user),
         (Word::Team, &whose.team),
         (Word::Organization, &whose.organization),
-        (Word::EndUser, &record.origin.end_user),
-        (Word::Session, &record.origin.session),
+        (Word::EndUser, &origin.end_user),
+        (Word::Session, &origin.session),
     ];
-    for (kind, name) in named {
-        if let Some(name) = name {
-            add(kind, name);
-        }
-    }
-    record.origin.tags.iter().for_each(|tag| add(Word::Tag, tag));
-    let key = record.key.as_ref().map_or(&[][..], |key| key.as_bytes());
-    filter.add(Word::Key as u8, key);
+    let named = named.into_iter().filter_map(|(kind, name)| Some((kind, name.as_ref()?)));
+    let tags = origin.tags.iter().map(|tag| (Word::Tag, tag));
+    words.extend(named.chain(tags).map(|(kind, word)| hash(kind as u8, word.as_bytes())));
+    words
 }
 
 /// What an index file says of its segment.
@@ -109,7 +103,7 @@ pub(crate) struct Head {
     pub(crate) blocks: Blocks,
 }
 
-/// Writes the index of a segment that is closed. A crash leaves the whole of it or nothing.
+/// Writes the index of a segment that is closed; it begins as the segment does. A crash leaves the whole of it or nothing.
 pub(crate) fn write(path: &Path, head: &Head, filter: &Filter) -> io::Result<()> {
     let json = serde_json::to_vec(head).expect("plain data");
     let length = u32::try_from(json.len()).map_err(io::Error::other)?;
@@ -117,7 +111,7 @@ pub(crate) fn write(path: &Path, head: &Head, filter: &Filter) -> io::Result<()>
     let crc = crc32fast::hash(&rest);
     let partial = path.with_extension("idx.new");
     let mut file = File::create(&partial)?;
-    file.write_all(MAGIC)?;
+    file.write_all(HEAD)?;
     file.write_all(&crc.to_le_bytes())?;
     file.write_all(&rest)?;
     file.sync_data()?;
@@ -127,7 +121,7 @@ pub(crate) fn write(path: &Path, head: &Head, filter: &Filter) -> io::Result<()>
 /// Reads one back. `None`: there is none, or it is damaged.
 pub(crate) fn read(path: &Path) -> Option<(Head, Filter)> {
     let bytes = fs::read(path).ok()?;
-    let (crc, rest) = bytes.strip_prefix(MAGIC)?.split_first_chunk::<4>()?;
+    let (crc, rest) = bytes.strip_prefix(HEAD)?.split_first_chunk::<4>()?;
     if crc32fast::hash(rest) != u32::from_le_bytes(*crc) {
         return None;
     }

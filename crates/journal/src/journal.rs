@@ -69,7 +69,7 @@ impl Journal {
     /// their order. A torn tail is cut off and logged.
     ///
     /// # Errors
-    /// [`Error::Open`] and [`Error::Read`].
+    /// [`Error::Open`], [`Error::Read`] and [`Error::Form`].
     pub fn open(config: Config, epoch: Epoch) -> Result<(Self, Vec<OlderEpoch>), Error> {
         let Config { dir, bounds, clock, tasks, stop } = config;
         let open = |source| Error::Open { path: dir.clone(), source };
@@ -85,7 +85,7 @@ impl Journal {
         let (segments, empty): (Vec<_>, Vec<_>) =
             segments.into_iter().partition(|segment| segment.records > 0);
         unwritten.retain(|(name, _)| segments.iter().any(|segment| segment.name() == *name));
-        for segment in empty.iter().filter(|segment| segment.bytes == 0) {
+        for segment in &empty {
             segment.remove(&dir).map_err(open)?;
         }
         let older = older_epochs(&segments);
@@ -142,12 +142,16 @@ impl Journal {
     ///
     /// # Errors
     /// [`Error::Append`] (the disk is full, perhaps) and [`Error::TooLong`]: nothing was written.
-    pub fn append(&self, spend: &SpendRecord) -> Result<u64, Error> {
-        let frame = frame::encode(spend)?;
-        let remembered = (frame.len() <= MAX_RECENT_BYTES).then(|| Arc::new(spend.clone()));
+    pub fn append(&self, spend: &Arc<SpendRecord>) -> Result<u64, Error> {
+        let (mut frame, hashes) = (frame::encode(spend)?, index::words(spend));
+        let length = frame.len();
+        let remembered = (length <= MAX_RECENT_BYTES).then(|| Arc::clone(spend));
         let mut files = self.files();
         if files.current.bytes >= SEGMENT_BYTES {
             self.roll(&mut files)?;
+        }
+        if files.current.bytes == 0 {
+            frame.splice(..0, *frame::HEAD);
         }
         let written = if files.broken {
             Err(io::Error::other("an earlier failed write could not be undone"))
@@ -160,8 +164,8 @@ impl Journal {
             return Err(Error::Append { path: current.path(&self.0.dir), source });
         }
         *dirty = true;
-        current.add(Some(spend), frame.len());
-        index::add_words(words, spend);
+        current.add(spend, length);
+        words.add(&hashes);
         recent.add(current.last(), remembered);
         Ok(current.last())
     }
@@ -242,8 +246,8 @@ impl Journal {
         segments.map(|segment| (segment.epoch, segment.first, segment.bytes)).collect()
     }
 
-    /// Whole frames of a segment from byte `offset` on: as many as `max` bytes hold, but one at
-    /// least if there is one.
+    /// Whole frames of a segment from byte `offset` on, with the head before the first: as many as
+    /// `max` bytes hold, but one at least if there is one.
     ///
     /// # Errors
     /// [`Error::Read`], also when the segment has gone.
@@ -259,16 +263,14 @@ impl Journal {
         })?;
         let left = found.bytes.saturating_sub(offset);
         let mut bytes = found.slice(&self.0.dir, offset, left.min(max as u64))?;
-        let mut whole = 0;
-        while let Some(length) = frame::frame_length(&bytes[whole..]) {
-            whole += length;
-        }
+        let head = if offset == 0 { frame::HEAD.len() } else { 0 };
+        let mut whole = frame::whole(&bytes, head);
         if whole == 0 && left > max as u64 {
             let longer = frame::MAX_FRAME.max(max) as u64;
             bytes = found.slice(&self.0.dir, offset, left.min(longer))?;
-            whole = frame::frame_length(&bytes).unwrap_or_default();
+            whole = bytes.get(head..).and_then(frame::frame_length).unwrap_or_default();
         }
-        bytes.truncate(whole);
+        bytes.truncate(if whole == 0 { 0 } else { head + whole });
         Ok(bytes)
     }
 
@@ -334,6 +336,9 @@ impl Journal {
 
     /// Whether there was something to sync.
     async fn sync_off_thread(&self) -> io::Result<bool> {
+        if self.files().is_synced() {
+            return Ok(false);
+        }
         let journal = self.clone();
         let synced = tokio::task::spawn_blocking(move || journal.sync()).await;
         synced.unwrap_or_else(|panic| Err(io::Error::other(panic))).inspect_err(|error| {
@@ -366,6 +371,12 @@ impl Journal {
             self.0.opened.sync_all()?;
         }
         Ok(any)
+    }
+}
+
+impl Files {
+    fn is_synced(&self) -> bool {
+        !self.dirty && self.unsynced.is_empty() && self.unwritten.is_empty()
     }
 }
 

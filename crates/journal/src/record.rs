@@ -18,8 +18,10 @@ pub enum Outcome {
     Failure,
 }
 
-/// What one request used and cost.
+/// What one request used and cost. On disk its fields are told apart by their order alone (`frame.rs`);
+/// nodes tell each other their names, too.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct SpendRecord {
     /// The request.
     pub request: RequestId,
@@ -52,31 +54,22 @@ pub struct SpendRecord {
     /// The id the client was told, `x-litellm-call-id`.
     pub call_id: String,
     /// What the cost is charged to, each pot with the period in which the request was admitted.
-    #[serde(default)]
     pub charged: Vec<(PotId, UnixMillis)>,
     /// On whose behalf it was made.
-    #[serde(default)]
     pub origin: Origin,
     /// How it went.
-    #[serde(default)]
     pub course: Course,
     /// Whose key it was at the time.
-    #[serde(default, skip_serializing_if = "unset")]
     pub whose: Whose,
     /// The id in the answer, such as `chatcmpl-...`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub answer_id: Option<String>,
     /// What its tokens were.
-    #[serde(default, skip_serializing_if = "unset")]
     pub kinds: Kinds,
     /// What the cost is made of.
-    #[serde(default, skip_serializing_if = "unset")]
     pub parts: Parts,
     /// Why no whole answer was delivered.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fault: Option<Box<Fault>>,
     /// What was said, if that is kept.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub said: Option<Box<Said>>,
 }
 
@@ -85,13 +78,10 @@ pub struct SpendRecord {
 #[serde(default)]
 pub struct Whose {
     /// The `user_id`.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub user: Option<String>,
     /// The `team_id`.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub team: Option<String>,
     /// The `organization_id`: the key's own, else its team's.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub organization: Option<String>,
 }
 
@@ -100,16 +90,12 @@ pub struct Whose {
 #[serde(default)]
 pub struct Kinds {
     /// Written to the provider's cache.
-    #[serde(skip_serializing_if = "unset")]
     pub cache_write: Tokens,
     /// Thought, not shown as the answer.
-    #[serde(skip_serializing_if = "unset")]
     pub reasoning: Tokens,
     /// Audio, heard and spoken.
-    #[serde(skip_serializing_if = "unset")]
     pub audio: Tokens,
     /// Pictures, seen and drawn.
-    #[serde(skip_serializing_if = "unset")]
     pub image: Tokens,
 }
 
@@ -119,28 +105,20 @@ pub struct Kinds {
 #[serde(default)]
 pub struct Parts {
     /// All that was sent.
-    #[serde(skip_serializing_if = "unset")]
     pub input: NanoUsd,
     /// All that was made.
-    #[serde(skip_serializing_if = "unset")]
     pub output: NanoUsd,
     /// Searches that the model made.
-    #[serde(skip_serializing_if = "unset")]
     pub tools: NanoUsd,
     /// Of `input`: read from the provider's cache.
-    #[serde(skip_serializing_if = "unset")]
     pub cache_read: NanoUsd,
     /// Of `input`: written to the provider's cache.
-    #[serde(skip_serializing_if = "unset")]
     pub cache_write: NanoUsd,
     /// Of `output`: reasoning.
-    #[serde(skip_serializing_if = "unset")]
     pub reasoning: NanoUsd,
     /// Taken off.
-    #[serde(skip_serializing_if = "unset")]
     pub discount: NanoUsd,
     /// Put on.
-    #[serde(skip_serializing_if = "unset")]
     pub margin: NanoUsd,
 }
 
@@ -151,7 +129,6 @@ pub struct Fault {
     /// The HTTP status.
     pub status: u16,
     /// The error's `type`.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub kind: Option<String>,
     /// In words, at most [`MAX_FAULT_BYTES`].
     pub message: String,
@@ -185,32 +162,22 @@ pub fn bounded(text: &str, most: usize) -> String {
     [&text[..end], CUT_MARK].concat()
 }
 
-fn unset<T: Default + PartialEq>(value: &T) -> bool {
-    *value == T::default()
-}
-
 /// On whose behalf a request was made, as its client says: nothing here is proved. Bounds are those
 /// of who reads requests.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Origin {
     /// The client's own user.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub end_user: Option<String>,
     /// The request's tags, each once.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub tags: Vec<String>,
     /// LiteLLM's `spend_logs_metadata`: a JSON object.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub spend_metadata: Option<String>,
     /// What several requests have in common.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub session: Option<String>,
     /// The address that the request came from.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub ip: Option<IpAddr>,
     /// The client's program.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub user_agent: Option<String>,
 }
 
@@ -219,23 +186,18 @@ pub struct Origin {
 #[serde(default)]
 pub struct Course {
     /// What was asked for, in LiteLLM's words, such as `acompletion`.
-    #[serde(skip_serializing_if = "String::is_empty")]
     pub call_type: String,
     /// The model group that answered.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub group: Option<String>,
     /// The provider that answered.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub provider: Option<String>,
     /// Attempts after the first, in the group that answered.
     pub retries: u32,
     /// Groups that failed before it.
     pub fallbacks: u32,
     /// The attempts in their order, at most [`MAX_ATTEMPTS`]: later ones are not on record.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub attempts: Vec<Attempt>,
     /// When the first part of a stream was passed on.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub first_token: Option<UnixMillis>,
 }
 

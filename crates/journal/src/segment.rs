@@ -22,7 +22,7 @@ pub(crate) struct Segment {
     pub(crate) first: u64,
     /// How many whole records it has.
     pub(crate) records: u64,
-    /// How long they are together.
+    /// How long they are together, with the head before them; 0 while there are none.
     pub(crate) bytes: u64,
     pub(crate) blocks: Blocks,
 }
@@ -58,11 +58,12 @@ impl Segment {
         self.first + self.records - 1
     }
 
-    /// The next record was written behind the others. `None`: one that this version cannot read.
-    pub(crate) fn add(&mut self, record: Option<&SpendRecord>, length: usize) {
-        self.blocks.add(self.bytes, record);
+    /// The next record was written behind the others, or behind the head.
+    pub(crate) fn add(&mut self, record: &SpendRecord, length: usize) {
+        let offset = self.bytes.max(frame::HEAD.len() as u64);
+        self.blocks.add(offset, record);
         self.records += 1;
-        self.bytes += length as u64;
+        self.bytes = offset + length as u64;
     }
 
     /// The epoch and first record a file name stands for.
@@ -76,12 +77,14 @@ impl Segment {
     fn scan(dir: &Path, name: Name) -> Result<(Self, Filter, usize), Error> {
         let (mut segment, mut words) = (Self::new(name), Filter::default());
         let path = segment.path(dir);
-        let bytes = fs::read(&path).map_err(|source| Error::Read { path, source })?;
-        let mut at = 0;
-        while let Some(length) = frame::frame_length(&bytes[at..]) {
-            let record = frame::decode(&bytes[at..]).map(|(record, _)| record);
-            segment.add(record.as_ref(), length);
-            record.iter().for_each(|record| index::add_words(&mut words, record));
+        let bytes = match fs::read(&path) {
+            Ok(bytes) => bytes,
+            Err(source) => return Err(Error::Read { path, source }),
+        };
+        let mut at = frame::begin(&bytes).ok_or(Error::Form { path })?;
+        while let Some((record, length)) = frame::decode(&bytes[at..]) {
+            segment.add(&record, length);
+            words.add(&index::words(&record));
             at += length;
         }
         Ok((segment, words, bytes.len() - at))
@@ -159,8 +162,7 @@ impl Segment {
         Ok((records, frames.at))
     }
 
-    /// The records of one of its blocks, with their numbers and the lengths of their frames. Those
-    /// that this version cannot read are left out.
+    /// The records of one of its blocks, with their numbers and the lengths of their frames.
     pub(crate) fn block(
         &self,
         dir: &Path,
@@ -173,10 +175,8 @@ impl Segment {
         let bytes = self.slice(dir, place.offset, end - place.offset)?;
         let (mut records, mut at) = (Vec::with_capacity(place.records as usize), 0);
         for number in (self.first + before..).take(place.records as usize) {
-            let Some((payload, length)) = frame::frame(&bytes[at..]) else { break };
-            if let Ok(record) = serde_json::from_slice(payload) {
-                records.push((number, record, length));
-            }
+            let Some((record, length)) = frame::decode(&bytes[at..]) else { break };
+            records.push((number, record, length));
             at += length;
         }
         Ok(records)
@@ -240,6 +240,15 @@ pub struct Shelf {
 }
 
 impl Shelf {
+    /// What `node` has in a folder, as it is there.
+    ///
+    /// # Errors
+    /// [`Error::Open`], [`Error::Read`] and [`Error::Form`].
+    pub fn open(node: NodeId, dir: PathBuf) -> Result<Self, Error> {
+        let Scanned { segments, .. } = Segment::all(&dir, |_, _| ())?;
+        Ok(Self { node, dir, segments: segments.into_iter().map(Arc::new).collect() })
+    }
+
     /// The node whose records they are.
     #[must_use]
     pub fn node(&self) -> NodeId {

@@ -445,10 +445,11 @@ impl Bill {
 
     fn put_on_record(&mut self) -> Settled {
         let permit = self.permit.take().expect("a bill is settled once");
-        let record = &mut self.record;
+        let record = std::mem::take(&mut self.record);
+        let request = record.request;
         let key_spend = permit.settle(record).unwrap_or_else(|error| {
             // The answer is paid for upstream either way: it is not withheld for a full disk.
-            error!(request.id = %record.request, %error, "a request's spend is not on record");
+            error!(request.id = %request, %error, "a request's spend is not on record");
             None
         });
         Settled { key_spend, ..Settled::default() }

@@ -143,8 +143,8 @@ pub(crate) fn note(proxy: &Proxy, call: &Call, failed: &Failed) {
         (*call_type).clone_into(&mut record.course.call_type);
         record.origin = origin.clone();
     }
-    if let Err(error) = proxy.0.admission.note(&mut record) {
-        error!(request.id = %record.request, %error, "a refused request is not on record");
+    if let Err(error) = proxy.0.admission.note(record) {
+        error!(request.id = %call.id, %error, "a refused request is not on record");
     }
 }
 

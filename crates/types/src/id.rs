@@ -200,17 +200,20 @@ impl FromStr for RequestId {
     }
 }
 
-/// Ids travel as the same text that people see.
+/// Ids travel as the same text that people see where people read, else as their bytes.
 macro_rules! serde_as_text {
     ($($id:ty),*) => {$(
         impl Serialize for $id {
             fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-                to.collect_str(self)
+                if to.is_human_readable() { to.collect_str(self) } else { self.0.serialize(to) }
             }
         }
 
         impl<'de> Deserialize<'de> for $id {
             fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+                if !from.is_human_readable() {
+                    return Deserialize::deserialize(from).map(Self);
+                }
                 let text = std::borrow::Cow::<'de, str>::deserialize(from)?;
                 text.parse().map_err(serde::de::Error::custom)
             }

@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use dunlin_cluster::{CallError, Client, Cluster, Launcher, Reply};
+use dunlin_journal::{Query, Shelf};
 use dunlin_mock_upstream::{MockUpstream, Settings};
+use dunlin_types::NodeId;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -176,32 +178,14 @@ impl Setup {
 
     /// What a node has on record, oldest first.
     pub(crate) fn records(&self, node: usize) -> anyhow::Result<Vec<Value>> {
-        let mut folders = vec![self.home(node)];
-        let mut segments = Vec::new();
-        while let Some(folder) = folders.pop() {
-            for entry in std::fs::read_dir(&folder)? {
-                let path = entry?.path();
-                if path.is_dir() {
-                    folders.push(path);
-                } else if folder.ends_with("journal") && path.extension() == Some("log".as_ref()) {
-                    segments.push(path);
-                }
-            }
-        }
-        segments.sort();
-        let mut records = Vec::new();
-        for segment in segments {
-            let bytes = std::fs::read(segment)?;
-            let mut rest = &bytes[..];
-            // Length and checksum, 4 bytes each, then JSON.
-            while let Some((head, behind)) = rest.split_first_chunk::<8>() {
-                let length = u32::from_le_bytes([head[0], head[1], head[2], head[3]]);
-                let (payload, next) = behind.split_at(usize::try_from(length)?);
-                records.push(serde_json::from_slice(payload)?);
-                rest = next;
-            }
-        }
-        Ok(records)
+        let shelf = Shelf::open(NodeId(0), self.home(node).join("journal"))?;
+        let all = Query { ascending: true, limit: usize::MAX, ..Query::default() };
+        let found = dunlin_journal::search(&[shelf], &all, &|| false)?;
+        Ok(found
+            .rows
+            .iter()
+            .map(|row| serde_json::to_value(&row.record))
+            .collect::<Result<_, _>>()?)
     }
 }
 

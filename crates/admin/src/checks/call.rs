@@ -76,7 +76,7 @@ impl Admin {
         record.outcome = if fault.is_some() { Outcome::Failure } else { Outcome::Success };
         (record.answer_id, record.estimated) = (answered.id, answered.estimated);
         reckon(&mut record, &answered.used, &answered.cost);
-        if let Err(error) = permit.settle(&mut record) {
+        if let Err(error) = permit.settle(record) {
             error!(request.id = %id, %error, "a check's spend is not on record");
         }
         Verdict { at, began, took, told, fault, called: true }

@@ -24,7 +24,7 @@ async fn ask(node: &Node, key: KeyDigest, cost: u64) -> Result<Permit, Refusal> 
 }
 
 fn settle(permit: Permit, key: KeyDigest, cost: u64) {
-    permit.settle(&mut record(key, 1, cost)).expect("written");
+    permit.settle(record(key, 1, cost)).expect("written");
 }
 
 fn is_over(asked: Result<Permit, Refusal>) -> bool {

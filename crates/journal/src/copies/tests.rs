@@ -18,6 +18,11 @@ fn frames(numbers: std::ops::Range<u64>) -> Vec<u8> {
     numbers.flat_map(|number| frame::encode(&record(number)).expect("short")).collect()
 }
 
+/// The first piece of a segment.
+fn first(numbers: std::ops::Range<u64>) -> Vec<u8> {
+    [&frame::HEAD[..], &frames(numbers)].concat()
+}
+
 fn ids(copies: &Copies) -> Vec<String> {
     let query = Query { limit: 1_000, ascending: true, ..Query::default() };
     let found = search(&copies.shelves(&BTreeSet::new()), &query, &|| false).expect("reads");
@@ -34,7 +39,7 @@ fn pieces_make_a_copy_that_a_restart_finds_again() {
     let dir = TempDir::new().expect("a folder");
     let open = || Copies::open(dir.path().to_owned()).expect("opens");
     let copies = open();
-    let (one, two) = (frames(1..11), frames(11..301));
+    let (one, two) = (first(1..11), frames(11..301));
     let held = copies.add(ORIGIN, NAME, 0, &one).expect("taken");
     assert_eq!(held, one.len() as u64);
     copies.add(ORIGIN, NAME, held, &two).expect("taken");
@@ -58,7 +63,7 @@ fn pieces_make_a_copy_that_a_restart_finds_again() {
 fn a_piece_that_does_not_fit_or_is_damaged_changes_nothing() {
     let dir = TempDir::new().expect("a folder");
     let copies = Copies::open(dir.path().to_owned()).expect("opens");
-    let one = frames(1..11);
+    let one = first(1..11);
     let held = copies.add(ORIGIN, NAME, 0, &one).expect("taken");
     let next = frames(11..21);
     for offset in [0, held - 1, held + 1] {
@@ -67,6 +72,8 @@ fn a_piece_that_does_not_fit_or_is_damaged_changes_nothing() {
     }
     let mut flipped = next.clone();
     flipped[next.len() - 3] ^= 1;
+    let other = copies.add(ORIGIN, (Epoch(1), 99), 0, b"dunlinj1 and frames").expect_err("unread");
+    assert!(matches!(other, NotTaken::Form));
     for damaged in [&flipped[..], &next[..next.len() - 1]] {
         let refused = copies.add(ORIGIN, NAME, held, damaged).expect_err("damaged");
         assert!(matches!(refused, NotTaken::Damaged));
@@ -78,10 +85,10 @@ fn a_piece_that_does_not_fit_or_is_damaged_changes_nothing() {
 fn what_goes_is_not_wanted_again() {
     let dir = TempDir::new().expect("a folder");
     let copies = Copies::open(dir.path().to_owned()).expect("opens");
-    let size = frames(1..11).len() as u64;
-    for first in [1, 11, 21] {
-        let name = (Epoch(1), first);
-        copies.add(ORIGIN, name, 0, &frames(first..first + 10)).expect("taken");
+    let size = first(1..11).len() as u64;
+    for number in [1, 11, 21] {
+        let name = (Epoch(1), number);
+        copies.add(ORIGIN, name, 0, &first(number..number + 10)).expect("taken");
     }
     // Later numbers have more digits.
     let bytes = size + 40;

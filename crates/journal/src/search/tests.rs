@@ -19,11 +19,11 @@ fn shelf(dir: &TempDir, node: u64, records: &[SpendRecord]) -> Shelf {
     for (number, records) in records.chunks(700).enumerate() {
         let first = number as u64 * 700 + 1;
         let mut segment = Segment::new((Epoch(1), first));
-        let (mut words, mut bytes) = (Filter::default(), Vec::new());
+        let (mut words, mut bytes) = (Filter::default(), frame::HEAD.to_vec());
         for record in records {
             let frame = frame::encode(record).expect("short");
-            segment.add(Some(record), frame.len());
-            index::add_words(&mut words, record);
+            segment.add(record, frame.len());
+            words.add(&index::words(record));
             bytes.extend(frame);
         }
         std::fs::write(segment.path(&folder), bytes).expect("writes");

@@ -216,5 +216,5 @@ async fn charge(
     (record.prompt, record.cached, record.completion) =
         (usage.prompt, usage.cached, usage.completion);
     (record.cost, record.estimated, record.outcome) = (cost, estimated, Outcome::Success);
-    proxy.0.admission.charge(found, &record).await
+    proxy.0.admission.charge(found, record).await
 }
