@@ -9,6 +9,7 @@ mod kept;
 mod native;
 mod read;
 mod reply;
+pub mod socket;
 mod standing;
 mod turn;
 mod writer;

@@ -45,11 +45,13 @@ mod relay;
 mod routes;
 mod said;
 pub mod server;
+mod socket;
 mod stale;
 mod stored;
 mod stream;
 mod token_counter;
 mod turns;
+mod websocket;
 mod words;
 
 use std::sync::Arc;

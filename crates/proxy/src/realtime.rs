@@ -7,7 +7,7 @@ use std::sync::Arc;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::header::{
-    AUTHORIZATION, CONNECTION, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL,
+    CONNECTION, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL,
     SEC_WEBSOCKET_VERSION, UPGRADE,
 };
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
@@ -20,14 +20,14 @@ use crate::error::{Failed, Refused};
 use crate::headers::{self, Told};
 use crate::realtime::handshake::{Handshake, Opened};
 use crate::realtime::talk::{Asker, Talk};
+use crate::stale::Detour;
+use crate::websocket::{check_handshake, take_key};
 use crate::{Proxy, refused};
 
 mod frames;
 mod handshake;
 mod talk;
 
-/// A subprotocol that is a key: browsers cannot send headers.
-const KEY_PROTOCOL: &str = "openai-insecure-api-key.";
 /// What goes upstream of a client's headers.
 const FORWARDED: [HeaderName; 4] = [
     SEC_WEBSOCKET_KEY,
@@ -64,7 +64,9 @@ async fn conduct(
     let (model, name) = (query.model, Arc::clone(&group.name));
     let (proxied, asked) = (proxy.clone(), Arc::clone(call));
     let uri = request.uri().clone();
-    let asker = Asker { proxy: proxied, call: asked, headers, uri, origin, model, group: name };
+    let detour = request.extensions().get::<Detour>().cloned();
+    let asker =
+        Asker { proxy: proxied, call: asked, headers, uri, origin, model, group: name, detour };
     let (mut bill, told) = asker.admit(caller).await?;
 
     let headers = &outgoing(request.headers(), offered);
@@ -86,34 +88,6 @@ async fn conduct(
         }
     });
     Ok(response)
-}
-
-/// Takes a key out of the subprotocols, as if it had come in a header, and gives the others.
-fn take_key(headers: &mut HeaderMap) -> Vec<String> {
-    let all = headers.get_all(SEC_WEBSOCKET_PROTOCOL).iter();
-    let all = all.filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(','));
-    let all = all.map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned);
-    let (keys, others): (Vec<_>, Vec<_>) = all.partition(|name| name.starts_with(KEY_PROTOCOL));
-    let key = keys.first().map(|key| format!("Bearer {}", &key[KEY_PROTOCOL.len()..]));
-    if let Some(mut key) = key.and_then(|key| HeaderValue::from_str(&key).ok()) {
-        key.set_sensitive(true);
-        headers.entry(AUTHORIZATION).or_insert(key);
-    }
-    headers.remove(SEC_WEBSOCKET_PROTOCOL);
-    others
-}
-
-fn check_handshake(request: &Request) -> Result<(), Refused> {
-    let headers = request.headers();
-    let is = |name: &HeaderName, wanted: &str| {
-        let value = headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
-        value.split(',').any(|part| part.trim().eq_ignore_ascii_case(wanted))
-    };
-    let is_asked = is(&UPGRADE, "websocket")
-        && is(&CONNECTION, "upgrade")
-        && is(&SEC_WEBSOCKET_VERSION, "13")
-        && headers.contains_key(SEC_WEBSOCKET_KEY);
-    if is_asked { Ok(()) } else { Err(Refused::no_websocket()) }
 }
 
 /// A query: the model, and what is the provider's.

@@ -15,7 +15,7 @@ use crate::stored::unmade::Wanted;
 use crate::stored::{self, About};
 use crate::{
     Proxy, Routes, calculate, chat, count, gemini, model_info, models, openapi, params, realtime,
-    relay, token_counter,
+    relay, socket, token_counter,
 };
 
 /// The endpoints whose requests name a model, and their paths. Each is also served under `/v1`, and under the two
@@ -102,6 +102,9 @@ fn table() -> Table {
         .get("/v1/realtime", realtime::serve)
         .get("/openai/realtime", realtime::serve)
         .get("/openai/v1/realtime", realtime::serve)
+        .get("/responses", socket::serve)
+        .get("/v1/responses", socket::serve)
+        .get("/openai/v1/responses", socket::serve)
         .with("/v2/rerank", "POST", serve(Endpoint::Rerank))
         .with("/v1/messages", "POST", serve(Endpoint::Messages))
         .post("/v1/messages/count_tokens", count::serve)

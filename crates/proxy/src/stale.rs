@@ -14,6 +14,7 @@ use dunlin_types::NodeId;
 use rand::seq::IndexedRandom;
 use tokio::time::sleep;
 
+use crate::error::Refused;
 use crate::headers;
 
 /// On an answer: the node that gave it in this one's place.
@@ -59,13 +60,17 @@ impl Detour {
     /// The request, if it is to be served here; else its answer.
     pub(crate) async fn around(
         &self,
-        request: Request<Body>,
+        mut request: Request<Body>,
     ) -> Result<Request<Body>, Response<Body>> {
+        let lasts = request.headers().contains_key(header::UPGRADE);
+        if lasts {
+            // What is asked in a conversation later may meet a node that knows less by then.
+            request.extensions_mut().insert(self.clone());
+        }
         if self.knows_enough() || is_about_itself(request.uri().path()) {
             return Ok(request);
         }
-        let may_go_on = request.extensions().get::<PassedOn>().is_none()
-            && !request.headers().contains_key(header::UPGRADE);
+        let may_go_on = request.extensions().get::<PassedOn>().is_none() && !lasts;
         loop {
             if may_go_on && let Some(node) = self.other().await {
                 return Err(self.pass_on(node, request).await);
@@ -78,16 +83,34 @@ impl Detour {
             }
             sleep(LOOK_AGAIN).await;
         }
-        let behind = self.admission.staleness();
         match self.on_stale {
             OnStale::ServeKnown => Ok(request),
-            OnStale::Refuse => Err(refusal(&format!(
-                "this node has heard no majority of the cluster for {} s and cannot know what was \
-                 decided since, such as which keys were blocked; no other node that does could \
-                 take the request. Ask another node",
-                behind.as_secs()
-            ))),
+            OnStale::Refuse => Err(refusal(&self.why())),
         }
+    }
+
+    /// Whether what is asked in a conversation that is open here may be served here.
+    pub(crate) async fn stays(&self) -> Result<(), Refused> {
+        while !self.knows_enough() {
+            if !self.admission.finds_back() {
+                return match self.on_stale {
+                    OnStale::ServeKnown => Ok(()),
+                    OnStale::Refuse => Err(Refused::CannotKnow { reason: self.why() }),
+                };
+            }
+            sleep(LOOK_AGAIN).await;
+        }
+        Ok(())
+    }
+
+    /// Why nothing is served here.
+    fn why(&self) -> String {
+        format!(
+            "this node has heard no majority of the cluster for {} s and cannot know what was \
+             decided since, such as which keys were blocked; no other node that does could \
+             take the request. Ask another node",
+            self.admission.staleness().as_secs()
+        )
     }
 
     fn knows_enough(&self) -> bool {

@@ -40,6 +40,7 @@ mod restart;
 mod revisions;
 mod rotation;
 mod settings;
+mod socket;
 mod spend;
 mod stale;
 mod stored;

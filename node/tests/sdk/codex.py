@@ -11,11 +11,14 @@ from suite import case, holds, same
 CODEX = os.path.join(os.environ["DUNLIN_SDK_CACHE"], "node", "node_modules", ".bin", "codex")
 
 
-def codex(on, text):
+def codex(on, text, sockets=False):
     """What one question is answered by, as events."""
     with tempfile.TemporaryDirectory(prefix="dunlin-codex-") as home:
         environment = {"PATH": os.environ["PATH"], "HOME": home, "DUNLIN_KEY": on.key()}
-        provider = f'{{name="dunlin",base_url="{on.v1}",env_key="DUNLIN_KEY",wire_api="responses"}}'
+        provider = (
+            f'{{name="dunlin",base_url="{on.v1}",env_key="DUNLIN_KEY",wire_api="responses"'
+            f",supports_websockets={str(sockets).lower()}}}"
+        )
         command = [
             CODEX, "exec", "--json", "--skip-git-repo-check", "--model", on.model,
             "--config", "model_provider=dunlin", "--config", f"model_providers.dunlin={provider}", text,
@@ -30,7 +33,18 @@ def codex(on, text):
 @case("vllm", "claude", "keeps")
 def answers(on):
     """It puts words of its own after the question, so the answer is the mock's usual one."""
-    events = codex(on, "hello")
+    check(codex(on, "hello"))
+
+
+@case("vllm", "claude", "keeps")
+def answers_over_a_socket(on):
+    events = codex(on, "hello", sockets=True)
+    check(events)
+    # Where it cannot, it says so and asks by HTTP.
+    holds(not any(event["type"] == "error" for event in events), f"{events}")
+
+
+def check(events):
     said = [event["item"]["text"] for event in events if event.get("item", {}).get("type") == "agent_message"]
     same([text.split()[0] for text in said], ["tok"])
     same(events[-1]["type"], "turn.completed")

@@ -274,6 +274,26 @@ def response_stored(on):
     raises(openai.NotFoundError, client.responses.retrieve, made.id)
 
 
+@case("chat", "claude", "vllm", "ollama", "gemini", "cohere", "keeps")
+async def response_socket(on):
+    """Turns over one WebSocket, none of them stored."""
+    async with async_sdk(on).responses.connect() as socket:
+        async def turn(text, **more):
+            await socket.response.create(model=on.model, input=text, store=False, **more)
+            async for event in socket:
+                holds(event.type != "error", f"{event}")
+                if event.type == "response.completed":
+                    return event.response
+
+        first = await turn("[[say:good day]]")
+        same(first.output_text, "good day")
+        second = await turn("[[say:good night]]", previous_response_id=first.id)
+        same(second.output_text, "good night")
+        holds(second.usage.input_tokens > first.usage.input_tokens, "it does not go on from the first")
+        await socket.response.create(model=on.model, input="hi", previous_response_id="resp_none")
+        same((await socket.recv()).error.code, "previous_response_not_found")
+
+
 @case
 def response_in_background(on):
     made = sdk(on).responses.create(model="keeps", input="[[say:good day]]", background=True)

@@ -21,6 +21,7 @@ SERVED = [
         f"GET {before}/files/{{id}}/content", f"POST {before}/batches", f"GET {before}/batches",
         f"GET {before}/batches/{{id}}", f"POST {before}/batches/{{id}}/cancel")),
     *(f"GET {path}" for path in ("/v1/realtime", "/realtime", "/openai/v1/realtime")),
+    *(f"GET {before}/responses" for before in ("/v1", "", "/openai/v1")),
     *(f"POST /{prefix}/{{rest}}" for prefix in (
         "anthropic", "openai", "openai_passthrough", "azure", "azure_ai", "vllm", "gemini", "vertex_ai", "vertex-ai",
         "bedrock", "cohere", "mistral", "openrouter", "nvidia_nim")),
@@ -29,7 +30,6 @@ SERVED = [
 ]
 # Absent, each with one plain reason.
 ABSENT = {
-    "WS /v1/responses": "every client that uses it falls back to the same events over HTTP",
     "POST /v1/fine_tuning/jobs": "a job is at one provider and names no model of ours; `/openai/v1/fine_tuning/jobs` "
                                  "and `/azure/openai/fine_tuning/jobs` pass it on",
     "POST /v1/realtime/client_secrets": "it hands out the provider's own credential, by which a client passes by "
@@ -62,7 +62,8 @@ def rows():
     paths = {}
     for route in SERVED:
         method, path = route.split(" ", 1)
-        paths.setdefault(path, []).append("WS" if path.endswith("/realtime") else method)
+        is_socket = method == "GET" and path.endswith(("/realtime", "/responses"))
+        paths.setdefault(path, []).append("WS" if is_socket else method)
     found = [
         [f"`{path}`", "any method" if path.endswith("{rest}") else ", ".join(methods), "yes"]
         for path, methods in paths.items()

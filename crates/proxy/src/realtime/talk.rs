@@ -26,6 +26,7 @@ use crate::error::Refused;
 use crate::headers::Told;
 use crate::realtime::frames::{self, Frames, TooLong};
 use crate::server::Open;
+use crate::stale::Detour;
 
 /// A conversation in which nothing is said for this long is over.
 const IDLE: Duration = Duration::from_secs(600);
@@ -47,6 +48,8 @@ pub(super) struct Asker {
     /// The model, as the client names it, and the group that it stands for.
     pub(super) model: String,
     pub(super) group: Arc<str>,
+    /// Says when this node knows too little to go on.
+    pub(super) detour: Option<Detour>,
 }
 
 impl Asker {
@@ -73,6 +76,9 @@ impl Asker {
     }
 
     async fn admit_next(&self) -> Result<Bill, Refused> {
+        if let Some(detour) = &self.detour {
+            detour.stays().await?;
+        }
         let serving = self.proxy.0.serving.load_full();
         let caller = Caller::identify(&self.proxy, &serving, &self.headers, &self.uri).await?;
         Ok(self.admit(caller).await?.0)
