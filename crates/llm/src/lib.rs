@@ -49,7 +49,7 @@ pub use media::{Media, Picture};
 pub use meter::{MAX_METERED_BYTES, Meter};
 pub use multipart::Upload;
 pub use named::{Named, UnclearModel, decoded};
-pub use parse::{BadRequest, parse, parse_upload};
+pub use parse::{BadRequest, check_object, parse, parse_upload};
 pub use reply::{BadReply, ChatReply};
 pub use request::ChatRequest;
 pub use stream::{BadFrame, Chunk, StreamEvent};

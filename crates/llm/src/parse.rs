@@ -152,6 +152,15 @@ pub fn parse_upload(
     })
 }
 
+/// Makes sure that a body is one JSON object, and says everything once.
+///
+/// # Errors
+/// It is not, or does not.
+pub fn check_object(body: &[u8]) -> Result<(), BadRequest> {
+    let text = text(body)?;
+    refuse_duplicates(&members(text).map_err(|error| not_an_object(text, &error))?)
+}
+
 fn text(body: &[u8]) -> Result<&str, BadRequest> {
     std::str::from_utf8(body).map_err(|error| {
         let valid = String::from_utf8_lossy(&body[..error.valid_up_to()]);

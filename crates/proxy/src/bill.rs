@@ -248,6 +248,15 @@ impl Bill {
         self.settle(Outcome::Success, &Usage::default());
     }
 
+    /// Something is about to be passed on that costs what nobody knows, unless all there is free.
+    pub(crate) fn delivered_unpriced(mut self, by: &Arc<Deployment>) -> Settled {
+        self.served_by(by);
+        if self.pricing != Pricing::Free {
+            self.pricing = Pricing::Unpriced;
+        }
+        self.settle(Outcome::Success, &Usage::default())
+    }
+
     /// An answer is about to be passed on of which nothing is known.
     pub(crate) fn delivered_unread(mut self, by: &Arc<Deployment>) -> Settled {
         self.served_by(by);

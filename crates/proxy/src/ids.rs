@@ -1,4 +1,4 @@
-//! Ids of what providers keep for clients: responses, files, batches. An id names its deployment and
+//! Ids of what providers keep for clients: responses, files, batches, jobs. An id names its deployment and
 //! its owner under a seal, so that any node knows where to ask without having been told, and nobody
 //! can use what is not theirs.
 //!
@@ -36,6 +36,8 @@ pub(crate) enum Kind {
     Response,
     File,
     Batch,
+    /// A model that is being tuned.
+    Job,
 }
 
 impl Kind {
@@ -44,6 +46,7 @@ impl Kind {
             Self::Response => "resp_",
             Self::File => "file-",
             Self::Batch => "batch_",
+            Self::Job => "ftjob-",
         }
     }
 
@@ -52,6 +55,7 @@ impl Kind {
             Self::Response => 1,
             Self::File => 2,
             Self::Batch => 3,
+            Self::Job => 4,
         }
     }
 
@@ -61,6 +65,7 @@ impl Kind {
             Self::Response => "responses",
             Self::File => "files",
             Self::Batch => "batches",
+            Self::Job => "fine_tuning/jobs",
         }
     }
 
@@ -70,6 +75,7 @@ impl Kind {
             Self::Response => "response",
             Self::File => "file",
             Self::Batch => "batch",
+            Self::Job => "fine-tuning job",
         }
     }
 }
@@ -296,7 +302,7 @@ mod tests {
         let key = KeyDigest::of("sk-1");
         let hash = KeyDigest::of("a deployment").to_string();
         let mut all = Vec::new();
-        for kind in [Kind::Response, Kind::File, Kind::Batch] {
+        for kind in [Kind::Response, Kind::File, Kind::Batch, Kind::Job] {
             for owner in [Owner::Master, Owner::of(Some(&key))] {
                 let names = [hash.as_str(), "my-own-id", "", &hash.to_uppercase()];
                 let named = names.map(|name| Home::Deployment(DeploymentId(name.into())));

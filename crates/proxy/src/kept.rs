@@ -27,6 +27,8 @@ const FILES: &[&Place] = &[
 const MODEL: &[&Place] = &[&["model"]];
 /// Where a batch names files.
 const BATCH_FILES: &[&Place] = &[&["input_file_id"], &["output_file_id"], &["error_file_id"]];
+/// Where a job names files.
+const JOB_FILES: &[&Place] = &[&["training_file"], &["validation_file"], &["result_files", "*"]];
 /// Where a response object names responses, and where an event does.
 const RESPONSE: &[&Place] = &[&["id"], PREVIOUS];
 const EVENT: &[&Place] = &[&["response", "id"], &["response", "previous_response_id"]];
@@ -125,12 +127,8 @@ impl Opened {
         let Some(at) = &self.at else { return Ok(()) };
         let home = find(catalog, at).ok_or(Refused::homeless("response or file"))?;
         let here = |known: &&Arc<Deployment>| known.id == *at;
-        // Another model of the same account sees the same things.
         let beside = |known: &&Arc<Deployment>| {
-            known.target.api_base == home.target.api_base
-                && known.target.api_key == home.target.api_key
-                && known.provider == home.provider
-                && keeps_responses(known) == keeps_responses(home)
+            is_beside(home, known) && keeps_responses(known) == keeps_responses(home)
         };
         let has_it = first.deployments.iter().find(here);
         let has_it = has_it.or_else(|| first.deployments.iter().find(beside));
@@ -139,6 +137,13 @@ impl Opened {
         found.only(group);
         Ok(())
     }
+}
+
+/// Whether another model is of the same account: it sees the same things.
+pub(crate) fn is_beside(home: &Deployment, known: &Deployment) -> bool {
+    known.target.api_base == home.target.api_base
+        && known.target.api_key == home.target.api_key
+        && known.provider == home.provider
 }
 
 /// The deployment of that id.
@@ -199,16 +204,23 @@ impl Sealing {
         self.sealed(body, RESPONSE, Kind::Response)
     }
 
-    /// An object with the ids in it sealed, and its model named as `model`.
-    pub(crate) fn object(&self, body: &Bytes, kind: Kind, model: &str) -> Bytes {
+    /// An object of `by`'s provider with the ids in it sealed, and its model named as clients know it.
+    pub(crate) fn object(&self, body: &Bytes, kind: Kind, by: &Deployment) -> Bytes {
         let body = match kind {
             Kind::Response => {
                 let Ok(body) = rename_ids(body, MODEL, &mut |_: &str| {
-                    Ok::<_, Infallible>(Some(model.to_owned()))
+                    Ok::<_, Infallible>(Some(by.group.to_string()))
                 });
                 return self.response(&body);
             }
             Kind::Batch => self.sealed(body, BATCH_FILES, Kind::File),
+            Kind::Job => {
+                let Ok(body) = rename_ids(body, MODEL, &mut |model: &str| {
+                    let is_its_own = *model == *by.target.model;
+                    Ok::<_, Infallible>(is_its_own.then(|| by.group.to_string()))
+                });
+                self.sealed(&body, JOB_FILES, Kind::File)
+            }
             Kind::File => body.clone(),
         };
         self.sealed(&body, &[&["id"]], kind)

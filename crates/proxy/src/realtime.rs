@@ -153,7 +153,7 @@ mod tests {
         headers.insert(SEC_WEBSOCKET_KEY, HeaderValue::from_static("x"));
         headers.insert("sec-websocket-extensions", HeaderValue::from_static("permessage-deflate"));
         let others = take_key(&mut headers);
-        assert_eq!(headers[AUTHORIZATION], "Bearer sk-1");
+        assert_eq!(headers["authorization"], "Bearer sk-1");
         let sent = outgoing(&headers, others);
         assert_eq!(sent[SEC_WEBSOCKET_PROTOCOL], "realtime, openai-beta.realtime-v1");
         assert_eq!((sent.len(), sent.contains_key(SEC_WEBSOCKET_KEY)), (2, true));

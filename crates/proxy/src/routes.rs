@@ -136,7 +136,7 @@ fn serve_named(endpoint: Endpoint) -> MethodRouter<Proxy> {
 /// What can be done with something that a provider keeps, and under what prefixes: the last ones
 /// name the provider of files and batches that are new.
 fn kept(mut table: Table) -> Table {
-    const THINGS: [(&str, &str, Kind, &str); 9] = [
+    const THINGS: [(&str, &str, Kind, &str); 15] = [
         ("/responses/{id}", "GET", Kind::Response, ""),
         ("/responses/{id}", "DELETE", Kind::Response, ""),
         ("/responses/{id}/cancel", "POST", Kind::Response, "/cancel"),
@@ -146,6 +146,12 @@ fn kept(mut table: Table) -> Table {
         ("/files/{id}/content", "GET", Kind::File, "/content"),
         ("/batches/{id}", "GET", Kind::Batch, ""),
         ("/batches/{id}/cancel", "POST", Kind::Batch, "/cancel"),
+        ("/fine_tuning/jobs/{id}", "GET", Kind::Job, ""),
+        ("/fine_tuning/jobs/{id}/cancel", "POST", Kind::Job, "/cancel"),
+        ("/fine_tuning/jobs/{id}/pause", "POST", Kind::Job, "/pause"),
+        ("/fine_tuning/jobs/{id}/resume", "POST", Kind::Job, "/resume"),
+        ("/fine_tuning/jobs/{id}/events", "GET", Kind::Job, "/events"),
+        ("/fine_tuning/jobs/{id}/checkpoints", "GET", Kind::Job, "/checkpoints"),
     ];
     const PREFIXES: [(&str, Option<&str>); 5] = [
         ("", None),
@@ -160,6 +166,7 @@ fn kept(mut table: Table) -> Table {
             table = table.with(&format!("{prefix}{path}"), method, one);
         }
         let (files, batches) = (format!("{prefix}/files"), format!("{prefix}/batches"));
+        let jobs = format!("{prefix}/fine_tuning/jobs");
         let made = |what| format!("{prefix}/responses/{what}");
         table = table
             .with(&made("input_tokens"), "POST", unmade(Wanted::InputTokens))
@@ -167,7 +174,9 @@ fn kept(mut table: Table) -> Table {
             .with(&files, "POST", upload(provider))
             .with(&files, "GET", list(Kind::File, provider))
             .post(&batches, make_batch)
-            .with(&batches, "GET", list(Kind::Batch, provider));
+            .with(&batches, "GET", list(Kind::Batch, provider))
+            .post(&jobs, make_job)
+            .with(&jobs, "GET", list(Kind::Job, provider));
     }
     table
 }
@@ -206,4 +215,8 @@ fn list(kind: Kind, provider: Option<&'static str>) -> MethodRouter<Proxy> {
 
 async fn make_batch(State(proxy): State<Proxy>, request: Request) -> Response<Body> {
     stored::batches::create(&proxy, request).await
+}
+
+async fn make_job(State(proxy): State<Proxy>, request: Request) -> Response<Body> {
+    stored::jobs::create(&proxy, request).await
 }

@@ -33,6 +33,7 @@ mod compaction;
 mod fetch;
 pub(crate) mod files;
 mod home;
+pub(crate) mod jobs;
 pub(crate) mod lists;
 mod noted;
 pub(crate) mod output;
@@ -102,7 +103,8 @@ async fn conduct(
         return Ok(answer.resumed(sealing));
     }
     match (about.kind, about.suffix) {
-        (_, "/input_items") => answer.items().await,
+        (_, "/input_items" | "/events") => answer.items().await,
+        (_, "/checkpoints") => answer.checkpoints(&sealing).await,
         (kind, _) => answer.object(asking, kind, &sealing).await,
     }
 }

@@ -178,6 +178,67 @@ fn cost_of_lines(output: &str) -> f64 {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_model_is_tuned_where_its_files_are_and_the_job_is_its_owners() -> anyhow::Result<()> {
+    let setup = start(2).await?;
+    let owner = setup.make_key(0, json!({"models": ["own"]})).await?;
+    let other = setup.make_key(1, json!({})).await?;
+    let (status, file) = upload(&setup, &owner, line("own")).await?;
+    assert_eq!(status, 200, "{file}");
+    let tune = async |node: usize, caller: &Client, change: Value| {
+        let mut body = json!({"model": "own", "training_file": file["id"], "suffix": "x"});
+        for (name, value) in change.as_object().expect("an object") {
+            body[name] = value.clone();
+        }
+        anyhow::Ok(caller.post(&setup.cluster.url(node, "/v1/fine_tuning/jobs"), &body).await?)
+    };
+    assert_eq!(tune(1, &other, json!({})).await?.status, 404, "the file is another's");
+    for (change, status) in [
+        (json!({"model": "bridged"}), 403),
+        (json!({"model": null}), 400),
+        (json!({"training_file": null}), 400),
+        (json!({"validation_file": "file-1"}), 404),
+    ] {
+        assert_eq!(tune(1, &owner, change.clone()).await?.status, status, "{change}");
+    }
+    let reply = tune(1, &owner, json!({"validation_file": file["id"]})).await?;
+    assert_eq!(reply.status, 200, "{}", reply.body);
+    assert_eq!(reply.header("x-dunlin-unpriced"), Some("true"));
+    let made: Value = reply.json()?;
+    assert_eq!((&made["model"], &made["training_file"]), (&json!("own"), &file["id"]));
+    assert_eq!(made["validation_file"], file["id"]);
+    let sent = sent(&setup).1;
+    assert_eq!((&sent["model"], &sent["suffix"]), (&json!("upstream-name"), &json!("x")));
+
+    let id = made["id"].as_str().expect("an id");
+    let path = format!("/v1/fine_tuning/jobs/{id}");
+    let show = async |node: usize, caller: &Client, suffix: &str| {
+        let (status, body) = send(&setup, node, caller, "GET", &format!("{path}{suffix}")).await?;
+        anyhow::Ok((status, serde_json::from_str::<Value>(&body)?))
+    };
+    assert_eq!(show(0, &other, "").await?.0, 404);
+    assert_eq!(show(0, &owner, "").await?.1["status"], "running");
+    let (_, done) = show(1, &owner, "").await?;
+    assert_eq!((&done["status"], &done["id"]), (&json!("succeeded"), &made["id"]));
+    assert!(
+        done["result_files"][0].as_str().is_some_and(|id| id.starts_with("file-dn1")),
+        "{done}"
+    );
+    assert_eq!(show(0, &owner, "/events").await?.1["data"][0]["level"], "info");
+    let (_, checkpoints) = show(1, &owner, "/checkpoints").await?;
+    assert_eq!(checkpoints["data"][0]["fine_tuning_job_id"], made["id"]);
+    let (_, paused) = send(&setup, 0, &owner, "POST", &format!("{path}/pause")).await?;
+    assert!(paused.contains("paused"), "{paused}");
+    let (_, cancelled) = send(&setup, 0, &owner, "POST", &format!("{path}/cancel")).await?;
+    assert_eq!(serde_json::from_str::<Value>(&cancelled)?["status"], "cancelled");
+    for (caller, jobs) in [(&owner, 1), (&other, 0), (setup.cluster.client(), 1)] {
+        let (status, list) = send(&setup, 0, caller, "GET", "/fine_tuning/jobs").await?;
+        let list: Value = serde_json::from_str(&list)?;
+        assert_eq!((status, list["data"].as_array().map(Vec::len)), (200, Some(jobs)), "{list}");
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_batch_runs_where_its_file_is_and_its_output_is_read_anywhere() -> anyhow::Result<()> {
     let setup = start(3).await?;
     let owner = setup.make_key(0, json!({"models": ["own"]})).await?;

@@ -386,6 +386,24 @@ def batches(on):
     same(other.batches.cancel(second.id).status, "cancelling")
 
 
+@case("keeps", "vllm")
+def fine_tuning(on):
+    client = sdk(on, api_key=on.key(models=[on.model]))
+    lines = client.files.create(file=("in.jsonl", b"{}"), purpose="fine-tune", extra_body={"model": on.model})
+    made = client.fine_tuning.jobs.create(model=on.model, training_file=lines.id)
+    same((made.model, made.training_file, made.status), (on.model, lines.id, "validating_files"))
+    other = elsewhere(on, api_key=client.api_key)
+    same(other.fine_tuning.jobs.retrieve(made.id).status, "running")
+    same(other.fine_tuning.jobs.retrieve(made.id).status, "succeeded")
+    same([event.level for event in other.fine_tuning.jobs.list_events(made.id)], ["info"])
+    checkpoints = list(other.fine_tuning.jobs.checkpoints.list(made.id))
+    same([each.fine_tuning_job_id for each in checkpoints], [made.id])
+    same([job.id for job in other.fine_tuning.jobs.list()], [made.id])
+    raises(openai.NotFoundError, sdk(on, api_key=on.key()).fine_tuning.jobs.retrieve, made.id)
+    second = client.fine_tuning.jobs.create(model=on.model, training_file=lines.id)
+    same(other.fine_tuning.jobs.cancel(second.id).status, "cancelled")
+
+
 @case
 def moderation(on):
     reply = sdk(on).moderations.create(model="chat", input="hello")

@@ -19,7 +19,10 @@ SERVED = [
     *(f"{what}" for before in ("/v1", "", "/openai/v1", "/azure/v1", "/hosted_vllm/v1") for what in (
         f"POST {before}/files", f"GET {before}/files", f"GET {before}/files/{{id}}", f"DELETE {before}/files/{{id}}",
         f"GET {before}/files/{{id}}/content", f"POST {before}/batches", f"GET {before}/batches",
-        f"GET {before}/batches/{{id}}", f"POST {before}/batches/{{id}}/cancel")),
+        f"GET {before}/batches/{{id}}", f"POST {before}/batches/{{id}}/cancel",
+        f"POST {before}/fine_tuning/jobs", f"GET {before}/fine_tuning/jobs", f"GET {before}/fine_tuning/jobs/{{id}}",
+        *(f"POST {before}/fine_tuning/jobs/{{id}}/{what}" for what in ("cancel", "pause", "resume")),
+        *(f"GET {before}/fine_tuning/jobs/{{id}}/{what}" for what in ("events", "checkpoints")))),
     *(f"GET {path}" for path in ("/v1/realtime", "/realtime", "/openai/v1/realtime")),
     *(f"GET {before}/responses" for before in ("/v1", "", "/openai/v1")),
     *(f"POST /{prefix}/{{rest}}" for prefix in (
@@ -30,8 +33,6 @@ SERVED = [
 ]
 # Absent, each with one plain reason.
 ABSENT = {
-    "POST /v1/fine_tuning/jobs": "a job is at one provider and names no model of ours; `/openai/v1/fine_tuning/jobs` "
-                                 "and `/azure/openai/fine_tuning/jobs` pass it on",
     "POST /v1/realtime/client_secrets": "it hands out the provider's own credential, by which a client passes by "
                                         "every limit and budget",
     "POST /v1/realtime/calls": "WebRTC media would pass by the gateway, uncounted",

@@ -256,7 +256,7 @@ mod tests {
             r#"{ "type":"response.create","model":"m","stream_id":"a","stream":false,"x":1.50}"#;
         let asked = read(said).expect("a turn");
         assert_eq!((asked.lane.as_deref(), asked.generates), (Some("a"), true));
-        assert_eq!(asked.body, r#"{"stream":true, "model":"m","x":1.50}"#);
+        assert_eq!(asked.body, r#"{"stream":true,"model":"m","x":1.50}"#);
         let warm = read(r#"{"type":"response.create","generate":false}"#).expect("a turn");
         assert_eq!((warm.generates, &warm.body[..]), (false, &br#"{"stream":true}"#[..]));
         for (said, param) in [

@@ -19,6 +19,7 @@ mod completions;
 mod embeddings;
 mod files;
 mod images;
+mod jobs;
 mod judges;
 mod realtime;
 mod responses;
@@ -43,6 +44,7 @@ pub(super) fn router() -> Router<Arc<Mock>> {
         .merge(batches::router())
         .merge(files::router())
         .merge(images::router())
+        .merge(jobs::router())
         .merge(judges::router())
         .merge(realtime::router())
         .merge(responses::router())

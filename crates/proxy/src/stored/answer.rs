@@ -33,7 +33,12 @@ const LISTED_FILES: &[&Place] = &[
     &["data", "*", "input_file_id"],
     &["data", "*", "output_file_id"],
     &["data", "*", "error_file_id"],
+    &["data", "*", "training_file"],
+    &["data", "*", "validation_file"],
+    &["data", "*", "result_files", "*"],
 ];
+/// Where a list of a job's checkpoints names the job.
+const LISTED_JOBS: &[&Place] = &[&["data", "*", "fine_tuning_job_id"]];
 
 /// A provider's answer whose head is at hand and says that all went well.
 pub(super) struct Answer {
@@ -102,8 +107,15 @@ impl Answer {
         if let Some(batch) = batch {
             bill.watch(kind, &by, &batch.id).await;
         }
-        bill.delivered_free();
-        Ok(headers::json(told, sealing.object(&body, kind, &by.group)))
+        let told = match kind {
+            // What training costs is on no price list.
+            Kind::Job => told.cost(bill.delivered_unpriced(&by)),
+            Kind::Response | Kind::Batch | Kind::File => {
+                bill.delivered_free();
+                told
+            }
+        };
+        Ok(headers::json(told, sealing.object(&body, kind, &by)))
     }
 
     /// The object with its ids sealed. What was made while nobody waited for it is charged now.
@@ -129,9 +141,9 @@ impl Answer {
                 };
                 bill.into_iter().for_each(Bill::delivered_free);
             }
-            Kind::Response | Kind::Batch | Kind::File => bill.delivered_free(),
+            Kind::Response | Kind::Batch | Kind::File | Kind::Job => bill.delivered_free(),
         }
-        Ok(headers::json(told, sealing.object(&body, kind, &by.group)))
+        Ok(headers::json(told, sealing.object(&body, kind, &by)))
     }
 
     /// A list of what has no ids of its own outside.
@@ -139,6 +151,13 @@ impl Answer {
         let Whole { told, bill, body } = self.whole().await?;
         bill.delivered_free();
         Ok(headers::json(told, body))
+    }
+
+    /// What there is of a model while it is tuned: its ids name the job.
+    pub(super) async fn checkpoints(self, sealing: &Sealing) -> Result<Response<Body>, Failed> {
+        let Whole { told, bill, body } = self.whole().await?;
+        bill.delivered_free();
+        Ok(headers::json(told, sealing.sealed(&body, LISTED_JOBS, Kind::Job)))
     }
 
     /// The list with the ids of its objects sealed.

@@ -5,7 +5,7 @@ use axum::extract::Request;
 use axum::http::Response;
 use dunlin_admission::Bounds;
 use dunlin_ledger::Pricing;
-use dunlin_llm::{BadRequest, Endpoint, Place, edit, rename_ids};
+use dunlin_llm::{BadRequest, Endpoint, Place, check_object, edit, rename_ids};
 use dunlin_types::Tokens;
 
 use super::home::OURS;
@@ -32,18 +32,15 @@ async fn conduct(proxy: &Proxy, call: &Call, request: Request) -> Result<Respons
     let (head, body) = request.into_parts();
     let caller = call.identify(proxy, &serving, &head.headers, &head.uri).await?;
     let body = body::read(body, &head.headers, serving.settings.max_request_bytes).await?;
+    check_object(&body).map_err(Refused::BadRequest)?;
     let (ids, owner) = (&proxy.0.ids, caller.owner());
     let mut input = None;
     let body = rename_ids(&body, INPUT, &mut |id: &str| {
-        if input.is_some() {
-            let name = "input_file_id".to_owned();
-            return Err(Refused::BadRequest(BadRequest::Duplicate { name }));
-        }
         let opened = ids.open(Kind::File, id, owner);
         let kept = opened.map_err(|bad| Refused::no_such(Kind::File, id, bad))?;
         let upstream = kept.upstream.clone();
         input = Some(kept);
-        Ok(Some(upstream))
+        Ok::<_, Refused>(Some(upstream))
     })?;
     let missing = BadRequest::Missing { route: "/batches", name: "input_file_id" };
     let input = input.ok_or(Refused::BadRequest(missing))?;

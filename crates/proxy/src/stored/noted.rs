@@ -142,7 +142,7 @@ async fn object(asking: Asking<'_>, kind: Kind, noted: Noted) -> Result<Option<B
     match fetch::object(proxy, serving, by, (kind, &noted.upstream), READ_WITHIN).await {
         Fetched::Object(body) => {
             let sealing = Sealing::new(proxy, caller.owner(), by);
-            Ok(Some(sealing.object(&body, kind, &by.group)))
+            Ok(Some(sealing.object(&body, kind, by)))
         }
         Fetched::Gone => Ok(None),
         Fetched::Unknown => {
