@@ -67,11 +67,12 @@ impl Writer {
             if let Err(cause) = self.round(first, &mut purging) {
                 error!(error = %cause, "the raft log cannot be made durable: the node ends");
                 self.stop.cancel();
-                return;
+                return self.disk.abandon();
             }
         }
         if let Err(cause) = self.disk.make_durable() {
             error!(error = %cause, "the raft log was not made durable at the end");
+            self.disk.abandon();
         }
     }
 
