@@ -21,6 +21,8 @@ pub struct Allowed {
     pub requests: Option<u64>,
     /// Requests at once.
     pub parallel: Option<u64>,
+    /// Whether not even the loss of nodes lets more through: `on_loss: share`.
+    pub shared: bool,
 }
 
 /// What a client asks for.
@@ -82,12 +84,14 @@ impl Operation {
 /// The keys that are there from the beginning and stay: without limits, with few and with many
 /// requests a minute, with few at once.
 pub const STANDING: [Allowed; 5] = [
-    Allowed { requests: None, parallel: None },
-    Allowed { requests: Some(8), parallel: None },
-    Allowed { requests: Some(60), parallel: None },
-    Allowed { requests: Some(900), parallel: None },
-    Allowed { requests: None, parallel: Some(3) },
+    Allowed { requests: None, parallel: None, shared: false },
+    Allowed { requests: Some(8), parallel: None, shared: false },
+    Allowed { requests: Some(60), parallel: None, shared: false },
+    Allowed { requests: Some(900), parallel: None, shared: false },
+    Allowed { requests: None, parallel: Some(3), shared: false },
 ];
+/// In one of so many runs the limits of requests are shared while nodes are lost.
+const SHARING: u64 = 5;
 /// Keys that come and go, at most: what is looked at in the end is all of them.
 const MOST_KEYS: usize = 60;
 
@@ -98,6 +102,8 @@ pub struct Workload {
     keys: Vec<Place>,
     /// The key that was changed last: what follows at once is what may go wrong.
     last: Option<Key>,
+    /// Whether the limits of the standing keys are shared.
+    shares: bool,
 }
 
 /// What the clients believe of a key.
@@ -114,14 +120,23 @@ impl Workload {
     /// What comes of a seed.
     #[must_use]
     pub fn new(seed: u64) -> Self {
-        Self { random: Random::new(seed), keys: Vec::new(), last: None }
+        Self {
+            random: Random::new(seed),
+            keys: Vec::new(),
+            last: None,
+            shares: seed % SHARING == 3,
+        }
     }
 
     /// The standing keys, to be made first.
     pub fn begin(&mut self) -> Vec<Operation> {
         self.keys = vec![Place::Asked; STANDING.len()];
         let numbered = (0..).zip(STANDING);
-        numbered.map(|(key, allowed)| Operation::Create { key: Key(key), allowed }).collect()
+        let made = numbered.map(|(key, allowed)| {
+            let shared = self.shares && allowed.requests.is_some();
+            Operation::Create { key: Key(key), allowed: Allowed { shared, ..allowed } }
+        });
+        made.collect()
     }
 
     /// The next chat: most with the standing keys, some with keys that came, a few with keys that

@@ -1,6 +1,7 @@
 //! Never more than N requests of a key in any 60 s, over all nodes, but for what the head of
 //! `dunlin-limiter` allows: when nodes die or are cut off, what they admitted themselves; while
-//! one stalls or messages are lost, the shares of those that wait for it.
+//! one stalls or messages are lost, the shares of those that wait for it. Of a shared limit only a
+//! node that dies may have had more: it may be back, and the owner, before anybody notices.
 //!
 //! A real client knows only when it sent and when the answer began. A minute counts what was surely
 //! in it, so that nothing is called broken that may be right.
@@ -9,7 +10,7 @@ use std::collections::BTreeMap;
 
 use super::{Invariant, Verdict};
 use crate::history::{History, Ill, Outcome, Traced, Trouble, Troubles};
-use crate::workload::{Key, Operation};
+use crate::workload::{Allowed, Key, Operation};
 
 pub(super) const INVARIANT: Invariant = Invariant {
     name: "limits",
@@ -31,9 +32,9 @@ struct Admission {
 fn check(history: &History) -> Verdict {
     let troubles = Troubles::of(history);
     let calls = history.calls();
-    let limits = limits(&calls);
+    let allowed = allowed(&calls);
     let mut admitted: BTreeMap<Key, Vec<Admission>> = BTreeMap::new();
-    for chat in calls.iter().filter(|traced| limits.contains_key(&traced.call.operation.key())) {
+    for chat in calls.iter().filter(|traced| allowed.contains_key(&traced.call.operation.key())) {
         let Some((at, _)) = chat.admitted.filter(|_| !chat.call.operation.is_write()) else {
             continue;
         };
@@ -42,9 +43,11 @@ fn check(history: &History) -> Verdict {
     }
     let (mut looked_at, mut figures, mut broken) = (0, Vec::new(), Vec::new());
     for (key, admissions) in &admitted {
-        let limit = limits[key];
+        let limit = limit_of(&allowed, *key);
         looked_at += admissions.len();
-        let windows = admissions.iter().map(|a| Minute::from(a.sent, admissions, &troubles));
+        let Allowed { shared, .. } = allowed[key];
+        let windows =
+            admissions.iter().map(|a| Minute::from(a.sent, admissions, &troubles, shared));
         let Some(worst) = windows.max_by_key(|m| (m.over(limit, history), m.counted)) else {
             continue;
         };
@@ -60,19 +63,23 @@ fn check(history: &History) -> Verdict {
             ));
         }
     }
-    broken.extend(apart(history, &troubles, &admitted, &limits));
+    broken.extend(apart(history, &troubles, &admitted, &allowed));
     Verdict { looked_at, figure: figures.join("; "), broken }
 }
 
-/// The requests-a-minute of each key that has one and was made for sure.
-fn limits(calls: &[Traced<'_>]) -> BTreeMap<Key, u64> {
+/// What each key may use that has a limit of requests and was made for sure.
+fn allowed(calls: &[Traced<'_>]) -> BTreeMap<Key, Allowed> {
     let made = calls.iter().filter_map(|traced| match (traced.call.operation, traced.ended) {
         (Operation::Create { key, allowed }, Some((_, Outcome::Done { .. }))) => {
-            Some((key, allowed.requests?))
+            allowed.requests.map(|_| (key, allowed))
         }
         _ => None,
     });
     made.collect()
+}
+
+fn limit_of(allowed: &BTreeMap<Key, Allowed>, key: Key) -> u64 {
+    allowed[&key].requests.expect("it was made with one")
 }
 
 /// What was surely admitted within one minute.
@@ -88,9 +95,11 @@ struct Minute {
 }
 
 impl Minute {
-    fn from(from: u64, admissions: &[Admission], troubles: &Troubles) -> Self {
+    fn from(from: u64, admissions: &[Admission], troubles: &Troubles, shared: bool) -> Self {
         let to = from + WINDOW_MS;
-        let during: Vec<&Trouble> = troubles.during(from, to - 1).collect();
+        let counts =
+            |trouble: &&Trouble| !shared || matches!(trouble.ill, Ill::Killed | Ill::Stopped);
+        let during: Vec<&Trouble> = troubles.during(from, to - 1).filter(counts).collect();
         let mut minute = Self { from, all: 0, counted: 0, stalled: false, wire: 0 };
         minute.stalled = during.iter().any(|t| matches!(t.ill, Ill::Paused | Ill::Lossy));
         let call_ms = troubles.bounds().call_ms;
@@ -143,7 +152,7 @@ fn apart(
     history: &History,
     troubles: &Troubles,
     admitted: &BTreeMap<Key, Vec<Admission>>,
-    limits: &BTreeMap<Key, u64>,
+    allowed: &BTreeMap<Key, Allowed>,
 ) -> Vec<String> {
     let mut broken = Vec::new();
     let cuts = troubles.during(0, u64::MAX).filter(|trouble| trouble.ill == Ill::CutOff);
@@ -156,7 +165,7 @@ fn apart(
         // Members that are down have no share.
         let members = (history.nodes - others.len()).max(1) as u64;
         for (key, admissions) in admitted {
-            let share = limits[key].div_ceil(members);
+            let share = limit_of(allowed, *key).div_ceil(members);
             let ours = admissions.iter().filter(|a| a.node == cut.node);
             let ours: Vec<u64> =
                 ours.filter(|a| a.sent >= from && a.at < to).map(|a| a.sent).collect();

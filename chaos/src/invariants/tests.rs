@@ -23,8 +23,12 @@ struct Run {
 impl Run {
     /// One key with a limit, made on the first node.
     fn new() -> Self {
+        Self::with_key(false)
+    }
+
+    fn with_key(shared: bool) -> Self {
         let mut run = Self { history: History::new(3), keys: BTreeMap::new(), calls: 0 };
-        let allowed = Allowed { requests: Some(5), parallel: None };
+        let allowed = Allowed { requests: Some(5), parallel: None, shared };
         run.write(0, 0, Operation::Create { key: KEY, allowed }, Standing::Open);
         run
     }
@@ -231,6 +235,18 @@ fn what_lost_nodes_admitted_is_allowed_and_no_more() {
         let mut run = Run::new();
         run.act(10_000, Act::CutOff { nodes: vec![1] });
         (0..admitted).for_each(|number| run.chat(20_000 + number * 10, 1, done()));
+        run.act(40_000, Act::Connected);
+        check(&run.end(|_| {}), expected);
+    }
+}
+
+#[test]
+fn of_a_shared_limit_a_lost_node_may_not_have_more() {
+    for (shared, expected) in [(false, &[][..]), (true, &["limits"])] {
+        let mut run = Run::with_key(shared);
+        (0..4).for_each(|number| run.chat(2_000 + number * 10, 1, done()));
+        run.act(10_000, Act::CutOff { nodes: vec![1] });
+        (0..2).for_each(|number| run.chat(20_000 + number * 10, 2, done()));
         run.act(40_000, Act::Connected);
         check(&run.end(|_| {}), expected);
     }

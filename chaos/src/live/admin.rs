@@ -47,6 +47,9 @@ impl Admin {
                 if let Some(requests) = allowed.requests {
                     body["rpm_limit"] = requests.into();
                 }
+                if allowed.shared {
+                    body["on_loss"] = "share".into();
+                }
                 if let Some(parallel) = allowed.parallel {
                     body["max_parallel_requests"] = parallel.into();
                 }

@@ -91,6 +91,7 @@ impl Limits {
             }
             Decision::Soon => self.retry(claim, deadline, now, todo),
             Decision::AskPeers(peers) => self.survey(claim, &peers, now, todo),
+            Decision::Closed => self.decided.push((claim.request, None)),
             Decision::TableFull | Decision::NoRing => panic!("there is room and a ring"),
         }
     }

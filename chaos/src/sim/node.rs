@@ -402,6 +402,7 @@ impl Node {
             requests: caller.key.terms.rpm,
             tokens: caller.key.terms.tpm,
             parallel: caller.key.terms.parallel,
+            on_loss: caller.key.terms.on_loss.unwrap_or_default(),
             as_of: caller.key.updated_at.0,
         };
         let request = RequestId(u128::from(chat.call.0));

@@ -204,6 +204,9 @@ impl View {
         if let Some(strict) = terms.strict {
             put(&mut row, "strict_budget", &strict);
         }
+        if let Some(on_loss) = terms.on_loss {
+            put(&mut row, "on_loss", &on_loss.name());
+        }
         row
     }
 

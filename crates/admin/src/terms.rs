@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use dunlin_ledger::Every;
-use dunlin_state::{Change, ModelBudget, Temporary, TermsChanges};
+use dunlin_state::{Change, ModelBudget, OnLoss, Temporary, TermsChanges};
 use dunlin_types::{NanoUsd, UnixMillis};
 use serde_json::Value;
 
@@ -24,6 +24,7 @@ pub(crate) const FIELDS: &[&str] = &[
     "model_rpm_limit",
     "model_tpm_limit",
     "models",
+    "on_loss",
     "rpm_limit",
     "soft_budget",
     "strict_budget",
@@ -65,6 +66,7 @@ pub(crate) fn read(body: &mut Body) -> TermsChanges {
         rpm: body.take("rpm_limit", body::count),
         tpm: body.take("tpm_limit", body::count),
         parallel: body.take("max_parallel_requests", body::count),
+        on_loss: body.take("on_loss", on_loss),
         model_rpm: body.take("model_rpm_limit", body::counts),
         model_tpm: body.take("model_tpm_limit", body::counts),
         tag_rpm: body.take("tag_rpm_limit", body::counts),
@@ -98,6 +100,13 @@ fn hoist(body: &mut Body) {
     if moved {
         body.put("metadata", &metadata);
     }
+}
+
+/// What limits do while nodes are lost.
+pub(crate) fn on_loss(value: &Value) -> Result<OnLoss, Wrong> {
+    let names = || OnLoss::ALL.map(OnLoss::name).join(", ");
+    let read = OnLoss::parse(body::text(value)?.as_str());
+    read.ok_or_else(|| senseless(format!("must be one of: {}", names())))
 }
 
 pub(crate) fn none_if_empty(change: Change<String>) -> Change<String> {

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use dunlin_router::Access;
-use dunlin_state::{Entity, Key, ModelBudget, Terms, routes};
+use dunlin_state::{Entity, Key, ModelBudget, OnLoss, Terms, routes};
 use dunlin_types::NanoUsd;
 
 use crate::error::Error;
@@ -29,6 +29,7 @@ pub(crate) fn within(terms: &Terms, bound: &Terms, whose: &str) -> Result<(), Er
         ("model_max_budget", model_budgets_exceed(&terms.model_budgets, &bound.model_budgets)),
         ("strict_budget", is(bound.strict) && !is(terms.strict)),
         ("throttle_on_budget_exceeded", is(terms.throttle) && !is(bound.throttle)),
+        ("on_loss", loosens(terms.on_loss, bound.on_loss)),
         ("rpm_limit", exceeds(terms.rpm, bound.rpm)),
         ("tpm_limit", exceeds(terms.tpm, bound.tpm)),
         ("rpm_limit_type", bound.rpm.is_some() && becomes_dynamic("rpm_limit_type", terms, bound)),
@@ -41,6 +42,13 @@ pub(crate) fn within(terms: &Terms, bound: &Terms, whose: &str) -> Result<(), Er
         ("models", !covers(&bound.models, &terms.models, true)),
     ];
     told(&wider, whose)
+}
+
+/// Whether limits may let more through while nodes are lost than `bound` has it. What holds unless
+/// it is said is the config's.
+fn loosens(on_loss: Option<OnLoss>, bound: Option<OnLoss>) -> bool {
+    let is_tight = |on_loss| matches!(on_loss, Some(OnLoss::Share | OnLoss::Closed));
+    on_loss != bound && (is_tight(bound) || !is_tight(on_loss))
 }
 
 /// The same of a key: what it must say, where it may go and how long it lives beside.
@@ -168,6 +176,7 @@ mod tests {
             ("tag_rpm_limit", Terms { tag_rpm: map("t", 5), ..none() }),
             ("tags", Terms { tags: vec!["t".to_owned()], ..none() }),
             ("models", Terms { models: vec!["m".to_owned()], ..none() }),
+            ("on_loss", Terms { on_loss: Some(OnLoss::Share), ..none() }),
         ]
     }
 

@@ -39,7 +39,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-pub use dunlin_limiter::Limited;
+pub use dunlin_limiter::{Limited, OnLoss};
 pub use dunlin_state::Rank;
 pub use metrics::METRICS;
 pub use permit::{Entry, Found, Permit};
@@ -316,7 +316,8 @@ impl Admission {
             Some(caller) => {
                 let (tags, key_parallel) = (caller.limited_tags.as_slice(), rules.key_parallel);
                 let key_model = rules.key_limits.get(&demand.model).copied().unwrap_or_default();
-                let under = Under { payers: &payers, tags, key_parallel, key_model };
+                let (payers, on_loss) = (payers.as_slice(), rules.on_loss);
+                let under = Under { payers, tags, key_parallel, key_model, on_loss };
                 Some(self.0.limits.reserve(under, &demand).await?)
             }
             None => None,
@@ -379,7 +380,8 @@ impl Admission {
         let called = Called { deployment: &deployment.0, provider, tags };
         let hold = self.0.money.hold_at(called, demand.request, cost).await?;
         let reservation = if room.is_bounded() {
-            Some(self.0.limits.enter(deployment, room, demand).await?)
+            let on_loss = self.0.rules.load().on_loss;
+            Some(self.0.limits.enter(deployment, (room, on_loss), demand).await?)
         } else {
             None
         };

@@ -16,6 +16,8 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use dunlin_consensus::Consensus;
+#[cfg(test)]
+use dunlin_limiter::OnLoss;
 use dunlin_limiter::{Ask, Claim, Decision, Limiter, Taken, Verdict};
 use dunlin_rpc::{Incoming, Refused};
 #[cfg(test)]
@@ -154,6 +156,12 @@ impl Limits {
                 }
                 Decision::Soon => self.by_share(&mut self.limiter(), claim),
                 Decision::AskPeers(peers) => self.ask_peers(&peers, claim).await,
+                Decision::Closed => {
+                    let reason = "this node cannot ask who counts a limit of the request, and its \
+                                  on_loss lets nothing through until it can"
+                        .to_owned();
+                    return Err(NotTaken::Refusal(Refusal::CannotKnow { reason }));
+                }
                 Decision::TableFull => return Err(NotTaken::Refusal(self.table_full())),
                 Decision::NoRing => {
                     let reason = "this node is in no cluster yet and cannot count".to_owned();
@@ -319,7 +327,9 @@ impl Limits {
 impl Limits {
     /// What the first limit has left if this node owns it, the demand taken and given back.
     pub(crate) fn left(&self, payers: &[Payer], demand: &Demand) -> Option<u64> {
-        let under = Under { payers, tags: &[], key_parallel: None, key_model: (None, None) };
+        let on_loss = OnLoss::default();
+        let (tags, key_parallel, key_model) = ([].as_slice(), None, (None, None));
+        let under = Under { payers, tags, key_parallel, key_model, on_loss };
         let scopes = scopes::of(under, demand);
         let Begun::Taken(part) = self.begin(&scopes).into_iter().next()? else { return None };
         Reservation::new(vec![(scopes[0].of, part)], demand.counted)

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
 use dunlin_ledger::{Allowance, Calendar, Every, Period};
+use dunlin_limiter::OnLoss;
 use dunlin_state::{Entity, Kind, PROXY, State, Terms, is_of_config};
 use dunlin_types::{Line, NanoUsd, PotId, UnixMillis};
 
@@ -70,6 +71,8 @@ pub struct Rules {
     pub throttle: Option<u32>,
     /// Requests at once of a key that does not say.
     pub key_parallel: Option<u64>,
+    /// What limits do while nodes are lost whose payer does not say.
+    pub on_loss: OnLoss,
     /// Requests at once on this node.
     pub node_parallel: Option<u64>,
     /// The HTTP status of a refusal for want of budget.

@@ -229,9 +229,10 @@ pub(crate) const GENERAL: Keys = Keys {
     section: "general_settings",
     in_force: "api_model_environment api_model_networks apply_user_budget_to_team_keys \
         dangerously_permit_weak_or_unset_master_key disable_adding_master_key_hash_to_db \
-        disable_master_key_return enforce_fallback_model_access global_max_parallel_requests \
+        disable_master_key_return enforce_fallback_model_access fail_closed_rate_limit_enforcement \
+        global_max_parallel_requests \
         litellm_key_header_name litellm_license master_key max_parallel_requests \
-        max_request_size_mb maximum_spend_logs_retention_period model_alias_map \
+        max_request_size_mb maximum_spend_logs_retention_period model_alias_map on_loss \
         pass_through_endpoints pass_through_request_timeout store_model_in_db store_prompts_in_spend_logs \
         token_rate_limit_type use_x_forwarded_for user_header_mappings user_header_name",
     not_yet: "admission_queue_timeout_seconds alert_to_webhook_url alert_type_config alert_types \
@@ -243,7 +244,7 @@ pub(crate) const GENERAL: Keys = Keys {
         disable_retry_on_max_parallel_request_limit_error disable_spend_logs \
         disable_spend_updates embedding_model enable_jwt_auth enable_oauth2_auth \
         enable_oauth2_proxy_auth enforce_user_param enforced_params \
-        fail_closed_rate_limit_enforcement forward_client_headers_to_llm_api \
+        forward_client_headers_to_llm_api \
         forward_llm_provider_auth_headers forward_openai_org_id \
         health_check_concurrency health_check_details health_check_interval \
         image_generation_model include_call_id_in_error_body infer_model_from_keys \

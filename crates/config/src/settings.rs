@@ -38,6 +38,9 @@ pub struct Settings {
     pub trusts_forwarded_for: bool,
     /// `token_rate_limit_type`: which tokens count against limits of tokens.
     pub counted: CountedTokens,
+    /// `on_loss`, or `closed` with `fail_closed_rate_limit_enforcement`: what limits do while nodes are
+    /// lost whose payer does not say.
+    pub on_loss: OnLoss,
     /// `max_parallel_requests`: the requests at once of a key that does not say.
     pub key_parallel: Option<u64>,
     /// `global_max_parallel_requests`: requests at once on one node.
@@ -66,6 +69,20 @@ pub enum CountedTokens {
     Input,
     /// `output`.
     Output,
+}
+
+/// What limits do while nodes are lost.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnLoss {
+    /// `full`.
+    #[default]
+    Full,
+    /// `share`.
+    Share,
+    /// `closed`.
+    Closed,
+    /// `open`.
+    Open,
 }
 
 /// The `cluster:` section: what one node is told about itself and its peers. It stays on the node.
@@ -162,6 +179,7 @@ pub(crate) fn settings(root: &Map, environment: &Environment, report: &mut Repor
         metrics: metrics::read(root, report),
         end_user_headers: end_user_headers(general, report),
         counted: counted(general, report),
+        on_loss: on_loss(general, report),
         key_parallel: parallel("max_parallel_requests", general, report),
         node_parallel: parallel("global_max_parallel_requests", general, report),
         trusts_forwarded_for: report
@@ -203,6 +221,25 @@ fn counted(general: &Map, report: &mut Report) -> CountedTokens {
         }
     };
     counted.unwrap_or_default()
+}
+
+fn on_loss(general: &Map, report: &mut Report) -> OnLoss {
+    let switch = "fail_closed_rate_limit_enforcement";
+    let closed = report.flag(&format!("general_settings.{switch}"), general.get(switch));
+    let otherwise = if closed == Some(true) { OnLoss::Closed } else { OnLoss::Full };
+    let (name, node) = ("general_settings.on_loss", general.get("on_loss"));
+    let said = match report.text(name, node) {
+        None => None,
+        Some("full") => Some(OnLoss::Full),
+        Some("share") => Some(OnLoss::Share),
+        Some("closed") => Some(OnLoss::Closed),
+        Some("open") => Some(OnLoss::Open),
+        Some(_) => {
+            let node = node.expect("it was read");
+            report.wrong_value(name, node, "must be full, share, closed or open")
+        }
+    };
+    said.unwrap_or(otherwise)
 }
 
 fn end_user_headers(general: &Map, report: &mut Report) -> Vec<String> {

@@ -5,6 +5,7 @@ use std::time::Duration;
 use dunlin_types::RequestId;
 use serde::{Deserialize, Serialize};
 
+use crate::loss::OnLoss;
 use crate::ring::ScopeId;
 
 /// One of the limits of a scope, in the order in which they are checked.
@@ -39,6 +40,9 @@ pub struct Limits {
     pub tokens: Option<u64>,
     /// Requests at once.
     pub parallel: Option<u64>,
+    /// What they do while nodes are lost.
+    #[serde(default)]
+    pub on_loss: OnLoss,
     /// Higher for newer limits, such as the moment of their last change: the owner keeps the newest
     /// it was told.
     pub as_of: u64,

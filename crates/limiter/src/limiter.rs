@@ -13,6 +13,7 @@ use std::time::Duration;
 use dunlin_types::{Epoch, MonoMillis, NodeId};
 
 use crate::account::Run;
+use crate::loss::Losses;
 use crate::message::Report;
 use crate::outbox::Outbox;
 use crate::ring::{Ring, ScopeId};
@@ -53,6 +54,7 @@ pub struct Limiter {
     leased: BTreeSet<ScopeId>,
     peers: BTreeMap<NodeId, Peer>,
     swept: Option<ScopeId>,
+    losses: Losses,
 }
 
 /// Waiting to hear what the others admitted in scopes that this node owns since the last ring.
@@ -96,6 +98,7 @@ impl Limiter {
             leased: BTreeSet::new(),
             peers: BTreeMap::new(),
             swept: None,
+            losses: Losses::default(),
         }
     }
 
@@ -116,6 +119,14 @@ impl Limiter {
         let old = Arc::clone(self.ring());
         if ring.version() == old.version() {
             return;
+        }
+        let missed = ring.without_returned(old.version());
+        if let Some(missed) =
+            missed.filter(|ring| old.members().iter().any(|node| !ring.has(*node)))
+        {
+            // Who is there again was away meanwhile, and others owned its scopes.
+            self.set_ring(Arc::new(missed), now);
+            return self.set_ring(ring, now);
         }
         self.gather(&old, &ring, now);
         for gone in old.members().iter().filter(|node| !ring.has(**node)) {
@@ -141,7 +152,9 @@ impl Limiter {
             // It may have come back, and nobody has tried since.
             self.peers.entry(*node).or_default().silent = None;
         }
+        self.losses.turn(&ring, now);
         self.rings.push(ring);
+        self.note_returns();
         if self.rings.len() > MOST_RINGS {
             self.rings.drain(1..MOST_RINGS);
             self.rings[0] = Arc::default();
@@ -186,9 +199,33 @@ impl Limiter {
             gathering.complete = (all_told || now >= gathering.at_most).then_some(now);
         }
         if gathering.complete.is_some_and(|at| alone || now >= at.plus(STRAGGLING)) {
+            let heard = |node: &NodeId| {
+                *node == self.me || self.peers.get(node).is_some_and(|p| p.ring == ring.version())
+            };
+            let owners = self.rings.iter().flat_map(|ring| ring.members()).copied();
+            let unheard: BTreeSet<_> = owners.filter(|node| !heard(node)).collect();
+            self.losses.replaced(&self.rings, unheard.into_iter().collect(), now);
             self.gathering = None;
             self.rings = vec![Arc::clone(ring)];
         }
+    }
+
+    /// Lost nodes that are marked up and have told all that they admitted are lost no more.
+    fn note_returns(&mut self) {
+        let ring = self.rings.last().expect("there is always a ring");
+        let told = |node: &NodeId| {
+            ring.has(*node) && self.peers.get(node).is_some_and(|p| p.ring == ring.version())
+        };
+        let back: Vec<_> =
+            self.losses.lost().filter(|node| *node == self.me || told(node)).collect();
+        back.into_iter().for_each(|node| self.losses.is_back(node));
+    }
+
+    /// What is known of the others, beside the scopes.
+    fn known(&mut self, now: MonoMillis) -> (Known<'_>, &mut BTreeMap<ScopeId, Scope>) {
+        let Self { me, rings, peers, losses, scopes, .. } = self;
+        let ring = rings.last().expect("there is always a ring");
+        (Known { me: *me, ring, peers, now, losses }, scopes)
     }
 
     /// Whether it is worth waiting for this node to know enough.
@@ -273,13 +310,12 @@ impl Limiter {
     }
 
     fn sweep(&mut self, now: MonoMillis) {
-        let present = presence(self.me, self.rings.last(), &self.peers, now);
         let from = self.swept.map_or(Bound::Unbounded, Bound::Excluded);
-        let batch: Vec<_> = self
-            .scopes
+        let (known, scopes) = self.known(now);
+        let batch: Vec<_> = scopes
             .range_mut((from, Bound::Unbounded))
             .take(SWEPT)
-            .map(|(id, scope)| (*id, scope.is_idle(now, &present)))
+            .map(|(id, scope)| (*id, scope.is_idle(now, &known)))
             .collect();
         self.swept = batch.last().filter(|_| batch.len() == SWEPT).map(|(id, _)| *id);
         for (id, _) in batch.into_iter().filter(|(_, idle)| *idle) {
@@ -306,18 +342,26 @@ impl Limiter {
     }
 }
 
-/// Whether a node, in that run of its reports, still holds the slots it told of: not if it is
-/// marked down and asks nothing, has begun a new life, or tells its scopes anew.
-fn presence<'a>(
+/// What a node knows of the others when it decides for them.
+pub(crate) struct Known<'a> {
     me: NodeId,
-    ring: Option<&'a Arc<Ring>>,
+    ring: &'a Ring,
     peers: &'a BTreeMap<NodeId, Peer>,
     now: MonoMillis,
-) -> impl Fn(NodeId, Run) -> bool + 'a {
-    move |node, run| {
-        let lives =
-            |peer: &Peer| ring.is_some_and(|ring| ring.has(node)) || now.since(peer.asked) < FENCE;
+    pub(crate) losses: &'a Losses,
+}
+
+impl Known<'_> {
+    /// Whether a node, in that run of its reports, still holds the slots it told of: not if it is
+    /// marked down and asks nothing, has begun a new life, or tells its scopes anew.
+    pub(crate) fn present(&self, node: NodeId, run: Run) -> bool {
+        let lives = |peer: &Peer| self.ring.has(node) || self.now.since(peer.asked) < FENCE;
         let told_now = |peer: &Peer| peer.run == run && lives(peer);
-        node == me || peers.get(&node).is_some_and(told_now)
+        node == self.me || self.peers.get(&node).is_some_and(told_now)
+    }
+
+    /// When a node last said all that it had to say.
+    pub(crate) fn heard(&self, node: NodeId) -> MonoMillis {
+        self.peers.get(&node).map_or(MonoMillis(0), |peer| peer.asked)
     }
 }

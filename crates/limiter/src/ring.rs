@@ -25,7 +25,11 @@ impl ScopeId {
 pub struct Ring {
     version: u64,
     members: Vec<NodeId>,
+    /// Since which version each of them has been one without a break; 0 if nobody said.
+    since: Vec<u64>,
     absent: Vec<NodeId>,
+    /// Of how many nodes each absent one knows at least.
+    among: Vec<u64>,
 }
 
 impl Ring {
@@ -34,14 +38,44 @@ impl Ring {
     pub fn new(version: u64, mut members: Vec<NodeId>) -> Self {
         members.sort_unstable();
         members.dedup();
-        Self { version, members, absent: Vec::new() }
+        let since = vec![0; members.len()];
+        Self { version, members, since, absent: Vec::new(), among: Vec::new() }
+    }
+
+    /// The same, whose member `node` was added or marked up by the entry at `version`.
+    #[must_use]
+    pub fn since(mut self, node: NodeId, version: u64) -> Self {
+        if let Ok(index) = self.members.binary_search(&node) {
+            self.since[index] = version;
+        }
+        self
+    }
+
+    /// What it was, as far as its members go, before those came back who were away at some time
+    /// after `version`; `None` if none was.
+    pub(crate) fn without_returned(&self, version: u64) -> Option<Self> {
+        let last = self.since.iter().copied().filter(|since| *since > version).max()?;
+        let stayed = self.members.iter().zip(&self.since).filter(|(_, since)| **since <= version);
+        let members = stayed.map(|(node, _)| *node).collect();
+        let away = self.members.iter().zip(&self.since).filter(|(_, since)| **since > version);
+        let away = away.map(|(node, _)| *node).chain(self.absent.iter().copied()).collect();
+        (last > version + 1).then(|| Self::new(last - 1, members).beside(away))
     }
 
     /// The same beside nodes that are marked down. They own nothing and have no share, but one that
     /// lives may serve: it admits by the owners' word until it is marked up.
     #[must_use]
     pub fn beside(self, absent: Vec<NodeId>) -> Self {
-        Self { absent, ..self }
+        let nodes = (self.members.len() + absent.len()) as u64;
+        self.beside_of(absent.into_iter().map(|node| (node, nodes)).collect())
+    }
+
+    /// The same, each with how many nodes there were when it was marked down, itself included: it
+    /// may still go by that.
+    #[must_use]
+    pub fn beside_of(self, absent: Vec<(NodeId, u64)>) -> Self {
+        let (absent, among) = absent.into_iter().unzip();
+        Self { absent, among, ..self }
     }
 
     /// The log index of the entry that made it.
@@ -60,6 +94,17 @@ impl Ring {
     #[must_use]
     pub fn absent(&self) -> &[NodeId] {
         &self.absent
+    }
+
+    /// Of each of them, how many nodes there were when it was marked down.
+    pub(crate) fn among(&self) -> &[u64] {
+        &self.among
+    }
+
+    /// What each node may use of `amount` while nodes are lost: those who are left have what these
+    /// do not have, with the remainder.
+    pub(crate) fn least_share(&self, amount: u64) -> u64 {
+        amount / ((self.members.len() + self.absent.len()) as u64).max(1)
     }
 
     /// The member that counts for `scope`; `None` while nobody serves.

@@ -8,6 +8,8 @@ use dunlin_types::{MonoMillis, NodeId, RequestId};
 use crate::account::{Account, Run, Taken};
 use crate::bucket::WINDOW;
 use crate::claim::{Amounts, Claim, Limits, Refused, Remaining, Short};
+use crate::limiter::Known;
+use crate::loss::OnLoss;
 use crate::{CUT_LASTS, LEASE, UNCONFIRMED};
 
 /// Takes within two seconds that make a scope hot for a node.
@@ -26,6 +28,9 @@ pub(crate) struct Scope {
     /// What this node may take without asking.
     pub(crate) held: Option<Held>,
     pub(crate) cut: Option<Cut>,
+    /// What a lost owner may have admitted itself, and when it was replaced.
+    unheard: Account,
+    assumed: MonoMillis,
 }
 
 /// Granted to a node that has not yet said that it used it.
@@ -83,23 +88,31 @@ impl Scope {
         account
     }
 
-    /// What is taken of all limits. `present` says whether a node, in that run, still holds slots.
-    fn used(&mut self, now: MonoMillis, present: &impl Fn(NodeId, Run) -> bool) -> Amounts {
-        self.lapse(now);
+    /// What is taken of all limits.
+    fn used(&mut self, now: MonoMillis, known: &Known<'_>) -> Amounts {
+        self.lapse(now, known);
         let mut used = Amounts::default();
         for (node, account) in &mut self.accounts {
             let part = account.used(now);
-            let parallel = if present(*node, account.run) { part.parallel } else { 0 };
+            let parallel = if known.present(*node, account.run) { part.parallel } else { 0 };
             used = used.plus(Amounts { parallel, ..part });
         }
         let pending = self.pending.iter().map(|pending| pending.wants);
-        used = pending.fold(used, Amounts::plus);
+        used = pending.fold(used, Amounts::plus).plus(self.unheard.used(now));
         let leased = self.granted.iter().map(|granted| granted.amount).sum();
         used.plus(Amounts { requests: leased, ..Amounts::default() })
     }
 
-    fn lapse(&mut self, now: MonoMillis) {
-        self.pending.retain(|pending| now < pending.until);
+    fn lapse(&mut self, now: MonoMillis, known: &Known<'_>) {
+        let is_shared = self.limits.on_loss == OnLoss::Share;
+        self.pending.retain_mut(|pending| {
+            if now >= pending.until {
+                pending.wants.parallel = 0;
+            }
+            // A node that is not heard any more may have admitted it.
+            let may_be_lost = is_shared && known.heard(pending.node) < pending.until;
+            now < pending.until || (may_be_lost && now < pending.until.plus(WINDOW))
+        });
         self.granted.retain(|granted| now < granted.until.plus(WINDOW));
     }
 
@@ -110,23 +123,48 @@ impl Scope {
         }
     }
 
+    /// The scope was taken over at `at` from an owner that has not told what it admitted itself: of
+    /// limits that no loss may exceed, that may be all that others did not take.
+    pub(crate) fn assume(
+        &mut self,
+        claim: &Claim,
+        at: Option<MonoMillis>,
+        now: MonoMillis,
+        known: &Known<'_>,
+    ) {
+        self.learn(&claim.limits);
+        let Some(at) = at.filter(|at| *at > self.assumed) else { return };
+        if self.limits.on_loss != OnLoss::Share {
+            return;
+        }
+        // What was granted and is not confirmed may never have been taken.
+        let pending = std::mem::take(&mut self.pending);
+        let rest = self.limits.amounts().minus(self.used(now, known));
+        self.pending = pending;
+        let limited = |limit: Option<u64>, rest: u64| if limit.is_some() { rest } else { 0 };
+        let Limits { requests, tokens, .. } = self.limits;
+        self.unheard.requests.take(limited(requests, rest.requests), at);
+        self.unheard.tokens.take(limited(tokens, rest.tokens), at);
+        self.assumed = at;
+    }
+
     /// What would remain if the claim were granted, by all that this node knows.
     pub(crate) fn check(
         &mut self,
         claim: &Claim,
         now: MonoMillis,
-        present: &impl Fn(NodeId, Run) -> bool,
+        known: &Known<'_>,
     ) -> Result<Remaining, Refused> {
         self.learn(&claim.limits);
         let (limits, wants) = (self.limits, claim.wants(&self.limits));
-        let free = limits.amounts().minus(self.used(now, present));
+        let free = most(&limits, known).minus(self.used(now, known));
         match limits.short(free, wants) {
             None => Ok(limits.remaining(free.minus(wants))),
             Some(short) => Err(self.refusal(&short, wants, now)),
         }
     }
 
-    fn refusal(&self, short: &Short, wants: Amounts, now: MonoMillis) -> Refused {
+    pub(crate) fn refusal(&self, short: &Short, wants: Amounts, now: MonoMillis) -> Refused {
         let lacking = |want: u64| want - short.free;
         let retry_after = match short.what {
             crate::Limited::Requests => self.wait(lacking(wants.requests), now, |a| &a.requests),
@@ -143,7 +181,8 @@ impl Scope {
         now: MonoMillis,
         bucket: impl Fn(&Account) -> &crate::Bucket,
     ) -> Duration {
-        let taken = self.accounts.iter().flat_map(|(_, account)| bucket(account).returns());
+        let accounts = self.accounts.iter().map(|(_, account)| account).chain([&self.unheard]);
+        let taken = accounts.flat_map(|account| bucket(account).returns());
         let mut returns: Vec<_> = taken.collect();
         returns.sort_unstable();
         let mut back = 0;
@@ -173,14 +212,14 @@ impl Scope {
         (node, run): (NodeId, Run),
         claim: &Claim,
         now: MonoMillis,
-        present: &impl Fn(NodeId, Run) -> bool,
+        known: &Known<'_>,
     ) -> Result<Remaining, Refused> {
         self.confirm(node, claim.request);
         if self.account(node, run).open.contains(&claim.request) {
-            let used = self.used(now, present);
-            return Ok(self.limits.remaining(self.limits.amounts().minus(used)));
+            let used = self.used(now, known);
+            return Ok(self.limits.remaining(most(&self.limits, known).minus(used)));
         }
-        let remaining = self.check(claim, now, present)?;
+        let remaining = self.check(claim, now, known)?;
         self.expect(node, claim, now);
         Ok(remaining)
     }
@@ -210,7 +249,7 @@ impl Scope {
         (holder, run): (NodeId, Run),
         claim: &Claim,
         now: MonoMillis,
-        present: &impl Fn(NodeId, Run) -> bool,
+        known: &Known<'_>,
     ) -> u64 {
         let Limits { requests: Some(limit), tokens: None, parallel: None, .. } = self.limits else {
             return 0;
@@ -222,7 +261,8 @@ impl Scope {
         if self.account(holder, run).requests.lately(now) < HOT {
             return 0;
         }
-        let free = limit.saturating_sub(self.used(now, present).requests);
+        let most = most(&self.limits, known);
+        let free = most.minus(self.used(now, known)).requests;
         let leased: u64 = self.granted.iter().map(|granted| granted.amount).sum();
         let amount = (limit / LEASES_PER_WINDOW).min((limit / 2).saturating_sub(leased)).min(free);
         if amount > 0 {
@@ -262,11 +302,16 @@ impl Scope {
     }
 
     /// Whether nothing would be lost with it.
-    pub(crate) fn is_idle(
-        &mut self,
-        now: MonoMillis,
-        present: &impl Fn(NodeId, Run) -> bool,
-    ) -> bool {
-        self.used(now, present) == Amounts::default() && self.held.is_none()
+    pub(crate) fn is_idle(&mut self, now: MonoMillis, known: &Known<'_>) -> bool {
+        self.used(now, known) == Amounts::default() && self.held.is_none()
+    }
+}
+
+/// The most of each limit that may be taken by those whom an owner hears.
+fn most(limits: &Limits, known: &Known<'_>) -> Amounts {
+    let whole = limits.amounts();
+    match limits.on_loss {
+        OnLoss::Share => whole.map(|limit| known.losses.part(limit)),
+        OnLoss::Full | OnLoss::Closed | OnLoss::Open => whole,
     }
 }

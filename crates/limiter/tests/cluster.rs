@@ -3,14 +3,14 @@
 
 mod simulation;
 
-use dunlin_limiter::{Limits, Ring};
+use dunlin_limiter::{Limits, OnLoss, Ring};
 use dunlin_types::NodeId;
 use simulation::{Demand, Simulation, nodes};
 
 const SEEDS: u64 = 12;
 
 fn limits(requests: Option<u64>, tokens: Option<u64>, parallel: Option<u64>) -> Limits {
-    Limits { requests, tokens, parallel, as_of: 1 }
+    Limits { requests, tokens, parallel, on_loss: OnLoss::Full, as_of: 1 }
 }
 
 #[test]
@@ -299,5 +299,87 @@ fn a_skewed_entry_gets_the_limit_and_what_the_lost_node_had() {
             least = least.min(cluster.admitted_between(120_000, 180_000));
         }
         eprintln!("{what}: {worst} in the worst minute, {least} or more in the third");
+    }
+}
+
+/// A node is cut off, or killed, and comes back: a shared limit is exceeded at no time, by no node.
+#[test]
+fn a_shared_limit_is_exceeded_whatever_is_lost_by_nothing() {
+    for seed in 0..SEEDS {
+        let limits = Limits { on_loss: OnLoss::Share, ..limits(Some(300), None, None) };
+        let demand = Demand { limits, each_ms: 40, lasts_ms: 100, undone: 0 };
+        let mut cluster = Simulation::new(seed, 3, demand);
+        cluster.run_until(4_000 + seed * 900);
+        let lost = if seed % 2 == 0 { cluster.owner() } else { cluster.not_owner() };
+        let (is_killed, at) = (seed % 3 == 0, cluster.now());
+        if is_killed {
+            cluster.crash(lost);
+        } else {
+            cluster.cut_off(lost);
+        }
+        cluster.run_until(at + 200_000);
+        let by = |cluster: &Simulation, is_lost: bool, from: u64, to: u64| {
+            cluster.admitted_between_by(from, to, |node| (node == lost) == is_lost)
+        };
+        let (theirs, its) = (
+            by(&cluster, false, at + 130_000, at + 190_000),
+            by(&cluster, true, at + 130_000, at + 190_000),
+        );
+        assert!((195..=200).contains(&theirs), "seed {seed}: {theirs} where the quorum is");
+        let due = if is_killed { 0..=0 } else { 95..=100 };
+        assert!(due.contains(&its), "seed {seed}: {its} by the lost node");
+        let owner_is_there = is_killed && seed % 2 == 1;
+        assert!(owner_is_there || cluster.closed() > 0, "seed {seed}: somebody could not tell");
+        let back = cluster.now();
+        if is_killed {
+            cluster.restart(lost);
+        } else {
+            cluster.reconnect(lost, seed % 4 > 1);
+        }
+        cluster.run_until(back + 140_000);
+        assert!(cluster.most_in_a_minute() <= 300, "seed {seed}: {}", cluster.most_in_a_minute());
+        let whole = cluster.admitted_between(back + 70_000, back + 130_000);
+        assert!((295..=300).contains(&whole), "seed {seed}: {whole} when all are back");
+    }
+}
+
+/// A node joins while another one is cut off, which knows nothing of it and goes on by its old share.
+#[test]
+fn a_newcomer_takes_nothing_of_a_lost_nodes_share() {
+    for seed in 0..SEEDS / 3 {
+        let limits = Limits { on_loss: OnLoss::Share, ..limits(Some(300), None, None) };
+        let demand = Demand { limits, each_ms: 40, lasts_ms: 100, undone: 0 };
+        let mut cluster = Simulation::new(seed, 3, demand);
+        cluster.run_until(4_000);
+        let lost = cluster.not_owner();
+        cluster.cut_off(lost);
+        cluster.run_until(20_000);
+        cluster.join(NodeId(0x77_0077));
+        cluster.run_until(260_000);
+        assert!(cluster.most_in_a_minute() <= 300, "seed {seed}: {}", cluster.most_in_a_minute());
+        let its = cluster.admitted_between_by(150_000, 210_000, |node| node == lost);
+        assert!((95..=100).contains(&its), "seed {seed}: {its}");
+    }
+}
+
+#[test]
+fn a_closed_limit_admits_nothing_and_an_open_one_all_where_no_owner_is_reached() {
+    for seed in 0..SEEDS {
+        for (on_loss, due) in [(OnLoss::Closed, 0..=0), (OnLoss::Open, 1_000..=2_000)] {
+            let limits = Limits { on_loss, ..limits(Some(300), None, None) };
+            let demand = Demand { limits, each_ms: 40, lasts_ms: 100, undone: 0 };
+            let mut cluster = Simulation::new(seed, 3, demand);
+            cluster.run_until(4_000);
+            let lost = if seed % 2 == 0 { cluster.owner() } else { cluster.not_owner() };
+            cluster.cut_off(lost);
+            cluster.run_until(140_000);
+            let others = cluster.most_in_a_minute_of(|node| node != lost);
+            // Only those that wait for the mark reach no owner for a moment.
+            assert!(on_loss == OnLoss::Open || others <= 300, "seed {seed}: {others}");
+            let later = cluster.admitted_between_by(80_000, 140_000, |node| node != lost);
+            assert!((290..=300).contains(&later), "seed {seed}: {later} where the quorum is");
+            let its = cluster.admitted_between_by(80_000, 140_000, |node| node == lost);
+            assert!(due.contains(&its), "seed {seed}: {its} where it is not, {on_loss:?}");
+        }
     }
 }

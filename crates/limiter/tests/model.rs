@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use dunlin_limiter::{
-    Amounts, Answer, Ask, Claim, Decision, Limiter, Limits, Ring, ScopeId, Sent, Verdict,
+    Amounts, Answer, Ask, Claim, Decision, Limiter, Limits, OnLoss, Ring, ScopeId, Sent, Verdict,
 };
 use dunlin_types::{Epoch, MonoMillis, NodeId, RequestId};
 use stateright::{Checker, Model, Property, UniformChooser};
@@ -31,6 +31,7 @@ const WALKED: usize = 100_000;
 struct Plan {
     name: &'static str,
     limit: u64,
+    on_loss: OnLoss,
     /// Requests that each node may get.
     requests: Vec<usize>,
     /// How many of the nodes are members from the beginning.
@@ -186,8 +187,12 @@ impl World {
                 let peer = &mut self.nodes[node];
                 peer.asked += 1;
                 let request = RequestId((node * 100 + peer.asked) as u128);
-                let limits =
-                    Limits { requests: Some(plan.limit), tokens: None, parallel: None, as_of: 1 };
+                let limits = Limits {
+                    requests: Some(plan.limit),
+                    on_loss: plan.on_loss,
+                    as_of: 1,
+                    ..Limits::default()
+                };
                 let claim = Claim { scope: SCOPE, request, tokens: 0, limits };
                 self.admit(node, claim, self.now + PATIENCE);
             }
@@ -219,7 +224,9 @@ impl World {
             Action::Mark(node) => {
                 let members =
                     self.ring.members().iter().copied().filter(|other| *other != id(node));
-                self.ring = Arc::new(Ring::new(self.ring.version() + 1, members.collect()));
+                let absent = self.ring.absent().iter().copied().chain([id(node)]).collect();
+                let ring = Ring::new(self.ring.version() + 1, members.collect());
+                self.ring = Arc::new(ring.beside(absent));
             }
             Action::Join => {
                 let all = (0..self.nodes.len()).map(id).collect();
@@ -285,7 +292,7 @@ impl World {
                 }
                 self.told(node, survey);
             }
-            Decision::Refused(_) | Decision::NoRing | Decision::TableFull => {}
+            Decision::Refused(_) | Decision::Closed | Decision::NoRing | Decision::TableFull => {}
         }
     }
 
@@ -382,6 +389,11 @@ impl World {
         rest.map(|peer| peer.admitted.len()).sum()
     }
 
+    /// By all, the lost ones with them.
+    fn admitted(&self) -> u64 {
+        self.nodes.iter().map(|peer| peer.admitted.len() as u64).sum()
+    }
+
     /// Once a cut-off node has noticed, it admits its share and no more.
     fn keeps_to_its_share(&self, plan: &Plan) -> bool {
         self.nodes.iter().enumerate().all(|(node, peer)| {
@@ -417,6 +429,12 @@ impl Model for Plan {
             Property::always("the limit holds", |plan: &Plan, world: &World| {
                 u64::try_from(world.admitted_by_the_rest()).expect("few") <= plan.limit
             }),
+            Property::always(
+                "a shared limit holds whatever is lost",
+                |plan: &Plan, world: &World| {
+                    plan.on_loss != OnLoss::Share || world.admitted() <= plan.limit
+                },
+            ),
             Property::always("a cut-off node keeps to its share", |plan: &Plan, world: &World| {
                 world.keeps_to_its_share(plan)
             }),
@@ -434,7 +452,9 @@ fn no_order_of_events_admits_more_than_the_bound() {
         Plan { name: "messages come twice", twice: 2, ..base.clone() },
         Plan { name: "a node joins", members: 2, ..base.clone() },
         Plan { name: "a node dies", deaths: 1, ..base.clone() },
-        Plan { name: "a node is cut off", cuts: 1, twice: 1, ..base },
+        Plan { name: "a node is cut off", cuts: 1, twice: 1, ..base.clone() },
+        Plan { name: "a node dies, shared", deaths: 1, on_loss: OnLoss::Share, ..base.clone() },
+        Plan { name: "a node is cut off, shared", cuts: 1, on_loss: OnLoss::Share, ..base },
     ];
     for plan in plans {
         let checker = || plan.clone().checker();

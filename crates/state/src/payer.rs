@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use dunlin_limiter::OnLoss;
 use dunlin_types::{EntityId, Line, NanoUsd, PotId, UnixMillis};
 
 use crate::command::{Entity, Key, Kind, Member, Terms};
@@ -325,6 +326,12 @@ impl Payer {
     #[must_use]
     pub fn parallel(&self) -> Option<u64> {
         self.limit_of(|terms| terms.parallel)
+    }
+
+    /// What its limits do while nodes are lost, if it says so.
+    #[must_use]
+    pub fn on_loss(&self) -> Option<OnLoss> {
+        self.first(|terms| terms.on_loss)
     }
 
     /// Requests and tokens of one model in any 60 s.

@@ -196,11 +196,12 @@ impl State {
 
     /// Makes the ring of the members that are up, as of the entry at `version`.
     pub(crate) fn turn_ring(&mut self, version: u64) {
-        let nodes = |down: bool| {
-            let nodes = self.nodes.iter().filter(move |(_, node)| node.down.is_some() == down);
-            nodes.map(|(node, _)| *node).collect()
-        };
-        self.ring = Arc::new(Ring::new(version, nodes(false)).beside(nodes(true)));
+        let up = self.nodes.iter().filter(|(_, node)| node.down.is_none());
+        let absent = self.nodes.iter().filter(|(_, node)| node.down.is_some());
+        let absent = absent.map(|(id, node)| (*id, node.among)).collect();
+        let ring = Ring::new(version, up.map(|(id, _)| *id).collect()).beside_of(absent);
+        let since = self.nodes.iter().map(|(id, node)| (*id, node.since));
+        self.ring = Arc::new(since.fold(ring, |ring, (id, since)| ring.since(id, since)));
     }
 
     fn member_rows(&self) -> impl Iterator<Item = (Kind, String, Vec<Arc<Member>>)> {

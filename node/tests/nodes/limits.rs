@@ -240,3 +240,42 @@ async fn keys_that_do_not_say_have_the_configs_parallel_requests_and_nodes_their
     .await?;
     Ok(())
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_an_owner_a_limit_does_what_it_says() -> anyhow::Result<()> {
+    let mut setup = harness::start(3).await?;
+    let plain = setup.make_key(0, json!({"rpm_limit": 600})).await?;
+    let closed = setup.make_key(0, json!({"rpm_limit": 600, "on_loss": "closed"})).await?;
+    let shared = setup.make_key(0, json!({"rpm_limit": 600, "on_loss": "share"})).await?;
+    let open = setup.make_key(0, json!({"rpm_limit": 3, "on_loss": "open"})).await?;
+    assert_eq!(setup.key_info(1, &open).await?["on_loss"], json!("open"));
+    let generate = setup.cluster.url(0, "/key/generate");
+    let wrong = setup.cluster.client().post(&generate, &json!({"on_loss": "shared"})).await?;
+    assert_eq!(wrong.status, 422);
+    assert!(wrong.body.contains("full, share, closed, open"), "{}", wrong.body);
+
+    setup.cluster.kill(1).await?;
+    setup.cluster.kill(2).await?;
+    for caller in [&closed, &shared] {
+        wait_until("nobody can tell what is left of a limit", SOON, async || {
+            setup
+                .chat(0, caller)
+                .await
+                .is_ok_and(|reply| reply.status == 503 && reply.body.contains("on_loss"))
+        })
+        .await?;
+    }
+    wait_until("an open limit lets more through than it is", SOON, async || {
+        let replies = [setup.chat(0, &open).await, setup.chat(0, &open).await];
+        let more = [setup.chat(0, &open).await, setup.chat(0, &open).await];
+        replies.into_iter().chain(more).all(|reply| reply.is_ok_and(|reply| reply.ok()))
+    })
+    .await?;
+    assert_eq!(setup.chat(0, &plain).await?.status, 200, "by its share");
+
+    setup.cluster.restart(1)?;
+    wait_until("the owner counts again", SOON, async || {
+        setup.chat(0, &closed).await.is_ok_and(|reply| reply.ok())
+    })
+    .await
+}

@@ -1,6 +1,8 @@
 //! The run's keys as the nodes know them.
 
-use dunlin_state::{Book, Command, CommandId, Day, Entry, Key as StateKey, State, Symbol, Terms};
+use dunlin_state::{
+    Book, Command, CommandId, Day, Entry, Key as StateKey, OnLoss, State, Symbol, Terms,
+};
 use dunlin_types::{ClusterId, EntityId, Epoch, KeyDigest, NanoUsd, UnixMillis};
 
 use crate::history::{KeySight, Standing};
@@ -60,6 +62,7 @@ pub(super) fn command(operation: Operation) -> Command {
                 terms: Terms {
                     rpm: allowed.requests,
                     parallel: allowed.parallel,
+                    on_loss: allowed.shared.then_some(OnLoss::Share),
                     ..Terms::default()
                 },
                 created_by: "chaos".to_owned(),

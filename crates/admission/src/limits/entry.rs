@@ -1,6 +1,6 @@
 //! The limits of a deployment: what the whole cluster may send there.
 
-use dunlin_limiter::{Claim, ScopeId};
+use dunlin_limiter::{Claim, OnLoss, ScopeId};
 use dunlin_state::DEPLOYMENTS;
 use dunlin_types::DeploymentId;
 
@@ -14,7 +14,7 @@ impl Limits {
     pub(crate) async fn enter(
         &self,
         deployment: &DeploymentId,
-        room: Room,
+        (room, on_loss): (Room, OnLoss),
         demand: &Demand,
     ) -> Result<Reservation, NotEntered> {
         let Room { requests, tokens, parallel, as_of } = room;
@@ -22,7 +22,7 @@ impl Limits {
             scope: ScopeId::of(DEPLOYMENTS, Some(&deployment.0)),
             request: demand.request,
             tokens: scopes::expected(demand, tokens),
-            limits: dunlin_limiter::Limits { requests, tokens, parallel, as_of },
+            limits: dunlin_limiter::Limits { requests, tokens, parallel, on_loss, as_of },
         };
         let decision = self.limiter().admit(&claim, self.now());
         match self.claim(&claim, decision).await {

@@ -1,7 +1,7 @@
 //! Which limits a request is under: those of everyone it spends for, each in a scope of its own,
 //! those for the one model it asks for, and those of its key for the words on it.
 
-use dunlin_limiter::{Claim, Limits, ScopeId};
+use dunlin_limiter::{Claim, Limits, OnLoss, ScopeId};
 use dunlin_state::{Payer, Rank};
 
 use crate::refusal::{LimitScope, Part};
@@ -35,10 +35,13 @@ pub(crate) struct Under<'a> {
     pub(crate) key_parallel: Option<u64>,
     /// Requests and tokens of the model in any 60 s, of a key that does not say.
     pub(crate) key_model: (Option<u64>, Option<u64>),
+    /// What limits do while nodes are lost whose payer does not say.
+    pub(crate) on_loss: OnLoss,
 }
 
 /// The scopes of a request, in the order in which LiteLLM checks them.
 pub(super) fn of<'a>(under: Under<'a>, demand: &'a Demand) -> Vec<Scope<'a>> {
+    let on_loss = under.on_loss;
     let all = under.payers.iter().flat_map(|payer| {
         let default = under.key_parallel.filter(|_| payer.rank == Rank::Key);
         let (rpm, tpm) = unless_dynamic(payer, demand, (payer.rpm(), payer.tpm()));
@@ -48,13 +51,13 @@ pub(super) fn of<'a>(under: Under<'a>, demand: &'a Demand) -> Vec<Scope<'a>> {
         let of_model = if says_none { under.key_model } else { own };
         let (rpm, tpm) = unless_dynamic(payer, demand, of_model);
         let single = (Part::Model, Some(&*demand.model), (rpm, tpm, None));
-        [main, single].into_iter().filter_map(move |of| scope(payer, demand, of))
+        [main, single].into_iter().filter_map(move |of| scope(payer, demand, on_loss, of))
     });
     let key = under.payers.iter().find(|payer| payer.rank == Rank::Key);
     let tagged = key.into_iter().flat_map(|key| {
         let limits = under.tags.iter();
         limits.filter_map(move |(tag, limit)| {
-            scope(key, demand, (Part::Tag, Some(tag), (Some(*limit), None, None)))
+            scope(key, demand, on_loss, (Part::Tag, Some(tag), (Some(*limit), None, None)))
         })
     });
     let mut scopes: Vec<_> = all.chain(tagged).collect();
@@ -81,9 +84,11 @@ type Terms<'a> = (Part, Option<&'a str>, (Option<u64>, Option<u64>, Option<u64>)
 fn scope<'a>(
     payer: &'a Payer,
     demand: &Demand,
+    on_loss: OnLoss,
     (part, name, (requests, tokens, parallel)): Terms<'a>,
 ) -> Option<Scope<'a>> {
-    let limits = Limits { requests, tokens, parallel, as_of: payer.as_of().0 };
+    let on_loss = payer.on_loss().unwrap_or(on_loss);
+    let limits = Limits { requests, tokens, parallel, on_loss, as_of: payer.as_of().0 };
     if limits.is_none() {
         return None;
     }

@@ -4,6 +4,7 @@ use dunlin_ledger::Allowance;
 use dunlin_types::NanoUsd;
 
 use super::{deployment, loaded, outcome};
+use crate::OnLoss;
 
 fn config(params: &str, settings: &str) -> String {
     format!(
@@ -87,4 +88,20 @@ fn end_users_and_open_requests_have_their_defaults() {
     assert_eq!(settings.budgets.end_user_most, Some(NanoUsd(500_000_000)));
     assert_eq!(settings.budgets.end_user_budget_id.as_deref(), Some("c"));
     assert_eq!((settings.key_parallel, settings.node_parallel), (Some(3), Some(9)));
+}
+
+#[test]
+fn what_limits_do_while_nodes_are_lost() {
+    for (said, due) in [
+        ("", OnLoss::Full),
+        ("on_loss: share", OnLoss::Share),
+        ("fail_closed_rate_limit_enforcement: true", OnLoss::Closed),
+        ("fail_closed_rate_limit_enforcement: true, on_loss: open", OnLoss::Open),
+    ] {
+        let text = config("", &format!("general_settings: {{{said}}}\n"));
+        assert_eq!(loaded(&text).settings.on_loss, due, "{said}");
+    }
+    let told = outcome(&config("", "general_settings: {on_loss: shared}\n")).diagnostics;
+    let why = "general_settings.on_loss must be full, share, closed or open";
+    assert!(told.iter().any(|told| told.headline().contains(why)), "{told:?}");
 }

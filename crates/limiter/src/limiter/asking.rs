@@ -2,14 +2,15 @@
 
 use dunlin_types::{MonoMillis, NodeId};
 
-use super::{Limiter, MAX_SCOPES, PROBE_EVERY, presence};
+use super::{Limiter, MAX_SCOPES, PROBE_EVERY};
 use crate::account::{Run, Taken};
 use crate::bucket::second;
 use crate::claim::{Amounts, Claim, Refused, Remaining};
+use crate::loss::OnLoss;
 use crate::message::{Answer, Ask, Report};
 use crate::ring::ScopeId;
 use crate::scope::{Cut, Held};
-use crate::{CUT_LASTS, LEASE};
+use crate::{CUT_LASTS, LEASE, UNCONFIRMED};
 
 /// What becomes of a claim.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -26,6 +27,9 @@ pub enum Decision {
     /// These are to be asked what they used; then [`Limiter::told`] and
     /// [`Limiter::admit_by_share`] again. Who does not answer in time is left out.
     AskPeers(Vec<NodeId>),
+    /// Nobody who is reached knows what is left of the limit, and [`OnLoss`] has it admit nothing
+    /// until somebody does.
+    Closed,
     /// The table of scopes is full.
     TableFull,
     /// This node knows of no ring.
@@ -65,13 +69,16 @@ impl Limiter {
 
     fn decide(&mut self, claim: &Claim, now: MonoMillis) -> Decision {
         let own = self.own_run();
-        let scope = self.scopes.entry(claim.scope).or_default();
-        let present = presence(self.me, self.rings.last(), &self.peers, now);
-        match scope.check(claim, now, &present) {
+        let taken_over = self.losses.taken_over(claim.scope, now);
+        let me = self.me;
+        let (known, scopes) = self.known(now);
+        let scope = scopes.entry(claim.scope).or_default();
+        scope.assume(claim, taken_over, now, &known);
+        match scope.check(claim, now, &known) {
             Err(refused) => Decision::Refused(refused),
             Ok(remaining) => {
                 let taken = scope.taken(claim, now);
-                scope.account(self.me, own).take(&taken, second(now));
+                scope.account(me, own).take(&taken, second(now));
                 Decision::Admitted(taken, remaining)
             }
         }
@@ -106,8 +113,8 @@ impl Limiter {
         }
     }
 
-    /// The owner `by`, asked at `asked`, granted a claim. `None`: it is not the owner any more, and
-    /// the claim is to be decided anew.
+    /// The owner `by`, asked at `asked`, granted a claim. `None`: it is not the owner any more, or does
+    /// not count the claim any more, and it is to be decided anew.
     pub fn granted(
         &mut self,
         claim: &Claim,
@@ -116,7 +123,8 @@ impl Limiter {
         asked: MonoMillis,
         now: MonoMillis,
     ) -> Option<Taken> {
-        if self.ring().owner(claim.scope) != Some(by) {
+        let is_late = now.since(asked) >= UNCONFIRMED;
+        if is_late || self.ring().owner(claim.scope) != Some(by) {
             return None;
         }
         let scope = self.scopes.entry(claim.scope).or_default();
@@ -130,13 +138,37 @@ impl Limiter {
         Some(self.take(claim, now))
     }
 
-    /// Admits within this node's share, because the owner does not answer: an equal part of the
-    /// limit, and no more than an equal part of what the others left free when they were asked.
+    /// Admits without the owner, because it does not answer: as the limit says of losses, by default
+    /// within this node's share. That is an equal part of the limit, and no more than an equal part of
+    /// what the others left free when they were asked.
     pub fn admit_by_share(&mut self, claim: &Claim, now: MonoMillis) -> Decision {
         let own = self.own_run();
         let ring = self.rings.last().expect("there is always a ring");
         let scope = self.scopes.entry(claim.scope).or_default();
         scope.learn(&claim.limits);
+        let limits = scope.limits;
+        let mine = match limits.on_loss {
+            OnLoss::Full => return self.admit_by_cut(claim, now),
+            OnLoss::Share if self.losses.is_apart(self.leader_heard, now) => {
+                limits.amounts().map(|limit| ring.least_share(limit))
+            }
+            OnLoss::Share | OnLoss::Closed => return Decision::Closed,
+            // A limit of zero stays one.
+            OnLoss::Open => limits.amounts().map(|limit| if limit == 0 { 0 } else { u64::MAX }),
+        };
+        let (wants, used) = (claim.wants(&limits), scope.own(self.me, own, now));
+        let free = mine.minus(used);
+        if let Some(short) = limits.short(free, wants) {
+            return Decision::Refused(scope.refusal(&short, wants, now));
+        }
+        let left = free.minus(wants).least(limits.amounts().minus(used.plus(wants)));
+        Decision::Admitted(self.take(claim, now), limits.remaining(left))
+    }
+
+    fn admit_by_cut(&mut self, claim: &Claim, now: MonoMillis) -> Decision {
+        let own = self.own_run();
+        let ring = self.rings.last().expect("there is always a ring");
+        let scope = self.scopes.entry(claim.scope).or_default();
         let Some(cut) = scope.cut.filter(|cut| now.since(cut.at) < CUT_LASTS) else {
             return Decision::AskPeers(self.reachable());
         };

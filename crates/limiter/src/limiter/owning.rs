@@ -2,7 +2,7 @@
 
 use dunlin_types::{Epoch, MonoMillis, NodeId};
 
-use super::{Limiter, MAX_SCOPES, Peer, presence};
+use super::{Limiter, MAX_SCOPES, Peer};
 use crate::account::{Account, Run, Taken};
 use crate::bucket::{Bucket, ago};
 use crate::claim::Claim;
@@ -95,6 +95,7 @@ impl Limiter {
             }
             Report::Moved { ring } => {
                 self.peers.entry(from).or_default().ring = *ring;
+                self.note_returns();
                 self.gathered(now);
             }
         }
@@ -126,12 +127,14 @@ impl Limiter {
             return Verdict::Retry;
         }
         let run = self.peers.entry(from).or_default().run;
-        let scope = self.scopes.entry(claim.scope).or_default();
-        let present = presence(self.me, self.rings.last(), &self.peers, now);
-        match scope.reserve((from, run), claim, now, &present) {
+        let taken_over = self.losses.taken_over(claim.scope, now);
+        let (known, scopes) = self.known(now);
+        let scope = scopes.entry(claim.scope).or_default();
+        scope.assume(claim, taken_over, now, &known);
+        match scope.reserve((from, run), claim, now, &known) {
             Err(refused) => Verdict::Refused(refused),
             Ok(remaining) => {
-                let lease = scope.lease((from, run), claim, now, &present);
+                let lease = scope.lease((from, run), claim, now, &known);
                 Verdict::Granted { remaining, lease }
             }
         }

@@ -39,6 +39,7 @@ pub(crate) struct Simulation {
     log: Vec<Admitted>,
     asked: usize,
     undone: usize,
+    closed: usize,
     apart: Option<NodeId>,
     only: Option<NodeId>,
     /// Nodes whose requests come at another pace than the others': the mean time between two.
@@ -47,6 +48,8 @@ pub(crate) struct Simulation {
 
 struct Node {
     epoch: Epoch,
+    /// It hears no leader until it knows this ring.
+    deaf_until: u64,
     /// `None`: it is dead.
     limiter: Option<Limiter>,
     calls: BTreeMap<u64, Call>,
@@ -106,6 +109,7 @@ impl Simulation {
             log: Vec::new(),
             asked: 0,
             undone: 0,
+            closed: 0,
             apart: None,
             only: None,
             paces: BTreeMap::new(),
@@ -121,7 +125,8 @@ impl Simulation {
         limiter.hear_leader(MonoMillis(self.now));
         limiter.set_ring(Arc::clone(&self.ring), MonoMillis(self.now));
         let (calls, surveys) = (BTreeMap::new(), BTreeMap::new());
-        self.nodes.insert(id, Node { epoch, limiter: Some(limiter), calls, surveys });
+        self.nodes
+            .insert(id, Node { epoch, deaf_until: 0, limiter: Some(limiter), calls, surveys });
         self.after(1, Event::Tick { node: id, epoch });
         self.after(1, Event::Request { node: id, epoch });
     }
@@ -154,22 +159,54 @@ impl Simulation {
         for admitted in self.log.iter_mut().filter(|a| a.node == id) {
             admitted.ended = admitted.ended.min(self.now);
         }
+        self.set_ring_after(2_000, self.ring_without(id));
+    }
+
+    fn ring_without(&self, id: NodeId) -> Ring {
         let members = self.ring.members().iter().copied().filter(|node| *node != id).collect();
-        self.set_ring_after(2_000, Ring::new(self.ring.version() + 1, members));
+        let absent = self.ring.absent().iter().copied().chain([id]).collect();
+        Ring::new(self.ring.version() + 1, members).beside(absent)
+    }
+
+    fn ring_with(&self, id: NodeId) -> Ring {
+        let members = self.ring.members().iter().copied().chain([id]).collect();
+        let absent = self.ring.absent().iter().copied().filter(|node| *node != id).collect();
+        let version = self.ring.version() + 1;
+        Ring::new(version, members).beside(absent).since(id, version)
+    }
+
+    /// A node that was cut off is connected again and, a moment later, marked up. It hears the leader
+    /// once it knows what had been decided; `at_once` it learns all of that with its being marked up.
+    pub(crate) fn reconnect(&mut self, id: NodeId, at_once: bool) {
+        self.apart = None;
+        let ring = Arc::clone(&self.ring);
+        self.node(id).deaf_until = ring.version();
+        if !at_once {
+            let wait = self.below(40);
+            self.after(wait, Event::Ring { node: id, ring });
+        }
+        self.set_ring_after(50, self.ring_with(id));
+    }
+
+    /// A new node.
+    pub(crate) fn join(&mut self, id: NodeId) {
+        self.start(id, Epoch(1));
+        let among = self.nodes.len() as u64 - 1;
+        let absent = self.ring.absent().iter().map(|node| (*node, among)).collect();
+        let members = self.ring.members().iter().copied().chain([id]).collect();
+        self.set_ring_after(0, Ring::new(self.ring.version() + 1, members).beside_of(absent));
     }
 
     pub(crate) fn restart(&mut self, id: NodeId) {
         let epoch = Epoch(self.node(id).epoch.0 + 1);
         self.start(id, epoch);
-        let members = self.ring.members().iter().copied().chain([id]).collect();
-        self.set_ring_after(100, Ring::new(self.ring.version() + 1, members));
+        self.set_ring_after(100, self.ring_with(id));
     }
 
     /// The node hears nobody and nobody hears it; two seconds later the others mark it down.
     pub(crate) fn cut_off(&mut self, id: NodeId) {
         self.apart = Some(id);
-        let members = self.ring.members().iter().copied().filter(|node| *node != id).collect();
-        self.set_ring_after(2_000, Ring::new(self.ring.version() + 1, members));
+        self.set_ring_after(2_000, self.ring_without(id));
     }
 
     /// From now on these nodes, and no others, are marked down, though they live.
@@ -272,6 +309,7 @@ impl Simulation {
             Decision::AskOwner(owner) => self.call(id, owner, Some((claim, deadline)), None),
             Decision::Soon => self.retry(id, claim, deadline),
             Decision::AskPeers(peers) => self.survey(id, claim, &peers),
+            Decision::Closed => self.closed += 1,
             Decision::TableFull | Decision::NoRing => panic!("there is room and a ring"),
         }
     }
@@ -400,8 +438,9 @@ impl Simulation {
         let now = MonoMillis(self.now);
         let hears = self.apart != Some(id);
         let node = self.node(id);
+        let deaf_until = node.deaf_until;
         let Some(limiter) = node.limiter.as_mut().filter(|_| node.epoch == epoch) else { return };
-        if hears {
+        if hears && limiter.ring().version() >= deaf_until {
             limiter.hear_leader(now);
         }
         for peer in limiter.tick(now) {
@@ -438,6 +477,10 @@ impl Simulation {
         self.log.len()
     }
 
+    pub(crate) fn closed(&self) -> usize {
+        self.closed
+    }
+
     pub(crate) fn undone(&self) -> usize {
         self.undone
     }
@@ -460,6 +503,15 @@ impl Simulation {
 
     pub(crate) fn admitted_between(&self, from: u64, to: u64) -> usize {
         self.log.iter().filter(|a| (from..to).contains(&a.at)).count()
+    }
+
+    pub(crate) fn admitted_between_by(
+        &self,
+        from: u64,
+        to: u64,
+        counts: impl Fn(NodeId) -> bool,
+    ) -> usize {
+        self.log.iter().filter(|a| (from..to).contains(&a.at) && counts(a.node)).count()
     }
 
     pub(crate) fn most_in_a_minute(&self) -> u64 {

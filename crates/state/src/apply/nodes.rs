@@ -26,7 +26,9 @@ pub(super) fn add(state: &mut State, node: NodeId, address: &str) -> Result<Repl
     if state.nodes.contains_key(&node) {
         return set_address(state, node, address);
     }
-    state.nodes.insert(node, ClusterNode { address: address.to_owned(), down: None });
+    let (address, since) = (address.to_owned(), state.applied);
+    let member = ClusterNode { address, down: None, since, among: 0 };
+    state.nodes.insert(node, member);
     state.turn_ring(state.applied);
     Ok(Reply::Done)
 }
@@ -82,12 +84,16 @@ pub(super) fn reclaim(state: &mut State, node: NodeId) -> Result<Reply, Rejected
 }
 
 pub(super) fn mark(state: &mut State, node: NodeId, down: bool) -> Result<Reply, Rejected> {
-    let at = state.at;
+    let (at, applied, among) = (state.at, state.applied, state.nodes.len() as u64);
     let member = state.nodes.get_mut(&node).ok_or(Rejected::UnknownNode { node })?;
     if member.down.is_some() == down {
         return Ok(Reply::Unchanged);
     }
-    member.down = down.then_some(at);
+    if down {
+        (member.down, member.among) = (Some(at), among);
+    } else {
+        (member.down, member.since) = (None, applied);
+    }
     state.turn_ring(state.applied);
     Ok(Reply::Done)
 }

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use dunlin_limiter::OnLoss;
 use dunlin_types::{NanoUsd, UnixMillis};
 use serde::{Deserialize, Serialize};
 
@@ -78,6 +79,9 @@ pub struct Terms {
     /// Requests at once.
     #[serde(skip_serializing_if = "unset")]
     pub parallel: Option<u64>,
+    /// What its limits do while nodes are lost.
+    #[serde(skip_serializing_if = "unset")]
+    pub on_loss: Option<OnLoss>,
     /// Requests in any 60 s for single models.
     #[serde(skip_serializing_if = "unset")]
     pub model_rpm: BTreeMap<String, u64>,
@@ -141,6 +145,9 @@ pub struct TermsChanges {
     /// See [`Terms::parallel`].
     #[serde(skip_serializing_if = "Change::keeps")]
     pub parallel: Change<u64>,
+    /// See [`Terms::on_loss`].
+    #[serde(skip_serializing_if = "Change::keeps")]
+    pub on_loss: Change<OnLoss>,
     /// See [`Terms::model_rpm`].
     #[serde(skip_serializing_if = "Change::keeps")]
     pub model_rpm: Change<BTreeMap<String, u64>>,
@@ -175,6 +182,7 @@ impl Terms {
         changes.rpm.on(&mut self.rpm);
         changes.tpm.on(&mut self.tpm);
         changes.parallel.on(&mut self.parallel);
+        changes.on_loss.on(&mut self.on_loss);
         changes.model_rpm.on_plain(&mut self.model_rpm);
         changes.model_tpm.on_plain(&mut self.model_tpm);
         changes.tag_rpm.on_plain(&mut self.tag_rpm);

@@ -16,6 +16,12 @@ pub struct ClusterNode {
     pub address: String,
     /// Since when it has been marked as silent.
     pub down: Option<UnixMillis>,
+    /// The entry that added it or marked it up: it has been in the ring since then, if it is now.
+    #[serde(default)]
+    pub since: u64,
+    /// How many nodes there were when it was marked as silent: it may still go by that.
+    #[serde(default)]
+    pub among: u64,
 }
 
 /// A cluster whose majority was lost for good.

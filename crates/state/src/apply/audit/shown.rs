@@ -189,6 +189,7 @@ fn terms(fields: &mut Fields, terms: &Terms) {
     fields.put("rpm_limit", &terms.rpm);
     fields.put("tpm_limit", &terms.tpm);
     fields.put("max_parallel_requests", &terms.parallel);
+    fields.put("on_loss", &terms.on_loss);
     fields.put("model_rpm_limit", &terms.model_rpm);
     fields.put("model_tpm_limit", &terms.model_tpm);
     fields.put("tag_rpm_limit", &terms.tag_rpm);

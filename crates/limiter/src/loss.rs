@@ -1,0 +1,131 @@
+//! What becomes of limits while nodes are lost: dead or cut off, nobody who is left can tell.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use dunlin_types::{MonoMillis, NodeId};
+use serde::{Deserialize, Serialize};
+
+use crate::bucket::WINDOW;
+use crate::ring::{Ring, ScopeId};
+
+/// How long it may take until the others know that a node is lost: the silence until it is marked
+/// down, an election before it, and the way of the mark to the owner.
+const NOTICED: Duration = Duration::from_secs(10);
+
+/// What a limit does while nodes are lost.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum OnLoss {
+    /// The side with the quorum has the whole limit; a node that reaches no owner has its share.
+    #[default]
+    Full,
+    /// Each side has its shares, and for a minute after a loss no more than what nobody can have
+    /// taken: never more than the limit, whatever is lost.
+    Share,
+    /// The side with the quorum has the whole limit; a node that reaches no owner admits nothing.
+    Closed,
+    /// A node that reaches no owner admits everything.
+    Open,
+}
+
+impl OnLoss {
+    /// All there are.
+    pub const ALL: [Self; 4] = [Self::Full, Self::Share, Self::Closed, Self::Open];
+
+    /// As it is written.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Full => "full",
+            Self::Share => "share",
+            Self::Closed => "closed",
+            Self::Open => "open",
+        }
+    }
+
+    /// What is written so.
+    #[must_use]
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|one| one.name() == name)
+    }
+}
+
+/// What a node knows of losses. Only limits with [`OnLoss::Share`] go by it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub(crate) struct Losses {
+    /// Since when this node takes part.
+    since: Option<MonoMillis>,
+    /// Nodes that may admit unheard, and of how many each knows at least.
+    lost: BTreeMap<NodeId, u64>,
+    replaced: Vec<Replaced>,
+}
+
+/// Owners that were replaced and have not told what they admitted themselves.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Replaced {
+    /// By these they may have owned.
+    rings: Vec<Arc<Ring>>,
+    owners: Vec<NodeId>,
+    /// They decided for nobody from then on.
+    at: MonoMillis,
+}
+
+impl Losses {
+    /// The ring changed: who is marked down counts as lost until `is_back` says that it is back and
+    /// has told all that it admitted, or until it is removed.
+    pub(crate) fn turn(&mut self, ring: &Ring, now: MonoMillis) {
+        self.since.get_or_insert(now);
+        for (node, among) in ring.absent().iter().zip(ring.among()) {
+            let known = self.lost.entry(*node).or_insert(*among);
+            *known = (*known).min(*among);
+        }
+        self.lost.retain(|node, _| ring.has(*node) || ring.absent().contains(node));
+    }
+
+    pub(crate) fn is_back(&mut self, node: NodeId) {
+        self.lost.remove(&node);
+    }
+
+    pub(crate) fn lost(&self) -> impl Iterator<Item = NodeId> {
+        self.lost.keys().copied()
+    }
+
+    /// What of `limit` is left to those who are not lost.
+    pub(crate) fn part(&self, limit: u64) -> u64 {
+        if limit == u64::MAX {
+            return limit;
+        }
+        let shares = self.lost.values().map(|among| limit / among.max(&1));
+        limit.saturating_sub(shares.sum())
+    }
+
+    /// This node decides from `at` on for scopes that `owners` may have owned by one of `rings`.
+    pub(crate) fn replaced(&mut self, rings: &[Arc<Ring>], owners: Vec<NodeId>, at: MonoMillis) {
+        self.replaced.retain(|known| at < known.at.plus(WINDOW));
+        if !owners.is_empty() {
+            self.replaced.push(Replaced { rings: rings.to_vec(), owners, at });
+        }
+    }
+
+    /// When the scope was last taken over from an owner that had not told what it admitted, if what
+    /// it admitted may not have come back yet.
+    pub(crate) fn taken_over(&self, scope: ScopeId, now: MonoMillis) -> Option<MonoMillis> {
+        let fresh = self.replaced.iter().rev().filter(|known| now < known.at.plus(WINDOW));
+        let owned = |known: &&Replaced| {
+            let owners = known.rings.iter().filter_map(|ring| ring.owner(scope));
+            owners.into_iter().any(|owner| known.owners.contains(&owner))
+        };
+        fresh.into_iter().find(owned).map(|known| known.at)
+    }
+
+    /// Whether a node that has not heard the leader since `heard` may use its share: all that the
+    /// others took before they knew that they have lost it has come back.
+    pub(crate) fn is_apart(&self, heard: MonoMillis, now: MonoMillis) -> bool {
+        let since = self.since.map_or(now, |since| since.max(heard));
+        now >= since.plus(WINDOW + NOTICED)
+    }
+}
