@@ -96,7 +96,7 @@ impl Reseal {
                 revisions.extend(self.revision(known));
             }
         }
-        for kind in [ResourceKind::Model, ResourceKind::Credential] {
+        for kind in ResourceKind::ALL {
             for known in state.resources(kind).filter(|known| !self.is_current(&known.sealed)) {
                 if bytes >= BATCH_BYTES {
                     break;

@@ -117,6 +117,9 @@ impl State {
             Command::ProposeConfig { hash, sealed, source, after } => {
                 config::propose(self, config::Proposal { hash, sealed, source, after: *after, by })
             }
+            Command::EditConfig { hash, sealed, source, after } => {
+                config::edit(self, config::Proposal { hash, sealed, source, after: *after, by })
+            }
             Command::Reseal { secret, revisions, resources } => {
                 Ok(reseal::reseal(self, secret, revisions, resources))
             }

@@ -323,6 +323,19 @@ pub enum Command {
         /// The newest revision the proposer had seen; 0 for none.
         after: u64,
     },
+    /// The config in force with some settings changed, sealed under the cluster secret. Unlike a file it
+    /// may say what an older revision said.
+    EditConfig {
+        /// Names the content.
+        hash: String,
+        /// The content.
+        #[serde(with = "hex::serde")]
+        sealed: Vec<u8>,
+        /// What was changed and by which route, for people.
+        source: String,
+        /// The revision that was changed.
+        after: u64,
+    },
     /// What was sealed under another cluster secret is sealed under this one: its content is the same.
     /// What was changed or forgotten in between is left alone.
     Reseal {

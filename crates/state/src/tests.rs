@@ -163,19 +163,27 @@ fn command() -> impl Strategy<Value = Command> {
             kind: ResourceKind::Model,
             ids: vec![id],
         }),
-        1 => (1..4_u64, 0..4_u64).prop_map(|(to, after)| Command::RollBackConfig { to, after }),
         1 => (0..4_u64, 0..9_u64).prop_map(|(request, made)| Command::Claim {
             request: RequestId(request.into()),
             made: UnixMillis(made << 32),
         }),
-        1 => (0..4_u8, 0..4_u64).prop_map(|(content, after)| Command::ProposeConfig {
-            hash: content.to_string(),
-            sealed: vec![content],
-            source: "config.yaml".to_owned(),
-            after,
-        }),
+        3 => config(),
         1 => Just(Command::FormCluster { cluster: ClusterId(7) }),
     ]
+}
+
+/// What becomes of the config.
+fn config() -> impl Strategy<Value = Command> {
+    let back = (1..4_u64, 0..4_u64).prop_map(|(to, after)| Command::RollBackConfig { to, after });
+    let content = (0..4_u8, any::<bool>(), 0..4_u64).prop_map(|(content, is_file, after)| {
+        let (hash, sealed, source) = (content.to_string(), vec![content], "a source".to_owned());
+        if is_file {
+            Command::ProposeConfig { hash, sealed, source, after }
+        } else {
+            Command::EditConfig { hash, sealed, source, after }
+        }
+    });
+    prop_oneof![1 => back, 2 => content]
 }
 
 /// Commands with their ids, some of them repeated, and how far apart in days they were stamped.

@@ -83,7 +83,7 @@ fn config(before: &State, after: &State, found: &mut Vec<Found>) {
 }
 
 fn resources(before: &State, after: &State, found: &mut Vec<Found>) {
-    for kind in [ResourceKind::Model, ResourceKind::Credential] {
+    for kind in ResourceKind::ALL {
         let of = |state: &State| state.resources.get(&kind).cloned().unwrap_or_default();
         for change in of(before).diff(&of(after)) {
             let (id, former, present) = sides(change);

@@ -1,4 +1,5 @@
-//! Config revisions: a file is a proposal, and every accepted one is kept.
+//! Config revisions: a file is a proposal, settings are changed over the API, and every accepted revision
+//! is kept.
 
 use std::sync::Arc;
 
@@ -11,7 +12,7 @@ use crate::state::State;
 /// The largest sealed config, in bytes.
 const MAX_SEALED_BYTES: usize = 4 << 20;
 /// So many revisions are known: a node that is restarted with the file of one of them proposes
-/// nothing.
+/// nothing. Those that are no file are forgotten first.
 const MAX_REVISIONS: usize = 1_000;
 /// The content of so many of the newest is kept, to be shown, compared and brought back.
 const MAX_CONTENTS: usize = 100;
@@ -39,25 +40,48 @@ pub(super) fn propose(state: &mut State, proposal: Proposal<'_>) -> Result<Reply
     if proposal.after != newest {
         return Err(Rejected::StaleRevision { newest });
     }
-    if proposal.sealed.len() > MAX_SEALED_BYTES {
-        return Err(Rejected::TooLarge {
-            what: "config".to_owned(),
-            bytes: proposal.sealed.len() as u64,
-            most: MAX_SEALED_BYTES as u64,
-        });
+    check_size(&proposal)?;
+    add(state, revision(state, &proposal, newest))
+}
+
+/// Changes settings of the newest revision. What it says then may have been said before.
+pub(super) fn edit(state: &mut State, proposal: Proposal<'_>) -> Result<Reply, Rejected> {
+    let newest = state.config.last().filter(|config| config.revision == proposal.after);
+    let newest = newest.ok_or_else(|| Rejected::StaleRevision {
+        newest: state.config.last().map_or(0, |config| config.revision),
+    })?;
+    if newest.hash == proposal.hash {
+        return Ok(Reply::Revision(newest.revision));
     }
-    add(
-        state,
-        ConfigRevision {
-            revision: newest + 1,
-            hash: proposal.hash.to_owned(),
-            sealed: proposal.sealed.into(),
-            copy_of: None,
-            source: proposal.source.to_owned(),
-            at: state.at,
-            by: proposal.by,
-        },
-    )
+    check_size(&proposal)?;
+    let same = state.config.iter().find(|known| known.hash == proposal.hash);
+    let copy_of = same.map(|known| known.copy_of.unwrap_or(known.revision));
+    let made = revision(state, &proposal, newest.revision);
+    add(state, ConfigRevision { copy_of, edited: true, ..made })
+}
+
+fn check_size(proposal: &Proposal<'_>) -> Result<(), Rejected> {
+    if proposal.sealed.len() <= MAX_SEALED_BYTES {
+        return Ok(());
+    }
+    Err(Rejected::TooLarge {
+        what: "config".to_owned(),
+        bytes: proposal.sealed.len() as u64,
+        most: MAX_SEALED_BYTES as u64,
+    })
+}
+
+fn revision(state: &State, proposal: &Proposal<'_>, newest: u64) -> ConfigRevision {
+    ConfigRevision {
+        revision: newest + 1,
+        hash: proposal.hash.to_owned(),
+        sealed: proposal.sealed.into(),
+        copy_of: None,
+        source: proposal.source.to_owned(),
+        edited: false,
+        at: state.at,
+        by: proposal.by,
+    }
 }
 
 /// Brings an older revision's content back as a new revision.
@@ -85,8 +109,12 @@ fn add(state: &mut State, config: ConfigRevision) -> Result<Reply, Rejected> {
     let revision = config.revision;
     let history = Arc::make_mut(&mut state.config);
     history.push(config);
-    let surplus = history.len().saturating_sub(MAX_REVISIONS);
-    history.drain(..surplus);
+    if history.len() > MAX_REVISIONS {
+        // The files of nodes must be known as old for as long as can be.
+        let last = history.len() - 1;
+        let surplus = history[..last].iter().position(|known| known.edited).unwrap_or(0);
+        history.remove(surplus);
+    }
     let (mut contents, mut bytes) = (0, 0);
     for known in history.iter_mut().rev().filter(|known| !known.sealed.is_empty()) {
         contents += 1;

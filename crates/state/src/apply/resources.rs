@@ -1,4 +1,4 @@
-//! Models and credentials that are set over the API: made, changed, deleted.
+//! Models, credentials and access groups that are set over the API: made, changed, deleted.
 
 use std::sync::Arc;
 

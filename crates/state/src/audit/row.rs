@@ -88,7 +88,7 @@ pub enum Table {
 
 impl Table {
     /// All of them.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::Key,
         Self::Entity(Kind::Team),
         Self::Entity(Kind::User),
@@ -101,6 +101,7 @@ impl Table {
         Self::Member(Kind::Organization),
         Self::Resource(ResourceKind::Model),
         Self::Resource(ResourceKind::Credential),
+        Self::Resource(ResourceKind::AccessGroup),
         Self::Config,
         Self::Node,
         Self::More,
@@ -129,6 +130,7 @@ impl Table {
             ) => "LiteLLM_TeamMembership",
             Self::Resource(ResourceKind::Model) => "LiteLLM_ProxyModelTable",
             Self::Resource(ResourceKind::Credential) => "LiteLLM_CredentialsTable",
+            Self::Resource(ResourceKind::AccessGroup) => "Dunlin_ModelAccessGroup",
             Self::Config => "LiteLLM_Config",
             Self::Node => "Dunlin_Node",
             Self::More => "Dunlin_More",

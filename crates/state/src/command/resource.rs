@@ -1,5 +1,5 @@
-//! What is set over the API for calls to providers: models and credentials. Their content is sealed
-//! under the cluster secret, so only what names them can be read here.
+//! What is set over the API beside the config: models, credentials, access groups of models. Their content
+//! is sealed under the cluster secret, so only what names them can be read here.
 
 use std::sync::Arc;
 
@@ -16,28 +16,34 @@ pub enum ResourceKind {
     Model,
     /// Values that models name and share.
     Credential,
+    /// Names of models that lists of models may name together.
+    AccessGroup,
 }
 
 impl ResourceKind {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Model, Self::Credential, Self::AccessGroup];
+
     /// As people call it.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
             Self::Model => "model",
             Self::Credential => "credential",
+            Self::AccessGroup => "access group",
         }
     }
 }
 
-/// A model or a credential.
+/// A model, a credential or an access group.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Resource {
     /// What it is.
     pub kind: ResourceKind,
-    /// Names it for ever: a deployment's id, a credential's name.
+    /// Names it for ever: a deployment's id, a credential's or a group's name.
     pub id: String,
-    /// The public name of a model; a credential's own.
+    /// The public name of a model; its own of anything else.
     pub name: String,
     /// The content, sealed under the cluster secret.
     #[serde(serialize_with = "hex::serde::serialize", deserialize_with = "from_hex")]

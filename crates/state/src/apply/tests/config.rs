@@ -58,3 +58,31 @@ fn contents_and_rows_are_forgotten_in_that_order_and_never_the_newest() {
     assert!(bytes <= 32 << 20, "{bytes}");
     assert!(!script.state.config().expect("a config").sealed.is_empty());
 }
+
+#[test]
+fn an_edit_builds_on_the_newest_revision_and_may_say_what_was_said_before() {
+    let edit = |content: &str, after| {
+        let (hash, sealed) = (content.to_owned(), content.as_bytes().to_vec());
+        Command::EditConfig { hash, sealed, source: "router_settings".to_owned(), after }
+    };
+    let mut script = Script::default();
+    assert_eq!(script.run(edit("b", 0)), Err(Rejected::StaleRevision { newest: 0 }), "of nothing");
+    script.run(propose("a", 0)).expect("accepted");
+    assert_eq!(script.run(edit("b", 1)), Ok(Reply::Revision(2)));
+    assert_eq!(script.run(edit("c", 1)), Err(Rejected::StaleRevision { newest: 2 }), "overtaken");
+    assert_eq!(script.run(edit("b", 2)), Ok(Reply::Revision(2)), "nothing changes");
+    let old = Rejected::OldRevision { revision: 1, newest: 2 };
+    assert_eq!(script.run(propose("a", 2)), Err(old), "the file that was changed is old");
+    assert_eq!(script.run(edit("a", 2)), Ok(Reply::Revision(3)));
+    assert_eq!(newest(&script), (3, "a", Some(1)));
+    assert_eq!(script.run(propose("a", 3)), Ok(Reply::Revision(3)), "and is in force again");
+    let large = vec![0; (4 << 20) + 1];
+    let (hash, source) = ("l".to_owned(), String::new());
+    let large = Command::EditConfig { hash, sealed: large, source, after: 3 };
+    assert!(matches!(script.run(large), Err(Rejected::TooLarge { .. })));
+    for after in 3..1_500_u64 {
+        script.run(edit(&format!("content {after}"), after)).expect("accepted");
+    }
+    let kept: Vec<_> = script.state.config_history().map(|known| known.revision).collect();
+    assert_eq!((kept.len(), kept[0], kept[1]), (1_000, 1, 502), "the file is still known");
+}
