@@ -1,4 +1,4 @@
-//! Models and credentials that are set over the API, beside the files of a config. They are read by
+//! Models, credentials and access groups that are set over the API, beside the files of a config. They are read by
 //! the same rules; one that is wrong is left out and named, and the rest stays in force. What a
 //! person at a distance sets is trusted less than a file: see `rules.rs`.
 
@@ -25,6 +25,17 @@ pub struct Additions {
     pub models: Vec<AddedModel>,
     /// What models name by `litellm_credential_name`.
     pub credentials: Vec<AddedCredential>,
+    /// Groups of models, beside those that models name themselves.
+    pub access_groups: Vec<AddedGroup>,
+}
+
+/// Models that lists of models may name together.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AddedGroup {
+    /// Its name.
+    pub name: String,
+    /// Public names of models; those that there are not yet, or no more, count from when they are.
+    pub models: Vec<String>,
 }
 
 /// One deployment.
@@ -188,8 +199,30 @@ impl Basis {
         (models, left_out)
     }
 
+    /// Puts models into the groups that are set over the API.
+    pub(crate) fn group(models: &mut Models, groups: &[AddedGroup]) {
+        for AddedGroup { name, models: members } in groups {
+            for model in members {
+                let known = models.groups.get_key_value(model.as_str());
+                if let Some((model, _)) = known {
+                    let of_model = models.access_groups.entry(Arc::clone(model)).or_default();
+                    of_model.insert(name.as_str().into());
+                }
+            }
+        }
+    }
+
     pub(crate) fn map(&self) -> &Map {
         self.root.as_map().expect("a config without a map has no basis")
+    }
+
+    pub(crate) fn options(&self) -> &Options {
+        &self.options
+    }
+
+    /// Whether what is set over the API may name a variable of the nodes.
+    pub(crate) fn lends(&self, variable: &str) -> bool {
+        self.rules.lends(variable)
     }
 
     pub(crate) fn environment(&self) -> &Environment {
@@ -273,14 +306,14 @@ impl Basis {
 }
 
 /// A finding as one text.
-fn told_at_once(found: &Diagnostic) -> String {
+pub(crate) fn told_at_once(found: &Diagnostic) -> String {
     let label = found.place.as_ref().map(|(_, label)| label.as_str()).unwrap_or_default();
     let label = if label.is_empty() { String::new() } else { format!(" ({label})") };
     let notes: String = found.notes.iter().map(|note| format!("; {note}")).collect();
     format!("{}{label}{notes} [{}]", found.message, found.code)
 }
 
-fn key(name: &str) -> Key {
+pub(crate) fn key(name: &str) -> Key {
     Key { text: name.to_owned(), place: nowhere() }
 }
 
@@ -292,7 +325,7 @@ fn map(json: &serde_json::Map<String, Json>) -> Map {
     Map { entries: json.iter().map(|(name, value)| (key(name), node(value))).collect() }
 }
 
-fn node(json: &Json) -> Node {
+pub(crate) fn node(json: &Json) -> Node {
     let value = match json {
         Json::Null => Value::Null,
         Json::Bool(yes) => Value::Bool(*yes),

@@ -18,7 +18,9 @@ mod deployment;
 mod destination;
 mod diagnostic;
 mod document;
+mod edit;
 mod explain;
+mod fields;
 mod grants;
 mod health_check;
 mod key_rules;
@@ -44,14 +46,16 @@ use std::sync::Arc;
 use dunlin_prices::Table;
 use dunlin_router::Catalog;
 
-pub use additions::{AddedCredential, AddedModel, Additions, Basis, Judged, LeftOut};
+pub use additions::{AddedCredential, AddedGroup, AddedModel, Additions, Basis, Judged, LeftOut};
 pub use budgets::Budgets;
 pub use changes::{diff, masked};
 pub use diagnostic::{Diagnostic, Place, Severity, summary};
 pub use document::{
     BadRevision, Document, SourceFile, document_from, gather, hashed_bytes, revision_bytes,
 };
+pub use edit::{Edit, EditProblem, Edited, of_files, setting, shown_section, shown_yaml, undone};
 pub use explain::{Code, codes, explain};
+pub use fields::{FieldKind, GENERAL_FIELDS, ROUTER_FIELDS, SettingField};
 pub use grants::Grants;
 pub use key_rules::{KeyRule, KeyRules};
 pub use metrics::MetricsSettings;
@@ -173,8 +177,9 @@ fn read(
     let (root, environment) = (basis.map(), basis.environment());
     let settings = RouterSettings::of(root);
     let reading = basis.reading(report);
-    let (models, refused) = basis.models(&additions.models, &reading, report);
+    let (mut models, refused) = basis.models(&additions.models, &reading, report);
     left_out.extend(refused);
+    Basis::group(&mut models, &additions.access_groups);
     trust::warn(&models, report);
     let tls = reading.trust.tls;
     let endpoints = pass_through::endpoints(root, report);

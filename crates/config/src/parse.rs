@@ -193,7 +193,7 @@ impl<'t> Builder<'t> {
 }
 
 /// A plain scalar as PyYAML reads it, but for `1e-6`, which is a number here.
-fn plain_value(text: &str) -> Value {
+pub(crate) fn plain_value(text: &str) -> Value {
     match text {
         "" | "~" | "null" | "Null" | "NULL" => Value::Null,
         "true" | "True" | "TRUE" | "yes" | "Yes" | "YES" | "on" | "On" | "ON" => Value::Bool(true),

@@ -16,6 +16,7 @@ use crate::{Document, Environment, Loaded, Options, Outcome, Provider, Severity,
 mod additions;
 mod allowances;
 mod clouds;
+mod edits;
 mod grants;
 mod health_checks;
 mod limits;

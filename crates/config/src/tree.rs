@@ -203,12 +203,12 @@ impl Writer {
     }
 }
 
-fn quoted(text: &str) -> String {
+pub(crate) fn quoted(text: &str) -> String {
     serde_json::Value::from(text).to_string()
 }
 
 /// The number as it was written where JSON can say it so, else its value.
-fn json_number(text: &str) -> String {
+pub(crate) fn json_number(text: &str) -> String {
     if serde_json::from_str::<serde_json::Number>(text).is_ok() {
         return text.to_owned();
     }

@@ -4,7 +4,7 @@ use dunlin_types::Networks;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::{AddedCredential, AddedModel, Additions, Judged, load_with};
+use crate::{AddedCredential, AddedGroup, AddedModel, Additions, Judged, load_with};
 
 const FILE: &str = "model_list:\n  - model_name: chat\n    litellm_params: {model: openai/a, \
                     api_base: 'http://vllm:8000/v1'}\n    model_info: {id: in-file}\n";
@@ -41,11 +41,17 @@ fn what_is_added_is_served_beside_the_files() {
             model("two", json!({"model": "openai/c", "litellm_credential_name": "c"})),
         ],
         credentials: vec![credential("c", json!({"api_key": "sk-c", "api_base": "http://gpu:2"}))],
+        access_groups: vec![AddedGroup {
+            name: "beta".to_owned(),
+            models: vec!["added".to_owned(), "gone".to_owned()],
+        }],
     };
     let text = format!("{FILE}router_settings:\n  fallbacks: [{{chat: [added]}}]\n");
     let outcome = with(&text, &additions);
     assert_eq!(outcome.left_out, []);
     let loaded = outcome.loaded.expect("loaded");
+    let groups: Vec<_> = loaded.catalog.access_groups.iter().collect();
+    assert_eq!(groups, [(&"added".into(), &["beta".into()].into())], "of models that there are");
     let [one, two] = [0, 1].map(|index| deployment(&loaded, "added", index));
     assert_eq!(
         (&*one.id.0, &*one.target.api_base, one.weight.rpm),
@@ -69,7 +75,7 @@ fn one_that_is_wrong_is_left_out_and_the_rest_stays() {
     ];
     let models = wrong.into_iter().chain([right()]).collect();
     let credentials = vec![credential("bad", json!({"api_key": "os.environ/OPENAI_API_KEY"}))];
-    let outcome = with(FILE, &Additions { models, credentials });
+    let outcome = with(FILE, &Additions { models, credentials, ..Additions::default() });
     let told: Vec<_> = outcome.left_out.iter().map(|out| (&*out.what, &*out.why[0])).collect();
     let expected = [
         ("credential `bad`", "`api_key` may not refer to the variable `OPENAI_API_KEY`"),
@@ -180,7 +186,8 @@ fn a_file_that_names_a_credential_set_over_the_api_is_parked_without_it() {
                 litellm_credential_name: c}\ngeneral_settings: {store_model_in_db: true}\n";
     let parked = with(text, &Additions::default()).loaded.expect("with a warning");
     assert!(deployment(&parked, "chat", 0).parked.is_some());
-    let of = |values| Additions { models: vec![], credentials: vec![credential("c", values)] };
+    let of =
+        |values| Additions { credentials: vec![credential("c", values)], ..Additions::default() };
     let served = with(text, &of(json!({"api_key": "sk-c"}))).loaded.expect("loaded");
     let served = deployment(&served, "chat", 0);
     assert!(served.parked.is_none() && served.target.networks != Networks::Anywhere);

@@ -1,0 +1,171 @@
+//! What may not be set over the API, whoever asks. A key of an admin may be stolen; with it settings are
+//! changed, but no machine is reached: no files, variables, code or addresses of the nodes.
+
+use serde_json::Value as Json;
+
+use super::{Edit, EditProblem};
+use crate::additions::Basis;
+use crate::resolve::PREFIX;
+use crate::tree::{Node, Value};
+use crate::{keys, words};
+
+/// The sections whose settings may be set.
+pub(crate) const SECTIONS: [&str; 3] = ["general_settings", "litellm_settings", "router_settings"];
+
+/// Other sections, and where they are set instead.
+const ELSEWHERE: &[(&str, &str)] = &[
+    (
+        "cluster",
+        "it is about one node and stays on it: set it in that node's file or with its flags",
+    ),
+    (
+        "credential_list",
+        "credentials are set with POST /credentials or `dunlin credential add`, which seals them",
+    ),
+    (
+        "environment_variables",
+        "the environment of the nodes is set where they are started; give secrets to models with POST /credentials",
+    ),
+    ("include", "files are named in files only"),
+    ("model_list", "models are set with POST /model/new or `dunlin model add`"),
+];
+
+const OPENS: &str = "it widens what an API key can reach: set it in the config file";
+const FILES: &str = "it names files of the nodes, or lets them trust servers that nobody knows: set it in the config file";
+
+/// Settings that only a file may set.
+const OF_FILES: &[(&str, &str)] = &[
+    ("alert_to_webhook_url", "such addresses are secrets, and no alerts are sent by this version"),
+    ("api_model_environment", OPENS),
+    ("api_model_networks", OPENS),
+    ("dangerously_allow_mock_testing_request_params", OPENS),
+    ("dangerously_permit_weak_or_unset_master_key", OPENS),
+    (
+        "master_key",
+        "whoever sets it takes the cluster over: set it in the config file or as LITELLM_MASTER_KEY of the nodes",
+    ),
+    (
+        "pass_through_endpoints",
+        "they name addresses that the nodes call with secrets of their own: set them in the config file",
+    ),
+    ("public_routes", OPENS),
+    ("ssl_certificate", FILES),
+    ("ssl_verify", FILES),
+];
+
+/// Names that look like secrets' and are lists of names.
+const NAMES_ONLY: [&str; 2] = ["extra_spend_tag_headers", "litellm_key_header_name"];
+
+/// Why only a file may set a setting, if that is so.
+#[must_use]
+pub fn of_files(name: &str) -> Option<&'static str> {
+    OF_FILES.iter().find(|(known, _)| *known == name).map(|(_, why)| *why)
+}
+
+/// Why an edit may not be made over the API, whatever the config says.
+pub(super) fn problems(basis: &Basis, edit: &Edit) -> Vec<EditProblem> {
+    let refuse = |told: String| vec![EditProblem::at(&edit.path, told)];
+    let section = edit.path.first().map(String::as_str).unwrap_or_default();
+    if let Some((_, why)) = ELSEWHERE.iter().find(|(known, _)| *known == section) {
+        return refuse(format!("`{section}` is not set over the API: {why}"));
+    }
+    if !SECTIONS.contains(&section) {
+        let is_top = keys::TOP.standing(section).is_some();
+        let all = [
+            (SECTIONS[0], &keys::GENERAL),
+            (SECTIONS[1], &keys::LITELLM),
+            (SECTIONS[2], &keys::ROUTER),
+        ];
+        if let Some((home, _)) =
+            all.iter().rev().find(|(_, known)| known.standing(section).is_some() && !is_top)
+        {
+            return refuse(format!("`{section}` is no section: it is `{home}.{section}`"));
+        }
+        let meant = words::did_you_mean(section, SECTIONS);
+        let way_out =
+            if meant.is_empty() { format!("known are {}", SECTIONS.join(", ")) } else { meant };
+        return refuse(format!("there is no section `{section}`: {way_out}"));
+    }
+    let Some(name) = edit.path.get(1) else {
+        return refuse(format!("name the setting, as in `{section}.NAME`"));
+    };
+    if edit.path.iter().any(String::is_empty) {
+        return refuse("an empty name is no setting's".to_owned());
+    }
+    if let Some(why) = of_files(name) {
+        return refuse(format!("`{name}` is not set over the API: {why} [DL0123]"));
+    }
+    let mut found = Vec::new();
+    if let Some(value) = &edit.value {
+        inside(basis, &mut edit.path.clone(), value, &mut found);
+    }
+    found
+}
+
+/// Looks for secrets and references to the environment, whose names tell what they are.
+fn inside(basis: &Basis, path: &mut Vec<String>, value: &Json, found: &mut Vec<EditProblem>) {
+    match value {
+        Json::Object(map) => {
+            for (name, value) in map {
+                path.push(name.clone());
+                inside(basis, path, value, found);
+                path.pop();
+            }
+        }
+        Json::Array(items) => {
+            for (index, item) in items.iter().enumerate() {
+                path.push(index.to_string());
+                inside(basis, path, item, found);
+                path.pop();
+            }
+        }
+        Json::String(text) => {
+            if let Some(variable) = text.strip_prefix(PREFIX) {
+                if !basis.lends(variable) {
+                    let told = format!(
+                        "may not refer to the variable `{variable}`: what is set over the API may name a \
+                         variable of the nodes only if general_settings.api_model_environment lists it [DL0123]"
+                    );
+                    found.push(EditProblem::at(path, told));
+                }
+            } else if !text.is_empty() && path.iter().any(|name| is_secret(name)) {
+                let told = "is a secret in clear: put it into the environment of the nodes and refer to it in \
+                            the config file, or give it to models with POST /credentials [DL0123]";
+                found.push(EditProblem::at(path, told));
+            }
+        }
+        Json::Null | Json::Bool(_) | Json::Number(_) => {}
+    }
+}
+
+fn is_secret(name: &str) -> bool {
+    words::is_secret(name) && !NAMES_ONLY.contains(&name)
+}
+
+/// Stars out what nobody is to read.
+pub(super) fn star(root: &mut Node) {
+    let Value::Map(map) = &mut root.value else { return };
+    for (key, node) in &mut map.entries {
+        let is_secret = key.text == "environment_variables";
+        star_below(node, is_secret);
+    }
+}
+
+fn star_below(node: &mut Node, hidden: bool) {
+    match &mut node.value {
+        Value::Map(map) => {
+            for (key, child) in &mut map.entries {
+                let hides = is_secret(&key.text) || key.text == "alert_to_webhook_url";
+                star_below(child, hidden || hides);
+            }
+        }
+        Value::List(items) => items.iter_mut().for_each(|item| star_below(item, hidden)),
+        Value::Text(text) if hidden && !text.starts_with(PREFIX) && !text.is_empty() => {
+            *text = STARS.to_owned();
+        }
+        Value::Number(_) if hidden => node.value = Value::Text(STARS.to_owned()),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Text(_) => {}
+    }
+}
+
+const STARS: &str = "*****";
