@@ -61,7 +61,8 @@ pub(crate) enum Command {
     Serve(Box<ServeArgs>),
     /// Run three nodes with mock backends and a light load on this machine; Ctrl-C removes all.
     Demo(DemoArgs),
-    /// Check config files; look at the revisions of a cluster's config, compare them, go back to one.
+    /// Check config files; show and change a cluster's settings; look at the revisions of its config,
+    /// compare them, go back to one.
     #[command(subcommand)]
     Config(ConfigCommand),
     /// Move here from another gateway: see first what changes, then import its keys, teams and users.

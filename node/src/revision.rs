@@ -128,7 +128,8 @@ impl Revisions {
                 if known < current {
                     warn!(
                         "the config file is the cluster's old revision {known}: ignored, revision \
-                         {current} stays in force; to bring it back: dunlin config rollback {known}"
+                         {current} stays in force; what was changed since: dunlin config diff {known} \
+                         {current}; to bring the file back: dunlin config rollback {known}"
                     );
                 }
                 return;
@@ -139,6 +140,7 @@ impl Revisions {
                 );
                 return;
             }
+            let undone = self.undone(&state, document);
             let command = Command::ProposeConfig {
                 hash: self.sealer.fingerprint(&named),
                 sealed: self.sealer.seal(&plain),
@@ -146,7 +148,15 @@ impl Revisions {
                 after: current,
             };
             match self.consensus.propose(command).await {
-                Ok(_) => return,
+                Ok(_) => {
+                    if let Some(undone) = undone {
+                        warn!(
+                            "the config file takes the place of what was set over the API: {undone}; to \
+                             have that again: dunlin config rollback {current}"
+                        );
+                    }
+                    return;
+                }
                 Err(ProposeError::Rejected(Rejected::StaleRevision { .. })) => {}
                 Err(ProposeError::Stopping) => return,
                 Err(ProposeError::Rejected(rejected)) => {
@@ -159,6 +169,23 @@ impl Revisions {
                 }
             }
         }
+    }
+
+    /// The settings that were set over the API and that a file changes, in words.
+    fn undone(&self, state: &State, file: &Document) -> Option<String> {
+        let newest = state.config().filter(|newest| newest.edited)?;
+        let base = state.config_history().rev().find(|known| !known.edited)?;
+        let open = |revision: &ConfigRevision| {
+            let plain = self.sealer.open(&revision.sealed).ok()?;
+            dunlin_config::document_from(&plain).ok()
+        };
+        let (Some(base), Some(newest)) = (open(base), open(newest)) else {
+            return Some(
+                "the revision of the file before is not kept, so nobody can say what".to_owned(),
+            );
+        };
+        let undone = dunlin_config::undone(&base, &newest, file);
+        (!undone.is_empty()).then(|| undone.join(", "))
     }
 
     fn has_no_models(&self, document: &Document) -> bool {

@@ -28,7 +28,9 @@ mod bulk_update_team_keys;
 mod bulk_update_users;
 mod check_health;
 mod cluster_status;
+mod config_field;
 mod config_revisions;
+mod config_text;
 mod create_credential;
 mod create_entity;
 mod create_key;
@@ -42,6 +44,7 @@ mod delete_keys;
 mod delete_model;
 mod end_user_spend;
 mod entity_info;
+mod fallbacks;
 mod global_activity;
 mod global_spend;
 mod health_details;
@@ -56,6 +59,7 @@ mod keys_info;
 mod list_audit;
 mod list_entities;
 mod list_keys;
+mod list_settings;
 mod metrics;
 mod provider_budgets;
 mod regenerate_key;
@@ -65,6 +69,7 @@ mod reset_key_spend;
 mod reset_spend;
 mod reset_team_spend;
 mod roll_back_config;
+mod set_access_group;
 mod show_credentials;
 mod spend_log_said;
 mod spend_logs;
@@ -78,6 +83,7 @@ mod team_spend;
 mod test_connection;
 mod top_spenders;
 mod unblock_key;
+mod update_config;
 mod update_credential;
 mod update_entity;
 mod update_key;
@@ -96,15 +102,17 @@ static ALL: &[fn(Routes) -> Routes] = &[
     available_teams::add,
     block_entity::add,
     block_key::add,
-    budget_settings::add,
     block_model::add,
+    budget_settings::add,
     bulk_add_members::add,
     bulk_update_keys::add,
     bulk_update_team_keys::add,
     bulk_update_users::add,
     check_health::add,
     cluster_status::add,
+    config_field::add,
     config_revisions::add,
+    config_text::add,
     create_credential::add,
     create_entity::add,
     create_key::add,
@@ -112,12 +120,13 @@ static ALL: &[fn(Routes) -> Routes] = &[
     create_service_account::add,
     create_user::add,
     daily_activity::add,
+    delete_credential::add,
     delete_entities::add,
     delete_keys::add,
-    end_user_spend::add,
-    delete_credential::add,
     delete_model::add,
+    end_user_spend::add,
     entity_info::add,
+    fallbacks::add,
     global_activity::add,
     global_spend::add,
     health_details::add,
@@ -132,6 +141,7 @@ static ALL: &[fn(Routes) -> Routes] = &[
     list_audit::add,
     list_entities::add,
     list_keys::add,
+    list_settings::add,
     metrics::add,
     provider_budgets::add,
     regenerate_key::add,
@@ -141,6 +151,7 @@ static ALL: &[fn(Routes) -> Routes] = &[
     reset_spend::add,
     reset_team_spend::add,
     roll_back_config::add,
+    set_access_group::add,
     show_credentials::add,
     spend_log_said::add,
     spend_logs::add,
@@ -154,6 +165,7 @@ static ALL: &[fn(Routes) -> Routes] = &[
     test_connection::add,
     top_spenders::add,
     unblock_key::add,
+    update_config::add,
     update_credential::add,
     update_entity::add,
     update_key::add,

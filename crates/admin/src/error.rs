@@ -3,6 +3,7 @@
 
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
+use dunlin_config::EditProblem;
 use dunlin_consensus::ProposeError;
 use dunlin_llm::credentials::CredentialError;
 use dunlin_llm::openai::ErrorBody;
@@ -57,6 +58,9 @@ pub(crate) enum Error {
     NotEnforced { fields: Vec<&'static str> },
     #[error("{reason}")]
     BadField { name: &'static str, reason: String },
+    /// Settings that may not be set so.
+    #[error("the config is not changed: {}", problems(.0))]
+    BadConfig(Vec<EditProblem>),
     #[error("{reason}")]
     NotFound { reason: String },
     /// It is so already, or is somebody else's.
@@ -74,6 +78,15 @@ pub(crate) enum Error {
     Busy(#[from] Busy),
     #[error(transparent)]
     Propose(#[from] ProposeError),
+}
+
+/// Each setting, and what is wrong with it.
+fn problems(problems: &[EditProblem]) -> String {
+    let told = problems.iter().map(|EditProblem { path, told }| match path.as_str() {
+        "" => told.clone(),
+        path => format!("{path}: {told}"),
+    });
+    told.collect::<Vec<_>>().join("\n")
 }
 
 /// Each field, and why it would guard nothing.
@@ -144,6 +157,10 @@ impl Error {
             Self::TooLarge => of(413, "invalid_request_error", None),
             Self::Invalid(_) => of(422, "invalid_request_error", None),
             Self::NotEnforced { fields } => of(400, "bad_request_error", fields.first().copied()),
+            Self::BadConfig(problems) => {
+                let first = problems.first().map(|problem| problem.path.as_str());
+                of(400, "bad_request_error", first.filter(|path| !path.is_empty()))
+            }
             Self::BadField { name, .. } => of(400, "bad_request_error", Some(name)),
             Self::NoSuchKey { name } => of(404, "not_found_error", Some(name)),
             Self::Propose(error) => self.of_propose(error, of),

@@ -15,6 +15,7 @@ mod audited;
 mod body;
 mod caller;
 mod checks;
+mod config_change;
 mod endpoints;
 mod entities;
 mod entity_fields;
@@ -169,8 +170,12 @@ struct Shared {
     published: ArcSwapOption<Published>,
     /// The version of the models and credentials in force.
     resources: watch::Sender<u64>,
+    /// The config revision in force.
+    revision: watch::Sender<u64>,
     readiness: Readiness,
     unknown_callers: Semaphore,
+    /// One change of the config at a time: others on this node would only be overtaken by it.
+    config_changes: Semaphore,
 }
 
 /// One config revision.
@@ -198,8 +203,10 @@ impl Admin {
             checks: Checks::default(),
             published: ArcSwapOption::empty(),
             resources: watch::Sender::default(),
+            revision: watch::Sender::default(),
             readiness: Readiness::default(),
             unknown_callers: Semaphore::new(MAX_UNKNOWN_CALLERS),
+            config_changes: Semaphore::new(1),
         }))
     }
 
@@ -208,6 +215,7 @@ impl Admin {
         let InForce { revision, catalog, settings, basis, resources } = in_force;
         self.0.published.store(Some(Arc::new(Published { revision, catalog, settings, basis })));
         self.0.resources.send_replace(resources);
+        self.0.revision.send_replace(revision);
     }
 
     /// What the config in force says.

@@ -1,15 +1,16 @@
-//! Models and credentials that are kept in the replicated state: sealed there, opened here for those
+//! Models, credentials and access groups that are kept in the replicated state: sealed there, opened here for those
 //! who serve, show and change them.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use dunlin_config::{AddedCredential, AddedModel, Additions, LeftOut};
+use dunlin_config::{AddedCredential, AddedGroup, AddedModel, Additions, LeftOut};
 use dunlin_consensus::ProposeError;
 use dunlin_seal::{CannotOpen, Sealer};
 use dunlin_state::{Command, Rejected, Reply, Resource, ResourceChange, ResourceKind, State};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use tokio::sync::watch;
 use tracing::warn;
 
 use crate::error::Error;
@@ -36,12 +37,18 @@ pub(crate) struct CredentialContent {
     pub(crate) info: Map<String, Value>,
 }
 
-/// So many config revisions, models and credentials are sealed under another secret than the
+/// What is sealed of an access group.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct GroupContent {
+    /// Public names.
+    pub(crate) models: Vec<String>,
+}
+
+/// So many config revisions, models, credentials and access groups are sealed under another secret than the
 /// current one.
 pub(crate) fn sealed_under_others(state: &State, sealer: &Sealer) -> u64 {
     let revisions = state.config_history().map(|known| &known.sealed);
-    let resources = [ResourceKind::Model, ResourceKind::Credential];
-    let resources = resources.into_iter().flat_map(|kind| state.resources(kind));
+    let resources = ResourceKind::ALL.into_iter().flat_map(|kind| state.resources(kind));
     let sealed = revisions.chain(resources.map(|known| &known.sealed));
     let others = sealed.filter(|sealed| !sealed.is_empty() && !sealer.is_current(sealed));
     others.count() as u64
@@ -59,6 +66,14 @@ pub fn additions(state: &State, sealer: &Sealer) -> (Additions, Vec<LeftOut>) {
     for resource in state.resources(ResourceKind::Credential) {
         match open::<CredentialContent>(sealer, resource) {
             Ok(content) => additions.credentials.push(added_credential(&resource.id, &content)),
+            Err(why) => unreadable(resource, &why),
+        }
+    }
+    for resource in state.resources(ResourceKind::AccessGroup) {
+        match open::<GroupContent>(sealer, resource) {
+            Ok(GroupContent { models }) => {
+                additions.access_groups.push(AddedGroup { name: resource.id.clone(), models });
+            }
             Err(why) => unreadable(resource, &why),
         }
     }
@@ -200,14 +215,24 @@ impl Admin {
         Ok(())
     }
 
-    /// Waits until this node works by what the state held at `version`. One that cannot, because its
-    /// config does not load, still answers: what was asked for is done.
+    /// Waits until this node works by what the state held at `version`.
     async fn until_in_force(&self, version: u64) {
-        let mut resources = self.0.resources.subscribe();
-        let in_force = resources.wait_for(|known| *known >= version);
-        if tokio::time::timeout(IN_FORCE_PATIENCE, in_force).await.is_err() {
-            warn!("a change of a model is committed, and not yet in force on this node");
-        }
+        until(&self.0.resources, version, "a change of a model").await;
+    }
+
+    /// Waits until this node works by a config revision.
+    pub(crate) async fn until_revision(&self, revision: u64) {
+        until(&self.0.revision, revision, "a config revision").await;
+    }
+}
+
+/// Waits until what is in force has reached `version`. A node that cannot reach it, because its config
+/// does not load, still answers: what was asked for is done.
+async fn until(in_force: &watch::Sender<u64>, version: u64, what: &str) {
+    let mut in_force = in_force.subscribe();
+    let reached = in_force.wait_for(|known| *known >= version);
+    if tokio::time::timeout(IN_FORCE_PATIENCE, reached).await.is_err() {
+        warn!("{what} is committed, and not yet in force on this node");
     }
 }
 

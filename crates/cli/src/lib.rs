@@ -19,6 +19,7 @@ mod model;
 mod models;
 mod revisions;
 mod session;
+mod settings;
 mod spend;
 mod status;
 mod table;

@@ -1,4 +1,5 @@
-//! `dunlin config history`, `show`, `diff` and `rollback`: the revisions of the cluster's config.
+//! `dunlin config history`, `show`, `diff` and `rollback`: the revisions of the cluster's config; `get`,
+//! `set` and `unset` its settings.
 
 use clap::{Args, Subcommand};
 use serde::Deserialize;
@@ -6,13 +7,20 @@ use serde_json::json;
 
 use crate::failure::{Failure, Result};
 use crate::session::{Object, Session};
+use crate::settings;
 use crate::table::{plain, table};
 use crate::target::{NamedKey, Target, With};
 use crate::terminal;
 
-/// What can be done with the revisions of a cluster's config.
+/// What can be done with the revisions of a cluster's config, and with its settings.
 #[derive(Subcommand, Debug)]
 pub enum RevisionCommand {
+    /// Show one setting, a section, or the whole config in force; secrets starred out.
+    Get(With<settings::GetArgs>),
+    /// Change one setting on all nodes at once, as a new revision.
+    Set(With<settings::SetArgs>),
+    /// Take one setting away, so that its default holds.
+    Unset(With<settings::UnsetArgs>),
     /// List the revisions of the cluster's config, newest first.
     History(Target),
     /// Show one revision, secrets starred out [default: the newest].
@@ -78,6 +86,11 @@ struct Difference {
 
 pub(crate) async fn run(command: &RevisionCommand, key: Option<NamedKey>) -> Result {
     match command {
+        RevisionCommand::Get(With { own, target }) => settings::get(own, &target.open(key)?).await,
+        RevisionCommand::Set(With { own, target }) => settings::set(own, &target.open(key)?).await,
+        RevisionCommand::Unset(With { own, target }) => {
+            settings::unset(own, &target.open(key)?).await
+        }
         RevisionCommand::History(target) => history(&target.open(key)?).await,
         RevisionCommand::Show(With { own, target }) => show(own, &target.open(key)?).await,
         RevisionCommand::Diff(With { own, target }) => diff(own, &target.open(key)?).await,

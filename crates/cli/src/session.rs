@@ -237,6 +237,11 @@ impl Answer {
         serde_json::from_slice(&self.body).map_err(|error| self.strange(&error.to_string()))
     }
 
+    /// The body as text.
+    pub(crate) fn text(&self) -> Result<String> {
+        String::from_utf8(self.body.clone()).map_err(|_| self.strange("it is no text"))
+    }
+
     pub(crate) fn strange(&self, what: &str) -> Failure {
         strange(&self.url, what)
     }

@@ -2,6 +2,7 @@
 //! real HTTP, mock upstreams. One test binary, so that it is linked once and tests run two or so
 //! at a time. Every wait is for a condition with a deadline.
 
+mod access_groups;
 mod audit;
 mod background;
 mod bad_input;
@@ -10,6 +11,7 @@ mod called_budgets;
 mod chaos;
 mod cli;
 mod commands;
+mod config_api;
 mod customers;
 mod data_path;
 mod demo;

@@ -39,7 +39,8 @@ async fn show(admin: Admin, asked: Asked) -> Result<Response, Error> {
 
 async fn set(admin: Admin, asked: Asked) -> Result<Response, Error> {
     let published = admin.settings()?;
-    let known = groups(&published.catalog);
+    let state = admin.read().await.state;
+    let known = groups(&published.catalog, &state);
     let name = asked.named.clone().unwrap_or_default();
     if !known.contains_key(name.as_str()) {
         return Err(unknown(&name, &known));
@@ -52,7 +53,7 @@ async fn set(admin: Admin, asked: Asked) -> Result<Response, Error> {
         name: name.clone(),
         changes: Box::new(changes.clone()),
     };
-    let is_there = admin.read().await.state.entity(Kind::AccessGroup, &name).is_some();
+    let is_there = state.entity(Kind::AccessGroup, &name).is_some();
     let by = asked.caller.maker();
     let entity = entity_fields::new(Kind::AccessGroup, name.clone(), changes.clone(), by);
     let create = Command::CreateEntity { entity: Box::new(entity), members: Vec::new() };
@@ -91,7 +92,7 @@ async fn clear(admin: Admin, asked: Asked) -> Result<Response, Error> {
 /// not.
 fn named(admin: &Admin, asked: &Asked, state: &State) -> Result<String, Error> {
     let published = admin.settings()?;
-    let known = groups(&published.catalog);
+    let known = groups(&published.catalog, state);
     let name = asked.named.as_deref().unwrap_or_default();
     if !known.contains_key(name) && state.entity(Kind::AccessGroup, name).is_none() {
         return Err(unknown(name, &known));
@@ -126,7 +127,7 @@ fn parse(mut body: Body) -> Result<TermsChanges, Error> {
     Ok(terms)
 }
 
-fn is_rejected(error: &Error, is: impl Fn(&Rejected) -> bool) -> bool {
+pub(super) fn is_rejected(error: &Error, is: impl Fn(&Rejected) -> bool) -> bool {
     matches!(error, Error::Propose(dunlin_consensus::ProposeError::Rejected(why)) if is(why))
 }
 

@@ -1,11 +1,11 @@
 //! `GET /access_group/list` and `/access_group/{access_group}/info`: the groups that models name in
-//! `model_info.access_groups`, which of them are in each, and the budget that all who call them share.
+//! `model_info.access_groups` and those set over the API, which of them are in each, and the budget that all who call them share.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use axum::response::Response;
 use dunlin_router::{Catalog, Deployment};
-use dunlin_state::{Entity, Kind};
+use dunlin_state::{Entity, Kind, ResourceKind, State};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -28,7 +28,7 @@ async fn list(admin: Admin, _: Asked) -> Result<Response, Error> {
     let published = admin.settings()?;
     let read = admin.read().await;
     let view = admin.view(read.state.clone());
-    let groups = groups(&published.catalog);
+    let groups = groups(&published.catalog, &read.state);
     let rows: Vec<_> = groups.iter().map(|(name, models)| told(&view, name, models)).collect();
     Ok(ok_as_of(&read, &json!({ "access_groups": rows })))
 }
@@ -36,9 +36,9 @@ async fn list(admin: Admin, _: Asked) -> Result<Response, Error> {
 async fn info(admin: Admin, asked: Asked) -> Result<Response, Error> {
     let published = admin.settings()?;
     let name = asked.named.as_deref().unwrap_or_default();
-    let groups = groups(&published.catalog);
-    let models = groups.get(name).ok_or_else(|| unknown(name, &groups))?;
     let read = admin.read().await;
+    let groups = groups(&published.catalog, &read.state);
+    let models = groups.get(name).ok_or_else(|| unknown(name, &groups))?;
     let view = admin.view(read.state.clone());
     Ok(ok_as_of(&read, &told(&view, name, models)))
 }
@@ -50,21 +50,25 @@ pub(super) struct Models<'c> {
     deployments: usize,
 }
 
-/// All groups that a model names.
-pub(super) fn groups(catalog: &Catalog) -> BTreeMap<&str, Models<'_>> {
-    let mut groups: BTreeMap<&str, Models<'_>> = BTreeMap::new();
+/// All groups that a model names, and those set over the API.
+pub(super) fn groups<'c>(catalog: &'c Catalog, state: &'c State) -> BTreeMap<&'c str, Models<'c>> {
+    let added = state.resources(ResourceKind::AccessGroup);
+    let mut groups: BTreeMap<&str, Models<'_>> =
+        added.map(|group| (group.id.as_str(), Models::default())).collect();
     for (model, names) in &catalog.access_groups {
         for name in names {
             let group = groups.entry(name).or_default();
             group.names.insert(model);
             let deployments = catalog.groups.get(model).map_or(&[][..], |of| &of.deployments);
-            group.deployments += deployments.iter().filter(|one| is_in(one, name)).count();
+            let own = deployments.iter().filter(|one| is_in(one, name)).count();
+            // A group that is set over the API has whole models.
+            group.deployments += if own > 0 { own } else { deployments.len() };
         }
     }
     groups
 }
 
-fn is_in(deployment: &Deployment, group: &str) -> bool {
+pub(super) fn is_in(deployment: &Deployment, group: &str) -> bool {
     #[derive(Deserialize)]
     struct Info {
         #[serde(default)]
@@ -80,7 +84,8 @@ pub(super) fn unknown(name: &str, groups: &BTreeMap<&str, Models<'_>>) -> Error 
     let meant = near.filter(|(distance, _)| *distance <= 2);
     let meant = meant.map_or(String::new(), |(_, known)| format!("; did you mean `{known}`?"));
     let reason = format!(
-        "Access group '{name}' not found: no model has it in its model_info.access_groups{meant}"
+        "Access group '{name}' not found: it was not made, and no model has it in its \
+         model_info.access_groups{meant}"
     );
     Error::NotFound { reason }
 }
@@ -122,7 +127,8 @@ mod tests {
     fn a_group_is_told_with_its_models_and_its_budget() {
         let of = |model: &str| (Arc::from(model), [Arc::from("premium")].into());
         let catalog = Catalog { access_groups: [of("a"), of("b")].into(), ..Catalog::default() };
-        let groups = groups(&catalog);
+        let nothing = state_after([]);
+        let groups = groups(&catalog, &nothing);
         let terms = Terms { max_budget: Some(NanoUsd(5_000_000_000)), ..Terms::default() };
         let name = "premium".to_owned();
         let entity = Entity { kind: Kind::AccessGroup, name, terms, ..Entity::default() };

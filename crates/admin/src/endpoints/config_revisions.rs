@@ -2,7 +2,6 @@
 //! them says, and how two differ. Secrets are starred out; that one changed is still seen.
 
 use axum::response::Response;
-use dunlin_config::Document;
 use dunlin_state::{ConfigRevision, State};
 use serde_json::{Value, json};
 
@@ -28,7 +27,7 @@ async fn history(admin: Admin, _: Asked) -> Result<Response, Error> {
 async fn show(admin: Admin, asked: Asked) -> Result<Response, Error> {
     let read = admin.read().await;
     let revision = named(&read.state, &asked, "revision", newest(&read.state))?;
-    let document = open(&admin, revision)?;
+    let document = admin.config_document(revision)?;
     let files = document.files.iter();
     let files: Vec<_> = files
         .map(|file| json!({"path": file.path, "text": dunlin_config::masked(&file.text)}))
@@ -42,7 +41,7 @@ async fn diff(admin: Admin, asked: Asked) -> Result<Response, Error> {
     let read = admin.read().await;
     let to = named(&read.state, &asked, "to", newest(&read.state))?;
     let from = named(&read.state, &asked, "from", to.revision.saturating_sub(1))?;
-    let text = dunlin_config::diff(&open(&admin, from)?, &open(&admin, to)?);
+    let text = dunlin_config::diff(&admin.config_document(from)?, &admin.config_document(to)?);
     let told = json!({"from": from.revision, "to": to.revision, "diff": text});
     Ok(ok_as_of(&read, &told))
 }
@@ -75,14 +74,6 @@ fn named<'s>(
     })
 }
 
-fn open(admin: &Admin, revision: &ConfigRevision) -> Result<Document, Error> {
-    let unreadable = |why: &dyn ToString| Error::Unreadable {
-        reason: format!("config revision {}: {}", revision.revision, why.to_string()),
-    };
-    let plain = admin.0.config.sealer.open(&revision.sealed).map_err(|why| unreadable(&why))?;
-    dunlin_config::document_from(&plain).map_err(|why| unreadable(&why))
-}
-
 fn row(revision: &ConfigRevision) -> Value {
     json!({
         "revision": revision.revision,
@@ -90,6 +81,7 @@ fn row(revision: &ConfigRevision) -> Value {
         "by": revision.by,
         "source": revision.source,
         "copy_of": revision.copy_of,
+        "set_over_api": revision.edited,
         "content_is_kept": !revision.sealed.is_empty(),
     })
 }

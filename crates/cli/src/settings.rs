@@ -1,0 +1,131 @@
+//! `dunlin config get`, `set` and `unset`: single settings of the cluster's config. Each change is a new
+//! revision, judged like a file, and in force on all nodes at once.
+
+use clap::Args;
+use serde_json::{Value, json};
+
+use crate::failure::{Failure, Result};
+use crate::session::{Answer, Object, Session};
+use crate::table::plain;
+
+#[derive(Args, Debug)]
+pub struct GetArgs {
+    /// Section and name, such as `router_settings.num_retries`, or a section [default: all].
+    #[arg(value_name = "KEY")]
+    key: Option<String>,
+}
+
+#[derive(Args, Debug)]
+pub struct SetArgs {
+    /// Section and name, such as `router_settings.num_retries` or
+    /// `router_settings.retry_policy.TimeoutErrorRetries`.
+    #[arg(value_name = "KEY")]
+    key: String,
+    /// What it becomes, as JSON; what is no JSON is a text.
+    #[arg(value_name = "VALUE", allow_hyphen_values = true)]
+    value: String,
+}
+
+#[derive(Args, Debug)]
+pub struct UnsetArgs {
+    /// Section and name, such as `router_settings.num_retries`.
+    #[arg(value_name = "KEY")]
+    key: String,
+}
+
+pub(crate) async fn get(args: &GetArgs, session: &Session) -> Result {
+    let Some(key) = &args.key else {
+        let text = session.get("/config/yaml", &[]).await?.text()?;
+        let json = Object::from_iter([("yaml".to_owned(), text.as_str().into())]);
+        let text: String = text.lines().map(|line| plain(line) + "\n").collect();
+        return session.show("dunlin.config.yaml/1", json, &text);
+    };
+    let (section, name) = key.split_once('.').unwrap_or((key, ""));
+    let query = [("config_type", section), ("field_name", name)];
+    let query = &query[..if name.is_empty() { 1 } else { 2 }];
+    let told: Object = session.get("/config/field/info", query).await?.read()?;
+    let value = told.get("field_value").cloned().unwrap_or_default();
+    let json = Object::from_iter([
+        ("key".to_owned(), key.as_str().into()),
+        ("value".to_owned(), value.clone()),
+    ]);
+    session.show("dunlin.config.setting/1", json, &shown(&value))
+}
+
+/// A text as it is, a section an entry a line, anything else as JSON.
+fn shown(value: &Value) -> String {
+    match value {
+        Value::String(text) => format!("{}\n", plain(text)),
+        Value::Object(map) => {
+            let widest = map.keys().map(String::len).max().unwrap_or_default();
+            let line = |(name, value): (&String, &Value)| {
+                let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+                format!("{:widest$}  {}\n", plain(name), plain(&value))
+            };
+            map.iter().map(line).collect()
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) => {
+            format!("{}\n", plain(&value.to_string()))
+        }
+    }
+}
+
+pub(crate) async fn set(args: &SetArgs, session: &Session) -> Result {
+    let value =
+        serde_json::from_str(&args.value).unwrap_or_else(|_| Value::from(args.value.as_str()));
+    let (section, name) = named(&args.key)?;
+    let body = json!({"config_type": section, "field_name": name, "field_value": value});
+    told(session, &session.post("/config/field/update", &body).await?, &args.key)
+}
+
+pub(crate) async fn unset(args: &UnsetArgs, session: &Session) -> Result {
+    let (section, name) = named(&args.key)?;
+    let body = json!({"config_type": section, "field_name": name});
+    told(session, &session.post("/config/field/delete", &body).await?, &args.key)
+}
+
+fn named(key: &str) -> Result<(&str, &str)> {
+    key.split_once('.').filter(|(_, name)| !name.is_empty()).ok_or_else(|| {
+        let help = "a setting has its section in front: general_settings.NAME, litellm_settings.NAME or \
+                    router_settings.NAME";
+        Failure::usage(format!("`{}` names no setting", plain(key)), help)
+    })
+}
+
+/// Says what came of a change; the number of the revision goes to stdout.
+fn told(session: &Session, answer: &Answer, key: &str) -> Result {
+    let row: Object = answer.read()?;
+    let number = |name: &str| row.get(name).map(ToString::to_string).unwrap_or_default();
+    let (revision, before) = (number("revision"), number("before"));
+    session.say(&if revision == before {
+        format!("{} is so already: nothing was changed", plain(key))
+    } else {
+        format!("revision {revision} is in force; to go back: dunlin config rollback {before}")
+    });
+    for warning in row.get("warnings").and_then(Value::as_array).into_iter().flatten() {
+        session.say(&format!("warning: {}", plain(warning.as_str().unwrap_or_default())));
+    }
+    session.show("dunlin.config.set/1", row, &format!("{}\n", plain(&revision)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_setting_has_its_section_in_front() {
+        let (section, name) = named("router_settings.retry_policy.x").expect("a setting");
+        assert_eq!((section, name), ("router_settings", "retry_policy.x"));
+        for key in ["num_retries", "router_settings.", ""] {
+            let failure = named(key).expect_err("no section");
+            assert!(failure.to_string().contains("names no setting"), "{failure}");
+        }
+    }
+
+    #[test]
+    fn values_are_shown_for_people() {
+        assert_eq!(shown(&json!("least-busy")), "least-busy\n");
+        assert_eq!(shown(&json!([1])), "[1]\n");
+        assert_eq!(shown(&json!({"a": "x", "long": {"b": 1}})), "a     x\nlong  {\"b\":1}\n");
+    }
+}
