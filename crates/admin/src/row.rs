@@ -163,6 +163,7 @@ impl View {
         put(&mut row, "user_role", &member.role);
         put(&mut row, "budget_id", &terms.budget_id);
         put(&mut row, "spend", &spend.as_usd());
+        self.put_withheld(&mut row, member.id, period);
         put(&mut row, "total_spend", &self.state.total_spend(member.id).cost.as_usd());
         put(&mut row, "litellm_budget_table", &limits);
         row
@@ -175,6 +176,7 @@ impl View {
         let mut row: Row = shown.collect();
         let (spend, period) = self.spend(id, terms);
         put(&mut row, "spend", &spend.as_usd());
+        self.put_withheld(&mut row, id, period);
         put(&mut row, "budget_reset_at", &period.map(|period| iso(period.end)));
         put(&mut row, "models", &terms.models);
         put(&mut row, "blocked", &terms.blocked);
@@ -232,6 +234,17 @@ impl View {
         // What was spent without periods counts for the first one.
         let over = |period: &Period| since > UnixMillis(0) && since < period.start;
         (if period.as_ref().is_some_and(over) { NanoUsd::ZERO } else { spent }, period)
+    }
+
+    /// What lies on nodes that do not serve, of the main budget's period that is running: beside what
+    /// is spent, and only where there is any.
+    fn put_withheld(&self, row: &mut Row, id: EntityId, period: Option<Period>) {
+        let pot = PotId { of: id, line: Line::Main };
+        let is_over = period.is_some_and(|period| self.state.spend(&pot).1 < period.start);
+        let withheld = self.state.withheld(&pot);
+        if withheld > NanoUsd::ZERO && !is_over {
+            put(row, "withheld", &withheld.as_usd());
+        }
     }
 
     /// When the present period of terms began; 0 if they have no periods.
@@ -325,7 +338,7 @@ fn raw(text: &str) -> RawJson {
 #[cfg(test)]
 pub(crate) mod tests {
     use dunlin_admin_api::KeyRow;
-    use dunlin_state::{Actor, Charge, Command, CommandId, DaySums, Entry};
+    use dunlin_state::{Actor, Charge, Command, CommandId, DaySums, Entry, Grant};
     use dunlin_types::{Epoch, KeyDigest, NodeId};
 
     use super::*;
@@ -439,5 +452,35 @@ pub(crate) mod tests {
         let told = shown(&view, &key);
         assert_eq!(told["spend"], json!(0.0));
         assert_eq!(told["budget_reset_at"], json!("1970-01-01T02:00:00.000000Z"));
+    }
+
+    #[test]
+    fn what_a_dead_node_has_of_a_budget_is_told_beside_what_is_spent_until_it_is_back() {
+        let mut key = bare("sk-abcd");
+        key.terms.max_budget = Some(NanoUsd(8_000_000));
+        let (node, epoch, period) = (NodeId(1), Epoch(1), UnixMillis(0));
+        let pot = PotId { of: EntityId(1_000), line: Line::Main };
+        let (amount, least, limit) = (NanoUsd(4_000_000), NanoUsd(0), None);
+        let grant =
+            Grant { pot: pot.clone(), period, least, amount, limit, window: None, carries: None };
+        let charges = vec![Charge { pot, period, cost: NanoUsd(1_500_000), requests: 1 }];
+        let grants = vec![grant];
+        let made = [
+            Command::AddNode { node, address: "n1:4100".to_owned() },
+            Command::CreateKey { key: Box::new(key) },
+            Command::Lease { node, epoch, number: 1, returns: Vec::new(), grants },
+            Command::Settle { node, epoch, from: 0, to: 1, charges, days: DaySums::default() },
+        ];
+        for (then, withheld) in [
+            (vec![], None),
+            (vec![Command::MarkDown { node }], Some(0.0025)),
+            (vec![Command::MarkDown { node }, Command::MarkUp { node }], None),
+        ] {
+            let view = view_of(state_after(made.clone().into_iter().chain(then)));
+            let key = Key::clone(view.state.key(&KeyDigest::of("sk-abcd")).expect("the key"));
+            let told = shown(&view, &key);
+            assert_eq!(told["spend"], json!(0.0015));
+            assert_eq!(told.get("withheld"), withheld.map(|usd| json!(usd)).as_ref());
+        }
     }
 }

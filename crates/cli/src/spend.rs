@@ -205,7 +205,17 @@ pub(crate) async fn run(args: &SpendArgs, session: &Session) -> Result {
     let answer = session.get(args.by.path(), &query).await?;
     let Activity { results, metadata } = answer.read()?;
     let mut total = Line::default();
-    results.iter().for_each(|day| total.add(&day.metrics));
+    if args.by == By::Tag {
+        // A request counts under each of its tags: the whole is asked for where it counts once.
+        let whole: Activity = session.get(By::Day.path(), &query).await?.read()?;
+        whole.results.iter().for_each(|day| total.add(&day.metrics));
+        session.say(
+            "note: a request counts under each of its tags; the total is of all requests, with \
+             or without tags, each once",
+        );
+    } else {
+        results.iter().for_each(|day| total.add(&day.metrics));
+    }
     let lines = lines(args.by, results, &total);
     if lines.is_empty() {
         session.say("note: nothing was used in these days");

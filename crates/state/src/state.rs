@@ -220,6 +220,14 @@ impl State {
         leases.filter(|lease| lease.node == node).map(Lease::unused).sum()
     }
 
+    /// What of a pot was granted to nodes that do not serve, and is not settled: neither spent nor
+    /// free.
+    #[must_use]
+    pub fn withheld(&self, pot: &PotId) -> NanoUsd {
+        let serves = |node, _| self.nodes.get(&node).is_some_and(|member| member.down.is_none());
+        self.pots.get(pot).map_or(NanoUsd::ZERO, |pot| pot.withheld(serves))
+    }
+
     /// Who owns which scope.
     #[must_use]
     pub fn ring(&self) -> &Arc<Ring> {

@@ -92,6 +92,18 @@ async fn spend_is_told_by_what_is_asked_for() -> anyhow::Result<()> {
     for by in ["user", "organization", "customer", "tag", "model", "provider", "day"] {
         here.done(&format!("spend --by {by}")).await?;
     }
+    let mut tagged = harness::chat_body();
+    tagged["metadata"] = json!({"tags": ["x", "y"]});
+    assert!(setup.ask(2, &caller, &tagged).await?.ok());
+    wait_until("a request with two tags counts once in the whole", SOON, async || {
+        let told = there.json("spend --by tag").await;
+        told.is_ok_and(|told| {
+            let each = told["rows"].as_array().map(|rows| rows.iter().map(|row| &row["requests"]));
+            let each = each.is_some_and(|mut each| each.all(|count| *count == json!(1)));
+            each && told["rows"][1] != json!(null) && told["total"]["requests"] == json!(4)
+        })
+    })
+    .await?;
     here.run("spend --from 2026-13-01 --to 2026-12-01").await?.assert_failed(1, &["start_date"]);
     here.run("spend --by tag --team blue").await?.assert_failed(2, &["key and model only"]);
     assert_eq!(here.run("spend --days 63").await?.exit, 2);
