@@ -25,6 +25,7 @@ mod harness;
 mod health;
 mod keys;
 mod limits;
+mod lowered;
 mod members;
 mod messages;
 mod metrics;

@@ -298,3 +298,23 @@ fn no_configured_path_may_hide_a_providers() {
         assert!(said.any(|line| line.contains("is one of dunlin's own")), "{prefix}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_passed_call_is_refused_where_a_budget_is_spent_or_a_limit_reached() -> anyhow::Result<()>
+{
+    let setup = start(Settings::default()).await?;
+    let url = setup.cluster.url(0, "/openai/v1/chat/completions");
+    let spent = (422, json!("budget_exceeded"), "Budget has been exceeded! ");
+    let full = (429, json!("throttling_error"), "Rate limit exceeded for api_key: ");
+    for (fields, (status, kind, message)) in
+        [(json!({"max_budget": 0}), spent), (json!({"rpm_limit": 0}), full)]
+    {
+        let caller = setup.make_key(0, fields).await?;
+        let reply = caller.post(&url, &Body::Chat("upstream-name").json()).await?;
+        assert_error(&reply, status, kind, message);
+    }
+    assert_eq!(setup.mock.stats().requests, 0, "the provider hears of neither");
+    let caller = setup.make_key(0, json!({"max_budget": 1.0, "rpm_limit": 5})).await?;
+    assert_eq!(caller.post(&url, &Body::Chat("upstream-name").json()).await?.status, 200);
+    Ok(())
+}

@@ -444,3 +444,26 @@ async fn a_batch_whose_maker_dies_is_charged_once_and_read_on_the_other_nodes() 
     let plain: Value = respond(&setup, 0, &owner, &plain).await?.json()?;
     spends(&setup, &owner, expected + cost(&plain["usage"])).await
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_batch_is_not_begun_where_a_budget_is_spent_or_a_limit_reached() -> anyhow::Result<()> {
+    let setup = start(1).await?;
+    let owner = setup.make_key(0, json!({})).await?;
+    let (status, file) = upload(&setup, &owner, line("own")).await?;
+    assert_eq!(status, 200, "{file}");
+    let body = json!({"input_file_id": file["id"], "endpoint": "/v1/chat/completions",
+        "completion_window": "24h", "metadata": {"created_at": now()}});
+    let batches = setup.cluster.url(0, "/v1/batches");
+    for (fields, status) in [
+        (json!({"max_budget": 0}), 422),
+        (json!({"max_budget": null, "rpm_limit": 0}), 429),
+        (json!({"rpm_limit": null}), 200),
+    ] {
+        let mut fields = fields;
+        fields["key"] = json!(owner.key());
+        setup.admin(0, "/key/update", fields).await?;
+        let reply = owner.post(&batches, &body).await?;
+        assert_eq!(reply.status, status, "{}", reply.body);
+    }
+    Ok(())
+}
