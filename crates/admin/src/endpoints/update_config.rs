@@ -1,6 +1,7 @@
 //! `POST /config/update`: changes the settings that are sent, on all nodes, as a new config revision.
 
 use axum::response::Response;
+use dunlin_config::Edit;
 use serde_json::{Map, Value, json};
 
 use super::ok;
@@ -15,15 +16,38 @@ pub(super) fn add(routes: Routes) -> Routes {
 }
 
 async fn handle(admin: Admin, asked: Asked) -> Result<Response, Error> {
-    asked.body().map(drop::<Body>)?;
-    let sections: Map<String, Value> =
-        serde_json::from_slice(&asked.bytes).expect("it was read as an object");
-    let edits = section_edits(sections)?;
-    if edits.is_empty() {
-        let reason =
-            "no setting is sent: send sections, as in {\"router_settings\": {\"num_retries\": 2}}";
-        return Err(Error::BadField { name: "router_settings", reason: reason.to_owned() });
-    }
+    let edits = parse(&asked.bytes)?;
     let changed = admin.change_config(&asked, |_| Ok(edits.clone())).await?;
     Ok(ok(&changed.told(json!({"message": "Config updated successfully"}))))
+}
+
+fn parse(bytes: &[u8]) -> Result<Vec<Edit>, Error> {
+    Body::parse(bytes)?;
+    let sections: Map<String, Value> =
+        serde_json::from_slice(bytes).expect("it was read as an object");
+    let edits = section_edits(sections)?;
+    if edits.is_empty() {
+        let reason = "no setting is sent: send sections, as in {\"router_settings\": \
+                      {\"num_retries\": 2}}";
+        return Err(Error::BadField { name: "router_settings", reason: reason.to_owned() });
+    }
+    Ok(edits)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_body_names_settings_by_their_sections() {
+        let edits = parse(br#"{"router_settings": {"num_retries": 2, "timeout": null}}"#);
+        assert_eq!(edits.expect("edits").len(), 2);
+        for text in ["{}", r#"{"router_settings": null}"#, r#"{"router_settings": {}}"#] {
+            let refused = parse(text.as_bytes()).expect_err(text);
+            assert!(refused.told().starts_with("no setting is sent"), "{refused}");
+        }
+        for text in ["", "[]", "{"] {
+            assert!(matches!(parse(text.as_bytes()), Err(Error::Invalid(_))), "{text}");
+        }
+    }
 }
