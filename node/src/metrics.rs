@@ -1,22 +1,20 @@
 //! What this node tells Prometheus: the parts of the node, each in its own words, on one page.
 
-use std::sync::Arc;
-
-use arc_swap::ArcSwap;
 use dunlin_admission::Admission;
 use dunlin_consensus::Consensus;
+use dunlin_exporter::Exporter;
 use dunlin_gossip::Gossip;
 use dunlin_journal::Journal;
 use dunlin_metrics::{Desc, Metrics};
 use dunlin_proxy::server::Open;
 use dunlin_records::Records;
-use dunlin_router::Catalog;
 use dunlin_store::Store;
-use dunlin_types::NodeId;
+use dunlin_types::{Epoch, NodeId};
 use dunlin_upstream::Upstream;
 use tokio::sync::watch;
 
 use crate::revision::InForce;
+use crate::run::Tasks;
 
 static BUILD: Desc =
     Desc::gauge("dunlin_build_info", "1, with what runs here as labels.", &["version", "node_id"]);
@@ -32,7 +30,7 @@ static METRICS: &[&Desc] = &[&BUILD, &READY];
 
 /// What metrics are asked of.
 pub(crate) struct Parts {
-    pub(crate) me: NodeId,
+    pub(crate) me: (NodeId, Epoch),
     pub(crate) consensus: Consensus,
     pub(crate) gossip: Gossip,
     pub(crate) journal: Journal,
@@ -41,17 +39,29 @@ pub(crate) struct Parts {
     pub(crate) admission: Admission,
     pub(crate) upstream: Upstream,
     pub(crate) open: Open,
-    /// The models of the config revision in force.
-    pub(crate) catalog: Arc<ArcSwap<Catalog>>,
     pub(crate) in_force: watch::Receiver<InForce>,
 }
 
-/// The metrics of a node.
-pub(crate) fn of(parts: Parts) -> Metrics {
+/// The metrics of a node, and who counts its requests.
+pub(crate) fn of(parts: Parts, tasks: &Tasks) -> (Metrics, Exporter) {
+    let (tasks, stop) = (tasks.tracker.clone(), tasks.stop.clone());
+    let (me, epoch) = parts.me;
+    let open = parts.open.clone();
+    let exporter = Exporter::start(
+        dunlin_exporter::Config { epoch, tasks, stop },
+        dunlin_exporter::Parts {
+            clock: parts.consensus.clock(),
+            journal: parts.journal.clone(),
+            consensus: parts.consensus.clone(),
+            upstream: parts.upstream,
+            unrecorded: Box::new(move || open.unrecorded()),
+        },
+    );
     let metrics = Metrics::default();
+    let counting = exporter.clone();
     metrics.add(move |page| {
         let version = env!("CARGO_PKG_VERSION");
-        page.level(&BUILD, &[version, &parts.me.to_string()], 1_u8);
+        page.level(&BUILD, &[version, &me.to_string()], 1_u8);
         page.level(&READY, &[], parts.in_force.borrow().revision);
         parts.consensus.report(page);
         parts.gossip.report(page);
@@ -59,10 +69,10 @@ pub(crate) fn of(parts: Parts) -> Metrics {
         parts.records.report(page);
         parts.store.report(page);
         parts.admission.report(page);
-        parts.upstream.report(&parts.catalog.load(), page);
         parts.open.report(page);
+        counting.report(page);
     });
-    metrics
+    (metrics, exporter)
 }
 
 /// Every metric there is, in the order of the crates.
@@ -80,7 +90,7 @@ fn all() -> Vec<&'static Desc> {
         dunlin_upstream::METRICS,
         dunlin_proxy::METRICS,
     ];
-    crates.into_iter().flatten().copied().collect()
+    crates.into_iter().flatten().copied().chain(dunlin_exporter::metrics()).collect()
 }
 
 #[cfg(test)]
@@ -105,6 +115,17 @@ mod tests {
         let known = all().into_iter().filter(|desc| desc.name.starts_with("dunlin_"));
         let known: BTreeSet<_> = known.map(|desc| desc.name).collect();
         assert_eq!(told.len(), known.len(), "a metric is told that there is not, or told twice");
+    }
+
+    #[test]
+    fn what_is_told_to_be_missing_is() {
+        let (_, absent) = PAGE.split_once("### Not there").expect("a part");
+        let told = absent.lines().filter(|line| line.starts_with("| `"));
+        let named = told.flat_map(|line| line.split('`').skip(1).step_by(2));
+        let named: BTreeSet<_> = named.filter(|name| name.starts_with("litellm_")).collect();
+        assert!(named.len() > 30, "the page is read");
+        let there = all().into_iter().map(|desc| desc.name).filter(|name| named.contains(name));
+        assert_eq!(there.collect::<Vec<_>>(), Vec::<&str>::new());
     }
 
     #[test]

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use arc_swap::ArcSwap;
 use dunlin_admin::Admin;
 use dunlin_admission::Admission;
 use dunlin_consensus::{Calls, Consensus, Identity};
@@ -169,9 +168,8 @@ impl DataPart {
         let api_address = reachable(api, &advertise);
         let (ids, tokenizer) = (dunlin_proxy::Ids::new(secrets), Tokenizer::new(&tracker));
         let (publish, in_force) = watch::channel(InForce::default());
-        let catalog = Arc::new(ArcSwap::default());
-        let metrics = metrics::of(metrics::Parts {
-            me,
+        let told = metrics::Parts {
+            me: (me, epoch),
             consensus: consensus.clone(),
             gossip: gossip.clone(),
             journal: journal.clone(),
@@ -180,9 +178,9 @@ impl DataPart {
             admission: admission.clone(),
             upstream: upstream.clone(),
             open: open.clone(),
-            catalog: Arc::clone(&catalog),
             in_force: in_force.clone(),
-        });
+        };
+        let (metrics, exporter) = metrics::of(told, tasks);
         let own = dunlin_proxy::Config { ids, store, tokenizer, tasks: tracker.clone(), open };
         let proxy = Proxy::new(clock.clone(), admission.clone(), upstream.clone(), own);
         let sealer = Arc::new(Sealer::new(secrets));
@@ -209,7 +207,7 @@ impl DataPart {
             admin,
             admission: admission.clone(),
             records,
-            catalog,
+            exporter,
             log_bytes: config.log_bytes,
             sealer: Arc::clone(&sealer),
             environment: config.environment.clone(),

@@ -7,16 +7,15 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
 use dunlin_admin::Admin;
 use dunlin_admission::Admission;
-use dunlin_config::{CountedTokens, Document, Environment, Loaded, Options, Outcome};
+use dunlin_config::{CountedTokens, Document, Environment, Loaded, Options, Outcome, Settings};
 use dunlin_consensus::{Consensus, ProposeError};
+use dunlin_exporter::Exporter;
 use dunlin_identity::Identity;
 use dunlin_journal::Bounds;
 use dunlin_proxy::{Counted, HeaderName, Proxy};
 use dunlin_records::Records;
-use dunlin_router::Catalog;
 use dunlin_seal::Sealer;
 use dunlin_state::{Command, ConfigRevision, Rejected, State};
 use dunlin_types::Secret;
@@ -45,8 +44,7 @@ pub(crate) struct Revisions {
     pub(crate) admin: Admin,
     pub(crate) admission: Admission,
     pub(crate) records: Records,
-    /// The models in force, for the metrics.
-    pub(crate) catalog: Arc<ArcSwap<Catalog>>,
+    pub(crate) exporter: Exporter,
     /// As large as the request log may become, in bytes.
     pub(crate) log_bytes: u64,
     pub(crate) sealer: Arc<Sealer>,
@@ -266,6 +264,7 @@ impl Revisions {
         let number = revision.revision;
         let catalog = Arc::new(catalog);
         let rules = rules(&settings, &catalog);
+        self.exporter.publish(Arc::clone(&catalog), told(&settings));
         let master_key = settings.master_key.or_else(|| self.master_key.clone());
         let key_header = settings.key_header;
         let trusts_forwarded_for = settings.trusts_forwarded_for;
@@ -274,7 +273,6 @@ impl Revisions {
         let max_budget = settings.budgets.most;
         self.admission.govern(rules);
         self.upstream.publish(&catalog);
-        self.catalog.store(Arc::clone(&catalog));
         let age = settings.log.age.or(Bounds::default().age);
         self.records.keep(Bounds { age, bytes: self.log_bytes });
         self.proxy.publish(
@@ -334,6 +332,16 @@ fn names(headers: &[String]) -> Vec<HeaderName> {
     let name =
         |name: &String| HeaderName::try_from(name.as_str()).expect("the configuration was checked");
     headers.iter().map(name).collect()
+}
+
+/// What Prometheus is told apart, and how finely.
+fn told(settings: &Settings) -> dunlin_exporter::Settings {
+    let default = dunlin_exporter::Settings::default();
+    dunlin_exporter::Settings {
+        end_users: settings.metrics.end_users,
+        buckets: settings.metrics.buckets.clone().unwrap_or(default.buckets),
+        calendar: settings.budgets.calendar.clone(),
+    }
 }
 
 fn counted(counted: CountedTokens) -> Counted {

@@ -13,6 +13,8 @@ static IN_FLIGHT: Desc = Desc::gauge(
     "Requests that this node has admitted and not settled yet, open streams included.",
     &[],
 );
+static LITELLM_IN_FLIGHT: Desc =
+    Desc::gauge("litellm_in_flight_requests", "The same as `dunlin_requests_in_flight`.", &[]);
 static REFUSALS: Desc = Desc::counter(
     "dunlin_refusals_total",
     "Requests that were not let in, or held no money, by reason. `overloaded` is a table that is \
@@ -72,8 +74,20 @@ static SETTLED: Desc = Desc::counter(
 
 /// The metrics of this crate.
 pub static METRICS: &[&Desc] = &[
-    &IN_FLIGHT, &REFUSALS, &SCOPES, &LEASES, &GATHERING, &SHARES, &POTS, &HOLDING, &WAITING,
-    &LEASED, &WITHHELD, &UNSETTLED, &SETTLED,
+    &IN_FLIGHT,
+    &LITELLM_IN_FLIGHT,
+    &REFUSALS,
+    &SCOPES,
+    &LEASES,
+    &GATHERING,
+    &SHARES,
+    &POTS,
+    &HOLDING,
+    &WAITING,
+    &LEASED,
+    &WITHHELD,
+    &UNSETTLED,
+    &SETTLED,
 ];
 
 const REASONS: [&str; 9] = [
@@ -114,6 +128,7 @@ impl Admission {
     pub fn report(&self, page: &mut Page) {
         let shared = &self.0;
         page.level(&IN_FLIGHT, &[], shared.slots.taken());
+        page.level(&LITELLM_IN_FLIGHT, &[], shared.slots.taken());
         for (reason, times) in REASONS.iter().zip(&shared.refused.0) {
             page.count(&REFUSALS, &[reason], times.load(Ordering::Relaxed));
         }

@@ -20,6 +20,7 @@ mod edits;
 mod grants;
 mod health_checks;
 mod limits;
+mod metrics;
 mod prices;
 
 const LITELLM: &[(&str, &str)] = &[

@@ -55,6 +55,9 @@ struct Files {
     unwritten: Vec<(Arc<Segment>, Filter)>,
     dirty: bool,
     recent: Recent,
+    /// Records of this life up to here have been read by who reads them beside the settler. All, if
+    /// nobody does.
+    read: u64,
     /// The last record that is settled, by life.
     settled: BTreeMap<Epoch, u64>,
     bounds: Bounds,
@@ -106,6 +109,7 @@ impl Journal {
             unsynced: Vec::new(),
             dirty: false,
             recent: Recent::default(),
+            read: u64::MAX,
             settled: BTreeMap::new(),
             bounds,
             cursor: None,
@@ -219,8 +223,18 @@ impl Journal {
         let mut files = self.files();
         files.settled.insert(epoch, through);
         if epoch == self.0.epoch {
-            files.recent.forget(through);
+            let read = files.read;
+            files.recent.forget(through.min(read));
         }
+    }
+
+    /// Somebody reads this life's records beside the settler, and has read those up to `read`: the
+    /// others stay in memory, as far as there is room.
+    pub fn keep_for_reader(&self, read: u64) {
+        let mut files = self.files();
+        files.read = read;
+        let settled = files.settled.get(&self.0.epoch).copied().unwrap_or_default();
+        files.recent.forget(settled.min(read));
     }
 
     /// Keeps so much from here on.

@@ -24,7 +24,7 @@ use tracing::warn;
 pub use desc::{Desc, Kind};
 pub use level::{Level, Raised};
 pub use page::Page;
-pub use series::{Histogram, MAX_LABEL_SETS, OTHER, Series};
+pub use series::{Histogram, MAX_HISTOGRAMS, MAX_LABEL_SETS, OTHER, Place, Series};
 
 /// The media type of a page.
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";

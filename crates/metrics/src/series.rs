@@ -8,6 +8,8 @@ use crate::desc::Desc;
 /// Label sets of one metric. Those that come later are told under `other`: first with the labels that
 /// say who asks replaced, and beyond as many of those, with all of them.
 pub const MAX_LABEL_SETS: usize = 2_000;
+/// The same of a histogram: each of its label sets is some twenty lines of a page.
+pub const MAX_HISTOGRAMS: usize = 500;
 /// Stands for values of labels that are not told apart.
 pub const OTHER: &str = "other";
 

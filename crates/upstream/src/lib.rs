@@ -40,7 +40,7 @@ pub use converse::{Conversation, Talking};
 pub use error::Failure;
 pub use metrics::METRICS;
 pub use relay::{Relay, Relayed};
-pub use sight::BackendStatus;
+pub use sight::{BackendStatus, Condition};
 pub use stream::{Long, Stream};
 
 use rumours::Rumours;
@@ -192,6 +192,22 @@ impl Upstream {
     #[must_use]
     pub fn backends(&self, catalog: &Catalog) -> Vec<BackendStatus> {
         self.look(|sight| sight.backends(catalog))
+    }
+
+    /// How every deployment of the catalog stands, as this node sees it.
+    #[must_use]
+    pub fn conditions(&self, catalog: &Catalog) -> Vec<(Arc<Deployment>, Condition)> {
+        self.look(|sight| {
+            let all = catalog.deployments();
+            all.map(|one| (Arc::clone(one), sight.condition(one))).collect()
+        })
+    }
+
+    /// How often a deployment was left alone for a while, since it came into the catalog, by the
+    /// status that brought it about.
+    #[must_use]
+    pub fn cooled_down(&self, deployment: &DeploymentId) -> Vec<(u16, u64)> {
+        self.0.table.cooled_down(deployment)
     }
 
     fn seen(&self, group: &Group) -> Vec<Seen> {

@@ -38,6 +38,17 @@ pub struct BackendStatus {
     pub parked: Option<Arc<str>>,
 }
 
+/// How a deployment stands, as this node sees it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Condition {
+    /// It gets requests and answers them.
+    Well,
+    /// It gets requests, and has failed within the last minute.
+    Failing,
+    /// It gets none, for now or because something is missing.
+    Out,
+}
+
 /// What a node knows at one moment.
 pub(crate) struct Sight<'a> {
     pub(crate) table: &'a Table,
@@ -62,6 +73,17 @@ impl Sight<'_> {
             out: reach.is_out() || self.peers_convince(id),
             load: self.load(id, backend.as_deref()),
             warmth: warmth(reach.back_for(self.now)),
+        }
+    }
+
+    /// How a deployment stands.
+    pub(crate) fn condition(&self, deployment: &Deployment) -> Condition {
+        if deployment.parked.is_some() || !self.see(deployment).is_ready() {
+            Condition::Out
+        } else if self.table.has_failed(&deployment.id, self.now) {
+            Condition::Failing
+        } else {
+            Condition::Well
         }
     }
 

@@ -29,11 +29,19 @@ pub(crate) struct Table {
 struct Served {
     backend: BackendId,
     cooldown: Arc<Mutex<Cooldown>>,
+    /// How often it was left alone, by the status that brought it about.
+    cooled: Arc<Mutex<BTreeMap<u16, u64>>>,
 }
 
 impl Served {
     fn new(backend: BackendId) -> Self {
-        Self { backend, cooldown: Arc::default() }
+        Self { backend, cooldown: Arc::default(), cooled: Arc::default() }
+    }
+
+    fn cools_down(&self, outcome: Outcome) {
+        if let Outcome::Status { code, .. } = outcome {
+            *self.cooled.lock().expect("never poisoned").entry(code).or_default() += 1;
+        }
     }
 
     fn cooldown(&self) -> Cooldown {
@@ -135,6 +143,15 @@ impl Table {
         self.served.read().expect("never poisoned").get(id)?.cooldown().until(now)
     }
 
+    /// How often a deployment was left alone, by the status that brought it about.
+    pub(crate) fn cooled_down(&self, id: &DeploymentId) -> Vec<(u16, u64)> {
+        let served = self.served.read().expect("never poisoned");
+        let cooled = served.get(id).map(|served| Arc::clone(&served.cooled));
+        let cooled = cooled.unwrap_or_default();
+        let cooled = cooled.lock().expect("never poisoned");
+        cooled.iter().map(|(status, times)| (*status, *times)).collect()
+    }
+
     /// Whether a deployment has failed lately.
     pub(crate) fn has_failed(&self, id: &DeploymentId, now: MonoMillis) -> bool {
         let served = self.served.read().expect("never poisoned");
@@ -189,6 +206,7 @@ impl Table {
             let was_left_alone = cooldown.until(now).is_some();
             cooldown.observe(outcome, rules, now);
             if let Some(until) = cooldown.until(now).filter(|_| !was_left_alone) {
+                served.cools_down(outcome);
                 warn!(
                     model = %deployment.group,
                     backend.id = %deployment.backend,

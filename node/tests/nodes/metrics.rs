@@ -172,8 +172,8 @@ async fn each_node_tells_of_itself_and_three_make_a_cluster() -> anyhow::Result<
         pages.iter().all(|page| peers(page) == 2.0 && page.one("dunlin_raft_has_leader") == 1.0)
     })
     .await?;
-    let sum = |pages: &[Page], name: &str| pages.iter().map(|page| page.one(name)).sum::<f64>();
-    assert_eq!(sum(&pages, "dunlin_raft_is_leader"), 1.0);
+    let total = |pages: &[Page], name: &str| pages.iter().map(|page| page.one(name)).sum::<f64>();
+    assert_eq!(total(&pages, "dunlin_raft_is_leader"), 1.0);
     for page in &pages {
         assert_eq!(page.sum("dunlin_raft_members", &[("kind", "voter")]), 3.0);
         assert_eq!(page.sum("dunlin_raft_role", &[]), 1.0);
@@ -188,8 +188,8 @@ async fn each_node_tells_of_itself_and_three_make_a_cluster() -> anyhow::Result<
         ensure!(setup.chat(node, &caller).await?.ok(), "a chat failed");
     }
     let pages = until(&setup, &all, |pages| {
-        sum(pages, "dunlin_spend_unsettled_records") == 0.0
-            && sum(pages, "dunlin_requests_in_flight") == 0.0
+        total(pages, "dunlin_spend_unsettled_records") == 0.0
+            && total(pages, "dunlin_requests_in_flight") == 0.0
     })
     .await?;
     let told: Vec<_> = pages
@@ -201,6 +201,8 @@ async fn each_node_tells_of_itself_and_three_make_a_cluster() -> anyhow::Result<
         })
         .collect();
     assert_eq!(told, [(3.0, 3.0, 3.0), (2.0, 2.0, 2.0), (1.0, 1.0, 1.0)]);
+
+    check_spend(&setup, &pages, &caller).await?;
 
     // Without a quorum what is left tells of itself still, and a node that restarts counts anew.
     setup.cluster.kill(1).await?;
@@ -220,7 +222,88 @@ async fn each_node_tells_of_itself_and_three_make_a_cluster() -> anyhow::Result<
     }
     setup.cluster.wait_ready(harness::FORMED).await?;
     let pages =
-        until(&setup, &all, |pages| sum(pages, "dunlin_spend_unsettled_records") == 0.0).await?;
-    assert_eq!(sum(&pages, "dunlin_journal_records_total"), 4.0, "two begin at 0 again");
+        until(&setup, &all, |pages| total(pages, "dunlin_spend_unsettled_records") == 0.0).await?;
+    assert_eq!(total(&pages, "dunlin_journal_records_total"), 4.0, "two begin at 0 again");
+    Ok(())
+}
+
+/// Under LiteLLM's names and ours: what six chats have cost is what the cluster says it is.
+async fn check_spend(setup: &Setup, pages: &[Page], caller: &Client) -> anyhow::Result<()> {
+    let sum = |name: &str, with: &[(&str, &str)]| -> f64 {
+        pages.iter().map(|page| page.sum(name, with)).sum()
+    };
+    let info = setup.key_info(0, caller).await?;
+    let spend = info["spend"].as_f64().context("a spend")?;
+    let token = dunlin_types::KeyDigest::of(caller.key()).to_string();
+    let ours = [("hashed_api_key", &*token), ("requested_model", "chat"), ("team", "None")];
+    for (name, value) in [
+        ("litellm_spend_metric_total", spend),
+        ("litellm_requests_metric_total", 6.0),
+        ("litellm_proxy_total_requests_metric_total", 6.0),
+        ("litellm_request_total_latency_metric_count", 6.0),
+    ] {
+        let told = sum(name, &ours);
+        assert!((told - value).abs() < 1e-9 && value > 0.0, "{name}: {told}, not {value}");
+    }
+    assert!((sum("dunlin_spend_usd_total", &[]) - spend).abs() < 1e-9);
+    assert_eq!(sum("litellm_deployment_state", &[]), 0.0);
+    let attempts = sum("litellm_deployment_success_responses_total", &[("model_group", "chat")]);
+    assert_eq!(attempts, 6.0);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_answer_is_counted_be_it_a_refusal_a_failure_or_a_stream_that_broke()
+-> anyhow::Result<()> {
+    let mock = dunlin_mock_upstream::MockUpstream::start(Default::default()).await?;
+    let config = harness::chat_config(&mock.api_base())
+        + "litellm_settings:\n  enable_end_user_cost_tracking_prometheus_only: true\n  \
+           prometheus_latency_buckets: [0.5, 60]\n";
+    let setup = harness::start_with(1, mock, config).await?;
+    let poor = setup.make_key(0, json!({"max_budget": 0, "key_alias": "poor"})).await?;
+    let rich = setup.make_key(0, json!({"max_budget": 5, "key_alias": "rich"})).await?;
+    let mut sent = 0.0;
+    let mut ask = async |caller: &Client, model: &str, status: u16| -> anyhow::Result<()> {
+        let messages = json!([{"role": "user", "content": "hi"}]);
+        let body = json!({"model": model, "messages": messages, "user": "alice"});
+        let reply = setup.ask(0, caller, &body).await?;
+        assert_eq!(reply.status, status, "{}", reply.body);
+        sent += 1.0;
+        Ok(())
+    };
+    ask(&rich, "chat", 200).await?;
+    ask(&poor, "chat", 422).await?;
+    ask(&rich, "nothing", 400).await?;
+    // Of one key so many are on record in a second; the others are counted all the same.
+    let stranger = setup.cluster.client().with_key("sk-nobody-0123456789abcdef");
+    for _ in 0..30 {
+        ask(&stranger, "chat", 401).await?;
+    }
+    let fault = dunlin_mock_upstream::Fault::Status { code: 500, retry_after: None };
+    setup.mock.set_fault_for(fault, 1).await;
+    ask(&rich, "chat", 500).await?;
+
+    let name = "litellm_proxy_total_requests_metric_total";
+    let pages = until(&setup, &[0], |pages| pages[0].sum(name, &[]) == sent).await?;
+    let told = |with: &[(&str, &str)]| pages[0].sum(name, with);
+    assert_eq!(told(&[("status_code", "200"), ("end_user", "alice")]), 1.0);
+    assert_eq!(told(&[("status_code", "401")]), 30.0);
+    assert_eq!(told(&[("status_code", "422"), ("api_key_alias", "poor")]), 1.0);
+    assert_eq!(told(&[("status_code", "400"), ("requested_model", "other")]), 1.0);
+    assert_eq!(told(&[("status_code", "500"), ("api_key_alias", "rich")]), 1.0);
+    let page = &pages[0];
+    let failed = "litellm_proxy_failed_requests_metric_total";
+    assert_eq!(page.sum(failed, &[("exception_class", "BudgetExceededError")]), 1.0);
+    assert_eq!(page.sum(failed, &[]), sent - 1.0);
+    assert_eq!(page.sum("dunlin_requests_total", &[]), sent);
+    assert_eq!(page.sum("dunlin_http_responses_total", &[("class", "4xx")]), 32.0);
+    let buckets = page.sum("litellm_request_total_latency_metric_bucket", &[("le", "60")]);
+    assert_eq!(buckets, 1.0);
+    assert_eq!(page.sum("litellm_api_key_max_budget_metric", &[("api_key_alias", "rich")]), 5.0);
+    let left = page.sum("litellm_remaining_api_key_budget_metric", &[("api_key_alias", "rich")]);
+    assert!(left > 4.9 && left <= 5.0, "{left}");
+    assert!(page.sum("dunlin_refusals_total", &[("reason", "over_budget")]) >= 1.0);
+    let failing = "litellm_deployment_state";
+    assert_eq!(page.sum(failing, &[("litellm_model_name", "upstream-name")]), 1.0);
     Ok(())
 }

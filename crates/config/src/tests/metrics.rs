@@ -1,0 +1,54 @@
+//! What Prometheus is told, and who may read it.
+
+use super::{loaded, outcome};
+
+const MODEL: &str =
+    "model_list:\n- model_name: m\n  litellm_params: {model: openai/x, api_key: k}\n";
+
+#[test]
+fn metrics_are_guarded_and_tell_end_users_apart_only_if_that_is_said() {
+    for (settings, open, end_users) in [
+        ("{}", false, false),
+        ("{require_auth_for_metrics_endpoint: false}", true, false),
+        ("{enable_end_user_cost_tracking_prometheus_only: true}", false, true),
+        (
+            "{enable_end_user_cost_tracking_prometheus_only: true, \
+             disable_end_user_cost_tracking_prometheus_only: true}",
+            false,
+            false,
+        ),
+    ] {
+        let read = loaded(&format!("{MODEL}litellm_settings: {settings}\n")).settings.metrics;
+        assert_eq!((read.open, read.end_users), (open, end_users), "{settings}");
+    }
+}
+
+#[test]
+fn bounds_of_histograms_ascend_or_are_refused() {
+    let ask = |bounds: &str| {
+        let settings = format!("litellm_settings: {{prometheus_latency_buckets: {bounds}}}\n");
+        outcome(&format!("{MODEL}{settings}"))
+    };
+    let good = ask("[0.1, 1, 2.5]").loaded.expect("it loads").settings.metrics.buckets;
+    assert_eq!(good.as_deref(), Some(&[0.1, 1.0, 2.5][..]));
+    for bad in ["[]", "[1, 1]", "[2, 1]", "[-1, 2]", "[a]", "7"] {
+        let found = ask(bad);
+        assert!(found.loaded.is_none(), "{bad}");
+        let mut told = found.diagnostics.iter().map(|found| &found.message);
+        assert!(told.any(|told| told.contains("prometheus_latency_buckets")), "{bad}");
+    }
+}
+
+#[test]
+fn a_callback_that_reports_to_prometheus_is_in_force() {
+    for (callbacks, waits) in [
+        ("callbacks: [prometheus]", false),
+        ("callbacks: prometheus", false),
+        ("service_callback: [prometheus_system]", false),
+        ("success_callback: [prometheus, langfuse]", true),
+    ] {
+        let found = outcome(&format!("{MODEL}litellm_settings: {{{callbacks}}}\n"));
+        let notes: Vec<_> = found.notes.iter().map(ToString::to_string).collect();
+        assert_eq!(notes.iter().any(|note| note.contains("callback")), waits, "{notes:?}");
+    }
+}

@@ -1,0 +1,55 @@
+//! Our own metrics of requests. None is told apart by what clients name.
+
+use dunlin_metrics::Desc;
+
+pub(crate) static REQUESTS: Desc = Desc::counter(
+    "dunlin_requests_total",
+    "Requests that ended on this node, refused ones included, by kind of call and outcome: `success`, \
+     `partial` (a stream that broke, or whose client left) or `failure`.",
+    &["call_type", "outcome"],
+);
+pub(crate) static SPEND: Desc =
+    Desc::counter("dunlin_spend_usd_total", "What they cost, in dollars.", &[]);
+pub(crate) static PROMPT: Desc =
+    Desc::counter("dunlin_prompt_tokens_total", "Tokens of prompts, cached ones included.", &[]);
+pub(crate) static COMPLETION: Desc =
+    Desc::counter("dunlin_completion_tokens_total", "Tokens of answers.", &[]);
+pub(crate) static ESTIMATED: Desc = Desc::counter(
+    "dunlin_requests_estimated_total",
+    "Requests whose tokens are an estimate, for their provider counted none.",
+    &[],
+);
+pub(crate) static DURATION: Desc = Desc::histogram(
+    "dunlin_request_duration_seconds",
+    "How long requests took that were answered, from their head to their last byte.",
+    &["call_type"],
+);
+pub(crate) static FIRST: Desc = Desc::histogram(
+    "dunlin_first_token_seconds",
+    "How long streams took from their head to the first part of the answer.",
+    &["call_type"],
+);
+pub(crate) static ATTEMPTS: Desc = Desc::counter(
+    "dunlin_provider_attempts_total",
+    "Attempts of requests on record, by provider and the status of the answer, or the one that stands \
+     for its absence.",
+    &["api_provider", "status_code"],
+);
+pub(crate) static FALLBACKS: Desc = Desc::counter(
+    "dunlin_fallbacks_total",
+    "Groups of deployments that failed before another one was tried.",
+    &[],
+);
+
+/// The metrics of this file.
+pub(crate) static METRICS: &[&Desc] = &[
+    &REQUESTS,
+    &SPEND,
+    &PROMPT,
+    &COMPLETION,
+    &ESTIMATED,
+    &DURATION,
+    &FIRST,
+    &ATTEMPTS,
+    &FALLBACKS,
+];
