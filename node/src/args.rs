@@ -250,7 +250,7 @@ impl LiteLlmArgs {
             (
                 self.prometheus_metrics_port.is_some(),
                 "--prometheus_metrics_port",
-                "metrics are not served yet",
+                "metrics are at /metrics/ of the port that clients use",
             ),
             (
                 self.drop_params,
