@@ -250,7 +250,7 @@ impl Admin {
         let stale = match fresh {
             Ok(Ok(())) => None,
             Ok(Err(_)) | Err(_) => {
-                let heard = consensus.status().leader_heard;
+                let heard = consensus.leader_heard();
                 Some(Stale { age: heard.map(|heard| self.0.clock.mono().since(heard)) })
             }
         };

@@ -58,7 +58,7 @@ impl Admin {
         let Readiness { caught_up, leaderless } = &self.0.readiness;
         let mut tries = 0;
         while caught_up.get_or_try_init(|| consensus.barrier()).await.is_err() {
-            let heard = consensus.status().leader_heard;
+            let heard = consensus.leader_heard();
             let is_led = heard.is_some_and(|at| self.0.clock.mono().since(at) < LOST_AFTER);
             tries = if is_led { 0 } else { tries + 1 };
             let gives_up = tries >= LEADERLESS_TRIES;

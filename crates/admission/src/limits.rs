@@ -294,7 +294,7 @@ impl Limits {
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             ticks.tick().await;
-            let leader_heard = self.0.consensus.status().leader_heard;
+            let leader_heard = self.0.consensus.leader_heard();
             let due = {
                 let mut limiter = self.limiter();
                 if let Some(at) = leader_heard {

@@ -279,11 +279,6 @@ impl Consensus {
         };
         let metrics = running.metrics();
         let membership = metrics.membership_config.membership();
-        let leader_heard = if metrics.state.is_leader() {
-            running.quorum_age().map(|age| node.ago(age))
-        } else {
-            node.freshness.heard()
-        };
         Status {
             cluster: Some(running.cluster),
             leader: metrics.current_leader.map(NodeId),
@@ -292,10 +287,21 @@ impl Consensus {
             role: role(metrics.state),
             voters: membership.voter_ids().map(NodeId).collect(),
             learners: membership.learner_ids().map(NodeId).collect(),
-            leader_heard,
+            leader_heard: self.leader_heard(),
             clock_skew_ms: node.time.skew(Here::now(&node.clock)),
             log_bytes: running.log.bytes(),
             snapshot_bytes: running.snapshots.bytes(),
+        }
+    }
+
+    /// [`Status::leader_heard`] alone, for who looks often.
+    #[must_use]
+    pub fn leader_heard(&self) -> Option<MonoMillis> {
+        let running = self.node.running()?;
+        if running.is_leader() {
+            running.quorum_age().map(|age| self.node.ago(age))
+        } else {
+            self.node.freshness.heard()
         }
     }
 

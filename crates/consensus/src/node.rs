@@ -81,6 +81,10 @@ impl Running {
         self.raft.metrics().borrow_watched().clone()
     }
 
+    pub(crate) fn is_leader(&self) -> bool {
+        self.raft.metrics().borrow_watched().state.is_leader()
+    }
+
     pub(crate) fn leader(&self) -> Option<NodeId> {
         self.raft.metrics().borrow_watched().current_leader.map(NodeId)
     }

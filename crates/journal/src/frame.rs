@@ -19,8 +19,8 @@ const USUAL_FRAME: usize = 512;
 pub(crate) fn encode(record: &SpendRecord) -> Result<Vec<u8>, Error> {
     let mut frame = Vec::with_capacity(USUAL_FRAME);
     frame.extend([0; FRAME_HEAD]);
-    let mut frame = postcard::to_extend(record, frame)
-        .expect("a record is plain data and memory has room for it");
+    let mut frame =
+        postcard::to_io(record, frame).expect("a record is plain data and memory is no file");
     let payload = frame.len() - FRAME_HEAD;
     let length = u32::try_from(payload).ok().filter(|length| *length <= MAX_PAYLOAD);
     let length = length.ok_or(Error::TooLong { bytes: payload, bound: MAX_PAYLOAD })?;

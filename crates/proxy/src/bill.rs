@@ -34,7 +34,7 @@ pub(crate) use about::About;
 pub(crate) struct Bill {
     proxy: Proxy,
     permit: Option<Permit>,
-    record: SpendRecord,
+    record: Box<SpendRecord>,
     pricing: Pricing,
     /// What an answer costs beside its tokens.
     fee: NanoUsd,
@@ -98,7 +98,7 @@ impl Bill {
         Self {
             proxy,
             permit: Some(permit),
-            record,
+            record: Box::new(record),
             pricing: Pricing::default(),
             fee: NanoUsd::ZERO,
             endpoint: call.endpoint,
@@ -200,7 +200,7 @@ impl Bill {
         upstream: &str,
     ) -> impl Future<Output = ()> + Send + use<> {
         let charged = self.permit.as_ref().map(Permit::charged).unwrap_or_default().to_vec();
-        let record = SpendRecord { charged, ..self.record.clone() };
+        let record = SpendRecord { charged, ..(*self.record).clone() };
         watch::begin(&self.proxy, kind, by, upstream, record)
     }
 
@@ -416,13 +416,13 @@ impl Bill {
         let (found, usage) = (self.found.take(), self.streamed.usage.take());
         self.fill(outcome, &Usage::default(), Cost::default());
         let (Some(found), Some(usage)) = (found, usage) else { return self.put_on_record() };
-        let free = self.record.clone();
+        let free = (*self.record).clone();
         let mut cost = self.cost(outcome, &usage);
         cost.total = self.found_cost.unwrap_or(cost.total);
         self.fill(outcome, &usage, cost);
         self.record.request = found.request;
         let permit = self.permit.take().expect("a bill is settled once");
-        permit.settle_found(found, self.record.clone(), free);
+        permit.settle_found(found, (*self.record).clone(), free);
         Settled::default()
     }
 
@@ -456,7 +456,7 @@ impl Bill {
         let permit = self.permit.take().expect("a bill is settled once");
         let record = std::mem::take(&mut self.record);
         let request = record.request;
-        let key_spend = permit.settle(record).unwrap_or_else(|error| {
+        let key_spend = permit.settle(*record).unwrap_or_else(|error| {
             // The answer is paid for upstream either way: it is not withheld for a full disk.
             error!(request.id = %request, %error, "a request's spend is not on record");
             None

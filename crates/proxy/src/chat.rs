@@ -163,7 +163,7 @@ async fn conduct(
     let asked = Asked { proxy, catalog, chat: &chat, extras: &extras, demand, revision };
     if chat.background() && background::is_ours(&mut candidates) {
         let job = Job { call, caller: &caller, opening: &opened.opening, told, begun };
-        return background::run(job, asked, &mut candidates, bill).await;
+        return Box::pin(background::run(job, asked, &mut candidates, bill)).await;
     }
     let answered = match attempts::run(asked, &mut candidates, &mut bill).await {
         Ok(answered) => answered,

@@ -33,7 +33,7 @@ pub(crate) struct Delivery<'a> {
 impl Delivery<'_> {
     pub(crate) async fn of(self, answer: Answer) -> Response<Body> {
         match answer {
-            Answer::Whole(whole) => self.whole(whole).await,
+            Answer::Whole(whole) => Box::pin(self.whole(whole)).await,
             Answer::Stream(stream) => self.stream(stream),
             Answer::Long(long) => self.long(long),
         }

@@ -370,7 +370,8 @@ async fn within<T>(
     after: Duration,
     exchange: impl Future<Output = Result<T, CallError>>,
 ) -> Result<T, CallError> {
-    timeout(after, exchange).await.unwrap_or(Err(CallError::TimedOut { after }))
+    // Large, and part of much that seldom calls another node: boxed, it is not copied with that.
+    timeout(after, Box::pin(exchange)).await.unwrap_or(Err(CallError::TimedOut { after }))
 }
 
 fn bind(listen: SocketAddr) -> std::io::Result<TcpListener> {
