@@ -129,3 +129,21 @@ impl Losses {
         now >= since.plus(WINDOW + NOTICED)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_node_that_begins_anew_leaves_a_lost_one_the_share_that_it_goes_by() {
+        let members: Vec<_> = (1..=3).map(NodeId).collect();
+        let ring = |among| Ring::new(5, members.clone()).beside_of(vec![(NodeId(4), among)]);
+        for (among, part) in [(4, 225), (3, 200)] {
+            let mut losses = Losses::default();
+            losses.turn(&ring(among), MonoMillis(0));
+            assert_eq!(losses.part(300), part, "one of {among}");
+            losses.turn(&Ring::new(6, members.clone()), MonoMillis(0));
+            assert_eq!(losses.part(300), 300, "it was removed");
+        }
+    }
+}
