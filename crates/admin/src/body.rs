@@ -83,6 +83,11 @@ impl Body {
                 Fault::of_body("json_invalid", format!("JSON decode error: {error}"))
             }])
         })?;
+        // A value passes as text which cannot be taken apart: too deep, or half of a character.
+        serde_json::from_slice::<Value>(bytes).map_err(|error| {
+            let fault = Fault::of_body("json_invalid", format!("JSON decode error: {error}"));
+            Error::Invalid(vec![fault])
+        })?;
         Ok(Self { fields, faults: Vec::new(), refused: None })
     }
 

@@ -23,6 +23,7 @@ mod gemini;
 mod governance;
 mod harness;
 mod health;
+mod hostile;
 mod keys;
 mod limits;
 mod lowered;

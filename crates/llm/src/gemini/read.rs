@@ -336,7 +336,8 @@ fn generation_config(chat: &mut Chat, member: &Member<'_>) -> Result<(), BadRequ
         .collect();
     if !rest.is_empty() {
         let rest = Json::parse(&format!("{{{}}}", rest.join(",")));
-        chat.other.push(("generationConfig".to_owned(), rest.expect("made of JSON's pieces")));
+        let rest = rest.map_err(|_| invalid("generationConfig", "JSON that can be taken apart"))?;
+        chat.other.push(("generationConfig".to_owned(), rest));
     }
     Ok(())
 }

@@ -92,7 +92,9 @@ pub(super) fn response(
     for (name, default) in REPEATED {
         let sent = sent.iter().find(|member| member.name == *name && member.value != "null");
         let value = sent.map_or(*default, |member| member.value);
-        let value = serde_json::from_str(value).expect("both were parsed before");
+        // What cannot be taken apart, such as half of a character, cannot be repeated.
+        let value = serde_json::from_str(value).or_else(|_| serde_json::from_str(default));
+        let value = value.expect("a default is JSON");
         wire.insert((*name).to_owned(), value);
     }
     wire.insert("store".to_owned(), is_stored.into());
