@@ -288,6 +288,7 @@ impl Revisions {
                 counted: counted(settings.counted),
                 trusts_forwarded_for,
                 keeps_said: settings.log.keeps_said,
+                redacts: settings.log.redacts,
             },
         );
         let models = catalog.groups.len();

@@ -16,6 +16,8 @@ pub struct RequestLog {
     /// `store_prompts_in_spend_logs`, unless `turn_off_message_logging`: prompts and answers go on
     /// record.
     pub keeps_said: bool,
+    /// `turn_off_message_logging`: they are on no disk at all.
+    pub redacts: bool,
     /// `maximum_spend_logs_retention_period`: older records go.
     pub age: Option<Duration>,
 }
@@ -30,7 +32,8 @@ pub(crate) fn read(root: &Map, report: &mut Report) -> RequestLog {
     };
     let stored = flag("general_settings", general, "store_prompts_in_spend_logs");
     let silent = flag("litellm_settings", litellm, "turn_off_message_logging");
-    RequestLog { keeps_said: stored && !silent, age: age(general.get(RETENTION), report) }
+    let age = age(general.get(RETENTION), report);
+    RequestLog { keeps_said: stored && !silent, redacts: silent, age }
 }
 
 fn age(node: Option<&Node>, report: &mut Report) -> Option<Duration> {

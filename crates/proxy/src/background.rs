@@ -149,8 +149,9 @@ impl<'a> Queued<'a> {
         let Some((turn, keep)) = opening.kept(proxy, call, caller) else {
             return Err(Refused::background(
                 "store",
-                "must be stored, so `store` may not be false and the conversation not be longer \
-                 than 8 MB",
+                "must be stored, so `store` may not be false, the conversation not be longer than \
+                 8 MB, and redaction (`turn_off_message_logging`, \
+                 `x-litellm-enable-message-redaction`) not be on",
             ));
         };
         let work = proxy.0.store.work_on(call.id).ok_or_else(|| Refused::Overloaded {

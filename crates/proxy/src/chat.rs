@@ -143,7 +143,9 @@ async fn conduct(
     let mut caller = call.identify(proxy, &serving, &head.headers, &head.uri).await?;
     let most = serving.settings.max_request_bytes;
     let body = body::read(body, &head.headers, most).await?;
-    let opened = Opened::of(proxy, call.endpoint, &caller, (body, most)).await?;
+    let mut opened = Opened::of(proxy, call.endpoint, &caller, (body, most)).await?;
+    let is_redacted = is_redacted(&serving, &head.headers);
+    opened.opening.redact(is_redacted);
     let chat = read(call, &caller, &head.headers, opened.body.clone(), path_model.as_deref())?;
     let extras = chat.extras().with_headers(&head.headers).map_err(Refused::BadRequest)?;
     let mut origin = call.client.origin(&serving.settings, &head.headers, chat.labels())?;
@@ -156,7 +158,9 @@ async fn conduct(
     let told = Told::of_admission(call, &caller, permit.limits());
     keepalive::announce(kept, candidates.first(), &chat, &extras, &told);
     let mut bill = Bill::open(proxy.clone(), permit, call, &caller, About::of(&chat, origin));
-    keep_said(&serving, &head.headers, &chat, &mut bill);
+    if serving.settings.keeps_said && !is_redacted {
+        bill.keep_said(chat.text());
+    }
 
     let catalog = &serving.catalog;
     let (demand, revision) = (&demand, serving.settings.revision);
@@ -179,13 +183,10 @@ async fn conduct(
     Ok(delivery.of(answer).await)
 }
 
-/// What is said goes on record if the configuration says so, and the client has nothing against it.
-fn keep_said(serving: &Serving, headers: &HeaderMap, chat: &ChatRequest, bill: &mut Bill) {
+/// Whether nothing of what is said may be kept: so says the configuration, or the client.
+fn is_redacted(serving: &Serving, headers: &HeaderMap) -> bool {
     let wish = headers.get(REDACTION).and_then(|wish| wish.to_str().ok());
-    let redacted = wish.is_some_and(|wish| wish.eq_ignore_ascii_case("true"));
-    if serving.settings.keeps_said && !redacted {
-        bill.keep_said(chat.text());
-    }
+    serving.settings.redacts || wish.is_some_and(|wish| wish.eq_ignore_ascii_case("true"))
 }
 
 fn read(

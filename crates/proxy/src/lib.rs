@@ -104,6 +104,8 @@ pub struct Settings {
     pub trusts_forwarded_for: bool,
     /// Whether prompts and answers go on record.
     pub keeps_said: bool,
+    /// Whether nothing of what is said may be on a disk.
+    pub redacts: bool,
 }
 
 impl Default for Settings {
@@ -117,6 +119,7 @@ impl Default for Settings {
             counted: Counted::default(),
             trusts_forwarded_for: false,
             keeps_said: false,
+            redacts: false,
         }
     }
 }

@@ -81,12 +81,14 @@ pub(crate) struct Opening {
     whole: Bytes,
     /// The turn before it, as its client calls it, where that is stored here.
     previous: Option<String>,
+    /// Whether nothing of it may be on a disk.
+    is_redacted: bool,
 }
 
 impl Opening {
     /// A request that begins a conversation, for all that is known here.
     pub(crate) fn first(whole: Bytes) -> Self {
-        Self { whole, previous: None }
+        Self { whole, previous: None, is_redacted: false }
     }
 
     /// `body` goes on from a turn that is stored.
@@ -105,7 +107,12 @@ impl Opening {
         if whole.len() > most {
             return Err(Refused::TooLarge { most });
         }
-        Ok(Self { whole, previous: Some(id) })
+        Ok(Self { whole, previous: Some(id), is_redacted: false })
+    }
+
+    /// Sees to it that it is not stored, if so it is wished.
+    pub(crate) fn redact(&mut self, is_wished: bool) {
+        self.is_redacted = is_wished;
     }
 
     pub(crate) fn whole(&self) -> &Bytes {
@@ -132,7 +139,8 @@ impl Opening {
 
     /// The turn that it is, and where it is to be stored. `None`: it may not be, or is too long.
     pub(crate) fn kept(&self, proxy: &Proxy, call: &Call, caller: &Caller) -> Option<(Turn, Keep)> {
-        if self.whole.len() > MAX_REQUEST_BYTES || !may_be_stored(&self.whole) {
+        let is_long = self.whole.len() > MAX_REQUEST_BYTES;
+        if is_long || self.is_redacted || !may_be_stored(&self.whole) {
             return None;
         }
         let (request, made) = (call.id, call.started);

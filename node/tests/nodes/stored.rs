@@ -1,6 +1,7 @@
 //! Responses of a provider that keeps none: the cluster stores them, on two nodes, for a day.
 
 use dunlin_cluster::{Client, Reply};
+use dunlin_mock_upstream::{MockUpstream, Settings};
 use serde_json::{Value, json};
 
 use crate::harness::{self, FORMED, Setup, assert_error, send_json as send};
@@ -207,4 +208,51 @@ fn holds(setup: &Setup, node: usize, bytes: &[u8]) -> bool {
         }
     }
     false
+}
+
+/// Whether any file below holds that text.
+fn is_on_disk(dir: &std::path::Path, text: &str) -> anyhow::Result<bool> {
+    for entry in std::fs::read_dir(dir)? {
+        let path = entry?.path();
+        let found = if path.is_dir() {
+            is_on_disk(&path, text)?
+        } else {
+            std::fs::read(&path)?.windows(text.len()).any(|part| part == text.as_bytes())
+        };
+        if found {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_to_be_redacted_is_on_no_disk() -> anyhow::Result<()> {
+    for everywhere in [false, true] {
+        let mock = MockUpstream::start(Settings::default()).await?;
+        let config = harness::chat_config(&mock.api_base());
+        let off = "litellm_settings: {turn_off_message_logging: true}\n";
+        let config = if everywhere { config + off } else { config };
+        let setup = harness::start_with(2, mock, config).await?;
+        let ask = async |word: &str, redacted: bool, background: bool| {
+            let body = json!({"model": "chat", "input": word, "background": background});
+            let request =
+                dunlin_cluster::http_client()?.post(setup.cluster.url(0, "/v1/responses"));
+            let request = request.bearer_auth(setup.cluster.master_key()).json(&body);
+            let request =
+                request.header("x-litellm-enable-message-redaction", redacted.to_string());
+            let answer = request.send().await?;
+            let status = answer.status().as_u16();
+            anyhow::Ok((status, serde_json::from_str::<Value>(&answer.text().await?)?))
+        };
+        let (status, plain) = ask("kingfisher", false, false).await?;
+        assert_eq!((status, &plain["store"]), (200, &json!(!everywhere)), "{plain}");
+        assert_eq!(is_on_disk(setup.dir(), "kingfisher")?, !everywhere);
+        let (status, secret) = ask("nightjar", true, false).await?;
+        assert_eq!((status, &secret["store"]), (200, &json!(false)), "{secret}");
+        let (status, refused) = ask("nightjar", true, true).await?;
+        assert!(status == 400 && refused.to_string().contains("redaction"), "{refused}");
+        assert!(!is_on_disk(setup.dir(), "nightjar")?, "the words of a redacted turn");
+    }
+    Ok(())
 }
