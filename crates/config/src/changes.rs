@@ -14,7 +14,7 @@ const CONTEXT: usize = 3;
 /// A config's text with every credential starred out.
 #[must_use]
 pub fn masked(text: &str) -> String {
-    text.lines().map(|line| words::mask(line) + "\n").collect()
+    words::mask_all(&text.lines().collect::<Vec<_>>()).into_iter().map(|line| line + "\n").collect()
 }
 
 /// What `to` changes in `from`. Empty: nothing.
@@ -53,6 +53,7 @@ enum Line<'t> {
 
 fn hunks(before: &[&str], after: &[&str], out: &mut String) {
     let lines = compare(before, after);
+    let (shown_before, shown_after) = (words::mask_all(before), words::mask_all(after));
     let changed = |at: usize| !matches!(lines[at], Line::Both(_));
     let near =
         |at: usize| (at.saturating_sub(CONTEXT)..(at + CONTEXT + 1).min(lines.len())).any(changed);
@@ -64,14 +65,14 @@ fn hunks(before: &[&str], after: &[&str], out: &mut String) {
         }
         open = shown;
         let (sign, text) = match line {
-            Line::Both(text) => (' ', text),
-            Line::Gone(text) => ('-', text),
-            Line::New(text) => ('+', text),
+            Line::Both(_) => (' ', &shown_after[new - 1]),
+            Line::Gone(_) => ('-', &shown_before[old - 1]),
+            Line::New(_) => ('+', &shown_after[new - 1]),
         };
         old += usize::from(sign != '+');
         new += usize::from(sign != '-');
         if shown {
-            let _infallible = writeln!(out, "{sign}{}", words::mask(text));
+            let _infallible = writeln!(out, "{sign}{text}");
         }
     }
 }

@@ -47,6 +47,49 @@ pub(crate) fn is_secret(key: &str) -> bool {
 /// Names of secrets that people mistype, and then still write the secret behind them.
 const MISTYPED: &[&str] = &["api_key", "authorization", "master_key", "password", "secret"];
 
+/// The lines of a text with the value of each secret key starred out, also where it stands on the
+/// lines below its key.
+pub(crate) fn mask_all(lines: &[&str]) -> Vec<String> {
+    let mut below: Option<usize> = None;
+    let shown = lines.iter().map(|line| {
+        let text = line.trim_start();
+        let indent = line.len() - text.len();
+        if text.is_empty() || text.starts_with('#') {
+            return mask(line);
+        }
+        // A list may stand as far left as its key.
+        let is_below = |key| indent > key || (indent == key && text.starts_with("- "));
+        if below.is_some_and(is_below) {
+            return mask_value(line);
+        }
+        let entry = text.trim_start_matches(['-', ' ']);
+        let (key, value) = entry.split_once(':').unwrap_or((entry, entry));
+        let value = value.split(" #").next().unwrap_or_default().trim();
+        let is_open = value.is_empty() || value.starts_with(['|', '>', '{', '[', '&', '!']);
+        let begins = names_secret(key.trim_matches(['"', '\'']));
+        below = (is_open && begins).then_some(line.len() - entry.len());
+        mask(line)
+    });
+    shown.collect()
+}
+
+/// A line that is part of a secret: what its own key names, or all of it.
+fn mask_value(line: &str) -> String {
+    let at = line.find(": ").map_or(line.len() - line.trim_start().len(), |colon| colon + 1);
+    let (key, value) = line.split_at(at);
+    star(key, value)
+}
+
+fn star(before: &str, value: &str) -> String {
+    let stays = value.contains("os.environ/") || value.trim().is_empty() || value.ends_with(':');
+    let value = value.chars().map(|c| if c == ' ' || stays { c } else { '*' });
+    before.chars().chain(value).collect()
+}
+
+fn names_secret(key: &str) -> bool {
+    is_secret(key) || nearest(key, MISTYPED.iter().copied()).is_some()
+}
+
 /// The line with the value of each secret key starred out, character by character. References to
 /// the environment stay: they are no secrets.
 pub(crate) fn mask(line: &str) -> String {
@@ -57,11 +100,9 @@ pub(crate) fn mask(line: &str) -> String {
         out += head;
         let key = head[..colon].rsplit([' ', '{', ',', '"', '\'']).find(|word| !word.is_empty());
         rest = tail;
-        let names_secret = |key| is_secret(key) || nearest(key, MISTYPED.iter().copied()).is_some();
         if key.is_some_and(names_secret) && tail.starts_with([' ', '{']) {
             let (value, after) = tail.split_at(value_end(tail));
-            let shown = value.contains("os.environ/") || value.trim().is_empty();
-            out.extend(value.chars().map(|c| if c == ' ' || shown { c } else { '*' }));
+            out += &star("", value);
             rest = after;
         }
     }
@@ -99,6 +140,56 @@ mod tests {
         for (line, masked) in cases {
             assert_eq!(mask(line), masked);
         }
+    }
+
+    #[test]
+    fn secrets_below_their_keys_are_masked_too() {
+        let text = "\
+general_settings:
+  pass_through_endpoints:
+    - path: /v1
+      headers:
+        x-token: abc   # mine
+        x-env: os.environ/T
+
+        nested:
+        - deep
+      timeout: 5
+litellm_params:
+  - extra_headers: {
+      X-Flow: v1
+    }
+    model: a/b
+  api_key: |
+    sk-abc
+    # no comment: it is in the text
+  credentials:
+  - one
+  rpm: 6";
+        let masked = "\
+general_settings:
+  pass_through_endpoints:
+    - path: /v1
+      headers:
+        x-token: ***   * ****
+        x-env: os.environ/T
+
+        nested:
+        * ****
+      timeout: 5
+litellm_params:
+  - extra_headers: *
+      X-Flow: **
+    }
+    model: a/b
+  api_key: *
+    ******
+    # no comment: it is in the text
+  credentials:
+  * ***
+  rpm: 6";
+        let lines: Vec<_> = text.lines().collect();
+        assert_eq!(mask_all(&lines), masked.lines().collect::<Vec<_>>());
     }
 
     #[test]
