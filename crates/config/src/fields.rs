@@ -112,6 +112,12 @@ pub const GENERAL_FIELDS: &[SettingField] = &[
         "A fallback is taken only if the key may call it itself.",
     ),
     field(
+        "fail_closed_rate_limit_enforcement",
+        Boolean,
+        "false",
+        "Limits refuse what cannot be counted while nodes are lost: as `on_loss: closed`.",
+    ),
+    field(
         "global_max_parallel_requests",
         Integer,
         "null",
@@ -134,6 +140,10 @@ pub const GENERAL_FIELDS: &[SettingField] = &[
         "How long the request log is kept, such as `30d`.",
     ),
     field("model_alias_map", Dictionary, "{}", "Other names of models."),
+    SettingField {
+        options: &["full", "share", "closed", "open"],
+        ..field("on_loss", String, "\"full\"", "What limits do while nodes are lost.")
+    },
     field("pass_through_endpoints", List, "[]", "Paths that are passed on to other servers."),
     field(
         "pass_through_request_timeout",

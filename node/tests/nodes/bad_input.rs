@@ -269,7 +269,10 @@ const THINGS: &[Thing] = &[
 
 /// Routes that change something and take no terms, or wrap those above: other tests have them.
 const OTHERS: &[&str] = &[
+    "/access_group/new",
     "/access_group/{access_group}/budget",
+    "/access_group/{access_group}/delete",
+    "/access_group/{access_group}/update",
     "/budget/delete",
     "/budget/info",
     "/customer/block",
