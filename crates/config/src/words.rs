@@ -24,7 +24,15 @@ pub(crate) fn matches(pattern: &str, name: &str) -> bool {
     rest.char_indices().map(|(at, _)| at).chain([rest.len()]).any(|at| matches(tail, &rest[at..]))
 }
 
-const SECRET_PARTS: &[&str] = &["api_key", "authorization", "credentials", "headers", "password"];
+const SECRET_PARTS: &[&str] = &[
+    "api_key",
+    "authorization",
+    "credentials",
+    "environment_variables",
+    "headers",
+    "password",
+    "webhook",
+];
 const SECRET_ENDS: &[&str] = &[
     "_key",
     "-key",
@@ -106,7 +114,19 @@ pub(crate) fn mask(line: &str) -> String {
             rest = after;
         }
     }
-    out + rest
+    without_logins(out + rest)
+}
+
+/// A line in which no URL tells who logs in: `https://user:password@host`.
+pub(crate) fn without_logins(line: String) -> String {
+    let Some(at) = line.find("://") else { return line };
+    let (head, tail) = line.split_at(at + 3);
+    let host = tail.find(['/', '?', '#', ' ', '"', '\'', ',', '}', ']']).unwrap_or(tail.len());
+    let Some(login) = tail[..host].rfind('@') else {
+        return head.to_owned() + &without_logins(tail.to_owned());
+    };
+    let stars = "*".repeat(tail[..login].chars().count());
+    format!("{head}{stars}{}", without_logins(tail[login..].to_owned()))
 }
 
 /// Where a value ends that starts `text` on one line, as far as a line alone can tell.
@@ -136,6 +156,10 @@ mod tests {
             ("headers: {X-Key: v1}", "headers: ******* ***"),
             ("database_url: postgres://u:p@h/d", "database_url: ******************"),
             ("model: http://a:8000/v1", "model: http://a:8000/v1"),
+            ("target: http://me:pw@a/v1@2", "target: http://*****@a/v1@2"),
+            ("[\"http://a\", \"http://x:y@b\"]", "[\"http://a\", \"http://***@b\"]"),
+            ("alerting_webhook: https://h/S", "alerting_webhook: ***********"),
+            ("environment_variables: {A: b}", "environment_variables: ***** ***"),
         ];
         for (line, masked) in cases {
             assert_eq!(mask(line), masked);

@@ -29,6 +29,9 @@ pub(super) fn add(routes: Routes) -> Routes {
         .add(DELETE, "/access_group/{access_group}/delete", Who::Admins, delete)
 }
 
+/// Words in lists of models that are no names.
+const RESERVED: [&str; 3] = ["all-proxy-models", "all-team-models", "no-default-models"];
+
 /// What a request says.
 #[derive(Debug, Default, PartialEq)]
 struct Sent {
@@ -41,6 +44,7 @@ async fn create(admin: Admin, asked: Asked) -> Result<Response, Error> {
     let published = admin.storing().await?;
     let sent = parse(asked.body()?, true)?;
     let members = members(&published.catalog, &sent)?;
+    check_name(&published.catalog, &sent.name)?;
     let state = admin.read().await.state;
     if groups(&published.catalog, &state).contains_key(sent.name.as_str()) {
         return Err(exists(&sent.name));
@@ -55,6 +59,21 @@ async fn create(admin: Admin, asked: Asked) -> Result<Response, Error> {
     }
     info!(access_group = sent.name, "an access group was made");
     Ok(ok(&told(&published.catalog, &sent, &content.models)))
+}
+
+/// A group's name stands among the names of models that keys may call: it must mean nothing else there.
+fn check_name(catalog: &Catalog, name: &str) -> Result<(), Error> {
+    let why = if catalog.groups.contains_key(name) {
+        "is a model: whoever may call that one would call all models of the group"
+    } else if RESERVED.contains(&name) {
+        "has a meaning of its own among the models of a key"
+    } else if name.contains('*') {
+        "would be a pattern of models"
+    } else {
+        return Ok(());
+    };
+    let reason = format!("'{name}' {why}. Choose another name");
+    Err(Error::BadField { name: "access_group", reason })
 }
 
 fn exists(name: &str) -> Error {
@@ -315,6 +334,10 @@ mod tests {
             let refused = members(&catalog, &sent(text).expect("read")).expect_err(text);
             assert!(refused.told().contains("not found"), "{refused}");
         }
+        for name in ["a", "all-proxy-models", "no-default-models", "a*"] {
+            assert!(check_name(&catalog, name).is_err(), "{name}");
+        }
+        assert!(check_name(&catalog, "g").is_ok());
     }
 
     #[test]

@@ -163,6 +163,9 @@ fn star_below(node: &mut Node, hidden: bool) {
         Value::Text(text) if hidden && !text.starts_with(PREFIX) && !text.is_empty() => {
             *text = STARS.to_owned();
         }
+        Value::Text(text) if text.contains("://") => {
+            *text = words::without_logins(std::mem::take(text));
+        }
         Value::Number(_) if hidden => node.value = Value::Text(STARS.to_owned()),
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::Text(_) => {}
     }

@@ -56,6 +56,14 @@ struct Envelope<'a> {
 /// It is no event, or not one that asks for a response.
 pub fn read_create(message: Bytes) -> Result<Create, NotAsked> {
     let refuse = |lane: Option<String>, param, message: String| NotAsked { lane, param, message };
+    // An array of values would do for serde, too.
+    if message.trim_ascii_start().first() != Some(&b'{') {
+        return Err(refuse(
+            None,
+            "type",
+            "The message is no event: send a JSON object.".to_owned(),
+        ));
+    }
     let said = serde_json::from_slice::<Envelope<'_>>(&message);
     let said = said.map_err(|error| {
         refuse(None, "type", format!("The message is no event: {error}. Send a JSON object."))
@@ -262,6 +270,7 @@ mod tests {
         for (said, param) in [
             ("nonsense", "type"),
             ("[]", "type"),
+            (r#"["response.create",null,null,null]"#, "type"),
             ("{}", "type"),
             (r#"{"type":"response.create","type":"response.create"}"#, "type"),
             (r#"{"type":"response.steer","stream_id":"a"}"#, "type"),
