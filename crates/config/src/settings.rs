@@ -239,13 +239,6 @@ fn on_loss(general: &Map, report: &mut Report) -> OnLoss {
             report.wrong_value(name, node, "must be full, share, closed or open")
         }
     };
-    if let (Some(true), Some(said), Some(node)) = (closed, said, node)
-        && said != OnLoss::Closed
-    {
-        let why =
-            format!("contradicts `{switch}: true`, which means closed: leave one of them out");
-        report.wrong_value::<()>(name, node, &why);
-    }
     said.unwrap_or(otherwise)
 }
 

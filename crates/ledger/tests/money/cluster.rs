@@ -316,8 +316,10 @@ impl Cluster {
                 self.watch(plan);
                 let peer = &mut self.nodes[at];
                 peer.waits.remove(&request);
-                if peer.insists.remove(&request) == Some(true) {
-                    let log = &self.log;
+                let log = &self.log;
+                // Of a budget that is deleted meanwhile a refusal may tell how it was.
+                let is_left = short.pots.iter().all(|short| log.pots.contains_key(&short.pot));
+                if peer.insists.remove(&request) == Some(true) && is_left {
                     self.broken = Some(format!("{request} was refused: {short:?} of {log:?}"));
                 }
             }

@@ -220,6 +220,11 @@ async fn farewell(end: End, mut to: SplitSink<Socket, Message>, mut from: SplitS
     if to.send(Message::Close(Some(close))).await.is_ok() {
         while let Some(Ok(_)) = from.next().await {}
     }
+    // Closed with bytes that nobody has read, the connection would be reset, and the client might never
+    // hear why.
+    if let (End::TooLong, Ok(mut socket)) = (end, to.reunite(from)) {
+        drop(tokio::io::copy(socket.get_mut(), &mut tokio::io::sink()).await);
+    }
 }
 
 impl End {
