@@ -1,6 +1,7 @@
 //! What every test starts from: a running cluster, its mock upstream and a few calls.
 
 mod scripted;
+pub(crate) mod sockets;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;

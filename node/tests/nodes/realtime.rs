@@ -6,16 +6,13 @@ use std::time::Duration;
 use anyhow::Context;
 use dunlin_cluster::{Client, wait_until};
 use dunlin_mock_upstream::{Fault, MockUpstream, Settings};
-use futures::{SinkExt, StreamExt};
+use futures::SinkExt;
 use serde_json::{Value, json};
-use tokio::net::{TcpListener, TcpStream};
-use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+use tokio::net::TcpListener;
 use tokio_tungstenite::tungstenite::{Error, Message};
-use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 
+use crate::harness::sockets::{Socket, connect, next};
 use crate::harness::{self, INPUT_COST, OUTPUT_COST, SOON, Setup, deployment};
-
-type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
 async fn start() -> anyhow::Result<Setup> {
     start_beside("http://127.0.0.1:9/v1").await
@@ -31,20 +28,6 @@ async fn start_beside(other: &str) -> anyhow::Result<Setup> {
         deployment("broken", "openai/broken-up", other),
     );
     harness::start_with(1, mock, config).await
-}
-
-/// Connects to `path` with these headers.
-async fn connect(
-    setup: &Setup,
-    path: &str,
-    headers: &[(&'static str, &str)],
-) -> Result<Socket, Error> {
-    let url = setup.cluster.url(0, path).replace("http://", "ws://");
-    let mut request = url.into_client_request()?;
-    for (name, value) in headers {
-        request.headers_mut().insert(*name, value.parse().expect("a header"));
-    }
-    connect_async(request).await.map(|(socket, _)| socket)
 }
 
 /// A provider that accepts conversations and breaks each off at once.
@@ -73,18 +56,6 @@ fn refusal(refused: Result<Socket, Error>) -> (u16, String) {
         }
         Err(error) => panic!("{error}"),
         Ok(_) => panic!("it is open"),
-    }
-}
-
-/// The next event, or the code of the end.
-async fn next(socket: &mut Socket) -> anyhow::Result<Result<Value, u16>> {
-    loop {
-        let message = tokio::time::timeout(SOON, socket.next()).await.context("silence")?;
-        match message.context("it ended without a word")?? {
-            Message::Text(text) => return Ok(Ok(serde_json::from_str(&text)?)),
-            Message::Close(frame) => return Ok(Err(frame.map_or(1005, |frame| frame.code.into()))),
-            Message::Binary(_) | Message::Ping(_) | Message::Pong(_) | Message::Frame(_) => {}
-        }
     }
 }
 

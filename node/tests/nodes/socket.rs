@@ -6,16 +6,12 @@ use std::time::Duration;
 use anyhow::Context;
 use dunlin_cluster::{Client, wait_until};
 use dunlin_mock_upstream::{Fault, MockUpstream, Settings};
-use futures::{SinkExt, StreamExt};
+use futures::SinkExt;
 use serde_json::{Value, json};
-use tokio::net::TcpStream;
-use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::{Error, Message};
-use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 
+use crate::harness::sockets::{self, Socket, next};
 use crate::harness::{self, INPUT_COST, OUTPUT_COST, SOON, Setup, deployment};
-
-type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
 /// `own` has responses and `bridged` has not; both are one mock.
 async fn start() -> anyhow::Result<Setup> {
@@ -30,23 +26,8 @@ async fn start() -> anyhow::Result<Setup> {
 }
 
 async fn connect(setup: &Setup, caller: &Client) -> Result<Socket, Error> {
-    let url = setup.cluster.url(0, "/v1/responses").replace("http://", "ws://");
-    let mut request = url.into_client_request()?;
     let bearer = format!("Bearer {}", caller.key());
-    request.headers_mut().insert("authorization", bearer.parse().expect("a header"));
-    connect_async(request).await.map(|(socket, _)| socket)
-}
-
-/// The next event, or the code of the end.
-async fn next(socket: &mut Socket) -> anyhow::Result<Result<Value, u16>> {
-    loop {
-        let message = tokio::time::timeout(SOON, socket.next()).await.context("silence")?;
-        match message.context("it ended without a word")?? {
-            Message::Text(text) => return Ok(Ok(serde_json::from_str(&text)?)),
-            Message::Close(frame) => return Ok(Err(frame.map_or(1005, |frame| frame.code.into()))),
-            Message::Binary(_) | Message::Ping(_) | Message::Pong(_) | Message::Frame(_) => {}
-        }
-    }
+    sockets::connect(setup, "/v1/responses", &[("authorization", &bearer)]).await
 }
 
 async fn say(socket: &mut Socket, mut turn: Value) -> anyhow::Result<()> {

@@ -144,19 +144,14 @@ fn is_secret(name: &str) -> bool {
 
 /// Stars out what nobody is to read.
 pub(super) fn star(root: &mut Node) {
-    let Value::Map(map) = &mut root.value else { return };
-    for (key, node) in &mut map.entries {
-        let is_secret = key.text == "environment_variables";
-        star_below(node, is_secret);
-    }
+    star_below(root, false);
 }
 
 fn star_below(node: &mut Node, hidden: bool) {
     match &mut node.value {
         Value::Map(map) => {
             for (key, child) in &mut map.entries {
-                let hides = is_secret(&key.text) || key.text == "alert_to_webhook_url";
-                star_below(child, hidden || hides);
+                star_below(child, hidden || is_secret(&key.text));
             }
         }
         Value::List(items) => items.iter_mut().for_each(|item| star_below(item, hidden)),
