@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use dunlin_admission::{ClusterBudget, EndUsers, OnLoss, Rules};
+use dunlin_admission::{ClusterBudget, EndUsers, Rules};
 use dunlin_config::{Budgets, Settings};
 use dunlin_ledger::Allowance;
 use dunlin_router::Catalog;
@@ -24,12 +24,7 @@ pub(crate) fn rules(settings: &Settings, catalog: &Catalog) -> Rules {
     rules.binds_users_of_teams = budgets.binds_users_of_teams;
     rules.rollover = budgets.rollover;
     rules.key_parallel = settings.key_parallel;
-    rules.on_loss = match settings.on_loss {
-        dunlin_config::OnLoss::Full => OnLoss::Full,
-        dunlin_config::OnLoss::Share => OnLoss::Share,
-        dunlin_config::OnLoss::Closed => OnLoss::Closed,
-        dunlin_config::OnLoss::Open => OnLoss::Open,
-    };
+    rules.on_loss = settings.on_loss;
     rules.node_parallel = settings.node_parallel;
     rules.end_users = EndUsers::new(budgets.end_user_budget_id, budgets.end_user_most);
     rules

@@ -4,8 +4,8 @@
 use std::collections::BTreeMap;
 
 use dunlin_ledger::Every;
-use dunlin_state::{Change, ModelBudget, OnLoss, Temporary, TermsChanges};
-use dunlin_types::{NanoUsd, UnixMillis};
+use dunlin_state::{Change, ModelBudget, Temporary, TermsChanges};
+use dunlin_types::{NanoUsd, OnLoss, UnixMillis};
 use serde_json::Value;
 
 use crate::body::{self, Body, Wrong, senseless};

@@ -4,8 +4,8 @@
 use std::collections::BTreeMap;
 
 use dunlin_router::Access;
-use dunlin_state::{Entity, Key, ModelBudget, OnLoss, Terms, routes};
-use dunlin_types::NanoUsd;
+use dunlin_state::{Entity, Key, ModelBudget, Terms, routes};
+use dunlin_types::{NanoUsd, OnLoss};
 
 use crate::error::Error;
 use crate::rights::forbidden;

@@ -39,7 +39,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-pub use dunlin_limiter::{Limited, OnLoss};
+pub use dunlin_limiter::Limited;
 pub use dunlin_state::Rank;
 pub use metrics::METRICS;
 pub use permit::{Entry, Found, Permit};

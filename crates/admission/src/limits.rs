@@ -16,12 +16,12 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use dunlin_consensus::Consensus;
-#[cfg(test)]
-use dunlin_limiter::OnLoss;
 use dunlin_limiter::{Ask, Claim, Decision, Limiter, Taken, Verdict};
 use dunlin_rpc::{Incoming, Refused};
 #[cfg(test)]
 use dunlin_state::Payer;
+#[cfg(test)]
+use dunlin_types::OnLoss;
 use dunlin_types::{Clock, MonoMillis, NodeId};
 use futures::future::join_all;
 use tokio::sync::mpsc;

@@ -5,9 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
 use dunlin_ledger::{Allowance, Calendar, Every, Period};
-use dunlin_limiter::OnLoss;
 use dunlin_state::{Entity, Kind, PROXY, State, Terms, is_of_config};
-use dunlin_types::{Line, NanoUsd, PotId, UnixMillis};
+use dunlin_types::{Line, NanoUsd, OnLoss, PotId, UnixMillis};
 
 /// Durations whose running period is remembered; beyond, all are forgotten and worked out anew.
 const REMEMBERED: usize = 1_024;

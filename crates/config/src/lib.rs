@@ -63,7 +63,7 @@ pub use report::{Fate, Note, Setting};
 pub use request_log::RequestLog;
 pub use resolve::Environment;
 pub use settings::{
-    ClusterSection, CountedTokens, OnLoss, OnStale, Settings, WeakMasterKey, check_master_key,
+    ClusterSection, CountedTokens, OnStale, Settings, WeakMasterKey, check_master_key,
 };
 
 use report::Report;

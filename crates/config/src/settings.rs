@@ -1,6 +1,6 @@
 //! `general_settings` and `cluster`: what the node itself is told.
 
-use dunlin_types::{Secret, Tls};
+use dunlin_types::{OnLoss, Secret, Tls};
 
 use crate::Environment;
 use crate::budgets::Budgets;
@@ -69,20 +69,6 @@ pub enum CountedTokens {
     Input,
     /// `output`.
     Output,
-}
-
-/// What limits do while nodes are lost.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum OnLoss {
-    /// `full`.
-    #[default]
-    Full,
-    /// `share`.
-    Share,
-    /// `closed`.
-    Closed,
-    /// `open`.
-    Open,
 }
 
 /// The `cluster:` section: what one node is told about itself and its peers. It stays on the node.
@@ -230,14 +216,10 @@ fn on_loss(general: &Map, report: &mut Report) -> OnLoss {
     let (name, node) = ("general_settings.on_loss", general.get("on_loss"));
     let said = match report.text(name, node) {
         None => None,
-        Some("full") => Some(OnLoss::Full),
-        Some("share") => Some(OnLoss::Share),
-        Some("closed") => Some(OnLoss::Closed),
-        Some("open") => Some(OnLoss::Open),
-        Some(_) => {
+        Some(said) => OnLoss::parse(said).or_else(|| {
             let node = node.expect("it was read");
             report.wrong_value(name, node, "must be full, share, closed or open")
-        }
+        }),
     };
     said.unwrap_or(otherwise)
 }

@@ -2,10 +2,9 @@
 
 use std::time::Duration;
 
-use dunlin_types::RequestId;
+use dunlin_types::{OnLoss, RequestId};
 use serde::{Deserialize, Serialize};
 
-use crate::loss::OnLoss;
 use crate::ring::ScopeId;
 
 /// One of the limits of a scope, in the order in which they are checked.

@@ -16,7 +16,7 @@
 //!   such a node admitted as an owner in the [`FENCE`] before it noticed;
 //! - when an owner stalls longer than its callers wait: and their shares.
 //!
-//! So it is by default. A limit says what else it does ([`OnLoss`]): `share` admits at most N whatever
+//! So it is by default. A limit says what else it does ([`dunlin_types::OnLoss`]): `share` admits at most N whatever
 //! is lost, `closed` has no shares, and `open` no bound where no owner is reached.
 //!
 //! A request may be under several scopes, each with an owner of its own: it claims them all at once,
@@ -44,7 +44,6 @@ pub use account::Taken;
 pub use bucket::{Bucket, WINDOW};
 pub use claim::{Amounts, Claim, Limited, Limits, Refused, Remaining};
 pub use limiter::{Decision, FENCE, Limiter, MAX_SCOPES, Sent};
-pub use loss::OnLoss;
 pub use message::{Answer, Ask, Dated, Report, Verdict};
 pub use ring::{Ring, ScopeId};
 

@@ -3,13 +3,12 @@
 
 use std::time::Duration;
 
-use dunlin_types::{MonoMillis, NodeId, RequestId};
+use dunlin_types::{MonoMillis, NodeId, OnLoss, RequestId};
 
 use crate::account::{Account, Run, Taken};
 use crate::bucket::WINDOW;
 use crate::claim::{Amounts, Claim, Limits, Refused, Remaining, Short};
 use crate::limiter::Known;
-use crate::loss::OnLoss;
 use crate::{CUT_LASTS, LEASE, UNCONFIRMED};
 
 /// Takes within two seconds that make a scope hot for a node.

@@ -3,8 +3,8 @@
 
 mod simulation;
 
-use dunlin_limiter::{Limits, OnLoss, Ring};
-use dunlin_types::NodeId;
+use dunlin_limiter::{Limits, Ring};
+use dunlin_types::{NodeId, OnLoss};
 use simulation::{Demand, Simulation, nodes};
 
 const SEEDS: u64 = 12;

@@ -9,9 +9,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use dunlin_limiter::{
-    Amounts, Answer, Ask, Claim, Decision, Limiter, Limits, OnLoss, Ring, ScopeId, Sent, Verdict,
+    Amounts, Answer, Ask, Claim, Decision, Limiter, Limits, Ring, ScopeId, Sent, Verdict,
 };
-use dunlin_types::{Epoch, MonoMillis, NodeId, RequestId};
+use dunlin_types::{Epoch, MonoMillis, NodeId, OnLoss, RequestId};
 use stateright::{Checker, Model, Property, UniformChooser};
 
 const SCOPE: ScopeId = ScopeId(0xDEC1DE);

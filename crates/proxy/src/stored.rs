@@ -35,6 +35,7 @@ pub(crate) mod files;
 mod home;
 pub(crate) mod jobs;
 pub(crate) mod lists;
+mod made_of;
 mod noted;
 pub(crate) mod output;
 mod refusals;

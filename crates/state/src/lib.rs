@@ -36,7 +36,6 @@ pub use command::{
 pub use days::{
     Book, DAYS_KEPT, Days, MAX_LABELLED_ROWS_A_DAY, MAX_MODELS_A_DAY, MAX_ROWS_A_DAY, Symbol,
 };
-pub use dunlin_limiter::OnLoss;
 pub use payer::{
     Budget, DEPLOYMENTS, PROVIDERS, PROXY, Payer, Rank, TAGS, is_of_config, is_rolling,
 };

@@ -2,8 +2,7 @@
 
 use std::sync::Arc;
 
-use dunlin_limiter::OnLoss;
-use dunlin_types::{EntityId, Line, NanoUsd, PotId, UnixMillis};
+use dunlin_types::{EntityId, Line, NanoUsd, OnLoss, PotId, UnixMillis};
 
 use crate::command::{Entity, Key, Kind, Member, Terms};
 use crate::state::{Holder, State};

@@ -9,6 +9,7 @@ mod credential;
 mod id;
 mod money;
 mod networks;
+mod on_loss;
 mod secret;
 mod source;
 mod time;
@@ -23,6 +24,7 @@ pub use id::{
 };
 pub use money::{AmountError, NanoUsd, PicoUsd, PriceError, Tokens};
 pub use networks::{Network, Networks, NoNetwork};
+pub use on_loss::OnLoss;
 pub use secret::{Secret, Secrets};
 pub use source::{AwsKeys, AwsRole, AwsSource, AzureLogin, AzureSource, GoogleSource, Source};
 pub use time::{Clock, MonoMillis, UnixMillis};

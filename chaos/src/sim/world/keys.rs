@@ -1,9 +1,7 @@
 //! The run's keys as the nodes know them.
 
-use dunlin_state::{
-    Book, Command, CommandId, Day, Entry, Key as StateKey, OnLoss, State, Symbol, Terms,
-};
-use dunlin_types::{ClusterId, EntityId, Epoch, KeyDigest, NanoUsd, UnixMillis};
+use dunlin_state::{Book, Command, CommandId, Day, Entry, Key as StateKey, State, Symbol, Terms};
+use dunlin_types::{ClusterId, EntityId, Epoch, KeyDigest, NanoUsd, OnLoss, UnixMillis};
 
 use crate::history::{KeySight, Standing};
 use crate::sim::node::id_of;

@@ -1,8 +1,8 @@
 //! The limits of a deployment: what the whole cluster may send there.
 
-use dunlin_limiter::{Claim, OnLoss, ScopeId};
+use dunlin_limiter::{Claim, ScopeId};
 use dunlin_state::DEPLOYMENTS;
-use dunlin_types::DeploymentId;
+use dunlin_types::{DeploymentId, OnLoss};
 
 use super::reservation::Reservation;
 use super::{Limits, NotTaken, scopes};

@@ -1,8 +1,9 @@
 //! Which limits a request is under: those of everyone it spends for, each in a scope of its own,
 //! those for the one model it asks for, and those of its key for the words on it.
 
-use dunlin_limiter::{Claim, Limits, OnLoss, ScopeId};
+use dunlin_limiter::{Claim, Limits, ScopeId};
 use dunlin_state::{Payer, Rank};
+use dunlin_types::OnLoss;
 
 use crate::refusal::{LimitScope, Part};
 use crate::{Counted, Demand};

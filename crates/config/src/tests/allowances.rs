@@ -1,10 +1,9 @@
 //! Budgets of providers, deployments and tags.
 
 use dunlin_ledger::Allowance;
-use dunlin_types::NanoUsd;
+use dunlin_types::{NanoUsd, OnLoss};
 
 use super::{deployment, loaded, outcome};
-use crate::OnLoss;
 
 fn config(params: &str, settings: &str) -> String {
     format!(

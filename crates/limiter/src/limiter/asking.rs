@@ -1,12 +1,11 @@
 //! A node's own requests: decided at once where it may, else by the owner, else by a share.
 
-use dunlin_types::{MonoMillis, NodeId};
+use dunlin_types::{MonoMillis, NodeId, OnLoss};
 
 use super::{Limiter, MAX_SCOPES, PROBE_EVERY};
 use crate::account::{Run, Taken};
 use crate::bucket::second;
 use crate::claim::{Amounts, Claim, Refused, Remaining};
-use crate::loss::OnLoss;
 use crate::message::{Answer, Ask, Report};
 use crate::ring::ScopeId;
 use crate::scope::{Cut, Held};

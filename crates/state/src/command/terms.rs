@@ -3,8 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use dunlin_limiter::OnLoss;
-use dunlin_types::{NanoUsd, UnixMillis};
+use dunlin_types::{NanoUsd, OnLoss, UnixMillis};
 use serde::{Deserialize, Serialize};
 
 use super::change::{Change, unset};

@@ -1,0 +1,66 @@
+//! What is made of files: they stand in its body by our ids, and it is made where they are.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use dunlin_admission::Bounds;
+use dunlin_ledger::Pricing;
+use dunlin_llm::{BadRequest, Place, check_object, rename_ids};
+use dunlin_router::Deployment;
+use dunlin_types::Tokens;
+use dunlin_upstream::Attempt;
+
+use super::{Asking, alone};
+use crate::bill::Bill;
+use crate::error::{Failed, Refused};
+use crate::headers::Told;
+use crate::ids::{Kept, Kind, Owner};
+use crate::kept::find;
+
+/// The files of one body.
+pub(super) struct Files<'a> {
+    /// The deployment that keeps them all.
+    pub(super) home: &'a Arc<Deployment>,
+    pub(super) owner: Owner,
+    /// The body with the ids that their provider knows them by.
+    pub(super) body: Bytes,
+}
+
+impl<'a> Asking<'a> {
+    /// Opens the ids at `places`, the first of which must be there.
+    pub(super) fn files(
+        &self,
+        body: &Bytes,
+        route: &'static str,
+        places: &[&Place],
+    ) -> Result<Files<'a>, Refused> {
+        check_object(body).map_err(Refused::BadRequest)?;
+        let (ids, owner) = (&self.proxy.0.ids, self.caller.owner());
+        let mut file: Option<Kept> = None;
+        let body = rename_ids(body, places, &mut |id: &str| {
+            let opened = ids.open(Kind::File, id, owner);
+            let kept = opened.map_err(|bad| Refused::no_such(Kind::File, id, bad))?;
+            if file.as_ref().is_some_and(|first| first.home != kept.home) {
+                return Err(Refused::apart(id));
+            }
+            let upstream = kept.upstream.clone();
+            file.get_or_insert(kept);
+            Ok(Some(upstream))
+        })?;
+        let missing = BadRequest::Missing { route, name: places[0][0] };
+        let file = file.ok_or(Refused::BadRequest(missing))?;
+        let home = file.deployment().and_then(|id| find(&self.serving.catalog, id));
+        Ok(Files { home: home.ok_or(Refused::homeless("file"))?, owner: file.owner, body })
+    }
+
+    /// Begins what costs nobody knows how much yet: that is charged when it is found finished.
+    pub(super) async fn begin_open_ended(
+        &self,
+        by: &Arc<Deployment>,
+    ) -> Result<(Attempt, (Bill, Told)), Failed> {
+        let cost = if by.price == Pricing::Free { Bounds::default() } else { Bounds::UNKNOWN };
+        let (mut bill, told) = self.admit(&by.group, Tokens(0), cost).await?;
+        self.afford(&mut bill, by, cost).await?;
+        Ok((self.attempt(&alone(by), Tokens(0))?, (bill, told)))
+    }
+}
