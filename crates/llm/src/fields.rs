@@ -22,6 +22,8 @@ pub(crate) enum Role {
     Extra,
     /// A wish or an internal of the gateway without meaning to a provider: not passed on.
     Dropped,
+    /// A control of LiteLLM's that is not enforced here.
+    Guard,
     /// A credential or an address: only the operator chooses those.
     Refused,
 }
@@ -95,6 +97,7 @@ pub(crate) fn gateways_role(name: &str) -> Role {
         | "additional_drop_params"
         | "allowed_openai_params" => Role::Extra,
         _ if REFUSED.binary_search(&name).is_ok() => Role::Refused,
+        "guardrails" | "policies" => Role::Guard,
         _ if is_dropped(name) => Role::Dropped,
         _ => Role::Upstream,
     }
@@ -143,12 +146,10 @@ const DROPPED: &[&str] = &[
     "enable_tag_filtering",
     "extra_headers",
     "fastest_response",
-    "guardrails",
     "headers",
     "max_retries",
     "model_info",
     "no-log",
-    "policies",
     "priority",
     "proxy_server_request",
     "secret_fields",

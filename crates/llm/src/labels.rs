@@ -217,6 +217,11 @@ impl LabelReader {
                     let metadata = spend_metadata(value)?;
                     self.labels.spend_metadata = metadata.or(self.labels.spend_metadata.take());
                 }
+                "guardrails" | "policies" if !matches!(value, "[]" | "{}") => {
+                    return Err(
+                        "an object without guardrails and policies, which are not enforced",
+                    );
+                }
                 "user" => self.metadata_user = id(value)?,
                 "user_id" => self.user_id = id(value)?,
                 "session_id" | "trace_id" if self.labels.session.is_none() => {

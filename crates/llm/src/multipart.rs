@@ -74,6 +74,7 @@ pub(crate) fn read(
                 let (route, name) = (endpoint.route(), part.name.to_owned());
                 return Err(BadRequest::CredentialInBody { route, name });
             }
+            Role::Guard => return Err(BadRequest::not_enforced(endpoint, part.name)),
             Role::Dropped => edits.push(Edit { at: part.whole, to: Text::Fixed("") }),
             Role::Stream | Role::MaxTokens | Role::MaxCompletionTokens | Role::Upstream => {}
         }

@@ -81,6 +81,14 @@ pub enum BadRequest {
         /// The member.
         name: String,
     },
+    /// A control that the gateway does not carry out: to go on without it would be to lose it.
+    #[error("{route}: '{name}' is not enforced by this gateway: leave it out to go on without.")]
+    NotEnforced {
+        /// The endpoint.
+        route: &'static str,
+        /// The member.
+        name: String,
+    },
     /// A header of the gateway's with a value it cannot read.
     #[error("Invalid value for header '{name}': expected {expected}.")]
     BadHeader {
@@ -92,6 +100,10 @@ pub enum BadRequest {
 }
 
 impl BadRequest {
+    pub(crate) fn not_enforced(endpoint: Endpoint, name: &str) -> Self {
+        Self::NotEnforced { route: endpoint.route(), name: name.to_owned() }
+    }
+
     fn param(&self) -> Option<&str> {
         match self {
             Self::Malformed { .. } | Self::NotAnObject | Self::Multipart { .. } => {
@@ -101,7 +113,8 @@ impl BadRequest {
             Self::Missing { name, .. } | Self::BadHeader { name, .. } => Some(name),
             Self::Duplicate { name }
             | Self::Invalid { name, .. }
-            | Self::CredentialInBody { name, .. } => Some(name),
+            | Self::CredentialInBody { name, .. }
+            | Self::NotEnforced { name, .. } => Some(name),
         }
     }
 }
@@ -318,7 +331,10 @@ impl<'a> Reader<'a> {
                 let (route, name) = (self.endpoint.route(), member.name.to_string());
                 return Err(BadRequest::CredentialInBody { route, name });
             }
-            Role::Refused | Role::Dropped => {
+            Role::Guard if !matches!(value, "null" | "[]" | "{}") => {
+                return Err(BadRequest::not_enforced(self.endpoint, &member.name));
+            }
+            Role::Refused | Role::Guard | Role::Dropped => {
                 self.cuts.cut(at, self.text);
                 return Ok(());
             }

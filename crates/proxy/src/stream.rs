@@ -286,6 +286,9 @@ impl http_body::Body for Passing {
                 if let Some(bill) = this.bill.as_mut().filter(|_| this.is_text) {
                     bill.streamed(None, bytes.len() as u64);
                 }
+                if this.long.is_over() {
+                    this.end(Outcome::Success);
+                }
                 Some(Ok(Frame::data(bytes)))
             }
             Some(Err(_)) => {

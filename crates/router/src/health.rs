@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use dunlin_types::MonoMillis;
 
-use crate::catalog::Retry;
+use crate::catalog::{Deployment, Retry};
 
 /// How one attempt ended, as far as health is concerned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,6 +44,9 @@ impl std::fmt::Display for Outcome {
 pub struct Rules {
     /// Whether the group has no other deployment.
     pub alone: bool,
+    /// Whether clients name the models, as where `openai/*` is served: a 404 says only that there is
+    /// none of that name.
+    pub names_many: bool,
     /// Failures in a cooldown before it is left alone; `None`: by percentage.
     pub allowed_fails: Option<u32>,
     /// How long it is left alone. Zero: never.
@@ -53,10 +56,11 @@ pub struct Rules {
 impl Rules {
     /// The rules for one deployment: its own cooldown, else the group's.
     #[must_use]
-    pub fn new(retry: &Retry, own_cooldown: Option<Duration>, alone: bool) -> Self {
+    pub fn new(retry: &Retry, of: &Deployment, alone: bool) -> Self {
         let never = retry.disable_cooldowns.then_some(Duration::ZERO);
-        let cooldown = never.or(own_cooldown).unwrap_or(retry.cooldown);
-        Self { alone, allowed_fails: retry.allowed_fails, cooldown }
+        let cooldown = never.or(of.cooldown).unwrap_or(retry.cooldown);
+        let names_many = of.group.contains('*');
+        Self { alone, names_many, allowed_fails: retry.allowed_fails, cooldown }
     }
 }
 
@@ -92,7 +96,8 @@ impl Cooldown {
             self.failed = Some(now);
         }
         let Outcome::Status { code, retry_after } = outcome else { return };
-        if !(matches!(code, 401 | 402 | 404 | 408 | 429) || code >= 500) {
+        let counts = matches!(code, 401 | 402 | 404 | 408 | 429) || code >= 500;
+        if !counts || (code == 404 && rules.names_many) {
             return;
         }
         self.failed = Some(now);

@@ -35,6 +35,11 @@ impl Pieces {
         Self { body, look, silent: 0, speaker }
     }
 
+    /// Whether all that was announced has come. Who passes that on may never be asked for the end.
+    pub(crate) fn are_over(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
     /// The next bytes; `None` at the end.
     pub(crate) fn poll_next(
         &mut self,

@@ -206,13 +206,25 @@ fn request(url: String, call: Relay) -> Result<Request<Bytes>, EncodeError> {
 }
 
 impl Relayed {
+    /// Whether nothing more will come: an answer of a known length is over with its last byte.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        self.pieces.are_over()
+    }
+
     /// The next bytes; `None` at the end. An error means that it broke off.
     pub fn poll_next(
         &mut self,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Bytes, ProviderError>>> {
         Poll::Ready(match ready!(self.pieces.poll_next(cx)) {
-            Some(Ok(data)) => Some(Ok(data)),
+            Some(Ok(data)) => {
+                if self.is_over() {
+                    let outcome = self.outcome;
+                    self.tell(outcome);
+                }
+                Some(Ok(data))
+            }
             Some(Err(error)) => {
                 self.tell(Outcome::Broken);
                 Some(Err(error))

@@ -223,13 +223,24 @@ impl Long {
         Self { headers, deployment, held, pieces, ending: None }
     }
 
+    /// Whether nothing more will come: a reply of a known length is over with its last byte.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        self.held.is_none() && self.pieces.are_over()
+    }
+
     /// The next bytes; `None` at the end. An error means that it broke off.
     pub fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Failure>>> {
         if let Some(held) = self.held.take() {
             return Poll::Ready(Some(Ok(held)));
         }
         Poll::Ready(match ready!(self.pieces.poll_next(cx)) {
-            Some(Ok(data)) => Some(Ok(data)),
+            Some(Ok(data)) => {
+                if self.is_over() {
+                    self.tell(Outcome::Success);
+                }
+                Some(Ok(data))
+            }
             Some(Err(error)) => {
                 let failure = Failure::new(&self.deployment, error);
                 self.tell(failure.outcome());

@@ -201,7 +201,7 @@ impl Table {
         }
         // One that left the catalog meanwhile has no cooldown to begin.
         if let Some(served) = self.served.read().expect("never poisoned").get(&deployment.id) {
-            let rules = Rules::new(retry, deployment.cooldown, attempt.alone);
+            let rules = Rules::new(retry, deployment, attempt.alone);
             let mut cooldown = served.cooldown.lock().expect("never poisoned");
             let was_left_alone = cooldown.until(now).is_some();
             cooldown.observe(outcome, rules, now);

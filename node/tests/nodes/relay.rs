@@ -33,6 +33,14 @@ const CALLS: &[(&str, &str, (&str, &str), Body)] = &[
     ("/openai_passthrough/chat/completions", "/v1/chat/completions", BEARER, Body::Chat("chat")),
     ("/vllm/v1/completions", "/v1/completions", BEARER, Body::Prompt),
 ];
+/// Where the answers count what a model wrote.
+const COUNTED: &[&str] = &[
+    "/usage/output_tokens",
+    "/usage/tokens/output_tokens",
+    "/usageMetadata/candidatesTokenCount",
+    "/eval_count",
+    "/usage/completion_tokens",
+];
 const BEARER: (&str, &str) = ("authorization", "Bearer sk-upstream");
 
 #[derive(Clone, Copy)]
@@ -96,8 +104,16 @@ async fn each_prefix_leads_to_its_provider_with_the_deployments_credential() -> 
         assert_eq!((&*request.path, &*request.query), (*seen, "beta=true"));
         assert_eq!(request.headers[*header], *credential, "{path}");
         assert!(!shows(&request, caller.key()), "{path}: the client's key went upstream");
-        wait_until(&format!("{path} is on the bill"), SOON, async || {
-            spend(&setup, &caller).await.is_some_and(|spend| spend > 0.0)
+        // Ollama answers in lines, the last of which counts.
+        let last = reply.body.trim_end().lines().last().unwrap_or_default();
+        let answer: Value = serde_json::from_str(last)?;
+        let said = COUNTED.iter().find_map(|at| answer.pointer(at)).expect("it counts");
+        let rows = setup.cluster.url(0, "/spend/logs?summarize=false");
+        wait_until(&format!("{path} is on the bill with what it counts"), SOON, async || {
+            let logged = caller.get(&rows).await.ok().and_then(|reply| reply.json::<Value>().ok());
+            logged.is_some_and(|rows| {
+                rows[0]["completion_tokens"] == *said && rows[0]["status"] == "success"
+            }) && spend(&setup, &caller).await.is_some_and(|spend| spend > 0.0)
         })
         .await?;
     }

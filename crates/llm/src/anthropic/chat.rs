@@ -67,7 +67,7 @@ fn param(chat: &mut Chat, member: &Member<'_>) -> Result<(), BadRequest> {
     const NUMBER: &str = "a number";
     match (role(Endpoint::Messages, &member.name), &*member.name) {
         (Field::Label(Label::Ours), _)
-        | (Field::Extra | Field::Dropped | Field::Refused | Field::Model, _) => {}
+        | (Field::Extra | Field::Dropped | Field::Guard | Field::Refused | Field::Model, _) => {}
         (Field::Stream, _) => chat.stream = member.value == "true",
         (Field::Prompt, _) => chat.messages = read_messages(member.value)?,
         (Field::MaxTokens, _) => chat.max_output = value(member, "a whole number")?,

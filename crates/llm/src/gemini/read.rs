@@ -44,6 +44,7 @@ pub(crate) fn read_chat(
             Field::Label(Label::Ours | Label::Foreign)
             | Field::Extra
             | Field::Dropped
+            | Field::Guard
             | Field::Refused
             | Field::Model
             | Field::Stream => {}

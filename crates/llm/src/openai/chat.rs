@@ -86,6 +86,7 @@ fn param(chat: &mut Chat, endpoint: Endpoint, member: &Member<'_>) -> Result<(),
         Field::Label(Label::Ours | Label::Foreign)
         | Field::Extra
         | Field::Dropped
+        | Field::Guard
         | Field::Refused
         | Field::Model => return Ok(()),
         Field::Stream => chat.stream = member.value == "true",

@@ -22,6 +22,7 @@ pub(crate) fn read_embed(body: &str) -> Result<Embed, BadRequest> {
             Field::Label(Label::Ours | Label::Foreign)
             | Field::Extra
             | Field::Dropped
+            | Field::Guard
             | Field::Refused
             | Field::Model
             | Field::Stream => {}

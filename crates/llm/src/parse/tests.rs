@@ -298,11 +298,29 @@ fn a_client_cannot_bring_its_own_provider() {
     }
 }
 
+#[test]
+fn a_guard_that_is_not_enforced_is_refused() {
+    for said in [
+        r#""guardrails":["pii"]"#,
+        r#""policies":{"a":1}"#,
+        r#""metadata":{"guardrails":["pii"]}"#,
+        r#""litellm_metadata":{"policies":["p"]}"#,
+    ] {
+        let body = format!(r#"{{"model":"m","messages":[],{said}}}"#);
+        let error = read_chat(&body).expect_err(said);
+        assert!(error.to_string().contains("not enforced"), "{error}");
+    }
+    for said in [r#""guardrails":null"#, r#""guardrails":[]"#, r#""metadata":{"policies":[]}"#] {
+        let body = format!(r#"{{"model":"m","messages":[],{said}}}"#);
+        assert!(read_chat(&body).is_ok(), "{said}");
+    }
+}
+
 /// A member's name and the JSON text of its value.
 fn member() -> impl Strategy<Value = (String, String)> {
     let names = prop_oneof![
         "[a-z_é\"\\\\]{1,6}",
-        prop::sample::select(vec!["cache", "policies", "litellm_x", "user", "mock_y", "n"])
+        prop::sample::select(vec!["cache", "caching", "litellm_x", "user", "mock_y", "n"])
             .prop_map(str::to_owned),
     ];
     let values = prop::sample::select(vec![
@@ -347,7 +365,7 @@ proptest! {
         let out = encoded(&object(&rest, &space), &[("added", "1")]);
 
         let dropped = |name: &str| {
-            ["cache", "policies"].contains(&name)
+            ["cache", "caching"].contains(&name)
                 || name.starts_with("mock_")
                 || name.starts_with("litellm_")
         };

@@ -28,6 +28,7 @@ pub(crate) fn read_chat(body: &str, mut chat: Chat) -> Result<Chat, BadRequest> 
             Field::Label(Label::Ours | Label::Foreign)
             | Field::Extra
             | Field::Dropped
+            | Field::Guard
             | Field::Refused
             | Field::Model => {}
             Field::Stream => chat.stream = member.value == "true",

@@ -30,7 +30,11 @@ pub(super) fn body(relayed: Relayed, bill: Bill, price: Option<Price>, generates
     if let Some(bill) = &mut bill {
         bill.begun((!generates).then(Usage::default));
     }
-    Body::new(Passing { relayed, meter, bill, price, frames: 0, generates, is_over: false })
+    let mut passing = Passing { relayed, meter, bill, price, frames: 0, generates, is_over: false };
+    if passing.relayed.is_over() {
+        passing.finish();
+    }
+    Body::new(passing)
 }
 
 struct Passing {
@@ -55,7 +59,12 @@ impl http_body::Body for Passing {
         Poll::Ready(match ready!(self.relayed.poll_next(cx)) {
             Some(Ok(bytes)) => {
                 self.meter.push(&bytes);
-                self.count();
+                // Nobody asks for the end of an answer whose length was announced.
+                if self.relayed.is_over() {
+                    self.finish();
+                } else {
+                    self.count();
+                }
                 Some(Ok(Frame::data(bytes)))
             }
             Some(Err(_)) => {
@@ -63,10 +72,7 @@ impl http_body::Body for Passing {
                 Some(Err(Broken))
             }
             None => {
-                self.meter.finish();
-                self.is_over = true;
-                self.count();
-                self.end(Outcome::Success);
+                self.finish();
                 None
             }
         })
@@ -85,6 +91,13 @@ impl Passing {
         let nothing = (!self.generates || says_nothing).then(Usage::default);
         bill.streamed(self.meter.usage().or(nothing), (frames - self.frames) * BYTES_A_FRAME);
         self.frames = frames;
+    }
+
+    fn finish(&mut self) {
+        self.meter.finish();
+        self.is_over = true;
+        self.count();
+        self.end(Outcome::Success);
     }
 
     fn end(&mut self, outcome: Outcome) {

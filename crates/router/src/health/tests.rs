@@ -2,8 +2,10 @@
 
 use super::*;
 
-const ALONE: Rules = Rules { alone: true, allowed_fails: None, cooldown: Duration::from_secs(5) };
+const ALONE: Rules =
+    Rules { alone: true, names_many: false, allowed_fails: None, cooldown: Duration::from_secs(5) };
 const SIBLING: Rules = Rules { alone: false, ..ALONE };
+const MANY_NAMES: Rules = Rules { names_many: true, ..SIBLING };
 const NOW: MonoMillis = MonoMillis(1_000_000);
 
 fn status(code: u16) -> Outcome {
@@ -27,7 +29,7 @@ fn a_deployment_cools_down_by_litellms_rules() {
     let never = Rules { cooldown: Duration::ZERO, ..SIBLING };
     let ok = Outcome::Success;
     let bad = status(500);
-    let cases: [(&str, Rules, &[Outcome], Option<u64>); 16] = [
+    let cases: [(&str, Rules, &[Outcome], Option<u64>); 18] = [
         ("429 with a sibling", SIBLING, &[status(429)], Some(5000)),
         ("429 alone", ALONE, &[status(429); 9], None),
         ("429 that asks for time", SIBLING, &[asked], Some(7000)),
@@ -37,6 +39,8 @@ fn a_deployment_cools_down_by_litellms_rules() {
         ("402 alone", ALONE, &[status(402)], None),
         ("401 alone", ALONE, &[status(401)], Some(5000)),
         ("404 alone", ALONE, &[status(404)], Some(5000)),
+        ("404 of one name of many", MANY_NAMES, &[status(404); 9], None),
+        ("401 of many names", MANY_NAMES, &[status(401)], Some(5000)),
         ("400 never", SIBLING, &[status(400); 99], None),
         ("422 never", SIBLING, &[status(422); 99], None),
         ("three of five", SIBLING, &[ok, ok, bad, bad, bad], Some(5000)),
