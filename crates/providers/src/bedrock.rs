@@ -70,24 +70,27 @@ impl Provider for Bedrock {
     }
 
     fn params(&self, _model: &str) -> Params {
-        Params::AllBut(&[&[
-            "audio",
-            "frequency_penalty",
-            "logit_bias",
-            "logprobs",
-            "modalities",
-            "n",
-            "prediction",
-            "presence_penalty",
-            "prompt_cache_key",
-            "prompt_cache_retention",
-            "safety_identifier",
-            "seed",
-            "store",
-            "top_logprobs",
-            "verbosity",
-            "web_search_options",
-        ]])
+        Params::AllBut(&[
+            params::COMPLETIONS_ONLY,
+            &[
+                "audio",
+                "frequency_penalty",
+                "logit_bias",
+                "logprobs",
+                "modalities",
+                "n",
+                "prediction",
+                "presence_penalty",
+                "prompt_cache_key",
+                "prompt_cache_retention",
+                "safety_identifier",
+                "seed",
+                "store",
+                "top_logprobs",
+                "verbosity",
+                "web_search_options",
+            ],
+        ])
     }
 
     fn encode(

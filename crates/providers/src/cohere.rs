@@ -55,6 +55,7 @@ impl Provider for Cohere {
     fn params(&self, _model: &str) -> Params {
         Params::AllBut(&[
             params::OPENAI_ONLY,
+            params::COMPLETIONS_ONLY,
             &["logit_bias", "logprobs", "n", "parallel_tool_calls", "top_logprobs"],
         ])
     }

@@ -66,6 +66,7 @@ impl Provider for Ollama {
     fn params(&self, _model: &str) -> Params {
         Params::AllBut(&[
             params::OPENAI_ONLY,
+            &["best_of", "echo"],
             &["logit_bias", "logprobs", "n", "parallel_tool_calls", "top_logprobs"],
         ])
     }

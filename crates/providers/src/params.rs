@@ -33,6 +33,9 @@ pub(crate) const OPENAI_ONLY: &[&str] = &[
     "web_search_options",
 ];
 
+/// What only an API of plain completions can do, and no chat.
+pub(crate) const COMPLETIONS_ONLY: &[&str] = &["best_of", "echo", "suffix"];
+
 /// What a client of another dialect may say of every model, as Claude Code says how hard to think: a
 /// model that does not have it answers without it. So it does without what only that dialect knows.
 const SOFT: &[&str] = &["parallel_tool_calls", "reasoning_effort", "service_tier", "top_k"];
@@ -67,7 +70,13 @@ pub(crate) fn form(
     let is_foreign = request.endpoint().dialect() != Dialect::OpenAi;
     let is_other = |param: &str| chat.other.iter().any(|(name, _)| name == param);
     // What is so anyway can be said to everyone.
-    let is_usual = |param: &str| param == "temperature" && is_one(chat.temperature.as_ref());
+    let says = |said| chat.other.iter().any(|(name, value)| (&**name, value.text()) == said);
+    let is_usual = |param: &str| match param {
+        "temperature" => is_one(chat.temperature.as_ref()),
+        "best_of" => says(("best_of", "1")),
+        "echo" => says(("echo", "false")),
+        _ => false,
+    };
     let is_soft = |param: &&str| is_foreign && (SOFT.contains(param) || is_other(param));
     let (soft, said): (Vec<&str>, Vec<&str>) =
         chat.params().into_iter().filter(|param| !is_usual(param)).partition(is_soft);
@@ -159,4 +168,35 @@ fn unsupported(
     }
     let (provider, model) = (provider.id(), to.model.to_string());
     Err(EncodeError::UnsupportedParams { provider, params: unsupported, model })
+}
+
+#[cfg(test)]
+mod tests {
+    use dunlin_llm::parse;
+
+    use super::*;
+    use crate::find;
+
+    #[test]
+    fn a_chat_is_asked_for_nothing_that_only_plain_completions_can_do() {
+        for name in ["anthropic", "bedrock", "cohere", "gemini"] {
+            let provider = find(name).unwrap();
+            let asked = |said: &str| {
+                let body = format!(r#"{{"model":"m","prompt":"p",{said}}}"#);
+                let request = parse(Endpoint::Completions, body.into(), None).unwrap();
+                let to = Target { model: "m".into(), ..Target::default() };
+                form(provider, &request, &to).map(drop)
+            };
+            for said in [r#""echo":true"#, r#""suffix":"x""#] {
+                let refused = asked(said).expect_err(name);
+                assert!(
+                    matches!(refused, EncodeError::UnsupportedParams { .. }),
+                    "{name} {said}: {refused}"
+                );
+            }
+            for said in [r#""echo":false"#, r#""best_of":1"#, r#""max_tokens":3"#] {
+                assert!(asked(said).is_ok(), "{name}: {said}");
+            }
+        }
+    }
 }
