@@ -1,5 +1,5 @@
 //! A limit or budget that is lowered below what is in use: refused on every node from then on, and
-//! what was let in before ends as if nothing had happened.
+//! what was let in before ends as if nothing had happened. And spend that is reset.
 
 use dunlin_cluster::{Client, Reply, wait_until};
 use serde_json::{Value, json};
@@ -68,5 +68,29 @@ async fn what_is_open_outlives_a_lowered_limit_and_a_lowered_budget() -> anyhow:
     })
     .await?;
     changed(&setup, &caller, "max_budget", json!(1.0), 200).await?;
+    Ok(())
+}
+
+/// The period in which the key spent is over and nobody has spent in the next one when its spend is
+/// reset: the reset is of the one that runs, and what is spent in that one counts as ever.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reset_after_the_period_has_run_out_is_of_the_one_that_runs() -> anyhow::Result<()> {
+    let setup = harness::start(3).await?;
+    let fields = json!({"max_budget": 0.000_000_001, "budget_duration": "10s"});
+    let caller = setup.make_key(0, fields).await?;
+    let spent = async || setup.key_info(1, &caller).await.ok()?["spend"].as_f64();
+    let is_refused =
+        async |node| setup.chat(node, &caller).await.is_ok_and(|reply| reply.status == 422);
+    wait_until("its budget is spent", SOON, async || is_refused(0).await).await?;
+    wait_until("it is known to be spent", SOON, async || spent().await > Some(0.0)).await?;
+    wait_until("the period is over", SOON * 2, async || spent().await == Some(0.0)).await?;
+    let path = format!("/key/{}/reset_spend", caller.key());
+    let url = setup.cluster.url(2, &path);
+    let raised = setup.cluster.client().post(&url, &json!({"reset_to": 1})).await?;
+    assert_eq!(raised.status, 400, "nothing is spent: it can only be lowered");
+    let reset: Value = setup.admin(2, &path, json!({"reset_to": 0})).await?.json()?;
+    assert_eq!((&reset["spend"], &reset["previous_spend"]), (&json!(0.0), &json!(0.0)));
+    assert_eq!(setup.chat(1, &caller).await?.status, 200, "a whole budget is there");
+    wait_until("what is spent since counts", SOON, async || is_refused(2).await).await?;
     Ok(())
 }

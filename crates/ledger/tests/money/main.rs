@@ -4,6 +4,8 @@ mod budgets;
 mod cluster;
 mod model;
 mod promises;
+mod proofs;
 mod rush;
+mod turns;
 mod walks;
 mod world;
