@@ -239,12 +239,21 @@ impl View {
     /// What lies on nodes that do not serve, of the main budget's period that is running: beside what
     /// is spent, and only where there is any.
     fn put_withheld(&self, row: &mut Row, id: EntityId, period: Option<Period>) {
-        let pot = PotId { of: id, line: Line::Main };
-        let is_over = period.is_some_and(|period| self.state.spend(&pot).1 < period.start);
-        let withheld = self.state.withheld(&pot);
-        if withheld > NanoUsd::ZERO && !is_over {
+        let withheld = self.withheld(id, period);
+        if withheld > NanoUsd::ZERO {
             put(row, "withheld", &withheld.as_usd());
         }
+    }
+
+    fn withheld(&self, id: EntityId, period: Option<Period>) -> NanoUsd {
+        let pot = PotId { of: id, line: Line::Main };
+        let is_over = period.is_some_and(|period| self.state.spend(&pot).1 < period.start);
+        if is_over { NanoUsd::ZERO } else { self.state.withheld(&pot) }
+    }
+
+    /// What lies on nodes that do not serve, of a main budget's present period.
+    pub(crate) fn withheld_of(&self, id: EntityId, terms: &Terms) -> NanoUsd {
+        self.withheld(id, self.running(terms))
     }
 
     /// When the present period of terms began; 0 if they have no periods.

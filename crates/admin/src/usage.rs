@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use dunlin_state::{Book, Day, Days, Facets, Key, Kind, State, Symbol, Terms, Totals};
-use dunlin_types::{KeyDigest, NanoUsd};
+use dunlin_types::{EntityId, KeyDigest, NanoUsd};
 use serde_json::{Value, json};
 
 use crate::caller::Caller;
@@ -172,7 +172,7 @@ impl View {
         });
         if let Some(key) = key {
             told["key_name"] = json!(key.name);
-            told["budget"] = self.budget_of(&key.terms, self.key_spend(key));
+            told["budget"] = self.budget_of(key.id, &key.terms, self.key_spend(key));
         }
         told
     }
@@ -185,7 +185,7 @@ impl View {
         }
         let entity = named(self.state.days(), symbol).and_then(|it| self.state.entity(kind, it));
         if let Some(entity) = entity {
-            told["budget"] = self.budget_of(&entity.terms, self.spent(entity));
+            told["budget"] = self.budget_of(entity.id, &entity.terms, self.spent(entity));
             if let Some(email) = &entity.email {
                 told["user_email"] = json!(email);
             }
@@ -194,16 +194,20 @@ impl View {
     }
 
     /// How a main budget stands in its present period; null without one.
-    fn budget_of(&self, terms: &Terms, spent: NanoUsd) -> Value {
+    fn budget_of(&self, id: EntityId, terms: &Terms, spent: NanoUsd) -> Value {
         let (limit, duration) = self.main_budget(terms);
-        limit.map_or(Value::Null, |limit| {
-            json!({
-                "max_budget": limit.as_usd(),
-                "spend": spent.as_usd(),
-                "left": NanoUsd(limit.0.saturating_sub(spent.0)).as_usd(),
-                "budget_duration": duration,
-            })
-        })
+        let Some(limit) = limit else { return Value::Null };
+        let withheld = self.withheld_of(id, terms);
+        let mut told = json!({
+            "max_budget": limit.as_usd(),
+            "spend": spent.as_usd(),
+            "left": NanoUsd(limit.0.saturating_sub((spent + withheld).0)).as_usd(),
+            "budget_duration": duration,
+        });
+        if withheld > NanoUsd::ZERO {
+            told["withheld"] = json!(withheld.as_usd());
+        }
+        told
     }
 }
 

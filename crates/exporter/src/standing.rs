@@ -42,7 +42,7 @@ static USERS: Desc = Desc::gauge("litellm_total_users", "Users that there are.",
 static TEAMS: Desc = Desc::gauge("litellm_teams_count", "Teams that there are.", &[]);
 static PROVIDER: Desc = Desc::gauge(
     "litellm_provider_remaining_budget_metric",
-    "What is left of a provider's budget, in dollars.",
+    "What is left of a provider's budget, in dollars, without what lies on nodes that do not serve.",
     &["api_provider"],
 );
 
@@ -55,7 +55,8 @@ struct OfBudgets {
 
 const HOURS: &str = "Hours until the budget begins anew, if it does.";
 const MOST: &str = "What may be spent in a period, in dollars.";
-const LEFT: &str = "What is left of it: below 0 if more was spent.";
+const LEFT: &str =
+    "What is left of it, without what lies on nodes that do not serve: below 0 if more was spent.";
 
 macro_rules! of_budgets {
     ($name:literal, $labels:expr) => {
@@ -109,10 +110,15 @@ pub(crate) static METRICS: &[&Desc] = &[
 
 pub(crate) fn report(source: &Source<'_>, upstream: &Upstream, now: UnixMillis, page: &mut Page) {
     deployments(source, upstream, page);
-    providers(source, now, page);
     let state = source.state;
     page.level(&USERS, &[], state.entities(Kind::User).count());
     page.level(&TEAMS, &[], state.entities(Kind::Team).count());
+    budgets(source, now, page);
+}
+
+fn budgets(source: &Source<'_>, now: UnixMillis, page: &mut Page) {
+    providers(source, now, page);
+    let state = source.state;
     let mut budgets = Budgets { source, now, page };
     for key in state.keys() {
         let alias = key.alias.as_deref().unwrap_or(NONE);
@@ -174,8 +180,8 @@ fn providers(source: &Source<'_>, now: UnixMillis, page: &mut Page) {
         let length = allowance.every.as_ref().and_then(|every| Length::parse(every).ok());
         let period = length.and_then(|length| length.rolling(begun, now).ok());
         let is_over = period.is_some_and(|period| period.start != begun);
-        let spent = if is_over { NanoUsd::ZERO } else { spent };
-        page.gauge(&PROVIDER, &[provider], allowance.most.as_usd() - spent.as_usd());
+        let gone = if is_over { NanoUsd::ZERO } else { spent + source.state.withheld(&pot) };
+        page.gauge(&PROVIDER, &[provider], allowance.most.as_usd() - gone.as_usd());
     }
 }
 
@@ -211,12 +217,14 @@ impl Budgets<'_> {
         let labels = labels();
         let labels: Vec<_> = labels.iter().map(String::as_str).collect();
         let period = self.running(terms);
-        let (spent, since) = state.spend(&PotId { of: id, line: Line::Main });
+        let pot = PotId { of: id, line: Line::Main };
+        let (spent, since) = state.spend(&pot);
         // What was spent without periods counts for the first one.
         let over = |period: &Period| since > UnixMillis(0) && since < period.start;
-        let spent = if period.as_ref().is_some_and(over) { NanoUsd::ZERO } else { spent };
+        let is_over = period.as_ref().is_some_and(over);
+        let gone = if is_over { NanoUsd::ZERO } else { spent + state.withheld(&pot) };
         self.page.gauge(&of.most, &labels, most.as_usd());
-        self.page.gauge(&of.left, &labels, most.as_usd() - spent.as_usd());
+        self.page.gauge(&of.left, &labels, most.as_usd() - gone.as_usd());
         if let Some(period) = period {
             let left = period.end.0.saturating_sub(self.now.0);
             let hours = std::time::Duration::from_millis(left).as_secs_f64() / 3600.0;
@@ -243,4 +251,72 @@ fn limit(state: &State, id: EntityId, terms: &Terms, now: UnixMillis) -> Option<
 
 fn shared<'a>(state: &'a State, terms: &Terms) -> Option<&'a Arc<Entity>> {
     state.entity(Kind::Budget, terms.budget_id.as_deref()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use dunlin_ledger::Allowance;
+    use dunlin_metrics::Metrics;
+    use dunlin_state::{Command, CommandId, Entry, Grant, Key};
+    use dunlin_types::{Epoch, KeyDigest, NodeId};
+
+    use super::*;
+    use crate::Serving;
+
+    const KEYS: EntityId = EntityId(1_000);
+
+    /// A node that was granted half of a budget of 8 millionths, and half of a provider's.
+    fn granted() -> Vec<Command> {
+        let (node, epoch) = (NodeId(1), Epoch(1));
+        let mut key = Key { token: KeyDigest::of("sk-a"), ..Key::default() };
+        key.terms.max_budget = Some(NanoUsd(8_000));
+        let grant = |pot, limit| Grant {
+            pot,
+            period: UnixMillis(0),
+            least: NanoUsd(0),
+            amount: NanoUsd(4_000),
+            limit,
+            window: None,
+            carries: None,
+        };
+        let main = PotId { of: KEYS, line: Line::Main };
+        let of_provider = PotId { of: PROVIDERS, line: Line::Model("openai".to_owned()) };
+        let grants = vec![grant(main, None), grant(of_provider, Some(NanoUsd(8_000)))];
+        vec![
+            Command::AddNode { node, address: "n1:4100".to_owned() },
+            Command::CreateKey { key: Box::new(key) },
+            Command::Lease { node, epoch, number: 1, returns: Vec::new(), grants },
+        ]
+    }
+
+    #[tokio::test]
+    async fn what_a_dead_node_has_of_a_budget_is_not_left_and_the_most_is_as_it_was() {
+        for (then, left) in [(vec![], 8e-6), (vec![Command::MarkDown { node: NodeId(1) }], 4e-6)] {
+            let mut state = State::new();
+            for (sequence, command) in (1..).zip(granted().into_iter().chain(then)) {
+                let id = CommandId { node: NodeId(1), epoch: Epoch(1), seq: sequence };
+                let entry = Entry { id, actor: None, command };
+                state.apply(sequence, UnixMillis(1), &entry).expect("applied");
+            }
+            let mut serving = Serving { catalog: Arc::default(), settings: Default::default() };
+            let most = Allowance { most: NanoUsd(8_000), every: None };
+            let catalog = Arc::make_mut(&mut serving.catalog);
+            catalog.provider_budgets.insert("openai".into(), most);
+            let metrics = Metrics::default();
+            metrics.add(move |page| {
+                budgets(&Source { state: &state, serving: &serving }, UnixMillis(1), page);
+            });
+            let page = metrics.page().await.expect("a turn");
+            let page = std::str::from_utf8(&page).expect("text");
+            let told = |name: &str| {
+                let line = page.lines().find(|line| line.starts_with(name));
+                let value = line.and_then(|line| line.rsplit_once(' ')).expect("it is told").1;
+                value.parse::<f64>().expect("a number")
+            };
+            let is = |name: &str, usd: f64| assert!((told(name) - usd).abs() < 1e-12, "{page}");
+            is("litellm_api_key_max_budget_metric", 8e-6);
+            is("litellm_remaining_api_key_budget_metric", left);
+            is("litellm_provider_remaining_budget_metric", left);
+        }
+    }
 }

@@ -31,7 +31,8 @@ async fn handle(admin: Admin, _: Asked) -> Result<Response, Error> {
 fn told(catalog: &Catalog, state: &State, now: UnixMillis) -> Value {
     let one = |of: EntityId, name: &str, allowance: &Allowance| {
         let pot = PotId { of, line: Line::Model(name.to_owned()) };
-        (name.to_owned(), row(state.spend(&pot), allowance, now))
+        let (spent, begun) = state.spend(&pot);
+        (name.to_owned(), row((spent, state.withheld(&pot), begun), allowance, now))
     };
     let all = catalog.deployments();
     let deployments: Map<String, Value> = all
@@ -49,7 +50,7 @@ fn told(catalog: &Catalog, state: &State, now: UnixMillis) -> Value {
 }
 
 fn row(
-    (spent, begun): (NanoUsd, UnixMillis),
+    (spent, withheld, begun): (NanoUsd, NanoUsd, UnixMillis),
     Allowance { most, every }: &Allowance,
     now: UnixMillis,
 ) -> Value {
@@ -59,12 +60,16 @@ fn row(
     let is_over = period.is_some_and(|period| period.start != begun);
     let spent = if is_over { NanoUsd::ZERO } else { spent };
     let resets = period.filter(|_| !is_over).map(|period| iso(period.end));
-    json!({
+    let mut told = json!({
         "budget_limit": most.as_usd(),
         "time_period": every,
         "spend": spent.as_usd(),
         "budget_reset_at": resets,
-    })
+    });
+    if withheld > NanoUsd::ZERO && !is_over {
+        told["withheld"] = json!(withheld.as_usd());
+    }
+    told
 }
 
 #[cfg(test)]
@@ -75,13 +80,15 @@ mod tests {
     fn a_period_is_shown_while_it_runs_and_nothing_is_spent_of_the_next() {
         let daily = Allowance { most: NanoUsd(2_000_000_000), every: Some("1d".to_owned()) };
         let day = 24 * 60 * 60 * 1000;
-        let spent = (NanoUsd(500_000_000), UnixMillis(day));
+        let spent = (NanoUsd(500_000_000), NanoUsd(250_000_000), UnixMillis(day));
         let row = |allowance: &Allowance, now| row(spent, allowance, UnixMillis(now));
         let running = row(&daily, 2 * day - 1);
         assert_eq!((&running["spend"], &running["budget_limit"]), (&json!(0.5), &json!(2.0)));
         assert_eq!(running["budget_reset_at"], json!(iso(UnixMillis(2 * day))));
+        assert_eq!(running["withheld"], json!(0.25));
         let over = row(&daily, 2 * day);
         assert_eq!((&over["spend"], &over["budget_reset_at"]), (&json!(0.0), &Value::Null));
+        assert_eq!(over["withheld"], Value::Null);
         let for_ever = Allowance { every: None, ..daily };
         assert_eq!(row(&for_ever, 99 * day)["spend"], json!(0.5));
     }
