@@ -43,8 +43,6 @@ pub struct Field {
 pub enum Shape {
     /// A text.
     Text,
-    /// A number.
-    Number,
     /// A whole number that is not negative.
     Count,
     /// True or false.
@@ -70,11 +68,10 @@ enum Standing {
     GuardsUnless(fn(&Value) -> bool, &'static str),
 }
 
-use Shape::{Count, Flag, List, Lists, Number, Object, Text, Throughput};
+use Shape::{Count, Flag, List, Lists, Object, Text, Throughput};
 use Standing::{Guards, GuardsUnless, Kept};
 
 const AGENTS: &str = "agents are not served";
-const DAILY: &str = "tokens of batches are not counted by the day";
 const DEFAULT_MODEL: &str = "requests name their model";
 const DENIED: &str = "list what may be called in allowed_routes instead";
 const GROUPS: &str = "list the names of access groups in models instead";
@@ -123,7 +120,7 @@ static OTHER: &[Field] = &[
     field("send_invite_email", Flag, Kept, "KU"),
     field("sso_user_id", Text, Kept, "U"),
     field("team_member_key_duration", Text, Guards(MEMBER_KEYS), "T"),
-    field("tpd_limit", Number, Guards(DAILY), "KTU"),
+    field("tpd_limit", Count, Kept, "KTU"),
     field("tpm_limit_type", Throughput, Kept, "KT"),
 ];
 
@@ -175,7 +172,7 @@ impl Field {
     #[must_use]
     pub fn unset(&self) -> &'static str {
         match self.shape {
-            Text | Number | Count | Throughput => "null",
+            Text | Count | Throughput => "null",
             Flag => "false",
             List => "[]",
             Object | Lists => "{}",

@@ -348,11 +348,6 @@ pub(crate) fn list(value: &Value) -> Result<&[Value], Wrong> {
     items.ok_or_else(|| wrong("list_type", "Input should be a valid list"))
 }
 
-pub(crate) fn number(value: &Value) -> Result<f64, Wrong> {
-    let number = value.as_f64().or_else(|| value.as_str()?.trim().parse().ok());
-    number.ok_or_else(|| wrong("float_type", "Input should be a valid number"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -209,6 +209,7 @@ fn key_of(reply: Reply) -> Arc<Key> {
         | Reply::Members(_)
         | Reply::Resource(_)
         | Reply::Revision(_)
+        | Reply::CountedOn(_)
         | Reply::SoftBudgetsReached(_) => {
             unreachable!("a command about one key answers with the key")
         }
@@ -228,6 +229,7 @@ fn entity_of(reply: Reply) -> Arc<Entity> {
         | Reply::Members(_)
         | Reply::Resource(_)
         | Reply::Revision(_)
+        | Reply::CountedOn(_)
         | Reply::SoftBudgetsReached(_) => {
             unreachable!("a command about one entity answers with it")
         }

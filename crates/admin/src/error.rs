@@ -195,6 +195,7 @@ impl Error {
                 | Rejected::InUse { .. }
                 | Rejected::Overpromised { .. }
                 | Rejected::TooMany { .. }
+                | Rejected::TooManyTokens { .. }
                 | Rejected::TooLarge { .. } => of(400, "bad_request_error", None),
                 Rejected::NodeRemoved { .. }
                 | Rejected::NodeIsMember { .. }

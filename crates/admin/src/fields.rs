@@ -60,27 +60,32 @@ fn take(field: &Field, body: &mut Body, guards: &mut Vec<&'static str>) -> Chang
         Change::Set(raw) => raw,
     };
     let value: Value = serde_json::from_str(raw.get()).expect("raw values are JSON");
-    if let Err(wrong) = check(field.shape, &value) {
-        body.fault(field.name, wrong);
-        return Change::Keep;
-    }
+    let kept = match kept(field.shape, &value, raw.get()) {
+        Ok(kept) => kept,
+        Err(wrong) => {
+            body.fault(field.name, wrong);
+            return Change::Keep;
+        }
+    };
     if field.guards(&value) {
         guards.push(field.name);
     }
-    Change::Set(raw.get().to_owned())
+    Change::Set(kept)
 }
 
-fn check(shape: Shape, value: &Value) -> Result<(), Wrong> {
+/// What is kept of a value: it, as it was written.
+fn kept(shape: Shape, value: &Value, written: &str) -> Result<String, Wrong> {
     match shape {
-        Shape::Text => body::text(value).map(drop),
-        Shape::Number => body::number(value).map(drop),
-        Shape::Count => body::count(value).map(drop),
-        Shape::Flag => body::flag(value).map(drop),
-        Shape::List => body::list(value).map(drop),
-        Shape::Object => body::object(value).map(drop),
-        Shape::Lists => lists(value),
-        Shape::Throughput => throughput(value),
+        Shape::Text => body::text(value).map(drop)?,
+        // Who reads it where it is kept reads one form.
+        Shape::Count => return body::count(value).map(|count| count.to_string()),
+        Shape::Flag => body::flag(value).map(drop)?,
+        Shape::List => body::list(value).map(drop)?,
+        Shape::Object => body::object(value).map(drop)?,
+        Shape::Lists => lists(value)?,
+        Shape::Throughput => throughput(value)?,
     }
+    Ok(written.to_owned())
 }
 
 fn throughput(value: &Value) -> Result<(), Wrong> {
@@ -119,7 +124,7 @@ mod tests {
             (r#"{"permissions": {"pii": false}}"#, vec!["permissions"]),
             (r#"{"rpm_limit_type": "dynamic"}"#, vec![]),
             (r#"{"rpm_limit_type": "guaranteed_throughput"}"#, vec![]),
-            (r#"{"tpd_limit": 0}"#, vec!["tpd_limit"]),
+            (r#"{"tpd_limit": 0}"#, vec![]),
             (r#"{"guardrails": [], "auto_rotate": false, "project_id": null}"#, vec![]),
             (r#"{"permissions": {"get_spend_routes": true}}"#, vec![]),
         ] {
@@ -132,11 +137,17 @@ mod tests {
         let (kept, _) = read(r#"{"router_settings": {"a": 1.50}, "config": null}"#).expect("kept");
         assert_eq!(kept["router_settings"], Change::Set(r#"{"a": 1.50}"#.to_owned()));
         assert_eq!(kept["config"], Change::Clear);
+        let (counts, _) =
+            read(r#"{"tpd_limit": 5.0, "default_estimated_output_tokens": " 7"}"#).expect("kept");
+        assert_eq!(counts["tpd_limit"], Change::Set("5".to_owned()));
+        assert_eq!(counts["default_estimated_output_tokens"], Change::Set("7".to_owned()));
         assert!(!kept.contains_key("rotation_interval"), "what is absent stays");
         for wrong in [
             r#"{"guardrails": "pii"}"#,
             r#"{"budget_fallbacks": {"a": "b"}}"#,
             r#"{"rpm_limit_type": "dinamic"}"#,
+            r#"{"tpd_limit": -1}"#,
+            r#"{"tpd_limit": 1.5}"#,
         ] {
             assert!(matches!(read(wrong), Err(Error::Invalid(_))), "{wrong}");
         }

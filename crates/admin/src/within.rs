@@ -32,6 +32,7 @@ pub(crate) fn within(terms: &Terms, bound: &Terms, whose: &str) -> Result<(), Er
         ("on_loss", loosens(terms.on_loss, bound.on_loss)),
         ("rpm_limit", exceeds(terms.rpm, bound.rpm)),
         ("tpm_limit", exceeds(terms.tpm, bound.tpm)),
+        ("tpd_limit", exceeds(tpd(terms), tpd(bound))),
         ("rpm_limit_type", bound.rpm.is_some() && becomes_dynamic("rpm_limit_type", terms, bound)),
         ("tpm_limit_type", bound.tpm.is_some() && becomes_dynamic("tpm_limit_type", terms, bound)),
         ("max_parallel_requests", exceeds(terms.parallel, bound.parallel)),
@@ -42,6 +43,11 @@ pub(crate) fn within(terms: &Terms, bound: &Terms, whose: &str) -> Result<(), Er
         ("models", !covers(&bound.models, &terms.models, true)),
     ];
     told(&wider, whose)
+}
+
+/// Tokens of batches a day.
+fn tpd(terms: &Terms) -> Option<u64> {
+    terms.other.get("tpd_limit")?.parse().ok()
 }
 
 /// Whether limits may let more through while nodes are lost than `bound` has it. What holds unless
@@ -170,6 +176,7 @@ mod tests {
             ("strict_budget", Terms { strict: Some(true), ..none() }),
             ("rpm_limit", Terms { rpm: Some(5), ..none() }),
             ("tpm_limit", Terms { tpm: Some(5), ..none() }),
+            ("tpd_limit", Terms { other: map("tpd_limit", "5".to_owned()), ..none() }),
             ("max_parallel_requests", Terms { parallel: Some(5), ..none() }),
             ("model_rpm_limit", Terms { model_rpm: map("m", 5), ..none() }),
             ("model_tpm_limit", Terms { model_tpm: map("m", 5), ..none() }),

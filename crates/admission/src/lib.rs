@@ -11,6 +11,7 @@
 //!
 //! Read `permit.rs` (a request), then `settler.rs` (its spend) and `limits.rs`.
 
+mod batches;
 mod caller;
 mod days;
 mod limits;
@@ -39,6 +40,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+pub use batches::{CountedBatch, counts_batches};
 pub use dunlin_limiter::Limited;
 pub use dunlin_state::Rank;
 pub use metrics::METRICS;
@@ -160,6 +162,17 @@ pub enum Counted {
     Output,
 }
 
+impl Counted {
+    /// What of a request counts.
+    fn of(self, prompt: u64, completion: u64) -> u64 {
+        match self {
+            Self::Total => prompt.saturating_add(completion),
+            Self::Input => prompt,
+            Self::Output => completion,
+        }
+    }
+}
+
 /// What a deployment may be sent, by the whole cluster. `None`: as much as comes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Room {
@@ -167,6 +180,10 @@ pub struct Room {
     pub requests: Option<u64>,
     /// Tokens in any 60 s.
     pub tokens: Option<u64>,
+    /// Tokens of prompts in any 60 s.
+    pub input: Option<u64>,
+    /// Tokens of answers in any 60 s.
+    pub output: Option<u64>,
     /// Requests at once.
     pub parallel: Option<u64>,
     /// Higher for what was said later, such as the number of the config revision.
@@ -177,7 +194,8 @@ impl Room {
     /// Whether it bounds anything.
     #[must_use]
     pub fn is_bounded(&self) -> bool {
-        self.requests.is_some() || self.tokens.is_some() || self.parallel.is_some()
+        let Self { requests, tokens, input, output, parallel, as_of: _ } = self;
+        [requests, tokens, input, output, parallel].into_iter().any(Option::is_some)
     }
 }
 
@@ -311,7 +329,8 @@ impl Admission {
         let rules = self.0.rules.load_full();
         let slot = self.0.slots.take(rules.node_parallel.unwrap_or(u64::MAX))?;
         let mut payers = self.payers(caller, &demand.model, &rules);
-        let hold = self.hold(&mut payers, &demand, &rules).await?;
+        let token = caller.map(|caller| caller.token);
+        let hold = self.hold((token, &mut payers), &demand, &rules).await?;
         let reservation = match caller {
             Some(caller) => {
                 let (tags, key_parallel) = (caller.limited_tags.as_slice(), rules.key_parallel);
@@ -344,14 +363,14 @@ impl Admission {
     /// refused: each one once.
     async fn hold(
         &self,
-        payers: &mut [Payer],
+        (token, payers): (Option<KeyDigest>, &mut [Payer]),
         demand: &Demand,
         rules: &Rules,
     ) -> Result<Hold, Refusal> {
         loop {
             let (request, model) = (demand.request, Arc::clone(&demand.model));
             let (payers_now, called, cost) = (payers.to_vec(), Vec::new(), demand.cost);
-            let about = About { request, payers: payers_now, called, model, cost };
+            let about = About { request, token, payers: payers_now, called, model, cost };
             let over = match self.0.money.hold(about).await {
                 Err(Refusal::OverBudget(over)) => over,
                 held_or_refused => return held_or_refused,

@@ -95,13 +95,9 @@ impl Limits {
         demand: &Demand,
     ) -> Result<Reservation, Refusal> {
         let scopes = scopes::of(under, demand);
-        let begun = self.begin(&scopes);
-        let claims = scopes.iter().zip(begun).map(|(scope, begun)| async move {
-            match begun {
-                Begun::Taken(part) => Ok(part),
-                Begun::Open(decision) => self.claim(&scope.claim, decision).await,
-            }
-        });
+        let begun = self.begin(scopes.iter().map(|scope| &scope.claim));
+        let claims = scopes.iter().zip(begun);
+        let claims = claims.map(|(scope, begun)| self.go_on(&scope.claim, begun));
         let mut parts = Vec::with_capacity(scopes.len());
         for (scope, claimed) in scopes.iter().zip(join_all(claims).await) {
             // The first that refuses is named; what the others gave is dropped, and so undone.
@@ -112,14 +108,14 @@ impl Limits {
     }
 
     /// What this node can decide by itself. What comes after a scope that refuses is not claimed.
-    fn begin(&self, scopes: &[Scope<'_>]) -> Vec<Begun> {
-        let mut decisions = Vec::with_capacity(scopes.len());
-        if scopes.is_empty() {
+    fn begin<'c>(&self, claims: impl ExactSizeIterator<Item = &'c Claim>) -> Vec<Begun> {
+        let mut decisions = Vec::with_capacity(claims.len());
+        if claims.len() == 0 {
             return Vec::new();
         }
         let (mut limiter, now) = (self.limiter(), self.now());
-        for scope in scopes {
-            let decision = limiter.admit(&scope.claim, now);
+        for claim in claims {
+            let decision = limiter.admit(claim, now);
             let refuses = matches!(decision, Decision::Refused(_));
             decisions.push(decision);
             if refuses {
@@ -128,6 +124,13 @@ impl Limits {
         }
         drop(limiter);
         decisions.into_iter().map(|decision| Begun::of(self, decision)).collect()
+    }
+
+    async fn go_on(&self, claim: &Claim, begun: Begun) -> Result<Part, NotTaken> {
+        match begun {
+            Begun::Taken(part) => Ok(part),
+            Begun::Open(decision) => self.claim(claim, decision).await,
+        }
     }
 
     async fn claim(&self, claim: &Claim, mut decision: Decision) -> Result<Part, NotTaken> {
@@ -238,6 +241,7 @@ impl Limits {
             only,
             throttled,
             what,
+            batch: None,
             limit,
             remaining,
             retry_after,
@@ -331,7 +335,11 @@ impl Limits {
         let (tags, key_parallel, key_model) = ([].as_slice(), None, (None, None));
         let under = Under { payers, tags, key_parallel, key_model, on_loss };
         let scopes = scopes::of(under, demand);
-        let Begun::Taken(part) = self.begin(&scopes).into_iter().next()? else { return None };
+        let Begun::Taken(part) =
+            self.begin(scopes.iter().map(|scope| &scope.claim)).into_iter().next()?
+        else {
+            return None;
+        };
         Reservation::new(vec![(scopes[0].of, part)], demand.counted)
             .status()
             .first()

@@ -19,7 +19,7 @@ use dunlin_consensus::Consensus;
 use dunlin_ledger::{Demand, Figures, Lease, Life, Purses, Short, Shortage, View};
 use dunlin_rpc::{Incoming, Rpc};
 use dunlin_state::{Payer, State, is_rolling};
-use dunlin_types::{Clock, Epoch, NanoUsd, NodeId, PotId, RequestId, UnixMillis};
+use dunlin_types::{Clock, Epoch, KeyDigest, NanoUsd, NodeId, PotId, RequestId, UnixMillis};
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::sleep;
 use tokio_util::task::TaskTracker;
@@ -149,10 +149,7 @@ impl Money {
                 _ = moved.changed() => {}
                 () = sleep(until.since(now)) => {}
             }
-            if demands.iter().any(|demand| is_rolling(&demand.pot)) {
-                // The state says when such a period began.
-                demands = self.plan(&About { cost, ..hold.about.clone() }).demands;
-            }
+            self.renew(&hold.about, cost, &mut demands)?;
         }
         let purses = self.purses();
         if has_waited {
@@ -165,6 +162,25 @@ impl Money {
                 *period = held.period;
             }
         }
+        Ok(())
+    }
+
+    /// What a request that has waited demands by now: its limits may be others, and who asks may not
+    /// be let in any more.
+    fn renew(&self, about: &About, cost: Bounds, demands: &mut Vec<Demand>) -> Result<(), Refusal> {
+        let (state, rules) = (self.0.consensus.state(), self.0.rules.load());
+        if let Some(token) = about.token {
+            state.authenticate(token, self.today(&state))?;
+        }
+        if demands.iter().any(|demand| is_rolling(&demand.pot)) {
+            // The state says when such a period began.
+            *demands = self.plan(&About { cost, ..about.clone() }).demands;
+        }
+        demands.retain_mut(|demand| {
+            let limit = rules.limit_of(&state, &demand.pot);
+            demand.limit = limit.unwrap_or(demand.limit);
+            limit.is_some()
+        });
         Ok(())
     }
 
@@ -303,6 +319,8 @@ fn more_may_come(short: &Short) -> bool {
 #[derive(Clone, Debug)]
 pub(crate) struct About {
     pub(crate) request: RequestId,
+    /// The key that must be let in for as long as it waits; none: nobody's may be.
+    pub(crate) token: Option<KeyDigest>,
     /// Who pays, in the order in which budgets are checked.
     pub(crate) payers: Vec<Payer>,
     /// Instead of them, the pots of what is called.

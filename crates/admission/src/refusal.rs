@@ -6,6 +6,8 @@ use dunlin_limiter::Limited;
 use dunlin_state::{Kind, Payer, Rank};
 use dunlin_types::{NanoUsd, PotId, UnixMillis};
 
+use crate::Counted;
+
 /// Why a request is not admitted.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
@@ -143,6 +145,8 @@ pub struct RateLimited {
     pub throttled: bool,
     /// Which limit.
     pub what: Limited,
+    /// The tokens of the batch that it refused, if it is one of tokens of batches in a day.
+    pub batch: Option<u64>,
     /// Its size.
     pub limit: u64,
     /// What is left of it: less than the request needs.
@@ -217,10 +221,26 @@ impl From<Refusal> for NotEntered {
 pub struct Full {
     /// Which limit.
     pub what: Limited,
+    /// The tokens that it counts, if it counts those of prompts or of answers alone.
+    pub only: Option<Counted>,
     /// Its size.
     pub limit: u64,
     /// How long until the request could pass.
     pub retry_after: Duration,
+}
+
+impl Full {
+    /// The limit, as the config names it.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match (self.what, self.only) {
+            (Limited::Requests, _) => "rpm",
+            (Limited::Tokens, None | Some(Counted::Total)) => "tpm",
+            (Limited::Tokens, Some(Counted::Input)) => "itpm",
+            (Limited::Tokens, Some(Counted::Output)) => "otpm",
+            (Limited::MaxParallelRequests, _) => "max_parallel_requests",
+        }
+    }
 }
 
 /// An admitted request could not be put on record.

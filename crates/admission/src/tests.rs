@@ -1,6 +1,7 @@
 //! Admission on whole nodes in one process, over real sockets on loopback and real disks. Every
 //! wait is for a condition, with a deadline that only a broken build meets.
 
+mod batches;
 pub(crate) mod cluster;
 mod money;
 mod scopes;

@@ -27,6 +27,13 @@ const POSTGRES: &str = "no Postgres is used: keys, spend and config are kept by 
      replicated to every node";
 const REDIS: &str = "no Redis is used: the nodes share limits, load and health among themselves";
 const SEGMENTS: &str = "old parts of the request log go by themselves, a file at a time";
+const COUNTED: &str = "what is spent is always counted: budgets hold because of it";
+const HELD: &str = "a request holds what it may cost of its budgets: without that, many at once would \
+     overspend them";
+const LOGGED: &str = "the request log is what spend is settled from, so each request is in it, failed \
+     ones too; for a short one set maximum_spend_logs_retention_period";
+const TURNS: &str = "a budget begins anew at its very time, without a sweep; one without \
+     budget_duration never does";
 const CIPHERS: &str =
     "TLS 1.2 and 1.3 are spoken, with the ciphers and curves that rustls holds safe";
 const GUARDS: &str = "guardrails are not carried out by this version; check prompts and answers in a \
@@ -93,9 +100,9 @@ pub(crate) const PARAMS: Keys = Keys {
         cache_read_input_token_cost client_id client_secret cooldown_time custom_llm_provider \
         default_api_key_rpm_limit default_api_key_tpm_limit drop_params extra_body extra_headers headers input_cost_per_audio_token \
         input_cost_per_character input_cost_per_image input_cost_per_image_token \
-        input_cost_per_pixel input_cost_per_query input_cost_per_second input_cost_per_token \
+        input_cost_per_pixel input_cost_per_query input_cost_per_second input_cost_per_token itpm \
         keepalive_seconds litellm_credential_name max_budget max_parallel_requests max_retries model num_retries ocr_cost_per_page order \
-        organization output_cost_per_audio_token output_cost_per_character \
+        organization otpm output_cost_per_audio_token output_cost_per_character \
         output_cost_per_image output_cost_per_image_token output_cost_per_pixel \
         output_cost_per_reasoning_token output_cost_per_second output_cost_per_token rpm \
         ssl_certificate ssl_verify stream_timeout tenant_id tiered_pricing timeout tpm \
@@ -104,9 +111,9 @@ pub(crate) const PARAMS: Keys = Keys {
         vertex_location vertex_project weight",
     not_yet: "adaptive_router_* auto_router_* aws_* azure_* \
         cache_creation_input_token_cost* cache_read_input_token_cost* \
-        complexity_router_* configurable_clientside_auth_params input_cost_per_* itpm \
+        complexity_router_* configurable_clientside_auth_params input_cost_per_* \
         merge_reasoning_content_in_choices mock_response \
-        ocr_cost_per_page* otpm output_cost_per_* quality_router_* region_name \
+        ocr_cost_per_page* output_cost_per_* quality_router_* region_name \
         stream_timeout_by_service_tier tag_regex tags timeout_by_service_tier \
         vertex_* watsonx_*",
     replaced: &[],
@@ -243,9 +250,8 @@ pub(crate) const GENERAL: Keys = Keys {
         always_include_stream_usage background_health_checks \
         cancel_on_disconnect completion_model custom_auth_run_common_checks \
         dangerously_allow_mock_testing_request_params \
-        default_team_disabled disable_budget_reservation disable_error_logs disable_reset_budget \
-        disable_retry_on_max_parallel_request_limit_error disable_spend_logs \
-        disable_spend_updates embedding_model enable_jwt_auth enable_oauth2_auth \
+        default_team_disabled \
+        disable_retry_on_max_parallel_request_limit_error embedding_model enable_jwt_auth enable_oauth2_auth \
         enable_oauth2_proxy_auth enforce_user_param enforced_params \
         forward_client_headers_to_llm_api \
         forward_llm_provider_auth_headers forward_openai_org_id \
@@ -255,7 +261,7 @@ pub(crate) const GENERAL: Keys = Keys {
         max_in_flight_requests_per_worker max_queued_requests_per_worker \
         max_response_size_mb missing_session_id \
         model_list_healthy_only moderation_model \
-        proxy_budget_rescheduler_* public_routes reject_clientside_metadata_tags role_permissions \
+        public_routes reject_clientside_metadata_tags role_permissions \
         service_account_settings spend_report_frequency \
         trusted_proxy_ranges ui_access_mode \
         use_client_credentials_pass_through_routes",
@@ -264,10 +270,16 @@ pub(crate) const GENERAL: Keys = Keys {
         ("coordination_redis", REDIS),
         ("database_*", POSTGRES),
         ("database_url", POSTGRES),
+        ("disable_budget_reservation", HELD),
+        ("disable_error_logs", LOGGED),
         ("disable_prisma_schema_update", POSTGRES),
+        ("disable_reset_budget", TURNS),
+        ("disable_spend_logs", LOGGED),
+        ("disable_spend_updates", COUNTED),
         ("maximum_spend_logs_cleanup_cron", SEGMENTS),
         ("maximum_spend_logs_retention_interval", SEGMENTS),
         ("proxy_batch_write_at", POSTGRES),
+        ("proxy_budget_rescheduler_*", TURNS),
         ("proxy_config_reload_interval_seconds", "a changed config is on every node at once"),
         ("supported_db_objects", POSTGRES),
         ("use_redis_transaction_buffer", REDIS),

@@ -93,6 +93,20 @@ impl Losses {
 mod tests {
     use super::*;
 
+    /// By then whatever the others took while they did not know of its loss has come back. Nodes that
+    /// serve nobody after a minute without a majority never get there.
+    #[test]
+    fn a_lost_node_uses_its_share_70_s_after_it_was_last_heard_or_began() {
+        let ring = Ring::new(1, (1..=3).map(NodeId).collect());
+        for (began, heard) in [(5_000, 20_000), (20_000, 5_000), (20_000, 0)] {
+            let mut losses = Losses::default();
+            assert!(!losses.is_apart(MonoMillis(0), MonoMillis(1_000_000)), "it takes no part");
+            losses.turn(&ring, MonoMillis(began));
+            let is_apart = |at| losses.is_apart(MonoMillis(heard), MonoMillis(at));
+            assert!(!is_apart(89_999) && is_apart(90_000), "{began}, {heard}");
+        }
+    }
+
     #[test]
     fn a_node_that_begins_anew_leaves_a_lost_one_the_share_that_it_goes_by() {
         let members: Vec<_> = (1..=3).map(NodeId).collect();

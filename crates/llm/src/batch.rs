@@ -1,11 +1,11 @@
 //! OpenAI's batches, as far as what they used is to be known: the batch itself, and the lines of
 //! its output, each of which holds a whole answer.
 
-use dunlin_types::Usage;
+use dunlin_types::{Tokens, Usage};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::estimate::{tokens_in, words_in};
+use crate::estimate::{prompt_tokens, tokens_in, words_in};
 use crate::json::string;
 use crate::{responses, usage};
 
@@ -90,11 +90,50 @@ pub fn used_in_line(line: &[u8]) -> Option<(Usage, bool)> {
     Some((Usage { completion, ..Usage::default() }, true))
 }
 
+#[derive(Deserialize)]
+struct PeekAsk<'a> {
+    #[serde(borrow)]
+    body: &'a RawValue,
+}
+
+/// What the body of a line says of its answers.
+#[derive(Deserialize)]
+struct PeekMost {
+    n: Option<u64>,
+    max_completion_tokens: Option<u64>,
+    max_tokens: Option<u64>,
+    max_output_tokens: Option<u64>,
+}
+
+/// What one line of an input asks for, estimated: its prompt, and the longest answers that it allows
+/// itself. A line that is none asks for nothing.
+#[must_use]
+pub fn asked_in_line(line: &[u8]) -> Tokens {
+    let Ok(PeekAsk { body }) = serde_json::from_slice(line) else { return Tokens(0) };
+    let prompt = prompt_tokens(body.get().as_bytes());
+    let most = serde_json::from_str(body.get()).map_or(0, |most: PeekMost| {
+        let of_one = most.max_completion_tokens.or(most.max_tokens).or(most.max_output_tokens);
+        of_one.unwrap_or_default().saturating_mul(most.n.unwrap_or(1))
+    });
+    Tokens(prompt.0.saturating_add(most))
+}
+
 #[cfg(test)]
 mod tests {
-    use dunlin_types::Tokens;
-
     use super::*;
+
+    #[test]
+    fn a_line_asks_for_its_prompt_and_for_the_answers_that_it_allows() {
+        let asked = |body: &str| asked_in_line(format!(r#"{{"body":{body}}}"#).as_bytes()).0;
+        let prompt = asked(r#"{"messages":[{"role":"user","content":"hello"}]}"#);
+        assert!((5..30).contains(&prompt), "{prompt}");
+        let limited = asked(r#"{"messages":[],"max_tokens":500,"n":2}"#);
+        assert!((1000..1030).contains(&limited), "{limited}");
+        assert!(asked(r#"{"input":"x","max_output_tokens":70}"#) >= 70);
+        assert!(asked(r#"{"messages":[],"max_tokens":"many"}"#) < 30, "its provider refuses it");
+        assert_eq!(asked_in_line(b"no line"), Tokens(0));
+        assert_eq!(asked(r#"{"max_tokens":18446744073709551615,"n":3}"#), u64::MAX);
+    }
 
     #[test]
     fn a_batch_says_whether_it_is_over_and_where_its_answers_are() {

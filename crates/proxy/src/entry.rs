@@ -84,12 +84,12 @@ pub(crate) async fn pick(
         if deployment.limits == DeploymentLimits::default() && !has_budget(catalog, deployment) {
             return Ok((attempt, None));
         }
-        let DeploymentLimits { requests, tokens, parallel } = deployment.limits;
+        let DeploymentLimits { requests, tokens, input, output, parallel } = deployment.limits;
         let entering = Entering {
             deployment: &deployment.id,
             provider: &deployment.provider,
             tags,
-            room: Room { requests, tokens, parallel, as_of: revision },
+            room: Room { requests, tokens, input, output, parallel, as_of: revision },
             cost: cost(deployment),
         };
         match proxy.0.admission.enter(entering, demand).await {
@@ -146,15 +146,15 @@ fn has_budget(catalog: &Catalog, deployment: &Deployment) -> bool {
 
 /// What the client of a group is told that is full.
 pub(crate) fn message(group: &str, full: &Full) -> String {
-    let Full { what, limit, .. } = full;
-    match what {
+    let (name, limit) = (full.name(), full.limit);
+    match full.what {
         Limited::MaxParallelRequests => format!(
             "Deployment has all max_parallel_requests slots in use. Deployment \
              model_group={group}, max_parallel_requests={limit}"
         ),
         Limited::Requests | Limited::Tokens => format!(
-            "Deployment over user-defined ratelimit. Deployment model_group={group}, {} limit={limit}",
-            if *what == Limited::Requests { "rpm" } else { "tpm" }
+            "Deployment over user-defined ratelimit. Deployment model_group={group}, {name} \
+             limit={limit}"
         ),
     }
 }

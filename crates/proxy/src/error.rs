@@ -143,6 +143,14 @@ impl Failed {
         }
     }
 
+    /// An event that tells it in a conversation.
+    pub(crate) fn realtime_event(&self) -> String {
+        let ErrorBody { message, kind, param, code } = self.body();
+        let code = code.to_string();
+        let error = json!({"type": kind, "code": code, "message": message, "param": param});
+        json!({"type": "error", "error": error}).to_string()
+    }
+
     /// The same, for a client that set a bound on its wait.
     pub(crate) fn bound(self, bound: Option<Duration>) -> Self {
         Self { bound, ..self }
@@ -237,14 +245,6 @@ impl Refused {
         let message = "This path speaks WebSocket over HTTP/1.1: it needs the headers `Upgrade`, \
                        `Connection`, `Sec-WebSocket-Key` and `Sec-WebSocket-Version: 13`.";
         Self::Unfit { param: "upgrade", message: message.to_owned() }
-    }
-
-    /// An event that tells it in a conversation.
-    pub(crate) fn realtime_event(&self) -> String {
-        let ErrorBody { message, kind, param, code } = self.body();
-        let code = code.to_string();
-        let error = json!({"type": kind, "code": code, "message": message, "param": param});
-        json!({"type": "error", "error": error}).to_string()
     }
 
     /// What the request names is kept for another model.

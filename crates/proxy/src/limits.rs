@@ -18,6 +18,7 @@ const WINDOW: Duration = Duration::from_mins(1);
 
 const POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 const STATE: HeaderName = HeaderName::from_static("ratelimit");
+const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
 
 /// Tells an admitted request what is left with it.
 pub(crate) fn tell(
@@ -26,7 +27,7 @@ pub(crate) fn tell(
     dialect: Dialect,
     now: UnixMillis,
 ) {
-    tell_until(told, limits, WINDOW, dialect, now);
+    tell_until(told, limits, Some(WINDOW), dialect, now);
 }
 
 /// Tells a refused request which limit it was, and when it would pass.
@@ -34,16 +35,32 @@ pub(crate) fn refuse(told: &mut HeaderMap, limited: &RateLimited, dialect: Diale
     let wait = limited.retry_after;
     let millis = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
     let now = UnixMillis(limited.reset_at.0.saturating_sub(millis));
-    told.extend(headers::retry_after(wait));
     insert(told, HeaderName::from_static("rate_limit_type"), limited.what.name());
+    if is_closed(limited) && limited.batch.is_none() {
+        // As the SDKs of OpenAI and Anthropic ask for: no repetition helps.
+        told.insert(SHOULD_RETRY, HeaderValue::from_static("false"));
+        tell_until(told, &[limited.status()], None, dialect, now);
+        return;
+    }
+    told.extend(headers::retry_after(wait));
     insert(told, HeaderName::from_static("reset_at"), &headers::utc(limited.reset_at));
-    tell_until(told, &[limited.status()], wait, dialect, now);
+    if limited.batch.is_some() {
+        // The others are told of limits of a minute.
+        return;
+    }
+    tell_until(told, &[limited.status()], Some(wait), dialect, now);
 }
 
+/// Whether it lets nothing through, however long one waits.
+fn is_closed(limited: &RateLimited) -> bool {
+    limited.limit == 0
+}
+
+/// `wait`: until all of the limits is back; `None`: never.
 fn tell_until(
     told: &mut HeaderMap,
     limits: &[LimitStatus],
-    wait: Duration,
+    wait: Option<Duration>,
     dialect: Dialect,
     now: UnixMillis,
 ) {
@@ -67,6 +84,7 @@ fn tell_until(
         let [most, rest, reset] = of_dialect(dialect, what);
         told.insert(most, HeaderValue::from(limit.limit));
         told.insert(rest, HeaderValue::from(limit.remaining));
+        let Some(wait) = wait else { continue };
         let back = match dialect {
             Dialect::Anthropic => headers::rfc3339(now, wait),
             Dialect::Gemini | Dialect::OpenAi | Dialect::Responses => span(wait),
@@ -129,11 +147,11 @@ fn of_dialect(dialect: Dialect, what: Limited) -> [HeaderName; 3] {
 }
 
 /// The two fields of the IETF's draft.
-fn draft(limits: &[LimitStatus], wait: Duration) -> (String, String) {
+fn draft(limits: &[LimitStatus], wait: Option<Duration>) -> (String, String) {
     // Each limit takes about so many bytes.
     let room = || String::with_capacity(limits.len() * 48);
     let (mut policies, mut states) = (room(), room());
-    let back = whole_seconds(wait);
+    let back = wait.map(whole_seconds);
     for LimitStatus { of, what, limit, remaining } in limits {
         for (field, letter, number) in
             [(&mut policies, "\";q=", *limit), (&mut states, "\";r=", *remaining)]
@@ -148,8 +166,10 @@ fn draft(limits: &[LimitStatus], wait: Duration) -> (String, String) {
             Limited::Requests | Limited::Tokens => {
                 policies.push_str(";w=");
                 push_number(&mut policies, WINDOW.as_secs());
-                states.push_str(";t=");
-                push_number(&mut states, back);
+                if let Some(back) = back {
+                    states.push_str(";t=");
+                    push_number(&mut states, back);
+                }
             }
             Limited::MaxParallelRequests => policies.push_str(";qu=\"concurrent-requests\""),
         }
@@ -177,15 +197,25 @@ const THROTTLED: &str = " (throttled, its budget is spent)";
 /// What a client is told of the limit that refused its request.
 pub(crate) fn message(limited: &RateLimited) -> String {
     let throttled = if limited.throttled { THROTTLED } else { "" };
+    let until = if is_closed(limited) {
+        "A limit of 0 lets nothing through, until an admin sets another".to_owned()
+    } else {
+        format!("Limit resets at: {}", headers::utc(limited.reset_at))
+    };
+    let (of, id) = (limited.of.name(), limited.id());
+    if let Some(tokens) = limited.batch {
+        return format!(
+            "Batch rate limit exceeded for {of}: {id}. Batch contains {tokens} tokens but only {} \
+             tokens remaining out of {} TPD limit. {until}",
+            limited.remaining, limited.limit,
+        );
+    }
     format!(
-        "Rate limit exceeded for {}: {}. Limit type: {}. Current limit: {}{throttled}, Remaining: \
-         {}. Limit resets at: {}",
-        limited.of.name(),
-        limited.id(),
+        "Rate limit exceeded for {of}: {id}. Limit type: {}. Current limit: {}{throttled}, Remaining: \
+         {}. {until}",
         limited.what.name(),
         limited.limit,
         limited.remaining,
-        headers::utc(limited.reset_at),
     )
 }
 
@@ -260,19 +290,64 @@ mod tests {
         assert!(!anthropic.contains_key("x-ratelimit-limit-requests"));
     }
 
-    #[test]
-    fn a_refusal_tells_the_true_wait() {
-        let limited = RateLimited {
+    fn refused(limit: u64) -> RateLimited {
+        RateLimited {
             of: LimitScope { rank: Rank::Team, part: Part::Model },
             name: "blue".to_owned(),
             only: Some("m".to_owned()),
             throttled: false,
             what: Limited::Requests,
-            limit: 3,
+            batch: None,
+            limit,
             remaining: 0,
             retry_after: Duration::from_millis(7_200),
             reset_at: UnixMillis(1_795_233_441_000),
-        };
+        }
+    }
+
+    #[test]
+    fn a_limit_of_zero_names_no_time_to_come_back() {
+        let limited = refused(0);
+        for dialect in [Dialect::OpenAi, Dialect::Anthropic] {
+            let mut told = HeaderMap::new();
+            refuse(&mut told, &limited, dialect);
+            let names = || told.keys().map(HeaderName::as_str);
+            let of_time = |name: &str| name.contains("reset") || name.contains("retry-after");
+            assert_eq!(names().find(|name| of_time(name)), None);
+            assert_told(
+                &told,
+                &[
+                    ("x-should-retry", "false"),
+                    ("rate_limit_type", "requests"),
+                    ("x-ratelimit-model_per_team-limit-requests", "0"),
+                    ("ratelimit", "\"model_per_team-requests\";r=0"),
+                ],
+            );
+        }
+        let message = message(&limited);
+        assert!(
+            message.ends_with("A limit of 0 lets nothing through, until an admin sets another")
+        );
+        assert!(!message.contains("resets"), "{message}");
+    }
+
+    #[test]
+    fn a_batch_hears_of_its_day_and_of_no_minute() {
+        let limited = RateLimited { batch: Some(700), remaining: 40, ..refused(500) };
+        let mut told = HeaderMap::new();
+        refuse(&mut told, &limited, Dialect::OpenAi);
+        assert_told(&told, &[("retry-after", "8"), ("reset_at", "2026-11-21 03:57:21 UTC")]);
+        assert!(!told.keys().any(|name| name.as_str().contains("ratelimit-")));
+        let expected = "Batch rate limit exceeded for model_per_team: blue:m. Batch contains 700 \
+                        tokens but only 40 tokens remaining out of 500 TPD limit. Limit resets at: \
+                        2026-11-21 03:57:21 UTC";
+        assert_eq!(message(&limited), expected);
+    }
+
+    #[test]
+    fn a_refusal_tells_the_true_wait() {
+        let limited = refused(3);
+        assert!(message(&limited).ends_with("Limit resets at: 2026-11-21 03:57:21 UTC"));
         let mut told = HeaderMap::new();
         refuse(&mut told, &limited, Dialect::OpenAi);
         assert_told(

@@ -67,7 +67,7 @@ async fn conduct(
     let detour = request.extensions().get::<Detour>().cloned();
     let asker =
         Asker { proxy: proxied, call: asked, headers, uri, origin, model, group: name, detour };
-    let (mut bill, told) = asker.admit(caller).await?;
+    let (mut bill, told) = asker.admit(caller, None).await?;
 
     let headers = &outgoing(request.headers(), offered);
     let demand = &Demand::free(call.id, &group.name, Tokens(0), serving.settings.counted);

@@ -240,6 +240,10 @@ pub struct DeploymentLimits {
     pub requests: Option<u64>,
     /// Tokens in any 60 s.
     pub tokens: Option<u64>,
+    /// Tokens of prompts in any 60 s.
+    pub input: Option<u64>,
+    /// Tokens of answers in any 60 s.
+    pub output: Option<u64>,
     /// Requests at once.
     pub parallel: Option<u64>,
 }

@@ -1,6 +1,7 @@
 //! What each command does: one exhaustive match, one function for each family of commands.
 
 mod audit;
+mod batched;
 mod claims;
 mod config;
 mod entities;
@@ -94,10 +95,7 @@ impl State {
                 entities::remove_members(self, *kind, name, users)
             }
             Command::MeetEndUsers { names } => met::meet(self, names),
-            Command::All { commands } => {
-                let replies = commands.iter().map(|command| self.command(by, command));
-                Ok(Reply::All(replies.collect::<Result<_, _>>()?))
-            }
+            Command::All { commands } => self.all(by, commands),
             Command::Settle { node, epoch, from, to, charges, days } => {
                 money::settle(self, *node, (*epoch, *from), *to, (charges, days))
             }
@@ -107,6 +105,10 @@ impl State {
             Command::CloseLives { node, through } => Ok(money::close(self, *node, *through)),
             Command::SetSpend { pot, period, to } => money::set_spend(self, pot, *period, *to),
             Command::Claim { request, made } => claims::claim(self, *request, *made),
+            Command::CountBatch { whose, tokens } => batched::count(self, whose, *tokens),
+            Command::UncountBatch { whose, tokens, day } => {
+                Ok(batched::take_back(self, whose, *tokens, *day))
+            }
             Command::SetSpendOf { whose, period, to } => {
                 money::set_spend_of(self, whose, *period, *to)
             }
@@ -125,6 +127,11 @@ impl State {
             }
             Command::RollBackConfig { to, after } => config::roll_back(self, *to, *after, by),
         }
+    }
+
+    fn all(&mut self, by: NodeId, commands: &[Command]) -> Result<Reply, Rejected> {
+        let replies = commands.iter().map(|command| self.command(by, command));
+        Ok(Reply::All(replies.collect::<Result<_, _>>()?))
     }
 
     /// When something was made that may have an age of its own. Nothing is older than it can be.

@@ -282,8 +282,25 @@ pub enum Command {
         /// When it was made. Long after that it is not charged any more.
         made: UnixMillis,
     },
-    /// The same for the main pot of a key or an entity. It is named, so that it may be made just
-    /// before.
+    /// A batch is about to be made: its tokens count on the present day for all of these who may make
+    /// so many a day, or for nobody.
+    CountBatch {
+        /// Who.
+        whose: Vec<EntityId>,
+        /// How many.
+        tokens: u64,
+    },
+    /// It was not made.
+    UncountBatch {
+        /// Who.
+        whose: Vec<EntityId>,
+        /// How many.
+        tokens: u64,
+        /// On which day they were counted.
+        day: Day,
+    },
+    /// The same as [`Command::SetSpend`] for the main pot of a key or an entity. It is named, so that it
+    /// may be made just before.
     SetSpendOf {
         /// Whose spend.
         whose: Spender,

@@ -10,6 +10,7 @@
 
 mod apply;
 mod audit;
+mod batched;
 mod caller;
 mod claims;
 mod command;

@@ -17,6 +17,8 @@ pub const DEPLOYMENTS: EntityId = EntityId(3);
 pub const TAGS: EntityId = EntityId(4);
 /// How a limit that holds only while the model fails is written in the fields that are kept as text.
 const DYNAMIC: &str = "\"dynamic\"";
+/// The field that is kept as text and says how many tokens of batches may be made a day.
+const TPD: &str = "tpd_limit";
 /// Numbers from here on are those of rows.
 pub(crate) const FIRST_ROW: u64 = 1_000;
 
@@ -319,6 +321,12 @@ impl Payer {
         let is =
             |by: &str| self.first(|terms| terms.other.get(by)).is_some_and(|how| how == DYNAMIC);
         (is("rpm_limit_type"), is("tpm_limit_type"))
+    }
+
+    /// Tokens of batches in a day.
+    #[must_use]
+    pub fn tpd(&self) -> Option<u64> {
+        self.limit_of(|terms| terms.other.get(TPD)?.parse().ok())
     }
 
     /// Requests at once.

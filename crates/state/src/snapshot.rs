@@ -13,8 +13,9 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::audit::AuditDocument;
+use crate::batched::Batched;
 use crate::claims::Claims;
-use crate::command::{Entity, FORMAT, Key, Kind, Member, Resource};
+use crate::command::{Day, Entity, FORMAT, Key, Kind, Member, Resource};
 use crate::state::{Holder, Members, State};
 use days::DaysRow;
 pub use rows::{ClusterNode, ConfigRevision, FormerCluster, RemovedNode, Spent};
@@ -48,6 +49,9 @@ struct Document {
     claims: Vec<(RequestId, UnixMillis)>,
     #[serde(default, skip_serializing_if = "is_zero")]
     claims_forgotten: UnixMillis,
+    /// Tokens of batches, and of which day.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    batched: Option<(Day, Vec<(EntityId, u64)>)>,
     config: Vec<ConfigRevision>,
     #[serde(default, skip_serializing_if = "AuditDocument::is_empty")]
     audit: AuditDocument,
@@ -115,6 +119,7 @@ impl State {
             leased: self.leased.iter().map(|(node, (epoch, to))| (*node, *epoch, *to)).collect(),
             claims: self.claims.iter().collect(),
             claims_forgotten: self.claims.forgotten(),
+            batched: self.batched_row(),
             config: self.config.to_vec(),
             audit: self.audit.document(),
             sealed_under: self.sealed_under.clone(),
@@ -162,6 +167,10 @@ impl State {
             settled: settled.map(|(node, epoch, to)| (node, (epoch, to))).collect(),
             leased: leased.map(|(node, epoch, to)| (node, (epoch, to))).collect(),
             claims: Claims::restore(document.claims, document.claims_forgotten),
+            batched: document.batched.map_or_else(Batched::default, |(day, tokens)| Batched {
+                day,
+                tokens: tokens.into_iter().collect(),
+            }),
             config: Arc::new(document.config),
             audit: document.audit.into_log(),
             sealed_under: document.sealed_under,
@@ -202,6 +211,12 @@ impl State {
         let ring = Ring::new(version, up.map(|(id, _)| *id).collect()).beside_of(absent);
         let since = self.nodes.iter().map(|(id, node)| (*id, node.since));
         self.ring = Arc::new(since.fold(ring, |ring, (id, since)| ring.since(id, since)));
+    }
+
+    fn batched_row(&self) -> Option<(Day, Vec<(EntityId, u64)>)> {
+        let Batched { day, tokens } = &self.batched;
+        let rows: Vec<_> = tokens.iter().map(|(id, sum)| (*id, *sum)).collect();
+        (!rows.is_empty()).then_some((*day, rows))
     }
 
     fn member_rows(&self) -> impl Iterator<Item = (Kind, String, Vec<Arc<Member>>)> {

@@ -11,6 +11,7 @@ use dunlin_types::{
 use imbl::{OrdMap, OrdSet};
 
 use crate::audit::AuditLog;
+use crate::batched::Batched;
 use crate::claims::Claims;
 use crate::command::{Entity, Key, Kind, Member, Resource, ResourceKind};
 use crate::days::Days;
@@ -60,6 +61,7 @@ pub struct State {
     pub(crate) settled: OrdMap<NodeId, (Epoch, u64)>,
     pub(crate) leased: OrdMap<NodeId, (Epoch, u64)>,
     pub(crate) claims: Claims,
+    pub(crate) batched: Batched,
     pub(crate) config: Arc<Vec<ConfigRevision>>,
     pub(crate) audit: AuditLog,
     /// The name of the cluster secret under which all is sealed; none: it was never changed.

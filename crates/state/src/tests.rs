@@ -71,6 +71,7 @@ fn key() -> impl Strategy<Value = Box<Key>> {
                 max_budget: Some(NanoUsd(500)),
                 models: vec!["m".to_owned()],
                 rpm: Some(3),
+                other: BTreeMap::from([("tpd_limit".to_owned(), "20".to_owned())]),
                 ..Terms::default()
             },
             ..Key::default()
@@ -166,6 +167,10 @@ fn command() -> impl Strategy<Value = Command> {
         1 => (0..4_u64, 0..9_u64).prop_map(|(request, made)| Command::Claim {
             request: RequestId(request.into()),
             made: UnixMillis(made << 32),
+        }),
+        1 => (1_000..1_012_u64, 0..30_u64).prop_map(|(of, tokens)| Command::CountBatch {
+            whose: vec![EntityId(of)],
+            tokens,
         }),
         3 => config(),
         1 => Just(Command::FormCluster { cluster: ClusterId(7) }),

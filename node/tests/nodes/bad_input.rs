@@ -136,7 +136,7 @@ const FIELDS: &[(&str, Takes)] = &[
     ("team_member_rpm_limit", Takes::Count),
     ("team_member_tpm_limit", Takes::Count),
     ("throttle_on_budget_exceeded", Takes::Flag),
-    ("tpd_limit", Takes::Nothing),
+    ("tpd_limit", Takes::Count),
     ("tpm_limit", Takes::Count),
     ("tpm_limit_type", Takes::Throughput),
     ("user_alias", Takes::Text),

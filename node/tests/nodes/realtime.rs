@@ -239,3 +239,44 @@ async fn a_conversation_begins_where_it_can_and_keeps_its_place() -> anyhow::Res
     })
     .await
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_spent_budget_of_its_deployment_ends_a_conversation_and_lets_none_begin()
+-> anyhow::Result<()> {
+    let mock = MockUpstream::start(Settings::default()).await?;
+    let talk = deployment("talk", "openai/talk-up", &mock.api_base());
+    let budget = "      max_budget: 0.000001\n      budget_duration: 1d\n";
+    let setup = harness::start_with(1, mock, format!("model_list:\n{talk}{budget}")).await?;
+    let caller = setup.make_key(0, json!({})).await?;
+    let mut socket = connect_as(&setup, &caller).await?;
+    next(&mut socket).await?.expect("it is open");
+    // The last money lets one answer in, and whatever follows before it is known to be spent.
+    let told = loop {
+        let said = json!({"type": "response.create"});
+        socket.send(Message::text(said.to_string())).await?;
+        let event = loop {
+            let event = next(&mut socket).await?.expect("it ends with an event");
+            if ["response.done", "error"].iter().any(|kind| event["type"] == *kind) {
+                break event;
+            }
+        };
+        if event["type"] == "error" {
+            break event;
+        }
+        let settled = "what was said is settled";
+        wait_until(settled, SOON, async || {
+            let url = setup.cluster.url(0, "/provider/budgets");
+            let told = setup.cluster.client().get(&url).await.expect("told");
+            let told: Value = told.json().expect("JSON");
+            let all = told["deployments"].as_object().expect("by id");
+            all.values().any(|one| one["spend"].as_f64() > Some(0.0))
+        })
+        .await?;
+    };
+    let message = told["error"]["message"].as_str().expect("why it is over");
+    assert!(message.contains("crossed budget"), "{told}");
+    assert_eq!(next(&mut socket).await?, Err(1008));
+    let (status, body) = refusal(connect_as(&setup, &caller).await);
+    assert!(status == 429 && body.contains("crossed budget"), "{status} {body}");
+    Ok(())
+}

@@ -454,16 +454,21 @@ async fn a_batch_is_not_begun_where_a_budget_is_spent_or_a_limit_reached() -> an
     let body = json!({"input_file_id": file["id"], "endpoint": "/v1/chat/completions",
         "completion_window": "24h", "metadata": {"created_at": now()}});
     let batches = setup.cluster.url(0, "/v1/batches");
-    for (fields, status) in [
-        (json!({"max_budget": 0}), 422),
-        (json!({"max_budget": null, "rpm_limit": 0}), 429),
-        (json!({"rpm_limit": null}), 200),
+    for (fields, status, why) in [
+        (json!({"max_budget": 0}), 422, "Budget has been exceeded"),
+        (json!({"max_budget": null, "rpm_limit": 0}), 429, "until an admin sets another"),
+        (json!({"rpm_limit": null}), 200, ""),
+        (json!({"tpd_limit": 3}), 429, "tokens remaining out of 3 TPD limit. Limit resets at: "),
+        (json!({"tpd_limit": 300}), 200, ""),
+        (json!({"tpd_limit": 0}), 429, "until an admin sets another"),
     ] {
         let mut fields = fields;
         fields["key"] = json!(owner.key());
         setup.admin(0, "/key/update", fields).await?;
         let reply = owner.post(&batches, &body).await?;
-        assert_eq!(reply.status, status, "{}", reply.body);
+        assert!(reply.status == status && reply.body.contains(why), "{why}: {}", reply.body);
     }
+    let chat = setup.chat(0, &owner).await?;
+    assert_ne!(chat.status, 429, "only batches are counted by the day: {}", chat.body);
     Ok(())
 }

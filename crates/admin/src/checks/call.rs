@@ -102,20 +102,20 @@ impl Admin {
         let demand = Demand { request: id, model, prompt, output, counted, cost, strained: true };
         let mut permit =
             admission.admit(asker.payer, demand.clone()).await.map_err(|why| refused(&why))?;
-        let DeploymentLimits { requests, tokens, parallel } = whom.limits;
+        let DeploymentLimits { requests, tokens, input, output, parallel } = whom.limits;
         let as_of = self.0.consensus.state().config().map_or(0, |config| config.revision);
         let entering = Entering {
             deployment: &whom.id,
             provider: &whom.provider,
             tags,
-            room: Room { requests, tokens, parallel, as_of },
+            room: Room { requests, tokens, input, output, parallel, as_of },
             cost,
         };
         let mut entry: Entry =
             admission.enter(entering, &demand).await.map_err(|why| match why {
                 NotEntered::Full(full) => {
-                    let what = full.what.name();
-                    (429, format!("the deployment's own limit of {} {what} is reached", full.limit))
+                    let (name, limit) = (full.name(), full.limit);
+                    (429, format!("the deployment's own {name} limit of {limit} is reached"))
                 }
                 NotEntered::Spent(over) => refused(&Refusal::OverBudget(over)),
                 NotEntered::Refused(why) => refused(&why),

@@ -37,9 +37,9 @@ impl Drop for Part {
 /// What a request holds of all its limits. Dropped before it was [begun](Self::begin), it took
 /// nothing; after that, no tokens.
 pub(crate) struct Reservation {
-    parts: Vec<Part>,
+    /// Each with the tokens that count there.
+    parts: Vec<(Counted, Part)>,
     status: Vec<LimitStatus>,
-    counted: Counted,
     begun: bool,
 }
 
@@ -55,13 +55,13 @@ impl Reservation {
             })
         });
         let status = status.collect();
-        let parts = parts.into_iter().map(|(_, part)| part).collect();
-        Self { parts, status, counted, begun: false }
+        let parts = parts.into_iter().map(|(_, part)| (counted, part)).collect();
+        Self { parts, status, begun: false }
     }
 
-    /// Of a scope of which nobody is told what is left.
-    pub(super) fn of_one(part: Part, counted: Counted) -> Self {
-        Self { parts: vec![part], status: Vec::new(), counted, begun: false }
+    /// Of scopes of which nobody is told what is left.
+    pub(super) fn untold(parts: Vec<(Counted, Part)>) -> Self {
+        Self { parts, status: Vec::new(), begun: false }
     }
 
     /// The limits after this request took of them, in the order in which they are checked.
@@ -78,22 +78,19 @@ impl Reservation {
     /// part of the prompt, and are not counted.
     pub(crate) fn settle(mut self, prompt: Tokens, cached: Tokens, completion: Tokens) {
         let prompt = prompt.0.saturating_sub(cached.0);
-        self.end(match self.counted {
-            Counted::Total => prompt.saturating_add(completion.0),
-            Counted::Input => prompt,
-            Counted::Output => completion.0,
-        });
+        self.end(prompt, completion.0);
     }
 
-    fn end(&mut self, used: u64) {
-        self.parts.drain(..).for_each(|part| part.end(used));
+    fn end(&mut self, prompt: u64, completion: u64) {
+        let parts = self.parts.drain(..);
+        parts.for_each(|(counted, part)| part.end(counted.of(prompt, completion)));
     }
 }
 
 impl Drop for Reservation {
     fn drop(&mut self) {
         if self.begun {
-            self.end(0);
+            self.end(0, 0);
         }
     }
 }

@@ -97,7 +97,7 @@ fn scope<'a>(
     let claim = Claim {
         scope: ScopeId::of(payer.id(), tag.as_deref().or(name)),
         request: demand.request,
-        tokens: expected(demand, tokens),
+        tokens: expected(demand, demand.counted, tokens),
         limits,
     };
     let of = LimitScope { rank: payer.rank, part };
@@ -105,14 +105,10 @@ fn scope<'a>(
 }
 
 /// What of a request is counted against a limit of tokens, as far as can be known before it is sent.
-pub(super) fn expected(demand: &Demand, limit: Option<u64>) -> u64 {
+pub(super) fn expected(demand: &Demand, counted: Counted, limit: Option<u64>) -> u64 {
     let guess = || ASSUMED_OUTPUT.min(limit.map_or(u64::MAX, |limit| limit / ASSUMED_PART));
     let output = demand.output.map_or_else(guess, |output| output.0);
-    match demand.counted {
-        Counted::Total => demand.prompt.0.saturating_add(output),
-        Counted::Input => demand.prompt.0,
-        Counted::Output => output,
-    }
+    counted.of(demand.prompt.0, output)
 }
 
 /// The key, then those around it; after them what holds for single models; tags last.

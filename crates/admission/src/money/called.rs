@@ -39,6 +39,12 @@ impl Rules {
     }
 }
 
+impl About {
+    fn of_called(request: RequestId, called: Vec<PotId>, cost: Bounds) -> Self {
+        Self { request, token: None, payers: Vec::new(), called, model: "".into(), cost }
+    }
+}
+
 impl Money {
     /// Holds what a request may cost of the budgets of whom it calls. `None`: there are none.
     pub(crate) async fn hold_at(
@@ -52,7 +58,7 @@ impl Money {
             return Ok(None);
         }
         let request = RequestId(request.0 ^ BESIDE);
-        let about = About { request, payers: Vec::new(), called, model: "".into(), cost };
+        let about = About::of_called(request, called, cost);
         self.hold(about).await.map(Some)
     }
 
@@ -66,7 +72,7 @@ impl Money {
             return Vec::new();
         }
         let (request, cost) = (record.request, Bounds::default());
-        let about = About { request, payers: Vec::new(), called, model: "".into(), cost };
+        let about = About::of_called(request, called, cost);
         self.plan(&about).charged
     }
 }

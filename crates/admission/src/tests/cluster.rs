@@ -21,7 +21,7 @@ use tokio_util::task::TaskTracker;
 use crate::{Admission, Bounds, Config, Counted, Demand, Parts, Permit, Refusal};
 
 /// Far beyond what any healthy step takes, on a machine busy with other tests.
-const DEADLINE: Duration = Duration::from_secs(60);
+pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
 
 pub(crate) struct Node {
     pub(crate) id: NodeId,

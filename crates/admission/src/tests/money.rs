@@ -1,6 +1,6 @@
 //! Budgets over real nodes: what is held, charged, lent to no one and asked back.
 
-use dunlin_state::{Command, Key, KeyChanges, ModelBudget, Terms, TermsChanges};
+use dunlin_state::{Change, Command, Key, KeyChanges, ModelBudget, Terms, TermsChanges};
 use dunlin_types::{KeyDigest, Line, NanoUsd};
 
 use super::cluster::{Node, cluster, single, until};
@@ -68,7 +68,7 @@ async fn a_limit_that_is_raised_or_lowered_holds_at_once() {
     let node = single().await;
     let key = with_budget(&node, "changed", 100, true).await;
     let set = async |most| {
-        let max_budget = dunlin_state::Change::Set(NanoUsd(most));
+        let max_budget = Change::Set(NanoUsd(most));
         let terms = TermsChanges { max_budget, ..TermsChanges::default() };
         let changes = Box::new(KeyChanges { terms, ..KeyChanges::default() });
         let command = Command::UpdateKey { token: key, changes };
@@ -137,4 +137,49 @@ async fn a_refusal_names_the_budget_that_is_spent_and_not_one_that_is_short_here
     settle(ask(&node, token, 10).await.expect("there is enough"), token, 10);
     let Err(Refusal::OverBudget(over)) = ask(&node, token, 10).await else { panic!("it is spent") };
     assert_eq!(over.pot.line, Line::Model("m".to_owned()), "the key's own has 990 left");
+}
+
+/// One node holds all there is while a request waits at another. What is decided meanwhile holds for
+/// that request as for one that comes later.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_changes_while_a_request_waits_holds_for_it() {
+    let nodes = cluster(3).await;
+    let (holding, waiting) = (&nodes[0], &nodes[1]);
+    let limit = |token, max_budget| {
+        let terms = TermsChanges { max_budget, ..TermsChanges::default() };
+        let changes = Box::new(KeyChanges { terms, ..KeyChanges::default() });
+        Command::UpdateKey { token, changes }
+    };
+    type Made<'a> = &'a dyn Fn(KeyDigest) -> Command;
+    type Decided = fn(&Result<Permit, Refusal>) -> bool;
+    let cases: [(&str, Made<'_>, Decided); 5] = [
+        ("raised", &|key| limit(key, Change::Set(NanoUsd(200))), |asked| asked.is_ok()),
+        ("lifted", &|key| limit(key, Change::Clear), |asked| asked.is_ok()),
+        (
+            "lowered",
+            &|key| limit(key, Change::Set(NanoUsd(90))),
+            |asked| matches!(asked, Err(Refusal::OverBudget(over)) if over.limit == NanoUsd(90)),
+        ),
+        ("deleted", &|key| Command::DeleteKeys { tokens: vec![key] }, |asked| {
+            matches!(asked, Err(Refusal::UnknownKey))
+        }),
+        ("blocked", &|token| Command::SetBlocked { token, blocked: true }, |asked| {
+            matches!(asked, Err(Refusal::Blocked))
+        }),
+    ];
+    for (name, change, is_decided) in cases {
+        let key = with_budget(holding, name, 100, true).await;
+        until("the key is there", || waiting.consensus.state().key(&key).is_some()).await;
+        let all = ask(holding, key, 100).await.expect("there is enough");
+        let changed = async {
+            let figures = || waiting.admission.0.money.figures();
+            until("it waits", || figures().waiting == 1).await;
+            holding.consensus.propose(change(key)).await.expect("committed");
+        };
+        let (asked, ()) = tokio::join!(ask(waiting, key, 50), changed);
+        assert!(is_decided(&asked), "{name}: {:?}", asked.err());
+        let figures = waiting.admission.0.money.figures();
+        assert_eq!(figures.waiting, 0, "{name}: nothing of it is left");
+        drop(all);
+    }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use dunlin_journal::SpendRecord;
 use dunlin_limiter::ScopeId;
 use dunlin_state::{Command, Entity, Key, Kind, Member, Terms};
 use dunlin_types::{DeploymentId, KeyDigest, Tokens};
@@ -197,4 +198,36 @@ async fn a_deployment_has_room_for_the_whole_cluster() {
     };
     full(Limited::Requests, Some(last));
     assert_eq!(sent, 9);
+}
+
+/// Prompts and answers are bounded apart; what a request does not use of either comes back, and what
+/// one of them refuses has taken nothing of the other.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deployment_has_room_for_prompts_and_for_answers_apart() {
+    let node = single().await;
+    let key = node.key("sides", None, None, None).await;
+    let deployment = DeploymentId("d".into());
+    let room = Room { input: Some(100), output: Some(50), as_of: 1, ..Room::default() };
+    let cost = Bounds::default();
+    let there = Entering { deployment: &deployment, provider: "p", tags: &[], room, cost };
+    let sized = |prompt, output| Demand { output: Some(Tokens(output)), ..node.demand(prompt) };
+    let enter = async |prompt, output| node.admission.enter(there, &sized(prompt, output)).await;
+    let full = |entered: Result<crate::Entry, NotEntered>| match entered {
+        Err(NotEntered::Full(full)) => (full.name(), full.limit),
+        other => panic!("{:?}", other.err()),
+    };
+    let mut entry = enter(60, 40).await.expect("room for both");
+    assert_eq!(full(enter(50, 5).await), ("itpm", 100));
+    assert_eq!(full(enter(40, 20).await), ("otpm", 50), "and no prompt is counted for it");
+    drop(enter(40, 10).await.expect("what is left of both"));
+    let mut permit = node.admit(key, 0).await.expect("no limit of its own");
+    entry.begin();
+    permit.begin();
+    permit.enter(Some(entry));
+    let (cached, completion) = (Tokens(20), Tokens(10));
+    let used = SpendRecord { cached, completion, ..record(key, 60, 0) };
+    permit.settle(used).expect("on record");
+    assert_eq!(full(enter(61, 1).await), ("itpm", 100), "cached tokens are not counted");
+    assert_eq!(full(enter(1, 41).await), ("otpm", 50));
+    drop(enter(60, 40).await.expect("what was not used is back"));
 }

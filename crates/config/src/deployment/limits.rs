@@ -1,6 +1,6 @@
-//! What a deployment may be sent. Its `rpm` and `tpm` are shares of the traffic; they are limits only
-//! where that is asked for. But they bound how many requests are open there at once, unless
-//! `max_parallel_requests` says it better.
+//! What a deployment may be sent. Its `rpm` and `tpm` are shares of the traffic; they, and `itpm` and
+//! `otpm`, are limits only where that is asked for. But `rpm` and `tpm` bound how many requests are open
+//! there at once, unless `max_parallel_requests` says it better.
 
 use dunlin_router::{DeploymentLimits, Weight};
 
@@ -43,8 +43,9 @@ pub(crate) fn of(
     standard: &Standard,
     report: &mut Report,
 ) -> DeploymentLimits {
-    let what = "max_parallel_requests";
-    let own = report.count(&format!("litellm_params.{what}"), params.get(what));
+    let mut count = |what| report.count(&format!("litellm_params.{what}"), params.get(what));
+    let own = count("max_parallel_requests");
+    let [input, output] = ["itpm", "otpm"].map(|what| count(what).filter(|of| *of > 0));
     // Zero is none, as in LiteLLM.
     let [rpm, tpm] = [weight.rpm, weight.tpm].map(|limit| limit.map(whole).filter(|of| *of > 0));
     let by_tokens = tpm.map(|tpm| (tpm.saturating_mul(6) / 1000).max(1));
@@ -52,6 +53,8 @@ pub(crate) fn of(
     DeploymentLimits {
         requests: enforced(rpm),
         tokens: enforced(tpm),
+        input: enforced(input),
+        output: enforced(output),
         parallel: own.or(rpm).or(by_tokens).or(standard.parallel).filter(|of| *of > 0),
     }
 }

@@ -15,7 +15,13 @@ fn a_deployments_rpm_bounds_what_is_open_and_limits_only_where_that_is_asked_for
     };
     let enforced = "router_settings: {optional_pre_call_checks: [enforce_model_rate_limits]}\n";
     let standard = "router_settings: {default_max_parallel_requests: 7}\n";
-    let limits = |requests, tokens, parallel| DeploymentLimits { requests, tokens, parallel };
+    let limits = |requests, tokens, parallel| DeploymentLimits {
+        requests,
+        tokens,
+        parallel,
+        ..DeploymentLimits::default()
+    };
+    let sides = DeploymentLimits { input: Some(500), output: Some(70), ..Default::default() };
     for (settings, params, expected) in [
         ("", "", limits(None, None, None)),
         ("", ", rpm: 6, tpm: 9000", limits(None, None, Some(6))),
@@ -25,6 +31,9 @@ fn a_deployments_rpm_bounds_what_is_open_and_limits_only_where_that_is_asked_for
         ("", ", rpm: 0", limits(None, None, None)),
         (standard, "", limits(None, None, Some(7))),
         (enforced, ", rpm: 6, tpm: 9000", limits(Some(6), Some(9000), Some(6))),
+        (enforced, ", itpm: 500, otpm: 70", sides),
+        (enforced, ", itpm: 0, otpm: 0", limits(None, None, None)),
+        ("", ", itpm: 500, otpm: 70", limits(None, None, None)),
     ] {
         assert_eq!(config(settings, params), expected, "{settings}{params}");
     }

@@ -4,7 +4,7 @@ use dunlin_admin_api::{
     Field, ImportKind, ImportRow, Of, RawJson, Shape, THROUGHPUTS, idle_fields,
 };
 use serde::Serialize;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use super::world::World;
 use super::{Finding, Item, Outcome, Way};
@@ -142,10 +142,8 @@ impl<'w, 'd> Draft<'w, 'd> {
     }
 
     fn cell(&mut self, field: &Field) -> Option<Value> {
-        let number = |text: &str| text.trim().parse::<f64>().ok().map(|number| json!(number));
         match field.shape {
             Shape::Text | Shape::Throughput => self.text(field.name).map(Value::from),
-            Shape::Number => self.read(field.name, "a number", number),
             Shape::Count => {
                 let count = |text: &str| text.trim().parse::<u64>().ok().map(Value::from);
                 self.read(field.name, "a whole number", count)
@@ -204,7 +202,6 @@ fn fits(shape: Shape, value: &Value) -> bool {
     match shape {
         Shape::Text => value.is_string(),
         Shape::Throughput => value.as_str().is_some_and(|text| THROUGHPUTS.contains(&text)),
-        Shape::Number => value.is_number(),
         Shape::Count => value.is_u64(),
         Shape::Flag => value.is_boolean(),
         Shape::List => value.is_array(),

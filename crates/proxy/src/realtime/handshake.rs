@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use axum::http::HeaderMap;
-use dunlin_admission::{Bounds, Demand, Entry};
+use dunlin_admission::{Demand, Entry};
 use dunlin_router::{Deployment, Group, retry_wait};
 use dunlin_types::{DeploymentId, Tokens};
 use dunlin_upstream::Conversation;
@@ -13,6 +13,7 @@ use dunlin_upstream::Conversation;
 use crate::attempts::{GroupFailed, is_worth_retrying, not_asked};
 use crate::bill::Bill;
 use crate::error::{Failed, Unanswered};
+use crate::realtime::talk;
 use crate::{Proxy, Serving, entry};
 
 /// What is sent, and by which configuration.
@@ -41,7 +42,7 @@ impl Handshake<'_> {
         let (upstream, clock) = (&proxy.0.upstream, &proxy.0.clock);
         let (catalog, revision) = (&*serving.catalog, serving.settings.revision);
         let (retry, load, tags) = (catalog.retry, Tokens(0), &*bill.tags().to_vec());
-        let cost = &|_: &Deployment| Bounds::default();
+        let cost = &talk::cost;
         let asking = entry::Asking { proxy, catalog, demand, revision, load, tags, cost };
         let mut tried: BTreeSet<DeploymentId> = BTreeSet::new();
         let mut retries = 0;

@@ -7,8 +7,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use axum::http::{HeaderMap, Uri};
-use dunlin_admission::{Demand, Entry};
+use dunlin_admission::{Bounds, Demand, Entry};
 use dunlin_journal::{Origin, Outcome};
+use dunlin_ledger::Pricing;
 use dunlin_llm::realtime::{Event, read_event};
 use dunlin_router::Deployment;
 use dunlin_types::{MonoMillis, Tokens};
@@ -18,15 +19,16 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tracing::debug;
 
-use crate::Proxy;
+use crate::attempts::not_asked;
 use crate::bill::{About, Bill};
 use crate::caller::Caller;
 use crate::chat::Call;
-use crate::error::Refused;
+use crate::error::{Failed, Refused};
 use crate::headers::Told;
 use crate::realtime::frames::{self, Frames, TooLong};
 use crate::server::Open;
 use crate::stale::Detour;
+use crate::{Proxy, entry};
 
 /// A conversation in which nothing is said for this long is over.
 const IDLE: Duration = Duration::from_secs(600);
@@ -53,8 +55,12 @@ pub(super) struct Asker {
 }
 
 impl Asker {
-    /// Admits one answer.
-    pub(super) async fn admit(&self, mut caller: Caller) -> Result<(Bill, Told), Refused> {
+    /// Admits one answer; once it is known who gives it, also by what may be spent there.
+    pub(super) async fn admit(
+        &self,
+        mut caller: Caller,
+        by: Option<&Deployment>,
+    ) -> Result<(Bill, Told), Failed> {
         let mut origin = self.origin.clone();
         caller.count_for(&self.proxy, &mut origin).await?;
         let call = Call::of_headers(&self.proxy, self.call.endpoint, &self.headers);
@@ -65,6 +71,7 @@ impl Asker {
             Tokens(0),
             self.proxy.0.serving.load().settings.counted,
         );
+        let there = by.map(|by| Demand { cost: cost(by), ..demand.clone() });
         let admitted = self.proxy.0.admission.admit(caller.key(), demand).await;
         let permit =
             admitted.map_err(|refusal| Refused::admission(refusal, &caller, call.started))?;
@@ -72,17 +79,29 @@ impl Asker {
         let about =
             About { call_type: "_arealtime", ..About::relayed(&self.model, Tokens(0), origin) };
         let about = About { stream: true, ..about };
-        Ok((Bill::open(self.proxy.clone(), permit, &call, &caller, about), told))
+        let mut bill = Bill::open(self.proxy.clone(), permit, &call, &caller, about);
+        if let Some((by, demand)) = by.zip(there) {
+            let catalog = &self.proxy.0.serving.load().catalog;
+            let entered = entry::afford(&self.proxy, catalog, by, bill.tags(), &demand).await;
+            let refused = |why| not_asked(&self.proxy, &self.group, why);
+            bill.enters(entered.map_err(refused)?);
+        }
+        Ok((bill, told))
     }
 
-    async fn admit_next(&self) -> Result<Bill, Refused> {
+    async fn admit_next(&self, by: &Deployment) -> Result<Bill, Failed> {
         if let Some(detour) = &self.detour {
             detour.stays().await?;
         }
         let serving = self.proxy.0.serving.load_full();
         let caller = Caller::identify(&self.proxy, &serving, &self.headers, &self.uri).await?;
-        Ok(self.admit(caller).await?.0)
+        Ok(self.admit(caller, Some(by)).await?.0)
     }
+}
+
+/// What an answer may cost of what may be spent on a deployment: nobody can tell how much before.
+pub(super) fn cost(by: &Deployment) -> Bounds {
+    if by.price == Pricing::Free { Bounds::default() } else { Bounds::UNKNOWN }
 }
 
 /// A conversation.
@@ -106,7 +125,7 @@ enum End {
     Lasted,
     /// This node leaves.
     Leaving,
-    Refused(Refused),
+    Refused(Failed),
     Cut,
 }
 
@@ -210,7 +229,7 @@ impl Talk {
     }
 
     /// What one event does to the bill. An error ends the conversation.
-    async fn hear(&mut self, event: Event) -> Result<(), Refused> {
+    async fn hear(&mut self, event: Event) -> Result<(), Failed> {
         match (event, self.bill.as_mut()) {
             (Event::Begun, bill) => {
                 self.answers = true;
@@ -225,7 +244,7 @@ impl Talk {
                 if let Some(bill) = self.bill.take() {
                     bill.ended(Outcome::Success);
                 }
-                let mut next = self.asker.admit_next().await?;
+                let mut next = self.asker.admit_next(&self.deployment).await?;
                 next.served_by(&self.deployment);
                 self.bill = Some(next);
             }

@@ -4,10 +4,11 @@ use axum::body::Body;
 use axum::extract::Request;
 use axum::http::Response;
 use dunlin_llm::{Endpoint, Place, edit};
+use dunlin_types::Tokens;
 
 use super::home::OURS;
 use super::made_of::Files;
-use super::{Asking, send};
+use super::{Asking, alone, send};
 use crate::chat::Call;
 use crate::error::Failed;
 use crate::ids::Kind;
@@ -32,11 +33,16 @@ async fn conduct(proxy: &Proxy, call: &Call, request: Request) -> Result<Respons
     let caller = call.identify(proxy, &serving, &head.headers, &head.uri).await?;
     let body = body::read(body, &head.headers, serving.settings.max_request_bytes).await?;
     let asking = Asking { proxy, call, serving: &serving, caller: &caller, headers: &head.headers };
-    let Files { home, owner, body } = asking.files(&body, ROUTE, INPUT)?;
+    let Files { home, owner, first, body } = asking.files(&body, ROUTE, INPUT)?;
 
-    let (attempt, billed) = asking.begin_open_ended(home).await?;
+    let billed = asking.admit_open_ended(home).await?;
+    let counted = asking.count_batch(home, &first).await?;
+    let attempt = asking.attempt(&alone(home), Tokens(0))?;
     let asked = send(ROUTE, "application/json", edit::without(body, OURS))?;
     let answer = asking.send(attempt, asked, billed).await?;
+    if let Some(counted) = counted {
+        counted.made();
+    }
     let sealing = Sealing::new(proxy, owner, home);
     answer.made(asking, Kind::Batch, &sealing).await
 }

@@ -7,10 +7,11 @@ use axum::extract::Request;
 use axum::http::Response;
 use dunlin_llm::{BadRequest, Endpoint, Extras, Place, edit, rename_ids};
 use dunlin_router::{Deployment, candidates};
+use dunlin_types::Tokens;
 
 use super::home::OURS;
 use super::made_of::Files;
-use super::{Asking, send};
+use super::{Asking, alone, send};
 use crate::chat::Call;
 use crate::error::{Failed, Refused};
 use crate::ids::Kind;
@@ -48,7 +49,8 @@ async fn conduct(proxy: &Proxy, call: &Call, request: Request) -> Result<Respons
     let tuned: &Arc<Deployment> =
         tuned.ok_or_else(|| Refused::elsewhere(&home.group, &found.first().name))?;
 
-    let (attempt, billed) = asking.begin_open_ended(tuned).await?;
+    let billed = asking.admit_open_ended(tuned).await?;
+    let attempt = asking.attempt(&alone(tuned), Tokens(0))?;
     let body = rename_ids(&body, MODEL, &mut |_: &str| {
         Ok::<_, Refused>(Some(tuned.target.model.to_string()))
     })?;

@@ -8,9 +8,8 @@ use dunlin_ledger::Pricing;
 use dunlin_llm::{BadRequest, Place, check_object, rename_ids};
 use dunlin_router::Deployment;
 use dunlin_types::Tokens;
-use dunlin_upstream::Attempt;
 
-use super::{Asking, alone};
+use super::Asking;
 use crate::bill::Bill;
 use crate::error::{Failed, Refused};
 use crate::headers::Told;
@@ -22,6 +21,8 @@ pub(super) struct Files<'a> {
     /// The deployment that keeps them all.
     pub(super) home: &'a Arc<Deployment>,
     pub(super) owner: Owner,
+    /// The provider's id of the first of them.
+    pub(super) first: String,
     /// The body with the ids that their provider knows them by.
     pub(super) body: Bytes,
 }
@@ -50,17 +51,18 @@ impl<'a> Asking<'a> {
         let missing = BadRequest::Missing { route, name: places[0][0] };
         let file = file.ok_or(Refused::BadRequest(missing))?;
         let home = file.deployment().and_then(|id| find(&self.serving.catalog, id));
-        Ok(Files { home: home.ok_or(Refused::homeless("file"))?, owner: file.owner, body })
+        let home = home.ok_or(Refused::homeless("file"))?;
+        Ok(Files { home, owner: file.owner, first: file.upstream, body })
     }
 
-    /// Begins what costs nobody knows how much yet: that is charged when it is found finished.
-    pub(super) async fn begin_open_ended(
+    /// Admits what costs nobody knows how much yet: that is charged when it is found finished.
+    pub(super) async fn admit_open_ended(
         &self,
         by: &Arc<Deployment>,
-    ) -> Result<(Attempt, (Bill, Told)), Failed> {
+    ) -> Result<(Bill, Told), Failed> {
         let cost = if by.price == Pricing::Free { Bounds::default() } else { Bounds::UNKNOWN };
         let (mut bill, told) = self.admit(&by.group, Tokens(0), cost).await?;
         self.afford(&mut bill, by, cost).await?;
-        Ok((self.attempt(&alone(by), Tokens(0))?, (bill, told)))
+        Ok((bill, told))
     }
 }

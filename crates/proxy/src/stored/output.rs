@@ -5,7 +5,6 @@ use std::collections::BTreeSet;
 use std::future::poll_fn;
 use std::sync::{Arc, Mutex};
 
-use bytes::{Buf, Bytes, BytesMut};
 use dunlin_admission::Found;
 use dunlin_journal::Outcome;
 use dunlin_ledger::{Context, Pricing, Service};
@@ -17,6 +16,7 @@ use dunlin_types::{NanoUsd, RequestId, Usage};
 use dunlin_upstream::Relayed;
 use tracing::warn;
 
+use super::lines::{Line, Lines};
 use super::{Asking, fetch};
 use crate::Proxy;
 use crate::bill::Bill;
@@ -24,8 +24,6 @@ use crate::found::{self, Finished};
 
 /// Outputs that a node reads at the same time. Others are read when their batch is next asked for.
 const MAX_READ_AT_ONCE: usize = 8;
-/// A longer line is estimated by its length.
-const MAX_LINE_BYTES: usize = 8 << 20;
 
 /// The outputs that are being read.
 #[derive(Default)]
@@ -105,6 +103,20 @@ pub(super) struct Sum {
 }
 
 impl Sum {
+    fn line(&mut self, price: &Pricing, line: Line<'_>) {
+        match line {
+            Line::Whole(line) => {
+                if let Some((used, estimated)) = used_in_line(line) {
+                    self.add(price, used, estimated);
+                }
+            }
+            Line::Long(bytes) => {
+                let completion = tokens_in(bytes);
+                self.add(price, Usage { completion, ..Usage::default() }, true);
+            }
+        }
+    }
+
     fn add(&mut self, price: &Pricing, used: Usage, estimated: bool) {
         let context = Context { service: Service::Batch, ..Context::default() };
         self.cost += price.cost(&used, &context).total;
@@ -118,53 +130,17 @@ impl Sum {
 /// Reads an output to its end. `None`: it cannot be read.
 pub(super) async fn read(price: &Pricing, output: Option<Relayed>) -> Option<Sum> {
     let mut output = output.filter(|output| output.status.is_success())?;
-    let mut lines = Lines { sum: Sum::default(), held: BytesMut::new(), skipped: 0 };
+    let (mut lines, mut sum) = (Lines::default(), Sum::default());
     while let Some(piece) = poll_fn(|cx| output.poll_next(cx)).await {
-        lines.push(price, piece.ok()?);
+        lines.push(piece.ok()?, |line| sum.line(price, line));
     }
-    lines.push(price, Bytes::from_static(b"\n"));
-    Some(lines.sum)
-}
-
-/// An output as it comes in, cut into its lines.
-struct Lines {
-    sum: Sum,
-    held: BytesMut,
-    /// Of the present line.
-    skipped: u64,
-}
-
-impl Lines {
-    fn push(&mut self, price: &Pricing, mut piece: Bytes) {
-        while let Some(end) = memchr::memchr(b'\n', &piece) {
-            self.hold(&piece[..end]);
-            piece.advance(end + 1);
-            let line = self.held.split();
-            match std::mem::take(&mut self.skipped) {
-                0 => {
-                    if let Some((used, estimated)) = used_in_line(&line) {
-                        self.sum.add(price, used, estimated);
-                    }
-                }
-                more => {
-                    let completion = tokens_in(line.len() as u64 + more);
-                    self.sum.add(price, Usage { completion, ..Usage::default() }, true);
-                }
-            }
-        }
-        self.hold(&piece);
-    }
-
-    fn hold(&mut self, part: &[u8]) {
-        let room = MAX_LINE_BYTES - self.held.len();
-        let (kept, skipped) = part.split_at(part.len().min(room));
-        self.held.extend_from_slice(kept);
-        self.skipped += skipped.len() as u64;
-    }
+    lines.end(|line| sum.line(price, line));
+    Some(sum)
 }
 
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
     use dunlin_types::Tokens;
 
     use super::*;
@@ -175,12 +151,12 @@ mod tests {
         let failed = r#"{"response":null,"error":{"code":"x"}}"#;
         let output = format!("{line}\n\n{failed}\n{line}");
         for size in [1, 7, output.len()] {
-            let mut lines = Lines { sum: Sum::default(), held: BytesMut::new(), skipped: 0 };
+            let (mut lines, mut sum) = (Lines::default(), Sum::default());
             for piece in output.as_bytes().chunks(size) {
-                lines.push(&Pricing::Free, Bytes::copy_from_slice(piece));
+                let piece = Bytes::copy_from_slice(piece);
+                lines.push(piece, |line| sum.line(&Pricing::Free, line));
             }
-            lines.push(&Pricing::Free, Bytes::from_static(b"\n"));
-            let sum = lines.sum;
+            lines.end(|line| sum.line(&Pricing::Free, line));
             assert_eq!((sum.usage.prompt, sum.usage.completion), (Tokens(6), Tokens(4)), "{size}");
             assert!(!sum.estimated);
         }

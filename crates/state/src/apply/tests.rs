@@ -263,6 +263,7 @@ fn what_is_too_large_is_not_kept() {
     assert!(matches!(refused, Err(Rejected::TooLarge { .. })), "{refused:?}");
 }
 
+mod batched;
 mod config;
 mod entities;
 mod met;

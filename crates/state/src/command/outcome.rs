@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use dunlin_types::{KeyDigest, NodeId, PotId};
+use dunlin_types::{EntityId, KeyDigest, NodeId, PotId};
 use serde::{Deserialize, Serialize};
 
-use super::{Entity, Key, Kind, Member, Resource, ResourceKind};
+use super::{Day, Entity, Key, Kind, Member, Resource, ResourceKind};
 
 /// What a command brought about.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -36,6 +36,8 @@ pub enum Reply {
     All(Vec<Reply>),
     /// The config revision that holds the proposed content.
     Revision(u64),
+    /// The tokens of a batch are counted on this day.
+    CountedOn(Day),
     /// It is done, and what is spent from these pots has reached the soft budgets of whose they are.
     SoftBudgetsReached(Vec<PotId>),
 }
@@ -148,6 +150,22 @@ pub enum Rejected {
         what: String,
         /// How many there may be.
         most: u64,
+    },
+    /// A batch has more tokens than are left of somebody's day.
+    #[error(
+        "{tokens} tokens are more than what is left of {limit} a day, of which {used} are used"
+    )]
+    TooManyTokens {
+        /// Whose day.
+        of: EntityId,
+        /// What the batch has.
+        tokens: u64,
+        /// The limit.
+        limit: u64,
+        /// What is used of it.
+        used: u64,
+        /// Which day it is.
+        day: Day,
     },
     /// No key has the hash.
     #[error("the key does not exist")]

@@ -1,0 +1,121 @@
+//! Tokens of batches by the day. Batches are few and large, so each is counted by the cluster as a
+//! whole before it is made: for all who may make so many tokens a day, or for nobody.
+
+use std::time::Duration;
+
+use dunlin_consensus::ProposeError;
+use dunlin_limiter::Limited;
+use dunlin_state::{Caller, Command, Day, Payer, Rejected, Reply};
+use dunlin_types::{EntityId, Tokens, UnixMillis};
+use tokio::runtime::Handle;
+use tracing::warn;
+
+use crate::Admission;
+use crate::refusal::{LimitScope, Part, RateLimited, Refusal};
+
+/// A batch that is counted. Dropped before it was [made](CountedBatch::made), it is counted no more; a
+/// node that is killed in between leaves it counted until the day is over.
+#[must_use = "a batch that is dropped is not counted"]
+pub struct CountedBatch {
+    admission: Admission,
+    runtime: Handle,
+    /// Nobody: there is nothing to give back.
+    whose: Vec<EntityId>,
+    tokens: u64,
+    day: Day,
+}
+
+impl CountedBatch {
+    /// It counts, whatever becomes of it.
+    pub fn made(mut self) {
+        self.whose.clear();
+    }
+}
+
+impl Drop for CountedBatch {
+    fn drop(&mut self) {
+        let (whose, tokens, day) = (std::mem::take(&mut self.whose), self.tokens, self.day);
+        if whose.is_empty() {
+            return;
+        }
+        let (consensus, runtime) = (self.admission.0.consensus.clone(), &self.runtime);
+        let give_back = async move {
+            let uncount = Command::UncountBatch { whose, tokens, day };
+            if let Err(error) = consensus.propose(uncount).await {
+                warn!(%error, "a batch that was not made is counted until the day is over");
+            }
+        };
+        self.admission.0.tasks.spawn_on(give_back, runtime);
+    }
+}
+
+/// Whether a caller spends for somebody who may make so many tokens of batches a day.
+#[must_use]
+pub fn counts_batches(caller: &Caller) -> bool {
+    caller.payers.iter().any(|payer| payer.tpd().is_some())
+}
+
+impl Admission {
+    /// Counts a batch of so many tokens.
+    ///
+    /// # Errors
+    /// [`Refusal`]: it is counted for nobody.
+    pub async fn count_batch(
+        &self,
+        caller: &Caller,
+        tokens: Tokens,
+    ) -> Result<CountedBatch, Refusal> {
+        self.counted(self.batch_counted(caller, tokens.0).await)
+    }
+
+    async fn batch_counted(&self, caller: &Caller, tokens: u64) -> Result<CountedBatch, Refusal> {
+        let limited = caller.payers.iter().filter(|payer| payer.tpd().is_some());
+        let whose: Vec<_> = limited.map(Payer::id).collect();
+        let count = Command::CountBatch { whose: whose.clone(), tokens };
+        match self.0.consensus.propose(count).await {
+            Ok(Reply::CountedOn(day)) => {
+                let (admission, runtime) = (self.clone(), Handle::current());
+                Ok(CountedBatch { admission, runtime, whose, tokens, day })
+            }
+            Err(ProposeError::Rejected(Rejected::TooManyTokens {
+                of,
+                tokens,
+                limit,
+                used,
+                day,
+            })) => {
+                let payer = caller.payers.iter().find(|payer| payer.id() == of);
+                let payer = payer.expect("only those are counted who were named");
+                let remaining = limit.saturating_sub(used);
+                Err(self.day_is_used_up(payer, (tokens, limit, remaining), day))
+            }
+            Ok(_) => unreachable!("a batch is counted or rejected"),
+            Err(error) => {
+                let reason = format!("the tokens of the batch cannot be counted: {error}");
+                Err(Refusal::CannotKnow { reason })
+            }
+        }
+    }
+
+    fn day_is_used_up(
+        &self,
+        payer: &Payer,
+        (tokens, limit, remaining): (u64, u64, u64),
+        day: Day,
+    ) -> Refusal {
+        let reset_at = Day(day.0.saturating_add(1)).start();
+        let wait = |now: UnixMillis| Duration::from_millis(reset_at.0.saturating_sub(now.0));
+        Refusal::RateLimited(Box::new(RateLimited {
+            of: LimitScope { rank: payer.rank, part: Part::All },
+            name: payer.name(),
+            only: None,
+            throttled: false,
+            what: Limited::Tokens,
+            batch: Some(tokens),
+            limit,
+            remaining,
+            retry_after: wait(self.0.clock.unix()),
+            reset_at,
+        }))
+    }
+}

@@ -1,0 +1,53 @@
+//! Tokens of batches by the day, counted before they are made.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use dunlin_state::{Command, Entity, Key, Kind, Terms};
+use dunlin_types::{KeyDigest, Tokens};
+
+use super::cluster::{DEADLINE, single};
+use crate::{Part, Rank, Refusal, counts_batches};
+
+fn may_make(limit: u64) -> Terms {
+    let other = BTreeMap::from([("tpd_limit".to_owned(), limit.to_string())]);
+    Terms { other, ..Terms::default() }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_batch_is_counted_when_it_is_made_and_else_given_back() {
+    let node = single().await;
+    let (kind, name, terms) = (Kind::Team, "blue".to_owned(), may_make(100));
+    let entity = Box::new(Entity { kind, name, terms, ..Entity::default() });
+    node.consensus
+        .propose(Command::CreateEntity { entity, members: Vec::new() })
+        .await
+        .expect("new");
+    let free = node.key("free", None, None, None).await;
+    let token = KeyDigest::of("sk-batches");
+    let key = Key { token, team: Some("blue".to_owned()), terms: may_make(150), ..Key::default() };
+    node.consensus.propose(Command::CreateKey { key: Box::new(key) }).await.expect("new");
+    let caller = node.admission.caller(token).await.expect("a key");
+    assert!(counts_batches(&caller));
+    assert!(!counts_batches(&node.admission.caller(free).await.expect("a key")));
+
+    let count = async |tokens| node.admission.count_batch(&caller, Tokens(tokens)).await;
+    drop(count(100).await.expect("all of the team's day"));
+    let again = async {
+        loop {
+            match count(70).await {
+                Ok(batch) => return batch.made(),
+                Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
+            }
+        }
+    };
+    tokio::time::timeout(DEADLINE, again).await.expect("what was not made is given back");
+    let refused = count(40).await.err();
+    let Some(Refusal::RateLimited(limited)) = refused else { panic!("{refused:?}") };
+    let of = (limited.of.rank, limited.of.part, &*limited.name);
+    assert_eq!(of, (Rank::Team, Part::All, "blue"), "the key's own has room");
+    assert_eq!((limited.batch, limited.limit, limited.remaining), (Some(40), 100, 30));
+    assert_eq!(limited.reset_at.0 % (24 * 60 * 60 * 1000), 0, "the next day");
+    count(30).await.expect("what is left").made();
+    assert!(count(1).await.is_err(), "made ones are not given back");
+}
