@@ -181,6 +181,7 @@ impl DataPart {
             in_force: in_force.clone(),
         };
         let (metrics, exporter) = metrics::of(told, tasks);
+        let leaving = open.leaving.clone();
         let own = dunlin_proxy::Config { ids, store, tokenizer, tasks: tracker.clone(), open };
         let proxy = Proxy::new(clock.clone(), admission.clone(), upstream.clone(), own);
         let sealer = Arc::new(Sealer::new(secrets));
@@ -219,7 +220,8 @@ impl DataPart {
         tracker.spawn(revisions.follow(config.document.clone()));
         let known = sealer.known().collect();
         reseal(secrets, sealer, &consensus, &gossip, tasks);
-        let told = Facts { cluster_address: advertise, api_address, known, in_force };
+        let (leaves, draining) = (leaving, admission.clone());
+        let told = Facts { cluster_address: advertise, api_address, known, in_force, leaves, draining };
         tracker.spawn(told.keep_telling(gossip.clone(), consensus.clone(), stop));
         keep_watch(config, gossip, consensus, clock, tasks);
         Ok(Self { admission, app, front, clients, able })
@@ -407,6 +409,10 @@ struct Facts {
     /// The names of the cluster secrets that are known here.
     known: Vec<String>,
     in_force: watch::Receiver<InForce>,
+    /// Cancelled, the node stops.
+    leaves: CancellationToken,
+    /// Knows whether it drains.
+    draining: Admission,
 }
 
 /// Where clients reach an API that listens on `api`: there, or on every address of a node that
@@ -435,12 +441,14 @@ impl Facts {
     fn now(&self, consensus: &Consensus) -> NodeFact {
         let InForce { revision, master_key } = self.in_force.borrow().clone();
         let status = consensus.status();
+        let draining = self.leaves.is_cancelled() || self.draining.is_draining();
         NodeFact {
             cluster_address: self.cluster_address.clone(),
             api_address: self.api_address.clone(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             format: dunlin_state::FORMAT,
-            ready: revision > 0,
+            ready: revision > 0 && !draining,
+            draining,
             config_revision: revision,
             master_key,
             secrets: self.known.clone(),

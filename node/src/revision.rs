@@ -307,6 +307,7 @@ impl Revisions {
             trusts_forwarded_for,
             open_metrics: settings.metrics.open,
             stores_models: settings.stores_models.unwrap_or(true),
+            drain: settings.drain,
         };
         let in_force =
             dunlin_admin::InForce { revision: number, catalog, settings, basis, resources };

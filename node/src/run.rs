@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use dunlin_proxy::server;
-use dunlin_types::{Clock, NodeId};
+use dunlin_types::{Clock, NanoUsd, NodeId};
 use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
@@ -25,7 +25,8 @@ use crate::{Exit, clock, descriptors, logs, say};
 
 /// How long open requests may run on after the listener is closed.
 const DRAIN: Duration = Duration::from_secs(600);
-/// How long the last spend may take to settle; what does not is settled at the next start.
+/// How long the last spend may take to settle, and money of budgets to be given back; what does not
+/// is at the next start.
 const SETTLE: Duration = Duration::from_secs(2);
 /// How long the rest of the node may take to end.
 const LEAVE: Duration = Duration::from_secs(3);
@@ -128,7 +129,11 @@ async fn run(config: NodeConfig, clock: Clock, cluster_runtime: Handle) -> anyho
             _ = asked_to_stop() => warn!("open requests were cut"),
         }
     }
-    data.admission.settle_all(SETTLE).await;
+    data.admission.drain();
+    let granted = data.admission.hand_over(SETTLE).await;
+    if granted > NanoUsd::ZERO {
+        info!(usd = granted.as_usd(), "of budgets stay with this node until it has started again");
+    }
     if tokio::time::timeout(LEAVE, consensus.leave()).await.is_err() {
         warn!("leadership was not handed over in time");
     }

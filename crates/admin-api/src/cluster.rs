@@ -62,6 +62,9 @@ pub struct MemberStatus {
     pub down: bool,
     /// Whether it says that it serves requests.
     pub ready: bool,
+    /// Whether it says that it leaves its clients to other nodes.
+    #[serde(default)]
+    pub draining: bool,
     /// The config revision it works by, as it last said; 0 before the first.
     #[serde(default)]
     pub config_revision: u64,

@@ -42,6 +42,7 @@ mod delete_credential;
 mod delete_entities;
 mod delete_keys;
 mod delete_model;
+mod drain;
 mod end_user_spend;
 mod entity_info;
 mod fallbacks;
@@ -124,6 +125,7 @@ static ALL: &[fn(Routes) -> Routes] = &[
     delete_entities::add,
     delete_keys::add,
     delete_model::add,
+    drain::add,
     end_user_spend::add,
     entity_info::add,
     fallbacks::add,

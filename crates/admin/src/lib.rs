@@ -47,7 +47,7 @@ use std::time::Duration;
 use arc_swap::ArcSwapOption;
 use axum::Router;
 use dunlin_admission::Admission;
-use dunlin_config::{Basis, KeyRules};
+use dunlin_config::{Basis, DrainEndpoint, KeyRules};
 use dunlin_consensus::Consensus;
 use dunlin_gossip::Gossip;
 use dunlin_ledger::Calendar;
@@ -150,6 +150,8 @@ pub struct Settings {
     pub open_metrics: bool,
     /// `store_model_in_db`: whether models may be set over the API.
     pub stores_models: bool,
+    /// Who may have this node drained beside admins.
+    pub drain: DrainEndpoint,
 }
 
 /// The admin API of a node. Cheap to clone.

@@ -34,6 +34,10 @@ pub(crate) struct Readiness {
 /// Why a node is not ready.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum NotReady {
+    #[error(
+        "this node drains: it leaves its clients to other nodes until `dunlin drain --undo` or a restart"
+    )]
+    Draining,
     #[error("this node has not formed or joined a cluster yet")]
     NotFormed,
     #[error("the cluster has not made this node a member yet")]
@@ -80,6 +84,9 @@ impl Admin {
     /// The reason why this node should not be sent requests, if there is one.
     pub(crate) async fn ready(&self) -> Result<(), NotReady> {
         let consensus = &self.0.consensus;
+        if self.0.admission.is_draining() {
+            return Err(NotReady::Draining);
+        }
         if consensus.status().cluster.is_none() {
             return Err(NotReady::NotFormed);
         }

@@ -14,6 +14,7 @@
 mod batches;
 mod caller;
 mod days;
+mod drain;
 mod limits;
 mod metrics;
 mod money;
@@ -51,6 +52,7 @@ pub use refusal::{
 };
 pub use rules::{ClusterBudget, EndUsers, Rules};
 
+use drain::Drain;
 use limits::{Limits, Under};
 use money::{About, Called, Hold, Money};
 use settler::Unsettled;
@@ -230,6 +232,7 @@ struct Shared {
     unsettled: Unsettled,
     unknown: caller::Unknown,
     slots: Slots,
+    drain: Drain,
     refused: metrics::Refused,
     tasks: TaskTracker,
 }
@@ -259,6 +262,12 @@ impl Admission {
     /// Other nodes that know all, as they say: each may be asked in this one's place.
     pub async fn fresh_nodes(&self) -> Vec<NodeId> {
         self.0.consensus.fresh_nodes().await
+    }
+
+    /// Whether another node is heard, and takes clients as far as it says.
+    #[must_use]
+    pub fn takes_clients(&self, node: NodeId) -> bool {
+        self.0.consensus.takes_clients(node)
     }
 
     /// All of it but the settler.
@@ -291,6 +300,7 @@ impl Admission {
             unsettled,
             unknown,
             slots: Slots::default(),
+            drain: Drain::default(),
             refused: metrics::Refused::default(),
             tasks,
         };

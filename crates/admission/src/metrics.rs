@@ -13,6 +13,11 @@ static IN_FLIGHT: Desc = Desc::gauge(
     "Requests that this node has admitted and not settled yet, open streams included.",
     &[],
 );
+static DRAINING: Desc = Desc::gauge(
+    "dunlin_draining",
+    "1 while this node leaves its clients to others: `dunlin drain`, `GET /health/drain`.",
+    &[],
+);
 static LITELLM_IN_FLIGHT: Desc =
     Desc::gauge("litellm_in_flight_requests", "The same as `dunlin_requests_in_flight`.", &[]);
 static REFUSALS: Desc = Desc::counter(
@@ -76,6 +81,7 @@ static SETTLED: Desc = Desc::counter(
 pub static METRICS: &[&Desc] = &[
     &IN_FLIGHT,
     &LITELLM_IN_FLIGHT,
+    &DRAINING,
     &REFUSALS,
     &SCOPES,
     &LEASES,
@@ -129,6 +135,7 @@ impl Admission {
         let shared = &self.0;
         page.level(&IN_FLIGHT, &[], shared.slots.taken());
         page.level(&LITELLM_IN_FLIGHT, &[], shared.slots.taken());
+        page.level(&DRAINING, &[], u8::from(self.is_draining()));
         for (reason, times) in REASONS.iter().zip(&shared.refused.0) {
             page.count(&REFUSALS, &[reason], times.load(Ordering::Relaxed));
         }

@@ -184,6 +184,12 @@ impl Money {
         Ok(())
     }
 
+    /// Whether all that no request needs goes back at once: this node leaves its clients to others.
+    pub(crate) fn leave(&self, leaving: bool) {
+        self.purses().leave(leaving);
+        self.0.wake.notify_one();
+    }
+
     fn plan(&self, about: &About) -> Plan {
         let state = self.0.consensus.state();
         plan::make(&state, &self.0.rules.load(), about, self.today(&state))

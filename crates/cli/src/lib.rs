@@ -9,6 +9,7 @@
 mod audit;
 mod cluster;
 mod credential;
+mod drain;
 mod entity;
 mod failure;
 mod health;
@@ -36,7 +37,7 @@ pub use revisions::RevisionCommand;
 pub use terminal::{print, say};
 
 use crate::failure::{Failure, Result};
-use crate::target::{NamedKey, Nodes, Target};
+use crate::target::{NamedKey, Nodes, Target, With};
 
 /// What can be asked of a running cluster.
 #[derive(Subcommand, Debug)]
@@ -46,6 +47,9 @@ pub enum Command {
     /// See who belongs to the cluster; remove a node for good, take back what it had of budgets.
     #[command(subcommand)]
     Cluster(cluster::ClusterCommand),
+    /// Have one node leave its clients to the others and finish what it has begun, without a stop:
+    /// before a restart, or while its machine is worked on.
+    Drain(With<drain::DrainArgs>),
     /// Make, look at, change, block and delete keys.
     #[command(subcommand)]
     Key(Box<key::KeyCommand>),
@@ -114,6 +118,7 @@ async fn dispatch(command: &Command, key: Option<NamedKey>) -> Result<Exit> {
     match command {
         Command::Status(target) => status::run(&target.open(key)?).await?,
         Command::Cluster(command) => cluster::run(command, key).await?,
+        Command::Drain(With { own, target }) => drain::run(own, &target.open(key)?).await?,
         Command::Key(command) => key::run(command, key).await?,
         Command::Team(command) => entity::team(command, key).await?,
         Command::User(command) => entity::user(command, key).await?,

@@ -64,6 +64,17 @@ impl Session {
         Ok(Self { http, urls, timeout, key, format: Format::Table, quiet: false })
     }
 
+    /// Refuses to guess which of several nodes is meant.
+    pub(crate) fn only_one(&self, verb: &str) -> Result {
+        match self.urls.as_slice() {
+            [_] => Ok(()),
+            urls => {
+                let message = format!("which of {} is it to {verb}?", urls.join(", "));
+                Err(Failure::usage(message, "name that one with --url"))
+            }
+        }
+    }
+
     pub(crate) async fn get(&self, path: &str, query: &[(&str, &str)]) -> Result<Answer> {
         self.send(path, query, None, true).await
     }

@@ -62,6 +62,7 @@ fn member(member: &MemberStatus) -> [String; 6] {
         (false, true, _) => "down",
         (false, false, _) => "silent",
         (true, true, _) => "returning",
+        (true, false, _) if member.draining => "draining",
         (true, false, false) => "not ready",
         (true, false, true) => "ready",
     }

@@ -117,7 +117,7 @@ fn base_url(text: &str) -> std::result::Result<String, String> {
     Ok(base.strip_suffix("/v1").unwrap_or(base).to_owned())
 }
 
-fn timeout(text: &str) -> std::result::Result<Duration, String> {
+pub(crate) fn timeout(text: &str) -> std::result::Result<Duration, String> {
     let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let (number, unit) = text.split_at(digits);
     let one = match unit {

@@ -106,6 +106,18 @@ pub const GENERAL_FIELDS: &[SettingField] = &[
         "No answer tells the master key; here none ever does.",
     ),
     field(
+        "drain_endpoint_token",
+        String,
+        "null",
+        "What `x-drain-token` must hold, where a node is drained without an admin's key.",
+    ),
+    field(
+        "enable_drain_endpoint",
+        Boolean,
+        "false",
+        "A node may be drained by GET /health/drain without an admin's key.",
+    ),
+    field(
         "enforce_fallback_model_access",
         Boolean,
         "false",

@@ -239,7 +239,8 @@ pub(crate) const GENERAL: Keys = Keys {
     section: "general_settings",
     in_force: "api_model_environment api_model_networks apply_user_budget_to_team_keys \
         dangerously_permit_weak_or_unset_master_key disable_adding_master_key_hash_to_db \
-        disable_master_key_return enforce_fallback_model_access fail_closed_rate_limit_enforcement \
+        disable_master_key_return drain_endpoint_token enable_drain_endpoint \
+        enforce_fallback_model_access fail_closed_rate_limit_enforcement \
         global_max_parallel_requests \
         litellm_key_header_name litellm_license master_key max_parallel_requests \
         max_request_size_mb maximum_spend_logs_retention_period model_alias_map on_loss \

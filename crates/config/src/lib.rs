@@ -63,7 +63,8 @@ pub use report::{Fate, Note, Setting};
 pub use request_log::RequestLog;
 pub use resolve::Environment;
 pub use settings::{
-    ClusterSection, CountedTokens, OnStale, Settings, WeakMasterKey, check_master_key,
+    ClusterSection, CountedTokens, DrainEndpoint, OnStale, Settings, WeakMasterKey,
+    check_master_key,
 };
 
 use report::Report;

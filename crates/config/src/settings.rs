@@ -57,6 +57,18 @@ pub struct Settings {
     pub metrics: MetricsSettings,
     /// `store_model_in_db`: whether models may be set over the API. Unless it is said, they may.
     pub stores_models: Option<bool>,
+    /// Who may have a node drained by `GET /health/drain` beside admins.
+    pub drain: DrainEndpoint,
+}
+
+/// Who may have a node drained by `GET /health/drain` beside admins.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DrainEndpoint {
+    /// `enable_drain_endpoint`: somebody who shows no key may.
+    pub open: bool,
+    /// `drain_endpoint_token`, else `DRAIN_ENDPOINT_TOKEN`: whoever shows it in `x-drain-token`. None:
+    /// everyone.
+    pub token: Option<Secret>,
 }
 
 /// Which tokens count against limits of tokens.
@@ -160,6 +172,7 @@ pub(crate) fn settings(root: &Map, environment: &Environment, report: &mut Repor
             .text(&format!("general_settings.{header}"), general.get(header))
             .map(str::to_owned),
         max_request_bytes: max_request_bytes(general, report),
+        drain: drain(general, environment, report),
         grants: grants::read(root, report),
         log: request_log::read(root, report),
         metrics: metrics::read(root, report),
@@ -173,6 +186,19 @@ pub(crate) fn settings(root: &Map, environment: &Environment, report: &mut Repor
             .unwrap_or_default(),
         ..Settings::default()
     }
+}
+
+fn drain(general: &Map, environment: &Environment, report: &mut Report) -> DrainEndpoint {
+    let open = "enable_drain_endpoint";
+    let open = report.flag(&format!("general_settings.{open}"), general.get(open));
+    let (name, node) =
+        ("general_settings.drain_endpoint_token", general.get("drain_endpoint_token"));
+    let said = report.text(name, node);
+    let token = said.or_else(|| environment.get("DRAIN_ENDPOINT_TOKEN"));
+    let token = token.filter(|token| !token.is_empty()).map(Secret::new);
+    // A token that this node lacks must not open the door.
+    let lacks = token.is_none() && node.is_some_and(|node| node.missing().is_some());
+    DrainEndpoint { open: open.unwrap_or_default() && !lacks, token }
 }
 
 fn parallel(name: &str, general: &Map, report: &mut Report) -> Option<u64> {

@@ -257,6 +257,14 @@ impl Consensus {
         self.node.fresh_nodes().await
     }
 
+    /// Whether another node is heard, and takes clients as far as it says.
+    #[must_use]
+    pub fn takes_clients(&self, node: NodeId) -> bool {
+        let view = self.node.gossip.view();
+        let peer = view.peers.get(&node).filter(|peer| peer.alive);
+        peer.and_then(|peer| peer.node.as_ref()).is_some_and(|fact| fact.ready && !fact.draining)
+    }
+
     /// The cluster as this node knows it.
     #[must_use]
     pub fn status(&self) -> Status {

@@ -34,6 +34,8 @@ pub struct NodeFact {
     pub format: u32,
     /// Whether it takes requests.
     pub ready: bool,
+    /// Whether it leaves its clients to others: it drains, or is about to stop.
+    pub draining: bool,
     /// The config revision it serves.
     pub config_revision: u64,
     /// Fingerprints of the master key in force under that revision, a word for each cluster secret it

@@ -337,8 +337,8 @@ impl Purse {
     }
 
     /// What goes back: what exceeds a lowered limit, what another node's request is in greater
-    /// need of, what has lain idle, and what is far more than needed.
-    pub(crate) fn spare(&mut self, view: &View, now: MonoMillis) -> NanoUsd {
+    /// need of, what has lain idle, and what is far more than needed; all of it on a node that leaves.
+    pub(crate) fn spare(&mut self, view: &View, now: MonoMillis, leaving: bool) -> NanoUsd {
         let unheld = less(own(view, view.period), self.book(view.period).taken());
         // What is granted after this is asked for, too.
         let recalled = self.recalled.take();
@@ -353,7 +353,7 @@ impl Purse {
             return over;
         }
         match self.recent.need() {
-            _ if now.since(self.touched) >= IDLE => unheld,
+            _ if leaving || now.since(self.touched) >= IDLE => unheld,
             NanoUsd(need) if need > 0 && available.0 / EXCESS > need => {
                 over + less(available, NanoUsd(need))
             }

@@ -46,6 +46,7 @@ pub struct Purses {
     pressing: VecDeque<usize>,
     next: usize,
     now: MonoMillis,
+    leaving: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -247,6 +248,12 @@ impl Purses {
         }
     }
 
+    /// Whether this node leaves its clients to others: then all that no request holds or waits for goes
+    /// back at once, and nothing is fetched ahead of need.
+    pub fn leave(&mut self, leaving: bool) {
+        self.leaving = leaving;
+    }
+
     /// What to propose and ask for: what pots that are short lack, at once; what runs low or has
     /// lain idle, a stretch of the pots at a time. To be called every 50 to 200 ms, and a few
     /// milliseconds after a shortage. `lives` are those that [`View::others`] counts, but for former
@@ -293,16 +300,17 @@ impl Purses {
     }
 
     fn look(&mut self, number: usize, (view, lives): (Views<'_>, Lives<'_>), due: &mut Due) {
-        let now = self.now;
+        let (now, leaving) = (self.now, self.leaving);
         let purse = self.purse_mut(number);
         let pot = purse.pot.clone();
         let view = view(&pot);
         purse.recent.roll(now);
-        let spare = purse.spare(&view, now);
+        let spare = purse.spare(&view, now, leaving);
+        let may_want = !leaving || purse.is_pressing();
         if spare > NanoUsd::ZERO {
             purse.change(view.period, |book| book.returning += spare);
             due.returns.push((purse.pot.clone(), view.period, spare));
-        } else if let Some(want) = purse.want(&view, now) {
+        } else if let Some(want) = purse.want(&view, now).filter(|_| may_want) {
             purse.wants = true;
             due.wants.push((purse.pot.clone(), want));
         }

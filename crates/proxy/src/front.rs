@@ -54,6 +54,13 @@ pub(crate) async fn answer(
     Ok(response)
 }
 
+impl Front {
+    /// Whether clients are to take their next request to another node.
+    pub(crate) fn drains(&self) -> bool {
+        self.detour.as_ref().is_some_and(Detour::drains)
+    }
+}
+
 /// By the detour, if there is one and it is to be taken.
 async fn around(
     detour: Option<&Detour>,

@@ -133,13 +133,14 @@ async fn serve_within(
             request.extensions_mut().insert(peer);
             let keeps_alive = request.version() <= Version::HTTP_11;
             let answering = front::answer(Arc::clone(&front), app.clone(), request.map(Body::new));
-            let (leaving, counts) = (leaving.clone(), Arc::clone(&counts));
+            let (leaving, counts, front) = (leaving.clone(), Arc::clone(&counts), Arc::clone(&front));
             async move {
                 let mut response = answering.await?;
                 counts.responds(response.status());
                 // The client's next request goes elsewhere. (h2c has GOAWAY, which cuts nothing.)
                 let is_upgrade = response.status() == StatusCode::SWITCHING_PROTOCOLS;
-                if keeps_alive && !is_upgrade && leaving.is_cancelled() {
+                let leaves = leaving.is_cancelled() || front.drains();
+                if keeps_alive && !is_upgrade && leaves {
                     response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
                 }
                 Ok::<_, Infallible>(response)

@@ -1,6 +1,6 @@
 //! What becomes of a client's request on a node that may lack what was decided: it is passed on to
 //! one that does not, or refused, or served by what is known here. Never is a key refused because
-//! this node cannot know it.
+//! this node cannot know it. A node that drains passes on what another one takes, too.
 
 use std::time::Duration;
 
@@ -67,10 +67,18 @@ impl Detour {
             // What is asked in a conversation later may meet a node that knows less by then.
             request.extensions_mut().insert(self.clone());
         }
-        if self.knows_enough() || is_about_itself(request.uri().path()) {
+        let drains = self.drains();
+        if (self.knows_enough() && !drains) || is_about_itself(request.uri().path()) {
             return Ok(request);
         }
         let may_go_on = request.extensions().get::<PassedOn>().is_none() && !lasts;
+        if self.knows_enough() {
+            // It serves what nobody else takes.
+            return match self.successor().await.filter(|_| may_go_on) {
+                Some(node) => Err(self.pass_on(node, request).await),
+                None => Ok(request),
+            };
+        }
         loop {
             if may_go_on && let Some(node) = self.other().await {
                 return Err(self.pass_on(node, request).await);
@@ -117,9 +125,24 @@ impl Detour {
         self.admission.staleness() <= self.max_staleness
     }
 
-    /// One of those that know all.
+    /// Whether other nodes are to serve this one's clients.
+    pub(crate) fn drains(&self) -> bool {
+        self.admission.is_draining()
+    }
+
+    /// One of those that know all; one that drains only if there is no other.
     async fn other(&self) -> Option<NodeId> {
-        self.admission.fresh_nodes().await.choose(&mut rand::rng()).copied()
+        let nodes = self.admission.fresh_nodes().await;
+        let takes = |node: &NodeId| self.admission.takes_clients(*node);
+        let willing: Vec<_> = nodes.iter().copied().filter(takes).collect();
+        let nodes = if willing.is_empty() { nodes } else { willing };
+        nodes.choose(&mut rand::rng()).copied()
+    }
+
+    /// One that takes the clients of a node that drains, and can be reached.
+    async fn successor(&self) -> Option<NodeId> {
+        let node = self.other().await.filter(|node| self.admission.takes_clients(*node))?;
+        self.rpc.can_pass_on(node).await.then_some(node)
     }
 
     async fn pass_on(&self, node: NodeId, request: Request<Body>) -> Response<Body> {
@@ -131,10 +154,14 @@ impl Detour {
                 answer.headers_mut().insert(PASSED_ON_TO, value);
                 answer
             }
-            Err(cause) => refusal(&format!(
-                "this node has heard no majority of the cluster for too long, and node {node}, \
-                 which has, could not take the request: {cause}"
-            )),
+            Err(cause) => {
+                let why = if self.knows_enough() {
+                    "this node leaves its clients to others"
+                } else {
+                    "this node has heard no majority of the cluster for too long"
+                };
+                refusal(&format!("{why}, and node {node} could not take the request: {cause}"))
+            }
         }
     }
 }

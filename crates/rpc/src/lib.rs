@@ -303,6 +303,19 @@ impl Rpc {
         clients::open(answer.map_err(lost)?)
     }
 
+    /// Whether a client's request could be passed on to a node now: there is room and a connection,
+    /// or one can be made.
+    pub async fn can_pass_on(&self, to: NodeId) -> bool {
+        let link = {
+            let peers = self.shared.peers.lock().expect("no panic while it is held");
+            peers.get(&to).map(|peer| peer.clients.clone())
+        };
+        match link {
+            Some(link) => link.places.available_permits() > 0 && link.wire().await.is_ok(),
+            None => false,
+        }
+    }
+
     fn link(&self, to: NodeId, service: Service) -> Result<Arc<Link>, CallError> {
         let peers = self.shared.peers.lock().expect("no panic while it is held");
         let peer = peers.get(&to).ok_or(CallError::UnknownPeer { node: to })?;

@@ -16,6 +16,7 @@ mod customers;
 mod data_path;
 mod demo;
 mod discovery;
+mod drain;
 mod failover;
 mod fallbacks;
 mod forms;

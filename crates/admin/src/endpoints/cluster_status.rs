@@ -92,6 +92,11 @@ impl Seen<'_> {
             down: member.down.is_some(),
             // What a dead peer last said of itself holds no longer.
             ready: if own { self.ready } else { alive && fact.is_some_and(|fact| fact.ready) },
+            draining: if own {
+                self.said.draining
+            } else {
+                alive && fact.is_some_and(|fact| fact.draining)
+            },
             config_revision: if own {
                 self.said.config_revision
             } else {

@@ -30,6 +30,8 @@ struct Told {
 fn tell(ready: Result<(), NotReady>) -> Response {
     let (code, status, reason) = match ready {
         Ok(()) => (200, "healthy", None),
+        // LiteLLM's word.
+        Err(NotReady::Draining) => (503, "shutting_down", Some(NotReady::Draining.to_string())),
         Err(reason) => (503, "unhealthy", Some(reason.to_string())),
     };
     let told = Told { status, db: "Not connected", reason };
@@ -54,5 +56,7 @@ mod tests {
         let (code, body) = told(Err(NotReady::NoConfig)).await;
         assert_eq!(code, 503);
         assert!(body.contains("no config is in force"), "{body}");
+        let (code, body) = told(Err(NotReady::Draining)).await;
+        assert!(code == 503 && body.starts_with(r#"{"status":"shutting_down""#), "{body}");
     }
 }

@@ -40,6 +40,7 @@ const OF_FILES: &[(&str, &str)] = &[
     ("api_model_networks", OPENS),
     ("dangerously_allow_mock_testing_request_params", OPENS),
     ("dangerously_permit_weak_or_unset_master_key", OPENS),
+    ("enable_drain_endpoint", OPENS),
     (
         "master_key",
         "whoever sets it takes the cluster over: set it in the config file or as LITELLM_MASTER_KEY of the nodes",

@@ -1,0 +1,107 @@
+//! `dunlin drain`: one node leaves its clients to the others and finishes what it has begun, before it is
+//! restarted or while a machine is worked on; `--undo` has it serve again.
+
+use std::cell::Cell;
+use std::time::Duration;
+
+use clap::Args;
+use serde::Deserialize;
+
+use crate::failure::{Exit, Failure, Result};
+use crate::session::Session;
+use crate::target;
+
+/// How long the node waits until it says how far it is.
+const STEP: &str = "2";
+
+#[derive(Args, Debug)]
+pub struct DrainArgs {
+    /// Serve clients again.
+    #[arg(long)]
+    undo: bool,
+    /// How long to wait for open requests: `30s`, `10m`. The node goes on draining after that.
+    #[arg(long, value_name = "TIME", default_value = "10m", value_parser = target::timeout)]
+    wait: Duration,
+}
+
+#[derive(Deserialize)]
+struct Told {
+    status: String,
+    node: String,
+    #[serde(default)]
+    open_requests: u64,
+    #[serde(default)]
+    was_draining: bool,
+    #[serde(default)]
+    budgets_held_usd: f64,
+    nodes_that_take_clients: Option<u64>,
+}
+
+pub(crate) async fn run(args: &DrainArgs, session: &Session) -> Result {
+    session.only_one("drain")?;
+    if args.undo { undo(session).await } else { drain(args.wait, session).await }
+}
+
+async fn undo(session: &Session) -> Result {
+    let answer = session.delete("/health/drain").await?;
+    let told: Told = answer.read()?;
+    session.say(&if told.was_draining {
+        format!("node {} serves its clients again", told.node)
+    } else {
+        format!("node {} was not draining", told.node)
+    });
+    session.show("dunlin.drain/1", answer.read()?, "")
+}
+
+async fn drain(wait: Duration, session: &Session) -> Result {
+    let open = Cell::new(None);
+    match tokio::time::timeout(wait, until_drained(session, &open)).await {
+        Ok(drained) => drained,
+        Err(_elapsed) => {
+            let help = "what is open goes on; ask again, or stop the node, which waits for it too";
+            Err(match open.get() {
+                Some(open) => {
+                    let message = format!("the node drains, and {open} requests are open still");
+                    Failure::new(Exit::Failed, message, help)
+                }
+                None => Failure::new(Exit::OutcomeUnknown, "the node has not answered yet", help),
+            })
+        }
+    }
+}
+
+/// Asks over and over until nothing is open. `open` is how much was open when it last answered.
+async fn until_drained(session: &Session, open: &Cell<Option<u64>>) -> Result {
+    loop {
+        let answer = session.get("/health/drain", &[("wait", STEP)]).await?;
+        let told: Told = answer.read()?;
+        if open.get().is_none() && told.nodes_that_take_clients == Some(0) {
+            session.say("note: no other node takes clients: they are served there still");
+        }
+        match told.status.as_str() {
+            "drained" => {
+                say_drained(session, &told);
+                return session.show("dunlin.drain/1", answer.read()?, "");
+            }
+            "draining" => {}
+            _ => {
+                let message = format!("node {} was told meanwhile to serve again", told.node);
+                return Err(Failure::new(Exit::Conflict, message, ""));
+            }
+        }
+        if open.replace(Some(told.open_requests)) != Some(told.open_requests) {
+            session.say(&format!("{} requests are open", told.open_requests));
+        }
+    }
+}
+
+fn say_drained(session: &Session, told: &Told) {
+    session.say(&format!("node {} is drained: it can be stopped", told.node));
+    if told.budgets_held_usd > 0.0 {
+        session.say(&format!(
+            "note: ${} of budgets could not be given back now: they are free when the node has \
+             started again",
+            told.budgets_held_usd
+        ));
+    }
+}

@@ -1,0 +1,132 @@
+//! A node that drains: its clients are served by others, what it has begun ends in good order, and it
+//! holds nothing any more; told so, it serves again.
+
+use std::time::Duration;
+
+use dunlin_cluster::{Client, Reply, wait_until};
+use dunlin_mock_upstream::{MockUpstream, Settings};
+use serde_json::{Value, json};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::harness::{self, FORMED, SOON, Setup};
+use crate::restart::keep_chatting;
+
+const PASSED_ON_TO: &str = "x-dunlin-passed-on-to";
+
+async fn get(setup: &Setup, node: usize, path: &str) -> anyhow::Result<Reply> {
+    Ok(setup.cluster.client().get(&setup.cluster.url(node, path)).await?)
+}
+
+/// A stream of some seconds, whole.
+async fn stream(url: String, caller: Client) -> anyhow::Result<Reply> {
+    let mut body = harness::chat_body();
+    body["stream"] = json!(true);
+    Ok(caller.post(&url, &body).await?)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_drains_finishes_its_streams_and_hands_over_all_else() -> anyhow::Result<()> {
+    let slow = Settings { tokens: 40, tokens_per_second: Some(10.0), ..Settings::default() };
+    let mock = MockUpstream::start(slow).await?;
+    let config = harness::chat_config(&mock.api_base());
+    let mut setup = harness::start_with(3, mock, config).await?;
+    let caller = setup.make_key(0, json!({"max_budget": 100})).await?;
+    let node = setup.cluster.wait_leader(SOON).await?;
+    let other = (node + 1) % 3;
+
+    let mut open = JoinSet::new();
+    open.spawn(stream(setup.cluster.url(node, "/v1/chat/completions"), caller.clone()));
+    tokio::time::timeout(SOON, setup.mock.until(|stats| stats.requests >= 1)).await?;
+    let mut draining = JoinSet::new();
+    let (client, url) = (setup.cluster.client().clone(), setup.cluster.url(node, "/health/drain"));
+    draining.spawn(async move { client.get(&url).await });
+    wait_until("it says that it is not to be sent clients", SOON, async || {
+        get(&setup, node, "/health/readiness").await.is_ok_and(|reply| {
+            reply.status == 503 && reply.body.starts_with(r#"{"status":"shutting_down""#)
+        })
+    })
+    .await?;
+    assert_eq!(get(&setup, node, "/health/liveliness").await?.status, 200);
+    wait_until("others hear of it", SOON, async || {
+        setup.cluster.status(other).await.is_ok_and(|status| {
+            status.members.iter().any(|member| member.draining && !member.ready)
+        })
+    })
+    .await?;
+    let reply = setup.chat(node, &caller).await?;
+    assert_eq!(reply.status, 200, "{}", reply.body);
+    assert!(reply.header(PASSED_ON_TO).is_some(), "another node takes it");
+    assert_eq!(reply.header("connection"), Some("close"), "and the client's next one");
+
+    let streamed = open.join_next().await.expect("one")??;
+    assert!(streamed.ok() && streamed.body.contains("[DONE]"), "{}", streamed.body);
+    let told: Value = draining.join_next().await.expect("one")??.json()?;
+    for (name, value) in [
+        ("status", json!("drained")),
+        ("open_requests", json!(0)),
+        ("leads", json!(false)),
+        ("budgets_held_usd", json!(0.0)),
+        ("nodes_that_take_clients", json!(2)),
+    ] {
+        assert_eq!(told[name], value, "{name} of {told}");
+    }
+
+    let back = setup.cluster.client().delete(&setup.cluster.url(node, "/health/drain")).await?;
+    assert_eq!(back.json::<Value>()?["was_draining"], json!(true));
+    assert_eq!(get(&setup, node, "/health/readiness").await?.status, 200);
+    let reply = setup.chat(node, &caller).await?;
+    assert_eq!((reply.status, reply.header(PASSED_ON_TO)), (200, None));
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_may_drain_is_an_admin_or_whoever_the_config_says() -> anyhow::Result<()> {
+    let mock = MockUpstream::start(Settings::default()).await?;
+    let config = harness::chat_config(&mock.api_base())
+        + "general_settings:\n  enable_drain_endpoint: true\n  drain_endpoint_token: t0ken-of-a-hook\n";
+    let setup = harness::start_with(1, mock, config).await?;
+    let url = setup.cluster.url(0, "/health/drain?wait=0");
+    let bare = dunlin_cluster::http_client()?;
+    let refused = bare.get(&url).send().await?;
+    assert_eq!(refused.status(), 401);
+    assert_eq!(refused.text().await?, r#"{"detail":"Invalid or missing X-Drain-Token"}"#);
+    let caller = setup.make_key(0, json!({})).await?;
+    assert_eq!(caller.get(&url).await?.status, 401, "no admin's key");
+    assert!(get(&setup, 0, "/health/readiness").await?.ok(), "nothing has happened");
+
+    let hook = bare.get(&url).header("x-drain-token", "t0ken-of-a-hook");
+    let told: Value = hook.send().await?.json().await?;
+    assert_eq!((&told["status"], &told["nodes_that_take_clients"]), (&json!("drained"), &json!(0)));
+    assert_eq!(get(&setup, 0, "/health/readiness").await?.status, 503);
+    assert_eq!(setup.chat(0, &caller).await?.status, 200, "nobody else could take it");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nodes_that_drain_one_after_the_other_fail_no_request() -> anyhow::Result<()> {
+    let setup = harness::start(3).await?;
+    let caller = setup.make_key(0, json!({"max_budget": 100})).await?;
+    let (mut clients, stop) = (JoinSet::new(), CancellationToken::new());
+    let urls: std::sync::Arc<[String]> =
+        (0..3).map(|node| setup.cluster.url(node, "/v1/chat/completions")).collect();
+    for first in 0..6 {
+        let caller = Client::new(caller.key())?;
+        clients.spawn(keep_chatting(std::sync::Arc::clone(&urls), caller, first, stop.clone()));
+    }
+    for node in 0..3 {
+        let drained = get(&setup, node, "/health/drain?wait=8").await?;
+        assert_eq!(drained.json::<Value>()?["open_requests"], 0, "{}", drained.body);
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        setup.cluster.client().delete(&setup.cluster.url(node, "/health/drain")).await?;
+        wait_until("it serves again", FORMED, async || {
+            get(&setup, node, "/health/readiness").await.is_ok_and(|reply| reply.ok())
+        })
+        .await?;
+    }
+    stop.cancel();
+    while let Some(ended) = clients.join_next().await {
+        assert!(ended?? > 20, "a client hardly asked");
+    }
+    Ok(())
+}
