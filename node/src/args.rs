@@ -143,7 +143,7 @@ pub(crate) struct ServeArgs {
     /// How long a client's connection may be idle between two requests: longer than a load balancer
     /// in front keeps it [default: 75] [LiteLLM: KEEPALIVE_TIMEOUT].
     #[arg(long, alias = "keepalive_timeout", value_name = "SECONDS",
-        env = "DUNLIN_KEEPALIVE_TIMEOUT", value_parser = clap::value_parser!(u64).range(1..=3600))]
+        env = "DUNLIN_KEEPALIVE_TIMEOUT", value_parser = idle_seconds)]
     pub(crate) keepalive_timeout: Option<u64>,
     /// Unknown keys in the config file are errors.
     #[arg(long, env = "DUNLIN_STRICT")]
@@ -156,6 +156,11 @@ pub(crate) struct ServeArgs {
     pub(crate) log_json: bool,
     #[command(flatten)]
     pub(crate) litellm: LiteLlmArgs,
+}
+
+fn idle_seconds(text: &str) -> Result<u64, &'static str> {
+    let seconds = text.parse().ok().filter(|seconds| (1..=3600).contains(seconds));
+    seconds.ok_or("expected whole seconds from 1 to 3600")
 }
 
 /// As `cluster.on_stale` has it.

@@ -129,6 +129,36 @@ mod tests {
     }
 
     #[test]
+    fn the_dashboard_and_the_alerts_name_metrics_that_there_are() {
+        const PROMETHEUS_OWN: [&str; 2] =
+            ["process_cpu_seconds_total", "process_resident_memory_bytes"];
+        let known: BTreeSet<_> = all().into_iter().map(|desc| desc.name).collect();
+        let files = [
+            include_str!("../../docs/monitoring/grafana.json"),
+            include_str!("../../docs/monitoring/alerts.yml"),
+        ];
+        for file in files {
+            let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
+            let words = file.split(|c| !is_name(c)).filter(|word| {
+                ["dunlin_", "litellm_", "process_"].iter().any(|start| word.starts_with(start))
+            });
+            // A label, which begins like a metric.
+            let named: BTreeSet<_> = words.filter(|word| *word != "litellm_model_name").collect();
+            assert!(named.len() > 10, "the file is read");
+            for name in named {
+                let base =
+                    ["_bucket", "_sum", "_count"].iter().find_map(|end| name.strip_suffix(end));
+                let is_there = known.contains(name)
+                    || base.is_some_and(|base| known.contains(base))
+                    || PROMETHEUS_OWN.contains(&name);
+                assert!(is_there, "there is no metric {name}");
+            }
+        }
+        let board: serde_json::Value = serde_json::from_str(files[0]).expect("JSON");
+        assert!(board["panels"].as_array().is_some_and(|panels| panels.len() > 30));
+    }
+
+    #[test]
     fn names_say_units_and_what_is_counted() {
         let names: Vec<_> = all().into_iter().map(|desc| desc.name).collect();
         assert_eq!(names.iter().collect::<BTreeSet<_>>().len(), names.len(), "each name once");

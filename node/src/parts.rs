@@ -167,6 +167,7 @@ impl DataPart {
             start_admission((me, epoch), &consensus, (journal.clone(), older), calls, tasks);
         let api_address = reachable(api, &advertise);
         let (ids, tokenizer) = (dunlin_proxy::Ids::new(secrets), Tokenizer::new(&tracker));
+        let leaving = (open.leaving.clone(), admission.clone());
         let (publish, in_force) = watch::channel(InForce::default());
         let told = metrics::Parts {
             me: (me, epoch),
@@ -181,7 +182,6 @@ impl DataPart {
             in_force: in_force.clone(),
         };
         let (metrics, exporter) = metrics::of(told, tasks);
-        let leaving = open.leaving.clone();
         let own = dunlin_proxy::Config { ids, store, tokenizer, tasks: tracker.clone(), open };
         let proxy = Proxy::new(clock.clone(), admission.clone(), upstream.clone(), own);
         let sealer = Arc::new(Sealer::new(secrets));
@@ -220,8 +220,7 @@ impl DataPart {
         tracker.spawn(revisions.follow(config.document.clone()));
         let known = sealer.known().collect();
         reseal(secrets, sealer, &consensus, &gossip, tasks);
-        let (leaves, draining) = (leaving, admission.clone());
-        let told = Facts { cluster_address: advertise, api_address, known, in_force, leaves, draining };
+        let told = Facts { cluster_address: advertise, api_address, known, in_force, leaving };
         tracker.spawn(told.keep_telling(gossip.clone(), consensus.clone(), stop));
         keep_watch(config, gossip, consensus, clock, tasks);
         Ok(Self { admission, app, front, clients, able })
@@ -409,10 +408,8 @@ struct Facts {
     /// The names of the cluster secrets that are known here.
     known: Vec<String>,
     in_force: watch::Receiver<InForce>,
-    /// Cancelled, the node stops.
-    leaves: CancellationToken,
-    /// Knows whether it drains.
-    draining: Admission,
+    /// Cancelled, the node stops; and who knows whether it drains.
+    leaving: (CancellationToken, Admission),
 }
 
 /// Where clients reach an API that listens on `api`: there, or on every address of a node that
@@ -441,7 +438,8 @@ impl Facts {
     fn now(&self, consensus: &Consensus) -> NodeFact {
         let InForce { revision, master_key } = self.in_force.borrow().clone();
         let status = consensus.status();
-        let draining = self.leaves.is_cancelled() || self.draining.is_draining();
+        let (stops, admission) = &self.leaving;
+        let draining = stops.is_cancelled() || admission.is_draining();
         NodeFact {
             cluster_address: self.cluster_address.clone(),
             api_address: self.api_address.clone(),

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use dunlin_state::routes::path_of_call;
 use dunlin_state::{Day, Facets, Kind, Symbol, Totals};
 use serde_json::{Map, Value, json};
 
@@ -107,7 +108,7 @@ impl Activity {
         };
         let model = |symbol| name(symbol).map(str::to_owned);
         let provider = |symbol| Some(name(symbol).unwrap_or("unknown").to_owned());
-        let endpoint = |symbol| name(symbol).map(|call| endpoint(call).to_owned());
+        let endpoint = |symbol| name(symbol).map(|call| path_of_call(call).to_owned());
         let entity = |symbol| Some(view.used_by(symbol));
         let about = |symbol| view.entity_metadata(self.kind, symbol);
         json!({
@@ -182,25 +183,6 @@ fn figures(totals: &Totals) -> impl Iterator<Item = (&'static str, Value)> {
     ];
     let counts = counts.into_iter().map(|(name, count)| (name, json!(count)));
     [("spend", json!(totals.cost.as_usd()))].into_iter().chain(counts)
-}
-
-/// The path that a call is made at; what is no path of ours keeps LiteLLM's word.
-fn endpoint(call: &str) -> &str {
-    match call {
-        "acompletion" => "/chat/completions",
-        "atext_completion" => "/completions",
-        "aembedding" => "/embeddings",
-        "aimage_generation" => "/images/generations",
-        "aimage_edit" => "/images/edits",
-        "anthropic_messages" => "/v1/messages",
-        "amoderation" => "/moderations",
-        "arerank" => "/rerank",
-        "aresponses" => "/responses",
-        "aspeech" => "/audio/speech",
-        "atranscription" => "/audio/transcriptions",
-        "atranslation" => "/audio/translations",
-        other => other,
-    }
 }
 
 #[cfg(test)]

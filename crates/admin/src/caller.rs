@@ -137,7 +137,7 @@ impl Admin {
         let consensus = &self.0.consensus;
         let mut found = consensus.state().authenticate(token, now);
         if matches!(found, Err(Refusal::Unknown)) {
-            self.catch_up().await?;
+            self.look_for_caller().await?;
             found = consensus.state().authenticate(token, now);
         }
         match found {
@@ -147,7 +147,7 @@ impl Admin {
     }
 
     /// Asks the leader for all that was acknowledged; refuses to guess without it.
-    async fn catch_up(&self) -> Result<(), Error> {
+    async fn look_for_caller(&self) -> Result<(), Error> {
         let cannot = |reason: String| Error::CannotKnow { reason };
         let _turn = self
             .0

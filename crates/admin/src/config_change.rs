@@ -3,7 +3,7 @@
 
 use dunlin_config::{Document, Edit, EditProblem, Edited};
 use dunlin_consensus::ProposeError;
-use dunlin_state::{Command, ConfigRevision, Rejected, Reply, State};
+use dunlin_state::{Command, ConfigRevision, Rejected, Reply, SettingChange, State};
 use serde_json::{Map, Value};
 use tracing::info;
 
@@ -27,6 +27,12 @@ pub(crate) struct Changed {
 }
 
 impl Changed {
+    /// Says one thing more.
+    pub(crate) fn warning(mut self, warning: Option<String>) -> Self {
+        self.warnings.extend(warning);
+        self
+    }
+
     /// An answer's fields, and what is to be said of every change.
     pub(crate) fn told(self, fields: Value) -> Value {
         let Value::Object(mut told) = fields else { unreachable!("answers are objects") };
@@ -49,8 +55,11 @@ impl Admin {
     ) -> Result<Changed, Error> {
         let published = self.storing().await?;
         let _alone = self.0.config_changes.acquire().await.map_err(|_| Error::NotReady)?;
-        for _ in 0..MAX_OVERTAKEN {
-            let state = self.read().await.state;
+        for tries in 0..MAX_OVERTAKEN {
+            if tries > 0 {
+                self.catch_up().await?;
+            }
+            let state = self.0.consensus.state();
             let newest = state.config().ok_or(Error::NotReady)?;
             let before = newest.revision;
             let document = self.config_document(newest)?;
@@ -59,6 +68,7 @@ impl Admin {
             // Thousands of models take their time to read.
             let edited =
                 tokio::task::block_in_place(|| published.basis.edit(&document, &added, &edits));
+            let was = &document;
             let Edited { document, warnings, notes } = edited.map_err(Error::BadConfig)?;
             let sealer = &self.0.config.sealer;
             let command = Command::EditConfig {
@@ -66,6 +76,7 @@ impl Admin {
                 sealed: sealer.seal(&dunlin_config::revision_bytes(&document)),
                 source: source(asked.route, &edits),
                 after: before,
+                changes: changes(was, &document, &edits),
             };
             match self.carry_out(asked, command).await {
                 Ok((Reply::Revision(revision), _)) => {
@@ -123,6 +134,19 @@ pub(crate) fn section_edits(sections: Map<String, Value>) -> Result<Vec<Edit>, E
     if problems.is_empty() { Ok(edits) } else { Err(Error::BadConfig(problems)) }
 }
 
+/// What edits change, without secrets.
+fn changes(before: &Document, after: &Document, edits: &[Edit]) -> Vec<SettingChange> {
+    let change = |edit: &Edit| {
+        let path: Vec<_> = edit.path.iter().map(String::as_str).collect();
+        let is_same = dunlin_config::setting(before, &path) == dunlin_config::setting(after, &path);
+        let shown =
+            |document| dunlin_config::shown_setting(document, &path).map(|it| it.to_string());
+        let setting = edit.path.join(".");
+        (!is_same).then(|| SettingChange { setting, before: shown(before), after: shown(after) })
+    };
+    edits.iter().filter_map(change).collect()
+}
+
 /// Which settings a route changes, for people.
 fn source(route: &str, edits: &[Edit]) -> String {
     let names: Vec<_> = edits.iter().map(|edit| edit.path.join(".")).collect();
@@ -160,6 +184,29 @@ mod tests {
         assert_eq!(edits, expected.map(|(path, value)| (path.to_owned(), value)));
         let refused = of(json!({"general_settings": 3})).expect_err("no object");
         assert!(refused.told().contains("send an object"), "{refused}");
+    }
+
+    #[test]
+    fn what_became_of_each_setting_is_told_without_secrets() {
+        let document = |text: &str| dunlin_config::gather("c.yaml", &mut |_| Ok(text.to_owned())).0;
+        let before = document("router_settings: {num_retries: 2, redis_password: a}\n");
+        let after = document("router_settings: {num_retries: 3, redis_password: b, timeout: 5}\n");
+        let edit = |name: &str| Edit {
+            path: vec!["router_settings".to_owned(), name.to_owned()],
+            value: None,
+        };
+        let names = ["num_retries", "redis_password", "timeout", "cooldown_time"];
+        let told = changes(&before, &after, &names.map(edit));
+        let told: Vec<_> = told
+            .iter()
+            .map(|one| (&*one.setting, one.before.as_deref(), one.after.as_deref()))
+            .collect();
+        let expected = [
+            ("router_settings.num_retries", Some("2"), Some("3")),
+            ("router_settings.redis_password", Some("\"*****\""), Some("\"*****\"")),
+            ("router_settings.timeout", None, Some("5")),
+        ];
+        assert_eq!(told, expected);
     }
 
     #[test]

@@ -26,6 +26,7 @@ mod bulk_add_members;
 mod bulk_update_keys;
 mod bulk_update_team_keys;
 mod bulk_update_users;
+mod cache;
 mod check_health;
 mod cluster_status;
 mod config_field;
@@ -45,6 +46,7 @@ mod delete_model;
 mod drain;
 mod end_user_spend;
 mod entity_info;
+mod estimate_cost;
 mod fallbacks;
 mod global_activity;
 mod global_spend;
@@ -70,8 +72,10 @@ mod reset_key_spend;
 mod reset_spend;
 mod reset_team_spend;
 mod roll_back_config;
+mod root;
 mod set_access_group;
 mod show_credentials;
+mod show_settings;
 mod spend_log_said;
 mod spend_logs;
 mod spend_logs_page;
@@ -109,6 +113,7 @@ static ALL: &[fn(Routes) -> Routes] = &[
     bulk_update_keys::add,
     bulk_update_team_keys::add,
     bulk_update_users::add,
+    cache::add,
     check_health::add,
     cluster_status::add,
     config_field::add,
@@ -128,6 +133,7 @@ static ALL: &[fn(Routes) -> Routes] = &[
     drain::add,
     end_user_spend::add,
     entity_info::add,
+    estimate_cost::add,
     fallbacks::add,
     global_activity::add,
     global_spend::add,
@@ -153,8 +159,10 @@ static ALL: &[fn(Routes) -> Routes] = &[
     reset_spend::add,
     reset_team_spend::add,
     roll_back_config::add,
+    root::add,
     set_access_group::add,
     show_credentials::add,
+    show_settings::add,
     spend_log_said::add,
     spend_logs::add,
     spend_logs_page::add,

@@ -117,11 +117,18 @@ fn open<T: for<'de> Deserialize<'de>>(
 impl Admin {
     /// The config in force, if it lets models be set over the API: with all that was acknowledged
     /// before, on whichever node.
+    /// Where nobody leads, nothing can be set, which is said before anything else is waited for.
     pub(crate) async fn storing(&self) -> Result<Arc<Published>, Error> {
-        let known = self.read().await.state.resources_version();
-        self.until_in_force(known).await;
+        self.catch_up().await?;
+        self.until_in_force(self.0.consensus.state().resources_version()).await;
         let published = self.settings()?;
         if published.settings.stores_models { Ok(published) } else { Err(Error::StoresNone) }
+    }
+
+    /// Waits until this node knows all that was acknowledged before.
+    pub(crate) async fn catch_up(&self) -> Result<(), Error> {
+        let caught_up = self.0.consensus.barrier().await;
+        caught_up.map_err(|nobody| ProposeError::NoQuorum(nobody).into())
     }
 
     /// Opens a resource.
@@ -262,7 +269,7 @@ pub(crate) fn merge(into: &mut Map<String, Value>, sent: Map<String, Value>, nul
 /// Values as they are shown: what may be a secret is starred out, but for its ends.
 pub(crate) fn masked(values: &Map<String, Value>) -> Map<String, Value> {
     let shown = |(name, value): (&String, &Value)| {
-        let secret = SECRET_WORDS.iter().any(|word| name.to_ascii_lowercase().contains(word));
+        let secret = dunlin_types::is_secret(name);
         let value = match value {
             Value::Object(inner) if !secret => Value::Object(masked(inner)),
             Value::String(text) if secret && text.starts_with("os.environ/") => value.clone(),
@@ -280,9 +287,6 @@ pub(crate) fn masked(values: &Map<String, Value>) -> Map<String, Value> {
     values.iter().map(shown).collect()
 }
 
-/// Parts of names behind which secrets stand.
-const SECRET_WORDS: [&str; 7] =
-    ["authorization", "credential", "header", "key", "password", "secret", "token"];
 /// Shorter texts are starred out whole.
 const MIN_SHOWN: usize = 8;
 

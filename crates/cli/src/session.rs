@@ -213,6 +213,7 @@ impl Session {
                 let help = "commands on the cluster and its keys need the nodes' master key";
                 Failure::new(Exit::Unauthorised, message, help)
             }
+            (400 | 422, _) => Failure::usage(told, ""),
             (404, _) => Failure::new(Exit::NotFound, told, ""),
             (409, _) => Failure::new(Exit::Conflict, told, ""),
             (503, _) => Failure::new(Exit::Unavailable, told, "`dunlin status` shows who is there"),

@@ -4,9 +4,12 @@
 use clap::Args;
 use serde_json::{Value, json};
 
-use crate::failure::{Failure, Result};
+use crate::failure::{Exit, Failure, Result};
 use crate::session::{Answer, Object, Session};
 use crate::table::plain;
+
+/// Whose settings are read and set one by one.
+const SECTIONS: [&str; 3] = ["general_settings", "litellm_settings", "router_settings"];
 
 #[derive(Args, Debug)]
 pub struct GetArgs {
@@ -43,13 +46,23 @@ pub(crate) async fn get(args: &GetArgs, session: &Session) -> Result {
     let (section, name) = key.split_once('.').unwrap_or((key, ""));
     let query = [("config_type", section), ("field_name", name)];
     let query = &query[..if name.is_empty() { 1 } else { 2 }];
-    let told: Object = session.get("/config/field/info", query).await?.read()?;
+    let is_section = SECTIONS.contains(&section);
+    let told = session.get("/config/field/info", query).await;
+    let told: Object = told.map_err(|failure| not_set(is_section, failure))?.read()?;
     let value = told.get("field_value").cloned().unwrap_or_default();
     let json = Object::from_iter([
         ("key".to_owned(), key.as_str().into()),
         ("value".to_owned(), value.clone()),
     ]);
     session.show("dunlin.config.setting/1", json, &shown(&value))
+}
+
+/// As LiteLLM has it, a setting that is not set is a bad request.
+fn not_set(is_section: bool, mut failure: Failure) -> Failure {
+    if is_section && failure.exit == Exit::Usage {
+        failure.exit = Exit::NotFound;
+    }
+    failure
 }
 
 /// A text as it is, a section an entry a line, anything else as JSON.
@@ -81,7 +94,9 @@ pub(crate) async fn set(args: &SetArgs, session: &Session) -> Result {
 pub(crate) async fn unset(args: &UnsetArgs, session: &Session) -> Result {
     let (section, name) = named(&args.key)?;
     let body = json!({"config_type": section, "field_name": name});
-    told(session, &session.post("/config/field/delete", &body).await?, &args.key)
+    let is_section = SECTIONS.contains(&section);
+    let deleted = session.post("/config/field/delete", &body).await;
+    told(session, &deleted.map_err(|failure| not_set(is_section, failure))?, &args.key)
 }
 
 fn named(key: &str) -> Result<(&str, &str)> {

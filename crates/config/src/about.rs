@@ -30,7 +30,7 @@ pub(crate) fn of(
     let mode = mode.as_str().unwrap_or("chat").into();
     let params = params.entries.iter().map(|(key, node)| (key.text.clone(), node));
     let params: Map<String, Value> = params
-        .filter(|(key, _)| !crate::words::is_secret(key))
+        .filter(|(key, _)| !dunlin_types::is_secret(key))
         .map(|(k, n)| (k, value(n)))
         .collect();
     About { added, mode, params: raw(&params), info: raw(&shown), check: HealthCheck::default() }

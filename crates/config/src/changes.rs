@@ -3,7 +3,7 @@
 
 use std::fmt::Write;
 
-use crate::document::Document;
+use crate::document::{Document, SourceFile};
 use crate::words;
 
 /// Lines of one file that are compared; of a longer one the rest is taken as one change.
@@ -17,30 +17,38 @@ pub fn masked(text: &str) -> String {
     words::mask_all(&text.lines().collect::<Vec<_>>()).into_iter().map(|line| line + "\n").collect()
 }
 
-/// What `to` changes in `from`. Empty: nothing.
+/// What `to` changes in `from`. Empty: nothing. The first file of each is the config itself, by whatever
+/// name a node was started with it; those that it includes are told apart by their names.
 #[must_use]
 pub fn diff(from: &Document, to: &Document) -> String {
     let mut out = String::new();
-    let paths = from.files.iter().chain(&to.files).map(|file| &file.path);
-    let mut seen: Vec<&String> = Vec::new();
-    for path in paths {
-        if seen.contains(&path) {
-            continue;
-        }
-        seen.push(path);
-        let text = |document: &'_ Document| {
-            document.files.iter().find(|file| file.path == *path).map(|file| file.text.clone())
-        };
-        let (before, after) = (text(from), text(to));
-        if before == after {
-            continue;
-        }
-        let name = |text: &Option<String>| text.as_ref().map_or("/dev/null", |_| path.as_str());
-        let _infallible = writeln!(out, "--- {}\n+++ {}", name(&before), name(&after));
-        let (before, after) = (before.unwrap_or_default(), after.unwrap_or_default());
-        hunks(&before.lines().collect::<Vec<_>>(), &after.lines().collect::<Vec<_>>(), &mut out);
+    let (main_before, included_before) = parts(from);
+    let (main_after, included_after) = parts(to);
+    file(main_before, main_after, &mut out);
+    for before in included_before {
+        let after = included_after.iter().find(|after| after.path == before.path);
+        file(Some(before), after, &mut out);
     }
+    let is_new = |after: &&SourceFile| included_before.iter().all(|one| one.path != after.path);
+    included_after.iter().filter(is_new).for_each(|after| file(None, Some(after), &mut out));
     out
+}
+
+fn parts(document: &Document) -> (Option<&SourceFile>, &[SourceFile]) {
+    let (main, included) = document.files.split_at(document.files.len().min(1));
+    (main.first(), included)
+}
+
+fn file(before: Option<&SourceFile>, after: Option<&SourceFile>, out: &mut String) {
+    let text = |file: Option<&SourceFile>| file.map_or("", |file| file.text.as_str()).to_owned();
+    let (old, new) = (text(before), text(after));
+    if old == new {
+        return;
+    }
+    let name =
+        |file: Option<&SourceFile>| file.map_or("/dev/null", |file| file.path.as_str()).to_owned();
+    let _infallible = writeln!(out, "--- {}\n+++ {}", name(before), name(after));
+    hunks(&old.lines().collect::<Vec<_>>(), &new.lines().collect::<Vec<_>>(), out);
 }
 
 /// One line of both texts, or of one of them.
@@ -129,7 +137,6 @@ fn subsequence<'t>(old: &[&'t str], new: &[&'t str]) -> Vec<Line<'t>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::document::SourceFile;
 
     fn document(files: &[(&str, &str)]) -> Document {
         let file = |(path, text): &(&str, &str)| SourceFile {
@@ -150,6 +157,15 @@ mod tests {
                         --- gone.yaml\n+++ /dev/null\n@@ -1 +1 @@\n-x: 1\n";
         assert_eq!(diff(&from, &to), expected);
         assert_eq!(diff(&from, &from), "");
+    }
+
+    #[test]
+    fn a_config_by_another_name_is_compared_all_the_same() {
+        let from = document(&[("/etc/a.yaml", "x: 1\n"), ("more.yaml", "y: 1\n")]);
+        let to = document(&[("b.yaml", "x: 2\n"), ("more.yaml", "y: 1\n")]);
+        assert_eq!(diff(&from, &to), "--- /etc/a.yaml\n+++ b.yaml\n@@ -1 +1 @@\n-x: 1\n+x: 2\n");
+        let renamed = document(&[("c.yaml", "x: 1\n"), ("more.yaml", "y: 1\n")]);
+        assert_eq!(diff(&from, &renamed), "");
     }
 
     #[test]

@@ -96,7 +96,7 @@ fn stranger(known: &[&Keys], key: &Key, unknown: Unknown, report: &mut Report) {
         report.push(Diagnostic::error(Code::UnknownKey, message).at(key.place, label));
     } else if unknown == Unknown::Warned {
         let problem = Diagnostic::warning(Code::UnknownKey, message);
-        report.lenient(problem.at(key.place, "kept, without effect"));
+        report.lenient(problem.at(key.place, "it has no effect"));
     }
 }
 

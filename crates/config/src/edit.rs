@@ -7,7 +7,7 @@ mod text;
 mod tree;
 pub(crate) mod yaml;
 
-pub use allowed::of_files;
+pub use allowed::{of_files, of_no_settings};
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -186,6 +186,14 @@ fn child_at(node: &Node, place: Place) -> Option<(String, &Node)> {
 #[must_use]
 pub fn setting(document: &Document, path: &[&str]) -> Option<Json> {
     let root = document::merged(document).0?;
+    let found = path.iter().try_fold(&root, |node, name| node.as_map()?.get(name))?;
+    serde_json::from_str(&found.json()).ok()
+}
+
+/// The same without secrets.
+#[must_use]
+pub fn shown_setting(document: &Document, path: &[&str]) -> Option<Json> {
+    let root = shown(document);
     let found = path.iter().try_fold(&root, |node, name| node.as_map()?.get(name))?;
     serde_json::from_str(&found.json()).ok()
 }

@@ -53,7 +53,10 @@ pub use diagnostic::{Diagnostic, Place, Severity, summary};
 pub use document::{
     BadRevision, Document, SourceFile, document_from, gather, hashed_bytes, revision_bytes,
 };
-pub use edit::{Edit, EditProblem, Edited, of_files, setting, shown_section, shown_yaml, undone};
+pub use edit::{
+    Edit, EditProblem, Edited, of_files, of_no_settings, setting, shown_section, shown_setting,
+    shown_yaml, undone,
+};
 pub use explain::{Code, codes, explain};
 pub use fields::{FieldKind, GENERAL_FIELDS, ROUTER_FIELDS, SettingField};
 pub use grants::Grants;

@@ -3,7 +3,6 @@
 //! The tree keeps what was written: numbers as their text, references as the variable they name.
 
 use crate::diagnostic::Place;
-use crate::words;
 
 /// A value and its place.
 #[derive(Clone, Debug)]
@@ -170,7 +169,7 @@ impl Writer {
                 self.write_all('[', items.iter().map(|item| (None, item)), ']', out);
             }
             Value::Map(map) => {
-                let kept = |key: &Key| self.secrets || !words::is_secret(&key.text);
+                let kept = |key: &Key| self.secrets || !dunlin_types::is_secret(&key.text);
                 let mut entries: Vec<_> = map.entries.iter().filter(|(key, _)| kept(key)).collect();
                 if self.canonical {
                     entries.sort_by(|(a, _), (b, _)| a.text.cmp(&b.text));

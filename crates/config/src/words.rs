@@ -1,4 +1,6 @@
-//! Words as people write them: near misses, lists in sentences, and what names a secret.
+//! Words as people write them: near misses, lists in sentences, and lines without their secrets.
+
+use dunlin_types::is_secret;
 
 /// The known word that `word` most likely stands for: within two edits, or one where that would
 /// be most of the word.
@@ -22,34 +24,6 @@ pub(crate) fn matches(pattern: &str, name: &str) -> bool {
     let Some((head, tail)) = pattern.split_once('*') else { return pattern == name };
     let Some(rest) = name.strip_prefix(head) else { return false };
     rest.char_indices().map(|(at, _)| at).chain([rest.len()]).any(|at| matches(tail, &rest[at..]))
-}
-
-const SECRET_PARTS: &[&str] = &[
-    "api_key",
-    "authorization",
-    "credentials",
-    "environment_variables",
-    "headers",
-    "password",
-    "webhook",
-];
-const SECRET_ENDS: &[&str] = &[
-    "_key",
-    "-key",
-    "access_token",
-    "ad_token",
-    "auth_token",
-    "database_url",
-    "redis_url",
-    "secret",
-    "session_token",
-];
-
-/// True for keys whose values are credentials, or carry them as URLs and headers do.
-pub(crate) fn is_secret(key: &str) -> bool {
-    let key = key.to_ascii_lowercase();
-    SECRET_PARTS.iter().any(|part| key.contains(part))
-        || SECRET_ENDS.iter().any(|end| key.ends_with(end))
 }
 
 /// Names of secrets that people mistype, and then still write the secret behind them.

@@ -8,7 +8,8 @@ use crate::{Consensus, Role, Status};
 
 static LEADS: Desc = Desc::gauge(
     "dunlin_raft_is_leader",
-    "1 on the node that leads. The sum over all nodes is 1.",
+    "1 on the node that leads, with a quorum that it has heard within 2 s. The sum over all nodes is 1, \
+     or 0 while nobody leads.",
     &[],
 );
 static HAS_LEADER: Desc = Desc::gauge(
@@ -93,9 +94,9 @@ impl Consensus {
     pub fn report(&self, page: &mut Page) {
         let Status { leader_heard, term, applied, role, voters, learners, clock_skew_ms, .. } =
             self.status();
-        page.level(&LEADS, &[], u8::from(role == Role::Leader));
         let silence = leader_heard.map(|heard| self.node.clock.mono().since(heard));
         let has_leader = silence.is_some_and(|silence| silence < LOST_AFTER);
+        page.level(&LEADS, &[], u8::from(role == Role::Leader && has_leader));
         page.level(&HAS_LEADER, &[], u8::from(has_leader));
         for (name, one) in ROLES {
             page.level(&ROLE, &[name], u8::from(role == one));

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use dunlin_journal::{Outcome, SpendRecord};
 use dunlin_metrics::{Desc, OTHER};
+use dunlin_state::routes::path_of_call;
 use dunlin_state::{Kind, State};
 use dunlin_types::{DeploymentId, KeyDigest};
 
@@ -88,7 +89,7 @@ pub(crate) fn of(source: &Source<'_>, record: &SpendRecord) -> Labels {
     labels.maybe("model_group", course.group.as_deref());
     labels.maybe("api_provider", course.provider.as_deref());
     labels.set("call_type", &*course.call_type);
-    labels.set("route", route(&course.call_type));
+    labels.set("route", path_of_call(&course.call_type));
     labels.set(
         "outcome",
         match record.outcome {
@@ -110,7 +111,7 @@ pub(crate) fn of(source: &Source<'_>, record: &SpendRecord) -> Labels {
 pub(crate) fn unrecorded(call_type: &'static str, status: u16) -> Labels {
     let mut labels = Labels::default();
     labels.set("call_type", call_type);
-    labels.set("route", route(call_type));
+    labels.set("route", path_of_call(call_type));
     labels.set("outcome", "failure");
     labels.set("status_code", status.to_string());
     labels.failed(status, &class(None, status, None));
@@ -205,27 +206,4 @@ pub(crate) fn class(provider: Option<&str>, status: u16, kind: Option<&str>) -> 
     let mut letters = provider.chars();
     let first = letters.next().map(|letter| letter.to_ascii_uppercase());
     first.into_iter().chain(letters).chain(['.']).chain(name.chars()).collect()
-}
-
-/// The path of a kind of call, whatever its client wrote before it.
-fn route(call_type: &str) -> &str {
-    match call_type {
-        "acompletion" => "/chat/completions",
-        "atext_completion" => "/completions",
-        "acount_tokens" => "/v1/messages/count_tokens",
-        "aembedding" => "/embeddings",
-        "agenerate_content" => "/models/{model}:generateContent",
-        "agenerate_content_stream" => "/models/{model}:streamGenerateContent",
-        "aimage_edit" => "/images/edits",
-        "aimage_generation" => "/images/generations",
-        "anthropic_messages" => "/v1/messages",
-        "amoderation" => "/moderations",
-        "arerank" => "/rerank",
-        "aresponses" => "/responses",
-        "aspeech" => "/audio/speech",
-        "atranscription" => "/audio/transcriptions",
-        "atranslation" => "/audio/translations",
-        "_arealtime" => "/realtime",
-        other => other,
-    }
 }

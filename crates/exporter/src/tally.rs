@@ -44,6 +44,11 @@ impl Tally {
         let mut sums: Vec<Series<f64>> = Vec::new();
         let descs = SUMS.iter().map(|(desc, ..)| *desc).chain(OF_ATTEMPTS);
         descs.for_each(|desc| sums.push(Series::new(desc)));
+        // What has no labels is told from the start.
+        let whole = sums.iter_mut().filter(|series| series.desc().labels.is_empty());
+        whole.for_each(|series| {
+            series.place(&[], || 0.0);
+        });
         let times = TIMES.iter().map(|(desc, _)| Series::bounded(desc, MAX_HISTOGRAMS)).collect();
         Self {
             last: 0,

@@ -133,7 +133,8 @@ async fn serve_within(
             request.extensions_mut().insert(peer);
             let keeps_alive = request.version() <= Version::HTTP_11;
             let answering = front::answer(Arc::clone(&front), app.clone(), request.map(Body::new));
-            let (leaving, counts, front) = (leaving.clone(), Arc::clone(&counts), Arc::clone(&front));
+            let (leaving, counts, front) =
+                (leaving.clone(), Arc::clone(&counts), Arc::clone(&front));
             async move {
                 let mut response = answering.await?;
                 counts.responds(response.status());

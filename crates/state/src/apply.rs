@@ -119,7 +119,7 @@ impl State {
             Command::ProposeConfig { hash, sealed, source, after } => {
                 config::propose(self, config::Proposal { hash, sealed, source, after: *after, by })
             }
-            Command::EditConfig { hash, sealed, source, after } => {
+            Command::EditConfig { hash, sealed, source, after, changes: _ } => {
                 config::edit(self, config::Proposal { hash, sealed, source, after: *after, by })
             }
             Command::Reseal { secret, revisions, resources } => {

@@ -26,7 +26,9 @@ pub use entity::{Entity, EntityChanges, Kind, Member, MemberChanges};
 pub use key::{Key, KeyChanges};
 pub use money::{Charge, Grant, Return};
 pub use outcome::{Rejected, Reply};
-pub use resource::{ResealedResource, ResealedRevision, Resource, ResourceChange, ResourceKind};
+pub use resource::{
+    ResealedResource, ResealedRevision, Resource, ResourceChange, ResourceKind, SettingChange,
+};
 pub use terms::{ModelBudget, Temporary, Terms, TermsChanges};
 
 /// The newest log format this build writes and understands.
@@ -352,6 +354,9 @@ pub enum Command {
         source: String,
         /// The revision that was changed.
         after: u64,
+        /// What became of each setting, for the audit log.
+        #[serde(default)]
+        changes: Vec<SettingChange>,
     },
     /// What was sealed under another cluster secret is sealed under this one: its content is the same.
     /// What was changed or forgotten in between is left alone.

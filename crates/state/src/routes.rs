@@ -3,9 +3,12 @@
 /// The first segments of the paths that manage the gateway. All other paths ask models.
 const MANAGEMENT: &[&str] = &[
     "access_group",
+    "agent",
     "budget",
+    "cache",
     "cluster",
     "config",
+    "cost",
     "credentials",
     "customer",
     "end_user",
@@ -17,11 +20,37 @@ const MANAGEMENT: &[&str] = &[
     "model_group",
     "organization",
     "provider",
+    "settings",
     "spend",
     "tag",
     "team",
     "user",
 ];
+
+/// The path of a kind of call, by LiteLLM's word for it, whatever its client wrote before it. What is
+/// no path of ours keeps the word.
+#[must_use]
+pub fn path_of_call(call_type: &str) -> &str {
+    match call_type {
+        "acompletion" => "/chat/completions",
+        "atext_completion" => "/completions",
+        "acount_tokens" => "/v1/messages/count_tokens",
+        "aembedding" => "/embeddings",
+        "agenerate_content" => "/models/{model}:generateContent",
+        "agenerate_content_stream" => "/models/{model}:streamGenerateContent",
+        "aimage_edit" => "/images/edits",
+        "aimage_generation" => "/images/generations",
+        "anthropic_messages" => "/v1/messages",
+        "amoderation" => "/moderations",
+        "arerank" => "/rerank",
+        "aresponses" => "/responses",
+        "aspeech" => "/audio/speech",
+        "atranscription" => "/audio/transcriptions",
+        "atranslation" => "/audio/translations",
+        "_arealtime" => "/realtime",
+        other => other,
+    }
+}
 
 /// Paths that only tell.
 const INFO: &[&str] = &[

@@ -185,7 +185,9 @@ fn config() -> impl Strategy<Value = Command> {
         if is_file {
             Command::ProposeConfig { hash, sealed, source, after }
         } else {
-            Command::EditConfig { hash, sealed, source, after }
+            let (before, after_it) = (None, Some(content.to_string()));
+            let change = SettingChange { setting: "a.b".to_owned(), before, after: after_it };
+            Command::EditConfig { hash, sealed, source, after, changes: vec![change] }
         }
     });
     prop_oneof![1 => back, 2 => content]

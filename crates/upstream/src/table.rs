@@ -39,9 +39,13 @@ impl Served {
     }
 
     fn cools_down(&self, outcome: Outcome) {
-        if let Outcome::Status { code, .. } = outcome {
-            *self.cooled.lock().expect("never poisoned").entry(code).or_default() += 1;
-        }
+        let status = match outcome {
+            Outcome::Status { code, .. } => code,
+            // As LiteLLM has it for what did not answer.
+            Outcome::Refused | Outcome::Broken => 500,
+            Outcome::Success => return,
+        };
+        *self.cooled.lock().expect("never poisoned").entry(status).or_default() += 1;
     }
 
     fn cooldown(&self) -> Cooldown {
@@ -189,10 +193,12 @@ impl Table {
         now: MonoMillis,
     ) {
         let deployment = &attempt.deployment;
+        let mut goes_out = false;
         attempt.backend.change_reach(|reach| {
             let was_out = reach.is_out();
             reach.observe(outcome, now);
-            if reach.is_out() && !was_out {
+            goes_out = reach.is_out() && !was_out;
+            if goes_out {
                 warn!(backend.id = %deployment.backend, "a backend is left alone: {outcome}");
             }
         });
@@ -205,8 +211,11 @@ impl Table {
             let mut cooldown = served.cooldown.lock().expect("never poisoned");
             let was_left_alone = cooldown.until(now).is_some();
             cooldown.observe(outcome, rules, now);
-            if let Some(until) = cooldown.until(now).filter(|_| !was_left_alone) {
+            let begins = cooldown.until(now).filter(|_| !was_left_alone);
+            if goes_out || begins.is_some() {
                 served.cools_down(outcome);
+            }
+            if let Some(until) = begins {
                 warn!(
                     model = %deployment.group,
                     backend.id = %deployment.backend,

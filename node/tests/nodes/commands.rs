@@ -104,7 +104,7 @@ async fn spend_is_told_by_what_is_asked_for() -> anyhow::Result<()> {
         })
     })
     .await?;
-    here.run("spend --from 2026-13-01 --to 2026-12-01").await?.assert_failed(1, &["start_date"]);
+    here.run("spend --from 2026-13-01 --to 2026-12-01").await?.assert_failed(2, &["start_date"]);
     here.run("spend --by tag --team blue").await?.assert_failed(2, &["key and model only"]);
     assert_eq!(here.run("spend --days 63").await?.exit, 2);
     Ok(())
@@ -154,7 +154,7 @@ async fn a_key_lives_its_life_on_the_command_line() -> anyhow::Result<()> {
     there.done("key unblock app").await?;
     assert!(!here.done("key info app").await?.contains("blocked"));
 
-    here.run("key regenerate app --grace soon").await?.assert_failed(1, &["is not a duration"]);
+    here.run("key regenerate app --grace soon").await?.assert_failed(2, &["is not a duration"]);
     let anew = here.run("key regenerate app").await?;
     let anew = setup.cluster.client().with_key(anew.stdout.trim_end());
     assert!(setup.chat(0, &anew).await?.ok());
@@ -230,7 +230,7 @@ async fn requests_are_listed_filtered_and_shown_whichever_node_served_them() -> 
     let info = shell.done(&format!("log info {call}")).await?;
     assert!(info.contains(&call) && info.contains("acompletion"), "{info}");
     shell.run("log info none").await?.assert_failed(3, &["none", "dunlin log list"]);
-    shell.run("log list --since yesterday").await?.assert_failed(1, &["start_date"]);
+    shell.run("log list --since yesterday").await?.assert_failed(2, &["start_date"]);
     Ok(())
 }
 

@@ -7,6 +7,7 @@ use dunlin_config::Edit;
 use dunlin_state::Change;
 use serde_json::{Map, Value, json};
 
+use super::list_settings::router_values;
 use super::{ok, ok_as_of};
 use crate::Admin;
 use crate::body::{self, Body};
@@ -14,7 +15,8 @@ use crate::config_change::Changed;
 use crate::error::Error;
 use crate::routes::{Asked, Routes, Who};
 
-const SECTIONS: [&str; 3] = ["general_settings", "litellm_settings", "router_settings"];
+const ROUTER: &str = "router_settings";
+const SECTIONS: [&str; 3] = ["general_settings", "litellm_settings", ROUTER];
 
 pub(super) fn add(routes: Routes) -> Routes {
     routes
@@ -74,8 +76,7 @@ fn parse(mut body: Body, is_set: bool) -> Result<(String, Edit), Error> {
 
 fn check(body: &mut Body, section: &str, name: &str) {
     if !SECTIONS.contains(&section) {
-        let reason = format!("config_type is `{section}`, not one of {}", SECTIONS.join(", "));
-        body.refuse("config_type", reason);
+        body.refuse("config_type", no_settings(section));
     }
     if name.is_empty() {
         body.refuse("field_name", "field_name names no setting".to_owned());
@@ -86,13 +87,14 @@ async fn info(admin: Admin, asked: Asked) -> Result<Response, Error> {
     body::check_query(&asked.query, &["field_name", "config_type"])?;
     let section = asked.param("config_type").unwrap_or(SECTIONS[0]);
     let known = SECTIONS.iter().find(|known| **known == section);
-    let section = *known.ok_or_else(|| Error::BadField {
-        name: "config_type",
-        reason: format!("config_type is `{section}`, not one of {}", SECTIONS.join(", ")),
-    })?;
+    let section = *known
+        .ok_or_else(|| Error::BadField { name: "config_type", reason: no_settings(section) })?;
     let read = admin.read().await;
     let document = admin.newest_config(&read.state)?;
-    let shown = dunlin_config::shown_section(&document, section);
+    let shown = match section {
+        ROUTER => router_values(&document),
+        _ => dunlin_config::shown_section(&document, section),
+    };
     let Some(name) = asked.param("field_name") else {
         let told = json!({"field_name": section, "field_value": shown});
         return Ok(ok_as_of(&read, &told));
@@ -105,6 +107,14 @@ async fn info(admin: Admin, asked: Asked) -> Result<Response, Error> {
         "editable": dunlin_config::of_files(name).is_none(),
     });
     Ok(ok_as_of(&read, &told))
+}
+
+/// What is said of a section whose settings are not read or set one by one.
+fn no_settings(section: &str) -> String {
+    match dunlin_config::of_no_settings(section) {
+        Some(why) => format!("`{section}` has no settings that are read or set here: {why}"),
+        None => format!("config_type is `{section}`, not one of {}", SECTIONS.join(", ")),
+    }
 }
 
 fn lookup<'v>(section: &'v Map<String, Value>, name: &str) -> Option<&'v Value> {

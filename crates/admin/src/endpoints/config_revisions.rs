@@ -14,8 +14,8 @@ use crate::routes::{Asked, Routes, Who};
 pub(super) fn add(routes: Routes) -> Routes {
     routes
         .get("/config/history", Who::Viewers, history)
-        .get("/config/revision", Who::Admins, show)
-        .get("/config/diff", Who::Admins, diff)
+        .get("/config/revision", Who::Viewers, show)
+        .get("/config/diff", Who::Viewers, diff)
 }
 
 async fn history(admin: Admin, _: Asked) -> Result<Response, Error> {
@@ -65,13 +65,18 @@ fn named<'s>(
         })?,
     };
     let found = state.config_history().find(|known| known.revision == number);
-    let found = found.filter(|known| !known.sealed.is_empty());
-    found.ok_or_else(|| Error::NotFound {
-        reason: format!(
-            "there is no config revision {number} whose content is kept; GET /config/history lists \
-             those that are"
-        ),
-    })
+    let newest = newest(state);
+    let missing = match found {
+        Some(known) if !known.sealed.is_empty() => return Ok(known),
+        Some(_) => "is known, but its content is not kept any more",
+        None if number > newest => "does not exist yet",
+        None => "is not known any more, or never was",
+    };
+    let reason = format!(
+        "config revision {number} {missing}: the newest is {newest}, and GET /config/history lists \
+         all that are known"
+    );
+    Err(Error::NotFound { reason })
 }
 
 fn row(revision: &ConfigRevision) -> Value {

@@ -81,6 +81,11 @@ impl Of {
 }
 
 pub(super) fn add(routes: Routes) -> Routes {
+    let routes = routes.get("/agent/daily/activity", Who::Anyone, of_agents).get(
+        "/agent/daily/activity/aggregated",
+        Who::Anyone,
+        of_agents,
+    );
     PATHS.iter().fold(routes, |routes, &(paged, whole, of)| {
         routes.get(paged, Who::Anyone, move |admin, asked| handle(admin, asked, of, true)).get(
             whole,
@@ -88,6 +93,16 @@ pub(super) fn add(routes: Routes) -> Routes {
             move |admin, asked| handle(admin, asked, of, false),
         )
     })
+}
+
+/// There are no agents, so none has done anything.
+async fn of_agents(admin: Admin, asked: Asked) -> Result<Response, Error> {
+    Span::read(&asked, admin.0.clock.unix())?;
+    let pages = Pages::read(&asked, "page_size", 10, 1_000)?;
+    let read = admin.read().await;
+    let view = admin.view(read.state.clone());
+    let nothing = Activity::of(Kind::User, std::iter::empty);
+    Ok(ok_as_of(&read, &nothing.told(&view, Some(pages))))
 }
 
 async fn handle(admin: Admin, asked: Asked, of: Of, paged: bool) -> Result<Response, Error> {

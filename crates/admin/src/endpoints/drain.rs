@@ -45,8 +45,7 @@ async fn handle(State(admin): State<Admin>, uri: Uri, headers: HeaderMap) -> Res
 }
 
 async fn drain(admin: &Admin, wait: Duration) -> Response {
-    let (me, consensus, admission) =
-        (admin.0.config.me, &admin.0.consensus, &admin.0.admission);
+    let (me, consensus, admission) = (admin.0.config.me, &admin.0.consensus, &admin.0.admission);
     let others = || {
         let state = consensus.state();
         state.nodes().into_keys().filter(|node| consensus.takes_clients(*node)).count()
@@ -61,7 +60,9 @@ async fn drain(admin: &Admin, wait: Duration) -> Response {
     consensus.leave().await;
     admission.until_idle(wait).await;
     if !admission.is_draining() {
-        return ok(&json!({"status": "serving", "node": me, "open_requests": admission.open_requests()}));
+        return ok(
+            &json!({"status": "serving", "node": me, "open_requests": admission.open_requests()}),
+        );
     }
     let granted = admission.hand_over(HAND_OVER).await;
     let open = admission.open_requests();
@@ -92,7 +93,10 @@ fn wait(query: &[(String, String)]) -> Result<Duration, Error> {
     let seconds = text.parse().ok().map(Duration::from_secs).filter(|wait| *wait <= MAX_WAIT);
     seconds.ok_or_else(|| Error::BadField {
         name: "wait",
-        reason: format!("wait is `{text}`, not a number of seconds from 0 to {}", MAX_WAIT.as_secs()),
+        reason: format!(
+            "wait is `{text}`, not a number of seconds from 0 to {}",
+            MAX_WAIT.as_secs()
+        ),
     })
 }
 
@@ -129,7 +133,8 @@ mod tests {
 
     #[test]
     fn who_has_no_key_needs_the_switch_and_the_token_if_there_is_one() {
-        let door = |open, token: Option<&str>| DrainEndpoint { open, token: token.map(Secret::new) };
+        let door =
+            |open, token: Option<&str>| DrainEndpoint { open, token: token.map(Secret::new) };
         let shows = |token: &str| HeaderMap::from_iter([(TOKEN, token.parse().expect("a value"))]);
         for (door, headers, expected) in [
             (door(false, None), HeaderMap::new(), false),

@@ -59,7 +59,7 @@ async fn router(admin: Admin, _: Asked) -> Result<Response, Error> {
 }
 
 /// What the router is told: `litellm_settings` may say it too, and `router_settings` wins.
-fn router_values(document: &Document) -> Map<String, Value> {
+pub(super) fn router_values(document: &Document) -> Map<String, Value> {
     let elsewhere = dunlin_config::shown_section(document, "litellm_settings");
     let known = |name: &String| ROUTER_FIELDS.iter().any(|field| field.name == name);
     let mut set: Map<_, _> =

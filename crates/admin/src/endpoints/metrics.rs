@@ -1,10 +1,14 @@
 //! `GET /metrics/`: what Prometheus reads of this node. Without the slash a caller is sent there, as
 //! LiteLLM has it. Nobody else is asked: it is answered whatever becomes of the cluster.
 
+use std::io::Write;
+
 use axum::extract::State;
 use axum::response::Response;
 use axum::routing::get;
 use dunlin_metrics::CONTENT_TYPE;
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 
 use crate::Admin;
@@ -37,13 +41,36 @@ async fn show(State(admin): State<Admin>, headers: HeaderMap) -> Response {
     }
     match admin.0.metrics.page().await {
         Ok(page) => {
-            let mut response = Response::new(page.into());
+            let mut response = if takes_gzip(&headers) {
+                let zipped = tokio::task::spawn_blocking(move || gzip(&page)).await;
+                let mut response = Response::new(zipped.expect("nothing panics there").into());
+                let encoding = HeaderValue::from_static("gzip");
+                response.headers_mut().insert(header::CONTENT_ENCODING, encoding);
+                response
+            } else {
+                Response::new(page.into())
+            };
             let kind = HeaderValue::from_static(CONTENT_TYPE);
             response.headers_mut().insert(header::CONTENT_TYPE, kind);
             response
         }
         Err(busy) => text(503, &busy.to_string()),
     }
+}
+
+/// Whether the reader takes a zipped page: some tenth of its length.
+fn takes_gzip(headers: &HeaderMap) -> bool {
+    let accepts = headers.get_all(header::ACCEPT_ENCODING).iter().filter_map(|it| it.to_str().ok());
+    accepts.flat_map(|accepts| accepts.split(',')).any(|one| {
+        let (name, quality) = one.split_once(';').unwrap_or((one, ""));
+        let refused = matches!(quality.trim(), "q=0" | "q=0.0" | "q=0.00" | "q=0.000");
+        name.trim().eq_ignore_ascii_case("gzip") && !refused
+    })
+}
+
+fn gzip(page: &[u8]) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+    encoder.write_all(page).and_then(|()| encoder.finish()).expect("memory takes all")
 }
 
 /// Whether the caller may read, unless everyone may.
@@ -77,6 +104,26 @@ mod tests {
     use dunlin_llm::credentials::CredentialError;
 
     use super::*;
+
+    #[test]
+    fn a_page_is_zipped_for_who_takes_it() {
+        for (accepts, expected) in [
+            ("gzip", true),
+            ("deflate, GZIP;q=0.5", true),
+            ("gzip;q=0", false),
+            ("br, identity", false),
+        ] {
+            let accepts = accepts.parse().expect("a value");
+            let headers = HeaderMap::from_iter([(header::ACCEPT_ENCODING, accepts)]);
+            assert_eq!(takes_gzip(&headers), expected, "{headers:?}");
+        }
+        assert!(!takes_gzip(&HeaderMap::new()));
+        let mut page = String::new();
+        let zipped = gzip(b"a page");
+        let mut reader = flate2::read::GzDecoder::new(&zipped[..]);
+        std::io::Read::read_to_string(&mut reader, &mut page).expect("readable");
+        assert_eq!(page, "a page");
+    }
 
     #[tokio::test]
     async fn a_refusal_is_one_json_string() {

@@ -23,7 +23,10 @@ async fn handle(admin: Admin, asked: Asked) -> Result<Response, Error> {
     let to = parse(asked.body()?)?;
     let mut overtaken = 0;
     loop {
-        let state = admin.read().await.state;
+        if overtaken > 0 {
+            admin.catch_up().await?;
+        }
+        let state = admin.0.consensus.state();
         let after = state.config().map_or(0, |config| config.revision);
         let rolled_back = admin.carry_out(&asked, Command::RollBackConfig { to, after }).await;
         match rolled_back {

@@ -16,22 +16,29 @@ pub(super) fn add(routes: Routes) -> Routes {
 }
 
 async fn handle(admin: Admin, asked: Asked) -> Result<Response, Error> {
-    let edits = parse(&asked.bytes)?;
+    let (edits, nulls) = parse(&asked.bytes)?;
     let changed = admin.change_config(&asked, |_| Ok(edits.clone())).await?;
+    let changed = changed.warning(nulls);
     Ok(ok(&changed.told(json!({"message": "Config updated successfully"}))))
 }
 
-fn parse(bytes: &[u8]) -> Result<Vec<Edit>, Error> {
+/// The edits, and what is to be said of sections that are null.
+fn parse(bytes: &[u8]) -> Result<(Vec<Edit>, Option<String>), Error> {
     Body::parse(bytes)?;
     let sections: Map<String, Value> =
         serde_json::from_slice(bytes).expect("it was read as an object");
+    let nulls = sections.iter().filter(|(_, value)| value.is_null()).map(|(name, _)| &**name);
+    let nulls = nulls.collect::<Vec<_>>().join(", ");
+    let nulls = (!nulls.is_empty()).then(|| {
+        format!("{nulls}: null changes nothing; to clear a setting, send it as null in its section")
+    });
     let edits = section_edits(sections)?;
     if edits.is_empty() {
         let reason = "no setting is sent: send sections, as in {\"router_settings\": \
                       {\"num_retries\": 2}}";
         return Err(Error::BadField { name: "router_settings", reason: reason.to_owned() });
     }
-    Ok(edits)
+    Ok((edits, nulls))
 }
 
 #[cfg(test)]
@@ -41,7 +48,11 @@ mod tests {
     #[test]
     fn a_body_names_settings_by_their_sections() {
         let edits = parse(br#"{"router_settings": {"num_retries": 2, "timeout": null}}"#);
-        assert_eq!(edits.expect("edits").len(), 2);
+        let (edits, nulls) = edits.expect("edits");
+        assert_eq!((edits.len(), nulls), (2, None));
+        let some = parse(br#"{"router_settings": {"a": 2}, "general_settings": null}"#);
+        let (_, nulls) = some.expect("an edit");
+        assert!(nulls.is_some_and(|it| it.starts_with("general_settings: null changes nothing")));
         for text in ["{}", r#"{"router_settings": null}"#, r#"{"router_settings": {}}"#] {
             let refused = parse(text.as_bytes()).expect_err(text);
             assert!(refused.told().starts_with("no setting is sent"), "{refused}");

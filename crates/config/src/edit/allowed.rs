@@ -1,6 +1,7 @@
 //! What may not be set over the API, whoever asks. A key of an admin may be stolen; with it settings are
 //! changed, but no machine is reached: no files, variables, code or addresses of the nodes.
 
+use dunlin_types::is_secret;
 use serde_json::Value as Json;
 
 use super::{Edit, EditProblem};
@@ -20,14 +21,17 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ),
     (
         "credential_list",
-        "credentials are set with POST /credentials or `dunlin credential add`, which seals them",
+        "credentials are set with POST /credentials or `dunlin credential create`, which seals them, and shown by `dunlin credential list`",
     ),
     (
         "environment_variables",
         "the environment of the nodes is set where they are started; give secrets to models with POST /credentials",
     ),
     ("include", "files are named in files only"),
-    ("model_list", "models are set with POST /model/new or `dunlin model add`"),
+    (
+        "model_list",
+        "models are set with POST /model/new or `dunlin model add`, and shown by `dunlin model list`",
+    ),
 ];
 
 const OPENS: &str = "it widens what an API key can reach: set it in the config file";
@@ -54,8 +58,11 @@ const OF_FILES: &[(&str, &str)] = &[
     ("ssl_verify", FILES),
 ];
 
-/// Names that look like secrets' and are lists of names.
-const NAMES_ONLY: [&str; 2] = ["extra_spend_tag_headers", "litellm_key_header_name"];
+/// Why a section's settings are not read or set one by one over the API, and how they are instead.
+#[must_use]
+pub fn of_no_settings(section: &str) -> Option<&'static str> {
+    ELSEWHERE.iter().find(|(known, _)| *known == section).map(|(_, why)| *why)
+}
 
 /// Why only a file may set a setting, if that is so.
 #[must_use]
@@ -67,7 +74,7 @@ pub fn of_files(name: &str) -> Option<&'static str> {
 pub(super) fn problems(basis: &Basis, edit: &Edit) -> Vec<EditProblem> {
     let refuse = |told: String| vec![EditProblem::at(&edit.path, told)];
     let section = edit.path.first().map(String::as_str).unwrap_or_default();
-    if let Some((_, why)) = ELSEWHERE.iter().find(|(known, _)| *known == section) {
+    if let Some(why) = of_no_settings(section) {
         return refuse(format!("`{section}` is not set over the API: {why}"));
     }
     if !SECTIONS.contains(&section) {
@@ -137,10 +144,6 @@ fn inside(basis: &Basis, path: &mut Vec<String>, value: &Json, found: &mut Vec<E
         }
         Json::Null | Json::Bool(_) | Json::Number(_) => {}
     }
-}
-
-fn is_secret(name: &str) -> bool {
-    words::is_secret(name) && !NAMES_ONLY.contains(&name)
 }
 
 /// Stars out what nobody is to read.

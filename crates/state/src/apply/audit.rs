@@ -13,7 +13,7 @@ use imbl::OrdMap;
 use imbl::ordmap::DiffItem;
 
 use crate::audit::{Action, AuditRow, Table};
-use crate::command::{Entry, Key, Kind, Member, Resource, ResourceKind};
+use crate::command::{Command, Entry, Key, Kind, Member, Resource, ResourceKind};
 use crate::payer::FIRST_ROW;
 use crate::state::{Holder, Members, State};
 use shown::Fields;
@@ -35,7 +35,7 @@ struct Found {
 /// config; the rest of that is the cluster's own doing.
 pub(super) fn record(before: &State, after: &mut State, entry: &Entry) {
     let mut found = Vec::new();
-    config(before, after, &mut found);
+    config(before, after, entry, &mut found);
     if entry.actor.is_some() {
         nodes(before, after, &mut found);
         resources(before, after, &mut found);
@@ -72,12 +72,15 @@ pub(super) fn record(before: &State, after: &mut State, entry: &Entry) {
     }
 }
 
-fn config(before: &State, after: &State, found: &mut Vec<Found>) {
+fn config(before: &State, after: &State, entry: &Entry, found: &mut Vec<Found>) {
     // By number: old revisions are forgotten, so that the length may stay.
     let known = before.config.last().map_or(0, |config| config.revision);
     for (at, revision) in after.config.iter().enumerate().filter(|(_, it)| it.revision > known) {
-        let former = at.checked_sub(1).map(|former| shown::revision(&after.config[former]));
-        let revision = shown::revision(revision);
+        let mut former = at.checked_sub(1).map(|former| shown::revision(&after.config[former]));
+        let mut revision = shown::revision(revision);
+        if let Command::EditConfig { changes, .. } = &entry.command {
+            shown::settings(changes, former.get_or_insert_default(), &mut revision);
+        }
         found.extend(Found::of(Table::Config, "config", former, Some(revision)));
     }
 }

@@ -201,8 +201,8 @@ pub enum Rejected {
     },
     /// There is no such revision, or its content is not kept any more.
     #[error(
-        "there is no config revision {revision} whose content is kept; `dunlin config history` \
-         shows those that are"
+        "there is no config revision {revision}, or its content is not kept any more; `dunlin config \
+         history` shows those that there are"
     )]
     UnknownRevision {
         /// The revision that was asked for.

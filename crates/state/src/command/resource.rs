@@ -83,6 +83,18 @@ pub struct ResourceChange {
     pub by: String,
 }
 
+/// What became of one setting of the config, without secrets: JSON texts, none where it is not set.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SettingChange {
+    /// Section and name, such as `router_settings.num_retries`.
+    pub setting: String,
+    /// As it was.
+    pub before: Option<String>,
+    /// As it is.
+    pub after: Option<String>,
+}
+
 /// A config revision under another seal.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -3,26 +3,13 @@
 
 use std::collections::BTreeMap;
 
+use dunlin_types::is_secret;
 use serde_json::value::RawValue;
 
 /// What a secret is shown as.
 const MASKED: &str = "\"***\"";
 /// Deeper values are shown as secrets are.
 const MAX_DEPTH: usize = 16;
-/// A field's name that has one of these in it names a secret.
-const SECRET: [&str; 8] = [
-    "apikey",
-    "secret",
-    "password",
-    "passwd",
-    "privatekey",
-    "credential",
-    "authorization",
-    "bearer",
-];
-/// So does one that ends in one of these.
-const SECRET_ENDS: [&str; 4] = ["token", "_key", "-key", "accesskey"];
-
 /// The value of a field, JSON text, without the secrets in it. All else stays as it is written.
 pub(super) fn field(name: &str, text: &str) -> String {
     field_of_depth(name, text, MAX_DEPTH)
@@ -63,13 +50,6 @@ fn of_depth(text: &str, left: usize) -> String {
 
 fn quoted(text: &str) -> String {
     serde_json::to_string(text).expect("a text is plain data")
-}
-
-fn is_secret(name: &str) -> bool {
-    let name = name.to_lowercase();
-    let plain = name.replace(['_', '-', ' '], "");
-    SECRET.iter().any(|word| plain.contains(word))
-        || (SECRET_ENDS.iter().any(|end| name.ends_with(end)) && !name.ends_with("per_token"))
 }
 
 /// A text with each clear key in it as keys are shown: `sk-...` and its last four characters.

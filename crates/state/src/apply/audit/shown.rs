@@ -6,16 +6,19 @@ use std::collections::BTreeMap;
 use dunlin_types::{ChainHash, EntityId, Line, NanoUsd, PotId};
 use serde::Serialize;
 use serde_json::json;
+use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 
 use super::mask;
 use crate::audit::Action;
-use crate::command::{Entity, Key, Kind, Member, Resource, Terms};
+use crate::command::{Entity, Key, Kind, Member, Resource, SettingChange, Terms};
 use crate::snapshot::{ClusterNode, ConfigRevision, RemovedNode};
 use crate::state::{Holder, State};
 
 /// A longer value is shown by its length and hash, so that no row is large.
 const MAX_VALUE_BYTES: usize = 2_048;
+/// So many settings one row tells of.
+const MAX_SETTINGS: usize = 50;
 /// Whoever makes a change is named by the row.
 const NOT_SHOWN: &str = "updated_by";
 
@@ -209,6 +212,20 @@ pub(super) fn revision(revision: &ConfigRevision) -> Fields {
     fields.put("hash", &revision.hash);
     fields.put("source", &revision.source);
     fields
+}
+
+/// What became of settings. Of more than [`MAX_SETTINGS`] the rest is not told one by one.
+pub(super) fn settings(changes: &[SettingChange], before: &mut Fields, after: &mut Fields) {
+    let is_json = |text: &&String| serde_json::from_str::<&RawValue>(text).is_ok();
+    for change in changes.iter().take(MAX_SETTINGS) {
+        for (fields, text) in [(&mut *before, &change.before), (&mut *after, &change.after)] {
+            let text = text.as_ref().filter(is_json);
+            fields.0.extend(text.map(|text| (change.setting.clone(), text.clone())));
+        }
+    }
+    if changes.len() > MAX_SETTINGS {
+        after.put("more_settings", &(changes.len() - MAX_SETTINGS));
+    }
 }
 
 /// A model or a credential by its names: its content is sealed.

@@ -7,8 +7,8 @@ use dunlin_types::{ChainHash, ClusterId, Epoch, KeyDigest, NanoUsd, NodeId, Unix
 use super::*;
 use crate::audit::{Actor, AuditLink};
 use crate::command::{
-    Change, Command, CommandId, Entity, KeyChanges, Member, Rejected, Reply, Spender, Terms,
-    TermsChanges,
+    Change, Command, CommandId, Entity, KeyChanges, Member, Rejected, Reply, SettingChange,
+    Spender, Terms, TermsChanges,
 };
 
 #[derive(Default)]
@@ -181,6 +181,25 @@ fn a_row_tells_who_and_from_where_and_a_nodes_own_doings_leave_none_but_the_conf
     let (was, is) = (r#"{"hash":"h1","revision":1}"#, r#"{"hash":"h2","revision":2}"#);
     let rows = [["created", config, "config", "{}", first], ["updated", config, "config", was, is]];
     assert_rows(&mut script, &rows);
+    let change = |setting: &str, before: Option<&str>, after: Option<&str>| SettingChange {
+        setting: setting.to_owned(),
+        before: before.map(str::to_owned),
+        after: after.map(str::to_owned),
+    };
+    script.run(Command::EditConfig {
+        hash: "h3".to_owned(),
+        sealed: b"sealed".to_vec(),
+        source: "config.yaml".to_owned(),
+        after: 2,
+        changes: vec![
+            change("router_settings.num_retries", Some("2"), Some("3")),
+            change("general_settings.x_token", None, Some(r#""xyzzy""#)),
+            change("litellm_settings.odd", None, Some("no JSON")),
+        ],
+    });
+    let was = r#"{"general_settings.x_token":null,"hash":"h2","revision":2,"router_settings.num_retries":2}"#;
+    let is = r#"{"general_settings.x_token":"***","hash":"h3","revision":3,"router_settings.num_retries":3}"#;
+    assert_rows(&mut script, &[["updated", config, "config", was, is]]);
     script.run(Command::RemoveNode { node, by: "ann".to_owned() });
     let node = "0000000000000003";
     assert_rows(&mut script, &[["deleted", "Dunlin_Node", node, r#"{"address":"n:1"}"#, "{}"]]);

@@ -63,7 +63,8 @@ fn contents_and_rows_are_forgotten_in_that_order_and_never_the_newest() {
 fn an_edit_builds_on_the_newest_revision_and_may_say_what_was_said_before() {
     let edit = |content: &str, after| {
         let (hash, sealed) = (content.to_owned(), content.as_bytes().to_vec());
-        Command::EditConfig { hash, sealed, source: "router_settings".to_owned(), after }
+        let (source, changes) = ("router_settings".to_owned(), Vec::new());
+        Command::EditConfig { hash, sealed, source, after, changes }
     };
     let mut script = Script::default();
     assert_eq!(script.run(edit("b", 0)), Err(Rejected::StaleRevision { newest: 0 }), "of nothing");
@@ -78,7 +79,8 @@ fn an_edit_builds_on_the_newest_revision_and_may_say_what_was_said_before() {
     assert_eq!(script.run(propose("a", 3)), Ok(Reply::Revision(3)), "and is in force again");
     let large = vec![0; (4 << 20) + 1];
     let (hash, source) = ("l".to_owned(), String::new());
-    let large = Command::EditConfig { hash, sealed: large, source, after: 3 };
+    let changes = Vec::new();
+    let large = Command::EditConfig { hash, sealed: large, source, after: 3, changes };
     assert!(matches!(script.run(large), Err(Rejected::TooLarge { .. })));
     for after in 3..1_500_u64 {
         script.run(edit(&format!("content {after}"), after)).expect("accepted");
