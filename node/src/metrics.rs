@@ -61,6 +61,7 @@ pub(crate) fn of(parts: Parts, tasks: &Tasks) -> (Metrics, Exporter) {
     let counting = exporter.clone();
     metrics.add(move |page| {
         let version = env!("CARGO_PKG_VERSION");
+        page.keep(counting.kept());
         page.level(&BUILD, &[version, &me.to_string()], 1_u8);
         page.level(&READY, &[], parts.in_force.borrow().revision);
         parts.consensus.report(page);
@@ -126,6 +127,14 @@ mod tests {
         assert!(named.len() > 30, "the page is read");
         let there = all().into_iter().map(|desc| desc.name).filter(|name| named.contains(name));
         assert_eq!(there.collect::<Vec<_>>(), Vec::<&str>::new());
+    }
+
+    #[test]
+    fn the_config_knows_the_names_of_litellms_metrics() {
+        let litellms = all().into_iter().filter(|desc| dunlin_metrics::is_litellms(desc));
+        let short = litellms.map(|desc| desc.name.strip_suffix("_total").unwrap_or(desc.name));
+        let short: BTreeSet<_> = short.collect();
+        assert_eq!(short.into_iter().collect::<Vec<_>>(), dunlin_config::LITELLM_METRICS);
     }
 
     #[test]

@@ -11,9 +11,10 @@ use dunlin_admin::Admin;
 use dunlin_admission::Admission;
 use dunlin_config::{CountedTokens, Document, Environment, Loaded, Options, Outcome, Settings};
 use dunlin_consensus::{Consensus, ProposeError};
-use dunlin_exporter::Exporter;
+use dunlin_exporter::{Custom, Exporter};
 use dunlin_identity::Identity;
 use dunlin_journal::Bounds;
+use dunlin_metrics::Kept;
 use dunlin_proxy::{Counted, HeaderName, Proxy};
 use dunlin_records::Records;
 use dunlin_seal::Sealer;
@@ -343,6 +344,8 @@ fn told(settings: &Settings) -> dunlin_exporter::Settings {
         end_users: settings.metrics.end_users,
         buckets: settings.metrics.buckets.clone().unwrap_or(default.buckets),
         calendar: settings.budgets.calendar.clone(),
+        kept: settings.metrics.only.clone().map(|only| Arc::new(Kept(only))),
+        custom: Custom::new(&settings.metrics.metadata, &settings.metrics.tags),
     }
 }
 

@@ -193,17 +193,17 @@ pub(crate) const LITELLM: Keys = Keys {
     section: "litellm_settings",
     in_force: "budget_duration budget_exceeded_status_code \
         budget_exceeded_throttle_percentage budget_reset_time budget_rollover cost_discount_config \
-        cost_margin_config default_internal_user_params default_key_generate_params \
+        cost_margin_config custom_prometheus_metadata_labels custom_prometheus_tags default_internal_user_params default_key_generate_params \
         default_max_internal_user_budget default_soft_budget default_team_params \
         disable_end_user_cost_tracking_prometheus_only drop_params \
         enable_end_user_cost_tracking_prometheus_only \
         internal_user_budget_duration key_generation_settings max_budget max_end_user_budget \
         max_end_user_budget_id \
         max_internal_user_budget max_user_budget model_alias_map modify_params \
-        prometheus_latency_buckets require_auth_for_metrics_endpoint ssl_certificate ssl_verify tag_budget_config timezone turn_off_message_logging \
+        prometheus_latency_buckets prometheus_metrics_config require_auth_for_metrics_endpoint ssl_certificate ssl_verify tag_budget_config timezone turn_off_message_logging \
         upperbound_key_generate_params",
     not_yet: "add_user_information_to_llm_headers audit_log_callbacks cache \
-        callbacks custom_prometheus_* \
+        callbacks \
         default_team_settings disable_add_user_agent_to_request_tags disable_aiohttp_transport \
         disable_end_user_cost_tracking disable_streaming_logging disable_token_counter \
         enable_json_schema_validation enable_key_alias_format_validation \
@@ -213,7 +213,7 @@ pub(crate) const LITELLM: Keys = Keys {
         log_raw_request_response \
         max_ui_session_budget model_group_settings \
         overwrite_user_with_key_hash prometheus_emit_* prometheus_initialize_* \
-        prometheus_metrics_config public_model_groups \
+        public_model_groups \
         redact_messages_in_exceptions redact_user_api_key_info \
         service_callback success_callback \
         use_chat_completions_url_for_anthropic_messages validate_end_user_id_in_db",

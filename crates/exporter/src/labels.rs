@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use dunlin_journal::{Outcome, SpendRecord};
-use dunlin_metrics::{Desc, OTHER};
+use dunlin_metrics::{Desc, Kept, OTHER, is_litellms};
 use dunlin_state::routes::path_of_call;
 use dunlin_state::{Kind, State};
 use dunlin_types::{DeploymentId, KeyDigest};
 
-use crate::Serving;
+use crate::{Custom, Serving};
 
 /// What LiteLLM says where there is nothing to say.
 const NONE: &str = "None";
@@ -26,17 +26,44 @@ pub(crate) struct Source<'a> {
 
 /// Labels by name. What is not there is told as `None`.
 #[derive(Clone, Default)]
-pub(crate) struct Labels(BTreeMap<&'static str, Arc<str>>);
+pub(crate) struct Labels {
+    values: BTreeMap<&'static str, Arc<str>>,
+    /// Those that the operator named, by their names.
+    custom: Vec<(String, Arc<str>)>,
+    kept: Option<Arc<Kept>>,
+}
 
 impl Labels {
-    /// Those of a metric, in its order.
+    fn new(source: &Source<'_>) -> Self {
+        Self { kept: source.serving.settings.kept.clone(), ..Self::default() }
+    }
+
+    /// Whether a metric is told at all.
+    pub(crate) fn tells(&self, desc: &Desc) -> bool {
+        self.kept.as_ref().is_none_or(|kept| kept.tells(desc))
+    }
+
+    /// Those of a metric, in its order. Those that are not told of it are alike for all requests.
     pub(crate) fn of(&self, desc: &Desc) -> Vec<Arc<str>> {
-        let value = |name: &&str| self.0.get(name).map_or_else(|| NONE.into(), Arc::clone);
-        desc.labels.iter().map(value).collect()
+        let keeps = |name: &str| self.kept.as_ref().is_none_or(|kept| kept.keeps(desc, name));
+        let none = || NONE.into();
+        let own = desc.labels.iter().map(|name| match self.values.get(name) {
+            Some(value) if keeps(name) => Arc::clone(value),
+            Some(_) | None => none(),
+        });
+        let custom = if is_litellms(desc) { &self.custom[..] } else { &[] };
+        let custom =
+            custom.iter().map(|(name, value)| if keeps(name) { Arc::clone(value) } else { none() });
+        own.chain(custom).collect()
     }
 
     pub(crate) fn set(&mut self, name: &'static str, value: impl Into<Arc<str>>) {
-        self.0.insert(name, value.into());
+        self.values.insert(name, value.into());
+    }
+
+    fn set_custom(&mut self, custom: &Custom, values: Vec<Option<String>>) {
+        let value = |value: Option<String>| value.map_or_else(|| NONE.into(), Arc::from);
+        self.custom = custom.names().iter().cloned().zip(values.into_iter().map(value)).collect();
     }
 
     fn maybe(&mut self, name: &'static str, value: Option<&str>) {
@@ -57,7 +84,7 @@ impl Labels {
         let mut all = source.serving.catalog.deployments();
         let known = all.find(|deployment| deployment.id == *id);
         for name in ["litellm_model_name", "api_base", "api_provider"] {
-            self.0.remove(name);
+            self.values.remove(name);
         }
         if let Some(deployment) = known {
             self.set("litellm_model_name", Arc::clone(&deployment.target.model));
@@ -75,7 +102,11 @@ pub(crate) fn group_of<'a>(source: &'a Source<'_>, id: &DeploymentId) -> Option<
 
 /// The labels of a record.
 pub(crate) fn of(source: &Source<'_>, record: &SpendRecord) -> Labels {
-    let mut labels = Labels::default();
+    let mut labels = Labels::new(source);
+    let custom = &source.serving.settings.custom;
+    if !custom.is_empty() {
+        labels.set_custom(custom, custom.values(source.state, record));
+    }
     if let Some(deployment) = &record.deployment {
         labels.deployment(source, deployment);
     }
@@ -108,8 +139,10 @@ pub(crate) fn of(source: &Source<'_>, record: &SpendRecord) -> Labels {
 }
 
 /// The labels of requests that were refused and left no record.
-pub(crate) fn unrecorded(call_type: &'static str, status: u16) -> Labels {
-    let mut labels = Labels::default();
+pub(crate) fn unrecorded(source: &Source<'_>, call_type: &'static str, status: u16) -> Labels {
+    let mut labels = Labels::new(source);
+    let custom = &source.serving.settings.custom;
+    labels.set_custom(custom, vec![None; custom.names().len()]);
     labels.set("call_type", call_type);
     labels.set("route", path_of_call(call_type));
     labels.set("outcome", "failure");

@@ -6,6 +6,7 @@
 //! bounds of `dunlin_metrics`; nobody is asked. Read `tally.rs` (a record), then `measures.rs` (what
 //! is summed up) and `standing.rs` (what is looked up when the page is read).
 
+mod custom;
 mod labels;
 mod litellm;
 mod measures;
@@ -21,7 +22,7 @@ use arc_swap::ArcSwap;
 use dunlin_consensus::Consensus;
 use dunlin_journal::Journal;
 use dunlin_ledger::Calendar;
-use dunlin_metrics::{Desc, Page};
+use dunlin_metrics::{Desc, Kept, Page};
 use dunlin_router::Catalog;
 use dunlin_types::{Clock, Epoch};
 use dunlin_upstream::Upstream;
@@ -31,6 +32,8 @@ use tracing::warn;
 
 use labels::Source;
 use tally::Tally;
+
+pub use custom::Custom;
 
 /// How often new records are looked for. A busy node has some thousands by then.
 const FOLLOW_EVERY: Duration = Duration::from_millis(100);
@@ -58,11 +61,21 @@ pub struct Settings {
     pub buckets: Arc<[f64]>,
     /// Where budgets' periods begin.
     pub calendar: Calendar,
+    /// Which of LiteLLM's metrics and labels are told; all if none are named.
+    pub kept: Option<Arc<Kept>>,
+    /// What is told of requests beside the labels that metrics have.
+    pub custom: Custom,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { end_users: false, buckets: BUCKETS.into(), calendar: Calendar::default() }
+        Self {
+            end_users: false,
+            buckets: BUCKETS.into(),
+            calendar: Calendar::default(),
+            kept: None,
+            custom: Custom::default(),
+        }
     }
 }
 
@@ -117,7 +130,7 @@ impl Exporter {
     pub fn start(config: Config, parts: Parts) -> Self {
         let Config { epoch, tasks, stop } = config;
         let (serving, settings) = (ArcSwap::default(), Settings::default());
-        let tally = Mutex::new(Tally::new(Arc::clone(&settings.buckets)));
+        let tally = Mutex::new(Tally::new(&settings));
         parts.journal.keep_for_reader(0);
         let exporter = Self(Arc::new(Shared { epoch, parts, serving, tally }));
         let following = exporter.clone();
@@ -135,7 +148,7 @@ impl Exporter {
 
     /// Goes by this from here on.
     pub fn publish(&self, catalog: Arc<Catalog>, settings: Settings) {
-        self.0.tally.lock().expect(NO_PANIC).publish(Arc::clone(&settings.buckets));
+        self.0.tally.lock().expect(NO_PANIC).publish(&settings);
         self.0.serving.store(Arc::new(Serving { catalog, settings }));
     }
 
@@ -160,6 +173,12 @@ impl Exporter {
         }
     }
 
+    /// Which of LiteLLM's metrics and labels are told now; all if none are named.
+    #[must_use]
+    pub fn kept(&self) -> Option<Arc<Kept>> {
+        self.0.serving.load().settings.kept.clone()
+    }
+
     /// Writes all of it on a page. Blocks for as long as it takes to catch up.
     pub fn report(&self, page: &mut Page) {
         self.catch_up();
@@ -167,7 +186,7 @@ impl Exporter {
         let (state, serving) = (parts.consensus.state(), serving.load_full());
         let source = Source { state: &state, serving: &serving };
         let mut counted = tally.lock().expect(NO_PANIC);
-        counted.count_unrecorded((parts.unrecorded)());
+        counted.count_unrecorded(&source, (parts.unrecorded)());
         counted.report(page);
         drop(counted);
         parts.upstream.report(&serving.catalog, page);

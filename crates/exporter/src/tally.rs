@@ -6,12 +6,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dunlin_journal::{Attempt, Outcome, SpendRecord};
-use dunlin_metrics::{Desc, Histogram, MAX_HISTOGRAMS, Page, Place, Series};
+use dunlin_metrics::{Desc, Histogram, Kept, MAX_HISTOGRAMS, Page, Place, Series, is_litellms};
 use dunlin_types::{MonoMillis, Tokens};
 
 use crate::labels::{self, Labels, Source};
 use crate::measures::{Amount, OF_ATTEMPTS, SUMS, TIMES, Time, When};
-use crate::shape::{self, Shape};
+use crate::shape::{self, Apart, Shape};
+use crate::{Custom, Settings};
 
 /// Shapes that are remembered; beyond, all are looked up anew.
 const MAX_SHAPES: usize = 4_096;
@@ -25,6 +26,9 @@ pub(crate) struct Tally {
     sums: Vec<Series<f64>>,
     times: Vec<Series<Histogram>>,
     bounds: Arc<[f64]>,
+    /// What decides which tables there are, and how their labels are told.
+    kept: Option<Arc<Kept>>,
+    custom: Custom,
     hasher: RandomState,
     shapes: HashMap<u64, Known>,
     since: MonoMillis,
@@ -40,21 +44,29 @@ struct Known {
 }
 
 impl Tally {
-    pub(crate) fn new(bounds: Arc<[f64]>) -> Self {
-        let mut sums: Vec<Series<f64>> = Vec::new();
+    pub(crate) fn new(settings: &Settings) -> Self {
+        let (bounds, kept) = (Arc::clone(&settings.buckets), settings.kept.clone());
+        let custom = settings.custom.clone();
+        let more = |desc: &Desc| {
+            if is_litellms(desc) { Arc::clone(custom.names()) } else { Arc::default() }
+        };
         let descs = SUMS.iter().map(|(desc, ..)| *desc).chain(OF_ATTEMPTS);
-        descs.for_each(|desc| sums.push(Series::new(desc)));
+        let mut sums: Vec<Series<f64>> =
+            descs.map(|desc| Series::new(desc).with(&more(desc))).collect();
         // What has no labels is told from the start.
         let whole = sums.iter_mut().filter(|series| series.desc().labels.is_empty());
         whole.for_each(|series| {
             series.place(&[], || 0.0);
         });
-        let times = TIMES.iter().map(|(desc, _)| Series::bounded(desc, MAX_HISTOGRAMS)).collect();
+        let times =
+            TIMES.iter().map(|(desc, _)| Series::bounded(desc, MAX_HISTOGRAMS).with(&more(desc)));
         Self {
             last: 0,
             sums,
-            times,
+            times: times.collect(),
             bounds,
+            kept,
+            custom,
             hasher: RandomState::new(),
             shapes: HashMap::new(),
             since: MonoMillis(0),
@@ -66,14 +78,15 @@ impl Tally {
         self.last
     }
 
-    /// Names may have changed. Other bounds begin other histograms.
-    pub(crate) fn publish(&mut self, bounds: Arc<[f64]>) {
+    /// Names may have changed. Other bounds begin other histograms; other labels begin all anew.
+    pub(crate) fn publish(&mut self, settings: &Settings) {
         self.shapes.clear();
-        if *bounds != *self.bounds {
-            self.times.iter_mut().for_each(|series| {
-                *series = Series::bounded(series.desc(), MAX_HISTOGRAMS);
-            });
-            self.bounds = bounds;
+        if settings.kept != self.kept || settings.custom != self.custom {
+            let (last, unrecorded) = (self.last, std::mem::take(&mut self.unrecorded));
+            *self = Self { last, unrecorded, ..Self::new(settings) };
+        } else if *settings.buckets != *self.bounds {
+            let all = Self::new(settings);
+            (self.times, self.bounds) = (all.times, all.bounds);
         }
     }
 
@@ -90,8 +103,8 @@ impl Tally {
             self.shapes.clear();
             self.since = now;
         }
-        let end_users = source.serving.settings.end_users;
-        let hash = shape::hash(&self.hasher, record, end_users);
+        let apart = Apart::of(source);
+        let hash = shape::hash(&self.hasher, record, apart);
         if self.shapes.get(&hash).is_none_or(|known| !known.shape.fits(record)) {
             let known = self.look_up(source, record);
             self.shapes.insert(hash, known);
@@ -115,7 +128,8 @@ impl Tally {
                 When::Failed => !answered,
                 When::Answered => answered,
             };
-            if counts && (amount.is_usual() || amount.of(record) > 0.0) {
+            let is_told = labels.tells(desc);
+            if is_told && counts && (amount.is_usual() || amount.of(record) > 0.0) {
                 let place = self.sums[table].place(&labels.of(desc), || 0.0);
                 adds.push((table, place, *amount));
             }
@@ -123,13 +137,13 @@ impl Tally {
         self.look_up_attempts(source, record, &labels, &mut adds);
         let mut takes = Vec::new();
         for (table, (desc, time)) in TIMES.iter().enumerate() {
-            if answered && time.is_taken_of(record) {
+            if labels.tells(desc) && answered && time.is_taken_of(record) {
                 let bounds = Arc::clone(&self.bounds);
                 let place = self.times[table].place(&labels.of(desc), || Histogram::new(bounds));
                 takes.push((table, place, *time));
             }
         }
-        Known { shape: Shape::of(record, source.serving.settings.end_users), adds, takes }
+        Known { shape: Shape::of(record, Apart::of(source)), adds, takes }
     }
 
     /// Each attempt counts for its deployment, and each group after the first as a fallback.
@@ -142,6 +156,9 @@ impl Tally {
     ) {
         let [tried, total, success, failure, fell_back, fell_down] = OF_ATTEMPTS;
         let mut add = |desc: &'static Desc, labels: &Labels| {
+            if !labels.tells(desc) {
+                return;
+            }
             let table = self.sums.iter().position(|series| series.desc() == desc);
             let table = table.expect("each has its table");
             let place = self.sums[table].place(&labels.of(desc), || 0.0);
@@ -172,13 +189,18 @@ impl Tally {
     }
 
     /// Counts refused requests that left no record. `all` are those since the start.
-    pub(crate) fn count_unrecorded(&mut self, all: Vec<((&'static str, u16), u64)>) {
+    pub(crate) fn count_unrecorded(
+        &mut self,
+        source: &Source<'_>,
+        all: Vec<((&'static str, u16), u64)>,
+    ) {
         for ((call_type, status), times) in all {
             let known = self.unrecorded.insert((call_type, status), times).unwrap_or_default();
-            let labels = labels::unrecorded(call_type, status);
+            let labels = labels::unrecorded(source, call_type, status);
             let added = SUMS.iter().enumerate();
             let added = added
-                .filter(|(_, (_, when, amount))| *when != When::Answered && *amount == Amount::One);
+                .filter(|(_, (_, when, amount))| *when != When::Answered && *amount == Amount::One)
+                .filter(|(_, (desc, ..))| labels.tells(desc));
             for (table, (desc, ..)) in added {
                 let place = self.sums[table].place(&labels.of(desc), || 0.0);
                 *self.sums[table].at(place) += float(times.saturating_sub(known));

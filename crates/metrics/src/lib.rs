@@ -8,6 +8,7 @@
 //! once. The types of the `prometheus` crate end here. Read `page.rs`.
 
 mod desc;
+mod kept;
 mod level;
 mod page;
 mod process;
@@ -22,6 +23,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tracing::warn;
 
 pub use desc::{Desc, Kind};
+pub use kept::{Kept, is_litellms};
 pub use level::{Level, Raised};
 pub use page::Page;
 pub use series::{Histogram, MAX_HISTOGRAMS, MAX_LABEL_SETS, OTHER, Place, Series};

@@ -31,6 +31,8 @@ const OF_CALLERS: &[&str] = &[
 #[derive(Debug)]
 pub struct Series<V> {
     desc: &'static Desc,
+    /// Labels beside those of the metric.
+    more: Arc<[String]>,
     most: usize,
     places: BTreeMap<Box<[Arc<str>]>, usize>,
     rows: Vec<(Box<[Arc<str>]>, V)>,
@@ -52,7 +54,19 @@ impl<V> Series<V> {
     #[must_use]
     pub fn bounded(desc: &'static Desc, most: usize) -> Self {
         let most = most.min(MAX_LABEL_SETS);
-        Self { desc, most, places: BTreeMap::new(), rows: Vec::new(), beyond: 0 }
+        let more = Arc::default();
+        Self { desc, more, most, places: BTreeMap::new(), rows: Vec::new(), beyond: 0 }
+    }
+
+    /// The same, empty, with labels beside those of the metric. They are told apart by who asks.
+    #[must_use]
+    pub fn with(self, more: &Arc<[String]>) -> Self {
+        Self { more: Arc::clone(more), ..Self::bounded(self.desc, self.most) }
+    }
+
+    /// The names of the labels beside those of the metric.
+    pub(crate) fn more(&self) -> &[String] {
+        &self.more
     }
 
     /// What it is.
@@ -63,7 +77,8 @@ impl<V> Series<V> {
 
     /// The place of a label set, or of what it is told under. A value that is new begins as `empty`.
     pub fn place(&mut self, labels: &[Arc<str>], empty: impl FnOnce() -> V) -> Place {
-        assert_eq!(labels.len(), self.desc.labels.len(), "{}", self.desc.name);
+        let own = self.desc.labels;
+        assert_eq!(labels.len(), own.len() + self.more.len(), "{}", self.desc.name);
         if let Some(place) = self.places.get(labels) {
             return Place(*place);
         }
@@ -72,9 +87,11 @@ impl<V> Series<V> {
         }
         self.beyond += 1;
         let other: Arc<str> = OTHER.into();
-        let names = self.desc.labels.iter().zip(labels);
-        let anybody: Box<[_]> = names
-            .map(|(name, value)| if OF_CALLERS.contains(name) { &other } else { value })
+        let is_of_caller = |at| own.get(at).is_none_or(|name| OF_CALLERS.contains(name));
+        let anybody: Box<[_]> = labels
+            .iter()
+            .enumerate()
+            .map(|(at, value)| if is_of_caller(at) { &other } else { value })
             .map(Arc::clone)
             .collect();
         if let Some(place) = self.places.get(&anybody) {

@@ -40,6 +40,31 @@ fn bounds_of_histograms_ascend_or_are_refused() {
 }
 
 #[test]
+fn metrics_and_labels_are_chosen_and_slips_are_told() {
+    let text = format!(
+        "{MODEL}litellm_settings:\n  prometheus_metrics_config:\n  - group: a\n    metrics: [litellm_spend_metric, \
+         litellm_requests_metric_total]\n    include_labels: [team]\n  - {{group: b, metrics: \
+         [litellm_total_users, litellm_spend_metrik]}}\n  custom_prometheus_tags: [prod]\n  \
+         custom_prometheus_metadata_labels: [metadata.a]\n"
+    );
+    let found = outcome(&text);
+    let mut told = found.diagnostics.iter().map(|found| &found.message);
+    assert!(told.any(|told| told.contains("no metric `litellm_spend_metrik`")));
+    let read = found.loaded.expect("it loads").settings.metrics;
+    let only = read.only.expect("some");
+    let labels =
+        |name: &str| only[name].clone().map(|labels| labels.into_iter().collect::<Vec<_>>());
+    assert_eq!(labels("litellm_requests_metric"), Some(vec!["team".to_owned()]));
+    assert_eq!(labels("litellm_total_users"), None);
+    assert_eq!(
+        (read.tags, read.metadata),
+        (vec!["prod".to_owned()], vec!["metadata.a".to_owned()])
+    );
+    assert_eq!(loaded(MODEL).settings.metrics.only, None);
+    assert!(crate::LITELLM_METRICS.is_sorted());
+}
+
+#[test]
 fn a_callback_that_reports_to_prometheus_is_in_force() {
     for (callbacks, waits) in [
         ("callbacks: [prometheus]", false),

@@ -1,6 +1,6 @@
 //! What a record comes to, as Prometheus reads it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use dunlin_journal::{Course, Fault, Whose};
 use dunlin_llm::Target;
@@ -105,18 +105,22 @@ async fn told(
     records: &[SpendRecord],
     unrecorded: Vec<((&'static str, u16), u64)>,
 ) -> BTreeMap<String, f64> {
-    let mut tally = Tally::new(Arc::clone(&serving.settings.buckets));
+    let mut tally = Tally::new(&serving.settings);
     let source = Source { state, serving };
     for (number, record) in (1..).zip(records) {
         tally.count(&source, number, record, MonoMillis(number));
     }
-    tally.count_unrecorded(unrecorded);
-    read(tally).await
+    tally.count_unrecorded(&source, unrecorded);
+    let kept = serving.settings.kept.clone();
+    read(tally, kept).await
 }
 
-async fn read(tally: Tally) -> BTreeMap<String, f64> {
+async fn read(tally: Tally, kept: Option<Arc<Kept>>) -> BTreeMap<String, f64> {
     let metrics = Metrics::default();
-    metrics.add(move |page| tally.report(page));
+    metrics.add(move |page| {
+        page.keep(kept.clone());
+        tally.report(page);
+    });
     let page = metrics.page().await.expect("a turn");
     let text = std::str::from_utf8(&page).expect("text");
     let samples = text.lines().filter(|line| !line.starts_with('#'));
@@ -132,6 +136,25 @@ fn sum(told: &BTreeMap<String, f64>, name: &str, with: &[&str]) -> f64 {
     });
     let fits = |sample: &String| with.iter().all(|text| sample.contains(text));
     of_name.filter(|(sample, _)| fits(sample)).map(|(_, value)| value).sum()
+}
+
+#[tokio::test]
+async fn only_the_metrics_and_labels_that_are_wanted_are_told() {
+    let (state, mut serving) = (state(1), serving());
+    let other = SpendRecord { model: "another".to_owned(), ..record() };
+    let records = [record(), other];
+    serving.settings.custom = Custom::new(&[], &["prod".to_owned()]);
+    let all = told(&state, &serving, &records, vec![(("acompletion", 401), 1)]).await;
+    assert_eq!(sum(&all, "litellm_requests_metric_total", &[r#"tag_prod="false""#]), 2.0);
+    let unknown = [r#"tag_prod="None""#, r#"status_code="401""#];
+    assert_eq!(sum(&all, "litellm_proxy_total_requests_metric_total", &unknown), 1.0);
+    let team = BTreeSet::from(["team".to_owned()]);
+    let only = BTreeMap::from([("litellm_requests_metric".to_owned(), Some(team))]);
+    serving.settings.kept = Some(Arc::new(Kept(only)));
+    let few = told(&state, &serving, &records, vec![(("acompletion", 401), 1)]).await;
+    let litellms: Vec<_> = few.iter().filter(|(name, _)| name.starts_with("litellm_")).collect();
+    assert_eq!(litellms, [(&r#"litellm_requests_metric_total{team="t1"}"#.to_owned(), &2.0)]);
+    assert_eq!(sum(&few, "dunlin_requests_total", &[]), 3.0, "ours are always told");
 }
 
 #[tokio::test]
