@@ -269,6 +269,27 @@ mod tests {
     }
 
     #[test]
+    fn a_node_that_finds_back_asks_again_soon_until_somebody_knows_enough() {
+        let is_known = |since: u64, nodes: &[u64], now: u64| {
+            let (since, asked) = (MonoMillis(since), MonoMillis(10_000));
+            let knowledge = Knowledge::new(since, UnixMillis(0), None);
+            *knowledge.wake.lock().expect("nobody panics") = Wake { since, looked: asked };
+            let nodes = nodes.iter().copied().map(NodeId).collect();
+            *knowledge.fresh_nodes.lock().expect("nobody panics") = Some((asked, nodes));
+            knowledge.fresh_nodes(MonoMillis(now)).is_some()
+        };
+        for (since, nodes, lasts) in [
+            (10_000, &[][..], 100),
+            (10_000, &[2][..], 1_000),
+            // It has run for long, and nobody knew enough.
+            (0, &[][..], 1_000),
+        ] {
+            assert!(is_known(since, nodes, 10_000 + lasts - 1), "{since} {nodes:?}");
+            assert!(!is_known(since, nodes, 10_000 + lasts), "{since} {nodes:?}");
+        }
+    }
+
+    #[test]
     fn the_time_a_node_was_away_counts() {
         let until = |heard| {
             let known = Knowledge::new(MonoMillis(5), UnixMillis(100_000), heard);
