@@ -3,6 +3,7 @@
 //! so that an answer that got lost cannot make it count twice.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -13,7 +14,7 @@ use tracing::{debug, error, info, warn};
 
 use crate::{Admission, Config, Shared, days};
 
-/// How often the journal is looked at. A busy node proposes this often, whatever the traffic.
+/// How often the journal is looked at. A busy node proposes this often, or once for [`MAX_RECORDS`].
 const SETTLE_EVERY: Duration = Duration::from_millis(200);
 /// Records in one stretch: each is charged to a few pots, and all their sums are one command.
 const MAX_RECORDS: usize = 1_024;
@@ -87,7 +88,9 @@ pub(crate) async fn run(admission: Admission, config: Config, older: Vec<OlderEp
         let mut settled = 0;
         loop {
             ticks.tick().await;
-            settled = settle_from(&admission.0, &config, config.epoch, settled).await;
+            // What is recorded meanwhile waits for the next tick.
+            let last = admission.0.journal.last();
+            settled = settle_from(&admission.0, &config, config.epoch, settled..last).await;
         }
     };
     tokio::select! {
@@ -107,7 +110,7 @@ async fn settle_older(shared: &Shared, config: &Config, life: OlderEpoch) -> boo
     if from < life.last {
         let records = life.last - from;
         info!(records, epoch = life.epoch.0, "settling what was recorded before the last stop");
-        if settle_from(shared, config, life.epoch, from).await < life.last {
+        if settle_from(shared, config, life.epoch, from..life.last).await < life.last {
             return false;
         }
     }
@@ -128,9 +131,14 @@ async fn close_former_lives(shared: &Shared, config: &Config) {
     }
 }
 
-/// Settles all of a life's records behind `from`; returns the last one settled.
-async fn settle_from(shared: &Shared, config: &Config, epoch: Epoch, mut from: u64) -> u64 {
-    loop {
+/// Settles a life's records behind `start`, up to `end` at least; returns the last one settled.
+async fn settle_from(
+    shared: &Shared,
+    config: &Config,
+    epoch: Epoch,
+    Range { start: mut from, end }: Range<u64>,
+) -> u64 {
+    while from < end {
         let records = match shared.journal.read_after(epoch, from, MAX_RECORDS) {
             Ok(records) => records,
             Err(error) => {
@@ -148,6 +156,7 @@ async fn settle_from(shared: &Shared, config: &Config, epoch: Epoch, mut from: u
         shared.journal.settled(epoch, settled);
         from = settled;
     }
+    from
 }
 
 struct Stretch<'a> {
@@ -254,7 +263,8 @@ mod tests {
     use dunlin_types::KeyDigest;
 
     use super::*;
-    use crate::tests::{cluster::unsettled, record};
+    use crate::tests::cluster::{single, unsettled, until};
+    use crate::tests::record;
 
     #[test]
     fn a_stretch_of_many_sums_is_cut_short_and_one_record_goes_whole() {
@@ -271,6 +281,24 @@ mod tests {
         let whole = Sums::of(&records[..1]).expect("one");
         assert_eq!((whole.to, whole.days.len()), (1, 65));
         assert!(Sums::of(&[]).is_none());
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn what_a_busy_node_records_meanwhile_waits_for_the_next_stretch() {
+        let node = single().await;
+        let key = node.key("busy", None, None, None).await;
+        let (before, began) = (node.consensus.state().applied(), node.clock.mono());
+        let mut recorded = 0;
+        while node.clock.mono().since(began) < SETTLE_EVERY * 5 {
+            let permit = node.admit(key, 1).await.expect("it has no limits");
+            permit.settle(record(key, 1, 1)).expect("written");
+            recorded += 1;
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        let settled = || node.consensus.state().key_spend(&key) == NanoUsd(recorded);
+        until("all is settled", settled).await;
+        let commands = node.consensus.state().applied() - before;
+        assert!(commands <= 10, "{commands} commands for {recorded} records");
     }
 
     /// The node died after it proposed a stretch and before it saw it settled; the next life reads
@@ -294,7 +322,7 @@ mod tests {
         let late = Command::Settle { node: config.me, epoch: older, from: 0, to: 2, charges, days };
         node.consensus.propose(late).await.expect("committed");
         let next = Config { epoch: Epoch(older.0 + 1), ..config };
-        let settled = settle_from(shared, &next, older, 0);
+        let settled = settle_from(shared, &next, older, 0..5);
         let settled = tokio::time::timeout(Duration::from_secs(60), settled).await;
         assert_eq!(settled.expect("it ends"), 5);
         assert_eq!(node.consensus.state().key_spend(&key), NanoUsd(500));
