@@ -138,7 +138,9 @@ impl std::hash::Hash for KeyDigest {
 
 impl fmt::Display for KeyDigest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&hex::encode(self.0))
+        let mut digits = [0; 64];
+        hex::encode_to_slice(self.0, &mut digits).expect("two digits a byte");
+        f.write_str(std::str::from_utf8(&digits).expect("digits are ASCII"))
     }
 }
 
