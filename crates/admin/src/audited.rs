@@ -15,8 +15,8 @@ pub(crate) const MASTER_KEY: &str = "litellm_proxy_master_key";
 /// Fields that hold moments.
 const MOMENTS: [&str; 2] = ["expires", "temp_budget_expiry"];
 /// Fields by which people know a thing that is there no longer.
-const ALIASES: [&str; 5] =
-    ["key_alias", "team_alias", "user_alias", "user_email", "organization_alias"];
+const ALIASES: [&str; 6] =
+    ["key_alias", "team_alias", "user_alias", "user_email", "organization_alias", "model_name"];
 
 /// Who did it, as LiteLLM says it.
 pub(crate) fn changed_by(actor: &Actor) -> Option<&str> {
@@ -84,7 +84,10 @@ fn alias(view: &View, row: &AuditRow, told: [&Row; 2]) -> Option<String> {
             let entity = view.state.entity(kind, &row.object);
             entity.and_then(|entity| entity.alias.clone().or_else(|| entity.email.clone()))
         }
-        Table::Member(_) | Table::Resource(_) | Table::Config | Table::Node | Table::More => None,
+        Table::Resource(kind) => {
+            view.state.resource(kind, &row.object).map(|resource| resource.name.clone())
+        }
+        Table::Member(_) | Table::Config | Table::Node | Table::More => None,
     };
     let text = |fields: &Row, name: &str| match serde_json::from_str(fields.get(name)?.get()) {
         Ok(Value::String(alias)) => Some(alias),

@@ -16,6 +16,7 @@ mod body;
 mod caller;
 mod checks;
 mod config_change;
+mod content;
 mod endpoints;
 mod entities;
 mod entity_fields;

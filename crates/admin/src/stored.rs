@@ -13,6 +13,7 @@ use serde_json::{Map, Value};
 use tokio::sync::watch;
 use tracing::warn;
 
+use crate::content;
 use crate::error::Error;
 use crate::moment::iso;
 use crate::routes::Asked;
@@ -152,11 +153,13 @@ impl Admin {
         content: &impl Serialize,
     ) -> Result<Arc<Resource>, Error> {
         let by = asked.caller.maker();
+        let plain = serde_json::to_value(content).expect("plain data with text keys");
         let resource = Resource {
             kind,
             id: id.to_owned(),
             name: name.to_owned(),
-            sealed: self.seal(content),
+            sealed: self.seal(&plain),
+            shown: content::shown(&self.0.config.sealer, &plain, None),
             created_by: by.clone(),
             updated_by: by,
             ..Resource::default()
@@ -187,12 +190,15 @@ impl Admin {
         name: String,
         content: &impl Serialize,
     ) -> Result<Option<Arc<Resource>>, Error> {
+        let plain = serde_json::to_value(content).expect("plain data with text keys");
+        let former: Value = self.open(before)?;
         let change = ResourceChange {
             kind: before.kind,
             id: before.id.clone(),
             seen: before.version,
             name,
-            sealed: self.seal(content),
+            sealed: self.seal(&plain),
+            shown: content::shown(&self.0.config.sealer, &plain, Some((before, &former))),
             by: asked.caller.maker(),
         };
         let command = Command::UpdateResource { change: Box::new(change) };

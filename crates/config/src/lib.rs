@@ -69,6 +69,7 @@ pub use settings::{
     ClusterSection, CountedTokens, DrainEndpoint, OnStale, Settings, WeakMasterKey,
     check_master_key,
 };
+pub use words::without_logins;
 
 use report::Report;
 use routing::RouterSettings;

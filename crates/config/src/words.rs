@@ -92,7 +92,8 @@ pub(crate) fn mask(line: &str) -> String {
 }
 
 /// A line in which no URL tells who logs in: `https://user:password@host`.
-pub(crate) fn without_logins(line: String) -> String {
+#[must_use]
+pub fn without_logins(line: String) -> String {
     let Some(at) = line.find("://") else { return line };
     let (head, tail) = line.split_at(at + 3);
     let host = tail.find(['/', '?', '#', ' ', '"', '\'', ',', '}', ']']).unwrap_or(tail.len());

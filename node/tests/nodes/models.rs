@@ -98,6 +98,22 @@ async fn a_model_set_on_one_node_serves_on_all_and_outlives_the_leader_and_resta
     setup.admin(0, "/model/unblock", json!({"model_id": "m-1"})).await?;
     until(&setup, 0, "renamed", 200).await?;
 
+    let other_key = json!({
+        "model_info": {"id": "m-1"},
+        "litellm_params": {"api_key": format!("{SECRET}-2"), "rpm": 7},
+    });
+    setup.admin(2, "/model/update", other_key).await?;
+    let path = setup.cluster.url(1, "/audit?table_name=LiteLLM_ProxyModelTable&object_id=m-1");
+    let rows: Value = client.get(&path).await?.json()?;
+    let newest = &rows["audit_logs"][0];
+    let (was, is) = (&newest["before_value"], &newest["updated_values"]);
+    let names: Vec<_> = is.as_object().expect("fields").keys().collect();
+    assert_eq!(names, ["litellm_params.api_key", "litellm_params.rpm"], "{newest}");
+    assert_eq!((&was["litellm_params.rpm"], &is["litellm_params.rpm"]), (&Value::Null, &json!(7)));
+    assert_ne!(was["litellm_params.api_key"], is["litellm_params.api_key"], "that it changed");
+    assert_eq!(newest["object_alias"], "renamed");
+    assert!(!rows.to_string().contains(SECRET), "{rows}");
+
     setup.cluster.stop_all().await?;
     assert!(setup.stores("m-1")?, "the search finds what is not sealed");
     assert!(!setup.stores(SECRET)?, "a provider's key is readable in a data directory");

@@ -43,7 +43,7 @@ pub struct ListArgs {
 }
 
 /// What kinds of things are called here, and their tables.
-const KINDS: [(&str, &str); 12] = [
+const KINDS: [(&str, &str); 15] = [
     ("key", "LiteLLM_VerificationToken"),
     ("team", "LiteLLM_TeamTable"),
     ("member", "LiteLLM_TeamMembership"),
@@ -54,6 +54,9 @@ const KINDS: [(&str, &str); 12] = [
     ("budget", "LiteLLM_BudgetTable"),
     ("tag", "LiteLLM_TagTable"),
     ("access-group", "LiteLLM_AccessGroupTable"),
+    ("model", "LiteLLM_ProxyModelTable"),
+    ("credential", "LiteLLM_CredentialsTable"),
+    ("model-access-group", "Dunlin_ModelAccessGroup"),
     ("config", "LiteLLM_Config"),
     ("node", "Dunlin_Node"),
 ];
@@ -171,6 +174,8 @@ mod tests {
         assert_eq!(table_of("key"), Ok("LiteLLM_VerificationToken"));
         assert_eq!(table_of("LiteLLM_TeamTable"), Ok("LiteLLM_TeamTable"));
         assert!(table_of("keys").is_err_and(|told| told.contains("key, team")));
+        assert_eq!(table_of("model"), Ok("LiteLLM_ProxyModelTable"));
+        assert_eq!(table_of("credential"), Ok("LiteLLM_CredentialsTable"));
         assert_eq!((kind("Dunlin_Node"), kind("New_Table")), ("node", "New_Table"));
     }
 }

@@ -7,7 +7,7 @@ use crate::state::State;
 
 /// So many of a kind are kept: every node holds all of them.
 const MAX_RESOURCES: usize = 5_000;
-/// The largest one, sealed, in bytes.
+/// The largest one, sealed and as the audit log shows it, in bytes.
 const MAX_RESOURCE_BYTES: usize = 64 << 10;
 /// The longest id, name or maker, in bytes.
 const MAX_WORD_BYTES: usize = 512;
@@ -26,14 +26,14 @@ pub(super) fn create(state: &mut State, resource: &Resource) -> Result<Reply, Re
 }
 
 pub(super) fn update(state: &mut State, change: &ResourceChange) -> Result<Reply, Rejected> {
-    let ResourceChange { kind, id, seen, name, sealed, by } = change;
+    let ResourceChange { kind, id, seen, name, sealed, shown, by } = change;
     let unknown = || Rejected::UnknownResource { kind: *kind, id: id.clone() };
     let before = Resource::clone(state.resource(*kind, id).ok_or_else(unknown)?);
     if before.version != *seen {
         return Err(Rejected::ResourceChanged { kind: *kind, id: id.clone() });
     }
-    let (name, sealed) = (name.clone(), Arc::clone(sealed));
-    put(state, Resource { name, sealed, updated_by: by.clone(), ..before })
+    let (name, sealed, shown) = (name.clone(), Arc::clone(sealed), shown.clone());
+    put(state, Resource { name, sealed, shown, updated_by: by.clone(), ..before })
 }
 
 pub(super) fn delete(
@@ -64,12 +64,12 @@ fn put(state: &mut State, resource: Resource) -> Result<Reply, Rejected> {
         let what = format!("name or id of a {}", kind.name());
         return Err(too_large(word.len(), MAX_WORD_BYTES, &what));
     }
-    let bytes = resource.sealed.len();
+    let bytes = size(&resource);
     if bytes > MAX_RESOURCE_BYTES {
         return Err(too_large(bytes, MAX_RESOURCE_BYTES, kind.name()));
     }
     let others = state.resources(kind).filter(|other| other.id != resource.id);
-    let total = bytes + others.map(|other| other.sealed.len()).sum::<usize>();
+    let total = bytes + others.map(|other| size(other)).sum::<usize>();
     if total > MAX_TOTAL_BYTES {
         let what = format!("list of all {}s", kind.name());
         return Err(too_large(total, MAX_TOTAL_BYTES, &what));
@@ -80,4 +80,9 @@ fn put(state: &mut State, resource: Resource) -> Result<Reply, Rejected> {
     of_kind.insert(stored.id.clone(), Arc::clone(&stored));
     state.resources_version = state.applied;
     Ok(Reply::Resource(stored))
+}
+
+fn size(resource: &Resource) -> usize {
+    let shown = resource.shown.iter().map(|(name, value)| name.len() + value.len());
+    resource.sealed.len() + shown.sum::<usize>()
 }

@@ -1,6 +1,8 @@
 //! What is set over the API beside the config: models, credentials, access groups of models. Their content
-//! is sealed under the cluster secret, so only what names them can be read here.
+//! is sealed under the cluster secret; what names them can be read here, and what the audit log may
+//! show of them.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use dunlin_types::UnixMillis;
@@ -48,6 +50,9 @@ pub struct Resource {
     /// The content, sealed under the cluster secret.
     #[serde(serialize_with = "hex::serde::serialize", deserialize_with = "from_hex")]
     pub sealed: Arc<[u8]>,
+    /// What the audit log shows of the content, as [`ResourceChange::shown`].
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub shown: BTreeMap<String, String>,
     /// The log's index at its last change, set when that is applied. A change says which one it
     /// has seen.
     #[serde(default)]
@@ -79,6 +84,10 @@ pub struct ResourceChange {
     /// The content from now on, sealed.
     #[serde(serialize_with = "hex::serde::serialize", deserialize_with = "from_hex")]
     pub sealed: Arc<[u8]>,
+    /// The content's fields from now on as JSON texts, without the secrets in them. Those are told
+    /// from each other, and nothing more.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub shown: BTreeMap<String, String>,
     /// Who changes it.
     pub by: String,
 }

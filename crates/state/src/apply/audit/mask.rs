@@ -16,7 +16,9 @@ pub(super) fn field(name: &str, text: &str) -> String {
 }
 
 fn field_of_depth(name: &str, text: &str, left: usize) -> String {
-    let says_nothing = matches!(text, "null" | "\"\"" | "true" | "false");
+    let says_nothing = matches!(text, "null" | "\"\"" | "true" | "false")
+        || text.starts_with("\"os.environ/")
+        || is_starred(text);
     if is_secret(name) && !says_nothing { MASKED.to_owned() } else { of_depth(text, left) }
 }
 
@@ -50,6 +52,12 @@ fn of_depth(text: &str, left: usize) -> String {
 
 fn quoted(text: &str) -> String {
     serde_json::to_string(text).expect("a text is plain data")
+}
+
+/// Whether it is shown as a secret is, with a word that tells it from others: `*** 1f2e3d4c`.
+fn is_starred(text: &str) -> bool {
+    let word = text.strip_prefix("\"*** ").and_then(|rest| rest.strip_suffix('"'));
+    word.is_some_and(|word| word.len() <= 8 && word.bytes().all(|byte| byte.is_ascii_hexdigit()))
 }
 
 /// A text with each clear key in it as keys are shown: `sk-...` and its last four characters.
@@ -94,6 +102,9 @@ mod tests {
                 r#""use sk-...cdef, not sk-x, sk-...abcd or a risk-based one""#,
             ),
             (r#"{"sk-0123456789abcdef": 1}"#, r#"{"sk-...cdef":1}"#),
+            (r#"{"api_key": "*** 1f2e3d4c"}"#, r#"{"api_key":"*** 1f2e3d4c"}"#),
+            (r#"{"api_key": "*** mine"}"#, r#"{"api_key":"***"}"#),
+            (r#"{"api_key": "os.environ/KEY"}"#, r#"{"api_key":"os.environ/KEY"}"#),
             ("null", "null"),
             ("1.0e5", "1.0e5"),
         ];

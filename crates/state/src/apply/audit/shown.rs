@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 
 use super::mask;
 use crate::audit::Action;
-use crate::command::{Entity, Key, Kind, Member, Resource, SettingChange, Terms};
+use crate::command::{Entity, Key, Kind, Member, Resource, ResourceKind, SettingChange, Terms};
 use crate::snapshot::{ClusterNode, ConfigRevision, RemovedNode};
 use crate::state::{Holder, State};
 
@@ -64,8 +64,10 @@ impl Fields {
     /// A JSON object.
     pub(super) fn text(&self) -> String {
         let field = |(name, value): (&String, &String)| {
+            // A credential has more in it than secrets.
+            let named = name.strip_prefix("credential_values.").unwrap_or(name);
             // A key's own is its hash.
-            let value = if name == "token" { value.clone() } else { mask::field(name, value) };
+            let value = if name == "token" { value.clone() } else { mask::field(named, value) };
             let value = if value.len() <= MAX_VALUE_BYTES { value } else { long(&value) };
             format!("{}:{value}", json!(name))
         };
@@ -228,11 +230,16 @@ pub(super) fn settings(changes: &[SettingChange], before: &mut Fields, after: &m
     }
 }
 
-/// A model or a credential by its names: its content is sealed.
+/// A model, a credential or an access group by its name, and what may be seen of its content.
 pub(super) fn resource(resource: &Resource) -> Fields {
-    let mut fields = Fields::default();
-    fields.put("name", &resource.name);
-    fields.put("version", &resource.version);
+    let shown = resource.shown.iter().filter(|(_, text)| text.as_str() != "null");
+    let mut fields = Fields(shown.map(|(name, text)| (name.clone(), text.clone())).collect());
+    let name = match resource.kind {
+        ResourceKind::Model => "model_name",
+        ResourceKind::Credential => "credential_name",
+        ResourceKind::AccessGroup => "access_group",
+    };
+    fields.put(name, &resource.name);
     fields
 }
 

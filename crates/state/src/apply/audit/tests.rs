@@ -7,8 +7,8 @@ use dunlin_types::{ChainHash, ClusterId, Epoch, KeyDigest, NanoUsd, NodeId, Unix
 use super::*;
 use crate::audit::{Actor, AuditLink};
 use crate::command::{
-    Change, Command, CommandId, Entity, KeyChanges, Member, Rejected, Reply, SettingChange,
-    Spender, Terms, TermsChanges,
+    Change, Command, CommandId, Entity, KeyChanges, Member, Rejected, Reply, ResourceChange,
+    SettingChange, Spender, Terms, TermsChanges,
 };
 
 #[derive(Default)]
@@ -203,6 +203,63 @@ fn a_row_tells_who_and_from_where_and_a_nodes_own_doings_leave_none_but_the_conf
     script.run(Command::RemoveNode { node, by: "ann".to_owned() });
     let node = "0000000000000003";
     assert_rows(&mut script, &[["deleted", "Dunlin_Node", node, r#"{"address":"n:1"}"#, "{}"]]);
+}
+
+#[test]
+fn of_a_model_each_field_is_told_as_it_was_and_as_it_is() {
+    const MODELS: &str = "LiteLLM_ProxyModelTable";
+    let shown = |base: &str, key: &str| {
+        let texts = [("api_base", base), ("api_key", key)];
+        texts.map(|(name, text)| (format!("litellm_params.{name}"), format!("\"{text}\""))).into()
+    };
+    let mut script = Script::default();
+    let resource = Resource {
+        id: "m1".to_owned(),
+        name: "chat".to_owned(),
+        shown: shown("http://a", "*** 1f2e3d4c"),
+        ..Resource::default()
+    };
+    script.run(Command::CreateResource { resource: Box::new(resource) });
+    let made = concat!(
+        r#"{"litellm_params.api_base":"http://a","litellm_params.api_key":"*** 1f2e3d4c","#,
+        r#""model_name":"chat"}"#
+    );
+    assert_rows(&mut script, &[["created", MODELS, "m1", "{}", made]]);
+    let change = |seen, base: &str, key: &str| {
+        let change = ResourceChange {
+            kind: ResourceKind::Model,
+            id: "m1".to_owned(),
+            seen,
+            name: "chat".to_owned(),
+            sealed: Vec::new().into(),
+            shown: shown(base, key),
+            by: "ann".to_owned(),
+        };
+        Command::UpdateResource { change: Box::new(change) }
+    };
+    script.run(change(1, "http://b", "*** 1f2e3d4c"));
+    let base = |base: &str| format!(r#"{{"litellm_params.api_base":"{base}"}}"#);
+    let (was, is) = (base("http://a"), base("http://b"));
+    assert_rows(&mut script, &[["updated", MODELS, "m1", &was, &is]]);
+    script.run(change(2, "http://b", "*** 5a5a5a5a"));
+    let key = |word: &str| format!(r#"{{"litellm_params.api_key":"*** {word}"}}"#);
+    let (was, is) = (key("1f2e3d4c"), key("5a5a5a5a"));
+    assert_rows(&mut script, &[["updated", MODELS, "m1", &was, &is]]);
+
+    let value = |name: &str| (format!("credential_values.{name}"), r#""mine""#.to_owned());
+    let resource = Resource {
+        kind: ResourceKind::Credential,
+        id: "c".to_owned(),
+        name: "c".to_owned(),
+        shown: [value("api_base"), value("api_key")].into(),
+        ..Resource::default()
+    };
+    script.run(Command::CreateResource { resource: Box::new(resource) });
+    let made = concat!(
+        r#"{"credential_name":"c","credential_values.api_base":"mine","#,
+        r#""credential_values.api_key":"***"}"#
+    );
+    assert_rows(&mut script, &[["created", "LiteLLM_CredentialsTable", "c", "{}", made]]);
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! Models and credentials set over the API.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::*;
@@ -24,6 +25,7 @@ fn change(id: &str, seen: u64) -> Command {
         seen,
         name: "other".to_owned(),
         sealed: vec![8].into(),
+        shown: BTreeMap::new(),
         by: "bob".to_owned(),
     };
     Command::UpdateResource { change: Box::new(change) }
@@ -73,6 +75,10 @@ fn resources_are_bounded_in_size_and_number() {
     let mut script = Script::default();
     assert!(matches!(script.run(model("m", 70_000)), Err(Rejected::TooLarge { .. })));
     assert!(matches!(script.run(model(&"m".repeat(600), 1)), Err(Rejected::TooLarge { .. })));
+    let Command::CreateResource { mut resource } = model("m", 1) else { unreachable!("it makes") };
+    resource.shown.insert("x".to_owned(), "7".repeat(70_000));
+    let shown = Command::CreateResource { resource };
+    assert!(matches!(script.run(shown), Err(Rejected::TooLarge { .. })));
     for number in 0..1_024 {
         script.run(model(&format!("big {number}"), 64 << 10)).expect("within the bound");
     }
