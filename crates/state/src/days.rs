@@ -193,11 +193,11 @@ impl Days {
         }
         let book = Book::of(of);
         let room = rows.is_none_or(|rows| rows.counts[book as usize] < book.most());
-        let models = rows.map_or(0, |rows| rows.models(&known));
+        let is_known = rows.is_none_or(|rows| rows.tells_apart(&known));
         let labelled =
             |kind, place| room || stretch.text(place).is_some_and(|it| is_made(kind, it));
         let (end_user, tag) = (labelled(Kind::EndUser, of.end_user), labelled(Kind::Tag, of.tag));
-        let model = room && models < MAX_MODELS_A_DAY;
+        let model = room && is_known;
         let mut put = |kept: bool, place: u32| match stretch.text(place) {
             None => Symbol::NONE,
             Some(_) if !kept => Symbol::OTHER,
@@ -251,8 +251,9 @@ impl Rows {
         self.rows.insert(row, totals);
     }
 
-    /// How many models are told apart of whoever a row is about.
-    fn models(&self, row: &Facets<Symbol>) -> usize {
+    /// Whether the model of a row is told apart from others of whoever the row is about: it is
+    /// already, or there is room. What was asked of a model, and of whom, is not told less for it.
+    fn tells_apart(&self, row: &Facets<Symbol>) -> bool {
         let none = Symbol::NONE;
         let whose = |row: &Facets<Symbol>| Facets {
             group: none,
@@ -262,7 +263,18 @@ impl Rows {
             ..*row
         };
         let first = whose(row);
-        self.rows.range(first..).take_while(|(other, _)| whose(other) == first).count()
+        let theirs = self.rows.range(first..).map(|(other, _)| other);
+        let theirs = theirs.take_while(|other| whose(other) == first);
+        let mut models = 0;
+        let mut last = None;
+        for model in theirs.map(|other| (other.group, other.model)) {
+            if model == (row.group, row.model) {
+                return true;
+            }
+            // Those of one model stand together.
+            models += usize::from(last.replace(model) != Some(model));
+        }
+        models < MAX_MODELS_A_DAY
     }
 }
 

@@ -95,6 +95,18 @@ fn models_that_clients_invent_count_under_other_and_none_is_lost() {
     assert!(rows.contains(&"0 a other - 9".to_owned()), "{rows:?}");
     add(&mut days, TODAY, &[(TODAY, Facets { key: Some("b"), ..key("b", "m70") }, 1)]);
     assert!(told(&days, Book::Keys).contains(&"0 b m70 - 1".to_owned()), "another key has room");
+    // What is asked of a model beside makes no other model of it.
+    let asked = |name| Facets { key: Some("d"), group: Some(name), ..Facets::default() };
+    for name in &names[..MAX_MODELS_A_DAY] {
+        for call in ["acompletion", "aembedding", "aresponses"] {
+            let of = Facets { call: Some(call), ..asked(name.as_str()) };
+            days.add(&DaySums::of([(TODAY, of, used(1))]), at(TODAY), |_, _| false);
+        }
+    }
+    let rows = told(&days, Book::Keys);
+    let theirs = rows.iter().filter(|row| row.starts_with("0 d "));
+    assert_eq!(theirs.clone().count(), 3 * MAX_MODELS_A_DAY);
+    assert!(!theirs.clone().any(|row| row.contains("other")), "{rows:?}");
     let cut = "é".repeat(200);
     let of = Facets { key: Some("c"), group: Some(cut.as_str()), ..Facets::default() };
     days.add(&DaySums::of([(TODAY, of, used(1))]), at(TODAY), |_, _| false);
