@@ -12,8 +12,11 @@ pub struct ClusterStatus {
     pub version: String,
     /// Its cluster; none until it has formed or joined one.
     pub cluster: Option<ClusterId>,
-    /// Whom it holds for the leader; none while it knows of no leader.
+    /// Whom it holds for the leader; none while it knows of no leader that has a majority.
     pub leader: Option<NodeId>,
+    /// Set while it hears no majority of the voters: nothing can be decided then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub no_majority: Option<NoMajority>,
     /// The Raft term it is in.
     pub term: u64,
     /// The index of the last log entry it has applied.
@@ -30,6 +33,16 @@ pub struct ClusterStatus {
     pub secret: SecretStatus,
     /// All backends of the config, by name.
     pub backends: Vec<BackendStatus>,
+}
+
+/// What it is to a node that it hears no majority.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NoMajority {
+    /// For how long, in s; since it started, if it has heard none since.
+    pub for_s: u64,
+    /// For how long it still serves clients by what it knows, in s; 0: it refuses them. None: as long
+    /// as it has to, as nothing can be decided without it, or as it was told to.
+    pub serves_for_s: Option<u64>,
 }
 
 /// How far a change of the cluster secret has come, as the answering node sees it.

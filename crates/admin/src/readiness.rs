@@ -18,7 +18,7 @@ const LEADERLESS_TRIES: u32 = 3;
 
 /// A leader that was not heard for so long is lost. A leader counts by its quorum: one that restarts
 /// takes itself for the leader still.
-const LOST_AFTER: Duration = Duration::from_secs(2);
+pub(crate) const LOST_AFTER: Duration = Duration::from_secs(2);
 
 /// What has been reached once and is not asked again.
 #[derive(Default)]

@@ -6,6 +6,7 @@
 //! use. Then it is refused as soon as their answers to a question that was asked after it show that
 //! what is missing is spent, held by other requests, or lies on nodes that cannot be reached; as
 //! long as they show that there is enough, it waits on, before all others, but for [`ARREARS`] at most.
+//! On a node that has not heard a leader for that long, nothing is waited for: no money can come.
 
 mod called;
 mod plan;
@@ -19,7 +20,9 @@ use dunlin_consensus::Consensus;
 use dunlin_ledger::{Demand, Figures, Lease, Life, Purses, Short, Shortage, View};
 use dunlin_rpc::{Incoming, Rpc};
 use dunlin_state::{Payer, State, is_rolling};
-use dunlin_types::{Clock, Epoch, KeyDigest, NanoUsd, NodeId, PotId, RequestId, UnixMillis};
+use dunlin_types::{
+    Clock, Epoch, KeyDigest, MonoMillis, NanoUsd, NodeId, PotId, RequestId, UnixMillis,
+};
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::sleep;
 use tokio_util::task::TaskTracker;
@@ -34,12 +37,14 @@ use plan::Plan;
 pub(crate) const PATIENCE: Duration = Duration::from_millis(500);
 /// How much longer it waits for money that is known to be somewhere. It comes within milliseconds,
 /// unless nobody leads the cluster: a new leader is there in less than this.
-const ARREARS: Duration = Duration::from_secs(2);
+pub(crate) const ARREARS: Duration = Duration::from_secs(2);
 
 /// How long who waits is left alone after it was woken, and longer for each that waits.
 const PAUSE: Duration = Duration::from_millis(1);
 const LOOK: Duration = Duration::from_micros(50);
 const NOT_IN_TIME: &str = "money of a budget lies on other nodes and did not come in time";
+/// How to see what is wrong, and how to mend it.
+const START_OTHERS: &str = "start the nodes that are silent again (`dunlin status` names them)";
 
 /// The budgets as this node spends them. Cheap to clone.
 #[derive(Clone)]
@@ -129,15 +134,17 @@ impl Money {
                 held
             });
             let Err(short) = tried else { break };
-            if now >= last || !more_may_come(&short) {
+            let silence = self.silence(now);
+            if now >= last || silence.is_some() || !more_may_come(&short) {
                 let rest = self.look(|purses, view| purses.hold_rest(request, &demands, view, now));
                 if rest.is_ok() {
                     break;
                 }
                 self.freed(&self.purses());
                 // What nobody has shown to be spent is not said to be.
-                return Err(if now >= last && !short.is_final() {
-                    Refusal::CannotKnow { reason: NOT_IN_TIME.to_owned() }
+                let is_unknown = (now >= last || silence.is_some()) && !short.is_final();
+                return Err(if is_unknown {
+                    Refusal::CannotKnow { reason: not_come(silence) }
                 } else {
                     self.over_budget(&hold.about, &demands, &short)
                 });
@@ -190,6 +197,12 @@ impl Money {
         self.0.wake.notify_one();
     }
 
+    /// For how long no leader with a majority was heard, if that is longer than it takes to elect one.
+    fn silence(&self, now: MonoMillis) -> Option<Duration> {
+        let heard = self.0.consensus.leader_heard().unwrap_or_default();
+        Some(now.since(heard)).filter(|silence| *silence > ARREARS)
+    }
+
     fn plan(&self, about: &About) -> Plan {
         let state = self.0.consensus.state();
         plan::make(&state, &self.0.rules.load(), about, self.today(&state))
@@ -230,6 +243,7 @@ impl Money {
             limit: demand.limit,
             spent,
             withheld,
+            could_cost: Some(shortage.need).filter(|_| shortage.strict),
             resets_at: budget.resets_at,
             status: rules.exceeded_status,
         }))
@@ -312,6 +326,18 @@ impl Money {
             let looks = u32::try_from(waiting).unwrap_or(u32::MAX);
             sleep(PAUSE + LOOK.saturating_mul(looks)).await;
         }
+    }
+}
+
+/// Why money that is not spent is not here.
+fn not_come(silence: Option<Duration>) -> String {
+    match silence {
+        None => NOT_IN_TIME.to_owned(),
+        Some(silence) => format!(
+            "what is left of a budget lies with other nodes, and cannot be had without a majority of the \
+             cluster, which this node has not heard for {} s: {START_OTHERS}",
+            silence.as_secs()
+        ),
     }
 }
 

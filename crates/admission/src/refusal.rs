@@ -118,6 +118,8 @@ pub struct OverBudget {
     pub spent: NanoUsd,
     /// What lies on nodes that cannot be reached: neither spent nor free.
     pub withheld: NanoUsd,
+    /// What the request could cost at most, if a strict budget must have that left.
+    pub could_cost: Option<NanoUsd>,
     /// When the next period begins.
     pub resets_at: Option<UnixMillis>,
     /// The HTTP status that the config has for it.

@@ -65,12 +65,13 @@ struct Removed {
     reclaimed_usd: f64,
 }
 
-pub(crate) async fn run(command: &ClusterCommand, key: Option<NamedKey>) -> Result {
+pub(crate) async fn run(command: &ClusterCommand, key: Option<NamedKey>) -> Result<Exit> {
     match command {
-        ClusterCommand::Status(target) => status::run(&target.open(key)?).await,
-        ClusterCommand::Remove(With { own, target }) => remove(own, &target.open(key)?).await,
-        ClusterCommand::Reclaim(With { own, target }) => reclaim(own, &target.open(key)?).await,
+        ClusterCommand::Status(target) => return status::run(&target.open(key)?).await,
+        ClusterCommand::Remove(With { own, target }) => remove(own, &target.open(key)?).await?,
+        ClusterCommand::Reclaim(With { own, target }) => reclaim(own, &target.open(key)?).await?,
     }
+    Ok(Exit::Done)
 }
 
 async fn remove(args: &RemoveArgs, session: &Session) -> Result {

@@ -116,8 +116,8 @@ fn block_on(work: impl Future<Output = Result<Exit>>) -> Exit {
 
 async fn dispatch(command: &Command, key: Option<NamedKey>) -> Result<Exit> {
     match command {
-        Command::Status(target) => status::run(&target.open(key)?).await?,
-        Command::Cluster(command) => cluster::run(command, key).await?,
+        Command::Status(target) => return status::run(&target.open(key)?).await,
+        Command::Cluster(command) => return cluster::run(command, key).await,
         Command::Drain(With { own, target }) => drain::run(own, &target.open(key)?).await?,
         Command::Key(command) => key::run(command, key).await?,
         Command::Team(command) => entity::team(command, key).await?,

@@ -3,20 +3,21 @@
 use std::time::Duration;
 
 use dunlin_admin_api::{
-    BackendStatus, ClusterStatus, MemberRole, MemberStatus, RemovedMember, SecretStatus,
+    BackendStatus, ClusterStatus, MemberRole, MemberStatus, NoMajority, RemovedMember, SecretStatus,
 };
 
-use crate::failure::Result;
+use crate::failure::{Exit, Result};
 use crate::session::Session;
 use crate::table::{listed, moment, table};
 
 /// A clock that is less off is nobody's concern.
 const CLOCK_IS_OFF: Duration = Duration::from_millis(500);
 
-pub(crate) async fn run(session: &Session) -> Result {
+pub(crate) async fn run(session: &Session) -> Result<Exit> {
     let answer = session.get("/cluster/status", &[]).await?;
     let status: ClusterStatus = answer.read()?;
-    session.show("dunlin.status/1", answer.read()?, &text(&status, &answer.url))
+    session.show("dunlin.status/1", answer.read()?, &text(&status, &answer.url))?;
+    Ok(if status.no_majority.is_some() { Exit::Unavailable } else { Exit::Done })
 }
 
 fn text(status: &ClusterStatus, url: &str) -> String {
@@ -27,7 +28,7 @@ fn text(status: &ClusterStatus, url: &str) -> String {
         "cluster          {}\nleader           {}, term {}\nconfig revision  {}\n\
          seen by          {} at {url}, dunlin {}, log applied up to {}\n\n{}",
         status.cluster.map_or_else(none, |cluster| cluster.to_string()),
-        status.leader.map_or_else(none, |leader| leader.to_string()),
+        leader(status),
         status.term,
         status.config_revision,
         status.node,
@@ -35,6 +36,7 @@ fn text(status: &ClusterStatus, url: &str) -> String {
         status.applied,
         table(["NODE", "ROLE", "STATE", " CONFIG", "CLIENTS AT", "NODES AT"], &members),
     );
+    text += &no_majority(status);
     text.push('\n');
     if !status.removed.is_empty() {
         let removed: Vec<_> = status.removed.iter().map(removed).collect();
@@ -49,6 +51,49 @@ fn text(status: &ClusterStatus, url: &str) -> String {
         table(head, &backends)
     };
     text
+}
+
+fn leader(status: &ClusterStatus) -> String {
+    match (&status.leader, &status.no_majority) {
+        (Some(leader), _) => leader.to_string(),
+        (None, None) => "none".to_owned(),
+        (None, Some(lost)) => format!("none, no majority for {} s", lost.for_s),
+    }
+}
+
+/// What it means that no majority is heard, and what to do; nothing while one is.
+fn no_majority(status: &ClusterStatus) -> String {
+    let Some(NoMajority { serves_for_s, .. }) = status.no_majority else { return String::new() };
+    let voters = status.members.iter().filter(|member| member.role == MemberRole::Voter);
+    let silent: Vec<_> =
+        voters.clone().filter(|voter| !voter.alive).map(|voter| voter.address.as_str()).collect();
+    let (all, missing) = (voters.count(), silent.len());
+    let needed = all / 2 + 1;
+    let chats = match serves_for_s {
+        None => "it serves clients by what it knows".to_owned(),
+        Some(0) => "it refuses clients with 503".to_owned(),
+        Some(left) => format!(
+            "it serves clients by what it knows for {left} s more (max_staleness), then refuses them \
+             with 503"
+        ),
+    };
+    let mend = if all - missing >= needed {
+        "the voters hear each other by gossip: look at their logs and the network between them"
+            .to_owned()
+    } else {
+        format!(
+            "start {} of the silent ones again: {}; if their disks are gone for good: `dunlin \
+             recover`",
+            needed - (all - missing),
+            silent.join(", ")
+        )
+    };
+    format!(
+        "\nno majority: this node hears {} of {all} voters, {needed} are needed. Nothing can be \
+         decided: changes are refused with 503\nclients: {chats}; keys with a budget only while this \
+         node holds some of it\nto mend it: {mend}\n",
+        all - missing
+    )
 }
 
 fn member(member: &MemberStatus) -> [String; 6] {
@@ -121,4 +166,64 @@ fn backend(backend: &BackendStatus) -> [String; 5] {
         format!("{:.1}", backend.load),
         listed(&backend.models, "-"),
     ]
+}
+
+#[cfg(test)]
+mod tests {
+    use dunlin_types::NodeId;
+
+    use super::*;
+
+    fn status(alive: [bool; 3], no_majority: Option<NoMajority>) -> ClusterStatus {
+        let member = |(number, alive)| MemberStatus {
+            id: NodeId(number),
+            address: format!("n{number}:4100"),
+            api_address: None,
+            role: MemberRole::Voter,
+            alive,
+            down: false,
+            ready: alive,
+            draining: false,
+            config_revision: 1,
+            clock_skew_ms: 0,
+            other_master_key: false,
+        };
+        ClusterStatus {
+            node: NodeId(1),
+            version: "0".to_owned(),
+            cluster: None,
+            leader: no_majority.is_none().then_some(NodeId(1)),
+            no_majority,
+            term: 7,
+            applied: 9,
+            config_revision: 1,
+            members: (1..).zip(alive).map(member).collect(),
+            removed: Vec::new(),
+            secret: SecretStatus::default(),
+            backends: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn that_no_majority_is_heard_is_told_with_what_to_do() {
+        let told = text(&status([true; 3], None), "http://h");
+        assert!(told.contains("leader           0000000000000001, term 7\n"), "{told}");
+        assert!(!told.contains("majority"), "{told}");
+
+        let lost = NoMajority { for_s: 40, serves_for_s: Some(20) };
+        let told = text(&status([true, false, false], Some(lost)), "http://h");
+        for part in [
+            "leader           none, no majority for 40 s, term 7\n",
+            "hears 1 of 3 voters, 2 are needed",
+            "for 20 s more",
+            "start 1 of the silent ones again: n2:4100, n3:4100",
+            "dunlin recover",
+        ] {
+            assert!(told.contains(part), "{part} in {told}");
+        }
+        let refusing = NoMajority { for_s: 90, serves_for_s: Some(0) };
+        let told = text(&status([true, true, false], Some(refusing)), "http://h");
+        assert!(told.contains("it refuses clients with 503"), "{told}");
+        assert!(told.contains("the network between them"), "{told}");
+    }
 }

@@ -145,6 +145,7 @@ impl Consensus {
             identity: Mutex::new(identity),
             seen: Mutex::new(Seen::default()),
             refusals: formation::Refusals::default(),
+            unheard: formation::Unheard::default(),
             freshness: Freshness::new(epoch),
             knowledge,
             time: ClusterTime::default(),
@@ -306,11 +307,9 @@ impl Consensus {
     #[must_use]
     pub fn leader_heard(&self) -> Option<MonoMillis> {
         let running = self.node.running()?;
-        if running.is_leader() {
-            running.quorum_age().map(|age| self.node.ago(age))
-        } else {
-            self.node.freshness.heard()
-        }
+        // Who has just been elected has heard the leader before it.
+        let led = running.quorum_age().map(|age| self.node.ago(age));
+        led.max(self.node.freshness.heard())
     }
 
     /// Before a planned stop: hands leadership to another voter, waiting at most 2 s.

@@ -111,12 +111,16 @@ async fn look(node: &Node) -> Seen {
     });
     let answers: BTreeMap<String, Who> = join_all(asked).await.into_iter().collect();
 
+    node.unheard.note(node.seeds.iter().filter_map(|seed| match answers.get(seed) {
+        Some(Who::Nobody(why)) => Some(why.clone()),
+        Some(Who::Myself | Who::Other(..) | Who::Elsewhere(_)) | None => None,
+    }));
     let mut seen = Seen { nodes: left_for_another_cluster(node, &answers), ..Seen::default() };
     for seed in &node.seeds {
         match answers.get(seed) {
             Some(Who::Myself) => seen.seeds.push(node.me),
             Some(Who::Other(id, _)) => seen.seeds.push(*id),
-            Some(Who::Elsewhere(_) | Who::Nobody) | None => {}
+            Some(Who::Elsewhere(_) | Who::Nobody(_)) | None => {}
         }
     }
     for who in answers.into_values() {
@@ -132,7 +136,8 @@ enum Who {
     Other(NodeId, Introduction),
     /// A member of another cluster than this node's, which speaks with its own only.
     Elsewhere(ClusterId),
-    Nobody,
+    /// Why nobody was found there.
+    Nobody(String),
 }
 
 /// Those who were to form this node's cluster and entered another one: they have refused it, since
@@ -171,9 +176,12 @@ async fn who_is_at(node: &Node, address: &str) -> Who {
             if node.refusals.is_due(address, node.clock.mono()) {
                 warn!(%address, "{wrong}");
             }
-            Who::Nobody
+            Who::Nobody(wrong.to_string())
         }
-        Ok(_) | Err(_) => Who::Nobody,
+        Ok(_) => Who::Nobody(format!("{address} gave an answer that makes no sense")),
+        // It names the address.
+        Err(why @ CallError::Unreachable { .. }) => Who::Nobody(why.to_string()),
+        Err(why) => Who::Nobody(format!("cannot reach {address}: {why}")),
     }
 }
 
@@ -233,6 +241,22 @@ impl Refusals {
     }
 }
 
+/// Why `--join` addresses gave no answer when they were last asked, to be told while a node waits.
+#[derive(Default)]
+pub(crate) struct Unheard(Mutex<Vec<String>>);
+
+impl Unheard {
+    fn note(&self, whys: impl Iterator<Item = String>) {
+        *self.0.lock().expect("no holder panics") = whys.collect();
+    }
+
+    /// As the end of a sentence.
+    fn told(&self) -> String {
+        let whys = self.0.lock().expect("no holder panics");
+        whys.iter().map(|why| format!("; {why}")).collect()
+    }
+}
+
 /// How long the present promise has been held.
 #[derive(Default)]
 struct Patience {
@@ -268,12 +292,14 @@ impl Obstacle {
         self.last = Some((waiting.clone(), now));
         match waiting {
             Waiting::ForNodes { seen, expect } => {
-                info!("waiting to form a cluster: {seen} of {expect} nodes are here");
+                let unheard = node.unheard.told();
+                info!("waiting to form a cluster: {seen} of {expect} nodes are here{unheard}");
             }
             Waiting::ForSeeds { answered, seeds } => {
+                let unheard = node.unheard.told();
                 info!(
                     "waiting to form a cluster: more than half of the {seeds} --join addresses \
-                     must be among its first voters, {answered} answer"
+                     must be among its first voters, {answered} answer{unheard}"
                 );
             }
             Waiting::ForProposer(lowest) => info!("waiting for node {lowest} to form a cluster"),

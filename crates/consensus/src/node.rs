@@ -22,7 +22,7 @@ use crate::bootstrap::{Introduction, Plan, Seen};
 use crate::certificate::Ballot;
 use crate::cluster_time::ClusterTime;
 use crate::error::Error;
-use crate::formation::Refusals;
+use crate::formation::{Refusals, Unheard};
 use crate::freshness::Freshness;
 use crate::identity::{Identity, LOG};
 use crate::incoming::IncomingSnapshot;
@@ -60,6 +60,7 @@ pub(crate) struct Node {
     pub(crate) identity: Mutex<Identity>,
     pub(crate) seen: Mutex<Seen>,
     pub(crate) refusals: Refusals,
+    pub(crate) unheard: Unheard,
     pub(crate) freshness: Freshness,
     pub(crate) knowledge: Knowledge,
     pub(crate) time: ClusterTime,
@@ -79,10 +80,6 @@ impl Running {
     /// A copy: a guard of openraft's watch held over an await would stop its core.
     pub(crate) fn metrics(&self) -> Metrics {
         self.raft.metrics().borrow_watched().clone()
-    }
-
-    pub(crate) fn is_leader(&self) -> bool {
-        self.raft.metrics().borrow_watched().state.is_leader()
     }
 
     pub(crate) fn leader(&self) -> Option<NodeId> {

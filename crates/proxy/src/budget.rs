@@ -30,10 +30,10 @@ pub(crate) fn message(over: &OverBudget, key: &str) -> String {
             }
             Rank::User => over_budget("User", payer, &spent, &limit),
             Rank::EndUser => over_budget("End User", payer, &spent, &limit),
-            Rank::Key => {
-                let alias = payer.alias().unwrap_or("None");
-                exceeded(format!("Key={alias} ({key})"))
-            }
+            Rank::Key => exceeded(match payer.alias() {
+                Some(alias) => format!("Key={alias} ({key})"),
+                None => format!("Key={key}"),
+            }),
         },
     };
     let which = match &over.pot.line {
@@ -48,8 +48,19 @@ pub(crate) fn message(over: &OverBudget, key: &str) -> String {
     message
 }
 
-/// When it begins anew, and what of it is nobody's at the moment.
+/// Why something is left and yet not enough, when the budget begins anew, and what of it is nobody's
+/// at the moment.
 fn tell_rest(message: &mut String, over: &OverBudget) {
+    let left = NanoUsd(over.limit.0.saturating_sub(over.spent.0.saturating_add(over.withheld.0)));
+    if let Some(could_cost) = over.could_cost.filter(|_| left > NanoUsd::ZERO) {
+        let _infallible = write!(
+            message,
+            ". This request could cost up to ${}, ${} is left, and the budget is strict: send \
+             max_tokens, or a smaller one, to bound what it can cost",
+            headers::usd(could_cost),
+            headers::usd(left)
+        );
+    }
     if let Some(at) = over.resets_at {
         let _infallible = write!(message, ". Budget resets at: {}", headers::utc(at));
     }
@@ -90,4 +101,35 @@ fn crossed(over: &OverBudget) -> String {
     };
     tell_rest(&mut message, over);
     message
+}
+
+#[cfg(test)]
+mod tests {
+    use dunlin_state::PROXY;
+    use dunlin_types::PotId;
+
+    use super::*;
+
+    #[test]
+    fn a_strict_budget_that_is_not_spent_says_what_the_request_could_cost() {
+        let over = |could_cost, spent| OverBudget {
+            payer: None,
+            pot: PotId { of: PROXY, line: Line::Main },
+            duration: None,
+            limit: NanoUsd(100_000_000),
+            spent: NanoUsd(spent),
+            withheld: NanoUsd::ZERO,
+            could_cost,
+            resets_at: None,
+            status: 422,
+        };
+        let begins = "Budget has been exceeded! Proxy Current cost: 0.0, Max budget: 0.1";
+        let told = message(&over(Some(NanoUsd(1_310_720_000)), 0), "sk-...abcd");
+        let rest = told.strip_prefix(begins).expect("LiteLLM's beginning");
+        assert!(rest.contains("could cost up to $1.31072, $0.1 is left"), "{rest}");
+        assert!(rest.contains("max_tokens"), "{rest}");
+        assert_eq!(message(&over(None, 0), "sk-...abcd"), begins, "not a strict one");
+        let spent = message(&over(Some(NanoUsd(1_310_720_000)), 100_000_000), "sk-...abcd");
+        assert!(!spent.contains("could cost"), "{spent}");
+    }
 }

@@ -67,6 +67,32 @@ impl Ended {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn status_says_that_no_majority_is_heard_and_whom_to_start() -> anyhow::Result<()> {
+    let mut setup = harness::start(3).await?;
+    let leader = setup.cluster.wait_leader(SOON).await?;
+    let here = Shell::admin(&setup, &[leader]);
+    assert!(here.done("status").await?.contains("leader           "));
+    for other in (0..3).filter(|node| *node != leader) {
+        setup.cluster.kill(other).await?;
+    }
+    wait_until("that nobody can decide is told", SOON, async || {
+        here.run("status").await.is_ok_and(|ended| ended.exit == 6)
+    })
+    .await?;
+    let told = here.run("status").await?.stdout;
+    for part in
+        ["leader           none, no majority for ", "1 of 3 voters", "start 1 of the silent"]
+    {
+        assert!(told.contains(part), "{part} in {told}");
+    }
+    assert!(!told.contains(" leader "), "who led does not lead: {told}");
+    let json: Value = serde_json::from_str(&here.run("status --output json").await?.stdout)?;
+    assert_eq!(json["leader"], Value::Null);
+    assert!(json["no_majority"]["serves_for_s"].is_u64(), "{json}");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn spend_is_told_by_what_is_asked_for() -> anyhow::Result<()> {
     let setup = harness::start(3).await?;
     let (here, there) = (Shell::admin(&setup, &[0]), Shell::admin(&setup, &[1]));

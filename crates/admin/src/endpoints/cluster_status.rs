@@ -1,13 +1,18 @@
 //! `GET /cluster/status`: the cluster as this node sees it. Answers without a leader too.
 
+use std::time::Duration;
+
 use axum::response::Response;
-use dunlin_admin_api::{BackendStatus, ClusterStatus, MemberRole, MemberStatus, SecretStatus};
+use dunlin_admin_api::{
+    BackendStatus, ClusterStatus, MemberRole, MemberStatus, NoMajority, SecretStatus,
+};
 use dunlin_consensus::Status;
 use dunlin_gossip::{NodeFact, View};
-use dunlin_types::NodeId;
+use dunlin_types::{MonoMillis, NodeId};
 
 use super::{ok, remove_node};
 use crate::error::Error;
+use crate::readiness::LOST_AFTER;
 use crate::routes::{Asked, Routes, Who};
 use crate::{Admin, Config};
 
@@ -21,6 +26,8 @@ async fn handle(admin: Admin, _: Asked) -> Result<Response, Error> {
         said: &admin.0.gossip.own(),
         ready: admin.ready().await.is_ok(),
         consensus: &admin.0.consensus.status(),
+        staleness: admin.0.consensus.staleness(),
+        now: admin.0.clock.mono(),
         state: &admin.0.consensus.state(),
         view: &admin.0.gossip.view(),
     };
@@ -30,12 +37,15 @@ async fn handle(admin: Admin, _: Asked) -> Result<Response, Error> {
 }
 
 /// All that a node knows of its cluster at one moment.
+#[derive(Clone, Copy)]
 struct Seen<'a> {
     own: &'a Config,
     /// What this node says of itself.
     said: &'a NodeFact,
     ready: bool,
     consensus: &'a Status,
+    staleness: Duration,
+    now: MonoMillis,
     state: &'a dunlin_state::State,
     view: &'a View,
 }
@@ -47,7 +57,8 @@ impl Seen<'_> {
             node: self.own.me,
             version: env!("CARGO_PKG_VERSION").to_owned(),
             cluster: self.consensus.cluster,
-            leader: self.consensus.leader,
+            leader: self.leader(),
+            no_majority: self.no_majority(),
             term: self.consensus.term,
             applied: self.consensus.applied,
             config_revision: self.state.config().map_or(0, |config| config.revision),
@@ -60,6 +71,22 @@ impl Seen<'_> {
             secret: self.secret(),
             backends,
         }
+    }
+
+    /// Who leads. Whoever led when the others died takes itself for the leader still.
+    fn leader(&self) -> Option<NodeId> {
+        self.consensus.leader.filter(|_| self.no_majority().is_none())
+    }
+
+    fn no_majority(&self) -> Option<NoMajority> {
+        self.consensus.cluster?;
+        let silence = self.now.since(self.consensus.leader_heard.unwrap_or_default());
+        // Where none can be without this node, its knowledge does not age.
+        let left = self.own.max_staleness.filter(|_| self.staleness >= LOST_AFTER);
+        (silence >= LOST_AFTER).then(|| NoMajority {
+            for_s: silence.as_secs(),
+            serves_for_s: left.map(|most| most.saturating_sub(self.staleness).as_secs()),
+        })
     }
 
     fn secret(&self) -> SecretStatus {
@@ -113,7 +140,7 @@ impl Seen<'_> {
     }
 
     fn role(&self, id: NodeId) -> MemberRole {
-        if self.consensus.leader == Some(id) {
+        if self.leader() == Some(id) {
             MemberRole::Leader
         } else if self.consensus.voters.contains(&id) {
             MemberRole::Voter
@@ -201,7 +228,7 @@ mod tests {
             role: Role::Follower,
             voters: vec![NodeId(1), NodeId(2)],
             learners: vec![],
-            leader_heard: None,
+            leader_heard: Some(MonoMillis(95_000)),
             clock_skew_ms: 0,
             log_bytes: 0,
             snapshot_bytes: 0,
@@ -218,6 +245,8 @@ mod tests {
             said: &said,
             ready: true,
             consensus: &consensus,
+            staleness: Duration::ZERO,
+            now: MonoMillis(96_000),
             state: &state,
             view: &view,
         };
@@ -238,6 +267,22 @@ mod tests {
         assert_eq!(odd, [false, true, false], "a dead one's key is of no account");
         let skews: Vec<_> = told.members.iter().map(|one| one.clock_skew_ms).collect();
         assert_eq!(skews, [0, -1_200, -1_200], "as each last said");
+
+        assert_eq!(told.no_majority, None);
+        let refusing = Config { max_staleness: Some(Duration::from_secs(60)), ..own.clone() };
+        let now = MonoMillis(95_000 + 40_500);
+        let lost = |own, staleness_ms| {
+            let staleness = Duration::from_millis(staleness_ms);
+            let told = Seen { own, staleness, now, ..seen }.status(Vec::new());
+            assert_eq!(told.leader, None, "who is not heard does not lead");
+            assert_eq!(told.members[1].role, MemberRole::Voter);
+            told.no_majority.expect("nothing was heard for long")
+        };
+        let of = |serves_for_s| NoMajority { for_s: 40, serves_for_s };
+        assert_eq!(lost(&refusing, 40_500), of(Some(19)));
+        assert_eq!(lost(&refusing, 90_000), of(Some(0)), "it refuses clients");
+        assert_eq!(lost(&refusing, 300), of(None), "there can be none without it");
+        assert_eq!(lost(&own, 40_500), of(None), "it was told to go on");
     }
 
     #[test]

@@ -106,6 +106,42 @@ async fn nodes_give_back_what_another_needs_and_never_spend_more_than_there_is()
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn without_a_majority_a_request_that_lacks_money_is_refused_at_once() {
+    let mut nodes = cluster(3).await;
+    let key = with_budget(&nodes[0], "alone", 1_000_000, true).await;
+    let others = nodes.split_off(1);
+    let [node] = <[Node; 1]>::try_from(nodes).unwrap_or_else(|_| panic!("one is left"));
+    settle(ask(&node, key, 10).await.expect("there is enough"), key, 10);
+    for other in others {
+        other.die(()).await;
+    }
+    let silent = || {
+        let heard = node.consensus.leader_heard().expect("it was a member");
+        node.clock.mono().since(heard)
+    };
+    until("it knows that nobody leads", || silent() > crate::money::ARREARS).await;
+    let asked = node.clock.mono();
+    let Err(Refusal::CannotKnow { reason }) = ask(&node, key, 999_000).await else {
+        panic!("it is not spent, and the state cannot grant it")
+    };
+    assert!(reason.contains("majority") && reason.contains("dunlin status"), "{reason}");
+    let waited = node.clock.mono().since(asked);
+    assert!(waited < crate::money::PATIENCE, "{waited:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refusal_of_a_strict_budget_says_what_the_request_could_cost() {
+    let node = single().await;
+    let key = with_budget(&node, "bounded", 100, true).await;
+    settle(ask(&node, key, 30).await.expect("there is enough"), key, 30);
+    let Err(Refusal::OverBudget(over)) = ask(&node, key, 80).await else { panic!("80 of 70") };
+    assert_eq!((over.could_cost, over.spent), (Some(NanoUsd(80)), NanoUsd(30)));
+    let key = with_budget(&node, "lenient too", 0, false).await;
+    let Err(Refusal::OverBudget(over)) = ask(&node, key, 80).await else { panic!("80 of 0") };
+    assert_eq!(over.could_cost, None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_node_that_died_with_money_brings_it_back() {
     let node = single().await;
     let key = with_budget(&node, "killed", 1_000, true).await;
