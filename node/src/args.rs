@@ -4,10 +4,11 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-use dunlin_cli::Exit;
+use dunlin_cli::{Exit, Output};
 use dunlin_config::ClusterSection;
 use dunlin_proxy::OnStale;
 
+use crate::config_check::CheckArgs;
 use crate::demo::DemoArgs;
 use crate::recover::RecoverArgs;
 
@@ -74,6 +75,8 @@ pub(crate) enum Command {
     Explain {
         /// The code, as printed in brackets.
         code: String,
+        #[command(flatten)]
+        output: Output,
     },
     #[command(flatten)]
     Cluster(dunlin_cli::Command),
@@ -83,19 +86,13 @@ pub(crate) enum Command {
         shell: clap_complete::Shell,
     },
     /// Print the version.
-    Version,
+    Version(Output),
 }
 
 #[derive(Subcommand, Debug)]
 pub(crate) enum ConfigCommand {
     /// Check a config file and everything it includes; exit code 10 when there are errors.
-    Check {
-        /// The file.
-        file: PathBuf,
-        /// Unknown keys are errors too.
-        #[arg(long)]
-        strict: bool,
-    },
+    Check(CheckArgs),
     #[command(flatten)]
     Revisions(dunlin_cli::RevisionCommand),
 }

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use dunlin_admission::Admission;
-use dunlin_config::{ClusterSection, Document, Environment, Loaded, Options, Outcome};
+use dunlin_config::{ClusterSection, Diagnostic, Document, Environment, Loaded, Options, Outcome};
 use dunlin_egress::Proxies;
 use dunlin_identity::Surroundings;
 use dunlin_prices::Table;
@@ -23,7 +23,7 @@ use dunlin_types::{Secret, Secrets};
 use crate::args::ServeArgs;
 use crate::parts::Meeting;
 use crate::secrets;
-use crate::{Exit, log_size, say};
+use crate::{log_size, say};
 
 const DEFAULT_PORT: u16 = 4000;
 const DEFAULT_CLUSTER_PORT: u16 = 4100;
@@ -239,14 +239,19 @@ fn document(args: &ServeArgs, environment: &Environment) -> anyhow::Result<Optio
 }
 
 pub(crate) fn gather(path: &Path) -> anyhow::Result<Document> {
-    let mut read = |path: &str| fs::read_to_string(path).map_err(|error| error.to_string());
-    let (document, problems) = dunlin_config::gather(&path.display().to_string(), &mut read);
+    let (document, problems) = gathered(path);
     if problems.is_empty() {
         return Ok(document);
     }
     let rendered: String =
         problems.iter().map(|problem| problem.render(&document, color())).collect();
     Err(invalid(rendered))
+}
+
+/// The file with what it includes, and what is wrong with that.
+pub(crate) fn gathered(path: &Path) -> (Document, Vec<Diagnostic>) {
+    let mut read = |path: &str| fs::read_to_string(path).map_err(|error| error.to_string());
+    dunlin_config::gather(&path.display().to_string(), &mut read)
 }
 
 /// Loads, says every warning and note on stderr, and fails with all errors at once.
@@ -264,7 +269,7 @@ fn load_or_say(
     Ok(loaded)
 }
 
-fn render(document: &Document, outcome: &Outcome) -> String {
+pub(crate) fn render(document: &Document, outcome: &Outcome) -> String {
     let mut text = String::new();
     for diagnostic in &outcome.diagnostics {
         text += &diagnostic.render(document, color());
@@ -280,7 +285,7 @@ fn render(document: &Document, outcome: &Outcome) -> String {
     text
 }
 
-fn color() -> bool {
+pub(crate) fn color() -> bool {
     use std::io::IsTerminal;
     std::io::stderr().is_terminal()
 }
@@ -288,30 +293,6 @@ fn color() -> bool {
 /// The path to check for LiteLLM's `--validate_config`.
 pub(crate) fn checked_path(args: &ServeArgs) -> anyhow::Result<PathBuf> {
     args.config.clone().ok_or_else(|| invalid("name the file to check: --config FILE"))
-}
-
-/// `dunlin config check FILE`.
-pub(crate) fn check(path: &Path, strict: bool) -> anyhow::Result<Exit> {
-    let environment = environment();
-    let document = match gather(path) {
-        Ok(document) => document,
-        Err(problems) => {
-            say(&format!("{problems}\n"));
-            return Ok(Exit::ProblemsFound);
-        }
-    };
-    let options = with_own_prices(options(strict), &document, &environment)?;
-    let outcome = dunlin_config::load(&document, &environment, &options);
-    say(&render(&document, &outcome));
-    let Some(loaded) = outcome.loaded else { return Ok(Exit::ProblemsFound) };
-    let deployments: usize =
-        loaded.catalog.groups.values().map(|group| group.deployments.len()).sum();
-    crate::print(&format!(
-        "{}: ok, {} models, {deployments} deployments\n",
-        path.display(),
-        loaded.catalog.groups.len(),
-    ));
-    Ok(Exit::Done)
 }
 
 /// The master key in force at start: the file's, else `LITELLM_MASTER_KEY`. One that anybody can

@@ -4,6 +4,7 @@
 mod args;
 mod clock;
 mod config;
+mod config_check;
 mod demo;
 mod descriptors;
 mod door;
@@ -15,6 +16,7 @@ mod master_key;
 mod metrics;
 mod migrate;
 mod parts;
+mod ports;
 mod recover;
 mod reseal;
 mod revision;
@@ -25,9 +27,10 @@ mod secrets;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser};
-use dunlin_cli::{Exit, MigrateCommand, say};
+use dunlin_cli::{Exit, MigrateCommand, Output, say};
 
 use crate::args::{Cli, Command, ConfigCommand};
+use crate::config_check::CheckArgs;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -49,9 +52,10 @@ fn main() -> ExitCode {
 
 fn dispatch(cli: Cli) -> anyhow::Result<Exit> {
     match cli.into_command() {
-        Command::Serve(serve) if serve.litellm.asks_version() => Ok(print_version()),
+        Command::Serve(serve) if serve.litellm.asks_version() => Ok(print_version(Output::TABLE)),
         Command::Serve(serve) if serve.litellm.asks_check() => {
-            config::check(&config::checked_path(&serve)?, serve.strict)
+            let file = config::checked_path(&serve)?;
+            config_check::run(&CheckArgs::of(file, serve.strict))
         }
         Command::Serve(serve) => run::serve(&serve),
         Command::Demo(demo) => {
@@ -60,13 +64,13 @@ fn dispatch(cli: Cli) -> anyhow::Result<Exit> {
             runtime.block_on(demo::run(demo))?;
             Ok(Exit::Done)
         }
-        Command::Config(ConfigCommand::Check { file, strict }) => config::check(&file, strict),
+        Command::Config(ConfigCommand::Check(args)) => config_check::run(&args),
         Command::Migrate(MigrateCommand::Litellm(args)) => migrate::run(&args),
         Command::Config(ConfigCommand::Revisions(command)) => {
             Ok(dunlin_cli::run_revisions(&command, config::keys_from_environment()))
         }
         Command::Recover(args) => recover::run(&args),
-        Command::Explain { code } => Ok(explain::run(&code)),
+        Command::Explain { code, output } => Ok(explain::run(&code, output)),
         Command::Cluster(command) => Ok(dunlin_cli::run(&command, config::keys_from_environment())),
         Command::Completion { shell } => {
             let mut script = Vec::new();
@@ -74,12 +78,15 @@ fn dispatch(cli: Cli) -> anyhow::Result<Exit> {
             print(&String::from_utf8(script)?);
             Ok(Exit::Done)
         }
-        Command::Version => Ok(print_version()),
+        Command::Version(output) => Ok(print_version(output)),
     }
 }
 
-fn print_version() -> Exit {
-    print(concat!("dunlin ", env!("CARGO_PKG_VERSION"), "\n"));
+fn print_version(output: Output) -> Exit {
+    let version = env!("CARGO_PKG_VERSION");
+    let json = serde_json::json!({"version": version});
+    // A reader that has left is no failure of ours.
+    drop(output.show("dunlin.version/1", json, &format!("dunlin {version}\n")));
     Exit::Done
 }
 

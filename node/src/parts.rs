@@ -29,7 +29,7 @@ use crate::config::NodeConfig;
 use crate::reseal::Reseal;
 use crate::revision::{InForce, Revisions};
 use crate::run::Tasks;
-use crate::{leader, master_key, metrics};
+use crate::{leader, master_key, metrics, ports};
 
 /// How often this node's own facts are looked at for gossip.
 const FACTS_EVERY: Duration = Duration::from_millis(100);
@@ -74,19 +74,21 @@ impl ClusterPart {
     ) -> anyhow::Result<Self> {
         let (me, epoch) = (identity.node, identity.epoch);
         let Meeting { listen, advertise, seeds, bootstrap_expect, secrets } = meeting;
-        let (rpc, inbox) = Rpc::start(dunlin_rpc::Config {
-            me,
-            listen,
-            secrets: secrets.clone(),
-            tasks: tasks.tracker.clone(),
-            stop: tasks.stop.clone(),
+        let (socket, (rpc, inbox)) = ports::both(listen, |listen| {
+            Rpc::start(dunlin_rpc::Config {
+                me,
+                listen,
+                secrets: secrets.clone(),
+                tasks: tasks.tracker.clone(),
+                stop: tasks.stop.clone(),
+            })
         })?;
         let Inbox { raft, propose, limits, money, records, store, join, clients } = inbox;
         let (records, store, clients) = (Some(records), Some(store), Some(clients));
-        // Gossip is UDP on the port whose TCP side was just taken.
         let bound = rpc.local_addr();
         let advertise = at_port(&advertise, bound.port());
-        let gossip = Gossip::start(
+        let gossip = Gossip::start_on(
+            socket,
             dunlin_gossip::Config {
                 me,
                 epoch,

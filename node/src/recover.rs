@@ -5,9 +5,11 @@ use std::path::{Path, PathBuf};
 
 use anyhow::bail;
 use clap::Args;
+use dunlin_cli::Output;
 use dunlin_consensus::{Position, Recovery};
 use dunlin_seal::Sealer;
 use dunlin_types::{ClusterId, Secret};
+use serde_json::{Value, json};
 
 use crate::config::{self, DEFAULT_DATA_DIR};
 use crate::{Exit, clock, print};
@@ -35,12 +37,19 @@ pub(crate) struct RecoverArgs {
     /// holds more. May be given several times.
     #[arg(long, value_name = "TERM/ENTRY", value_parser = position)]
     other: Vec<Position>,
+    #[command(flatten)]
+    output: Output,
 }
 
 /// Tells what would be lost, or goes on from what is left.
 pub(crate) fn run(args: &RecoverArgs) -> anyhow::Result<Exit> {
     let recovery = Recovery::open(&args.data_dir, clock::system())?;
     let own = recovery.position();
+    let print = |text: &str| {
+        if !args.output.is_json() {
+            print(text);
+        }
+    };
     print(&story(&recovery, &args.data_dir));
     if let Some(further) = args.other.iter().find(|other| **other > own) {
         bail!(
@@ -49,7 +58,7 @@ pub(crate) fn run(args: &RecoverArgs) -> anyhow::Result<Exit> {
             shown(own)
         );
     }
-    check_secret(&recovery, &args.data_dir)?;
+    check_secret(&recovery, &args.data_dir, &print)?;
     let Some(yes) = &args.yes else {
         print(&format!(
             "Nothing was changed. To go on with what this node holds:\n  \
@@ -57,12 +66,14 @@ pub(crate) fn run(args: &RecoverArgs) -> anyhow::Result<Exit> {
             args.data_dir.display(),
             recovery.cluster(),
         ));
+        show(args, told(&recovery, &args.data_dir));
         return Ok(Exit::Done);
     };
     if yes.parse::<ClusterId>().ok() != Some(recovery.cluster()) {
         bail!("--yes {yes} is not the id of this node's cluster, {}", recovery.cluster());
     }
     let (node, old) = (recovery.node(), recovery.cluster());
+    let mut json = told(&recovery, &args.data_dir);
     let cluster = recovery.carry_out()?;
     print(&format!(
         "Node {node} is now the only member of cluster {cluster}, with all that it held.\n\
@@ -70,7 +81,44 @@ pub(crate) fn run(args: &RecoverArgs) -> anyhow::Result<Exit> {
          Start it with the flags it had, and the other nodes on empty data directories.\n",
         args.data_dir.display(),
     ));
+    json["recovered_as"] = cluster.to_string().into();
+    show(args, json);
     Ok(Exit::Done)
+}
+
+/// A reader that has left is no failure of ours.
+fn show(args: &RecoverArgs, json: Value) {
+    drop(args.output.show("dunlin.recover/1", json, ""));
+}
+
+/// For programs: what this node knows.
+fn told(recovery: &Recovery, dir: &Path) -> Value {
+    let state = recovery.state();
+    let members: Vec<_> = recovery
+        .members()
+        .into_iter()
+        .map(|known| {
+            json!({
+                "node": known.node.to_string(),
+                "address": known.address,
+                "votes": known.votes,
+                "survives": known.survives,
+            })
+        })
+        .collect();
+    json!({
+        "data_dir": dir.display().to_string(),
+        "node": recovery.node().to_string(),
+        "cluster": recovery.cluster().to_string(),
+        "position": shown(recovery.position()),
+        "written": recovery.written().to_string(),
+        "heard": recovery.heard(),
+        "undecided": recovery.undecided(),
+        "keys": state.keys().count(),
+        "config_revision": state.config().map_or(0, |config| config.revision),
+        "members": members,
+        "recovered_as": null,
+    })
 }
 
 /// What this node knows, and what nobody will know any more.
@@ -110,7 +158,7 @@ fn story(recovery: &Recovery, dir: &Path) -> String {
 }
 
 /// A survivor whose config cannot be opened is of no use, and the operator should hear it now.
-fn check_secret(recovery: &Recovery, dir: &Path) -> anyhow::Result<()> {
+fn check_secret(recovery: &Recovery, dir: &Path, print: &dyn Fn(&str)) -> anyhow::Result<()> {
     let Some(config) = recovery.state().config().filter(|config| !config.sealed.is_empty()) else {
         return Ok(());
     };

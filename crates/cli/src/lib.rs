@@ -18,6 +18,7 @@ mod log;
 mod migrate;
 mod model;
 mod models;
+mod output;
 mod revisions;
 mod session;
 mod settings;
@@ -33,11 +34,12 @@ use dunlin_types::Secret;
 
 pub use failure::Exit;
 pub use migrate::{Known, Litellm, MigrateCommand, migrate};
+pub use output::Output;
 pub use revisions::RevisionCommand;
 pub use terminal::{print, say};
 
 use crate::failure::{Failure, Result};
-use crate::target::{NamedKey, Nodes, Target, With};
+use crate::target::{NamedKey, Target, With};
 
 /// What can be asked of a running cluster.
 #[derive(Subcommand, Debug)]
@@ -80,7 +82,7 @@ pub enum Command {
     Models(Target),
     /// Ask every URL whether its node is ready: exit code 0 if all are, else 1, as container
     /// health checks want it.
-    Health(Nodes),
+    Health(health::HealthArgs),
 }
 
 /// Carries a command out and says on stderr why it failed, if it did. `keys` are those that the

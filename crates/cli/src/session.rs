@@ -13,7 +13,8 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use crate::failure::{Exit, Failure, Result};
-use crate::target::{Format, NamedKey, Nodes};
+use crate::output::Output;
+use crate::target::{NamedKey, Nodes};
 
 /// A node in the same network accepts at once or is not there.
 const CONNECT_WITHIN: Duration = Duration::from_secs(3);
@@ -33,7 +34,7 @@ pub(crate) struct Session {
     urls: Vec<String>,
     timeout: Duration,
     key: Option<NamedKey>,
-    pub(crate) format: Format,
+    pub(crate) output: Output,
     pub(crate) quiet: bool,
 }
 
@@ -61,7 +62,7 @@ impl Session {
             .build()
             .map_err(|error| unbuilt(&error))?;
         let (urls, timeout) = (nodes.url.clone(), nodes.timeout);
-        Ok(Self { http, urls, timeout, key, format: Format::Table, quiet: false })
+        Ok(Self { http, urls, timeout, key, output: Output::TABLE, quiet: false })
     }
 
     /// Refuses to guess which of several nodes is meant.
@@ -231,15 +232,9 @@ impl Session {
 
     /// Writes to stdout: `text` for people; for programs `json` with the name of its shape, to
     /// which fields are added and never changed.
-    pub(crate) fn show(&self, schema: &str, mut json: Object, text: &str) -> Result {
-        let text = match self.format {
-            Format::Table => text.to_owned(),
-            Format::Json => {
-                json.insert("schema".to_owned(), schema.into());
-                format!("{:#}\n", Value::Object(json))
-            }
-        };
-        crate::print(&text).map_err(|error| Failure::here(format!("nothing was written: {error}")))
+    pub(crate) fn show(&self, schema: &str, json: Object, text: &str) -> Result {
+        let shown = self.output.show(schema, Value::Object(json), text);
+        shown.map_err(|error| Failure::here(format!("nothing was written: {error}")))
     }
 }
 

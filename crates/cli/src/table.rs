@@ -31,6 +31,14 @@ pub(crate) fn moment(iso: &str) -> String {
     format!("{} UTC", second.replacen('T', " ", 1))
 }
 
+/// Dollars with as many digits as it takes to tell them from others: `$5.00`, `$0.0005`.
+pub(crate) fn dollars(usd: f64) -> String {
+    let exact = format!("{usd:.9}");
+    let (whole, cents) = exact.split_once('.').unwrap_or((&exact, ""));
+    let cents = cents.trim_end_matches('0');
+    format!("${whole}.{cents:0<2}")
+}
+
 /// Items in one cell; `none` if there are none.
 pub(crate) fn listed(items: &[String], none: &str) -> String {
     if items.is_empty() { none.to_owned() } else { items.join(", ") }
@@ -39,6 +47,12 @@ pub(crate) fn listed(items: &[String], none: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn dollars_are_shown_to_the_last_digit_and_to_the_cent_at_least() {
+        let shown = [0.0, 5.0, 0.0005, 12.5, 1_234.000_000_001].map(dollars);
+        assert_eq!(shown, ["$0.00", "$5.00", "$0.0005", "$12.50", "$1234.000000001"]);
+    }
 
     #[test]
     fn columns_stand_under_their_heads_whatever_is_in_them() {

@@ -6,10 +6,11 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 use dunlin_types::Secret;
 
 use crate::failure::{Failure, Result};
+use crate::output::Output;
 use crate::session::Session;
 
 /// A key file holds one line; anything longer is the wrong file.
@@ -17,7 +18,7 @@ const MAX_KEY_FILE_BYTES: u64 = 4096;
 
 /// Which nodes are asked.
 #[derive(Args, Debug)]
-pub struct Nodes {
+pub(crate) struct Nodes {
     /// The node to ask; of several, separated by commas, the next one is asked when one cannot be
     /// reached or cannot decide now. Asked directly, through no proxy.
     #[arg(long, value_name = "URL,...", value_delimiter = ',', value_parser = base_url)]
@@ -38,9 +39,8 @@ pub struct Target {
     /// all users of a machine see the flags of its processes.
     #[arg(long, value_name = "FILE")]
     api_key_file: Option<PathBuf>,
-    /// The form of what goes to stdout, on a terminal and in a pipe.
-    #[arg(short, long, value_enum, default_value_t = Format::Table)]
-    output: Format,
+    #[command(flatten)]
+    output: Output,
     /// Say nothing on stderr but errors.
     #[arg(short, long)]
     quiet: bool,
@@ -55,21 +55,12 @@ pub struct With<A: Args> {
     pub(crate) target: Target,
 }
 
-/// The form of what goes to stdout.
-#[derive(ValueEnum, Debug, Clone, Copy)]
-pub(crate) enum Format {
-    /// For people.
-    Table,
-    /// For programs: the API's answer and a `schema`.
-    Json,
-}
-
 impl Target {
     /// A session with these nodes; a key from a file beats one from the environment.
     pub(crate) fn open(&self, key: Option<NamedKey>) -> Result<Session> {
         let key = self.api_key_file.as_deref().map(NamedKey::of_file).transpose()?.or(key);
         let mut session = Session::new(&self.nodes, key)?;
-        (session.format, session.quiet) = (self.output, self.quiet);
+        (session.output, session.quiet) = (self.output, self.quiet);
         Ok(session)
     }
 }

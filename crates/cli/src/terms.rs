@@ -26,6 +26,11 @@ pub(crate) struct Terms {
     /// The budget whose terms hold: `dunlin budget list`.
     #[arg(long, value_name = "ID")]
     budget: Option<String>,
+    /// Whether a request is let in only if the most that it could cost is left of the budget: nothing
+    /// is overspent then, and requests should say `max_tokens`.
+    #[arg(long, value_name = "true|false", num_args = 0..=1, require_equals = true,
+        default_missing_value = "true")]
+    strict_budget: Option<bool>,
     /// The most requests in any minute, on all nodes together.
     #[arg(long, value_name = "N")]
     rpm: Option<u64>,
@@ -35,27 +40,32 @@ pub(crate) struct Terms {
     /// The most requests at the same time, on all nodes together.
     #[arg(long, value_name = "N")]
     parallel: Option<u64>,
+    /// What the limits do on a node that reaches no node that counts them: full, share, closed, open.
+    #[arg(long, value_name = "WHAT")]
+    on_loss: Option<String>,
     /// Words that go onto each request, for reports and for the budgets of tags.
     #[arg(long, value_name = "TAG,...", value_delimiter = ',')]
     tags: Option<Vec<String>>,
 }
 
 /// The flags of [`Terms`], in their order.
-pub(crate) const TERMS: [Flag; 9] = [
+pub(crate) const TERMS: [Flag; 11] = [
     ("models", "models"),
     ("max-budget", "max_budget"),
     ("every", "budget_duration"),
     ("soft-budget", "soft_budget"),
     ("budget", "budget_id"),
+    ("strict-budget", "strict_budget"),
     ("rpm", "rpm_limit"),
     ("tpm", "tpm_limit"),
     ("parallel", "max_parallel_requests"),
+    ("on-loss", "on_loss"),
     ("tags", "tags"),
 ];
 
 impl Terms {
     /// What was given, in the order of [`TERMS`].
-    pub(crate) fn values(&self) -> [Option<Value>; 9] {
+    pub(crate) fn values(&self) -> [Option<Value>; 11] {
         let text = |value: &Option<String>| value.clone().map(Value::from);
         [
             self.models.clone().map(Value::from),
@@ -63,9 +73,11 @@ impl Terms {
             text(&self.every),
             text(&self.soft_budget),
             text(&self.budget),
+            self.strict_budget.map(Value::from),
             self.rpm.map(Value::from),
             self.tpm.map(Value::from),
             self.parallel.map(Value::from),
+            text(&self.on_loss),
             self.tags.clone().map(Value::from),
         ]
     }

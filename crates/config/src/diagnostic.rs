@@ -135,10 +135,19 @@ impl Place {
         let before = file.text.as_bytes().iter().take(self.start);
         (&file.path, before.filter(|byte| **byte == b'\n').count() as u64 + 1)
     }
+
+    /// The file, and the line and column, from 1, at which it begins.
+    #[must_use]
+    pub fn begins<'d>(&self, document: &'d Document) -> Option<(&'d str, usize, usize)> {
+        let found = Located::new(document, *self)?;
+        Some((found.path, found.line, found.column))
+    }
 }
 
 impl Severity {
-    fn word(self) -> &'static str {
+    /// As it is told.
+    #[must_use]
+    pub fn word(self) -> &'static str {
         match self {
             Self::Error => "error",
             Self::Warning => "warning",

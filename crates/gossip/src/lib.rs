@@ -75,6 +75,33 @@ pub enum Error {
     },
 }
 
+/// A socket that listens for gossip before anything is gossiped.
+#[derive(Debug)]
+pub struct Bound {
+    socket: std::net::UdpSocket,
+    address: SocketAddr,
+}
+
+impl Bound {
+    /// Listens.
+    ///
+    /// # Errors
+    /// The address cannot be listened on.
+    pub fn to(listen: SocketAddr) -> Result<Self, Error> {
+        let cannot_listen = |source| Error::Listen { address: listen, source };
+        let socket = std::net::UdpSocket::bind(listen).map_err(cannot_listen)?;
+        socket.set_nonblocking(true).map_err(cannot_listen)?;
+        let address = socket.local_addr().map_err(cannot_listen)?;
+        Ok(Self { socket, address })
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+}
+
 /// The node's end of the gossip. Cheap to clone.
 #[derive(Clone)]
 pub struct Gossip {
@@ -105,9 +132,18 @@ impl Gossip {
     /// # Errors
     /// The address cannot be listened on.
     pub fn start(config: Config, clock: Clock) -> Result<Self, Error> {
-        let cannot_listen = |source| Error::Listen { address: config.listen, source };
-        let socket = bind(config.listen).map_err(cannot_listen)?;
-        let address = socket.local_addr().map_err(cannot_listen)?;
+        let socket = Bound::to(config.listen)?;
+        Self::start_on(socket, config, clock)
+    }
+
+    /// The same with a socket that listens already, whatever `config.listen` says.
+    ///
+    /// # Errors
+    /// The runtime does not take the socket.
+    pub fn start_on(bound: Bound, config: Config, clock: Clock) -> Result<Self, Error> {
+        let Bound { socket, address } = bound;
+        let cannot_listen = |source| Error::Listen { address, source };
+        let socket = UdpSocket::from_std(socket).map_err(cannot_listen)?;
         let drops = Arc::new(Drops::default());
         let view = View { me: config.me, peers: BTreeMap::new() };
         let shared = Arc::new(Shared {
@@ -193,10 +229,4 @@ impl Shared {
         let facts = [node.map(Fact::Node), load.map(Fact::Load), health.map(Fact::Health)];
         facts.iter().flatten().map(Fact::encode).collect()
     }
-}
-
-fn bind(listen: SocketAddr) -> std::io::Result<UdpSocket> {
-    let socket = std::net::UdpSocket::bind(listen)?;
-    socket.set_nonblocking(true)?;
-    UdpSocket::from_std(socket)
 }

@@ -5,6 +5,7 @@ use std::process::{Command, Output};
 use std::time::Duration;
 
 use dunlin_cluster::wait_until;
+use serde_json::Value;
 use tokio::process::Command as AsyncCommand;
 
 use crate::harness::{self, FORMED};
@@ -103,6 +104,56 @@ fn a_control_that_would_be_lost_refuses_to_start() -> anyhow::Result<()> {
     let output = run(&["serve", "--config", &file, "--port", "0"], &key)?;
     assert_exit(&output, 2);
     assert!(stderr(&output).contains("guardrails"), "{}", stderr(&output));
+    Ok(())
+}
+
+#[test]
+fn programs_get_one_object_from_the_commands_without_a_cluster_too() -> anyhow::Result<()> {
+    let dir = tempfile::tempdir()?;
+    let file = write(dir.path(), "model_list:\n  - model_name: a\n    litellm_parms: {}\n")?;
+    let json = |arguments: &[&str]| -> anyhow::Result<(Option<i32>, Value)> {
+        let output = run(&[arguments, &["--output", "json"]].concat(), &[])?;
+        Ok((output.status.code(), serde_json::from_slice(&output.stdout)?))
+    };
+    let (exit, told) = json(&["config", "check", &file])?;
+    assert_eq!((exit, &told["schema"]), (Some(10), &Value::from("dunlin.config.check/1")));
+    let found = told["diagnostics"].as_array().expect("an array");
+    assert!(found.iter().any(|one| one["line"] == 3 && one["column"] == 5), "{told}");
+    let (exit, told) = json(&["version"])?;
+    assert_eq!((exit, &told["version"]), (Some(0), &Value::from(env!("CARGO_PKG_VERSION"))));
+    let (exit, told) = json(&["explain", "DL0103"])?;
+    assert_eq!((exit, &told["code"]), (Some(0), &Value::from("DL0103")));
+    let (exit, told) = json(&["health", "--url", "http://127.0.0.1:9"])?;
+    assert_eq!((exit, &told["nodes"][0]["ready"]), (Some(1), &Value::from(false)));
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_join_address_that_cannot_be_resolved_is_named_with_the_reason() -> anyhow::Result<()> {
+    let dir = tempfile::tempdir()?;
+    let file = write(dir.path(), &harness::chat_config("http://127.0.0.1:9/v1"))?;
+    let ports = dunlin_cluster::free_ports(2)?;
+    let listen = format!("127.0.0.1:{}", ports[1]);
+    let log = dir.path().join("log");
+    let mut node = AsyncCommand::new(harness::binary())
+        .args(["serve", "--config", &file, "--port", &ports[0].to_string()])
+        .args(["--cluster-listen", &listen, "--join", &format!("{listen},nowhere.invalid:4100")])
+        .current_dir(dir.path())
+        .env_clear()
+        .env("LITELLM_MASTER_KEY", "sk-a-master-key-of-length")
+        .env("DUNLIN_CLUSTER_SECRET", "a secret of a cluster that never forms here")
+        .stdout(std::fs::File::create(&log)?)
+        .stderr(std::fs::File::options().append(true).open(&log)?)
+        .kill_on_drop(true)
+        .spawn()?;
+    wait_until("the address is named", FORMED, async || {
+        let log = std::fs::read_to_string(&log).unwrap_or_default();
+        let line = log.lines().find(|line| line.contains("waiting to form a cluster"));
+        line.is_some_and(|line| line.contains("nowhere.invalid:4100: cannot resolve it"))
+    })
+    .await?;
+    node.start_kill()?;
+    tokio::time::timeout(Duration::from_secs(5), node.wait()).await??;
     Ok(())
 }
 

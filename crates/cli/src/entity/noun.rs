@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use crate::failure::Result;
 use crate::session::{Answer, Object, Session};
+use crate::table;
 
 /// One of them.
 pub(super) struct Noun {
@@ -85,15 +86,18 @@ impl Noun {
 
     /// The row of the one with that id.
     pub(super) async fn find(&self, session: &Session, id: &str) -> Result<Object> {
-        let answer = if self.inside.is_none() {
+        self.row(&self.answer(session, id).await?)
+    }
+
+    /// All that is answered about the one with that id.
+    pub(super) async fn answer(&self, session: &Session, id: &str) -> Result<Answer> {
+        if self.inside.is_none() {
             let names = Value::from(vec![id]);
-            session
-                .post(&self.path("info"), &Object::from_iter([("budgets".to_owned(), names)]))
-                .await?
+            let body = Object::from_iter([("budgets".to_owned(), names)]);
+            session.post(&self.path("info"), &body).await
         } else {
-            session.get(&self.path("info"), &[(self.id, id)]).await?
-        };
-        self.row(&answer)
+            session.get(&self.path("info"), &[(self.id, id)]).await
+        }
     }
 }
 
@@ -114,5 +118,5 @@ pub(super) fn cell(row: &Object, name: &str) -> String {
 
 /// An amount of dollars as a cell.
 pub(super) fn dollars(row: &Object, name: &str) -> String {
-    row.get(name).and_then(Value::as_f64).map_or_else(|| "-".to_owned(), |usd| format!("${usd:.2}"))
+    row.get(name).and_then(Value::as_f64).map_or_else(|| "-".to_owned(), table::dollars)
 }

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::failure::{Exit, Failure, Result};
 use crate::session::{Answer, Object, Session};
-use crate::table::{listed, moment, plain};
+use crate::table::{dollars, listed, moment, plain};
 
 /// The shape of one key in JSON.
 pub(super) const SCHEMA: &str = "dunlin.key/1";
@@ -61,12 +61,50 @@ impl Row {
         if usd == 0.0 || usd >= 1.0 { format!("${usd:.2}") } else { format!("${usd:.6}") }
     }
 
-    /// `$5.00 every 30d`.
     fn budget(&self) -> String {
-        let Some(most) = self.row.max_budget else { return "no limit".to_owned() };
-        let every = self.row.budget_duration.as_ref();
-        let every = every.map(|every| format!(" every {every}")).unwrap_or_default();
-        format!("${most:.2}{every}")
+        match self.row.max_budget {
+            Some(most) => budget(most, self.row.budget_duration.as_deref()),
+            None if self.has_model_budgets() => "no limit but those of models".to_owned(),
+            None => "no limit".to_owned(),
+        }
+    }
+
+    fn has_model_budgets(&self) -> bool {
+        let budgets = self.json.get("model_max_budget").and_then(Value::as_object);
+        budgets.is_some_and(|budgets| !budgets.is_empty())
+    }
+
+    /// What few keys have, as far as this one has it.
+    fn seldom(&self) -> Vec<(&'static str, String)> {
+        let field = |name: &str| self.json.get(name).unwrap_or(&Value::Null);
+        let part = |of: &Value| {
+            let every = of["budget_duration"].as_str();
+            let most = of["max_budget"].as_f64().map(|most| budget(most, every));
+            let count = |name: &str, unit| of[name].as_u64().map(|most| format!("{most} {unit}"));
+            let parts = [most, count("rpm_limit", "rpm"), count("tpm_limit", "tpm")];
+            parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
+        };
+        let texts = |name: &str| {
+            let items = field(name).as_array().into_iter().flatten();
+            items.map(|item| item.as_str().unwrap_or_default().to_owned()).collect::<Vec<_>>()
+        };
+        let models = field("model_max_budget").as_object().into_iter().flatten();
+        let models: Vec<_> = models.map(|(model, of)| format!("{model}: {}", part(of))).collect();
+        let windows: Vec<_> =
+            field("budget_limits").as_array().into_iter().flatten().map(part).collect();
+        let strict = field("strict_budget").as_bool() == Some(true);
+        let strict = strict.then_some("yes: the most that a request could cost must be left");
+        let facts = [
+            ("soft budget", field("soft_budget").as_f64().map(dollars).unwrap_or_default()),
+            ("windows", windows.join("; ")),
+            ("model budgets", models.join("; ")),
+            ("strict budget", strict.unwrap_or_default().to_owned()),
+            ("shared budget", field("budget_id").as_str().unwrap_or_default().to_owned()),
+            ("on loss", field("on_loss").as_str().unwrap_or_default().to_owned()),
+            ("allowed routes", texts("allowed_routes").join(", ")),
+            ("required", texts("enforced_params").join(", ")),
+        ];
+        facts.into_iter().filter(|(_, value)| !value.is_empty()).collect()
     }
 
     pub(super) fn facts(&self) -> String {
@@ -74,7 +112,7 @@ impl Row {
         let limit = |limit| count(limit, "no limit");
         let text = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".to_owned());
         let pair = |(name, model)| format!("{name}={model}");
-        let facts = [
+        let mut facts = vec![
             ("key", row.key_name.clone()),
             ("alias", text(&row.key_alias)),
             ("hash", self.hash()),
@@ -93,7 +131,9 @@ impl Row {
             ("created", format!("{} by {}", moment(&row.created_at), row.created_by)),
             ("updated", moment(&row.updated_at)),
         ];
-        facts.iter().map(|(name, value)| format!("{name:8}  {}\n", plain(value))).collect()
+        let after = facts.iter().position(|(name, _)| *name == "user").unwrap_or(facts.len());
+        facts.splice(after..after, self.seldom());
+        facts.iter().map(|(name, value)| format!("{name:14}  {}\n", plain(value))).collect()
     }
 }
 
@@ -153,6 +193,49 @@ pub(super) async fn change(
     session.show(SCHEMA, changed.json, "")
 }
 
+/// `$5.00 every 30d`.
+fn budget(most: f64, every: Option<&str>) -> String {
+    let every = every.map(|every| format!(" every {every}")).unwrap_or_default();
+    format!("{}{every}", dollars(most))
+}
+
 pub(super) fn count(limit: Option<u64>, none: &str) -> String {
     limit.map_or_else(|| none.to_owned(), |limit| limit.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn all_that_bounds_a_key_is_shown() {
+        let row = json!({
+            "key_name": "sk-...abcd", "spend": 0.0, "models": [], "aliases": {}, "metadata": {},
+            "created_at": "2027-01-15T08:00:00Z", "created_by": "ann",
+            "updated_at": "2027-01-15T08:00:00Z", "soft_budget": 0.5, "strict_budget": true,
+            "budget_limits": [{"budget_duration": "1d", "max_budget": 2.0}],
+            "model_max_budget": {"gpt": {"max_budget": 0.0005, "budget_duration": "7d",
+                "rpm_limit": 3}},
+            "budget_id": "b", "on_loss": "closed", "allowed_routes": ["/chat/completions"],
+            "enforced_params": ["user"],
+        });
+        let json = row.as_object().expect("an object").clone();
+        let row = serde_json::from_value(row).expect("a row");
+        let told = Row { row, json }.facts();
+        for line in [
+            "budget          no limit but those of models",
+            "soft budget     $0.50",
+            "windows         $2.00 every 1d",
+            "model budgets   gpt: $0.0005 every 7d, 3 rpm",
+            "strict budget   yes: ",
+            "shared budget   b",
+            "on loss         closed",
+            "allowed routes  /chat/completions",
+            "required        user",
+        ] {
+            assert!(told.contains(line), "{line} in {told}");
+        }
+    }
 }

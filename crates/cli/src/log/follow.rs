@@ -9,8 +9,8 @@ use serde_json::Value;
 use super::filters::{Filters, PAGE};
 use super::row::{Row, lines};
 use crate::failure::{Failure, Result};
+use crate::output::Format;
 use crate::session::Session;
-use crate::target::Format;
 
 /// How often the cluster is asked.
 const ASK_EVERY: Duration = Duration::from_secs(1);
@@ -87,7 +87,7 @@ pub(super) async fn run(args: &FollowArgs, session: &Session) -> Result {
 }
 
 fn show(session: &Session, rows: &[Row], first: bool) -> Result {
-    let text = match session.format {
+    let text = match session.output.format {
         Format::Json => {
             let line = |row: &Row| format!("{}\n", Value::Object(row.json.clone()));
             rows.iter().map(line).collect()
