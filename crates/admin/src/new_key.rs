@@ -32,6 +32,9 @@ const FIELDS: &[&str] = &[
     "user_id",
 ];
 
+/// LiteLLM's word for a key that never expires.
+const NEVER: &str = "-1";
+
 /// What a request says about a key.
 #[derive(Debug)]
 pub(crate) struct KeyFields {
@@ -64,6 +67,10 @@ pub(crate) fn read(mut body: Body, now: UnixMillis, more: &[&str]) -> Result<Key
     let duration = match duration {
         Change::Keep => None,
         Change::Clear => {
+            changes.expires = Change::Clear;
+            None
+        }
+        Change::Set(text) if text == NEVER => {
             changes.expires = Change::Clear;
             None
         }
@@ -155,6 +162,10 @@ impl NewKey {
         caller: &Caller,
         now: UnixMillis,
     ) -> Result<Self, Error> {
+        if body.peek("expires").is_some_and(|expires| !expires.is_null()) {
+            let reason = "is told, not set: `duration` says how long a key lives, such as `30d`";
+            body.fault("expires", senseless(reason.to_owned()));
+        }
         let chosen = body.take("key", body::text);
         let KeyFields { changes, duration, spend } = read(body, now, &[])?;
         check_bounds(&settings.key_bounds, &changes, now)?;
@@ -301,8 +312,21 @@ mod tests {
             let refused = new(text, &settings).err().expect("beyond");
             assert!(matches!(refused, Error::BadField { name: n, .. } if n == name), "{text}");
         }
+        let for_ever = new(r#"{"duration": "-1"}"#, &settings).err().expect("beyond");
+        assert!(matches!(for_ever, Error::BadField { name: "duration", .. }), "{for_ever}");
         let changes = fields(r#"{"max_budget": null}"#).expect("fields").changes;
         assert!(check_bounds(&settings.key_bounds, &changes, UnixMillis(0)).is_err());
+    }
+
+    #[test]
+    fn litellms_word_for_never_takes_the_end_off_and_an_end_is_set_by_its_duration() {
+        let told = fields(r#"{"duration": "-1"}"#).expect("never");
+        assert_eq!((told.changes.expires, told.duration), (Change::Clear, None));
+        let settings = Settings::default();
+        let refused = new(r#"{"expires": "2030-01-01T00:00:00Z"}"#, &settings).err();
+        let Some(Error::Invalid(faults)) = refused else { panic!("it would never expire") };
+        assert!(faults[0].told().contains("`duration`"), "{}", faults[0].told());
+        assert!(new(r#"{"expires": null}"#, &settings).is_ok(), "as rows have it");
     }
 
     #[test]

@@ -121,10 +121,10 @@ impl Caller {
                 }
                 let aliased = key.aliases != before.aliases;
                 if aliased && !covers(&before.terms.models, &to, false) {
-                    let reason = "aliases go beyond the models of the key as an admin made it";
-                    return Err(forbidden(reason.to_owned()));
+                    let reason = format!("aliases go beyond the models of {NOW_KEY}");
+                    return Err(forbidden(reason));
                 }
-                key_within(key, before, "the key as an admin made it")
+                key_within(key, before, NOW_KEY)
             }
             Some(_) | None => Ok(()),
         }
@@ -157,7 +157,7 @@ impl Caller {
                 if before.terms.blocked == Some(true) && team.terms.blocked != Some(true) {
                     return Err(forbidden("only an admin unblocks a team".to_owned()));
                 }
-                within(&team.terms, &before.terms, "the team as an admin made it")
+                within(&team.terms, &before.terms, NOW_TEAM)
             }
             (None, None) => Err(forbidden("only an admin makes teams".to_owned())),
         }
@@ -198,6 +198,10 @@ impl Caller {
         self.role() == Role::User && member.is_some() && permissions.iter().any(|it| it == route)
     }
 }
+
+/// Who narrows what is his cannot widen it again: an admin may have made it as narrow as it is.
+const NOW_TEAM: &str = "the team as it is now; ask an admin to widen it";
+const NOW_KEY: &str = "the key as it is now; ask an admin to widen it";
 
 /// What members of a team may do with its keys.
 pub(crate) fn permissions(team: &Entity) -> Vec<String> {

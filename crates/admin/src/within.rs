@@ -77,8 +77,43 @@ pub(crate) fn key_within(key: &Key, bound: &Key, whose: &str) -> Result<(), Erro
 
 fn told(wider: &[(&str, bool)], whose: &str) -> Result<(), Error> {
     match wider.iter().find(|(_, wider)| *wider) {
-        Some((field, _)) => Err(forbidden(format!("{field} goes beyond that of {whose}"))),
+        Some((field, _)) => Err(forbidden(beyond(field, whose))),
         None => Ok(()),
+    }
+}
+
+fn beyond(field: &str, whose: &str) -> String {
+    match field {
+        "tags" | "enforced_params" => format!("{field} must keep all those of {whose}"),
+        "strict_budget" => format!("{field} must stay true like that of {whose}"),
+        _ => format!("{field} goes beyond that of {whose}"),
+    }
+}
+
+/// Refuses a team that lists models which its organization lacks: its keys could not call them, as
+/// each must be on the lists of both. What a team had before stays.
+pub(crate) fn within_organization(
+    team: &Entity,
+    before: Option<&Entity>,
+    organization: Option<&Entity>,
+) -> Result<(), Error> {
+    let Some(organization) = organization else { return Ok(()) };
+    let stays = before.is_some_and(|before| {
+        before.organization == team.organization && before.terms.models == team.terms.models
+    });
+    let bound = &organization.terms.models;
+    let beyond = |model: &&String| !covers(bound, std::slice::from_ref(*model), false);
+    match team.terms.models.iter().find(beyond) {
+        Some(model) if !stays => {
+            // LiteLLM's words.
+            let reason = format!(
+                "Model '{model}' not in organization's allowed models. Organization allowed \
+                 models={bound:?}. Organization: {}",
+                organization.name
+            );
+            Err(Error::BadField { name: "models", reason })
+        }
+        Some(_) | None => Ok(()),
     }
 }
 

@@ -335,7 +335,8 @@ impl<'a> Draft<'a> {
     fn park(&mut self, code: Code, why: String, place: Place, report: &mut Report) {
         let label =
             format!("this deployment of `{}` is parked: it takes no traffic here", self.group);
-        report.push(Diagnostic::warning(code, &why).at(place, label));
+        let message = format!("model `{}`: {why}", self.group);
+        report.push(Diagnostic::warning(code, message).at(place, label));
         self.parked.get_or_insert(why);
     }
 

@@ -49,6 +49,8 @@ pub(crate) enum Refused {
     TooSlow,
     NotAllowed {
         model: String,
+        /// Who does not list it: in the error's type, and as a message names it.
+        by: (&'static str, String),
     },
     /// The key has a list of paths, and this one, the second, is not on it.
     RouteNotAllowed(Vec<String>, String),
@@ -220,11 +222,34 @@ impl Refused {
     /// A model that nobody serves, or not to this caller.
     pub(crate) fn no_route(no_route: NoRoute, endpoint: Endpoint) -> Self {
         match no_route {
-            NoRoute::NotAllowed { model } => Self::NotAllowed { model },
+            NoRoute::NotAllowed { model, .. } => Self::not_allowed(model),
             NoRoute::Unknown { model, patterns } => {
                 Self::UnknownModel { model, route: endpoint.route(), patterns }
             }
         }
+    }
+
+    /// The same for a key of which is known who lists what.
+    pub(crate) fn no_route_for(no_route: NoRoute, endpoint: Endpoint, caller: &Caller) -> Self {
+        let by = match &no_route {
+            NoRoute::NotAllowed { by, .. } => caller.key().and_then(|key| key.lister(*by)),
+            NoRoute::Unknown { .. } => None,
+        };
+        let mut refused = Self::no_route(no_route, endpoint);
+        if let (Self::NotAllowed { by, .. }, Some(payer)) = (&mut refused, by) {
+            let kind = match payer.title() {
+                "team" => "team",
+                "organization" => "org",
+                "user" => "user",
+                _ => "team_member",
+            };
+            *by = (kind, format!("the {} `{}`", payer.title(), payer.name()));
+        }
+        refused
+    }
+
+    pub(crate) fn not_allowed(model: String) -> Self {
+        Self::NotAllowed { model, by: ("key", "the key".to_owned()) }
     }
 
     /// An id that says nothing to the caller. Whose it is instead is nobody's business.
@@ -265,7 +290,7 @@ impl Refused {
     /// A call of a provider's own API that nobody lends a credential for, or not to this caller.
     pub(crate) fn no_lender(none: NoLender, way: Way) -> Self {
         match none {
-            NoLender::NotAllowed { model } => Self::NotAllowed { model },
+            NoLender::NotAllowed { model } => Self::not_allowed(model),
             NoLender::Unnamed => Self::NoModelNamed,
             NoLender::None => Self::NoLender { prefix: way.prefix, provider: way.providers[0] },
         }
@@ -296,14 +321,15 @@ impl Refused {
             ),
             Self::TooSlow => own(408, "invalid_request_error", "the request body came too slowly"),
             Self::ClientGone => own(499, "invalid_request_error", "the request body broke off"),
-            Self::NotAllowed { model } => ErrorBody {
+            Self::NotAllowed { model, by: (kind, whose) } => ErrorBody {
                 param: Some("model".to_owned()),
                 ..own(
                     403,
-                    "key_model_access_denied",
+                    &format!("{kind}_model_access_denied"),
                     format!(
                         "The requested model '{model}' is not available for this API key, or the \
-                         model name is invalid. Check the models available to you and try again."
+                         model name is invalid. Check the models available to you and try again. \
+                         It is not among the models of {whose}."
                     ),
                 )
             },

@@ -18,7 +18,8 @@ pub(crate) fn unknown_model(model: &str, route: &str, patterns: bool) -> String 
     if patterns {
         format!(
             "litellm.BadRequestError: You passed in model={model}. There are no healthy \
-             deployments for this model"
+             deployments for this model: no name and no pattern that is configured fits it. Call \
+             `/v1/models` to view available models for your key."
         )
     } else {
         format!(

@@ -54,22 +54,31 @@ impl<'a> Access<'a> {
         self.allows(&names(catalog, group, name, None))
     }
 
-    /// Whether `asked`, which is `real` behind all aliases and of the group `group`, may be called. The
-    /// key's own list may hold its own aliases; whoever bounds it knows nothing of them.
-    pub(crate) fn permits(&self, catalog: &Catalog, group: &str, asked: &str, real: &str) -> bool {
+    /// The list on which `asked`, which is `real` behind all aliases and of the group `group`, is not:
+    /// 0 is the key's own, which may hold its own aliases, and the others are [`Access::bounds`] from 1
+    /// on: whoever bounds it knows nothing of them. None: it may be called.
+    pub(crate) fn refuser(
+        &self,
+        catalog: &Catalog,
+        group: &str,
+        asked: &str,
+        real: &str,
+    ) -> Option<usize> {
         let by_team = self.team_aliases.and_then(|aliases| aliases.get(asked));
         let own_alias = self.aliases.contains_key(by_team.map_or(asked, String::as_str));
         let known = (!own_alias).then_some(asked);
         let bounds = names(catalog, group, real, known);
-        allows(self.models, &names(catalog, group, real, Some(asked)))
-            && self.bounds.iter().all(|list| allows(list, &bounds))
+        if !allows(self.models, &names(catalog, group, real, Some(asked))) {
+            return Some(0);
+        }
+        self.bounds.iter().position(|list| !allows(list, &bounds)).map(|at| at + 1)
     }
 
     /// The same of a model of the key's team: it is the team's, whatever models the team lists.
-    pub(crate) fn permits_own(&self, asked: &str, name: &str) -> bool {
+    pub(crate) fn refuser_of_own(&self, asked: &str, name: &str) -> Option<usize> {
         let names = [name, asked];
-        let others = self.bounds.iter().skip(usize::from(self.team.is_some()));
-        allows(self.models, &names) && others.into_iter().all(|list| allows(list, &names))
+        let others = self.lists().enumerate().filter(|(at, _)| *at != 1 || self.team.is_none());
+        others.into_iter().find(|(_, list)| !allows(list, &names)).map(|(at, _)| at)
     }
 
     /// The name behind the team's, then the key's own alias for `model`.

@@ -61,6 +61,8 @@ pub enum NoRoute {
     NotAllowed {
         /// The name.
         model: String,
+        /// The list that lacks it: 0 is the key's own, the others are [`Access::bounds`] from 1 on.
+        by: usize,
     },
 }
 
@@ -198,20 +200,20 @@ pub(crate) fn find<'c>(
 ) -> Result<Cow<'c, Group>, NoRoute> {
     let real = access.as_ref().map_or(model, |access| access.unalias(model));
     if let Some(group) = own(catalog, access, real) {
-        let allowed = access.is_none_or(|access| access.permits_own(model, real));
-        let refused = || NoRoute::NotAllowed { model: model.to_owned() };
-        return allowed.then_some(group).ok_or_else(refused);
+        let by = access.and_then(|access| access.refuser_of_own(model, real));
+        let refused = |by| Err(NoRoute::NotAllowed { model: model.to_owned(), by });
+        return by.map_or(Ok(group), refused);
     }
     let group = named(catalog, real)
         .or_else(|| pinned(catalog, real).map(Cow::Owned))
         .or_else(|| matching(catalog, real).map(Cow::Owned));
-    let allowed = access.is_none_or(|access| {
+    let by = access.and_then(|access| {
         let group = group.as_ref().map_or(real, |group| &*group.name);
-        access.permits(catalog, group, model, real)
+        access.refuser(catalog, group, model, real)
     });
     // A key that may not call a model learns nothing about whether there is one.
-    if !allowed {
-        return Err(NoRoute::NotAllowed { model: model.to_owned() });
+    if let Some(by) = by {
+        return Err(NoRoute::NotAllowed { model: model.to_owned(), by });
     }
     group.ok_or_else(|| NoRoute::Unknown {
         model: model.to_owned(),
@@ -293,7 +295,7 @@ pub fn listed(catalog: &Catalog, access: Option<Access<'_>>) -> Vec<Arc<str>> {
 fn listed_of_team(catalog: &Catalog, access: Option<Access<'_>>) -> Vec<Arc<str>> {
     let team = access.and_then(|access| Some((access, catalog.team_groups.get(access.team?)?)));
     let own = team.into_iter().flat_map(|(access, groups)| {
-        groups.keys().filter(move |name| access.permits_own(name, name))
+        groups.keys().filter(move |name| access.refuser_of_own(name, name).is_none())
     });
     own.cloned().collect()
 }

@@ -67,17 +67,27 @@ impl Caller {
     pub fn access(&self) -> Access<'_> {
         let mut access = Access::of(&self.key.terms.models, &self.key.aliases);
         access.team = self.key.team.as_deref();
-        let above = self.payers.iter().filter(|payer| match payer.rank {
-            Rank::Team | Rank::Organization | Rank::User | Rank::Member => true,
-            Rank::Tag | Rank::AccessGroup | Rank::EndUser | Rank::Key => false,
-        });
-        for (bound, payer) in access.bounds.iter_mut().zip(above) {
+        for (bound, payer) in access.bounds.iter_mut().zip(self.above()) {
             *bound = payer.models();
             if payer.rank == Rank::Team {
                 access.team_aliases = payer.entity().map(|team| &team.aliases);
             }
         }
         access
+    }
+
+    /// Whose list is the so manieth of [`Caller::access`], from 1; none: the key's own.
+    #[must_use]
+    pub fn lister(&self, number: usize) -> Option<&Payer> {
+        self.above().nth(number.checked_sub(1)?)
+    }
+
+    /// Whoever bounds what the key may call.
+    fn above(&self) -> impl Iterator<Item = &Payer> {
+        self.payers.iter().filter(|payer| match payer.rank {
+            Rank::Team | Rank::Organization | Rank::User | Rank::Member => true,
+            Rank::Tag | Rank::AccessGroup | Rank::EndUser | Rank::Key => false,
+        })
     }
 
     /// The words that its key and its team put onto each request.

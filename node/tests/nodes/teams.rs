@@ -63,7 +63,9 @@ async fn a_team_bounds_its_keys_and_takes_them_with_it() -> anyhow::Result<()> {
     assert_eq!(ask(&setup, 2, &caller, "chat").await?.status, 200);
     assert_eq!(ask(&setup, 2, &caller, "mine").await?.status, 200);
     let refused = ask(&setup, 2, &caller, "other").await?;
-    assert_error(&refused, 403, json!("key_model_access_denied"), "The requested model 'other'");
+    assert_error(&refused, 403, json!("team_model_access_denied"), "The requested model 'other'");
+    let by = format!("It is not among the models of the team `{id}`.");
+    assert!(refused.body.contains(&by), "{by} in {}", refused.body);
 
     made(&setup, 0, "/team/model/add", json!({"team_id": id, "models": ["beta"]})).await?;
     assert_eq!(ask(&setup, 0, &caller, "other").await?.status, 200);

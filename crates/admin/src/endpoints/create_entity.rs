@@ -14,6 +14,7 @@ use crate::members::{Joining, check_role};
 use crate::rights::forbidden;
 use crate::routes::{Asked, Routes, Who};
 use crate::row::View;
+use crate::within::within_organization;
 
 /// Where each kind is made, and who may.
 const PATHS: &[(&str, Kind, Who)] = &[
@@ -65,6 +66,9 @@ fn read(mut body: Body, kind: Kind, asked: &Asked, view: &View) -> Result<Vec<Co
     if !asked.caller.is_admin() {
         may_make(&entity, asked, state)?;
     }
+    if kind == Kind::Team {
+        within_organization(&entity, None, organization_of(state, &entity))?;
+    }
     let mut joining = Joining::read(joining.unwrap_or_default(), state, asked);
     if let Some(user) = asked.caller.user().filter(|_| kind == Kind::Team)
         && !joining.users.iter().any(|(known, _)| known == user)
@@ -78,6 +82,11 @@ fn read(mut body: Body, kind: Kind, asked: &Asked, view: &View) -> Result<Vec<Co
     let make = Command::CreateEntity { entity: Box::new(entity), members };
     let spent = spend.map(|to| Command::SetSpendOf { whose, period, to });
     Ok([make].into_iter().chain(joining.new_users).chain(spent).collect())
+}
+
+/// The organization whose team it is.
+pub(super) fn organization_of<'s>(state: &'s State, team: &Entity) -> Option<&'s Entity> {
+    state.entity(Kind::Organization, team.organization.as_ref()?).map(AsRef::as_ref)
 }
 
 /// Who leads an organization makes its teams, within what it has.
@@ -104,6 +113,29 @@ mod tests {
     fn made(caller: Caller, kind: Kind, text: &str) -> Result<Vec<Command>, Error> {
         let body = Body::parse(text.as_bytes())?;
         read(body, kind, &asked_by(caller), &view_of(world()))
+    }
+
+    #[test]
+    fn a_team_lists_no_models_that_its_organization_lacks_whoever_makes_it() {
+        let organization = Entity {
+            kind: Kind::Organization,
+            name: "narrow".to_owned(),
+            terms: dunlin_state::Terms { models: vec!["a".to_owned()], ..Default::default() },
+            ..Entity::default()
+        };
+        let make = Command::CreateEntity { entity: Box::new(organization), members: Vec::new() };
+        let view = view_of(crate::row::tests::state_after([make]));
+        let made = |models: &str| {
+            let text = format!(r#"{{"organization_id": "narrow", "models": {models}}}"#);
+            let body = Body::parse(text.as_bytes())?;
+            read(body, Kind::Team, &asked_by(Caller::Master), &view)
+        };
+        assert!(made(r#"["a"]"#).is_ok() && made("[]").is_ok(), "all that the organization has");
+        let Err(Error::BadField { name: "models", reason }) = made(r#"["a", "b"]"#) else {
+            panic!("b is not the organization's")
+        };
+        assert!(reason.contains("Model 'b' not in organization's allowed models"), "{reason}");
+        assert!(reason.ends_with("Organization: narrow"), "{reason}");
     }
 
     #[test]

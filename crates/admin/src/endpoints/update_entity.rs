@@ -5,6 +5,7 @@ use dunlin_state::{Command, Entity, Kind, Spender};
 use serde_json::json;
 use tracing::info;
 
+use super::create_entity::organization_of;
 use super::{entity_of, ok, sign};
 use crate::Admin;
 use crate::body::{self, Body};
@@ -14,6 +15,7 @@ use crate::error::Error;
 use crate::rights::forbidden;
 use crate::routes::{Asked, Method, PATCH, POST, Routes, Who};
 use crate::row::View;
+use crate::within::within_organization;
 
 /// Where each kind is changed, and who may.
 const PATHS: &[(Method, &str, Kind, Who)] = &[
@@ -73,6 +75,9 @@ pub(super) async fn carry_out(
             return Err(forbidden("only an admin sets spend and model_aliases".to_owned()));
         }
         asked.caller.may_grow(&state, Some(&before), &after)?;
+    }
+    if kind == Kind::Team {
+        within_organization(&after, Some(&before), organization_of(&state, &after))?;
     }
     sign(&mut changes.terms, &asked.caller);
     let whose = Spender::Entity(kind, name.clone());

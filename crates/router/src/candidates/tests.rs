@@ -63,7 +63,7 @@ fn route(models: &[&str], aliases: &[(&str, &str)], model: &str, wishes: &Extras
     match candidates(&catalog, Some(access), model, wishes) {
         Ok(found) => walk(found, FailedBy::Other),
         Err(NoRoute::Unknown { patterns, .. }) => format!("unknown, patterns: {patterns}"),
-        Err(NoRoute::NotAllowed { model }) => format!("not allowed: {model}"),
+        Err(NoRoute::NotAllowed { model, .. }) => format!("not allowed: {model}"),
     }
 }
 
