@@ -1,6 +1,7 @@
 //! What a request says of things that a provider keeps, and what an answer says of them: ids are
 //! opened on the way in and sealed on the way out, and a request goes where its things are.
 
+use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::sync::Arc;
 
@@ -170,11 +171,20 @@ pub(crate) struct Sealing {
     ids: Ids,
     owner: Owner,
     deployment: DeploymentId,
+    /// Where things were made that are not of `deployment`, by the provider's ids of them.
+    homes: Arc<BTreeMap<String, DeploymentId>>,
 }
 
 impl Sealing {
     pub(crate) fn new(proxy: &Proxy, owner: Owner, deployment: &Deployment) -> Self {
-        Self { ids: proxy.0.ids.clone(), owner, deployment: deployment.id.clone() }
+        let (ids, deployment) = (proxy.0.ids.clone(), deployment.id.clone());
+        Self { ids, owner, deployment, homes: Arc::default() }
+    }
+
+    /// The same where other deployments of the same account have made some of the things: an id is the
+    /// one that making it gave.
+    pub(crate) fn with_homes(self, homes: BTreeMap<String, DeploymentId>) -> Self {
+        Self { homes: homes.into(), ..self }
     }
 
     /// Whose what is sealed is.
@@ -194,7 +204,8 @@ impl Sealing {
     }
 
     pub(crate) fn seal(&self, kind: Kind, upstream: &str) -> String {
-        let (owner, deployment) = (self.owner, self.deployment.clone());
+        let owner = self.owner;
+        let deployment = self.homes.get(upstream).unwrap_or(&self.deployment).clone();
         let (home, upstream) = (Home::Deployment(deployment), upstream.to_owned());
         self.ids.seal(&Kept { kind, owner, home, upstream })
     }

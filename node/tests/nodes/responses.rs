@@ -290,6 +290,18 @@ async fn a_batch_runs_where_its_file_is_and_its_output_is_read_anywhere() -> any
     let first = files["data"][0]["id"].as_str().expect("an id");
     let (status, shown) = send(&setup, 2, master, "GET", &format!("/v1/files/{first}")).await?;
     assert!(status == 200 && shown.contains(first), "{shown}");
+
+    // Whichever model of the account the list is asked of, an id is the one that was given.
+    for model in ["own", "bridged"] {
+        let (status, made) = self::upload(&setup, master, line(model)).await?;
+        assert_eq!(status, 200, "{made}");
+        for asked in ["?model=own", "?model=bridged", ""] {
+            let (_, files) = send(&setup, 2, master, "GET", &format!("/v1/files{asked}")).await?;
+            let files: Value = serde_json::from_str(&files)?;
+            let mut listed = files["data"].as_array().expect("a list").iter();
+            assert!(listed.any(|file| file["id"] == made["id"]), "{asked}: {made} in {files}");
+        }
+    }
     Ok(())
 }
 

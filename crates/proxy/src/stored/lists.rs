@@ -59,7 +59,8 @@ async fn conduct(
     let query = Some(query.written(after.as_deref()));
     let asked = Relay { query, ..ask(Method::GET, format!("/{}", kind.collection())) };
     let answer = asking.send(attempt, asked, (bill, told)).await?;
-    let sealing = Sealing::new(proxy, caller.owner(), &answer.by);
+    let homes = noted::homes(asking, &[kind, Kind::File], &answer.by).await;
+    let sealing = Sealing::new(proxy, caller.owner(), &answer.by).with_homes(homes);
     answer.list(kind, &sealing).await
 }
 

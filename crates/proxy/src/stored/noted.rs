@@ -1,6 +1,7 @@
 //! What a key has made at providers, and can list: whose something is stands in its id alone, so the
 //! gateway notes what it saw being made.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use axum::body::Body;
@@ -24,7 +25,7 @@ use crate::error::{Failed, Refused};
 use crate::found;
 use crate::headers;
 use crate::ids::{Home, Kind, Owner};
-use crate::kept::{Sealing, find};
+use crate::kept::{Sealing, find, is_beside};
 
 /// How long something is listed. Providers keep what they made for about as long.
 const LISTED_FOR: Duration = Duration::from_secs(30 * 24 * 60 * 60);
@@ -46,10 +47,10 @@ struct Noted {
     purpose: Option<String>,
 }
 
-/// Notes that `body`, an object of `by`'s provider, was made for `owner`.
+/// Notes that `body`, an object of `by`'s provider, was made for `owner`: a key lists what is noted; the
+/// master key gets the provider's list, with the ids that it was given.
 pub(super) async fn note(proxy: &Proxy, kind: Kind, owner: Owner, by: &Deployment, body: &[u8]) {
-    // The master key sees the provider's own list.
-    let (Owner::Key(_), Some(upstream)) = (owner, text(body, "id")) else { return };
+    let Some(upstream) = text(body, "id") else { return };
     let made = proxy.0.clock.unix();
     // The other note of the same thing is its watch.
     let id = RequestId(!found::found(by, &upstream, None, made).request.0);
@@ -62,6 +63,26 @@ pub(super) async fn note(proxy: &Proxy, kind: Kind, owner: Owner, by: &Deploymen
     if let Err(error) = put {
         warn!(%error, "something that a key has made will not be listed");
     }
+}
+
+/// Where the master key has made things that `by` lists, by the provider's ids: at other deployments of
+/// its account.
+pub(super) async fn homes(
+    asking: Asking<'_>,
+    kinds: &[Kind],
+    by: &Deployment,
+) -> BTreeMap<String, DeploymentId> {
+    let mut homes = BTreeMap::new();
+    for kind in kinds {
+        let notes = asking.proxy.0.store.notes(label(*kind, Owner::Master)).await;
+        let noted = notes.iter().filter_map(|note| serde_json::from_str(&note.text).ok());
+        let is_beside = |noted: &Noted| {
+            let home = find(&asking.serving.catalog, &noted.deployment);
+            home.is_some_and(|home| is_beside(by, home))
+        };
+        homes.extend(noted.filter(is_beside).map(|noted| (noted.upstream, noted.deployment)));
+    }
+    homes
 }
 
 fn label(kind: Kind, owner: Owner) -> Label {
