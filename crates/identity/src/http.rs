@@ -22,6 +22,12 @@ const MAX_FILE_BYTES: u64 = 1 << 20;
 /// As much of a service's words as is passed on.
 const MAX_WORDS: usize = 600;
 
+/// Fields of forms whose values are secrets.
+const SECRET_FIELDS: [&str; 5] =
+    ["assertion", "client_assertion", "client_secret", "refresh_token", "WebIdentityToken"];
+/// A shorter text would be found in many words.
+const MIN_SECRET: usize = 6;
+
 pub(crate) struct Http {
     pub(crate) egress: Egress,
     pub(crate) tls: ArcSwap<Tls>,
@@ -32,6 +38,8 @@ pub(crate) struct Answer {
     pub(crate) endpoint: String,
     pub(crate) status: StatusCode,
     pub(crate) body: String,
+    /// What was sent and must not be repeated, whatever the service says.
+    secrets: Vec<String>,
 }
 
 impl Http {
@@ -41,6 +49,7 @@ impl Http {
         within: Duration,
     ) -> Result<Answer, Error> {
         let endpoint = name(request.uri());
+        let secrets = secrets(&request);
         let unreachable = |why: String| Error::Unreachable { endpoint: endpoint.clone(), why };
         let client = self
             .egress
@@ -56,7 +65,7 @@ impl Http {
         let asked = tokio::time::timeout(within, asking).await;
         let asked = asked.unwrap_or_else(|_| Err(format!("no answer in {} s", within.as_secs())));
         let (status, body) = asked.map_err(unreachable)?;
-        Ok(Answer { endpoint, status, body })
+        Ok(Answer { endpoint, status, body, secrets })
     }
 }
 
@@ -70,6 +79,7 @@ impl Answer {
             return Ok(self);
         }
         let said = words(&self.body).unwrap_or_else(|| "it gave no reason".to_owned());
+        let said = self.secrets.iter().fold(said, |said, secret| said.replace(secret, "****"));
         let said = said.chars().take(MAX_WORDS).collect();
         Err(Error::Refused { endpoint: self.endpoint, status: self.status.as_u16(), said })
     }
@@ -85,8 +95,9 @@ impl Answer {
             serde_json::from_str(&answer.body).map_err(|_| answer.bad("it is not JSON"))?;
         let token = json.get("access_token").and_then(Value::as_str);
         let token = token.ok_or_else(|| answer.bad("it has no access_token"))?;
-        let after = seconds(json.get("expires_in")).map(|left| now.0 + left * 1000);
-        let expires = after.or_else(|| Some(seconds(json.get("expires_on"))? * 1000));
+        let millis = |name: &str| Some(seconds(json.get(name))?.saturating_mul(1000));
+        let after = millis("expires_in").map(|left| now.0.saturating_add(left));
+        let expires = after.or_else(|| millis("expires_on"));
         let expires = expires.ok_or_else(|| answer.bad("it does not say how long it is valid"))?;
         let credential = Credential::Token(Secret::new(token));
         Ok(Grant { credential, expires: Some(UnixMillis(expires)) })
@@ -144,6 +155,19 @@ pub(crate) fn ask(
         request.headers_mut().insert(HeaderName::from_static(name), value);
     }
     Ok(request)
+}
+
+/// What of a request is secret, as it is and as it was encoded.
+fn secrets(request: &Request<Bytes>) -> Vec<String> {
+    let headers = request.headers().values().filter(|value| value.is_sensitive());
+    let headers = headers.filter_map(|value| value.to_str().ok()).map(str::to_owned);
+    let fields = form_urlencoded::parse(request.body())
+        .filter(|(name, _)| SECRET_FIELDS.contains(&&**name))
+        .flat_map(|(_, value)| {
+            let encoded: String = form_urlencoded::byte_serialize(value.as_bytes()).collect();
+            [value.into_owned(), encoded]
+        });
+    headers.chain(fields).filter(|secret| secret.len() >= MIN_SECRET).collect()
 }
 
 fn name(uri: &Uri) -> String {

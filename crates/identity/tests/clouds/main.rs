@@ -5,3 +5,4 @@ mod azure;
 mod google;
 mod renewal;
 mod service;
+mod trouble;
