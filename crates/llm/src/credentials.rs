@@ -151,7 +151,13 @@ pub fn virtual_key(key: &Secret) -> Result<KeyDigest, CredentialError> {
 /// How a key is shown: `sk-...` and its last four characters.
 #[must_use]
 pub fn key_name(key: &Secret) -> String {
-    format!("sk-...{}", last(key.expose(), 4))
+    format!("sk-...{}", key_ending(key))
+}
+
+/// As much of a key as may be shown: its last four characters.
+#[must_use]
+pub fn key_ending(key: &Secret) -> String {
+    last(key.expose(), 4).to_owned()
 }
 
 fn present(key: &str) -> Result<Secret, CredentialError> {

@@ -21,6 +21,6 @@ pub use chat::{
 pub use delta::Delta;
 pub use embed::{Embed, Encoding, Input, Vectors};
 pub use json::Json;
-pub use reply::{Choice, Finish, Reply};
+pub use reply::{Choice, Citation, Finish, Reply};
 
 pub(crate) use seal::unsealed;

@@ -1,6 +1,7 @@
 //! The OpenAI dialect, with LiteLLM's error shapes: what a client sends, and what it gets when
 //! something is wrong. Replies and streams of providers are read here too, as they speak it.
 
+mod annotations;
 mod calls;
 mod chat;
 mod content;

@@ -124,6 +124,27 @@ impl ChatReply {
         }
     }
 
+    /// One answer of the answers to the parts of a request. `None`: they are no vectors, or none.
+    #[must_use]
+    pub fn joined(replies: Vec<Self>) -> Option<Self> {
+        let vectors = replies.into_iter().map(|reply| match reply.body {
+            Body::Vectors(vectors) => Some(vectors),
+            Body::Bytes { .. } | Body::Form(_) => None,
+        });
+        let joined = vectors.reduce(|all, more| {
+            let (mut all, more) = (all?, more?);
+            all.vectors.extend(more.vectors);
+            all.usage = all.usage.zip(more.usage).map(|(all, more)| Usage {
+                prompt: Tokens(all.prompt.0.saturating_add(more.prompt.0)),
+                ..all
+            });
+            let estimate = all.prompt_estimate.0.saturating_add(more.prompt_estimate.0);
+            all.prompt_estimate = Tokens(estimate);
+            Some(all)
+        });
+        joined.flatten().map(Self::from)
+    }
+
     /// The answer's id, by which LiteLLM names its spend record.
     #[must_use]
     pub fn id(&self) -> Option<&str> {

@@ -84,6 +84,10 @@ fn resource(to: &Target, route: &str) -> String {
     let base = to.api_base.trim_end_matches('/');
     let version = to.api_version.as_deref().unwrap_or(OPENAI_VERSION);
     let root = base.split("/openai").next().unwrap_or(base);
+    // Secrets and calls of conversations came with the API that has no versions.
+    if route.starts_with("/realtime/") {
+        return format!("{root}/openai/v1{route}");
+    }
     match version {
         "preview" => format!("{root}/openai/v1{route}?api-version=preview"),
         version if is_unversioned(base, version) => format!("{root}/openai/v1{route}"),
@@ -163,6 +167,9 @@ impl Provider for Azure {
         let base = to.api_base.trim_end_matches('/');
         let root = base.split("/openai").next().unwrap_or(base);
         let version = to.api_version.as_deref().unwrap_or(OPENAI_VERSION);
+        if query.starts_with("call_id=") {
+            return Some(format!("{root}/openai/v1/realtime?{query}"));
+        }
         let model = path_segment(&to.model);
         let url = if UNVERSIONED.contains(&version) || base.ends_with("/openai/v1") {
             format!("{root}/openai/v1/realtime?model={model}")
@@ -336,6 +343,10 @@ mod tests {
                 ..Target::default()
             };
             assert_eq!(PROVIDER.realtime_url(&to, "x=1").as_deref(), Some(expected));
+            let beside = PROVIDER.realtime_url(&to, "call_id=rtc_1");
+            assert_eq!(beside.as_deref(), Some("https://r/openai/v1/realtime?call_id=rtc_1"));
+            let secrets = PROVIDER.kept_url(&to, "/realtime/client_secrets");
+            assert_eq!(secrets.as_deref(), Some("https://r/openai/v1/realtime/client_secrets"));
         }
     }
 

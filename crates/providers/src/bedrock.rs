@@ -93,6 +93,13 @@ impl Provider for Bedrock {
         ])
     }
 
+    fn split(&self, request: &ChatRequest, to: &Target) -> Result<Vec<ChatRequest>, EncodeError> {
+        if request.endpoint() != Endpoint::Embeddings {
+            return Ok(Vec::new());
+        }
+        Ok(embed::split(request, &params::embed(request, to)?, model::id(&to.model))?)
+    }
+
     fn encode(
         &self,
         request: &ChatRequest,

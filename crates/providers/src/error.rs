@@ -198,6 +198,12 @@ impl ProviderError {
         Self::own(Cause::BadReply, speaker, error.to_string())
     }
 
+    /// The provider's answer lacks what it is asked for.
+    #[must_use]
+    pub fn lacking(speaker: &'static str, why: &str) -> Self {
+        Self::own(Cause::BadReply, speaker, why)
+    }
+
     /// The provider's answer is longer than can be translated.
     #[must_use]
     pub fn long_reply(speaker: &'static str, most: usize) -> Self {

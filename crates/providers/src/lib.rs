@@ -94,7 +94,7 @@ pub trait Provider: Sync {
     fn params(&self, model: &str) -> Params;
 
     /// Where the model of `to` is spoken with over a WebSocket; `query` is the client's own. `None`
-    /// if it cannot be.
+    /// if it cannot be. With the query `call_id=`, where a call's events are heard.
     fn realtime_url(&self, _to: &Target, _query: &str) -> Option<String> {
         None
     }
@@ -125,6 +125,15 @@ pub trait Provider: Sync {
     /// responses as OpenAI does. `None`: it keeps none.
     fn kept_url(&self, _to: &Target, _route: &str) -> Option<String> {
         None
+    }
+
+    /// What `request` is asked as where `to` takes only a part of it at a time: the answers are joined
+    /// in this order. Empty where it is asked as it is.
+    ///
+    /// # Errors
+    /// It cannot be said in the provider's dialect.
+    fn split(&self, _request: &ChatRequest, _to: &Target) -> Result<Vec<ChatRequest>, EncodeError> {
+        Ok(Vec::new())
     }
 
     /// The HTTP request that asks `to` for what the client asked, at `now`.

@@ -206,9 +206,14 @@ impl Provider for OpenAiCompatible {
     }
 
     fn realtime_url(&self, to: &Target, query: &str) -> Option<String> {
+        let base = self.base(&to.api_base);
+        // The call has a model already.
+        if query.starts_with("call_id=") {
+            return Some(format!("{base}/realtime?{query}"));
+        }
         let model = path_segment(&self.model(to));
         let more = if query.is_empty() { "" } else { "&" };
-        Some(format!("{}/realtime?model={model}{more}{query}", self.base(&to.api_base)))
+        Some(format!("{base}/realtime?model={model}{more}{query}"))
     }
 
     fn needs_key(&self) -> bool {

@@ -2,6 +2,9 @@
 //! as queued, its client is told its id, and this node goes on with it. Whoever reads it before it is
 //! finished asks this node how it stands; where this node died, or was started again, it has failed.
 
+mod streamed;
+pub(crate) mod tape;
+
 use std::time::Duration;
 
 use axum::body::Body;
@@ -28,6 +31,7 @@ use crate::headers::{self, Told};
 use crate::keepalive::Answering;
 use crate::kept::keepers;
 use crate::turns::{Keep, Opening, Stored};
+use tape::Recording;
 
 /// A node that works on a response and has been silent for so long is given up.
 const GIVEN_UP_AFTER: Duration = Duration::from_secs(10);
@@ -86,10 +90,14 @@ pub(crate) async fn run(
     mut bill: Bill,
 ) -> Result<Response<Body>, Failed> {
     let Job { call, caller, opening, told, begun } = job;
-    let queued = match Queued::new(asked, call, caller, opening).await {
+    let (queued, tape) = match Queued::new(asked, call, caller, opening).await {
         Ok(queued) => queued,
         Err(refused) => return Err(bill.fail(refused)),
     };
+    if let Some(tape) = tape {
+        let streamed = streamed::run((queued, tape), asked, candidates, bill, (told, begun));
+        return Box::pin(streamed).await;
+    }
     let answer = headers::json(told.called(call), queued.as_it_is(Standing::Queued));
     if begun.send(answer).is_err() {
         // Nobody has learnt its id.
@@ -141,11 +149,8 @@ impl<'a> Queued<'a> {
         call: &'a Call,
         caller: &Caller,
         opening: &Opening,
-    ) -> Result<Self, Refused> {
+    ) -> Result<(Self, Option<Recording>), Refused> {
         let Asked { proxy, chat, .. } = asked;
-        if chat.stream() {
-            return Err(Refused::background("stream", "cannot be streamed: leave out `stream`"));
-        }
         let Some((turn, keep)) = opening.kept(proxy, call, caller) else {
             return Err(Refused::background(
                 "store",
@@ -161,10 +166,20 @@ impl<'a> Queued<'a> {
                 dunlin_store::MAX_WORKS
             ),
         })?;
+        let tape = chat.stream().then(|| {
+            proxy.0.tapes.begin(call.id).ok_or_else(|| Refused::Overloaded {
+                reason: format!(
+                    "this node streams {} responses in the background already: try again, or \
+                     without `stream`",
+                    tape::MAX_TAPES
+                ),
+            })
+        });
+        let tape = tape.transpose()?;
         let queued = Self { call, request: chat.text(), model: chat.model(), turn, keep, work };
         let stored = queued.keep.try_put(queued.as_it_is(Standing::Queued)).await;
         stored.map_err(|reason| Refused::CannotKnow { reason })?;
-        Ok(queued)
+        Ok((queued, tape))
     }
 
     fn stamp(&self) -> Stamp<'_> {
@@ -232,7 +247,7 @@ pub(crate) async fn as_it_stands(proxy: &Proxy, at: Stored, turn: Bytes) -> Byte
     response.and_then(|response| restored(&turn, &response)).unwrap_or(turn)
 }
 
-fn is_finished(turn: &Bytes) -> bool {
+pub(crate) fn is_finished(turn: &Bytes) -> bool {
     let response = stored_response(turn);
     // One that cannot be read will not change.
     response.and_then(|response| KeptResponse::read(&response)).is_none_or(|kept| kept.finished)

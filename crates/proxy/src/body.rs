@@ -1,6 +1,7 @@
 //! The request's body, held whole, decompressed and bounded.
 
-use std::io::Read;
+use std::error::Error;
+use std::io::{self, Read};
 use std::time::Duration;
 
 use axum::body::Body;
@@ -76,7 +77,7 @@ async fn receive_steadily(
     loop {
         let frame = tokio::time::timeout(idle, body.frame()).await;
         let Some(frame) = frame.map_err(|_| Refused::TooSlow)? else { break };
-        let Ok(data) = frame.map_err(|_| Refused::ClientGone)?.into_data() else { continue };
+        let Ok(data) = frame.map_err(|error| broken(&error))?.into_data() else { continue };
         if first.len() + more.len() + data.len() > most {
             discard(body).await;
             return Err(Refused::TooLarge { most });
@@ -92,6 +93,19 @@ async fn receive_steadily(
         more.extend_from_slice(&data);
     }
     Ok(if more.is_empty() { first } else { more.freeze() })
+}
+
+/// Why a body is not read to its end: what came of it cannot be taken apart, or no more came.
+fn broken(error: &axum::Error) -> Refused {
+    let mut cause: Option<&dyn Error> = Some(error);
+    while let Some(error) = cause {
+        let kind = error.downcast_ref::<io::Error>().map(io::Error::kind);
+        if let Some(io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData) = kind {
+            return Refused::BadFraming;
+        }
+        cause = error.source();
+    }
+    Refused::ClientGone
 }
 
 /// Reads on for a while, and keeps nothing.

@@ -5,11 +5,12 @@ use dunlin_journal::Origin;
 use dunlin_llm::ChatRequest;
 use dunlin_llm::credentials::{CredentialError, client_key, key_name, virtual_key};
 use dunlin_router::Access;
-use dunlin_types::Secret;
+use dunlin_types::{KeyDigest, Secret};
 use serde_json::Value;
 
 use crate::error::Refused;
 use crate::ids::Owner;
+use crate::pass::Pass;
 use crate::{Proxy, Serving};
 
 /// Who asks.
@@ -58,10 +59,23 @@ impl Caller {
     }
 
     async fn of_key(proxy: &Proxy, key: &Secret, uri: &Uri) -> Result<Self, Refused> {
-        let digest = virtual_key(key).map_err(Refused::Credential)?;
-        let found = proxy.0.admission.caller(digest).await;
-        let name = key_name(key);
-        match found {
+        match virtual_key(key) {
+            Ok(digest) => Self::of_digest(proxy, digest, key_name(key), uri).await,
+            Err(error) => match Pass::read(&proxy.0.ids, key) {
+                Some(pass) => pass.begin(proxy, uri).await,
+                None => Err(Refused::Credential(error)),
+            },
+        }
+    }
+
+    /// The bearer of the key of that digest, if that may call the path; `name` is how messages show it.
+    pub(crate) async fn of_digest(
+        proxy: &Proxy,
+        digest: KeyDigest,
+        name: String,
+        uri: &Uri,
+    ) -> Result<Self, Refused> {
+        match proxy.0.admission.caller(digest).await {
             Ok(caller) if caller.may_call(uri.path()) => Ok(Self::Key { caller, name }),
             Ok(caller) => {
                 Err(Refused::RouteNotAllowed(caller.key.routes.clone(), uri.path().to_owned()))

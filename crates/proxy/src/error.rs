@@ -45,6 +45,8 @@ pub(crate) enum Refused {
     Encoded,
     /// Not what its `Content-Encoding` says.
     BadEncoding,
+    /// Not what its `Transfer-Encoding` says.
+    BadFraming,
     ClientGone,
     TooSlow,
     NotAllowed {
@@ -319,20 +321,10 @@ impl Refused {
                 "invalid_request_error",
                 "the request body is not what its Content-Encoding says",
             ),
+            Self::BadFraming => own(400, "invalid_request_error", words::BAD_FRAMING),
             Self::TooSlow => own(408, "invalid_request_error", "the request body came too slowly"),
             Self::ClientGone => own(499, "invalid_request_error", "the request body broke off"),
-            Self::NotAllowed { model, by: (kind, whose) } => ErrorBody {
-                param: Some("model".to_owned()),
-                ..own(
-                    403,
-                    &format!("{kind}_model_access_denied"),
-                    format!(
-                        "The requested model '{model}' is not available for this API key, or the \
-                         model name is invalid. Check the models available to you and try again. \
-                         It is not among the models of {whose}."
-                    ),
-                )
-            },
+            Self::NotAllowed { model, by: (kind, whose) } => words::not_allowed(model, kind, whose),
             Self::RouteNotAllowed(allowed, path) => words::route_not_allowed(allowed, path),
             Self::MissingParam(name) => words::missing_param(name),
             Self::UnknownModel { model, route, patterns } => {
@@ -405,6 +397,11 @@ impl Failed {
         call.endpoint.error_frame(&self.body())
     }
 
+    /// The same as an event of a stream that is not the call's own.
+    pub(crate) fn body_as_frame(&self, endpoint: Endpoint) -> Bytes {
+        endpoint.error_frame(&self.body())
+    }
+
     /// The response: body, status and the headers that tell when to come back.
     pub(crate) fn response(self, call: &Call) -> Response<Body> {
         let (body, mut told) = match &self.why {
@@ -428,6 +425,7 @@ impl Failed {
                     | Refused::TooLarge { .. }
                     | Refused::Encoded
                     | Refused::BadEncoding
+                    | Refused::BadFraming
                     | Refused::ClientGone
                     | Refused::TooSlow
                     | Refused::NotAllowed { .. }

@@ -38,6 +38,8 @@ pub(crate) enum Kind {
     Batch,
     /// A model that is being tuned.
     Job,
+    /// A conversation whose sound passes by the gateway.
+    Call,
 }
 
 impl Kind {
@@ -47,6 +49,7 @@ impl Kind {
             Self::File => "file-",
             Self::Batch => "batch_",
             Self::Job => "ftjob-",
+            Self::Call => "rtc_",
         }
     }
 
@@ -56,6 +59,7 @@ impl Kind {
             Self::File => 2,
             Self::Batch => 3,
             Self::Job => 4,
+            Self::Call => 5,
         }
     }
 
@@ -66,6 +70,7 @@ impl Kind {
             Self::File => "files",
             Self::Batch => "batches",
             Self::Job => "fine_tuning/jobs",
+            Self::Call => "realtime/calls",
         }
     }
 
@@ -76,6 +81,7 @@ impl Kind {
             Self::File => "file",
             Self::Batch => "batch",
             Self::Job => "fine-tuning job",
+            Self::Call => "call",
         }
     }
 }
@@ -182,30 +188,39 @@ impl Ids {
 
     /// The id by which the client knows `kept`.
     pub(crate) fn seal(&self, kept: &Kept) -> String {
-        let plain = write(kept);
-        let keys = &self.0.keys[self.0.secrets.sealing()];
-        let mut sealed = vec![0; NONCE_LEN];
-        keys.nonces.expand(&plain, &mut sealed).expect("24 bytes is a valid length");
-        let nonce: [u8; NONCE_LEN] = *sealed.first_chunk().expect("as long as it was made");
-        let body = keys.cipher.encrypt(&XNonce::from(nonce), plain.as_slice());
-        sealed.extend(body.expect("an id is far below the cipher's length bound"));
-        format!("{}{MARK}{}", kept.kind.prefix(), URL_SAFE_NO_PAD.encode(sealed))
+        self.sealed(kept.kind.prefix(), &write(kept))
     }
 
     /// What an id of this kind says to `caller`. The master key may use every id.
     pub(crate) fn open(&self, kind: Kind, id: &str, caller: Owner) -> Result<Kept, BadId> {
-        let sealed = id.strip_prefix(kind.prefix()).and_then(|rest| rest.strip_prefix(MARK));
-        let sealed = sealed.filter(|_| id.len() <= MAX_ID_LEN).ok_or(BadId::NotOurs)?;
-        let sealed = URL_SAFE_NO_PAD.decode(sealed).map_err(|_| BadId::Damaged)?;
-        let (nonce, body) = sealed.split_first_chunk::<NONCE_LEN>().ok_or(BadId::Damaged)?;
-        let nonce = XNonce::from(*nonce);
-        let opened = self.0.keys.iter().filter_map(|keys| keys.cipher.decrypt(&nonce, body).ok());
-        let plain = { opened }.next().ok_or(BadId::Damaged)?;
-        let kept = read(kind, &plain).ok_or(BadId::Damaged)?;
+        let kept = read(kind, &self.opened(kind.prefix(), id)?).ok_or(BadId::Damaged)?;
         if caller != Owner::Master && caller != kept.owner {
             return Err(BadId::Foreign);
         }
         Ok(kept)
+    }
+
+    /// A text that begins with `prefix`, from which only nodes of this cluster read `plain`. The first
+    /// byte of `plain` says what it is.
+    pub(crate) fn sealed(&self, prefix: &str, plain: &[u8]) -> String {
+        let keys = &self.0.keys[self.0.secrets.sealing()];
+        let mut sealed = vec![0; NONCE_LEN];
+        keys.nonces.expand(plain, &mut sealed).expect("24 bytes is a valid length");
+        let nonce: [u8; NONCE_LEN] = *sealed.first_chunk().expect("as long as it was made");
+        let body = keys.cipher.encrypt(&XNonce::from(nonce), plain);
+        sealed.extend(body.expect("an id is far below the cipher's length bound"));
+        format!("{prefix}{MARK}{}", URL_SAFE_NO_PAD.encode(sealed))
+    }
+
+    /// What [`Self::sealed`] has made `text` of.
+    pub(crate) fn opened(&self, prefix: &str, text: &str) -> Result<Vec<u8>, BadId> {
+        let sealed = text.strip_prefix(prefix).and_then(|rest| rest.strip_prefix(MARK));
+        let sealed = sealed.filter(|_| text.len() <= MAX_ID_LEN).ok_or(BadId::NotOurs)?;
+        let sealed = URL_SAFE_NO_PAD.decode(sealed).map_err(|_| BadId::Damaged)?;
+        let (nonce, body) = sealed.split_first_chunk::<NONCE_LEN>().ok_or(BadId::Damaged)?;
+        let nonce = XNonce::from(*nonce);
+        let opened = self.0.keys.iter().filter_map(|keys| keys.cipher.decrypt(&nonce, body).ok());
+        { opened }.next().ok_or(BadId::Damaged)
     }
 }
 
@@ -302,7 +317,7 @@ mod tests {
         let key = KeyDigest::of("sk-1");
         let hash = KeyDigest::of("a deployment").to_string();
         let mut all = Vec::new();
-        for kind in [Kind::Response, Kind::File, Kind::Batch, Kind::Job] {
+        for kind in [Kind::Response, Kind::File, Kind::Batch, Kind::Job, Kind::Call] {
             for owner in [Owner::Master, Owner::of(Some(&key))] {
                 let names = [hash.as_str(), "my-own-id", "", &hash.to_uppercase()];
                 let named = names.map(|name| Home::Deployment(DeploymentId(name.into())));

@@ -232,7 +232,7 @@ impl Sealing {
                 });
                 self.sealed(&body, JOB_FILES, Kind::File)
             }
-            Kind::File => body.clone(),
+            Kind::File | Kind::Call => body.clone(),
         };
         self.sealed(&body, &[&["id"]], kind)
     }

@@ -37,6 +37,7 @@ mod names;
 mod openapi;
 mod origin;
 mod params;
+mod pass;
 mod prefixed;
 mod realtime;
 mod record;
@@ -50,6 +51,7 @@ mod stale;
 mod stored;
 mod stream;
 mod token_counter;
+mod transform;
 mod turns;
 mod websocket;
 mod words;
@@ -76,6 +78,7 @@ pub use metrics::METRICS;
 pub use routes::router;
 pub use stale::{Detour, OnStale};
 
+use background::tape::Tapes;
 use refused::Refusals;
 use stored::output::Reading;
 
@@ -152,6 +155,7 @@ struct Shared {
     tasks: TaskTracker,
     reading: Reading,
     refusals: Refusals,
+    tapes: Tapes,
     open: Open,
     serving: ArcSwap<Serving>,
 }
@@ -182,6 +186,7 @@ impl Proxy {
             tasks,
             reading: Reading::default(),
             refusals: Refusals::default(),
+            tapes: Tapes::default(),
             open,
             serving: ArcSwap::from_pointee(Serving::default()),
         }));

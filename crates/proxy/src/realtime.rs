@@ -13,19 +13,25 @@ use axum::http::header::{
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 use dunlin_admission::Demand;
 use dunlin_llm::{BadRequest, Endpoint, Labels, decoded};
+use dunlin_router::{Deployment, Group};
 use dunlin_types::Tokens;
 
+use crate::caller::Caller;
 use crate::chat::Call;
 use crate::error::{Failed, Refused};
 use crate::headers::{self, Told};
+use crate::pass::Pass;
 use crate::realtime::handshake::{Handshake, Opened};
 use crate::realtime::talk::{Asker, Talk};
 use crate::stale::Detour;
 use crate::websocket::{check_handshake, take_key};
-use crate::{Proxy, refused};
+use crate::{Proxy, Serving, refused};
 
+mod attend;
+pub(crate) mod calls;
 mod frames;
 mod handshake;
+pub(crate) mod secrets;
 mod talk;
 
 /// What goes upstream of a client's headers.
@@ -56,23 +62,35 @@ async fn conduct(
     let offered = take_key(request.headers_mut());
     let caller = call.identify(proxy, &serving, request.headers(), request.uri()).await?;
     check_handshake(&request)?;
-    let query = Query::of(request.uri().query().unwrap_or_default())?;
-    let group = dunlin_router::group(&serving.catalog, caller.access(), &query.model)
-        .map_err(|no_route| Refused::no_route(no_route, Endpoint::ChatCompletions))?;
+    let query = Query::of(request.uri().query().unwrap_or_default());
+    let pass = Pass::shown(&proxy.0.ids, &serving.settings, request.headers());
+    let model = model(pass.as_ref(), query.model)?;
+    let group = speakers(&serving, &caller, pass.as_ref(), &model)?;
     let origin = call.client.origin(&serving.settings, request.headers(), &Labels::default())?;
     let headers = request.headers().clone();
-    let (model, name) = (query.model, Arc::clone(&group.name));
+    let name = Arc::clone(&group.name);
     let (proxied, asked) = (proxy.clone(), Arc::clone(call));
     let uri = request.uri().clone();
     let detour = request.extensions().get::<Detour>().cloned();
-    let asker =
-        Asker { proxy: proxied, call: asked, headers, uri, origin, model, group: name, detour };
+    let secret = pass.as_ref().map(Pass::upstream);
+    let asker = Asker {
+        proxy: proxied,
+        call: asked,
+        headers,
+        uri,
+        pass,
+        origin,
+        model,
+        group: name,
+        detour,
+    };
     let (mut bill, told) = asker.admit(caller, None).await?;
 
     let headers = &outgoing(request.headers(), offered);
     let demand = &Demand::free(call.id, &group.name, Tokens(0), serving.settings.counted);
-    let (serving, group, query) = (&*serving, &*group, &*query.rest);
-    let handshake = Handshake { proxy, serving, group, demand, query, headers };
+    let (serving, group, query) = (&*serving, &group, &*query.rest);
+    let secret = secret.as_ref();
+    let handshake = Handshake { proxy, serving, group, demand, query, headers, secret };
     let Opened { conversation, with, place } = match handshake.open(&mut bill).await {
         Ok(opened) => opened,
         Err(failed) => return Err(bill.fail(failed)),
@@ -90,14 +108,60 @@ async fn conduct(
     Ok(response)
 }
 
+/// The model that is to be spoken with: a secret is for one.
+fn model(pass: Option<&Pass>, asked: Option<String>) -> Result<String, Refused> {
+    match (pass, asked) {
+        (Some(pass), Some(asked)) if asked != pass.model => Err(Refused::Unfit {
+            param: "model",
+            message: format!(
+                "The client secret was made for the model '{}', not for '{asked}': leave `model` \
+                 out, or make another one.",
+                pass.model
+            ),
+        }),
+        (Some(pass), _) => Ok(pass.model.clone()),
+        (None, Some(asked)) => Ok(asked),
+        (None, None) => Err(Refused::BadRequest(BadRequest::MissingModel)),
+    }
+}
+
+/// The deployments of a model that can be spoken with, if there are any: of a secret, the one that
+/// knows what it was made for.
+fn speakers(
+    serving: &Serving,
+    caller: &Caller,
+    pass: Option<&Pass>,
+    model: &str,
+) -> Result<Group, Refused> {
+    let group = dunlin_router::group(&serving.catalog, caller.access(), model)
+        .map_err(|no_route| Refused::no_route(no_route, Endpoint::ChatCompletions))?;
+    let home = pass.map(Pass::deployment);
+    let speaks = |known: &&Arc<Deployment>| match &home {
+        Some(home) => known.id == *home,
+        None => dunlin_providers::find(&known.provider)
+            .is_some_and(|provider| provider.realtime_url(&known.target, "").is_some()),
+    };
+    let deployments: Vec<_> = group.deployments.iter().filter(speaks).cloned().collect();
+    if deployments.is_empty() {
+        return Err(match home {
+            Some(_) => Refused::homeless("client secret"),
+            None => Refused::Unfit {
+                param: "model",
+                message: format!("No provider of the model '{model}' has realtime conversations."),
+            },
+        });
+    }
+    Ok(Group { name: Arc::clone(&group.name), deployments })
+}
+
 /// A query: the model, and what is the provider's.
 struct Query {
-    model: String,
+    model: Option<String>,
     rest: String,
 }
 
 impl Query {
-    fn of(query: &str) -> Result<Self, Refused> {
+    fn of(query: &str) -> Self {
         let (mut model, mut rest) = (None, Vec::new());
         for pair in query.split('&').filter(|pair| !pair.is_empty()) {
             match pair.split_once('=') {
@@ -107,8 +171,7 @@ impl Query {
                 Some(_) | None => rest.push(pair),
             }
         }
-        let model = model.ok_or(Refused::BadRequest(BadRequest::MissingModel))?;
-        Ok(Self { model, rest: rest.join("&") })
+        Self { model, rest: rest.join("&") }
     }
 }
 
@@ -161,13 +224,13 @@ mod tests {
 
     #[test]
     fn a_query_names_the_model_in_either_way() {
-        for (query, model, rest) in [
+        for (query, expected, rest) in [
             ("model=gpt%2Frt&intent=transcription", "gpt/rt", "intent=transcription"),
             ("api-version=2025-04-01&deployment=rt", "rt", ""),
         ] {
-            let Ok(read) = Query::of(query) else { panic!("{query}") };
-            assert_eq!((&*read.model, &*read.rest), (model, rest));
+            let read = Query::of(query);
+            assert_eq!((read.model.as_deref(), &*read.rest), (Some(expected), rest));
         }
-        assert!(Query::of("intent=transcription").is_err());
+        assert!(model(None, Query::of("intent=transcription").model).is_err());
     }
 }

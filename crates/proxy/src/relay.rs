@@ -107,6 +107,7 @@ async fn conduct(
         query,
         headers: fields::outgoing(&head.headers, serving.settings.key_header.as_deref()),
         body: named.body_with(&body, renamed, upstream),
+        secret: None,
     };
     let asked = if model == renamed { upstream } else { model };
     let mut price = Price { catalog: Arc::clone(&serving.catalog), way, model: String::new() };

@@ -15,7 +15,7 @@ use crate::stored::unmade::Wanted;
 use crate::stored::{self, About};
 use crate::{
     Proxy, Routes, calculate, chat, count, gemini, model_info, models, openapi, params, realtime,
-    relay, socket, token_counter,
+    relay, socket, token_counter, transform,
 };
 
 /// The endpoints whose requests name a model, and their paths. Each is also served under `/v1`, and under the two
@@ -81,6 +81,7 @@ fn table() -> Table {
         .get("/model_group/info", model_info::groups)
         .get("/utils/supported_openai_params", params::show)
         .post("/utils/token_counter", token_counter::serve)
+        .post("/utils/transform_request", transform::serve)
         .post("/spend/calculate", calculate::serve)
         .get("/v1/models", models::list)
         .get("/v1/models/{*id}", models::one)
@@ -97,11 +98,13 @@ fn table() -> Table {
         let way = Way { prefix, providers };
         table = table.with(&format!("/{prefix}/{{*rest}}"), ANY, pass(way));
     }
+    for prefix in ["", "/v1", "/openai", "/openai/v1"] {
+        table = table
+            .get(&format!("{prefix}/realtime"), realtime::serve)
+            .post(&format!("{prefix}/realtime/calls"), realtime::calls::create)
+            .post(&format!("{prefix}/realtime/client_secrets"), realtime::secrets::create);
+    }
     kept(table)
-        .get("/realtime", realtime::serve)
-        .get("/v1/realtime", realtime::serve)
-        .get("/openai/realtime", realtime::serve)
-        .get("/openai/v1/realtime", realtime::serve)
         .get("/responses", socket::serve)
         .get("/v1/responses", socket::serve)
         .get("/openai/v1/responses", socket::serve)
@@ -136,7 +139,7 @@ fn serve_named(endpoint: Endpoint) -> MethodRouter<Proxy> {
 /// What can be done with something that a provider keeps, and under what prefixes: the last ones
 /// name the provider of files and batches that are new.
 fn kept(mut table: Table) -> Table {
-    const THINGS: [(&str, &str, Kind, &str); 15] = [
+    const THINGS: [(&str, &str, Kind, &str); 16] = [
         ("/responses/{id}", "GET", Kind::Response, ""),
         ("/responses/{id}", "DELETE", Kind::Response, ""),
         ("/responses/{id}/cancel", "POST", Kind::Response, "/cancel"),
@@ -152,6 +155,7 @@ fn kept(mut table: Table) -> Table {
         ("/fine_tuning/jobs/{id}/resume", "POST", Kind::Job, "/resume"),
         ("/fine_tuning/jobs/{id}/events", "GET", Kind::Job, "/events"),
         ("/fine_tuning/jobs/{id}/checkpoints", "GET", Kind::Job, "/checkpoints"),
+        ("/realtime/calls/{id}/hangup", "POST", Kind::Call, "/hangup"),
     ];
     const PREFIXES: [(&str, Option<&str>); 5] = [
         ("", None),

@@ -42,6 +42,7 @@ pub(crate) fn of_delta(delta: &Delta) -> &str {
         | Delta::Signature { .. }
         | Delta::RedactedThinking { .. }
         | Delta::Logprobs { .. }
+        | Delta::Citation { .. }
         | Delta::Finish { .. }
         | Delta::Usage(_) => "",
     }

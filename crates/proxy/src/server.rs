@@ -364,6 +364,36 @@ mod tests {
         assert_eq!(end.expect("closed").expect("in order"), 0);
     }
 
+    #[tokio::test]
+    async fn a_head_that_drips_is_not_waited_for_without_end() {
+        let soon = Duration::from_millis(300);
+        let bounds = Bounds { keep_alive: soon, ..BOUNDS };
+        let patience = Patience { first_request: soon, ..Patience::default() };
+        let (address, _server) = start_within((Open::default(), bounds), hello(), patience).await;
+        for before in ["", REQUEST] {
+            let mut client = connect(address, before).await;
+            if !before.is_empty() {
+                read_hello(&mut client).await;
+            }
+            let (mut from, mut to) = client.split();
+            let dripping = async {
+                let mut head =
+                    "GET / HTTP/1.1\r\nhost: n1\r\nx-long: ".bytes().chain(std::iter::repeat(b'x'));
+                while to.write_all(&[head.next().expect("it has no end")]).await.is_ok() {
+                    tokio::time::sleep(Duration::from_millis(10)).await;
+                }
+            };
+            let mut told = Vec::new();
+            tokio::select! {
+                // A connection that is cut may be reset.
+                _ended = from.read_to_end(&mut told) => {}
+                () = dripping => {}
+                () = tokio::time::sleep(LONG) => panic!("still open after {before:?}"),
+            }
+            assert!(!told.starts_with(b"HTTP/1.1 2"), "a head that is not whole is no request");
+        }
+    }
+
     /// Counts answers that are on their way.
     struct Counted(Arc<AtomicUsize>);
 

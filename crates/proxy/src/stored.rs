@@ -27,10 +27,10 @@ use crate::kept::{Sealing, find};
 use crate::turns::Stored;
 use crate::{Proxy, Serving, entry, refused};
 
-mod answer;
+pub(crate) mod answer;
 pub(crate) mod batches;
 mod compaction;
-mod fetch;
+pub(crate) mod fetch;
 pub(crate) mod files;
 mod home;
 mod input;
@@ -113,13 +113,13 @@ async fn conduct(
 }
 
 /// A call without a body.
-fn ask(method: Method, path: String) -> Relay {
+pub(crate) fn ask(method: Method, path: String) -> Relay {
     let (query, headers, body) = (None, HeaderMap::new(), Bytes::new());
-    Relay { method, path, query, headers, body }
+    Relay { method, path, query, headers, body, secret: None }
 }
 
 /// A call with a body of that kind.
-fn send(path: &str, kind: &str, body: Bytes) -> Result<Relay, Refused> {
+pub(crate) fn send(path: &str, kind: &str, body: Bytes) -> Result<Relay, Refused> {
     let mut asked = ask(Method::POST, path.to_owned());
     let kind = HeaderValue::from_str(kind).map_err(|_| Refused::BadEncoding)?;
     asked.headers.insert(CONTENT_TYPE, kind);
@@ -129,23 +129,23 @@ fn send(path: &str, kind: &str, body: Bytes) -> Result<Relay, Refused> {
 }
 
 /// The group of only this deployment.
-fn alone(home: &Arc<Deployment>) -> Group {
+pub(crate) fn alone(home: &Arc<Deployment>) -> Group {
     Group { name: Arc::clone(&home.group), deployments: vec![Arc::clone(home)] }
 }
 
 /// A caller who asks one provider something.
 #[derive(Clone, Copy)]
-struct Asking<'a> {
-    proxy: &'a Proxy,
-    call: &'a Call,
-    serving: &'a Serving,
-    caller: &'a Caller,
-    headers: &'a HeaderMap,
+pub(crate) struct Asking<'a> {
+    pub(crate) proxy: &'a Proxy,
+    pub(crate) call: &'a Call,
+    pub(crate) serving: &'a Serving,
+    pub(crate) caller: &'a Caller,
+    pub(crate) headers: &'a HeaderMap,
 }
 
 impl Asking<'_> {
     /// Takes what the limits allow, and holds what it may cost.
-    async fn admit(
+    pub(crate) async fn admit(
         &self,
         model: &str,
         tokens: Tokens,
@@ -178,14 +178,14 @@ impl Asking<'_> {
         Ok(())
     }
 
-    fn attempt(&self, group: &Group, tokens: Tokens) -> Result<Attempt, Failed> {
+    pub(crate) fn attempt(&self, group: &Group, tokens: Tokens) -> Result<Attempt, Failed> {
         let strategy = self.serving.catalog.strategy;
         let picked = self.proxy.0.upstream.start_attempt(group, strategy, &BTreeSet::new(), tokens);
         picked.map_err(|none| none_picked(self.proxy, &group.name, none))
     }
 
     /// Asks, and waits for the head of an answer that says that all went well.
-    async fn send(
+    pub(crate) async fn send(
         &self,
         attempt: Attempt,
         asked: Relay,

@@ -66,8 +66,26 @@ impl Stored {
         }
     }
 
+    /// The events of the turn, as far as they have been stored. `None`: it was not streamed in the
+    /// background, or nobody who has them can be asked.
+    pub(crate) async fn tape(self, proxy: &Proxy) -> Option<Bytes> {
+        match proxy.0.store.get(self.holders, StoredKind::Body, self.tape_id()).await {
+            Ok(Found::Body(tape)) => Some(tape),
+            Ok(Found::Deleted | Found::Missing) | Err(_) => None,
+        }
+    }
+
+    /// By what its events are stored: no request has an id that differs from another's in one bit.
+    fn tape_id(self) -> RequestId {
+        RequestId(self.request.0 ^ 1)
+    }
+
     /// Has its holders forget it.
     pub(crate) async fn delete(self, proxy: &Proxy) -> Result<(), Refused> {
+        let (holders, until) = (self.holders, self.until());
+        let tape = proxy.0.store.delete(holders, StoredKind::Body, self.tape_id(), until).await;
+        // Without the turn its events are not found.
+        drop(tape);
         let deleted =
             proxy.0.store.delete(self.holders, StoredKind::Body, self.request, self.until()).await;
         deleted.map_err(|error| Refused::CannotKnow { reason: error.to_string() })
@@ -133,7 +151,7 @@ impl Opening {
         }
         Some(match self.kept(proxy, call, caller) {
             Some((turn, keep)) => Answered { turn, keep: Some(keep) },
-            None => Answered { turn: Turn { id: None, previous: self.previous }, keep: None },
+            None => Answered::unkept(Turn { previous: self.previous, ..Turn::default() }),
         })
     }
 
@@ -151,7 +169,8 @@ impl Opening {
         let (store, tasks) = (proxy.0.store.clone(), proxy.0.tasks.clone());
         let at = Stored { holders, request, made };
         let keep = Keep { at, request: self.whole.clone(), store, tasks };
-        Some((Turn { id: Some(id), previous: self.previous.clone() }, keep))
+        let previous = self.previous.clone();
+        Some((Turn { id: Some(id), previous, ..Turn::default() }, keep))
     }
 }
 
@@ -171,6 +190,11 @@ pub(crate) struct Keep {
 }
 
 impl Answered {
+    /// One that is not stored, or by somebody else.
+    pub(crate) fn unkept(turn: Turn) -> Self {
+        Self { turn, keep: None }
+    }
+
     /// Stores the turn: when this is over, every node can go on from it.
     pub(crate) async fn store(self, response: Bytes) {
         if let Some(keep) = self.keep {
@@ -198,6 +222,16 @@ impl Keep {
     pub(crate) async fn put(&self, response: Bytes) {
         if let Err(reason) = self.try_put(response).await {
             warn!(request.id = %self.at.request, reason, "a response is not stored");
+        }
+    }
+
+    /// Stores the events of the turn, to be had again beside it.
+    pub(crate) async fn put_tape(&self, tape: Bytes) {
+        let Self { at, store, .. } = self;
+        let (id, made, until) = (at.tape_id(), at.made, at.until());
+        let entry = Entry { id, label: None, made, until };
+        if let Err(error) = store.put(at.holders, StoredKind::Body, entry, tape).await {
+            warn!(request.id = %at.request, %error, "the events of a response are not stored");
         }
     }
 

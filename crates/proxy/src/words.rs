@@ -7,6 +7,10 @@ use crate::error::own;
 pub(crate) const NO_MODEL_NAMED: &str = "This API key may call certain models only, and the request names none: \
      name one in `model`.";
 
+pub(crate) const BAD_FRAMING: &str = "the chunks of the request body are not framed as \
+     `Transfer-Encoding: chunked` has it: each is its length in hexadecimal digits, CRLF, so many \
+     bytes, CRLF; the last one has the length 0";
+
 pub(crate) fn no_lender(prefix: &str, provider: &str) -> String {
     format!(
         "no deployment lends its credential to /{prefix}: add one to model_list whose \
@@ -41,6 +45,17 @@ pub(crate) fn missing_param(name: &str) -> ErrorBody {
     let message =
         format!("BadRequest please pass param={name} in request body. This is a required param");
     own(400, "invalid_request_error", message)
+}
+
+/// A model that `whose` list of models lacks: that of a key, a team, ..., which `kind` says.
+pub(crate) fn not_allowed(model: &str, kind: &str, whose: &str) -> ErrorBody {
+    let message = format!(
+        "The requested model '{model}' is not available for this API key, or the model name is \
+         invalid. Check the models available to you and try again. It is not among the models of \
+         {whose}."
+    );
+    let refused = own(403, &format!("{kind}_model_access_denied"), message);
+    ErrorBody { param: Some("model".to_owned()), ..refused }
 }
 
 pub(crate) fn node_full(limit: u64) -> String {

@@ -9,7 +9,9 @@ use dunlin_egress::{Body, Client};
 use dunlin_llm::{ChatReply, ChatRequest};
 use dunlin_providers::{Provider, ProviderError};
 use dunlin_router::{Deployment, Outcome, Retry};
-use dunlin_types::{Credential, Tokens};
+use dunlin_types::{Credential, Secret, Tokens};
+use futures::future::BoxFuture;
+use futures::{StreamExt, TryStreamExt};
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderMap, Response};
 use http_body::Body as _;
@@ -19,11 +21,15 @@ use tracing::debug;
 use crate::attempt::Attempt;
 use crate::error::Failure;
 use crate::pieces::Pieces;
+use crate::relay::provider_of;
 use crate::stream::{Ending, Long, Stream};
 use crate::{MAX_HELD_REPLY_BYTES, MAX_TRANSLATED_REPLY_BYTES, Upstream};
 
 /// As much of an error's body is read as anyone will look at.
 const MAX_ERROR_BYTES: usize = 64 << 10;
+
+/// As many parts of one request are asked at the same time.
+const MAX_PARTS_AT_ONCE: usize = 8;
 
 /// How long one attempt may take.
 #[derive(Clone, Copy, Debug)]
@@ -139,8 +145,47 @@ impl Upstream {
 
     async fn send(&self, attempt: &Attempt, request: &ChatRequest) -> Result<Part, Failure> {
         let deployment = &attempt.deployment;
-        let provider = dunlin_providers::find(&deployment.provider)
-            .expect("a deployment of a provider that is not served is parked");
+        let provider = provider_of(deployment);
+        let parts = provider
+            .split(request, &deployment.target)
+            .map_err(|error| Failure::unsendable(deployment, provider.speaker(), &error))?;
+        if parts.is_empty() {
+            self.send_one(attempt, request).await
+        } else {
+            Box::pin(self.send_parts(attempt, &parts)).await
+        }
+    }
+
+    /// All parts are answered, or none: the first failure cancels the others.
+    async fn send_parts(&self, attempt: &Attempt, parts: &[ChatRequest]) -> Result<Part, Failure> {
+        let deployment = &attempt.deployment;
+        let mut asked: Vec<BoxFuture<'_, Result<Part, Failure>>> = Vec::with_capacity(parts.len());
+        for part in parts {
+            asked.push(Box::pin(self.send_one(attempt, part)));
+        }
+        let asked = futures::stream::iter(asked).buffered(MAX_PARTS_AT_ONCE);
+        let answers: Vec<Part> = asked.try_collect().await?;
+        let (mut headers, mut replies) = (HeaderMap::new(), Vec::with_capacity(answers.len()));
+        for answer in answers {
+            if let Part::Whole(whole) = answer {
+                headers = whole.headers;
+                replies.push(whole.reply);
+            }
+        }
+        let speaker = provider_of(deployment).speaker();
+        let complete = replies.len() == parts.len();
+        let joined = complete.then(|| ChatReply::joined(replies)).flatten();
+        let reply = joined.ok_or_else(|| {
+            let why = "the answers to the parts of the request cannot be put together";
+            Failure::new(deployment, ProviderError::lacking(speaker, why))
+        })?;
+        let deployment = Arc::clone(deployment);
+        Ok(Part::Whole(Whole { reply, headers, deployment }))
+    }
+
+    async fn send_one(&self, attempt: &Attempt, request: &ChatRequest) -> Result<Part, Failure> {
+        let deployment = &attempt.deployment;
+        let provider = provider_of(deployment);
         let target = &deployment.target;
         let credential = self.credential(deployment, provider.speaker()).await?;
         let call = provider
@@ -178,6 +223,19 @@ impl Upstream {
                 current.map_err(|error| misconfigured(deployment, speaker, &error))
             }
             (None, None) => Ok(Credential::None),
+        }
+    }
+
+    /// The same, unless the call brings its own.
+    pub(crate) async fn credential_or(
+        &self,
+        secret: Option<&Secret>,
+        deployment: &Arc<Deployment>,
+        speaker: &'static str,
+    ) -> Result<Credential, Failure> {
+        match secret {
+            Some(secret) => Ok(Credential::Token(secret.clone())),
+            None => self.credential(deployment, speaker).await,
         }
     }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use dunlin_providers::{EncodeError, ProviderError};
 use dunlin_router::{Outcome, Retry};
+use dunlin_types::Secret;
 use http::header::{CONNECTION, UPGRADE};
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri};
 use http_body_util::Full;
@@ -15,6 +16,17 @@ use crate::attempt::Attempt;
 use crate::call::refusal;
 use crate::error::Failure;
 use crate::stream::Ending;
+
+/// The client's part of a handshake.
+#[derive(Clone, Copy, Debug)]
+pub struct Opening<'a> {
+    /// The client's own parameters.
+    pub query: &'a str,
+    /// What is sent beside the credential.
+    pub headers: &'a HeaderMap,
+    /// What lets the client in instead of the deployment's credential.
+    pub secret: Option<&'a Secret>,
+}
 
 /// A connection that speaks WebSocket. Dropping it ends it.
 pub struct Conversation {
@@ -38,21 +50,19 @@ impl Talking {
 
 impl Upstream {
     /// Opens a conversation with the picked deployment and waits, no longer than `first`, for its
-    /// handshake. `query` are the client's own parameters, `headers` what is sent beside the
-    /// credential.
+    /// handshake.
     ///
     /// # Errors
     /// [`Failure`]: there is no conversation.
     pub async fn converse(
         &self,
         attempt: Attempt,
-        query: &str,
-        headers: HeaderMap,
+        opening: Opening<'_>,
         first: Duration,
         retry: Retry,
     ) -> Result<Conversation, Failure> {
         let began = attempt.began;
-        let opened = tokio::time::timeout(first, self.open(&attempt, query, headers)).await;
+        let opened = tokio::time::timeout(first, self.open(&attempt, opening)).await;
         let opened = opened.unwrap_or_else(|_| {
             let taken = self.0.clock.mono().since(began);
             Err(Failure::new(&attempt.deployment, ProviderError::timeout(first, taken)))
@@ -72,8 +82,7 @@ impl Upstream {
     async fn open(
         &self,
         attempt: &Attempt,
-        query: &str,
-        headers: HeaderMap,
+        Opening { query, headers, secret }: Opening<'_>,
     ) -> Result<(HeaderMap, Upgraded), Failure> {
         let deployment = &attempt.deployment;
         let provider = dunlin_providers::find(&deployment.provider)
@@ -89,10 +98,10 @@ impl Upstream {
         let mut call = Request::new(Bytes::new());
         *call.method_mut() = Method::GET;
         *call.uri_mut() = uri;
-        *call.headers_mut() = headers;
+        *call.headers_mut() = headers.clone();
         call.headers_mut().insert(CONNECTION, HeaderValue::from_static("Upgrade"));
         call.headers_mut().insert(UPGRADE, HeaderValue::from_static("websocket"));
-        let credential = self.credential(deployment, provider.speaker()).await?;
+        let credential = self.credential_or(secret, deployment, provider.speaker()).await?;
         let now = self.0.clock.unix();
         provider.authorize(&mut call, target, &credential, now).map_err(unsendable)?;
         let client = self.client(deployment, provider.speaker())?;

@@ -36,7 +36,7 @@ use tracing::warn;
 
 pub use attempt::Attempt;
 pub use call::{Answer, Bounds, Whole};
-pub use converse::{Conversation, Talking};
+pub use converse::{Conversation, Opening, Talking};
 pub use error::Failure;
 pub use metrics::METRICS;
 pub use relay::{Relay, Relayed};

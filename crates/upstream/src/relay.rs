@@ -8,7 +8,7 @@ use bytes::Bytes;
 use dunlin_egress::Client;
 use dunlin_providers::{EncodeError, Provider, ProviderError, relay};
 use dunlin_router::{Deployment, Outcome, Retry};
-use dunlin_types::{Networks, Tls};
+use dunlin_types::{Networks, Secret, Tls};
 use http::header::RETRY_AFTER;
 use http::{HeaderMap, Method, Request, StatusCode, Uri};
 use http_body_util::Full;
@@ -39,6 +39,8 @@ pub struct Relay {
     pub headers: HeaderMap,
     /// Its body.
     pub body: Bytes,
+    /// What lets it in instead of the deployment's credential.
+    pub secret: Option<Secret>,
 }
 
 /// An answer whose head is at hand. Dropping it cancels it upstream.
@@ -138,8 +140,10 @@ impl Upstream {
         let provider = provider_of(deployment);
         let unsendable = |error| Failure::unsendable(deployment, provider.speaker(), &error);
         let target = &deployment.target;
+        let secret = call.secret.clone();
         let mut request = request(url, call).map_err(unsendable)?;
-        let credential = self.credential(deployment, provider.speaker()).await?;
+        let credential =
+            self.credential_or(secret.as_ref(), deployment, provider.speaker()).await?;
         provider
             .authorize(&mut request, target, &credential, self.0.clock.unix())
             .map_err(unsendable)?;
@@ -170,7 +174,7 @@ impl Upstream {
     }
 }
 
-fn provider_of(deployment: &Deployment) -> &'static dyn Provider {
+pub(crate) fn provider_of(deployment: &Deployment) -> &'static dyn Provider {
     dunlin_providers::find(&deployment.provider)
         .expect("a deployment of a provider that is not served is parked")
 }

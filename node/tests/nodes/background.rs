@@ -105,18 +105,104 @@ async fn a_response_is_cancelled_and_deleted_from_any_node_and_fails_with_its_pr
     let message = failed["error"]["message"].as_str().unwrap_or_default();
     assert!(message.contains("litellm.InternalServerError"), "{failed}");
 
-    for (field, value) in [("stream", json!(true)), ("store", json!(false))] {
-        let mut body = ask("four");
-        body[field] = value;
-        let refused = owner.post(&setup.cluster.url(0, "/v1/responses"), &body).await?;
-        assert_error(
-            &refused,
-            400,
-            json!("invalid_request_error"),
-            "A response with `background: true`",
-        );
-        assert_eq!(refused.json::<Value>()?["error"]["param"], field);
+    let mut body = ask("four");
+    body["store"] = json!(false);
+    let refused = owner.post(&setup.cluster.url(0, "/v1/responses"), &body).await?;
+    let begins = "A response with `background: true`";
+    assert_error(&refused, 400, json!("invalid_request_error"), begins);
+    assert_eq!(refused.json::<Value>()?["error"]["param"], "store");
+    let (status, told) = call(&setup, 0, &owner, "GET", &format!("{id}?stream=true")).await?;
+    assert_eq!((status, &told["error"]["param"]), (400, &json!("stream")), "{told}");
+    Ok(())
+}
+
+/// The events of a stream that has come to its end.
+fn events(body: &str) -> Vec<Value> {
+    let data = body.lines().filter_map(|line| line.strip_prefix("data: "));
+    data.map(|data| serde_json::from_str(data).expect("an event is JSON")).collect()
+}
+
+async fn again(
+    setup: &Setup,
+    node: usize,
+    caller: &Client,
+    id: &str,
+    after: u64,
+) -> anyhow::Result<Vec<Value>> {
+    let path = format!("/v1/responses/{id}?stream=true&starting_after={after}");
+    let (status, body) = harness::send(setup, node, caller, "GET", &path).await?;
+    assert_eq!(status, 200, "{body}");
+    Ok(events(&body))
+}
+
+/// Begins a stream, hears its first events and leaves: gives its id.
+async fn leave(setup: &Setup, node: usize, caller: &Client, input: &str) -> anyhow::Result<String> {
+    let mut body = ask(input);
+    body["stream"] = json!(true);
+    let url = setup.cluster.url(node, "/v1/responses");
+    let asked = dunlin_cluster::http_client()?.post(url).bearer_auth(caller.key()).json(&body);
+    let mut answer = asked.send().await?;
+    assert_eq!(answer.status(), 200);
+    let mut heard = String::new();
+    while events(heard.rsplit_once("\n\n").map_or("", |(whole, _)| whole)).len() < 2 {
+        let more = tokio::time::timeout(SOON, answer.chunk()).await??.expect("there is more");
+        heard += std::str::from_utf8(&more)?;
     }
+    let first = &events(&heard)[0];
+    assert_eq!(
+        (&first["type"], &first["response"]["status"], &first["sequence_number"]),
+        (&json!("response.created"), &json!("queued"), &json!(0)),
+        "it is told at once: {first}"
+    );
+    Ok(first["response"]["id"].as_str().expect("an id").to_owned())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_that_nobody_need_wait_for_is_taken_up_again_anywhere() -> anyhow::Result<()> {
+    let mut setup = harness::start(3).await?;
+    let owner = setup.make_key(0, json!({})).await?;
+    let id = leave(&setup, 0, &owner, "[[delay:2000]] [[say:good day]] one").await?;
+    let here = again(&setup, 0, &owner, &id, 1).await?;
+    let numbers: Vec<_> = here.iter().map(|event| event["sequence_number"].as_u64()).collect();
+    let expected: Vec<_> = (2..here.len() as u64 + 2).map(Some).collect();
+    assert_eq!(numbers, expected, "each once, in order: {here:?}");
+    assert_eq!(here[0]["type"], "response.in_progress");
+    let last = here.last().expect("an end");
+    assert_eq!(last["type"], "response.completed");
+    assert_eq!(last["response"]["output"][0]["content"][0]["text"], "good day");
+    assert_eq!(last["response"]["id"], json!(id));
+    for node in [1, 2] {
+        assert_eq!(again(&setup, node, &owner, &id, 1).await?, here, "node {node}");
+    }
+    let (status, read) = call(&setup, 1, &owner, "GET", &id).await?;
+    assert_eq!((status, &read["status"]), (200, &json!("completed")), "{read}");
+    let next = json!({"model": "chat", "input": "two", "previous_response_id": id});
+    let next = owner.post(&setup.cluster.url(2, "/v1/responses"), &next).await?;
+    assert_eq!(next.status, 200, "{}", next.body);
+    let stranger = setup.make_key(0, json!({})).await?;
+    let path = format!("/v1/responses/{id}?stream=true");
+    assert_eq!(harness::send(&setup, 1, &stranger, "GET", &path).await?.0, 404);
+
+    // Heard on another node while it is made.
+    let id = leave(&setup, 0, &owner, "[[delay:2000]] [[say:and night]] three").await?;
+    let there = again(&setup, 1, &owner, &id, 0).await?;
+    assert_eq!(there.last().expect("an end")["type"], "response.completed");
+
+    let id = leave(&setup, 0, &owner, "[[status:500]] four").await?;
+    ends(&setup, 1, &owner, &id, "failed", SOON).await?;
+    let failed = again(&setup, 2, &owner, &id, 1).await?;
+    assert_eq!(failed.last().expect("an end")["type"], "error", "{failed:?}");
+
+    let id = leave(&setup, 0, &owner, "[[delay:60000]] five").await?;
+    let (status, told) = call(&setup, 1, &owner, "POST", &format!("{id}/cancel")).await?;
+    assert_eq!((status, &told["status"]), (200, &json!("cancelled")), "{told}");
+    assert_eq!(again(&setup, 2, &owner, &id, 1).await?, Vec::<Value>::new());
+
+    let lost = leave(&setup, 0, &owner, "[[delay:60000]] six").await?;
+    setup.cluster.kill(0).await?;
+    let told = tokio::time::timeout(GIVEN_UP, again(&setup, 1, &owner, &lost, 1)).await??;
+    let last = told.last().expect("an end");
+    assert_eq!((&last["type"], &last["sequence_number"]), (&json!("response.failed"), &json!(2)));
     Ok(())
 }
 

@@ -175,6 +175,32 @@ async fn vectors_come_from_each() -> anyhow::Result<()> {
         assert!(!vector.is_empty() && vector.iter().all(Value::is_number), "{name}");
         assert_eq!(answer["model"], name);
     }
+    // Titan takes one text in a call: several are several calls, all of them or none.
+    let texts: Vec<String> = (0..20).map(|number| format!("peep {number}")).collect();
+    let body = json!({"model": "bedrock-vectors", "input": texts});
+    let before = setup.mock.stats().requests;
+    let reply = setup.cluster.client().post(&url, &body).await?;
+    assert_eq!(reply.status, 200, "{}", reply.body);
+    let answer: Value = reply.json()?;
+    let all = answer["data"].as_array().expect("vectors");
+    let numbers: Vec<&Value> = all.iter().map(|one| &one["index"]).collect();
+    assert_eq!(numbers, (0..20).collect::<Vec<_>>(), "{answer}");
+    assert_eq!(setup.mock.stats().requests, before + 20);
+    let one: Value = setup
+        .cluster
+        .client()
+        .post(&url, &json!({"model": "bedrock-vectors", "input": texts[7]}))
+        .await?
+        .json()?;
+    assert_eq!(one["data"][0]["embedding"], all[7]["embedding"], "in their order");
+    let tokens = |answer: &Value| answer["usage"]["prompt_tokens"].as_u64().unwrap_or_default();
+    assert!(tokens(&answer) >= 20 * tokens(&one) - 20, "summed: {answer}");
+    let fails = Fault::Status { code: 400, retry_after: None };
+    let faults = std::iter::repeat_n(Fault::None, 9).chain([fails]).collect();
+    setup.mock.set_faults(faults).await;
+    let reply = setup.cluster.client().post(&url, &body).await?;
+    assert_eq!(reply.status, 400, "{}", reply.body);
+    setup.mock.set_fault(Fault::None).await;
     Ok(())
 }
 

@@ -25,6 +25,7 @@ MODELS = {
     "bedrock": ([], "bedrock/anthropic.claude-sonnet-4-5-20250929-v1:0", ""),
     "cohere": ([], "cohere/command-a-03-2025", ""),
     "ollama": ([], "ollama_chat/llama3.2", ""),
+    "azure": ([], "azure/gpt-mock", ""),
 }
 
 # The model whose server has responses itself, and keeps them: the mock of `chat`.

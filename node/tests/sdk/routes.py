@@ -24,24 +24,20 @@ SERVED = [
         *(f"POST {before}/fine_tuning/jobs/{{id}}/{what}" for what in ("cancel", "pause", "resume")),
         *(f"GET {before}/fine_tuning/jobs/{{id}}/{what}" for what in ("events", "checkpoints")))),
     *(f"GET {path}" for path in ("/v1/realtime", "/realtime", "/openai/v1/realtime")),
+    *(f"POST {before}/realtime/{what}" for before in ("/v1", "", "/openai/v1") for what in ("client_secrets", "calls")),
     *(f"GET {before}/responses" for before in ("/v1", "", "/openai/v1")),
     *(f"POST /{prefix}/{{rest}}" for prefix in (
         "anthropic", "openai", "openai_passthrough", "azure", "azure_ai", "vllm", "gemini", "vertex_ai", "vertex-ai",
         "bedrock", "cohere", "mistral", "openrouter", "nvidia_nim")),
     "POST /v1beta/models/{id}", "POST /models/{id}",
-    "POST /utils/token_counter", "GET /utils/supported_openai_params",
+    "POST /utils/token_counter", "POST /utils/transform_request", "GET /utils/supported_openai_params",
 ]
 # Absent, each with one plain reason.
 ABSENT = {
-    "POST /v1/realtime/client_secrets": "it hands out the provider's own credential, by which a client passes by "
-                                        "every limit and budget",
-    "POST /v1/realtime/calls": "WebRTC media would pass by the gateway, uncounted",
     "POST /assemblyai/{rest}": "no such provider is served; a configured `pass_through_endpoints` entry reaches it",
     "POST /langfuse/{rest}": "no model is behind it; a configured `pass_through_endpoints` entry reaches it",
     "POST /milvus/{rest}": "no model is behind it; a configured `pass_through_endpoints` entry reaches it",
     "POST /watsonx/{rest}": "no such provider is served; a configured `pass_through_endpoints` entry reaches it",
-    "POST /utils/transform_request": "it shows what would be sent with the provider's key in it; `x-litellm-*` "
-                                     "headers and `/model/info` tell where a request went",
     "GET /utils/model_info": "`/model/info` and `/model_group/info` say the same",
     "POST /mcp": "the gateway routes models; `mcp_servers` in a config is refused by name",
 }

@@ -46,6 +46,7 @@ SINGLE = {
     "response_stored": "/v1/responses/{id}, /v1/responses/{id}/input_items",
     "response_in_background": "/v1/responses/{id}/cancel",
     "response_made_here": "/v1/responses/{id}/cancel",
+    "response_streamed_here": "/v1/responses/{id}?stream=true",
     "response_tokens": "/v1/responses/input_tokens",
     "response_compacted": "/v1/responses/compact",
     "files": "/v1/files",
@@ -58,6 +59,8 @@ SINGLE = {
     "count_tokens": "/v1/messages/count_tokens",
     "models": "/v1/models",
     "realtime": "/v1/realtime",
+    "realtime_of_a_browser": "/v1/realtime/client_secrets",
+    "realtime_call": "/v1/realtime/calls",
 }
 # The suites by the name of what they test.
 SDKS = {

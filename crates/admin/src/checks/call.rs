@@ -13,7 +13,7 @@ use dunlin_ledger::{Ask, Cost, Pricing};
 use dunlin_llm::{ChatReply, ChatRequest, Endpoint, Media, Picture, Usage};
 use dunlin_router::{Deployment, DeploymentLimits, Retry, context};
 use dunlin_types::{RequestId, Tokens};
-use dunlin_upstream::{Answer, Bounds, Failure, Relay};
+use dunlin_upstream::{Answer, Bounds, Failure, Opening, Relay};
 use http::header::{SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION};
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use serde_json::json;
@@ -140,7 +140,8 @@ impl Admin {
             }
             What::Handshake => {
                 let attempt = upstream.attempt_at(whom, Tokens(0));
-                let opened = upstream.converse(attempt, "", handshake(), within, retry).await;
+                let opening = Opening { query: "", headers: &handshake(), secret: None };
+                let opened = upstream.converse(attempt, opening, within, retry).await;
                 let opened = opened.map_err(failed)?;
                 opened.ending.over(false);
                 Ok(Answered { headers: opened.headers, ..Answered::default() })
@@ -152,6 +153,7 @@ impl Admin {
                     query: Some("limit=1".to_owned()),
                     headers: HeaderMap::new(),
                     body: bytes::Bytes::new(),
+                    secret: None,
                 };
                 let attempt = upstream.attempt_at(whom, Tokens(0));
                 let listed = upstream.relay_kept(attempt, call, within, retry).await;

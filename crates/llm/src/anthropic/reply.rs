@@ -83,7 +83,13 @@ pub fn parse_count(bytes: Bytes) -> Result<ChatReply, BadReply> {
 /// Bytes of text in the JSON text of a `content` member.
 pub(crate) fn output_bytes(content: &str) -> u64 {
     let parts = serde_json::from_str::<&RawValue>(content).ok().and_then(|c| read_content(c).ok());
-    let choice = |parts| Choice { index: 0, parts, finish: Finish::Stop, logprobs: None };
+    let choice = |parts| Choice {
+        index: 0,
+        parts,
+        finish: Finish::Stop,
+        logprobs: None,
+        citations: Vec::new(),
+    };
     parts.map_or(0, |parts| {
         Reply { choices: vec![choice(parts)], ..Reply::default() }.output_bytes()
     })
@@ -108,7 +114,7 @@ pub fn read_reply(body: &[u8]) -> Result<Reply, BadReply> {
     Ok(Reply {
         id: wire.id,
         model: wire.model,
-        choices: vec![Choice { index: 0, parts, finish, logprobs: None }],
+        choices: vec![Choice { index: 0, parts, finish, logprobs: None, citations: Vec::new() }],
         usage: tokens,
         service_tier,
         ..Reply::default()

@@ -205,7 +205,13 @@ fn an_answer_is_written_as_a_message() {
         completion: Tokens(3),
         ..Usage::default()
     };
-    let choice = Choice { index: 0, parts, finish: Finish::ToolCalls, logprobs: None };
+    let choice = Choice {
+        index: 0,
+        parts,
+        finish: Finish::ToolCalls,
+        logprobs: None,
+        citations: Vec::new(),
+    };
     let reply = Reply { choices: vec![choice], usage: Some(usage), ..Reply::default() };
     let written = ChatReply::from(reply).write(Endpoint::Messages, STAMP);
     let input =

@@ -194,7 +194,7 @@ impl StreamWriter for MessagesWriter {
             Delta::Finish { choice: 0, finish } => self.finish = Some(finish),
             Delta::Usage(usage) => self.usage = usage,
             // It has no words for them.
-            Delta::Logprobs { .. } => {}
+            Delta::Logprobs { .. } | Delta::Citation { .. } => {}
             // There is room for one choice only.
             Delta::Text { .. }
             | Delta::Refusal { .. }

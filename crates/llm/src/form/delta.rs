@@ -2,7 +2,7 @@
 
 use dunlin_types::Usage;
 
-use crate::form::{Finish, Json};
+use crate::form::{Citation, Finish, Json};
 
 /// What one event of a stream adds. `choice` and `call` count from 0; a call's number is unique
 /// within its choice.
@@ -81,6 +81,13 @@ pub enum Delta {
         /// In OpenAI's form, as in [`Choice::logprobs`](crate::form::Choice::logprobs).
         logprobs: Json,
     },
+    /// Where some of its words come from, once they are said.
+    Citation {
+        /// Of which answer.
+        choice: u32,
+        /// The source.
+        citation: Citation,
+    },
     /// An answer is whole.
     Finish {
         /// Which.
@@ -106,6 +113,7 @@ impl Delta {
             | Self::Signature { .. }
             | Self::RedactedThinking { .. }
             | Self::Logprobs { .. }
+            | Self::Citation { .. }
             | Self::Finish { .. }
             | Self::Usage(_) => 0,
         };
@@ -126,6 +134,7 @@ impl Delta {
             | Self::ToolCall { .. }
             | Self::Arguments { .. }
             | Self::Logprobs { .. }
+            | Self::Citation { .. }
             | Self::Finish { .. } => None,
         }
     }

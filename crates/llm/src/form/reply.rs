@@ -54,6 +54,21 @@ pub struct Choice {
     pub finish: Finish,
     /// Probabilities, in OpenAI's form.
     pub logprobs: Option<Json>,
+    /// Where its words come from.
+    pub citations: Vec<Citation>,
+}
+
+/// A source of some of an answer's words.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Citation {
+    /// Where the words begin, in characters of the text.
+    pub start: u64,
+    /// Where they end.
+    pub end: u64,
+    /// What the source is called.
+    pub title: String,
+    /// Where it is.
+    pub url: String,
 }
 
 /// Why an answer ended. Each dialect has its own table of words.

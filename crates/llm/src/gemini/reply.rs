@@ -35,7 +35,7 @@ pub fn read_reply(body: &[u8]) -> Result<Reply, BadReply> {
     let blocked = response.prompt_feedback.is_some_and(|said| said.block_reason.is_some());
     if choices.is_empty() && blocked {
         let (parts, finish) = (Vec::new(), Finish::ContentFilter);
-        choices.push(Choice { index: 0, parts, finish, logprobs: None });
+        choices.push(Choice { index: 0, parts, finish, logprobs: None, citations: Vec::new() });
     }
     Ok(Reply {
         id: response.response_id,
@@ -123,7 +123,8 @@ fn read_candidate(
     let calls_any = parts.iter().any(|part| matches!(part.kind, PartKind::ToolCall(_)));
     let finish = finish_named(candidate.finish_reason.as_deref(), calls_any);
     let logprobs = candidate.logprobs_result.map(read_logprobs);
-    Ok(Choice { index: candidate.index.unwrap_or(at), parts, finish, logprobs })
+    let (index, citations) = (candidate.index.unwrap_or(at), Vec::new());
+    Ok(Choice { index, parts, finish, logprobs, citations })
 }
 
 pub(super) fn wire_parts<'a>(

@@ -117,6 +117,8 @@ impl StreamWriter for Writer {
             Delta::Usage(usage) => self.usage = Some(usage),
             // Only its own provider could read it.
             Delta::RedactedThinking { .. } => {}
+            // It names sources in a form of its own.
+            Delta::Citation { .. } => {}
         }
     }
 

@@ -1,7 +1,9 @@
 //! OpenAI's stream frames, read into pieces of the common form.
 
 use serde::Deserialize;
+use serde_json::Value;
 
+use super::annotations;
 use super::content::Content;
 use super::reply::finish_named;
 use crate::form::{Delta, Finish, Json};
@@ -33,6 +35,7 @@ struct WireDelta {
     reasoning_content: Option<String>,
     reasoning: Option<String>,
     tool_calls: Option<Vec<WireCall>>,
+    annotations: Option<Value>,
 }
 
 #[derive(Deserialize)]
@@ -85,6 +88,8 @@ impl DeltaReader {
         out.extend(said(delta.refusal).map(|text| Delta::Refusal { choice, text }));
         let logprobs = wire.logprobs.filter(Json::is_object);
         out.extend(logprobs.map(|logprobs| Delta::Logprobs { choice, logprobs }));
+        let citations = annotations::read(delta.annotations).into_iter();
+        out.extend(citations.map(|citation| Delta::Citation { choice, citation }));
         for (at, call) in (0..).zip(delta.tool_calls.into_iter().flatten()) {
             self.call(choice, call.index.unwrap_or(at), call, out);
         }

@@ -4,6 +4,7 @@ use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
+use super::annotations;
 use super::calls::{WireCall, sealed_call};
 use super::content::Content;
 use crate::endpoint::Stamp;
@@ -39,6 +40,7 @@ struct WireMessage {
     reasoning_content: Option<String>,
     reasoning: Option<String>,
     tool_calls: Option<Vec<WireCall>>,
+    annotations: Option<Value>,
 }
 
 /// Reads the answer of an OpenAI-compatible chat or completion.
@@ -81,7 +83,14 @@ fn read_choice(at: u32, choice: WireChoice) -> Choice {
         Some(finish) => finish,
         None => Finish::Stop,
     };
-    Choice { index: choice.index.unwrap_or(at), parts, finish, logprobs: choice.logprobs }
+    let citations = annotations::read(message.annotations);
+    Choice {
+        index: choice.index.unwrap_or(at),
+        parts,
+        finish,
+        logprobs: choice.logprobs,
+        citations,
+    }
 }
 
 /// OpenAI's word for why an answer ended, and its kin of compatible servers.
@@ -116,6 +125,10 @@ pub(crate) fn write_reply(reply: &Reply, stamp: Stamp<'_>) -> Bytes {
             "index": choice.index,
             "message": message(&choice.parts),
         });
+        if !choice.citations.is_empty() {
+            let cited = choice.citations.iter().map(annotations::write);
+            wire["message"]["annotations"] = cited.collect();
+        }
         if let Some(logprobs) = &choice.logprobs {
             wire["logprobs"] = serde_json::from_str(logprobs.text()).expect("parsed before");
         }

@@ -211,6 +211,7 @@ fn reply() -> Reply {
             ],
             finish: Finish::ToolCalls,
             logprobs: None,
+            citations: Vec::new(),
         }],
         usage: Some(Usage {
             prompt: Tokens(9),

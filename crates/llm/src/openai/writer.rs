@@ -3,6 +3,7 @@
 use dunlin_types::Usage;
 use serde_json::{Value, json};
 
+use super::annotations;
 use super::calls::sealed_call;
 use super::reply::finish_word;
 use crate::endpoint::{Stamp, StreamWriter};
@@ -108,6 +109,10 @@ impl StreamWriter for ChatWriter {
                 let wire = json!({"index": choice, "delta": {}, "logprobs": logprobs});
                 self.frames.write(out, wire, None);
             }
+            Delta::Citation { choice, citation } => {
+                let annotation = annotations::write(&citation);
+                self.delta(choice, json!({"annotations": [annotation]}), out);
+            }
             Delta::Finish { choice, finish } => {
                 let finish = finish_word(&finish);
                 let wire = json!({"finish_reason": finish, "index": choice, "delta": {}});
@@ -151,7 +156,8 @@ impl StreamWriter for TextWriter {
             | Delta::RedactedThinking { .. }
             | Delta::ToolCall { .. }
             | Delta::Arguments { .. }
-            | Delta::Logprobs { .. } => {}
+            | Delta::Logprobs { .. }
+            | Delta::Citation { .. } => {}
         }
     }
 

@@ -4,7 +4,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
-use crate::form::{Json, Message, Part, PartKind, Role, Source, ToolCall, unsealed};
+use crate::form::{Citation, Json, Message, Part, PartKind, Role, Source, ToolCall, unsealed};
 use crate::json::string;
 use crate::parse::BadRequest;
 use crate::responses::compaction::told;
@@ -199,6 +199,19 @@ pub(super) fn message(id: &str, status: &str, content: &[Value]) -> Value {
 
 pub(super) fn output_text(text: &str) -> Value {
     json!({"type": "output_text", "annotations": [], "logprobs": [], "text": text})
+}
+
+/// The same with the sources of its words.
+pub(super) fn cited_text(text: &str, annotations: &[Value]) -> Value {
+    let mut part = output_text(text);
+    part["annotations"] = annotations.into();
+    part
+}
+
+pub(super) fn annotation(citation: &Citation) -> Value {
+    let Citation { start, end, title, url } = citation;
+    json!({"type": "url_citation", "start_index": start, "end_index": end, "title": title,
+        "url": url})
 }
 
 pub(super) fn refusal(text: &str) -> Value {

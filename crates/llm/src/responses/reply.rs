@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use crate::endpoint::Stamp;
 use crate::form::{Choice, Finish, PartKind, Reply};
 use crate::json::members;
-use crate::responses::items::{function_call, message, output_text, reasoning, refusal};
+use crate::responses::items::{annotation, cited_text, function_call, message, reasoning, refusal};
 
 /// The fields of a request that its response repeats, and what they are if they were not sent.
 const REPEATED: &[(&str, &str)] = &[
@@ -124,9 +124,11 @@ pub(crate) fn write_reply(reply: &Reply, stamp: Stamp<'_>) -> Bytes {
 
 fn output(choice: &Choice, stamp: Stamp<'_>, status: Status) -> Vec<Value> {
     let (mut items, mut content) = (Vec::new(), Vec::new());
+    // Of the first text: no provider that cites has two.
+    let mut cited: Vec<Value> = choice.citations.iter().map(annotation).collect();
     for (at, part) in choice.parts.iter().enumerate() {
         match &part.kind {
-            PartKind::Text(text) => content.push(output_text(text)),
+            PartKind::Text(text) => content.push(cited_text(text, &std::mem::take(&mut cited))),
             PartKind::Refusal(text) => content.push(refusal(text)),
             PartKind::Thinking { text, signature } => {
                 items.push(reasoning(&item_id("rs", stamp, at), text, signature.as_deref()));

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use crate::endpoint::Stamp;
 use crate::responses::reply::{Status, response};
+use crate::responses::writer::{ANNOUNCED, frame};
 
 /// How a response without an answer stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,6 +32,30 @@ pub fn standing(stamp: Stamp<'_>, how: Standing<'_>) -> Bytes {
     let mut response = response(stamp, Status::InProgress, Vec::new(), None);
     apply(&mut response, how);
     written(&response)
+}
+
+/// The events that begin the stream of a response whose answer has not begun.
+#[must_use]
+pub fn announced(stamp: Stamp<'_>) -> Bytes {
+    let mut queued = response(stamp, Status::InProgress, Vec::new(), None);
+    apply(&mut queued, Standing::Queued);
+    let mut out = Vec::new();
+    for (number, kind) in (0..ANNOUNCED).zip(["response.created", "response.queued"]) {
+        let event = json!({"type": kind, "sequence_number": number, "response": queued});
+        frame(&mut out, kind, &event);
+    }
+    Bytes::from(out)
+}
+
+/// The event of that number that ends the stream of a response which will not be made.
+#[must_use]
+pub fn failed_event(response: &[u8], number: u64) -> Bytes {
+    let response: Value = serde_json::from_slice(response).unwrap_or(Value::Null);
+    let kind = "response.failed";
+    let event = json!({"type": kind, "sequence_number": number, "response": response});
+    let mut out = Vec::new();
+    frame(&mut out, kind, &event);
+    Bytes::from(out)
 }
 
 /// A response object that stands otherwise than it says. `None`: it is none.
@@ -66,7 +91,7 @@ mod tests {
     #[test]
     fn a_response_without_an_answer_says_how_it_stands_and_repeats_its_request() {
         let request = r#"{"model":"m","input":"hi","background":true,"metadata":{"a":"b"}}"#;
-        let turn = Turn { id: Some("resp_1".to_owned()), previous: None };
+        let turn = Turn { id: Some("resp_1".to_owned()), ..Turn::default() };
         let stamp = Stamp { model: "mine", id: "x", now: 7, request, turn: Some(&turn) };
         let queued = standing(stamp, Standing::Queued);
         let read = |bytes: &[u8]| serde_json::from_slice::<Value>(bytes).expect("JSON");

@@ -75,7 +75,8 @@ fn a_reply_is_a_response_that_repeats_the_request() {
         Part::text("Hello"),
         PartKind::ToolCall(call()).into(),
     ];
-    let choice = Choice { index: 0, parts, finish: Finish::Length, logprobs: None };
+    let choice =
+        Choice { index: 0, parts, finish: Finish::Length, logprobs: None, citations: Vec::new() };
     let usage = Usage { prompt: Tokens(3), completion: Tokens(2), ..Usage::default() };
     let reply = Reply { choices: vec![choice], usage: Some(usage), ..Reply::default() };
     let json: Value =

@@ -22,6 +22,8 @@ pub struct Turn {
     pub id: Option<String>,
     /// The response before it.
     pub previous: Option<String>,
+    /// Whether its client has been sent the events of [`announced`](crate::responses::announced).
+    pub announced: bool,
 }
 
 /// A turn as it is stored.

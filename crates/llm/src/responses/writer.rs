@@ -6,19 +6,22 @@ use dunlin_types::Usage;
 use serde_json::{Value, json};
 
 use crate::endpoint::{Stamp, StreamWriter};
-use crate::form::{Delta, Finish, ToolCall};
+use crate::form::{Citation, Delta, Finish, ToolCall};
 use crate::openai::ErrorBody;
 use crate::responses::items::{
-    function_call, message, output_text, reasoning, refusal, summary_text,
+    annotation, cited_text, function_call, message, output_text, reasoning, refusal, summary_text,
 };
 use crate::responses::reply::{Status, item_id, response};
 use crate::responses::turn::Turn;
+
+/// How many events are sent before an answer begins, of a response that is queued.
+pub(super) const ANNOUNCED: u64 = 2;
 
 /// What the stream is in the middle of.
 enum Open {
     Nothing,
     Thought { id: String, text: String, signature: Option<String> },
-    Words { id: String, text: String, is_refusal: bool },
+    Words { id: String, text: String, is_refusal: bool, annotations: Vec<Value> },
     Call { id: String, number: u32, call: ToolCall },
 }
 
@@ -44,7 +47,7 @@ impl EventWriter {
             now: stamp.now,
             request: stamp.request.to_owned(),
             turn: stamp.turn.cloned(),
-            sequence: 0,
+            sequence: if stamp.turn.is_some_and(|turn| turn.announced) { ANNOUNCED } else { 0 },
             open: Open::Nothing,
             done: Vec::new(),
             status: Status::Completed,
@@ -121,13 +124,24 @@ impl EventWriter {
             self.item_added(out, &message(&id, "in_progress", &[]));
             let part = ("part", if refuses { refusal("") } else { output_text("") });
             self.part(out, "response.content_part.added", &id, "content_index", part);
-            self.open = Open::Words { id, text: String::new(), is_refusal: refuses };
+            let (text, annotations) = (String::new(), Vec::new());
+            self.open = Open::Words { id, text, is_refusal: refuses, annotations };
         }
         let Open::Words { id, text, .. } = &mut self.open else { return };
         text.push_str(more);
         let id = id.clone();
         let kind = if refuses { "response.refusal.delta" } else { "response.output_text.delta" };
         self.part(out, kind, &id, "content_index", ("delta", more.into()));
+    }
+
+    /// Sources of words that are being said.
+    fn cite(&mut self, citation: &Citation, out: &mut Vec<u8>) {
+        let Open::Words { id, is_refusal: false, annotations, .. } = &mut self.open else { return };
+        let (id, at, cited) = (id.clone(), annotations.len(), annotation(citation));
+        annotations.push(cited.clone());
+        let data = json!({"item_id": id, "output_index": self.done.len(), "content_index": 0,
+            "annotation_index": at, "annotation": cited});
+        self.event(out, "response.output_text.annotation.added", data);
     }
 
     fn call(&mut self, number: u32, call: ToolCall, out: &mut Vec<u8>) {
@@ -159,11 +173,11 @@ impl EventWriter {
                 self.part(out, "response.reasoning_summary_part.done", &id, "summary_index", part);
                 self.item_done(out, reasoning(&id, &text, signature.as_deref()));
             }
-            Open::Words { id, text, is_refusal } => {
+            Open::Words { id, text, is_refusal, annotations } => {
                 let (kind, field, part) = if is_refusal {
                     ("response.refusal.done", "refusal", refusal(&text))
                 } else {
-                    ("response.output_text.done", "text", output_text(&text))
+                    ("response.output_text.done", "text", cited_text(&text, &annotations))
                 };
                 self.part(out, kind, &id, "content_index", (field, text.into()));
                 let done = ("part", part.clone());
@@ -191,7 +205,9 @@ impl StreamWriter for EventWriter {
         match delta {
             Delta::Start { usage, .. } => {
                 self.usage = usage;
-                self.response_event(out, "response.created", Status::InProgress);
+                if self.sequence == 0 {
+                    self.response_event(out, "response.created", Status::InProgress);
+                }
                 self.response_event(out, "response.in_progress", Status::InProgress);
             }
             Delta::Text { choice: 0, text } => self.say(&text, false, out),
@@ -213,6 +229,7 @@ impl StreamWriter for EventWriter {
                 self.call(call, begun, out);
             }
             Delta::Arguments { choice: 0, call, text } => self.argue(call, &text, out),
+            Delta::Citation { choice: 0, citation } => self.cite(&citation, out),
             Delta::Finish { choice: 0, finish } => self.finished(&finish),
             Delta::Usage(usage) => self.usage = Some(usage),
             // They belong to parts that may be over.
@@ -225,6 +242,7 @@ impl StreamWriter for EventWriter {
             | Delta::RedactedThinking { .. }
             | Delta::ToolCall { .. }
             | Delta::Arguments { .. }
+            | Delta::Citation { .. }
             | Delta::Finish { .. } => {}
         }
     }
@@ -242,7 +260,7 @@ impl EventWriter {
     }
 }
 
-fn frame(out: &mut Vec<u8>, kind: &str, data: &Value) {
+pub(super) fn frame(out: &mut Vec<u8>, kind: &str, data: &Value) {
     out.extend_from_slice(format!("event: {kind}\ndata: ").as_bytes());
     serde_json::to_writer(&mut *out, data).expect("a Vec takes every write");
     out.extend_from_slice(b"\n\n");

@@ -14,6 +14,7 @@ use crate::settings::Habit;
 
 mod audio;
 mod batches;
+mod calls;
 mod chat;
 mod completions;
 mod embeddings;
@@ -42,6 +43,7 @@ pub(super) fn router() -> Router<Arc<Mock>> {
         .route("/v1/embeddings", post(Embeddings { azure: false }))
         .merge(audio::router())
         .merge(batches::router())
+        .merge(calls::router())
         .merge(files::router())
         .merge(images::router())
         .merge(jobs::router())

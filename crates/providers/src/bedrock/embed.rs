@@ -1,13 +1,18 @@
-//! Vectors by InvokeModel, whose bodies are the models' own: Titan takes one text, Cohere many.
+//! Vectors by InvokeModel, whose bodies are the models' own: Titan takes one text in a call, Cohere
+//! many.
 
 use bytes::Bytes;
 use dunlin_llm::form::{Embed, Vectors};
 use dunlin_llm::{BadReply, BadRequest, ChatRequest, Endpoint};
 use dunlin_types::{Tokens, Usage};
 use serde::Deserialize;
+use serde_json::json;
 
 use super::model;
 use crate::body::{Body, value_of};
+
+/// As many texts as OpenAI takes in one request; each is a call.
+const MAX_TEXTS: usize = 2048;
 
 pub(super) fn write(embed: &Embed, id: &str) -> Result<Bytes, BadRequest> {
     let (mut body, texts) = (Body::default(), embed.texts()?);
@@ -28,6 +33,24 @@ pub(super) fn write(embed: &Embed, id: &str) -> Result<Bytes, BadRequest> {
         body.put(name, value_of(json));
     }
     Ok(body.finish())
+}
+
+/// One request for each text, of a model that takes one.
+pub(super) fn split(
+    request: &ChatRequest,
+    embed: &Embed,
+    id: &str,
+) -> Result<Vec<ChatRequest>, BadRequest> {
+    let texts = embed.texts()?;
+    if model::is_of("cohere", id) || texts.len() < 2 {
+        return Ok(Vec::new());
+    }
+    if texts.len() > MAX_TEXTS {
+        let (route, name) = (Endpoint::Embeddings.route(), "input".to_owned());
+        return Err(BadRequest::Invalid { route, name, expected: "2048 texts at most" });
+    }
+    let one = |text: &&str| request.changed_by(&json!({ "input": text }).to_string());
+    texts.iter().map(one).collect()
 }
 
 #[derive(Deserialize)]

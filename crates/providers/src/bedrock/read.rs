@@ -109,7 +109,7 @@ pub(super) fn reply(body: &[u8]) -> Result<Reply, BadReply> {
         Some(finish) => finish,
         None => Finish::Stop,
     };
-    let choice = Choice { index: 0, parts, finish, logprobs: None };
+    let choice = Choice { index: 0, parts, finish, logprobs: None, citations: Vec::new() };
     let usage = wire.usage.as_ref().map(WireUsage::usage);
     Ok(Reply { choices: vec![choice], usage, ..Reply::default() })
 }

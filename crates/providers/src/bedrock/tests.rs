@@ -253,6 +253,19 @@ fn vectors_come_from_each_model_as_it_gives_them() {
     assert_eq!(embed(cohere, &many), json!({"texts": ["x", "y"], "input_type": "search_document"}));
     let refused = call(Endpoint::Embeddings, titan, &aws(), &many).unwrap_err();
     assert!(refused.to_string().contains("one text"), "{refused}");
+    let parts = |model: &str, body: &Value| {
+        let asked = request(Endpoint::Embeddings, body);
+        let parts = PROVIDER.split(&asked, &target(model)).unwrap();
+        parts.iter().map(|part| part.text().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(
+        parts(titan, &many),
+        [r#"{"model":"a","input":"x"}"#, r#"{"model":"a","input":"y"}"#]
+    );
+    assert_eq!((parts(titan, &one).len(), parts(cohere, &many).len()), (0, 0));
+    let too_many = request(Endpoint::Embeddings, &json!({"model": "a", "input": vec!["x"; 2049]}));
+    let refused = PROVIDER.split(&too_many, &target(titan)).unwrap_err().to_string();
+    assert!(refused.contains("2048 texts"), "{refused}");
 
     let read = |model: &str, asked: &Value, body: &Value| {
         let request = request(Endpoint::Embeddings, asked);

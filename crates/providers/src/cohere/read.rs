@@ -3,12 +3,13 @@
 use std::ops::ControlFlow::{self, Break, Continue};
 
 use bytes::Bytes;
-use dunlin_llm::form::{Choice, Delta, Finish, Part, PartKind, Reply, ToolCall, Vectors};
+use dunlin_llm::form::{Choice, Citation, Delta, Finish, Part, PartKind, Reply, ToolCall, Vectors};
 use dunlin_llm::openai::UpstreamError;
 use dunlin_llm::sse::data_lines;
 use dunlin_llm::{BadFrame, BadReply, ChatRequest, StreamEvent};
 use dunlin_types::{Tokens, Usage};
 use serde::Deserialize;
+use serde_json::{Map, Value};
 
 use crate::StreamError;
 use crate::frames::ReadFrame;
@@ -26,6 +27,38 @@ struct WireMessage {
     content: Option<Vec<WireContent>>,
     tool_plan: Option<String>,
     tool_calls: Option<Vec<WireCall>>,
+    citations: Option<Vec<WireCitation>>,
+}
+
+#[derive(Deserialize)]
+struct WireCitation {
+    start: Option<u64>,
+    end: Option<u64>,
+    sources: Option<Vec<WireSource>>,
+}
+
+#[derive(Deserialize)]
+struct WireSource {
+    r#type: Option<String>,
+    id: Option<String>,
+    url: Option<String>,
+    document: Option<Map<String, Value>>,
+}
+
+impl WireCitation {
+    /// One for each document: what tools said has no title.
+    fn citations(self) -> impl Iterator<Item = Citation> {
+        let (start, end) = (self.start.unwrap_or(0), self.end.unwrap_or(0));
+        self.sources.into_iter().flatten().filter_map(move |source| {
+            let document = source.document.filter(|_| source.r#type.as_deref() == Some("document"));
+            let said = |name: &str| Some(document.as_ref()?.get(name)?.as_str()?.to_owned());
+            document.as_ref()?;
+            // A document that the client sent has no address, but an id.
+            let named = || format!("source:{}", source.id.as_deref().unwrap_or("unknown"));
+            let url = source.url.clone().or_else(|| said("url")).unwrap_or_else(named);
+            Some(Citation { start, end, title: said("title").unwrap_or_default(), url })
+        })
+    }
 }
 
 #[derive(Deserialize)]
@@ -117,7 +150,9 @@ pub(super) fn reply(body: &[u8]) -> Result<Reply, BadReply> {
         parts.push(PartKind::ToolCall(ToolCall { id, name, arguments, signature: None }).into());
     }
     let finish = wire.finish_reason.as_deref().map_or(Finish::Stop, finish);
-    let choice = Choice { index: 0, parts, finish, logprobs: None };
+    let citations = wire.message.citations.into_iter().flatten();
+    let citations = citations.flat_map(WireCitation::citations).collect();
+    let choice = Choice { index: 0, parts, finish, logprobs: None, citations };
     let usage = wire.usage.and_then(WireUsage::usage);
     Ok(Reply { id: wire.id, choices: vec![choice], usage, ..Reply::default() })
 }
@@ -173,6 +208,7 @@ struct DeltaMessage {
     content: Option<OneOf<WireContent>>,
     tool_plan: Option<String>,
     tool_calls: Option<OneOf<WireCall>>,
+    citations: Option<OneOf<WireCitation>>,
 }
 
 /// In events one thing, but for the first, which has empty lists.
@@ -247,7 +283,7 @@ fn end(delta: WireDelta, events: &mut Vec<StreamEvent>) {
     events.push(StreamEvent::Done(Bytes::new()));
 }
 
-/// What is not named here, such as citations, has no place in other dialects.
+/// What is not named here has no place in other dialects.
 fn say(kind: &str, index: u32, message: DeltaMessage, out: &mut impl FnMut(Delta)) {
     let choice = 0;
     match kind {
@@ -277,6 +313,11 @@ fn say(kind: &str, index: u32, message: DeltaMessage, out: &mut impl FnMut(Delta
             if let Some(text) = said(arguments) {
                 out(Delta::Arguments { choice, call: index, text });
             }
+        }
+        "citation-start" => {
+            let cited = message.citations.and_then(OneOf::one);
+            let cited = cited.into_iter().flat_map(WireCitation::citations);
+            cited.for_each(|citation| out(Delta::Citation { choice, citation }));
         }
         _ => {}
     }

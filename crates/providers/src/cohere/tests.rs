@@ -100,6 +100,56 @@ fn a_chat_is_said_in_coheres_words() {
 }
 
 #[test]
+fn documents_that_an_answer_cites_are_its_annotations() {
+    let asked = json!({"model": "a", "messages": hello()["messages"],
+        "documents": [{"id": "doc:1", "data": {"title": "Birds"}}]});
+    let (_, sent) = sent(Endpoint::ChatCompletions, "https://c", &asked);
+    assert_eq!(sent["documents"], asked["documents"]);
+
+    let citation = json!({"start": 0, "end": 7, "text": "A robin", "type": "TEXT_CONTENT",
+    "sources": [
+        {"type": "document", "id": "doc:1", "document": {"title": "Birds", "snippet": "..."}},
+        {"type": "document", "id": "doc:2", "document": {"url": "https://b", "title": "B"}},
+        {"type": "tool", "id": "t:0", "tool_output": {"x": 1}},
+    ]});
+    let body = json!({"id": "1", "finish_reason": "COMPLETE", "message": {"role": "assistant",
+        "content": [{"type": "text", "text": "A robin."}], "citations": [citation]}});
+    let request = request(Endpoint::ChatCompletions, &asked);
+    let body = Bytes::from(body.to_string());
+    let reply = PROVIDER.decode(&request, &target("http://c"), StatusCode::OK, body).unwrap();
+    let stamp = Stamp { model: "alias", id: "x", now: 7, request: "", turn: None };
+    let told: Value =
+        serde_json::from_slice(&reply.write(Endpoint::ChatCompletions, stamp)).unwrap();
+    let cited = |title: &str, url: &str| {
+        json!({"type": "url_citation", "url_citation":
+            {"start_index": 0, "end_index": 7, "title": title, "url": url}})
+    };
+    let expected = json!([cited("Birds", "source:doc:1"), cited("B", "https://b")]);
+    assert_eq!(told["choices"][0]["message"]["annotations"], expected);
+    let stamp = Stamp { model: "alias", id: "x", now: 7, request: "{}", turn: None };
+    let told: Value = serde_json::from_slice(&reply.write(Endpoint::Responses, stamp)).unwrap();
+    let annotation = &told["output"][0]["content"][0]["annotations"][1];
+    assert_eq!(annotation["url"], "https://b", "{told}");
+
+    let mut stream = PROVIDER.stream(&request, &target("http://c"));
+    let mut events = Vec::new();
+    for event in [
+        json!({"type": "message-start", "id": "1", "delta": {"message": {"citations": []}}}),
+        json!({"type": "citation-start", "index": 0, "delta": {"message": {"citations": citation}}}),
+    ] {
+        let frame = format!("event: x\ndata: {event}\n\n");
+        stream.push(Bytes::from(frame), &mut events).unwrap();
+    }
+    let mut cited = Vec::new();
+    for event in &events {
+        if let StreamEvent::Delta(Delta::Citation { choice: 0, citation }) = event {
+            cited.push(citation.url.as_str());
+        }
+    }
+    assert_eq!(cited, ["source:doc:1", "https://b"]);
+}
+
+#[test]
 fn vectors_say_what_they_are_for() {
     let body = json!({"model": "a", "input": ["x", "y"], "dimensions": 256});
     let (url, plain) = sent(Endpoint::Embeddings, "https://c/", &body);

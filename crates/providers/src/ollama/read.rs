@@ -113,7 +113,7 @@ pub(super) fn reply(body: &[u8]) -> Result<Reply, BadReply> {
     let finish = wire.finish(!calls.is_empty());
     parts.extend(calls.into_iter().map(|call| PartKind::ToolCall(call).into()));
     let usage = wire.usage();
-    let choice = Choice { index: 0, parts, finish, logprobs: None };
+    let choice = Choice { index: 0, parts, finish, logprobs: None, citations: Vec::new() };
     Ok(Reply { model: wire.model, choices: vec![choice], usage, ..Reply::default() })
 }
 

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use axum::http::HeaderMap;
 use dunlin_admission::{Demand, Entry};
 use dunlin_router::{Deployment, Group, retry_wait};
-use dunlin_types::{DeploymentId, Tokens};
-use dunlin_upstream::Conversation;
+use dunlin_types::{DeploymentId, Secret, Tokens};
+use dunlin_upstream::{Conversation, Opening};
 
 use crate::attempts::{GroupFailed, is_worth_retrying, not_asked};
 use crate::bill::Bill;
@@ -25,6 +25,8 @@ pub(super) struct Handshake<'a> {
     pub(super) demand: &'a Demand,
     pub(super) query: &'a str,
     pub(super) headers: &'a HeaderMap,
+    /// What lets the client in instead of the deployment's credential.
+    pub(super) secret: Option<&'a Secret>,
 }
 
 /// A conversation that can begin.
@@ -38,7 +40,8 @@ pub(super) struct Opened {
 impl Handshake<'_> {
     /// Asks until somebody accepts. What was tried goes on the bill.
     pub(super) async fn open(&self, bill: &mut Bill) -> Result<Opened, Failed> {
-        let Self { proxy, serving, group, demand, query, headers } = *self;
+        let Self { proxy, serving, group, demand, query, headers, secret } = *self;
+        let opening = Opening { query, headers, secret };
         let (upstream, clock) = (&proxy.0.upstream, &proxy.0.clock);
         let (catalog, revision) = (&*serving.catalog, serving.settings.revision);
         let (retry, load, tags) = (catalog.retry, Tokens(0), &*bill.tags().to_vec());
@@ -50,8 +53,7 @@ impl Handshake<'_> {
             let picked = entry::pick(asking, group, &tried).await;
             let (attempt, place) = picked.map_err(|why| not_asked(proxy, &group.name, why))?;
             let (with, began) = (Arc::clone(attempt.deployment()), clock.mono());
-            let opened = upstream.converse(attempt, query, headers.clone(), with.timeout, retry);
-            let opened = opened.await;
+            let opened = upstream.converse(attempt, opening, with.timeout, retry).await;
             let took = clock.mono().since(began);
             let failure = match opened {
                 Ok(conversation) => {

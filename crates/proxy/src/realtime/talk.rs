@@ -25,17 +25,18 @@ use crate::caller::Caller;
 use crate::chat::Call;
 use crate::error::{Failed, Refused};
 use crate::headers::Told;
+use crate::pass::Pass;
 use crate::realtime::frames::{self, Frames, TooLong};
 use crate::server::Open;
 use crate::stale::Detour;
 use crate::{Proxy, entry};
 
 /// A conversation in which nothing is said for this long is over.
-const IDLE: Duration = Duration::from_secs(600);
+pub(super) const IDLE: Duration = Duration::from_secs(600);
 /// A conversation is over after this long. OpenAI's own bound is an hour.
-const LIFETIME: Duration = Duration::from_secs(2 * 60 * 60);
+pub(super) const LIFETIME: Duration = Duration::from_secs(2 * 60 * 60);
 /// How long a side that is told of the end may take to hear it.
-const FAREWELL: Duration = Duration::from_secs(1);
+pub(super) const FAREWELL: Duration = Duration::from_secs(1);
 /// What is read at a time.
 const PIECE_BYTES: usize = 16 << 10;
 
@@ -46,6 +47,8 @@ pub(super) struct Asker {
     /// The key is in them: whether it still opens anything is asked before each answer.
     pub(super) headers: HeaderMap,
     pub(super) uri: Uri,
+    /// The secret among them, if that is what was shown: it is good for as long as this lasts.
+    pub(super) pass: Option<Pass>,
     pub(super) origin: Origin,
     /// The model, as the client names it, and the group that it stands for.
     pub(super) model: String,
@@ -94,7 +97,10 @@ impl Asker {
             detour.stays().await?;
         }
         let serving = self.proxy.0.serving.load_full();
-        let caller = Caller::identify(&self.proxy, &serving, &self.headers, &self.uri).await?;
+        let caller = match &self.pass {
+            Some(pass) => pass.bearer(&self.proxy, &self.uri).await?,
+            None => Caller::identify(&self.proxy, &serving, &self.headers, &self.uri).await?,
+        };
         Ok(self.admit(caller, Some(by)).await?.0)
     }
 }
@@ -106,18 +112,18 @@ pub(super) fn cost(by: &Deployment) -> Bounds {
 
 /// A conversation.
 pub(super) struct Talk {
-    asker: Asker,
-    deployment: Arc<Deployment>,
+    pub(super) asker: Asker,
+    pub(super) deployment: Arc<Deployment>,
     /// Its place there: given back when the conversation is over.
     _place: Option<Entry>,
     /// Of the answer that is being given, or of the next one.
-    bill: Option<Bill>,
+    pub(super) bill: Option<Bill>,
     /// Whether a model answers.
-    answers: bool,
+    pub(super) answers: bool,
 }
 
 /// Why a conversation is over.
-enum End {
+pub(super) enum End {
     ClientGone,
     UpstreamGone,
     FrameTooLong,
@@ -229,7 +235,7 @@ impl Talk {
     }
 
     /// What one event does to the bill. An error ends the conversation.
-    async fn hear(&mut self, event: Event) -> Result<(), Failed> {
+    pub(super) async fn hear(&mut self, event: Event) -> Result<(), Failed> {
         match (event, self.bill.as_mut()) {
             (Event::Begun, bill) => {
                 self.answers = true;
@@ -284,7 +290,7 @@ async fn say(to: &mut (impl AsyncWrite + Unpin), bytes: &[u8]) -> io::Result<()>
 
 impl End {
     /// A code of RFC 6455, section 7.4, and a reason of at most 123 bytes.
-    fn words(&self) -> (u16, &'static str) {
+    pub(super) fn words(&self) -> (u16, &'static str) {
         match self {
             Self::ClientGone => (1001, "the client has left"),
             Self::UpstreamGone => (1011, "the upstream's connection broke off"),

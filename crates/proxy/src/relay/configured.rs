@@ -86,6 +86,7 @@ async fn conduct(
         query: None,
         headers: outgoing(endpoint, &head.headers, serving.settings.key_header.as_deref()),
         body,
+        secret: None,
     };
     let url = url(endpoint, rest, head.uri.query());
     let relayed = match proxy.0.upstream.fetch(url, passed, endpoint.timeout).await {

@@ -13,7 +13,7 @@ use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
 use serde_json::{Map, json};
 use tokio_tungstenite::WebSocketStream;
-use tokio_tungstenite::tungstenite::error::CapacityError;
+use tokio_tungstenite::tungstenite::error::{CapacityError, ProtocolError};
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Error, Message};
@@ -54,6 +54,9 @@ pub(super) struct Conversation {
 enum End {
     ClientGone,
     TooLong,
+    /// A frame breaks the rules of its form.
+    Malformed,
+    NoText,
     Lasted,
     /// This node leaves.
     Leaving,
@@ -190,6 +193,12 @@ impl Conversation {
             Some(Err(Error::Capacity(CapacityError::MessageTooLong { .. }))) => {
                 return Err(End::TooLong);
             }
+            // What a client that is gone has not finished is no fault of its frames.
+            Some(Err(Error::Protocol(ProtocolError::ResetWithoutClosingHandshake))) => {
+                return Err(End::ClientGone);
+            }
+            Some(Err(Error::Protocol(_))) => return Err(End::Malformed),
+            Some(Err(Error::Utf8(_))) => return Err(End::NoText),
             Some(Ok(Message::Close(_)) | Err(_)) | None => return Err(End::ClientGone),
         };
         match read_create(message) {
@@ -222,7 +231,8 @@ async fn farewell(end: End, mut to: SplitSink<Socket, Message>, mut from: SplitS
     }
     // Closed with bytes that nobody has read, the connection would be reset, and the client might never
     // hear why.
-    if let (End::TooLong, Ok(mut socket)) = (end, to.reunite(from)) {
+    let has_more = matches!(end, End::TooLong | End::Malformed | End::NoText);
+    if let (true, Ok(mut socket)) = (has_more, to.reunite(from)) {
         drop(tokio::io::copy(socket.get_mut(), &mut tokio::io::sink()).await);
     }
 }
@@ -233,6 +243,8 @@ impl End {
         match self {
             Self::ClientGone => (CloseCode::Normal, "the client has left"),
             Self::TooLong => (CloseCode::Size, "a message is longer than a request body may be"),
+            Self::Malformed => (CloseCode::Protocol, "a frame is not as RFC 6455 has it"),
+            Self::NoText => (CloseCode::Invalid, "a text is not in UTF-8"),
             Self::Lasted => {
                 (CloseCode::Away, "a connection lasts 60 minutes: connect again to go on")
             }

@@ -41,9 +41,9 @@ const LISTED_FILES: &[&Place] = &[
 const LISTED_JOBS: &[&Place] = &[&["data", "*", "fine_tuning_job_id"]];
 
 /// A provider's answer whose head is at hand and says that all went well.
-pub(super) struct Answer {
+pub(crate) struct Answer {
     relayed: Relayed,
-    pub(super) by: Arc<Deployment>,
+    pub(crate) by: Arc<Deployment>,
     /// Who asks.
     asker: Owner,
     told: Told,
@@ -110,7 +110,7 @@ impl Answer {
         let told = match kind {
             // What training costs is on no price list.
             Kind::Job => told.cost(bill.delivered_unpriced(&by)),
-            Kind::Response | Kind::Batch | Kind::File => {
+            Kind::Response | Kind::Batch | Kind::File | Kind::Call => {
                 bill.delivered_free();
                 told
             }
@@ -141,7 +141,9 @@ impl Answer {
                 };
                 bill.into_iter().for_each(Bill::delivered_free);
             }
-            Kind::Response | Kind::Batch | Kind::File | Kind::Job => bill.delivered_free(),
+            Kind::Response | Kind::Batch | Kind::File | Kind::Job | Kind::Call => {
+                bill.delivered_free();
+            }
         }
         Ok(headers::json(told, sealing.object(&body, kind, &by)))
     }
@@ -172,7 +174,7 @@ impl Answer {
         Ok(headers::json(told, sealing.sealed(&body, LISTED_FILES, Kind::File)))
     }
 
-    pub(super) async fn whole(mut self) -> Result<Whole, Failed> {
+    pub(crate) async fn whole(mut self) -> Result<Whole, Failed> {
         let failed = match collect(&mut self.relayed, MAX_OBJECT_BYTES).await {
             Ok(Some(body)) => return Ok(Whole { told: self.told, bill: self.bill, body }),
             Ok(None) => Refused::LongAnswer { most: MAX_OBJECT_BYTES },
@@ -183,13 +185,13 @@ impl Answer {
 }
 
 /// All of an answer.
-pub(super) struct Whole {
-    pub(super) told: Told,
-    pub(super) bill: Bill,
-    pub(super) body: Bytes,
+pub(crate) struct Whole {
+    pub(crate) told: Told,
+    pub(crate) bill: Bill,
+    pub(crate) body: Bytes,
 }
 
-async fn refusal(mut relayed: Relayed, by: &Deployment) -> ProviderError {
+pub(crate) async fn refusal(mut relayed: Relayed, by: &Deployment) -> ProviderError {
     // A body that is cut or too long says nothing: the status is what counts.
     let body = collect(&mut relayed, MAX_ERROR_BYTES).await.ok().flatten().unwrap_or_default();
     let speaker = dunlin_providers::find(&by.provider).map_or("", |known| known.speaker());
@@ -197,7 +199,7 @@ async fn refusal(mut relayed: Relayed, by: &Deployment) -> ProviderError {
 }
 
 /// The whole body; `None` if it is longer than `most`.
-pub(super) async fn collect(
+pub(crate) async fn collect(
     relayed: &mut Relayed,
     most: usize,
 ) -> Result<Option<Bytes>, ProviderError> {

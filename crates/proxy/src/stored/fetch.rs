@@ -55,8 +55,18 @@ pub(super) async fn get(
     by: &Arc<Deployment>,
     path: String,
 ) -> Option<Relayed> {
+    ask_for(proxy, serving, by, (Method::GET, path)).await
+}
+
+/// The answer to a call without a body. `None`: there is none.
+pub(crate) async fn ask_for(
+    proxy: &Proxy,
+    serving: &Serving,
+    by: &Arc<Deployment>,
+    (method, path): (Method, String),
+) -> Option<Relayed> {
     let (upstream, catalog) = (&proxy.0.upstream, &serving.catalog);
     let nobody = BTreeSet::new();
     let attempt = upstream.start_attempt(&alone(by), catalog.strategy, &nobody, Tokens(0)).ok()?;
-    upstream.relay_kept(attempt, ask(Method::GET, path), by.timeout, catalog.retry).await.ok()
+    upstream.relay_kept(attempt, ask(method, path), by.timeout, catalog.retry).await.ok()
 }

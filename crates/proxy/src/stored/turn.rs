@@ -17,10 +17,13 @@ use crate::error::{Failed, Refused};
 use crate::headers;
 use crate::turns::Stored;
 
+mod again;
+
 /// What the query of a request about it may say beside which page is wanted.
 #[derive(Deserialize)]
 struct Wanted {
     stream: Option<bool>,
+    starting_after: Option<u64>,
 }
 
 /// Answers one request about it. `id` is what the client calls it.
@@ -32,8 +35,11 @@ pub(super) async fn serve(
 ) -> Result<Response<Body>, Failed> {
     let page = Query::<ItemPage>::try_from_uri(&head.uri);
     let Query(page) = page.map_err(|bad| Refused::bad_page(&bad.body_text()))?;
-    if Query::<Wanted>::try_from_uri(&head.uri).is_ok_and(|wanted| wanted.stream == Some(true)) {
-        return Err(Refused::background("stream", "cannot be streamed: leave out `stream`").into());
+    let wanted = Query::<Wanted>::try_from_uri(&head.uri);
+    let Query(wanted) = wanted.map_err(|bad| Refused::bad_page(&bad.body_text()))?;
+    let reads = head.method == Method::GET && about.suffix.is_empty();
+    if reads && wanted.stream == Some(true) {
+        return again::serve(asking, (id, stored), wanted.starting_after).await;
     }
     let mut turn = stored.read(asking.proxy, id).await?;
     let (is_deleted, is_cancelled) = (head.method == Method::DELETE, about.suffix == "/cancel");

@@ -18,7 +18,17 @@ pub(crate) async fn connect(
     path: &str,
     headers: &[(&'static str, &str)],
 ) -> Result<Socket, Error> {
-    let url = setup.cluster.url(0, path).replace("http://", "ws://");
+    connect_to(setup, 0, path, headers).await
+}
+
+/// The same on another node.
+pub(crate) async fn connect_to(
+    setup: &Setup,
+    node: usize,
+    path: &str,
+    headers: &[(&'static str, &str)],
+) -> Result<Socket, Error> {
+    let url = setup.cluster.url(node, path).replace("http://", "ws://");
     let mut request = url.into_client_request()?;
     for (name, value) in headers {
         request.headers_mut().insert(*name, value.parse().expect("a header"));

@@ -10,7 +10,7 @@ use axum::response::Response;
 use axum::routing::get;
 use serde_json::{Value, json};
 
-use super::refuse;
+use super::{calls, refuse};
 use crate::answer::{Answer, Called, Part};
 use crate::ask::{Ask, Last, Tool, text_of};
 use crate::exchange::{self, Keys, Mock, Place, json_response};
@@ -20,6 +20,8 @@ use crate::record::{InFlight, Recorded};
 use crate::wish::Wishes;
 
 const KEYS: Keys = Keys { needed: false, places: &[Place::Bearer, Place::Header("api-key")] };
+/// How soon a call that was hung up is over.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
 /// What a client that cannot send headers must offer, and gets.
 const PROTOCOL: &str = "realtime";
 
@@ -39,7 +41,17 @@ async fn connect(
     }
     let model = request.parameter("model").unwrap_or_default().to_owned();
     let ask = Ask { model, ..Ask::default() };
-    let checked = mock.check_key(&request, &KEYS).and_then(|()| {
+    let call = request.parameter("call_id").map(str::to_owned);
+    let begun = match &call {
+        Some(call) => mock.shelf.find(call).map(|call| call.value),
+        None => calls::session_of_secret(&mock, &request),
+    };
+    let is_let_in = match (&call, &begun) {
+        (Some(call), None) => Err(Failure::absent("call", call)),
+        (None, Some(_)) => Ok(()),
+        (_, _) => mock.check_key(&request, &KEYS),
+    };
+    let checked = is_let_in.and_then(|()| {
         let wishes = Wishes::read(&request.headers, &Value::Null, "").map_err(Failure::bad)?;
         exchange::refusal(&mock, &fault, &ask, &wishes).map_or(Ok(()), Err)
     });
@@ -49,11 +61,17 @@ async fn connect(
         return json_response(refusal.status, &refusal.body);
     }
     upgrade.protocols([PROTOCOL]).on_upgrade(async move |socket| {
-        let session = json!({"id": format!("sess_{}", mock.id()), "object": "realtime.session",
+        let mut session = json!({"id": format!("sess_{}", mock.id()), "object": "realtime.session",
             "type": "realtime", "model": ask.model, "output_modalities": ["text"],
             "instructions": "", "tools": [], "tool_choice": "auto"});
+        for (field, value) in begun.iter().filter_map(Value::as_object).flatten() {
+            session[field] = value.clone();
+        }
         let talk = Talk { mock, fault, socket, in_flight, session, last: Last::Other, events: 0 };
-        talk.run().await;
+        match call {
+            Some(call) => talk.tell(&call).await,
+            None => talk.run().await,
+        }
     })
 }
 
@@ -87,6 +105,31 @@ impl Talk {
                 Some(Err(_)) => Err(Over),
             };
         }
+    }
+
+    /// Tells what is said in a call, until it is hung up.
+    async fn tell(mut self, call: &str) {
+        let lines = self.session["instructions"].as_str().unwrap_or_default().to_owned();
+        for line in lines.lines() {
+            self.last = Last::User(line.to_owned());
+            if self.respond(&Value::Null).await.is_err() {
+                return;
+            }
+        }
+        let mut looks = tokio::time::interval(LOOK_EVERY);
+        while self.mock.shelf.find(call).is_some() {
+            tokio::select! {
+                _ = looks.tick() => {}
+                heard = self.socket.recv() => {
+                    if !matches!(heard, Some(Ok(Message::Ping(_) | Message::Pong(_)))) {
+                        break;
+                    }
+                }
+            }
+        }
+        self.in_flight.finish();
+        // Whoever is gone already need not be told.
+        drop(self.socket.send(Message::Close(None)).await);
     }
 
     async fn send(&mut self, mut event: Value) -> Result<(), Over> {

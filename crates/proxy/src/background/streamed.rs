@@ -1,0 +1,120 @@
+//! The same response streamed: its client hears the events as they come, and may leave: it is made all
+//! the same, and its events can be had again from any of them on.
+
+use axum::body::Body;
+use axum::http::Response;
+use bytes::Bytes;
+use dunlin_llm::responses::{KeptResponse, Standing, Turn, announced, last_response};
+use dunlin_llm::{ChatRequest, Endpoint};
+use dunlin_providers::ProviderError;
+use dunlin_router::Candidates;
+use dunlin_upstream::{Answer, Stream};
+use http_body_util::BodyExt;
+
+use super::tape::{MAX_BYTES, Recording};
+use super::{Begun, CANCELLED, Queued};
+use crate::attempts::{self, Asked};
+use crate::bill::Bill;
+use crate::error::{Failed, Refused};
+use crate::headers::{self, Told};
+use crate::kept::keeps_responses;
+use crate::stream::{self, Outgoing};
+use crate::turns::Answered;
+
+/// Answers the client with a stream, and makes the response.
+pub(super) async fn run(
+    (queued, tape): (Queued<'_>, Recording),
+    asked: Asked<'_>,
+    candidates: &mut Candidates<'_>,
+    mut bill: Bill,
+    (told, begun): (Told, Begun),
+) -> Result<Response<Body>, Failed> {
+    let call = queued.call;
+    if tape.push(&announced(queued.stamp())).is_err() {
+        let why = "repeats its request in its events, which would be longer than 8 MB with these \
+                   `tools`, `instructions` or `metadata`: leave out `stream`";
+        return Err(queued.failed(bill.fail(Refused::background("stream", why))).await);
+    }
+    queued.keep.put_tape(tape.all()).await;
+    let answer = headers::event_stream(told.called(call), call.framing, tape.listen());
+    if begun.send(answer).is_err() {
+        // Nobody has learnt its id.
+        return Err(bill.fail(Refused::ClientGone));
+    }
+    let once = match asked.chat.changed_by(r#"{"background":false}"#) {
+        Ok(once) => once,
+        Err(bad) => return Err(fails(queued, &tape, bill.fail(Refused::BadRequest(bad))).await),
+    };
+    let asked = Asked { chat: &once, ..asked };
+    let answered = tokio::select! {
+        answered = attempts::run(asked, candidates, &mut bill) => answered,
+        () = queued.work.stopped() => {
+            bill.failed_with(CANCELLED);
+            return Ok(is_cancelled(queued, &tape).await);
+        }
+    };
+    let stream = match answered.map(|answered| answered.answer) {
+        Ok(Answer::Stream(stream)) if !keeps_responses(stream.deployment()) => stream,
+        Ok(Answer::Stream(_) | Answer::Whole(_) | Answer::Long(_)) => {
+            let why = "the model that answered in place of another keeps its responses itself: its \
+                       stream cannot be taken up again here";
+            let failed = Refused::Answered(Box::new(ProviderError::lacking("", why)));
+            return Err(fails(queued, &tape, bill.fail(failed)).await);
+        }
+        Err(failed) => return Err(fails(queued, &tape, bill.fail(failed)).await),
+    };
+    let events = events(&queued, stream, bill, once);
+    let end = tokio::select! {
+        end = record(&queued, events, &tape) => end,
+        () = queued.work.stopped() => return Ok(is_cancelled(queued, &tape).await),
+    };
+    match end {
+        Ok(()) => Ok(headers::plain_json(Bytes::new())),
+        Err(refused) => Err(fails(queued, &tape, refused.into()).await),
+    }
+}
+
+async fn fails(queued: Queued<'_>, tape: &Recording, failed: Failed) -> Failed {
+    // Whoever listens is told; a tape that is full has been cut already.
+    let _told = tape.push(&failed.body_as_frame(Endpoint::Responses));
+    queued.keep.put_tape(tape.all()).await;
+    queued.failed(failed).await
+}
+
+async fn is_cancelled(queued: Queued<'_>, tape: &Recording) -> Response<Body> {
+    queued.keep.put_tape(tape.all()).await;
+    queued.ends(Standing::Cancelled).await
+}
+
+/// What the client would be streamed that waits. Dropped early, it charges what has come.
+fn events(queued: &Queued<'_>, stream: Stream, bill: Bill, once: ChatRequest) -> Body {
+    let turn = Answered::unkept(Turn { announced: true, ..queued.turn.clone() });
+    let model = queued.model.to_owned();
+    stream::events(stream, bill, Outgoing::new(queued.call, model, once, (None, Some(turn))))
+}
+
+/// Records all events. The last one is heard when the response is stored: its client may go on from
+/// it.
+async fn record(queued: &Queued<'_>, mut events: Body, tape: &Recording) -> Result<(), Refused> {
+    let broke = || {
+        let why = "the provider's stream broke off before the response was whole";
+        Refused::Answered(Box::new(ProviderError::lacking("", why)))
+    };
+    let mut is_stored = false;
+    while let Some(frame) = events.frame().await {
+        let Ok(data) = frame.map_err(|_| broke())?.into_data() else { continue };
+        let last = last_response(&data);
+        if let Some(response) = last.filter(is_finished) {
+            // Who finds the response finished finds all of its events.
+            queued.keep.put_tape(Bytes::from([&tape.all()[..], &data[..]].concat())).await;
+            queued.keep.put(response).await;
+            is_stored = true;
+        }
+        tape.push(&data).map_err(|_| Refused::LongAnswer { most: MAX_BYTES })?;
+    }
+    if is_stored { Ok(()) } else { Err(broke()) }
+}
+
+fn is_finished(response: &Bytes) -> bool {
+    KeptResponse::read(response).is_some_and(|kept| kept.finished)
+}
