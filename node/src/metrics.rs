@@ -1,6 +1,7 @@
 //! What this node tells Prometheus: the parts of the node, each in its own words, on one page.
 
 use dunlin_admission::Admission;
+use dunlin_callbacks::Callbacks;
 use dunlin_consensus::Consensus;
 use dunlin_exporter::Exporter;
 use dunlin_gossip::Gossip;
@@ -28,7 +29,8 @@ static READY: Desc = Desc::gauge(
 #[cfg(test)]
 static METRICS: &[&Desc] = &[&BUILD, &READY];
 
-/// What metrics are asked of.
+/// What metrics are asked of: handles, cheap to clone.
+#[derive(Clone)]
 pub(crate) struct Parts {
     pub(crate) me: (NodeId, Epoch),
     pub(crate) consensus: Consensus,
@@ -38,6 +40,7 @@ pub(crate) struct Parts {
     pub(crate) store: Store,
     pub(crate) admission: Admission,
     pub(crate) upstream: Upstream,
+    pub(crate) callbacks: Callbacks,
     pub(crate) open: Open,
     pub(crate) in_force: watch::Receiver<InForce>,
 }
@@ -70,6 +73,7 @@ pub(crate) fn of(parts: Parts, tasks: &Tasks) -> (Metrics, Exporter) {
         parts.records.report(page);
         parts.store.report(page);
         parts.admission.report(page);
+        parts.callbacks.report(page);
         parts.open.report(page);
         counting.report(page);
     });
@@ -88,6 +92,7 @@ fn all() -> Vec<&'static Desc> {
         dunlin_records::METRICS,
         dunlin_store::METRICS,
         dunlin_admission::METRICS,
+        dunlin_callbacks::METRICS,
         dunlin_upstream::METRICS,
         dunlin_proxy::METRICS,
     ];

@@ -8,10 +8,12 @@ use std::time::Duration;
 use anyhow::Context;
 use dunlin_admin::Admin;
 use dunlin_admission::Admission;
+use dunlin_callbacks::Callbacks;
 use dunlin_consensus::{Calls, Consensus, Identity};
 use dunlin_egress::Egress;
 use dunlin_gossip::{Fact, Gossip, NodeFact};
 use dunlin_journal::{Bounds, Journal, OlderEpoch};
+use dunlin_metrics::Metrics;
 use dunlin_proxy::server::Open;
 use dunlin_proxy::{Front, OnStale, Proxy};
 use dunlin_records::Records;
@@ -139,6 +141,7 @@ fn at_port(address: &str, port: u16) -> String {
 /// What speaks to clients.
 pub(crate) struct DataPart {
     pub(crate) admission: Admission,
+    pub(crate) callbacks: Callbacks,
     pub(crate) app: dunlin_proxy::Routes,
     pub(crate) front: Front,
     /// Requests that other nodes pass on to this one.
@@ -163,12 +166,15 @@ impl DataPart {
         let ClusterPart { me, epoch, rpc, gossip, consensus, limits, money, advertise, .. } =
             cluster;
         let (tracker, stop) = (tasks.tracker.clone(), tasks.stop.clone());
-        let (identity, upstream) = way_out(config, &clock, &gossip, tasks)?;
+        let egress = Egress::new(config.proxies()?);
+        let (identity, upstream) = way_out(config, &egress, &clock, &gossip, tasks);
+        let sealer = Arc::new(Sealer::new(secrets));
+        let calling = (egress, journal.clone(), Arc::clone(&sealer));
+        let callbacks = start_callbacks(epoch, &consensus, calling, tasks);
         let calls = (rpc.clone(), limits, money);
         let admission =
             start_admission((me, epoch), &consensus, (journal.clone(), older), calls, tasks);
         let api_address = reachable(api, &advertise);
-        let (ids, tokenizer) = (dunlin_proxy::Ids::new(secrets), Tokenizer::new(&tracker));
         let leaving = (open.leaving.clone(), admission.clone());
         let (publish, in_force) = watch::channel(InForce::default());
         let told = metrics::Parts {
@@ -177,28 +183,17 @@ impl DataPart {
             gossip: gossip.clone(),
             journal: journal.clone(),
             records: records.clone(),
-            store: store.clone(),
+            store,
             admission: admission.clone(),
             upstream: upstream.clone(),
-            open: open.clone(),
+            callbacks: callbacks.clone(),
+            open,
             in_force: in_force.clone(),
         };
-        let (metrics, exporter) = metrics::of(told, tasks);
-        let own = dunlin_proxy::Config { ids, store, tokenizer, tasks: tracker.clone(), open };
-        let proxy = Proxy::new(clock.clone(), admission.clone(), upstream.clone(), own);
-        let sealer = Arc::new(Sealer::new(secrets));
-        let admin = Admin::start(
-            admin_config(config, me, api_address.clone(), Arc::clone(&sealer)),
-            dunlin_admin::Parts {
-                clock: clock.clone(),
-                consensus: consensus.clone(),
-                gossip: gossip.clone(),
-                upstream: upstream.clone(),
-                admission: admission.clone(),
-                records: records.clone(),
-                metrics,
-            },
-        );
+        let (metrics, exporter) = metrics::of(told.clone(), tasks);
+        let proxy = start_proxy(&told, secrets, tasks);
+        let admin = admin_config(config, me, api_address.clone(), Arc::clone(&sealer));
+        let admin = start_admin(admin, told, metrics);
         let app = routes(&proxy, &admin);
         let front = config.front(admission.clone(), rpc);
         let able = become_able(admin.clone(), in_force.clone(), tracker.clone(), stop.clone());
@@ -211,6 +206,7 @@ impl DataPart {
             admission: admission.clone(),
             records,
             exporter,
+            callbacks: callbacks.clone(),
             log_bytes: config.log_bytes,
             sealer: Arc::clone(&sealer),
             environment: config.environment.clone(),
@@ -225,8 +221,35 @@ impl DataPart {
         let told = Facts { cluster_address: advertise, api_address, known, in_force, leaving };
         tracker.spawn(told.keep_telling(gossip.clone(), consensus.clone(), stop));
         keep_watch(config, gossip, consensus, clock, tasks);
-        Ok(Self { admission, app, front, clients, able })
+        Ok(Self { admission, callbacks, app, front, clients, able })
     }
+}
+
+/// Begins to answer clients, once there is a config.
+fn start_proxy(parts: &metrics::Parts, secrets: &Secrets, tasks: &Tasks) -> Proxy {
+    let tasks = tasks.tracker.clone();
+    let (ids, tokenizer) = (dunlin_proxy::Ids::new(secrets), Tokenizer::new(&tasks));
+    let metrics::Parts { consensus, store, admission, upstream, callbacks, open, .. } =
+        parts.clone();
+    let own = dunlin_proxy::Config { ids, store, tokenizer, callbacks, tasks, open };
+    Proxy::new(consensus.clock(), admission, upstream, own)
+}
+
+/// Begins to answer admins, once there is a config.
+fn start_admin(config: dunlin_admin::Config, parts: metrics::Parts, metrics: Metrics) -> Admin {
+    let metrics::Parts { consensus, gossip, upstream, admission, records, callbacks, .. } = parts;
+    let clock = consensus.clock();
+    let parts = dunlin_admin::Parts {
+        clock,
+        consensus,
+        gossip,
+        upstream,
+        admission,
+        records,
+        callbacks,
+        metrics,
+    };
+    Admin::start(config, parts)
 }
 
 /// All that clients are served.
@@ -312,15 +335,29 @@ fn start_store(
 /// The way to providers, and the credentials for it.
 fn way_out(
     config: &NodeConfig,
+    egress: &Egress,
     clock: &Clock,
     gossip: &Gossip,
     tasks: &Tasks,
-) -> anyhow::Result<(dunlin_identity::Identity, Upstream)> {
-    let egress = Egress::new(config.proxies()?);
-    let identity = identity(config, &egress, clock.clone(), tasks);
+) -> (dunlin_identity::Identity, Upstream) {
+    let identity = identity(config, egress, clock.clone(), tasks);
     let (tasks, stop) = (tasks.tracker.clone(), tasks.stop.clone());
+    let egress = egress.clone();
     let calls = dunlin_upstream::Config { egress, identity: identity.clone(), tasks, stop };
-    Ok((identity, Upstream::start(&calls, clock.clone(), gossip.clone())))
+    (identity, Upstream::start(&calls, clock.clone(), gossip.clone()))
+}
+
+/// Begins to tell others of requests.
+fn start_callbacks(
+    epoch: Epoch,
+    consensus: &Consensus,
+    (egress, journal, sealer): (Egress, Journal, Arc<Sealer>),
+    tasks: &Tasks,
+) -> Callbacks {
+    let (tasks, stop) = (tasks.tracker.clone(), tasks.stop.clone());
+    let (clock, consensus) = (consensus.clock(), consensus.clone());
+    let parts = dunlin_callbacks::Parts { clock, journal, consensus, sealer };
+    Callbacks::start(dunlin_callbacks::Config { epoch, egress, tasks, stop }, parts)
 }
 
 /// Brings a change of the cluster secret to its end, if there is one.

@@ -4,11 +4,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use dunlin_callbacks::{FIELD, OwnCallback};
 use dunlin_consensus::{Consensus, Role};
 use dunlin_gossip::Gossip;
 use dunlin_seal::Sealer;
 use dunlin_state::{
-    Command, ConfigRevision, ResealedResource, ResealedRevision, ResourceKind, State,
+    Command, ConfigRevision, Kind, ResealedField, ResealedResource, ResealedRevision, ResourceKind,
+    SealedFor, State,
 };
 use dunlin_types::Secrets;
 use tokio_util::sync::CancellationToken;
@@ -62,7 +64,8 @@ impl Reseal {
         let current = self.current();
         let agreed = state.sealed_under() == Some(&*current);
         let (revisions, resources) = self.batch(&state);
-        if agreed && revisions.is_empty() && resources.is_empty() {
+        let fields = self.fields(&state);
+        if agreed && revisions.is_empty() && resources.is_empty() && fields.is_empty() {
             return;
         }
         let unaware = dunlin_admin::unaware(&state, &self.gossip.view(), &current);
@@ -74,8 +77,8 @@ impl Reseal {
             }
             return;
         }
-        let count = revisions.len() + resources.len();
-        let command = Command::Reseal { secret: current, revisions, resources };
+        let count = revisions.len() + resources.len() + fields.len();
+        let command = Command::Reseal { secret: current, revisions, resources, fields };
         match self.consensus.propose(command).await {
             Ok(_) if !agreed => {
                 info!(
@@ -110,6 +113,30 @@ impl Reseal {
             }
         }
         (revisions, resources)
+    }
+
+    /// Some of the callbacks of keys and teams, whose secrets are sealed.
+    fn fields(&self, state: &State) -> Vec<ResealedField> {
+        let keys = state.keys().map(|key| (SealedFor::Key(key.token), &key.terms));
+        let teams = state.entities(Kind::Team);
+        let teams =
+            teams.map(|team| (SealedFor::Entity(Kind::Team, team.name.clone()), &team.terms));
+        let (mut fields, mut bytes) = (Vec::new(), 0);
+        for (of, terms) in keys.chain(teams) {
+            let Some(before) = terms.other.get(FIELD) else { continue };
+            let Some(after) = OwnCallback::resealed(before, &self.sealer) else { continue };
+            bytes += before.len() + after.len();
+            fields.push(ResealedField {
+                of,
+                name: FIELD.to_owned(),
+                before: before.clone(),
+                after,
+            });
+            if bytes >= BATCH_BYTES {
+                break;
+            }
+        }
+        fields
     }
 
     fn is_current(&self, sealed: &[u8]) -> bool {

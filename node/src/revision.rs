@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use dunlin_admin::Admin;
 use dunlin_admission::Admission;
+use dunlin_callbacks::Callbacks;
 use dunlin_config::{CountedTokens, Document, Environment, Loaded, Options, Outcome, Settings};
 use dunlin_consensus::{Consensus, ProposeError};
 use dunlin_exporter::{Custom, Exporter};
@@ -46,6 +47,7 @@ pub(crate) struct Revisions {
     pub(crate) admission: Admission,
     pub(crate) records: Records,
     pub(crate) exporter: Exporter,
+    pub(crate) callbacks: Callbacks,
     /// As large as the request log may become, in bytes.
     pub(crate) log_bytes: u64,
     pub(crate) sealer: Arc<Sealer>,
@@ -266,6 +268,9 @@ impl Revisions {
         let catalog = Arc::new(catalog);
         let rules = rules(&settings, &catalog);
         self.exporter.publish(Arc::clone(&catalog), told(&settings));
+        let (callbacks, tls) = (settings.callbacks.clone(), settings.tls.clone());
+        let callbacks = dunlin_callbacks::Settings { callbacks, tls };
+        self.callbacks.publish(Arc::clone(&catalog), callbacks);
         let master_key = settings.master_key.or_else(|| self.master_key.clone());
         let key_header = settings.key_header;
         let trusts_forwarded_for = settings.trusts_forwarded_for;

@@ -28,6 +28,8 @@ const DRAIN: Duration = Duration::from_secs(600);
 /// How long the last spend may take to settle, and money of budgets to be given back; what does not
 /// is at the next start.
 const SETTLE: Duration = Duration::from_secs(2);
+/// How long receivers of request records have to take the last ones.
+const TELL: Duration = Duration::from_secs(2);
 /// How long the rest of the node may take to end.
 const LEAVE: Duration = Duration::from_secs(3);
 
@@ -130,7 +132,8 @@ async fn run(config: NodeConfig, clock: Clock, cluster_runtime: Handle) -> anyho
         }
     }
     data.admission.drain();
-    let granted = data.admission.hand_over(SETTLE).await;
+    let telling = data.callbacks.flush(TELL);
+    let (granted, ()) = tokio::join!(data.admission.hand_over(SETTLE), telling);
     if granted > NanoUsd::ZERO {
         info!(usd = granted.as_usd(), "of budgets stay with this node until it has started again");
     }

@@ -54,12 +54,14 @@ mod health_details;
 mod health_history;
 mod health_liveliness;
 mod health_readiness;
+mod health_services;
 mod import_rows;
 mod key_aliases;
 mod key_health;
 mod key_info;
 mod keys_info;
 mod list_audit;
+mod list_callbacks;
 mod list_entities;
 mod list_keys;
 mod list_settings;
@@ -82,6 +84,7 @@ mod spend_logs_page;
 mod spend_report;
 mod spend_rows;
 mod tag_spend;
+mod team_callbacks;
 mod team_models;
 mod team_permissions;
 mod team_spend;
@@ -141,12 +144,14 @@ static ALL: &[fn(Routes) -> Routes] = &[
     health_history::add,
     health_liveliness::add,
     health_readiness::add,
+    health_services::add,
     import_rows::add,
     key_aliases::add,
     key_health::add,
     key_info::add,
     keys_info::add,
     list_audit::add,
+    list_callbacks::add,
     list_entities::add,
     list_keys::add,
     list_settings::add,
@@ -169,6 +174,7 @@ static ALL: &[fn(Routes) -> Routes] = &[
     spend_report::add,
     spend_rows::add,
     tag_spend::add,
+    team_callbacks::add,
     team_models::add,
     team_permissions::add,
     team_spend::add,

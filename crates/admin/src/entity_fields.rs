@@ -77,6 +77,10 @@ pub(crate) fn read(mut body: Body, kind: Kind, more: &[&str]) -> Result<EntityFi
     let mut read = terms::read(&mut body);
     read.other.extend(std::mem::take(&mut changes.terms.other));
     let mut guards = unbound(kind, &read);
+    if kind != Kind::Team && read.other.contains_key(dunlin_callbacks::FIELD) {
+        let reason = format!("callbacks are a key's or a team's, not those of a {}", kind.name());
+        body.refuse("metadata.logging", reason);
+    }
     let (other, unknown) = fields::read(&mut body, Of::Entity(kind));
     read.other.extend(other);
     guards.extend(unknown);

@@ -214,6 +214,10 @@ fn member(mut body: Body, past: &Past, view: &View, kind: Kind) -> Result<Candid
     let user = body.require("user_id", body::text);
     let role = body.require("role", body::text);
     let changes = terms::read(&mut body);
+    if changes.other.contains_key(dunlin_callbacks::FIELD) {
+        let reason = "callbacks are a key's or a team's, not those of a membership".to_owned();
+        body.refuse("metadata.logging", reason);
+    }
     let spend = body.take("spend", body::usd).value();
     body.finish(terms::FIELDS.iter().copied())?;
     let member = entity_fields::membership(user, &role, changes);

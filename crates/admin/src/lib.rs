@@ -26,6 +26,7 @@ mod import;
 mod key_rules;
 mod log_query;
 mod log_row;
+mod logging;
 mod members;
 mod moment;
 mod naming;
@@ -48,6 +49,7 @@ use std::time::Duration;
 use arc_swap::ArcSwapOption;
 use axum::Router;
 use dunlin_admission::Admission;
+use dunlin_callbacks::Callbacks;
 use dunlin_config::{Basis, DrainEndpoint, KeyRules};
 use dunlin_consensus::Consensus;
 use dunlin_gossip::Gossip;
@@ -120,6 +122,8 @@ pub struct Parts {
     pub admission: Admission,
     /// The request log.
     pub records: Records,
+    /// Who is told of requests.
+    pub callbacks: Callbacks,
     /// What Prometheus is told.
     pub metrics: Metrics,
 }
@@ -167,6 +171,7 @@ struct Shared {
     upstream: Upstream,
     admission: Admission,
     records: Records,
+    callbacks: Callbacks,
     metrics: Metrics,
     checks: Checks,
     /// None until the first config revision.
@@ -193,7 +198,8 @@ impl Admin {
     /// An admin API that answers 503 until a config is published. It has no tasks of its own.
     #[must_use]
     pub fn start(config: Config, parts: Parts) -> Self {
-        let Parts { clock, consensus, gossip, upstream, admission, records, metrics } = parts;
+        let Parts { clock, consensus, gossip, upstream, admission, records, callbacks, metrics } =
+            parts;
         Self(Arc::new(Shared {
             config,
             clock,
@@ -202,6 +208,7 @@ impl Admin {
             upstream,
             admission,
             records,
+            callbacks,
             metrics,
             checks: Checks::default(),
             published: ArcSwapOption::empty(),
@@ -241,7 +248,8 @@ impl Admin {
     }
 
     /// Carries a command out for whoever asked, and gives the state that holds it.
-    async fn carry_out(&self, asked: &Asked, command: Command) -> Result<(Reply, View), Error> {
+    async fn carry_out(&self, asked: &Asked, mut command: Command) -> Result<(Reply, View), Error> {
+        self.seal_callbacks(&self.0.consensus.state(), &mut command)?;
         let reply = self.0.consensus.propose_as(asked.actor.clone(), command).await?;
         Ok((reply, self.view(self.0.consensus.state())))
     }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use dunlin_admin_api::{RawJson, Row};
+use dunlin_callbacks::{FIELD, OwnCallback};
 use dunlin_ledger::{Calendar, Every, Period};
 use dunlin_state::{Entity, Key, Kind, Member, State, Terms};
 use dunlin_types::{EntityId, Line, NanoUsd, PotId, UnixMillis};
@@ -172,6 +173,7 @@ impl View {
     fn terms(&self, of: Of, id: EntityId, terms: &Terms) -> Row {
         let defaults = fields::other(of).map(|field| (field.name, field.unset()));
         let kept = terms.other.iter().map(|(name, text)| (name.as_str(), text.as_str()));
+        let kept = kept.filter(|(name, _)| *name != FIELD);
         let shown = defaults.chain(kept).map(|(name, text)| (name.to_owned(), raw(text)));
         let mut row: Row = shown.collect();
         let (spend, period) = self.spend(id, terms);
@@ -315,6 +317,9 @@ fn model_budgets(terms: &Terms) -> BTreeMap<&str, Value> {
 fn metadata(terms: &Terms) -> Value {
     let kept = terms.other.get("metadata").and_then(|text| serde_json::from_str(text).ok());
     let mut metadata: serde_json::Map<String, Value> = kept.unwrap_or_default();
+    if let Some(callbacks) = terms.other.get(FIELD) {
+        metadata.insert(FIELD.to_owned(), OwnCallback::shown(callbacks));
+    }
     if !terms.tags.is_empty() {
         metadata.insert("tags".to_owned(), json!(terms.tags));
     }

@@ -4,10 +4,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use dunlin_callbacks::{FIELD, OwnCallback};
 use dunlin_config::{AddedCredential, AddedGroup, AddedModel, Additions, LeftOut};
 use dunlin_consensus::ProposeError;
 use dunlin_seal::{CannotOpen, Sealer};
-use dunlin_state::{Command, Rejected, Reply, Resource, ResourceChange, ResourceKind, State};
+use dunlin_state::{Command, Kind, Rejected, Reply, Resource, ResourceChange, ResourceKind, State};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use tokio::sync::watch;
@@ -52,7 +53,19 @@ pub(crate) fn sealed_under_others(state: &State, sealer: &Sealer) -> u64 {
     let resources = ResourceKind::ALL.into_iter().flat_map(|kind| state.resources(kind));
     let sealed = revisions.chain(resources.map(|known| &known.sealed));
     let others = sealed.filter(|sealed| !sealed.is_empty() && !sealer.is_current(sealed));
-    others.count() as u64
+    (others.count() + callbacks_under_others(state, sealer)) as u64
+}
+
+/// Keys and teams with callbacks whose secrets are so. Nobody looks through all keys for the sake of it
+/// unless the secret is being changed.
+fn callbacks_under_others(state: &State, sealer: &Sealer) -> usize {
+    if sealer.known().count() < 2 {
+        return 0;
+    }
+    let keys = state.keys().map(|key| &key.terms);
+    let all = keys.chain(state.entities(Kind::Team).map(|team| &team.terms));
+    let texts = all.filter_map(|terms| terms.other.get(FIELD));
+    texts.filter(|text| OwnCallback::resealed(text, sealer).is_some()).count()
 }
 
 /// Opens what is set over the API. What cannot be opened is left out and told.

@@ -3,13 +3,14 @@
 
 use std::collections::BTreeMap;
 
+use dunlin_callbacks::FIELD;
 use dunlin_ledger::Every;
 use dunlin_state::{Change, ModelBudget, Temporary, TermsChanges};
 use dunlin_types::{NanoUsd, OnLoss, UnixMillis};
 use serde_json::Value;
 
 use crate::body::{self, Body, Wrong, senseless};
-use crate::moment;
+use crate::{logging, moment};
 
 /// The fields that [`read`] takes.
 pub(crate) const FIELDS: &[&str] = &[
@@ -17,6 +18,7 @@ pub(crate) const FIELDS: &[&str] = &[
     "budget_duration",
     "budget_id",
     "budget_limits",
+    "logging",
     "max_budget",
     "max_parallel_requests",
     "metadata",
@@ -39,6 +41,7 @@ pub(crate) const FIELDS: &[&str] = &[
 /// What LiteLLM keeps inside `metadata`, where clients may send it too. It outlives a `metadata` that
 /// is replaced.
 const IN_METADATA: &[&str] = &[
+    "logging",
     "model_rpm_limit",
     "model_tpm_limit",
     "rpm_limit_type",
@@ -75,12 +78,10 @@ pub(crate) fn read(body: &mut Body) -> TermsChanges {
     };
     let metadata = body.take("metadata", |value| body::object(value).cloned());
     let metadata = metadata.map(|map| Value::Object(map).to_string());
-    let other = match metadata {
-        Change::Keep => BTreeMap::new(),
-        change @ (Change::Clear | Change::Set(_)) => {
-            BTreeMap::from([("metadata".to_owned(), change)])
-        }
-    };
+    let logging = body.take("logging", logging::read);
+    let other = [("metadata", metadata), (FIELD, logging)].into_iter();
+    let other = other.filter(|(_, change)| !change.keeps());
+    let other = other.map(|(name, change)| (name.to_owned(), change)).collect();
     TermsChanges { other, ..changes }
 }
 

@@ -115,13 +115,17 @@ fn home(word: &str) -> Option<&'static Keys> {
     keys::SECTIONS.iter().find(|keys| keys.standing(word).is_some()).copied()
 }
 
-/// Whether callbacks are wished for that report to Prometheus alone, which is always told.
+/// Whether the gateway's own services are to be reported to Prometheus alone, which is always told.
 fn asks_for_metrics(setting: &str, node: &Node) -> bool {
     let items = if node.items().is_empty() { std::slice::from_ref(node) } else { node.items() };
     let is_metrics =
         |item: &Node| matches!(item.as_text(), Some("prometheus" | "prometheus_system"));
-    let reports = ["callbacks", "failure_callback", "service_callback", "success_callback"];
-    reports.contains(&setting) && items.iter().all(is_metrics)
+    setting == "service_callback" && items.iter().all(is_metrics)
+}
+
+/// Whether a callback blocks requests rather than reports them.
+pub(crate) fn is_guard(name: &str) -> bool {
+    keys::GUARD_CALLBACKS.split_whitespace().any(|guard| guard == name)
 }
 
 /// Callbacks are names of integrations, or Python objects as `file.instance`.
@@ -133,7 +137,7 @@ fn hooks(setting: &str, node: &Node, report: &mut Report) {
             let reason = "Python code cannot run in dunlin; watch requests in a service in front of \
                           it or behind it instead";
             ("is a Python object", reason)
-        } else if keys::GUARD_CALLBACKS.split_whitespace().any(|guard| guard == name) {
+        } else if is_guard(name) {
             (
                 "blocks requests",
                 "this guard is not carried out by this version; put it in a service \

@@ -70,6 +70,12 @@ use FieldKind::{Boolean, Dictionary, Float, Integer, List, String};
 /// `general_settings`.
 pub const GENERAL_FIELDS: &[SettingField] = &[
     field(
+        "api_callback_networks",
+        List,
+        "[\"public\"]",
+        "The networks in which receivers of request records may be that are set over the API.",
+    ),
+    field(
         "api_model_environment",
         List,
         "[]",

@@ -51,9 +51,9 @@ const ACCESS: &str = "this access rule is not enforced by this version; enforce 
 
 pub(crate) const TOP: Keys = Keys {
     section: "the top level",
-    in_force: "cluster credential_list environment_variables general_settings include \
+    in_force: "callback_settings cluster credential_list environment_variables general_settings include \
         litellm_settings model_list router_settings x-*",
-    not_yet: "assistant_settings callback_settings files_settings finetune_settings prompts \
+    not_yet: "assistant_settings files_settings finetune_settings prompts \
         search_tools vector_store_registry worker_registry",
     replaced: &[],
     refused: &[
@@ -69,6 +69,14 @@ pub(crate) const CLUSTER: Keys = Keys {
     in_force: "advertise bootstrap_expect data_dir host join keepalive_timeout listen max_staleness name \
         on_stale port prices request_log_max_gb secret",
     not_yet: "",
+    replaced: &[],
+    refused: &[],
+};
+
+pub(crate) const CALLBACK: Keys = Keys {
+    section: "an entry of callback_settings",
+    in_force: "callback_type endpoint event_types headers log_format message_logging",
+    not_yet: "batch_size flush_interval turn_off_message_logging",
     replaced: &[],
     refused: &[],
 };
@@ -192,30 +200,29 @@ pub(crate) const RETRY_POLICY: Keys = Keys {
 pub(crate) const LITELLM: Keys = Keys {
     section: "litellm_settings",
     in_force: "budget_duration budget_exceeded_status_code \
-        budget_exceeded_throttle_percentage budget_reset_time budget_rollover cost_discount_config \
+        budget_exceeded_throttle_percentage budget_reset_time budget_rollover callbacks cost_discount_config \
         cost_margin_config custom_prometheus_metadata_labels custom_prometheus_tags default_internal_user_params default_key_generate_params \
-        default_max_internal_user_budget default_soft_budget default_team_params \
+        default_max_internal_user_budget default_soft_budget default_team_params default_team_settings \
         disable_end_user_cost_tracking_prometheus_only drop_params \
-        enable_end_user_cost_tracking_prometheus_only \
+        enable_end_user_cost_tracking_prometheus_only failure_callback \
         internal_user_budget_duration key_generation_settings max_budget max_end_user_budget \
         max_end_user_budget_id \
         max_internal_user_budget max_user_budget model_alias_map modify_params \
-        prometheus_latency_buckets prometheus_metrics_config require_auth_for_metrics_endpoint ssl_certificate ssl_verify tag_budget_config timezone turn_off_message_logging \
+        prometheus_latency_buckets prometheus_metrics_config redact_user_api_key_info require_auth_for_metrics_endpoint \
+        ssl_certificate ssl_verify success_callback tag_budget_config timezone turn_off_message_logging \
         upperbound_key_generate_params",
     not_yet: "add_user_information_to_llm_headers audit_log_callbacks cache \
-        callbacks \
-        default_team_settings disable_add_user_agent_to_request_tags disable_aiohttp_transport \
+        disable_add_user_agent_to_request_tags disable_aiohttp_transport \
         disable_end_user_cost_tracking disable_streaming_logging disable_token_counter \
         enable_json_schema_validation enable_key_alias_format_validation \
         enable_loadbalancing_on_batch_endpoints enable_preview_features extra_spend_tag_headers \
-        failure_callback force_ipv4 forward_traceparent_to_llm_provider \
+        force_ipv4 forward_traceparent_to_llm_provider \
         json_logs langfuse_* \
         log_raw_request_response \
         max_ui_session_budget model_group_settings \
         overwrite_user_with_key_hash prometheus_emit_* prometheus_initialize_* \
         public_model_groups \
-        redact_messages_in_exceptions redact_user_api_key_info \
-        service_callback success_callback \
+        redact_messages_in_exceptions service_callback \
         use_chat_completions_url_for_anthropic_messages validate_end_user_id_in_db",
     replaced: &[
         ("cache_params", "answers are not cached by this version, and no Redis is used"),
@@ -237,7 +244,7 @@ pub(crate) const LITELLM: Keys = Keys {
 
 pub(crate) const GENERAL: Keys = Keys {
     section: "general_settings",
-    in_force: "api_model_environment api_model_networks apply_user_budget_to_team_keys \
+    in_force: "api_callback_networks api_model_environment api_model_networks apply_user_budget_to_team_keys \
         dangerously_permit_weak_or_unset_master_key disable_adding_master_key_hash_to_db \
         disable_master_key_return drain_endpoint_token enable_drain_endpoint \
         enforce_fallback_model_access fail_closed_rate_limit_enforcement \

@@ -12,6 +12,7 @@ mod about;
 mod additions;
 mod allowances;
 mod budgets;
+mod callbacks;
 mod changes;
 mod check;
 mod deployment;
@@ -48,6 +49,10 @@ use dunlin_router::Catalog;
 
 pub use additions::{AddedCredential, AddedGroup, AddedModel, Additions, Basis, Judged, LeftOut};
 pub use budgets::Budgets;
+pub use callbacks::{
+    BadReceiver, Callback, CallbackKind, Callbacks, GenericApi, Langfuse, LogFormat, MAX_CALLBACKS,
+    Otel, Outcomes, Receiver, Variable, nearest_callback,
+};
 pub use changes::{diff, masked};
 pub use diagnostic::{Diagnostic, Place, Severity, summary};
 pub use document::{
@@ -194,6 +199,7 @@ fn read(
             tls,
             stores_models,
             budgets: budgets::budgets(root, report),
+            callbacks: callbacks::read(root, environment, report),
             ..settings::settings(root, environment, report)
         },
         cluster: settings::cluster(root, report),

@@ -34,6 +34,7 @@ pub struct MetricsSettings {
 pub const LITELLM_METRICS: &[&str] = &[
     "litellm_api_key_budget_remaining_hours_metric",
     "litellm_api_key_max_budget_metric",
+    "litellm_callback_logging_failures_metric",
     "litellm_customer_budget_remaining_hours_metric",
     "litellm_customer_max_budget_metric",
     "litellm_deployment_cooled_down",

@@ -65,7 +65,7 @@ impl Rules {
         let empty = Map::default();
         let general = root.get("general_settings").and_then(Node::as_map).unwrap_or(&empty);
         let node = general.get("api_model_networks").filter(|node| node.value_is_there());
-        let networks = node.map(|node| networks(node, report));
+        let networks = node.map(|node| networks(NETWORKS, node, report));
         let variables = report.list(VARIABLES, general.get("api_model_environment")).iter();
         let variables = variables.filter_map(|name| report.text(VARIABLES, Some(name)));
         let variables = variables.map(str::to_owned).collect();
@@ -227,14 +227,15 @@ fn files(params: &Map) -> Vec<(&'static str, &'static str)> {
     found
 }
 
-fn networks(node: &Node, report: &mut Report) -> Vec<Network> {
+/// A list of networks.
+pub(crate) fn networks(what: &str, node: &Node, report: &mut Report) -> Vec<Network> {
     let mut networks = Vec::new();
-    for item in report.list(NETWORKS, Some(node)) {
-        let Some(text) = report.text(NETWORKS, Some(item)) else { continue };
+    for item in report.list(what, Some(node)) {
+        let Some(text) = report.text(what, Some(item)) else { continue };
         match text.parse() {
             Ok(network) => networks.push(network),
             Err(why) => {
-                let message = format!("{NETWORKS}: `{text}` {why}");
+                let message = format!("{what}: `{text}` {why}");
                 report.push(Diagnostic::error(Code::WrongValue, message).at(item.place, ""));
             }
         }

@@ -4,6 +4,7 @@ use dunlin_types::{OnLoss, Secret, Tls};
 
 use crate::Environment;
 use crate::budgets::Budgets;
+use crate::callbacks::Callbacks;
 use crate::diagnostic::{Code, Diagnostic};
 use crate::grants::{self, Grants};
 use crate::metrics::{self, MetricsSettings};
@@ -47,6 +48,8 @@ pub struct Settings {
     pub node_parallel: Option<u64>,
     /// What holds for all budgets.
     pub budgets: Budgets,
+    /// Where request records are sent.
+    pub callbacks: Callbacks,
     /// How servers are trusted that have no settings of their own.
     pub tls: Tls,
     /// What new keys, users and teams are given.

@@ -15,6 +15,7 @@ use crate::{Document, Environment, Loaded, Options, Outcome, Provider, Severity,
 
 mod additions;
 mod allowances;
+mod callbacks;
 mod clouds;
 mod edits;
 mod grants;

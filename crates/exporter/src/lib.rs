@@ -20,7 +20,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use dunlin_consensus::Consensus;
-use dunlin_journal::Journal;
+use dunlin_journal::{Journal, Reader};
 use dunlin_ledger::Calendar;
 use dunlin_metrics::{Desc, Kept, Page};
 use dunlin_router::Catalog;
@@ -131,7 +131,7 @@ impl Exporter {
         let Config { epoch, tasks, stop } = config;
         let (serving, settings) = (ArcSwap::default(), Settings::default());
         let tally = Mutex::new(Tally::new(&settings));
-        parts.journal.keep_for_reader(0);
+        parts.journal.keep_for(Reader::Metrics, 0);
         let exporter = Self(Arc::new(Shared { epoch, parts, serving, tally }));
         let following = exporter.clone();
         tasks.spawn(async move {
@@ -169,7 +169,7 @@ impl Exporter {
             let source = Source { state: &state, serving: &serving };
             let now = parts.clock.mono();
             records.iter().for_each(|(number, record)| tally.count(&source, *number, record, now));
-            parts.journal.keep_for_reader(*last);
+            parts.journal.keep_for(Reader::Metrics, *last);
         }
     }
 

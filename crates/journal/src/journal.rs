@@ -29,6 +29,15 @@ pub struct OlderEpoch {
     pub last: u64,
 }
 
+/// Who reads this life's records beside the settler.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reader {
+    /// The metrics.
+    Metrics,
+    /// The callbacks.
+    Callbacks,
+}
+
 /// The journal of this node. Cheap to clone.
 #[derive(Clone)]
 pub struct Journal(Arc<Shared>);
@@ -55,9 +64,8 @@ struct Files {
     unwritten: Vec<(Arc<Segment>, Filter)>,
     dirty: bool,
     recent: Recent,
-    /// Records of this life up to here have been read by who reads them beside the settler. All, if
-    /// nobody does.
-    read: u64,
+    /// Records of this life up to here have been read, by reader. All, if that one does not read.
+    read: [u64; 2],
     /// The last record that is settled, by life.
     settled: BTreeMap<Epoch, u64>,
     bounds: Bounds,
@@ -109,7 +117,7 @@ impl Journal {
             unsynced: Vec::new(),
             dirty: false,
             recent: Recent::default(),
-            read: u64::MAX,
+            read: [u64::MAX; 2],
             settled: BTreeMap::new(),
             bounds,
             cursor: None,
@@ -223,17 +231,18 @@ impl Journal {
         let mut files = self.files();
         files.settled.insert(epoch, through);
         if epoch == self.0.epoch {
-            let read = files.read;
+            let read = files.read_by_all();
             files.recent.forget(through.min(read));
         }
     }
 
-    /// Somebody reads this life's records beside the settler, and has read those up to `read`: the
-    /// others stay in memory, as far as there is room.
-    pub fn keep_for_reader(&self, read: u64) {
+    /// A reader beside the settler has read this life's records up to `read`: the others stay in
+    /// memory, as far as there is room.
+    pub fn keep_for(&self, reader: Reader, read: u64) {
         let mut files = self.files();
-        files.read = read;
+        files.read[reader as usize] = read;
         let settled = files.settled.get(&self.0.epoch).copied().unwrap_or_default();
+        let read = files.read_by_all();
         files.recent.forget(settled.min(read));
     }
 
@@ -389,6 +398,10 @@ impl Journal {
 }
 
 impl Files {
+    fn read_by_all(&self) -> u64 {
+        self.read.into_iter().min().expect("there are readers")
+    }
+
     fn is_synced(&self) -> bool {
         !self.dirty && self.unsynced.is_empty() && self.unwritten.is_empty()
     }

@@ -35,7 +35,7 @@ use tokio_util::task::TaskTracker;
 
 pub use copies::{Copies, Held, NotTaken, Run};
 pub use error::Error;
-pub use journal::{Journal, OlderEpoch};
+pub use journal::{Journal, OlderEpoch, Reader};
 pub use metrics::METRICS;
 pub use query::{Filters, Order, Payer, Position, Query, Seen};
 pub use record::{

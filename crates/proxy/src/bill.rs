@@ -5,9 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dunlin_admission::{Bounds, Entry, Found, Permit, Refusal, reckon, whose};
-use dunlin_journal::{
-    Attempt, Course, Fault, MAX_ATTEMPTS, MAX_SAID_BYTES, Outcome, Said, SpendRecord, bounded,
-};
+use dunlin_callbacks::Detail;
+use dunlin_journal::{Attempt, Course, Fault, MAX_ATTEMPTS, Outcome, SpendRecord};
 use dunlin_ledger::{Cost, Pricing};
 use dunlin_llm::{ChatReply, ChatRequest, Endpoint, Media, Picture, Tier, Usage, tokens_in};
 use dunlin_metrics::Raised;
@@ -27,6 +26,7 @@ use crate::record;
 use crate::stored::watch;
 
 mod about;
+mod words;
 
 pub(crate) use about::About;
 
@@ -51,6 +51,8 @@ pub(crate) struct Bill {
     found: Option<Found>,
     /// What was found, where that is not to be reckoned from its tokens.
     found_cost: Option<NanoUsd>,
+    /// What receivers of callbacks are told beside the record.
+    detail: Option<Box<Detail>>,
 }
 
 /// What has been passed on of a stream.
@@ -110,6 +112,7 @@ impl Bill {
             background: false,
             found: None,
             found_cost: None,
+            detail: None,
         }
     }
 
@@ -298,24 +301,6 @@ impl Bill {
         }
     }
 
-    /// What is said in the request goes on record, and so will what is answered.
-    pub(crate) fn keep_said(&mut self, request: &str) {
-        let said = Said { request: bounded(request, MAX_SAID_BYTES), answer: String::new() };
-        self.record.said = Some(Box::new(said));
-    }
-
-    /// A model wrote more; `words` is asked for them only if they go on record.
-    pub(crate) fn said<T: AsRef<str>>(&mut self, words: impl FnOnce() -> T) {
-        if let Some(said) = &mut self.record.said
-            && said.answer.len() < MAX_SAID_BYTES
-        {
-            said.answer += words().as_ref();
-            if said.answer.len() > MAX_SAID_BYTES {
-                said.answer = bounded(&said.answer, MAX_SAID_BYTES);
-            }
-        }
-    }
-
     /// A deployment is about to be asked.
     pub(crate) fn enters(&mut self, entry: Option<Entry>) {
         if let Some(permit) = &mut self.permit {
@@ -421,6 +406,7 @@ impl Bill {
         cost.total = self.found_cost.unwrap_or(cost.total);
         self.fill(outcome, &usage, cost);
         self.record.request = found.request;
+        self.put_detail();
         let permit = self.permit.take().expect("a bill is settled once");
         permit.settle_found(found, (*self.record).clone(), free);
         Settled::default()
@@ -453,6 +439,7 @@ impl Bill {
     }
 
     fn put_on_record(&mut self) -> Settled {
+        self.put_detail();
         let permit = self.permit.take().expect("a bill is settled once");
         let record = std::mem::take(&mut self.record);
         let request = record.request;

@@ -27,7 +27,7 @@ use crate::keepalive::{self, Answering, Wish};
 use crate::kept::Opened;
 use crate::origin::Client;
 use crate::refused::{self, Known};
-use crate::{Proxy, Serving, body};
+use crate::{Proxy, Serving, body, report};
 
 /// A client's wish that nothing is kept of what is said.
 const REDACTION: &str = "x-litellm-enable-message-redaction";
@@ -161,6 +161,7 @@ async fn conduct(
     if serving.settings.keeps_said && !is_redacted {
         bill.keep_said(chat.text());
     }
+    bill.tell(report::of_chat(proxy, &caller, &head.headers, &chat, is_redacted));
 
     let catalog = &serving.catalog;
     let (demand, revision) = (&demand, serving.settings.revision);

@@ -43,6 +43,7 @@ mod realtime;
 mod record;
 mod refused;
 mod relay;
+mod report;
 mod routes;
 mod said;
 pub mod server;
@@ -62,6 +63,7 @@ use arc_swap::ArcSwap;
 use axum::Router;
 pub use axum::http::HeaderName;
 use dunlin_admission::Admission;
+use dunlin_callbacks::Callbacks;
 use dunlin_router::Catalog;
 use dunlin_store::Store;
 use dunlin_tokens::Tokenizer;
@@ -135,6 +137,8 @@ pub struct Config {
     pub store: Store,
     /// Counts tokens.
     pub tokenizer: Tokenizer,
+    /// Tells others of requests.
+    pub callbacks: Callbacks,
     /// Where short tasks run.
     pub tasks: TaskTracker,
     /// What the server ends when it leaves.
@@ -152,6 +156,7 @@ struct Shared {
     ids: Ids,
     store: Store,
     tokenizer: Tokenizer,
+    callbacks: Callbacks,
     tasks: TaskTracker,
     reading: Reading,
     refusals: Refusals,
@@ -174,7 +179,7 @@ impl Proxy {
     /// request.
     #[must_use]
     pub fn new(clock: Clock, admission: Admission, upstream: Upstream, config: Config) -> Self {
-        let Config { ids, store, tokenizer, tasks, open } = config;
+        let Config { ids, store, tokenizer, callbacks, tasks, open } = config;
         let leaving = open.leaving.clone();
         let proxy = Self(Arc::new(Shared {
             clock,
@@ -183,6 +188,7 @@ impl Proxy {
             ids,
             store,
             tokenizer,
+            callbacks,
             tasks,
             reading: Reading::default(),
             refusals: Refusals::default(),

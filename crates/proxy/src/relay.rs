@@ -26,7 +26,7 @@ use crate::caller::Caller;
 use crate::chat::Call;
 use crate::error::{Failed, Refused, Unanswered};
 use crate::headers::{self, Told};
-use crate::{Proxy, Serving, body, entry, gemini, hold, refused};
+use crate::{Proxy, Serving, body, entry, gemini, hold, refused, report};
 
 pub(crate) mod configured;
 mod fields;
@@ -80,6 +80,7 @@ async fn conduct(
     let told = Told::of_admission(call, &caller, permit.limits());
     let about = About::relayed(model, prompt_estimate, origin);
     let mut bill = Bill::open(proxy.clone(), permit, call, &caller, about);
+    bill.tell(report::of(proxy, &caller, &head.headers));
 
     let asking = entry::Asking {
         proxy,
@@ -109,10 +110,9 @@ async fn conduct(
         body: named.body_with(&body, renamed, upstream),
         secret: None,
     };
-    let asked = if model == renamed { upstream } else { model };
     let mut price = Price { catalog: Arc::clone(&serving.catalog), way, model: String::new() };
     bill.priced_as("", Pricing::Unpriced);
-    price.learn(&mut bill, asked);
+    price.learn(&mut bill, if model == renamed { upstream } else { model });
     let retry = serving.catalog.retry;
     let relayed = proxy.0.upstream.relay(attempt, passed, deployment.timeout, retry).await;
     let relayed = match relayed {

@@ -25,7 +25,7 @@ use crate::headers::Told;
 use crate::ids::Kind;
 use crate::kept::{Sealing, find};
 use crate::turns::Stored;
-use crate::{Proxy, Serving, entry, refused};
+use crate::{Proxy, Serving, entry, refused, report};
 
 pub(crate) mod answer;
 pub(crate) mod batches;
@@ -160,7 +160,9 @@ impl Asking<'_> {
         let permit = admitted.map_err(|no| Refused::admission(no, &caller, call.started))?;
         let told = Told::of_admission(call, &caller, permit.limits());
         let about = BillAbout::stored(model, tokens, origin);
-        Ok((Bill::open(proxy.clone(), permit, call, &caller, about), told))
+        let mut bill = Bill::open(proxy.clone(), permit, call, &caller, about);
+        bill.tell(report::of(proxy, &caller, headers));
+        Ok((bill, told))
     }
 
     fn demand(&self, model: &str, tokens: Tokens, cost: Bounds) -> Demand {

@@ -122,7 +122,8 @@ impl State {
             Command::EditConfig { hash, sealed, source, after, changes: _ } => {
                 config::edit(self, config::Proposal { hash, sealed, source, after: *after, by })
             }
-            Command::Reseal { secret, revisions, resources } => {
+            Command::Reseal { secret, revisions, resources, fields } => {
+                reseal::fields(self, fields);
                 Ok(reseal::reseal(self, secret, revisions, resources))
             }
             Command::RollBackConfig { to, after } => config::roll_back(self, *to, *after, by),

@@ -27,7 +27,8 @@ pub use key::{Key, KeyChanges};
 pub use money::{Charge, Grant, Return};
 pub use outcome::{Rejected, Reply};
 pub use resource::{
-    ResealedResource, ResealedRevision, Resource, ResourceChange, ResourceKind, SettingChange,
+    ResealedField, ResealedResource, ResealedRevision, Resource, ResourceChange, ResourceKind,
+    SealedFor, SettingChange,
 };
 pub use terms::{ModelBudget, Temporary, Terms, TermsChanges};
 
@@ -367,6 +368,9 @@ pub enum Command {
         revisions: Vec<ResealedRevision>,
         /// Models and credentials.
         resources: Vec<ResealedResource>,
+        /// Fields of keys and teams in which something is sealed.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        fields: Vec<ResealedField>,
     },
     /// An older config revision's content is in force again, as a new revision.
     RollBackConfig {

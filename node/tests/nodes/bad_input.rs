@@ -305,6 +305,8 @@ const OTHERS: &[&str] = &[
     "/team/model/delete",
     "/team/permissions_update",
     "/team/unblock",
+    "/team/{team_id}/callback",
+    "/team/{team_id}/disable_logging",
     "/team/{team_id}/reset_spend",
     "/user/bulk_update",
     "/user/delete",

@@ -1,5 +1,6 @@
 //! What every test starts from: a running cluster, its mock upstream and a few calls.
 
+pub(crate) mod receiver;
 mod scripted;
 pub(crate) mod sockets;
 

@@ -7,6 +7,7 @@ mod audit;
 mod background;
 mod bad_input;
 mod budgets;
+mod callbacks;
 mod called_budgets;
 mod calls;
 mod chaos;

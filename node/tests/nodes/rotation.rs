@@ -9,6 +9,7 @@ use serde_json::json;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use crate::harness::receiver::Receiver;
 use crate::harness::{self, FORMED, SOON, Setup};
 use crate::restart::keep_chatting;
 
@@ -39,11 +40,37 @@ async fn secret_of(setup: &Setup, node: usize) -> anyhow::Result<SecretStatus> {
     Ok(setup.cluster.status(node).await?.secret)
 }
 
+/// A key of a team whose requests are told to `told`, with a secret.
+async fn key_that_tells(setup: &Setup, told: &Receiver) -> anyhow::Result<Client> {
+    setup.admin(0, "/team/new", json!({"team_id": "red"})).await?;
+    let callback = json!({"callback_name": "generic_api", "callback_vars": {
+        "generic_logger_endpoint": told.url(), "generic_logger_headers": "x-secret=kingfisher"}});
+    setup.admin(0, "/team/red/callback", callback).await?;
+    setup.make_key(0, json!({"team_id": "red"})).await
+}
+
+/// A node that only knows the old secret is nobody here, and both sides say so.
+async fn is_nobody_with(setup: &mut Setup, old: &str) -> anyhow::Result<()> {
+    setup.cluster.stop(2).await?;
+    setup.cluster.set_environment(2, SECRET, Some(old));
+    setup.cluster.restart(2)?;
+    let logs = [2, 0].map(|node| setup.cluster.nodes()[node].log().to_owned());
+    wait_until("both sides say why", FORMED, async || {
+        let says = |log: &std::path::PathBuf, what: &str| {
+            std::fs::read_to_string(log).is_ok_and(|log| log.contains(what))
+        };
+        says(&logs[0], "does not hold this cluster's secret")
+            && says(&logs[1], "does not hold this cluster's secret")
+    })
+    .await
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn two_rounds_of_restarts_change_the_secret_and_fail_no_request() -> anyhow::Result<()> {
     let mock = MockUpstream::start(Settings::default()).await?;
     let base = mock.api_base();
-    let settings = "general_settings:\n  api_model_networks: [loopback]\n";
+    let told = Receiver::start().await?;
+    let settings = "general_settings:\n  api_model_networks: [loopback]\n  api_callback_networks: [loopback]\n";
     let config = harness::chat_config(&base) + settings;
     let mut setup = harness::start_with(3, mock, config).await?;
     let values = json!({"credential_name": "provider", "credential_values": {"api_key": KEY}});
@@ -52,6 +79,7 @@ async fn two_rounds_of_restarts_change_the_secret_and_fail_no_request() -> anyho
         "model": "openai/x", "api_base": base, "litellm_credential_name": "provider"}});
     setup.admin(0, "/model/new", model).await?;
     let caller = setup.make_key(0, json!({})).await?;
+    let of_team = key_that_tells(&setup, &told).await?;
     let old = setup.cluster.secret().to_owned();
 
     let (mut clients, stop) = (JoinSet::new(), CancellationToken::new());
@@ -73,7 +101,7 @@ async fn two_rounds_of_restarts_change_the_secret_and_fail_no_request() -> anyho
         secret_of(&setup, 0).await.is_ok_and(|secret| secret.unknown_to == [forgotten])
     })
     .await?;
-    assert!(secret_of(&setup, 0).await?.sealed_under_others >= 3);
+    assert!(secret_of(&setup, 0).await?.sealed_under_others >= 4);
     restart_with(&mut setup, 2, (NEW, Some(&old))).await?;
     wait_until("nothing is sealed under the old one", FORMED, async || {
         secret_of(&setup, 1).await.is_ok_and(|secret| secret.sealed_under_others == 0)
@@ -96,21 +124,13 @@ async fn two_rounds_of_restarts_change_the_secret_and_fail_no_request() -> anyho
         body["model"] = json!("added");
         let reply = setup.ask(node, &caller, &body).await?;
         assert_eq!(reply.status, 200, "its credential still opens: {}", reply.body);
+        setup.chat(node, &of_team).await?;
     }
+    told.wait(3, FORMED, Receiver::records).await?;
+    let posts = told.posted();
+    assert!(posts.iter().all(|post| post.head.contains("x-secret: kingfisher")), "its secret too");
 
-    // A node that only knows the old one is nobody here, and both sides say so.
-    setup.cluster.stop(2).await?;
-    setup.cluster.set_environment(2, SECRET, Some(&old));
-    setup.cluster.restart(2)?;
-    let logs = [2, 0].map(|node| setup.cluster.nodes()[node].log().to_owned());
-    wait_until("both sides say why", FORMED, async || {
-        let says = |log: &std::path::PathBuf, what: &str| {
-            std::fs::read_to_string(log).is_ok_and(|log| log.contains(what))
-        };
-        says(&logs[0], "does not hold this cluster's secret")
-            && says(&logs[1], "does not hold this cluster's secret")
-    })
-    .await?;
+    is_nobody_with(&mut setup, &old).await?;
     assert_eq!(setup.chat(0, &caller).await?.status, 200);
     Ok(())
 }

@@ -26,6 +26,9 @@ async fn readiness(admin: Admin, _: Asked) -> Result<Response, Error> {
     let revision = admin.settings().map_or(0, |published| published.revision);
     let (code, mut told) = details(ready, &admin.0.consensus.status(), revision);
     told["node"] = json!(admin.0.config.me);
+    let callbacks = admin.0.callbacks.settings().all;
+    let success = callbacks.iter().filter(|one| one.on.success).map(|one| &*one.name);
+    told["success_callbacks"] = success.collect();
     Ok(answer(code, told.to_string()))
 }
 

@@ -1,8 +1,8 @@
-//! `POST /key/health`: whether what the caller's key logs to is well. Nothing logs by key here, so a
-//! key that may be used is healthy.
+//! `POST /key/health`: whether what the caller's key logs to is well: each of its own callbacks is sent
+//! a test record.
 
 use axum::response::Response;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::ok;
 use crate::Admin;
@@ -13,14 +13,29 @@ pub(super) fn add(routes: Routes) -> Routes {
     routes.post("/key/health", Who::Anyone, handle)
 }
 
-async fn handle(_: Admin, _: Asked) -> Result<Response, Error> {
-    Ok(ok(&answer()))
+async fn handle(admin: Admin, asked: Asked) -> Result<Response, Error> {
+    let bearer = asked.caller.bearer();
+    let own = bearer.and_then(|bearer| admin.callbacks_of(&bearer.caller.key.terms));
+    let (mut names, mut faults) = (Vec::new(), Vec::new());
+    for callback in own.unwrap_or_default() {
+        if let Err(untaken) = admin.0.callbacks.try_own(&callback).await {
+            faults.push(format!("{}: {untaken}", callback.kind.name()));
+        }
+        names.push(callback.kind.name());
+    }
+    Ok(ok(&answer(&names, &faults)))
 }
 
-fn answer() -> serde_json::Value {
+fn answer(names: &[&str], faults: &[String]) -> Value {
+    let status = if faults.is_empty() { "healthy" } else { "unhealthy" };
+    let details = match (names, faults) {
+        ([], _) => None,
+        (_, []) => Some(format!("A test record was taken by {}.", names.join(", "))),
+        (_, faults) => Some(faults.join("; ")),
+    };
     json!({
-        "key": "healthy",
-        "logging_callbacks": {"callbacks": [], "status": "healthy", "details": null},
+        "key": status,
+        "logging_callbacks": {"callbacks": names, "status": status, "details": details},
     })
 }
 
@@ -29,8 +44,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_is_litellms_answer_of_a_key_without_callbacks() {
-        assert_eq!(answer()["key"], "healthy");
-        assert_eq!(answer()["logging_callbacks"]["callbacks"], json!([]));
+    fn it_is_litellms_answer() {
+        let none = answer(&[], &[]);
+        assert_eq!(
+            none,
+            json!({"key": "healthy", "logging_callbacks":
+                {"callbacks": [], "status": "healthy", "details": null}})
+        );
+        let ill = answer(&["langfuse"], &["langfuse: away".to_owned()]);
+        assert_eq!(ill["key"], "unhealthy");
+        assert_eq!(ill["logging_callbacks"]["details"], "langfuse: away");
     }
 }

@@ -40,11 +40,17 @@ const FILES: &str = "it names files of the nodes, or lets them trust servers tha
 /// Settings that only a file may set.
 const OF_FILES: &[(&str, &str)] = &[
     ("alert_to_webhook_url", "such addresses are secrets, and no alerts are sent by this version"),
+    ("api_callback_networks", OPENS),
     ("api_model_environment", OPENS),
     ("api_model_networks", OPENS),
     ("dangerously_allow_mock_testing_request_params", OPENS),
     ("dangerously_permit_weak_or_unset_master_key", OPENS),
     ("enable_drain_endpoint", OPENS),
+    (
+        "default_team_settings",
+        "its entries name addresses and credentials: a team's callbacks are set with POST \
+         /team/{team_id}/callback",
+    ),
     (
         "master_key",
         "whoever sets it takes the cluster over: set it in the config file or as LITELLM_MASTER_KEY of the nodes",

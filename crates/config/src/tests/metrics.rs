@@ -70,7 +70,7 @@ fn a_callback_that_reports_to_prometheus_is_in_force() {
         ("callbacks: [prometheus]", false),
         ("callbacks: prometheus", false),
         ("service_callback: [prometheus_system]", false),
-        ("success_callback: [prometheus, langfuse]", true),
+        ("success_callback: [prometheus, datadog]", true),
     ] {
         let found = outcome(&format!("{MODEL}litellm_settings: {{{callbacks}}}\n"));
         let notes: Vec<_> = found.notes.iter().map(ToString::to_string).collect();

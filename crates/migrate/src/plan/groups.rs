@@ -153,8 +153,10 @@ impl Draft<'_, '_> {
         self.idle(of, &mut metadata);
         for hooks in ["logging", "callback_settings"] {
             if metadata.contains_key(hooks) {
-                let reason = "kept, and nothing is sent: only the config file's callbacks count";
+                let reason = "left out, as its secrets are LiteLLM's: set the callbacks anew with \
+                              POST /team/{team_id}/callback or `metadata.logging`";
                 self.changed(&format!("metadata.{hooks}"), reason);
+                metadata.remove(hooks);
             }
         }
         if !metadata.is_empty() {

@@ -29,7 +29,7 @@ use crate::pass::Pass;
 use crate::realtime::frames::{self, Frames, TooLong};
 use crate::server::Open;
 use crate::stale::Detour;
-use crate::{Proxy, entry};
+use crate::{Proxy, entry, report};
 
 /// A conversation in which nothing is said for this long is over.
 pub(super) const IDLE: Duration = Duration::from_secs(600);
@@ -83,6 +83,7 @@ impl Asker {
             About { call_type: "_arealtime", ..About::relayed(&self.model, Tokens(0), origin) };
         let about = About { stream: true, ..about };
         let mut bill = Bill::open(self.proxy.clone(), permit, &call, &caller, about);
+        bill.tell(report::of(&self.proxy, &caller, &self.headers));
         if let Some((by, demand)) = by.zip(there) {
             let catalog = &self.proxy.0.serving.load().catalog;
             let entered = entry::afford(&self.proxy, catalog, by, bill.tags(), &demand).await;

@@ -19,7 +19,7 @@ use crate::chat::Call;
 use crate::error::{Failed, Refused};
 use crate::headers::{self, Told};
 use crate::relay::{climbs, fields, passing};
-use crate::{Proxy, Serving, body, front, hold, refused};
+use crate::{Proxy, Serving, body, front, hold, refused, report};
 
 /// What every server needs to know of a request.
 static ALWAYS: [HeaderName; 4] = [ACCEPT, ACCEPT_LANGUAGE, CONTENT_TYPE, USER_AGENT];
@@ -77,6 +77,7 @@ async fn conduct(
     let told = Told::of_admission(call, &caller, permit.limits()).called(call);
     let about = About::relayed(&endpoint.path, prompt_estimate, origin);
     let mut bill = Bill::open(proxy.clone(), permit, call, &caller, about);
+    bill.tell(report::of(proxy, &caller, &head.headers));
     bill.priced_as("", Pricing::Unpriced);
     bill.fee(endpoint.fee);
 

@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use crate::command::{Reply, ResealedResource, ResealedRevision, Resource};
+use crate::command::{
+    Entity, Key, Reply, ResealedField, ResealedResource, ResealedRevision, Resource, SealedFor,
+    Terms,
+};
 use crate::state::State;
 
 pub(super) fn reseal(
@@ -30,4 +33,33 @@ pub(super) fn reseal(
     }
     state.sealed_under = Some(secret.to_owned());
     Reply::Done
+}
+
+pub(super) fn fields(state: &mut State, fields: &[ResealedField]) {
+    for resealed in fields {
+        let change = |terms: &mut Terms| {
+            if let Some(text) = terms.other.get_mut(&resealed.name)
+                && *text == resealed.before
+            {
+                text.clone_from(&resealed.after);
+            }
+        };
+        match &resealed.of {
+            SealedFor::Key(token) => {
+                let Some(mut key) = state.keys.get(token).map(|key| Key::clone(key)) else {
+                    continue;
+                };
+                change(&mut key.terms);
+                state.keys.insert(*token, Arc::new(key));
+            }
+            SealedFor::Entity(kind, name) => {
+                let Some(of_kind) = state.entities.get_mut(kind) else { continue };
+                let Some(mut entity) = of_kind.get(name).map(|known| Entity::clone(known)) else {
+                    continue;
+                };
+                change(&mut entity.terms);
+                of_kind.insert(name.clone(), Arc::new(entity));
+            }
+        }
+    }
 }

@@ -8,8 +8,8 @@ use super::*;
 use crate::audit::Actor;
 use crate::caller::Refusal;
 use crate::command::{
-    Change, Charge, CommandId, DaySums, Entity, Key, KeyChanges, Kind, ResealedResource,
-    ResealedRevision, Resource, ResourceKind, Spender,
+    Change, Charge, CommandId, DaySums, Entity, Key, KeyChanges, Kind, ResealedField,
+    ResealedResource, ResealedRevision, Resource, ResourceKind, SealedFor, Spender,
 };
 use crate::payer::PROXY;
 
@@ -326,10 +326,26 @@ fn another_seal_changes_nothing_but_the_seal() {
         |revision| ResealedRevision { revision, hash: "new".to_owned(), sealed: [2].into() };
     let revisions = vec![revision(1), revision(9)];
     let secret = "s2".to_owned();
-    script.run(Command::Reseal { secret, revisions, resources }).expect("done");
+    let team = |name: &str, text: &str| {
+        let mut entity = Entity { kind: Kind::Team, name: name.to_owned(), ..Entity::default() };
+        entity.terms.other.insert("logging".to_owned(), text.to_owned());
+        Command::CreateEntity { entity: Box::new(entity), members: Vec::new() }
+    };
+    script.run(team("red", "sealed 1")).expect("new");
+    script.run(team("blue", "changed since")).expect("new");
+    let field = |of: &str| ResealedField {
+        of: SealedFor::Entity(Kind::Team, of.to_owned()),
+        name: "logging".to_owned(),
+        before: "sealed 1".to_owned(),
+        after: "sealed 2".to_owned(),
+    };
+    let fields = vec![field("red"), field("blue"), field("gone")];
+    script.run(Command::Reseal { secret, revisions, resources, fields }).expect("done");
     let state = State::restore(&script.state.snapshot()).expect("our own");
     let sealed = |id: &str| state.resource(kind, id).expect("there").sealed.to_vec();
     assert_eq!((sealed("a"), sealed("b")), (vec![2], vec![1]), "b was changed in between");
+    let text = |team: &str| &state.entity(Kind::Team, team).expect("there").terms.other["logging"];
+    assert_eq!((&**text("red"), &**text("blue")), ("sealed 2", "changed since"));
     assert_eq!((version(&state, "a"), state.resources_version()), (seen, newest));
     let config = state.config().expect("one");
     assert_eq!((config.revision, &*config.hash, config.sealed.to_vec()), (1, "new", vec![2]));

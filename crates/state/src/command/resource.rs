@@ -5,8 +5,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use dunlin_types::UnixMillis;
+use dunlin_types::{KeyDigest, UnixMillis};
 use serde::{Deserialize, Serialize};
+
+use super::entity::Kind;
 
 /// What a resource is.
 #[derive(
@@ -130,6 +132,29 @@ pub struct ResealedResource {
     /// The content, sealed.
     #[serde(serialize_with = "hex::serde::serialize", deserialize_with = "from_hex")]
     pub sealed: Arc<[u8]>,
+}
+
+/// A field of a key or an entity under another seal: one of [`Terms::other`](super::Terms::other).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ResealedField {
+    /// Whose.
+    pub of: SealedFor,
+    /// Which one.
+    pub name: String,
+    /// The text that was sealed anew. A field that has another one by now stays as it is.
+    pub before: String,
+    /// The same under the new seal.
+    pub after: String,
+}
+
+/// Whose field is sealed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum SealedFor {
+    /// A key's.
+    Key(KeyDigest),
+    /// An entity's.
+    Entity(Kind, String),
 }
 
 fn from_hex<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Arc<[u8]>, D::Error> {

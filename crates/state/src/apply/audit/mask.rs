@@ -8,6 +8,8 @@ use serde_json::value::RawValue;
 
 /// What a secret is shown as.
 const MASKED: &str = "\"***\"";
+/// What a text begins with that is sealed: it is a secret under whatever name.
+const SEALED: &str = "sealed:";
 /// Deeper values are shown as secrets are.
 const MAX_DEPTH: usize = 16;
 /// The value of a field, JSON text, without the secrets in it. All else stays as it is written.
@@ -43,6 +45,7 @@ fn of_depth(text: &str, left: usize) -> String {
             Err(_) => MASKED.to_owned(),
         },
         Some(b'"') => match serde_json::from_str::<String>(text) {
+            Ok(said) if said.starts_with(SEALED) => MASKED.to_owned(),
             Ok(said) => quoted(&without_keys(&said)),
             Err(_) => MASKED.to_owned(),
         },
@@ -101,6 +104,7 @@ mod tests {
                 r#""use sk-0123456789abcdef, not sk-x, sk-...abcd or a risk-based one""#,
                 r#""use sk-...cdef, not sk-x, sk-...abcd or a risk-based one""#,
             ),
+            (r#"{"headers": "sealed:00ff", "host": "h"}"#, r#"{"headers":"***","host":"h"}"#),
             (r#"{"sk-0123456789abcdef": 1}"#, r#"{"sk-...cdef":1}"#),
             (r#"{"api_key": "*** 1f2e3d4c"}"#, r#"{"api_key":"*** 1f2e3d4c"}"#),
             (r#"{"api_key": "*** mine"}"#, r#"{"api_key":"***"}"#),

@@ -1,0 +1,60 @@
+//! `GET /health/services`: sends a test record to a callback of the config, and tells what became of it.
+
+use axum::response::Response;
+use dunlin_callbacks::Untaken;
+use dunlin_config::{CallbackKind, nearest_callback};
+use serde_json::json;
+
+use super::ok;
+use crate::Admin;
+use crate::body::check_query;
+use crate::error::Error;
+use crate::routes::{Asked, Routes, Who};
+
+pub(super) fn add(routes: Routes) -> Routes {
+    routes.get("/health/services", Who::Admins, handle)
+}
+
+async fn handle(admin: Admin, asked: Asked) -> Result<Response, Error> {
+    check_query(&asked.query, &["service"])?;
+    let bad = |reason| Error::BadField { name: "service", reason };
+    let name =
+        asked.param("service").ok_or_else(|| bad("Service must be specified.".to_owned()))?;
+    match admin.0.callbacks.try_out(name).await {
+        Ok(()) => {
+            let message = format!("A test record was taken - check {name}.");
+            Ok(ok(&json!({"status": "success", "message": message})))
+        }
+        Err(Untaken::Unset) => Err(bad(unset(name))),
+        Err(untaken @ Untaken::Refused { .. }) => {
+            Err(Error::Unreadable { reason: untaken.to_string() })
+        }
+    }
+}
+
+/// Why there is nobody to send to, and what to do.
+fn unset(name: &str) -> String {
+    let Some(kind) = CallbackKind::named(name) else {
+        let near = nearest_callback(name).map(|near| format!(" Did you mean `{near}`?"));
+        let served = CallbackKind::ALL.map(CallbackKind::name).join(", ");
+        return format!(
+            "Service must be in list. Service={name} not in {served}, nor in callback_settings.{}",
+            near.unwrap_or_default()
+        );
+    };
+    let needed = kind.variables().iter().filter(|variable| variable.needed);
+    let needed: Vec<_> = needed.map(|variable| variable.name).collect();
+    format!("nothing says where {name} is: set {} on the nodes", needed.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_is_not_there_is_told_how_to_be() {
+        assert!(unset("langfuse").contains("set LANGFUSE_PUBLIC_KEY, LANGFUSE_SECRET_KEY"));
+        assert!(unset("langfus").contains("Did you mean `langfuse`?"));
+        assert!(unset("slack").contains("Service=slack not in generic_api, langfuse, otel"));
+    }
+}

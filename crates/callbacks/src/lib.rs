@@ -1,0 +1,224 @@
+//! Callbacks: each request's record is sent to where teams look at it, off the path of requests.
+//!
+//! Does not know how a request is served or what puts it on record: it follows the journal of its
+//! node, and is handed what is not on record, the words, by the request's own story. Invariants: no
+//! request waits for a receiver, nor for a place in a queue; what is held for receivers has a bound, in
+//! records and in bytes, and what is beyond it is dropped and counted; what was said is sent only if
+//! nothing forbids it; a receiver that was set over the API is in networks that it may be in, and is
+//! shown no secret of the nodes. Read `follow.rs`, then `sender.rs`.
+
+mod asked;
+mod detail;
+mod event;
+mod follow;
+mod generic;
+mod langfuse;
+mod metrics;
+mod otel;
+mod own;
+mod payload;
+mod post;
+mod probe;
+mod queue;
+mod receivers;
+#[cfg(test)]
+mod samples;
+mod sender;
+mod senders;
+mod target;
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use dunlin_consensus::Consensus;
+use dunlin_egress::Egress;
+use dunlin_journal::Journal;
+use dunlin_router::Catalog;
+use dunlin_seal::Sealer;
+use dunlin_state::Caller;
+use dunlin_types::{Clock, Epoch, RequestId, Tls};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use uuid::Builder;
+
+pub use detail::{Detail, MAX_WORDS_BYTES, Words};
+pub use metrics::METRICS;
+pub use own::OwnCallback;
+pub use queue::{LINGER, MAX_BATCH, MAX_QUEUED};
+pub use receivers::FIELD;
+pub use sender::GIVEN_UP_AFTER;
+pub use senders::MAX_RECEIVERS;
+
+use detail::Details;
+use post::{Fate, Way};
+use receivers::Receivers;
+use senders::Senders;
+use target::Target;
+
+/// What callbacks need of their node.
+pub struct Config {
+    /// This life of it: older records were told of by it then.
+    pub epoch: Epoch,
+    /// The way out.
+    pub egress: Egress,
+    /// Where the background tasks run.
+    pub tasks: TaskTracker,
+    /// Ends them.
+    pub stop: CancellationToken,
+}
+
+/// What they are built on.
+pub struct Parts {
+    /// The node's clock.
+    pub clock: Clock,
+    /// The node's records.
+    pub journal: Journal,
+    /// Whose keys they name, and what these have callbacks of their own for.
+    pub consensus: Consensus,
+    /// Opens the secrets of these.
+    pub sealer: Arc<Sealer>,
+}
+
+/// What a config revision says of them.
+#[derive(Clone, Debug, Default)]
+pub struct Settings {
+    /// What is sent where.
+    pub callbacks: dunlin_config::Callbacks,
+    /// How receivers are trusted.
+    pub tls: Tls,
+}
+
+/// Tells receivers of requests. Cheap to clone.
+#[derive(Clone)]
+pub struct Callbacks(Arc<Shared>);
+
+struct Shared {
+    epoch: Epoch,
+    parts: Parts,
+    serving: ArcSwap<Serving>,
+    details: Details,
+    senders: Senders,
+    /// The number of the last record that was read.
+    read: Mutex<u64>,
+}
+
+/// What is in force.
+#[derive(Default)]
+struct Serving {
+    catalog: Arc<Catalog>,
+    receivers: Receivers,
+    /// False until the first config.
+    ready: bool,
+}
+
+/// Why a receiver was not tried out, or did not take what it was sent.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Untaken {
+    /// The config does not say where it is.
+    #[error("nothing says where it is")]
+    Unset,
+    /// It did not take the test.
+    #[error("{at} did not take a test record: {why}")]
+    Refused {
+        /// Where it is.
+        at: String,
+        /// What it said, or why it could not be asked.
+        why: String,
+    },
+}
+
+impl Callbacks {
+    /// Follows the journal from this life's first record on, on the current runtime.
+    #[must_use]
+    pub fn start(config: Config, parts: Parts) -> Self {
+        let Config { epoch, egress, tasks, stop } = config;
+        let senders = Senders {
+            egress,
+            tls: Arc::default(),
+            clock: parts.clock.clone(),
+            tasks: tasks.clone(),
+            stop,
+            running: Mutex::default(),
+        };
+        let (serving, details, read) = (ArcSwap::default(), Details::default(), Mutex::default());
+        let callbacks = Self(Arc::new(Shared { epoch, parts, serving, details, senders, read }));
+        tasks.spawn(callbacks.clone().follow());
+        callbacks
+    }
+
+    /// Goes by this from here on.
+    pub fn publish(&self, catalog: Arc<Catalog>, settings: Settings) {
+        let Settings { callbacks, tls } = settings;
+        self.0.senders.tls.store(Arc::new(tls));
+        let receivers = Receivers::new(callbacks);
+        self.0.serving.store(Arc::new(Serving { catalog, receivers, ready: true }));
+    }
+
+    /// Whether anybody may be told of a request of that caller, so that its words are worth keeping.
+    /// `None` is the master key.
+    #[must_use]
+    pub fn want(&self, caller: Option<&Caller>) -> bool {
+        self.0.serving.load().receivers.want(caller)
+    }
+
+    /// What is told of a request beside its record, which is about to be written.
+    pub fn put(&self, request: RequestId, detail: Detail) {
+        let clock = &self.0.parts.clock;
+        self.0.details.put(request, detail, (clock.unix(), clock.mono()));
+    }
+
+    /// What is in force.
+    #[must_use]
+    pub fn settings(&self) -> dunlin_config::Callbacks {
+        self.0.serving.load().receivers.callbacks.clone()
+    }
+
+    /// Sends a test record to a receiver that the config names.
+    ///
+    /// # Errors
+    /// [`Untaken`].
+    pub async fn try_out(&self, name: &str) -> Result<(), Untaken> {
+        let target = self.0.serving.load().receivers.named(name).ok_or(Untaken::Unset)?;
+        self.try_target(&target).await
+    }
+
+    /// Sends a test record to the receiver of a key or a team.
+    ///
+    /// # Errors
+    /// [`Untaken`].
+    pub async fn try_own(&self, own: &OwnCallback) -> Result<(), Untaken> {
+        let target = self.0.serving.load().receivers.target(own).ok_or(Untaken::Unset)?;
+        self.try_target(&target).await
+    }
+
+    async fn try_target(&self, target: &Target) -> Result<(), Untaken> {
+        let now = self.0.parts.clock.unix();
+        let id = Builder::from_unix_timestamp_millis(now.0, &rand::random()).into_uuid();
+        let probe = probe::probe(RequestId(id.as_u128()), now);
+        let tls = self.0.senders.tls.load_full();
+        let (egress, networks) = (&self.0.senders.egress, &target.networks);
+        let way = Way { egress, tls: &tls, networks, now };
+        let refused = |why: String| Untaken::Refused { at: target.address(), why };
+        for post in target.posts(&[&probe]) {
+            match way.post(&post, target.judge()).await {
+                Fate::Taken => {}
+                Fate::Partly { why, .. } | Fate::Refused(why) | Fate::Later { why, .. } => {
+                    return Err(refused(why));
+                }
+                Fate::TooLarge => return Err(refused("413 Payload Too Large".to_owned())),
+            }
+        }
+        Ok(())
+    }
+
+    /// Sends what has come on record so far, within `bound`; what is not taken by then is dropped and
+    /// told. For a node that is about to end.
+    pub async fn flush(&self, bound: Duration) {
+        if self.0.serving.load().ready {
+            let follower = self.clone();
+            drop(tokio::task::spawn_blocking(move || follower.catch_up()).await);
+        }
+        self.0.senders.flush(bound).await;
+    }
+}
