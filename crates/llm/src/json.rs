@@ -60,6 +60,12 @@ pub(crate) fn members(text: &str) -> serde_json::Result<Vec<Member<'_>>> {
 
 /// The text of a JSON string; `None` for every other kind of value.
 pub(crate) fn string(value: &str) -> Option<Cow<'_, str>> {
+    // Most have no escapes: they say what they are.
+    let inside = value.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
+    let is_plain = |byte: u8| !matches!(byte, b'"' | b'\\' | ..b' ');
+    if let Some(plain) = inside.filter(|inside| inside.bytes().all(is_plain)) {
+        return Some(Cow::Borrowed(plain));
+    }
     serde_json::from_str::<Text<'_>>(value).ok().map(|text| text.0)
 }
 
@@ -151,5 +157,25 @@ impl<'de> Visitor<'de> for TextVisitor {
 
     fn visit_str<E: Error>(self, text: &str) -> Result<Self::Value, E> {
         Ok(Cow::Owned(text.to_owned()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_string_is_read_as_json_has_it() {
+        for (value, text) in [
+            (r#""a b""#, Some("a b")),
+            (r#""""#, Some("")),
+            (r#" "é\n""#, Some("\u{e9}\n")),
+            (r#""a"b""#, None),
+            ("\"a\nb\"", None),
+            ("\"", None),
+            ("7", None),
+        ] {
+            assert_eq!(string(value).as_deref(), text, "{value}");
+        }
     }
 }

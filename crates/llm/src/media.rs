@@ -88,8 +88,7 @@ struct ServerTools {
     web_search_requests: Option<u64>,
 }
 
-/// Anthropic's count of searches, and OpenAI's item of one.
-const SEARCH_COUNT: &str = "web_search_requests";
+/// OpenAI's item of a search.
 const SEARCH_ITEM: &str = "web_search_call";
 
 /// What a client says of a picture that it wants made.
@@ -230,9 +229,8 @@ pub(crate) fn searches_in(body: &[u8]) -> u64 {
 }
 
 fn tells_of_searches(body: &[u8]) -> bool {
-    [SEARCH_COUNT, SEARCH_ITEM]
-        .iter()
-        .any(|word| memchr::memmem::find(body, word.as_bytes()).is_some())
+    // OpenAI's item and Anthropic's count both begin so.
+    memchr::memmem::find(body, b"web_search_").is_some()
 }
 
 fn parse<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Option<T> {

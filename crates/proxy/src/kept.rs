@@ -3,12 +3,13 @@
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use bytes::Bytes;
 use dunlin_llm::{Endpoint, Place, rename_ids, rename_ids_in_frame};
 use dunlin_router::{Candidates, Catalog, Deployment, Group};
 use dunlin_types::DeploymentId;
+use memchr::memmem::Finder;
 
 use crate::Proxy;
 use crate::caller::Caller;
@@ -99,8 +100,9 @@ impl Opened {
     }
 
     fn open_files(&mut self, ids: &Ids, owner: Owner) -> Result<(), Refused> {
+        static OURS: LazyLock<Finder<'_>> = LazyLock::new(|| Finder::new(b"\"file-dn"));
         // Walking through a long conversation is not for nothing.
-        if memchr::memmem::find(&self.body, b"\"file-dn").is_none() {
+        if OURS.find(&self.body).is_none() {
             return Ok(());
         }
         let at = &mut self.at;
