@@ -476,7 +476,6 @@ impl Facts {
 
     fn now(&self, consensus: &Consensus) -> NodeFact {
         let InForce { revision, master_key } = self.in_force.borrow().clone();
-        let status = consensus.status();
         let (stops, admission) = &self.leaving;
         let draining = stops.is_cancelled() || admission.is_draining();
         NodeFact {
@@ -490,9 +489,9 @@ impl Facts {
             master_key,
             secrets: self.known.clone(),
             applied: consensus.state().applied(),
-            cluster: status.cluster,
+            cluster: consensus.cluster(),
             // Rounded, so that it is not news every second.
-            clock_skew_ms: status.clock_skew_ms / 100 * 100,
+            clock_skew_ms: consensus.clock_skew_ms() / 100 * 100,
         }
     }
 }

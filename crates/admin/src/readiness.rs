@@ -87,7 +87,7 @@ impl Admin {
         if self.0.admission.is_draining() {
             return Err(NotReady::Draining);
         }
-        if consensus.status().cluster.is_none() {
+        if consensus.cluster().is_none() {
             return Err(NotReady::NotFormed);
         }
         if !consensus.state().nodes().contains_key(&self.0.config.me) {

@@ -297,10 +297,23 @@ impl Consensus {
             voters: membership.voter_ids().map(NodeId).collect(),
             learners: membership.learner_ids().map(NodeId).collect(),
             leader_heard: self.leader_heard(),
-            clock_skew_ms: node.time.skew(Here::now(&node.clock)),
+            clock_skew_ms: self.clock_skew_ms(),
             log_bytes: running.log.bytes(),
             snapshot_bytes: running.snapshots.bytes(),
         }
+    }
+
+    /// [`Status::cluster`] alone, for who looks often.
+    #[must_use]
+    pub fn cluster(&self) -> Option<ClusterId> {
+        self.node.running().map(|running| running.cluster)
+    }
+
+    /// [`Status::clock_skew_ms`] alone, for who looks often.
+    #[must_use]
+    pub fn clock_skew_ms(&self) -> i64 {
+        let node = &self.node;
+        node.running().map_or(0, |_| node.time.skew(Here::now(&node.clock)))
     }
 
     /// [`Status::leader_heard`] alone, for who looks often.
