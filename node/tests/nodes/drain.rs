@@ -1,8 +1,6 @@
 //! A node that drains: its clients are served by others, what it has begun ends in good order, and it
 //! holds nothing any more; told so, it serves again.
 
-use std::time::Duration;
-
 use dunlin_cluster::{Client, Reply, wait_until};
 use dunlin_mock_upstream::{MockUpstream, Settings};
 use serde_json::{Value, json};
@@ -117,7 +115,8 @@ async fn nodes_that_drain_one_after_the_other_fail_no_request() -> anyhow::Resul
     for node in 0..3 {
         let drained = get(&setup, node, "/health/drain?wait=8").await?;
         assert_eq!(drained.json::<Value>()?["open_requests"], 0, "{}", drained.body);
-        tokio::time::sleep(Duration::from_millis(500)).await;
+        let before = setup.mock.stats().requests;
+        tokio::time::timeout(SOON, setup.mock.until(|stats| stats.requests > before + 50)).await?;
         setup.cluster.client().delete(&setup.cluster.url(node, "/health/drain")).await?;
         wait_until("it serves again", FORMED, async || {
             get(&setup, node, "/health/readiness").await.is_ok_and(|reply| reply.ok())
@@ -126,7 +125,7 @@ async fn nodes_that_drain_one_after_the_other_fail_no_request() -> anyhow::Resul
     }
     stop.cancel();
     while let Some(ended) = clients.join_next().await {
-        assert!(ended?? > 20, "a client hardly asked");
+        assert!(ended?? > 5, "a client hardly asked");
     }
     Ok(())
 }
