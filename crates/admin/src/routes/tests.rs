@@ -28,5 +28,5 @@ fn the_documented_routes_are_those_that_are_served() {
     let found: Vec<_> =
         named(&absent_routes.join("\n")).into_iter().filter(|it| ours.contains(it)).collect();
     assert!(found.is_empty(), "served, and documented as absent: {found:?}");
-    assert!(named(served).len() > 70 && absent_routes.len() > 3, "the page is read");
+    assert!(named(served).len() > 70 && !absent_routes.is_empty(), "the page is read");
 }
