@@ -277,7 +277,8 @@ impl Refused {
     /// What the request names is kept for another model.
     pub(crate) fn elsewhere(home: &str, asked: &str) -> Self {
         let message = format!(
-            "What the request refers to was made with the model '{home}', and only its provider              has it: ask that model, not '{asked}'."
+            "What the request refers to was made with the model '{home}', and only its provider \
+             has it: ask that model, not '{asked}'."
         );
         Self::Unfit { param: "model", message }
     }
