@@ -10,6 +10,7 @@
 mod asked;
 mod detail;
 mod event;
+mod figures;
 mod follow;
 mod generic;
 mod langfuse;
@@ -43,6 +44,7 @@ use tokio_util::task::TaskTracker;
 use uuid::Builder;
 
 pub use detail::{Detail, MAX_WORDS_BYTES, Words};
+pub use figures::{costs, usage};
 pub use metrics::METRICS;
 pub use own::OwnCallback;
 pub use queue::{LINGER, MAX_BATCH, MAX_QUEUED};

@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json};
 
 use crate::asked::Talk;
 use crate::event::Event;
+use crate::figures::{costs, usage};
 
 /// The payload, with what was said if the receiver gets `messages`.
 pub(crate) fn payload(event: &Event, messages: bool) -> Value {
@@ -123,34 +124,6 @@ fn fault(record: &SpendRecord) -> Value {
         "llm_provider": record.course.provider.as_deref().unwrap_or_default(),
         "traceback": "",
         "error_message": fault.message,
-    })
-}
-
-fn usage(record: &SpendRecord) -> Value {
-    json!({
-        "prompt_tokens": record.prompt.0,
-        "completion_tokens": record.completion.0,
-        "total_tokens": (record.prompt + record.completion).0,
-        "prompt_tokens_details": {
-            "cached_tokens": record.cached.0,
-            "cache_creation_tokens": record.kinds.cache_write.0,
-        },
-        "completion_tokens_details": {"reasoning_tokens": record.kinds.reasoning.0},
-    })
-}
-
-fn costs(record: &SpendRecord) -> Value {
-    let parts = &record.parts;
-    json!({
-        "input_cost": parts.input.as_usd(),
-        "output_cost": parts.output.as_usd(),
-        "tool_usage_cost": parts.tools.as_usd(),
-        "cache_read_cost": parts.cache_read.as_usd(),
-        "cache_creation_cost": parts.cache_write.as_usd(),
-        "original_cost": (parts.input + parts.output + parts.tools).as_usd(),
-        "discount_amount": parts.discount.as_usd(),
-        "margin_total_amount": parts.margin.as_usd(),
-        "total_cost": record.cost.as_usd(),
     })
 }
 

@@ -14,10 +14,9 @@ use serde::Deserialize;
 use serde_json::json;
 use serde_json::value::RawValue;
 
-use crate::caller::Caller;
-use crate::chat::Call;
+use crate::Proxy;
 use crate::error::{Failed, Refused};
-use crate::{Proxy, body};
+use crate::question::{Question, answer};
 
 #[derive(Deserialize)]
 struct Asked<'a> {
@@ -35,18 +34,11 @@ struct Named {
 
 /// POST /spend/calculate
 pub(crate) async fn serve(State(proxy): State<Proxy>, request: Request) -> Response<Body> {
-    let call = Call::of_headers(&proxy, Endpoint::ChatCompletions, request.headers());
-    match conduct(&proxy, request).await {
-        Ok(response) => response,
-        Err(failed) => failed.response(&call),
-    }
+    answer(proxy, request, conduct).await
 }
 
-async fn conduct(proxy: &Proxy, request: Request) -> Result<Response<Body>, Failed> {
-    let serving = proxy.0.serving.load_full();
-    let (head, body) = request.into_parts();
-    let caller = Caller::identify(proxy, &serving, &head.headers, &head.uri).await?;
-    let body = body::read(body, &head.headers, serving.settings.max_request_bytes).await?;
+async fn conduct(proxy: Proxy, asked: Question) -> Result<Response<Body>, Failed> {
+    let Question { serving, caller, body } = asked;
     let asked: Asked<'_> = serde_json::from_slice(&body)
         .map_err(|error| unfit("body", format!("the body is no request for a cost: {error}")))?;
     let model = named(&asked)?;
@@ -60,7 +52,7 @@ async fn conduct(proxy: &Proxy, request: Request) -> Result<Response<Body>, Fail
         let message = format!("the model '{model}' is not in the configuration");
         return Err(unfit("model", message).into());
     };
-    let usage = used(proxy, deployment, &asked).await?;
+    let usage = used(&proxy, deployment, &asked).await?;
     let price = deployment.price_of(&model);
     if *price == Pricing::Unpriced {
         let message = format!("nobody knows what the model '{model}' costs: set its price");

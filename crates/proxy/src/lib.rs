@@ -39,6 +39,7 @@ mod origin;
 mod params;
 mod pass;
 mod prefixed;
+mod question;
 mod realtime;
 mod record;
 mod refused;

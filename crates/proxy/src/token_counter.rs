@@ -4,7 +4,7 @@
 use axum::Json;
 use axum::body::Body;
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, Response, StatusCode};
+use axum::http::Response;
 use axum::response::IntoResponse;
 use dunlin_llm::{Endpoint, gemini, tokens_in};
 use dunlin_types::Tokens;
@@ -12,10 +12,9 @@ use serde::Deserialize;
 use serde_json::json;
 use serde_json::value::RawValue;
 
-use crate::caller::Caller;
-use crate::chat::Call;
+use crate::Proxy;
 use crate::error::{Failed, Refused};
-use crate::{Proxy, body};
+use crate::question::{Question, answer, refusal};
 
 #[derive(Deserialize)]
 #[serde(expecting = "an object with a model and messages, a prompt or contents")]
@@ -35,18 +34,11 @@ struct Counted {
 
 /// POST /utils/token_counter
 pub(crate) async fn serve(State(proxy): State<Proxy>, request: Request) -> Response<Body> {
-    let call = Call::of_headers(&proxy, Endpoint::ChatCompletions, request.headers());
-    match conduct(&proxy, request).await {
-        Ok(response) => response,
-        Err(failed) => failed.response(&call),
-    }
+    answer(proxy, request, conduct).await
 }
 
-async fn conduct(proxy: &Proxy, request: Request) -> Result<Response<Body>, Failed> {
-    let serving = proxy.0.serving.load_full();
-    let (head, body) = request.into_parts();
-    let caller = Caller::identify(proxy, &serving, &head.headers, &head.uri).await?;
-    let body = body::read(body, &head.headers, serving.settings.max_request_bytes).await?;
+async fn conduct(proxy: Proxy, asked: Question) -> Result<Response<Body>, Failed> {
+    let Question { serving, caller, body } = asked;
     let asked: Asked<'_> = match serde_json::from_slice(&body) {
         Ok(asked) => asked,
         Err(error) => return Ok(refusal(&format!("the body is no request to count: {error}"))),
@@ -61,7 +53,7 @@ async fn conduct(proxy: &Proxy, request: Request) -> Result<Response<Body>, Fail
     let upstream = group.as_ref().and_then(|group| group.deployments.first());
     let model = upstream.map_or(&*asked.model, |known| &known.target.model);
     proxy.0.tokenizer.warm(model).await;
-    let Some(counted) = count(proxy, model, &asked) else {
+    let Some(counted) = count(&proxy, model, &asked) else {
         return Ok(refusal("one of `messages`, `prompt` or `contents` is needed, and must be one"));
     };
     let answer = json!({
@@ -94,9 +86,4 @@ fn count(proxy: &Proxy, model: &str, asked: &Asked<'_>) -> Option<Counted> {
     let tokens = gemini::count_estimate(body.as_bytes());
     let tokens = tokens.unwrap_or_else(|_| tokens_in(body.len() as u64));
     Some(Counted { tokens, tokenizer: "bytes/4" })
-}
-
-fn refusal(message: &str) -> Response<Body> {
-    let detail = json!({"detail": {"error": message}});
-    (StatusCode::BAD_REQUEST, HeaderMap::new(), Json(detail)).into_response()
 }

@@ -4,7 +4,7 @@
 use axum::Json;
 use axum::body::Body;
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, Response, StatusCode};
+use axum::http::{HeaderMap, Response};
 use axum::response::IntoResponse;
 use bytes::Bytes;
 use dunlin_llm::{Endpoint, parse};
@@ -14,10 +14,9 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
-use crate::caller::Caller;
-use crate::chat::Call;
+use crate::Proxy;
 use crate::error::{Failed, Refused};
-use crate::{Proxy, body};
+use crate::question::{Question, answer, refusal};
 
 /// LiteLLM's names for what is asked; each also with an `a` before it.
 const CALLS: &[(&str, Endpoint)] = &[
@@ -43,18 +42,11 @@ struct Asked<'a> {
 
 /// POST /utils/transform_request
 pub(crate) async fn serve(State(proxy): State<Proxy>, request: Request) -> Response<Body> {
-    let call = Call::of_headers(&proxy, Endpoint::ChatCompletions, request.headers());
-    match conduct(&proxy, request).await {
-        Ok(response) => response,
-        Err(failed) => failed.response(&call),
-    }
+    answer(proxy, request, conduct).await
 }
 
-async fn conduct(proxy: &Proxy, request: Request) -> Result<Response<Body>, Failed> {
-    let serving = proxy.0.serving.load_full();
-    let (head, body) = request.into_parts();
-    let caller = Caller::identify(proxy, &serving, &head.headers, &head.uri).await?;
-    let body = body::read(body, &head.headers, serving.settings.max_request_bytes).await?;
+async fn conduct(proxy: Proxy, asked: Question) -> Result<Response<Body>, Failed> {
+    let Question { serving, caller, body } = asked;
     let asked: Asked<'_> = match serde_json::from_slice(&body) {
         Ok(asked) => asked,
         Err(error) => return Ok(refusal(&format!("the body is no request to show: {error}"))),
@@ -122,11 +114,6 @@ fn headers(sent: &HeaderMap) -> Value {
         (name.to_string(), json!(text))
     });
     Value::Object(shown.collect::<Map<_, _>>())
-}
-
-fn refusal(message: &str) -> Response<Body> {
-    let detail = json!({"detail": {"error": message}});
-    (StatusCode::BAD_REQUEST, Json(detail)).into_response()
 }
 
 #[cfg(test)]

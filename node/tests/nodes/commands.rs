@@ -329,7 +329,9 @@ async fn without_a_majority_what_is_shown_says_so_and_changes_are_unavailable() 
     assert!(list.stderr.starts_with("note: ") && list.stderr.contains("old"), "{list:?}");
     wait_until("the status shows who is gone", SOON, async || {
         let status = shell.run("status").await;
-        status.is_ok_and(|ended| ended.exit == 6 && ended.stdout.matches(" silent ").count() == 2)
+        status.is_ok_and(|ended| {
+            ended.exit == 6 && ended.stdout.matches("voter  silent ").count() == 2
+        })
     })
     .await
 }
