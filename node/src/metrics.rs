@@ -140,6 +140,9 @@ mod tests {
         let short = litellms.map(|desc| desc.name.strip_suffix("_total").unwrap_or(desc.name));
         let short: BTreeSet<_> = short.collect();
         assert_eq!(short.into_iter().collect::<Vec<_>>(), dunlin_config::LITELLM_METRICS);
+        let litellms = all().into_iter().filter(|desc| dunlin_metrics::is_litellms(desc));
+        let labels: BTreeSet<_> = litellms.flat_map(|desc| desc.labels).copied().collect();
+        assert_eq!(labels.into_iter().collect::<Vec<_>>(), dunlin_config::LITELLM_LABELS);
     }
 
     #[test]

@@ -66,7 +66,7 @@ pub use explain::{Code, codes, explain};
 pub use fields::{FieldKind, GENERAL_FIELDS, ROUTER_FIELDS, SettingField};
 pub use grants::Grants;
 pub use key_rules::{KeyRule, KeyRules};
-pub use metrics::{LITELLM_METRICS, MetricsSettings};
+pub use metrics::{LITELLM_LABELS, LITELLM_METRICS, MetricsSettings};
 pub use report::{Fate, Note, Setting};
 pub use request_log::RequestLog;
 pub use resolve::Environment;

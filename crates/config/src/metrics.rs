@@ -30,6 +30,35 @@ pub struct MetricsSettings {
     pub tags: Vec<String>,
 }
 
+/// Their labels, beside those of the operator's own.
+pub const LITELLM_LABELS: &[&str] = &[
+    "api_base",
+    "api_key_alias",
+    "api_provider",
+    "callback_name",
+    "client_ip",
+    "end_user",
+    "exception_class",
+    "exception_status",
+    "fallback_model",
+    "hashed_api_key",
+    "litellm_model_name",
+    "model",
+    "model_group",
+    "model_id",
+    "org_alias",
+    "org_id",
+    "requested_model",
+    "route",
+    "service_tier",
+    "status_code",
+    "team",
+    "team_alias",
+    "user",
+    "user_agent",
+    "user_email",
+];
+
 /// LiteLLM's metrics that are told here, without `_total`; sorted.
 pub const LITELLM_METRICS: &[&str] = &[
     "litellm_api_key_budget_remaining_hours_metric",
@@ -91,15 +120,21 @@ pub(crate) fn read(root: &Map, report: &mut Report) -> MetricsSettings {
     let told = flag("enable_end_user_cost_tracking_prometheus_only").unwrap_or_default();
     let silent = flag("disable_end_user_cost_tracking_prometheus_only").unwrap_or_default();
     let buckets = buckets(settings.get("prometheus_latency_buckets"), report);
+    let metadata = texts("custom_prometheus_metadata_labels", settings, report);
+    let tags = texts("custom_prometheus_tags", settings, report);
+    let custom = !metadata.is_empty() || !tags.is_empty();
     MetricsSettings {
         open,
         end_users: told && !silent,
         buckets,
-        only: only(settings.get("prometheus_metrics_config"), report),
-        metadata: texts("custom_prometheus_metadata_labels", settings, report),
-        tags: texts("custom_prometheus_tags", settings, report),
+        only: only(settings.get("prometheus_metrics_config"), custom, report),
+        metadata,
+        tags,
     }
 }
+
+/// What a group of `prometheus_metrics_config` says.
+const GROUP: &[&str] = &["group", "include_labels", "metrics"];
 
 /// More labels make no sense, and each multiplies what Prometheus keeps.
 const MAX_CUSTOM: usize = 20;
@@ -118,8 +153,10 @@ fn texts(name: &str, settings: &Map, report: &mut Report) -> Vec<String> {
     texts
 }
 
+/// `custom` says whether there are labels of the operator's own, whose names are not known here.
 fn only(
     node: Option<&Node>,
+    custom: bool,
     report: &mut Report,
 ) -> Option<BTreeMap<String, Option<BTreeSet<String>>>> {
     let what = "litellm_settings.prometheus_metrics_config";
@@ -127,11 +164,23 @@ fn only(
     let mut only = BTreeMap::new();
     for group in groups {
         let Some(group) = report.map(what, Some(group)) else { continue };
+        for (key, _) in group.entries.iter().filter(|(key, _)| !GROUP.contains(&&*key.text)) {
+            let near = words::did_you_mean(&key.text, GROUP.iter().copied());
+            let message = format!("unknown key `{}` in {what}", key.text);
+            report.push(Diagnostic::error(Code::UnknownKey, message).at(key.place, near));
+        }
         let labels = group.get("include_labels").filter(|node| node.value_is_there()).map(|node| {
             let what = format!("{what}: include_labels");
             let labels = report.list(&what, Some(node)).iter();
-            let labels = labels.filter_map(|label| report.text(&what, Some(label)));
-            labels.map(str::to_owned).collect::<BTreeSet<_>>()
+            let mut told = BTreeSet::new();
+            for label in labels {
+                let Some(name) = report.text(&what, Some(label)) else { continue };
+                if !custom && !LITELLM_LABELS.contains(&name) {
+                    unknown("label", name, (label, LITELLM_LABELS), report);
+                }
+                told.insert(name.to_owned());
+            }
+            told
         });
         let labels = labels.filter(|labels| !labels.is_empty());
         for metric in report.list(&format!("{what}: metrics"), group.get("metrics")) {
@@ -140,7 +189,7 @@ fn only(
             };
             let short = name.strip_suffix("_total").unwrap_or(name);
             if !LITELLM_METRICS.contains(&short) {
-                unknown(short, metric, report);
+                unknown("metric", short, (metric, LITELLM_METRICS), report);
             }
             only.insert(short.to_owned(), labels.clone());
         }
@@ -148,9 +197,14 @@ fn only(
     (!only.is_empty()).then_some(only)
 }
 
-fn unknown(name: &str, node: &Node, report: &mut Report) {
-    let near = words::did_you_mean(name, LITELLM_METRICS.iter().copied());
-    let message = format!("no metric `{name}` is told by this version");
+fn unknown(
+    what: &str,
+    name: &str,
+    (node, known): (&Node, &'static [&'static str]),
+    report: &mut Report,
+) {
+    let near = words::did_you_mean(name, known.iter().copied());
+    let message = format!("no {what} `{name}` is told by this version");
     let problem = Diagnostic::warning(Code::WrongValue, message);
     report.push(problem.at(node.place, near));
 }

@@ -4,9 +4,11 @@
 
 use dunlin_router::{DeploymentLimits, Weight};
 
+use crate::diagnostic::{Code, Diagnostic};
 use crate::report::Report;
 use crate::routing::RouterSettings;
-use crate::tree::Map;
+use crate::tree::{Map, Node};
+use crate::words;
 
 /// One of `optional_pre_call_checks` that is served.
 const ENFORCE: &str = "enforce_model_rate_limits";
@@ -14,6 +16,16 @@ const ENFORCE: &str = "enforce_model_rate_limits";
 /// Another one. Budgets of deployments and providers are kept whether it is asked for or not, as in
 /// LiteLLM where any is set.
 const BUDGETS: &str = "router_budget_limiting";
+
+/// Those of LiteLLM's that are not served.
+const OTHERS: &[&str] = &[
+    "deployment_affinity",
+    "encrypted_content_affinity",
+    "forward_client_headers_by_model_group",
+    "prompt_caching",
+    "responses_api_deployment_check",
+    "session_affinity",
+];
 
 /// What the settings say for all deployments.
 #[derive(Default)]
@@ -29,12 +41,20 @@ pub(crate) fn standard(settings: &RouterSettings<'_>, report: &mut Report) -> St
         match report.text(what, Some(check)) {
             Some(ENFORCE) => enforced = true,
             Some(BUDGETS) => {}
-            Some(other) => report.not_yet(format!("{what}: {other}")),
+            Some(other) if OTHERS.contains(&other) => report.not_yet(format!("{what}: {other}")),
+            Some(other) => unknown(other, check, report),
             None => {}
         }
     }
     let what = "default_max_parallel_requests";
     Standard { enforced, parallel: report.count(what, settings.get(what)) }
+}
+
+/// A slip would take a limit off.
+fn unknown(check: &str, node: &Node, report: &mut Report) {
+    let near = words::did_you_mean(check, OTHERS.iter().copied().chain([ENFORCE, BUDGETS]));
+    let message = format!("there is no check `{check}` among optional_pre_call_checks");
+    report.push(Diagnostic::error(Code::WrongValue, message).at(node.place, near));
 }
 
 pub(crate) fn of(

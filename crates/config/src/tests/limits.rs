@@ -2,7 +2,21 @@
 
 use dunlin_router::DeploymentLimits;
 
-use super::{deployment, loaded};
+use super::{deployment, loaded, outcome};
+
+#[test]
+fn a_misspelt_check_is_an_error_that_names_the_right_one() {
+    let text = "model_list: []\nrouter_settings: {optional_pre_call_checks: \
+                [enforce_model_rate_limit, prompt_caching]}\n";
+    let found = outcome(text);
+    assert!(found.loaded.is_none());
+    let told: Vec<_> = found.diagnostics.iter().map(|found| found.message.as_str()).collect();
+    assert_eq!(
+        told.iter().filter(|told| told.contains("`enforce_model_rate_limit`")).count(),
+        1,
+        "{told:?}"
+    );
+}
 
 #[test]
 fn a_deployments_rpm_bounds_what_is_open_and_limits_only_where_that_is_asked_for() {

@@ -62,6 +62,13 @@ fn metrics_and_labels_are_chosen_and_slips_are_told() {
     );
     assert_eq!(loaded(MODEL).settings.metrics.only, None);
     assert!(crate::LITELLM_METRICS.is_sorted());
+    let said = |group: &str| {
+        outcome(&format!("{MODEL}litellm_settings: {{prometheus_metrics_config: [{group}]}}\n"))
+    };
+    let slip = said("{metrics: [litellm_spend_metric], include_labels: [teem]}");
+    assert!(slip.diagnostics.iter().any(|found| found.message.contains("no label `teem`")));
+    let slip = said("{metrics: [litellm_spend_metric], include_label: [team]}");
+    assert!(slip.loaded.is_none(), "a misspelt key is an error");
 }
 
 #[test]
