@@ -38,32 +38,35 @@ impl Sender {
         let mut is_well = true;
         while let Some(batch) = self.queue.next().await {
             let events: Vec<&Event> = batch.iter().map(AsRef::as_ref).collect();
-            let failure = self.deliver(&events).await;
+            let failure = self.deliver(&events, &mut is_well).await;
             self.queue.done();
-            match (&failure, is_well) {
-                (Some(why), true) => warn!(
-                    callback = %self.target.callback.name,
-                    "request records are not taken by {}: {why}",
-                    self.target.address(),
-                ),
-                (None, false) => info!(
-                    callback = %self.target.callback.name,
-                    "request records are taken by {} again",
-                    self.target.address(),
-                ),
-                (Some(_), false) | (None, true) => {}
+            match failure {
+                Some(why) => self.tell(&why, &mut is_well),
+                None if is_well => {}
+                None => {
+                    is_well = true;
+                    let (callback, address) = (&self.target.callback.name, self.target.address());
+                    info!(%callback, "request records are taken by {address} again");
+                }
             }
-            is_well = failure.is_none();
+        }
+    }
+
+    /// Says once, at the first trouble, that a receiver is not well.
+    fn tell(&self, why: &str, is_well: &mut bool) {
+        if std::mem::replace(is_well, false) {
+            let (callback, address) = (&self.target.callback.name, self.target.address());
+            warn!(%callback, "request records are not taken by {address}: {why}");
         }
     }
 
     /// Why not all of it was taken.
-    async fn deliver(&self, events: &[&Event]) -> Option<String> {
+    async fn deliver(&self, events: &[&Event], is_well: &mut bool) -> Option<String> {
         let mut failure = None;
         let mut parts = VecDeque::from([events]);
         while let Some(part) = parts.pop_front() {
             for post in self.target.posts(part) {
-                match self.push(&post).await {
+                match self.push(&post, is_well).await {
                     Ok(()) => {}
                     Err(Undelivered::TooLarge) if post.count == part.len() && post.count > 1 => {
                         let (one, other) = part.split_at(part.len() / 2);
@@ -82,7 +85,7 @@ impl Sender {
     }
 
     /// Posts until it is taken, or never will be.
-    async fn push(&self, post: &Post) -> Result<(), Undelivered> {
+    async fn push(&self, post: &Post, is_well: &mut bool) -> Result<(), Undelivered> {
         let began = self.clock.mono();
         let mut wait = FIRST_WAIT;
         loop {
@@ -106,9 +109,12 @@ impl Sender {
             };
             if self.clock.mono().since(began) >= GIVEN_UP_AFTER {
                 self.failed(post.count);
-                let minutes = GIVEN_UP_AFTER.as_secs() / 60;
-                return Err(Undelivered::Lost(format!("{why}; given up after {minutes} minutes")));
+                let (callback, minutes) =
+                    (&self.target.callback.name, GIVEN_UP_AFTER.as_secs() / 60);
+                warn!(%callback, "{} request records are given up after {minutes} minutes", post.count);
+                return Err(Undelivered::Lost(why));
             }
+            self.tell(&why, is_well);
             if self.queue.hurries() {
                 tokio::time::sleep(HURRIED_WAIT).await;
             } else {
