@@ -94,7 +94,10 @@ impl Row {
             field("budget_limits").as_array().into_iter().flatten().map(part).collect();
         let strict = field("strict_budget").as_bool() == Some(true);
         let strict = strict.then_some("yes: the most that a request could cost must be left");
+        let batches = field("tpd_limit").as_u64();
+        let batches = batches.map(|most| format!("{most} tokens a day")).unwrap_or_default();
         let facts = [
+            ("batches", batches),
             ("soft budget", field("soft_budget").as_f64().map(dollars).unwrap_or_default()),
             ("windows", windows.join("; ")),
             ("model budgets", models.join("; ")),
@@ -218,7 +221,7 @@ mod tests {
             "budget_limits": [{"budget_duration": "1d", "max_budget": 2.0}],
             "model_max_budget": {"gpt": {"max_budget": 0.0005, "budget_duration": "7d",
                 "rpm_limit": 3}},
-            "budget_id": "b", "on_loss": "closed", "allowed_routes": ["/chat/completions"],
+            "budget_id": "b", "on_loss": "closed", "tpd_limit": 1500, "allowed_routes": ["/chat/completions"],
             "enforced_params": ["user"],
         });
         let json = row.as_object().expect("an object").clone();
@@ -226,6 +229,7 @@ mod tests {
         let told = Row { row, json }.facts();
         for line in [
             "budget          no limit but those of models",
+            "batches         1500 tokens a day",
             "soft budget     $0.50",
             "windows         $2.00 every 1d",
             "model budgets   gpt: $0.0005 every 7d, 3 rpm",
