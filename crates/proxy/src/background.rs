@@ -27,9 +27,10 @@ use crate::bill::Bill;
 use crate::caller::Caller;
 use crate::chat::Call;
 use crate::error::{Failed, Refused};
-use crate::headers::{self, Told};
+use crate::headers;
 use crate::keepalive::Answering;
 use crate::kept::keepers;
+use crate::told::Told;
 use crate::turns::{Keep, Opening, Stored};
 use tape::Recording;
 

@@ -8,11 +8,12 @@ use dunlin_admission::OverBudget;
 use dunlin_state::{PROVIDERS, Payer, Rank, TAGS};
 use dunlin_types::{Line, NanoUsd};
 
+use crate::figure::usd;
 use crate::headers;
 
 /// The message. `key` is how the caller's key is shown.
 pub(crate) fn message(over: &OverBudget, key: &str) -> String {
-    let (spent, limit) = (headers::usd(over.spent), headers::usd(over.limit));
+    let (spent, limit) = (usd(over.spent), usd(over.limit));
     let exceeded = |whose: String| {
         format!("Budget has been exceeded! {whose} Current cost: {spent}, Max budget: {limit}")
     };
@@ -57,8 +58,8 @@ fn tell_rest(message: &mut String, over: &OverBudget) {
             message,
             ". This request could cost up to ${}, ${} is left, and the budget is strict: send \
              max_tokens, or a smaller one, to bound what it can cost",
-            headers::usd(could_cost),
-            headers::usd(left)
+            usd(could_cost),
+            usd(left)
         );
     }
     if let Some(at) = over.resets_at {
@@ -68,7 +69,7 @@ fn tell_rest(message: &mut String, over: &OverBudget) {
         let _infallible = write!(
             message,
             ". {} of it lie with nodes that cannot be reached now",
-            headers::usd(over.withheld)
+            usd(over.withheld)
         );
     }
 }
@@ -87,7 +88,7 @@ pub(crate) fn all_spent(spent: &[OverBudget]) -> String {
 }
 
 fn crossed(over: &OverBudget) -> String {
-    let (spent, limit) = (headers::usd(over.spent), headers::usd(over.limit));
+    let (spent, limit) = (usd(over.spent), usd(over.limit));
     let name = match &over.pot.line {
         Line::Model(name) | Line::Window(name) => name.as_str(),
         Line::Main => "",

@@ -22,11 +22,11 @@ use crate::caller::Caller;
 use crate::delivery::Delivery;
 use crate::error::{Failed, Refused};
 use crate::framing::Framing;
-use crate::headers::{self, Told};
 use crate::keepalive::{self, Answering, Wish};
 use crate::kept::Opened;
 use crate::origin::Client;
 use crate::refused::{self, Known};
+use crate::told::{Told, client_call_id};
 use crate::{Proxy, Serving, body, report};
 
 /// A client's wish that nothing is kept of what is said.
@@ -58,7 +58,7 @@ impl Call {
     pub(crate) fn of_headers(proxy: &Proxy, endpoint: Endpoint, headers: &HeaderMap) -> Self {
         let (started, began) = (proxy.0.clock.unix(), proxy.0.clock.mono());
         let id = Builder::from_unix_timestamp_millis(started.0, &rand::random()).into_uuid();
-        let call_id = headers::client_call_id(headers).unwrap_or_else(|| id.to_string());
+        let call_id = client_call_id(headers).unwrap_or_else(|| id.to_string());
         let (framing, client, known) = (Framing::Events, Client::default(), Known::default());
         let id = RequestId(id.as_u128());
         Self { endpoint, id, call_id, started, began, framing, client, known }

@@ -16,7 +16,8 @@ use serde::Serialize;
 use crate::caller::Caller;
 use crate::chat::Call;
 use crate::error::{Failed, Refused};
-use crate::headers::{self, Told};
+use crate::headers;
+use crate::told::Told;
 use crate::{Proxy, body};
 
 /// A provider that takes longer is not waited for: clients ask before each turn.

@@ -10,10 +10,11 @@ use dunlin_upstream::{Answer, Long, Stream, Whole};
 use crate::bill::Bill;
 use crate::caller::Caller;
 use crate::chat::Call;
-use crate::headers::{self, Told};
+use crate::headers;
 use crate::ids::Kind;
 use crate::kept::{Sealing, keeps_responses};
 use crate::stream::{self, Outgoing};
+use crate::told::Told;
 use crate::turns::{Answered, Opening};
 use crate::{Proxy, found};
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::http::{HeaderMap, Response};
+use axum::http::Response;
 use bytes::Bytes;
 use dunlin_admission::{OverBudget, RateLimited, Refusal};
 use dunlin_llm::credentials::CredentialError;
@@ -24,8 +24,9 @@ use crate::attempts::GroupFailed;
 use crate::caller::Caller;
 use crate::chat::Call;
 use crate::ids::{BadId, Kind};
+use crate::lines::Lines;
 use crate::relay::Way;
-use crate::{budget, headers, limits, words};
+use crate::{budget, headers, limits, told, words};
 use unanswered::too_long_for;
 
 /// As much of an id as a message repeats.
@@ -405,21 +406,22 @@ impl Failed {
 
     /// The response: body, status and the headers that tell when to come back.
     pub(crate) fn response(self, call: &Call) -> Response<Body> {
-        let (body, mut told) = match &self.why {
+        let mut told = Lines::default();
+        let body = match &self.why {
             Why::Refused(refused) => {
-                let told = match refused {
+                match refused {
                     Refused::RateLimited { limited, key } => {
-                        let mut told = HeaderMap::new();
                         limits::refuse(&mut told, limited, call.endpoint.dialect());
                         if let Some(caller) = key {
-                            headers::key_limits(&mut told, caller);
+                            told::key_limits(&mut told, caller);
                         }
-                        told
                     }
                     Refused::NotReady
                     | Refused::NodeFull { .. }
                     | Refused::CannotKnow { .. }
-                    | Refused::Overloaded { .. } => headers::retry_after(Duration::from_secs(1)),
+                    | Refused::Overloaded { .. } => {
+                        told::retry_after(&mut told, Duration::from_secs(1));
+                    }
                     Refused::OverBudget { .. }
                     | Refused::Credential(_)
                     | Refused::BadRequest(_)
@@ -440,20 +442,23 @@ impl Failed {
                     | Refused::NoLender { .. }
                     | Refused::ClimbingPath
                     | Refused::Answered(_)
-                    | Refused::UnknownModel { .. } => HeaderMap::new(),
-                };
-                (refused.body(), told)
+                    | Refused::UnknownModel { .. } => {}
+                }
+                refused.body()
             }
             Why::Unanswered(unanswered) => {
                 let first = &unanswered.failures.first().expect("a group was tried").1;
-                let told = first.retry_after().map(headers::retry_after).unwrap_or_default();
+                if let Some(wait) = first.retry_after() {
+                    told::retry_after(&mut told, wait);
+                }
+                told::upstream_retry_after(&mut told, first);
                 let mut body = unanswered.body();
                 too_long_for(call.endpoint, unanswered, &mut body);
-                (body, headers::upstream_retry_after(told, first))
+                body
             }
         };
-        headers::of_failure(&mut told, call, self.key_spend);
-        headers::bound(&mut told, self.bound);
+        told::of_failure(&mut told, call, self.key_spend);
+        told::bound(&mut told, self.bound);
         let json = match &self.why {
             // Who is not let in is told so in one shape, as LiteLLM has it. Google's SDKs cannot
             // read it: their codes are numbers.

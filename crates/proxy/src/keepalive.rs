@@ -18,8 +18,9 @@ use tokio::time::Sleep;
 
 use crate::chat::Call;
 use crate::error::Failed;
-use crate::headers::{self, Told};
+use crate::headers;
 use crate::stream::Broken;
+use crate::told::Told;
 
 /// A request that is admitted, and whose stream is to be kept alive.
 pub(crate) struct Wish {

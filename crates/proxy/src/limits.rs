@@ -6,12 +6,15 @@ use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::time::Duration;
 
-use axum::http::{HeaderMap, HeaderName, HeaderValue};
+use axum::http::{HeaderName, HeaderValue};
 use dunlin_admission::{LimitStatus, Limited, RateLimited};
 use dunlin_llm::Dialect;
 use dunlin_types::UnixMillis;
 
-use crate::headers::{self, push_number, whole_seconds};
+use crate::figure::whole;
+use crate::headers::{self, whole_seconds};
+use crate::lines::Lines;
+use crate::told::retry_after;
 
 /// What an admitted request took comes back after so long; then all of it is free.
 const WINDOW: Duration = Duration::from_mins(1);
@@ -21,29 +24,24 @@ const STATE: HeaderName = HeaderName::from_static("ratelimit");
 const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
 
 /// Tells an admitted request what is left with it.
-pub(crate) fn tell(
-    told: &mut HeaderMap,
-    limits: &[LimitStatus],
-    dialect: Dialect,
-    now: UnixMillis,
-) {
+pub(crate) fn tell(told: &mut Lines, limits: &[LimitStatus], dialect: Dialect, now: UnixMillis) {
     tell_until(told, limits, Some(WINDOW), dialect, now);
 }
 
 /// Tells a refused request which limit it was, and when it would pass.
-pub(crate) fn refuse(told: &mut HeaderMap, limited: &RateLimited, dialect: Dialect) {
+pub(crate) fn refuse(told: &mut Lines, limited: &RateLimited, dialect: Dialect) {
     let wait = limited.retry_after;
     let millis = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
     let now = UnixMillis(limited.reset_at.0.saturating_sub(millis));
-    insert(told, HeaderName::from_static("rate_limit_type"), limited.what.name());
+    told.text(HeaderName::from_static("rate_limit_type"), limited.what.name());
     if is_closed(limited) && limited.batch.is_none() {
         // As the SDKs of OpenAI and Anthropic ask for: no repetition helps.
-        told.insert(SHOULD_RETRY, HeaderValue::from_static("false"));
+        told.value(SHOULD_RETRY, HeaderValue::from_static("false"));
         tell_until(told, &[limited.status()], None, dialect, now);
         return;
     }
-    told.extend(headers::retry_after(wait));
-    insert(told, HeaderName::from_static("reset_at"), &headers::utc(limited.reset_at));
+    retry_after(told, wait);
+    told.text(HeaderName::from_static("reset_at"), &headers::utc(limited.reset_at));
     if limited.batch.is_some() {
         // The others are told of limits of a minute.
         return;
@@ -58,7 +56,7 @@ fn is_closed(limited: &RateLimited) -> bool {
 
 /// `wait`: until all of the limits is back; `None`: never.
 fn tell_until(
-    told: &mut HeaderMap,
+    told: &mut Lines,
     limits: &[LimitStatus],
     wait: Option<Duration>,
     dialect: Dialect,
@@ -75,25 +73,25 @@ fn tell_until(
         let first = limits.iter().filter(of).min_by_key(|of| of.remaining);
         if first == Some(limit) {
             let [most, rest] = of_scope(limit.of.name(), limit.what.name());
-            told.insert(most, HeaderValue::from(limit.limit));
-            told.insert(rest, HeaderValue::from(limit.remaining));
+            told.number(most, limit.limit);
+            told.number(rest, limit.remaining);
         }
     }
     for what in [Limited::Requests, Limited::Tokens] {
         let Some(limit) = nearest(what) else { continue };
         let [most, rest, reset] = of_dialect(dialect, what);
-        told.insert(most, HeaderValue::from(limit.limit));
-        told.insert(rest, HeaderValue::from(limit.remaining));
+        told.number(most, limit.limit);
+        told.number(rest, limit.remaining);
         let Some(wait) = wait else { continue };
         let back = match dialect {
             Dialect::Anthropic => headers::rfc3339(now, wait),
             Dialect::Gemini | Dialect::OpenAi | Dialect::Responses => span(wait),
         };
-        insert(told, reset, &back);
+        told.text(reset, &back);
     }
     let (policies, states) = draft(limits, wait);
-    insert(told, POLICY, &policies);
-    insert(told, STATE, &states);
+    told.text(POLICY, &policies);
+    told.text(STATE, &states);
 }
 
 /// LiteLLM's names for a scope's limit, and for what is left of it.
@@ -160,15 +158,15 @@ fn draft(limits: &[LimitStatus], wait: Option<Duration>) -> (String, String) {
             for part in [comma, of.name(), "-", what.name(), letter] {
                 field.push_str(part);
             }
-            push_number(field, number);
+            field.push_str(&whole(number));
         }
         match what {
             Limited::Requests | Limited::Tokens => {
                 policies.push_str(";w=");
-                push_number(&mut policies, WINDOW.as_secs());
+                policies.push_str(&whole(WINDOW.as_secs()));
                 if let Some(back) = back {
                     states.push_str(";t=");
-                    push_number(&mut states, back);
+                    states.push_str(&whole(back));
                 }
             }
             Limited::MaxParallelRequests => policies.push_str(";qu=\"concurrent-requests\""),
@@ -182,12 +180,6 @@ fn span(wait: Duration) -> String {
     match whole_seconds(wait) {
         seconds @ 0..60 => format!("{seconds}s"),
         seconds => format!("{}m{}s", seconds / 60, seconds % 60),
-    }
-}
-
-fn insert(told: &mut HeaderMap, name: HeaderName, value: &str) {
-    if let Ok(value) = HeaderValue::from_str(value) {
-        told.insert(name, value);
     }
 }
 
@@ -221,6 +213,7 @@ pub(crate) fn message(limited: &RateLimited) -> String {
 
 #[cfg(test)]
 mod tests {
+    use axum::http::HeaderMap;
     use dunlin_admission::{LimitScope, Part, Rank};
 
     use super::*;
@@ -237,9 +230,9 @@ mod tests {
             status(Rank::Tag, Limited::Tokens, 900, 800),
             status(Rank::Tag, Limited::Tokens, 500, 30),
         ];
-        let mut told = HeaderMap::new();
+        let mut told = Lines::default();
         tell(&mut told, &limits, dialect, UnixMillis(1_795_233_441_000));
-        told
+        told.into_map()
     }
 
     fn assert_told(told: &HeaderMap, expected: &[(&str, &str)]) {
@@ -290,6 +283,12 @@ mod tests {
         assert!(!anthropic.contains_key("x-ratelimit-limit-requests"));
     }
 
+    fn told_of(limited: &RateLimited, dialect: Dialect) -> HeaderMap {
+        let mut told = Lines::default();
+        refuse(&mut told, limited, dialect);
+        told.into_map()
+    }
+
     fn refused(limit: u64) -> RateLimited {
         RateLimited {
             of: LimitScope { rank: Rank::Team, part: Part::Model },
@@ -309,8 +308,7 @@ mod tests {
     fn a_limit_of_zero_names_no_time_to_come_back() {
         let limited = refused(0);
         for dialect in [Dialect::OpenAi, Dialect::Anthropic] {
-            let mut told = HeaderMap::new();
-            refuse(&mut told, &limited, dialect);
+            let told = told_of(&limited, dialect);
             let names = || told.keys().map(HeaderName::as_str);
             let of_time = |name: &str| name.contains("reset") || name.contains("retry-after");
             assert_eq!(names().find(|name| of_time(name)), None);
@@ -334,8 +332,7 @@ mod tests {
     #[test]
     fn a_batch_hears_of_its_day_and_of_no_minute() {
         let limited = RateLimited { batch: Some(700), remaining: 40, ..refused(500) };
-        let mut told = HeaderMap::new();
-        refuse(&mut told, &limited, Dialect::OpenAi);
+        let told = told_of(&limited, Dialect::OpenAi);
         assert_told(&told, &[("retry-after", "8"), ("reset_at", "2026-11-21 03:57:21 UTC")]);
         assert!(!told.keys().any(|name| name.as_str().contains("ratelimit-")));
         let expected = "Batch rate limit exceeded for model_per_team: blue:m. Batch contains 700 \
@@ -348,8 +345,7 @@ mod tests {
     fn a_refusal_tells_the_true_wait() {
         let limited = refused(3);
         assert!(message(&limited).ends_with("Limit resets at: 2026-11-21 03:57:21 UTC"));
-        let mut told = HeaderMap::new();
-        refuse(&mut told, &limited, Dialect::OpenAi);
+        let told = told_of(&limited, Dialect::OpenAi);
         assert_told(
             &told,
             &[

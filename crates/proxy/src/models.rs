@@ -15,7 +15,8 @@ use crate::Proxy;
 use crate::caller::Caller;
 use crate::chat::Call;
 use crate::error::Failed;
-use crate::{headers, model_info};
+use crate::lines::Lines;
+use crate::{headers, model_info, told};
 
 mod anthropic;
 mod codex;
@@ -99,8 +100,8 @@ pub(crate) async fn one(
             if anthropic::is_asked_for(&headers) {
                 let error = ErrorBody { message: detail, kind: None, param: None, code: 404 };
                 let call = Call::of_headers(&proxy, Endpoint::Messages, &headers);
-                let mut told = HeaderMap::new();
-                headers::of_failure(&mut told, &call, None);
+                let mut told = Lines::default();
+                told::of_failure(&mut told, &call, None);
                 return headers::error(told, error.code, call.endpoint.error_body(&error));
             }
             (StatusCode::NOT_FOUND, Json(Missing { detail })).into_response()

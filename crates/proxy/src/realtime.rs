@@ -19,11 +19,12 @@ use dunlin_types::Tokens;
 use crate::caller::Caller;
 use crate::chat::Call;
 use crate::error::{Failed, Refused};
-use crate::headers::{self, Told};
+use crate::headers;
 use crate::pass::Pass;
 use crate::realtime::handshake::{Handshake, Opened};
 use crate::realtime::talk::{Asker, Talk};
 use crate::stale::Detour;
+use crate::told::Told;
 use crate::websocket::{check_handshake, take_key};
 use crate::{Proxy, Serving, refused};
 

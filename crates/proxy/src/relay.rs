@@ -25,7 +25,8 @@ use crate::bill::{About, Bill};
 use crate::caller::Caller;
 use crate::chat::Call;
 use crate::error::{Failed, Refused, Unanswered};
-use crate::headers::{self, Told};
+use crate::headers;
+use crate::told::Told;
 use crate::{Proxy, Serving, body, entry, gemini, hold, refused, report};
 
 pub(crate) mod configured;

@@ -13,10 +13,11 @@ use dunlin_llm::client::Peer;
 
 use crate::chat::Call;
 use crate::error::Failed;
-use crate::headers::{self, Told};
+use crate::headers;
 use crate::socket::conversation::Conversation;
 use crate::socket::turn::Asker;
 use crate::stale::Detour;
+use crate::told::Told;
 use crate::websocket::{acceptance, check_handshake, take_key};
 use crate::{Proxy, names, refused};
 

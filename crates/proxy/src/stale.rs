@@ -16,6 +16,8 @@ use tokio::time::sleep;
 
 use crate::error::Refused;
 use crate::headers;
+use crate::lines::Lines;
+use crate::told::retry_after;
 
 /// On an answer: the node that gave it in this one's place.
 const PASSED_ON_TO: HeaderName = HeaderName::from_static("x-dunlin-passed-on-to");
@@ -177,10 +179,7 @@ fn refusal(message: &str) -> Response<Body> {
         param: None,
         code: StatusCode::SERVICE_UNAVAILABLE.as_u16(),
     };
-    let mut response = Response::new(Body::from(error.to_json()));
-    *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
-    response.headers_mut().extend(headers::retry_after(COME_BACK));
-    let json = HeaderValue::from_static("application/json");
-    response.headers_mut().insert(header::CONTENT_TYPE, json);
-    response
+    let mut told = Lines::default();
+    retry_after(&mut told, COME_BACK);
+    headers::error(told, error.code, error.to_json())
 }

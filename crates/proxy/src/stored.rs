@@ -21,9 +21,9 @@ use crate::bill::{About as BillAbout, Bill};
 use crate::caller::Caller;
 use crate::chat::Call;
 use crate::error::{Failed, Refused};
-use crate::headers::Told;
 use crate::ids::Kind;
 use crate::kept::{Sealing, find};
+use crate::told::Told;
 use crate::turns::Stored;
 use crate::{Proxy, Serving, entry, refused, report};
 

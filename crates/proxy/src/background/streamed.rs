@@ -16,9 +16,10 @@ use super::{Begun, CANCELLED, Queued};
 use crate::attempts::{self, Asked};
 use crate::bill::Bill;
 use crate::error::{Failed, Refused};
-use crate::headers::{self, Told};
+use crate::headers;
 use crate::kept::keeps_responses;
 use crate::stream::{self, Outgoing};
+use crate::told::Told;
 use crate::turns::Answered;
 
 /// Answers the client with a stream, and makes the response.

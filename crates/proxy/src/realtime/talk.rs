@@ -24,11 +24,11 @@ use crate::bill::{About, Bill};
 use crate::caller::Caller;
 use crate::chat::Call;
 use crate::error::{Failed, Refused};
-use crate::headers::Told;
 use crate::pass::Pass;
 use crate::realtime::frames::{self, Frames, TooLong};
 use crate::server::Open;
 use crate::stale::Detour;
+use crate::told::Told;
 use crate::{Proxy, entry, report};
 
 /// A conversation in which nothing is said for this long is over.

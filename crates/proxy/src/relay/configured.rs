@@ -17,8 +17,9 @@ use crate::bill::{About, Bill};
 use crate::caller::Caller;
 use crate::chat::Call;
 use crate::error::{Failed, Refused};
-use crate::headers::{self, Told};
+use crate::headers;
 use crate::relay::{climbs, fields, passing};
+use crate::told::Told;
 use crate::{Proxy, Serving, body, front, hold, refused, report};
 
 /// What every server needs to know of a request.

@@ -19,9 +19,10 @@ use crate::bill::Bill;
 use crate::error::{Failed, Refused};
 use crate::found;
 use crate::framing::Framing;
-use crate::headers::{self, Told};
+use crate::headers;
 use crate::ids::{Kind, Owner};
 use crate::kept::Sealing;
+use crate::told::Told;
 
 /// A longer object or list of a provider's is an error: its ids could not be sealed.
 pub(super) const MAX_OBJECT_BYTES: usize = 32 << 20;

@@ -12,9 +12,9 @@ use dunlin_types::Tokens;
 use super::Asking;
 use crate::bill::Bill;
 use crate::error::{Failed, Refused};
-use crate::headers::Told;
 use crate::ids::{Kept, Kind, Owner};
 use crate::kept::find;
+use crate::told::Told;
 
 /// The files of one body.
 pub(super) struct Files<'a> {

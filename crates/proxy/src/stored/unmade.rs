@@ -17,8 +17,9 @@ use crate::bill::Bill;
 use crate::chat::Call;
 use crate::count;
 use crate::error::{Failed, Refused};
-use crate::headers::{self, Told};
+use crate::headers;
 use crate::kept::{Opened, keepers};
+use crate::told::Told;
 use crate::{Proxy, body, hold, refused};
 
 /// What is wanted.

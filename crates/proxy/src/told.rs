@@ -1,0 +1,223 @@
+//! What clients are told in headers: those that LiteLLM's users read, and SDKs.
+
+use std::time::Duration;
+
+use axum::http::{HeaderMap, HeaderName, header};
+use dunlin_admission::{LimitStatus, Rank};
+use dunlin_llm::Dialect;
+use dunlin_router::Deployment;
+use dunlin_types::NanoUsd;
+
+use crate::attempts::{Answered, GroupFailed};
+use crate::bill::Settled;
+use crate::caller::Caller;
+use crate::chat::Call;
+use crate::figure::{millis, usd};
+use crate::headers::whole_seconds;
+use crate::lines::Lines;
+use crate::{Proxy, limits, names, prefixed};
+
+/// Longer ids of the client's are replaced by one of ours.
+const MAX_CALL_ID: usize = 256;
+/// The provider's own limits, which carry no scope in their names.
+const PROVIDER_LIMITS: [&str; 6] = [
+    "x-ratelimit-limit-requests",
+    "x-ratelimit-limit-tokens",
+    "x-ratelimit-remaining-requests",
+    "x-ratelimit-remaining-tokens",
+    "x-ratelimit-reset-requests",
+    "x-ratelimit-reset-tokens",
+];
+
+/// The client's own id for this call.
+pub(crate) fn client_call_id(headers: &HeaderMap) -> Option<String> {
+    let id = headers.get(names::CALL_ID)?.to_str().ok()?;
+    (!id.is_empty() && id.len() <= MAX_CALL_ID).then(|| id.to_owned())
+}
+
+/// What a client is told beside the answer, as it becomes known; also how long the upstreams took.
+#[derive(Clone)]
+pub(crate) struct Told {
+    lines: Lines,
+    upstream: Duration,
+}
+
+impl Told {
+    /// The limits of everyone the request spends for, and what is left of them.
+    pub(crate) fn of_admission(call: &Call, caller: &Caller, limits: &[LimitStatus]) -> Self {
+        let mut lines = Lines::with_room();
+        if let Some(caller) = caller.key() {
+            key_limits(&mut lines, caller);
+        }
+        limits::tell(&mut lines, limits, call.endpoint.dialect(), call.started);
+        Self { lines, upstream: Duration::ZERO }
+    }
+
+    /// How the answer was come by.
+    pub(crate) fn attempts(mut self, answered: &Answered) -> Self {
+        let Answered { group, retries, max_retries, fallbacks, upstream, .. } = answered;
+        if *retries > 0 {
+            self.lines.number(names::MAX_RETRIES, (*max_retries).into());
+        }
+        self.lines.text(names::MODEL_GROUP, group);
+        self.lines.number(names::ATTEMPTED_RETRIES, (*retries).into());
+        self.lines.number(names::ATTEMPTED_FALLBACKS, (*fallbacks).into());
+        self.upstream = *upstream;
+        self
+    }
+
+    /// The bound that the client set on its wait, in seconds.
+    pub(crate) fn bound(mut self, asked: Option<Duration>) -> Self {
+        bound(&mut self.lines, asked);
+        self
+    }
+
+    /// What the key had spent before this request, for answers whose cost is not known yet.
+    pub(crate) fn key_spend(mut self, spend: Option<NanoUsd>) -> Self {
+        if let Some(spend) = spend {
+            self.lines.text(names::KEY_SPEND, &usd(spend));
+        }
+        self
+    }
+
+    /// Who answered, and what the provider said beside its answer.
+    pub(crate) fn answered(
+        mut self,
+        proxy: &Proxy,
+        call: &Call,
+        by: &Deployment,
+        provider: &HeaderMap,
+    ) -> Self {
+        let took = proxy.0.clock.mono().since(call.began);
+        let overhead = took.saturating_sub(self.upstream);
+        identify(&mut self.lines, call);
+        self.lines.text(names::MODEL_ID, &by.id.0);
+        self.lines.parts(names::MODEL_NAME, &[&by.provider, "/", &by.target.model]);
+        self.lines.text(names::MODEL_REGION, by.target.region.as_deref().unwrap_or_default());
+        self.lines.text(
+            names::MODEL_API_BASE,
+            by.backend.api_base().split('?').next().unwrap_or_default(),
+        );
+        self.lines.text(names::VERSION, env!("CARGO_PKG_VERSION"));
+        self.lines.text(names::RESPONSE_DURATION_MS, &millis(took));
+        self.lines.text(names::OVERHEAD_DURATION_MS, &millis(overhead));
+        let is_limit = |name: &HeaderName| PROVIDER_LIMITS.contains(&name.as_str());
+        if provider.keys().any(is_limit) {
+            // Theirs or ours, never some of each.
+            PROVIDER_LIMITS.into_iter().for_each(|name| self.lines.remove(name));
+        }
+        for (name, value) in provider {
+            if let Some(prefixed) = prefixed::name(name) {
+                self.lines.value(prefixed, value.clone());
+            }
+            if is_limit(name) {
+                self.lines.value(name.clone(), value.clone());
+            }
+        }
+        self
+    }
+
+    /// Whose credential was lent to a call of a provider's own API.
+    pub(crate) fn lent(mut self, call: &Call, by: &Deployment) -> Self {
+        self.lines.text(names::MODEL_ID, &by.id.0);
+        self.lines.text(names::MODEL_API_BASE, by.backend.api_base());
+        self.called(call)
+    }
+
+    /// Which call it is.
+    pub(crate) fn called(mut self, call: &Call) -> Self {
+        self.lines.text(names::CALL_ID, &call.call_id);
+        self.lines.text(names::VERSION, env!("CARGO_PKG_VERSION"));
+        self
+    }
+
+    /// What it cost, part by part, and what the key has spent with it. Parts that are nothing are
+    /// left out, but for input and output.
+    pub(crate) fn cost(mut self, settled: Settled) -> Self {
+        let cost = settled.cost;
+        self.lines.text(names::RESPONSE_COST, &usd(cost.total));
+        if cost.original > NanoUsd::ZERO {
+            self.lines.text(names::RESPONSE_COST_ORIGINAL, &usd(cost.original));
+            self.lines.text(names::RESPONSE_COST_INPUT, &usd(cost.input));
+            self.lines.text(names::RESPONSE_COST_OUTPUT, &usd(cost.output));
+        }
+        let parts = [
+            (names::RESPONSE_COST_TOOL_USAGE, cost.tools),
+            (names::RESPONSE_COST_CACHE_READ, cost.cache_read),
+            (names::RESPONSE_COST_CACHE_CREATION, cost.cache_creation),
+            (names::RESPONSE_COST_REASONING, cost.reasoning),
+            (names::RESPONSE_COST_DISCOUNT_AMOUNT, cost.discount),
+            (names::RESPONSE_COST_MARGIN_AMOUNT, cost.margin),
+        ];
+        for (name, part) in parts.into_iter().filter(|(_, part)| *part > NanoUsd::ZERO) {
+            self.lines.text(name, &usd(part));
+        }
+        if settled.unpriced {
+            self.lines.text(names::UNPRICED, "true");
+        }
+        if let Some(spend) = settled.key_spend {
+            self.lines.text(names::KEY_SPEND, &usd(spend));
+        }
+        self
+    }
+
+    /// All of it.
+    pub(crate) fn into_map(self) -> HeaderMap {
+        self.lines.into_map()
+    }
+}
+
+/// The limits that a key has, of its own or by the budget it refers to.
+pub(crate) fn key_limits(told: &mut Lines, caller: &dunlin_state::Caller) {
+    let key = caller.payers.iter().find(|payer| payer.rank == Rank::Key);
+    let key = key.expect("a key pays for its requests");
+    let limits = [(names::KEY_RPM_LIMIT, key.rpm()), (names::KEY_TPM_LIMIT, key.tpm())];
+    for (name, limit) in limits {
+        if let Some(limit) = limit {
+            told.number(name, limit);
+        }
+    }
+}
+
+/// The id of the call, also where SDKs of the client's dialect look for it.
+fn identify(told: &mut Lines, call: &Call) {
+    told.text(names::CALL_ID, &call.call_id);
+    let theirs = match call.endpoint.dialect() {
+        Dialect::Anthropic => names::ANTHROPIC_REQUEST_ID,
+        Dialect::Gemini | Dialect::OpenAi | Dialect::Responses => names::REQUEST_ID,
+    };
+    told.text(theirs, &call.call_id);
+}
+
+/// The bound that the client set on its wait, in seconds.
+pub(crate) fn bound(told: &mut Lines, asked: Option<Duration>) {
+    if let Some(asked) = asked {
+        told.text(names::TIMEOUT, &format!("{:?}", asked.as_secs_f64()));
+    }
+}
+
+/// What every failure carries.
+pub(crate) fn of_failure(told: &mut Lines, call: &Call, key_spend: Option<NanoUsd>) {
+    identify(told, call);
+    told.text(names::RESPONSE_COST, "0");
+    if let Some(spend) = key_spend {
+        told.text(names::KEY_SPEND, &usd(spend));
+    }
+}
+
+/// When to come back, in whole seconds, and for OpenAI's SDKs in milliseconds.
+pub(crate) fn retry_after(told: &mut Lines, wait: Duration) {
+    told.number(header::RETRY_AFTER, whole_seconds(wait));
+    let millis = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
+    told.number(HeaderName::from_static("retry-after-ms"), millis);
+}
+
+/// An upstream's own `Retry-After` goes under its prefix, as LiteLLM has it.
+pub(crate) fn upstream_retry_after(told: &mut Lines, failed: &GroupFailed) {
+    if let GroupFailed::Attempt { failure, .. } = failed
+        && let Some(wait) = failure.retry_after
+    {
+        let name = HeaderName::from_static("llm_provider-retry-after");
+        told.number(name, whole_seconds(wait));
+    }
+}
