@@ -96,6 +96,7 @@ pub(crate) fn read(
         wants_usage: false,
         max_output: Some(Tokens(0)),
         choices,
+        prompts: 1,
         prompt,
         prompt_tokens: prompt_tokens(&body[prompt.range()]),
         labels: labels.finish(),

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use bytes::Bytes;
 use dunlin_types::Tokens;
 use http::HeaderMap;
+use serde_json::value::RawValue;
 
 use crate::endpoint::{Dialect, Endpoint};
 use crate::estimate::prompt_tokens;
@@ -232,6 +233,7 @@ fn read(endpoint: Endpoint, text: &str, path_model: Option<&str>) -> Result<Fact
         wants_usage,
         max_output: reader.max_completion_tokens.or(reader.max_tokens),
         choices: reader.choices,
+        prompts: prompts(endpoint, &text[prompt.range()]),
         prompt,
         prompt_tokens: prompt_tokens(&text.as_bytes()[prompt.range()]),
         labels: reader.labels.finish(),
@@ -240,6 +242,16 @@ fn read(endpoint: Endpoint, text: &str, path_model: Option<&str>) -> Result<Fact
         edits,
         end: reader.cuts.end,
     })
+}
+
+/// How many prompts a completion has, each of which is answered: texts, or lists of tokens.
+fn prompts(endpoint: Endpoint, prompt: &str) -> u32 {
+    if endpoint != Endpoint::Completions || !prompt.starts_with('[') {
+        return 1;
+    }
+    let all: Vec<&RawValue> = serde_json::from_str(prompt).unwrap_or_default();
+    let is_of_tokens = all.first().is_some_and(|first| first.get().parse::<u64>().is_ok());
+    if is_of_tokens { 1 } else { u32::try_from(all.len()).unwrap_or(u32::MAX).max(1) }
 }
 
 /// Collects the facts member by member.

@@ -43,6 +43,8 @@ pub(crate) struct Facts {
     pub(crate) wants_usage: bool,
     pub(crate) max_output: Option<Tokens>,
     pub(crate) choices: u32,
+    /// Prompts, each of which is answered.
+    pub(crate) prompts: u32,
     pub(crate) prompt: Span,
     /// Guessed.
     pub(crate) prompt_tokens: Tokens,
@@ -184,10 +186,16 @@ impl ChatRequest {
         self.facts.max_output
     }
 
-    /// How many answers are generated: the larger of `n` and `best_of`, at least 1.
+    /// How many answers are generated for a prompt: the larger of `n` and `best_of`, at least 1.
     #[must_use]
     pub fn choices(&self) -> u32 {
         self.facts.choices
+    }
+
+    /// How many answers are generated in all: [`Self::choices`] for each prompt.
+    #[must_use]
+    pub fn answers(&self) -> u64 {
+        u64::from(self.facts.choices) * u64::from(self.facts.prompts)
     }
 
     /// Prompt tokens, guessed: a quarter of the bytes of its JSON, with each inline file as 1,000.

@@ -112,8 +112,7 @@ fn demand(
     counted: Counted,
     cost: Bounds,
 ) -> Demand {
-    let choices = u64::from(chat.choices());
-    let most = chat.max_output().map(|most| Tokens(most.0.saturating_mul(choices)));
+    let most = chat.max_output().map(|most| Tokens(most.0.saturating_mul(chat.answers())));
     Demand {
         request: call.id,
         model: Arc::clone(&group.name),

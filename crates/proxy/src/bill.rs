@@ -21,6 +21,7 @@ use crate::chat::Call;
 use crate::count;
 use crate::error::Failed;
 use crate::found::Finished;
+use crate::hold;
 use crate::ids::Kind;
 use crate::record;
 use crate::stored::watch;
@@ -156,8 +157,7 @@ impl Bill {
     /// A picture whose tokens nobody counted costs what one of its size and quality does.
     fn pictured(&mut self, by: &Deployment, chat: &ChatRequest) {
         let Some(picture) = Picture::asked(chat) else { return };
-        let price = picture.names().find_map(|name| by.prices.get(&*name));
-        if let Some(price) = price {
+        if let Some(price) = hold::priced(by, &picture) {
             self.pricing = price.clone();
             self.by_picture = true;
         }

@@ -1,9 +1,9 @@
 //! What a request may cost before it is sent: held of every budget that it spends from.
 
 use dunlin_admission::Bounds;
-use dunlin_ledger::{Ask, Kind, Pricing};
-use dunlin_llm::{ChatRequest, tokens_in};
-use dunlin_router::{Deployment, Group};
+use dunlin_ledger::{Ask, Context, Kind, Pricing};
+use dunlin_llm::{ChatRequest, Media, Picture, tokens_in};
+use dunlin_router::{Deployment, Group, context};
 use dunlin_state::Key;
 use dunlin_types::Tokens;
 
@@ -15,6 +15,8 @@ const ASSUMED_OUTPUT: Tokens = Tokens(1_024);
 const LONGEST_OUTPUT: Tokens = Tokens(131_072);
 /// A prompt may be written to the provider's cache, which can be dearer than to read it.
 const KINDS: &[Kind] = &[Kind::CacheWrite];
+/// The same, of a prompt that may be kept for an hour.
+const KINDS_OF_AN_HOUR: &[Kind] = &[Kind::CacheWrite, Kind::CacheWrite1h];
 
 /// What the dearest deployment of a group may charge. What can cost nothing is not reckoned.
 pub(crate) fn bounds(
@@ -54,25 +56,45 @@ pub(crate) fn likely(proxy: &Proxy, key: Option<&Key>, chat: &ChatRequest) -> Op
     chat.max_output().or_else(learned)
 }
 
-/// What one deployment may charge for an answer that is `likely` so long.
+/// What one deployment may charge for an answer that is `likely` so long. One that has a price
+/// charges something, whatever is known of it before: a budget refuses it once it is spent.
 pub(crate) fn of_one(
     chat: &ChatRequest,
     likely: Option<Tokens>,
     deployment: &Deployment,
 ) -> Bounds {
-    let choices = u64::from(chat.choices());
-    let times = |tokens: Tokens| Tokens(tokens.0.saturating_mul(choices));
+    if deployment.price.price().is_none() {
+        return Bounds::default();
+    }
+    let times = |tokens: Tokens| Tokens(tokens.0.saturating_mul(chat.answers()));
     let longest = deployment.target.max_output.unwrap_or(LONGEST_OUTPUT);
     let (likely, most) = if chat.endpoint().is_chat() {
         (likely.unwrap_or(ASSUMED_OUTPUT.min(longest)), chat.max_output().unwrap_or(longest))
     } else {
         (Tokens(0), Tokens(0))
     };
+    let picture = Picture::asked(chat);
+    let by_picture = picture.as_ref().and_then(|picture| priced(deployment, picture));
+    let pictures = picture.as_ref().map_or(0, |_| chat.answers());
+    let media = Media { pictures, ..Media::asked(chat) };
+    let Context { service, units } = context(media, chat.service_tier(), by_picture.is_some());
+    let kinds = if asks_for_an_hour(chat) { KINDS_OF_AN_HOUR } else { KINDS };
+    let pricing = by_picture.unwrap_or(&deployment.price);
     let ask = |prompt, output| {
-        let ask = Ask { prompt, output: times(output), kinds: KINDS, ..Ask::default() };
-        deployment.price.most(&ask)
+        pricing.most(&Ask { prompt, output: times(output), kinds, units, service })
     };
     // No token is shorter than a byte.
     let bytes = Tokens(chat.text_bytes());
-    Bounds { likely: ask(chat.prompt_estimate(), likely), most: ask(bytes, most) }
+    let bounds = Bounds { likely: ask(chat.prompt_estimate(), likely), most: ask(bytes, most) };
+    larger(Bounds::UNKNOWN, bounds)
+}
+
+/// What a picture of that quality and size costs, where each has a price of its own.
+pub(crate) fn priced<'a>(by: &'a Deployment, picture: &Picture) -> Option<&'a Pricing> {
+    picture.names().find_map(|name| by.prices.get(&*name))
+}
+
+/// Whether its prompt may be kept for an hour, which is dearer than for five minutes.
+fn asks_for_an_hour(chat: &ChatRequest) -> bool {
+    memchr::memmem::find(chat.text().as_bytes(), b"\"1h\"").is_some()
 }

@@ -174,6 +174,23 @@ async fn nobody_is_refused_while_the_money_is_there() -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Each prompt of a completion has an answer of its own, and each is held for.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_strict_budget_counts_the_answers_to_all_prompts() -> anyhow::Result<()> {
+    let setup = start_rush(at_once()).await?;
+    let for_one_answer_and_a_half = PROMPT as f64 * INPUT_COST + 1.5 * 500.0 * OUTPUT_COST;
+    let fields = json!({"max_budget": for_one_answer_and_a_half, "strict_budget": true});
+    let caller = setup.make_key(0, fields).await?;
+    let url = setup.cluster.url(0, "/v1/completions");
+    let ask = async |prompt: Value| {
+        caller.post(&url, &json!({"model": "chat", "prompt": prompt, "max_tokens": 500})).await
+    };
+    let refused = ask(json!(["a", "b"])).await?;
+    assert!(is_refused(&refused), "{}", refused.body);
+    assert_eq!(ask(json!(["a"])).await?.status, 200);
+    Ok(())
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_teams_budget_holds_for_all_its_keys_and_names_it() -> anyhow::Result<()> {
     let setup = harness::start(3).await?;

@@ -62,3 +62,45 @@ async fn pictures_queries_and_characters_are_charged() -> anyhow::Result<()> {
     })
     .await
 }
+
+/// Models each of which has one price, and none for tokens.
+async fn start_without_token_prices() -> anyhow::Result<Setup> {
+    let mock = MockUpstream::start(Settings::default()).await?;
+    let rates = [
+        ("speech", "input_cost_per_character", 0.001),
+        ("rank", "input_cost_per_query", 0.002),
+        ("painted", "output_cost_per_image", 0.04),
+    ];
+    let models = rates.map(|(name, rate, price)| {
+        let target = format!("openai/{name}");
+        let model = harness::deployment(name, &target, &mock.api_base());
+        let is_of_tokens = |line: &&str| !line.contains("cost_per_token");
+        let lines: Vec<&str> = model.lines().filter(is_of_tokens).collect();
+        format!("{}\n      {rate}: {price}\n", lines.join("\n"))
+    });
+    harness::start_with(1, mock, format!("model_list:\n{}", models.concat())).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_spent_budget_refuses_what_is_not_priced_by_tokens_too() -> anyhow::Result<()> {
+    let setup = start_without_token_prices().await?;
+    let calls = [
+        ("/v1/audio/speech", json!({"model": "speech", "voice": "alloy", "input": "hello"})),
+        ("/v1/rerank", json!({"model": "rank", "query": "a", "documents": ["a"]})),
+        ("/v1/images/generations", json!({"model": "painted", "prompt": "a dot"})),
+    ];
+    for fields in [json!({"max_budget": 0}), json!({"max_budget": 0, "strict_budget": true})] {
+        let caller = setup.make_key(0, fields).await?;
+        for (path, body) in &calls {
+            let reply = caller.post(&setup.cluster.url(0, path), body).await?;
+            assert_eq!(reply.status, 422, "{path}: {}", reply.body);
+        }
+    }
+    // What is left is enough for none of them.
+    let strict = setup.make_key(0, json!({"max_budget": 0.0019, "strict_budget": true})).await?;
+    for (path, body) in &calls {
+        let reply = strict.post(&setup.cluster.url(0, path), body).await?;
+        assert_eq!(reply.status, 422, "{path}: {}", reply.body);
+    }
+    Ok(())
+}

@@ -37,7 +37,8 @@ pub fn write_chat(chat: &Chat, to: MessageStyle<'_>) -> Result<Bytes, BadRequest
     let forced = tool_choice
         .as_ref()
         .is_some_and(|choice| choice["type"] == "any" || choice["type"] == "tool");
-    let thinking = Thought::of(chat, to.abilities, forced);
+    let bound = chat.max_output.or(to.max_output);
+    let thinking = Thought::of(chat, to.abilities, forced, bound);
     let mut body = Map::new();
     let mut put = |name: &str, value: Option<Value>| {
         if let Some(value) = value {
@@ -45,7 +46,7 @@ pub fn write_chat(chat: &Chat, to: MessageStyle<'_>) -> Result<Bytes, BadRequest
         }
     };
     put("model", to.model.map(Into::into));
-    put("max_tokens", Some(max_tokens(chat, to.max_output, thinking).into()));
+    put("max_tokens", Some(bound.unwrap_or_else(|| assumed_bound(thinking)).into()));
     put("system", system(chat)?);
     put("messages", Some(messages(chat)?.into()));
     put("tools", (!tools.is_empty()).then(|| tools.into()));
@@ -72,25 +73,21 @@ pub fn write_chat(chat: &Chat, to: MessageStyle<'_>) -> Result<Bytes, BadRequest
     Ok(Bytes::from(serde_json::to_vec(&body).expect("values are always JSON")))
 }
 
-/// How a model of the family is told to think where another API wraps its own.
-#[derive(Clone, Debug, PartialEq)]
-pub struct ThoughtFields {
-    /// `thinking`, and `output_config` for a model that takes an effort.
-    pub fields: Vec<(&'static str, Json)>,
-    /// The bound on tokens with room for an answer, if there is a bound.
-    pub max_tokens: Option<u64>,
-}
-
-/// Those fields. `None` if it is not to think. `forced`: a tool must be called.
+/// How a model of the family is told to think where another API wraps its own: `thinking`, and
+/// `output_config` for a model that takes an effort. `None` if it is not to think. `forced`: a tool
+/// must be called.
 #[must_use]
-pub fn write_thought(chat: &Chat, abilities: Abilities, forced: bool) -> Option<ThoughtFields> {
-    let thought = Thought::of(chat, abilities, forced)?;
+pub fn write_thought(
+    chat: &Chat,
+    abilities: Abilities,
+    forced: bool,
+) -> Option<Vec<(&'static str, Json)>> {
+    let thought = Thought::of(chat, abilities, forced, chat.max_output)?;
     let no_schemas = Abilities { schemas: false, ..abilities };
     let config = output_config(chat, no_schemas, Some(thought));
     let mut fields = vec![("thinking", Json::of(&thought.to_json()))];
     fields.extend(config.map(|config| ("output_config", Json::of(&config))));
-    let max_tokens = chat.max_output.map(|_| max_tokens(chat, None, Some(thought)));
-    Some(ThoughtFields { fields, max_tokens })
+    Some(fields)
 }
 
 /// How the model is told to think.
@@ -102,8 +99,9 @@ enum Thought {
 
 impl Thought {
     /// `None` also where the API would refuse thought: beside a tool that must be called, and, with
-    /// a budget, in the middle of a turn whose thoughts the client did not keep.
-    fn of(chat: &Chat, abilities: Abilities, forced: bool) -> Option<Self> {
+    /// a budget, in the middle of a turn whose thoughts the client did not keep, or within a `bound`
+    /// on tokens that has no room for thought and an answer.
+    fn of(chat: &Chat, abilities: Abilities, forced: bool, bound: Option<u64>) -> Option<Self> {
         let reasoning = chat.reasoning.as_ref().filter(|_| !forced)?;
         let (effort, budget) = (reasoning.effort, reasoning.budget);
         if effort == Some(Effort::None) {
@@ -114,7 +112,7 @@ impl Thought {
             Thinking::Budgeted if is_amid_calls(chat) => None,
             Thinking::Budgeted => {
                 let budget = budget.or(effort.map(Effort::budget))?;
-                Some(Self::Budget(budget.max(LEAST_BUDGET)))
+                within(bound, budget.max(LEAST_BUDGET)).map(Self::Budget)
             }
             Thinking::Adaptive => effort.or(budget.map(Effort::of_budget)).map(Self::Effort),
         }
@@ -142,15 +140,23 @@ fn is_amid_calls(chat: &Chat) -> bool {
     calls && !begins
 }
 
-/// The bound holds thought as well: it is raised where it would leave no room for an answer.
-fn max_tokens(chat: &Chat, most: Option<u64>, thinking: Option<Thought>) -> u64 {
-    let wanted = chat.max_output.or(most).unwrap_or(DEFAULT_MAX_TOKENS);
-    match thinking {
-        Some(Thought::Budget(budget)) if wanted <= budget => {
-            let raised = budget.saturating_add(wanted);
-            most.filter(|most| *most > budget).map_or(raised, |most| raised.min(most))
+/// A budget for thought that leaves room for an answer: the bound holds both, for the client and for
+/// what was held of its budgets. `None`: there is no such room.
+fn within(bound: Option<u64>, budget: u64) -> Option<u64> {
+    match bound {
+        Some(bound) if bound <= budget => {
+            let most = bound - bound / 4;
+            (most >= LEAST_BUDGET).then_some(most)
         }
-        Some(_) | None => wanted,
+        Some(_) | None => Some(budget),
+    }
+}
+
+/// The bound that the API wants, where neither the client nor the model has one.
+fn assumed_bound(thinking: Option<Thought>) -> u64 {
+    match thinking {
+        Some(Thought::Budget(budget)) => budget.saturating_add(DEFAULT_MAX_TOKENS),
+        Some(Thought::Effort(_)) | None => DEFAULT_MAX_TOKENS,
     }
 }
 

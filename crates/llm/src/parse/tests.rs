@@ -142,6 +142,21 @@ fn a_default_is_added_only_where_the_client_says_nothing() {
 }
 
 #[test]
+fn each_prompt_of_a_completion_is_answered() {
+    for (prompt, expected) in [
+        (r#""one""#, 2),
+        (r#"["one", "two", "three"]"#, 6),
+        ("[1, 2, 3]", 2),
+        ("[[1, 2], [3]]", 4),
+        ("[]", 2),
+    ] {
+        let body = format!(r#"{{"model":"m","n":2,"prompt":{prompt}}}"#);
+        let request = parse(Endpoint::Completions, body.into(), None).expect("a request");
+        assert_eq!((request.choices(), request.answers()), (2, expected), "{prompt}");
+    }
+}
+
+#[test]
 fn facts_are_read() {
     let request = chat(
         r#"{"model":"gpt \u00e9","messages":["12345"],"max_tokens":10,"max_completion_tokens":20,

@@ -180,8 +180,16 @@ fn thought_is_asked_for_as_each_model_takes_it() {
             r#""reasoning_effort":"low","max_tokens":100"#,
             "claude-3-7-sonnet",
             None,
-            json!([budget(1024), null, 1124, null]),
+            json!([null, null, 100, null]),
         ),
+        // The client's bound holds thought and answer.
+        (
+            r#""reasoning_effort":"high","max_tokens":2000"#,
+            "claude-3-7-sonnet",
+            None,
+            json!([budget(1500), null, 2000, null]),
+        ),
+        (high, "claude-sonnet-4-5", Some(4096), json!([budget(3072), null, 4096, null])),
         (
             r#""thinking":{"type":"enabled","budget_tokens":2000},"max_tokens":3000"#,
             "claude-opus-4-1",

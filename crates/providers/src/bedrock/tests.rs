@@ -192,10 +192,14 @@ fn each_model_is_told_to_think_in_its_own_words() {
         assert_eq!(sent["additionalModelRequestFields"], fields, "{id}");
         assert_eq!(sent["inferenceConfig"]["temperature"], Value::Null, "{id}");
     }
-    let bound =
-        ask(json!({"max_tokens": 50, "thinking": {"type": "enabled", "budget_tokens": 2000}}));
-    let sent = sent("anthropic.claude-3-7-sonnet-20250219-v1:0", &bound).unwrap();
-    assert_eq!(sent["inferenceConfig"]["maxTokens"], 2050, "room for an answer behind the thought");
+    for (bound, thought) in [(50, json!(null)), (2000, json!(1500)), (2001, json!(2000))] {
+        let wish = json!({"max_tokens": bound,
+            "thinking": {"type": "enabled", "budget_tokens": 2000}});
+        let sent = sent("anthropic.claude-3-7-sonnet-20250219-v1:0", &ask(wish)).unwrap();
+        assert_eq!(sent["inferenceConfig"]["maxTokens"], bound, "the client's bound is all of it");
+        let told = &sent["additionalModelRequestFields"]["thinking"]["budget_tokens"];
+        assert_eq!(*told, thought, "{bound}");
+    }
 }
 
 #[test]

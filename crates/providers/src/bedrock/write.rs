@@ -37,14 +37,13 @@ pub(super) fn chat(chat: &Chat, id: &str) -> Result<Bytes, BadRequest> {
 
     let thought = if is_claude { write_thought(chat, Abilities::of(id), forced) } else { None };
     let mut inference = Body::default();
-    let bound = thought.as_ref().and_then(|thought| thought.max_tokens);
-    inference.put_some("maxTokens", bound.or(chat.max_output));
+    inference.put_some("maxTokens", chat.max_output);
     inference.put_some("stopSequences", (!chat.stop.is_empty()).then(|| chat.stop.clone()));
     let mut more = Body::default();
     match &thought {
         // A Claude that thinks draws its own lots.
-        Some(thought) => {
-            for (name, json) in &thought.fields {
+        Some(fields) => {
+            for (name, json) in fields {
                 more.put(name, value_of(json));
             }
         }
