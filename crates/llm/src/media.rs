@@ -238,7 +238,7 @@ fn parse<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Option<T> {
 }
 
 /// Rounded up; nothing for what is no count.
-fn whole(count: f64) -> u64 {
+pub(crate) fn whole(count: f64) -> u64 {
     const MOST: f64 = 1e12;
     if !(0.0..=MOST).contains(&count) {
         return 0;

@@ -12,7 +12,7 @@ use crate::fields::{Label, Role, role};
 use crate::json::Span;
 use crate::labels::LabelReader;
 use crate::named::UnclearModel;
-use crate::parse::BadRequest;
+use crate::parse::{self, BadRequest};
 use crate::request::{Edit, Facts, Splice, Text};
 
 /// More parts than any client sends.
@@ -56,7 +56,7 @@ pub(crate) fn read(
             }
             Role::Model => model = Some((field(endpoint, body, part)?, part.value)),
             Role::Prompt => prompt = part.value,
-            Role::Choices => choices = field(endpoint, body, part)?.trim().parse().unwrap_or(1),
+            Role::Choices => choices = parse::choices(field(endpoint, body, part)?),
             Role::Extra => {
                 let taken = extras.take(part.name, field(endpoint, body, part)?);
                 taken.map_err(|expected| invalid(endpoint, part.name, expected))?;

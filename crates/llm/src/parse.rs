@@ -13,6 +13,7 @@ use crate::extras::Extras;
 use crate::fields::{Label, Role, is_spelled, role};
 use crate::json::{Member, Span, members, string};
 use crate::labels::LabelReader;
+use crate::media::whole;
 use crate::multipart;
 use crate::openai::ErrorBody;
 use crate::request::{ChatRequest, Edit, Facts, Name, Text};
@@ -231,7 +232,10 @@ fn read(endpoint: Endpoint, text: &str, path_model: Option<&str>) -> Result<Fact
         model_from_path: path_model.is_some(),
         stream: reader.stream.is_some() || endpoint == Endpoint::StreamGenerateContent,
         wants_usage,
-        max_output: reader.max_completion_tokens.or(reader.max_tokens),
+        // Of two bounds the provider may go by either.
+        max_output: (!reader.is_bound_unclear)
+            .then_some(reader.max_completion_tokens.max(reader.max_tokens))
+            .flatten(),
         choices: reader.choices,
         prompts: prompts(endpoint, &text[prompt.range()]),
         prompt,
@@ -254,6 +258,13 @@ fn prompts(endpoint: Endpoint, prompt: &str) -> u32 {
     if is_of_tokens { 1 } else { u32::try_from(all.len()).unwrap_or(u32::MAX).max(1) }
 }
 
+/// How many answers a value asks for, by the most generous reading: some servers take `"3"` and
+/// `3.0` for a number. What is none is for the provider to refuse.
+pub(crate) fn choices(value: &str) -> u32 {
+    let number = value.trim().trim_matches('"').parse().unwrap_or(1.0);
+    u32::try_from(whole(number)).unwrap_or(u32::MAX).max(1)
+}
+
 /// Collects the facts member by member.
 struct Reader<'a> {
     endpoint: Endpoint,
@@ -265,6 +276,8 @@ struct Reader<'a> {
     max_tokens: Option<Tokens>,
     has_max_tokens: bool,
     max_completion_tokens: Option<Tokens>,
+    /// A bound is no whole number: what the provider makes of it, nobody knows.
+    is_bound_unclear: bool,
     choices: u32,
     labels: LabelReader,
     extras: Extras,
@@ -289,6 +302,7 @@ impl<'a> Reader<'a> {
             max_tokens: (!endpoint.is_chat()).then_some(Tokens(0)),
             has_max_tokens: false,
             max_completion_tokens: None,
+            is_bound_unclear: false,
             choices: 1,
             labels: LabelReader::default(),
             extras: Extras::default(),
@@ -315,12 +329,13 @@ impl<'a> Reader<'a> {
             Role::MaxTokens => {
                 self.max_tokens = value.parse().ok().map(Tokens);
                 self.has_max_tokens = !is_null;
+                self.is_bound_unclear |= !is_null && self.max_tokens.is_none();
             }
             Role::MaxCompletionTokens => {
                 self.max_completion_tokens = value.parse().ok().map(Tokens);
+                self.is_bound_unclear |= !is_null && self.max_completion_tokens.is_none();
             }
-            // What is no number is for the provider to refuse.
-            Role::Choices => self.choices = self.choices.max(value.parse().unwrap_or(1)),
+            Role::Choices => self.choices = self.choices.max(choices(value)),
             Role::Label(label) => {
                 let taken = self.labels.take(label, &member.name, value);
                 taken.map_err(|expected| self.invalid(member, expected))?;

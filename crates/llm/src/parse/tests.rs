@@ -157,6 +157,26 @@ fn each_prompt_of_a_completion_is_answered() {
 }
 
 #[test]
+fn the_most_that_may_be_generated_is_told() {
+    for (fields, answers, most) in [
+        (r#""n":"50""#, 50, None),
+        (r#""n":5e1,"max_tokens":7"#, 50, Some(7)),
+        (r#""n":2.0,"best_of":3,"max_tokens":null"#, 3, None),
+        (r#""n":"many""#, 1, None),
+        (r#""max_tokens":900,"max_completion_tokens":16"#, 1, Some(900)),
+        (r#""max_tokens":16,"max_completion_tokens":900"#, 1, Some(900)),
+        (r#""max_tokens":"900","max_completion_tokens":16"#, 1, None),
+    ] {
+        let request = chat(&format!(r#"{{"model":"m","messages":[],{fields}}}"#));
+        let told = (request.answers(), request.max_output());
+        assert_eq!(told, (answers, most.map(Tokens)), "{fields}");
+    }
+    let body = r#"{"model":"m","input":"hi","max_output_tokens":16,"max_tokens":900}"#;
+    let request = parse(Endpoint::Responses, body.into(), None).expect("a request");
+    assert_eq!(request.max_output(), Some(Tokens(900)));
+}
+
+#[test]
 fn facts_are_read() {
     let request = chat(
         r#"{"model":"gpt \u00e9","messages":["12345"],"max_tokens":10,"max_completion_tokens":20,
