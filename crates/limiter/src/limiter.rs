@@ -323,6 +323,14 @@ impl Limiter {
         }
     }
 
+    /// Whether it owns nothing, and has told the others all that it admitted in what it owned.
+    #[must_use]
+    pub fn has_handed_over(&self) -> bool {
+        let told = |node: &NodeId| self.peers.get(node).is_none_or(|peer| peer.outbox.is_empty());
+        let mut others = self.ring().members().iter().filter(|node| **node != self.me);
+        self.ring().rests(self.me) && others.all(told)
+    }
+
     /// How many scopes are kept.
     #[must_use]
     pub fn scopes(&self) -> usize {

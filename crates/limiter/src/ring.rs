@@ -30,6 +30,8 @@ pub struct Ring {
     absent: Vec<NodeId>,
     /// Of how many nodes each absent one knows at least.
     among: Vec<u64>,
+    /// Members that own nothing.
+    resting: Vec<NodeId>,
 }
 
 impl Ring {
@@ -39,7 +41,26 @@ impl Ring {
         members.sort_unstable();
         members.dedup();
         let since = vec![0; members.len()];
-        Self { version, members, since, absent: Vec::new(), among: Vec::new() }
+        let (absent, among, resting) = Default::default();
+        Self { version, members, since, absent, among, resting }
+    }
+
+    /// The same with members that leave what they owned to the others, as long as there are others. They
+    /// serve on, ask and tell like all, and keep their shares.
+    #[must_use]
+    pub fn resting(self, mut resting: Vec<NodeId>) -> Self {
+        resting.retain(|node| self.has(*node));
+        if resting.len() == self.members.len() {
+            resting.clear();
+        }
+        resting.sort_unstable();
+        Self { resting, ..self }
+    }
+
+    /// Whether `node` serves and owns nothing.
+    #[must_use]
+    pub fn rests(&self, node: NodeId) -> bool {
+        self.resting.binary_search(&node).is_ok()
     }
 
     /// The same, whose member `node` was added or marked up by the entry at `version`.
@@ -59,7 +80,8 @@ impl Ring {
         let members = stayed.map(|(node, _)| *node).collect();
         let away = self.members.iter().zip(&self.since).filter(|(_, since)| **since > version);
         let away = away.map(|(node, _)| *node).chain(self.absent.iter().copied()).collect();
-        (last > version + 1).then(|| Self::new(last - 1, members).beside(away))
+        let missed = || Self::new(last - 1, members).beside(away).resting(self.resting.clone());
+        (last > version + 1).then(missed)
     }
 
     /// The same beside nodes that are marked down. They own nothing and have no share, but one that
@@ -110,14 +132,16 @@ impl Ring {
     /// The member that counts for `scope`; `None` while nobody serves.
     #[must_use]
     pub fn owner(&self, scope: ScopeId) -> Option<NodeId> {
-        self.members.iter().copied().max_by_key(|node| (score(scope, *node), *node))
+        let owners = self.members.iter().copied().filter(|node| !self.rests(*node));
+        owners.max_by_key(|node| (score(scope, *node), *node))
     }
 
     /// All members, the owner first, then who would own `scope` if those before were gone.
     #[must_use]
     pub fn order(&self, scope: ScopeId) -> Vec<NodeId> {
         let mut order = self.members.clone();
-        order.sort_by_key(|node| std::cmp::Reverse((score(scope, *node), *node)));
+        let rank = |node: &NodeId| (!self.rests(*node), score(scope, *node), *node);
+        order.sort_by_key(|node| std::cmp::Reverse(rank(node)));
         order
     }
 

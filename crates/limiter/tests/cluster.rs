@@ -130,6 +130,27 @@ fn a_growing_and_shrinking_ring_forgets_nothing() {
     }
 }
 
+/// An owner that is about to stop tells those who count after it; its end then costs nothing.
+#[test]
+fn an_owner_that_rests_before_it_ends_takes_nothing_with_it() {
+    for seed in 0..SEEDS {
+        let demand =
+            Demand { limits: limits(Some(120), None, None), each_ms: 50, lasts_ms: 300, undone: 0 };
+        let mut cluster = Simulation::new(seed, 4, demand);
+        let (owner, heir) = (cluster.owner(), cluster.not_owner());
+        cluster.only_through(Some(owner));
+        cluster.run_until(4_000 + seed * 1_300);
+        cluster.set_ring(Ring::new(10, nodes(4)).resting(vec![owner]));
+        assert_ne!(cluster.owner(), owner, "seed {seed}");
+        cluster.run_until(cluster.now() + 2_500);
+        cluster.only_through(Some(heir));
+        cluster.crash(owner);
+        cluster.run_until(160_000);
+        assert!(cluster.most_in_a_minute() <= 120, "seed {seed}: {}", cluster.most_in_a_minute());
+        assert!(cluster.admitted_between(60_000, 120_000) >= 110, "seed {seed}");
+    }
+}
+
 /// A node that has just come back serves before it is marked up: it admits by the owners' word. Nobody
 /// forgets what it admitted when an owner changes.
 #[test]
