@@ -189,6 +189,7 @@ impl Error {
                 | Rejected::UnknownRevision { .. } => of(404, "not_found_error", None),
                 Rejected::EntityExists { .. }
                 | Rejected::ResourceExists { .. }
+                | Rejected::ChangedInBetween { .. }
                 | Rejected::ResourceChanged { .. } => of(409, "conflict", None),
                 Rejected::DuplicateEmail { .. }
                 | Rejected::MemberExists { .. }
@@ -199,6 +200,7 @@ impl Error {
                 | Rejected::TooLarge { .. } => of(400, "bad_request_error", None),
                 Rejected::NodeRemoved { .. }
                 | Rejected::NodeIsMember { .. }
+                | Rejected::NodeIsUp { .. }
                 | Rejected::AlreadyFormed
                 | Rejected::StaleRevision { .. }
                 | Rejected::OldRevision { .. } => of(409, "conflict", None),

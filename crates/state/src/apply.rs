@@ -13,10 +13,11 @@ mod promised;
 mod recovery;
 mod reseal;
 mod resources;
+mod seen;
 
 use dunlin_types::{EntityId, NodeId, UnixMillis};
 
-use crate::command::{Command, Entry, Rejected, Reply};
+use crate::command::{Command, Entry, Rejected, Reply, Seen};
 use crate::payer::FIRST_ROW;
 use crate::state::State;
 
@@ -65,15 +66,16 @@ impl State {
             Command::SetAddress { node, address } => nodes::set_address(self, *node, address),
             Command::RemoveNode { node, by } => nodes::remove(self, *node, by),
             Command::Reclaim { node } => nodes::reclaim(self, *node),
+            Command::ReclaimOf { node, whose } => money::reclaim_of(self, *node, whose),
             Command::MarkDown { node } => nodes::mark(self, *node, true),
+            Command::Rest { node, resting } => nodes::rest(self, *node, *resting),
             Command::MarkUp { node } => nodes::mark(self, *node, false),
             Command::CreateKey { key } => keys::create(self, key),
             Command::UpdateKey { token, changes } => keys::update(self, *token, changes),
             Command::DeleteKeys { tokens } => keys::delete(self, tokens),
             Command::SetBlocked { token, blocked } => keys::set_blocked(self, *token, *blocked),
             Command::RegenerateKey { token, new, name, grace, changes } => {
-                let new = keys::New { token: *new, name, grace: *grace };
-                keys::regenerate(self, *token, &new, changes)
+                keys::regenerate(self, *token, (*new, name, *grace), changes)
             }
             Command::CreateEntity { entity, members } => entities::create(self, entity, members),
             Command::UpdateEntity { kind, name, changes } => {
@@ -96,6 +98,7 @@ impl State {
             }
             Command::MeetEndUsers { names } => met::meet(self, names),
             Command::All { commands } => self.all(by, commands),
+            Command::IfUnchanged { seen, command } => self.if_unchanged(by, seen, command),
             Command::Settle { node, epoch, from, to, charges, days } => {
                 money::settle(self, *node, (*epoch, *from), *to, (charges, days))
             }
@@ -123,11 +126,20 @@ impl State {
                 config::edit(self, config::Proposal { hash, sealed, source, after: *after, by })
             }
             Command::Reseal { secret, revisions, resources, fields } => {
-                reseal::fields(self, fields);
-                Ok(reseal::reseal(self, secret, revisions, resources))
+                Ok(reseal::reseal(self, secret, (revisions, resources, fields)))
             }
             Command::RollBackConfig { to, after } => config::roll_back(self, *to, *after, by),
         }
+    }
+
+    fn if_unchanged(
+        &mut self,
+        by: NodeId,
+        seen: &[Seen],
+        command: &Command,
+    ) -> Result<Reply, Rejected> {
+        seen::check(self, seen)?;
+        self.command(by, command)
     }
 
     fn all(&mut self, by: NodeId, commands: &[Command]) -> Result<Reply, Rejected> {

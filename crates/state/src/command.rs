@@ -11,6 +11,7 @@ mod key;
 mod money;
 mod outcome;
 mod resource;
+mod seen;
 mod terms;
 
 use dunlin_types::{
@@ -30,6 +31,7 @@ pub use resource::{
     ResealedField, ResealedResource, ResealedRevision, Resource, ResourceChange, ResourceKind,
     SealedFor, SettingChange,
 };
+pub use seen::Seen;
 pub use terms::{ModelBudget, Temporary, Terms, TermsChanges};
 
 /// The newest log format this build writes and understands.
@@ -97,10 +99,25 @@ pub enum Command {
         /// The node.
         node: NodeId,
     },
+    /// What a node that is down or removed was granted of one budget and has not settled is free, at the
+    /// risk that it is spent there too.
+    ReclaimOf {
+        /// The node.
+        node: NodeId,
+        /// Whose budgets.
+        whose: Spender,
+    },
     /// A member has been silent: it owns nothing until it is marked up.
     MarkDown {
         /// The node.
         node: NodeId,
+    },
+    /// A member drains: the others own the limits that it owned, as long as there are any that do not.
+    Rest {
+        /// The node.
+        node: NodeId,
+        /// False: it owns some again.
+        resting: bool,
     },
     /// A silent member is back.
     MarkUp {
@@ -212,7 +229,7 @@ pub enum Command {
         /// The number of the user's membership, whose place it takes; none if it is new.
         over: Option<EntityId>,
     },
-    /// Users leave a team or an organization.
+    /// Users leave a team or an organization, and their keys of it go with them.
     RemoveMembers {
         /// What they leave.
         kind: Kind,
@@ -230,6 +247,13 @@ pub enum Command {
     All {
         /// In this order.
         commands: Vec<Command>,
+    },
+    /// What was decided by what these were, as long as they still are. Else nothing.
+    IfUnchanged {
+        /// As they were.
+        seen: Vec<Seen>,
+        /// What was decided.
+        command: Box<Command>,
     },
     /// What a node's journal holds between two of its records, summed.
     Settle {

@@ -32,8 +32,8 @@ pub use command::{
     Change, Charge, Command, CommandId, Day, DaySums, DecodeError, Entity, EntityChanges, Entry,
     FORMAT, Facets, Grant, Key, KeyChanges, Kind, MAX_DAY_NAME_BYTES, Member, MemberChanges,
     ModelBudget, Rejected, Reply, ResealedField, ResealedResource, ResealedRevision, Resource,
-    ResourceChange, ResourceKind, Return, SealedFor, SettingChange, Spender, Temporary, Terms,
-    TermsChanges, Totals,
+    ResourceChange, ResourceKind, Return, SealedFor, Seen, SettingChange, Spender, Temporary,
+    Terms, TermsChanges, Totals,
 };
 pub use days::{
     Book, DAYS_KEPT, Days, MAX_LABELLED_ROWS_A_DAY, MAX_MODELS_A_DAY, MAX_ROWS_A_DAY, Symbol,

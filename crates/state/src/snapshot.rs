@@ -208,7 +208,9 @@ impl State {
         let up = self.nodes.iter().filter(|(_, node)| node.down.is_none());
         let absent = self.nodes.iter().filter(|(_, node)| node.down.is_some());
         let absent = absent.map(|(id, node)| (*id, node.among)).collect();
+        let resting = self.nodes.iter().filter(|(_, node)| node.resting).map(|(id, _)| *id);
         let ring = Ring::new(version, up.map(|(id, _)| *id).collect()).beside_of(absent);
+        let ring = ring.resting(resting.collect());
         let since = self.nodes.iter().map(|(id, node)| (*id, node.since));
         self.ring = Arc::new(since.fold(ring, |ring, (id, since)| ring.since(id, since)));
     }

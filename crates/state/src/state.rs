@@ -222,6 +222,19 @@ impl State {
         leases.filter(|lease| lease.node == node).map(Lease::unused).sum()
     }
 
+    /// The same of one spender's pots.
+    #[must_use]
+    pub fn granted_of(&self, of: EntityId, node: NodeId) -> NanoUsd {
+        let leases = self.pots_of(of).flat_map(|(_, pot)| &pot.leases);
+        leases.filter(|lease| lease.node == node).map(Lease::unused).sum()
+    }
+
+    /// All pots of one spender.
+    pub(crate) fn pots_of(&self, of: EntityId) -> impl Iterator<Item = (&PotId, &Arc<Pot>)> {
+        let first = PotId { of, line: Line::Main };
+        self.pots.range(first..).take_while(move |(pot, _)| pot.of == of)
+    }
+
     /// What of a pot was granted to nodes that do not serve, and is not settled: neither spent nor
     /// free.
     #[must_use]

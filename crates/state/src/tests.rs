@@ -111,11 +111,7 @@ fn command() -> impl Strategy<Value = Command> {
     let renamed = prop_oneof![Just(Change::Clear), alias().prop_map(Change::Set)];
     let charges = prop::collection::vec((1_000..1_012_u64, 0..100_u64, 0..300_u32), 0..4);
     prop_oneof![
-        1 => node().prop_map(|node| Command::AddNode { node, address: format!("{node}:1") }),
-        1 => node().prop_map(|node| Command::RemoveNode { node, by: "ops".to_owned() }),
-        1 => node().prop_map(|node| Command::Reclaim { node }),
-        1 => node().prop_map(|node| Command::MarkDown { node }),
-        1 => node().prop_map(|node| Command::MarkUp { node }),
+        7 => of_nodes(),
         3 => key().prop_map(|key| Command::CreateKey { key }),
         1 => (token(), renamed).prop_map(|(token, alias)| Command::UpdateKey {
             token,
@@ -150,6 +146,11 @@ fn command() -> impl Strategy<Value = Command> {
             kind,
             names: vec![name],
         }),
+        1 => (1_000..1_006_u64, 0..9_u64, token()).prop_map(|(id, days, token)| {
+            let updated_at = UnixMillis(days * 86_400_000);
+            let command = Box::new(Command::SetBlocked { token, blocked: true });
+            Command::IfUnchanged { seen: vec![Seen { id: EntityId(id), updated_at }], command }
+        }),
         1 => (token(), token()).prop_map(|(token, new)| Command::RegenerateKey {
             token,
             new,
@@ -174,6 +175,22 @@ fn command() -> impl Strategy<Value = Command> {
         }),
         3 => config(),
         1 => Just(Command::FormCluster { cluster: ClusterId(7) }),
+    ]
+}
+
+/// What becomes of nodes.
+fn of_nodes() -> impl Strategy<Value = Command> {
+    let node = || (1..4_u64).prop_map(NodeId);
+    let reclaimed = (node(), token());
+    prop_oneof![
+        node().prop_map(|node| Command::AddNode { node, address: format!("{node}:1") }),
+        node().prop_map(|node| Command::RemoveNode { node, by: "ops".to_owned() }),
+        node().prop_map(|node| Command::Reclaim { node }),
+        node().prop_map(|node| Command::MarkDown { node }),
+        node().prop_map(|node| Command::MarkUp { node }),
+        (node(), any::<bool>()).prop_map(|(node, resting)| Command::Rest { node, resting }),
+        reclaimed
+            .prop_map(|(node, token)| { Command::ReclaimOf { node, whose: Spender::Key(token) } }),
     ]
 }
 

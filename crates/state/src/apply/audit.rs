@@ -40,6 +40,7 @@ pub(super) fn record(before: &State, after: &mut State, entry: &Entry) {
         nodes(before, after, &mut found);
         resources(before, after, &mut found);
         holders(before, after, &mut found);
+        reclaimed(before, after, entry, &mut found);
     }
     let (index, at, node) = (after.applied, after.at, entry.id.node);
     let mut actor = entry.actor.as_deref().cloned();
@@ -109,6 +110,16 @@ fn nodes(before: &State, after: &State, found: &mut Vec<Found>) {
         let (former, present) = (shown::removed(former), shown::removed(present));
         found.extend(Found::of(Table::Node, &node.to_string(), Some(former), Some(present)));
     }
+}
+
+/// What a node was granted of someone's budgets and is free: no field of theirs shows it.
+fn reclaimed(before: &State, after: &State, entry: &Entry, found: &mut Vec<Found>) {
+    let Command::ReclaimOf { node, whose } = &entry.command else { return };
+    let Ok(of) = super::money::number_of(before, whose) else { return };
+    let Some(holder) = before.holders.get(&of) else { return };
+    let (table, object) = named(holder);
+    let shown = |state: &State| Some(shown::granted(*node, state.granted_of(of, *node)));
+    found.extend(Found::of(table, &object, shown(before), shown(after)));
 }
 
 /// Keys, teams, users and all others who spend, in the order in which they were made.

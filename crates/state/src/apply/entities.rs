@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use dunlin_types::{EntityId, Line, PotId};
+use dunlin_types::{EntityId, KeyDigest, UnixMillis};
 
-use super::{keys, met, promised};
+use super::{keys, met, promised, seen};
 use crate::command::{Entity, EntityChanges, Kind, Member, MemberChanges, Rejected, Reply};
 use crate::state::{Holder, State};
 
@@ -73,7 +73,11 @@ pub(super) fn delete(state: &mut State, kind: Kind, names: &[String]) -> Result<
                 false
             }
         });
-        tokens.extend(theirs.map(|key| key.token));
+        let theirs: Vec<_> = theirs.map(|key| key.token).collect();
+        if !theirs.is_empty() {
+            keys::delete(state, &theirs)?;
+        }
+        tokens.extend(theirs);
         leave_all(state, kind, name);
         met::leave(state, &entity);
         state.entities.entry(kind).or_default().remove(name);
@@ -86,9 +90,6 @@ pub(super) fn delete(state: &mut State, kind: Kind, names: &[String]) -> Result<
     }
     if gone.is_empty() {
         return Err(unknown(kind, names.first().map_or("", String::as_str)));
-    }
-    if !tokens.is_empty() {
-        keys::delete(state, &tokens)?;
     }
     Ok(Reply::Gone { names: gone, keys: tokens })
 }
@@ -232,13 +233,37 @@ pub(super) fn remove_members(
         return Err(Rejected::UnknownMember { user });
     }
     gone.iter().for_each(|member| forget(state, member.id));
+    let tokens: Vec<_> = keys_of(state, kind, name, &gone).collect();
+    if !tokens.is_empty() {
+        keys::delete(state, &tokens)?;
+    }
     touch(state, kind, name);
     Ok(Reply::Members(gone))
 }
 
+/// The keys of a group that are one of these members'.
+fn keys_of<'s>(
+    state: &'s State,
+    kind: Kind,
+    name: &'s str,
+    members: &'s [Arc<Member>],
+) -> impl Iterator<Item = KeyDigest> + 's {
+    let theirs = state.keys.values().filter(move |key| {
+        let owner = match kind {
+            Kind::Team => &key.team,
+            Kind::Organization => &key.organization,
+            Kind::User | Kind::EndUser | Kind::Budget | Kind::Tag | Kind::AccessGroup => &None,
+        };
+        owner.as_deref() == Some(name)
+            && members.iter().any(|member| key.user.as_ref() == Some(&member.user))
+    });
+    theirs.map(|key| key.token)
+}
+
 /// Its terms are newer from here on, as far as its members' are concerned.
 fn touch(state: &mut State, kind: Kind, name: &str) {
-    let at = state.at;
+    let Some(before) = state.entity(kind, name).map(|entity| entity.updated_at) else { return };
+    let at = seen::time(state, before);
     if let Some(entity) = state.entities.entry(kind).or_default().get_mut(name) {
         Arc::make_mut(entity).updated_at = at;
     }
@@ -263,7 +288,9 @@ fn put(state: &mut State, entity: Entity) -> Result<Reply, Rejected> {
         return Err(Rejected::DuplicateEmail { email: email.clone() });
     }
     promised::to_team(state, &entity)?;
-    let entity = Arc::new(Entity { updated_at: state.at, met: None, ..entity });
+    let before = state.entity(entity.kind, &entity.name);
+    let updated_at = seen::time(state, before.map_or(UnixMillis(0), |before| before.updated_at));
+    let entity = Arc::new(Entity { updated_at, met: None, ..entity });
     let named = state.entities.entry(entity.kind).or_default();
     if let Some(before) = named.insert(entity.name.clone(), Arc::clone(&entity)) {
         if let Some(email) = &before.email {
@@ -293,9 +320,7 @@ pub(super) fn unknown(kind: Kind, name: &str) -> Rejected {
 pub(super) fn forget(state: &mut State, id: EntityId) {
     state.holders.remove(&id);
     state.spent.remove(&id);
-    let first = PotId { of: id, line: Line::Main };
-    let theirs = state.pots.range(first..).take_while(|(pot, _)| pot.of == id);
-    for pot in theirs.map(|(pot, _)| pot.clone()).collect::<Vec<_>>() {
+    for pot in state.pots_of(id).map(|(pot, _)| pot.clone()).collect::<Vec<_>>() {
         state.pots.remove(&pot);
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use dunlin_types::{EntityId, KeyDigest, UnixMillis};
 
-use super::{entities, promised};
+use super::{entities, promised, seen};
 use crate::command::{Change, Key, KeyChanges, Kind, Rejected, Reply, TermsChanges};
 use crate::state::{Holder, State};
 
@@ -17,7 +17,7 @@ pub(super) fn create(state: &mut State, key: &Key) -> Result<Reply, Rejected> {
     }
     let id = state.next_id();
     state.former.remove(&key.token);
-    put(state, Key { id, created_at: state.at, ..key.clone() })
+    put(state, Key { id, created_at: state.at, updated_at: UnixMillis(0), ..key.clone() })
 }
 
 /// Puts a key from elsewhere in the place of `over`, or of none.
@@ -26,15 +26,17 @@ pub(super) fn put_over(
     key: &Key,
     over: Option<EntityId>,
 ) -> Result<Reply, Rejected> {
-    let known = state.keys.get(&key.token).map(|known| known.id);
-    let id = match (known, over) {
+    let known = state.keys.get(&key.token);
+    let updated_at = known.map_or(UnixMillis(0), |known| known.updated_at);
+    let id = match (known.map(|known| known.id), over) {
         (None, None) => state.next_id(),
         (Some(known), Some(over)) if known == over => known,
         (Some(_), _) => return Err(Rejected::KeyExists),
         (None, Some(_)) => return Err(Rejected::UnknownKey),
     };
     state.former.remove(&key.token);
-    put(state, Key { id, created_at: state.age(key.created_at), ..key.clone() })
+    let created_at = state.age(key.created_at);
+    put(state, Key { id, created_at, updated_at, ..key.clone() })
 }
 
 pub(super) fn update(
@@ -55,38 +57,31 @@ pub(super) fn set_blocked(
     update(state, token, &KeyChanges { terms, ..KeyChanges::default() })
 }
 
-/// A regenerated key.
-pub(super) struct New<'a> {
-    pub(super) token: KeyDigest,
-    pub(super) name: &'a str,
-    /// The former text works until then.
-    pub(super) grace: Option<UnixMillis>,
-}
-
+/// Gives a key the hash `new` and another name; its former text works until `grace`.
 pub(super) fn regenerate(
     state: &mut State,
     token: KeyDigest,
-    new: &New<'_>,
+    (new, name, grace): (KeyDigest, &str, Option<UnixMillis>),
     changes: &KeyChanges,
 ) -> Result<Reply, Rejected> {
     let key = Key::clone(state.keys.get(&token).ok_or(Rejected::UnknownKey)?);
-    if state.keys.contains_key(&new.token) {
+    if state.keys.contains_key(&new) {
         return Err(Rejected::KeyExists);
     }
     take(state, &token);
-    state.days.rename(&token.to_string(), &new.token.to_string());
+    state.days.rename(&token.to_string(), &new.to_string());
     state.former = state
         .former
         .iter()
         .filter(|(_, (_, until))| *until > state.at)
         .map(|(old, (present, until))| {
-            (*old, (if *present == token { new.token } else { *present }, *until))
+            (*old, (if *present == token { new } else { *present }, *until))
         })
         .collect();
-    if let Some(until) = new.grace.filter(|until| *until > state.at) {
-        state.former.insert(token, (new.token, until));
+    if let Some(until) = grace.filter(|until| *until > state.at) {
+        state.former.insert(token, (new, until));
     }
-    let key = Key { token: new.token, name: new.name.to_owned(), ..key };
+    let key = Key { token: new, name: name.to_owned(), ..key };
     put(state, key.changed(changes.clone()))
 }
 
@@ -109,7 +104,7 @@ fn take(state: &mut State, token: &KeyDigest) -> Option<Arc<Key>> {
     Some(key)
 }
 
-/// Puts a key in the place of the one with its hash, if there is one.
+/// Puts a key in the place of the one with its hash, if there is one. It was last changed when it says.
 fn put(state: &mut State, key: Key) -> Result<Reply, Rejected> {
     let bytes = key.text_bytes();
     if bytes > MAX_KEY_BYTES {
@@ -133,7 +128,8 @@ fn put(state: &mut State, key: Key) -> Result<Reply, Rejected> {
         entities::known(state, kind, name.as_deref())?;
     }
     promised::to_key(state, &key)?;
-    let key = Arc::new(Key { updated_at: state.at, ..key });
+    let updated_at = seen::time(state, key.updated_at);
+    let key = Arc::new(Key { updated_at, ..key });
     if let Some(before) = state.keys.insert(key.token, Arc::clone(&key))
         && let Some(alias) = &before.alias
     {

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use dunlin_ledger::{Length, Pot, Want};
-use dunlin_types::{Epoch, Line, NanoUsd, NodeId, PotId, UnixMillis};
+use dunlin_types::{EntityId, Epoch, Line, NanoUsd, NodeId, PotId, UnixMillis};
 
 use super::entities;
 use crate::command::{Charge, DaySums, Grant, Kind, Rejected, Reply, Return, Spender};
@@ -164,7 +164,34 @@ pub(super) fn set_spend_of(
     period: UnixMillis,
     to: NanoUsd,
 ) -> Result<Reply, Rejected> {
-    let of = match whose {
+    let of = number_of(state, whose)?;
+    set_spend(state, &PotId { of, line: Line::Main }, period, to)
+}
+
+/// What a node that does not serve was granted of someone's budgets and did not spend is free. Its spend
+/// is settled as ever, if it comes back.
+pub(super) fn reclaim_of(
+    state: &mut State,
+    node: NodeId,
+    whose: &Spender,
+) -> Result<Reply, Rejected> {
+    match state.nodes.get(&node) {
+        Some(member) if member.down.is_none() => return Err(Rejected::NodeIsUp { node }),
+        None if !state.removed.contains_key(&node) => return Err(Rejected::UnknownNode { node }),
+        Some(_) | None => {}
+    }
+    let of = number_of(state, whose)?;
+    let pots: Vec<_> = state.pots_of(of).map(|(id, _)| id.clone()).collect();
+    for id in pots {
+        let pot = state.pots.get_mut(&id).expect("it was there just now");
+        Arc::make_mut(pot).close(node, Epoch(u64::MAX));
+    }
+    Ok(Reply::Done)
+}
+
+/// Whose number it is.
+pub(super) fn number_of(state: &State, whose: &Spender) -> Result<EntityId, Rejected> {
+    Ok(match whose {
         Spender::Key(token) => state.key(token).ok_or(Rejected::UnknownKey)?.id,
         Spender::Entity(kind, name) => {
             let entity = state.entity(*kind, name);
@@ -174,8 +201,7 @@ pub(super) fn set_spend_of(
             let member = state.member(*kind, name, user);
             member.ok_or_else(|| Rejected::UnknownMember { user: user.clone() })?.id
         }
-    };
-    set_spend(state, &PotId { of, line: Line::Main }, period, to)
+    })
 }
 
 /// What was spent beyond its limit in the period before the one that begins with this grant, and

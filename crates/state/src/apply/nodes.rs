@@ -27,7 +27,7 @@ pub(super) fn add(state: &mut State, node: NodeId, address: &str) -> Result<Repl
         return set_address(state, node, address);
     }
     let (address, since) = (address.to_owned(), state.applied);
-    let member = ClusterNode { address, down: None, since, among: 0 };
+    let member = ClusterNode { address, down: None, since, among: 0, resting: false };
     state.nodes.insert(node, member);
     state.turn_ring(state.applied);
     Ok(Reply::Done)
@@ -94,6 +94,16 @@ pub(super) fn mark(state: &mut State, node: NodeId, down: bool) -> Result<Reply,
     } else {
         (member.down, member.since) = (None, applied);
     }
+    state.turn_ring(state.applied);
+    Ok(Reply::Done)
+}
+
+pub(super) fn rest(state: &mut State, node: NodeId, resting: bool) -> Result<Reply, Rejected> {
+    let member = state.nodes.get_mut(&node).ok_or(Rejected::UnknownNode { node })?;
+    if member.resting == resting {
+        return Ok(Reply::Unchanged);
+    }
+    member.resting = resting;
     state.turn_ring(state.applied);
     Ok(Reply::Done)
 }

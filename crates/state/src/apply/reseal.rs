@@ -11,9 +11,9 @@ use crate::state::State;
 pub(super) fn reseal(
     state: &mut State,
     secret: &str,
-    revisions: &[ResealedRevision],
-    resources: &[ResealedResource],
+    (revisions, resources, fields): (&[ResealedRevision], &[ResealedResource], &[ResealedField]),
 ) -> Reply {
+    reseal_fields(state, fields);
     let history = Arc::make_mut(&mut state.config);
     for resealed in revisions {
         let known = history.iter_mut().find(|known| known.revision == resealed.revision);
@@ -35,7 +35,7 @@ pub(super) fn reseal(
     Reply::Done
 }
 
-pub(super) fn fields(state: &mut State, fields: &[ResealedField]) {
+fn reseal_fields(state: &mut State, fields: &[ResealedField]) {
     for resealed in fields {
         let change = |terms: &mut Terms| {
             if let Some(text) = terms.other.get_mut(&resealed.name)

@@ -9,7 +9,7 @@ use crate::audit::Actor;
 use crate::caller::Refusal;
 use crate::command::{
     Change, Charge, CommandId, DaySums, Entity, Key, KeyChanges, Kind, ResealedField,
-    ResealedResource, ResealedRevision, Resource, ResourceKind, SealedFor, Spender,
+    ResealedResource, ResealedRevision, Resource, ResourceKind, SealedFor, Seen, Spender,
 };
 use crate::payer::PROXY;
 

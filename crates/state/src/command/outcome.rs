@@ -135,6 +135,12 @@ pub enum Rejected {
         /// What names it.
         id: String,
     },
+    /// Somebody else changed what the change was decided by.
+    #[error("{what} was changed by somebody else in between: read it, and try again")]
+    ChangedInBetween {
+        /// What it is, as a noun phrase.
+        what: String,
+    },
     /// Somebody else changed it since it was read.
     #[error("{} `{id}` was changed in between", kind.name())]
     ResourceChanged {
@@ -187,6 +193,14 @@ pub enum Rejected {
     /// The node is a member: it may still spend what it was granted.
     #[error("node {node} is a member of this cluster: only a removed node's money is reclaimed")]
     NodeIsMember {
+        /// The node.
+        node: NodeId,
+    },
+    /// The node serves: it gives back itself what others need.
+    #[error(
+        "node {node} is up: it gives back what it does not need by itself, and may spend the rest"
+    )]
+    NodeIsUp {
         /// The node.
         node: NodeId,
     },

@@ -22,6 +22,9 @@ pub struct ClusterNode {
     /// How many nodes there were when it was marked as silent: it may still go by that.
     #[serde(default)]
     pub among: u64,
+    /// It drains: others own the limits that it owned.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub resting: bool,
 }
 
 /// A cluster whose majority was lost for good.

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use dunlin_types::{ChainHash, EntityId, Line, NanoUsd, PotId};
+use dunlin_types::{ChainHash, EntityId, Line, NanoUsd, NodeId, PotId};
 use serde::Serialize;
 use serde_json::json;
 use serde_json::value::RawValue;
@@ -252,6 +252,13 @@ pub(super) fn node(node: &ClusterNode) -> Fields {
 pub(super) fn removed(node: &RemovedNode) -> Fields {
     let mut fields = Fields::default();
     fields.put("reclaimed_at", &node.reclaimed);
+    fields
+}
+
+/// What a node has of someone's budgets.
+pub(super) fn granted(node: NodeId, amount: NanoUsd) -> Fields {
+    let mut fields = Fields::default();
+    fields.put_usd(&format!("granted_to_{node}"), Some(amount));
     fields
 }
 

@@ -207,3 +207,75 @@ fn what_comes_from_elsewhere_keeps_its_age_and_takes_the_place_that_was_seen() {
     assert_eq!((now.id, now.created_at), (made.id, UnixMillis(7)));
     assert!(script.state.key_by_alias("a").is_none());
 }
+
+#[test]
+fn with_a_member_go_its_keys_of_the_group_and_no_others() {
+    let mut script = Script::default();
+    for command in [
+        entity(Kind::User, "ann", Terms::default()),
+        team_of(&["ann", "bob"]),
+        of_team("sk-ann", Some("ann")),
+        of_team("sk-bob", Some("bob")),
+        Command::CreateKey {
+            key: Box::new(Key { user: Some("ann".to_owned()), ..*key("sk-own", None) }),
+        },
+    ] {
+        script.run(command).expect("accepted");
+    }
+    let users = vec!["ann".to_owned()];
+    let leave = Command::RemoveMembers { kind: Kind::Team, name: "blue".to_owned(), users };
+    script.run(leave).expect("a member");
+    let left = ["sk-bob", "sk-own"].map(|clear| script.state.key(&KeyDigest::of(clear)).is_some());
+    assert_eq!((script.state.keys().count(), left), (2, [true, true]));
+}
+
+#[test]
+fn what_was_decided_by_something_that_has_changed_since_is_not_done() {
+    let mut script = Script::default();
+    let (kind, name) = (Kind::Team, "blue".to_owned());
+    script.run(team_of(&["ann"])).expect("new");
+    script.run(of_team("sk-a", None)).expect("new");
+    let seen = |script: &Script| -> Vec<Seen> {
+        let team = script.state.entity(kind, "blue").expect("the team");
+        let key = script.state.key(&KeyDigest::of("sk-a")).expect("the key");
+        vec![Seen::from(&**team), Seen::from(&**key)]
+    };
+    let models = |model: &str| {
+        let models = Change::Set(vec![model.to_owned()]);
+        let terms = TermsChanges { models, ..TermsChanges::default() };
+        let changes = Box::new(EntityChanges { terms, ..EntityChanges::default() });
+        Command::UpdateEntity { kind, name: name.clone(), changes }
+    };
+    let guarded = |seen: &[Seen], model: &str| Command::IfUnchanged {
+        seen: seen.to_vec(),
+        command: Box::new(models(model)),
+    };
+    let alias = KeyChanges { alias: Change::Set("other".to_owned()), ..KeyChanges::default() };
+    let token = KeyDigest::of("sk-a");
+    let joins = vec![Member { user: "bob".to_owned(), ..Member::default() }];
+    for (other, what) in [
+        (models("first"), "team `blue`"),
+        (Command::AddMembers { kind, name: name.clone(), members: joins }, "team `blue`"),
+        (Command::UpdateKey { token, changes: Box::new(alias) }, "the key"),
+    ] {
+        let before = seen(&script);
+        script.run(other).expect("nobody is in the way");
+        let state = script.state.clone();
+        let refused = script.run(guarded(&before, "second"));
+        assert_eq!(refused, Err(Rejected::ChangedInBetween { what: what.to_owned() }));
+        assert_eq!(script.state.entity(kind, "blue"), state.entity(kind, "blue"));
+    }
+    let before = seen(&script);
+    script.run(guarded(&before, "second")).expect("it is as it was seen");
+    // Two changes in one moment are two.
+    let (at, id) = (script.state.at(), CommandId { node: NODE, epoch: Epoch(2), seq: 1 });
+    let before = seen(&script);
+    let entry = Entry { id, actor: None, command: models("third") };
+    script.state.apply(100, at, &entry).expect("known");
+    assert!(matches!(
+        script.run(guarded(&before, "fourth")),
+        Err(Rejected::ChangedInBetween { .. })
+    ));
+    script.run(Command::DeleteEntities { kind, names: vec![name.clone()] }).expect("known");
+    assert!(script.run(guarded(&before, "fifth")).is_err(), "it is gone");
+}

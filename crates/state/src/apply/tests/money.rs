@@ -323,3 +323,23 @@ fn what_a_removed_node_was_granted_is_withheld_until_it_is_reclaimed() {
     let unknown = Rejected::UnknownNode { node: NodeId(9) };
     assert_eq!(script.run(Command::Reclaim { node: NodeId(9) }), Err(unknown));
 }
+
+#[test]
+fn one_budget_of_a_silent_node_is_reclaimed_and_what_it_spent_is_settled_when_it_is_back() {
+    let mut script = with_budget();
+    script.run(ask(1, 0, 60)).expect("granted");
+    let whose = Spender::Key(KeyDigest::of("sk-a"));
+    let reclaim = || Command::ReclaimOf { node: NODE, whose: whose.clone() };
+    assert_eq!(script.run(reclaim()), Err(Rejected::NodeIsUp { node: NODE }));
+    script.run(Command::MarkDown { node: NODE }).expect("a member");
+    let withheld = |script: &Script| script.state.withheld(&pot());
+    assert!(withheld(&script) > NanoUsd::ZERO);
+    let stranger = Command::ReclaimOf { node: NodeId(77), whose: whose.clone() };
+    assert_eq!(script.run(stranger), Err(Rejected::UnknownNode { node: NodeId(77) }));
+    script.run(reclaim()).expect("it is down");
+    assert_eq!((withheld(&script), unused(&script)), (NanoUsd::ZERO, 0));
+    script.run(Command::MarkUp { node: NODE }).expect("a member");
+    let before = script.state.spend(&pot()).0;
+    script.run(settle(1, 0, 3, 10)).expect("settled");
+    assert_eq!(script.state.spend(&pot()).0, before + NanoUsd(10));
+}
