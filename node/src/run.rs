@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use anyhow::Context;
+use dunlin_admission::Left;
 use dunlin_proxy::server;
 use dunlin_types::{Clock, NanoUsd, NodeId};
 use tokio::runtime::{Builder, Handle, Runtime};
@@ -133,7 +134,7 @@ async fn run(config: NodeConfig, clock: Clock, cluster_runtime: Handle) -> anyho
     }
     data.admission.drain();
     let telling = data.callbacks.flush(TELL);
-    let (granted, ()) = tokio::join!(data.admission.hand_over(SETTLE), telling);
+    let (Left { granted, .. }, ()) = tokio::join!(data.admission.hand_over(SETTLE), telling);
     if granted > NanoUsd::ZERO {
         info!(usd = granted.as_usd(), "of budgets stay with this node until it has started again");
     }

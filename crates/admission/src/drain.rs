@@ -1,16 +1,25 @@
 //! Leaving service without a stop: a node that drains leaves its clients to other nodes, finishes what
-//! it has begun, and gives back what it holds of budgets. Limits go on being counted here: this node
-//! stays a member, and the owner of its limits.
+//! it has begun, and hands over what it holds of budgets and counts of limits. It stays a member.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use dunlin_types::NanoUsd;
+use dunlin_types::{NanoUsd, NodeId};
 
 use crate::Admission;
 
 /// How often a leaving node looks whether all is done.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
+
+/// What a node that drains has not handed over.
+#[derive(Clone, Copy, Debug)]
+pub struct Left {
+    /// How much of budgets is granted to it still: that is free when the node has started again, or is
+    /// removed and reclaimed.
+    pub granted: NanoUsd,
+    /// Whether it counts limits: there is no other node, or not all of them know yet.
+    pub owns_limits: bool,
+}
 
 /// Whether the node drains.
 #[derive(Default)]
@@ -52,18 +61,22 @@ impl Admission {
         drop(tokio::time::timeout(within, idle).await);
     }
 
-    /// Of a node that drains: waits until what it has recorded is settled, and what it was granted of
-    /// budgets and has not spent is given back, but no longer than `within`. Says how much of budgets is
-    /// granted to it still: that is free when the node has started again, or is removed and reclaimed.
-    pub async fn hand_over(&self, within: Duration) -> NanoUsd {
-        let granted = || self.0.consensus.state().granted_to(self.0.me);
+    /// Of a node that drains: waits until what it has recorded is settled, what it was granted of budgets
+    /// and has not spent is given back, and others count the limits that it counted, if there are others;
+    /// but no longer than `within`. Says what is left.
+    pub async fn hand_over(&self, within: Duration) -> Left {
+        let state = || self.0.consensus.state();
+        let granted = || state().granted_to(self.0.me);
+        let takes_over = |node: NodeId| node != self.0.me && self.0.consensus.takes_clients(node);
+        let owns =
+            || !self.0.limits.has_handed_over() && state().nodes().into_keys().any(takes_over);
         let handing = async {
             self.settle_all(within).await;
-            while granted() > NanoUsd::ZERO {
+            while (granted() > NanoUsd::ZERO || owns()) && self.is_draining() {
                 tokio::time::sleep(LOOK_EVERY).await;
             }
         };
         drop(tokio::time::timeout(within, handing).await);
-        granted()
+        Left { granted: granted(), owns_limits: !self.0.limits.has_handed_over() }
     }
 }

@@ -53,6 +53,7 @@ pub use refusal::{
 pub use rules::{ClusterBudget, EndUsers, Rules};
 
 use drain::Drain;
+pub use drain::Left;
 use limits::{Limits, Under};
 use money::{About, Called, Hold, Money};
 use settler::Unsettled;

@@ -213,6 +213,11 @@ impl Limits {
         limiter.admit_by_share(claim, self.now())
     }
 
+    /// Whether it counts for nobody, and has told those who do.
+    pub(crate) fn has_handed_over(&self) -> bool {
+        self.limiter().has_handed_over()
+    }
+
     /// How much there is of what.
     pub(crate) fn figures(&self) -> Figures {
         let limiter = self.limiter();

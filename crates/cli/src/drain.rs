@@ -34,6 +34,8 @@ struct Told {
     was_draining: bool,
     #[serde(default)]
     budgets_held_usd: f64,
+    #[serde(default)]
+    owns_limits: bool,
     nodes_that_take_clients: Option<u64>,
 }
 
@@ -97,6 +99,12 @@ async fn until_drained(session: &Session, open: &Cell<Option<u64>>) -> Result {
 
 fn say_drained(session: &Session, told: &Told) {
     session.say(&format!("node {} is drained: it can be stopped", told.node));
+    if told.owns_limits && told.nodes_that_take_clients != Some(0) {
+        session.say(
+            "note: it could not hand over the limits that it counts: for a minute after its stop they \
+             may let through once more what it let in itself",
+        );
+    }
     if told.budgets_held_usd > 0.0 {
         session.say(&format!(
             "note: ${} of budgets could not be given back now: they are free when the node has \

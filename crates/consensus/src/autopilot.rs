@@ -24,6 +24,10 @@ pub(crate) struct Sight {
     pub(crate) listed: bool,
     /// Whether the replicated state has it marked down.
     pub(crate) down: bool,
+    /// Whether the replicated state has it own no limits.
+    pub(crate) resting: bool,
+    /// Whether it says that it drains; none if it says nothing.
+    pub(crate) draining: Option<bool>,
     /// Since when neither gossip nor Raft has heard it.
     pub(crate) silent: Duration,
     /// For how long it has been heard and caught up, without a gap.
@@ -47,6 +51,8 @@ pub(crate) enum Act {
     List(NodeId),
     MarkDown(NodeId),
     MarkUp(NodeId),
+    /// Whether it owns limits: not while it drains.
+    Rest(NodeId, bool),
     /// To these; who leaves stays a learner.
     SetVoters(BTreeSet<NodeId>),
     /// A learner that was removed leaves Raft's membership.
@@ -71,6 +77,9 @@ pub(crate) fn acts(cluster: &Cluster) -> Vec<Act> {
             acts.push(Act::MarkDown(*id));
         } else if sight.down && sight.silent.is_zero() {
             acts.push(Act::MarkUp(*id));
+        } else if let Some(draining) = sight.draining.filter(|draining| *draining != sight.resting)
+        {
+            acts.push(Act::Rest(*id, draining));
         }
     }
     // A leader that is to go, and a change of members under way, come first.
@@ -142,6 +151,8 @@ mod tests {
         removed: false,
         listed: true,
         down: false,
+        resting: false,
+        draining: Some(false),
         silent: Duration::ZERO,
         well: Duration::from_secs(11),
         lag: Some(0),
@@ -234,6 +245,12 @@ mod tests {
         let marked = |sight: Sight| Sight { down: true, ..sight };
         check(3, &[WELL, silent(1), silent(2)], &[Act::MarkDown(NodeId(3))]);
         check(3, &[WELL, marked(silent(1)), marked(WELL)], &[Act::MarkUp(NodeId(3))]);
+        let drains = Sight { draining: Some(true), ..WELL };
+        let rests = Sight { resting: true, ..drains.clone() };
+        let unheard = Sight { draining: None, ..rests.clone() };
+        check(3, &[drains, rests, unheard.clone()], &[Act::Rest(NodeId(1), true)]);
+        let serves = Sight { draining: Some(false), ..unheard };
+        check(3, &[WELL, WELL, serves], &[Act::Rest(NodeId(3), false)]);
         check(3, &[WELL, unlisted, WELL], &[Act::List(NodeId(2))]);
     }
 }

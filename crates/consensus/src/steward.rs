@@ -134,6 +134,13 @@ impl Watch {
                 removed: node.published.state().removed_node(id).is_some(),
                 listed: listed.contains_key(&id),
                 down: listed.get(&id).is_some_and(|member| member.down.is_some()),
+                resting: listed.get(&id).is_some_and(|member| member.resting),
+                draining: if id == node.me {
+                    Some(node.gossip.own().draining)
+                } else {
+                    let peer = view.peers.get(&id).filter(|peer| peer.alive);
+                    peer.and_then(|peer| peer.node.as_ref()).map(|fact| fact.draining)
+                },
                 silent,
                 well: well_since.map_or(Duration::ZERO, |since| now.since(since)),
                 lag,
@@ -191,6 +198,10 @@ async fn carry_out(node: &Node, running: &Running, act: Act, metrics: &Metrics) 
         Act::MarkDown(id) => {
             warn!(node.id = %id, "a node is silent: marked down");
             command(node, Command::MarkDown { node: id }).await;
+        }
+        Act::Rest(id, resting) => {
+            info!(node.id = %id, resting, "whether a node owns limits is set: not while it drains");
+            command(node, Command::Rest { node: id, resting }).await;
         }
         Act::MarkUp(id) => {
             info!(node.id = %id, "a node is back: marked up");

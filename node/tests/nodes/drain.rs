@@ -65,6 +65,7 @@ async fn a_node_that_drains_finishes_its_streams_and_hands_over_all_else() -> an
         ("open_requests", json!(0)),
         ("leads", json!(false)),
         ("budgets_held_usd", json!(0.0)),
+        ("owns_limits", json!(false)),
         ("nodes_that_take_clients", json!(2)),
     ] {
         assert_eq!(told[name], value, "{name} of {told}");

@@ -64,7 +64,7 @@ async fn drain(admin: &Admin, wait: Duration) -> Response {
             &json!({"status": "serving", "node": me, "open_requests": admission.open_requests()}),
         );
     }
-    let granted = admission.hand_over(HAND_OVER).await;
+    let left = admission.hand_over(HAND_OVER).await;
     let open = admission.open_requests();
     ok(&json!({
         "status": if open == 0 { "drained" } else { "draining" },
@@ -72,7 +72,8 @@ async fn drain(admin: &Admin, wait: Duration) -> Response {
         "open_requests": open,
         "node": me,
         "leads": consensus.status().leader == Some(me),
-        "budgets_held_usd": granted.as_usd(),
+        "budgets_held_usd": left.granted.as_usd(),
+        "owns_limits": left.owns_limits,
         "nodes_that_take_clients": others(),
     }))
 }
