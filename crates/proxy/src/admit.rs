@@ -74,7 +74,7 @@ impl<'a> Asks<'a> {
         let Self { proxy, serving, call, caller, opened } = self;
         let found = candidates(&serving.catalog, caller.access(), model, extras);
         let mut candidates =
-            found.map_err(|refused| Refused::no_route_for(refused, chat.endpoint(), caller))?;
+            found.map_err(|refused| Refused::no_route(refused, chat.endpoint(), caller))?;
         opened.pin(&serving.catalog, &mut candidates)?;
         let key = caller.key();
         let cost = hold::bounds(proxy, key.map(|of| &*of.key), chat, candidates.first());

@@ -45,7 +45,9 @@ async fn conduct(proxy: Proxy, asked: Question) -> Result<Response<Body>, Failed
     let group = match dunlin_router::group(&serving.catalog, caller.access(), &model) {
         Ok(group) => group.deployments.first().cloned(),
         Err(NoRoute::Unknown { .. }) => None,
-        Err(refused) => return Err(Refused::no_route(refused, Endpoint::ChatCompletions).into()),
+        Err(refused) => {
+            return Err(Refused::no_route(refused, Endpoint::ChatCompletions, &caller).into());
+        }
     };
     let found = group.as_deref().or_else(|| upstream(&serving.catalog, &model));
     let Some(deployment) = found else {

@@ -46,7 +46,7 @@ async fn conduct(proxy: &Proxy, call: &Call, request: Request) -> Result<Respons
     let chat = parse(call.endpoint, body, None).map_err(Refused::BadRequest)?;
     let chat = chat.with_headers(&head.headers);
     let group = dunlin_router::group(&serving.catalog, caller.access(), chat.model())
-        .map_err(|no_route| Refused::no_route(no_route, call.endpoint))?;
+        .map_err(|no_route| Refused::no_route(no_route, call.endpoint, &caller))?;
     let mut origin = call.client.origin(&serving.settings, &head.headers, chat.labels())?;
     caller.count_for(proxy, &mut origin).await?;
     // Dropped unsettled: a count is one of a key's requests, and takes none of its tokens.

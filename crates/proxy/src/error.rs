@@ -223,36 +223,31 @@ impl Refused {
     }
 
     /// A model that nobody serves, or not to this caller.
-    pub(crate) fn no_route(no_route: NoRoute, endpoint: Endpoint) -> Self {
+    pub(crate) fn no_route(no_route: NoRoute, endpoint: Endpoint, caller: &Caller) -> Self {
         match no_route {
-            NoRoute::NotAllowed { model, .. } => Self::not_allowed(model),
+            NoRoute::NotAllowed { model, by } => Self::not_allowed(model, by, caller),
             NoRoute::Unknown { model, patterns } => {
                 Self::UnknownModel { model, route: endpoint.route(), patterns }
             }
         }
     }
 
-    /// The same for a key of which is known who lists what.
-    pub(crate) fn no_route_for(no_route: NoRoute, endpoint: Endpoint, caller: &Caller) -> Self {
-        let by = match &no_route {
-            NoRoute::NotAllowed { by, .. } => caller.key().and_then(|key| key.lister(*by)),
-            NoRoute::Unknown { .. } => None,
-        };
-        let mut refused = Self::no_route(no_route, endpoint);
-        if let (Self::NotAllowed { by, .. }, Some(payer)) = (&mut refused, by) {
-            let kind = match payer.title() {
-                "team" => "team",
-                "organization" => "org",
-                "user" => "user",
-                _ => "team_member",
-            };
-            *by = (kind, format!("the {} `{}`", payer.title(), payer.name()));
-        }
-        refused
-    }
-
-    pub(crate) fn not_allowed(model: String) -> Self {
-        Self::NotAllowed { model, by: ("key", "the key".to_owned()) }
+    /// A model that is not on one of the lists that bind the caller; `by` says on which.
+    pub(crate) fn not_allowed(model: String, by: usize, caller: &Caller) -> Self {
+        let lister = caller.key().and_then(|key| key.lister(by));
+        let by = lister.map_or_else(
+            || ("key", "the key".to_owned()),
+            |payer| {
+                let kind = match payer.title() {
+                    "team" => "team",
+                    "organization" => "org",
+                    "user" => "user",
+                    _ => "team_member",
+                };
+                (kind, format!("the {} `{}`", payer.title(), payer.name()))
+            },
+        );
+        Self::NotAllowed { model, by }
     }
 
     /// An id that says nothing to the caller. Whose it is instead is nobody's business.
@@ -292,9 +287,9 @@ impl Refused {
     }
 
     /// A call of a provider's own API that nobody lends a credential for, or not to this caller.
-    pub(crate) fn no_lender(none: NoLender, way: Way) -> Self {
+    pub(crate) fn no_lender(none: NoLender, way: Way, caller: &Caller) -> Self {
         match none {
-            NoLender::NotAllowed { model } => Self::not_allowed(model),
+            NoLender::NotAllowed { model, by } => Self::not_allowed(model, by, caller),
             NoLender::Unnamed => Self::NoModelNamed,
             NoLender::None => Self::NoLender { prefix: way.prefix, provider: way.providers[0] },
         }

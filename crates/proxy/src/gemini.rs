@@ -49,7 +49,7 @@ async fn count(proxy: &Proxy, model: &str, request: Request) -> Result<Response<
     let caller = Caller::identify(proxy, &serving, &head.headers, &head.uri).await?;
     let body = body::read(body, &head.headers, serving.settings.max_request_bytes).await?;
     dunlin_router::group(&serving.catalog, caller.access(), model)
-        .map_err(|no_route| Refused::no_route(no_route, Endpoint::GenerateContent))?;
+        .map_err(|no_route| Refused::no_route(no_route, Endpoint::GenerateContent, &caller))?;
     let tokens = gemini::count_estimate(&body).map_err(Refused::BadRequest)?;
     Ok(headers::plain_json(gemini::count_json(tokens)))
 }

@@ -135,7 +135,7 @@ fn speakers(
     model: &str,
 ) -> Result<Group, Refused> {
     let group = dunlin_router::group(&serving.catalog, caller.access(), model)
-        .map_err(|no_route| Refused::no_route(no_route, Endpoint::ChatCompletions))?;
+        .map_err(|no_route| Refused::no_route(no_route, Endpoint::ChatCompletions, caller))?;
     let home = pass.map(Pass::deployment);
     let speaks = |known: &&Arc<Deployment>| match &home {
         Some(home) => known.id == *home,

@@ -195,7 +195,7 @@ fn choose(
     let reads = matches!(head.method, Method::GET | Method::HEAD | Method::OPTIONS);
     let asked = Asked { providers: way.providers, models: &models, chosen: header, reads };
     let found = lenders(&serving.catalog, caller.access(), asked);
-    found.map_err(|none| Refused::no_lender(none, way))
+    found.map_err(|none| Refused::no_lender(none, way, caller))
 }
 
 fn refusal(call: &Call, caller: &Caller, model: &str, origin: &Origin, no: Refusal) -> Refused {

@@ -48,7 +48,9 @@ async fn conduct(proxy: Proxy, asked: Question) -> Result<Response<Body>, Failed
     let group = match group {
         Ok(group) => Some(group),
         Err(dunlin_router::NoRoute::Unknown { .. }) => None,
-        Err(refused) => return Err(Refused::no_route(refused, Endpoint::ChatCompletions).into()),
+        Err(refused) => {
+            return Err(Refused::no_route(refused, Endpoint::ChatCompletions, &caller).into());
+        }
     };
     let upstream = group.as_ref().and_then(|group| group.deployments.first());
     let model = upstream.map_or(&*asked.model, |known| &known.target.model);

@@ -59,7 +59,7 @@ async fn conduct(proxy: Proxy, asked: Question) -> Result<Response<Body>, Failed
     let inner = Bytes::copy_from_slice(asked.request_body.get().as_bytes());
     let chat = parse(endpoint, inner, None).map_err(Refused::BadRequest)?;
     let group = dunlin_router::group(&serving.catalog, caller.access(), chat.model())
-        .map_err(|no_route| Refused::no_route(no_route, endpoint))?;
+        .map_err(|no_route| Refused::no_route(no_route, endpoint, &caller))?;
     let shown = match group.deployments.first() {
         Some(first) => show(first, &chat, proxy.0.clock.unix()),
         None => Err(format!("the model '{}' has no deployment", group.name)),

@@ -28,6 +28,8 @@ pub enum NoLender {
     NotAllowed {
         /// As it was named.
         model: String,
+        /// The list that lacks it, as in [`NoRoute::NotAllowed`].
+        by: usize,
     },
     /// The key may call certain models only, and what this call does is not known.
     #[error("the key may call certain models only, and the request names none")]
@@ -68,7 +70,12 @@ pub fn lenders(
     for model in asked.chosen.iter().chain(asked.models) {
         let found = of_model(catalog, access, asked.providers, model);
         if found.is_none() && restricted {
-            return Err(NoLender::NotAllowed { model: (*model).to_owned() });
+            let by = match find(catalog, access, model) {
+                Err(NoRoute::NotAllowed { by, .. }) => by,
+                // It may be called, but not there.
+                Err(NoRoute::Unknown { .. }) | Ok(_) => 0,
+            };
+            return Err(NoLender::NotAllowed { model: (*model).to_owned(), by });
         }
         chosen = chosen.or(found);
     }

@@ -222,7 +222,7 @@ async fn warmed(asker: &Asker, call: &Call, body: &Bytes) -> Result<Bytes, Refus
     let chat = parse(Endpoint::Responses, body.clone(), None).map_err(Refused::BadRequest)?;
     let wishes = Extras::default();
     let found = candidates(&serving.catalog, caller.access(), chat.model(), &wishes);
-    found.map_err(|no_route| Refused::no_route(no_route, Endpoint::Responses))?;
+    found.map_err(|no_route| Refused::no_route(no_route, Endpoint::Responses, &caller))?;
     let nothing = Reply { usage: Some(Usage::default()), ..Reply::default() };
     let stamp: Stamp<'_> = call.stamp(chat.model(), &chat);
     Ok(Endpoint::Responses.write_reply(&nothing, stamp))

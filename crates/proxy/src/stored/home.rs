@@ -76,7 +76,7 @@ impl Home {
                 .or_else(|_| lend(asking, &keepers(), &models, reads)),
         };
         let lenders = found.map_err(|none| match none {
-            NoLender::NotAllowed { model } => Refused::not_allowed(model),
+            NoLender::NotAllowed { model, by } => Refused::not_allowed(model, by, asking.caller),
             NoLender::Unnamed => Refused::NoModelNamed,
             NoLender::None => Refused::no_home(wish.provider.unwrap_or(DEFAULT_PROVIDER)),
         })?;

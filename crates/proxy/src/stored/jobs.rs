@@ -44,7 +44,7 @@ async fn conduct(proxy: &Proxy, call: &Call, request: Request) -> Result<Respons
     let model = model.ok_or(Refused::BadRequest(missing))?;
     let wishes = Extras::default();
     let found = candidates(&serving.catalog, caller.access(), &model, &wishes);
-    let found = found.map_err(|no_route| Refused::no_route(no_route, call.endpoint))?;
+    let found = found.map_err(|no_route| Refused::no_route(no_route, call.endpoint, &caller))?;
     let tuned = found.first().deployments.iter().find(|known| is_beside(home, known));
     let tuned: &Arc<Deployment> =
         tuned.ok_or_else(|| Refused::elsewhere(&home.group, &found.first().name))?;

@@ -68,7 +68,8 @@ async fn conduct(
     let chat = parse(call.endpoint, opened.body.clone(), None).map_err(Refused::BadRequest)?;
     let (catalog, wishes) = (&serving.catalog, Extras::default());
     let found = candidates(catalog, caller.access(), chat.model(), &wishes);
-    let mut found = found.map_err(|no_route| Refused::no_route(no_route, call.endpoint))?;
+    let mut found =
+        found.map_err(|no_route| Refused::no_route(no_route, call.endpoint, &caller))?;
     opened.pin(catalog, &mut found)?;
     let group = found.first().clone();
 

@@ -45,7 +45,7 @@ fn lent(set_aside: Option<&str>, allowed: &[&str], models: &[&str], reads: bool)
             format!("{}={}", group.name, group.deployments[0].target.model)
         }
         Ok(Lenders { group, renamed: None }) => group.name.to_string(),
-        Err(NoLender::NotAllowed { model }) => format!("not {model}"),
+        Err(NoLender::NotAllowed { model, .. }) => format!("not {model}"),
         Err(NoLender::Unnamed) => "unnamed".to_owned(),
         Err(NoLender::None) => "none".to_owned(),
     }
@@ -108,9 +108,27 @@ fn choosing_a_lender_says_nothing_of_what_is_called() {
     };
     assert_eq!(lent("small", &["gpt-5-nano"]).as_deref(), Ok("small"));
     assert_eq!(lent("small", &[]), Err(NoLender::Unnamed));
-    let refused = |model: &str| Err(NoLender::NotAllowed { model: model.to_owned() });
+    let refused = |model: &str| Err(NoLender::NotAllowed { model: model.to_owned(), by: 0 });
     assert_eq!(lent("small", &["gpt-5"]), refused("gpt-5"));
     assert_eq!(lent("big", &["gpt-5-nano"]), refused("big"));
+}
+
+#[test]
+fn whose_list_lacks_the_model_is_told() {
+    let catalog = catalog(None);
+    let (key, team) = (["small".to_owned(), "big".to_owned()], ["small".to_owned()]);
+    let aliases = BTreeMap::new();
+    let mut access = Access::of(&key, &aliases);
+    access.bounds[0] = &team;
+    for (models, by) in [(&["gpt-5"][..], Some(1)), (&["claude"], Some(0)), (&["small"], None)] {
+        let asked = Asked { providers: &["openai"], models, chosen: None, reads: false };
+        let refused = lenders(&catalog, Some(access), asked).err();
+        let refused = refused.map(|none| match none {
+            NoLender::NotAllowed { by, .. } => by,
+            NoLender::Unnamed | NoLender::None => panic!("{models:?}: {none}"),
+        });
+        assert_eq!(refused, by, "{models:?}");
+    }
 }
 
 #[test]
