@@ -67,6 +67,8 @@ mod list_keys;
 mod list_settings;
 mod metrics;
 mod provider_budgets;
+mod rate_limited;
+mod reclaim;
 mod regenerate_key;
 mod remove_member;
 mod remove_node;
@@ -157,6 +159,8 @@ static ALL: &[fn(Routes) -> Routes] = &[
     list_settings::add,
     metrics::add,
     provider_budgets::add,
+    rate_limited::add,
+    reclaim::add,
     regenerate_key::add,
     remove_member::add,
     remove_node::add,

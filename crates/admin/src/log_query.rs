@@ -214,6 +214,15 @@ pub(crate) fn tell(response: &mut Response, answer: &Answer) {
     }
 }
 
+/// The same where sums are told of the newest rows: with older ones behind them, they are not complete.
+pub(crate) fn tell_of_newest(response: &mut Response, answer: &Answer) {
+    tell(response, answer);
+    let headers = response.headers_mut();
+    if headers.remove(NEXT).is_some() {
+        headers.insert(COMPLETE, HeaderValue::from_static("false"));
+    }
+}
+
 #[cfg(test)]
 pub(crate) mod tests {
     use dunlin_state::{Command, Entity, Member};

@@ -52,6 +52,51 @@ pub struct RemoveArgs {
 pub struct ReclaimArgs {
     /// Its id, the beginning of it, or its address for nodes, as `dunlin status` shows them.
     node: String,
+    #[command(flatten)]
+    of: Of,
+}
+
+/// Whose budgets.
+#[derive(Args, Debug)]
+#[group(multiple = false)]
+struct Of {
+    /// Only of this key: its text or its hash. The node need not be removed then, but must be down.
+    #[arg(long, value_name = "KEY")]
+    key: Option<String>,
+    /// Only of this team.
+    #[arg(long, value_name = "TEAM_ID")]
+    team: Option<String>,
+    /// Only of this user.
+    #[arg(long, value_name = "USER_ID")]
+    user: Option<String>,
+    /// Only of this organization.
+    #[arg(long, value_name = "ORGANIZATION_ID")]
+    organization: Option<String>,
+    /// Only of this end user.
+    #[arg(long, value_name = "USER_ID")]
+    customer: Option<String>,
+    /// Only of this tag.
+    #[arg(long, value_name = "NAME")]
+    tag: Option<String>,
+    /// Only of this access group.
+    #[arg(long, value_name = "NAME")]
+    access_group: Option<String>,
+}
+
+impl Of {
+    /// The field that names it, and its value.
+    fn field(&self) -> Option<(&'static str, &str)> {
+        let fields = [
+            ("key", &self.key),
+            ("team_id", &self.team),
+            ("user_id", &self.user),
+            ("organization_id", &self.organization),
+            ("end_user_id", &self.customer),
+            ("tag", &self.tag),
+            ("access_group", &self.access_group),
+        ];
+        fields.into_iter().find_map(|(field, value)| Some((field, value.as_deref()?)))
+    }
 }
 
 #[derive(Deserialize)]
@@ -61,7 +106,10 @@ struct Removed {
     was_removed_before: bool,
     #[serde(default)]
     left_the_consensus: bool,
-    #[serde(default)]
+}
+
+#[derive(Deserialize)]
+struct Reclaimed {
     reclaimed_usd: f64,
 }
 
@@ -103,8 +151,12 @@ async fn remove(args: &RemoveArgs, session: &Session) -> Result {
 
 async fn reclaim(args: &ReclaimArgs, session: &Session) -> Result {
     let (node, _) = find(session, &args.node).await?;
-    let answer = session.post_repeatable("/cluster/reclaim", &json!({"node": node})).await?;
-    let told: Removed = answer.read()?;
+    let mut body = json!({"node": node});
+    if let Some((field, value)) = args.of.field() {
+        body[field] = value.into();
+    }
+    let answer = session.post_repeatable("/cluster/reclaim", &body).await?;
+    let told: Reclaimed = answer.read()?;
     session.say(&format!("${} that node {node} had been granted are free", told.reclaimed_usd));
     session.show("dunlin.cluster.reclaim/1", answer.read()?, "")
 }

@@ -62,6 +62,8 @@ pub struct Filters {
     pub failed: Option<bool>,
     /// The status of what the client was told instead of an answer.
     pub fault_status: Option<u16>,
+    /// An attempt at an answer ended with this status, whatever the client was told in the end.
+    pub attempt_status: Option<u16>,
     /// It cost this much or more.
     pub min_cost: Option<NanoUsd>,
     /// It cost this much or less.
@@ -139,6 +141,9 @@ impl Filters {
             && self.failed.is_none_or(|failed| record.failed() == failed)
             && self.fault_status.is_none_or(|status| {
                 record.fault.as_ref().is_some_and(|fault| fault.status == status)
+            })
+            && self.attempt_status.is_none_or(|status| {
+                record.course.attempts.iter().any(|attempt| attempt.status == status)
             })
             && self.min_cost.is_none_or(|least| record.cost >= least)
             && self.max_cost.is_none_or(|most| record.cost <= most)

@@ -1,5 +1,4 @@
-//! `POST /cluster/remove` and `POST /cluster/reclaim`: a node is no member any more, for good, and
-//! what it had been granted of budgets is free again.
+//! `POST /cluster/remove`: a node is no member any more, for good.
 
 use axum::response::Response;
 use dunlin_admin_api::RemovedMember;
@@ -7,7 +6,7 @@ use dunlin_consensus::{ProposeError, RemoveError};
 use dunlin_state::{Change, Command, RemovedNode, State};
 use dunlin_types::NodeId;
 use serde_json::json;
-use tracing::{info, warn};
+use tracing::warn;
 
 use super::ok;
 use crate::Admin;
@@ -17,11 +16,7 @@ use crate::moment::iso;
 use crate::routes::{Asked, Routes, Who};
 
 pub(super) fn add(routes: Routes) -> Routes {
-    routes.post("/cluster/remove", Who::Admins, remove).post(
-        "/cluster/reclaim",
-        Who::Admins,
-        reclaim,
-    )
+    routes.post("/cluster/remove", Who::Admins, remove)
 }
 
 /// What `/cluster/remove` is asked for.
@@ -54,21 +49,8 @@ async fn remove(admin: Admin, asked: Asked) -> Result<Response, Error> {
     Ok(ok(&json!({"removed": row, "was_removed_before": before, "left_the_consensus": out})))
 }
 
-async fn reclaim(admin: Admin, asked: Asked) -> Result<Response, Error> {
-    let Removal { node, .. } = parse(asked.body()?)?;
-    let state = admin.read().await.state;
-    if state.removed_node(node).is_none() && !state.nodes().contains_key(&node) {
-        return Err(unknown(node));
-    }
-    let freed = state.granted_to(node);
-    let (_, view) = admin.carry_out(&asked, Command::Reclaim { node }).await?;
-    info!(node.id = %node, usd = freed.as_usd(), "what a removed node had been granted is free");
-    let removed = view.state.removed_node(node).ok_or_else(|| unknown(node))?;
-    let row = row(&view.state, node, removed);
-    Ok(ok(&json!({"removed": row, "reclaimed_usd": freed.as_usd()})))
-}
-
-fn unknown(node: NodeId) -> Error {
+/// No node has the id, nor had it.
+pub(super) fn unknown(node: NodeId) -> Error {
     let reason = format!("no node {node} is or was a member; `dunlin status` lists those that are");
     Error::NotFound { reason }
 }
@@ -90,11 +72,15 @@ fn parse(mut body: Body) -> Result<Removal, Error> {
     let force = matches!(body.take("force", body::flag), Change::Set(true));
     let reclaim = matches!(body.take("reclaim", body::flag), Change::Set(true));
     body.finish(["node", "force", "reclaim"].into_iter())?;
-    let node = node.parse().map_err(|_| Error::BadField {
+    Ok(Removal { node: id(&node)?, force, reclaim })
+}
+
+/// A node's id as requests write it.
+pub(super) fn id(text: &str) -> Result<NodeId, Error> {
+    text.parse().map_err(|_| Error::BadField {
         name: "node",
-        reason: format!("`{node}` is no node's id: those are 16 hex digits"),
-    })?;
-    Ok(Removal { node, force, reclaim })
+        reason: format!("`{text}` is no node's id: those are 16 hex digits"),
+    })
 }
 
 impl From<RemoveError> for Error {
