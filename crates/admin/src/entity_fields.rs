@@ -46,7 +46,7 @@ fn own_fields(kind: Kind) -> &'static [&'static str] {
 }
 
 /// What a request says.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct EntityFields {
     pub(crate) changes: EntityChanges,
     /// What it has spent from now on.

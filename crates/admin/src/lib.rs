@@ -17,6 +17,7 @@ mod caller;
 mod checks;
 mod config_change;
 mod content;
+mod edit;
 mod endpoints;
 mod entities;
 mod entity_fields;
@@ -249,7 +250,13 @@ impl Admin {
 
     /// Carries a command out for whoever asked, and gives the state that holds it.
     async fn carry_out(&self, asked: &Asked, mut command: Command) -> Result<(Reply, View), Error> {
-        self.seal_callbacks(&self.0.consensus.state(), &mut command)?;
+        let mut found = logging::Found::default();
+        self.seal_callbacks(&self.0.consensus.state(), &mut command, &mut found)?;
+        self.judge_callbacks(&found.fresh).await?;
+        let seen = found.seen;
+        if !seen.is_empty() {
+            command = Command::IfUnchanged { seen, command: Box::new(command) };
+        }
         let reply = self.0.consensus.propose_as(asked.actor.clone(), command).await?;
         Ok((reply, self.view(self.0.consensus.state())))
     }

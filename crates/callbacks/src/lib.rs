@@ -33,11 +33,11 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use dunlin_consensus::Consensus;
-use dunlin_egress::Egress;
+use dunlin_egress::{Egress, OutOfReach};
 use dunlin_journal::Journal;
 use dunlin_router::Catalog;
 use dunlin_seal::Sealer;
-use dunlin_state::Caller;
+use dunlin_state::{Caller, Key};
 use dunlin_types::{Clock, Epoch, RequestId, Tls};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -185,13 +185,34 @@ impl Callbacks {
         self.try_target(&target).await
     }
 
-    /// Sends a test record to the receiver of a key or a team.
+    /// Sends a test record to each receiver that a key has, or else its team. Gives their names, and what
+    /// became of it.
+    pub async fn try_own(&self, key: &Key) -> Vec<(Arc<str>, Result<(), Untaken>)> {
+        let state = self.0.parts.consensus.state();
+        let own = self.0.serving.load().receivers.own_of(&state, key, &self.0.parts.sealer);
+        let tries = own.into_iter().map(|(name, target)| async move {
+            let tried = match target {
+                Some(target) => self.try_target(&target).await,
+                None => Err(Untaken::Unset),
+            };
+            (name, tried)
+        });
+        futures::future::join_all(tries).await
+    }
+
+    /// Whether records could be sent where a callback says, which is set over the API.
     ///
     /// # Errors
-    /// [`Untaken`].
-    pub async fn try_own(&self, own: &OwnCallback) -> Result<(), Untaken> {
-        let target = self.0.serving.load().receivers.target(own).ok_or(Untaken::Unset)?;
-        self.try_target(&target).await
+    /// Its address is in no network where such receivers may be.
+    pub async fn could_go(&self, own: &OwnCallback) -> Result<(), OutOfReach> {
+        let serving = self.0.serving.load_full();
+        match own.receiver() {
+            Some(receiver) => {
+                let networks = &serving.receivers.callbacks.networks;
+                self.0.senders.egress.look(receiver.address(), networks).await
+            }
+            None => Ok(()),
+        }
     }
 
     async fn try_target(&self, target: &Target) -> Result<(), Untaken> {

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use dunlin_config::{CallbackKind, MAX_CALLBACKS, Outcomes, nearest_callback};
+use dunlin_config::{CallbackKind, MAX_CALLBACKS, Outcomes, Receiver, nearest_callback};
 use dunlin_seal::Sealer;
 use serde_json::{Value, json};
 
@@ -116,6 +116,14 @@ impl OwnCallback {
             })?;
         }
         Ok(())
+    }
+
+    /// What its own variables describe; none: it has none, or they cannot be used.
+    pub(crate) fn receiver(&self) -> Option<Receiver> {
+        if self.variables.is_empty() {
+            return None;
+        }
+        self.kind.receiver_of(&self.variables).ok()
     }
 
     /// Whether something could be sent to it.
@@ -324,7 +332,7 @@ mod tests {
             (json!([{"callback_name": "otel", "vars": {}}]), "`vars` is none of"),
             (with(json!({"langfuse_secret_key": "os.environ/X"})), "not done for what comes over"),
             (with(json!({"langfuse_secret_key": 1})), "is not a text"),
-            (with(json!({"langfuse_secret_key": "xyzzy"})), "LANGFUSE_PUBLIC_KEY is not set"),
+            (with(json!({"langfuse_secret_key": "xyzzy"})), "langfuse_public_key is not set"),
             (with(json!({"langfuse_secrt_key": "xyzzy"})), "did you mean `langfuse_secret_key`?"),
             (Value::Array(vec![json!({"callback_name": "otel"}); 17]), "more than 16"),
         ] {

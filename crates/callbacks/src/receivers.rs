@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use dunlin_config::{Callback, CallbackKind, Callbacks};
 use dunlin_journal::SpendRecord;
 use dunlin_seal::Sealer;
-use dunlin_state::{Caller, Kind, Rank, State};
+use dunlin_state::{Caller, Key, Kind, Rank, State};
 use dunlin_types::Networks;
 
 use crate::own::OwnCallback;
@@ -84,6 +84,27 @@ impl Receivers {
         }
     }
 
+    /// The receivers that a key has, or else its team, by their names; one without a target is nowhere.
+    pub(crate) fn own_of(
+        &self,
+        state: &State,
+        key: &Key,
+        sealer: &Sealer,
+    ) -> Vec<(Arc<str>, Option<Arc<Target>>)> {
+        let of_team = || {
+            let team = state.entity(Kind::Team, key.team.as_deref()?)?;
+            team.terms.other.get(FIELD)
+        };
+        if let Some(text) = key.terms.other.get(FIELD).or_else(of_team) {
+            let own = OwnCallback::opened(text, sealer);
+            return own.iter().map(|own| (own.kind.name().into(), self.target(own))).collect();
+        }
+        let of_file = key.team.as_ref().and_then(|team| self.teams.get(team));
+        let named =
+            |target: &Arc<Target>| (Arc::clone(&target.callback.name), Some(Arc::clone(target)));
+        of_file.iter().flat_map(|targets| targets.iter()).map(named).collect()
+    }
+
     fn read(&self, text: &str, sealer: &Sealer) -> Targets {
         let mut read = self.read.lock().expect("no panic while a list is read");
         if let Some(known) = read.get(text) {
@@ -107,7 +128,7 @@ impl Receivers {
             let callback = Callback { name, on, ..shared.callback.clone() };
             return Some(Arc::new(Target { callback, ..Target::clone(&shared) }));
         }
-        let receiver = own.kind.receiver_of(&own.variables).ok()?;
+        let receiver = own.receiver()?;
         let callback = Callback { name, receiver, on, messages: true };
         Some(Arc::new(Target { callback, networks: self.callbacks.networks.clone() }))
     }

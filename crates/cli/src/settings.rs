@@ -84,11 +84,26 @@ fn shown(value: &Value) -> String {
 }
 
 pub(crate) async fn set(args: &SetArgs, session: &Session) -> Result {
-    let value =
-        serde_json::from_str(&args.value).unwrap_or_else(|_| Value::from(args.value.as_str()));
+    let value = read(&args.value)?;
     let (section, name) = named(&args.key)?;
     let body = json!({"config_type": section, "field_name": name, "field_value": value});
     told(session, &session.post("/config/field/update", &body).await?, &args.key)
+}
+
+/// What is no JSON is a text, unless it begins like a list, an object or a quoted text.
+fn read(text: &str) -> Result<Value> {
+    serde_json::from_str(text).or_else(|error| {
+        let what = match text.trim_start().bytes().next() {
+            Some(b'[') => "list",
+            Some(b'{') => "object",
+            Some(b'"') => "quoted text",
+            _ => return Ok(Value::from(text)),
+        };
+        let message = format!("`{}` is no {what} in JSON: {error}", plain(text));
+        let help = "quote it for the shell, and each text in it with double quotes, such as \
+                    '[\"langfuse\", \"otel\"]' or '{\"gpt-4o\": 3}'";
+        Err(Failure::usage(message, help))
+    })
 }
 
 pub(crate) async fn unset(args: &UnsetArgs, session: &Session) -> Result {
@@ -134,6 +149,28 @@ mod tests {
         for key in ["num_retries", "router_settings.", ""] {
             let failure = named(key).expect_err("no section");
             assert!(failure.to_string().contains("names no setting"), "{failure}");
+        }
+    }
+
+    #[test]
+    fn a_value_is_json_or_a_text_and_never_half_of_one() {
+        for (text, value) in [
+            ("5", json!(5)),
+            ("null", Value::Null),
+            ("least-busy", json!("least-busy")),
+            ("-x", json!("-x")),
+            (r#"["langfuse"]"#, json!(["langfuse"])),
+        ] {
+            assert_eq!(read(text).expect("a value"), value, "{text}");
+        }
+        for (text, words) in [
+            ("[langfuse", "`[langfuse` is no list in JSON"),
+            ("[langfuse]", "is no list"),
+            ("{a: 1}", "is no object"),
+            ("\"a", "is no quoted text"),
+        ] {
+            let told = read(text).expect_err("half a value").to_string();
+            assert!(told.contains(words), "{told}");
         }
     }
 

@@ -1,6 +1,7 @@
 //! Where request records are sent: `callbacks`, `success_callback`, `failure_callback` and
 //! `default_team_settings` of `litellm_settings`, and `callback_settings`.
 
+mod bad;
 mod receiver;
 
 use std::collections::BTreeMap;
@@ -15,10 +16,10 @@ use crate::report::Report;
 use crate::tree::{Key, Map, Node, Value};
 use crate::{Environment, keys, rules};
 
+pub use bad::BadReceiver;
 use receiver::is_unserved;
 pub use receiver::{
-    BadReceiver, CallbackKind, GenericApi, Langfuse, LogFormat, Otel, Receiver, Variable,
-    nearest_callback,
+    CallbackKind, GenericApi, Langfuse, LogFormat, Otel, Receiver, Variable, nearest_callback,
 };
 
 /// Callbacks of one list or of one team; more make no sense.
@@ -90,6 +91,7 @@ impl Outcomes {
     }
 }
 
+const ENDPOINT: &str = "GENERIC_LOGGER_ENDPOINT";
 const NETWORKS: &str = "general_settings.api_callback_networks";
 const LISTS: [(&str, Outcomes); 3] = [
     ("callbacks", Outcomes { success: true, failure: true }),
@@ -205,6 +207,10 @@ impl Reader<'_> {
         let receiver = match given.receiver() {
             Ok(receiver) => receiver,
             Err(bad) => {
+                let bad = match own {
+                    Some(own) => bad.in_words_of(own.entries.iter().map(|(key, _)| &*key.text)),
+                    None => bad.renamed(|of| given.written(name, of)),
+                };
                 self.bad(what, name, item, &bad);
                 return None;
             }
@@ -286,10 +292,36 @@ impl Reader<'_> {
                 key.text != "team_id" && !lists.into_iter().any(|list| list == key.text)
             };
             let own = Map { entries: map.entries.iter().filter(is_variable).cloned().collect() };
+            self.check_variables(what, &own);
             let own = (!own.entries.is_empty()).then_some(&own);
             teams.insert(team.to_owned(), self.lists(what, map, own));
         }
         teams
+    }
+}
+
+impl Reader<'_> {
+    /// A variable of a team that no callback has does nothing.
+    fn check_variables(&mut self, what: &str, own: &Map) {
+        let known = |name: &str| {
+            let kinds = CallbackKind::ALL.iter();
+            let mut all = kinds.flat_map(|kind| kind.variables());
+            all.any(|known| known.name.eq_ignore_ascii_case(name))
+        };
+        for (key, _) in own.entries.iter().filter(|(key, _)| !known(&key.text)) {
+            let message = format!("{what}: `{}` is no variable of a callback", key.text);
+            match receiver::nearest_variable(&key.text, &CallbackKind::ALL) {
+                Some(near) => {
+                    let problem = Diagnostic::error(Code::UnknownKey, message);
+                    self.report.push(problem.at(key.place, format!("did you mean `{near}`?")));
+                }
+                // It may be one of a callback that is not served.
+                None => {
+                    let problem = Diagnostic::warning(Code::UnknownKey, message);
+                    self.report.lenient(problem.at(key.place, "it has no effect"));
+                }
+            }
+        }
     }
 }
 
@@ -301,11 +333,19 @@ struct Given<'g> {
 }
 
 impl Given<'_> {
+    /// Where the operator wrote, or would write, what the receiver calls `of`.
+    fn written(&self, name: &str, of: &str) -> String {
+        let key = if of == ENDPOINT { "endpoint" } else { of };
+        let is_there = self.options.is_some_and(|options| options.get(key).is_some());
+        let is_own = key == "endpoint" && name != self.kind.name();
+        if is_there || is_own { format!("callback_settings.{name}.{key}") } else { of.to_owned() }
+    }
+
     fn receiver(&self) -> Result<Receiver, BadReceiver> {
         let option = |name: &str| self.options?.get(name);
         let endpoint = option("endpoint").and_then(Node::as_text);
         let mut receiver = self.kind.receiver(&|name| {
-            let set = (name == "GENERIC_LOGGER_ENDPOINT").then_some(endpoint).flatten();
+            let set = (name == ENDPOINT).then_some(endpoint).flatten();
             // Another address is not shown the headers of the one in the environment.
             let hidden = endpoint.is_some() && name == "GENERIC_LOGGER_HEADERS";
             let variable = self.variables.get(name).filter(|_| !hidden);
@@ -322,7 +362,7 @@ impl Given<'_> {
                     generic.format = format
                         .as_text()
                         .and_then(LogFormat::named)
-                        .ok_or(BadReceiver::Wrong("log_format", must))?;
+                        .ok_or(BadReceiver::wrong("log_format", must))?;
                 }
             }
         }
@@ -332,7 +372,7 @@ impl Given<'_> {
 
 /// A map of headers.
 fn headers(node: &Node) -> Result<Vec<(HeaderName, Secret)>, BadReceiver> {
-    let wrong = BadReceiver::Wrong("headers", "must be a map of names and texts");
+    let wrong = BadReceiver::wrong("headers", "must be a map of names and texts");
     let Value::Map(map) = &node.value else { return Err(wrong) };
     let each = map.entries.iter().map(|(key, value)| receiver::header(&key.text, value.as_text()?));
     each.map(|header| header.ok_or(wrong.clone())).collect()

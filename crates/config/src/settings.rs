@@ -192,16 +192,35 @@ pub(crate) fn settings(root: &Map, environment: &Environment, report: &mut Repor
 }
 
 fn drain(general: &Map, environment: &Environment, report: &mut Report) -> DrainEndpoint {
-    let open = "enable_drain_endpoint";
-    let open = report.flag(&format!("general_settings.{open}"), general.get(open));
+    let switch = "enable_drain_endpoint";
+    let open = report.flag(&format!("general_settings.{switch}"), general.get(switch));
     let (name, node) =
         ("general_settings.drain_endpoint_token", general.get("drain_endpoint_token"));
-    let said = report.text(name, node);
+    // Written as a number it may not be the text that was meant: 007, 1e3.
+    let said = match node.map(|node| &node.value) {
+        Some(Value::Number(_)) => {
+            let node = node.expect("it is there");
+            report.wrong_value(name, node, "must be a text: put it in quotes")
+        }
+        Some(_) | None => report.text(name, node),
+    };
     let token = said.or_else(|| environment.get("DRAIN_ENDPOINT_TOKEN"));
     let token = token.filter(|token| !token.is_empty()).map(Secret::new);
     // A token that this node lacks must not open the door.
     let lacks = token.is_none() && node.is_some_and(|node| node.missing().is_some());
-    DrainEndpoint { open: open.unwrap_or_default() && !lacks, token }
+    let is_open = open.unwrap_or_default() && !lacks;
+    if is_open && token.is_none() {
+        let message = "general_settings.enable_drain_endpoint is on, and no token is set: whoever reaches a \
+                       node may drain it";
+        let hint = "set drain_endpoint_token here, or DRAIN_ENDPOINT_TOKEN on the nodes";
+        let problem = Diagnostic::warning(Code::Missing, message.to_owned());
+        let at = general.get(switch).map(|node| node.place);
+        report.push(match at {
+            Some(place) => problem.at(place, hint),
+            None => problem,
+        });
+    }
+    DrainEndpoint { open: is_open, token }
 }
 
 fn parallel(name: &str, general: &Map, report: &mut Report) -> Option<u64> {

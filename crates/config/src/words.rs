@@ -63,7 +63,9 @@ fn mask_value(line: &str) -> String {
 }
 
 fn star(before: &str, value: &str) -> String {
-    let stays = value.contains("os.environ/") || value.trim().is_empty() || value.ends_with(':');
+    // What is on or off is no secret.
+    let says_nothing = matches!(value.trim(), "" | "true" | "false" | "null");
+    let stays = value.contains("os.environ/") || says_nothing || value.ends_with(':');
     let value = value.chars().map(|c| if c == ' ' || stays { c } else { '*' });
     before.chars().chain(value).collect()
 }

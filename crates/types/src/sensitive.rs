@@ -25,6 +25,7 @@ const NAMES_ONLY: &[&str] = &[
     "extra_spend_tag_headers",
     "litellm_credential_name",
     "litellm_key_header_name",
+    "redact_user_api_key_info",
 ];
 
 /// True for names of fields, settings and keys whose values are credentials, or carry them as URLs and
@@ -73,6 +74,8 @@ mod tests {
             "credential_list",
             "user_header_name",
             "litellm_key_header_name",
+            "redact_user_api_key_info",
+            "turn_off_message_logging",
             "key_alias",
             "tpm_limit",
         ] {

@@ -226,10 +226,14 @@ async fn a_team_has_receivers_of_its_own_and_their_secrets_are_nowhere() -> anyh
     let health: Value = health.json()?;
     assert_eq!(health["logging_callbacks"]["status"], "healthy", "{health}");
     assert_eq!(key_of_blue.records().len(), 2, "it was sent a test");
+    let health = of_red.post(&setup.cluster.url(1, "/key/health"), &json!({})).await?;
+    let health: Value = health.json()?;
+    assert_eq!(health["logging_callbacks"]["callbacks"], json!(["generic_api"]), "{health}");
+    assert_eq!(red.records().len(), 3, "a team's are tried where the key has none");
     setup.admin(0, "/team/red/disable_logging", json!({})).await?;
     chat(&setup, 0, of_red.key(), &harness::chat_body(), &[]).await?;
     all.wait(2, TOLD, Receiver::records).await?;
-    assert_eq!(red.records().len(), 2, "it is told of nothing any more");
+    assert_eq!(red.records().len(), 3, "it is told of nothing any more");
     Ok(())
 }
 
@@ -245,7 +249,7 @@ async fn what_may_not_be_set_is_refused_and_what_is_in_force_is_told() -> anyhow
         (json!({"callback_name": "langfus"}), "did you mean `langfuse`?"),
         (json!({"callback_name": "datadog"}), "served are generic_api, langfuse, otel"),
         (with(json!({"langfuse_public_key": "os.environ/HOME"})), "environment of the nodes"),
-        (with(json!({"langfuse_public_key": "pk"})), "LANGFUSE_SECRET_KEY is not set"),
+        (with(json!({"langfuse_public_key": "pk"})), "langfuse_secret_key is not set"),
     ] {
         let reply = admin.post(&url("/team/red/callback"), &body).await?;
         assert_eq!(reply.status, 400, "{}", reply.body);
@@ -253,12 +257,19 @@ async fn what_may_not_be_set_is_refused_and_what_is_in_force_is_told() -> anyhow
     }
     let other = someone.post(&url("/team/red/callback"), &json!({"callback_name": "otel"})).await?;
     assert!(matches!(other.status, 401 | 403), "{}", other.body);
-    // Loopback is no public network: what a key names is not called there.
-    let hidden = json!({"metadata": {"logging": [{"callback_name": "generic_api",
-        "callback_vars": {"generic_logger_endpoint": receiver.url()}}]}});
-    let hidden = setup.make_key(0, hidden).await?;
-    let health: Value = hidden.post(&url("/key/health"), &json!({})).await?.json()?;
-    assert_eq!(health["key"], "unhealthy", "{health}");
+    // Loopback is no public network: what a key or a team names is not there.
+    let here = json!({"callback_name": "generic_api",
+        "callback_vars": {"generic_logger_endpoint": receiver.url()}});
+    let key = json!({"metadata": {"logging": [here.clone()]}});
+    for (path, body) in [("/key/generate", key), ("/team/red/callback", here)] {
+        let refused = admin.post(&url(path), &body).await?;
+        assert_eq!(refused.status, 400, "{path}: {}", refused.body);
+        assert!(
+            refused.body.contains("general_settings.api_callback_networks"),
+            "{}",
+            refused.body
+        );
+    }
     assert_eq!(receiver.posted().len(), 0);
     let told: Value = admin.get(&url("/health/services?service=generic_api")).await?.json()?;
     assert_eq!(told["status"], "success", "{told}");

@@ -3,6 +3,7 @@
 //! at a time. Every wait is for a condition with a deadline.
 
 mod access_groups;
+mod at_once;
 mod audit;
 mod background;
 mod bad_input;

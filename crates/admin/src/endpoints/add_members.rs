@@ -10,6 +10,7 @@ use tracing::info;
 use super::ok;
 use crate::Admin;
 use crate::body::{self, Body};
+use crate::edit::{Decided, with_organization};
 use crate::entities::{find, row};
 use crate::entity_fields::{self, Named, id_name};
 use crate::error::Error;
@@ -63,19 +64,27 @@ pub(super) async fn join(
     named: Vec<Named>,
     terms: TermsChanges,
 ) -> Result<(std::sync::Arc<Entity>, View, Vec<String>), Error> {
-    let view = admin.view(admin.read().await.state);
-    let group = find(&view.state, kind, name)?;
-    check_leads(asked, &view, &group)?;
-    let Joining { users, new_users } = Joining::read(named, &view.state, asked);
-    let member = |(user, role): &(String, String)| {
-        entity_fields::membership(user.clone(), role, terms.clone())
+    let state = admin.read().await.state;
+    let joining = |view: &View| {
+        let group = find(&view.state, kind, name)?;
+        check_leads(asked, view, &group)?;
+        let Joining { users, new_users } = Joining::read(named.clone(), &view.state, asked);
+        let member =
+            |(user, role): (String, String)| entity_fields::membership(user, &role, terms.clone());
+        let members = users.into_iter().map(member).collect();
+        let join = Command::AddMembers { kind, name: name.to_owned(), members };
+        let commands = new_users.into_iter().chain([join]).collect();
+        let seen = if asked.caller.is_admin() {
+            Vec::new()
+        } else {
+            with_organization(&view.state, &group)
+        };
+        Ok(Decided { seen, command: Command::All { commands } })
     };
-    let members = users.iter().map(member).collect();
-    let join = Command::AddMembers { kind, name: name.to_owned(), members };
-    let commands = new_users.into_iter().chain([join]).collect();
-    let (reply, view) = admin.carry_out(asked, Command::All { commands }).await?;
-    assert!(matches!(reply, Reply::All(_)), "several commands have several replies");
-    let users: Vec<_> = users.into_iter().map(|(user, _)| user).collect();
+    let (reply, view) = admin.edit(asked, state, joining).await?;
+    let Reply::All(replies) = reply else { unreachable!("several commands have several replies") };
+    let Some(Reply::Members(members)) = replies.last() else { unreachable!("joining comes last") };
+    let users: Vec<_> = members.iter().map(|member| member.user.clone()).collect();
     info!(entity.kind = kind.name(), entity.name = name, ?users, "members joined");
     let group = find(&view.state, kind, name)?;
     Ok((group, view, users))

@@ -9,10 +9,12 @@ use tracing::info;
 use super::{entity_of, ok, sign};
 use crate::Admin;
 use crate::body::{self, Body};
+use crate::edit::Decided;
 use crate::entities::row;
 use crate::entity_fields;
 use crate::error::Error;
 use crate::routes::{Asked, Routes, Who};
+use crate::row::View;
 
 /// An end user's blocking may make it known.
 const PATHS: &[(&str, Kind, bool)] = &[
@@ -33,9 +35,12 @@ pub(super) fn add(routes: Routes) -> Routes {
 async fn handle(admin: Admin, asked: Asked, kind: Kind, blocked: bool) -> Result<Response, Error> {
     let names = parse(asked.body()?, kind)?;
     let state = admin.read().await.state;
-    let commands = names.iter().map(|name| command(&asked, &state, (kind, name), blocked));
-    let commands = commands.collect();
-    let (reply, view) = admin.carry_out(&asked, Command::All { commands }).await?;
+    let block = |view: &View| {
+        let each = |name| command(&asked, &view.state, (kind, name), blocked);
+        let commands = names.iter().map(each).collect();
+        Ok(Decided { seen: Vec::new(), command: Command::All { commands } })
+    };
+    let (reply, view) = admin.edit(&asked, state, block).await?;
     info!(entity.kind = kind.name(), entity.names = ?names, blocked, "whether they are let in was set");
     let Reply::All(replies) = reply else { unreachable!("several commands have several replies") };
     let rows: Vec<_> = replies.into_iter().map(|reply| row(&view, &entity_of(reply))).collect();

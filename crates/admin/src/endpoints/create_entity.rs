@@ -1,14 +1,15 @@
 //! `POST /team/new`, `/organization/new`, `/customer/new`, `/budget/new` and `/tag/new`.
 
 use axum::response::Response;
-use dunlin_state::{Command, Entity, Kind, Member, Spender, State};
+use dunlin_state::{Command, Entity, Kind, Member, Seen, Spender, State};
 use tracing::info;
 
 use super::{entity_of, ok};
 use crate::Admin;
 use crate::body::{self, Body};
+use crate::edit::Decided;
 use crate::entities::row;
-use crate::entity_fields::{self, EntityFields};
+use crate::entity_fields::{self, EntityFields, Named};
 use crate::error::Error;
 use crate::members::{Joining, check_role};
 use crate::rights::forbidden;
@@ -40,48 +41,68 @@ async fn handle(admin: Admin, asked: Asked, kind: Kind) -> Result<Response, Erro
     if kind == Kind::Team {
         body.fill(&admin.settings()?.settings.team_defaults);
     }
-    let view = admin.view(admin.judging(&asked).await);
-    let commands = read(body, kind, &asked, &view)?;
-    let (reply, view) = admin.carry_out(&asked, Command::All { commands }).await?;
+    let sent = Sent::read(body, kind)?;
+    let state = admin.judging(&asked).await;
+    let (reply, view) = admin.edit(&asked, state, |view| sent.decide(&asked, view)).await?;
     let entity = entity_of(reply);
     info!(entity.kind = kind.name(), entity.name = entity.name, "an entity was made");
     Ok(ok(&row(&view, &entity)))
 }
 
-fn read(mut body: Body, kind: Kind, asked: &Asked, view: &View) -> Result<Vec<Command>, Error> {
-    let state = &view.state;
-    let name = entity_fields::name_of(&mut body, kind);
-    let has_alias = body.peek(ORGANIZATION_ALIAS).is_some_and(|alias| !alias.is_null());
-    if kind == Kind::Organization && !has_alias {
-        body.fault(ORGANIZATION_ALIAS, body::wrong("missing", "Field required"));
-    }
-    let joining = body.take("members_with_roles", entity_fields::members).value();
-    for named in joining.iter().flatten() {
-        if let Err(wrong) = check_role(kind, &named.role) {
-            body.fault("members_with_roles", wrong);
+/// What a request says of something new.
+struct Sent {
+    kind: Kind,
+    name: String,
+    fields: EntityFields,
+    joining: Vec<Named>,
+}
+
+impl Sent {
+    fn read(mut body: Body, kind: Kind) -> Result<Self, Error> {
+        let name = entity_fields::name_of(&mut body, kind);
+        let has_alias = body.peek(ORGANIZATION_ALIAS).is_some_and(|alias| !alias.is_null());
+        if kind == Kind::Organization && !has_alias {
+            body.fault(ORGANIZATION_ALIAS, body::wrong("missing", "Field required"));
         }
+        let joining = body.take("members_with_roles", entity_fields::members).value();
+        let joining = joining.unwrap_or_default();
+        for named in &joining {
+            if let Err(wrong) = check_role(kind, &named.role) {
+                body.fault("members_with_roles", wrong);
+            }
+        }
+        Ok(Self { kind, name, fields: entity_fields::read(body, kind, &[])?, joining })
     }
-    let EntityFields { changes, spend } = entity_fields::read(body, kind, &[])?;
-    let entity = entity_fields::new(kind, name.clone(), changes, asked.caller.maker());
-    if !asked.caller.is_admin() {
-        may_make(&entity, asked, state)?;
+
+    /// What makes it, as far as the caller may, where things are as in `view`; and what that was judged by.
+    fn decide(&self, asked: &Asked, view: &View) -> Result<Decided, Error> {
+        let state = &view.state;
+        let Self { kind, ref name, ref fields, ref joining } = *self;
+        let by = asked.caller.maker();
+        let entity = entity_fields::new(kind, name.clone(), fields.changes.clone(), by);
+        if !asked.caller.is_admin() {
+            may_make(&entity, asked, state)?;
+        }
+        let organization = organization_of(state, &entity).filter(|_| kind == Kind::Team);
+        if kind == Kind::Team {
+            within_organization(&entity, None, organization)?;
+        }
+        let seen = organization.map(Seen::from).into_iter().collect();
+        let mut joining = Joining::read(joining.clone(), state, asked);
+        if let Some(user) = asked.caller.user().filter(|_| kind == Kind::Team)
+            && !joining.users.iter().any(|(known, _)| known == user)
+        {
+            joining.users.push((user.to_owned(), "admin".to_owned()));
+        }
+        let joined = joining.users.into_iter();
+        let members: Vec<Member> =
+            joined.map(|(user, role)| Member { user, role, ..Member::default() }).collect();
+        let (whose, period) = (Spender::Entity(kind, name.clone()), view.period(&entity.terms));
+        let make = Command::CreateEntity { entity: Box::new(entity), members };
+        let spent = fields.spend.map(|to| Command::SetSpendOf { whose, period, to });
+        let commands = [make].into_iter().chain(joining.new_users).chain(spent).collect();
+        Ok(Decided { seen, command: Command::All { commands } })
     }
-    if kind == Kind::Team {
-        within_organization(&entity, None, organization_of(state, &entity))?;
-    }
-    let mut joining = Joining::read(joining.unwrap_or_default(), state, asked);
-    if let Some(user) = asked.caller.user().filter(|_| kind == Kind::Team)
-        && !joining.users.iter().any(|(known, _)| known == user)
-    {
-        joining.users.push((user.to_owned(), "admin".to_owned()));
-    }
-    let joined = joining.users.into_iter();
-    let members: Vec<Member> =
-        joined.map(|(user, role)| Member { user, role, ..Member::default() }).collect();
-    let (whose, period) = (Spender::Entity(kind, name), view.period(&entity.terms));
-    let make = Command::CreateEntity { entity: Box::new(entity), members };
-    let spent = spend.map(|to| Command::SetSpendOf { whose, period, to });
-    Ok([make].into_iter().chain(joining.new_users).chain(spent).collect())
 }
 
 /// The organization whose team it is.
@@ -111,8 +132,13 @@ mod tests {
     use crate::row::tests::view_of;
 
     fn made(caller: Caller, kind: Kind, text: &str) -> Result<Vec<Command>, Error> {
-        let body = Body::parse(text.as_bytes())?;
-        read(body, kind, &asked_by(caller), &view_of(world()))
+        let sent = Sent::read(Body::parse(text.as_bytes())?, kind)?;
+        commands(sent.decide(&asked_by(caller), &view_of(world()))?)
+    }
+
+    fn commands(decided: Decided) -> Result<Vec<Command>, Error> {
+        let Command::All { commands } = decided.command else { panic!("several commands") };
+        Ok(commands)
     }
 
     #[test]
@@ -127,8 +153,8 @@ mod tests {
         let view = view_of(crate::row::tests::state_after([make]));
         let made = |models: &str| {
             let text = format!(r#"{{"organization_id": "narrow", "models": {models}}}"#);
-            let body = Body::parse(text.as_bytes())?;
-            read(body, Kind::Team, &asked_by(Caller::Master), &view)
+            let sent = Sent::read(Body::parse(text.as_bytes())?, Kind::Team)?;
+            commands(sent.decide(&asked_by(Caller::Master), &view)?)
         };
         assert!(made(r#"["a"]"#).is_ok() && made("[]").is_ok(), "all that the organization has");
         let Err(Error::BadField { name: "models", reason }) = made(r#"["a", "b"]"#) else {

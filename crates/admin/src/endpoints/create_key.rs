@@ -7,6 +7,7 @@ use tracing::info;
 
 use super::{key_of, ok};
 use crate::Admin;
+use crate::edit::{Decided, owners};
 use crate::error::Error;
 use crate::key_rules::Named;
 use crate::new_key::NewKey;
@@ -36,10 +37,15 @@ pub(super) async fn make(
     new: NewKey,
 ) -> Result<Response, Error> {
     let state = admin.judging(asked).await;
-    asked.caller.may_give(&state, &new.key, None, asked.route)?;
-    named.check(&admin.settings()?.settings, &asked.caller, &state, &new.key)?;
-    let commands = new.commands(&admin.view(state));
-    let (reply, view) = admin.carry_out(asked, Command::All { commands }).await?;
+    let published = admin.settings()?;
+    let give = |view: &View| {
+        asked.caller.may_give(&view.state, &new.key, None, asked.route)?;
+        named.check(&published.settings, &asked.caller, &view.state, &new.key)?;
+        let may_all = asked.caller.is_admin();
+        let seen = if may_all { Vec::new() } else { owners(&view.state, &new.key) };
+        Ok(Decided { seen, command: Command::All { commands: new.commands(view) } })
+    };
+    let (reply, view) = admin.edit(asked, state, give).await?;
     let key = key_of(reply);
     info!(key.id = %key.token, key.alias = key.alias, "key {} was made", key.name);
     Ok(ok(&answer(&view, &key, &new)))

@@ -1,5 +1,7 @@
-//! `POST /key/health`: whether what the caller's key logs to is well: each of its own callbacks is sent
-//! a test record.
+//! `POST /key/health`: whether what the caller's key logs to is well: each of its callbacks, or else of
+//! its team's, is sent a test record.
+
+use std::sync::Arc;
 
 use axum::response::Response;
 use serde_json::{Value, json};
@@ -14,19 +16,19 @@ pub(super) fn add(routes: Routes) -> Routes {
 }
 
 async fn handle(admin: Admin, asked: Asked) -> Result<Response, Error> {
-    let bearer = asked.caller.bearer();
-    let own = bearer.and_then(|bearer| admin.callbacks_of(&bearer.caller.key.terms));
     let (mut names, mut faults) = (Vec::new(), Vec::new());
-    for callback in own.unwrap_or_default() {
-        if let Err(untaken) = admin.0.callbacks.try_own(&callback).await {
-            faults.push(format!("{}: {untaken}", callback.kind.name()));
+    if let Some(bearer) = asked.caller.bearer() {
+        for (name, tried) in admin.0.callbacks.try_own(&bearer.caller.key).await {
+            if let Err(untaken) = tried {
+                faults.push(format!("{name}: {untaken}"));
+            }
+            names.push(name);
         }
-        names.push(callback.kind.name());
     }
     Ok(ok(&answer(&names, &faults)))
 }
 
-fn answer(names: &[&str], faults: &[String]) -> Value {
+fn answer(names: &[Arc<str>], faults: &[String]) -> Value {
     let status = if faults.is_empty() { "healthy" } else { "unhealthy" };
     let details = match (names, faults) {
         ([], _) => None,
@@ -51,7 +53,7 @@ mod tests {
             json!({"key": "healthy", "logging_callbacks":
                 {"callbacks": [], "status": "healthy", "details": null}})
         );
-        let ill = answer(&["langfuse"], &["langfuse: away".to_owned()]);
+        let ill = answer(&["langfuse".into()], &["langfuse: away".to_owned()]);
         assert_eq!(ill["key"], "unhealthy");
         assert_eq!(ill["logging_callbacks"]["details"], "langfuse: away");
     }

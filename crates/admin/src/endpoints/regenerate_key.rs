@@ -10,11 +10,12 @@ use tracing::info;
 
 use super::{check_changes, key_named, key_of, ok, sign};
 use crate::body::{self, Body};
+use crate::edit::{Decided, judged_by};
 use crate::error::Error;
 use crate::new_key::{self, KeyFields};
 use crate::rights::forbidden;
 use crate::routes::{Asked, Routes, Who};
-use crate::row::put;
+use crate::row::{View, put};
 use crate::terms::none_if_empty;
 use crate::{Admin, naming};
 
@@ -30,7 +31,7 @@ async fn handle(admin: Admin, asked: Asked) -> Result<Response, Error> {
     let body =
         if asked.bytes.trim_ascii().is_empty() { Body::parse(b"{}")? } else { asked.body()? };
     let now = admin.0.clock.unix();
-    let Wanted { named, clear, grace, mut fields } = read(body, asked.named.as_deref(), now)?;
+    let Wanted { named, clear, grace, fields } = read(body, asked.named.as_deref(), now)?;
     let published = admin.settings()?;
     if published.settings.master_key.as_ref() == Some(&clear) {
         let reason = "Invalid key format: it is the master key.".to_owned();
@@ -38,26 +39,32 @@ async fn handle(admin: Admin, asked: Asked) -> Result<Response, Error> {
     }
     new_key::check_bounds(&published.settings.key_bounds, &fields.changes, now)?;
     let state = admin.read().await.state;
-    let before = key_named(&state, &named)?;
-    check_changes(&asked, &state, &before)?;
-    if !asked.caller.is_admin() {
-        if fields.spend.is_some() {
-            return Err(forbidden("only an admin sets what a key has spent".to_owned()));
+    let former = key_named(&state, &named)?.token;
+    let regenerate = |view: &View| {
+        let before = key_named(&view.state, &named)?;
+        check_changes(&asked, &view.state, &before)?;
+        let (mut changes, mut seen) = (fields.changes.clone(), Vec::new());
+        if !asked.caller.is_admin() {
+            if fields.spend.is_some() {
+                return Err(forbidden("only an admin sets what a key has spent".to_owned()));
+            }
+            let after = Key::clone(&before).changed(changes.clone());
+            asked.caller.may_give(&view.state, &after, Some(&before), asked.route)?;
+            seen = judged_by(&view.state, &before, &after);
         }
-        let after = Key::clone(&before).changed(fields.changes.clone());
-        asked.caller.may_give(&state, &after, Some(&before), asked.route)?;
-    }
-    sign(&mut fields.changes.terms, &asked.caller);
-    let command = Command::RegenerateKey {
-        token: before.token,
-        new: KeyDigest::of(clear.expose()),
-        name: key_name(&clear),
-        grace,
-        changes: Box::new(fields.changes),
+        sign(&mut changes.terms, &asked.caller);
+        let command = Command::RegenerateKey {
+            token: before.token,
+            new: KeyDigest::of(clear.expose()),
+            name: key_name(&clear),
+            grace,
+            changes: Box::new(changes),
+        };
+        Ok(Decided { seen, command })
     };
-    let (reply, view) = admin.carry_out(&asked, command).await?;
+    let (reply, view) = admin.edit(&asked, state, regenerate).await?;
     let key = key_of(reply);
-    info!(key.id = %key.token, key.former = %before.token, "key {} has another text", key.name);
+    info!(key.id = %key.token, key.former = %former, "key {} has another text", key.name);
     let mut row = view.key(&key);
     put(&mut row, "key", clear.expose());
     put(&mut row, "token_id", &key.token);

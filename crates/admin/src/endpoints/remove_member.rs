@@ -2,8 +2,7 @@
 //! team go with it.
 
 use axum::response::Response;
-use dunlin_state::{Command, Kind, State};
-use dunlin_types::KeyDigest;
+use dunlin_state::{Command, Kind};
 use tracing::info;
 
 use super::ok;
@@ -25,13 +24,10 @@ pub(super) fn add(routes: Routes) -> Routes {
 
 async fn handle(admin: Admin, asked: Asked, kind: Kind) -> Result<Response, Error> {
     let one = parse(asked.body()?, kind)?;
-    let (view, user) = one.for_leader(&admin, &asked).await?;
-    let tokens = keys_left(&view.state, kind, &one.group, &user);
+    let (_, user) = one.for_leader(&admin, &asked).await?;
     info!(entity.kind = kind.name(), entity.name = one.group, user, "a member left");
     let leave = Command::RemoveMembers { kind, name: one.group.clone(), users: vec![user] };
-    let keys = (!tokens.is_empty()).then_some(Command::DeleteKeys { tokens });
-    let commands = [leave].into_iter().chain(keys).collect();
-    let (_, view) = admin.carry_out(&asked, Command::All { commands }).await?;
+    let (_, view) = admin.carry_out(&asked, leave).await?;
     Ok(ok(&row(&view, &*find(&view.state, kind, &one.group)?)))
 }
 
@@ -41,39 +37,14 @@ fn parse(mut body: Body, kind: Kind) -> Result<OfGroup, Error> {
     Ok(one)
 }
 
-/// The keys of a group that are the user's.
-fn keys_left(state: &State, kind: Kind, group: &str, user: &str) -> Vec<KeyDigest> {
-    let keys = state.keys().filter(|key| {
-        let owner = match kind {
-            Kind::Team => &key.team,
-            Kind::Organization => &key.organization,
-            Kind::User | Kind::EndUser | Kind::Budget | Kind::Tag | Kind::AccessGroup => &None,
-        };
-        owner.as_deref() == Some(group) && key.user.as_deref() == Some(user)
-    });
-    keys.map(|key| key.token).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::row::tests::{bare, state_after};
 
     #[test]
-    fn only_the_users_keys_of_that_team_go() {
-        let team = dunlin_state::Entity { name: "t".to_owned(), ..Default::default() };
-        let make = Command::CreateEntity { entity: Box::new(team), members: Vec::new() };
-        let keys = [("sk-both", true, true), ("sk-team", false, true), ("sk-user", true, false)];
-        let keys = keys.map(|(clear, of_user, of_team)| {
-            let mut key = bare(clear);
-            key.user = of_user.then(|| "ann".to_owned());
-            key.team = of_team.then(|| "t".to_owned());
-            Command::CreateKey { key: Box::new(key) }
-        });
-        let state = state_after([make].into_iter().chain(keys));
-        let left = keys_left(&state, Kind::Team, "t", "ann");
-        assert_eq!(left, [KeyDigest::of("sk-both")]);
-        let body = Body::parse(br#"{"team_id": "t"}"#).expect("an object");
-        assert!(parse(body, Kind::Team).is_err(), "nobody is named");
+    fn somebody_is_named() {
+        let of = |text: &str| parse(Body::parse(text.as_bytes()).expect("an object"), Kind::Team);
+        assert!(of(r#"{"team_id": "t", "user_id": "ann"}"#).is_ok());
+        assert!(of(r#"{"team_id": "t"}"#).is_err());
     }
 }

@@ -3,6 +3,7 @@
 //! models of a config file name in `model_info.access_groups`.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use axum::response::Response;
 use dunlin_consensus::ProposeError;
@@ -207,20 +208,31 @@ async fn strip(
     let mut stripped = 0;
     for model in state.resources(ResourceKind::Model).filter(|model| !members.contains(&model.name))
     {
-        let mut before = Resource::clone(model);
-        for _ in 0..MAX_OVERTAKEN {
-            let mut content: ModelContent = admin.open(&before)?;
-            if !take_off(&mut content, name) {
-                break;
-            }
-            if admin.replace(asked, &before, before.name.clone(), &content).await?.is_some() {
-                stripped += 1;
-                break;
-            }
-            before = Resource::clone(&*admin.kept(ResourceKind::Model, &model.id).await?);
+        if strip_one(admin, asked, name, Arc::clone(model)).await? {
+            stripped += 1;
         }
     }
     Ok(stripped)
+}
+
+/// Takes the group off a model. Gives whether it was in it.
+async fn strip_one(
+    admin: &Admin,
+    asked: &Asked,
+    name: &str,
+    mut model: Arc<Resource>,
+) -> Result<bool, Error> {
+    for _ in 0..MAX_OVERTAKEN {
+        let mut content: ModelContent = admin.open(&model)?;
+        if !take_off(&mut content, name) {
+            return Ok(false);
+        }
+        if admin.replace(asked, &model, model.name.clone(), &content).await?.is_some() {
+            return Ok(true);
+        }
+        model = admin.kept(ResourceKind::Model, &model.id).await?;
+    }
+    Err(overtaken(ResourceKind::Model, &model.id))
 }
 
 fn take_off(content: &mut ModelContent, name: &str) -> bool {

@@ -9,6 +9,7 @@ use tracing::info;
 
 use super::{entity_of, ok, ok_as_of, sign};
 use crate::Admin;
+use crate::edit::{Decided, with_organization};
 use crate::entities::{find, row};
 use crate::error::Error;
 use crate::rights::forbidden;
@@ -63,21 +64,27 @@ fn told(team: &str, own: &Value) -> Value {
 async fn set(admin: Admin, asked: Asked) -> Result<Response, Error> {
     let bad = |reason| Error::BadField { name: "callback_name", reason };
     let state = admin.read().await.state;
-    let team = led(&asked, &state)?;
+    led(&asked, &state)?;
     let body: Value = serde_json::from_slice(&asked.bytes).unwrap_or_default();
     let new = OwnCallback::read(&body).map_err(bad)?;
     new.check().map_err(bad)?;
-    let mut all = admin.callbacks_of(&team.terms).unwrap_or_default();
-    if all.iter().any(|known| known.kind == new.kind && known.on == new.on) {
-        return Err(bad(format!(
-            "callback_name = {} already exists in team_callback_settings, for team_id = {} and event = {}",
-            new.kind.name(),
-            team.name,
-            new.on
-        )));
-    }
-    all.push(new);
-    let (team, view) = put(&admin, &asked, &team.name, &all).await?;
+    let one_more = |view: &View| {
+        let team = led(&asked, &view.state)?;
+        let mut all = admin.callbacks_of(&team.terms).unwrap_or_default();
+        if all.iter().any(|known| known.kind == new.kind && known.on == new.on) {
+            return Err(bad(format!(
+                "callback_name = {} already exists in team_callback_settings, for team_id = {} and event = {}",
+                new.kind.name(),
+                team.name,
+                new.on
+            )));
+        }
+        all.push(new.clone());
+        let seen = with_organization(&view.state, &team);
+        Ok(Decided { seen, command: put(&asked, &team.name, &all) })
+    };
+    let (reply, view) = admin.edit(&asked, state, one_more).await?;
+    let team = entity_of(reply);
     info!(team.id = team.name, "a team's requests are told to one more");
     Ok(ok(&json!({"status": "success", "data": row(&view, &team)})))
 }
@@ -85,7 +92,7 @@ async fn set(admin: Admin, asked: Asked) -> Result<Response, Error> {
 async fn disable(admin: Admin, asked: Asked) -> Result<Response, Error> {
     let state = admin.read().await.state;
     let team = led(&asked, &state)?;
-    let (team, _) = put(&admin, &asked, &team.name, &[]).await?;
+    admin.carry_out(&asked, put(&asked, &team.name, &[])).await?;
     info!(team.id = team.name, "a team's requests are told to nobody of its own any more");
     Ok(ok(&json!({
         "status": "success",
@@ -95,19 +102,12 @@ async fn disable(admin: Admin, asked: Asked) -> Result<Response, Error> {
 }
 
 /// Gives a team these callbacks.
-async fn put(
-    admin: &Admin,
-    asked: &Asked,
-    team: &str,
-    all: &[OwnCallback],
-) -> Result<(std::sync::Arc<Entity>, View), Error> {
+fn put(asked: &Asked, team: &str, all: &[OwnCallback]) -> Command {
     let mut terms = TermsChanges::default();
     terms.other.insert(FIELD.to_owned(), Change::Set(OwnCallback::plain(all)));
     sign(&mut terms, &asked.caller);
     let changes = Box::new(EntityChanges { terms, ..EntityChanges::default() });
-    let command = Command::UpdateEntity { kind: Kind::Team, name: team.to_owned(), changes };
-    let (reply, view) = admin.carry_out(asked, command).await?;
-    Ok((entity_of(reply), view))
+    Command::UpdateEntity { kind: Kind::Team, name: team.to_owned(), changes }
 }
 
 #[cfg(test)]

@@ -7,10 +7,12 @@ use tracing::info;
 use super::{entity_of, ok, sign};
 use crate::Admin;
 use crate::body::{self, Body};
+use crate::edit::{Decided, with_organization};
 use crate::entities::{find, row};
 use crate::error::Error;
 use crate::rights::forbidden;
 use crate::routes::{Asked, Routes, Who};
+use crate::row::View;
 
 /// A list that holds nothing else lets nothing through: an empty one would be everything.
 const NONE: &str = "no-default-models";
@@ -26,21 +28,25 @@ pub(super) fn add(routes: Routes) -> Routes {
 async fn handle(admin: Admin, asked: Asked, more: bool) -> Result<Response, Error> {
     let (name, models) = parse(asked.body()?)?;
     let state = admin.read().await.state;
-    let before = find(&state, Kind::Team, &name)?;
-    if !asked.caller.leads(&state, Kind::Team, &name) {
-        return Err(forbidden(format!("only its admins change team `{name}`")));
-    }
-    let mut terms = TermsChanges {
-        models: Change::Set(changed(&before.terms.models, models, more)),
-        ..TermsChanges::default()
+    let change = |view: &View| {
+        let before = find(&view.state, Kind::Team, &name)?;
+        if !asked.caller.leads(&view.state, Kind::Team, &name) {
+            return Err(forbidden(format!("only its admins change team `{name}`")));
+        }
+        let mut terms = TermsChanges {
+            models: Change::Set(changed(&before.terms.models, models.clone(), more)),
+            ..TermsChanges::default()
+        };
+        let of =
+            |terms: &TermsChanges| EntityChanges { terms: terms.clone(), ..Default::default() };
+        let after = Entity::clone(&before).changed(of(&terms));
+        asked.caller.may_grow(&view.state, Some(&before), &after)?;
+        sign(&mut terms, &asked.caller);
+        let (name, changes) = (name.clone(), Box::new(of(&terms)));
+        let command = Command::UpdateEntity { kind: Kind::Team, name, changes };
+        Ok(Decided { seen: with_organization(&view.state, &before), command })
     };
-    let of = |terms: &TermsChanges| EntityChanges { terms: terms.clone(), ..Default::default() };
-    let after = Entity::clone(&before).changed(of(&terms));
-    asked.caller.may_grow(&state, Some(&before), &after)?;
-    sign(&mut terms, &asked.caller);
-    let changes = Box::new(of(&terms));
-    let command = Command::UpdateEntity { kind: Kind::Team, name, changes };
-    let (reply, view) = admin.carry_out(&asked, command).await?;
+    let (reply, view) = admin.edit(&asked, state, change).await?;
     let team = entity_of(reply);
     info!(team.id = team.name, "the models of a team were changed");
     Ok(ok(&row(&view, &team)))

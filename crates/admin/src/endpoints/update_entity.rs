@@ -1,7 +1,7 @@
 //! `POST /team/update` and its like: changes the fields that are sent; null clears one.
 
 use axum::response::Response;
-use dunlin_state::{Command, Entity, Kind, Spender};
+use dunlin_state::{Command, Entity, Kind, Seen, Spender};
 use serde_json::json;
 use tracing::info;
 
@@ -9,6 +9,7 @@ use super::create_entity::organization_of;
 use super::{entity_of, ok, sign};
 use crate::Admin;
 use crate::body::{self, Body};
+use crate::edit::{Decided, with_organization};
 use crate::entities::{find, row, unknown, user_named};
 use crate::entity_fields::{self, EntityFields, id_name};
 use crate::error::Error;
@@ -64,31 +65,46 @@ pub(super) async fn carry_out(
     } else {
         body.require(id_name(kind), body::text)
     };
-    let EntityFields { mut changes, spend } = entity_fields::read(body, kind, &[])?;
-    let before = find(&state, kind, &name)?;
+    let fields = entity_fields::read(body, kind, &[])?;
+    let change = |view: &View| decide(asked, view, (kind, &name), fields.clone());
+    let (reply, view) = admin.edit(asked, state, change).await?;
+    let entity = entity_of(reply);
+    info!(entity.kind = kind.name(), entity.name = entity.name, "an entity was changed");
+    Ok((entity, view))
+}
+
+/// The change, as far as the caller may make it where things are as in `view`.
+fn decide(
+    asked: &Asked,
+    view: &View,
+    (kind, name): (Kind, &str),
+    fields: EntityFields,
+) -> Result<Decided, Error> {
+    let (EntityFields { mut changes, spend }, state) = (fields, &view.state);
+    let before = find(state, kind, name)?;
     let after = Entity::clone(&before).changed(changes.clone());
     if !asked.caller.is_admin() {
-        if !asked.caller.leads(&state, kind, &name) {
+        if !asked.caller.leads(state, kind, name) {
             return Err(forbidden(format!("only its admins change {} `{name}`", kind.name())));
         }
         if spend.is_some() || !changes.aliases.keeps() {
             return Err(forbidden("only an admin sets spend and model_aliases".to_owned()));
         }
-        asked.caller.may_grow(&state, Some(&before), &after)?;
+        asked.caller.may_grow(state, Some(&before), &after)?;
     }
+    let mut seen = Vec::new();
     if kind == Kind::Team {
-        within_organization(&after, Some(&before), organization_of(&state, &after))?;
+        within_organization(&after, Some(&before), organization_of(state, &after))?;
+        seen = with_organization(state, &before);
+        seen.extend(organization_of(state, &after).map(Seen::from));
     }
     sign(&mut changes.terms, &asked.caller);
+    let (name, period) = (name.to_owned(), view.period(&after.terms));
     let whose = Spender::Entity(kind, name.clone());
-    let period = admin.view(state).period(&after.terms);
     let spent = spend.map(|to| Command::SetSpendOf { whose, period, to });
     let update = Command::UpdateEntity { kind, name, changes: Box::new(changes) };
     let commands = [update].into_iter().chain(spent).collect();
-    let (reply, view) = admin.carry_out(asked, Command::All { commands }).await?;
-    let entity = entity_of(reply);
-    info!(entity.kind = kind.name(), entity.name = entity.name, "an entity was changed");
-    Ok((entity, view))
+    Ok(Decided { seen, command: Command::All { commands } })
 }
 
 #[cfg(test)]

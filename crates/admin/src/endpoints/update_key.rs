@@ -2,13 +2,14 @@
 
 use axum::response::Response;
 use dunlin_admin_api::Row;
-use dunlin_state::{Command, Key, Spender};
+use dunlin_state::{Command, Key, KeyChanges, Spender};
 use dunlin_types::{KeyDigest, UnixMillis};
 use tracing::info;
 
 use super::{check_changes, key_of, ok, sign};
 use crate::Admin;
 use crate::body::{self, Body};
+use crate::edit::{Decided, judged_by};
 use crate::error::Error;
 use crate::naming;
 use crate::new_key::{self, KeyFields};
@@ -45,47 +46,46 @@ impl Update {
         Ok(Self { named, token, fields, now })
     }
 
-    fn command(self, view: &View) -> Command {
-        let Self { token, fields, .. } = self;
-        let after = view.state.key(&token).cloned().map(|key| {
-            let key = std::sync::Arc::unwrap_or_clone(key);
-            key.changed(fields.changes.clone())
-        });
+    fn command(&self, view: &View, changes: KeyChanges) -> Command {
+        let token = self.token;
+        let after = view.state.key(&token).map(|key| Key::clone(key).changed(changes.clone()));
         let period = after.map_or(UnixMillis(0), |key| view.period(&key.terms));
-        let update = Command::UpdateKey { token, changes: Box::new(fields.changes) };
+        let update = Command::UpdateKey { token, changes: Box::new(changes) };
         let whose = Spender::Key(token);
-        let spent = fields.spend.map(|to| Command::SetSpendOf { whose, period, to });
+        let spent = self.fields.spend.map(|to| Command::SetSpendOf { whose, period, to });
         Command::All { commands: [update].into_iter().chain(spent).collect() }
+    }
+
+    /// The change, as far as the caller may make it where things are as in `view`.
+    fn decide(&self, asked: &Asked, view: &View) -> Result<Decided, Error> {
+        let (mut seen, state) = (Vec::new(), &view.state);
+        let mut changes = self.fields.changes.clone();
+        if !asked.caller.is_admin() {
+            let before = state.key(&self.token).ok_or(Error::NotYours)?;
+            check_changes(asked, state, before)?;
+            if self.fields.spend.is_some() {
+                return Err(forbidden("only an admin sets what a key has spent".to_owned()));
+            }
+            let after = Key::clone(before).changed(changes.clone());
+            asked.caller.may_give(state, &after, Some(before), asked.route)?;
+            seen = judged_by(state, before, &after);
+        }
+        sign(&mut changes.terms, &asked.caller);
+        Ok(Decided { seen, command: self.command(view, changes) })
     }
 }
 
 /// Changes a key as far as the caller may; its row.
-pub(super) async fn carry_out(
-    admin: &Admin,
-    asked: &Asked,
-    mut update: Update,
-) -> Result<Row, Error> {
+pub(super) async fn carry_out(admin: &Admin, asked: &Asked, update: Update) -> Result<Row, Error> {
     let published = admin.settings()?;
     let bounds = &published.settings.key_bounds;
     new_key::check_bounds(bounds, &update.fields.changes, update.now)?;
-    if !asked.caller.is_admin() {
-        let state = admin.read().await.state;
-        let before = state.key(&update.token).ok_or(Error::NotYours)?;
-        check_changes(asked, &state, before)?;
-        if update.fields.spend.is_some() {
-            return Err(forbidden("only an admin sets what a key has spent".to_owned()));
-        }
-        let after = Key::clone(before).changed(update.fields.changes.clone());
-        asked.caller.may_give(&state, &after, Some(before), asked.route)?;
-    }
-    sign(&mut update.fields.changes.terms, &asked.caller);
-    let named = update.named.clone();
-    let view = admin.view(admin.0.consensus.state());
-    let (reply, view) = admin.carry_out(asked, update.command(&view)).await?;
+    let state = admin.judging(asked).await;
+    let (reply, view) = admin.edit(asked, state, |view| update.decide(asked, view)).await?;
     let key = key_of(reply);
     info!(key.id = %key.token, "key {} was changed", key.name);
     let mut row = view.key(&key);
-    put(&mut row, "key", &named);
+    put(&mut row, "key", &update.named);
     Ok(row)
 }
 
@@ -93,7 +93,7 @@ pub(super) async fn carry_out(
 mod tests {
     use std::collections::BTreeMap;
 
-    use dunlin_state::{Change, KeyChanges, State, TermsChanges};
+    use dunlin_state::{Change, State, TermsChanges};
 
     use super::*;
     use crate::row::tests::view_of;
@@ -127,7 +127,8 @@ mod tests {
         let token = KeyDigest::of("sk-a");
         assert_eq!(update.named, "sk-a");
         let commands = vec![Command::UpdateKey { token, changes }];
-        assert_eq!(update.command(&view_of(State::new())), Command::All { commands });
+        let told = update.command(&view_of(State::new()), update.fields.changes.clone());
+        assert_eq!(told, Command::All { commands });
     }
 
     #[test]

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use dunlin_types::Secret;
 use http::{HeaderName, HeaderValue, Uri};
 
+use super::BadReceiver;
 use crate::words;
 
 /// What records are sent to; each has a form of its own.
@@ -81,27 +82,6 @@ pub enum LogFormat {
     Ndjson,
     /// `single`: a request for each record.
     Single,
-}
-
-/// Why a receiver cannot be sent to.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum BadReceiver {
-    /// Something is missing without which nothing can be sent.
-    #[error("{0} is not set")]
-    Missing(&'static str),
-    /// A value that cannot be used. Values are not shown: they may be secrets.
-    #[error("{0} {1}")]
-    Wrong(&'static str, &'static str),
-    /// A variable that it does not have.
-    #[error("`{name}` is no variable of {kind}{near}", kind = .kind.name())]
-    Unknown {
-        /// The variable.
-        name: String,
-        /// Whose it is not.
-        kind: CallbackKind,
-        /// What may have been meant.
-        near: String,
-    },
 }
 
 /// A variable of a receiver.
@@ -311,19 +291,21 @@ impl CallbackKind {
         for name in variables.keys() {
             let known = self.variables().iter().map(|known| known.name);
             if !known.clone().any(|known| known.eq_ignore_ascii_case(name)) {
-                let known: Vec<_> = known.map(str::to_ascii_lowercase).collect();
-                let words = known.iter().map(String::as_str);
-                let near = match words::nearest(&name.to_ascii_lowercase(), words) {
-                    Some(near) => format!(": did you mean `{near}`?"),
-                    None => format!(": it has {}", known.join(", ")),
+                let near = match nearest_variable(name, &[self]) {
+                    Some(near) => format!("did you mean `{near}`?"),
+                    None => {
+                        let all = self.variables().iter().map(|one| one.name.to_ascii_lowercase());
+                        format!("it has {}", all.collect::<Vec<_>>().join(", "))
+                    }
                 };
                 return Err(BadReceiver::Unknown { name: name.clone(), kind: self, near });
             }
         }
-        self.receiver(&|name| {
+        let receiver = self.receiver(&|name| {
             let named = variables.iter().find(|(known, _)| known.eq_ignore_ascii_case(name));
             named.map(|(_, value)| value.as_str()).filter(|value| !value.is_empty())
-        })
+        });
+        receiver.map_err(|bad| bad.in_words_of(variables.keys().map(String::as_str)))
     }
 }
 
@@ -393,9 +375,9 @@ impl LogFormat {
 type Lookup<'l, 'v> = &'l dyn Fn(&'static str) -> Option<&'v str>;
 
 fn langfuse(variable: Lookup<'_, '_>) -> Result<Langfuse, BadReceiver> {
-    let public_key = variable(PUBLIC_KEY).ok_or(BadReceiver::Missing(PUBLIC_KEY))?;
+    let public_key = variable(PUBLIC_KEY).ok_or(BadReceiver::missing(PUBLIC_KEY))?;
     let secret_key = variable(SECRET_KEY).or_else(|| variable(SECRET));
-    let secret_key = secret_key.ok_or(BadReceiver::Missing(SECRET_KEY))?;
+    let secret_key = secret_key.ok_or(BadReceiver::missing(SECRET_KEY))?;
     let host = variable(HOST).unwrap_or(LANGFUSE_CLOUD);
     Ok(Langfuse {
         endpoint: below(HOST, host, INGESTION)?,
@@ -412,13 +394,13 @@ fn otel(variable: Lookup<'_, '_>) -> Result<Otel, BadReceiver> {
         None | Some("otlp_http" | "http" | "http/json" | "http/protobuf" | "otlp")
     ) {
         let must = "must be otlp_http: spans are sent by OTLP over HTTP only";
-        return Err(BadReceiver::Wrong(EXPORTER, must));
+        return Err(BadReceiver::wrong(EXPORTER, must));
     }
     let endpoint = match variable(TRACES) {
         Some(whole) => address(TRACES, Some(whole))?,
         None => {
             let base = variable(OTLP).or_else(|| variable(OTEL_ENDPOINT));
-            below(OTLP, base.ok_or(BadReceiver::Missing(OTLP))?, TRACES_PATH)?
+            below(OTLP, base.ok_or(BadReceiver::missing(OTLP))?, TRACES_PATH)?
         }
     };
     let (name, given) = match (variable(OTLP_HEADERS), variable(OTEL_HEADERS)) {
@@ -453,6 +435,14 @@ fn below(name: &'static str, base: &str, path: &str) -> Result<Uri, BadReceiver>
     address(name, Some(&[base, path].concat()))
 }
 
+/// The variable of one of `kinds` that may have been meant by a name that none of them has.
+pub(super) fn nearest_variable(name: &str, kinds: &[CallbackKind]) -> Option<String> {
+    let known = kinds.iter().flat_map(|kind| kind.variables());
+    let known: Vec<_> = known.map(|known| known.name.to_ascii_lowercase()).collect();
+    let near = words::nearest(&name.to_ascii_lowercase(), known.iter().map(String::as_str));
+    near.map(str::to_owned)
+}
+
 /// Whether LiteLLM has a callback of that name that is not served here.
 pub(super) fn is_unserved(name: &str) -> bool {
     UNSERVED.split_whitespace().any(|known| known == name)
@@ -467,11 +457,11 @@ pub fn nearest_callback(name: &str) -> Option<&'static str> {
 /// An address that can be posted to.
 pub(super) fn address(name: &'static str, text: Option<&str>) -> Result<Uri, BadReceiver> {
     let text = text.map(str::trim).filter(|text| !text.is_empty());
-    let text = text.ok_or(BadReceiver::Missing(name))?;
+    let text = text.ok_or(BadReceiver::missing(name))?;
     let uri: Option<Uri> = text.parse().ok();
     let is_http = |uri: &Uri| matches!(uri.scheme_str(), Some("http" | "https"));
     uri.filter(|uri| is_http(uri) && uri.host().is_some_and(|host| !host.is_empty()))
-        .ok_or(BadReceiver::Wrong(name, "must be a URL that begins with https:// or http://"))
+        .ok_or(BadReceiver::wrong(name, "must be a URL that begins with https:// or http://"))
 }
 
 /// `name=value,name=value`.
@@ -479,7 +469,7 @@ fn headers(name: &'static str, text: &str) -> Result<Vec<(HeaderName, Secret)>, 
     let pairs = text.split(',').map(str::trim).filter(|pair| !pair.is_empty());
     let each = pairs.map(|pair| {
         let pair = pair.split_once('=').and_then(|(name, value)| header(name, value));
-        pair.ok_or(BadReceiver::Wrong(name, "must be name=value pairs with commas between them"))
+        pair.ok_or(BadReceiver::wrong(name, "must be name=value pairs with commas between them"))
     });
     each.collect()
 }

@@ -109,18 +109,20 @@ fn a_teams_own_receiver_gets_nothing_of_the_environment() {
     assert_eq!(told(&found.teams["b"]), ["generic_api true true https://logs.example/v1 true"]);
 }
 
+/// Whether such settings load, and all that is said of them.
+fn said_of(settings: &str, variables: &[(&str, &str)]) -> (bool, String) {
+    let found = outcome(settings, variables);
+    let loads = found.loaded.is_some();
+    let said = found.diagnostics.iter().map(|found| {
+        let label = found.place.as_ref().map(|(_, label)| label.as_str()).unwrap_or_default();
+        format!("{:?} {} {label}", found.severity, found.message)
+    });
+    let said = said.chain(found.notes.iter().map(ToString::to_string));
+    (loads, said.collect::<Vec<_>>().join("\n"))
+}
+
 #[test]
 fn what_cannot_be_sent_is_said() {
-    let with = |settings: &str, variables: &[(&str, &str)]| {
-        let found = outcome(settings, variables);
-        let loads = found.loaded.is_some();
-        let said = found.diagnostics.iter().map(|found| {
-            let label = found.place.as_ref().map(|(_, label)| label.as_str()).unwrap_or_default();
-            format!("{:?} {} {label}", found.severity, found.message)
-        });
-        let said = said.chain(found.notes.iter().map(ToString::to_string));
-        (loads, said.collect::<Vec<_>>().join("\n"))
-    };
     let asks = |list: &str| format!("litellm_settings: {{callbacks: [{list}]}}\n");
     for (text, loads, words) in [
         (asks("datadog"), true, "nothing is sent to `datadog` by this version; `generic_api`"),
@@ -133,7 +135,7 @@ fn what_cannot_be_sent_is_said() {
                 asks("generic_api")
             ),
             false,
-            "GENERIC_LOGGER_ENDPOINT must be a URL",
+            "callback_settings.generic_api.endpoint must be a URL",
         ),
         (
             format!(
@@ -141,7 +143,7 @@ fn what_cannot_be_sent_is_said() {
                 asks("generic_api")
             ),
             false,
-            "log_format must be json_array",
+            "callback_settings.generic_api.log_format must be json_array",
         ),
         (
             "callback_settings: {generic_api: {endpiont: x}}\n".to_owned(),
@@ -154,11 +156,11 @@ fn what_cannot_be_sent_is_said() {
             "needs a team_id",
         ),
     ] {
-        let (loaded, said) = with(&text, ENVIRONMENT);
+        let (loaded, said) = said_of(&text, ENVIRONMENT);
         assert_eq!(loaded, loads, "{text}: {said}");
         assert!(said.contains(words), "{text}: {said}");
     }
-    let (loads, said) = with(&asks("generic_api"), &[]);
+    let (loads, said) = said_of(&asks("generic_api"), &[]);
     assert!(loads, "a variable that is missing is missing on this node: {said}");
     assert!(
         said.contains(
@@ -166,6 +168,37 @@ fn what_cannot_be_sent_is_said() {
         ),
         "{said}"
     );
+}
+
+#[test]
+fn what_is_missing_or_misspelt_is_named_as_it_is_written_there() {
+    for (text, loads, words) in [
+        (
+            "litellm_settings: {default_team_settings: [{team_id: a, callbacks: [langfuse], \
+             langfuse_public_key: pk, langfuse_secrt_key: sk}]}\n"
+                .to_owned(),
+            false,
+            "`langfuse_secrt_key` is no variable of a callback did you mean `langfuse_secret_key`?",
+        ),
+        (
+            "litellm_settings: {default_team_settings: [{team_id: a, callbacks: [langfuse], \
+             langfuse_public_key: pk}]}\n"
+                .to_owned(),
+            true,
+            "`langfuse`: langfuse_secret_key is not set",
+        ),
+        (
+            "litellm_settings: {callbacks: [bills]}\n\
+             callback_settings: {bills: {callback_type: generic_api}}\n"
+                .to_owned(),
+            true,
+            "`bills`: callback_settings.bills.endpoint is not set",
+        ),
+    ] {
+        let (loaded, said) = said_of(&text, ENVIRONMENT);
+        assert_eq!(loaded, loads, "{text}: {said}");
+        assert!(said.contains(words), "{text}: {said}");
+    }
 }
 
 #[test]
@@ -180,9 +213,9 @@ fn variables_of_the_api_are_known_and_whole() {
     let shown = login.expect("a receiver").shown();
     assert_eq!(shown[0].1.as_deref(), Some("https://x.example:81/in?***"));
     for (pairs, words) in [
-        (&[][..], "GENERIC_LOGGER_ENDPOINT is not set"),
+        (&[][..], "generic_logger_endpoint is not set"),
         (&[("generic_logger_endpiont", "x")], "did you mean `generic_logger_endpoint`?"),
-        (&[("generic_logger_endpoint", "ftp://x")], "must be a URL"),
+        (&[("Generic_Logger_Endpoint", "ftp://x")], "Generic_Logger_Endpoint must be a URL"),
         (
             &[("generic_logger_endpoint", "http://x"), ("generic_logger_headers", "x")],
             "must be name=value",
@@ -205,7 +238,7 @@ fn langfuse_and_otel_are_read_from_their_variables() {
     assert_eq!(langfuse.endpoint, "https://cloud.langfuse.com/api/public/ingestion");
     assert_eq!((&*langfuse.public_key, langfuse.secret_key.expose()), ("pk", "sk"));
     let told = of(CallbackKind::Langfuse, &keys[..1]).expect_err("no secret");
-    assert!(told.contains("LANGFUSE_SECRET_KEY is not set"), "{told}");
+    assert!(told.contains("langfuse_secret_key is not set"), "{told}");
     let whole = [("otel_exporter_otlp_traces_endpoint", "https://o.example/x/traces")];
     let found = of(CallbackKind::Otel, &whole).expect("a receiver");
     assert_eq!(found.address(), "https://o.example/x/traces");
