@@ -4,6 +4,7 @@
 mod abilities;
 mod blocks;
 mod chat;
+mod citations;
 mod deltas;
 mod error;
 mod frame;
@@ -13,6 +14,7 @@ mod write;
 mod writer;
 
 pub use abilities::{Abilities, Thinking};
+pub use citations::without_foreign_sources;
 pub use deltas::DeltaReader;
 pub use frame::FrameReader;
 pub use reply::{parse_count, parse_reply, read_reply};

@@ -7,6 +7,7 @@
 //! schema's properties is part of the prompt.
 
 mod chat;
+mod citation;
 mod delta;
 mod embed;
 mod json;
@@ -18,9 +19,11 @@ pub use chat::{
     Cache, Chat, Effort, Format, Message, Part, PartKind, Reasoning, Role, Source, Tool, ToolCall,
     ToolChoice,
 };
+pub use citation::Citation;
 pub use delta::Delta;
 pub use embed::{Embed, Encoding, Input, Vectors};
 pub use json::Json;
-pub use reply::{Choice, Citation, Finish, Reply};
+pub use reply::{Choice, Finish, Reply};
 
+pub(crate) use citation::{bytes, characters};
 pub(crate) use seal::unsealed;

@@ -6,6 +6,7 @@
 mod count;
 mod error;
 mod fields;
+mod grounding;
 mod media;
 mod read;
 mod reply;

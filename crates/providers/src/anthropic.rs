@@ -3,7 +3,8 @@
 
 use bytes::Bytes;
 use dunlin_llm::anthropic::{
-    Abilities, MessageStyle, Thinking, parse_count, parse_reply, read_reply, write_chat,
+    Abilities, MessageStyle, Thinking, parse_count, parse_reply, read_reply,
+    without_foreign_sources, write_chat,
 };
 use dunlin_llm::{ChatReply, ChatRequest, Endpoint, Target};
 use dunlin_types::{Credential, UnixMillis};
@@ -107,6 +108,7 @@ impl Provider for Anthropic {
         let asked = request.endpoint();
         let (url, body, betas) = if asked == Endpoint::Messages {
             let body = params::bytes(self, request, to, &to.model)?;
+            let body = without_foreign_sources(body);
             (messages, body, betas::passed(request))
         } else if asked == Endpoint::CountTokens {
             let body = request.encode_for(&to.model, &[]);

@@ -16,6 +16,8 @@ use proptest::sample::Index;
 
 use super::*;
 
+mod citations;
+
 fn folder(provider: &dyn Provider) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata").join(provider.id())
 }

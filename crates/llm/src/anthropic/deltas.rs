@@ -6,8 +6,9 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::JSON_TOOL;
+use super::citations;
 use super::reply::finish_named;
-use crate::form::{Delta, Finish};
+use crate::form::{Delta, Finish, Json};
 use crate::stream::{BadFrame, Chunk};
 
 #[derive(Deserialize)]
@@ -46,6 +47,7 @@ enum WireBlock {
     Text {
         #[serde(default)]
         text: String,
+        citations: Option<Vec<Value>>,
     },
     Thinking {
         #[serde(default)]
@@ -78,6 +80,9 @@ enum WireDelta {
     InputJsonDelta {
         partial_json: String,
     },
+    CitationsDelta {
+        citation: Value,
+    },
     #[serde(other)]
     Other,
 }
@@ -88,10 +93,15 @@ struct WireEnd {
     stop_sequence: Option<String>,
 }
 
-/// A block whose input comes in pieces.
-#[derive(Clone, Copy, Debug)]
+/// A block whose content comes in pieces.
+#[derive(Debug)]
 enum Open {
     Call(u32),
+    /// Words: with how many characters before, and their sources, which are those of all its words.
+    Text {
+        before: u64,
+        cited: Vec<Value>,
+    },
     /// See [`JSON_TOOL`].
     JsonAnswer,
 }
@@ -101,6 +111,8 @@ enum Open {
 pub struct DeltaReader {
     open: BTreeMap<u64, Open>,
     calls: u32,
+    /// Characters of the text so far.
+    said: u64,
 }
 
 impl DeltaReader {
@@ -119,9 +131,7 @@ impl DeltaReader {
                 self.begin(index, content_block, out);
             }
             Event::ContentBlockDelta { index, delta } => self.delta(index, delta, out),
-            Event::ContentBlockStop { index } => {
-                self.open.remove(&index);
-            }
+            Event::ContentBlockStop { index } => self.end(index, out),
             Event::MessageDelta { delta: WireEnd { stop_reason, stop_sequence } } => {
                 out.extend(chunk.usage().map(Delta::Usage));
                 if let Some(word) = stop_reason {
@@ -138,7 +148,11 @@ impl DeltaReader {
 
     fn begin(&mut self, index: u64, block: WireBlock, out: &mut Vec<Delta>) {
         match block {
-            WireBlock::Text { text } => out.extend(said(text)),
+            WireBlock::Text { text, citations } => {
+                let (before, cited) = (self.said, citations.unwrap_or_default());
+                self.open.insert(index, Open::Text { before, cited });
+                self.say(text, out);
+            }
             WireBlock::Thinking { thinking } => out.extend(thought(thinking)),
             WireBlock::RedactedThinking { data } => {
                 out.push(Delta::RedactedThinking { choice: 0, data });
@@ -165,7 +179,12 @@ impl DeltaReader {
 
     fn delta(&mut self, index: u64, delta: WireDelta, out: &mut Vec<Delta>) {
         match delta {
-            WireDelta::TextDelta { text } => out.extend(said(text)),
+            WireDelta::TextDelta { text } => self.say(text, out),
+            WireDelta::CitationsDelta { citation } => {
+                if let Some(Open::Text { cited, .. }) = self.open.get_mut(&index) {
+                    cited.push(citation);
+                }
+            }
             WireDelta::ThinkingDelta { thinking } => out.extend(thought(thinking)),
             WireDelta::SignatureDelta { signature } => {
                 out.push(Delta::Signature { choice: 0, signature });
@@ -174,17 +193,29 @@ impl DeltaReader {
                 Some(Open::Call(call)) if !text.is_empty() => {
                     out.push(Delta::Arguments { choice: 0, call: *call, text });
                 }
-                Some(Open::JsonAnswer) => out.extend(said(text)),
+                Some(Open::JsonAnswer) => self.say(text, out),
                 // The input of a tool that the provider runs itself.
-                Some(Open::Call(_)) | None => {}
+                Some(Open::Call(_) | Open::Text { .. }) | None => {}
             },
             WireDelta::Other => {}
         }
     }
-}
 
-fn said(text: String) -> Option<Delta> {
-    (!text.is_empty()).then_some(Delta::Text { choice: 0, text })
+    fn say(&mut self, text: String, out: &mut Vec<Delta>) {
+        self.said += text.chars().count() as u64;
+        if !text.is_empty() {
+            out.push(Delta::Text { choice: 0, text });
+        }
+    }
+
+    /// A block is over: now it is known which words its sources are of.
+    fn end(&mut self, index: u64, out: &mut Vec<Delta>) {
+        let Some(Open::Text { before, cited }) = self.open.remove(&index) else { return };
+        let words = before..self.said;
+        let cited = cited.iter().filter_map(|said| Json::parse(&said.to_string()).ok());
+        let cited = cited.filter_map(|said| citations::read(said, words.clone()));
+        out.extend(cited.map(|citation| Delta::Citation { choice: 0, citation }));
+    }
 }
 
 fn thought(text: String) -> Option<Delta> {

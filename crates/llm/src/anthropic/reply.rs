@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::JSON_TOOL;
 use super::blocks::{read_content, write_sealed_call};
+use super::citations;
 use super::usage::{self, usage_json};
 use crate::Dialect;
 use crate::endpoint::Stamp;
@@ -103,6 +104,7 @@ pub fn read_reply(body: &[u8]) -> Result<Reply, BadReply> {
     let wire: Wire<'_> = serde_json::from_slice(body).map_err(|error| bad(&error))?;
     let mut parts = read_content(wire.content).map_err(|expected| bad(&expected))?;
     parts.iter_mut().for_each(answer_in_json);
+    let citations = citations::read_all(wire.content);
     let finish = wire
         .stop_reason
         .as_deref()
@@ -114,7 +116,7 @@ pub fn read_reply(body: &[u8]) -> Result<Reply, BadReply> {
     Ok(Reply {
         id: wire.id,
         model: wire.model,
-        choices: vec![Choice { index: 0, parts, finish, logprobs: None, citations: Vec::new() }],
+        choices: vec![Choice { index: 0, parts, finish, logprobs: None, citations }],
         usage: tokens,
         service_tier,
         ..Reply::default()
@@ -160,8 +162,7 @@ pub(super) fn finish_words(finish: &Finish) -> (&str, Option<&str>) {
 #[must_use]
 pub(crate) fn write_reply(reply: &Reply, stamp: Stamp<'_>) -> Bytes {
     let choice = reply.choices.first();
-    let content: Vec<Value> =
-        choice.into_iter().flat_map(|choice| &choice.parts).filter_map(answer_block).collect();
+    let content = choice.map(answer_blocks).unwrap_or_default();
     let (reason, sequence) =
         choice.map_or(("refusal", None), |choice| finish_words(&choice.finish));
     let mut usage = usage_json(&reply.usage.unwrap_or_default());
@@ -179,6 +180,33 @@ pub(crate) fn write_reply(reply: &Reply, stamp: Stamp<'_>) -> Bytes {
         "usage": usage,
     });
     Bytes::from(wire.to_string())
+}
+
+/// The blocks of an answer, its words cut where others say which of them come from where.
+fn answer_blocks(choice: &Choice) -> Vec<Value> {
+    let is_text = |part: &Part| matches!(part.kind, PartKind::Text(_));
+    let last = choice.parts.iter().rposition(is_text);
+    let (mut before, mut blocks) = (0, Vec::new());
+    for (at, part) in choice.parts.iter().enumerate() {
+        match &part.kind {
+            PartKind::Text(text) if !choice.citations.is_empty() && !text.is_empty() => {
+                let is_last = last == Some(at);
+                blocks.extend(citations::blocks(text, before, is_last, &choice.citations));
+                before += text.chars().count() as u64;
+            }
+            PartKind::Text(_)
+            | PartKind::Refusal(_)
+            | PartKind::Thinking { .. }
+            | PartKind::RedactedThinking(_)
+            | PartKind::ToolCall(_)
+            | PartKind::Image { .. }
+            | PartKind::Audio { .. }
+            | PartKind::File { .. }
+            | PartKind::ToolResult { .. }
+            | PartKind::Other(_) => blocks.extend(answer_block(part)),
+        }
+    }
+    blocks
 }
 
 /// A block of an answer. Thoughts of other providers have no seal; clients expect its member.

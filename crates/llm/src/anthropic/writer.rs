@@ -6,10 +6,11 @@ use std::collections::VecDeque;
 use dunlin_types::Usage;
 use serde_json::{Value, json};
 
+use super::citations;
 use super::reply::finish_words;
 use super::usage::usage_json;
 use crate::endpoint::{Stamp, StreamWriter};
-use crate::form::{Delta, Finish, ToolCall};
+use crate::form::{Citation, Delta, Finish, ToolCall};
 
 /// The most that calls which wait for another's end may hold, in bytes of arguments.
 const MAX_HELD_BYTES: usize = 4 << 20;
@@ -32,9 +33,15 @@ pub(crate) struct MessagesWriter {
 
 enum Open {
     Nothing,
-    Text,
+    /// With whether it has sources: words that come after them are not theirs.
+    Text {
+        cites: bool,
+    },
     Thinking,
-    Call { call: u32, arguments: Extent },
+    Call {
+        call: u32,
+        arguments: Extent,
+    },
 }
 
 struct Held {
@@ -99,11 +106,21 @@ impl MessagesWriter {
     }
 
     fn text(&mut self, text: &str, out: &mut Vec<u8>) {
-        if !matches!(self.open, Open::Text) {
+        if !matches!(self.open, Open::Text { cites: false }) {
             self.close_all(out);
-            self.begin(json!({"type": "text", "text": ""}), Open::Text, out);
+            let open = Open::Text { cites: false };
+            self.begin(json!({"type": "text", "text": ""}), open, out);
         }
         self.add(json!({"type": "text_delta", "text": text}), out);
+    }
+
+    /// A source of words that are being said. Words that are over cannot be given one.
+    fn cite(&mut self, citation: &Citation, out: &mut Vec<u8>) {
+        if let Open::Text { cites } = &mut self.open {
+            *cites = true;
+            let citation = citations::write(citation);
+            self.add(json!({"type": "citations_delta", "citation": citation}), out);
+        }
     }
 
     fn think(&mut self, delta: Value, out: &mut Vec<u8>) {
@@ -118,7 +135,7 @@ impl MessagesWriter {
     fn call(&mut self, held: Held, out: &mut Vec<u8>) {
         match &self.open {
             Open::Call { arguments, .. } if !arguments.is_whole() => self.held.push_back(held),
-            Open::Nothing | Open::Text | Open::Thinking | Open::Call { .. } => {
+            Open::Nothing | Open::Text { .. } | Open::Thinking | Open::Call { .. } => {
                 self.close_all(out);
                 self.begin_call(held, out);
             }
@@ -193,8 +210,9 @@ impl StreamWriter for MessagesWriter {
             Delta::Arguments { choice: 0, call, text } => self.arguments(call, &text, out),
             Delta::Finish { choice: 0, finish } => self.finish = Some(finish),
             Delta::Usage(usage) => self.usage = usage,
+            Delta::Citation { choice: 0, citation } => self.cite(&citation, out),
             // It has no words for them.
-            Delta::Logprobs { .. } | Delta::Citation { .. } => {}
+            Delta::Logprobs { .. } => {}
             // There is room for one choice only.
             Delta::Text { .. }
             | Delta::Refusal { .. }
@@ -203,6 +221,7 @@ impl StreamWriter for MessagesWriter {
             | Delta::RedactedThinking { .. }
             | Delta::ToolCall { .. }
             | Delta::Arguments { .. }
+            | Delta::Citation { .. }
             | Delta::Finish { .. }
             | Delta::Start { .. } => {}
         }

@@ -2,7 +2,7 @@
 
 use dunlin_types::Usage;
 
-use crate::form::{Json, Part, PartKind};
+use crate::form::{Citation, Json, Part, PartKind};
 
 /// What a model answered.
 #[derive(Clone, Debug, PartialEq, Default)]
@@ -56,19 +56,6 @@ pub struct Choice {
     pub logprobs: Option<Json>,
     /// Where its words come from.
     pub citations: Vec<Citation>,
-}
-
-/// A source of some of an answer's words.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Citation {
-    /// Where the words begin, in characters of the text.
-    pub start: u64,
-    /// Where they end.
-    pub end: u64,
-    /// What the source is called.
-    pub title: String,
-    /// Where it is.
-    pub url: String,
 }
 
 /// Why an answer ended. Each dialect has its own table of words.

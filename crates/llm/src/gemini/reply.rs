@@ -7,11 +7,12 @@ use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use super::fields::Members;
+use super::grounding;
 use super::read::read_said;
 use super::usage::{self, usage_json};
 use super::wire::{
-    Candidate, CandidateOut, ContentIn, ContentOut, Grounding, Logprob, Logprobs, Part as WirePart,
-    Response, TopLogprobs, list_or_one,
+    Candidate, CandidateOut, ContentIn, ContentOut, Logprob, Logprobs, Part as WirePart, Response,
+    TopLogprobs, list_or_one,
 };
 use super::write::said;
 use crate::Dialect;
@@ -29,7 +30,7 @@ pub fn read_reply(body: &[u8]) -> Result<Reply, BadReply> {
     let mut choices = Vec::new();
     let mut web_searches = 0;
     for (at, candidate) in (0..).zip(response.candidates.into_iter().flatten()) {
-        web_searches += candidate.grounding_metadata.as_ref().map_or(0, Grounding::searches);
+        web_searches += grounding::searches(candidate.grounding_metadata);
         choices.push(read_candidate(at, candidate, &mut calls).map_err(not_a_reply)?);
     }
     let blocked = response.prompt_feedback.is_some_and(|said| said.block_reason.is_some());
@@ -60,21 +61,22 @@ fn not_a_reply(error: serde_json::Error) -> BadReply {
 pub fn pass_reply(bytes: Bytes) -> Result<ChatReply, BadReply> {
     #[derive(Deserialize)]
     #[serde(rename_all = "camelCase")]
-    struct Peek {
+    struct Peek<'a> {
         response_id: Option<String>,
         usage_metadata: Option<usage::Wire>,
-        #[serde(default)]
-        candidates: Vec<Looked>,
+        #[serde(borrow, default)]
+        candidates: Vec<Looked<'a>>,
     }
     #[derive(Deserialize)]
     #[serde(rename_all = "camelCase")]
-    struct Looked {
-        grounding_metadata: Option<Grounding>,
+    struct Looked<'a> {
+        #[serde(borrow)]
+        grounding_metadata: Option<&'a RawValue>,
     }
     let text = std::str::from_utf8(&bytes).map_err(|_| BadReply::NotUtf8)?;
-    let peek: Peek = serde_json::from_str(text).map_err(not_a_reply)?;
-    let looked = peek.candidates.iter().filter_map(|one| one.grounding_metadata.as_ref());
-    let web_searches = looked.map(Grounding::searches).sum();
+    let peek: Peek<'_> = serde_json::from_str(text).map_err(not_a_reply)?;
+    let looked = peek.candidates.iter().map(|one| grounding::searches(one.grounding_metadata));
+    let web_searches = looked.sum();
     let usage = peek.usage_metadata.and_then(usage::Wire::usage);
     let usage = usage.map(|usage| Usage { web_searches, ..usage });
     let id = peek.response_id.map(String::into_boxed_str);
@@ -114,7 +116,12 @@ fn read_candidate(
     calls: &mut Calls,
 ) -> serde_json::Result<Choice> {
     let mut parts: Vec<Part> = Vec::new();
+    let (found, repeated) = (candidate.grounding_metadata, candidate.citation_metadata);
+    let (cites, mut texts) = (found.is_some() || repeated.is_some(), Vec::new());
     for (mut wire, raw) in wire_parts(candidate.content.as_ref())? {
+        if cites {
+            texts.push(wire.text.clone().filter(|_| wire.thought != Some(true)));
+        }
         match calls.take(&mut wire) {
             Some(call) => parts.push(PartKind::ToolCall(call).into()),
             None => read_said(wire, raw, &mut parts),
@@ -123,7 +130,9 @@ fn read_candidate(
     let calls_any = parts.iter().any(|part| matches!(part.kind, PartKind::ToolCall(_)));
     let finish = finish_named(candidate.finish_reason.as_deref(), calls_any);
     let logprobs = candidate.logprobs_result.map(read_logprobs);
-    let (index, citations) = (candidate.index.unwrap_or(at), Vec::new());
+    let texts: Vec<Option<&str>> = texts.iter().map(Option::as_deref).collect();
+    let citations = grounding::read(found, repeated, &texts);
+    let index = candidate.index.unwrap_or(at);
     Ok(Choice { index, parts, finish, logprobs, citations })
 }
 
@@ -218,6 +227,7 @@ pub(crate) fn write_reply(reply: &Reply, stamp: Stamp<'_>) -> Bytes {
         finish_reason: Some(finish_word(&choice.finish)),
         index: choice.index,
         logprobs_result: choice.logprobs.as_ref().and_then(write_logprobs),
+        grounding_metadata: grounding::write(&choice.parts, &choice.citations),
     });
     let mut wire = Members::default();
     wire.put("candidates", &candidates.collect::<Vec<CandidateOut>>());

@@ -1,14 +1,18 @@
 //! Google's streams: each frame is a small answer, and the last of each candidate says why it ended.
 //! There is no word for the end of the stream: it is whole if it closes after that.
 
+use std::collections::BTreeMap;
+
 use bytes::Bytes;
 use dunlin_types::Usage;
+use serde_json::value::RawValue;
 
+use super::grounding;
 use super::read::read_said;
 use super::reply::{Calls, finish_named, read_logprobs, wire_parts};
 use super::usage;
-use super::wire::{Candidate, Grounding, Response};
-use crate::form::{Delta, Part, PartKind};
+use super::wire::{Candidate, Response};
+use crate::form::{Citation, Delta, Part, PartKind};
 use crate::openai::UpstreamError;
 use crate::sse;
 use crate::stream::{BadFrame, Chunk, StreamEvent};
@@ -24,6 +28,16 @@ pub struct StreamReader {
     ended_any: bool,
     /// Searches of the web so far: a later frame repeats those of an earlier one.
     searches: u64,
+    /// What each candidate has said and which sources it has named, for clients that are told them in
+    /// another form: sources are named by the bytes of the words that went before, and a later frame
+    /// repeats those of an earlier one.
+    told: Option<BTreeMap<u32, Told>>,
+}
+
+#[derive(Default)]
+struct Told {
+    text: String,
+    cited: Vec<Citation>,
 }
 
 impl StreamReader {
@@ -66,6 +80,7 @@ impl StreamReader {
         let (frame, Some(data)) = sse::in_one_line(frame) else { return Ok(()) };
         let text = std::str::from_utf8(&frame[data.range()]).map_err(|_| BadFrame::NotUtf8)?;
         let mut deltas = Vec::new();
+        self.told.get_or_insert_default();
         let error = self.deltas(text, &mut deltas)?;
         events.extend(deltas.into_iter().map(StreamEvent::Delta));
         events.extend(error.map(StreamEvent::Error));
@@ -110,7 +125,7 @@ impl StreamReader {
         out: &mut Vec<Delta>,
     ) -> serde_json::Result<()> {
         let choice = candidate.index.unwrap_or(at);
-        let searches = candidate.grounding_metadata.as_ref().map_or(0, Grounding::searches);
+        let searches = grounding::searches(candidate.grounding_metadata);
         self.searches = self.searches.max(searches);
         if !self.open.contains(&choice) {
             self.open.push(choice);
@@ -128,11 +143,18 @@ impl StreamReader {
                 continue;
             }
             let mut parts = Vec::new();
+            let told = self.told.as_mut().map(|told| told.entry(choice).or_default());
+            if let (Some(told), Some(text)) = (told, wire.text.as_deref())
+                && wire.thought != Some(true)
+            {
+                told.text.push_str(text);
+            }
             read_said(wire, raw, &mut parts);
             parts.into_iter().for_each(|part| said(choice, part, out));
         }
         let logprobs = candidate.logprobs_result.map(read_logprobs);
         out.extend(logprobs.map(|logprobs| Delta::Logprobs { choice, logprobs }));
+        self.cite(choice, (candidate.grounding_metadata, candidate.citation_metadata), out);
         if let Some(word) = candidate.finish_reason {
             self.open.retain(|open| *open != choice);
             self.ended_any = true;
@@ -140,6 +162,27 @@ impl StreamReader {
             out.push(Delta::Finish { choice, finish });
         }
         Ok(())
+    }
+}
+
+impl StreamReader {
+    fn cite(
+        &mut self,
+        choice: u32,
+        (found, repeated): (Option<&RawValue>, Option<&RawValue>),
+        out: &mut Vec<Delta>,
+    ) {
+        if found.is_none() && repeated.is_none() {
+            return;
+        }
+        let Some(told) = &mut self.told else { return };
+        let told = told.entry(choice).or_default();
+        for citation in grounding::read(found, repeated, &[Some(&told.text)]) {
+            if !told.cited.contains(&citation) {
+                told.cited.push(citation.clone());
+                out.push(Delta::Citation { choice, citation });
+            }
+        }
     }
 }
 

@@ -1,8 +1,8 @@
 //! Google's objects, as they are read and as they are written. Every member may be absent.
 
 use serde::{Deserialize, Serialize};
-use serde_json::Number;
 use serde_json::value::RawValue;
+use serde_json::{Number, Value};
 
 use crate::form::Json;
 
@@ -178,21 +178,10 @@ pub(super) struct Candidate<'a> {
     pub(super) content: Option<ContentIn<'a>>,
     pub(super) finish_reason: Option<String>,
     pub(super) logprobs_result: Option<Logprobs>,
-    pub(super) grounding_metadata: Option<Grounding>,
-}
-
-/// What an answer was looked up by.
-#[derive(Deserialize, Default)]
-#[serde(rename_all = "camelCase", default)]
-pub(super) struct Grounding {
-    web_search_queries: Vec<serde::de::IgnoredAny>,
-}
-
-impl Grounding {
-    /// Searches of the web.
-    pub(super) fn searches(&self) -> u64 {
-        self.web_search_queries.len() as u64
-    }
+    #[serde(borrow)]
+    pub(super) grounding_metadata: Option<&'a RawValue>,
+    #[serde(borrow)]
+    pub(super) citation_metadata: Option<&'a RawValue>,
 }
 
 /// An answer to be sent, or a piece of one.
@@ -205,6 +194,8 @@ pub(super) struct CandidateOut {
     pub(super) index: u32,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) logprobs_result: Option<Logprobs>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) grounding_metadata: Option<Value>,
 }
 
 #[derive(Deserialize, Default)]

@@ -1,15 +1,18 @@
 //! Pieces of the common form, written as Google's stream frames.
 
+use std::collections::BTreeMap;
+
 use serde_json::Value;
 
 use super::fields::Members;
+use super::grounding;
 use super::reply::{finish_word, write_logprobs};
 use super::usage::usage_json;
 use super::wire::{CandidateOut, ContentOut, Part};
 use super::write::called;
 use crate::Usage;
 use crate::endpoint::{Stamp, StreamWriter};
-use crate::form::{Delta, Finish, Json, ToolCall};
+use crate::form::{Citation, Delta, Finish, Json, ToolCall};
 
 /// Writes the frames of one stream. Calls go out whole, and the reasons for the end with the count
 /// of tokens in the last frame, as Google has it.
@@ -20,6 +23,8 @@ pub(crate) struct Writer {
     calls: Vec<(u32, u32, ToolCall)>,
     finished: Vec<(u32, Finish)>,
     usage: Option<Usage>,
+    /// What each choice has said, and the sources of it: they go out behind it.
+    told: BTreeMap<u32, (String, Vec<Citation>)>,
 }
 
 impl Writer {
@@ -30,6 +35,7 @@ impl Writer {
             calls: Vec::new(),
             finished: Vec::new(),
             usage: None,
+            told: BTreeMap::new(),
         }
     }
 
@@ -70,6 +76,7 @@ fn candidate(choice: u32, part: &Part, finish: Option<&Finish>) -> CandidateOut 
         finish_reason: finish.map(finish_word),
         index: choice,
         logprobs_result: None,
+        grounding_metadata: None,
     }
 }
 
@@ -86,9 +93,11 @@ impl StreamWriter for Writer {
                 }
                 self.usage = usage.or(self.usage);
             }
-            Delta::Text { choice, text: more } | Delta::Refusal { choice, text: more } => {
+            Delta::Text { choice, text: more } => {
+                self.told.entry(choice).or_default().0.push_str(&more);
                 self.part(choice, &text(more), out);
             }
+            Delta::Refusal { choice, text: more } => self.part(choice, &text(more), out),
             Delta::Thinking { choice, text: more } => {
                 self.part(choice, &Part { thought: Some(true), ..text(more) }, out);
             }
@@ -117,8 +126,9 @@ impl StreamWriter for Writer {
             Delta::Usage(usage) => self.usage = Some(usage),
             // Only its own provider could read it.
             Delta::RedactedThinking { .. } => {}
-            // It names sources in a form of its own.
-            Delta::Citation { .. } => {}
+            Delta::Citation { choice, citation } => {
+                self.told.entry(choice).or_default().1.push(citation);
+            }
         }
     }
 
@@ -128,7 +138,12 @@ impl StreamWriter for Writer {
         let empty = text(String::new());
         let candidates: Vec<CandidateOut> = finished
             .iter()
-            .map(|(choice, finish)| candidate(*choice, &empty, Some(finish)))
+            .map(|(choice, finish)| {
+                let told = self.told.get(choice);
+                let found = told.and_then(|(text, cited)| grounding::write_streamed(text, cited));
+                let last = candidate(*choice, &empty, Some(finish));
+                CandidateOut { grounding_metadata: found, ..last }
+            })
             .collect();
         let usage = self.usage.as_ref().map(usage_json);
         self.frame(out, &candidates, usage);

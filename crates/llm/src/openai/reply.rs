@@ -125,16 +125,26 @@ pub(crate) fn write_reply(reply: &Reply, stamp: Stamp<'_>) -> Bytes {
             "index": choice.index,
             "message": message(&choice.parts),
         });
-        if !choice.citations.is_empty() {
-            let cited = choice.citations.iter().map(annotations::write);
-            wire["message"]["annotations"] = cited.collect();
-        }
+        cite(&mut wire["message"], choice);
         if let Some(logprobs) = &choice.logprobs {
             wire["logprobs"] = serde_json::from_str(logprobs.text()).expect("parsed before");
         }
         wire
     });
     write(reply, stamp, "chat.completion", "chatcmpl-", choices.collect())
+}
+
+/// Says where the words of a message come from.
+fn cite(message: &mut Value, choice: &Choice) {
+    let cited: Vec<Value> = choice.citations.iter().filter_map(annotations::write).collect();
+    if !cited.is_empty() {
+        message["annotations"] = cited.into();
+    }
+    let text = message["content"].as_str().unwrap_or_default();
+    let blocks = annotations::blocks(text, &choice.citations);
+    if !blocks.is_empty() {
+        message["provider_specific_fields"] = json!({"citations": blocks});
+    }
 }
 
 /// Writes an answer as a plain completion.

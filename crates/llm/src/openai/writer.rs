@@ -110,8 +110,14 @@ impl StreamWriter for ChatWriter {
                 self.frames.write(out, wire, None);
             }
             Delta::Citation { choice, citation } => {
-                let annotation = annotations::write(&citation);
-                self.delta(choice, json!({"annotations": [annotation]}), out);
+                let mut delta = json!({});
+                if let Some(annotation) = annotations::write(&citation) {
+                    delta["annotations"] = json!([annotation]);
+                }
+                if let Some(said) = annotations::original(&citation) {
+                    delta["provider_specific_fields"] = json!({"citation": said});
+                }
+                self.delta(choice, delta, out);
             }
             Delta::Finish { choice, finish } => {
                 let finish = finish_word(&finish);

@@ -208,10 +208,15 @@ pub(super) fn cited_text(text: &str, annotations: &[Value]) -> Value {
     part
 }
 
-pub(super) fn annotation(citation: &Citation) -> Value {
-    let Citation { start, end, title, url } = citation;
-    json!({"type": "url_citation", "start_index": start, "end_index": end, "title": title,
-        "url": url})
+/// `None` for a source without an address, of which there is no form. `before` characters of the
+/// answer's text come before the part. Clients' schemas ask for numbers even where the words are not
+/// known: then they are those of no words.
+pub(super) fn annotation(citation: &Citation, before: u64) -> Option<Value> {
+    let Citation { words, title, url, .. } = citation;
+    let words = words.clone().unwrap_or_default();
+    let [start, end] = [words.start, words.end].map(|at| at.saturating_sub(before));
+    Some(json!({"type": "url_citation", "start_index": start, "end_index": end, "title": title,
+        "url": url.as_ref()?}))
 }
 
 pub(super) fn refusal(text: &str) -> Value {

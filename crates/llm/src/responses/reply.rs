@@ -5,7 +5,7 @@ use dunlin_types::Usage;
 use serde_json::{Map, Value, json};
 
 use crate::endpoint::Stamp;
-use crate::form::{Choice, Finish, PartKind, Reply};
+use crate::form::{Choice, Citation, Finish, PartKind, Reply};
 use crate::json::members;
 use crate::responses::items::{annotation, cited_text, function_call, message, reasoning, refusal};
 
@@ -124,11 +124,22 @@ pub(crate) fn write_reply(reply: &Reply, stamp: Stamp<'_>) -> Bytes {
 
 fn output(choice: &Choice, stamp: Stamp<'_>, status: Status) -> Vec<Value> {
     let (mut items, mut content) = (Vec::new(), Vec::new());
-    // Of the first text: no provider that cites has two.
-    let mut cited: Vec<Value> = choice.citations.iter().map(annotation).collect();
+    let (mut before, mut cited) = (0, choice.citations.iter().collect::<Vec<_>>());
     for (at, part) in choice.parts.iter().enumerate() {
         match &part.kind {
-            PartKind::Text(text) => content.push(cited_text(text, &std::mem::take(&mut cited))),
+            PartKind::Text(text) => {
+                let end = before + text.chars().count() as u64;
+                // Where the words are not known, the source is the first text's.
+                let is_here = |citation: &&Citation| {
+                    citation.words.as_ref().is_none_or(|words| words.start < end)
+                };
+                let (here, later) = cited.into_iter().partition(is_here);
+                cited = later;
+                let here: Vec<&Citation> = here;
+                let here = here.into_iter().filter_map(|citation| annotation(citation, before));
+                content.push(cited_text(text, &here.collect::<Vec<_>>()));
+                before = end;
+            }
             PartKind::Refusal(text) => content.push(refusal(text)),
             PartKind::Thinking { text, signature } => {
                 items.push(reasoning(&item_id("rs", stamp, at), text, signature.as_deref()));

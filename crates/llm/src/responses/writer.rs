@@ -37,6 +37,8 @@ pub(crate) struct EventWriter {
     done: Vec<Value>,
     status: Status,
     usage: Option<Usage>,
+    /// Characters of the messages that are done.
+    said: u64,
 }
 
 impl EventWriter {
@@ -52,6 +54,7 @@ impl EventWriter {
             done: Vec::new(),
             status: Status::Completed,
             usage: None,
+            said: 0,
         }
     }
 
@@ -137,7 +140,8 @@ impl EventWriter {
     /// Sources of words that are being said.
     fn cite(&mut self, citation: &Citation, out: &mut Vec<u8>) {
         let Open::Words { id, is_refusal: false, annotations, .. } = &mut self.open else { return };
-        let (id, at, cited) = (id.clone(), annotations.len(), annotation(citation));
+        let Some(cited) = annotation(citation, self.said) else { return };
+        let (id, at) = (id.clone(), annotations.len());
         annotations.push(cited.clone());
         let data = json!({"item_id": id, "output_index": self.done.len(), "content_index": 0,
             "annotation_index": at, "annotation": cited});
@@ -174,6 +178,7 @@ impl EventWriter {
                 self.item_done(out, reasoning(&id, &text, signature.as_deref()));
             }
             Open::Words { id, text, is_refusal, annotations } => {
+                self.said += if is_refusal { 0 } else { text.chars().count() as u64 };
                 let (kind, field, part) = if is_refusal {
                     ("response.refusal.done", "refusal", refusal(&text))
                 } else {

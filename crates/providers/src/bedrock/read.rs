@@ -1,8 +1,10 @@
 //! Converse's whole answers.
 
+use std::ops::Range;
+
 use dunlin_llm::BadReply;
 use dunlin_llm::anthropic::JSON_TOOL;
-use dunlin_llm::form::{Choice, Finish, Part, PartKind, Reply, ToolCall};
+use dunlin_llm::form::{Choice, Citation, Finish, Part, PartKind, Reply, ToolCall};
 use dunlin_types::{Tokens, Usage};
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -35,6 +37,55 @@ struct Block<'a> {
     #[serde(borrow)]
     tool_use: Option<ToolUse<'a>>,
     reasoning_content: Option<Reasoning>,
+    citations_content: Option<Cited>,
+}
+
+/// Words and where they come from.
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct Cited {
+    content: Vec<SourceText>,
+    citations: Vec<WireCitation>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct SourceText {
+    text: String,
+}
+
+/// Where words come from: those of the block in which it stands.
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "camelCase", default)]
+pub(super) struct WireCitation {
+    title: String,
+    source: Option<String>,
+    source_content: Vec<SourceText>,
+    location: Location,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct Location {
+    web: Option<Web>,
+}
+
+#[derive(Deserialize)]
+struct Web {
+    url: Option<String>,
+}
+
+impl WireCitation {
+    pub(super) fn of(self, words: Range<u64>) -> Citation {
+        let url = self.location.web.and_then(|web| web.url).or(self.source);
+        Citation {
+            words: Some(words).filter(|words| !words.is_empty()),
+            title: self.title,
+            url: url.filter(|url| !url.is_empty()),
+            quote: self.source_content.into_iter().map(|content| content.text).collect(),
+            anthropic: None,
+        }
+    }
 }
 
 #[derive(Deserialize)]
@@ -66,6 +117,15 @@ pub(super) struct WireUsage {
     output_tokens: Option<u64>,
     cache_read_input_tokens: Option<u64>,
     cache_write_input_tokens: Option<u64>,
+    /// What was written to the cache, by how long it stays there.
+    cache_details: Option<Vec<CacheDetail>>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct CacheDetail {
+    ttl: Option<String>,
+    input_tokens: Option<u64>,
 }
 
 impl WireUsage {
@@ -74,10 +134,14 @@ impl WireUsage {
         let [input, cached, written] =
             [self.input_tokens, self.cache_read_input_tokens, self.cache_write_input_tokens]
                 .map(|count| count.unwrap_or(0));
+        let details = self.cache_details.iter().flatten();
+        let hour = details.filter(|detail| detail.ttl.as_deref() == Some("1h"));
+        let hour = hour.filter_map(|detail| detail.input_tokens).fold(0, u64::saturating_add);
         Usage {
             prompt: Tokens(input.saturating_add(cached).saturating_add(written)),
             cached: Tokens(cached),
             cache_write: Tokens(written),
+            cache_write_1h: Tokens(hour.min(written)),
             completion: Tokens(self.output_tokens.unwrap_or(0)),
             ..Usage::default()
         }
@@ -101,7 +165,16 @@ pub(super) fn reply(body: &[u8]) -> Result<Reply, BadReply> {
     let wire: WireReply<'_> = serde_json::from_slice(body)
         .map_err(|error| BadReply::NotAnObject { reason: error.to_string() })?;
     let blocks = wire.output.message.map(|message| message.content).unwrap_or_default();
-    let parts: Vec<Part> = blocks.into_iter().flat_map(parts).collect();
+    let (mut parts, mut citations, mut said): (Vec<Part>, _, _) = (Vec::new(), Vec::new(), 0);
+    for mut block in blocks {
+        let cited = block.citations_content.take().unwrap_or_default();
+        let words: String = cited.content.into_iter().map(|content| content.text).collect();
+        block.text = block.text.or(Some(words));
+        let before = said;
+        said += block.text.as_ref().map_or(0, |text| text.chars().count() as u64);
+        citations.extend(cited.citations.into_iter().map(|cited| cited.of(before..said)));
+        parts.extend(self::parts(block));
+    }
     let calls = parts.iter().any(|part| matches!(part.kind, PartKind::ToolCall(_)));
     let finish = match wire.stop_reason.as_deref().map(finish) {
         // The only call was the answer itself.
@@ -109,7 +182,7 @@ pub(super) fn reply(body: &[u8]) -> Result<Reply, BadReply> {
         Some(finish) => finish,
         None => Finish::Stop,
     };
-    let choice = Choice { index: 0, parts, finish, logprobs: None, citations: Vec::new() };
+    let choice = Choice { index: 0, parts, finish, logprobs: None, citations };
     let usage = wire.usage.as_ref().map(WireUsage::usage);
     Ok(Reply { choices: vec![choice], usage, ..Reply::default() })
 }

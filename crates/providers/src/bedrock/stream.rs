@@ -8,7 +8,7 @@ use dunlin_llm::{BadFrame, StreamEvent};
 use serde::Deserialize;
 
 use super::frames::{Cutter, Frame};
-use super::read::{WireUsage, finish};
+use super::read::{WireCitation, WireUsage, finish};
 use crate::StreamDecoder;
 use crate::stream::StreamError;
 
@@ -44,6 +44,7 @@ struct WireDelta {
     text: Option<String>,
     tool_use: Option<ToolDelta>,
     reasoning_content: Option<ReasoningDelta>,
+    citation: Option<WireCitation>,
 }
 
 #[derive(Deserialize)]
@@ -66,6 +67,27 @@ enum Block {
     Json,
 }
 
+/// The words of a block, which are all from its sources: known once it is over.
+#[derive(Default)]
+struct Cites {
+    block: u64,
+    /// Characters of the answer before it, and with it.
+    before: u64,
+    said: u64,
+    cited: Vec<WireCitation>,
+}
+
+impl Cites {
+    /// Something is said in `block`, or nothing more in the one before.
+    fn pass_to(&mut self, block: u64, say: &mut impl FnMut(Delta)) {
+        let words = self.before..self.said;
+        for cited in self.cited.drain(..) {
+            say(Delta::Citation { choice: 0, citation: cited.of(words.clone()) });
+        }
+        (self.block, self.before) = (block, self.said);
+    }
+}
+
 /// Reads a stream frame by frame.
 #[derive(Default)]
 pub(super) struct Frames {
@@ -74,6 +96,7 @@ pub(super) struct Frames {
     /// The blocks that call tools, by their index.
     blocks: Vec<(u64, Block)>,
     calls: u32,
+    cites: Cites,
     /// Nothing but what was used is missing.
     finished: bool,
     /// The answer is whole, or can no longer become it. What follows is not looked at.
@@ -99,8 +122,12 @@ impl Frames {
         match frame.kind.as_str() {
             "contentBlockStart" => self.block(wire, &mut say),
             "contentBlockDelta" => self.delta(wire, &mut say),
+            "contentBlockStop" => {
+                self.cites.pass_to(wire.content_block_index.saturating_add(1), &mut say)
+            }
             "messageStop" => {
                 self.finished = true;
+                self.cites.pass_to(0, &mut say);
                 let finish = wire.stop_reason.as_deref().map_or(Finish::Stop, finish);
                 let only_json = finish == Finish::ToolCalls && self.calls == 0;
                 let finish = if only_json { Finish::Stop } else { finish };
@@ -113,7 +140,7 @@ impl Frames {
                 self.ended = true;
                 events.push(StreamEvent::Done(Bytes::new()));
             }
-            // The beginning says only the role; blocks end where others begin.
+            // The beginning says only the role.
             _ => {}
         }
         Ok(())
@@ -131,10 +158,15 @@ impl Frames {
         say(Delta::ToolCall { choice: 0, call, id, name, signature: None });
     }
 
-    fn delta(&self, wire: Wire, say: &mut impl FnMut(Delta)) {
+    fn delta(&mut self, wire: Wire, say: &mut impl FnMut(Delta)) {
         let choice = 0;
         let said = |text: Option<String>| text.filter(|text| !text.is_empty());
+        if wire.content_block_index != self.cites.block {
+            self.cites.pass_to(wire.content_block_index, say);
+        }
+        self.cites.cited.extend(wire.delta.citation);
         if let Some(text) = said(wire.delta.text) {
+            self.cites.said += text.chars().count() as u64;
             say(Delta::Text { choice, text });
         }
         if let Some(text) = said(wire.delta.tool_use.and_then(|tool| tool.input)) {

@@ -429,3 +429,17 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn what_stays_in_the_cache_for_an_hour_is_told_apart() {
+    let body = json!({"stopReason": "end_turn",
+        "output": {"message": {"role": "assistant", "content": [{"text": "x"}]}},
+        "usage": {"inputTokens": 5, "outputTokens": 1, "totalTokens": 16,
+            "cacheReadInputTokens": 0, "cacheWriteInputTokens": 10,
+            "cacheDetails": [{"ttl": "1h", "inputTokens": 7}, {"ttl": "5m", "inputTokens": 3}]}});
+    let request =
+        request(Endpoint::Messages, &json!({"model": "a", "max_tokens": 9, "messages": []}));
+    let reply = PROVIDER.decode(&request, &target(CLAUDE), StatusCode::OK, body.to_string().into());
+    let usage = reply.unwrap().usage().unwrap();
+    assert_eq!((usage.cache_write, usage.cache_write_1h), (Tokens(10), Tokens(7)));
+}

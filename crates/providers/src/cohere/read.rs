@@ -48,7 +48,7 @@ struct WireSource {
 impl WireCitation {
     /// One for each document: what tools said has no title.
     fn citations(self) -> impl Iterator<Item = Citation> {
-        let (start, end) = (self.start.unwrap_or(0), self.end.unwrap_or(0));
+        let words = self.start.zip(self.end).map(|(start, end)| start..end);
         self.sources.into_iter().flatten().filter_map(move |source| {
             let document = source.document.filter(|_| source.r#type.as_deref() == Some("document"));
             let said = |name: &str| Some(document.as_ref()?.get(name)?.as_str()?.to_owned());
@@ -56,7 +56,8 @@ impl WireCitation {
             // A document that the client sent has no address, but an id.
             let named = || format!("source:{}", source.id.as_deref().unwrap_or("unknown"));
             let url = source.url.clone().or_else(|| said("url")).unwrap_or_else(named);
-            Some(Citation { start, end, title: said("title").unwrap_or_default(), url })
+            let (words, title) = (words.clone(), said("title").unwrap_or_default());
+            Some(Citation { words, title, url: Some(url), ..Citation::default() })
         })
     }
 }
