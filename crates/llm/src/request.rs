@@ -303,6 +303,11 @@ impl ChatRequest {
         bare
     }
 
+    /// The JSON text of a member at the top of the body. Reads it again.
+    pub(crate) fn member(&self, name: &str) -> Option<&str> {
+        edit::member(&self.body, name)
+    }
+
     pub(crate) fn has(&self, name: &str) -> bool {
         self.facts.names.iter().any(|known| match known {
             Name::At(span) => &self.body[span.range()] == name.as_bytes(),

@@ -1,11 +1,11 @@
-//! Cohere by its second API: chats, with tools, pictures and thoughts, vectors and ranks. Citations have
-//! no place in the answers of other dialects and are left out.
+//! Cohere by its second API: chats, with tools, pictures and thoughts, vectors and ranks. What
+//! an answer cites of documents is told in the client's words.
 
 mod read;
 mod write;
 
 use bytes::Bytes;
-use dunlin_llm::{ChatReply, ChatRequest, Endpoint, Target};
+use dunlin_llm::{ChatReply, ChatRequest, Endpoint, RETURN_DOCUMENTS, Target, edit};
 use dunlin_types::{Credential, UnixMillis};
 use http::{Request, StatusCode};
 
@@ -29,6 +29,25 @@ fn root(api_base: &str) -> &str {
         root = root.strip_suffix(end).unwrap_or(root);
     }
     root
+}
+
+impl Cohere {
+    /// Clients rank in its own words, of either version. The second gives no documents back: they are
+    /// added to its answer.
+    fn rank(
+        &self,
+        request: &ChatRequest,
+        to: &Target,
+        credential: &Credential,
+    ) -> Result<Request<Bytes>, EncodeError> {
+        let base = to.api_base.trim_end_matches('/');
+        let first = base.ends_with("/v1/rerank")
+            || (request.ranks_parts() && !base.ends_with("/v2/rerank"));
+        let path = if first { "/v1/rerank" } else { "/v2/rerank" };
+        let body = params::bytes(self, request, to, &to.model)?;
+        let body = if first { body } else { edit::without(body, &[RETURN_DOCUMENTS]) };
+        post(root(base).to_owned() + path, body, to, credential)
+    }
 }
 
 impl Provider for Cohere {
@@ -77,8 +96,7 @@ impl Provider for Cohere {
         } else if asked.is_chat() && asked != Endpoint::CountTokens {
             ("/v2/chat", write::chat(&params::form(self, request, to)?, &to.model)?)
         } else if asked == Endpoint::Rerank {
-            // Clients rank in its own words.
-            ("/v2/rerank", request.encode_for(&to.model, &to.body_defaults))
+            return self.rank(request, to, credential);
         } else {
             return Err(EncodeError::UnsupportedEndpoint {
                 provider: self.id,
@@ -101,7 +119,7 @@ impl Provider for Cohere {
         let reply = if request.endpoint() == Endpoint::Embeddings {
             read::vectors(&body, request).map(ChatReply::from)
         } else if request.endpoint() == Endpoint::Rerank {
-            ChatReply::parse(body)
+            ChatReply::parse(request.with_documents(body))
         } else {
             read::reply(&body).map(ChatReply::from)
         };

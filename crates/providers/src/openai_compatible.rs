@@ -264,7 +264,7 @@ impl Provider for OpenAiCompatible {
             if self.quirks.ranks_in_data && request.endpoint() == Endpoint::Rerank {
                 body = edit::renamed(body, "data", "results");
             }
-            ChatReply::parse(body)
+            ChatReply::parse(request.with_documents(body))
         } else {
             read_reply(&body).map(ChatReply::from)
         };

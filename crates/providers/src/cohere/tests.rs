@@ -260,3 +260,34 @@ fn documents_are_ranked_in_its_own_words() {
     let stamp = Stamp { model: "alias", id: "x", now: 7, request: "", turn: None };
     assert_eq!(reply.unwrap().write(Endpoint::Rerank, stamp), answer);
 }
+
+#[test]
+fn documents_are_given_back_though_its_second_version_does_not() {
+    let asked = |more: Value| {
+        let mut body = json!({"model": "x", "query": "a", "documents": ["a", "b"]});
+        body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        body
+    };
+    let both = json!({"return_documents": true, "max_chunks_per_doc": 2});
+    let objects = json!({"documents": [{"text": "a"}], "rank_fields": ["text"]});
+    for (base, more, url) in [
+        ("https://c", json!({"return_documents": true}), "https://c/v2/rerank"),
+        ("https://c/v2/rerank", both.clone(), "https://c/v2/rerank"),
+        // Only the first version knows these, and gives documents back itself.
+        ("https://c", both, "https://c/v1/rerank"),
+        ("https://c/v1", objects, "https://c/v1/rerank"),
+        ("https://c/v1/rerank/", json!({"return_documents": true}), "https://c/v1/rerank"),
+    ] {
+        let body = asked(more.clone());
+        let (sent_to, sent) = sent(Endpoint::Rerank, base, &body);
+        assert_eq!(sent_to, url, "{more}");
+        let says = more.get("return_documents").filter(|_| url.ends_with("/v1/rerank"));
+        assert_eq!(sent.get("return_documents"), says, "{more}");
+    }
+    let asked = request(Endpoint::Rerank, &asked(json!({"return_documents": true})));
+    let answer = Bytes::from_static(br#"{"id":"r","results":[{"index":1,"relevance_score":0.5}]}"#);
+    let reply = PROVIDER.decode(&asked, &target("http://c"), StatusCode::OK, answer).unwrap();
+    let stamp = Stamp { model: "alias", id: "x", now: 7, request: "", turn: None };
+    let told: Value = serde_json::from_slice(&reply.write(Endpoint::Rerank, stamp)).unwrap();
+    assert_eq!(told["results"][0]["document"], json!({"text": "b"}));
+}
