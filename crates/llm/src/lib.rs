@@ -9,6 +9,7 @@
 
 pub mod anthropic;
 pub mod batch;
+mod bound;
 pub mod client;
 pub mod credentials;
 pub mod edit;
@@ -39,6 +40,7 @@ mod target;
 mod tier;
 mod usage;
 
+pub use bound::Bound;
 pub use dunlin_types::Usage;
 pub use endpoint::{Dialect, Endpoint, Stamp, StreamWriter};
 pub use estimate::tokens_in;

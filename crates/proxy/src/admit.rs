@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
 use dunlin_admission::{Bounds, Counted, Demand, Permit, Refusal};
-use dunlin_llm::{ChatRequest, Extras};
+use dunlin_llm::{Bound, ChatRequest, Extras};
 use dunlin_router::{Candidates, Group, candidates};
 use dunlin_state::Rank;
 use dunlin_types::{Line, Tokens};
@@ -63,7 +63,8 @@ impl<'a> Asks<'a> {
                 return Ok(Admitted { gave_way: true, ..admitted });
             }
         }
-        Err(Refused::admission(refusal, self.caller, self.call.started))
+        let refused = Refused::admission(refusal, self.caller, self.call.started);
+        Err(refused.bounded_by(Bound::field_of(what.chat.endpoint())))
     }
 
     async fn one(

@@ -11,8 +11,9 @@ use dunlin_types::{Line, NanoUsd};
 use crate::figure::usd;
 use crate::headers;
 
-/// The message. `key` is how the caller's key is shown.
-pub(crate) fn message(over: &OverBudget, key: &str) -> String {
+/// The message. `key` is how the caller's key is shown, and `bound` the field by which a request
+/// bounds its answer.
+pub(crate) fn message(over: &OverBudget, key: &str, bound: &str) -> String {
     let (spent, limit) = (usd(over.spent), usd(over.limit));
     let exceeded = |whose: String| {
         format!("Budget has been exceeded! {whose} Current cost: {spent}, Max budget: {limit}")
@@ -45,19 +46,19 @@ pub(crate) fn message(over: &OverBudget, key: &str) -> String {
     if let Some(which) = which {
         let _infallible = write!(message, " ({which})");
     }
-    tell_rest(&mut message, over);
+    tell_rest(&mut message, over, bound);
     message
 }
 
 /// Why something is left and yet not enough, when the budget begins anew, and what of it is nobody's
 /// at the moment.
-fn tell_rest(message: &mut String, over: &OverBudget) {
+fn tell_rest(message: &mut String, over: &OverBudget, bound: &str) {
     let left = NanoUsd(over.limit.0.saturating_sub(over.spent.0.saturating_add(over.withheld.0)));
     if let Some(could_cost) = over.could_cost.filter(|_| left > NanoUsd::ZERO) {
         let _infallible = write!(
             message,
             ". This request could cost up to ${}, ${} is left, and the budget is strict: send \
-             max_tokens, or a smaller one, to bound what it can cost",
+             {bound}, or a smaller one, to bound what it can cost",
             usd(could_cost),
             usd(left)
         );
@@ -100,7 +101,7 @@ fn crossed(over: &OverBudget) -> String {
         }
         _ => format!("Exceeded budget for deployment model_id: {name}: {spent} >= {limit}"),
     };
-    tell_rest(&mut message, over);
+    tell_rest(&mut message, over, "max_tokens");
     message
 }
 
@@ -125,12 +126,16 @@ mod tests {
             status: 422,
         };
         let begins = "Budget has been exceeded! Proxy Current cost: 0.0, Max budget: 0.1";
-        let told = message(&over(Some(NanoUsd(1_310_720_000)), 0), "sk-...abcd");
+        let strict = over(Some(NanoUsd(1_310_720_000)), 0);
+        let told = message(&strict, "sk-...abcd", "max_tokens");
         let rest = told.strip_prefix(begins).expect("LiteLLM's beginning");
         assert!(rest.contains("could cost up to $1.31072, $0.1 is left"), "{rest}");
-        assert!(rest.contains("max_tokens"), "{rest}");
-        assert_eq!(message(&over(None, 0), "sk-...abcd"), begins, "not a strict one");
-        let spent = message(&over(Some(NanoUsd(1_310_720_000)), 100_000_000), "sk-...abcd");
+        assert!(rest.contains("send max_tokens"), "{rest}");
+        let google = message(&strict, "sk-...abcd", "generationConfig.maxOutputTokens");
+        assert!(google.contains("send generationConfig.maxOutputTokens"), "{google}");
+        assert_eq!(message(&over(None, 0), "sk-...abcd", "max_tokens"), begins, "not a strict one");
+        let spent = over(Some(NanoUsd(1_310_720_000)), 100_000_000);
+        let spent = message(&spent, "sk-...abcd", "max_tokens");
         assert!(!spent.contains("could cost"), "{spent}");
     }
 }

@@ -96,6 +96,8 @@ pub(crate) enum Refused {
         over: Box<OverBudget>,
         /// How the caller's key is shown.
         key: String,
+        /// The field by which a request bounds its answer.
+        bound: &'static str,
     },
     RateLimited {
         limited: Box<RateLimited>,
@@ -198,7 +200,7 @@ impl Refused {
                 let (expired, now) = (headers::utc(at), headers::utc(now));
                 Self::Credential(CredentialError::Expired { name, expired, now })
             }
-            Refusal::OverBudget(over) => Self::OverBudget { over, key: name },
+            Refusal::OverBudget(over) => Self::OverBudget { over, key: name, bound: "max_tokens" },
             Refusal::RateLimited(limited) => Self::RateLimited { limited, key: None },
             Refusal::NodeFull { limit } => Self::NodeFull { limit },
             Refusal::CannotKnow { reason } => Self::CannotKnow { reason },
@@ -220,6 +222,14 @@ impl Refused {
             (Refusal::NodeFull { limit }, Caller::Master) => Self::NodeFull { limit },
             (refusal, Caller::Master) => Self::CannotKnow { reason: refusal.to_string() },
         }
+    }
+
+    /// The same of a request that bounds its answer by the field `bound`.
+    pub(crate) fn bounded_by(mut self, bound: &'static str) -> Self {
+        if let Self::OverBudget { bound: field, .. } = &mut self {
+            *field = bound;
+        }
+        self
     }
 
     /// A model that nobody serves, or not to this caller.
@@ -346,8 +356,8 @@ impl Refused {
                 own(400, "invalid_request_error", "a path may not have `.` or `..` in it")
             }
             Self::Answered(error) => of_error(error),
-            Self::OverBudget { over, key } => {
-                own(over.status, "budget_exceeded", budget::message(over, key))
+            Self::OverBudget { over, key, bound } => {
+                own(over.status, "budget_exceeded", budget::message(over, key, bound))
             }
             Self::RateLimited { limited, .. } => {
                 own(429, "throttling_error", limits::message(limited))

@@ -2,7 +2,7 @@
 
 use dunlin_admission::Bounds;
 use dunlin_ledger::{Ask, Context, Kind, Pricing};
-use dunlin_llm::{ChatRequest, Media, Picture, tokens_in};
+use dunlin_llm::{Bound, ChatRequest, Media, Picture, tokens_in};
 use dunlin_router::{Deployment, Group, context};
 use dunlin_state::Key;
 use dunlin_types::Tokens;
@@ -39,15 +39,17 @@ pub(crate) fn larger(one: Bounds, other: Bounds) -> Bounds {
     Bounds { likely: one.likely.max(other.likely), most: one.most.max(other.most) }
 }
 
-/// What a call of so many bytes may cost of which no more is known.
-pub(crate) fn of_bytes(pricing: &Pricing, bytes: u64) -> Bounds {
+/// What a call of so many bytes may cost of which no more is known than how long its answers may be.
+pub(crate) fn of_bytes(pricing: &Pricing, bytes: u64, bound: Bound) -> Bounds {
     if *pricing == Pricing::Unpriced {
         return Bounds::UNKNOWN;
     }
     let ask =
         |prompt, output| pricing.most(&Ask { prompt, output, kinds: KINDS, ..Ask::default() });
-    let likely = ask(tokens_in(bytes), ASSUMED_OUTPUT);
-    Bounds { likely, most: ask(Tokens(bytes), LONGEST_OUTPUT) }
+    let longest = bound.tokens.unwrap_or(LONGEST_OUTPUT);
+    let all = |tokens: Tokens| Tokens(tokens.0.saturating_mul(bound.answers));
+    let likely = ask(tokens_in(bytes), all(ASSUMED_OUTPUT.min(longest)));
+    Bounds { likely, most: ask(Tokens(bytes), all(longest)) }
 }
 
 /// How long an answer may be that names no maximum, by what is known of others.

@@ -14,7 +14,7 @@ use dunlin_admission::{Bounds, Demand, Refusal};
 use dunlin_journal::Origin;
 use dunlin_ledger::Pricing;
 use dunlin_llm::credentials::key_in_query;
-use dunlin_llm::{Endpoint, Labels, Named, tokens_in};
+use dunlin_llm::{Bound, Endpoint, Labels, Named, tokens_in};
 use dunlin_providers::sigv4::path_segment;
 use dunlin_router::Catalog;
 use dunlin_router::relay::{Asked, Lenders, lenders, priced};
@@ -72,12 +72,13 @@ async fn conduct(
 
     let prompt_estimate = tokens_in(body.len() as u64);
     let model = named.models().next().unwrap_or_default();
+    let size @ (_, bound) = (body.len() as u64, Bound::of_call(way.prefix, path, &body));
     let demand = Demand {
-        cost: cost(&serving.catalog, way, &head.method, &lenders, model, body.len()),
+        cost: cost(&serving.catalog, way, &head.method, &lenders, model, size),
         ..Demand::free(call.id, model, prompt_estimate, serving.settings.counted)
     };
     let admitted = proxy.0.admission.admit(caller.key(), demand.clone()).await;
-    let permit = admitted.map_err(|no| refusal(call, &caller, model, &origin, no))?;
+    let permit = admitted.map_err(|no| refusal(call, &caller, (model, bound), &origin, no))?;
     let told = Told::of_admission(call, &caller, permit.limits());
     let about = About::relayed(model, prompt_estimate, origin);
     let mut bill = Bill::open(proxy.clone(), permit, call, &caller, about);
@@ -125,13 +126,12 @@ async fn conduct(
         }
     };
     let told = told.lent(call, &deployment);
-    let generates = head.method == Method::POST;
     let (status, headers) = (relayed.status, fields::incoming(&relayed.headers));
-    let body = passing::body(relayed, bill, Some(price), generates);
+    let body = passing::body(relayed, bill, Some(price), head.method == Method::POST);
     Ok(headers::relayed(told, status, headers, body))
 }
 
-/// What a call may cost, by its length and by what its model may answer with. A call that makes
+/// What a call may cost, by its length and by how long its answers may be. A call that makes
 /// nothing costs nothing.
 fn cost(
     catalog: &Catalog,
@@ -139,21 +139,20 @@ fn cost(
     method: &Method,
     lenders: &Lenders,
     model: &str,
-    bytes: usize,
+    (bytes, bound): (u64, Bound),
 ) -> Bounds {
     if *method != Method::POST {
         return Bounds::default();
     }
-    let bytes = bytes as u64;
     if lenders.renamed.as_deref() == Some(model) {
         let all = lenders.group.deployments.iter();
         return all
-            .map(|by| hold::of_bytes(&by.price, bytes))
+            .map(|by| hold::of_bytes(&by.price, bytes, bound))
             .reduce(hold::larger)
             .unwrap_or_default();
     }
     let pricing = priced(catalog, way.providers, model).unwrap_or(Pricing::Unpriced);
-    hold::of_bytes(&pricing, bytes)
+    hold::of_bytes(&pricing, bytes, bound)
 }
 
 /// The query as it is passed on. Google's clients put their key there: it is taken for a header.
@@ -198,9 +197,15 @@ fn choose(
     found.map_err(|none| Refused::no_lender(none, way, caller))
 }
 
-fn refusal(call: &Call, caller: &Caller, model: &str, origin: &Origin, no: Refusal) -> Refused {
+fn refusal(
+    call: &Call,
+    caller: &Caller,
+    (model, bound): (&str, Bound),
+    origin: &Origin,
+    no: Refusal,
+) -> Refused {
     call.known.asks(model, false, "pass_through_endpoint", origin);
-    Refused::admission(no, caller, call.started)
+    Refused::admission(no, caller, call.started).bounded_by(bound.field)
 }
 
 fn unanswered(lenders: &Lenders, failed: GroupFailed) -> Failed {

@@ -334,3 +334,43 @@ async fn a_passed_call_is_refused_where_a_budget_is_spent_or_a_limit_reached() -
     assert_eq!(caller.post(&url, &Body::Chat("upstream-name").json()).await?.status, 200);
     Ok(())
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_strict_budget_goes_by_the_bound_that_each_api_has() -> anyhow::Result<()> {
+    let setup = start(Settings::default()).await?;
+    // An answer of 131,072 tokens costs more.
+    let caller = setup.make_key(0, json!({"max_budget": 0.01, "strict_budget": true})).await?;
+    for (path, body, field, bounded) in [
+        (
+            "/openai/v1/chat/completions",
+            Body::Chat("upstream-name"),
+            "max_completion_tokens",
+            json!({"max_tokens": 9}),
+        ),
+        (
+            "/gemini/v1beta/models/gemini-up:generateContent",
+            Body::Contents,
+            "generationConfig.maxOutputTokens",
+            json!({"generationConfig": {"maxOutputTokens": 9}}),
+        ),
+        (
+            "/ollama/api/chat",
+            Body::Chat("llama-up"),
+            "options.num_predict",
+            json!({"options": {"num_predict": 9}}),
+        ),
+    ] {
+        let url = setup.cluster.url(0, path);
+        let mut body = body.json();
+        let before = setup.mock.stats().requests;
+        let refused = caller.post(&url, &body).await?;
+        assert_error(&refused, 422, json!("budget_exceeded"), "Budget has been exceeded! ");
+        assert!(refused.body.contains(&format!("send {field}, or")), "{path}: {}", refused.body);
+        assert_eq!(setup.mock.stats().requests, before, "{path}");
+        let all = body.as_object_mut().expect("an object");
+        all.extend(bounded.as_object().expect("an object").clone());
+        let reply = caller.post(&url, &body).await?;
+        assert_eq!(reply.status, 200, "{path}: {}", reply.body);
+    }
+    Ok(())
+}

@@ -1,0 +1,260 @@
+//! How long the answer to a call of a provider's own API may be at most: each API has a field of its
+//! own for it. What is not sure to bind is no bound.
+
+use dunlin_types::Tokens;
+
+use crate::endpoint::Endpoint;
+use crate::json::{Member, members};
+use crate::parse::choices;
+
+/// What a call says of the length of its answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bound {
+    /// The field that says it there.
+    pub field: &'static str,
+    /// The most tokens of one answer. `None`: it does not say, or nobody knows how it would.
+    pub tokens: Option<Tokens>,
+    /// How many answers it asks for, at least 1.
+    pub answers: u64,
+}
+
+/// Where an API has its bound.
+struct Place {
+    /// As messages call it.
+    field: &'static str,
+    /// Groups of spellings of one field; dots lead into objects. Of several the largest binds.
+    spellings: &'static [&'static [&'static str]],
+    /// The number of answers.
+    answers: &'static [&'static str],
+}
+
+const NOWHERE: Place = Place { field: "max_tokens", spellings: &[], answers: &["n"] };
+const MAX_TOKENS: Place = Place { spellings: &[&["max_tokens"]], ..NOWHERE };
+/// Old servers do not know the first and pass it over.
+const CHAT: Place = Place {
+    field: "max_completion_tokens",
+    spellings: &[&["max_completion_tokens"], &["max_tokens"]],
+    ..NOWHERE
+};
+const RESPONSES: Place =
+    Place { field: "max_output_tokens", spellings: &[&["max_output_tokens"]], answers: &[] };
+const GOOGLE: Place = Place {
+    field: "generationConfig.maxOutputTokens",
+    spellings: &[&[
+        "generationConfig.maxOutputTokens",
+        "generationConfig.max_output_tokens",
+        "generation_config.maxOutputTokens",
+        "generation_config.max_output_tokens",
+    ]],
+    answers: &[
+        "generationConfig.candidateCount",
+        "generationConfig.candidate_count",
+        "generation_config.candidateCount",
+        "generation_config.candidate_count",
+    ],
+};
+const CONVERSE: Place = Place {
+    field: "inferenceConfig.maxTokens",
+    spellings: &[&["inferenceConfig.maxTokens"]],
+    answers: &[],
+};
+const OLLAMA: Place =
+    Place { field: "options.num_predict", spellings: &[&["options.num_predict"]], answers: &[] };
+
+/// Prefixes behind which servers know both names of the bound of a chat.
+const KNOW_BOTH: [&str; 9] = [
+    "azure",
+    "cerebras",
+    "groq",
+    "hosted_vllm",
+    "openai",
+    "openai_passthrough",
+    "openrouter",
+    "vllm",
+    "xai",
+];
+
+impl Bound {
+    /// Of a call of `path` behind one of our prefixes.
+    #[must_use]
+    pub fn of_call(prefix: &str, path: &str, body: &[u8]) -> Self {
+        let text = std::str::from_utf8(body).unwrap_or_default();
+        let place = place(prefix, path.trim_end_matches('/'), text);
+        let body = members(text).unwrap_or_default();
+        let found: Option<Vec<u64>> =
+            place.spellings.iter().filter_map(|group| said(&body, group)).collect();
+        let longest = found.and_then(|found| found.into_iter().max());
+        let answers = place.answers.iter().flat_map(|path| values(&body, path));
+        let answers = answers.map(choices).max().map_or(1, u64::from);
+        Self { field: place.field, tokens: longest.map(Tokens), answers }
+    }
+
+    /// The field of that name in the requests of our own endpoints.
+    #[must_use]
+    pub fn field_of(endpoint: Endpoint) -> &'static str {
+        match endpoint {
+            Endpoint::Responses => RESPONSES.field,
+            Endpoint::GenerateContent | Endpoint::StreamGenerateContent => GOOGLE.field,
+            Endpoint::ChatCompletions
+            | Endpoint::Completions
+            | Endpoint::CountTokens
+            | Endpoint::Embeddings
+            | Endpoint::ImageEdits
+            | Endpoint::ImageGenerations
+            | Endpoint::Messages
+            | Endpoint::Moderations
+            | Endpoint::Rerank
+            | Endpoint::Speech
+            | Endpoint::Transcriptions
+            | Endpoint::Translations => MAX_TOKENS.field,
+        }
+    }
+}
+
+fn place(prefix: &str, path: &str, body: &str) -> Place {
+    let last = path.rsplit('/').next().unwrap_or_default();
+    let verb = last.rsplit_once(':').map(|(_, verb)| verb);
+    match (prefix, verb, last) {
+        (
+            "gemini" | "vertex-ai" | "vertex_ai",
+            Some("generateContent" | "streamGenerateContent"),
+            _,
+        ) => GOOGLE,
+        ("vertex-ai" | "vertex_ai", Some("rawPredict" | "streamRawPredict"), _) => MAX_TOKENS,
+        ("bedrock", _, "converse" | "converse-stream") => CONVERSE,
+        // Each family of models has words of its own; this one names them.
+        ("bedrock", _, "invoke" | "invoke-with-response-stream")
+            if body.contains("\"anthropic_version\"") =>
+        {
+            MAX_TOKENS
+        }
+        ("bedrock", ..) => NOWHERE,
+        ("ollama", _, _) if path.ends_with("/api/chat") || path.ends_with("/api/generate") => {
+            OLLAMA
+        }
+        (_, _, "responses") => RESPONSES,
+        (prefix, _, "completions") if path.ends_with("chat/completions") => {
+            if KNOW_BOTH.contains(&prefix) { CHAT } else { MAX_TOKENS }
+        }
+        (_, _, "completions") => MAX_TOKENS,
+        ("anthropic" | "azure_ai" | "deepseek" | "hosted_vllm" | "vllm", _, "messages") => {
+            MAX_TOKENS
+        }
+        ("cohere", _, "chat") => MAX_TOKENS,
+        _ => NOWHERE,
+    }
+}
+
+/// The number that one of these spellings says. `Some(None)`: it is said so that nobody knows which
+/// counts, or that it does not bind: twice, or 0, or below. `None`: not, or `null`.
+fn said(body: &[Member<'_>], spellings: &[&str]) -> Option<Option<u64>> {
+    let mut found = spellings.iter().flat_map(|path| values(body, path));
+    let (first, second) = (found.next()?, found.next());
+    match (first, second) {
+        ("null", None) => None,
+        (number, None) => Some(number.parse().ok().filter(|number| *number > 0)),
+        (_, Some(_)) => Some(None),
+    }
+}
+
+/// All that stands at a path, duplicates included.
+fn values<'t>(body: &[Member<'t>], path: &str) -> Vec<&'t str> {
+    let (name, rest) = path.split_once('.').map_or((path, None), |(name, rest)| (name, Some(rest)));
+    let here = body.iter().filter(|member| member.name == name).map(|member| member.value);
+    match rest {
+        Some(rest) => {
+            let inside = |value| members(value).unwrap_or_default();
+            here.flat_map(|value| values(&inside(value), rest)).collect()
+        }
+        None => here.collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_api_has_its_own_field_for_the_bound() {
+        let claude = r#"{"anthropic_version":"x","max_tokens":7}"#;
+        for (prefix, path, body, expected) in [
+            ("openai", "/v1/chat/completions", r#"{"max_tokens":7}"#, Some(7)),
+            (
+                "openai",
+                "/v1/chat/completions",
+                r#"{"max_completion_tokens":9,"max_tokens":7}"#,
+                Some(9),
+            ),
+            (
+                "openai",
+                "/v1/chat/completions",
+                r#"{"max_completion_tokens":null,"max_tokens":7}"#,
+                Some(7),
+            ),
+            (
+                "azure",
+                "/openai/deployments/d/chat/completions",
+                r#"{"max_completion_tokens":9}"#,
+                Some(9),
+            ),
+            // It would not be read there.
+            ("mistral", "/v1/chat/completions", r#"{"max_completion_tokens":9}"#, None),
+            ("openai", "/v1/completions", r#"{"max_tokens":7}"#, Some(7)),
+            ("openai", "/v1/responses", r#"{"max_output_tokens":7}"#, Some(7)),
+            ("openai", "/v1/responses", r#"{"max_tokens":7}"#, None),
+            ("anthropic", "/v1/messages", r#"{"max_tokens":7}"#, Some(7)),
+            ("anthropic", "/v1/messages/batches", r#"{"max_tokens":7}"#, None),
+            ("cohere", "/v2/chat", r#"{"max_tokens":7}"#, Some(7)),
+            (
+                "gemini",
+                "/v1beta/models/g:generateContent",
+                r#"{"generationConfig":{"maxOutputTokens":7}}"#,
+                Some(7),
+            ),
+            (
+                "vertex_ai",
+                "/v1/projects/p/models/g:streamGenerateContent",
+                r#"{"generation_config":{"max_output_tokens":7}}"#,
+                Some(7),
+            ),
+            ("gemini", "/v1beta/models/g:generateContent", r#"{"max_tokens":7}"#, None),
+            ("vertex_ai", "/v1/publishers/anthropic/models/c:rawPredict", claude, Some(7)),
+            (
+                "bedrock",
+                "/model/m/converse-stream",
+                r#"{"inferenceConfig":{"maxTokens":7}}"#,
+                Some(7),
+            ),
+            ("bedrock", "/model/m/converse", r#"{"max_tokens":7}"#, None),
+            ("bedrock", "/model/m/invoke", claude, Some(7)),
+            ("bedrock", "/model/m/invoke", r#"{"max_tokens":7}"#, None),
+            ("ollama", "/api/chat", r#"{"options":{"num_predict":7}}"#, Some(7)),
+            ("ollama", "/api/chat", r#"{"options":{"num_predict":-1}}"#, None),
+            // Said so that the provider may read otherwise.
+            ("openai", "/v1/responses", r#"{"max_output_tokens":7,"max_output_tokens":9}"#, None),
+            (
+                "openai",
+                "/v1/chat/completions",
+                r#"{"max_completion_tokens":"9","max_tokens":7}"#,
+                None,
+            ),
+            (
+                "gemini",
+                "/v1beta/models/g:generateContent",
+                r#"{"generationConfig":{"maxOutputTokens":7},"generation_config":{"maxOutputTokens":9}}"#,
+                None,
+            ),
+            ("openai", "/v1/chat/completions", r#"{"max_tokens":0}"#, None),
+            ("openai", "/v1/chat/completions", "{", None),
+            ("openai", "/v1/images/generations", r#"{"max_tokens":7}"#, None),
+        ] {
+            let bound = Bound::of_call(prefix, path, body.as_bytes());
+            assert_eq!(bound.tokens, expected.map(Tokens), "{prefix}{path} {body}");
+        }
+        let four = Bound::of_call("openai", "/v1/chat/completions", br#"{"n":"4","max_tokens":7}"#);
+        assert_eq!((four.answers, four.field), (4, "max_completion_tokens"));
+        let body = br#"{"generationConfig":{"candidateCount":2}}"#;
+        let two = Bound::of_call("gemini", "/v1beta/models/g:generateContent", body);
+        assert_eq!((two.answers, two.field), (2, "generationConfig.maxOutputTokens"));
+    }
+}
