@@ -227,6 +227,8 @@ pub struct Full {
     pub only: Option<Counted>,
     /// Its size.
     pub limit: u64,
+    /// What is left of it: too little for the request.
+    pub remaining: u64,
     /// How long until the request could pass.
     pub retry_after: Duration,
 }

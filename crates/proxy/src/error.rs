@@ -457,6 +457,9 @@ impl Failed {
                     told::retry_after(&mut told, wait);
                 }
                 told::upstream_retry_after(&mut told, first);
+                if let GroupFailed::Full { full, .. } = first {
+                    limits::full(&mut told, full, call.endpoint.dialect(), call.started);
+                }
                 let mut body = unanswered.body();
                 too_long_for(call.endpoint, unanswered, &mut body);
                 body

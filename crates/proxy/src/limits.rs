@@ -7,7 +7,7 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use axum::http::{HeaderName, HeaderValue};
-use dunlin_admission::{LimitStatus, Limited, RateLimited};
+use dunlin_admission::{Counted, Full, LimitStatus, Limited, RateLimited};
 use dunlin_llm::Dialect;
 use dunlin_types::UnixMillis;
 
@@ -79,19 +79,42 @@ fn tell_until(
     }
     for what in [Limited::Requests, Limited::Tokens] {
         let Some(limit) = nearest(what) else { continue };
-        let [most, rest, reset] = of_dialect(dialect, what);
-        told.number(most, limit.limit);
-        told.number(rest, limit.remaining);
-        let Some(wait) = wait else { continue };
-        let back = match dialect {
-            Dialect::Anthropic => headers::rfc3339(now, wait),
-            Dialect::Gemini | Dialect::OpenAi | Dialect::Responses => span(wait),
-        };
-        told.text(reset, &back);
+        let figures = (limit.limit, limit.remaining);
+        tell_nearest(told, (what, figures), wait, dialect, now);
     }
     let (policies, states) = draft(limits, wait);
     told.text(POLICY, &policies);
     told.text(STATE, &states);
+}
+
+/// Tells a request that no deployment has room for of the limit that is the first to let it through:
+/// it is the provider's in the client's eyes, and has no scope. Tokens of prompts or of answers alone,
+/// and requests at once, have no such names.
+pub(crate) fn full(told: &mut Lines, full: &Full, dialect: Dialect, now: UnixMillis) {
+    let Full { what, only, limit, remaining, retry_after } = *full;
+    let counts_all = only.is_none_or(|only| only == Counted::Total);
+    if what != Limited::MaxParallelRequests && counts_all {
+        tell_nearest(told, (what, (limit, remaining)), Some(retry_after), dialect, now);
+    }
+}
+
+/// In the words of the client's SDK: a limit, what is left of it, and when it is back.
+fn tell_nearest(
+    told: &mut Lines,
+    (what, (limit, remaining)): (Limited, (u64, u64)),
+    wait: Option<Duration>,
+    dialect: Dialect,
+    now: UnixMillis,
+) {
+    let [most, rest, reset] = of_dialect(dialect, what);
+    told.number(most, limit);
+    told.number(rest, remaining);
+    let Some(wait) = wait else { return };
+    let back = match dialect {
+        Dialect::Anthropic => headers::rfc3339(now, wait),
+        Dialect::Gemini | Dialect::OpenAi | Dialect::Responses => span(wait),
+    };
+    told.text(reset, &back);
 }
 
 /// LiteLLM's names for a scope's limit, and for what is left of it.
@@ -233,6 +256,27 @@ mod tests {
         let mut told = Lines::default();
         tell(&mut told, &limits, dialect, UnixMillis(1_795_233_441_000));
         told.into_map()
+    }
+
+    #[test]
+    fn a_full_deployment_is_told_as_a_provider_would() {
+        let tell = |what, only| {
+            let retry_after = Duration::from_secs(7);
+            let this = Full { what, only, limit: 9, remaining: 2, retry_after };
+            let mut told = Lines::default();
+            full(&mut told, &this, Dialect::OpenAi, UnixMillis(0));
+            told.into_map()
+        };
+        assert_told(
+            &tell(Limited::Tokens, None),
+            &[
+                ("x-ratelimit-limit-tokens", "9"),
+                ("x-ratelimit-remaining-tokens", "2"),
+                ("x-ratelimit-reset-tokens", "7s"),
+            ],
+        );
+        assert_eq!(tell(Limited::Tokens, Some(Counted::Input)), HeaderMap::new());
+        assert_eq!(tell(Limited::MaxParallelRequests, None), HeaderMap::new());
     }
 
     fn assert_told(told: &HeaderMap, expected: &[(&str, &str)]) {

@@ -53,6 +53,7 @@ fn refused(only: Option<Counted>, why: NotTaken) -> NotEntered {
             what: short.what,
             only,
             limit: short.limit,
+            remaining: short.remaining,
             retry_after: short.retry_after,
         }),
         NotTaken::Refusal(refusal) => NotEntered::Refused(refusal),
