@@ -15,7 +15,7 @@ use dunlin_gossip::{Fact, Gossip, NodeFact};
 use dunlin_journal::{Bounds, Journal, OlderEpoch};
 use dunlin_metrics::Metrics;
 use dunlin_proxy::server::Open;
-use dunlin_proxy::{Front, OnStale, Proxy};
+use dunlin_proxy::{Front, OnStale, Proxy, Published};
 use dunlin_records::Records;
 use dunlin_rpc::{Inbox, Incoming, PassedOn, Rpc};
 use dunlin_seal::Sealer;
@@ -191,7 +191,7 @@ impl DataPart {
             in_force: in_force.clone(),
         };
         let (metrics, exporter) = metrics::of(told.clone(), tasks);
-        let proxy = start_proxy(&told, secrets, tasks);
+        let proxy = start_proxy(config, &told, secrets, tasks);
         let admin = admin_config(config, me, api_address.clone(), Arc::clone(&sealer));
         let admin = start_admin(admin, told, metrics);
         let app = routes(&proxy, &admin);
@@ -226,12 +226,21 @@ impl DataPart {
 }
 
 /// Begins to answer clients, once there is a config.
-fn start_proxy(parts: &metrics::Parts, secrets: &Secrets, tasks: &Tasks) -> Proxy {
+fn start_proxy(
+    config: &NodeConfig,
+    parts: &metrics::Parts,
+    secrets: &Secrets,
+    tasks: &Tasks,
+) -> Proxy {
+    let prices = Arc::clone(&config.options.prices);
+    let published = Published::new(move |provider, model| {
+        dunlin_config::published_of(&prices, provider, model)
+    });
     let tasks = tasks.tracker.clone();
     let (ids, tokenizer) = (dunlin_proxy::Ids::new(secrets), Tokenizer::new(&tasks));
     let metrics::Parts { consensus, store, admission, upstream, callbacks, open, .. } =
         parts.clone();
-    let own = dunlin_proxy::Config { ids, store, tokenizer, callbacks, tasks, open };
+    let own = dunlin_proxy::Config { ids, store, tokenizer, published, callbacks, tasks, open };
     Proxy::new(consensus.clock(), admission, upstream, own)
 }
 

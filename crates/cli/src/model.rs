@@ -1,5 +1,6 @@
 //! `dunlin model`: deployments that are set over the API, beside those of the config file.
 
+use clap::builder::UnknownArgumentValueParser;
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
@@ -15,9 +16,9 @@ pub enum ModelCommand {
     /// List all deployments: those of the config file, and those set over the API.
     #[command(visible_alias = "ls")]
     List(With<ListArgs>),
-    /// Show all of one deployment.
+    /// Show all of one deployment, or of all that serve a model.
     #[command(visible_alias = "show")]
-    Info(With<IdArgs>),
+    Info(With<InfoArgs>),
     /// Add a deployment; it serves on all nodes at once.
     Add(With<AddArgs>),
     /// Change what is given and leave the rest.
@@ -45,8 +46,16 @@ pub struct IdArgs {
 }
 
 #[derive(Args, Debug)]
+pub struct InfoArgs {
+    /// Its id, as `dunlin model list` shows it, or the name that clients call.
+    #[arg(value_name = "ID|NAME")]
+    id: String,
+}
+
+#[derive(Args, Debug)]
 pub struct DeleteArgs {
-    /// Its id, as `dunlin model list` shows it.
+    /// Its id, as `dunlin model list` shows it, or its model's name if it is the only one of it.
+    #[arg(value_name = "ID|NAME")]
     id: String,
     /// Do not ask.
     #[arg(short, long)]
@@ -91,6 +100,9 @@ struct Fields {
     /// because all users of a machine see the flags of its processes.
     #[arg(long, value_name = "FILE")]
     provider_key_file: Option<std::path::PathBuf>,
+    /// Never taken, and not to be mistaken for `--api-key-file`, which holds the gateway's own key.
+    #[arg(long = "api-key", hide = true, value_name = "KEY", value_parser = no_key_as_a_flag())]
+    _api_key: Option<String>,
     /// The credential whose values it takes: `dunlin credential list`.
     #[arg(long, value_name = "NAME")]
     credential: Option<String>,
@@ -168,31 +180,65 @@ async fn all(session: &Session) -> Result<Vec<Object>> {
     Ok(rows)
 }
 
-/// The deployment with that id, or the only one whose id begins so.
-async fn find(session: &Session, id: &str) -> Result<Object> {
+/// What is said to those who look for a flag that holds a provider's key.
+fn no_key_as_a_flag() -> UnknownArgumentValueParser {
+    UnknownArgumentValueParser::suggest_arg("--provider-key-file").and_suggest(
+        "the provider's key is read from a file, `-` for stdin; `--credential NAME` takes one that is \
+         stored, and `--param api_key=os.environ/NAME` names a variable that every node has",
+    )
+}
+
+/// The deployments with that id, the only one whose id begins so, or all those of the model of that
+/// name.
+async fn find(session: &Session, id: &str) -> Result<Vec<Object>> {
     let of = |row: &Object| row["model_info"]["id"].as_str().unwrap_or_default().to_owned();
     let start = id.trim_end_matches("...");
     let rows = all(session).await?;
+    let named = rows.iter().filter(|row| row["model_name"] == *id);
+    let named: Vec<Object> = named.cloned().collect();
     let mut found: Vec<Object> =
         rows.into_iter().filter(|row| of(row).starts_with(start)).collect();
     if let Some(exact) = found.iter().position(|row| of(row) == id) {
-        return Ok(found.swap_remove(exact));
+        return Ok(vec![found.swap_remove(exact)]);
     }
-    match found.len() {
-        1 => Ok(found.remove(0)),
-        0 => {
-            let message = format!("there is no model with the id `{id}`");
+    if named.is_empty() && found.len() > 1 {
+        let message = format!("{} deployments have an id that begins with `{id}`", found.len());
+        return Err(Failure::usage(message, "give more of it"));
+    }
+    match if named.is_empty() { found } else { named } {
+        none if none.is_empty() => {
+            let message = format!("there is no model with the id or the name `{id}`");
             Err(Failure::new(Exit::NotFound, message, "`dunlin model list` shows all"))
         }
+        found => Ok(found),
+    }
+}
+
+/// The one deployment that is meant.
+async fn only(session: &Session, id: &str) -> Result<Object> {
+    let mut found = find(session, id).await?;
+    match found.len() {
+        1 => Ok(found.remove(0)),
         several => {
-            let message = format!("{several} models have an id that begins with `{id}`");
-            Err(Failure::usage(message, "give more of it"))
+            let ids: Vec<&str> =
+                found.iter().filter_map(|row| row["model_info"]["id"].as_str()).collect();
+            let message = format!("{several} deployments serve `{id}`: {}", ids.join(", "));
+            Err(Failure::usage(message, "name one of them by its id"))
         }
     }
 }
 
 async fn info(id: &str, session: &Session) -> Result {
-    let row = find(session, id).await?;
+    let mut found = find(session, id).await?;
+    let text: Vec<String> = found.iter().map(described).collect();
+    let text = text.join("\n");
+    match found.len() {
+        1 => session.show("dunlin.model/1", found.remove(0), &text),
+        _ => session.show("dunlin.model.list/1", object(json!({"data": found})), &text),
+    }
+}
+
+fn described(row: &Object) -> String {
     let mut text = String::new();
     text += &format!("{:22}  {}\n", "model_name", plain(row["model_name"].as_str().unwrap_or("-")));
     for part in ["litellm_params", "model_info"] {
@@ -201,7 +247,7 @@ async fn info(id: &str, session: &Session) -> Result {
             text += &format!("{:22}  {}\n", plain(name), plain(&value));
         }
     }
-    session.show("dunlin.model/1", row, &text)
+    text
 }
 
 async fn add(args: &AddArgs, session: &Session) -> Result {
@@ -240,7 +286,7 @@ async fn block(id: &str, blocked: bool, session: &Session) -> Result {
 }
 
 async fn delete(args: &DeleteArgs, session: &Session) -> Result {
-    let row = find(session, &args.id).await?;
+    let row = only(session, &args.id).await?;
     let id = row["model_info"]["id"].as_str().unwrap_or_default().to_owned();
     let name = row["model_name"].as_str().unwrap_or_default().to_owned();
     if !args.yes {

@@ -44,6 +44,30 @@ fn value(node: &Node) -> Value {
     serde_json::from_str(&node.public_json()).expect("a tree writes JSON")
 }
 
+/// What is published about a model, under LiteLLM's keys: of `provider`, or else of whoever has one of
+/// that very name, such as `gpt-4o` or `groq/llama-3.3-70b-versatile`. `None`: nothing is.
+#[must_use]
+pub fn published_of(
+    table: &Table,
+    provider: Option<&str>,
+    model: &str,
+) -> Option<Map<String, Value>> {
+    let of = |provider, model| {
+        table.find(&Asked { provider, model, base_model: None, own_address: false })
+    };
+    let found = match provider {
+        Some(provider) => {
+            let under = model.strip_prefix(provider).and_then(|rest| rest.strip_prefix('/'));
+            of(provider, under.unwrap_or(model))
+        }
+        None => table.named(model).or_else(|| {
+            let (provider, model) = model.split_once('/')?;
+            of(provider, model)
+        }),
+    };
+    found.map(published)
+}
+
 /// What is published about a model, under LiteLLM's keys.
 fn published(facts: Facts<'_>) -> Map<String, Value> {
     let mut shown = Map::new();

@@ -47,6 +47,7 @@ use std::sync::Arc;
 use dunlin_prices::Table;
 use dunlin_router::Catalog;
 
+pub use about::published_of;
 pub use additions::{AddedCredential, AddedGroup, AddedModel, Additions, Basis, Judged, LeftOut};
 pub use budgets::Budgets;
 pub use callbacks::{

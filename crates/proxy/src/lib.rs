@@ -41,6 +41,7 @@ mod origin;
 mod params;
 mod pass;
 mod prefixed;
+mod published;
 mod question;
 mod realtime;
 mod record;
@@ -81,6 +82,7 @@ pub use dunlin_admission::Counted;
 pub use front::Front;
 pub use ids::Ids;
 pub use metrics::METRICS;
+pub use published::Published;
 pub use routes::router;
 pub use stale::{Detour, OnStale};
 
@@ -141,6 +143,8 @@ pub struct Config {
     pub store: Store,
     /// Counts tokens.
     pub tokenizer: Tokenizer,
+    /// What is published about models.
+    pub published: Published,
     /// Tells others of requests.
     pub callbacks: Callbacks,
     /// Where short tasks run.
@@ -160,6 +164,7 @@ struct Shared {
     ids: Ids,
     store: Store,
     tokenizer: Tokenizer,
+    published: Published,
     callbacks: Callbacks,
     tasks: TaskTracker,
     reading: Reading,
@@ -183,7 +188,7 @@ impl Proxy {
     /// request.
     #[must_use]
     pub fn new(clock: Clock, admission: Admission, upstream: Upstream, config: Config) -> Self {
-        let Config { ids, store, tokenizer, callbacks, tasks, open } = config;
+        let Config { ids, store, tokenizer, published, callbacks, tasks, open } = config;
         let leaving = open.leaving.clone();
         let proxy = Self(Arc::new(Shared {
             clock,
@@ -192,6 +197,7 @@ impl Proxy {
             ids,
             store,
             tokenizer,
+            published,
             callbacks,
             tasks,
             reading: Reading::default(),

@@ -31,7 +31,8 @@ pub(crate) struct Asked {
     size: Option<usize>,
 }
 
-/// GET /model/info
+/// GET /model/info: of all, of the model of a name (`model`), or of what `litellm_model_id` says, an id
+/// or a name.
 pub(crate) async fn list(
     State(proxy): State<Proxy>,
     Query(asked): Query<Asked>,
@@ -42,17 +43,22 @@ pub(crate) async fn list(
         Ok(rows) => rows,
         Err(failed) => return refused(failed, &proxy, &headers),
     };
-    let Some(id) = asked.litellm_model_id else {
-        return Json(json!({"data": rows})).into_response();
-    };
-    match rows.iter().find(|row| row["model_info"]["id"] == *id) {
-        Some(row) => Json(json!({"data": [row]})).into_response(),
-        None => {
-            let error = format!("Model id = {id} not found on litellm proxy");
-            let detail = json!({"detail": {"error": error}});
-            (StatusCode::BAD_REQUEST, Json(detail)).into_response()
+    let of_name =
+        |name: &str| rows.iter().filter(|row| row["model_name"] == *name).collect::<Vec<&Value>>();
+    let (found, asked) = match (asked.litellm_model_id, asked.model) {
+        (Some(id), _) => {
+            let exact = rows.iter().find(|row| row["model_info"]["id"] == *id);
+            (exact.map_or_else(|| of_name(&id), |row| vec![row]), format!("id = {id}"))
         }
+        (None, Some(name)) => (of_name(&name), format!("name = {name}")),
+        (None, None) => return Json(json!({"data": rows})).into_response(),
+    };
+    if found.is_empty() {
+        let error = format!("Model {asked} not found on litellm proxy");
+        return (StatusCode::BAD_REQUEST, Json(json!({"detail": {"error": error}})))
+            .into_response();
     }
+    Json(json!({"data": found})).into_response()
 }
 
 /// GET /v2/model/info: the same in pages.

@@ -51,8 +51,12 @@ const OPENAI: &[&str] = &[
 
 /// What a deployment's provider takes.
 pub(crate) fn supported(deployment: &Deployment) -> Vec<&'static str> {
-    let provider = dunlin_providers::find(&deployment.provider);
-    let params = provider.map_or(Params::All, |found| found.params(&deployment.target.model));
+    supported_by(&deployment.provider, &deployment.target.model)
+}
+
+/// What a provider takes for a model.
+pub(crate) fn supported_by(provider: &str, model: &str) -> Vec<&'static str> {
+    let params = dunlin_providers::find(provider).map_or(Params::All, |found| found.params(model));
     match params {
         Params::Only(names) => names.to_vec(),
         Params::All | Params::AllBut(_) => {

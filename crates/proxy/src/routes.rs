@@ -14,8 +14,8 @@ use crate::relay::Way;
 use crate::stored::unmade::Wanted;
 use crate::stored::{self, About};
 use crate::{
-    Proxy, Routes, calculate, chat, count, gemini, model_info, models, openapi, params, realtime,
-    relay, socket, token_counter, transform,
+    Proxy, Routes, calculate, chat, count, gemini, model_info, models, openapi, params, published,
+    realtime, relay, socket, token_counter, transform,
 };
 
 /// The endpoints whose requests name a model, and their paths. Each is also served under `/v1`, and under the two
@@ -79,6 +79,7 @@ fn table() -> Table {
         .get("/v1/model/info", model_info::list)
         .get("/v2/model/info", model_info::page)
         .get("/model_group/info", model_info::groups)
+        .get("/utils/model_info", published::show)
         .get("/utils/supported_openai_params", params::show)
         .post("/utils/token_counter", token_counter::serve)
         .post("/utils/transform_request", transform::serve)

@@ -124,6 +124,45 @@ async fn parameters_are_told() -> anyhow::Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn models_are_looked_up_by_name() -> anyhow::Result<()> {
+    let setup = start().await?;
+    let admin = setup.cluster.client();
+    // One that nobody serves here, and one by its name here.
+    let (_, told) = get(&setup, admin, "/utils/model_info?model=gpt-4o").await?;
+    assert_eq!(
+        (&told["model"], &told["custom_llm_provider"]),
+        (&json!("gpt-4o"), &json!("openai"))
+    );
+    let info = &told["model_info"];
+    assert_eq!((&info["key"], &info["mode"]), (&json!("gpt-4o"), &json!("chat")));
+    assert!(info["input_cost_per_token"].as_f64().is_some_and(|usd| usd > 0.0), "{told}");
+    assert!(info["supported_openai_params"].as_array().is_some_and(|all| !all.is_empty()));
+    let path = "/utils/model_info?model=gpt-4o&custom_llm_provider=azure";
+    assert_eq!(get(&setup, admin, path).await?.1["custom_llm_provider"], "azure");
+    let (_, told) = get(&setup, admin, "/utils/model_info?model=fast").await?;
+    assert_eq!(told["model_info"]["max_input_tokens"], 1000, "{told}");
+    for (path, status) in [
+        ("/utils/model_info?model=nothing", 404),
+        ("/utils/model_info?model=gpt-4o&custom_llm_provider=nobody", 404),
+        ("/utils/model_info", 400),
+    ] {
+        assert_eq!(get(&setup, admin, path).await?.0, status, "{path}");
+    }
+    let (_, all) = get(&setup, admin, "/model/info").await?;
+    for query in ["model=fast", "litellm_model_id=fast"] {
+        let (_, found) = get(&setup, admin, &format!("/model/info?{query}")).await?;
+        let found = found["data"].as_array().expect("a list");
+        let named = all["data"].as_array().expect("a list").iter();
+        let named: Vec<&Value> = named.filter(|row| row["model_name"] == "fast").collect();
+        assert!(!named.is_empty() && found.iter().eq(named), "{query}");
+    }
+    let (status, said) = get(&setup, admin, "/model/info?model=nothing").await?;
+    let error = said["detail"]["error"].as_str().unwrap_or_default();
+    assert_eq!((status, error.contains("nothing")), (400, true), "{said}");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn tokens_are_counted_for_every_model() -> anyhow::Result<()> {
     let setup = harness::start(1).await?;
     let caller = setup.make_key(0, json!({"models": ["chat"]})).await?;

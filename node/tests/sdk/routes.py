@@ -31,6 +31,7 @@ SERVED = [
         "bedrock", "cohere", "mistral", "openrouter", "nvidia_nim")),
     "POST /v1beta/models/{id}", "POST /models/{id}",
     "POST /utils/token_counter", "POST /utils/transform_request", "GET /utils/supported_openai_params",
+    "GET /utils/model_info",
 ]
 # Absent, each with one plain reason.
 ABSENT = {
@@ -38,7 +39,6 @@ ABSENT = {
     "POST /langfuse/{rest}": "no model is behind it; a configured `pass_through_endpoints` entry reaches it",
     "POST /milvus/{rest}": "no model is behind it; a configured `pass_through_endpoints` entry reaches it",
     "POST /watsonx/{rest}": "no such provider is served; a configured `pass_through_endpoints` entry reaches it",
-    "GET /utils/model_info": "`/model/info` and `/model_group/info` say the same",
     "POST /mcp": "the gateway routes models; `mcp_servers` in a config is refused by name",
 }
 # Served by the gateway's fallback, which is on no list of paths.

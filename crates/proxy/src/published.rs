@@ -1,0 +1,89 @@
+//! `/utils/model_info`: what is known of any model, whether it is served here or not.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::body::Body;
+use axum::extract::{Query, State};
+use axum::http::{HeaderMap, Response, StatusCode, Uri};
+use axum::response::IntoResponse;
+use dunlin_llm::Endpoint;
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use crate::Proxy;
+use crate::caller::Caller;
+use crate::chat::Call;
+use crate::error::Failed;
+use crate::model_info::{callable, object};
+use crate::params::supported_by;
+use crate::question::refusal;
+
+/// What is published about a model, by its provider, if one is named, and its name.
+#[derive(Clone)]
+pub struct Published(Arc<Look>);
+
+type Look = dyn Fn(Option<&str>, &str) -> Option<Map<String, Value>> + Send + Sync;
+
+impl Published {
+    /// Looks models up so.
+    pub fn new(
+        look: impl Fn(Option<&str>, &str) -> Option<Map<String, Value>> + Send + Sync + 'static,
+    ) -> Self {
+        Self(Arc::new(look))
+    }
+
+    fn of(&self, provider: Option<&str>, model: &str) -> Option<Map<String, Value>> {
+        (self.0)(provider, model)
+    }
+}
+
+#[derive(Deserialize)]
+pub(crate) struct Asked {
+    model: Option<String>,
+    custom_llm_provider: Option<String>,
+}
+
+/// GET /utils/model_info?model=&custom_llm_provider=
+pub(crate) async fn show(
+    State(proxy): State<Proxy>,
+    Query(asked): Query<Asked>,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Response<Body> {
+    let serving = proxy.0.serving.load_full();
+    let caller = match Caller::identify(&proxy, &serving, &headers, &uri).await {
+        Ok(caller) => caller,
+        Err(refused) => {
+            let call = Call::of_headers(&proxy, Endpoint::ChatCompletions, &headers);
+            return Failed::from(refused).response(&call);
+        }
+    };
+    let Some(model) = asked.model else {
+        return refusal("the query parameter `model` is missing");
+    };
+    let provider = asked.custom_llm_provider.as_deref();
+    // A name of one's own says more than what is published: what the operator wrote over it.
+    let mut own = callable(&serving, caller.access()).filter(|_| provider.is_none());
+    let own = own.find(|(name, _)| **name == *model);
+    let own = own.and_then(|(_, group)| group.deployments.first()).map(|one| {
+        let mut info = object(one.about.info.get());
+        info.entry("litellm_provider").or_insert_with(|| (*one.provider).into());
+        info
+    });
+    let Some(mut info) = own.or_else(|| proxy.0.published.of(provider, &model)) else {
+        let provider = provider.unwrap_or("None");
+        let error = format!(
+            "model={model}, custom_llm_provider={provider} is not in the model cost map; \
+             `/v1/models` lists what is served here"
+        );
+        let detail = Json(json!({"detail": {"error": error}}));
+        return (StatusCode::NOT_FOUND, detail).into_response();
+    };
+    let provider = info.get("litellm_provider").and_then(Value::as_str).unwrap_or_default();
+    let (provider, name) = (provider.to_owned(), info.get("key").and_then(Value::as_str));
+    let params = supported_by(&provider, name.unwrap_or(&model));
+    info.insert("supported_openai_params".to_owned(), json!(params));
+    Json(json!({"model": model, "custom_llm_provider": provider, "model_info": info}))
+        .into_response()
+}
