@@ -28,6 +28,11 @@ MODELS = {
     "azure": ([], "azure/gpt-mock", ""),
 }
 
+# What is called behind /vertex_ai alone: the mock of `gemini` has that API too.
+PROJECT = "p"
+VERTEX_GEMINI = "gemini-2.5-flash"
+VERTEX_CLAUDE = "claude-sonnet-4-5"
+
 # The model whose server has responses itself, and keeps them: the mock of `chat`.
 KEEPS = "keeps"
 
@@ -132,6 +137,13 @@ def config(bases):
     ]
     kept = {"model": "openai/gpt-mock", "api_base": bases["chat"] + "/v1", "api_key": UPSTREAM_KEY}
     models.append({"model_name": KEEPS, "litellm_params": kept, "model_info": {"mode": "responses"}})
+    for name, model in ("vertex", VERTEX_GEMINI), ("vertex-claude", VERTEX_CLAUDE):
+        bearer = {"authorization": f"Bearer {UPSTREAM_KEY}"}
+        served = {"model": f"vertex_ai/{model}", "api_base": bases["gemini"], "api_key": UPSTREAM_KEY}
+        models.append({
+            "model_name": name,
+            "litellm_params": {**served, "vertex_project": PROJECT, "extra_headers": bearer},
+        })
     # JSON is YAML.
     return json.dumps({"model_list": models, "router_settings": {"num_retries": 0}}, indent=1)
 

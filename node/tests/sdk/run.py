@@ -38,7 +38,7 @@ PAGE = os.path.join(ROOT, "docs", "compatibility.md")
 # In this order. The last ones kill nodes, so they run alone and at the end.
 SUITES = [
     "openai_python.py", "openai_node.mjs", "ai_node.mjs", "langchain_python.py", "litellm_python.py", "google_python.py",
-    "bedrock_python.py",
+    "bedrock_python.py", "clouds_python.py",
     "anthropic_python.py", "anthropic_node.mjs", "claude_code.py", "codex.py",
 ]
 KILLERS = ["failover_python.py"]

@@ -70,6 +70,7 @@ SDKS = {
     "anthropic_node": ("@anthropic-ai/sdk", "@anthropic-ai/sdk"),
     "google_python": ("google-genai (Python)", "google-genai"),
     "bedrock_python": ("boto3, behind /bedrock", "boto3"),
+    "clouds_python": ("AnthropicVertex, AnthropicBedrock, AzureOpenAI, and google-genai for Vertex AI", "anthropic"),
     "langchain_python": ("langchain-openai (Python)", "langchain-openai"),
     "litellm_python": ("litellm as a client", "litellm"),
     "ai_node": ("ai, with @ai-sdk/openai and openai-compatible", "ai"),

@@ -1,17 +1,20 @@
-//! AWS's Bedrock: `/model/{id}/converse`, `converse-stream` and `invoke`.
+//! AWS's Bedrock: `/model/{id}/converse`, `converse-stream`, `invoke` and
+//! `invoke-with-response-stream`.
 
 use std::sync::Arc;
 
 use axum::Router;
+use bytes::Bytes;
 use serde_json::{Value, json};
 
 use super::{anthropic, post};
 use crate::answer::{Answer, Finish, Part, Usage};
 use crate::ask::{Ask, Last, MustCall, Tool};
+use crate::base64;
 use crate::exchange::{Keys, Mock, Refusal, Reply, Route};
 use crate::failure::{Failure, Why};
 use crate::record::Recorded;
-use crate::script::{Framing, Script};
+use crate::script::{Framing, Piece, Script};
 use crate::vector;
 
 mod message;
@@ -24,7 +27,8 @@ pub(super) fn router() -> Router<Arc<Mock>> {
     Router::new()
         .route("/model/{id}/converse", post(Converse { stream: false }))
         .route("/model/{id}/converse-stream", post(Converse { stream: true }))
-        .route("/model/{id}/invoke", post(Invoke))
+        .route("/model/{id}/invoke", post(Invoke { stream: false }))
+        .route("/model/{id}/invoke-with-response-stream", post(Invoke { stream: true }))
 }
 
 #[derive(Clone, Copy)]
@@ -184,12 +188,7 @@ fn usage(usage: Usage) -> Value {
 }
 
 fn script(answer: &Answer) -> Script {
-    let error = message::exception(
-        "modelStreamErrorException",
-        &json!({"message":
-        "the mock broke", "originalStatusCode": 500, "originalMessage": "the mock broke"}),
-    );
-    let mut script = Script::new(Framing::Binary, error);
+    let mut script = Script::new(Framing::Binary, broken());
     script.note(message::event("messageStart", &json!({"role": "assistant"})));
     for (index, part) in answer.parts.iter().enumerate() {
         say(&mut script, index, part);
@@ -201,6 +200,28 @@ fn script(answer: &Answer) -> Script {
     }
     script.note(message::event("metadata", &metadata));
     script
+}
+
+/// The events of a model's own stream, each in a message of AWS's.
+fn in_messages(script: Script) -> Script {
+    let message = |piece: Piece| {
+        let text = String::from_utf8_lossy(&piece.bytes);
+        let data = text.lines().filter_map(|line| line.strip_prefix("data: "));
+        let messages = data.map(|data| {
+            message::event("chunk", &json!({"bytes": base64::encode(data.as_bytes())}))
+        });
+        let bytes = messages.collect::<Vec<_>>().concat();
+        Piece { bytes: bytes.into(), ..piece }
+    };
+    let pieces = script.pieces.into_iter().map(message).collect();
+    Script { pieces, ..Script::new(Framing::Binary, broken()) }
+}
+
+/// How a stream says that it goes no further.
+fn broken() -> Bytes {
+    let told = json!({"message": "the mock broke", "originalStatusCode": 500,
+        "originalMessage": "the mock broke"});
+    message::exception("modelStreamErrorException", &told)
 }
 
 fn say(script: &mut Script, index: usize, part: &Part) {
@@ -251,7 +272,9 @@ fn refuse(failure: &Failure) -> Refusal {
 
 /// A model's own body: embeddings of Titan and Cohere, messages of Anthropic.
 #[derive(Clone, Copy)]
-struct Invoke;
+struct Invoke {
+    stream: bool,
+}
 
 impl Route for Invoke {
     fn keys(&self) -> Keys {
@@ -269,7 +292,8 @@ impl Route for Invoke {
                 Some("bedrock-2023-05-31") => {}
                 _ => return Err(Failure::bad("anthropic_version: Field required")),
             }
-            let ask = anthropic::understand(Ask { model, stream: false, ..ask })?;
+            let ask = anthropic::understand(Ask { model, ..ask })?;
+            let ask = Ask { stream: self.stream, ..ask };
             anthropic::check_limits(&ask)?;
             return Ok(ask);
         }
@@ -285,7 +309,12 @@ impl Route for Invoke {
 
     fn reply(&self, _: &Mock, ask: &Ask, answer: &Answer) -> Reply {
         if ask.model.contains("anthropic.") {
-            return anthropic::reply(ask, answer);
+            let reply = anthropic::reply(ask, answer);
+            return if let Reply::Stream(script) = reply {
+                Reply::Stream(in_messages(script))
+            } else {
+                reply
+            };
         }
         if let Some(text) = ask.body["inputText"].as_str() {
             let vector = vector::of(text, ask.body["dimensions"].as_u64());
