@@ -9,6 +9,7 @@ mod demo;
 mod descriptors;
 mod door;
 mod explain;
+mod facts;
 mod leader;
 mod log_size;
 mod logs;

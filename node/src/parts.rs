@@ -11,7 +11,7 @@ use dunlin_admission::Admission;
 use dunlin_callbacks::Callbacks;
 use dunlin_consensus::{Calls, Consensus, Identity};
 use dunlin_egress::Egress;
-use dunlin_gossip::{Fact, Gossip, NodeFact};
+use dunlin_gossip::Gossip;
 use dunlin_journal::{Bounds, Journal, OlderEpoch};
 use dunlin_metrics::Metrics;
 use dunlin_proxy::server::Open;
@@ -28,13 +28,14 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::config::NodeConfig;
+use crate::facts::{Facts, reachable};
 use crate::reseal::Reseal;
 use crate::revision::{InForce, Revisions};
 use crate::run::Tasks;
 use crate::{leader, master_key, metrics, ports};
 
-/// How often this node's own facts are looked at for gossip.
-const FACTS_EVERY: Duration = Duration::from_millis(100);
+/// How often it is looked whether the node has become able to serve.
+const READY_LOOK_EVERY: Duration = Duration::from_millis(100);
 
 /// How a node meets others: settled before anything is started.
 pub(crate) struct Meeting {
@@ -438,7 +439,7 @@ fn become_able(
         let telling = async {
             if in_force.wait_for(|in_force| in_force.revision > 0).await.is_ok() {
                 while !admin.is_ready().await {
-                    tokio::time::sleep(FACTS_EVERY).await;
+                    tokio::time::sleep(READY_LOOK_EVERY).await;
                 }
                 tell.send_replace(true);
             }
@@ -447,60 +448,4 @@ fn become_able(
     };
     tracker.spawn(stop.run_until_cancelled_owned(becoming));
     able
-}
-
-/// What this node says of itself.
-struct Facts {
-    cluster_address: String,
-    api_address: String,
-    /// The names of the cluster secrets that are known here.
-    known: Vec<String>,
-    in_force: watch::Receiver<InForce>,
-    /// Cancelled, the node stops; and who knows whether it drains.
-    leaving: (CancellationToken, Admission),
-}
-
-/// Where clients reach an API that listens on `api`: there, or on every address of a node that
-/// others know as `advertise`.
-fn reachable(api: SocketAddr, advertise: &str) -> String {
-    match advertise.rsplit_once(':') {
-        Some((host, _)) if api.ip().is_unspecified() => format!("{host}:{}", api.port()),
-        Some(_) | None => api.to_string(),
-    }
-}
-
-impl Facts {
-    /// Tells the peers whenever something of it changes, until the node stops.
-    async fn keep_telling(self, gossip: Gossip, consensus: Consensus, stop: CancellationToken) {
-        let mut told = None;
-        let mut ticks = tokio::time::interval(FACTS_EVERY);
-        while stop.run_until_cancelled(ticks.tick()).await.is_some() {
-            let fact = self.now(&consensus);
-            if told.as_ref() != Some(&fact) {
-                gossip.publish(Fact::Node(fact.clone()));
-                told = Some(fact);
-            }
-        }
-    }
-
-    fn now(&self, consensus: &Consensus) -> NodeFact {
-        let InForce { revision, master_key } = self.in_force.borrow().clone();
-        let (stops, admission) = &self.leaving;
-        let draining = stops.is_cancelled() || admission.is_draining();
-        NodeFact {
-            cluster_address: self.cluster_address.clone(),
-            api_address: self.api_address.clone(),
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            format: dunlin_state::FORMAT,
-            ready: revision > 0 && !draining,
-            draining,
-            config_revision: revision,
-            master_key,
-            secrets: self.known.clone(),
-            applied: consensus.state().applied(),
-            cluster: consensus.cluster(),
-            // Rounded, so that it is not news every second.
-            clock_skew_ms: consensus.clock_skew_ms() / 100 * 100,
-        }
-    }
 }
