@@ -18,7 +18,7 @@ pub use citations::without_foreign_sources;
 pub use deltas::DeltaReader;
 pub use frame::FrameReader;
 pub use reply::{parse_count, parse_reply, read_reply};
-pub use write::{MessageStyle, write_chat, write_thought};
+pub use write::{MessageStyle, hosts, write_chat, write_thought};
 
 pub(crate) use chat::read_chat;
 pub(crate) use error::{error_body, error_frame};

@@ -14,16 +14,20 @@ mod json;
 mod mend;
 mod reply;
 mod seal;
+mod search;
+mod tool;
 
 pub use chat::{
-    Cache, Chat, Effort, Format, Message, Part, PartKind, Reasoning, Role, Source, Tool, ToolCall,
-    ToolChoice,
+    Cache, Chat, Effort, Format, Message, Part, PartKind, Reasoning, Role, Source, ToolCall,
 };
 pub use citation::Citation;
 pub use delta::Delta;
 pub use embed::{Embed, Encoding, Input, Vectors};
 pub use json::Json;
 pub use reply::{Choice, Finish, Reply};
+pub use search::is_web_search;
+pub use tool::{Tool, ToolChoice};
 
 pub(crate) use citation::{bytes, characters};
 pub(crate) use seal::unsealed;
+pub(crate) use search::WebSearch;

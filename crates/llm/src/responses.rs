@@ -11,6 +11,7 @@ mod read;
 mod reply;
 pub mod socket;
 mod standing;
+mod tools;
 mod turn;
 mod writer;
 
@@ -18,6 +19,7 @@ pub use compaction::{compacted, to_compact};
 pub use kept::KeptResponse;
 pub use native::{parse_reply, read_frame};
 pub use standing::{Standing, announced, as_standing, failed_event, standing};
+pub use tools::hosted_tools;
 pub use turn::{
     ItemPage, Turn, continue_from, input_items, last_response, may_be_stored, restored, store_turn,
     stored_model, stored_response,

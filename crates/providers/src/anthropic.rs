@@ -3,7 +3,7 @@
 
 use bytes::Bytes;
 use dunlin_llm::anthropic::{
-    Abilities, MessageStyle, Thinking, parse_count, parse_reply, read_reply,
+    Abilities, MessageStyle, Thinking, hosts, parse_count, parse_reply, read_reply,
     without_foreign_sources, write_chat,
 };
 use dunlin_llm::{ChatReply, ChatRequest, Endpoint, Target};
@@ -87,6 +87,10 @@ impl Provider for Anthropic {
             Thinking::Never => &PARAMS[..PARAMS.len() - 1],
             Thinking::Budgeted | Thinking::Adaptive => PARAMS,
         })
+    }
+
+    fn hosts(&self, tool: &str, _to: &Target) -> bool {
+        hosts(tool)
     }
 
     fn counts_tokens(&self) -> bool {

@@ -84,8 +84,8 @@ fn resource(to: &Target, route: &str) -> String {
     let base = to.api_base.trim_end_matches('/');
     let version = to.api_version.as_deref().unwrap_or(OPENAI_VERSION);
     let root = base.split("/openai").next().unwrap_or(base);
-    // Secrets and calls of conversations came with the API that has no versions.
-    if route.starts_with("/realtime/") {
+    // They came with the API that has no versions.
+    if route.starts_with("/realtime/") || route.starts_with("/conversations") {
         return format!("{root}/openai/v1{route}");
     }
     match version {
@@ -193,6 +193,10 @@ impl Provider for Azure {
 
     fn keeps_responses(&self, to: &Target) -> bool {
         self.openai.keeps_responses(to)
+    }
+
+    fn hosts(&self, tool: &str, to: &Target) -> bool {
+        self.openai.hosts(tool, to)
     }
 
     fn passes(&self, request: &ChatRequest, to: &Target) -> bool {

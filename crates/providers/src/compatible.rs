@@ -58,6 +58,10 @@ impl OpenAiCompatible {
         Self { quirks: Quirks { says_reasoning: true, ..self.quirks }, ..self }
     }
 
+    const fn searches(self) -> Self {
+        Self { quirks: Quirks { searches: true, ..self.quirks }, ..self }
+    }
+
     const fn lacks(self, lacks: &'static [Words]) -> Self {
         Self { lacks, ..self }
     }
@@ -214,11 +218,11 @@ pub(crate) static TABLE: &[OpenAiCompatible] = &[
         .old_bound().texts().lacks(&[OPENAI_ONLY, FUNCTIONS, &["logit_bias", "n"]]),
     server("oobabooga", "OobaboogaException", &[], &[]).ending("/v1").old_bound().texts(),
     cloud("openrouter", "OpenrouterException", "https://openrouter.ai/api/v1", &["OPENROUTER_API_KEY", "OR_API_KEY"], &["OPENROUTER_API_BASE"])
-        .texts().cache_points().says_reasoning(),
+        .texts().cache_points().says_reasoning().searches(),
     open("ovhcloud", "OvhcloudException", "https://oai.endpoints.kepler.ai.cloud.ovh.net/v1", &["OVHCLOUD_API_KEY"], &["OVHCLOUD_API_BASE"]),
     cloud("parasail", "ParasailException", "https://api.parasail.io/v1", &["PARASAIL_API_KEY"], &["PARASAIL_API_BASE"]),
     cloud("perplexity", "PerplexityException", "https://api.perplexity.ai", &["PERPLEXITYAI_API_KEY", "PERPLEXITY_API_KEY"], &["PERPLEXITY_API_BASE"])
-        .old_bound().lacks(&[OPENAI_ONLY_BUT_SEARCH, FUNCTIONS, &["logit_bias", "logprobs", "n", "parallel_tool_calls", "seed", "stop", "tool_choice", "tools", "top_logprobs"]]),
+        .old_bound().searches().lacks(&[OPENAI_ONLY_BUT_SEARCH, FUNCTIONS, &["logit_bias", "logprobs", "n", "parallel_tool_calls", "seed", "stop", "tool_choice", "tools", "top_logprobs"]]),
     cloud("pinstripes", "PinstripesException", "https://pinstripes.io/v1", &["PINSTRIPES_API_KEY"], &["PINSTRIPES_API_BASE"]).old_bound(),
     cloud("poe", "PoeException", "https://api.poe.com/v1", &["POE_API_KEY"], &[]).old_bound(),
     cloud("prism", "PrismException", "https://api.prisminference.com/v1", &["PRISM_API_KEY"], &["PRISM_API_BASE"]),

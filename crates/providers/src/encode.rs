@@ -39,6 +39,21 @@ pub enum EncodeError {
         /// The model's name upstream.
         model: String,
     },
+    /// A tool that the provider would have to run itself must be called, and it does not run it.
+    #[error(
+        "{provider} does not run the tool '{tool}' for model={model}, and `tool_choice` asks for no \
+         other: it is run by servers that have OpenAI's Responses API themselves. Leave `tool_choice` \
+         out (the model then answers without the tool), give a function of your own instead, or ask a \
+         model whose provider runs it"
+    )]
+    UnsupportedTool {
+        /// The provider's id.
+        provider: &'static str,
+        /// Its type.
+        tool: String,
+        /// The model's name upstream.
+        model: String,
+    },
     /// The provider cannot do what is asked at all.
     #[error("{provider} does not serve {route}")]
     UnsupportedEndpoint {

@@ -220,7 +220,9 @@ impl ProviderError {
             EncodeError::BadRequest(_) | EncodeError::UnsupportedEndpoint { .. } => {
                 Cause::BadRequest
             }
-            EncodeError::UnsupportedParams { .. } => Cause::UnsupportedParams,
+            EncodeError::UnsupportedParams { .. } | EncodeError::UnsupportedTool { .. } => {
+                Cause::UnsupportedParams
+            }
             EncodeError::BadUrl { .. }
             | EncodeError::BadHeader { .. }
             | EncodeError::WrongCredential { .. } => Cause::Misconfigured,

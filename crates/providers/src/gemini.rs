@@ -1,7 +1,7 @@
 //! Gemini on Google AI Studio.
 
 use bytes::Bytes;
-use dunlin_llm::gemini::{read_batch, write_batch};
+use dunlin_llm::gemini::{self, read_batch, write_batch};
 use dunlin_llm::{ChatReply, ChatRequest, Endpoint, Target};
 use dunlin_types::{Credential, UnixMillis};
 use http::header::{AUTHORIZATION, HeaderName};
@@ -38,6 +38,10 @@ impl Provider for Gemini {
 
     fn needs_key(&self) -> bool {
         true
+    }
+
+    fn hosts(&self, tool: &str, _to: &Target) -> bool {
+        gemini::hosts(tool)
     }
 
     fn params(&self, model: &str) -> Params {

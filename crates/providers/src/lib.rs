@@ -16,6 +16,7 @@ mod encode;
 mod error;
 mod frames;
 mod google;
+mod hosted;
 mod openai_compatible;
 mod params;
 mod reasoning;
@@ -26,6 +27,7 @@ mod unserved;
 
 pub use encode::EncodeError;
 pub use error::{Cause, ProviderError};
+pub use hosted::left_out;
 pub use params::Params;
 pub use stream::{MAX_EVENT_BYTES, StreamError};
 pub use unserved::UNSERVED;
@@ -101,6 +103,12 @@ pub trait Provider: Sync {
 
     /// True if it refuses a chat of `model` that no user begins, or whose calls are of no tool.
     fn is_strict(&self, _model: &str) -> bool {
+        false
+    }
+
+    /// True if a chat with the model of `to` can be given a tool that OpenAI's responses run
+    /// themselves, by its type there, such as `web_search`.
+    fn hosts(&self, _tool: &str, _to: &Target) -> bool {
         false
     }
 

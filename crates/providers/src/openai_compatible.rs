@@ -4,6 +4,7 @@
 use std::borrow::Cow;
 
 use bytes::Bytes;
+use dunlin_llm::form::is_web_search;
 use dunlin_llm::openai::{ChatStyle, read_reply, write_chat};
 use dunlin_llm::{ChatReply, ChatRequest, Endpoint, Target, edit, responses};
 use dunlin_types::{Credential, UnixMillis};
@@ -64,6 +65,8 @@ pub(crate) struct Quirks {
     pub(crate) provider_last: bool,
     /// Its models are OpenAI's own: some think, and then refuse what others take.
     pub(crate) is_openai: bool,
+    /// Its models can search the web, as `web_search_options` say.
+    pub(crate) searches: bool,
     /// Its answers to these models, by a word in their names, need translation.
     pub(crate) translated: Option<&'static str>,
 }
@@ -77,9 +80,10 @@ impl Quirks {
         model_prefix: "",
         provider_last: false,
         is_openai: false,
+        searches: false,
         translated: None,
     };
-    pub(crate) const OPENAI: Self = Self { is_openai: true, ..Self::NONE };
+    pub(crate) const OPENAI: Self = Self { is_openai: true, searches: true, ..Self::NONE };
     /// Most servers know the bound only by its old name.
     pub(crate) const OLD_BOUND: Self =
         Self { renamed: &[("max_completion_tokens", "max_tokens")], ..Self::NONE };
@@ -223,6 +227,11 @@ impl Provider for OpenAiCompatible {
     fn params(&self, model: &str) -> Params {
         let refused = if self.quirks.is_openai { reasoning::refused(model) } else { self.lacks };
         if refused.is_empty() { Params::All } else { Params::AllBut(refused) }
+    }
+
+    fn hosts(&self, tool: &str, to: &Target) -> bool {
+        let has_option = self.params(&to.model).has("web_search_options");
+        is_web_search(tool) && self.quirks.searches && has_option
     }
 
     fn encode(

@@ -6,7 +6,7 @@ use dunlin_llm::{ChatRequest, Dialect, Endpoint, ParamRules, Target, edit};
 use serde_json::Number;
 
 use crate::EncodeError;
-use crate::Provider;
+use crate::{Provider, hosted};
 
 /// OpenAI's names of the parameters that a model has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,6 +67,7 @@ pub(crate) fn form(
     for path in &rules.always_drop {
         chat.forget(path);
     }
+    hosted::fit(provider, &mut chat, to)?;
     let is_foreign = request.endpoint().dialect() != Dialect::OpenAi;
     let is_other = |param: &str| chat.other.iter().any(|(name, _)| name == param);
     // What is so anyway can be said to everyone.

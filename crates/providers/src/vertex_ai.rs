@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use dunlin_llm::anthropic::{self, Abilities, MessageStyle, parse_reply};
 use dunlin_llm::form::Json;
-use dunlin_llm::gemini::{read_predictions, write_instances};
+use dunlin_llm::gemini::{self, read_predictions, write_instances};
 use dunlin_llm::openai::{ChatStyle, read_reply, write_chat};
 use dunlin_llm::{ChatReply, ChatRequest, Endpoint, Target, edit};
 use dunlin_types::{Credential, UnixMillis};
@@ -172,6 +172,14 @@ impl Provider for VertexAi {
 
     fn is_strict(&self, model: &str) -> bool {
         Publisher::of(model) == Publisher::Anthropic
+    }
+
+    fn hosts(&self, tool: &str, to: &Target) -> bool {
+        match Publisher::of(&to.model) {
+            Publisher::Google | Publisher::Tuned => gemini::hosts(tool),
+            Publisher::Anthropic => anthropic::hosts(tool),
+            Publisher::Mistral | Publisher::Open => false,
+        }
     }
 
     fn params(&self, model: &str) -> Params {

@@ -44,7 +44,7 @@ impl Delivery<'_> {
         let Whole { reply: answer, headers, deployment: by } = whole;
         let (name, turn) = (self.name(&by), self.turn(&by));
         let Self { proxy, call, caller, chat, mut bill, told, .. } = self;
-        let told = told.answered(proxy, call, &by, &headers);
+        let told = told.answered(proxy, call, &by, &headers).left_out(&chat, &by);
         let told_turn = turn.as_ref().map(|answered| &answered.turn);
         let stamp = Stamp { turn: told_turn, ..call.stamp(&name, &chat) };
         let reply = answer.write(call.endpoint, stamp);
@@ -73,6 +73,7 @@ impl Delivery<'_> {
         let Self { proxy, call, caller, chat, mut bill, told, .. } = self;
         let spend = caller.key().map(|key| proxy.0.admission.key_spend(&key.key));
         let told = told.answered(proxy, call, by, answer.headers()).key_spend(spend);
+        let told = told.left_out(&chat, by);
         let seal = Sealing::of_answer(proxy, call.endpoint, caller, by);
         bill.for_background(seal.is_some() && chat.background());
         let outgoing = Outgoing::new(call, name, chat, (seal, turn));

@@ -4,9 +4,11 @@ use std::time::Duration;
 
 use axum::http::{HeaderMap, HeaderName, header};
 use dunlin_admission::{LimitStatus, Rank};
-use dunlin_llm::Dialect;
+use dunlin_llm::{ChatRequest, Dialect};
+use dunlin_providers::left_out;
 use dunlin_router::Deployment;
 use dunlin_types::NanoUsd;
+use tracing::debug;
 
 use crate::attempts::{Answered, GroupFailed};
 use crate::bill::Settled;
@@ -113,6 +115,17 @@ impl Told {
             if is_limit(name) {
                 self.lines.value(name.clone(), value.clone());
             }
+        }
+        self
+    }
+
+    /// The tools that `by` could not be given.
+    pub(crate) fn left_out(mut self, chat: &ChatRequest, by: &Deployment) -> Self {
+        let provider = dunlin_providers::find(&by.provider);
+        let tools = provider.map(|known| left_out(known, chat, &by.target)).unwrap_or_default();
+        if !tools.is_empty() {
+            debug!(deployment.id = %by.id, ?tools, "a model does without tools of its request");
+            self.lines.text(names::LEFT_OUT_TOOLS, &tools.join(", "));
         }
         self
     }

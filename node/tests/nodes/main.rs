@@ -27,6 +27,7 @@ mod gemini;
 mod governance;
 mod harness;
 mod health;
+mod hosted;
 mod hostile;
 mod keys;
 mod limits;

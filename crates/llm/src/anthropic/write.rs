@@ -8,7 +8,10 @@ use super::abilities::{Abilities, Thinking};
 use super::blocks::{value_of, write_cache, write_part, write_parts};
 use crate::Dialect;
 use crate::endpoint::Endpoint;
-use crate::form::{Chat, Effort, Format, Json, Message, Part, PartKind, Role, Tool, ToolChoice};
+use crate::form::{
+    Chat, Effort, Format, Json, Message, Part, PartKind, Role, Tool, ToolChoice, WebSearch,
+    is_web_search,
+};
 use crate::parse::BadRequest;
 
 /// The bound for a client that sets none, where the model's own is not known: the API needs one,
@@ -16,6 +19,9 @@ use crate::parse::BadRequest;
 const DEFAULT_MAX_TOKENS: u64 = 4096;
 /// The API refuses a smaller budget.
 const LEAST_BUDGET: u64 = 1024;
+
+/// What the search of the web is called.
+const SEARCH_TOOL: &str = "web_search";
 
 /// To whom a body is written.
 #[derive(Clone, Copy, Debug)]
@@ -277,6 +283,7 @@ fn tools(chat: &Chat, abilities: Abilities) -> (Vec<Value>, Option<Value>) {
         Some(ToolChoice::None) => Some(json!({"type": "none"})),
         Some(ToolChoice::Required) => Some(json!({"type": "any"})),
         Some(ToolChoice::Named(name)) => Some(json!({"type": "tool", "name": name})),
+        Some(ToolChoice::Hosted(kind)) => Some(json!({"type": "tool", "name": own_name(kind)})),
         None => None,
     };
     if let Some(schema) = schema {
@@ -316,17 +323,53 @@ fn write_tool(tool: &Tool, chat: &Chat) -> Option<Value> {
             }
             Some(wire)
         }
-        Tool::Hosted(json) => {
-            (chat.from == Dialect::Anthropic || is_dated(json)).then(|| value_of(json))
+        Tool::Hosted(json) if chat.from == Dialect::Anthropic => Some(value_of(json)),
+        Tool::Hosted(json) if tool.kind().is_some_and(|kind| is_dated(&kind)) => {
+            Some(value_of(json))
         }
+        Tool::Hosted(json) => WebSearch::of(json).map(|search| search_tool(&search)),
     }
 }
 
-/// `web_search_20250305` and the like.
-fn is_dated(tool: &Json) -> bool {
-    let tool = value_of(tool);
-    let date = tool["type"].as_str().and_then(|kind| kind.rsplit_once('_'));
+/// Whether a tool's type is one of Anthropic's: `web_search_20250305` and the like.
+fn is_dated(kind: &str) -> bool {
+    let date = kind.rsplit_once('_');
     date.is_some_and(|(_, date)| date.len() == 8 && date.bytes().all(|b| b.is_ascii_digit()))
+}
+
+/// What a tool that is run here is called.
+fn own_name(kind: &str) -> &str {
+    let dated = kind.rsplit_once('_').filter(|_| is_dated(kind));
+    dated.map_or(SEARCH_TOOL, |(name, _)| name)
+}
+
+/// Whether a tool that a server runs can be had here, by its type in OpenAI's words or Anthropic's.
+#[must_use]
+pub fn hosts(kind: &str) -> bool {
+    is_dated(kind) || is_web_search(kind)
+}
+
+/// A search that OpenAI's responses ask for, with the number of searches that LiteLLM has its sizes
+/// stand for.
+fn search_tool(search: &WebSearch) -> Value {
+    let mut tool = json!({"type": "web_search_20250305", "name": SEARCH_TOOL});
+    let searches = match search.search_context_size.as_deref() {
+        Some("low") => Some(1),
+        Some("medium") => Some(5),
+        Some("high") => Some(10),
+        Some(_) | None => None,
+    };
+    if let Some(searches) = searches {
+        tool["max_uses"] = searches.into();
+    }
+    if let Some(mut place) = search.place() {
+        place.insert("type".to_owned(), "approximate".into());
+        tool["user_location"] = place.into();
+    }
+    if !search.domains().is_empty() {
+        tool["allowed_domains"] = search.domains().into();
+    }
+    tool
 }
 
 /// The API takes no schema of anything but an object.

@@ -3,7 +3,7 @@
 use serde_json::Number;
 
 use crate::Dialect;
-use crate::form::Json;
+use crate::form::{Json, Tool, ToolChoice};
 
 /// What a client asks of a model. Absent is not a default: a provider is sent only what was said.
 #[derive(Clone, Debug, PartialEq)]
@@ -16,6 +16,8 @@ pub struct Chat {
     pub tools: Vec<Tool>,
     /// Whether it must, may or must not.
     pub tool_choice: Option<ToolChoice>,
+    /// Whether the client has more tools than it allows this time.
+    pub narrowed: bool,
     /// False: at most one call in one answer.
     pub parallel_tool_calls: Option<bool>,
     /// The bound on tokens of each choice.
@@ -69,6 +71,7 @@ impl Chat {
             messages: Vec::new(),
             tools: Vec::new(),
             tool_choice: None,
+            narrowed: false,
             parallel_tool_calls: None,
             max_output: None,
             temperature: None,
@@ -99,8 +102,8 @@ impl Chat {
     #[must_use]
     pub fn params(&self) -> Vec<&str> {
         let said = [
-            ("tools", !self.tools.is_empty()),
-            ("tool_choice", self.tool_choice.is_some()),
+            ("tools", self.tools.iter().any(|tool| self.is_said_as_tool(tool))),
+            ("tool_choice", self.tool_choice.as_ref().is_some_and(|choice| !choice.is_hosted())),
             ("parallel_tool_calls", self.parallel_tool_calls.is_some()),
             ("max_tokens", self.max_output.is_some()),
             ("temperature", self.temperature.is_some()),
@@ -122,6 +125,11 @@ impl Chat {
         let said = said.into_iter().filter(|(_, said)| *said).map(|(name, _)| name);
         let other = self.other.iter().filter(|_| self.from == Dialect::OpenAi);
         said.chain(other.map(|(name, _)| name.as_str())).collect()
+    }
+
+    /// What responses have as a tool that is run for them, chats have as an option, if at all.
+    fn is_said_as_tool(&self, tool: &Tool) -> bool {
+        self.from != Dialect::Responses || matches!(tool, Tool::Function { .. })
     }
 
     /// Takes a parameter back, by OpenAI's name.
@@ -344,39 +352,6 @@ pub struct ToolCall {
     pub arguments: String,
     /// The seal of the thought that led to it (Gemini's `thoughtSignature`).
     pub signature: Option<String>,
-}
-
-/// What a model may call.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Tool {
-    /// A function of the client's.
-    Function {
-        /// Its name.
-        name: String,
-        /// What it does.
-        description: Option<String>,
-        /// A JSON schema.
-        parameters: Option<Json>,
-        /// Whether arguments must fit the schema exactly.
-        strict: Option<bool>,
-        /// A cache point behind it.
-        cache: Option<Cache>,
-    },
-    /// A tool that the provider runs itself.
-    Hosted(Json),
-}
-
-/// Whether a tool is called.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ToolChoice {
-    /// As the model likes.
-    Auto,
-    /// None.
-    None,
-    /// At least one.
-    Required,
-    /// This one.
-    Named(String),
 }
 
 /// The form of the answer.

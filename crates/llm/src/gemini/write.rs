@@ -297,16 +297,27 @@ fn hosted_tool(json: &Json, chat: &Chat) -> Option<Json> {
         return Some(json.clone());
     }
     let kind = members.iter().find(|member| member.name == "type")?;
-    let kind = crate::json::string(kind.value)?;
+    let google = googles(&crate::json::string(kind.value)?)?;
+    Some(Json::of(&json!({ google: {} })))
+}
+
+/// Google's word for a tool that others run too, by how their types of it begin.
+fn googles(kind: &str) -> Option<&'static str> {
     let same = ["web_search", "code_", "web_fetch", "url_context"];
     let google = ["googleSearch", "codeExecution", "urlContext", "urlContext"];
-    let at = same.iter().position(|start| kind.starts_with(start))?;
-    Some(Json::of(&json!({ google[at]: {} })))
+    same.iter().position(|start| kind.starts_with(start)).map(|at| google[at])
+}
+
+/// Whether a tool that a server runs can be had here, by its type in others' words.
+#[must_use]
+pub fn hosts(kind: &str) -> bool {
+    googles(kind).is_some()
 }
 
 fn calling(choice: &ToolChoice) -> CallingConfig {
     let (mode, names) = match choice {
-        ToolChoice::Auto => ("AUTO", vec![]),
+        // What Google runs itself cannot be chosen.
+        ToolChoice::Auto | ToolChoice::Hosted(_) => ("AUTO", vec![]),
         ToolChoice::None => ("NONE", vec![]),
         ToolChoice::Required => ("ANY", vec![]),
         ToolChoice::Named(name) => ("ANY", vec![name.clone()]),

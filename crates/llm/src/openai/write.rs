@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json};
 use crate::Dialect;
 use crate::form::{
     Chat, Format, Json, Message, Part, PartKind, Role, Source, Tool, ToolCall, ToolChoice,
+    WebSearch,
 };
 
 /// What compatible servers differ in.
@@ -60,6 +61,7 @@ pub fn write_chat(chat: &Chat, model: &str, style: ChatStyle) -> Bytes {
     put("verbosity", chat.verbosity.clone().map(Into::into));
     put("service_tier", chat.service_tier.clone().map(Into::into));
     put("user", chat.user.as_deref().map(|user| shortened(user).into()));
+    put("web_search_options", chat.tools.iter().find_map(|tool| search_options(tool, chat)));
     let tools: Vec<Value> = chat.tools.iter().filter_map(|tool| self::tool(tool, chat)).collect();
     let has_tools = !tools.is_empty();
     put("tools", has_tools.then(|| tools.into()));
@@ -124,9 +126,24 @@ fn tool(tool: &Tool, chat: &Chat) -> Option<Value> {
     }
 }
 
+/// Where responses have a tool, chats have an option.
+fn search_options(tool: &Tool, chat: &Chat) -> Option<Value> {
+    let Tool::Hosted(json) = tool else { return None };
+    let search = WebSearch::of(json).filter(|_| chat.from == Dialect::Responses)?;
+    let mut options = json!({});
+    if let Some(size) = &search.search_context_size {
+        options["search_context_size"] = size.as_str().into();
+    }
+    if let Some(place) = search.place() {
+        options["user_location"] = json!({"type": "approximate", "approximate": place});
+    }
+    Some(options)
+}
+
 fn tool_choice(choice: &ToolChoice) -> Value {
     match choice {
-        ToolChoice::Auto => "auto".into(),
+        // What its server runs cannot be chosen.
+        ToolChoice::Auto | ToolChoice::Hosted(_) => "auto".into(),
         ToolChoice::None => "none".into(),
         ToolChoice::Required => "required".into(),
         ToolChoice::Named(name) => json!({"type": "function", "function": {"name": name}}),

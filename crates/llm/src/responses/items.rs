@@ -9,6 +9,7 @@ use crate::json::string;
 use crate::parse::BadRequest;
 use crate::responses::compaction::told;
 use crate::responses::read::invalid;
+use crate::responses::tools::CUSTOM_INPUT;
 
 #[derive(Deserialize)]
 struct WireItem<'a> {
@@ -106,7 +107,7 @@ fn read_item(raw: &RawValue, item: WireItem<'_>) -> Result<Option<Message>, &'st
         "function_call" | "custom_tool_call" => {
             let name = item.name.ok_or("a call with a name")?;
             let id = item.call_id.or(item.id).ok_or("a call with a call_id")?;
-            let custom = item.input.map(|input| json!({"input": input}).to_string());
+            let custom = item.input.map(|input| json!({CUSTOM_INPUT: input}).to_string());
             let arguments = item.arguments.or(custom).unwrap_or_default();
             let (id, signature) = unsealed(&id);
             let call = ToolCall { id, name, arguments, signature };
@@ -201,11 +202,22 @@ pub(super) fn output_text(text: &str) -> Value {
     json!({"type": "output_text", "annotations": [], "logprobs": [], "text": text})
 }
 
-/// The same with the sources of its words.
-pub(super) fn cited_text(text: &str, annotations: &[Value]) -> Value {
+/// The same with the sources of its words, and how likely they were.
+pub(super) fn cited_text(text: &str, annotations: &[Value], logprobs: &[Value]) -> Value {
     let mut part = output_text(text);
     part["annotations"] = annotations.into();
+    part["logprobs"] = logprobs.into();
     part
+}
+
+/// How likely each piece of a text was, as chats have it, which is how responses have it too.
+pub(super) fn likely(logprobs: &Json) -> Vec<Value> {
+    #[derive(Deserialize)]
+    struct Wire {
+        content: Option<Vec<Value>>,
+    }
+    let wire = serde_json::from_str::<Wire>(logprobs.text()).ok();
+    wire.and_then(|wire| wire.content).unwrap_or_default()
 }
 
 /// `None` for a source without an address, of which there is no form. `before` characters of the
@@ -221,6 +233,28 @@ pub(super) fn annotation(citation: &Citation, before: u64) -> Option<Value> {
 
 pub(super) fn refusal(text: &str) -> Value {
     json!({"type": "refusal", "refusal": text})
+}
+
+/// The item of a call of a tool that takes any text.
+pub(super) fn custom_call(id: &str, status: &str, call: &ToolCall) -> Value {
+    json!({
+        "id": id,
+        "type": "custom_tool_call",
+        "status": status,
+        "call_id": call.sealed_id(),
+        "name": call.name,
+        "input": custom_input(&call.arguments),
+    })
+}
+
+/// The text that a model means by the arguments of the function which stands for such a tool.
+pub(super) fn custom_input(arguments: &str) -> String {
+    #[derive(Deserialize)]
+    struct Arguments {
+        input: String,
+    }
+    let read = serde_json::from_str::<Arguments>(arguments);
+    read.map_or_else(|_| arguments.to_owned(), |arguments| arguments.input)
 }
 
 /// The item of a call.

@@ -1,15 +1,15 @@
 //! The body of a response's creation, read into the common form.
 
 use serde::Deserialize;
-use serde_json::value::RawValue;
 
 use crate::Dialect;
 use crate::endpoint::Endpoint;
 use crate::fields::{Label, Role as Field, role};
-use crate::form::{Chat, Effort, Format, Json, Message, Reasoning, Role, Tool, ToolChoice};
+use crate::form::{Chat, Effort, Format, Json, Message, Reasoning, Role};
 use crate::json::{Member, members, string};
 use crate::parse::BadRequest;
 use crate::responses::items::read_input;
+use crate::responses::tools::{choose, read_choice, read_tools};
 
 pub(super) fn invalid(name: &str, expected: &'static str) -> BadRequest {
     BadRequest::Invalid { route: Endpoint::Responses.route(), name: name.to_owned(), expected }
@@ -22,7 +22,7 @@ pub(super) fn invalid(name: &str, expected: &'static str) -> BadRequest {
 /// could carry it out.
 pub(crate) fn read_chat(body: &str, mut chat: Chat) -> Result<Chat, BadRequest> {
     chat.from = Dialect::Responses;
-    let mut instructions = None;
+    let (mut instructions, mut wanted) = (None, None);
     for member in members(body).expect("a request was parsed from an object") {
         match role(Endpoint::Responses, &member.name) {
             Field::Label(Label::Ours | Label::Foreign)
@@ -43,16 +43,23 @@ pub(crate) fn read_chat(body: &str, mut chat: Chat) -> Result<Chat, BadRequest> 
             Field::Choices | Field::Upstream if member.name == "instructions" => {
                 instructions = Some(value::<String>(&member, "a text")?);
             }
+            Field::Choices | Field::Upstream if member.name == "tool_choice" => {
+                wanted = Some(read_choice(&member)?);
+            }
             Field::Choices | Field::Upstream => param(&mut chat, &member)?,
         }
     }
     if let Some(text) = instructions.filter(|text| !text.is_empty()) {
         chat.messages.insert(0, Message::of_text(Role::System, text));
     }
+    // What may be called is said of tools that may stand behind it.
+    if let Some(wanted) = wanted {
+        choose(&mut chat, wanted)?;
+    }
     Ok(chat)
 }
 
-fn value<'de, T: Deserialize<'de>>(
+pub(super) fn value<'de, T: Deserialize<'de>>(
     member: &Member<'de>,
     expected: &'static str,
 ) -> Result<T, BadRequest> {
@@ -63,16 +70,18 @@ fn param(chat: &mut Chat, member: &Member<'_>) -> Result<(), BadRequest> {
     match &*member.name {
         "temperature" => chat.temperature = value(member, "a number")?,
         "top_p" => chat.top_p = value(member, "a number")?,
-        "top_logprobs" => chat.top_logprobs = value(member, "a whole number")?,
+        "top_logprobs" => {
+            chat.top_logprobs = value(member, "a whole number")?;
+            // Chats have two words for it.
+            chat.logprobs = chat.top_logprobs.map(|_| true);
+        }
         "parallel_tool_calls" => chat.parallel_tool_calls = value(member, "a boolean")?,
         "service_tier" => chat.service_tier = value(member, "a text")?,
         "reasoning" => chat.reasoning = read_reasoning(member)?,
         "text" => read_text(chat, member)?,
         "tools" => chat.tools = read_tools(member)?,
-        "tool_choice" => chat.tool_choice = Some(read_choice(member)?),
         // How an answer is kept and shown; of no meaning to a chat.
         "store"
-        | "include"
         | "truncation"
         | "stream_options"
         | "prompt_cache_key"
@@ -80,6 +89,12 @@ fn param(chat: &mut Chat, member: &Member<'_>) -> Result<(), BadRequest> {
         | "prompt_cache_retention"
         | "prompt_cache_options"
         | "client_metadata" => {}
+        "include" => {
+            let wished: Vec<String> = value(member, "a list of texts")?;
+            if wished.iter().any(|wish| wish == "message.output_text.logprobs") {
+                chat.logprobs = Some(true);
+            }
+        }
         // The gateway itself makes it while nobody waits.
         "background" => {
             let _wished: bool = value(member, "a boolean")?;
@@ -91,9 +106,23 @@ fn param(chat: &mut Chat, member: &Member<'_>) -> Result<(), BadRequest> {
                  answer by its id in previous_response_id, or send the whole conversation",
             ));
         }
-        "prompt" | "context_management" | "previous_response_id" => {
+        "prompt" => {
             return Err(invalid(
-                &member.name,
+                "prompt",
+                "no such field for this model, whose provider keeps no prompts: send its text in \
+                 instructions and input",
+            ));
+        }
+        "context_management" => {
+            return Err(invalid(
+                "context_management",
+                "no such field for this model, whose provider does not shorten conversations: \
+                 POST /v1/responses/compact does",
+            ));
+        }
+        "previous_response_id" => {
+            return Err(invalid(
+                "previous_response_id",
                 "no such field for this model, whose responses are not kept: send the whole conversation",
             ));
         }
@@ -141,59 +170,4 @@ fn read_text(chat: &mut Chat, member: &Member<'_>) -> Result<(), BadRequest> {
         _ => return Err(invalid("text.format", expected)),
     });
     Ok(())
-}
-
-fn read_tools(member: &Member<'_>) -> Result<Vec<Tool>, BadRequest> {
-    #[derive(Deserialize)]
-    struct Wire {
-        r#type: String,
-        name: Option<String>,
-        description: Option<String>,
-        parameters: Option<Json>,
-        strict: Option<bool>,
-    }
-    let raws: Vec<&RawValue> = value(member, "a list of tools")?;
-    let read = |(at, raw): (usize, &RawValue)| {
-        let wrong = || invalid(&format!("tools[{at}]"), "a tool with a type and a name");
-        let tool: Wire = serde_json::from_str(raw.get()).map_err(|_| wrong())?;
-        if tool.r#type != "function" {
-            return Ok(Tool::Hosted(raw.into()));
-        }
-        let Wire { name, description, parameters, strict, .. } = tool;
-        Ok(Tool::Function {
-            name: name.ok_or_else(wrong)?,
-            description,
-            parameters: parameters.filter(Json::is_object),
-            // Chats of other servers know no strictness, and OpenAI's SDKs always send it.
-            strict: strict.filter(|strict| *strict),
-            cache: None,
-        })
-    };
-    raws.into_iter().enumerate().map(read).collect()
-}
-
-fn read_choice(member: &Member<'_>) -> Result<ToolChoice, BadRequest> {
-    #[derive(Deserialize)]
-    struct Wire {
-        r#type: String,
-        name: Option<String>,
-        mode: Option<String>,
-    }
-    let expected = "auto, none, required or a function's name";
-    let word = |word: &str| match word {
-        "auto" => Ok(ToolChoice::Auto),
-        "none" => Ok(ToolChoice::None),
-        "required" => Ok(ToolChoice::Required),
-        _ => Err(invalid("tool_choice", expected)),
-    };
-    if let Some(text) = string(member.value) {
-        return word(&text);
-    }
-    let wire: Wire = value(member, expected)?;
-    match (&*wire.r#type, wire.name, wire.mode) {
-        ("function" | "custom", Some(name), _) => Ok(ToolChoice::Named(name)),
-        ("allowed_tools", _, Some(mode)) => word(&mode),
-        // A hosted tool by its type: there is none in a chat.
-        _ => Ok(ToolChoice::Auto),
-    }
 }

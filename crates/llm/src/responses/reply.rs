@@ -7,7 +7,10 @@ use serde_json::{Map, Value, json};
 use crate::endpoint::Stamp;
 use crate::form::{Choice, Citation, Finish, PartKind, Reply};
 use crate::json::members;
-use crate::responses::items::{annotation, cited_text, function_call, message, reasoning, refusal};
+use crate::responses::items::{
+    annotation, cited_text, custom_call, function_call, likely, message, reasoning, refusal,
+};
+use crate::responses::tools::custom_tools;
 
 /// The fields of a request that its response repeats, and what they are if they were not sent.
 const REPEATED: &[(&str, &str)] = &[
@@ -124,7 +127,10 @@ pub(crate) fn write_reply(reply: &Reply, stamp: Stamp<'_>) -> Bytes {
 
 fn output(choice: &Choice, stamp: Stamp<'_>, status: Status) -> Vec<Value> {
     let (mut items, mut content) = (Vec::new(), Vec::new());
+    let custom = custom_tools(stamp.request);
     let (mut before, mut cited) = (0, choice.citations.iter().collect::<Vec<_>>());
+    // Of the first text: no provider that tells them has two.
+    let mut logprobs = choice.logprobs.as_ref().map(likely).unwrap_or_default();
     for (at, part) in choice.parts.iter().enumerate() {
         match &part.kind {
             PartKind::Text(text) => {
@@ -137,7 +143,8 @@ fn output(choice: &Choice, stamp: Stamp<'_>, status: Status) -> Vec<Value> {
                 cited = later;
                 let here: Vec<&Citation> = here;
                 let here = here.into_iter().filter_map(|citation| annotation(citation, before));
-                content.push(cited_text(text, &here.collect::<Vec<_>>()));
+                let likely = std::mem::take(&mut logprobs);
+                content.push(cited_text(text, &here.collect::<Vec<_>>(), &likely));
                 before = end;
             }
             PartKind::Refusal(text) => content.push(refusal(text)),
@@ -146,6 +153,10 @@ fn output(choice: &Choice, stamp: Stamp<'_>, status: Status) -> Vec<Value> {
             }
             PartKind::RedactedThinking(data) => {
                 items.push(reasoning(&item_id("rs", stamp, at), "", Some(data)));
+            }
+            PartKind::ToolCall(call) if custom.contains(&call.name) => {
+                close_message(&mut items, &mut content, stamp, status);
+                items.push(custom_call(&item_id("ctc", stamp, at), status.word(), call));
             }
             PartKind::ToolCall(call) => {
                 let mut call = call.clone();

@@ -4,7 +4,9 @@ use bytes::Bytes;
 use dunlin_types::{Tokens, Usage};
 use serde_json::{Value, json};
 
-use crate::form::{Chat, Choice, Delta, Finish, Format, Part, PartKind, Reply, Role, ToolCall};
+use crate::form::{
+    Chat, Choice, Delta, Finish, Format, Json, Part, PartKind, Reply, Role, ToolCall,
+};
 use crate::{BadRequest, Endpoint, Stamp, StreamEvent, parse};
 
 fn form(body: &Value) -> Result<Chat, BadRequest> {
@@ -227,4 +229,47 @@ fn a_providers_own_events_pass_and_its_last_one_ends_the_stream() {
     }
     let other = &mut Vec::new();
     assert!(super::read_frame(Bytes::from_static(b"data: {\"choices\":[]}\n\n"), other).is_err());
+}
+
+#[test]
+fn what_a_stream_says_of_its_words_and_custom_calls_is_what_the_whole_says() {
+    let request = r#"{"model":"m","input":"hi","tools":[{"type":"custom","name":"f"}]}"#;
+    let stamp = Stamp { request, ..STAMP };
+    let logprobs = Json::of(&json!({"content": [{"token": "Hi", "logprob": -0.5}]}));
+    let called = ToolCall { arguments: r#"{"input":"a\nb"}"#.to_owned(), ..call() };
+    let (id, name) = (called.id.clone(), called.name.clone());
+    let choice = Choice {
+        index: 0,
+        parts: vec![Part::text("Hi"), PartKind::ToolCall(called).into()],
+        finish: Finish::Length,
+        logprobs: Some(logprobs.clone()),
+        citations: Vec::new(),
+    };
+    let reply = Reply { choices: vec![choice], ..Reply::default() };
+    let whole: Value =
+        serde_json::from_slice(&Endpoint::Responses.write_reply(&reply, stamp)).unwrap();
+    let mut writer = Endpoint::Responses.stream_writer(stamp, false);
+    let mut out = Vec::new();
+    for delta in [
+        Delta::Start { id: None, model: None, usage: None },
+        Delta::Text { choice: 0, text: "Hi".into() },
+        Delta::Logprobs { choice: 0, logprobs },
+        Delta::ToolCall { choice: 0, call: 0, id, name, signature: None },
+        Delta::Arguments { choice: 0, call: 0, text: r#"{"input":"a"#.into() },
+        Delta::Arguments { choice: 0, call: 0, text: r#"\nb"}"#.into() },
+        Delta::Finish { choice: 0, finish: Finish::Length },
+    ] {
+        writer.write(delta, &mut out);
+    }
+    writer.finish(&mut out);
+    let end: Value = serde_json::from_slice(&super::last_response(&out).unwrap()).unwrap();
+    for (said, how) in [(&whole, "whole"), (&end, "streamed")] {
+        let (words, call) = (&said["output"][0]["content"][0], &said["output"][1]);
+        assert_eq!(words["logprobs"][0]["token"], "Hi", "{how}");
+        assert_eq!(
+            (&call["type"], &call["input"], &call["status"]),
+            (&json!("custom_tool_call"), &json!("a\nb"), &json!("incomplete")),
+            "{how}"
+        );
+    }
 }

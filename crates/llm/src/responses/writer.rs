@@ -1,6 +1,8 @@
 //! Pieces of the common form, written as a response's events, in the order that OpenAI sends them:
 //! each item and each of its parts is added, grows, is done.
 
+use std::collections::BTreeSet;
+
 use bytes::Bytes;
 use dunlin_types::Usage;
 use serde_json::{Value, json};
@@ -9,9 +11,11 @@ use crate::endpoint::{Stamp, StreamWriter};
 use crate::form::{Citation, Delta, Finish, ToolCall};
 use crate::openai::ErrorBody;
 use crate::responses::items::{
-    annotation, cited_text, function_call, message, output_text, reasoning, refusal, summary_text,
+    annotation, cited_text, custom_call, custom_input, function_call, likely, message, output_text,
+    reasoning, refusal, summary_text,
 };
 use crate::responses::reply::{Status, item_id, response};
+use crate::responses::tools::custom_tools;
 use crate::responses::turn::Turn;
 
 /// How many events are sent before an answer begins, of a response that is queued.
@@ -20,9 +24,29 @@ pub(super) const ANNOUNCED: u64 = 2;
 /// What the stream is in the middle of.
 enum Open {
     Nothing,
-    Thought { id: String, text: String, signature: Option<String> },
-    Words { id: String, text: String, is_refusal: bool, annotations: Vec<Value> },
-    Call { id: String, number: u32, call: ToolCall },
+    Thought {
+        id: String,
+        text: String,
+        signature: Option<String>,
+    },
+    Words {
+        id: String,
+        text: String,
+        is_refusal: bool,
+        annotations: Vec<Value>,
+        logprobs: Vec<Value>,
+    },
+    Call {
+        id: String,
+        number: u32,
+        call: ToolCall,
+    },
+    /// Of a tool that takes any text: told when it is whole.
+    Custom {
+        id: String,
+        number: u32,
+        call: ToolCall,
+    },
 }
 
 /// Writes events.
@@ -32,6 +56,8 @@ pub(crate) struct EventWriter {
     now: u64,
     request: String,
     turn: Option<Turn>,
+    /// The tools that take any text.
+    custom: BTreeSet<String>,
     sequence: u64,
     open: Open,
     done: Vec<Value>,
@@ -49,6 +75,7 @@ impl EventWriter {
             now: stamp.now,
             request: stamp.request.to_owned(),
             turn: stamp.turn.cloned(),
+            custom: custom_tools(stamp.request),
             sequence: if stamp.turn.is_some_and(|turn| turn.announced) { ANNOUNCED } else { 0 },
             open: Open::Nothing,
             done: Vec::new(),
@@ -101,6 +128,9 @@ impl EventWriter {
         let mut data = json!({"item_id": id, "output_index": self.done.len()});
         data[index] = 0.into();
         data[field.0] = field.1;
+        if kind.starts_with("response.output_text.") {
+            data["logprobs"] = json!([]);
+        }
         self.event(out, kind, data);
     }
 
@@ -127,8 +157,8 @@ impl EventWriter {
             self.item_added(out, &message(&id, "in_progress", &[]));
             let part = ("part", if refuses { refusal("") } else { output_text("") });
             self.part(out, "response.content_part.added", &id, "content_index", part);
-            let (text, annotations) = (String::new(), Vec::new());
-            self.open = Open::Words { id, text, is_refusal: refuses, annotations };
+            let (text, annotations, logprobs) = (String::new(), Vec::new(), Vec::new());
+            self.open = Open::Words { id, text, is_refusal: refuses, annotations, logprobs };
         }
         let Open::Words { id, text, .. } = &mut self.open else { return };
         text.push_str(more);
@@ -150,12 +180,23 @@ impl EventWriter {
 
     fn call(&mut self, number: u32, call: ToolCall, out: &mut Vec<u8>) {
         self.close(out);
+        if self.custom.contains(&call.name) {
+            let id = self.next_id("ctc");
+            self.item_added(out, &custom_call(&id, "in_progress", &call));
+            self.open = Open::Custom { id, number, call };
+            return;
+        }
         let id = self.next_id("fc");
         self.item_added(out, &function_call(&id, "in_progress", &call));
         self.open = Open::Call { id, number, call };
     }
 
     fn argue(&mut self, of: u32, more: &str, out: &mut Vec<u8>) {
+        if let Open::Custom { number, call, .. } = &mut self.open
+            && *number == of
+        {
+            call.arguments.push_str(more);
+        }
         // Arguments of a call that another one interrupted cannot be placed: no server sends so.
         let Open::Call { id, number, call } = &mut self.open else { return };
         if *number != of {
@@ -168,6 +209,8 @@ impl EventWriter {
 
     /// Ends the open item.
     fn close(&mut self, out: &mut Vec<u8>) {
+        // What is open when an answer ends early is not whole.
+        let status = self.status.word();
         match std::mem::replace(&mut self.open, Open::Nothing) {
             Open::Nothing => {}
             Open::Thought { id, text, signature } => {
@@ -177,17 +220,28 @@ impl EventWriter {
                 self.part(out, "response.reasoning_summary_part.done", &id, "summary_index", part);
                 self.item_done(out, reasoning(&id, &text, signature.as_deref()));
             }
-            Open::Words { id, text, is_refusal, annotations } => {
+            Open::Words { id, text, is_refusal, annotations, logprobs } => {
                 self.said += if is_refusal { 0 } else { text.chars().count() as u64 };
                 let (kind, field, part) = if is_refusal {
                     ("response.refusal.done", "refusal", refusal(&text))
                 } else {
-                    ("response.output_text.done", "text", cited_text(&text, &annotations))
+                    (
+                        "response.output_text.done",
+                        "text",
+                        cited_text(&text, &annotations, &logprobs),
+                    )
                 };
                 self.part(out, kind, &id, "content_index", (field, text.into()));
                 let done = ("part", part.clone());
                 self.part(out, "response.content_part.done", &id, "content_index", done);
-                self.item_done(out, message(&id, "completed", &[part]));
+                self.item_done(out, message(&id, status, &[part]));
+            }
+            Open::Custom { id, call, .. } => {
+                let (at, input) = (self.done.len(), custom_input(&call.arguments));
+                let of = |name: &str| json!({"item_id": id, "output_index": at, name: input});
+                self.event(out, "response.custom_tool_call_input.delta", of("delta"));
+                self.event(out, "response.custom_tool_call_input.done", of("input"));
+                self.item_done(out, custom_call(&id, status, &call));
             }
             Open::Call { id, mut call, .. } => {
                 if call.arguments.is_empty() {
@@ -199,7 +253,7 @@ impl EventWriter {
                     "name": call.name, "arguments": call.arguments,
                 });
                 self.event(out, "response.function_call_arguments.done", data);
-                self.item_done(out, function_call(&id, "completed", &call));
+                self.item_done(out, function_call(&id, status, &call));
             }
         }
     }
@@ -237,8 +291,11 @@ impl StreamWriter for EventWriter {
             Delta::Citation { choice: 0, citation } => self.cite(&citation, out),
             Delta::Finish { choice: 0, finish } => self.finished(&finish),
             Delta::Usage(usage) => self.usage = Some(usage),
-            // They belong to parts that may be over.
-            Delta::Logprobs { .. } => {}
+            Delta::Logprobs { choice: 0, logprobs: more } => {
+                if let Open::Words { logprobs, .. } = &mut self.open {
+                    logprobs.extend(likely(&more));
+                }
+            }
             // A response has one answer.
             Delta::Text { .. }
             | Delta::Refusal { .. }
@@ -248,6 +305,7 @@ impl StreamWriter for EventWriter {
             | Delta::ToolCall { .. }
             | Delta::Arguments { .. }
             | Delta::Citation { .. }
+            | Delta::Logprobs { .. }
             | Delta::Finish { .. } => {}
         }
     }

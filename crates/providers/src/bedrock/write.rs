@@ -121,7 +121,7 @@ fn tools(chat: &Chat) -> (Body, bool) {
     };
     let mut config = Body::default();
     let mut choice = match &chat.tool_choice {
-        Some(ToolChoice::Auto) => Some(json!({"auto": {}})),
+        Some(ToolChoice::Auto | ToolChoice::Hosted(_)) => Some(json!({"auto": {}})),
         Some(ToolChoice::Required) => Some(json!({"any": {}})),
         Some(ToolChoice::Named(name)) => Some(json!({"tool": {"name": name}})),
         // There is no word for it; a history with calls in it needs the tools all the same.

@@ -70,7 +70,10 @@ fn thinking(reasoning: &Reasoning) -> Value {
 fn write_tools(chat: &Chat, body: &mut Body) {
     let wanted = |named: &str| match &chat.tool_choice {
         Some(ToolChoice::Named(name)) => name == named,
-        Some(ToolChoice::Auto | ToolChoice::None | ToolChoice::Required) | None => true,
+        Some(
+            ToolChoice::Auto | ToolChoice::None | ToolChoice::Required | ToolChoice::Hosted(_),
+        )
+        | None => true,
     };
     let (mut tools, mut is_strict) = (Vec::new(), false);
     for tool in &chat.tools {
@@ -96,7 +99,7 @@ fn write_tools(chat: &Chat, body: &mut Body) {
         match chat.tool_choice {
             Some(ToolChoice::Required | ToolChoice::Named(_)) => Some("REQUIRED"),
             Some(ToolChoice::None) => Some("NONE"),
-            Some(ToolChoice::Auto) | None => None,
+            Some(ToolChoice::Auto | ToolChoice::Hosted(_)) | None => None,
         },
     );
 }
