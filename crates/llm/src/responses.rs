@@ -18,7 +18,7 @@ mod writer;
 pub use compaction::{compacted, to_compact};
 pub use kept::KeptResponse;
 pub use native::{parse_reply, read_frame};
-pub use standing::{Standing, announced, as_standing, failed_event, standing};
+pub use standing::{Standing, announced, as_standing, broke_off, end_event, is_end, standing};
 pub use tools::hosted_tools;
 pub use turn::{
     ItemPage, Turn, continue_from, input_items, last_response, may_be_stored, restored, store_turn,

@@ -210,8 +210,7 @@ impl<'a> Queued<'a> {
 
     async fn failed(self, failed: Failed) -> Failed {
         let ErrorBody { message, code, .. } = failed.body();
-        let code = if code == 429 { "rate_limit_exceeded" } else { "server_error" };
-        self.ends(Standing::Failed { code, message: &message }).await;
+        self.ends(Standing::failed(code, &message)).await;
         failed
     }
 }

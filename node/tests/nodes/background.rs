@@ -135,6 +135,15 @@ async fn again(
     Ok(events(&body))
 }
 
+/// What an event that ends a stream says: its type, the response's status, its number.
+fn ending(event: &Value) -> (&str, &str, Option<u64>) {
+    (
+        event["type"].as_str().unwrap_or_default(),
+        event["response"]["status"].as_str().unwrap_or_default(),
+        event["sequence_number"].as_u64(),
+    )
+}
+
 /// Begins a stream, hears its first events and leaves: gives its id.
 async fn leave(setup: &Setup, node: usize, caller: &Client, input: &str) -> anyhow::Result<String> {
     let mut body = ask(input);
@@ -191,18 +200,49 @@ async fn a_stream_that_nobody_need_wait_for_is_taken_up_again_anywhere() -> anyh
     let id = leave(&setup, 0, &owner, "[[status:500]] four").await?;
     ends(&setup, 1, &owner, &id, "failed", SOON).await?;
     let failed = again(&setup, 2, &owner, &id, 1).await?;
-    assert_eq!(failed.last().expect("an end")["type"], "error", "{failed:?}");
+    let last = failed.last().expect("an end");
+    assert_eq!(ending(last), ("response.failed", "failed", Some(2)), "{failed:?}");
+    assert_eq!(last["response"]["error"]["code"], "server_error");
+    assert_eq!(again(&setup, 0, &owner, &id, 2).await?, Vec::<Value>::new(), "it has been heard");
 
-    let id = leave(&setup, 0, &owner, "[[delay:60000]] five").await?;
-    let (status, told) = call(&setup, 1, &owner, "POST", &format!("{id}/cancel")).await?;
+    let id = leave(&setup, 0, &owner, "[[say:good day to you]] [[fault:reset 2]] five").await?;
+    ends(&setup, 1, &owner, &id, "failed", SOON).await?;
+    let broken = again(&setup, 2, &owner, &id, 1).await?;
+    let last = broken.last().expect("an end");
+    let count = broken.len() as u64 + 1;
+    assert_eq!(ending(last), ("response.failed", "failed", Some(count)), "{broken:?}");
+    assert!(broken.iter().all(|event| event["type"] != "error"), "{broken:?}");
+
+    let id = leave(&setup, 0, &owner, "[[say:good day]] [[finish:length]]").await?;
+    ends(&setup, 1, &owner, &id, "incomplete", SOON).await?;
+    let cut = again(&setup, 2, &owner, &id, 1).await?;
+    assert_eq!(ending(cut.last().expect("an end")).0, "response.incomplete");
+
+    let id = leave(&setup, 0, &owner, "[[delay:60000]] six").await?;
+    let cancel = async {
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        call(&setup, 1, &owner, "POST", &format!("{id}/cancel")).await
+    };
+    let (live, cancelled) = tokio::join!(again(&setup, 0, &owner, &id, 1), cancel);
+    let (status, told) = cancelled?;
     assert_eq!((status, &told["status"]), (200, &json!("cancelled")), "{told}");
-    assert_eq!(again(&setup, 2, &owner, &id, 1).await?, Vec::<Value>::new());
+    let live = live?;
+    assert_eq!(
+        live.iter().map(ending).collect::<Vec<_>>(),
+        [("response.failed", "cancelled", Some(2))]
+    );
+    for node in 0..3 {
+        assert_eq!(again(&setup, node, &owner, &id, 1).await?, live, "node {node}");
+    }
+    let (status, told) =
+        call(&setup, 1, &owner, "GET", &format!("{id}?stream=true&starting_after=abc")).await?;
+    assert_eq!((status, &told["error"]["param"]), (400, &json!("starting_after")), "{told}");
+    assert!(told["error"]["message"].as_str().is_some_and(|said| said.contains("'abc'")), "{told}");
 
-    let lost = leave(&setup, 0, &owner, "[[delay:60000]] six").await?;
+    let lost = leave(&setup, 0, &owner, "[[delay:60000]] seven").await?;
     setup.cluster.kill(0).await?;
     let told = tokio::time::timeout(GIVEN_UP, again(&setup, 1, &owner, &lost, 1)).await??;
-    let last = told.last().expect("an end");
-    assert_eq!((&last["type"], &last["sequence_number"]), (&json!("response.failed"), &json!(2)));
+    assert_eq!(ending(told.last().expect("an end")), ("response.failed", "failed", Some(2)));
     Ok(())
 }
 

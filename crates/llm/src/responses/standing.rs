@@ -4,7 +4,9 @@
 use bytes::Bytes;
 use serde_json::{Value, json};
 
+use crate::edit;
 use crate::endpoint::Stamp;
+use crate::json::string;
 use crate::responses::reply::{Status, response};
 use crate::responses::writer::{ANNOUNCED, frame};
 
@@ -24,6 +26,15 @@ pub enum Standing<'a> {
         /// Why, for people.
         message: &'a str,
     },
+}
+
+impl<'a> Standing<'a> {
+    /// A failure that would have been told with that status.
+    #[must_use]
+    pub fn failed(status: u16, message: &'a str) -> Self {
+        let code = if status == 429 { "rate_limit_exceeded" } else { "server_error" };
+        Self::Failed { code, message }
+    }
 }
 
 /// The response object of a request that has no answer.
@@ -47,15 +58,45 @@ pub fn announced(stamp: Stamp<'_>) -> Bytes {
     Bytes::from(out)
 }
 
-/// The event of that number that ends the stream of a response which will not be made.
+/// The events that end a stream.
+const ENDS: [&str; 3] = ["response.completed", "response.incomplete", "response.failed"];
+/// How an event begins that says no more than that a stream broke.
+const ERROR: &[u8] = b"event: error\n";
+
+/// The event of that number that ends the stream of a response, which is finished. OpenAI's SDKs know
+/// of no event for one that was cancelled: that it was says its status.
 #[must_use]
-pub fn failed_event(response: &[u8], number: u64) -> Bytes {
+pub fn end_event(response: &[u8], number: u64) -> Bytes {
     let response: Value = serde_json::from_slice(response).unwrap_or(Value::Null);
-    let kind = "response.failed";
+    let [completed, incomplete, failed] = ENDS;
+    let kind = match response["status"].as_str() {
+        Some("completed") => completed,
+        Some("incomplete") => incomplete,
+        Some(_) | None => failed,
+    };
     let event = json!({"type": kind, "sequence_number": number, "response": response});
     let mut out = Vec::new();
     frame(&mut out, kind, &event);
     Bytes::from(out)
+}
+
+/// Whether an event is one that ends a stream.
+#[must_use]
+pub fn is_end(event: &[u8]) -> bool {
+    let kind = event.strip_prefix(b"event: ").and_then(|event| event.split(|b| *b == b'\n').next());
+    kind.is_some_and(|kind| ENDS.iter().any(|end| end.as_bytes() == kind))
+}
+
+/// Where in these frames the event begins that says that the stream broke, and why it did. `None`:
+/// there is none.
+#[must_use]
+pub fn broke_off(frames: &[u8]) -> Option<(usize, String)> {
+    let starts = memchr::memmem::find_iter(frames, ERROR);
+    let at = { starts }.find(|at| *at == 0 || frames[..*at].ends_with(b"\n\n"))?;
+    let data = frames[at + ERROR.len()..].strip_prefix(b"data: ")?;
+    let data = data.split(|byte| *byte == b'\n').next()?;
+    let message = string(edit::member(data, "message")?)?;
+    Some((at, message.into_owned()))
 }
 
 /// A response object that stands otherwise than it says. `None`: it is none.
@@ -87,6 +128,30 @@ fn written(response: &Value) -> Bytes {
 mod tests {
     use super::*;
     use crate::responses::{KeptResponse, Turn};
+
+    #[test]
+    fn a_stream_ends_as_its_response_stands() {
+        for (status, kind) in [
+            ("completed", "response.completed"),
+            ("incomplete", "response.incomplete"),
+            ("failed", "response.failed"),
+            ("cancelled", "response.failed"),
+        ] {
+            let response = json!({"id": "resp_1", "status": status}).to_string();
+            let event = end_event(response.as_bytes(), 7);
+            let text = std::str::from_utf8(&event).expect("text");
+            assert!(text.starts_with(&format!("event: {kind}\ndata: {{")), "{text}");
+            assert!(text.contains(r#""sequence_number":7"#) && text.ends_with("\n\n"), "{text}");
+            assert!(is_end(&event) && !is_end(b"event: response.created\ndata: {}\n\n"));
+        }
+        let message = "it \"broke\"".to_owned();
+        let error = crate::openai::ErrorBody { message, kind: None, param: None, code: 500 };
+        let frame = crate::responses::error_frame(&error);
+        let before = b"event: x\ndata: {\"text\":\"event: error\"}\n\n";
+        let frames = [&before[..], &frame[..]].concat();
+        assert_eq!(broke_off(&frames), Some((before.len(), "it \"broke\"".to_owned())));
+        assert_eq!(broke_off(before), None);
+    }
 
     #[test]
     fn a_response_without_an_answer_says_how_it_stands_and_repeats_its_request() {

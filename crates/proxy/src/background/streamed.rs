@@ -4,8 +4,11 @@
 use axum::body::Body;
 use axum::http::Response;
 use bytes::Bytes;
-use dunlin_llm::responses::{KeptResponse, Standing, Turn, announced, last_response};
-use dunlin_llm::{ChatRequest, Endpoint};
+use dunlin_llm::ChatRequest;
+use dunlin_llm::openai::ErrorBody;
+use dunlin_llm::responses::{
+    KeptResponse, Standing, Turn, announced, broke_off, end_event, last_response,
+};
 use dunlin_providers::ProviderError;
 use dunlin_router::Candidates;
 use dunlin_upstream::{Answer, Stream};
@@ -69,22 +72,35 @@ pub(super) async fn run(
         end = record(&queued, events, &tape) => end,
         () = queued.work.stopped() => return Ok(is_cancelled(queued, &tape).await),
     };
-    match end {
-        Ok(()) => Ok(headers::plain_json(Bytes::new())),
-        Err(refused) => Err(fails(queued, &tape, refused.into()).await),
+    // It is on record: its bill went with the stream.
+    if let Err(Broke(message)) = end {
+        let how = Standing::Failed { code: "server_error", message: &message };
+        return Ok(ends(queued, &tape, how).await);
     }
+    Ok(headers::plain_json(Bytes::new()))
 }
 
+/// Why a stream did not come to its end.
+struct Broke(String);
+
 async fn fails(queued: Queued<'_>, tape: &Recording, failed: Failed) -> Failed {
-    // Whoever listens is told; a tape that is full has been cut already.
-    let _told = tape.push(&failed.body_as_frame(Endpoint::Responses));
-    queued.keep.put_tape(tape.all()).await;
-    queued.failed(failed).await
+    let ErrorBody { message, code, .. } = failed.body();
+    ends(queued, tape, Standing::failed(code, &message)).await;
+    failed
 }
 
 async fn is_cancelled(queued: Queued<'_>, tape: &Recording) -> Response<Body> {
-    queued.keep.put_tape(tape.all()).await;
-    queued.ends(Standing::Cancelled).await
+    ends(queued, tape, Standing::Cancelled).await
+}
+
+/// Stores the response without an answer, its events first: who finds it finished finds them all. Then
+/// whoever listens is told.
+async fn ends(queued: Queued<'_>, tape: &Recording, how: Standing<'_>) -> Response<Body> {
+    let end = end_event(&queued.as_it_is(how), tape.count());
+    queued.keep.put_tape(Bytes::from([&tape.all()[..], &end[..]].concat())).await;
+    let answer = queued.ends(how).await;
+    tape.end(end);
+    answer
 }
 
 /// What the client would be streamed that waits. Dropped early, it charges what has come.
@@ -96,14 +112,16 @@ fn events(queued: &Queued<'_>, stream: Stream, bill: Bill, once: ChatRequest) ->
 
 /// Records all events. The last one is heard when the response is stored: its client may go on from
 /// it.
-async fn record(queued: &Queued<'_>, mut events: Body, tape: &Recording) -> Result<(), Refused> {
-    let broke = || {
-        let why = "the provider's stream broke off before the response was whole";
-        Refused::Answered(Box::new(ProviderError::lacking("", why)))
-    };
+async fn record(queued: &Queued<'_>, mut events: Body, tape: &Recording) -> Result<(), Broke> {
+    let broke =
+        || Broke("The provider's stream broke off before the response was whole.".to_owned());
     let mut is_stored = false;
     while let Some(frame) = events.frame().await {
-        let Ok(data) = frame.map_err(|_| broke())?.into_data() else { continue };
+        let Ok(mut data) = frame.map_err(|_| broke())?.into_data() else { continue };
+        let why = broke_off(&data);
+        if let Some((at, _)) = &why {
+            data.truncate(*at);
+        }
         let last = last_response(&data);
         if let Some(response) = last.filter(is_finished) {
             // Who finds the response finished finds all of its events.
@@ -111,7 +129,17 @@ async fn record(queued: &Queued<'_>, mut events: Body, tape: &Recording) -> Resu
             queued.keep.put(response).await;
             is_stored = true;
         }
-        tape.push(&data).map_err(|_| Refused::LongAnswer { most: MAX_BYTES })?;
+        let full = |_| {
+            let most = MAX_BYTES >> 20;
+            Broke(format!(
+                "The events of the response would be longer than {most} MB, which is the most that \
+                 is kept of a stream in the background. Ask without `stream`."
+            ))
+        };
+        tape.push(&data).map_err(full)?;
+        if let Some((_, message)) = why {
+            return Err(Broke(message));
+        }
     }
     if is_stored { Ok(()) } else { Err(broke()) }
 }

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use axum::body::Body;
 use bytes::{Bytes, BytesMut};
+use dunlin_llm::responses::{end_event, is_end};
 use dunlin_types::RequestId;
 use tokio::sync::Notify;
 
@@ -83,6 +84,20 @@ impl Recording {
         Ok(())
     }
 
+    /// Whoever listens hears that it is over, by the event that ends it, bound or not.
+    pub(super) fn end(&self, event: Bytes) {
+        let mut so_far = self.tape.lock();
+        so_far.bytes += event.len();
+        so_far.events.push(event);
+        drop(so_far);
+        self.tape.grown.notify_waiters();
+    }
+
+    /// How many events there are.
+    pub(super) fn count(&self) -> u64 {
+        self.tape.lock().events.len() as u64
+    }
+
     pub(super) fn listen(&self) -> Body {
         listen(Arc::clone(&self.tape), None)
     }
@@ -137,11 +152,14 @@ pub(crate) fn listen(tape: Arc<Tape>, after: Option<u64>) -> Body {
     Body::from_stream(events)
 }
 
-/// The events of a whole tape behind the one of the number `after`, and how many there are in all.
-pub(crate) fn rest(tape: &Bytes, after: Option<u64>) -> (Bytes, u64) {
-    let events: Vec<Bytes> = split(tape).collect();
-    let rest = events.get(place(after)..).unwrap_or_default().concat();
-    (Bytes::from(rest), events.len() as u64)
+/// The events of a finished response's tape behind the one of the number `after`. A tape that was cut
+/// short, for its node died, ends as the response stands.
+pub(crate) fn rest(tape: &Bytes, response: &[u8], after: Option<u64>) -> Bytes {
+    let mut events: Vec<Bytes> = split(tape).collect();
+    if !events.last().is_some_and(|last| is_end(last)) {
+        events.push(end_event(response, events.len() as u64));
+    }
+    Bytes::from(events.get(place(after)..).unwrap_or_default().concat())
 }
 
 /// Events are numbered from 0.
@@ -189,7 +207,12 @@ mod tests {
             tokio::join!(heard(early), heard(behind), heard(far), speaking);
         assert_eq!(early, "data: 0\n\ndata: 1\n\ndata: 2\n\n");
         assert_eq!((&*behind, &*far), ("data: 2\n\n", ""));
-        assert_eq!(rest(&all, Some(0)), (Bytes::from("data: 1\n\ndata: 2\n\n"), 3));
+        let failed = br#"{"status":"failed"}"#;
+        let cut = rest(&all, failed, Some(0));
+        assert_eq!(cut, [&b"data: 1\n\ndata: 2\n\n"[..], &end_event(failed, 3)[..]].concat());
+        assert_eq!(rest(&all, failed, Some(3)), "", "it has been heard");
+        let whole = Bytes::from([&all[..], &end_event(failed, 3)[..]].concat());
+        assert_eq!(rest(&whole, b"{}", Some(2)), end_event(failed, 3));
         assert!(tapes.of(id).is_none(), "nothing is left of it");
     }
 

@@ -66,6 +66,23 @@ impl Refused {
         Self::Unfit { param: "previous_response_id", message }
     }
 
+    /// A response whose end was waited for too long.
+    pub(super) fn still_made(id: &str) -> Self {
+        let id: String = id.chars().take(MAX_SHOWN_ID).collect();
+        let reason = format!(
+            "the response '{id}' is still being made: ask again with `starting_after`, the \
+             `sequence_number` of the last event you have"
+        );
+        Self::CannotKnow { reason }
+    }
+
+    /// A query that says something that cannot be.
+    pub(super) fn bad_query(param: &'static str, said: &str, expected: &str) -> Self {
+        let said: String = said.chars().take(MAX_SHOWN_ID).collect();
+        let message = format!("Invalid value for '{param}': '{said}' is not {expected}.");
+        Self::Unfit { param, message }
+    }
+
     /// A response whose node does not stop making it.
     pub(super) fn not_stopped(id: &str) -> Self {
         let id: String = id.chars().take(MAX_SHOWN_ID).collect();

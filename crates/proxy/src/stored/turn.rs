@@ -9,9 +9,9 @@ use dunlin_admission::Bounds;
 use dunlin_llm::responses::{ItemPage, KeptResponse, input_items, stored_model, stored_response};
 use dunlin_store::{Doing, Holders};
 use dunlin_types::Tokens;
-use serde::Deserialize;
 use serde_json::json;
 
+use super::lists::Query as Pairs;
 use super::{About, Asking};
 use crate::error::{Failed, Refused};
 use crate::headers;
@@ -20,10 +20,30 @@ use crate::turns::Stored;
 mod again;
 
 /// What the query of a request about it may say beside which page is wanted.
-#[derive(Deserialize)]
+#[derive(Default)]
 struct Wanted {
-    stream: Option<bool>,
+    stream: bool,
     starting_after: Option<u64>,
+}
+
+impl Wanted {
+    fn read(query: &str) -> Result<Self, Refused> {
+        let (mut wanted, query) = (Self::default(), Pairs::read(query));
+        if let Some(said) = query.get("stream") {
+            let read = said
+                .parse::<bool>()
+                .map_err(|_| Refused::bad_query("stream", said, "true or false"));
+            wanted.stream = read?;
+        }
+        if let Some(said) = query.get("starting_after") {
+            let expected = "the `sequence_number` of an event, a whole number from 0 on";
+            let read = said
+                .parse::<u64>()
+                .map_err(|_| Refused::bad_query("starting_after", said, expected));
+            wanted.starting_after = Some(read?);
+        }
+        Ok(wanted)
+    }
 }
 
 /// Answers one request about it. `id` is what the client calls it.
@@ -35,10 +55,9 @@ pub(super) async fn serve(
 ) -> Result<Response<Body>, Failed> {
     let page = Query::<ItemPage>::try_from_uri(&head.uri);
     let Query(page) = page.map_err(|bad| Refused::bad_page(&bad.body_text()))?;
-    let wanted = Query::<Wanted>::try_from_uri(&head.uri);
-    let Query(wanted) = wanted.map_err(|bad| Refused::bad_page(&bad.body_text()))?;
+    let wanted = Wanted::read(head.uri.query().unwrap_or_default())?;
     let reads = head.method == Method::GET && about.suffix.is_empty();
-    if reads && wanted.stream == Some(true) {
+    if reads && wanted.stream {
         return again::serve(asking, (id, stored), wanted.starting_after).await;
     }
     let mut turn = stored.read(asking.proxy, id).await?;

@@ -9,8 +9,7 @@ use axum::http::Response;
 use bytes::Bytes;
 use dunlin_admission::Bounds;
 use dunlin_llm::Endpoint;
-use dunlin_llm::edit;
-use dunlin_llm::responses::{failed_event, stored_model, stored_response};
+use dunlin_llm::responses::{stored_model, stored_response};
 use dunlin_types::Tokens;
 
 use crate::Proxy;
@@ -57,27 +56,22 @@ pub(super) async fn serve(
     Ok(headers::event_stream(told.called(asking.call), framing, body))
 }
 
-/// The events once there are no more to come. Those of a response whose node died end with its
-/// failure.
+/// The events once there are no more to come.
 async fn once_made(proxy: &Proxy, id: &str, stored: Stored, after: Option<u64>) -> Bytes {
     let made = async {
         loop {
-            match stored.read(proxy, id).await {
-                Ok(turn) if is_finished(&turn) => return Some(turn),
-                Ok(_) => tokio::time::sleep(ASK_EVERY).await,
-                Err(_) => return None,
+            let turn = stored.read(proxy, id).await?;
+            if is_finished(&turn) {
+                return Ok::<_, Refused>(turn);
             }
+            tokio::time::sleep(ASK_EVERY).await;
         }
     };
-    let Ok(Some(turn)) = tokio::time::timeout(ASK_WITHIN, made).await else { return Bytes::new() };
-    let Some(tape) = stored.tape(proxy).await else { return Bytes::new() };
-    let (rest, count) = tape::rest(&tape, after);
-    let is_told = memchr::memmem::find(&tape, b"event: error\n").is_some();
-    match stored_response(&turn) {
-        Some(response) if !is_told && edit::member(&response, "status") == Some("\"failed\"") => {
-            let end = failed_event(&response, count);
-            Bytes::from([&rest[..], &end[..]].concat())
-        }
-        Some(_) | None => rest,
-    }
+    let made = tokio::time::timeout(ASK_WITHIN, made).await;
+    let turn = match made.unwrap_or_else(|_| Err(Refused::still_made(id))) {
+        Ok(turn) => turn,
+        Err(refused) => return Failed::from(refused).body_as_frame(Endpoint::Responses),
+    };
+    let response = stored_response(&turn).unwrap_or_default();
+    tape::rest(&stored.tape(proxy).await.unwrap_or_default(), &response, after)
 }
