@@ -42,13 +42,14 @@ impl Delivery<'_> {
 
     async fn whole(mut self, whole: Whole) -> Response<Body> {
         let Whole { reply: answer, headers, deployment: by } = whole;
-        let (name, turn) = (self.name(&by), self.turn(&by));
+        let (name, homes, turn) = (self.name(&by), self.opening.homes(), self.turn(&by));
         let Self { proxy, call, caller, chat, mut bill, told, .. } = self;
         let told = told.answered(proxy, call, &by, &headers).left_out(&chat, &by);
         let told_turn = turn.as_ref().map(|answered| &answered.turn);
         let stamp = Stamp { turn: told_turn, ..call.stamp(&name, &chat) };
         let reply = answer.write(call.endpoint, stamp);
         let seal = Sealing::of_answer(proxy, call.endpoint, caller, &by);
+        let seal = seal.map(|seal| seal.with_homes(homes));
         if seal.is_some() && chat.background() {
             bill.for_background(true);
             let kept = KeptResponse::read(&reply);
@@ -69,12 +70,13 @@ impl Delivery<'_> {
 
     fn stream(mut self, answer: Stream) -> Response<Body> {
         let by = answer.deployment();
-        let (name, turn) = (self.name(by), self.turn(by));
+        let (name, homes, turn) = (self.name(by), self.opening.homes(), self.turn(by));
         let Self { proxy, call, caller, chat, mut bill, told, .. } = self;
         let spend = caller.key().map(|key| proxy.0.admission.key_spend(&key.key));
         let told = told.answered(proxy, call, by, answer.headers()).key_spend(spend);
         let told = told.left_out(&chat, by);
         let seal = Sealing::of_answer(proxy, call.endpoint, caller, by);
+        let seal = seal.map(|seal| seal.with_homes(homes));
         bill.for_background(seal.is_some() && chat.background());
         let outgoing = Outgoing::new(call, name, chat, (seal, turn));
         headers::event_stream(told, call.framing, stream::events(answer, bill, outgoing))

@@ -289,11 +289,12 @@ impl Refused {
         Self::Unfit { param: "model", message }
     }
 
-    /// A file that is elsewhere than the rest of what a request names.
-    pub(crate) fn apart(id: &str) -> Self {
+    /// Something that is elsewhere than the rest of what a request names.
+    pub(crate) fn apart(kind: Kind, id: &str) -> Self {
         let id: String = id.chars().take(MAX_SHOWN_ID).collect();
-        let message = format!("The file '{id}' is at another provider than the rest.");
-        Self::Unfit { param: "file_id", message }
+        let message = format!("The {} '{id}' is at another provider than the rest.", kind.noun());
+        let param = if kind == Kind::Conversation { "conversation" } else { "file_id" };
+        Self::Unfit { param, message }
     }
 
     /// A call of a provider's own API that nobody lends a credential for, or not to this caller.

@@ -1,4 +1,4 @@
-//! Ids of what providers keep for clients: responses, files, batches, jobs. An id names its deployment and
+//! Ids of what providers keep for clients: responses, conversations, files, batches, jobs. An id names its deployment and
 //! its owner under a seal, so that any node knows where to ask without having been told, and nobody
 //! can use what is not theirs.
 //!
@@ -40,6 +40,8 @@ pub(crate) enum Kind {
     Job,
     /// A conversation whose sound passes by the gateway.
     Call,
+    /// Turns that are kept together.
+    Conversation,
 }
 
 impl Kind {
@@ -50,6 +52,7 @@ impl Kind {
             Self::Batch => "batch_",
             Self::Job => "ftjob-",
             Self::Call => "rtc_",
+            Self::Conversation => "conv_",
         }
     }
 
@@ -60,6 +63,7 @@ impl Kind {
             Self::Batch => 3,
             Self::Job => 4,
             Self::Call => 5,
+            Self::Conversation => 6,
         }
     }
 
@@ -71,6 +75,7 @@ impl Kind {
             Self::Batch => "batches",
             Self::Job => "fine_tuning/jobs",
             Self::Call => "realtime/calls",
+            Self::Conversation => "conversations",
         }
     }
 
@@ -82,6 +87,7 @@ impl Kind {
             Self::Batch => "batch",
             Self::Job => "fine-tuning job",
             Self::Call => "call",
+            Self::Conversation => "conversation",
         }
     }
 }
@@ -317,7 +323,8 @@ mod tests {
         let key = KeyDigest::of("sk-1");
         let hash = KeyDigest::of("a deployment").to_string();
         let mut all = Vec::new();
-        for kind in [Kind::Response, Kind::File, Kind::Batch, Kind::Job, Kind::Call] {
+        let others = [Kind::File, Kind::Batch, Kind::Job, Kind::Call, Kind::Conversation];
+        for kind in [Kind::Response].into_iter().chain(others) {
             for owner in [Owner::Master, Owner::of(Some(&key))] {
                 let names = [hash.as_str(), "my-own-id", "", &hash.to_uppercase()];
                 let named = names.map(|name| Home::Deployment(DeploymentId(name.into())));

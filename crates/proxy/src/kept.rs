@@ -19,6 +19,8 @@ use crate::turns::{Opening, Stored};
 
 /// Where a response is named before this one.
 const PREVIOUS: &Place = &["previous_response_id"];
+/// Where the conversation is named that a response belongs to: a text, or an object.
+const CONVERSATION: &[&Place] = &[&["conversation"], &["conversation", "id"]];
 /// Where requests name files.
 const FILES: &[&Place] = &[
     &["input", "*", "content", "*", "file_id"],
@@ -34,14 +36,15 @@ const JOB_FILES: &[&Place] = &[&["training_file"], &["validation_file"], &["resu
 /// Where a response object names responses, and where an event does.
 const RESPONSE: &[&Place] = &[&["id"], PREVIOUS];
 const EVENT: &[&Place] = &[&["response", "id"], &["response", "previous_response_id"]];
+const CONVERSATION_OF_EVENT: &[&Place] = &[&["response", "conversation", "id"]];
 
 /// A body whose ids are the provider's.
 pub(crate) struct Opened {
     pub(crate) body: Bytes,
     /// Where its things are.
     at: Option<DeploymentId>,
-    /// An id of a response that says nothing to this caller, left as it was.
-    unknown: Option<(String, BadId)>,
+    /// An id of a response or conversation that says nothing to this caller, left as it was.
+    unknown: Option<(Kind, String, BadId)>,
     /// What it is in a conversation.
     pub(crate) opening: Opening,
 }
@@ -64,6 +67,7 @@ impl Opened {
                 None => Opening::first(opened.body.clone()),
             };
             opened.body = opened.opening.whole().clone();
+            opened.open_conversation(ids, owner)?;
         }
         if endpoint.is_chat() {
             opened.open_files(ids, owner)?;
@@ -90,13 +94,40 @@ impl Opened {
                     }
                 }
                 Err(bad) => {
-                    *unknown = Some((id.to_owned(), bad));
+                    *unknown = Some((Kind::Response, id.to_owned(), bad));
                     None
                 }
             })
         });
         self.body = body;
         before
+    }
+
+    /// The id of the conversation becomes its provider's.
+    fn open_conversation(&mut self, ids: &Ids, owner: Owner) -> Result<(), Refused> {
+        static SAID: LazyLock<Finder<'_>> = LazyLock::new(|| Finder::new(b"\"conversation\""));
+        if SAID.find(&self.body).is_none() {
+            return Ok(());
+        }
+        let Self { at, unknown, opening, .. } = self;
+        let kind = Kind::Conversation;
+        let mut rename = |id: &str| match ids.open(kind, id, owner) {
+            Ok(kept) => {
+                let Some(there) = kept.deployment() else { return Ok(None) };
+                if at.get_or_insert_with(|| there.clone()) != there {
+                    return Err(Refused::apart(kind, id));
+                }
+                opening.belongs_to(kept.upstream.clone(), there.clone());
+                Ok(Some(kept.upstream))
+            }
+            Err(bad) => {
+                *unknown = Some((kind, id.to_owned(), bad));
+                Ok(None)
+            }
+        };
+        let body = rename_ids(&self.body, &CONVERSATION[..1], &mut rename)?;
+        self.body = rename_ids(&body, &CONVERSATION[1..], &mut rename)?;
+        Ok(())
     }
 
     fn open_files(&mut self, ids: &Ids, owner: Owner) -> Result<(), Refused> {
@@ -111,7 +142,7 @@ impl Opened {
                 Ok(kept) => {
                     let Some(there) = kept.deployment() else { return Ok(None) };
                     if at.get_or_insert_with(|| there.clone()) != there {
-                        return Err(Refused::apart(id));
+                        return Err(Refused::apart(Kind::File, id));
                     }
                     Ok(Some(kept.upstream))
                 }
@@ -124,11 +155,14 @@ impl Opened {
     /// Leaves of the candidates only who has what the request names.
     pub(crate) fn pin(&self, catalog: &Catalog, found: &mut Candidates<'_>) -> Result<(), Refused> {
         let first = found.first();
-        if let Some((id, bad)) = &self.unknown {
-            return Err(Refused::no_such(Kind::Response, id, *bad));
+        if let Some((kind, id, bad)) = &self.unknown {
+            // Where no conversations are kept, their ids are not looked at: that is said later.
+            if *kind != Kind::Conversation || keepers(first).is_some() {
+                return Err(Refused::no_such(*kind, id, *bad));
+            }
         }
         let Some(at) = &self.at else { return Ok(()) };
-        let home = find(catalog, at).ok_or(Refused::homeless("response or file"))?;
+        let home = find(catalog, at).ok_or(Refused::homeless("response, conversation or file"))?;
         let here = |known: &&Arc<Deployment>| known.id == *at;
         let beside = |known: &&Arc<Deployment>| {
             is_beside(home, known) && keeps_responses(known) == keeps_responses(home)
@@ -214,7 +248,11 @@ impl Sealing {
 
     /// A response object with sealed ids.
     pub(crate) fn response(&self, body: &Bytes) -> Bytes {
-        self.sealed(body, RESPONSE, Kind::Response)
+        let body = self.sealed(body, RESPONSE, Kind::Response);
+        if names_conversation(&body) {
+            return self.sealed(&body, &CONVERSATION[1..], Kind::Conversation);
+        }
+        body
     }
 
     /// An object of `by`'s provider with the ids in it sealed, and its model named as clients know it.
@@ -234,7 +272,7 @@ impl Sealing {
                 });
                 self.sealed(&body, JOB_FILES, Kind::File)
             }
-            Kind::File | Kind::Call => body.clone(),
+            Kind::File | Kind::Call | Kind::Conversation => body.clone(),
         };
         self.sealed(&body, &[&["id"]], kind)
     }
@@ -252,6 +290,18 @@ impl Sealing {
         let Ok(frame) = rename_ids_in_frame(frame, EVENT, &mut |id: &str| {
             Ok::<_, Infallible>(Some(self.seal(Kind::Response, id)))
         });
+        if !names_conversation(&frame) {
+            return frame;
+        }
+        let Ok(frame) = rename_ids_in_frame(&frame, CONVERSATION_OF_EVENT, &mut |id: &str| {
+            Ok::<_, Infallible>(Some(self.seal(Kind::Conversation, id)))
+        });
         frame
     }
+}
+
+/// Whether there may be a conversation's id: most responses belong to none, and are not read twice.
+fn names_conversation(body: &[u8]) -> bool {
+    static THEIRS: LazyLock<Finder<'_>> = LazyLock::new(|| Finder::new(b"\"conv_"));
+    THEIRS.find(body).is_some()
 }

@@ -11,6 +11,7 @@ use dunlin_providers::relay::PREFIXES;
 
 use crate::ids::Kind;
 use crate::relay::Way;
+use crate::stored::conversations::Of;
 use crate::stored::unmade::Wanted;
 use crate::stored::{self, About};
 use crate::{
@@ -182,18 +183,66 @@ fn kept(mut table: Table) -> Table {
             .with(&batches, "GET", list(Kind::Batch, provider))
             .post(&jobs, make_job)
             .with(&jobs, "GET", list(Kind::Job, provider));
+        table = conversations(table, &format!("{prefix}/conversations"), provider);
     }
     table
 }
 
-fn about_one(method: &str, about: About) -> MethodRouter<Proxy> {
-    let method = match method {
+/// What can be done with the conversations of responses.
+fn conversations(table: Table, all: &str, provider: Option<&'static str>) -> Table {
+    let make = move |State(proxy): State<Proxy>, request: Request| async move {
+        stored::conversations::create(&proxy, provider, request).await
+    };
+    let mut table = table.post(all, make);
+    for method in ["GET", "POST", "DELETE"] {
+        table = table.with(&format!("{all}/{{id}}"), method, on(filter(method), one_conversation));
+    }
+    for method in ["GET", "POST"] {
+        let items = on(filter(method), its_items);
+        table = table.with(&format!("{all}/{{id}}/items"), method, items);
+    }
+    for method in ["GET", "DELETE"] {
+        let item = on(filter(method), its_item);
+        table = table.with(&format!("{all}/{{id}}/items/{{item}}"), method, item);
+    }
+    table
+}
+
+async fn one_conversation(
+    State(proxy): State<Proxy>,
+    Path(id): Path<String>,
+    request: Request,
+) -> Response<Body> {
+    stored::conversations::serve(&proxy, &id, Of::Itself, request).await
+}
+
+async fn its_items(
+    State(proxy): State<Proxy>,
+    Path(id): Path<String>,
+    request: Request,
+) -> Response<Body> {
+    stored::conversations::serve(&proxy, &id, Of::Items, request).await
+}
+
+async fn its_item(
+    State(proxy): State<Proxy>,
+    Path((id, item)): Path<(String, String)>,
+    request: Request,
+) -> Response<Body> {
+    stored::conversations::serve(&proxy, &id, Of::Item(item), request).await
+}
+
+fn filter(method: &str) -> MethodFilter {
+    match method {
         "DELETE" => MethodFilter::DELETE,
         "GET" => MethodFilter::GET,
         _ => MethodFilter::POST,
-    };
+    }
+}
+
+fn about_one(method: &str, about: About) -> MethodRouter<Proxy> {
     on(
-        method,
+        filter(method),
         move |State(proxy): State<Proxy>, Path(id): Path<String>, request: Request| async move {
             stored::serve(&proxy, about, &id, request).await
         },

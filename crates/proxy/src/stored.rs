@@ -30,6 +30,7 @@ use crate::{Proxy, Serving, entry, refused, report};
 pub(crate) mod answer;
 pub(crate) mod batches;
 mod compaction;
+pub(crate) mod conversations;
 pub(crate) mod fetch;
 pub(crate) mod files;
 mod home;

@@ -1,6 +1,7 @@
 //! Responses of deployments that keep none: their turns are stored here, on two nodes, for a day,
 //! under an id that names both. So a conversation goes on, and is read and deleted, on any node.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -9,7 +10,7 @@ use dunlin_llm::responses::{
     KeptResponse, Turn, continue_from, last_response, may_be_stored, store_turn, stored_response,
 };
 use dunlin_store::{Entry, Found, Holders, Kind as StoredKind, Store};
-use dunlin_types::{RequestId, UnixMillis};
+use dunlin_types::{DeploymentId, RequestId, UnixMillis};
 use tokio::sync::oneshot;
 use tokio_util::task::TaskTracker;
 use tracing::{debug, warn};
@@ -101,12 +102,14 @@ pub(crate) struct Opening {
     previous: Option<String>,
     /// Whether nothing of it may be on a disk.
     is_redacted: bool,
+    /// The conversation that it belongs to, by its provider's id of it, and where that was made.
+    conversation: Option<(String, DeploymentId)>,
 }
 
 impl Opening {
     /// A request that begins a conversation, for all that is known here.
     pub(crate) fn first(whole: Bytes) -> Self {
-        Self { whole, previous: None, is_redacted: false }
+        Self { whole, ..Self::default() }
     }
 
     /// `body` goes on from a turn that is stored.
@@ -125,12 +128,23 @@ impl Opening {
         if whole.len() > most {
             return Err(Refused::TooLarge { most });
         }
-        Ok(Self { whole, previous: Some(id), is_redacted: false })
+        Ok(Self { whole, previous: Some(id), ..Self::default() })
     }
 
     /// Sees to it that it is not stored, if so it is wished.
     pub(crate) fn redact(&mut self, is_wished: bool) {
         self.is_redacted = is_wished;
+    }
+
+    /// It is said in a conversation that the provider of a deployment keeps.
+    pub(crate) fn belongs_to(&mut self, conversation: String, at: DeploymentId) {
+        self.conversation = Some((conversation, at));
+    }
+
+    /// Where things were made that its answer names, by the provider's ids of them: another deployment of
+    /// the same account may answer.
+    pub(crate) fn homes(&self) -> BTreeMap<String, DeploymentId> {
+        self.conversation.iter().cloned().collect()
     }
 
     pub(crate) fn whole(&self) -> &Bytes {

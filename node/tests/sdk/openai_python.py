@@ -338,6 +338,85 @@ def response_streamed_here(on):
     same((rest[-1].type, rest[-1].response.id), ("response.completed", first.response.id))
 
 
+@case(*CHATS)
+def response_stream_cancelled(on):
+    """Whoever hears it, now or later, on whichever node, hears its end."""
+    client, other = sdk(on), elsewhere(on)
+    made = client.responses.create(model=on.model, input="[[delay:60000]] hi", background=True, stream=True)
+    events = iter(made)
+    id = next(events).response.id
+    same(other.responses.cancel(id).status, "cancelled")
+    last = list(events)[-1]
+    same((last.type, last.response.status), ("response.failed", "cancelled"))
+    again = list(other.responses.retrieve(id, stream=True, starting_after=1))
+    same([(event.type, event.sequence_number) for event in again], [("response.failed", last.sequence_number)])
+
+
+@case(*CHATS)
+def response_custom_tool(on):
+    tool = {"type": "custom", "name": "patch", "description": "Changes files."}
+    asked = sdk(on).responses.create(model=on.model, input='[[tool:patch {"input":"a b"}]]', tools=[tool])
+    call = next(item for item in asked.output if item.type == "custom_tool_call")
+    same((call.name, call.input), ("patch", "a b"))
+    turns = [*say("patch it"), call, {"type": "custom_tool_call_output", "call_id": call.call_id, "output": "done"}]
+    told = sdk(on).responses.create(model=on.model, input=turns, tools=[tool])
+    holds("done" in told.output_text, told.output_text)
+
+
+@case(*CHATS)
+def response_hosted_tool(on):
+    """Left out and told, or given to a provider that has the same; refused if it must be called."""
+    client, files = sdk(on), {"type": "file_search", "vector_store_ids": ["vs_1"]}
+    raw = client.responses.with_raw_response.create(model=on.model, input="[[say:good day]]", tools=[files])
+    same(raw.headers.get("x-dunlin-left-out-tools"), "file_search")
+    same(raw.parse().output_text, "good day")
+    raises(
+        openai.BadRequestError, client.responses.create,
+        model=on.model, input="hi", tools=[files], tool_choice={"type": "file_search"},
+    )
+
+
+@case(*CHATS)
+def response_repeats(on):
+    """What was asked stands in the answer."""
+    tool = {"type": "function", "name": "get_weather", "parameters": WEATHER, "strict": True}
+    made = sdk(on).responses.create(
+        model=on.model, input="[[say:{}]]", instructions="be kind", metadata={"a": "b"}, tools=[tool],
+        tool_choice="none", parallel_tool_calls=False, truncation="auto", store=False, max_output_tokens=70,
+        max_tool_calls=3, include=["reasoning.encrypted_content"], text={"format": {"type": "json_object"}},
+    )
+    same((made.instructions, made.metadata, made.tool_choice), ("be kind", {"a": "b"}, "none"))
+    same((made.tools[0].name, made.parallel_tool_calls, made.truncation), ("get_weather", False, "auto"))
+    same((made.max_output_tokens, made.max_tool_calls, made.text.format.type), (70, 3, "json_object"))
+    same((made.previous_response_id, made.background, made.error), (None, False, None))
+    usage = made.usage
+    same(usage.total_tokens, usage.input_tokens + usage.output_tokens)
+    holds(usage.input_tokens_details.cached_tokens >= 0 and usage.output_tokens_details.reasoning_tokens >= 0, f"{usage}")
+    raises(openai.NotFoundError, sdk(on).responses.retrieve, made.id)
+    raises(openai.BadRequestError, sdk(on).responses.create, model=on.model, input="hi", prompt={"id": "pmpt_1"})
+
+
+@case
+def conversations(on):
+    client = sdk(on, api_key=on.key())
+    other = elsewhere(on, api_key=client.api_key)
+    made = client.conversations.create(items=say("I am Ann"), metadata={"a": "b"})
+    same((made.object, made.metadata), ("conversation", {"a": "b"}))
+    said = other.responses.create(model="keeps", input="[[say:good day]]", conversation=made.id)
+    same((said.conversation.id, said.output_text), (made.id, "good day"))
+    roles = [item.role for item in other.conversations.items.list(made.id, order="desc")]
+    same(roles, ["assistant", "user", "user"])
+    added = client.conversations.items.create(made.id, items=say("bye"))
+    item = other.conversations.items.retrieve(added.data[0].id, conversation_id=made.id)
+    same(item.role, "user")
+    same(client.conversations.items.delete(item.id, conversation_id=made.id).id, made.id)
+    same(other.conversations.update(made.id, metadata={"c": "d"}).metadata, {"c": "d"})
+    raises(openai.NotFoundError, sdk(on, api_key=on.key()).conversations.retrieve, made.id)
+    raises(openai.BadRequestError, client.responses.create, model="vllm", input="hi", conversation=made.id)
+    holds(client.conversations.delete(made.id).deleted, "not deleted")
+    raises(openai.NotFoundError, other.conversations.retrieve, made.id)
+
+
 @case("keeps", "chat")
 def response_tokens(on):
     counted = sdk(on).responses.input_tokens.count(model=on.model, input="good day to you")

@@ -11,6 +11,11 @@ SERVED = [
     *(f"POST {before}/responses{path}" for before in ("/v1", "", "/openai/v1")
       for path in ("", "/compact", "/input_tokens", "/{id}/cancel")),
     *(f"{method} {before}/responses/{{id}}" for before in ("/v1", "", "/openai/v1") for method in ("GET", "DELETE")),
+    *(f"{what}" for before in ("/v1", "", "/openai/v1", "/azure/v1", "/hosted_vllm/v1") for what in (
+        f"POST {before}/conversations",
+        *(f"{method} {before}/conversations/{{id}}" for method in ("GET", "POST", "DELETE")),
+        *(f"{method} {before}/conversations/{{id}}/items" for method in ("GET", "POST")),
+        *(f"{method} {before}/conversations/{{id}}/items/{{item}}" for method in ("GET", "DELETE")))),
     *(f"GET {before}/responses/{{id}}/input_items" for before in ("/v1", "", "/openai/v1")),
     *(f"POST {before}/images/{path}" for path in ("generations", "edits")
       for before in ("/v1", "", "/openai/deployments/{model}")),

@@ -17,6 +17,7 @@ mod batches;
 mod calls;
 mod chat;
 mod completions;
+mod conversations;
 mod embeddings;
 mod files;
 mod images;
@@ -44,6 +45,7 @@ pub(super) fn router() -> Router<Arc<Mock>> {
         .merge(audio::router())
         .merge(batches::router())
         .merge(calls::router())
+        .merge(conversations::router())
         .merge(files::router())
         .merge(images::router())
         .merge(jobs::router())

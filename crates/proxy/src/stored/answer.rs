@@ -111,7 +111,7 @@ impl Answer {
         let told = match kind {
             // What training costs is on no price list.
             Kind::Job => told.cost(bill.delivered_unpriced(&by)),
-            Kind::Response | Kind::Batch | Kind::File | Kind::Call => {
+            Kind::Response | Kind::Conversation | Kind::Batch | Kind::File | Kind::Call => {
                 bill.delivered_free();
                 told
             }
@@ -142,7 +142,12 @@ impl Answer {
                 };
                 bill.into_iter().for_each(Bill::delivered_free);
             }
-            Kind::Response | Kind::Batch | Kind::File | Kind::Job | Kind::Call => {
+            Kind::Response
+            | Kind::Conversation
+            | Kind::Batch
+            | Kind::File
+            | Kind::Job
+            | Kind::Call => {
                 bill.delivered_free();
             }
         }

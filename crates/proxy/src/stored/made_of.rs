@@ -42,7 +42,7 @@ impl<'a> Asking<'a> {
             let opened = ids.open(Kind::File, id, owner);
             let kept = opened.map_err(|bad| Refused::no_such(Kind::File, id, bad))?;
             if file.as_ref().is_some_and(|first| first.home != kept.home) {
-                return Err(Refused::apart(id));
+                return Err(Refused::apart(Kind::File, id));
             }
             let upstream = kept.upstream.clone();
             file.get_or_insert(kept);

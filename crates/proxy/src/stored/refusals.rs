@@ -44,6 +44,36 @@ impl Refused {
         Self::CannotKnow { reason }
     }
 
+    /// A model whose provider keeps no conversations.
+    pub(super) fn no_conversations(model: &str) -> Self {
+        let model: String = model.chars().take(MAX_SHOWN_ID).collect();
+        let message = format!(
+            "The provider of '{model}' keeps no conversations: go on from an answer by its id in \
+             `previous_response_id`, which works with every model, or name a model whose provider has \
+             OpenAI's Responses API."
+        );
+        Self::Unfit { param: "model", message }
+    }
+
+    /// Nobody keeps conversations.
+    pub(super) fn no_keeper() -> Self {
+        let message = "No model that may be used here has a provider that keeps conversations, which \
+                       OpenAI and Azure do (`model_info.mode: responses`): go on from an answer by its \
+                       id in `previous_response_id`, which works with every model.";
+        Self::Unfit { param: "model", message: message.to_owned() }
+    }
+
+    /// Several accounts could keep it, and a conversation is at one.
+    pub(super) fn several_keepers(models: &[&str]) -> Self {
+        let message = format!(
+            "Several providers can keep a conversation, and its responses come from the one that does: \
+             name a model of it by `model`, in the body, the query or the header `x-litellm-model`, such \
+             as {}.",
+            models.join(", ")
+        );
+        Self::Unfit { param: "model", message }
+    }
+
     /// Only what nobody waits for can be cancelled.
     pub(super) fn not_background() -> Self {
         let message = "Cannot cancel a synchronous response.".to_owned();

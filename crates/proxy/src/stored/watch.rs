@@ -169,7 +169,7 @@ async fn ask(proxy: &Proxy, watched: &Watched) -> bool {
             charge(proxy, by, watched, found, Charge { usage, cost, estimated: false }).await
         }
         Kind::Batch => batch(proxy, &serving, by, watched, &body).await,
-        Kind::File | Kind::Job | Kind::Call => true,
+        Kind::Conversation | Kind::File | Kind::Job | Kind::Call => true,
     }
 }
 

@@ -6,7 +6,7 @@ use axum::Router;
 use bytes::Bytes;
 use serde_json::{Value, json};
 
-use super::{CREATED, KEYS, files, refuse, tier};
+use super::{CREATED, KEYS, conversations, files, refuse, tier};
 use crate::answer::{Answer, Finish, Part, Usage};
 use crate::ask::{Ask, Last, MustCall, Tool, text_of};
 use crate::dialects::{azure, delete, get, post};
@@ -46,6 +46,11 @@ impl Route for Responses {
     fn reply(&self, mock: &Mock, ask: &Ask, answer: &Answer) -> Reply {
         let output = answer.parts.iter().enumerate().map(|(at, part)| item(answer, at, part));
         let response = object(ask, answer, &output.collect::<Vec<_>>());
+        if let Some(thing) = conversation(ask).and_then(|id| mock.shelf.find(id)) {
+            let said = response["output"].as_array().into_iter().flatten().cloned();
+            let new: Vec<Value> = input_items(ask).into_iter().chain(said).collect();
+            conversations::add(mock, thing, &new);
+        }
         if ask.body["store"] != false {
             let content = Bytes::from(json!(input_items(ask)).to_string());
             let id = response["id"].as_str().expect("it has one").to_owned();
@@ -73,12 +78,19 @@ fn understand(mock: &Mock, mut ask: Ask) -> Result<Ask, Failure> {
         })?),
         None => None,
     };
+    let kept = match conversation(&ask) {
+        Some(id) => {
+            let absent = || Failure::absent("conversation", id);
+            conversations::items(&mock.shelf.find(id).ok_or_else(absent)?)
+        }
+        None => Vec::new(),
+    };
     if !(ask.body["input"].is_string() || ask.body["input"].is_array()) {
         return Err(Failure::missing("input"));
     }
     let items = input_items(&ask);
     let before = previous.iter().flat_map(|thing| thing.value["output"].as_array()).flatten();
-    let all: Vec<&Value> = before.chain(&items).collect();
+    let all: Vec<&Value> = before.chain(&kept).chain(&items).collect();
     for (at, item) in items.iter().enumerate() {
         check_item(at, item, &all)?;
     }
@@ -103,6 +115,12 @@ fn understand(mock: &Mock, mut ask: Ask) -> Result<Ask, Failure> {
     let most = ask.body["max_output_tokens"].as_u64();
     ask.max_tokens = most.map(|most| u32::try_from(most).unwrap_or(u32::MAX));
     Ok(ask)
+}
+
+/// The conversation that it is said in.
+fn conversation(ask: &Ask) -> Option<&str> {
+    let said = &ask.body["conversation"];
+    said.as_str().or_else(|| said["id"].as_str())
 }
 
 /// The input as a list, as it is shown later.
@@ -201,6 +219,7 @@ fn object(ask: &Ask, answer: &Answer, output: &[Value]) -> Value {
         "model": ask.model, "output": output,
         "parallel_tool_calls": or("parallel_tool_calls", json!(true)),
         "previous_response_id": body["previous_response_id"],
+        "conversation": conversation(ask).map(|id| json!({"id": id})),
         "reasoning": or("reasoning", json!({"effort": null, "summary": null})),
         "service_tier": tier(ask), "store": or("store", json!(true)),
         "temperature": or("temperature", json!(1.0)),
