@@ -174,87 +174,75 @@ fn values<'t>(body: &[Member<'t>], path: &str) -> Vec<&'t str> {
 mod tests {
     use super::*;
 
-    #[test]
-    fn each_api_has_its_own_field_for_the_bound() {
-        let claude = r#"{"anthropic_version":"x","max_tokens":7}"#;
-        for (prefix, path, body, expected) in [
-            ("openai", "/v1/chat/completions", r#"{"max_tokens":7}"#, Some(7)),
-            (
-                "openai",
-                "/v1/chat/completions",
-                r#"{"max_completion_tokens":9,"max_tokens":7}"#,
-                Some(9),
-            ),
-            (
-                "openai",
-                "/v1/chat/completions",
-                r#"{"max_completion_tokens":null,"max_tokens":7}"#,
-                Some(7),
-            ),
-            (
-                "azure",
-                "/openai/deployments/d/chat/completions",
-                r#"{"max_completion_tokens":9}"#,
-                Some(9),
-            ),
-            // It would not be read there.
-            ("mistral", "/v1/chat/completions", r#"{"max_completion_tokens":9}"#, None),
-            ("openai", "/v1/completions", r#"{"max_tokens":7}"#, Some(7)),
-            ("openai", "/v1/responses", r#"{"max_output_tokens":7}"#, Some(7)),
-            ("openai", "/v1/responses", r#"{"max_tokens":7}"#, None),
-            ("anthropic", "/v1/messages", r#"{"max_tokens":7}"#, Some(7)),
-            ("anthropic", "/v1/messages/batches", r#"{"max_tokens":7}"#, None),
-            ("cohere", "/v2/chat", r#"{"max_tokens":7}"#, Some(7)),
-            (
-                "gemini",
-                "/v1beta/models/g:generateContent",
-                r#"{"generationConfig":{"maxOutputTokens":7}}"#,
-                Some(7),
-            ),
-            (
-                "vertex_ai",
-                "/v1/projects/p/models/g:streamGenerateContent",
-                r#"{"generation_config":{"max_output_tokens":7}}"#,
-                Some(7),
-            ),
-            ("gemini", "/v1beta/models/g:generateContent", r#"{"max_tokens":7}"#, None),
-            ("vertex_ai", "/v1/publishers/anthropic/models/c:rawPredict", claude, Some(7)),
-            (
-                "bedrock",
-                "/model/m/converse-stream",
-                r#"{"inferenceConfig":{"maxTokens":7}}"#,
-                Some(7),
-            ),
-            ("bedrock", "/model/m/converse", r#"{"max_tokens":7}"#, None),
-            ("bedrock", "/model/m/invoke", claude, Some(7)),
-            ("bedrock", "/model/m/invoke", r#"{"max_tokens":7}"#, None),
-            ("ollama", "/api/chat", r#"{"options":{"num_predict":7}}"#, Some(7)),
-            ("ollama", "/api/chat", r#"{"options":{"num_predict":-1}}"#, None),
-            // Said so that the provider may read otherwise.
-            ("openai", "/v1/responses", r#"{"max_output_tokens":7,"max_output_tokens":9}"#, None),
-            (
-                "openai",
-                "/v1/chat/completions",
-                r#"{"max_completion_tokens":"9","max_tokens":7}"#,
-                None,
-            ),
-            (
-                "gemini",
-                "/v1beta/models/g:generateContent",
-                r#"{"generationConfig":{"maxOutputTokens":7},"generation_config":{"maxOutputTokens":9}}"#,
-                None,
-            ),
-            ("openai", "/v1/chat/completions", r#"{"max_tokens":0}"#, None),
-            ("openai", "/v1/chat/completions", "{", None),
-            ("openai", "/v1/images/generations", r#"{"max_tokens":7}"#, None),
-        ] {
+    const CHAT: &str = "/v1/chat/completions";
+    const GEMINI: &str = "/v1beta/models/g:generateContent";
+    const CLAUDE: &str = r#"{"anthropic_version":"x","max_tokens":7}"#;
+
+    /// Prefix, path, body, and the bound that is read.
+    type Case = (&'static str, &'static str, &'static str, Option<u64>);
+
+    fn check(cases: &[Case]) {
+        for (prefix, path, body, expected) in cases {
             let bound = Bound::of_call(prefix, path, body.as_bytes());
             assert_eq!(bound.tokens, expected.map(Tokens), "{prefix}{path} {body}");
         }
-        let four = Bound::of_call("openai", "/v1/chat/completions", br#"{"n":"4","max_tokens":7}"#);
+    }
+
+    #[test]
+    fn each_api_has_its_own_field_for_the_bound() {
+        let both = r#"{"max_completion_tokens":9,"max_tokens":7}"#;
+        let new = r#"{"max_completion_tokens":9}"#;
+        let google = r#"{"generation_config":{"max_output_tokens":7}}"#;
+        check(&[
+            ("openai", CHAT, r#"{"max_tokens":7}"#, Some(7)),
+            ("openai", CHAT, both, Some(9)),
+            ("openai", CHAT, r#"{"max_completion_tokens":null,"max_tokens":7}"#, Some(7)),
+            ("azure", "/openai/deployments/d/chat/completions", new, Some(9)),
+            ("openai", "/v1/completions", r#"{"max_tokens":7}"#, Some(7)),
+            ("openai", "/v1/responses", r#"{"max_output_tokens":7}"#, Some(7)),
+            ("anthropic", "/v1/messages", r#"{"max_tokens":7}"#, Some(7)),
+            ("cohere", "/v2/chat", r#"{"max_tokens":7}"#, Some(7)),
+            ("gemini", GEMINI, r#"{"generationConfig":{"maxOutputTokens":7}}"#, Some(7)),
+            ("vertex_ai", "/v1/projects/p/models/g:streamGenerateContent", google, Some(7)),
+            ("vertex_ai", "/v1/publishers/anthropic/models/c:rawPredict", CLAUDE, Some(7)),
+            ("bedrock", "/model/m/converse", r#"{"inferenceConfig":{"maxTokens":7}}"#, Some(7)),
+            ("bedrock", "/model/m/invoke", CLAUDE, Some(7)),
+            ("ollama", "/api/chat", r#"{"options":{"num_predict":7}}"#, Some(7)),
+        ]);
+    }
+
+    #[test]
+    fn what_is_not_sure_to_bind_is_no_bound() {
+        check(&[
+            // It would not be read there.
+            ("mistral", CHAT, r#"{"max_completion_tokens":9}"#, None),
+            ("openai", "/v1/responses", r#"{"max_tokens":7}"#, None),
+            ("openai", "/v1/images/generations", r#"{"max_tokens":7}"#, None),
+            ("anthropic", "/v1/messages/batches", r#"{"max_tokens":7}"#, None),
+            ("gemini", GEMINI, r#"{"max_tokens":7}"#, None),
+            ("bedrock", "/model/m/converse", r#"{"max_tokens":7}"#, None),
+            ("bedrock", "/model/m/invoke", r#"{"max_tokens":7}"#, None),
+            // The provider may read it otherwise.
+            ("openai", "/v1/responses", r#"{"max_output_tokens":7,"max_output_tokens":9}"#, None),
+            ("openai", CHAT, r#"{"max_completion_tokens":"9","max_tokens":7}"#, None),
+            (
+                "gemini",
+                GEMINI,
+                r#"{"generationConfig":{"maxOutputTokens":7},"generation_config":{"maxOutputTokens":9}}"#,
+                None,
+            ),
+            ("ollama", "/api/chat", r#"{"options":{"num_predict":-1}}"#, None),
+            ("openai", CHAT, r#"{"max_tokens":0}"#, None),
+            ("openai", CHAT, "{", None),
+        ]);
+    }
+
+    #[test]
+    fn each_of_the_answers_asked_for_may_be_as_long() {
+        let four = Bound::of_call("openai", CHAT, br#"{"n":"4","max_tokens":7}"#);
         assert_eq!((four.answers, four.field), (4, "max_completion_tokens"));
         let body = br#"{"generationConfig":{"candidateCount":2}}"#;
-        let two = Bound::of_call("gemini", "/v1beta/models/g:generateContent", body);
+        let two = Bound::of_call("gemini", GEMINI, body);
         assert_eq!((two.answers, two.field), (2, "generationConfig.maxOutputTokens"));
     }
 }

@@ -49,10 +49,11 @@ fn target() -> Target {
 }
 
 fn request(endpoint: Endpoint) -> ChatRequest {
-    let body = match endpoint {
-        Endpoint::GenerateContent => json!({"contents": [{"parts": [{"text": "?"}]}]}),
-        _ => json!({"model": "alias", "max_tokens": 9, "input": "?",
-            "messages": [{"role": "user", "content": "?"}]}),
+    let body = if endpoint == Endpoint::GenerateContent {
+        json!({"contents": [{"parts": [{"text": "?"}]}]})
+    } else {
+        json!({"model": "alias", "max_tokens": 9, "input": "?",
+            "messages": [{"role": "user", "content": "?"}]})
     };
     parse(endpoint, body.to_string().into(), Some("alias")).unwrap()
 }
@@ -262,9 +263,8 @@ fn streams_name_their_sources_once_and_in_the_clients_form() {
         let deltas = read(provider);
         let cited: Vec<_> = deltas
             .iter()
-            .filter_map(|delta| match delta {
-                Delta::Citation { citation, .. } => Some(citation),
-                _ => None,
+            .filter_map(|delta| {
+                if let Delta::Citation { citation, .. } = delta { Some(citation) } else { None }
             })
             .collect();
         assert_eq!(cited.len(), 1, "{provider}");
