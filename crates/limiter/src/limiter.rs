@@ -327,8 +327,9 @@ impl Limiter {
     #[must_use]
     pub fn has_handed_over(&self) -> bool {
         let told = |node: &NodeId| self.peers.get(node).is_none_or(|peer| peer.outbox.is_empty());
-        let mut others = self.ring().members().iter().filter(|node| **node != self.me);
-        self.ring().rests(self.me) && others.all(told)
+        let ring = self.ring();
+        let mut others = ring.members().iter().filter(|node| **node != self.me);
+        (ring.rests(self.me) || !ring.has(self.me)) && others.all(told)
     }
 
     /// How many scopes are kept.

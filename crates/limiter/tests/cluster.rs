@@ -142,8 +142,8 @@ fn an_owner_that_rests_before_it_ends_takes_nothing_with_it() {
         cluster.run_until(4_000 + seed * 1_300);
         cluster.set_ring(Ring::new(10, nodes(4)).resting(vec![owner]));
         assert_ne!(cluster.owner(), owner, "seed {seed}");
-        cluster.run_until(cluster.now() + 2_500);
         cluster.only_through(Some(heir));
+        cluster.run_until(cluster.now() + 2_500);
         cluster.crash(owner);
         cluster.run_until(160_000);
         assert!(cluster.most_in_a_minute() <= 120, "seed {seed}: {}", cluster.most_in_a_minute());

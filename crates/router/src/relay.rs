@@ -70,11 +70,7 @@ pub fn lenders(
     for model in asked.chosen.iter().chain(asked.models) {
         let found = of_model(catalog, access, asked.providers, model);
         if found.is_none() && restricted {
-            let by = match find(catalog, access, model) {
-                Err(NoRoute::NotAllowed { by, .. }) => by,
-                // It may be called, but not there.
-                Err(NoRoute::Unknown { .. }) | Ok(_) => 0,
-            };
+            let by = refuser(catalog, access, asked.providers, model);
             return Err(NoLender::NotAllowed { model: (*model).to_owned(), by });
         }
         chosen = chosen.or(found);
@@ -94,6 +90,21 @@ pub fn priced(catalog: &Catalog, providers: &[&str], model: &str) -> Option<Pric
         known.target.model.contains('*') && wildcard::captures(&known.target.model, model).is_some()
     };
     exact.or_else(|| all.iter().find(star)).map(|known| known.price_of(model).clone())
+}
+
+/// On whose list the model is not; 0 also where it may be called, but not there.
+fn refuser(
+    catalog: &Catalog,
+    access: Option<Access<'_>>,
+    providers: &[&str],
+    model: &str,
+) -> usize {
+    let known = of_model(catalog, None, providers, model);
+    let name = known.as_ref().map_or(model, |lenders| &*lenders.group.name);
+    match find(catalog, access, name) {
+        Err(NoRoute::NotAllowed { by, .. }) => by,
+        Err(NoRoute::Unknown { .. }) | Ok(_) => 0,
+    }
 }
 
 fn of_model(

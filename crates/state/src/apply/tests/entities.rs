@@ -268,7 +268,7 @@ fn what_was_decided_by_something_that_has_changed_since_is_not_done() {
     let before = seen(&script);
     script.run(guarded(&before, "second")).expect("it is as it was seen");
     // Two changes in one moment are two.
-    let (at, id) = (script.state.at(), CommandId { node: NODE, epoch: Epoch(2), seq: 1 });
+    let (at, id) = (script.state.at(), CommandId { node: NodeId(9), epoch: Epoch(1), seq: 1 });
     let before = seen(&script);
     let entry = Entry { id, actor: None, command: models("third") };
     script.state.apply(100, at, &entry).expect("known");
