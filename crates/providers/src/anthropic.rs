@@ -6,7 +6,7 @@ use dunlin_llm::anthropic::{
     Abilities, MessageStyle, Thinking, hosts, parse_count, parse_reply, read_reply,
     without_foreign_sources, write_chat,
 };
-use dunlin_llm::{ChatReply, ChatRequest, Endpoint, Target};
+use dunlin_llm::{ChatReply, ChatRequest, Dialect, Endpoint, Target};
 use dunlin_types::{Credential, UnixMillis};
 use http::header::AUTHORIZATION;
 use http::{HeaderName, HeaderValue, Request, StatusCode};
@@ -95,6 +95,10 @@ impl Provider for Anthropic {
 
     fn counts_tokens(&self) -> bool {
         true
+    }
+
+    fn dialect(&self, _to: &Target) -> Option<Dialect> {
+        Some(Dialect::Anthropic)
     }
 
     fn passes(&self, request: &ChatRequest, _to: &Target) -> bool {

@@ -3,7 +3,7 @@
 
 use bytes::Bytes;
 use dunlin_llm::openai::ChatStyle;
-use dunlin_llm::{ChatReply, ChatRequest, Endpoint, Target};
+use dunlin_llm::{ChatReply, ChatRequest, Dialect, Endpoint, Target};
 use dunlin_types::{Credential, Secret, UnixMillis};
 use http::{HeaderName, Request, StatusCode};
 
@@ -197,6 +197,10 @@ impl Provider for Azure {
 
     fn hosts(&self, tool: &str, to: &Target) -> bool {
         self.openai.hosts(tool, to)
+    }
+
+    fn dialect(&self, _to: &Target) -> Option<Dialect> {
+        Some(Dialect::OpenAi)
     }
 
     fn passes(&self, request: &ChatRequest, to: &Target) -> bool {

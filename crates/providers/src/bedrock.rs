@@ -27,6 +27,26 @@ pub(crate) struct Bedrock {
     pub(crate) speaker: &'static str,
 }
 
+/// What no model here has, by OpenAI's names.
+const LACKS: &[&str] = &[
+    "audio",
+    "frequency_penalty",
+    "logit_bias",
+    "logprobs",
+    "modalities",
+    "n",
+    "prediction",
+    "presence_penalty",
+    "prompt_cache_key",
+    "prompt_cache_retention",
+    "safety_identifier",
+    "seed",
+    "store",
+    "top_logprobs",
+    "verbosity",
+    "web_search_options",
+];
+
 impl Bedrock {
     /// What is called and the body.
     fn call(
@@ -69,28 +89,13 @@ impl Provider for Bedrock {
         true
     }
 
-    fn params(&self, _model: &str) -> Params {
-        Params::AllBut(&[
-            params::COMPLETIONS_ONLY,
-            &[
-                "audio",
-                "frequency_penalty",
-                "logit_bias",
-                "logprobs",
-                "modalities",
-                "n",
-                "prediction",
-                "presence_penalty",
-                "prompt_cache_key",
-                "prompt_cache_retention",
-                "safety_identifier",
-                "seed",
-                "store",
-                "top_logprobs",
-                "verbosity",
-                "web_search_options",
-            ],
-        ])
+    fn params(&self, model: &str) -> Params {
+        // Claude's word for it is among the fields of its own.
+        if model::is_claude(model::id(model)) {
+            Params::AllBut(&[params::COMPLETIONS_ONLY, LACKS])
+        } else {
+            Params::AllBut(&[params::COMPLETIONS_ONLY, LACKS, &["parallel_tool_calls"]])
+        }
     }
 
     fn split(&self, request: &ChatRequest, to: &Target) -> Result<Vec<ChatRequest>, EncodeError> {

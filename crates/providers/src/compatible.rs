@@ -23,6 +23,7 @@ const MISTRAL: OpenAiCompatible = OpenAiCompatible {
         renamed: &[("max_completion_tokens", "max_tokens"), ("seed", "random_seed")],
         // Unknown members are refused; usage comes unasked.
         refuses: &["messages[*].name", "stream_options", "user"],
+        deaf_to: &["reasoning_effort", "top_k"],
         // Their thoughts come as parts of the content.
         translated: Some("magistral"),
         ..Quirks::NONE
@@ -60,6 +61,10 @@ impl OpenAiCompatible {
 
     const fn searches(self) -> Self {
         Self { quirks: Quirks { searches: true, ..self.quirks }, ..self }
+    }
+
+    const fn deaf_to(self, deaf_to: Words) -> Self {
+        Self { quirks: Quirks { deaf_to, ..self.quirks }, ..self }
     }
 
     const fn lacks(self, lacks: &'static [Words]) -> Self {
@@ -141,7 +146,7 @@ pub(crate) static TABLE: &[OpenAiCompatible] = &[
     cloud("assemblyai", "AssemblyaiException", "https://llm-gateway.assemblyai.com/v1", &["ASSEMBLYAI_API_KEY"], &[]),
     cloud("baseten", "BasetenException", "https://inference.baseten.co/v1", &["BASETEN_API_KEY"], &["BASETEN_API_BASE"]),
     cloud("cerebras", "CerebrasException", "https://api.cerebras.ai/v1", &["CEREBRAS_API_KEY"], &["CEREBRAS_API_BASE"])
-        .old_bound().texts().says_reasoning().lacks(&[OPENAI_ONLY, SAMPLING, FUNCTIONS, &["n"]]),
+        .old_bound().texts().says_reasoning().deaf_to(&["top_k"]).lacks(&[OPENAI_ONLY, SAMPLING, FUNCTIONS, &["n"]]),
     cloud("charity_engine", "Charity_engineException", "https://api.charityengine.services/remotejobs/v2/inference", &["CHARITY_ENGINE_API_KEY"], &[]).old_bound(),
     cloud("chutes", "ChutesException", "https://llm.chutes.ai/v1", &["CHUTES_API_KEY"], &[]).old_bound(),
     OpenAiCompatible {
@@ -178,10 +183,10 @@ pub(crate) static TABLE: &[OpenAiCompatible] = &[
     },
     cloud("friendliai", "FriendliaiException", "https://api.friendli.ai/serverless/v1", &["FRIENDLIAI_API_KEY", "FRIENDLI_TOKEN"], &["FRIENDLI_API_BASE"]).old_bound().texts(),
     cloud("galadriel", "GaladrielException", "https://api.galadriel.com/v1", &["GALADRIEL_API_KEY"], &["GALADRIEL_API_BASE"]).old_bound(),
-    cloud("github", "GithubException", "https://models.inference.ai.azure.com", &["GITHUB_API_KEY"], &["GITHUB_API_BASE"]),
+    cloud("github", "GithubException", "https://models.inference.ai.azure.com", &["GITHUB_API_KEY"], &["GITHUB_API_BASE"]).deaf_to(&["top_k"]),
     cloud("gmi", "GmiException", "https://api.gmi-serving.com/v1", &["GMI_API_KEY"], &[]),
     cloud("gradient_ai", "Gradient_aiException", "https://inference.do-ai.run/v1", &["GRADIENT_AI_API_KEY"], &["GRADIENT_AI_AGENT_ENDPOINT"]).ending("/api/v1"),
-    cloud("groq", "GroqException", "https://api.groq.com/openai/v1", &["GROQ_API_KEY"], &["GROQ_API_BASE"]).says_reasoning().lacks(&[&["web_search_options"]]),
+    cloud("groq", "GroqException", "https://api.groq.com/openai/v1", &["GROQ_API_KEY"], &["GROQ_API_BASE"]).says_reasoning().deaf_to(&["top_k"]).lacks(&[&["web_search_options"]]),
     cloud("helicone", "HeliconeException", "https://ai-gateway.helicone.ai", &["HELICONE_API_KEY"], &[]),
     server("heroku", "HerokuException", &["HEROKU_API_KEY"], &["HEROKU_API_BASE"]).ending("/v1"),
     OpenAiCompatible {

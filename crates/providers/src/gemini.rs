@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use dunlin_llm::gemini::{self, read_batch, write_batch};
-use dunlin_llm::{ChatReply, ChatRequest, Endpoint, Target};
+use dunlin_llm::{ChatReply, ChatRequest, Dialect, Endpoint, Target};
 use dunlin_types::{Credential, UnixMillis};
 use http::header::{AUTHORIZATION, HeaderName};
 use http::{Request, StatusCode};
@@ -46,6 +46,10 @@ impl Provider for Gemini {
 
     fn params(&self, model: &str) -> Params {
         Params::Only(Generation::of(model).params())
+    }
+
+    fn dialect(&self, _to: &Target) -> Option<Dialect> {
+        Some(Dialect::Gemini)
     }
 
     fn passes(&self, request: &ChatRequest, _to: &Target) -> bool {

@@ -14,7 +14,7 @@ mod stream;
 pub(crate) use stream::GoogleStream;
 
 /// What all of Google's models have, by OpenAI's names, and what is Google's own.
-const BASE: [&str; 24] = [
+const BASE: [&str; 23] = [
     "audio",
     "cachedContent",
     "cached_content",
@@ -26,7 +26,6 @@ const BASE: [&str; 24] = [
     "media_resolution",
     "modalities",
     "n",
-    "parallel_tool_calls",
     "response_format",
     "safetySettings",
     "safety_settings",
@@ -44,9 +43,9 @@ const PENALTIES: [&str; 2] = ["frequency_penalty", "presence_penalty"];
 const THOUGHT: [&str; 3] = ["reasoning_effort", "thinkingConfig", "thinking_config"];
 const TIER: [&str; 1] = ["service_tier"];
 
-static PLAIN: [&str; 27] = joined(joined::<24, 2, 26>(BASE, PENALTIES), TIER);
-static THINKING: [&str; 30] = joined(PLAIN, THOUGHT);
-static STRICT: [&str; 28] = joined(joined::<24, 3, 27>(BASE, THOUGHT), TIER);
+static PLAIN: [&str; 26] = joined(joined::<23, 2, 25>(BASE, PENALTIES), TIER);
+static THINKING: [&str; 29] = joined(PLAIN, THOUGHT);
+static STRICT: [&str; 27] = joined(joined::<23, 3, 26>(BASE, THOUGHT), TIER);
 
 const fn joined<const A: usize, const B: usize, const SUM: usize>(
     a: [&'static str; A],

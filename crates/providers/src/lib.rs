@@ -6,7 +6,7 @@
 //! put answers of its into `testdata/<name>/`. Read `openai_compatible.rs` first.
 
 use bytes::Bytes;
-use dunlin_llm::{ChatReply, ChatRequest, StreamEvent, Target};
+use dunlin_llm::{ChatReply, ChatRequest, Dialect, StreamEvent, Target};
 use dunlin_types::{Credential, UnixMillis};
 use http::{Request, StatusCode};
 
@@ -121,6 +121,12 @@ pub trait Provider: Sync {
     /// pass, and else they are bridged to chats.
     fn keeps_responses(&self, _to: &Target) -> bool {
         false
+    }
+
+    /// The dialect of clients that the model of `to` is asked in, if it is one: what only that dialect
+    /// has is passed on there, and has to be said otherwise, or refused, everywhere else.
+    fn dialect(&self, _to: &Target) -> Option<Dialect> {
+        None
     }
 
     /// True if the server of `to` answers in the words of the client's dialect, so that its bytes

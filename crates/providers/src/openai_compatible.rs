@@ -4,9 +4,9 @@
 use std::borrow::Cow;
 
 use bytes::Bytes;
-use dunlin_llm::form::is_web_search;
+use dunlin_llm::form::{Chat, is_web_search};
 use dunlin_llm::openai::{ChatStyle, read_reply, write_chat};
-use dunlin_llm::{ChatReply, ChatRequest, Endpoint, Target, edit, responses};
+use dunlin_llm::{ChatReply, ChatRequest, Dialect, Endpoint, Target, edit, responses};
 use dunlin_types::{Credential, UnixMillis};
 use http::header::{ACCEPT, CONTENT_TYPE};
 use http::{HeaderValue, Request, StatusCode};
@@ -67,6 +67,9 @@ pub(crate) struct Quirks {
     pub(crate) is_openai: bool,
     /// Its models can search the web, as `web_search_options` say.
     pub(crate) searches: bool,
+    /// Wishes of other dialects' clients that it would refuse, by OpenAI's names: they only tune, and
+    /// are left out.
+    pub(crate) deaf_to: &'static [&'static str],
     /// Its answers to these models, by a word in their names, need translation.
     pub(crate) translated: Option<&'static str>,
 }
@@ -81,6 +84,7 @@ impl Quirks {
         provider_last: false,
         is_openai: false,
         searches: false,
+        deaf_to: &[],
         translated: None,
     };
     pub(crate) const OPENAI: Self = Self { is_openai: true, searches: true, ..Self::NONE };
@@ -152,9 +156,30 @@ impl OpenAiCompatible {
         let body = if self.is_native(request, to) {
             params::bytes(self, request, to, &model)?
         } else {
-            write_chat(&params::form(self, request, to)?, &model, self.style)
+            write_chat(&self.form(request, to)?, &model, self.style)
         };
         Ok(self.own_names(request, to, body))
+    }
+
+    /// The chat without what other dialects' clients wish for and nobody here has.
+    fn form(&self, request: &ChatRequest, to: &Target) -> Result<Chat, EncodeError> {
+        let mut chat = params::form(self, request, to)?;
+        if matches!(chat.from, Dialect::Anthropic | Dialect::Gemini) {
+            self.quirks.deaf_to.iter().for_each(|wish| chat.forget(wish));
+            reasoning::fit(&mut chat, &to.model);
+            if self.asks_openais(to) {
+                chat.top_k = None;
+                chat.parallel_tool_calls =
+                    chat.parallel_tool_calls.filter(|_| !reasoning::calls_one_by_one(&to.model));
+            }
+        }
+        Ok(chat)
+    }
+
+    /// True if a model of OpenAI's own answers: others are served under its provider's name too.
+    fn asks_openais(&self, to: &Target) -> bool {
+        let is_named = self.id.starts_with("azure") || reasoning::is_openais(&to.model);
+        to.api_base.trim_end_matches('/') == OPENAI_BASE || (self.quirks.is_openai && is_named)
     }
 
     fn own_names(&self, request: &ChatRequest, to: &Target, mut body: Bytes) -> Bytes {
@@ -195,6 +220,10 @@ impl Provider for OpenAiCompatible {
     fn keeps_responses(&self, to: &Target) -> bool {
         let is_openai = to.api_base.trim_end_matches('/') == OPENAI_BASE;
         !to.chat_only && (to.responses || is_openai)
+    }
+
+    fn dialect(&self, _to: &Target) -> Option<Dialect> {
+        Some(Dialect::OpenAi)
     }
 
     fn passes(&self, request: &ChatRequest, to: &Target) -> bool {

@@ -68,12 +68,18 @@ pub(crate) fn form(
         chat.forget(path);
     }
     hosted::fit(provider, &mut chat, to)?;
+    // To call as the model likes is what all do anyway.
+    let knows_parallel = provider.params(&to.model).has("parallel_tool_calls");
+    chat.parallel_tool_calls = chat.parallel_tool_calls.filter(|may| knows_parallel || !may);
     let is_foreign = request.endpoint().dialect() != Dialect::OpenAi;
     let is_other = |param: &str| chat.other.iter().any(|(name, _)| name == param);
     // What is so anyway can be said to everyone.
     let says = |said| chat.other.iter().any(|(name, value)| (&**name, value.text()) == said);
+    // One call at a time is all that few tools may come to; LiteLLM says so of Gemini's with one.
+    let lone = usize::from(provider.dialect(to) == Some(Dialect::Gemini));
     let is_usual = |param: &str| match param {
         "temperature" => is_one(chat.temperature.as_ref()),
+        "parallel_tool_calls" => chat.tools.len() <= lone,
         "best_of" => says(("best_of", "1")),
         "echo" => says(("echo", "false")),
         _ => false,

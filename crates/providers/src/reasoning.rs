@@ -1,6 +1,8 @@
-//! OpenAI's models that think before they answer, by their names: which parameters they refuse, and
-//! that they know a bound on tokens only by its new name. From OpenAI's guide on reasoning models
-//! and its models' pages, read in 2026.
+//! OpenAI's models that think before they answer, by their names: which parameters they refuse, that
+//! they know a bound on tokens only by its new name, and how hard each of them can be told to think.
+//! From OpenAI's guide on reasoning models and its models' pages, read in 2026.
+
+use dunlin_llm::form::{Chat, Effort, Reasoning};
 
 /// What those refuse that draw their own lots.
 const OWN_LOTS: &[&str] = &[
@@ -42,9 +44,96 @@ fn is_o_series(family: &str) -> bool {
     })
 }
 
+/// True if `model` is named as OpenAI's own are, whoever serves it.
+pub(crate) fn is_openais(model: &str) -> bool {
+    let family = family(model).trim_start_matches("ft:");
+    let names = ["gpt-3", "gpt-4", "gpt-5", "chatgpt-", "codex-"];
+    is_o_series(family) || names.iter().any(|start| family.starts_with(start))
+}
+
+/// What servers take whose models nobody knows: vLLM's, and those who follow it.
+const ANY: &[Effort] = &[Effort::Low, Effort::Medium, Effort::High];
+
+/// How hard `model` can be told to think, from the least on. Empty: it cannot.
+fn efforts(model: &str) -> &'static [Effort] {
+    use Effort::{High, Highest, Low, Medium, Minimal, None};
+    let family = family(model);
+    if !is_openais(model) {
+        return ANY;
+    }
+    if is_o_series(family) {
+        let early = family.starts_with("o1-mini") || family.starts_with("o1-preview");
+        return if early { &[] } else { ANY };
+    }
+    let Some(rest) = family.strip_prefix("gpt-5") else { return &[] };
+    let (is_codex, is_pro) = (rest.contains("codex"), rest.contains("-pro"));
+    if rest.contains("-chat") {
+        return &[];
+    }
+    match (rest.strip_prefix('.').is_some(), is_codex, is_pro) {
+        (false, false, false) => &[Minimal, Low, Medium, High],
+        (false, true, _) => ANY,
+        (false, false, true) => &[High],
+        (true, _, true) => &[Medium, High, Highest],
+        (true, false, false) if rest.starts_with(".1") => &[None, Low, Medium, High],
+        (true, true, false) if rest.starts_with(".1") && !rest.contains("-max") => ANY,
+        (true, true, false) => &[Low, Medium, High, Highest],
+        (true, false, false) => &[None, Low, Medium, High, Highest],
+    }
+}
+
+/// Says a chat's wish for thought in a word that `model` knows: the next harder one, or else its
+/// hardest. Not to think is left unsaid to whom it would mean nothing.
+pub(crate) fn fit(chat: &mut Chat, model: &str) {
+    let Some(wish) = chat.reasoning.take() else { return };
+    let Some(effort) = wish.effort.or(wish.budget.map(Effort::of_budget)) else { return };
+    let known = efforts(model);
+    if effort == Effort::None && !is_openais(model) {
+        return;
+    }
+    let nearest = known.iter().find(|known| **known >= effort).or(known.last());
+    chat.reasoning = nearest.map(|effort| Reasoning::of(Some(*effort), None));
+}
+
+/// True if `model` calls one tool at a time, and refuses to be told so.
+pub(crate) fn calls_one_by_one(model: &str) -> bool {
+    is_o_series(family(model))
+}
+
 #[cfg(test)]
 mod tests {
+    use dunlin_llm::Dialect;
+
     use super::*;
+
+    #[test]
+    fn thought_is_asked_for_in_a_word_that_the_model_knows() {
+        let fitted = |model: &str, effort: Effort| {
+            let mut chat = Chat::new(Dialect::Anthropic);
+            chat.reasoning = Some(Reasoning::of(Some(effort), None));
+            fit(&mut chat, model);
+            chat.reasoning.and_then(|reasoning| reasoning.effort)
+        };
+        use Effort::{High, Highest, Low, Medium, Minimal, None as Not};
+        for (model, none, minimal, highest) in [
+            ("gpt-4o", None, None, None),
+            ("ft:gpt-4o-mini:me", None, None, None),
+            ("gpt-5-chat-latest", None, None, None),
+            ("o1-mini", None, None, None),
+            ("o3", Some(Low), Some(Low), Some(High)),
+            ("gpt-5-mini", Some(Minimal), Some(Minimal), Some(High)),
+            ("gpt-5-pro", Some(High), Some(High), Some(High)),
+            ("gpt-5.1", Some(Not), Some(Low), Some(High)),
+            ("gpt-5.1-codex-max", Some(Low), Some(Low), Some(Highest)),
+            ("gpt-5.2", Some(Not), Some(Low), Some(Highest)),
+            ("gpt-5.2-pro", Some(Medium), Some(Medium), Some(Highest)),
+            ("gpt-oss-20b", None, Some(Low), Some(High)),
+            ("served", None, Some(Low), Some(High)),
+        ] {
+            let told = [Not, Minimal, Highest].map(|effort| fitted(model, effort));
+            assert_eq!(told, [none, minimal, highest], "{model}");
+        }
+    }
 
     #[test]
     fn a_models_name_tells_what_it_refuses() {

@@ -5,6 +5,8 @@
 //! with `native-` is said in a dialect that no client speaks; what it means is tested beside its
 //! provider.
 
+mod wishes;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;

@@ -5,7 +5,7 @@ use dunlin_llm::anthropic::{self, Abilities, MessageStyle, parse_reply};
 use dunlin_llm::form::Json;
 use dunlin_llm::gemini::{self, read_predictions, write_instances};
 use dunlin_llm::openai::{ChatStyle, read_reply, write_chat};
-use dunlin_llm::{ChatReply, ChatRequest, Endpoint, Target, edit};
+use dunlin_llm::{ChatReply, ChatRequest, Dialect, Endpoint, Target, edit};
 use dunlin_types::{Credential, UnixMillis};
 use http::{Request, StatusCode};
 
@@ -188,6 +188,14 @@ impl Provider for VertexAi {
             Publisher::Anthropic => crate::anthropic::PROVIDER.params(model),
             Publisher::Mistral | Publisher::Open => Params::All,
         }
+    }
+
+    fn dialect(&self, to: &Target) -> Option<Dialect> {
+        Some(match Publisher::of(&to.model) {
+            Publisher::Google | Publisher::Tuned => Dialect::Gemini,
+            Publisher::Anthropic => Dialect::Anthropic,
+            Publisher::Mistral | Publisher::Open => Dialect::OpenAi,
+        })
     }
 
     fn passes(&self, request: &ChatRequest, to: &Target) -> bool {

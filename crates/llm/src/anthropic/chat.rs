@@ -113,7 +113,7 @@ impl Wish {
             _ => self.effort,
         };
         let budget = budget.filter(|_| effort != Some(Effort::None));
-        Some(Reasoning { effort, budget })
+        Some(Reasoning::of(effort, budget))
     }
 }
 

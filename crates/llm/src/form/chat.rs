@@ -383,6 +383,17 @@ pub struct Reasoning {
     pub budget: Option<u64>,
 }
 
+impl Reasoning {
+    /// In words, in tokens, or in both. No tokens are no thought.
+    #[must_use]
+    pub fn of(effort: Option<Effort>, budget: Option<u64>) -> Self {
+        match budget {
+            Some(0) => Self { effort: Some(Effort::None), budget: None },
+            Some(_) | None => Self { effort, budget },
+        }
+    }
+}
+
 /// How hard to think, from not at all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Effort {

@@ -351,5 +351,5 @@ fn said<T>(default: &mut Option<T>, value: Option<T>) {
 fn reasoning(thinking: &ThinkingConfig) -> Reasoning {
     let budget = thinking.thinking_budget.and_then(|budget| u64::try_from(budget).ok());
     let level = thinking.thinking_level.as_deref().map(str::to_ascii_lowercase);
-    Reasoning { effort: level.as_deref().and_then(Effort::named), budget }
+    Reasoning::of(level.as_deref().and_then(Effort::named), budget)
 }

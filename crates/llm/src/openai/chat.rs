@@ -8,8 +8,8 @@ use crate::Dialect;
 use crate::endpoint::Endpoint;
 use crate::fields::{self, Label, role};
 use crate::form::{
-    Cache, Chat, Effort, Format, Json, Message, Part, PartKind, Role, Source, Tool, ToolChoice,
-    unsealed,
+    Cache, Chat, Effort, Format, Json, Message, Part, PartKind, Reasoning, Role, Source, Tool,
+    ToolChoice, unsealed,
 };
 use crate::json::{Member, members, string};
 use crate::parse::BadRequest;
@@ -209,7 +209,7 @@ fn read_reasoning(chat: &mut Chat, member: &Member<'_>) -> Result<(), BadRequest
         }
         reasoning.budget = wire.budget_tokens.or(wire.max_tokens).or(reasoning.budget);
     }
-    chat.reasoning = Some(reasoning);
+    chat.reasoning = Some(Reasoning::of(reasoning.effort, reasoning.budget));
     Ok(())
 }
 

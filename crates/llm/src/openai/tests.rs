@@ -255,13 +255,18 @@ fn deltas_survive_being_written_and_read() {
         Delta::ToolCall { choice: 0, call: 0, id: "c".into(), name: "f".into(), signature: None },
         Delta::Arguments { choice: 0, call: 0, text: "{\"a\"".into() },
         Delta::Arguments { choice: 0, call: 0, text: ":1}".into() },
+        Delta::ToolCall { choice: 0, call: 1, id: "d".into(), name: "g".into(), signature: None },
+        Delta::Arguments { choice: 0, call: 1, text: "{}".into() },
         Delta::Finish { choice: 0, finish: Finish::ToolCalls },
         Delta::Usage(Usage { prompt: Tokens(1), completion: Tokens(2), ..Usage::default() }),
     ];
     for wants_usage in [true, false] {
         let mut writer = Endpoint::ChatCompletions.stream_writer(STAMP, wants_usage);
         let mut frames = Vec::new();
-        deltas.iter().cloned().for_each(|delta| writer.write(delta, &mut frames));
+        // A call that is given no arguments is written with those that say so.
+        let bare = Delta::Arguments { choice: 0, call: 1, text: "{}".into() };
+        let given = deltas.iter().filter(|delta| **delta != bare).cloned();
+        given.for_each(|delta| writer.write(delta, &mut frames));
         writer.finish(&mut frames);
         let text = String::from_utf8(frames).unwrap();
         assert!(text.ends_with("data: [DONE]\n\n"), "{text}");

@@ -7,7 +7,7 @@ use super::annotations;
 use super::calls::sealed_call;
 use super::reply::finish_word;
 use crate::endpoint::{Stamp, StreamWriter};
-use crate::form::{Delta, ToolCall};
+use crate::form::{Delta, Finish, ToolCall};
 use crate::usage::usage_json;
 
 /// What all frames of one stream share.
@@ -57,12 +57,28 @@ pub(crate) struct ChatWriter {
     frames: Frames,
     /// Choices whose first chunk, which names the role, is out.
     begun: Vec<u32>,
+    /// Calls, of which choice and which of it, that have no arguments yet.
+    bare: Vec<(u32, u32)>,
 }
 
 impl ChatWriter {
     pub(crate) fn new(stamp: Stamp<'_>, wants_usage: bool) -> Self {
         let frames = Frames::new(stamp, "chatcmpl-", "chat.completion.chunk", wants_usage);
-        Self { frames, begun: Vec::new() }
+        Self { frames, begun: Vec::new(), bare: Vec::new() }
+    }
+
+    /// Arguments are a JSON text, and no text is none: who calls without them says `{}`.
+    fn end_calls(&mut self, of: u32, out: &mut Vec<u8>) {
+        let ended: Vec<(u32, u32)> =
+            self.bare.extract_if(.., |(choice, _)| *choice == of).collect();
+        for (choice, call) in ended {
+            self.arguments(choice, call, "{}", out);
+        }
+    }
+
+    fn arguments(&mut self, choice: u32, call: u32, text: &str, out: &mut Vec<u8>) {
+        let call = json!({"index": call, "function": {"arguments": text}});
+        self.delta(choice, json!({"tool_calls": [call]}), out);
     }
 
     fn delta(&mut self, choice: u32, mut delta: Value, out: &mut Vec<u8>) {
@@ -99,11 +115,12 @@ impl StreamWriter for ChatWriter {
                 let mut wire = sealed_call(&begun);
                 wire["index"] = call.into();
                 wire["function"]["arguments"] = "".into();
+                self.bare.push((choice, call));
                 self.delta(choice, json!({"tool_calls": [wire]}), out);
             }
             Delta::Arguments { choice, call, text } => {
-                let call = json!({"index": call, "function": {"arguments": text}});
-                self.delta(choice, json!({"tool_calls": [call]}), out);
+                self.bare.retain(|bare| *bare != (choice, call));
+                self.arguments(choice, call, &text, out);
             }
             Delta::Logprobs { choice, logprobs } => {
                 let wire = json!({"index": choice, "delta": {}, "logprobs": logprobs});
@@ -120,6 +137,10 @@ impl StreamWriter for ChatWriter {
                 self.delta(choice, delta, out);
             }
             Delta::Finish { choice, finish } => {
+                // What the bound cut off is not known.
+                if finish != Finish::Length {
+                    self.end_calls(choice, out);
+                }
                 let finish = finish_word(&finish);
                 let wire = json!({"finish_reason": finish, "index": choice, "delta": {}});
                 self.frames.write(out, wire, None);

@@ -52,3 +52,8 @@ fn is_region(text: &str) -> bool {
 pub(super) fn is_of(maker: &str, id: &str) -> bool {
     id.split(['.', '/', ':']).any(|part| part == maker)
 }
+
+/// True for the family whose own words are passed to it.
+pub(super) fn is_claude(id: &str) -> bool {
+    is_of("anthropic", id) || id.contains("claude")
+}

@@ -25,7 +25,7 @@ const TOP: &[&str] = &[
 
 /// The body of Converse and ConverseStream for the model of that id.
 pub(super) fn chat(chat: &Chat, id: &str) -> Result<Bytes, BadRequest> {
-    let is_claude = model::is_of("anthropic", id) || id.contains("claude");
+    let is_claude = model::is_claude(id);
     let mut body = Body::default();
     body.put("messages", messages(chat)?);
     let system = system(chat)?;
@@ -53,7 +53,9 @@ pub(super) fn chat(chat: &Chat, id: &str) -> Result<Bytes, BadRequest> {
             top_k(chat, id, &mut more);
         }
     }
-    if !is_claude {
+    if is_claude {
+        one_call(chat, &mut more);
+    } else {
         effort(chat, id, &mut more);
     }
     body.put_object("inferenceConfig", inference);
@@ -70,6 +72,21 @@ pub(super) fn chat(chat: &Chat, id: &str) -> Result<Bytes, BadRequest> {
     }
     body.put_object("additionalModelRequestFields", more);
     Ok(body.finish())
+}
+
+/// At most one call in an answer: Converse has no word for it, and Claude's own is passed to it.
+fn one_call(chat: &Chat, more: &mut Body) {
+    let kind = match &chat.tool_choice {
+        Some(ToolChoice::Auto | ToolChoice::Hosted(_)) | None => json!({"type": "auto"}),
+        Some(ToolChoice::Required) => json!({"type": "any"}),
+        Some(ToolChoice::Named(name)) => json!({"type": "tool", "name": name}),
+        Some(ToolChoice::None) => return,
+    };
+    if chat.parallel_tool_calls == Some(false) && !chat.tools.is_empty() {
+        let mut choice = kind;
+        choice["disable_parallel_tool_use"] = true.into();
+        more.put("tool_choice", choice);
+    }
 }
 
 fn top_k(chat: &Chat, id: &str, more: &mut Body) {

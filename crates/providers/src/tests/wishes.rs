@@ -1,0 +1,140 @@
+//! What a client of one dialect says and a provider of another is sent: nothing is lost that means
+//! something, and nothing is sent that would be refused.
+
+use bytes::Bytes;
+use dunlin_llm::{ChatRequest, Dialect, Endpoint, Target, parse};
+use dunlin_types::{Credential, Secret, UnixMillis};
+use serde_json::{Value, json};
+
+use crate::{EncodeError, find};
+
+/// A request in the dialect of `endpoint`: a few words, and what `said` adds.
+pub(super) fn asking(endpoint: Endpoint, said: &Value) -> ChatRequest {
+    let hi = json!([{"role": "user", "content": "hi"}]);
+    let mut body = match endpoint.dialect() {
+        Dialect::Anthropic => json!({"model": "m", "max_tokens": 100, "messages": hi}),
+        Dialect::Gemini => {
+            json!({"contents": [{"role": "user", "parts": [{"text": "hi"}]}]})
+        }
+        Dialect::OpenAi | Dialect::Responses => json!({"model": "m", "messages": hi}),
+    };
+    body.as_object_mut().unwrap().extend(said.as_object().unwrap().clone());
+    let named = (endpoint == Endpoint::GenerateContent).then_some("m");
+    parse(endpoint, Bytes::from(body.to_string()), named).unwrap()
+}
+
+/// What the provider is sent for it.
+pub(super) fn sent(
+    provider: &str,
+    model: &str,
+    endpoint: Endpoint,
+    said: &Value,
+) -> Result<Value, EncodeError> {
+    let to = Target {
+        api_base: "http://up".into(),
+        model: model.into(),
+        region: Some("us-east-1".into()),
+        ..Target::default()
+    };
+    let key = Credential::Key(Secret::new("k"));
+    let request = asking(endpoint, said);
+    let call = find(provider).unwrap().encode(&request, &to, &key, UnixMillis(0))?;
+    Ok(serde_json::from_slice(call.body()).unwrap())
+}
+
+const CLAUDE: &str = "claude-sonnet-4-5";
+const CLAUDE_ON_BEDROCK: &str = "anthropic.claude-sonnet-4-5-20250929-v1:0";
+
+#[test]
+fn who_asks_for_no_thought_gets_none() {
+    let off = json!({"generationConfig": {
+        "thinkingConfig": {"thinkingBudget": 0}, "maxOutputTokens": 300, "temperature": 0,
+    }});
+    let told = sent("anthropic", CLAUDE, Endpoint::GenerateContent, &off).unwrap();
+    assert_eq!((&told["thinking"], &told["max_tokens"]), (&Value::Null, &json!(300)), "{told}");
+    assert_eq!(told["temperature"], 0);
+    let told = sent("bedrock", CLAUDE_ON_BEDROCK, Endpoint::GenerateContent, &off).unwrap();
+    assert_eq!(told["inferenceConfig"], json!({"maxTokens": 300, "temperature": 0}), "{told}");
+    assert_eq!(told["additionalModelRequestFields"], Value::Null);
+    let none = json!({"thinking": {"type": "enabled", "budget_tokens": 0}});
+    let told = sent("anthropic", CLAUDE, Endpoint::ChatCompletions, &none).unwrap();
+    assert_eq!(told["thinking"], Value::Null, "{told}");
+    let told = sent("gemini", "gemini-2.5-flash", Endpoint::ChatCompletions, &none).unwrap();
+    let config = json!({"includeThoughts": false, "thinkingBudget": 0});
+    assert_eq!(told["generationConfig"]["thinkingConfig"], config);
+    let told = sent("ollama_chat", "qwen3", Endpoint::GenerateContent, &off).unwrap();
+    assert_eq!(told["think"], false);
+}
+
+#[test]
+fn a_server_is_not_told_what_it_would_refuse_of_another_dialects_wishes() {
+    let claudes = json!({"top_k": 40, "thinking": {"type": "disabled"}});
+    let googles =
+        json!({"generationConfig": {"topK": 40, "thinkingConfig": {"thinkingBudget": 0}}});
+    for (endpoint, said) in [(Endpoint::Messages, claudes), (Endpoint::GenerateContent, googles)] {
+        for (provider, model, top_k, effort) in [
+            ("openai", "gpt-4o", Value::Null, Value::Null),
+            ("openai", "o3", Value::Null, json!("low")),
+            ("openai", "gpt-5.1", Value::Null, json!("none")),
+            ("azure", "our-deployment", Value::Null, Value::Null),
+            ("groq", "llama", Value::Null, Value::Null),
+            ("mistral", "mistral-large-latest", Value::Null, Value::Null),
+            ("openai", "served", json!(40), Value::Null),
+            ("hosted_vllm", "served", json!(40), Value::Null),
+        ] {
+            let told = sent(provider, model, endpoint, &said).unwrap();
+            let told = (told["top_k"].clone(), told["reasoning_effort"].clone());
+            assert_eq!(told, (top_k, effort), "{provider} {model} {endpoint:?}");
+        }
+    }
+    let thinks = json!({"thinking": {"type": "enabled", "budget_tokens": 31999}});
+    for (model, effort) in [("o3", "high"), ("gpt-5", "high"), ("served", "high")] {
+        let told = sent("openai", model, Endpoint::Messages, &thinks).unwrap();
+        assert_eq!(told["reasoning_effort"], effort, "{model}");
+    }
+    let one_by_one = json!({
+        "tools": [{"name": "f", "input_schema": {"type": "object"}}],
+        "tool_choice": {"type": "auto", "disable_parallel_tool_use": true},
+    });
+    for (model, told) in [("gpt-4o", json!(false)), ("o3", Value::Null)] {
+        let sent = sent("openai", model, Endpoint::Messages, &one_by_one).unwrap();
+        assert_eq!(sent["parallel_tool_calls"], told, "{model}");
+    }
+    // An OpenAI client's own words are the server's own.
+    let own = json!({"top_k": 5, "reasoning_effort": "none"});
+    let told = sent("openai", "gpt-4o", Endpoint::ChatCompletions, &own).unwrap();
+    assert_eq!((&told["top_k"], &told["reasoning_effort"]), (&json!(5), &json!("none")));
+}
+
+#[test]
+fn one_call_at_a_time_is_asked_for_or_refused() {
+    let functions = |names: &[&str]| -> Vec<Value> {
+        let function = |name| json!({"type": "function", "function": {"name": name}});
+        names.iter().map(function).collect()
+    };
+    let said =
+        |names: &[&str], may: bool| json!({"tools": functions(names), "parallel_tool_calls": may});
+    let chat = Endpoint::ChatCompletions;
+    for (provider, model) in [
+        ("gemini", "gemini-2.5-flash"),
+        ("cohere", "command-a"),
+        ("ollama_chat", "llama3.2"),
+        ("bedrock", "amazon.nova-pro-v1:0"),
+    ] {
+        let refused = sent(provider, model, chat, &said(&["f", "g"], false)).expect_err(provider);
+        assert!(
+            matches!(&refused, EncodeError::UnsupportedParams { params, .. } if params == &["parallel_tool_calls"]),
+            "{provider}: {refused}"
+        );
+        let told = sent(provider, model, chat, &said(&["f", "g"], true)).unwrap();
+        assert!(!told.to_string().contains("parallel"), "{told}");
+        assert!(sent(provider, model, chat, &said(&[], false)).is_ok(), "nothing to call");
+    }
+    // LiteLLM's users know it so.
+    assert!(sent("gemini", "gemini-2.5-flash", chat, &said(&["f"], false)).is_ok());
+    let told = sent("anthropic", CLAUDE, chat, &said(&["f", "g"], false)).unwrap();
+    let one = json!({"type": "auto", "disable_parallel_tool_use": true});
+    assert_eq!(told["tool_choice"], one);
+    let told = sent("bedrock", CLAUDE_ON_BEDROCK, chat, &said(&["f", "g"], false)).unwrap();
+    assert_eq!(told["additionalModelRequestFields"]["tool_choice"], one);
+}
