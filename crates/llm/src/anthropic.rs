@@ -21,7 +21,7 @@ pub use reply::{parse_count, parse_reply, read_reply};
 pub use write::{MessageStyle, hosts, write_chat, write_thought};
 
 pub(crate) use chat::read_chat;
-pub(crate) use error::{error_body, error_frame};
+pub(crate) use error::{credential_body, error_body, error_frame};
 pub(crate) use reply::{output_bytes, write_reply};
 pub(crate) use writer::MessagesWriter;
 

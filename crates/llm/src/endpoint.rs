@@ -323,6 +323,17 @@ impl Endpoint {
         }
     }
 
+    /// The body for who is not let in: LiteLLM's shape, whatever is spoken, but for Google's SDKs, which
+    /// cannot read it: their codes are numbers.
+    #[must_use]
+    pub fn credential_body(self, error: &ErrorBody) -> Bytes {
+        match self.dialect() {
+            Dialect::Anthropic => anthropic::credential_body(error),
+            Dialect::Gemini => gemini::error_body(error),
+            Dialect::OpenAi | Dialect::Responses => error.to_json(),
+        }
+    }
+
     /// The frame that ends a stream which broke. Nothing that looks like an end follows it.
     #[must_use]
     pub fn error_frame(self, error: &ErrorBody) -> Bytes {

@@ -83,9 +83,15 @@ pub(crate) struct Choice {
     message: TextBytes,
     #[serde(default)]
     text: TextBytes,
+    finish_reason: Option<IgnoredAny>,
 }
 
 impl Choice {
+    /// True if it says why it ends.
+    pub(crate) fn ends(&self) -> bool {
+        self.finish_reason.is_some()
+    }
+
     /// Its bytes of output text.
     pub(crate) fn text_bytes(&self) -> u64 {
         self.delta.0 + self.message.0 + self.text.0

@@ -6,6 +6,7 @@
 //! dialect is spoken. Schemas and arguments are JSON text, never taken apart: the order of a
 //! schema's properties is part of the prompt.
 
+mod aside;
 mod chat;
 mod citation;
 mod delta;

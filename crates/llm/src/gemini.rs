@@ -22,7 +22,7 @@ pub use count::{count_estimate, count_json};
 pub use reply::{pass_reply, read_reply};
 pub use stream::StreamReader;
 pub use vectors::{Embedded, read_batch, read_predictions, write_batch, write_instances};
-pub use write::{ChatStyle, Thinking, hosts, write_chat};
+pub use write::{ChatStyle, Thinking, hosts, runs, write_chat};
 
 pub(crate) use error::{error_body, error_frame};
 pub(crate) use read::read_chat;

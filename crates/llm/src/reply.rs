@@ -27,6 +27,9 @@ pub enum BadReply {
         /// The parser's words.
         reason: String,
     },
+    /// An object without what was asked for.
+    #[error("the reply has no answer in it")]
+    Empty,
 }
 
 /// A provider's answer to a request that did not stream: its bytes where the client speaks the
@@ -100,6 +103,23 @@ impl ChatReply {
     /// The same, which says in what tier it was served.
     pub(crate) fn served_in(self, tier: Option<Tier>) -> Self {
         Self { tier, ..self }
+    }
+
+    /// The same if there is an answer to a chat in it.
+    ///
+    /// # Errors
+    /// There is none, though the body is an object.
+    pub fn answering(self) -> Result<Self, BadReply> {
+        let is_some = match &self.body {
+            Body::Bytes { bytes, output: Some(span), .. } => {
+                let text: &[u8] = &bytes[span.range()];
+                text != b"null" && text != b"[]"
+            }
+            Body::Bytes { output: None, .. } => false,
+            Body::Form(reply) => !reply.choices.is_empty(),
+            Body::Vectors(_) => true,
+        };
+        if is_some { Ok(self) } else { Err(BadReply::Empty) }
     }
 
     /// The provider's bytes, if the client is told in its words.

@@ -53,6 +53,8 @@ pub struct Chunk {
     pub(crate) usage_at: Option<Span>,
     pub(crate) has_choices: bool,
     pub(crate) text_bytes: u64,
+    /// How many of the choices say why they end, where a stream has no other end than that.
+    pub(crate) ended: u64,
     pub(crate) tier: Option<Tier>,
 }
 
@@ -110,6 +112,12 @@ impl Chunk {
     #[must_use]
     pub fn has_choices(&self) -> bool {
         self.has_choices
+    }
+
+    /// How many answers of an OpenAI chat say here why they end.
+    #[must_use]
+    pub fn ended(&self) -> u64 {
+        self.ended
     }
 
     /// Bytes of output text, unescaped: content, reasoning and tool calls. For

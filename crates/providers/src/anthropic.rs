@@ -164,9 +164,7 @@ impl Provider for Anthropic {
         status: StatusCode,
         body: Bytes,
     ) -> Result<ChatReply, ProviderError> {
-        if !status.is_success() {
-            return Err(ProviderError::response(SPEAKER, status, &body));
-        }
+        ProviderError::check(SPEAKER, status, &body)?;
         let asked = request.endpoint();
         let reply = if asked == Endpoint::Messages {
             parse_reply(body)

@@ -143,9 +143,7 @@ impl Provider for Bedrock {
         status: StatusCode,
         body: Bytes,
     ) -> Result<ChatReply, ProviderError> {
-        if !status.is_success() {
-            return Err(ProviderError::response(self.speaker, status, &body));
-        }
+        ProviderError::check(self.speaker, status, &body)?;
         let reply = if request.endpoint() == Endpoint::Embeddings {
             embed::read(&body, request, model::id(&to.model)).map(ChatReply::from)
         } else {

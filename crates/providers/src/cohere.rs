@@ -94,7 +94,9 @@ impl Provider for Cohere {
         let (path, body) = if asked == Endpoint::Embeddings {
             ("/v2/embed", write::embed(&params::embed(request, to)?, &to.model)?)
         } else if asked.is_chat() && asked != Endpoint::CountTokens {
-            ("/v2/chat", write::chat(&params::form(self, request, to)?, &to.model)?)
+            let mut chat = params::form(self, request, to)?;
+            chat.show_results_beside();
+            ("/v2/chat", write::chat(&chat, &to.model)?)
         } else if asked == Endpoint::Rerank {
             return self.rank(request, to, credential);
         } else {
@@ -113,9 +115,7 @@ impl Provider for Cohere {
         status: StatusCode,
         body: Bytes,
     ) -> Result<ChatReply, ProviderError> {
-        if !status.is_success() {
-            return Err(ProviderError::response(self.speaker, status, &body));
-        }
+        ProviderError::check(self.speaker, status, &body)?;
         let reply = if request.endpoint() == Endpoint::Embeddings {
             read::vectors(&body, request).map(ChatReply::from)
         } else if request.endpoint() == Endpoint::Rerank {

@@ -174,10 +174,26 @@ impl ProviderError {
         Self { cause, message: error.message, kind: error.kind, speaker }
     }
 
-    /// The provider sent an error in a stream. Its code counts if it is a status.
+    /// What the provider answered, if it is no failure.
+    ///
+    /// # Errors
+    /// The status is no success, or the body says that there was none.
+    pub(crate) fn check(
+        speaker: &'static str,
+        status: StatusCode,
+        body: &[u8],
+    ) -> Result<(), Self> {
+        if !status.is_success() {
+            return Err(Self::response(speaker, status, body));
+        }
+        UpstreamError::within(body).map_or(Ok(()), |error| Err(Self::event(speaker, error)))
+    }
+
+    /// The provider sent an error in a stream, or where an answer should be. Its code counts if it is
+    /// a status or a word for one.
     #[must_use]
     pub fn event(speaker: &'static str, error: UpstreamError) -> Self {
-        let status = error.code.as_deref().and_then(|code| code.parse().ok());
+        let status = status_of(&error);
         let cause = match status {
             Some(status @ 400..=599) => Cause::of(status, &error),
             Some(_) | None if is_context_window(&error) => Cause::ContextWindow,
@@ -296,6 +312,30 @@ impl ProviderError {
             Cause::BadReply => None,
         }
     }
+}
+
+/// Words that stand for a status: OpenAI's codes and types, and Anthropic's types.
+const STATUS_WORDS: &[(&str, u16)] = &[
+    ("authentication_error", 401),
+    ("context_length_exceeded", 400),
+    ("insufficient_quota", 429),
+    ("invalid_api_key", 401),
+    ("invalid_request_error", 400),
+    ("model_not_found", 404),
+    ("not_found_error", 404),
+    ("overloaded_error", 529),
+    ("permission_error", 403),
+    ("rate_limit_error", 429),
+    ("rate_limit_exceeded", 429),
+    ("request_too_large", 413),
+];
+
+fn status_of(error: &UpstreamError) -> Option<u16> {
+    let status = |word: &str| STATUS_WORDS.iter().find(|(known, _)| *known == word);
+    let named = |word: Option<&str>| word.and_then(status).map(|(_, status)| *status);
+    let code = error.code.as_deref();
+    let number = code.and_then(|code| code.parse().ok());
+    number.or_else(|| named(code)).or_else(|| named(error.kind.as_deref()))
 }
 
 /// OpenAI says it by a code, llama.cpp by a type, the rest in words that have long been the same.

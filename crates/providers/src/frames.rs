@@ -4,6 +4,7 @@ use std::ops::ControlFlow::{self, Break, Continue};
 
 use bytes::Bytes;
 use dunlin_llm::StreamEvent;
+use dunlin_llm::openai::UpstreamError;
 use dunlin_llm::sse::Splitter;
 
 use crate::{StreamDecoder, StreamError};
@@ -71,7 +72,13 @@ impl<R: ReadFrame> StreamDecoder for Frames<R> {
         if std::mem::replace(&mut self.ended, true) {
             return Ok(());
         }
-        self.reader.close(self.splitter.rest(), events)
+        let rest = self.splitter.rest();
+        // A failure that is told instead of a stream.
+        if let Some(error) = UpstreamError::within(&rest) {
+            events.push(StreamEvent::Error(error));
+            return Ok(());
+        }
+        self.reader.close(rest, events)
     }
 }
 

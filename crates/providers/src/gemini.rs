@@ -87,9 +87,7 @@ impl Provider for Gemini {
         status: StatusCode,
         body: Bytes,
     ) -> Result<ChatReply, ProviderError> {
-        if !status.is_success() {
-            return Err(ProviderError::response(SPEAKER, status, &body));
-        }
+        ProviderError::check(SPEAKER, status, &body)?;
         let reply = if request.endpoint() == Endpoint::Embeddings {
             read_batch(&body).map(|embedded| google::vectors(request, embedded))
         } else {

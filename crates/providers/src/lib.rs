@@ -14,6 +14,7 @@ mod body;
 mod compatible;
 mod encode;
 mod error;
+mod foreign;
 mod frames;
 mod google;
 mod hosted;

@@ -89,7 +89,8 @@ impl Provider for Ollama {
         let (path, body) = if asked == Endpoint::Embeddings {
             ("/api/embed", write::embed(&params::embed(request, to)?, &to.model)?)
         } else if asked.is_chat() && asked != Endpoint::CountTokens {
-            let chat = params::form(self, request, to)?;
+            let mut chat = params::form(self, request, to)?;
+            chat.show_results_beside();
             if asked == Endpoint::Completions {
                 ("/api/generate", write::generate(&chat, &to.model))
             } else {
@@ -113,6 +114,7 @@ impl Provider for Ollama {
         if speaks_openai(to) || !status.is_success() {
             return self.openai.decode(request, to, status, body);
         }
+        ProviderError::check(self.openai.speaker, status, &body)?;
         let reply = if request.endpoint() == Endpoint::Embeddings {
             read::vectors(&body, request).map(ChatReply::from)
         } else {

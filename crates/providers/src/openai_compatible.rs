@@ -164,6 +164,9 @@ impl OpenAiCompatible {
     /// The chat without what other dialects' clients wish for and nobody here has.
     fn form(&self, request: &ChatRequest, to: &Target) -> Result<Chat, EncodeError> {
         let mut chat = params::form(self, request, to)?;
+        if chat.from != Dialect::OpenAi {
+            chat.show_results_beside();
+        }
         if matches!(chat.from, Dialect::Anthropic | Dialect::Gemini) {
             self.quirks.deaf_to.iter().for_each(|wish| chat.forget(wish));
             reasoning::fit(&mut chat, &to.model);
@@ -286,9 +289,7 @@ impl Provider for OpenAiCompatible {
         status: StatusCode,
         mut body: Bytes,
     ) -> Result<ChatReply, ProviderError> {
-        if !status.is_success() {
-            return Err(ProviderError::response(self.speaker, status, &body));
-        }
+        ProviderError::check(self.speaker, status, &body)?;
         let reply = if self.asked(request, to) == Endpoint::Responses {
             match responses::parse_reply(body) {
                 Ok(Err(failed)) => return Err(ProviderError::event(self.speaker, failed)),
@@ -302,9 +303,12 @@ impl Provider for OpenAiCompatible {
             if self.quirks.ranks_in_data && request.endpoint() == Endpoint::Rerank {
                 body = edit::renamed(body, "data", "results");
             }
-            ChatReply::parse(request.with_documents(body))
+            let is_chat =
+                matches!(request.endpoint(), Endpoint::ChatCompletions | Endpoint::Completions);
+            let reply = ChatReply::parse(request.with_documents(body));
+            if is_chat { reply.and_then(ChatReply::answering) } else { reply }
         } else {
-            read_reply(&body).map(ChatReply::from)
+            read_reply(&body).map(ChatReply::from).and_then(ChatReply::answering)
         };
         reply.map_err(|error| ProviderError::bad_reply(self.speaker, &error))
     }
@@ -313,9 +317,9 @@ impl Provider for OpenAiCompatible {
         Box::new(if self.asked(request, to) == Endpoint::Responses {
             OpenAiStream::of_responses()
         } else if self.is_native(request, to) {
-            OpenAiStream::passing(self.quirks.says_reasoning)
+            OpenAiStream::passing(request, self.quirks.says_reasoning)
         } else {
-            OpenAiStream::translating()
+            OpenAiStream::translating(request)
         })
     }
 }

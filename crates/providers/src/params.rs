@@ -5,8 +5,7 @@ use dunlin_llm::form::{Chat, Embed};
 use dunlin_llm::{ChatRequest, Dialect, Endpoint, ParamRules, Target, edit};
 use serde_json::Number;
 
-use crate::EncodeError;
-use crate::{Provider, hosted};
+use crate::{EncodeError, Provider, foreign, hosted};
 
 /// OpenAI's names of the parameters that a model has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,6 +67,7 @@ pub(crate) fn form(
         chat.forget(path);
     }
     hosted::fit(provider, &mut chat, to)?;
+    foreign::fit(provider, request, &mut chat, (to, &rules))?;
     // To call as the model likes is what all do anyway.
     let knows_parallel = provider.params(&to.model).has("parallel_tool_calls");
     chat.parallel_tool_calls = chat.parallel_tool_calls.filter(|may| knows_parallel || !may);

@@ -70,7 +70,7 @@ fn efforts(model: &str) -> &'static [Effort] {
     if rest.contains("-chat") {
         return &[];
     }
-    match (rest.strip_prefix('.').is_some(), is_codex, is_pro) {
+    match (rest.starts_with('.'), is_codex, is_pro) {
         (false, false, false) => &[Minimal, Low, Medium, High],
         (false, true, _) => ANY,
         (false, false, true) => &[High],

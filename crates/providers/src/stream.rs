@@ -7,9 +7,9 @@ use dunlin_llm::edit::renamed;
 use dunlin_llm::form::Delta;
 use dunlin_llm::openai::{DeltaReader, read_frame};
 use dunlin_llm::sse::{FrameTooLong, Splitter};
-use dunlin_llm::{BadFrame, StreamEvent, responses};
+use dunlin_llm::{BadFrame, ChatRequest, StreamEvent, responses};
 
-use crate::frames::{Frames, ReadFrame};
+use crate::frames::{self, Frames, ReadFrame};
 
 /// The longest event of a response: the last one repeats the whole answer, pictures included.
 pub const MAX_EVENT_BYTES: usize = 16 << 20;
@@ -23,13 +23,21 @@ pub enum StreamError {
     /// A frame that is no event.
     #[error(transparent)]
     BadFrame(#[from] BadFrame),
-    /// The connection closed before `[DONE]`.
+    /// The connection closed before all of the answer had said why it ends.
     #[error("the stream ended before the answer did")]
     Cut,
 }
 
-/// Reads frames, passed on as they are or taken apart into deltas.
-pub(crate) enum OpenAiStream {
+/// Reads frames, and knows when the answer is whole: behind `[DONE]`, or where the connection closes
+/// after each choice has said why it ends.
+pub(crate) struct OpenAiStream {
+    form: Form,
+    /// Choices that have not said so.
+    open: u64,
+}
+
+/// What becomes of frames.
+enum Form {
     /// Chunks of a chat pass; if it says so, thoughts called `reasoning` become
     /// `reasoning_content`.
     Passing { says_reasoning: bool },
@@ -40,16 +48,27 @@ pub(crate) enum OpenAiStream {
 }
 
 impl OpenAiStream {
-    pub(crate) fn passing(says_reasoning: bool) -> Frames<Self> {
-        Self::Passing { says_reasoning }.into()
+    /// Of an answer to `request` that passes.
+    pub(crate) fn passing(request: &ChatRequest, says_reasoning: bool) -> Frames<Self> {
+        Self { form: Form::Passing { says_reasoning }, open: request.choices().into() }.into()
     }
 
-    pub(crate) fn translating() -> Frames<Self> {
-        Self::Translating { reader: Box::default(), deltas: Vec::new() }.into()
+    /// Of an answer to `request` that is taken apart.
+    pub(crate) fn translating(request: &ChatRequest) -> Frames<Self> {
+        let form = Form::Translating { reader: Box::default(), deltas: Vec::new() };
+        Self { form, open: request.choices().into() }.into()
     }
 
     pub(crate) fn of_responses() -> Frames<Self> {
-        Frames::new(Self::Responses, Splitter::with_frames_of(MAX_EVENT_BYTES))
+        let passing = Self { form: Form::Responses, open: 1 };
+        Frames::new(passing, Splitter::with_frames_of(MAX_EVENT_BYTES))
+    }
+
+    /// Counts the choices that end in what has been read.
+    fn count(&mut self, event: &StreamEvent) {
+        if let StreamEvent::Chunk(chunk) = event {
+            self.open = self.open.saturating_sub(chunk.ended());
+        }
     }
 }
 
@@ -59,33 +78,52 @@ impl ReadFrame for OpenAiStream {
         frame: Bytes,
         events: &mut Vec<StreamEvent>,
     ) -> Result<ControlFlow<()>, StreamError> {
-        match self {
-            Self::Responses => responses::read_frame(frame, events)?,
-            Self::Passing { says_reasoning: true } => {
-                events.push(read_frame(rename_reasoning(frame))?);
-            }
-            Self::Passing { says_reasoning: false } => events.push(read_frame(frame)?),
-            Self::Translating { reader, deltas } => {
-                let event = read_frame(frame)?;
-                if let StreamEvent::Chunk(chunk) = &event {
-                    reader.read(chunk.data(), deltas)?;
-                    events.extend(deltas.drain(..).map(StreamEvent::Delta));
+        let event = match &mut self.form {
+            Form::Responses => {
+                responses::read_frame(frame, events)?;
+                return Ok(if events.last().is_some_and(is_last) {
+                    Break(())
                 } else {
-                    events.push(event);
-                }
+                    Continue(())
+                });
             }
+            Form::Passing { says_reasoning: true } => read_frame(rename_reasoning(frame))?,
+            Form::Passing { says_reasoning: false } | Form::Translating { .. } => {
+                read_frame(frame)?
+            }
+        };
+        self.count(&event);
+        if let (Form::Translating { reader, deltas }, StreamEvent::Chunk(chunk)) =
+            (&mut self.form, &event)
+        {
+            reader.read(chunk.data(), deltas)?;
+            events.extend(deltas.drain(..).map(StreamEvent::Delta));
+        } else {
+            events.push(event);
         }
         Ok(if events.last().is_some_and(is_last) { Break(()) } else { Continue(()) })
     }
 
     fn close(&mut self, rest: Bytes, events: &mut Vec<StreamEvent>) -> Result<(), StreamError> {
         // Some servers close right behind the word, without the blank line.
-        let is_chat = !matches!(self, Self::Responses);
-        if is_chat && rest.trim_ascii() == b"data: [DONE]" {
-            events.push(StreamEvent::Done(Bytes::from_static(b"data: [DONE]\n\n")));
-            return Ok(());
+        if matches!(self.form, Form::Responses) {
+            return Err(StreamError::Cut);
         }
-        Err(StreamError::Cut)
+        let rest = rest.trim_ascii();
+        if rest != b"data: [DONE]" {
+            // Half a frame is a cut, not nonsense.
+            if !rest.is_empty() {
+                let last = frames::ended(&Bytes::copy_from_slice(rest));
+                if self.read(last, events).map_err(|_| StreamError::Cut)?.is_break() {
+                    return Ok(());
+                }
+            }
+            if self.open > 0 {
+                return Err(StreamError::Cut);
+            }
+        }
+        events.push(StreamEvent::Done(Bytes::from_static(b"data: [DONE]\n\n")));
+        Ok(())
     }
 }
 

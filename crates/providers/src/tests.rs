@@ -5,6 +5,7 @@
 //! with `native-` is said in a dialect that no client speaks; what it means is tested beside its
 //! provider.
 
+mod failures;
 mod wishes;
 
 use std::fs;

@@ -123,7 +123,8 @@ impl VertexAi {
                 let body = if passes_openai(request) {
                     params::bytes(self, request, to, &to.model)?
                 } else {
-                    let chat = params::form(self, request, to)?;
+                    let mut chat = params::form(self, request, to)?;
+                    chat.show_results_beside();
                     write_chat(&chat, &to.model, ChatStyle::COMPATIBLE)
                 };
                 (raw, body)
@@ -141,9 +142,11 @@ impl VertexAi {
             Publisher::Anthropic if request.endpoint() == Endpoint::Messages => parse_reply(body),
             Publisher::Anthropic => anthropic::read_reply(&body).map(ChatReply::from),
             Publisher::Mistral | Publisher::Open if passes_openai(request) => {
-                ChatReply::parse(body)
+                ChatReply::parse(body).and_then(ChatReply::answering)
             }
-            Publisher::Mistral | Publisher::Open => read_reply(&body).map(ChatReply::from),
+            Publisher::Mistral | Publisher::Open => {
+                read_reply(&body).map(ChatReply::from).and_then(ChatReply::answering)
+            }
         }
     }
 }
@@ -237,9 +240,7 @@ impl Provider for VertexAi {
         status: StatusCode,
         body: Bytes,
     ) -> Result<ChatReply, ProviderError> {
-        if !status.is_success() {
-            return Err(ProviderError::response(SPEAKER, status, &body));
-        }
+        ProviderError::check(SPEAKER, status, &body)?;
         let reply = if request.endpoint() == Endpoint::Embeddings {
             read_predictions(&body).map(|embedded| google::vectors(request, embedded))
         } else {
@@ -256,9 +257,9 @@ impl Provider for VertexAi {
             }
             Publisher::Anthropic => Box::new(AnthropicStream::translating()),
             Publisher::Mistral | Publisher::Open if passes_openai(request) => {
-                Box::new(OpenAiStream::passing(false))
+                Box::new(OpenAiStream::passing(request, false))
             }
-            Publisher::Mistral | Publisher::Open => Box::new(OpenAiStream::translating()),
+            Publisher::Mistral | Publisher::Open => Box::new(OpenAiStream::translating(request)),
         }
     }
 }

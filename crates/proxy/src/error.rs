@@ -150,6 +150,16 @@ impl Failed {
         }
     }
 
+    /// The same in the client's words: what the provider calls `upstream` it knows as `id`.
+    pub(crate) fn naming(mut self, upstream: &str, id: &str) -> Self {
+        if let Why::Refused(Refused::Answered(error)) = &mut self.why
+            && !upstream.is_empty()
+        {
+            error.message = error.message.replace(upstream, id);
+        }
+        self
+    }
+
     /// An event that tells it in a conversation.
     pub(crate) fn realtime_event(&self) -> String {
         let ErrorBody { message, kind, param, code } = self.body();
@@ -469,11 +479,7 @@ impl Failed {
         told::of_failure(&mut told, call, self.key_spend);
         told::bound(&mut told, self.bound);
         let json = match &self.why {
-            // Who is not let in is told so in one shape, as LiteLLM has it. Google's SDKs cannot
-            // read it: their codes are numbers.
-            Why::Refused(Refused::Credential(_)) if call.endpoint.dialect() != Dialect::Gemini => {
-                body.to_json()
-            }
+            Why::Refused(Refused::Credential(_)) => call.endpoint.credential_body(&body),
             Why::Refused(_) | Why::Unanswered(_) => call.endpoint.error_body(&body),
         };
         headers::error(told, body.code, json)

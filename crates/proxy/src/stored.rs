@@ -96,7 +96,8 @@ async fn conduct(
     let path = format!("/{}/{segment}{}", about.kind.collection(), about.suffix);
     let query = head.uri.query().map(str::to_owned);
     let asked = Relay { query, ..ask(head.method, path) };
-    let answer = asking.send(attempt, asked, (bill, told)).await?;
+    let answer = asking.send(attempt, asked, (bill, told)).await;
+    let answer = answer.map_err(|failed| failed.naming(&kept.upstream, id))?;
 
     // The master sees a thing under the same id as its owner.
     let sealing = Sealing::new(proxy, kept.owner, home);

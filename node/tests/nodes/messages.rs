@@ -130,6 +130,8 @@ async fn errors_come_in_the_dialects_shape_but_for_those_of_keys() -> anyhow::Re
     let url = setup.cluster.url(0, "/v1/messages");
     let reply = stranger.post(&url, &message("vllm", "hi")).await?;
     assert_eq!(harness::error_of(&reply)?["type"], "token_not_found_in_db");
+    let told: Value = serde_json::from_str(&reply.body)?;
+    assert_eq!(told["type"], "error", "Anthropic's clients look for it");
 
     for (code, kind) in [(529, "overloaded_error"), (429, "rate_limit_error"), (500, "api_error")] {
         setup.mock.set_fault_for(Fault::Status { code, retry_after: None }, 1).await;

@@ -17,12 +17,24 @@ const TYPES: &[(u16, &str)] = &[
     (500, "api_error"),
     (504, "timeout_error"),
     (529, "overloaded_error"),
+    // Read, it stands for the 504 above.
+    (408, "timeout_error"),
 ];
 
 /// An error as the body of an answer. The type is told by the status, as LiteLLM has it.
 #[must_use]
 pub(crate) fn error_body(error: &ErrorBody) -> Bytes {
     Bytes::from(to_json(error).to_string())
+}
+
+/// What LiteLLM answers to who is not let in, in the shape of OpenAI's that its clients look for, with
+/// the member by which Anthropic's know an error.
+#[must_use]
+pub(crate) fn credential_body(error: &ErrorBody) -> Bytes {
+    let ErrorBody { message, kind, param, code } = error;
+    let code = code.to_string();
+    let told = json!({"message": message, "type": kind, "param": param, "code": code});
+    Bytes::from(json!({"type": "error", "error": told}).to_string())
 }
 
 /// The frame that ends a stream which broke. No `message_stop` follows it.
@@ -33,7 +45,13 @@ pub(crate) fn error_frame(error: &ErrorBody) -> Bytes {
 
 fn to_json(error: &ErrorBody) -> Value {
     let named = TYPES.iter().find(|(status, _)| *status == error.code);
-    let kind = named.map_or("api_error", |(_, kind)| kind);
+    let kind = match (named, error.code) {
+        // Whatever status the operator has for it.
+        _ if error.kind.as_deref() == Some("budget_exceeded") => "billing_error",
+        (Some((_, kind)), _) => kind,
+        (None, 400..=499) => "invalid_request_error",
+        (None, _) => "api_error",
+    };
     json!({"type": "error", "error": {"type": kind, "message": error.message}})
 }
 

@@ -98,6 +98,7 @@ impl FrameReader {
             usage,
             usage_at: None,
             has_choices: true,
+            ended: 0,
             text_bytes,
             tier,
             frame,

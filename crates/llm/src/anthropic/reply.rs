@@ -59,7 +59,8 @@ pub fn parse_reply(bytes: Bytes) -> Result<ChatReply, BadReply> {
     let text = std::str::from_utf8(&bytes).map_err(|_| BadReply::NotUtf8)?;
     let peek: Peek<'_> = serde_json::from_str(text).map_err(|error| bad(&error))?;
     let at = |value: &RawValue| Span::of(value.get(), text);
-    let (model, output) = (peek.model.map(at), peek.content.map(at));
+    let content = peek.content.filter(|content| content.get() != "null").ok_or(BadReply::Empty)?;
+    let (model, output) = (peek.model.map(at), Some(at(content)));
     let id = peek.id.and_then(|id| string(id.get())).map(|id| id.into());
     let usage = peek.usage.and_then(|usage| usage::Wire::read(usage.get()).usage());
     let tier = peek.usage.and_then(|usage| Tier::asked(usage.get()));

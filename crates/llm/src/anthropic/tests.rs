@@ -388,7 +388,8 @@ fn errors_have_anthropics_shape() {
         (403, "permission_error"),
         (404, "not_found_error"),
         (413, "request_too_large"),
-        (422, "api_error"),
+        (408, "timeout_error"),
+        (422, "invalid_request_error"),
         (429, "rate_limit_error"),
         (503, "api_error"),
         (529, "overloaded_error"),
@@ -398,7 +399,16 @@ fn errors_have_anthropics_shape() {
         assert_eq!(Endpoint::Messages.error_body(&error), body);
         let frame = format!("event: error\ndata: {body}\n\n");
         assert_eq!(Endpoint::Messages.error_frame(&error), frame);
+        let spent = ErrorBody { kind: Some("budget_exceeded".into()), ..error };
+        let body: Value = serde_json::from_slice(&Endpoint::Messages.error_body(&spent)).unwrap();
+        assert_eq!(body["error"]["type"], "billing_error", "{code}");
     }
+    // Who is not let in is told so in LiteLLM's words; Anthropic's clients know it for an error.
+    let (message, kind) = ("words".to_owned(), Some("auth_error".to_owned()));
+    let error = ErrorBody { message, kind, param: Some("None".into()), code: 401 };
+    let body: Value = serde_json::from_slice(&Endpoint::Messages.credential_body(&error)).unwrap();
+    let told = json!({"message": "words", "type": "auth_error", "param": "None", "code": "401"});
+    assert_eq!(body, json!({"type": "error", "error": told}));
 }
 
 fn words() -> impl Strategy<Value = String> {

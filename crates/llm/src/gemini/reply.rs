@@ -11,8 +11,8 @@ use super::grounding;
 use super::read::read_said;
 use super::usage::{self, usage_json};
 use super::wire::{
-    Candidate, CandidateOut, ContentIn, ContentOut, Logprob, Logprobs, Part as WirePart, Response,
-    TopLogprobs, list_or_one,
+    Candidate, CandidateOut, ContentIn, ContentOut, Logprob, Logprobs, Part as WirePart,
+    PromptFeedback, Response, TopLogprobs, list_or_one,
 };
 use super::write::said;
 use crate::Dialect;
@@ -37,6 +37,9 @@ pub fn read_reply(body: &[u8]) -> Result<Reply, BadReply> {
     if choices.is_empty() && blocked {
         let (parts, finish) = (Vec::new(), Finish::ContentFilter);
         choices.push(Choice { index: 0, parts, finish, logprobs: None, citations: Vec::new() });
+    }
+    if choices.is_empty() {
+        return Err(BadReply::Empty);
     }
     Ok(Reply {
         id: response.response_id,
@@ -66,6 +69,7 @@ pub fn pass_reply(bytes: Bytes) -> Result<ChatReply, BadReply> {
         usage_metadata: Option<usage::Wire>,
         #[serde(borrow, default)]
         candidates: Vec<Looked<'a>>,
+        prompt_feedback: Option<PromptFeedback>,
     }
     #[derive(Deserialize)]
     #[serde(rename_all = "camelCase")]
@@ -75,6 +79,10 @@ pub fn pass_reply(bytes: Bytes) -> Result<ChatReply, BadReply> {
     }
     let text = std::str::from_utf8(&bytes).map_err(|_| BadReply::NotUtf8)?;
     let peek: Peek<'_> = serde_json::from_str(text).map_err(not_a_reply)?;
+    let blocked = peek.prompt_feedback.is_some_and(|said| said.block_reason.is_some());
+    if peek.candidates.is_empty() && !blocked {
+        return Err(BadReply::Empty);
+    }
     let looked = peek.candidates.iter().map(|one| grounding::searches(one.grounding_metadata));
     let web_searches = looked.sum();
     let usage = peek.usage_metadata.and_then(usage::Wire::usage);

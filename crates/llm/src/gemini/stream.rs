@@ -66,6 +66,7 @@ impl StreamReader {
             usage: deltas.iter().filter_map(Delta::usage).next_back(),
             usage_at: None,
             has_choices: true,
+            ended: 0,
             text_bytes: deltas.iter().map(Delta::text_bytes).sum(),
             tier: None,
             frame,

@@ -289,9 +289,16 @@ fn tools(chat: &Chat, natives: &Natives<'_>) -> Vec<Json> {
 
 /// A tool that Google runs itself: in its own words, or in those that others have for the same.
 fn hosted_tool(json: &Json, chat: &Chat) -> Option<Json> {
-    if chat.from == Dialect::Gemini {
-        return Some(json.clone());
-    }
+    if chat.from == Dialect::Gemini { Some(json.clone()) } else { own_tool(json) }
+}
+
+/// True if a tool that another dialect's client names is one that Google runs.
+#[must_use]
+pub fn runs(tool: &Json) -> bool {
+    own_tool(tool).is_some()
+}
+
+fn own_tool(json: &Json) -> Option<Json> {
     let members = members(json.text()).ok()?;
     if members.iter().any(|member| is_hosted_tool(&camel(&member.name))) {
         return Some(json.clone());

@@ -1,11 +1,16 @@
 //! Errors on the wire: the one shape that clients get, and the many that providers send.
 
 use bytes::Bytes;
+use memchr::memmem;
 use serde::Serialize;
 use serde_json::Value;
 
 /// How much of a provider's own words is kept, in bytes.
 const MAX_WORDS: usize = 4096;
+
+/// Members that hold an answer, in whatever dialect.
+const ANSWERS: &[&str] =
+    &["candidates", "choices", "content", "data", "embeddings", "output", "results", "text"];
 
 /// An error as a client sees it: `{"error":{"message","type","param","code"}}`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -86,6 +91,27 @@ impl UpstreamError {
             text => text,
         };
         Self { message: message.to_owned(), kind: None, code: None }
+    }
+
+    /// The error in a body whose status says that all is well, as some servers and what stands before
+    /// them answer. `None`: it is an answer, or nothing that is known.
+    #[must_use]
+    pub fn within(body: &[u8]) -> Option<Self> {
+        // In a text the quotes would be escaped.
+        memmem::find(body, br#""error""#)?;
+        let value: Value = serde_json::from_slice(body).ok()?;
+        let told = value.get(0).unwrap_or(&value);
+        let is_error = match told.get("error")? {
+            Value::Object(_) => true,
+            Value::String(words) => !words.is_empty(),
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) => false,
+        };
+        let answers = |name: &&str| match told.get(*name) {
+            None | Some(Value::Null) => false,
+            Some(Value::Array(list)) => !list.is_empty(),
+            Some(Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Object(_)) => true,
+        };
+        (is_error && !ANSWERS.iter().any(answers)).then(|| Self::parse(body))
     }
 
     /// From the JSON text of an object known to be an error.

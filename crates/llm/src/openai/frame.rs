@@ -48,27 +48,28 @@ pub fn read_frame(frame: Bytes) -> Result<StreamEvent, BadFrame> {
         Ok(mut peek) => {
             let choices = peek.choices.take().unwrap_or_default();
             let text_bytes = choices.iter().map(Choice::text_bytes).sum();
-            Ok(peek.event(&frame, data, (!choices.is_empty(), text_bytes)))
+            let ended = choices.iter().filter(|choice| choice.ends()).count() as u64;
+            Ok(peek.event(&frame, data, (!choices.is_empty(), text_bytes, ended)))
         }
         // Choices of a shape that no one knows are passed on too.
         Err(_) => {
             let mut peek: Peek<'_, &RawValue> = serde_json::from_str(text)
                 .map_err(|error| BadFrame::NotAChunk { reason: error.to_string() })?;
             let choices = peek.choices.take().map_or("[]", RawValue::get);
-            let said = (!is_empty_list(choices), output_bytes(choices));
+            let said = (!is_empty_list(choices), output_bytes(choices), 0);
             Ok(peek.event(&frame, data, said))
         }
     }
 }
 
 impl<C> Peek<'_, C> {
-    /// What the frame says, whose data is at `data`: whether there are choices, and so many bytes of
-    /// text in them.
+    /// What the frame says, whose data is at `data`: whether there are choices, so many bytes of text
+    /// in them, and how many of them end.
     fn event(
         &self,
         frame: &Bytes,
         data: Span,
-        (has_choices, text_bytes): (bool, u64),
+        (has_choices, text_bytes, ended): (bool, u64, u64),
     ) -> StreamEvent {
         let text = std::str::from_utf8(&frame[data.range()]).expect("it was read as text");
         let flat_error = self.object.is_some_and(|object| object.get() == r#""error""#);
@@ -87,6 +88,7 @@ impl<C> Peek<'_, C> {
             }),
             has_choices,
             text_bytes,
+            ended,
             tier: Tier::of(self.service_tier),
             frame: frame.clone(),
         })

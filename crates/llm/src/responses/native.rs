@@ -147,6 +147,7 @@ pub fn read_frame(frame: Bytes, events: &mut Vec<StreamEvent>) -> Result<(), Bad
         usage: used,
         usage_at: None,
         has_choices: true,
+        ended: 0,
         text_bytes,
         tier,
         frame,

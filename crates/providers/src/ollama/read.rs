@@ -106,6 +106,9 @@ impl<'a> Wire<'a> {
 pub(super) fn reply(body: &[u8]) -> Result<Reply, BadReply> {
     let mut wire: Wire<'_> = serde_json::from_slice(body)
         .map_err(|error| BadReply::NotAnObject { reason: error.to_string() })?;
+    if wire.message.is_none() && wire.response.is_none() {
+        return Err(BadReply::Empty);
+    }
     let mut parts: Vec<Part> = Vec::new();
     parts.extend(wire.thought().map(|text| PartKind::Thinking { text, signature: None }.into()));
     parts.extend(wire.words().map(Part::text));

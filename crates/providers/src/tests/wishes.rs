@@ -138,3 +138,127 @@ fn one_call_at_a_time_is_asked_for_or_refused() {
     let told = sent("bedrock", CLAUDE_ON_BEDROCK, chat, &said(&["f", "g"], false)).unwrap();
     assert_eq!(told["additionalModelRequestFields"]["tool_choice"], one);
 }
+
+#[test]
+fn what_only_google_has_is_said_otherwise_or_refused() {
+    let google = Endpoint::GenerateContent;
+    let refusal = |provider: &str, said: &Value| {
+        sent(provider, "m", google, said).expect_err(provider).to_string()
+    };
+    let cached = json!({"cachedContent": "cachedContents/abc"});
+    for provider in ["anthropic", "openai", "bedrock", "ollama_chat"] {
+        let refused = refusal(provider, &cached);
+        assert!(
+            refused.contains("'cachedContent'") && refused.contains("kept by Google"),
+            "{refused}"
+        );
+        let refused = refusal(provider, &json!({"tools": [{"codeExecution": {}}]}));
+        assert!(refused.contains("tools.codeExecution"), "{refused}");
+        let voice =
+            json!({"generationConfig": {"responseModalities": ["AUDIO"], "speechConfig": {}}});
+        let refused = refusal(provider, &voice);
+        assert!(refused.contains("generationConfig.responseModalities"), "{refused}");
+    }
+    let search = json!({"tools": [{"googleSearch": {}}]});
+    assert!(refusal("hosted_vllm", &search).contains("tools.googleSearch"));
+    let told = sent("anthropic", CLAUDE, google, &search).unwrap();
+    let web = json!([{"type": "web_search_20250305", "name": "web_search"}]);
+    assert_eq!(told["tools"], web);
+    let told = sent("openai", "gpt-4o-search-preview", google, &search).unwrap();
+    assert_eq!((&told["web_search_options"], &told["tools"]), (&json!({}), &Value::Null));
+    let run = json!({"contents": [
+        {"role": "user", "parts": [{"text": "sum?"}]},
+        {"role": "model", "parts": [
+            {"executableCode": {"language": "PYTHON", "code": "print(1)"}},
+            {"codeExecutionResult": {"outcome": "OUTCOME_OK", "output": "1"}},
+        ]},
+        {"role": "user", "parts": [{"text": "more"}]},
+    ]});
+    for provider in ["anthropic", "openai", "bedrock", "cohere", "ollama_chat"] {
+        let told = sent(provider, "m", google, &run).unwrap().to_string();
+        assert!(told.contains("```python\\nprint(1)\\n```"), "{provider}: {told}");
+    }
+    let names = ["a", "b", "c"].map(|name| json!({"name": name}));
+    let some = json!({"tools": [{"functionDeclarations": names}], "toolConfig": {
+        "functionCallingConfig": {"mode": "ANY", "allowedFunctionNames": ["a", "c"]}}});
+    let told = sent("openai", "gpt-4o", google, &some).unwrap();
+    assert_eq!(told["tools"].as_array().map(Vec::len), Some(2), "{told}");
+    assert_eq!(told["tool_choice"], "required");
+}
+
+#[test]
+fn what_only_claude_or_openai_has_is_said_otherwise_or_refused() {
+    let hosted = |kind: &str| json!({"tools": [{"type": kind, "name": "x"}]});
+    for (provider, kind) in [
+        ("openai", "bash_20250124"),
+        ("gemini", "bash_20250124"),
+        ("ollama_chat", "web_search_20250305"),
+    ] {
+        let refused = sent(provider, "m", Endpoint::Messages, &hosted(kind)).expect_err(provider);
+        assert!(refused.to_string().contains(&format!("tools.{kind}")), "{refused}");
+    }
+    let web = hosted("web_search_20250305");
+    let told = sent("gemini", "gemini-2.5-pro", Endpoint::Messages, &web).unwrap();
+    assert_eq!(told["tools"], json!([{"googleSearch": {}}]));
+    let servers = json!({"mcp_servers": [{"type": "url", "url": "https://x"}]});
+    let refused = sent("openai", "gpt-4o", Endpoint::Messages, &servers).expect_err("no servers");
+    assert!(refused.to_string().contains("mcp_servers"), "{refused}");
+    let found = json!({"messages": [{"role": "user", "content": [
+        {"type": "search_result", "title": "T", "source": "S", "content": [{"type": "text", "text": "found"}]},
+        {"type": "text", "text": "so?"},
+    ]}]});
+    let told = sent("openai", "gpt-4o", Endpoint::Messages, &found).unwrap();
+    assert_eq!(told["messages"][0]["content"], "T\nS\n\nfound\nso?");
+    let file = json!({"messages": [{"role": "user", "content": [
+        {"type": "image", "source": {"type": "file", "file_id": "file_1"}}]}]});
+    let refused = sent("openai", "gpt-4o", Endpoint::Messages, &file).expect_err("not theirs");
+    assert!(refused.to_string().contains("file_1"), "{refused}");
+    let film = json!({"messages": [{"role": "user", "content": [{"type": "video_url", "video_url": {"url": "u"}}]}]});
+    for provider in ["anthropic", "bedrock", "cohere", "ollama_chat", "gemini"] {
+        let refused = sent(provider, "m", Endpoint::ChatCompletions, &film).expect_err(provider);
+        assert!(refused.to_string().contains("video_url"), "{provider}: {refused}");
+    }
+    assert!(sent("hosted_vllm", "m", Endpoint::ChatCompletions, &film).is_ok());
+}
+
+#[test]
+fn pictures_that_a_tool_made_are_shown_by_the_user_where_tools_only_speak() {
+    let picture = "iVBORw0KGgo=";
+    let claudes = json!({"messages": [
+        {"role": "user", "content": "draw"},
+        {"role": "assistant", "content": [{"type": "tool_use", "id": "t1", "name": "draw", "input": {}}]},
+        {"role": "user", "content": [
+            {"type": "tool_result", "tool_use_id": "t1", "content": [
+                {"type": "text", "text": "done"},
+                {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": picture}},
+            ]},
+            {"type": "text", "text": "and?"},
+        ]},
+    ]});
+    let told = sent("openai", "gpt-4o", Endpoint::Messages, &claudes).unwrap();
+    let url = format!("data:image/png;base64,{picture}");
+    assert_eq!(
+        told["messages"].as_array().unwrap()[2..],
+        [
+            json!({"role": "tool", "tool_call_id": "t1", "content": "done"}),
+            json!({"role": "user", "content": [
+                {"type": "text", "text": "Result of draw:"},
+                {"type": "image_url", "image_url": {"url": url}},
+                {"type": "text", "text": "and?"},
+            ]}),
+        ]
+    );
+    let openais = json!({"messages": [
+        {"role": "user", "content": "draw"},
+        {"role": "assistant", "tool_calls": [{"id": "c", "type": "function", "function": {"name": "draw", "arguments": "{}"}}]},
+        {"role": "tool", "tool_call_id": "c", "content": [{"type": "image_url", "image_url": {"url": url}}]},
+    ]});
+    for (endpoint, said, words) in [
+        (Endpoint::Messages, &claudes, "done"),
+        (Endpoint::ChatCompletions, &openais, "The result is in the message that follows."),
+    ] {
+        let told = sent("ollama_chat", "llava", endpoint, said).unwrap();
+        assert_eq!(told["messages"][2]["content"], words, "{told}");
+        assert_eq!(told["messages"][3]["images"], json!([picture]), "{told}");
+    }
+}

@@ -1,0 +1,201 @@
+//! What only the client's dialect has, for a provider of another: said otherwise where there is a way,
+//! and refused where the answer would be another one without it.
+
+use dunlin_llm::form::{Chat, Json, Part, PartKind, Role, Source, Tool, ToolChoice};
+use dunlin_llm::{BadRequest, ChatRequest, Dialect, ParamRules, Target, anthropic, gemini};
+use serde_json::{Value, json};
+
+use crate::body::value_of;
+use crate::{EncodeError, Provider};
+
+/// Providers whose chats have OpenAI's option to search the web.
+const SEARCHING: &[&str] = &["azure", "azure_ai", "openai"];
+/// Google's tools that search it.
+const GOOGLES_SEARCHES: &[&str] = &["googleSearch", "googleSearchRetrieval"];
+
+/// Says what it can in words that the provider knows.
+///
+/// # Errors
+/// Something means nothing to it: what the messages say and what they build on cannot be left out,
+/// tools and parameters can with `drop_params`.
+pub(crate) fn fit(
+    provider: &dyn Provider,
+    request: &ChatRequest,
+    chat: &mut Chat,
+    (to, rules): (&Target, &ParamRules),
+) -> Result<(), EncodeError> {
+    let dialect = provider.dialect(to);
+    if dialect == Some(chat.from) || chat.from == Dialect::Responses {
+        return Ok(());
+    }
+    let refuse = |name: String, expected| {
+        let route = request.endpoint().route();
+        EncodeError::BadRequest(BadRequest::Invalid { route, name, expected })
+    };
+    if chat.from == Dialect::Gemini && said(chat, "cachedContent").is_some() {
+        let expected = "none for this model: what it names is kept by Google, and another provider \
+                        cannot read it; send its contents instead";
+        return Err(refuse("cachedContent".to_owned(), expected));
+    }
+    for message in &mut chat.messages {
+        let (from, role) = (chat.from, message.role);
+        say(from, role, &mut message.parts).map_err(|(name, expected)| refuse(name, expected))?;
+    }
+    leave_allowed(chat);
+    let mut lost = lost_params(chat);
+    lost.extend(fit_tools(provider, chat, dialect));
+    if lost.is_empty() || rules.drop_unsupported {
+        return Ok(());
+    }
+    let (provider, model) = (provider.id(), to.model.to_string());
+    Err(EncodeError::UnsupportedParams { provider, params: lost, model })
+}
+
+/// A field without a word in the form, in Google's spelling or with underscores.
+fn said<'c>(chat: &'c Chat, name: &str) -> Option<&'c Json> {
+    let plain = |text: &str| text.replace('_', "").to_ascii_lowercase();
+    let wanted = plain(name);
+    chat.other.iter().find(|(known, _)| plain(known) == wanted).map(|(_, value)| value)
+}
+
+type Unsayable = (String, &'static str);
+
+/// Puts pieces that only their own dialect knows into words, in what is said and in results of tools.
+fn say(from: Dialect, role: Role, parts: &mut Vec<Part>) -> Result<(), Unsayable> {
+    for mut part in std::mem::take(parts) {
+        match &mut part.kind {
+            PartKind::Other(json) => match words(from, role, &value_of(json))? {
+                Some(text) => part.kind = PartKind::Text(text),
+                None => continue,
+            },
+            PartKind::ToolResult { parts, .. } => say(from, role, parts)?,
+            PartKind::Image { source: Source::Id(id), .. }
+            | PartKind::File { source: Source::Id(id), .. }
+                if from == Dialect::Anthropic =>
+            {
+                let expected = "a picture or document inline or by URL: only the provider that keeps \
+                                an uploaded file can read it";
+                return Err((format!("messages: file_id {id}"), expected));
+            }
+            PartKind::Text(_)
+            | PartKind::Refusal(_)
+            | PartKind::Image { .. }
+            | PartKind::Audio { .. }
+            | PartKind::File { .. }
+            | PartKind::Thinking { .. }
+            | PartKind::RedactedThinking(_)
+            | PartKind::ToolCall(_) => {}
+        }
+        parts.push(part);
+    }
+    Ok(())
+}
+
+/// The words for a piece. `None`: a trace of what the model's former provider did, whose outcome is
+/// told in the words around it.
+fn words(from: Dialect, role: Role, part: &Value) -> Result<Option<String>, Unsayable> {
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let kind = part["type"].as_str();
+    let code = part.get("executableCode").or_else(|| part.get("executable_code"));
+    let outcome = part.get("codeExecutionResult").or_else(|| part.get("code_execution_result"));
+    if let (Dialect::Gemini, Some(code)) = (from, code) {
+        let language = text(&code["language"]).to_ascii_lowercase();
+        return Ok(Some(format!("```{language}\n{}\n```", text(&code["code"]))));
+    }
+    if let (Dialect::Gemini, Some(outcome)) = (from, outcome) {
+        return Ok(Some(format!("```\n{}\n```", text(&outcome["output"]))));
+    }
+    if (from, kind) == (Dialect::Anthropic, Some("search_result")) {
+        let found = part["content"].as_array().into_iter().flatten();
+        let found: Vec<String> = found.map(|block| text(&block["text"])).collect();
+        let (title, source) = (text(&part["title"]), text(&part["source"]));
+        return Ok(Some(format!("{title}\n{source}\n\n{}", found.join("\n"))));
+    }
+    if role == Role::Assistant {
+        return Ok(None);
+    }
+    let first = part.as_object().and_then(|members| members.keys().next());
+    let named = kind.or(first.map(String::as_str)).unwrap_or("a part").to_owned();
+    Err((format!("messages: {named}"), "parts that this model's provider has a word for"))
+}
+
+/// Google's `allowedFunctionNames`: of several that may be called, others are not shown.
+fn leave_allowed(chat: &mut Chat) {
+    let config = said(chat, "toolConfig").filter(|_| chat.from == Dialect::Gemini).map(value_of);
+    let Some(config) = config.filter(|_| chat.tool_choice == Some(ToolChoice::Required)) else {
+        return;
+    };
+    let member = |value: &Value, name: &str, other: &str| {
+        value.get(name).or_else(|| value.get(other)).cloned().unwrap_or_default()
+    };
+    let calling = member(&config, "functionCallingConfig", "function_calling_config");
+    let allowed = member(&calling, "allowedFunctionNames", "allowed_function_names");
+    let Some(allowed) = allowed.as_array().filter(|names| !names.is_empty()) else { return };
+    chat.tools.retain(|tool| match tool {
+        Tool::Function { name, .. } => allowed.iter().any(|allowed| allowed == name.as_str()),
+        Tool::Hosted(_) => true,
+    });
+}
+
+/// Parameters of the client's dialect without which the answer would be another.
+fn lost_params(chat: &Chat) -> Vec<String> {
+    match chat.from {
+        Dialect::Gemini => {
+            let config = said(chat, "generationConfig").map(value_of).unwrap_or_default();
+            let lost = config.as_object().into_iter().flatten().filter(|(name, value)| {
+                let name = name.replace('_', "").to_ascii_lowercase();
+                let is_text = |word: &Value| word == "TEXT";
+                let only_text = value.as_array().is_some_and(|words| words.iter().all(is_text));
+                matches!(&*name, "speechconfig" | "responsemimetype" | "imageconfig")
+                    || (name == "responsemodalities" && !only_text)
+            });
+            lost.map(|(name, _)| format!("generationConfig.{name}")).collect()
+        }
+        Dialect::Anthropic => {
+            let lost = ["container", "mcp_servers"];
+            let is_said = |name: &&str| said(chat, name).is_some_and(|value| value.text() != "[]");
+            lost.into_iter().filter(is_said).map(str::to_owned).collect()
+        }
+        // What a provider has of these is compared with what is said.
+        Dialect::OpenAi | Dialect::Responses => Vec::new(),
+    }
+}
+
+/// Gives the provider the tools it has under another name, and takes those away that it has not.
+fn fit_tools(provider: &dyn Provider, chat: &mut Chat, dialect: Option<Dialect>) -> Vec<String> {
+    let mut lost = Vec::new();
+    let (mut searches, from) = (false, chat.from);
+    chat.tools.retain_mut(|tool| {
+        let Tool::Hosted(json) = tool else { return true };
+        let wire = value_of(json);
+        let kind = wire["type"].as_str().map(str::to_owned);
+        let first = wire.as_object().and_then(|members| members.keys().next()).cloned();
+        let name = kind.clone().or(first).unwrap_or_default();
+        let is_search = match from {
+            Dialect::Gemini => GOOGLES_SEARCHES.contains(&&*name),
+            Dialect::Anthropic => name.starts_with("web_search"),
+            Dialect::OpenAi | Dialect::Responses => false,
+        };
+        if is_search && from == Dialect::Gemini && dialect == Some(Dialect::Anthropic) {
+            *json = Json::of(&json!({"type": "web_search_20250305", "name": "web_search"}));
+            return true;
+        }
+        if is_search && SEARCHING.contains(&provider.id()) {
+            searches = true;
+            return false;
+        }
+        let is_had = match dialect {
+            Some(Dialect::Anthropic) => kind.as_deref().is_some_and(anthropic::hosts),
+            Some(Dialect::Gemini) => gemini::runs(json),
+            Some(Dialect::OpenAi | Dialect::Responses) | None => false,
+        };
+        if !is_had {
+            lost.push(format!("tools.{name}"));
+        }
+        is_had
+    });
+    if searches {
+        chat.extra.push(("web_search_options".to_owned(), Json::of(&json!({}))));
+    }
+    lost
+}
