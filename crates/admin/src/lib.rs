@@ -32,6 +32,7 @@ mod members;
 mod moment;
 mod naming;
 mod new_key;
+mod owners;
 mod pages;
 mod readiness;
 mod rights;

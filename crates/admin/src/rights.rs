@@ -93,7 +93,7 @@ impl Caller {
         let stays = |before: &Key| owners(before) == owners(key) && self.leads_owner(state, before);
         // What stays with the team that the caller leads is given to nobody.
         if !before.is_some_and(stays) {
-            self.may_give_to(state, key, route)?;
+            self.may_place(state, key, before, route)?;
         }
         let bearer = self.bearer().expect("only the master key has none, and it is an admin's");
         let home = &bearer.caller.key.team;
@@ -163,35 +163,8 @@ impl Caller {
         }
     }
 
-    /// To whom it may give a key.
-    fn may_give_to(&self, state: &State, key: &Key, route: &str) -> Result<(), Error> {
-        if let Some(team) = &key.team {
-            let leads = self.leads(state, Kind::Team, team);
-            if !leads && !self.is_permitted(state, team, route) {
-                let reason = format!("only admins of team `{team}` may call {route} for it");
-                return Err(forbidden(reason));
-            }
-            let member = |user: &String| state.member(Kind::Team, team, user).is_some();
-            if leads && key.user.as_ref().is_none_or(member) {
-                return Ok(());
-            }
-        }
-        if let Some(name) = &key.organization {
-            let of_team = key.team.as_ref().and_then(|team| state.entity(Kind::Team, team));
-            let same = of_team.is_some_and(|team| team.organization.as_ref() == Some(name));
-            if !same && !self.leads(state, Kind::Organization, name) {
-                let reason = format!("only admins of organization `{name}` may give it keys");
-                return Err(forbidden(reason));
-            }
-        }
-        if key.user.is_some() && key.user.as_deref() != self.user() {
-            return Err(forbidden("only an admin may make keys for other users".to_owned()));
-        }
-        Ok(())
-    }
-
     /// Whether a team lets its members call a route for it.
-    fn is_permitted(&self, state: &State, team: &str, route: &str) -> bool {
+    pub(crate) fn is_permitted(&self, state: &State, team: &str, route: &str) -> bool {
         let member = self.user().and_then(|user| state.member(Kind::Team, team, user));
         let team = state.entity(Kind::Team, team);
         let permissions = team.map(|team| permissions(team)).unwrap_or_default();
