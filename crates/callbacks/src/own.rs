@@ -231,7 +231,8 @@ fn may_hold_secret(value: &str) -> bool {
 
 fn variable(name: &str, value: &Value) -> Result<String, String> {
     let text = value.as_str().ok_or_else(|| format!("`{name}` is not a text"))?;
-    if text.starts_with(REFERENCE) {
+    // Also within a list of headers, `name=os.environ/X`.
+    if text.contains(REFERENCE) {
         return Err(format!(
             "`{name}` refers to the environment of the nodes, which is not done for what comes over the API: \
              send the value, or leave `callback_vars` away to use what the config says"
@@ -331,6 +332,11 @@ mod tests {
             (json!([{"callback_name": "otel", "callback_type": "some"}]), "one of success"),
             (json!([{"callback_name": "otel", "vars": {}}]), "`vars` is none of"),
             (with(json!({"langfuse_secret_key": "os.environ/X"})), "not done for what comes over"),
+            (
+                json!([{"callback_name": "otel", "callback_vars":
+                    {"otel_headers": "authorization=os.environ/X"}}]),
+                "not done for what comes over",
+            ),
             (with(json!({"langfuse_secret_key": 1})), "is not a text"),
             (with(json!({"langfuse_secret_key": "xyzzy"})), "langfuse_public_key is not set"),
             (with(json!({"langfuse_secrt_key": "xyzzy"})), "did you mean `langfuse_secret_key`?"),
