@@ -214,6 +214,8 @@ impl Session {
                 let help = "commands on the cluster and its keys need the nodes' master key";
                 Failure::new(Exit::Unauthorised, message, help)
             }
+            // As LiteLLM tells that a name is taken.
+            (400, _) if reason.contains("already exists") => Failure::new(Exit::Conflict, told, ""),
             (400 | 422, _) => Failure::usage(told, ""),
             (404, _) => Failure::new(Exit::NotFound, told, ""),
             (409, _) => Failure::new(Exit::Conflict, told, ""),

@@ -98,6 +98,7 @@ async fn spend_is_told_by_what_is_asked_for() -> anyhow::Result<()> {
     let (here, there) = (Shell::admin(&setup, &[0]), Shell::admin(&setup, &[1]));
     here.done("team create blue --max-budget 5 --every 30d").await?;
     let key = here.done("key create --quiet --alias app --team blue").await?;
+    here.run("key create --alias app").await?.assert_failed(5, &["already exists"]);
     let caller = setup.cluster.client().with_key(key.trim_end());
     for node in 0..3 {
         assert!(setup.chat(node, &caller).await?.ok());
