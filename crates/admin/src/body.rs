@@ -91,14 +91,17 @@ impl Body {
         Ok(Self { fields, faults: Vec::new(), refused: None })
     }
 
-    /// Puts in what is absent or null.
-    pub(crate) fn fill(&mut self, defaults: &BTreeMap<String, String>) {
+    /// Puts in what is absent or null; the names of what it put in.
+    pub(crate) fn fill(&mut self, defaults: &BTreeMap<String, String>) -> Vec<String> {
+        let mut filled = Vec::new();
         for (name, text) in defaults {
             let absent = self.fields.get(name).is_none_or(|raw| raw.get() == "null");
             if let (true, Ok(raw)) = (absent, RawValue::from_string(text.clone())) {
                 self.fields.insert(name.clone(), raw);
+                filled.push(name.clone());
             }
         }
+        filled
     }
 
     /// Takes a field away.
@@ -313,6 +316,38 @@ pub(crate) fn usd(value: &Value) -> Result<NanoUsd, Wrong> {
     })
 }
 
+/// A budget in US dollars: one that is not 0 does not become 0, which would let nothing through.
+pub(crate) fn budget(value: &Value) -> Result<NanoUsd, Wrong> {
+    let amount = usd(value)?;
+    let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    let digits = text.split(['e', 'E']).next().unwrap_or_default();
+    if amount == NanoUsd::ZERO && digits.contains(|digit| matches!(digit, '1'..='9')) {
+        let reason = "a budget is 0, or at least 0.000000001: money is counted in nano-dollars";
+        return Err(senseless(reason.to_owned()));
+    }
+    Ok(amount)
+}
+
+/// A longer name is refused.
+pub(crate) const MAX_NAME_BYTES: usize = 256;
+
+/// A text that names something, which is not too long.
+pub(crate) fn name(value: &Value) -> Result<String, Wrong> {
+    let name = text(value)?;
+    if name.len() > MAX_NAME_BYTES {
+        let length = name.len();
+        let reason =
+            format!("a name has at most {MAX_NAME_BYTES} bytes, and this one has {length}");
+        return Err(senseless(reason));
+    }
+    Ok(name)
+}
+
+/// Several names.
+pub(crate) fn names(value: &Value) -> Result<Vec<String>, Wrong> {
+    each(value, name)
+}
+
 /// Numbers by name, such as requests a minute for single models.
 pub(crate) fn counts(value: &Value) -> Result<BTreeMap<String, u64>, Wrong> {
     let entry = |(name, value): (&String, &Value)| match count(value) {
@@ -323,10 +358,14 @@ pub(crate) fn counts(value: &Value) -> Result<BTreeMap<String, u64>, Wrong> {
 }
 
 pub(crate) fn texts(value: &Value) -> Result<Vec<String>, Wrong> {
+    each(value, text)
+}
+
+fn each<T>(value: &Value, read: fn(&Value) -> Result<T, Wrong>) -> Result<Vec<T>, Wrong> {
     let items = value.as_array();
     let items = items.ok_or_else(|| wrong("list_type", "Input should be a valid list"))?;
     let item =
-        |(index, item)| text(item).map_err(|wrong| Wrong { at: Some(Step::Index(index)), ..wrong });
+        |(index, item)| read(item).map_err(|wrong| Wrong { at: Some(Step::Index(index)), ..wrong });
     items.iter().enumerate().map(item).collect()
 }
 

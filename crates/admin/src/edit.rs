@@ -59,10 +59,14 @@ impl Admin {
     }
 }
 
-/// A key's owners, by whose members, roles and terms it is judged what may become of it.
+/// A key's owners and its shared budget, by whose members, roles and terms it is judged what may become of it.
 pub(crate) fn owners(state: &State, key: &Key) -> Vec<Seen> {
-    let owners =
-        [(Kind::Team, &key.team), (Kind::User, &key.user), (Kind::Organization, &key.organization)];
+    let owners = [
+        (Kind::Team, &key.team),
+        (Kind::User, &key.user),
+        (Kind::Organization, &key.organization),
+        (Kind::Budget, &key.terms.budget_id),
+    ];
     let known = owners.into_iter().filter_map(|(kind, name)| state.entity(kind, name.as_ref()?));
     known.flat_map(|owner| with_organization(state, owner)).collect()
 }

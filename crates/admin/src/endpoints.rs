@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use crate::caller::Caller;
 use crate::error::{Error, answer};
+use crate::rights::LIMITED_BY;
 use crate::routes::{Asked, Routes};
 use crate::{Admin, Read, naming};
 
@@ -271,6 +272,16 @@ fn check_changes(asked: &Asked, state: &State, key: &Key) -> Result<(), Error> {
 fn sign(terms: &mut TermsChanges, caller: &Caller) {
     let by = serde_json::Value::from(caller.maker()).to_string();
     terms.other.insert("updated_by".to_owned(), Change::Set(by));
+}
+
+/// Notes who changes a key, and for good if that is not who made it: what others put on a key, its
+/// maker does not take off.
+fn sign_key(terms: &mut TermsChanges, caller: &Caller, before: Option<&Key>) {
+    sign(terms, caller);
+    if before.is_none_or(|before| before.created_by != caller.maker()) {
+        let by = serde_json::Value::from(caller.maker()).to_string();
+        terms.other.insert(LIMITED_BY.to_owned(), Change::Set(by));
+    }
 }
 
 impl Admin {

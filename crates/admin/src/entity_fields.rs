@@ -4,7 +4,7 @@ use dunlin_state::{Change, Entity, EntityChanges, Kind, Member, TermsChanges};
 use dunlin_types::NanoUsd;
 use serde_json::Value;
 
-use crate::body::{self, Body, Wrong, senseless};
+use crate::body::{self, Body, MAX_NAME_BYTES, Wrong, senseless};
 use crate::caller::Role;
 use crate::error::Error;
 use crate::fields::{self, Of};
@@ -104,7 +104,7 @@ fn team(body: &mut Body, changes: &mut EntityChanges) {
     changes.organization = none_if_empty(body.take("organization_id", body::text));
     changes.aliases = body.take("model_aliases", body::text_map);
     changes.member = TermsChanges {
-        max_budget: body.take("team_member_budget", body::usd),
+        max_budget: body.take("team_member_budget", body::budget),
         budget_duration: none_if_empty(body.take("team_member_budget_duration", terms::every)),
         rpm: body.take("team_member_rpm_limit", body::count),
         tpm: body.take("team_member_tpm_limit", body::count),
@@ -156,9 +156,6 @@ pub(crate) fn name_of(body: &mut Body, kind: Kind) -> String {
     }
     name
 }
-
-/// A longer name of an entity is refused.
-const MAX_NAME_BYTES: usize = 256;
 
 /// A new entity.
 pub(crate) fn new(kind: Kind, name: String, changes: EntityChanges, by: String) -> Entity {

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use dunlin_admin_api::{Field, Of as Whose, Shape, THROUGHPUTS, idle_fields};
 use dunlin_state::{Change, Kind};
 use serde_json::Value;
+use tracing::warn;
 
 use crate::body::{self, Body, Wrong};
 
@@ -30,6 +31,9 @@ impl From<Of> for Whose {
         }
     }
 }
+
+/// Fields by which LiteLLM routes the requests of one key, team or user, and this release does not.
+const STEERING: [&str; 2] = ["config", "router_settings"];
 
 /// The fields of one of them that are not in force.
 pub(crate) fn other(of: Of) -> impl Iterator<Item = &'static Field> + Clone {
@@ -69,6 +73,9 @@ fn take(field: &Field, body: &mut Body, guards: &mut Vec<&'static str>) -> Chang
     };
     if field.guards(&value) {
         guards.push(field.name);
+    }
+    if STEERING.contains(&field.name) && value.as_object().is_some_and(|all| !all.is_empty()) {
+        warn!(field.name, "a field of a key, team or user is kept and steers nothing");
     }
     Change::Set(kept)
 }

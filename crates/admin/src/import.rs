@@ -19,7 +19,8 @@ use crate::row::View;
 use crate::terms::{self, none_if_empty};
 
 /// What a row is compared without: whose number it is, and how old.
-const INCIDENTAL: &[&str] = &["id", "created_at", "updated_at", "created_by", "updated_by"];
+const INCIDENTAL: &[&str] =
+    &["id", "created_at", "updated_at", "created_by", "updated_by", "limited_by"];
 /// So many differences are told.
 const MOST_TOLD: usize = 8;
 

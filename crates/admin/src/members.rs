@@ -31,8 +31,8 @@ pub(crate) const TERMS: &[&str] = &[
 
 /// The terms of a membership.
 pub(crate) fn read_terms(body: &mut Body) -> TermsChanges {
-    let in_team = body.take("max_budget_in_team", body::usd);
-    let in_organization = body.take("max_budget_in_organization", body::usd);
+    let in_team = body.take("max_budget_in_team", body::budget);
+    let in_organization = body.take("max_budget_in_organization", body::budget);
     TermsChanges {
         max_budget: if in_team.keeps() { in_organization } else { in_team },
         budget_duration: none_if_empty(body.take("budget_duration", terms::every)),

@@ -5,17 +5,18 @@ use std::collections::BTreeMap;
 use dunlin_ledger::expiry;
 use dunlin_llm::credentials::key_name;
 use dunlin_state::routes::CLASSES;
-use dunlin_state::{Change, Command, Key, KeyChanges, Spender, TermsChanges};
+use dunlin_state::{Change, Command, Key, KeyChanges, Spender, State, Terms, TermsChanges};
 use dunlin_types::{KeyDigest, NanoUsd, Secret, UnixMillis};
 use serde_json::Value;
 
 use crate::body::{self, Body, Wrong, senseless};
 use crate::caller::Caller;
+use crate::defaults::Defaulted;
 use crate::error::Error;
 use crate::fields::{self, Of};
 use crate::row::View;
 use crate::terms::{self, none_if_empty};
-use crate::{Settings, naming};
+use crate::{Settings, naming, shared};
 
 /// The fields of a key that are in force, beside those of all who spend.
 const FIELDS: &[&str] = &[
@@ -51,10 +52,10 @@ pub(crate) fn read(mut body: Body, now: UnixMillis, more: &[&str]) -> Result<Key
     let routes = routes(&mut body);
     let duration = none_if_empty(body.take("duration", body::text));
     let mut changes = KeyChanges {
-        alias: none_if_empty(body.take("key_alias", body::text)),
+        alias: none_if_empty(body.take("key_alias", body::name)),
         aliases: body.take("aliases", body::text_map),
         team: none_if_empty(body.take("team_id", body::text)),
-        user: none_if_empty(body.take("user_id", body::text)),
+        user: none_if_empty(body.take("user_id", body::name)),
         organization: none_if_empty(body.take("organization_id", body::text)),
         routes,
         required: body.take("enforced_params", body::texts),
@@ -135,20 +136,20 @@ pub(crate) struct NewKey {
     pub(crate) clear: Secret,
     pub(crate) key: Key,
     pub(crate) duration: Option<String>,
+    /// What of it the config says.
+    pub(crate) defaulted: Defaulted,
     spend: Option<NanoUsd>,
 }
 
 impl NewKey {
     /// The key that `body` asks for. One that is nobody's is its maker's.
     pub(crate) fn read(
-        mut body: Body,
+        body: Body,
         settings: &Settings,
         caller: &Caller,
-        now: UnixMillis,
+        (state, now): (&State, UnixMillis),
     ) -> Result<Self, Error> {
-        body.fill(&settings.key_defaults);
-        body.fill(&settings.key_bounds);
-        let mut new = Self::without_owner(body, settings, caller, now)?;
+        let mut new = Self::without_owner(body, settings, caller, (state, now))?;
         if new.key.user.is_none() {
             new.key.user = Some(caller.maker());
         }
@@ -160,15 +161,16 @@ impl NewKey {
         mut body: Body,
         settings: &Settings,
         caller: &Caller,
-        now: UnixMillis,
+        (state, now): (&State, UnixMillis),
     ) -> Result<Self, Error> {
+        let defaulted = Defaulted::of_key(&mut body, settings, state);
         if body.peek("expires").is_some_and(|expires| !expires.is_null()) {
             let reason = "is told, not set: `duration` says how long a key lives, such as `30d`";
             body.fault("expires", senseless(reason.to_owned()));
         }
         let chosen = body.take("key", body::text);
         let KeyFields { changes, duration, spend } = read(body, now, &[])?;
-        check_bounds(&settings.key_bounds, &changes, now)?;
+        check_bounds(&settings.key_bounds, &changes, (&Key::default(), state), now)?;
         let clear = match chosen {
             Change::Set(key) => naming::chosen(key)?,
             Change::Keep | Change::Clear => naming::draw(),
@@ -184,7 +186,7 @@ impl NewKey {
             created_by: caller.maker(),
             ..Key::default()
         };
-        Ok(Self { clear, key: new.changed(changes), duration, spend })
+        Ok(Self { clear, key: new.changed(changes), duration, defaulted, spend })
     }
 
     /// What makes it.
@@ -196,10 +198,12 @@ impl NewKey {
     }
 }
 
-/// Refuses what goes beyond the config's `upperbound_key_generate_params`.
+/// Refuses changes of a key that go beyond the config's `upperbound_key_generate_params`, be it by the
+/// shared budget that they name.
 pub(crate) fn check_bounds(
     bounds: &BTreeMap<String, String>,
     changes: &KeyChanges,
+    (before, state): (&Key, &State),
     now: UnixMillis,
 ) -> Result<(), Error> {
     if bounds.is_empty() {
@@ -213,7 +217,8 @@ pub(crate) fn check_bounds(
         Change::Clear => Change::Clear,
         Change::Keep => Change::Keep,
     };
-    let (of, to) = (&changes.terms, &most.terms);
+    let after = before.clone().changed(changes.clone());
+    let (of, to) = (&with_shared(&changes.terms, &after.terms, state), &most.terms);
     let TermsChanges { max_budget, rpm, tpm, parallel, budget_duration, .. } = of;
     let beyond = [
         ("max_budget", beyond(max_budget, &to.max_budget)),
@@ -236,6 +241,26 @@ pub(crate) fn check_bounds(
     }
 }
 
+/// Changes with what a shared budget that they name gives to where there is nothing of the key's own.
+fn with_shared(changes: &TermsChanges, after: &Terms, state: &State) -> TermsChanges {
+    fn set<T: Clone>(change: &mut Change<T>, own: Option<&T>, held: Option<&T>) {
+        if let (None, Some(held)) = (own, held) {
+            *change = Change::Set(held.clone());
+        }
+    }
+    let mut all = changes.clone();
+    if matches!(changes.budget_id, Change::Set(_)) {
+        let held = shared::in_force(state, after);
+        set(&mut all.max_budget, after.max_budget.as_ref(), held.max_budget.as_ref());
+        set(&mut all.rpm, after.rpm.as_ref(), held.rpm.as_ref());
+        set(&mut all.tpm, after.tpm.as_ref(), held.tpm.as_ref());
+        set(&mut all.parallel, after.parallel.as_ref(), held.parallel.as_ref());
+        let (own, held) = (after.budget_duration.as_ref(), held.budget_duration.as_ref());
+        set(&mut all.budget_duration, own, held);
+    }
+    all
+}
+
 /// No limit is beyond any; what stays was checked when it was set.
 fn beyond<T: PartialOrd>(change: &Change<T>, most: &Change<T>) -> bool {
     match (change, most) {
@@ -254,7 +279,12 @@ mod tests {
     }
 
     fn new(text: &str, settings: &Settings) -> Result<NewKey, Error> {
-        NewKey::read(Body::parse(text.as_bytes())?, settings, &Caller::Master, UnixMillis(0))
+        NewKey::read(
+            Body::parse(text.as_bytes())?,
+            settings,
+            &Caller::Master,
+            (&State::new(), UnixMillis(0)),
+        )
     }
 
     fn map(entries: &[(&str, &str)]) -> BTreeMap<String, String> {
@@ -289,6 +319,10 @@ mod tests {
             assert!(matches!(bad, Err(Error::BadField { name: "duration", .. })), "{text}");
         }
         assert!(fields(r#"{"my_own_field": 1}"#).is_ok());
+        for field in ["key_alias", "user_id"] {
+            let of = |bytes: usize| fields(&format!(r#"{{"{field}": "{}"}}"#, "x".repeat(bytes)));
+            assert!(of(256).is_ok() && matches!(of(257), Err(Error::Invalid(_))), "{field}");
+        }
     }
 
     #[test]
@@ -315,7 +349,21 @@ mod tests {
         let for_ever = new(r#"{"duration": "-1"}"#, &settings).err().expect("beyond");
         assert!(matches!(for_ever, Error::BadField { name: "duration", .. }), "{for_ever}");
         let changes = fields(r#"{"max_budget": null}"#).expect("fields").changes;
-        assert!(check_bounds(&settings.key_bounds, &changes, UnixMillis(0)).is_err());
+        let none = (&Key::default(), &State::new());
+        assert!(check_bounds(&settings.key_bounds, &changes, none, UnixMillis(0)).is_err());
+        let shared = |dollars: u64| {
+            let max_budget = Some(NanoUsd(dollars * 1_000_000_000));
+            shared::tests::state_with(Terms { max_budget, ..Terms::default() })
+        };
+        let changes = fields(r#"{"budget_id": "b"}"#).expect("fields").changes;
+        for (dollars, before, fits) in [(100, None, true), (101, None, false), (101, Some(5), true)]
+        {
+            let terms = Terms { max_budget: before.map(NanoUsd), ..Terms::default() };
+            let (state, before) = (shared(dollars), Key { terms, ..Key::default() });
+            let found =
+                check_bounds(&settings.key_bounds, &changes, (&before, &state), UnixMillis(0));
+            assert_eq!(found.is_ok(), fits, "{dollars}: {found:?}");
+        }
     }
 
     #[test]

@@ -62,8 +62,8 @@ impl Caller {
     ) -> Result<(), Error> {
         let of_team = |user: Option<&String>| {
             key.team.as_ref().is_some_and(|team| {
-                let member = |user| state.member(Kind::Team, team, user).is_some();
-                self.leads(state, Kind::Team, team) && user.is_none_or(|user| member(user))
+                let member = |user: &String| state.member(Kind::Team, team, user).is_some();
+                self.leads(state, Kind::Team, team) && user.is_none_or(member)
             })
         };
         if of_team(key.user.as_ref()) {

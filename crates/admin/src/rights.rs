@@ -102,32 +102,36 @@ impl Caller {
             return Err(forbidden("a team's key makes keys of its team only".to_owned()));
         }
         // A session's own key bounds what it makes.
-        within(&key.terms, &bearer.caller.key.terms, "the calling key")?;
+        within(state, &key.terms, &bearer.caller.key.terms, "the calling key")?;
         let of_team = key.team.as_ref().and_then(|name| state.entity(Kind::Team, name));
         let of_user = key.user.as_ref().and_then(|name| state.entity(Kind::User, name));
         if let Some(owner) = of_team.or(of_user) {
-            bounded(&key.terms, owner)?;
+            let stays = before.filter(|b| b.team == key.team && b.user == key.user);
+            bounded(state, &key.terms, stays.map(|before| &before.terms), owner)?;
         }
         let to: Vec<String> = key.aliases.values().cloned().collect();
         if !covers(&bearer.caller.key.terms.models, &to, false) {
             return Err(forbidden("aliases go beyond the models of the calling key".to_owned()));
         }
         match before {
-            Some(before)
-                if !self.leads_owner(state, before) && before.created_by != self.maker() =>
-            {
-                if before.terms.blocked == Some(true) && key.terms.blocked != Some(true) {
-                    return Err(forbidden("only an admin unblocks a key".to_owned()));
-                }
-                let aliased = key.aliases != before.aliases;
-                if aliased && !covers(&before.terms.models, &to, false) {
-                    let reason = format!("aliases go beyond the models of {NOW_KEY}");
-                    return Err(forbidden(reason));
-                }
-                key_within(key, before, NOW_KEY)
-            }
+            Some(before) if !self.leads_owner(state, before) => self.may_loosen(state, key, before),
             Some(_) | None => Ok(()),
         }
+    }
+
+    /// Refuses a key that is wider than it was, by more than what its maker put on it alone.
+    fn may_loosen(&self, state: &State, key: &Key, before: &Key) -> Result<(), Error> {
+        if before.terms.blocked == Some(true) && key.terms.blocked != Some(true) {
+            return Err(forbidden("only an admin unblocks a key".to_owned()));
+        }
+        if before.created_by == self.maker() && !before.terms.other.contains_key(LIMITED_BY) {
+            return Ok(());
+        }
+        let to: Vec<String> = key.aliases.values().cloned().collect();
+        if key.aliases != before.aliases && !covers(&before.terms.models, &to, false) {
+            return Err(forbidden(format!("aliases go beyond the models of {NOW_KEY}")));
+        }
+        key_within(state, key, before, NOW_KEY)
     }
 
     /// Refuses a team that would have more than the caller may give: who leads its organization stays
@@ -146,7 +150,9 @@ impl Caller {
         let above = of(team).filter(leads).filter(|_| before.is_none_or(|b| of(b) == of(team)));
         match (above, before) {
             (Some(name), _) => match state.entity(Kind::Organization, &name) {
-                Some(organization) => bounded(&team.terms, organization),
+                Some(organization) => {
+                    bounded(state, &team.terms, before.map(|before| &before.terms), organization)
+                }
                 None => Ok(()),
             },
             (None, Some(before)) => {
@@ -157,7 +163,7 @@ impl Caller {
                 if before.terms.blocked == Some(true) && team.terms.blocked != Some(true) {
                     return Err(forbidden("only an admin unblocks a team".to_owned()));
                 }
-                within(&team.terms, &before.terms, NOW_TEAM)
+                within(state, &team.terms, &before.terms, NOW_TEAM)
             }
             (None, None) => Err(forbidden("only an admin makes teams".to_owned())),
         }
@@ -171,6 +177,9 @@ impl Caller {
         self.role() == Role::User && member.is_some() && permissions.iter().any(|it| it == route)
     }
 }
+
+/// The field of a key that says who has changed it that did not make it.
+pub(crate) const LIMITED_BY: &str = "limited_by";
 
 /// Who narrows what is his cannot widen it again: an admin may have made it as narrow as it is.
 const NOW_TEAM: &str = "the team as it is now; ask an admin to widen it";

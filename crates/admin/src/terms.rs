@@ -57,8 +57,8 @@ pub(crate) fn read(body: &mut Body) -> TermsChanges {
     let changes = TermsChanges {
         models: body.take("models", body::texts),
         blocked: body.take("blocked", body::flag),
-        max_budget: body.take("max_budget", body::usd),
-        soft_budget: body.take("soft_budget", body::usd),
+        max_budget: body.take("max_budget", body::budget),
+        soft_budget: body.take("soft_budget", body::budget),
         budget_duration: none_if_empty(body.take("budget_duration", every)),
         windows: body.take("budget_limits", windows),
         model_budgets: body.take("model_max_budget", model_budgets),
@@ -73,7 +73,7 @@ pub(crate) fn read(body: &mut Body) -> TermsChanges {
         model_rpm: body.take("model_rpm_limit", body::counts),
         model_tpm: body.take("model_tpm_limit", body::counts),
         tag_rpm: body.take("tag_rpm_limit", body::counts),
-        tags: body.take("tags", body::texts),
+        tags: body.take("tags", body::names),
         other: BTreeMap::new(),
     };
     let metadata = body.take("metadata", |value| body::object(value).cloned());
@@ -137,7 +137,8 @@ fn windows(value: &Value) -> Result<BTreeMap<String, NanoUsd>, Wrong> {
             return Err(senseless(reason.to_owned()));
         };
         let duration = every(duration)?;
-        if duration.is_empty() || windows.insert(duration.clone(), body::usd(budget)?).is_some() {
+        if duration.is_empty() || windows.insert(duration.clone(), body::budget(budget)?).is_some()
+        {
             let reason = format!("the `budget_duration` `{duration}` stands there twice, or empty");
             return Err(senseless(reason));
         }
@@ -152,7 +153,7 @@ fn model_budgets(value: &Value) -> Result<BTreeMap<String, ModelBudget>, Wrong> 
         let budget = if budget.is_object() {
             model_budget(body::object(budget)?)?
         } else {
-            ModelBudget { max_budget: Some(body::usd(budget)?), ..ModelBudget::default() }
+            ModelBudget { max_budget: Some(body::budget(budget)?), ..ModelBudget::default() }
         };
         budgets.insert(model.clone(), budget);
     }
@@ -163,7 +164,7 @@ fn model_budget(fields: &serde_json::Map<String, Value>) -> Result<ModelBudget, 
     let mut budget = ModelBudget::default();
     for (name, value) in fields.iter().filter(|(_, value)| !value.is_null()) {
         match name.as_str() {
-            "max_budget" | "budget_limit" => budget.max_budget = Some(body::usd(value)?),
+            "max_budget" | "budget_limit" => budget.max_budget = Some(body::budget(value)?),
             "budget_duration" | "time_period" => {
                 budget.duration = Some(every(value)?).filter(|text| !text.is_empty());
             }
@@ -181,7 +182,7 @@ fn model_budget(fields: &serde_json::Map<String, Value>) -> Result<ModelBudget, 
 }
 
 fn temporary(body: &mut Body) -> Change<Temporary> {
-    let more = body.take("temp_budget_increase", body::usd);
+    let more = body.take("temp_budget_increase", body::budget);
     let until = body.take("temp_budget_expiry", moment);
     match (more, until) {
         (Change::Keep, Change::Keep) => Change::Keep,
@@ -259,6 +260,8 @@ mod tests {
             r#"{"max_budget": "NaN"}"#,
             r#"{"max_budget": 1e300}"#,
             r#"{"max_budget": true}"#,
+            r#"{"max_budget": 1e-12}"#,
+            r#"{"model_max_budget": {"a": "4e-10"}}"#,
             r#"{"budget_duration": "soon"}"#,
             r#"{"budget_duration": "3mo"}"#,
             r#"{"budget_limits": [{"max_budget": 1}]}"#,
@@ -269,6 +272,11 @@ mod tests {
             r#"{"temp_budget_expiry": "tomorrow", "temp_budget_increase": 1}"#,
         ] {
             assert!(matches!(of(text), Err(Error::Invalid(_))), "{text}");
+        }
+        let tag = |bytes: usize| of(&format!(r#"{{"tags": ["{}"]}}"#, "x".repeat(bytes)));
+        assert!(tag(256).is_ok() && matches!(tag(257), Err(Error::Invalid(_))));
+        for zero in [r#"{"max_budget": 0e-12}"#, r#"{"max_budget": "0.0"}"#] {
+            assert_eq!(of(zero).expect("terms").max_budget, Change::Set(NanoUsd::ZERO), "{zero}");
         }
         let half = of(r#"{"temp_budget_increase": 1}"#);
         assert!(matches!(half, Err(Error::BadField { name: "temp_budget_increase", .. })));

@@ -4,27 +4,41 @@
 use std::collections::BTreeMap;
 
 use dunlin_router::Access;
-use dunlin_state::{Entity, Key, ModelBudget, Terms, routes};
-use dunlin_types::{NanoUsd, OnLoss};
+use dunlin_state::{Entity, Key, ModelBudget, State, Temporary, Terms, routes};
+use dunlin_types::OnLoss;
 
 use crate::error::Error;
 use crate::rights::forbidden;
+use crate::shared;
 
 /// How a limit is written that holds only while the model fails.
 const DYNAMIC: &str = "\"dynamic\"";
 
-/// Refuses terms that are wider than others.
-pub(crate) fn within(terms: &Terms, bound: &Terms, whose: &str) -> Result<(), Error> {
-    let most = |terms: &Terms| {
-        let more = terms.temporary.map_or(NanoUsd::ZERO, |temporary| temporary.more);
-        terms.max_budget.map(|budget| budget + more)
-    };
+/// Refuses terms that are wider than others. Of both, what counts is what holds: their own, or that of
+/// the shared budget they refer to.
+pub(crate) fn within(
+    state: &State,
+    terms: &Terms,
+    bound: &Terms,
+    whose: &str,
+) -> Result<(), Error> {
+    let leaves = bound.budget_id.is_some() && terms.budget_id != bound.budget_id;
+    if let Some(field) = shared::shadowed(state, terms, bound) {
+        let budget = bound.budget_id.as_deref().unwrap_or_default();
+        return Err(forbidden(format!(
+            "{field} is set by the shared budget `{budget}` of {whose}, and one of its own would \
+             stand in its place"
+        )));
+    }
+    let (terms, bound) = (&shared::in_force(state, terms), &shared::in_force(state, bound));
+    let has_budget = bound.max_budget.is_some();
     let renews = renews(terms.budget_duration.as_ref(), bound.budget_duration.as_ref());
     let is = |flag: Option<bool>| flag == Some(true);
     let wider = [
-        ("max_budget", exceeds(most(terms), most(bound))),
-        ("budget_duration", bound.max_budget.is_some() && renews),
-        ("budget_id", bound.budget_id.is_some() && terms.budget_id != bound.budget_id),
+        ("budget_id", leaves),
+        ("max_budget", exceeds(terms.max_budget, bound.max_budget)),
+        ("temp_budget_increase", has_budget && adds(terms.temporary, bound.temporary)),
+        ("budget_duration", has_budget && renews),
         ("budget_limits", exceed(&terms.windows, &bound.windows)),
         ("model_max_budget", model_budgets_exceed(&terms.model_budgets, &bound.model_budgets)),
         ("strict_budget", is(bound.strict) && !is(terms.strict)),
@@ -33,16 +47,51 @@ pub(crate) fn within(terms: &Terms, bound: &Terms, whose: &str) -> Result<(), Er
         ("rpm_limit", exceeds(terms.rpm, bound.rpm)),
         ("tpm_limit", exceeds(terms.tpm, bound.tpm)),
         ("tpd_limit", exceeds(tpd(terms), tpd(bound))),
-        ("rpm_limit_type", bound.rpm.is_some() && becomes_dynamic("rpm_limit_type", terms, bound)),
-        ("tpm_limit_type", bound.tpm.is_some() && becomes_dynamic("tpm_limit_type", terms, bound)),
+        ("rpm_limit_type", becomes_dynamic("rpm_limit_type", rpms(bound), terms, bound)),
+        ("tpm_limit_type", becomes_dynamic("tpm_limit_type", tpms(bound), terms, bound)),
         ("max_parallel_requests", exceeds(terms.parallel, bound.parallel)),
-        ("model_rpm_limit", exceed(&terms.model_rpm, &bound.model_rpm)),
-        ("model_tpm_limit", exceed(&terms.model_tpm, &bound.model_tpm)),
+        ("model_rpm_limit", exceed(&model_rpms(terms), &model_rpms(bound))),
+        ("model_tpm_limit", exceed(&model_tpms(terms), &model_tpms(bound))),
         ("tag_rpm_limit", exceed(&terms.tag_rpm, &bound.tag_rpm)),
         ("tags", !bound.tags.iter().all(|tag| terms.tags.contains(tag))),
         ("models", !covers(&bound.models, &terms.models, true)),
     ];
     told(&wider, whose)
+}
+
+/// Whether more budget is added for a while, or for a longer one.
+fn adds(temporary: Option<Temporary>, bound: Option<Temporary>) -> bool {
+    temporary.is_some_and(|adds| {
+        bound.is_none_or(|bound| adds.more > bound.more || adds.until > bound.until)
+    })
+}
+
+/// Limits of single models: those of their own, then those beside the models' budgets.
+fn by_model(
+    limits: &BTreeMap<String, u64>,
+    budgets: &BTreeMap<String, ModelBudget>,
+    of: fn(&ModelBudget) -> Option<u64>,
+) -> BTreeMap<String, u64> {
+    let beside = budgets.iter().filter_map(|(model, budget)| Some((model.clone(), of(budget)?)));
+    beside.chain(limits.iter().map(|(model, limit)| (model.clone(), *limit))).collect()
+}
+
+fn model_rpms(terms: &Terms) -> BTreeMap<String, u64> {
+    by_model(&terms.model_rpm, &terms.model_budgets, |budget| budget.rpm)
+}
+
+fn model_tpms(terms: &Terms) -> BTreeMap<String, u64> {
+    by_model(&terms.model_tpm, &terms.model_budgets, |budget| budget.tpm)
+}
+
+/// Whether there are limits of requests.
+fn rpms(terms: &Terms) -> bool {
+    terms.rpm.is_some() || !model_rpms(terms).is_empty()
+}
+
+/// Whether there are limits of tokens.
+fn tpms(terms: &Terms) -> bool {
+    terms.tpm.is_some() || !model_tpms(terms).is_empty()
 }
 
 /// Tokens of batches a day.
@@ -58,7 +107,7 @@ fn loosens(on_loss: Option<OnLoss>, bound: Option<OnLoss>) -> bool {
 }
 
 /// The same of a key: what it must say, where it may go and how long it lives beside.
-pub(crate) fn key_within(key: &Key, bound: &Key, whose: &str) -> Result<(), Error> {
+pub(crate) fn key_within(state: &State, key: &Key, bound: &Key, whose: &str) -> Result<(), Error> {
     let goes = |route: &String| {
         bound.routes.contains(route)
             || (route.starts_with('/')
@@ -72,7 +121,7 @@ pub(crate) fn key_within(key: &Key, bound: &Key, whose: &str) -> Result<(), Erro
         ("duration", exceeds(key.expires, bound.expires)),
     ];
     told(&wider, whose)?;
-    within(&key.terms, &bound.terms, whose)
+    within(state, &key.terms, &bound.terms, whose)
 }
 
 fn told(wider: &[(&str, bool)], whose: &str) -> Result<(), Error> {
@@ -118,12 +167,21 @@ pub(crate) fn within_organization(
 }
 
 /// Refuses what the owner's own terms would not allow anyway: who reads the key would be misled.
-pub(crate) fn bounded(terms: &Terms, owner: &Entity) -> Result<(), Error> {
+/// What they were `before` under the same owner may stay.
+pub(crate) fn bounded(
+    state: &State,
+    terms: &Terms,
+    before: Option<&Terms>,
+    owner: &Entity,
+) -> Result<(), Error> {
     let whose = || format!("{} `{}`", owner.kind.name(), owner.name);
-    if terms.max_budget.is_some() && exceeds(terms.max_budget, owner.terms.max_budget) {
+    let budget = |terms: &Terms| shared::in_force(state, terms).max_budget;
+    let asked = budget(terms).filter(|asked| before.and_then(budget) != Some(*asked));
+    if asked.is_some() && exceeds(asked, budget(&owner.terms)) {
         return Err(forbidden(format!("max_budget goes beyond that of {}", whose())));
     }
-    if covers(&owner.terms.models, &terms.models, false) {
+    let stays = before.is_some_and(|before| before.models == terms.models);
+    if stays || covers(&owner.terms.models, &terms.models, false) {
         return Ok(());
     }
     Err(forbidden(format!("models go beyond those of {}", whose())))
@@ -183,17 +241,22 @@ fn renews(duration: Option<&String>, bound: Option<&String>) -> bool {
     duration.is_some() && duration != bound
 }
 
-fn becomes_dynamic(field: &str, terms: &Terms, bound: &Terms) -> bool {
+fn becomes_dynamic(field: &str, is_limited: bool, terms: &Terms, bound: &Terms) -> bool {
     let is = |terms: &Terms| terms.other.get(field).is_some_and(|how| how == DYNAMIC);
-    is(terms) && !is(bound)
+    is_limited && is(terms) && !is(bound)
 }
 
 #[cfg(test)]
 mod tests {
-    use dunlin_state::Temporary;
-    use dunlin_types::UnixMillis;
+    use dunlin_types::{NanoUsd, UnixMillis};
 
     use super::*;
+    use crate::shared::tests::{referring, state_with};
+
+    /// Where there are no shared budgets.
+    fn alone(terms: &Terms, bound: &Terms) -> Result<(), Error> {
+        within(&State::new(), terms, bound, "it")
+    }
 
     fn map<T>(name: &str, value: T) -> BTreeMap<String, T> {
         BTreeMap::from([(name.to_owned(), value)])
@@ -230,9 +293,9 @@ mod tests {
     #[test]
     fn whatever_bounds_somebody_cannot_be_taken_off() {
         for (field, bound) in bounds() {
-            refused(within(&Terms::default(), &bound, "it"), field);
-            within(&bound, &bound, "it").unwrap_or_else(|error| panic!("{field}: {error}"));
-            within(&bound, &Terms::default(), "it").unwrap_or_else(|e| panic!("{field}: {e}"));
+            refused(alone(&Terms::default(), &bound), field);
+            alone(&bound, &bound).unwrap_or_else(|error| panic!("{field}: {error}"));
+            alone(&bound, &Terms::default()).unwrap_or_else(|e| panic!("{field}: {e}"));
         }
     }
 
@@ -251,7 +314,7 @@ mod tests {
             terms
         };
         for (field, terms, bound) in [
-            ("max_budget", Terms { temporary, ..budget.1.clone() }, budget),
+            ("temp_budget_increase", Terms { temporary, ..budget.1.clone() }, budget),
             ("budget_duration", every(&budget.1, "1d"), budget),
             ("budget_id", Terms { budget_id: Some("c".to_owned()), ..Terms::default() }, shared),
             (
@@ -274,12 +337,103 @@ mod tests {
                 budget,
             ),
         ] {
-            refused(within(&terms, &bound.1, "it"), field);
+            refused(alone(&terms, &bound.1), field);
         }
         let never = every(&budget.1, "1d");
-        assert!(within(&budget.1, &never, "it").is_ok(), "what never begins anew is narrower");
+        assert!(alone(&budget.1, &never).is_ok(), "what never begins anew is narrower");
         let guaranteed = Terms { other: kind("guaranteed_throughput"), ..rpm.1.clone() };
-        assert!(within(&guaranteed, &rpm.1, "it").is_ok());
+        assert!(alone(&guaranteed, &rpm.1).is_ok());
+    }
+
+    #[test]
+    fn more_budget_for_a_while_stays_for_a_while() {
+        let of = |budget, more, until| Terms {
+            max_budget: Some(NanoUsd(budget)),
+            temporary: Some(Temporary { more: NanoUsd(more), until: UnixMillis(until) }),
+            ..Terms::default()
+        };
+        let bound = of(5, 5, 9);
+        for (field, terms) in [
+            ("temp_budget_increase", of(5, 5, 10)),
+            ("temp_budget_increase", of(5, 6, 9)),
+            ("max_budget", Terms { temporary: None, ..of(10, 0, 0) }),
+            ("max_budget", of(6, 4, 9)),
+        ] {
+            refused(alone(&terms, &bound), field);
+        }
+        assert!(alone(&of(5, 4, 8), &bound).is_ok());
+        assert!(alone(&Terms { temporary: None, ..bound.clone() }, &bound).is_ok());
+    }
+
+    #[test]
+    fn a_models_limit_beside_its_budget_is_not_set_aside() {
+        let limited = ModelBudget { rpm: Some(5), tpm: Some(5), ..ModelBudget::default() };
+        let bound = Terms { model_budgets: map("m", limited), ..Terms::default() };
+        let with = |model_rpm, model_tpm| Terms { model_rpm, model_tpm, ..bound.clone() };
+        refused(alone(&with(map("m", 6), BTreeMap::new()), &bound), "model_rpm_limit");
+        refused(alone(&with(BTreeMap::new(), map("m", 6)), &bound), "model_tpm_limit");
+        assert!(alone(&with(map("m", 4), map("other", 6)), &bound).is_ok());
+    }
+
+    #[test]
+    fn what_a_shared_budget_sets_is_not_set_beside_it() {
+        let every = Some("30d".to_owned());
+        let budget = ModelBudget { max_budget: Some(NanoUsd(9)), ..ModelBudget::default() };
+        let dynamic = |by: &str| map(by, DYNAMIC.to_owned());
+        let shared = || Terms {
+            max_budget: Some(NanoUsd(9)),
+            budget_duration: every.clone(),
+            windows: map("1d", NanoUsd(9)),
+            model_budgets: map("m", budget.clone()),
+            strict: Some(true),
+            rpm: Some(9),
+            tpm: Some(9),
+            parallel: Some(9),
+            model_rpm: map("m", 9),
+            model_tpm: map("m", 9),
+            on_loss: Some(OnLoss::Closed),
+            ..Terms::default()
+        };
+        let state = state_with(shared());
+        for more in [8, 9, 10] {
+            let other = ModelBudget { max_budget: Some(NanoUsd(more)), ..ModelBudget::default() };
+            for (field, terms) in [
+                ("max_budget", Terms { max_budget: Some(NanoUsd(more)), ..referring() }),
+                (
+                    "budget_duration",
+                    Terms { budget_duration: Some("1d".to_owned()), ..referring() },
+                ),
+                ("budget_duration", Terms { budget_duration: every.clone(), ..referring() }),
+                ("budget_limits", Terms { windows: map("1d", NanoUsd(more)), ..referring() }),
+                ("model_max_budget", Terms { model_budgets: map("m", other), ..referring() }),
+                ("strict_budget", Terms { strict: Some(false), ..referring() }),
+                ("on_loss", Terms { on_loss: Some(OnLoss::Open), ..referring() }),
+                ("rpm_limit", Terms { rpm: Some(more), ..referring() }),
+                ("tpm_limit", Terms { tpm: Some(more), ..referring() }),
+                ("max_parallel_requests", Terms { parallel: Some(more), ..referring() }),
+                ("model_rpm_limit", Terms { model_rpm: map("m", more), ..referring() }),
+                ("model_tpm_limit", Terms { model_tpm: map("m", more), ..referring() }),
+                ("rpm_limit_type", Terms { other: dynamic("rpm_limit_type"), ..referring() }),
+                ("tpm_limit_type", Terms { other: dynamic("tpm_limit_type"), ..referring() }),
+                ("throttle", Terms { throttle: Some(true), ..referring() }),
+                ("temp", {
+                    let temporary = Temporary { more: NanoUsd(1), until: UnixMillis(9) };
+                    Terms { temporary: Some(temporary), ..referring() }
+                }),
+                ("budget_id", Terms::default()),
+                ("budget_id", Terms { budget_id: None, ..shared() }),
+            ] {
+                refused(within(&state, &terms, &referring(), "it"), field);
+            }
+        }
+        assert!(within(&state, &referring(), &referring(), "it").is_ok());
+        let free = Terms { tags: vec!["t".to_owned()], ..referring() };
+        assert!(within(&state, &free, &referring(), "it").is_ok(), "what it does not set is free");
+        // Whose bound is not shared may not trade it for a wider one that is.
+        let bound = Terms { rpm: Some(5), ..Terms::default() };
+        refused(within(&state, &referring(), &bound, "it"), "rpm_limit");
+        let narrower = Terms { rpm: Some(5), ..referring() };
+        assert!(within(&state, &narrower, &bound, "it").is_ok());
     }
 
     #[test]
@@ -293,17 +447,20 @@ mod tests {
         };
         let key = |routes: &[&str]| Key { routes: texts(routes), ..bound.clone() };
         for routes in [&["/v1/chat/completions"][..], &["/key/info"], &["llm_api_routes"]] {
-            assert!(key_within(&key(routes), &bound, "it").is_ok(), "{routes:?}");
+            assert!(key_within(&State::new(), &key(routes), &bound, "it").is_ok(), "{routes:?}");
         }
         for routes in [&[][..], &["/key/delete"], &["management_routes"], &["/*"]] {
-            refused(key_within(&key(routes), &bound, "it"), "allowed_routes");
+            refused(key_within(&State::new(), &key(routes), &bound, "it"), "allowed_routes");
         }
         refused(
-            key_within(&Key { required: Vec::new(), ..bound.clone() }, &bound, "it"),
+            key_within(&State::new(), &Key { required: Vec::new(), ..bound.clone() }, &bound, "it"),
             "enforced",
         );
-        refused(key_within(&Key { expires: None, ..bound.clone() }, &bound, "it"), "duration");
+        refused(
+            key_within(&State::new(), &Key { expires: None, ..bound.clone() }, &bound, "it"),
+            "duration",
+        );
         let later = Key { expires: Some(UnixMillis(10)), ..bound.clone() };
-        refused(key_within(&later, &bound, "it"), "duration");
+        refused(key_within(&State::new(), &later, &bound, "it"), "duration");
     }
 }

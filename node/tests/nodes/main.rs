@@ -50,6 +50,7 @@ mod restart;
 mod revisions;
 mod rotation;
 mod settings;
+mod sheds;
 mod socket;
 mod spend;
 mod stale;

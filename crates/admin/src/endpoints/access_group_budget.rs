@@ -115,8 +115,8 @@ fn parse(mut body: Body) -> Result<TermsChanges, Error> {
         body.refuse("max_budget", reason.to_owned());
     }
     let terms = TermsChanges {
-        max_budget: body.take("max_budget", body::usd),
-        soft_budget: body.take("soft_budget", body::usd),
+        max_budget: body.take("max_budget", body::budget),
+        soft_budget: body.take("soft_budget", body::budget),
         budget_duration: none_if_empty(body.take("budget_duration", terms::every)),
         budget_id: none_if_empty(body.take("budget_id", body::text)),
         strict: body.take("strict_budget", body::flag),

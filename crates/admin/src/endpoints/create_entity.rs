@@ -7,6 +7,7 @@ use tracing::info;
 use super::{entity_of, ok};
 use crate::Admin;
 use crate::body::{self, Body};
+use crate::defaults::Defaulted;
 use crate::edit::Decided;
 use crate::entities::row;
 use crate::entity_fields::{self, EntityFields, Named};
@@ -39,7 +40,10 @@ pub(super) fn add(routes: Routes) -> Routes {
 async fn handle(admin: Admin, asked: Asked, kind: Kind) -> Result<Response, Error> {
     let mut body = asked.body()?;
     if kind == Kind::Team {
-        body.fill(&admin.settings()?.settings.team_defaults);
+        let state = admin.knowing(&body).await;
+        let published = admin.settings()?;
+        let defaults = ("default_team_params", &published.settings.team_defaults);
+        Defaulted::default().fill(&mut body, &state, defaults);
     }
     let sent = Sent::read(body, kind)?;
     let state = admin.judging(&asked).await;

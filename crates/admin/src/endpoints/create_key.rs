@@ -25,7 +25,8 @@ async fn handle(admin: Admin, asked: Asked) -> Result<Response, Error> {
     let now = admin.0.clock.unix();
     let body = asked.body()?;
     let named = Named::of(&body, &published.settings);
-    let new = NewKey::read(body, &published.settings, &asked.caller, now)?;
+    let state = admin.knowing(&body).await;
+    let new = NewKey::read(body, &published.settings, &asked.caller, (&state, now))?;
     make(&admin, &asked, &named, new).await
 }
 
@@ -39,7 +40,8 @@ pub(super) async fn make(
     let state = admin.judging(asked).await;
     let published = admin.settings()?;
     let give = |view: &View| {
-        asked.caller.may_give(&view.state, &new.key, None, asked.route)?;
+        let may_give = asked.caller.may_give(&view.state, &new.key, None, asked.route);
+        may_give.map_err(|error| new.defaulted.explain(error))?;
         named.check(&published.settings, &asked.caller, &view.state, &new.key)?;
         let may_all = asked.caller.is_admin();
         let seen = if may_all { Vec::new() } else { owners(&view.state, &new.key) };
@@ -78,7 +80,12 @@ mod tests {
             "models": ["gpt-4o"], "rpm_limit": 0, "metadata": {"b": 1.0, "a": 2}, "user_id": "u",
             "max_budget": 10, "budget_duration": "30d"}"#;
         let body = Body::parse(body).expect("an object");
-        let new = NewKey::read(body, &Settings::default(), &Caller::Master, UnixMillis(0));
+        let new = NewKey::read(
+            body,
+            &Settings::default(),
+            &Caller::Master,
+            (&State::new(), UnixMillis(0)),
+        );
         let new = new.expect("a key");
         assert_eq!(new.key.expires, Some(UnixMillis(3_600_000)));
         let told = answer(&view_of(State::new()), &new.key, &new);

@@ -17,14 +17,13 @@ pub(super) fn add(routes: Routes) -> Routes {
 }
 
 async fn handle(admin: Admin, asked: Asked) -> Result<Response, Error> {
-    let mut body = asked.body()?;
+    let body = asked.body()?;
     check(&body)?;
     let published = admin.settings()?;
     let named = Named::of(&body, &published.settings);
-    body.fill(&published.settings.key_defaults);
-    body.fill(&published.settings.key_bounds);
-    let now = admin.0.clock.unix();
-    let mut new = NewKey::without_owner(body, &published.settings, &asked.caller, now)?;
+    let (state, now) = (admin.knowing(&body).await, admin.0.clock.unix());
+    let known = (&*state, now);
+    let mut new = NewKey::without_owner(body, &published.settings, &asked.caller, known)?;
     new.key.user = None;
     create_key::make(&admin, &asked, &named, new).await
 }

@@ -11,6 +11,7 @@ use super::{create_key, entity_of, ok};
 use crate::Admin;
 use crate::body::{self, Body, Wrong, senseless};
 use crate::caller::MASTER_USER;
+use crate::defaults::Defaulted;
 use crate::entity_fields::{self, EntityFields};
 use crate::error::Error;
 use crate::new_key::NewKey;
@@ -27,11 +28,14 @@ pub(super) fn add(routes: Routes) -> Routes {
 async fn handle(admin: Admin, asked: Asked) -> Result<Response, Error> {
     let mut body = asked.body()?;
     let published = admin.settings()?;
-    body.fill(&published.settings.user_defaults);
+    let state = admin.knowing(&body).await;
+    let defaults = ("default_internal_user_params", &published.settings.user_defaults);
+    Defaulted::default().fill(&mut body, &state, defaults);
     let NewUser { user, teams, spend, key } = read(body, &asked.caller.maker())?;
     let now = admin.0.clock.unix();
     let settings = &published.settings;
-    let key = key.map(|body| NewKey::read(body, settings, &asked.caller, now)).transpose()?;
+    let key = key.map(|body| NewKey::read(body, settings, &asked.caller, (&state, now)));
+    let key = key.transpose()?;
     let make = Command::CreateEntity { entity: Box::new(user.clone()), members: Vec::new() };
     let join = teams.into_iter().map(|(team, role)| Command::AddMembers {
         kind: Kind::Team,

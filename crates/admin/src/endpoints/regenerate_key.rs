@@ -8,7 +8,7 @@ use dunlin_state::{Change, Command, Key};
 use dunlin_types::{KeyDigest, Secret, UnixMillis};
 use tracing::info;
 
-use super::{check_changes, key_named, key_of, ok, sign};
+use super::{check_changes, key_named, key_of, ok, sign_key};
 use crate::body::{self, Body};
 use crate::edit::{Decided, judged_by};
 use crate::error::Error;
@@ -37,12 +37,13 @@ async fn handle(admin: Admin, asked: Asked) -> Result<Response, Error> {
         let reason = "Invalid key format: it is the master key.".to_owned();
         return Err(Error::BadField { name: "new_key", reason });
     }
-    new_key::check_bounds(&published.settings.key_bounds, &fields.changes, now)?;
     let state = admin.read().await.state;
     let former = key_named(&state, &named)?.token;
     let regenerate = |view: &View| {
         let before = key_named(&view.state, &named)?;
         check_changes(&asked, &view.state, &before)?;
+        let bounds = &published.settings.key_bounds;
+        new_key::check_bounds(bounds, &fields.changes, (&before, &view.state), now)?;
         let (mut changes, mut seen) = (fields.changes.clone(), Vec::new());
         if !asked.caller.is_admin() {
             if fields.spend.is_some() {
@@ -52,7 +53,7 @@ async fn handle(admin: Admin, asked: Asked) -> Result<Response, Error> {
             asked.caller.may_give(&view.state, &after, Some(&before), asked.route)?;
             seen = judged_by(&view.state, &before, &after);
         }
-        sign(&mut changes.terms, &asked.caller);
+        sign_key(&mut changes.terms, &asked.caller, Some(&before));
         let command = Command::RegenerateKey {
             token: before.token,
             new: KeyDigest::of(clear.expose()),

@@ -1,12 +1,14 @@
 //! `POST /key/update`: changes the fields that are sent; null clears one.
 
+use std::collections::BTreeMap;
+
 use axum::response::Response;
 use dunlin_admin_api::Row;
 use dunlin_state::{Command, Key, KeyChanges, Spender};
 use dunlin_types::{KeyDigest, UnixMillis};
 use tracing::info;
 
-use super::{check_changes, key_of, ok, sign};
+use super::{check_changes, key_of, ok, sign_key};
 use crate::Admin;
 use crate::body::{self, Body};
 use crate::edit::{Decided, judged_by};
@@ -57,11 +59,19 @@ impl Update {
     }
 
     /// The change, as far as the caller may make it where things are as in `view`.
-    fn decide(&self, asked: &Asked, view: &View) -> Result<Decided, Error> {
+    fn decide(
+        &self,
+        asked: &Asked,
+        bounds: &BTreeMap<String, String>,
+        view: &View,
+    ) -> Result<Decided, Error> {
         let (mut seen, state) = (Vec::new(), &view.state);
         let mut changes = self.fields.changes.clone();
+        let (before, unknown) = (state.key(&self.token), Key::default());
+        let judged = (before.map_or(&unknown, AsRef::as_ref), &**state);
+        new_key::check_bounds(bounds, &changes, judged, self.now)?;
         if !asked.caller.is_admin() {
-            let before = state.key(&self.token).ok_or(Error::NotYours)?;
+            let before = before.ok_or(Error::NotYours)?;
             check_changes(asked, state, before)?;
             if self.fields.spend.is_some() {
                 return Err(forbidden("only an admin sets what a key has spent".to_owned()));
@@ -70,7 +80,7 @@ impl Update {
             asked.caller.may_give(state, &after, Some(before), asked.route)?;
             seen = judged_by(state, before, &after);
         }
-        sign(&mut changes.terms, &asked.caller);
+        sign_key(&mut changes.terms, &asked.caller, before.map(AsRef::as_ref));
         Ok(Decided { seen, command: self.command(view, changes) })
     }
 }
@@ -79,9 +89,8 @@ impl Update {
 pub(super) async fn carry_out(admin: &Admin, asked: &Asked, update: Update) -> Result<Row, Error> {
     let published = admin.settings()?;
     let bounds = &published.settings.key_bounds;
-    new_key::check_bounds(bounds, &update.fields.changes, update.now)?;
     let state = admin.judging(asked).await;
-    let (reply, view) = admin.edit(asked, state, |view| update.decide(asked, view)).await?;
+    let (reply, view) = admin.edit(asked, state, |view| update.decide(asked, bounds, view)).await?;
     let key = key_of(reply);
     info!(key.id = %key.token, "key {} was changed", key.name);
     let mut row = view.key(&key);
@@ -91,8 +100,6 @@ pub(super) async fn carry_out(admin: &Admin, asked: &Asked, update: Update) -> R
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use dunlin_state::{Change, State, TermsChanges};
 
     use super::*;

@@ -260,6 +260,24 @@ fn who_has_a_limited_key_makes_none_that_is_not_and_lifts_no_limit_of_an_admins(
 }
 
 #[test]
+fn who_made_a_key_widens_it_until_somebody_else_has_changed_it() {
+    let state = world();
+    let caller = bearer(&state, "sk-dev");
+    let made = Key { created_by: "dev".to_owned(), ..key("sk-mine", Some("dev"), None) };
+    let mut limited = made.clone();
+    limited.terms.rpm = Some(5);
+    let widened = caller.may_give(&state, &made, Some(&limited), "/key/update");
+    assert!(widened.is_ok(), "its own limit is lifted: {widened:?}");
+    limited.terms.other.insert(LIMITED_BY.to_owned(), "\"root\"".to_owned());
+    let widened = caller.may_give(&state, &made, Some(&limited), "/key/update");
+    assert!(widened.is_err(), "an admin's limit is lifted");
+    let mut blocked = made.clone();
+    blocked.terms.blocked = Some(true);
+    let unblocked = caller.may_give(&state, &made, Some(&blocked), "/key/update");
+    assert!(unblocked.is_err(), "an admin's block is lifted");
+}
+
+#[test]
 fn a_team_grows_by_whoever_is_above_it() {
     let state = world();
     let before = state.entity(Kind::Team, "t").expect("the team").as_ref().clone();

@@ -1,0 +1,174 @@
+//! Shared budgets, as those who refer to one have them: its terms hold where they have none of their
+//! own, field by field.
+
+use std::collections::BTreeMap;
+
+use dunlin_state::{Kind, State, Terms};
+
+/// A field that a shared budget may set, and whether terms do.
+type Field = (&'static str, fn(&Terms) -> bool);
+
+const FIELDS: &[Field] = &[
+    ("max_budget", |terms| terms.max_budget.is_some()),
+    ("soft_budget", |terms| terms.soft_budget.is_some()),
+    ("budget_duration", |terms| terms.budget_duration.is_some()),
+    ("budget_limits", |terms| !terms.windows.is_empty()),
+    ("model_max_budget", |terms| !terms.model_budgets.is_empty()),
+    ("strict_budget", |terms| terms.strict.is_some()),
+    ("throttle_on_budget_exceeded", |terms| terms.throttle.is_some()),
+    ("on_loss", |terms| terms.on_loss.is_some()),
+    ("rpm_limit", |terms| terms.rpm.is_some()),
+    ("tpm_limit", |terms| terms.tpm.is_some()),
+    ("tpd_limit", |terms| terms.other.contains_key("tpd_limit")),
+    ("rpm_limit_type", |terms| terms.other.contains_key("rpm_limit_type")),
+    ("tpm_limit_type", |terms| terms.other.contains_key("tpm_limit_type")),
+    ("max_parallel_requests", |terms| terms.parallel.is_some()),
+    ("model_rpm_limit", |terms| !terms.model_rpm.is_empty()),
+    ("model_tpm_limit", |terms| !terms.model_tpm.is_empty()),
+];
+
+/// Whether a shared budget with these terms decides about a field of whoever refers to it: it sets
+/// that, or what the field would change.
+pub(crate) fn governs(shared: &Terms, field: &str) -> bool {
+    let sets = |name: &str| FIELDS.iter().any(|(known, sets)| *known == name && sets(shared));
+    match field {
+        "budget_duration" => sets(field) || sets("max_budget"),
+        "rpm_limit_type" => sets(field) || sets("rpm_limit") || sets("model_rpm_limit"),
+        "tpm_limit_type" => sets(field) || sets("tpm_limit") || sets("model_tpm_limit"),
+        _ => sets(field),
+    }
+}
+
+/// The first field that terms set, that `bound` does not, and about which the shared budget of both
+/// decides: it would be in the budget's place, also once that is tightened.
+pub(crate) fn shadowed(state: &State, terms: &Terms, bound: &Terms) -> Option<&'static str> {
+    let shared = of(state, bound).filter(|_| terms.budget_id == bound.budget_id)?;
+    let shadows = |(name, sets): &&Field| sets(terms) && !sets(bound) && governs(shared, name);
+    FIELDS.iter().find(shadows).map(|(name, _)| *name)
+}
+
+/// The terms that hold: one's own, then those of the shared budget. The order is that of
+/// `dunlin_state::Payer`.
+pub(crate) fn in_force(state: &State, terms: &Terms) -> Terms {
+    let mut all = terms.clone();
+    let Some(shared) = of(state, terms) else { return all };
+    or(&mut all.max_budget, shared.max_budget.as_ref());
+    or(&mut all.soft_budget, shared.soft_budget.as_ref());
+    or(&mut all.budget_duration, shared.budget_duration.as_ref());
+    or(&mut all.temporary, shared.temporary.as_ref());
+    or(&mut all.strict, shared.strict.as_ref());
+    or(&mut all.throttle, shared.throttle.as_ref());
+    or(&mut all.on_loss, shared.on_loss.as_ref());
+    or(&mut all.rpm, shared.rpm.as_ref());
+    or(&mut all.tpm, shared.tpm.as_ref());
+    or(&mut all.parallel, shared.parallel.as_ref());
+    if all.windows.is_empty() {
+        all.windows.clone_from(&shared.windows);
+    }
+    add(&mut all.model_budgets, &shared.model_budgets);
+    add(&mut all.model_rpm, &shared.model_rpm);
+    add(&mut all.model_tpm, &shared.model_tpm);
+    for name in ["tpd_limit", "rpm_limit_type", "tpm_limit_type"] {
+        if let (false, Some(text)) = (all.other.contains_key(name), shared.other.get(name)) {
+            all.other.insert(name.to_owned(), text.clone());
+        }
+    }
+    all
+}
+
+fn of<'s>(state: &'s State, terms: &Terms) -> Option<&'s Terms> {
+    state.entity(Kind::Budget, terms.budget_id.as_ref()?).map(|budget| &budget.terms)
+}
+
+fn or<T: Clone>(own: &mut Option<T>, shared: Option<&T>) {
+    if own.is_none() {
+        *own = shared.cloned();
+    }
+}
+
+fn add<T: Clone>(own: &mut BTreeMap<String, T>, shared: &BTreeMap<String, T>) {
+    for (name, value) in shared {
+        own.entry(name.clone()).or_insert_with(|| value.clone());
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use dunlin_state::Entity;
+    use dunlin_types::{NanoUsd, UnixMillis};
+
+    use super::*;
+    use crate::rights::tests::made;
+    use crate::row::tests::state_after;
+
+    /// A state with one shared budget `b`.
+    pub(crate) fn state_with(terms: Terms) -> State {
+        let name = "b".to_owned();
+        let budget = Entity { kind: Kind::Budget, name, terms, ..Entity::default() };
+        state_after([made(budget, Vec::new())])
+    }
+
+    /// Terms that refer to it.
+    pub(crate) fn referring() -> Terms {
+        Terms { budget_id: Some("b".to_owned()), ..Terms::default() }
+    }
+
+    fn map<T>(name: &str, limit: T) -> BTreeMap<String, T> {
+        BTreeMap::from([(name.to_owned(), limit)])
+    }
+
+    #[test]
+    fn what_is_ones_own_holds_before_what_is_shared_as_requests_are_checked() {
+        let shared = Terms {
+            max_budget: Some(NanoUsd(9)),
+            rpm: Some(9),
+            parallel: Some(9),
+            strict: Some(true),
+            model_rpm: [map("a", 9), map("b", 9)].into_iter().flatten().collect(),
+            windows: map("1d", NanoUsd(9)),
+            ..Terms::default()
+        };
+        let state = state_with(shared);
+        let own = Terms {
+            rpm: Some(5),
+            model_rpm: map("a", 5),
+            windows: map("1h", NanoUsd(5)),
+            ..referring()
+        };
+        let held = in_force(&state, &own);
+        assert_eq!((held.max_budget, held.rpm), (Some(NanoUsd(9)), Some(5)));
+        assert_eq!((held.parallel, held.strict), (Some(9), Some(true)));
+        assert_eq!(
+            held.windows, own.windows,
+            "one of its own, and the shared ones are not looked at"
+        );
+        // What requests are checked by says the same.
+        let key = dunlin_state::Key { terms: own, ..crate::row::tests::bare("sk-abcd") };
+        let payers = state.payers(&std::sync::Arc::new(key));
+        let payer = payers.last().expect("the key itself");
+        assert_eq!((payer.rpm(), payer.parallel()), (held.rpm, held.parallel));
+        for model in ["a", "b", "c"] {
+            assert_eq!(payer.model_limits(model).0, held.model_rpm.get(model).copied(), "{model}");
+        }
+        let budgets = payer.budgets("a", UnixMillis(0));
+        let limits: Vec<_> = budgets.iter().map(|budget| (budget.limit, budget.strict)).collect();
+        assert_eq!(limits, [(NanoUsd(9), true), (NanoUsd(5), true)]);
+        assert_eq!(in_force(&state, &Terms::default()), Terms::default());
+    }
+
+    #[test]
+    fn a_shared_budget_decides_about_what_it_sets() {
+        let shared = Terms { max_budget: Some(NanoUsd(9)), rpm: Some(9), ..Terms::default() };
+        for (field, governed) in [
+            ("max_budget", true),
+            ("budget_duration", true),
+            ("rpm_limit", true),
+            ("rpm_limit_type", true),
+            ("tpm_limit", false),
+            ("budget_limits", false),
+            ("models", false),
+        ] {
+            assert_eq!(governs(&shared, field), governed, "{field}");
+        }
+    }
+}
