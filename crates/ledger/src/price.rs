@@ -114,6 +114,34 @@ impl Price {
         Cost::of(&parts, self.adjustment)
     }
 
+    /// Whether what is sent is charged by its seconds.
+    #[must_use]
+    pub fn has_seconds_sent(&self) -> bool {
+        self.units.second_in > PicoUsd(0)
+    }
+
+    /// Whether what is made is charged by its seconds.
+    #[must_use]
+    pub fn has_seconds_made(&self) -> bool {
+        self.units.second_out > PicoUsd(0)
+    }
+
+    /// Whether an answer is charged by the time that it takes: nothing of its tokens is, as operators
+    /// price what they rent by the hour.
+    #[must_use]
+    pub fn is_of_time(&self) -> bool {
+        self.has_seconds_sent() && self.has_no_tokens()
+    }
+
+    /// Whether pictures are charged by what LiteLLM calls their input alone: that rate is for each that
+    /// is made.
+    #[must_use]
+    pub fn is_of_pictures(&self) -> bool {
+        let none_made = [self.units.image_out, self.units.pixel_out] == [PicoUsd(0); 2];
+        let sent = [self.units.image_in, self.units.pixel_in] != [PicoUsd(0); 2];
+        sent && none_made && self.has_no_tokens()
+    }
+
     /// The usual rates of short prompts, input and output, for people.
     #[must_use]
     pub fn listed(&self) -> (PicoUsd, PicoUsd) {
@@ -134,9 +162,13 @@ impl Price {
         &band.unwrap_or(&bands[0]).rates
     }
 
-    fn is_nothing(&self) -> bool {
+    fn has_no_tokens(&self) -> bool {
         let no_tokens = |band: &Band| band.rates == TokenRates::default();
-        self.bands.iter().flatten().all(no_tokens) && self.units == UnitRates::default()
+        self.bands.iter().flatten().all(no_tokens)
+    }
+
+    fn is_nothing(&self) -> bool {
+        self.has_no_tokens() && self.units == UnitRates::default()
     }
 }
 

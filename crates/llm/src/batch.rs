@@ -79,7 +79,8 @@ pub fn used_in_line(line: &[u8]) -> Option<(Usage, bool)> {
     let body: PeekBody<'_> = serde_json::from_str(text).ok()?;
     let counted = body
         .usage
-        .and_then(|counted| usage::read(counted.get()).or_else(|| responses::read_usage(counted)));
+        .and_then(|counted| usage::read(counted.get()).or_else(|| responses::read_usage(counted)))
+        .and_then(Usage::if_credible);
     if let Some(counted) = counted {
         return Some((counted, false));
     }
@@ -146,6 +147,10 @@ mod tests {
             output_file_id: Some("file-2".to_owned()),
         };
         assert_eq!(KeptBatch::read(text.as_bytes()), Some(done.clone()));
+        for over in ["failed", "expired", "cancelled"] {
+            let said = KeptBatch::read(text.replace("completed", over).as_bytes());
+            assert_eq!(said, Some(done.clone()), "{over}: what it has answered is charged");
+        }
         let open = text.replace("completed", "in_progress").replace("\"file-2\"", "null");
         let expected = KeptBatch { finished: false, output_file_id: None, ..done };
         assert_eq!(KeptBatch::read(open.as_bytes()), Some(expected));

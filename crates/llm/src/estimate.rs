@@ -162,7 +162,7 @@ impl<'de> Visitor<'de> for TextBytesVisitor {
     }
 }
 
-/// Whether the member of this name holds a model's words.
+/// Whether the member of this name holds a model's words: seals are none.
 struct WrittenByModel(bool);
 
 impl<'de> Deserialize<'de> for WrittenByModel {
@@ -181,6 +181,9 @@ impl Visitor<'_> for NameVisitor {
     }
 
     fn visit_str<E: Error>(self, name: &str) -> Result<Self::Value, E> {
-        Ok(WrittenByModel(!matches!(name, "role" | "id" | "type")))
+        Ok(WrittenByModel(!matches!(
+            name,
+            "role" | "id" | "type" | "signature" | "thoughtSignature"
+        )))
     }
 }

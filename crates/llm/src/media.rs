@@ -9,6 +9,7 @@ use serde_json::value::RawValue;
 use crate::endpoint::Endpoint;
 use crate::reply::ChatReply;
 use crate::request::ChatRequest;
+use crate::sound;
 
 /// Counts of such things.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -17,8 +18,12 @@ pub struct Media {
     pub pictures: u64,
     /// Pixels of one of them, as they were asked for.
     pub pixels: u64,
-    /// Milliseconds of sound heard, rounded up.
+    /// Milliseconds of sound heard, rounded up, as the answer says.
     pub millis: u64,
+    /// Milliseconds of the sound that was sent to be heard, as its file says: see [`sound`].
+    pub millis_sent: u64,
+    /// Milliseconds of sound made, as its file says.
+    pub millis_made: u64,
     /// Characters spoken.
     pub characters: u64,
     /// Queries that documents were ranked by, or what the provider counts for them.
@@ -85,11 +90,14 @@ struct SearchUsage {
 
 #[derive(Deserialize)]
 struct ServerTools {
+    #[serde(default, deserialize_with = "crate::lenient::count")]
     web_search_requests: Option<u64>,
 }
 
 /// OpenAI's item of a search.
 const SEARCH_ITEM: &str = "web_search_call";
+/// OpenAI's words for where an answer has something from.
+const CITATION: &[u8] = b"\"url_citation\"";
 
 /// What a client says of a picture that it wants made.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -162,9 +170,12 @@ impl Media {
             | Endpoint::Messages
             | Endpoint::Moderations
             | Endpoint::Responses
-            | Endpoint::StreamGenerateContent
-            | Endpoint::Transcriptions
-            | Endpoint::Translations => Self::default(),
+            | Endpoint::StreamGenerateContent => Self::default(),
+            Endpoint::Transcriptions | Endpoint::Translations => {
+                let file = request.file().unwrap_or_default();
+                let millis_sent = sound::millis(file, file.len() as u64);
+                Self { millis_sent, ..Self::default() }
+            }
         }
     }
 
@@ -188,8 +199,8 @@ impl Media {
                     parse(body).and_then(|peek: PeekRank| peek.meta?.billed_units?.search_units);
                 Self { queries: units.map_or(self.queries, whole), ..self }
             }
-            Endpoint::ChatCompletions
-            | Endpoint::Completions
+            Endpoint::ChatCompletions => self.cited(body).searched(body),
+            Endpoint::Completions
             | Endpoint::GenerateContent
             | Endpoint::Messages
             | Endpoint::Responses => self.searched(body),
@@ -209,6 +220,14 @@ impl Media {
         }
         let response = parse(event).map(|event: PeekEvent<'_>| event.response.get().as_bytes());
         self.searched(response.unwrap_or(event))
+    }
+
+    /// The same with what a chat of OpenAI's says of searches: it counts none, but cites what was found,
+    /// which is charged as one.
+    #[must_use]
+    pub fn cited(self, body: &[u8]) -> Self {
+        let cites = self.web_searches == 0 && memchr::memmem::find(body, CITATION).is_some();
+        Self { web_searches: if cites { 1 } else { self.web_searches }, ..self }
     }
 
     fn searched(self, body: &[u8]) -> Self {
@@ -290,6 +309,12 @@ mod tests {
                 Media { web_searches: 4, ..none },
             ),
             (Endpoint::ChatCompletions, r#"{"choices":[]}"#, none),
+            (
+                Endpoint::ChatCompletions,
+                r#"{"choices":[{"message":{"annotations":[{"type":"url_citation"},{"type":"url_citation"}]}}]}"#,
+                Media { web_searches: 1, ..none },
+            ),
+            (Endpoint::Messages, r#"{"content":[{"type":"url_citation"}]}"#, none),
             (
                 Endpoint::Responses,
                 r#"{"output":[{"type":"web_search_call"},{"type":"message"},{"type":"web_search_call"}]}"#,

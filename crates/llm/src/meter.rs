@@ -14,12 +14,18 @@ use crate::json;
 use crate::sse::{self, MAX_FRAME_BYTES, Splitter};
 
 mod counts;
+mod course;
+mod written;
 
 use counts::Counts;
+use course::Course;
 
 /// A longer answer in one piece, or a longer event, passes without being metered: the last event of
 /// OpenAI's responses repeats all of them.
 pub const MAX_METERED_BYTES: usize = 8 << 20;
+
+/// A frame of a stream that counts nothing, in a form that is not known, is taken for a token.
+const BYTES_A_FRAME: u64 = 4;
 
 /// The meter of one answer.
 #[derive(Debug)]
@@ -28,6 +34,10 @@ pub struct Meter {
     counts: Counts,
     model: Option<String>,
     frames: u64,
+    /// Bytes of text, and those of them that came after the last count.
+    text_bytes: u64,
+    uncounted: u64,
+    course: Course,
 }
 
 /// How an answer is cut into JSON texts.
@@ -62,7 +72,15 @@ impl Meter {
             kind if kind.ends_with("json") => Form::Json(BytesMut::new()),
             _ => Form::Media,
         };
-        Self { form, counts: Counts::of_headers(headers), model: None, frames: 0 }
+        Self {
+            form,
+            counts: Counts::of_headers(headers),
+            model: None,
+            frames: 0,
+            text_bytes: 0,
+            uncounted: 0,
+            course: Course::default(),
+        }
     }
 
     /// Looks at the next bytes.
@@ -84,7 +102,7 @@ impl Meter {
         match std::mem::replace(&mut self.form, Form::Media) {
             Form::Json(held) => self.json(&held),
             Form::Events(mut splitter) => self.frame(splitter.rest()),
-            Form::Lines(held) => self.text(&held),
+            Form::Lines(held) => self.read(&held),
             form @ (Form::Amazon(_) | Form::Media | Form::Blind) => self.form = form,
         }
     }
@@ -105,6 +123,36 @@ impl Meter {
     #[must_use]
     pub fn frames(&self) -> u64 {
         self.frames
+    }
+
+    /// Bytes of text so far, and how many of them came after the last count. What is in no form that
+    /// is known has as many as its frames are taken for.
+    #[must_use]
+    pub fn text(&self) -> (u64, u64) {
+        match self.text_bytes {
+            0 if self.usage().is_none() => {
+                (self.frames * BYTES_A_FRAME, self.frames * BYTES_A_FRAME)
+            }
+            all => (all, self.uncounted),
+        }
+    }
+
+    /// The event in which a stream says that it has failed.
+    #[must_use]
+    pub fn failure(&self) -> Option<&str> {
+        self.course.failure()
+    }
+
+    /// Whether a stream ended without the event that ends it, in a dialect that has one.
+    #[must_use]
+    pub fn is_cut(&self) -> bool {
+        self.course.is_cut()
+    }
+
+    /// Whether the answer is a sound, a picture or the like, of which it reads nothing.
+    #[must_use]
+    pub fn is_of_media(&self) -> bool {
+        matches!(self.form, Form::Media)
     }
 
     /// Whether it cannot know what was used.
@@ -129,9 +177,15 @@ impl Meter {
     fn frame(&mut self, frame: Bytes) {
         let (frame, data) = sse::in_one_line(frame);
         if let Some(data) = data {
-            self.frames += 1;
-            self.text(&frame[data.range()]);
+            self.event(&frame[data.range()]);
         }
+    }
+
+    /// One of the texts of a stream.
+    fn event(&mut self, text: &[u8]) {
+        self.frames += 1;
+        self.course.event(text);
+        self.read(text);
     }
 
     fn lines(&mut self, read: &Bytes) -> bool {
@@ -144,8 +198,7 @@ impl Meter {
             if line.len() > MAX_FRAME_BYTES {
                 return false;
             }
-            self.frames += 1;
-            self.text(&line);
+            self.event(&line);
         }
         let fits = held.len() <= MAX_FRAME_BYTES;
         self.form = Form::Lines(held);
@@ -169,8 +222,10 @@ impl Meter {
                 break;
             }
             let frame = held.split_to(length);
-            self.frames += 1;
-            self.text(&frame[payload]);
+            if memchr::memmem::find(&frame[PRELUDE..payload.start], b":exception-type").is_some() {
+                self.course.fail(&frame[payload.clone()]);
+            }
+            self.event(&frame[payload]);
         }
         self.form = Form::Amazon(held);
         true
@@ -180,31 +235,42 @@ impl Meter {
     fn json(&mut self, body: &[u8]) {
         let is_array = body.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'[');
         if !is_array {
-            return self.text(body);
+            return self.read(body);
         }
         for item in serde_json::from_slice::<Vec<&RawValue>>(body).unwrap_or_default() {
-            self.text(item.get().as_bytes());
+            self.read(item.get().as_bytes());
         }
     }
 
-    fn text(&mut self, text: &[u8]) {
-        if let Ok(text) = str::from_utf8(text) {
-            self.object(text, true);
-        }
+    fn read(&mut self, text: &[u8]) {
+        let Ok(text) = str::from_utf8(text) else { return };
+        let written = self.text_bytes;
+        let counts = self.object(text, true);
+        let written = self.text_bytes - written;
+        self.uncounted = if counts { 0 } else { self.uncounted + written };
     }
 
-    /// Reads the members of an object, and of those that events wrap theirs in.
-    fn object(&mut self, text: &str, wraps: bool) {
+    /// Reads the members of an object, and of those that events wrap theirs in. Whether they count
+    /// what was used.
+    fn object(&mut self, text: &str, wraps: bool) -> bool {
+        let mut counts = false;
         for member in json::members(text).unwrap_or_default() {
-            match &*member.name {
+            if wraps {
+                self.text_bytes += written::bytes(&member.name, member.value);
+            }
+            counts |= match &*member.name {
                 "model" | "modelVersion" => {
                     let model = json::string(member.value).filter(|model| !model.is_empty());
                     self.model = model.map(Into::into).or(self.model.take());
+                    false
                 }
-                "response" | "message" | "delta" if wraps => self.object(member.value, false),
+                "response" | "message" | "delta" | "interaction" if wraps => {
+                    self.object(member.value, false)
+                }
                 name => self.counts.read(name, member.value),
-            }
+            };
         }
+        counts
     }
 }
 

@@ -133,6 +133,13 @@ pub(crate) fn text_field<'a>(body: &'a [u8], content_type: &str, name: &str) -> 
     Some(value).filter(|value| value.len() <= MAX_FIELD_BYTES).and_then(|v| str::from_utf8(v).ok())
 }
 
+/// The content of the first file.
+pub(crate) fn file<'a>(body: &'a [u8], content_type: &str) -> Option<&'a [u8]> {
+    let parts = split(body, boundary(content_type)?).ok()?;
+    let part = parts.iter().find(|part| part.is_file)?;
+    body.get(part.value.range())
+}
+
 /// A form with files, for who knows its fields.
 #[derive(Clone, Debug)]
 pub struct Upload {

@@ -10,6 +10,7 @@ mod embeddings;
 mod error;
 mod frame;
 mod reply;
+mod whole;
 mod write;
 mod writer;
 
@@ -17,6 +18,7 @@ pub use deltas::DeltaReader;
 pub use error::{ErrorBody, UpstreamError};
 pub use frame::read_frame;
 pub use reply::read_reply;
+pub use whole::frames_of_reply;
 pub use write::{ChatStyle, write_chat};
 
 pub(crate) use chat::{read_chat, read_defaults, read_text_prompt};

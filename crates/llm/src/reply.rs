@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 
 use crate::anthropic;
 use crate::endpoint::{Dialect, Endpoint, Stamp};
-use crate::estimate::{output_bytes, tokens_in};
+use crate::estimate::{output_bytes, tokens_in, words_in};
 use crate::form::{Reply, Vectors};
 use crate::json::{Span, splice_string, string};
 use crate::openai;
@@ -63,6 +63,9 @@ struct Peek<'a> {
     model: Option<&'a RawValue>,
     #[serde(borrow)]
     choices: Option<&'a RawValue>,
+    /// What was heard.
+    #[serde(borrow)]
+    text: Option<&'a RawValue>,
     #[serde(borrow)]
     id: Option<&'a RawValue>,
     #[serde(borrow)]
@@ -81,7 +84,7 @@ impl ChatReply {
         let peek: Peek<'_> = serde_json::from_str(text)
             .map_err(|error| BadReply::NotAnObject { reason: error.to_string() })?;
         let model = peek.model.map(|model| Span::of(model.get(), text));
-        let output = peek.choices.map(|choices| Span::of(choices.get(), text));
+        let output = peek.choices.or(peek.text).map(|choices| Span::of(choices.get(), text));
         let id = peek.id.and_then(|id| string(id.get())).map(|id| id.into());
         let usage = peek.usage.and_then(|usage| usage::read(usage.get()));
         let tier = Tier::of(peek.service_tier);
@@ -191,7 +194,7 @@ impl ChatReply {
             Body::Bytes { dialect, bytes, output: Some(span), .. } => {
                 let read = match dialect {
                     Dialect::Anthropic => anthropic::output_bytes,
-                    Dialect::Gemini | Dialect::OpenAi => output_bytes,
+                    Dialect::Gemini | Dialect::OpenAi => written,
                     Dialect::Responses => responses::output_bytes,
                 };
                 std::str::from_utf8(&bytes[span.range()]).map_or(0, read)
@@ -200,6 +203,11 @@ impl ChatReply {
             Body::Form(reply) => reply.output_bytes(),
         })
     }
+}
+
+/// The bytes of text in `choices`, or in a text that was heard.
+fn written(output: &str) -> u64 {
+    if output.starts_with('"') { words_in(output) } else { output_bytes(output) }
 }
 
 impl From<Reply> for ChatReply {

@@ -161,6 +161,11 @@ impl ChatRequest {
         multipart::text_field(&self.body, self.content_type.as_deref()?, name)
     }
 
+    /// The file that it uploads.
+    pub(crate) fn file(&self) -> Option<&[u8]> {
+        multipart::file(&self.body, self.content_type.as_deref()?)
+    }
+
     /// The service tier it asks for.
     #[must_use]
     pub fn service_tier(&self) -> Option<Tier> {

@@ -11,12 +11,16 @@ pub(crate) fn read(text: &str) -> Option<Usage> {
 
 #[derive(Deserialize)]
 pub(crate) struct Wire {
+    #[serde(default, deserialize_with = "crate::lenient::count")]
     prompt_tokens: Option<u64>,
+    #[serde(default, deserialize_with = "crate::lenient::count")]
     completion_tokens: Option<u64>,
     prompt_tokens_details: Option<Details>,
     completion_tokens_details: Option<Details>,
     /// The names of the newer endpoints, of pictures and of sound.
+    #[serde(default, deserialize_with = "crate::lenient::count")]
     input_tokens: Option<u64>,
+    #[serde(default, deserialize_with = "crate::lenient::count")]
     output_tokens: Option<u64>,
     #[serde(alias = "input_token_details")]
     input_tokens_details: Option<Details>,
@@ -28,17 +32,24 @@ pub(crate) struct Wire {
 
 #[derive(Deserialize)]
 struct ServerTools {
+    #[serde(default, deserialize_with = "crate::lenient::count")]
     web_search_requests: Option<u64>,
 }
 
 #[derive(Deserialize, Default)]
 struct Details {
+    #[serde(default, deserialize_with = "crate::lenient::count")]
     cached_tokens: Option<u64>,
+    #[serde(default, deserialize_with = "crate::lenient::count")]
     cache_write_tokens: Option<u64>,
     /// LiteLLM's name, in answers of gateways behind this one.
+    #[serde(default, deserialize_with = "crate::lenient::count")]
     cache_creation_tokens: Option<u64>,
+    #[serde(default, deserialize_with = "crate::lenient::count")]
     audio_tokens: Option<u64>,
+    #[serde(default, deserialize_with = "crate::lenient::count")]
     image_tokens: Option<u64>,
+    #[serde(default, deserialize_with = "crate::lenient::count")]
     reasoning_tokens: Option<u64>,
 }
 

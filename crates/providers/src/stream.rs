@@ -5,7 +5,7 @@ use std::ops::ControlFlow::{self, Break, Continue};
 use bytes::Bytes;
 use dunlin_llm::edit::renamed;
 use dunlin_llm::form::Delta;
-use dunlin_llm::openai::{DeltaReader, read_frame};
+use dunlin_llm::openai::{DeltaReader, frames_of_reply, read_frame};
 use dunlin_llm::sse::{FrameTooLong, Splitter};
 use dunlin_llm::{BadFrame, ChatRequest, StreamEvent, responses};
 
@@ -105,10 +105,19 @@ impl ReadFrame for OpenAiStream {
     }
 
     fn close(&mut self, rest: Bytes, events: &mut Vec<StreamEvent>) -> Result<(), StreamError> {
-        // Some servers close right behind the word, without the blank line.
         if matches!(self.form, Form::Responses) {
             return Err(StreamError::Cut);
         }
+        // Some answer at once where a stream was asked for.
+        if let Some(whole) = frames_of_reply(&rest) {
+            for frame in whole {
+                if self.read(frame, events)?.is_break() {
+                    break;
+                }
+            }
+            return Ok(());
+        }
+        // Some servers close right behind the word, without the blank line.
         let rest = rest.trim_ascii();
         if rest != b"data: [DONE]" {
             // Half a frame is a cut, not nonsense.

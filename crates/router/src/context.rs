@@ -6,13 +6,14 @@ use dunlin_llm::{Media, Tier};
 /// How a request was served. `by_picture`: the price is that of one size and quality of pictures.
 #[must_use]
 pub fn context(media: Media, tier: Option<Tier>, by_picture: bool) -> Context {
-    let Media { pictures, pixels, millis, characters, queries, web_searches } = media;
+    let Media { pictures, pixels, characters, queries, web_searches, .. } = media;
     let units = Units {
         images_out: pictures,
         // Price lists write what a picture of one size costs as if it was sent.
         images_in: if by_picture { pictures } else { 0 },
         pixels_in: if by_picture { pictures.saturating_mul(pixels) } else { 0 },
-        millis_in: millis,
+        millis_in: media.millis,
+        millis_out: media.millis_made,
         characters_in: characters,
         queries,
         web_searches,

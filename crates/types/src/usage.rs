@@ -35,10 +35,55 @@ pub struct Usage {
     pub queries: u64,
 }
 
+/// No request has more tokens than this of any kind: the largest contexts have ten million.
+pub const MOST_TOKENS: Tokens = Tokens(100_000_000);
+/// Nor more searches, pages or queries.
+pub const MOST_OTHERS: u64 = 1_000_000;
+
 impl Usage {
+    /// The same, unless it counts what no request can have used.
+    #[must_use]
+    pub fn if_credible(self) -> Option<Self> {
+        let tokens = [
+            self.prompt,
+            self.cached,
+            self.cache_write,
+            self.cache_write_1h,
+            self.prompt_audio,
+            self.prompt_image,
+            self.completion,
+            self.reasoning,
+            self.completion_audio,
+            self.completion_image,
+        ];
+        let others = [self.web_searches, self.pages, self.queries];
+        let is_credible = tokens.into_iter().all(|tokens| tokens <= MOST_TOKENS)
+            && others.into_iter().all(|count| count <= MOST_OTHERS);
+        is_credible.then_some(self)
+    }
+
     /// Prompt and completion together.
     #[must_use]
     pub fn total(&self) -> Tokens {
         self.prompt + self.completion
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_no_request_can_have_used_is_not_believed() {
+        let most = Usage { prompt: MOST_TOKENS, completion: MOST_TOKENS, ..Usage::default() };
+        assert_eq!(most.if_credible(), Some(most));
+        for absurd in [
+            Usage { completion: Tokens(MOST_TOKENS.0 + 1), ..Usage::default() },
+            Usage { prompt: Tokens(u64::MAX), ..Usage::default() },
+            Usage { cached: Tokens(u64::MAX), ..Usage::default() },
+            Usage { web_searches: MOST_OTHERS + 1, ..Usage::default() },
+        ] {
+            assert_eq!(absurd.if_credible(), None, "{absurd:?}");
+        }
     }
 }

@@ -8,9 +8,13 @@ use serde_json::{Value, json};
 /// A `usage` member. A stream says it in parts: later ones replace what they name.
 #[derive(Clone, Copy, Debug, Default, Deserialize)]
 pub(super) struct Wire {
+    #[serde(default, deserialize_with = "crate::lenient::count")]
     input_tokens: Option<u64>,
+    #[serde(default, deserialize_with = "crate::lenient::count")]
     output_tokens: Option<u64>,
+    #[serde(default, deserialize_with = "crate::lenient::count")]
     cache_creation_input_tokens: Option<u64>,
+    #[serde(default, deserialize_with = "crate::lenient::count")]
     cache_read_input_tokens: Option<u64>,
     cache_creation: Option<Creation>,
     output_tokens_details: Option<Details>,
@@ -19,17 +23,21 @@ pub(super) struct Wire {
 
 #[derive(Clone, Copy, Debug, Default, Deserialize)]
 struct ServerTools {
+    #[serde(default, deserialize_with = "crate::lenient::count")]
     web_search_requests: Option<u64>,
 }
 
 #[derive(Clone, Copy, Debug, Default, Deserialize)]
 struct Creation {
+    #[serde(default, deserialize_with = "crate::lenient::count")]
     ephemeral_5m_input_tokens: Option<u64>,
+    #[serde(default, deserialize_with = "crate::lenient::count")]
     ephemeral_1h_input_tokens: Option<u64>,
 }
 
 #[derive(Clone, Copy, Debug, Default, Deserialize)]
 struct Details {
+    #[serde(default, deserialize_with = "crate::lenient::count")]
     thinking_tokens: Option<u64>,
 }
 

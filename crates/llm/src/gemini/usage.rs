@@ -7,11 +7,17 @@ use serde_json::{Value, json};
 #[derive(Deserialize, Default)]
 #[serde(rename_all = "camelCase", default)]
 pub(super) struct Wire {
+    #[serde(default, deserialize_with = "crate::lenient::count")]
     prompt_token_count: Option<u64>,
+    #[serde(default, deserialize_with = "crate::lenient::count")]
     tool_use_prompt_token_count: Option<u64>,
+    #[serde(default, deserialize_with = "crate::lenient::count")]
     cached_content_token_count: Option<u64>,
+    #[serde(default, deserialize_with = "crate::lenient::count")]
     candidates_token_count: Option<u64>,
+    #[serde(default, deserialize_with = "crate::lenient::count")]
     thoughts_token_count: Option<u64>,
+    #[serde(default, deserialize_with = "crate::lenient::count")]
     total_token_count: Option<u64>,
     prompt_tokens_details: Option<Vec<Modality>>,
     candidates_tokens_details: Option<Vec<Modality>>,
@@ -21,6 +27,7 @@ pub(super) struct Wire {
 #[serde(rename_all = "camelCase", default)]
 struct Modality {
     modality: Option<String>,
+    #[serde(default, deserialize_with = "crate::lenient::count")]
     token_count: Option<u64>,
 }
 

@@ -4,6 +4,8 @@ use dunlin_types::{Tokens, Usage};
 use http::HeaderMap;
 use serde_json::Value;
 
+use crate::lenient::count;
+
 /// What was said so far. Some count the cache apart from the prompt, some within it.
 #[derive(Debug, Default)]
 pub(super) struct Counts {
@@ -41,6 +43,8 @@ const USAGE: &[Name] = &[
     ("cacheWriteInputTokens", |c| &mut c.written_apart),
     ("input_tokens", |c| &mut c.prompt),
     ("output_tokens", |c| &mut c.completion),
+    ("total_cached_tokens", |c| &mut c.cached),
+    ("total_thought_tokens", |c| &mut c.reasoning),
     ("cache_read_input_tokens", |c| &mut c.cached_apart),
     ("cache_creation_input_tokens", |c| &mut c.written_apart),
     ("cache_creation.ephemeral_1h_input_tokens", |c| &mut c.written_1h),
@@ -51,6 +55,7 @@ const USAGE: &[Name] = &[
     ("input_token_details.image_tokens", |c| &mut c.prompt_image),
     ("output_tokens_details.reasoning_tokens", |c| &mut c.reasoning),
     ("output_tokens_details.thinking_tokens", |c| &mut c.reasoning),
+    ("output_tokens_details.image_tokens", |c| &mut c.completion_image),
     ("output_token_details.audio_tokens", |c| &mut c.completion_audio),
     ("server_tool_use.web_search_requests", |c| &mut c.web_searches),
     ("billed_units.search_units", |c| &mut c.queries),
@@ -105,36 +110,38 @@ impl Counts {
         counts
     }
 
-    /// Takes a member of an answer, if it counts something.
-    pub(super) fn read(&mut self, name: &str, value: &str) {
+    /// Takes a member of an answer; whether it counts something.
+    pub(super) fn read(&mut self, name: &str, value: &str) -> bool {
         let names = match name {
             "usage" => USAGE,
             "usageMetadata" => return self.gemini(value),
             "meta" => META,
             "usage_info" => DOCUMENTS,
             "amazon-bedrock-invocationMetrics" => INVOCATION,
-            "prompt_eval_count" => return set(&mut self.prompt, value.parse().ok()),
-            "eval_count" => return set(&mut self.completion, value.parse().ok()),
-            _ => return,
+            "prompt_eval_count" => return set(&mut self.prompt, number(value)),
+            "eval_count" => return set(&mut self.completion, number(value)),
+            _ => return false,
         };
-        let Ok(value) = serde_json::from_str::<Value>(value) else { return };
-        let names = if value["prompt_tokens"].is_u64() { OPENAI } else { names };
-        for (path, count) in names {
-            set(count(self), at(&value, path));
+        let Ok(value) = serde_json::from_str::<Value>(value) else { return false };
+        let names = if at(&value, "prompt_tokens").is_some() { OPENAI } else { names };
+        let mut counts = false;
+        for (path, of) in names {
+            counts |= set(of(self), at(&value, path));
         }
+        // Google's interactions count thoughts and the prompts of tools apart, too.
+        counts |= set(&mut self.prompt, sum(&value, "total_input_tokens", "total_tool_use_tokens"));
+        let written = sum(&value, "total_output_tokens", "total_thought_tokens");
+        set(&mut self.completion, written) | counts
     }
 
     /// Thoughts and the prompts of tools are counted apart from what they belong to.
-    fn gemini(&mut self, value: &str) {
-        let Ok(value) = serde_json::from_str::<Value>(value) else { return };
-        let sum = |a: &str, b: &str| match (at(&value, a), at(&value, b)) {
-            (None, None) => None,
-            (a, b) => Some(a.unwrap_or(0).saturating_add(b.unwrap_or(0))),
-        };
-        set(&mut self.prompt, sum("promptTokenCount", "toolUsePromptTokenCount"));
-        set(&mut self.completion, sum("candidatesTokenCount", "thoughtsTokenCount"));
+    fn gemini(&mut self, value: &str) -> bool {
+        let Ok(value) = serde_json::from_str::<Value>(value) else { return false };
+        set(&mut self.prompt, sum(&value, "promptTokenCount", "toolUsePromptTokenCount"));
         set(&mut self.cached, at(&value, "cachedContentTokenCount"));
         set(&mut self.reasoning, at(&value, "thoughtsTokenCount"));
+        // The first pieces of some streams count the prompt alone.
+        set(&mut self.completion, sum(&value, "candidatesTokenCount", "thoughtsTokenCount"))
     }
 
     pub(super) fn usage(&self) -> Option<Usage> {
@@ -161,13 +168,25 @@ impl Counts {
     }
 }
 
-fn set(count: &mut Option<u64>, said: Option<u64>) {
+fn set(count: &mut Option<u64>, said: Option<u64>) -> bool {
     *count = said.or(*count);
+    said.is_some()
 }
 
-/// The count at a path of names; some providers write whole numbers as `3.0`.
+/// Two counts of the same kind, as far as they are there.
+fn sum(value: &Value, a: &str, b: &str) -> Option<u64> {
+    match (at(value, a), at(value, b)) {
+        (None, None) => None,
+        (a, b) => Some(a.unwrap_or(0).saturating_add(b.unwrap_or(0))),
+    }
+}
+
+fn number(text: &str) -> Option<u64> {
+    count(&mut serde_json::Deserializer::from_str(text)).ok()?
+}
+
+/// The count at a path of names.
 fn at(value: &Value, path: &str) -> Option<u64> {
     let found = path.split('.').try_fold(value, |value, name| value.get(name))?;
-    let whole = |number: f64| (number >= 0.0 && number.fract() == 0.0).then(|| format!("{number}"));
-    found.as_u64().or_else(|| whole(found.as_f64()?)?.parse().ok())
+    count(found).ok()?
 }

@@ -98,6 +98,21 @@ const ANSWERS: &[(&str, &str, Option<&str>, Option<Counted>)] = &[
         None,
         Some([3, 0, 0, 4, 0]),
     ),
+    (
+        SSE,
+        "data: {\"event_type\":\"content.delta\",\"delta\":{\"type\":\"text\",\"text\":\"hi\"}}\n\n\
+         data: {\"event_type\":\"interaction.complete\",\"interaction\":{\"model\":\"gemini\",\
+         \"usage\":{\"total_input_tokens\":9,\"total_output_tokens\":3,\"total_thought_tokens\":2,\
+         \"total_cached_tokens\":4,\"total_tokens\":14}}}\n\n",
+        Some("gemini"),
+        Some([9, 4, 0, 5, 2]),
+    ),
+    (
+        JSON,
+        r#"{"usage":{"prompt_tokens":9.0,"completion_tokens":"3"}}"#,
+        None,
+        Some([9, 0, 0, 3, 0]),
+    ),
     (JSON, r#"{"object":"list","data":[]}"#, None, None),
     (JSON, r#"{"usage":"none","model":7}"#, None, None),
     (JSON, "not json", None, None),
@@ -162,6 +177,58 @@ fn amazons_frames_and_headers_are_read() {
     said.insert("x-amzn-bedrock-input-token-count", HeaderValue::from_static("6"));
     said.insert("x-amzn-bedrock-output-token-count", HeaderValue::from_static("8"));
     assert_eq!(counted(&Meter::new(&said)), Some([6, 0, 0, 8, 0]));
+}
+
+const CLAUDE_BEGUN: &str = "data: {\"type\":\"message_start\",\"message\":{\"model\":\"claude\",\
+    \"content\":[],\"usage\":{\"input_tokens\":2,\"output_tokens\":1}}}\n\n\
+    data: {\"type\":\"content_block_delta\",\"delta\":{\"type\":\"text_delta\",\"text\":\"twelve bytes\"}}\n\n\
+    data: {\"type\":\"content_block_delta\",\"delta\":{\"type\":\"signature_delta\",\"signature\":\"abcd\"}}\n\n";
+const CLAUDE_COUNTED: &str =
+    "data: {\"type\":\"message_delta\",\"delta\":{},\"usage\":{\"output_tokens\":4}}\n\n";
+
+#[test]
+fn text_is_counted_in_all_words_and_apart_where_no_count_includes_it() {
+    let both = |begun: &str, more: &str| format!("{begun}{more}");
+    for (kind, stream, text) in [
+        (SSE, CLAUDE_BEGUN.to_owned(), (12, 12)),
+        (SSE, both(CLAUDE_BEGUN, CLAUDE_COUNTED), (12, 0)),
+        (SSE, "data: {\"choices\":[{\"delta\":{\"role\":\"assistant\",\"content\":\"four\"}}]}\n\n".to_owned(), (4, 4)),
+        (SSE, "data: {\"type\":\"response.output_text.delta\",\"delta\":\"four\"}\n\n".to_owned(), (4, 4)),
+        (SSE, "data: {\"candidates\":[{\"content\":{\"role\":\"model\",\"parts\":[{\"text\":\"four\"}]},\
+            \"finishReason\":\"STOP\"}],\"usageMetadata\":{\"promptTokenCount\":8}}\n\n".to_owned(), (4, 4)),
+        (SSE, "data: {\"candidates\":[{\"content\":{\"parts\":[{\"text\":\"four\"}]}}],\
+            \"usageMetadata\":{\"promptTokenCount\":8,\"candidatesTokenCount\":1}}\n\n".to_owned(), (4, 0)),
+        (SSE, "data: {\"type\":\"content-delta\",\"delta\":{\"message\":{\"content\":{\"text\":\"four\"}}}}\n\n".to_owned(), (4, 4)),
+        ("application/x-ndjson", "{\"message\":{\"role\":\"assistant\",\"content\":\"four\"}}\n".to_owned(), (4, 4)),
+        ("application/x-ndjson", "{\"response\":\"four\"}\n".to_owned(), (4, 4)),
+        // What is in no known form is taken for a token an event.
+        (SSE, "data: {\"x\":1}\n\ndata: {\"y\":2}\n\n".to_owned(), (8, 8)),
+        (JSON, "{\"choices\":[{\"message\":{\"content\":\"four\"}}]}".to_owned(), (4, 4)),
+    ] {
+        assert_eq!(metered(kind, stream.as_bytes(), &[usize::MAX]).text(), text, "{stream}");
+        assert_eq!(metered(kind, stream.as_bytes(), &[7]).text(), text, "{stream}");
+    }
+    let kind = "application/vnd.amazon.eventstream";
+    let said = metered(kind, &amazon(r#"{"delta":{"text":"four"},"p":"abc"}"#), &[9]);
+    assert_eq!(said.text(), (4, 4));
+}
+
+#[test]
+fn a_stream_that_fails_or_ends_early_is_told_from_a_whole_one() {
+    let error = "data: {\"type\":\"error\",\"error\":{\"type\":\"overloaded_error\",\"message\":\"Overloaded\"}}\n\n";
+    let stop = "data: {\"type\":\"message_stop\"}\n\n";
+    for (stream, fails, is_cut) in [
+        (CLAUDE_BEGUN.to_owned(), false, true),
+        (format!("{CLAUDE_BEGUN}{CLAUDE_COUNTED}{stop}"), false, false),
+        (format!("{CLAUDE_BEGUN}{error}"), true, false),
+        ("data: {\"error\":{\"message\":\"x\"}}\n\n".to_owned(), true, false),
+        ("data: {\"error\":null,\"choices\":[]}\n\n".to_owned(), false, false),
+        ("data: {\"type\":\"response.failed\",\"response\":{}}\n\n".to_owned(), true, false),
+        ("data: {\"delta\":\"an error of message_start\"}\n\n".to_owned(), false, false),
+    ] {
+        let meter = metered(SSE, stream.as_bytes(), &[11]);
+        assert_eq!((meter.failure().is_some(), meter.is_cut()), (fails, is_cut), "{stream}");
+    }
 }
 
 #[test]

@@ -48,16 +48,19 @@ struct PeekEvent<'a> {
 
 #[derive(Deserialize)]
 struct WireUsage {
-    input_tokens: u64,
-    #[serde(default)]
-    output_tokens: u64,
+    #[serde(default, deserialize_with = "crate::lenient::count")]
+    input_tokens: Option<u64>,
+    #[serde(default, deserialize_with = "crate::lenient::count")]
+    output_tokens: Option<u64>,
     input_tokens_details: Option<Details>,
     output_tokens_details: Option<Details>,
 }
 
 #[derive(Default, Deserialize)]
 struct Details {
+    #[serde(default, deserialize_with = "crate::lenient::count")]
     cached_tokens: Option<u64>,
+    #[serde(default, deserialize_with = "crate::lenient::count")]
     reasoning_tokens: Option<u64>,
 }
 
@@ -71,9 +74,9 @@ pub(crate) fn read_usage(wire: &RawValue) -> Option<Usage> {
     let wire: WireUsage = serde_json::from_str(wire.get()).ok()?;
     let count = |number: Option<u64>| Tokens(number.unwrap_or(0));
     Some(Usage {
-        prompt: Tokens(wire.input_tokens),
+        prompt: Tokens(wire.input_tokens?),
         cached: count(wire.input_tokens_details.unwrap_or_default().cached_tokens),
-        completion: Tokens(wire.output_tokens),
+        completion: count(wire.output_tokens),
         reasoning: count(wire.output_tokens_details.unwrap_or_default().reasoning_tokens),
         ..Usage::default()
     })

@@ -113,9 +113,13 @@ struct ReasoningText {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct WireUsage {
+    #[serde(default, deserialize_with = "dunlin_llm::lenient::count")]
     input_tokens: Option<u64>,
+    #[serde(default, deserialize_with = "dunlin_llm::lenient::count")]
     output_tokens: Option<u64>,
+    #[serde(default, deserialize_with = "dunlin_llm::lenient::count")]
     cache_read_input_tokens: Option<u64>,
+    #[serde(default, deserialize_with = "dunlin_llm::lenient::count")]
     cache_write_input_tokens: Option<u64>,
     /// What was written to the cache, by how long it stays there.
     cache_details: Option<Vec<CacheDetail>>,

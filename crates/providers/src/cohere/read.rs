@@ -84,23 +84,21 @@ struct WireFunction {
 struct WireUsage {
     tokens: Option<WireTokens>,
     billed_units: Option<WireTokens>,
-    cached_tokens: Option<f64>,
+    #[serde(default, deserialize_with = "dunlin_llm::lenient::count")]
+    cached_tokens: Option<u64>,
 }
 
 /// Cohere's numbers may have a point in them.
 #[derive(Deserialize)]
 struct WireTokens {
-    input_tokens: Option<f64>,
-    output_tokens: Option<f64>,
+    #[serde(default, deserialize_with = "dunlin_llm::lenient::count")]
+    input_tokens: Option<u64>,
+    #[serde(default, deserialize_with = "dunlin_llm::lenient::count")]
+    output_tokens: Option<u64>,
 }
 
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "a count of tokens; casts of floats saturate"
-)]
-fn count(number: Option<f64>) -> Tokens {
-    Tokens(number.unwrap_or(0.0) as u64)
+fn count(number: Option<u64>) -> Tokens {
+    Tokens(number.unwrap_or(0))
 }
 
 impl WireUsage {

@@ -27,7 +27,9 @@ struct Wire<'a> {
     #[serde(default)]
     done: bool,
     done_reason: Option<String>,
+    #[serde(default, deserialize_with = "dunlin_llm::lenient::count")]
     prompt_eval_count: Option<u64>,
+    #[serde(default, deserialize_with = "dunlin_llm::lenient::count")]
     eval_count: Option<u64>,
     #[serde(borrow)]
     error: Option<&'a RawValue>,
@@ -125,6 +127,7 @@ pub(super) fn vectors(body: &[u8], request: &ChatRequest) -> Result<Vectors, Bad
     #[derive(Deserialize)]
     struct Wire {
         embeddings: Vec<Vec<f32>>,
+        #[serde(default, deserialize_with = "dunlin_llm::lenient::count")]
         prompt_eval_count: Option<u64>,
     }
     let wire: Wire = serde_json::from_slice(body)
