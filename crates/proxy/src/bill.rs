@@ -8,9 +8,8 @@ use dunlin_admission::{Bounds, Entry, Found, Permit, Refusal, reckon, whose};
 use dunlin_callbacks::Detail;
 use dunlin_journal::{Attempt, Course, Fault, MAX_ATTEMPTS, Outcome, SpendRecord};
 use dunlin_ledger::{Cost, Pricing};
-use dunlin_llm::{ChatReply, ChatRequest, Endpoint, Media, Picture, Tier, Usage, tokens_in};
-use dunlin_metrics::Raised;
-use dunlin_router::{Deployment, context};
+use dunlin_llm::{ChatReply, ChatRequest, Endpoint, Media, Picture, Tier, Usage};
+use dunlin_router::Deployment;
 use dunlin_state::Key;
 use dunlin_types::{NanoUsd, Tokens, UnixMillis};
 use tracing::error;
@@ -27,11 +26,19 @@ use crate::record;
 use crate::stored::watch;
 
 mod about;
+mod measured;
+mod streamed;
 mod words;
+
+use streamed::Streamed;
 
 pub(crate) use about::About;
 
-/// An open bill. Dropped open, it charges what was counted, or voids the permit if nothing was.
+/// The status on record of a request whose client left; nobody is told it.
+const CLIENT_LEFT: u16 = 499;
+
+/// An open bill. Dropped open, as its client left, it charges what was streamed; if that is nothing,
+/// the permit is void, and a request that was awaited is on record and free.
 pub(crate) struct Bill {
     proxy: Proxy,
     permit: Option<Permit>,
@@ -50,20 +57,12 @@ pub(crate) struct Bill {
     /// Whether nobody waits for the answer: then it is charged when it is found.
     background: bool,
     found: Option<Found>,
+    /// Whether it is on record even if its client leaves before there is an answer.
+    awaited: bool,
     /// What was found, where that is not to be reckoned from its tokens.
     found_cost: Option<NanoUsd>,
     /// What receivers of callbacks are told beside the record.
     detail: Option<Box<Detail>>,
-}
-
-/// What has been passed on of a stream.
-#[derive(Default)]
-struct Streamed {
-    usage: Option<Usage>,
-    text_bytes: u64,
-    any: bool,
-    /// It is one of the answers that are being passed on.
-    open: Option<Raised>,
 }
 
 /// What a request came to.
@@ -112,9 +111,15 @@ impl Bill {
             streamed: Streamed::default(),
             background: false,
             found: None,
+            awaited: false,
             found_cost: None,
             detail: None,
         }
+    }
+
+    /// Its client waits for an answer: the request is on record even if it leaves before there is one.
+    pub(crate) fn await_answer(&mut self) {
+        self.awaited = true;
     }
 
     /// The key that pays; `None` for the master key.
@@ -141,10 +146,11 @@ impl Bill {
         self.answered_as(reply.id());
         self.served_in(reply.service_tier());
         self.media = self.media.answered(self.endpoint, reply);
-        if reply.usage().is_none() {
+        let counted = reply.usage().and_then(Usage::if_credible);
+        if counted.is_none() {
             self.pictured(by, chat);
         }
-        match reply.usage() {
+        match counted {
             _ if self.background => self.settle_background(Outcome::Success),
             Some(usage) => self.settle(Outcome::Success, &usage),
             None => {
@@ -155,7 +161,7 @@ impl Bill {
     }
 
     /// A picture whose tokens nobody counted costs what one of its size and quality does.
-    fn pictured(&mut self, by: &Deployment, chat: &ChatRequest) {
+    pub(crate) fn pictured(&mut self, by: &Deployment, chat: &ChatRequest) {
         let Some(picture) = Picture::asked(chat) else { return };
         if let Some(price) = hold::priced(by, &picture) {
             self.pricing = price.clone();
@@ -361,11 +367,20 @@ impl Bill {
 
     /// A piece of an answer is about to be passed on.
     pub(crate) fn streamed(&mut self, usage: Option<Usage>, text_bytes: u64) {
-        self.streamed.any = true;
+        self.first_piece();
+        self.streamed.piece(usage.and_then(Usage::if_credible), text_bytes);
+    }
+
+    /// The same, by the sums of all pieces so far: bytes of text, and how many of them no count
+    /// includes.
+    pub(crate) fn streamed_in_all(&mut self, usage: Option<Usage>, text: (u64, u64)) {
+        self.first_piece();
+        self.streamed.sums(usage.and_then(Usage::if_credible), text);
+    }
+
+    fn first_piece(&mut self) {
         let clock = &self.proxy.0.clock;
         self.record.course.first_token.get_or_insert_with(|| clock.unix());
-        self.streamed.usage = usage.or(self.streamed.usage);
-        self.streamed.text_bytes += text_bytes;
     }
 
     /// An event that counts what was used says so much of what else than tokens was.
@@ -382,17 +397,15 @@ impl Bill {
         if self.background {
             return self.settle_background(outcome);
         }
-        match self.streamed.usage {
-            Some(usage) => self.settle(outcome, &usage),
-            None => self.settle_estimate(outcome, tokens_in(self.streamed.text_bytes)),
-        }
+        let (used, is_estimate) = self.streamed.used(|completion| self.estimate(completion));
+        self.record.estimated = is_estimate;
+        self.settle(outcome, &used)
     }
 
     /// Settles what the provider did not count.
     fn settle_estimate(&mut self, outcome: Outcome, completion: Tokens) -> Settled {
         self.record.estimated = true;
-        let prompt = self.prompt_estimate;
-        self.settle(outcome, &Usage { prompt, completion, ..Usage::default() })
+        self.settle(outcome, &self.estimate(completion))
     }
 
     /// Settles an answer that nobody waits for: free, unless it is finished and nobody was charged
@@ -421,9 +434,7 @@ impl Bill {
     fn cost(&self, outcome: Outcome, used: &Usage) -> Cost {
         // A margin that is fixed is for answers; nobody's failure is charged.
         let mut cost = match outcome {
-            Outcome::Success | Outcome::Partial => {
-                self.pricing.cost(used, &context(self.media, self.tier, self.by_picture))
-            }
+            Outcome::Success | Outcome::Partial => self.pricing.cost(used, &self.context()),
             Outcome::Failure => return Cost::default(),
         };
         let charged = [&mut cost.input, &mut cost.original, &mut cost.total];
@@ -454,8 +465,19 @@ impl Bill {
 
 impl Drop for Bill {
     fn drop(&mut self) {
-        if self.permit.is_some() && self.streamed.any && !self.background {
-            self.settle_streamed(Outcome::Partial);
+        if self.permit.is_none() || self.background {
+            return;
         }
+        if self.streamed.any {
+            self.settle_streamed(Outcome::Partial);
+            return;
+        }
+        if !self.awaited {
+            return;
+        }
+        let (status, kind) = (CLIENT_LEFT, Some("client_disconnected".to_owned()));
+        let message = "the client left before there was an answer".to_owned();
+        self.faulted(Fault { status, kind, message });
+        self.settle(Outcome::Failure, &Usage::default());
     }
 }

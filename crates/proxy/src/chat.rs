@@ -158,6 +158,7 @@ async fn conduct(
     let told = Told::of_admission(call, &caller, permit.limits());
     keepalive::announce(kept, candidates.first(), &chat, &extras, &told);
     let mut bill = Bill::open(proxy.clone(), permit, call, &caller, About::of(&chat, origin));
+    bill.await_answer();
     if serving.settings.keeps_said && !is_redacted {
         bill.keep_said(chat.text());
     }

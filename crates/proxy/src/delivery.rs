@@ -57,7 +57,9 @@ impl Delivery<'_> {
                 Box::pin(bill.watch(Kind::Response, &by, &kept.id)).await;
             }
             let found = found::response(&by, kept, call.started);
-            found.into_iter().for_each(|finished| bill.found(finished));
+            if let Some(finished) = found {
+                bill.found(finished.made_at(call.started));
+            }
         }
         bill.said(|| String::from_utf8_lossy(&reply));
         let settled = bill.delivered(&by, &chat, &answer);
@@ -86,7 +88,7 @@ impl Delivery<'_> {
         let Self { proxy, call, bill, told, .. } = self;
         let told = told.answered(proxy, call, &answer.deployment, &answer.headers);
         let provider = answer.headers.clone();
-        let body = stream::bytes(answer, bill, call.endpoint.is_chat());
+        let body = stream::bytes(answer, bill, call.endpoint);
         headers::passing(told, &provider, body)
     }
 

@@ -7,6 +7,7 @@ use dunlin_llm::responses::KeptResponse;
 use dunlin_router::Deployment;
 use dunlin_types::{RequestId, UnixMillis, Usage};
 use sha2::{Digest, Sha256};
+use tracing::warn;
 
 /// What is to be charged if nobody has been.
 pub(crate) struct Finished {
@@ -23,13 +24,28 @@ pub(crate) fn response(
 ) -> Option<Finished> {
     let kept = kept.filter(|kept| kept.background && kept.finished)?;
     let found = found(by, &kept.id, kept.created_at, now);
-    Some(Finished { found, usage: kept.usage?, tier: kept.service_tier })
+    let usage = kept.usage?.if_credible();
+    if usage.is_none() {
+        warn!(request.id = %found.request, "a response counts more than any can use: it is not charged");
+    }
+    Some(Finished { found, usage: usage?, tier: kept.service_tier })
 }
 
+impl Finished {
+    /// It was made at `made` by our own clock, whatever its provider says.
+    pub(crate) fn made_at(self, made: UnixMillis) -> Self {
+        Self { found: Found { made, ..self.found }, ..self }
+    }
+}
+
+/// How far a provider's clock may be ahead.
+const MOST_AHEAD_MS: u64 = 24 * 60 * 60 * 1000;
+
 /// What its provider calls `id` and made at `created_at`, in seconds since 1970; if it does not
-/// say, then now.
+/// say, or means another unit, then now.
 pub(crate) fn found(by: &Deployment, id: &str, created_at: Option<u64>, now: UnixMillis) -> Found {
     let made = created_at.map_or(now, |seconds| UnixMillis(seconds.saturating_mul(1000)));
+    let made = if made.0 > now.0.saturating_add(MOST_AHEAD_MS) { now } else { made };
     let (provider, base) = (by.provider.as_bytes(), by.target.api_base.as_bytes());
     let mut hash = Sha256::new();
     for part in [provider, base, id.as_bytes()] {

@@ -78,7 +78,8 @@ pub(crate) fn of_one(
     let picture = Picture::asked(chat);
     let by_picture = picture.as_ref().and_then(|picture| priced(deployment, picture));
     let pictures = picture.as_ref().map_or(0, |_| chat.answers());
-    let media = Media { pictures, ..Media::asked(chat) };
+    let asked = Media::asked(chat);
+    let media = Media { pictures, millis: asked.millis_sent, ..asked };
     let Context { service, units } = context(media, chat.service_tier(), by_picture.is_some());
     let kinds = if asks_for_an_hour(chat) { KINDS_OF_AN_HOUR } else { KINDS };
     let pricing = by_picture.unwrap_or(&deployment.price);

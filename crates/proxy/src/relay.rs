@@ -10,11 +10,12 @@ use axum::extract::Request;
 use axum::http::header::CONTENT_TYPE;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, Method, Response, Uri};
+use bytes::Bytes;
 use dunlin_admission::{Bounds, Demand, Refusal};
 use dunlin_journal::Origin;
 use dunlin_ledger::Pricing;
 use dunlin_llm::credentials::key_in_query;
-use dunlin_llm::{Bound, Endpoint, Labels, Named, tokens_in};
+use dunlin_llm::{Bound, ChatRequest, Endpoint, Labels, Named, tokens_in};
 use dunlin_providers::sigv4::path_segment;
 use dunlin_router::Catalog;
 use dunlin_router::relay::{Asked, Lenders, lenders, priced};
@@ -32,6 +33,9 @@ use crate::{Proxy, Serving, body, entry, gemini, hold, refused, report};
 pub(crate) mod configured;
 mod fields;
 mod passing;
+mod understood;
+
+use understood::Understood;
 
 /// The header by which a client chooses whose credential is lent.
 const MODEL_HEADER: HeaderName = HeaderName::from_static("x-litellm-model");
@@ -70,18 +74,23 @@ async fn conduct(
     let mut origin = call.client.origin(&serving.settings, &head.headers, &Labels::default())?;
     caller.count_for(proxy, &mut origin).await?;
 
-    let prompt_estimate = tokens_in(body.len() as u64);
     let model = named.models().next().unwrap_or_default();
+    let read = understood::read(&head, path, &body, model);
+    let read = read.as_ref();
+    let prompt_estimate = read.map_or(tokens_in(body.len() as u64), ChatRequest::prompt_estimate);
     let size @ (_, bound) = (body.len() as u64, Bound::of_call(way.prefix, path, &body));
+    let of_length = || cost(&serving.catalog, way, &head.method, &lenders, model, size);
     let demand = Demand {
-        cost: cost(&serving.catalog, way, &head.method, &lenders, model, size),
+        cost: read.map_or_else(of_length, |chat| understood::bounds(chat, &lenders)),
         ..Demand::free(call.id, model, prompt_estimate, serving.settings.counted)
     };
     let admitted = proxy.0.admission.admit(caller.key(), demand.clone()).await;
     let permit = admitted.map_err(|no| refusal(call, &caller, (model, bound), &origin, no))?;
     let told = Told::of_admission(call, &caller, permit.limits());
-    let about = About::relayed(model, prompt_estimate, origin);
+    let media = read.map(understood::media).unwrap_or_default();
+    let about = About { media, ..About::relayed(model, prompt_estimate, origin) };
     let mut bill = Bill::open(proxy.clone(), permit, call, &caller, about);
+    bill.await_answer();
     bill.tell(report::of(proxy, &caller, &head.headers));
 
     let asking = entry::Asking {
@@ -104,14 +113,9 @@ async fn conduct(
     bill.served_by(&deployment);
     let upstream = &*deployment.target.model;
     let renamed = lenders.renamed.as_deref().unwrap_or(upstream);
-    let passed = Relay {
-        method: head.method.clone(),
-        path: named.path_with(path, renamed, upstream, path_segment),
-        query,
-        headers: fields::outgoing(&head.headers, serving.settings.key_header.as_deref()),
-        body: named.body_with(&body, renamed, upstream),
-        secret: None,
-    };
+    let names = (renamed, upstream);
+    let headers = fields::outgoing(&head.headers, serving.settings.key_header.as_deref());
+    let passed = passed(&head.method, (path, query), headers, &body, &named, names);
     let mut price = Price { catalog: Arc::clone(&serving.catalog), way, model: String::new() };
     bill.priced_as("", Pricing::Unpriced);
     price.learn(&mut bill, if model == renamed { upstream } else { model });
@@ -126,9 +130,24 @@ async fn conduct(
         }
     };
     let told = told.lent(call, &deployment);
+    let made = understood::made(&head.method, read, deployment, &mut bill);
     let (status, headers) = (relayed.status, fields::incoming(&relayed.headers));
-    let body = passing::body(relayed, bill, Some(price), head.method == Method::POST);
+    let body = passing::body(relayed, bill, Some(price), made);
     Ok(headers::relayed(told, status, headers, body))
+}
+
+/// The call as its provider gets it, which knows the model by the second name.
+fn passed(
+    method: &Method,
+    (path, query): (&str, Option<String>),
+    headers: HeaderMap,
+    body: &Bytes,
+    named: &Named,
+    (ours, theirs): (&str, &str),
+) -> Relay {
+    let path = named.path_with(path, ours, theirs, path_segment);
+    let body = named.body_with(body, ours, theirs);
+    Relay { method: method.clone(), path, query, headers, body, secret: None }
 }
 
 /// What a call may cost, by its length and by how long its answers may be. A call that makes

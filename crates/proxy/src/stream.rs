@@ -9,7 +9,7 @@ use bytes::{Bytes, BytesMut};
 use dunlin_journal::Outcome;
 use dunlin_llm::form::Delta;
 use dunlin_llm::responses::KeptResponse;
-use dunlin_llm::{ChatRequest, Chunk, Stamp, StreamEvent, StreamWriter};
+use dunlin_llm::{ChatRequest, Chunk, Endpoint, Stamp, StreamEvent, StreamWriter};
 use dunlin_router::Deployment;
 use dunlin_upstream::{Failure, Long, Stream};
 use http_body::Frame;
@@ -21,6 +21,7 @@ use crate::error;
 use crate::found;
 use crate::framing::Framing;
 use crate::kept::Sealing;
+use crate::length::Length;
 use crate::turns::Answered;
 use crate::{record, said};
 
@@ -176,6 +177,7 @@ impl Events {
                 bill.streamed(chunk.usage(), chunk.text_bytes());
                 bill.answered_as(chunk.id());
                 bill.said(|| said::of_chunk(chunk.data()));
+                bill.cited(chunk.data());
                 bill.served_in(chunk.service_tier());
                 if chunk.usage().is_some() {
                     bill.counted(chunk.data());
@@ -258,18 +260,19 @@ impl Events {
     }
 }
 
-/// A reply that is too long to be held, byte for byte. Its usage is not looked for; `is_text` says
-/// whether its length tells how much was written.
-pub(crate) fn bytes(long: Long, mut bill: Bill, is_text: bool) -> Body {
+/// A reply that is too long to be held, or is no JSON, byte for byte. Its usage is looked for only where
+/// it comes in events; else its length tells how much there is of it.
+pub(crate) fn bytes(long: Long, mut bill: Bill, endpoint: Endpoint) -> Body {
     bill.served_by(&long.deployment);
     bill.begun(None);
-    Body::new(Passing { long, bill: Some(bill), is_text })
+    let length = Length::of(endpoint, &long.headers, &bill);
+    Body::new(Passing { long, bill: Some(bill), length })
 }
 
 struct Passing {
     long: Long,
     bill: Option<Bill>,
-    is_text: bool,
+    length: Length,
 }
 
 impl http_body::Body for Passing {
@@ -282,12 +285,9 @@ impl http_body::Body for Passing {
     ) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
         Poll::Ready(match ready!(self.long.poll_next(cx)) {
             Some(Ok(bytes)) => {
-                let this = &mut *self;
-                if let Some(bill) = this.bill.as_mut().filter(|_| this.is_text) {
-                    bill.streamed(None, bytes.len() as u64);
-                }
-                if this.long.is_over() {
-                    this.end(Outcome::Success);
+                self.count(&bytes);
+                if self.long.is_over() {
+                    self.end(Outcome::Success);
                 }
                 Some(Ok(Frame::data(bytes)))
             }
@@ -304,6 +304,12 @@ impl http_body::Body for Passing {
 }
 
 impl Passing {
+    fn count(&mut self, bytes: &Bytes) {
+        if let Some(bill) = self.bill.as_mut() {
+            self.length.count(bill, bytes);
+        }
+    }
+
     fn end(&mut self, outcome: Outcome) {
         if let Some(bill) = self.bill.take() {
             bill.ended(outcome);
@@ -321,7 +327,9 @@ fn follow(bill: &mut Bill, by: &Arc<Deployment>, chunk: &Chunk, watched: &mut bo
     }
     if chunk.usage().is_some() {
         let kept = KeptResponse::read_event(chunk.data());
-        let found = found::response(by, kept, bill.started());
-        found.into_iter().for_each(|finished| bill.found(finished));
+        let made = bill.started();
+        if let Some(finished) = found::response(by, kept, made) {
+            bill.found(finished.made_at(made));
+        }
     }
 }

@@ -96,7 +96,7 @@ async fn conduct(
         Err(error) => return Err(bill.fail(Refused::Answered(Box::new(error)))),
     };
     let (status, headers) = (relayed.status, fields::incoming(&relayed.headers));
-    let body = passing::body(relayed, bill, None, false);
+    let body = passing::body(relayed, bill, None, passing::Made::Nothing);
     Ok(headers::relayed(told, status, headers, body))
 }
 

@@ -4,22 +4,34 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use axum::body::Body;
+use axum::http::StatusCode;
 use bytes::Bytes;
-use dunlin_journal::Outcome;
+use dunlin_journal::{Fault, MAX_FAULT_BYTES, Outcome, bounded};
+use dunlin_llm::openai::UpstreamError;
 use dunlin_llm::{Meter, Usage};
 use dunlin_upstream::Relayed;
 use http_body::Frame;
 
 use crate::bill::Bill;
-use crate::relay::Price;
+use crate::length::Length;
+use crate::relay::{Price, Understood};
 use crate::stream::Broken;
 
-/// A frame of a stream that counts nothing is taken for a token, and a token for so many bytes.
-const BYTES_A_FRAME: u64 = 4;
+/// What is on record of a stream that ended before its last event.
+const CUT: &str = "the provider's stream ended before its last event";
 
-/// The bytes of an answer. `generates` says whether a model was at work, so that what is not
-/// counted is estimated.
-pub(super) fn body(relayed: Relayed, bill: Bill, price: Option<Price>, generates: bool) -> Body {
+/// What a call makes.
+pub(super) enum Made {
+    /// No model is at work.
+    Nothing,
+    /// A model is: what is not counted is estimated.
+    Something,
+    /// What is known.
+    Understood(Box<Understood>),
+}
+
+/// The bytes of an answer.
+pub(super) fn body(relayed: Relayed, bill: Bill, price: Option<Price>, made: Made) -> Body {
     let succeeded = relayed.status.is_success();
     let meter = Meter::new(&relayed.headers);
     let mut bill = Some(bill);
@@ -28,9 +40,15 @@ pub(super) fn body(relayed: Relayed, bill: Bill, price: Option<Price>, generates
         bill.failed_with(relayed.status.as_u16());
     }
     if let Some(bill) = &mut bill {
-        bill.begun((!generates).then(Usage::default));
+        bill.begun(matches!(made, Made::Nothing).then(Usage::default));
     }
-    let mut passing = Passing { relayed, meter, bill, price, frames: 0, generates, is_over: false };
+    let length = match (&made, &bill) {
+        (Made::Understood(call), Some(bill)) if meter.is_of_media() => {
+            Some(Length::of(call.chat.endpoint(), &relayed.headers, bill))
+        }
+        _ => None,
+    };
+    let mut passing = Passing { relayed, meter, length, bill, price, made, is_over: false };
     if passing.relayed.is_over() {
         passing.finish();
     }
@@ -42,9 +60,9 @@ struct Passing {
     meter: Meter,
     bill: Option<Bill>,
     price: Option<Price>,
-    /// Those that are on the bill.
-    frames: u64,
-    generates: bool,
+    made: Made,
+    /// Of what the meter does not read.
+    length: Option<Length>,
     is_over: bool,
 }
 
@@ -59,6 +77,10 @@ impl http_body::Body for Passing {
         Poll::Ready(match ready!(self.relayed.poll_next(cx)) {
             Some(Ok(bytes)) => {
                 self.meter.push(&bytes);
+                let this = &mut *self;
+                if let (Some(length), Some(bill)) = (&mut this.length, &mut this.bill) {
+                    length.count(bill, &bytes);
+                }
                 // Nobody asks for the end of an answer whose length was announced.
                 if self.relayed.is_over() {
                     self.finish();
@@ -86,18 +108,45 @@ impl Passing {
         if let (Some(price), Some(model)) = (self.price.as_mut(), self.meter.model()) {
             price.learn(bill, model);
         }
-        let frames = self.meter.frames();
-        let says_nothing = self.is_over && frames == 0 && !self.meter.is_blind();
-        let nothing = (!self.generates || says_nothing).then(Usage::default);
-        bill.streamed(self.meter.usage().or(nothing), (frames - self.frames) * BYTES_A_FRAME);
-        self.frames = frames;
+        if self.length.is_some() {
+            return;
+        }
+        let (usage, text) = (self.meter.usage(), self.meter.text());
+        let says_nothing = self.is_over && text.0 == 0 && !self.meter.is_blind();
+        match &self.made {
+            Made::Nothing => bill.streamed_in_all(usage.or(Some(Usage::default())), (0, 0)),
+            Made::Something if says_nothing && usage.is_none() => {
+                bill.streamed_in_all(Some(Usage::default()), (0, 0));
+            }
+            Made::Something => bill.streamed_in_all(usage, text),
+            Made::Understood(call) => {
+                bill.streamed_in_all(usage.map(|usage| call.counted(usage)), text);
+                if self.is_over && usage.is_none() {
+                    bill.pictured(&call.by, &call.chat);
+                }
+            }
+        }
     }
 
     fn finish(&mut self) {
         self.meter.finish();
         self.is_over = true;
         self.count();
-        self.end(Outcome::Success);
+        let failure = self.meter.failure().map(|event| UpstreamError::parse(event.as_bytes()));
+        let fault = match failure {
+            Some(error) => Some((error.kind, error.message)),
+            None => self.meter.is_cut().then(|| (None, CUT.to_owned())),
+        };
+        if let (Some((kind, message)), Some(bill)) = (&fault, self.bill.as_mut()) {
+            let (kind, message) = (kind.clone(), bounded(message, MAX_FAULT_BYTES));
+            bill.faulted(Fault { status: StatusCode::BAD_GATEWAY.as_u16(), kind, message });
+        }
+        let says_nothing = self.meter.usage().is_none() && self.meter.frames() <= 1;
+        self.end(match fault {
+            None => Outcome::Success,
+            Some(_) if says_nothing => Outcome::Failure,
+            Some(_) => Outcome::Partial,
+        });
     }
 
     fn end(&mut self, outcome: Outcome) {

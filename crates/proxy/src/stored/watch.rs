@@ -160,10 +160,11 @@ async fn ask(proxy: &Proxy, watched: &Watched) -> bool {
             let Some(kept) = KeptResponse::read(&body).filter(|kept| kept.finished) else {
                 return false;
             };
-            let now = proxy.0.clock.unix();
             // One that failed before it used anything costs nothing.
-            let Some(finished) = found::response(by, Some(kept), now) else { return true };
-            let Finished { found, usage, tier } = finished;
+            let made = watched.record.started;
+            let Some(finished) = found::response(by, Some(kept), made) else { return true };
+            // What the provider's clock says of it counts for nothing.
+            let Finished { found, usage, tier } = finished.made_at(made);
             let context = context(Media::default(), tier, false);
             let cost = by.price.cost(&usage, &context).total;
             charge(proxy, by, watched, found, Charge { usage, cost, estimated: false }).await
@@ -182,7 +183,8 @@ async fn batch(
 ) -> bool {
     let Some(batch) = KeptBatch::read(body).filter(|batch| batch.finished) else { return false };
     let Some(file) = &batch.output_file_id else { return true };
-    let found = found::found(by, &batch.id, batch.created_at, proxy.0.clock.unix());
+    // Not what the provider's clock says of it.
+    let found = found::found(by, &batch.id, None, watched.record.started);
     if proxy.0.admission.is_charged(found) {
         return true;
     }

@@ -1,0 +1,91 @@
+//! Calls of OpenAI's own API that are charged by other measures than the tokens which their answers
+//! count: sounds and pictures. They are read as those of our own routes are.
+
+use std::sync::Arc;
+
+use axum::http::Method;
+use axum::http::header::CONTENT_TYPE;
+use axum::http::request::Parts;
+use bytes::Bytes;
+use dunlin_admission::Bounds;
+use dunlin_llm::{ChatRequest, Endpoint, Media, parse, parse_upload};
+use dunlin_router::Deployment;
+use dunlin_router::relay::Lenders;
+use dunlin_types::{Tokens, Usage};
+
+use super::passing::Made;
+use crate::bill::Bill;
+use crate::hold;
+
+/// Such a call.
+pub(super) struct Understood {
+    pub(super) chat: ChatRequest,
+    pub(super) by: Arc<Deployment>,
+}
+
+impl Understood {
+    /// What was counted: of who makes pictures and does not tell them apart, all is pictures.
+    pub(super) fn counted(&self, usage: Usage) -> Usage {
+        if makes_pictures(&self.chat) && usage.completion_image == Tokens(0) {
+            return Usage { completion_image: usage.completion, ..usage };
+        }
+        usage
+    }
+}
+
+fn makes_pictures(chat: &ChatRequest) -> bool {
+    matches!(chat.endpoint(), Endpoint::ImageEdits | Endpoint::ImageGenerations)
+}
+
+/// The request, if it is one of these. One that cannot be read is its provider's to refuse.
+pub(super) fn read(head: &Parts, path: &str, body: &Bytes, model: &str) -> Option<ChatRequest> {
+    if head.method != Method::POST {
+        return None;
+    }
+    let kind = head.headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
+    let kind = kind.unwrap_or_default();
+    let asked = [
+        ("/audio/speech", Endpoint::Speech),
+        ("/audio/transcriptions", Endpoint::Transcriptions),
+        ("/audio/translations", Endpoint::Translations),
+        ("/images/generations", Endpoint::ImageGenerations),
+        ("/images/edits", Endpoint::ImageEdits),
+    ];
+    let (_, endpoint) = asked.into_iter().find(|(end, _)| path.ends_with(end))?;
+    let path_model = Some(model).filter(|model| !model.is_empty());
+    let read = if kind.to_ascii_lowercase().contains("multipart/") {
+        parse_upload(endpoint, body.clone(), kind, path_model)
+    } else {
+        parse(endpoint, body.clone(), path_model)
+    };
+    read.ok()
+}
+
+/// What it may cost at the dearest of those who may lend their credential.
+pub(super) fn bounds(chat: &ChatRequest, lenders: &Lenders) -> Bounds {
+    let all = lenders.group.deployments.iter();
+    all.map(|by| hold::of_one(chat, Some(Tokens(0)), by)).fold(Bounds::default(), hold::larger)
+}
+
+/// What the call makes, which the bill is told.
+pub(super) fn made(
+    method: &Method,
+    read: Option<&ChatRequest>,
+    by: Arc<Deployment>,
+    bill: &mut Bill,
+) -> Made {
+    match read {
+        Some(chat) => {
+            bill.is_of(chat.endpoint());
+            Made::Understood(Box::new(Understood { chat: chat.clone(), by }))
+        }
+        None if *method == Method::POST => Made::Something,
+        None => Made::Nothing,
+    }
+}
+
+/// What it asks for beside tokens.
+pub(super) fn media(chat: &ChatRequest) -> Media {
+    let pictures = if makes_pictures(chat) { chat.answers() } else { 0 };
+    Media { pictures, ..Media::asked(chat) }
+}
