@@ -104,3 +104,82 @@ async fn a_spent_budget_refuses_what_is_not_priced_by_tokens_too() -> anyhow::Re
     }
     Ok(())
 }
+
+/// Three seconds of silence: one channel, 16,000 samples a second of two bytes each.
+fn wave() -> Vec<u8> {
+    let mut wave =
+        b"RIFF\0\0\0\0WAVEfmt \x10\0\0\0\x01\0\x01\0\x80\x3e\0\0\0\x7d\0\0\x02\0\x10\0data"
+            .to_vec();
+    wave.extend(96_000_u32.to_le_bytes());
+    wave.resize(wave.len() + 96_000, 0);
+    wave
+}
+
+fn form(model: &str, response_format: &str) -> Vec<u8> {
+    let field = |name: &str, value: &str| {
+        format!("--B\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n")
+    };
+    let file = "--B\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a.wav\"\r\n\r\n";
+    let fields = [field("model", model), field("response_format", response_format), file.into()];
+    [fields.concat().into_bytes(), wave(), b"\r\n--B--\r\n".to_vec()].concat()
+}
+
+async fn charged(setup: &Setup, whom: &Client, what: &str, expected: f64) -> anyhow::Result<()> {
+    let what = format!("{what} is charged {expected}");
+    dunlin_cluster::wait_until(&what, harness::SOON, async || {
+        let info = setup.key_info(0, whom).await.unwrap_or_default();
+        info["spend"].as_f64().is_some_and(|spend| near(spend, expected))
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sounds_that_nobody_counts_are_measured_on_every_way() -> anyhow::Result<()> {
+    let mock = MockUpstream::start(Settings::default()).await?;
+    let model = |name: &str, upstream: &str, price: &str| {
+        format!(
+            "  - model_name: {name}\n    litellm_params:\n      model: openai/{upstream}\n      \
+             api_base: {}\n      api_key: sk-upstream\n      {price}\n",
+            mock.api_base()
+        )
+    };
+    let config = [
+        "model_list:\n".to_owned(),
+        model("heard", "heard-up", "input_cost_per_second: 0.0001"),
+        model("spoken", "spoken-up", "input_cost_per_character: 0.00001"),
+        model("voiced", "voiced-up", "output_cost_per_second: 0.001"),
+    ];
+    let setup = harness::start_with(1, mock, config.concat()).await?;
+    for (path, model, format) in [
+        ("/v1/audio/transcriptions", "heard", "text"),
+        ("/v1/audio/transcriptions", "heard", "srt"),
+        ("/openai/v1/audio/transcriptions", "heard-up", "text"),
+    ] {
+        let caller = setup.make_key(0, json!({})).await?;
+        let heard = dunlin_cluster::http_client()?
+            .post(setup.cluster.url(0, path))
+            .bearer_auth(caller.key())
+            .header("content-type", "multipart/form-data; boundary=B")
+            .body(form(model, format))
+            .send()
+            .await?;
+        assert_eq!(heard.status().as_u16(), 200, "{path}");
+        heard.bytes().await?;
+        charged(&setup, &caller, &format!("{path} as {format}"), 0.0003).await?;
+    }
+    for (path, model, expected) in [
+        ("/v1/audio/speech", "spoken", 0.001),
+        ("/openai/v1/audio/speech", "spoken-up", 0.001),
+        // A tenth of a second.
+        ("/v1/audio/speech", "voiced", 0.0001),
+        ("/openai/v1/audio/speech", "voiced-up", 0.0001),
+    ] {
+        let caller = setup.make_key(0, json!({})).await?;
+        let body = json!({"model": model, "voice": "alloy", "input": "a".repeat(100),
+            "response_format": "wav"});
+        let spoken = caller.post(&setup.cluster.url(0, path), &body).await?;
+        assert_eq!(spoken.status, 200, "{path}: {}", spoken.body);
+        charged(&setup, &caller, &format!("{path} of {model}"), expected).await?;
+    }
+    Ok(())
+}

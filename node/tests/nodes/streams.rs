@@ -205,3 +205,96 @@ async fn a_silent_stream_is_kept_alive_and_what_fails_later_is_told_in_it() -> a
     assert!(told.contains(r#""code":"408""#) && !told.contains("[DONE]"), "{told}");
     Ok(())
 }
+
+/// A stream of Anthropic's: its first event counts one token of the answer, which is no count.
+fn claude(end: &str) -> Vec<String> {
+    let event = |data: Value| {
+        format!("event: {}\ndata: {data}\n\n", data["type"].as_str().unwrap_or_default())
+    };
+    let mut events = vec![event(json!({"type": "message_start", "message": {"id": "m",
+        "type": "message", "role": "assistant", "model": "claude-up", "content": [],
+        "stop_reason": null, "stop_sequence": null,
+        "usage": {"input_tokens": 100, "output_tokens": 1}}}))];
+    events.push(event(json!({"type": "content_block_start", "index": 0,
+        "content_block": {"type": "text", "text": ""}})));
+    let text = json!({"type": "text_delta", "text": "word ".repeat(20)});
+    events.extend(std::iter::repeat_n(
+        event(json!({"type": "content_block_delta", "index": 0, "delta": text})),
+        20,
+    ));
+    events.push(end.to_owned());
+    events
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_claude_stream_that_ends_early_is_charged_for_what_it_said() -> anyhow::Result<()> {
+    let error = "event: error\ndata: {\"type\":\"error\",\"error\":{\"type\":\"overloaded_error\",\
+        \"message\":\"Overloaded\"}}\n\n";
+    // 20 pieces of 100 bytes: 500 tokens.
+    let expected = 100.0 * INPUT_COST + 500.0 * OUTPUT_COST;
+    for end in [error, ": gone\n\n"] {
+        let upstream = Scripted::start("text/event-stream", claude(end)).await?;
+        let root = upstream.api_base().trim_end_matches("/v1").to_owned();
+        let config = format!(
+            "model_list:\n{}router_settings:\n  num_retries: 0\n",
+            harness::deployment("claude", "anthropic/claude-up", &root)
+        );
+        let mock = MockUpstream::start(Settings::default()).await?;
+        let setup = harness::start_with(1, mock, config).await?;
+        let messages = json!([{"role": "user", "content": "hi"}]);
+        let chat = json!({"model": "claude", "stream": true, "messages": messages});
+        let mut native = chat.clone();
+        native["max_tokens"] = json!(900);
+        let mut theirs = native.clone();
+        theirs["model"] = json!("claude-up");
+        let response = json!({"model": "claude", "stream": true, "input": "hi"});
+        let contents = json!({"contents": [{"role": "user", "parts": [{"text": "hi"}]}]});
+        for (path, body) in [
+            ("/v1/chat/completions", chat),
+            ("/v1/messages", native),
+            ("/v1/responses", response),
+            ("/v1beta/models/claude:streamGenerateContent?alt=sse", contents),
+            ("/anthropic/v1/messages", theirs),
+        ] {
+            let caller = setup.make_key(0, json!({})).await?;
+            // Whether the connection is cut behind the error is another's matter.
+            let _answer = caller.post(&setup.cluster.url(0, path), &body).await;
+            let rows = setup.cluster.url(0, "/spend/logs?summarize=false");
+            dunlin_cluster::wait_until(&format!("{path} is on record"), SOON, async || {
+                let logged =
+                    caller.get(&rows).await.ok().and_then(|reply| reply.json::<Value>().ok());
+                logged.is_some_and(|rows| {
+                    let row = &rows[0];
+                    row["metadata"]["dunlin"]["outcome"] == "partial"
+                        && row["metadata"]["dunlin"]["estimated"] == true
+                        && row["spend"].as_f64().is_some_and(|cost| (cost - expected).abs() < 1e-12)
+                })
+            })
+            .await?;
+        }
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_leaves_before_an_answer_leaves_a_row() -> anyhow::Result<()> {
+    let settings = Settings { first_byte: Duration::from_secs(60), ..Settings::default() };
+    let mock = MockUpstream::start(settings).await?;
+    let config = harness::chat_config(&mock.api_base());
+    let setup = harness::start_with(1, mock, config).await?;
+    let caller = setup.make_key(0, json!({})).await?;
+    let asked = dunlin_cluster::http_client()?
+        .post(setup.cluster.url(0, "/v1/chat/completions"))
+        .bearer_auth(caller.key())
+        .json(&harness::chat_body())
+        .timeout(Duration::from_millis(500))
+        .send()
+        .await;
+    assert!(asked.is_err(), "nobody answers within a minute");
+    let rows = setup.cluster.url(0, "/spend/logs?summarize=false");
+    dunlin_cluster::wait_until("the request is on record", SOON, async || {
+        let logged = caller.get(&rows).await.ok().and_then(|reply| reply.json::<Value>().ok());
+        logged.is_some_and(|rows| rows[0]["status"] == "failure" && rows[0]["spend"] == 0.0)
+    })
+    .await
+}
