@@ -34,7 +34,7 @@ pub struct Field {
     /// What a value must be.
     pub shape: Shape,
     standing: Standing,
-    /// A letter for each whose field it is: Key, Team, User, Customer, Organization, taG.
+    /// A letter for each whose field it is: Key, Team, User, Customer, Organization, Budget, taG.
     on: &'static str,
 }
 
@@ -106,6 +106,7 @@ static OTHER: &[Field] = &[
     field("description", Text, Kept, "G"),
     field("disable_global_guardrails", Flag, Kept, "KT"),
     field("guardrails", List, Guards(GUARDRAILS), "KTU"),
+    field("key_type", Text, Kept, "K"),
     field("mcp_rpm_limit", Object, Guards(MCP), "KT"),
     field("object_permission", Object, Guards(OBJECTS), "KTUCO"),
     field("password", Text, Guards(PASSWORDS), "U"),
@@ -120,7 +121,7 @@ static OTHER: &[Field] = &[
     field("send_invite_email", Flag, Kept, "KU"),
     field("sso_user_id", Text, Kept, "U"),
     field("team_member_key_duration", Text, Guards(MEMBER_KEYS), "T"),
-    field("tpd_limit", Count, Kept, "KTU"),
+    field("tpd_limit", Count, Kept, "KTUOB"),
     field("tpm_limit_type", Throughput, Kept, "KT"),
 ];
 

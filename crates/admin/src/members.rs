@@ -26,6 +26,8 @@ pub(crate) const TERMS: &[&str] = &[
     "max_budget_in_organization",
     "max_budget_in_team",
     "rpm_limit",
+    "temp_budget_expiry",
+    "temp_budget_increase",
     "tpm_limit",
 ];
 
@@ -38,6 +40,7 @@ pub(crate) fn read_terms(body: &mut Body) -> TermsChanges {
         budget_duration: none_if_empty(body.take("budget_duration", terms::every)),
         rpm: body.take("rpm_limit", body::count),
         tpm: body.take("tpm_limit", body::count),
+        temporary: terms::temporary(body),
         ..TermsChanges::default()
     }
 }

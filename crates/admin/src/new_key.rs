@@ -26,7 +26,6 @@ const FIELDS: &[&str] = &[
     "enforced_params",
     "key",
     "key_alias",
-    "key_type",
     "organization_id",
     "spend",
     "team_id",
@@ -97,7 +96,17 @@ pub(crate) fn read(mut body: Body, now: UnixMillis, more: &[&str]) -> Result<Key
 
 /// `allowed_routes`, else those of the `key_type`.
 fn routes(body: &mut Body) -> Change<Vec<String>> {
-    let of_type = body.take("key_type", key_type);
+    let of_type = match body.peek("key_type") {
+        None => Change::Keep,
+        Some(Value::Null) => Change::Clear,
+        Some(kind) => key_type(&kind).map_or_else(
+            |wrong| {
+                body.fault("key_type", wrong);
+                Change::Keep
+            },
+            Change::Set,
+        ),
+    };
     match (body.take("allowed_routes", route_list), of_type) {
         (Change::Keep, Change::Set(routes)) => Change::Set(routes),
         (Change::Set(listed), Change::Set(routes)) if listed.is_empty() => Change::Set(routes),

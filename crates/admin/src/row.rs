@@ -31,13 +31,39 @@ const CONSTANT: &[(&str, &str)] = &[
     ("object_permission_id", "null"),
     ("soft_budget_cooldown", "false"),
     ("last_active", "null"),
+    ("rotation_count", "0"),
+    ("last_rotation_at", "null"),
+    ("key_rotation_at", "null"),
 ];
+
+/// The same of LiteLLM's other rows.
+fn constant(kind: Kind) -> &'static [(&'static str, &'static str)] {
+    match kind {
+        Kind::Team => &[
+            ("litellm_model_table", "null"),
+            ("model_id", "null"),
+            ("model_spend", "{}"),
+            ("object_permission_id", "null"),
+        ],
+        Kind::User => &[
+            ("model_spend", "{}"),
+            ("object_permission_id", "null"),
+            ("organization_id", "null"),
+            ("team_id", "null"),
+        ],
+        Kind::Organization => &[("model_spend", "{}"), ("object_permission_id", "null")],
+        Kind::EndUser => &[("object_permission_id", "null")],
+        Kind::Tag => &[("model_info", "null")],
+        Kind::Budget | Kind::AccessGroup => &[],
+    }
+}
 
 impl View {
     /// The row of a key, with its token and without the clear key.
     pub(crate) fn key(&self, key: &Key) -> Row {
         let mut row = self.terms(Of::Key, key.id, &key.terms);
         row.extend(CONSTANT.iter().map(|(name, text)| ((*name).to_owned(), raw(text))));
+        put(&mut row, "total_spend", &self.state.total_spend(key.id).cost.as_usd());
         put(&mut row, "key_name", &key.name);
         put(&mut row, "key_alias", &key.alias);
         put(&mut row, "token", &key.token);
@@ -55,6 +81,8 @@ impl View {
     /// What a team, user, ... has in common: its name under `id_name`, terms, times.
     pub(crate) fn entity(&self, entity: &Entity, id_name: &str) -> Row {
         let mut row = self.terms(Of::Entity(entity.kind), entity.id, &entity.terms);
+        let constant = constant(entity.kind).iter();
+        row.extend(constant.map(|(name, text)| ((*name).to_owned(), raw(text))));
         put(&mut row, id_name, &entity.name);
         made(&mut row, (entity.created_at, &entity.created_by), entity.updated_at);
         row
@@ -71,6 +99,12 @@ impl View {
         };
         put(&mut row, "teams", &groups(Kind::Team));
         put(&mut row, "organizations", &groups(Kind::Organization));
+        let organizations = self.state.memberships(Kind::Organization, &user.name);
+        let organizations = organizations.filter_map(|(name, member)| {
+            let organization = self.state.entity(Kind::Organization, name)?;
+            Some(self.membership(organization, member))
+        });
+        put(&mut row, "organization_memberships", &organizations.collect::<Vec<_>>());
         row
     }
 

@@ -181,7 +181,8 @@ fn model_budget(fields: &serde_json::Map<String, Value>) -> Result<ModelBudget, 
     Ok(budget)
 }
 
-fn temporary(body: &mut Body) -> Change<Temporary> {
+/// More to spend until some moment.
+pub(crate) fn temporary(body: &mut Body) -> Change<Temporary> {
     let more = body.take("temp_budget_increase", body::budget);
     let until = body.take("temp_budget_expiry", moment);
     match (more, until) {

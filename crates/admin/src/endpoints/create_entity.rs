@@ -2,6 +2,7 @@
 
 use axum::response::Response;
 use dunlin_state::{Command, Entity, Kind, Member, Seen, Spender, State};
+use serde_json::{Value, json};
 use tracing::info;
 
 use super::{entity_of, ok};
@@ -46,11 +47,29 @@ async fn handle(admin: Admin, asked: Asked, kind: Kind) -> Result<Response, Erro
         Defaulted::default().fill(&mut body, &state, defaults);
     }
     let sent = Sent::read(body, kind)?;
-    let state = admin.judging(&asked).await;
+    // Who joins may have been made on another node a moment ago: known here, nobody is made twice.
+    let state = if sent.joining.is_empty() {
+        admin.judging(&asked).await
+    } else {
+        admin.read().await.state
+    };
     let (reply, view) = admin.edit(&asked, state, |view| sent.decide(&asked, view)).await?;
     let entity = entity_of(reply);
     info!(entity.kind = kind.name(), entity.name = entity.name, "an entity was made");
-    Ok(ok(&row(&view, &entity)))
+    Ok(match kind {
+        Kind::Tag => ok(&told_tag(&view, &entity, "created")),
+        Kind::Team
+        | Kind::User
+        | Kind::EndUser
+        | Kind::Organization
+        | Kind::Budget
+        | Kind::AccessGroup => ok(&row(&view, &entity)),
+    })
+}
+
+/// What is said of a tag that was made or changed.
+pub(super) fn told_tag(view: &View, tag: &Entity, done: &str) -> Value {
+    json!({"message": format!("Tag {} {done} successfully", tag.name), "tag": row(view, tag)})
 }
 
 /// What a request says of something new.

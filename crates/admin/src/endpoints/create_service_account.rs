@@ -1,14 +1,16 @@
 //! `POST /key/service-account/generate`: makes a key that is a team's and no user's.
 
 use axum::response::Response;
+use dunlin_state::Key;
+use serde_json::{Map, Value};
 
 use super::create_key;
-use crate::Admin;
 use crate::body::{Body, Fault};
 use crate::error::Error;
 use crate::key_rules::Named;
 use crate::new_key::NewKey;
 use crate::routes::{Asked, Routes, Who};
+use crate::{Admin, naming};
 
 const PATH: &str = "/key/service-account/generate";
 
@@ -25,7 +27,20 @@ async fn handle(admin: Admin, asked: Asked) -> Result<Response, Error> {
     let known = (&*state, now);
     let mut new = NewKey::without_owner(body, &published.settings, &asked.caller, known)?;
     new.key.user = None;
+    sign(&mut new.key);
     create_key::make(&admin, &asked, &named, new).await
+}
+
+/// LiteLLM knows a service account by a name in the metadata.
+fn sign(key: &mut Key) {
+    let kept = key.terms.other.get("metadata").and_then(|text| serde_json::from_str(text).ok());
+    let mut metadata: Map<String, Value> = kept.unwrap_or_default();
+    let named = metadata.get("service_account_id").is_some_and(Value::is_string);
+    if !named {
+        let name = key.alias.clone().unwrap_or_else(naming::draw_id);
+        metadata.insert("service_account_id".to_owned(), name.into());
+        key.terms.other.insert("metadata".to_owned(), Value::Object(metadata).to_string());
+    }
 }
 
 fn check(body: &Body) -> Result<(), Error> {
@@ -39,6 +54,21 @@ fn check(body: &Body) -> Result<(), Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn it_is_named_in_its_metadata_by_its_alias_unless_it_names_itself() {
+        for (kept, expected) in [
+            (None, r#"{"service_account_id":"robot"}"#),
+            (Some(r#"{"a":1}"#), r#"{"a":1,"service_account_id":"robot"}"#),
+            (Some(r#"{"service_account_id":"own"}"#), r#"{"service_account_id":"own"}"#),
+        ] {
+            let mut key = Key { alias: Some("robot".to_owned()), ..Key::default() };
+            let kept = kept.map(|kept| ("metadata".to_owned(), kept.to_owned()));
+            key.terms.other.extend(kept);
+            sign(&mut key);
+            assert_eq!(key.terms.other["metadata"], expected);
+        }
+    }
 
     #[test]
     fn a_service_account_is_a_teams() {

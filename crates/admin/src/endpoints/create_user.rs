@@ -14,6 +14,7 @@ use crate::caller::MASTER_USER;
 use crate::defaults::Defaulted;
 use crate::entity_fields::{self, EntityFields};
 use crate::error::Error;
+use crate::members::check_role;
 use crate::new_key::NewKey;
 use crate::routes::{Asked, Routes, Who};
 use crate::row::{View, put};
@@ -31,15 +32,15 @@ async fn handle(admin: Admin, asked: Asked) -> Result<Response, Error> {
     let state = admin.knowing(&body).await;
     let defaults = ("default_internal_user_params", &published.settings.user_defaults);
     Defaulted::default().fill(&mut body, &state, defaults);
-    let NewUser { user, teams, spend, key } = read(body, &asked.caller.maker())?;
+    let NewUser { user, groups, spend, key } = read(body, &asked.caller.maker())?;
     let now = admin.0.clock.unix();
     let settings = &published.settings;
     let key = key.map(|body| NewKey::read(body, settings, &asked.caller, (&state, now)));
     let key = key.transpose()?;
     let make = Command::CreateEntity { entity: Box::new(user.clone()), members: Vec::new() };
-    let join = teams.into_iter().map(|(team, role)| Command::AddMembers {
-        kind: Kind::Team,
-        name: team,
+    let join = groups.into_iter().map(|(kind, name, role)| Command::AddMembers {
+        kind,
+        name,
         members: vec![Member { user: user.name.clone(), role, ..Member::default() }],
     });
     let view = admin.view(admin.0.consensus.state());
@@ -56,8 +57,8 @@ async fn handle(admin: Admin, asked: Asked) -> Result<Response, Error> {
 
 struct NewUser {
     user: Entity,
-    /// Which it joins, in what role.
-    teams: Vec<(String, String)>,
+    /// The teams and organizations that it joins, in what role.
+    groups: Vec<(Kind, String, String)>,
     spend: Option<dunlin_types::NanoUsd>,
     /// The request for its key.
     key: Option<Body>,
@@ -86,11 +87,21 @@ fn read(mut body: Body, by: &str) -> Result<NewUser, Error> {
             teams.push((team.clone(), "user".to_owned()));
         }
     }
-    let more: Vec<_> = OF_KEY.iter().copied().chain(["auto_create_key", "team_id"]).collect();
+    let organizations = body.take("organizations", body::texts).value().unwrap_or_default();
+    let more = ["auto_create_key", "organizations", "team_id"];
+    let more: Vec<_> = OF_KEY.iter().copied().chain(more).collect();
     let EntityFields { changes, spend } = entity_fields::read(body, Kind::User, &more)?;
     let user = entity_fields::new(Kind::User, name, changes, by.to_owned());
-    Ok(NewUser { user, teams, spend, key: automatic.then_some(of_key) })
+    let role = |user: &Entity| user.role.clone().filter(|role| check_role(JOINED, role).is_ok());
+    let role = role(&user).unwrap_or_else(|| "internal_user".to_owned());
+    let teams = teams.into_iter().map(|(name, role)| (Kind::Team, name, role));
+    let organizations = organizations.into_iter().map(|name| (JOINED, name, role.clone()));
+    let groups = teams.chain(organizations).collect();
+    Ok(NewUser { user, groups, spend, key: automatic.then_some(of_key) })
 }
+
+/// What a new user joins beside teams, in its own role where that is one there.
+const JOINED: Kind = Kind::Organization;
 
 /// `["team"]` or `[{"team_id": "team", "user_role": "admin"}]`.
 fn teams(value: &Value) -> Result<Vec<(String, String)>, Wrong> {
@@ -137,12 +148,13 @@ mod tests {
     fn a_user_comes_with_a_key_and_in_its_teams() {
         let new =
             of(r#"{"user_id": "ann", "user_email": "a@b.c", "max_budget": 5, "key_alias": "first",
-                "teams": ["t", {"team_id": "lead", "user_role": "admin"}], "duration": "1d"}"#);
+                "teams": ["t", {"team_id": "lead", "user_role": "admin"}], "duration": "1d",
+                "organizations": ["o"]}"#);
         let Ok(new) = new else { panic!("a user") };
         assert_eq!(new.user.email.as_deref(), Some("a@b.c"));
-        let teams: Vec<_> =
-            new.teams.iter().map(|(team, role)| (team.as_str(), role.as_str())).collect();
-        assert_eq!(teams, [("t", "user"), ("lead", "admin")]);
+        let groups: Vec<_> =
+            new.groups.iter().map(|(_, name, role)| (name.as_str(), role.as_str())).collect();
+        assert_eq!(groups, [("t", "user"), ("lead", "admin"), ("o", "internal_user")]);
         let key = new.key.expect("a key");
         assert_eq!(key.peek("user_id"), Some("ann".into()));
         assert_eq!(key.peek("key_alias"), Some("first".into()));

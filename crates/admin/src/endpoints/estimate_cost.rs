@@ -117,9 +117,23 @@ fn told(
         put(&name("daily_", ""), json!(times(a_day)));
         put(&name("monthly_", ""), json!(times(a_month)));
     }
+    let info: Value =
+        serde_json::from_str(deployment.about.info.get()).expect("it was written as an object");
+    for rate in RATES {
+        put(rate, info[rate].clone());
+    }
     put("provider", json!(&*deployment.provider));
     Ok(told.into())
 }
+
+/// What one token costs, before tiers, as `/model/info` has it.
+const RATES: [&str; 5] = [
+    "cache_creation_input_token_cost",
+    "cache_read_input_token_cost",
+    "input_cost_per_token",
+    "output_cost_per_reasoning_token",
+    "output_cost_per_token",
+];
 
 /// What a cost is made of, in LiteLLM's words; the whole has none.
 fn lines(cost: &Cost) -> [(&'static str, NanoUsd); 7] {

@@ -41,22 +41,64 @@ pub(super) fn add(routes: Routes) -> Routes {
 /// What a query may say of each kind.
 fn params(kind: Kind) -> &'static [&'static str] {
     match kind {
-        Kind::Team => &["organization_id", "page", "page_size", "team_alias", "team_id", "user_id"],
-        Kind::User => &["page", "page_size", "role", "team", "user_email", "user_ids"],
+        Kind::Team => &[
+            "organization_id",
+            "page",
+            "page_size",
+            "search",
+            "sort_by",
+            "sort_order",
+            "status",
+            "team_alias",
+            "team_id",
+            "user_id",
+        ],
+        Kind::User => &[
+            "organization_ids",
+            "page",
+            "page_size",
+            "role",
+            "search",
+            "sort_by",
+            "sort_order",
+            "sso_user_ids",
+            "team",
+            "user_email",
+            "user_ids",
+        ],
         Kind::Organization => &["org_alias", "org_id"],
         Kind::EndUser | Kind::Budget | Kind::Tag | Kind::AccessGroup => &[],
     }
 }
 
+/// By what each kind is ordered, if it is not by name.
+fn orders(kind: Kind) -> &'static [&'static str] {
+    match kind {
+        Kind::Team => &["created_at", "team_alias", "team_id"],
+        Kind::User => &["created_at", "spend", "user_alias", "user_email", "user_id", "user_role"],
+        Kind::Organization | Kind::EndUser | Kind::Budget | Kind::Tag | Kind::AccessGroup => &[],
+    }
+}
+
 fn check(asked: &Asked, kind: Kind) -> Result<(), Error> {
     check_query(&asked.query, params(kind))?;
-    match asked.param("role").filter(|_| kind == Kind::User) {
-        Some(role) if !Role::NAMES.contains(&role) => {
-            let msg = format!("`{role}` is none of {}", Role::NAMES.join(", "));
-            Err(Error::Invalid(vec![Fault::of("query", "role", "value_error", msg)]))
-        }
-        Some(_) | None => Ok(()),
+    let known = [
+        ("role", Role::NAMES),
+        ("sort_by", orders(kind)),
+        ("sort_order", ["asc", "desc"].as_slice()),
+    ];
+    let strange = known.into_iter().filter(|(name, _)| params(kind).contains(name));
+    let strange = strange.filter_map(|(name, known)| {
+        let value = asked.param(name).filter(|value| !known.contains(value))?;
+        let msg = format!("`{value}` is none of {}", known.join(", "));
+        Some(Fault::of("query", name, "value_error", msg))
+    });
+    let mut faults: Vec<_> = strange.collect();
+    if kind == Kind::Team && asked.param("status").is_some() {
+        let msg = "Input should be absent: deleted teams are not kept";
+        faults.push(Fault::of("query", "status", "value_error", msg));
     }
+    if faults.is_empty() { Ok(()) } else { Err(Error::Invalid(faults)) }
 }
 
 async fn whole(admin: Admin, asked: Asked, kind: Kind) -> Result<Response, Error> {
@@ -90,13 +132,20 @@ async fn paged(admin: Admin, asked: Asked, kind: Kind) -> Result<Response, Error
 }
 
 fn page(asked: &Asked, view: &View, kind: Kind, pages: Pages) -> Value {
-    let all = wanted(asked, &view.state, kind);
+    let mut all = wanted(asked, &view.state, kind);
+    sort(asked, view, &mut all);
     let rows = pages.cut(&all).iter().map(|entity| {
         let mut row = row(view, entity);
         if kind == Kind::User {
             let keys = view.state.keys();
             let keys = keys.filter(|key| key.user.as_ref() == Some(&entity.name)).count();
             put(&mut row, "key_count", &keys);
+        } else {
+            let members = view.state.members(kind, &entity.name).count();
+            put(&mut row, "members_count", &members);
+            let keys = view.state.keys();
+            let keys = keys.filter(|key| key.team.as_ref() == Some(&entity.name)).count();
+            put(&mut row, "keys_count", &keys);
         }
         row
     });
@@ -108,6 +157,21 @@ fn page(asked: &Asked, view: &View, kind: Kind, pages: Pages) -> Value {
         "page_size": pages.size,
         "total_pages": pages.of(all.len()),
     })
+}
+
+/// They come by name.
+fn sort(asked: &Asked, view: &View, all: &mut [&Arc<Entity>]) {
+    match asked.param("sort_by") {
+        Some("created_at") => all.sort_by_key(|one| one.created_at),
+        Some("spend") => all.sort_by_cached_key(|one| view.spent(one)),
+        Some("team_alias" | "user_alias") => all.sort_by(|one, two| one.alias.cmp(&two.alias)),
+        Some("user_email") => all.sort_by(|one, two| one.email.cmp(&two.email)),
+        Some("user_role") => all.sort_by(|one, two| one.role.cmp(&two.role)),
+        Some(_) | None => {}
+    }
+    if asked.param("sort_order") == Some("desc") {
+        all.reverse();
+    }
 }
 
 /// Those that the caller may see and the query asks for.
@@ -130,13 +194,22 @@ fn wanted<'s>(asked: &Asked, state: &'s State, kind: Kind) -> Vec<&'s Arc<Entity
                 let of_user = |user: &str| member(Kind::Team, name, user);
                 is("team_id", Some(name))
                     && has("team_alias", alias)
+                    && (has("search", alias) || is("search", Some(name)))
                     && is("organization_id", organization)
                     && asked.param("user_id").is_none_or(of_user)
             }
             Kind::User => {
-                let ids = asked.param("user_ids");
+                let one_of = |param: &str, is: &dyn Fn(&str) -> bool| {
+                    asked.param(param).is_none_or(|ids| ids.split(',').any(|id| is(id.trim())))
+                };
                 let of_team = |team: &str| member(Kind::Team, team, name);
-                ids.is_none_or(|ids| ids.split(',').any(|id| id.trim() == name))
+                let signs_in_as = entity.terms.other.get("sso_user_id");
+                let signs_in_as =
+                    |id: &str| signs_in_as.is_some_and(|it| it.trim_matches('"') == id);
+                one_of("user_ids", &|id| id == name)
+                    && one_of("sso_user_ids", &signs_in_as)
+                    && one_of("organization_ids", &|id| member(Kind::Organization, id, name))
+                    && (has("search", Some(name)) || has("search", entity.email.as_deref()))
                     && has("user_email", entity.email.as_deref())
                     && is("role", entity.role.as_deref())
                     && asked.param("team").is_none_or(of_team)
@@ -177,6 +250,9 @@ mod tests {
             (Some("sk-elsewhere"), "", Kind::Team, "other"),
             (None, "role=internal_user", Kind::User, "dev lead"),
             (None, "user_ids=dev,root", Kind::User, "dev root"),
+            (None, "organization_ids=none,o", Kind::User, "boss"),
+            (None, "search=EAD", Kind::User, "lead reader"),
+            (None, "search=t", Kind::Team, "t"),
             (None, "team=t", Kind::User, "dev lead reader"),
             (Some("sk-boss"), "", Kind::Organization, "o"),
             (Some("sk-dev"), "", Kind::Organization, ""),
@@ -194,6 +270,17 @@ mod tests {
         assert_eq!(told["users"].as_array().map(Vec::len), Some(2));
         assert_eq!((&told["total"], &told["total_pages"]), (&json!(6), &json!(2)));
         assert_eq!(told["users"][0]["key_count"], json!(1));
+        let mut asked = asked_by(Caller::Master);
+        let sorted = [("sort_by", "user_role"), ("sort_order", "desc")];
+        asked.query = sorted.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+        let told = page(&asked, &view, Kind::User, Pages { page: 1, size: 1 });
+        assert_eq!(told["users"][0]["user_id"], "auditor");
+        let told = page(&asked, &view, Kind::Team, Pages { page: 1, size: 9 });
+        assert_eq!(
+            (&told["teams"][0]["team_id"], &told["teams"][0]["members_count"]),
+            (&json!("t"), &json!(3))
+        );
+        assert_eq!(told["teams"][0]["keys_count"], json!(1));
     }
 
     #[test]
@@ -207,5 +294,7 @@ mod tests {
         assert!(of("user_email=x", Kind::User) && of("my_own=x", Kind::User));
         assert!(!of("user_emial=x", Kind::User) && !of("role=root", Kind::User));
         assert!(of("role=proxy_admin", Kind::User) && !of("teamid=x", Kind::Team));
+        assert!(of("sort_by=spend", Kind::User) && !of("sort_by=spend", Kind::Team));
+        assert!(!of("sort_order=up", Kind::Team) && !of("status=deleted", Kind::Team));
     }
 }

@@ -76,6 +76,7 @@ enum Order {
     CreatedAt,
     UpdatedAt,
     Spend,
+    MaxBudget,
     Alias,
     Token,
 }
@@ -152,9 +153,10 @@ fn order(name: &str) -> Result<Order, &'static str> {
         "created_at" => Ok(Order::CreatedAt),
         "updated_at" => Ok(Order::UpdatedAt),
         "spend" => Ok(Order::Spend),
+        "max_budget" => Ok(Order::MaxBudget),
         "key_alias" => Ok(Order::Alias),
         "token" => Ok(Order::Token),
-        _ => Err("Input should be created_at, updated_at, spend, key_alias or token"),
+        _ => Err("Input should be created_at, updated_at, spend, max_budget, key_alias or token"),
     }
 }
 
@@ -166,6 +168,7 @@ fn answer(view: &View, caller: &Caller, wanted: &Wanted) -> KeyList {
         Order::CreatedAt => keys.sort_by_key(|key| key.created_at),
         Order::UpdatedAt => keys.sort_by_key(|key| key.updated_at),
         Order::Spend => keys.sort_by_cached_key(|key| view.key_spend(key)),
+        Order::MaxBudget => keys.sort_by_key(|key| key.terms.max_budget),
         Order::Alias => keys.sort_by(|one, other| one.alias.cmp(&other.alias)),
         Order::Token => {}
     }

@@ -24,11 +24,17 @@ pub(super) fn add(routes: Routes) -> Routes {
 
 async fn handle(admin: Admin, asked: Asked, kind: Kind) -> Result<Response, Error> {
     let one = parse(asked.body()?, kind)?;
-    let (_, user) = one.for_leader(&admin, &asked).await?;
+    let (view, user) = one.for_leader(&admin, &asked).await?;
+    let left = view.membership(&*find(&view.state, kind, &one.group)?, one.find(&view.state)?);
     info!(entity.kind = kind.name(), entity.name = one.group, user, "a member left");
     let leave = Command::RemoveMembers { kind, name: one.group.clone(), users: vec![user] };
     let (_, view) = admin.carry_out(&asked, leave).await?;
-    Ok(ok(&row(&view, &*find(&view.state, kind, &one.group)?)))
+    Ok(match kind {
+        Kind::Organization => ok(&left),
+        Kind::Team | Kind::User | Kind::EndUser | Kind::Budget | Kind::Tag | Kind::AccessGroup => {
+            ok(&row(&view, &*find(&view.state, kind, &one.group)?))
+        }
+    })
 }
 
 fn parse(mut body: Body, kind: Kind) -> Result<OfGroup, Error> {

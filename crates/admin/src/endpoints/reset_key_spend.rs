@@ -10,6 +10,7 @@ use super::{key_named, ok};
 use crate::Admin;
 use crate::body::{self, Body};
 use crate::error::Error;
+use crate::moment::iso;
 use crate::routes::{Asked, Routes, Who};
 
 pub(super) fn add(routes: Routes) -> Routes {
@@ -34,6 +35,7 @@ async fn handle(admin: Admin, asked: Asked) -> Result<Response, Error> {
         "spend": view.key_spend(&key).as_usd(),
         "previous_spend": before.as_usd(),
         "max_budget": key.terms.max_budget.map(NanoUsd::as_usd),
+        "budget_reset_at": view.running(&key.terms).map(|period| iso(period.end)),
     })))
 }
 

@@ -10,6 +10,7 @@ use super::{ok, reset_key_spend};
 use crate::Admin;
 use crate::entities::find;
 use crate::error::Error;
+use crate::moment::iso;
 use crate::routes::{Asked, Routes, Who};
 
 pub(super) fn add(routes: Routes) -> Routes {
@@ -30,6 +31,7 @@ async fn handle(admin: Admin, asked: Asked) -> Result<Response, Error> {
         "spend": view.spent(&team).as_usd(),
         "previous_spend": before.as_usd(),
         "max_budget": team.terms.max_budget.map(NanoUsd::as_usd),
+        "budget_reset_at": view.running(&team.terms).map(|period| iso(period.end)),
     })))
 }
 

@@ -5,7 +5,7 @@ use dunlin_state::{Command, Entity, Kind, Seen, Spender};
 use serde_json::json;
 use tracing::info;
 
-use super::create_entity::organization_of;
+use super::create_entity::{organization_of, told_tag};
 use super::{entity_of, ok, sign};
 use crate::Admin;
 use crate::body::{self, Body};
@@ -41,9 +41,8 @@ async fn handle(admin: Admin, asked: Asked, kind: Kind) -> Result<Response, Erro
     Ok(match kind {
         Kind::Team => ok(&json!({"team_id": entity.name, "data": row})),
         Kind::User => ok(&json!({"user_id": entity.name, "data": row})),
-        Kind::EndUser | Kind::Organization | Kind::Budget | Kind::Tag | Kind::AccessGroup => {
-            ok(&row)
-        }
+        Kind::Tag => ok(&told_tag(&view, &entity, "updated")),
+        Kind::EndUser | Kind::Organization | Kind::Budget | Kind::AccessGroup => ok(&row),
     })
 }
 

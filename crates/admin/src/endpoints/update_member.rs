@@ -12,6 +12,7 @@ use crate::entities::find;
 use crate::entity_fields::id_name;
 use crate::error::Error;
 use crate::members::{NAMED_BY, OfGroup, TERMS, check_role, read_terms};
+use crate::moment::iso;
 use crate::routes::{Asked, PATCH, Routes, Who};
 use crate::row::put;
 use crate::terms::none_if_empty;
@@ -41,6 +42,10 @@ async fn handle(admin: Admin, asked: Asked, kind: Kind) -> Result<Response, Erro
     put(&mut row, "max_budget_in_team", &json!(budget));
     put(&mut row, "tpm_limit", &member.terms.tpm);
     put(&mut row, "rpm_limit", &member.terms.rpm);
+    put(&mut row, "budget_duration", &member.terms.budget_duration);
+    let more = member.terms.temporary;
+    put(&mut row, "temp_budget_increase", &more.map(|more| more.more.as_usd()));
+    put(&mut row, "temp_budget_expiry", &more.map(|more| iso(more.until)));
     Ok(ok(&row))
 }
 
