@@ -6,6 +6,7 @@ use std::sync::{Arc, OnceLock};
 use axum::body::Body;
 use axum::extract::Request;
 use axum::http::header::CONTENT_TYPE;
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, Response, Uri};
 use bytes::Bytes;
 use dunlin_journal::Origin;
@@ -136,39 +137,53 @@ async fn conduct(
     call: &Call,
     path_model: Option<String>,
     request: Request,
-    Early { kept, begun }: Early,
+    early: Early,
 ) -> Result<Response<Body>, Failed> {
     let serving = proxy.0.serving.load_full();
     let (head, body) = request.into_parts();
     let mut caller = call.identify(proxy, &serving, &head.headers, &head.uri).await?;
+    let asked = (head, body, path_model);
+    let answered = answer(proxy, call, &serving, &mut caller, asked, early).await;
+    answered.map_err(|failed| failed.of_caller(proxy, &caller))
+}
+
+async fn answer(
+    proxy: &Proxy,
+    call: &Call,
+    serving: &Serving,
+    caller: &mut Caller,
+    (head, body, path_model): (Parts, Body, Option<String>),
+    Early { kept, begun }: Early,
+) -> Result<Response<Body>, Failed> {
     let most = serving.settings.max_request_bytes;
     let body = body::read(body, &head.headers, most).await?;
-    let mut opened = Opened::of(proxy, call.endpoint, &caller, (body, most)).await?;
-    let is_redacted = is_redacted(&serving, &head.headers);
+    let mut opened = Opened::of(proxy, call.endpoint, caller, (body, most)).await?;
+    let is_redacted = is_redacted(serving, &head.headers);
     opened.opening.redact(is_redacted);
-    let chat = read(call, &caller, &head.headers, opened.body.clone(), path_model.as_deref())?;
+    let chat = read(call, caller, &head.headers, opened.body.clone(), path_model.as_deref())?;
     let extras = chat.extras().with_headers(&head.headers).map_err(Refused::BadRequest)?;
     let mut origin = call.client.origin(&serving.settings, &head.headers, chat.labels())?;
     caller.count_for(proxy, &mut origin).await?;
-    let asks = Asks { proxy, serving: &serving, call, caller: &caller, opened: &opened };
+    let caller: &Caller = caller;
+    let asks = Asks { proxy, serving, call, caller, opened: &opened };
     let (what, instead) = (What { chat: &chat, extras: &extras }, OnceLock::new());
     let admitted = asks.admit(what, &instead).await;
     let admitted = admitted.map_err(|refused| call.refuse(&chat, &origin, refused))?;
     let Admitted { mut candidates, demand, permit, gave_way } = admitted;
-    let told = Told::of_admission(call, &caller, permit.limits());
+    let told = Told::of_admission(call, caller, permit.limits());
     keepalive::announce(kept, candidates.first(), &chat, &extras, &told);
-    let mut bill = Bill::open(proxy.clone(), permit, call, &caller, About::of(&chat, origin));
+    let mut bill = Bill::open(proxy.clone(), permit, call, caller, About::of(&chat, origin));
     bill.await_answer();
     if serving.settings.keeps_said && !is_redacted {
         bill.keep_said(chat.text());
     }
-    bill.tell(report::of_chat(proxy, &caller, &head.headers, &chat, is_redacted));
+    bill.tell(report::of_chat(proxy, caller, &head.headers, &chat, is_redacted));
 
     let catalog = &serving.catalog;
     let (demand, revision) = (&demand, serving.settings.revision);
     let asked = Asked { proxy, catalog, chat: &chat, extras: &extras, demand, revision };
     if chat.background() && background::is_ours(&mut candidates) {
-        let job = Job { call, caller: &caller, opening: &opened.opening, told, begun };
+        let job = Job { call, caller, opening: &opened.opening, told, begun };
         return Box::pin(background::run(job, asked, &mut candidates, bill)).await;
     }
     let answered = match attempts::run(asked, &mut candidates, &mut bill).await {
@@ -180,7 +195,7 @@ async fn conduct(
     // After a fallback the client learns which model it was, as LiteLLM has it; likewise one whose
     // body named none.
     let keeps_name = fallbacks == 0 && !gave_way && !chat.model_from_path();
-    let (caller, opening) = (&caller, opened.opening);
+    let opening = opened.opening;
     let delivery = Delivery { proxy, call, caller, chat, opening, bill, told, keeps_name };
     Ok(delivery.of(answer).await)
 }

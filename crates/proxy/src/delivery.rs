@@ -85,8 +85,10 @@ impl Delivery<'_> {
     }
 
     fn long(self, answer: Long) -> Response<Body> {
-        let Self { proxy, call, bill, told, .. } = self;
+        let Self { proxy, call, caller, bill, told, .. } = self;
+        let spend = caller.key().map(|key| proxy.0.admission.key_spend(&key.key));
         let told = told.answered(proxy, call, &answer.deployment, &answer.headers);
+        let told = told.key_spend(spend);
         let provider = answer.headers.clone();
         let body = stream::bytes(answer, bill, call.endpoint);
         headers::passing(told, &provider, body)

@@ -26,7 +26,7 @@ use crate::chat::Call;
 use crate::ids::{BadId, Kind};
 use crate::lines::Lines;
 use crate::relay::Way;
-use crate::{budget, headers, limits, told, words};
+use crate::{Proxy, budget, headers, limits, told, words};
 use unanswered::too_long_for;
 
 /// As much of an id as a message repeats.
@@ -135,6 +135,12 @@ impl Failed {
     /// spent.
     pub(crate) fn spent(self, key_spend: Option<NanoUsd>) -> Self {
         Self { key_spend, on_record: true, ..self }
+    }
+
+    /// The same, telling what the caller's key had spent before, if that is not told yet.
+    pub(crate) fn of_caller(self, proxy: &Proxy, caller: &Caller) -> Self {
+        let spent = || caller.key().map(|key| proxy.0.admission.key_spend(&key.key));
+        Self { key_spend: self.key_spend.or_else(spent), ..self }
     }
 
     /// Whether the request has left its record, or none because there were too many.

@@ -27,6 +27,9 @@ pub(crate) struct Asked {
     litellm_model_id: Option<String>,
     model_group: Option<String>,
     model: Option<String>,
+    #[serde(rename = "modelId")]
+    id: Option<String>,
+    search: Option<String>,
     page: Option<usize>,
     size: Option<usize>,
 }
@@ -74,6 +77,13 @@ pub(crate) async fn page(
     };
     if let Some(name) = &asked.model {
         rows.retain(|row| row["model_name"] == **name);
+    }
+    if let Some(id) = &asked.id {
+        rows.retain(|row| row["model_info"]["id"] == **id);
+    }
+    if let Some(part) = asked.search.map(|part| part.to_lowercase()) {
+        let name = |row: &Value| row["model_name"].as_str().unwrap_or_default().to_lowercase();
+        rows.retain(|row| name(row).contains(&part));
     }
     let size = asked.size.unwrap_or(50).clamp(1, MAX_PAGE);
     let page = asked.page.unwrap_or(1).max(1);
@@ -189,17 +199,21 @@ struct GroupInfo {
     abilities: BTreeMap<&'static str, bool>,
     supported_openai_params: Vec<&'static str>,
     is_public_model_group: bool,
+    health_status: Option<()>,
+    health_response_time: Option<()>,
+    health_checked_at: Option<()>,
     configurable_clientside_auth_params: Option<()>,
 }
 
 /// LiteLLM gives these of every group.
-const ABILITIES: [&str; 8] = [
+const ABILITIES: [&str; 9] = [
     "supports_function_calling",
     "supports_parallel_function_calling",
     "supports_pdf_input",
     "supports_prompt_caching",
     "supports_reasoning",
     "supports_response_schema",
+    "supports_url_context",
     "supports_vision",
     "supports_web_search",
 ];
@@ -227,6 +241,9 @@ impl GroupInfo {
             abilities: ABILITIES.into_iter().map(|key| (key, able(&all, key))).collect(),
             supported_openai_params: crate::params::supported(first),
             is_public_model_group: false,
+            health_status: None,
+            health_response_time: None,
+            health_checked_at: None,
             configurable_clientside_auth_params: None,
         }
     }

@@ -1,6 +1,8 @@
 //! The models a caller may call, in OpenAI's shape, with the constants LiteLLM fills in; in
 //! Anthropic's for those who name its version, and in Codex's for those who name one of Codex.
 
+use std::sync::Arc;
+
 use axum::Json;
 use axum::body::Body;
 use axum::extract::{Path, Query, State};
@@ -8,18 +10,19 @@ use axum::http::{HeaderMap, Response, StatusCode, Uri};
 use axum::response::IntoResponse;
 use dunlin_llm::Endpoint;
 use dunlin_llm::openai::ErrorBody;
-use dunlin_router::listed;
 use serde::{Deserialize, Serialize};
 
-use crate::Proxy;
 use crate::caller::Caller;
 use crate::chat::Call;
 use crate::error::Failed;
 use crate::lines::Lines;
-use crate::{headers, model_info, told};
+use crate::{Proxy, Serving, headers, model_info, told};
 
 mod anthropic;
 mod codex;
+mod listing;
+
+use listing::{Listing, Metadata};
 
 /// The same for every model, as LiteLLM has it.
 const CREATED: u64 = 1_677_610_602;
@@ -36,11 +39,14 @@ struct Model {
     object: &'static str,
     created: u64,
     owned_by: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    metadata: Option<Metadata>,
 }
 
 impl Model {
     fn named(id: &str) -> Self {
-        Self { id: id.to_owned(), object: "model", created: CREATED, owned_by: "openai" }
+        let (id, metadata) = (id.to_owned(), None);
+        Self { id, object: "model", created: CREATED, owned_by: "openai", metadata }
     }
 }
 
@@ -55,6 +61,7 @@ pub(crate) async fn list(
     State(proxy): State<Proxy>,
     Query(page): Query<anthropic::Page>,
     Query(asked): Query<Asked>,
+    Query(listing): Query<Listing>,
     uri: Uri,
     headers: HeaderMap,
 ) -> Response<Body> {
@@ -64,12 +71,16 @@ pub(crate) async fn list(
             Err(failed) => failed.response(&Call::of_headers(&proxy, endpoint(&headers), &headers)),
         };
     }
-    match names(&proxy, &uri, &headers).await {
-        Ok(names) if anthropic::is_asked_for(&headers) => {
+    match names(&proxy, &listing, &uri, &headers).await {
+        Ok((names, _)) if anthropic::is_asked_for(&headers) => {
             Json(anthropic::page(&names, &page)).into_response()
         }
-        Ok(names) => {
-            let data = names.iter().map(|name| Model::named(name)).collect();
+        Ok((names, serving)) => {
+            let model = |name: &Arc<str>| {
+                let metadata = listing.metadata(&serving.catalog, name);
+                Model { metadata, ..Model::named(name) }
+            };
+            let data = names.iter().map(model).collect();
             Json(List { data, object: "list" }).into_response()
         }
         Err(failed) => failed.response(&Call::of_headers(&proxy, endpoint(&headers), &headers)),
@@ -87,8 +98,8 @@ pub(crate) async fn one(
     struct Missing {
         detail: String,
     }
-    match names(&proxy, &uri, &headers).await {
-        Ok(names) if names.iter().any(|name| **name == *id) => {
+    match names(&proxy, &Listing::default(), &uri, &headers).await {
+        Ok((names, _)) if names.iter().any(|name| **name == *id) => {
             if anthropic::is_asked_for(&headers) {
                 Json(anthropic::model(&id)).into_response()
             } else {
@@ -127,10 +138,11 @@ async fn catalogue(
 
 async fn names(
     proxy: &Proxy,
+    listing: &Listing,
     uri: &Uri,
     headers: &HeaderMap,
-) -> Result<Vec<std::sync::Arc<str>>, Failed> {
+) -> Result<(Vec<Arc<str>>, Arc<Serving>), Failed> {
     let serving = proxy.0.serving.load_full();
     let caller = Caller::identify(proxy, &serving, headers, uri).await?;
-    Ok(listed(&serving.catalog, caller.access()))
+    Ok((listing.names(proxy, &serving, caller.access()), serving))
 }

@@ -42,6 +42,7 @@ pub(crate) const RESPONSE_COST_MARGIN_AMOUNT: HeaderName =
     HeaderName::from_static("x-litellm-response-cost-margin-amount");
 pub(crate) const LEFT_OUT_TOOLS: HeaderName = HeaderName::from_static("x-dunlin-left-out-tools");
 pub(crate) const UNPRICED: HeaderName = HeaderName::from_static("x-dunlin-unpriced");
+pub(crate) const KEY_MAX_BUDGET: HeaderName = HeaderName::from_static("x-litellm-key-max-budget");
 pub(crate) const KEY_RPM_LIMIT: HeaderName = HeaderName::from_static("x-litellm-key-rpm-limit");
 pub(crate) const KEY_TPM_LIMIT: HeaderName = HeaderName::from_static("x-litellm-key-tpm-limit");
 pub(crate) const ANTHROPIC_REQUEST_ID: HeaderName = HeaderName::from_static("request-id");

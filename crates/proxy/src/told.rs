@@ -7,7 +7,7 @@ use dunlin_admission::{LimitStatus, Rank};
 use dunlin_llm::{ChatRequest, Dialect};
 use dunlin_providers::left_out;
 use dunlin_router::Deployment;
-use dunlin_types::NanoUsd;
+use dunlin_types::{Line, NanoUsd, UnixMillis};
 use tracing::debug;
 
 use crate::attempts::{Answered, GroupFailed};
@@ -189,6 +189,10 @@ pub(crate) fn key_limits(told: &mut Lines, caller: &dunlin_state::Caller) {
         if let Some(limit) = limit {
             told.number(name, limit);
         }
+    }
+    // Without what a budget has more for a while.
+    if let Some(budget) = key.limit(&Line::Main, UnixMillis(u64::MAX)) {
+        told.text(names::KEY_MAX_BUDGET, &usd(budget));
     }
 }
 
