@@ -15,6 +15,7 @@ mod chaos;
 mod cli;
 mod commands;
 mod config_api;
+mod contract;
 mod conversations;
 mod customers;
 mod data_path;
