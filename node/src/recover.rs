@@ -58,7 +58,7 @@ pub(crate) fn run(args: &RecoverArgs) -> anyhow::Result<Exit> {
             shown(own)
         );
     }
-    check_secret(&recovery, &args.data_dir, &print)?;
+    check_secret(&recovery, args, &print)?;
     let Some(yes) = &args.yes else {
         print(&format!(
             "Nothing was changed. To go on with what this node holds:\n  \
@@ -158,14 +158,24 @@ fn story(recovery: &Recovery, dir: &Path) -> String {
 }
 
 /// A survivor whose config cannot be opened is of no use, and the operator should hear it now.
-fn check_secret(recovery: &Recovery, dir: &Path, print: &dyn Fn(&str)) -> anyhow::Result<()> {
+fn check_secret(
+    recovery: &Recovery,
+    args: &RecoverArgs,
+    print: &dyn Fn(&str),
+) -> anyhow::Result<()> {
     let Some(config) = recovery.state().config().filter(|config| !config.sealed.is_empty()) else {
         return Ok(());
     };
     let environment = config::environment();
-    let own = || fs::read_to_string(dir.join("secret")).ok().map(Secret::new);
+    let own = || fs::read_to_string(args.data_dir.join("secret")).ok().map(Secret::new);
     let named = environment.get("DUNLIN_CLUSTER_SECRET").map(Secret::new);
     let Some(secret) = named.or_else(own) else {
+        if args.yes.is_some() {
+            bail!(
+                "DUNLIN_CLUSTER_SECRET is not set: nothing was changed. Set the one that the cluster \
+                 had, so that it is sure that the config can be opened"
+            );
+        }
         print("DUNLIN_CLUSTER_SECRET is not set: whether it opens the config was not checked.\n");
         return Ok(());
     };

@@ -79,6 +79,10 @@ async fn a_survivor_goes_on_with_its_keys_and_an_old_disk_is_refused() -> anyhow
     let old = after(&text, "\ncluster ")?.to_owned();
     let wrong = recover(&home, "another secret of a cluster", &["--yes", &old])?;
     assert!(said(&wrong).contains("another cluster secret"), "{}", said(&wrong));
+    let unset =
+        command(&home, &secret, &["--yes", &old]).env_remove("DUNLIN_CLUSTER_SECRET").output()?;
+    assert!(!unset.status.success(), "{}", said(&unset));
+    assert!(said(&unset).contains("DUNLIN_CLUSTER_SECRET is not set"), "{}", said(&unset));
     let behind = recover(&home, &secret, &["--yes", &old, "--other", "999/1"])?;
     assert!(said(&behind).contains("recover the other one"), "{}", said(&behind));
     let other = recover(&home, &secret, &["--yes", "00000000000000000000000000000001"])?;
