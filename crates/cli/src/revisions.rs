@@ -64,6 +64,8 @@ struct Revision {
     revision: u64,
     at: String,
     by: String,
+    #[serde(default)]
+    author: Option<String>,
     source: String,
     copy_of: Option<u64>,
     content_is_kept: bool,
@@ -102,14 +104,16 @@ async fn history(session: &Session) -> Result {
     let answer = session.get("/config/history", &[]).await?;
     let History { revisions } = answer.read()?;
     let rows: Vec<_> = revisions.iter().map(row).collect();
-    let text = table([" REVISION", "ACCEPTED", "BY NODE", "FROM", "CONTENT"], &rows);
+    let text = table([" REVISION", "ACCEPTED", "BY NODE", "AUTHOR", "FROM", "CONTENT"], &rows);
     session.show("dunlin.config.history/1", answer.read()?, &text)
 }
 
-fn row(one: &Revision) -> [String; 5] {
+fn row(one: &Revision) -> [String; 6] {
     let kept = if one.content_is_kept { "kept" } else { "not kept any more" };
     let content = one.copy_of.map_or(kept.to_owned(), |of| format!("that of revision {of}"));
-    [one.revision.to_string(), one.at.clone(), one.by.clone(), one.source.clone(), content]
+    let author = one.author.clone().unwrap_or_else(|| "-".to_owned());
+    let (at, by, source) = (one.at.clone(), one.by.clone(), one.source.clone());
+    [one.revision.to_string(), at, by, author, source, content]
 }
 
 async fn show(args: &ShowArgs, session: &Session) -> Result {

@@ -44,6 +44,7 @@ impl State {
         let mut next = self.clone();
         let result = next.command(entry.id.node, &entry.command);
         if result.is_ok() {
+            config::sign(self, &mut next, entry.actor.as_deref());
             audit::record(self, &mut next, entry);
             *self = next;
         }

@@ -89,6 +89,8 @@ async fn a_revision_is_kept_compared_and_brought_back_and_its_file_stays_away() 
     let nothing = Value::Null;
     let expected = [(&json!(3), &json!(1)), (&json!(2), &nothing), (&json!(1), &nothing)];
     assert_eq!(told, expected);
+    assert_eq!(rows[0]["source"], "rollback to revision 1");
+    assert_eq!((&rows[0]["author"], &rows[1]["author"]), (&json!("default_user_id"), &nothing));
     let one = get(&setup, 0, "/config/revision?revision=2").await?;
     let text = one["files"][0]["text"].as_str().expect("a text");
     assert!(text.contains("model_name: more") && !text.contains("sk-upstream"), "{text}");

@@ -84,6 +84,7 @@ fn row(revision: &ConfigRevision) -> Value {
         "revision": revision.revision,
         "at": iso(revision.at),
         "by": revision.by,
+        "author": revision.author,
         "source": revision.source,
         "copy_of": revision.copy_of,
         "set_over_api": revision.edited,

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use dunlin_types::NodeId;
 
+use crate::audit::Actor;
 use crate::command::{Rejected, Reply};
 use crate::snapshot::ConfigRevision;
 use crate::state::State;
@@ -81,6 +82,7 @@ fn revision(state: &State, proposal: &Proposal<'_>, newest: u64) -> ConfigRevisi
         edited: false,
         at: state.at,
         by: proposal.by,
+        author: None,
     }
 }
 
@@ -101,7 +103,23 @@ pub(super) fn roll_back(
         return Ok(Reply::Revision(newest));
     }
     let (copy_of, at) = (Some(old.copy_of.unwrap_or(to)), state.at);
-    add(state, ConfigRevision { revision: newest + 1, copy_of, at, by, ..old })
+    let source = format!("rollback to revision {to}");
+    add(
+        state,
+        ConfigRevision { revision: newest + 1, copy_of, source, at, by, author: None, ..old },
+    )
+}
+
+/// Whoever had the newest revision made, if there was none of that number `before`, is its author.
+pub(super) fn sign(before: &State, state: &mut State, actor: Option<&Actor>) {
+    let newest = |state: &State| state.config.last().map_or(0, |config| config.revision);
+    let author = actor.and_then(|actor| actor.on_behalf_of.as_ref().or(actor.user.as_ref()));
+    if let Some(author) = author
+        && newest(state) > newest(before)
+        && let Some(made) = Arc::make_mut(&mut state.config).last_mut()
+    {
+        made.author = Some(author.clone());
+    }
 }
 
 /// Adds a revision and forgets what is too old to be kept: first its content, then the row.

@@ -99,6 +99,9 @@ pub struct ConfigRevision {
     pub at: UnixMillis,
     /// The node that proposed it.
     pub by: NodeId,
+    /// Who had it made over the API; none: it is a file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub author: Option<String>,
 }
 
 fn from_hex<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Arc<[u8]>, D::Error> {
