@@ -241,6 +241,48 @@ async fn keys_that_do_not_say_have_the_configs_parallel_requests_and_nodes_their
     Ok(())
 }
 
+/// One node after the other stands still, for ever.
+async fn stand_still_in_turn(setup: &Setup) -> anyhow::Result<Vec<Reply>> {
+    loop {
+        for node in 0..3 {
+            setup.cluster.pause(node)?;
+            tokio::time::sleep(Duration::from_millis(400)).await;
+            setup.cluster.resume(node)?;
+            tokio::time::sleep(Duration::from_millis(150)).await;
+        }
+    }
+}
+
+/// Whoever stands still for 0.4 s is waited for: shares would be beyond the limit.
+#[tokio::test(flavor = "multi_thread")]
+async fn nodes_that_stand_still_for_a_moment_let_no_more_through() -> anyhow::Result<()> {
+    let setup = harness::start(3).await?;
+    for round in 0..3 {
+        let caller = setup.make_key(0, json!({"rpm_limit": 12})).await?;
+        wait_until("the key is known to all", SOON, async || {
+            let known = [0, 1, 2].map(|node| setup.key_info(node, &caller));
+            join_all(known).await.iter().all(Result::is_ok)
+        })
+        .await?;
+        let asking = async {
+            let mut replies = Vec::new();
+            for _ in 0..4 {
+                replies.extend(burst(&setup, &caller, 12).await?);
+            }
+            anyhow::Ok(replies)
+        };
+        let replies = tokio::select! {
+            failed = stand_still_in_turn(&setup) => failed,
+            replies = asking => replies,
+        };
+        for node in 0..3 {
+            setup.cluster.resume(node)?;
+        }
+        assert_eq!(admitted(&replies?), 12, "in round {round}");
+    }
+    Ok(())
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn without_an_owner_a_limit_does_what_it_says() -> anyhow::Result<()> {
     let mut setup = harness::start(3).await?;
