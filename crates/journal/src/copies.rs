@@ -108,6 +108,34 @@ impl Copies {
         Held { segments: segments.collect(), gone: origin.gone }
     }
 
+    /// Of which nodes something is held.
+    #[must_use]
+    pub fn nodes(&self) -> BTreeSet<NodeId> {
+        let origins = self.origins();
+        let some = origins.iter().filter(|(_, origin)| !origin.segments.is_empty());
+        some.map(|(node, _)| *node).collect()
+    }
+
+    /// Whole frames of the copy of a segment, as [`crate::Journal::frames`] has them of the segment.
+    ///
+    /// # Errors
+    /// [`Error::Read`], also when the copy has gone.
+    pub fn frames(
+        &self,
+        node: NodeId,
+        segment: Name,
+        offset: u64,
+        max: usize,
+    ) -> Result<Vec<u8>, Error> {
+        let dir = self.dir_of(node);
+        let found = {
+            let origins = self.origins();
+            let copy = origins.get(&node).and_then(|origin| origin.segments.get(&segment));
+            copy.map(|copy| Arc::clone(&copy.segment))
+        };
+        found.ok_or_else(|| Segment::gone(&dir, segment))?.whole_frames(&dir, offset, max)
+    }
+
     /// Adds a piece to the copy of a segment; it is on the disk when this returns. Returns how many
     /// bytes of the segment are held now.
     ///

@@ -280,21 +280,8 @@ impl Journal {
             let mut segments = files.closed.iter().map(AsRef::as_ref).chain([&files.current]);
             segments.find(|known| known.name() == segment).cloned()
         };
-        let found = found.ok_or_else(|| Error::Read {
-            path: Segment::new(segment).path(&self.0.dir),
-            source: io::Error::from(io::ErrorKind::NotFound),
-        })?;
-        let left = found.bytes.saturating_sub(offset);
-        let mut bytes = found.slice(&self.0.dir, offset, left.min(max as u64))?;
-        let head = if offset == 0 { frame::HEAD.len() } else { 0 };
-        let mut whole = frame::whole(&bytes, head);
-        if whole == 0 && left > max as u64 {
-            let longer = frame::MAX_FRAME.max(max) as u64;
-            bytes = found.slice(&self.0.dir, offset, left.min(longer))?;
-            whole = bytes.get(head..).and_then(frame::frame_length).unwrap_or_default();
-        }
-        bytes.truncate(if whole == 0 { 0 } else { head + whole });
-        Ok(bytes)
+        let found = found.ok_or_else(|| Segment::gone(&self.0.dir, segment))?;
+        found.whole_frames(&self.0.dir, offset, max)
     }
 
     pub(crate) fn syncs(&self) -> &Syncs {

@@ -137,6 +137,33 @@ impl Segment {
         index::read(&self.index_path(dir)).map(|(_, words)| words)
     }
 
+    /// Whole frames from byte `offset` on, with the head before the first: as many as `max` bytes hold,
+    /// but one at least if there is one.
+    pub(crate) fn whole_frames(
+        &self,
+        dir: &Path,
+        offset: u64,
+        max: usize,
+    ) -> Result<Vec<u8>, Error> {
+        let left = self.bytes.saturating_sub(offset);
+        let mut bytes = self.slice(dir, offset, left.min(max as u64))?;
+        let head = if offset == 0 { frame::HEAD.len() } else { 0 };
+        let mut whole = frame::whole(&bytes, head);
+        if whole == 0 && left > max as u64 {
+            let longer = frame::MAX_FRAME.max(max) as u64;
+            bytes = self.slice(dir, offset, left.min(longer))?;
+            whole = bytes.get(head..).and_then(frame::frame_length).unwrap_or_default();
+        }
+        bytes.truncate(if whole == 0 { 0 } else { head + whole });
+        Ok(bytes)
+    }
+
+    /// Whoever asks for one that went has nothing to read.
+    pub(crate) fn gone(dir: &Path, name: Name) -> Error {
+        let source = io::Error::from(io::ErrorKind::NotFound);
+        Error::Read { path: path(dir, name), source }
+    }
+
     /// Removes its files.
     pub(crate) fn remove(&self, dir: &Path) -> io::Result<()> {
         fs::remove_file(self.path(dir))?;

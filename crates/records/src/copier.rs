@@ -21,7 +21,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// The last pieces of a node that stops are sent within this time, or stay on its own disk only.
 const FAREWELL: Duration = Duration::from_secs(1);
 /// A partner that stays for this long is sent older segments, too: a node that restarts is soon back.
-const BACKFILL_AFTER: Duration = Duration::from_secs(60);
+pub(crate) const BACKFILL_AFTER: Duration = Duration::from_secs(60);
 /// The pause between two pieces of older segments: they are sent at some 20 MiB a second at most.
 const BACKFILL_PAUSE: Duration = Duration::from_millis(50);
 
@@ -35,7 +35,8 @@ struct Partner {
     held: Option<Holds>,
 }
 
-struct Holds {
+/// What a node holds of another one's log.
+pub(crate) struct Holds {
     bytes: BTreeMap<Name, u64>,
     gone: Option<Name>,
 }
@@ -72,47 +73,72 @@ pub(crate) async fn run(records: Records) {
 impl Shared {
     /// Who is to hold the copy: of those who serve and seem to be there always the same one.
     fn choose(&self) -> Option<NodeId> {
-        let (alive, state) = (self.alive(), self.consensus.state());
-        let serving = state.ring().members().iter().copied();
-        choose(self.me, serving.filter(|node| alive.contains(node)))
+        ranked(self.me, self.serving()).into_iter().find(|node| *node != self.me)
     }
 
     /// Sends what the partner lacks, as far as it is its turn.
     async fn copy(self: &Arc<Self>, partner: &mut Partner) {
-        if partner.held.is_none() {
-            partner.held = self.ask_held(partner.node).await;
-        }
-        let Some(held) = &mut partner.held else { return };
         let settled_in = self.clock.mono().since(partner.since) >= BACKFILL_AFTER;
-        while let Some(next) = next(&self.journal.segments(), held, settled_in) {
-            let Some(frames) = self.frames(&next).await else { return };
-            let Next { segment, offset, tail, .. } = next;
-            let call = Call::Add(Piece { segment, offset, frames });
-            let (node, body) = (partner.node, call.encode());
-            let added = self.rpc.call(node, Service::Records, body, PATIENCE).await;
+        self.send(self.me, partner.node, &mut partner.held, settled_in).await;
+    }
+
+    /// Sends what `to` lacks of the log of node `of`, which is this one's or a copy: all, or what was
+    /// written last and what is being sent.
+    pub(crate) async fn send(
+        self: &Arc<Self>,
+        of: NodeId,
+        to: NodeId,
+        held: &mut Option<Holds>,
+        all: bool,
+    ) {
+        if held.is_none() {
+            *held = self.ask_held(of, to).await;
+        }
+        let Some(holds) = held else { return };
+        while let Some(next) = next(&self.segments(of), holds, all) {
+            let Some(frames) = self.frames(of, &next).await else { return };
+            let Next { segment, offset, newest } = next;
+            let body = Call::Add(Piece { of, segment, offset, frames }).encode();
+            let added = self.rpc.call(to, Service::Records, body, PATIENCE).await;
             let Some(now) = added.ok().and_then(|body| serde_json::from_slice(&body).ok()) else {
-                debug!(node.id = %node, "a piece of the log was not copied");
-                partner.held = None;
+                debug!(node.id = %to, log.of = %of, "a piece of a log was not copied");
+                *held = None;
                 return;
             };
-            held.bytes.insert(segment, now);
-            if !tail {
+            holds.bytes.insert(segment, now);
+            if !newest || of != self.me {
                 tokio::time::sleep(BACKFILL_PAUSE).await;
             }
         }
     }
 
-    async fn ask_held(&self, node: NodeId) -> Option<Holds> {
-        let answer = self.rpc.call(node, Service::Records, Call::Held.encode(), PATIENCE).await;
+    /// What of the log of node `of`, which is this one's or a copy, `held` lacks, in bytes.
+    pub(crate) fn lacks(&self, of: NodeId, held: Option<&Holds>) -> u64 {
+        uncopied(&self.segments(of), held)
+    }
+
+    async fn ask_held(&self, of: NodeId, to: NodeId) -> Option<Holds> {
+        let body = Call::Held(of).encode();
+        let answer = self.rpc.call(to, Service::Records, body, PATIENCE).await;
         let held: Held = serde_json::from_slice(&answer.ok()?).ok()?;
         let bytes = held.segments.into_iter();
         let bytes = bytes.map(|(epoch, first, bytes)| ((epoch, first), bytes)).collect();
         Some(Holds { bytes, gone: held.gone })
     }
 
-    async fn frames(&self, next: &Next) -> Option<Bytes> {
-        let (journal, segment, offset) = (self.journal.clone(), next.segment, next.offset);
-        let read = move || journal.frames(segment, offset, PIECE_BYTES);
+    fn segments(&self, of: NodeId) -> Vec<(Epoch, u64, u64)> {
+        if of == self.me { self.journal.segments() } else { self.copies.held(of).segments }
+    }
+
+    async fn frames(self: &Arc<Self>, of: NodeId, next: &Next) -> Option<Bytes> {
+        let (shared, segment, offset) = (Arc::clone(self), next.segment, next.offset);
+        let read = move || {
+            if of == shared.me {
+                shared.journal.frames(segment, offset, PIECE_BYTES)
+            } else {
+                shared.copies.frames(of, segment, offset, PIECE_BYTES)
+            }
+        };
         // One that has gone meanwhile needs no copy.
         let frames = tokio::task::spawn_blocking(read).await.ok()?.ok()?;
         (!frames.is_empty()).then(|| Bytes::from(frames))
@@ -124,8 +150,8 @@ impl Shared {
 struct Next {
     segment: Name,
     offset: u64,
-    /// It belongs to the newest segment, or to one that was being sent.
-    tail: bool,
+    /// It belongs to the newest segment.
+    newest: bool,
 }
 
 /// The bytes that a partner does not hold and wants.
@@ -146,16 +172,19 @@ fn next(segments: &[(Epoch, u64, u64)], held: &Holds, all: bool) -> Option<Next>
     written.find_map(|(epoch, first, bytes)| {
         let segment = (*epoch, *first);
         let offset = held.bytes.get(&segment).copied().unwrap_or_default();
-        let tail = Some(segment) == newest || offset > 0;
-        let wanted = (tail || all) && held.gone.is_none_or(|gone| segment > gone);
-        (wanted && offset < *bytes).then_some(Next { segment, offset, tail })
+        let newest = Some(segment) == newest;
+        let is_turn = newest || offset > 0 || all;
+        let wanted = is_turn && held.gone.is_none_or(|gone| segment > gone);
+        (wanted && offset < *bytes).then_some(Next { segment, offset, newest })
     })
 }
 
-/// Rendezvous: a node keeps its partner whoever else comes or goes.
-fn choose(me: NodeId, others: impl Iterator<Item = NodeId>) -> Option<NodeId> {
-    let others = others.filter(|node| *node != me);
-    others.max_by_key(|node| (mix(me.0 ^ mix(node.0)), node.0))
+/// Who is to hold the log of node `of`, the first first. Rendezvous: a node keeps its place whoever else
+/// comes or goes.
+pub(crate) fn ranked(of: NodeId, nodes: impl IntoIterator<Item = NodeId>) -> Vec<NodeId> {
+    let mut ranked: Vec<_> = nodes.into_iter().collect();
+    ranked.sort_by_key(|node| std::cmp::Reverse((mix(of.0 ^ mix(node.0)), node.0)));
+    ranked
 }
 
 /// SplitMix64's finish: each bit of the result depends on all.
@@ -174,17 +203,21 @@ mod tests {
 
     #[test]
     fn a_node_keeps_its_partner_unless_that_one_goes() {
+        let choose = |me, nodes: &[NodeId]| {
+            let others = nodes.iter().copied().filter(|node| *node != me);
+            ranked(me, others).first().copied()
+        };
         for me in NODES {
-            let partner = choose(me, NODES.into_iter()).expect("there are others");
+            let partner = choose(me, &NODES).expect("there are others");
             assert_ne!(partner, me);
+            let without = |gone| NODES.into_iter().filter(|node| *node != gone).collect::<Vec<_>>();
             for gone in NODES.into_iter().filter(|node| *node != partner) {
-                let left = NODES.into_iter().filter(|node| *node != gone);
-                assert_eq!(choose(me, left), Some(partner), "{me} without {gone}");
+                assert_eq!(choose(me, &without(gone)), Some(partner), "{me} without {gone}");
             }
-            let left = NODES.into_iter().filter(|node| *node != partner);
-            assert!(choose(me, left).is_some_and(|next| next != me && next != partner));
+            let next = choose(me, &without(partner));
+            assert_eq!(next, ranked(me, NODES).into_iter().filter(|node| *node != me).nth(1));
         }
-        assert_eq!(choose(NodeId(1), [NodeId(1)].into_iter()), None);
+        assert_eq!(choose(NodeId(1), &[NodeId(1)]), None);
     }
 
     #[test]
@@ -193,13 +226,13 @@ mod tests {
         let segments = [(one, 1, 100), (one, 50, 60), (two, 1, 30), (two, 9, 0)];
         let holds =
             |bytes: &[(Name, u64)], gone| Holds { bytes: bytes.iter().copied().collect(), gone };
-        let piece = |segment, offset, tail| Some(Next { segment, offset, tail });
+        let piece = |segment, offset, newest| Some(Next { segment, offset, newest });
         let cases = [
             (holds(&[], None), false, piece((two, 1), 0, true)),
             (holds(&[((two, 1), 20)], None), false, piece((two, 1), 20, true)),
             (holds(&[((two, 1), 30)], None), false, None),
             (holds(&[((two, 1), 30)], None), true, piece((one, 50), 0, false)),
-            (holds(&[((two, 1), 30), ((one, 50), 7)], None), false, piece((one, 50), 7, true)),
+            (holds(&[((two, 1), 30), ((one, 50), 7)], None), false, piece((one, 50), 7, false)),
             (holds(&[((two, 1), 30)], Some((one, 50))), true, None),
             (holds(&[((two, 1), 30)], Some((one, 1))), true, piece((one, 50), 0, false)),
         ];

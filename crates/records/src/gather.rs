@@ -7,14 +7,16 @@ use std::time::Duration;
 
 use dunlin_journal::{Order, Query, Run};
 use dunlin_rpc::Service;
-use dunlin_types::NodeId;
+use dunlin_state::Settled;
+use dunlin_types::{NodeId, UnixMillis};
 use futures::future::join_all;
 use tracing::debug;
 
+use crate::cover::{self, Since};
 use crate::keeper::{self, Busy};
 use crate::merge::merge;
 use crate::wire::{Ask, Call, Of, Told};
-use crate::{Answer, Missing, Shared, cover};
+use crate::{Answer, Missing, Shared};
 
 /// How long a node may take to answer: longer than it searches.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(6);
@@ -55,10 +57,19 @@ impl Shared {
             all.push(found);
             runs.into_iter().for_each(|(node, runs)| held.entry(node).or_default().extend(runs));
         }
-        let missing = away.into_iter().map(|node| {
-            let runs = held.get(&node).map(Vec::as_slice).unwrap_or_default();
-            Missing { node, covered: cover::covers(runs, state.settled(node)) }
-        });
+        let age = self.bounds.lock().expect("no panic while it is held").age;
+        let age = age.map(|age| u64::try_from(age.as_millis()).unwrap_or(u64::MAX));
+        let kept = age.map(|age| UnixMillis(self.clock.unix().0.saturating_sub(age)));
+        let since = Since { from: query.filters.from, kept };
+        let journals: BTreeMap<NodeId, &Settled> = state.journals().collect();
+        let covers = |node: &NodeId| {
+            let runs = held.get(node).map(Vec::as_slice).unwrap_or_default();
+            journals.get(node).is_none_or(|settled| cover::covers(runs, settled, since))
+        };
+        let away = away.into_iter();
+        let away = away.map(|node| Missing { node, covered: covers(&node), removed: false });
+        let removed = state.removed().map(|(node, _)| node).filter(|node| !covers(node));
+        let removed = removed.map(|node| Missing { node, covered: false, removed: true });
         let merged = merge(query, all);
         let has_places = query.order == Order::Started;
         Answer {
@@ -67,7 +78,7 @@ impl Shared {
             looked_at_all: has_places || merged.reached.is_none(),
             count: merged.counts.values().sum(),
             counted_all: merged.counted_all,
-            missing: missing.collect(),
+            missing: away.chain(removed).collect(),
         }
     }
 
@@ -75,6 +86,13 @@ impl Shared {
     pub(crate) fn alive(&self) -> BTreeSet<NodeId> {
         let view = self.gossip.view();
         view.peers.iter().filter(|(_, peer)| peer.alive).map(|(node, _)| *node).collect()
+    }
+
+    /// The nodes that serve and seem to be there, this one with them.
+    pub(crate) fn serving(&self) -> BTreeSet<NodeId> {
+        let (mut here, state) = (self.alive(), self.consensus.state());
+        here.insert(self.me);
+        state.ring().members().iter().copied().filter(|node| here.contains(node)).collect()
     }
 
     /// The answers of those that answer.

@@ -36,19 +36,19 @@ pub(crate) async fn run(records: Records, mut inbox: mpsc::Receiver<Incoming>) {
         let records = records.clone();
         let tasks = records.0.tasks.clone();
         tasks.spawn(async move {
-            let (from, body) = (incoming.from, incoming.body.clone());
-            let answer = answer(&records.0, from, body).await;
+            let answer = answer(&records.0, incoming.body.clone()).await;
             incoming.answer(answer.map_err(|reason| Refused { reason }));
         });
     }
 }
 
-async fn answer(shared: &Arc<Shared>, from: NodeId, body: Bytes) -> Result<Bytes, String> {
+async fn answer(shared: &Arc<Shared>, body: Bytes) -> Result<Bytes, String> {
     match Call::decode(body).map_err(|error| error.to_string())? {
-        Call::Held => Ok(json(&shared.copies.held(from))),
+        Call::Held(of) => Ok(json(&shared.copies.held(of))),
+        Call::Add(piece) if piece.of == shared.me => Err("this is its own log".to_owned()),
         Call::Add(piece) => {
             let copies = shared.copies.clone();
-            let added = tokio::task::spawn_blocking(move || add(&copies, from, &piece)).await;
+            let added = tokio::task::spawn_blocking(move || add(&copies, &piece)).await;
             let added = added.map_err(|error| error.to_string())?;
             added.map(|held| json(&held))
         }
@@ -59,10 +59,10 @@ async fn answer(shared: &Arc<Shared>, from: NodeId, body: Bytes) -> Result<Bytes
     }
 }
 
-fn add(copies: &Copies, from: NodeId, piece: &Piece) -> Result<u64, String> {
-    copies.add(from, piece.segment, piece.offset, &piece.frames).map_err(|not_taken| {
+fn add(copies: &Copies, piece: &Piece) -> Result<u64, String> {
+    copies.add(piece.of, piece.segment, piece.offset, &piece.frames).map_err(|not_taken| {
         if matches!(not_taken, dunlin_journal::NotTaken::File(_)) {
-            warn!(node.id = %from, error = %not_taken, "a node's log is not copied here");
+            warn!(node.id = %piece.of, error = %not_taken, "a node's log is not copied here");
         }
         not_taken.to_string()
     })

@@ -4,13 +4,16 @@
 //! Does not know what a record means, nor who may see it: a query says what is asked for. Invariants:
 //! a record is told once, however many nodes have it; what could not be asked is named, never passed
 //! over; no request waits for a copy. A node's newest records are copied within [`COPY_EVERY`] and
-//! the time that it takes to send them; what was recorded since is lost only if its disk is.
+//! the time that it takes to send them; what was recorded since is lost only if its disk is. Whether
+//! anything is missing is judged by what the replicated state says was settled.
 //!
-//! Read `gather.rs` (a query), then `copier.rs` and `keeper.rs` (the two ends of a copy).
+//! Read `gather.rs` (a query) and `cover.rs`, then `copier.rs` and `keeper.rs` (the two ends of a copy)
+//! and `heir.rs` (copies of nodes that are away).
 
 mod copier;
 mod cover;
 mod gather;
+mod heir;
 mod keeper;
 mod merge;
 mod metrics;
@@ -78,7 +81,8 @@ struct Shared {
     clock: Clock,
     journal: Journal,
     copies: Copies,
-    uncopied: metrics::Uncopied,
+    uncopied: metrics::Bytes,
+    single: metrics::Bytes,
     bounds: Mutex<Bounds>,
     consensus: Consensus,
     gossip: Gossip,
@@ -103,17 +107,19 @@ pub struct Answer {
     pub count: u64,
     /// Whether all were counted.
     pub counted_all: bool,
-    /// The members that could not be asked.
+    /// The members that could not be asked, and removed nodes with settled records that nobody has.
     pub missing: Vec<Missing>,
 }
 
-/// A member that could not be asked.
+/// A node that could not be asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Missing {
     /// Which one.
     pub node: NodeId,
     /// Whether all of its records that are settled were found in copies.
     pub covered: bool,
+    /// It is no member any more. Such a one is told of only if it is not covered.
+    pub removed: bool,
 }
 
 impl Answer {
@@ -122,6 +128,16 @@ impl Answer {
     #[must_use]
     pub fn is_complete(&self) -> bool {
         self.looked_at_all && self.missing.iter().all(|missing| missing.covered)
+    }
+
+    /// Another part of what was asked for lacks the records of these nodes.
+    pub fn lacks_too(&mut self, missing: Vec<Missing>) {
+        for more in missing {
+            match self.missing.iter_mut().find(|known| known.node == more.node) {
+                Some(known) => known.covered &= more.covered,
+                None => self.missing.push(more),
+            }
+        }
     }
 }
 
@@ -138,7 +154,8 @@ impl Records {
             clock,
             journal,
             copies: Copies::open(dir)?,
-            uncopied: metrics::Uncopied::default(),
+            uncopied: metrics::Bytes::default(),
+            single: metrics::Bytes::default(),
             bounds: Mutex::new(bounds),
             consensus,
             gossip,
@@ -149,6 +166,7 @@ impl Records {
         }));
         tasks.spawn(copier::run(records.clone()));
         tasks.spawn(stop.clone().run_until_cancelled_owned(keeper::run(records.clone(), inbox)));
+        tasks.spawn(stop.clone().run_until_cancelled_owned(heir::run(records.clone())));
         tasks.spawn(stop.run_until_cancelled_owned(sweep(records.clone())));
         Ok(records)
     }

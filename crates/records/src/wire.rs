@@ -10,9 +10,9 @@ use serde::{Deserialize, Serialize};
 /// A call.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Call {
-    /// What does the node hold of the caller's journal?
-    Held,
-    /// Here is a piece of a segment of the caller's journal.
+    /// What does the node hold of this one's journal?
+    Held(NodeId),
+    /// Here is a piece of a segment of a node's journal.
     Add(Piece),
     /// What does the node know of what is asked for?
     Search(Box<Ask>),
@@ -21,6 +21,8 @@ pub(crate) enum Call {
 /// A piece of a segment.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Piece {
+    /// Whose journal: the caller's, or one of which it holds a copy.
+    pub(crate) of: NodeId,
     /// In which life the segment was begun, and the number of its first record.
     pub(crate) segment: (Epoch, u64),
     /// Where in its file the piece begins.
@@ -56,8 +58,8 @@ pub(crate) struct Told {
 /// The head of a call: all of it but frames.
 #[derive(Serialize, Deserialize)]
 enum Head {
-    Held,
-    Add { segment: (Epoch, u64), offset: u64 },
+    Held(NodeId),
+    Add { of: NodeId, segment: (Epoch, u64), offset: u64 },
     Search(Box<Ask>),
 }
 
@@ -70,8 +72,10 @@ impl Call {
     /// The length of the head, the head as JSON, the frames.
     pub(crate) fn encode(self) -> Bytes {
         let (head, frames) = match self {
-            Self::Held => (Head::Held, Bytes::new()),
-            Self::Add(Piece { segment, offset, frames }) => (Head::Add { segment, offset }, frames),
+            Self::Held(of) => (Head::Held(of), Bytes::new()),
+            Self::Add(Piece { of, segment, offset, frames }) => {
+                (Head::Add { of, segment, offset }, frames)
+            }
             Self::Search(ask) => (Head::Search(ask), Bytes::new()),
         };
         let head = serde_json::to_vec(&head).expect("plain data");
@@ -93,8 +97,10 @@ impl Call {
         let head = body.split_to(length);
         let head = serde_json::from_slice(&head).map_err(|error| NoCall(error.to_string()))?;
         Ok(match head {
-            Head::Held => Self::Held,
-            Head::Add { segment, offset } => Self::Add(Piece { segment, offset, frames: body }),
+            Head::Held(of) => Self::Held(of),
+            Head::Add { of, segment, offset } => {
+                Self::Add(Piece { of, segment, offset, frames: body })
+            }
             Head::Search(ask) => Self::Search(ask),
         })
     }
@@ -107,10 +113,10 @@ mod tests {
     #[test]
     fn what_is_said_is_understood_and_what_is_not_is_refused() {
         let frames = Bytes::from_static(b"frames");
-        let piece = Piece { segment: (Epoch(3), 9), offset: 77, frames };
+        let piece = Piece { of: NodeId(2), segment: (Epoch(3), 9), offset: 77, frames };
         let of = Of::OwnAndAllBut(BTreeSet::from([NodeId(7)]));
         let ask = Ask { query: Query { limit: 5, ..Query::default() }, of };
-        for call in [Call::Held, Call::Add(piece), Call::Search(Box::new(ask))] {
+        for call in [Call::Held(NodeId(2)), Call::Add(piece), Call::Search(Box::new(ask))] {
             let body = call.clone().encode();
             assert_eq!(Call::decode(body.clone()).expect("a call"), call);
             for length in [0, 3, 4, 8] {

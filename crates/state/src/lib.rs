@@ -19,6 +19,7 @@ pub mod met;
 mod payer;
 mod results;
 pub mod routes;
+mod settled;
 mod snapshot;
 mod state;
 
@@ -41,6 +42,7 @@ pub use days::{
 pub use payer::{
     Budget, DEPLOYMENTS, PROVIDERS, PROXY, Payer, Rank, TAGS, is_of_config, is_rolling,
 };
+pub use settled::{Settled, Stretch};
 pub use snapshot::{BadSnapshot, ClusterNode, ConfigRevision, FormerCluster, RemovedNode, Spent};
 pub use state::State;
 

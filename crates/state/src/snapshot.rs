@@ -16,6 +16,7 @@ use crate::audit::AuditDocument;
 use crate::batched::Batched;
 use crate::claims::Claims;
 use crate::command::{Day, Entity, FORMAT, Key, Kind, Member, Resource};
+use crate::settled::Settled;
 use crate::state::{Holder, Members, State};
 use days::DaysRow;
 pub use rows::{ClusterNode, ConfigRevision, FormerCluster, RemovedNode, Spent};
@@ -43,7 +44,7 @@ struct Document {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     removed: Vec<(NodeId, RemovedNode)>,
     ring_version: u64,
-    settled: Vec<(NodeId, Epoch, u64)>,
+    settled: Vec<(NodeId, Arc<Settled>)>,
     leased: Vec<(NodeId, Epoch, u64)>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     claims: Vec<(RequestId, UnixMillis)>,
@@ -115,7 +116,7 @@ impl State {
             nodes: self.nodes.iter().map(|(node, known)| (*node, known.clone())).collect(),
             removed: self.removed.iter().map(|(node, one)| (*node, one.clone())).collect(),
             ring_version: self.ring.version(),
-            settled: self.settled.iter().map(|(node, (epoch, to))| (*node, *epoch, *to)).collect(),
+            settled: self.settled.iter().map(|(node, one)| (*node, Arc::clone(one))).collect(),
             leased: self.leased.iter().map(|(node, (epoch, to))| (*node, *epoch, *to)).collect(),
             claims: self.claims.iter().collect(),
             claims_forgotten: self.claims.forgotten(),
@@ -148,7 +149,6 @@ impl State {
         }
         let document: Document = serde_json::from_slice(bytes)?;
         let alias = |key: &Arc<Key>| Some((key.alias.clone()?, key.token));
-        let settled = document.settled.into_iter();
         let leased = document.leased.into_iter();
         let mut state = Self {
             applied: document.applied,
@@ -164,7 +164,7 @@ impl State {
             days: document.days.map(DaysRow::into_days).unwrap_or_default(),
             nodes: document.nodes.into_iter().collect(),
             removed: document.removed.into_iter().collect(),
-            settled: settled.map(|(node, epoch, to)| (node, (epoch, to))).collect(),
+            settled: document.settled.into_iter().collect(),
             leased: leased.map(|(node, epoch, to)| (node, (epoch, to))).collect(),
             claims: Claims::restore(document.claims, document.claims_forgotten),
             batched: document.batched.map_or_else(Batched::default, |(day, tokens)| Batched {

@@ -17,6 +17,7 @@ use crate::command::{Entity, Key, Kind, Member, Resource, ResourceKind};
 use crate::days::Days;
 use crate::payer::PROXY;
 use crate::results::Results;
+use crate::settled::Settled;
 use crate::snapshot::{ClusterNode, ConfigRevision, FormerCluster, RemovedNode, Spent};
 
 /// Who belongs to a group, by `user_id`.
@@ -58,7 +59,7 @@ pub struct State {
     pub(crate) nodes: OrdMap<NodeId, ClusterNode>,
     pub(crate) removed: OrdMap<NodeId, RemovedNode>,
     pub(crate) ring: Arc<Ring>,
-    pub(crate) settled: OrdMap<NodeId, (Epoch, u64)>,
+    pub(crate) settled: OrdMap<NodeId, Arc<Settled>>,
     pub(crate) leased: OrdMap<NodeId, (Epoch, u64)>,
     pub(crate) claims: Claims,
     pub(crate) batched: Batched,
@@ -252,7 +253,15 @@ impl State {
     /// The last settled record of a node's journal, and of which life; zeros before the first.
     #[must_use]
     pub fn settled(&self, node: NodeId) -> (Epoch, u64) {
-        self.settled.get(&node).copied().unwrap_or_default()
+        self.settled.get(&node).map(|settled| settled.last()).unwrap_or_default()
+    }
+
+    /// How far the journals of members and of removed nodes are settled, as long as those are known.
+    pub fn journals(&self) -> impl Iterator<Item = (NodeId, &Settled)> {
+        let is_known =
+            |node: &NodeId| self.nodes.contains_key(node) || self.removed.contains_key(node);
+        let known = self.settled.iter().filter(move |(node, _)| is_known(*node));
+        known.map(|(node, settled)| (*node, &**settled))
     }
 
     /// The last of a node's asks for money that took effect, and of which life; zeros before the

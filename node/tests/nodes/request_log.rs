@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use dunlin_cluster::{Client, Reply, wait_until};
@@ -190,7 +191,7 @@ async fn a_killed_nodes_requests_are_there_from_a_copy_when_its_disk_is_gone() -
             last = reply.json().unwrap_or_default();
             reply.header("x-dunlin-missing-nodes") == Some(&*id)
                 && reply.header("x-dunlin-complete") == Some("true")
-                && last["missing_nodes"] == json!([{"node": id, "covered": true}])
+                && last["missing_nodes"] == json!([{"node": id, "covered": true, "removed": false}])
         })
         .await?;
         assert_eq!(last["total"], sent.len(), "counted once each");
@@ -199,6 +200,105 @@ async fn a_killed_nodes_requests_are_there_from_a_copy_when_its_disk_is_gone() -
         let spent = setup.key_info(node, &caller).await?;
         assert_eq!(sum(&all), nano(&spent["spend"]), "to the nano-dollar");
     }
+    Ok(())
+}
+
+/// Waits until node `of`'s log is on another node in full, and its spend is settled.
+async fn copied(setup: &Setup, caller: &Client, of: usize) -> anyhow::Result<()> {
+    let id = setup.cluster.status(of).await?.node.to_string();
+    let copy = format!("copies/{id}");
+    wait_until("its records are copied", SOON, async || {
+        let own: u64 = find(&setup.home(of), "journal").iter().map(|folder| bytes(folder)).sum();
+        let others = (0..3).filter(|node| *node != of);
+        let copied = others.flat_map(|node| find(&setup.home(node), &copy));
+        own > 0 && copied.map(|folder| bytes(&folder)).max() == Some(own)
+    })
+    .await?;
+    settled(setup, caller, sum(&rows(setup, 0, setup.cluster.client(), "").await?)).await
+}
+
+/// What node 0 tells of the whole log once it answers so.
+async fn told(setup: &Setup, what: &str, is_so: impl Fn(&Value) -> bool) -> anyhow::Result<Value> {
+    let mut last = Value::Null;
+    wait_until(what, FORMED, async || {
+        let path = format!("/spend/logs/v2?{DAYS}&status_filter=success");
+        let Ok(reply) = ask(setup, 0, setup.cluster.client(), &path).await else { return false };
+        last = reply.json().unwrap_or_default();
+        let complete = reply.header("x-dunlin-complete").map(str::to_owned);
+        assert_eq!(complete, Some(last["complete"].to_string()));
+        is_so(&last)
+    })
+    .await
+    .with_context(|| last.to_string())?;
+    Ok(last)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_removal_makes_no_missing_row_complete() -> anyhow::Result<()> {
+    let mut setup = harness::start(3).await?;
+    let caller = setup.make_key(0, json!({"key_alias": "logged"})).await?;
+    let id = setup.cluster.status(2).await?.node.to_string();
+    let replies = rush(&setup, &[0, 1, 2], &caller, 60).join_all().await;
+    assert!(replies.iter().flatten().all(Reply::ok));
+    copied(&setup, &caller, 2).await?;
+    setup.cluster.kill_all().await?;
+    for lost in [0, 1].iter().flat_map(|node| find(&setup.home(*node), &format!("copies/{id}"))) {
+        std::fs::remove_dir_all(lost)?;
+    }
+    std::fs::remove_dir_all(setup.home(2))?;
+    setup.cluster.restart(0)?;
+    setup.cluster.restart(1)?;
+    let missing = |removed| json!([{"node": id, "covered": false, "removed": removed}]);
+    let away = told(&setup, "node 2 is missed", |page| page["missing_nodes"] == missing(false));
+    assert_eq!(away.await?["total_is_exact"], false);
+    wait_until("node 2 is removed", FORMED, async || {
+        let removal = json!({"node": id});
+        setup.admin(0, "/cluster/remove", removal).await.is_ok_and(|reply| reply.ok())
+    })
+    .await?;
+    let after = told(&setup, "it is no member", |page| page["missing_nodes"] == missing(true));
+    let after = after.await?;
+    assert_eq!((&after["complete"], &after["total_is_exact"]), (&json!(false), &json!(false)));
+    assert!(after["total"].as_u64().is_some_and(|total| total < replies.len() as u64), "{after}");
+    // What was settled since is all there.
+    let later = "/spend/logs/v2?start_date=2198-12-31&end_date=2199-12-31";
+    let reply = ask(&setup, 0, setup.cluster.client(), later).await?;
+    assert_eq!(reply.header("x-dunlin-complete"), Some("true"), "{}", reply.body);
+    Ok(())
+}
+
+/// A minute after the first, and as long as it takes to copy on.
+#[tokio::test(flavor = "multi_thread")]
+async fn one_disk_after_the_other_is_lost_and_no_row_with_them() -> anyhow::Result<()> {
+    let mut setup = harness::start(3).await?;
+    let caller = setup.make_key(0, json!({"key_alias": "logged"})).await?;
+    let id = setup.cluster.status(2).await?.node.to_string();
+    let replies = rush(&setup, &[0, 1, 2], &caller, 60).join_all().await;
+    assert!(replies.iter().flatten().all(Reply::ok));
+    for node in 0..3 {
+        copied(&setup, &caller, node).await?;
+    }
+    setup.cluster.kill(2).await?;
+    std::fs::remove_dir_all(setup.home(2))?;
+    let held = |node: usize, of: &str| -> u64 {
+        let folders = find(&setup.home(node), of);
+        folders.iter().map(|folder| bytes(folder)).sum()
+    };
+    let copy = format!("copies/{id}");
+    let other = setup.cluster.status(1).await?.node.to_string();
+    wait_until("the rest is on both that are left", Duration::from_secs(120), async || {
+        let both = [0, 1].map(|node| held(node, &copy));
+        let own = [held(1, "journal"), held(0, &format!("copies/{other}"))];
+        both[0] > 0 && both[0] == both[1] && own[0] == own[1]
+    })
+    .await?;
+    setup.cluster.kill(1).await?;
+    std::fs::remove_dir_all(setup.home(1))?;
+    let all = told(&setup, "both are missed", |page| {
+        page["missing_nodes"].as_array().is_some_and(|missing| missing.len() == 2)
+    });
+    let all = all.await?;
+    assert_eq!((&all["complete"], &all["total"]), (&json!(true), &json!(60)), "{all}");
     Ok(())
 }
 

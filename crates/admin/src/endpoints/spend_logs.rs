@@ -172,7 +172,8 @@ async fn of_rows(admin: &Admin, query: Query, before: UnixMillis) -> Result<Resp
             let day: &mut Sums = days.entry(row.record.started.0 / DAY).or_default();
             day.add(&row.record);
         }
-        (query.after, all.missing) = (answer.reached, answer.missing);
+        query.after = answer.reached;
+        all.lacks_too(answer.missing);
         if query.after.is_none() {
             break;
         }

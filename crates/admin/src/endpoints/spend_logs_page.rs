@@ -2,6 +2,7 @@
 
 use axum::response::Response;
 use dunlin_journal::{Order, Query};
+use dunlin_records::Missing;
 use serde_json::{Map, Value, json};
 
 use super::ok;
@@ -43,7 +44,10 @@ async fn handle(admin: Admin, asked: Asked) -> Result<Response, Error> {
     let missing: Vec<_> = answer
         .missing
         .iter()
-        .map(|missing| json!({"node": missing.node, "covered": missing.covered}))
+        .map(|missing| {
+            let Missing { node, covered, removed } = missing;
+            json!({"node": node, "covered": covered, "removed": removed})
+        })
         .collect();
     let mut told = json!({
         "data": rows,
@@ -51,7 +55,7 @@ async fn handle(admin: Admin, asked: Asked) -> Result<Response, Error> {
         "page": page.page,
         "page_size": page.size,
         "total_pages": answer.count.div_ceil(size),
-        "total_is_exact": answer.counted_all,
+        "total_is_exact": answer.counted_all && answer.is_complete(),
         "complete": answer.is_complete(),
         "missing_nodes": missing,
         "next_cursor": answer.reached.as_ref().map(cursor_text),

@@ -71,6 +71,8 @@ pub(super) struct Page {
 struct Missing {
     node: String,
     covered: bool,
+    #[serde(default)]
+    removed: bool,
 }
 
 impl Filters {
@@ -131,13 +133,17 @@ impl Page {
             return None;
         }
         let missing = self.missing_nodes.iter().map(|missing| {
-            let covered = if missing.covered { "copied" } else { "not all copied" };
-            format!("{} ({covered})", missing.node)
+            let how = match (missing.covered, missing.removed) {
+                (true, _) => "away, copied",
+                (false, false) => "away, not all copied",
+                (false, true) => "removed, not all copied",
+            };
+            format!("node {} ({how})", missing.node)
         });
         let missing: Vec<_> = missing.collect();
         let so =
             if self.complete { "its requests are here from a copy" } else { "requests may lack" };
-        Some(format!("note: {so}: node {} is away", missing.join(", node ")))
+        Some(format!("note: {so}: {}", missing.join(", ")))
     }
 
     /// Whether all that was settled is here, and who is away, for programs.
@@ -147,6 +153,7 @@ impl Page {
             let fields = [
                 ("node".to_owned(), Value::from(missing.node.clone())),
                 ("covered".to_owned(), Value::from(missing.covered)),
+                ("removed".to_owned(), Value::from(missing.removed)),
             ];
             Value::Object(Object::from_iter(fields))
         });

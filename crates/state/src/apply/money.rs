@@ -56,7 +56,8 @@ pub(super) fn settle(
     // Clients have a hand in those that were only met.
     let is_made = |kind, name: &str| row(kind, name).is_some_and(|row| row.met.is_none());
     state.days.add(days, state.at, is_made);
-    state.settled.insert(node, (after.0, to));
+    let at = state.at;
+    Arc::make_mut(state.settled.entry(node).or_default()).add((after.0, to), at);
     Ok(if reached.is_empty() { Reply::Done } else { Reply::SoftBudgetsReached(reached) })
 }
 

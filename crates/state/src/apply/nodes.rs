@@ -1,13 +1,15 @@
 //! The cluster's name, its members, and which of them are silent.
 
+use std::sync::Arc;
+
 use dunlin_types::{ClusterId, Epoch, NodeId};
 
 use crate::command::{Rejected, Reply};
 use crate::snapshot::{ClusterNode, RemovedNode};
 use crate::state::State;
 
-/// So many removed nodes are told by name and reason. Of more, the oldest is forgotten, and what is
-/// still withheld with it is free.
+/// So many removed nodes are told by name and reason. Of more, the oldest is forgotten: what is
+/// still withheld with it is free, and what of its journal nobody holds is missed no more.
 const MAX_REMOVED: usize = 1_000;
 
 pub(super) fn form(state: &mut State, cluster: ClusterId) -> Result<Reply, Rejected> {
@@ -60,13 +62,16 @@ pub(super) fn remove(state: &mut State, node: NodeId, by: &str) -> Result<Reply,
     };
     state.removed.insert(node, removed);
     state.results.forget(node);
-    // `settled` stays: what it recorded must not be settled twice.
+    // `settled` stays: what it recorded must not be settled twice, and must be in copies.
     state.turn_ring(state.applied);
     if state.removed.len() > MAX_REMOVED {
         let oldest = state.removed.iter().min_by_key(|(_, removed)| removed.index);
         let oldest = *oldest.expect("it holds more than one").0;
         super::money::free(state, oldest, Epoch(u64::MAX));
         state.removed.remove(&oldest);
+        if let Some(settled) = state.settled.get_mut(&oldest) {
+            Arc::make_mut(settled).forget();
+        }
     }
     Ok(Reply::Done)
 }
