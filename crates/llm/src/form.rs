@@ -13,6 +13,7 @@ mod delta;
 mod embed;
 mod json;
 mod mend;
+mod one_by_one;
 mod reply;
 mod seal;
 mod search;
@@ -30,5 +31,6 @@ pub use search::is_web_search;
 pub use tool::{Tool, ToolChoice};
 
 pub(crate) use citation::{bytes, characters};
+pub(crate) use one_by_one::OneByOne;
 pub(crate) use seal::unsealed;
 pub(crate) use search::WebSearch;

@@ -1,8 +1,6 @@
 //! Pieces of the common form, written as Anthropic's stream events: one block open at a time, each
 //! with the next index.
 
-use std::collections::VecDeque;
-
 use dunlin_types::Usage;
 use serde_json::{Value, json};
 
@@ -10,10 +8,7 @@ use super::citations;
 use super::reply::finish_words;
 use super::usage::usage_json;
 use crate::endpoint::{Stamp, StreamWriter};
-use crate::form::{Citation, Delta, Finish, ToolCall};
-
-/// The most that calls which wait for another's end may hold, in bytes of arguments.
-const MAX_HELD_BYTES: usize = 4 << 20;
+use crate::form::{Citation, Delta, Finish, OneByOne, ToolCall};
 
 /// Writes a message's events.
 pub(crate) struct MessagesWriter {
@@ -25,10 +20,7 @@ pub(crate) struct MessagesWriter {
     /// The index of the next block.
     next: u32,
     open: Open,
-    /// Calls that began before the open one had ended: some servers mix the pieces of parallel
-    /// calls, and clients read one block at a time.
-    held: VecDeque<Held>,
-    held_bytes: usize,
+    calls: OneByOne,
 }
 
 enum Open {
@@ -40,15 +32,7 @@ enum Open {
     Thinking,
     Call {
         call: u32,
-        arguments: Extent,
     },
-}
-
-struct Held {
-    call: u32,
-    id: String,
-    name: String,
-    arguments: String,
 }
 
 impl MessagesWriter {
@@ -61,8 +45,7 @@ impl MessagesWriter {
             finish: None,
             next: 0,
             open: Open::Nothing,
-            held: VecDeque::new(),
-            held_bytes: 0,
+            calls: OneByOne::default(),
         }
     }
 
@@ -107,7 +90,7 @@ impl MessagesWriter {
 
     fn text(&mut self, text: &str, out: &mut Vec<u8>) {
         if !matches!(self.open, Open::Text { cites: false }) {
-            self.close_all(out);
+            self.close(out);
             let open = Open::Text { cites: false };
             self.begin(json!({"type": "text", "text": ""}), open, out);
         }
@@ -125,67 +108,28 @@ impl MessagesWriter {
 
     fn think(&mut self, delta: Value, out: &mut Vec<u8>) {
         if !matches!(self.open, Open::Thinking) {
-            self.close_all(out);
+            self.close(out);
             let block = json!({"type": "thinking", "thinking": "", "signature": ""});
             self.begin(block, Open::Thinking, out);
         }
         self.add(delta, out);
     }
 
-    fn call(&mut self, held: Held, out: &mut Vec<u8>) {
-        match &self.open {
-            Open::Call { arguments, .. } if !arguments.is_whole() => self.held.push_back(held),
-            Open::Nothing | Open::Text { .. } | Open::Thinking | Open::Call { .. } => {
-                self.close_all(out);
-                self.begin_call(held, out);
-            }
-        }
-    }
-
-    fn begin_call(&mut self, held: Held, out: &mut Vec<u8>) {
-        let Held { call, id, name, arguments } = held;
-        let block = json!({"type": "tool_use", "id": id, "name": name, "input": {}});
-        self.begin(block, Open::Call { call, arguments: Extent::default() }, out);
-        if !arguments.is_empty() {
-            self.held_bytes -= arguments.len();
-            self.arguments(call, &arguments, out);
-        }
-    }
-
-    fn arguments(&mut self, of: u32, text: &str, out: &mut Vec<u8>) {
-        if let Open::Call { call, arguments } = &mut self.open
-            && *call == of
-        {
-            arguments.read(text);
-            self.add(json!({"type": "input_json_delta", "partial_json": text}), out);
-        } else if let Some(held) = self.held.iter_mut().find(|held| held.call == of) {
-            held.arguments.push_str(text);
-            self.held_bytes += text.len();
-            if self.held_bytes > MAX_HELD_BYTES {
-                self.close_all(out);
-            }
-        }
-        // Else more of a call that was over: its block is closed.
-    }
-
-    /// Ends the open block, and all those that waited for its end.
-    fn close_all(&mut self, out: &mut Vec<u8>) {
+    fn call(&mut self, number: u32, call: ToolCall, out: &mut Vec<u8>) {
         self.close(out);
-        while let Some(held) = self.held.pop_front() {
-            self.begin_call(held, out);
-            self.close(out);
+        let block =
+            json!({"type": "tool_use", "id": call.sealed_id(), "name": call.name, "input": {}});
+        self.begin(block, Open::Call { call: number }, out);
+    }
+
+    fn arguments(&self, of: u32, text: &str, out: &mut Vec<u8>) {
+        // Else more of a call that was over: its block is closed.
+        if matches!(self.open, Open::Call { call } if call == of) {
+            self.add(json!({"type": "input_json_delta", "partial_json": text}), out);
         }
     }
-}
 
-impl StreamWriter for MessagesWriter {
-    fn write(&mut self, delta: Delta, out: &mut Vec<u8>) {
-        if let Delta::Start { id, usage, .. } = delta {
-            self.usage = usage.unwrap_or(self.usage);
-            self.start(id, out);
-            return;
-        }
-        self.start(None, out);
+    fn put(&mut self, delta: Delta, out: &mut Vec<u8>) {
         match delta {
             Delta::Text { choice: 0, text } | Delta::Refusal { choice: 0, text } => {
                 self.text(&text, out);
@@ -197,15 +141,14 @@ impl StreamWriter for MessagesWriter {
                 self.think(json!({"type": "signature_delta", "signature": signature}), out);
             }
             Delta::RedactedThinking { choice: 0, data } => {
-                self.close_all(out);
+                self.close(out);
                 // Any kind of open block: it takes no deltas and is closed at once.
                 self.begin(json!({"type": "redacted_thinking", "data": data}), Open::Thinking, out);
                 self.close(out);
             }
             Delta::ToolCall { choice: 0, call, id, name, signature } => {
                 let begun = ToolCall { id, name, arguments: String::new(), signature };
-                let (id, name) = (begun.sealed_id(), begun.name);
-                self.call(Held { call, id, name, arguments: String::new() }, out);
+                self.call(call, begun, out);
             }
             Delta::Arguments { choice: 0, call, text } => self.arguments(call, &text, out),
             Delta::Finish { choice: 0, finish } => self.finish = Some(finish),
@@ -226,10 +169,26 @@ impl StreamWriter for MessagesWriter {
             | Delta::Start { .. } => {}
         }
     }
+}
+
+impl StreamWriter for MessagesWriter {
+    fn write(&mut self, delta: Delta, out: &mut Vec<u8>) {
+        if let Delta::Start { id, usage, .. } = delta {
+            self.usage = usage.unwrap_or(self.usage);
+            self.start(id, out);
+            return;
+        }
+        self.start(None, out);
+        let mut calls = std::mem::take(&mut self.calls);
+        calls.push(delta, |delta| self.put(delta, out));
+        self.calls = calls;
+    }
 
     fn finish(&mut self, out: &mut Vec<u8>) {
         self.start(None, out);
-        self.close_all(out);
+        let mut calls = std::mem::take(&mut self.calls);
+        calls.release(|delta| self.put(delta, out));
+        self.close(out);
         let (reason, sequence) = self.finish.as_ref().map_or(("end_turn", None), finish_words);
         let delta = json!({"stop_reason": reason, "stop_sequence": sequence});
         let usage = usage_json(&self.usage);
@@ -241,36 +200,4 @@ impl StreamWriter for MessagesWriter {
 
 fn event(out: &mut Vec<u8>, name: &str, data: Value) {
     out.extend_from_slice(format!("event: {name}\ndata: {data}\n\n").as_bytes());
-}
-
-/// How far a JSON object that comes in pieces has come.
-#[derive(Default)]
-struct Extent {
-    depth: u32,
-    is_in_string: bool,
-    is_escaped: bool,
-    has_closed: bool,
-}
-
-impl Extent {
-    fn read(&mut self, text: &str) {
-        for byte in text.bytes() {
-            match byte {
-                _ if self.is_escaped => self.is_escaped = false,
-                b'\\' if self.is_in_string => self.is_escaped = true,
-                b'"' => self.is_in_string = !self.is_in_string,
-                _ if self.is_in_string => {}
-                b'{' | b'[' => self.depth = self.depth.saturating_add(1),
-                b'}' | b']' => {
-                    self.depth = self.depth.saturating_sub(1);
-                    self.has_closed = self.depth == 0;
-                }
-                _ => {}
-            }
-        }
-    }
-
-    fn is_whole(&self) -> bool {
-        self.has_closed && self.depth == 0
-    }
 }

@@ -160,6 +160,38 @@ fn events_come_in_openais_order_and_add_up_to_the_response() {
 }
 
 /// What a provider's events say, frame by frame.
+#[test]
+fn calls_whose_pieces_are_mixed_keep_their_arguments() {
+    let mut writer = Endpoint::Responses.stream_writer(STAMP, false);
+    let begin = |call: u32| Delta::ToolCall {
+        choice: 0,
+        call,
+        id: format!("c{call}"),
+        name: "f".to_owned(),
+        signature: None,
+    };
+    let arguments = |call, text: &str| Delta::Arguments { choice: 0, call, text: text.to_owned() };
+    let mut out = Vec::new();
+    for delta in [
+        Delta::Start { id: None, model: None, usage: None },
+        begin(0),
+        begin(1),
+        arguments(1, "{\"b\":"),
+        arguments(0, "{\"a\":1}"),
+        arguments(1, "2}"),
+        Delta::Finish { choice: 0, finish: Finish::ToolCalls },
+    ] {
+        writer.write(delta, &mut out);
+    }
+    writer.finish(&mut out);
+    let text = String::from_utf8(out).unwrap();
+    let last = text.lines().filter_map(|line| line.strip_prefix("data: ")).next_back().unwrap();
+    let last: Value = serde_json::from_str(last).unwrap();
+    let output = last["response"]["output"].as_array().unwrap();
+    let calls: Vec<_> = output.iter().map(|item| (&item["call_id"], &item["arguments"])).collect();
+    assert_eq!(calls, [(&json!("c0"), &json!("{\"a\":1}")), (&json!("c1"), &json!("{\"b\":2}"))]);
+}
+
 fn events_of(frames: &[&str]) -> Vec<StreamEvent> {
     let mut events = Vec::new();
     for frame in frames {

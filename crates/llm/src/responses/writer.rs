@@ -8,7 +8,7 @@ use dunlin_types::Usage;
 use serde_json::{Value, json};
 
 use crate::endpoint::{Stamp, StreamWriter};
-use crate::form::{Citation, Delta, Finish, ToolCall};
+use crate::form::{Citation, Delta, Finish, OneByOne, ToolCall};
 use crate::openai::ErrorBody;
 use crate::responses::items::{
     annotation, cited_text, custom_call, custom_input, function_call, likely, message, output_text,
@@ -60,6 +60,7 @@ pub(crate) struct EventWriter {
     custom: BTreeSet<String>,
     sequence: u64,
     open: Open,
+    calls: OneByOne,
     done: Vec<Value>,
     status: Status,
     usage: Option<Usage>,
@@ -78,6 +79,7 @@ impl EventWriter {
             custom: custom_tools(stamp.request),
             sequence: if stamp.turn.is_some_and(|turn| turn.announced) { ANNOUNCED } else { 0 },
             open: Open::Nothing,
+            calls: OneByOne::default(),
             done: Vec::new(),
             status: Status::Completed,
             usage: None,
@@ -197,7 +199,6 @@ impl EventWriter {
         {
             call.arguments.push_str(more);
         }
-        // Arguments of a call that another one interrupted cannot be placed: no server sends so.
         let Open::Call { id, number, call } = &mut self.open else { return };
         if *number != of {
             return;
@@ -261,6 +262,22 @@ impl EventWriter {
 
 impl StreamWriter for EventWriter {
     fn write(&mut self, delta: Delta, out: &mut Vec<u8>) {
+        let mut calls = std::mem::take(&mut self.calls);
+        calls.push(delta, |delta| self.put(delta, out));
+        self.calls = calls;
+    }
+
+    fn finish(&mut self, out: &mut Vec<u8>) {
+        let mut calls = std::mem::take(&mut self.calls);
+        calls.release(|delta| self.put(delta, out));
+        self.close(out);
+        let kind = format!("response.{}", self.status.word());
+        self.response_event(out, &kind, self.status);
+    }
+}
+
+impl EventWriter {
+    fn put(&mut self, delta: Delta, out: &mut Vec<u8>) {
         match delta {
             Delta::Start { usage, .. } => {
                 self.usage = usage;
@@ -310,14 +327,6 @@ impl StreamWriter for EventWriter {
         }
     }
 
-    fn finish(&mut self, out: &mut Vec<u8>) {
-        self.close(out);
-        let kind = format!("response.{}", self.status.word());
-        self.response_event(out, &kind, self.status);
-    }
-}
-
-impl EventWriter {
     fn finished(&mut self, finish: &Finish) {
         self.status = Status::of(finish);
     }
