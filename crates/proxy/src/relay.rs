@@ -112,8 +112,7 @@ async fn conduct(
     let deployment = Arc::clone(attempt.deployment());
     bill.served_by(&deployment);
     let upstream = &*deployment.target.model;
-    let renamed = lenders.renamed.as_deref().unwrap_or(upstream);
-    let names = (renamed, upstream);
+    let names @ (renamed, _) = (lenders.renamed.as_deref().unwrap_or(upstream), upstream);
     let headers = fields::outgoing(&head.headers, serving.settings.key_header.as_deref());
     let passed = passed(&head.method, (path, query), headers, &body, &named, names);
     let mut price = Price { catalog: Arc::clone(&serving.catalog), way, model: String::new() };
@@ -124,8 +123,8 @@ async fn conduct(
     let relayed = match relayed {
         Ok(relayed) => relayed,
         Err(failure) => {
-            let (failure, retries, max_retries) = (Box::new(failure), 0, 0);
-            let failed = GroupFailed::Attempt { failure, retries, max_retries };
+            let failure = Box::new(failure);
+            let failed = GroupFailed::Attempt { failure, retries: 0, max_retries: 0 };
             return Err(bill.fail(unanswered(&lenders, failed)));
         }
     };

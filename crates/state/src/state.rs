@@ -260,7 +260,7 @@ impl State {
     pub fn journals(&self) -> impl Iterator<Item = (NodeId, &Settled)> {
         let is_known =
             |node: &NodeId| self.nodes.contains_key(node) || self.removed.contains_key(node);
-        let known = self.settled.iter().filter(move |(node, _)| is_known(*node));
+        let known = self.settled.iter().filter(move |(node, _)| is_known(node));
         known.map(|(node, settled)| (*node, &**settled))
     }
 
