@@ -161,6 +161,7 @@ const NOT_SET: &[&str] = &[
     "disable_global_guardrails",
     "expires",
     "key_name",
+    "key_rotation_at",
     "last_active",
     "litellm_budget_table",
     "members",
