@@ -393,7 +393,8 @@ async fn one_answer(listener: TcpListener) -> String {
     while !seen.ends_with(b"}") {
         seen.push(socket.read_u8().await.expect("a request"));
     }
-    let answer = "HTTP/1.1 200 OK\r\ncontent-length: 14\r\n\r\n{\"choices\":[]}";
+    let reply = r#"{"choices":[{"message":{"content":""},"finish_reason":"stop"}]}"#;
+    let answer = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{reply}", reply.len());
     socket.write_all(answer.as_bytes()).await.expect("open");
     String::from_utf8(seen).expect("a text").to_ascii_lowercase()
 }
