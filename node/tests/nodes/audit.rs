@@ -85,10 +85,9 @@ async fn a_change_on_one_node_is_told_on_another_by_whom_and_from_where() -> any
         assert_eq!(row[name], json!(value), "{name} in {row}");
     }
     // Whoever has not made a key and changes it sets what its owner may not widen.
-    let before = json!({"limited_by": null, "metadata": null, "rpm_limit": 5});
-    assert_eq!(row["before_value"], before);
-    let after =
-        json!({"limited_by": "boss@example.com", "metadata": {"api_key": "***"}, "rpm_limit": 60});
+    let of = |by, metadata, rpm| json!({"limited_by": by, "metadata": metadata, "rpm_limit": rpm});
+    assert_eq!(row["before_value"], of(json!(null), json!(null), 5));
+    let after = of(json!("boss@example.com"), json!({"api_key": "***"}), 60);
     assert_eq!(row["updated_values"], after);
     assert_eq!(
         read(&setup, 0, &format!("/audit/{}", row["id"].as_str().expect("an id"))).await?,

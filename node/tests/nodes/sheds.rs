@@ -95,7 +95,7 @@ impl World {
     /// A row, without what every look at it changes.
     async fn row(&self, path: &str) -> anyhow::Result<Value> {
         let reply = self.setup.cluster.client().get(&self.setup.cluster.url(0, path)).await?;
-        Ok(reply.json()?)
+        reply.json()
     }
 }
 
