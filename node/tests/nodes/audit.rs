@@ -54,11 +54,16 @@ async fn start() -> anyhow::Result<Setup> {
     harness::start_with(3, mock, config).await
 }
 
+/// What of a key an audit row tells here.
+fn values(limited_by: Value, metadata: Value, rpm: u64) -> Value {
+    json!({"limited_by": limited_by, "metadata": metadata, "rpm_limit": rpm})
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_change_on_one_node_is_told_on_another_by_whom_and_from_where() -> anyhow::Result<()> {
     let setup = start().await?;
-    let made =
-        change(&setup, 0, "/key/generate", json!({"key_alias": "app", "rpm_limit": 5})).await?;
+    let app = json!({"key_alias": "app", "rpm_limit": 5});
+    let made = change(&setup, 0, "/key/generate", app).await?;
     let (key, token) = (made["key"].clone(), made["token"].as_str().expect("a hash").to_owned());
     change(
         &setup,
@@ -85,10 +90,9 @@ async fn a_change_on_one_node_is_told_on_another_by_whom_and_from_where() -> any
         assert_eq!(row[name], json!(value), "{name} in {row}");
     }
     // Whoever has not made a key and changes it sets what its owner may not widen.
-    let of = |by, metadata, rpm| json!({"limited_by": by, "metadata": metadata, "rpm_limit": rpm});
-    assert_eq!(row["before_value"], of(json!(null), json!(null), 5));
-    let after = of(json!("boss@example.com"), json!({"api_key": "***"}), 60);
-    assert_eq!(row["updated_values"], after);
+    assert_eq!(row["before_value"], values(json!(null), json!(null), 5));
+    let (by, hidden) = (row["changed_by"].clone(), json!({"api_key": "***"}));
+    assert_eq!(row["updated_values"], values(by, hidden, 60));
     assert_eq!(
         read(&setup, 0, &format!("/audit/{}", row["id"].as_str().expect("an id"))).await?,
         *row
