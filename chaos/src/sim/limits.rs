@@ -12,7 +12,7 @@ use dunlin_types::{Epoch, MonoMillis, NodeId, RequestId};
 use super::node::{Message, Timer, Todo, id_of, index_of};
 
 /// How long an owner is waited for, how long peers are, and how soon "soon" is.
-const PATIENCE_MS: u64 = 250;
+const PATIENCE_MS: u64 = 900;
 const PEERS_PATIENCE_MS: u64 = 50;
 const SOON_MS: u64 = 20;
 

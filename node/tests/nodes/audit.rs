@@ -91,7 +91,7 @@ async fn a_change_on_one_node_is_told_on_another_by_whom_and_from_where() -> any
     }
     // Whoever has not made a key and changes it sets what its owner may not widen.
     assert_eq!(row["before_value"], values(json!(null), json!(null), 5));
-    let (by, hidden) = (row["changed_by"].clone(), json!({"api_key": "***"}));
+    let (by, hidden) = (row["user_id"].clone(), json!({"api_key": "***"}));
     assert_eq!(row["updated_values"], values(by, hidden, 60));
     assert_eq!(
         read(&setup, 0, &format!("/audit/{}", row["id"].as_str().expect("an id"))).await?,
