@@ -48,7 +48,8 @@ impl Caller {
         });
         let team = key.team.as_ref().and_then(|team| state.entity(Kind::Team, team));
         let is_the_teams = team.is_some_and(|team| team.organization.as_ref() == Some(name));
-        if stays || is_the_teams || leads(name) {
+        let calling = self.bearer().and_then(|bearer| bearer.caller.key.organization.as_ref());
+        if stays || is_the_teams || calling == Some(name) || leads(name) {
             return Ok(());
         }
         Err(forbidden(format!("only admins of organization `{name}` may give it keys")))
@@ -92,6 +93,8 @@ impl Caller {
 
 #[cfg(test)]
 mod tests {
+    use dunlin_state::Command;
+
     use super::*;
     use crate::rights::tests::{bearer, entity, key, made, member, world_and};
 
@@ -103,10 +106,12 @@ mod tests {
         let routes = r#"["/key/generate", "/key/update", "/key/service-account/generate"]"#;
         let field = "team_member_permissions".to_owned();
         permitted.terms.other.insert(field, routes.to_owned());
+        let of_p = Key { organization: Some("p".to_owned()), ..key("sk-of-p", Some("dev"), None) };
         world_and([
             made(entity(Kind::Organization, "p", None), Vec::new()),
             made(permitted, vec![member("dev", "user")]),
             made(entity(Kind::Team, "led", None), vec![member("lead", "admin")]),
+            Command::CreateKey { key: Box::new(of_p) },
         ])
     }
 
@@ -181,6 +186,22 @@ mod tests {
         ] {
             let found = bearer(&state, who).may_give(&state, &of(new), None, route);
             assert_eq!(found.is_ok(), allowed, "{who}: {new}: {found:?}");
+        }
+    }
+
+    #[test]
+    fn a_key_of_an_organization_makes_keys_of_it_only() {
+        let state = owners();
+        for (new, allowed) in [
+            ("dev - -", false),
+            ("dev - o", false),
+            ("dev - p", true),
+            ("dev permitted -", true),
+            ("dev permitted p", true),
+        ] {
+            let caller = bearer(&state, "sk-of-p");
+            let found = caller.may_give(&state, &of(new), None, "/key/generate");
+            assert_eq!(found.is_ok(), allowed, "{new}: {found:?}");
         }
     }
 }

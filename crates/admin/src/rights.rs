@@ -101,6 +101,7 @@ impl Caller {
         if home.is_some() && *home != key.team && !leads {
             return Err(forbidden("a team's key makes keys of its team only".to_owned()));
         }
+        self.may_leave_organization(state, key, before, &bearer.caller.key)?;
         // A session's own key bounds what it makes.
         within(state, &key.terms, &bearer.caller.key.terms, "the calling key")?;
         let of_team = key.team.as_ref().and_then(|name| state.entity(Kind::Team, name));
@@ -117,6 +118,28 @@ impl Caller {
             Some(before) if !self.leads_owner(state, before) => self.may_loosen(state, key, before),
             Some(_) | None => Ok(()),
         }
+    }
+
+    /// Refuses a key outside the organization of the calling one, whose budget and models bind that.
+    fn may_leave_organization(
+        &self,
+        state: &State,
+        key: &Key,
+        before: Option<&Key>,
+        calling: &Key,
+    ) -> Result<(), Error> {
+        let Some(above) = &calling.organization else { return Ok(()) };
+        let team = key.team.as_ref().and_then(|team| state.entity(Kind::Team, team));
+        let of_team = team.and_then(|team| team.organization.as_ref());
+        let is_within = key.organization.as_ref() == Some(above) || of_team == Some(above);
+        let stays = before.is_some_and(|before| before.organization == key.organization);
+        if is_within || stays || self.leads(state, Kind::Organization, above) {
+            return Ok(());
+        }
+        let reason = format!(
+            "a key of organization `{above}` makes keys of it only: name it in organization_id"
+        );
+        Err(forbidden(reason))
     }
 
     /// Refuses a key that is wider than it was, by more than what its maker put on it alone.

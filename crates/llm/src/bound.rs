@@ -5,7 +5,7 @@ use dunlin_types::Tokens;
 
 use crate::endpoint::Endpoint;
 use crate::json::{Member, members};
-use crate::parse::choices;
+use crate::parse::{choices, prompts_in};
 
 /// What a call says of the length of its answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,6 +86,9 @@ impl Bound {
         let longest = found.and_then(|found| found.into_iter().max());
         let answers = place.answers.iter().flat_map(|path| values(&body, path));
         let answers = answers.map(choices).max().map_or(1, u64::from);
+        // Each prompt of a completion is answered.
+        let prompts = values(&body, "prompt").into_iter().map(prompts_in).max();
+        let answers = answers.saturating_mul(prompts.map_or(1, u64::from));
         Self { field: place.field, tokens: longest.map(Tokens), answers }
     }
 
@@ -185,6 +188,18 @@ mod tests {
         for (prefix, path, body, expected) in cases {
             let bound = Bound::of_call(prefix, path, body.as_bytes());
             assert_eq!(bound.tokens, expected.map(Tokens), "{prefix}{path} {body}");
+        }
+    }
+
+    #[test]
+    fn each_prompt_of_a_completion_is_answered() {
+        for (body, answers) in [
+            (r#"{"prompt":"one","n":2}"#, 2),
+            (r#"{"prompt":["one","two"],"n":2}"#, 4),
+            (r#"{"prompt":[[1,2],[3],[4]]}"#, 3),
+        ] {
+            let bound = Bound::of_call("openai", "/v1/completions", body.as_bytes());
+            assert_eq!(bound.answers, answers, "{body}");
         }
     }
 

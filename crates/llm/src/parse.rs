@@ -248,9 +248,14 @@ fn read(endpoint: Endpoint, text: &str, path_model: Option<&str>) -> Result<Fact
     })
 }
 
-/// How many prompts a completion has, each of which is answered: texts, or lists of tokens.
+/// How many prompts a request has, each of which is answered.
 fn prompts(endpoint: Endpoint, prompt: &str) -> u32 {
-    if endpoint != Endpoint::Completions || !prompt.starts_with('[') {
+    if endpoint == Endpoint::Completions { prompts_in(prompt) } else { 1 }
+}
+
+/// How many prompts a completion's value is: texts, or lists of tokens.
+pub(crate) fn prompts_in(prompt: &str) -> u32 {
+    if !prompt.starts_with('[') {
         return 1;
     }
     let all: Vec<&RawValue> = serde_json::from_str(prompt).unwrap_or_default();

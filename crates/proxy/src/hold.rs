@@ -1,7 +1,7 @@
 //! What a request may cost before it is sent: held of every budget that it spends from.
 
 use dunlin_admission::Bounds;
-use dunlin_ledger::{Ask, Context, Kind, Pricing};
+use dunlin_ledger::{Ask, Context, Kind, Pricing, Units};
 use dunlin_llm::{Bound, ChatRequest, Media, Picture, tokens_in};
 use dunlin_router::{Deployment, Group, context};
 use dunlin_state::Key;
@@ -39,17 +39,22 @@ pub(crate) fn larger(one: Bounds, other: Bounds) -> Bounds {
     Bounds { likely: one.likely.max(other.likely), most: one.most.max(other.most) }
 }
 
-/// What a call of so many bytes may cost of which no more is known than how long its answers may be.
+/// What a call of so many bytes may cost of which no more is known than how long its answers may be: a
+/// query, if that has a price, and something, if anything has.
 pub(crate) fn of_bytes(pricing: &Pricing, bytes: u64, bound: Bound) -> Bounds {
-    if *pricing == Pricing::Unpriced {
-        return Bounds::UNKNOWN;
+    match pricing {
+        Pricing::Free => return Bounds::default(),
+        Pricing::Unpriced => return Bounds::UNKNOWN,
+        Pricing::Priced(_) => {}
     }
-    let ask =
-        |prompt, output| pricing.most(&Ask { prompt, output, kinds: KINDS, ..Ask::default() });
+    let units = Units { queries: 1, ..Units::default() };
+    let ask = |prompt, output| {
+        pricing.most(&Ask { prompt, output, kinds: KINDS, units, ..Ask::default() })
+    };
     let longest = bound.tokens.unwrap_or(LONGEST_OUTPUT);
     let all = |tokens: Tokens| Tokens(tokens.0.saturating_mul(bound.answers));
     let likely = ask(tokens_in(bytes), all(ASSUMED_OUTPUT.min(longest)));
-    Bounds { likely, most: ask(Tokens(bytes), all(longest)) }
+    larger(Bounds::UNKNOWN, Bounds { likely, most: ask(Tokens(bytes), all(longest)) })
 }
 
 /// How long an answer may be that names no maximum, by what is known of others.
