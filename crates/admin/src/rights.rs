@@ -147,7 +147,9 @@ impl Caller {
         if before.terms.blocked == Some(true) && key.terms.blocked != Some(true) {
             return Err(forbidden("only an admin unblocks a key".to_owned()));
         }
-        if before.created_by == self.maker() && !before.terms.other.contains_key(LIMITED_BY) {
+        let by = serde_json::Value::from(self.maker()).to_string();
+        let others = before.terms.other.get(LIMITED_BY).filter(|limited| ***limited != *by);
+        if before.created_by == self.maker() && others.is_none() {
             return Ok(());
         }
         let to: Vec<String> = key.aliases.values().cloned().collect();

@@ -89,7 +89,11 @@ impl Update {
 pub(super) async fn carry_out(admin: &Admin, asked: &Asked, update: Update) -> Result<Row, Error> {
     let published = admin.settings()?;
     let bounds = &published.settings.key_bounds;
-    let state = admin.judging(asked).await;
+    let mut state = admin.judging(asked).await;
+    if state.key(&update.token).is_none() {
+        // It may have been made on another node just now.
+        state = admin.read().await.state;
+    }
     let (reply, view) = admin.edit(asked, state, |view| update.decide(asked, bounds, view)).await?;
     let key = key_of(reply);
     info!(key.id = %key.token, "key {} was changed", key.name);
