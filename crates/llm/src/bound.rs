@@ -3,9 +3,9 @@
 
 use dunlin_types::Tokens;
 
+use crate::answers::{choices, prompts_in};
 use crate::endpoint::Endpoint;
 use crate::json::{Member, members};
-use crate::parse::{choices, prompts_in};
 
 /// What a call says of the length of its answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

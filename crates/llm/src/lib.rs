@@ -7,6 +7,7 @@
 //! different dialects, a body goes through the common form of `form.rs`. Read `endpoint.rs` first,
 //! then `request.rs` and `parse.rs`.
 
+mod answers;
 pub mod anthropic;
 pub mod batch;
 mod bound;

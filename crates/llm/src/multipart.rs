@@ -5,6 +5,7 @@ use bytes::Bytes;
 use dunlin_types::Tokens;
 use memchr::memmem;
 
+use crate::answers::choices as choices_in;
 use crate::endpoint::Endpoint;
 use crate::estimate::prompt_tokens;
 use crate::extras::Extras;
@@ -12,7 +13,7 @@ use crate::fields::{Label, Role, role};
 use crate::json::Span;
 use crate::labels::LabelReader;
 use crate::named::UnclearModel;
-use crate::parse::{self, BadRequest};
+use crate::parse::BadRequest;
 use crate::request::{Edit, Facts, Splice, Text};
 
 /// More parts than any client sends.
@@ -56,7 +57,7 @@ pub(crate) fn read(
             }
             Role::Model => model = Some((field(endpoint, body, part)?, part.value)),
             Role::Prompt => prompt = part.value,
-            Role::Choices => choices = parse::choices(field(endpoint, body, part)?),
+            Role::Choices => choices = choices_in(field(endpoint, body, part)?),
             Role::Extra => {
                 let taken = extras.take(part.name, field(endpoint, body, part)?);
                 taken.map_err(|expected| invalid(endpoint, part.name, expected))?;

@@ -5,15 +5,14 @@ use std::borrow::Cow;
 use bytes::Bytes;
 use dunlin_types::Tokens;
 use http::HeaderMap;
-use serde_json::value::RawValue;
 
+use crate::answers::{choices, prompts};
 use crate::endpoint::{Dialect, Endpoint};
 use crate::estimate::prompt_tokens;
 use crate::extras::Extras;
 use crate::fields::{Label, Role, is_spelled, role};
 use crate::json::{Member, Span, members, string};
 use crate::labels::LabelReader;
-use crate::media::whole;
 use crate::multipart;
 use crate::openai::ErrorBody;
 use crate::request::{ChatRequest, Edit, Facts, Name, Text};
@@ -246,28 +245,6 @@ fn read(endpoint: Endpoint, text: &str, path_model: Option<&str>) -> Result<Fact
         edits,
         end: reader.cuts.end,
     })
-}
-
-/// How many prompts a request has, each of which is answered.
-fn prompts(endpoint: Endpoint, prompt: &str) -> u32 {
-    if endpoint == Endpoint::Completions { prompts_in(prompt) } else { 1 }
-}
-
-/// How many prompts a completion's value is: texts, or lists of tokens.
-pub(crate) fn prompts_in(prompt: &str) -> u32 {
-    if !prompt.starts_with('[') {
-        return 1;
-    }
-    let all: Vec<&RawValue> = serde_json::from_str(prompt).unwrap_or_default();
-    let is_of_tokens = all.first().is_some_and(|first| first.get().parse::<u64>().is_ok());
-    if is_of_tokens { 1 } else { u32::try_from(all.len()).unwrap_or(u32::MAX).max(1) }
-}
-
-/// How many answers a value asks for, by the most generous reading: some servers take `"3"` and
-/// `3.0` for a number. What is none is for the provider to refuse.
-pub(crate) fn choices(value: &str) -> u32 {
-    let number = value.trim().trim_matches('"').parse().unwrap_or(1.0);
-    u32::try_from(whole(number)).unwrap_or(u32::MAX).max(1)
 }
 
 /// Collects the facts member by member.
