@@ -5,15 +5,14 @@ use axum::body::Body;
 use axum::extract::{Query, State};
 use axum::http::{HeaderMap, Response, StatusCode, Uri};
 use axum::response::IntoResponse;
-use dunlin_llm::Endpoint;
 use dunlin_providers::Params;
 use dunlin_router::Deployment;
 use serde::Deserialize;
 use serde_json::json;
 
-use crate::Proxy;
 use crate::caller::Caller;
-use crate::chat::Call;
+use crate::question::{answer_to, refusal};
+use crate::{Proxy, Serving};
 
 /// What a server that speaks OpenAI's dialect is taken to have: it is sent all that comes.
 const OPENAI: &[&str] = &[
@@ -77,17 +76,12 @@ pub(crate) async fn show(
     uri: Uri,
     headers: HeaderMap,
 ) -> Response<Body> {
-    let serving = proxy.0.serving.load_full();
-    let caller = match Caller::identify(&proxy, &serving, &headers, &uri).await {
-        Ok(caller) => caller,
-        Err(refused) => {
-            let call = Call::of_headers(&proxy, Endpoint::ChatCompletions, &headers);
-            return crate::error::Failed::from(refused).response(&call);
-        }
-    };
+    answer_to(&proxy, &headers, &uri, |serving, caller| told(asked, serving, caller)).await
+}
+
+fn told(asked: Asked, serving: &Serving, caller: &Caller) -> Response<Body> {
     let Some(model) = asked.model else {
-        let detail = json!({"detail": {"error": "the query parameter `model` is missing"}});
-        return (StatusCode::BAD_REQUEST, Json(detail)).into_response();
+        return refusal("the query parameter `model` is missing");
     };
     let found = dunlin_router::group(&serving.catalog, caller.access(), &model).ok();
     let deployment = found.and_then(|group| group.deployments.first().map(|one| supported(one)));

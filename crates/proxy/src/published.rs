@@ -7,17 +7,14 @@ use axum::body::Body;
 use axum::extract::{Query, State};
 use axum::http::{HeaderMap, Response, StatusCode, Uri};
 use axum::response::IntoResponse;
-use dunlin_llm::Endpoint;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use crate::Proxy;
 use crate::caller::Caller;
-use crate::chat::Call;
-use crate::error::Failed;
 use crate::model_info::{callable, object};
 use crate::params::supported_by;
-use crate::question::refusal;
+use crate::question::{answer_to, refusal};
+use crate::{Proxy, Serving};
 
 /// What is published about a model, by its provider, if one is named, and its name.
 #[derive(Clone)]
@@ -51,20 +48,16 @@ pub(crate) async fn show(
     uri: Uri,
     headers: HeaderMap,
 ) -> Response<Body> {
-    let serving = proxy.0.serving.load_full();
-    let caller = match Caller::identify(&proxy, &serving, &headers, &uri).await {
-        Ok(caller) => caller,
-        Err(refused) => {
-            let call = Call::of_headers(&proxy, Endpoint::ChatCompletions, &headers);
-            return Failed::from(refused).response(&call);
-        }
-    };
+    answer_to(&proxy, &headers, &uri, |serving, caller| told(&proxy, asked, serving, caller)).await
+}
+
+fn told(proxy: &Proxy, asked: Asked, serving: &Serving, caller: &Caller) -> Response<Body> {
     let Some(model) = asked.model else {
         return refusal("the query parameter `model` is missing");
     };
     let provider = asked.custom_llm_provider.as_deref();
     // A name of one's own says more than what is published: what the operator wrote over it.
-    let mut own = callable(&serving, caller.access()).filter(|_| provider.is_none());
+    let mut own = callable(serving, caller.access()).filter(|_| provider.is_none());
     let own = own.find(|(name, _)| **name == *model);
     let own = own.and_then(|(_, group)| group.deployments.first()).map(|one| {
         let mut info = object(one.about.info.get());

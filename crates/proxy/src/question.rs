@@ -6,7 +6,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::body::Body;
 use axum::extract::Request;
-use axum::http::{Response, StatusCode};
+use axum::http::{HeaderMap, Response, StatusCode, Uri};
 use axum::response::IntoResponse;
 use bytes::Bytes;
 use dunlin_llm::Endpoint;
@@ -47,6 +47,23 @@ async fn read(proxy: &Proxy, request: Request) -> Result<Question, Failed> {
     let caller = Caller::identify(proxy, &serving, &head.headers, &head.uri).await?;
     let body = body::read(body, &head.headers, serving.settings.max_request_bytes).await?;
     Ok(Question { serving, caller, body })
+}
+
+/// Has one that is all in its address answered by `story`, if it is known who asks.
+pub(crate) async fn answer_to(
+    proxy: &Proxy,
+    headers: &HeaderMap,
+    uri: &Uri,
+    story: impl FnOnce(&Serving, &Caller) -> Response<Body>,
+) -> Response<Body> {
+    let serving = proxy.0.serving.load_full();
+    match Caller::identify(proxy, &serving, headers, uri).await {
+        Ok(caller) => story(&serving, &caller),
+        Err(refused) => {
+            let call = Call::of_headers(proxy, Endpoint::ChatCompletions, headers);
+            Failed::from(refused).response(&call)
+        }
+    }
 }
 
 /// A question that makes no sense, as LiteLLM's `/utils` say so.
