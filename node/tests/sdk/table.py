@@ -84,24 +84,24 @@ SDKS = {
 HEAD = """\
 # What works with what
 
-Written by `node/tests/sdk/run.py --write`; a run fails when it is stale. **yes** is a case that passes
-with the published SDK, through a cluster of three nodes, against a mock server that speaks the
-provider's own dialect over HTTP; CI is red when one does not pass. An empty cell is not tested. No
-real provider is called: what one does that its documentation does not say is not found here.
+This page is written by `node/tests/sdk/run.py --write`; a run fails when the page is stale. **yes**
+means that a case passes with the published SDK, through a cluster of three nodes, against a mock
+server that speaks the provider's own dialect over HTTP. CI fails when one does not pass. An empty
+cell is not tested. No real provider is called, so undocumented provider behaviour is not covered.
 """
 ROUTES = """\
 ## LiteLLM's routes for models
 
-All that teams use of them, ranks A and B of what LiteLLM serves. A run fails when the gateway's own
-description, `/openapi.json`, says otherwise.
+All the routes that teams use: ranks A and B of what LiteLLM serves. A run fails when the gateway's
+own description, `/openapi.json`, disagrees.
 """
 FIXTURES = """\
 ## Providers' fixtures
 
-What `cargo test --package dunlin-providers` reads: whole answers, streams and errors as each
-provider's documentation or public reports show them (`documented`), or as it sent them (`recorded`).
-Providers that only differ in address, key and parameters from OpenAI's are rows of a table
-(`crates/providers/src/compatible.rs`) and have no fixtures of their own.
+`cargo test --package dunlin-providers` reads these: whole answers, streams and errors as each
+provider's documentation or public reports show them (`documented`), or as the provider sent them
+(`recorded`). Providers that differ from OpenAI only in address, key and parameters are rows of a
+table (`crates/providers/src/compatible.rs`) and have no fixtures of their own.
 """
 
 
