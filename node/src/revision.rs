@@ -277,6 +277,7 @@ impl Revisions {
         self.identity.publish(settings.tls);
         let calendar = settings.budgets.calendar.clone();
         let max_budget = settings.budgets.most;
+        let binds_users_of_teams = settings.budgets.binds_users_of_teams;
         self.admission.govern(rules);
         self.upstream.publish(&catalog);
         let age = settings.log.age.or(Bounds::default().age);
@@ -309,6 +310,7 @@ impl Revisions {
             team_defaults: grants.team_defaults,
             key_rules: grants.key_rules,
             calendar,
+            binds_users_of_teams,
             max_budget,
             trusts_forwarded_for,
             open_metrics: settings.metrics.open,

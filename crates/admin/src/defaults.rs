@@ -1,7 +1,7 @@
 //! The config's defaults for what is made over the API: they fill what a request leaves open, and
 //! never what a shared budget sets that the request names.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use dunlin_state::{Kind, State};
@@ -35,6 +35,11 @@ impl Defaulted {
         }
     }
 
+    /// What of it gives way to a shared budget that is named later.
+    pub(crate) fn gives_way(&self) -> BTreeSet<String> {
+        shared::known(self.0.keys())
+    }
+
     /// Puts those of new keys into `body`.
     pub(crate) fn of_key(body: &mut Body, settings: &Settings, state: &State) -> Self {
         let mut filled = Self::default();
@@ -62,9 +67,18 @@ impl Admin {
     /// A state to fill a request by: one that knows the shared budget it names, which may have been
     /// made on another node a moment ago.
     pub(crate) async fn knowing(&self, body: &Body) -> Arc<State> {
-        let local = self.0.consensus.state();
         let named = body.peek("budget_id");
-        match named.as_ref().and_then(serde_json::Value::as_str) {
+        let named = named.as_ref().and_then(serde_json::Value::as_str);
+        self.knowing_budget(self.0.consensus.state(), named).await
+    }
+
+    /// `local`, or what the leader knows if that does not know the shared budget that is `named`.
+    pub(crate) async fn knowing_budget(
+        &self,
+        local: Arc<State>,
+        named: Option<&str>,
+    ) -> Arc<State> {
+        match named {
             Some(name) if local.entity(Kind::Budget, name).is_none() => self.read().await.state,
             Some(_) | None => local,
         }

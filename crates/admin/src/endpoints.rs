@@ -3,14 +3,13 @@
 use std::sync::Arc;
 
 use axum::response::Response;
-use dunlin_state::{Change, Entity, Key, Reply, State, TermsChanges};
+use dunlin_state::{Change, Entity, Key, KeyChanges, Reply, State, TermsChanges};
 use dunlin_types::KeyDigest;
 use http::HeaderValue;
 use serde::Serialize;
 
 use crate::caller::Caller;
 use crate::error::{Error, answer};
-use crate::rights::LIMITED_BY;
 use crate::routes::{Asked, Routes};
 use crate::{Admin, Read, naming};
 
@@ -276,11 +275,10 @@ fn sign(terms: &mut TermsChanges, caller: &Caller) {
 
 /// Notes who changes a key, and for good if that is not who made it: what others put on a key, its
 /// maker does not take off.
-fn sign_key(terms: &mut TermsChanges, caller: &Caller, before: Option<&Key>) {
-    sign(terms, caller);
+fn sign_key(changes: &mut KeyChanges, caller: &Caller, before: Option<&Key>) {
+    sign(&mut changes.terms, caller);
     if before.is_none_or(|before| before.created_by != caller.maker()) {
-        let by = serde_json::Value::from(caller.maker()).to_string();
-        terms.other.insert(LIMITED_BY.to_owned(), Change::Set(by));
+        changes.limited_by = Change::Set(caller.maker());
     }
 }
 

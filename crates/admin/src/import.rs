@@ -20,7 +20,7 @@ use crate::terms::{self, none_if_empty};
 
 /// What a row is compared without: whose number it is, and how old.
 const INCIDENTAL: &[&str] =
-    &["id", "created_at", "updated_at", "created_by", "updated_by", "limited_by"];
+    &["id", "created_at", "updated_at", "created_by", "updated_by", "limited_by", "defaulted"];
 /// So many differences are told.
 const MOST_TOLD: usize = 8;
 
@@ -186,6 +186,8 @@ fn key(mut body: Body, past: &Past, view: &View, settings: &Settings) -> Result<
         expires,
         created_at: past.created_at,
         created_by: past.created_by.clone(),
+        // It comes with what others have put on it, whoever made it: the dump does not tell.
+        limited_by: Some(MASTER_USER.to_owned()),
         ..Key::default()
     };
     let key = key.changed(fields.changes);

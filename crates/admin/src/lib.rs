@@ -151,6 +151,8 @@ pub struct Settings {
     pub key_rules: KeyRules,
     /// Where budgets' periods begin.
     pub calendar: Calendar,
+    /// `apply_user_budget_to_team_keys`.
+    pub binds_users_of_teams: bool,
     /// The budget of the whole cluster.
     pub max_budget: Option<NanoUsd>,
     /// Whether the proxy in front says who the client is.
@@ -240,8 +242,13 @@ impl Admin {
     /// A state, as answers show it.
     fn view(&self, state: Arc<State>) -> View {
         let published = self.0.published.load_full();
-        let calendar = published.map(|published| published.settings.calendar.clone());
-        View { state, calendar: calendar.unwrap_or_default(), now: self.0.clock.unix() }
+        let settings = published.as_ref().map(|published| &published.settings);
+        View {
+            state,
+            calendar: settings.map(|settings| settings.calendar.clone()).unwrap_or_default(),
+            binds_users_of_teams: settings.is_some_and(|settings| settings.binds_users_of_teams),
+            now: self.0.clock.unix(),
+        }
     }
 
     /// Whether a text is the master key, or stands for it in the request log.

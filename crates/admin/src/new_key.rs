@@ -195,7 +195,9 @@ impl NewKey {
             created_by: caller.maker(),
             ..Key::default()
         };
-        Ok(Self { clear, key: new.changed(changes), duration, defaulted, spend })
+        let mut key = new.changed(changes);
+        key.terms.defaulted = defaulted.gives_way();
+        Ok(Self { clear, key, duration, defaulted, spend })
     }
 
     /// What makes it.

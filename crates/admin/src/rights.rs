@@ -5,6 +5,7 @@ use dunlin_state::{Entity, Key, Kind, State};
 
 use crate::caller::{Caller, Role};
 use crate::error::Error;
+use crate::row::View;
 use crate::within::{bounded, covers, key_within, within};
 
 /// The roles in a team or an organization that lead it.
@@ -81,7 +82,7 @@ impl Caller {
     /// it was there; `route` is what the caller calls.
     pub(crate) fn may_give(
         &self,
-        state: &State,
+        view: &View,
         key: &Key,
         before: Option<&Key>,
         route: &str,
@@ -89,11 +90,12 @@ impl Caller {
         if self.is_admin() {
             return Ok(());
         }
+        let state = &view.state;
         let owners = |key: &Key| (key.team.clone(), key.user.clone(), key.organization.clone());
         let stays = |before: &Key| owners(before) == owners(key) && self.leads_owner(state, before);
         // What stays with the team that the caller leads is given to nobody.
         if !before.is_some_and(stays) {
-            self.may_place(state, key, before, route)?;
+            self.may_place(view, key, before, route)?;
         }
         let bearer = self.bearer().expect("only the master key has none, and it is an admin's");
         let home = &bearer.caller.key.team;
@@ -131,9 +133,10 @@ impl Caller {
         let Some(above) = &calling.organization else { return Ok(()) };
         let team = key.team.as_ref().and_then(|team| state.entity(Kind::Team, team));
         let of_team = team.and_then(|team| team.organization.as_ref());
-        let is_within = key.organization.as_ref() == Some(above) || of_team == Some(above);
+        let bound = key.organization.as_ref().or(of_team);
         let stays = before.is_some_and(|before| before.organization == key.organization);
-        if is_within || stays || self.leads(state, Kind::Organization, above) {
+        let leads = bound.is_some_and(|name| self.leads(state, Kind::Organization, name));
+        if bound == Some(above) || stays || leads {
             return Ok(());
         }
         let reason = format!(
@@ -147,10 +150,14 @@ impl Caller {
         if before.terms.blocked == Some(true) && key.terms.blocked != Some(true) {
             return Err(forbidden("only an admin unblocks a key".to_owned()));
         }
-        let by = serde_json::Value::from(self.maker()).to_string();
-        let others = before.terms.other.get(LIMITED_BY).filter(|limited| ***limited != *by);
-        if before.created_by == self.maker() && others.is_none() {
+        let by = self.maker();
+        if before.created_by == by && before.limited_by.as_ref().is_none_or(|other| *other == by) {
             return Ok(());
+        }
+        if self.leads_owner(state, key) {
+            let reason = "only an admin gives a key that others have limited to whom you lead: its \
+                          limits would be yours to lift";
+            return Err(forbidden(reason.to_owned()));
         }
         let to: Vec<String> = key.aliases.values().cloned().collect();
         if key.aliases != before.aliases && !covers(&before.terms.models, &to, false) {
@@ -170,6 +177,11 @@ impl Caller {
         if self.is_admin() {
             return Ok(());
         }
+        if before.is_some_and(|before| before.terms.blocked == Some(true))
+            && team.terms.blocked != Some(true)
+        {
+            return Err(forbidden("only an admin unblocks a team".to_owned()));
+        }
         let of = |team: &Entity| team.organization.clone();
         let leads = |name: &String| self.leads(state, Kind::Organization, name);
         let above = of(team).filter(leads).filter(|_| before.is_none_or(|b| of(b) == of(team)));
@@ -185,9 +197,6 @@ impl Caller {
                     let reason = "only an admin moves a team between organizations".to_owned();
                     return Err(forbidden(reason));
                 }
-                if before.terms.blocked == Some(true) && team.terms.blocked != Some(true) {
-                    return Err(forbidden("only an admin unblocks a team".to_owned()));
-                }
                 within(state, &team.terms, &before.terms, NOW_TEAM)
             }
             (None, None) => Err(forbidden("only an admin makes teams".to_owned())),
@@ -202,9 +211,6 @@ impl Caller {
         self.role() == Role::User && member.is_some() && permissions.iter().any(|it| it == route)
     }
 }
-
-/// The field of a key that says who has changed it that did not make it.
-pub(crate) const LIMITED_BY: &str = "limited_by";
 
 /// Who narrows what is his cannot widen it again: an admin may have made it as narrow as it is.
 const NOW_TEAM: &str = "the team as it is now; ask an admin to widen it";

@@ -22,6 +22,8 @@ pub(crate) struct View {
     pub(crate) state: Arc<State>,
     /// Where budgets' periods begin.
     pub(crate) calendar: Calendar,
+    /// Whether the budgets of users bind their teams' keys, too.
+    pub(crate) binds_users_of_teams: bool,
     pub(crate) now: UnixMillis,
 }
 
@@ -74,6 +76,9 @@ impl View {
         put(&mut row, "organization_id", &key.organization);
         put(&mut row, "allowed_routes", &key.routes);
         put(&mut row, "enforced_params", &key.required);
+        if let Some(by) = &key.limited_by {
+            put(&mut row, "limited_by", by);
+        }
         made(&mut row, (key.created_at, &key.created_by), key.updated_at);
         row
     }

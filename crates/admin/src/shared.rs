@@ -1,36 +1,109 @@
 //! Shared budgets, as those who refer to one have them: its terms hold where they have none of their
 //! own, field by field.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use dunlin_state::{Kind, State, Terms};
+use dunlin_state::{Change, Kind, State, Terms, TermsChanges};
 
-/// A field that a shared budget may set, and whether terms do.
-type Field = (&'static str, fn(&Terms) -> bool);
+/// A field that a shared budget may set, whether terms do, and what clears it in changes that keep it,
+/// and tells whether they did.
+type Field = (&'static str, fn(&Terms) -> bool, fn(&mut TermsChanges) -> bool);
 
 const FIELDS: &[Field] = &[
-    ("max_budget", |terms| terms.max_budget.is_some()),
-    ("soft_budget", |terms| terms.soft_budget.is_some()),
-    ("budget_duration", |terms| terms.budget_duration.is_some()),
-    ("budget_limits", |terms| !terms.windows.is_empty()),
-    ("model_max_budget", |terms| !terms.model_budgets.is_empty()),
-    ("strict_budget", |terms| terms.strict.is_some()),
-    ("throttle_on_budget_exceeded", |terms| terms.throttle.is_some()),
-    ("on_loss", |terms| terms.on_loss.is_some()),
-    ("rpm_limit", |terms| terms.rpm.is_some()),
-    ("tpm_limit", |terms| terms.tpm.is_some()),
-    ("tpd_limit", |terms| terms.other.contains_key("tpd_limit")),
-    ("rpm_limit_type", |terms| terms.other.contains_key("rpm_limit_type")),
-    ("tpm_limit_type", |terms| terms.other.contains_key("tpm_limit_type")),
-    ("max_parallel_requests", |terms| terms.parallel.is_some()),
-    ("model_rpm_limit", |terms| !terms.model_rpm.is_empty()),
-    ("model_tpm_limit", |terms| !terms.model_tpm.is_empty()),
+    ("max_budget", |terms| terms.max_budget.is_some(), |all| clear(&mut all.max_budget)),
+    ("soft_budget", |terms| terms.soft_budget.is_some(), |all| clear(&mut all.soft_budget)),
+    (
+        "budget_duration",
+        |terms| terms.budget_duration.is_some(),
+        |all| clear(&mut all.budget_duration),
+    ),
+    ("budget_limits", |terms| !terms.windows.is_empty(), |all| clear(&mut all.windows)),
+    (
+        "model_max_budget",
+        |terms| !terms.model_budgets.is_empty(),
+        |all| clear(&mut all.model_budgets),
+    ),
+    ("strict_budget", |terms| terms.strict.is_some(), |all| clear(&mut all.strict)),
+    (
+        "throttle_on_budget_exceeded",
+        |terms| terms.throttle.is_some(),
+        |all| clear(&mut all.throttle),
+    ),
+    ("on_loss", |terms| terms.on_loss.is_some(), |all| clear(&mut all.on_loss)),
+    ("rpm_limit", |terms| terms.rpm.is_some(), |all| clear(&mut all.rpm)),
+    ("tpm_limit", |terms| terms.tpm.is_some(), |all| clear(&mut all.tpm)),
+    (
+        "tpd_limit",
+        |terms| terms.other.contains_key("tpd_limit"),
+        |all| clear_other(all, "tpd_limit"),
+    ),
+    (
+        "rpm_limit_type",
+        |terms| terms.other.contains_key("rpm_limit_type"),
+        |all| clear_other(all, "rpm_limit_type"),
+    ),
+    (
+        "tpm_limit_type",
+        |terms| terms.other.contains_key("tpm_limit_type"),
+        |all| clear_other(all, "tpm_limit_type"),
+    ),
+    ("max_parallel_requests", |terms| terms.parallel.is_some(), |all| clear(&mut all.parallel)),
+    ("model_rpm_limit", |terms| !terms.model_rpm.is_empty(), |all| clear(&mut all.model_rpm)),
+    ("model_tpm_limit", |terms| !terms.model_tpm.is_empty(), |all| clear(&mut all.model_tpm)),
 ];
+
+fn clear<T>(change: &mut Change<T>) -> bool {
+    let keeps = change.keeps();
+    if keeps {
+        *change = Change::Clear;
+    }
+    keeps
+}
+
+fn clear_other(changes: &mut TermsChanges, name: &str) -> bool {
+    clear(changes.other.entry(name.to_owned()).or_default())
+}
+
+/// The fields among these that a shared budget may set.
+pub(crate) fn known<'n>(names: impl Iterator<Item = &'n String>) -> BTreeSet<String> {
+    names.filter(|name| FIELDS.iter().any(|(known, ..)| known == name)).cloned().collect()
+}
+
+/// Has what nobody asked for give way to the shared budget that changes name: what a default filled
+/// is cleared where that budget decides. What is changed was asked for from then on. Whether there is
+/// any such change.
+pub(crate) fn put_before_defaults(
+    changes: &mut TermsChanges,
+    before: &Terms,
+    state: &State,
+) -> bool {
+    let shared = match &changes.budget_id {
+        Change::Set(name) => state.entity(Kind::Budget, name).cloned(),
+        Change::Keep | Change::Clear => None,
+    };
+    let mut defaulted = before.defaulted.clone();
+    for (name, _, clear) in FIELDS.iter().filter(|(name, ..)| before.defaulted.contains(*name)) {
+        let mut cleared = changes.clone();
+        let was_kept = clear(&mut cleared);
+        let gives_way = shared.as_ref().is_some_and(|shared| governs(&shared.terms, name));
+        if was_kept && gives_way {
+            *changes = cleared;
+        }
+        if !was_kept || gives_way {
+            defaulted.remove(*name);
+        }
+    }
+    let is_less = defaulted != before.defaulted;
+    if is_less {
+        changes.defaulted = Change::Set(defaulted);
+    }
+    is_less
+}
 
 /// Whether a shared budget with these terms decides about a field of whoever refers to it: it sets
 /// that, or what the field would change.
 pub(crate) fn governs(shared: &Terms, field: &str) -> bool {
-    let sets = |name: &str| FIELDS.iter().any(|(known, sets)| *known == name && sets(shared));
+    let sets = |name: &str| FIELDS.iter().any(|(known, sets, _)| *known == name && sets(shared));
     match field {
         "budget_duration" => sets(field) || sets("max_budget"),
         "rpm_limit_type" => sets(field) || sets("rpm_limit") || sets("model_rpm_limit"),
@@ -43,8 +116,8 @@ pub(crate) fn governs(shared: &Terms, field: &str) -> bool {
 /// decides: it would be in the budget's place, also once that is tightened.
 pub(crate) fn shadowed(state: &State, terms: &Terms, bound: &Terms) -> Option<&'static str> {
     let shared = of(state, bound).filter(|_| terms.budget_id == bound.budget_id)?;
-    let shadows = |(name, sets): &&Field| sets(terms) && !sets(bound) && governs(shared, name);
-    FIELDS.iter().find(shadows).map(|(name, _)| *name)
+    let shadows = |(name, sets, _): &&Field| sets(terms) && !sets(bound) && governs(shared, name);
+    FIELDS.iter().find(shadows).map(|(name, ..)| *name)
 }
 
 /// The terms that hold: one's own, then those of the shared budget. The order is that of
@@ -169,6 +242,42 @@ pub(crate) mod tests {
             ("models", false),
         ] {
             assert_eq!(governs(&shared, field), governed, "{field}");
+        }
+    }
+    #[test]
+    fn a_default_gives_way_to_a_budget_that_is_named_later_and_what_was_asked_for_does_not() {
+        let shared = Terms { max_budget: Some(NanoUsd(9)), rpm: Some(9), ..Terms::default() };
+        let state = state_with(shared);
+        let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+        let filled = |fields: &[&str]| Terms {
+            max_budget: Some(NanoUsd(50)),
+            budget_duration: Some("1d".to_owned()),
+            rpm: Some(5),
+            tpm: Some(7),
+            defaulted: names(fields),
+            ..Terms::default()
+        };
+        let named = TermsChanges { budget_id: Change::Set("b".to_owned()), ..Default::default() };
+        let unknown = TermsChanges { budget_id: Change::Set("?".to_owned()), ..Default::default() };
+        let asked = TermsChanges { max_budget: Change::Set(NanoUsd(1)), ..named.clone() };
+        let all = ["budget_duration", "max_budget", "rpm_limit", "tpm_limit"];
+        for (changes, defaulted, then, left) in [
+            (&named, &all[..], (None, None, None, Some(7)), &["tpm_limit"][..]),
+            (&named, &all[2..], (Some(50), Some("1d"), None, Some(7)), &["tpm_limit"]),
+            (&named, &[], (Some(50), Some("1d"), Some(5), Some(7)), &[]),
+            (&asked, &all, (Some(1), None, None, Some(7)), &["tpm_limit"]),
+            (&unknown, &all, (Some(50), Some("1d"), Some(5), Some(7)), &all),
+            (&TermsChanges::default(), &all, (Some(50), Some("1d"), Some(5), Some(7)), &all),
+        ] {
+            let (before, mut changes) = (filled(defaulted), changes.clone());
+            put_before_defaults(&mut changes, &before, &state);
+            let key = dunlin_state::Key { terms: before, ..Default::default() };
+            let key =
+                key.changed(dunlin_state::KeyChanges { terms: changes, ..Default::default() });
+            let terms = &key.terms;
+            let found = (terms.max_budget, terms.budget_duration.as_deref(), terms.rpm, terms.tpm);
+            assert_eq!(found, (then.0.map(NanoUsd), then.1, then.2, then.3), "{defaulted:?}");
+            assert_eq!(terms.defaulted, names(left), "{defaulted:?}");
         }
     }
 }

@@ -75,6 +75,7 @@ pub(crate) fn read(body: &mut Body) -> TermsChanges {
         tag_rpm: body.take("tag_rpm_limit", body::counts),
         tags: body.take("tags", body::names),
         other: BTreeMap::new(),
+        defaulted: Change::Keep,
     };
     let metadata = body.take("metadata", |value| body::object(value).cloned());
     let metadata = metadata.map(|map| Value::Object(map).to_string());

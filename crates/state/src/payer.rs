@@ -56,12 +56,12 @@ pub struct Payer {
     throttled: Option<u32>,
 }
 
-/// What of a payer's terms holds for a request. It is charged in any case.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What of a payer's terms holds for a request, the least first. It is charged in any case.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Binds {
-    All,
-    Budgets,
     Nothing,
+    Budgets,
+    All,
 }
 
 #[derive(Clone, Debug)]
@@ -180,6 +180,18 @@ impl Payer {
         if self.binds == Binds::Nothing {
             self.binds = Binds::Budgets;
         }
+    }
+
+    /// Whether any of its terms hold, and are not only charged for.
+    #[must_use]
+    pub fn binds(&self) -> bool {
+        self.binds != Binds::Nothing
+    }
+
+    /// Whether `later` is the same one, and no less of its terms holds there.
+    #[must_use]
+    pub fn is_kept_by(&self, later: &Self) -> bool {
+        self.id() == later.id() && self.binds <= later.binds
     }
 
     /// Whether its limits may shrink once its main budget is spent, instead of its requests being

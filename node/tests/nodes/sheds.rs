@@ -10,8 +10,8 @@ use serde_json::{Value, json};
 use crate::harness::{self, Setup};
 
 /// A world with a shared budget `b` (and a `wide` one), organizations `o` and `p`, the team `t` of `o`,
-/// led by lead, and the team `open`, whose members may do everything with their keys. Dev is a member
-/// of both and boss leads `o`.
+/// led by lead, and the teams `open`, whose members may do everything with their keys, and `also`, which
+/// lead and boss lead, too. Dev is a member of all and boss leads `o`.
 struct World {
     setup: Setup,
     callers: Vec<(&'static str, Client)>,
@@ -59,6 +59,9 @@ impl World {
             json!({"team_id": "open", "members_with_roles": [member("dev", "user")],
                 "team_member_permissions": ["/key/update", "/key/generate", "/key/regenerate",
                     "/key/service-account/generate"]}),
+            json!({"team_id": "also", "members_with_roles":
+                [member("lead", "admin"), member("dev", "user"), member("boss", "admin")],
+                "team_member_permissions": ["/key/update", "/key/regenerate"]}),
         ] {
             setup.admin(0, "/team/new", body).await?;
         }
@@ -83,6 +86,9 @@ impl World {
             "shared" => ("/key/generate", json!({"user_id": "dev", "budget_id": "b"})),
             "blocked" => ("/key/generate", json!({"user_id": "dev", "blocked": true})),
             "team" => ("/key/generate", json!({"user_id": "dev", "team_id": "t"})),
+            "plain" => ("/key/generate", json!({"user_id": "dev"})),
+            "leads" => ("/key/generate", json!({"user_id": "lead"})),
+            "bosses" => ("/key/generate", json!({"user_id": "boss", "rpm_limit": 5})),
             "open" => ("/key/generate", json!({"user_id": "dev", "team_id": "open"})),
             "led" => ("/key/generate", json!({"user_id": "lead", "team_id": "t"})),
             "service" => ("/key/service-account/generate", json!({"team_id": "t"})),
@@ -107,7 +113,19 @@ fn of_keys() -> Vec<Attempt> {
     let mut all = vec![
         ("dev", "own", json!({"key_alias": null}), 200),
         ("dev", "own", json!({"max_budget": 0.5}), 200),
-        ("dev", "open", json!({"team_id": null}), 200),
+        ("dev", "open", json!({"team_id": null}), 403),
+        ("dev", "open", json!({"team_id": null, "user_id": "dev"}), 403),
+        ("dev", "open", json!({"team_id": "also"}), 403),
+        ("dev", "open", json!({"max_budget": 1}), 200),
+        ("dev", "plain", json!({"team_id": "open"}), 403),
+        ("dev", "plain", json!({"team_id": "open", "user_id": null}), 403),
+        ("lead", "leads", json!({"team_id": "t", "user_id": null}), 403),
+        ("lead", "leads", json!({"team_id": "t"}), 403),
+        ("lead", "led", json!({"team_id": null}), 403),
+        ("lead", "led", json!({"team_id": "also"}), 403),
+        ("lead", "service", json!({"team_id": "also"}), 403),
+        ("boss", "bosses", json!({"organization_id": "o"}), 403),
+        ("boss", "led", json!({"team_id": "also"}), 403),
         ("dev", "open", json!({"user_id": null}), 403),
         ("dev", "open", json!({"user_id": "lead"}), 403),
         ("dev", "open", json!({"organization_id": "o"}), 403),

@@ -1,7 +1,7 @@
 //! `POST /team/new`, `/organization/new`, `/customer/new`, `/budget/new` and `/tag/new`.
 
 use axum::response::Response;
-use dunlin_state::{Command, Entity, Kind, Member, Seen, Spender, State};
+use dunlin_state::{Change, Command, Entity, Kind, Member, Seen, Spender, State};
 use serde_json::{Value, json};
 use tracing::info;
 
@@ -40,13 +40,15 @@ pub(super) fn add(routes: Routes) -> Routes {
 
 async fn handle(admin: Admin, asked: Asked, kind: Kind) -> Result<Response, Error> {
     let mut body = asked.body()?;
+    let mut defaulted = Defaulted::default();
     if kind == Kind::Team {
         let state = admin.knowing(&body).await;
         let published = admin.settings()?;
         let defaults = ("default_team_params", &published.settings.team_defaults);
-        Defaulted::default().fill(&mut body, &state, defaults);
+        defaulted.fill(&mut body, &state, defaults);
     }
-    let sent = Sent::read(body, kind)?;
+    let mut sent = Sent::read(body, kind)?;
+    sent.fields.changes.terms.defaulted = Change::Set(defaulted.gives_way());
     // Who joins may have been made on another node a moment ago: known here, nobody is made twice.
     let state = if sent.joining.is_empty() {
         admin.judging(&asked).await

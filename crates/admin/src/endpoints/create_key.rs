@@ -40,7 +40,7 @@ pub(super) async fn make(
     let state = admin.judging(asked).await;
     let published = admin.settings()?;
     let give = |view: &View| {
-        let may_give = asked.caller.may_give(&view.state, &new.key, None, asked.route);
+        let may_give = asked.caller.may_give(view, &new.key, None, asked.route);
         may_give.map_err(|error| new.defaulted.explain(error))?;
         named.check(&published.settings, &asked.caller, &view.state, &new.key)?;
         let may_all = asked.caller.is_admin();

@@ -31,8 +31,10 @@ async fn handle(admin: Admin, asked: Asked) -> Result<Response, Error> {
     let published = admin.settings()?;
     let state = admin.knowing(&body).await;
     let defaults = ("default_internal_user_params", &published.settings.user_defaults);
-    Defaulted::default().fill(&mut body, &state, defaults);
-    let NewUser { user, groups, spend, key } = read(body, &asked.caller.maker())?;
+    let mut defaulted = Defaulted::default();
+    defaulted.fill(&mut body, &state, defaults);
+    let NewUser { mut user, groups, spend, key } = read(body, &asked.caller.maker())?;
+    user.terms.defaulted = defaulted.gives_way();
     let now = admin.0.clock.unix();
     let settings = &published.settings;
     let key = key.map(|body| NewKey::read(body, settings, &asked.caller, (&state, now)));

@@ -4,7 +4,7 @@
 use axum::response::Response;
 use dunlin_ledger::expiry;
 use dunlin_llm::credentials::key_name;
-use dunlin_state::{Change, Command, Key};
+use dunlin_state::{Change, Command, Key, Seen};
 use dunlin_types::{KeyDigest, Secret, UnixMillis};
 use tracing::info;
 
@@ -17,7 +17,7 @@ use crate::rights::forbidden;
 use crate::routes::{Asked, Routes, Who};
 use crate::row::{View, put};
 use crate::terms::none_if_empty;
-use crate::{Admin, naming};
+use crate::{Admin, naming, shared};
 
 pub(super) fn add(routes: Routes) -> Routes {
     routes.post("/key/{key}/regenerate", Who::Users, handle).post(
@@ -43,17 +43,20 @@ async fn handle(admin: Admin, asked: Asked) -> Result<Response, Error> {
         let before = key_named(&view.state, &named)?;
         check_changes(&asked, &view.state, &before)?;
         let bounds = &published.settings.key_bounds;
-        new_key::check_bounds(bounds, &fields.changes, (&before, &view.state), now)?;
         let (mut changes, mut seen) = (fields.changes.clone(), Vec::new());
+        if shared::put_before_defaults(&mut changes.terms, &before.terms, &view.state) {
+            seen.push(Seen::from(&*before));
+        }
+        new_key::check_bounds(bounds, &changes, (&before, &view.state), now)?;
         if !asked.caller.is_admin() {
             if fields.spend.is_some() {
                 return Err(forbidden("only an admin sets what a key has spent".to_owned()));
             }
             let after = Key::clone(&before).changed(changes.clone());
-            asked.caller.may_give(&view.state, &after, Some(&before), asked.route)?;
+            asked.caller.may_give(view, &after, Some(&before), asked.route)?;
             seen = judged_by(&view.state, &before, &after);
         }
-        sign_key(&mut changes.terms, &asked.caller, Some(&before));
+        sign_key(&mut changes, &asked.caller, Some(&before));
         let command = Command::RegenerateKey {
             token: before.token,
             new: KeyDigest::of(clear.expose()),

@@ -16,6 +16,7 @@ use crate::error::Error;
 use crate::rights::forbidden;
 use crate::routes::{Asked, Method, PATCH, POST, Routes, Who};
 use crate::row::View;
+use crate::shared;
 use crate::within::within_organization;
 
 /// Where each kind is changed, and who may.
@@ -81,6 +82,10 @@ fn decide(
 ) -> Result<Decided, Error> {
     let (EntityFields { mut changes, spend }, state) = (fields, &view.state);
     let before = find(state, kind, name)?;
+    let mut seen = Vec::new();
+    if shared::put_before_defaults(&mut changes.terms, &before.terms, state) {
+        seen.push(Seen::from(&*before));
+    }
     let after = Entity::clone(&before).changed(changes.clone());
     if !asked.caller.is_admin() {
         if !asked.caller.leads(state, kind, name) {
@@ -91,7 +96,6 @@ fn decide(
         }
         asked.caller.may_grow(state, Some(&before), &after)?;
     }
-    let mut seen = Vec::new();
     if kind == Kind::Team {
         within_organization(&after, Some(&before), organization_of(state, &after))?;
         seen = with_organization(state, &before);

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use axum::response::Response;
 use dunlin_admin_api::Row;
-use dunlin_state::{Command, Key, KeyChanges, Spender};
+use dunlin_state::{Command, Key, KeyChanges, Seen, Spender};
 use dunlin_types::{KeyDigest, UnixMillis};
 use tracing::info;
 
@@ -18,6 +18,7 @@ use crate::new_key::{self, KeyFields};
 use crate::rights::forbidden;
 use crate::routes::{Asked, Routes, Who};
 use crate::row::{View, put};
+use crate::shared;
 
 const PATH: &str = "/key/update";
 
@@ -69,6 +70,9 @@ impl Update {
         let mut changes = self.fields.changes.clone();
         let (before, unknown) = (state.key(&self.token), Key::default());
         let judged = (before.map_or(&unknown, AsRef::as_ref), &**state);
+        if shared::put_before_defaults(&mut changes.terms, &judged.0.terms, state) {
+            seen = before.map(|before| Seen::from(&**before)).into_iter().collect();
+        }
         new_key::check_bounds(bounds, &changes, judged, self.now)?;
         if !asked.caller.is_admin() {
             let before = before.ok_or(Error::NotYours)?;
@@ -77,10 +81,10 @@ impl Update {
                 return Err(forbidden("only an admin sets what a key has spent".to_owned()));
             }
             let after = Key::clone(before).changed(changes.clone());
-            asked.caller.may_give(state, &after, Some(before), asked.route)?;
+            asked.caller.may_give(view, &after, Some(before), asked.route)?;
             seen = judged_by(state, before, &after);
         }
-        sign_key(&mut changes.terms, &asked.caller, before.map(AsRef::as_ref));
+        sign_key(&mut changes, &asked.caller, before.map(AsRef::as_ref));
         Ok(Decided { seen, command: self.command(view, changes) })
     }
 }
@@ -94,6 +98,8 @@ pub(super) async fn carry_out(admin: &Admin, asked: &Asked, update: Update) -> R
         // It may have been made on another node just now.
         state = admin.read().await.state;
     }
+    let budget = update.fields.changes.terms.budget_id.clone().value();
+    state = admin.knowing_budget(state, budget.as_deref()).await;
     let (reply, view) = admin.edit(asked, state, |view| update.decide(asked, bounds, view)).await?;
     let key = key_of(reply);
     info!(key.id = %key.token, "key {} was changed", key.name);

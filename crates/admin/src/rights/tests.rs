@@ -6,7 +6,7 @@ use dunlin_types::{KeyDigest, NanoUsd, UnixMillis};
 use super::*;
 use crate::caller::Bearer;
 use crate::routes::{Asked, Who, admitted};
-use crate::row::tests::{bare, state_after};
+use crate::row::tests::{bare, state_after, view_of};
 
 /// The bearer of a key that is in the state.
 pub(crate) fn bearer(state: &State, clear: &str) -> Caller {
@@ -182,7 +182,8 @@ fn teams_are_led_by_their_admins_and_their_organizations() {
 
 #[test]
 fn nobody_gives_more_than_he_has() {
-    let state = world();
+    let view = view_of(world());
+    let state = &view.state;
     let with = |mut key: Key, models: &[&str], budget: Option<u64>| {
         key.terms.models = models.iter().map(|model| (*model).to_owned()).collect();
         key.terms.max_budget = budget.map(NanoUsd);
@@ -210,7 +211,7 @@ fn nobody_gives_more_than_he_has() {
         ("sk-boss", Key { organization: Some("o".to_owned()), ..own("boss") }, true),
         ("sk-dev", Key { organization: Some("o".to_owned()), ..own("dev") }, false),
     ] {
-        let found = bearer(&state, who).may_give(&state, &new, None, "/key/generate");
+        let found = bearer(state, who).may_give(&view, &new, None, "/key/generate");
         assert_eq!(found.is_ok(), given, "{who} gives {new:?}: {found:?}");
     }
 }
@@ -220,17 +221,18 @@ fn a_team_may_let_its_members_make_keys() {
     let mut team = entity(Kind::Team, "t", None);
     let permitted = r#"["/key/generate"]"#.to_owned();
     team.terms.other.insert("team_member_permissions".to_owned(), permitted);
-    let state = state_after([
+    let view = view_of(state_after([
         made(entity(Kind::User, "dev", None), Vec::new()),
         made(team, vec![member("dev", "user")]),
         Command::CreateKey { key: Box::new(key("sk-dev", Some("dev"), None)) },
-    ]);
-    let caller = bearer(&state, "sk-dev");
+    ]));
+    let state = &view.state;
+    let caller = bearer(state, "sk-dev");
     let new = key("sk-new", Some("dev"), Some("t"));
-    assert!(caller.may_give(&state, &new, None, "/key/generate").is_ok());
-    assert!(caller.may_give(&state, &new, None, "/key/update").is_err());
+    assert!(caller.may_give(&view, &new, None, "/key/generate").is_ok());
+    assert!(caller.may_give(&view, &new, None, "/key/update").is_err());
     let for_other = key("sk-new", Some("someone"), Some("t"));
-    assert!(caller.may_give(&state, &for_other, None, "/key/generate").is_err());
+    assert!(caller.may_give(&view, &for_other, None, "/key/generate").is_err());
 }
 
 #[test]
@@ -239,42 +241,56 @@ fn who_has_a_limited_key_makes_none_that_is_not_and_lifts_no_limit_of_an_admins(
     let mut limited = key("sk-dev", Some("dev"), None);
     limited.terms.models = vec!["a".to_owned()];
     limited.terms.rpm = Some(5);
-    let state = state_after([user, Command::CreateKey { key: Box::new(limited.clone()) }]);
-    let caller = bearer(&state, "sk-dev");
+    let view = view_of(state_after([user, Command::CreateKey { key: Box::new(limited.clone()) }]));
+    let state = &view.state;
+    let caller = bearer(state, "sk-dev");
     let new = key("sk-new", Some("dev"), None);
-    assert!(caller.may_give(&state, &new, None, "/key/generate").is_err(), "no models named");
+    assert!(caller.may_give(&view, &new, None, "/key/generate").is_err(), "no models named");
     let mut fits = new.clone();
     fits.terms.models = vec!["a".to_owned()];
     fits.terms.rpm = Some(5);
-    assert!(caller.may_give(&state, &fits, None, "/key/generate").is_ok());
+    assert!(caller.may_give(&view, &fits, None, "/key/generate").is_ok());
 
     let mut blocked = limited.clone();
     blocked.terms.blocked = Some(true);
-    let freed = caller.may_give(&state, &limited, Some(&blocked), "/key/update");
+    let freed = caller.may_give(&view, &limited, Some(&blocked), "/key/update");
     assert!(freed.is_err(), "an admin's block is lifted");
     let mut narrower = limited.clone();
     narrower.terms.rpm = Some(4);
-    let raised = caller.may_give(&state, &limited, Some(&narrower), "/key/update");
+    let raised = caller.may_give(&view, &limited, Some(&narrower), "/key/update");
     assert!(raised.is_err(), "an admin's limit is lifted");
-    assert!(caller.may_give(&state, &narrower, Some(&limited), "/key/update").is_ok());
+    assert!(caller.may_give(&view, &narrower, Some(&limited), "/key/update").is_ok());
 }
 
 #[test]
 fn who_made_a_key_widens_it_until_somebody_else_has_changed_it() {
-    let state = world();
-    let caller = bearer(&state, "sk-dev");
+    let view = view_of(world());
+    let state = &view.state;
+    let caller = bearer(state, "sk-dev");
     let made = Key { created_by: "dev".to_owned(), ..key("sk-mine", Some("dev"), None) };
     let mut limited = made.clone();
     limited.terms.rpm = Some(5);
-    let widened = caller.may_give(&state, &made, Some(&limited), "/key/update");
+    let widened = caller.may_give(&view, &made, Some(&limited), "/key/update");
     assert!(widened.is_ok(), "its own limit is lifted: {widened:?}");
-    limited.terms.other.insert(LIMITED_BY.to_owned(), "\"root\"".to_owned());
-    let widened = caller.may_give(&state, &made, Some(&limited), "/key/update");
+    limited.limited_by = Some("root".to_owned());
+    let widened = caller.may_give(&view, &made, Some(&limited), "/key/update");
     assert!(widened.is_err(), "an admin's limit is lifted");
     let mut blocked = made.clone();
     blocked.terms.blocked = Some(true);
-    let unblocked = caller.may_give(&state, &made, Some(&blocked), "/key/update");
+    let unblocked = caller.may_give(&view, &made, Some(&blocked), "/key/update");
     assert!(unblocked.is_err(), "an admin's block is lifted");
+
+    let boss = bearer(state, "sk-boss");
+    let own = |by: &str| Key { created_by: by.to_owned(), ..key("sk-its", Some("boss"), None) };
+    for (by, allowed) in [("boss", true), ("root", false)] {
+        let led = Key { organization: Some("o".to_owned()), ..own(by) };
+        let given = boss.may_give(&view, &led, Some(&own(by)), "/key/update");
+        assert_eq!(
+            given.is_ok(),
+            allowed,
+            "made by {by}, and its limits would be boss's: {given:?}"
+        );
+    }
 }
 
 #[test]
@@ -286,6 +302,8 @@ fn a_team_grows_by_whoever_is_above_it() {
     let mut narrower = before.clone();
     narrower.terms.models = vec!["a".to_owned()];
     let moved = Entity { organization: None, ..before.clone() };
+    let mut blocked = before.clone();
+    blocked.terms.blocked = Some(true);
     for (who, team, allowed) in [
         ("sk-root", &wider, true),
         ("sk-boss", &wider, true),
@@ -296,5 +314,9 @@ fn a_team_grows_by_whoever_is_above_it() {
     ] {
         let found = bearer(&state, who).may_grow(&state, Some(&before), team);
         assert_eq!(found.is_ok(), allowed, "{who}: {found:?}");
+    }
+    for (who, allowed) in [("sk-root", true), ("sk-boss", false), ("sk-lead", false)] {
+        let found = bearer(&state, who).may_grow(&state, Some(&blocked), &before);
+        assert_eq!(found.is_ok(), allowed, "{who} unblocks: {found:?}");
     }
 }

@@ -43,7 +43,8 @@ fn state_of(actor: Option<Actor>, commands: impl IntoIterator<Item = Command>) -
 /// A view of it, at the beginning of time.
 pub(crate) fn view_of(state: State) -> View {
     let calendar = Calendar::default();
-    View { state: Arc::new(state), calendar, now: UnixMillis(10_000) }
+    let (state, now) = (Arc::new(state), UnixMillis(10_000));
+    View { state, calendar, binds_users_of_teams: false, now }
 }
 
 fn shown(view: &View, key: &Key) -> Value {

@@ -50,6 +50,9 @@ pub struct Key {
     pub updated_at: UnixMillis,
     /// Who made it.
     pub created_by: String,
+    /// Who last changed it that did not make it: what others put on a key, its maker does not take off.
+    #[serde(skip_serializing_if = "unset")]
+    pub limited_by: Option<String>,
 }
 
 /// What changes of a key.
@@ -80,6 +83,9 @@ pub struct KeyChanges {
     /// See [`Key::required`].
     #[serde(skip_serializing_if = "Change::keeps")]
     pub required: Change<Vec<String>>,
+    /// See [`Key::limited_by`].
+    #[serde(skip_serializing_if = "Change::keeps")]
+    pub limited_by: Change<String>,
     /// See [`Key::terms`].
     pub terms: TermsChanges,
 }
@@ -96,13 +102,14 @@ impl Key {
         changes.organization.on(&mut self.organization);
         changes.routes.on_plain(&mut self.routes);
         changes.required.on_plain(&mut self.required);
+        changes.limited_by.on(&mut self.limited_by);
         self.terms.change(changes.terms);
         self
     }
 
     /// How much text it holds, in bytes.
     pub(crate) fn text_bytes(&self) -> usize {
-        let named = [&self.alias, &self.team, &self.user, &self.organization];
+        let named = [&self.alias, &self.team, &self.user, &self.organization, &self.limited_by];
         let named: usize = named.into_iter().flatten().map(String::len).sum();
         let aliases: usize = self.aliases.iter().map(|(name, to)| name.len() + to.len()).sum();
         let listed: usize = self.routes.iter().chain(&self.required).map(String::len).sum();

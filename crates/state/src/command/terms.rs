@@ -1,7 +1,7 @@
 //! What holds for whoever spends: models, budgets, limits. Keys, teams, users and all the others
 //! have the same.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use dunlin_types::{NanoUsd, OnLoss, UnixMillis};
 use serde::{Deserialize, Serialize};
@@ -93,6 +93,9 @@ pub struct Terms {
     /// Words that go onto each of its requests.
     #[serde(skip_serializing_if = "unset")]
     pub tags: Vec<String>,
+    /// The fields that nobody asked for: a default of the config's filled them, as requests call them.
+    #[serde(skip_serializing_if = "unset")]
+    pub defaulted: BTreeSet<String>,
     /// Every other field of LiteLLM's object, stored and echoed: name, JSON text.
     #[serde(skip_serializing_if = "unset")]
     pub other: BTreeMap<String, String>,
@@ -159,6 +162,9 @@ pub struct TermsChanges {
     /// See [`Terms::tags`].
     #[serde(skip_serializing_if = "Change::keeps")]
     pub tags: Change<Vec<String>>,
+    /// See [`Terms::defaulted`].
+    #[serde(skip_serializing_if = "Change::keeps")]
+    pub defaulted: Change<BTreeSet<String>>,
     /// See [`Terms::other`]: only these names change.
     #[serde(skip_serializing_if = "unset")]
     pub other: BTreeMap<String, Change<String>>,
@@ -186,6 +192,7 @@ impl Terms {
         changes.model_tpm.on_plain(&mut self.model_tpm);
         changes.tag_rpm.on_plain(&mut self.tag_rpm);
         changes.tags.on_plain(&mut self.tags);
+        changes.defaulted.on_plain(&mut self.defaulted);
         for (name, change) in changes.other {
             match change {
                 Change::Keep => {}
@@ -198,7 +205,7 @@ impl Terms {
     /// How much text they hold, in bytes.
     pub(crate) fn text_bytes(&self) -> usize {
         let other = self.other.iter().map(|(name, value)| name.len() + value.len());
-        let models = self.models.iter().chain(&self.tags);
+        let models = self.models.iter().chain(&self.tags).chain(&self.defaulted);
         let models = models.chain(self.windows.keys()).chain(self.model_budgets.keys());
         let limited = self.model_rpm.keys().chain(self.model_tpm.keys()).chain(self.tag_rpm.keys());
         let single = [&self.budget_id, &self.budget_duration].into_iter().flatten();

@@ -122,6 +122,7 @@ fn key(key: &Key) -> Fields {
     fields.put("organization_id", &key.organization);
     fields.put("allowed_routes", &key.routes);
     fields.put("enforced_params", &key.required);
+    fields.put("limited_by", &key.limited_by);
     fields
 }
 
