@@ -6,11 +6,13 @@ use std::time::Duration;
 use dunlin_consensus::ProposeError;
 use dunlin_limiter::Limited;
 use dunlin_state::{Caller, Command, Day, Payer, Rejected, Reply};
-use dunlin_types::{EntityId, Tokens, UnixMillis};
+use dunlin_types::{EntityId, RequestId, Tokens, UnixMillis};
+use serde::{Deserialize, Serialize};
 use tokio::runtime::Handle;
-use tracing::warn;
+use tracing::{debug, warn};
 
 use crate::Admission;
+use crate::permit::Found;
 use crate::refusal::{LimitScope, Part, RateLimited, Refusal};
 
 /// A batch that is counted. Dropped before it was [made](CountedBatch::made), it is counted no more; a
@@ -26,9 +28,27 @@ pub struct CountedBatch {
 }
 
 impl CountedBatch {
-    /// It counts, whatever becomes of it.
-    pub fn made(mut self) {
-        self.whose.clear();
+    /// It counts until it is known what it used: see [`Admission::true_up`].
+    #[must_use = "else it counts as what it might have used until the day is over"]
+    pub fn made(mut self) -> MadeBatch {
+        let (whose, tokens, day) = (std::mem::take(&mut self.whose), self.tokens, self.day);
+        MadeBatch { whose, tokens, day }
+    }
+}
+
+/// What a batch was counted as when it was made.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct MadeBatch {
+    whose: Vec<EntityId>,
+    tokens: u64,
+    day: Day,
+}
+
+impl MadeBatch {
+    /// Whether what it used matters still at `now`.
+    #[must_use]
+    pub fn matters(&self, now: UnixMillis) -> bool {
+        self.day >= Day::of(now)
     }
 }
 
@@ -49,6 +69,11 @@ impl Drop for CountedBatch {
     }
 }
 
+/// The name of a batch's tokens among what is claimed, beside that of its cost.
+fn tokens_of(RequestId(request): RequestId) -> RequestId {
+    RequestId(!request)
+}
+
 /// Whether a caller spends for somebody who may make so many tokens of batches a day.
 #[must_use]
 pub fn counts_batches(caller: &Caller) -> bool {
@@ -66,6 +91,22 @@ impl Admission {
         tokens: Tokens,
     ) -> Result<CountedBatch, Refusal> {
         self.counted(self.batch_counted(caller, tokens.0).await)
+    }
+
+    /// Has what a batch used count in place of what it was counted as: once, whoever finds it finished.
+    /// False if the cluster could not be asked.
+    pub async fn true_up(&self, found: Found, counted: &MadeBatch, used: Tokens) -> bool {
+        let MadeBatch { whose, tokens, day } = counted.clone();
+        let (request, made) = (tokens_of(found.request), found.made);
+        let counted = tokens;
+        let true_up = Command::TrueUpBatch { request, made, whose, counted, used: used.0, day };
+        match self.0.consensus.propose(true_up).await {
+            Ok(_) => true,
+            Err(error) => {
+                debug!(request.id = %found.request, %error, "a batch counts as what it might use");
+                false
+            }
+        }
     }
 
     async fn batch_counted(&self, caller: &Caller, tokens: u64) -> Result<CountedBatch, Refusal> {

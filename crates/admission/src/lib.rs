@@ -24,6 +24,7 @@ mod refusal;
 mod rules;
 mod settler;
 mod slots;
+mod unsettled;
 
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
@@ -41,7 +42,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-pub use batches::{CountedBatch, counts_batches};
+pub use batches::{CountedBatch, MadeBatch, counts_batches};
 pub use dunlin_limiter::Limited;
 pub use dunlin_state::Rank;
 pub use metrics::METRICS;
@@ -56,8 +57,8 @@ use drain::Drain;
 pub use drain::Left;
 use limits::{Limits, Under};
 use money::{About, Called, Hold, Money};
-use settler::Unsettled;
 use slots::Slots;
+use unsettled::Unsettled;
 
 /// What admission needs of its node.
 #[derive(Clone, Debug)]
@@ -223,6 +224,7 @@ pub struct Admission(Arc<Shared>);
 
 struct Shared {
     me: NodeId,
+    epoch: Epoch,
     clock: Clock,
     consensus: Consensus,
     journal: Journal,
@@ -291,6 +293,7 @@ impl Admission {
         let (outputs, tasks) = (Mutex::default(), config.tasks.clone());
         let shared = Shared {
             me: config.me,
+            epoch: config.epoch,
             clock,
             consensus,
             journal,
@@ -436,8 +439,17 @@ impl Admission {
     /// What a key has spent: settled, and recorded by this node since.
     #[must_use]
     pub fn key_spend(&self, key: &Key) -> NanoUsd {
-        let pot = PotId { of: key.id, line: Line::Main };
-        self.0.consensus.state().spend(&pot).0 + self.0.unsettled.of(key.id)
+        let (pot, mut held) = (PotId { of: key.id, line: Line::Main }, NanoUsd::ZERO);
+        let settled = || {
+            let state = self.0.consensus.state();
+            held = state.spend(&pot).0;
+            match state.settled(self.0.me) {
+                (epoch, through) if epoch == self.0.epoch => through,
+                _ => 0,
+            }
+        };
+        let unsettled = self.0.unsettled.of(key.id, settled);
+        held + unsettled
     }
 
     /// Whether what was found has been charged, or is too old to be.

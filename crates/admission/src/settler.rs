@@ -4,12 +4,12 @@
 
 use std::collections::BTreeMap;
 use std::ops::Range;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use dunlin_journal::{OlderEpoch, SpendRecord};
 use dunlin_state::{Charge, Command, DaySums, Reply};
-use dunlin_types::{EntityId, Epoch, Line, NanoUsd, PotId, UnixMillis};
+use dunlin_types::{Epoch, NanoUsd, PotId, UnixMillis};
 use tracing::{debug, error, info, warn};
 
 use crate::{Admission, Config, Shared, days};
@@ -24,53 +24,6 @@ const MAX_SUMS: usize = 4_096;
 const LOOK_EVERY: Duration = Duration::from_millis(10);
 /// The pause after a proposal that found no quorum.
 const RETRY: Duration = Duration::from_millis(500);
-
-/// What this life of the node has recorded and not seen settled.
-#[derive(Default)]
-pub(crate) struct Unsettled(Mutex<Open>);
-
-#[derive(Default)]
-struct Open {
-    /// Of everything each entity spends.
-    by_entity: BTreeMap<EntityId, NanoUsd>,
-    /// Records up to here have been settled: their sums are the state's.
-    settled: u64,
-}
-
-impl Unsettled {
-    pub(crate) fn of(&self, entity: EntityId) -> NanoUsd {
-        self.0.lock().expect("never poisoned").by_entity.get(&entity).copied().unwrap_or_default()
-    }
-
-    /// The last record of this life that is settled.
-    pub(crate) fn settled_through(&self) -> u64 {
-        self.0.lock().expect("never poisoned").settled
-    }
-
-    /// Counts record `number`, unless the settler was faster.
-    pub(crate) fn add(&self, number: u64, record: &SpendRecord) {
-        let mut sums = self.0.lock().expect("never poisoned");
-        if number <= sums.settled || record.cost == NanoUsd::ZERO {
-            return;
-        }
-        for (pot, _) in record.charged.iter().filter(|(pot, _)| pot.line == Line::Main) {
-            *sums.by_entity.entry(pot.of).or_default() += record.cost;
-        }
-    }
-
-    fn settled(&self, charges: &[Charge], through: u64) {
-        let mut sums = self.0.lock().expect("never poisoned");
-        sums.settled = through;
-        for charge in charges.iter().filter(|charge| charge.pot.line == Line::Main) {
-            if let Some(sum) = sums.by_entity.get_mut(&charge.pot.of) {
-                sum.0 = sum.0.saturating_sub(charge.cost.0);
-                if *sum == NanoUsd::ZERO {
-                    sums.by_entity.remove(&charge.pot.of);
-                }
-            }
-        }
-    }
-}
 
 /// Settles older lives first, then this one, until the node stops.
 pub(crate) async fn run(admission: Admission, config: Config, older: Vec<OlderEpoch>) {
@@ -148,10 +101,13 @@ async fn settle_from(
         };
         let Some(Sums { to, charges, days }) = Sums::of(&records) else { return from };
         let stretch = Stretch { epoch, from, to, charges: &charges, days: &days };
+        if epoch == config.epoch {
+            shared.unsettled.propose(&records, to);
+        }
         let settled = settle(shared, config, stretch).await;
         if epoch == config.epoch {
             assert_eq!(settled, to, "nobody else settles this life");
-            shared.unsettled.settled(&charges, to);
+            shared.unsettled.settled(to);
         }
         shared.journal.settled(epoch, settled);
         from = settled;
@@ -247,7 +203,7 @@ fn charges<'a>(records: impl Iterator<Item = &'a SpendRecord>) -> Vec<Charge> {
 
 pub(crate) async fn wait_settled(shared: &Shared, within: Duration) {
     let last = shared.journal.last();
-    let is_settled = || shared.unsettled.0.lock().expect("never poisoned").settled >= last;
+    let is_settled = || shared.unsettled.settled_through() >= last;
     let settled = async {
         while !is_settled() {
             tokio::time::sleep(LOOK_EVERY).await;
@@ -260,7 +216,7 @@ pub(crate) async fn wait_settled(shared: &Shared, within: Duration) {
 
 #[cfg(test)]
 mod tests {
-    use dunlin_types::KeyDigest;
+    use dunlin_types::{KeyDigest, Line};
 
     use super::*;
     use crate::tests::cluster::{single, unsettled, until};

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use dunlin_admission::{Bounds, Entry, Found, Permit, Refusal, reckon, whose};
+use dunlin_admission::{Bounds, Entry, Found, MadeBatch, Permit, Refusal, reckon, whose};
 use dunlin_callbacks::Detail;
 use dunlin_journal::{Attempt, Course, Fault, MAX_ATTEMPTS, Outcome, SpendRecord};
 use dunlin_ledger::{Cost, Pricing};
@@ -201,21 +201,22 @@ impl Bill {
     }
 
     /// Has it asked after until it is finished; that is sure when this is over. `upstream` is what
-    /// its provider calls it.
+    /// its provider calls it, `counted` what a batch was counted as.
     pub(crate) fn watch(
         &self,
         kind: Kind,
         by: &Deployment,
         upstream: &str,
+        counted: Option<MadeBatch>,
     ) -> impl Future<Output = ()> + Send + use<> {
         let charged = self.permit.as_ref().map(Permit::charged).unwrap_or_default().to_vec();
         let record = SpendRecord { charged, ..(*self.record).clone() };
-        watch::begin(&self.proxy, kind, by, upstream, record)
+        watch::begin(&self.proxy, (kind, upstream), by, record, counted)
     }
 
     /// The same for a response whose stream has begun.
     pub(crate) fn watch_streamed(&self, by: &Deployment, upstream: &str) {
-        self.proxy.0.tasks.spawn(self.watch(Kind::Response, by, upstream));
+        self.proxy.0.tasks.spawn(self.watch(Kind::Response, by, upstream, None));
     }
 
     /// Whether nobody waits for the answer.

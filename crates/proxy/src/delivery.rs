@@ -54,7 +54,7 @@ impl Delivery<'_> {
             bill.for_background(true);
             let kept = KeptResponse::read(&reply);
             if let Some(kept) = kept.as_ref().filter(|kept| !kept.finished) {
-                Box::pin(bill.watch(Kind::Response, &by, &kept.id)).await;
+                Box::pin(bill.watch(Kind::Response, &by, &kept.id, None)).await;
             }
             let found = found::response(&by, kept, call.started);
             if let Some(finished) = found {

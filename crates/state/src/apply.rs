@@ -113,6 +113,13 @@ impl State {
             Command::UncountBatch { whose, tokens, day } => {
                 Ok(batched::take_back(self, whose, *tokens, *day))
             }
+            Command::TrueUpBatch { request, made, whose, counted, used, day } => {
+                let first = claims::claim(self, *request, *made)?;
+                if first == Reply::Done {
+                    batched::true_up(self, whose, (*counted, *used), *day);
+                }
+                Ok(first)
+            }
             Command::SetSpendOf { whose, period, to } => {
                 money::set_spend_of(self, whose, *period, *to)
             }

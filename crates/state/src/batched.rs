@@ -16,20 +16,28 @@ pub(crate) struct Batched {
 impl Batched {
     /// What was counted on `day`; nothing of one that is no more, or not yet.
     pub(crate) fn of(&self, id: EntityId, day: Day) -> u64 {
-        if day == self.day { self.tokens.get(&id).copied().unwrap_or_default() } else { 0 }
+        if self.is_of(day) { self.tokens.get(&id).copied().unwrap_or_default() } else { 0 }
+    }
+
+    /// Whether it is this day that is counted.
+    pub(crate) fn is_of(&self, day: Day) -> bool {
+        day == self.day
     }
 
     pub(crate) fn add(&mut self, id: EntityId, day: Day, tokens: u64) {
         if day > self.day {
             *self = Self { day, tokens: OrdMap::new() };
         }
+        if tokens == 0 {
+            return;
+        }
         let sum = self.tokens.entry(id).or_default();
         *sum = sum.saturating_add(tokens);
     }
 
-    /// A batch of `day` was not made.
+    /// A batch of `day` was not made, or used less.
     pub(crate) fn take_back(&mut self, id: EntityId, day: Day, tokens: u64) {
-        if day != self.day {
+        if !self.is_of(day) {
             return;
         }
         if let Some(sum) = self.tokens.get_mut(&id) {

@@ -326,6 +326,22 @@ pub enum Command {
         /// On which day they were counted.
         day: Day,
     },
+    /// What a batch used is known: on the day on which it was counted, that counts in place of what it
+    /// might have used. Done once for each batch; to whoever comes later it is unchanged.
+    TrueUpBatch {
+        /// Names the batch among what is claimed.
+        request: RequestId,
+        /// When it was made.
+        made: UnixMillis,
+        /// For whom it was counted.
+        whose: Vec<EntityId>,
+        /// So many tokens were.
+        counted: u64,
+        /// So many it used.
+        used: u64,
+        /// On which day it was counted.
+        day: Day,
+    },
     /// The same as [`Command::SetSpend`] for the main pot of a key or an entity. It is named, so that it
     /// may be made just before.
     SetSpendOf {

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use dunlin_state::{Command, Entity, Key, Kind, Terms};
-use dunlin_types::{KeyDigest, Tokens};
+use dunlin_types::{KeyDigest, RequestId, Tokens, UnixMillis};
 
 use super::cluster::{DEADLINE, single};
-use crate::{Part, Rank, Refusal, counts_batches};
+use crate::{Found, Part, Rank, Refusal, counts_batches};
 
 fn may_make(limit: u64) -> Terms {
     let other = BTreeMap::from([("tpd_limit".to_owned(), limit.to_string())]);
@@ -36,7 +36,7 @@ async fn a_batch_is_counted_when_it_is_made_and_else_given_back() {
     let again = async {
         loop {
             match count(70).await {
-                Ok(batch) => return batch.made(),
+                Ok(batch) => return drop(batch.made()),
                 Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
             }
         }
@@ -48,6 +48,14 @@ async fn a_batch_is_counted_when_it_is_made_and_else_given_back() {
     assert_eq!(of, (Rank::Team, Part::All, "blue"), "the key's own has room");
     assert_eq!((limited.batch, limited.limit, limited.remaining), (Some(40), 100, 30));
     assert_eq!(limited.reset_at.0 % (24 * 60 * 60 * 1000), 0, "the next day");
-    count(30).await.expect("what is left").made();
+    let counted = count(30).await.expect("what is left").made();
     assert!(count(1).await.is_err(), "made ones are not given back");
+    let (request, made) = (RequestId(7), UnixMillis(1_000_000_000_000_000));
+    let found = Found { request, made, limited: false };
+    for _ in 0..2 {
+        assert!(node.admission.true_up(found, &counted, Tokens(10)).await);
+    }
+    assert!(!node.admission.is_charged(found), "what it costs is another matter");
+    assert!(count(21).await.is_err(), "what it used counts, once");
+    drop(count(20).await.expect("what it did not use is free").made());
 }

@@ -7,6 +7,7 @@ use axum::body::Body;
 use axum::http::Response;
 use axum::http::header::CONTENT_TYPE;
 use bytes::{Bytes, BytesMut};
+use dunlin_admission::MadeBatch;
 use dunlin_llm::batch::KeptBatch;
 use dunlin_llm::responses::KeptResponse;
 use dunlin_llm::{Endpoint, Place};
@@ -94,19 +95,20 @@ impl Answer {
     }
 
     /// The same of what has been made by this call: it is noted, so that its owner can list it and
-    /// what it will have cost is charged.
+    /// what it will have cost is charged. `counted` is what a batch was counted as.
     pub(super) async fn made(
         self,
         asking: Asking<'_>,
         kind: Kind,
         sealing: &Sealing,
+        counted: Option<MadeBatch>,
     ) -> Result<Response<Body>, Failed> {
         let by = Arc::clone(&self.by);
         let Whole { told, bill, body } = self.whole().await?;
         noted::note(asking.proxy, kind, sealing.owner(), &by, &body).await;
         let batch = (kind == Kind::Batch).then(|| KeptBatch::read(&body)).flatten();
         if let Some(batch) = batch {
-            bill.watch(kind, &by, &batch.id).await;
+            bill.watch(kind, &by, &batch.id, counted).await;
         }
         let told = match kind {
             // What training costs is on no price list.

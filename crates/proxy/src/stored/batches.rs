@@ -3,6 +3,7 @@
 use axum::body::Body;
 use axum::extract::Request;
 use axum::http::Response;
+use dunlin_admission::CountedBatch;
 use dunlin_llm::{Endpoint, Place, edit};
 use dunlin_types::Tokens;
 
@@ -40,9 +41,7 @@ async fn conduct(proxy: &Proxy, call: &Call, request: Request) -> Result<Respons
     let attempt = asking.attempt(&alone(home), Tokens(0))?;
     let asked = send(ROUTE, "application/json", edit::without(body, OURS))?;
     let answer = asking.send(attempt, asked, billed).await?;
-    if let Some(counted) = counted {
-        counted.made();
-    }
+    let counted = counted.map(CountedBatch::made);
     let sealing = Sealing::new(proxy, owner, home);
-    answer.made(asking, Kind::Batch, &sealing).await
+    answer.made(asking, Kind::Batch, &sealing, counted).await
 }

@@ -72,7 +72,7 @@ async fn conduct(
     let asked = send("/files", kind, form.written(OURS, "file", content))?;
     let answer = asking.send(attempt, asked, (bill, told)).await?;
     let sealing = Sealing::new(proxy, caller.owner(), &by);
-    answer.made(asking, Kind::File, &sealing).await
+    answer.made(asking, Kind::File, &sealing, None).await
 }
 
 /// The models that the lines of a batch name, if it is one.

@@ -58,5 +58,5 @@ async fn conduct(proxy: &Proxy, call: &Call, request: Request) -> Result<Respons
     let asked = send(ROUTE, "application/json", edit::without(body, &ours))?;
     let answer = asking.send(attempt, asked, billed).await?;
     let sealing = Sealing::new(proxy, caller.owner(), tuned);
-    answer.made(asking, Kind::Job, &sealing).await
+    answer.made(asking, Kind::Job, &sealing, None).await
 }

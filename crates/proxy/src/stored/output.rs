@@ -17,7 +17,7 @@ use dunlin_upstream::Relayed;
 use tracing::warn;
 
 use super::lines::{Line, Lines};
-use super::{Asking, fetch};
+use super::{Asking, fetch, watch};
 use crate::Proxy;
 use crate::bill::Bill;
 use crate::found::{self, Finished};
@@ -75,7 +75,11 @@ pub(super) fn charge(
     tasks.spawn(async move {
         let path = format!("/files/{}/content", path_segment(&file));
         let output = fetch::get(&proxy, &serving, &by, path).await;
-        settle(bill, found, read(&by.price, output).await);
+        let sum = read(&by.price, output).await;
+        if let Some(sum) = &sum {
+            watch::found_finished(&proxy, found, sum.usage).await;
+        }
+        settle(bill, found, sum);
         drop(turn);
     });
     None

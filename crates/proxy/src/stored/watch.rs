@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use dunlin_admission::Found;
+use dunlin_admission::{Found, MadeBatch};
 use dunlin_journal::{Outcome, SpendRecord};
 use dunlin_llm::batch::KeptBatch;
 use dunlin_llm::responses::KeptResponse;
@@ -17,7 +17,7 @@ use dunlin_llm::{Media, Usage};
 use dunlin_providers::sigv4::path_segment;
 use dunlin_router::{Deployment, context};
 use dunlin_store::{Entry, Holders, Kind as StoredKind, Label};
-use dunlin_types::{DeploymentId, MonoMillis, NanoUsd, NodeId, RequestId};
+use dunlin_types::{DeploymentId, MonoMillis, NanoUsd, NodeId, RequestId, Tokens};
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
@@ -57,15 +57,18 @@ struct Watched {
     upstream: String,
     /// What goes on record, but for what is not known yet.
     record: SpendRecord,
+    /// What a batch was counted as, for those who may make so many tokens of batches a day.
+    counted: Option<MadeBatch>,
 }
 
-/// Begins to watch what `by`'s provider calls `upstream`. `record` says who pays.
+/// Begins to watch what `by`'s provider calls `upstream`. `record` says who pays, `counted` what a batch
+/// was counted as.
 pub(crate) fn begin(
     proxy: &Proxy,
-    kind: Kind,
+    (kind, upstream): (Kind, &str),
     by: &Deployment,
-    upstream: &str,
     record: SpendRecord,
+    counted: Option<MadeBatch>,
 ) -> impl Future<Output = ()> + Send + use<> {
     let made = proxy.0.clock.unix();
     let id = found::found(by, upstream, None, made).request;
@@ -73,7 +76,9 @@ pub(crate) fn begin(
     let holders = store.holders(id);
     let Holders([maker, _]) = holders;
     let upstream = upstream.to_owned();
-    let watched = Watched { kind, maker, holders: holders.0, deployment, upstream, record };
+    let holders_of = holders.0;
+    let watched =
+        Watched { kind, maker, holders: holders_of, deployment, upstream, record, counted };
     let watched = serde_json::to_vec(&watched).expect("plain data");
     let entry = Entry { id, label: Some(LABEL), made, until: after(made, WATCHED_FOR) };
     async move {
@@ -182,17 +187,45 @@ async fn batch(
     body: &[u8],
 ) -> bool {
     let Some(batch) = KeptBatch::read(body).filter(|batch| batch.finished) else { return false };
-    let Some(file) = &batch.output_file_id else { return true };
     // Not what the provider's clock says of it.
     let found = found::found(by, &batch.id, None, watched.record.started);
-    if proxy.0.admission.is_charged(found) {
+    let is_charged = proxy.0.admission.is_charged(found);
+    let now = proxy.0.clock.unix();
+    let counted = watched.counted.as_ref().filter(|counted| counted.matters(now));
+    if is_charged && counted.is_none() {
         return true;
     }
+    let Some(file) = &batch.output_file_id else {
+        // It was never begun, or all of it failed.
+        return true_up(proxy, found, counted, Usage::default()).await;
+    };
     let path = format!("/files/{}/content", path_segment(file));
     let output = fetch::get(proxy, serving, by, path).await;
     let Some(sum) = output::read(&by.price, output).await else { return false };
     let output::Sum { usage, cost, estimated } = sum;
-    charge(proxy, by, watched, found, Charge { usage, cost, estimated }).await
+    let is_counted = true_up(proxy, found, counted, usage).await;
+    charge(proxy, by, watched, found, Charge { usage, cost, estimated }).await && is_counted
+}
+
+/// Has what a batch used count in place of what it was counted as, if it was. False if the cluster could
+/// not be asked.
+async fn true_up(
+    proxy: &Proxy,
+    found: Found,
+    counted: Option<&MadeBatch>,
+    Usage { prompt, cached, completion, .. }: Usage,
+) -> bool {
+    let Some(counted) = counted else { return true };
+    let used = Tokens((prompt + completion).0.saturating_sub(cached.0));
+    proxy.0.admission.true_up(found, counted, used).await
+}
+
+/// The same of a batch whose owner has found it finished, on a node that asks after it.
+pub(super) async fn found_finished(proxy: &Proxy, found: Found, usage: Usage) {
+    let Some(note) = proxy.0.store.own_note(found.request).await else { return };
+    let Ok(watched) = serde_json::from_slice::<Watched>(&note) else { return };
+    let found = Found { made: watched.record.started, ..found };
+    true_up(proxy, found, watched.counted.as_ref(), usage).await;
 }
 
 struct Charge {

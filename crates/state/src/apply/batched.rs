@@ -25,6 +25,21 @@ pub(super) fn count(state: &mut State, whose: &[EntityId], tokens: u64) -> Resul
     Ok(Reply::CountedOn(today))
 }
 
+/// The batch used so many tokens, and others were counted.
+pub(super) fn true_up(
+    state: &mut State,
+    whose: &[EntityId],
+    (counted, used): (u64, u64),
+    day: Day,
+) {
+    for id in whose {
+        state.batched.take_back(*id, day, counted.saturating_sub(used));
+        if state.batched.is_of(day) {
+            state.batched.add(*id, day, used.saturating_sub(counted));
+        }
+    }
+}
+
 /// The batch was not made after all.
 pub(super) fn take_back(state: &mut State, whose: &[EntityId], tokens: u64, day: Day) -> Reply {
     for id in whose {

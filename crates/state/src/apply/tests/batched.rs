@@ -68,3 +68,31 @@ fn a_day_that_is_over_is_forgotten_and_what_was_not_made_comes_back() {
     run(&mut script, DAY, uncount(100, 1)).expect("given back");
     assert!(script.state.batched.tokens.is_empty());
 }
+
+#[test]
+fn what_a_batch_used_counts_in_place_of_what_it_might_have_used_and_only_once() {
+    let (mut script, [a, _, team]) = world();
+    let count = |tokens| Command::CountBatch { whose: vec![a, team], tokens };
+    let true_up = |batch: u128, counted, used, day| Command::TrueUpBatch {
+        request: RequestId(batch),
+        made: UnixMillis(1),
+        whose: vec![a, team],
+        counted,
+        used,
+        day: Day(day),
+    };
+    let used = |script: &Script| [a, team].map(|id| script.state.batched.of(id, Day(0)));
+    script.run(count(60)).expect("within");
+    script.run(count(30)).expect("within");
+    assert_eq!(script.run(true_up(1, 60, 10, 0)), Ok(Reply::Done));
+    assert_eq!(used(&script), [40, 40]);
+    assert_eq!(script.run(true_up(1, 60, 10, 0)), Ok(Reply::Unchanged), "whoever comes later");
+    assert_eq!(used(&script), [40, 40]);
+    assert_eq!(script.run(true_up(2, 30, 130, 0)), Ok(Reply::Done));
+    assert_eq!(used(&script), [140, 140], "it used more");
+    assert!(script.run(count(1)).is_err());
+    assert_eq!(script.run(true_up(3, 0, 50, 7)), Ok(Reply::Done));
+    assert_eq!(used(&script), [140, 140], "of another day");
+    assert_eq!(script.run(true_up(4, 500, 0, 0)), Ok(Reply::Done));
+    assert!(script.state.batched.tokens.is_empty(), "never less than nothing");
+}
