@@ -161,7 +161,7 @@ impl LabelReader {
         value: &str,
     ) -> Result<(), &'static str> {
         match label {
-            Label::User => self.user = id(value)?,
+            Label::User => self.user = named(value)?,
             Label::SafetyIdentifier => self.safety_identifier = id(value)?,
             // What it should be is for the provider to say.
             Label::Foreign => {
@@ -238,6 +238,11 @@ impl LabelReader {
         let end_user = user.or(metadata_user).or(user_id).or(safety_identifier);
         Labels { end_user, ..labels }
     }
+}
+
+/// A text that names somebody; null and an empty one name nobody. OpenAI takes nothing else.
+fn named(value: &str) -> Result<Option<String>, &'static str> {
+    if value == "null" || string(value).is_some() { id(value) } else { Err("a string") }
 }
 
 /// A text or a number; every other kind of value names nobody, and neither does an empty text.

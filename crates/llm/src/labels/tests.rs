@@ -83,6 +83,23 @@ fn headers_win_and_tags_add_up() {
 }
 
 #[test]
+fn a_user_that_is_no_text_is_refused_and_null_is_none() {
+    const PROMPT: &str = r#","prompt":"x""#;
+    use Endpoint::{ChatCompletions, Completions, Embeddings, Responses};
+    for endpoint in [ChatCompletions, Completions, Embeddings, Responses] {
+        for user in ["7", "1.5", "true", "[]", r#"["a"]"#, r#"{"id":"a"}"#] {
+            let told = labels(endpoint, &format!(r#"{PROMPT},"user":{user}"#));
+            let told = told.expect_err(user).to_string();
+            let expected =
+                format!("{}: Invalid value for 'user': expected a string.", endpoint.route());
+            assert_eq!(told, expected, "{user}");
+        }
+        let none = labels(endpoint, &format!(r#"{PROMPT},"user":null"#)).expect("absent");
+        assert_eq!(none.end_user, None);
+    }
+}
+
+#[test]
 fn what_is_beyond_a_bound_is_refused_by_name() {
     let long = |bytes: usize| "x".repeat(bytes);
     let many = |tags: usize| {
