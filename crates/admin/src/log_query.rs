@@ -4,7 +4,7 @@
 use axum::response::Response;
 use dunlin_journal::{Filters, Payer, Position, Seen};
 use dunlin_records::Answer;
-use dunlin_state::{Kind, State};
+use dunlin_state::{Kind, LEADING, State};
 use dunlin_types::{DeploymentId, Epoch, KeyDigest, NodeId, UnixMillis};
 use http::{HeaderName, HeaderValue};
 
@@ -13,7 +13,6 @@ use crate::caller::Caller;
 use crate::error::Error;
 use crate::moment;
 use crate::naming;
-use crate::rights::LEADING;
 use crate::routes::Asked;
 
 /// What rows show for the master key, which is no key.

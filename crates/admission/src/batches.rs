@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use dunlin_consensus::ProposeError;
 use dunlin_limiter::Limited;
-use dunlin_state::{Caller, Command, Day, Payer, Rejected, Reply};
+use dunlin_state::{Caller, Command, Day, Payer, Rejected, Reply, UsedBatch};
 use dunlin_types::{EntityId, RequestId, Tokens, UnixMillis};
 use serde::{Deserialize, Serialize};
 use tokio::runtime::Handle;
@@ -60,7 +60,8 @@ impl Drop for CountedBatch {
         }
         let (consensus, runtime) = (self.admission.0.consensus.clone(), &self.runtime);
         let give_back = async move {
-            let uncount = Command::UncountBatch { whose, tokens, day };
+            let batch = UsedBatch { whose, counted: tokens, day, ..UsedBatch::default() };
+            let uncount = Command::TrueUpBatch { batch: Box::new(batch) };
             if let Err(error) = consensus.propose(uncount).await {
                 warn!(%error, "a batch that was not made is counted until the day is over");
             }
@@ -97,9 +98,9 @@ impl Admission {
     /// False if the cluster could not be asked.
     pub async fn true_up(&self, found: Found, counted: &MadeBatch, used: Tokens) -> bool {
         let MadeBatch { whose, tokens, day } = counted.clone();
-        let (request, made) = (tokens_of(found.request), found.made);
-        let counted = tokens;
-        let true_up = Command::TrueUpBatch { request, made, whose, counted, used: used.0, day };
+        let claim = Some((tokens_of(found.request), found.made));
+        let batch = UsedBatch { claim, whose, counted: tokens, used: used.0, day };
+        let true_up = Command::TrueUpBatch { batch: Box::new(batch) };
         match self.0.consensus.propose(true_up).await {
             Ok(_) => true,
             Err(error) => {

@@ -47,6 +47,24 @@ impl Drop for Waiter<'_> {
 }
 
 impl Admission {
+    /// As whom a key of a team without terms of its own would ask, for `caller` (`None`: the master key),
+    /// if that may look at the team.
+    #[must_use]
+    pub fn as_team(&self, caller: Option<&Caller>, team: &str) -> Option<Caller> {
+        let state = self.0.consensus.state();
+        let may = |caller: &Caller| state.may_look_at_team(&caller.key, team);
+        if !caller.is_none_or(may) {
+            return None;
+        }
+        state.as_team(team, caller.and_then(|caller| caller.key.user.as_deref()))
+    }
+
+    /// Whether the user of a caller's key is an admin: of everything, or of any team or organization.
+    #[must_use]
+    pub fn leads_any(&self, caller: &Caller) -> bool {
+        self.0.consensus.state().leads_any(&caller.key)
+    }
+
     /// Has a request of `caller` count also for its end user and its tags, as far as they have
     /// terms. An end user that is new to the cluster gets a row, if default terms hold for it.
     ///

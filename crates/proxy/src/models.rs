@@ -22,7 +22,7 @@ mod anthropic;
 mod codex;
 mod listing;
 
-use listing::{Listing, Metadata};
+use listing::{Listing, Metadata, Unlisted};
 
 /// The same for every model, as LiteLLM has it.
 const CREATED: u64 = 1_677_610_602;
@@ -65,26 +65,24 @@ pub(crate) async fn list(
     uri: Uri,
     headers: HeaderMap,
 ) -> Response<Body> {
+    let (caller, serving) = match asker(&proxy, &listing, &uri, &headers).await {
+        Ok(asker) => asker,
+        Err(refused) => return *refused,
+    };
     if asked.client_version.is_some() {
-        return match catalogue(&proxy, &uri, &headers).await {
-            Ok(catalogue) => Json(catalogue).into_response(),
-            Err(failed) => failed.response(&Call::of_headers(&proxy, endpoint(&headers), &headers)),
-        };
+        let groups = model_info::callable(&serving, caller.access());
+        return Json(codex::Catalogue::of(groups)).into_response();
     }
-    match names(&proxy, &listing, &uri, &headers).await {
-        Ok((names, _)) if anthropic::is_asked_for(&headers) => {
-            Json(anthropic::page(&names, &page)).into_response()
-        }
-        Ok((names, serving)) => {
-            let model = |name: &Arc<str>| {
-                let metadata = listing.metadata(&serving.catalog, name);
-                Model { metadata, ..Model::named(name) }
-            };
-            let data = names.iter().map(model).collect();
-            Json(List { data, object: "list" }).into_response()
-        }
-        Err(failed) => failed.response(&Call::of_headers(&proxy, endpoint(&headers), &headers)),
+    let names = listing.names(&proxy, &serving, caller.access());
+    if anthropic::is_asked_for(&headers) {
+        return Json(anthropic::page(&names, &page)).into_response();
     }
+    let model = |name: &Arc<str>| {
+        let metadata = listing.metadata(&serving.catalog, name);
+        Model { metadata, ..Model::named(name) }
+    };
+    let data = names.iter().map(model).collect();
+    Json(List { data, object: "list" }).into_response()
 }
 
 /// GET /v1/models/{id}; an id may have slashes in it.
@@ -98,27 +96,28 @@ pub(crate) async fn one(
     struct Missing {
         detail: String,
     }
-    match names(&proxy, &Listing::default(), &uri, &headers).await {
-        Ok((names, _)) if names.iter().any(|name| **name == *id) => {
-            if anthropic::is_asked_for(&headers) {
-                Json(anthropic::model(&id)).into_response()
-            } else {
-                Json(Model::named(&id)).into_response()
-            }
-        }
-        Ok(_) => {
-            let detail = format!("The model `{id}` does not exist or is not accessible");
-            if anthropic::is_asked_for(&headers) {
-                let error = ErrorBody { message: detail, kind: None, param: None, code: 404 };
-                let call = Call::of_headers(&proxy, Endpoint::Messages, &headers);
-                let mut told = Lines::default();
-                told::of_failure(&mut told, &call, None);
-                return headers::error(told, error.code, call.endpoint.error_body(&error));
-            }
-            (StatusCode::NOT_FOUND, Json(Missing { detail })).into_response()
-        }
-        Err(failed) => failed.response(&Call::of_headers(&proxy, endpoint(&headers), &headers)),
+    let listing = Listing::default();
+    let (caller, serving) = match asker(&proxy, &listing, &uri, &headers).await {
+        Ok(asker) => asker,
+        Err(refused) => return *refused,
+    };
+    let names = listing.names(&proxy, &serving, caller.access());
+    if names.iter().any(|name| **name == *id) {
+        return if anthropic::is_asked_for(&headers) {
+            Json(anthropic::model(&id)).into_response()
+        } else {
+            Json(Model::named(&id)).into_response()
+        };
     }
+    let detail = format!("The model `{id}` does not exist or is not accessible");
+    if anthropic::is_asked_for(&headers) {
+        let error = ErrorBody { message: detail, kind: None, param: None, code: 404 };
+        let call = Call::of_headers(&proxy, Endpoint::Messages, &headers);
+        let mut told = Lines::default();
+        told::of_failure(&mut told, &call, None);
+        return headers::error(told, error.code, call.endpoint.error_body(&error));
+    }
+    (StatusCode::NOT_FOUND, Json(Missing { detail })).into_response()
 }
 
 /// In whose words errors are.
@@ -126,23 +125,18 @@ fn endpoint(headers: &HeaderMap) -> Endpoint {
     if anthropic::is_asked_for(headers) { Endpoint::Messages } else { Endpoint::ChatCompletions }
 }
 
-async fn catalogue(
-    proxy: &Proxy,
-    uri: &Uri,
-    headers: &HeaderMap,
-) -> Result<codex::Catalogue, Failed> {
-    let serving = proxy.0.serving.load_full();
-    let caller = Caller::identify(proxy, &serving, headers, uri).await?;
-    Ok(codex::Catalogue::of(model_info::callable(&serving, caller.access())))
-}
-
-async fn names(
+/// As whom the models are listed, or the answer to whoever may not have them.
+async fn asker(
     proxy: &Proxy,
     listing: &Listing,
     uri: &Uri,
     headers: &HeaderMap,
-) -> Result<(Vec<Arc<str>>, Arc<Serving>), Failed> {
+) -> Result<(Caller, Arc<Serving>), Box<Response<Body>>> {
     let serving = proxy.0.serving.load_full();
-    let caller = Caller::identify(proxy, &serving, headers, uri).await?;
-    Ok((listing.names(proxy, &serving, caller.access()), serving))
+    let caller = Caller::identify(proxy, &serving, headers, uri).await.map_err(|refused| {
+        let call = Call::of_headers(proxy, endpoint(headers), headers);
+        Box::new(Failed::from(refused).response(&call))
+    })?;
+    let refused = |unlisted: Unlisted| Box::new(unlisted.into_response());
+    Ok((listing.caller(proxy, caller).map_err(refused)?, serving))
 }

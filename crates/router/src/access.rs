@@ -50,7 +50,8 @@ impl<'a> Access<'a> {
     }
 
     /// Whether a model of the group `group` may be called by its `name`.
-    pub(crate) fn reaches(&self, catalog: &Catalog, group: &str, name: &str) -> bool {
+    #[must_use]
+    pub fn reaches(&self, catalog: &Catalog, group: &str, name: &str) -> bool {
         self.allows(&names(catalog, group, name, None))
     }
 

@@ -110,16 +110,7 @@ impl State {
             Command::SetSpend { pot, period, to } => money::set_spend(self, pot, *period, *to),
             Command::Claim { request, made } => claims::claim(self, *request, *made),
             Command::CountBatch { whose, tokens } => batched::count(self, whose, *tokens),
-            Command::UncountBatch { whose, tokens, day } => {
-                Ok(batched::take_back(self, whose, *tokens, *day))
-            }
-            Command::TrueUpBatch { request, made, whose, counted, used, day } => {
-                let first = claims::claim(self, *request, *made)?;
-                if first == Reply::Done {
-                    batched::true_up(self, whose, (*counted, *used), *day);
-                }
-                Ok(first)
-            }
+            Command::TrueUpBatch { batch } => batched::true_up(self, batch),
             Command::SetSpendOf { whose, period, to } => {
                 money::set_spend_of(self, whose, *period, *to)
             }

@@ -4,6 +4,7 @@
 //! What this version does not know, a variant or a field, a newer one wrote. A node that met it and
 //! went on would drift from the others: it must stop.
 
+mod batch;
 mod change;
 mod day;
 mod entity;
@@ -20,6 +21,7 @@ use dunlin_types::{
 use serde::{Deserialize, Serialize};
 
 use crate::audit::Actor;
+pub use batch::UsedBatch;
 pub use change::Change;
 pub(crate) use day::beginning;
 pub use day::{Day, DaySums, Facets, MAX_DAY_NAME_BYTES, Totals};
@@ -317,30 +319,11 @@ pub enum Command {
         /// How many.
         tokens: u64,
     },
-    /// It was not made.
-    UncountBatch {
-        /// Who.
-        whose: Vec<EntityId>,
-        /// How many.
-        tokens: u64,
-        /// On which day they were counted.
-        day: Day,
-    },
-    /// What a batch used is known: on the day on which it was counted, that counts in place of what it
-    /// might have used. Done once for each batch; to whoever comes later it is unchanged.
+    /// What a batch used is known, or that it was not made: on the day on which it was counted, that counts
+    /// in place of what it might have used. To whoever claims the same batch later it is unchanged.
     TrueUpBatch {
-        /// Names the batch among what is claimed.
-        request: RequestId,
-        /// When it was made.
-        made: UnixMillis,
-        /// For whom it was counted.
-        whose: Vec<EntityId>,
-        /// So many tokens were.
-        counted: u64,
-        /// So many it used.
-        used: u64,
-        /// On which day it was counted.
-        day: Day,
+        /// The batch.
+        batch: Box<UsedBatch>,
     },
     /// The same as [`Command::SetSpend`] for the main pot of a key or an entity. It is named, so that it
     /// may be made just before.

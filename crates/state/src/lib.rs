@@ -20,6 +20,7 @@ mod payer;
 mod results;
 pub mod routes;
 mod settled;
+mod sight;
 mod snapshot;
 mod state;
 
@@ -34,7 +35,7 @@ pub use command::{
     FORMAT, Facets, Grant, Key, KeyChanges, Kind, MAX_DAY_NAME_BYTES, Member, MemberChanges,
     ModelBudget, Rejected, Reply, ResealedField, ResealedResource, ResealedRevision, Resource,
     ResourceChange, ResourceKind, Return, SealedFor, Seen, SettingChange, Spender, Temporary,
-    Terms, TermsChanges, Totals,
+    Terms, TermsChanges, Totals, UsedBatch,
 };
 pub use days::{
     Book, DAYS_KEPT, Days, MAX_LABELLED_ROWS_A_DAY, MAX_MODELS_A_DAY, MAX_ROWS_A_DAY, Symbol,
@@ -43,6 +44,7 @@ pub use payer::{
     Budget, DEPLOYMENTS, PROVIDERS, PROXY, Payer, Rank, TAGS, is_of_config, is_rolling,
 };
 pub use settled::{Settled, Stretch};
+pub use sight::LEADING;
 pub use snapshot::{BadSnapshot, ClusterNode, ConfigRevision, FormerCluster, RemovedNode, Spent};
 pub use state::State;
 

@@ -32,6 +32,11 @@ async fn get(setup: &Setup, caller: &Client, path: &str) -> anyhow::Result<(u16,
     Ok((reply.status, reply.json()?))
 }
 
+fn ids(list: &Value) -> Vec<String> {
+    let data = list["data"].as_array().expect("a list").iter();
+    data.map(|model| model["id"].as_str().expect("an id").to_owned()).collect()
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn models_are_described_to_those_who_may_call_them() -> anyhow::Result<()> {
     let setup = start().await?;
@@ -82,10 +87,6 @@ async fn models_are_described_to_those_who_may_call_them() -> anyhow::Result<()>
 #[tokio::test(flavor = "multi_thread")]
 async fn patterns_are_listed_as_the_models_they_stand_for() -> anyhow::Result<()> {
     let setup = start().await?;
-    let ids = |list: &Value| -> Vec<String> {
-        let data = list["data"].as_array().expect("a list").iter();
-        data.map(|model| model["id"].as_str().expect("an id").to_owned()).collect()
-    };
     let (_, list) = get(&setup, setup.cluster.client(), "/v1/models").await?;
     let all = ids(&list);
     assert!(
@@ -224,4 +225,122 @@ async fn what_is_served_is_described_and_what_is_described_is_served() -> anyhow
     let routes: Value = nobody.get(&setup.cluster.url(0, "/routes")).await?.json()?;
     assert_eq!(routes["routes"].as_array().map(Vec::len), Some(paths.len()));
     Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_teams_models_are_listed_to_whom_it_concerns_and_all_to_those_who_lead()
+-> anyhow::Result<()> {
+    let setup = start().await?;
+    let mut keys = Vec::new();
+    for (user, role) in [
+        ("lead", "internal_user"),
+        ("dev", "internal_user"),
+        ("stranger", "internal_user"),
+        ("auditor", "proxy_admin_viewer"),
+        ("root", "proxy_admin"),
+    ] {
+        let body = json!({"user_id": user, "user_role": role, "models": ["other"]});
+        let made: Value = setup.admin(0, "/user/new", body).await?.json()?;
+        let key = made["key"].as_str().expect("a key");
+        keys.push((user, setup.cluster.client().with_key(key)));
+    }
+    let team = json!({"team_id": "t", "models": ["fast"], "members_with_roles": [
+        {"user_id": "lead", "role": "admin"}, {"user_id": "dev", "role": "user"}]});
+    setup.admin(0, "/team/new", team).await?;
+    let of_team = setup.make_key(0, json!({"team_id": "t"})).await?;
+    keys.extend([("the team's", of_team), ("the master", setup.cluster.client().clone())]);
+    let all = ["fast", "other", "quick"];
+    for (who, key) in &keys {
+        let own: &[&str] = match *who {
+            "the team's" => &["fast", "quick"],
+            "the master" => &all,
+            _ => &["other"],
+        };
+        let expanded: &[&str] = if matches!(*who, "lead" | "root") { &all } else { own };
+        let team = (*who != "stranger").then_some(&["fast", "quick"][..]);
+        for (query, expected) in
+            [("", Some(own)), ("?team_id=t", team), ("?scope=expand", Some(expanded))]
+        {
+            let (status, list) = get(&setup, key, &format!("/v1/models{query}")).await?;
+            let Some(expected) = expected else {
+                assert_eq!(status, 403, "{who}{query}: {list}");
+                assert!(list["detail"]["error"].is_string(), "{list}");
+                continue;
+            };
+            assert_eq!(status, 200, "{who}{query}: {list}");
+            let found = ids(&list).into_iter().filter(|id| !id.starts_with("cloud/"));
+            assert_eq!(found.collect::<Vec<_>>(), expected, "{who}{query}");
+        }
+    }
+    let dev = &keys[1].1;
+    for (key, query, expected) in [
+        (dev, "team_id=none", 403),
+        (setup.cluster.client(), "team_id=none", 404),
+        (dev, "scope=all", 400),
+        (dev, "include_metadata=true&fallback_type=any", 400),
+        (dev, "healthy_only=perhaps", 422),
+    ] {
+        let (status, told) = get(&setup, key, &format!("/v1/models?{query}")).await?;
+        assert_eq!(status, expected, "{query}: {told}");
+        assert!(!told["detail"].is_null(), "{query}: {told}");
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_list_holds_what_its_query_asks_for() -> anyhow::Result<()> {
+    let mock = MockUpstream::start(Settings::default()).await?;
+    let base = mock.api_base();
+    let model = |name: &str, base: &str, more: &str| {
+        format!(
+            "  - model_name: {name}\n    litellm_params: {{model: openai/upstream-name, api_base: \
+             '{base}', api_key: sk-x}}\n    model_info: {{{more}}}\n"
+        )
+    };
+    let config = format!(
+        "model_list:\n{}{}{}{}router_settings:\n  fallbacks: [{{a: [b]}}]\n  \
+         context_window_fallbacks: [{{a: [down]}}]\n  num_retries: 0\n  cooldown_time: 60\n  \
+         allowed_fails: 0\n",
+        model("a", &base, "access_groups: [beta]"),
+        model("b", &base, ""),
+        model("down", "http://127.0.0.1:9/v1", ""),
+        model("own/*", &base, "access_groups: [beta]"),
+    );
+    let setup = harness::start_with(1, mock, config).await?;
+    let some = setup.make_key(0, json!({"models": ["beta", "b"]})).await?;
+    let master = setup.cluster.client();
+    for (key, query, expected) in [
+        (master, "", &["a", "b", "down"][..]),
+        (master, "return_wildcard_routes=true", &["a", "b", "down", "own/*"]),
+        (master, "include_model_access_groups=True", &["a", "b", "down", "beta"]),
+        (master, "only_model_access_groups=1", &["beta"]),
+        (master, "return_wildcard_routes=false&healthy_only=0", &["a", "b", "down"]),
+        (&some, "", &["a", "b"]),
+        (&some, "return_wildcard_routes=true", &["a", "b", "own/*"]),
+        (&some, "include_model_access_groups=true", &["a", "b", "beta"]),
+    ] {
+        let (status, list) = get(&setup, key, &format!("/v1/models?{query}")).await?;
+        assert_eq!(
+            (status, ids(&list)),
+            (200, expected.iter().map(|id| (*id).to_owned()).collect()),
+            "{query}"
+        );
+    }
+    for (kind, after) in [
+        ("", json!(["b"])),
+        ("&fallback_type=general", json!(["b"])),
+        ("&fallback_type=context_window", json!(["down"])),
+        ("&fallback_type=content_policy", json!([])),
+    ] {
+        let path = format!("/v1/models?include_metadata=true{kind}");
+        let (_, list) = get(&setup, master, &path).await?;
+        assert_eq!(list["data"][0]["metadata"]["fallbacks"], after, "{kind}");
+    }
+    dunlin_cluster::wait_until("what cannot be reached is not listed", harness::SOON, async || {
+        let chat = json!({"model": "down", "messages": [{"role": "user", "content": "hi"}]});
+        let _failed = setup.ask(0, master, &chat).await;
+        let list = get(&setup, master, "/v1/models?healthy_only=true").await;
+        list.is_ok_and(|(_, list)| ids(&list) == ["a", "b"])
+    })
+    .await
 }

@@ -7,6 +7,7 @@ mod at_once;
 mod audit;
 mod background;
 mod bad_input;
+mod batches;
 mod budgets;
 mod callbacks;
 mod called_budgets;

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::harness::{self, FORMED, Setup, assert_error, send};
 
 /// `own` has responses and `bridged` has not; both are one mock.
-async fn start(nodes: usize) -> anyhow::Result<Setup> {
+pub(crate) async fn start(nodes: usize) -> anyhow::Result<Setup> {
     let mock = MockUpstream::start(Settings::default()).await?;
     let own = harness::deployment("own", "openai/upstream-name", &mock.api_base());
     let bridged = harness::deployment("bridged", "openai/upstream-name", &mock.api_base());
@@ -147,7 +147,7 @@ async fn a_kept_response_is_read_and_deleted_from_any_node() -> anyhow::Result<(
 }
 
 /// One line of a batch.
-fn line(model: &str) -> String {
+pub(crate) fn line(model: &str) -> String {
     let body = json!({"model": model, "messages": [{"role": "user", "content": "hi"}]});
     let line =
         json!({"custom_id": "1", "method": "POST", "url": "/v1/chat/completions", "body": body});
@@ -155,7 +155,11 @@ fn line(model: &str) -> String {
 }
 
 /// Uploads the lines of a batch to the first node.
-async fn upload(setup: &Setup, owner: &Client, lines: String) -> anyhow::Result<(u16, Value)> {
+pub(crate) async fn upload(
+    setup: &Setup,
+    owner: &Client,
+    lines: String,
+) -> anyhow::Result<(u16, Value)> {
     let body = format!(
         "--B\r\nContent-Disposition: form-data; name=\"purpose\"\r\n\r\nbatch\r\n--B\r\n\
          Content-Disposition: form-data; name=\"file\"; filename=\"in.jsonl\"\r\n\
@@ -325,7 +329,7 @@ async fn a_response_that_fails_says_so_in_the_providers_own_words() -> anyhow::R
 }
 
 /// The moment in seconds, as a provider that works now would give it.
-fn now() -> String {
+pub(crate) fn now() -> String {
     let since = std::time::UNIX_EPOCH.elapsed().expect("after 1970");
     since.as_secs().to_string()
 }
@@ -455,32 +459,4 @@ async fn a_batch_whose_maker_dies_is_charged_once_and_read_on_the_other_nodes() 
     let plain = json!({"model": "own", "input": "hi"});
     let plain: Value = respond(&setup, 0, &owner, &plain).await?.json()?;
     spends(&setup, &owner, expected + cost(&plain["usage"])).await
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_batch_is_not_begun_where_a_budget_is_spent_or_a_limit_reached() -> anyhow::Result<()> {
-    let setup = start(1).await?;
-    let owner = setup.make_key(0, json!({})).await?;
-    let (status, file) = upload(&setup, &owner, line("own")).await?;
-    assert_eq!(status, 200, "{file}");
-    let body = json!({"input_file_id": file["id"], "endpoint": "/v1/chat/completions",
-        "completion_window": "24h", "metadata": {"created_at": now()}});
-    let batches = setup.cluster.url(0, "/v1/batches");
-    for (fields, status, why) in [
-        (json!({"max_budget": 0}), 422, "Budget has been exceeded"),
-        (json!({"max_budget": null, "rpm_limit": 0}), 429, "until an admin sets another"),
-        (json!({"rpm_limit": null}), 200, ""),
-        (json!({"tpd_limit": 3}), 429, "tokens remaining out of 3 TPD limit. Limit resets at: "),
-        (json!({"tpd_limit": 300}), 200, ""),
-        (json!({"tpd_limit": 0}), 429, "until an admin sets another"),
-    ] {
-        let mut fields = fields;
-        fields["key"] = json!(owner.key());
-        setup.admin(0, "/key/update", fields).await?;
-        let reply = owner.post(&batches, &body).await?;
-        assert!(reply.status == status && reply.body.contains(why), "{why}: {}", reply.body);
-    }
-    let chat = setup.chat(0, &owner).await?;
-    assert_ne!(chat.status, 429, "only batches are counted by the day: {}", chat.body);
-    Ok(())
 }

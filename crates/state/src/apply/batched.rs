@@ -3,7 +3,8 @@
 
 use dunlin_types::{EntityId, Line, PotId};
 
-use crate::command::{Day, Rejected, Reply};
+use super::claims;
+use crate::command::{Day, Rejected, Reply, UsedBatch};
 use crate::state::State;
 
 /// Counts a batch on the present day.
@@ -25,25 +26,19 @@ pub(super) fn count(state: &mut State, whose: &[EntityId], tokens: u64) -> Resul
     Ok(Reply::CountedOn(today))
 }
 
-/// The batch used so many tokens, and others were counted.
-pub(super) fn true_up(
-    state: &mut State,
-    whose: &[EntityId],
-    (counted, used): (u64, u64),
-    day: Day,
-) {
+/// What a batch used counts in place of what was counted.
+pub(super) fn true_up(state: &mut State, batch: &UsedBatch) -> Result<Reply, Rejected> {
+    let UsedBatch { claim, whose, counted, used, day } = batch;
+    if let Some((request, made)) = claim
+        && claims::claim(state, *request, *made)? == Reply::Unchanged
+    {
+        return Ok(Reply::Unchanged);
+    }
     for id in whose {
-        state.batched.take_back(*id, day, counted.saturating_sub(used));
-        if state.batched.is_of(day) {
-            state.batched.add(*id, day, used.saturating_sub(counted));
+        state.batched.take_back(*id, *day, counted.saturating_sub(*used));
+        if state.batched.is_of(*day) {
+            state.batched.add(*id, *day, used.saturating_sub(*counted));
         }
     }
-}
-
-/// The batch was not made after all.
-pub(super) fn take_back(state: &mut State, whose: &[EntityId], tokens: u64, day: Day) -> Reply {
-    for id in whose {
-        state.batched.take_back(*id, day, tokens);
-    }
-    Reply::Done
+    Ok(Reply::Done)
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::*;
-use crate::command::{Day, Terms};
+use crate::command::{Day, Terms, UsedBatch};
 
 const DAY: u64 = 24 * 60 * 60 * 1000;
 
@@ -54,8 +54,11 @@ fn a_day_that_is_over_is_forgotten_and_what_was_not_made_comes_back() {
         script.state.apply(script.seq, UnixMillis(at), &Entry { id, actor: None, command })
     };
     let count = |whose: &[EntityId], tokens| Command::CountBatch { whose: whose.to_vec(), tokens };
-    let uncount =
-        |tokens, day| Command::UncountBatch { whose: vec![a, team], tokens, day: Day(day) };
+    let uncount = |counted, day| {
+        let (whose, day) = (vec![a, team], Day(day));
+        let batch = Box::new(UsedBatch { whose, counted, day, ..UsedBatch::default() });
+        Command::TrueUpBatch { batch }
+    };
     assert_eq!(run(&mut script, DAY - 1, count(&[a, team], 100)), Ok(Reply::CountedOn(Day(0))));
     assert!(run(&mut script, DAY - 1, count(&[a], 1)).is_err());
     run(&mut script, DAY - 1, uncount(30, 0)).expect("given back");
@@ -73,13 +76,11 @@ fn a_day_that_is_over_is_forgotten_and_what_was_not_made_comes_back() {
 fn what_a_batch_used_counts_in_place_of_what_it_might_have_used_and_only_once() {
     let (mut script, [a, _, team]) = world();
     let count = |tokens| Command::CountBatch { whose: vec![a, team], tokens };
-    let true_up = |batch: u128, counted, used, day| Command::TrueUpBatch {
-        request: RequestId(batch),
-        made: UnixMillis(1),
-        whose: vec![a, team],
-        counted,
-        used,
-        day: Day(day),
+    let true_up = |batch: u128, counted, used, day| {
+        let claim = Some((RequestId(batch), UnixMillis(1)));
+        let (whose, day) = (vec![a, team], Day(day));
+        let batch = Box::new(UsedBatch { claim, whose, counted, used, day });
+        Command::TrueUpBatch { batch }
     };
     let used = |script: &Script| [a, team].map(|id| script.state.batched.of(id, Day(0)));
     script.run(count(60)).expect("within");
