@@ -365,6 +365,8 @@ mod tests {
             assert_eq!(known(clear), Ok("sk-...-now".to_owned()), "{clear}");
         }
         assert_eq!(state.keys().count(), 1);
+        let present = state.key(&KeyDigest::of("sk-now")).expect("the key");
+        assert_eq!(present.limited_by.as_deref(), Some(MASTER_USER), "no owner widens it");
         assert_eq!(state.key_spend(&KeyDigest::of("sk-now")), NanoUsd(1_000_000_000));
         assert_eq!(step(&key, &state, false).outcome, ImportedRow::Unchanged);
     }

@@ -44,6 +44,7 @@ mod span;
 mod stored;
 mod terms;
 mod usage;
+mod ways;
 mod within;
 
 use std::collections::BTreeMap;

@@ -55,8 +55,8 @@ impl Caller {
         };
         match bounds(view, before).iter().find(|bound| is_shed(bound)) {
             Some(shed) => Err(forbidden(format!(
-                "the key would be bound no more by {} `{}`, which you may not change: ask an admin, or \
-                 make a new key where you want one",
+                "the key would no longer be bound by {} `{}`, which you may not change: ask an admin, \
+                 or make a new key with /key/generate",
                 shed.title(),
                 shed.name()
             ))),

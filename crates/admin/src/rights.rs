@@ -1,15 +1,13 @@
 //! What a caller may see and change: an admin everything; others what is theirs, what they lead, and
 //! never more than they have themselves.
 
-use dunlin_state::{Entity, Key, Kind, State};
+use dunlin_state::{Entity, Key, Kind, LEADING, State};
 
 use crate::caller::{Caller, Role};
 use crate::error::Error;
 use crate::row::View;
-use crate::within::{bounded, covers, key_within, within};
-
-/// The roles in a team or an organization that lead it.
-pub(crate) const LEADING: &[&str] = &["admin", "org_admin"];
+use crate::ways::{key_within, made_within};
+use crate::within::{bounded, covers, within};
 
 impl Caller {
     fn role(&self) -> Role {
@@ -105,7 +103,7 @@ impl Caller {
         }
         self.may_leave_organization(state, key, before, &bearer.caller.key)?;
         // A session's own key bounds what it makes.
-        within(state, &key.terms, &bearer.caller.key.terms, "the calling key")?;
+        made_within(state, (key, before), &bearer.caller.key)?;
         let of_team = key.team.as_ref().and_then(|name| state.entity(Kind::Team, name));
         let of_user = key.user.as_ref().and_then(|name| state.entity(Kind::User, name));
         if let Some(owner) = of_team.or(of_user) {

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use dunlin_router::Access;
-use dunlin_state::{Entity, Key, ModelBudget, State, Temporary, Terms, routes};
+use dunlin_state::{Entity, ModelBudget, State, Temporary, Terms};
 use dunlin_types::OnLoss;
 
 use crate::error::Error;
@@ -106,25 +106,7 @@ fn loosens(on_loss: Option<OnLoss>, bound: Option<OnLoss>) -> bool {
     on_loss != bound && (is_tight(bound) || !is_tight(on_loss))
 }
 
-/// The same of a key: what it must say, where it may go and how long it lives beside.
-pub(crate) fn key_within(state: &State, key: &Key, bound: &Key, whose: &str) -> Result<(), Error> {
-    let goes = |route: &String| {
-        bound.routes.contains(route)
-            || (route.starts_with('/')
-                && !route.contains('*')
-                && routes::covers(&bound.routes, route))
-    };
-    let stays = !key.routes.is_empty() && key.routes.iter().all(goes);
-    let wider = [
-        ("allowed_routes", !bound.routes.is_empty() && !stays),
-        ("enforced_params", !bound.required.iter().all(|name| key.required.contains(name))),
-        ("duration", exceeds(key.expires, bound.expires)),
-    ];
-    told(&wider, whose)?;
-    within(state, &key.terms, &bound.terms, whose)
-}
-
-fn told(wider: &[(&str, bool)], whose: &str) -> Result<(), Error> {
+pub(crate) fn told(wider: &[(&str, bool)], whose: &str) -> Result<(), Error> {
     match wider.iter().find(|(_, wider)| *wider) {
         Some((field, _)) => Err(forbidden(beyond(field, whose))),
         None => Ok(()),
@@ -205,7 +187,7 @@ pub(crate) fn covers(bound: &[String], models: &[String], all: bool) -> bool {
 }
 
 /// A limit that is none is more than any.
-fn exceeds<T: PartialOrd>(limit: Option<T>, bound: Option<T>) -> bool {
+pub(crate) fn exceeds<T: PartialOrd>(limit: Option<T>, bound: Option<T>) -> bool {
     match (limit, bound) {
         (_, None) => false,
         (None, Some(_)) => true,
@@ -247,7 +229,7 @@ fn becomes_dynamic(field: &str, is_limited: bool, terms: &Terms, bound: &Terms) 
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use dunlin_types::{NanoUsd, UnixMillis};
 
     use super::*;
@@ -285,7 +267,7 @@ mod tests {
         ]
     }
 
-    fn refused(result: Result<(), Error>, field: &str) {
+    pub(crate) fn refused(result: Result<(), Error>, field: &str) {
         let Err(Error::Forbidden { reason }) = result else { panic!("{field}: {result:?}") };
         assert!(reason.starts_with(field), "{field}: {reason}");
     }
@@ -434,33 +416,5 @@ mod tests {
         refused(within(&state, &referring(), &bound, "it"), "rpm_limit");
         let narrower = Terms { rpm: Some(5), ..referring() };
         assert!(within(&state, &narrower, &bound, "it").is_ok());
-    }
-
-    #[test]
-    fn a_key_keeps_its_ways_and_its_end() {
-        let texts = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect();
-        let bound = Key {
-            routes: texts(&["llm_api_routes", "/key/info"]),
-            required: texts(&["user"]),
-            expires: Some(UnixMillis(9)),
-            ..Key::default()
-        };
-        let key = |routes: &[&str]| Key { routes: texts(routes), ..bound.clone() };
-        for routes in [&["/v1/chat/completions"][..], &["/key/info"], &["llm_api_routes"]] {
-            assert!(key_within(&State::new(), &key(routes), &bound, "it").is_ok(), "{routes:?}");
-        }
-        for routes in [&[][..], &["/key/delete"], &["management_routes"], &["/*"]] {
-            refused(key_within(&State::new(), &key(routes), &bound, "it"), "allowed_routes");
-        }
-        refused(
-            key_within(&State::new(), &Key { required: Vec::new(), ..bound.clone() }, &bound, "it"),
-            "enforced",
-        );
-        refused(
-            key_within(&State::new(), &Key { expires: None, ..bound.clone() }, &bound, "it"),
-            "duration",
-        );
-        let later = Key { expires: Some(UnixMillis(10)), ..bound.clone() };
-        refused(key_within(&State::new(), &later, &bound, "it"), "duration");
     }
 }

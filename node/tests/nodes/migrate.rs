@@ -133,6 +133,7 @@ async fn check_rows(setup: &Setup) -> anyhow::Result<()> {
     let key = setup.key_info(2, &caller(setup, "sk-moved-app-0123456789")).await?;
     assert_eq!(key["created_at"], "2024-02-03T04:05:06.789000Z");
     assert_eq!((&key["user_id"], &key["key_alias"]), (&json!("ann"), &json!("app")));
+    assert_eq!(key["limited_by"], "default_user_id", "its owner does not widen it");
     let shared = setup.key_info(0, &caller(setup, "sk-moved-shared-0123456789")).await?;
     assert_eq!((&shared["budget_id"], &shared["spend"]), (&json!("free"), &json!(0.5)));
     let user = read(setup, 0, "/user/info?user_id=ann").await?;

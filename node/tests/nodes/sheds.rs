@@ -108,9 +108,9 @@ impl World {
 /// Who tries it, on whose key or by which route, with what, and the answer's status.
 type Attempt = (&'static str, &'static str, Value, u16);
 
-/// What is tried on a key: by whom, whose it is, the fields, and the answer.
-fn of_keys() -> Vec<Attempt> {
-    let mut all = vec![
+/// What is tried on a key by those who have it, and by those who lead its team or its organization.
+fn of_owners() -> Vec<Attempt> {
+    vec![
         ("dev", "own", json!({"key_alias": null}), 200),
         ("dev", "own", json!({"max_budget": 0.5}), 200),
         ("dev", "open", json!({"team_id": null}), 403),
@@ -149,7 +149,12 @@ fn of_keys() -> Vec<Attempt> {
         ("boss", "service", json!({"rpm_limit": 9}), 200),
         ("reader", "own", json!({"max_budget": null}), 401),
         ("auditor", "own", json!({"max_budget": null}), 401),
-    ];
+    ]
+}
+
+/// What is tried on a key: by whom, whose it is, the fields, and the answer.
+fn of_keys() -> Vec<Attempt> {
+    let mut all = of_owners();
     for (whose, field, values) in [
         ("own", "user_id", vec![json!(null), json!(""), json!("lead")]),
         ("own", "organization_id", vec![json!(null), json!(""), json!("p")]),
@@ -374,6 +379,28 @@ async fn a_shared_budget_that_is_named_stands_before_the_configs_defaults() -> a
     let wide = json!({"budget_id": "wide"});
     let client = setup.cluster.client();
     let refused = client.post(&setup.cluster.url(0, "/key/generate"), &wide).await?;
+    assert_eq!(refused.status, 400, "beyond the config's bound: {}", refused.body);
+    // The same of one that is named later. What was asked for is one's own, and stays.
+    for (made_by, changed_by, name) in
+        [("/key/generate", "/key/update", "key"), ("/team/new", "/team/update", "team_id")]
+    {
+        for (first, then, budget) in [
+            (json!({}), json!({"budget_id": "b"}), json!(null)),
+            (json!({}), json!({"budget_id": "b", "max_budget": 3}), json!(3.0)),
+            (json!({"max_budget": 50}), json!({"budget_id": "b"}), json!(50.0)),
+        ] {
+            let made: Value = setup.admin(0, made_by, first.clone()).await?.json()?;
+            let mut change = then.clone();
+            change[name] = made[name].clone();
+            let changed: Value = setup.admin(0, changed_by, change).await?.json()?;
+            let row = if name == "key" { &changed } else { &changed["data"] };
+            assert_eq!(row["max_budget"], budget, "{changed_by}: {first}, then {then}: {changed}");
+            assert_eq!(row["budget_id"], "b", "{changed}");
+        }
+    }
+    let bound = setup.make_key(0, json!({})).await?;
+    let beyond = json!({"key": bound.key(), "budget_id": "wide"});
+    let refused = client.post(&setup.cluster.url(0, "/key/update"), &beyond).await?;
     assert_eq!(refused.status, 400, "beyond the config's bound: {}", refused.body);
     Ok(())
 }
