@@ -4,6 +4,7 @@
 use crate::diagnostic::{Code, Diagnostic};
 use crate::keys::{self, Keys, Standing};
 use crate::report::{Fate, Report};
+use crate::secret_manager;
 use crate::tree::{Key, Map, Node};
 use crate::words;
 
@@ -34,6 +35,9 @@ pub(crate) fn sections(root: &Map, report: &mut Report) {
         let section = report.map(name, root.get(name));
         for (key, node) in section.into_iter().flat_map(|map| &map.entries) {
             one(known, key, node, Unknown::Warned, report);
+            if *name == "general_settings" && key.text == "key_management_system" {
+                secret_manager::check(node, report);
+            }
             if key.text == "callbacks"
                 || key.text.ends_with("_callback")
                 || key.text.ends_with("_callbacks")

@@ -223,17 +223,7 @@ impl<'a> Draft<'a> {
             return Some(self.nowhere(node));
         };
         let Some(to) = destination::of(model, forced, has_base, options) else {
-            let message = match forced {
-                Some(forced) => format!("custom_llm_provider `{forced}` is not known"),
-                None => format!("it is not clear who serves `{model}`"),
-            };
-            let near = destination::suggestion(model, options);
-            let label = near.map(|near| format!("did you mean `{near}`?"));
-            let problem = Diagnostic::error(Code::NoProvider, message)
-                .at(node.place, label.unwrap_or_default())
-                .note("write the provider first, as in openai/<name>, or add an api_base")
-                .note(format!("providers: {}", destination::served(options)));
-            report.push(problem);
+            report.push(destination::unclear(model, forced, has_base, node.place, options));
             return None;
         };
         let (provider, model) = (to.provider.to_owned(), to.model.to_owned());

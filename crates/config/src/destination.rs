@@ -1,6 +1,7 @@
 //! Where a deployment's calls go: from `litellm_params.model` and `api_base` to a provider, an
 //! upstream name and an address.
 
+use crate::diagnostic::{Code, Diagnostic, Place};
 use crate::words;
 use crate::{Options, Provider};
 
@@ -31,6 +32,28 @@ const FAMILIES: &[(&str, &str)] = &[
     ("whisper-1", OPENAI),
 ];
 
+/// Organizations whose names are near a provider's without beginning with it, sorted.
+const ORGANIZATIONS: &[&str] = &[
+    "Cerebras",
+    "Cohere",
+    "Databricks",
+    "Groq",
+    "Hyperbolic",
+    "MiniMax",
+    "Nebius",
+    "Novita",
+    "Replicate",
+    "SambaNova",
+    "Snowflake",
+    "fireworks-ai",
+    "gradientai",
+    "jinaai",
+    "meta-llama",
+    "naver",
+    "x-ai",
+    "z-ai",
+];
+
 /// A provider and the model's name there.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Destination<'m> {
@@ -40,8 +63,8 @@ pub(crate) struct Destination<'m> {
     pub(crate) unserved: Option<&'static str>,
 }
 
-/// Reads `litellm_params.model`. `None`: nobody can tell who serves it, or the provider that is
-/// `forced` is not known.
+/// Reads `litellm_params.model`. `None`: nobody can tell who serves it, the provider that is `forced`
+/// is not known, or the one that is written looks like a slip of a known one.
 pub(crate) fn of<'m>(
     model: &'m str,
     forced: Option<&'m str>,
@@ -61,21 +84,62 @@ pub(crate) fn of<'m>(
         return Some(to(provider, rest)).filter(|to| !to.model.is_empty());
     }
     if has_base {
-        return Some(to(OPENAI, model));
+        return Some(to(OPENAI, model)).filter(|_| !is_slip(model, options));
     }
     let family = FAMILIES.iter().find(|(start, _)| model.starts_with(start));
     let provider = family.map(|(_, provider)| *provider).or((model == "*").then_some(OPENAI));
     provider.map(|provider| to(provider, model))
 }
 
+/// Whether `model`, which goes to an address of its own, begins with a provider's name mistyped rather
+/// than with an organization, as the names of open models do.
+fn is_slip(model: &str, options: &Options) -> bool {
+    let Some((prefix, _)) = model.split_once('/') else { return false };
+    let longer = |near: &str| {
+        let start = prefix.get(..near.len()).filter(|_| prefix.len() > near.len());
+        start.is_some_and(|start| start.eq_ignore_ascii_case(near))
+    };
+    let is_organization = ORGANIZATIONS.contains(&prefix) || known(options).any(longer);
+    !is_organization && words::nearest(prefix, known(options)).is_some()
+}
+
+/// What is said, at `place`, where [`of`] finds nobody.
+pub(crate) fn unclear(
+    model: &str,
+    forced: Option<&str>,
+    has_base: bool,
+    place: Place,
+    options: &Options,
+) -> Diagnostic {
+    let mistyped = has_base && forced.is_none() && is_slip(model, options);
+    let message = match (forced, model.split_once('/').filter(|_| mistyped)) {
+        (Some(forced), _) => format!("custom_llm_provider `{forced}` is not known"),
+        (None, Some((prefix, _))) => format!("provider `{prefix}` of `{model}` is not known"),
+        (None, None) => format!("it is not clear who serves `{model}`"),
+    };
+    let near = match forced {
+        Some(forced) => words::nearest(forced, known(options)).map(str::to_owned),
+        None => suggestion(model, options),
+    };
+    let label = near.as_ref().map(|near| format!("did you mean `{near}`?")).unwrap_or_default();
+    let way = match near.filter(|_| mistyped) {
+        Some(near) => format!(
+            "write `{near}`; or, if the server at api_base calls its model so, `openai/{model}`"
+        ),
+        None => "write the provider first, as in openai/<name>, or add an api_base".to_owned(),
+    };
+    let providers = format!("providers: {}", served(options));
+    Diagnostic::error(Code::NoProvider, message).at(place, label).note(way).note(providers)
+}
+
 /// The provider prefix that `model` probably means.
-pub(crate) fn suggestion(model: &str, options: &Options) -> Option<String> {
+fn suggestion(model: &str, options: &Options) -> Option<String> {
     let (prefix, rest) = model.split_once('/')?;
     words::nearest(prefix, known(options)).map(|near| format!("{near}/{rest}"))
 }
 
 /// The names of all providers that are served, for people.
-pub(crate) fn served(options: &Options) -> String {
+fn served(options: &Options) -> String {
     let mut names: Vec<&str> = options.providers.iter().map(|provider| provider.id).collect();
     names.sort_unstable();
     names.join(", ")
@@ -181,6 +245,25 @@ mod tests {
         let forced = of("openai/x", Some("openai"), false, &options()).expect("forced");
         assert_eq!(forced.model, "x");
         assert_eq!(of("x", Some("opanai"), true, &options()), None, "nobody knows it");
+    }
+
+    #[test]
+    fn a_mistyped_provider_is_no_organization() {
+        let known =
+            ["deepseek", "groq", "hosted_vllm", "jina_ai", "meta_llama", "mistral", "openai"];
+        let provider = |id| Provider { id, ..Provider::default() };
+        let options = Options { providers: known.map(provider).into(), ..options() };
+        let provider = |model| of(model, None, true, &options).map(|to| to.provider);
+        for slip in ["hosted_vlm/x", "hosted-vllm/x", "antropic/x", "opanai/org/x", "Openai/x"] {
+            assert_eq!(provider(slip), None, "{slip}");
+        }
+        let organizations =
+            ["mistralai/x", "deepseek-ai/x", "meta-llama/x", "jinaai/x", "Groq/x", "MistralAI/x"];
+        for model in organizations.into_iter().chain(["openai/hosted_vlm/x", "hosted_vlm", "qwen"])
+        {
+            assert_eq!(provider(model), Some(OPENAI), "{model}");
+        }
+        assert!(ORGANIZATIONS.is_sorted());
     }
 
     #[test]

@@ -141,6 +141,15 @@ pub const GENERAL_FIELDS: &[SettingField] = &[
         "null",
         "The most requests at the same time on one node.",
     ),
+    SettingField {
+        options: &["local"],
+        ..field(
+            "key_management_system",
+            String,
+            "null",
+            "Where os.environ/NAME is looked up; here in the node's environment alone.",
+        )
+    },
     field("litellm_key_header_name", String, "null", "One more header that may hold the key."),
     field("litellm_license", String, "null", "Not needed: nothing is behind a licence."),
     field("master_key", String, "null", "The key that may do everything."),

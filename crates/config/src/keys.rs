@@ -46,6 +46,8 @@ const AUDIT: &str = "the audit log is always kept, on every node: read it at /au
      audit`";
 pub(crate) const FETCHED: &str = "no prices are fetched when a node starts: they are compiled in; to \
      replace them, download the file and name it in cluster.prices";
+const SECRETS: &str = "secrets are read from the environment of the node (os.environ/NAME), not from a \
+     secret manager: have them put there before `dunlin serve`, then remove this setting";
 const ACCESS: &str = "this access rule is not enforced by this version; enforce it in a firewall or \
      reverse proxy in front of dunlin";
 
@@ -248,7 +250,7 @@ pub(crate) const GENERAL: Keys = Keys {
         dangerously_permit_weak_or_unset_master_key disable_adding_master_key_hash_to_db \
         disable_master_key_return drain_endpoint_token enable_drain_endpoint \
         enforce_fallback_model_access fail_closed_rate_limit_enforcement \
-        global_max_parallel_requests \
+        global_max_parallel_requests key_management_system \
         litellm_key_header_name litellm_license master_key max_parallel_requests \
         max_request_size_mb maximum_spend_logs_retention_period model_alias_map on_loss \
         pass_through_endpoints pass_through_request_timeout store_model_in_db store_prompts_in_spend_logs \
@@ -265,7 +267,7 @@ pub(crate) const GENERAL: Keys = Keys {
         forward_llm_provider_auth_headers forward_openai_org_id \
         health_check_concurrency health_check_details health_check_interval \
         image_generation_model include_call_id_in_error_body infer_model_from_keys \
-        key_management_settings key_management_system litellm_jwtauth \
+        litellm_jwtauth \
         max_in_flight_requests_per_worker max_queued_requests_per_worker \
         max_response_size_mb missing_session_id \
         model_list_healthy_only moderation_model \
@@ -301,6 +303,7 @@ pub(crate) const GENERAL: Keys = Keys {
         ("custom_key_generate", PYTHON),
         ("custom_sso", PYTHON),
         ("custom_ui_sso_sign_in_handler", PYTHON),
+        ("key_management_settings", SECRETS),
     ],
 };
 

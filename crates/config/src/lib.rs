@@ -37,6 +37,7 @@ mod request_log;
 mod resolve;
 mod routing;
 mod rules;
+mod secret_manager;
 mod settings;
 mod tree;
 mod trust;

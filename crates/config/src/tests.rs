@@ -46,7 +46,7 @@ macro_rules! wrong {
 
 /// A file, and all that is said of it.
 const WRONG: &[(&str, &str, &str)] =
-    wrong!["empty", "keys", "references", "refused", "syntax", "values"];
+    wrong!["empty", "keys", "references", "refused", "slips", "syntax", "values"];
 
 static PRICES: LazyLock<Arc<Table>> = LazyLock::new(|| Arc::new(Table::embedded()));
 
