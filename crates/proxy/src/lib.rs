@@ -30,6 +30,7 @@ mod hold;
 mod ids;
 mod keepalive;
 mod kept;
+mod leftover;
 mod length;
 mod limits;
 mod lines;

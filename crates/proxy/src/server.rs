@@ -10,7 +10,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use dunlin_llm::client::Peer;
-use http::header::CONNECTION;
+use http::header::{CONNECTION, EXPECT};
 use http::{HeaderValue, StatusCode, Version};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
@@ -25,6 +25,7 @@ use tokio_util::task::TaskTracker;
 use tracing::{debug, warn};
 
 use crate::front::{self, Front};
+use crate::leftover::Leftover;
 use crate::metrics::Counts;
 use crate::stale;
 
@@ -128,20 +129,29 @@ async fn serve_within(
         let begun = Arc::new(Notify::new());
         let waiting = Arc::clone(&begun);
         let (leaving, counts, open_now) = (stop.clone(), Arc::clone(&counts), &counts);
+        let leftover = Leftover::default();
         let service = service_fn(move |mut request: http::Request<Incoming>| {
             begun.notify_one();
             request.extensions_mut().insert(peer);
             let keeps_alive = request.version() <= Version::HTTP_11;
-            let answering = front::answer(Arc::clone(&front), app.clone(), request.map(Body::new));
+            // Who waits to be asked for the body has not sent it.
+            let is_awaited = request.headers().contains_key(EXPECT);
+            let leftover = leftover.clone();
+            let body = |body| match keeps_alive {
+                true => Body::new(leftover.watch(body)),
+                false => Body::new(body),
+            };
+            let answering = front::answer(Arc::clone(&front), app.clone(), request.map(body));
             let (leaving, counts, front) =
                 (leaving.clone(), Arc::clone(&counts), Arc::clone(&front));
             async move {
                 let mut response = answering.await?;
+                let goes_on = leftover.is_drained(is_awaited).await;
                 counts.responds(response.status());
                 // The client's next request goes elsewhere. (h2c has GOAWAY, which cuts nothing.)
                 let is_upgrade = response.status() == StatusCode::SWITCHING_PROTOCOLS;
                 let leaves = leaving.is_cancelled() || front.drains();
-                if keeps_alive && !is_upgrade && leaves {
+                if keeps_alive && !is_upgrade && (leaves || !goes_on) {
                     response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
                 }
                 Ok::<_, Infallible>(response)
@@ -391,6 +401,39 @@ mod tests {
                 () = tokio::time::sleep(LONG) => panic!("still open after {before:?}"),
             }
             assert!(!told.starts_with(b"HTTP/1.1 2"), "a head that is not whole is no request");
+        }
+    }
+
+    /// One that refuses a request need not read it, and the next request gets its answer.
+    #[tokio::test]
+    async fn a_request_that_is_answered_unread_does_not_cost_the_next_one_its_connection() {
+        let (address, _server) = start(Patience::default()).await;
+        let head = |length: usize, more: &str| {
+            format!("POST / HTTP/1.1\r\nhost: n1\r\ncontent-length: {length}\r\n{more}\r\n")
+        };
+        let answer = async |client: &mut TcpStream, until: &str| {
+            let mut answer = Vec::new();
+            while !String::from_utf8_lossy(&answer).ends_with(until) {
+                assert!(client.read_buf(&mut answer).await.expect("readable") > 0, "closed");
+            }
+            String::from_utf8(answer).expect("text")
+        };
+        let pause = Duration::from_millis(20);
+        let mut client = connect(address, &head(300_000, "")).await;
+        for _ in 0..3 {
+            tokio::time::sleep(pause).await;
+            client.write_all(&[b'x'; 100_000]).await.expect("it is read");
+        }
+        let refused = answer(&mut client, "}").await;
+        assert!(refused.starts_with("HTTP/1.1 405") && !refused.contains("close"), "{refused}");
+        client.write_all(REQUEST.as_bytes()).await.expect("written");
+        answer(&mut client, "hello").await;
+
+        // What is not sent unless it is asked for, and what is too much, is told to be the last.
+        for head in [head(300_000, "expect: 100-continue\r\n"), head(1 << 30, "")] {
+            let mut client = connect(address, &head).await;
+            let refused = answer(&mut client, "}").await;
+            assert!(refused.contains("connection: close"), "{refused}");
         }
     }
 
