@@ -66,6 +66,13 @@ impl Past {
         }
     }
 
+    /// Lets periods go on that were counted from a day.
+    fn begin(&self, terms: &mut Terms) {
+        if let Some(ends) = self.ends {
+            terms.begin(ends);
+        }
+    }
+
     /// What was spent in the period of `terms` that runs, and when that began.
     fn spent(&self, view: &View, terms: &Terms, spent: Option<NanoUsd>) -> (NanoUsd, UnixMillis) {
         let runs = view.running(terms);
@@ -190,7 +197,8 @@ fn key(mut body: Body, past: &Past, view: &View, settings: &Settings) -> Result<
         limited_by: Some(MASTER_USER.to_owned()),
         ..Key::default()
     };
-    let key = key.changed(fields.changes);
+    let mut key = key.changed(fields.changes);
+    past.begin(&mut key.terms);
     let (spent, period) = past.spent(view, &key.terms, fields.spend);
     Ok(Candidate { what: What::Key(Box::new(key), former), spent, period })
 }
@@ -207,7 +215,8 @@ fn entity(mut body: Body, past: &Past, view: &View, kind: Kind) -> Result<Candid
         changes.member.budget_id = shared;
     }
     let new = entity_fields::new(kind, name, changes, past.created_by.clone());
-    let entity = Entity { created_at: past.created_at, ..new };
+    let mut entity = Entity { created_at: past.created_at, ..new };
+    past.begin(&mut entity.terms);
     let (spent, period) = past.spent(view, &entity.terms, spend);
     Ok(Candidate { what: What::Entity(Box::new(entity)), spent, period })
 }
@@ -223,7 +232,8 @@ fn member(mut body: Body, past: &Past, view: &View, kind: Kind) -> Result<Candid
     }
     let spend = body.take("spend", body::usd).value();
     body.finish(terms::FIELDS.iter().copied())?;
-    let member = entity_fields::membership(user, &role, changes);
+    let mut member = entity_fields::membership(user, &role, changes);
+    past.begin(&mut member.terms);
     let inherited = view.state.entity(kind, &group).map(|group| group.member.clone());
     let terms = match inherited {
         Some(inherited) if member.terms == Terms::default() => inherited,

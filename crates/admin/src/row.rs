@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use dunlin_admin_api::{RawJson, Row};
 use dunlin_callbacks::{FIELD, OwnCallback};
-use dunlin_ledger::{Calendar, Every, Period};
-use dunlin_state::{Entity, Key, Kind, Member, State, Terms};
+use dunlin_ledger::{Calendar, Period};
+use dunlin_state::{Entity, Key, Kind, Member, Renewal, State, Terms};
 use dunlin_types::{EntityId, Line, NanoUsd, PotId, UnixMillis};
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -305,9 +305,11 @@ impl View {
     /// The present period of terms, if they have periods.
     pub(crate) fn running(&self, terms: &Terms) -> Option<Period> {
         let shared = self.shared(terms);
-        let shared = shared.as_ref().and_then(|budget| budget.terms.budget_duration.as_ref());
-        let every = Every::parse(terms.budget_duration.as_ref().or(shared)?).ok()?;
-        Some(self.calendar.period(every, self.now))
+        let shared = shared.as_ref().and_then(|budget| budget.terms.renewal());
+        let Renewal { every, since } = terms.renewal().or(shared)?;
+        // Terms that are not in force yet begin with their first day.
+        let renewal = Renewal { every, since: since.or(Some(self.now)) };
+        Some(self.calendar.period(renewal.read()?, self.now))
     }
 
     /// What an entity has spent in its present period.

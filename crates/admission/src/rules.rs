@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
 use dunlin_ledger::{Allowance, Calendar, Every, Period};
-use dunlin_state::{Entity, Kind, PROXY, State, Terms, is_of_config};
+use dunlin_state::{Entity, Kind, PROXY, Renewal, State, Terms, is_of_config};
 use dunlin_types::{Line, NanoUsd, OnLoss, PotId, UnixMillis};
 
 /// Durations whose running period is remembered; beyond, all are forgotten and worked out anew.
@@ -86,8 +86,12 @@ impl Rules {
         Self { calendar, budget, exceeded_status, ..Self::default() }
     }
 
-    /// The period of `duration` that runs at `now`; `None` for a duration that cannot be read.
-    pub fn period(&self, duration: &str, now: UnixMillis) -> Option<Period> {
+    /// The period that runs at `now`; `None` for a duration that cannot be read.
+    pub fn period(&self, renewal: Renewal<'_>, now: UnixMillis) -> Option<Period> {
+        let Renewal { every: duration, since } = renewal;
+        if since.is_some() {
+            return Some(self.calendar.period(renewal.read()?, now));
+        }
         let mut periods = self.periods.lock().expect("no code panics while it holds the periods");
         if let Some(period) = periods.get(duration)
             && (period.start..period.end).contains(&now)
@@ -115,13 +119,14 @@ impl Rules {
         period: UnixMillis,
     ) -> Option<UnixMillis> {
         let last = UnixMillis(period.0.checked_sub(1).filter(|_| self.rollover)?);
-        let every = match &pot.line {
-            Line::Window(every) => every.clone(),
-            Line::Main if pot.of == PROXY => self.budget.as_ref()?.duration.clone()?,
-            Line::Main => state.payer_of(pot)?.duration()?.to_owned(),
+        let payer = state.payer_of(pot);
+        let renewal = match &pot.line {
+            Line::Window(every) => Renewal::of(every),
+            Line::Main if pot.of == PROXY => Renewal::of(self.budget.as_ref()?.duration.as_ref()?),
+            Line::Main => payer.as_ref()?.renewal()?,
             Line::Model(_) => return None,
         };
-        Some(self.calendar.period(Every::parse(&every).ok()?, last).start)
+        Some(self.calendar.period(renewal.read()?, last).start)
     }
 
     fn default_limit(&self, state: &State, pot: &PotId) -> Option<NanoUsd> {

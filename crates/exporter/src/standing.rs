@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use dunlin_ledger::{Every, Length, Period};
+use dunlin_ledger::{Length, Period};
 use dunlin_metrics::{Desc, Page};
 use dunlin_router::Deployment;
 use dunlin_state::{Entity, Kind, PROVIDERS, State, Terms};
@@ -234,8 +234,8 @@ impl Budgets<'_> {
 
     fn running(&self, terms: &Terms) -> Option<Period> {
         let shared = shared(self.source.state, terms);
-        let shared = shared.and_then(|budget| budget.terms.budget_duration.as_ref());
-        let every = Every::parse(terms.budget_duration.as_ref().or(shared)?).ok()?;
+        let shared = shared.and_then(|budget| budget.terms.renewal());
+        let every = terms.renewal().or(shared)?.read()?;
         Some(self.source.serving.settings.calendar.period(every, self.now))
     }
 }

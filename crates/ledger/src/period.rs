@@ -2,9 +2,9 @@
 //! unit (`30s`, `5m`, `12h`, `7d`, `2w`, `1mo`), or a word. Only the beginning of the unit counts:
 //! `30min` is 30 minutes.
 //!
-//! A budget's period is found from the moment alone, so that all nodes agree on it whenever they
-//! look. LiteLLM's sweep goes on from when it last ran; where its rule depends on that (days other
-//! than 1, 7 and 30, hours that do not divide a day), periods here are counted from a fixed day.
+//! A budget's period is found from the moment and the day its duration was set, so that all nodes
+//! agree on it whenever they look. LiteLLM's sweep goes on from when it last ran; where its rule
+//! depends on that (hours that do not divide a day), periods here are counted from midnight.
 
 use dunlin_types::UnixMillis;
 use jiff::civil::{Date, Time, date};
@@ -12,7 +12,8 @@ use jiff::tz::{TimeZone, TimeZoneDatabase};
 use jiff::{SignedDuration, Span, Timestamp};
 
 const SECONDS_A_DAY: i64 = 86_400;
-/// Periods of several days are counted from here, a Monday, so that weeks begin on Mondays.
+/// Periods of several days are counted from here, a Monday, so that weeks begin on Mondays, unless
+/// it is known when the duration was set ([`Every::since`]).
 const FIRST_DAY: Date = date(1970, 1, 5);
 
 /// Why a text is not a duration here.
@@ -65,7 +66,11 @@ enum Unit {
 
 /// How often a budget begins anew, by the calendar.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Every(Cycle);
+pub struct Every {
+    cycle: Cycle,
+    /// Days are counted from the day of this moment.
+    since: Option<UnixMillis>,
+}
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Cycle {
@@ -73,7 +78,7 @@ enum Cycle {
     Days(i64),
     /// Less than a day, counted from midnight.
     Hours(i64),
-    /// Counted from midnight, or from the first day if longer than a day.
+    /// Counted from midnight, or from the first day's if longer than a day.
     Seconds(i64),
 }
 
@@ -184,20 +189,43 @@ impl Every {
             return Err(BadDuration::Nothing);
         }
         let seconds = match unit {
-            Unit::Month if count == 1 => return Ok(Self(Cycle::Month)),
+            Unit::Month if count == 1 => return Ok(Self::from(Cycle::Month)),
             Unit::Month => return Err(BadDuration::Months),
-            Unit::Day if count == 30 => return Ok(Self(Cycle::Month)),
+            Unit::Day if count == 30 => return Ok(Self::from(Cycle::Month)),
             Unit::Week => count * 7 * SECONDS_A_DAY,
             Unit::Day => count * SECONDS_A_DAY,
             Unit::Hour => count * 3_600,
             Unit::Minute => count * 60,
             Unit::Second => count,
         };
-        Ok(Self(match seconds {
+        Ok(Self::from(match seconds {
             days if days % SECONDS_A_DAY == 0 => Cycle::Days(days / SECONDS_A_DAY),
             hours if hours % 3_600 == 0 && hours < SECONDS_A_DAY => Cycle::Hours(hours / 3_600),
             seconds => Cycle::Seconds(seconds),
         }))
+    }
+
+    /// The same with periods that are counted from the day of `since`, where the calendar has no
+    /// beginning for them.
+    #[must_use]
+    pub fn since(self, since: Option<UnixMillis>) -> Self {
+        Self { since: since.filter(|_| self.is_counted()), ..self }
+    }
+
+    /// Whether the calendar has no beginning for such periods, as for those of 10 days.
+    #[must_use]
+    pub fn is_counted(&self) -> bool {
+        match self.cycle {
+            Cycle::Days(days) => !matches!(days, 1 | 7),
+            Cycle::Seconds(seconds) => seconds > SECONDS_A_DAY,
+            Cycle::Month | Cycle::Hours(_) => false,
+        }
+    }
+}
+
+impl From<Cycle> for Every {
+    fn from(cycle: Cycle) -> Self {
+        Self { cycle, since: None }
     }
 }
 
@@ -237,13 +265,19 @@ impl Calendar {
     #[must_use]
     pub fn period(&self, every: Every, at: UnixMillis) -> Period {
         let at = moment(at).unwrap_or(Timestamp::MAX);
-        let (start, end) = match every.0 {
+        let first = self.first_day(every);
+        let (start, end) = match every.cycle {
             Cycle::Month => self.months(at),
-            Cycle::Days(days) => self.days(days, at),
+            Cycle::Days(days) => self.days(days, first, at),
             Cycle::Hours(hours) => self.hours(hours, at),
-            Cycle::Seconds(seconds) => self.seconds(seconds, at),
+            Cycle::Seconds(seconds) => self.seconds(seconds, first, at),
         };
         Period { start: millis(start), end: millis(end) }
+    }
+
+    fn first_day(&self, every: Every) -> Date {
+        let since = every.since.and_then(moment);
+        since.map_or(FIRST_DAY, |since| since.to_zoned(self.zone.clone()).date())
     }
 
     fn months(&self, at: Timestamp) -> (Timestamp, Timestamp) {
@@ -251,12 +285,12 @@ impl Calendar {
         around(at, -1, |months| self.begins(first.saturating_add(Span::new().months(months))))
     }
 
-    fn days(&self, days: i64, at: Timestamp) -> (Timestamp, Timestamp) {
+    fn days(&self, days: i64, first: Date, at: Timestamp) -> (Timestamp, Timestamp) {
         let today = at.to_zoned(self.zone.clone()).date();
-        let passed = i64::from((today - FIRST_DAY).get_days());
-        let first = passed - passed.rem_euclid(days);
-        let day = |day: i64| FIRST_DAY.saturating_add(SignedDuration::from_hours(24 * day));
-        around(at, -1, |blocks| self.begins(day(first.saturating_add(days.saturating_mul(blocks)))))
+        let passed = i64::from((today - first).get_days());
+        let block = passed - passed.rem_euclid(days);
+        let day = |day: i64| first.saturating_add(SignedDuration::from_hours(24 * day));
+        around(at, -1, |blocks| self.begins(day(block.saturating_add(days.saturating_mul(blocks)))))
     }
 
     fn hours(&self, hours: i64, at: Timestamp) -> (Timestamp, Timestamp) {
@@ -272,14 +306,14 @@ impl Calendar {
     }
 
     /// By the seconds that pass, so that no change of clocks makes one longer.
-    fn seconds(&self, seconds: i64, at: Timestamp) -> (Timestamp, Timestamp) {
+    fn seconds(&self, seconds: i64, first: Date, at: Timestamp) -> (Timestamp, Timestamp) {
         let today = at.to_zoned(self.zone.clone()).date();
         let length = SignedDuration::from_secs(seconds);
         let (from, until) = if seconds < SECONDS_A_DAY {
             let tomorrow = today.saturating_add(Span::new().days(1));
             (self.moment(today, Time::midnight()), self.moment(tomorrow, Time::midnight()))
         } else {
-            (self.moment(FIRST_DAY, Time::midnight()), Timestamp::MAX)
+            (self.moment(first, Time::midnight()), Timestamp::MAX)
         };
         let passed = at.duration_since(from).as_secs().div_euclid(seconds);
         let start = from.saturating_add(SignedDuration::from_secs(passed * seconds));

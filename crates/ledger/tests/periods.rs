@@ -93,6 +93,28 @@ fn periods_begin_and_end_by_the_calendar() {
 }
 
 #[test]
+fn days_that_no_calendar_counts_are_counted_from_the_day_they_were_set() {
+    // zone, every, set at, a moment, start, end
+    let cases = "\
+        UTC 90d 2026-11-26T18:22:00Z 2026-11-26T18:22:00Z 2026-11-26T00:00:00Z 2027-02-24T00:00:00Z
+        UTC 90d 2026-11-26T18:22:00Z 2027-02-24T00:00:00Z 2027-02-24T00:00:00Z 2027-05-25T00:00:00Z
+        UTC 10d 2026-11-26T00:00:00Z 2026-12-05T23:59:59Z 2026-11-26T00:00:00Z 2026-12-06T00:00:00Z
+        UTC 2w 2026-11-26T18:22:00Z 2026-11-26T18:22:00Z 2026-11-26T00:00:00Z 2026-12-10T00:00:00Z
+        UTC 36h 2026-11-26T18:22:00Z 2026-11-26T18:22:00Z 2026-11-26T00:00:00Z 2026-11-27T12:00:00Z
+        UTC 10d 2026-12-06T00:00:00Z 2026-11-30T00:00:00Z 2026-11-26T00:00:00Z 2026-12-06T00:00:00Z
+        Europe/Berlin 5d 2026-10-24T22:30:00Z 2026-10-27T00:00:00Z 2026-10-24T22:00:00Z 2026-10-29T23:00:00Z
+        UTC 7d 2026-11-26T18:22:00Z 2026-11-26T18:22:00Z 2026-11-23T00:00:00Z 2026-11-30T00:00:00Z
+        UTC 30d 2026-11-26T18:22:00Z 2026-11-26T18:22:00Z 2026-11-01T00:00:00Z 2026-12-01T00:00:00Z";
+    for case in cases.lines() {
+        let words: Vec<&str> = case.split_whitespace().collect();
+        let [zone, every, set, moment, start, end] = words[..] else { panic!("{case}") };
+        let every = Every::parse(every).expect("a period").since(Some(at(set)));
+        let period = calendar(zone, "00:00").period(every, at(moment));
+        assert_eq!(period, Period { start: at(start), end: at(end) }, "{case}");
+    }
+}
+
+#[test]
 fn what_is_no_zone_or_time_is_refused() {
     for zone in ["Europe/Nowhere", "", "CET+1", "../UTC"] {
         assert_eq!(Calendar::new(zone, "00:00"), Err(BadCalendar::Zone(zone.to_owned())));

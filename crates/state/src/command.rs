@@ -34,7 +34,7 @@ pub use resource::{
     SealedFor, SettingChange,
 };
 pub use seen::Seen;
-pub use terms::{ModelBudget, Temporary, Terms, TermsChanges};
+pub use terms::{ModelBudget, Renewal, Temporary, Terms, TermsChanges};
 
 /// The newest log format this build writes and understands.
 pub const FORMAT: u32 = 2;

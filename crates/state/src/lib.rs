@@ -33,9 +33,9 @@ pub use caller::{Caller, Refusal};
 pub use command::{
     Change, Charge, Command, CommandId, Day, DaySums, DecodeError, Entity, EntityChanges, Entry,
     FORMAT, Facets, Grant, Key, KeyChanges, Kind, MAX_DAY_NAME_BYTES, Member, MemberChanges,
-    ModelBudget, Rejected, Reply, ResealedField, ResealedResource, ResealedRevision, Resource,
-    ResourceChange, ResourceKind, Return, SealedFor, Seen, SettingChange, Spender, Temporary,
-    Terms, TermsChanges, Totals, UsedBatch,
+    ModelBudget, Rejected, Renewal, Reply, ResealedField, ResealedResource, ResealedRevision,
+    Resource, ResourceChange, ResourceKind, Return, SealedFor, Seen, SettingChange, Spender,
+    Temporary, Terms, TermsChanges, Totals, UsedBatch,
 };
 pub use days::{
     Book, DAYS_KEPT, Days, MAX_LABELLED_ROWS_A_DAY, MAX_MODELS_A_DAY, MAX_ROWS_A_DAY, Symbol,

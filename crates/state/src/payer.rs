@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use dunlin_types::{EntityId, Line, NanoUsd, OnLoss, PotId, UnixMillis};
 
-use crate::command::{Entity, Key, Kind, Member, Terms};
+use crate::command::{Entity, Key, Kind, Member, Renewal, Terms};
 use crate::state::{Holder, State};
 
 /// Every request's payer: the cluster as a whole.
@@ -78,8 +78,8 @@ pub struct Budget<'a> {
     pub pot: PotId,
     /// The most that may be spent in a period.
     pub limit: NanoUsd,
-    /// How long a period is, as it was written; without it, for ever.
-    pub duration: Option<&'a str>,
+    /// How often it begins anew; without it, never.
+    pub renewal: Option<Renewal<'a>>,
     /// A request that could spend more than is left is refused.
     pub strict: bool,
 }
@@ -368,10 +368,10 @@ impl Payer {
         self.first(|terms| terms.soft_budget)
     }
 
-    /// The duration of the main budget, as it was written.
+    /// How often the main budget begins anew.
     #[must_use]
-    pub fn duration(&self) -> Option<&str> {
-        self.first(|terms| terms.budget_duration.as_deref())
+    pub fn renewal(&self) -> Option<Renewal<'_>> {
+        self.first(Terms::renewal)
     }
 
     /// Its budgets for a request to `model`: the main one, the windows, the model's. None of whom is
@@ -387,7 +387,7 @@ impl Payer {
         let main = main.map(|limit| Budget {
             pot: PotId { of, line: Line::Main },
             limit,
-            duration: self.duration(),
+            renewal: self.renewal(),
             strict,
         });
         let windows =
@@ -395,14 +395,14 @@ impl Payer {
         let windows = windows.into_iter().flatten().map(|(duration, limit)| Budget {
             pot: PotId { of, line: Line::Window(duration.clone()) },
             limit: *limit,
-            duration: Some(duration),
+            renewal: Some(Renewal::of(duration)),
             strict,
         });
         let single = self.first(|terms| terms.model_budgets.get(model)).and_then(|budget| {
             Some(Budget {
                 pot: PotId { of, line: Line::Model(model.to_owned()) },
                 limit: budget.max_budget?,
-                duration: budget.duration.as_deref(),
+                renewal: budget.duration.as_deref().map(Renewal::of),
                 strict,
             })
         });

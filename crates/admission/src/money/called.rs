@@ -3,7 +3,7 @@
 //! deployment may do.
 
 use dunlin_journal::SpendRecord;
-use dunlin_state::{Budget, DEPLOYMENTS, PROVIDERS, State, TAGS};
+use dunlin_state::{Budget, DEPLOYMENTS, PROVIDERS, Renewal, State, TAGS};
 use dunlin_types::{EntityId, Line, NanoUsd, PotId, RequestId, UnixMillis};
 
 use super::plan::Plan;
@@ -84,7 +84,7 @@ pub(super) fn add(plan: &mut Plan, state: &State, rules: &Rules, about: &About, 
         let budget = Budget {
             pot: pot.clone(),
             limit: allowance.most,
-            duration: allowance.every.as_deref(),
+            renewal: allowance.every.as_deref().map(Renewal::of),
             strict: false,
         };
         plan.add(state, rules, about, budget, now);

@@ -1,7 +1,7 @@
 //! What a request must hold of which pots, and where its cost goes.
 
 use dunlin_ledger::{Demand, Length, Period};
-use dunlin_state::{Budget, PROXY, Payer, State, is_rolling};
+use dunlin_state::{Budget, PROXY, Payer, Renewal, State, is_rolling};
 use dunlin_types::{Line, NanoUsd, PotId, UnixMillis};
 
 use super::{About, called};
@@ -34,17 +34,17 @@ pub(super) fn budget_of(
 ) -> Of {
     let payer = about.payers.iter().find(|payer| payer.id() == pot.of);
     let budgets = payer.map_or_else(Vec::new, |payer| payer.budgets(&about.model, now));
-    let duration = match payer {
-        Some(_) => budgets.iter().find(|of| of.pot == *pot).and_then(|of| of.duration),
+    let renewal = match payer {
+        Some(_) => budgets.iter().find(|of| of.pot == *pot).and_then(|of| of.renewal),
         None => match rules.called.get(pot) {
-            Some(allowance) => allowance.every.as_deref(),
-            None => rules.budget.as_ref().and_then(|budget| budget.duration.as_deref()),
+            Some(allowance) => allowance.every.as_deref().map(Renewal::of),
+            None => of_all(rules),
         },
     };
     Of {
         payer: payer.cloned(),
-        duration: duration.map(str::to_owned),
-        resets_at: running(state, rules, pot, duration, now).map(|period| period.end),
+        duration: renewal.map(|renewal| renewal.every.to_owned()),
+        resets_at: running(state, rules, pot, renewal, now).map(|period| period.end),
     }
 }
 
@@ -58,7 +58,7 @@ pub(super) fn make(state: &State, rules: &Rules, about: &About, now: UnixMillis)
         let budgets = payer.budgets(&about.model, now);
         let main = PotId { of: payer.id(), line: Line::Main };
         if budgets.first().is_none_or(|budget| budget.pot != main) {
-            plan.charge(main, period(rules, payer.duration(), now), state);
+            plan.charge(main, period(rules, payer.renewal(), now), state);
         }
         for budget in budgets {
             plan.add(state, rules, about, budget, now);
@@ -68,14 +68,11 @@ pub(super) fn make(state: &State, rules: &Rules, about: &About, now: UnixMillis)
     match &rules.budget {
         // The master key has no payers, and no budget is in its way.
         Some(budget) if !about.payers.is_empty() => {
-            let (limit, duration) = (budget.limit, budget.duration.as_deref());
-            let budget = Budget { pot, limit, duration, strict: false };
+            let (limit, renewal) = (budget.limit, of_all(rules));
+            let budget = Budget { pot, limit, renewal, strict: false };
             plan.add(state, rules, about, budget, now);
         }
-        budget => {
-            let duration = budget.as_ref().and_then(|budget| budget.duration.as_deref());
-            plan.charge(pot, period(rules, duration, now), state);
-        }
+        _ => plan.charge(pot, period(rules, of_all(rules), now), state),
     }
     plan
 }
@@ -94,8 +91,8 @@ impl Plan {
         budget: Budget<'_>,
         now: UnixMillis,
     ) {
-        let Budget { pot, limit, duration, strict } = budget;
-        let period = running(state, rules, &pot, duration, now);
+        let Budget { pot, limit, renewal, strict } = budget;
+        let period = running(state, rules, &pot, renewal, now);
         self.charge(pot.clone(), period, state);
         let amount = if strict { about.cost.most } else { about.cost.likely };
         if about.cost.most == NanoUsd::ZERO {
@@ -108,8 +105,13 @@ impl Plan {
 
 /// The period that is running; none for a budget that never begins anew, and for a duration that
 /// cannot be read, which no admin can set.
-fn period(rules: &Rules, duration: Option<&str>, now: UnixMillis) -> Option<Period> {
-    rules.period(duration?, now)
+fn period(rules: &Rules, renewal: Option<Renewal<'_>>, now: UnixMillis) -> Option<Period> {
+    rules.period(renewal?, now)
+}
+
+/// How often the budget of the whole cluster begins anew.
+fn of_all(rules: &Rules) -> Option<Renewal<'_>> {
+    rules.budget.as_ref()?.duration.as_deref().map(Renewal::of)
 }
 
 /// The same of any pot. One that begins with a first use begins with this one, unless it has begun.
@@ -117,12 +119,12 @@ fn running(
     state: &State,
     rules: &Rules,
     pot: &PotId,
-    duration: Option<&str>,
+    renewal: Option<Renewal<'_>>,
     now: UnixMillis,
 ) -> Option<Period> {
     if !is_rolling(pot) {
-        return period(rules, duration, now);
+        return period(rules, renewal, now);
     }
     let (_, begun) = state.spend(pot);
-    Length::parse(duration?).and_then(|length| length.rolling(begun, now)).ok()
+    Length::parse(renewal?.every).and_then(|length| length.rolling(begun, now)).ok()
 }

@@ -178,7 +178,7 @@ impl Draft<'_, '_> {
         if let (Some(every), Some(Moment::At(ends))) = (every, ends) {
             self.put("budget_reset_at", values::iso(ends));
             let now = self.world.options.now;
-            let here = self.world.options.calendar.period(every, now).end;
+            let here = self.world.options.calendar.period(every.since(Some(ends)), now).end;
             if ends <= now {
                 let reason = format!("the period ended on {}: 0 in the new one", values::iso(ends));
                 self.changed("spend", reason);

@@ -193,9 +193,10 @@ fn seat(
     state: &mut State,
     kind: Kind,
     name: &str,
-    member: Member,
+    mut member: Member,
 ) -> Result<Arc<Member>, Rejected> {
     known(state, Kind::Budget, member.terms.budget_id.as_deref())?;
+    member.terms.begin(state.at);
     let member = Arc::new(member);
     let (group, user) = (name.to_owned(), member.user.clone());
     let holder = Holder::Member { kind, group: group.clone(), user: user.clone() };
@@ -270,7 +271,9 @@ fn touch(state: &mut State, kind: Kind, name: &str) {
 }
 
 /// Puts an entity in the place of the one with its name, if there is one.
-fn put(state: &mut State, entity: Entity) -> Result<Reply, Rejected> {
+fn put(state: &mut State, mut entity: Entity) -> Result<Reply, Rejected> {
+    entity.terms.begin(state.at);
+    entity.member.begin(state.at);
     let bytes = entity.text_bytes();
     if bytes > MAX_ENTITY_BYTES {
         return Err(Rejected::TooLarge {

@@ -105,7 +105,8 @@ fn take(state: &mut State, token: &KeyDigest) -> Option<Arc<Key>> {
 }
 
 /// Puts a key in the place of the one with its hash, if there is one. It was last changed when it says.
-fn put(state: &mut State, key: Key) -> Result<Reply, Rejected> {
+fn put(state: &mut State, mut key: Key) -> Result<Reply, Rejected> {
+    key.terms.begin(state.at);
     let bytes = key.text_bytes();
     if bytes > MAX_KEY_BYTES {
         return Err(Rejected::TooLarge {

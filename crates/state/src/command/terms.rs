@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use dunlin_ledger::Every;
 use dunlin_types::{NanoUsd, OnLoss, UnixMillis};
 use serde::{Deserialize, Serialize};
 
@@ -20,6 +21,29 @@ pub struct ModelBudget {
     pub rpm: Option<u64>,
     /// Tokens of the model in any 60 s.
     pub tpm: Option<u64>,
+}
+
+/// How often a budget begins anew.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Renewal<'a> {
+    /// The length of a period, as it was written.
+    pub every: &'a str,
+    /// From when on periods are counted that the calendar has no beginning for.
+    pub since: Option<UnixMillis>,
+}
+
+impl<'a> Renewal<'a> {
+    /// By a duration of which nobody knows since when it holds.
+    #[must_use]
+    pub const fn of(every: &'a str) -> Self {
+        Self { every, since: None }
+    }
+
+    /// The same, read; `None` for a duration that cannot be read, which no admin can set.
+    #[must_use]
+    pub fn read(&self) -> Option<Every> {
+        Every::parse(self.every).ok().map(|every| every.since(self.since))
+    }
 }
 
 /// More budget for a while.
@@ -51,6 +75,10 @@ pub struct Terms {
     /// How long a period is, as it was written; without it, for ever.
     #[serde(skip_serializing_if = "unset")]
     pub budget_duration: Option<String>,
+    /// When that was set, if its periods are counted from that day ([`Every::is_counted`]); set when
+    /// the change is applied, unless the period was begun elsewhere.
+    #[serde(skip_serializing_if = "unset")]
+    pub budget_since: Option<UnixMillis>,
     /// Further budgets beside the main one, by their duration.
     #[serde(skip_serializing_if = "unset")]
     pub windows: BTreeMap<String, NanoUsd>,
@@ -177,7 +205,9 @@ impl Terms {
         changes.blocked.on(&mut self.blocked);
         changes.max_budget.on(&mut self.max_budget);
         changes.soft_budget.on(&mut self.soft_budget);
+        let before = self.budget_duration.clone();
         changes.budget_duration.on(&mut self.budget_duration);
+        self.budget_since = self.budget_since.filter(|_| self.budget_duration == before);
         changes.windows.on_plain(&mut self.windows);
         changes.model_budgets.on_plain(&mut self.model_budgets);
         changes.budget_id.on(&mut self.budget_id);
@@ -200,6 +230,21 @@ impl Terms {
                 Change::Set(value) => drop(self.other.insert(name, value)),
             }
         }
+    }
+
+    /// Counts periods from the day of `at`, if these are counted from a day and were not yet.
+    pub fn begin(&mut self, at: UnixMillis) {
+        if self.budget_since.is_none() {
+            let every = self.budget_duration.as_ref().and_then(|text| Every::parse(text).ok());
+            self.budget_since = every.filter(Every::is_counted).map(|_| at);
+        }
+    }
+
+    /// The main budget's duration, and since when its periods are counted.
+    #[must_use]
+    pub fn renewal(&self) -> Option<Renewal<'_>> {
+        let every = self.budget_duration.as_deref()?;
+        Some(Renewal { every, since: self.budget_since })
     }
 
     /// How much text they hold, in bytes.

@@ -23,6 +23,37 @@ fn of_team(clear: &str, user: Option<&str>) -> Command {
     }
 }
 
+/// A budget of 90 days that is set today is not fresh again next week.
+#[test]
+fn days_that_no_calendar_counts_begin_when_they_are_set() {
+    let mut script = Script::default();
+    let since =
+        |script: &Script| script.state.entity(Kind::Team, "t").expect("it").terms.budget_since;
+    let set = |script: &mut Script, duration: Change<String>, alias: &str| {
+        let terms = TermsChanges { budget_duration: duration, ..TermsChanges::default() };
+        let alias = Change::Set(alias.to_owned());
+        let changes = Box::new(EntityChanges { alias, terms, ..EntityChanges::default() });
+        let (kind, name) = (Kind::Team, "t".to_owned());
+        script.run(Command::UpdateEntity { kind, name, changes }).expect("known");
+        script.state.at()
+    };
+    let duration = |text: &str| Some(text.to_owned());
+    let terms = Terms { budget_duration: duration("90d"), ..Terms::default() };
+    script.run(entity(Kind::Team, "t", terms)).expect("new");
+    let made = script.state.at();
+    assert_eq!(since(&script), Some(made));
+    set(&mut script, Change::Set("90d".to_owned()), "said again");
+    assert_eq!(since(&script), Some(made), "nothing begins anew by saying it again");
+    set(&mut script, Change::Keep, "other");
+    assert_eq!(since(&script), Some(made));
+    let changed = set(&mut script, Change::Set("10d".to_owned()), "shorter");
+    assert_eq!(since(&script), Some(changed));
+    set(&mut script, Change::Set("30d".to_owned()), "a month");
+    assert_eq!(since(&script), None, "the calendar says when a month begins");
+    set(&mut script, Change::Clear, "none");
+    assert_eq!(since(&script), None);
+}
+
 #[test]
 fn everyone_a_key_spends_for_is_asked_in_order() {
     let mut script = Script::default();
