@@ -1,7 +1,7 @@
 //! What a request must hold of which pots, and where its cost goes.
 
 use dunlin_ledger::{Demand, Length, Period};
-use dunlin_state::{Budget, PROXY, Payer, Renewal, State, is_rolling};
+use dunlin_state::{Budget, PROXY, Payer, Rank, Renewal, State, is_rolling};
 use dunlin_types::{Line, NanoUsd, PotId, UnixMillis};
 
 use super::{About, called};
@@ -64,6 +64,7 @@ pub(super) fn make(state: &State, rules: &Rules, about: &About, now: UnixMillis)
             plan.add(state, rules, about, budget, now);
         }
     }
+    order(&mut plan.demands, &about.payers);
     let pot = PotId { of: PROXY, line: Line::Main };
     match &rules.budget {
         // The master key has no payers, and no budget is in its way.
@@ -75,6 +76,17 @@ pub(super) fn make(state: &State, rules: &Rules, about: &About, now: UnixMillis)
         _ => plan.charge(pot, period(rules, of_all(rules), now), state),
     }
     plan
+}
+
+/// The windows of a key are checked after all budgets of its team and before anyone else's.
+fn order(demands: &mut [Demand], payers: &[Payer]) {
+    let id = |rank| payers.iter().find(|payer| payer.rank == rank).map(Payer::id);
+    let (team, key) = (id(Rank::Team), id(Rank::Key));
+    demands.sort_by_key(|demand| match (Some(demand.pot.of), &demand.pot.line) {
+        (of, _) if of == team => 0,
+        (of, Line::Window(_)) if of == key => 1,
+        _ => 2,
+    });
 }
 
 impl Plan {

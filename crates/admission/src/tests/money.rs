@@ -1,6 +1,10 @@
 //! Budgets over real nodes: what is held, charged, lent to no one and asked back.
 
-use dunlin_state::{Change, Command, Key, KeyChanges, ModelBudget, Terms, TermsChanges};
+use std::collections::BTreeMap;
+
+use dunlin_state::{
+    Change, Command, Entity, Key, KeyChanges, Kind, ModelBudget, Rank, Terms, TermsChanges,
+};
 use dunlin_types::{KeyDigest, Line, NanoUsd};
 
 use super::cluster::{Node, cluster, single, until};
@@ -50,6 +54,38 @@ async fn a_strict_budget_is_spent_to_the_last_and_no_further() {
     until("all is settled", || node.consensus.state().key_spend(&key) == NanoUsd(100)).await;
     let Err(Refusal::OverBudget(over)) = ask(&node, key, 1).await else { panic!("it is spent") };
     assert_eq!((over.spent, over.limit), (NanoUsd(100), NanoUsd(100)));
+}
+
+/// Of several budgets that are spent, the first in LiteLLM's order is told: team, windows of the
+/// key, organization, the key itself.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_budget_that_is_told_is_the_first_in_order() {
+    let node = single().await;
+    let none = Terms { max_budget: Some(NanoUsd(0)), ..Terms::default() };
+    for kind in [Kind::Organization, Kind::Team] {
+        let (name, terms) = (kind.name().to_owned(), none.clone());
+        let entity = Box::new(Entity { kind, name, terms, ..Entity::default() });
+        let create = Command::CreateEntity { entity, members: Vec::new() };
+        node.consensus.propose(create).await.expect("new");
+    }
+    let windows = BTreeMap::from([("1h".to_owned(), NanoUsd(0))]);
+    let [team, organization] =
+        [Kind::Team, Kind::Organization].map(|kind| Some(kind.name().to_owned()));
+    let cases = [
+        (&team, &windows, (Rank::Team, Line::Main)),
+        (&None, &windows, (Rank::Key, Line::Window("1h".to_owned()))),
+        (&None, &BTreeMap::new(), (Rank::Organization, Line::Main)),
+    ];
+    for (number, (team, windows, expected)) in cases.into_iter().enumerate() {
+        let terms = Terms { windows: windows.clone(), ..none.clone() };
+        let token = KeyDigest::of(&format!("sk-{number}"));
+        let (team, organization) = (team.clone(), organization.clone());
+        let key = Box::new(Key { token, terms, team, organization, ..Key::default() });
+        node.consensus.propose(Command::CreateKey { key }).await.expect("a new key");
+        let Err(Refusal::OverBudget(over)) = ask(&node, token, 1).await else { panic!("nothing") };
+        let rank = over.payer.expect("somebody's").rank;
+        assert_eq!((rank, over.pot.line), expected);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
