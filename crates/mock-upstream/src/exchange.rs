@@ -95,6 +95,37 @@ impl Refusal {
     }
 }
 
+/// The answer to a request within a batch, which is answered as `batch`.
+pub(crate) fn within(
+    mock: &Mock,
+    request: &Recorded,
+    route: &impl Route,
+    batch: &Answer,
+) -> (u16, Value) {
+    let refused = |failure: &Failure| {
+        let refusal = route.refuse(mock, failure);
+        (refusal.status, refusal.body)
+    };
+    let understood = route.read(mock, request).and_then(|ask| {
+        let wishes = Wishes::read(&request.headers, &ask.body, ask.text()).map_err(Failure::bad)?;
+        match wishes.status {
+            Some(status) => Err(Failure::told(status, "the request asked for this status")),
+            None => Ok((ask, wishes)),
+        }
+    });
+    let (ask, wishes) = match understood {
+        Ok(understood) => understood,
+        Err(failure) => return refused(&failure),
+    };
+    let id = format!("{}b", batch.id);
+    let answer = Answer::compose(&ask, &wishes, &mock.settings, &Fault::None, id);
+    match route.reply(mock, &ask, &answer) {
+        Reply::Said(body) | Reply::Json(body) => (200, body),
+        Reply::Failed(failure) => refused(&failure),
+        Reply::Bytes(..) | Reply::Stream(_) => refused(&Failure::bad("a batch has no streams")),
+    }
+}
+
 impl Mock {
     pub(crate) fn new(settings: Settings, port: u16) -> Self {
         let slots = settings.slots.map(|slots| Arc::new(Semaphore::new(slots)));

@@ -42,6 +42,17 @@ pub struct Recorded {
 }
 
 impl Recorded {
+    /// A request within a batch.
+    pub(crate) fn within(path: &str, body: &serde_json::Value) -> Self {
+        Self {
+            method: Method::POST,
+            path: path.to_owned(),
+            query: String::new(),
+            headers: HeaderMap::new(),
+            body: body.to_string().into(),
+        }
+    }
+
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name)?.to_str().ok()
     }

@@ -1,4 +1,5 @@
-//! Anthropic's Messages: `/v1/messages` and `/v1/messages/count_tokens`.
+//! Anthropic's Messages: `/v1/messages`, `/v1/messages/count_tokens` and what is below
+//! `/v1/messages/batches`.
 
 use std::sync::Arc;
 
@@ -12,6 +13,8 @@ use crate::exchange::{Keys, Mock, Place, Refusal, Reply, Route};
 use crate::failure::{Failure, Why};
 use crate::record::Recorded;
 use crate::script::{Framing, Script, named_event};
+
+mod batches;
 
 const FINISHES: [&str; 4] = ["end_turn", "max_tokens", "tool_use", "refusal"];
 /// What a message may hold, besides what the server's own tools leave there.
@@ -38,6 +41,7 @@ pub(super) fn router() -> Router<Arc<Mock>> {
     Router::new()
         .route("/v1/messages", post(Messages))
         .route("/v1/messages/count_tokens", post(CountTokens))
+        .merge(batches::router())
 }
 
 const KEYS: Keys = Keys { needed: true, places: &[Place::Header("x-api-key"), Place::Bearer] };

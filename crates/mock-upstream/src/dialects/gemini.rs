@@ -18,6 +18,8 @@ use crate::record::Recorded;
 use crate::script::{Framing, Script, event};
 use crate::vector;
 
+mod batches;
+
 const FINISHES: [&str; 4] = ["STOP", "MAX_TOKENS", "STOP", "SAFETY"];
 /// All that a request for content may have; Google refuses what it does not know.
 const FIELDS: [&str; 10] = [
@@ -39,6 +41,7 @@ pub(super) fn router() -> Router<Arc<Mock>> {
         .route("/v1beta/models/{call}", post(Gemini { vertex: false }))
         .route("/v1/models/{*call}", post(Gemini { vertex: false }))
         .route("/v1beta/models", get(models))
+        .merge(batches::router())
 }
 
 #[derive(Clone, Copy)]
@@ -67,6 +70,7 @@ impl Route for Gemini {
             }
             "countTokens" => Ok(ask),
             "embedContent" if ask.body["content"].is_object() => Ok(ask),
+            "batchGenerateContent" if ask.body["batch"].is_object() && !self.vertex => Ok(ask),
             "batchEmbedContents" if ask.body["requests"].is_array() => Ok(ask),
             "predict" if ask.body["instances"].is_array() && self.vertex => Ok(ask),
             "embedContent" | "batchEmbedContents" | "predict" => {
@@ -76,7 +80,7 @@ impl Route for Gemini {
         }
     }
 
-    fn reply(&self, _: &Mock, ask: &Ask, answer: &Answer) -> Reply {
+    fn reply(&self, mock: &Mock, ask: &Ask, answer: &Answer) -> Reply {
         let embed = |content: &Value, size: &Value| json!({"values": vector::of(&text_of(&content["parts"]), size.as_u64())});
         let body = &ask.body;
         match ask.id.as_str() {
@@ -91,6 +95,7 @@ impl Route for Gemini {
                 Reply::Json(json!({"embeddings": vectors.collect::<Vec<_>>()}))
             }
             "predict" => Reply::Json(predictions(ask)),
+            "batchGenerateContent" => batches::create(mock, ask, answer),
             _ if ask.stream => Reply::Stream(script(ask, answer)),
             _ => Reply::Said(whole(ask, answer)),
         }

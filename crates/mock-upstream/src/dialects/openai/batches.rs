@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use axum::Router;
-use axum::http::{HeaderMap, Method};
 use bytes::Bytes;
 use serde_json::{Value, json};
 
@@ -12,12 +11,10 @@ use super::{CREATED, Chat, Completions, Embeddings, KEYS, files, refuse};
 use crate::answer::Answer;
 use crate::ask::Ask;
 use crate::dialects::{get, post};
-use crate::exchange::{Keys, Mock, Refusal, Reply, Route};
+use crate::exchange::{Keys, Mock, Refusal, Reply, Route, within};
 use crate::failure::Failure;
-use crate::fault::Fault;
 use crate::record::Recorded;
 use crate::shelf::Thing;
-use crate::wish::Wishes;
 
 pub(super) fn router() -> Router<Arc<Mock>> {
     Router::new()
@@ -133,45 +130,14 @@ fn run(mock: &Mock, batch: &mut Value, answer: &Answer) {
 fn answered(mock: &Mock, line: &str, batch: &Answer) -> (u16, Value) {
     let line: Value = serde_json::from_str(line).unwrap_or_default();
     let url = line["url"].as_str().unwrap_or_default();
-    let request = Recorded {
-        method: Method::POST,
-        path: url.to_owned(),
-        query: String::new(),
-        headers: HeaderMap::new(),
-        body: line["body"].to_string().into(),
-    };
+    let request = Recorded::within(url, &line["body"]);
     match url {
-        "/v1/chat/completions" => asked(mock, &request, &Chat { azure: false }, batch),
-        "/v1/completions" => asked(mock, &request, &Completions { azure: false }, batch),
-        "/v1/embeddings" => asked(mock, &request, &Embeddings { azure: false }, batch),
-        _ => refused(mock, &Failure::absent("endpoint", url)),
-    }
-}
-
-fn asked(mock: &Mock, request: &Recorded, route: &impl Route, batch: &Answer) -> (u16, Value) {
-    let understood = route.read(mock, request).and_then(|ask| {
-        let wishes = Wishes::read(&request.headers, &ask.body, ask.text()).map_err(Failure::bad)?;
-        match wishes.status {
-            Some(status) => Err(Failure::told(status, "the request asked for this status")),
-            None => Ok((ask, wishes)),
-        }
-    });
-    let (ask, wishes) = match understood {
-        Ok(understood) => understood,
-        Err(failure) => return refused(mock, &failure),
-    };
-    let id = format!("{}b", batch.id);
-    let answer = Answer::compose(&ask, &wishes, &mock.settings, &Fault::None, id);
-    match route.reply(mock, &ask, &answer) {
-        Reply::Said(body) | Reply::Json(body) => (200, body),
-        Reply::Failed(failure) => refused(mock, &failure),
-        Reply::Bytes(..) | Reply::Stream(_) => {
-            refused(mock, &Failure::bad("a batch has no streams"))
+        "/v1/chat/completions" => within(mock, &request, &Chat { azure: false }, batch),
+        "/v1/completions" => within(mock, &request, &Completions { azure: false }, batch),
+        "/v1/embeddings" => within(mock, &request, &Embeddings { azure: false }, batch),
+        _ => {
+            let refusal = refuse(mock, &Failure::absent("endpoint", url));
+            (refusal.status, refusal.body)
         }
     }
-}
-
-fn refused(mock: &Mock, failure: &Failure) -> (u16, Value) {
-    let refusal = refuse(mock, failure);
-    (refusal.status, refusal.body)
 }
