@@ -43,7 +43,7 @@ KINDS = {
     "input_cost_per_query": "query",
     "ocr_cost_per_page": "page",
 }
-WORDS = [*KINDS.values(), "search"]
+WORDS = [*KINDS.values(), "search", "search-low", "search-high"]
 # What a tier leaves out costs its own input or output rate.
 TIER_FALLBACKS = [("read", "in"), ("write", "in"), ("think", "out")]
 SERVICES = {"": "", "_flex": ".flex", "_priority": ".priority", "_batches": ".batch"}
@@ -177,11 +177,15 @@ def rates_of(model, provider):
             above -= 1
         rates[word, above, service] = pico(usd)
     search = model.get("search_context_cost_per_query") or {}
+    usual = None
     for size in SEARCH_SIZES:
         usd = search.get(f"search_context_size_{size}")
-        if usd is not None:
-            rates["search", 0, ""] = pico(usd)
-            break
+        if usd is None:
+            continue
+        if usual is None:
+            usual = rates["search", 0, ""] = pico(usd)
+        elif pico(usd) != usual:
+            rates[f"search-{size}", 0, ""] = pico(usd)
     return rates
 
 

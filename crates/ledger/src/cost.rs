@@ -1,6 +1,6 @@
 //! What one request came to, and what else than tokens it is charged for.
 
-use dunlin_types::{NanoUsd, PicoUsd};
+use dunlin_types::{NanoUsd, PicoUsd, SearchSize};
 
 use crate::rate::Service;
 
@@ -17,7 +17,7 @@ pub struct Cost {
     pub input: NanoUsd,
     /// All that was made.
     pub output: NanoUsd,
-    /// Searches of the web that the model made.
+    /// Searches that the model made, and containers in which it ran code.
     pub tools: NanoUsd,
     /// Of `input`: read from the provider's cache.
     pub cache_read: NanoUsd,
@@ -69,6 +69,12 @@ pub struct Units {
     pub pages: u64,
     /// Searches of the web that a chat model made.
     pub web_searches: u64,
+    /// How much it looked at of what it found there.
+    pub search_size: SearchSize,
+    /// Searches in files that it made.
+    pub file_searches: u64,
+    /// Containers in which it ran code.
+    pub code_sessions: u64,
 }
 
 /// What an operator takes off a provider's prices and puts on them.

@@ -87,7 +87,11 @@ impl TokenRates {
             | Kind::OutputPixel
             | Kind::Query
             | Kind::Page
-            | Kind::WebSearch => PicoUsd(0),
+            | Kind::WebSearch
+            | Kind::FileSearch
+            | Kind::CodeSession
+            | Kind::WebSearchLow
+            | Kind::WebSearchHigh => PicoUsd(0),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use dunlin_types::{PicoUsd, Tokens, Usage};
+use dunlin_types::{PicoUsd, SearchSize, Tokens, Usage};
 
 use crate::cost::{Adjustment, Context, Cost, Parts, Units};
 use crate::rate::Service;
@@ -62,6 +62,10 @@ pub(crate) struct UnitRates {
     pub(crate) query: PicoUsd,
     pub(crate) page: PicoUsd,
     pub(crate) web_search: PicoUsd,
+    pub(crate) web_search_low: PicoUsd,
+    pub(crate) web_search_high: PicoUsd,
+    pub(crate) file_search: PicoUsd,
+    pub(crate) code_session: PicoUsd,
 }
 
 impl Pricing {
@@ -232,6 +236,13 @@ impl UnitRates {
             .saturating_add(self.character_out.times(units.characters_out))
             .saturating_add(self.image_out.times(images_out))
             .saturating_add(self.pixel_out.times(units.pixels_out));
-        parts.tools = self.web_search.times(units.web_searches.max(usage.web_searches));
+        let web_search = match units.search_size {
+            SearchSize::Low => self.web_search_low,
+            SearchSize::Medium => self.web_search,
+            SearchSize::High => self.web_search_high,
+        };
+        parts.tools = (web_search.times(units.web_searches.max(usage.web_searches)))
+            .saturating_add(self.file_search.times(units.file_searches.max(usage.file_searches)))
+            .saturating_add(self.code_session.times(units.code_sessions.max(usage.code_sessions)));
     }
 }

@@ -46,6 +46,14 @@ pub enum Kind {
     Page,
     /// A search of the web made by a chat model, at the middle context size.
     WebSearch,
+    /// A search in files made by a chat model.
+    FileSearch,
+    /// A container in which a chat model ran code.
+    CodeSession,
+    /// A search of the web at the low context size, where that has a rate of its own.
+    WebSearchLow,
+    /// The same at the high one.
+    WebSearchHigh,
 }
 
 /// How soon the provider answers, which some sell at other rates.
@@ -75,7 +83,7 @@ pub struct Rate {
 
 impl Kind {
     /// All of them, in their order.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 25] = [
         Self::Input,
         Self::CacheRead,
         Self::CacheWrite,
@@ -97,10 +105,14 @@ impl Kind {
         Self::Query,
         Self::Page,
         Self::WebSearch,
+        Self::FileSearch,
+        Self::CodeSession,
+        Self::WebSearchLow,
+        Self::WebSearchHigh,
     ];
 
-    /// LiteLLM's name for its rate in US dollars. A search of the web has none of its own: it
-    /// stands in a map.
+    /// LiteLLM's name for its rate in US dollars. Searches of the web have none of their own: they
+    /// stand in a map.
     #[must_use]
     pub fn key(self) -> &'static str {
         match self {
@@ -125,7 +137,17 @@ impl Kind {
             Self::Query => "input_cost_per_query",
             Self::Page => "ocr_cost_per_page",
             Self::WebSearch => "search_context_cost_per_query",
+            // Whatever it is called, LiteLLM charges it for one.
+            Self::FileSearch => "file_search_cost_per_1k_calls",
+            Self::CodeSession => "code_interpreter_cost_per_session",
+            Self::WebSearchLow => "search_context_size_low",
+            Self::WebSearchHigh => "search_context_size_high",
         }
+    }
+
+    /// True for what has no key of its own.
+    fn is_in_a_map(self) -> bool {
+        matches!(self, Self::WebSearch | Self::WebSearchLow | Self::WebSearchHigh)
     }
 
     /// True for what is part of the prompt's tokens.
@@ -190,7 +212,7 @@ impl Rate {
     pub fn from_key(key: &str) -> Option<Self> {
         let by_length = |kind: &Kind| kind.key().len();
         let begun = Kind::ALL.into_iter().filter(|kind| key.starts_with(kind.key()));
-        let kind = begun.max_by_key(by_length).filter(|kind| *kind != Kind::WebSearch)?;
+        let kind = begun.max_by_key(by_length).filter(|kind| !kind.is_in_a_map())?;
         let mut rest = key.strip_prefix(kind.key())?;
         let mut rate = Self::of(kind);
         // Both orders are in use: `_above_200k_tokens_priority` and `_priority_above_200k_tokens`.
@@ -218,7 +240,7 @@ mod tests {
 
     #[test]
     fn a_rate_is_found_by_its_key() {
-        for kind in Kind::ALL.into_iter().filter(|kind| *kind != Kind::WebSearch) {
+        for kind in Kind::ALL.into_iter().filter(|kind| !kind.is_in_a_map()) {
             for service in Service::ALL {
                 for above in [0, 200_000, 1234] {
                     let rate = Rate { kind, above, service };

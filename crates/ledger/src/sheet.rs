@@ -154,6 +154,10 @@ impl Sheet {
             query: rate_or_none(Kind::Query),
             page: rate_or_none(Kind::Page),
             web_search: rate_or_none(Kind::WebSearch),
+            web_search_low: rate(Kind::WebSearchLow).unwrap_or(rate_or_none(Kind::WebSearch)),
+            web_search_high: rate(Kind::WebSearchHigh).unwrap_or(rate_or_none(Kind::WebSearch)),
+            file_search: rate_or_none(Kind::FileSearch),
+            code_session: rate_or_none(Kind::CodeSession),
         }
     }
 }

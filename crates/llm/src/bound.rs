@@ -92,24 +92,24 @@ impl Bound {
         Self { field: place.field, tokens: longest.map(Tokens), answers }
     }
 
-    /// The field of that name in the requests of our own endpoints.
+    /// What bounds an answer of our own endpoints: a field, or else what can be sent instead.
     #[must_use]
     pub fn field_of(endpoint: Endpoint) -> &'static str {
         match endpoint {
             Endpoint::Responses => RESPONSES.field,
             Endpoint::GenerateContent | Endpoint::StreamGenerateContent => GOOGLE.field,
+            Endpoint::ImageEdits | Endpoint::ImageGenerations => "n, size and quality",
+            Endpoint::Speech => "a text",
+            Endpoint::Transcriptions | Endpoint::Translations => {
+                "a sound whose file says its length (WAV, FLAC, Ogg, MP3, AAC, MP4 or WebM)"
+            }
             Endpoint::ChatCompletions
             | Endpoint::Completions
             | Endpoint::CountTokens
             | Endpoint::Embeddings
-            | Endpoint::ImageEdits
-            | Endpoint::ImageGenerations
             | Endpoint::Messages
             | Endpoint::Moderations
-            | Endpoint::Rerank
-            | Endpoint::Speech
-            | Endpoint::Transcriptions
-            | Endpoint::Translations => MAX_TOKENS.field,
+            | Endpoint::Rerank => MAX_TOKENS.field,
         }
     }
 }

@@ -1,8 +1,7 @@
 //! What else than tokens a request asks for or an answer holds, as far as providers charge it and
 //! it is said: pictures made, sound heard, characters spoken, queries, searches of the web.
 
-use std::borrow::Cow;
-
+use dunlin_types::SearchSize;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -10,6 +9,11 @@ use crate::endpoint::Endpoint;
 use crate::reply::ChatReply;
 use crate::request::ChatRequest;
 use crate::sound;
+use crate::tools::{self, Tools};
+
+mod most;
+
+pub use most::MostMedia;
 
 /// Counts of such things.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -28,8 +32,10 @@ pub struct Media {
     pub characters: u64,
     /// Queries that documents were ranked by, or what the provider counts for them.
     pub queries: u64,
-    /// Searches of the web that a model made.
-    pub web_searches: u64,
+    /// What a model used of its provider's tools.
+    pub tools: Tools,
+    /// How much it was to look at of what a search of the web finds.
+    pub search_size: SearchSize,
 }
 
 #[derive(Deserialize)]
@@ -65,37 +71,11 @@ struct RankUnits {
 }
 
 #[derive(Deserialize)]
-struct PeekSearches<'a> {
-    usage: Option<SearchUsage>,
-    #[serde(borrow, default)]
-    output: Vec<PeekItem<'a>>,
-}
-
-#[derive(Deserialize)]
-struct PeekItem<'a> {
-    #[serde(borrow, default)]
-    r#type: Cow<'a, str>,
-}
-
-#[derive(Deserialize)]
 struct PeekEvent<'a> {
     #[serde(borrow)]
     response: &'a RawValue,
 }
 
-#[derive(Deserialize)]
-struct SearchUsage {
-    server_tool_use: Option<ServerTools>,
-}
-
-#[derive(Deserialize)]
-struct ServerTools {
-    #[serde(default, deserialize_with = "crate::lenient::count")]
-    web_search_requests: Option<u64>,
-}
-
-/// OpenAI's item of a search.
-const SEARCH_ITEM: &str = "web_search_call";
 /// OpenAI's words for where an answer has something from.
 const CITATION: &[u8] = b"\"url_citation\"";
 
@@ -104,6 +84,8 @@ const CITATION: &[u8] = b"\"url_citation\"";
 pub struct Picture {
     width: u64,
     height: u64,
+    /// Whether it says its size.
+    is_sized: bool,
     quality: Option<String>,
 }
 
@@ -129,9 +111,9 @@ impl Picture {
             let (width, height) = size.split_once('x')?;
             Some((width.parse().ok()?, height.parse().ok()?))
         });
-        let (width, height) =
-            size.filter(|(w, h)| *w <= MAX_SIDE && *h <= MAX_SIDE).unwrap_or(SQUARE);
-        Some(Self { width, height, quality })
+        let size = size.filter(|(w, h)| *w <= MAX_SIDE && *h <= MAX_SIDE);
+        let (width, height) = size.unwrap_or(SQUARE);
+        Some(Self { width, height, is_sized: size.is_some(), quality })
     }
 
     /// What it may be priced by, the best first: its quality and size, as price lists write them.
@@ -162,14 +144,16 @@ impl Media {
                 let pixels = Picture::asked(request).map_or(0, |one| one.width * one.height);
                 Self { pixels, ..Self::default() }
             }
-            Endpoint::ChatCompletions
-            | Endpoint::Completions
+            Endpoint::ChatCompletions | Endpoint::Responses => {
+                let search_size = tools::search_size(request.text());
+                Self { search_size, ..Self::default() }
+            }
+            Endpoint::Completions
             | Endpoint::CountTokens
             | Endpoint::Embeddings
             | Endpoint::GenerateContent
             | Endpoint::Messages
             | Endpoint::Moderations
-            | Endpoint::Responses
             | Endpoint::StreamGenerateContent => Self::default(),
             Endpoint::Transcriptions | Endpoint::Translations => {
                 let file = request.file().unwrap_or_default();
@@ -199,11 +183,11 @@ impl Media {
                     parse(body).and_then(|peek: PeekRank| peek.meta?.billed_units?.search_units);
                 Self { queries: units.map_or(self.queries, whole), ..self }
             }
-            Endpoint::ChatCompletions => self.cited(body).searched(body),
+            Endpoint::ChatCompletions => self.cited(body).helped(body),
             Endpoint::Completions
             | Endpoint::GenerateContent
             | Endpoint::Messages
-            | Endpoint::Responses => self.searched(body),
+            | Endpoint::Responses => self.helped(body),
             Endpoint::CountTokens
             | Endpoint::Embeddings
             | Endpoint::Moderations
@@ -215,41 +199,30 @@ impl Media {
     /// The same with what an event of a stream says that counts what was used.
     #[must_use]
     pub fn streamed(self, event: &[u8]) -> Self {
-        if !tells_of_searches(event) {
+        if !Tools::are_told_of(event) {
             return self;
         }
         let response = parse(event).map(|event: PeekEvent<'_>| event.response.get().as_bytes());
-        self.searched(response.unwrap_or(event))
+        self.helped(response.unwrap_or(event))
     }
 
     /// The same with what a chat of OpenAI's says of searches: it counts none, but cites what was found,
     /// which is charged as one.
     #[must_use]
     pub fn cited(self, body: &[u8]) -> Self {
-        let cites = self.web_searches == 0 && memchr::memmem::find(body, CITATION).is_some();
-        Self { web_searches: if cites { 1 } else { self.web_searches }, ..self }
-    }
-
-    fn searched(self, body: &[u8]) -> Self {
-        // Most answers hold none, and need not be read again.
-        if !tells_of_searches(body) {
+        if self.tools.web_searches > 0 || memchr::memmem::find(body, CITATION).is_none() {
             return self;
         }
-        Self { web_searches: searches_in(body), ..self }
+        Self { tools: Tools { web_searches: 1, ..self.tools }, ..self }
     }
-}
 
-/// Searches of the web that an answer of OpenAI's or Anthropic's tells of.
-pub(crate) fn searches_in(body: &[u8]) -> u64 {
-    let Some(PeekSearches { usage, output }) = parse(body) else { return 0 };
-    let counted = usage.and_then(|usage| usage.server_tool_use?.web_search_requests);
-    let items = output.iter().filter(|item| item.r#type == SEARCH_ITEM).count();
-    counted.unwrap_or(items as u64)
-}
-
-fn tells_of_searches(body: &[u8]) -> bool {
-    // OpenAI's item and Anthropic's count both begin so.
-    memchr::memmem::find(body, b"web_search_").is_some()
+    fn helped(self, body: &[u8]) -> Self {
+        // Most answers tell of none, and need not be read again.
+        if !Tools::are_told_of(body) {
+            return self;
+        }
+        Self { tools: Tools::of_answer(body), ..self }
+    }
 }
 
 fn parse<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Option<T> {
@@ -281,6 +254,10 @@ mod tests {
     #[test]
     fn what_is_charged_beside_tokens_is_counted() {
         let none = Media::default();
+        let searched = |web_searches| {
+            let tools = Tools { web_searches, ..Tools::default() };
+            Media { tools, ..none }
+        };
         let cases = [
             (
                 Endpoint::ImageGenerations,
@@ -306,19 +283,19 @@ mod tests {
             (
                 Endpoint::ChatCompletions,
                 r#"{"usage":{"prompt_tokens":1,"server_tool_use":{"web_search_requests":4}}}"#,
-                Media { web_searches: 4, ..none },
+                searched(4),
             ),
             (Endpoint::ChatCompletions, r#"{"choices":[]}"#, none),
             (
                 Endpoint::ChatCompletions,
                 r#"{"choices":[{"message":{"annotations":[{"type":"url_citation"},{"type":"url_citation"}]}}]}"#,
-                Media { web_searches: 1, ..none },
+                searched(1),
             ),
             (Endpoint::Messages, r#"{"content":[{"type":"url_citation"}]}"#, none),
             (
                 Endpoint::Responses,
                 r#"{"output":[{"type":"web_search_call"},{"type":"message"},{"type":"web_search_call"}]}"#,
-                Media { web_searches: 2, ..none },
+                searched(2),
             ),
         ];
         for (endpoint, body, expected) in cases {
@@ -339,7 +316,7 @@ mod tests {
             (r#"{"type":"message_delta","usage":{"output_tokens":3}}"#, 0),
             (r#"{"delta":"web_search_call"}"#, 0),
         ] {
-            assert_eq!(none.streamed(event.as_bytes()).web_searches, searches, "{event}");
+            assert_eq!(none.streamed(event.as_bytes()).tools.web_searches, searches, "{event}");
         }
     }
 

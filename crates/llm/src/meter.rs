@@ -72,15 +72,20 @@ impl Meter {
             kind if kind.ends_with("json") => Form::Json(BytesMut::new()),
             _ => Form::Media,
         };
-        Self {
-            form,
-            counts: Counts::of_headers(headers),
-            model: None,
-            frames: 0,
-            text_bytes: 0,
-            uncounted: 0,
-            course: Course::default(),
-        }
+        Self::begin(form, Counts::of_headers(headers))
+    }
+
+    fn begin(form: Form, counts: Counts) -> Self {
+        let (model, course) = (None, Course::default());
+        Self { form, counts, model, frames: 0, text_bytes: 0, uncounted: 0, course }
+    }
+
+    /// What one JSON text says, as a whole answer.
+    #[must_use]
+    pub fn of_json(text: &str) -> Self {
+        let mut meter = Self::begin(Form::Media, Counts::default());
+        meter.json(text.as_bytes());
+        meter
     }
 
     /// Looks at the next bytes.

@@ -134,6 +134,12 @@ pub(crate) fn text_field<'a>(body: &'a [u8], content_type: &str, name: &str) -> 
     Some(value).filter(|value| value.len() <= MAX_FIELD_BYTES).and_then(|v| str::from_utf8(v).ok())
 }
 
+/// How many files there are.
+pub(crate) fn files(body: &[u8], content_type: &str) -> u64 {
+    let parts = boundary(content_type).and_then(|boundary| split(body, boundary).ok());
+    parts.map_or(0, |parts| parts.iter().filter(|part| part.is_file).count() as u64)
+}
+
 /// The content of the first file.
 pub(crate) fn file<'a>(body: &'a [u8], content_type: &str) -> Option<&'a [u8]> {
     let parts = split(body, boundary(content_type)?).ok()?;

@@ -138,10 +138,11 @@ impl ChatRequest {
         }
     }
 
-    /// How long [`Self::text`] is.
+    /// How long its text is: the body, or the prompt of an upload.
     #[must_use]
     pub fn text_bytes(&self) -> u64 {
-        self.content_type.as_ref().map_or(self.body.len() as u64, |_| 0)
+        let prompt = || self.facts.prompt.range().len();
+        self.content_type.as_ref().map_or(self.body.len(), |_| prompt()) as u64
     }
 
     /// True if the answer is to come in chunks. Never for embeddings.
@@ -159,6 +160,11 @@ impl ChatRequest {
     /// The text field of that name, if it is an upload.
     pub(crate) fn form_field(&self, name: &str) -> Option<&str> {
         multipart::text_field(&self.body, self.content_type.as_deref()?, name)
+    }
+
+    /// How many files it uploads.
+    pub(crate) fn files(&self) -> u64 {
+        self.content_type.as_deref().map_or(0, |kind| multipart::files(&self.body, kind))
     }
 
     /// The file that it uploads.

@@ -59,15 +59,25 @@ impl Measure {
 /// The milliseconds of a sound of `length` bytes of which `head` are the first ones, rounded up.
 #[must_use]
 pub fn millis(head: &[u8], length: u64) -> u64 {
-    let least = length.saturating_mul(1000) / MOST_BYTES_A_SECOND;
-    let most = length.saturating_mul(1000) / FEWEST_BYTES_A_SECOND;
-    let said = said(head, length).filter(|millis| (least.max(1)..=most).contains(millis));
-    said.unwrap_or_else(|| by_length(length, BYTES_A_SECOND))
+    credible(head, length).unwrap_or_else(|| by_length(length, BYTES_A_SECOND))
 }
 
 /// The milliseconds of so many bytes.
 fn by_length(length: u64, bytes_a_second: u64) -> u64 {
     length.saturating_mul(1000).div_ceil(bytes_a_second.max(1))
+}
+
+/// The most milliseconds that a sound of `length` bytes may have of which `head` are the first ones.
+#[must_use]
+pub fn most_millis(head: &[u8], length: u64) -> u64 {
+    credible(head, length).unwrap_or_else(|| by_length(length, FEWEST_BYTES_A_SECOND))
+}
+
+/// What it says of itself, unless that is absurd.
+fn credible(head: &[u8], length: u64) -> Option<u64> {
+    let least = length.saturating_mul(1000) / MOST_BYTES_A_SECOND;
+    let most = length.saturating_mul(1000) / FEWEST_BYTES_A_SECOND;
+    said(head, length).filter(|millis| (least.max(1)..=most).contains(millis))
 }
 
 fn said(head: &[u8], length: u64) -> Option<u64> {

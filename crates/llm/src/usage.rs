@@ -79,8 +79,7 @@ impl Wire {
                 .server_tool_use
                 .and_then(|tools| tools.web_search_requests)
                 .unwrap_or(0),
-            pages: 0,
-            queries: 0,
+            ..Usage::default()
         })
     }
 }

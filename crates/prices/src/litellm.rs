@@ -15,8 +15,11 @@ use crate::table::{About, Draft, TableError, Why};
 const SAMPLE: &str = "sample_spec";
 /// Providers whose dearer rate begins at the threshold, not above it.
 const INCLUSIVE: &[&str] = &["xai"];
-const SEARCH_SIZES: [&str; 3] =
-    ["search_context_size_medium", "search_context_size_low", "search_context_size_high"];
+const SEARCH_SIZES: [(&str, Kind); 3] = [
+    ("search_context_size_medium", Kind::WebSearch),
+    ("search_context_size_low", Kind::WebSearchLow),
+    ("search_context_size_high", Kind::WebSearchHigh),
+];
 
 type Model = BTreeMap<String, Value>;
 
@@ -130,9 +133,16 @@ fn sheet(model: &Model, provider: &str) -> Result<Sheet, Why> {
         }
     }
     let search = model.get(Kind::WebSearch.key());
-    let mut sizes = SEARCH_SIZES.iter().filter_map(|size| search?.get(size));
-    if let Some(price) = sizes.next().map(price).transpose()?.flatten() {
-        sheet.set(Rate::of(Kind::WebSearch), price);
+    let sizes = SEARCH_SIZES.iter().filter_map(|(size, kind)| Some((search?.get(size)?, *kind)));
+    let mut usual = None;
+    for (value, kind) in sizes {
+        let Some(price) = price(value)? else { continue };
+        match usual {
+            // Where the middle size has none, the first of the others is the usual one.
+            None => sheet.set(Rate::of(Kind::WebSearch), *usual.insert(price)),
+            Some(usual) if usual != price => sheet.set(Rate::of(kind), price),
+            Some(_) => {}
+        }
     }
     Ok(sheet)
 }

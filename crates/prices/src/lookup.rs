@@ -2,7 +2,8 @@
 
 use std::cmp::Ordering;
 
-use dunlin_ledger::{Adjustment, Pricing, Sheet};
+use dunlin_ledger::{Adjustment, Kind, Pricing, Rate, Sheet};
+use dunlin_types::PicoUsd;
 
 use crate::facts::{Facts, Mode};
 use crate::table::Table;
@@ -23,6 +24,15 @@ const SELF_HOSTED: &[&str] = &[
     "triton",
     "vllm",
     "xinference",
+];
+
+/// What one call of a provider's own tool costs, which LiteLLM has beside its table and in the rows
+/// `openai/container` and `azure/container`: 0.0025, 0.03 and 0.033 dollars. Azure's files are paid by
+/// their storage.
+const TOOLS: &[(&str, Kind, PicoUsd)] = &[
+    ("openai", Kind::FileSearch, PicoUsd(2_500_000_000)),
+    ("openai", Kind::CodeSession, PicoUsd(30_000_000_000)),
+    ("azure", Kind::CodeSession, PicoUsd(33_000_000_000)),
 ];
 
 /// A model as a deployment names it.
@@ -67,7 +77,8 @@ impl Table {
     /// nothing on one's own machines; else nobody knows.
     #[must_use]
     pub fn pricing(&self, asked: &Asked<'_>, own: &Sheet, adjustment: Adjustment) -> Pricing {
-        let published = self.find(asked).map(|facts| facts.sheet()).unwrap_or_default();
+        let published = self.find(asked).map(|facts| with_tools(asked.provider, facts.sheet()));
+        let published = published.unwrap_or_default();
         let sheet = published.overridden_by(own);
         if !sheet.is_empty() {
             Pricing::from(sheet.price(adjustment))
@@ -113,6 +124,15 @@ impl Table {
     }
 }
 
+/// What a provider publishes of a model, and what its own tools cost with whatever model.
+fn with_tools(provider: &str, mut sheet: Sheet) -> Sheet {
+    if !sheet.is_empty() {
+        let tools = TOOLS.iter().filter(|(of, ..)| *of == provider);
+        tools.for_each(|(_, kind, price)| sheet.set(Rate::of(*kind), *price));
+    }
+    sheet
+}
+
 /// True if models of a provider may be priced by a bare name of another's.
 fn serves(provider: &str, of: &str) -> bool {
     let family = match provider {
@@ -149,6 +169,9 @@ fn bare<'m>(provider: &str, model: &'m str) -> &'m str {
 
 #[cfg(test)]
 mod tests {
+    use dunlin_ledger::{Context, Units};
+    use dunlin_types::{NanoUsd, SearchSize, Usage};
+
     use super::*;
 
     #[test]
@@ -159,6 +182,39 @@ mod tests {
         assert!(azure.contains(&"hd/1024-x-1792") && azure.contains(&"standard/1024-x-1024"));
         assert!(of("openai", "gpt-image-1.5").contains(&"1024-x-1024"));
         assert_eq!(of("openai", "gpt-4o"), Vec::<&str>::new());
+    }
+
+    #[test]
+    fn a_providers_own_tools_cost_what_they_do_unless_an_operator_says_otherwise() {
+        let table = Table::embedded();
+        let cost = |provider, own: &Sheet| {
+            let asked = Asked { provider, model: "gpt-4o", base_model: None, own_address: false };
+            let usage = Usage { file_searches: 2, code_sessions: 1, ..Usage::default() };
+            let pricing = table.pricing(&asked, own, Adjustment::default());
+            pricing.cost(&usage, &Context::default()).tools
+        };
+        let mut own = Sheet::default();
+        assert_eq!(cost("openai", &own), NanoUsd(35_000_000));
+        assert_eq!(cost("azure", &own), NanoUsd(33_000_000));
+        assert_eq!(cost("hosted_vllm", &own), NanoUsd::ZERO);
+        own.set(Rate::of(Kind::FileSearch), PicoUsd(1_000_000_000));
+        assert_eq!(cost("openai", &own), NanoUsd(32_000_000));
+    }
+
+    #[test]
+    fn a_search_costs_by_how_much_is_looked_at() {
+        let table = Table::embedded();
+        let cost = |(provider, model), search_size| {
+            let asked = Asked { provider, model, base_model: None, own_address: false };
+            let units = Units { web_searches: 1, search_size, ..Units::default() };
+            let context = Context { units, ..Context::default() };
+            let pricing = table.pricing(&asked, &Sheet::default(), Adjustment::default());
+            pricing.cost(&Usage::default(), &context).tools.0
+        };
+        let all = [SearchSize::Low, SearchSize::Medium, SearchSize::High];
+        let sonar = all.map(|size| cost(("perplexity", "sonar"), size));
+        assert_eq!(sonar, [5_000_000, 8_000_000, 12_000_000]);
+        assert_eq!(all.map(|size| cost(("openai", "gpt-5"), size)), [10_000_000; 3]);
     }
 
     #[test]

@@ -120,6 +120,8 @@ fn kind(word: &str) -> Option<Kind> {
         "query" => Kind::Query,
         "page" => Kind::Page,
         "search" => Kind::WebSearch,
+        "search-low" => Kind::WebSearchLow,
+        "search-high" => Kind::WebSearchHigh,
         _ => return None,
     })
 }

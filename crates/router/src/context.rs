@@ -1,12 +1,13 @@
 //! What is charged beside tokens, in the words of prices.
 
 use dunlin_ledger::{Context, Service, Units};
-use dunlin_llm::{Media, Tier};
+use dunlin_llm::{Media, Tier, Tools};
 
 /// How a request was served. `by_picture`: the price is that of one size and quality of pictures.
 #[must_use]
 pub fn context(media: Media, tier: Option<Tier>, by_picture: bool) -> Context {
-    let Media { pictures, pixels, characters, queries, web_searches, .. } = media;
+    let Media { pictures, pixels, characters, queries, tools, .. } = media;
+    let Tools { web_searches, file_searches, code_sessions } = tools;
     let units = Units {
         images_out: pictures,
         // Price lists write what a picture of one size costs as if it was sent.
@@ -17,6 +18,9 @@ pub fn context(media: Media, tier: Option<Tier>, by_picture: bool) -> Context {
         characters_in: characters,
         queries,
         web_searches,
+        search_size: media.search_size,
+        file_searches,
+        code_sessions,
         ..Units::default()
     };
     Context { service: service(tier), units }

@@ -31,4 +31,4 @@ pub use sensitive::is_secret;
 pub use source::{AwsKeys, AwsRole, AwsSource, AzureLogin, AzureSource, GoogleSource, Source};
 pub use time::{Clock, MonoMillis, UnixMillis};
 pub use tls::{Tls, Trust};
-pub use usage::{MOST_OTHERS, MOST_TOKENS, Usage};
+pub use usage::{MOST_OTHERS, MOST_TOKENS, SearchSize, Usage};

@@ -29,10 +29,26 @@ pub struct Usage {
     pub completion_image: Tokens,
     /// Searches of the web that the model made.
     pub web_searches: u64,
+    /// Searches in files that it made.
+    pub file_searches: u64,
+    /// Containers in which it ran code.
+    pub code_sessions: u64,
     /// Pages that were read, of documents.
     pub pages: u64,
     /// Queries that documents were ranked by.
     pub queries: u64,
+}
+
+/// How much a model looks at of what a search of the web finds, which some sell at other rates.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum SearchSize {
+    /// Little.
+    Low,
+    /// The usual.
+    #[default]
+    Medium,
+    /// Much.
+    High,
 }
 
 /// No request has more tokens than this of any kind: the largest contexts have ten million.
@@ -56,9 +72,10 @@ impl Usage {
             self.completion_audio,
             self.completion_image,
         ];
-        let others = [self.web_searches, self.pages, self.queries];
+        let tools = [self.web_searches, self.file_searches, self.code_sessions];
+        let mut others = tools.into_iter().chain([self.pages, self.queries]);
         let is_credible = tokens.into_iter().all(|tokens| tokens <= MOST_TOKENS)
-            && others.into_iter().all(|count| count <= MOST_OTHERS);
+            && others.all(|count| count <= MOST_OTHERS);
         is_credible.then_some(self)
     }
 

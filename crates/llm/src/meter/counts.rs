@@ -5,6 +5,7 @@ use http::HeaderMap;
 use serde_json::Value;
 
 use crate::lenient::count;
+use crate::tools::Tools;
 
 /// What was said so far. Some count the cache apart from the prompt, some within it.
 #[derive(Debug, Default)]
@@ -22,6 +23,8 @@ pub(super) struct Counts {
     completion_audio: Option<u64>,
     completion_image: Option<u64>,
     web_searches: Option<u64>,
+    /// Items of a response.
+    tools: Tools,
     pages: Option<u64>,
     queries: Option<u64>,
 }
@@ -113,6 +116,10 @@ impl Counts {
     /// Takes a member of an answer; whether it counts something.
     pub(super) fn read(&mut self, name: &str, value: &str) -> bool {
         let names = match name {
+            "output" => {
+                self.tools = self.tools.or_more(Tools::of_output(value));
+                return false;
+            }
             "usage" => USAGE,
             "usageMetadata" => return self.gemini(value),
             "meta" => META,
@@ -137,9 +144,20 @@ impl Counts {
     /// Thoughts and the prompts of tools are counted apart from what they belong to.
     fn gemini(&mut self, value: &str) -> bool {
         let Ok(value) = serde_json::from_str::<Value>(value) else { return false };
-        set(&mut self.prompt, sum(&value, "promptTokenCount", "toolUsePromptTokenCount"));
+        let prompt = sum(&value, "promptTokenCount", "toolUsePromptTokenCount");
+        set(&mut self.prompt, prompt);
         set(&mut self.cached, at(&value, "cachedContentTokenCount"));
         set(&mut self.reasoning, at(&value, "thoughtsTokenCount"));
+        set(&mut self.prompt_audio, of_modality(&value, "promptTokensDetails", "AUDIO"));
+        set(&mut self.prompt_image, of_modality(&value, "promptTokensDetails", "IMAGE"));
+        set(&mut self.completion_audio, of_modality(&value, "candidatesTokensDetails", "AUDIO"));
+        set(&mut self.completion_image, of_modality(&value, "candidatesTokensDetails", "IMAGE"));
+        // Some models count their thoughts among the candidates' tokens; the total tells.
+        let written = at(&value, "candidatesTokenCount");
+        let both = prompt.zip(written).map(|(prompt, written)| prompt.saturating_add(written));
+        if self.reasoning > Some(0) && both.is_some() && at(&value, "totalTokenCount") == both {
+            return set(&mut self.completion, written);
+        }
         // The first pieces of some streams count the prompt alone.
         set(&mut self.completion, sum(&value, "candidatesTokenCount", "thoughtsTokenCount"))
     }
@@ -150,7 +168,9 @@ impl Counts {
         if [self.prompt, self.completion, self.pages, self.queries].iter().all(Option::is_none) {
             return None;
         }
-        Some(Usage {
+        let web_searches = self.web_searches.unwrap_or(self.tools.web_searches);
+        let tools = Tools { web_searches, ..self.tools };
+        Some(tools.counted_in(Usage {
             prompt: count(self.prompt) + cached_apart + written_apart,
             cached: count(self.cached) + cached_apart,
             cache_write: count(self.written) + written_apart,
@@ -161,10 +181,10 @@ impl Counts {
             reasoning: count(self.reasoning),
             completion_audio: count(self.completion_audio),
             completion_image: count(self.completion_image),
-            web_searches: self.web_searches.unwrap_or(0),
             pages: self.pages.unwrap_or(0),
             queries: self.queries.unwrap_or(0),
-        })
+            ..Usage::default()
+        }))
     }
 }
 
@@ -179,6 +199,13 @@ fn sum(value: &Value, a: &str, b: &str) -> Option<u64> {
         (None, None) => None,
         (a, b) => Some(a.unwrap_or(0).saturating_add(b.unwrap_or(0))),
     }
+}
+
+/// The tokens of one modality.
+fn of_modality(value: &Value, details: &str, modality: &str) -> Option<u64> {
+    let all = value.get(details)?.as_array()?.iter();
+    let of_it = all.filter(|detail| detail["modality"] == modality);
+    of_it.filter_map(|detail| at(detail, "tokenCount")).reduce(u64::saturating_add)
 }
 
 fn number(text: &str) -> Option<u64> {

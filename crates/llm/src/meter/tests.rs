@@ -249,6 +249,36 @@ fn pages_queries_and_searches_are_counted_beside_tokens() {
 }
 
 #[test]
+fn calls_of_a_providers_tools_are_counted_in_responses() {
+    let response = r#"{"output":[{"type":"web_search_call"},{"type":"file_search_call"},
+        {"type":"code_interpreter_call","container_id":"a"},{"type":"message"}],
+        "usage":{"input_tokens":1,"output_tokens":1}}"#;
+    let event = format!("data: {{\"response\":{}}}\n\n", response.replace('\n', ""));
+    for (kind, answer) in [(JSON, response), (SSE, &*event)] {
+        let usage = metered(kind, answer.as_bytes(), &[7]).usage().expect("it counts");
+        let tools = (usage.web_searches, usage.file_searches, usage.code_sessions);
+        assert_eq!(tools, (1, 1, 1), "{kind}");
+    }
+}
+
+#[test]
+fn google_tells_modalities_apart_and_counts_thoughts_within_or_beside() {
+    let answer = |total: u64| {
+        format!(
+            r#"{{"usageMetadata":{{"promptTokenCount":9,"candidatesTokenCount":5,
+                "thoughtsTokenCount":2,"totalTokenCount":{total},"promptTokensDetails":[
+                {{"modality":"TEXT","tokenCount":2}},{{"modality":"AUDIO","tokenCount":7}}],
+                "candidatesTokensDetails":[{{"modality":"IMAGE","tokenCount":3}}]}}}}"#
+        )
+    };
+    for (total, completion) in [(16, 7), (14, 5)] {
+        let usage = metered(JSON, answer(total).as_bytes(), &[7]).usage().expect("it counts");
+        let counts = (usage.prompt_audio.0, usage.completion_image.0, usage.completion.0);
+        assert_eq!(counts, (7, 3, completion), "of {total}");
+    }
+}
+
+#[test]
 fn the_last_event_may_repeat_the_whole_answer() {
     let text = "x".repeat(2 << 20);
     let event = format!(

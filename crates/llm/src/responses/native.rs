@@ -11,12 +11,12 @@ use serde_json::value::RawValue;
 use crate::Dialect;
 use crate::estimate::words_in;
 use crate::json::{Span, string};
-use crate::media::searches_in;
 use crate::openai::UpstreamError;
 use crate::reply::{BadReply, ChatReply};
 use crate::sse;
 use crate::stream::{BadFrame, Chunk, StreamEvent};
 use crate::tier::Tier;
+use crate::tools::Tools;
 
 #[derive(Deserialize)]
 struct Peek<'a> {
@@ -64,10 +64,10 @@ struct Details {
     reasoning_tokens: Option<u64>,
 }
 
-/// What a response used: its `usage`, and searches of the web, which are items of its output.
+/// What a response used: its `usage`, and calls of its provider's tools, which are items of its output.
 pub(super) fn used(usage: Option<&RawValue>, body: &[u8]) -> Option<Usage> {
     let usage = read_usage(usage?)?;
-    Some(Usage { web_searches: searches_in(body), ..usage })
+    Some(Tools::of_answer(body).counted_in(usage))
 }
 
 pub(crate) fn read_usage(wire: &RawValue) -> Option<Usage> {
