@@ -9,6 +9,20 @@ use crate::estimate::{prompt_tokens, tokens_in, words_in};
 use crate::json::string;
 use crate::{responses, usage};
 
+pub mod passed;
+
+/// What a batch is to which nothing will be added: in OpenAI's words, and in Mistral's.
+const OVER: [&str; 8] = [
+    "completed",
+    "failed",
+    "expired",
+    "cancelled",
+    "SUCCESS",
+    "FAILED",
+    "TIMEOUT_EXCEEDED",
+    "CANCELLED",
+];
+
 /// A batch as its provider has it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeptBatch {
@@ -30,7 +44,8 @@ struct Peek<'a> {
     status: Option<&'a RawValue>,
     #[serde(borrow)]
     created_at: Option<&'a RawValue>,
-    #[serde(borrow)]
+    /// Mistral calls it otherwise.
+    #[serde(borrow, alias = "output_file")]
     output_file_id: Option<&'a RawValue>,
 }
 
@@ -63,7 +78,7 @@ impl KeptBatch {
         let status = text(peek.status)?;
         Some(Self {
             id: text(peek.id)?,
-            finished: matches!(&*status, "completed" | "failed" | "expired" | "cancelled"),
+            finished: OVER.contains(&&*status),
             created_at: peek.created_at.and_then(|at| at.get().parse().ok()),
             output_file_id: text(peek.output_file_id),
         })

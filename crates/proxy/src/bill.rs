@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use dunlin_admission::{Bounds, Entry, Found, MadeBatch, Permit, Refusal, reckon, whose};
+use dunlin_admission::{Bounds, Entry, Found, Permit, Refusal, reckon, whose};
 use dunlin_callbacks::Detail;
 use dunlin_journal::{Attempt, Course, Fault, MAX_ATTEMPTS, Outcome, SpendRecord};
 use dunlin_ledger::{Cost, Pricing};
@@ -23,7 +23,7 @@ use crate::found::Finished;
 use crate::hold;
 use crate::ids::Kind;
 use crate::record;
-use crate::stored::watch;
+use crate::stored::watch::{self, Thing};
 
 mod about;
 mod measured;
@@ -200,23 +200,20 @@ impl Bill {
         self.background |= nobody_waits;
     }
 
-    /// Has it asked after until it is finished; that is sure when this is over. `upstream` is what
-    /// its provider calls it, `counted` what a batch was counted as.
+    /// Has it asked after until it is finished; that is sure when this is over.
     pub(crate) fn watch(
         &self,
-        kind: Kind,
         by: &Deployment,
-        upstream: &str,
-        counted: Option<MadeBatch>,
+        thing: Thing<'_>,
     ) -> impl Future<Output = ()> + Send + use<> {
         let charged = self.permit.as_ref().map(Permit::charged).unwrap_or_default().to_vec();
         let record = SpendRecord { charged, ..(*self.record).clone() };
-        watch::begin(&self.proxy, (kind, upstream), by, record, counted)
+        watch::begin(&self.proxy, by, thing, record)
     }
 
     /// The same for a response whose stream has begun.
     pub(crate) fn watch_streamed(&self, by: &Deployment, upstream: &str) {
-        self.proxy.0.tasks.spawn(self.watch(Kind::Response, by, upstream, None));
+        self.proxy.0.tasks.spawn(self.watch(by, Thing::kept(Kind::Response, upstream)));
     }
 
     /// Whether nobody waits for the answer.

@@ -13,6 +13,7 @@ use crate::chat::Call;
 use crate::headers;
 use crate::ids::Kind;
 use crate::kept::{Sealing, keeps_responses};
+use crate::stored::watch::Thing;
 use crate::stream::{self, Outgoing};
 use crate::told::Told;
 use crate::turns::{Answered, Opening};
@@ -54,7 +55,7 @@ impl Delivery<'_> {
             bill.for_background(true);
             let kept = KeptResponse::read(&reply);
             if let Some(kept) = kept.as_ref().filter(|kept| !kept.finished) {
-                Box::pin(bill.watch(Kind::Response, &by, &kept.id, None)).await;
+                Box::pin(bill.watch(&by, Thing::kept(Kind::Response, &kept.id))).await;
             }
             let found = found::response(&by, kept, call.started);
             if let Some(finished) = found {

@@ -1,8 +1,8 @@
 //! What a request may cost before it is sent: held of every budget that it spends from.
 
 use dunlin_admission::Bounds;
-use dunlin_ledger::{Ask, Context, Kind, Pricing, Units};
-use dunlin_llm::{Bound, ChatRequest, Media, Picture, tokens_in};
+use dunlin_ledger::{Ask, Context, Kind, Price, Pricing, Units};
+use dunlin_llm::{Bound, ChatRequest, Media, MostMedia, Picture, tokens_in};
 use dunlin_router::{Deployment, Group, context};
 use dunlin_state::Key;
 use dunlin_types::Tokens;
@@ -17,6 +17,15 @@ const LONGEST_OUTPUT: Tokens = Tokens(131_072);
 const KINDS: &[Kind] = &[Kind::CacheWrite];
 /// The same, of a prompt that may be kept for an hour.
 const KINDS_OF_AN_HOUR: &[Kind] = &[Kind::CacheWrite, Kind::CacheWrite1h];
+/// The same, where sounds and pictures may be sent or made.
+const KINDS_OF_MEDIA: &[Kind] = &[
+    Kind::CacheWrite,
+    Kind::CacheWrite1h,
+    Kind::InputAudio,
+    Kind::InputImage,
+    Kind::OutputAudio,
+    Kind::OutputImage,
+];
 
 /// What the dearest deployment of a group may charge. What can cost nothing is not reckoned.
 pub(crate) fn bounds(
@@ -37,6 +46,11 @@ pub(crate) fn bounds(
 /// Whichever is dearer.
 pub(crate) fn larger(one: Bounds, other: Bounds) -> Bounds {
     Bounds { likely: one.likely.max(other.likely), most: one.most.max(other.most) }
+}
+
+/// What it may cost of which nobody can tell how much before: nothing of what is free.
+pub(crate) fn unknown(price: &Pricing) -> Bounds {
+    if *price == Pricing::Free { Bounds::default() } else { Bounds::UNKNOWN }
 }
 
 /// What a call of so many bytes may cost of which no more is known than how long its answers may be: a
@@ -73,33 +87,70 @@ pub(crate) fn of_one(
     if deployment.price.price().is_none() {
         return Bounds::default();
     }
-    let times = |tokens: Tokens| Tokens(tokens.0.saturating_mul(chat.answers()));
-    let longest = deployment.target.max_output.unwrap_or(LONGEST_OUTPUT);
-    let (likely, most) = if chat.endpoint().is_chat() {
-        (likely.unwrap_or(ASSUMED_OUTPUT.min(longest)), chat.max_output().unwrap_or(longest))
-    } else {
-        (Tokens(0), Tokens(0))
-    };
     let picture = Picture::asked(chat);
     let by_picture = picture.as_ref().and_then(|picture| priced(deployment, picture));
-    let pictures = picture.as_ref().map_or(0, |_| chat.answers());
-    let asked = Media::asked(chat);
-    let media = Media { pictures, millis: asked.millis_sent, ..asked };
-    let Context { service, units } = context(media, chat.service_tier(), by_picture.is_some());
-    let kinds = if asks_for_an_hour(chat) { KINDS_OF_AN_HOUR } else { KINDS };
-    let pricing = by_picture.unwrap_or(&deployment.price);
-    let ask = |prompt, output| {
-        pricing.most(&Ask { prompt, output: times(output), kinds, units, service })
+    // Whether its tokens will be counted is not known.
+    let all_is_pictures = deployment.price.price().is_some_and(Price::is_of_pictures);
+    let by_tokens = of_price(chat, likely, deployment, (&deployment.price, all_is_pictures));
+    let by_picture = by_picture.map(|price| of_price(chat, likely, deployment, (price, true)));
+    let bounds = match by_picture {
+        Some(picture) => Bounds { likely: picture.likely, ..larger(by_tokens, picture) },
+        None => by_tokens,
     };
-    // No token is shorter than a byte.
-    let bytes = Tokens(chat.text_bytes());
-    let bounds = Bounds { likely: ask(chat.prompt_estimate(), likely), most: ask(bytes, most) };
     larger(Bounds::UNKNOWN, bounds)
+}
+
+fn of_price(
+    chat: &ChatRequest,
+    likely: Option<Tokens>,
+    deployment: &Deployment,
+    (price, by_picture): (&Pricing, bool),
+) -> Bounds {
+    let longest = deployment.target.max_output.unwrap_or(LONGEST_OUTPUT);
+    let times = |tokens: Tokens| Tokens(tokens.0.saturating_mul(chat.answers()));
+    let most_media = MostMedia::of(chat);
+    let (likely, most) = if chat.endpoint().is_chat() {
+        let likely = likely.unwrap_or(ASSUMED_OUTPUT.min(longest));
+        (times(likely), times(chat.max_output().unwrap_or(longest)))
+    } else {
+        (Tokens(0), most_media.made)
+    };
+    let asked = Media::asked(chat);
+    let pictures = Picture::asked(chat).map_or(0, |_| chat.answers());
+    let ask = |prompt, output, millis, millis_made| {
+        let media = Media { pictures, millis, millis_made, ..asked };
+        let Context { service, units } = context(media, chat.service_tier(), by_picture);
+        price.most(&Ask { prompt, output, kinds: kinds(chat), units, service })
+    };
+    let MostMedia { sent, millis_sent, millis_made, .. } = most_media;
+    // No token is shorter than a byte.
+    let bytes = Tokens(chat.text_bytes()) + sent;
+    Bounds {
+        likely: ask(chat.prompt_estimate(), likely, asked.millis_sent, 0),
+        most: ask(bytes, most, millis_sent.max(asked.millis_sent), millis_made),
+    }
+}
+
+/// The kinds of token that may be counted.
+fn kinds(chat: &ChatRequest) -> &'static [Kind] {
+    if !chat.endpoint().is_chat() || asks_for_media(chat) {
+        KINDS_OF_MEDIA
+    } else if asks_for_an_hour(chat) {
+        KINDS_OF_AN_HOUR
+    } else {
+        KINDS
+    }
 }
 
 /// What a picture of that quality and size costs, where each has a price of its own.
 pub(crate) fn priced<'a>(by: &'a Deployment, picture: &Picture) -> Option<&'a Pricing> {
     picture.names().find_map(|name| by.prices.get(&*name))
+}
+
+/// Whether it says in what its answer is to come: in OpenAI's words, or in Google's.
+fn asks_for_media(chat: &ChatRequest) -> bool {
+    let text = chat.text().as_bytes();
+    memchr::memmem::find(text, b"odalities\"").is_some()
 }
 
 /// Whether its prompt may be kept for an hour, which is dearer than for five minutes.

@@ -42,6 +42,7 @@ mod openapi;
 mod origin;
 mod params;
 mod pass;
+mod posted;
 mod prefixed;
 mod published;
 mod question;

@@ -7,35 +7,38 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use axum::extract::Request;
-use axum::http::header::CONTENT_TYPE;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, Method, Response, Uri};
 use bytes::Bytes;
-use dunlin_admission::{Bounds, Demand, Refusal};
+use dunlin_admission::Refusal;
 use dunlin_journal::Origin;
 use dunlin_ledger::Pricing;
 use dunlin_llm::credentials::key_in_query;
-use dunlin_llm::{Bound, ChatRequest, Endpoint, Labels, Named, tokens_in};
+use dunlin_llm::{Endpoint, Labels, Named};
 use dunlin_providers::sigv4::path_segment;
 use dunlin_router::Catalog;
 use dunlin_router::relay::{Asked, Lenders, lenders, priced};
-use dunlin_upstream::Relay;
+use dunlin_upstream::{Failure, Relay};
 
 use crate::attempts::{GroupFailed, not_asked};
-use crate::bill::{About, Bill};
+use crate::bill::Bill;
 use crate::caller::Caller;
 use crate::chat::Call;
 use crate::error::{Failed, Refused, Unanswered};
 use crate::headers;
 use crate::told::Told;
-use crate::{Proxy, Serving, body, entry, gemini, hold, refused, report};
+use crate::{Proxy, Serving, body, entry, gemini, refused, report};
 
+mod batches;
 pub(crate) mod configured;
 mod fields;
 mod passing;
 mod understood;
+mod wanted;
 
+use batches::Maker;
 use understood::Understood;
+use wanted::Wanted;
 
 /// The header by which a client chooses whose credential is lent.
 const MODEL_HEADER: HeaderName = HeaderName::from_static("x-litellm-model");
@@ -69,27 +72,16 @@ async fn conduct(
     let mut caller = call.identify(proxy, &serving, &head.headers, &head.uri).await?;
     let body = body::read(body, &head.headers, serving.settings.max_request_bytes).await?;
     let path = path(&head.uri, way.prefix)?;
-    let named = Named::read(path, kind(&head.headers), &body).map_err(Refused::UnclearModel)?;
-    let lenders = choose(&serving, &caller, way, &head, &named)?;
+    let wanted = Wanted::read(way, &head, path, &body)?;
+    let lenders = choose(&serving, &caller, way, &head, &wanted)?;
     let mut origin = call.client.origin(&serving.settings, &head.headers, &Labels::default())?;
     caller.count_for(proxy, &mut origin).await?;
 
-    let model = named.models().next().unwrap_or_default();
-    let read = understood::read(&head, path, &body, model);
-    let read = read.as_ref();
-    let prompt_estimate = read.map_or(tokens_in(body.len() as u64), ChatRequest::prompt_estimate);
-    let size @ (_, bound) = (body.len() as u64, Bound::of_call(way.prefix, path, &body));
-    let of_length = || cost(&serving.catalog, way, &head.method, &lenders, model, size);
-    let demand = Demand {
-        cost: read.map_or_else(of_length, |chat| understood::bounds(chat, &lenders)),
-        ..Demand::free(call.id, model, prompt_estimate, serving.settings.counted)
-    };
+    let demand = wanted.demand(call, &serving, way, &lenders);
     let admitted = proxy.0.admission.admit(caller.key(), demand.clone()).await;
-    let permit = admitted.map_err(|no| refusal(call, &caller, (model, bound), &origin, no))?;
+    let permit = admitted.map_err(|no| refusal(call, &caller, &wanted, &origin, no))?;
     let told = Told::of_admission(call, &caller, permit.limits());
-    let media = read.map(understood::media).unwrap_or_default();
-    let about = About { media, ..About::relayed(model, prompt_estimate, origin) };
-    let mut bill = Bill::open(proxy.clone(), permit, call, &caller, about);
+    let mut bill = Bill::open(proxy.clone(), permit, call, &caller, wanted.about(origin));
     bill.await_answer();
     bill.tell(report::of(proxy, &caller, &head.headers));
 
@@ -98,7 +90,7 @@ async fn conduct(
         catalog: &serving.catalog,
         demand: &demand,
         revision: serving.settings.revision,
-        load: prompt_estimate,
+        load: demand.prompt,
         tags: bill.tags(),
         cost: &|_| demand.cost,
     };
@@ -114,22 +106,25 @@ async fn conduct(
     let upstream = &*deployment.target.model;
     let names @ (renamed, _) = (lenders.renamed.as_deref().unwrap_or(upstream), upstream);
     let headers = fields::outgoing(&head.headers, serving.settings.key_header.as_deref());
-    let passed = passed(&head.method, (path, query), headers, &body, &named, names);
+    let passed = passed(&head.method, (path, query), headers, &body, &wanted.named, names);
+    if let Some(batch) = &wanted.batch {
+        let catalog = &serving.catalog;
+        let maker = Maker { proxy, call, caller: &caller, catalog, lenders: &lenders };
+        return maker.make((batch, &wanted.models()), attempt, passed, (bill, told)).await;
+    }
+    batches::look(proxy, way, (&head.method, path), &deployment).await;
+    let model = if wanted.model() == renamed { upstream } else { wanted.model() };
     let mut price = Price { catalog: Arc::clone(&serving.catalog), way, model: String::new() };
     bill.priced_as("", Pricing::Unpriced);
-    price.learn(&mut bill, if model == renamed { upstream } else { model });
+    price.learn(&mut bill, model);
     let retry = serving.catalog.retry;
     let relayed = proxy.0.upstream.relay(attempt, passed, deployment.timeout, retry).await;
     let relayed = match relayed {
         Ok(relayed) => relayed,
-        Err(failure) => {
-            let failure = Box::new(failure);
-            let failed = GroupFailed::Attempt { failure, retries: 0, max_retries: 0 };
-            return Err(bill.fail(unanswered(&lenders, failed)));
-        }
+        Err(failure) => return Err(bill.fail(unanswered(&lenders.group.name, failure))),
     };
     let told = told.lent(call, &deployment);
-    let made = understood::made(&head.method, read, deployment, &mut bill);
+    let made = understood::made(&head.method, wanted.read.as_ref(), deployment, &mut bill);
     let (status, headers) = (relayed.status, fields::incoming(&relayed.headers));
     let body = passing::body(relayed, bill, Some(price), made);
     Ok(headers::relayed(told, status, headers, body))
@@ -149,30 +144,6 @@ fn passed(
     Relay { method: method.clone(), path, query, headers, body, secret: None }
 }
 
-/// What a call may cost, by its length and by how long its answers may be. A call that makes
-/// nothing costs nothing.
-fn cost(
-    catalog: &Catalog,
-    way: Way,
-    method: &Method,
-    lenders: &Lenders,
-    model: &str,
-    (bytes, bound): (u64, Bound),
-) -> Bounds {
-    if *method != Method::POST {
-        return Bounds::default();
-    }
-    if lenders.renamed.as_deref() == Some(model) {
-        let all = lenders.group.deployments.iter();
-        return all
-            .map(|by| hold::of_bytes(&by.price, bytes, bound))
-            .reduce(hold::larger)
-            .unwrap_or_default();
-    }
-    let pricing = priced(catalog, way.providers, model).unwrap_or(Pricing::Unpriced);
-    hold::of_bytes(&pricing, bytes, bound)
-}
-
 /// The query as it is passed on. Google's clients put their key there: it is taken for a header.
 fn query(head: &mut Parts, way: Way) -> Option<String> {
     let query = head.uri.query()?;
@@ -182,10 +153,6 @@ fn query(head: &mut Parts, way: Way) -> Option<String> {
     gemini::take_key(key_in_query(query), &mut head.headers);
     let others: Vec<&str> = query.split('&').filter(|pair| !pair.starts_with("key=")).collect();
     Some(others.join("&"))
-}
-
-fn kind(headers: &HeaderMap) -> &str {
-    headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default()
 }
 
 /// The path below `prefix`, as it was written. One that leads upward could leave what the
@@ -205,9 +172,9 @@ fn choose(
     caller: &Caller,
     way: Way,
     head: &Parts,
-    named: &Named,
+    wanted: &Wanted,
 ) -> Result<Lenders, Refused> {
-    let models: Vec<&str> = named.models().collect();
+    let models = wanted.models();
     let header = head.headers.get(MODEL_HEADER).and_then(|model| model.to_str().ok());
     let reads = matches!(head.method, Method::GET | Method::HEAD | Method::OPTIONS);
     let asked = Asked { providers: way.providers, models: &models, chosen: header, reads };
@@ -215,19 +182,15 @@ fn choose(
     found.map_err(|none| Refused::no_lender(none, way, caller))
 }
 
-fn refusal(
-    call: &Call,
-    caller: &Caller,
-    (model, bound): (&str, Bound),
-    origin: &Origin,
-    no: Refusal,
-) -> Refused {
-    call.known.asks(model, false, "pass_through_endpoint", origin);
-    Refused::admission(no, caller, call.started).bounded_by(bound.field)
+fn refusal(call: &Call, caller: &Caller, wanted: &Wanted, origin: &Origin, no: Refusal) -> Refused {
+    call.known.asks(wanted.model(), false, "pass_through_endpoint", origin);
+    Refused::admission(no, caller, call.started).bounded_by(wanted.bounded_by())
 }
 
-fn unanswered(lenders: &Lenders, failed: GroupFailed) -> Failed {
-    Failed::from(Unanswered { failures: vec![(Arc::clone(&lenders.group.name), failed)] })
+fn unanswered(group: &Arc<str>, failure: Failure) -> Failed {
+    let failure = Box::new(failure);
+    let failed = GroupFailed::Attempt { failure, retries: 0, max_retries: 0 };
+    Failed::from(Unanswered { failures: vec![(Arc::clone(group), failed)] })
 }
 
 /// By whose price an answer is charged: that of the deployment whose model it was.

@@ -11,6 +11,9 @@ use crate::candidates::{NoRoute, find};
 use crate::catalog::{Catalog, Deployment, Group};
 use crate::wildcard;
 
+/// A shorter number in a model's name tells another model, as the 5 of `claude-sonnet-4-5` does.
+const FEWEST_DIGITS: usize = 3;
+
 /// Who may lend.
 #[derive(Clone, Debug)]
 pub struct Lenders {
@@ -90,6 +93,17 @@ pub fn priced(catalog: &Catalog, providers: &[&str], model: &str) -> Option<Pric
         known.target.model.contains('*') && wildcard::captures(&known.target.model, model).is_some()
     };
     exact.or_else(|| all.iter().find(star)).map(|known| known.price_of(model).clone())
+}
+
+/// Whether `model` is a version of the one called `name`, or that itself: providers answer for
+/// `gpt-4o` as `gpt-4o-2024-08-06`.
+#[must_use]
+pub fn is_version(model: &str, name: &str) -> bool {
+    let Some(rest) = model.strip_prefix(name) else { return false };
+    let Some(version) = rest.strip_prefix(['-', '@']) else { return rest.is_empty() };
+    let first = version.split('-').next().unwrap_or_default();
+    let is_number = |byte: u8| byte.is_ascii_digit() || byte == b'-';
+    first.len() >= FEWEST_DIGITS && version.bytes().all(is_number)
 }
 
 /// On whose list the model is not; 0 also where it may be called, but not there.

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use tokio_tungstenite::tungstenite::Error;
 
 use crate::harness::sockets::{Socket, connect_to, next};
-use crate::harness::{self, SOON, Setup, deployment};
+use crate::harness::{self, SOON, Setup, assert_error, deployment};
 
 const OFFER: &str = "v=0\r\no=- 1 2 IN IP4 127.0.0.1\r\ns=-\r\n";
 
@@ -136,6 +136,19 @@ async fn a_secret_ends_and_only_who_may_call_the_model_gets_one() -> anyhow::Res
     })
     .await?;
     next(&mut socket).await?.expect("what was begun in time goes on");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_has_spent_all_gets_no_secret_and_begins_no_call() -> anyhow::Result<()> {
+    let setup = start(1).await?;
+    let caller = setup.make_key(0, json!({"max_budget": 0})).await?;
+    let url = setup.cluster.url(0, "/v1/realtime/client_secrets");
+    let refused = caller.post(&url, &json!({"model": "talk"})).await?;
+    assert_error(&refused, 422, json!("budget_exceeded"), "Budget has been exceeded! ");
+    let (status, _, refused) = offer(&setup, 0, caller.key(), "?model=talk").await?;
+    assert_eq!(status, 422, "{refused}");
+    assert_eq!(setup.mock.stats().requests, 0, "nobody was asked");
     Ok(())
 }
 

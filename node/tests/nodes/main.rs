@@ -3,6 +3,7 @@
 //! at a time. Every wait is for a condition with a deadline.
 
 mod access_groups;
+mod accounts;
 mod at_once;
 mod audit;
 mod background;
@@ -41,6 +42,7 @@ mod metrics;
 mod migrate;
 mod models;
 mod natives;
+mod passed_batches;
 mod permissions;
 mod prices;
 mod realtime;

@@ -115,13 +115,35 @@ fn wave() -> Vec<u8> {
     wave
 }
 
-fn form(model: &str, response_format: &str) -> Vec<u8> {
-    let field = |name: &str, value: &str| {
-        format!("--B\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n")
-    };
-    let file = "--B\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a.wav\"\r\n\r\n";
-    let fields = [field("model", model), field("response_format", response_format), file.into()];
-    [fields.concat().into_bytes(), wave(), b"\r\n--B--\r\n".to_vec()].concat()
+fn form(fields: &[(&str, &str)], (name, content): (&str, &[u8])) -> Vec<u8> {
+    let head = "--B\r\nContent-Disposition: form-data; name=";
+    let fields = fields.iter().map(|(name, value)| format!("{head}\"{name}\"\r\n\r\n{value}\r\n"));
+    let file = format!("{head}\"{name}\"; filename=\"a\"\r\n\r\n");
+    [fields.collect::<String>().as_bytes(), file.as_bytes(), content, b"\r\n--B--\r\n"].concat()
+}
+
+async fn upload(
+    setup: &Setup,
+    caller: &Client,
+    path: &str,
+    form: Vec<u8>,
+) -> anyhow::Result<(u16, String)> {
+    let sent = dunlin_cluster::http_client()?
+        .post(setup.cluster.url(0, path))
+        .bearer_auth(caller.key())
+        .header("content-type", "multipart/form-data; boundary=B")
+        .body(form);
+    let answer = sent.send().await?;
+    Ok((answer.status().as_u16(), answer.text().await?))
+}
+
+/// One model with a price of its own.
+fn model(mock: &MockUpstream, name: &str, upstream: &str, price: &str) -> String {
+    format!(
+        "  - model_name: {name}\n    litellm_params:\n      model: openai/{upstream}\n      \
+         api_base: {}\n      api_key: sk-upstream\n      {price}\n",
+        mock.api_base()
+    )
 }
 
 async fn charged(setup: &Setup, whom: &Client, what: &str, expected: f64) -> anyhow::Result<()> {
@@ -136,35 +158,25 @@ async fn charged(setup: &Setup, whom: &Client, what: &str, expected: f64) -> any
 #[tokio::test(flavor = "multi_thread")]
 async fn sounds_that_nobody_counts_are_measured_on_every_way() -> anyhow::Result<()> {
     let mock = MockUpstream::start(Settings::default()).await?;
-    let model = |name: &str, upstream: &str, price: &str| {
-        format!(
-            "  - model_name: {name}\n    litellm_params:\n      model: openai/{upstream}\n      \
-             api_base: {}\n      api_key: sk-upstream\n      {price}\n",
-            mock.api_base()
-        )
-    };
     let config = [
         "model_list:\n".to_owned(),
-        model("heard", "heard-up", "input_cost_per_second: 0.0001"),
-        model("spoken", "spoken-up", "input_cost_per_character: 0.00001"),
-        model("voiced", "voiced-up", "output_cost_per_second: 0.001"),
+        model(&mock, "heard", "heard-up", "input_cost_per_second: 0.0001"),
+        model(&mock, "spoken", "spoken-up", "input_cost_per_character: 0.00001"),
+        model(&mock, "voiced", "voiced-up", "output_cost_per_second: 0.001"),
     ];
     let setup = harness::start_with(1, mock, config.concat()).await?;
     for (path, model, format) in [
         ("/v1/audio/transcriptions", "heard", "text"),
         ("/v1/audio/transcriptions", "heard", "srt"),
+        // Tokens are counted, and only seconds have a price.
+        ("/v1/audio/transcriptions", "heard", "json"),
         ("/openai/v1/audio/transcriptions", "heard-up", "text"),
+        ("/openai/v1/audio/transcriptions", "heard-up", "json"),
     ] {
         let caller = setup.make_key(0, json!({})).await?;
-        let heard = dunlin_cluster::http_client()?
-            .post(setup.cluster.url(0, path))
-            .bearer_auth(caller.key())
-            .header("content-type", "multipart/form-data; boundary=B")
-            .body(form(model, format))
-            .send()
-            .await?;
-        assert_eq!(heard.status().as_u16(), 200, "{path}");
-        heard.bytes().await?;
+        let form = form(&[("model", model), ("response_format", format)], ("file", &wave()));
+        let (status, heard) = upload(&setup, &caller, path, form).await?;
+        assert_eq!(status, 200, "{path}: {heard}");
         charged(&setup, &caller, &format!("{path} as {format}"), 0.0003).await?;
     }
     for (path, model, expected) in [
@@ -180,6 +192,58 @@ async fn sounds_that_nobody_counts_are_measured_on_every_way() -> anyhow::Result
         let spoken = caller.post(&setup.cluster.url(0, path), &body).await?;
         assert_eq!(spoken.status, 200, "{path}: {}", spoken.body);
         charged(&setup, &caller, &format!("{path} of {model}"), expected).await?;
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_strict_budget_lets_no_picture_or_sound_through_that_may_cost_more() -> anyhow::Result<()>
+{
+    let mock = MockUpstream::start(Settings::default()).await?;
+    let tokens = "input_cost_per_token: 1.0e-5\n      output_cost_per_token: 4.0e-5";
+    let config = [
+        "model_list:\n".to_owned(),
+        model(&mock, "heard", "heard-up", "input_cost_per_second: 0.0001"),
+        model(&mock, "drawn", "gpt-image-1-up", tokens),
+        model(&mock, "painted", "painted-up", "output_cost_per_image: 0.04"),
+        model(&mock, "sent", "sent-up", "input_cost_per_image: 0.04"),
+    ];
+    let setup = harness::start_with(1, mock, config.concat()).await?;
+    let strict = json!({"max_budget": 0.03, "strict_budget": true});
+    let unknown = vec![7; 96_000];
+    for prefix in ["/v1", "/openai/v1"] {
+        let caller = setup.make_key(0, strict.clone()).await?;
+        let before = setup.mock.stats().requests;
+        for (path, model, file, why) in [
+            ("/images/edits", "drawn", ("image", &unknown), "send n, size and quality"),
+            ("/images/edits", "painted", ("image", &unknown), "send n, size and quality"),
+            ("/images/edits", "sent", ("image", &unknown), "send n, size and quality"),
+            ("/audio/transcriptions", "heard", ("file", &unknown), "a sound whose file says its"),
+        ] {
+            let path = format!("{prefix}{path}");
+            let form = form(&[("model", model), ("prompt", "a dot")], (file.0, file.1));
+            let (status, refused) = upload(&setup, &caller, &path, form).await?;
+            assert!(status == 422 && refused.contains(why), "{path} of {model}: {refused}");
+        }
+        assert_eq!(setup.mock.stats().requests, before, "nobody was asked");
+        let low =
+            [("model", "drawn"), ("prompt", "a dot"), ("quality", "low"), ("size", "1024x1024")];
+        let (status, answer) =
+            upload(&setup, &caller, &format!("{prefix}/images/edits"), form(&low, ("image", b"x")))
+                .await?;
+        assert_eq!(status, 422, "a picture that is sent may be looked at closely: {answer}");
+        let form = form(&[("model", "heard")], ("file", &wave()));
+        let path = format!("{prefix}/audio/transcriptions");
+        let (status, heard) = upload(&setup, &caller, &path, form).await?;
+        assert_eq!(status, 200, "three seconds can be paid: {heard}");
+        charged(&setup, &caller, &path, 0.0003).await?;
+    }
+    let caller = setup.make_key(0, strict).await?;
+    for (quality, expected) in [("low", 200), ("high", 422)] {
+        let body =
+            json!({"model": "drawn", "prompt": "a dot", "quality": quality, "size": "1024x1024"});
+        let drawn = caller.post(&setup.cluster.url(0, "/v1/images/generations"), &body).await?;
+        assert_eq!(drawn.status, expected, "{quality}: {}", drawn.body);
     }
     Ok(())
 }

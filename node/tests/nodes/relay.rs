@@ -336,6 +336,29 @@ async fn a_passed_call_is_refused_where_a_budget_is_spent_or_a_limit_reached() -
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_rush_of_passed_calls_takes_no_more_tokens_than_the_limit_has() -> anyhow::Result<()> {
+    let wait = std::time::Duration::from_millis(300);
+    let setup = start(Settings { first_byte: wait, ..Settings::default() }).await?;
+    let caller = setup.make_key(0, json!({"tpm_limit": 500})).await?;
+    let mut body = Body::Chat("upstream-name").json();
+    body["max_tokens"] = json!(100);
+    let url = setup.cluster.url(0, "/openai/v1/chat/completions");
+    let rush = futures::future::join_all((0..40).map(|_| caller.post(&url, &body))).await;
+    let (mut answered, mut refused) = (0, 0);
+    for reply in rush {
+        let reply = reply?;
+        answered += u64::from(reply.status == 200);
+        refused += u64::from(reply.status == 429);
+    }
+    // Each may write a hundred, and its prompt counts too.
+    assert!((1..=4).contains(&answered), "{answered} were answered");
+    assert_eq!(answered + refused, 40);
+    // What was not used comes back.
+    assert_eq!(caller.post(&url, &body).await?.status, 200);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_strict_budget_goes_by_the_bound_that_each_api_has() -> anyhow::Result<()> {
     let setup = start(Settings::default()).await?;
     // An answer of 131,072 tokens costs more.

@@ -61,6 +61,10 @@ impl Bill {
         }
         let price = self.pricing.price();
         let is_sound = media.millis_sent > 0 || media.millis > 0;
+        // Tokens were counted that have no price.
+        if is_sound && price.is_some_and(Price::is_of_time) {
+            media.millis = self.heard();
+        }
         if self.endpoint.is_chat() && !is_sound && price.is_some_and(Price::is_of_time) {
             media.millis = self.proxy.0.clock.unix().0.saturating_sub(self.record.started.0);
         }

@@ -32,10 +32,11 @@ use crate::error::{Failed, Refused};
 use crate::ids::Kind;
 use crate::kept::Sealing;
 use crate::pass::Pass;
+use crate::posted::Posted;
 use crate::stale::Detour;
 use crate::stored::answer::{collect, refusal};
 use crate::stored::{alone, ask};
-use crate::{Proxy, Serving, body, entry, headers, refused};
+use crate::{Proxy, Serving, entry, headers, refused};
 
 const ROUTE: &str = "/realtime/calls";
 /// A longer description of a side is none.
@@ -55,12 +56,10 @@ async fn conduct(
     call: &Arc<Call>,
     request: Request,
 ) -> Result<Response<Body>, Failed> {
-    let serving = proxy.0.serving.load_full();
-    let (head, body) = request.into_parts();
-    let caller = call.identify(proxy, &serving, &head.headers, &head.uri).await?;
-    let body = body::read(body, &head.headers, serving.settings.max_request_bytes).await?;
-    let kind = head.headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
-    let offer = Offer::read(body, kind.unwrap_or_default(), head.uri.query())?;
+    let posted = Posted::read(proxy, call, request).await?;
+    let query = posted.head.uri.query();
+    let offer = Offer::read(posted.body.clone(), posted.kind(), query)?;
+    let Posted { serving, head, caller, .. } = posted;
     let pass = Pass::shown(&proxy.0.ids, &serving.settings, &head.headers);
     let model = model(pass.as_ref(), offer.model.clone())?;
     let group = speakers(&serving, &caller, pass.as_ref(), &model)?;

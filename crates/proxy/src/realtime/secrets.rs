@@ -7,7 +7,6 @@ use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::Response;
 use bytes::Bytes;
-use dunlin_admission::Bounds;
 use dunlin_llm::{BadRequest, Endpoint, check_object};
 use dunlin_providers::ProviderError;
 use dunlin_router::Deployment;
@@ -18,9 +17,10 @@ use super::speakers;
 use crate::chat::Call;
 use crate::error::{Failed, Refused};
 use crate::pass::Pass;
+use crate::posted::Posted;
 use crate::stored::answer::Whole;
-use crate::stored::{Asking, send};
-use crate::{Proxy, body, headers, refused};
+use crate::stored::send;
+use crate::{Proxy, headers, hold, refused};
 
 const ROUTE: &str = "/realtime/client_secrets";
 /// Where a session names the model that answers, and where one that only writes down what it hears.
@@ -42,15 +42,15 @@ pub(crate) async fn create(State(proxy): State<Proxy>, request: Request) -> Resp
 }
 
 async fn conduct(proxy: &Proxy, call: &Call, request: Request) -> Result<Response<Body>, Failed> {
-    let serving = proxy.0.serving.load_full();
-    let (head, body) = request.into_parts();
-    let caller = call.identify(proxy, &serving, &head.headers, &head.uri).await?;
-    let body = body::read(body, &head.headers, serving.settings.max_request_bytes).await?;
-    let Wanted { mut body, model, place } = Wanted::read(&body)?;
-    let group = speakers(&serving, &caller, None, &model)?;
+    let posted = Posted::read(proxy, call, request).await?;
+    let (asking, caller) = (posted.asking(proxy, call), &posted.caller);
+    let Wanted { mut body, model, place } = Wanted::read(&posted.body)?;
+    let group = speakers(&posted.serving, caller, None, &model)?;
 
-    let asking = Asking { proxy, call, serving: &serving, caller: &caller, headers: &head.headers };
-    let (bill, told) = asking.admit(&group.name, Tokens(0), Bounds::default()).await?;
+    // What is said with it will cost something.
+    let costs = group.deployments.iter().map(|by| hold::unknown(&by.price));
+    let cost = costs.reduce(hold::larger).unwrap_or_default();
+    let (bill, told) = asking.admit(&group.name, Tokens(0), cost).await?;
     let attempt = asking.attempt(&group, Tokens(0))?;
     let by = attempt.deployment().clone();
     if let Some(named) = body["session"].pointer_mut(place) {
@@ -63,7 +63,7 @@ async fn conduct(proxy: &Proxy, call: &Call, request: Request) -> Result<Respons
         return Err(bill.fail(Refused::Answered(Box::new(no_secret(&by)))));
     };
     bill.delivered_free();
-    let pass = Pass::new(&caller, (&by.id, &model), &upstream, ends);
+    let pass = Pass::new(caller, (&by.id, &model), &upstream, ends);
     let (secret, ends) = (json!(pass.seal(&proxy.0.ids)), json!(ends.0 / 1000));
     // The provider's may stand in its session too.
     if let Some(inner) = answer.pointer_mut("/session/client_secret") {

@@ -9,7 +9,6 @@ use std::time::Duration;
 use axum::http::{HeaderMap, Uri};
 use dunlin_admission::{Bounds, Demand, Entry};
 use dunlin_journal::{Origin, Outcome};
-use dunlin_ledger::Pricing;
 use dunlin_llm::realtime::{Event, read_event};
 use dunlin_router::Deployment;
 use dunlin_types::{MonoMillis, Tokens};
@@ -29,7 +28,7 @@ use crate::realtime::frames::{self, Frames, TooLong};
 use crate::server::Open;
 use crate::stale::Detour;
 use crate::told::Told;
-use crate::{Proxy, entry, report};
+use crate::{Proxy, entry, hold, report};
 
 /// A conversation in which nothing is said for this long is over.
 pub(super) const IDLE: Duration = Duration::from_secs(600);
@@ -108,7 +107,7 @@ impl Asker {
 
 /// What an answer may cost of what may be spent on a deployment: nobody can tell how much before.
 pub(super) fn cost(by: &Deployment) -> Bounds {
-    if by.price == Pricing::Free { Bounds::default() } else { Bounds::UNKNOWN }
+    hold::unknown(&by.price)
 }
 
 /// A conversation.

@@ -15,6 +15,7 @@ use dunlin_providers::ProviderError;
 use dunlin_router::Deployment;
 use dunlin_upstream::{Attempt, Relay, Relayed};
 
+use super::watch::Thing;
 use super::{Asking, noted, output, resumed};
 use crate::bill::Bill;
 use crate::error::{Failed, Refused};
@@ -26,7 +27,7 @@ use crate::kept::Sealing;
 use crate::told::Told;
 
 /// A longer object or list of a provider's is an error: its ids could not be sealed.
-pub(super) const MAX_OBJECT_BYTES: usize = 32 << 20;
+pub(crate) const MAX_OBJECT_BYTES: usize = 32 << 20;
 /// As much of an error's body is read as anyone will look at.
 const MAX_ERROR_BYTES: usize = 64 << 10;
 /// Where a list names its things, and files.
@@ -108,7 +109,7 @@ impl Answer {
         noted::note(asking.proxy, kind, sealing.owner(), &by, &body).await;
         let batch = (kind == Kind::Batch).then(|| KeptBatch::read(&body)).flatten();
         if let Some(batch) = batch {
-            bill.watch(kind, &by, &batch.id, counted).await;
+            bill.watch(&by, Thing::kept(kind, &batch.id).counted(counted)).await;
         }
         let told = match kind {
             // What training costs is on no price list.

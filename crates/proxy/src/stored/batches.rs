@@ -9,12 +9,13 @@ use dunlin_types::Tokens;
 
 use super::home::OURS;
 use super::made_of::Files;
-use super::{Asking, alone, send};
+use super::{alone, send};
 use crate::chat::Call;
 use crate::error::Failed;
 use crate::ids::Kind;
 use crate::kept::Sealing;
-use crate::{Proxy, body, refused};
+use crate::posted::Posted;
+use crate::{Proxy, refused};
 
 const ROUTE: &str = "/batches";
 const INPUT: &[&Place] = &[&["input_file_id"]];
@@ -29,12 +30,9 @@ pub(crate) async fn create(proxy: &Proxy, request: Request) -> Response<Body> {
 }
 
 async fn conduct(proxy: &Proxy, call: &Call, request: Request) -> Result<Response<Body>, Failed> {
-    let serving = proxy.0.serving.load_full();
-    let (head, body) = request.into_parts();
-    let caller = call.identify(proxy, &serving, &head.headers, &head.uri).await?;
-    let body = body::read(body, &head.headers, serving.settings.max_request_bytes).await?;
-    let asking = Asking { proxy, call, serving: &serving, caller: &caller, headers: &head.headers };
-    let Files { home, owner, first, body } = asking.files(&body, ROUTE, INPUT)?;
+    let posted = Posted::read(proxy, call, request).await?;
+    let asking = posted.asking(proxy, call);
+    let Files { home, owner, first, body } = asking.files(&posted.body, ROUTE, INPUT)?;
 
     let billed = asking.admit_open_ended(home).await?;
     let counted = asking.count_batch(home, &first).await?;

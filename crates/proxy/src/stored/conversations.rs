@@ -20,6 +20,7 @@ use crate::chat::Call;
 use crate::error::{Failed, Refused};
 use crate::ids::{BadId, Kind};
 use crate::kept::{Sealing, find, is_beside, keepers};
+use crate::posted::Posted;
 use crate::{Proxy, body, refused};
 
 /// Where items name files.
@@ -64,14 +65,12 @@ async fn make(
     provider: Option<&str>,
     request: Request,
 ) -> Result<Response<Body>, Failed> {
-    let serving = proxy.0.serving.load_full();
-    let (head, body) = request.into_parts();
-    let caller = call.identify(proxy, &serving, &head.headers, &head.uri).await?;
-    let body = body::read(body, &head.headers, serving.settings.max_request_bytes).await?;
+    let posted = Posted::read(proxy, call, request).await?;
+    let Posted { head, body, caller, .. } = &posted;
     // Nothing need be said.
-    let body = if body.is_empty() { Bytes::from_static(b"{}") } else { body };
+    let body = if body.is_empty() { Bytes::from_static(b"{}") } else { body.clone() };
     check_object(&body).map_err(Refused::BadRequest)?;
-    let asking = Asking { proxy, call, serving: &serving, caller: &caller, headers: &head.headers };
+    let asking = posted.asking(proxy, call);
     let query = Query::read(head.uri.query().unwrap_or_default());
     let said: Vec<(&str, String)> =
         OURS.iter().filter_map(|name| Some((*name, text(&body, name)?))).collect();

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use dunlin_providers::sigv4::path_segment;
 use dunlin_router::Deployment;
 use dunlin_types::Tokens;
-use dunlin_upstream::Relayed;
+use dunlin_upstream::{Attempt, Relay, Relayed};
 
 use super::answer::{MAX_OBJECT_BYTES, collect};
 use super::{alone, ask};
@@ -34,8 +34,16 @@ pub(super) async fn object(
     within: Duration,
 ) -> Fetched {
     let path = format!("/{}/{}", kind.collection(), path_segment(id));
+    whole(get(proxy, serving, by, path), within).await
+}
+
+/// Waits for an object, for that time.
+pub(super) async fn whole(
+    asking: impl Future<Output = Option<Relayed>>,
+    within: Duration,
+) -> Fetched {
     let reading = async {
-        let mut relayed = get(proxy, serving, by, path).await?;
+        let mut relayed = asking.await?;
         match relayed.status {
             StatusCode::NOT_FOUND => Some(Fetched::Gone),
             status if status.is_success() => {
@@ -65,8 +73,24 @@ pub(crate) async fn ask_for(
     by: &Arc<Deployment>,
     (method, path): (Method, String),
 ) -> Option<Relayed> {
-    let (upstream, catalog) = (&proxy.0.upstream, &serving.catalog);
-    let nobody = BTreeSet::new();
-    let attempt = upstream.start_attempt(&alone(by), catalog.strategy, &nobody, Tokens(0)).ok()?;
-    upstream.relay_kept(attempt, ask(method, path), by.timeout, catalog.retry).await.ok()
+    let attempt = attempt(proxy, serving, by)?;
+    let (asked, retry) = (ask(method, path), serving.catalog.retry);
+    proxy.0.upstream.relay_kept(attempt, asked, by.timeout, retry).await.ok()
+}
+
+/// The answer to a call of the provider's own API. `None`: there is none.
+pub(super) async fn passed(
+    proxy: &Proxy,
+    serving: &Serving,
+    by: &Arc<Deployment>,
+    asked: Relay,
+) -> Option<Relayed> {
+    let attempt = attempt(proxy, serving, by)?;
+    proxy.0.upstream.relay(attempt, asked, by.timeout, serving.catalog.retry).await.ok()
+}
+
+fn attempt(proxy: &Proxy, serving: &Serving, by: &Arc<Deployment>) -> Option<Attempt> {
+    let strategy = serving.catalog.strategy;
+    let picked = proxy.0.upstream.start_attempt(&alone(by), strategy, &BTreeSet::new(), Tokens(0));
+    picked.ok()
 }

@@ -7,7 +7,6 @@ use std::convert::Infallible;
 use axum::body::Body;
 use axum::extract::Request;
 use axum::http::Response;
-use axum::http::header::CONTENT_TYPE;
 use bytes::Bytes;
 use dunlin_admission::Bounds;
 use dunlin_llm::{Endpoint, Place, Upload, rename_ids};
@@ -15,12 +14,13 @@ use dunlin_types::Tokens;
 
 use super::home::{Home, OURS, Wish};
 use super::lists::Query;
-use super::{Asking, send};
+use super::send;
 use crate::chat::Call;
 use crate::error::{Failed, Refused};
 use crate::ids::Kind;
 use crate::kept::Sealing;
-use crate::{Proxy, body, refused};
+use crate::posted::Posted;
+use crate::{Proxy, refused};
 
 /// Where a line of a batch names its model.
 const MODEL: &[&Place] = &[&["body", "model"]];
@@ -44,20 +44,16 @@ async fn conduct(
     provider: Option<&str>,
     request: Request,
 ) -> Result<Response<Body>, Failed> {
-    let serving = proxy.0.serving.load_full();
-    let (head, body) = request.into_parts();
-    let caller = call.identify(proxy, &serving, &head.headers, &head.uri).await?;
-    let body = body::read(body, &head.headers, serving.settings.max_request_bytes).await?;
-    let kind = head.headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
-    let kind = kind.unwrap_or_default();
-    let form = Upload::read(body, kind).map_err(Refused::BadRequest)?;
+    let posted = Posted::read(proxy, call, request).await?;
+    let (Posted { head, caller, .. }, kind) = (&posted, posted.kind());
+    let form = Upload::read(posted.body.clone(), kind).map_err(Refused::BadRequest)?;
     let content = form.content("file").unwrap_or_default();
     let is_batch = form.field("purpose") == Some("batch");
     // Whatever a file is said to be for, a key of certain models can make a batch of no others.
     let is_restricted = caller.access().is_some_and(|access| access.is_restricted());
     let lines = if is_batch || is_restricted { models(&content) } else { BTreeSet::new() };
 
-    let asking = Asking { proxy, call, serving: &serving, caller: &caller, headers: &head.headers };
+    let asking = posted.asking(proxy, call);
     let query = Query::read(head.uri.query().unwrap_or_default());
     let field = |name: &str| form.field(name).or_else(|| query.get(name));
     let home = Home::find(&asking, Wish::read(provider, field, &head.headers), &lines, false)?;

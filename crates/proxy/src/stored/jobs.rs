@@ -11,12 +11,13 @@ use dunlin_types::Tokens;
 
 use super::home::OURS;
 use super::made_of::Files;
-use super::{Asking, alone, send};
+use super::{alone, send};
 use crate::chat::Call;
 use crate::error::{Failed, Refused};
 use crate::ids::Kind;
 use crate::kept::{Sealing, is_beside};
-use crate::{Proxy, body, refused};
+use crate::posted::Posted;
+use crate::{Proxy, refused};
 
 const ROUTE: &str = "/fine_tuning/jobs";
 const FILES: &[&Place] = &[&["training_file"], &["validation_file"]];
@@ -32,19 +33,16 @@ pub(crate) async fn create(proxy: &Proxy, request: Request) -> Response<Body> {
 }
 
 async fn conduct(proxy: &Proxy, call: &Call, request: Request) -> Result<Response<Body>, Failed> {
-    let serving = proxy.0.serving.load_full();
-    let (head, body) = request.into_parts();
-    let caller = call.identify(proxy, &serving, &head.headers, &head.uri).await?;
-    let body = body::read(body, &head.headers, serving.settings.max_request_bytes).await?;
-    let asking = Asking { proxy, call, serving: &serving, caller: &caller, headers: &head.headers };
-    let Files { home, body, .. } = asking.files(&body, ROUTE, FILES)?;
+    let posted = Posted::read(proxy, call, request).await?;
+    let (asking, caller) = (posted.asking(proxy, call), &posted.caller);
+    let Files { home, body, .. } = asking.files(&posted.body, ROUTE, FILES)?;
     let model: Option<String> =
         edit::member(&body, "model").and_then(|model| serde_json::from_str(model).ok());
     let missing = BadRequest::Missing { route: ROUTE, name: "model" };
     let model = model.ok_or(Refused::BadRequest(missing))?;
     let wishes = Extras::default();
-    let found = candidates(&serving.catalog, caller.access(), &model, &wishes);
-    let found = found.map_err(|no_route| Refused::no_route(no_route, call.endpoint, &caller))?;
+    let found = candidates(&posted.serving.catalog, caller.access(), &model, &wishes);
+    let found = found.map_err(|no_route| Refused::no_route(no_route, call.endpoint, caller))?;
     let tuned = found.first().deployments.iter().find(|known| is_beside(home, known));
     let tuned: &Arc<Deployment> =
         tuned.ok_or_else(|| Refused::elsewhere(&home.group, &found.first().name))?;

@@ -3,8 +3,6 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use dunlin_admission::Bounds;
-use dunlin_ledger::Pricing;
 use dunlin_llm::{BadRequest, Place, check_object, rename_ids};
 use dunlin_router::Deployment;
 use dunlin_types::Tokens;
@@ -12,6 +10,7 @@ use dunlin_types::Tokens;
 use super::Asking;
 use crate::bill::Bill;
 use crate::error::{Failed, Refused};
+use crate::hold;
 use crate::ids::{Kept, Kind, Owner};
 use crate::kept::find;
 use crate::told::Told;
@@ -60,7 +59,7 @@ impl<'a> Asking<'a> {
         &self,
         by: &Arc<Deployment>,
     ) -> Result<(Bill, Told), Failed> {
-        let cost = if by.price == Pricing::Free { Bounds::default() } else { Bounds::UNKNOWN };
+        let cost = hold::unknown(&by.price);
         let (mut bill, told) = self.admit(&by.group, Tokens(0), cost).await?;
         self.afford(&mut bill, by, cost).await?;
         Ok((bill, told))

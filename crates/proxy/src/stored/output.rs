@@ -114,14 +114,11 @@ impl Sum {
                     self.add(price, used, estimated);
                 }
             }
-            Line::Long(bytes) => {
-                let completion = tokens_in(bytes);
-                self.add(price, Usage { completion, ..Usage::default() }, true);
-            }
+            Line::Long(bytes) => self.add(price, taken_for(bytes), true),
         }
     }
 
-    fn add(&mut self, price: &Pricing, used: Usage, estimated: bool) {
+    pub(super) fn add(&mut self, price: &Pricing, used: Usage, estimated: bool) {
         let context = Context { service: Service::Batch, ..Context::default() };
         self.cost += price.cost(&used, &context).total;
         self.usage.prompt = self.usage.prompt + used.prompt;
@@ -131,15 +128,30 @@ impl Sum {
     }
 }
 
-/// Reads an output to its end. `None`: it cannot be read.
+/// What an answer of so many bytes is taken to use that is too long to be read.
+pub(super) fn taken_for(bytes: u64) -> Usage {
+    Usage { completion: tokens_in(bytes), ..Usage::default() }
+}
+
+/// Sums an output. `None`: it cannot be read.
 pub(super) async fn read(price: &Pricing, output: Option<Relayed>) -> Option<Sum> {
-    let mut output = output.filter(|output| output.status.is_success())?;
-    let (mut lines, mut sum) = (Lines::default(), Sum::default());
-    while let Some(piece) = poll_fn(|cx| output.poll_next(cx)).await {
-        lines.push(piece.ok()?, |line| sum.line(price, line));
-    }
-    lines.end(|line| sum.line(price, line));
+    let mut sum = Sum::default();
+    each_line(output, |line| sum.line(price, line)).await?;
     Some(sum)
+}
+
+/// Reads an output to its end. `None`: it cannot be read.
+pub(super) async fn each_line(
+    output: Option<Relayed>,
+    mut each: impl FnMut(Line<'_>),
+) -> Option<()> {
+    let mut output = output.filter(|output| output.status.is_success())?;
+    let mut lines = Lines::default();
+    while let Some(piece) = poll_fn(|cx| output.poll_next(cx)).await {
+        lines.push(piece.ok()?, &mut each);
+    }
+    lines.end(each);
+    Some(())
 }
 
 #[cfg(test)]

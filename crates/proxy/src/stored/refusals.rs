@@ -13,6 +13,15 @@ impl Refused {
         Self::Unfit { param: "model", message }
     }
 
+    /// Its tokens cannot be counted before it is made.
+    pub(crate) fn uncounted_batch() -> Self {
+        let message =
+            "Whoever has a tpd_limit makes batches of files by `/v1/batches`, where their \
+                       tokens are counted, or of requests that are in the batch itself."
+                .to_owned();
+        Self::Unfit { param: "input", message }
+    }
+
     /// Nobody takes it.
     pub(super) fn no_home(provider: &str) -> Self {
         let message = format!(

@@ -30,6 +30,10 @@ use crate::ids::Kind;
 use crate::kept::find;
 use crate::{Proxy, Serving};
 
+mod passed;
+
+pub(crate) use passed::{Passed, look as look_now};
+
 /// What all these notes are found by.
 const LABEL: Label = Label(0x6475_6e6c_696e_2077_6174_6368_2031);
 /// How long something is asked after. Batches are over after a day.
@@ -45,6 +49,33 @@ const LONGEST_WAIT: Duration = Duration::from_secs(600);
 /// How long a provider may take to say how something is.
 const ASK_WITHIN: Duration = Duration::from_secs(30);
 
+/// Something that is to be watched.
+pub(crate) struct Thing<'a> {
+    kind: Kind,
+    /// The provider's id of it.
+    upstream: &'a str,
+    passed: Option<Passed>,
+    /// What a batch was counted as, for those who may make so many tokens of batches a day.
+    counted: Option<MadeBatch>,
+}
+
+impl<'a> Thing<'a> {
+    /// What is made by our own routes.
+    pub(crate) fn kept(kind: Kind, upstream: &'a str) -> Self {
+        Self { kind, upstream, passed: None, counted: None }
+    }
+
+    /// A batch that is made by a call of a provider's own API.
+    pub(crate) fn passed(upstream: &'a str, passed: Passed) -> Self {
+        Self { kind: Kind::Batch, upstream, passed: Some(passed), counted: None }
+    }
+
+    /// A batch that was counted as so many tokens.
+    pub(crate) fn counted(self, counted: Option<MadeBatch>) -> Self {
+        Self { counted, ..self }
+    }
+}
+
 /// What is watched.
 #[derive(Serialize, Deserialize)]
 struct Watched {
@@ -55,20 +86,21 @@ struct Watched {
     deployment: DeploymentId,
     /// The provider's id of it.
     upstream: String,
+    /// Of a batch that was made by a call of a provider's own API.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    passed: Option<Passed>,
     /// What goes on record, but for what is not known yet.
     record: SpendRecord,
     /// What a batch was counted as, for those who may make so many tokens of batches a day.
     counted: Option<MadeBatch>,
 }
 
-/// Begins to watch what `by`'s provider calls `upstream`. `record` says who pays, `counted` what a batch
-/// was counted as.
+/// Begins to watch a thing of `by`'s provider. `record` says who pays.
 pub(crate) fn begin(
     proxy: &Proxy,
-    (kind, upstream): (Kind, &str),
     by: &Deployment,
+    Thing { kind, upstream, passed, counted }: Thing<'_>,
     record: SpendRecord,
-    counted: Option<MadeBatch>,
 ) -> impl Future<Output = ()> + Send + use<> {
     let made = proxy.0.clock.unix();
     let id = found::found(by, upstream, None, made).request;
@@ -76,15 +108,19 @@ pub(crate) fn begin(
     let holders = store.holders(id);
     let Holders([maker, _]) = holders;
     let upstream = upstream.to_owned();
-    let holders_of = holders.0;
+    let is_passed = passed.is_some();
     let watched =
-        Watched { kind, maker, holders: holders_of, deployment, upstream, record, counted };
-    let watched = serde_json::to_vec(&watched).expect("plain data");
+        Watched { kind, maker, holders: holders.0, deployment, upstream, passed, record, counted };
+    let watched = Bytes::from(serde_json::to_vec(&watched).expect("plain data"));
     let entry = Entry { id, label: Some(LABEL), made, until: after(made, WATCHED_FOR) };
     async move {
-        let put = store.put(holders, StoredKind::Note, entry, Bytes::from(watched)).await;
-        if let Err(error) = put {
-            warn!(request.id = %id, %error, "what nobody waits for is charged only when it is read");
+        let mut notes = vec![entry];
+        notes.extend(is_passed.then(|| passed::by_itself(entry)));
+        for entry in notes {
+            let put = store.put(holders, StoredKind::Note, entry, watched.clone()).await;
+            if let Err(error) = put {
+                warn!(request.id = %id, %error, "what nobody waits for is charged only when it is read");
+            }
         }
     }
 }
@@ -139,13 +175,24 @@ async fn look(proxy: &Proxy, entry: Entry) {
     if watched.maker != me && store.is_there(watched.maker) {
         return;
     }
-    if !ask(proxy, &watched).await {
-        return;
+    if ask(proxy, &watched).await {
+        watched.forget(proxy, entry).await;
     }
-    let holders = Holders(watched.holders);
-    let forgot = store.delete(holders, StoredKind::Note, entry.id, entry.until).await;
-    if let Err(error) = forgot {
-        debug!(request.id = %entry.id, %error, "what is charged is asked after once more");
+}
+
+impl Watched {
+    /// What a batch was counted as, while that matters.
+    fn still_counted(&self, proxy: &Proxy) -> Option<&MadeBatch> {
+        let now = proxy.0.clock.unix();
+        self.counted.as_ref().filter(|counted| counted.matters(now))
+    }
+
+    async fn forget(&self, proxy: &Proxy, entry: Entry) {
+        let (store, holders) = (&proxy.0.store, Holders(self.holders));
+        let forgot = store.delete(holders, StoredKind::Note, entry.id, entry.until).await;
+        if let Err(error) = forgot {
+            debug!(request.id = %entry.id, %error, "what is charged is asked after once more");
+        }
     }
 }
 
@@ -154,6 +201,9 @@ async fn ask(proxy: &Proxy, watched: &Watched) -> bool {
     let serving = proxy.0.serving.load_full();
     // A deployment that has left the configuration may come back.
     let Some(by) = find(&serving.catalog, &watched.deployment) else { return false };
+    if let Some(passed) = &watched.passed {
+        return passed.ask(proxy, &serving, by, watched).await;
+    }
     let thing = (watched.kind, &*watched.upstream);
     let body = match fetch::object(proxy, &serving, by, thing, ASK_WITHIN).await {
         Fetched::Object(body) => body,
@@ -172,7 +222,8 @@ async fn ask(proxy: &Proxy, watched: &Watched) -> bool {
             let Finished { found, usage, tier } = finished.made_at(made);
             let context = context(Media::default(), tier, false);
             let cost = by.price.cost(&usage, &context).total;
-            charge(proxy, by, watched, found, Charge { usage, cost, estimated: false }).await
+            let (model, estimated) = (&*by.target.model, false);
+            charge(proxy, by, watched, found, Charge { model, usage, cost, estimated }).await
         }
         Kind::Batch => batch(proxy, &serving, by, watched, &body).await,
         Kind::Conversation | Kind::File | Kind::Job | Kind::Call => true,
@@ -189,10 +240,8 @@ async fn batch(
     let Some(batch) = KeptBatch::read(body).filter(|batch| batch.finished) else { return false };
     // Not what the provider's clock says of it.
     let found = found::found(by, &batch.id, None, watched.record.started);
-    let is_charged = proxy.0.admission.is_charged(found);
-    let now = proxy.0.clock.unix();
-    let counted = watched.counted.as_ref().filter(|counted| counted.matters(now));
-    if is_charged && counted.is_none() {
+    let counted = watched.still_counted(proxy);
+    if proxy.0.admission.is_charged(found) && counted.is_none() {
         return true;
     }
     let Some(file) = &batch.output_file_id else {
@@ -202,9 +251,10 @@ async fn batch(
     let path = format!("/files/{}/content", path_segment(file));
     let output = fetch::get(proxy, serving, by, path).await;
     let Some(sum) = output::read(&by.price, output).await else { return false };
-    let output::Sum { usage, cost, estimated } = sum;
+    let (output::Sum { usage, cost, estimated }, model) = (sum, &*by.target.model);
     let is_counted = true_up(proxy, found, counted, usage).await;
-    charge(proxy, by, watched, found, Charge { usage, cost, estimated }).await && is_counted
+    let charge = Charge { model, usage, cost, estimated };
+    self::charge(proxy, by, watched, found, charge).await && is_counted
 }
 
 /// Has what a batch used count in place of what it was counted as, if it was. False if the cluster could
@@ -228,7 +278,9 @@ pub(super) async fn found_finished(proxy: &Proxy, found: Found, usage: Usage) {
     true_up(proxy, found, watched.counted.as_ref(), usage).await;
 }
 
-struct Charge {
+struct Charge<'a> {
+    /// Whose price it is, by its provider's name.
+    model: &'a str,
     usage: Usage,
     cost: NanoUsd,
     estimated: bool,
@@ -240,13 +292,13 @@ async fn charge(
     by: &Deployment,
     watched: &Watched,
     found: Found,
-    Charge { usage, cost, estimated }: Charge,
+    Charge { model, usage, cost, estimated }: Charge<'_>,
 ) -> bool {
     let mut record = watched.record.clone();
     record.request = found.request;
     record.deployment = Some(by.id.clone());
     record.course.provider = Some(by.provider.to_string());
-    by.target.model.as_ref().clone_into(&mut record.upstream_model);
+    model.clone_into(&mut record.upstream_model);
     record.ended = proxy.0.clock.unix();
     (record.prompt, record.cached, record.completion) =
         (usage.prompt, usage.cached, usage.completion);

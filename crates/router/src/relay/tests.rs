@@ -145,3 +145,21 @@ fn a_model_is_charged_by_its_own_deployment() {
     assert_eq!(priced("anthropic", "claude-4"), Some(Pricing::Free));
     assert_eq!(priced("anthropic", "gpt-5-nano"), None);
 }
+
+#[test]
+fn a_version_of_a_model_is_told_from_another_model() {
+    let cases = [
+        ("gpt-4o", "gpt-4o", true),
+        ("gpt-4o-2024-08-06", "gpt-4o", true),
+        ("claude-sonnet-4-5-20250929", "claude-sonnet-4-5", true),
+        ("claude-sonnet-4-5@20250929", "claude-sonnet-4-5", true),
+        ("gemini-2.0-flash-001", "gemini-2.0-flash", true),
+        ("claude-sonnet-4-5-20250929", "claude-sonnet-4", false),
+        ("gpt-4o-mini-2024-07-18", "gpt-4o", false),
+        ("gpt-4o", "gpt-4o-mini", false),
+        ("gpt-4o-", "gpt-4o", false),
+    ];
+    for (model, name, expected) in cases {
+        assert_eq!(is_version(model, name), expected, "{model} of {name}");
+    }
+}

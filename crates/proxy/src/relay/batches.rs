@@ -1,0 +1,210 @@
+//! Batches that are made by calls of providers' own APIs: what one may cost is looked at before it is
+//! made, and what it has cost is charged when it is over, whoever reads its answers.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::http::{Method, Response};
+use bytes::Bytes;
+use dunlin_admission::{Bounds, CountedBatch, counts_batches};
+use dunlin_ledger::Pricing;
+use dunlin_llm::batch::passed::Shelf;
+use dunlin_router::relay::Lenders;
+use dunlin_router::{Catalog, Deployment};
+use dunlin_types::Tokens;
+use dunlin_upstream::{Attempt, Relay, Relayed};
+use tracing::warn;
+
+use super::passing::{self, Made};
+use super::{Way, fields, unanswered, wanted};
+use crate::bill::Bill;
+use crate::caller::Caller;
+use crate::chat::Call;
+use crate::error::{Failed, Refused};
+use crate::kept::is_beside;
+use crate::stored::answer::{MAX_OBJECT_BYTES, collect};
+use crate::stored::watch::{self, Passed, Thing};
+use crate::told::Told;
+use crate::{Proxy, headers, hold};
+
+/// Models of a batch whose names are kept, and how long those are at most: the others are charged by
+/// what their answers call them.
+const MAX_MODELS: usize = 32;
+const MAX_MODEL_BYTES: usize = 256;
+
+/// A batch that is to be made.
+pub(super) struct Batch {
+    shelf: Shelf,
+    /// The models that its requests name.
+    pub(super) models: BTreeSet<String>,
+    body: Bytes,
+}
+
+impl Batch {
+    /// `None`: the call makes none.
+    pub(super) fn asked(prefix: &str, path: &str, body: &Bytes) -> Option<Self> {
+        let shelf = Shelf::of_making(prefix, path)?;
+        let models = shelf.form.models(body);
+        Some(Self { shelf, models, body: body.clone() })
+    }
+
+    /// What all its requests may cost. `model` is what the path names, `prices` what one may cost.
+    pub(super) fn cost(&self, model: &str, prices: impl Fn(&str) -> Vec<Pricing>) -> Bounds {
+        let Some(wishes) = self.shelf.form.wishes(&self.body) else {
+            return prices(model)
+                .iter()
+                .map(hold::unknown)
+                .reduce(hold::larger)
+                .unwrap_or_default();
+        };
+        let mut known: BTreeMap<&str, Vec<Pricing>> = BTreeMap::new();
+        let mut sum = Bounds::default();
+        for wish in &wishes {
+            let model = wish.model.unwrap_or(model);
+            let prices = known.entry(model).or_insert_with(|| prices(model));
+            let one = wanted::dearest(prices, wish.bytes, wish.bound);
+            sum.likely += one.likely;
+            sum.most += one.most;
+        }
+        sum
+    }
+
+    /// The field by which each of its requests bounds what it may cost.
+    pub(super) fn bound_field(&self) -> &'static str {
+        self.shelf.form.bound_field()
+    }
+
+    /// Counts its tokens for those who may make so many of batches a day.
+    pub(super) async fn count(
+        &self,
+        proxy: &Proxy,
+        caller: &Caller,
+        call: &Call,
+    ) -> Result<Option<CountedBatch>, Refused> {
+        let Some(key) = caller.key().filter(|key| counts_batches(key)) else { return Ok(None) };
+        let wishes = self.shelf.form.wishes(&self.body).ok_or_else(Refused::uncounted_batch)?;
+        let tokens = wishes.iter().fold(0_u64, |sum, wish| {
+            let most = wish.bound.tokens.unwrap_or_default().0;
+            let answers = most.saturating_mul(wish.bound.answers);
+            sum.saturating_add(wish.prompt.0).saturating_add(answers)
+        });
+        let counted = proxy.0.admission.count_batch(key, Tokens(tokens)).await;
+        counted.map(Some).map_err(|why| Refused::admission(why, caller, call.started))
+    }
+
+    /// What is asked after once it is made. `models` are all that the call names.
+    fn watched(&self, names: &Names<'_>, models: &[&str], query: Option<&str>) -> Passed {
+        let known = models.iter().filter(|model| model.len() <= MAX_MODEL_BYTES).take(MAX_MODELS);
+        let models =
+            known.map(|model| names.theirs(model).unwrap_or((*model).to_owned())).collect();
+        Passed { shelf: self.shelf.clone(), query: query.map(str::to_owned), models }
+    }
+}
+
+/// What models are called where a batch is made.
+struct Names<'a> {
+    catalog: &'a Catalog,
+    by: &'a Deployment,
+}
+
+impl Names<'_> {
+    /// The provider's name for a model of ours that is of the same account.
+    fn theirs(&self, model: &str) -> Option<String> {
+        let group = self.catalog.groups.get(model)?;
+        let there = group.deployments.iter().find(|known| is_beside(self.by, known))?;
+        Some(there.target.model.to_string())
+    }
+}
+
+/// Who makes a batch, and where.
+pub(super) struct Maker<'a> {
+    pub(super) proxy: &'a Proxy,
+    pub(super) call: &'a Call,
+    pub(super) caller: &'a Caller,
+    pub(super) catalog: &'a Catalog,
+    pub(super) lenders: &'a Lenders,
+}
+
+impl Maker<'_> {
+    /// Makes the batch, and has it watched, even if its client leaves meanwhile.
+    pub(super) async fn make(
+        self,
+        (batch, models): (&Batch, &[&str]),
+        attempt: Attempt,
+        passed: Relay,
+        (bill, told): (Bill, Told),
+    ) -> Result<Response<Body>, Failed> {
+        let Self { proxy, call, caller, catalog, lenders } = self;
+        let by = Arc::clone(attempt.deployment());
+        let counted = match batch.count(proxy, caller, call).await {
+            Ok(counted) => counted,
+            Err(refused) => return Err(bill.fail(refused)),
+        };
+        let names = Names { catalog, by: &by };
+        let watched = batch.watched(&names, models, passed.query.as_deref());
+        let rename = &mut |model: &str| names.theirs(model);
+        let body = batch.shelf.form.with_models(&passed.body, rename);
+        let (told, group) = (told.lent(call, &by), Arc::clone(&lenders.group.name));
+        let (proxy, retry) = (proxy.clone(), catalog.retry);
+        let tasks = proxy.0.open.tasks.clone();
+        let made = tasks.spawn(async move {
+            let passed = Relay { body, ..passed };
+            let relayed = proxy.0.upstream.relay(attempt, passed, by.timeout, retry).await;
+            let relayed = match relayed {
+                Ok(relayed) => relayed,
+                Err(failure) => return Err(bill.fail(unanswered(&group, failure))),
+            };
+            answered(relayed, (bill, told), &by, (watched, counted)).await
+        });
+        made.await.unwrap_or_else(|_| {
+            let reason = "the node stopped while the batch was being made".to_owned();
+            Err(Refused::CannotKnow { reason }.into())
+        })
+    }
+}
+
+/// The provider has answered: the batch is watched before its client is told of it.
+async fn answered(
+    mut relayed: Relayed,
+    (bill, told): (Bill, Told),
+    by: &Deployment,
+    (watched, counted): (Passed, Option<CountedBatch>),
+) -> Result<Response<Body>, Failed> {
+    let (status, fields) = (relayed.status, fields::incoming(&relayed.headers));
+    if !status.is_success() {
+        let body = passing::body(relayed, bill, None, Made::Nothing);
+        return Ok(headers::relayed(told, status, fields, body));
+    }
+    let counted = counted.map(CountedBatch::made);
+    let body = match collect(&mut relayed, MAX_OBJECT_BYTES).await {
+        Ok(Some(body)) => body,
+        Ok(None) => return Err(bill.fail(Refused::LongAnswer { most: MAX_OBJECT_BYTES })),
+        Err(broken) => return Err(bill.fail(Refused::Answered(Box::new(broken)))),
+    };
+    match watched.shelf.read(&body) {
+        Some(batch) => bill.watch(by, Thing::passed(&batch.id, watched).counted(counted)).await,
+        None => {
+            warn!("a provider's answer does not say which batch it has made: it is not charged")
+        }
+    }
+    bill.delivered_free();
+    Ok(headers::relayed(told, status, fields, Body::from(body)))
+}
+
+/// A call about one batch is about to be passed on to `by`: one that shows its answers has them charged,
+/// one that deletes it waits for that.
+pub(super) async fn look(
+    proxy: &Proxy,
+    way: Way,
+    (method, path): (&Method, &str),
+    by: &Deployment,
+) {
+    let Some((_, named)) = Shelf::of_one(way.prefix, path) else { return };
+    let looking = watch::look_now(proxy, by, &named.id);
+    if *method == Method::DELETE {
+        looking.await;
+    } else if *method == Method::GET && named.shows_answers {
+        proxy.0.tasks.spawn(looking);
+    }
+}

@@ -1,0 +1,124 @@
+//! What a call of a provider's own API asks for, as far as anybody here understands it: which models,
+//! and how much of them at most.
+
+use axum::http::Method;
+use axum::http::header::CONTENT_TYPE;
+use axum::http::request::Parts;
+use bytes::Bytes;
+use dunlin_admission::{Bounds, Demand};
+use dunlin_journal::Origin;
+use dunlin_ledger::Pricing;
+use dunlin_llm::{Bound, ChatRequest, Named, tokens_in};
+use dunlin_router::relay::{Lenders, priced};
+use dunlin_types::Tokens;
+
+use super::batches::Batch;
+use super::{Way, understood};
+use crate::bill::About;
+use crate::chat::Call;
+use crate::error::Refused;
+use crate::{Serving, hold};
+
+/// What a call asks for.
+pub(super) struct Wanted {
+    pub(super) named: Named,
+    /// It is read as those of our own routes are.
+    pub(super) read: Option<ChatRequest>,
+    /// It makes a batch.
+    pub(super) batch: Option<Batch>,
+    /// Whether a model may be at work.
+    makes: bool,
+    bytes: u64,
+    bound: Bound,
+}
+
+impl Wanted {
+    pub(super) fn read(way: Way, head: &Parts, path: &str, body: &Bytes) -> Result<Self, Refused> {
+        let kind = head.headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
+        let named = Named::read(path, kind.unwrap_or_default(), body);
+        let named = named.map_err(Refused::UnclearModel)?;
+        let makes = head.method == Method::POST;
+        let batch = if makes { Batch::asked(way.prefix, path, body) } else { None };
+        let model = named.models().next().unwrap_or_default();
+        let read = understood::read(head, path, body, model);
+        let bound = Bound::of_call(way.prefix, path, body);
+        Ok(Self { read, batch, makes, bytes: body.len() as u64, bound, named })
+    }
+
+    /// All models that it names, the one that answers first.
+    pub(super) fn models(&self) -> Vec<&str> {
+        let in_batch = self.batch.iter().flat_map(|batch| &batch.models);
+        self.named.models().chain(in_batch.map(String::as_str)).collect()
+    }
+
+    /// The model that answers; nothing where none is named.
+    pub(super) fn model(&self) -> &str {
+        self.models().first().copied().unwrap_or_default()
+    }
+
+    /// Tokens of its prompt. Those of a batch are not of this minute.
+    pub(super) fn prompt(&self) -> Tokens {
+        match (&self.read, &self.batch) {
+            (_, Some(_)) => Tokens(0),
+            (Some(chat), None) => chat.prompt_estimate(),
+            (None, None) => tokens_in(self.bytes),
+        }
+    }
+
+    /// The most tokens that it may be answered with. `None`: it does not say.
+    fn output(&self) -> Option<Tokens> {
+        if !self.makes || self.read.is_some() || self.batch.is_some() {
+            return Some(Tokens(0));
+        }
+        let Bound { tokens, answers, .. } = self.bound;
+        tokens.map(|most| Tokens(most.0.saturating_mul(answers)))
+    }
+
+    pub(super) fn demand(
+        &self,
+        call: &Call,
+        serving: &Serving,
+        way: Way,
+        lenders: &Lenders,
+    ) -> Demand {
+        let prices = |model: &str| prices(serving, way, lenders, model);
+        let cost = match (&self.read, &self.batch) {
+            // What makes nothing costs nothing.
+            _ if !self.makes => Bounds::default(),
+            (Some(chat), _) => understood::bounds(chat, lenders),
+            (None, Some(batch)) => batch.cost(self.model(), prices),
+            (None, None) => dearest(&prices(self.model()), self.bytes, self.bound),
+        };
+        let counted = serving.settings.counted;
+        let free = Demand::free(call.id, self.model(), self.prompt(), counted);
+        Demand { cost, output: self.output(), ..free }
+    }
+
+    /// What would bound its cost, in words.
+    pub(super) fn bounded_by(&self) -> &'static str {
+        match (&self.read, &self.batch) {
+            (_, Some(batch)) => batch.bound_field(),
+            (Some(chat), None) => Bound::field_of(chat.endpoint()),
+            (None, None) => self.bound.field,
+        }
+    }
+
+    pub(super) fn about(&self, origin: Origin) -> About<'_> {
+        let media = self.read.as_ref().map(understood::media).unwrap_or_default();
+        About { media, ..About::relayed(self.model(), self.prompt(), origin) }
+    }
+}
+
+/// What a model may cost: by the prices of all who may be asked, where it is named by a name of ours.
+fn prices(serving: &Serving, way: Way, lenders: &Lenders, model: &str) -> Vec<Pricing> {
+    if lenders.renamed.as_deref() == Some(model) {
+        return lenders.group.deployments.iter().map(|by| by.price.clone()).collect();
+    }
+    vec![priced(&serving.catalog, way.providers, model).unwrap_or(Pricing::Unpriced)]
+}
+
+/// What a request of so many bytes may cost at the dearest of these prices.
+pub(super) fn dearest(prices: &[Pricing], bytes: u64, bound: Bound) -> Bounds {
+    let all = prices.iter().map(|price| hold::of_bytes(price, bytes, bound));
+    all.reduce(hold::larger).unwrap_or_default()
+}

@@ -1,0 +1,179 @@
+//! Batches that were made by calls of providers' own APIs: asked after where those have them, and
+//! charged by the price of the model of each answer.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use axum::http::Method;
+use dunlin_ledger::Pricing;
+use dunlin_llm::batch::passed::{Answers, Form, Shelf};
+use dunlin_router::relay::{is_version, priced};
+use dunlin_router::{Catalog, Deployment};
+use dunlin_store::{Entry, Label};
+use dunlin_types::{RequestId, Usage};
+use dunlin_upstream::{Relay, Relayed};
+use serde::{Deserialize, Serialize};
+use tracing::warn;
+
+use super::{ASK_WITHIN, Charge, Watched, true_up};
+use crate::found;
+use crate::stored::ask;
+use crate::stored::fetch::{self, Fetched};
+use crate::stored::lines::Line;
+use crate::stored::output::{self, Sum};
+use crate::{Proxy, Serving};
+
+/// Where such a batch is, and what it is charged by.
+#[derive(Clone, Serialize, Deserialize)]
+pub(crate) struct Passed {
+    pub(crate) shelf: Shelf,
+    /// What its maker asked with, such as the version of the API.
+    pub(crate) query: Option<String>,
+    /// The models that were asked for, by their provider's names.
+    pub(crate) models: BTreeSet<String>,
+}
+
+/// The note of a batch by which any node finds it: `entry` is the one by which it is asked after.
+pub(super) fn by_itself(entry: Entry) -> Entry {
+    Entry { id: RequestId(!entry.id.0), label: Some(label(entry.id)), ..entry }
+}
+
+fn label(batch: RequestId) -> Label {
+    Label(batch.0.max(1))
+}
+
+/// Charges a batch of `by`'s account now, if it is over.
+pub(crate) fn look(
+    proxy: &Proxy,
+    by: &Deployment,
+    id: &str,
+) -> impl Future<Output = ()> + Send + use<> {
+    let found = found::found(by, id, None, proxy.0.clock.unix());
+    let proxy = proxy.clone();
+    async move {
+        if proxy.0.admission.is_charged(found) {
+            return;
+        }
+        for note in proxy.0.store.notes(label(found.request)).await {
+            let Ok(watched) = serde_json::from_str::<Watched>(&note.text) else { continue };
+            if super::ask(&proxy, &watched).await {
+                watched.forget(&proxy, Entry { id: found.request, ..note.entry }).await;
+            }
+        }
+    }
+}
+
+impl Passed {
+    /// Whether it need not be asked after again.
+    pub(super) async fn ask(
+        &self,
+        proxy: &Proxy,
+        serving: &Serving,
+        by: &Arc<Deployment>,
+        watched: &Watched,
+    ) -> bool {
+        let Some(path) = self.shelf.path_of(&watched.upstream) else { return true };
+        let asking = self.get(proxy, serving, by, (path, None));
+        let body = match fetch::whole(asking, ASK_WITHIN).await {
+            Fetched::Object(body) => body,
+            Fetched::Gone => return true,
+            Fetched::Unknown => return false,
+        };
+        let Some(batch) = self.shelf.read(&body).filter(|batch| batch.finished) else {
+            return false;
+        };
+        // Not what the provider's clock says of it.
+        let found = found::found(by, &watched.upstream, None, watched.record.started);
+        let counted = watched.still_counted(proxy);
+        if proxy.0.admission.is_charged(found) && counted.is_none() {
+            return true;
+        }
+        let mut bill = Reckoning::new(self, &serving.catalog, &by.provider);
+        match batch.answers {
+            Answers::None => return true_up(proxy, found, counted, Usage::default()).await,
+            Answers::Here(all) => {
+                all.iter().for_each(|answer| bill.line(Line::Whole(answer.as_bytes())))
+            }
+            Answers::At(path, query) => {
+                let answers = self.get(proxy, serving, by, (path, query)).await;
+                if output::each_line(answers, |line| bill.line(line)).await.is_none() {
+                    return false;
+                }
+            }
+        }
+        let Reckoning { sum, prices, .. } = bill;
+        let model = prices.into_keys().next().unwrap_or_default();
+        let Sum { usage, cost, estimated } = sum;
+        let is_counted = true_up(proxy, found, counted, usage).await;
+        let charge = Charge { model: &model, usage, cost, estimated };
+        super::charge(proxy, by, watched, found, charge).await && is_counted
+    }
+
+    async fn get(
+        &self,
+        proxy: &Proxy,
+        serving: &Serving,
+        by: &Arc<Deployment>,
+        (path, query): (String, Option<&str>),
+    ) -> Option<Relayed> {
+        let query = query.or(self.query.as_deref()).map(str::to_owned);
+        fetch::passed(proxy, serving, by, Relay { query, ..ask(Method::GET, path) }).await
+    }
+}
+
+/// The answers of a batch, as they are summed.
+struct Reckoning<'a> {
+    passed: &'a Passed,
+    catalog: &'a Catalog,
+    provider: &'a str,
+    /// By the models that the answers name.
+    prices: BTreeMap<String, Pricing>,
+    sum: Sum,
+}
+
+impl<'a> Reckoning<'a> {
+    fn new(passed: &'a Passed, catalog: &'a Catalog, provider: &'a str) -> Self {
+        Self { passed, catalog, provider, prices: BTreeMap::new(), sum: Sum::default() }
+    }
+
+    fn line(&mut self, line: Line<'_>) {
+        let form: Form = self.passed.shelf.form;
+        let (model, usage, estimated) = match line {
+            Line::Whole(line) => match form.answered(line) {
+                Some(answered) => (answered.model, answered.usage, answered.estimated),
+                None => return,
+            },
+            Line::Long(bytes) => (None, output::taken_for(bytes), true),
+        };
+        let model = model.unwrap_or_default();
+        if !self.prices.contains_key(&model) {
+            let price = self.price_of(&model);
+            if price == Pricing::Unpriced {
+                warn!(
+                    model,
+                    "an answer of a batch is charged nothing: its model has no price here"
+                );
+            }
+            self.prices.insert(model.clone(), price);
+        }
+        self.sum.add(&self.prices[&model], usage, estimated);
+    }
+
+    /// By the model that was asked for where an answer names a version of it, else by the one that it
+    /// names, else by any that was asked for.
+    fn price_of(&self, model: &str) -> Pricing {
+        let price = |model: &str| priced(self.catalog, &[self.provider], model);
+        let asked = &self.passed.models;
+        let of_version = asked.iter().find(|name| is_version(model, name));
+        let known = of_version.and_then(|name| price(name)).or_else(|| price(model));
+        let known = known.or_else(|| asked.iter().find_map(|name| price(name)));
+        known.or_else(|| self.price_of_version(model)).unwrap_or_default()
+    }
+
+    /// What the deployment costs of whose model this is a version.
+    fn price_of_version(&self, model: &str) -> Option<Pricing> {
+        let all = self.catalog.groups.values().flat_map(|group| &group.deployments);
+        let mut all = all.filter(|known| *known.provider == *self.provider);
+        all.find(|known| is_version(model, &known.target.model)).map(|known| known.price.clone())
+    }
+}
