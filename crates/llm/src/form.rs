@@ -32,5 +32,5 @@ pub use tool::{Tool, ToolChoice};
 
 pub(crate) use citation::{bytes, characters};
 pub(crate) use one_by_one::OneByOne;
-pub(crate) use seal::unsealed;
+pub(crate) use seal::{in_base64, of_base64, seal_of_redacted, think_on, unsealed};
 pub(crate) use search::WebSearch;

@@ -1,7 +1,7 @@
 //! Google's dialect: `generateContent` of Gemini on AI Studio and on Vertex AI, both ways.
 //!
-//! Names are read in both spellings that Google takes, `fileData` and `file_data`, and written in
-//! the first. The model, and whether the answer streams, stand in the path, not in the body.
+//! Names are read in both [spellings](spelling) that Google takes, `fileData` and `file_data`, and
+//! written in the first. The model, and whether the answer streams, stand in the path, not in the body.
 
 mod count;
 mod error;
@@ -11,6 +11,7 @@ mod media;
 mod read;
 mod reply;
 mod schema;
+mod spelling;
 mod stream;
 mod usage;
 mod vectors;

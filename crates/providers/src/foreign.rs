@@ -51,11 +51,9 @@ pub(crate) fn fit(
     Err(EncodeError::UnsupportedParams { provider, params: lost, model })
 }
 
-/// A field without a word in the form, in Google's spelling or with underscores.
+/// A field without a word in the form.
 fn said<'c>(chat: &'c Chat, name: &str) -> Option<&'c Json> {
-    let plain = |text: &str| text.replace('_', "").to_ascii_lowercase();
-    let wanted = plain(name);
-    chat.other.iter().find(|(known, _)| plain(known) == wanted).map(|(_, value)| value)
+    chat.other.iter().find(|(known, _)| known == name).map(|(_, value)| value)
 }
 
 type Unsayable = (String, &'static str);
@@ -96,8 +94,7 @@ fn say(from: Dialect, role: Role, parts: &mut Vec<Part>) -> Result<(), Unsayable
 fn words(from: Dialect, role: Role, part: &Value) -> Result<Option<String>, Unsayable> {
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let kind = part["type"].as_str();
-    let code = part.get("executableCode").or_else(|| part.get("executable_code"));
-    let outcome = part.get("codeExecutionResult").or_else(|| part.get("code_execution_result"));
+    let (code, outcome) = (part.get("executableCode"), part.get("codeExecutionResult"));
     if let (Dialect::Gemini, Some(code)) = (from, code) {
         let language = text(&code["language"]).to_ascii_lowercase();
         return Ok(Some(format!("```{language}\n{}\n```", text(&code["code"]))));
@@ -125,11 +122,7 @@ fn leave_allowed(chat: &mut Chat) {
     let Some(config) = config.filter(|_| chat.tool_choice == Some(ToolChoice::Required)) else {
         return;
     };
-    let member = |value: &Value, name: &str, other: &str| {
-        value.get(name).or_else(|| value.get(other)).cloned().unwrap_or_default()
-    };
-    let calling = member(&config, "functionCallingConfig", "function_calling_config");
-    let allowed = member(&calling, "allowedFunctionNames", "allowed_function_names");
+    let allowed = &config["functionCallingConfig"]["allowedFunctionNames"];
     let Some(allowed) = allowed.as_array().filter(|names| !names.is_empty()) else { return };
     chat.tools.retain(|tool| match tool {
         Tool::Function { name, .. } => allowed.iter().any(|allowed| allowed == name.as_str()),
@@ -143,11 +136,10 @@ fn lost_params(chat: &Chat) -> Vec<String> {
         Dialect::Gemini => {
             let config = said(chat, "generationConfig").map(value_of).unwrap_or_default();
             let lost = config.as_object().into_iter().flatten().filter(|(name, value)| {
-                let name = name.replace('_', "").to_ascii_lowercase();
                 let is_text = |word: &Value| word == "TEXT";
                 let only_text = value.as_array().is_some_and(|words| words.iter().all(is_text));
-                matches!(&*name, "speechconfig" | "responsemimetype" | "imageconfig")
-                    || (name == "responsemodalities" && !only_text)
+                matches!(&***name, "speechConfig" | "responseMimeType" | "imageConfig")
+                    || (*name == "responseModalities" && !only_text)
             });
             lost.map(|(name, _)| format!("generationConfig.{name}")).collect()
         }

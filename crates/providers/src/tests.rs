@@ -6,6 +6,7 @@
 //! provider.
 
 mod failures;
+mod seals;
 mod wishes;
 
 use std::fs;

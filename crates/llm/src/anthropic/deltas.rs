@@ -187,7 +187,7 @@ impl DeltaReader {
             }
             WireDelta::ThinkingDelta { thinking } => out.extend(thought(thinking)),
             WireDelta::SignatureDelta { signature } => {
-                out.push(Delta::Signature { choice: 0, signature });
+                out.push(Delta::Signature { choice: 0, signature, of_thought: true });
             }
             WireDelta::InputJsonDelta { partial_json: text } => match self.open.get(&index) {
                 Some(Open::Call(call)) if !text.is_empty() => {

@@ -297,7 +297,7 @@ fn a_stream_is_one_block_after_another() {
     let deltas = vec![
         start(),
         Delta::Thinking { choice: 0, text: "hm".into() },
-        Delta::Signature { choice: 0, signature: "seal".into() },
+        Delta::Signature { choice: 0, signature: "seal".into(), of_thought: true },
         Delta::RedactedThinking { choice: 0, data: "xx".into() },
         text("so"),
         text("…"),

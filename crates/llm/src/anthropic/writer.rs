@@ -137,8 +137,12 @@ impl MessagesWriter {
             Delta::Thinking { choice: 0, text } => {
                 self.think(json!({"type": "thinking_delta", "thinking": text}), out);
             }
-            Delta::Signature { choice: 0, signature } => {
+            Delta::Signature { choice: 0, signature, of_thought } => {
+                if !of_thought {
+                    self.close(out);
+                }
                 self.think(json!({"type": "signature_delta", "signature": signature}), out);
+                self.close(out);
             }
             Delta::RedactedThinking { choice: 0, data } => {
                 self.close(out);

@@ -38,12 +38,14 @@ pub enum Delta {
         /// More of it.
         text: String,
     },
-    /// The seal of the thought before.
+    /// A seal.
     Signature {
         /// Of which answer.
         choice: u32,
         /// The whole seal.
         signature: String,
+        /// Whether it is that of the thought before; else it is that of the words to come, if any do.
+        of_thought: bool,
     },
     /// A thought that only the provider can read, whole.
     RedactedThinking {

@@ -1,10 +1,18 @@
-//! The seal of a thought, carried in the id of the call it led to. Gemini wants it back beside the
-//! call, and most dialects have no place for it: LiteLLM puts it behind the id, where every client
-//! keeps it.
+//! Seals: what a provider gives with a thought and wants back as it was. Clients' dialects have few
+//! places for them. That of the thought behind a call goes where LiteLLM puts it, behind the call's
+//! id, which every client keeps; a thought that only its provider can read goes where the dialect has
+//! the seal of one that can be read, with a mark before it.
 
-use crate::form::ToolCall;
+use base64::Engine;
+use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
+
+use crate::form::{Part, PartKind, ToolCall};
 
 const SEPARATOR: &str = "__thought__";
+/// Before the data of a thought that only its provider can read.
+const REDACTED: &str = "dnr1.";
+/// Before any seal, where it is written in base64.
+const SEALED: &str = "dnt1.";
 
 impl ToolCall {
     /// The id for a client, with the seal behind it if there is one.
@@ -19,5 +27,51 @@ pub(crate) fn unsealed(id: &str) -> (String, Option<String>) {
     match id.split_once(SEPARATOR) {
         Some((id, seal)) => (id.to_owned(), Some(seal.to_owned())),
         None => (id.to_owned(), None),
+    }
+}
+
+/// A thought that only its provider can read, as the seal of one without text.
+pub(crate) fn seal_of_redacted(data: &str) -> String {
+    format!("{REDACTED}{data}")
+}
+
+impl PartKind {
+    /// The thought that a client sends back as a text and a seal.
+    pub(crate) fn thought(text: String, seal: Option<String>) -> Self {
+        match seal.as_deref().and_then(|seal| seal.strip_prefix(REDACTED)) {
+            Some(data) => Self::RedactedThinking(data.to_owned()),
+            None => Self::Thinking { text, signature: seal },
+        }
+    }
+}
+
+/// Adds `thought`, which goes on the one before it if that has no seal yet: streams give thoughts in
+/// pieces and the seal last, and clients send back the pieces.
+pub(crate) fn think_on(parts: &mut Vec<Part>, thought: PartKind) {
+    match (parts.last_mut().map(|part| &mut part.kind), thought) {
+        (
+            Some(PartKind::Thinking { text, signature: open @ None }),
+            PartKind::Thinking { text: more, signature },
+        ) => {
+            text.push_str(&more);
+            *open = signature;
+        }
+        (_, thought) => parts.push(thought.into()),
+    }
+}
+
+/// A seal for clients that take bytes in base64, and send them back in either of its alphabets.
+pub(crate) fn in_base64(seal: &str) -> String {
+    STANDARD.encode(format!("{SEALED}{seal}"))
+}
+
+/// The seal that was put so; any other as it is.
+pub(crate) fn of_base64(seal: String) -> String {
+    let standard = seal.trim_end_matches('=').replace('-', "+").replace('_', "/");
+    let bytes = STANDARD_NO_PAD.decode(standard).ok();
+    let text = bytes.and_then(|bytes| String::from_utf8(bytes).ok());
+    match text.as_deref().and_then(|text| text.strip_prefix(SEALED)) {
+        Some(ours) => ours.to_owned(),
+        None => seal,
     }
 }

@@ -5,6 +5,7 @@ use serde_json::value::RawValue;
 
 use super::media;
 use super::schema::json_schema;
+use super::spelling::spelled;
 use super::wire::{
     CallingConfig, ContentIn, Declaration, FunctionResponse, GenerationConfig, Part as WirePart,
     ThinkingConfig, list_or_one,
@@ -14,7 +15,7 @@ use crate::endpoint::Endpoint;
 use crate::fields::{self, Label, role};
 use crate::form::{
     Chat, Effort, Format, Json, Message, Part, PartKind, Reasoning, Role, Tool, ToolCall,
-    ToolChoice, unsealed,
+    ToolChoice, of_base64, think_on, unsealed,
 };
 use crate::json::{Member, members, string};
 use crate::parse::BadRequest;
@@ -31,9 +32,10 @@ pub(crate) fn read_chat(
     use fields::Role as Field;
     chat.from = Dialect::Gemini;
     chat.stream = endpoint == Endpoint::StreamGenerateContent;
-    let members = members(body).expect("a request was parsed from an object");
+    let body = spelled(body);
+    let members = members(&body).expect("a request was parsed from an object");
     // Instructions come first, wherever they stand.
-    for member in members.iter().filter(|member| is(member, "systemInstruction")) {
+    for member in members.iter().filter(|member| member.name == "systemInstruction") {
         let at = |expected| invalid("systemInstruction", expected);
         let mut parts = Turns::default().read(member.value).map_err(at)?.parts;
         parts.retain(|part| part.as_text().is_some());
@@ -61,26 +63,21 @@ pub(crate) fn read_chat(
 }
 
 fn param(chat: &mut Chat, member: &Member<'_>) -> Result<(), BadRequest> {
-    if member.value == "null" || is(member, "systemInstruction") {
+    if member.value == "null" || member.name == "systemInstruction" {
         return Ok(());
     }
-    if is(member, "generationConfig") {
+    if member.name == "generationConfig" {
         generation_config(chat, member)?;
-    } else if is(member, "tools") {
+    } else if member.name == "tools" {
         chat.tools = read_tools(member)?;
-    } else if is(member, "toolConfig") {
+    } else if member.name == "toolConfig" {
         tool_config(chat, member)?;
-    } else if is(member, "serviceTier") {
+    } else if member.name == "serviceTier" {
         chat.service_tier = Some(value(member, "a text")?);
     } else {
         chat.other.push((member.name.to_string(), value(member, "a JSON value")?));
     }
     Ok(())
-}
-
-/// True if a member has this name, in either spelling.
-fn is(member: &Member<'_>, name: &str) -> bool {
-    fields::is_spelled(&member.name, name)
 }
 
 fn invalid(name: &str, expected: &'static str) -> BadRequest {
@@ -101,10 +98,27 @@ fn read_contents(chat: &mut Chat, member: &Member<'_>) -> Result<(), BadRequest>
     let mut turns = Turns::default();
     for (at, raw) in raws.into_iter().enumerate() {
         let message = turns.read(raw.get());
-        chat.messages
-            .push(message.map_err(|expected| invalid(&format!("contents[{at}]"), expected))?);
+        let message = message.map_err(|expected| invalid(&format!("contents[{at}]"), expected))?;
+        match chat.messages.last_mut() {
+            Some(last) if (last.role, message.role) == (Role::Assistant, Role::Assistant) => {
+                go_on(&mut last.parts, message.parts);
+            }
+            Some(_) | None => chat.messages.push(message),
+        }
     }
     Ok(())
+}
+
+/// Adds to a model's turn what comes in a content of its own: Google's SDKs keep each piece of a
+/// stream as one.
+fn go_on(turn: &mut Vec<Part>, more: Vec<Part>) {
+    for (at, part) in more.into_iter().enumerate() {
+        match (turn.last_mut().map(|last| &mut last.kind), part.kind) {
+            (Some(PartKind::Text(said)), PartKind::Text(more)) if at == 0 => said.push_str(&more),
+            (_, thought @ PartKind::Thinking { .. }) => think_on(turn, thought),
+            (_, kind) => turn.push(kind.into()),
+        }
+    }
 }
 
 /// Reads turn by turn. Results name their calls by an id, which Google's older models do not have:
@@ -139,8 +153,9 @@ impl Turns {
     }
 
     fn part(&mut self, raw: &RawValue, parts: &mut Vec<Part>) -> Result<(), &'static str> {
-        let wire: WirePart = serde_json::from_str(raw.get())
+        let mut wire: WirePart = serde_json::from_str(raw.get())
             .map_err(|_| "parts with a text, inlineData, fileData, functionCall or the like")?;
+        wire.thought_signature = wire.thought_signature.map(of_base64);
         if let Some(response) = wire.function_response {
             parts.push(self.result(response).into());
             return Ok(());
@@ -188,16 +203,9 @@ pub(super) fn read_said(wire: WirePart, raw: &RawValue, parts: &mut Vec<Part>) {
     let seal = wire.thought_signature;
     let text = wire.text.filter(|text| !text.is_empty());
     if wire.thought == Some(true) {
-        let before = parts.last_mut().map(|part| &mut part.kind);
-        if let (None, Some(_), Some(PartKind::Thinking { signature: open @ None, .. })) =
-            (&text, &seal, before)
-        {
-            *open = seal;
-            return;
+        if text.is_some() || seal.is_some() {
+            think_on(parts, PartKind::thought(text.unwrap_or_default(), seal));
         }
-        let is_empty = text.is_none() && seal.is_none();
-        let thought = PartKind::Thinking { text: text.unwrap_or_default(), signature: seal };
-        parts.extend((!is_empty).then(|| thought.into()));
         return;
     }
     // A seal of words stands before them as a thought without text, which other dialects can keep.
@@ -219,7 +227,7 @@ pub(super) fn read_said(wire: WirePart, raw: &RawValue, parts: &mut Vec<Part>) {
 fn is_nothing(raw: &RawValue) -> bool {
     let known = ["text", "thought", "thoughtSignature"];
     let members = members(raw.get()).unwrap_or_default();
-    members.iter().all(|member| known.iter().any(|name| is(member, name)))
+    members.iter().all(|member| known.contains(&&*member.name))
 }
 
 /// What a tool said: an object, in which Google and its users name a plain text so.
@@ -240,7 +248,7 @@ fn read_tools(member: &Member<'_>) -> Result<Vec<Tool>, BadRequest> {
     for raw in list_or_one(raw).map_err(|_| invalid("tools", EXPECTED))? {
         let members = members(raw.get()).map_err(|_| invalid("tools", EXPECTED))?;
         for member in members.into_iter().filter(|member| member.value != "null") {
-            if !is(&member, "functionDeclarations") {
+            if member.name != "functionDeclarations" {
                 let hosted = format!("{{{}:{}}}", Json::of(&member.name).text(), member.value);
                 let hosted = Json::parse(&hosted).map_err(|_| invalid("tools", EXPECTED))?;
                 tools.push(Tool::Hosted(hosted));
@@ -262,7 +270,7 @@ fn read_tools(member: &Member<'_>) -> Result<Vec<Tool>, BadRequest> {
 fn tool_config(chat: &mut Chat, member: &Member<'_>) -> Result<(), BadRequest> {
     #[derive(Deserialize)]
     struct Wire {
-        #[serde(rename = "functionCallingConfig", alias = "function_calling_config")]
+        #[serde(rename = "functionCallingConfig")]
         calling: Option<CallingConfig>,
     }
     let wire: Wire = value(member, "an object")?;
@@ -330,8 +338,8 @@ fn generation_config(chat: &mut Chat, member: &Member<'_>) -> Result<(), BadRequ
     let rest: Vec<String> = rest
         .iter()
         .filter(|member| {
-            let is_known = CONFIG.iter().any(|name| is(member, name));
-            !is_known || (keeps_type && is(member, "responseMimeType"))
+            let is_known = CONFIG.contains(&&*member.name);
+            !is_known || (keeps_type && member.name == "responseMimeType")
         })
         .map(|member| format!("{}:{}", Json::of(&member.name).text(), member.value))
         .collect();

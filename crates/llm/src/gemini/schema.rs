@@ -18,7 +18,7 @@ fn convert(value: Value) -> Value {
     let mut out = Map::with_capacity(members.len());
     for (name, value) in members {
         let value = match (name.as_str(), value) {
-            ("nullable" | "propertyOrdering" | "property_ordering", _) => continue,
+            ("nullable" | "propertyOrdering", _) => continue,
             ("type", Value::String(kind)) => {
                 let kind = Value::String(kind.to_ascii_lowercase());
                 if is_nullable { vec![kind, "null".into()].into() } else { kind }
@@ -27,7 +27,7 @@ fn convert(value: Value) -> Value {
                 let converted = properties.into_iter().map(|(name, of)| (name, convert(of)));
                 Value::Object(converted.collect())
             }
-            ("anyOf" | "any_of", Value::Array(any)) => any.into_iter().map(convert).collect(),
+            ("anyOf", Value::Array(any)) => any.into_iter().map(convert).collect(),
             ("items", of) => convert(of),
             // 64-bit numbers are texts in Google's JSON.
             (
@@ -37,7 +37,6 @@ fn convert(value: Value) -> Value {
             ) => number.parse::<u64>().map_or(Value::String(number), Value::from),
             (_, value) => value,
         };
-        let name = if name == "any_of" { "anyOf".to_owned() } else { name };
         out.insert(name, value);
     }
     Value::Object(out)
@@ -55,7 +54,7 @@ mod tests {
                 r#"{"type":"object","properties":{"b":{"type":["string","null"]},"a":{"type":"array","items":{"type":"integer","format":"int32"},"minItems":1}},"required":["b"]}"#,
             ),
             (
-                r#"{"any_of":[{"type":"NUMBER"},{"type":"STRING","enum":["OBJECT"]}]}"#,
+                r#"{"anyOf":[{"type":"NUMBER"},{"type":"STRING","enum":["OBJECT"]}]}"#,
                 r#"{"anyOf":[{"type":"number"},{"type":"string","enum":["OBJECT"]}]}"#,
             ),
             (

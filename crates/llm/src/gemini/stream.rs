@@ -150,8 +150,9 @@ impl StreamReader {
             {
                 told.text.push_str(text);
             }
+            let thinks = wire.thought == Some(true);
             read_said(wire, raw, &mut parts);
-            parts.into_iter().for_each(|part| said(choice, part, out));
+            parts.into_iter().for_each(|part| said(choice, thinks, part, out));
         }
         let logprobs = candidate.logprobs_result.map(read_logprobs);
         out.extend(logprobs.map(|logprobs| Delta::Logprobs { choice, logprobs }));
@@ -187,14 +188,15 @@ impl StreamReader {
     }
 }
 
-fn said(choice: u32, part: Part, out: &mut Vec<Delta>) {
+fn said(choice: u32, of_thought: bool, part: Part, out: &mut Vec<Delta>) {
     match part.kind {
         PartKind::Text(text) => out.push(Delta::Text { choice, text }),
         PartKind::Thinking { text, signature } => {
             if !text.is_empty() {
                 out.push(Delta::Thinking { choice, text });
             }
-            out.extend(signature.map(|signature| Delta::Signature { choice, signature }));
+            let seal = |signature| Delta::Signature { choice, signature, of_thought };
+            out.extend(signature.map(seal));
         }
         // Nothing in a stream of another dialect could carry them.
         PartKind::Refusal(_)

@@ -1,4 +1,5 @@
-//! Google's objects, as they are read and as they are written. Every member may be absent.
+//! Google's objects, as they are read and as they are written. Every member may be absent. Of a
+//! request, names are [spelled](super::spelling) one way before.
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -30,36 +31,34 @@ pub(super) struct Part {
     pub(super) text: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) thought: Option<bool>,
-    #[serde(alias = "inline_data", skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) inline_data: Option<Blob>,
-    #[serde(alias = "file_data", skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) file_data: Option<FileData>,
-    #[serde(alias = "function_call", skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) function_call: Option<FunctionCall>,
-    #[serde(alias = "function_response", skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) function_response: Option<FunctionResponse>,
-    #[serde(alias = "thought_signature", skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) thought_signature: Option<String>,
 }
 
 #[derive(Serialize, Deserialize, Default)]
 #[serde(rename_all = "camelCase", default)]
 pub(super) struct Blob {
-    #[serde(alias = "mime_type")]
     pub(super) mime_type: String,
     pub(super) data: String,
-    #[serde(alias = "display_name", skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) display_name: Option<String>,
 }
 
 #[derive(Serialize, Deserialize, Default)]
 #[serde(rename_all = "camelCase", default)]
 pub(super) struct FileData {
-    #[serde(alias = "mime_type", skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) mime_type: Option<String>,
-    #[serde(alias = "file_uri")]
     pub(super) file_uri: String,
-    #[serde(alias = "display_name", skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) display_name: Option<String>,
 }
 
@@ -94,7 +93,7 @@ pub(super) struct Declaration {
     /// In the words of OpenAPI; only read.
     #[serde(skip_serializing)]
     pub(super) parameters: Option<Json>,
-    #[serde(alias = "parameters_json_schema", skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) parameters_json_schema: Option<Json>,
 }
 
@@ -103,7 +102,7 @@ pub(super) struct Declaration {
 pub(super) struct CallingConfig {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) mode: Option<String>,
-    #[serde(alias = "allowed_function_names", skip_serializing_if = "Vec::is_empty")]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(super) allowed_function_names: Vec<String>,
 }
 
@@ -113,46 +112,46 @@ pub(super) struct CallingConfig {
 pub(super) struct GenerationConfig {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) temperature: Option<Number>,
-    #[serde(alias = "top_p", skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) top_p: Option<Number>,
-    #[serde(alias = "top_k", skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) top_k: Option<Number>,
-    #[serde(alias = "candidate_count", skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) candidate_count: Option<u64>,
-    #[serde(alias = "max_output_tokens", skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) max_output_tokens: Option<u64>,
-    #[serde(alias = "stop_sequences", skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) stop_sequences: Option<Vec<String>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) seed: Option<Number>,
-    #[serde(alias = "presence_penalty", skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) presence_penalty: Option<Number>,
-    #[serde(alias = "frequency_penalty", skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) frequency_penalty: Option<Number>,
-    #[serde(alias = "response_logprobs", skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) response_logprobs: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) logprobs: Option<u64>,
-    #[serde(alias = "response_mime_type", skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) response_mime_type: Option<String>,
     /// In the words of OpenAPI; only read.
-    #[serde(alias = "response_schema", skip_serializing)]
+    #[serde(skip_serializing)]
     pub(super) response_schema: Option<Json>,
-    #[serde(alias = "response_json_schema", skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) response_json_schema: Option<Json>,
-    #[serde(alias = "thinking_config", skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) thinking_config: Option<ThinkingConfig>,
 }
 
 #[derive(Serialize, Deserialize, Default, PartialEq)]
 #[serde(rename_all = "camelCase", default)]
 pub(super) struct ThinkingConfig {
-    #[serde(alias = "include_thoughts", skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) include_thoughts: Option<bool>,
     /// -1: as much as the model likes.
-    #[serde(alias = "thinking_budget", skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) thinking_budget: Option<i64>,
-    #[serde(alias = "thinking_level", skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) thinking_level: Option<String>,
 }
 

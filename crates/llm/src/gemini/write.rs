@@ -15,6 +15,7 @@ use crate::Dialect;
 use crate::fields::camel;
 use crate::form::{
     Chat, Effort, Format, Json, Part, PartKind, Reasoning, Role, Tool, ToolCall, ToolChoice,
+    in_base64, seal_of_redacted,
 };
 use crate::json::members;
 
@@ -190,16 +191,19 @@ pub(super) fn said(parts: &[Part]) -> Vec<Json> {
             // A seal comes behind its thought or before its words.
             PartKind::Thinking { text, signature } => WirePart {
                 thought: Some(true),
-                thought_signature: signature.clone(),
+                thought_signature: signature.as_deref().map(in_base64),
                 ..words(text)
+            },
+            PartKind::RedactedThinking(data) => WirePart {
+                thought: Some(true),
+                thought_signature: Some(in_base64(&seal_of_redacted(data))),
+                ..words("")
             },
             PartKind::Text(text) | PartKind::Refusal(text) => words(text),
             PartKind::Image { source, .. } => media::part_of(source, None, true),
             PartKind::Audio { data, format } => media::audio(data, format),
             PartKind::File { source, name } => media::part_of(source, name.as_deref(), false),
-            PartKind::RedactedThinking(_) | PartKind::ToolResult { .. } | PartKind::Other(_) => {
-                continue;
-            }
+            PartKind::ToolResult { .. } | PartKind::Other(_) => continue,
         };
         out.push(Json::of(&wire));
     }
@@ -213,7 +217,8 @@ pub(super) fn called(call: &ToolCall) -> WirePart {
         thinking: Thinking::Level { minimal: true },
         service_tier: false,
     };
-    tool_call(call, style, false)
+    let wire = tool_call(call, style, false);
+    WirePart { thought_signature: wire.thought_signature.as_deref().map(in_base64), ..wire }
 }
 
 /// Google takes only objects. What a model wrote that is none is kept in one.

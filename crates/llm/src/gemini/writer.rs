@@ -12,7 +12,7 @@ use super::wire::{CandidateOut, ContentOut, Part};
 use super::write::called;
 use crate::Usage;
 use crate::endpoint::{Stamp, StreamWriter};
-use crate::form::{Citation, Delta, Finish, Json, ToolCall};
+use crate::form::{Citation, Delta, Finish, Json, ToolCall, in_base64, seal_of_redacted};
 
 /// Writes the frames of one stream. Calls go out whole, and the reasons for the end with the count
 /// of tokens in the last frame, as Google has it.
@@ -84,6 +84,12 @@ fn text(text: String) -> Part {
     Part { text: Some(text), ..Part::default() }
 }
 
+/// A part of nothing but a seal.
+fn sealed(seal: &str, of_thought: bool) -> Part {
+    let thought_signature = Some(in_base64(seal));
+    Part { thought: of_thought.then_some(true), thought_signature, ..text(String::new()) }
+}
+
 impl StreamWriter for Writer {
     fn write(&mut self, delta: Delta, out: &mut Vec<u8>) {
         match delta {
@@ -101,11 +107,11 @@ impl StreamWriter for Writer {
             Delta::Thinking { choice, text: more } => {
                 self.part(choice, &Part { thought: Some(true), ..text(more) }, out);
             }
-            Delta::Signature { choice, signature } => {
-                let seal = Some(signature);
-                let thought = Some(true);
-                let part = Part { thought, thought_signature: seal, ..text(String::new()) };
-                self.part(choice, &part, out);
+            Delta::Signature { choice, signature, of_thought } => {
+                self.part(choice, &sealed(&signature, of_thought), out);
+            }
+            Delta::RedactedThinking { choice, data } => {
+                self.part(choice, &sealed(&seal_of_redacted(&data), true), out);
             }
             Delta::ToolCall { choice, call, id, name, signature } => {
                 let made = ToolCall { id, name, arguments: String::new(), signature };
@@ -124,8 +130,6 @@ impl StreamWriter for Writer {
             }
             Delta::Finish { choice, finish } => self.finished.push((choice, finish)),
             Delta::Usage(usage) => self.usage = Some(usage),
-            // Only its own provider could read it.
-            Delta::RedactedThinking { .. } => {}
             Delta::Citation { choice, citation } => {
                 self.told.entry(choice).or_default().1.push(citation);
             }

@@ -9,7 +9,7 @@ use crate::endpoint::Endpoint;
 use crate::fields::{self, Label, role};
 use crate::form::{
     Cache, Chat, Effort, Format, Json, Message, Part, PartKind, Reasoning, Role, Source, Tool,
-    ToolChoice, unsealed,
+    ToolChoice, think_on, unsealed,
 };
 use crate::json::{Member, members, string};
 use crate::parse::BadRequest;
@@ -362,7 +362,7 @@ fn is_all_results(message: &Message) -> bool {
 fn read_message(wire: WireMessage<'_>) -> Result<Message, &'static str> {
     let mut parts = Vec::new();
     for block in wire.thinking_blocks.into_iter().flatten() {
-        parts.push(read_thinking(block));
+        think_on(&mut parts, read_thinking(block));
     }
     if let Some(text) = wire.reasoning_content.filter(|text| parts.is_empty() && !text.is_empty()) {
         parts.push(PartKind::Thinking { text, signature: None }.into());
@@ -432,7 +432,7 @@ fn read_part(raw: &RawValue) -> Result<Part, &'static str> {
             PartKind::Audio { data: audio.data, format: audio.format }
         }
         "file" => read_file(part.file.ok_or("file parts with a file")?)?,
-        "thinking" | "redacted_thinking" => read_thinking(part).kind,
+        "thinking" | "redacted_thinking" => read_thinking(part),
         _ => PartKind::Other(raw.into()),
     };
     Ok(Part { kind, cache })
@@ -461,12 +461,12 @@ fn read_file(file: WireFile) -> Result<PartKind, &'static str> {
     Ok(PartKind::File { source, name: file.filename })
 }
 
-fn read_thinking(part: WirePart<'_>) -> Part {
+fn read_thinking(part: WirePart<'_>) -> PartKind {
     match part.data {
-        Some(data) => PartKind::RedactedThinking(data).into(),
+        Some(data) => PartKind::RedactedThinking(data),
         None => {
-            let text = part.thinking.unwrap_or_default();
-            PartKind::Thinking { text, signature: part.signature }.into()
+            let signature = part.signature.filter(|signature| !signature.is_empty());
+            PartKind::Thinking { text: part.thinking.unwrap_or_default(), signature }
         }
     }
 }

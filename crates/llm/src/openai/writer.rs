@@ -1,5 +1,7 @@
 //! Pieces of the common form, written as OpenAI's stream frames.
 
+use std::collections::BTreeMap;
+
 use dunlin_types::Usage;
 use serde_json::{Value, json};
 
@@ -59,12 +61,14 @@ pub(crate) struct ChatWriter {
     begun: Vec<u32>,
     /// Calls, of which choice and which of it, that have no arguments yet.
     bare: Vec<(u32, u32)>,
+    /// What each choice has thought and not sealed yet: the block to be sent back holds it whole.
+    thoughts: BTreeMap<u32, String>,
 }
 
 impl ChatWriter {
     pub(crate) fn new(stamp: Stamp<'_>, wants_usage: bool) -> Self {
         let frames = Frames::new(stamp, "chatcmpl-", "chat.completion.chunk", wants_usage);
-        Self { frames, begun: Vec::new(), bare: Vec::new() }
+        Self { frames, begun: Vec::new(), bare: Vec::new(), thoughts: BTreeMap::new() }
     }
 
     /// Arguments are a JSON text, and no text is none: who calls without them says `{}`.
@@ -101,9 +105,13 @@ impl StreamWriter for ChatWriter {
             Delta::Refusal { choice, text } => self.delta(choice, json!({"refusal": text}), out),
             Delta::Thinking { choice, text } => {
                 self.delta(choice, json!({"reasoning_content": text}), out);
+                self.thoughts.entry(choice).or_default().push_str(&text);
             }
-            Delta::Signature { choice, signature } => {
-                let block = json!({"type": "thinking", "thinking": "", "signature": signature});
+            Delta::Signature { choice, signature, of_thought } => {
+                let thought = of_thought.then(|| self.thoughts.remove(&choice)).flatten();
+                let thought = thought.unwrap_or_default();
+                let block =
+                    json!({"type": "thinking", "thinking": thought, "signature": signature});
                 self.delta(choice, json!({"thinking_blocks": [block]}), out);
             }
             Delta::RedactedThinking { choice, data } => {

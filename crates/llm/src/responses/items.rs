@@ -4,12 +4,18 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
-use crate::form::{Citation, Json, Message, Part, PartKind, Role, Source, ToolCall, unsealed};
+use crate::form::{
+    Citation, Json, Message, Part, PartKind, Role, Source, ToolCall, seal_of_redacted, unsealed,
+};
 use crate::json::string;
 use crate::parse::BadRequest;
 use crate::responses::compaction::told;
 use crate::responses::read::invalid;
 use crate::responses::tools::CUSTOM_INPUT;
+
+/// How OpenAI's own seals begin, which mean nothing to another: a conversation may have changed its
+/// model.
+const OPENAIS: &str = "gAAAA";
 
 #[derive(Deserialize)]
 struct WireItem<'a> {
@@ -122,11 +128,11 @@ fn read_item(raw: &RawValue, item: WireItem<'_>) -> Result<Option<Message>, &'st
         "reasoning" => {
             let texts = item.summary.into_iter().flatten().filter_map(|summary| summary.text);
             let text: Vec<String> = texts.collect();
-            let signature = item.encrypted_content;
-            if text.is_empty() && signature.is_none() {
+            let seal = item.encrypted_content.filter(|seal| !seal.starts_with(OPENAIS));
+            if text.is_empty() && seal.is_none() {
                 return Ok(None);
             }
-            of(Role::Assistant, PartKind::Thinking { text: text.join("\n\n"), signature })
+            of(Role::Assistant, PartKind::thought(text.join("\n\n"), seal))
         }
         "compaction" | "compaction_summary" => {
             let told = item.encrypted_content.as_deref().and_then(told);
@@ -177,6 +183,11 @@ fn read_part(raw: &RawValue) -> Result<Part, &'static str> {
         _ => PartKind::Other(Json::from(raw)),
     };
     Ok(kind.into())
+}
+
+/// The item of a thought that only its provider can read.
+pub(super) fn redacted(id: &str, data: &str) -> Value {
+    reasoning(id, "", Some(&seal_of_redacted(data)))
 }
 
 /// The item of a thought. Its text goes out as its summary, which is what clients show.

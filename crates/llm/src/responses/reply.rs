@@ -8,7 +8,8 @@ use crate::endpoint::Stamp;
 use crate::form::{Choice, Citation, Finish, PartKind, Reply};
 use crate::json::members;
 use crate::responses::items::{
-    annotation, cited_text, custom_call, function_call, likely, message, reasoning, refusal,
+    annotation, cited_text, custom_call, function_call, likely, message, reasoning, redacted,
+    refusal,
 };
 use crate::responses::tools::custom_tools;
 
@@ -149,10 +150,12 @@ fn output(choice: &Choice, stamp: Stamp<'_>, status: Status) -> Vec<Value> {
             }
             PartKind::Refusal(text) => content.push(refusal(text)),
             PartKind::Thinking { text, signature } => {
+                close_message(&mut items, &mut content, stamp, status);
                 items.push(reasoning(&item_id("rs", stamp, at), text, signature.as_deref()));
             }
             PartKind::RedactedThinking(data) => {
-                items.push(reasoning(&item_id("rs", stamp, at), "", Some(data)));
+                close_message(&mut items, &mut content, stamp, status);
+                items.push(redacted(&item_id("rs", stamp, at), data));
             }
             PartKind::ToolCall(call) if custom.contains(&call.name) => {
                 close_message(&mut items, &mut content, stamp, status);

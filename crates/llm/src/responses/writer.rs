@@ -12,7 +12,7 @@ use crate::form::{Citation, Delta, Finish, OneByOne, ToolCall};
 use crate::openai::ErrorBody;
 use crate::responses::items::{
     annotation, cited_text, custom_call, custom_input, function_call, likely, message, output_text,
-    reasoning, refusal, summary_text,
+    reasoning, redacted, refusal, summary_text,
 };
 use crate::responses::reply::{Status, item_id, response};
 use crate::responses::tools::custom_tools;
@@ -137,7 +137,8 @@ impl EventWriter {
     }
 
     fn think(&mut self, more: &str, out: &mut Vec<u8>) {
-        if !matches!(self.open, Open::Thought { .. }) {
+        // One that has its seal is whole.
+        if !matches!(self.open, Open::Thought { signature: None, .. }) {
             self.close(out);
             let id = self.next_id("rs");
             self.item_added(out, &reasoning(&id, "", None));
@@ -150,6 +151,14 @@ impl EventWriter {
         let id = id.clone();
         let delta = ("delta", more.into());
         self.part(out, "response.reasoning_summary_text.delta", &id, "summary_index", delta);
+    }
+
+    /// An item of nothing but a seal.
+    fn sealed(&mut self, item: impl Fn(&str) -> Value, out: &mut Vec<u8>) {
+        self.close(out);
+        let item = item(&self.next_id("rs"));
+        self.item_added(out, &item);
+        self.item_done(out, item);
     }
 
     fn say(&mut self, more: &str, refuses: bool, out: &mut Vec<u8>) {
@@ -289,16 +298,18 @@ impl EventWriter {
             Delta::Text { choice: 0, text } => self.say(&text, false, out),
             Delta::Refusal { choice: 0, text } => self.say(&text, true, out),
             Delta::Thinking { choice: 0, text } => self.think(&text, out),
-            Delta::Signature { choice: 0, signature: seal } => {
-                if let Open::Thought { signature, .. } = &mut self.open {
-                    *signature = Some(seal);
+            Delta::Signature { choice: 0, signature: seal, of_thought } => {
+                if let (Open::Thought { signature: open @ None, .. }, true) =
+                    (&mut self.open, of_thought)
+                {
+                    *open = Some(seal);
+                    return;
                 }
+                let item = |id: &str| reasoning(id, "", Some(&seal));
+                self.sealed(item, out);
             }
             Delta::RedactedThinking { choice: 0, data } => {
-                self.close(out);
-                let item = reasoning(&self.next_id("rs"), "", Some(&data));
-                self.item_added(out, &item);
-                self.item_done(out, item);
+                self.sealed(|id| redacted(id, &data), out);
             }
             Delta::ToolCall { choice: 0, call, id, name, signature } => {
                 let begun = ToolCall { id, name, arguments: String::new(), signature };

@@ -182,7 +182,7 @@ impl Frames {
             say(Delta::Thinking { choice, text });
         }
         if let Some(signature) = said(reasoning.signature) {
-            say(Delta::Signature { choice, signature });
+            say(Delta::Signature { choice, signature, of_thought: true });
         }
         if let Some(data) = said(reasoning.redacted_content) {
             say(Delta::RedactedThinking { choice, data });

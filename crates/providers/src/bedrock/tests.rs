@@ -358,7 +358,7 @@ fn a_stream_is_told_in_deltas() {
     let expected = [
         Delta::Start { id: None, model: None, usage: None },
         Delta::Thinking { choice: 0, text: "A bird.".to_owned() },
-        Delta::Signature { choice: 0, signature: "c2VhbA==".to_owned() },
+        Delta::Signature { choice: 0, signature: "c2VhbA==".to_owned(), of_thought: true },
         text("Pe"),
         text("ép"),
         Delta::ToolCall { choice: 0, call: 0, id, name, signature: None },
