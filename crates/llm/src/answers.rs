@@ -1,9 +1,8 @@
-//! How many answers a request asks for, by the most generous reading of its values.
+//! How many answers a request asks for, and how the numbers that say so are written.
 
 use serde_json::value::RawValue;
 
 use crate::endpoint::Endpoint;
-use crate::media::whole;
 
 /// How many prompts a request has, each of which is answered.
 pub(crate) fn prompts(endpoint: Endpoint, prompt: &str) -> u32 {
@@ -20,9 +19,24 @@ pub(crate) fn prompts_in(prompt: &str) -> u32 {
     if is_of_tokens { 1 } else { u32::try_from(all.len()).unwrap_or(u32::MAX).max(1) }
 }
 
-/// How many answers a value asks for, by the most generous reading: some servers take `"3"` and
-/// `3.0` for a number. What is none is for the provider to refuse.
-pub(crate) fn choices(value: &str) -> u32 {
-    let number = value.trim().trim_matches('"').parse().unwrap_or(1.0);
-    u32::try_from(whole(number)).unwrap_or(u32::MAX).max(1)
+/// The whole number that a JSON value is: written so, or as `3.0` or `"3"`, which some servers take
+/// for it. What could be read in more than one way is none.
+pub(crate) fn count(value: &str) -> Option<u64> {
+    let inside = value.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
+    let number = inside.unwrap_or(value);
+    let whole = match number.split_once('.') {
+        Some((whole, rest)) => {
+            (!rest.is_empty() && rest.trim_end_matches('0').is_empty()).then_some(whole)?
+        }
+        None => number,
+    };
+    whole.bytes().all(|byte| byte.is_ascii_digit()).then(|| whole.parse().ok())?
+}
+
+/// How many answers a value asks for, at least 1. `None`: it is no number of answers.
+pub(crate) fn choices(value: &str) -> Option<u32> {
+    if value == "null" {
+        return Some(1);
+    }
+    count(value).map(|count| u32::try_from(count).unwrap_or(u32::MAX).max(1))
 }

@@ -10,6 +10,7 @@ mod error;
 mod frame;
 mod reply;
 mod usage;
+mod whole;
 mod write;
 mod writer;
 
@@ -18,6 +19,7 @@ pub use citations::without_foreign_sources;
 pub use deltas::DeltaReader;
 pub use frame::FrameReader;
 pub use reply::{parse_count, parse_reply, read_reply};
+pub use whole::frames_of_reply;
 pub use write::{MessageStyle, hosts, write_chat, write_thought};
 
 pub(crate) use chat::read_chat;

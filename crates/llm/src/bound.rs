@@ -85,7 +85,9 @@ impl Bound {
             place.spellings.iter().filter_map(|group| said(&body, group)).collect();
         let longest = found.and_then(|found| found.into_iter().max());
         let answers = place.answers.iter().flat_map(|path| values(&body, path));
-        let answers = answers.map(choices).max().map_or(1, u64::from);
+        // As many as can be, where nobody knows how many are meant.
+        let answers = answers.map(|value| choices(value).unwrap_or(u32::MAX));
+        let answers = answers.max().map_or(1, u64::from);
         // Each prompt of a completion is answered.
         let prompts = values(&body, "prompt").into_iter().map(prompts_in).max();
         let answers = answers.saturating_mul(prompts.map_or(1, u64::from));
@@ -256,6 +258,8 @@ mod tests {
     fn each_of_the_answers_asked_for_may_be_as_long() {
         let four = Bound::of_call("openai", CHAT, br#"{"n":"4","max_tokens":7}"#);
         assert_eq!((four.answers, four.field), (4, "max_completion_tokens"));
+        let unclear = Bound::of_call("openai", CHAT, br#"{"n":" 4","max_tokens":7}"#);
+        assert_eq!(unclear.answers, u64::from(u32::MAX));
         let body = br#"{"generationConfig":{"candidateCount":2}}"#;
         let two = Bound::of_call("gemini", GEMINI, body);
         assert_eq!((two.answers, two.field), (2, "generationConfig.maxOutputTokens"));

@@ -21,7 +21,7 @@ mod writer;
 
 pub use count::{count_estimate, count_json};
 pub use reply::{pass_reply, read_reply};
-pub use stream::StreamReader;
+pub use stream::{StreamReader, frames_of_reply};
 pub use vectors::{Embedded, read_batch, read_predictions, write_batch, write_instances};
 pub use write::{ChatStyle, Thinking, hosts, runs, write_chat};
 

@@ -57,7 +57,11 @@ pub(crate) fn read(
             }
             Role::Model => model = Some((field(endpoint, body, part)?, part.value)),
             Role::Prompt => prompt = part.value,
-            Role::Choices => choices = choices_in(field(endpoint, body, part)?),
+            Role::Choices => {
+                let asked = choices_in(field(endpoint, body, part)?);
+                let expected = "a whole number";
+                choices = asked.ok_or_else(|| invalid(endpoint, part.name, expected))?;
+            }
             Role::Extra => {
                 let taken = extras.take(part.name, field(endpoint, body, part)?);
                 taken.map_err(|expected| invalid(endpoint, part.name, expected))?;

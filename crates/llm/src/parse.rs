@@ -6,7 +6,7 @@ use bytes::Bytes;
 use dunlin_types::Tokens;
 use http::HeaderMap;
 
-use crate::answers::{choices, prompts};
+use crate::answers::{choices, count, prompts};
 use crate::endpoint::{Dialect, Endpoint};
 use crate::estimate::prompt_tokens;
 use crate::extras::Extras;
@@ -309,15 +309,15 @@ impl<'a> Reader<'a> {
             },
             Role::Prompt => self.prompt = (!is_null).then_some(at),
             Role::MaxTokens => {
-                self.max_tokens = value.parse().ok().map(Tokens);
+                self.max_tokens = self.bound(member)?;
                 self.has_max_tokens = !is_null;
                 self.is_bound_unclear |= !is_null && self.max_tokens.is_none();
             }
             Role::MaxCompletionTokens => {
-                self.max_completion_tokens = value.parse().ok().map(Tokens);
+                self.max_completion_tokens = self.bound(member)?;
                 self.is_bound_unclear |= !is_null && self.max_completion_tokens.is_none();
             }
-            Role::Choices => self.choices = self.choices.max(choices(value)),
+            Role::Choices => self.choices = self.choices.max(self.answers(member)?),
             Role::Label(label) => {
                 let taken = self.labels.take(label, &member.name, value);
                 taken.map_err(|expected| self.invalid(member, expected))?;
@@ -327,7 +327,10 @@ impl<'a> Reader<'a> {
                 }
             }
             Role::Upstream if self.endpoint.dialect() == Dialect::Gemini => {
-                self.gemini_bounds(member);
+                self.gemini_bounds(member)?;
+            }
+            Role::Upstream if member.name == "top_logprobs" && self.endpoint.is_chat() => {
+                self.bound(member).map(drop)?;
             }
             Role::Upstream => {}
             Role::Extra => {
@@ -356,20 +359,34 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    /// Google's bounds stand one level down. What is no number is for the provider to refuse.
-    fn gemini_bounds(&mut self, config: &Member<'_>) {
+    /// A bound on what is counted. Local servers are told by -1 that there is none.
+    fn bound(&self, member: &Member<'_>) -> Result<Option<Tokens>, BadRequest> {
+        if !matches!(member.value, "null" | "-1") && count(member.value).is_none() {
+            return Err(self.invalid(member, "a whole number"));
+        }
+        Ok(member.value.parse().ok().map(Tokens))
+    }
+
+    /// How many answers `n` asks for, or `best_of`, which may be 0.
+    fn answers(&self, member: &Member<'_>) -> Result<u32, BadRequest> {
+        let is_none = member.name == "n" && count(member.value) == Some(0);
+        let asked = choices(member.value).filter(|_| !is_none);
+        asked.ok_or_else(|| self.invalid(member, "a whole number, and at least one answer"))
+    }
+
+    /// Google's bounds stand one level down. A bound that is no number is for Google to refuse.
+    fn gemini_bounds(&mut self, config: &Member<'_>) -> Result<(), BadRequest> {
         if !is_spelled(&config.name, "generationConfig") {
-            return;
+            return Ok(());
         }
         for member in members(config.value).unwrap_or_default() {
-            let number: Option<u64> = member.value.parse().ok();
             if is_spelled(&member.name, "maxOutputTokens") {
-                self.max_tokens = number.map(Tokens);
+                self.max_tokens = member.value.parse().ok().map(Tokens);
             } else if is_spelled(&member.name, "candidateCount") {
-                let count = number.and_then(|count| u32::try_from(count).ok());
-                self.choices = self.choices.max(count.unwrap_or(1));
+                self.choices = self.choices.max(self.answers(&member)?);
             }
         }
+        Ok(())
     }
 
     fn invalid(&self, member: &Member<'_>, expected: &'static str) -> BadRequest {

@@ -2,6 +2,7 @@
 //! an answer cites of documents is told in the client's words.
 
 mod read;
+mod whole;
 mod write;
 
 use bytes::Bytes;

@@ -21,6 +21,10 @@ pub(crate) trait ReadFrame: Send {
         events: &mut Vec<StreamEvent>,
     ) -> Result<ControlFlow<()>, StreamError>;
 
+    /// The frames of a stream that says what `body` does, which is a whole answer: some servers give
+    /// one where a stream was asked for. `None`: it is none.
+    fn of_whole(&self, body: &[u8]) -> Option<Vec<Bytes>>;
+
     /// The connection has closed before a last frame, behind `rest`: a frame that lacks its blank
     /// line, half a frame, or nothing.
     ///
@@ -78,7 +82,15 @@ impl<R: ReadFrame> StreamDecoder for Frames<R> {
             events.push(StreamEvent::Error(error));
             return Ok(());
         }
-        self.reader.close(rest, events)
+        let Some(frames) = self.reader.of_whole(&rest) else {
+            return self.reader.close(rest, events);
+        };
+        for frame in frames {
+            if self.reader.read(frame, events)?.is_break() {
+                return Ok(());
+            }
+        }
+        self.reader.close(Bytes::new(), events)
     }
 }
 

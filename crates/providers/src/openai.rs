@@ -59,6 +59,28 @@ mod tests {
         assert!(refused.to_string().starts_with(words), "{refused}");
         let expected = json!({"model": "o3-mini", "messages": [], "max_completion_tokens": 9});
         assert_eq!(sent(body, "o3-mini", true), Ok(expected));
+        let thought = r#"{"model":"m","messages":[],"reasoning_effort":"none","top_k":4,"x":1}"#;
+        let refused = sent(thought, "gpt-4o", false).expect_err("it does not think");
+        assert!(refused.to_string().contains("[\"reasoning_effort\"], for model=gpt-4o"));
+        let bare = |model: &str| json!({"model": model, "messages": []});
+        assert_eq!(sent(thought, "gpt-4o", true), Ok(bare("gpt-4o")));
+        let both = r#"{"model":"m","messages":[],"reasoning_effort":null,"top_k":4,"x":1}"#;
+        let passed = json!({"model": "gpt-4o", "messages": [], "reasoning_effort": null, "top_k": 4, "x": 1});
+        assert_eq!(sent(both, "gpt-4o", false), Ok(passed));
+        // What OpenAI has not made may know more.
+        let passed = json!({"model": "qwen3", "messages": [], "reasoning_effort": "none", "top_k": 4, "x": 1});
+        assert_eq!(sent(thought, "qwen3", true), Ok(passed));
+        let wishes = r#"{"model":"m","messages":[],"reasoning_effort":"none","top_k":4,"x":1,
+            "drop_params":true,"allowed_openai_params":["top_k"],"additional_drop_params":["x"]}"#;
+        let expected = json!({"model": "gpt-4o", "messages": [], "top_k": 4});
+        assert_eq!(sent(wishes, "gpt-4o", false), Ok(expected));
+        let one_by_one = r#"{"model":"m","messages":[],"parallel_tool_calls":false,"stop":"x"}"#;
+        assert!(sent(one_by_one, "o3", false).is_err());
+        assert_eq!(
+            sent(one_by_one, "gpt-5", true),
+            Ok(json!({
+            "model": "gpt-5", "messages": [], "parallel_tool_calls": false}))
+        );
         let usual = r#"{"model":"m","messages":[],"temperature":1.0}"#;
         let expected = json!({"model": "gpt-5", "messages": [], "temperature": 1.0});
         assert_eq!(sent(usual, "gpt-5", false), Ok(expected));

@@ -154,7 +154,13 @@ impl OpenAiCompatible {
     pub(crate) fn body(&self, request: &ChatRequest, to: &Target) -> Result<Bytes, EncodeError> {
         let model = self.model(to);
         let body = if self.is_native(request, to) {
-            params::bytes(self, request, to, &model)?
+            let body = params::bytes(self, request, to, &model)?;
+            let is_chat = request.endpoint() == Endpoint::ChatCompletions;
+            if is_chat && self.knows_only_openais(to) {
+                params::without_unknown(body, request, to)
+            } else {
+                body
+            }
         } else {
             write_chat(&self.form(request, to)?, &model, self.style)
         };
@@ -172,8 +178,6 @@ impl OpenAiCompatible {
             reasoning::fit(&mut chat, &to.model);
             if self.asks_openais(to) {
                 chat.top_k = None;
-                chat.parallel_tool_calls =
-                    chat.parallel_tool_calls.filter(|_| !reasoning::calls_one_by_one(&to.model));
             }
         }
         Ok(chat)
@@ -183,6 +187,12 @@ impl OpenAiCompatible {
     fn asks_openais(&self, to: &Target) -> bool {
         let is_named = self.id.starts_with("azure") || reasoning::is_openais(&to.model);
         to.api_base.trim_end_matches('/') == OPENAI_BASE || (self.quirks.is_openai && is_named)
+    }
+
+    /// True if whoever answers knows OpenAI's words and no others.
+    fn knows_only_openais(&self, to: &Target) -> bool {
+        let is_any = self.id == "azure_ai" && !reasoning::is_openais(&to.model);
+        self.asks_openais(to) && !is_any
     }
 
     fn own_names(&self, request: &ChatRequest, to: &Target, mut body: Bytes) -> Bytes {

@@ -35,6 +35,49 @@ pub(crate) const OPENAI_ONLY: &[&str] = &[
 /// What only an API of plain completions can do, and no chat.
 pub(crate) const COMPLETIONS_ONLY: &[&str] = &["best_of", "echo", "suffix"];
 
+/// All that OpenAI's chats have, and Azure's beside it; sorted.
+const OPENAIS: &[&str] = &[
+    "audio",
+    "data_sources",
+    "enhancements",
+    "frequency_penalty",
+    "function_call",
+    "functions",
+    "logit_bias",
+    "logprobs",
+    "max_completion_tokens",
+    "max_tokens",
+    "messages",
+    "metadata",
+    "modalities",
+    "model",
+    "moderation",
+    "n",
+    "parallel_tool_calls",
+    "prediction",
+    "presence_penalty",
+    "prompt_cache_key",
+    "prompt_cache_options",
+    "prompt_cache_retention",
+    "reasoning_effort",
+    "response_format",
+    "safety_identifier",
+    "seed",
+    "service_tier",
+    "stop",
+    "store",
+    "stream",
+    "stream_options",
+    "temperature",
+    "tool_choice",
+    "tools",
+    "top_logprobs",
+    "top_p",
+    "user",
+    "verbosity",
+    "web_search_options",
+];
+
 /// What a client of another dialect may say of every model, as Claude Code says how hard to think: a
 /// model that does not have it answers without it. So it does without what only that dialect knows.
 const SOFT: &[&str] = &["parallel_tool_calls", "reasoning_effort", "service_tier", "top_k"];
@@ -139,11 +182,28 @@ pub(crate) fn bytes(
     let is_usual = |name: &str| match name {
         "n" => request.choices() == 1,
         "temperature" => is_one(temperature().as_ref()),
-        _ => false,
+        name => edit::member(&body, name) == Some("null"),
     };
     let said = said.iter().map(String::as_str).filter(|name| !is_usual(name));
     let unsupported = unsupported(provider, said.collect(), to, &rules)?;
     Ok(edit::without(body, &unsupported))
+}
+
+/// `body`, for who knows only OpenAI's words: with `drop_params`, without those of the client's that
+/// would be refused, such as `top_k`. What the deployment adds is its operator's to know.
+pub(crate) fn without_unknown(body: Bytes, request: &ChatRequest, to: &Target) -> Bytes {
+    let rules = rules(request, to);
+    if !rules.drop_unsupported {
+        return body;
+    }
+    let is_known = |name: &str| {
+        OPENAIS.binary_search(&name).is_ok()
+            || rules.allow.iter().any(|allow| **allow == *name)
+            || to.body_defaults.iter().any(|(default, _)| **default == *name)
+    };
+    let mut unknown = edit::names(&body);
+    unknown.retain(|name| !is_known(name));
+    edit::without(body, &unknown)
 }
 
 fn is_one(number: Option<&Number>) -> bool {
@@ -183,6 +243,11 @@ mod tests {
 
     use super::*;
     use crate::find;
+
+    #[test]
+    fn the_table_can_be_searched() {
+        assert!(OPENAIS.is_sorted());
+    }
 
     #[test]
     fn a_chat_is_asked_for_nothing_that_only_plain_completions_can_do() {

@@ -15,9 +15,35 @@ const OWN_LOTS: &[&str] = &[
     "top_p",
 ];
 
-/// What `model` refuses.
+/// What those refuse besides that are told in words how hard to think: Anthropic's way of saying it.
+const IN_TOKENS: &[&str] = &["thinking"];
+/// What those refuse that do not think.
+const ANY_WISH: &[&str] = &["reasoning_effort", "thinking"];
+/// What those refuse that call one tool at a time.
+const PARALLEL: &[&str] = &["parallel_tool_calls"];
+/// What no model of the fifth generation knows any more, whether it thinks or not.
+const GPT_5: &[&str] = &[
+    "audio",
+    "frequency_penalty",
+    "logit_bias",
+    "modalities",
+    "prediction",
+    "presence_penalty",
+    "stop",
+];
+
+/// What `model` refuses: nothing is known of models that are not OpenAI's.
 pub(crate) fn refused(model: &str) -> &'static [&'static [&'static str]] {
-    if draws_own_lots(family(model)) { &[OWN_LOTS] } else { &[] }
+    let family = family(model);
+    let thinks = !efforts(model).is_empty();
+    match (is_o_series(family), draws_own_lots(family)) {
+        _ if !is_openais(model) => &[],
+        (true, _) if thinks => &[OWN_LOTS, PARALLEL, IN_TOKENS],
+        (true, _) => &[OWN_LOTS, PARALLEL, ANY_WISH],
+        (false, true) => &[OWN_LOTS, GPT_5, IN_TOKENS],
+        (false, false) if thinks => &[GPT_5, IN_TOKENS],
+        (false, false) => &[ANY_WISH],
+    }
 }
 
 /// True if `model` knows `max_tokens` only as `max_completion_tokens`.
@@ -95,11 +121,6 @@ pub(crate) fn fit(chat: &mut Chat, model: &str) {
     chat.reasoning = nearest.map(|effort| Reasoning::of(Some(*effort), None));
 }
 
-/// True if `model` calls one tool at a time, and refuses to be told so.
-pub(crate) fn calls_one_by_one(model: &str) -> bool {
-    is_o_series(family(model))
-}
-
 #[cfg(test)]
 mod tests {
     use dunlin_llm::Dialect;
@@ -149,7 +170,8 @@ mod tests {
             ("o1n", false, false),
             ("my-o3", false, false),
         ] {
-            assert_eq!(!refused(model).is_empty(), own_lots, "{model}");
+            let refuses = |param| refused(model).iter().any(|list| list.contains(&param));
+            assert_eq!(refuses("temperature"), own_lots, "{model}");
             assert_eq!(has_new_bound(model), new_bound, "{model}");
         }
     }

@@ -34,6 +34,8 @@ pub(crate) struct OpenAiStream {
     form: Form,
     /// Choices that have not said so.
     open: u64,
+    /// Some of an answer has come: the word for the end alone is none.
+    has_begun: bool,
 }
 
 /// What becomes of frames.
@@ -50,25 +52,29 @@ enum Form {
 impl OpenAiStream {
     /// Of an answer to `request` that passes.
     pub(crate) fn passing(request: &ChatRequest, says_reasoning: bool) -> Frames<Self> {
-        Self { form: Form::Passing { says_reasoning }, open: request.choices().into() }.into()
+        let form = Form::Passing { says_reasoning };
+        Self { form, open: request.choices().into(), has_begun: false }.into()
     }
 
     /// Of an answer to `request` that is taken apart.
     pub(crate) fn translating(request: &ChatRequest) -> Frames<Self> {
         let form = Form::Translating { reader: Box::default(), deltas: Vec::new() };
-        Self { form, open: request.choices().into() }.into()
+        Self { form, open: request.choices().into(), has_begun: false }.into()
     }
 
     pub(crate) fn of_responses() -> Frames<Self> {
-        let passing = Self { form: Form::Responses, open: 1 };
+        let passing = Self { form: Form::Responses, open: 1, has_begun: false };
         Frames::new(passing, Splitter::with_frames_of(MAX_EVENT_BYTES))
     }
 
     /// Counts the choices that end in what has been read.
-    fn count(&mut self, event: &StreamEvent) {
+    fn count(&mut self, event: &StreamEvent) -> Result<(), StreamError> {
         if let StreamEvent::Chunk(chunk) = event {
             self.open = self.open.saturating_sub(chunk.ended());
+            self.has_begun |= chunk.has_choices();
         }
+        let is_empty = matches!(event, StreamEvent::Done(_)) && !self.has_begun;
+        if is_empty { Err(StreamError::Cut) } else { Ok(()) }
     }
 }
 
@@ -92,7 +98,7 @@ impl ReadFrame for OpenAiStream {
                 read_frame(frame)?
             }
         };
-        self.count(&event);
+        self.count(&event)?;
         if let (Form::Translating { reader, deltas }, StreamEvent::Chunk(chunk)) =
             (&mut self.form, &event)
         {
@@ -104,18 +110,16 @@ impl ReadFrame for OpenAiStream {
         Ok(if events.last().is_some_and(is_last) { Break(()) } else { Continue(()) })
     }
 
+    fn of_whole(&self, body: &[u8]) -> Option<Vec<Bytes>> {
+        match self.form {
+            Form::Responses => None,
+            Form::Passing { .. } | Form::Translating { .. } => frames_of_reply(body),
+        }
+    }
+
     fn close(&mut self, rest: Bytes, events: &mut Vec<StreamEvent>) -> Result<(), StreamError> {
         if matches!(self.form, Form::Responses) {
             return Err(StreamError::Cut);
-        }
-        // Some answer at once where a stream was asked for.
-        if let Some(whole) = frames_of_reply(&rest) {
-            for frame in whole {
-                if self.read(frame, events)?.is_break() {
-                    break;
-                }
-            }
-            return Ok(());
         }
         // Some servers close right behind the word, without the blank line.
         let rest = rest.trim_ascii();
@@ -130,6 +134,9 @@ impl ReadFrame for OpenAiStream {
             if self.open > 0 {
                 return Err(StreamError::Cut);
             }
+        }
+        if !self.has_begun {
+            return Err(StreamError::Cut);
         }
         events.push(StreamEvent::Done(Bytes::from_static(b"data: [DONE]\n\n")));
         Ok(())

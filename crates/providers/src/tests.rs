@@ -7,6 +7,7 @@
 
 mod failures;
 mod seals;
+mod whole;
 mod wishes;
 
 use std::fs;

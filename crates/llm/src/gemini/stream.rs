@@ -11,7 +11,7 @@ use super::grounding;
 use super::read::read_said;
 use super::reply::{Calls, finish_named, read_logprobs, wire_parts};
 use super::usage;
-use super::wire::{Candidate, Response};
+use super::wire::{Candidate, Response, list_or_one};
 use crate::form::{Citation, Delta, Part, PartKind};
 use crate::openai::UpstreamError;
 use crate::sse;
@@ -38,6 +38,24 @@ pub struct StreamReader {
 struct Told {
     text: String,
     cited: Vec<Citation>,
+}
+
+/// The frames of a stream that says what `body` does: a whole answer, or the list of small ones that
+/// Google gives whoever does not ask for events. `None`: it is neither.
+#[must_use]
+pub fn frames_of_reply(body: &[u8]) -> Option<Vec<Bytes>> {
+    let whole: &RawValue = serde_json::from_slice(body).ok()?;
+    let answers = list_or_one(whole).ok()?;
+    let is_answer = |answer: &&RawValue| {
+        serde_json::from_str::<Response<'_>>(answer.get()).is_ok_and(|response| {
+            response.candidates.is_some() || response.prompt_feedback.is_some()
+        })
+    };
+    // Line ends lie only between the pieces of JSON.
+    let frame =
+        |answer: &RawValue| format!("data: {}\n\n", answer.get().replace(['\r', '\n'], " "));
+    let is_any = answers.iter().any(is_answer);
+    is_any.then(|| answers.into_iter().map(|answer| Bytes::from(frame(answer))).collect())
 }
 
 impl StreamReader {

@@ -4,7 +4,7 @@ use std::ops::ControlFlow::{self, Break, Continue};
 
 use bytes::Bytes;
 use dunlin_llm::StreamEvent;
-use dunlin_llm::anthropic::{DeltaReader, FrameReader};
+use dunlin_llm::anthropic::{DeltaReader, FrameReader, frames_of_reply};
 use dunlin_llm::form::Delta;
 
 use crate::StreamError;
@@ -70,6 +70,10 @@ impl ReadFrame for AnthropicStream {
         self.has_begun |= matches!(event, StreamEvent::Chunk(_));
         self.take_apart(event, events)?;
         Ok(if is_last { Break(()) } else { Continue(()) })
+    }
+
+    fn of_whole(&self, body: &[u8]) -> Option<Vec<Bytes>> {
+        frames_of_reply(body)
     }
 
     fn close(&mut self, rest: Bytes, events: &mut Vec<StreamEvent>) -> Result<(), StreamError> {

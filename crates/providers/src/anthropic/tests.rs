@@ -42,7 +42,7 @@ fn body(chat: &str, to: &Target) -> Value {
 
 #[test]
 fn messages_pass_byte_for_byte_but_for_the_model_and_what_is_the_gateways() {
-    let body = "{ \"model\":\"alias\",\"metadata\":{\"user_id\":\"u\"}, \"max_tokens\": 1.0e1,\
+    let body = "{ \"model\":\"alias\",\"metadata\":{\"user_id\":\"u\"}, \"max_tokens\": 10.0,\
         \"litellm_metadata\":{}, \"context_management\":{\"x\":1.50}, \"messages\":[ ],\"stream\":true}";
     let request = request(Endpoint::Messages, body);
     let call = encode(&request, &target("claude-opus-4-6")).unwrap();

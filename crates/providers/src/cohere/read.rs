@@ -11,6 +11,7 @@ use dunlin_types::{Tokens, Usage};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
+use super::whole;
 use crate::StreamError;
 use crate::frames::ReadFrame;
 
@@ -329,6 +330,10 @@ impl ReadFrame for Events {
         events: &mut Vec<StreamEvent>,
     ) -> Result<ControlFlow<()>, StreamError> {
         self.frame(&frame, events)
+    }
+
+    fn of_whole(&self, body: &[u8]) -> Option<Vec<Bytes>> {
+        whole::frames_of_reply(body)
     }
 
     fn close(&mut self, rest: Bytes, events: &mut Vec<StreamEvent>) -> Result<(), StreamError> {

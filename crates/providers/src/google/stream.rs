@@ -3,7 +3,7 @@
 use std::ops::ControlFlow::{self, Break, Continue};
 
 use bytes::Bytes;
-use dunlin_llm::gemini::StreamReader;
+use dunlin_llm::gemini::{StreamReader, frames_of_reply};
 use dunlin_llm::{ChatRequest, StreamEvent};
 
 use super::passes;
@@ -36,6 +36,10 @@ impl ReadFrame for GoogleStream {
         }
         let has_failed = matches!(events.last(), Some(StreamEvent::Error(_)));
         Ok(if has_failed { Break(()) } else { Continue(()) })
+    }
+
+    fn of_whole(&self, body: &[u8]) -> Option<Vec<Bytes>> {
+        frames_of_reply(body)
     }
 
     fn close(&mut self, rest: Bytes, events: &mut Vec<StreamEvent>) -> Result<(), StreamError> {

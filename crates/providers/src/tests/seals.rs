@@ -15,9 +15,13 @@ const OTHER_SEAL: &str = "b3Ro+/8=";
 const HIDDEN: &str = "aGlk+/8=";
 
 fn target(provider: &str) -> Target {
-    let model = if provider == "gemini" { "gemini-3-pro" } else { "claude-sonnet-4-5" };
+    let (base, model) = match provider {
+        "gemini" => ("http://x", "gemini-3-pro"),
+        "ollama_chat" => ("http://x", "m"),
+        _ => ("http://x/v1", "claude-sonnet-4-5"),
+    };
     let region = Some("us-east-1".into());
-    Target { api_base: "http://x/v1".into(), model: model.into(), region, ..Target::default() }
+    Target { api_base: base.into(), model: model.into(), region, ..Target::default() }
 }
 
 fn asking(endpoint: Endpoint, turns: &[Value]) -> ChatRequest {
@@ -42,7 +46,7 @@ fn stamp() -> Stamp<'static> {
 }
 
 /// The turns that a client keeps of a whole answer.
-fn kept_whole(provider: &str, client: Endpoint, answer: &Value) -> Vec<Value> {
+pub(super) fn kept_whole(provider: &str, client: Endpoint, answer: &Value) -> Vec<Value> {
     let (body, to) = (Bytes::from(answer.to_string()), target(provider));
     let asked = asking(client, &[]);
     let reply = find(provider).unwrap().decode(&asked, &to, StatusCode::OK, body).unwrap();
@@ -71,7 +75,7 @@ fn as_googles_sdk(mut content: Value) -> Value {
 }
 
 /// The turns that a client keeps of a stream.
-fn kept_streamed(provider: &str, client: Endpoint, stream: &[u8]) -> Vec<Value> {
+pub(super) fn kept_streamed(provider: &str, client: Endpoint, stream: &[u8]) -> Vec<Value> {
     // A dialect that is not the provider's, so that its stream is taken apart.
     let apart =
         if provider == "anthropic" { Endpoint::ChatCompletions } else { Endpoint::Messages };
