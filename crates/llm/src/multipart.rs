@@ -57,11 +57,7 @@ pub(crate) fn read(
             }
             Role::Model => model = Some((field(endpoint, body, part)?, part.value)),
             Role::Prompt => prompt = part.value,
-            Role::Choices => {
-                let asked = choices_in(field(endpoint, body, part)?);
-                let expected = "a whole number";
-                choices = asked.ok_or_else(|| invalid(endpoint, part.name, expected))?;
-            }
+            Role::Choices => choices = asked(endpoint, field(endpoint, body, part)?)?,
             Role::Extra => {
                 let taken = extras.take(part.name, field(endpoint, body, part)?);
                 taken.map_err(|expected| invalid(endpoint, part.name, expected))?;
@@ -110,6 +106,10 @@ pub(crate) fn read(
         edits,
         end: body.len(),
     })
+}
+
+fn asked(endpoint: Endpoint, number: &str) -> Result<u32, BadRequest> {
+    choices_in(number).ok_or_else(|| invalid(endpoint, "n", "a whole number"))
 }
 
 /// The `model` of a form whose other fields are not known; none if it cannot be read.

@@ -10,6 +10,7 @@ mod embeddings;
 mod error;
 mod frame;
 mod reply;
+mod sources;
 mod whole;
 mod write;
 mod writer;

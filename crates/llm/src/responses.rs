@@ -8,6 +8,7 @@ mod items;
 mod kept;
 mod native;
 mod read;
+mod references;
 mod reply;
 pub mod socket;
 mod standing;
@@ -18,6 +19,7 @@ mod writer;
 pub use compaction::{compacted, to_compact};
 pub use kept::KeptResponse;
 pub use native::{parse_reply, read_frame};
+pub use references::{named_items, named_responses, with_items};
 pub use standing::{Standing, announced, as_standing, broke_off, end_event, is_end, standing};
 pub use tools::hosted_tools;
 pub use turn::{

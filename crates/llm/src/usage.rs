@@ -28,6 +28,18 @@ pub(crate) struct Wire {
     output_tokens_details: Option<Details>,
     /// LiteLLM's name for what Anthropic counts.
     server_tool_use: Option<ServerTools>,
+    #[serde(default, deserialize_with = "crate::lenient::count")]
+    total_tokens: Option<u64>,
+    /// What others count beside the details, or instead: DeepSeek and Moonshot what was cached,
+    /// Perplexity thought and searches.
+    #[serde(default, deserialize_with = "crate::lenient::count")]
+    prompt_cache_hit_tokens: Option<u64>,
+    #[serde(default, deserialize_with = "crate::lenient::count")]
+    cached_tokens: Option<u64>,
+    #[serde(default, deserialize_with = "crate::lenient::count")]
+    reasoning_tokens: Option<u64>,
+    #[serde(default, deserialize_with = "crate::lenient::count")]
+    num_search_queries: Option<u64>,
 }
 
 #[derive(Deserialize)]
@@ -63,21 +75,30 @@ impl Wire {
         let completion = self.completion_tokens_details.or(self.output_tokens_details);
         let completion = completion.unwrap_or_default();
         let count = |number: Option<u64>| Tokens(number.unwrap_or(0));
+        let asked = self.prompt_tokens.or(self.input_tokens)?;
+        let hit = self.prompt_cache_hit_tokens.or(self.cached_tokens);
+        let cached = prompt.cached_tokens.or(hit);
+        let said = self.completion_tokens.or(self.output_tokens).unwrap_or(0);
+        let thought = completion.reasoning_tokens.or(self.reasoning_tokens).unwrap_or(0);
+        // xAI counts thought beside what was said; all others as a part of it.
+        let with_thought = said.saturating_add(thought);
+        let is_beside = self.total_tokens == Some(asked.saturating_add(with_thought));
         Some(Usage {
-            prompt: Tokens(self.prompt_tokens.or(self.input_tokens)?),
-            cached: count(prompt.cached_tokens),
+            prompt: Tokens(asked),
+            cached: count(cached),
             cache_write: count(prompt.cache_write_tokens.or(prompt.cache_creation_tokens)),
             cache_write_1h: Tokens(0),
             prompt_audio: count(prompt.audio_tokens),
             prompt_image: count(prompt.image_tokens),
             // Embeddings have no completion, and some servers then leave the member out.
-            completion: count(self.completion_tokens.or(self.output_tokens)),
-            reasoning: count(completion.reasoning_tokens),
+            completion: Tokens(if is_beside { with_thought } else { said }),
+            reasoning: Tokens(thought),
             completion_audio: count(completion.audio_tokens),
             completion_image: count(completion.image_tokens.or(pictures)),
             web_searches: self
                 .server_tool_use
                 .and_then(|tools| tools.web_search_requests)
+                .or(self.num_search_queries)
                 .unwrap_or(0),
             ..Usage::default()
         })
@@ -151,6 +172,32 @@ mod tests {
             ),
         ];
         for (text, expected) in cases {
+            assert_eq!(read(text), Some(expected), "{text}");
+        }
+        let providers = [
+            // xAI: thought is not a part of what was said.
+            (
+                r#"{"prompt_tokens":32,"completion_tokens":9,"total_tokens":135,"completion_tokens_details":{"reasoning_tokens":94}}"#,
+                Usage { reasoning: Tokens(94), ..usage(32, 103) },
+            ),
+            (
+                r#"{"prompt_tokens":32,"completion_tokens":103,"total_tokens":135,"completion_tokens_details":{"reasoning_tokens":94}}"#,
+                Usage { reasoning: Tokens(94), ..usage(32, 103) },
+            ),
+            (
+                r#"{"prompt_tokens":9,"completion_tokens":4,"prompt_cache_hit_tokens":6,"prompt_cache_miss_tokens":3}"#,
+                Usage { cached: Tokens(6), ..usage(9, 4) },
+            ),
+            (
+                r#"{"prompt_tokens":9,"completion_tokens":4,"cached_tokens":6}"#,
+                Usage { cached: Tokens(6), ..usage(9, 4) },
+            ),
+            (
+                r#"{"prompt_tokens":9,"completion_tokens":4,"total_tokens":13,"reasoning_tokens":2,"num_search_queries":3,"citation_tokens":7}"#,
+                Usage { reasoning: Tokens(2), web_searches: 3, ..usage(9, 4) },
+            ),
+        ];
+        for (text, expected) in providers {
             assert_eq!(read(text), Some(expected), "{text}");
         }
         let searched = Usage { web_searches: 2, ..usage(9, 4) };

@@ -80,6 +80,11 @@ impl OpenAiCompatible {
         Self { style: ChatStyle::OPENAI, completions: true, ..self }
     }
 
+    /// As DeepSeek, Moonshot and their like have it.
+    const fn takes_thoughts(self) -> Self {
+        Self { style: ChatStyle { thoughts: true, ..self.style }, ..self }
+    }
+
     const fn cache_points(self) -> Self {
         Self { style: ChatStyle { cache_points: true, ..self.style }, ..self }
     }
@@ -168,7 +173,7 @@ pub(crate) static TABLE: &[OpenAiCompatible] = &[
         .old_bound().lacks(&[OPENAI_ONLY, SAMPLING, FUNCTIONS, &["parallel_tool_calls", "seed"]]),
     cloud("deepinfra", "DeepinfraException", "https://api.deepinfra.com/v1/openai", &["DEEPINFRA_API_KEY"], &["DEEPINFRA_API_BASE"])
         .old_bound().texts().lacks(&[OPENAI_ONLY, &["logprobs", "parallel_tool_calls", "seed", "top_logprobs"]]),
-    cloud("deepseek", "DeepseekException", "https://api.deepseek.com/beta", &["DEEPSEEK_API_KEY"], &["DEEPSEEK_API_BASE"]).old_bound().texts(),
+    cloud("deepseek", "DeepseekException", "https://api.deepseek.com/beta", &["DEEPSEEK_API_KEY"], &["DEEPSEEK_API_BASE"]).old_bound().takes_thoughts().texts(),
     open("docker_model_runner", "Docker_model_runnerException", "http://localhost:22088/engines/llama.cpp/v1", &["DOCKER_MODEL_RUNNER_API_KEY"], &["DOCKER_MODEL_RUNNER_API_BASE"])
         .ending("/v1").texts(),
     cloud("edenai", "EdenaiException", "https://api.edenai.run/v3", &["EDENAI_API_KEY"], &["EDENAI_API_BASE"]),
@@ -210,7 +215,7 @@ pub(crate) static TABLE: &[OpenAiCompatible] = &[
     cloud("minimax", "MinimaxException", "https://api.minimax.io/v1", &["MINIMAX_API_KEY"], &["MINIMAX_API_BASE"]).ending("/v1"),
     MISTRAL,
     cloud("modelscope", "ModelscopeException", "https://api-inference.modelscope.cn/v1", &["MODELSCOPE_API_KEY"], &["MODELSCOPE_API_BASE"]).old_bound(),
-    cloud("moonshot", "MoonshotException", "https://api.moonshot.ai/v1", &["MOONSHOT_API_KEY"], &["MOONSHOT_API_BASE"]).old_bound().lacks(&[&["functions"]]),
+    cloud("moonshot", "MoonshotException", "https://api.moonshot.ai/v1", &["MOONSHOT_API_KEY"], &["MOONSHOT_API_BASE"]).old_bound().takes_thoughts().lacks(&[&["functions"]]),
     cloud("morph", "MorphException", "https://api.morphllm.com/v1", &["MORPH_API_KEY"], &["MORPH_API_BASE"]),
     cloud("nadir", "NadirException", "https://api.getnadir.com/v1", &["NADIR_API_KEY"], &["NADIR_API_BASE"]),
     cloud("nano-gpt", "Nano-gptException", "https://nano-gpt.com/api/v1", &["NANOGPT_API_KEY"], &[]).old_bound(),
@@ -256,10 +261,10 @@ pub(crate) static TABLE: &[OpenAiCompatible] = &[
     cloud("voyage", "VoyageException", "https://api.voyageai.com/v1", &["VOYAGE_API_KEY", "VOYAGE_AI_API_KEY", "VOYAGE_AI_TOKEN"], &["VOYAGE_API_BASE"]).ranks_in_data(),
     cloud("wandb", "WandbException", "https://api.inference.wandb.ai/v1", &["WANDB_API_KEY"], &["WANDB_API_BASE"]),
     cloud("xai", "XaiException", "https://api.x.ai/v1", &["XAI_API_KEY"], &["XAI_API_BASE"]).old_bound().lacks(&[OPENAI_ONLY_BUT_SEARCH, FUNCTIONS]),
-    cloud("xiaomi_mimo", "Xiaomi_mimoException", "https://api.xiaomimimo.com/v1", &["XIAOMI_MIMO_API_KEY"], &[]).old_bound(),
+    cloud("xiaomi_mimo", "Xiaomi_mimoException", "https://api.xiaomimimo.com/v1", &["XIAOMI_MIMO_API_KEY"], &[]).old_bound().takes_thoughts(),
     open("xinference", "XinferenceException", "http://127.0.0.1:9997/v1", &["XINFERENCE_API_KEY"], &["XINFERENCE_API_BASE"]).texts(),
     cloud("zai", "ZaiException", "https://api.z.ai/api/paas/v4", &["ZAI_API_KEY"], &["ZAI_API_BASE"])
-        .old_bound().lacks(&[OPENAI_ONLY, SAMPLING, FUNCTIONS, &["n", "parallel_tool_calls", "seed"]]),
+        .old_bound().takes_thoughts().lacks(&[OPENAI_ONLY, SAMPLING, FUNCTIONS, &["n", "parallel_tool_calls", "seed"]]),
 ];
 
 #[cfg(test)]

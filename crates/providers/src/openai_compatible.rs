@@ -70,7 +70,8 @@ pub(crate) struct Quirks {
     /// Wishes of other dialects' clients that it would refuse, by OpenAI's names: they only tune, and
     /// are left out.
     pub(crate) deaf_to: &'static [&'static str],
-    /// Its answers to these models, by a word in their names, need translation.
+    /// Its answers to these models, by a word in their names, and to wishes for thought, need
+    /// translation.
     pub(crate) translated: Option<&'static str>,
 }
 
@@ -145,7 +146,13 @@ impl OpenAiCompatible {
     }
 
     fn is_native(&self, request: &ChatRequest, to: &Target) -> bool {
-        let translated = self.quirks.translated.is_some_and(|word| to.model.contains(word));
+        let is_said = |name| edit::member(request.text().as_bytes(), name);
+        let translated = self.quirks.translated.is_some_and(|word| {
+            // Whoever asks for thought gets it so, too.
+            to.model.contains(word)
+                || is_said("reasoning_effort")
+                    .is_some_and(|wish| !matches!(wish, "null" | r#""none""#))
+        });
         self.asked(request, to) == request.endpoint()
             && !(translated && request.endpoint().is_chat())
     }

@@ -6,7 +6,7 @@ use std::convert::Infallible;
 use std::sync::{Arc, LazyLock};
 
 use bytes::Bytes;
-use dunlin_llm::{Endpoint, Place, rename_ids, rename_ids_in_frame};
+use dunlin_llm::{Endpoint, Place, rename_ids, rename_ids_in_frame, responses};
 use dunlin_router::{Candidates, Catalog, Deployment, Group};
 use dunlin_types::DeploymentId;
 use memchr::memmem::Finder;
@@ -17,6 +17,8 @@ use crate::error::Refused;
 use crate::ids::{BadId, Home, Ids, Kept, Kind, Owner};
 use crate::turns::{Opening, Stored};
 
+/// The items that one request names may be of so many responses, each of which is read.
+const MAX_NAMED: usize = 128;
 /// Where a response is named before this one.
 const PREVIOUS: &Place = &["previous_response_id"];
 /// Where the conversation is named that a response belongs to: a text, or an object.
@@ -61,6 +63,7 @@ impl Opened {
         let (ids, owner) = (&proxy.0.ids, caller.owner());
         let mut opened = Self { body, at: None, unknown: None, opening: Opening::default() };
         if endpoint == Endpoint::Responses {
+            opened.fill_references(proxy, owner, most).await?;
             let before = opened.open_previous(ids, owner);
             opened.opening = match before {
                 Some(before) => Box::pin(Opening::next(proxy, before, &opened.body, most)).await?,
@@ -73,6 +76,37 @@ impl Opened {
             opened.open_files(ids, owner)?;
         }
         Ok(opened)
+    }
+
+    /// Items that the request names instead of repeating them are put in, of the caller's responses
+    /// that are stored here.
+    async fn fill_references(
+        &mut self,
+        proxy: &Proxy,
+        owner: Owner,
+        most: usize,
+    ) -> Result<(), Refused> {
+        static SAID: LazyLock<Finder<'_>> = LazyLock::new(|| Finder::new(b"\"item_reference\""));
+        if SAID.find(&self.body).is_none() {
+            return Ok(());
+        }
+        let named = responses::named_responses(&self.body);
+        if named.len() > MAX_NAMED {
+            return Err(Refused::too_many_named(named.len(), MAX_NAMED));
+        }
+        let mut found = BTreeMap::new();
+        for id in named {
+            let kept = proxy.0.ids.open(Kind::Response, &id, owner);
+            let kept = kept.map_err(|bad| Refused::no_such(Kind::Response, &id, bad))?;
+            let Some(stored) = Stored::of(&kept) else { continue };
+            let turn = Box::pin(stored.read(proxy, &id)).await?;
+            found.extend(responses::named_items(&self.body, &turn));
+        }
+        self.body = responses::with_items(&self.body, &found).map_err(Refused::BadRequest)?;
+        if self.body.len() > most {
+            return Err(Refused::TooLarge { most });
+        }
+        Ok(())
     }
 
     /// The id of the response before this one becomes its provider's. One that is stored here comes

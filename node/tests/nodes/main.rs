@@ -53,6 +53,7 @@ mod responses;
 mod restart;
 mod revisions;
 mod rotation;
+mod seals;
 mod settings;
 mod sheds;
 mod socket;

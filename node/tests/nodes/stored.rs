@@ -256,3 +256,34 @@ async fn what_is_to_be_redacted_is_on_no_disk() -> anyhow::Result<()> {
     }
     Ok(())
 }
+
+/// As Vercel's AI SDK does, which sends what was said before by its ids.
+#[tokio::test(flavor = "multi_thread")]
+async fn items_may_be_named_instead_of_repeated() -> anyhow::Result<()> {
+    let setup = harness::start(2).await?;
+    let owner = setup.make_key(0, json!({})).await?;
+    let other = setup.make_key(0, json!({})).await?;
+    for streamed in [false, true] {
+        let first = json!({"model": "chat", "input": FIRST, "stream": streamed});
+        let told = respond(&setup, 0, &owner, &first).await?;
+        let last = told.body.lines().filter_map(|line| line.strip_prefix("data: ")).next_back();
+        let whole = match last {
+            Some(event) => serde_json::from_str::<Value>(event)?["response"].clone(),
+            None => told.json()?,
+        };
+        let item = json!({"type": "item_reference", "id": whole["output"][0]["id"]});
+        let user = |text: &str| json!({"role": "user", "content": text});
+        let next = json!({"model": "chat", "input": [user("one"), item, user("two")]});
+        let reply = respond(&setup, 1, &owner, &next).await?;
+        assert_eq!(reply.status, 200, "{}", reply.body);
+        let expected = [("user", "one"), ("assistant", "good day"), ("user", "two")];
+        assert_eq!(sent(&setup), turns(&expected), "streamed: {streamed}");
+
+        let refused = respond(&setup, 1, &other, &next).await?;
+        assert_error(&refused, 404, json!("invalid_request_error"), "No response found with id");
+    }
+    let theirs = json!([{"type": "item_reference", "id": "msg_67ccd2be"}]);
+    let refused = respond(&setup, 0, &owner, &json!({"model": "chat", "input": theirs})).await?;
+    assert!(refused.status == 400 && refused.body.contains("input[0]"), "{}", refused.body);
+    Ok(())
+}

@@ -298,3 +298,25 @@ async fn a_client_that_leaves_before_an_answer_leaves_a_row() -> anyhow::Result<
     })
     .await
 }
+
+/// The word for the end alone is no answer: it is tried elsewhere, and told if there is nowhere.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_end_without_an_answer_is_tried_elsewhere() -> anyhow::Result<()> {
+    let empty = Scripted::start("text/event-stream", vec![DONE.to_owned()]).await?;
+    let mock = MockUpstream::start(Settings::default()).await?;
+    let config = format!(
+        "model_list:\n{}{}router_settings:\n  num_retries: 0\n",
+        harness::deployment("chat", "openai/upstream-name", &empty.api_base()),
+        harness::deployment("other", "openai/upstream-name", &mock.api_base()),
+    );
+    let setup = harness::start_with(1, mock, config).await?;
+    let mut body = stream_body();
+    let reply = setup.ask(0, setup.cluster.client(), &body).await?;
+    assert!(reply.status >= 500 && reply.body.contains("ended before"), "{}", reply.body);
+    body["fallbacks"] = json!(["other"]);
+    let reply = setup.ask(0, setup.cluster.client(), &body).await?;
+    assert_eq!(reply.status, 200, "{}", reply.body);
+    assert_eq!(reply.header("x-litellm-attempted-fallbacks"), Some("1"));
+    assert!(reply.body.contains("tok ") && reply.body.ends_with(DONE), "{}", reply.body);
+    Ok(())
+}

@@ -8,9 +8,8 @@ use serde_json::{Map, Value, json};
 #[must_use]
 pub fn frames_of_reply(body: &[u8]) -> Option<Vec<Bytes>> {
     let mut message: Map<String, Value> = serde_json::from_slice(body).ok()?;
-    let blocks = match message.insert("content".to_owned(), json!([]))? {
-        Value::Array(blocks) => blocks,
-        _ => return None,
+    let Some(Value::Array(blocks)) = message.insert("content".to_owned(), json!([])) else {
+        return None;
     };
     let end = json!({
         "stop_reason": message.insert("stop_reason".to_owned(), Value::Null)?,

@@ -69,6 +69,10 @@ const USAGE: &[Name] = &[
 const OPENAI: &[Name] = &[
     ("prompt_tokens", |c| &mut c.prompt),
     ("completion_tokens", |c| &mut c.completion),
+    ("cached_tokens", |c| &mut c.cached),
+    ("prompt_cache_hit_tokens", |c| &mut c.cached),
+    ("reasoning_tokens", |c| &mut c.reasoning),
+    ("num_search_queries", |c| &mut c.web_searches),
     ("prompt_tokens_details.cached_tokens", |c| &mut c.cached),
     ("prompt_tokens_details.cache_creation_tokens", |c| &mut c.written),
     ("prompt_tokens_details.cache_write_tokens", |c| &mut c.written),
@@ -134,6 +138,12 @@ impl Counts {
         let mut counts = false;
         for (path, of) in names {
             counts |= set(of(self), at(&value, path));
+        }
+        // xAI counts thought beside what was said; all others as a part of it.
+        let total = at(&value, "total_tokens");
+        let parts = [self.prompt, self.completion, self.reasoning].map(Option::unwrap_or_default);
+        if total == Some(parts.into_iter().fold(0, u64::saturating_add)) {
+            self.completion = Some(parts[1].saturating_add(parts[2]));
         }
         // Google's interactions count thoughts and the prompts of tools apart, too.
         counts |= set(&mut self.prompt, sum(&value, "total_input_tokens", "total_tool_use_tokens"));

@@ -279,6 +279,24 @@ fn google_tells_modalities_apart_and_counts_thoughts_within_or_beside() {
 }
 
 #[test]
+fn thought_that_is_counted_beside_the_answer_counts() {
+    for (usage, completion) in [
+        (
+            r#"{"prompt_tokens":32,"completion_tokens":9,"total_tokens":135,"completion_tokens_details":{"reasoning_tokens":94}}"#,
+            103,
+        ),
+        (
+            r#"{"prompt_tokens":32,"completion_tokens":94,"total_tokens":126,"completion_tokens_details":{"reasoning_tokens":94}}"#,
+            94,
+        ),
+    ] {
+        let answer = format!(r#"{{"usage":{usage}}}"#);
+        let usage = metered(JSON, answer.as_bytes(), &[7]).usage().expect("it counts");
+        assert_eq!((usage.completion.0, usage.reasoning.0), (completion, 94));
+    }
+}
+
+#[test]
 fn the_last_event_may_repeat_the_whole_answer() {
     let text = "x".repeat(2 << 20);
     let event = format!(

@@ -1,11 +1,14 @@
 //! OpenAI's stream frames, read into pieces of the common form.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use serde::Deserialize;
 use serde_json::Value;
 
 use super::annotations;
 use super::content::Content;
 use super::reply::finish_named;
+use super::sources::{Listed, Source, Sources};
 use crate::form::{Delta, Finish, Json};
 use crate::stream::BadFrame;
 use crate::usage;
@@ -17,6 +20,8 @@ struct WireChunk {
     #[serde(default)]
     choices: Vec<WireChoice>,
     usage: Option<usage::Wire>,
+    citations: Option<Listed<String>>,
+    search_results: Option<Listed<Source>>,
 }
 
 #[derive(Deserialize)]
@@ -57,6 +62,11 @@ pub struct DeltaReader {
     started: bool,
     /// Calls that have begun: choice and number.
     calls: Vec<(u32, u32)>,
+    /// Sources beside the answer, and what has been said that may refer to them.
+    sources: Sources,
+    said: BTreeMap<u32, String>,
+    /// Choices whose sources were told with their words.
+    annotated: BTreeSet<u32>,
 }
 
 impl DeltaReader {
@@ -70,6 +80,8 @@ impl DeltaReader {
         if !std::mem::replace(&mut self.started, true) {
             out.push(Delta::Start { id: chunk.id, model: chunk.model, usage: None });
         }
+        let (citations, search_results) = (chunk.citations, chunk.search_results);
+        self.sources.update(Sources { citations, search_results });
         for choice in chunk.choices {
             self.choice(choice, out);
         }
@@ -84,12 +96,22 @@ impl DeltaReader {
         let (words, thoughts) = delta.content.map(Content::split).unwrap_or_default();
         let thought = said(delta.reasoning_content.or(delta.reasoning).or(Some(thoughts)));
         out.extend(thought.map(|text| Delta::Thinking { choice, text }));
-        out.extend(said(wire.text.or(Some(words))).map(|text| Delta::Text { choice, text }));
+        if let Some(text) = said(wire.text.or(Some(words))) {
+            self.said.entry(choice).or_default().push_str(&text);
+            out.push(Delta::Text { choice, text });
+        }
         out.extend(said(delta.refusal).map(|text| Delta::Refusal { choice, text }));
         let logprobs = wire.logprobs.filter(Json::is_object);
         out.extend(logprobs.map(|logprobs| Delta::Logprobs { choice, logprobs }));
-        let citations = annotations::read(delta.annotations).into_iter();
-        out.extend(citations.map(|citation| Delta::Citation { choice, citation }));
+        let mut citations = annotations::read(delta.annotations);
+        if !citations.is_empty() {
+            self.annotated.insert(choice);
+        }
+        if wire.finish_reason.is_some() && !self.annotated.contains(&choice) {
+            let text = self.said.remove(&choice).unwrap_or_default();
+            citations = self.sources.cited(&text);
+        }
+        out.extend(citations.into_iter().map(|citation| Delta::Citation { choice, citation }));
         for (at, call) in (0..).zip(delta.tool_calls.into_iter().flatten()) {
             self.call(choice, call.index.unwrap_or(at), call, out);
         }

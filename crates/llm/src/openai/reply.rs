@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 use super::annotations;
 use super::calls::{WireCall, sealed_call};
 use super::content::Content;
+use super::sources::{Listed, Source, Sources};
 use crate::endpoint::Stamp;
 use crate::form::{Choice, Finish, Json, Part, PartKind, Reply};
 use crate::reply::BadReply;
@@ -22,6 +23,8 @@ struct WireReply {
     usage: Option<usage::Wire>,
     service_tier: Option<String>,
     system_fingerprint: Option<String>,
+    citations: Option<Listed<String>>,
+    search_results: Option<Listed<Source>>,
 }
 
 #[derive(Deserialize)]
@@ -50,7 +53,9 @@ struct WireMessage {
 pub fn read_reply(body: &[u8]) -> Result<Reply, BadReply> {
     let wire: WireReply = serde_json::from_slice(body)
         .map_err(|error| BadReply::NotAnObject { reason: error.to_string() })?;
-    let choices = (0..).zip(wire.choices).map(|(at, choice)| read_choice(at, choice)).collect();
+    let sources = Sources { citations: wire.citations, search_results: wire.search_results };
+    let choices = (0..).zip(wire.choices);
+    let choices = choices.map(|(at, choice)| read_choice(at, choice, &sources)).collect();
     Ok(Reply {
         id: wire.id,
         created: wire.created,
@@ -62,7 +67,7 @@ pub fn read_reply(body: &[u8]) -> Result<Reply, BadReply> {
     })
 }
 
-fn read_choice(at: u32, choice: WireChoice) -> Choice {
+fn read_choice(at: u32, choice: WireChoice, sources: &Sources) -> Choice {
     let message = choice.message.unwrap_or_default();
     let mut parts: Vec<Part> = Vec::new();
     let (words, thoughts) = message.content.map(Content::split).unwrap_or_default();
@@ -71,6 +76,10 @@ fn read_choice(at: u32, choice: WireChoice) -> Choice {
         parts.push(PartKind::Thinking { text, signature: None }.into());
     }
     let text = choice.text.or(Some(words)).filter(|text| !text.is_empty());
+    let mut citations = annotations::read(message.annotations);
+    if let (true, Some(text)) = (citations.is_empty(), &text) {
+        citations = sources.cited(text);
+    }
     parts.extend(text.map(Part::text));
     parts.extend(message.refusal.map(|refusal| PartKind::Refusal(refusal).into()));
     for call in message.tool_calls.into_iter().flatten() {
@@ -83,7 +92,6 @@ fn read_choice(at: u32, choice: WireChoice) -> Choice {
         Some(finish) => finish,
         None => Finish::Stop,
     };
-    let citations = annotations::read(message.annotations);
     Choice {
         index: choice.index.unwrap_or(at),
         parts,
@@ -98,9 +106,9 @@ pub(super) fn finish_named(word: &str) -> Finish {
     match word {
         "stop" | "eos" | "eos_token" => Finish::Stop,
         "stop_sequence" => Finish::StopSequence(None),
-        "length" | "max_tokens" => Finish::Length,
+        "length" | "max_tokens" | "model_length" => Finish::Length,
         "tool_calls" | "function_call" | "tool_use" => Finish::ToolCalls,
-        "content_filter" => Finish::ContentFilter,
+        "content_filter" | "sensitive" => Finish::ContentFilter,
         other => Finish::Other(other.to_owned()),
     }
 }

@@ -18,15 +18,21 @@ pub struct ChatStyle {
     pub cache_points: bool,
     /// Instructions may come in the middle; templates of many models refuse that.
     pub late_instructions: bool,
+    /// Thoughts are sent back, and beside calls of tools they must be.
+    pub thoughts: bool,
 }
 
 impl ChatStyle {
     /// What every compatible server takes.
-    pub const COMPATIBLE: Self =
-        Self { max_completion_tokens: false, cache_points: false, late_instructions: false };
+    pub const COMPATIBLE: Self = Self {
+        max_completion_tokens: false,
+        cache_points: false,
+        late_instructions: false,
+        thoughts: false,
+    };
     /// OpenAI's own.
     pub const OPENAI: Self =
-        Self { max_completion_tokens: true, cache_points: false, late_instructions: true };
+        Self { max_completion_tokens: true, late_instructions: true, ..Self::COMPATIBLE };
 }
 
 /// Writes the body for a provider that knows the model as `model`.
@@ -212,12 +218,13 @@ fn assistant(message: &Message, chat: &Chat, style: ChatStyle) -> Value {
     let mut calls = Vec::new();
     let mut said = Vec::new();
     let mut refusal = None;
+    let mut thought = String::new();
     for part in &message.parts {
         match &part.kind {
             PartKind::ToolCall(call) => calls.push(tool_call(call)),
             PartKind::Refusal(text) => refusal = Some(text.as_str()),
-            // What was thought is not sent back: most servers refuse it.
-            PartKind::Thinking { .. } | PartKind::RedactedThinking(_) => {}
+            PartKind::Thinking { text, .. } => thought.push_str(text),
+            PartKind::RedactedThinking(_) => {}
             PartKind::Text(_)
             | PartKind::Image { .. }
             | PartKind::Audio { .. }
@@ -230,6 +237,10 @@ fn assistant(message: &Message, chat: &Chat, style: ChatStyle) -> Value {
     let mut wire = json!({"role": "assistant", "content": content});
     if let Some(refusal) = refusal {
         wire["refusal"] = refusal.into();
+    }
+    // Most servers refuse thoughts; some want them even where there are none.
+    if style.thoughts && !(thought.is_empty() && calls.is_empty()) {
+        wire["reasoning_content"] = thought.into();
     }
     if !calls.is_empty() {
         wire["tool_calls"] = calls.into();

@@ -141,7 +141,9 @@ fn read_item(raw: &RawValue, item: WireItem<'_>) -> Result<Option<Message>, &'st
             )?;
             Ok(Some(Message::of_text(Role::User, told)))
         }
-        "item_reference" => Err("items whole: only OpenAI keeps what an item_reference refers to"),
+        "item_reference" => {
+            Err("items whole, or references to items of responses that are stored here")
+        }
         _ => of(Role::Assistant, PartKind::Other(raw.into())),
     }
 }

@@ -11,6 +11,7 @@ use crate::responses::items::{
     annotation, cited_text, custom_call, function_call, likely, message, reasoning, redacted,
     refusal,
 };
+use crate::responses::references::item_id;
 use crate::responses::tools::custom_tools;
 
 /// The fields of a request that its response repeats, and what they are if they were not sent.
@@ -190,8 +191,4 @@ fn close_message(
         let id = item_id("msg", stamp, items.len());
         items.push(message(&id, status.word(), &std::mem::take(content)));
     }
-}
-
-pub(super) fn item_id(prefix: &str, stamp: Stamp<'_>, at: usize) -> String {
-    format!("{prefix}_{}_{at}", stamp.id)
 }

@@ -14,7 +14,8 @@ use crate::responses::items::{
     annotation, cited_text, custom_call, custom_input, function_call, likely, message, output_text,
     reasoning, redacted, refusal, summary_text,
 };
-use crate::responses::reply::{Status, item_id, response};
+use crate::responses::references::item_id;
+use crate::responses::reply::{Status, response};
 use crate::responses::tools::custom_tools;
 use crate::responses::turn::Turn;
 

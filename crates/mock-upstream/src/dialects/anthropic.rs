@@ -36,6 +36,10 @@ pub(super) const LATEST: &str = "2026-10-21";
 const MIN_BUDGET: u64 = 1024;
 /// Proves nothing: a real one cannot be made up.
 const SIGNATURE: &str = "bW9jayBzaWduYXR1cmU=";
+/// What nobody but this server could read.
+const REDACTED: &str = "bW9jayByZWRhY3RlZA==";
+/// Anthropic's own word for it: a message that holds it is thought about unseen.
+const UNSEEN: &str = "ANTHROPIC_MAGIC_STRING_TRIGGER_REDACTED_THINKING";
 
 pub(super) fn router() -> Router<Arc<Mock>> {
     Router::new()
@@ -221,6 +225,14 @@ fn check_message<'a>(
         if kind == "text" && block["text"].as_str().is_none_or(str::is_empty) {
             return Err(Failure::bad("messages: text content blocks must be non-empty"));
         }
+        let (seal, ours) = match kind {
+            "thinking" => ("signature", SIGNATURE),
+            "redacted_thinking" => ("data", REDACTED),
+            _ => ("", ""),
+        };
+        if !seal.is_empty() && block[seal] != ours {
+            return Err(Failure::bad(format!("{place}: Invalid `{seal}` in `{kind}` block")));
+        }
         if kind == "tool_use" {
             calls.push(block["id"].as_str().ok_or_else(|| required(&format!("{place}.id")))?);
         }
@@ -266,7 +278,7 @@ pub(super) fn reply(ask: &Ask, answer: &Answer) -> Reply {
 }
 
 fn whole(ask: &Ask, answer: &Answer) -> Value {
-    let content: Vec<Value> = answer.parts.iter().map(block).collect();
+    let content: Vec<Value> = answer.parts.iter().map(|part| block(ask, part)).collect();
     let mut message = message(ask, answer, &json!(content), &json!(finish(answer)));
     if let Some(used) = answer.usage {
         message["usage"] = usage(used, used.completion);
@@ -296,8 +308,17 @@ fn finish(answer: &Answer) -> &str {
     }
 }
 
-fn block(part: &Part) -> Value {
+fn is_unseen(ask: &Ask) -> bool {
+    ask.text().contains(UNSEEN)
+}
+
+fn redacted() -> Value {
+    json!({"type": "redacted_thinking", "data": REDACTED})
+}
+
+fn block(ask: &Ask, part: &Part) -> Value {
     match part {
+        Part::Thought(_) if is_unseen(ask) => redacted(),
         Part::Thought(text) => {
             json!({"type": "thinking", "thinking": text.whole(), "signature": SIGNATURE})
         }
@@ -337,7 +358,7 @@ fn script(ask: &Ask, answer: &Answer) -> Script {
     }
     script.note(named_event(&json!({"type": "message_start", "message": opening})));
     for (index, part) in answer.parts.iter().enumerate() {
-        say(&mut script, index, part);
+        say(&mut script, ask, index, part);
     }
     let mut closing = json!({"type": "message_delta",
         "delta": {"stop_reason": finish(answer), "stop_sequence": null,
@@ -350,8 +371,9 @@ fn script(ask: &Ask, answer: &Answer) -> Script {
     script
 }
 
-fn say(script: &mut Script, index: usize, part: &Part) {
+fn say(script: &mut Script, ask: &Ask, index: usize, part: &Part) {
     let (opening, text, kind, field): (Value, &Text, _, _) = match part {
+        Part::Thought(text) if is_unseen(ask) => (redacted(), text, "", ""),
         Part::Thought(text) => (
             json!({"type": "thinking", "thinking": "", "signature": ""}),
             text,
@@ -377,7 +399,9 @@ fn say(script: &mut Script, index: usize, part: &Part) {
     if kind == "input_json_delta" {
         script.note(delta(kind, field, ""));
     }
-    script.say(text, |token| delta(kind, field, token));
+    if !kind.is_empty() {
+        script.say(text, |token| delta(kind, field, token));
+    }
     if kind == "thinking_delta" {
         script.note(delta("signature_delta", "signature", SIGNATURE));
     }

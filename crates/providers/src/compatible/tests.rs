@@ -161,14 +161,22 @@ fn thoughts_come_under_the_name_that_clients_know() {
 #[test]
 fn magistrals_thoughts_are_taken_out_of_the_content() {
     let provider = find("mistral").unwrap();
-    let to = target(provider, "magistral-medium-latest");
-    let request = chat(r#"{"model":"a","messages":[{"role":"user","content":"x"}]}"#);
-    let body = r#"{"id":"1","model":"magistral-medium-latest","choices":[{"index":0,"finish_reason":"stop","message":{"role":"assistant","content":[{"type":"thinking","thinking":[{"type":"text","text":"hm"}]},{"type":"text","text":"6"}]}}]}"#;
-    let reply = provider.decode(&request, &to, StatusCode::OK, Bytes::from(body)).unwrap();
-    let written = reply.write(Endpoint::ChatCompletions, stamp("a"));
-    let json: serde_json::Value = serde_json::from_slice(&written).unwrap();
-    assert_eq!(json["choices"][0]["message"]["content"], "6");
-    assert_eq!(json["choices"][0]["message"]["reasoning_content"], "hm");
+    // Small models think so when they are asked to.
+    for (model, wish) in
+        [("magistral-medium-latest", ""), ("mistral-small-latest", r#","reasoning_effort":"high""#)]
+    {
+        let to = target(provider, model);
+        let request =
+            chat(&format!(r#"{{"model":"a","messages":[{{"role":"user","content":"x"}}]{wish}}}"#));
+        let body = r#"{"id":"1","model":"magistral-medium-latest","choices":[{"index":0,"finish_reason":"stop","message":{"role":"assistant","content":[{"type":"thinking","thinking":[{"type":"text","text":"hm"}]},{"type":"text","text":"6"}]}}]}"#;
+        let reply = provider.decode(&request, &to, StatusCode::OK, Bytes::from(body)).unwrap();
+        let written = reply.write(Endpoint::ChatCompletions, stamp("a"));
+        let json: serde_json::Value = serde_json::from_slice(&written).unwrap();
+        assert_eq!(json["choices"][0]["message"]["content"], "6");
+        assert_eq!(json["choices"][0]["message"]["reasoning_content"], "hm");
+    }
+    let quick = r#"{"model":"a","messages":[],"reasoning_effort":"none"}"#;
+    assert!(provider.passes(&chat(quick), &target(provider, "mistral-small-latest")));
 }
 
 #[test]

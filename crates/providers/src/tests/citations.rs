@@ -311,3 +311,46 @@ fn sources_of_others_are_not_sent_to_anthropic() {
     let sent: Value = serde_json::from_slice(call.body()).unwrap();
     assert_eq!(sent["messages"][1]["content"], json!([{"type": "text", "text": "x"}, block("E")]));
 }
+
+/// Perplexity names its sources beside the answer, which refers to them by number.
+#[test]
+fn numbered_sources_are_told_to_clients_that_know_others() {
+    let beside = json!({"citations": ["https://b", "https://c"],
+        "search_results": [{"title": "Birds", "url": "https://b", "date": "2026-01-01"}]});
+    let mut answer = json!({"id": "1", "model": "sonar", "choices": [{"index": 0,
+        "finish_reason": "stop",
+        "message": {"role": "assistant", "content": "Ä robin sings.[1] It flies."}}]});
+    answer.as_object_mut().unwrap().extend(beside.as_object().unwrap().clone());
+    let message = told("perplexity", Endpoint::Messages, &answer);
+    let source = &message["content"][0]["citations"][0];
+    assert_eq!((&source["url"], &source["title"]), (&"https://b".into(), &"Birds".into()));
+    let response = told("perplexity", Endpoint::Responses, &answer);
+    let annotations = &response["output"][0]["content"][0]["annotations"];
+    assert_eq!(
+        (&annotations[0]["end_index"], &annotations[0]["url"], &annotations[1]["url"]),
+        (&14.into(), &"https://b".into(), &"https://c".into())
+    );
+    let google = told("perplexity", Endpoint::GenerateContent, &answer);
+    let chunks = &google["candidates"][0]["groundingMetadata"]["groundingChunks"];
+    assert_eq!(chunks[0]["web"], json!({"uri": "https://b", "title": "Birds"}));
+
+    let piece = |text: &str, finish: Value| {
+        let mut piece = json!({"id": "1", "choices": [{"index": 0, "finish_reason": finish,
+            "delta": {"content": text}}]});
+        piece.as_object_mut().unwrap().extend(beside.as_object().unwrap().clone());
+        piece
+    };
+    let stream = sse(&[piece("Ä robin", Value::Null), piece(" sings.[1]", "stop".into())]);
+    let mut decoder = find("perplexity").unwrap().stream(&request(Endpoint::Messages), &target());
+    let mut events = Vec::new();
+    decoder.push(stream, &mut events).unwrap();
+    decoder.finish(&mut events).unwrap();
+    let cited: Vec<_> = events
+        .iter()
+        .filter_map(|event| {
+            let StreamEvent::Delta(Delta::Citation { citation, .. }) = event else { return None };
+            Some((citation.url.as_deref().unwrap(), citation.words.clone()))
+        })
+        .collect();
+    assert_eq!(cited, [("https://b", Some(0..14)), ("https://c", None)]);
+}

@@ -7,8 +7,29 @@ use serde_json::{Value, json};
 
 use super::*;
 
-const CLIENTS: [Endpoint; 4] =
-    [Endpoint::ChatCompletions, Endpoint::Responses, Endpoint::Messages, Endpoint::GenerateContent];
+/// Who keeps what was said, and sends it back.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Client {
+    Chat,
+    Responses,
+    Messages,
+    Google,
+}
+
+const CLIENTS: [Client; 4] = [Client::Chat, Client::Responses, Client::Messages, Client::Google];
+
+impl Client {
+    fn endpoint(self, streamed: bool) -> Endpoint {
+        match self {
+            Self::Chat => Endpoint::ChatCompletions,
+            Self::Responses => Endpoint::Responses,
+            Self::Messages => Endpoint::Messages,
+            Self::Google if streamed => Endpoint::StreamGenerateContent,
+            Self::Google => Endpoint::GenerateContent,
+        }
+    }
+}
+
 /// Bytes in the alphabet of base64 that URLs do not take.
 const SEAL: &str = "c2Vh+/8=";
 const OTHER_SEAL: &str = "b3Ro+/8=";
@@ -46,21 +67,21 @@ fn stamp() -> Stamp<'static> {
 }
 
 /// The turns that a client keeps of a whole answer.
-pub(super) fn kept_whole(provider: &str, client: Endpoint, answer: &Value) -> Vec<Value> {
+pub(super) fn kept_whole(provider: &str, client: Client, answer: &Value) -> Vec<Value> {
     let (body, to) = (Bytes::from(answer.to_string()), target(provider));
-    let asked = asking(client, &[]);
+    let asked = asking(client.endpoint(false), &[]);
     let reply = find(provider).unwrap().decode(&asked, &to, StatusCode::OK, body).unwrap();
-    let told: Value = serde_json::from_slice(&reply.write(client, stamp())).unwrap();
+    let told: Value =
+        serde_json::from_slice(&reply.write(client.endpoint(false), stamp())).unwrap();
     kept(client, told)
 }
 
-fn kept(client: Endpoint, told: Value) -> Vec<Value> {
+fn kept(client: Client, told: Value) -> Vec<Value> {
     match client {
-        Endpoint::ChatCompletions => vec![told["choices"][0]["message"].clone()],
-        Endpoint::Responses => told["output"].as_array().unwrap().clone(),
-        Endpoint::Messages => vec![json!({"role": "assistant", "content": told["content"]})],
-        Endpoint::GenerateContent => vec![as_googles_sdk(told["candidates"][0]["content"].clone())],
-        other => panic!("{other:?}"),
+        Client::Chat => vec![told["choices"][0]["message"].clone()],
+        Client::Responses => told["output"].as_array().unwrap().clone(),
+        Client::Messages => vec![json!({"role": "assistant", "content": told["content"]})],
+        Client::Google => vec![as_googles_sdk(told["candidates"][0]["content"].clone())],
     }
 }
 
@@ -75,7 +96,7 @@ fn as_googles_sdk(mut content: Value) -> Value {
 }
 
 /// The turns that a client keeps of a stream.
-pub(super) fn kept_streamed(provider: &str, client: Endpoint, stream: &[u8]) -> Vec<Value> {
+pub(super) fn kept_streamed(provider: &str, client: Client, stream: &[u8]) -> Vec<Value> {
     // A dialect that is not the provider's, so that its stream is taken apart.
     let apart =
         if provider == "anthropic" { Endpoint::ChatCompletions } else { Endpoint::Messages };
@@ -83,11 +104,7 @@ pub(super) fn kept_streamed(provider: &str, client: Endpoint, stream: &[u8]) -> 
     let mut events = Vec::new();
     decoder.push(Bytes::copy_from_slice(stream), &mut events).unwrap();
     decoder.finish(&mut events).unwrap();
-    let client_streams = match client {
-        Endpoint::GenerateContent => Endpoint::StreamGenerateContent,
-        other => other,
-    };
-    let (mut writer, mut out) = (client_streams.stream_writer(stamp(), false), Vec::new());
+    let (mut writer, mut out) = (client.endpoint(true).stream_writer(stamp(), false), Vec::new());
     for event in events {
         if let StreamEvent::Delta(delta) = event {
             let delta: Delta = delta;
@@ -101,9 +118,9 @@ pub(super) fn kept_streamed(provider: &str, client: Endpoint, stream: &[u8]) -> 
 }
 
 /// What a client makes of the frames of a stream.
-fn gathered(client: Endpoint, frames: Vec<Value>) -> Vec<Value> {
+fn gathered(client: Client, frames: Vec<Value>) -> Vec<Value> {
     match client {
-        Endpoint::ChatCompletions => {
+        Client::Chat => {
             let mut message = json!({"role": "assistant", "content": "",
                 "thinking_blocks": [], "tool_calls": []});
             for frame in frames {
@@ -128,8 +145,8 @@ fn gathered(client: Endpoint, frames: Vec<Value>) -> Vec<Value> {
             }
             vec![message]
         }
-        Endpoint::Responses => kept(client, frames.last().unwrap()["response"].clone()),
-        Endpoint::Messages => {
+        Client::Responses => kept(client, frames.last().unwrap()["response"].clone()),
+        Client::Messages => {
             let mut blocks: Vec<Value> = Vec::new();
             let mut input = String::new();
             for frame in frames {
@@ -156,22 +173,21 @@ fn gathered(client: Endpoint, frames: Vec<Value>) -> Vec<Value> {
             vec![json!({"role": "assistant", "content": blocks})]
         }
         // Google's SDKs keep the content of each frame.
-        Endpoint::GenerateContent => {
+        Client::Google => {
             let contents = frames.into_iter().flat_map(|frame| kept(client, frame));
             contents.collect()
         }
-        other => panic!("{other:?}"),
     }
 }
 
 /// What the provider is sent for the turns that a client kept.
-fn sent(provider: &str, client: Endpoint, turns: &[Value]) -> Value {
+fn sent(provider: &str, client: Client, turns: &[Value]) -> Value {
     let key = if provider == "bedrock" {
         Credential::Token(Secret::new("k"))
     } else {
         Credential::Key(Secret::new("k"))
     };
-    let request = asking(client, turns);
+    let request = asking(client.endpoint(false), turns);
     let provider = find(provider).unwrap();
     let call = provider.encode(&request, &target(provider.id()), &key, UnixMillis(0)).unwrap();
     serde_json::from_slice(call.body()).unwrap()
@@ -280,7 +296,7 @@ fn geminis_seals_come_back_with_the_words_and_calls_they_are_of() {
     };
     let mut frames: Vec<Value> = geminis_turn().as_array().unwrap().iter().map(frame).collect();
     frames.last_mut().unwrap()["candidates"][0]["finishReason"] = "STOP".into();
-    for client in [Endpoint::ChatCompletions, Endpoint::Responses, Endpoint::Messages] {
+    for client in [Client::Chat, Client::Responses, Client::Messages] {
         let back = sent("gemini", client, &kept_whole("gemini", client, &answer(geminis_turn())));
         let parts = &back["contents"][1]["parts"];
         assert_eq!(sealed(parts), sealed(&geminis_turn()), "{client:?}");
@@ -299,7 +315,7 @@ fn a_seal_at_the_end_of_geminis_stream_is_kept() {
     let mut last = frame(json!({"text": "", "thoughtSignature": SEAL}));
     last["candidates"][0]["finishReason"] = "STOP".into();
     let stream = sse(&[frame(json!({"text": "Hello"})), last]);
-    for client in [Endpoint::ChatCompletions, Endpoint::Responses, Endpoint::Messages] {
+    for client in [Client::Chat, Client::Responses, Client::Messages] {
         let back = sent("gemini", client, &kept_streamed("gemini", client, &stream));
         let parts = back["contents"][1]["parts"].as_array().unwrap();
         let seals = parts.iter().filter_map(|part| part["thoughtSignature"].as_str());
@@ -314,7 +330,7 @@ fn pieces_of_a_block_that_a_client_has_not_joined_are_one() {
         |text: &str, seal: &str| json!({"type": "thinking", "thinking": text, "signature": seal});
     let message = json!({"role": "assistant", "content": "Hello",
         "thinking_blocks": [piece("hm,", ""), piece(" so", ""), piece("", SEAL)]});
-    let back = sent("anthropic", Endpoint::ChatCompletions, &[message]);
+    let back = sent("anthropic", Client::Chat, &[message]);
     assert_eq!(
         back["messages"][1]["content"],
         json!([piece("hm, so", SEAL), {"type": "text", "text": "Hello"}])
@@ -326,6 +342,6 @@ fn what_openai_has_sealed_is_not_given_to_another() {
     let thought =
         |seal: &str| json!({"type": "reasoning", "summary": [], "encrypted_content": seal});
     let said = json!({"role": "assistant", "content": "Hello"});
-    let back = sent("anthropic", Endpoint::Responses, &[thought("gAAAAABoIsx"), said]);
+    let back = sent("anthropic", Client::Responses, &[thought("gAAAAABoIsx"), said]);
     assert_eq!(back["messages"][1]["content"], json!([{"type": "text", "text": "Hello"}]));
 }

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::seals::{kept_streamed, kept_whole};
+use super::seals::{Client, kept_streamed, kept_whole};
 use super::*;
 
 /// "Hello", and a call where the provider's dialect has one beside words.
@@ -36,7 +36,7 @@ fn answer(provider: &str) -> Value {
 #[test]
 fn a_whole_answer_is_a_stream_of_the_same_words() {
     for provider in ["openai", "anthropic", "gemini", "cohere", "ollama_chat"] {
-        let (whole, client) = (answer(provider), Endpoint::ChatCompletions);
+        let (whole, client) = (answer(provider), Client::Chat);
         let told = kept_whole(provider, client, &whole).remove(0);
         let written = match provider {
             "ollama_chat" => whole.to_string(),
@@ -58,7 +58,7 @@ fn a_whole_answer_is_a_stream_of_the_same_words() {
     let mut last = small("lo");
     last["candidates"][0]["finishReason"] = "STOP".into();
     let list = json!([small("Hel"), last]).to_string();
-    let streamed = kept_streamed("gemini", Endpoint::ChatCompletions, list.as_bytes()).remove(0);
+    let streamed = kept_streamed("gemini", Client::Chat, list.as_bytes()).remove(0);
     assert_eq!(streamed["content"], "Hello");
 }
 
@@ -83,15 +83,14 @@ fn a_whole_message_passes_as_events() {
     let mut names = Vec::new();
     let mut used = None;
     for event in &events {
-        match event {
-            StreamEvent::Chunk(chunk) => {
-                let data: Value = serde_json::from_slice(chunk.data()).unwrap();
-                names.push(data["type"].as_str().unwrap().to_owned());
-                used = chunk.usage().or(used);
-            }
-            StreamEvent::Done(_) => names.push("message_stop".to_owned()),
-            other => panic!("{other:?}"),
-        }
+        let StreamEvent::Chunk(chunk) = event else {
+            assert!(matches!(event, StreamEvent::Done(_)), "{event:?}");
+            names.push("message_stop".to_owned());
+            continue;
+        };
+        let data: Value = serde_json::from_slice(chunk.data()).unwrap();
+        names.push(data["type"].as_str().unwrap().to_owned());
+        used = chunk.usage().or(used);
     }
     let block = |deltas: usize| {
         let mut all = vec!["content_block_start"];

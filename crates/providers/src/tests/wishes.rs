@@ -264,3 +264,24 @@ fn pictures_that_a_tool_made_are_shown_by_the_user_where_tools_only_speak() {
         assert_eq!(told["messages"][3]["images"], json!([picture]), "{told}");
     }
 }
+
+/// DeepSeek, Moonshot and their like refuse calls without the thought before them.
+#[test]
+fn thoughts_are_sent_back_to_who_wants_them() {
+    let said = json!({"messages": [
+        {"role": "user", "content": "hi"},
+        {"role": "assistant", "content": [
+            {"type": "thinking", "thinking": "hm", "signature": ""},
+            {"type": "tool_use", "id": "t", "name": "f", "input": {}}]},
+        {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "t", "content": "1"}]},
+        {"role": "assistant", "content": [{"type": "tool_use", "id": "u", "name": "f", "input": {}}]},
+        {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "u", "content": "1"}]},
+    ]});
+    for provider in ["deepseek", "moonshot", "zai", "xiaomi_mimo"] {
+        let told = sent(provider, "m", Endpoint::Messages, &said).unwrap();
+        let thoughts = [1, 3].map(|at| told["messages"][at]["reasoning_content"].clone());
+        assert_eq!(thoughts, [json!("hm"), json!("")], "{provider}");
+    }
+    let told = sent("openai", "gpt-4o", Endpoint::Messages, &said).unwrap();
+    assert_eq!(told["messages"][1].get("reasoning_content"), None);
+}

@@ -53,6 +53,16 @@ impl Refused {
         Self::CannotKnow { reason }
     }
 
+    /// A request names items of more responses than are read for one.
+    pub(crate) fn too_many_named(named: usize, most: usize) -> Self {
+        let message = format!(
+            "The items that this request refers to are of {named} responses, and those of {most} are \
+             read for one request at most: send the older items whole, or go on from the last \
+             response by `previous_response_id`."
+        );
+        Self::Unfit { param: "input", message }
+    }
+
     /// A model whose provider keeps no conversations.
     pub(super) fn no_conversations(model: &str) -> Self {
         let model: String = model.chars().take(MAX_SHOWN_ID).collect();
