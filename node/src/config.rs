@@ -16,7 +16,7 @@ use dunlin_egress::Proxies;
 use dunlin_identity::Surroundings;
 use dunlin_prices::Table;
 use dunlin_proxy::server::KEEP_ALIVE_TIMEOUT;
-use dunlin_proxy::{Detour, Front, OnStale};
+use dunlin_proxy::{Detour, Front, OnStale, Proxy};
 use dunlin_rpc::Rpc;
 use dunlin_types::{Secret, Secrets};
 
@@ -441,9 +441,9 @@ impl NodeConfig {
     }
 
     /// How the client API presents itself, and where requests go that this node cannot decide.
-    pub(crate) fn front(&self, admission: Admission, rpc: Rpc) -> Front {
+    pub(crate) fn front(&self, proxy: &Proxy, admission: Admission, rpc: Rpc) -> Front {
         let detour = Detour::new(admission, rpc, self.max_staleness, self.on_stale);
         let root_path = self.environment.get("SERVER_ROOT_PATH").unwrap_or_default().to_owned();
-        Front { root_path, detour: Some(detour) }
+        Front { root_path, detour: Some(detour), models: Some(proxy.clone()) }
     }
 }

@@ -196,7 +196,7 @@ impl DataPart {
         let admin = admin_config(config, me, api_address.clone(), Arc::clone(&sealer));
         let admin = start_admin(admin, told, metrics);
         let app = routes(&proxy, &admin);
-        let front = config.front(admission.clone(), rpc);
+        let front = config.front(&proxy, admission.clone(), rpc);
         let able = become_able(admin.clone(), in_force.clone(), tracker.clone(), stop.clone());
         let revisions = Revisions {
             consensus: consensus.clone(),

@@ -7,6 +7,7 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::http::{HeaderMap, header};
 use bytes::{Bytes, BytesMut};
+use http_body::Body as _;
 use http_body_util::BodyExt;
 
 use crate::error::Refused;
@@ -48,20 +49,10 @@ struct Patience {
 }
 
 async fn receive(
-    body: Body,
-    headers: &HeaderMap,
-    most: usize,
-    patience: Patience,
-) -> Result<Bytes, Refused> {
-    let receiving = receive_steadily(body, headers, most, patience.idle);
-    tokio::time::timeout(patience.whole, receiving).await.map_err(|_| Refused::TooSlow)?
-}
-
-async fn receive_steadily(
     mut body: Body,
     headers: &HeaderMap,
     most: usize,
-    idle: Duration,
+    patience: Patience,
 ) -> Result<Bytes, Refused> {
     let announced = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok());
     let announced: Option<usize> = announced.and_then(|length| length.parse().ok());
@@ -74,8 +65,11 @@ async fn receive_steadily(
     }
     let mut first = Bytes::new();
     let mut more = BytesMut::new();
-    loop {
-        let frame = tokio::time::timeout(idle, body.frame()).await;
+    let from_now = |patience| tokio::time::sleep(patience).deadline();
+    let whole_by = from_now(patience.whole);
+    while !body.is_end_stream() {
+        let by = whole_by.min(from_now(patience.idle));
+        let frame = tokio::time::timeout_at(by, body.frame()).await;
         let Some(frame) = frame.map_err(|_| Refused::TooSlow)? else { break };
         let Ok(data) = frame.map_err(|error| broken(&error))?.into_data() else { continue };
         if first.len() + more.len() + data.len() > most {

@@ -1,15 +1,13 @@
 //! What every request meets before its handler and every answer after it: CORS, the root path,
 //! trailing slashes, security headers, and what is said about paths that do not exist.
 
-use std::convert::Infallible;
-use std::sync::Arc;
-
 use axum::Router;
 use axum::body::Body;
 use axum::http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, header};
 use tower::ServiceExt;
 
 use crate::stale::Detour;
+use crate::{Proxy, chat, routes};
 
 /// How the API presents itself at the edge.
 #[derive(Clone, Default)]
@@ -18,6 +16,9 @@ pub struct Front {
     pub root_path: String,
     /// Where requests go that this node may know too little for; nowhere if there is none.
     pub detour: Option<Detour>,
+    /// Who answers calls of models: most requests are some, and need no routes. If there is none, they
+    /// are looked for among those.
+    pub models: Option<Proxy>,
 }
 
 /// LiteLLM's headers on every answer, and its open CORS.
@@ -30,10 +31,10 @@ const ON_EVERY_ANSWER: [(HeaderName, HeaderValue); 4] = [
 
 /// Answers one request of one client.
 pub(crate) async fn answer(
-    front: Arc<Front>,
-    app: Router,
+    front: &Front,
+    app: &Router,
     mut request: Request<Body>,
-) -> Result<Response<Body>, Infallible> {
+) -> Response<Body> {
     let mut response = if is_preflight(&request) {
         preflight(&request)
     } else if let Some(target) = without_trailing_slash(request.uri(), &front.root_path) {
@@ -43,7 +44,7 @@ pub(crate) async fn answer(
             *request.uri_mut() = uri;
         }
         match around(front.detour.as_ref(), request).await {
-            Ok(request) => app.oneshot(request).await?,
+            Ok(request) => front.serve(app, request).await,
             Err(elsewhere) => elsewhere,
         }
     };
@@ -51,10 +52,20 @@ pub(crate) async fn answer(
         // Another node, in this one's place, has said the same.
         response.headers_mut().insert(name, value);
     }
-    Ok(response)
+    response
 }
 
 impl Front {
+    async fn serve(&self, app: &Router, request: Request<Body>) -> Response<Body> {
+        if let Some(proxy) = &self.models
+            && let Some(endpoint) = routes::model_call(request.method(), request.uri().path())
+        {
+            return chat::serve(proxy, endpoint, None, request).await;
+        }
+        let Ok(response) = app.clone().oneshot(request).await;
+        response
+    }
+
     /// Whether clients are to take their next request to another node.
     pub(crate) fn drains(&self) -> bool {
         self.detour.as_ref().is_some_and(Detour::drains)

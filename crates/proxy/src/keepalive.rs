@@ -56,6 +56,7 @@ pub(crate) async fn watch(
     wish: oneshot::Receiver<Wish>,
 ) -> Result<Response<Body>, Failed> {
     let Wish { every, told } = tokio::select! {
+        biased;
         answered = &mut answering => return answered,
         Ok(wish) = wish => wish,
     };

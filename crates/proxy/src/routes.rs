@@ -4,7 +4,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::{Path, Request, State};
 use axum::handler::Handler;
-use axum::http::Response;
+use axum::http::{Method, Response};
 use axum::routing::{MethodFilter, MethodRouter, any, get, on, post};
 use dunlin_llm::Endpoint;
 use dunlin_providers::relay::PREFIXES;
@@ -69,6 +69,13 @@ pub fn router(proxy: Proxy, others: Router, paths: Vec<String>) -> Routes {
     let Table { routes, listed } = table();
     let routes = routes.fallback(relay::configured::serve).with_state(proxy);
     openapi::described(routes.merge(others), listed, paths)
+}
+
+/// What a request asks of a model, if it asks for that alone and its path names no model.
+pub(crate) fn model_call(method: &Method, path: &str) -> Option<Endpoint> {
+    let path = path.strip_prefix("/v1").unwrap_or(path);
+    let found = ENDPOINTS.iter().find(|(of, _)| *of == path).filter(|_| method == Method::POST);
+    found.map(|(_, endpoint)| *endpoint)
 }
 
 fn table() -> Table {
@@ -273,4 +280,27 @@ async fn make_batch(State(proxy): State<Proxy>, request: Request) -> Response<Bo
 
 async fn make_job(State(proxy): State<Proxy>, request: Request) -> Response<Body> {
     stored::jobs::create(&proxy, request).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_needs_no_routes_is_what_they_would_take_for_a_call_of_a_model() {
+        let cases = [
+            ("/v1/chat/completions", Some(Endpoint::ChatCompletions)),
+            ("/chat/completions", Some(Endpoint::ChatCompletions)),
+            ("/v1/responses", Some(Endpoint::Responses)),
+            ("/v1/v1/chat/completions", None),
+            ("/v1/chat/completions/", None),
+            ("/v1/responses/resp_1", None),
+            ("/openai/deployments/m/chat/completions", None),
+            ("/v1", None),
+        ];
+        for (path, endpoint) in cases {
+            assert_eq!(model_call(&Method::POST, path), endpoint, "{path}");
+            assert_eq!(model_call(&Method::GET, path), None, "{path}");
+        }
+    }
 }

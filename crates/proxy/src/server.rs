@@ -4,6 +4,7 @@
 use std::convert::Infallible;
 use std::io;
 use std::os::fd::AsFd;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,6 +21,7 @@ use hyper_util::server::graceful::GracefulShutdown;
 use rustix::net::sockopt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{debug, warn};
@@ -112,62 +114,46 @@ async fn serve_within(
     (open, bounds): (Open, Bounds),
     Patience { first_request, unread }: Patience,
 ) {
-    let app = app.method_not_allowed_fallback(front::wrong_method);
-    let front = Arc::new(front);
     let builder = builder(bounds.keep_alive);
     let most = bounds.connections.min(MAX_CONNECTIONS);
     let room = Arc::new(Semaphore::new(most));
     let graceful = GracefulShutdown::new();
-    let connections = TaskTracker::new();
+    // Dropped, it cuts them. What has ended is taken out when another one comes.
+    let mut connections = JoinSet::new();
     let Open { tasks: conversations, leaving: stop, cut, counts } = open;
-    let _cut_when_dropped = cut.clone().drop_guard();
+    let _cut_when_dropped = cut.drop_guard();
     counts.admits(most);
+    let app = app.method_not_allowed_fallback(front::wrong_method);
+    let (leaving, counts_of_all) = (stop.clone(), Arc::clone(&counts));
+    let desk = Arc::new(Desk { app, front, leaving, counts });
 
-    let welcome = |(stream, peer, place): Arrival| {
-        let app = app.clone();
-        let front = Arc::clone(&front);
-        let begun = Arc::new(Notify::new());
+    let mut welcome = |(stream, peer, place): Arrival| {
+        while connections.try_join_next().is_some() {}
+        let (desk, begun) = (Arc::clone(&desk), Arc::new(Notify::new()));
         let waiting = Arc::clone(&begun);
-        let (leaving, counts, open_now) = (stop.clone(), Arc::clone(&counts), &counts);
         let leftover = Leftover::default();
         let service = service_fn(move |mut request: http::Request<Incoming>| {
             begun.notify_one();
             request.extensions_mut().insert(peer);
-            let keeps_alive = request.version() <= Version::HTTP_11;
-            // Who waits to be asked for the body has not sent it.
-            let is_awaited = request.headers().contains_key(EXPECT);
-            let leftover = leftover.clone();
-            let body = |body| match keeps_alive {
-                true => Body::new(leftover.watch(body)),
-                false => Body::new(body),
-            };
-            let answering = front::answer(Arc::clone(&front), app.clone(), request.map(body));
-            let (leaving, counts, front) =
-                (leaving.clone(), Arc::clone(&counts), Arc::clone(&front));
-            async move {
-                let mut response = answering.await?;
-                let goes_on = leftover.is_drained(is_awaited).await;
-                counts.responds(response.status());
-                // The client's next request goes elsewhere. (h2c has GOAWAY, which cuts nothing.)
-                let is_upgrade = response.status() == StatusCode::SWITCHING_PROTOCOLS;
-                let leaves = leaving.is_cancelled() || front.drains();
-                if keeps_alive && !is_upgrade && (leaves || !goes_on) {
-                    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-                }
-                Ok::<_, Infallible>(response)
-            }
+            let (desk, leftover) = (Arc::clone(&desk), leftover.clone());
+            async move { Ok::<_, Infallible>(desk.answer(request, leftover).await) }
         });
         let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), service);
         let connection = graceful.watch(connection.into_owned());
-        let (cut, counted) = (cut.clone(), open_now.connections.raise());
+        let counted = counts_of_all.connections.raise();
         connections.spawn(async move {
             let _place = place;
             let _counted = counted;
-            tokio::select! {
-                ended = cut.run_until_cancelled(connection) => if let Some(Err(error)) = ended {
-                    debug!(%error, "a client's connection ended early");
+            let mut connection = pin!(connection);
+            let ended = tokio::select! {
+                ended = &mut connection => ended,
+                begun = tokio::time::timeout(first_request, waiting.notified()) => match begun {
+                    Ok(()) => connection.await,
+                    Err(_silent) => return debug!("a client that sent no request was cut off"),
                 },
-                () = silence(&waiting, first_request) => debug!("a client that sent no request was cut off"),
+            };
+            if let Err(error) = ended {
+                debug!(%error, "a client's connection ended early");
             }
         });
     };
@@ -175,13 +161,49 @@ async fn serve_within(
         welcome(arrival);
     }
     last_arrivals(listener, &room, unread).into_iter().for_each(welcome);
-    connections.close();
-    let _all_left = tokio::time::timeout(LAST_REQUESTS, connections.wait()).await;
+    let all_left = async { while connections.join_next().await.is_some() {} };
+    let _in_time = tokio::time::timeout(LAST_REQUESTS, all_left).await;
     conversations.close();
     let all_ended = async { tokio::join!(graceful.shutdown(), conversations.wait()) };
     if tokio::time::timeout(bounds.drain, all_ended).await.is_err() {
+        while connections.try_join_next().is_some() {}
         let (connections, conversations) = (connections.len(), conversations.len());
         warn!(connections, conversations, "open requests were cut at the drain bound");
+    }
+}
+
+/// Where the requests of all clients are answered.
+struct Desk {
+    app: Router,
+    front: Front,
+    leaving: CancellationToken,
+    counts: Arc<Counts>,
+}
+
+impl Desk {
+    /// `leftover` takes what is not read of the request's body.
+    async fn answer(
+        &self,
+        request: http::Request<Incoming>,
+        leftover: Leftover,
+    ) -> http::Response<Body> {
+        let keeps_alive = request.version() <= Version::HTTP_11;
+        // Who waits to be asked for the body has not sent it.
+        let is_awaited = request.headers().contains_key(EXPECT);
+        let body = |body| match keeps_alive {
+            true => Body::new(leftover.watch(body)),
+            false => Body::new(body),
+        };
+        let mut response = front::answer(&self.front, &self.app, request.map(body)).await;
+        let goes_on = leftover.is_drained(is_awaited).await;
+        self.counts.responds(response.status());
+        // The client's next request goes elsewhere. (h2c has GOAWAY, which cuts nothing.)
+        let is_upgrade = response.status() == StatusCode::SWITCHING_PROTOCOLS;
+        let leaves = self.leaving.is_cancelled() || self.front.drains();
+        if keeps_alive && !is_upgrade && (leaves || !goes_on) {
+            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        response
     }
 }
 
@@ -205,8 +227,7 @@ pub async fn serve_passed_on(
             if let Some(client) = client {
                 request.extensions_mut().insert(Peer(client));
             }
-            let Ok(answer) = front::answer(front, app, request).await;
-            answer.map(dunlin_rpc::Body::new)
+            front::answer(&front, &app, request).await.map(dunlin_rpc::Body::new)
         };
         open.tasks.spawn(passed_on.answer(answering));
     }
@@ -224,13 +245,6 @@ fn last_arrivals(listener: TcpListener, room: &Arc<Semaphore>, unread: Duration)
         Some((TcpStream::from_std(stream).ok()?, Peer(peer.ip().to_canonical()), place))
     };
     std::iter::from_fn(next).collect()
-}
-
-/// Ends when the first request is overdue, and never once it has begun.
-async fn silence(begun: &Notify, bound: Duration) {
-    if tokio::time::timeout(bound, begun.notified()).await.is_ok() {
-        std::future::pending::<()>().await;
-    }
 }
 
 /// Has small frames leave at once, and the kernel notice a client that does not read or is gone.
@@ -292,7 +306,6 @@ mod tests {
     use axum::routing::get;
     use http_body_util::BodyExt;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
-    use tokio::task::JoinSet;
     use tokio::time::timeout;
 
     use super::*;
