@@ -62,11 +62,24 @@ impl Default for ClusterTime {
 }
 
 impl ClusterTime {
-    /// The cluster's time.
+    /// The cluster's time now. Of the two clocks it reads the one that it goes by.
+    fn now(&self, clock: &Clock) -> UnixMillis {
+        self.by(|| clock.unix(), || clock.mono())
+    }
+
+    /// The cluster's time at that moment.
     pub(crate) fn at(&self, here: Here) -> UnixMillis {
+        self.by(|| here.unix, || here.mono)
+    }
+
+    fn by(
+        &self,
+        unix: impl FnOnce() -> UnixMillis,
+        mono: impl FnOnce() -> MonoMillis,
+    ) -> UnixMillis {
         match self.ahead.load(Ordering::Relaxed) {
-            UNKNOWN => here.unix,
-            ahead => UnixMillis(here.mono.0.saturating_add_signed(ahead)),
+            UNKNOWN => unix(),
+            ahead => UnixMillis(mono().0.saturating_add_signed(ahead)),
         }
     }
 
@@ -135,7 +148,7 @@ fn signed(millis: u64) -> i64 {
 impl Node {
     /// The cluster's time, never before what was stamped into the last entry.
     pub(crate) fn time(&self) -> UnixMillis {
-        self.time.at(Here::now(&self.clock)).max(self.published.state().at())
+        self.time.now(&self.clock).max(self.published.state().at())
     }
 }
 

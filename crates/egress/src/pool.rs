@@ -2,9 +2,9 @@
 //! task: no message goes from one task to another, and none is woken, for a request's sake. One that
 //! is idle is driven by nobody; it is looked at before it is used again, and every now and then.
 
-use std::collections::HashMap;
+use std::cmp::Ordering;
+use std::collections::BTreeMap;
 use std::future::poll_fn;
-use std::hash::{Hash, Hasher};
 use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll, Waker};
@@ -35,15 +35,22 @@ pub(crate) struct Host {
 
 impl PartialEq for Host {
     fn eq(&self, other: &Self) -> bool {
-        self.is_https == other.is_https && self.authority.as_str() == other.authority.as_str()
+        self.cmp(other) == Ordering::Equal
     }
 }
 
 impl Eq for Host {}
 
-impl Hash for Host {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        self.authority.as_str().hash(state);
+impl PartialOrd for Host {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Host {
+    fn cmp(&self, other: &Self) -> Ordering {
+        let this = (self.is_https, self.authority.as_str());
+        this.cmp(&(other.is_https, other.authority.as_str()))
     }
 }
 
@@ -166,7 +173,7 @@ pub(crate) struct Pool(Arc<Mutex<Kept>>);
 #[derive(Default)]
 struct Kept {
     /// By host: the connection that was used last comes last, each with the sweep it has seen.
-    idle: HashMap<Host, Vec<(u32, Line)>>,
+    idle: BTreeMap<Host, Vec<(u32, Line)>>,
     sweeps: u32,
 }
 

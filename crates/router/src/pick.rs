@@ -78,6 +78,9 @@ pub fn pick(
         return Err(NonePicked::AllCoolingDown { until });
     }
     choice.retain(|at| seen[*at].cooling_until.is_none());
+    if let [only] = *choice {
+        return Ok(only);
+    }
     let shares = shares(group, strategy);
     let rank = |at: usize| {
         let deployment = &group.deployments[at];
