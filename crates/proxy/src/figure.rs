@@ -87,9 +87,7 @@ impl Figure {
     const EMPTY: Self = Self { text: [0; LONGEST], len: 0 };
 
     fn push(&mut self, text: &str) {
-        let end = self.len + text.len();
-        self.text[self.len..end].copy_from_slice(text.as_bytes());
-        self.len = end;
+        self.push_bytes(text.as_bytes());
     }
 
     /// Below 10.
@@ -99,15 +97,28 @@ impl Figure {
     }
 
     fn push_whole(&mut self, mut number: u64) {
-        let start = self.len;
+        let mut digits = [b'0'; LONGEST];
+        let mut first = LONGEST;
         loop {
-            self.push_digit(number % 10);
+            first -= 1;
+            digits[first] += u8::try_from(number % 10).unwrap_or_default();
             number /= 10;
             if number == 0 {
                 break;
             }
         }
-        self.text[start..self.len].reverse();
+        self.push_bytes(&digits[first..]);
+    }
+
+    fn push_bytes(&mut self, bytes: &[u8]) {
+        let end = self.len + bytes.len();
+        self.text[self.len..end].copy_from_slice(bytes);
+        self.len = end;
+    }
+
+    /// The digits and what stands between them: ASCII.
+    pub(crate) fn digits(&self) -> &[u8] {
+        &self.text[..self.len]
     }
 }
 
@@ -125,7 +136,7 @@ impl Deref for Figure {
     type Target = str;
 
     fn deref(&self) -> &str {
-        std::str::from_utf8(&self.text[..self.len]).expect("digits are ASCII")
+        std::str::from_utf8(self.digits()).expect("digits are ASCII")
     }
 }
 

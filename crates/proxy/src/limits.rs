@@ -7,6 +7,7 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use axum::http::{HeaderName, HeaderValue};
+use bytes::BytesMut;
 use dunlin_admission::{Counted, Full, LimitStatus, Limited, RateLimited};
 use dunlin_llm::Dialect;
 use dunlin_types::UnixMillis;
@@ -82,9 +83,8 @@ fn tell_until(
         let figures = (limit.limit, limit.remaining);
         tell_nearest(told, (what, figures), wait, dialect, now);
     }
-    let (policies, states) = draft(limits, wait);
-    told.text(POLICY, &policies);
-    told.text(STATE, &states);
+    told.written(POLICY, |field| policies(field, limits));
+    told.written(STATE, |field| states(field, limits, wait.map(whole_seconds)));
 }
 
 /// Tells a request that no deployment has room for of the limit that is the first to let it through:
@@ -110,11 +110,12 @@ fn tell_nearest(
     told.number(most, limit);
     told.number(rest, remaining);
     let Some(wait) = wait else { return };
-    let back = match dialect {
-        Dialect::Anthropic => headers::rfc3339(now, wait),
-        Dialect::Gemini | Dialect::OpenAi | Dialect::Responses => span(wait),
-    };
-    told.text(reset, &back);
+    match dialect {
+        Dialect::Anthropic => told.text(reset, &headers::rfc3339(now, wait)),
+        Dialect::Gemini | Dialect::OpenAi | Dialect::Responses => {
+            told.written(reset, |field| span(field, whole_seconds(wait)));
+        }
+    }
 }
 
 /// LiteLLM's names for a scope's limit, and for what is left of it.
@@ -167,43 +168,52 @@ fn of_dialect(dialect: Dialect, what: Limited) -> [HeaderName; 3] {
     }
 }
 
-/// The two fields of the IETF's draft.
-fn draft(limits: &[LimitStatus], wait: Option<Duration>) -> (String, String) {
-    // Each limit takes about so many bytes.
-    let room = || String::with_capacity(limits.len() * 48);
-    let (mut policies, mut states) = (room(), room());
-    let back = wait.map(whole_seconds);
-    for LimitStatus { of, what, limit, remaining } in limits {
-        for (field, letter, number) in
-            [(&mut policies, "\";q=", *limit), (&mut states, "\";r=", *remaining)]
-        {
-            let comma = if field.is_empty() { "\"" } else { ", \"" };
-            for part in [comma, of.name(), "-", what.name(), letter] {
-                field.push_str(part);
+/// The IETF's draft: the limits.
+fn policies(field: &mut BytesMut, limits: &[LimitStatus]) {
+    for limit in limits {
+        one_of(field, limit, "q=", limit.limit);
+        match limit.what {
+            Limited::Requests | Limited::Tokens => put(field, ";w=", WINDOW.as_secs()),
+            Limited::MaxParallelRequests => {
+                field.extend_from_slice(b";qu=\"concurrent-requests\"");
             }
-            field.push_str(&whole(number));
-        }
-        match what {
-            Limited::Requests | Limited::Tokens => {
-                policies.push_str(";w=");
-                policies.push_str(&whole(WINDOW.as_secs()));
-                if let Some(back) = back {
-                    states.push_str(";t=");
-                    states.push_str(&whole(back));
-                }
-            }
-            Limited::MaxParallelRequests => policies.push_str(";qu=\"concurrent-requests\""),
         }
     }
-    (policies, states)
+}
+
+/// The IETF's draft: what is left of them, and for how many seconds.
+fn states(field: &mut BytesMut, limits: &[LimitStatus], back: Option<u64>) {
+    for limit in limits {
+        one_of(field, limit, "r=", limit.remaining);
+        let is_of_minute = limit.what != Limited::MaxParallelRequests;
+        if let Some(back) = back.filter(|_| is_of_minute) {
+            put(field, ";t=", back);
+        }
+    }
+}
+
+/// Begins another limit in a field of the draft.
+fn one_of(field: &mut BytesMut, limit: &LimitStatus, letter: &str, number: u64) {
+    let comma = if field.is_empty() { "\"" } else { ", \"" };
+    for part in [comma, limit.of.name(), "-", limit.what.name(), "\";"] {
+        field.extend_from_slice(part.as_bytes());
+    }
+    put(field, letter, number);
+}
+
+fn put(field: &mut BytesMut, before: &str, number: u64) {
+    field.extend_from_slice(before.as_bytes());
+    field.extend_from_slice(whole(number).digits());
 }
 
 /// A span as OpenAI writes it: `1m0s`, `7s`.
-fn span(wait: Duration) -> String {
-    match whole_seconds(wait) {
-        seconds @ 0..60 => format!("{seconds}s"),
-        seconds => format!("{}m{}s", seconds / 60, seconds % 60),
+fn span(field: &mut BytesMut, seconds: u64) {
+    if seconds >= 60 {
+        put(field, "", seconds / 60);
+        field.extend_from_slice(b"m");
     }
+    put(field, "", seconds % 60);
+    field.extend_from_slice(b"s");
 }
 
 /// Why a limit is smaller than it was set.

@@ -4,12 +4,12 @@
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use bytes::BytesMut;
 
-use crate::figure;
+use crate::figure::{self, Figure};
 
 /// As many lines as an answer usually has, and a few.
 const USUAL_LINES: usize = 48;
 /// Bytes that their values usually take, and some.
-const USUAL_BYTES: usize = 1024;
+const USUAL_BYTES: usize = 2048;
 
 /// Header lines and the room for more.
 #[derive(Clone, Default)]
@@ -27,14 +27,26 @@ impl Lines {
 
     /// Sets a line to a text, if it is one that a header can carry; empty ones are left out.
     pub(crate) fn text(&mut self, name: HeaderName, text: &str) {
-        self.parts(name, &[text]);
+        self.written(name, |room| room.extend_from_slice(text.as_bytes()));
     }
 
-    /// The same, of a text in parts.
-    pub(crate) fn parts(&mut self, name: HeaderName, parts: &[&str]) {
-        for part in parts {
-            self.room.extend_from_slice(part.as_bytes());
-        }
+    /// Sets a line to a number.
+    pub(crate) fn number(&mut self, name: HeaderName, number: u64) {
+        self.figure(name, &figure::whole(number));
+    }
+
+    /// Sets a line to a figure.
+    pub(crate) fn figure(&mut self, name: HeaderName, figure: &Figure) {
+        self.written(name, |room| room.extend_from_slice(figure.digits()));
+    }
+
+    /// Sets a line to what `write` puts into the empty room, as [`text`](Self::text) does.
+    pub(crate) fn written(&mut self, name: HeaderName, write: impl FnOnce(&mut BytesMut)) {
+        write(&mut self.room);
+        self.end(name);
+    }
+
+    fn end(&mut self, name: HeaderName) {
         let text = self.room.split().freeze();
         // Others than ASCII a header may carry, but no client can tell what they mean.
         if !text.is_empty()
@@ -43,11 +55,6 @@ impl Lines {
         {
             self.lines.insert(name, value);
         }
-    }
-
-    /// Sets a line to a number.
-    pub(crate) fn number(&mut self, name: HeaderName, number: u64) {
-        self.text(name, &figure::whole(number));
     }
 
     /// Sets a line to a value as it is.
@@ -79,7 +86,11 @@ mod tests {
         lines.text(name("a"), "one");
         lines.number(name("b"), 60);
         lines.text(name("a"), &long);
-        lines.parts(name("c"), &["two", "/", "three"]);
+        lines.written(name("c"), |room| {
+            for part in ["two", "/", "three"] {
+                room.extend_from_slice(part.as_bytes());
+            }
+        });
         lines.value(name("d"), HeaderValue::from_static("whole"));
         lines.text(name("not"), "caf\u{e9}");
         lines.text(name("nor"), "two\nlines");

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use axum::http::{HeaderMap, HeaderName, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use dunlin_admission::{LimitStatus, Rank};
 use dunlin_llm::{ChatRequest, Dialect};
 use dunlin_providers::left_out;
@@ -21,6 +21,7 @@ use crate::{Proxy, limits, names, prefixed};
 
 /// Longer ids of the client's are replaced by one of ours.
 const MAX_CALL_ID: usize = 256;
+const VERSION: HeaderValue = HeaderValue::from_static(env!("CARGO_PKG_VERSION"));
 /// The provider's own limits, which carry no scope in their names.
 const PROVIDER_LIMITS: [&str; 6] = [
     "x-ratelimit-limit-requests",
@@ -77,7 +78,7 @@ impl Told {
     /// What the key had spent before this request, for answers whose cost is not known yet.
     pub(crate) fn key_spend(mut self, spend: Option<NanoUsd>) -> Self {
         if let Some(spend) = spend {
-            self.lines.text(names::KEY_SPEND, &usd(spend));
+            self.lines.figure(names::KEY_SPEND, &usd(spend));
         }
         self
     }
@@ -94,22 +95,27 @@ impl Told {
         let overhead = took.saturating_sub(self.upstream);
         identify(&mut self.lines, call);
         self.lines.text(names::MODEL_ID, &by.id.0);
-        self.lines.parts(names::MODEL_NAME, &[&by.provider, "/", &by.target.model]);
+        self.lines.written(names::MODEL_NAME, |room| {
+            for part in [&*by.provider, "/", &*by.target.model] {
+                room.extend_from_slice(part.as_bytes());
+            }
+        });
         self.lines.text(names::MODEL_REGION, by.target.region.as_deref().unwrap_or_default());
         self.lines.text(
             names::MODEL_API_BASE,
             by.backend.api_base().split('?').next().unwrap_or_default(),
         );
-        self.lines.text(names::VERSION, env!("CARGO_PKG_VERSION"));
-        self.lines.text(names::RESPONSE_DURATION_MS, &millis(took));
-        self.lines.text(names::OVERHEAD_DURATION_MS, &millis(overhead));
+        self.lines.value(names::VERSION, VERSION);
+        self.lines.figure(names::RESPONSE_DURATION_MS, &millis(took));
+        self.lines.figure(names::OVERHEAD_DURATION_MS, &millis(overhead));
         let is_limit = |name: &HeaderName| PROVIDER_LIMITS.contains(&name.as_str());
         if provider.keys().any(is_limit) {
             // Theirs or ours, never some of each.
             PROVIDER_LIMITS.into_iter().for_each(|name| self.lines.remove(name));
         }
+        let names = prefixed::names();
         for (name, value) in provider {
-            if let Some(prefixed) = prefixed::name(name) {
+            if let Some(prefixed) = names.of(name) {
                 self.lines.value(prefixed, value.clone());
             }
             if is_limit(name) {
@@ -140,7 +146,7 @@ impl Told {
     /// Which call it is.
     pub(crate) fn called(mut self, call: &Call) -> Self {
         self.lines.text(names::CALL_ID, &call.call_id);
-        self.lines.text(names::VERSION, env!("CARGO_PKG_VERSION"));
+        self.lines.value(names::VERSION, VERSION);
         self
     }
 
@@ -148,11 +154,11 @@ impl Told {
     /// left out, but for input and output.
     pub(crate) fn cost(mut self, settled: Settled) -> Self {
         let cost = settled.cost;
-        self.lines.text(names::RESPONSE_COST, &usd(cost.total));
+        self.lines.figure(names::RESPONSE_COST, &usd(cost.total));
         if cost.original > NanoUsd::ZERO {
-            self.lines.text(names::RESPONSE_COST_ORIGINAL, &usd(cost.original));
-            self.lines.text(names::RESPONSE_COST_INPUT, &usd(cost.input));
-            self.lines.text(names::RESPONSE_COST_OUTPUT, &usd(cost.output));
+            self.lines.figure(names::RESPONSE_COST_ORIGINAL, &usd(cost.original));
+            self.lines.figure(names::RESPONSE_COST_INPUT, &usd(cost.input));
+            self.lines.figure(names::RESPONSE_COST_OUTPUT, &usd(cost.output));
         }
         let parts = [
             (names::RESPONSE_COST_TOOL_USAGE, cost.tools),
@@ -163,13 +169,13 @@ impl Told {
             (names::RESPONSE_COST_MARGIN_AMOUNT, cost.margin),
         ];
         for (name, part) in parts.into_iter().filter(|(_, part)| *part > NanoUsd::ZERO) {
-            self.lines.text(name, &usd(part));
+            self.lines.figure(name, &usd(part));
         }
         if settled.unpriced {
             self.lines.text(names::UNPRICED, "true");
         }
         if let Some(spend) = settled.key_spend {
-            self.lines.text(names::KEY_SPEND, &usd(spend));
+            self.lines.figure(names::KEY_SPEND, &usd(spend));
         }
         self
     }
@@ -192,7 +198,7 @@ pub(crate) fn key_limits(told: &mut Lines, caller: &dunlin_state::Caller) {
     }
     // Without what a budget has more for a while.
     if let Some(budget) = key.limit(&Line::Main, UnixMillis(u64::MAX)) {
-        told.text(names::KEY_MAX_BUDGET, &usd(budget));
+        told.figure(names::KEY_MAX_BUDGET, &usd(budget));
     }
 }
 
@@ -218,7 +224,7 @@ pub(crate) fn of_failure(told: &mut Lines, call: &Call, key_spend: Option<NanoUs
     identify(told, call);
     told.text(names::RESPONSE_COST, "0");
     if let Some(spend) = key_spend {
-        told.text(names::KEY_SPEND, &usd(spend));
+        told.figure(names::KEY_SPEND, &usd(spend));
     }
 }
 
