@@ -60,6 +60,8 @@ struct Aim {
     base: String,
     key: Option<Secret>,
     served: bool,
+    /// The model's name says that it is asked for responses.
+    responses: bool,
 }
 
 impl<'a> Draft<'a> {
@@ -132,6 +134,7 @@ impl<'a> Draft<'a> {
         let target = Target {
             api_base: aim.base.into(),
             model: aim.model.into(),
+            model_id: self.optional("model_id", report).filter(|_| is_bedrock),
             api_version: self.api_version(&aim.provider, report),
             region,
             project: is_vertex.then(|| self.vertex_project(identity.as_ref(), report)).flatten(),
@@ -144,7 +147,7 @@ impl<'a> Draft<'a> {
             max_output: self.max_output(report).or(terms.max_output),
             params: params::rules(self.params, self.reading, report),
             chat_only: self.chat_only(report),
-            responses: report.text("model_info.mode", self.info.get("mode")) == Some("responses"),
+            responses: aim.responses || self.has_responses(report),
         };
         Some(Deployment {
             id: DeploymentId(id.unwrap_or_else(|| self.hash())),
@@ -231,7 +234,7 @@ impl<'a> Draft<'a> {
             let message = format!("provider `{provider}` is not served by this version: {why}");
             self.park(Code::NotServed, message, node.place, report);
             let base = base.unwrap_or_default().to_owned();
-            return Some(Aim { provider, model, base, key: None, served: false });
+            return Some(Aim { provider, model, base, key: None, served: false, responses: false });
         }
         let place = base_node.map_or(node.place, |node| node.place);
         let located = !has_base && bedrock::is_bedrock(&provider);
@@ -239,13 +242,14 @@ impl<'a> Draft<'a> {
         let written = base.or(located.as_deref());
         let base = self.base(&provider, written, has_base, place, report)?;
         let key = self.key(&provider, has_base, node, report);
-        Some(Aim { provider, model, base, key, served: true })
+        Some(Aim { provider, model, base, key, served: true, responses: to.responses })
     }
 
     /// Stands for a deployment whose model this node does not know.
     fn nowhere(&self, model: &Node) -> Aim {
         let model = model.variable.clone().unwrap_or_default();
-        Aim { provider: String::new(), model, base: String::new(), key: None, served: true }
+        let (provider, base) = (String::new(), String::new());
+        Aim { provider, model, base, key: None, served: true, responses: false }
     }
 
     fn base(
@@ -412,6 +416,11 @@ impl<'a> Draft<'a> {
     fn chat_only(&self, report: &mut Report) -> bool {
         let what = "litellm_params.use_chat_completions_api";
         report.flag(what, self.params.get("use_chat_completions_api")) == Some(true)
+    }
+
+    /// Whether its server has OpenAI's responses, wherever it is.
+    fn has_responses(&self, report: &mut Report) -> bool {
+        report.text("model_info.mode", self.info.get("mode")) == Some("responses")
     }
 
     /// The older name is for both directions in LiteLLM's price table, where it means this one.

@@ -8,6 +8,9 @@ use crate::{Options, Provider};
 /// The provider of names that stand for OpenAI's own models, and of bare names with an address.
 const OPENAI: &str = "openai";
 const ANTHROPIC: &str = "anthropic";
+/// What says before a model's name that it is asked for responses, and of whose models it does.
+const RESPONSES: &str = "responses/";
+const ROUTED: [&str; 2] = ["azure", OPENAI];
 
 /// Starts of bare names that LiteLLM finds in its price table, and whose they are.
 const FAMILIES: &[(&str, &str)] = &[
@@ -61,6 +64,8 @@ pub(crate) struct Destination<'m> {
     pub(crate) model: &'m str,
     /// Why this version does not serve the provider.
     pub(crate) unserved: Option<&'static str>,
+    /// `openai/responses/...`: it is asked for responses.
+    pub(crate) responses: bool,
 }
 
 /// Reads `litellm_params.model`. `None`: nobody can tell who serves it, the provider that is `forced`
@@ -71,7 +76,12 @@ pub(crate) fn of<'m>(
     has_base: bool,
     options: &Options,
 ) -> Option<Destination<'m>> {
-    let to = |provider, model| Destination { provider, model, unserved: reason(provider, options) };
+    let to = |provider: &'m str, model: &'m str| {
+        let route = ROUTED.contains(&provider).then(|| model.strip_prefix(RESPONSES)).flatten();
+        let unserved = reason(provider, options);
+        let responses = route.is_some();
+        Destination { provider, model: route.unwrap_or(model), unserved, responses }
+    };
     if let Some(provider) = forced {
         if !is_known(provider, options) {
             return None;
@@ -242,6 +252,10 @@ mod tests {
             let to = to.map(|to| (to.provider, to.model, to.unserved.is_none()));
             assert_eq!(to, expected, "{model}");
         }
+        let routed = of("openai/responses/gpt-4.1", None, false, &options()).expect("known");
+        assert_eq!((routed.model, routed.responses), ("gpt-4.1", true));
+        let other = of("hosted_vllm/responses/x", None, true, &options()).expect("known");
+        assert_eq!((other.model, other.responses), ("responses/x", false));
         let forced = of("openai/x", Some("openai"), false, &options()).expect("forced");
         assert_eq!(forced.model, "x");
         assert_eq!(of("x", Some("opanai"), true, &options()), None, "nobody knows it");

@@ -111,7 +111,7 @@ pub(crate) const PARAMS: Keys = Keys {
         default_api_key_rpm_limit default_api_key_tpm_limit drop_params extra_body extra_headers headers input_cost_per_audio_token \
         input_cost_per_character input_cost_per_image input_cost_per_image_token \
         input_cost_per_pixel input_cost_per_query input_cost_per_second input_cost_per_token itpm \
-        keepalive_seconds litellm_credential_name max_budget max_parallel_requests max_retries model num_retries ocr_cost_per_page order \
+        keepalive_seconds litellm_credential_name max_budget max_parallel_requests max_retries model model_id num_retries ocr_cost_per_page order \
         organization otpm output_cost_per_audio_token output_cost_per_character \
         output_cost_per_image output_cost_per_image_token output_cost_per_pixel \
         output_cost_per_reasoning_token output_cost_per_second output_cost_per_token rpm \
@@ -206,7 +206,7 @@ pub(crate) const LITELLM: Keys = Keys {
         cost_margin_config custom_prometheus_metadata_labels custom_prometheus_tags default_internal_user_params default_key_generate_params \
         default_max_internal_user_budget default_soft_budget default_team_params default_team_settings \
         disable_end_user_cost_tracking_prometheus_only drop_params \
-        enable_end_user_cost_tracking_prometheus_only failure_callback \
+        enable_azure_ad_token_refresh enable_end_user_cost_tracking_prometheus_only failure_callback \
         internal_user_budget_duration key_generation_settings max_budget max_end_user_budget \
         max_end_user_budget_id \
         max_internal_user_budget max_user_budget model_alias_map modify_params \

@@ -10,8 +10,10 @@ use dunlin_types::{Networks, Secret, Source, Tls, Tokens};
 pub struct Target {
     /// Base URL without a trailing slash, such as `http://vllm:8000/v1`.
     pub api_base: Arc<str>,
-    /// The model's name upstream.
+    /// The model's name upstream, with what LiteLLM's users put before it: see [`Target::sent_model`].
     pub model: Arc<str>,
+    /// `model_id`, of Bedrock: what is called instead, such as the ARN of a provisioned throughput.
+    pub model_id: Option<Arc<str>>,
     /// The provider's key, if it is one that does not change.
     pub api_key: Option<Secret>,
     /// Where its credential comes from, if it is one that changes. Asked only without `api_key`.
@@ -38,6 +40,19 @@ pub struct Target {
     pub chat_only: bool,
     /// `model_info.mode: responses`: its server has OpenAI's responses, wherever it is.
     pub responses: bool,
+}
+
+/// What tells a deployment of Azure's that has a name of its own to be of models that think.
+const SERIES: [&str; 2] = ["gpt5_series/", "o_series/"];
+
+impl Target {
+    /// The model as its server knows it: without `o_series/` or `gpt5_series/`, which only say how it
+    /// is to be asked.
+    #[must_use]
+    pub fn sent_model(&self) -> &str {
+        let mut series = SERIES.iter();
+        series.find_map(|word| self.model.strip_prefix(word)).unwrap_or(&self.model)
+    }
 }
 
 /// What becomes of parameters.

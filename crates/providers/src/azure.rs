@@ -1,14 +1,18 @@
 //! Azure: OpenAI's models by deployment, and all models of its AI Foundry. Bodies are OpenAI's; what
 //! differs is where a call goes and how it is authorised.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 use dunlin_llm::openai::ChatStyle;
 use dunlin_llm::{ChatReply, ChatRequest, Dialect, Endpoint, Target};
 use dunlin_types::{Credential, Secret, UnixMillis};
 use http::{HeaderName, Request, StatusCode};
 
+use crate::anthropic;
 use crate::encode::{post, post_without_credential, secret_value};
 use crate::openai_compatible::{Base, OpenAiCompatible, Quirks, with_kind_of};
+use crate::relay;
 use crate::sigv4::path_segment;
 use crate::{EncodeError, Params, Provider, ProviderError, StreamDecoder, Variables};
 
@@ -76,7 +80,7 @@ fn deployment(to: &Target, asked: Endpoint) -> String {
         return format!("{}{route}?api-version={version}", base.trim_end_matches(route));
     }
     let root = base.trim_end_matches("/openai");
-    format!("{root}/openai/deployments/{}{route}?api-version={version}", to.model)
+    format!("{root}/openai/deployments/{}{route}?api-version={version}", to.sent_model())
 }
 
 /// What belongs to all deployments of a resource of Azure OpenAI: responses, files, batches.
@@ -119,7 +123,25 @@ fn host(base: &str) -> Option<&str> {
     rest.split(['/', ':']).next()
 }
 
+/// AI Foundry's Claude, which is asked in Anthropic's dialect, as who speaks it and where. A project
+/// has it beside its other models.
+fn claude<'t>(azure: &Azure, to: &'t Target) -> Option<Cow<'t, Target>> {
+    if !azure.speaks_anthropic(&to.model) {
+        return None;
+    }
+    let base = to.api_base.trim_end_matches('/');
+    if base.contains("/anthropic") {
+        return Some(Cow::Borrowed(to));
+    }
+    let api_base = format!("{}/anthropic", base.trim_end_matches("/models")).into();
+    Some(Cow::Owned(Target { api_base, ..to.clone() }))
+}
+
 impl Azure {
+    fn speaks_anthropic(&self, model: &str) -> bool {
+        self.openai.id == "azure_ai" && model.contains("claude")
+    }
+
     fn authorised(
         &self,
         url: String,
@@ -170,7 +192,7 @@ impl Provider for Azure {
         if query.starts_with("call_id=") {
             return Some(format!("{root}/openai/v1/realtime?{query}"));
         }
-        let model = path_segment(&to.model);
+        let model = path_segment(to.sent_model());
         let url = if UNVERSIONED.contains(&version) || base.ends_with("/openai/v1") {
             format!("{root}/openai/v1/realtime?model={model}")
         } else {
@@ -188,22 +210,36 @@ impl Provider for Azure {
     }
 
     fn params(&self, model: &str) -> Params {
+        if self.speaks_anthropic(model) {
+            return anthropic::PROVIDER.params(model);
+        }
         self.openai.params(model)
     }
 
+    fn is_strict(&self, model: &str) -> bool {
+        self.speaks_anthropic(model)
+    }
+
     fn keeps_responses(&self, to: &Target) -> bool {
-        self.openai.keeps_responses(to)
+        !self.speaks_anthropic(&to.model) && self.openai.keeps_responses(to)
     }
 
     fn hosts(&self, tool: &str, to: &Target) -> bool {
+        if self.speaks_anthropic(&to.model) {
+            return anthropic::PROVIDER.hosts(tool, to);
+        }
         self.openai.hosts(tool, to)
     }
 
-    fn dialect(&self, _to: &Target) -> Option<Dialect> {
-        Some(Dialect::OpenAi)
+    fn dialect(&self, to: &Target) -> Option<Dialect> {
+        let is_claude = self.speaks_anthropic(&to.model);
+        Some(if is_claude { Dialect::Anthropic } else { Dialect::OpenAi })
     }
 
     fn passes(&self, request: &ChatRequest, to: &Target) -> bool {
+        if self.speaks_anthropic(&to.model) {
+            return anthropic::PROVIDER.passes(request, to);
+        }
         self.openai.passes(request, to)
     }
 
@@ -219,8 +255,11 @@ impl Provider for Azure {
         request: &ChatRequest,
         to: &Target,
         credential: &Credential,
-        _now: UnixMillis,
+        now: UnixMillis,
     ) -> Result<Request<Bytes>, EncodeError> {
+        if let Some(to) = claude(self, to) {
+            return anthropic::PROVIDER.encode(request, &to, credential, now);
+        }
         let asked = self.openai.asked(request, to);
         if matches!(asked, Endpoint::CountTokens | Endpoint::Moderations) {
             let (provider, route) = (self.id(), asked.route());
@@ -238,16 +277,37 @@ impl Provider for Azure {
         status: StatusCode,
         body: Bytes,
     ) -> Result<ChatReply, ProviderError> {
+        if self.speaks_anthropic(&to.model) {
+            return anthropic::PROVIDER.decode(request, to, status, body);
+        }
         self.openai.decode(request, to, status, body)
     }
 
     fn stream(&self, request: &ChatRequest, to: &Target) -> Box<dyn StreamDecoder> {
+        if self.speaks_anthropic(&to.model) {
+            return anthropic::PROVIDER.stream(request, to);
+        }
         self.openai.stream(request, to)
+    }
+
+    fn authorize(
+        &self,
+        call: &mut Request<Bytes>,
+        to: &Target,
+        credential: &Credential,
+        now: UnixMillis,
+    ) -> Result<(), EncodeError> {
+        if self.speaks_anthropic(&to.model) {
+            return anthropic::PROVIDER.authorize(call, to, credential, now);
+        }
+        relay::authorize(self.id(), call, to, credential, now)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use dunlin_llm::parse;
 
     use super::*;
@@ -295,6 +355,55 @@ mod tests {
         ];
         for (provider, endpoint, base, version, expected) in &cases {
             assert_eq!(at(provider, *endpoint, base, *version), *expected);
+        }
+    }
+
+    #[test]
+    fn a_series_is_told_apart_and_not_asked_for() {
+        let body = Bytes::from_static(br#"{"model":"m","messages":[],"max_tokens":9}"#);
+        let request = parse(Endpoint::ChatCompletions, body, None).expect("a request");
+        for series in ["o_series", "gpt5_series"] {
+            let model = format!("{series}/mine").into();
+            for (api_base, url) in [
+                (
+                    "https://r",
+                    "https://r/openai/deployments/mine/chat/completions?api-version=2025-02-01-preview",
+                ),
+                ("https://r/openai/v1", "https://r/openai/v1/chat/completions"),
+            ] {
+                let to = Target {
+                    api_base: api_base.into(),
+                    model: Arc::clone(&model),
+                    ..Target::default()
+                };
+                let call = PROVIDER.encode(&request, &to, &Credential::None, UnixMillis(0));
+                let call = call.expect("a call");
+                assert_eq!(call.uri().to_string(), url);
+                assert_eq!(
+                    call.body(),
+                    r#"{"model":"mine","messages":[],"max_completion_tokens":9}"#
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn claude_is_asked_in_its_makers_words() {
+        let project = "https://p.services.ai.azure.com";
+        let messages = format!("{project}/anthropic/v1/messages");
+        let body = br#"{"model":"m","max_tokens":9,"messages":[{"role":"user","content":"x"}]}"#;
+        for endpoint in [Endpoint::ChatCompletions, Endpoint::Messages] {
+            let request = parse(endpoint, Bytes::from_static(body), None).expect("a request");
+            for end in ["", "/models", "/anthropic", "/anthropic/v1/messages"] {
+                let api_base = format!("{project}{end}").into();
+                let to = Target { api_base, model: "claude-x".into(), ..Target::default() };
+                let key = Credential::Key(Secret::new("k"));
+                let call = FOUNDRY.encode(&request, &to, &key, UnixMillis(0)).expect("a call");
+                assert_eq!(call.uri().to_string(), messages, "{end}");
+                assert_eq!(call.headers()["x-api-key"], "k");
+                assert!(call.headers().contains_key("anthropic-version"));
+                assert_eq!(FOUNDRY.passes(&request, &to), endpoint == Endpoint::Messages);
+            }
         }
     }
 

@@ -113,7 +113,8 @@ impl Provider for Bedrock {
         now: UnixMillis,
     ) -> Result<Request<Bytes>, EncodeError> {
         let (verb, body) = self.call(request, to)?;
-        let (base, id) = (to.api_base.trim_end_matches('/'), model::id(&to.model));
+        let base = to.api_base.trim_end_matches('/');
+        let id = to.model_id.as_deref().unwrap_or_else(|| model::id(&to.model));
         let url = format!("{base}/model/{}/{verb}", sigv4::path_segment(id));
         let mut call = post(url, body, to, credential)?;
         if request.stream() {

@@ -117,7 +117,7 @@ impl OpenAiCompatible {
         // A path of the provider's own, such as a router's or a deployment's, is whole already.
         let root = prefix.split('/').next().unwrap_or_default();
         if prefix.is_empty() || to.model.split('/').next() == Some(root) {
-            return Cow::Borrowed(&to.model);
+            return Cow::Borrowed(to.sent_model());
         }
         Cow::Owned(format!("{prefix}{}", to.model))
     }

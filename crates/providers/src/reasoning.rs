@@ -52,9 +52,17 @@ pub(crate) fn has_new_bound(model: &str) -> bool {
     family.starts_with("gpt-5") || is_o_series(family)
 }
 
-/// Without what Azure's users and others put before it.
+/// Without what Azure's users and others put before it. A deployment that is only said to be of a
+/// series is taken for the model that the series is known by.
 fn family(model: &str) -> &str {
-    model.rsplit('/').next().unwrap_or(model)
+    let name = model.rsplit('/').next().unwrap_or(model);
+    if model.starts_with("o_series/") && !is_o_series(name) {
+        "o3"
+    } else if model.starts_with("gpt5_series/") && !name.starts_with("gpt-5") {
+        "gpt-5"
+    } else {
+        name
+    }
 }
 
 /// From 5.1 on, models think only if they are told to.
@@ -162,6 +170,9 @@ mod tests {
             ("o1", true, true),
             ("o3-mini-2025-01-31", true, true),
             ("o_series/o4-mini", true, true),
+            ("o_series/mine", true, true),
+            ("gpt5_series/mine", true, true),
+            ("gpt5_series/gpt-5.1", false, true),
             ("gpt-5", true, true),
             ("gpt-5-mini", true, true),
             ("gpt-5-chat-latest", false, true),

@@ -103,7 +103,7 @@ async fn conduct(
     };
     let deployment = Arc::clone(attempt.deployment());
     bill.served_by(&deployment);
-    let upstream = &*deployment.target.model;
+    let upstream = deployment.target.sent_model();
     let names @ (renamed, _) = (lenders.renamed.as_deref().unwrap_or(upstream), upstream);
     let headers = fields::outgoing(&head.headers, serving.settings.key_header.as_deref());
     let passed = passed(&head.method, (path, query), headers, &body, &wanted.named, names);

@@ -14,11 +14,14 @@ pub(super) fn is_bedrock(provider: &str) -> bool {
 }
 
 impl Draft<'_> {
-    /// `aws_region_name`, the region in the model's name or ARN, or the variables that stand for it.
+    /// `aws_region_name`, the region in `model_id`, the model's name or ARN, or the variables that
+    /// stand for it.
     pub(super) fn bedrock_region(&self, model: &str, report: &mut Report) -> Arc<str> {
         let written = ["aws_region_name", "region_name"];
         let written = written.into_iter().find_map(|name| self.optional(name, report));
-        let named = || region_in(model).map(Arc::from);
+        let called = self.optional("model_id", report);
+        let named =
+            || called.as_deref().and_then(region_in).or_else(|| region_in(model)).map(Arc::from);
         let region = written.or_else(named).or_else(|| self.aws_region(report));
         region.unwrap_or_else(|| DEFAULT_REGION.into())
     }

@@ -248,6 +248,11 @@ fn a_model_on_bedrock_is_where_its_region_is() {
             "eu-north-1",
             aws("eu-north-1"),
         ),
+        (
+            "model: bedrock/m, model_id: 'arn:aws:bedrock:eu-north-1:1:provisioned-model/p'",
+            "eu-north-1",
+            aws("eu-north-1"),
+        ),
         ("model: bedrock/cn-north-1/m", "cn-north-1", aws("cn-north-1") + ".cn"),
         (
             "model: bedrock/m, aws_bedrock_runtime_endpoint: 'http://own:1/'",
@@ -268,6 +273,9 @@ fn a_model_on_bedrock_is_where_its_region_is() {
         );
         assert_eq!(parked, None, "{params}");
     }
+    let (provisioned, _) = target("model: bedrock/m, model_id: arn:p", &[]);
+    assert_eq!((&*provisioned.model, provisioned.model_id.as_deref()), ("m", Some("arn:p")));
+    assert_eq!(provisioned.body_defaults, [], "it is no field of the body");
     let (nowhere, _) = target("model: bedrock/m", &[]);
     assert_eq!(nowhere.region.as_deref(), Some("us-west-2"), "LiteLLM's");
 }

@@ -28,7 +28,8 @@ pub(super) fn id(model: &str) -> &str {
 pub(super) fn region(to: &Target) -> &str {
     let host = to.api_base.split_once("://").map_or(&*to.api_base, |(_, rest)| rest);
     let configured = to.region.as_deref();
-    let in_arn = to.model.find("arn:").and_then(|at| to.model[at..].split(':').nth(3));
+    let called = to.model_id.as_deref().unwrap_or(&to.model);
+    let in_arn = called.find("arn:").and_then(|at| called[at..].split(':').nth(3));
     let in_name = || to.model.split('/').find(|part| is_region(part));
     let in_host = || host.split(['.', '/', ':']).find(|part| is_region(part));
     let in_arn = in_arn.filter(|region| is_region(region));

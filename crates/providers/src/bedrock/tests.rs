@@ -88,6 +88,14 @@ fn a_call_is_signed_for_the_region_and_the_id_is_one_segment() {
     assert_eq!(streamed.headers()["authorization"], "Bearer ABSK");
     assert_eq!(streamed.headers()["accept"], "application/vnd.amazon.eventstream");
 
+    let arn = "arn:aws:bedrock:us-east-2:1:provisioned-model/p";
+    let request = request(Endpoint::ChatCompletions, &hello());
+    let to = Target { model_id: Some(arn.into()), region: None, ..target("anthropic.claude-v2") };
+    let provisioned = PROVIDER.encode(&request, &to, &key, UnixMillis(0)).unwrap();
+    let path = "/model/arn%3Aaws%3Abedrock%3Aus-east-2%3A1%3Aprovisioned-model%2Fp/converse";
+    assert_eq!(provisioned.uri().path(), path);
+    assert_eq!(model::region(&to), "us-east-2");
+
     let none = call(Endpoint::ChatCompletions, "m", &Credential::None, &hello()).unwrap_err();
     assert!(matches!(none, EncodeError::WrongCredential { .. }), "{none}");
 }

@@ -127,7 +127,7 @@ async fn begin(
     let (attempt, place) = picked.map_err(|why| not_asked(proxy, &group.name, why))?;
     let by = Arc::clone(attempt.deployment());
     let offering = Offering { proxy, serving, by: &by };
-    let asked = Relay { secret, ..offer.relay(&by.target.model)? };
+    let asked = Relay { secret, ..offer.relay(by.target.sent_model())? };
     let accepted = offering.accept(attempt, asked).await?;
     match offering.beside(&accepted.id).await {
         Ok(beside) => Ok(Begun { by, place, accepted, beside }),

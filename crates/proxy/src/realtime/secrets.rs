@@ -54,7 +54,7 @@ async fn conduct(proxy: &Proxy, call: &Call, request: Request) -> Result<Respons
     let attempt = asking.attempt(&group, Tokens(0))?;
     let by = attempt.deployment().clone();
     if let Some(named) = body["session"].pointer_mut(place) {
-        *named = json!(by.target.model);
+        *named = json!(by.target.sent_model());
     }
     let asked = send(ROUTE, "application/json", Bytes::from(body.to_string()))?;
     let answer = asking.send(attempt, asked, (bill, told)).await?;

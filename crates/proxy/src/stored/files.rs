@@ -64,7 +64,7 @@ async fn conduct(
     if is_batch && !home.serves(&by, &lines) {
         return Err(Refused::several_models().into());
     }
-    let content = is_batch.then(|| renamed(&content, name, &by.target.model));
+    let content = is_batch.then(|| renamed(&content, name, by.target.sent_model()));
     let asked = send("/files", kind, form.written(OURS, "file", content))?;
     let answer = asking.send(attempt, asked, (bill, told)).await?;
     let sealing = Sealing::new(proxy, caller.owner(), &by);

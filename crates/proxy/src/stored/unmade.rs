@@ -97,7 +97,7 @@ async fn ask(
     let (bill, told) = asking.admit(chat.model(), tokens, cost).await?;
     let attempt = asking.attempt(group, tokens)?;
     let by = attempt.deployment().clone();
-    let body = chat.encode_for(&by.target.model, &[]);
+    let body = chat.encode_for(by.target.sent_model(), &[]);
     let asked = send(&format!("/responses/{}", wanted.route()), "application/json", body)?;
     let answer = asking.send(attempt, asked, (bill, told)).await?;
     let Whole { told, bill, body } = answer.whole().await?;
