@@ -41,6 +41,7 @@ pub mod sse;
 mod stream;
 mod target;
 mod tier;
+mod token_input;
 mod tools;
 mod usage;
 

@@ -24,6 +24,7 @@ mod reasoning;
 pub mod relay;
 pub mod sigv4;
 mod stream;
+mod token_ids;
 mod unserved;
 
 pub use encode::EncodeError;
@@ -31,6 +32,7 @@ pub use error::{Cause, ProviderError};
 pub use hosted::left_out;
 pub use params::Params;
 pub use stream::{MAX_EVENT_BYTES, StreamError};
+pub use token_ids::reads_token_ids;
 pub use unserved::UNSERVED;
 
 mod anthropic;

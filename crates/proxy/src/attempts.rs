@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use dunlin_admission::{Demand, Full, OverBudget, Refusal};
 use dunlin_llm::{BadRequest, ChatRequest, Extras};
-use dunlin_providers::Cause;
+use dunlin_providers::{Cause, reads_token_ids};
 use dunlin_router::{Candidates, Catalog, Deployment, FailedBy, Group, NonePicked, retry_wait};
 use dunlin_types::{DeploymentId, Tokens};
 use dunlin_upstream::{Answer, Bounds, Failure};
@@ -15,6 +15,7 @@ use dunlin_upstream::{Answer, Bounds, Failure};
 use crate::bill::Bill;
 use crate::entry::{self, NotAsked};
 use crate::error::{Failed, Unanswered};
+use crate::worded::worded;
 use crate::{Proxy, hold};
 
 /// An answer, and how it was come by.
@@ -188,6 +189,7 @@ impl Asking<'_> {
             let cost = hold::bounds(proxy, bill.key(), chat, self.group);
             bill.cover(cost).await.map_err(GroupFailed::NotCovered)?;
         }
+        let worded = worded(proxy, chat, self.group).await.map_err(GroupFailed::Unfit)?;
         let load = chat.prompt_estimate() + chat.max_output().unwrap_or(Tokens(0));
         let mut tried: BTreeSet<DeploymentId> = BTreeSet::new();
         let mut retries = 0;
@@ -201,6 +203,8 @@ impl Asking<'_> {
             bill.enters(entry);
             let deployment = Arc::clone(attempt.deployment());
             let (max_retries, began) = (self.max_retries(&deployment), clock.mono());
+            let in_words = worded.as_ref().filter(|_| !reads_token_ids(&deployment.provider));
+            let chat = in_words.unwrap_or(chat);
             let called = upstream.call(attempt, chat, self.bounds(&deployment)).await;
             let took = clock.mono().since(began);
             let failure = match called {

@@ -63,6 +63,7 @@ mod told;
 mod transform;
 mod turns;
 mod websocket;
+mod worded;
 mod words;
 
 use std::sync::Arc;

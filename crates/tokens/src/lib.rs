@@ -32,6 +32,8 @@ pub const MAX_COUNTED_BYTES: usize = 64 * 1024;
 const MAX_PIECE_BYTES: usize = 1024;
 /// How long who asks for a count waits for its encoding to be loaded: some 250 ms on a free machine.
 pub const LOADING: Duration = Duration::from_secs(2);
+/// How long who needs texts made of tokens waits for that.
+pub const READING: Duration = Duration::from_secs(20);
 /// How estimates by length call themselves.
 const BY_LENGTH: &str = "bytes/4";
 
@@ -50,6 +52,17 @@ pub struct Count {
 #[derive(Debug, thiserror::Error)]
 #[error("this is not a chat: {0}")]
 pub struct NotAChat(#[from] serde_json::Error);
+
+/// Why ids of tokens cannot be read as text.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum NoText {
+    /// The encoding has no token of that id.
+    #[error("{0} is no token of cl100k_base")]
+    Unknown(u32),
+    /// The encoding was not loaded within [`READING`].
+    #[error("the encoding cl100k_base is not loaded yet")]
+    NotLoaded,
+}
 
 /// Counts tokens. A clone is a pointer.
 #[derive(Clone)]
@@ -83,18 +96,41 @@ impl Tokenizer {
     /// Waits until the model's texts can be counted by its encoding, but no longer than
     /// [`LOADING`]: for those who ask for the count itself.
     pub async fn warm(&self, model: &str) {
-        let encoding = Family::of(model).encoding;
-        let loaded = async {
-            loop {
-                let mut some_loaded = pin!(self.0.some_loaded.notified());
-                some_loaded.as_mut().enable();
-                if self.loaded(encoding).is_some() {
-                    return;
-                }
-                some_loaded.await;
+        let loading = self.loading(Family::of(model).encoding);
+        let _counts_by_length_then = tokio::time::timeout(LOADING, loading).await;
+    }
+
+    /// The texts that clients made `lists` of: by `cl100k_base`, which all of OpenAI's models for
+    /// embeddings have, and which LiteLLM and LangChain take for any other. A character that was cut
+    /// in two becomes a replacement character.
+    ///
+    /// # Errors
+    /// An id is of no token, or the encoding takes longer than [`READING`] to load.
+    pub async fn texts_of(&self, lists: Vec<Vec<u32>>) -> Result<Vec<String>, NoText> {
+        let loading = self.loading(Encoding::Cl100k);
+        tokio::time::timeout(READING, loading).await.map_err(|_| NoText::NotLoaded)?;
+        let this = self.clone();
+        let reading = self.0.tasks.spawn_blocking(move || {
+            let encoding = this.loaded(Encoding::Cl100k).ok_or(NoText::NotLoaded)?;
+            let text = |list: &Vec<u32>| match encoding.decode_bytes(list) {
+                Ok(bytes) => Ok(String::from_utf8_lossy(&bytes).into_owned()),
+                Err(unknown) => Err(NoText::Unknown(unknown.token)),
+            };
+            lists.iter().map(text).collect()
+        });
+        // Only a node that ends cancels its tasks.
+        reading.await.unwrap_or(Err(NoText::NotLoaded))
+    }
+
+    async fn loading(&self, encoding: Encoding) {
+        loop {
+            let mut some_loaded = pin!(self.0.some_loaded.notified());
+            some_loaded.as_mut().enable();
+            if self.loaded(encoding).is_some() {
+                return;
             }
-        };
-        let _counts_by_length_then = tokio::time::timeout(LOADING, loaded).await;
+            some_loaded.await;
+        }
     }
 
     /// The tokens of a text on its own.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use dunlin_tokens::{Count, MAX_COUNTED_BYTES, Tokenizer};
+use dunlin_tokens::{Count, MAX_COUNTED_BYTES, NoText, Tokenizer};
 use tokio_util::task::TaskTracker;
 
 /// A tokenizer that has loaded the encodings of today's models.
@@ -93,4 +93,22 @@ async fn nothing_waits_for_an_encoding() {
     finished(&tasks).await;
     let retired = told(tokenizer.count_text("text-davinci-003", "Hello world"));
     assert_eq!(retired, (2, "p50k_base", true));
+}
+
+#[tokio::test]
+async fn token_ids_become_the_texts_they_were_made_of() {
+    let tokenizer = Tokenizer::new(&TaskTracker::new());
+    // Documented: OpenAI's cookbook, cl100k_base's tokens of two of its examples.
+    let texts = tokenizer.texts_of(vec![
+        vec![83, 1609, 5963, 374, 2294, 0],
+        vec![33334, 45918, 243, 21990, 9080, 33334, 62004, 16556, 78699],
+        vec![45918],
+        vec![],
+    ]);
+    let texts = texts.await.expect("known tokens");
+    assert_eq!(texts[..2], ["tiktoken is great!", "お誕生日おめでとう"]);
+    assert!(texts[2].ends_with('\u{fffd}'), "half a character: {:?}", texts[2]);
+    assert_eq!(texts[3], "");
+    let unknown = tokenizer.texts_of(vec![vec![1, 4_000_000_000]]).await;
+    assert_eq!(unknown, Err(NoText::Unknown(4_000_000_000)));
 }
