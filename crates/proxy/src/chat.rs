@@ -28,7 +28,7 @@ use crate::kept::Opened;
 use crate::origin::Client;
 use crate::refused::{self, Known};
 use crate::told::{Told, client_call_id};
-use crate::{Proxy, Serving, body, report};
+use crate::{Proxy, Serving, body, moderator, report};
 
 /// A client's wish that nothing is kept of what is said.
 const REDACTION: &str = "x-litellm-enable-message-redaction";
@@ -158,6 +158,9 @@ async fn answer(
     let most = serving.settings.max_request_bytes;
     let body = body::read(body, &head.headers, most).await?;
     let mut opened = Opened::of(proxy, call.endpoint, caller, (body, most)).await?;
+    let is_moderation = call.endpoint == Endpoint::Moderations;
+    let moderator = is_moderation.then(|| moderator::of(serving, caller)).flatten();
+    let path_model = path_model.or(moderator);
     let is_redacted = is_redacted(serving, &head.headers);
     opened.opening.redact(is_redacted);
     let chat = read(call, caller, &head.headers, opened.body.clone(), path_model.as_deref())?;

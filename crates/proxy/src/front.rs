@@ -6,6 +6,7 @@ use axum::body::Body;
 use axum::http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, header};
 use tower::ServiceExt;
 
+use crate::routes;
 use crate::stale::Detour;
 use crate::{Proxy, chat, routes};
 
@@ -41,6 +42,9 @@ pub(crate) async fn answer(
         redirect(&target)
     } else {
         if let Some(uri) = below_root(request.uri(), &front.root_path) {
+            *request.uri_mut() = uri;
+        }
+        if let Some(uri) = routes::with_one_segment(request.uri()) {
             *request.uri_mut() = uri;
         }
         match around(front.detour.as_ref(), request).await {

@@ -37,6 +37,8 @@ mod lines;
 mod metrics;
 mod model_info;
 mod models;
+mod moderator;
+mod named_path;
 mod names;
 mod openapi;
 mod origin;

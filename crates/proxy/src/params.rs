@@ -48,6 +48,22 @@ const OPENAI: &[&str] = &[
     "web_search_options",
 ];
 
+/// What every chat may say, whoever answers it: it is said in the provider's words, or carried out
+/// here.
+const ALWAYS: &[&str] = &[
+    "extra_headers",
+    "max_completion_tokens",
+    "max_retries",
+    "max_tokens",
+    "stream",
+    "stream_options",
+    "user",
+];
+/// What comes with tools, in the words of OpenAI's first API for them.
+const WITH_TOOLS: &[&str] = &["function_call", "functions"];
+/// What comes with reasoning, in Anthropic's words.
+const WITH_REASONING: &[&str] = &["thinking"];
+
 /// What a deployment's provider takes.
 pub(crate) fn supported(deployment: &Deployment) -> Vec<&'static str> {
     supported_by(&deployment.provider, &deployment.target.model)
@@ -57,7 +73,18 @@ pub(crate) fn supported(deployment: &Deployment) -> Vec<&'static str> {
 pub(crate) fn supported_by(provider: &str, model: &str) -> Vec<&'static str> {
     let params = dunlin_providers::find(provider).map_or(Params::All, |found| found.params(model));
     match params {
-        Params::Only(names) => names.to_vec(),
+        Params::Only(names) => {
+            let with = |has: &str, more: &'static [&'static str]| {
+                if names.contains(&has) { more } else { &[] }
+            };
+            let tools = with("tools", WITH_TOOLS);
+            let reasoning = with("reasoning_effort", WITH_REASONING);
+            let all = names.iter().chain(ALWAYS).chain(tools).chain(reasoning);
+            let mut all: Vec<&str> = all.copied().collect();
+            all.sort_unstable();
+            all.dedup();
+            all
+        }
         Params::All | Params::AllBut(_) => {
             OPENAI.iter().copied().filter(|param| params.has(param)).collect()
         }
@@ -76,16 +103,16 @@ pub(crate) async fn show(
     uri: Uri,
     headers: HeaderMap,
 ) -> Response<Body> {
-    answer_to(&proxy, &headers, &uri, |serving, caller| told(asked, serving, caller)).await
+    answer_to(&proxy, &headers, &uri, |serving, caller| told(&proxy, asked, serving, caller)).await
 }
 
-fn told(asked: Asked, serving: &Serving, caller: &Caller) -> Response<Body> {
+fn told(proxy: &Proxy, asked: Asked, serving: &Serving, caller: &Caller) -> Response<Body> {
     let Some(model) = asked.model else {
         return refusal("the query parameter `model` is missing");
     };
     let found = dunlin_router::group(&serving.catalog, caller.access(), &model).ok();
-    let deployment = found.and_then(|group| group.deployments.first().map(|one| supported(one)));
-    match deployment {
+    let params = found.and_then(|group| group.deployments.first().map(|one| supported(one)));
+    match params.or_else(|| proxy.0.published.params(&model)) {
         Some(params) => Json(json!({"supported_openai_params": params})).into_response(),
         None => {
             let error = format!("Could not map model={model}");

@@ -30,6 +30,18 @@ impl Published {
         Self(Arc::new(look))
     }
 
+    /// What a model takes that is not served here: by the provider that its name begins with, or that
+    /// is published.
+    pub(crate) fn params(&self, model: &str) -> Option<Vec<&'static str>> {
+        let named = model.split_once('/').filter(|(id, _)| dunlin_providers::find(id).is_some());
+        if let Some((provider, model)) = named {
+            return Some(supported_by(provider, model));
+        }
+        let info = self.of(None, model)?;
+        let provider = info.get("litellm_provider").and_then(Value::as_str)?;
+        Some(supported_by(provider, model))
+    }
+
     fn of(&self, provider: Option<&str>, model: &str) -> Option<Map<String, Value>> {
         (self.0)(provider, model)
     }

@@ -4,7 +4,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::{Path, Request, State};
 use axum::handler::Handler;
-use axum::http::{Method, Response};
+use axum::http::{Method, Response, Uri};
 use axum::routing::{MethodFilter, MethodRouter, any, get, on, post};
 use dunlin_llm::Endpoint;
 use dunlin_providers::relay::PREFIXES;
@@ -15,8 +15,8 @@ use crate::stored::conversations::Of;
 use crate::stored::unmade::Wanted;
 use crate::stored::{self, About};
 use crate::{
-    Proxy, Routes, calculate, chat, count, gemini, model_info, models, openapi, params, published,
-    realtime, relay, socket, token_counter, transform,
+    Proxy, Routes, calculate, chat, count, gemini, model_info, models, named_path, openapi, params,
+    published, realtime, relay, socket, token_counter, transform,
 };
 
 /// The endpoints whose requests name a model, and their paths. Each is also served under `/v1`, and under the two
@@ -35,8 +35,8 @@ const ENDPOINTS: &[(&str, Endpoint)] = &[
     ("/audio/translations", Endpoint::Translations),
 ];
 
-const PREFIXES_WITH_MODEL: [&str; 3] =
-    ["/engines/{model}", "/v1/engines/{model}", "/openai/deployments/{model}"];
+/// What comes before a model's name in a path.
+const BEFORE_MODEL: [&str; 3] = ["/engines", "/v1/engines", "/openai/deployments"];
 
 /// Stands for every method.
 pub(crate) const ANY: &str = "*";
@@ -99,8 +99,9 @@ fn table() -> Table {
     for (path, endpoint) in ENDPOINTS {
         table = table.with(path, "POST", serve(*endpoint));
         table = table.with(&format!("/v1{path}"), "POST", serve(*endpoint));
-        for prefix in PREFIXES_WITH_MODEL {
-            table = table.with(&format!("{prefix}{path}"), "POST", serve_named(*endpoint));
+        for before in BEFORE_MODEL {
+            let path = format!("{before}/{{model}}{path}");
+            table = table.with(&path, "POST", serve_named(*endpoint));
         }
     }
     for &(prefix, providers) in PREFIXES {
@@ -134,6 +135,11 @@ fn pass(way: Way) -> MethodRouter<Proxy> {
     any(move |State(proxy): State<Proxy>, request: Request| async move {
         relay::serve(&proxy, way, request).await
     })
+}
+
+/// The address as the routes have it, if its path names a model with slashes.
+pub(crate) fn with_one_segment(uri: &Uri) -> Option<Uri> {
+    named_path::with_one_segment(uri, &BEFORE_MODEL, ENDPOINTS.iter().map(|(path, _)| *path))
 }
 
 /// Where the path names the model.

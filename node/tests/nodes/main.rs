@@ -57,6 +57,7 @@ mod seals;
 mod settings;
 mod sheds;
 mod socket;
+mod spellings;
 mod spend;
 mod stale;
 mod stored;
