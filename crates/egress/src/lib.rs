@@ -24,7 +24,8 @@ use bytes::Bytes;
 use dunlin_types::{Networks, Tls};
 use http::header::PROXY_AUTHORIZATION;
 use http::{Request, Response, StatusCode, Uri};
-use http_body_util::Full;
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{Either, Full};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use tower_service::Service;
 
@@ -33,6 +34,13 @@ use error::Cause;
 pub use error::{Error, Failure};
 pub use guard::OutOfReach;
 pub use pool::Body;
+
+/// Why a body that is sent as it comes breaks off.
+pub type BodyError = Box<dyn std::error::Error + Send + Sync>;
+/// A body that is sent as it comes.
+pub type Upload = UnsyncBoxBody<Bytes, BodyError>;
+/// What a request is sent with.
+pub(crate) type Sent = Either<Full<Bytes>, Upload>;
 use pool::{Host, Line, Pool, Unanswered};
 pub use proxies::Proxies;
 
@@ -121,10 +129,25 @@ impl Client {
     ///
     /// # Errors
     /// No answer: nothing could be connected, or the connection broke.
-    pub async fn request(
+    pub fn request(
         &self,
-        mut request: Request<Full<Bytes>>,
-    ) -> Result<Response<Body>, Failure> {
+        request: Request<Full<Bytes>>,
+    ) -> impl Future<Output = Result<Response<Body>, Failure>> + Send {
+        self.send(request.map(Sent::Left))
+    }
+
+    /// The same, of a request whose body is sent as it comes. An answer may come before its end.
+    ///
+    /// # Errors
+    /// As [`Client::request`], or the body broke off.
+    pub fn upload(
+        &self,
+        request: Request<Upload>,
+    ) -> impl Future<Output = Result<Response<Body>, Failure>> + Send {
+        self.send(request.map(Sent::Right))
+    }
+
+    async fn send(&self, mut request: Request<Sent>) -> Result<Response<Body>, Failure> {
         // A tunnel shows the proxy its credentials when it is dug; without one they go along.
         if let Some(authorization) = self.proxies.plain_authorization(request.uri()) {
             request.headers_mut().insert(PROXY_AUTHORIZATION, authorization.clone());

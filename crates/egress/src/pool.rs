@@ -13,12 +13,12 @@ use bytes::Bytes;
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{HeaderValue, Request, Response, Uri, header};
 use http_body::{Body as _, Frame, SizeHint};
-use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_rustls::MaybeHttpsStream;
 use hyper_util::client::legacy::connect::Connection as _;
 
+use crate::Sent;
 use crate::connect::Stream;
 
 /// Idle connections kept for one host.
@@ -78,7 +78,7 @@ type Driver = Pin<Box<dyn Future<Output = hyper::Result<()>> + Send>>;
 
 /// An open connection.
 pub(crate) struct Line {
-    requests: SendRequest<Full<Bytes>>,
+    requests: SendRequest<Sent>,
     /// `None`: it is over.
     driver: Option<Driver>,
     host: HeaderValue,
@@ -90,7 +90,7 @@ pub(crate) struct Line {
 pub(crate) struct Unanswered {
     pub(crate) error: hyper::Error,
     /// The request, if nothing of it was sent.
-    pub(crate) unsent: Option<Request<Full<Bytes>>>,
+    pub(crate) unsent: Option<Request<Sent>>,
 }
 
 impl Line {
@@ -108,7 +108,7 @@ impl Line {
     /// Sends a request and waits for the head of its answer.
     pub(crate) async fn send(
         &mut self,
-        mut request: Request<Full<Bytes>>,
+        mut request: Request<Sent>,
     ) -> Result<Response<Incoming>, Unanswered> {
         request.headers_mut().entry(header::HOST).or_insert_with(|| self.host.clone());
         let whole = (!self.forwards).then(|| below_host(request.uri_mut()));

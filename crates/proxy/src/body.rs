@@ -13,7 +13,7 @@ use http_body_util::BodyExt;
 use crate::error::Refused;
 
 /// How long a client may take.
-const PATIENCE: Patience =
+pub(crate) const PATIENCE: Patience =
     Patience { idle: Duration::from_secs(30), whole: Duration::from_secs(600) };
 /// What is read of a body that is too long, so that its client comes to read why: most send all of
 /// theirs first, and would find the connection cut.
@@ -41,9 +41,9 @@ pub(crate) async fn read(body: Body, headers: &HeaderMap, most: usize) -> Result
 
 /// What makes a client too slow: then it is answered 408.
 #[derive(Clone, Copy)]
-struct Patience {
+pub(crate) struct Patience {
     /// It sends nothing of its body for this long.
-    idle: Duration,
+    pub(crate) idle: Duration,
     /// Its body is not whole by then, however steadily it comes.
     whole: Duration,
 }

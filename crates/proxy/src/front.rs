@@ -8,7 +8,7 @@ use tower::ServiceExt;
 
 use crate::routes;
 use crate::stale::Detour;
-use crate::{Proxy, chat, routes};
+use crate::{Proxy, chat};
 
 /// How the API presents itself at the edge.
 #[derive(Clone, Default)]

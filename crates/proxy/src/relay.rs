@@ -18,7 +18,7 @@ use dunlin_llm::{Endpoint, Labels, Named};
 use dunlin_providers::sigv4::path_segment;
 use dunlin_router::Catalog;
 use dunlin_router::relay::{Asked, Lenders, lenders, priced};
-use dunlin_upstream::{Failure, Relay};
+use dunlin_upstream::{Failure, Progress, Relay, Upload};
 
 use crate::attempts::{GroupFailed, not_asked};
 use crate::bill::Bill;
@@ -27,17 +27,19 @@ use crate::chat::Call;
 use crate::error::{Failed, Refused, Unanswered};
 use crate::headers;
 use crate::told::Told;
-use crate::{Proxy, Serving, body, entry, gemini, refused, report};
+use crate::{Proxy, Serving, entry, gemini, refused, report};
 
 mod batches;
 pub(crate) mod configured;
 mod fields;
 mod passing;
 mod understood;
+mod upload;
 mod wanted;
 
 use batches::Maker;
 use understood::Understood;
+use upload::Sent;
 use wanted::Wanted;
 
 /// The header by which a client chooses whose credential is lent.
@@ -70,8 +72,10 @@ async fn conduct(
     let (mut head, body) = request.into_parts();
     let query = query(&mut head, way);
     let mut caller = call.identify(proxy, &serving, &head.headers, &head.uri).await?;
-    let body = body::read(body, &head.headers, serving.settings.max_request_bytes).await?;
     let path = path(&head.uri, way.prefix)?;
+    let most = serving.settings.max_request_bytes;
+    let Sent { whole: body, upload } = upload::take(body, &head, (way.prefix, path), most).await?;
+    let progress = upload.as_ref().map(Upload::progress);
     let wanted = Wanted::read(way, &head, path, &body)?;
     let lenders = choose(&serving, &caller, way, &head, &wanted)?;
     let mut origin = call.client.origin(&serving.settings, &head.headers, &Labels::default())?;
@@ -118,10 +122,14 @@ async fn conduct(
     bill.priced_as("", Pricing::Unpriced);
     price.learn(&mut bill, model);
     let retry = serving.catalog.retry;
-    let relayed = proxy.0.upstream.relay(attempt, passed, deployment.timeout, retry).await;
+    let relayed =
+        proxy.0.upstream.relay(attempt, (passed, upload), deployment.timeout, retry).await;
     let relayed = match relayed {
         Ok(relayed) => relayed,
-        Err(failure) => return Err(bill.fail(unanswered(&lenders.group.name, failure))),
+        Err(failure) => {
+            let failed = unanswered(&lenders.group.name, failure, progress.as_deref());
+            return Err(bill.fail(failed));
+        }
     };
     let told = told.lent(call, &deployment);
     let made = understood::made(&head.method, wanted.read.as_ref(), deployment, &mut bill);
@@ -187,7 +195,11 @@ fn refusal(call: &Call, caller: &Caller, wanted: &Wanted, origin: &Origin, no: R
     Refused::admission(no, caller, call.started).bounded_by(wanted.bounded_by())
 }
 
-fn unanswered(group: &Arc<str>, failure: Failure) -> Failed {
+/// Nobody answered, unless it was the client who gave up.
+fn unanswered(group: &Arc<str>, failure: Failure, progress: Option<&Progress>) -> Failed {
+    if let Some(refused) = upload::fault(progress) {
+        return refused.into();
+    }
     let failure = Box::new(failure);
     let failed = GroupFailed::Attempt { failure, retries: 0, max_retries: 0 };
     Failed::from(Unanswered { failures: vec![(Arc::clone(group), failed)] })

@@ -18,6 +18,7 @@ mod sight;
 mod stream;
 mod table;
 mod tell;
+mod upload;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -42,6 +43,7 @@ pub use metrics::METRICS;
 pub use relay::{Relay, Relayed};
 pub use sight::{BackendStatus, Condition};
 pub use stream::{Long, Stream};
+pub use upload::{Fault, Progress, Upload};
 
 use rumours::Rumours;
 use sight::Sight;

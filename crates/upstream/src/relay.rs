@@ -1,6 +1,8 @@
 //! Calls that are passed on without being understood: of a provider's own API with a deployment's
 //! credential, or of an address that the configuration names. The answer's bytes pass as they come.
 
+use std::pin::pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -19,6 +21,7 @@ use crate::call::seconds;
 use crate::error::Failure;
 use crate::pieces::Pieces;
 use crate::stream::Ending;
+use crate::upload::{Progress, Upload};
 
 /// How messages name the source of errors where no provider is known.
 const SPEAKER: &str = "PassThroughException";
@@ -53,25 +56,27 @@ pub struct Relayed {
     /// What a whole answer says of the backend.
     outcome: Outcome,
     ending: Option<Ending>,
+    /// Of a body that may still be on its way.
+    upload: Option<Arc<Progress>>,
 }
 
 impl Upstream {
-    /// Passes `call` on to the picked deployment and waits, no longer than `first`, for the head of
-    /// the answer.
+    /// Passes `call` on to the picked deployment, with `upload` for its body if there is one, and
+    /// waits, no longer than `first` from the body's end or its last piece, for the head of the answer.
     ///
     /// # Errors
     /// [`Failure`]: there is no answer.
     pub async fn relay(
         &self,
         attempt: Attempt,
-        call: Relay,
+        (call, upload): (Relay, Option<Upload>),
         first: Duration,
         retry: Retry,
     ) -> Result<Relayed, Failure> {
         let deployment = &attempt.deployment;
         let (base, query) = (&deployment.target.api_base, call.query.as_deref());
         let url = relay::url(&deployment.provider, base, &call.path, query);
-        self.pass_on(attempt, url, call, (first, retry)).await
+        self.pass_on(attempt, url, (call, upload), (first, retry)).await
     }
 
     /// The same for something that the deployment's provider keeps: the call's path is a route such
@@ -97,7 +102,7 @@ impl Upstream {
             Some(query) => format!("{url}?{query}"),
             None => url,
         };
-        let mut relayed = self.pass_on(attempt, url, call, (first, retry)).await?;
+        let mut relayed = self.pass_on(attempt, url, (call, None), (first, retry)).await?;
         if relayed.status == StatusCode::NOT_FOUND {
             // It is the thing that is not there: the deployment does well.
             relayed.outcome = Outcome::Success;
@@ -109,20 +114,25 @@ impl Upstream {
         &self,
         attempt: Attempt,
         url: String,
-        call: Relay,
+        (call, upload): (Relay, Option<Upload>),
         (first, retry): (Duration, Retry),
     ) -> Result<Relayed, Failure> {
         let began = attempt.began;
-        let relayed = tokio::time::timeout(first, self.relay_to(&attempt, url, call)).await;
-        let relayed = relayed.unwrap_or_else(|_| {
+        let progress = upload.as_ref().map(Upload::progress);
+        let relaying = self.relay_to(&attempt, url, call, upload);
+        let relayed = in_time(first, progress.as_deref(), relaying).await;
+        let relayed = relayed.unwrap_or_else(|| {
             let taken = self.0.clock.mono().since(began);
             Err(Failure::new(&attempt.deployment, ProviderError::timeout(first, taken)))
         });
         match relayed {
             Ok(mut relayed) => {
                 relayed.ending = Some(Ending::new(self.clone(), attempt, retry));
+                relayed.upload = progress;
                 Ok(relayed)
             }
+            // It says nothing of the backend that a client goes away.
+            Err(failure) if has_failed(progress.as_deref()) => Err(failure),
             Err(failure) => {
                 self.observe(&attempt, failure.outcome(), &retry);
                 Err(failure)
@@ -135,6 +145,7 @@ impl Upstream {
         attempt: &Attempt,
         url: String,
         call: Relay,
+        upload: Option<Upload>,
     ) -> Result<Relayed, Failure> {
         let deployment = &attempt.deployment;
         let provider = provider_of(deployment);
@@ -148,28 +159,31 @@ impl Upstream {
             .authorize(&mut request, target, &credential, self.0.clock.unix())
             .map_err(unsendable)?;
         let client = self.client(deployment, provider.speaker())?;
-        send_on(&client, request, provider.speaker())
+        send_on(&client, request, upload, provider.speaker())
             .await
             .map_err(|(error, refused)| Failure { refused, ..Failure::new(deployment, error) })
     }
 
-    /// Passes `call` on to `url` and waits, no longer than `first`, for the head of the answer.
+    /// Passes `call` on to `url`, with `upload` for its body if there is one, and waits, as
+    /// [`Upstream::relay`] does, for the head of the answer.
     ///
     /// # Errors
     /// There is no answer.
     pub async fn fetch(
         &self,
         url: String,
-        call: Relay,
+        (call, upload): (Relay, Option<Upload>),
         first: Duration,
     ) -> Result<Relayed, ProviderError> {
         let request =
             request(url, call).map_err(|error| ProviderError::unsendable(SPEAKER, &error))?;
         let client = self.0.egress.client(&Tls::default(), &Networks::Anywhere);
         let client = client.map_err(|error| ProviderError::misconfigured(SPEAKER, &error))?;
-        match tokio::time::timeout(first, send_on(&client, request, SPEAKER)).await {
-            Ok(answered) => answered.map_err(|(error, _)| error),
-            Err(_) => Err(ProviderError::timeout(first, first)),
+        let progress = upload.as_ref().map(Upload::progress);
+        let sending = send_on(&client, request, upload, SPEAKER);
+        match in_time(first, progress.as_deref(), sending).await {
+            Some(answered) => answered.map_err(|(error, _)| error),
+            None => Err(ProviderError::timeout(first, first)),
         }
     }
 }
@@ -179,13 +193,43 @@ pub(crate) fn provider_of(deployment: &Deployment) -> &'static dyn Provider {
         .expect("a deployment of a provider that is not served is parked")
 }
 
+/// Waits for as long as `first`, and again as long as something of the body still comes.
+async fn in_time<T>(
+    first: Duration,
+    progress: Option<&Progress>,
+    waiting: impl Future<Output = T>,
+) -> Option<T> {
+    let mut waiting = pin!(waiting);
+    let coming = || progress.and_then(Progress::coming);
+    let mut before = coming();
+    loop {
+        if let Ok(done) = tokio::time::timeout(first, waiting.as_mut()).await {
+            return Some(done);
+        }
+        let now = coming();
+        // It has ended since, or there is more of it.
+        if now == before {
+            return None;
+        }
+        before = now;
+    }
+}
+
+fn has_failed(progress: Option<&Progress>) -> bool {
+    progress.is_some_and(|progress| progress.fault().is_some())
+}
+
 /// An error says too whether no connection could be made.
 async fn send_on(
     client: &Client,
     request: Request<Bytes>,
+    upload: Option<Upload>,
     speaker: &'static str,
 ) -> Result<Relayed, (ProviderError, bool)> {
-    let answer = client.request(request.map(Full::new)).await;
+    let answer = match upload {
+        Some(upload) => client.upload(request.map(|_| upload.body)).await,
+        None => client.request(request.map(Full::new)).await,
+    };
     let answer =
         answer.map_err(|error| (ProviderError::connection(speaker), error.is_connect()))?;
     let (head, body) = answer.into_parts();
@@ -197,7 +241,7 @@ async fn send_on(
         Outcome::Success
     };
     let pieces = Pieces::new(body, speaker);
-    Ok(Relayed { status, headers, pieces, outcome, ending: None })
+    Ok(Relayed { status, headers, pieces, outcome, ending: None, upload: None })
 }
 
 fn request(url: String, call: Relay) -> Result<Request<Bytes>, EncodeError> {
@@ -228,6 +272,10 @@ impl Relayed {
                     self.tell(outcome);
                 }
                 Some(Ok(data))
+            }
+            Some(Err(error)) if has_failed(self.upload.as_deref()) => {
+                self.ending = None;
+                Some(Err(error))
             }
             Some(Err(error)) => {
                 self.tell(Outcome::Broken);

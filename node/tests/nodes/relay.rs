@@ -8,6 +8,8 @@ use dunlin_cluster::{Client, wait_until};
 use dunlin_mock_upstream::{MockUpstream, Recorded, Settings};
 use futures::StreamExt;
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
 
 use crate::harness::{self, SOON, Setup, assert_error, deployment};
 
@@ -248,6 +250,60 @@ async fn a_client_that_leaves_ends_the_call_upstream() -> anyhow::Result<()> {
         spend(&setup, &caller).await.is_some_and(|spend| spend > 0.0)
     })
     .await
+}
+
+/// What comes next on a connection until it holds `end`.
+async fn heard(from: &mut TcpStream, end: &str) -> anyhow::Result<String> {
+    let mut text = String::new();
+    while !text.contains(end) {
+        let mut piece = [0; 4096];
+        let length = tokio::time::timeout(SOON, from.read(&mut piece)).await??;
+        anyhow::ensure!(length > 0, "it ended after {text:?}, before {end:?}");
+        text.push_str(str::from_utf8(&piece[..length])?);
+    }
+    Ok(text)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_upload_goes_on_as_it_comes() -> anyhow::Result<()> {
+    let provider = TcpListener::bind("127.0.0.1:0").await?;
+    let root = format!("http://{}", provider.local_addr()?);
+    let config = [
+        "model_list:\n".to_owned(),
+        deployment("slow", "openai/slow", &format!("{root}/v1")),
+        "general_settings:\n  pass_through_endpoints:\n".to_owned(),
+        format!("    - {{path: /store, target: '{root}/store', include_subpath: true}}\n"),
+    ];
+    let mock = MockUpstream::start(Settings::default()).await?;
+    let setup = harness::start_with(1, mock, config.concat()).await?;
+    let node = setup.cluster.url(0, "").replace("http://", "");
+    let key = setup.cluster.master_key();
+    let begin = async |path: &str| -> anyhow::Result<(TcpStream, TcpStream)> {
+        let mut client = TcpStream::connect(node.trim_end_matches('/')).await?;
+        let head = format!(
+            "PUT {path} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {key}\r\n\
+             transfer-encoding: chunked\r\n\r\n5\r\nfirst\r\n"
+        );
+        client.write_all(head.as_bytes()).await?;
+        let (mut server, _) = tokio::time::timeout(SOON, provider.accept()).await??;
+        let so_far = heard(&mut server, "first").await?;
+        assert!(so_far.contains("PUT ") && !so_far.contains(key), "{so_far}");
+        Ok((client, server))
+    };
+    for path in ["/openai/v1/uploads/x", "/store/x"] {
+        let (mut client, mut server) = begin(path).await?;
+        client.write_all(b"4\r\nlast\r\n0\r\n\r\n").await?;
+        heard(&mut server, "last").await?;
+        server.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\ndone").await?;
+        let answer = heard(&mut client, "done").await?;
+        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+        // One that its client gives up ends at the provider too, which is not blamed for it.
+        let (client, mut server) = begin(path).await?;
+        drop(client);
+        let over = tokio::time::timeout(SOON, server.read_to_end(&mut Vec::new())).await;
+        assert!(over.is_ok(), "{path}: the provider still waits");
+    }
+    Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -150,10 +150,10 @@ impl Maker<'_> {
         let tasks = proxy.0.open.tasks.clone();
         let made = tasks.spawn(async move {
             let passed = Relay { body, ..passed };
-            let relayed = proxy.0.upstream.relay(attempt, passed, by.timeout, retry).await;
+            let relayed = proxy.0.upstream.relay(attempt, (passed, None), by.timeout, retry).await;
             let relayed = match relayed {
                 Ok(relayed) => relayed,
-                Err(failure) => return Err(bill.fail(unanswered(&group, failure))),
+                Err(failure) => return Err(bill.fail(unanswered(&group, failure, None))),
             };
             answered(relayed, (bill, told), &by, (watched, counted)).await
         });

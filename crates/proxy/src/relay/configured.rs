@@ -11,16 +11,17 @@ use dunlin_ledger::Pricing;
 use dunlin_llm::{Endpoint, Labels, tokens_in};
 use dunlin_providers::sigv4::path_segment;
 use dunlin_router::{PassThrough, find_pass_through};
-use dunlin_upstream::Relay;
+use dunlin_upstream::{Relay, Upload};
 
 use crate::bill::{About, Bill};
 use crate::caller::Caller;
 use crate::chat::Call;
 use crate::error::{Failed, Refused};
 use crate::headers;
+use crate::relay::upload::{self, Sent};
 use crate::relay::{climbs, fields, passing};
 use crate::told::Told;
-use crate::{Proxy, Serving, body, front, hold, refused, report};
+use crate::{Proxy, Serving, front, hold, refused, report};
 
 /// What every server needs to know of a request.
 static ALWAYS: [HeaderName; 4] = [ACCEPT, ACCEPT_LANGUAGE, CONTENT_TYPE, USER_AGENT];
@@ -64,7 +65,9 @@ async fn conduct(
     if climbs(rest) {
         return Err(Refused::ClimbingPath.into());
     }
-    let body = body::read(body, &head.headers, serving.settings.max_request_bytes).await?;
+    let most = serving.settings.max_request_bytes;
+    let Sent { whole: body, upload } = upload::take_any(body, &head, most).await?;
+    let progress = upload.as_ref().map(Upload::progress);
     let mut origin = call.client.origin(&serving.settings, &head.headers, &Labels::default())?;
     caller.count_for(proxy, &mut origin).await?;
     let prompt_estimate = tokens_in(body.len() as u64);
@@ -91,9 +94,13 @@ async fn conduct(
         secret: None,
     };
     let url = url(endpoint, rest, head.uri.query());
-    let relayed = match proxy.0.upstream.fetch(url, passed, endpoint.timeout).await {
+    let relayed = match proxy.0.upstream.fetch(url, (passed, upload), endpoint.timeout).await {
         Ok(relayed) => relayed,
-        Err(error) => return Err(bill.fail(Refused::Answered(Box::new(error)))),
+        Err(error) => {
+            let refused = upload::fault(progress.as_deref());
+            let refused = refused.unwrap_or_else(|| Refused::Answered(Box::new(error)));
+            return Err(bill.fail(refused));
+        }
     };
     let (status, headers) = (relayed.status, fields::incoming(&relayed.headers));
     let body = passing::body(relayed, bill, None, passing::Made::Nothing);

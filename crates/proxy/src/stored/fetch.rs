@@ -86,7 +86,7 @@ pub(super) async fn passed(
     asked: Relay,
 ) -> Option<Relayed> {
     let attempt = attempt(proxy, serving, by)?;
-    proxy.0.upstream.relay(attempt, asked, by.timeout, serving.catalog.retry).await.ok()
+    proxy.0.upstream.relay(attempt, (asked, None), by.timeout, serving.catalog.retry).await.ok()
 }
 
 fn attempt(proxy: &Proxy, serving: &Serving, by: &Arc<Deployment>) -> Option<Attempt> {
