@@ -123,7 +123,8 @@ mod tests {
             Bytes::from(format!(r#"{{"input":[{{"role":"user"}},{item}],"model":"m"}}"#))
         };
         let request = asked(&id);
-        assert_eq!(named_responses(&request), ["resp_dn1ab_c".to_owned()].into());
+        let expected = BTreeSet::from(["resp_dn1ab_c".to_owned()]);
+        assert_eq!(named_responses(&request), expected);
         let found = named_items(&request, &stored);
         let filled = with_items(&request, &found).expect("it is there");
         let expected =
