@@ -168,6 +168,7 @@ fn own(row: &Row) -> Value {
         "outcome": record.outcome,
         "stream": record.stream,
         "estimated": record.estimated,
+        "unpriced": record.unpriced,
         "attempts": attempts.collect::<Vec<_>>(),
         "nano_usd": exact(record.cost),
     })

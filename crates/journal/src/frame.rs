@@ -5,7 +5,7 @@ use crate::{Error, SpendRecord};
 
 /// In which form a segment's records are, and with it its index. Fields have no names there: who
 /// changes a record's changes this as well, and reads what was released before.
-pub(crate) const HEAD: &[u8; 8] = b"dunlinj2";
+pub(crate) const HEAD: &[u8; 8] = b"dunlinj3";
 /// Longer payloads are refused when written and are damage when read.
 const MAX_PAYLOAD: u32 = 1 << 20;
 /// No frame is longer, with the head before it.
@@ -98,6 +98,7 @@ mod tests {
             outcome: Outcome::Partial,
             stream: true,
             estimated: true,
+            unpriced: true,
             call_id: "c-1".to_owned(),
             charged: vec![
                 (PotId { of: EntityId(1), line: Line::Main }, UnixMillis(2)),
@@ -160,13 +161,13 @@ mod tests {
             assert_eq!(decode(&longer), Some((record, frame.len())));
         }
         let form = crc32fast::hash(&encode(&full()).expect("short"));
-        assert_eq!((HEAD, form), (b"dunlinj2", 3_589_156_750), "another form needs another head");
+        assert_eq!((HEAD, form), (b"dunlinj3", 1_395_610_213), "another form needs another head");
     }
 
     #[test]
     fn a_head_is_this_forms_or_torn_or_not_to_be_read() {
         let begins = |bytes: &[u8]| begin(bytes);
-        assert_eq!(begins(b"dunlinj2 and more"), Some(8));
+        assert_eq!(begins(b"dunlinj3 and more"), Some(8));
         for torn in [&b""[..], b"dun", &[0; 20]] {
             assert_eq!(begins(torn), Some(0), "{torn:?}");
         }

@@ -51,6 +51,8 @@ pub struct SpendRecord {
     pub stream: bool,
     /// True: the upstream reported no usage and the tokens are our estimate.
     pub estimated: bool,
+    /// True: nobody knows what the model costs, and `cost` is nothing for that reason.
+    pub unpriced: bool,
     /// The id the client was told, `x-litellm-call-id`.
     pub call_id: String,
     /// What the cost is charged to, each pot with the period in which the request was admitted.

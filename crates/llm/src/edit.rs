@@ -35,6 +35,26 @@ pub fn renamed(body: Bytes, path: &str, to: &str) -> Bytes {
     edited(body, path, Change::Rename(to))
 }
 
+/// `body` with `json`, the text of a value, as its member `name`, whatever that was before. The same
+/// `Bytes` if it is no object.
+#[must_use]
+pub fn with(body: Bytes, name: &str, json: &str) -> Bytes {
+    let mut kept = without(body, &[name.replace('.', r"\.")]);
+    let Ok(members) = members(std::str::from_utf8(&kept).unwrap_or_default()) else { return kept };
+    let is_first = members.is_empty();
+    let end = kept.iter().rposition(|byte| *byte == b'}').expect("an object has an end");
+    let mut out = Vec::with_capacity(kept.len() + name.len() + json.len() + 8);
+    out.extend_from_slice(&kept.split_to(end));
+    if !is_first {
+        out.push(b',');
+    }
+    write_string(&mut out, name);
+    out.push(b':');
+    out.extend_from_slice(json.as_bytes());
+    out.extend_from_slice(&kept);
+    Bytes::from(out)
+}
+
 /// The names of the members at the top of a body; none if it is no object.
 #[must_use]
 pub fn names(body: &[u8]) -> Vec<String> {
@@ -220,6 +240,18 @@ mod tests {
         }
         let body = Bytes::from_static(br#"{"a":1}"#);
         assert_eq!(without(body.clone(), &["b"]).as_ptr(), body.as_ptr(), "not copied");
+    }
+
+    #[test]
+    fn a_member_is_put_in_the_place_of_what_it_was() {
+        for (body, left) in [
+            ("{}", r#"{"a.b":[1]}"#),
+            (r#"{"x":1} "#, r#"{"x":1,"a.b":[1]} "#),
+            (r#"{"a.b":null,"x":"}"}"#, r#"{"x":"}","a.b":[1]}"#),
+            ("[{}]", "[{}]"),
+        ] {
+            assert_eq!(with(Bytes::from_static(body.as_bytes()), "a.b", "[1]"), left, "{body}");
+        }
     }
 
     #[test]

@@ -42,6 +42,7 @@ mod stream;
 mod target;
 mod tier;
 mod token_input;
+mod told;
 mod tools;
 mod usage;
 

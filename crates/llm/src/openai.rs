@@ -10,6 +10,7 @@ mod embeddings;
 mod error;
 mod frame;
 mod reply;
+mod roles;
 mod sources;
 mod whole;
 mod write;
@@ -19,6 +20,7 @@ pub use deltas::DeltaReader;
 pub use error::{ErrorBody, UpstreamError};
 pub use frame::read_frame;
 pub use reply::read_reply;
+pub use roles::without_developers;
 pub use whole::frames_of_reply;
 pub use write::{ChatStyle, write_chat};
 
@@ -26,7 +28,7 @@ pub(crate) use chat::{read_chat, read_defaults, read_text_prompt};
 pub(crate) use embeddings::{read_embed, read_encoding, write_vectors};
 pub(crate) use error::error_frame;
 pub(crate) use reply::{write_reply, write_text_reply};
-pub(crate) use writer::{ChatWriter, TextWriter};
+pub(crate) use writer::{ChatWriter, TextWriter, usage_frame};
 
 #[cfg(test)]
 mod tests;

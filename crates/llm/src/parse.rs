@@ -143,7 +143,8 @@ pub fn parse(
     path_model: Option<&str>,
 ) -> Result<ChatRequest, BadRequest> {
     let facts = read(endpoint, text(&body)?, path_model)?;
-    Ok(ChatRequest { body, facts, content_type: None, headers: HeaderMap::new() })
+    let (content_type, headers, api_version) = (None, HeaderMap::new(), None);
+    Ok(ChatRequest { body, facts, content_type, headers, api_version })
 }
 
 /// Reads a client's upload, whose header `Content-Type` is `content_type`.
@@ -163,6 +164,7 @@ pub fn parse_upload(
         facts,
         content_type: Some(content_type.into()),
         headers: HeaderMap::new(),
+        api_version: None,
     })
 }
 

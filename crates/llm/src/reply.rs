@@ -9,6 +9,7 @@ use crate::anthropic;
 use crate::endpoint::{Dialect, Endpoint, Stamp};
 use crate::estimate::{output_bytes, tokens_in, words_in};
 use crate::form::{Reply, Vectors};
+use crate::gemini;
 use crate::json::{Span, splice_string, string};
 use crate::openai;
 use crate::responses;
@@ -27,6 +28,9 @@ pub enum BadReply {
         /// The parser's words.
         reason: String,
     },
+    /// One that breaks off, for all that is known.
+    #[error("the reply does not say why it ended")]
+    Unended,
     /// An object without what was asked for.
     #[error("the reply has no answer in it")]
     Empty,
@@ -39,6 +43,8 @@ pub struct ChatReply {
     body: Body,
     id: Option<Box<str>>,
     usage: Option<Usage>,
+    /// What its bytes are to tell of usage, where the provider told nothing.
+    told: Option<Usage>,
     tier: Option<Tier>,
 }
 
@@ -100,12 +106,24 @@ impl ChatReply {
         id: Option<Box<str>>,
         usage: Option<Usage>,
     ) -> Self {
-        Self { body: Body::Bytes { dialect, bytes, model, output }, id, usage, tier: None }
+        let body = Body::Bytes { dialect, bytes, model, output };
+        Self { body, id, usage, told: None, tier: None }
     }
 
     /// The same, which says in what tier it was served.
     pub(crate) fn served_in(self, tier: Option<Tier>) -> Self {
         Self { tier, ..self }
+    }
+
+    /// The same, whose client is told that it used this, as counted by the gateway.
+    #[must_use]
+    pub fn telling(mut self, usage: Usage) -> Self {
+        match &mut self.body {
+            Body::Bytes { .. } => self.told = Some(usage),
+            Body::Form(reply) => reply.usage = Some(usage),
+            Body::Vectors(vectors) => vectors.usage = Some(usage),
+        }
+        self
     }
 
     /// The same if there is an answer to a chat in it.
@@ -134,14 +152,19 @@ impl ChatReply {
     }
 
     /// The body for a client of `endpoint`. Bytes are written with nothing changed but the model's
-    /// name; a reply that names no model is left as it is.
+    /// name, and the usage if it is [`telling`](Self::telling) one; a reply that names no model is
+    /// left as it is.
     #[must_use]
     pub fn write(&self, endpoint: Endpoint, stamp: Stamp<'_>) -> Bytes {
         match &self.body {
-            Body::Bytes { bytes, model: Some(span), .. } => {
-                splice_string(bytes, *span, stamp.model)
+            Body::Bytes { dialect, bytes, model, .. } => {
+                let named = model.map(|span| splice_string(bytes, span, stamp.model));
+                let named = named.unwrap_or_else(|| bytes.clone());
+                match &self.told {
+                    Some(usage) => dialect.told_in_body(named, usage),
+                    None => named,
+                }
             }
-            Body::Bytes { bytes, model: None, .. } => bytes.clone(),
             Body::Form(reply) => endpoint.write_reply(reply, stamp),
             Body::Vectors(vectors) => openai::write_vectors(vectors, stamp),
         }
@@ -194,7 +217,8 @@ impl ChatReply {
             Body::Bytes { dialect, bytes, output: Some(span), .. } => {
                 let read = match dialect {
                     Dialect::Anthropic => anthropic::output_bytes,
-                    Dialect::Gemini | Dialect::OpenAi => written,
+                    Dialect::Gemini => gemini::output_bytes,
+                    Dialect::OpenAi => written,
                     Dialect::Responses => responses::output_bytes,
                 };
                 std::str::from_utf8(&bytes[span.range()]).map_or(0, read)
@@ -214,13 +238,14 @@ impl From<Reply> for ChatReply {
     fn from(reply: Reply) -> Self {
         let (id, usage) = (reply.id.as_deref().map(Into::into), reply.usage);
         let tier = reply.service_tier.as_deref().and_then(Tier::named);
-        Self { body: Body::Form(Box::new(reply)), id, usage, tier }
+        Self { body: Body::Form(Box::new(reply)), id, usage, told: None, tier }
     }
 }
 
 impl From<Vectors> for ChatReply {
     fn from(vectors: Vectors) -> Self {
-        Self { id: None, usage: vectors.usage, tier: None, body: Body::Vectors(vectors) }
+        let usage = vectors.usage;
+        Self { id: None, usage, told: None, tier: None, body: Body::Vectors(vectors) }
     }
 }
 
@@ -246,6 +271,23 @@ mod tests {
         assert_eq!(reply.id(), Some("chatcmpl-1"));
         let usage = Usage { prompt: Tokens(9), completion: Tokens(3), ..Usage::default() };
         assert_eq!((reply.usage(), reply.output_estimate()), (Some(usage), Tokens(2)));
+    }
+
+    #[test]
+    fn what_was_counted_here_is_told_in_the_providers_words() {
+        let usage = Usage { prompt: Tokens(9), completion: Tokens(3), ..Usage::default() };
+        let body = r#"{"model":"up","usage":null,"choices":[{"message":{"content":"hi"}}]}"#;
+        let reply = ChatReply::parse(Bytes::from(body)).expect("a reply").telling(usage);
+        assert_eq!((reply.usage(), reply.output_estimate()), (None, Tokens(1)), "still a guess");
+        assert_eq!(
+            written(&reply, "mine"),
+            r#"{"model":"mine","choices":[{"message":{"content":"hi"}}],"usage":{"completion_tokens":3,"prompt_tokens":9,"total_tokens":12}}"#
+        );
+        let body = r#"{"candidates":[{"content":{"parts":[{"text":"12345678"}]}}]}"#;
+        let reply = gemini::pass_reply(Bytes::from(body)).expect("a reply").telling(usage);
+        assert_eq!(reply.output_estimate(), Tokens(2));
+        let told: serde_json::Value = serde_json::from_slice(&written(&reply, "m")).expect("JSON");
+        assert_eq!(told["usageMetadata"]["totalTokenCount"], 12);
     }
 
     #[test]

@@ -26,7 +26,11 @@ pub struct ChatRequest {
     pub(crate) content_type: Option<Arc<str>>,
     /// Those of the client's headers that its provider may be sent: [`FORWARDED`].
     pub(crate) headers: HeaderMap,
+    pub(crate) api_version: Option<Arc<str>>,
 }
+
+/// The longest version of an API that a client can ask for; Azure's are dates with a word.
+const MAX_VERSION_BYTES: usize = 64;
 
 /// Headers that belong to a dialect and say what its bodies mean.
 const FORWARDED: [HeaderName; 2] =
@@ -96,6 +100,31 @@ impl ChatRequest {
             }
         }
         self
+    }
+
+    /// The same, asked at an address with this query: `api-version` says which of Azure's it means.
+    ///
+    /// # Errors
+    /// That is no version.
+    pub fn with_query(mut self, query: Option<&str>) -> Result<Self, BadRequest> {
+        let mut said = query.unwrap_or_default().split('&');
+        let version = said.find_map(|said| said.strip_prefix("api-version="));
+        let Some(version) = version.filter(|version| !version.is_empty()) else { return Ok(self) };
+        let is_plain =
+            |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_');
+        if version.len() > MAX_VERSION_BYTES || !version.bytes().all(is_plain) {
+            let (route, name) = (self.endpoint().route(), "api-version".to_owned());
+            let expected = "a version in the query, such as 2024-10-21 or preview";
+            return Err(BadRequest::Invalid { route, name, expected });
+        }
+        self.api_version = Some(version.into());
+        Ok(self)
+    }
+
+    /// The version of Azure's API that the client asks for.
+    #[must_use]
+    pub fn api_version(&self) -> Option<&Arc<str>> {
+        self.api_version.as_ref()
     }
 
     /// The client's headers that say what its body means, byte for byte.
@@ -262,7 +291,8 @@ impl ChatRequest {
         }
         body.push(b'}');
         let changed = parse(self.endpoint(), body.into(), Some(self.model()))?;
-        Ok(Self { headers: self.headers.clone(), ..changed })
+        let (headers, api_version) = (self.headers.clone(), self.api_version.clone());
+        Ok(Self { headers, api_version, ..changed })
     }
 
     /// The body for a provider: the model by its upstream name, usage asked for on streams, what

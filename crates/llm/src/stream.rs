@@ -53,7 +53,7 @@ pub struct Chunk {
     pub(crate) usage_at: Option<Span>,
     pub(crate) has_choices: bool,
     pub(crate) text_bytes: u64,
-    /// How many of the choices say why they end, where a stream has no other end than that.
+    /// How many of the choices end here.
     pub(crate) ended: u64,
     pub(crate) tier: Option<Tier>,
 }
@@ -114,7 +114,7 @@ impl Chunk {
         self.has_choices
     }
 
-    /// How many answers of an OpenAI chat say here why they end.
+    /// How many answers end here: of an OpenAI chat those that say why.
     #[must_use]
     pub fn ended(&self) -> u64 {
         self.ended

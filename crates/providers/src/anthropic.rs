@@ -18,6 +18,7 @@ use crate::{Provider, ProviderError, StreamDecoder, Variables};
 mod betas;
 mod stream;
 
+pub use betas::left_out as left_out_betas;
 pub(crate) use stream::AnthropicStream;
 
 pub(crate) static PROVIDER: Anthropic = Anthropic;

@@ -2,6 +2,7 @@
 //! differs is where a call goes and how it is authorised.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use dunlin_llm::openai::ChatStyle;
@@ -265,7 +266,13 @@ impl Provider for Azure {
             let (provider, route) = (self.id(), asked.route());
             return Err(EncodeError::UnsupportedEndpoint { provider, route });
         }
-        let url = (self.place)(to, asked);
+        // The client's version wins as LiteLLM has it, but over the API without versions: that is
+        // another one.
+        let said = request
+            .api_version()
+            .filter(|_| !to.api_version.as_deref().is_some_and(|own| UNVERSIONED.contains(&own)));
+        let asking = said.map(|said| Target { api_version: Some(Arc::clone(said)), ..to.clone() });
+        let url = (self.place)(asking.as_ref().unwrap_or(to), asked);
         let call = self.authorised(url, self.openai.body(request, to)?, to, credential)?;
         Ok(with_kind_of(request, call))
     }
@@ -404,6 +411,49 @@ mod tests {
                 assert!(call.headers().contains_key("anthropic-version"));
                 assert_eq!(FOUNDRY.passes(&request, &to), endpoint == Endpoint::Messages);
             }
+        }
+    }
+
+    #[test]
+    fn a_client_is_asked_for_in_its_own_version() {
+        let body = Bytes::from_static(br#"{"model":"m","messages":[]}"#);
+        let r = "https://r.openai.azure.com";
+        for (query, own, at) in [
+            (
+                Some("x=1&api-version=2025-03-01-preview"),
+                None,
+                "deployments/gpt/chat/completions?api-version=2025-03-01-preview",
+            ),
+            (
+                Some("api-version=2024-06-01"),
+                Some("2024-10-21"),
+                "deployments/gpt/chat/completions?api-version=2024-06-01",
+            ),
+            (
+                Some("api-version="),
+                Some("2024-10-21"),
+                "deployments/gpt/chat/completions?api-version=2024-10-21",
+            ),
+            (Some("api-version=2024-06-01"), Some("v1"), "v1/chat/completions"),
+            (None, Some("2024-10-21"), "deployments/gpt/chat/completions?api-version=2024-10-21"),
+        ] {
+            let request = parse(Endpoint::ChatCompletions, body.clone(), None).expect("a request");
+            let request = request.with_query(query).expect("a version");
+            let api_version = own.map(Into::into);
+            let to = Target {
+                api_base: r.into(),
+                model: "gpt".into(),
+                api_version,
+                ..Target::default()
+            };
+            let call = PROVIDER.encode(&request, &to, &Credential::None, UnixMillis(0));
+            assert_eq!(call.expect("a call").uri().to_string(), format!("{r}/openai/{at}"));
+        }
+        for bad in
+            ["api-version=a%26b", "api-version=a/../b", &format!("api-version={}", "1".repeat(65))]
+        {
+            let request = parse(Endpoint::ChatCompletions, body.clone(), None).expect("a request");
+            assert!(request.with_query(Some(bad)).is_err(), "{bad}");
         }
     }
 

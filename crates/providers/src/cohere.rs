@@ -122,7 +122,11 @@ impl Provider for Cohere {
         } else if request.endpoint() == Endpoint::Rerank {
             ChatReply::parse(request.with_documents(body))
         } else {
-            read::reply(&body).map(ChatReply::from)
+            match read::reply(&body) {
+                Ok(Err(failed)) => return Err(ProviderError::event(self.speaker, failed)),
+                Ok(Ok(reply)) => Ok(ChatReply::from(reply)),
+                Err(bad) => Err(bad),
+            }
         };
         reply.map_err(|error| ProviderError::bad_reply(self.speaker, &error))
     }

@@ -136,6 +136,9 @@ impl Cause {
     }
 }
 
+/// As much of where a redirect leads is shown.
+const MAX_LOCATION: usize = 200;
+
 /// A failed call.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{speaker}: {message}")]
@@ -172,6 +175,27 @@ impl ProviderError {
         let error = UpstreamError::parse(body);
         let cause = Cause::of(status.as_u16(), &error);
         Self { cause, message: error.message, kind: error.kind, speaker }
+    }
+
+    /// The provider answered with a redirect. It is not followed: it could lead anywhere, with our key.
+    #[must_use]
+    pub fn redirect(speaker: &'static str, status: StatusCode, location: Option<&str>) -> Self {
+        // A query or a name before the host may hold a secret.
+        let shown = location.unwrap_or_default();
+        let shown = shown.split(['?', '#']).next().unwrap_or_default();
+        let (scheme, rest) = shown.split_once("://").map_or(("", shown), |(s, rest)| (s, rest));
+        let (host, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+        let host = host.rsplit('@').next().unwrap_or_default();
+        let separator = if scheme.is_empty() { "" } else { "://" };
+        let shown = format!("{scheme}{separator}{host}{path}");
+        let shown: String = shown.chars().take(MAX_LOCATION).collect();
+        let to = if shown.is_empty() { "nowhere".to_owned() } else { format!("to `{shown}`") };
+        let status = status.as_u16();
+        let message = format!(
+            "the server redirects (HTTP {status}) {to}, and redirects are not followed: set \
+             `api_base` to where the API itself is"
+        );
+        Self::own(Cause::BadGateway, speaker, message)
     }
 
     /// What the provider answered, if it is no failure.

@@ -41,6 +41,9 @@ pub(crate) fn fit(
         let (from, role) = (chat.from, message.role);
         say(from, role, &mut message.parts).map_err(|(name, expected)| refuse(name, expected))?;
     }
+    if chat.from == Dialect::OpenAi && dialect == Some(Dialect::Anthropic) {
+        search_by_tool(chat);
+    }
     leave_allowed(chat);
     let mut lost = lost_params(chat);
     lost.extend(fit_tools(provider, chat, dialect));
@@ -114,6 +117,23 @@ fn words(from: Dialect, role: Role, part: &Value) -> Result<Option<String>, Unsa
     let first = part.as_object().and_then(|members| members.keys().next());
     let named = kind.or(first.map(String::as_str)).unwrap_or("a part").to_owned();
     Err((format!("messages: {named}"), "parts that this model's provider has a word for"))
+}
+
+/// OpenAI's option to search the web is a tool of Anthropic's.
+fn search_by_tool(chat: &mut Chat) {
+    let (name, mut options) = ("web_search_options", None);
+    for fields in [&mut chat.extra, &mut chat.other] {
+        let is_option = |field: &mut (String, Json)| field.0 == name && field.1.is_object();
+        options = fields.extract_if(.., is_option).last().or(options);
+    }
+    let Some((_, options)) = options else { return };
+    let mut tool = value_of(&options);
+    tool["type"] = "web_search".into();
+    // Where the option has the place inside, the tool has it beside.
+    if let Some(place) = tool["user_location"].get_mut("approximate").map(Value::take) {
+        tool["user_location"] = place;
+    }
+    chat.tools.push(Tool::Hosted(Json::of(&tool)));
 }
 
 /// Google's `allowedFunctionNames`: of several that may be called, others are not shown.

@@ -8,8 +8,8 @@ use dunlin_llm::{ChatRequest, Dialect, Endpoint, Target};
 use crate::{EncodeError, Provider};
 
 /// As many tools are told, and as much of the name of each.
-const MAX_TOLD: usize = 16;
-const MAX_NAME: usize = 64;
+pub(crate) const MAX_TOLD: usize = 16;
+pub(crate) const MAX_NAME: usize = 64;
 
 /// Takes from `chat` the tools that the provider does not run.
 ///

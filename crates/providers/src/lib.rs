@@ -27,6 +27,7 @@ mod stream;
 mod token_ids;
 mod unserved;
 
+pub use anthropic::left_out_betas;
 pub use encode::EncodeError;
 pub use error::{Cause, ProviderError};
 pub use hosted::left_out;

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 
 use bytes::Bytes;
 use dunlin_llm::form::{Chat, is_web_search};
-use dunlin_llm::openai::{ChatStyle, read_reply, write_chat};
+use dunlin_llm::openai::{ChatStyle, read_reply, without_developers, write_chat};
 use dunlin_llm::{ChatReply, ChatRequest, Dialect, Endpoint, Target, edit, responses};
 use dunlin_types::{Credential, UnixMillis};
 use http::header::{ACCEPT, CONTENT_TYPE};
@@ -165,6 +165,8 @@ impl OpenAiCompatible {
             let is_chat = request.endpoint() == Endpoint::ChatCompletions;
             if is_chat && self.knows_only_openais(to) {
                 params::without_unknown(body, request, to)
+            } else if is_chat && !self.asks_openais(to) {
+                without_developers(body)
             } else {
                 body
             }

@@ -1,10 +1,11 @@
 //! Which parameters of a chat a provider is sent: those it has, or a refusal that names the others.
 
 use bytes::Bytes;
-use dunlin_llm::form::{Chat, Embed};
+use dunlin_llm::form::{Chat, Embed, Json};
 use dunlin_llm::{ChatRequest, Dialect, Endpoint, ParamRules, Target, edit};
-use serde_json::Number;
+use serde_json::{Map, Number};
 
+use crate::body::value_of;
 use crate::{EncodeError, Provider, foreign, hosted};
 
 /// OpenAI's names of the parameters that a model has.
@@ -130,12 +131,14 @@ pub(crate) fn form(
     let is_soft = |param: &&str| is_foreign && (SOFT.contains(param) || is_other(param));
     let (soft, said): (Vec<&str>, Vec<&str>) =
         chat.params().into_iter().filter(|param| !is_usual(param)).partition(is_soft);
+    let forced = forced(provider, &said, (request, to), &rules);
     let mut unsupported = unsupported(provider, said, to, &rules)?;
     let soft = soft.into_iter().filter(|param| !provider.params(&to.model).has(param));
     unsupported.extend(soft.map(str::to_owned));
     for param in &unsupported {
         chat.forget(param);
     }
+    chat.extra.extend(forced);
     if rules.mend && provider.is_strict(&to.model) {
         chat.mend();
     }
@@ -217,6 +220,35 @@ pub(crate) fn rules(request: &ChatRequest, to: &Target) -> ParamRules {
     rules.always_drop.extend(wishes.additional_drop_params.iter().map(|path| path.as_str().into()));
     rules.allow.extend(wishes.allowed_openai_params.iter().map(|name| name.as_str().into()));
     rules
+}
+
+/// Those of `said` that a provider of another dialect does not have and is sent all the same, because
+/// it is said to: among its own fields, as they came. Google's for an answer have a place of their own.
+fn forced(
+    provider: &dyn Provider,
+    said: &[&str],
+    (request, to): (&ChatRequest, &Target),
+    rules: &ParamRules,
+) -> Vec<(String, Json)> {
+    let dialect = provider.dialect(to);
+    if dialect == Some(Dialect::OpenAi) || request.endpoint().dialect() != Dialect::OpenAi {
+        return Vec::new();
+    }
+    let allowed = |param: &str| rules.allow.iter().any(|allow| **allow == *param);
+    let params = provider.params(&to.model);
+    let forced = said.iter().filter(|param| allowed(param) && !params.has(param));
+    let default = |param: &str| to.body_defaults.iter().find(|(name, _)| **name == *param);
+    let value = |param: &str| {
+        let said = edit::member(request.text().as_bytes(), param);
+        Json::parse(said.or_else(|| default(param).map(|(_, value)| &**value))?).ok()
+    };
+    let valued = forced.filter_map(|param| Some(((*param).to_owned(), value(param)?)));
+    if dialect == Some(Dialect::Gemini) {
+        let config = valued.map(|(name, value)| (name, value_of(&value))).collect::<Map<_, _>>();
+        let config = (!config.is_empty()).then(|| Json::of(&config));
+        return config.map(|config| ("generationConfig".to_owned(), config)).into_iter().collect();
+    }
+    valued.collect()
 }
 
 /// Those of `said` that are to be dropped.

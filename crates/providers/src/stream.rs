@@ -36,6 +36,8 @@ pub(crate) struct OpenAiStream {
     open: u64,
     /// Some of an answer has come: the word for the end alone is none.
     has_begun: bool,
+    /// One of them has said so.
+    has_ended: bool,
 }
 
 /// What becomes of frames.
@@ -53,17 +55,17 @@ impl OpenAiStream {
     /// Of an answer to `request` that passes.
     pub(crate) fn passing(request: &ChatRequest, says_reasoning: bool) -> Frames<Self> {
         let form = Form::Passing { says_reasoning };
-        Self { form, open: request.choices().into(), has_begun: false }.into()
+        Self { form, open: request.choices().into(), has_begun: false, has_ended: false }.into()
     }
 
     /// Of an answer to `request` that is taken apart.
     pub(crate) fn translating(request: &ChatRequest) -> Frames<Self> {
         let form = Form::Translating { reader: Box::default(), deltas: Vec::new() };
-        Self { form, open: request.choices().into(), has_begun: false }.into()
+        Self { form, open: request.choices().into(), has_begun: false, has_ended: false }.into()
     }
 
     pub(crate) fn of_responses() -> Frames<Self> {
-        let passing = Self { form: Form::Responses, open: 1, has_begun: false };
+        let passing = Self { form: Form::Responses, open: 1, has_begun: false, has_ended: false };
         Frames::new(passing, Splitter::with_frames_of(MAX_EVENT_BYTES))
     }
 
@@ -72,9 +74,17 @@ impl OpenAiStream {
         if let StreamEvent::Chunk(chunk) = event {
             self.open = self.open.saturating_sub(chunk.ended());
             self.has_begun |= chunk.has_choices();
+            self.has_ended |= chunk.ended() > 0;
         }
-        let is_empty = matches!(event, StreamEvent::Done(_)) && !self.has_begun;
-        if is_empty { Err(StreamError::Cut) } else { Ok(()) }
+        let is_cut = matches!(event, StreamEvent::Done(_)) && self.is_cut();
+        if is_cut { Err(StreamError::Cut) } else { Ok(()) }
+    }
+
+    /// True if the word for the end, come now, would be no end: nothing goes before it, or nothing
+    /// tells why, for a client to whom another dialect must say so.
+    fn is_cut(&self) -> bool {
+        let is_translated = matches!(self.form, Form::Translating { .. });
+        !self.has_begun || is_translated && !self.has_ended
     }
 }
 
@@ -135,7 +145,7 @@ impl ReadFrame for OpenAiStream {
                 return Err(StreamError::Cut);
             }
         }
-        if !self.has_begun {
+        if self.is_cut() {
             return Err(StreamError::Cut);
         }
         events.push(StreamEvent::Done(Bytes::from_static(b"data: [DONE]\n\n")));

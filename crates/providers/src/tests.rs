@@ -5,7 +5,9 @@
 //! with `native-` is said in a dialect that no client speaks; what it means is tested beside its
 //! provider.
 
+mod ends;
 mod failures;
+mod said;
 mod seals;
 mod whole;
 mod wishes;

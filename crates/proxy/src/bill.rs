@@ -27,12 +27,14 @@ use crate::stored::watch::{self, Thing};
 
 mod about;
 mod measured;
+mod settled;
 mod streamed;
 mod words;
 
 use streamed::Streamed;
 
 pub(crate) use about::About;
+pub(crate) use settled::Settled;
 
 /// The status on record of a request whose client left; nobody is told it.
 const CLIENT_LEFT: u16 = 499;
@@ -53,6 +55,8 @@ pub(crate) struct Bill {
     /// Whether the price is that of one size and quality of pictures.
     by_picture: bool,
     prompt_estimate: Tokens,
+    /// Whether that is a count of its own.
+    prompt_counted: bool,
     streamed: Streamed,
     /// Whether nobody waits for the answer: then it is charged when it is found.
     background: bool,
@@ -63,16 +67,6 @@ pub(crate) struct Bill {
     found_cost: Option<NanoUsd>,
     /// What receivers of callbacks are told beside the record.
     detail: Option<Box<Detail>>,
-}
-
-/// What a request came to.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Settled {
-    pub(crate) cost: Cost,
-    /// Nobody knows what the model costs: `cost` is nothing for that reason.
-    pub(crate) unpriced: bool,
-    /// All that the key has spent, this request included.
-    pub(crate) key_spend: Option<NanoUsd>,
 }
 
 impl Bill {
@@ -108,6 +102,7 @@ impl Bill {
             media: about.media,
             by_picture: false,
             prompt_estimate: about.prompt_estimate,
+            prompt_counted: false,
             streamed: Streamed::default(),
             background: false,
             found: None,
@@ -171,9 +166,11 @@ impl Bill {
 
     /// Counts the prompt of a chat here, if its provider has counted nothing.
     pub(crate) fn count_prompt(&mut self, chat: &ChatRequest) {
-        if self.streamed.usage.is_some() || self.background || !chat.endpoint().is_chat() {
+        let is_known = self.streamed.usage.is_some() || self.prompt_counted;
+        if is_known || self.background || !chat.endpoint().is_chat() {
             return;
         }
+        self.prompt_counted = true;
         // What cannot be put as a chat keeps its estimate.
         let counted = count::counted(&self.proxy, chat, &self.record.upstream_model);
         self.prompt_estimate = counted.unwrap_or(self.prompt_estimate);
@@ -296,6 +293,11 @@ impl Bill {
     /// Why the answer that is being passed on will not be whole.
     pub(crate) fn faulted(&mut self, fault: Fault) {
         self.record.fault = Some(Box::new(fault));
+    }
+
+    /// The answer's id, if it is known.
+    pub(crate) fn answer_id(&self) -> Option<&str> {
+        self.record.answer_id.as_deref()
     }
 
     /// The answer's id.
@@ -444,6 +446,7 @@ impl Bill {
         let record = &mut self.record;
         record.ended = self.proxy.0.clock.unix();
         record.outcome = outcome;
+        record.unpriced = outcome != Outcome::Failure && self.pricing == Pricing::Unpriced;
         reckon(record, used, &cost);
     }
 

@@ -5,7 +5,7 @@ use dunlin_journal::Origin;
 use dunlin_llm::ChatRequest;
 use dunlin_llm::credentials::{CredentialError, client_key, key_name, virtual_key};
 use dunlin_router::Access;
-use dunlin_types::{KeyDigest, Secret};
+use dunlin_types::{KeyDigest, NanoUsd, Secret};
 use serde_json::Value;
 
 use crate::error::Refused;
@@ -109,6 +109,12 @@ impl Caller {
             Self::Master => None,
             Self::Key { caller, .. } => Some(caller),
         }
+    }
+
+    /// What it has spent before this request; of the master key that is not kept.
+    pub(crate) fn spent(&self, proxy: &Proxy) -> NanoUsd {
+        let spent = |key: &dunlin_state::Caller| proxy.0.admission.key_spend(&key.key);
+        self.key().map_or(NanoUsd::ZERO, spent)
     }
 
     /// Whose what it makes will be.

@@ -163,7 +163,7 @@ async fn answer(
     let path_model = path_model.or(moderator);
     let is_redacted = is_redacted(serving, &head.headers);
     opened.opening.redact(is_redacted);
-    let chat = read(call, caller, &head.headers, opened.body.clone(), path_model.as_deref())?;
+    let chat = read(call, caller, &head, opened.body.clone(), path_model.as_deref())?;
     let extras = chat.extras().with_headers(&head.headers).map_err(Refused::BadRequest)?;
     let mut origin = call.client.origin(&serving.settings, &head.headers, chat.labels())?;
     caller.count_for(proxy, &mut origin).await?;
@@ -191,7 +191,9 @@ async fn answer(
     }
     let answered = match attempts::run(asked, &mut candidates, &mut bill).await {
         Ok(answered) => answered,
-        Err(failed) => return Err(bill.fail(failed.bound(extras.bound(chat.stream())))),
+        Err(failed) => {
+            return Err(bill.fail(failed.bound(extras.bound(chat.stream()), chat.stream())));
+        }
     };
     let told = told.attempts(&answered).bound(extras.bound(chat.stream()));
     let Answered { answer, fallbacks, .. } = answered;
@@ -212,10 +214,11 @@ fn is_redacted(serving: &Serving, headers: &HeaderMap) -> bool {
 fn read(
     call: &Call,
     caller: &Caller,
-    headers: &HeaderMap,
+    head: &Parts,
     body: Bytes,
     path_model: Option<&str>,
 ) -> Result<ChatRequest, Refused> {
+    let headers = &head.headers;
     let kind = headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
     let endpoint = call.endpoint;
     // Pictures may stand in JSON, by their addresses; sound may not.
@@ -227,5 +230,5 @@ fn read(
     };
     let chat = chat.map_err(Refused::BadRequest)?;
     caller.check_required(&chat)?;
-    Ok(chat.with_headers(headers))
+    chat.with_headers(headers).with_query(head.uri.query()).map_err(Refused::BadRequest)
 }

@@ -46,6 +46,7 @@ impl Delivery<'_> {
         let (name, homes, turn) = (self.name(&by), self.opening.homes(), self.turn(&by));
         let Self { proxy, call, caller, chat, mut bill, told, .. } = self;
         let told = told.answered(proxy, call, &by, &headers).left_out(&chat, &by);
+        let answer = bill.telling(&by, &chat, answer);
         let told_turn = turn.as_ref().map(|answered| &answered.turn);
         let stamp = Stamp { turn: told_turn, ..call.stamp(&name, &chat) };
         let reply = answer.write(call.endpoint, stamp);
@@ -63,7 +64,7 @@ impl Delivery<'_> {
             }
         }
         bill.said(|| String::from_utf8_lossy(&reply));
-        let settled = bill.delivered(&by, &chat, &answer);
+        let settled = bill.delivered(&by, &chat, &answer).asked_by(caller);
         let reply = seal.map_or(reply.clone(), |seal| seal.response(&reply));
         if let Some(turn) = turn {
             Box::pin(turn.store(reply.clone())).await;
@@ -75,9 +76,8 @@ impl Delivery<'_> {
         let by = answer.deployment();
         let (name, homes, turn) = (self.name(by), self.opening.homes(), self.turn(by));
         let Self { proxy, call, caller, chat, mut bill, told, .. } = self;
-        let spend = caller.key().map(|key| proxy.0.admission.key_spend(&key.key));
-        let told = told.answered(proxy, call, by, answer.headers()).key_spend(spend);
-        let told = told.left_out(&chat, by);
+        let told = told.answered(proxy, call, by, answer.headers());
+        let told = told.uncounted(caller.spent(proxy), by).left_out(&chat, by);
         let seal = Sealing::of_answer(proxy, call.endpoint, caller, by);
         let seal = seal.map(|seal| seal.with_homes(homes));
         bill.for_background(seal.is_some() && chat.background());
@@ -87,9 +87,9 @@ impl Delivery<'_> {
 
     fn long(self, answer: Long) -> Response<Body> {
         let Self { proxy, call, caller, bill, told, .. } = self;
-        let spend = caller.key().map(|key| proxy.0.admission.key_spend(&key.key));
-        let told = told.answered(proxy, call, &answer.deployment, &answer.headers);
-        let told = told.key_spend(spend);
+        let by = &answer.deployment;
+        let told = told.answered(proxy, call, by, &answer.headers);
+        let told = told.uncounted(caller.spent(proxy), by);
         let provider = answer.headers.clone();
         let body = stream::bytes(answer, bill, call.endpoint);
         headers::passing(told, &provider, body)

@@ -139,8 +139,8 @@ impl Failed {
 
     /// The same, telling what the caller's key had spent before, if that is not told yet.
     pub(crate) fn of_caller(self, proxy: &Proxy, caller: &Caller) -> Self {
-        let spent = || caller.key().map(|key| proxy.0.admission.key_spend(&key.key));
-        Self { key_spend: self.key_spend.or_else(spent), ..self }
+        let key_spend = self.key_spend.unwrap_or_else(|| caller.spent(proxy));
+        Self { key_spend: Some(key_spend), ..self }
     }
 
     /// Whether the request has left its record, or none because there were too many.
@@ -174,9 +174,14 @@ impl Failed {
         json!({"type": "error", "error": error}).to_string()
     }
 
-    /// The same, for a client that set a bound on its wait.
-    pub(crate) fn bound(self, bound: Option<Duration>) -> Self {
-        Self { bound, ..self }
+    /// The same, for a client that set a bound on its wait, or else with that of whoever failed;
+    /// `stream` if a stream was asked for.
+    pub(crate) fn bound(self, asked: Option<Duration>, stream: bool) -> Self {
+        let bound = match &self.why {
+            Why::Refused(_) => None,
+            Why::Unanswered(unanswered) => unanswered.bound(stream),
+        };
+        Self { bound: asked.or(bound), ..self }
     }
 }
 

@@ -9,7 +9,7 @@ use bytes::{Bytes, BytesMut};
 use dunlin_journal::Outcome;
 use dunlin_llm::form::Delta;
 use dunlin_llm::responses::KeptResponse;
-use dunlin_llm::{ChatRequest, Chunk, Endpoint, Stamp, StreamEvent, StreamWriter};
+use dunlin_llm::{ChatRequest, Chunk, Endpoint, Stamp, StreamEvent, StreamWriter, Usage};
 use dunlin_router::Deployment;
 use dunlin_upstream::{Failure, Long, Stream};
 use http_body::Frame;
@@ -55,11 +55,18 @@ impl Outgoing {
         Self { chat, model, call_id, now, framing: call.framing, seal, turn }
     }
 
-    fn writer(&self) -> Box<dyn StreamWriter> {
+    fn stamp(&self) -> Stamp<'_> {
         let (model, id, request) = (&*self.model, &*self.call_id, self.chat.text());
         let turn = self.turn.as_ref().map(|answered| &answered.turn);
-        let stamp = Stamp { model, id, now: self.now, request, turn };
-        self.chat.endpoint().stream_writer(stamp, self.chat.wants_usage())
+        Stamp { model, id, now: self.now, request, turn }
+    }
+
+    fn writer(&self) -> Box<dyn StreamWriter> {
+        self.chat.endpoint().stream_writer(self.stamp(), self.chat.wants_usage())
+    }
+
+    fn usage_frame(&self, id: Option<&str>, usage: &Usage) -> Option<Bytes> {
+        self.chat.endpoint().usage_frame(self.stamp(), id, usage)
     }
 }
 
@@ -186,6 +193,13 @@ impl Events {
                     follow(bill, self.stream.deployment(), &chunk, &mut self.watched);
                 }
                 let frame = chunk.write(&self.outgoing.model, self.outgoing.chat.wants_usage())?;
+                let frame = if !chunk.has_choices() && chunk.usage().is_some() {
+                    self.outgoing.chat.endpoint().with_empty_choice(frame)
+                } else if chunk.ended() > 0 && chunk.usage().is_none() {
+                    self.tell(frame)
+                } else {
+                    frame
+                };
                 Some(match &self.outgoing.seal {
                     Some(seal) if chunk.id().is_some() => seal.event(&frame),
                     Some(_) | None => frame,
@@ -204,9 +218,9 @@ impl Events {
                 self.outgoing.chat.endpoint().takes_comments().then_some(frame)
             }
             Ok(StreamEvent::Done(frame)) => {
+                let frame = self.whole(frame);
                 self.settle(Outcome::Success);
                 self.end = End::Whole;
-                let frame = self.whole().unwrap_or(frame);
                 let turn = self.outgoing.turn.take();
                 self.storing = turn.and_then(|turn| turn.store_streamed(&frame));
                 Some(frame)
@@ -245,11 +259,33 @@ impl Events {
         (!frames.is_empty()).then(|| Bytes::from(frames))
     }
 
-    /// The frames that end a translated stream.
-    fn whole(&mut self) -> Option<Bytes> {
+    /// The frame in which an answer ends whose provider counts nothing, with what is counted here.
+    fn tell(&mut self, frame: Bytes) -> Bytes {
+        let Some(bill) = &mut self.bill else { return frame };
+        match bill.counted_here(&self.outgoing.chat) {
+            Some(usage) => self.outgoing.chat.endpoint().told_in_frame(frame, &usage),
+            None => frame,
+        }
+    }
+
+    /// The frames that end a stream, the last of which is `last` unless it is translated. What the
+    /// provider has not counted is told as it is charged.
+    fn whole(&mut self, last: Bytes) -> Bytes {
+        let Some(bill) = &mut self.bill else { return last };
+        let (outgoing, counted) = (&self.outgoing, bill.counted_here(&self.outgoing.chat));
         let mut frames = Vec::new();
-        self.writer.as_mut()?.finish(&mut frames);
-        Some(Bytes::from(frames))
+        if let Some(writer) = &mut self.writer {
+            if let Some(usage) = counted {
+                writer.write(Delta::Usage(usage), &mut frames);
+            }
+            writer.finish(&mut frames);
+            return Bytes::from(frames);
+        }
+        let counted = counted.filter(|_| outgoing.chat.wants_usage());
+        match counted.and_then(|usage| outgoing.usage_frame(bill.answer_id(), &usage)) {
+            Some(frame) => Bytes::from([frame, last].concat()),
+            None => last,
+        }
     }
 
     fn settle(&mut self, outcome: Outcome) {

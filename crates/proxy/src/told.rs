@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use dunlin_admission::{LimitStatus, Rank};
+use dunlin_ledger::Pricing;
 use dunlin_llm::{ChatRequest, Dialect};
-use dunlin_providers::left_out;
+use dunlin_providers::{left_out, left_out_betas};
 use dunlin_router::Deployment;
 use dunlin_types::{Line, NanoUsd, UnixMillis};
 use tracing::debug;
@@ -75,12 +76,18 @@ impl Told {
         self
     }
 
-    /// What the key had spent before this request, for answers whose cost is not known yet.
-    pub(crate) fn key_spend(mut self, spend: Option<NanoUsd>) -> Self {
-        if let Some(spend) = spend {
-            self.lines.figure(names::KEY_SPEND, &usd(spend));
-        }
+    /// Of an answer of `by` whose cost is not known yet: what the key had spent before this request,
+    /// and whether nobody will know.
+    pub(crate) fn uncounted(mut self, key_spend: NanoUsd, by: &Deployment) -> Self {
+        self.lines.figure(names::KEY_SPEND, &usd(key_spend));
+        self.unpriced(by.price == Pricing::Unpriced);
         self
+    }
+
+    fn unpriced(&mut self, unpriced: bool) {
+        if unpriced {
+            self.lines.text(names::UNPRICED, "true");
+        }
     }
 
     /// Who answered, and what the provider said beside its answer.
@@ -125,10 +132,15 @@ impl Told {
         self
     }
 
-    /// The tools that `by` could not be given.
+    /// The tools that `by` could not be given, and the names of what is tried out that mean nothing to
+    /// it.
     pub(crate) fn left_out(mut self, chat: &ChatRequest, by: &Deployment) -> Self {
-        let provider = dunlin_providers::find(&by.provider);
-        let tools = provider.map(|known| left_out(known, chat, &by.target)).unwrap_or_default();
+        let Some(provider) = dunlin_providers::find(&by.provider) else { return self };
+        let betas = left_out_betas(provider, chat, &by.target);
+        if !betas.is_empty() {
+            self.lines.text(names::LEFT_OUT_BETAS, &betas.join(", "));
+        }
+        let tools = left_out(provider, chat, &by.target);
         if !tools.is_empty() {
             debug!(deployment.id = %by.id, ?tools, "a model does without tools of its request");
             self.lines.text(names::LEFT_OUT_TOOLS, &tools.join(", "));
@@ -171,9 +183,7 @@ impl Told {
         for (name, part) in parts.into_iter().filter(|(_, part)| *part > NanoUsd::ZERO) {
             self.lines.figure(name, &usd(part));
         }
-        if settled.unpriced {
-            self.lines.text(names::UNPRICED, "true");
-        }
+        self.unpriced(settled.unpriced);
         if let Some(spend) = settled.key_spend {
             self.lines.figure(names::KEY_SPEND, &usd(spend));
         }

@@ -12,7 +12,7 @@ use dunlin_router::{Deployment, Outcome, Retry};
 use dunlin_types::{Credential, Secret, Tokens};
 use futures::future::BoxFuture;
 use futures::{StreamExt, TryStreamExt};
-use http::header::{CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, LOCATION, RETRY_AFTER};
 use http::{HeaderMap, Response};
 use http_body::Body as _;
 use http_body_util::{BodyExt, Full, Limited};
@@ -271,6 +271,11 @@ pub(crate) async fn refusal(
     answer: Response<Body>,
 ) -> Failure {
     let (head, body) = answer.into_parts();
+    if head.status.is_redirection() {
+        let location = head.headers.get(LOCATION).and_then(|value| value.to_str().ok());
+        let redirect = ProviderError::redirect(provider.speaker(), head.status, location);
+        return Failure::new(deployment, redirect);
+    }
     // A body that is cut or too long says nothing: the status is what counts.
     let read = Limited::new(body, MAX_ERROR_BYTES).collect().await;
     let body = read.map_or_else(|_| Bytes::new(), http_body_util::Collected::to_bytes);

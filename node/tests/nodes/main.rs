@@ -19,6 +19,7 @@ mod commands;
 mod config_api;
 mod contract;
 mod conversations;
+mod counted;
 mod customers;
 mod data_path;
 mod demo;

@@ -98,7 +98,7 @@ impl FrameReader {
             usage,
             usage_at: None,
             has_choices: true,
-            ended: 0,
+            ended: u64::from(peek.r#type == "message_delta"),
             text_bytes,
             tier,
             frame,

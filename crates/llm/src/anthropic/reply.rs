@@ -106,10 +106,8 @@ pub fn read_reply(body: &[u8]) -> Result<Reply, BadReply> {
     let mut parts = read_content(wire.content).map_err(|expected| bad(&expected))?;
     parts.iter_mut().for_each(answer_in_json);
     let citations = citations::read_all(wire.content);
-    let finish = wire
-        .stop_reason
-        .as_deref()
-        .map_or(Finish::Stop, |word| finish_named(word, wire.stop_sequence));
+    let word = wire.stop_reason.ok_or(BadReply::Unended)?;
+    let finish = finish_named(&word, wire.stop_sequence);
     let calls = parts.iter().any(|part| matches!(part.kind, PartKind::ToolCall(_)));
     let finish = if finish == Finish::ToolCalls && !calls { Finish::Stop } else { finish };
     let (tokens, service_tier) =

@@ -89,7 +89,7 @@ impl Wire {
 }
 
 /// The `usage` member for a client.
-pub(super) fn usage_json(usage: &Usage) -> Value {
+pub(crate) fn usage_json(usage: &Usage) -> Value {
     let from_cache = usage.cached + usage.cache_write;
     let mut wire = json!({
         "input_tokens": usage.prompt.0.saturating_sub(from_cache.0),

@@ -17,7 +17,9 @@ use super::wire::{
 use super::write::said;
 use crate::Dialect;
 use crate::endpoint::Stamp;
+use crate::estimate::words_in;
 use crate::form::{Choice, Finish, Json, Part, PartKind, Reply, ToolCall};
+use crate::json::Span;
 use crate::reply::{BadReply, ChatReply};
 
 /// Reads an answer for a client that speaks another dialect.
@@ -31,7 +33,7 @@ pub fn read_reply(body: &[u8]) -> Result<Reply, BadReply> {
     let mut web_searches = 0;
     for (at, candidate) in (0..).zip(response.candidates.into_iter().flatten()) {
         web_searches += grounding::searches(candidate.grounding_metadata);
-        choices.push(read_candidate(at, candidate, &mut calls).map_err(not_a_reply)?);
+        choices.push(read_candidate(at, candidate, &mut calls)?);
     }
     let blocked = response.prompt_feedback.is_some_and(|said| said.block_reason.is_some());
     if choices.is_empty() && blocked {
@@ -67,8 +69,8 @@ pub fn pass_reply(bytes: Bytes) -> Result<ChatReply, BadReply> {
     struct Peek<'a> {
         response_id: Option<String>,
         usage_metadata: Option<usage::Wire>,
-        #[serde(borrow, default)]
-        candidates: Vec<Looked<'a>>,
+        #[serde(borrow)]
+        candidates: Option<&'a RawValue>,
         prompt_feedback: Option<PromptFeedback>,
     }
     #[derive(Deserialize)]
@@ -80,15 +82,30 @@ pub fn pass_reply(bytes: Bytes) -> Result<ChatReply, BadReply> {
     let text = std::str::from_utf8(&bytes).map_err(|_| BadReply::NotUtf8)?;
     let peek: Peek<'_> = serde_json::from_str(text).map_err(not_a_reply)?;
     let blocked = peek.prompt_feedback.is_some_and(|said| said.block_reason.is_some());
-    if peek.candidates.is_empty() && !blocked {
+    let candidates = peek.candidates.map_or("[]", RawValue::get);
+    let looked: Vec<Looked<'_>> = serde_json::from_str(candidates).map_err(not_a_reply)?;
+    if looked.is_empty() && !blocked {
         return Err(BadReply::Empty);
     }
-    let looked = peek.candidates.iter().map(|one| grounding::searches(one.grounding_metadata));
+    let looked = looked.iter().map(|one| grounding::searches(one.grounding_metadata));
     let web_searches = looked.sum();
     let usage = peek.usage_metadata.and_then(usage::Wire::usage);
     let usage = usage.map(|usage| Usage { web_searches, ..usage });
     let id = peek.response_id.map(String::into_boxed_str);
-    Ok(ChatReply::of_bytes(Dialect::Gemini, bytes, (None, None), id, usage))
+    let output = peek.candidates.map(|said| Span::of(said.get(), text));
+    Ok(ChatReply::of_bytes(Dialect::Gemini, bytes, (None, output), id, usage))
+}
+
+/// Bytes of text in the JSON text of a `candidates` member.
+pub(crate) fn output_bytes(candidates: &str) -> u64 {
+    #[derive(Deserialize)]
+    struct Written<'a> {
+        #[serde(borrow)]
+        content: Option<&'a RawValue>,
+    }
+    let written: Vec<Written<'_>> = serde_json::from_str(candidates).unwrap_or_default();
+    let written = written.iter().filter_map(|one| one.content);
+    written.map(|content| words_in(content.get())).sum()
 }
 
 /// Names calls to which Google gives no ids: by the answer's own id, so that no two of a
@@ -122,11 +139,11 @@ fn read_candidate(
     at: u32,
     candidate: Candidate<'_>,
     calls: &mut Calls,
-) -> serde_json::Result<Choice> {
+) -> Result<Choice, BadReply> {
     let mut parts: Vec<Part> = Vec::new();
     let (found, repeated) = (candidate.grounding_metadata, candidate.citation_metadata);
     let (cites, mut texts) = (found.is_some() || repeated.is_some(), Vec::new());
-    for (mut wire, raw) in wire_parts(candidate.content.as_ref())? {
+    for (mut wire, raw) in wire_parts(candidate.content.as_ref()).map_err(not_a_reply)? {
         if cites {
             texts.push(wire.text.clone().filter(|_| wire.thought != Some(true)));
         }
@@ -136,7 +153,8 @@ fn read_candidate(
         }
     }
     let calls_any = parts.iter().any(|part| matches!(part.kind, PartKind::ToolCall(_)));
-    let finish = finish_named(candidate.finish_reason.as_deref(), calls_any);
+    let word = candidate.finish_reason.ok_or(BadReply::Unended)?;
+    let finish = finish_named(&word, calls_any);
     let logprobs = candidate.logprobs_result.map(read_logprobs);
     let texts: Vec<Option<&str>> = texts.iter().map(Option::as_deref).collect();
     let citations = grounding::read(found, repeated, &texts);
@@ -151,28 +169,27 @@ pub(super) fn wire_parts<'a>(
     raws.into_iter().map(|raw| Ok((serde_json::from_str(raw.get())?, raw))).collect()
 }
 
-/// What Google's words for the end mean. Those that LiteLLM takes for a plain end are one here.
-pub(super) fn finish_named(word: Option<&str>, calls_any: bool) -> Finish {
+/// What Google's words for the end mean. One that no table has is no plain end.
+pub(super) fn finish_named(word: &str, calls_any: bool) -> Finish {
     match word {
-        Some("MAX_TOKENS") => Finish::Length,
-        Some(
-            "SAFETY"
-            | "RECITATION"
-            | "LANGUAGE"
-            | "OTHER"
-            | "BLOCKLIST"
-            | "PROHIBITED_CONTENT"
-            | "SPII"
-            | "IMAGE_SAFETY"
-            | "IMAGE_PROHIBITED_CONTENT"
-            | "IMAGE_OTHER"
-            | "NO_IMAGE"
-            | "IMAGE_RECITATION"
-            | "ESCALATION"
-            | "MODEL_ARMOR",
-        ) => Finish::ContentFilter,
-        Some(_) | None if calls_any => Finish::ToolCalls,
-        Some(_) | None => Finish::Stop,
+        "MAX_TOKENS" => Finish::Length,
+        "SAFETY"
+        | "RECITATION"
+        | "LANGUAGE"
+        | "OTHER"
+        | "BLOCKLIST"
+        | "PROHIBITED_CONTENT"
+        | "SPII"
+        | "IMAGE_SAFETY"
+        | "IMAGE_PROHIBITED_CONTENT"
+        | "IMAGE_OTHER"
+        | "NO_IMAGE"
+        | "IMAGE_RECITATION"
+        | "ESCALATION"
+        | "MODEL_ARMOR" => Finish::ContentFilter,
+        "STOP" if calls_any => Finish::ToolCalls,
+        "STOP" => Finish::Stop,
+        other => Finish::Other(other.to_ascii_lowercase()),
     }
 }
 

@@ -84,7 +84,8 @@ impl StreamReader {
             usage: deltas.iter().filter_map(Delta::usage).next_back(),
             usage_at: None,
             has_choices: true,
-            ended: 0,
+            ended: deltas.iter().filter(|delta| matches!(delta, Delta::Finish { .. })).count()
+                as u64,
             text_bytes: deltas.iter().map(Delta::text_bytes).sum(),
             tier: None,
             frame,
@@ -178,7 +179,7 @@ impl StreamReader {
         if let Some(word) = candidate.finish_reason {
             self.open.retain(|open| *open != choice);
             self.ended_any = true;
-            let finish = finish_named(Some(&word), self.calling.contains(&choice));
+            let finish = finish_named(&word, self.calling.contains(&choice));
             out.push(Delta::Finish { choice, finish });
         }
         Ok(())

@@ -298,8 +298,8 @@ fn every_reason_for_an_end_has_its_word() {
         ("SAFETY", "content_filter"),
         ("RECITATION", "content_filter"),
         ("PROHIBITED_CONTENT", "content_filter"),
-        ("MALFORMED_FUNCTION_CALL", "stop"),
-        ("A_NEW_ONE", "stop"),
+        ("MALFORMED_FUNCTION_CALL", "malformed_function_call"),
+        ("A_NEW_ONE", "a_new_one"),
     ] {
         let answer = for_openai(&json!({"candidates": [{"finishReason": google}]}));
         assert_eq!(answer["choices"][0]["finish_reason"], openai, "{google}");

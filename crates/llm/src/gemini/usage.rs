@@ -63,7 +63,7 @@ fn of(details: Option<&[Modality]>, modality: &str) -> Tokens {
 }
 
 /// The `usageMetadata` member for a client.
-pub(super) fn usage_json(usage: &Usage) -> Value {
+pub(crate) fn usage_json(usage: &Usage) -> Value {
     let mut wire = json!({
         "promptTokenCount": usage.prompt.0,
         "candidatesTokenCount": usage.completion.0.saturating_sub(usage.reasoning.0),

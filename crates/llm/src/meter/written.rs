@@ -4,12 +4,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::estimate::{output_bytes, words_in};
-
-#[derive(Deserialize)]
-struct Candidate<'a> {
-    #[serde(borrow)]
-    content: Option<&'a RawValue>,
-}
+use crate::gemini;
 
 #[derive(Deserialize)]
 struct Message<'a> {
@@ -26,10 +21,7 @@ pub(super) fn bytes(name: &str, value: &str) -> u64 {
     let words = |value: Option<&RawValue>| value.map_or(0, |value| words_in(value.get()));
     match name {
         "choices" => output_bytes(value),
-        "candidates" => {
-            let candidates: Vec<Candidate<'_>> = serde_json::from_str(value).unwrap_or_default();
-            candidates.iter().map(|candidate| words(candidate.content)).sum()
-        }
+        "candidates" => gemini::output_bytes(value),
         // Anthropic's, Bedrock's and Cohere's; that of OpenAI's responses is a text.
         "delta" => words_in(value),
         // Ollama's.

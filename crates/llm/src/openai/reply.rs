@@ -55,19 +55,19 @@ pub fn read_reply(body: &[u8]) -> Result<Reply, BadReply> {
         .map_err(|error| BadReply::NotAnObject { reason: error.to_string() })?;
     let sources = Sources { citations: wire.citations, search_results: wire.search_results };
     let choices = (0..).zip(wire.choices);
-    let choices = choices.map(|(at, choice)| read_choice(at, choice, &sources)).collect();
+    let choices = choices.map(|(at, choice)| read_choice(at, choice, &sources));
     Ok(Reply {
         id: wire.id,
         created: wire.created,
         model: wire.model,
-        choices,
+        choices: choices.collect::<Result<_, _>>()?,
         usage: wire.usage.and_then(usage::Wire::usage),
         service_tier: wire.service_tier,
         system_fingerprint: wire.system_fingerprint,
     })
 }
 
-fn read_choice(at: u32, choice: WireChoice, sources: &Sources) -> Choice {
+fn read_choice(at: u32, choice: WireChoice, sources: &Sources) -> Result<Choice, BadReply> {
     let message = choice.message.unwrap_or_default();
     let mut parts: Vec<Part> = Vec::new();
     let (words, thoughts) = message.content.map(Content::split).unwrap_or_default();
@@ -90,15 +90,10 @@ fn read_choice(at: u32, choice: WireChoice, sources: &Sources) -> Choice {
         // Some servers say `stop` where they call.
         Some(Finish::Stop) | None if is_call => Finish::ToolCalls,
         Some(finish) => finish,
-        None => Finish::Stop,
+        None => return Err(BadReply::Unended),
     };
-    Choice {
-        index: choice.index.unwrap_or(at),
-        parts,
-        finish,
-        logprobs: choice.logprobs,
-        citations,
-    }
+    let (index, logprobs) = (choice.index.unwrap_or(at), choice.logprobs);
+    Ok(Choice { index, parts, finish, logprobs, citations })
 }
 
 /// OpenAI's word for why an answer ended, and its kin of compatible servers.

@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 
+use bytes::Bytes;
 use dunlin_types::Usage;
 use serde_json::{Value, json};
 
 use super::annotations;
 use super::calls::sealed_call;
 use super::reply::finish_word;
-use crate::endpoint::{Stamp, StreamWriter};
+use crate::endpoint::{Endpoint, Stamp, StreamWriter};
 use crate::form::{Delta, Finish, ToolCall};
 use crate::usage::usage_json;
 
@@ -158,8 +159,34 @@ impl StreamWriter for ChatWriter {
     }
 
     fn finish(&mut self, out: &mut Vec<u8>) {
-        self.frames.finish(out, json!({"index": 0, "delta": {}}));
+        self.frames.finish(out, empty_chat());
     }
+}
+
+/// The frame that tells the usage of a stream whose other frames pass as they come: `id` is theirs.
+pub(crate) fn usage_frame(
+    of: Endpoint,
+    stamp: Stamp<'_>,
+    id: Option<&str>,
+    usage: &Usage,
+) -> Bytes {
+    let (mut frames, empty) = if of == Endpoint::Completions {
+        (TextWriter::new(stamp, true).0, empty_text())
+    } else {
+        (ChatWriter::new(stamp, true).frames, empty_chat())
+    };
+    frames.id = id.map(str::to_owned).or(frames.id);
+    let mut out = Vec::new();
+    frames.write(&mut out, empty, Some(usage_json(usage)));
+    Bytes::from(out)
+}
+
+fn empty_chat() -> Value {
+    json!({"index": 0, "delta": {}})
+}
+
+fn empty_text() -> Value {
+    json!({"index": 0, "text": "", "logprobs": null, "finish_reason": null})
 }
 
 /// Writes a plain completion's chunks.
@@ -197,7 +224,6 @@ impl StreamWriter for TextWriter {
     }
 
     fn finish(&mut self, out: &mut Vec<u8>) {
-        let empty = json!({"index": 0, "text": "", "logprobs": null, "finish_reason": null});
-        self.0.finish(out, empty);
+        self.0.finish(out, empty_text());
     }
 }

@@ -150,7 +150,7 @@ pub fn read_frame(frame: Bytes, events: &mut Vec<StreamEvent>) -> Result<(), Bad
         usage: used,
         usage_at: None,
         has_choices: true,
-        ended: 0,
+        ended: u64::from(is_whole),
         text_bytes,
         tier,
         frame,

@@ -49,13 +49,11 @@ impl Status {
     pub(super) fn of(finish: &Finish) -> Self {
         match finish {
             Finish::Length => Self::Incomplete("max_output_tokens"),
-            Finish::ContentFilter => Self::Incomplete("content_filter"),
-            Finish::Stop
-            | Finish::StopSequence(_)
-            | Finish::ToolCalls
-            | Finish::Refusal
-            | Finish::Pause
-            | Finish::Other(_) => Self::Completed,
+            Finish::ContentFilter | Finish::Refusal => Self::Incomplete("content_filter"),
+            Finish::Other(_) => Self::Incomplete("other"),
+            Finish::Stop | Finish::StopSequence(_) | Finish::ToolCalls | Finish::Pause => {
+                Self::Completed
+            }
         }
     }
 
@@ -107,7 +105,7 @@ pub(super) fn response(
     Value::Object(wire)
 }
 
-pub(super) fn usage_json(usage: &Usage) -> Value {
+pub(crate) fn usage_json(usage: &Usage) -> Value {
     json!({
         "input_tokens": usage.prompt.0,
         "input_tokens_details": {"cached_tokens": usage.cached.0},

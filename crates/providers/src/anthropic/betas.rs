@@ -1,11 +1,12 @@
 //! The `anthropic-beta` header: what is tried out, by name.
 
 use bytes::Bytes;
-use dunlin_llm::ChatRequest;
 use dunlin_llm::form::{Chat, Part, PartKind, Source};
+use dunlin_llm::{ChatRequest, Dialect, Target};
 use http::{HeaderName, HeaderValue, Request};
 
-use crate::EncodeError;
+use crate::hosted::{MAX_NAME, MAX_TOLD};
+use crate::{EncodeError, Provider};
 
 const BETA: HeaderName = HeaderName::from_static("anthropic-beta");
 
@@ -75,6 +76,21 @@ pub(super) fn known_or_needed(request: &ChatRequest, chat: &Chat) -> Vec<HeaderV
     names.into_iter().map(HeaderValue::from_static).collect()
 }
 
+/// The client's that nobody at `to` is told of, a few and each as far as it can be a name.
+#[must_use]
+pub fn left_out(provider: &dyn Provider, request: &ChatRequest, to: &Target) -> Vec<String> {
+    let values = request.headers().get_all(BETA).iter().filter_map(|value| value.to_str().ok());
+    let asked = values.flat_map(|value| value.split(',')).map(str::trim);
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+    let asked = asked.filter(|name| !name.is_empty() && name.bytes().all(is_plain));
+    let speaks = provider.dialect(to) == Some(Dialect::Anthropic);
+    // Who is passed a message is passed them all; a chat, those that are known.
+    let passes = speaks && provider.passes(request, to);
+    let knows = |name: &str| passes || provider.id() == "anthropic" && KNOWN.contains(&name);
+    let lost = asked.filter(|name| !knows(name)).take(MAX_TOLD);
+    lost.map(|name| name.chars().take(MAX_NAME).collect()).collect()
+}
+
 fn is_uploaded(part: &Part) -> bool {
     matches!(
         part.kind,
@@ -103,7 +119,33 @@ pub(super) fn add(call: &mut Request<Bytes>, betas: Vec<HeaderValue>) -> Result<
 
 #[cfg(test)]
 mod tests {
+    use dunlin_llm::{Endpoint, parse};
+
     use super::*;
+
+    #[test]
+    fn who_does_not_speak_the_dialect_is_told_of_no_betas() {
+        let body = Bytes::from_static(br#"{"model":"m","max_tokens":9,"messages":[]}"#);
+        let asked = |endpoint, betas| {
+            let mut headers = http::HeaderMap::new();
+            headers.insert(BETA, HeaderValue::from_static(betas));
+            parse(endpoint, body.clone(), None).unwrap().with_headers(&headers)
+        };
+        let (messages, chat) = (Endpoint::Messages, Endpoint::ChatCompletions);
+        for (id, endpoint, lost) in [
+            ("anthropic", messages, &[][..]),
+            ("anthropic", chat, &["new-1"]),
+            ("vertex_ai", messages, &[]),
+            ("vertex_ai", chat, &["effort-2025-11-24", "new-1"]),
+            ("bedrock", messages, &["effort-2025-11-24", "new-1"]),
+            ("hosted_vllm", messages, &["effort-2025-11-24", "new-1"]),
+        ] {
+            let to = Target { model: "claude-sonnet-4-5".into(), ..Target::default() };
+            let request = asked(endpoint, "effort-2025-11-24, new-1");
+            let told = left_out(crate::find(id).unwrap(), &request, &to);
+            assert_eq!(told, lost, "{id} {endpoint:?}");
+        }
+    }
 
     #[test]
     fn the_table_is_sorted() {

@@ -18,6 +18,8 @@ pub(crate) struct AnthropicStream {
     deltas: Vec<Delta>,
     /// A part of the answer has come.
     has_begun: bool,
+    /// It has said why it ends, where that must be said in another dialect.
+    has_ended: bool,
 }
 
 impl AnthropicStream {
@@ -41,12 +43,14 @@ impl AnthropicStream {
         match event {
             StreamEvent::Chunk(chunk) => {
                 reader.read(&chunk, &mut self.deltas)?;
+                self.has_ended |= self.deltas.iter().any(|d| matches!(d, Delta::Finish { .. }));
                 events.extend(self.deltas.drain(..).map(StreamEvent::Delta));
             }
             // A ping has data, which clients of other dialects would take for an answer's.
             StreamEvent::Comment(_) => {
                 events.push(StreamEvent::Comment(Bytes::from_static(b": ping\n\n")));
             }
+            StreamEvent::Done(_) if !self.has_ended => return Err(StreamError::Cut),
             StreamEvent::Done(_) => events.push(StreamEvent::Done(Bytes::new())),
             StreamEvent::Delta(_) | StreamEvent::Error(_) | StreamEvent::Failed(..) => {
                 events.push(event)

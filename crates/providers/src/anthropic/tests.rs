@@ -453,7 +453,7 @@ fn streams_become_deltas() {
 #[test]
 fn hostile_streams_end_as_errors() {
     let start = "event: message_start\ndata: {\"type\":\"message_start\",\"message\":{\"model\":\"m\"}}\n\n";
-    let stop = "data: {\"type\":\"message_stop\"}";
+    let stop = "data: {\"type\":\"message_delta\",\"delta\":{\"stop_reason\":\"end_turn\"}}\n\ndata: {\"type\":\"message_stop\"}";
     for (stream, whole) in [
         (format!("{start}{stop}\n\n"), true),
         (format!("{start}{stop}"), true),
@@ -471,7 +471,7 @@ fn hostile_streams_end_as_errors() {
             true,
         ),
         (start.to_owned(), false),
-        (format!("{stop}\n\n"), false),
+        ("data: {\"type\":\"message_stop\"}\n\n".to_owned(), false),
         (
             format!(
                 "{start}data: {{\"type\":\"content_block_delta\",\"index\":-1,\"delta\":{{\"type\":\"text_delta\",\"text\":\"x\"}}}}\n\n{stop}\n\n"

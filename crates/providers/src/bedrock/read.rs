@@ -184,7 +184,7 @@ pub(super) fn reply(body: &[u8]) -> Result<Reply, BadReply> {
         // The only call was the answer itself.
         Some(Finish::ToolCalls) if !calls => Finish::Stop,
         Some(finish) => finish,
-        None => Finish::Stop,
+        None => return Err(BadReply::Unended),
     };
     let choice = Choice { index: 0, parts, finish, logprobs: None, citations };
     let usage = wire.usage.as_ref().map(WireUsage::usage);

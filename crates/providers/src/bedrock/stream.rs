@@ -128,7 +128,7 @@ impl Frames {
             "messageStop" => {
                 self.finished = true;
                 self.cites.pass_to(0, &mut say);
-                let finish = wire.stop_reason.as_deref().map_or(Finish::Stop, finish);
+                let finish = finish(wire.stop_reason.as_deref().ok_or(StreamError::Cut)?);
                 let only_json = finish == Finish::ToolCalls && self.calls == 0;
                 let finish = if only_json { Finish::Stop } else { finish };
                 say(Delta::Finish { choice: 0, finish });

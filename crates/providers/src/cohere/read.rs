@@ -114,6 +114,13 @@ impl WireUsage {
     }
 }
 
+/// What Cohere calls an end and is none.
+fn failure(word: &str, error: Option<String>) -> Option<UpstreamError> {
+    let is_any = error.is_some() || matches!(word, "ERROR" | "TIMEOUT");
+    let message = error.unwrap_or_else(|| word.to_lowercase());
+    is_any.then(|| UpstreamError { message, ..UpstreamError::default() })
+}
+
 fn finish(word: &str) -> Finish {
     match word {
         "COMPLETE" => Finish::Stop,
@@ -129,10 +136,14 @@ fn said(text: Option<String>) -> Option<String> {
     text.filter(|text| !text.is_empty())
 }
 
-/// Reads a whole answer.
-pub(super) fn reply(body: &[u8]) -> Result<Reply, BadReply> {
+/// Reads a whole answer. One that failed is the provider's error.
+pub(super) fn reply(body: &[u8]) -> Result<Result<Reply, UpstreamError>, BadReply> {
     let wire: WireReply = serde_json::from_slice(body)
         .map_err(|error| BadReply::NotAnObject { reason: error.to_string() })?;
+    let word = wire.finish_reason.ok_or(BadReply::Unended)?;
+    if let Some(error) = failure(&word, None) {
+        return Ok(Err(error));
+    }
     let mut parts: Vec<Part> = Vec::new();
     for content in wire.message.content.into_iter().flatten() {
         let thought = said(content.thinking);
@@ -149,12 +160,12 @@ pub(super) fn reply(body: &[u8]) -> Result<Reply, BadReply> {
         let name = name.unwrap_or_default();
         parts.push(PartKind::ToolCall(ToolCall { id, name, arguments, signature: None }).into());
     }
-    let finish = wire.finish_reason.as_deref().map_or(Finish::Stop, finish);
+    let finish = finish(&word);
     let citations = wire.message.citations.into_iter().flatten();
     let citations = citations.flat_map(WireCitation::citations).collect();
     let choice = Choice { index: 0, parts, finish, logprobs: None, citations };
     let usage = wire.usage.and_then(WireUsage::usage);
-    Ok(Reply { id: wire.id, choices: vec![choice], usage, ..Reply::default() })
+    Ok(Ok(Reply { id: wire.id, choices: vec![choice], usage, ..Reply::default() }))
 }
 
 /// Reads the answer of `/v2/embed`.
@@ -254,7 +265,7 @@ impl Events {
             events.push(StreamEvent::Delta(start));
         }
         match wire.r#type.as_deref() {
-            Some("message-end") => end(delta, events),
+            Some("message-end") => end(delta, events)?,
             Some(kind) => {
                 let message = delta.message.unwrap_or_default();
                 say(kind, index, message, &mut |delta| events.push(StreamEvent::Delta(delta)));
@@ -270,17 +281,20 @@ impl Events {
     }
 }
 
-fn end(delta: WireDelta, events: &mut Vec<StreamEvent>) {
-    let word = delta.finish_reason.unwrap_or_else(|| "COMPLETE".to_owned());
-    if delta.error.is_some() || matches!(&*word, "ERROR" | "TIMEOUT") {
-        let message = delta.error.unwrap_or_else(|| word.to_lowercase());
-        events.push(StreamEvent::Error(UpstreamError { message, ..UpstreamError::default() }));
-        return;
+fn end(delta: WireDelta, events: &mut Vec<StreamEvent>) -> Result<(), StreamError> {
+    let word = delta.finish_reason.unwrap_or_default();
+    if let Some(error) = failure(&word, delta.error) {
+        events.push(StreamEvent::Error(error));
+        return Ok(());
+    }
+    if word.is_empty() {
+        return Err(StreamError::Cut);
     }
     events.push(StreamEvent::Delta(Delta::Finish { choice: 0, finish: finish(&word) }));
     let usage = delta.usage.and_then(WireUsage::usage);
     events.extend(usage.map(|usage| StreamEvent::Delta(Delta::Usage(usage))));
     events.push(StreamEvent::Done(Bytes::new()));
+    Ok(())
 }
 
 /// What is not named here has no place in other dialects.

@@ -102,3 +102,18 @@ fn a_stream_is_whole_where_all_its_choices_have_ended() {
         assert!(ended.is_ok() && matches!(events[..], [StreamEvent::Error(_)]), "{id}: {events:?}");
     }
 }
+
+#[test]
+fn a_redirect_is_named_without_its_secrets() {
+    for (location, shown) in [
+        (Some("https://me:pw@other/v1/chat?key=1"), "to `https://other/v1/chat`,"),
+        (Some("/v2/chat/completions"), "to `/v2/chat/completions`,"),
+        (None, "nowhere,"),
+    ] {
+        let error = ProviderError::redirect("X", StatusCode::TEMPORARY_REDIRECT, location);
+        assert_eq!(error.cause, Cause::BadGateway);
+        let begins = format!("the server redirects (HTTP 307) {shown} and redirects");
+        assert!(error.message.starts_with(&begins), "{}", error.message);
+        assert!(error.message.contains("`api_base`"));
+    }
+}

@@ -1,9 +1,11 @@
 //! What of an answer is charged by other measures than a provider's count: by seconds of sound, by the
 //! time it took, by pictures.
 
+use std::sync::Arc;
+
 use dunlin_ledger::{Context, Price};
-use dunlin_llm::{Endpoint, Usage};
-use dunlin_router::context;
+use dunlin_llm::{ChatReply, ChatRequest, Endpoint, Usage};
+use dunlin_router::{Deployment, context};
 use dunlin_types::Tokens;
 
 use super::Bill;
@@ -32,6 +34,33 @@ impl Bill {
         if self.endpoint == Endpoint::ChatCompletions {
             self.media = self.media.cited(event);
         }
+    }
+
+    /// The whole answer to a chat, telling what is charged for it, if its provider has counted nothing.
+    pub(crate) fn telling(
+        &mut self,
+        by: &Arc<Deployment>,
+        chat: &ChatRequest,
+        answer: ChatReply,
+    ) -> ChatReply {
+        let is_counted = answer.usage().and_then(Usage::if_credible).is_some();
+        if is_counted || !chat.endpoint().is_chat() || chat.background() {
+            return answer;
+        }
+        self.served_by(by);
+        self.count_prompt(chat);
+        let counted = self.estimate(answer.output_estimate());
+        answer.telling(counted)
+    }
+
+    /// What a chat's stream that is at its end is charged for, if its provider has not counted that.
+    pub(crate) fn counted_here(&mut self, chat: &ChatRequest) -> Option<Usage> {
+        if !chat.endpoint().is_chat() || self.background {
+            return None;
+        }
+        self.count_prompt(chat);
+        let (used, is_estimate) = self.streamed.used(|completion| self.estimate(completion));
+        is_estimate.then_some(used)
     }
 
     /// What is taken to be used where nobody counted. A sound that was sent counts by its length: as

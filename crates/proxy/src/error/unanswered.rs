@@ -12,6 +12,15 @@ use crate::attempts::GroupFailed;
 use crate::{budget, entry, headers};
 
 impl Unanswered {
+    /// How long the first deployment that failed had, for a stream or for a whole answer.
+    pub(super) fn bound(&self, stream: bool) -> Option<Duration> {
+        self.failures.iter().find_map(|(_, failed)| {
+            let GroupFailed::Attempt { failure, .. } = failed else { return None };
+            let by = &failure.deployment;
+            Some(if stream { by.stream_timeout } else { by.timeout })
+        })
+    }
+
     pub(super) fn body(&self) -> ErrorBody {
         let ((group, first), rest) = self.failures.split_first().expect("a group was tried");
         // The client learns the first group's error, and of the fallbacks what became of them.

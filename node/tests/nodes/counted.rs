@@ -1,0 +1,178 @@
+//! What the client is told of usage, cost and failure: what nobody upstream counts is counted here, and
+//! told as it is charged.
+
+use dunlin_mock_upstream::{MockUpstream, Settings};
+use serde_json::{Value, json};
+
+use crate::harness::{self, Setup};
+
+const SILENT: &str = "hello [[say:one two three]] [[fault:no-usage]]";
+
+async fn start() -> anyhow::Result<Setup> {
+    let mock = MockUpstream::start(Settings::default()).await?;
+    let root = mock.api_base().trim_end_matches("/v1").to_owned();
+    let models = [
+        harness::deployment("vllm", "hosted_vllm/served", &mock.api_base()),
+        harness::deployment("claude", "anthropic/claude-sonnet-4-5", &root),
+        harness::deployment("gem", "gemini/gemini-2.0-flash", &root),
+        harness::deployment("cohere", "cohere/command-a-03-2025", &root),
+    ];
+    let native = format!(
+        "  - model_name: native\n    litellm_params: {{model: openai/gpt-4o, api_base: '{}', \
+         api_key: k}}\n    model_info: {{mode: responses}}\n",
+        mock.api_base()
+    );
+    let config = format!("model_list:\n{}{native}", models.concat());
+    harness::start_with(1, mock, config).await
+}
+
+fn events(body: &str) -> Vec<Value> {
+    let data = body.lines().filter_map(|line| line.strip_prefix("data: "));
+    data.filter_map(|data| serde_json::from_str(data).ok()).collect()
+}
+
+/// Where a path's answer tells its usage, whole, and in one of its events.
+fn places(path: &str) -> (&'static str, [&'static str; 2]) {
+    match path {
+        "/v1/messages" => ("/usage", ["input_tokens", "output_tokens"]),
+        "/v1/responses" => ("/usage", ["input_tokens", "output_tokens"]),
+        "/v1/chat/completions" | "/v1/completions" => {
+            ("/usage", ["prompt_tokens", "completion_tokens"])
+        }
+        _ => ("/usageMetadata", ["promptTokenCount", "candidatesTokenCount"]),
+    }
+}
+
+fn told(answer: &Value, path: &str) -> Option<(u64, u64)> {
+    let (place, [prompt, completion]) = places(path);
+    let usage = answer.pointer(place).or_else(|| answer.pointer(&format!("/response{place}")))?;
+    Some((usage[prompt].as_u64()?, usage[completion].as_u64()?))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_nobody_counts_is_told_as_it_is_charged() -> anyhow::Result<()> {
+    let setup = start().await?;
+    let caller = setup.cluster.client();
+    let said = json!([{"role": "user", "content": SILENT}]);
+    let mut asked = 0;
+    for model in ["vllm", "claude", "gem", "cohere", "native"] {
+        for (path, body) in [
+            ("/v1/chat/completions", json!({"messages": said})),
+            ("/v1/completions", json!({"prompt": SILENT})),
+            ("/v1/messages", json!({"messages": said, "max_tokens": 50})),
+            ("/v1/responses", json!({"input": SILENT})),
+            ("gemini", json!({"contents": [{"role": "user", "parts": [{"text": SILENT}]}]})),
+        ] {
+            for stream in [false, true] {
+                let (url, mut ask) = match (path, stream) {
+                    ("gemini", false) => {
+                        (format!("/v1beta/models/{model}:generateContent"), body.clone())
+                    }
+                    ("gemini", true) => (
+                        format!("/v1beta/models/{model}:streamGenerateContent?alt=sse"),
+                        body.clone(),
+                    ),
+                    _ => (path.to_owned(), body.clone()),
+                };
+                if path != "gemini" {
+                    ask["model"] = model.into();
+                    ask["stream"] = stream.into();
+                }
+                if stream && path.ends_with("completions") {
+                    ask["stream_options"] = json!({"include_usage": true});
+                }
+                let reply = caller.post(&setup.cluster.url(0, &url), &ask).await?;
+                assert_eq!(reply.status, 200, "{model} {path}: {}", reply.body);
+                asked += 1;
+                let counts = if stream {
+                    events(&reply.body).iter().filter_map(|event| told(event, path)).next_back()
+                } else {
+                    told(&reply.json()?, path)
+                };
+                let (prompt, completion) =
+                    counts.unwrap_or_else(|| panic!("{model} {path} {stream}: {}", reply.body));
+                assert!(prompt > 0 && completion > 0, "{model} {path} {stream}: {}", reply.body);
+                let records = setup.records(0)?;
+                let record = records.last().expect("it is on record before its end");
+                assert_eq!(record["estimated"], true, "{model} {path}");
+                assert_eq!(
+                    (record["prompt"].as_u64(), record["completion"].as_u64()),
+                    (Some(prompt), Some(completion)),
+                    "{model} {path} {stream}: what is told is what is charged"
+                );
+            }
+        }
+    }
+    assert_eq!(setup.mock.stats().requests, asked);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_usage_frame_is_made_only_where_none_came_and_somebody_asked() -> anyhow::Result<()> {
+    let setup = start().await?;
+    let caller = setup.cluster.client();
+    let url = setup.cluster.url(0, "/v1/chat/completions");
+    for (words, asked, frames) in
+        [(SILENT, true, 1), (SILENT, false, 0), ("hi", true, 1), ("hi", false, 0)]
+    {
+        let mut ask = json!({"model": "vllm", "stream": true,
+            "messages": [{"role": "user", "content": words}]});
+        if asked {
+            ask["stream_options"] = json!({"include_usage": true});
+        }
+        let reply = caller.post(&url, &ask).await?;
+        assert!(reply.body.ends_with("data: [DONE]\n\n"), "{}", reply.body);
+        let events = events(&reply.body);
+        let told: Vec<&Value> = events.iter().filter(|event| event["usage"].is_object()).collect();
+        assert_eq!(told.len(), frames, "{words} {asked}: {}", reply.body);
+        for frame in told {
+            assert_eq!(frame["id"], events[0]["id"]);
+            assert_eq!(frame["choices"], json!([{"index": 0, "delta": {}}]), "as LiteLLM has it");
+        }
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn heads_tell_what_nobody_knows_the_price_of_and_what_was_left_out() -> anyhow::Result<()> {
+    let mock = MockUpstream::start(Settings::default()).await?;
+    let base = mock.api_base();
+    let config = format!(
+        "model_list:\n  - model_name: free-for-all\n    litellm_params: {{model: groq/nobody-knows, \
+         api_base: '{base}', api_key: k, timeout: 7, stream_timeout: 5}}\nrouter_settings: {{num_retries: 0}}\n"
+    );
+    let setup = harness::start_with(1, mock, config).await?;
+    let caller = setup.cluster.client();
+    let url = setup.cluster.url(0, "/v1/chat/completions");
+    for stream in [false, true] {
+        let ask = |words: &str| {
+            json!({"model": "free-for-all", "stream": stream,
+                "messages": [{"role": "user", "content": words}]})
+        };
+        let reply = caller.post(&url, &ask("hi")).await?;
+        assert_eq!(reply.header("x-dunlin-unpriced"), Some("true"), "{stream}");
+        assert_eq!(reply.header("x-litellm-key-spend"), Some("0.0"), "{stream}");
+        let record = setup.records(0)?.pop().expect("it is on record");
+        assert_eq!((&record["unpriced"], &record["cost"]), (&json!(true), &json!(0)), "{stream}");
+        let failed = caller.post(&url, &ask("[[fault:error 400]]")).await?;
+        assert_eq!(failed.status, 400, "{}", failed.body);
+        let bound = if stream { "5.0" } else { "7.0" };
+        assert_eq!(failed.header("x-litellm-timeout"), Some(bound));
+        assert_eq!(failed.header("x-litellm-key-spend"), Some("0.0"));
+        let record = setup.records(0)?.pop().expect("it is on record");
+        assert_eq!(record["unpriced"], false, "a failure costs nothing, whoever knows what");
+    }
+    let url = setup.cluster.url(0, "/v1/messages");
+    let ask = json!({"model": "free-for-all", "max_tokens": 9,
+        "messages": [{"role": "user", "content": "hi"}]});
+    let reply = dunlin_cluster::http_client()?
+        .post(&url)
+        .bearer_auth(caller.key())
+        .header("anthropic-beta", "context-management-2025-06-27")
+        .json(&ask)
+        .send()
+        .await?;
+    let told = reply.headers().get("x-dunlin-left-out-betas").map(|told| told.to_str());
+    assert_eq!(told.transpose()?, Some("context-management-2025-06-27"));
+    Ok(())
+}
