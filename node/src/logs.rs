@@ -1,7 +1,10 @@
 //! Logs: to stderr, for people by default, as JSON lines on request.
 
+use std::backtrace::{Backtrace, BacktraceStatus};
 use std::io::IsTerminal;
+use std::panic::PanicHookInfo;
 
+use tracing::error;
 use tracing_subscriber::EnvFilter;
 
 /// What to log and how.
@@ -22,7 +25,7 @@ impl Settings {
     }
 }
 
-/// Installs the logger of this process.
+/// Installs the logger of this process, which also says where the process panicked.
 ///
 /// # Errors
 /// The filter does not parse, or a logger is already there.
@@ -36,5 +39,64 @@ pub(crate) fn start(settings: Settings) -> anyhow::Result<()> {
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal());
     let installed = if settings.json { builder.json().try_init() } else { builder.try_init() };
-    installed.map_err(|error| anyhow::anyhow!("logs cannot start: {error}"))
+    installed.map_err(|error| anyhow::anyhow!("logs cannot start: {error}"))?;
+    std::panic::set_hook(Box::new(tell_panic));
+    Ok(())
+}
+
+/// A panic is a defect: whoever reports it needs the place.
+fn tell_panic(panic: &PanicHookInfo<'_>) {
+    let thread = std::thread::current();
+    let location = panic.location().map(ToString::to_string).unwrap_or_default();
+    let why = panic.payload_as_str().unwrap_or("no reason was given");
+    let trace = Backtrace::capture();
+    let trace = (trace.status() == BacktraceStatus::Captured).then(|| trace.to_string());
+    error!(
+        panic.location = location,
+        panic.thread = thread.name().unwrap_or_default(),
+        panic.backtrace = trace,
+        "panicked: {why}"
+    );
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{self, Write};
+    use std::sync::{Arc, Mutex};
+
+    use super::*;
+
+    #[derive(Clone, Default)]
+    struct Lines(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Lines {
+        fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+            self.0.lock().expect("not poisoned").write(line)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_panic_is_a_line_of_the_log_that_says_where() {
+        let lines = Lines::default();
+        let writer = lines.clone();
+        let builder = tracing_subscriber::fmt().json().with_writer(move || writer.clone());
+        let before = std::panic::take_hook();
+        std::panic::set_hook(Box::new(tell_panic));
+        let panicking = std::thread::Builder::new().name("sorter".to_owned()).spawn(|| {
+            tracing::subscriber::with_default(builder.finish(), || panic!("on purpose"));
+        });
+        let ended = panicking.expect("a thread").join();
+        std::panic::set_hook(before);
+        assert!(ended.is_err());
+        let line = lines.0.lock().expect("not poisoned").clone();
+        let line: serde_json::Value = serde_json::from_slice(&line).expect("one line of JSON");
+        let fields = &line["fields"];
+        assert_eq!(fields["message"], "panicked: on purpose");
+        assert!(fields["panic.location"].as_str().is_some_and(|at| at.contains("logs.rs:")));
+        assert_eq!(fields["panic.thread"], "sorter");
+    }
 }

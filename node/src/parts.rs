@@ -14,6 +14,7 @@ use dunlin_egress::Egress;
 use dunlin_gossip::Gossip;
 use dunlin_journal::{Bounds, Journal, OlderEpoch};
 use dunlin_metrics::Metrics;
+use dunlin_metrics::vital;
 use dunlin_proxy::server::Open;
 use dunlin_proxy::{Front, OnStale, Proxy, Published};
 use dunlin_records::Records;
@@ -216,11 +217,16 @@ impl DataPart {
             in_force: publish,
             stop: stop.clone(),
         };
-        tracker.spawn(revisions.follow(config.document.clone()));
+        let ends = || {
+            let stop = tasks.stop.clone();
+            move || stop.cancel()
+        };
+        tracker.spawn(vital(revisions.follow(config.document.clone()), ends()));
         let known = sealer.known().collect();
         reseal(secrets, sealer, &consensus, &gossip, tasks);
         let told = Facts { cluster_address: advertise, api_address, known, in_force, leaving };
-        tracker.spawn(told.keep_telling(gossip.clone(), consensus.clone(), stop));
+        let telling = told.keep_telling(gossip.clone(), consensus.clone(), stop);
+        tracker.spawn(vital(telling, ends()));
         keep_watch(config, gossip, consensus, clock, tasks);
         Ok(Self { admission, callbacks, app, front, clients, able })
     }

@@ -1,5 +1,5 @@
 //! A serving node: starts its parts in dependency order, says what it is, and ends when it is
-//! told to or when any of its long-lived tasks has ended.
+//! told to, or when a part that it cannot do without has failed: each of those cancels a token.
 //!
 //! Two runtimes: the cluster's own thread carries Raft, gossip and calls between nodes, so that a
 //! busy data path cannot starve a heartbeat; the other carries clients and upstreams.

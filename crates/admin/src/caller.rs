@@ -1,7 +1,8 @@
 //! Who asks, and whether they may.
 
+use dunlin_admission::Refusal;
 use dunlin_llm::credentials::{CredentialError, client_key, key_name, virtual_key};
-use dunlin_state::{Entity, Kind, Refusal, State};
+use dunlin_state::{Entity, Kind, State};
 use dunlin_types::{KeyDigest, Secret, UnixMillis};
 use http::HeaderMap;
 
@@ -134,27 +135,13 @@ impl Admin {
         let token = virtual_key(&key).map_err(Error::Credential)?;
         let name = key_name(&key);
         let now = self.0.clock.unix();
-        let consensus = &self.0.consensus;
-        let mut found = consensus.state().authenticate(token, now);
-        if matches!(found, Err(Refusal::Unknown)) {
-            self.look_for_caller().await?;
-            found = consensus.state().authenticate(token, now);
+        match self.0.admission.caller(token).await {
+            Ok(caller) => {
+                let state = self.0.consensus.state();
+                Ok(Caller::Key(Box::new(Bearer::of(&state, caller, name))))
+            }
+            Err(refusal) => Err(refused(refusal, name, token, now)),
         }
-        match found {
-            Ok(caller) => Ok(Caller::Key(Box::new(Bearer::of(&consensus.state(), caller, name)))),
-            Err(refusal) => Err(Error::Credential(credential(refusal, name, token, now))),
-        }
-    }
-
-    /// Asks the leader for all that was acknowledged; refuses to guess without it.
-    async fn look_for_caller(&self) -> Result<(), Error> {
-        let cannot = |reason: String| Error::CannotKnow { reason };
-        let _turn = self
-            .0
-            .unknown_callers
-            .try_acquire()
-            .map_err(|_| cannot("too many unknown keys are being looked up".to_owned()))?;
-        self.0.consensus.barrier().await.map_err(|error| cannot(error.to_string()))
     }
 }
 
@@ -168,14 +155,10 @@ fn shown(headers: &HeaderMap, settings: &Settings) -> Result<Shown, CredentialEr
     }
 }
 
-fn credential(
-    refusal: Refusal,
-    name: String,
-    digest: KeyDigest,
-    now: UnixMillis,
-) -> CredentialError {
-    match refusal {
-        Refusal::Unknown => CredentialError::Unknown { name, digest },
+/// Why the bearer of a key is not let in.
+fn refused(refusal: Refusal, name: String, digest: KeyDigest, now: UnixMillis) -> Error {
+    Error::Credential(match refusal {
+        Refusal::UnknownKey => CredentialError::Unknown { name, digest },
         Refusal::Blocked => CredentialError::Blocked,
         Refusal::HolderBlocked { kind, name } => {
             CredentialError::HolderBlocked { holder: kind.title(), name }
@@ -183,7 +166,14 @@ fn credential(
         Refusal::Expired { at } => {
             CredentialError::Expired { name, expired: iso(at), now: iso(now) }
         }
-    }
+        Refusal::CannotKnow { reason } | Refusal::Overloaded { reason } => {
+            return Error::CannotKnow { reason };
+        }
+        // No limit and no budget is asked who somebody is.
+        Refusal::RateLimited(_) | Refusal::OverBudget(_) | Refusal::NodeFull { .. } => {
+            return Error::CannotKnow { reason: refusal.to_string() };
+        }
+    })
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use dunlin_records::Busy;
 use dunlin_state::Rejected;
 use http::{HeaderValue, StatusCode, header};
 use serde_json::json;
-use tracing::warn;
+use tracing::debug;
 
 use crate::body::Fault;
 
@@ -48,10 +48,18 @@ pub(crate) enum Error {
     #[error("{reason}")]
     Forbidden { reason: String },
     /// Whether the caller's key exists cannot be told.
-    #[error("this node cannot tell now whether the key exists: {reason}")]
+    #[error("{reason}")]
     CannotKnow { reason: String },
     #[error("the request body is longer than {} bytes", crate::MAX_BODY_BYTES)]
     TooLarge,
+    #[error("the request body came too slowly")]
+    TooSlow,
+    #[error("the request body broke off")]
+    ClientGone,
+    #[error("the request body is not framed as Transfer-Encoding: chunked has it")]
+    BadFraming,
+    #[error("no Content-Encoding of management requests is read: send the body as it is")]
+    Encoded,
     #[error("the request has faults")]
     Invalid(Vec<Fault>),
     #[error("{}. Leave it out, or set it to null.", not_enforced(fields))]
@@ -107,9 +115,9 @@ impl IntoResponse for Error {
             return answer(422, json!({ "detail": faults }).to_string());
         }
         let body = self.body();
-        // Only admins get as far as proposing: nobody else can fill the log.
+        // Whoever may change something can cause many; that nobody leads is said elsewhere.
         if body.code >= 500 && matches!(self, Self::Propose(_)) {
-            warn!(status = body.code, "an admin's change was not carried out: {self}");
+            debug!(status = body.code, "a change was not carried out: {self}");
         }
         let mut response = answer(body.code, body.to_json());
         if body.code == 503 {
@@ -155,6 +163,10 @@ impl Error {
             Self::CannotKnow { .. } => of(503, "no_quorum", None),
             Self::Busy(_) => of(503, "service_unavailable", None),
             Self::TooLarge => of(413, "invalid_request_error", None),
+            Self::TooSlow => of(408, "invalid_request_error", None),
+            Self::ClientGone => of(499, "invalid_request_error", None),
+            Self::BadFraming => of(400, "invalid_request_error", None),
+            Self::Encoded => of(415, "invalid_request_error", None),
             Self::Invalid(_) => of(422, "invalid_request_error", None),
             Self::NotEnforced { fields } => of(400, "bad_request_error", fields.first().copied()),
             Self::BadConfig(problems) => {

@@ -36,6 +36,7 @@ mod new_key;
 mod owners;
 mod pages;
 mod readiness;
+mod received;
 mod rights;
 mod routes;
 mod row;
@@ -81,9 +82,6 @@ pub use crate::stored::additions;
 pub const MAX_BODY_BYTES: usize = 1 << 20;
 /// How long a read waits for the leader before it answers from this node's own state.
 const READ_PATIENCE: Duration = Duration::from_secs(2);
-/// So many callers with unknown keys may make this node ask the leader at a time; more are
-/// answered 503. They are not authenticated, so they must be cheap.
-const MAX_UNKNOWN_CALLERS: usize = 16;
 
 /// What the admin API tells of its own node.
 #[derive(Clone, Debug)]
@@ -188,7 +186,6 @@ struct Shared {
     /// The config revision in force.
     revision: watch::Sender<u64>,
     readiness: Readiness,
-    unknown_callers: Semaphore,
     /// One change of the config at a time: others on this node would only be overtaken by it.
     config_changes: Semaphore,
 }
@@ -222,7 +219,6 @@ impl Admin {
             resources: watch::Sender::default(),
             revision: watch::Sender::default(),
             readiness: Readiness::default(),
-            unknown_callers: Semaphore::new(MAX_UNKNOWN_CALLERS),
             config_changes: Semaphore::new(1),
         }))
     }

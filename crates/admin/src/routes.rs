@@ -11,7 +11,7 @@ use dunlin_state::Actor;
 use crate::body::Body;
 use crate::caller::{Caller, Role};
 use crate::error::Error;
-use crate::{Admin, MAX_BODY_BYTES};
+use crate::{Admin, received};
 
 /// A method by its name.
 pub(crate) type Method = (&'static str, MethodFilter);
@@ -165,8 +165,7 @@ async fn enter(
     let query = axum::extract::Query::<Vec<(String, String)>>::try_from_uri(&parts.uri);
     // What is not in the form of a query holds no parameters.
     let query = query.map(|query| query.0).unwrap_or_default();
-    // It also fails if the client leaves: then nobody reads the answer.
-    let bytes = axum::body::to_bytes(body, MAX_BODY_BYTES).await.map_err(|_| Error::TooLarge)?;
+    let bytes = received::receive(&parts.headers, body).await?;
     Ok(Asked { caller, actor, route, named, query, bytes })
 }
 

@@ -2,13 +2,12 @@
 //! makes sure that it has seen everything the cluster has acknowledged, once for all that wait.
 
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use dunlin_state::met::{Acquaintance, OTHER};
 use dunlin_state::{Caller, Command, Kind, Payer};
 use dunlin_types::{KeyDigest, MonoMillis};
-use tokio::sync::Mutex as Turn;
+use tokio::sync::{Mutex as Turn, Semaphore};
 use tracing::debug;
 
 use crate::refusal::Refusal;
@@ -20,9 +19,8 @@ const MAX_WAITERS: usize = 1_000;
 const BARRIER_EVERY: Duration = Duration::from_millis(50);
 
 /// The one question about unknown keys that is under way.
-#[derive(Default)]
 pub(crate) struct Unknown {
-    waiters: AtomicUsize,
+    waiters: Semaphore,
     /// Whose turn it is to ask.
     turn: Turn<()>,
     last: Mutex<Last>,
@@ -37,12 +35,10 @@ struct Last {
     failed: Option<(MonoMillis, String)>,
 }
 
-/// Counted among the waiters until dropped.
-struct Waiter<'a>(&'a AtomicUsize);
-
-impl Drop for Waiter<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
+impl Default for Unknown {
+    fn default() -> Self {
+        let waiters = Semaphore::new(MAX_WAITERS);
+        Self { waiters, turn: Turn::default(), last: Mutex::default() }
     }
 }
 
@@ -137,12 +133,9 @@ pub(crate) async fn find(shared: &Shared, token: KeyDigest) -> Result<Caller, Re
 impl Unknown {
     /// Returns once the local state holds all that was acknowledged when this was called.
     async fn catch_up(&self, shared: &Shared) -> Result<(), Refusal> {
-        if self.waiters.fetch_add(1, Ordering::Relaxed) >= MAX_WAITERS {
-            self.waiters.fetch_sub(1, Ordering::Relaxed);
-            let reason = format!("{MAX_WAITERS} requests with unknown keys wait already");
-            return Err(Refusal::Overloaded { reason });
-        }
-        let _waiter = Waiter(&self.waiters);
+        let _waiter = self.waiters.try_acquire().map_err(|_| Refusal::Overloaded {
+            reason: format!("{MAX_WAITERS} requests with unknown keys wait already"),
+        })?;
         let called = shared.clock.mono();
         let _turn = self.turn.lock().await;
         let answered = {

@@ -11,6 +11,7 @@
 //!
 //! Read `permit.rs` (a request), then `settler.rs` (its spend) and `limits.rs`.
 
+mod backlog;
 mod batches;
 mod caller;
 mod days;
@@ -33,10 +34,11 @@ use arc_swap::ArcSwap;
 use dunlin_consensus::Consensus;
 use dunlin_journal::{Journal, OlderEpoch, SpendRecord};
 use dunlin_ledger::Outputs;
+use dunlin_metrics::vital;
 use dunlin_rpc::{Incoming, Rpc};
 use dunlin_state::{Caller, Key, Payer};
 use dunlin_types::{
-    Clock, DeploymentId, Epoch, KeyDigest, Line, NanoUsd, NodeId, PotId, RequestId, Tokens,
+    Clock, DeploymentId, Epoch, KeyDigest, Line, NanoUsd, NodeId, PotId, RequestId, Seldom, Tokens,
 };
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -53,6 +55,7 @@ pub use refusal::{
 };
 pub use rules::{ClusterBudget, EndUsers, Rules};
 
+use backlog::Backlog;
 use drain::Drain;
 pub use drain::Left;
 use limits::{Limits, Under};
@@ -233,6 +236,9 @@ struct Shared {
     rules: Arc<ArcSwap<Rules>>,
     outputs: Mutex<Outputs>,
     unsettled: Unsettled,
+    backlog: Backlog,
+    /// A journal that cannot be read was said to be.
+    unreadable: Mutex<Seldom>,
     unknown: caller::Unknown,
     slots: Slots,
     drain: Drain,
@@ -246,7 +252,9 @@ impl Admission {
     pub fn start(config: Config, parts: Parts) -> Self {
         let tasks = config.tasks.clone();
         let (admission, older) = Self::assemble(&config, parts);
-        tasks.spawn(settler::run(admission.clone(), config, older));
+        let stop = config.stop.clone();
+        spawn(&tasks, &stop, backlog::run(admission.clone()));
+        spawn(&tasks, &stop, settler::run(admission.clone(), config, older));
         admission
     }
 
@@ -302,6 +310,8 @@ impl Admission {
             rules,
             outputs,
             unsettled,
+            backlog: Backlog::default(),
+            unreadable: Mutex::default(),
             unknown,
             slots: Slots::default(),
             drain: Drain::default(),
@@ -449,7 +459,7 @@ impl Admission {
             }
         };
         let unsettled = self.0.unsettled.of(key.id, settled);
-        held + unsettled
+        held + unsettled + self.0.backlog.of(key.id)
     }
 
     /// Whether what was found has been charged, or is too old to be.
@@ -473,6 +483,16 @@ impl Admission {
     pub async fn settle_all(&self, within: Duration) {
         settler::wait_settled(&self.0, within).await;
     }
+}
+
+/// Begins a task that runs until the node stops, and without which it stops.
+fn spawn<F>(tasks: &TaskTracker, stop: &CancellationToken, task: F)
+where
+    F: Future<Output: Send> + Send + 'static,
+{
+    let (stopped, ends) = (stop.clone(), stop.clone());
+    let running = async move { stopped.run_until_cancelled(task).await };
+    tasks.spawn(vital(running, move || ends.cancel()));
 }
 
 #[cfg(test)]

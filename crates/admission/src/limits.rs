@@ -22,14 +22,14 @@ use dunlin_rpc::{Incoming, Refused};
 use dunlin_state::Payer;
 #[cfg(test)]
 use dunlin_types::OnLoss;
-use dunlin_types::{Clock, MonoMillis, NodeId};
+use dunlin_types::{Clock, MonoMillis, NodeId, Seldom};
 use futures::future::join_all;
 use tokio::sync::mpsc;
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 use tracing::error;
 
 use crate::refusal::{RateLimited, Refusal};
-use crate::{Demand, Ground};
+use crate::{Demand, Ground, spawn};
 use calls::Calls;
 use reservation::Part;
 pub(crate) use reservation::Reservation;
@@ -58,7 +58,7 @@ struct Shared {
     consensus: Consensus,
     limiter: Mutex<Limiter>,
     calls: Calls,
-    complained: AtomicU64,
+    complained: Mutex<Seldom>,
     /// How often a share decided.
     by_share: AtomicU64,
 }
@@ -80,13 +80,12 @@ impl Limits {
             consensus,
             limiter: Mutex::new(Limiter::new(me, epoch)),
             calls: Calls::new(rpc, tasks.clone()),
-            complained: AtomicU64::new(0),
+            complained: Mutex::default(),
             by_share: AtomicU64::new(0),
         }));
         let (answering, ticking) = (limits.clone(), limits.clone());
-        let stopped = stop.clone();
-        tasks.spawn(async move { stopped.run_until_cancelled(answering.answer(inbox)).await });
-        tasks.spawn(async move { stop.run_until_cancelled(ticking.tick()).await });
+        spawn(&tasks, &stop, async move { answering.answer(inbox).await });
+        spawn(&tasks, &stop, async move { ticking.tick().await });
         limits
     }
 
@@ -97,6 +96,9 @@ impl Limits {
         demand: &Demand,
     ) -> Result<Reservation, Refusal> {
         let scopes = scopes::of(under, demand);
+        if scopes.is_empty() {
+            return Ok(Reservation::new(Vec::new(), demand.counted));
+        }
         let begun = self.begin(scopes.iter().map(|scope| &scope.claim));
         let claims = scopes.iter().zip(begun);
         let claims = claims.map(|(scope, begun)| self.go_on(&scope.claim, begun));
@@ -112,9 +114,6 @@ impl Limits {
     /// What this node can decide by itself. What comes after a scope that refuses is not claimed.
     fn begin<'c>(&self, claims: impl ExactSizeIterator<Item = &'c Claim>) -> Vec<Begun> {
         let mut decisions = Vec::with_capacity(claims.len());
-        if claims.len() == 0 {
-            return Vec::new();
-        }
         let (mut limiter, now) = (self.limiter(), self.now());
         for claim in claims {
             let decision = limiter.admit(claim, now);
@@ -258,10 +257,7 @@ impl Limits {
 
     fn table_full(&self) -> Refusal {
         let reason = format!("more than {} limits are in use at once", dunlin_limiter::MAX_SCOPES);
-        let now = self.now();
-        let last = MonoMillis(self.0.complained.load(Ordering::Relaxed));
-        if last == MonoMillis(0) || now.since(last) >= LOUD_EVERY {
-            self.0.complained.store(now.0, Ordering::Relaxed);
+        if self.0.complained.lock().expect("never poisoned").is_due(self.now(), LOUD_EVERY) {
             error!("requests are refused: {reason}");
         }
         Refusal::Overloaded { reason }

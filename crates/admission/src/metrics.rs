@@ -76,6 +76,17 @@ static SETTLED: Desc = Desc::counter(
     "Requests on record here, since this node's start, whose cost is in the replicated state.",
     &[],
 );
+static UNRECORDED: Desc = Desc::gauge(
+    "dunlin_spend_unrecorded_records",
+    "Requests whose cost is charged and whose record waits for the disk to take it: lost if the node \
+     stops.",
+    &[],
+);
+static LOST: Desc = Desc::counter(
+    "dunlin_spend_lost_records_total",
+    "Requests whose cost is charged on this node until it stops, and never comes on record.",
+    &[],
+);
 
 /// The metrics of this crate.
 pub static METRICS: &[&Desc] = &[
@@ -94,6 +105,8 @@ pub static METRICS: &[&Desc] = &[
     &WITHHELD,
     &UNSETTLED,
     &SETTLED,
+    &UNRECORDED,
+    &LOST,
 ];
 
 const REASONS: [&str; 9] = [
@@ -156,5 +169,8 @@ impl Admission {
         let settled = shared.unsettled.settled_through();
         page.count(&SETTLED, &[], settled);
         page.level(&UNSETTLED, &[], shared.journal.last().saturating_sub(settled));
+        let (waiting, lost) = shared.backlog.figures();
+        page.level(&UNRECORDED, &[], waiting);
+        page.count(&LOST, &[], lost);
     }
 }

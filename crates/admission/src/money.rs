@@ -29,7 +29,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::refusal::{OverBudget, Refusal};
 use crate::rules::Rules;
-use crate::{Bounds, Ground};
+use crate::{Bounds, Ground, spawn};
 pub(crate) use called::Called;
 use plan::Plan;
 
@@ -89,12 +89,9 @@ impl Money {
             moved: watch::Sender::new(()),
         }));
         let (telling, ringing, answering) = (money.clone(), money.clone(), money.clone());
-        let stopped = stop.clone();
-        tasks.spawn(async move { stopped.run_until_cancelled(teller::tell(telling)).await });
-        let stopped = stop.clone();
-        tasks.spawn(async move { stopped.run_until_cancelled(ringing.wake_who_waits()).await });
-        tasks
-            .spawn(async move { stop.run_until_cancelled(teller::answer(answering, inbox)).await });
+        spawn(&tasks, &stop, teller::tell(telling));
+        spawn(&tasks, &stop, ringing.wake_who_waits());
+        spawn(&tasks, &stop, teller::answer(answering, inbox));
         money
     }
 
@@ -301,6 +298,17 @@ impl Money {
         self.0.purses.lock().expect("no code panics while it holds the purses")
     }
 
+    #[cfg(test)]
+    pub(crate) fn break_books(&self) {
+        let _held = self.purses();
+        panic!("on purpose");
+    }
+
+    /// What was charged under number `before`, for want of a record, has one now.
+    pub(crate) fn recorded(&self, before: u64, number: u64) {
+        self.purses().recorded(before, number);
+    }
+
     /// Whoever waits on this node looks again.
     fn freed(&self, purses: &Purses) {
         if purses.figures().waiting > 0 {
@@ -392,7 +400,7 @@ impl Hold {
         &self.charged
     }
 
-    /// The request cost this, as the journal's record `number` says.
+    /// The request cost this, as the journal's record `number` says, or will say.
     pub(crate) fn settle(mut self, cost: NanoUsd, number: u64) {
         if !std::mem::take(&mut self.asked) {
             return;

@@ -5,13 +5,13 @@ use std::sync::Arc;
 use dunlin_journal::SpendRecord;
 use dunlin_state::{Command, Key, Reply};
 use dunlin_types::{NanoUsd, PotId, RequestId, Tokens, UnixMillis};
-use tracing::{error, warn};
+use tracing::warn;
 
 use crate::limits::Reservation;
 use crate::money::Hold;
-use crate::refusal::{Error, LimitStatus, Refusal};
+use crate::refusal::{LimitStatus, Refusal};
 use crate::slots::Slot;
-use crate::{Admission, Bounds};
+use crate::{Admission, Bounds, Shared};
 
 /// Something that was made while nobody waited for it: it is charged once, whoever finds it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,7 +47,9 @@ pub struct Entry {
 impl Entry {
     /// The request is about to be sent there: from here on it counts.
     pub fn begin(&mut self) {
-        self.reservation.as_mut().map(Reservation::begin);
+        if let Some(reservation) = &mut self.reservation {
+            reservation.begin();
+        }
     }
 }
 
@@ -97,11 +99,9 @@ impl Permit {
     }
 
     /// Puts the request on record and gives back what it did not use. The record survives a kill of
-    /// this process from here on. Returns what its key has spent with it.
-    ///
-    /// # Errors
-    /// The record could not be written; the limits are settled all the same.
-    pub fn settle(self, mut record: SpendRecord) -> Result<Option<NanoUsd>, Error> {
+    /// this process from here on; while the disk takes none it is charged all the same, waits, and is
+    /// said to. Returns what its key has spent with it.
+    pub fn settle(self, mut record: SpendRecord) -> Option<NanoUsd> {
         let Self { admission, key, reservation, hold, entry, slot: _over } = self;
         let shared = &admission.0;
         let (there, held_there) = entry.map_or((None, None), |e| (e.reservation, e.hold));
@@ -114,18 +114,18 @@ impl Permit {
             reservation.settle(record.prompt, record.cached, record.completion);
         }
         let record = Arc::new(record);
-        let number = shared.journal.append(&record)?;
-        shared.unsettled.add(number, &record);
-        hold.settle(record.cost, number);
-        if let Some(held) = held_there {
-            held.settle(record.cost, number);
-        }
+        admission.put_on_record(Arc::clone(&record), |number| {
+            hold.settle(record.cost, number);
+            if let Some(held) = held_there {
+                held.settle(record.cost, number);
+            }
+        });
         if let Some(key) = &key
             && record.completion > Tokens(0)
         {
             admission.outputs().learn(key.id, &record.model, record.completion);
         }
-        Ok(key.map(|key| admission.key_spend(&key)))
+        key.map(|key| admission.key_spend(&key))
     }
 
     /// Puts the request on record: as `charged` if nobody has charged what was found, else as
@@ -138,21 +138,14 @@ impl Permit {
             self.reservation = None;
         }
         if self.admission.is_charged(found) {
-            self.record(free);
+            self.settle(free);
             return;
         }
         let tasks = self.admission.0.tasks.clone();
         tasks.spawn(async move {
             let is_first = self.admission.claim(found).await;
-            self.record(if is_first { charged } else { free });
+            self.settle(if is_first { charged } else { free });
         });
-    }
-
-    fn record(self, record: SpendRecord) {
-        let request = record.request;
-        if let Err(error) = self.settle(record) {
-            error!(request.id = %request, %error, "a request's spend is not on record");
-        }
     }
 }
 
@@ -167,13 +160,26 @@ impl Admission {
         if !self.claim(found).await {
             return self.is_charged(found);
         }
-        let record = Arc::new(record);
-        match self.0.journal.append(&record) {
-            Ok(number) => self.0.unsettled.add(number, &record),
-            // It is claimed: nobody else will charge it.
-            Err(error) => error!(request.id = %found.request, %error, "a spend is not on record"),
-        }
+        // It is claimed: nobody else will charge it.
+        self.put_on_record(Arc::new(record), |_| {});
         true
+    }
+
+    /// Writes a record, or has it wait until the disk takes it; `charge` is told the number under
+    /// which its cost counts until it is settled.
+    fn put_on_record(&self, record: Arc<SpendRecord>, charge: impl FnOnce(u64)) {
+        let Shared { journal, backlog, unsettled, clock, .. } = &*self.0;
+        match journal.append(&record) {
+            Ok(number) => {
+                unsettled.add(number, &record);
+                charge(number);
+            }
+            Err(error) => {
+                let number = backlog.number();
+                charge(number);
+                backlog.add(number, record, &error, clock.mono());
+            }
+        }
     }
 
     /// Whether this node is the one to charge it.

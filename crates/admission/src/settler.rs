@@ -22,33 +22,37 @@ const MAX_RECORDS: usize = 1_024;
 const MAX_SUMS: usize = 4_096;
 /// How often a stopping node looks whether all is settled.
 const LOOK_EVERY: Duration = Duration::from_millis(10);
+/// How often it is said that a journal cannot be read.
+const TELL_EVERY: Duration = Duration::from_secs(30);
 /// The pause after a proposal that found no quorum.
 const RETRY: Duration = Duration::from_millis(500);
 
-/// Settles older lives first, then this one, until the node stops.
+/// Settles older lives first, then this one, for ever.
 pub(crate) async fn run(admission: Admission, config: Config, older: Vec<OlderEpoch>) {
-    let settling = async {
-        admission.0.consensus.formed().await;
-        let mut all = true;
-        for life in older {
-            all &= settle_older(&admission.0, &config, life).await;
-        }
-        if all {
-            close_former_lives(&admission.0, &config).await;
-        }
-        let mut ticks = tokio::time::interval(SETTLE_EVERY);
-        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        let mut settled = 0;
-        loop {
-            ticks.tick().await;
-            // What is recorded meanwhile waits for the next tick.
-            let last = admission.0.journal.last();
-            settled = settle_from(&admission.0, &config, config.epoch, settled..last).await;
-        }
-    };
-    tokio::select! {
-        () = settling => {}
-        () = config.stop.cancelled() => {}
+    admission.0.consensus.formed().await;
+    let mut all = true;
+    for life in older {
+        all &= settle_older(&admission.0, &config, life).await;
+    }
+    if all {
+        close_former_lives(&admission.0, &config).await;
+    }
+    let mut ticks = tokio::time::interval(SETTLE_EVERY);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut settled = 0;
+    loop {
+        ticks.tick().await;
+        // What is recorded meanwhile waits for the next tick.
+        let last = admission.0.journal.last();
+        settled = settle_from(&admission.0, &config, config.epoch, settled..last).await;
+    }
+}
+
+impl Shared {
+    /// Whether it is to be said that a journal cannot be read.
+    fn is_due_to_tell_unreadable(&self) -> bool {
+        let mut told = self.unreadable.lock().expect("never poisoned");
+        told.is_due(self.clock.mono(), TELL_EVERY)
     }
 }
 
@@ -92,10 +96,22 @@ async fn settle_from(
     Range { start: mut from, end }: Range<u64>,
 ) -> u64 {
     while from < end {
-        let records = match shared.journal.read_after(epoch, from, MAX_RECORDS) {
+        let journal = shared.journal.clone();
+        // It may read from the disk, if it fell behind.
+        let reading =
+            tokio::task::spawn_blocking(move || journal.read_after(epoch, from, MAX_RECORDS));
+        let read = match reading.await {
+            Ok(read) => read,
+            Err(failed) if failed.is_panic() => std::panic::resume_unwind(failed.into_panic()),
+            // The runtime ends.
+            Err(_) => return from,
+        };
+        let records = match read {
             Ok(records) => records,
             Err(error) => {
-                error!(%error, epoch = epoch.0, "recorded spend cannot be read: it is not settled");
+                if shared.is_due_to_tell_unreadable() {
+                    error!(%error, epoch = epoch.0, "recorded spend cannot be read: it is not settled");
+                }
                 return from;
             }
         };
@@ -106,7 +122,16 @@ async fn settle_from(
         }
         let settled = settle(shared, config, stretch).await;
         if epoch == config.epoch {
-            assert_eq!(settled, to, "nobody else settles this life");
+            if settled != to {
+                error!(
+                    settled,
+                    to,
+                    "another process settles spend as this node: its data directory was copied; this \
+                     one ends"
+                );
+                config.stop.cancel();
+                return from;
+            }
             shared.unsettled.settled(to);
         }
         shared.journal.settled(epoch, settled);
@@ -247,7 +272,7 @@ mod tests {
         let mut recorded = 0;
         while node.clock.mono().since(began) < SETTLE_EVERY * 5 {
             let permit = node.admit(key, 1).await.expect("it has no limits");
-            permit.settle(record(key, 1, 1)).expect("written");
+            permit.settle(record(key, 1, 1));
             recorded += 1;
             tokio::time::sleep(Duration::from_millis(1)).await;
         }

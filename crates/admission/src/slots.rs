@@ -21,10 +21,10 @@ impl Slots {
 
     /// Takes a place among `most`.
     pub(crate) fn take(&self, most: u64) -> Result<Slot, Refusal> {
-        let slot = Slot(self.clone());
-        // The slot is dropped, and so given back, where there is no room.
-        let before = self.0.fetch_add(1, Ordering::Relaxed);
-        if before < most { Ok(slot) } else { Err(Refusal::NodeFull { limit: most }) }
+        // Raised only where there is room: the count of a refused one would refuse others.
+        let more = |taken| (taken < most).then(|| taken + 1);
+        let taken = self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more);
+        taken.map(|_| Slot(self.clone())).map_err(|_| Refusal::NodeFull { limit: most })
     }
 }
 
@@ -36,6 +36,8 @@ impl Drop for Slot {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::AtomicBool;
+
     use super::*;
 
     #[test]
@@ -49,5 +51,25 @@ mod tests {
         drop((first, second));
         assert!(slots.take(1).is_ok(), "refusals take nothing");
         assert_eq!(slots.take(0).err(), Some(Refusal::NodeFull { limit: 0 }));
+    }
+
+    /// Among refusals that come all the time, one who has a place gives it back and takes it again.
+    #[test]
+    fn refusals_take_no_place_from_anybody() {
+        let slots = Slots::default();
+        let _others = slots.take(2).expect("room");
+        let over = AtomicBool::new(false);
+        std::thread::scope(|threads| {
+            for _ in 0..4 {
+                threads.spawn(|| {
+                    while !over.load(Ordering::Relaxed) {
+                        assert!(slots.take(1).is_err(), "one is taken");
+                    }
+                });
+            }
+            let refused = (0..100_000).filter(|_| slots.take(2).is_err()).count();
+            over.store(true, Ordering::Relaxed);
+            assert_eq!(refused, 0, "there was a place each time");
+        });
     }
 }

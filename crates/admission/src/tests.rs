@@ -11,6 +11,7 @@ use dunlin_journal::{Outcome, SpendRecord};
 use dunlin_limiter::ScopeId;
 use dunlin_state::{Change, Command, KeyChanges, TermsChanges};
 use dunlin_types::{KeyDigest, NanoUsd, RequestId, Tokens, UnixMillis};
+use futures::future::join_all;
 
 use crate::{Limited, Permit, RateLimited, Refusal};
 use cluster::{Node, cluster, single, until};
@@ -48,7 +49,7 @@ async fn requests_are_limited_and_told_when_to_come_back() {
             (status.what, status.limit, status.remaining),
             (Limited::Requests, 3, remaining)
         );
-        permit.settle(record(key, 10, 0)).expect("written");
+        permit.settle(record(key, 10, 0));
     }
     let limited = limited(node.admit(key, 10).await);
     assert_eq!((limited.what, limited.limit, limited.remaining), (Limited::Requests, 3, 0));
@@ -62,16 +63,12 @@ async fn tokens_not_used_and_slots_come_back_at_once() {
     let key = node.key("tokens", None, Some(1000), Some(2)).await;
     let first = node.admit(key, 600).await.expect("within the limits");
     assert_eq!(limited(node.admit(key, 600).await).what, Limited::Tokens);
-    first.settle(record(key, 100, 0)).expect("written");
+    first.settle(record(key, 100, 0));
     let second = node.admit(key, 600).await.expect("500 tokens came back");
     let _third = node.admit(key, 100).await.expect("within the limits");
     assert_eq!(limited(node.admit(key, 1).await).what, Limited::MaxParallelRequests);
     drop(second);
-    node.admit(key, 600)
-        .await
-        .expect("a voided request took nothing")
-        .settle(record(key, 900, 0))
-        .expect("written");
+    node.admit(key, 600).await.expect("a voided request took nothing").settle(record(key, 900, 0));
     assert_eq!(limited(node.admit(key, 1).await).remaining, 0, "100 + 100 + 900 are a debt");
 }
 
@@ -111,16 +108,20 @@ async fn spend_is_shown_at_once_settled_soon_and_survives_a_kill() {
     let spend = |node: &Node| node.spent(key);
     for _ in 0..5 {
         let permit = node.admit(key, 1).await.expect("no limits");
-        let shown = permit.settle(record(key, 1, 100)).expect("written");
+        let shown = permit.settle(record(key, 1, 100));
         assert_eq!(shown, Some(spend(&node)));
     }
     assert_eq!(spend(&node), NanoUsd(500));
     until("the spend is settled", || node.consensus.state().key_spend(&key) == NanoUsd(500)).await;
     // What is settled is taken off what is not right after.
     until("what is settled is not counted twice", || spend(&node) == NanoUsd(500)).await;
+    for _ in 0..100 {
+        assert_eq!(spend(&node), NanoUsd(500), "and stays so");
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
 
     let permit = node.admit(key, 1).await.expect("no limits");
-    permit.settle(record(key, 1, 100)).expect("written");
+    permit.settle(record(key, 1, 100));
     let node = node.restart().await;
     until("the old life is settled", || spend(&node) == NanoUsd(600)).await;
     assert_eq!(node.consensus.state().key_spend(&key), NanoUsd(600));
@@ -129,20 +130,17 @@ async fn spend_is_shown_at_once_settled_soon_and_survives_a_kill() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_limit_holds_over_three_nodes_and_over_the_death_of_one() {
     let mut nodes = cluster(3).await;
-    let key = nodes[0].key("shared", Some(60), None, Some(50)).await;
+    let key = nodes[0].key("shared", Some(60), None, None).await;
     for node in &nodes {
         until("the key is everywhere", || node.consensus.state().key(&key).is_some()).await;
     }
-    let mut permits = Vec::new();
-    let mut admitted = 0;
-    for turn in 0..90 {
-        // At once, from all nodes.
-        if let Ok(mut permit) = nodes[turn % 3].admit(key, 1).await {
-            admitted += 1;
-            permit.begin();
-        }
-    }
-    assert_eq!(admitted, 60, "exactly the limit, wherever the requests came in");
+    // At once, from all nodes.
+    let asked = join_all((0..90).map(|turn| nodes[turn % 3].admit(key, 1))).await;
+    let mut admitted: Vec<_> = asked.into_iter().flatten().collect();
+    assert_eq!(admitted.len(), 60, "exactly the limit, wherever the requests came in");
+    admitted.iter_mut().for_each(Permit::begin);
+    drop(admitted);
+    assert!(nodes[1].admit(key, 1).await.is_err(), "what was begun counts");
 
     let parallel = nodes[0].key("parallel", None, None, Some(6)).await;
     for node in &nodes {
@@ -154,6 +152,7 @@ async fn a_limit_holds_over_three_nodes_and_over_the_death_of_one() {
         .ring()
         .owner(ScopeId::of(nodes[0].consensus.state().key(&parallel).expect("made").id, None));
     let dead = nodes.iter().position(|node| Some(node.id) != owner).expect("two of three");
+    let mut permits = Vec::new();
     for turn in 0..9 {
         permits.extend(nodes[turn % 3].admit(parallel, 1).await.map(|permit| (turn % 3, permit)));
     }

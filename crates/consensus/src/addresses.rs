@@ -54,6 +54,15 @@ impl Addresses {
                 self.tell(id, &member.address);
             }
         }
+        // Each disk that came and went was a node of its own.
+        let mut told = self.told.lock().expect("no holder panics");
+        told.retain(|id, _| {
+            let is_gone = !gossiped.contains_key(id) && state.removed_node(*id).is_some();
+            if is_gone {
+                self.rpc.forget(*id);
+            }
+            !is_gone
+        });
     }
 
     fn tell(&self, node: NodeId, address: &str) {

@@ -146,6 +146,7 @@ impl Consensus {
             seen: Mutex::new(Seen::default()),
             refusals: formation::Refusals::default(),
             unheard: formation::Unheard::default(),
+            tries: Mutex::default(),
             freshness: Freshness::new(epoch),
             knowledge,
             time: ClusterTime::default(),
@@ -154,11 +155,11 @@ impl Consensus {
         if let Some((cluster, _)) = &entered {
             node.run(*cluster).await?;
         }
-        node.tasks.spawn(service::serve(Arc::clone(&node), calls.raft, service::raft));
-        node.tasks.spawn(service::serve(Arc::clone(&node), calls.propose, service::propose));
-        node.tasks.spawn(service::serve(Arc::clone(&node), calls.join, service::join));
-        node.tasks.spawn(steward::addresses(Arc::clone(&node)));
-        node.tasks.spawn(live(Arc::clone(&node), entered));
+        node.spawn(service::serve(Arc::clone(&node), calls.raft, service::raft));
+        node.spawn(service::serve(Arc::clone(&node), calls.propose, service::propose));
+        node.spawn(service::serve(Arc::clone(&node), calls.join, service::join));
+        node.spawn(steward::addresses(Arc::clone(&node)));
+        node.spawn(live(Arc::clone(&node), entered));
         Ok(Self { node })
     }
 

@@ -8,8 +8,9 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::time::Duration;
 
 use dunlin_gossip::Gossip;
+use dunlin_metrics::vital;
 use dunlin_rpc::Rpc;
-use dunlin_types::{Clock, ClusterId, Epoch, MonoMillis, NodeId};
+use dunlin_types::{Clock, ClusterId, Epoch, MonoMillis, NodeId, Seldom};
 use openraft::async_runtime::watch::WatchReceiver;
 use openraft::{BasicNode, Instant};
 use tokio::sync::{Semaphore, watch};
@@ -61,6 +62,8 @@ pub(crate) struct Node {
     pub(crate) seen: Mutex<Seen>,
     pub(crate) refusals: Refusals,
     pub(crate) unheard: Unheard,
+    /// What the autopilot could not do yet was said.
+    pub(crate) tries: Mutex<Seldom>,
     pub(crate) freshness: Freshness,
     pub(crate) knowledge: Knowledge,
     pub(crate) time: ClusterTime,
@@ -111,6 +114,20 @@ impl Running {
 }
 
 impl Node {
+    /// Whether it is to be said, once in `every`, that the autopilot could not do something yet.
+    pub(crate) fn is_due_to_tell(&self, every: Duration) -> bool {
+        self.tries.lock().expect("no holder panics").is_due(self.clock.mono(), every)
+    }
+
+    /// Begins a task without which the node stops.
+    pub(crate) fn spawn<F>(&self, task: F)
+    where
+        F: Future<Output: Send> + Send + 'static,
+    {
+        let stop = self.stop.clone();
+        self.tasks.spawn(vital(task, move || stop.cancel()));
+    }
+
     pub(crate) fn identity(&self) -> MutexGuard<'_, Identity> {
         self.identity.lock().expect("no holder panics")
     }

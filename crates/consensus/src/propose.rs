@@ -66,8 +66,8 @@ pub enum ProposeError {
         /// The most allowed.
         limit: usize,
     },
-    /// This node is stopping.
-    #[error("this node is stopping")]
+    /// This node is stopping, and has sent nothing.
+    #[error("this node is stopping: nothing was changed")]
     Stopping,
 }
 
@@ -89,6 +89,7 @@ pub(crate) async fn propose(
     let deadline = started.plus(PATIENCE);
     let no_quorum =
         || ProposeError::NoQuorum(NoQuorum { waited: node.clock.mono().since(started) });
+    let unknown = || ProposeError::Unknown { waited: node.clock.mono().since(started) };
     let turn = timeout(PATIENCE, node.in_flight.acquire()).await.map_err(|_| no_quorum())?;
     let _turn = turn.map_err(|_| ProposeError::Stopping)?;
 
@@ -97,16 +98,17 @@ pub(crate) async fn propose(
     loop {
         let left = deadline.since(node.clock.mono());
         if left.is_zero() {
-            return Err(if sent {
-                ProposeError::Unknown { waited: node.clock.mono().since(started) }
-            } else {
-                no_quorum()
-            });
+            return Err(if sent { unknown() } else { no_quorum() });
+        }
+        if node.stop.is_cancelled() {
+            return Err(if sent { unknown() } else { ProposeError::Stopping });
         }
         let attempt = async {
             let told = attempt(node, running, &entry, &ask, left.min(TRY)).await;
             match told {
-                Told::Applied(index) => wait_applied(node, index, left).await,
+                Told::Applied(index) => {
+                    wait_applied(node, index, deadline.since(node.clock.mono())).await;
+                }
                 Told::ReadAt(_)
                 | Told::NotLeader
                 | Told::Unknown
@@ -122,9 +124,10 @@ pub(crate) async fn propose(
             biased;
             outcome = &mut outcome => {
                 let waited = node.clock.mono().since(started);
-                return reply(outcome.map_err(|_| ProposeError::Stopping)?, waited);
+                return reply(outcome.map_err(|_| unknown())?, waited);
             }
-            () = node.stop.cancelled() => return Err(ProposeError::Stopping),
+            // An attempt is under way.
+            () = node.stop.cancelled() => return Err(unknown()),
             told = attempt => sent |= matches!(told, Told::Applied(_) | Told::Unknown),
         }
     }

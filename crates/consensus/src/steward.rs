@@ -23,6 +23,8 @@ use crate::raft::Metrics;
 const TICK: Duration = Duration::from_secs(1);
 /// A leader that has just won looks sooner, so that a new cluster is ready sooner.
 const FIRST_TICKS: Duration = Duration::from_millis(100);
+/// How often it is said that something is to be tried again.
+const TELL_EVERY: Duration = Duration::from_secs(10);
 /// A leader whose quorum is silent for so long can change nothing. One that comes back alone takes
 /// itself for the leader still, and would mark down those whom it cannot hear.
 pub(crate) const QUORUM_LOST: Duration = Duration::from_secs(1);
@@ -210,11 +212,11 @@ async fn carry_out(node: &Node, running: &Running, act: Act, metrics: &Metrics) 
         Act::SetVoters(voters) => {
             info!(?voters, "changing the voters");
             let voters = voters.iter().map(|id| id.0).collect();
-            change_members(running, ChangeMembers::ReplaceAllVoters(voters)).await;
+            change_members(node, running, ChangeMembers::ReplaceAllVoters(voters)).await;
         }
         Act::Drop(id) => {
             info!(node.id = %id, "a removed node leaves the cluster");
-            change_members(running, ChangeMembers::RemoveNodes(BTreeSet::from([id.0]))).await;
+            change_members(node, running, ChangeMembers::RemoveNodes(BTreeSet::from([id.0]))).await;
         }
         Act::HandOver => {
             drop(timeout(HAND_OVER, hand_over(node, running)).await);
@@ -222,15 +224,19 @@ async fn carry_out(node: &Node, running: &Running, act: Act, metrics: &Metrics) 
     }
 }
 
-async fn change_members(running: &Running, change: ChangeMembers<u64, BasicNode>) {
+async fn change_members(node: &Node, running: &Running, change: ChangeMembers<u64, BasicNode>) {
     // Voters that leave stay as learners.
     if let Err(cause) = running.raft.change_membership(change, true).await {
-        info!(error = %cause, "the members are not changed yet");
+        if node.is_due_to_tell(TELL_EVERY) {
+            info!(error = %cause, "the members are not changed yet");
+        }
     }
 }
 
 async fn command(node: &Node, command: Command) {
-    if let Err(cause) = propose::propose(node, None, command).await {
+    if let Err(cause) = propose::propose(node, None, command).await
+        && node.is_due_to_tell(TELL_EVERY)
+    {
         info!(error = %cause, "the autopilot tries again");
     }
 }

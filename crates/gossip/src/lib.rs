@@ -24,6 +24,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
 use arc_swap::ArcSwap;
+use dunlin_metrics::vital;
 use dunlin_types::{Clock, Epoch, NodeId, Secrets};
 use tokio::net::UdpSocket;
 use tokio::sync::watch;
@@ -171,9 +172,9 @@ impl Gossip {
             shared: shared.clone(),
             changed: changed_in,
             clock,
-            stop: config.stop,
+            stop: config.stop.clone(),
         };
-        config.tasks.spawn(member.run());
+        config.tasks.spawn(vital(member.run(), move || config.stop.cancel()));
         Ok(Self { shared, changed, address })
     }
 

@@ -10,6 +10,7 @@ use chitchat::{
     ProtocolVersion, spawn_chitchat,
 };
 use dunlin_types::{Clock, Epoch, NodeId};
+use futures::future::join_all;
 use tokio::net::lookup_host;
 use tokio::sync::{Notify, watch};
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
@@ -125,11 +126,11 @@ impl Member {
     /// being made.
     async fn knock(&self, chitchat: &ChitchatHandle, advertised: SocketAddr) {
         loop {
-            for seed in &self.seeds {
-                for address in resolve(seed).await {
-                    if address != advertised && chitchat.gossip(address).is_err() {
-                        debug!("gossip is ending: no seed is asked");
-                    }
+            // At once: a name that does not resolve holds up no other.
+            let found = join_all(self.seeds.iter().map(|seed| resolve(seed))).await;
+            for address in found.into_iter().flatten() {
+                if address != advertised && chitchat.gossip(address).is_err() {
+                    debug!("gossip is ending: no seed is asked");
                 }
             }
             let alone = !self.shared.view.load().peers.values().any(|peer| peer.alive);

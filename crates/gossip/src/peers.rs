@@ -166,7 +166,6 @@ impl Known {
             heard: self.heard,
             node: self.node.clone(),
             load: if alive { self.load.clone() } else { LoadFact::default() },
-            load_at: self.heard,
             health: if alive { self.health.clone() } else { HealthFact::default() },
         }
     }

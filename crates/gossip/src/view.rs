@@ -21,15 +21,13 @@ pub struct View {
 pub struct Peer {
     /// False after about a second of silence.
     pub alive: bool,
-    /// When a sign of life last reached this node, by any way.
+    /// When a sign of life last reached this node, by any way. `load` and `health` hold until then: a
+    /// peer tells of every change before it falls silent.
     pub heard: MonoMillis,
     /// Who it is. `None` until its first fact arrives.
     pub node: Option<NodeFact>,
     /// How busy it keeps its backends. Empty for a dead peer.
     pub load: LoadFact,
-    /// When `load` was last known to hold: at its change, and at each sign of life since, for a
-    /// peer tells of every change before it falls silent.
-    pub load_at: MonoMillis,
     /// Which backends it could not use. Empty for a dead peer.
     pub health: HealthFact,
 }

@@ -168,8 +168,8 @@ async fn of_a_burst_the_last_word_is_what_peers_hear() {
         two.gossip.publish(Fact::Load(load(number)));
     }
     one.sees("the last load", |view| view.peers[&two.id].load == load(4999)).await;
-    let confirmed = one.peer(two.id).load_at;
-    until("a steady load is confirmed", || one.peer(two.id).load_at > confirmed).await;
+    let confirmed = one.peer(two.id).heard;
+    until("a steady load is confirmed", || one.peer(two.id).heard > confirmed).await;
 }
 
 #[tokio::test]

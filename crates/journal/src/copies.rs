@@ -26,6 +26,8 @@ pub struct Copies(Arc<Shared>);
 
 struct Shared {
     dir: PathBuf,
+    /// One writer of files at a time; whoever only looks does not wait for its disk.
+    writing: Mutex<()>,
     origins: Mutex<BTreeMap<NodeId, Origin>>,
 }
 
@@ -93,7 +95,8 @@ impl Copies {
             let Some(node) = name.to_str().and_then(|name| name.parse().ok()) else { continue };
             origins.insert(node, Origin::open(dir.join(name))?);
         }
-        Ok(Self(Arc::new(Shared { dir, origins: Mutex::new(origins) })))
+        let (writing, origins) = (Mutex::default(), Mutex::new(origins));
+        Ok(Self(Arc::new(Shared { dir, writing, origins })))
     }
 
     /// What is held of a node's journal.
@@ -148,19 +151,24 @@ impl Copies {
         offset: u64,
         frames: &[u8],
     ) -> Result<u64, NotTaken> {
-        let mut origins = self.origins();
+        let _writing = self.writing();
         let dir = self.dir_of(node);
-        let origin = origins.entry(node).or_default();
-        let known = origin.segments.get(&name);
-        let held = known.map_or(0, |copy| copy.segment.bytes);
+        let known = {
+            let origins = self.origins();
+            let copy = origins.get(&node).and_then(|origin| origin.segments.get(&name));
+            copy.map(|copy| (Segment::clone(&copy.segment), copy.words.clone()))
+        };
+        let held = known.as_ref().map_or(0, |(segment, _)| segment.bytes);
         if held != offset {
             return Err(NotTaken::Elsewhere { held, offset });
         }
-        let mut segment = known.map_or_else(|| Segment::new(name), |copy| (*copy.segment).clone());
-        let mut words = match known {
-            Some(Copy { words: Some(words), .. }) => words.clone(),
-            Some(Copy { words: None, .. }) => segment.words(&dir).unwrap_or_default(),
-            None => Filter::default(),
+        let (mut segment, mut words) = match known {
+            Some((segment, Some(words))) => (segment, words),
+            Some((segment, None)) => {
+                let words = segment.words(&dir).unwrap_or_default();
+                (segment, words)
+            }
+            None => (Segment::new(name), Filter::default()),
         };
         let mut at = if offset == 0 { frame::begin(frames).ok_or(NotTaken::Form)? } else { 0 };
         while at < frames.len() {
@@ -180,7 +188,8 @@ impl Copies {
         });
         written.map_err(|source| Error::Append { path, source })?;
         let bytes = segment.bytes;
-        origin.segments.insert(name, Copy { segment: Arc::new(segment), words: Some(words) });
+        let copy = Copy { segment: Arc::new(segment), words: Some(words) };
+        self.origins().entry(node).or_default().segments.insert(name, copy);
         Ok(bytes)
     }
 
@@ -217,6 +226,7 @@ impl Copies {
 
     /// Lets go what is too old or too much, and writes the indexes of what is whole.
     pub fn sweep(&self, bounds: Bounds, now: UnixMillis) {
+        let _writing = self.writing();
         let mut origins = self.origins();
         let mut all: Vec<(UnixMillis, NodeId, Name, u64)> = Vec::new();
         for (node, origin) in origins.iter() {
@@ -266,6 +276,10 @@ impl Copies {
 
     fn dir_of(&self, node: NodeId) -> PathBuf {
         self.0.dir.join(node.to_string())
+    }
+
+    fn writing(&self) -> MutexGuard<'_, ()> {
+        self.0.writing.lock().expect("no code panics while it writes copies")
     }
 
     fn origins(&self) -> MutexGuard<'_, BTreeMap<NodeId, Origin>> {

@@ -7,6 +7,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};
 
+use dunlin_metrics::vital;
 use dunlin_types::{Epoch, NodeId, UnixMillis};
 use tracing::{error, warn};
 
@@ -126,8 +127,8 @@ impl Journal {
         let (files, syncs) = (Mutex::new(files), Syncs::default());
         let journal = Self(Arc::new(Shared { dir, opened, epoch, files, syncs }));
         let (syncing, sweeping) = (journal.clone(), journal.clone());
-        let (stopped, time) = (stop.clone(), clock.clone());
-        tasks.spawn(async move {
+        let (stopped, ends, time) = (stop.clone(), stop.clone(), clock.clone());
+        let keeping = async move {
             let mut ticks = tokio::time::interval(SYNC_EVERY);
             while stop.run_until_cancelled(ticks.tick()).await.is_some() {
                 let began = time.mono();
@@ -138,7 +139,8 @@ impl Journal {
                 }
             }
             drop(syncing.sync_off_thread().await);
-        });
+        };
+        tasks.spawn(vital(keeping, move || ends.cancel()));
         tasks.spawn(async move {
             let mut ticks = tokio::time::interval(SWEEP_EVERY);
             while stopped.run_until_cancelled(ticks.tick()).await.is_some() {
@@ -165,12 +167,13 @@ impl Journal {
         if files.current.bytes == 0 {
             frame.splice(..0, *frame::HEAD);
         }
-        let written = if files.broken {
+        let Files { current, words, writing, dirty, broken, recent, .. } = &mut *files;
+        *broken = *broken && writing.set_len(current.bytes).is_err();
+        let written = if *broken {
             Err(io::Error::other("an earlier failed write could not be undone"))
         } else {
-            files.writing.write_all(&frame)
+            writing.write_all(&frame)
         };
-        let Files { current, words, writing, dirty, broken, recent, .. } = &mut *files;
         if let Err(source) = written {
             *broken |= writing.set_len(current.bytes).is_err();
             return Err(Error::Append { path: current.path(&self.0.dir), source });

@@ -12,6 +12,7 @@
 mod allowance;
 mod cost;
 mod demand;
+mod figures;
 mod hold;
 mod outputs;
 mod period;
@@ -29,13 +30,14 @@ mod yields;
 pub use allowance::Allowance;
 pub use cost::{Adjustment, AdjustmentError, Context, Cost, Units};
 pub use demand::{Answer, Demand, Due, Held, Life, MAX_DUE, Recall, Short, Shortage};
+pub use figures::Figures;
 pub use hold::Ask;
 pub use outputs::{MAX_LEARNED, MAX_LEARNED_MODELS, Outputs};
 pub use period::{BadCalendar, BadDuration, Calendar, Every, Length, Period, expiry};
 pub use pot::{Holder, Lease, Pot, Want};
 pub use price::{Price, Pricing};
 pub use purse::{COLLECT, Place, Ticket, View};
-pub use purses::{Figures, MAX_POTS, MAX_WAITING, Purses};
+pub use purses::{MAX_POTS, MAX_WAITING, Purses, UNRECORDED};
 pub use rate::{Kind, Rate, Service};
 pub use sheet::{Sheet, Tier};
 

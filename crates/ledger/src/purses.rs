@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, VecDeque};
 use dunlin_types::{MonoMillis, NanoUsd, NodeId, PotId, RequestId, UnixMillis};
 
 use crate::demand::{Answer, Demand, Due, Held, Life, Recall, Short, Shortage};
+use crate::figures::Figures;
 use crate::pot::{Holder, less};
 use crate::purse::{COLLECT, Purse, View, Waiting};
 
@@ -16,21 +17,10 @@ use crate::purse::{COLLECT, Purse, View, Waiting};
 pub const MAX_POTS: usize = 1_000_000;
 /// Requests that wait for money. Those beyond get what is there, but nothing is asked for them.
 pub const MAX_WAITING: usize = 65_536;
+/// Numbers from here on are no record's: what was charged under one waits for its record.
+pub const UNRECORDED: u64 = 1 << 63;
 /// Pots looked at each time for what only time brings about.
 const LOOKED_AT: usize = 512;
-
-/// How much there is of what, for metrics and tests.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct Figures {
-    /// Pots with books.
-    pub pots: usize,
-    /// Requests that hold something.
-    pub holding: usize,
-    /// Requests that wait.
-    pub waiting: usize,
-    /// Costs that are recorded and not yet settled, one for each request and pot.
-    pub unsettled: usize,
-}
 
 /// All of a node's purses.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
@@ -169,6 +159,17 @@ impl Purses {
             let former = self.unsettled.insert((seq, hold.purse), (period, cost));
             assert!(former.is_none(), "a record has a number of its own");
         }
+    }
+
+    /// What was charged under number `before`, one of [`UNRECORDED`], is on record now, as number `seq`.
+    pub fn recorded(&mut self, before: u64, seq: u64) {
+        let charged = self.unsettled.range((before, 0)..=(before, usize::MAX));
+        let charged: Vec<_> = charged.map(|(&(_, number), &cost)| (number, cost)).collect();
+        for (number, cost) in charged {
+            self.unsettled.remove(&(before, number));
+            self.unsettled.insert((seq, number), cost);
+        }
+        self.settled_through(self.through);
     }
 
     /// Frees what the request holds and waits for, if anything.

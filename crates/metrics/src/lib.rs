@@ -1,5 +1,5 @@
 //! What a node tells Prometheus: the words that each crate's `metrics.rs` is written in, and the page
-//! that is read.
+//! that is read. Beside them, what has a task that panics end its node: no such end is left to a figure.
 //!
 //! Does not know what any metric is about, nor who may read it. Nothing is pushed here while a request
 //! is served: each crate keeps plain counts of its own, and is asked for them when the page is read.
@@ -13,6 +13,7 @@ mod level;
 mod page;
 mod process;
 mod series;
+mod vital;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -27,6 +28,7 @@ pub use kept::{Kept, is_litellms};
 pub use level::{Level, Raised};
 pub use page::Page;
 pub use series::{Histogram, MAX_HISTOGRAMS, MAX_LABEL_SETS, OTHER, Place, Series};
+pub use vital::{OnPanic, Vital, vital};
 
 /// The media type of a page.
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";

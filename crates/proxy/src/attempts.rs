@@ -2,7 +2,7 @@
 //! the first part of an answer is at hand.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use dunlin_admission::{Demand, Full, OverBudget, Refusal};
@@ -68,6 +68,22 @@ impl GroupFailed {
             | Self::Uncounted(_)
             | Self::Unfit(_) => FailedBy::Other,
         }
+    }
+
+    /// Nobody of a group was asked.
+    fn of(why: NotAsked, group: &Arc<str>, of: &[Arc<Deployment>], proxy: &Proxy) -> Self {
+        let none = match why {
+            NotAsked::None(none) => none,
+            NotAsked::Full(full) => return Self::Full { group: Arc::clone(group), full },
+            NotAsked::Spent(spent) => return Self::Spent(spent),
+            NotAsked::Refused(refusal) => return Self::Uncounted(refusal),
+        };
+        let wait = match none {
+            NonePicked::AllCoolingDown { until } => until.since(proxy.0.clock.mono()),
+            NonePicked::AllParked => Duration::ZERO,
+        };
+        let parked = of.iter().find_map(|deployment| deployment.parked.clone());
+        Self::NonePicked { none, wait, parked }
     }
 
     fn retries(&self) -> u32 {
@@ -150,25 +166,17 @@ async fn ask(
     Asking { asked, ..asking }.run(bill).await
 }
 
-/// The failure of a call that only one group could answer, and nobody of it could be asked.
-pub(crate) fn none_picked(proxy: &Proxy, group: &Arc<str>, none: NonePicked) -> Failed {
-    let now = proxy.0.clock.mono();
-    let wait = match none {
-        NonePicked::AllCoolingDown { until } => until.since(now),
-        NonePicked::AllParked => Duration::ZERO,
-    };
-    let failed = GroupFailed::NonePicked { none, wait, parked: None };
-    Failed::from(Unanswered { failures: vec![(Arc::clone(group), failed)] })
+/// The failure of a call that only one group could answer, and nobody of it was asked.
+pub(crate) fn not_asked(proxy: &Proxy, group: &Group, why: NotAsked) -> Failed {
+    only(&group.name, GroupFailed::of(why, &group.name, &group.deployments, proxy))
 }
 
-/// The same, of a call that a deployment must have room for.
-pub(crate) fn not_asked(proxy: &Proxy, group: &Arc<str>, why: NotAsked) -> Failed {
-    let failed = match why {
-        NotAsked::None(none) => return none_picked(proxy, group, none),
-        NotAsked::Full(full) => GroupFailed::Full { group: Arc::clone(group), full },
-        NotAsked::Spent(spent) => GroupFailed::Spent(spent),
-        NotAsked::Refused(refusal) => GroupFailed::Uncounted(refusal),
-    };
+/// The same where it is settled who would be asked.
+pub(crate) fn not_afforded(proxy: &Proxy, by: &Deployment, why: NotAsked) -> Failed {
+    only(&by.group, GroupFailed::of(why, &by.group, &[], proxy))
+}
+
+fn only(group: &Arc<str>, failed: GroupFailed) -> Failed {
     Failed::from(Unanswered { failures: vec![(Arc::clone(group), failed)] })
 }
 
@@ -190,16 +198,20 @@ impl Asking<'_> {
             bill.cover(cost).await.map_err(GroupFailed::NotCovered)?;
         }
         let worded = worded(proxy, chat, self.group).await.map_err(GroupFailed::Unfit)?;
+        let Group { name, deployments } = self.group;
+        let not_asked = |why| GroupFailed::of(why, name, deployments, proxy);
         let load = chat.prompt_estimate() + chat.max_output().unwrap_or(Tokens(0));
         let mut tried: BTreeSet<DeploymentId> = BTreeSet::new();
         let mut retries = 0;
+        let likely = OnceLock::new();
         loop {
             let (key, tags) = (bill.key(), bill.tags());
-            let cost = |one: &Deployment| hold::of_one(chat, hold::likely(proxy, key, chat), one);
+            let likely = || *likely.get_or_init(|| hold::likely(proxy, key, chat));
+            let cost = |one: &Deployment| hold::of_one(chat, likely(), one);
             let cost = &cost;
             let asking = entry::Asking { proxy, catalog, demand, revision, load, tags, cost };
             let picked = entry::pick(asking, self.group, &tried).await;
-            let (attempt, entry) = picked.map_err(|why| self.not_asked(why))?;
+            let (attempt, entry) = picked.map_err(not_asked)?;
             bill.enters(entry);
             let deployment = Arc::clone(attempt.deployment());
             let (max_retries, began) = (self.max_retries(&deployment), clock.mono());
@@ -243,23 +255,6 @@ impl Asking<'_> {
             if self.asked.chat.stream() { deployment.stream_timeout } else { deployment.timeout };
         let first = asked.unwrap_or(configured);
         Bounds { first, client_bound: asked.is_some(), retry: self.asked.catalog.retry }
-    }
-
-    fn not_asked(&self, why: NotAsked) -> GroupFailed {
-        let none = match why {
-            NotAsked::None(none) => none,
-            NotAsked::Full(full) => {
-                return GroupFailed::Full { group: Arc::clone(&self.group.name), full };
-            }
-            NotAsked::Spent(spent) => return GroupFailed::Spent(spent),
-            NotAsked::Refused(refusal) => return GroupFailed::Uncounted(refusal),
-        };
-        let wait = match none {
-            NonePicked::AllCoolingDown { until } => until.since(self.asked.proxy.0.clock.mono()),
-            NonePicked::AllParked => Duration::ZERO,
-        };
-        let parked = self.group.deployments.iter().find_map(|deployment| deployment.parked.clone());
-        GroupFailed::NonePicked { none, wait, parked }
     }
 }
 

@@ -12,7 +12,6 @@ use dunlin_llm::{ChatReply, ChatRequest, Endpoint, Media, Picture, Tier, Usage};
 use dunlin_router::Deployment;
 use dunlin_state::Key;
 use dunlin_types::{NanoUsd, Tokens, UnixMillis};
-use tracing::error;
 
 use crate::Proxy;
 use crate::caller::Caller;
@@ -23,6 +22,7 @@ use crate::found::Finished;
 use crate::hold;
 use crate::ids::Kind;
 use crate::record;
+use crate::refused::Who;
 use crate::stored::watch::{self, Thing};
 
 mod about;
@@ -274,7 +274,7 @@ impl Bill {
         self.record.fault = Some(Box::new(record::fault(failed.body())));
         let tried = self.record.deployment.is_some() || !self.record.course.attempts.is_empty();
         let (refusals, now) = (&self.proxy.0.refusals, self.proxy.0.clock.mono());
-        if tried || refusals.admit(self.record.key, now) {
+        if tried || refusals.admit(Who::of(self.record.key), now) {
             return failed.spent(self.settle(Outcome::Failure, &Usage::default()).key_spend);
         }
         let (of, status) = (self.endpoint.call_type(), failed.body().code);
@@ -454,13 +454,7 @@ impl Bill {
         self.put_detail();
         let permit = self.permit.take().expect("a bill is settled once");
         let record = std::mem::take(&mut self.record);
-        let request = record.request;
-        let key_spend = permit.settle(*record).unwrap_or_else(|error| {
-            // The answer is paid for upstream either way: it is not withheld for a full disk.
-            error!(request.id = %request, %error, "a request's spend is not on record");
-            None
-        });
-        Settled { key_spend, ..Settled::default() }
+        Settled { key_spend: permit.settle(*record), ..Settled::default() }
     }
 }
 

@@ -76,7 +76,9 @@ impl Call {
         let found = Caller::identify(proxy, serving, headers, uri).await;
         match &found {
             Ok(caller) => self.known.is(caller),
-            Err(_) => self.known.claims(headers, serving.settings.key_header.as_deref()),
+            Err(why) => {
+                self.known.claims(headers, serving.settings.key_header.as_deref(), why);
+            }
         }
         found
     }

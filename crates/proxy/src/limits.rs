@@ -3,9 +3,10 @@
 //! (`draft-ietf-httpapi-ratelimit-headers-10`).
 
 use std::collections::BTreeMap;
-use std::sync::Mutex;
+use std::sync::LazyLock;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use axum::http::{HeaderName, HeaderValue};
 use bytes::BytesMut;
 use dunlin_admission::{Counted, Full, LimitStatus, Limited, RateLimited};
@@ -120,14 +121,23 @@ fn tell_nearest(
 
 /// LiteLLM's names for a scope's limit, and for what is left of it.
 fn of_scope(scope: &'static str, what: &'static str) -> [HeaderName; 2] {
+    type Names = BTreeMap<(&'static str, &'static str), [HeaderName; 2]>;
     /// Made once; a scope has one of a few names.
-    static NAMES: Mutex<BTreeMap<(&str, &str), [HeaderName; 2]>> = Mutex::new(BTreeMap::new());
-    let mut names = NAMES.lock().expect("no holder panics");
+    static MADE: LazyLock<ArcSwap<Names>> = LazyLock::new(ArcSwap::default);
+    if let Some(names) = MADE.load().get(&(scope, what)) {
+        return names.clone();
+    }
     let name = |part| {
         let name = HeaderName::try_from(format!("x-ratelimit-{scope}-{part}-{what}"));
         name.expect("a scope's name is made for headers")
     };
-    names.entry((scope, what)).or_insert_with(|| [name("limit"), name("remaining")]).clone()
+    let names = [name("limit"), name("remaining")];
+    MADE.rcu(|made| {
+        let mut made = Names::clone(made);
+        made.insert((scope, what), names.clone());
+        made
+    });
+    names
 }
 
 /// What a dialect's SDKs call the nearest limit, what is left of it, and when all of it is back.

@@ -1,5 +1,6 @@
 //! The records of requests that are refused before anything is tried for them. They cost nothing, so
-//! that anybody can cause many: of each key a few a second are on record, the others are counted.
+//! that anybody can cause many: of each key a few a second are on record, the others are counted. Of
+//! all keys that do not exist fewer still, so that who has none pushes nothing out of the log.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, OnceLock};
@@ -7,19 +8,21 @@ use std::sync::{Mutex, OnceLock};
 use axum::body::Body;
 use axum::http::{HeaderMap, Response};
 use dunlin_journal::{Course, Origin, SpendRecord};
-use dunlin_llm::credentials::client_key;
+use dunlin_llm::credentials::{CredentialError, client_key};
 use dunlin_types::{KeyDigest, MonoMillis};
 use tracing::{error, warn};
 
 use crate::caller::Caller;
 use crate::chat::Call;
-use crate::error::Failed;
+use crate::error::{Failed, Refused};
 use crate::{Proxy, record};
 
 /// Refused requests of one key that are on record, in a second.
 const MAX_OF_KEY: u32 = 10;
 /// Refused requests that are on record, in a second.
 const MAX_OF_ALL: u32 = 100;
+/// Those of them whose key nobody is known to have.
+const MAX_OF_STRANGERS: u32 = 5;
 /// How often it is told how many are not, in milliseconds.
 const TELL_EVERY: u64 = 60_000;
 
@@ -30,9 +33,20 @@ pub(crate) struct Known {
     what: OnceLock<What>,
 }
 
-enum Who {
+/// For whom a request is refused.
+#[derive(Clone, Copy)]
+pub(crate) enum Who {
     Master,
     Key(KeyDigest),
+    /// Shows a key that this node does not know.
+    Stranger(KeyDigest),
+}
+
+impl Who {
+    /// Somebody who was let in: `None` with the master key.
+    pub(crate) fn of(key: Option<KeyDigest>) -> Self {
+        key.map_or(Self::Master, Self::Key)
+    }
 }
 
 struct What {
@@ -45,18 +59,16 @@ struct What {
 impl Known {
     /// Who asks is known.
     pub(crate) fn is(&self, caller: &Caller) {
-        let who = match caller {
-            Caller::Master => Who::Master,
-            Caller::Key { caller, .. } => Who::Key(caller.token),
-        };
         // Who asks once, asks for all of it.
-        let _known_already = self.who.set(who);
+        let _known_already = self.who.set(Who::of(caller.key().map(|caller| caller.token)));
     }
 
     /// Who asks is not let in; the key that it shows says who it would be.
-    pub(crate) fn claims(&self, headers: &HeaderMap, key_header: Option<&str>) {
+    pub(crate) fn claims(&self, headers: &HeaderMap, key_header: Option<&str>, why: &Refused) {
         if let Ok(key) = client_key(headers, key_header) {
-            let _known_already = self.who.set(Who::Key(KeyDigest::of(key.expose())));
+            let key = KeyDigest::of(key.expose());
+            let who = if is_of_stranger(why) { Who::Stranger(key) } else { Who::Key(key) };
+            let _known_already = self.who.set(who);
         }
     }
 
@@ -67,6 +79,18 @@ impl Known {
     }
 }
 
+/// Whether nobody is known to have the key that a request shows.
+fn is_of_stranger(why: &Refused) -> bool {
+    use CredentialError::{Malformed, Missing, NotVirtual, Unknown};
+    matches!(
+        why,
+        Refused::NotReady
+            | Refused::CannotKnow { .. }
+            | Refused::Overloaded { .. }
+            | Refused::Credential(Missing | Malformed | NotVirtual { .. } | Unknown { .. })
+    )
+}
+
 /// How many refusals are on record in this second.
 #[derive(Default)]
 pub(crate) struct Refusals(Mutex<Second>);
@@ -75,6 +99,7 @@ pub(crate) struct Refusals(Mutex<Second>);
 struct Second {
     began: MonoMillis,
     all: u32,
+    strangers: u32,
     by_key: BTreeMap<Option<KeyDigest>, u32>,
     left_out: u64,
     told: MonoMillis,
@@ -82,28 +107,49 @@ struct Second {
 
 impl Refusals {
     /// Whether one more of a key, or of the master key, goes on record.
-    pub(crate) fn admit(&self, key: Option<KeyDigest>, now: MonoMillis) -> bool {
-        let mut second = self.0.lock().expect("no panic while it is held");
-        if now.since(second.began).as_secs() >= 1 {
-            second.began = now;
-            second.all = 0;
-            second.by_key.clear();
+    pub(crate) fn admit(&self, who: Who, now: MonoMillis) -> bool {
+        let (admitted, left_out) =
+            self.0.lock().expect("no panic while it is held").admit(who, now);
+        if let Some(requests) = left_out {
+            warn!(requests, "refused requests came too fast to be on record one by one");
         }
-        // The table has as many keys as there are records in a second, at most.
-        let of_key = second.by_key.get(&key).copied().unwrap_or_default();
-        if of_key >= MAX_OF_KEY || second.all >= MAX_OF_ALL {
-            second.left_out += 1;
-            if now.0.saturating_sub(second.told.0) >= TELL_EVERY {
-                second.told = now;
-                let requests = std::mem::take(&mut second.left_out);
-                warn!(requests, "refused requests came too fast to be on record one by one");
-            }
-            return false;
-        }
-        second.all += 1;
-        second.by_key.insert(key, of_key + 1);
-        true
+        admitted
     }
+}
+
+impl Second {
+    /// Whether it goes on record, and how many did not, if that is due to be told.
+    fn admit(&mut self, who: Who, now: MonoMillis) -> (bool, Option<u64>) {
+        if now.since(self.began).as_secs() >= 1 {
+            self.began = now;
+            (self.all, self.strangers) = (0, 0);
+            self.by_key.clear();
+        }
+        let admitted = match who {
+            Who::Stranger(_) => take(&mut self.strangers, MAX_OF_STRANGERS),
+            // The table has as many keys as there are records in a second, at most.
+            Who::Master | Who::Key(_) if self.all >= MAX_OF_ALL => false,
+            Who::Master => take(self.by_key.entry(None).or_default(), MAX_OF_KEY),
+            Who::Key(key) => take(self.by_key.entry(Some(key)).or_default(), MAX_OF_KEY),
+        };
+        if admitted {
+            self.all += u32::from(!matches!(who, Who::Stranger(_)));
+            return (true, None);
+        }
+        self.left_out += 1;
+        if now.0.saturating_sub(self.told.0) < TELL_EVERY {
+            return (false, None);
+        }
+        self.told = now;
+        (false, Some(std::mem::take(&mut self.left_out)))
+    }
+}
+
+/// Takes one of `most`, if one is left.
+fn take(taken: &mut u32, most: u32) -> bool {
+    let is_left = *taken < most;
+    *taken += u32::from(is_left);
+    is_left
 }
 
 /// What the client of a request is told that is not answered; it is on record from here on.
@@ -122,9 +168,9 @@ pub(crate) fn note(proxy: &Proxy, call: &Call, failed: &Failed) {
     let Some(who) = call.known.who.get() else { return unrecorded() };
     let key = match who {
         Who::Master => None,
-        Who::Key(key) => Some(*key),
+        Who::Key(key) | Who::Stranger(key) => Some(*key),
     };
-    if !proxy.0.refusals.admit(key, proxy.0.clock.mono()) {
+    if !proxy.0.refusals.admit(*who, proxy.0.clock.mono()) {
         return unrecorded();
     }
     let mut record = SpendRecord {
@@ -155,7 +201,7 @@ mod tests {
     #[test]
     fn a_flood_of_refusals_leaves_a_bounded_number_of_records() {
         let refusals = Refusals::default();
-        let key = |number: u32| Some(KeyDigest::of(&format!("sk-{number}")));
+        let key = |number: u32| Who::Key(KeyDigest::of(&format!("sk-{number}")));
         let admitted = |keys: std::ops::Range<u32>, times: u32, now| {
             let one = |number| (0..times).filter(|_| refusals.admit(key(number), now)).count();
             keys.map(one).sum::<usize>() as u32
@@ -166,5 +212,19 @@ mod tests {
         assert_eq!(admitted(0..1, 1, MonoMillis(5_999)), 0, "the second is not over");
         assert_eq!(admitted(0..1, 1_000, MonoMillis(6_000)), MAX_OF_KEY);
         assert!(refusals.0.lock().expect("not held").by_key.len() <= MAX_OF_ALL as usize);
+    }
+
+    #[test]
+    fn a_flood_of_keys_that_do_not_exist_takes_no_room_of_those_that_do() {
+        let refusals = Refusals::default();
+        let now = MonoMillis(5_000);
+        let digest = |number: u32| KeyDigest::of(&format!("sk-{number}"));
+        let strangers = (0..1_000).filter(|at| refusals.admit(Who::Stranger(digest(*at)), now));
+        assert_eq!(strangers.count() as u32, MAX_OF_STRANGERS);
+        let known = (0..1_000).filter(|at| refusals.admit(Who::Key(digest(*at)), now));
+        assert_eq!(known.count() as u32, MAX_OF_ALL);
+        assert!(!refusals.admit(Who::Master, now), "all of a second are on record");
+        let later = MonoMillis(6_000);
+        assert!(refusals.admit(Who::Stranger(digest(0)), later), "the next second has its own");
     }
 }

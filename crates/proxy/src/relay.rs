@@ -103,7 +103,7 @@ async fn conduct(
             bill.enters(entry);
             attempt
         }
-        Err(why) => return Err(bill.fail(not_asked(proxy, &lenders.group.name, why))),
+        Err(why) => return Err(bill.fail(not_asked(proxy, &lenders.group, why))),
     };
     let deployment = Arc::clone(attempt.deployment());
     bill.served_by(&deployment);

@@ -16,16 +16,17 @@ use dunlin_router::{Deployment, Group};
 use dunlin_types::Tokens;
 use dunlin_upstream::{Attempt, Relay};
 
-use crate::attempts::{none_picked, not_asked};
+use crate::attempts::{not_afforded, not_asked};
 use crate::bill::{About as BillAbout, Bill};
 use crate::caller::Caller;
 use crate::chat::Call;
+use crate::entry::{self, NotAsked};
 use crate::error::{Failed, Refused};
 use crate::ids::Kind;
 use crate::kept::{Sealing, find};
 use crate::told::Told;
 use crate::turns::Stored;
-use crate::{Proxy, Serving, entry, refused, report};
+use crate::{Proxy, Serving, refused, report};
 
 pub(crate) mod answer;
 pub(crate) mod batches;
@@ -177,7 +178,7 @@ impl Asking<'_> {
         let (proxy, catalog) = (self.proxy, &self.serving.catalog);
         match entry::afford(proxy, catalog, by, bill.tags(), &demand).await {
             Ok(entry) => bill.enters(entry),
-            Err(why) => return Err(not_asked(proxy, &by.group, why)),
+            Err(why) => return Err(not_afforded(proxy, by, why)),
         }
         Ok(())
     }
@@ -185,7 +186,7 @@ impl Asking<'_> {
     pub(crate) fn attempt(&self, group: &Group, tokens: Tokens) -> Result<Attempt, Failed> {
         let strategy = self.serving.catalog.strategy;
         let picked = self.proxy.0.upstream.start_attempt(group, strategy, &BTreeSet::new(), tokens);
-        picked.map_err(|none| none_picked(self.proxy, &group.name, none))
+        picked.map_err(|none| not_asked(self.proxy, group, NotAsked::None(none)))
     }
 
     /// Asks, and waits for the head of an answer that says that all went well.

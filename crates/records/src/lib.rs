@@ -26,6 +26,7 @@ use std::time::Duration;
 use dunlin_consensus::Consensus;
 use dunlin_gossip::Gossip;
 use dunlin_journal::{Bounds, Copies, Error, Journal, Position, Query, Row};
+use dunlin_metrics::vital;
 use dunlin_rpc::{Incoming, Rpc};
 use dunlin_types::{Clock, NodeId};
 use tokio::sync::{Semaphore, mpsc};
@@ -164,8 +165,13 @@ impl Records {
             tasks: tasks.clone(),
             stop: stop.clone(),
         }));
-        tasks.spawn(copier::run(records.clone()));
-        tasks.spawn(stop.clone().run_until_cancelled_owned(keeper::run(records.clone(), inbox)));
+        let ends = || {
+            let stop = stop.clone();
+            move || stop.cancel()
+        };
+        tasks.spawn(vital(copier::run(records.clone()), ends()));
+        let keeping = stop.clone().run_until_cancelled_owned(keeper::run(records.clone(), inbox));
+        tasks.spawn(vital(keeping, ends()));
         tasks.spawn(stop.clone().run_until_cancelled_owned(heir::run(records.clone())));
         tasks.spawn(stop.run_until_cancelled_owned(sweep(records.clone())));
         Ok(records)

@@ -149,7 +149,7 @@ struct Shared {
     cluster: Arc<ArcSwapOption<ClusterId>>,
     former: Arc<ArcSwap<Vec<ClusterId>>>,
     dialer: Arc<Dialer>,
-    /// As many as there are members and candidates for membership.
+    /// As many as there are members and candidates for membership; removed ones are forgotten.
     peers: Mutex<BTreeMap<NodeId, Peer>>,
 }
 
@@ -223,6 +223,11 @@ impl Rpc {
         let link = || Link::new(peer, address.into(), self.shared.dialer.clone());
         let (raft, records, others, clients) = (link(), link(), link(), link());
         peers.insert(peer, Peer { raft, records, others, clients });
+    }
+
+    /// A peer is gone for good: nobody calls it any more.
+    pub fn forget(&self, peer: NodeId) {
+        self.shared.peers.lock().expect("no panic while it is held").remove(&peer);
     }
 
     /// Calls a service of a peer and waits for its answer, at most `timeout`.

@@ -108,6 +108,7 @@ async fn accept(
     let places = Arc::new(Semaphore::new(MAX_HANDSHAKES));
     let mut second = interval(Duration::from_secs(1));
     second.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut told = false;
     loop {
         let (socket, address) = tokio::select! {
             _ = second.tick() => {
@@ -115,9 +116,14 @@ async fn accept(
                 continue;
             }
             connection = listener.accept() => match connection {
-                Ok(connection) => connection,
+                Ok(connection) => {
+                    told = false;
+                    connection
+                }
                 Err(error) => {
-                    warn!(error = %error, "cannot accept a connection from another node");
+                    if !std::mem::replace(&mut told, true) {
+                        warn!(%error, "other nodes cannot connect: they try again");
+                    }
                     sleep(ACCEPT_PAUSE).await;
                     continue;
                 }

@@ -25,6 +25,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use dunlin_gossip::{Gossip, Peer};
+use dunlin_metrics::vital;
 use dunlin_rpc::{Incoming, Rpc};
 use dunlin_types::{Clock, NodeId, RequestId, UnixMillis};
 use serde::{Deserialize, Serialize};
@@ -178,13 +179,17 @@ impl Store {
         let notes = Shelf::open(dir.join("notes"), NOTES, now)?;
         let (deletions, works) = (Deletions::default(), Arc::default());
         let shelves = Arc::new(Shelves { bodies, notes, deletions, works });
-        tasks.spawn(keep_tidy(Arc::clone(&shelves), clock.clone(), stop.clone()));
+        let ends = || {
+            let stop = stop.clone();
+            move || stop.cancel()
+        };
+        let tidying = keep_tidy(Arc::clone(&shelves), clock.clone(), stop.clone());
+        tasks.spawn(vital(tidying, ends()));
         let shared = Arc::new(Shared { me, clock, gossip, rpc, shelves });
         tasks.spawn(deletions::tell(Arc::clone(&shared), stop.clone()));
         let answering = peers::answer(Arc::clone(&shared), inbox, tasks.clone());
-        tasks.spawn(async move {
-            stop.run_until_cancelled(answering).await;
-        });
+        let ends = ends();
+        tasks.spawn(vital(async move { stop.run_until_cancelled(answering).await }, ends));
         Ok(Self(shared))
     }
 

@@ -29,6 +29,7 @@ pub use dunlin_egress::OutOfReach;
 use dunlin_gossip::Gossip;
 use dunlin_identity::Identity;
 use dunlin_llm::Target;
+use dunlin_metrics::vital;
 use dunlin_router::{Catalog, Deployment, Group, NonePicked, Retry, Seen, Strategy, pick};
 use dunlin_types::{Clock, DeploymentId, Tokens};
 use tokio_util::sync::CancellationToken;
@@ -98,9 +99,13 @@ impl Upstream {
             tasks: config.tasks.clone(),
         };
         let upstream = Self(Arc::new(shared));
-        config.tasks.spawn(probe::run(upstream.clone(), config.stop.clone()));
-        config.tasks.spawn(tell::run(upstream.clone(), config.stop.clone()));
-        config.tasks.spawn(rumours::run(upstream.clone(), config.stop.clone()));
+        let ends = || {
+            let stop = config.stop.clone();
+            move || stop.cancel()
+        };
+        config.tasks.spawn(vital(probe::run(upstream.clone(), config.stop.clone()), ends()));
+        config.tasks.spawn(vital(tell::run(upstream.clone(), config.stop.clone()), ends()));
+        config.tasks.spawn(vital(rumours::run(upstream.clone(), config.stop.clone()), ends()));
         config.tasks.spawn(sweep(config.egress.clone(), config.stop.clone()));
         upstream
     }

@@ -72,7 +72,6 @@ mod tests {
             heard: MonoMillis(0),
             node: None,
             load: LoadFact::default(),
-            load_at: MonoMillis(0),
             health: HealthFact { backends },
         };
         View { me: NodeId(1), peers: [(NodeId(2), peer)].into() }

@@ -99,9 +99,14 @@ impl Sight<'_> {
         let alive = self.view.peers.values().filter(|peer| peer.alive);
         let remote = alive.filter_map(|peer| {
             let count = peer.load.backends.get(id)?.in_flight;
-            Some(f64::from(count) * decay(self.now.since(peer.load_at), service))
+            Some(f64::from(count) * decay(self.now.since(peer.heard), service))
         });
         f64::from(in_flight) + remote.sum::<f64>()
+    }
+
+    /// Requests that this node has open there.
+    fn in_flight(&self, id: &BackendId) -> u32 {
+        self.table.known(id).map_or(0, |backend| backend.in_flight.load(Ordering::Relaxed))
     }
 
     /// Every backend of the catalog, in the order of their ids.
@@ -116,7 +121,7 @@ impl Sight<'_> {
                 api_base: Arc::clone(&deployment.target.api_base),
                 upstream_model: Arc::clone(&deployment.target.model),
                 groups: Vec::new(),
-                in_flight: self.table.backend(id).in_flight.load(Ordering::Relaxed),
+                in_flight: self.in_flight(id),
                 load: seen.load,
                 out: seen.out,
                 cooling_for: None,

@@ -48,6 +48,8 @@ pub struct Stream {
     /// What ends the stream once all events are taken.
     broken: Option<ProviderError>,
     over: bool,
+    /// The last thing it says has been taken.
+    told: bool,
     pub(crate) ending: Option<Ending>,
 }
 
@@ -70,6 +72,7 @@ impl Stream {
             decoded: Vec::new(),
             broken: None,
             over: false,
+            told: false,
             ending: None,
         };
         poll_fn(|cx| stream.poll_fill(cx)).await;
@@ -126,9 +129,11 @@ impl Stream {
                 }
                 Some(Ok(event))
             }
+            None if self.told => None,
+            // What ends without its last event is not whole, whatever its decoder says.
             None => {
-                let broken = self.broken.take();
-                broken.map(|error| Err(self.fail(error)))
+                let error = self.broken.take().unwrap_or_else(|| self.cut());
+                Some(Err(self.fail(error)))
             }
         })
     }
@@ -176,7 +181,7 @@ impl Stream {
 
     /// The last event is out: what is left is only the end of the framing.
     fn finish(&mut self) {
-        self.over = true;
+        (self.over, self.told) = (true, true);
         let ending = self.ending.take();
         if let (Some(pieces), Some(ending)) = (self.pieces.take(), &ending) {
             ending.upstream.0.tasks.spawn(pieces.drain());
@@ -187,7 +192,7 @@ impl Stream {
     }
 
     fn fail(&mut self, error: ProviderError) -> Failure {
-        self.over = true;
+        (self.over, self.told) = (true, true);
         self.pieces = None;
         self.events.clear();
         let failure = Failure::new(&self.deployment, error);
@@ -257,5 +262,76 @@ impl Long {
         if let Some(ending) = self.ending.take() {
             ending.tell(outcome);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::task::Waker;
+    use std::time::Duration;
+
+    use dunlin_llm::Target;
+    use dunlin_providers::StreamError;
+    use dunlin_router::{BackendId, DeploymentLimits, Keepalive, Weight};
+    use dunlin_types::DeploymentId;
+
+    use super::*;
+
+    /// Takes every end for a whole answer.
+    struct Careless;
+
+    impl StreamDecoder for Careless {
+        fn push(&mut self, _: Bytes, _: &mut Vec<StreamEvent>) -> Result<(), StreamError> {
+            Ok(())
+        }
+
+        fn finish(&mut self, _: &mut Vec<StreamEvent>) -> Result<(), StreamError> {
+            Ok(())
+        }
+    }
+
+    fn deployment() -> Deployment {
+        Deployment {
+            id: DeploymentId("id".into()),
+            backend: BackendId::new("http://up", "m"),
+            group: "g".into(),
+            provider: "openai".into(),
+            target: Target::default(),
+            weight: Weight::default(),
+            limits: DeploymentLimits::default(),
+            budget: None,
+            order: 0,
+            timeout: Duration::from_secs(10),
+            stream_timeout: Duration::from_secs(10),
+            keepalive: Keepalive::default(),
+            num_retries: None,
+            cooldown: None,
+            price: Default::default(),
+            prices: Arc::default(),
+            about: Arc::default(),
+            parked: None,
+        }
+    }
+
+    #[test]
+    fn an_answer_that_ends_without_its_last_event_is_not_whole() {
+        let mut stream = Stream {
+            headers: HeaderMap::new(),
+            deployment: Arc::new(deployment()),
+            speaker: "Up",
+            pieces: None,
+            decoder: Box::new(Careless),
+            events: [StreamEvent::Comment(Bytes::from_static(b": said"))].into(),
+            decoded: Vec::new(),
+            broken: None,
+            over: true,
+            told: false,
+            ending: None,
+        };
+        let mut context = Context::from_waker(Waker::noop());
+        let mut next = || stream.poll_next(&mut context);
+        assert!(matches!(next(), Poll::Ready(Some(Ok(StreamEvent::Comment(_))))));
+        assert!(matches!(next(), Poll::Ready(Some(Err(_)))), "it broke off");
+        assert!(matches!(next(), Poll::Ready(None)));
     }
 }

@@ -90,8 +90,8 @@ impl Backend {
         *self.reach.lock().expect("no code panics while it holds a backend's reach")
     }
 
-    fn change_reach(&self, change: impl FnOnce(&mut Reach)) {
-        change(&mut self.reach.lock().expect("no code panics while it holds a backend's reach"));
+    fn change_reach<T>(&self, change: impl FnOnce(&mut Reach) -> T) -> T {
+        change(&mut self.reach.lock().expect("no code panics while it holds a backend's reach"))
     }
 
     pub(crate) fn probed(&self, success: bool, now: MonoMillis) {
@@ -193,37 +193,50 @@ impl Table {
         now: MonoMillis,
     ) {
         let deployment = &attempt.deployment;
-        let mut goes_out = false;
-        attempt.backend.change_reach(|reach| {
+        let goes_out = attempt.backend.change_reach(|reach| {
             let was_out = reach.is_out();
             reach.observe(outcome, now);
-            goes_out = reach.is_out() && !was_out;
-            if goes_out {
-                warn!(backend.id = %deployment.backend, "a backend is left alone: {outcome}");
-            }
+            reach.is_out() && !was_out
         });
         if outcome == Outcome::Success {
             attempt.backend.measured(now.since(attempt.began));
         }
-        // One that left the catalog meanwhile has no cooldown to begin.
-        if let Some(served) = self.served.read().expect("never poisoned").get(&deployment.id) {
-            let rules = Rules::new(retry, deployment, attempt.alone);
+        let rules = Rules::new(retry, deployment, attempt.alone);
+        let begins = self.cools_down(&deployment.id, (outcome, goes_out), rules, now);
+        // No lock is held: whoever reads the log may be slow.
+        if goes_out {
+            warn!(backend.id = %deployment.backend, "a backend is left alone: {outcome}");
+        }
+        if let Some(until) = begins {
+            warn!(
+                model = %deployment.group,
+                backend.id = %deployment.backend,
+                duration_ms = until.since(now).as_millis(),
+                "a deployment is left alone for a while: {outcome}"
+            );
+        }
+    }
+
+    /// Until when a deployment is left alone, if that begins now. One that left the catalog meanwhile
+    /// has no cooldown to begin.
+    fn cools_down(
+        &self,
+        id: &DeploymentId,
+        (outcome, goes_out): (Outcome, bool),
+        rules: Rules,
+        now: MonoMillis,
+    ) -> Option<MonoMillis> {
+        let served = self.served.read().expect("never poisoned").get(id).cloned()?;
+        let begins = {
             let mut cooldown = served.cooldown.lock().expect("never poisoned");
             let was_left_alone = cooldown.until(now).is_some();
             cooldown.observe(outcome, rules, now);
-            let begins = cooldown.until(now).filter(|_| !was_left_alone);
-            if goes_out || begins.is_some() {
-                served.cools_down(outcome);
-            }
-            if let Some(until) = begins {
-                warn!(
-                    model = %deployment.group,
-                    backend.id = %deployment.backend,
-                    duration_ms = until.since(now).as_millis(),
-                    "a deployment is left alone for a while: {outcome}"
-                );
-            }
+            cooldown.until(now).filter(|_| !was_left_alone)
+        };
+        if goes_out || begins.is_some() {
+            served.cools_down(outcome);
         }
+        begins
     }
 
     /// The backends whose probe is due.

@@ -155,6 +155,32 @@ async fn a_body_whose_chunks_are_broken_is_a_bad_request() -> anyhow::Result<()>
     assert_well(&setup).await
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_management_request_hears_what_is_wrong_with_its_body() -> anyhow::Result<()> {
+    let setup = start().await?;
+    let head = |more: &str| {
+        format!(
+            "POST /key/generate HTTP/1.1\r\nhost: n1\r\ncontent-type: application/json\r\n\
+             authorization: Bearer {}\r\n{more}\r\n",
+            setup.cluster.master_key()
+        )
+    };
+    let long = " ".repeat((1 << 20) + 1);
+    let cases = [
+        (head("transfer-encoding: chunked\r\n") + "zz\r\n{}\r\n0\r\n\r\n", "400", "chunked"),
+        (head("content-length: 2\r\ncontent-encoding: gzip\r\n") + "{}", "415", "Content-Encoding"),
+        (head(&format!("content-length: {}\r\n", long.len())) + &long, "413", "1048576 bytes"),
+    ];
+    for (request, status, why) in cases {
+        let answer = exchange(&setup, request.as_bytes()).await?;
+        let answer = String::from_utf8_lossy(&answer);
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{status}: {answer}");
+        assert!(answer.contains(why), "{status}: {answer}");
+        assert!(answer.contains("invalid_request_error"), "{status}: {answer}");
+    }
+    assert_well(&setup).await
+}
+
 /// A request that breaks some rule.
 fn request(dice: &mut Dice, key: &str) -> Vec<u8> {
     let length = format!("content-length: {}\r\n", CHAT.len());

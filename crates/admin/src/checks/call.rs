@@ -17,7 +17,6 @@ use dunlin_upstream::{Answer, Bounds, Failure, Opening, Relay};
 use http::header::{SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION};
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use serde_json::json;
-use tracing::error;
 
 use super::ask::{self, Asking, What};
 use super::{Asker, CALL_TYPE, TAG, Verdict};
@@ -76,9 +75,7 @@ impl Admin {
         record.outcome = if fault.is_some() { Outcome::Failure } else { Outcome::Success };
         (record.answer_id, record.estimated) = (answered.id, answered.estimated);
         reckon(&mut record, &answered.used, &answered.cost);
-        if let Err(error) = permit.settle(record) {
-            error!(request.id = %id, %error, "a check's spend is not on record");
-        }
+        permit.settle(record);
         Verdict { at, began, took, told, fault, called: true }
     }
 

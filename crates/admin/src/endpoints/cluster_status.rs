@@ -206,7 +206,6 @@ mod tests {
             heard: MonoMillis(0),
             node: Some(fact),
             load: LoadFact::default(),
-            load_at: MonoMillis(0),
             health: HealthFact::default(),
         }
     }

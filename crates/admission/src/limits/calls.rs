@@ -27,6 +27,7 @@ pub(super) struct Calls {
     tasks: TaskTracker,
     /// Permits are dropped on any thread.
     runtime: Handle,
+    /// Of peers to which a call is under way.
     queues: Mutex<BTreeMap<NodeId, Queue>>,
 }
 
@@ -107,6 +108,9 @@ impl Calls {
         let queue = queues.entry(to).or_default();
         if queue.is_empty() {
             queue.under_way -= 1;
+            if queue.under_way == 0 {
+                queues.remove(&to);
+            }
             return None;
         }
         queue.tell = false;

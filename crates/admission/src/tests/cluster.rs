@@ -220,6 +220,16 @@ impl Node {
         self.admission.key_spend(state.key(&token).expect("a known key"))
     }
 
+    /// Whether a part of it has said that it cannot go on.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.stop.is_cancelled()
+    }
+
+    /// Where its journal is.
+    pub(crate) fn journal(&self) -> PathBuf {
+        self.plan.dir.join("journal")
+    }
+
     /// Waits until the owner of a key's limits decides: a share would be less.
     async fn decided(&self, key: KeyDigest) {
         let deciding = async {

@@ -28,7 +28,7 @@ async fn ask(node: &Node, key: KeyDigest, cost: u64) -> Result<Permit, Refusal> 
 }
 
 fn settle(permit: Permit, key: KeyDigest, cost: u64) {
-    permit.settle(record(key, 1, cost)).expect("written");
+    permit.settle(record(key, 1, cost));
 }
 
 fn is_over(asked: Result<Permit, Refusal>) -> bool {
@@ -254,4 +254,54 @@ async fn what_changes_while_a_request_waits_holds_for_it() {
         assert_eq!(figures.waiting, 0, "{name}: nothing of it is left");
         drop(all);
     }
+}
+
+/// Has the journal of a node take nothing, until the folder that is returned is gone.
+fn fill(node: &Node) -> std::path::PathBuf {
+    let journal = &node.admission.0.journal;
+    let large = dunlin_journal::SpendRecord {
+        call_id: "x".repeat(900_000),
+        ..record(KeyDigest::of("sk-filler"), 1, 0)
+    };
+    let large = std::sync::Arc::new(large);
+    while journal.last() < 19 {
+        journal.append(&large).expect("written");
+    }
+    let written = std::fs::read_dir(node.journal()).expect("a folder");
+    let names = written.map(|entry| entry.expect("a file").file_name().into_string());
+    let logs = names.map(|name| name.expect("a name")).filter(|name| name.ends_with(".log"));
+    let last = logs.max().expect("a segment");
+    let (life, _first) = last.split_once('-').expect("its life and its first record");
+    let next = node.journal().join(format!("{life}-{:016}.log", journal.last() + 1));
+    std::fs::create_dir(&next).expect("the next segment cannot be made");
+    assert!(journal.append(&large).is_err(), "the segment is full");
+    next
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_spent_while_the_disk_is_full_is_spent() {
+    let node = single().await;
+    let key = with_budget(&node, "full disk", 300, true).await;
+    let in_the_way = fill(&node);
+    for spent in [100, 200, 300] {
+        let permit = ask(&node, key, 100).await.expect("there is enough");
+        let shown = permit.settle(record(key, 1, 100));
+        assert_eq!(shown, Some(NanoUsd(spent)), "it is told what is spent");
+    }
+    assert!(is_over(ask(&node, key, 100).await), "spent, though on no record");
+    assert_eq!(node.admission.0.backlog.figures(), (3, 0));
+    std::fs::remove_dir(in_the_way).expect("there");
+    until("all is settled", || node.consensus.state().key_spend(&key) == NanoUsd(300)).await;
+    assert_eq!(node.admission.0.backlog.figures(), (0, 0));
+    assert_eq!(node.spent(key), NanoUsd(300), "and counted once");
+    assert!(is_over(ask(&node, key, 1).await));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_whose_books_are_broken_ends() {
+    let node = single().await;
+    let money = node.admission.0.money.clone();
+    let broken = std::thread::spawn(move || money.break_books()).join();
+    assert!(broken.is_err());
+    until("the node ends", || node.has_ended()).await;
 }

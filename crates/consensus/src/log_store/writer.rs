@@ -5,6 +5,7 @@ use std::io;
 use std::ops::Range;
 use std::sync::{Arc, Mutex};
 
+use dunlin_metrics::OnPanic;
 use openraft::storage::IOFlushed;
 use sled::Batch;
 use tokio::sync::{mpsc, oneshot};
@@ -61,7 +62,9 @@ impl Writer {
     /// Writes until the queue is closed or the disk fails. A failed sync is never tried again: the
     /// system reports it once and may have dropped the data. The node ends instead.
     pub(super) fn run(mut self) {
-        let _guard = EndsNode(self.stop.clone());
+        let stop = self.stop.clone();
+        // sled panics on some failures of a disk.
+        let _ends_node = OnPanic::new(move || stop.cancel());
         let mut purging = 0..0;
         while let Some(first) = self.next(&mut purging) {
             if let Err(cause) = self.round(first, &mut purging) {
@@ -184,17 +187,5 @@ impl Writer {
             batch.remove(key);
         }
         self.disk.apply(batch)
-    }
-}
-
-/// A panic of the writer (sled has some for failing disks) ends the node too.
-struct EndsNode(CancellationToken);
-
-impl Drop for EndsNode {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            error!("the raft log's writer panicked: the node ends");
-            self.0.cancel();
-        }
     }
 }

@@ -102,3 +102,32 @@ fn what_goes_is_not_wanted_again() {
     let files = fs::read_dir(dir.path().join(ORIGIN.to_string())).expect("reads");
     assert_eq!(files.count(), 1);
 }
+
+#[test]
+fn who_looks_does_not_wait_for_a_slow_disk() {
+    let dir = TempDir::new().expect("a folder");
+    let copies = Copies::open(dir.path().to_owned()).expect("opens");
+    copies.add(NodeId(8), NAME, 0, &first(1..11)).expect("taken");
+    // A file that cannot be opened for as long as nobody reads it.
+    let folder = dir.path().join(ORIGIN.to_string());
+    fs::create_dir_all(&folder).expect("a folder");
+    let slow = Segment::new(NAME).path(&folder);
+    let made = std::process::Command::new("mkfifo").arg(&slow).status().expect("runs");
+    assert!(made.success());
+    let writing = copies.clone();
+    let adding = std::thread::spawn(move || writing.add(ORIGIN, NAME, 0, &first(1..11)).is_err());
+    let (told, hears) = std::sync::mpsc::channel();
+    let looking = copies.clone();
+    std::thread::spawn(move || {
+        // The other thread has begun to write by then, or will not have a lock either.
+        std::thread::sleep(std::time::Duration::from_millis(200));
+        let nodes = looking.nodes().len();
+        let held = looking.held(NodeId(8)).segments.len();
+        told.send((nodes, held)).ok();
+    });
+    let looked = hears.recv_timeout(std::time::Duration::from_secs(30));
+    assert!(!adding.is_finished(), "it is still writing");
+    let _reader = fs::File::open(&slow).expect("opens");
+    assert!(adding.join().expect("ends"), "what is no file is cut to no length");
+    assert_eq!(looked, Ok((1, 1)));
+}

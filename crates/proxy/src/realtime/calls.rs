@@ -124,7 +124,7 @@ async fn begin(
         cost: &talk::cost,
     };
     let picked = entry::pick(asking, group, &BTreeSet::new()).await;
-    let (attempt, place) = picked.map_err(|why| not_asked(proxy, &group.name, why))?;
+    let (attempt, place) = picked.map_err(|why| not_asked(proxy, group, why))?;
     let by = Arc::clone(attempt.deployment());
     let offering = Offering { proxy, serving, by: &by };
     let asked = Relay { secret, ..offer.relay(by.target.sent_model())? };

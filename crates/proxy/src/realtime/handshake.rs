@@ -51,7 +51,7 @@ impl Handshake<'_> {
         let mut retries = 0;
         loop {
             let picked = entry::pick(asking, group, &tried).await;
-            let (attempt, place) = picked.map_err(|why| not_asked(proxy, &group.name, why))?;
+            let (attempt, place) = picked.map_err(|why| not_asked(proxy, group, why))?;
             let (with, began) = (Arc::clone(attempt.deployment()), clock.mono());
             let opened = upstream.converse(attempt, opening, with.timeout, retry).await;
             let took = clock.mono().since(began);

@@ -18,7 +18,7 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tracing::debug;
 
-use crate::attempts::not_asked;
+use crate::attempts::not_afforded;
 use crate::bill::{About, Bill};
 use crate::caller::Caller;
 use crate::chat::Call;
@@ -86,7 +86,7 @@ impl Asker {
         if let Some((by, demand)) = by.zip(there) {
             let catalog = &self.proxy.0.serving.load().catalog;
             let entered = entry::afford(&self.proxy, catalog, by, bill.tags(), &demand).await;
-            let refused = |why| not_asked(&self.proxy, &self.group, why);
+            let refused = |why| not_afforded(&self.proxy, by, why);
             bill.enters(entered.map_err(refused)?);
         }
         Ok((bill, told))
