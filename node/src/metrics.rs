@@ -18,10 +18,11 @@ use crate::revision::InForce;
 use crate::run::Tasks;
 
 static BUILD: Desc =
-    Desc::gauge("dunlin_build_info", "1, with what runs here as labels.", &["version", "node_id"]);
+    Desc::gauge("dunlin_build_info", "Always 1; the labels say what runs on this \
+                                      node.", &["version", "node_id"]);
 static READY: Desc = Desc::gauge(
     "dunlin_config_revision",
-    "The config revision that this node works by; 0 before the first.",
+    "The config revision that this node uses; 0 before the first.",
     &[],
 );
 

@@ -10,70 +10,70 @@ use crate::{Admission, Refusal};
 
 static IN_FLIGHT: Desc = Desc::gauge(
     "dunlin_requests_in_flight",
-    "Requests that this node has admitted and not settled yet, open streams included.",
+    "Requests that this node has admitted and not yet settled, including open streams.",
     &[],
 );
 static DRAINING: Desc = Desc::gauge(
     "dunlin_draining",
-    "1 while this node leaves its clients to others: `dunlin drain`, `GET /health/drain`.",
+    "1 while this node is draining: `dunlin drain`, `GET /health/drain`.",
     &[],
 );
 static LITELLM_IN_FLIGHT: Desc =
     Desc::gauge("litellm_in_flight_requests", "The same as `dunlin_requests_in_flight`.", &[]);
 static REFUSALS: Desc = Desc::counter(
     "dunlin_refusals_total",
-    "Requests that were not let in, or held no money, by reason. `overloaded` is a table that is \
-     full, `cannot_know` a node that is cut off.",
+    "Requests that were refused, or for which no budget money could be held, by reason. \
+     `overloaded`: a table is full. `cannot_know`: the node is cut off.",
     &["reason"],
 );
 static SCOPES: Desc = Desc::gauge(
     "dunlin_limiter_scopes",
-    "Limits that this node keeps count of, its own and those it asks others about.",
+    "Limits that this node counts, its own and those it asks other nodes about.",
     &[],
 );
 static LEASES: Desc = Desc::gauge(
     "dunlin_limiter_leases",
-    "Limits of other nodes of which this one has a lease, so that it need not ask.",
+    "Limits owned by other nodes on which this node has a lease, so that it need not ask.",
     &[],
 );
 static GATHERING: Desc = Desc::gauge(
     "dunlin_limiter_gathering",
-    "1 while this node waits to hear what was admitted before it became the owner of limits.",
+    "1 while this node, as a new owner of limits, waits to hear what was admitted before.",
     &[],
 );
 static SHARES: Desc = Desc::counter(
     "dunlin_limiter_shares_total",
-    "Limits that were decided by this node's share, because their owner did not answer.",
+    "Decisions made from this node's share of a limit because its owner did not answer.",
     &[],
 );
 static POTS: Desc =
-    Desc::gauge("dunlin_budget_pots", "Pots of money that this node keeps books on.", &[]);
+    Desc::gauge("dunlin_budget_pots", "Budget periods (pots) that this node keeps accounts \
+                                       for.", &[]);
 static HOLDING: Desc =
-    Desc::gauge("dunlin_budget_holding", "Requests that hold money of a budget.", &[]);
+    Desc::gauge("dunlin_budget_holding", "Requests that hold budget money.", &[]);
 static WAITING: Desc = Desc::gauge(
     "dunlin_budget_waiting",
-    "Requests that wait for money of a budget that is not on this node.",
+    "Requests that wait for budget money from other nodes.",
     &[],
 );
 static LEASED: Desc = Desc::gauge(
     "dunlin_budget_leased_usd",
-    "Money of budgets that was granted to this node and that its settled spend has not used.",
+    "Budget money granted to this node and not yet used by its settled spend.",
     &[],
 );
 static WITHHELD: Desc = Desc::gauge(
     "dunlin_budget_withheld_usd",
-    "Money of budgets that lies on nodes that do not serve: neither spent nor free. The same on all \
-     nodes.",
+    "Budget money on nodes that do not serve: neither spent nor free. The same on all nodes.",
     &[],
 );
 static UNSETTLED: Desc = Desc::gauge(
     "dunlin_spend_unsettled_records",
-    "Requests on record here whose cost is not in the replicated state yet.",
+    "Requests recorded on this node whose cost is not yet in the replicated state.",
     &[],
 );
 static SETTLED: Desc = Desc::counter(
     "dunlin_spend_settled_records_total",
-    "Requests on record here, since this node's start, whose cost is in the replicated state.",
+    "Requests recorded on this node since it started whose cost is in the replicated state.",
     &[],
 );
 static UNRECORDED: Desc = Desc::gauge(

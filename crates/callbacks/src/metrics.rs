@@ -6,12 +6,12 @@ use crate::Callbacks;
 
 static SENT: Desc = Desc::counter(
     "dunlin_callback_sent_total",
-    "Request records that receivers have taken.",
+    "Request records that receivers accepted.",
     &["callback"],
 );
 static FAILED: Desc = Desc::counter(
     "dunlin_callback_failed_total",
-    "Request records that receivers refused, or did not take in time.",
+    "Request records that receivers refused, or did not accept in time.",
     &["callback"],
 );
 static DROPPED: Desc = Desc::counter(
@@ -21,17 +21,18 @@ static DROPPED: Desc = Desc::counter(
 );
 static QUEUED: Desc = Desc::gauge(
     "dunlin_callback_queued",
-    "Request records that wait to be sent, or are on their way.",
+    "Request records that wait to be sent or are being sent.",
     &["callback"],
 );
 static LOST_WORDS: Desc = Desc::counter(
     "dunlin_callback_words_lost_total",
-    "Requests that are told without prompt and answer, because too many of these wait to be sent.",
+    "Requests whose records are sent without prompt and answer, because too many of those already \
+     wait.",
     &[],
 );
 static WORDS_BYTES: Desc = Desc::gauge(
     "dunlin_callback_words_bytes",
-    "What prompts and answers that wait to be sent take of memory.",
+    "Memory used by prompts and answers that wait to be sent.",
     &[],
 );
 static LITELLM_FAILURES: Desc = Desc::counter(

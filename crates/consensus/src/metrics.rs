@@ -8,8 +8,8 @@ use crate::{Consensus, Role, Status};
 
 static LEADS: Desc = Desc::gauge(
     "dunlin_raft_is_leader",
-    "1 on the node that leads, with a quorum that it has heard within 2 s. The sum over all nodes is 1, \
-     or 0 while nobody leads.",
+    "1 on the leader if it has heard a quorum within 2 s. The sum over all nodes is 1, or 0 while \
+     there is no leader.",
     &[],
 );
 static HAS_LEADER: Desc = Desc::gauge(
@@ -19,11 +19,11 @@ static HAS_LEADER: Desc = Desc::gauge(
 );
 static ROLE: Desc = Desc::gauge(
     "dunlin_raft_role",
-    "1 for what this node is: `joining`, `learner`, `follower`, `candidate` or `leader`.",
+    "1 for this node's role: `joining`, `learner`, `follower`, `candidate` or `leader`.",
     &["role"],
 );
 static TERM: Desc =
-    Desc::gauge("dunlin_raft_term", "The term. Each election begins another one.", &[]);
+    Desc::gauge("dunlin_raft_term", "The Raft term. Each election begins a new one.", &[]);
 static LAST: Desc =
     Desc::gauge("dunlin_raft_last_log_index", "The last entry in this node's log.", &[]);
 static COMMITTED: Desc = Desc::gauge(
@@ -33,7 +33,7 @@ static COMMITTED: Desc = Desc::gauge(
 );
 static APPLIED: Desc = Desc::gauge(
     "dunlin_raft_applied_index",
-    "The last entry in the state that this node serves by.",
+    "The last entry applied to the state that this node serves from.",
     &[],
 );
 static SNAPSHOT: Desc = Desc::gauge(
@@ -41,23 +41,24 @@ static SNAPSHOT: Desc = Desc::gauge(
     "The last entry in this node's newest snapshot.",
     &[],
 );
-static LOG_BYTES: Desc = Desc::gauge("dunlin_raft_log_bytes", "This node's log on its disk.", &[]);
+static LOG_BYTES: Desc = Desc::gauge("dunlin_raft_log_bytes", "Size of this node's Raft log on \
+                                                               disk.", &[]);
 static SNAPSHOT_BYTES: Desc =
-    Desc::gauge("dunlin_raft_snapshot_bytes", "This node's newest snapshot on its disk.", &[]);
+    Desc::gauge("dunlin_raft_snapshot_bytes", "Size of this node's newest snapshot on disk.", &[]);
 static MEMBERS: Desc = Desc::gauge(
     "dunlin_raft_members",
-    "Members of the cluster as this node knows them, by whether they are a `voter` or a `learner`.",
+    "Members of the cluster as this node knows them: `voter` or `learner`.",
     &["kind"],
 );
 static STALENESS: Desc = Desc::gauge(
     "dunlin_staleness_seconds",
-    "For how long something may have been decided that this node does not know of. Beyond \
-     `max_staleness` it passes requests on, or refuses them.",
+    "For how long the cluster may have decided things that this node does not know. Beyond \
+     `max_staleness` the node passes requests on or refuses them.",
     &[],
 );
 static SKEW: Desc = Desc::gauge(
     "dunlin_clock_skew_seconds",
-    "How far this node's clock is ahead of the cluster's time; below 0 it is behind.",
+    "How far this node's clock is ahead of cluster time; negative if it is behind.",
     &[],
 );
 

@@ -26,7 +26,7 @@ pub(crate) static TOTAL: Desc = Desc::counter(
 );
 pub(crate) static FAILED: Desc = Desc::counter(
     "litellm_proxy_failed_requests_metric_total",
-    "Requests that got no answer of a model.",
+    "Requests that got no answer from a model.",
     &[
         "end_user",
         "hashed_api_key",
@@ -47,7 +47,7 @@ pub(crate) static FAILED: Desc = Desc::counter(
 );
 pub(crate) static FAILED_CALLS: Desc = Desc::counter(
     "litellm_llm_api_failed_requests_metric_total",
-    "The same as `litellm_proxy_failed_requests_metric_total`, as it was called before.",
+    "The same as `litellm_proxy_failed_requests_metric_total`, under its former name.",
     &[
         "end_user",
         "hashed_api_key",
@@ -80,7 +80,7 @@ pub(crate) static REQUESTS: Desc = Desc::counter(
 );
 pub(crate) static SPEND: Desc = Desc::counter(
     "litellm_spend_metric_total",
-    "What they cost, in dollars.",
+    "Cost of those requests, in dollars.",
     &[
         "end_user",
         "hashed_api_key",
@@ -100,7 +100,7 @@ pub(crate) static SPEND: Desc = Desc::counter(
 );
 pub(crate) static TOKENS: Desc = Desc::counter(
     "litellm_total_tokens_metric_total",
-    "Tokens of prompts and answers.",
+    "Prompt and answer tokens.",
     &[
         "end_user",
         "hashed_api_key",
@@ -117,7 +117,7 @@ pub(crate) static TOKENS: Desc = Desc::counter(
 );
 pub(crate) static INPUT: Desc = Desc::counter(
     "litellm_input_tokens_metric_total",
-    "Tokens of prompts.",
+    "Prompt tokens.",
     &[
         "end_user",
         "hashed_api_key",
@@ -134,7 +134,7 @@ pub(crate) static INPUT: Desc = Desc::counter(
 );
 pub(crate) static OUTPUT: Desc = Desc::counter(
     "litellm_output_tokens_metric_total",
-    "Tokens of answers.",
+    "Answer tokens.",
     &[
         "end_user",
         "hashed_api_key",
@@ -151,7 +151,7 @@ pub(crate) static OUTPUT: Desc = Desc::counter(
 );
 pub(crate) static CACHED: Desc = Desc::counter(
     "litellm_input_cached_tokens_metric_total",
-    "Tokens of prompts that the provider had in its cache.",
+    "Prompt tokens read from the provider's cache.",
     &[
         "end_user",
         "hashed_api_key",
@@ -168,7 +168,7 @@ pub(crate) static CACHED: Desc = Desc::counter(
 );
 pub(crate) static CREATED: Desc = Desc::counter(
     "litellm_input_cache_creation_tokens_metric_total",
-    "Tokens of prompts that the provider put into its cache.",
+    "Prompt tokens written to the provider's cache.",
     &[
         "end_user",
         "hashed_api_key",
@@ -185,7 +185,7 @@ pub(crate) static CREATED: Desc = Desc::counter(
 );
 pub(crate) static REASONING: Desc = Desc::counter(
     "litellm_output_reasoning_tokens_metric_total",
-    "Tokens that were thought, not shown.",
+    "Reasoning tokens.",
     &[
         "end_user",
         "hashed_api_key",
@@ -232,7 +232,7 @@ pub(crate) static PROVIDER_CREATED: Desc = Desc::counter(
 );
 pub(crate) static LATENCY: Desc = Desc::histogram(
     "litellm_request_total_latency_metric",
-    "How long answered requests took, in seconds.",
+    "Duration of answered requests, in seconds.",
     &[
         "model_group",
         "end_user",
@@ -250,7 +250,7 @@ pub(crate) static LATENCY: Desc = Desc::histogram(
 );
 pub(crate) static API_LATENCY: Desc = Desc::histogram(
     "litellm_llm_api_latency_metric",
-    "How long the provider took of that: the last attempt, to the last byte.",
+    "The provider's part of that duration: the last attempt, to the last byte.",
     &[
         "model_group",
         "end_user",
@@ -268,7 +268,7 @@ pub(crate) static API_LATENCY: Desc = Desc::histogram(
 );
 pub(crate) static FIRST_TOKEN: Desc = Desc::histogram(
     "litellm_llm_api_time_to_first_token_metric",
-    "Of streams: from the last attempt to the first part of its answer.",
+    "For streams: from the last attempt to the first part of its answer.",
     &[
         "model_group",
         "end_user",
@@ -286,7 +286,7 @@ pub(crate) static FIRST_TOKEN: Desc = Desc::histogram(
 );
 pub(crate) static OVERHEAD: Desc = Desc::histogram(
     "litellm_overhead_latency_metric",
-    "How long answered requests took beside the attempts, to the millisecond.",
+    "Duration of answered requests without their attempts, to the millisecond.",
     &[
         "model_group",
         "api_provider",
@@ -299,7 +299,7 @@ pub(crate) static OVERHEAD: Desc = Desc::histogram(
 );
 pub(crate) static PER_TOKEN: Desc = Desc::histogram(
     "litellm_deployment_latency_per_output_token",
-    "How long the provider took for each token of an answer, in seconds.",
+    "The provider's time per answer token, in seconds.",
     &[
         "litellm_model_name",
         "model_id",
@@ -314,7 +314,7 @@ pub(crate) static PER_TOKEN: Desc = Desc::histogram(
 );
 pub(crate) static DEPLOYMENT_TOTAL: Desc = Desc::counter(
     "litellm_deployment_total_requests_total",
-    "Attempts, by the deployment that was asked.",
+    "Attempts, by deployment.",
     &[
         "litellm_model_name",
         "model_id",
@@ -370,7 +370,7 @@ pub(crate) static DEPLOYMENT_FAILURE: Desc = Desc::counter(
 );
 pub(crate) static FALLBACK_SUCCESS: Desc = Desc::counter(
     "litellm_deployment_successful_fallbacks_total",
-    "Requests that another group answered than the one that was asked for, by how that one failed.",
+    "Requests answered by another group than the requested one, by how the requested one failed.",
     &[
         "requested_model",
         "fallback_model",
@@ -385,7 +385,7 @@ pub(crate) static FALLBACK_SUCCESS: Desc = Desc::counter(
 );
 pub(crate) static FALLBACK_FAILURE: Desc = Desc::counter(
     "litellm_deployment_failed_fallbacks_total",
-    "Groups that were tried after another one and failed too.",
+    "Fallback groups that failed too.",
     &[
         "requested_model",
         "fallback_model",

@@ -4,35 +4,35 @@ use dunlin_metrics::Desc;
 
 pub(crate) static REQUESTS: Desc = Desc::counter(
     "dunlin_requests_total",
-    "Requests that ended on this node, refused ones included, by kind of call and outcome: `success`, \
-     `partial` (a stream that broke, or whose client left) or `failure`.",
+    "Requests that ended on this node, including refused ones, by kind of call and outcome: \
+     `success`, `partial` (a stream that broke, or whose client left) or `failure`.",
     &["call_type", "outcome"],
 );
 pub(crate) static SPEND: Desc =
-    Desc::counter("dunlin_spend_usd_total", "What they cost, in dollars.", &[]);
+    Desc::counter("dunlin_spend_usd_total", "Cost of those requests, in dollars.", &[]);
 pub(crate) static PROMPT: Desc =
-    Desc::counter("dunlin_prompt_tokens_total", "Tokens of prompts, cached ones included.", &[]);
+    Desc::counter("dunlin_prompt_tokens_total", "Prompt tokens, including cached ones.", &[]);
 pub(crate) static COMPLETION: Desc =
-    Desc::counter("dunlin_completion_tokens_total", "Tokens of answers.", &[]);
+    Desc::counter("dunlin_completion_tokens_total", "Answer tokens.", &[]);
 pub(crate) static ESTIMATED: Desc = Desc::counter(
     "dunlin_requests_estimated_total",
-    "Requests whose tokens are an estimate, for their provider counted none.",
+    "Requests whose tokens are estimated because the provider reported none.",
     &[],
 );
 pub(crate) static DURATION: Desc = Desc::histogram(
     "dunlin_request_duration_seconds",
-    "How long requests took that were answered, from their head to their last byte.",
+    "Duration of answered requests, from their head to their last byte.",
     &["call_type"],
 );
 pub(crate) static FIRST: Desc = Desc::histogram(
     "dunlin_first_token_seconds",
-    "How long streams took from their head to the first part of the answer.",
+    "Time of streams from their head to the first part of the answer.",
     &["call_type"],
 );
 pub(crate) static ATTEMPTS: Desc = Desc::counter(
     "dunlin_provider_attempts_total",
-    "Attempts of requests on record, by provider and the status of the answer, or the one that stands \
-     for its absence.",
+    "Attempts of recorded requests, by provider and status; a status also stands for a missing \
+     answer.",
     &["api_provider", "status_code"],
 );
 pub(crate) static FALLBACKS: Desc = Desc::counter(

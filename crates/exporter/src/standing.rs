@@ -18,31 +18,30 @@ const LIMITED: &[&str] =
 
 static STATE: Desc = Desc::gauge(
     "litellm_deployment_state",
-    "How this node sees a deployment: 0 well, 1 it has failed within the last minute, 2 it gets no \
+    "This node's view of a deployment: 0 healthy, 1 failed within the last minute, 2 gets no \
      requests.",
     DEPLOYMENT,
 );
 static COOLED: Desc = Desc::counter(
     "litellm_deployment_cooled_down_total",
-    "How often this node has left a deployment alone for a while, by the status that brought it \
-     about.",
+    "How often this node has put a deployment into cooldown, by the status that caused it.",
     &["litellm_model_name", "model_id", "api_base", "api_provider", "exception_status"],
 );
 static RPM: Desc = Desc::gauge(
     "litellm_deployment_rpm_limit",
-    "Requests that a deployment may be sent in a minute, if that is configured.",
+    "A deployment's limit of requests a minute, if configured.",
     LIMITED,
 );
 static TPM: Desc = Desc::gauge(
     "litellm_deployment_tpm_limit",
-    "Tokens that a deployment may be sent in a minute, if that is configured.",
+    "A deployment's limit of tokens a minute, if configured.",
     LIMITED,
 );
-static USERS: Desc = Desc::gauge("litellm_total_users", "Users that there are.", &[]);
-static TEAMS: Desc = Desc::gauge("litellm_teams_count", "Teams that there are.", &[]);
+static USERS: Desc = Desc::gauge("litellm_total_users", "Number of users.", &[]);
+static TEAMS: Desc = Desc::gauge("litellm_teams_count", "Number of teams.", &[]);
 static PROVIDER: Desc = Desc::gauge(
     "litellm_provider_remaining_budget_metric",
-    "What is left of a provider's budget, in dollars, without what lies on nodes that do not serve.",
+    "What is left of a provider's budget, in dollars, without money on nodes that do not serve.",
     &["api_provider"],
 );
 
@@ -53,10 +52,10 @@ struct OfBudgets {
     hours: Desc,
 }
 
-const HOURS: &str = "Hours until the budget begins anew, if it does.";
-const MOST: &str = "What may be spent in a period, in dollars.";
+const HOURS: &str = "Hours until the budget resets, if it does.";
+const MOST: &str = "The budget for a period, in dollars.";
 const LEFT: &str =
-    "What is left of it, without what lies on nodes that do not serve: below 0 if more was spent.";
+    "What is left of the budget, without money on nodes that do not serve; negative if overspent.";
 
 macro_rules! of_budgets {
     ($name:literal, $labels:expr) => {

@@ -6,12 +6,12 @@ use crate::{Dropped, Gossip};
 
 static PEERS: Desc = Desc::gauge(
     "dunlin_gossip_peers",
-    "Other nodes heard of in the last quarter of an hour, by whether they are `alive` or `dead` now.",
+    "Other nodes seen in the last 15 minutes, by whether they are `alive` or `dead` now.",
     &["state"],
 );
 static DROPPED: Desc = Desc::counter(
     "dunlin_gossip_dropped_total",
-    "Datagrams and facts that were dropped, by reason: `foreign` ones are sealed with another \
+    "Datagrams and facts that were dropped, by reason. `foreign` ones are sealed with another \
      cluster's secret.",
     &["reason"],
 );

@@ -9,22 +9,22 @@ use crate::Journal;
 
 static RECORDS: Desc = Desc::counter(
     "dunlin_journal_records_total",
-    "Requests put on record by this node since it started.",
+    "Requests recorded by this node since it started.",
     &[],
 );
 static SEGMENTS: Desc =
     Desc::gauge("dunlin_journal_segments", "Files of this node's request log.", &[]);
-static BYTES: Desc = Desc::gauge("dunlin_journal_bytes", "Their size.", &[]);
+static BYTES: Desc = Desc::gauge("dunlin_journal_bytes", "Size of those files.", &[]);
 static SYNCS: Desc =
-    Desc::counter("dunlin_journal_syncs_total", "How often the journal was synced.", &[]);
+    Desc::counter("dunlin_journal_syncs_total", "Syncs of the journal.", &[]);
 static SYNC_SECONDS: Desc = Desc::counter(
     "dunlin_journal_sync_seconds_total",
-    "How long that took, all in all, to the millisecond.",
+    "Total time spent in those syncs, to the millisecond.",
     &[],
 );
 static SLOWEST: Desc = Desc::gauge(
     "dunlin_journal_slowest_sync_seconds",
-    "The longest sync since the last reading of the metrics.",
+    "The longest sync since the metrics were last read.",
     &[],
 );
 

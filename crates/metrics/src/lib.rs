@@ -40,8 +40,8 @@ pub const TURN: Duration = Duration::from_secs(2);
 /// This metric's own bound was hit.
 static LEFT_OUT: Desc = Desc::counter(
     "dunlin_metrics_beyond_bound_total",
-    "Values that were left out of a metric, or told under `other`, because it has as many label sets \
-     as it may.",
+    "Values left out of a metric, or counted under `other`, because the metric had reached its \
+     bound on label sets.",
     &["metric"],
 );
 

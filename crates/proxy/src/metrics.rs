@@ -11,28 +11,28 @@ use http::StatusCode;
 use crate::server::Open;
 
 static CONNECTIONS: Desc =
-    Desc::gauge("dunlin_connections", "Connections that clients have open to this node.", &[]);
+    Desc::gauge("dunlin_connections", "Open client connections to this node.", &[]);
 static MOST: Desc = Desc::gauge(
     "dunlin_connections_max",
-    "As many connections as clients may have open; further ones wait in the kernel's backlog.",
+    "The most client connections that may be open; further ones wait in the kernel's backlog.",
     &[],
 );
 static RESPONSES: Desc = Desc::counter(
     "dunlin_http_responses_total",
-    "Answers to HTTP requests of this node's own clients, of all paths, by the first digit of their \
-     status.",
+    "Responses to HTTP requests of this node's own clients, on all paths, by the first digit of \
+     their status.",
     &["class"],
 );
 static STREAMS: Desc =
-    Desc::gauge("dunlin_streams", "Answers that are being passed on in pieces.", &[]);
+    Desc::gauge("dunlin_streams", "Responses that are being streamed.", &[]);
 static TALKS: Desc = Desc::gauge(
     "dunlin_conversations",
-    "Conversations over WebSockets, and requests that other nodes have passed on to this one.",
+    "Open WebSocket conversations, and open requests that other nodes have passed on to this one.",
     &[],
 );
 static UNRECORDED: Desc = Desc::counter(
     "dunlin_requests_unrecorded_total",
-    "Refused requests that left no record: nobody knows whose they were, or there were too many at \
+    "Refused requests that left no record, because their key is unknown or there were too many at \
      once.",
     &["call_type", "status"],
 );

@@ -8,18 +8,18 @@ use crate::Records;
 
 static UNCOPIED: Desc = Desc::gauge(
     "dunlin_request_log_uncopied_bytes",
-    "How much of this node's request log no other node holds, as of the last look.",
+    "Bytes of this node's request log that no other node holds, at the last check.",
     &[],
 );
 static SINGLE: Desc = Desc::gauge(
     "dunlin_request_log_single_copy_bytes",
-    "How much of the request logs of nodes that are away this node holds, and no other node is known \
-     to hold, as of the last look.",
+    "Bytes of request logs of absent nodes that this node holds and no other node is known to \
+     hold, at the last check.",
     &[],
 );
 static COPIES: Desc = Desc::gauge(
     "dunlin_request_log_copies_bytes",
-    "What this node holds of other nodes' request logs.",
+    "Bytes of other nodes' request logs that this node holds.",
     &[],
 );
 

@@ -6,12 +6,12 @@ use crate::{Kind, Store};
 
 static COUNT: Desc = Desc::gauge(
     "dunlin_store_entries",
-    "Stored responses (`body`) and notes of files and batches (`note`) on this node, copies of other \
-     nodes' included.",
+    "Stored responses (`body`) and notes of files and batches (`note`) on this node, including \
+     copies from other nodes.",
     &["kind"],
 );
 static BYTES: Desc =
-    Desc::gauge("dunlin_store_bytes", "What they take on this node's disk.", &["kind"]);
+    Desc::gauge("dunlin_store_bytes", "Their size on this node's disk.", &["kind"]);
 
 /// The metrics of this crate.
 pub static METRICS: &[&Desc] = &[&COUNT, &BYTES];

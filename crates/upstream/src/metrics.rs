@@ -9,24 +9,25 @@ use crate::Upstream;
 
 static IN_FLIGHT: Desc = Desc::gauge(
     "dunlin_backend_in_flight",
-    "Requests that this node has open at a backend: an address, and a model there.",
+    "Requests that this node has open at a backend, which is an address and a model there.",
     &["api_base", "upstream_model"],
 );
 static LOAD: Desc = Desc::gauge(
     "dunlin_backend_load",
-    "Requests that the cluster has open there, as far as this node has heard: what picks go by.",
+    "Requests that the cluster has open at the backend, as far as this node has heard. Routing \
+     uses this.",
     &["api_base", "upstream_model"],
 );
 static UP: Desc = Desc::gauge(
     "dunlin_backend_up",
-    "1 if the backend gets requests of this node; 0 while it is out until a probe succeeds, left \
-     alone for a while, or parked for want of something.",
+    "1 if this node sends requests to the backend; 0 while it waits for a successful probe, is \
+     cooling down, or is parked because something is missing.",
     &["api_base", "upstream_model"],
 );
 static ATTEMPTS: Desc = Desc::counter(
     "dunlin_attempts_total",
-    "Attempts that ended, by how: `answered`, `rate_limited` (429), `rejected` (other 4xx), `failed` \
-     (5xx), `refused` (no connection) or `broken` (it broke off).",
+    "Attempts that ended, by outcome: `answered`, `rate_limited` (429), `rejected` (other 4xx), \
+     `failed` (5xx), `refused` (no connection) or `broken` (it broke off).",
     &["outcome"],
 );
 
