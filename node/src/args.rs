@@ -1,4 +1,4 @@
-//! What can be asked on the command line, in dunlin's words and in LiteLLM's.
+//! The command line, with dunlin's flags and LiteLLM's.
 
 use std::path::PathBuf;
 
@@ -60,18 +60,18 @@ impl Cli {
 pub(crate) enum Command {
     /// Run a node: the gateway API and this node's part of the cluster.
     Serve(Box<ServeArgs>),
-    /// Run three nodes with mock backends and a light load on this machine; Ctrl-C removes all.
+    /// Run three nodes with mock backends and a light load on this machine; Ctrl-C cleans up.
     Demo(DemoArgs),
-    /// Check config files; show and change a cluster's settings; look at the revisions of its config,
-    /// compare them, go back to one.
+    /// Check config files; show and change a cluster's settings; list, compare and roll back
+    /// revisions of its config.
     #[command(subcommand)]
     Config(ConfigCommand),
-    /// Move here from another gateway: see first what changes, then import its keys, teams and users.
+    /// Migrate from another gateway: preview the changes, then import its keys, teams and users.
     #[command(subcommand)]
     Migrate(dunlin_cli::MigrateCommand),
-    /// Go on from one survivor after more than half of the voters are lost for good.
+    /// Continue from one surviving node after more than half of the voters are lost for good.
     Recover(RecoverArgs),
-    /// Tell what an error code such as DL0103 means and how to mend it.
+    /// Explain an error code such as DL0103 and how to fix it.
     Explain {
         /// The code, as printed in brackets.
         code: String,
@@ -115,7 +115,7 @@ pub(crate) struct ServeArgs {
     /// The address for other nodes, TCP and UDP [default with --join: 0.0.0.0:4100].
     #[arg(long, value_name = "HOST:PORT", env = "DUNLIN_CLUSTER_LISTEN")]
     pub(crate) cluster_listen: Option<String>,
-    /// The address at which other nodes reach this one, a name is best [default: this host's name].
+    /// The address at which other nodes reach this one; prefer a name [default: this host's name].
     #[arg(long, value_name = "HOST:PORT", env = "DUNLIN_ADVERTISE")]
     pub(crate) advertise: Option<String>,
     /// Nodes to form or join a cluster with; may name this node itself.
@@ -124,11 +124,11 @@ pub(crate) struct ServeArgs {
     /// How many nodes must be present before a new cluster is formed [default: the number of seeds].
     #[arg(long, value_name = "N", env = "DUNLIN_BOOTSTRAP_EXPECT")]
     pub(crate) bootstrap_expect: Option<usize>,
-    /// How long a node that hears no majority serves by itself [default: 60].
+    /// How long a node that hears no majority keeps serving by itself [default: 60].
     #[arg(long, value_name = "SECONDS", env = "DUNLIN_MAX_STALENESS",
         value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) max_staleness: Option<u64>,
-    /// What it does then, if no other node can take its requests [default: refuse].
+    /// What the node does after that, if no other node can take its requests [default: refuse].
     #[arg(
         long,
         value_name = "refuse|serve_known",
@@ -137,12 +137,12 @@ pub(crate) struct ServeArgs {
         hide_possible_values = true
     )]
     pub(crate) on_stale: Option<OnStaleArg>,
-    /// How long a client's connection may be idle between two requests: longer than a load balancer
-    /// in front keeps it [default: 75] [LiteLLM: KEEPALIVE_TIMEOUT].
+    /// How long a client's connection may be idle between two requests. Set it higher than the idle
+    /// timeout of a load balancer in front [default: 75] [LiteLLM: KEEPALIVE_TIMEOUT].
     #[arg(long, alias = "keepalive_timeout", value_name = "SECONDS",
         env = "DUNLIN_KEEPALIVE_TIMEOUT", value_parser = idle_seconds)]
     pub(crate) keepalive_timeout: Option<u64>,
-    /// Unknown keys in the config file are errors.
+    /// Treat unknown keys in the config file as errors.
     #[arg(long, env = "DUNLIN_STRICT")]
     pub(crate) strict: bool,
     /// Log filter, such as `info` or `dunlin_proxy=debug` [LiteLLM: LITELLM_LOG].
@@ -216,7 +216,7 @@ pub(crate) struct LiteLlmArgs {
 }
 
 impl ServeArgs {
-    /// What is done when nothing can be known: as the flag says, else the file.
+    /// What a node does when it hears no majority: the flag's value, else the file's.
     pub(crate) fn on_stale(&self, section: Option<&ClusterSection>) -> OnStale {
         match (self.on_stale, section.and_then(|section| section.on_stale)) {
             (Some(OnStaleArg::ServeKnown), _)
@@ -237,7 +237,7 @@ impl LiteLlmArgs {
         self.validate_config || self.skip_server_startup
     }
 
-    /// Flags that were given and mean nothing here: the flag and one line that says why.
+    /// Given flags that have no meaning here: the flag and one line that says why.
     pub(crate) fn without_meaning(&self) -> Vec<(&'static str, &'static str)> {
         let given = [
             (self.num_workers.is_some(), "--num_workers", "one process uses every core"),
@@ -268,7 +268,8 @@ impl LiteLlmArgs {
         given.into_iter().filter(|(given, ..)| *given).map(|(_, flag, why)| (flag, why)).collect()
     }
 
-    /// Flags whose silent loss would drop a safety control or a whole job: the flag and the way out.
+    /// Flags that must not be ignored, because that would drop a safety control or a whole job: the
+    /// flag and the alternative.
     pub(crate) fn refused(&self) -> Option<(&'static str, &'static str)> {
         let refused = [
             (

@@ -1,4 +1,4 @@
-//! `dunlin config check FILE`: all that is wrong with a config file, for people or for programs.
+//! `dunlin config check FILE`: everything wrong with a config file, for people or for programs.
 
 use std::path::{Path, PathBuf};
 
@@ -10,12 +10,12 @@ use serde_json::{Value, json};
 use crate::config::{environment, gathered, options, render, with_own_prices};
 use crate::{Exit, say};
 
-/// Which file is checked.
+/// The file to check.
 #[derive(Args, Debug)]
 pub(crate) struct CheckArgs {
-    /// The file.
+    /// The config file.
     file: PathBuf,
-    /// Unknown keys are errors too.
+    /// Treat unknown keys as errors.
     #[arg(long)]
     strict: bool,
     #[command(flatten)]

@@ -1,5 +1,5 @@
 //! `dunlin demo`: a whole cluster on this machine with nothing to configure. Mock backends run in
-//! this process; the nodes are real processes of this very binary; all of it is gone at the end.
+//! this process; the nodes are real processes of the same binary. Everything is removed at the end.
 
 mod backends;
 mod chaos;
@@ -38,7 +38,7 @@ const LINE_EVERY: u32 = 10;
 /// What a demo can be.
 #[derive(Args, Debug)]
 pub(crate) struct DemoArgs {
-    /// How many nodes.
+    /// The number of nodes.
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u8).range(1..=9))]
     nodes: u8,
     /// Requests per second, spread over the nodes; 0 for none.
@@ -50,7 +50,7 @@ pub(crate) struct DemoArgs {
     /// Keep data and logs in this directory; it must be new or empty.
     #[arg(long, value_name = "DIR")]
     keep: Option<PathBuf>,
-    /// The API port of the first node, the others follow [default: 4000, or any free ones].
+    /// The first node's API port; the others follow [default: 4000, or any free ones].
     #[arg(long)]
     port: Option<u16>,
 }
@@ -162,7 +162,7 @@ impl Demo {
         )
     }
 
-    /// Draws, and does what chaos decides, until a node ends that nobody ended.
+    /// Draws, and does what chaos decides, until a node exits unexpectedly.
     async fn watch(&mut self, screen: &mut Screen) -> anyhow::Result<()> {
         let mut ticks = tokio::time::interval(LOOK_EVERY);
         let every = if screen.is_live() { 1 } else { LINE_EVERY };
@@ -259,7 +259,7 @@ impl Demo {
         Some(answer.info.spend)
     }
 
-    /// Data that nobody will look at needs no orderly end.
+    /// The data is thrown away, so the nodes need no orderly stop.
     async fn stop(mut self, keeps_data: bool) -> anyhow::Result<()> {
         self.stop.cancel();
         self.tasks.close();

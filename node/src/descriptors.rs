@@ -20,8 +20,8 @@ pub(crate) fn room_for_clients() -> usize {
     let granted = granted.unwrap_or(u64::MAX);
     if room < FEW_CLIENTS {
         warn!(
-            "at most {granted} files may be open: {room} clients are served at once, further ones \
-             wait; raise it with `ulimit -n` or LimitNOFILE"
+            "at most {granted} files may be open: {room} clients are served at once and further \
+             ones wait; raise the limit with `ulimit -n` or LimitNOFILE"
         );
     } else if room < MAX_CONNECTIONS {
         info!("at most {granted} files may be open: {room} clients are served at once");

@@ -58,7 +58,7 @@ impl Door {
         if tokio::time::timeout(within, able).await.is_err() {
             warn!(
                 "this node listens, but cannot serve everything yet: /health/readiness says what \
-                 it waits for"
+                 it is waiting for"
             );
         }
         let listening = self.socket.listen(BACKLOG);

@@ -33,8 +33,8 @@ pub(crate) async fn watch(consensus: Consensus, clock: Clock, stop: Cancellation
             }
             None => warn!(
                 voters = status.voters.len(),
-                "no leader is heard: chat traffic goes on, admin writes wait until a majority of \
-                 the voters is back"
+                "no leader: chat traffic continues, admin writes wait until a majority of the \
+                 voters is back"
             ),
         }
     }
@@ -62,12 +62,12 @@ pub(crate) async fn watch_staleness(
         };
         if is_stale {
             warn!(
-                "no majority of the voters was heard for {} s: requests are passed on to a node \
-                 that hears one, and where none is found, {otherwise}",
+                "no majority of the voters for {} s: requests are passed on to a node that hears \
+                 one; if there is none, {otherwise}",
                 behind.as_secs()
             );
         } else {
-            info!("a majority is heard again: requests are served here");
+            info!("a majority is back: this node serves requests again");
         }
     }
 }

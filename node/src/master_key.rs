@@ -30,7 +30,7 @@ pub(crate) async fn watch(gossip: Gossip, stop: CancellationToken) {
             );
         }
         for (node, address) in odd.iter().filter(|(node, _)| !now.contains_key(*node)) {
-            info!(node.id = %node, "the node at {address} has no other master key any more");
+            info!(node.id = %node, "the node at {address} has the same master key again");
         }
         odd = now;
     }

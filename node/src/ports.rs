@@ -1,4 +1,5 @@
-//! The port on which other nodes reach this one: gossip is UDP, calls are TCP, and both are on the same.
+//! The port on which other nodes reach this one: gossip is UDP, calls are TCP, and both are on the
+//! same.
 
 use std::net::SocketAddr;
 

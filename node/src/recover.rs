@@ -1,4 +1,5 @@
-//! `dunlin recover`: after more than half of the voters are lost for good, one survivor goes on.
+//! `dunlin recover`: continues from one survivor after more than half of the voters are lost for
+//! good.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -30,18 +31,18 @@ pub(crate) struct RecoverArgs {
     /// The survivor's data directory. Its node must not run.
     #[arg(long, value_name = "DIR", env = "DUNLIN_DATA_DIR", default_value = DEFAULT_DATA_DIR)]
     data_dir: PathBuf,
-    /// Do it: the id of the cluster that is lost, as this command prints it without `--yes`.
+    /// Do it. The value is the id of the lost cluster, which this command prints without `--yes`.
     #[arg(long, value_name = "CLUSTER")]
     yes: Option<String>,
-    /// How far another survivor's log reaches, as this command prints it there: refused if that one
-    /// holds more. May be given several times.
+    /// How far another survivor's log reaches, as this command prints it there. Refused if that
+    /// survivor holds more. May be given several times.
     #[arg(long, value_name = "TERM/ENTRY", value_parser = position)]
     other: Vec<Position>,
     #[command(flatten)]
     output: Output,
 }
 
-/// Tells what would be lost, or goes on from what is left.
+/// Reports what would be lost, or recovers.
 pub(crate) fn run(args: &RecoverArgs) -> anyhow::Result<Exit> {
     let recovery = Recovery::open(&args.data_dir, clock::system())?;
     let own = recovery.position();

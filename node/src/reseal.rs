@@ -72,7 +72,7 @@ impl Reseal {
         // A member that is away may come back knowing the former one only.
         if !agreed && !unaware.is_empty() {
             if *told != Some(unaware.len()) {
-                info!("the new cluster secret waits until it is known to {unaware:?} too");
+                info!("waiting to use the new cluster secret until {unaware:?} know it too");
                 *told = Some(unaware.len());
             }
             return;
@@ -82,11 +82,12 @@ impl Reseal {
         match self.consensus.propose(command).await {
             Ok(_) if !agreed => {
                 info!(
-                    "all members know the new cluster secret: everything is sealed under it from now on"
+                    "all members know the new cluster secret: everything is sealed under it from \
+                     now on"
                 );
             }
             Ok(_) => info!(count, "sealed under the new cluster secret"),
-            Err(cause) => warn!(error = %cause, "nothing is sealed anew yet"),
+            Err(cause) => warn!(error = %cause, "cannot reseal anything yet"),
         }
     }
 

@@ -152,8 +152,8 @@ impl Revisions {
                 Ok(_) => {
                     if let Some(undone) = undone {
                         warn!(
-                            "the config file takes the place of what was set over the API: {undone}; to \
-                             have that again: dunlin config rollback {current}"
+                            "the config file replaces what was set over the API: {undone}; to \
+                             bring that back: dunlin config rollback {current}"
                         );
                     }
                     return;
@@ -165,7 +165,7 @@ impl Revisions {
                     return;
                 }
                 Err(error) => {
-                    warn!(%error, "the config file is not proposed yet");
+                    warn!(%error, "the config file could not be proposed yet");
                     tokio::time::sleep(RETRY_OFFER).await;
                 }
             }
@@ -215,7 +215,8 @@ impl Revisions {
             warn!(config.revision = revision.revision, "{warning}");
         }
         let loaded = loaded.unwrap_or_else(|| {
-            error!("what is set over the API spoils the config: all of it is left out");
+            error!("the models and credentials set over the API conflict with the config: all of \
+                    them are left out");
             let alone = dunlin_config::load(document, &self.environment, &options).loaded;
             alone.expect("it was loaded when it was found good")
         });
@@ -239,8 +240,7 @@ impl Revisions {
                 }
                 Err(error) => error!(
                     config.revision = revision.revision,
-                    "config revision {} cannot be applied here, an older one stays in force: \
-                     {error:#}",
+                    "cannot apply config revision {}, an older one stays in force: {error:#}",
                     revision.revision
                 ),
             }
@@ -327,7 +327,7 @@ impl Revisions {
                 models, "config revision {number} is in force (from {})", revision.source
             );
         } else {
-            info!(config.revision = number, models, "the models set over the API were read anew");
+            info!(config.revision = number, models, "the models set over the API were reloaded");
         }
     }
 }

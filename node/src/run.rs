@@ -46,7 +46,7 @@ impl Tasks {
         self.stop.cancel();
         self.tracker.close();
         if tokio::time::timeout(LEAVE, self.tracker.wait()).await.is_err() {
-            warn!(tasks = self.tracker.len(), "some tasks did not end in time");
+            warn!(tasks = self.tracker.len(), "some tasks did not finish in time");
         }
     }
 }
@@ -116,7 +116,7 @@ async fn run(config: NodeConfig, clock: Clock, cluster_runtime: Handle) -> anyho
         () = cluster_tasks.stop.cancelled() => true,
         () = data_tasks.stop.cancelled() => true,
         why = consensus.removed() => {
-            error!(node.id = %me, "this node leaves its cluster: {why}");
+            error!(node.id = %me, "this node leaves the cluster: {why}");
             false
         }
         asked = asked_to_stop() => asked.is_err(),
@@ -124,9 +124,9 @@ async fn run(config: NodeConfig, clock: Clock, cluster_runtime: Handle) -> anyho
     leaving.cancel();
     if failed {
         // What keeps this node right is gone: its clients are better off elsewhere, at once.
-        error!("this node cannot go on and ends: open requests are cut");
+        error!("this node cannot continue and exits: open requests are cut");
     } else {
-        info!("stopping: no new connections, open requests run on; a second signal cuts them");
+        info!("stopping: no new connections, open requests continue; a second signal cuts them");
         tokio::select! {
             () = &mut serving => {}
             _ = asked_to_stop() => warn!("open requests were cut"),
@@ -136,7 +136,8 @@ async fn run(config: NodeConfig, clock: Clock, cluster_runtime: Handle) -> anyho
     let telling = data.callbacks.flush(TELL);
     let (Left { granted, .. }, ()) = tokio::join!(data.admission.hand_over(SETTLE), telling);
     if granted > NanoUsd::ZERO {
-        info!(usd = granted.as_usd(), "of budgets stay with this node until it has started again");
+        info!(usd = granted.as_usd(), "leased budget money could not be returned; it is settled at \
+                                       the next start");
     }
     if tokio::time::timeout(LEAVE, consensus.leave()).await.is_err() {
         warn!("leadership was not handed over in time");

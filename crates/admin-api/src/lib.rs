@@ -1,8 +1,8 @@
-//! The JSON of the admin API, shared by the server and by those who read it: `cluster` and the CLI.
+//! The JSON of the admin API, shared by the server and its readers: `cluster` and the CLI.
 //!
-//! Knows no HTTP, no state and no rules: what a field means and who may see it is `admin`'s matter.
-//! Unknown fields are ignored on reading, so a newer node can be asked by an older reader.
-//! Read `key.rs` first.
+//! Knows no HTTP, no state and no rules: `admin` decides what a field means and who may see it.
+//! Unknown fields are ignored on reading, so an older reader can ask a newer node. Read `key.rs`
+//! first.
 
 mod audit;
 mod cluster;

@@ -217,7 +217,7 @@ impl Body {
         }
         if !self.fields.is_empty() {
             let ignored: Vec<_> = self.fields.keys().take(MAX_IGNORED_TOLD).collect();
-            warn!(?ignored, "fields of an admin's request are unknown and were ignored");
+            warn!(?ignored, "ignored unknown fields in a management request");
         }
         Ok(())
     }

@@ -1,5 +1,5 @@
-//! Changes that are decided by what is there, such as one more in a list, or no more than the caller may
-//! give: decided anew if somebody else changed it in between, on whichever node.
+//! Changes that are decided by what is there, such as one more in a list, or no more than the
+//! caller may give: decided anew if somebody else changed it in between, on whichever node.
 
 use std::sync::Arc;
 
@@ -22,8 +22,8 @@ pub(crate) struct Decided {
 }
 
 impl Decided {
-    /// Whether it was refused for what somebody else has done in between: changed what was seen, or made
-    /// an account that this one would have made.
+    /// Whether it was refused for what somebody else has done in between: changed what was seen, or
+    /// made an account that this one would have made.
     fn is_overtaken(error: &Error) -> bool {
         let Error::Propose(ProposeError::Rejected(why)) = error else { return false };
         matches!(
@@ -59,7 +59,8 @@ impl Admin {
     }
 }
 
-/// A key's owners and its shared budget, by whose members, roles and terms it is judged what may become of it.
+/// A key's owners and its shared budget, by whose members, roles and terms it is judged what may
+/// become of it.
 pub(crate) fn owners(state: &State, key: &Key) -> Vec<Seen> {
     let owners = [
         (Kind::Team, &key.team),

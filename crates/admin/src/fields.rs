@@ -75,7 +75,7 @@ fn take(field: &Field, body: &mut Body, guards: &mut Vec<&'static str>) -> Chang
         guards.push(field.name);
     }
     if STEERING.contains(&field.name) && value.as_object().is_some_and(|all| !all.is_empty()) {
-        warn!(field.name, "a field of a key, team or user is kept and steers nothing");
+        warn!(field.name, "a field of a key, team or user is stored but has no effect");
     }
     Change::Set(kept)
 }

@@ -1,12 +1,13 @@
-//! The admin API: keys, teams, users and all others who spend, models and credentials, health and the
+//! The admin API: keys, teams, users and all other spenders, models and credentials, health and the
 //! cluster's status, in LiteLLM's shapes.
 //!
 //! Decides nothing: a handler turns a request into a command, or the published state into an
-//! answer; what a command does is `dunlin_state`'s matter. Does not know how the cluster agrees or
-//! how limits are counted. Invariants: each path says who may ask there, and nobody gives more than
-//! he has; whatever is changed for someone is in the audit log; a clear key is shown once, in the answer that made it, and never logged; a field that
-//! would guard money or access and is not enforced is refused, never silently kept; what this node
-//! cannot know is a 503, never a 401. Read `endpoints.rs` (the list), `routes.rs` and `rights.rs` (who may), then
+//! answer; `dunlin_state` decides what a command does. Does not know how the cluster agrees or how
+//! limits are counted. Invariants: each path says who may call it, and no caller grants more than
+//! the caller has; every change made for someone is in the audit log; a clear key is shown once, in
+//! the answer that created it, and never logged; a field that would guard money or access and is
+//! not enforced is refused, never silently kept; what this node cannot know is a 503, never a 401.
+//! Read `endpoints.rs` (the list), `routes.rs` and `rights.rs` (permissions), then
 //! `endpoints/create_key.rs`.
 
 mod activity;

@@ -68,8 +68,9 @@ impl Admin {
             let gives_up = tries >= LEADERLESS_TRIES;
             if leaderless.swap(gives_up, Ordering::Relaxed) != gives_up && gives_up {
                 warn!(
-                    "no leader can be asked: this node serves from what it knew when it stopped; \
-                     keys that were blocked or deleted since work here until it hears a majority"
+                    "no leader can be reached: this node serves from the state it had when it \
+                     stopped; keys blocked or deleted since then still work here until it hears a \
+                     majority"
                 );
             }
             tokio::time::sleep(PROBE_PATIENCE).await;

@@ -1,5 +1,5 @@
-//! Models, credentials and access groups that are kept in the replicated state: sealed there, opened here for those
-//! who serve, show and change them.
+//! Models, credentials and access groups that are kept in the replicated state: sealed there,
+//! opened here for those who serve, show and change them.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -46,8 +46,8 @@ pub(crate) struct GroupContent {
     pub(crate) models: Vec<String>,
 }
 
-/// So many config revisions, models, credentials and access groups are sealed under another secret than the
-/// current one.
+/// So many config revisions, models, credentials and access groups are sealed under another secret
+/// than the current one.
 pub(crate) fn sealed_under_others(state: &State, sealer: &Sealer) -> u64 {
     let revisions = state.config_history().map(|known| &known.sealed);
     let resources = ResourceKind::ALL.into_iter().flat_map(|kind| state.resources(kind));
@@ -258,7 +258,7 @@ async fn until(in_force: &watch::Sender<u64>, version: u64, what: &str) {
     let mut in_force = in_force.subscribe();
     let reached = in_force.wait_for(|known| *known >= version);
     if tokio::time::timeout(IN_FORCE_PATIENCE, reached).await.is_err() {
-        warn!("{what} is committed, and not yet in force on this node");
+        warn!("{what} is committed, but not yet in force on this node");
     }
 }
 

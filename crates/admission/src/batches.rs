@@ -63,7 +63,7 @@ impl Drop for CountedBatch {
             let batch = UsedBatch { whose, counted: tokens, day, ..UsedBatch::default() };
             let uncount = Command::TrueUpBatch { batch: Box::new(batch) };
             if let Err(error) = consensus.propose(uncount).await {
-                warn!(%error, "a batch that was not made is counted until the day is over");
+                warn!(%error, "a batch that was not created stays counted until the day ends");
             }
         };
         self.admission.0.tasks.spawn_on(give_back, runtime);

@@ -61,9 +61,9 @@ impl Admission {
         drop(tokio::time::timeout(within, idle).await);
     }
 
-    /// Of a node that drains: waits until what it has recorded is settled, what it was granted of budgets
-    /// and has not spent is given back, and others count the limits that it counted, if there are others;
-    /// but no longer than `within`. Says what is left.
+    /// Of a node that drains: waits until what it has recorded is settled, what it was granted of
+    /// budgets and has not spent is given back, and others count the limits that it counted, if
+    /// there are others; but no longer than `within`. Says what is left.
     pub async fn hand_over(&self, within: Duration) -> Left {
         let state = || self.0.consensus.state();
         let granted = || state().granted_to(self.0.me);

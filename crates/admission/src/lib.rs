@@ -1,9 +1,10 @@
 //! Admits requests and settles what they cost: keys from the replicated state, limits from their
 //! owners, spend through the journal.
 //!
-//! Does not know models, providers or HTTP, nor what a limit is (`dunlin_limiter` does). Invariants: every admitted request ends in exactly one
-//! settled or voided [`Permit`]; a node that cannot know whether a key exists says so and never that
-//! it does not; each record of the journal is settled once, whatever is killed in between.
+//! Does not know models, providers or HTTP, nor what a limit is (`dunlin_limiter` does).
+//! Invariants: every admitted request ends in exactly one settled or voided [`Permit`]; a node that
+//! cannot know whether a key exists says so and never that it does not; each record of the journal
+//! is settled once, whatever is killed in between.
 //!
 //! What a crash can lose: the permits of requests in flight on the dead node, which were never
 //! billed; nothing that was written to the journal before the last byte of an answer left. A power

@@ -36,9 +36,9 @@ pub(crate) use reservation::Reservation;
 use scopes::Scope;
 pub(crate) use scopes::Under;
 
-/// How long an owner may take before this node's share is used, less than a grant lasts: that of a small
-/// limit may be nothing, and what is admitted by it may be beyond the limit. One that is dead refuses
-/// connections, or is known to be silent by then.
+/// How long an owner may take before this node's share is used, less than a grant lasts: that of a
+/// small limit may be nothing, and what is admitted by it may be beyond the limit. One that is dead
+/// refuses connections, or is known to be silent by then.
 pub(crate) const PATIENCE: Duration = Duration::from_millis(900);
 /// How long the other nodes may take to say what they used.
 const PEERS_PATIENCE: Duration = Duration::from_millis(50);

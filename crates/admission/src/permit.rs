@@ -187,7 +187,8 @@ impl Admission {
         match self.0.consensus.propose(Command::Claim { request, made }).await {
             Ok(reply) => reply == Reply::Done,
             Err(error) => {
-                warn!(request.id = %request, %error, "found spend is not on record yet");
+                warn!(request.id = %request, %error, "cannot yet claim the spend of a finished \
+                                                      background response or batch");
                 false
             }
         }

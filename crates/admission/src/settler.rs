@@ -1,6 +1,6 @@
-//! Settles what the journal holds: sums it by pot and by day and proposes it, a stretch at a time, until the
-//! replicated state shows it. A stretch that was proposed is proposed again unchanged until then,
-//! so that an answer that got lost cannot make it count twice.
+//! Settles what the journal holds: sums it by pot and by day and proposes it, a stretch at a time,
+//! until the replicated state shows it. A stretch that was proposed is proposed again unchanged
+//! until then, so that an answer that got lost cannot make it count twice.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -66,7 +66,7 @@ async fn settle_older(shared: &Shared, config: &Config, life: OlderEpoch) -> boo
     };
     if from < life.last {
         let records = life.last - from;
-        info!(records, epoch = life.epoch.0, "settling what was recorded before the last stop");
+        info!(records, epoch = life.epoch.0, "settling spend recorded before the last stop");
         if settle_from(shared, config, life.epoch, from..life.last).await < life.last {
             return false;
         }
@@ -235,7 +235,7 @@ pub(crate) async fn wait_settled(shared: &Shared, within: Duration) {
         }
     };
     if tokio::time::timeout(within, settled).await.is_err() && !is_settled() {
-        info!("the last spend is not settled yet: it will be at the next start");
+        info!("the last spend is not settled yet; it will be settled at the next start");
     }
 }
 

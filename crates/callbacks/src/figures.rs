@@ -1,5 +1,5 @@
-//! The figures of a record as LiteLLM names them: in what receivers are told, and in rows of the request
-//! log.
+//! The figures of a record as LiteLLM names them: in what receivers are told, and in rows of the
+//! request log.
 
 use dunlin_journal::SpendRecord;
 use serde_json::{Value, json};

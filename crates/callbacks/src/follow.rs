@@ -54,7 +54,7 @@ impl Callbacks {
             let records = match journal.read_after(epoch, *read, AT_A_TIME) {
                 Ok(records) => records,
                 Err(error) => {
-                    warn!(%error, "requests on record cannot be read: callbacks lag behind");
+                    warn!(%error, "cannot read recorded requests: callbacks fall behind");
                     return;
                 }
             };

@@ -1,11 +1,12 @@
-//! Callbacks: each request's record is sent to where teams look at it, off the path of requests.
+//! Callbacks: each request's record is sent to the observability tools of teams, off the request
+//! path.
 //!
-//! Does not know how a request is served or what puts it on record: it follows the journal of its
-//! node, and is handed what is not on record, the words, by the request's own story. Invariants: no
-//! request waits for a receiver, nor for a place in a queue; what is held for receivers has a bound, in
-//! records and in bytes, and what is beyond it is dropped and counted; what was said is sent only if
-//! nothing forbids it; a receiver that was set over the API is in networks that it may be in, and is
-//! shown no secret of the nodes. Read `follow.rs`, then `sender.rs`.
+//! Does not know how a request is served or what puts it on record. It follows the journal of its
+//! node; prompts and answers, which are not in the journal, are handed over by the request's own
+//! code. Invariants: no request waits for a receiver, nor for a place in a queue; what is held for
+//! receivers is bounded in records and in bytes, and the excess is dropped and counted; prompts and
+//! answers are sent only if nothing forbids it; a receiver set over the API is in networks that it
+//! may be in, and sees no secret of the nodes. Read `follow.rs`, then `sender.rs`.
 
 mod asked;
 mod detail;
@@ -185,8 +186,8 @@ impl Callbacks {
         self.try_target(&target).await
     }
 
-    /// Sends a test record to each receiver that a key has, or else its team. Gives their names, and what
-    /// became of it.
+    /// Sends a test record to each receiver that a key has, or else its team. Gives their names,
+    /// and what became of it.
     pub async fn try_own(&self, key: &Key) -> Vec<(Arc<str>, Result<(), Untaken>)> {
         let state = self.0.parts.consensus.state();
         let own = self.0.serving.load().receivers.own_of(&state, key, &self.0.parts.sealer);

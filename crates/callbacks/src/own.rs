@@ -68,8 +68,8 @@ impl OwnCallback {
         Ok(Self { kind, on: on.to_owned(), variables })
     }
 
-    /// Reads a list, as `metadata.logging` has it. What is shown as `***` is what it was in `before`, the
-    /// list as the state keeps it.
+    /// Reads a list, as `metadata.logging` has it. What is shown as `***` is what it was in
+    /// `before`, the list as the state keeps it.
     ///
     /// # Errors
     /// What is wrong, for the client.

@@ -46,7 +46,7 @@ impl Sender {
                 None => {
                     is_well = true;
                     let (callback, address) = (&self.target.callback.name, self.target.address());
-                    info!(%callback, "request records are taken by {address} again");
+                    info!(%callback, "{address} accepts request records again");
                 }
             }
         }
@@ -56,7 +56,7 @@ impl Sender {
     fn tell(&self, why: &str, is_well: &mut bool) {
         if std::mem::replace(is_well, false) {
             let (callback, address) = (&self.target.callback.name, self.target.address());
-            warn!(%callback, "request records are not taken by {address}: {why}");
+            warn!(%callback, "{address} does not accept request records: {why}");
         }
     }
 
@@ -111,7 +111,8 @@ impl Sender {
                 self.failed(post.count);
                 let (callback, minutes) =
                     (&self.target.callback.name, GIVEN_UP_AFTER.as_secs() / 60);
-                warn!(%callback, "{} request records are given up after {minutes} minutes", post.count);
+                warn!(%callback, "gave up on {} request records after {minutes} \
+                                  minutes", post.count);
                 return Err(Undelivered::Lost(why));
             }
             self.tell(&why, is_well);

@@ -127,7 +127,7 @@ impl Senders {
                 let name = &target.callback.name;
                 warn!(
                     callback = %name,
-                    "{left} request records were not taken by {} before this node ended",
+                    "{left} request records were not accepted by {} before this node stopped",
                     target.address(),
                 );
             }

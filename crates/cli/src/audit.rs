@@ -9,7 +9,7 @@ mod list;
 mod show;
 mod verify;
 
-/// What can be asked of the audit log.
+/// The commands for the audit log.
 #[derive(Subcommand, Debug)]
 pub enum AuditCommand {
     /// List changes, newest first.
@@ -18,8 +18,8 @@ pub enum AuditCommand {
     /// Show one change: each field as it was and as it is.
     #[command(visible_alias = "info")]
     Show(With<show::ShowArgs>),
-    /// Recompute the log's hashes; exit code 10 if a row is not what it was. Prints the hash of the
-    /// whole log, to be noted elsewhere.
+    /// Recompute the log's hashes; exit code 10 if a row was changed. Prints the hash of the whole
+    /// log, for you to note elsewhere.
     Verify(With<verify::VerifyArgs>),
 }
 

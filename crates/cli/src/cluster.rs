@@ -1,4 +1,4 @@
-//! `dunlin cluster`: who belongs to the cluster.
+//! `dunlin cluster`: the members of the cluster.
 
 use clap::{Args, Subcommand};
 use dunlin_admin_api::{ClusterStatus, RemovedMember};
@@ -27,30 +27,31 @@ More than half of the voters gone for good: dunlin recover --help
 pub enum ClusterCommand {
     /// Show the cluster: the same as `dunlin status`.
     Status(Target),
-    /// Take a node out of the cluster for good; it is refused if it comes back.
+    /// Remove a node for good; it is refused if it comes back.
     Remove(With<RemoveArgs>),
-    /// Give free what a removed node had been granted of budgets and has not settled.
+    /// Free the budget money that a removed node was granted and has not settled.
     Reclaim(With<ReclaimArgs>),
 }
 
 #[derive(Args, Debug)]
 pub struct RemoveArgs {
-    /// Its id, the beginning of it, or its address for nodes, as `dunlin status` shows them.
+    /// The node's id, the beginning of it, or its cluster address, as `dunlin status` shows them.
     node: String,
-    /// Even if it is alive: its open requests are cut short and its last spend may stay unsettled.
+    /// Remove it even if it is alive: it finishes its open requests, but its last spend may stay
+    /// unsettled.
     #[arg(long)]
     force: bool,
-    /// Give its money free at once: its disk is lost, and nobody will settle what it spent last.
+    /// Free its budget money at once: its disk is lost, so its last spend will never be settled.
     #[arg(long)]
     reclaim: bool,
-    /// Do not ask.
+    /// Do not ask for confirmation.
     #[arg(short, long)]
     yes: bool,
 }
 
 #[derive(Args, Debug)]
 pub struct ReclaimArgs {
-    /// Its id, the beginning of it, or its address for nodes, as `dunlin status` shows them.
+    /// The node's id, the beginning of it, or its cluster address, as `dunlin status` shows them.
     node: String,
     #[command(flatten)]
     of: Of,
@@ -60,25 +61,26 @@ pub struct ReclaimArgs {
 #[derive(Args, Debug)]
 #[group(multiple = false)]
 struct Of {
-    /// Only of this key: its text or its hash. The node need not be removed then, but must be down.
+    /// Only this key's budget: its text or its hash. The node need not be removed, but must be
+    /// down.
     #[arg(long, value_name = "KEY")]
     key: Option<String>,
-    /// Only of this team.
+    /// Only this team's budget.
     #[arg(long, value_name = "TEAM_ID")]
     team: Option<String>,
-    /// Only of this user.
+    /// Only this user's budget.
     #[arg(long, value_name = "USER_ID")]
     user: Option<String>,
-    /// Only of this organization.
+    /// Only this organization's budget.
     #[arg(long, value_name = "ORGANIZATION_ID")]
     organization: Option<String>,
-    /// Only of this end user.
+    /// Only this end user's budget.
     #[arg(long, value_name = "USER_ID")]
     customer: Option<String>,
-    /// Only of this tag.
+    /// Only this tag's budget.
     #[arg(long, value_name = "NAME")]
     tag: Option<String>,
-    /// Only of this access group.
+    /// Only this access group's budget.
     #[arg(long, value_name = "NAME")]
     access_group: Option<String>,
 }

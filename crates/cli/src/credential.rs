@@ -1,4 +1,4 @@
-//! `dunlin credential`: values that models share, such as a provider's key and address.
+//! `dunlin credential`: values shared by models, such as a provider's key and address.
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -25,9 +25,9 @@ pub enum CredentialCommand {
     /// Show one credential, secrets starred out.
     #[command(visible_alias = "show")]
     Info(With<NameArgs>),
-    /// Make a credential.
+    /// Create a credential.
     Create(With<ValueArgs>),
-    /// Change what is given and leave the rest.
+    /// Change the given fields and keep the rest.
     Update(With<ValueArgs>),
     /// Delete a credential that no model needs.
     #[command(visible_alias = "rm")]
@@ -44,7 +44,7 @@ pub struct NameArgs {
 pub struct DeleteArgs {
     /// Its name.
     name: String,
-    /// Do not ask.
+    /// Do not ask for confirmation.
     #[arg(short, long)]
     yes: bool,
 }
@@ -53,14 +53,14 @@ pub struct DeleteArgs {
 pub struct ValueArgs {
     /// Its name.
     name: String,
-    /// A file with the values as a JSON object, `-` for stdin, such as {"api_key": "..."}. There is
-    /// no flag for secrets, because all users of a machine see the flags of its processes.
+    /// A file with the values as a JSON object, such as {"api_key": "..."}; `-` for stdin. There is
+    /// no flag for secrets, because every user of a machine can see the flags of its processes.
     #[arg(long, value_name = "FILE")]
     values_file: Option<PathBuf>,
-    /// A value that is no secret, such as api_base=https://...
+    /// A value that is not secret, such as api_base=https://...
     #[arg(long = "value", value_name = "NAME=VALUE", value_parser = pair)]
     values: Vec<(String, Value)>,
-    /// A word about it, such as description=...
+    /// Information about it, such as description=...
     #[arg(long = "info", value_name = "NAME=VALUE", value_parser = pair)]
     info: Vec<(String, Value)>,
 }

@@ -1,5 +1,5 @@
-//! `dunlin drain`: one node leaves its clients to the others and finishes what it has begun, before it is
-//! restarted or while a machine is worked on; `--undo` has it serve again.
+//! `dunlin drain`: takes one node out of service without stopping it, before a restart or while its
+//! machine is worked on; `--undo` puts it back.
 
 use std::cell::Cell;
 use std::time::Duration;
@@ -19,7 +19,7 @@ pub struct DrainArgs {
     /// Serve clients again.
     #[arg(long)]
     undo: bool,
-    /// How long to wait for open requests: `30s`, `10m`. The node goes on draining after that.
+    /// How long to wait for open requests: `30s`, `10m`. The node keeps draining after that.
     #[arg(long, value_name = "TIME", default_value = "10m", value_parser = target::timeout)]
     wait: Duration,
 }
@@ -72,7 +72,7 @@ async fn drain(wait: Duration, session: &Session) -> Result {
     }
 }
 
-/// Asks over and over until nothing is open. `open` is how much was open when it last answered.
+/// Polls until nothing is open. `open` is how much was open at the last answer.
 async fn until_drained(session: &Session, open: &Cell<Option<u64>>) -> Result {
     loop {
         let answer = session.get("/health/drain", &[("wait", STEP)]).await?;

@@ -20,17 +20,17 @@ use noun::{BUDGET, Noun, TEAM, USER};
 /// What can be done with each of them.
 #[derive(Subcommand, Debug)]
 pub enum EntityCommand {
-    /// Make one.
+    /// Create one.
     Create(With<create::CreateArgs>),
-    /// List all of them.
+    /// List them all.
     #[command(visible_alias = "ls")]
     List(With<list::ListArgs>),
-    /// Show all of one.
+    /// Show one with all its fields.
     #[command(visible_alias = "show")]
     Info(With<info::InfoArgs>),
-    /// Change what is given and leave the rest.
+    /// Change the given fields and keep the rest.
     Update(With<update::UpdateArgs>),
-    /// Delete one for good; a team's and a user's keys go with it.
+    /// Delete one for good; a team's or a user's keys are deleted with it.
     #[command(visible_alias = "rm")]
     Delete(With<delete::DeleteArgs>),
 }
@@ -40,11 +40,11 @@ pub enum EntityCommand {
 pub enum TeamCommand {
     #[command(flatten)]
     Common(Box<EntityCommand>),
-    /// Refuse a team's keys on all nodes until it is unblocked.
+    /// Block a team: its keys are refused on all nodes until it is unblocked.
     Block(With<block::BlockArgs>),
-    /// Let a blocked team's keys in again.
+    /// Unblock a team: its keys work again.
     Unblock(With<block::BlockArgs>),
-    /// Show who belongs to a team; let users join and leave.
+    /// Show a team's members; add and remove members.
     Members(With<members::MembersArgs>),
 }
 

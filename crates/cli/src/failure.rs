@@ -1,4 +1,4 @@
-//! How a command ends: the exit codes, and what is said of a failure.
+//! How a command ends: the exit codes, and the message of a failure.
 
 use std::fmt;
 
@@ -12,7 +12,7 @@ pub enum Exit {
     Done = 0,
     /// Not done.
     Failed = 1,
-    /// Asked or configured in a way that cannot be meant.
+    /// The command line or the config is wrong.
     Usage = 2,
     /// What was named does not exist.
     NotFound = 3,

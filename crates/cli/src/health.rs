@@ -8,7 +8,7 @@ use crate::output::Output;
 use crate::session::Session;
 use crate::target::Nodes;
 
-/// Which nodes are asked, and how the answer is shown.
+/// The nodes to ask, and how the answer is shown.
 #[derive(Args, Debug)]
 pub struct HealthArgs {
     #[command(flatten)]
@@ -17,7 +17,7 @@ pub struct HealthArgs {
     output: Output,
 }
 
-/// Asks every node: that another one is ready says nothing about this one.
+/// Asks every node: that one node is ready says nothing about another.
 pub(crate) async fn run(args: &HealthArgs) -> Result<Exit> {
     let session = Session::new(&args.nodes, None)?;
     let unwritten = |error| Failure::here(format!("nothing was written: {error}"));

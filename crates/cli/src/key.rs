@@ -18,21 +18,21 @@ mod update;
 /// What can be done with keys.
 #[derive(Subcommand, Debug)]
 pub enum KeyCommand {
-    /// Make a key and write it to stdout; it is not shown again. `KEY=$(dunlin key create -q)`
+    /// Create a key and write it to stdout; it is not shown again. `KEY=$(dunlin key create -q)`
     Create(With<create::CreateArgs>),
     /// List keys, oldest first.
     #[command(visible_alias = "ls")]
     List(With<list::ListArgs>),
-    /// Show all of one key; without NAME the key that asks.
+    /// Show one key with all its fields; without NAME, the calling key.
     #[command(visible_alias = "show")]
     Info(With<info::InfoArgs>),
-    /// Change what is given and leave the rest.
+    /// Change the given fields and keep the rest.
     Update(With<update::UpdateArgs>),
-    /// Give a key another text and write it to stdout; the key keeps its spend and its limits.
+    /// Replace a key's text and write the new one to stdout; the key keeps its spend and limits.
     Regenerate(With<regenerate::RegenerateArgs>),
-    /// Refuse a key on all nodes until it is unblocked.
+    /// Block a key: it is refused on all nodes until it is unblocked.
     Block(With<block::BlockArgs>),
-    /// Let a blocked key in again.
+    /// Unblock a key.
     Unblock(With<block::BlockArgs>),
     /// Delete a key for good.
     #[command(visible_alias = "rm")]

@@ -1,10 +1,10 @@
-//! The command line of a running cluster: what an operator asks of nodes over HTTP, one file per
-//! subcommand. The `dunlin` binary hands these commands over and ends with the [`Exit`] it gets.
+//! The command line for a running cluster: what an operator asks of nodes over HTTP, one file per
+//! subcommand. The `dunlin` binary passes these commands on and exits with the [`Exit`] it gets.
 //!
-//! Knows the admin API's shapes and no rule behind them: what a field means and who may change it
-//! is the server's answer. Reads no environment but through clap. Data goes to stdout, all other
-//! words to stderr. A change that one node may have begun is never sent to another.
-//! Read `session.rs` first, then `key/create.rs`.
+//! Knows the admin API's shapes and no rule behind them: the server decides what a field means and
+//! who may change it. Reads the environment only through clap. Data goes to stdout, everything else
+//! to stderr. A change that one node may have begun is never sent to another. Read `session.rs`
+//! first, then `key/create.rs`.
 
 mod audit;
 mod cluster;
@@ -41,52 +41,52 @@ pub use terminal::{print, say};
 use crate::failure::{Failure, Result};
 use crate::target::{NamedKey, Target, With};
 
-/// What can be asked of a running cluster.
+/// The commands for a running cluster.
 #[derive(Subcommand, Debug)]
 pub enum Command {
     /// Show the cluster: nodes, leader, config revision, backends with their load and health.
     Status(Target),
-    /// See who belongs to the cluster; remove a node for good, take back what it had of budgets.
+    /// Show the cluster's members; remove a node for good and reclaim its budget money.
     #[command(subcommand)]
     Cluster(cluster::ClusterCommand),
-    /// Have one node leave its clients to the others and finish what it has begun, without a stop:
-    /// before a restart, or while its machine is worked on.
+    /// Take one node out of service without stopping it, before a restart or while its machine is
+    /// worked on. Other nodes take its clients; open requests finish.
     Drain(With<drain::DrainArgs>),
-    /// Make, look at, change, block and delete keys.
+    /// Create, show, update, block and delete keys.
     #[command(subcommand)]
     Key(Box<key::KeyCommand>),
-    /// Make, look at, change, block and delete teams; who belongs to them.
+    /// Create, show, update, block and delete teams; manage their members.
     #[command(subcommand)]
     Team(Box<entity::TeamCommand>),
-    /// Make, look at, change and delete users.
+    /// Create, show, update and delete users.
     #[command(subcommand)]
     User(Box<entity::EntityCommand>),
-    /// Make, look at, change and delete budgets whose terms are shared.
+    /// Create, show, update and delete shared budgets.
     #[command(subcommand)]
     Budget(Box<entity::EntityCommand>),
-    /// Look at the requests that the cluster has served.
+    /// Show the requests that the cluster has served.
     #[command(subcommand)]
     Log(Box<log::LogCommand>),
-    /// Show who spent how much on what, and what is left of the budgets.
+    /// Show spend by key, team, user, model or day, and what is left of the budgets.
     Spend(Box<spend::SpendArgs>),
-    /// Look at the audit log: who changed what, from where; prove that nobody changed it since.
+    /// Show the audit log: who changed what, from where; verify that the log is unchanged.
     #[command(subcommand)]
     Audit(Box<audit::AuditCommand>),
-    /// Add, look at, change and delete the deployments of models, on all nodes at once.
+    /// Add, show, update and delete the deployments of models, on all nodes at once.
     #[command(subcommand)]
     Model(Box<model::ModelCommand>),
-    /// Make, look at, change and delete credentials that models share.
+    /// Create, show, update and delete credentials that models share.
     #[command(subcommand)]
     Credential(Box<credential::CredentialCommand>),
     /// List the models that the key may call.
     Models(Target),
-    /// Ask every URL whether its node is ready: exit code 0 if all are, else 1, as container
-    /// health checks want it.
+    /// Ask every URL whether its node is ready: exit code 0 if all are, else 1, as container health
+    /// checks expect.
     Health(health::HealthArgs),
 }
 
-/// Carries a command out and says on stderr why it failed, if it did. `keys` are those that the
-/// environment offers, best first: the variable's name and its value.
+/// Runs a command and says on stderr why it failed, if it did. `keys` are those from the
+/// environment, best first: the variable's name and its value.
 #[must_use]
 pub fn run(command: &Command, keys: Vec<(&'static str, Secret)>) -> Exit {
     run_with(keys, async |key| dispatch(command, key).await)
@@ -106,7 +106,7 @@ fn run_with(
     block_on(work(key))
 }
 
-/// Carries work out and says on stderr why it failed, if it did.
+/// Runs work and says on stderr why it failed, if it did.
 fn block_on(work: impl Future<Output = Result<Exit>>) -> Exit {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Failure::here(format!("cannot start: {error}")));

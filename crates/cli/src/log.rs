@@ -11,16 +11,16 @@ mod info;
 mod list;
 mod row;
 
-/// What can be asked of the request log.
+/// The commands for the request log.
 #[derive(Subcommand, Debug)]
 pub enum LogCommand {
-    /// List requests, the last one first, whichever node served them.
+    /// List requests, newest first, whichever node served them.
     #[command(visible_alias = "ls")]
     List(With<list::ListArgs>),
-    /// Show requests as they end, until it is interrupted.
+    /// Show requests as they end, until interrupted.
     #[command(visible_alias = "tail")]
     Follow(With<follow::FollowArgs>),
-    /// Show all of one request.
+    /// Show one request with all its fields.
     #[command(visible_alias = "show")]
     Info(With<info::InfoArgs>),
 }

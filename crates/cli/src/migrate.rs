@@ -1,6 +1,6 @@
-//! `dunlin migrate litellm`: what of a LiteLLM installation moves here, told before anything is done;
-//! with `--apply` the rows of its database are imported. What was imported stays: the same command,
-//! given again, goes on where it ended.
+//! `dunlin migrate litellm`: reports what of a LiteLLM installation moves here, before anything is
+//! done; with `--apply` the rows of its database are imported. What was imported stays: the same
+//! command, run again, continues where it ended.
 
 mod files;
 mod send;
@@ -16,11 +16,11 @@ use crate::failure::{Exit, Failure, Result};
 use crate::session::Session;
 use crate::target::{NamedKey, Target};
 
-/// Where from.
+/// The gateway to migrate from.
 #[derive(Subcommand, Debug)]
 pub enum MigrateCommand {
-    /// From LiteLLM: its config file and a dump of its database. Says what is kept, changed and not
-    /// supported, and changes nothing without --apply.
+    /// Migrate from LiteLLM: its config file and a dump of its database. Reports what is kept,
+    /// changed and not supported. Changes nothing without --apply.
     Litellm(Box<Litellm>),
 }
 
@@ -30,24 +30,25 @@ pub struct Litellm {
     /// LiteLLM's config file.
     #[arg(long, value_name = "FILE")]
     config: PathBuf,
-    /// A dump of its database in plain SQL, as it is or with gzip: `pg_dump "$DATABASE_URL" >
-    /// dump.sql`. Or CSV files with column names, each named for its table, or a folder of them.
+    /// A dump of its database in plain SQL, optionally gzipped:
+    /// `pg_dump "$DATABASE_URL" > dump.sql`. Or CSV files with column names, each named for its
+    /// table, or a folder of them.
     #[arg(long, value_name = "FILE", num_args = 1..)]
     dump: Vec<PathBuf>,
-    /// The file that holds LiteLLM's salt key. Without it: LITELLM_SALT_KEY, else the master key.
+    /// A file with LiteLLM's salt key. Default: LITELLM_SALT_KEY, else the master key.
     #[arg(long, value_name = "FILE")]
     salt_key_file: Option<PathBuf>,
     /// Import the rows of the dump into the cluster at --url, with its master key.
     #[arg(long, requires = "dump")]
     apply: bool,
-    /// Ask the cluster at --url what would become of each row, and change nothing.
+    /// Ask the cluster at --url what would happen to each row, and change nothing.
     #[arg(long, requires = "dump", conflicts_with = "apply")]
     check: bool,
-    /// Rows that differ from what the cluster has take its place, what was spent included.
+    /// Replace the cluster's rows, including their spend, by differing rows of the dump.
     #[arg(long, requires = "dump")]
     overwrite: bool,
-    /// Take keys, teams and users with guards that this version does not enforce (guardrails, rights
-    /// on MCP servers, ...), without these guards.
+    /// Import keys, teams and users with guards that this version does not enforce (guardrails,
+    /// rights on MCP servers, ...) without those guards.
     #[arg(long)]
     drop_guards: bool,
     #[command(flatten)]

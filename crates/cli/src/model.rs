@@ -16,18 +16,18 @@ pub enum ModelCommand {
     /// List all deployments: those of the config file, and those set over the API.
     #[command(visible_alias = "ls")]
     List(With<ListArgs>),
-    /// Show all of one deployment, or of all that serve a model.
+    /// Show one deployment, or all deployments of a model, with all fields.
     #[command(visible_alias = "show")]
     Info(With<InfoArgs>),
     /// Add a deployment; it serves on all nodes at once.
     Add(With<AddArgs>),
-    /// Change what is given and leave the rest.
+    /// Change the given fields and keep the rest.
     Update(With<UpdateArgs>),
-    /// Take a deployment out of its model until it is unblocked.
+    /// Block a deployment: it gets no requests until it is unblocked.
     Block(With<IdArgs>),
-    /// Let a blocked deployment take traffic again.
+    /// Unblock a deployment: it gets requests again.
     Unblock(With<IdArgs>),
-    /// Delete a deployment; open requests run to their end.
+    /// Delete a deployment; its open requests finish.
     #[command(visible_alias = "rm")]
     Delete(With<DeleteArgs>),
 }
@@ -47,26 +47,27 @@ pub struct IdArgs {
 
 #[derive(Args, Debug)]
 pub struct InfoArgs {
-    /// Its id, as `dunlin model list` shows it, or the name that clients call.
+    /// Its id, as `dunlin model list` shows it, or the model's public name.
     #[arg(value_name = "ID|NAME")]
     id: String,
 }
 
 #[derive(Args, Debug)]
 pub struct DeleteArgs {
-    /// Its id, as `dunlin model list` shows it, or its model's name if it is the only one of it.
+    /// Its id, as `dunlin model list` shows it, or its model's name if the model has only one
+    /// deployment.
     #[arg(value_name = "ID|NAME")]
     id: String,
-    /// Do not ask.
+    /// Do not ask for confirmation.
     #[arg(short, long)]
     yes: bool,
 }
 
 #[derive(Args, Debug)]
 pub struct AddArgs {
-    /// The name that clients call.
+    /// The model's public name, which clients use.
     name: String,
-    /// Provider and model there, such as `openai/gpt-4o` or `hosted_vllm/qwen`.
+    /// The provider and its model, such as `openai/gpt-4o` or `hosted_vllm/qwen`.
     #[arg(long, value_name = "PROVIDER/MODEL")]
     model: String,
     /// Its id [default: a random one].
@@ -80,10 +81,10 @@ pub struct AddArgs {
 pub struct UpdateArgs {
     /// Its id, as `dunlin model list` shows it.
     id: String,
-    /// The name that clients call.
+    /// The model's public name, which clients use.
     #[arg(long, value_name = "NAME")]
     name: Option<String>,
-    /// Provider and model there.
+    /// The provider and its model.
     #[arg(long, value_name = "PROVIDER/MODEL")]
     model: Option<String>,
     #[command(flatten)]
@@ -96,17 +97,18 @@ struct Fields {
     /// The server's address.
     #[arg(long, value_name = "URL")]
     api_base: Option<String>,
-    /// The file that holds the provider's key, `-` for stdin. There is no flag for the key itself,
-    /// because all users of a machine see the flags of its processes.
+    /// A file with the provider's key; `-` for stdin. There is no flag for the key itself, because
+    /// every user of a machine can see the flags of its processes.
     #[arg(long, value_name = "FILE")]
     provider_key_file: Option<std::path::PathBuf>,
     /// Never taken, and not to be mistaken for `--api-key-file`, which holds the gateway's own key.
     #[arg(long = "api-key", hide = true, value_name = "KEY", value_parser = no_key_as_a_flag())]
     _api_key: Option<String>,
-    /// The credential whose values it takes: `dunlin credential list`.
+    /// The credential whose values it uses: see `dunlin credential list`.
     #[arg(long, value_name = "NAME")]
     credential: Option<String>,
-    /// Another `litellm_params` field; a value that is no JSON is a text. Null clears a field.
+    /// Another `litellm_params` field. A value that is not JSON is taken as text. Null clears a
+    /// field.
     #[arg(long = "param", value_name = "NAME=VALUE", value_parser = pair)]
     params: Vec<(String, Value)>,
     /// A `model_info` field.
@@ -336,7 +338,7 @@ impl Fields {
     }
 }
 
-/// `NAME=VALUE`; a value that is no JSON is a text.
+/// `NAME=VALUE`; a value that is not JSON is taken as text.
 pub(crate) fn pair(text: &str) -> std::result::Result<(String, Value), String> {
     let (name, value) = text.split_once('=').ok_or("expected NAME=VALUE")?;
     if name.is_empty() {

@@ -1,4 +1,4 @@
-//! `dunlin models`: what the key may call, one name a line.
+//! `dunlin models`: the models that the key may call, one per line.
 
 use serde::Deserialize;
 

@@ -1,4 +1,4 @@
-//! In which form a command shows what it has found: for people, or for programs.
+//! The form of a command's output: for people, or for programs.
 
 use std::io;
 
@@ -23,7 +23,7 @@ pub(crate) enum Format {
 }
 
 impl Output {
-    /// For people, as where nothing is said.
+    /// For people, the default.
     pub const TABLE: Self = Self { format: Format::Table };
 
     /// Whether programs read it.

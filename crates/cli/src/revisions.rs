@@ -1,5 +1,5 @@
-//! `dunlin config history`, `show`, `diff` and `rollback`: the revisions of the cluster's config; `get`,
-//! `set` and `unset` its settings.
+//! `dunlin config history`, `show`, `diff` and `rollback`: the revisions of the cluster's config;
+//! `get`, `set` and `unset` its settings.
 
 use clap::{Args, Subcommand};
 use serde::Deserialize;
@@ -15,41 +15,42 @@ use crate::terminal;
 /// What can be done with the revisions of a cluster's config, and with its settings.
 #[derive(Subcommand, Debug)]
 pub enum RevisionCommand {
-    /// Show one setting, a section, or the whole config in force; secrets starred out.
+    /// Show one setting, a section, or the whole config in force, secrets starred out.
     Get(With<settings::GetArgs>),
     /// Change one setting on all nodes at once, as a new revision.
     Set(With<settings::SetArgs>),
-    /// Take one setting away, so that its default holds.
+    /// Remove one setting, so that its default applies.
     Unset(With<settings::UnsetArgs>),
     /// List the revisions of the cluster's config, newest first.
     History(Target),
     /// Show one revision, secrets starred out [default: the newest].
     Show(With<ShowArgs>),
-    /// Show what a revision changed, secrets starred out [default: the newest, to the one before].
+    /// Show what changed between two revisions, secrets starred out [default: the newest and the
+    /// one before].
     Diff(With<DiffArgs>),
-    /// Bring an older revision back, on all nodes at once, as a new revision.
+    /// Bring back an older revision, on all nodes at once, as a new revision.
     Rollback(With<RollbackArgs>),
 }
 
 #[derive(Args, Debug)]
 pub struct ShowArgs {
-    /// Which one.
+    /// The revision's number.
     revision: Option<u64>,
 }
 
 #[derive(Args, Debug)]
 pub struct DiffArgs {
-    /// The older one.
+    /// The older revision.
     from: Option<u64>,
-    /// The newer one.
+    /// The newer revision.
     to: Option<u64>,
 }
 
 #[derive(Args, Debug)]
 pub struct RollbackArgs {
-    /// The revision whose content is to be in force again.
+    /// The revision to bring back.
     revision: u64,
-    /// Do not ask.
+    /// Do not ask for confirmation.
     #[arg(short, long)]
     yes: bool,
 }

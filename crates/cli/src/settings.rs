@@ -1,5 +1,5 @@
-//! `dunlin config get`, `set` and `unset`: single settings of the cluster's config. Each change is a new
-//! revision, judged like a file, and in force on all nodes at once.
+//! `dunlin config get`, `set` and `unset`: single settings of the cluster's config. Each change is
+//! a new revision, judged like a file, and in force on all nodes at once.
 
 use clap::Args;
 use serde_json::{Value, json};
@@ -13,7 +13,7 @@ const SECTIONS: [&str; 3] = ["general_settings", "litellm_settings", "router_set
 
 #[derive(Args, Debug)]
 pub struct GetArgs {
-    /// Section and name, such as `router_settings.num_retries`, or a section [default: all].
+    /// Section and name, such as `router_settings.num_retries`, or just a section [default: all].
     #[arg(value_name = "KEY")]
     key: Option<String>,
 }
@@ -24,7 +24,7 @@ pub struct SetArgs {
     /// `router_settings.retry_policy.TimeoutErrorRetries`.
     #[arg(value_name = "KEY")]
     key: String,
-    /// What it becomes, as JSON; what is no JSON is a text.
+    /// The new value, as JSON; a value that is not JSON is taken as text.
     #[arg(value_name = "VALUE", allow_hyphen_values = true)]
     value: String,
 }

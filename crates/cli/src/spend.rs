@@ -1,4 +1,5 @@
-//! `dunlin spend`: who spent how much on what, in which days, and what is left of the budgets.
+//! `dunlin spend`: spend by key, team, user, organization, model or day, and what is left of the
+//! budgets.
 
 use std::collections::BTreeMap;
 
@@ -18,32 +19,32 @@ const DAYS_KEPT: u32 = 62;
 /// What was spent, as all nodes have settled it; the last second may be missing.
 #[derive(Args, Debug)]
 pub struct SpendArgs {
-    /// What to tell apart.
+    /// What to group by.
     #[arg(long, value_enum, default_value_t = By::Key)]
     by: By,
-    /// The last so many days, today included. Days are those of UTC.
+    /// The number of days up to and including today. Days are in UTC.
     #[arg(long, value_name = "DAYS", default_value_t = 30, conflicts_with = "from")]
     #[arg(value_parser = clap::value_parser!(u32).range(1..=i64::from(DAYS_KEPT)))]
     days: u32,
     /// From this day on, `YYYY-MM-DD`.
     #[arg(long, value_name = "DAY", requires = "to")]
     from: Option<String>,
-    /// Up to this day, which is included.
+    /// Up to and including this day.
     #[arg(long, value_name = "DAY", requires = "from")]
     to: Option<String>,
-    /// Only what was spent with this key: its clear text or its hash.
+    /// Only spend with this key: its clear text or its hash.
     #[arg(long, value_name = "KEY")]
     key: Option<String>,
-    /// Only what these teams spent.
+    /// Only spend of these teams.
     #[arg(long, value_name = "ID,...")]
     team: Option<String>,
-    /// Only what these users spent.
+    /// Only spend of these users.
     #[arg(long, value_name = "ID,...")]
     user: Option<String>,
-    /// Only what these organizations spent.
+    /// Only spend of these organizations.
     #[arg(long, value_name = "ID,...")]
     organization: Option<String>,
-    /// Only what these models cost.
+    /// Only spend on these models.
     #[arg(long, value_name = "NAME,...")]
     model: Option<String>,
     #[command(flatten)]

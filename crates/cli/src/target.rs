@@ -1,4 +1,4 @@
-//! Which nodes are asked, with which key, and how the answer is shown: the flags that the commands
+//! The nodes to ask, the key to use, and how the answer is shown: the flags that all commands
 //! share.
 
 use std::fs::File;
@@ -16,11 +16,11 @@ use crate::session::Session;
 /// A key file holds one line; anything longer is the wrong file.
 const MAX_KEY_FILE_BYTES: u64 = 4096;
 
-/// Which nodes are asked.
+/// The nodes to ask.
 #[derive(Args, Debug)]
 pub(crate) struct Nodes {
-    /// The node to ask; of several, separated by commas, the next one is asked when one cannot be
-    /// reached or cannot decide now. Asked directly, through no proxy.
+    /// The nodes to ask, separated by commas. The next one is asked when one cannot be reached or
+    /// cannot decide now. No proxy is used.
     #[arg(long, value_name = "URL,...", value_delimiter = ',', value_parser = base_url)]
     #[arg(env = "DUNLIN_URL", default_value = "http://127.0.0.1:4000")]
     pub(crate) url: Vec<String>,
@@ -29,19 +29,19 @@ pub(crate) struct Nodes {
     pub(crate) timeout: Duration,
 }
 
-/// Which nodes are asked, with which key, and how the answer is shown.
+/// The nodes to ask, the key to use, and how the answer is shown.
 #[derive(Args, Debug)]
 pub struct Target {
     #[command(flatten)]
     nodes: Nodes,
-    /// The file that holds the key, `-` for stdin. Without it the key is taken from
-    /// DUNLIN_API_KEY, else from LITELLM_MASTER_KEY; there is no flag for the key itself, because
-    /// all users of a machine see the flags of its processes.
+    /// A file with the key; `-` for stdin. Without it the key is taken from DUNLIN_API_KEY, else
+    /// from LITELLM_MASTER_KEY. There is no flag for the key itself, because every user of a
+    /// machine can see the flags of its processes.
     #[arg(long, value_name = "FILE")]
     api_key_file: Option<PathBuf>,
     #[command(flatten)]
     output: Output,
-    /// Say nothing on stderr but errors.
+    /// Write only errors to stderr.
     #[arg(short, long)]
     quiet: bool,
 }

@@ -17,7 +17,7 @@ pub fn say(text: &str) {
     drop(io::stderr().lock().write_all(text.as_bytes()));
 }
 
-/// Asks on stderr and gives the answer; none if nobody sits there.
+/// Asks on stderr and returns the answer; `None` if there is no terminal.
 pub(crate) fn ask(question: &str) -> Option<String> {
     if !io::stdin().is_terminal() {
         return None;

@@ -1,4 +1,4 @@
-//! What holds for whoever spends, as flags: the same for keys, teams, users and shared budgets.
+//! Limits and budgets as flags: the same for keys, teams, users and shared budgets.
 
 use clap::Args;
 use serde_json::Value;
@@ -14,36 +14,37 @@ pub(crate) struct Terms {
     /// The models that may be called [default: all].
     #[arg(long, value_name = "MODEL,...", value_delimiter = ',')]
     models: Option<Vec<String>>,
-    /// The most that may be spent in a period, in US dollars; 0 lets nothing through.
+    /// The budget for a period, in US dollars; 0 allows no spend.
     #[arg(long, value_name = "USD", allow_negative_numbers = true)]
     max_budget: Option<String>,
-    /// How long a period is: `1d`, `7d`, `30d`, `1mo` [default: for ever].
+    /// The budget's period: `1d`, `7d`, `30d`, `1mo` [default: for ever].
     #[arg(long, value_name = "TIME")]
     every: Option<String>,
-    /// Spending more is told in the log, and not refused.
+    /// A budget in US dollars that is only logged when exceeded, never enforced.
     #[arg(long, value_name = "USD", allow_negative_numbers = true)]
     soft_budget: Option<String>,
-    /// The budget whose terms hold: `dunlin budget list`.
+    /// The shared budget to use: see `dunlin budget list`.
     #[arg(long, value_name = "ID")]
     budget: Option<String>,
-    /// Whether a request is let in only if the most that it could cost is left of the budget: nothing
-    /// is overspent then, and requests should say `max_tokens`.
+    /// Admit a request only if its highest possible cost is left in the budget. The budget is then
+    /// never overspent; requests should set `max_tokens`.
     #[arg(long, value_name = "true|false", num_args = 0..=1, require_equals = true,
         default_missing_value = "true")]
     strict_budget: Option<bool>,
-    /// The most requests in any minute, on all nodes together.
+    /// Limit of requests in any minute, over all nodes together.
     #[arg(long, value_name = "N")]
     rpm: Option<u64>,
-    /// The most tokens in any minute, on all nodes together.
+    /// Limit of tokens in any minute, over all nodes together.
     #[arg(long, value_name = "N")]
     tpm: Option<u64>,
-    /// The most requests at the same time, on all nodes together.
+    /// Limit of parallel requests, over all nodes together.
     #[arg(long, value_name = "N")]
     parallel: Option<u64>,
-    /// What the limits do on a node that reaches no node that counts them: full, share, closed, open.
+    /// What a node does about these limits when it cannot reach the node that counts them: full,
+    /// share, closed, open.
     #[arg(long, value_name = "WHAT")]
     on_loss: Option<String>,
-    /// Words that go onto each request, for reports and for the budgets of tags.
+    /// Tags added to each request, for reports and for tag budgets.
     #[arg(long, value_name = "TAG,...", value_delimiter = ',')]
     tags: Option<Vec<String>>,
 }
@@ -64,7 +65,7 @@ pub(crate) const TERMS: [Flag; 11] = [
 ];
 
 impl Terms {
-    /// What was given, in the order of [`TERMS`].
+    /// The given values, in the order of [`TERMS`].
     pub(crate) fn values(&self) -> [Option<Value>; 11] {
         let text = |value: &Option<String>| value.clone().map(Value::from);
         [
@@ -88,7 +89,7 @@ pub(crate) fn names(flags: impl IntoIterator<Item = Flag>) -> Vec<&'static str> 
     flags.into_iter().map(|(flag, _)| flag).collect()
 }
 
-/// Adds null for what is to be cleared to what is given: field names by their flags.
+/// Adds null for the fields to clear: field names by their flags.
 pub(crate) fn changes(
     mut given: Object,
     clear: &[String],

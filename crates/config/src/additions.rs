@@ -1,6 +1,6 @@
-//! Models, credentials and access groups that are set over the API, beside the files of a config. They are read by
-//! the same rules; one that is wrong is left out and named, and the rest stays in force. What a
-//! person at a distance sets is trusted less than a file: see `rules.rs`.
+//! Models, credentials and access groups that are set over the API, beside the files of a config.
+//! They are read by the same rules; one that is wrong is left out and named, and the rest stays in
+//! force. What a person at a distance sets is trusted less than a file: see `rules.rs`.
 
 use std::collections::BTreeMap;
 use std::fmt;

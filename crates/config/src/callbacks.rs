@@ -32,8 +32,8 @@ pub struct Callbacks {
     pub all: Vec<Callback>,
     /// For the requests of a team's keys, by `team_id`.
     pub teams: BTreeMap<String, Vec<Callback>>,
-    /// What is known from the environment, whether it is listed or not: who lists it for a key or a team
-    /// need not say more.
+    /// What is known from the environment, whether it is listed or not: who lists it for a key or a
+    /// team need not say more.
     pub shared: Vec<Callback>,
     /// Where receivers may be that are set over the API.
     pub networks: Networks,

@@ -17,8 +17,8 @@ pub fn masked(text: &str) -> String {
     words::mask_all(&text.lines().collect::<Vec<_>>()).into_iter().map(|line| line + "\n").collect()
 }
 
-/// What `to` changes in `from`. Empty: nothing. The first file of each is the config itself, by whatever
-/// name a node was started with it; those that it includes are told apart by their names.
+/// What `to` changes in `from`. Empty: nothing. The first file of each is the config itself, by
+/// whatever name a node was started with it; those that it includes are told apart by their names.
 #[must_use]
 pub fn diff(from: &Document, to: &Document) -> String {
     let mut out = String::new();

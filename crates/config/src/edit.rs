@@ -1,6 +1,6 @@
-//! Changes of single settings, as the admin API makes them: an edit of the config's text that keeps what
-//! it does not name, comments included. The result is judged like a file that a node proposes; and what
-//! a person at a distance sets is trusted less than a file: see `edit/allowed.rs`.
+//! Changes of single settings, as the admin API makes them: an edit of the config's text that keeps
+//! what it does not name, comments included. The result is judged like a file that a node proposes;
+//! and what a person at a distance sets is trusted less than a file: see `edit/allowed.rs`.
 
 mod allowed;
 mod text;

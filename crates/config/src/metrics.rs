@@ -21,8 +21,8 @@ pub struct MetricsSettings {
     pub end_users: bool,
     /// `prometheus_latency_buckets`: the bounds of histograms of time, in seconds, ascending.
     pub buckets: Option<Arc<[f64]>>,
-    /// `prometheus_metrics_config`: LiteLLM's metrics that are told, by name, and the labels of each; all
-    /// labels where none are named. None: all metrics.
+    /// `prometheus_metrics_config`: LiteLLM's metrics that are told, by name, and the labels of
+    /// each; all labels where none are named. None: all metrics.
     pub only: Option<BTreeMap<String, Option<BTreeSet<String>>>>,
     /// `custom_prometheus_metadata_labels`: paths into the metadata of keys and requests.
     pub metadata: Vec<String>,

@@ -169,11 +169,11 @@ pub(crate) async fn watch(node: &Node) {
             let side = if skew > 0 { "ahead of" } else { "behind" };
             warn!(
                 node.id = %node.me, skew_ms = skew,
-                "this node's clock is {} ms {side} the cluster's time, by which it goes instead: \
-                 set it right (is NTP running?)", skew.unsigned_abs()
+                "this node's clock is {} ms {side} cluster time, which is used instead: correct \
+                 the clock (is NTP running?)", skew.unsigned_abs()
             );
         } else {
-            info!(node.id = %node.me, skew_ms = skew, "this node's clock is right again");
+            info!(node.id = %node.me, skew_ms = skew, "this node's clock is correct again");
         }
     }
 }

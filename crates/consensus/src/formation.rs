@@ -211,7 +211,7 @@ async fn collect(node: &Node, ballot: &Ballot, granted: &mut BTreeSet<NodeId>) {
                 granted.insert(id);
             }
             Ok((_, JoinTold::Withheld(reason))) => {
-                info!(node.id = %id, %reason, "a member does not promise itself yet");
+                info!(node.id = %id, %reason, "a member does not commit to this cluster yet");
             }
             // Silence and strangers are what the next round of asking will show.
             Ok(_) | Err(_) => {}
@@ -299,14 +299,14 @@ impl Obstacle {
                 let unheard = node.unheard.told();
                 info!(
                     "waiting to form a cluster: more than half of the {seeds} --join addresses \
-                     must be among its first voters, {answered} answer{unheard}"
+                     must be among its first voters, but {answered} answer{unheard}"
                 );
             }
             Waiting::ForProposer(lowest) => info!("waiting for node {lowest} to form a cluster"),
             Waiting::ForMembers(ballot) => {
                 info!(
                     cluster.id = %ballot.cluster,
-                    "waiting for all {} nodes that are to form the cluster",
+                    "waiting for all {} nodes that will form the cluster",
                     ballot.members.len()
                 );
             }

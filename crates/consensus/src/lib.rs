@@ -1,12 +1,13 @@
 //! The replicated state of the cluster: one Raft log, applied alike on every node, published as an
 //! immutable `Arc<State>`.
 //!
-//! Knows nothing of HTTP, keys' meaning or money: commands are decided in `dunlin_state`, carried
-//! here. Invariants: what was acknowledged is durable on a quorum of disks, and a disk says so
-//! only after a sync; a node never speaks for a log poorer than its certificate; two halves of a
-//! network never both form a cluster; a command takes effect once. openraft and sled end here.
+//! Knows nothing of HTTP, the meaning of keys, or money: commands are decided in `dunlin_state` and
+//! carried here. Invariants: what was acknowledged is durable on a quorum of disks, and a disk
+//! reports durability only after a sync; a node never votes with a log shorter than its
+//! certificate; two halves of a network never both form a cluster; a command takes effect once.
+//! openraft and sled end here.
 //!
-//! Read `consensus.rs` first (the handle and a node's story), then `bootstrap.rs` (how a cluster
+//! Read `consensus.rs` first (the handle and a node's life), then `bootstrap.rs` (how a cluster
 //! begins) and `log_store.rs` (what durable means).
 
 mod addresses;

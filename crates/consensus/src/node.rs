@@ -162,7 +162,7 @@ impl Node {
 
     /// Ends the node: it cannot keep its promises any more.
     pub(crate) fn fail(&self, what: &str, cause: &dyn std::error::Error) {
-        error!(node.id = %self.me, error = %cause, "{what}: the node ends");
+        error!(node.id = %self.me, error = %cause, "{what}: this node exits");
         self.stop.cancel();
     }
 
@@ -183,7 +183,7 @@ impl Node {
         let raft = Raft::new(self.me.0, raft::config(), network, store, machine)
             .await
             .map_err(|e| Error::Raft { reason: e.to_string() })?;
-        info!(node.id = %self.me, cluster.id = %cluster, "raft runs");
+        info!(node.id = %self.me, cluster.id = %cluster, "raft is running");
         let running =
             Running { cluster, raft, log, snapshots, incoming: IncomingSnapshot::default() };
         assert!(self.running.set(running).is_ok(), "a node enters one cluster in its life");

@@ -152,7 +152,8 @@ fn promise(node: &Node, ballot: &crate::certificate::Ballot) -> JoinTold {
     match identity.amend(|certificate| certificate.standing = standing) {
         Ok(()) => {
             let initialiser = ballot.initialiser();
-            info!(cluster.id = %ballot.cluster, "promised to node {initialiser}");
+            info!(cluster.id = %ballot.cluster, "committed to the cluster that node {initialiser} \
+                                                 forms");
             JoinTold::Promised
         }
         Err(cause) => {
@@ -188,7 +189,7 @@ async fn add(node: &Node, from: NodeId, address: String, member: bool) -> JoinTo
         );
     }
     if !member && membership.voter_ids().any(|voter| voter == from.0) && node.is_listed(from) {
-        warn!(node.id = %from, "a node asked to join under a voter's id: refused");
+        warn!(node.id = %from, "refused a node that asked to join under a voter's id");
         return JoinTold::Refused(
             "its id is that of a voter: its data directory was copied or has lost data".to_owned(),
         );
@@ -196,13 +197,13 @@ async fn add(node: &Node, from: NodeId, address: String, member: bool) -> JoinTo
     if known.is_some_and(|known| known.addr == address) {
         return JoinTold::Added;
     }
-    info!(node.id = %from, %address, "adding a node");
+    info!(node.id = %from, %address, "adding a node to the cluster");
     node.addresses.suggest(from, &address);
     let learner = BasicNode { addr: address };
     match running.raft.add_learner(from.0, learner, false).await {
         Ok(_) => JoinTold::Added,
         Err(cause) => {
-            info!(node.id = %from, error = %cause, "the node is not added yet");
+            info!(node.id = %from, error = %cause, "the node could not be added yet");
             JoinTold::NoLeader
         }
     }

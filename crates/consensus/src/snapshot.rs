@@ -102,7 +102,10 @@ impl Snapshots {
         let file = self.encode(core)?;
         self.keep(core.last, &file)?;
         let (bytes, took) = (file.len(), self.clock.mono().since(began));
-        info!(bytes, millis = took.as_millis(), through = ?core.last.map(|id| id.index), "a snapshot of the state is written");
+        info!(bytes, millis = took.as_millis(), through = ?core.last.map(|id| id.index), "wrote a \
+                                                                                          snapshot \
+                                                                                          of the \
+                                                                                          state");
         Ok(file)
     }
 

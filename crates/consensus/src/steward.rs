@@ -100,7 +100,7 @@ impl Watch {
         }
         self.off_since = None;
         let skew_ms = node.time.skew(here);
-        warn!(node.id = %node.me, skew_ms, "this node's clock is off: it does not go on leading");
+        warn!(node.id = %node.me, skew_ms, "this node's clock is off: it gives up leadership");
         let handing = hand_over_to(node, running, |heir| heirs.contains(&heir));
         drop(timeout(HAND_OVER, handing).await);
     }
@@ -198,19 +198,20 @@ async fn carry_out(node: &Node, running: &Running, act: Act, metrics: &Metrics) 
             command(node, Command::AddNode { node: id, address }).await;
         }
         Act::MarkDown(id) => {
-            warn!(node.id = %id, "a node is silent: marked down");
+            warn!(node.id = %id, "a node is silent: marking it down");
             command(node, Command::MarkDown { node: id }).await;
         }
         Act::Rest(id, resting) => {
-            info!(node.id = %id, resting, "whether a node owns limits is set: not while it drains");
+            info!(node.id = %id, resting, "changing which nodes own limits: a draining node owns \
+                                           none");
             command(node, Command::Rest { node: id, resting }).await;
         }
         Act::MarkUp(id) => {
-            info!(node.id = %id, "a node is back: marked up");
+            info!(node.id = %id, "a node is back: marking it up");
             command(node, Command::MarkUp { node: id }).await;
         }
         Act::SetVoters(voters) => {
-            info!(?voters, "changing the voters");
+            info!(?voters, "changing the voters of the cluster");
             let voters = voters.iter().map(|id| id.0).collect();
             change_members(node, running, ChangeMembers::ReplaceAllVoters(voters)).await;
         }
@@ -316,7 +317,7 @@ pub(crate) async fn watch_core(node: &Node, running: &Running) {
     }
     if !node.stop.is_cancelled() {
         let state = running.metrics().running_state;
-        error!(node.id = %node.me, ?state, "the raft core has stopped: the node ends");
+        error!(node.id = %node.me, ?state, "the raft core has stopped: this node exits");
         node.stop.cancel();
     }
 }
@@ -327,7 +328,7 @@ pub(crate) async fn shut_down(node: &Node, running: &Running) {
         warn!(error = %cause, "raft did not stop cleanly");
     }
     if let Err(cause) = write_floor(node, running) {
-        warn!(error = %cause, "the certificate was not brought up to date");
+        warn!(error = %cause, "cannot update this node's certificate");
     }
 }
 

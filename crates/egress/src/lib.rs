@@ -1,11 +1,12 @@
 //! HTTP from the node to the outside: providers and identity services.
 //!
-//! Does not know what is sent or to whom. HTTP/1.1, because token-sized h2 frames count as abuse in
-//! some servers; no redirects, because they could carry a key elsewhere. Invariants: a proxy is
+//! Does not know what is sent or to whom. HTTP/1.1, because some servers treat token-sized h2
+//! frames as abuse; no redirects, because they could carry a key elsewhere. Invariants: a proxy is
 //! used only if a variable names one, and never for loopback and link-local addresses; there is one
-//! pool of connections for each way to make TLS and each set of networks; a server nobody vouches for is
-//! trusted only where the configuration says so; whoever may not go everywhere is held back when the
-//! address is known and before it is connected to. Read [`Client::request`] first, then `proxies.rs`.
+//! pool of connections for each TLS configuration and each set of networks; a server without a
+//! trusted certificate is accepted only where the configuration says so; restrictions on networks
+//! are checked once the address is known and before connecting to it. Read [`Client::request`]
+//! first, then `proxies.rs`.
 
 mod connect;
 mod error;

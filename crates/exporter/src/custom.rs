@@ -24,8 +24,8 @@ enum From {
 }
 
 impl Custom {
-    /// Of the settings: paths such as `metadata.team.lead`, and tags. What would have the name of a label
-    /// before it is left out.
+    /// Of the settings: paths such as `metadata.team.lead`, and tags. What would have the name of a
+    /// label before it is left out.
     #[must_use]
     pub fn new(metadata: &[String], tags: &[String]) -> Self {
         let path = |text: &String| {

@@ -1,10 +1,10 @@
-//! What Prometheus is told of requests, under LiteLLM's names and under our own.
+//! The Prometheus metrics of requests, under LiteLLM's names and under our own.
 //!
 //! Does not know how a request is served, and takes no part in it: it reads what the journal has on
 //! record, behind the requests, and sums it up. Invariants: each record of this life of the node is
-//! counted once, and before the next page is read; what clients name is told apart only within the
-//! bounds of `dunlin_metrics`; nobody is asked. Read `tally.rs` (a record), then `measures.rs` (what
-//! is summed up) and `standing.rs` (what is looked up when the page is read).
+//! counted once, and before the next page is read; names that clients choose become labels only
+//! within the bounds of `dunlin_metrics`; no other node is asked. Read `tally.rs` (a record), then
+//! `measures.rs` (what is summed) and `standing.rs` (what is looked up when the page is read).
 
 mod custom;
 mod labels;
@@ -160,7 +160,7 @@ impl Exporter {
             let records = match parts.journal.read_after(*epoch, tally.last(), AT_A_TIME) {
                 Ok(records) => records,
                 Err(error) => {
-                    warn!(%error, "requests on record cannot be read: metrics lag behind");
+                    warn!(%error, "cannot read recorded requests: metrics fall behind");
                     return;
                 }
             };

@@ -1,13 +1,13 @@
 //! Gossip between nodes: typed facts in, an immutable [`View`] out, chitchat under a seal between.
 //!
-//! Knows nothing of raft, requests or who is a member. Everything here is a hint: it may be late,
-//! lost or from a node that has meanwhile died, and nothing that must be right is read from it
-//! alone. It can misroute a request; it cannot unblock a key or raise a limit.
+//! Knows nothing of raft, requests or membership. Everything here is a hint: it may be late, lost
+//! or from a node that has died meanwhile, and nothing that must be right is read from it alone. It
+//! can misroute a request; it cannot unblock a key or raise a limit.
 //!
-//! Invariants: no datagram leaves unsealed, none is taken that was not sealed with this cluster's
-//! secret, and none is taken twice; a peer's load and evidence vanish with the peer; nothing that
-//! arrives can end gossip or fill a log. Read `peers.rs` for who counts as alive, then
-//! `transport.rs` for what travels.
+//! Invariants: no datagram leaves unsealed, none is accepted that was not sealed with this
+//! cluster's secret, and none is accepted twice; a peer's load and evidence vanish with the peer;
+//! no incoming datagram can end gossip or fill a log. Read `peers.rs` for which peers count as
+//! alive, then `transport.rs` for what travels.
 
 mod dropped;
 mod facts;

@@ -1,10 +1,11 @@
-//! Credentials that cloud identity services hand out for a while: fetched when they are first
-//! asked for, renewed in the background ahead of their end.
+//! Temporary credentials from cloud identity services: fetched when they are first needed, renewed
+//! in the background before they expire.
 //!
 //! Does not know deployments or requests. Invariants: one source is fetched by one task at a time,
-//! however many wait for it; a credential is used until it really expires, whatever happens to its
-//! renewal; a service that fails is left alone for a while, and callers hear its last words at once;
-//! no secret is in an error or a log line. Read [`Identity::current`] first, then `slot.rs`.
+//! however many callers wait for it; a credential is used until it really expires, whatever happens
+//! to its renewal; after a failure a service is not asked again for a while, and callers get its
+//! last error at once; no secret is in an error or a log line. Read [`Identity::current`] first,
+//! then `slot.rs`.
 
 mod aws;
 mod azure;
@@ -176,10 +177,10 @@ impl Identity {
             match failure {
                 Some(error) if failures_before == 0 => {
                     let source = slot.name();
-                    warn!(%source, "a credential was not fetched, it is tried again: {error}");
+                    warn!(%source, "cannot fetch a cloud credential, will retry: {error}");
                 }
                 None if failures_before > 0 => {
-                    info!(source = %slot.name(), "a credential is fetched again");
+                    info!(source = %slot.name(), "a cloud credential can be fetched again");
                 }
                 Some(_) | None => {}
             }

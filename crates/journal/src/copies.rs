@@ -262,14 +262,15 @@ impl Copies {
         for (node, segment) in gone {
             let dir = self.dir_of(node);
             if let Err(error) = segment.remove(&dir) {
-                warn!(path = %segment.path(&dir).display(), %error, "an old copy stays");
+                warn!(path = %segment.path(&dir).display(), %error, "cannot delete an old copy of \
+                                                                     a segment");
             }
         }
         for (node, segment, words) in written {
             let dir = self.dir_of(node);
             if let Err(error) = segment.write_index(&dir, &words) {
                 let path = segment.path(&dir);
-                warn!(path = %path.display(), %error, "a copy of a segment has no index");
+                warn!(path = %path.display(), %error, "cannot index a copy of a segment");
             }
         }
     }
@@ -290,7 +291,7 @@ impl Copies {
 impl Origin {
     fn open(dir: PathBuf) -> Result<Self, Error> {
         let Scanned { segments, unwritten } = Segment::all(&dir, |path, bytes| {
-            warn!(path = %path.display(), bytes, "the torn end of a copy was cut off");
+            warn!(path = %path.display(), bytes, "cut off the torn end of a copy");
         })?;
         let mut unwritten: BTreeMap<_, _> = unwritten.into_iter().collect();
         let copy = |segment: Segment| {

@@ -103,7 +103,8 @@ pub(crate) struct Head {
     pub(crate) blocks: Blocks,
 }
 
-/// Writes the index of a segment that is closed; it begins as the segment does. A crash leaves the whole of it or nothing.
+/// Writes the index of a segment that is closed; it begins as the segment does. A crash leaves the
+/// whole of it or nothing.
 pub(crate) fn write(path: &Path, head: &Head, filter: &Filter) -> io::Result<()> {
     let json = serde_json::to_vec(head).expect("plain data");
     let length = u32::try_from(json.len()).map_err(io::Error::other)?;

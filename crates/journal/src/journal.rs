@@ -87,7 +87,7 @@ impl Journal {
         let open = |source| Error::Open { path: dir.clone(), source };
         fs::create_dir_all(&dir).map_err(open)?;
         let Scanned { segments, mut unwritten } = Segment::all(&dir, |path, bytes| {
-            warn!(path = %path.display(), bytes, "a torn record at a segment's end was cut off");
+            warn!(path = %path.display(), bytes, "cut off a torn record at the end of a segment");
         })?;
         assert!(
             segments.iter().all(|segment| segment.epoch < epoch),
@@ -316,7 +316,7 @@ impl Journal {
         if began.is_some_and(|began| now.0.saturating_sub(began.0) > ROLL_AFTER)
             && let Err(error) = self.roll(&mut files)
         {
-            warn!(%error, "the request log goes on in an old segment");
+            warn!(%error, "cannot start a new segment: the request log continues in the old one");
         }
         let kept = |segment: &Segment, spare| Kept {
             bytes: segment.bytes,
@@ -342,7 +342,7 @@ impl Journal {
         drop(files);
         for segment in gone {
             if let Err(error) = segment.remove(dir) {
-                warn!(path = %segment.path(dir).display(), %error, "an old segment stays");
+                warn!(path = %segment.path(dir).display(), %error, "cannot delete an old segment");
             }
         }
     }
@@ -356,7 +356,7 @@ impl Journal {
         let synced = tokio::task::spawn_blocking(move || journal.sync()).await;
         synced.unwrap_or_else(|panic| Err(io::Error::other(panic))).inspect_err(|error| {
             // After a failed sync nobody knows what is on the disk: a second try would lie.
-            error!(%error, "the journal cannot be synced: this node ends");
+            error!(%error, "the journal cannot be synced: this node exits");
         })
     }
 
@@ -377,7 +377,7 @@ impl Journal {
             // Without it the segment is read whole: slow, and right.
             if let Err(error) = segment.write_index(&self.0.dir, &words) {
                 let path = segment.path(&self.0.dir);
-                warn!(path = %path.display(), %error, "a segment has no index");
+                warn!(path = %path.display(), %error, "cannot index a segment");
             }
         }
         if rolled {

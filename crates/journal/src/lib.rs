@@ -1,16 +1,17 @@
 //! What this node did: a spend record for each request it served, in append-only segment files.
 //!
 //! A record is written, with one write(2), before the last byte of its answer leaves, so a killed
-//! process loses none; it is synced within [`SYNC_EVERY`], so a power cut loses at most that much.
+//! process loses none. It is synced within [`SYNC_EVERY`], so a power cut loses at most that much.
 //! Records are numbered from 1 within one life of the node (its epoch); older lives are read back
-//! and settled after a restart. Does not know what settling is: it is told what may be forgotten.
+//! and settled after a restart. Does not know what settling is: its owner says what may be
+//! forgotten.
 //!
-//! What is settled is kept for a while (`retention.rs`), to be searched (`search.rs`): segment by
-//! segment it goes again, and nothing is read for that. [`Copies`] are the same files of other nodes.
+//! Settled records are kept for a while (`retention.rs`), to be searched (`search.rs`). They are
+//! deleted segment by segment, without being read. [`Copies`] are the same files of other nodes.
 //!
-//! Memory does not grow with records: of each segment some 20 bytes for 256 records are kept in
-//! mind, the words that occur in it in a file beside it. Read `record.rs` and `frame.rs` for the file
-//! format, then `journal.rs`.
+//! Memory does not grow with records: for each segment, some 20 bytes per 256 records are in
+//! memory, and the index of words is in a file beside it. Read `record.rs` and `frame.rs` for the
+//! file format, then `journal.rs`.
 
 mod copies;
 mod error;

@@ -2,12 +2,13 @@
 //!
 //! Does not know who pays, where spend is stored, how nodes agree on it, or what any model costs:
 //! `state` keeps the pots, `admission` proposes what is due and settles, `prices` holds the
-//! published rates. Invariants: the parts of a cost sum to its total; a total is rounded once, after
-//! all its parts are summed; a model whose price nobody knows is never taken for one that is free.
-//! Of a pot: settled + unused leases + free = limit, and what a node's requests hold never exceeds
-//! its lease, so that of a strict budget no more is spent than its limit as long as no answer costs
-//! more than was held for it; else by at most those differences. Read `price.rs`, then `pot.rs` and
-//! `purses.rs`.
+//! published rates. Invariants: the parts of a cost sum to its total; a total is rounded once,
+//! after all its parts are summed; a model with an unknown price is never treated as free.
+//!
+//! For a pot: settled + unused leases + free = limit, and what a node's requests hold never exceeds
+//! its lease. Spend of a strict budget therefore never exceeds its limit as long as no answer costs
+//! more than was held for it; otherwise it exceeds the limit by at most those differences. Read
+//! `price.rs`, then `pot.rs` and `purses.rs`.
 
 mod allowance;
 mod cost;

@@ -105,7 +105,8 @@ impl Purses {
 
     /// The time of a waiting request is over. From here on it is refused as soon as a round of
     /// answers that begins now shows that what is settled and committed leaves too little for it
-    /// ([`Purses::hold`] then returns a final [`Short`]), and served before all others where there is enough.
+    /// ([`Purses::hold`] then returns a final [`Short`]), and served before all others where there
+    /// is enough.
     pub fn insist(&mut self, request: RequestId) {
         let Some((_, numbers)) = self.waiting.get(&request) else { return };
         for number in numbers.clone() {

@@ -1,27 +1,29 @@
-//! Limits decided in pure code: who counts, how much is taken, when it comes back.
+//! Limits decided in pure code: which node counts, how much is taken, when it comes back.
 //!
 //! A limit of N in a minute is a bucket whose tokens come back 60 s after they were taken
-//! (`bucket.rs`). All limits of a key, a team, ... are one scope; the scope's owner, by rendezvous over the
-//! replicated ring (`ring.rs`), takes of all of them or of none. Every node keeps an account of what
-//! it admitted itself (`account.rs`) and reports it to the owner; a new owner is told the accounts
-//! of all. While an owner is silent, each node admits within its share. Hot scopes are leased in
-//! small parts. Does not know HTTP, keys, time or sockets: it is told who said what, and when.
+//! (`bucket.rs`). All limits of a key, a team, ... form one scope. The scope's owner, chosen by
+//! rendezvous hashing over the replicated ring (`ring.rs`), takes from all of them or from none.
+//! Every node keeps an account of what it admitted itself (`account.rs`) and reports it to the
+//! owner; a new owner gets the accounts of all nodes. While an owner is silent, each node admits
+//! within its share. Hot scopes are leased in small parts. Does not know HTTP, keys, time or
+//! sockets: its caller says who said what, and when.
 //!
 //! What all nodes together admit in any 60 s under a limit of N:
 //! - at most N, while no node dies and none is cut off; also while the ring grows and shrinks, and
 //!   by nodes that came back and serve before they are marked up;
-//! - when an owner dies: and what the dead node itself admitted in that minute, and the grants and
-//!   reports that were on the wire;
-//! - under a partition: and each share, N / members, of the nodes without quorum; and, once, what
+//! - when an owner dies: also what the dead node itself admitted in that minute, and the grants and
+//!   reports that were in flight;
+//! - under a partition: also each share, N / members, of the nodes without quorum, and, once, what
 //!   such a node admitted as an owner in the [`FENCE`] before it noticed;
-//! - when an owner stalls longer than its callers wait: and their shares.
+//! - when an owner stalls longer than its callers wait: also their shares.
 //!
-//! So it is by default. A limit says what else it does ([`dunlin_types::OnLoss`]): `share` admits at most N whatever
-//! is lost, `closed` has no shares, and `open` no bound where no owner is reached.
+//! This is the default. A limit can choose otherwise ([`dunlin_types::OnLoss`]): `share` admits at
+//! most N whatever is lost, `closed` has no shares, and `open` has no bound where no owner is
+//! reached.
 //!
-//! A request may be under several scopes, each with an owner of its own: it claims them all at once,
-//! and what it took of some is undone if another refuses ([`Limiter::voided`]). That takes nothing,
-//! once it is heard of.
+//! A request may be under several scopes, each with its own owner. It claims them all at once, and
+//! what it took from some is undone if another refuses ([`Limiter::voided`]). Once the undo is
+//! heard of, the request has taken nothing.
 //!
 //! A request of more tokens than the whole limit takes the whole limit. What a request uses beyond
 //! its claim is a debt of its key: it is admitted and comes back like everything else.

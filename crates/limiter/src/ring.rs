@@ -45,8 +45,8 @@ impl Ring {
         Self { version, members, since, absent, among, resting }
     }
 
-    /// The same with members that leave what they owned to the others, as long as there are others. They
-    /// serve on, ask and tell like all, and keep their shares.
+    /// The same with members that leave what they owned to the others, as long as there are others.
+    /// They serve on, ask and tell like all, and keep their shares.
     #[must_use]
     pub fn resting(self, mut resting: Vec<NodeId>) -> Self {
         resting.retain(|node| self.has(*node));

@@ -323,8 +323,8 @@ impl Endpoint {
         }
     }
 
-    /// The body for who is not let in: LiteLLM's shape, whatever is spoken, but for Google's SDKs, which
-    /// cannot read it: their codes are numbers.
+    /// The body for who is not let in: LiteLLM's shape, whatever is spoken, but for Google's SDKs,
+    /// which cannot read it: their codes are numbers.
     #[must_use]
     pub fn credential_body(self, error: &ErrorBody) -> Bytes {
         match self.dialect() {

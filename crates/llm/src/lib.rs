@@ -3,9 +3,9 @@
 //! Does not know which deployment answers, who may call it, or how bytes travel. Invariants: the
 //! bytes that came in are kept, and only what must change is changed, in place; everything else
 //! (unknown fields, key order, number formats) passes byte for byte. A frame or body that needs no
-//! change is passed on without a copy. Where client and provider speak
-//! different dialects, a body goes through the common form of `form.rs`. Read `endpoint.rs` first,
-//! then `request.rs` and `parse.rs`.
+//! change is passed on without a copy. Where client and provider speak different dialects, a body
+//! goes through the common form of `form.rs`. Read `endpoint.rs` first, then `request.rs` and
+//! `parse.rs`.
 
 mod answers;
 pub mod anthropic;

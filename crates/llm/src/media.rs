@@ -206,8 +206,8 @@ impl Media {
         self.helped(response.unwrap_or(event))
     }
 
-    /// The same with what a chat of OpenAI's says of searches: it counts none, but cites what was found,
-    /// which is charged as one.
+    /// The same with what a chat of OpenAI's says of searches: it counts none, but cites what was
+    /// found, which is charged as one.
     #[must_use]
     pub fn cited(self, body: &[u8]) -> Self {
         if self.tools.web_searches > 0 || memchr::memmem::find(body, CITATION).is_none() {

@@ -7,8 +7,8 @@ use crate::desc::Desc;
 /// What LiteLLM's metrics begin with.
 const LITELLM: &str = "litellm_";
 
-/// LiteLLM's metrics that are told, by their names with or without `_total`, and the labels of each; all
-/// labels where none are named.
+/// LiteLLM's metrics that are told, by their names with or without `_total`, and the labels of
+/// each; all labels where none are named.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Kept(pub BTreeMap<String, Option<BTreeSet<String>>>);
 

@@ -1,11 +1,11 @@
 //! What a node tells Prometheus: the words that each crate's `metrics.rs` is written in, and the page
 //! that is read. Beside them, what has a task that panics end its node: no such end is left to a figure.
 //!
-//! Does not know what any metric is about, nor who may read it. Nothing is pushed here while a request
-//! is served: each crate keeps plain counts of its own, and is asked for them when the page is read.
-//! Invariants: a page is of this node alone and asks no other; no metric has more label sets than
-//! [`MAX_LABEL_SETS`], and what is beyond is told; as many pages as [`MAX_PAGES`] are in memory at
-//! once. The types of the `prometheus` crate end here. Read `page.rs`.
+//! Does not know what any metric is about, nor who may read it. Nothing is pushed here while a
+//! request is served: each crate keeps its own plain counts and is asked for them when the page is
+//! read. Invariants: a page covers this node alone and asks no other; no metric has more label sets
+//! than [`MAX_LABEL_SETS`], and the excess is reported; at most [`MAX_PAGES`] pages are in memory
+//! at once. The types of the `prometheus` crate end here. Read `page.rs`.
 
 mod desc;
 mod kept;
@@ -118,8 +118,8 @@ impl Metrics {
         let known = left_out.entry(metric).or_insert_with(|| {
             warn!(
                 metric,
-                "the metric {metric} has more label sets than {MAX_LABEL_SETS}: those beyond are told \
-                 under `{OTHER}`, or left out"
+                "the metric {metric} has more label sets than {MAX_LABEL_SETS}: further ones are \
+                 counted under `{OTHER}`, or left out"
             );
             0
         });

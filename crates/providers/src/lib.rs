@@ -1,9 +1,9 @@
 //! How each provider is called and how its answers are read, one file each.
 //!
 //! Does not send, retry, log or choose. Invariants: a stream gives the same events however its
-//! bytes are cut; what a provider says in anger is kept as text for people, and what the gateway
-//! decides by is a closed [`Cause`]. To add a provider: write its file, name it twice below, and
-//! put answers of its into `testdata/<name>/`. Read `openai_compatible.rs` first.
+//! bytes are cut; a provider's error text is kept for people, and the gateway decides only by a
+//! closed [`Cause`]. To add a provider: write its file, name it twice below, and put recorded
+//! answers into `testdata/<name>/`. Read `openai_compatible.rs` first.
 
 use bytes::Bytes;
 use dunlin_llm::{ChatReply, ChatRequest, Dialect, StreamEvent, Target};

@@ -161,8 +161,8 @@ pub(crate) fn embed(request: &ChatRequest, to: &Target) -> Result<Embed, EncodeE
     Ok(embed)
 }
 
-/// The body for a provider of the client's dialect that calls the model `model`, with the deployment's defaults, without what
-/// is dropped. Untouched where nothing is.
+/// The body for a provider of the client's dialect that calls the model `model`, with the
+/// deployment's defaults, without what is dropped. Untouched where nothing is.
 ///
 /// # Errors
 /// As in [`form`].

@@ -1,6 +1,6 @@
-//! Ids of what providers keep for clients: responses, conversations, files, batches, jobs. An id names its deployment and
-//! its owner under a seal, so that any node knows where to ask without having been told, and nobody
-//! can use what is not theirs.
+//! Ids of what providers keep for clients: responses, conversations, files, batches, jobs. An id
+//! names its deployment and its owner under a seal, so that any node knows where to ask without
+//! having been told, and nobody can use what is not theirs.
 //!
 //! `resp_dn1` + base64url(nonce, XChaCha20-Poly1305 of kind, owner, deployment and the provider's
 //! id). The nonce is derived from what is sealed: the same thing always has the same id.

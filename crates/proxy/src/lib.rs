@@ -1,11 +1,11 @@
-//! The API that clients speak: OpenAI's chat, completions, embeddings and models, and Anthropic's
-//! messages.
+//! The API that clients speak: OpenAI's, Anthropic's and Google's endpoints, and providers' own
+//! APIs.
 //!
-//! Does not know how a limit is counted, how a deployment is picked or how a provider is called:
-//! it conducts those who do. Invariants: nothing of a body is kept before its sender is known; the
-//! status is sent once the first part of an answer is at hand; every admitted request ends in
-//! exactly one settled or voided permit; a stream that breaks never ends like one that did not.
-//! Read `chat.rs`: the story of a request.
+//! Does not know how a limit is counted, how a deployment is picked or how a provider is called: it
+//! conducts the crates that do. Invariants: nothing of a body is kept before its sender is known;
+//! the status is sent once the first part of an answer is at hand; every admitted request ends in
+//! exactly one settled or voided permit; a stream that breaks never ends like a complete one. Read
+//! `chat.rs`: the path of a request.
 
 mod admit;
 mod attempts;

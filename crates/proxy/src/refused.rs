@@ -190,7 +190,7 @@ pub(crate) fn note(proxy: &Proxy, call: &Call, failed: &Failed) {
         record.origin = origin.clone();
     }
     if let Err(error) = proxy.0.admission.note(record) {
-        error!(request.id = %call.id, %error, "a refused request is not on record");
+        error!(request.id = %call.id, %error, "cannot record a refused request");
     }
 }
 

@@ -19,8 +19,8 @@ use crate::{
     published, realtime, relay, socket, token_counter, transform,
 };
 
-/// The endpoints whose requests name a model, and their paths. Each is also served under `/v1`, and under the two
-/// prefixes that name the model: those of OpenAI's first API and of Azure.
+/// The endpoints whose requests name a model, and their paths. Each is also served under `/v1`, and
+/// under the two prefixes that name the model: those of OpenAI's first API and of Azure.
 const ENDPOINTS: &[(&str, Endpoint)] = &[
     ("/chat/completions", Endpoint::ChatCompletions),
     ("/completions", Endpoint::Completions),

@@ -168,7 +168,8 @@ async fn serve_within(
     if tokio::time::timeout(bounds.drain, all_ended).await.is_err() {
         while connections.try_join_next().is_some() {}
         let (connections, conversations) = (connections.len(), conversations.len());
-        warn!(connections, conversations, "open requests were cut at the drain bound");
+        warn!(connections, conversations, "cut requests that were still open after the drain \
+                                           timeout");
     }
 }
 
@@ -271,7 +272,8 @@ async fn accept(listener: &TcpListener, room: &Arc<Semaphore>, unread: Duration)
             }
             Err(error) => {
                 if !std::mem::replace(&mut told, true) {
-                    warn!(%error, "a client cannot be accepted: new ones wait until this is over");
+                    warn!(%error, "cannot accept client connections: new ones wait until this is \
+                                   over");
                 }
                 tokio::time::sleep(ACCEPT_BACKOFF).await;
             }

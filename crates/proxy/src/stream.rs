@@ -296,8 +296,8 @@ impl Events {
     }
 }
 
-/// A reply that is too long to be held, or is no JSON, byte for byte. Its usage is looked for only where
-/// it comes in events; else its length tells how much there is of it.
+/// A reply that is too long to be held, or is no JSON, byte for byte. Its usage is looked for only
+/// where it comes in events; else its length tells how much there is of it.
 pub(crate) fn bytes(long: Long, mut bill: Bill, endpoint: Endpoint) -> Body {
     bill.served_by(&long.deployment);
     bill.begun(None);

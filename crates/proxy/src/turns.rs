@@ -141,8 +141,8 @@ impl Opening {
         self.conversation = Some((conversation, at));
     }
 
-    /// Where things were made that its answer names, by the provider's ids of them: another deployment of
-    /// the same account may answer.
+    /// Where things were made that its answer names, by the provider's ids of them: another
+    /// deployment of the same account may answer.
     pub(crate) fn homes(&self) -> BTreeMap<String, DeploymentId> {
         self.conversation.iter().cloned().collect()
     }
@@ -235,7 +235,7 @@ impl Keep {
     /// Stores the turn with that response, in place of the one before.
     pub(crate) async fn put(&self, response: Bytes) {
         if let Err(reason) = self.try_put(response).await {
-            warn!(request.id = %self.at.request, reason, "a response is not stored");
+            warn!(request.id = %self.at.request, reason, "cannot store a response");
         }
     }
 
@@ -245,7 +245,7 @@ impl Keep {
         let (id, made, until) = (at.tape_id(), at.made, at.until());
         let entry = Entry { id, label: None, made, until };
         if let Err(error) = store.put(at.holders, StoredKind::Body, entry, tape).await {
-            warn!(request.id = %at.request, %error, "the events of a response are not stored");
+            warn!(request.id = %at.request, %error, "cannot store the events of a response");
         }
     }
 

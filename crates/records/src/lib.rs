@@ -1,14 +1,14 @@
 //! The request log of the whole cluster: each node keeps its own records and a copy of another
 //! node's, and answers for all of them.
 //!
-//! Does not know what a record means, nor who may see it: a query says what is asked for. Invariants:
-//! a record is told once, however many nodes have it; what could not be asked is named, never passed
-//! over; no request waits for a copy. A node's newest records are copied within [`COPY_EVERY`] and
-//! the time that it takes to send them; what was recorded since is lost only if its disk is. Whether
-//! anything is missing is judged by what the replicated state says was settled.
+//! Does not know what a record means, nor who may see it: a query says what to find. Invariants: a
+//! record is returned once, however many nodes have it; nodes that could not be asked are named,
+//! never passed over; no request waits for a copy. A node's newest records are copied within
+//! [`COPY_EVERY`] plus the time that it takes to send them; newer ones are lost only if the node's
+//! disk is. The settled watermarks in the replicated state decide whether anything is missing.
 //!
-//! Read `gather.rs` (a query) and `cover.rs`, then `copier.rs` and `keeper.rs` (the two ends of a copy)
-//! and `heir.rs` (copies of nodes that are away).
+//! Read `gather.rs` (a query) and `cover.rs`, then `copier.rs` and `keeper.rs` (the two ends of a
+//! copy) and `heir.rs` (copies of nodes that are away).
 
 mod copier;
 mod cover;

@@ -1,9 +1,10 @@
-//! Where a request goes, decided in pure code: catalog + health + load + request → a pick.
+//! Where a request goes, decided in pure code: catalog + health + load + request → the chosen
+//! deployment.
 //!
-//! Does not know HTTP, clocks or other nodes: it is handed what has been seen, the time and a seed.
-//! Invariants: a parked deployment is never picked; a key never reaches a model it may not call by
-//! another name for it; the same arguments give the same pick on every node. Read `catalog.rs`,
-//! then `candidates.rs` and `pick.rs`.
+//! Does not know HTTP, clocks or other nodes: its caller passes in what has been seen, the time and
+//! a seed. Invariants: a parked deployment is never picked; a key never reaches a model it may not
+//! call through another name for it; the same arguments give the same pick on every node. Read
+//! `catalog.rs`, then `candidates.rs` and `pick.rs`.
 
 mod access;
 mod candidates;

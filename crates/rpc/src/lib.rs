@@ -1,14 +1,15 @@
 //! Calls between the nodes of a cluster: one HTTP/2 server and connections to peers, over mutual
-//! TLS 1.3 made from the cluster secret.
+//! TLS 1.3 derived from the cluster secret.
 //!
-//! Knows no crate above it: bodies are bytes, and calls that come in wait for their owner in one
-//! bounded queue per service. It also does not know who is a member; it proves that a peer holds
-//! the cluster secret, which node it is, and that both ends mean the same cluster.
+//! Knows no crate above it: bodies are bytes, and incoming calls wait for their owner in one
+//! bounded queue per service. It also does not know which nodes are members; it proves that a peer
+//! has the cluster secret, which node it is, and that both ends mean the same cluster.
 //!
-//! Invariants: no call reaches an owner unless the caller's certificate, its claimed id, the node
-//! meant and the cluster all agree (`rules.rs`); nothing leaves this process in the clear; an
-//! address is resolved anew for every connection; Raft has connections of its own, and so has the
-//! request log, so that large bodies delay neither heartbeats nor what requests wait for. Read `rules.rs` first, then `tls.rs`.
+//! Invariants: no call reaches an owner unless the caller's certificate, its claimed id, the
+//! intended node and the cluster all agree (`rules.rs`); nothing leaves this process in the clear;
+//! an address is resolved again for every connection; Raft and the request log have their own
+//! connections, so that large bodies delay neither heartbeats nor what requests wait for. Read
+//! `rules.rs` first, then `tls.rs`.
 
 mod choice;
 mod clients;

@@ -205,7 +205,7 @@ async fn serve(service: Desks, connections: mpsc::Receiver<Connection>, stop: Ca
     };
     tokio::select! {
         served = serving => if let Err(error) = served {
-            error!(error = %error, "calls from other nodes can no longer be served");
+            error!(error = %error, "can no longer serve calls from other nodes");
             stop.cancel();
         },
         () = overdue => debug!("calls of other nodes were still open at the end"),

@@ -1,12 +1,12 @@
-//! Sealing for what is replicated but must not be read at rest: config documents, models and
-//! credentials set over the API, all of which may hold provider keys.
+//! Sealing for content that is replicated but must not be readable at rest: config documents,
+//! models and credentials set over the API, all of which may hold provider keys.
 //!
-//! Does not know what is sealed, or where it is kept. Invariants: what one cluster secret sealed no
-//! other opens, and no changed byte; a fingerprint tells nobody without the secret whether a guess
-//! of the content is right. XChaCha20-Poly1305 (draft-irtf-cfrg-xchacha) under a key derived from
-//! the cluster secret by HKDF-SHA256. Sealed bytes begin with the key's id, so that two secrets can
-//! live side by side while one takes the other's place, and with the nonce, which is random. Read
-//! [`Sealer::seal`] first.
+//! Does not know what is sealed, or where it is kept. Invariants: content sealed under one cluster
+//! secret cannot be opened with another, nor after any byte was changed; without the secret, a
+//! fingerprint does not reveal whether a guess of the content is right. XChaCha20-Poly1305
+//! (draft-irtf-cfrg-xchacha) under a key derived from the cluster secret by HKDF-SHA256. Sealed
+//! bytes begin with the key's id, so that two secrets can live side by side while one replaces the
+//! other, and with a random nonce. Read [`Sealer::seal`] first.
 
 use std::fmt;
 

@@ -1,8 +1,8 @@
 //! The audit log: who changed what, from where, and how it was before. Rows are chained: none can be
 //! changed, left out or slipped in without the hashes after it showing so.
 //!
-//! The newest rows are kept, within [`MAX_AUDIT_ROWS`] and [`MAX_AUDIT_BYTES`]. The hash of the last one
-//! that was dropped stays, so that the chain goes on over it.
+//! The newest rows are kept, within [`MAX_AUDIT_ROWS`] and [`MAX_AUDIT_BYTES`]. The hash of the
+//! last one that was dropped stays, so that the chain goes on over it.
 
 mod row;
 

@@ -101,8 +101,8 @@ pub enum Command {
         /// The node.
         node: NodeId,
     },
-    /// What a node that is down or removed was granted of one budget and has not settled is free, at the
-    /// risk that it is spent there too.
+    /// What a node that is down or removed was granted of one budget and has not settled is free,
+    /// at the risk that it is spent there too.
     ReclaimOf {
         /// The node.
         node: NodeId,
@@ -325,8 +325,8 @@ pub enum Command {
         /// The batch.
         batch: Box<UsedBatch>,
     },
-    /// The same as [`Command::SetSpend`] for the main pot of a key or an entity. It is named, so that it
-    /// may be made just before.
+    /// The same as [`Command::SetSpend`] for the main pot of a key or an entity. It is named, so
+    /// that it may be made just before.
     SetSpendOf {
         /// Whose spend.
         whose: Spender,
@@ -366,8 +366,8 @@ pub enum Command {
         /// The newest revision the proposer had seen; 0 for none.
         after: u64,
     },
-    /// The config in force with some settings changed, sealed under the cluster secret. Unlike a file it
-    /// may say what an older revision said.
+    /// The config in force with some settings changed, sealed under the cluster secret. Unlike a
+    /// file it may say what an older revision said.
     EditConfig {
         /// Names the content.
         hash: String,

@@ -1,12 +1,12 @@
-//! The state that every node holds alike: keys and who they belong to, budgets and settled spend,
-//! the cluster's nodes, config revisions, models and credentials set over the API.
+//! The state that every node holds alike: keys and their owners, budgets and settled spend, the
+//! cluster's nodes, config revisions, models and credentials set over the API.
 //!
-//! Does not know Raft, time or other nodes: it is handed log entries in order, each with the time
-//! its leader stamped on it, and answers what became of them. Invariants: applying the same
-//! entries gives the same state everywhere; a rejected command changes nothing; settled spend is
-//! conserved, whatever becomes of its key; what someone changed is in the audit log from the same step
-//! on; publishing costs a few pointers, because the maps are
-//! persistent. Read `command.rs` (the log format), then `state.rs` and `apply.rs`.
+//! Does not know Raft, time or other nodes: it gets log entries in order, each stamped with the
+//! leader's time, and returns each outcome. Invariants: applying the same entries gives the same
+//! state everywhere; a rejected command changes nothing; settled spend is conserved, whatever
+//! becomes of its key; a change made by someone is in the audit log in the same step; publishing
+//! costs a few pointers, because the maps are persistent. Read `command.rs` (the log format), then
+//! `state.rs` and `apply.rs`.
 
 mod apply;
 mod audit;

@@ -53,7 +53,8 @@ pub struct State {
     pub(crate) members: OrdMap<Kind, OrdMap<String, Members>>,
     pub(crate) holders: OrdMap<EntityId, Holder>,
     pub(crate) pots: OrdMap<PotId, Arc<Pot>>,
-    /// By whom; absent is nothing. Every request counts for [`PROXY`]. Apart from the rows, which change seldom.
+    /// By whom; absent is nothing. Every request counts for [`PROXY`]. Apart from the rows, which
+    /// change seldom.
     pub(crate) spent: OrdMap<EntityId, Spent>,
     pub(crate) days: Days,
     pub(crate) nodes: OrdMap<NodeId, ClusterNode>,

@@ -1,12 +1,12 @@
 //! What clients have this gateway store: bodies that no provider keeps for them, and notes of what
-//! one does, on the node that made them and on one peer, in append-only segment files, until a
-//! moment that is given.
+//! a provider does keep, on the node that made them and on one peer, in append-only segment files,
+//! until they expire.
 //!
-//! Does not know what a body means or whose it is. Who holds one is written in the id that its client
-//! was given, so no node has to be told; a body is found as long as one of its two holders can be
-//! asked. It is stored with one write(2) and synced within [`SYNC_EVERY`]. A holder that comes back
-//! with an empty disk holds nothing; one that was away while something was deleted hears of it before
-//! its word counts again.
+//! Does not know what a body means or who owns it. A body's id, which its client has, names the
+//! nodes that hold it, so no other node has to know. A body is found as long as one of its two
+//! holders can be asked. It is stored with one write(2) and synced within [`SYNC_EVERY`]. A holder
+//! that comes back with an empty disk holds nothing. A holder that was away while something was
+//! deleted hears of the deletion before it answers again.
 //!
 //! Memory holds an index of where bodies lie, never bodies. Read `shelf.rs`, then `peers.rs`.
 
@@ -232,7 +232,7 @@ impl Store {
         match tokio::join!(put(first), put(second)) {
             (Ok(()), Ok(())) => Ok(()),
             (Ok(()), Err(reason)) | (Err(reason), Ok(())) => {
-                warn!(nodes = ?[first, second], reason, "one of two nodes does not hold a body");
+                warn!(nodes = ?[first, second], reason, "a stored body is on one node only");
                 Ok(())
             }
             (Err(one), Err(other)) => Err(NotStored::Failed { reason: format!("{one}; {other}") }),
@@ -320,7 +320,8 @@ impl Store {
                         notes.into_iter().map(|note| ((note.entry.made, note.entry.id), note));
                     all.extend(keyed);
                 }
-                Err(reason) => warn!(reason, "a list lacks what only one node knows of"),
+                Err(reason) => warn!(reason, "a list may be incomplete: a node did not answer for \
+                                              the entries it holds"),
             }
         }
         all.into_values().rev().take(MAX_NOTES).collect()
@@ -379,10 +380,10 @@ async fn keep_tidy(shelves: Arc<Shelves>, clock: Clock, stop: CancellationToken)
         match done.await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => {
-                tracing::error!(%error, "stored bodies cannot be synced: this node ends");
+                tracing::error!(%error, "stored bodies cannot be synced: this node exits");
                 stop.cancel();
             }
-            Err(panic) => tracing::error!(%panic, "the store's upkeep panicked"),
+            Err(panic) => tracing::error!(%panic, "the store's maintenance task panicked"),
         }
         if last {
             return;

@@ -234,7 +234,7 @@ fn reply(by: &Shared, from: NodeId, asked: Option<(Ask, Bytes)>) -> Result<Bytes
         }),
     };
     done.map_err(|error| {
-        warn!(%error, "the store's disk does not do what it should");
+        warn!(%error, "cannot read or write the store on disk");
         Refused { reason: error.to_string() }
     })
 }
@@ -259,7 +259,7 @@ async fn on_disk<T: Send + 'static>(
     let shelves = Arc::clone(shelves);
     let done = tokio::task::spawn_blocking(move || act(&shelves)).await;
     done.unwrap_or_else(|panic| Err(io::Error::other(panic))).map_err(|error| {
-        warn!(%error, "the store's disk does not do what it should");
+        warn!(%error, "cannot read or write the store on disk");
         format!("this node: {error}")
     })
 }

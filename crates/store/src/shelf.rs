@@ -236,7 +236,7 @@ impl Shelf {
             let Some((&oldest, _)) = files.segments.first_key_value() else { return };
             warn!(
                 segment = oldest,
-                "stored bodies are dropped before their time: there is no room"
+                "dropping stored bodies before they expire: the store is full"
             );
             self.remove(files, oldest);
         }
@@ -258,7 +258,7 @@ impl Shelf {
         });
         let path = path(&self.dir, number);
         if let Err(error) = fs::remove_file(&path) {
-            warn!(path = %path.display(), %error, "a segment of the store stays");
+            warn!(path = %path.display(), %error, "cannot delete a segment of the store");
         }
     }
 
@@ -301,7 +301,7 @@ impl Files {
         }
         if at < size {
             let bytes = size - at;
-            warn!(path = %path.display(), bytes, "a torn body at a segment's end is left out");
+            warn!(path = %path.display(), bytes, "ignored a torn body at the end of a segment");
         }
         self.segments.insert(number, segment);
         Ok(())

@@ -1,5 +1,6 @@
-//! What a node is working on for clients that do not wait: as long as it does, others can ask whether it
-//! still does, and have it stopped. A node that died, or was started again, works on nothing.
+//! What a node is working on for clients that do not wait: as long as it does, others can ask
+//! whether it still does, and have it stopped. A node that died, or was started again, works on
+//! nothing.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};

@@ -4,6 +4,8 @@ use crate::tree::{self, Report, Source};
 
 /// Lines of code in one file, tests apart. 300 is the aim and not enforced.
 const MOST_LINES: usize = 500;
+/// Columns of a line of prose. Paragraphs are wrapped at 100; a small edit need not reflow one.
+const MOST_COLUMNS: usize = 104;
 
 #[test]
 fn files_are_short_enough_to_read() {
@@ -28,6 +30,46 @@ fn files_open_with_what_they_are() {
         }
     }
     report.done();
+}
+
+#[test]
+fn prose_is_wrapped() {
+    let mut report = Report::default();
+    for source in tree::files("") {
+        for (place, line) in prose(&source) {
+            let columns = line.chars().count();
+            if columns > MOST_COLUMNS {
+                let wrong = format!("{columns} columns of prose; the limit is {MOST_COLUMNS}");
+                report.add(&place, &wrong, "wrap the paragraph at 100 columns");
+            }
+        }
+    }
+    report.done();
+}
+
+/// Comments of Rust files and paragraphs of Markdown, without code, tables and links.
+fn prose(source: &Source) -> impl Iterator<Item = (String, &str)> {
+    let (is_rust, is_markdown) = (source.is_rust(), source.path.ends_with(".md"));
+    let mut is_code = false;
+    numbered(source).filter(move |(_, line)| {
+        let text = line.trim_start();
+        let text = if is_rust { text.trim_start_matches(['/', '!']).trim_start() } else { text };
+        let is_prose = (is_rust && line.trim_start().starts_with("//"))
+            || (is_markdown && !line.starts_with("    "));
+        is_code ^= is_prose && text.starts_with("```");
+        is_prose && !is_code && !text.starts_with('|') && !text.contains("](http")
+    })
+}
+
+#[test]
+fn code_tables_and_links_are_not_prose() {
+    let text = "one\n```sh\ntwo\n```\n| three |\n    four\n[five](https://5)\n- six";
+    let source = Source { path: "a.md".to_owned(), text: text.to_owned() };
+    let lines: Vec<_> = prose(&source).map(|(_, line)| line).collect();
+    assert_eq!(lines, ["one", "```", "- six"]);
+    let text = "//! one\nlet two = 2; // two\n    /// | three |";
+    let source = Source { path: "a.rs".to_owned(), text: text.to_owned() };
+    assert_eq!(prose(&source).map(|(_, line)| line).collect::<Vec<_>>(), ["//! one"]);
 }
 
 #[test]

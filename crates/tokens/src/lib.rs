@@ -1,11 +1,12 @@
 //! Tokens counted here, without a provider: exactly for `OpenAI`'s models, whose encodings are
-//! compiled in, by a stated ratio for others, and by the length of the text while an encoding is
-//! loading or where the text is long. Every [`Count`] says which it is.
+//! compiled in; by a stated ratio for other models; by the length of the text while an encoding is
+//! loading or if the text is long. Every [`Count`] says which it is.
 //!
-//! Does not know prices, requests under way or limits. Invariants: a count never waits for an
-//! encoding (who asks for nothing else may, see [`Tokenizer::warm`]) and takes a bounded time; text is never counted as nothing. An edge crate because an
-//! encoding is loaded once, in the background: the handle is cheap to clone. Read `family.rs` for
-//! which model is counted how, `chat.rs` for what a chat adds to its texts.
+//! Does not know prices, open requests or limits. Invariants: a count never waits for an encoding
+//! (callers that want to wait use [`Tokenizer::warm`]) and takes a bounded time; text is never
+//! counted as nothing. An edge crate because an encoding is loaded once, in the background: the
+//! handle is cheap to clone. Read `family.rs` for how each model is counted, `chat.rs` for what a
+//! chat adds to its texts.
 
 mod chat;
 mod family;
@@ -188,7 +189,8 @@ impl Tokenizer {
                 debug!(tokens.encoding = encoding.name(), "an encoding is loaded");
             }
             Err(text) => {
-                error!(tokens.encoding = encoding.name(), error = text, "tokens are estimated");
+                error!(tokens.encoding = encoding.name(), error = text, "cannot load an encoding: \
+                                                                         its tokens are estimated");
             }
         });
     }

@@ -1,6 +1,6 @@
 //! The vocabulary that two or more crates share: ids, money, tokens, time and secrets.
 //!
-//! Knows nothing of requests, nodes at work or storage. Every type is a plain value; the only
+//! Knows nothing of requests, running nodes or storage. Every type is a plain value; the only
 //! behaviour here is what keeps a value valid. Read `time.rs` first: wall time and monotonic time
 //! are two types that do not convert into each other.
 

@@ -1,5 +1,5 @@
 //! Calls to providers: picks a deployment at the moment of sending, counts what is in flight,
-//! carries the bytes, and learns from every end how the backends do.
+//! carries the bytes, and learns the backends' health from how each call ends.
 //!
 //! Does not know clients, keys or money. Invariants: a raised in-flight count falls on drop,
 //! whatever happened; dropping a call or a stream cancels it upstream at once; nothing is retried
@@ -118,7 +118,7 @@ impl Upstream {
         for deployment in all.filter(|deployment| deployment.parked.is_none()) {
             let target = &deployment.target;
             if let Err(error) = self.0.egress.client(&target.tls, &target.networks) {
-                warn!(model = %deployment.group, "a deployment cannot be called: {error}");
+                warn!(model = %deployment.group, "cannot call a deployment: {error}");
             }
             if let Some(source) = deployment.target.identity.clone() {
                 let identity = self.0.identity.clone();

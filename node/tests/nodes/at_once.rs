@@ -1,4 +1,5 @@
-//! Edits that come at the same time, on different nodes: none is lost, and none fails for another's sake.
+//! Edits that come at the same time, on different nodes: none is lost, and none fails for another's
+//! sake.
 
 use dunlin_cluster::Reply;
 use futures::future::try_join_all;

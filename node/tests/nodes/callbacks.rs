@@ -135,7 +135,7 @@ async fn a_receiver_that_is_gone_keeps_no_node_from_stopping() -> anyhow::Result
     let stopping = tokio::time::timeout(Duration::from_secs(10), setup.cluster.stop(0)).await;
     stopping.expect("it stops")?;
     let log = std::fs::read_to_string(log)?;
-    assert!(log.contains("1 request records were not taken by"), "{log}");
+    assert!(log.contains("1 request records were not accepted by"), "{log}");
     Ok(())
 }
 

@@ -1,5 +1,5 @@
-//! Tools that OpenAI's responses run themselves, asked of a model that has only chats; and tools that take
-//! any text, which are functions there.
+//! Tools that OpenAI's responses run themselves, asked of a model that has only chats; and tools
+//! that take any text, which are functions there.
 
 use dunlin_mock_upstream::{MockUpstream, Settings};
 use serde_json::{Value, json};

@@ -1,6 +1,6 @@
-//! Clients that break the rules of HTTP and of WebSocket, over real connections: each is answered or
-//! cut off in time, and nothing is left of it. What is sent follows from a seed: a failure names it, and
-//! `DUNLIN_SEED=<seed>` runs that one alone.
+//! Clients that break the rules of HTTP and of WebSocket, over real connections: each is answered
+//! or cut off in time, and nothing is left of it. What is sent follows from a seed: a failure names
+//! it, and `DUNLIN_SEED=<seed>` runs that one alone.
 
 use std::time::Duration;
 

@@ -1,5 +1,6 @@
 //! `GET /access_group/list` and `/access_group/{access_group}/info`: the groups that models name in
-//! `model_info.access_groups` and those set over the API, which of them are in each, and the budget that all who call them share.
+//! `model_info.access_groups` and those set over the API, which of them are in each, and the budget
+//! that all who call them share.
 
 use std::collections::{BTreeMap, BTreeSet};
 

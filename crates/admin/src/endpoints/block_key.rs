@@ -31,7 +31,8 @@ pub(super) async fn set(admin: &Admin, asked: &Asked, command: Command) -> Resul
     }
     let (reply, view) = admin.carry_out(asked, command).await?;
     let key = key_of(reply);
-    info!(key.id = %key.token, key.blocked = key.terms.blocked, "whether key {} is let in was set", key.name);
+    info!(key.id = %key.token, key.blocked = key.terms.blocked, "key {} was blocked or \
+                                                                 unblocked", key.name);
     Ok(ok(&view.key(&key)))
 }
 

@@ -24,7 +24,7 @@ pub(super) fn add(routes: Routes) -> Routes {
 async fn handle(admin: Admin, asked: Asked, blocked: bool) -> Result<Response, Error> {
     let (id, sent) = parse(asked.body()?, blocked)?;
     let (changed, warnings) = alter(&admin, &asked, &id, &sent, true).await?;
-    info!(deployment.id = changed.id, blocked, "whether a model takes traffic was set");
+    info!(deployment.id = changed.id, blocked, "a model was blocked or unblocked");
     let content: ModelContent = admin.open(&changed)?;
     Ok(ok(&shown(&changed, &content, warnings)))
 }

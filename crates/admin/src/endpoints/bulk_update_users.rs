@@ -1,5 +1,5 @@
-//! `POST /user/bulk_update`: changes several users, each as `/user/update` would. What cannot be done is
-//! told beside what was.
+//! `POST /user/bulk_update`: changes several users, each as `/user/update` would. What cannot be
+//! done is told beside what was.
 
 use axum::response::Response;
 use dunlin_state::{Kind, State};

@@ -34,7 +34,7 @@ async fn handle(admin: Admin, asked: Asked) -> Result<Response, Error> {
     check(&published, &name, &content)?;
     let (kind, id) = (ResourceKind::Credential, name.as_str());
     admin.make(&asked, (kind, id, id), &content).await?;
-    info!(credential.name = name, "a credential was made");
+    info!(credential.name = name, "a credential was created");
     Ok(ok(&json!({"success": true, "message": "Credential created successfully"})))
 }
 

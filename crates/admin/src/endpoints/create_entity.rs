@@ -57,7 +57,7 @@ async fn handle(admin: Admin, asked: Asked, kind: Kind) -> Result<Response, Erro
     };
     let (reply, view) = admin.edit(&asked, state, |view| sent.decide(&asked, view)).await?;
     let entity = entity_of(reply);
-    info!(entity.kind = kind.name(), entity.name = entity.name, "an entity was made");
+    info!(entity.kind = kind.name(), entity.name = entity.name, "an entity was created");
     Ok(match kind {
         Kind::Tag => ok(&told_tag(&view, &entity, "created")),
         Kind::Team
@@ -99,7 +99,8 @@ impl Sent {
         Ok(Self { kind, name, fields: entity_fields::read(body, kind, &[])?, joining })
     }
 
-    /// What makes it, as far as the caller may, where things are as in `view`; and what that was judged by.
+    /// What makes it, as far as the caller may, where things are as in `view`; and what that was
+    /// judged by.
     fn decide(&self, asked: &Asked, view: &View) -> Result<Decided, Error> {
         let state = &view.state;
         let Self { kind, ref name, ref fields, ref joining } = *self;

@@ -49,7 +49,7 @@ pub(super) async fn make(
     };
     let (reply, view) = admin.edit(asked, state, give).await?;
     let key = key_of(reply);
-    info!(key.id = %key.token, key.alias = key.alias, "key {} was made", key.name);
+    info!(key.id = %key.token, key.alias = key.alias, "key {} was created", key.name);
     Ok(ok(&answer(&view, &key, &new)))
 }
 

@@ -30,7 +30,7 @@ async fn handle(admin: Admin, asked: Asked) -> Result<Response, Error> {
     let content = ModelContent { params, info };
     let warnings = check(&admin, &published, (&id, &name), &content).await?;
     let made = admin.make(&asked, (ResourceKind::Model, &id, &name), &content).await?;
-    info!(model = made.name, deployment.id = made.id, "a model was made");
+    info!(model = made.name, deployment.id = made.id, "a model was created");
     Ok(ok(&shown(&made, &content, warnings)))
 }
 

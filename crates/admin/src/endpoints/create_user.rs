@@ -53,7 +53,7 @@ async fn handle(admin: Admin, asked: Asked) -> Result<Response, Error> {
     let commands = [make].into_iter().chain(join).chain(spent).chain(make_key).collect();
     let (reply, view) = admin.carry_out(&asked, Command::All { commands }).await?;
     let user = entity_of(reply);
-    info!(user.id = user.name, "user {} was made", user.name);
+    info!(user.id = user.name, "user {} was created", user.name);
     Ok(ok(&answer(&view, &user, key.as_ref())))
 }
 

@@ -1,6 +1,7 @@
-//! `GET /health/drain`: this node leaves its clients to other nodes, finishes what it has begun, and
-//! hands over what it holds; `DELETE` makes it serve again. An admin's key opens it. Whoever shows the
-//! token of `drain_endpoint_token` needs none, if `enable_drain_endpoint` says so: kubelets have no keys.
+//! `GET /health/drain`: this node leaves its clients to other nodes, finishes what it has begun,
+//! and hands over what it holds; `DELETE` makes it serve again. An admin's key opens it. Whoever
+//! shows the token of `drain_endpoint_token` needs none, if `enable_drain_endpoint` says so:
+//! kubelets have no keys.
 
 use std::time::Duration;
 
@@ -52,9 +53,9 @@ async fn drain(admin: &Admin, wait: Duration) -> Response {
     };
     let before = admission.open_requests();
     if admission.drain() {
-        info!(open_requests = before, "this node drains: its clients are left to other nodes");
+        info!(open_requests = before, "draining: other nodes take this node's clients");
         if others() == 0 {
-            warn!("no other node takes clients: they are served here still");
+            warn!("draining, but no other node takes clients: this node still serves them");
         }
     }
     consensus.leave().await;
@@ -81,7 +82,7 @@ async fn drain(admin: &Admin, wait: Duration) -> Response {
 async fn undo(admin: Admin, _: Asked) -> Result<Response, Error> {
     let drained = admin.0.admission.resume();
     if drained {
-        info!("this node serves its clients again");
+        info!("draining is over: this node serves its clients again");
     }
     Ok(ok(&json!({"status": "serving", "node": admin.0.config.me, "was_draining": drained})))
 }

@@ -1,5 +1,5 @@
-//! `POST /cost/estimate`: what requests of a size would cost, one, a day and a month of them, by the price
-//! in force, discounts and margins included.
+//! `POST /cost/estimate`: what requests of a size would cost, one, a day and a month of them, by
+//! the price in force, discounts and margins included.
 
 use axum::response::Response;
 use dunlin_ledger::{Context, Cost, Pricing};

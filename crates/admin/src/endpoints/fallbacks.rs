@@ -1,5 +1,5 @@
-//! `POST /fallback`, `GET` and `DELETE /fallback` and `/fallback/{model}`: the models that are tried when
-//! one fails. Each change is a new config revision.
+//! `POST /fallback`, `GET` and `DELETE /fallback` and `/fallback/{model}`: the models that are
+//! tried when one fails. Each change is a new config revision.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 

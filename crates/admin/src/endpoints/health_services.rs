@@ -1,4 +1,5 @@
-//! `GET /health/services`: sends a test record to a callback of the config, and tells what became of it.
+//! `GET /health/services`: sends a test record to a callback of the config, and tells what became
+//! of it.
 
 use axum::response::Response;
 use dunlin_callbacks::Untaken;

@@ -1,6 +1,6 @@
-//! `GET /global/activity/exceptions` and `/global/activity/exceptions/deployment`: how often the deployments
-//! of a model said 429, by day, from the request log of the whole cluster. Each attempt counts, also where
-//! another one gave the answer.
+//! `GET /global/activity/exceptions` and `/global/activity/exceptions/deployment`: how often the
+//! deployments of a model said 429, by day, from the request log of the whole cluster. Each attempt
+//! counts, also where another one gave the answer.
 
 use std::collections::BTreeMap;
 

@@ -1,5 +1,5 @@
-//! `POST /cluster/reclaim`: what a node that is gone had been granted of budgets is free again: all that a
-//! removed one had, or what one that is down or removed had of one key, team, user, ...
+//! `POST /cluster/reclaim`: what a node that is gone had been granted of budgets is free again: all
+//! that a removed one had, or what one that is down or removed had of one key, team, user, ...
 
 use axum::response::Response;
 use dunlin_state::{Command, Kind, Spender, State};
@@ -50,7 +50,8 @@ async fn handle(admin: Admin, asked: Asked) -> Result<Response, Error> {
         }
     };
     let (_, view) = admin.carry_out(&asked, command).await?;
-    info!(node.id = %node, usd = freed.as_usd(), "what a node that is gone had been granted is free");
+    info!(node.id = %node, usd = freed.as_usd(), "budget money of a node that is gone was \
+                                                  reclaimed");
     let removed = view.state.removed_node(node).map(|removed| row(&view.state, node, removed));
     Ok(ok(&json!({"removed": removed, "reclaimed_usd": NanoUsd::as_usd(freed)})))
 }

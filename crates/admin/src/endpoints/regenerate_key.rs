@@ -68,7 +68,7 @@ async fn handle(admin: Admin, asked: Asked) -> Result<Response, Error> {
     };
     let (reply, view) = admin.edit(&asked, state, regenerate).await?;
     let key = key_of(reply);
-    info!(key.id = %key.token, key.former = %former, "key {} has another text", key.name);
+    info!(key.id = %key.token, key.former = %former, "key {} was regenerated", key.name);
     let mut row = view.key(&key);
     put(&mut row, "key", clear.expose());
     put(&mut row, "token_id", &key.token);

@@ -38,7 +38,7 @@ async fn remove(admin: Admin, asked: Asked) -> Result<Response, Error> {
     let by = asked.caller.maker();
     let out = consensus.remove(asked.actor.clone(), by, node, force).await?;
     if !before {
-        warn!(node.id = %node, forced = force, "an admin removed the node from the cluster");
+        warn!(node.id = %node, forced = force, "an admin removed a node from the cluster");
     }
     if reclaim {
         admin.carry_out(&asked, Command::Reclaim { node }).await?;

@@ -29,7 +29,7 @@ async fn handle(admin: Admin, asked: Asked) -> Result<Response, Error> {
     let to = parse(asked.body()?, before)?;
     let whose = Spender::Key(key.token);
     let (_, view) = admin.carry_out(&asked, Command::SetSpendOf { whose, period, to }).await?;
-    info!(key.id = %key.token, "the spend of key {} is {to} from now on", key.name);
+    info!(key.id = %key.token, "the spend of key {} was reset to {to}", key.name);
     Ok(ok(&json!({
         "key_hash": key.token,
         "spend": view.key_spend(&key).as_usd(),

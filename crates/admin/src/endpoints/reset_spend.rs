@@ -20,7 +20,7 @@ pub(super) fn add(routes: Routes) -> Routes {
 async fn handle(admin: Admin, asked: Asked) -> Result<Response, Error> {
     may(&asked.caller)?;
     admin.carry_out(&asked, Command::ResetSpend {}).await?;
-    info!("the spend of all keys and teams is nothing from now on");
+    info!("the spend of all keys and teams was reset to 0");
     Ok(ok(&json!({
         "message": "Spend for all API Keys and Teams reset successfully",
         "status": "success",

@@ -25,7 +25,7 @@ async fn handle(admin: Admin, asked: Asked) -> Result<Response, Error> {
     let to = reset_key_spend::parse(asked.body()?, before)?;
     let whose = Spender::Entity(Kind::Team, name.to_owned());
     let (_, view) = admin.carry_out(&asked, Command::SetSpendOf { whose, period, to }).await?;
-    info!(team.id = name, "the spend of team {name} is {to} from now on");
+    info!(team.id = name, "the spend of team {name} was reset to {to}");
     Ok(ok(&json!({
         "team_id": name,
         "spend": view.spent(&team).as_usd(),

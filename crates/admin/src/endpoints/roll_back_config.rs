@@ -31,7 +31,7 @@ async fn handle(admin: Admin, asked: Asked) -> Result<Response, Error> {
         let rolled_back = admin.carry_out(&asked, Command::RollBackConfig { to, after }).await;
         match rolled_back {
             Ok((Reply::Revision(revision), _)) => {
-                info!(config.revision = revision, "the config of revision {to} was brought back");
+                info!(config.revision = revision, "the config was rolled back to revision {to}");
                 return Ok(ok(&json!({"revision": revision, "content_of": to, "before": after})));
             }
             Ok(_) => unreachable!("a rollback answers with a revision"),

@@ -1,6 +1,6 @@
 //! `POST /access_group/new`, `PUT /access_group/{access_group}/update` and
-//! `DELETE /access_group/{access_group}/delete`: groups of models by their public names, beside those that
-//! models of a config file name in `model_info.access_groups`.
+//! `DELETE /access_group/{access_group}/delete`: groups of models by their public names, beside
+//! those that models of a config file name in `model_info.access_groups`.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -58,7 +58,7 @@ async fn create(admin: Admin, asked: Asked) -> Result<Response, Error> {
         }
         Err(error) => return Err(error),
     }
-    info!(access_group = sent.name, "an access group was made");
+    info!(access_group = sent.name, "an access group was created");
     Ok(ok(&told(&published.catalog, &sent, &content.models)))
 }
 
@@ -196,8 +196,8 @@ fn check_known(catalog: &Catalog, state: &State, name: &str) -> Result<(), Error
     if known.contains_key(name) { Ok(()) } else { Err(unknown(name, &known)) }
 }
 
-/// Takes the group off all models set over the API that name it themselves, but for `members`. Gives how
-/// many they were.
+/// Takes the group off all models set over the API that name it themselves, but for `members`.
+/// Gives how many they were.
 async fn strip(
     admin: &Admin,
     asked: &Asked,

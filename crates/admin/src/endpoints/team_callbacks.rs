@@ -85,7 +85,7 @@ async fn set(admin: Admin, asked: Asked) -> Result<Response, Error> {
     };
     let (reply, view) = admin.edit(&asked, state, one_more).await?;
     let team = entity_of(reply);
-    info!(team.id = team.name, "a team's requests are told to one more");
+    info!(team.id = team.name, "a callback was added to a team");
     Ok(ok(&json!({"status": "success", "data": row(&view, &team)})))
 }
 
@@ -93,7 +93,7 @@ async fn disable(admin: Admin, asked: Asked) -> Result<Response, Error> {
     let state = admin.read().await.state;
     let team = led(&asked, &state)?;
     admin.carry_out(&asked, put(&asked, &team.name, &[])).await?;
-    info!(team.id = team.name, "a team's requests are told to nobody of its own any more");
+    info!(team.id = team.name, "all callbacks of a team were removed");
     Ok(ok(&json!({
         "status": "success",
         "message": format!("Logging disabled for team {}", team.name),

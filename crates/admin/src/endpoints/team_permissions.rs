@@ -61,7 +61,7 @@ async fn update(admin: Admin, asked: Asked) -> Result<Response, Error> {
     let changes = Box::new(EntityChanges { terms, ..EntityChanges::default() });
     let command = Command::UpdateEntity { kind: Kind::Team, name, changes };
     let team = entity_of(admin.carry_out(&asked, command).await?.0);
-    info!(team.id = team.name, "what a team's members may do was changed");
+    info!(team.id = team.name, "the permissions of a team's members were changed");
     Ok(ok(&answer(&team.name, &permissions(&team))))
 }
 

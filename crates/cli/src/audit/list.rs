@@ -13,28 +13,28 @@ const PAGE: usize = 100;
 
 #[derive(Args, Debug)]
 pub struct ListArgs {
-    /// Only what this user did, or what was done in this name.
+    /// Only changes made by this user, or in this name.
     #[arg(long, value_name = "USER")]
     by: Option<String>,
-    /// Only what was done with the key of this hash; `litellm_proxy_master_key` is the master key.
+    /// Only changes made with the key of this hash; `litellm_proxy_master_key` is the master key.
     #[arg(long, value_name = "HASH")]
     with_key: Option<String>,
-    /// Only changes of this sort: created, updated, deleted, blocked, unblocked, rotated.
+    /// Only this action: created, updated, deleted, blocked, unblocked, rotated.
     #[arg(long, value_name = "ACTION")]
     action: Option<String>,
-    /// Only changes of this kind of thing.
+    /// Only changes to this kind of object.
     #[arg(long, value_name = "KIND", value_parser = table_of)]
     of: Option<&'static str>,
-    /// Only changes of this thing: a key's hash, a team's id, ...
+    /// Only changes to this object: a key's hash, a team's id, ...
     #[arg(long, value_name = "ID")]
     object: Option<String>,
-    /// Only changes of this team, its keys and what names it.
+    /// Only changes to this team, its keys and whatever names it.
     #[arg(long, value_name = "ID")]
     team: Option<String>,
-    /// Only from this day or moment on: `2027-01-31`, `2027-01-31T08:00:00Z`.
+    /// Only from this day or time on: `2027-01-31`, `2027-01-31T08:00:00Z`.
     #[arg(long, value_name = "TIME")]
     since: Option<String>,
-    /// Only up to this day or moment.
+    /// Only up to this day or time.
     #[arg(long, value_name = "TIME")]
     until: Option<String>,
     /// The most rows to show.
@@ -42,7 +42,7 @@ pub struct ListArgs {
     limit: usize,
 }
 
-/// What kinds of things are called here, and their tables.
+/// The names of the kinds here, and their tables.
 const KINDS: [(&str, &str); 15] = [
     ("key", "LiteLLM_VerificationToken"),
     ("team", "LiteLLM_TeamTable"),
@@ -67,7 +67,7 @@ fn table_of(kind: &str) -> std::result::Result<&'static str, String> {
     known.map(|(_, table)| *table).ok_or_else(|| format!("expected one of {}", names()))
 }
 
-/// As people call what is in a table.
+/// The kind's name for people.
 pub(super) fn kind(table: &str) -> &str {
     KINDS.iter().find(|(_, known)| *known == table).map_or(table, |(name, _)| name)
 }
@@ -93,7 +93,7 @@ pub(super) async fn run(args: &ListArgs, session: &Session) -> Result {
     session.show("dunlin.audit.list/1", json, &text)
 }
 
-/// As many rows as are wanted, and the last page that was read.
+/// As many rows as requested, and the last page that was read.
 async fn newest(args: &ListArgs, session: &Session) -> Result<(Vec<AuditEntry>, AuditPage)> {
     let size = args.limit.clamp(1, PAGE).to_string();
     let filters = [

@@ -47,7 +47,7 @@ fn text(row: &AuditEntry) -> String {
     facts.chain(["\n".to_owned()]).chain(diff(row)).collect()
 }
 
-/// The lines of each field: what was, and what is.
+/// The lines of each field: before and after.
 fn diff(row: &AuditEntry) -> Vec<String> {
     let fields = |json: Option<&RawJson>| -> BTreeMap<String, Value> {
         json.and_then(|json| serde_json::from_str(json.get()).ok()).unwrap_or_default()

@@ -1,4 +1,4 @@
-//! `dunlin audit verify`: whether the log is what it was when it was written.
+//! `dunlin audit verify`: whether the log is as it was written.
 
 use clap::Args;
 use dunlin_admin_api::{AuditEntry, AuditProof};
@@ -9,7 +9,7 @@ use crate::session::Session;
 
 #[derive(Args, Debug)]
 pub struct VerifyArgs {
-    /// A row and the hash that was noted for it: whether the log still leads through it.
+    /// A row and the hash noted for it; checks that the log still contains them.
     #[arg(long, value_name = "ROW:HASH", value_parser = noted)]
     noted: Option<(u64, ChainHash)>,
 }

@@ -9,7 +9,7 @@ use crate::session::Session;
 
 #[derive(Args, Debug)]
 pub struct CreateArgs {
-    /// Its id [default: one is drawn].
+    /// Its id [default: a random one].
     id: Option<String>,
     #[command(flatten)]
     fields: Fields,

@@ -13,7 +13,7 @@ use crate::terminal;
 pub struct DeleteArgs {
     /// Its id.
     id: String,
-    /// Do not ask.
+    /// Do not ask for confirmation.
     #[arg(short, long)]
     yes: bool,
 }

@@ -1,4 +1,4 @@
-//! The fields of teams, users and budgets that can be given on the command line.
+//! The fields of teams, users and budgets that have flags.
 
 use clap::Args;
 use serde_json::Value;
@@ -10,13 +10,13 @@ use crate::terms::{self, Flag, TERMS, Terms};
 
 #[derive(Args, Debug)]
 pub(super) struct Fields {
-    /// A name for people.
+    /// A display name.
     #[arg(long, value_name = "NAME")]
     alias: Option<String>,
     /// A team's organization.
     #[arg(long, value_name = "ID")]
     organization: Option<String>,
-    /// A user's address.
+    /// A user's email address.
     #[arg(long, value_name = "ADDRESS")]
     email: Option<String>,
     /// What a user may do: proxy_admin, internal_user, ...
@@ -44,7 +44,7 @@ pub(super) fn flags() -> Vec<&'static str> {
 }
 
 impl Fields {
-    /// What was given, under the API's names.
+    /// The given fields, under the API's names.
     pub(super) fn given(&self, noun: &Noun) -> Result<Object> {
         let own = [&self.alias, &self.organization, &self.email, &self.role];
         let own = own.map(|value| value.clone().map(Value::from));
@@ -56,7 +56,7 @@ impl Fields {
         Ok(given)
     }
 
-    /// What was given, and null for what is to be cleared.
+    /// The given fields, and null for those to clear.
     pub(super) fn changes(&self, noun: &Noun, clear: &[String]) -> Result<Object> {
         terms::changes(self.given(noun)?, clear, |flag| field_of(noun, flag))
     }

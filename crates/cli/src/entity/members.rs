@@ -1,4 +1,4 @@
-//! `dunlin team members`: who belongs to a team; with `--add` and `--remove`, who joins and leaves.
+//! `dunlin team members`: shows a team's members; `--add` and `--remove` change them.
 
 use clap::Args;
 use serde_json::{Value, json};
@@ -12,13 +12,13 @@ use crate::table::table;
 pub struct MembersArgs {
     /// The team's id.
     id: String,
-    /// Who joins: an id, perhaps with a role: `ann=admin`.
+    /// Users to add: ids, optionally with a role: `ann=admin`.
     #[arg(long, value_name = "USER[=ROLE],...", value_delimiter = ',')]
     add: Vec<String>,
-    /// What each of them may spend in the team, in US dollars.
+    /// What each added user may spend in the team, in US dollars.
     #[arg(long, value_name = "USD", requires = "add")]
     max_budget: Option<String>,
-    /// Who leaves; their keys of this team go with them.
+    /// Users to remove; their keys of this team are deleted too.
     #[arg(long, value_name = "USER,...", value_delimiter = ',')]
     remove: Vec<String>,
 }

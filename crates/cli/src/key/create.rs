@@ -1,4 +1,4 @@
-//! `dunlin key create`: makes a key. Stdout gets the key and nothing else.
+//! `dunlin key create`: creates a key. Stdout gets the key and nothing else.
 
 use clap::Args;
 

@@ -13,7 +13,7 @@ use crate::terminal;
 pub struct DeleteArgs {
     /// Its alias, its hash, or the hash as `dunlin key list` shows it.
     name: String,
-    /// Do not ask.
+    /// Do not ask for confirmation.
     #[arg(short, long)]
     yes: bool,
 }

@@ -9,22 +9,22 @@ use crate::terms::{self, Flag, TERMS, Terms};
 
 #[derive(Args, Debug)]
 pub(super) struct Fields {
-    /// A name for people; no two keys have the same.
+    /// A display name; it must be unique.
     #[arg(long, value_name = "NAME")]
     alias: Option<String>,
-    /// Its own names for models.
+    /// The key's own names for models.
     #[arg(long, value_name = "NAME=MODEL,...", value_delimiter = ',', value_parser = pair)]
     aliases: Option<Vec<(String, String)>>,
-    /// How long it lives from now on: `30m`, `12h`, `30d`, `2w`, `1mo` [default: for ever].
+    /// How long the key is valid from now on: `30m`, `12h`, `30d`, `2w`, `1mo` [default: for ever].
     #[arg(long, value_name = "TIME")]
     duration: Option<String>,
-    /// Whose it is.
+    /// The user who owns it.
     #[arg(long, value_name = "ID")]
     user: Option<String>,
-    /// The team whose it is.
+    /// The team that owns it.
     #[arg(long, value_name = "ID")]
     team: Option<String>,
-    /// A JSON object of your own.
+    /// Your own JSON object.
     #[arg(long, value_name = "JSON", value_parser = object)]
     metadata: Option<Value>,
     #[command(flatten)]
@@ -51,7 +51,7 @@ pub(super) fn flags() -> Vec<&'static str> {
 }
 
 impl Fields {
-    /// What was given, under the API's names.
+    /// The given fields, under the API's names.
     pub(super) fn given(&self) -> Object {
         let pairs = |pairs: &Vec<(String, String)>| pairs.iter().cloned().collect::<Value>();
         let own = [
@@ -66,7 +66,7 @@ impl Fields {
         named.filter_map(|((_, field), value)| Some((field.to_owned(), value?))).collect()
     }
 
-    /// What was given, and null for what is to be cleared.
+    /// The given fields, and null for those to clear.
     pub(super) fn changes(&self, clear: &[String]) -> Result<Object> {
         terms::changes(self.given(), clear, |flag| {
             let found = all().find(|(name, _)| *name == flag);

@@ -22,7 +22,7 @@ pub(super) async fn run(args: &InfoArgs, session: &Session) -> Result {
     session.show(SCHEMA, row.json, &text)
 }
 
-/// The key that asks. The master key has no row.
+/// The calling key. The master key has no row.
 async fn own(session: &Session) -> Result<Row> {
     let answer = session.get("/key/info", &[]).await.map_err(|failure| {
         if failure.exit == Exit::NotFound {

@@ -10,7 +10,7 @@ use crate::table::{listed, table};
 
 #[derive(Args, Debug)]
 pub struct ListArgs {
-    /// Only keys with this text in their alias or at the beginning of their hash.
+    /// Only keys with this text in their alias or at the start of their hash.
     #[arg(long, value_name = "TEXT")]
     search: Option<String>,
     /// Only keys of this user.

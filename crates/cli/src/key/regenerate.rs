@@ -1,4 +1,4 @@
-//! `dunlin key regenerate`: another text for the same key, which keeps its spend and its limits. Stdout
+//! `dunlin key regenerate`: a new text for the same key, which keeps its spend and limits. Stdout
 //! gets the new key and nothing else.
 
 use clap::Args;
@@ -11,7 +11,7 @@ use crate::session::{Object, Session};
 pub struct RegenerateArgs {
     /// Its alias, its hash, or the hash as `dunlin key list` shows it.
     name: String,
-    /// How long the old text works yet: `30m`, `12h` [default: not at all].
+    /// How long the old text keeps working: `30m`, `12h` [default: not at all].
     #[arg(long, value_name = "TIME")]
     grace: Option<String>,
 }

@@ -30,7 +30,7 @@ impl Row {
         }
     }
 
-    /// What people call it.
+    /// Its name for people.
     pub(super) fn title(&self) -> String {
         match &self.row.key_alias {
             Some(alias) => format!("`{alias}` ({})", self.row.key_name),
@@ -42,7 +42,7 @@ impl Row {
         self.row.token.map_or_else(|| "unknown".to_owned(), |token| token.to_string())
     }
 
-    /// As much of the hash as lists show: enough to name a key by.
+    /// As much of the hash as lists show: enough to identify a key.
     pub(super) fn short_hash(&self) -> String {
         self.hash().chars().take(12).collect()
     }
@@ -74,7 +74,7 @@ impl Row {
         budgets.is_some_and(|budgets| !budgets.is_empty())
     }
 
-    /// What few keys have, as far as this one has it.
+    /// Fields that few keys have, if this one has them.
     fn seldom(&self) -> Vec<(&'static str, String)> {
         let field = |name: &str| self.json.get(name).unwrap_or(&Value::Null);
         let part = |of: &Value| {

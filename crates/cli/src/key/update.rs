@@ -13,7 +13,7 @@ pub struct UpdateArgs {
     name: String,
     #[command(flatten)]
     fields: Fields,
-    /// Fields to clear: no limit, all models, no end.
+    /// Fields to clear: no limit, all models, no expiry.
     #[arg(long, value_name = "FIELD,...", value_delimiter = ',', value_parser = flags())]
     clear: Vec<String>,
 }

@@ -1,4 +1,4 @@
-//! Which requests are meant, and pages of them.
+//! Filters for requests, and pages of the matching ones.
 
 use clap::{Args, ValueEnum};
 use dunlin_types::KeyDigest;
@@ -14,7 +14,7 @@ pub(super) const PAGE: usize = 100;
 /// Days before the first and behind the last that a log can have.
 const ALL_DAYS: [&str; 2] = ["2000-01-01", "2199-12-31"];
 
-/// All that is given must hold.
+/// All given filters must match.
 #[derive(Args, Debug)]
 pub(super) struct Filters {
     /// Requests with this key: its alias, its hash or the key itself.
@@ -26,25 +26,25 @@ pub(super) struct Filters {
     /// Requests with keys of this team.
     #[arg(long, value_name = "ID")]
     team: Option<String>,
-    /// Requests on behalf of this user of a client.
+    /// Requests on behalf of this end user.
     #[arg(long, value_name = "ID")]
     end_user: Option<String>,
     /// Requests with this tag.
     #[arg(long, value_name = "TAG")]
     tag: Option<String>,
-    /// Requests for this model, by the name that was asked for or the one upstream.
+    /// Requests for this model, by the requested name or the upstream one.
     #[arg(long, value_name = "NAME")]
     model: Option<String>,
-    /// Requests that went so.
+    /// Requests with this outcome.
     #[arg(long, value_enum)]
     status: Option<Status>,
     /// Requests that cost this much or more, in US dollars.
     #[arg(long, value_name = "USD")]
     min_spend: Option<String>,
-    /// Requests since this day or time, UTC: `2026-01-31`, `2026-01-31 08:00:00`.
+    /// Requests since this day or time, in UTC: `2026-01-31`, `2026-01-31 08:00:00`.
     #[arg(long, value_name = "TIME")]
     since: Option<String>,
-    /// Requests up to this day or time, UTC, and all of it.
+    /// Requests up to the end of this day or time, in UTC.
     #[arg(long, value_name = "TIME")]
     until: Option<String>,
 }
@@ -54,7 +54,7 @@ pub(super) struct Filters {
 enum Status {
     /// It was answered.
     Success,
-    /// It was refused, or nobody answered.
+    /// It was refused, or no model answered.
     Failure,
 }
 

@@ -24,7 +24,7 @@ const MAX_KNOWN: usize = 10_000;
 pub struct FollowArgs {
     #[command(flatten)]
     filters: Filters,
-    /// How many of the last requests are shown first.
+    /// How many of the newest requests to show first.
     #[arg(short = 'n', long, value_name = "N", default_value_t = 10)]
     last: usize,
 }

@@ -1,4 +1,4 @@
-//! `dunlin log info`: all of one request, with what was said in it if that is on record.
+//! `dunlin log info`: all of one request, with prompt and answer if they are on record.
 
 use clap::Args;
 use serde_json::Value;
@@ -9,7 +9,7 @@ use crate::session::{Object, Session};
 
 #[derive(Args, Debug)]
 pub struct InfoArgs {
-    /// The id in its answer, or the one in the header `x-litellm-call-id`.
+    /// The request's id: the one in its answer, or the one in the header `x-litellm-call-id`.
     request: String,
 }
 

@@ -1,4 +1,4 @@
-//! `dunlin log list`: the last requests, or those that match.
+//! `dunlin log list`: the newest requests, or those that match.
 
 use clap::Args;
 use serde_json::Value;
@@ -12,7 +12,7 @@ use crate::session::{Object, Session};
 pub struct ListArgs {
     #[command(flatten)]
     filters: Filters,
-    /// How many at most.
+    /// The most requests to show.
     #[arg(short = 'n', long, value_name = "N", default_value_t = 50)]
     limit: usize,
 }

@@ -32,8 +32,8 @@ impl BadReceiver {
         Self::Wrong(name.to_owned(), must)
     }
 
-    /// The same of what somebody wrote under `names`, which need not be in large letters; what he did not
-    /// write is named in small ones.
+    /// The same of what somebody wrote under `names`, which need not be in large letters; what he
+    /// did not write is named in small ones.
     pub(super) fn in_words_of<'n>(self, mut names: impl Iterator<Item = &'n str>) -> Self {
         self.renamed(|name| {
             let written = names.find(|written| written.eq_ignore_ascii_case(name));

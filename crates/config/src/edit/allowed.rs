@@ -1,5 +1,6 @@
-//! What may not be set over the API, whoever asks. A key of an admin may be stolen; with it settings are
-//! changed, but no machine is reached: no files, variables, code or addresses of the nodes.
+//! What may not be set over the API, whoever asks. A key of an admin may be stolen; with it
+//! settings are changed, but no machine is reached: no files, variables, code or addresses of the
+//! nodes.
 
 use dunlin_types::is_secret;
 use serde_json::Value as Json;

@@ -68,13 +68,13 @@ impl Writer {
         let mut purging = 0..0;
         while let Some(first) = self.next(&mut purging) {
             if let Err(cause) = self.round(first, &mut purging) {
-                error!(error = %cause, "the raft log cannot be made durable: the node ends");
+                error!(error = %cause, "the raft log cannot be made durable: this node exits");
                 self.stop.cancel();
                 return self.disk.abandon();
             }
         }
         if let Err(cause) = self.disk.make_durable() {
-            error!(error = %cause, "the raft log was not made durable at the end");
+            error!(error = %cause, "the raft log was not made durable at shutdown");
             self.disk.abandon();
         }
     }
@@ -88,7 +88,7 @@ impl Writer {
                 Err(mpsc::error::TryRecvError::Empty) => {
                     let end = purging.end.min(purging.start + PURGE_ENTRIES);
                     if let Err(cause) = self.remove(purging.start, end) {
-                        error!(error = %cause, "purged entries stay on the disk");
+                        error!(error = %cause, "cannot delete purged raft log entries");
                         *purging = 0..0;
                     } else {
                         purging.start = end;

@@ -26,7 +26,7 @@ async fn a_clock_that_is_off_harms_nobody_and_does_not_lead() {
         let leading = leader(&nodes).await;
         if leading != 0 {
             let raft = &nodes[leading].consensus.node.running().expect("it runs").raft;
-            raft.trigger().transfer_leader(nodes[0].id.0).await.expect("raft runs");
+            raft.trigger().transfer_leader(nodes[0].id.0).await.expect("raft is running");
         }
         until("it leads", || async { nodes[0].leads().then_some(()) }).await;
         nodes[0].write(nodes[0].id, "stamped by a leader whose clock is off").await;

@@ -1,4 +1,5 @@
-//! Google's Gemini: `/v1/models/{model}:{verb}`, and the same below `/v1beta`. Vertex has the same bodies at other paths.
+//! Google's Gemini: `/v1/models/{model}:{verb}`, and the same below `/v1beta`. Vertex has the same
+//! bodies at other paths.
 
 use std::sync::Arc;
 

@@ -54,7 +54,7 @@ impl Talk {
         if !is_over && !hang_up(&proxy, &by, id).await {
             warn!(
                 deployment.id = %by.id,
-                "a call goes on that is not heard any more, and could not be hung up"
+                "lost contact with a WebRTC call and could not hang it up: it continues"
             );
         }
         drop(tokio::time::timeout(FAREWELL, beside.close(None)).await);

@@ -47,8 +47,8 @@ struct Noted {
     purpose: Option<String>,
 }
 
-/// Notes that `body`, an object of `by`'s provider, was made for `owner`: a key lists what is noted; the
-/// master key gets the provider's list, with the ids that it was given.
+/// Notes that `body`, an object of `by`'s provider, was made for `owner`: a key lists what is
+/// noted; the master key gets the provider's list, with the ids that it was given.
 pub(super) async fn note(proxy: &Proxy, kind: Kind, owner: Owner, by: &Deployment, body: &[u8]) {
     let Some(upstream) = text(body, "id") else { return };
     let made = proxy.0.clock.unix();
@@ -61,7 +61,7 @@ pub(super) async fn note(proxy: &Proxy, kind: Kind, owner: Owner, by: &Deploymen
     let store = &proxy.0.store;
     let put = store.put(store.holders(id), StoredKind::Note, entry, Bytes::from(noted)).await;
     if let Err(error) = put {
-        warn!(%error, "something that a key has made will not be listed");
+        warn!(%error, "cannot note what a key has created: it will not be listed");
     }
 }
 

@@ -168,7 +168,7 @@ async fn look(proxy: &Proxy, entry: Entry) {
     let store = &proxy.0.store;
     let Some(note) = store.own_note(entry.id).await else { return };
     let Ok(watched) = serde_json::from_slice::<Watched>(&note) else {
-        warn!(request.id = %entry.id, "a note of what nobody waits for cannot be read");
+        warn!(request.id = %entry.id, "cannot read the note of a background response or batch");
         return;
     };
     let Holders([me, _]) = store.holders(entry.id);

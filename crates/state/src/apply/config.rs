@@ -1,5 +1,5 @@
-//! Config revisions: a file is a proposal, settings are changed over the API, and every accepted revision
-//! is kept.
+//! Config revisions: a file is a proposal, settings are changed over the API, and every accepted
+//! revision is kept.
 
 use std::sync::Arc;
 

@@ -169,8 +169,8 @@ pub(super) fn set_spend_of(
     set_spend(state, &PotId { of, line: Line::Main }, period, to)
 }
 
-/// What a node that does not serve was granted of someone's budgets and did not spend is free. Its spend
-/// is settled as ever, if it comes back.
+/// What a node that does not serve was granted of someone's budgets and did not spend is free. Its
+/// spend is settled as ever, if it comes back.
 pub(super) fn reclaim_of(
     state: &mut State,
     node: NodeId,

@@ -1,6 +1,6 @@
-//! What is set over the API beside the config: models, credentials, access groups of models. Their content
-//! is sealed under the cluster secret; what names them can be read here, and what the audit log may
-//! show of them.
+//! What is set over the API beside the config: models, credentials, access groups of models. Their
+//! content is sealed under the cluster secret; what names them can be read here, and what the audit
+//! log may show of them.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

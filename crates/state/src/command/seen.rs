@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{Entity, Key};
 
-/// A key or an entity as it was when a change was decided by it. Each change of one, and of who belongs to
-/// it, has a time of its own, later than the one before.
+/// A key or an entity as it was when a change was decided by it. Each change of one, and of who
+/// belongs to it, has a time of its own, later than the one before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Seen {

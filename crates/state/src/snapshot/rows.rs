@@ -92,7 +92,8 @@ pub struct ConfigRevision {
     pub copy_of: Option<u64>,
     /// The file's name, or what was changed over the API, for people.
     pub source: String,
-    /// It is no file, and none says the same: settings of the revision before were changed over the API.
+    /// It is no file, and none says the same: settings of the revision before were changed over the
+    /// API.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub edited: bool,
     /// When it was accepted.
