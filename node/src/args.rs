@@ -15,18 +15,18 @@ use crate::recover::RecoverArgs;
 const AFTER_HELP: &str = "\
 First steps:
   dunlin demo                              three nodes with mock backends, nothing to configure
-  dunlin config check config.yaml          what is wrong with a LiteLLM or dunlin config, all at once
+  dunlin config check config.yaml          everything that is wrong with a LiteLLM or dunlin config
   dunlin migrate litellm --config config.yaml --dump dump.sql   what moves from LiteLLM, and how
   dunlin serve --config config.yaml        one node; `dunlin --config config.yaml` means the same
 
 Three nodes, the same command on each (n1, n2, n3 are host names):
-  export DUNLIN_CLUSTER_SECRET=...         one random text of 32 characters or more for all nodes
+  export DUNLIN_CLUSTER_SECRET=...         the same random text, 32 characters or more, on all nodes
   dunlin serve --config config.yaml --cluster-listen 0.0.0.0:4100 \\
                --join n1:4100,n2:4100,n3:4100 --bootstrap-expect 3
 
-A flag beats its DUNLIN_* variable, which beats the `cluster:` section of the file.
+A flag overrides its DUNLIN_* variable, which overrides the `cluster:` section of the file.
 
-A running cluster, from any machine; the key is taken from DUNLIN_API_KEY or LITELLM_MASTER_KEY:
+To use a running cluster from any machine (the key is DUNLIN_API_KEY or LITELLM_MASTER_KEY):
   export DUNLIN_URL=http://n1:4000,http://n2:4000,http://n3:4000
   dunlin status                            nodes, leader, config revision, backends
   KEY=$(dunlin key create --alias app --models chat --rpm 60)
@@ -242,7 +242,7 @@ impl LiteLlmArgs {
         let given = [
             (self.num_workers.is_some(), "--num_workers", "one process uses every core"),
             (self.run_gunicorn, "--run_gunicorn", "the server is built in"),
-            (self.run_hypercorn, "--run_hypercorn", "the server is built in, HTTP/2 included"),
+            (self.run_hypercorn, "--run_hypercorn", "the server is built in, including HTTP/2"),
             (
                 self.max_requests_before_restart.is_some(),
                 "--max_requests_before_restart",
@@ -252,7 +252,7 @@ impl LiteLlmArgs {
             (
                 self.prometheus_metrics_port.is_some(),
                 "--prometheus_metrics_port",
-                "metrics are at /metrics/ of the port that clients use",
+                "metrics are at /metrics/ on the port that clients use",
             ),
             (
                 self.drop_params,
@@ -280,7 +280,7 @@ impl LiteLlmArgs {
             (
                 self.max_budget.is_some(),
                 "--max_budget",
-                "set `litellm_settings.max_budget` in the file, where all nodes have it from",
+                "set `litellm_settings.max_budget` in the file, from which all nodes get it",
             ),
             (self.health, "--health", "ask a running node: `dunlin health`"),
             (self.test, "--test", "send a request with curl; `dunlin demo` prints one that works"),

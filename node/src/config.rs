@@ -85,7 +85,7 @@ pub(crate) fn invalid(text: impl Into<String>) -> anyhow::Error {
 /// [`Invalid`] for what the user must change; others for what the machine refused.
 pub(crate) fn read(args: &ServeArgs) -> anyhow::Result<NodeConfig> {
     if let Some((flag, way_out)) = args.litellm.refused() {
-        return Err(invalid(format!("{flag} is not served: {way_out}")));
+        return Err(invalid(format!("{flag} is not supported: {way_out}")));
     }
     let environment = environment();
     let document = document(args, &environment)?;
@@ -97,8 +97,8 @@ pub(crate) fn read(args: &ServeArgs) -> anyhow::Result<NodeConfig> {
     let joins = args.join.is_some() || args.cluster_listen.is_some();
     if document.is_none() && !joins && !data_dir_so_far.join("raft").exists() {
         return Err(invalid(
-            "there is nothing to serve: no config file is named and there is no cluster to join\n\
-             help: dunlin serve --config FILE, or `dunlin demo` to see it work first",
+            "there is nothing to serve: no config file is given and there is no cluster to \
+             join\nhelp: dunlin serve --config FILE, or `dunlin demo` to see it work first",
         ));
     }
     let loaded = document.as_ref().map(|document| load_or_say(document, &environment, &options));
@@ -389,8 +389,8 @@ fn container_remark(data_dir: &Path, environment: &Environment) -> Option<String
     let on_root = device(existing).is_some() && device(existing) == device(Path::new("/"));
     (in_container && on_root).then(|| {
         format!(
-            "the data directory {} is not on a volume: keys and spend are lost with this container; \
-             mount a volume there",
+            "the data directory {} is not on a volume: keys and spend will be lost with this \
+             container; mount a volume there",
             data_dir.display()
         )
     })

@@ -59,7 +59,7 @@ pub(crate) struct DemoArgs {
 pub(crate) async fn run(args: DemoArgs) -> anyhow::Result<()> {
     let keeps = args.keep.is_some();
     if args.chaos && args.nodes < 3 {
-        bail!("--chaos needs 3 nodes or more: with one node down, a majority must be left");
+        bail!("--chaos needs 3 nodes or more: a majority must be left with one node down");
     }
     let mut stops = Stops::new()?;
     let mut screen = Screen::new();

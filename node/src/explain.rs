@@ -15,6 +15,6 @@ pub(crate) fn run(code: &str, output: Output) -> Exit {
         return Exit::Done;
     }
     let known: Vec<_> = dunlin_config::codes().collect();
-    say(&format!("error: no code `{code}`; there are {}\n", known.join(", ")));
+    say(&format!("error: there is no code `{code}`; the codes are {}\n", known.join(", ")));
     Exit::NotFound
 }

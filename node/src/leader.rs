@@ -58,7 +58,7 @@ pub(crate) async fn watch_staleness(
         is_stale = !is_stale;
         let otherwise = match on_stale {
             OnStale::Refuse => "refused",
-            OnStale::ServeKnown => "served by what is known here",
+            OnStale::ServeKnown => "this node serves from the state it has",
         };
         if is_stale {
             warn!(

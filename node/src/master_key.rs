@@ -22,10 +22,10 @@ pub(crate) async fn watch(gossip: Gossip, stop: CancellationToken) {
         for (node, address) in now.iter().filter(|(node, _)| !odd.contains_key(*node)) {
             warn!(
                 node.id = %node,
-                "the node at {address} has another master key than this one, under the same \
-                 config revision {}: callers with one are refused by the other. Set \
-                 LITELLM_MASTER_KEY (or what master_key refers to) to one value on all nodes and \
-                 restart those where it was wrong",
+                "the node at {address} has another master key than this one, under the same config \
+                 revision {}: each refuses callers with the other's key. Set LITELLM_MASTER_KEY \
+                 (or what master_key refers to) to the same value on all nodes and restart those \
+                 where it was wrong",
                 own.config_revision,
             );
         }

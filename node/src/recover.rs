@@ -18,10 +18,10 @@ use crate::{Exit, clock, print};
 /// What to recover, and whether to.
 #[derive(Args, Debug)]
 #[command(after_help = "\
-Only for a cluster that can never have a majority again: of three voters two disks are lost, of five
-three. If they may come back, start them instead. Without --yes nothing is changed.
+Only for a cluster that can never have a majority again: two disks of three voters are lost, or
+three of five. If they may come back, start them instead. Without --yes nothing is changed.
 
-  1. Stop this node, and make sure that the lost ones stay away.
+  1. Stop this node, and make sure that the lost nodes stay off.
   2. dunlin recover --data-dir DIR         on every survivor: how far its log reaches
   3. dunlin recover --data-dir DIR --yes CLUSTER
                                            on the one that reaches furthest
@@ -54,7 +54,7 @@ pub(crate) fn run(args: &RecoverArgs) -> anyhow::Result<Exit> {
     print(&story(&recovery, &args.data_dir));
     if let Some(further) = args.other.iter().find(|other| **other > own) {
         bail!(
-            "the other survivor's log reaches to {}, this one's to {}: recover the other one",
+            "the other survivor's log reaches {}, this one's only {}: recover the other one",
             shown(*further),
             shown(own)
         );
@@ -62,8 +62,8 @@ pub(crate) fn run(args: &RecoverArgs) -> anyhow::Result<Exit> {
     check_secret(&recovery, args, &print)?;
     let Some(yes) = &args.yes else {
         print(&format!(
-            "Nothing was changed. To go on with what this node holds:\n  \
-             dunlin recover --data-dir {} --yes {}\n",
+            "Nothing was changed. To continue with what this node holds:\n  dunlin recover \
+             --data-dir {} --yes {}\n",
             args.data_dir.display(),
             recovery.cluster(),
         ));
@@ -77,9 +77,9 @@ pub(crate) fn run(args: &RecoverArgs) -> anyhow::Result<Exit> {
     let mut json = told(&recovery, &args.data_dir);
     let cluster = recovery.carry_out()?;
     print(&format!(
-        "Node {node} is now the only member of cluster {cluster}, with all that it held.\n\
-         The files of cluster {old} are kept in {}/before-recovery-of-{old}.\n\
-         Start it with the flags it had, and the other nodes on empty data directories.\n",
+        "Node {node} is now the only member of cluster {cluster}, with everything it held.\nThe \
+         files of cluster {old} are kept in {}/before-recovery-of-{old}.\nStart it with the flags \
+         it had, and the other nodes on empty data directories.\n",
         args.data_dir.display(),
     ));
     json["recovered_as"] = cluster.to_string().into();
@@ -147,15 +147,15 @@ fn story(recovery: &Recovery, dir: &Path) -> String {
     let undecided = recovery.undecided();
     if undecided > 0 {
         text += &format!(
-            "The last {undecided} entries of its log it does not know to be decided: they are kept, so \
-             a change that was never acknowledged may take effect.\n"
+            "This node does not know whether the last {undecided} entries of its log are \
+             committed. They are kept, so a change that was never acknowledged may take effect.\n"
         );
     }
-    text + "Lost is whatever the others acknowledged after the last entry here: keys, blocks, budgets, \
-            config. What the lost nodes had been granted of budgets is withheld until it is reclaimed \
-            (dunlin cluster reclaim) or the budgets' periods end.\n\
-            If a second node survived, run this there too and recover the one that reaches further; the \
-            other one starts anew on an empty data directory.\n"
+    text + "Whatever the other nodes acknowledged after the last entry here is lost: keys, blocks, \
+            budgets, config. Budget money that the lost nodes were granted is withheld until it is \
+            reclaimed (dunlin cluster reclaim) or the budgets' periods end.\nIf a second node \
+            survived, run this there too and recover the one that reaches further; start the other \
+            one on an empty data directory.\n"
 }
 
 /// A survivor whose config cannot be opened is of no use, and the operator should hear it now.
@@ -173,17 +173,18 @@ fn check_secret(
     let Some(secret) = named.or_else(own) else {
         if args.yes.is_some() {
             bail!(
-                "DUNLIN_CLUSTER_SECRET is not set: nothing was changed. Set the one that the cluster \
-                 had, so that it is sure that the config can be opened"
+                "DUNLIN_CLUSTER_SECRET is not set: nothing was changed. Set it to the cluster's \
+                 secret, to make sure that the config can be opened"
             );
         }
-        print("DUNLIN_CLUSTER_SECRET is not set: whether it opens the config was not checked.\n");
+        print("DUNLIN_CLUSTER_SECRET is not set, so it was not checked whether it opens the \
+               config.\n");
         return Ok(());
     };
     if Sealer::new(&secret.into()).open(&config.sealed).is_err() {
         bail!(
-            "config revision {} is sealed under another cluster secret than DUNLIN_CLUSTER_SECRET: set \
-             the one that the cluster had",
+            "config revision {} is sealed under another cluster secret than DUNLIN_CLUSTER_SECRET: \
+             set it to the cluster's secret",
             config.revision
         );
     }

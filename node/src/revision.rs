@@ -182,7 +182,8 @@ impl Revisions {
         };
         let (Some(base), Some(newest)) = (open(base), open(newest)) else {
             return Some(
-                "the revision of the file before is not kept, so nobody can say what".to_owned(),
+                "the revision of the previous file is no longer kept, so it is not known \
+                 what".to_owned(),
             );
         };
         let undone = dunlin_config::undone(&base, &newest, file);
@@ -207,7 +208,7 @@ impl Revisions {
         let Outcome { diagnostics, left_out, loaded, .. } = outcome;
         let left_out = unreadable.iter().chain(&left_out);
         let left_out = left_out.map(|out| {
-            format!("{} is set over the API and left out here: {}", out.what, out.why.join("; "))
+            format!("{} is set over the API but left out: {}", out.what, out.why.join("; "))
         });
         let said: BTreeSet<String> =
             diagnostics.iter().map(dunlin_config::Diagnostic::headline).chain(left_out).collect();

@@ -84,7 +84,7 @@ async fn run(config: NodeConfig, clock: Clock, cluster_runtime: Handle) -> anyho
     let (cluster_tasks, data_tasks) = (Tasks::default(), Tasks::default());
     let secrets = meeting.secrets.clone();
     let starting = ClusterPart::start(meeting, identity, clock.clone(), cluster_tasks.clone());
-    let cluster = cluster_runtime.spawn(starting).await.context("a node's start panicked")??;
+    let cluster = cluster_runtime.spawn(starting).await.context("starting the node panicked")??;
     let consensus = cluster.consensus.clone();
     let open = server::Open::default();
     let api_and_open = (api, open.clone());
@@ -150,9 +150,9 @@ async fn run(config: NodeConfig, clock: Clock, cluster_runtime: Handle) -> anyho
 /// The facts of this node, before the first log line.
 fn introduce(config: &NodeConfig, me: NodeId, api: SocketAddr) {
     let cluster = match &config.cluster {
-        None => "single node, an embedded store and no other service".to_owned(),
+        None => "single node, with an embedded store and no other service".to_owned(),
         Some(cluster) => format!(
-            "listens on {}, is {} to others, joins {}, forms with {}",
+            "listens on {}, advertises {}, joins {}, forms with {}",
             cluster.listen,
             cluster.advertise,
             if cluster.seeds.is_empty() { "nobody".to_owned() } else { cluster.seeds.join(", ") },

@@ -26,10 +26,9 @@ pub(crate) fn of_cluster(
         .or_else(|| section.and_then(|section| section.secret.clone()));
     let Some(secret) = secret.filter(|secret| secret.expose().len() >= MIN_CLUSTER_SECRET) else {
         return Err(invalid(format!(
-            "a cluster needs a secret of {MIN_CLUSTER_SECRET} characters or more, the same on every \
-             node: it authenticates and encrypts all traffic between nodes\n\
-             help: export DUNLIN_CLUSTER_SECRET=\"$(openssl rand -hex 32)\" and give all nodes the \
-             same value"
+            "a cluster needs a secret of {MIN_CLUSTER_SECRET} characters or more, the same on \
+             every node: it authenticates and encrypts all traffic between nodes\nhelp: export \
+             DUNLIN_CLUSTER_SECRET=\"$(openssl rand -hex 32)\" and give all nodes the same value"
         )));
     };
     Ok(Secrets::new(secret, previous_secret(environment)?))
@@ -41,9 +40,9 @@ fn previous_secret(environment: &Environment) -> anyhow::Result<Option<Secret>> 
     let previous = environment.get(name).filter(|secret| !secret.is_empty()).map(Secret::new);
     if previous.as_ref().is_some_and(|secret| secret.expose().len() < MIN_CLUSTER_SECRET) {
         return Err(invalid(format!(
-            "{name} is shorter than {MIN_CLUSTER_SECRET} characters, so it never was the cluster's \
-             secret\nhelp: set it to the former DUNLIN_CLUSTER_SECRET while that is changed, else to \
-             nothing"
+            "{name} is shorter than {MIN_CLUSTER_SECRET} characters, so it was never the cluster's \
+             secret\nhelp: set it to the former DUNLIN_CLUSTER_SECRET while you change the secret, \
+             else unset it"
         )));
     }
     Ok(previous)

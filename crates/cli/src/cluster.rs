@@ -14,12 +14,12 @@ use crate::{status, terminal};
 /// What can be done with the members of a cluster.
 #[derive(Subcommand, Debug)]
 #[command(after_help = "\
-A node that stops for a while needs none of this: start it again on its data directory.
+A node that is down for a while needs none of this: start it again on its data directory.
 
 A node that is gone for good:
   dunlin status                            its id, and that it is down
-  dunlin cluster remove NODE               the others go on without it; its id never comes back
-  dunlin cluster reclaim NODE              what it had of budgets and nobody will settle is free
+  dunlin cluster remove NODE               the others continue without it; its id is never reused
+  dunlin cluster reclaim NODE              frees its budget money that will never be settled
 
 A node that is still there: stop it first (SIGTERM), so that it finishes and settles everything.
 More than half of the voters gone for good: dunlin recover --help
@@ -133,18 +133,18 @@ async fn remove(args: &RemoveArgs, session: &Session) -> Result {
     let answer = session.post_repeatable("/cluster/remove", &body).await?;
     let told: Removed = answer.read()?;
     session.say(&if told.was_removed_before {
-        format!("node {node} was removed before, by {} at {}", told.removed.by, told.removed.at)
+        format!("node {node} was already removed, by {} at {}", told.removed.by, told.removed.at)
     } else {
-        format!("node {node} at {address} is removed; if it comes back, it is refused")
+        format!("removed node {node} at {address}; if it comes back, it is refused")
     });
     if !told.left_the_consensus {
-        session.say("the leader is still taking it out of the consensus: see `dunlin status`");
+        session.say("the leader is still removing it from the Raft members: see `dunlin status`");
     }
     if told.removed.withheld_usd > 0.0 {
         session.say(&format!(
-            "${} of budgets are withheld: it had been granted them, and what it spent of them last \
-             is not known. They are free when their budgets' periods end, or at once with \
-             `dunlin cluster reclaim {node}`",
+            "${} of budget money are withheld: the node was granted them, and what it spent last \
+             is not known. They are free when the budgets' periods end, or at once with `dunlin \
+             cluster reclaim {node}`",
             told.removed.withheld_usd
         ));
     }
@@ -159,7 +159,8 @@ async fn reclaim(args: &ReclaimArgs, session: &Session) -> Result {
     }
     let answer = session.post_repeatable("/cluster/reclaim", &body).await?;
     let told: Reclaimed = answer.read()?;
-    session.say(&format!("${} that node {node} had been granted are free", told.reclaimed_usd));
+    session.say(&format!("freed ${} of budget money that node {node} was \
+                          granted", told.reclaimed_usd));
     session.show("dunlin.cluster.reclaim/1", answer.read()?, "")
 }
 
@@ -172,7 +173,7 @@ async fn find(session: &Session, named: &str) -> Result<(NodeId, String)> {
     pick(members, named)
         .and_then(|found| found.map_or_else(|| pick(removed, named), |one| Ok(Some(one))))?
         .ok_or_else(|| {
-            let message = format!("no node `{named}` is or was a member");
+            let message = format!("there is not and was not a member `{named}`");
             Failure::new(Exit::NotFound, message, "`dunlin status` lists the nodes")
         })
 }
@@ -189,7 +190,7 @@ fn pick<'a>(
         (None, _) => Ok(None),
         (Some((id, address)), None) => Ok(Some((id, address.clone()))),
         (Some(_), Some(_)) => {
-            let message = format!("`{named}` names several nodes");
+            let message = format!("`{named}` matches several nodes");
             Err(Failure::usage(message, "give more of the id, as `dunlin status` shows it"))
         }
     }
@@ -201,10 +202,10 @@ fn confirm(node: NodeId, address: &str) -> Result {
     );
     match terminal::ask(&crate::table::plain(&question)) {
         Some(typed) if typed == node.to_string() => Ok(()),
-        Some(_) => Err(Failure::usage("that is not its id; nothing was changed", "")),
+        Some(_) => Err(Failure::usage("that is not the node's id; nothing was changed", "")),
         None => {
-            let message = format!("node {node} is removed only if that is confirmed");
-            Err(Failure::usage(message, "there is no terminal to ask at: give --yes"))
+            let message = format!("removing node {node} must be confirmed");
+            Err(Failure::usage(message, "there is no terminal to ask on: use --yes"))
         }
     }
 }

@@ -80,7 +80,7 @@ async fn list(session: &Session) -> Result {
     let told: Object = answer.read()?;
     let rows = told.get("credentials").and_then(Value::as_array).cloned().unwrap_or_default();
     if rows.is_empty() {
-        session.say("note: there are no credentials; `dunlin credential create` makes one");
+        session.say("note: there are no credentials; `dunlin credential create` creates one");
     }
     let cells: Vec<_> = rows.iter().map(cells).collect();
     session.show("dunlin.credential.list/1", told, &table(["NAME", "VALUES", "INFO"], &cells))
@@ -129,11 +129,11 @@ async fn delete(args: &DeleteArgs, session: &Session) -> Result {
         match terminal::ask(&plain(&question)) {
             Some(typed) if typed == *name => {}
             Some(_) => {
-                return Err(Failure::usage("that is not its name; nothing was deleted", ""));
+                return Err(Failure::usage("that is not the name; nothing was deleted", ""));
             }
             None => {
-                let message = format!("credential {name} is deleted only if that is confirmed");
-                return Err(Failure::usage(message, "there is no terminal to ask at: give --yes"));
+                let message = format!("deleting credential {name} must be confirmed");
+                return Err(Failure::usage(message, "there is no terminal to ask on: use --yes"));
             }
         }
     }
@@ -166,7 +166,7 @@ fn read(path: &Path) -> Result<Object> {
     };
     read.map_err(|error| failed(error.to_string()))?;
     // What is wrong with it is not repeated: it may be the secret.
-    serde_json::from_str(&text).map_err(|_| failed("it is no JSON object".to_owned()))
+    serde_json::from_str(&text).map_err(|_| failed("it is not a JSON object".to_owned()))
 }
 
 #[cfg(test)]

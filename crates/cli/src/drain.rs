@@ -60,10 +60,12 @@ async fn drain(wait: Duration, session: &Session) -> Result {
     match tokio::time::timeout(wait, until_drained(session, &open)).await {
         Ok(drained) => drained,
         Err(_elapsed) => {
-            let help = "what is open goes on; ask again, or stop the node, which waits for it too";
+            let help = "open requests continue; ask again, or stop the node, which waits for them \
+                        too";
             Err(match open.get() {
                 Some(open) => {
-                    let message = format!("the node drains, and {open} requests are open still");
+                    let message = format!("the node is draining, and {open} requests are still \
+                                           open");
                     Failure::new(Exit::Failed, message, help)
                 }
                 None => Failure::new(Exit::OutcomeUnknown, "the node has not answered yet", help),
@@ -78,7 +80,7 @@ async fn until_drained(session: &Session, open: &Cell<Option<u64>>) -> Result {
         let answer = session.get("/health/drain", &[("wait", STEP)]).await?;
         let told: Told = answer.read()?;
         if open.get().is_none() && told.nodes_that_take_clients == Some(0) {
-            session.say("note: no other node takes clients: they are served there still");
+            session.say("note: no other node accepts clients: this node still serves them");
         }
         match told.status.as_str() {
             "drained" => {
@@ -87,7 +89,7 @@ async fn until_drained(session: &Session, open: &Cell<Option<u64>>) -> Result {
             }
             "draining" => {}
             _ => {
-                let message = format!("node {} was told meanwhile to serve again", told.node);
+                let message = format!("node {} was meanwhile told to serve again", told.node);
                 return Err(Failure::new(Exit::Conflict, message, ""));
             }
         }
@@ -101,13 +103,13 @@ fn say_drained(session: &Session, told: &Told) {
     session.say(&format!("node {} is drained: it can be stopped", told.node));
     if told.owns_limits && told.nodes_that_take_clients != Some(0) {
         session.say(
-            "note: it could not hand over the limits that it counts: for a minute after its stop they \
-             may let through once more what it let in itself",
+            "note: it could not hand over the limits that it counts: for a minute after its stop \
+             they may admit again what it had admitted itself",
         );
     }
     if told.budgets_held_usd > 0.0 {
         session.say(&format!(
-            "note: ${} of budgets could not be given back now: they are free when the node has \
+            "note: ${} of budget money could not be returned now: they are free when the node has \
              started again",
             told.budgets_held_usd
         ));

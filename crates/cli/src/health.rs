@@ -20,7 +20,7 @@ pub struct HealthArgs {
 /// Asks every node: that one node is ready says nothing about another.
 pub(crate) async fn run(args: &HealthArgs) -> Result<Exit> {
     let session = Session::new(&args.nodes, None)?;
-    let unwritten = |error| Failure::here(format!("nothing was written: {error}"));
+    let unwritten = |error| Failure::here(format!("cannot write the output: {error}"));
     let (mut exit, mut told) = (Exit::Done, Vec::new());
     for url in &args.nodes.url {
         let why = session.ask(url, "/health/readiness", &[], None).await.err();

@@ -118,19 +118,19 @@ fn tell(session: &Session, known: &Known, plan: Option<&Plan>) -> Result {
     told.insert("servable".to_owned(), json!(known.servable));
     session.show("dunlin.migrate/1", told, &text)?;
     if !known.servable {
-        session.say("the config file has errors; all of it: `dunlin config check FILE`");
+        session.say("the config file has errors; for all of them: `dunlin config check FILE`");
     }
     match plan {
         None if known.names_database => session.say(
-            "its database was not looked at: `pg_dump --no-owner \"$DATABASE_URL\" > dump.sql`, then \
-             add `--dump dump.sql`",
+            "the database was not examined: run `pg_dump --no-owner \"$DATABASE_URL\" > dump.sql`, \
+             then add `--dump dump.sql`",
         ),
         None => {}
         Some(plan) => {
             let rows = plan.items.iter().filter(|item| item.way.is_some()).count();
             session.say(&format!(
-                "nothing was changed; --apply imports {rows} rows into the cluster at --url, --check asks \
-                 it what would become of them"
+                "nothing was changed; --apply imports {rows} rows into the cluster at --url, \
+                 --check asks it what would happen to them"
             ));
         }
     }

@@ -135,7 +135,7 @@ async fn list(args: &ListArgs, session: &Session) -> Result {
     let wanted = |row: &&Object| args.name.as_ref().is_none_or(|name| row["model_name"] == **name);
     let rows: Vec<&Object> = rows.iter().filter(wanted).collect();
     if rows.is_empty() {
-        session.say("note: there are no such models; `dunlin model add` adds one");
+        session.say("note: there are no matching models; `dunlin model add` adds one");
     }
     let cells: Vec<[String; 5]> = rows.iter().map(|row| cells(row)).collect();
     let text = table(["ID", "MODEL", "SERVED BY", "AT", "SET BY"], &cells);
@@ -185,8 +185,9 @@ async fn all(session: &Session) -> Result<Vec<Object>> {
 /// What is said to those who look for a flag that holds a provider's key.
 fn no_key_as_a_flag() -> UnknownArgumentValueParser {
     UnknownArgumentValueParser::suggest_arg("--provider-key-file").and_suggest(
-        "the provider's key is read from a file, `-` for stdin; `--credential NAME` takes one that is \
-         stored, and `--param api_key=os.environ/NAME` names a variable that every node has",
+        "the provider's key is read from a file, or `-` for stdin; `--credential NAME` uses a \
+         stored credential, and `--param api_key=os.environ/NAME` names a variable that every node \
+         has",
     )
 }
 
@@ -204,13 +205,13 @@ async fn find(session: &Session, id: &str) -> Result<Vec<Object>> {
         return Ok(vec![found.swap_remove(exact)]);
     }
     if named.is_empty() && found.len() > 1 {
-        let message = format!("{} deployments have an id that begins with `{id}`", found.len());
+        let message = format!("the ids of {} deployments begin with `{id}`", found.len());
         return Err(Failure::usage(message, "give more of it"));
     }
     match if named.is_empty() { found } else { named } {
         none if none.is_empty() => {
-            let message = format!("there is no model with the id or the name `{id}`");
-            Err(Failure::new(Exit::NotFound, message, "`dunlin model list` shows all"))
+            let message = format!("there is no model with the id or name `{id}`");
+            Err(Failure::new(Exit::NotFound, message, "`dunlin model list` lists them"))
         }
         found => Ok(found),
     }
@@ -269,7 +270,7 @@ async fn update(args: &UpdateArgs, session: &Session) -> Result {
     body.extend(args.name.as_deref().map(|name| ("model_name".to_owned(), name.into())));
     if params_are_empty(&body) {
         let help = "name a field, such as --param rpm=60";
-        return Err(Failure::usage("nothing is to be changed", help));
+        return Err(Failure::usage("there is nothing to change", help));
     }
     let path = format!("/model/{}/update", segment(&args.id));
     told(session, &session.patch(&path, &body).await?, "changed")
@@ -296,11 +297,11 @@ async fn delete(args: &DeleteArgs, session: &Session) -> Result {
         match terminal::ask(&plain(&question)) {
             Some(typed) if typed == name => {}
             Some(_) => {
-                return Err(Failure::usage("that is not its name; nothing was deleted", ""));
+                return Err(Failure::usage("that is not the name; nothing was deleted", ""));
             }
             None => {
-                let message = format!("deployment {id} is deleted only if that is confirmed");
-                return Err(Failure::usage(message, "there is no terminal to ask at: give --yes"));
+                let message = format!("deleting deployment {id} must be confirmed");
+                return Err(Failure::usage(message, "there is no terminal to ask on: use --yes"));
             }
         }
     }

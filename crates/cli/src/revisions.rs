@@ -139,7 +139,7 @@ async fn diff(args: &DiffArgs, session: &Session) -> Result {
     let answer = session.get("/config/diff", &query).await?;
     let Difference { from, to, diff } = answer.read()?;
     session.say(&if diff.is_empty() {
-        format!("config revisions {from} and {to} say the same")
+        format!("config revisions {from} and {to} are the same")
     } else {
         format!("config revision {to}, against {from}")
     });
@@ -154,11 +154,12 @@ async fn rollback(args: &RollbackArgs, session: &Session) -> Result {
         match terminal::ask(&question) {
             Some(typed) if typed == to.to_string() => {}
             Some(_) => {
-                return Err(Failure::usage("that is not its number; nothing was changed", ""));
+                return Err(Failure::usage("that is not the revision's number; nothing was \
+                                           changed", ""));
             }
             None => {
-                let message = format!("revision {to} is brought back only if that is confirmed");
-                return Err(Failure::usage(message, "there is no terminal to ask at: give --yes"));
+                let message = format!("bringing back revision {to} must be confirmed");
+                return Err(Failure::usage(message, "there is no terminal to ask on: use --yes"));
             }
         }
     }
@@ -168,7 +169,7 @@ async fn rollback(args: &RollbackArgs, session: &Session) -> Result {
     let number = |name: &str| told.get(name).map(ToString::to_string).unwrap_or_default();
     let (revision, before) = (number("revision"), number("before"));
     session.say(&if revision == before {
-        format!("revision {revision} has that content: nothing was changed")
+        format!("revision {revision} already has that content: nothing was changed")
     } else {
         format!("revision {revision} is in force, with the content of revision {to}")
     });

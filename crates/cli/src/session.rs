@@ -20,11 +20,11 @@ use crate::target::{NamedKey, Nodes};
 const CONNECT_WITHIN: Duration = Duration::from_secs(3);
 /// The longest page of keys is far shorter; what is longer is not from a node.
 const MAX_ANSWER_BYTES: usize = 32 << 20;
-const NAME_A_NODE: &str = "is a node running there? name one that is with --url or DUNLIN_URL, or \
-                           several, separated by commas";
+const NAME_A_NODE: &str = "is a node running there? name a running one with --url or DUNLIN_URL, \
+                           or several, separated by commas";
 const GIVE_A_KEY: &str =
-    "set DUNLIN_API_KEY or LITELLM_MASTER_KEY, or name a file that holds the key: --api-key-file";
-const NOT_A_NODE: &str = "check --url: it names a node's address for clients, usually port 4000";
+    "set DUNLIN_API_KEY or LITELLM_MASTER_KEY, or name a file with the key: --api-key-file";
+const NOT_A_NODE: &str = "check --url: it must be a node's address for clients, usually port 4000";
 
 pub(crate) type Object = Map<String, Value>;
 
@@ -70,7 +70,7 @@ impl Session {
         match self.urls.as_slice() {
             [_] => Ok(()),
             urls => {
-                let message = format!("which of {} is it to {verb}?", urls.join(", "));
+                let message = format!("which of {} should {verb}?", urls.join(", "));
                 Err(Failure::usage(message, "name that one with --url"))
             }
         }
@@ -168,14 +168,14 @@ impl Session {
         let (status, stale, body) =
             fetch(request).await.map_err(|error| self.unanswered(base, changes, &error))?;
         if body.len() > MAX_ANSWER_BYTES {
-            return Err(strange(base, "the answer does not end"));
+            return Err(strange(base, "the answer is too long"));
         }
         if !(200..300).contains(&status) {
             return Err(self.refused(base, status, &body));
         }
         if let Some(age) = stale {
             let age = if age == "unknown" { "old".to_owned() } else { format!("{age} ms old") };
-            self.say(&format!("note: {base} cannot ask the leader, so this may be {age}"));
+            self.say(&format!("note: {base} cannot reach the leader, so this may be {age}"));
         }
         Ok(Answer { url: base.to_owned(), body })
     }
@@ -191,7 +191,7 @@ impl Session {
             format!("the connection to {base} broke before the answer was complete")
         };
         let (end, help) = if changes {
-            ("; the change may still take effect", "look before you repeat it: `dunlin key list`")
+            ("; the change may still take effect", "check before you repeat it: `dunlin key list`")
         } else {
             ("", "ask another node with --url, or give this one more time with --timeout")
         };
@@ -205,13 +205,13 @@ impl Session {
         let told = format!("{base}: {reason}");
         match (status, &self.key) {
             (401 | 403, None) => {
-                let message = format!("{base} wants a key: {reason}");
+                let message = format!("{base} requires a key: {reason}");
                 Failure::new(Exit::Unauthorised, message, GIVE_A_KEY)
             }
             (401 | 403, Some(named)) => {
                 let message =
                     format!("{base} does not accept the key in {}: {reason}", named.source);
-                let help = "commands on the cluster and its keys need the nodes' master key";
+                let help = "commands for the cluster and its keys need the nodes' master key";
                 Failure::new(Exit::Unauthorised, message, help)
             }
             // As LiteLLM tells that a name is taken.
@@ -219,8 +219,8 @@ impl Session {
             (400 | 422, _) => Failure::usage(told, ""),
             (404, _) => Failure::new(Exit::NotFound, told, ""),
             (409, _) => Failure::new(Exit::Conflict, told, ""),
-            (503, _) => Failure::new(Exit::Unavailable, told, "`dunlin status` shows who is there"),
-            (504, _) => Failure::new(Exit::OutcomeUnknown, told, "look before you repeat it"),
+            (503, _) => Failure::new(Exit::Unavailable, told, "`dunlin status` lists the nodes"),
+            (504, _) => Failure::new(Exit::OutcomeUnknown, told, "check before you repeat it"),
             _ => Failure::new(Exit::Failed, told, ""),
         }
     }
@@ -236,7 +236,7 @@ impl Session {
     /// which fields are added and never changed.
     pub(crate) fn show(&self, schema: &str, json: Object, text: &str) -> Result {
         let shown = self.output.show(schema, Value::Object(json), text);
-        shown.map_err(|error| Failure::here(format!("nothing was written: {error}")))
+        shown.map_err(|error| Failure::here(format!("cannot write the output: {error}")))
     }
 }
 

@@ -99,7 +99,7 @@ fn read(text: &str) -> Result<Value> {
             Some(b'"') => "quoted text",
             _ => return Ok(Value::from(text)),
         };
-        let message = format!("`{}` is no {what} in JSON: {error}", plain(text));
+        let message = format!("`{}` is not a valid {what} in JSON: {error}", plain(text));
         let help = "quote it for the shell, and each text in it with double quotes, such as \
                     '[\"langfuse\", \"otel\"]' or '{\"gpt-4o\": 3}'";
         Err(Failure::usage(message, help))
@@ -116,9 +116,9 @@ pub(crate) async fn unset(args: &UnsetArgs, session: &Session) -> Result {
 
 fn named(key: &str) -> Result<(&str, &str)> {
     key.split_once('.').filter(|(_, name)| !name.is_empty()).ok_or_else(|| {
-        let help = "a setting has its section in front: general_settings.NAME, litellm_settings.NAME or \
-                    router_settings.NAME";
-        Failure::usage(format!("`{}` names no setting", plain(key)), help)
+        let help = "a setting begins with its section: general_settings.NAME, \
+                    litellm_settings.NAME or router_settings.NAME";
+        Failure::usage(format!("`{}` is not a setting", plain(key)), help)
     })
 }
 
@@ -128,7 +128,7 @@ fn told(session: &Session, answer: &Answer, key: &str) -> Result {
     let number = |name: &str| row.get(name).map(ToString::to_string).unwrap_or_default();
     let (revision, before) = (number("revision"), number("before"));
     session.say(&if revision == before {
-        format!("{} is so already: nothing was changed", plain(key))
+        format!("{} already has that value: nothing was changed", plain(key))
     } else {
         format!("revision {revision} is in force; to go back: dunlin config rollback {before}")
     });
@@ -148,7 +148,7 @@ mod tests {
         assert_eq!((section, name), ("router_settings", "retry_policy.x"));
         for key in ["num_retries", "router_settings.", ""] {
             let failure = named(key).expect_err("no section");
-            assert!(failure.to_string().contains("names no setting"), "{failure}");
+            assert!(failure.to_string().contains("is not a setting"), "{failure}");
         }
     }
 

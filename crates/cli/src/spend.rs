@@ -211,19 +211,19 @@ pub(crate) async fn run(args: &SpendArgs, session: &Session) -> Result {
         let whole: Activity = session.get(By::Day.path(), &query).await?.read()?;
         whole.results.iter().for_each(|day| total.add(&day.metrics));
         session.say(
-            "note: a request counts under each of its tags; the total is of all requests, with \
-             or without tags, each once",
+            "note: a request counts under each of its tags; the total counts every request once, \
+             with or without tags",
         );
     } else {
         results.iter().for_each(|day| total.add(&day.metrics));
     }
     let lines = lines(args.by, results, &total);
     if lines.is_empty() {
-        session.say("note: nothing was used in these days");
+        session.say("note: there was no spend in these days");
     }
     if lines.iter().any(|(name, _)| name == OTHERS) {
         let count = metadata.total_api_keys;
-        session.say(&format!("note: of {count} keys those are shown that spent most"));
+        session.say(&format!("note: of {count} keys, only those that spent most are shown"));
     }
     let by = args.by.word().to_uppercase();
     let head = [
@@ -261,8 +261,8 @@ fn query<'a>(args: &'a SpendArgs, days: &'a str) -> Result<Vec<(&'static str, &'
     let whose = ["team_ids", "user_id", "organization_ids"];
     if labelled && given.iter().any(|(name, _)| whose.contains(name)) {
         let message =
-            format!("what a {} spent is told apart by key and model only", args.by.word());
-        return Err(Failure::usage(message, "leave --team, --user and --organization out"));
+            format!("the spend of one {} is grouped only by key and model", args.by.word());
+        return Err(Failure::usage(message, "leave out --team, --user and --organization"));
     }
     let span = match (&args.from, &args.to) {
         (Some(from), Some(to)) => vec![("start_date", from.as_str()), ("end_date", to.as_str())],

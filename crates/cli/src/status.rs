@@ -70,19 +70,19 @@ fn no_majority(status: &ClusterStatus) -> String {
     let (all, missing) = (voters.count(), silent.len());
     let needed = all / 2 + 1;
     let chats = match serves_for_s {
-        None => "it serves clients by what it knows".to_owned(),
+        None => "it serves clients from the state it has".to_owned(),
         Some(0) => "it refuses clients with 503".to_owned(),
         Some(left) => format!(
-            "it serves clients by what it knows for {left} s more (max_staleness), then refuses them \
-             with 503"
+            "it serves clients from the state it has for {left} s more (max_staleness), then \
+             refuses them with 503"
         ),
     };
     let mend = if all - missing >= needed {
-        "the voters hear each other by gossip: look at their logs and the network between them"
+        "the voters hear each other by gossip: check their logs and the network between them"
             .to_owned()
     } else {
         format!(
-            "start {} of the silent ones again: {}; if their disks are gone for good: `dunlin \
+            "start {} of the silent voters again: {}; if their disks are gone for good: `dunlin \
              recover`",
             needed - (all - missing),
             silent.join(", ")
@@ -90,8 +90,8 @@ fn no_majority(status: &ClusterStatus) -> String {
     };
     format!(
         "\nno majority: this node hears {} of {all} voters, {needed} are needed. Nothing can be \
-         decided: changes are refused with 503\nclients: {chats}; keys with a budget only while this \
-         node holds some of it\nto mend it: {mend}\n",
+         decided: changes are refused with 503\nclients: {chats}; keys with a budget only while \
+         this node holds some of it\nto fix it: {mend}\n",
         all - missing
     )
 }
@@ -142,15 +142,15 @@ fn secret(secret: &SecretStatus) -> String {
     };
     let state = if !unknown_to.is_empty() {
         let nodes: Vec<_> = unknown_to.iter().map(ToString::to_string).collect();
-        format!("waits until it is known to {}", nodes.join(", "))
+        format!("waiting until these nodes know it: {}", nodes.join(", "))
     } else if *others > 0 {
         format!(
             "{others} config revisions, models or credentials are still sealed under {previous}"
         )
     } else {
-        format!("all is sealed under it: {previous} can be dropped on all nodes")
+        format!("everything is sealed under it: {previous} can be removed on all nodes")
     };
-    format!("cluster secret {current} takes the place of {previous}; {state}\n\n")
+    format!("cluster secret {current} replaces {previous}; {state}\n\n")
 }
 
 fn removed(node: &RemovedMember) -> [String; 5] {

@@ -88,8 +88,8 @@ impl NamedKey {
         )?;
         let key = text.trim();
         if key.is_empty() || !key.bytes().all(|byte| byte.is_ascii_graphic()) {
-            let message = format!("{source} does not hold a key on one line");
-            return Err(Failure::usage(message, "put the key alone into the file"));
+            let message = format!("{source} does not contain a key on one line");
+            return Err(Failure::usage(message, "put only the key into the file"));
         }
         Ok(Self::of(source, Secret::new(key)))
     }
@@ -115,7 +115,7 @@ pub(crate) fn timeout(text: &str) -> std::result::Result<Duration, String> {
         "ms" => Duration::from_millis(1),
         "" | "s" => Duration::from_secs(1),
         "m" => Duration::from_mins(1),
-        _ => return Err(format!("unknown unit `{unit}`; there are ms, s and m")),
+        _ => return Err(format!("unknown unit `{unit}`; use ms, s or m")),
     };
     match number.parse() {
         Ok(number @ 1_u32..) => Ok(one * number),

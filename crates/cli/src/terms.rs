@@ -97,13 +97,13 @@ pub(crate) fn changes(
 ) -> Result<Object> {
     for flag in clear {
         if given.insert(field_of(flag)?, Value::Null).is_some_and(|before| !before.is_null()) {
-            let message = format!("{flag} is set and cleared at once");
+            let message = format!("{flag} is both set and cleared");
             return Err(Failure::usage(message, "do one of the two"));
         }
     }
     if given.is_empty() {
         let help = "name a field, such as --rpm 60 or --clear max-budget";
-        return Err(Failure::usage("nothing is to be changed", help));
+        return Err(Failure::usage("there is nothing to change", help));
     }
     Ok(given)
 }

@@ -21,7 +21,7 @@ impl Directory {
         std::fs::create_dir_all(path).with_context(cannot)?;
         if std::fs::read_dir(path).with_context(cannot)?.next().is_some() {
             bail!(
-                "{} is not empty: each demo makes keys of its own; name a new one",
+                "{} is not empty: each demo makes its own keys; name a new directory",
                 path.display()
             );
         }

@@ -71,12 +71,12 @@ async fn what_was_litellms_works_on_every_node_and_moves_once() -> anyhow::Resul
     assert!(read(&setup, 0, "/team/list").await?.as_array().is_some_and(Vec::is_empty));
 
     let (_, text, _) = run(&setup, &dump, &["--check"]).await?;
-    assert!(text.starts_with("Nothing was changed. It would be: "), "{text}");
+    assert!(text.starts_with("Nothing was changed. The result would be: "), "{text}");
     assert!(read(&setup, 0, "/team/list").await?.as_array().is_some_and(Vec::is_empty));
 
     let (code, text, _) = run(&setup, &dump, &["--apply"]).await?;
     assert_eq!(code, 10, "{text}");
-    assert!(text.contains(" 0 there already, 0 replaced, 0 in conflict, 0 refused"));
+    assert!(text.contains(" 0 already there, 0 replaced, 0 in conflict, 0 refused"));
     check_keys(&setup).await?;
     check_rows(&setup).await?;
 

@@ -75,7 +75,7 @@ pub(super) fn kind(table: &str) -> &str {
 pub(super) async fn run(args: &ListArgs, session: &Session) -> Result {
     let (rows, page) = newest(args, session).await?;
     if rows.is_empty() {
-        session.say("note: no such change is in the log");
+        session.say("note: no matching change is in the log");
     }
     if page.dropped > 0 {
         let since = page.reaches_back_to.as_deref().map_or_else(|| "now".to_owned(), moment);

@@ -48,20 +48,20 @@ fn text(proof: &AuditProof, noted: Option<(u64, bool)>, url: &str) -> String {
     let AuditProof { checked, dropped, newest, head, .. } = proof;
     let mut text = match proof.broken_at {
         None => format!("intact: rows {} to {newest}, {checked} in all, at {url}\n", dropped + 1),
-        Some(row) => format!("BROKEN: row {row} is not what it was, or one before it is missing\n"),
+        Some(row) => format!("BROKEN: row {row} was changed, or a row before it is missing\n"),
     };
     if *newest == *dropped {
         text = format!("intact: there are no rows at {url}\n");
     }
     if *dropped > 0 {
-        text += &format!("rows up to {dropped} were dropped; the hash of the last is kept\n");
+        text += &format!("rows up to {dropped} were dropped; the hash of the last one is kept\n");
     }
     match noted {
         Some((row, true)) => text += &format!("row {row} has the hash that was noted\n"),
         Some((row, false)) => text += &format!("BROKEN: row {row} has ANOTHER hash than noted\n"),
         None => {}
     }
-    text + &format!("to be noted elsewhere: {newest}:{head}\n")
+    text + &format!("note this outside the cluster: {newest}:{head}\n")
 }
 
 #[cfg(test)]

@@ -32,13 +32,13 @@ pub(super) async fn run(noun: &Noun, args: &DeleteArgs, session: &Session) -> Re
 
 fn confirm(noun: &Noun, id: &str) -> Result {
     let what = noun.word;
-    let question = format!("Its keys stop working. Type {id} to delete the {what}: ");
+    let question = format!("Its keys will stop working. Type {id} to delete the {what}: ");
     match terminal::ask(&plain(&question)) {
         Some(typed) if typed == id => Ok(()),
-        Some(_) => Err(Failure::usage("that is not its id; nothing was deleted", "")),
+        Some(_) => Err(Failure::usage("that is not the id; nothing was deleted", "")),
         None => {
-            let message = format!("{what} {id} is deleted only if that is confirmed");
-            Err(Failure::usage(message, "there is no terminal to ask at: give --yes"))
+            let message = format!("deleting {what} {id} must be confirmed");
+            Err(Failure::usage(message, "there is no terminal to ask on: use --yes"))
         }
     }
 }

@@ -14,7 +14,7 @@ pub struct ListArgs {}
 pub(super) async fn run(noun: &Noun, _: &ListArgs, session: &Session) -> Result {
     let rows = all(noun, session).await?;
     if rows.is_empty() {
-        session.say(&format!("note: there are none; `dunlin {} create` makes one", noun.word));
+        session.say(&format!("note: there are none; `dunlin {} create` creates one", noun.word));
     }
     let head = ["ID", "NAME", "STATE", " SPEND", " BUDGET", "EVERY", " RPM", " TPM", "MODELS"];
     let head = if noun.word == "budget" {

@@ -19,14 +19,14 @@ pub(super) async fn run(args: &CreateArgs, session: &Session) -> Result {
     let made = Row::of(&answer, answer.read()?)?;
     let clear = made.row.key.as_ref().ok_or_else(|| answer.strange("it shows no key"))?;
     session.say(&format!(
-        "made {}, models: {}, expires: {}. The key, shown only this once:",
+        "created {}, models: {}, expires: {}. The key, shown only once:",
         made.title(),
         listed(&made.row.models, "all"),
         made.expires(),
     ));
     session.show(SCHEMA, made.json.clone(), &format!("{clear}\n")).map_err(|failure| {
         let delete = format!("dunlin key delete --yes {}", made.short_hash());
-        let unread = "the key was made and nobody has read it; to delete it:";
+        let unread = "the key was created, but its text could not be written; to delete it:";
         Failure::here(format!("{}\n{unread} {delete}", failure.message))
     })
 }

@@ -32,13 +32,13 @@ pub(super) async fn run(args: &DeleteArgs, session: &Session) -> Result {
 fn confirm(found: &Row) -> Result {
     let name = found.row.key_alias.clone().unwrap_or_else(|| found.short_hash());
     let question =
-        format!("Apps that use {} stop working. Type {name} to delete it: ", found.title());
+        format!("Apps that use {} will stop working. Type {name} to delete it: ", found.title());
     match terminal::ask(&plain(&question)) {
         Some(typed) if typed == name => Ok(()),
-        Some(_) => Err(Failure::usage("that is not its name; nothing was deleted", "")),
+        Some(_) => Err(Failure::usage("that is not the name; nothing was deleted", "")),
         None => {
-            let message = format!("{} is deleted only if that is confirmed", found.title());
-            Err(Failure::usage(message, "there is no terminal to ask at: give --yes"))
+            let message = format!("deleting {} must be confirmed", found.title());
+            Err(Failure::usage(message, "there is no terminal to ask on: use --yes"))
         }
     }
 }

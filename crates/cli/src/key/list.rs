@@ -24,7 +24,7 @@ pub struct ListArgs {
 pub(super) async fn run(args: &ListArgs, session: &Session) -> Result {
     let rows = all(args, session).await?;
     if rows.is_empty() {
-        session.say("note: there are no such keys; `dunlin key create` makes one");
+        session.say("note: there are no matching keys; `dunlin key create` creates one");
     }
     let head = [
         "HASH",

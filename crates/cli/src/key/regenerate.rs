@@ -27,12 +27,12 @@ pub(super) async fn run(args: &RegenerateArgs, session: &Session) -> Result {
     let clear = made.row.key.as_ref().ok_or_else(|| answer.strange("it shows no key"))?;
     let old = args.grace.as_ref().map_or_else(
         || "the old text is refused".to_owned(),
-        |grace| format!("the old text works for {grace} yet"),
+        |grace| format!("the old text works for another {grace}"),
     );
-    session.say(&format!("{} has another text, {old}. Shown only this once:", made.title()));
+    session.say(&format!("{} has a new text, {old}. Shown only once:", made.title()));
     session.show(SCHEMA, made.json.clone(), &format!("{clear}\n")).map_err(|failure| {
         let again = format!("dunlin key regenerate {}", made.short_hash());
-        let unread = "the key has another text that nobody has read; for one more:";
+        let unread = "the key has a new text, but it could not be written; to make another:";
         Failure::here(format!("{}\n{unread} {again}", failure.message))
     })
 }

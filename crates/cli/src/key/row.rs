@@ -64,7 +64,7 @@ impl Row {
     fn budget(&self) -> String {
         match self.row.max_budget {
             Some(most) => budget(most, self.row.budget_duration.as_deref()),
-            None if self.has_model_budgets() => "no limit but those of models".to_owned(),
+            None if self.has_model_budgets() => "no limit except per model".to_owned(),
             None => "no limit".to_owned(),
         }
     }
@@ -93,7 +93,7 @@ impl Row {
         let windows: Vec<_> =
             field("budget_limits").as_array().into_iter().flatten().map(part).collect();
         let strict = field("strict_budget").as_bool() == Some(true);
-        let strict = strict.then_some("yes: the most that a request could cost must be left");
+        let strict = strict.then_some("yes: the highest possible cost of a request must be left");
         let batches = field("tpd_limit").as_u64();
         let batches = batches.map(|most| format!("{most} tokens a day")).unwrap_or_default();
         let facts = [
@@ -159,13 +159,13 @@ pub(super) async fn find(session: &Session, name: &str) -> Result<Row> {
         found.retain(|row| row.hash().starts_with(&begins));
     }
     if found.len() > 1 {
-        let message = format!("{} keys have a hash that begins with {name}", found.len());
+        let message = format!("the hashes of {} keys begin with {name}", found.len());
         return Err(Failure::usage(message, "give more of it"));
     }
     found.pop().ok_or_else(|| {
         // A name that is a whole key is not repeated.
         let named = if hash.is_some() { "this hash" } else { name };
-        let message = format!("there is no key with {named} for its alias or hash");
+        let message = format!("there is no key with the alias or hash {named}");
         Failure::new(Exit::NotFound, message, "`dunlin key list` shows both")
     })
 }

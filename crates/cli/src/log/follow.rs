@@ -98,7 +98,7 @@ fn show(session: &Session, rows: &[Row], first: bool) -> Result {
             lines(rows).split_once('\n').map(|(_, rest)| rest.to_owned()).unwrap_or_default()
         }
     };
-    crate::print(&text).map_err(|error| Failure::here(format!("nothing was written: {error}")))
+    crate::print(&text).map_err(|error| Failure::here(format!("cannot write the output: {error}")))
 }
 
 #[cfg(test)]

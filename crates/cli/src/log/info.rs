@@ -18,8 +18,9 @@ pub(super) async fn run(args: &InfoArgs, session: &Session) -> Result {
     let answer = session.get("/spend/logs", &query).await?;
     let mut found: Vec<Object> = answer.read()?;
     let Some(json) = found.pop() else {
-        let message = format!("there is no request {} in the log", args.request);
-        return Err(Failure::new(Exit::NotFound, message, "`dunlin log list` shows the last ones"));
+        let message = format!("request {} is not in the log", args.request);
+        return Err(Failure::new(Exit::NotFound, message, "`dunlin log list` shows the newest \
+                                                          ones"));
     };
     let row = Row::of(&answer, json)?;
     let mut text = row.facts();

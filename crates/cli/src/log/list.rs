@@ -33,9 +33,9 @@ pub(super) async fn run(args: &ListArgs, session: &Session) -> Result {
         session.say(&lacks);
     }
     if rows.is_empty() {
-        session.say("note: there are no such requests in the log");
+        session.say("note: no matching request is in the log");
     } else if cursor.is_some() {
-        session.say("note: there may be more: -n shows more of them");
+        session.say("note: there may be more: use a larger -n");
     }
     let text = lines(&rows);
     let rows = rows.into_iter().map(|row| Value::Object(row.json)).collect();

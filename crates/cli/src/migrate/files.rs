@@ -12,9 +12,9 @@ use crate::failure::{Failure, Result};
 
 /// No database writes a longer line of one row.
 const MAX_LINE_BYTES: u64 = 1 << 30;
-const MAKE_PLAIN: &str = "make a plain one: pg_dump --no-owner \"$DATABASE_URL\" > dump.sql; of a dump \
-                          in another format: pg_restore --no-owner -f dump.sql FILE";
-const NAME_TABLES: &str = "name CSV files for their tables, such as LiteLLM_TeamTable.csv";
+const MAKE_PLAIN: &str = "make a plain dump: pg_dump --no-owner \"$DATABASE_URL\" > dump.sql; to \
+                          convert another format: pg_restore --no-owner -f dump.sql FILE";
+const NAME_TABLES: &str = "name CSV files after their tables, such as LiteLLM_TeamTable.csv";
 
 /// Reads all of them.
 pub(super) fn read(paths: &[PathBuf]) -> Result<Dump> {
@@ -25,7 +25,7 @@ pub(super) fn read(paths: &[PathBuf]) -> Result<Dump> {
     if dump.is_litellms() {
         return Ok(dump);
     }
-    let what = "there is no table of LiteLLM's in what --dump names";
+    let what = "--dump contains no LiteLLM table";
     Err(unreadable(what, "dump the database that LiteLLM's DATABASE_URL names"))
 }
 
@@ -69,7 +69,7 @@ fn file(dump: &mut Dump, path: &Path) -> Result {
     let told = |error: Unreadable| {
         let help = match error {
             Unreadable::NotPlain { .. } => MAKE_PLAIN,
-            Unreadable::Cut { .. } => "dump it again, and see that there is room for all of it",
+            Unreadable::Cut { .. } => "dump it again, with enough room for all of it",
             Unreadable::Encoding { .. }
             | Unreadable::TooLong { .. }
             | Unreadable::NoColumns { .. } => "",

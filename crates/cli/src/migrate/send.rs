@@ -80,11 +80,12 @@ pub(super) async fn all(session: &Session, plan: &Plan, how: How) -> Result<Sent
         let answer = until_decided(session, "/dunlin/import", &body).await.inspect_err(|_| {
             let done = rows.len() - rest.len() - batch.len();
             session
-                .say(&format!("{done} of {} rows were sent; the same command goes on", rows.len()));
+                .say(&format!("{done} of {} rows were sent; run the same command to \
+                               continue", rows.len()));
         })?;
         let imported: Imported = answer.read()?;
         if imported.rows.len() != batch.len() {
-            return Err(Failure::here("a node answered for other rows than were sent"));
+            return Err(Failure::here("a node's answer is for other rows than were sent"));
         }
         let done = rows.len() - rest.len();
         if done - told >= TELL_EVERY && !rest.is_empty() {
@@ -164,19 +165,19 @@ impl Sent {
 
     pub(super) fn show(&self, session: &Session, plan: &Plan) -> Result {
         let Self { dry_run, made, unchanged, replaced, conflicts, refused } = self;
-        let head = if *dry_run { "Nothing was changed. It would be: " } else { "" };
+        let head = if *dry_run { "Nothing was changed. The result would be: " } else { "" };
         let mut text = format!(
-            "{head}{made} rows made, {unchanged} there already, {replaced} replaced, {} in conflict, {} \
-             refused\n",
+            "{head}{made} rows created, {unchanged} already there, {replaced} replaced, {} in \
+             conflict, {} refused\n",
             conflicts.len(),
             refused.len(),
         );
         let left = |item: &&Item| matches!(item.outcome, dunlin_migrate::Outcome::Unsupported(_));
         let left = plan.items.iter().filter(left).count();
         if left > 0 {
-            text += &format!("{left} rows are not supported; without --apply each is told\n");
+            text += &format!("{left} rows are not supported; run without --apply to list them\n");
         }
-        for (head, rows) in [("In conflict with what is there", conflicts), ("Refused", refused)] {
+        for (head, rows) in [("In conflict with existing rows", conflicts), ("Refused", refused)] {
             if !rows.is_empty() {
                 text += &format!("{head}: {}\n", rows.len());
             }
