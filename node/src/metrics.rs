@@ -17,9 +17,12 @@ use tokio::sync::watch;
 use crate::revision::InForce;
 use crate::run::Tasks;
 
-static BUILD: Desc =
-    Desc::gauge("dunlin_build_info", "Always 1; the labels say what runs on this \
-                                      node.", &["version", "node_id"]);
+static BUILD: Desc = Desc::gauge(
+    "dunlin_build_info",
+    "Always 1; the labels say what runs on this \
+                                      node.",
+    &["version", "node_id"],
+);
 static READY: Desc = Desc::gauge(
     "dunlin_config_revision",
     "The config revision that this node uses; 0 before the first.",

@@ -177,8 +177,10 @@ fn check_secret(
                  secret, to make sure that the config can be opened"
             );
         }
-        print("DUNLIN_CLUSTER_SECRET is not set, so it was not checked whether it opens the \
-               config.\n");
+        print(
+            "DUNLIN_CLUSTER_SECRET is not set, so it was not checked whether it opens the \
+               config.\n",
+        );
         return Ok(());
     };
     if Sealer::new(&secret.into()).open(&config.sealed).is_err() {

@@ -183,7 +183,8 @@ impl Revisions {
         let (Some(base), Some(newest)) = (open(base), open(newest)) else {
             return Some(
                 "the revision of the previous file is no longer kept, so it is not known \
-                 what".to_owned(),
+                 what"
+                    .to_owned(),
             );
         };
         let undone = dunlin_config::undone(&base, &newest, file);
@@ -216,8 +217,10 @@ impl Revisions {
             warn!(config.revision = revision.revision, "{warning}");
         }
         let loaded = loaded.unwrap_or_else(|| {
-            error!("the models and credentials set over the API conflict with the config: all of \
-                    them are left out");
+            error!(
+                "the models and credentials set over the API conflict with the config: all of \
+                    them are left out"
+            );
             let alone = dunlin_config::load(document, &self.environment, &options).loaded;
             alone.expect("it was loaded when it was found good")
         });

@@ -61,7 +61,7 @@ fn on_behalf_of(headers: &HeaderMap) -> Result<Option<String>, Error> {
         None => Err(Error::BadField {
             name: "litellm-changed-by",
             reason: format!(
-                "the header `litellm-changed-by` names who makes the change, in at most \
+                "the header `litellm-changed-by` names the author of the change, in at most \
                  {MAX_CHANGED_BY} bytes of text"
             ),
         }),

@@ -114,8 +114,8 @@ impl Admin {
             Err(_) => Arc::new(self.not_called(
                 408,
                 format!(
-                    "not found out within {} s: too much is checked at once; ask for single models \
-                     with ?model=",
+                    "no result within {} s: too many checks run at once; check single models with \
+                     ?model=",
                     ANSWER_WITHIN.as_secs()
                 ),
             )),

@@ -91,7 +91,7 @@ impl Admin {
             }
         }
         let reason =
-            "the config was changed by others all the time: nothing was changed, try again";
+            "other changes of the config kept coming first: nothing was changed, try again";
         Err(Error::Conflict { reason: reason.to_owned() })
     }
 

@@ -67,7 +67,7 @@ pub(crate) fn read(mut body: Body, kind: Kind, more: &[&str]) -> Result<EntityFi
         Kind::Organization => {
             changes.alias = none_if_empty(body.take("organization_alias", body::text));
             if changes.alias == Change::Clear {
-                let reason = "an organization is named for people, always".to_owned();
+                let reason = "an organization must have a name".to_owned();
                 body.refuse("organization_alias", reason);
             }
         }
@@ -78,7 +78,7 @@ pub(crate) fn read(mut body: Body, kind: Kind, more: &[&str]) -> Result<EntityFi
     read.other.extend(std::mem::take(&mut changes.terms.other));
     let mut guards = unbound(kind, &read);
     if kind != Kind::Team && read.other.contains_key(dunlin_callbacks::FIELD) {
-        let reason = format!("callbacks are a key's or a team's, not those of a {}", kind.name());
+        let reason = format!("only keys and teams have callbacks, not a {}", kind.name());
         body.refuse("metadata.logging", reason);
     }
     let (other, unknown) = fields::read(&mut body, Of::Entity(kind));

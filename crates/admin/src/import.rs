@@ -125,7 +125,7 @@ impl Candidate {
             (Some(_), true) => ImportedRow::Replaced,
             (Some(_), false) if differences.is_empty() => ImportedRow::Unchanged,
             (Some(_), false) => {
-                ImportedRow::Conflict(format!("another is there: {}", told(&differences)))
+                ImportedRow::Conflict(format!("it already exists: {}", told(&differences)))
             }
         };
         let commands = match outcome {
@@ -184,7 +184,7 @@ fn key(mut body: Body, past: &Past, view: &View, settings: &Settings) -> Result<
     let former = body.take("former", former).value().unwrap_or_default();
     let master = settings.master_key.as_ref();
     if master.is_some_and(|master| KeyDigest::of(master.expose()) == token) {
-        body.refuse("token", "it is the master key, which is no virtual key".to_owned());
+        body.refuse("token", "it is the master key, which is not a virtual key".to_owned());
     }
     let fields = new_key::read(body, view.now, &[])?;
     let key = Key {
@@ -227,7 +227,7 @@ fn member(mut body: Body, past: &Past, view: &View, kind: Kind) -> Result<Candid
     let role = body.require("role", body::text);
     let changes = terms::read(&mut body);
     if changes.other.contains_key(dunlin_callbacks::FIELD) {
-        let reason = "callbacks are a key's or a team's, not those of a membership".to_owned();
+        let reason = "only keys and teams have callbacks, not a membership".to_owned();
         body.refuse("metadata.logging", reason);
     }
     let spend = body.take("spend", body::usd).value();
@@ -336,7 +336,7 @@ mod tests {
         let again = step(&team("T", 1.0), &state, false);
         assert_eq!((&again.outcome, again.commands.len()), (&ImportedRow::Unchanged, 0));
         let other = step(&team("Other", 1.0), &state, false);
-        let told = "another is there: it differs in alias".to_owned();
+        let told = "it already exists: it differs in alias".to_owned();
         assert_eq!((&other.outcome, other.commands.len()), (&ImportedRow::Conflict(told), 0));
         let over = step(&team("Other", 1.0), &state, true);
         assert_eq!((&over.outcome, over.commands.len()), (&ImportedRow::Replaced, 2));

@@ -72,7 +72,7 @@ pub(crate) fn check_leads(asked: &Asked, view: &View, group: &Entity) -> Result<
         return Ok(());
     }
     let what = group.kind.name();
-    Err(forbidden(format!("only its admins change the members of {what} `{}`", group.name)))
+    Err(forbidden(format!("only admins may change the members of {what} `{}`", group.name)))
 }
 
 /// One member of a group, as requests name it.
@@ -118,7 +118,7 @@ impl OfGroup {
         let member = user.as_ref().and_then(|user| state.member(*kind, group, user));
         member.ok_or_else(|| {
             let who = user.or_else(|| email.clone()).unwrap_or_default();
-            let reason = format!("User={who} is no member of {} `{group}`", kind.name());
+            let reason = format!("User={who} is not a member of {} `{group}`", kind.name());
             Error::NotFound { reason }
         })
     }

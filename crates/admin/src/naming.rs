@@ -40,7 +40,7 @@ pub(crate) fn chosen(key: String) -> Result<Secret, Error> {
     } else if key.len() < MIN_KEY_BYTES {
         "it must have at least 16 characters"
     } else if key.len() > MAX_KEY_BYTES || !key.bytes().all(|byte| byte.is_ascii_graphic()) {
-        "it must have at most 256 characters, all of them printable ASCII and none a space"
+        "it must have at most 256 characters, all printable ASCII and no spaces"
     } else {
         return Ok(Secret::new(key));
     };

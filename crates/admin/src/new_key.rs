@@ -77,7 +77,7 @@ pub(crate) fn read(mut body: Body, now: UnixMillis, more: &[&str]) -> Result<Key
         Change::Set(text) => {
             match expiry(&text, now) {
                 Ok(ends) if ends <= now => {
-                    body.refuse("duration", format!("with `{text}` it would be over at once"));
+                    body.refuse("duration", format!("`{text}` would expire at once"));
                 }
                 Ok(ends) => changes.expires = Change::Set(ends),
                 Err(bad) => body.refuse("duration", format!("`{text}` is {bad}")),

@@ -110,7 +110,7 @@ impl Caller {
             return if key.team.is_some() || leads(Kind::Organization, &key.organization) {
                 Ok(())
             } else {
-                Err(forbidden("only an admin makes keys that are nobody's".to_owned()))
+                Err(forbidden("only an admin may make keys without an owner".to_owned()))
             };
         };
         let is_member = |team: &String| state.member(Kind::Team, team, user).is_some();

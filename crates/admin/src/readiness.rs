@@ -35,7 +35,8 @@ pub(crate) struct Readiness {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum NotReady {
     #[error(
-        "this node drains: it leaves its clients to other nodes until `dunlin drain --undo` or a restart"
+        "this node is draining: other nodes take its clients until `dunlin drain --undo` or a \
+         restart"
     )]
     Draining,
     #[error("this node has not formed or joined a cluster yet")]
@@ -47,8 +48,8 @@ pub(crate) enum NotReady {
     #[error("no config is in force on this node yet")]
     NoConfig,
     #[error(
-        "this node has heard no majority of the cluster for longer than max_staleness, and finds no \
-         other node to pass requests on to"
+        "this node has heard no majority of the cluster for longer than max_staleness, and cannot \
+         find another node to pass requests on to"
     )]
     Stale,
 }

@@ -99,7 +99,7 @@ impl Caller {
         let home = &bearer.caller.key.team;
         let leads = key.team.as_ref().is_some_and(|team| self.leads(state, Kind::Team, team));
         if home.is_some() && *home != key.team && !leads {
-            return Err(forbidden("a team's key makes keys of its team only".to_owned()));
+            return Err(forbidden("a team's key can only create keys of its team".to_owned()));
         }
         self.may_leave_organization(state, key, before, &bearer.caller.key)?;
         // A session's own key bounds what it makes.
@@ -138,7 +138,8 @@ impl Caller {
             return Ok(());
         }
         let reason = format!(
-            "a key of organization `{above}` makes keys of it only: name it in organization_id"
+            "a key of organization `{above}` can only create keys of that organization: name it in \
+             organization_id"
         );
         Err(forbidden(reason))
     }
@@ -146,7 +147,7 @@ impl Caller {
     /// Refuses a key that is wider than it was, by more than what its maker put on it alone.
     fn may_loosen(&self, state: &State, key: &Key, before: &Key) -> Result<(), Error> {
         if before.terms.blocked == Some(true) && key.terms.blocked != Some(true) {
-            return Err(forbidden("only an admin unblocks a key".to_owned()));
+            return Err(forbidden("only an admin may unblock a key".to_owned()));
         }
         let by = self.maker();
         if before.created_by == by && before.limited_by.as_ref().is_none_or(|other| *other == by) {
@@ -192,12 +193,12 @@ impl Caller {
             },
             (None, Some(before)) => {
                 if of(before) != of(team) {
-                    let reason = "only an admin moves a team between organizations".to_owned();
+                    let reason = "only an admin may move a team between organizations".to_owned();
                     return Err(forbidden(reason));
                 }
                 within(state, &team.terms, &before.terms, NOW_TEAM)
             }
-            (None, None) => Err(forbidden("only an admin makes teams".to_owned())),
+            (None, None) => Err(forbidden("only an admin may create teams".to_owned())),
         }
     }
 

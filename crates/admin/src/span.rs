@@ -43,7 +43,7 @@ impl Span {
         match text.parse() {
             Ok(days @ 1..=DAYS_KEPT) => Ok(Some(Self::last(days, now))),
             Ok(_) | Err(_) => {
-                let reason = format!("last_days: `{text}` is no number from 1 to {DAYS_KEPT}");
+                let reason = format!("last_days: `{text}` is not a number from 1 to {DAYS_KEPT}");
                 Err(Error::BadField { name: "last_days", reason })
             }
         }
@@ -141,7 +141,7 @@ pub(crate) mod tests {
             ("start_date=2026-02-01&end_date=01.03.2026", "end_date: `01.03.2026` is not a day"),
             ("start_date=1969-12-31&end_date=2026-03-01", "start_date: `1969-12-31` is not a day"),
             ("start_date=2026-02-01T00:00&end_date=2026-03-01", "start_date: `2026-02-01T00:00`"),
-            ("last_days=63", "last_days: `63` is no number from 1 to 62"),
+            ("last_days=63", "last_days: `63` is not a number from 1 to 62"),
             (
                 "start_date=2026-03-02&end_date=2026-03-01",
                 "start_date 2026-03-02 is after end_date",

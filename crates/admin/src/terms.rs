@@ -140,7 +140,7 @@ fn windows(value: &Value) -> Result<BTreeMap<String, NanoUsd>, Wrong> {
         let duration = every(duration)?;
         if duration.is_empty() || windows.insert(duration.clone(), body::budget(budget)?).is_some()
         {
-            let reason = format!("the `budget_duration` `{duration}` stands there twice, or empty");
+            let reason = format!("the `budget_duration` `{duration}` is given twice, or empty");
             return Err(senseless(reason));
         }
     }
@@ -194,7 +194,9 @@ pub(crate) fn temporary(body: &mut Body) -> Change<Temporary> {
         }
         (Change::Set(_), Change::Clear | Change::Keep)
         | (Change::Clear | Change::Keep, Change::Set(_)) => {
-            let reason = "temp_budget_increase and temp_budget_expiry are set together".to_owned();
+            let reason = "temp_budget_increase and temp_budget_expiry must be set \
+                          together"
+                .to_owned();
             body.refuse("temp_budget_increase", reason);
             Change::Keep
         }
@@ -205,7 +207,7 @@ pub(crate) fn temporary(body: &mut Body) -> Change<Temporary> {
 pub(crate) fn moment(value: &Value) -> Result<UnixMillis, Wrong> {
     let text = body::text(value)?;
     moment::parse(&text).ok_or_else(|| {
-        senseless(format!("`{text}` is no moment: expected 2027-01-15 or 2027-01-15T08:00:00Z"))
+        senseless(format!("`{text}` is not a time: expected 2027-01-15 or 2027-01-15T08:00:00Z"))
     })
 }
 

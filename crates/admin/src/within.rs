@@ -26,8 +26,8 @@ pub(crate) fn within(
     if let Some(field) = shared::shadowed(state, terms, bound) {
         let budget = bound.budget_id.as_deref().unwrap_or_default();
         return Err(forbidden(format!(
-            "{field} is set by the shared budget `{budget}` of {whose}, and one of its own would \
-             stand in its place"
+            "{field} is set by the shared budget `{budget}` of {whose}, and a value of its own \
+             would replace it"
         )));
     }
     let (terms, bound) = (&shared::in_force(state, terms), &shared::in_force(state, bound));

@@ -161,14 +161,14 @@ impl Limits {
                 Decision::Soon => self.by_share(&mut self.limiter(), claim),
                 Decision::AskPeers(peers) => self.ask_peers(&peers, claim).await,
                 Decision::Closed => {
-                    let reason = "this node cannot ask who counts a limit of the request, and its \
-                                  on_loss lets nothing through until it can"
+                    let reason = "this node cannot reach the owner of a limit of the request, and \
+                                  the limit's on_loss admits nothing until it can"
                         .to_owned();
                     return Err(NotTaken::Refusal(Refusal::CannotKnow { reason }));
                 }
                 Decision::TableFull => return Err(NotTaken::Refusal(self.table_full())),
                 Decision::NoRing => {
-                    let reason = "this node is in no cluster yet and cannot count".to_owned();
+                    let reason = "this node is not yet in a cluster and cannot count".to_owned();
                     return Err(NotTaken::Refusal(Refusal::CannotKnow { reason }));
                 }
             };

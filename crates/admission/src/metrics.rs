@@ -46,9 +46,12 @@ static SHARES: Desc = Desc::counter(
     "Decisions made from this node's share of a limit because its owner did not answer.",
     &[],
 );
-static POTS: Desc =
-    Desc::gauge("dunlin_budget_pots", "Budget periods (pots) that this node keeps accounts \
-                                       for.", &[]);
+static POTS: Desc = Desc::gauge(
+    "dunlin_budget_pots",
+    "Budget periods (pots) that this node keeps accounts \
+                                       for.",
+    &[],
+);
 static HOLDING: Desc =
     Desc::gauge("dunlin_budget_holding", "Requests that hold budget money.", &[]);
 static WAITING: Desc = Desc::gauge(

@@ -42,9 +42,9 @@ pub(crate) const ARREARS: Duration = Duration::from_secs(2);
 /// How long who waits is left alone after it was woken, and longer for each that waits.
 const PAUSE: Duration = Duration::from_millis(1);
 const LOOK: Duration = Duration::from_micros(50);
-const NOT_IN_TIME: &str = "money of a budget lies on other nodes and did not come in time";
+const NOT_IN_TIME: &str = "budget money lies on other nodes and did not arrive in time";
 /// How to see what is wrong, and how to mend it.
-const START_OTHERS: &str = "start the nodes that are silent again (`dunlin status` names them)";
+const START_OTHERS: &str = "start the silent nodes again (`dunlin status` names them)";
 
 /// The budgets as this node spends them. Cheap to clone.
 #[derive(Clone)]

@@ -38,7 +38,7 @@ pub enum Refusal {
     #[error("a budget of {} is spent: {} of {}", .0.limit, .0.spent, .0.limit)]
     OverBudget(Box<OverBudget>),
     /// This node has as many requests open as it may.
-    #[error("this node has {limit} requests open, as many as it may")]
+    #[error("this node has {limit} requests open, which is its limit")]
     NodeFull {
         /// How many.
         limit: u64,

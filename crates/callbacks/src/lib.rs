@@ -119,7 +119,7 @@ struct Serving {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Untaken {
     /// The config does not say where it is.
-    #[error("nothing says where it is")]
+    #[error("its address is not set")]
     Unset,
     /// It did not take the test.
     #[error("{at} did not take a test record: {why}")]

@@ -111,7 +111,7 @@ impl OwnCallback {
             let known = former.and_then(|former| former.variables.get(name));
             *value = known.filter(|_| !moved).cloned().ok_or_else(|| {
                 format!(
-                    "`{name}` is `{MASKED}`, which is how a secret is shown: send the secret itself"
+                    "`{name}` is `{MASKED}`, which is how secrets are shown: send the secret itself"
                 )
             })?;
         }
@@ -234,13 +234,13 @@ fn variable(name: &str, value: &Value) -> Result<String, String> {
     // Also within a list of headers, `name=os.environ/X`.
     if text.contains(REFERENCE) {
         return Err(format!(
-            "`{name}` refers to the environment of the nodes, which is not done for what comes over the API: \
-             send the value, or leave `callback_vars` away to use what the config says"
+            "`{name}` refers to the environment of the nodes, which callbacks set over the API may \
+             not use: send the value, or leave out `callback_vars` to use the config's"
         ));
     }
     if text.starts_with(SEALED) || text.len() > MAX_VALUE_BYTES {
         return Err(format!(
-            "`{name}` is no value: it is a text of at most {MAX_VALUE_BYTES} bytes"
+            "`{name}` is not a valid value: it must be a text of at most {MAX_VALUE_BYTES} bytes"
         ));
     }
     Ok(text.to_owned())
@@ -250,8 +250,8 @@ fn unknown(name: &str) -> String {
     let near = nearest_callback(name).map(|near| format!("did you mean `{near}`? "));
     let served = CallbackKind::ALL.map(CallbackKind::name).join(", ");
     format!(
-        "`{name}` is no callback that this version sends to: {}served are {served}; `generic_api` posts every \
-         record as JSON to any address",
+        "this version cannot send to a callback `{name}`: {}served are {served}; `generic_api` \
+         posts every record as JSON to any address",
         near.unwrap_or_default()
     )
 }
@@ -331,11 +331,14 @@ mod tests {
             (json!([{"callback_name": "datadog"}]), "served are generic_api, langfuse, otel"),
             (json!([{"callback_name": "otel", "callback_type": "some"}]), "one of success"),
             (json!([{"callback_name": "otel", "vars": {}}]), "`vars` is none of"),
-            (with(json!({"langfuse_secret_key": "os.environ/X"})), "not done for what comes over"),
+            (
+                with(json!({"langfuse_secret_key": "os.environ/X"})),
+                "callbacks set over the API may not use",
+            ),
             (
                 json!([{"callback_name": "otel", "callback_vars":
                     {"otel_headers": "authorization=os.environ/X"}}]),
-                "not done for what comes over",
+                "callbacks set over the API may not use",
             ),
             (with(json!({"langfuse_secret_key": 1})), "is not a text"),
             (with(json!({"langfuse_secret_key": "xyzzy"})), "langfuse_public_key is not set"),

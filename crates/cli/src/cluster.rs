@@ -159,8 +159,11 @@ async fn reclaim(args: &ReclaimArgs, session: &Session) -> Result {
     }
     let answer = session.post_repeatable("/cluster/reclaim", &body).await?;
     let told: Reclaimed = answer.read()?;
-    session.say(&format!("freed ${} of budget money that node {node} was \
-                          granted", told.reclaimed_usd));
+    session.say(&format!(
+        "freed ${} of budget money that node {node} was \
+                          granted",
+        told.reclaimed_usd
+    ));
     session.show("dunlin.cluster.reclaim/1", answer.read()?, "")
 }
 

@@ -154,8 +154,11 @@ async fn rollback(args: &RollbackArgs, session: &Session) -> Result {
         match terminal::ask(&question) {
             Some(typed) if typed == to.to_string() => {}
             Some(_) => {
-                return Err(Failure::usage("that is not the revision's number; nothing was \
-                                           changed", ""));
+                return Err(Failure::usage(
+                    "that is not the revision's number; nothing was \
+                                           changed",
+                    "",
+                ));
             }
             None => {
                 let message = format!("bringing back revision {to} must be confirmed");

@@ -119,8 +119,8 @@ pub enum Error {
 
     /// The set this node would have formed a cluster with has given it up.
     #[error(
-        "cluster {cluster} was given up by most of the nodes that were to form it: start this \
-         node again, and it joins the others"
+        "most of the nodes that were to form cluster {cluster} gave it up: start this node again, \
+         and it joins the others"
     )]
     Voided {
         /// The cluster that will never be.
@@ -129,7 +129,7 @@ pub enum Error {
 
     /// There is nothing to recover from.
     #[error(
-        "{} is not the data directory of a member of a cluster: name that of a node that survived",
+        "{} is not the data directory of a cluster member: name that of a surviving node",
         path.display()
     )]
     NoMember {
@@ -145,7 +145,7 @@ pub enum Error {
     },
 
     /// The cluster knew this node and removed it.
-    #[error("node {node} takes no part in cluster {cluster} any more: {why}")]
+    #[error("node {node} is no longer part of cluster {cluster}: {why}")]
     Removed {
         /// This node.
         node: NodeId,

@@ -178,7 +178,7 @@ async fn who_is_at(node: &Node, address: &str) -> Who {
             }
             Who::Nobody(wrong.to_string())
         }
-        Ok(_) => Who::Nobody(format!("{address} gave an answer that makes no sense")),
+        Ok(_) => Who::Nobody(format!("{address} gave an invalid answer")),
         // It names the address.
         Err(why @ CallError::Unreachable { .. }) => Who::Nobody(why.to_string()),
         Err(why) => Who::Nobody(format!("cannot reach {address}: {why}")),

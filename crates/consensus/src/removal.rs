@@ -33,7 +33,7 @@ pub enum RemovalRefused {
     /// It is heard, and nobody said that it be removed all the same.
     #[error(
         "node {node} is alive: stop it first, so that it finishes its requests and settles its \
-         spend, and remove it then; or remove it as it runs, with `force`"
+         spend, then remove it; or remove it while it runs, with `force`"
     )]
     Alive {
         /// The node.
@@ -47,7 +47,7 @@ pub enum RemovalRefused {
     },
     /// What is left could decide nothing.
     #[error(
-        "without node {node} the cluster has {voters} voters, and {heard} of them are heard: that is \
+        "without node {node} the cluster has {voters} voters, of which {heard} are heard: that is \
          no majority. Start the silent ones, or a new node, and wait until it is a voter"
     )]
     LosesQuorum {
@@ -215,8 +215,8 @@ impl Node {
             return;
         }
         let why = format!(
-            "it lost its majority, and cluster {other} goes on in its place from a survivor (dunlin \
-             recover); move this node's data directory away to join that one as a new node"
+            "it lost its majority, and cluster {other} continues in its place from a survivor \
+             (dunlin recover); move this node's data directory away to join that one as a new node"
         );
         match self.write_removal(&why) {
             Ok(()) => drop(self.removed.send_replace(Some(why))),

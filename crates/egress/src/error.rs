@@ -10,7 +10,7 @@ use crate::connect::AnyError;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A proxy that cannot be used.
-    #[error("the variable {variable} names no proxy that can be used: {why}")]
+    #[error("the variable {variable} does not name a usable proxy: {why}")]
     Proxy {
         /// The variable.
         variable: &'static str,

@@ -16,7 +16,7 @@ use crate::connect::AnyError;
 /// An address that calls may not go to.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "{host} is {address}, and what is set over the API may go to these networks only: {networks}"
+    "{host} is {address}, but addresses set over the API may only be in these networks: {networks}"
 )]
 pub struct OutOfReach {
     host: String,

@@ -108,8 +108,8 @@ impl Proxy {
         let (scheme, rest) = text.split_once("://").unwrap_or(("http", text));
         match scheme.to_ascii_lowercase().as_str() {
             "http" => {}
-            "https" => return Err("proxies are spoken to by http://; TLS goes through them"),
-            _ => return Err("only http:// proxies are used, no socks"),
+            "https" => return Err("proxies are reached over http://; TLS goes through them"),
+            _ => return Err("only http:// proxies are supported, not SOCKS"),
         }
         let rest = rest.split(['/', '?', '#']).next().unwrap_or(rest);
         let (credentials, host) = match rest.rsplit_once('@') {

@@ -32,7 +32,7 @@ pub(crate) fn config(tls: &Tls) -> Result<ClientConfig, Error> {
     let wrong = |why: String| Error::Pem { path: path.clone(), setting: CLIENT_CERTIFICATE, why };
     let chain = certificates(&pem).map_err(wrong)?;
     let key = PrivateKeyDer::from_pem_slice(&pem)
-        .map_err(|_| wrong("holds no private key: put it behind the certificate".to_owned()))?;
+        .map_err(|_| wrong("contains no private key: put it after the certificate".to_owned()))?;
     builder
         .with_client_auth_cert(chain, key)
         .map_err(|error| wrong(format!("cannot be shown to servers: {error}")))
@@ -46,9 +46,12 @@ fn roots_and(path: &Arc<str>) -> Result<RootCertStore, Error> {
     let wrong = |why: String| Error::Pem { path: path.clone(), setting: TRUST, why };
     let mut roots = public_roots();
     for certificate in certificates(&read(path, TRUST)?).map_err(wrong)? {
-        roots
-            .add(certificate)
-            .map_err(|error| wrong(format!("holds what is no authority: {error}")))?;
+        roots.add(certificate).map_err(|error| {
+            wrong(format!(
+                "contains something that is not an authority: \
+                                            {error}"
+            ))
+        })?;
     }
     Ok(roots)
 }
@@ -62,7 +65,7 @@ fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> {
         .collect::<Result<Vec<_>, _>>()
         .map_err(|error| format!("is not a PEM file: {error}"))?;
     if certificates.is_empty() {
-        return Err("holds no certificate in PEM form".to_owned());
+        return Err("contains no certificate in PEM form".to_owned());
     }
     Ok(certificates)
 }

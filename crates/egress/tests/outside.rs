@@ -182,8 +182,8 @@ async fn a_file_that_cannot_be_used_is_named() {
     };
     let cases = [
         (trusting(Trust::PublicAnd("/no/such.pem".into())), "/no/such.pem"),
-        (trusting(Trust::PublicAnd(file(&folder, "text.pem", "hello"))), "holds no certificate"),
-        (keyless, "holds no private key"),
+        (trusting(Trust::PublicAnd(file(&folder, "text.pem", "hello"))), "contains no certificate"),
+        (keyless, "contains no private key"),
     ];
     let egress = Egress::new(Proxies::default());
     for (tls, expected) in cases {

@@ -36,7 +36,7 @@ impl Aws<'_> {
                         "the AWS profile `{name}` is neither in {} nor in {}",
                         self.surroundings.credentials_file, self.surroundings.config_file
                     ),
-                    mend: format!("write it, with `aws configure --profile {name}`"),
+                    mend: format!("create it with `aws configure --profile {name}`"),
                 };
                 (found.ok_or_else(missing)?, None)
             }

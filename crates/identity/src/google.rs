@@ -90,8 +90,8 @@ impl Google<'_> {
             Written::ServiceAccount { client_email, private_key, private_key_id, token_uri } => {
                 let uri = token_uri.as_deref().unwrap_or(TOKEN_URI);
                 let key = rsa_key(&private_key).ok_or_else(|| Error::Unusable {
-                    what: format!("the private_key in {place} is no RSA key in PKCS #8"),
-                    mend: "download the service account's key as JSON once more".to_owned(),
+                    what: format!("the private_key in {place} is not an RSA key in PKCS #8"),
+                    mend: "download the service account's key as JSON again".to_owned(),
                 })?;
                 let head = json!({ "alg": "RS256", "typ": "JWT", "kid": private_key_id });
                 let issued = now.0 / 1000;
@@ -135,7 +135,7 @@ fn not_usable(text: &str, place: &str) -> Error {
         Some(known @ ("service_account" | "authorized_user")) => {
             format!("the {known} in {place} lacks a field")
         }
-        Some(other) => format!("{place} is of the type {other}, which is not followed here"),
+        Some(other) => format!("{place} is of the type {other}, which is not supported"),
     };
     let mend = "use a service account's JSON key, or what `gcloud auth application-default login` \
                 writes";
@@ -155,7 +155,7 @@ fn signed(key: &RsaKeyPair, head: &str, claims: &str) -> Result<String, Error> {
     key.sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), text.as_bytes(), &mut signature).map_err(
         |_| Error::Unusable {
             what: "the service account's key cannot sign".to_owned(),
-            mend: "download it once more".to_owned(),
+            mend: "download it again".to_owned(),
         },
     )?;
     Ok(format!("{text}.{}", encode(&signature)))

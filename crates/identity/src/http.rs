@@ -149,7 +149,7 @@ pub(crate) fn ask(
     *request.uri_mut() = uri;
     for (name, value) in headers {
         let mut value = HeaderValue::from_str(value.trim()).map_err(|_| {
-            unusable(format!("what is to be sent as {name} is no text"), "write it anew")
+            unusable(format!("the value to send as {name} is not text"), "write it anew")
         })?;
         value.set_sensitive(true);
         request.headers_mut().insert(HeaderName::from_static(name), value);
@@ -182,7 +182,7 @@ pub(crate) async fn file(path: &str, named_by: &str) -> Result<String, Error> {
         |why: String| Error::File { path: path.to_owned(), why, named_by: named_by.to_owned() };
     let length = tokio::fs::metadata(path).await.map_err(|error| failed(error.to_string()))?.len();
     if length > MAX_FILE_BYTES {
-        return Err(failed(format!("it has {length} bytes, which is no credential")));
+        return Err(failed(format!("it has {length} bytes, so it is not a credential")));
     }
     tokio::fs::read_to_string(path).await.map_err(|error| failed(error.to_string()))
 }

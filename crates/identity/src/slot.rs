@@ -60,8 +60,8 @@ pub(crate) fn checked(grant: Grant, now: UnixMillis) -> Result<Grant, Error> {
         return Ok(grant);
     }
     Err(Error::Unusable {
-        what: "the credential that was fetched has expired already".to_owned(),
-        mend: "set the clock of this machine".to_owned(),
+        what: "the fetched credential has already expired".to_owned(),
+        mend: "check this machine's clock".to_owned(),
     })
 }
 

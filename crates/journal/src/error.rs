@@ -35,9 +35,9 @@ pub enum Error {
     },
     /// A segment's records are in a form that is not this version's.
     #[error(
-        "the journal segment {path} is in a form that this version does not read, or its first \
-         bytes are damaged: let the version that wrote it settle its spend, then move the file \
-         out of the folder"
+        "this version cannot read the format of the journal segment {path}, or its first bytes are \
+         damaged: let the version that wrote it settle its spend, then move the file out of the \
+         folder"
     )]
     Form {
         /// The segment.

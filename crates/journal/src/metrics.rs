@@ -15,8 +15,7 @@ static RECORDS: Desc = Desc::counter(
 static SEGMENTS: Desc =
     Desc::gauge("dunlin_journal_segments", "Files of this node's request log.", &[]);
 static BYTES: Desc = Desc::gauge("dunlin_journal_bytes", "Size of those files.", &[]);
-static SYNCS: Desc =
-    Desc::counter("dunlin_journal_syncs_total", "Syncs of the journal.", &[]);
+static SYNCS: Desc = Desc::counter("dunlin_journal_syncs_total", "Syncs of the journal.", &[]);
 static SYNC_SECONDS: Desc = Desc::counter(
     "dunlin_journal_sync_seconds_total",
     "Total time spent in those syncs, to the millisecond.",

@@ -155,14 +155,14 @@ impl<'a> Queued<'a> {
         let Some((turn, keep)) = opening.kept(proxy, call, caller) else {
             return Err(Refused::background(
                 "store",
-                "must be stored, so `store` may not be false, the conversation not be longer than \
-                 8 MB, and redaction (`turn_off_message_logging`, \
-                 `x-litellm-enable-message-redaction`) not be on",
+                "must be stored: `store` must not be false, the conversation must not be longer \
+                 than 8 MB, and redaction (`turn_off_message_logging`, \
+                 `x-litellm-enable-message-redaction`) must be off",
             ));
         };
         let work = proxy.0.store.work_on(call.id).ok_or_else(|| Refused::Overloaded {
             reason: format!(
-                "this node makes {} responses in the background already: try again, or without \
+                "this node is already making {} background responses: try again, or without \
                  `background`",
                 dunlin_store::MAX_WORKS
             ),
@@ -170,8 +170,8 @@ impl<'a> Queued<'a> {
         let tape = chat.stream().then(|| {
             proxy.0.tapes.begin(call.id).ok_or_else(|| Refused::Overloaded {
                 reason: format!(
-                    "this node streams {} responses in the background already: try again, or \
-                     without `stream`",
+                    "this node is already streaming {} background responses: try again, or without \
+                     `stream`",
                     tape::MAX_TAPES
                 ),
             })

@@ -69,7 +69,7 @@ fn tell_rest(message: &mut String, over: &OverBudget, bound: &str) {
     if over.withheld > NanoUsd::ZERO {
         let _infallible = write!(
             message,
-            ". {} of it lie with nodes that cannot be reached now",
+            ". {} of it lie on nodes that cannot be reached now",
             usd(over.withheld)
         );
     }

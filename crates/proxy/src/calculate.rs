@@ -40,7 +40,7 @@ pub(crate) async fn serve(State(proxy): State<Proxy>, request: Request) -> Respo
 async fn conduct(proxy: Proxy, asked: Question) -> Result<Response<Body>, Failed> {
     let Question { serving, caller, body } = asked;
     let asked: Asked<'_> = serde_json::from_slice(&body)
-        .map_err(|error| unfit("body", format!("the body is no request for a cost: {error}")))?;
+        .map_err(|error| unfit("body", format!("the body is not a request for a cost: {error}")))?;
     let model = named(&asked)?;
     let group = match dunlin_router::group(&serving.catalog, caller.access(), &model) {
         Ok(group) => group.deployments.first().cloned(),
@@ -57,7 +57,7 @@ async fn conduct(proxy: Proxy, asked: Question) -> Result<Response<Body>, Failed
     let usage = used(&proxy, deployment, &asked).await?;
     let price = deployment.price_of(&model);
     if *price == Pricing::Unpriced {
-        let message = format!("nobody knows what the model '{model}' costs: set its price");
+        let message = format!("the price of the model '{model}' is unknown: set it");
         return Err(unfit("model", message).into());
     }
     let cost = price.cost(&usage, &Context::default());
@@ -92,16 +92,20 @@ async fn used(proxy: &Proxy, by: &Deployment, asked: &Asked<'_>) -> Result<Usage
             proxy.0.tokenizer.warm(model).await;
             let chat = format!("{{\"messages\":{}}}", messages.get());
             let count = proxy.0.tokenizer.count_chat(model, chat.as_bytes());
-            let count = count
-                .map_err(|_| unfit("messages", "`messages` are not those of a chat".to_owned()))?;
+            let count = count.map_err(|_| {
+                unfit(
+                    "messages",
+                    "`messages` are not valid chat \
+                                                messages"
+                        .to_owned(),
+                )
+            })?;
             Ok(Usage { prompt: count.tokens, ..Usage::default() })
         }
         (None, Some(answer)) => {
             let answer = Bytes::copy_from_slice(answer.get().as_bytes());
             let usage = ChatReply::parse(answer).ok().and_then(|answer| answer.usage());
-            usage.ok_or_else(|| {
-                unfit("completion_response", "the answer does not say what it used".to_owned())
-            })
+            usage.ok_or_else(|| unfit("completion_response", "the answer has no usage".to_owned()))
         }
         (Some(_), Some(_)) | (None, None) => {
             let message = "either `messages` or a `completion_response` is needed";

@@ -290,13 +290,13 @@ impl Refused {
     /// What an id names is at a deployment that is gone.
     pub(crate) fn homeless(what: &'static str) -> Self {
         let message =
-            format!("The deployment that keeps this {what} is not in the configuration any more.");
+            format!("The deployment that keeps this {what} is no longer in the configuration.");
         Self::NotFound { message }
     }
 
     /// A call of a conversation's path that is no handshake.
     pub(crate) fn no_websocket() -> Self {
-        let message = "This path speaks WebSocket over HTTP/1.1: it needs the headers `Upgrade`, \
+        let message = "This path requires WebSocket over HTTP/1.1, with the headers `Upgrade`, \
                        `Connection`, `Sec-WebSocket-Key` and `Sec-WebSocket-Version: 13`.";
         Self::Unfit { param: "upgrade", message: message.to_owned() }
     }
@@ -313,7 +313,11 @@ impl Refused {
     /// Something that is elsewhere than the rest of what a request names.
     pub(crate) fn apart(kind: Kind, id: &str) -> Self {
         let id: String = id.chars().take(MAX_SHOWN_ID).collect();
-        let message = format!("The {} '{id}' is at another provider than the rest.", kind.noun());
+        let message = format!(
+            "The {} '{id}' is at a different provider than the \
+                               rest.",
+            kind.noun()
+        );
         let param = if kind == Kind::Conversation { "conversation" } else { "file_id" };
         Self::Unfit { param, message }
     }
@@ -343,12 +347,12 @@ impl Refused {
             Self::Encoded => own(
                 415,
                 "invalid_request_error",
-                "only gzip, deflate and br are read as a Content-Encoding of request bodies",
+                "only gzip, deflate and br are supported as a Content-Encoding of request bodies",
             ),
             Self::BadEncoding => own(
                 400,
                 "invalid_request_error",
-                "the request body is not what its Content-Encoding says",
+                "the request body does not match its Content-Encoding",
             ),
             Self::BadFraming => own(400, "invalid_request_error", words::BAD_FRAMING),
             Self::TooSlow => own(408, "invalid_request_error", "the request body came too slowly"),

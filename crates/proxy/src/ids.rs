@@ -149,9 +149,9 @@ impl Kept {
 pub(crate) enum BadId {
     #[error("the id was not made by this gateway")]
     NotOurs,
-    #[error("the id is damaged, or of another cluster")]
+    #[error("the id is damaged, or from another cluster")]
     Damaged,
-    #[error("the id is not one of this key's")]
+    #[error("the id does not belong to this key")]
     Foreign,
 }
 

@@ -233,7 +233,7 @@ const THROTTLED: &str = " (throttled, its budget is spent)";
 pub(crate) fn message(limited: &RateLimited) -> String {
     let throttled = if limited.throttled { THROTTLED } else { "" };
     let until = if is_closed(limited) {
-        "A limit of 0 lets nothing through, until an admin sets another".to_owned()
+        "A limit of 0 admits nothing until an admin sets another".to_owned()
     } else {
         format!("Limit resets at: {}", headers::utc(limited.reset_at))
     };
@@ -387,9 +387,7 @@ mod tests {
             );
         }
         let message = message(&limited);
-        assert!(
-            message.ends_with("A limit of 0 lets nothing through, until an admin sets another")
-        );
+        assert!(message.ends_with("A limit of 0 admits nothing until an admin sets another"));
         assert!(!message.contains("resets"), "{message}");
     }
 

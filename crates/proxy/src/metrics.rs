@@ -23,8 +23,7 @@ static RESPONSES: Desc = Desc::counter(
      their status.",
     &["class"],
 );
-static STREAMS: Desc =
-    Desc::gauge("dunlin_streams", "Responses that are being streamed.", &[]);
+static STREAMS: Desc = Desc::gauge("dunlin_streams", "Responses that are being streamed.", &[]);
 static TALKS: Desc = Desc::gauge(
     "dunlin_conversations",
     "Open WebSocket conversations, and open requests that other nodes have passed on to this one.",

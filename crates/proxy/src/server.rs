@@ -168,8 +168,12 @@ async fn serve_within(
     if tokio::time::timeout(bounds.drain, all_ended).await.is_err() {
         while connections.try_join_next().is_some() {}
         let (connections, conversations) = (connections.len(), conversations.len());
-        warn!(connections, conversations, "cut requests that were still open after the drain \
-                                           timeout");
+        warn!(
+            connections,
+            conversations,
+            "cut requests that were still open after the drain \
+                                           timeout"
+        );
     }
 }
 

@@ -117,8 +117,8 @@ impl Detour {
     fn why(&self) -> String {
         format!(
             "this node has heard no majority of the cluster for {} s and cannot know what was \
-             decided since, such as which keys were blocked; no other node that does could \
-             take the request. Ask another node",
+             decided since, such as which keys were blocked; no node that hears one could take the \
+             request. Ask another node",
             self.admission.staleness().as_secs()
         )
     }
@@ -158,7 +158,7 @@ impl Detour {
             }
             Err(cause) => {
                 let why = if self.knows_enough() {
-                    "this node leaves its clients to others"
+                    "this node is draining"
                 } else {
                     "this node has heard no majority of the cluster for too long"
                 };

@@ -41,7 +41,7 @@ async fn conduct(proxy: Proxy, asked: Question) -> Result<Response<Body>, Failed
     let Question { serving, caller, body } = asked;
     let asked: Asked<'_> = match serde_json::from_slice(&body) {
         Ok(asked) => asked,
-        Err(error) => return Ok(refusal(&format!("the body is no request to count: {error}"))),
+        Err(error) => return Ok(refusal(&format!("the body is not a request to count: {error}"))),
     };
     // A model that nobody serves is counted by its name alone, as in LiteLLM.
     let group = dunlin_router::group(&serving.catalog, caller.access(), &asked.model);

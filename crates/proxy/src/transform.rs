@@ -49,7 +49,7 @@ async fn conduct(proxy: Proxy, asked: Question) -> Result<Response<Body>, Failed
     let Question { serving, caller, body } = asked;
     let asked: Asked<'_> = match serde_json::from_slice(&body) {
         Ok(asked) => asked,
-        Err(error) => return Ok(refusal(&format!("the body is no request to show: {error}"))),
+        Err(error) => return Ok(refusal(&format!("the body is not a request to show: {error}"))),
     };
     let Some(endpoint) = endpoint(&asked.call_type) else {
         let known: Vec<&str> = CALLS.iter().map(|(name, _)| *name).collect();

@@ -61,7 +61,7 @@ impl Stored {
             Ok(Found::Deleted) => Err(Refused::gone(id, "it was deleted")),
             Ok(Found::Missing) => Err(Refused::gone(
                 id,
-                "the nodes that would have it do not: its stream broke off, or their disks are gone",
+                "its nodes do not have it: its stream broke off, or their disks are gone",
             )),
             Err(unreachable) => Err(Refused::out_of_reach(id, &unreachable)),
         }

@@ -4,8 +4,8 @@ use dunlin_llm::openai::ErrorBody;
 
 use crate::error::own;
 
-pub(crate) const NO_MODEL_NAMED: &str = "This API key may call certain models only, and the request names none: \
-     name one in `model`.";
+pub(crate) const NO_MODEL_NAMED: &str = "This API key is restricted to certain models, and the \
+                                         request names none: name one in `model`.";
 
 pub(crate) const BAD_FRAMING: &str = "the chunks of the request body are not framed as \
      `Transfer-Encoding: chunked` has it: each is its length in hexadecimal digits, CRLF, so many \
@@ -13,7 +13,7 @@ pub(crate) const BAD_FRAMING: &str = "the chunks of the request body are not fra
 
 pub(crate) fn no_lender(prefix: &str, provider: &str) -> String {
     format!(
-        "no deployment lends its credential to /{prefix}: add one to model_list whose \
+        "no deployment provides a credential for /{prefix}: add one to model_list whose \
          litellm_params.model begins with {provider}/ (use_in_pass_through: true prefers it)"
     )
 }
@@ -22,7 +22,7 @@ pub(crate) fn unknown_model(model: &str, route: &str, patterns: bool) -> String 
     if patterns {
         format!(
             "litellm.BadRequestError: You passed in model={model}. There are no healthy \
-             deployments for this model: no name and no pattern that is configured fits it. Call \
+             deployments for this model: no configured name or pattern matches it. Call \
              `/v1/models` to view available models for your key."
         )
     } else {

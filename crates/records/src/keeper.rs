@@ -23,7 +23,7 @@ const TURN_PATIENCE: Duration = Duration::from_secs(2);
 #[derive(Debug, thiserror::Error)]
 pub enum Busy {
     /// Too many searches wait already.
-    #[error("too many searches of the request log wait for their turn")]
+    #[error("too many searches of the request log are already waiting")]
     Waiting,
     /// This node's files cannot be read.
     #[error("the request log cannot be read")]

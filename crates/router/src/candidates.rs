@@ -49,7 +49,7 @@ pub enum FailedBy {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NoRoute {
     /// No group, alias, pattern or deployment has that name.
-    #[error("no model is called `{model}`")]
+    #[error("there is no model `{model}`")]
     Unknown {
         /// The name.
         model: String,

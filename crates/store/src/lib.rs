@@ -320,8 +320,11 @@ impl Store {
                         notes.into_iter().map(|note| ((note.entry.made, note.entry.id), note));
                     all.extend(keyed);
                 }
-                Err(reason) => warn!(reason, "a list may be incomplete: a node did not answer for \
-                                              the entries it holds"),
+                Err(reason) => warn!(
+                    reason,
+                    "a list may be incomplete: a node did not answer for \
+                                              the entries it holds"
+                ),
             }
         }
         all.into_values().rev().take(MAX_NOTES).collect()

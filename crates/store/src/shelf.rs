@@ -234,10 +234,7 @@ impl Shelf {
             && (total(files) > self.bounds.bytes || files.index.len() > self.bounds.bodies)
         {
             let Some((&oldest, _)) = files.segments.first_key_value() else { return };
-            warn!(
-                segment = oldest,
-                "dropping stored bodies before they expire: the store is full"
-            );
+            warn!(segment = oldest, "dropping stored bodies before they expire: the store is full");
             self.remove(files, oldest);
         }
     }

@@ -189,8 +189,12 @@ impl Tokenizer {
                 debug!(tokens.encoding = encoding.name(), "an encoding is loaded");
             }
             Err(text) => {
-                error!(tokens.encoding = encoding.name(), error = text, "cannot load an encoding: \
-                                                                         its tokens are estimated");
+                error!(
+                    tokens.encoding = encoding.name(),
+                    error = text,
+                    "cannot load an encoding: \
+                                                                         its tokens are estimated"
+                );
             }
         });
     }

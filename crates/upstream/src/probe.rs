@@ -35,8 +35,10 @@ async fn probe(upstream: &Upstream, id: BackendId, backend: Arc<Backend>) {
     backend.probed(asked.unwrap_or(false), upstream.0.clock.mono());
     match (was_out, backend.reach().is_out()) {
         (true, false) => info!(backend.id = %id, "the backend answers again"),
-        (false, true) => warn!(backend.id = %id, "the backend does not answer: it gets no requests \
-                                                  until a probe succeeds"),
+        (false, true) => {
+            warn!(backend.id = %id, "the backend does not answer: it gets no requests \
+                                                  until a probe succeeds")
+        }
         (true, true) | (false, false) => {}
     }
 }

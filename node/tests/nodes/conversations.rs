@@ -129,7 +129,7 @@ async fn a_conversation_is_at_the_only_provider_that_keeps_them_or_at_the_one_na
     let restricted = setup.make_key(0, json!({"models": ["bridged"]})).await?;
     let (status, refused) = post(&setup, 0, &restricted, "/v1/conversations", &none).await?;
     let said = refused["error"]["message"].as_str().unwrap_or_default();
-    assert!(status == 400 && said.starts_with("No model that may be used here"), "{refused}");
+    assert!(status == 400 && said.starts_with("No usable model"), "{refused}");
 
     let setup = start(1, true).await?;
     let master = setup.cluster.client();

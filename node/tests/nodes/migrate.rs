@@ -156,7 +156,7 @@ async fn check_others(setup: &Setup, dump: &Path) -> anyhow::Result<()> {
     setup.admin(0, "/team/update", json!({"team_id": "red", "team_alias": "Ours"})).await?;
     let (code, text, _) = run(setup, dump, &["--apply"]).await?;
     assert_eq!(code, 5, "{text}");
-    assert!(text.contains("team `red`: another is there: it differs in alias"), "{text}");
+    assert!(text.contains("team `red`: it already exists: it differs in alias"), "{text}");
     let alias = async || {
         let team = read(setup, 0, "/team/info?team_id=red").await?;
         anyhow::Ok(team["team_info"]["team_alias"].clone())

@@ -88,7 +88,7 @@ async fn a_survivor_goes_on_with_its_keys_and_an_old_disk_is_refused() -> anyhow
     let other = recover(&home, &secret, &["--yes", "00000000000000000000000000000001"])?;
     assert!(said(&other).contains("not the id of this node's cluster"), "{}", said(&other));
     let none = recover(&setup.home(1), &secret, &[])?;
-    assert!(said(&none).contains("not the data directory of a member"), "{}", said(&none));
+    assert!(said(&none).contains("not the data directory of a cluster member"), "{}", said(&none));
     recover_under_kills(&home, &secret, &old).await?;
 
     setup.cluster.restart(0)?;
@@ -109,7 +109,7 @@ async fn a_survivor_goes_on_with_its_keys_and_an_old_disk_is_refused() -> anyhow
     wait_until("the old disk's node ends", FORMED, async || setup.cluster.running().len() == 2)
         .await?;
     let log = fs::read_to_string(setup.cluster.nodes()[2].log())?;
-    assert!(log.contains("goes on in its place from a survivor"), "{log}");
+    assert!(log.contains("continues in its place from a survivor"), "{log}");
     fs::remove_dir_all(setup.home(2))?;
     setup.cluster.restart(2)?;
     setup.cluster.wait_ready(FORMED).await?;

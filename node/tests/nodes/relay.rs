@@ -196,7 +196,12 @@ async fn a_keys_rights_hold_behind_every_prefix() -> anyhow::Result<()> {
     }
     let batches = setup.cluster.url(0, "/openai_passthrough/v1/batches");
     let reply = restricted.post(&batches, &json!({"input_file_id": "file-1"})).await?;
-    assert_error(&reply, 403, json!("key_model_access_denied"), "This API key may call certain");
+    assert_error(
+        &reply,
+        403,
+        json!("key_model_access_denied"),
+        "This API key is restricted to certain",
+    );
     let twice = r#"{"model":"chat","model":"other-name","messages":[]}"#;
     let twice = serde_json::value::RawValue::from_string(twice.to_owned())?;
     assert_eq!(restricted.post(&url, &twice).await?.status, 400);
@@ -218,7 +223,7 @@ async fn a_prefix_without_a_deployment_says_what_is_missing() -> anyhow::Result<
     let setup = start(Settings::default()).await?;
     let url = setup.cluster.url(0, "/groq/openai/v1/models");
     let reply = setup.cluster.client().get(&url).await?;
-    assert_error(&reply, 404, json!("not_found_error"), "no deployment lends its credential");
+    assert_error(&reply, 404, json!("not_found_error"), "no deployment provides a credential");
     setup.mock.set_fault(dunlin_mock_upstream::Fault::Refuse).await;
     let url = setup.cluster.url(0, "/openai/v1/models");
     let reply = setup.cluster.client().get(&url).await?;

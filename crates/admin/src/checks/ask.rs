@@ -42,8 +42,7 @@ pub(super) fn of(deployment: &Arc<Deployment>) -> Result<Asking, String> {
         changed.target.model = Arc::clone(model);
     }
     if whom.target.model.contains('*') {
-        let why = "a pattern is no model that could be called: name one in \
-                   model_info.health_check_model";
+        let why = "a pattern cannot be called: name a model in model_info.health_check_model";
         return Err(why.to_owned());
     }
     let most = check.max_output;

@@ -46,7 +46,7 @@ pub(super) fn parse(
     let named = body.require(field, entity_fields::members);
     let terms = read_terms(&mut body);
     if named.is_empty() || named.len() > MAX_MEMBERS {
-        body.refuse(field, format!("1 to {MAX_MEMBERS} members join at a time"));
+        body.refuse(field, format!("1 to {MAX_MEMBERS} members can be added at a time"));
     }
     for wrong in named.iter().filter_map(|named| check_role(kind, &named.role).err()) {
         body.fault(field, wrong);

@@ -30,7 +30,7 @@ fn find(view: &View, id: &str) -> Result<AuditEntry, Error> {
     let (dropped, _) = log.anchor();
     let reason = match number {
         Some(1..) if number <= Some(dropped) => format!(
-            "Audit log with ID {id} is kept no longer: the oldest row here is {}",
+            "Audit log with ID {id} is no longer kept: the oldest row here is {}",
             dropped + 1
         ),
         Some(_) | None => format!("Audit log with ID {id} not found"),

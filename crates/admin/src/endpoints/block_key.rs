@@ -26,7 +26,11 @@ pub(super) async fn set(admin: &Admin, asked: &Asked, command: Command) -> Resul
         let Command::SetBlocked { token, .. } = &command else { unreachable!("it was parsed") };
         // Who merely owns a key that an admin blocked does not unblock it.
         if !state.key(token).is_some_and(|key| asked.caller.leads_owner(&state, key)) {
-            return Err(forbidden("only admins of a key's team block and unblock it".to_owned()));
+            return Err(forbidden(
+                "only admins of a key's team may block and unblock \
+                                  it"
+                .to_owned(),
+            ));
         }
     }
     let (reply, view) = admin.carry_out(asked, command).await?;

@@ -74,7 +74,7 @@ fn parse(mut body: Body) -> Result<Wanted, Error> {
     let members = body.take("members", entity_fields::members).value().unwrap_or_default();
     let terms = read_terms(&mut body);
     if !all && (members.is_empty() || members.len() > MAX_MEMBERS) {
-        body.refuse("members", format!("1 to {MAX_MEMBERS} members join at a time"));
+        body.refuse("members", format!("1 to {MAX_MEMBERS} members can be added at a time"));
     }
     for wrong in members.iter().filter_map(|named| check_role(Kind::Team, &named.role).err()) {
         body.fault("members", wrong);

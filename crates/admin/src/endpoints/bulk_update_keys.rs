@@ -58,7 +58,7 @@ async fn update(
 fn parse(mut body: Body) -> Result<Vec<Value>, Error> {
     let items = body.require("keys", |value| body::list(value).map(<[Value]>::to_vec));
     if items.len() > MAX_KEYS {
-        body.refuse("keys", format!("at most {MAX_KEYS} keys are changed at a time"));
+        body.refuse("keys", format!("at most {MAX_KEYS} keys can be changed at a time"));
     }
     body.finish(["keys"].into_iter())?;
     Ok(items)

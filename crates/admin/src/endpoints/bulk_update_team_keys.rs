@@ -47,7 +47,7 @@ async fn handle(admin: Admin, asked: Asked) -> Result<Response, Error> {
     find(&state, Kind::Team, &wanted.team)?;
     if !asked.caller.leads(&state, Kind::Team, &wanted.team) {
         let team = wanted.team;
-        return Err(forbidden(format!("only its admins change the keys of team `{team}`")));
+        return Err(forbidden(format!("only admins of team `{team}` may change its keys")));
     }
     let (changes, failed) = wanted.changes(&state)?;
     Ok(ok(&update_all(&admin, &asked, changes, failed).await))
@@ -74,10 +74,14 @@ fn parse(mut body: Body) -> Result<Wanted, Error> {
         return fault("key_ids", msg.to_owned());
     }
     if keys.as_ref().is_some_and(|keys| keys.len() > MAX_KEYS) {
-        return fault("key_ids", format!("at most {MAX_KEYS} keys are changed at a time"));
+        return fault("key_ids", format!("at most {MAX_KEYS} keys can be changed at a time"));
     }
     if let Some(name) = fields.keys().find(|name| !FIELDS.contains(&name.as_str())) {
-        let msg = format!("`{name}` is not changed for many keys; {} are", FIELDS.join(", "));
+        let msg = format!(
+            "`{name}` cannot be changed for many keys at once; these can: \
+                           {}",
+            FIELDS.join(", ")
+        );
         return fault("update_fields", msg);
     }
     if fields.is_empty() {
@@ -104,8 +108,8 @@ impl Wanted {
         if known.len() > MAX_KEYS {
             let count = known.len();
             let reason = format!(
-                "the team has {count} keys, and at most {MAX_KEYS} are changed at a time: name \
-                 them in `key_ids`"
+                "the team has {count} keys, and at most {MAX_KEYS} can be changed at a time: name \
+                 some in `key_ids`"
             );
             return Err(Error::BadField { name: "all_keys_in_team", reason });
         }

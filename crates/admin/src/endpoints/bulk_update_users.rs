@@ -68,7 +68,7 @@ fn parse(mut body: Body, state: &State) -> Result<Vec<Value>, Error> {
         }
     };
     if items.len() > MAX_USERS {
-        body.refuse("users", format!("at most {MAX_USERS} users are changed at a time"));
+        body.refuse("users", format!("at most {MAX_USERS} users can be changed at a time"));
     }
     body.finish(["users", "all_users", "user_updates"].into_iter())?;
     Ok(items)

@@ -79,7 +79,7 @@ fn check(body: &mut Body, section: &str, name: &str) {
         body.refuse("config_type", no_settings(section));
     }
     if name.is_empty() {
-        body.refuse("field_name", "field_name names no setting".to_owned());
+        body.refuse("field_name", "field_name is not a setting".to_owned());
     }
 }
 
@@ -112,7 +112,7 @@ async fn info(admin: Admin, asked: Asked) -> Result<Response, Error> {
 /// What is said of a section whose settings are not read or set one by one.
 fn no_settings(section: &str) -> String {
     match dunlin_config::of_no_settings(section) {
-        Some(why) => format!("`{section}` has no settings that are read or set here: {why}"),
+        Some(why) => format!("`{section}` has no settings that can be read or set here: {why}"),
         None => format!("config_type is `{section}`, not one of {}", SECTIONS.join(", ")),
     }
 }

@@ -68,13 +68,13 @@ fn named<'s>(
     let newest = newest(state);
     let missing = match found {
         Some(known) if !known.sealed.is_empty() => return Ok(known),
-        Some(_) => "is known, but its content is not kept any more",
+        Some(_) => "is known, but its content is no longer kept",
         None if number > newest => "does not exist yet",
-        None => "is not known any more, or never was",
+        None => "is no longer known, or never was",
     };
     let reason = format!(
         "config revision {number} {missing}: the newest is {newest}, and GET /config/history lists \
-         all that are known"
+         all known revisions"
     );
     Err(Error::NotFound { reason })
 }

@@ -69,7 +69,7 @@ pub(super) fn check(
     content: &CredentialContent,
 ) -> Result<(), Error> {
     if published.basis.has_credential(name) {
-        let reason = format!("credential `{name}` is in the config file, and is changed there");
+        let reason = format!("credential `{name}` is in the config file: change it there");
         return Err(Error::Conflict { reason });
     }
     let problems = published.basis.judge_credential(&added_credential(name, content));

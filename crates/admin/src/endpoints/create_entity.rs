@@ -139,13 +139,15 @@ pub(super) fn organization_of<'s>(state: &'s State, team: &Entity) -> Option<&'s
 /// Who leads an organization makes its teams, within what it has.
 fn may_make(entity: &Entity, asked: &Asked, state: &State) -> Result<(), Error> {
     let Some(name) = &entity.organization else {
-        return Err(forbidden("only an admin makes teams without an organization".to_owned()));
+        return Err(forbidden("only an admin may create teams without an organization".to_owned()));
     };
     if !asked.caller.leads(state, Kind::Organization, name) {
-        return Err(forbidden(format!("only admins of organization `{name}` make its teams")));
+        return Err(forbidden(format!(
+            "only admins of organization `{name}` may create its teams"
+        )));
     }
     if !entity.aliases.is_empty() {
-        return Err(forbidden("only an admin sets model_aliases".to_owned()));
+        return Err(forbidden("only an admin may set model_aliases".to_owned()));
     }
     asked.caller.may_grow(state, None, entity)
 }

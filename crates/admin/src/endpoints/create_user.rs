@@ -113,7 +113,7 @@ fn teams(value: &Value) -> Result<Vec<(String, String)>, Wrong> {
             let fields = body::object(item)?;
             let text = |name: &str| fields.get(name).and_then(Value::as_str).map(str::to_owned);
             let name = text("team_id").ok_or_else(|| {
-                senseless("a team has a `team_id`, and perhaps a `user_role`".to_owned())
+                senseless("a team has a `team_id`, and optionally a `user_role`".to_owned())
             })?;
             Ok((name, text("user_role").unwrap_or_else(|| "user".to_owned())))
         }

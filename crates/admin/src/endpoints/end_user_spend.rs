@@ -64,7 +64,7 @@ fn parse(mut body: Body, now: UnixMillis) -> Result<Wanted, Error> {
         let Some(text) = body.take(name, body::text).value() else { return };
         match moment::parse(&text) {
             Some(at) => *day = Day::of(at),
-            None => body.refuse(name, format!("`{text}` is no moment in ISO 8601")),
+            None => body.refuse(name, format!("`{text}` is not a time in ISO 8601")),
         }
     };
     day("startTime", &mut wanted.span.from);

@@ -85,11 +85,11 @@ fn told(
     let unknown = |why: &str| Error::NotFound {
         reason: format!("Could not calculate cost for model '{model}': {why}"),
     };
-    let deployment = deployment.ok_or_else(|| unknown("no deployment of it is configured"))?;
+    let deployment = deployment.ok_or_else(|| unknown("it has no configured deployment"))?;
     let name = catalog.aliases.get(&**model).map_or(&**model, |alias| &*alias.group);
     let price = deployment.price_of(name);
     if *price == Pricing::Unpriced {
-        return Err(unknown("nobody knows what it costs: set its price"));
+        return Err(unknown("its price is unknown: set it"));
     }
     let cost = price.cost(usage, &Context::default());
     let mut told = Map::new();

@@ -45,7 +45,7 @@ fn unset(name: &str) -> String {
     };
     let needed = kind.variables().iter().filter(|variable| variable.needed);
     let needed: Vec<_> = needed.map(|variable| variable.name).collect();
-    format!("nothing says where {name} is: set {} on the nodes", needed.join(", "))
+    format!("the address of {name} is not set: set {} on the nodes", needed.join(", "))
 }
 
 #[cfg(test)]

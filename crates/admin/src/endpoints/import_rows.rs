@@ -28,7 +28,7 @@ async fn handle(admin: Admin, asked: Asked) -> Result<Response, Error> {
     // By an old state a row would be made that another node has just made.
     let read = admin.read().await;
     if read.stale.is_some() {
-        let reason = "the leader cannot be asked what is there".to_owned();
+        let reason = "cannot ask the leader which rows exist".to_owned();
         return Err(Error::CannotKnow { reason });
     }
     let view = admin.view(read.state);
@@ -56,7 +56,7 @@ fn parse(bytes: &[u8]) -> Result<Import, Error> {
     let import: Import = serde_json::from_slice(bytes)
         .map_err(|error| fault(format!("no rows to import: {error}")))?;
     if import.rows.is_empty() || import.rows.len() > MAX_IMPORT_ROWS {
-        return Err(fault(format!("1 to {MAX_IMPORT_ROWS} rows are imported at a time")));
+        return Err(fault(format!("1 to {MAX_IMPORT_ROWS} rows can be imported at a time")));
     }
     Ok(import)
 }

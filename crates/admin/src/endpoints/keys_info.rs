@@ -33,7 +33,7 @@ async fn handle(admin: Admin, asked: Asked) -> Result<Response, Error> {
 fn parse(mut body: Body) -> Result<Vec<String>, Error> {
     let named = body.require("keys", body::texts);
     if named.len() > MAX_KEYS {
-        body.refuse("keys", format!("at most {MAX_KEYS} keys are shown at a time"));
+        body.refuse("keys", format!("at most {MAX_KEYS} keys can be shown at a time"));
     }
     body.finish(["keys"].into_iter())?;
     Ok(named)

@@ -75,7 +75,12 @@ fn parse(mut body: Body) -> Result<(NodeId, Option<Of>), Error> {
         named.extend(name.map(|name| Of::Entity(*kind, name)));
     }
     if named.len() > 1 {
-        body.refuse("key", "one budget is reclaimed at a time: name one spender".to_owned());
+        body.refuse(
+            "key",
+            "only one budget can be reclaimed at a time: name one \
+                            spender"
+                .to_owned(),
+        );
     }
     body.finish(["node", "key"].into_iter().chain(OF.iter().map(|(field, _)| *field)))?;
     Ok((id(&node)?, named.pop()))

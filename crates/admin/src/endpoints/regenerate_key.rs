@@ -50,7 +50,7 @@ async fn handle(admin: Admin, asked: Asked) -> Result<Response, Error> {
         new_key::check_bounds(bounds, &changes, (&before, &view.state), now)?;
         if !asked.caller.is_admin() {
             if fields.spend.is_some() {
-                return Err(forbidden("only an admin sets what a key has spent".to_owned()));
+                return Err(forbidden("only an admin may set what a key has spent".to_owned()));
             }
             let after = Key::clone(&before).changed(changes.clone());
             asked.caller.may_give(view, &after, Some(&before), asked.route)?;

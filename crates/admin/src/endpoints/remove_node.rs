@@ -51,7 +51,10 @@ async fn remove(admin: Admin, asked: Asked) -> Result<Response, Error> {
 
 /// No node has the id, nor had it.
 pub(super) fn unknown(node: NodeId) -> Error {
-    let reason = format!("no node {node} is or was a member; `dunlin status` lists those that are");
+    let reason = format!(
+        "node {node} is not and was not a member; `dunlin status` lists the \
+                          members"
+    );
     Error::NotFound { reason }
 }
 
@@ -79,7 +82,7 @@ fn parse(mut body: Body) -> Result<Removal, Error> {
 pub(super) fn id(text: &str) -> Result<NodeId, Error> {
     text.parse().map_err(|_| Error::BadField {
         name: "node",
-        reason: format!("`{text}` is no node's id: those are 16 hex digits"),
+        reason: format!("`{text}` is not a node id: those have 16 hex digits"),
     })
 }
 

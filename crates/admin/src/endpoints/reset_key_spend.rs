@@ -43,7 +43,7 @@ async fn handle(admin: Admin, asked: Asked) -> Result<Response, Error> {
 pub(super) fn parse(mut body: Body, before: NanoUsd) -> Result<NanoUsd, Error> {
     let to = body.require("reset_to", body::usd);
     if to > before {
-        let reason = format!("reset_to is {to}, and {before} was spent: it can only be lowered");
+        let reason = format!("reset_to is {to}, but the spend is {before}: it can only be lowered");
         body.refuse("reset_to", reason);
     }
     body.finish(["reset_to"].into_iter())?;

@@ -65,11 +65,11 @@ async fn create(admin: Admin, asked: Asked) -> Result<Response, Error> {
 /// A group's name stands among the names of models that keys may call: it must mean nothing else there.
 fn check_name(catalog: &Catalog, name: &str) -> Result<(), Error> {
     let why = if catalog.groups.contains_key(name) {
-        "is a model: whoever may call that one would call all models of the group"
+        "is a model: keys that may call it could then call all models of the group"
     } else if RESERVED.contains(&name) {
-        "has a meaning of its own among the models of a key"
+        "has a special meaning in a key's models"
     } else if name.contains('*') {
-        "would be a pattern of models"
+        "would be a model pattern"
     } else {
         return Ok(());
     };

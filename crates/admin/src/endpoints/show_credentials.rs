@@ -76,7 +76,7 @@ pub(super) async fn of_model(
     let state = admin.read().await.state;
     let Some(model) = state.resource(ResourceKind::Model, id) else {
         let in_file = super::create_model::is_in_file(published, id);
-        let why = if in_file { ": it is in the config file, and so are its values" } else { "" };
+        let why = if in_file { ": it and its values are in the config file" } else { "" };
         return Err(Error::NotFound { reason: format!("Model not found{why}") });
     };
     let content: ModelContent = admin.open(model)?;

@@ -178,8 +178,8 @@ async fn of_rows(admin: &Admin, query: Query, before: UnixMillis) -> Result<Resp
             break;
         }
         if admin.0.clock.mono().since(began) > SUM_FOR {
-            let reason = "there are too many requests on these days to be summed in time: ask for \
-                          fewer days, or for rows (summarize=false)";
+            let reason = "these days have too many requests to sum in time: ask for fewer days, or \
+                          for rows (summarize=false)";
             return Err(Error::BadField { name: "start_date", reason: reason.to_owned() });
         }
     }

@@ -31,7 +31,7 @@ async fn handle(admin: Admin, asked: Asked, more: bool) -> Result<Response, Erro
     let change = |view: &View| {
         let before = find(&view.state, Kind::Team, &name)?;
         if !asked.caller.leads(&view.state, Kind::Team, &name) {
-            return Err(forbidden(format!("only its admins change team `{name}`")));
+            return Err(forbidden(format!("only admins of team `{name}` may change it")));
         }
         let mut terms = TermsChanges {
             models: Change::Set(changed(&before.terms.models, models.clone(), more)),

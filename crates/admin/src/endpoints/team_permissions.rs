@@ -42,7 +42,7 @@ async fn list(admin: Admin, asked: Asked) -> Result<Response, Error> {
     let name = asked.param("team_id").unwrap_or_default();
     let team = find(&read.state, Kind::Team, name)?;
     if !asked.caller.leads(&read.state, Kind::Team, name) {
-        return Err(forbidden(format!("only its admins see the permissions of team `{name}`")));
+        return Err(forbidden(format!("only admins of team `{name}` may see its permissions")));
     }
     Ok(ok_as_of(&read, &answer(name, &permissions(&team))))
 }
@@ -52,7 +52,7 @@ async fn update(admin: Admin, asked: Asked) -> Result<Response, Error> {
     let state = admin.read().await.state;
     find(&state, Kind::Team, &name)?;
     if !asked.caller.leads(&state, Kind::Team, &name) {
-        return Err(forbidden(format!("only its admins change team `{name}`")));
+        return Err(forbidden(format!("only admins of team `{name}` may change it")));
     }
     let mut terms = TermsChanges::default();
     let set = Change::Set(Value::from(routes).to_string());

@@ -42,7 +42,7 @@ type Values = Map<String, Value>;
 fn read(mut body: Body, name: &str) -> Result<(Values, Values), Error> {
     let sent = body.take("credential_name", body::text).value();
     if sent.is_some_and(|sent| sent != name) {
-        let reason = "a credential keeps its name: models find it by that".to_owned();
+        let reason = "a credential cannot be renamed: models refer to its name".to_owned();
         body.refuse("credential_name", reason);
     }
     let values = body.take("credential_values", map).value().unwrap_or_default();

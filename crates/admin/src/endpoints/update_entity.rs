@@ -89,10 +89,10 @@ fn decide(
     let after = Entity::clone(&before).changed(changes.clone());
     if !asked.caller.is_admin() {
         if !asked.caller.leads(state, kind, name) {
-            return Err(forbidden(format!("only its admins change {} `{name}`", kind.name())));
+            return Err(forbidden(format!("only admins may change {} `{name}`", kind.name())));
         }
         if spend.is_some() || !changes.aliases.keeps() {
-            return Err(forbidden("only an admin sets spend and model_aliases".to_owned()));
+            return Err(forbidden("only an admin may set spend and model_aliases".to_owned()));
         }
         asked.caller.may_grow(state, Some(&before), &after)?;
     }

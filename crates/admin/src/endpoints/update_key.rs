@@ -78,7 +78,7 @@ impl Update {
             let before = before.ok_or(Error::NotYours)?;
             check_changes(asked, state, before)?;
             if self.fields.spend.is_some() {
-                return Err(forbidden("only an admin sets what a key has spent".to_owned()));
+                return Err(forbidden("only an admin may set what a key has spent".to_owned()));
             }
             let after = Key::clone(before).changed(changes.clone());
             asked.caller.may_give(view, &after, Some(before), asked.route)?;

@@ -26,8 +26,11 @@ pub(super) async fn run(args: &InfoArgs, session: &Session) -> Result {
 async fn own(session: &Session) -> Result<Row> {
     let answer = session.get("/key/info", &[]).await.map_err(|failure| {
         if failure.exit == Exit::NotFound {
-            Failure::usage("the master key is not a virtual key", "name a key: see `dunlin key \
-                                                                    list`")
+            Failure::usage(
+                "the master key is not a virtual key",
+                "name a key: see `dunlin key \
+                                                                    list`",
+            )
         } else {
             failure
         }

@@ -19,8 +19,12 @@ pub(super) async fn run(args: &InfoArgs, session: &Session) -> Result {
     let mut found: Vec<Object> = answer.read()?;
     let Some(json) = found.pop() else {
         let message = format!("request {} is not in the log", args.request);
-        return Err(Failure::new(Exit::NotFound, message, "`dunlin log list` shows the newest \
-                                                          ones"));
+        return Err(Failure::new(
+            Exit::NotFound,
+            message,
+            "`dunlin log list` shows the newest \
+                                                          ones",
+        ));
     };
     let row = Row::of(&answer, json)?;
     let mut text = row.facts();

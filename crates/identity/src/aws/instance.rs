@@ -79,7 +79,7 @@ fn grant(answer: Answer) -> Result<Grant, Error> {
     })?;
     let expires = match &keys.expiration {
         Some(text) => {
-            Some(sts::millis(text).ok_or_else(|| answer.bad("its Expiration is no time"))?)
+            Some(sts::millis(text).ok_or_else(|| answer.bad("its Expiration is not a time"))?)
         }
         None => None,
     };

@@ -84,7 +84,7 @@ impl Profiles {
             }
             roles.push(role);
             if roles.len() > MAX_ROLES {
-                return Err(unusable(name, "its source_profile leads in a circle"));
+                return Err(unusable(name, "its source_profile refers back to itself"));
             }
             if let Some(source) = text("credential_source") {
                 roles.reverse();
@@ -105,7 +105,7 @@ fn base(name: &str, section: &Section) -> Result<Option<Base>, Error> {
         return Ok(Some(Base::Keys(keys(id, Secret::new(secret.as_str()), token))));
     }
     match NOT_FOLLOWED.iter().find(|key| section.contains_key(**key)) {
-        Some(key) => Err(unusable(name, &format!("it uses {key}, which is not followed here"))),
+        Some(key) => Err(unusable(name, &format!("it uses {key}, which is not supported"))),
         None => Ok(None),
     }
 }

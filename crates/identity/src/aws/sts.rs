@@ -35,7 +35,7 @@ impl Sts<'_> {
         let scope = sigv4::Scope { service: "sts", region };
         sigv4::sign(&mut request, keys, scope, self.clock.unix()).map_err(|_| Error::Unusable {
             what: "the AWS keys hold characters that HTTP forbids".to_owned(),
-            mend: "copy them anew, without line ends".to_owned(),
+            mend: "copy them again, without line ends".to_owned(),
         })?;
         grant(self.http.send(request, FAR).await?)
     }
@@ -59,7 +59,7 @@ impl Sts<'_> {
         let Some(region) = self.region else { return Ok("https://sts.amazonaws.com/".to_owned()) };
         if !region.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-') {
             return Err(Error::Unusable {
-                what: format!("`{region}` is no AWS region"),
+                what: format!("`{region}` is not an AWS region"),
                 mend: "set aws_region_name to one such as us-east-1".to_owned(),
             });
         }
@@ -89,7 +89,7 @@ fn grant(answer: Answer) -> Result<Grant, Error> {
         secret_access_key: Secret::new(part("SecretAccessKey")?),
         session_token: Some(Secret::new(part("SessionToken")?)),
     };
-    let expires = millis(&expiration).ok_or_else(|| answer.bad("its Expiration is no time"))?;
+    let expires = millis(&expiration).ok_or_else(|| answer.bad("its Expiration is not a time"))?;
     Ok(Grant { credential, expires: Some(expires) })
 }
 

@@ -59,8 +59,8 @@ async fn what_is_no_token_is_an_error_that_says_what_is_missing() {
         (200, r#"{"access_token":7}"#, "no access_token"),
         (200, r#"{"access_token":"x"}"#, "how long it is valid"),
         (200, r#"{"access_token":"x","expires_in":-1}"#, "how long it is valid"),
-        (200, r#"{"access_token":"x","expires_in":0}"#, "expired already"),
-        (200, r#"{"access_token":"x","expires_on":"17"}"#, "expired already"),
+        (200, r#"{"access_token":"x","expires_in":0}"#, "already expired"),
+        (200, r#"{"access_token":"x","expires_on":"17"}"#, "already expired"),
         (404, "<html>no such tenant</html>", "status 404"),
         (500, "", "it gave no reason"),
     ] {

@@ -114,7 +114,7 @@ fn events(queued: &Queued<'_>, stream: Stream, bill: Bill, once: ChatRequest) ->
 /// it.
 async fn record(queued: &Queued<'_>, mut events: Body, tape: &Recording) -> Result<(), Broke> {
     let broke =
-        || Broke("The provider's stream broke off before the response was whole.".to_owned());
+        || Broke("The provider's stream broke off before the response was complete.".to_owned());
     let mut is_stored = false;
     while let Some(frame) = events.frame().await {
         let Ok(mut data) = frame.map_err(|_| broke())?.into_data() else { continue };
@@ -132,8 +132,8 @@ async fn record(queued: &Queued<'_>, mut events: Body, tape: &Recording) -> Resu
         let full = |_| {
             let most = MAX_BYTES >> 20;
             Broke(format!(
-                "The events of the response would be longer than {most} MB, which is the most that \
-                 is kept of a stream in the background. Ask without `stream`."
+                "The events of the response would be longer than {most} MB, the limit for a \
+                 background stream. Ask without `stream`."
             ))
         };
         tape.push(&data).map_err(full)?;

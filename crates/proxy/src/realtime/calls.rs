@@ -251,7 +251,7 @@ impl Offering<'_> {
         let answer = answer.map_err(|broken| Refused::Answered(Box::new(broken)))?;
         let answer = answer.ok_or(Refused::LongAnswer { most: MAX_SDP_BYTES })?;
         let id = id.filter(|id| !id.is_empty()).ok_or_else(|| {
-            self.unheard("the provider accepted the call and did not name it in `Location`")
+            self.unheard("the provider accepted the call but did not name it in `Location`")
         })?;
         Ok(Accepted { id, answer })
     }
@@ -281,9 +281,9 @@ impl Offering<'_> {
 }
 
 /// Why a call is hung up that nobody could charge.
-const NOT_BESIDE: &str = "the provider accepted the call and tells no events of it \
-                          (`/realtime?call_id=`), by which it would be charged: it was hung up. Use \
-                          the WebSocket at /v1/realtime instead";
+const NOT_BESIDE: &str = "the provider accepted the call but sends no events for it \
+                          (`/realtime?call_id=`), which are needed to charge it: it was hung up. \
+                          Use the WebSocket at /v1/realtime instead";
 
 #[cfg(test)]
 mod tests {

@@ -295,9 +295,9 @@ impl End {
             Self::ClientGone => (1001, "the client has left"),
             Self::UpstreamGone => (1011, "the upstream's connection broke off"),
             Self::FrameTooLong => (1009, "a frame is longer than 16 MiB"),
-            Self::Silent => (1001, "nothing was said for 10 minutes"),
+            Self::Silent => (1001, "no message for 10 minutes"),
             Self::Lasted => (1001, "a conversation may last 2 hours: connect again"),
-            Self::Leaving => (1001, "this node is leaving: connect again"),
+            Self::Leaving => (1001, "this node is stopping: connect again"),
             Self::Refused(_) => (1008, "the next answer was not admitted"),
             Self::Cut => (1001, "this node ends: connect again"),
         }

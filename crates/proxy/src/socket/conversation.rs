@@ -243,12 +243,12 @@ impl End {
         match self {
             Self::ClientGone => (CloseCode::Normal, "the client has left"),
             Self::TooLong => (CloseCode::Size, "a message is longer than a request body may be"),
-            Self::Malformed => (CloseCode::Protocol, "a frame is not as RFC 6455 has it"),
-            Self::NoText => (CloseCode::Invalid, "a text is not in UTF-8"),
+            Self::Malformed => (CloseCode::Protocol, "a frame violates RFC 6455"),
+            Self::NoText => (CloseCode::Invalid, "a text frame is not UTF-8"),
             Self::Lasted => {
-                (CloseCode::Away, "a connection lasts 60 minutes: connect again to go on")
+                (CloseCode::Away, "a connection lasts 60 minutes: connect again to continue")
             }
-            Self::Leaving => (CloseCode::Away, "this node is leaving: connect again"),
+            Self::Leaving => (CloseCode::Away, "this node is stopping: connect again"),
             Self::Cut => (CloseCode::Away, "this node ends: connect again"),
         }
     }

@@ -168,7 +168,7 @@ async fn object(asking: Asking<'_>, kind: Kind, noted: Noted) -> Result<Option<B
         Fetched::Gone => Ok(None),
         Fetched::Unknown => {
             let (noun, group) = (kind.noun(), &by.group);
-            let reason = format!("the provider of '{group}' does not say how a {noun} there is");
+            let reason = format!("the provider of '{group}' did not return the state of a {noun}");
             Err(Refused::CannotKnow { reason })
         }
     }

@@ -7,8 +7,8 @@ use crate::error::{MAX_SHOWN_ID, Refused};
 impl Refused {
     /// A file is at one deployment.
     pub(super) fn several_models() -> Self {
-        let message = "a file goes to one model: all lines of a batch name the same, and so do \
-                       `model` and `target_model_names` if they are given"
+        let message = "a file goes to one model: all lines of a batch must name the same one, and \
+                       so must `model` and `target_model_names` if given"
             .to_owned();
         Self::Unfit { param: "model", message }
     }
@@ -25,7 +25,7 @@ impl Refused {
     /// Nobody takes it.
     pub(super) fn no_home(provider: &str) -> Self {
         let message = format!(
-            "no deployment of '{provider}' that keeps files may be used here: name one by \
+            "no usable deployment of '{provider}' keeps files: name another by \
              `target_model_names`, `model` or `custom_llm_provider`"
         );
         Self::Unfit { param: "custom_llm_provider", message }
@@ -67,18 +67,18 @@ impl Refused {
     pub(super) fn no_conversations(model: &str) -> Self {
         let model: String = model.chars().take(MAX_SHOWN_ID).collect();
         let message = format!(
-            "The provider of '{model}' keeps no conversations: go on from an answer by its id in \
-             `previous_response_id`, which works with every model, or name a model whose provider has \
-             OpenAI's Responses API."
+            "The provider of '{model}' keeps no conversations: continue from an answer by its id \
+             in `previous_response_id`, which works with every model, or name a model whose \
+             provider has OpenAI's Responses API."
         );
         Self::Unfit { param: "model", message }
     }
 
     /// Nobody keeps conversations.
     pub(super) fn no_keeper() -> Self {
-        let message = "No model that may be used here has a provider that keeps conversations, which \
-                       OpenAI and Azure do (`model_info.mode: responses`): go on from an answer by its \
-                       id in `previous_response_id`, which works with every model.";
+        let message = "No usable model has a provider that keeps conversations, as OpenAI and \
+                       Azure do (`model_info.mode: responses`): continue from an answer by its id \
+                       in `previous_response_id`, which works with every model.";
         Self::Unfit { param: "model", message: message.to_owned() }
     }
 
@@ -110,8 +110,10 @@ impl Refused {
     /// A response that is still being made.
     pub(crate) fn unfinished(id: &str) -> Self {
         let id: String = id.chars().take(MAX_SHOWN_ID).collect();
-        let message =
-            format!("The response '{id}' is not finished: ask for it until its status says so.");
+        let message = format!(
+            "The response '{id}' is not finished: ask again until its status says that it \
+                     is."
+        );
         Self::Unfit { param: "previous_response_id", message }
     }
 

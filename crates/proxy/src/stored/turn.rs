@@ -74,7 +74,7 @@ pub(super) async fn serve(
             Doing::Working | Doing::Silent { .. } => return Err(Refused::not_stopped(id).into()),
         }
     }
-    let unread = || Refused::gone(id, "what was stored cannot be read by this release");
+    let unread = || Refused::gone(id, "this version cannot read what was stored");
     let model = stored_model(&turn).ok_or_else(unread)?;
     let (bill, told) = asking.admit(&model, Tokens(0), Bounds::default()).await?;
     let body = match (is_deleted, about.suffix) {

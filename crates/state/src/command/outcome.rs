@@ -78,13 +78,13 @@ pub enum Rejected {
         email: String,
     },
     /// The user belongs to it already.
-    #[error("user `{user}` is a member already")]
+    #[error("user `{user}` is already a member")]
     MemberExists {
         /// The `user_id`.
         user: String,
     },
     /// The user does not belong to it.
-    #[error("user `{user}` is no member")]
+    #[error("user `{user}` is not a member")]
     UnknownMember {
         /// The `user_id`.
         user: String,
@@ -101,8 +101,8 @@ pub enum Rejected {
     },
     /// More of a limit would be promised than there is.
     #[error(
-        "{what} would be overpromised: {} `{name}` has {has}, {promised} are guaranteed to others, \
-         and {asked} more are asked for (guaranteed_throughput)",
+        "{what} would be over-committed: {} `{name}` has {has}, {promised} are guaranteed to \
+         others, and {asked} more are requested (guaranteed_throughput)",
         kind.name()
     )]
     Overpromised {
@@ -136,7 +136,7 @@ pub enum Rejected {
         id: String,
     },
     /// Somebody else changed what the change was decided by.
-    #[error("{what} was changed by somebody else in between: read it, and try again")]
+    #[error("{what} was changed by another request in between: read it again and retry")]
     ChangedInBetween {
         /// What it is, as a noun phrase.
         what: String,
@@ -150,7 +150,7 @@ pub enum Rejected {
         id: String,
     },
     /// As many as are kept.
-    #[error("there are {most} {what}s already; no more are kept")]
+    #[error("there are already {most} {what}s, which is the limit")]
     TooMany {
         /// What they are: `model`, ...
         what: String,
@@ -158,9 +158,7 @@ pub enum Rejected {
         most: u64,
     },
     /// A batch has more tokens than are left of somebody's day.
-    #[error(
-        "{tokens} tokens are more than what is left of {limit} a day, of which {used} are used"
-    )]
+    #[error("{tokens} tokens are more than is left of {limit} a day, of which {used} are used")]
     TooManyTokens {
         /// Whose day.
         of: EntityId,
@@ -191,14 +189,17 @@ pub enum Rejected {
         by: String,
     },
     /// The node is a member: it may still spend what it was granted.
-    #[error("node {node} is a member of this cluster: only a removed node's money is reclaimed")]
+    #[error(
+        "node {node} is a member of this cluster: only a removed node's money can be \
+             reclaimed"
+    )]
     NodeIsMember {
         /// The node.
         node: NodeId,
     },
     /// The node serves: it gives back itself what others need.
     #[error(
-        "node {node} is up: it gives back what it does not need by itself, and may spend the rest"
+        "node {node} is up: it returns what it does not need by itself, and may spend the rest"
     )]
     NodeIsUp {
         /// The node.
@@ -215,8 +216,8 @@ pub enum Rejected {
     },
     /// There is no such revision, or its content is not kept any more.
     #[error(
-        "there is no config revision {revision}, or its content is not kept any more; `dunlin config \
-         history` shows those that there are"
+        "there is no config revision {revision}, or its content is no longer kept; `dunlin config \
+         history` lists the revisions"
     )]
     UnknownRevision {
         /// The revision that was asked for.

@@ -35,7 +35,7 @@ pub(super) async fn serve(
     let turn = stored.read(proxy, id).await?;
     let model = stored_model(&turn);
     let model =
-        model.ok_or_else(|| Refused::gone(id, "what was stored cannot be read by this release"))?;
+        model.ok_or_else(|| Refused::gone(id, "this version cannot read what was stored"))?;
     let here = proxy.0.tapes.of(stored.request);
     if here.is_none() && stored.tape(proxy).await.is_none() {
         let why = "was not begun with `stream: true`: leave out `stream`";

@@ -29,8 +29,8 @@ fn nobody_is_promised_more_than_there_is() {
     script.run(acme).expect("new");
     script.run(team("blue", terms(60, "guaranteed"))).expect("there is as much");
     let refused = script.run(team("red", terms(50, "guaranteed")));
-    let expected = "rpm_limit would be overpromised: organization `acme` has 100, 60 are guaranteed \
-                    to others, and 50 more are asked for (guaranteed_throughput)";
+    let expected = "rpm_limit would be over-committed: organization `acme` has 100, 60 are guaranteed \
+                    to others, and 50 more are requested (guaranteed_throughput)";
     assert_eq!(refused.expect_err("110 of 100").to_string(), expected);
     script.run(team("red", terms(500, "best_effort"))).expect("nothing is promised");
 
