@@ -348,7 +348,7 @@ fn names(headers: &[String]) -> Vec<HeaderName> {
     headers.iter().map(name).collect()
 }
 
-/// What Prometheus is told apart, and how finely.
+/// Which labels Prometheus gets, and how finely.
 fn told(settings: &Settings) -> dunlin_exporter::Settings {
     let default = dunlin_exporter::Settings::default();
     dunlin_exporter::Settings {

@@ -12,7 +12,7 @@ pub struct ClusterStatus {
     pub version: String,
     /// Its cluster; none until it has formed or joined one.
     pub cluster: Option<ClusterId>,
-    /// Whom it holds for the leader; none while it knows of no leader that has a majority.
+    /// The node it considers the leader; `None` while it knows of no leader with a majority.
     pub leader: Option<NodeId>,
     /// Set while it hears no majority of the voters: nothing can be decided then.
     #[serde(default, skip_serializing_if = "Option::is_none")]

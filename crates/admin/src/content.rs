@@ -1,6 +1,6 @@
-//! What the audit log shows of the content of a model, a credential or an access group: each field by
-//! its name in answers, secrets starred out. A word stands beside the stars, so that a secret that was
-//! changed is told from the same one.
+//! What the audit log shows of the content of a model, a credential or an access group: each field
+//! by its name in answers, secrets starred out. A tag beside the stars changes whenever the secret
+//! does.
 
 use std::collections::BTreeMap;
 

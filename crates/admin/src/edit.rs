@@ -11,8 +11,8 @@ use crate::error::Error;
 use crate::routes::Asked;
 use crate::row::View;
 
-/// Each time, one of those who are in each other's way gets through. Who has been overtaken so often is
-/// told.
+/// Of several conflicting edits, one succeeds each round; after this many rounds the caller gets a
+/// 409.
 const MAX_TRIES: usize = 64;
 
 /// What is to be done, and what that was decided by.

@@ -1,5 +1,5 @@
-//! Whether terms are wider than others: nobody gives more than he has, and who is no admin does not
-//! take off what an admin put on.
+//! Whether terms are wider than others: no caller grants more than the caller has, and non-admins
+//! do not remove what an admin set.
 
 use std::collections::BTreeMap;
 

@@ -63,7 +63,7 @@ struct Shared {
     by_share: AtomicU64,
 }
 
-/// How much there is of what.
+/// Counts, for metrics.
 pub(crate) struct Figures {
     pub(crate) scopes: usize,
     pub(crate) leases: usize,
@@ -219,7 +219,7 @@ impl Limits {
         self.limiter().has_handed_over()
     }
 
-    /// How much there is of what.
+    /// Counts, for metrics.
     pub(crate) fn figures(&self) -> Figures {
         let limiter = self.limiter();
         Figures {

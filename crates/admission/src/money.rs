@@ -289,7 +289,7 @@ impl Money {
         others.filter(|lease| state.ring().has(lease.node)).map(life).collect()
     }
 
-    /// How much there is of what.
+    /// Counts, for metrics.
     pub(crate) fn figures(&self) -> Figures {
         self.purses().figures()
     }

@@ -271,7 +271,7 @@ fn query<'a>(args: &'a SpendArgs, days: &'a str) -> Result<Vec<(&'static str, &'
     Ok(span.into_iter().chain(given).collect())
 }
 
-/// One line for each of what is told apart: days in their order, all else by spend.
+/// One line per group: days in their order, all else by spend.
 fn lines(by: By, days: Vec<Day>, total: &Line) -> Vec<(String, Line)> {
     let mut lines: BTreeMap<String, Line> = BTreeMap::new();
     for Day { date, metrics, breakdown } in days {

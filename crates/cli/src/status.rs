@@ -10,7 +10,7 @@ use crate::failure::{Exit, Result};
 use crate::session::Session;
 use crate::table::{listed, moment, table};
 
-/// A clock that is less off is nobody's concern.
+/// Smaller differences are not shown.
 const CLOCK_IS_OFF: Duration = Duration::from_millis(500);
 
 pub(crate) async fn run(session: &Session) -> Result<Exit> {

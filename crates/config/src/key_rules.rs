@@ -52,7 +52,7 @@ fn texts(what: &str, node: Option<&Node>, report: &mut Report) -> Vec<String> {
     items.iter().filter_map(|item| report.text(what, Some(item)).map(str::to_owned)).collect()
 }
 
-/// A rule that is misspelt would let in whom it was to keep out.
+/// A misspelt rule would admit those it was meant to keep out.
 fn known(what: &str, map: &Map, names: &[&str], report: &mut Report) {
     for (key, node) in &map.entries {
         if !names.contains(&key.text.as_str()) {

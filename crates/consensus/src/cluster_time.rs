@@ -222,8 +222,8 @@ mod tests {
         assert_eq!(led(0, &[12, 12]), (12, None));
     }
 
-    /// A leader whose clock is `own` ahead hears of others', each `ahead`: what its time is then
-    /// ahead by, and to whom it should give way.
+    /// A leader whose clock is `own` ahead hears of others', each `ahead`: by how much its time is
+    /// then ahead, and to which node it should hand over.
     fn led(own: i64, others: &[i64]) -> (i64, Option<Vec<u64>>) {
         let leader = ClusterTime::default();
         for (node, ahead) in (2..).zip(others) {

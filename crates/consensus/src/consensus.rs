@@ -304,20 +304,20 @@ impl Consensus {
         }
     }
 
-    /// [`Status::cluster`] alone, for who looks often.
+    /// [`Status::cluster`] alone, for callers that poll.
     #[must_use]
     pub fn cluster(&self) -> Option<ClusterId> {
         self.node.running().map(|running| running.cluster)
     }
 
-    /// [`Status::clock_skew_ms`] alone, for who looks often.
+    /// [`Status::clock_skew_ms`] alone, for callers that poll.
     #[must_use]
     pub fn clock_skew_ms(&self) -> i64 {
         let node = &self.node;
         node.running().map_or(0, |_| node.time.skew(Here::now(&node.clock)))
     }
 
-    /// [`Status::leader_heard`] alone, for who looks often.
+    /// [`Status::leader_heard`] alone, for callers that poll.
     #[must_use]
     pub fn leader_heard(&self) -> Option<MonoMillis> {
         let running = self.node.running()?;

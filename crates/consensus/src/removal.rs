@@ -225,8 +225,8 @@ impl Node {
     }
 }
 
-/// Whether a member hears no leader. Whom it takes for the leader says nothing: it may have read that
-/// in its log.
+/// Whether a member hears no leader. The node it considers the leader proves nothing: it may have
+/// read that in its log.
 fn is_left_alone(node: &Node, running: &Running) -> bool {
     let silent = |heard: MonoMillis| node.clock.mono().since(heard) >= ASK_EVERY;
     running.quorum_age().is_none()
@@ -234,7 +234,7 @@ fn is_left_alone(node: &Node, running: &Running) -> bool {
         && node.identity().certificate().member
 }
 
-/// Lets the rest of the node know once it was removed. A node that was away is told by those whom it
+/// Tells the rest of the node once it was removed. A node that was away learns it from the nodes it
 /// asks.
 pub(crate) async fn notice(node: &Node, running: &Running) -> Result<(), Error> {
     let mut applied = node.published.applied();

@@ -1,4 +1,4 @@
-//! Our own metrics of requests. None is told apart by what clients name.
+//! Our own metrics of requests. No label has a value that clients choose.
 
 use dunlin_metrics::Desc;
 

@@ -53,7 +53,7 @@ impl Tally {
         let descs = SUMS.iter().map(|(desc, ..)| *desc).chain(OF_ATTEMPTS);
         let mut sums: Vec<Series<f64>> =
             descs.map(|desc| Series::new(desc).with(&more(desc))).collect();
-        // What has no labels is told from the start.
+        // Metrics without labels exist from the start.
         let whole = sums.iter_mut().filter(|series| series.desc().labels.is_empty());
         whole.for_each(|series| {
             series.place(&[], || 0.0);

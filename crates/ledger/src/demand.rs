@@ -98,7 +98,7 @@ pub struct Recall {
     pub ticket: Ticket,
     /// What it lacks, with what those on its node lack that go before it.
     pub lacks: NanoUsd,
-    /// The so manieth question of the asking node about this pot. It may come more than once.
+    /// Counts the asking node's questions about this pot. A question may arrive more than once.
     pub round: u64,
     /// The period that is asked about.
     pub period: UnixMillis,

@@ -283,7 +283,7 @@ impl Purses {
         due
     }
 
-    /// How much there is of what.
+    /// Counts, for metrics.
     #[must_use]
     pub fn figures(&self) -> Figures {
         Figures {

@@ -258,8 +258,8 @@ impl ChatRequest {
         &self.facts.labels
     }
 
-    /// The request that a fallback asks instead: with the members of the JSON object `changes` in
-    /// the place of its own. To whom it goes and how it is answered stay.
+    /// The request that a fallback sends instead: with the members of the JSON object `changes` in
+    /// place of its own. Where it goes and how it is answered stay the same.
     ///
     /// # Errors
     /// It is an upload, or what comes out is no request.

@@ -1,4 +1,4 @@
-//! What a metric is: its name, what it says, and by what it is told apart.
+//! A metric's description: name, help text and labels.
 
 /// How a metric's values are to be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -116,8 +116,8 @@ fn efforts(model: &str) -> &'static [Effort] {
     }
 }
 
-/// Says a chat's wish for thought in a word that `model` knows: the next harder one, or else its
-/// hardest. Not to think is left unsaid to whom it would mean nothing.
+/// Expresses a chat's thinking setting in a word that `model` knows: the next harder one, or else
+/// its hardest. A wish not to think is left out for models that do not know it.
 pub(crate) fn fit(chat: &mut Chat, model: &str) {
     let Some(wish) = chat.reasoning.take() else { return };
     let Some(effort) = wish.effort.or(wish.budget.map(Effort::of_budget)) else { return };

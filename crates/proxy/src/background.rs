@@ -62,8 +62,8 @@ pub(crate) async fn watch(
     }
 }
 
-/// Sees to it that a response which nobody waits for is made by who keeps responses, where there is
-/// one. True: there is none, so it is kept here.
+/// Makes sure that a background response is made by a provider that keeps responses, if there is
+/// one. True: there is none, so the response is kept here.
 pub(crate) fn is_ours(candidates: &mut Candidates<'_>) -> bool {
     match keepers(candidates.first()) {
         Some(keepers) => {

@@ -218,7 +218,7 @@ impl Bill {
         self.background
     }
 
-    /// What nobody waited for is finished and was found: whoever is the first is charged.
+    /// A background response or batch is finished and was found: the first to find it is charged.
     pub(crate) fn found(&mut self, finished: Finished) {
         let Finished { found, usage, tier } = finished;
         self.background = true;

@@ -84,8 +84,8 @@ impl Caller {
         }
     }
 
-    /// The request counts also for whom it names as its user, and for its tags: those of its own, its
-    /// key's and its team's.
+    /// The request also counts for the end user it names, and for its tags: its own, its key's and
+    /// its team's.
     pub(crate) async fn count_for(
         &mut self,
         proxy: &Proxy,

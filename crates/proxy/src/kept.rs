@@ -257,7 +257,7 @@ impl Sealing {
         Self { homes: homes.into(), ..self }
     }
 
-    /// Whose what is sealed is.
+    /// The owner of the sealed content.
     pub(crate) fn owner(&self) -> Owner {
         self.owner
     }

@@ -219,7 +219,7 @@ impl Deployment {
     }
 }
 
-/// Oftener is a load, seldomer is no use: LiteLLM's bounds.
+/// More often is a burden, less often is useless: LiteLLM's bounds.
 const KEEPALIVE_BOUNDS: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(300));
 
 /// A deployment's shares of traffic, by each measure LiteLLM knows. Missing is not zero: see `pick`.

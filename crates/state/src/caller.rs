@@ -19,7 +19,7 @@ pub struct Caller {
     pub key: Arc<Key>,
     /// Whose terms hold for its requests, in the order in which they are checked; it is the last.
     pub payers: Vec<Payer>,
-    /// Words on the request that the key may use so often in any 60 s.
+    /// Tags with a request limit per 60 s.
     pub limited_tags: Vec<(String, u64)>,
 }
 
@@ -76,7 +76,7 @@ impl Caller {
         access
     }
 
-    /// Whose list is the so manieth of [`Caller::access`], from 1; none: the key's own.
+    /// The payer whose list is number `number` in [`Caller::access`]; 0 is the key's own.
     #[must_use]
     pub fn lister(&self, number: usize) -> Option<&Payer> {
         self.above().nth(number.checked_sub(1)?)

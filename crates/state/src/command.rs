@@ -297,8 +297,8 @@ pub enum Command {
     SetSpend {
         /// Which pot.
         pot: PotId,
-        /// The start of the period; one later than the pot's begins with it, one that has run out
-        /// is nobody's concern. 0 where there are no periods: the pot's own.
+        /// The start of the period. One later than the pot's begins with this entry; one that has
+        /// run out is ignored. 0 where there are no periods: the pot's own.
         period: UnixMillis,
         /// How much.
         to: NanoUsd,

@@ -16,7 +16,8 @@ use crate::command::{Day, DaySums, Facets, Kind, Totals, beginning};
 
 /// Days kept, the present one included.
 pub const DAYS_KEPT: u32 = 62;
-/// Models that one key, or one tag of a key, is told apart by on one day: clients may invent names.
+/// Models counted separately for one key, or one tag of a key, on one day: clients may invent
+/// names.
 pub const MAX_MODELS_A_DAY: usize = 64;
 /// Rows of keys on one day. Beyond it, the sums of teams and organizations stay exact.
 pub const MAX_ROWS_A_DAY: usize = 50_000;
@@ -251,8 +252,8 @@ impl Rows {
         self.rows.insert(row, totals);
     }
 
-    /// Whether the model of a row is told apart from others of whoever the row is about: it is
-    /// already, or there is room. What was asked of a model, and of whom, is not told less for it.
+    /// Whether a row's model is counted separately for the row's owner: it already is, or there is
+    /// room. The total of the model, and of the owner, is complete either way.
     fn tells_apart(&self, row: &Facets<Symbol>) -> bool {
         let none = Symbol::NONE;
         let whose = |row: &Facets<Symbol>| Facets {

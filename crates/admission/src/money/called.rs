@@ -12,8 +12,8 @@ use crate::Bounds;
 use crate::refusal::Refusal;
 use crate::rules::Rules;
 
-/// Tells what a request holds at whom it calls from what it holds of its payers: a bit that is unset
-/// in the version of every UUID.
+/// Distinguishes what a request holds from the budgets of what it calls from what it holds from its
+/// payers: a bit that is unset in the version of every UUID.
 const BESIDE: u128 = 0x8 << 76;
 
 /// Whom a request calls.
@@ -46,7 +46,7 @@ impl About {
 }
 
 impl Money {
-    /// Holds what a request may cost of the budgets of whom it calls. `None`: there are none.
+    /// Holds what a request may cost from the budgets of what it calls. `None`: there are none.
     pub(crate) async fn hold_at(
         &self,
         called: Called<'_>,
@@ -77,7 +77,7 @@ impl Money {
     }
 }
 
-/// A request's part in the pots of whom it calls.
+/// A request's part in the pots of what it calls.
 pub(super) fn add(plan: &mut Plan, state: &State, rules: &Rules, about: &About, now: UnixMillis) {
     for pot in &about.called {
         let Some(allowance) = rules.called.get(pot) else { continue };

@@ -127,7 +127,7 @@ impl Filters {
 }
 
 impl Page {
-    /// Whom it lacks, for people. `None`: nobody.
+    /// The missing nodes, for people; `None` if there are none.
     pub(super) fn lacks(&self) -> Option<String> {
         if self.missing_nodes.is_empty() {
             return None;

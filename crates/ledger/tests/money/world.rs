@@ -39,7 +39,7 @@ pub(crate) type Record = Vec<(PotId, UnixMillis, NanoUsd)>;
 /// What a node proposes.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub(crate) enum Command {
-    /// Returns and wants, the so manieth of a life.
+    /// The number, within a life, of returns and wants.
     Lease { number: u64, returns: Vec<(PotId, UnixMillis, NanoUsd)>, wants: Vec<(PotId, Wanted)> },
     /// What followed a record of a life.
     Settle { after: u64, records: Vec<Record> },

@@ -14,7 +14,7 @@ use super::Bill;
 const MILLIS_A_TOKEN: u64 = 100;
 
 impl Bill {
-    /// What is asked for, where that is not known at the begin.
+    /// What is asked for, if that is not known at the start.
     pub(crate) fn is_of(&mut self, endpoint: Endpoint) {
         self.endpoint = endpoint;
     }

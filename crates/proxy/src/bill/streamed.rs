@@ -40,9 +40,9 @@ impl Streamed {
         (self.usage, self.text_bytes, self.uncounted) = (usage, text_bytes, uncounted);
     }
 
-    /// What was used, and whether that is an estimate: of all, by its completion, if nothing was
-    /// counted. Who counts only at the begin, as Anthropic does until its last event, has not counted
-    /// the text that came since: at least what that is taken for is charged.
+    /// The usage, and whether it is an estimate: of everything, by its completion, if nothing was
+    /// counted. A provider that counts only at the start, as Anthropic does until its last event,
+    /// has not counted the text that came since: at least the estimate of that text is charged.
     pub(super) fn used(&self, estimate: impl FnOnce(Tokens) -> Usage) -> (Usage, bool) {
         let written = tokens_in(self.text_bytes);
         match self.usage {

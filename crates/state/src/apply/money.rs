@@ -29,7 +29,8 @@ pub(super) fn settle(
     let mut reached = Vec::new();
     for charge in charges {
         let Charge { pot, period, cost, requests } = charge;
-        // What a deleted entity spent counts for whom it was spent beside, and in the whole.
+        // Spend of a deleted entity still counts for the other entities it was spent for, and in
+        // the total.
         if !is_of_config(pot) && !state.holders.contains_key(&pot.of) {
             continue;
         }

@@ -29,8 +29,8 @@ pub struct Grant {
     pub least: NanoUsd,
     /// More is not needed.
     pub amount: NanoUsd,
-    /// The limit of a pot that belongs to the config, or of whom it has a default for. Those of
-    /// entities are known.
+    /// The limit of a pot that belongs to the config, or to something the config has a default for.
+    /// Limits of entities are known.
     pub limit: Option<NanoUsd>,
     /// Likewise how long its periods are, as it was written, if they begin with a first use.
     #[serde(default, skip_serializing_if = "Option::is_none")]
