@@ -35,7 +35,7 @@ pub(crate) fn of_providers(
     let node = settings.get(what);
     for (key, _) in node.and_then(Node::as_map).into_iter().flat_map(|map| &map.entries) {
         if !used.contains(&key.text.as_str()) {
-            let message = format!("{what} has `{}`, and no model is of that provider", key.text);
+            let message = format!("{what} has `{}`, but no model is of that provider", key.text);
             let label = words::did_you_mean(&key.text, used.iter().copied());
             report.push(Diagnostic::warning(Code::UnknownModel, message).at(key.place, label));
         }
@@ -63,7 +63,7 @@ fn each(what: &str, node: Option<&Node>, names: Names, report: &mut Report) -> A
             Some(allowance) => drop(all.insert(key.text.as_str().into(), allowance)),
             None if report.has_errors() => {}
             None => {
-                let message = format!("{what} has no {}: nothing is limited by it", names.0[0]);
+                let message = format!("{what} has no {}: it limits nothing", names.0[0]);
                 report.push(Diagnostic::warning(Code::Missing, message).at(key.place, ""));
             }
         }

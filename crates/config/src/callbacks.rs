@@ -249,7 +249,8 @@ impl Reader<'_> {
         }
         if is_unserved(name) {
             let instead = format!(
-                "nothing is sent to `{name}` by this version; `generic_api` posts every record as JSON to any address"
+                "this version cannot send to `{name}`; `generic_api` posts every record as JSON to \
+                 any address"
             );
             self.report.replaced(what, &instead);
             return;
@@ -258,7 +259,7 @@ impl Reader<'_> {
         let near = nearest_callback(name).map(|near| format!("did you mean `{near}`?"));
         let label = near.unwrap_or_else(|| {
             let served = CallbackKind::ALL.map(CallbackKind::name).join(", ");
-            format!("served are {served}, and names in callback_settings")
+            format!("supported are {served}, and names in callback_settings")
         });
         self.report.push(Diagnostic::error(Code::WrongValue, message).at(item.place, label));
     }
@@ -309,7 +310,7 @@ impl Reader<'_> {
             all.any(|known| known.name.eq_ignore_ascii_case(name))
         };
         for (key, _) in own.entries.iter().filter(|(key, _)| !known(&key.text)) {
-            let message = format!("{what}: `{}` is no variable of a callback", key.text);
+            let message = format!("{what}: `{}` is not a callback variable", key.text);
             match receiver::nearest_variable(&key.text, &CallbackKind::ALL) {
                 Some(near) => {
                     let problem = Diagnostic::error(Code::UnknownKey, message);

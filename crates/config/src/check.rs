@@ -144,8 +144,8 @@ fn hooks(setting: &str, node: &Node, report: &mut Report) {
         } else if is_guard(name) {
             (
                 "blocks requests",
-                "this guard is not carried out by this version; put it in a service \
-                                 of your own in front of dunlin or behind it",
+                "this version does not run this guard; put it in a service of your own in front of \
+                 dunlin or behind it",
             )
         } else {
             continue;

@@ -26,20 +26,20 @@ pub(crate) struct Keys {
 const POSTGRES: &str = "no Postgres is used: keys, spend and config are kept by the cluster itself, \
      replicated to every node";
 const REDIS: &str = "no Redis is used: the nodes share limits, load and health among themselves";
-const SEGMENTS: &str = "old parts of the request log go by themselves, a file at a time";
-const COUNTED: &str = "what is spent is always counted: budgets hold because of it";
-const HELD: &str = "a request holds what it may cost of its budgets: without that, many at once would \
-     overspend them";
+const SEGMENTS: &str = "old parts of the request log are deleted automatically, one file at a time";
+const COUNTED: &str = "spend is always counted: budgets depend on it";
+const HELD: &str = "a request always holds what it may cost: otherwise many requests at once would \
+                    overspend a budget";
 const LOGGED: &str = "the request log is what spend is settled from, so each request is in it, failed \
      ones too; for a short one set maximum_spend_logs_retention_period";
-const TURNS: &str = "a budget begins anew at its very time, without a sweep; one without \
-     budget_duration never does";
+const TURNS: &str = "a budget resets exactly on time, without a sweep; one without budget_duration \
+                     never resets";
 const CIPHERS: &str =
-    "TLS 1.2 and 1.3 are spoken, with the ciphers and curves that rustls holds safe";
-const GUARDS: &str = "guardrails are not carried out by this version; check prompts and answers in a \
-     service of your own in front of dunlin, or behind it as the model's api_base";
-const MCP: &str = "MCP servers, and who may use their tools, are not served by this version; connect \
-     clients to the servers directly";
+    "TLS 1.2 and 1.3 are supported, with the ciphers and curves that rustls considers safe";
+const GUARDS: &str = "this version does not run guardrails; check prompts and answers in a service \
+                      of your own in front of dunlin, or behind it as the model's api_base";
+const MCP: &str = "this version does not serve MCP servers or control the use of their tools; \
+                   connect clients to the servers directly";
 const PYTHON: &str = "Python code cannot run in dunlin; check callers in a reverse proxy in front of \
      it, or give each caller a key of its own with /key/generate";
 const AUDIT: &str = "the audit log is always kept, on every node: read it at /audit or with `dunlin \

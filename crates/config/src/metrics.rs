@@ -204,7 +204,7 @@ fn unknown(
     report: &mut Report,
 ) {
     let near = words::did_you_mean(name, known.iter().copied());
-    let message = format!("no {what} `{name}` is told by this version");
+    let message = format!("this version exports no {what} `{name}`");
     let problem = Diagnostic::warning(Code::WrongValue, message);
     report.push(problem.at(node.place, near));
 }

@@ -172,7 +172,7 @@ impl<'t> Builder<'t> {
     }
 
     fn duplicate(&mut self, map: &Map, key: &Key) {
-        let message = format!("key `{}` stands twice in one map", key.text);
+        let message = format!("key `{}` occurs twice in one map", key.text);
         let mut problem =
             Diagnostic::error(Code::DuplicateKey, message).at(key.place, "again here");
         if let Some((first, _)) = map.find(&key.text) {

@@ -226,7 +226,7 @@ pub(crate) fn warn_of_unpriced<'d>(
     names.dedup();
     if !names.is_empty() {
         let message =
-            format!("no price is known for {}: their use costs nothing", names.join(", "));
+            format!("the price of {} is unknown: using them costs nothing", names.join(", "));
         let way_out = "set input_cost_per_token and output_cost_per_token (0 if they are free), or \
                        model_info.base_model";
         report.push(Diagnostic::warning(Code::Unpriced, message).note(way_out));

@@ -167,7 +167,7 @@ impl Report {
         let node = node?;
         match whole {
             Some(whole) => Some(whole),
-            None => self.wrong_value(what, node, "must be a whole number, and not that large"),
+            None => self.wrong_value(what, node, "must be a whole number, and a smaller one"),
         }
     }
 

@@ -200,7 +200,7 @@ fn alias_map(
             let place = target.map_or(node.place, |target| target.place);
             report.dangling(models.unknown(&format!("alias `{alias}` stands for"), group, place));
         } else if models.groups.contains_key(alias) && alias != group {
-            let message = format!("alias `{alias}` hides the model of that name");
+            let message = format!("alias `{alias}` hides the model of the same name");
             let label = format!("calls for it go to `{group}`");
             report.push(Diagnostic::warning(Code::ShadowedModel, message).at(key.place, label));
         }

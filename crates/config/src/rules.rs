@@ -109,13 +109,13 @@ impl Rules {
         for name in PLACES {
             let text = params.get(name).and_then(Node::as_text).unwrap_or_default();
             if !text.chars().all(|c| c.is_ascii_alphanumeric() || c == '-') {
-                refuse(&format!("`{name}` is no name of a region"), None, report);
+                refuse(&format!("`{name}` is not a region name"), None, report);
             }
         }
         if let Some(endpoint) = params.get("aws_sts_endpoint").and_then(Node::as_text)
             && !is_a_clouds(endpoint)
         {
-            let message = "`aws_sts_endpoint` is no server of AWS's";
+            let message = "`aws_sts_endpoint` is not an AWS server";
             refuse(message, Some("set the model in a config file instead"), report);
         }
         for (name, message) in files(params) {
@@ -154,11 +154,7 @@ impl Rules {
             Some(Value::Null | Value::Bool(_) | Value::Number(_) | Value::List(_)) | None => None,
         };
         if uri.is_some_and(|uri| !is_a_clouds(&uri)) {
-            refuse(
-                "the `token_uri` of `vertex_credentials` is no server of Google's",
-                None,
-                report,
-            );
+            refuse("the `token_uri` of `vertex_credentials` is not a Google server", None, report);
         }
     }
 
@@ -216,7 +212,7 @@ fn files(params: &Map) -> Vec<(&'static str, &'static str)> {
         found.push(("ssl_certificate", "names a file"));
     }
     if text("vertex_credentials").is_some_and(|text| !text.trim_start().starts_with('{')) {
-        found.push(("vertex_credentials", "names a file, or is no JSON object"));
+        found.push(("vertex_credentials", "names a file, or is not a JSON object"));
     }
     if text("aws_web_identity_token").is_some() {
         found.push(("aws_web_identity_token", "names a file"));

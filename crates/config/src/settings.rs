@@ -131,10 +131,9 @@ pub enum OnStale {
 /// Why a master key is refused, and the way out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "{reason}: whoever has it may do everything\n\
-     help: export LITELLM_MASTER_KEY=\"sk-$(openssl rand -hex 16)\", or set \
-     general_settings.master_key; to try things out with a weak key or none, set \
-     general_settings.dangerously_permit_weak_or_unset_master_key: true"
+    "{reason}: anyone who has it may do everything\nhelp: export LITELLM_MASTER_KEY=\"sk-$(openssl \
+     rand -hex 16)\", or set general_settings.master_key; to try things out with a weak key or \
+     none, set general_settings.dangerously_permit_weak_or_unset_master_key: true"
 )]
 pub struct WeakMasterKey {
     /// What is wrong with the key, without the key.
@@ -210,8 +209,8 @@ fn drain(general: &Map, environment: &Environment, report: &mut Report) -> Drain
     let lacks = token.is_none() && node.is_some_and(|node| node.missing().is_some());
     let is_open = open.unwrap_or_default() && !lacks;
     if is_open && token.is_none() {
-        let message = "general_settings.enable_drain_endpoint is on, and no token is set: whoever reaches a \
-                       node may drain it";
+        let message = "general_settings.enable_drain_endpoint is on, and no token is set: anyone \
+                       who can reach a node may drain it";
         let hint = "set drain_endpoint_token here, or DRAIN_ENDPOINT_TOKEN on the nodes";
         let problem = Diagnostic::warning(Code::Missing, message.to_owned());
         let at = general.get(switch).map(|node| node.place);
@@ -337,7 +336,7 @@ fn master_key(
     let key = report.text(MASTER_KEY, Some(node)).map(Secret::new)?;
     if let Err(weak) = check_master_key(Some(&key), permit_weak) {
         let problem = Diagnostic::error(Code::WeakMasterKey, weak.reason)
-            .at(node.place, "whoever has it may do everything")
+            .at(node.place, "anyone who has it may do everything")
             .note("make one: echo \"sk-$(openssl rand -hex 16)\"");
         report.push(problem);
     }

@@ -80,7 +80,7 @@ pub(crate) fn warn(models: &Models, report: &mut Report) {
     }
     let message = format!("certificates are not checked for: {}", names.join(", "));
     let problem = Diagnostic::warning(Code::Unverified, message)
-        .note("whoever is on the way can read and change keys, prompts and answers")
+        .note("anyone on the network path can read and change keys, prompts and answers")
         .note("name your own authority instead: ssl_verify: /path/to/ca.pem");
     report.push(problem);
 }

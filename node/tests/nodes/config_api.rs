@@ -60,7 +60,7 @@ async fn a_change_is_in_force_everywhere_and_outlives_the_file_of_a_restarted_no
         ),
         (
             json!({"general_settings": {"master_key": "sk-of-somebody-else"}}),
-            "takes the cluster over",
+            "take over the cluster",
         ),
         (json!({"environment_variables": {"LD_PRELOAD": "/tmp/x.so"}}), "where they are started"),
         (json!({"litellm_settings": {"callbacks": ["hooks.instance"]}}), "Python"),

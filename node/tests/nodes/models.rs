@@ -159,7 +159,7 @@ fn wrong(base: &str) -> Vec<(&'static str, Value, u16, &'static str)> {
         ("/model/new", json!({}), 422, ""),
         ("/model/new", with(json!({"model": "openai/a", "rpn": 5})), 400, "did you mean `rpm`?"),
         ("/model/new", with(json!({"api_base": base})), 400, "has no litellm_params.model"),
-        ("/model/new", with(json!({"model": "nobody/a"})), 400, "who serves"),
+        ("/model/new", with(json!({"model": "nobody/a"})), 400, "which provider serves"),
         (
             "/model/new",
             with(json!({"model": "openai/a", "api_base": "nope"})),

@@ -12,7 +12,7 @@ pub enum BadReceiver {
     #[error("{0} {1}")]
     Wrong(String, &'static str),
     /// A variable that it does not have.
-    #[error("`{name}` is no variable of {}: {near}", kind.name())]
+    #[error("`{name}` is not a variable of {}: {near}", kind.name())]
     Unknown {
         /// The variable.
         name: String,

@@ -469,7 +469,7 @@ fn headers(name: &'static str, text: &str) -> Result<Vec<(HeaderName, Secret)>, 
     let pairs = text.split(',').map(str::trim).filter(|pair| !pair.is_empty());
     let each = pairs.map(|pair| {
         let pair = pair.split_once('=').and_then(|(name, value)| header(name, value));
-        pair.ok_or(BadReceiver::wrong(name, "must be name=value pairs with commas between them"))
+        pair.ok_or(BadReceiver::wrong(name, "must be name=value pairs, separated by commas"))
     });
     each.collect()
 }

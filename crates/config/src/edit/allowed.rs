@@ -16,19 +16,17 @@ pub(crate) const SECTIONS: [&str; 3] = ["general_settings", "litellm_settings", 
 
 /// Other sections, and where they are set instead.
 const ELSEWHERE: &[(&str, &str)] = &[
-    (
-        "cluster",
-        "it is about one node and stays on it: set it in that node's file or with its flags",
-    ),
+    ("cluster", "it applies to one node only: set it in that node's file or with its flags"),
     (
         "credential_list",
         "credentials are set with POST /credentials or `dunlin credential create`, which seals them, and shown by `dunlin credential list`",
     ),
     (
         "environment_variables",
-        "the environment of the nodes is set where they are started; give secrets to models with POST /credentials",
+        "the nodes' environment is set where they are started; give secrets to models with POST \
+         /credentials",
     ),
-    ("include", "files are named in files only"),
+    ("include", "only a config file may name files"),
     (
         "model_list",
         "models are set with POST /model/new or `dunlin model add`, and shown by `dunlin model list`",
@@ -36,11 +34,12 @@ const ELSEWHERE: &[(&str, &str)] = &[
 ];
 
 const OPENS: &str = "it widens what an API key can reach: set it in the config file";
-const FILES: &str = "it names files of the nodes, or lets them trust servers that nobody knows: set it in the config file";
+const FILES: &str = "it names files of the nodes, or makes them trust unknown servers: set it in \
+                     the config file";
 
 /// Settings that only a file may set.
 const OF_FILES: &[(&str, &str)] = &[
-    ("alert_to_webhook_url", "such addresses are secrets, and no alerts are sent by this version"),
+    ("alert_to_webhook_url", "such addresses are secrets, and this version sends no alerts"),
     ("api_callback_networks", OPENS),
     ("api_model_environment", OPENS),
     ("api_model_networks", OPENS),
@@ -54,11 +53,13 @@ const OF_FILES: &[(&str, &str)] = &[
     ),
     (
         "master_key",
-        "whoever sets it takes the cluster over: set it in the config file or as LITELLM_MASTER_KEY of the nodes",
+        "anyone who could set it could take over the cluster: set it in the config file or as \
+         LITELLM_MASTER_KEY of the nodes",
     ),
     (
         "pass_through_endpoints",
-        "they name addresses that the nodes call with secrets of their own: set them in the config file",
+        "they name addresses that the nodes call with their own secrets: set them in the config \
+         file",
     ),
     ("public_routes", OPENS),
     ("ssl_certificate", FILES),
@@ -82,7 +83,7 @@ pub(super) fn problems(basis: &Basis, edit: &Edit) -> Vec<EditProblem> {
     let refuse = |told: String| vec![EditProblem::at(&edit.path, told)];
     let section = edit.path.first().map(String::as_str).unwrap_or_default();
     if let Some(why) = of_no_settings(section) {
-        return refuse(format!("`{section}` is not set over the API: {why}"));
+        return refuse(format!("`{section}` cannot be set over the API: {why}"));
     }
     if !SECTIONS.contains(&section) {
         let is_top = keys::TOP.standing(section).is_some();
@@ -94,7 +95,7 @@ pub(super) fn problems(basis: &Basis, edit: &Edit) -> Vec<EditProblem> {
         if let Some((home, _)) =
             all.iter().rev().find(|(_, known)| known.standing(section).is_some() && !is_top)
         {
-            return refuse(format!("`{section}` is no section: it is `{home}.{section}`"));
+            return refuse(format!("`{section}` is not a section: it is `{home}.{section}`"));
         }
         let meant = words::did_you_mean(section, SECTIONS);
         let way_out =
@@ -105,10 +106,10 @@ pub(super) fn problems(basis: &Basis, edit: &Edit) -> Vec<EditProblem> {
         return refuse(format!("name the setting, as in `{section}.NAME`"));
     };
     if edit.path.iter().any(String::is_empty) {
-        return refuse("an empty name is no setting's".to_owned());
+        return refuse("the name of a setting cannot be empty".to_owned());
     }
     if let Some(why) = of_files(name) {
-        return refuse(format!("`{name}` is not set over the API: {why} [DL0123]"));
+        return refuse(format!("`{name}` cannot be set over the API: {why} [DL0123]"));
     }
     let mut found = Vec::new();
     if let Some(value) = &edit.value {

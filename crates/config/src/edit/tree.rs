@@ -31,7 +31,7 @@ fn set(at: &mut Node, path: &[String], value: &Json) -> Result<(), String> {
     }
     let kind = at.kind();
     let Value::Map(map) = &mut at.value else {
-        return Err(format!("`{name}` cannot be set: what holds it is {kind}, not a map"));
+        return Err(format!("`{name}` cannot be set: its parent is {kind}, not a map"));
     };
     if map.get(name).is_none() {
         map.entries.push((key(name), node(&Json::Null)));

@@ -47,7 +47,7 @@ fn a_budget_that_cannot_be_kept_is_told() {
         (
             "",
             providers("{opnai: {budget_limit: 5}}"),
-            "provider_budget_config has `opnai`, and no model is of that provider",
+            "provider_budget_config has `opnai`, but no model is of that provider",
         ),
         (
             "",

@@ -177,7 +177,7 @@ fn what_is_missing_or_misspelt_is_named_as_it_is_written_there() {
             "litellm_settings: {default_team_settings: [{team_id: a, callbacks: [langfuse], \
              langfuse_public_key: pk, langfuse_secrt_key: sk}]}\n",
             false,
-            "`langfuse_secrt_key` is no variable of a callback did you mean `langfuse_secret_key`?",
+            "`langfuse_secrt_key` is not a callback variable did you mean `langfuse_secret_key`?",
         ),
         (
             "litellm_settings: {default_team_settings: [{team_id: a, callbacks: [langfuse], \

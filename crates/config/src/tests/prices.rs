@@ -116,7 +116,8 @@ fn models_without_a_known_price_are_named_in_one_line() {
     let entry = |model| format!("  - {{model_name: m, litellm_params: {{model: {model}}}}}\n");
     let models = ["openai/b", "openai/gpt-4o", "openai/a", "bedrock/parked"].map(entry).concat();
     let said = said(&format!("model_list:\n{models}"));
-    let line = "warning[DL0122]: no price is known for openai/a, openai/b: their use costs nothing";
+    let line =
+        "warning[DL0122]: the price of openai/a, openai/b is unknown: using them costs nothing";
     assert!(said.contains(line), "{said}");
 }
 
