@@ -82,7 +82,7 @@ pub struct AuditProof {
     pub anchor: ChainHash,
     /// The newest row's number.
     pub newest: u64,
-    /// The hash of the whole chain: whoever notes it elsewhere can tell later that no row before it
-    /// was changed.
+    /// The hash of the whole chain. Noted elsewhere, it proves later that no row before it was
+    /// changed.
     pub head: ChainHash,
 }

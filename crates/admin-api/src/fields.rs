@@ -1,8 +1,9 @@
 //! The fields of keys, teams, users and the others that this release does not act upon: which are
 //! kept and shown, and which are refused.
 //!
-//! Refused is what would guard money or access and does not: whoever sets it would believe to be
-//! protected. Saying that nothing is guarded (null, empty, false) is always fine.
+//! Fields that would guard money or access and are not enforced are refused, because a client that
+//! sets them would believe to be protected. Values that guard nothing (null, empty, false) are
+//! always accepted.
 
 use serde_json::Value;
 

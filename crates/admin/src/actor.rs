@@ -17,7 +17,7 @@ const MAX_CHANGED_BY: usize = 256;
 const MAX_USER_AGENT: usize = 128;
 
 impl Admin {
-    /// Whoever sends `request`.
+    /// The sender of `request`.
     pub(crate) fn actor(
         &self,
         caller: &Caller,

@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::moment::iso;
 use crate::row::{View, put};
 
-/// As LiteLLM's metrics name the master key, which is nobody's.
+/// LiteLLM's name in metrics for the owner of the master key, which has none.
 pub(crate) const MASTER_KEY: &str = "litellm_proxy_master_key";
 /// Fields that hold moments.
 const MOMENTS: [&str; 2] = ["expires", "temp_budget_expiry"];

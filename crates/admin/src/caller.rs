@@ -10,7 +10,7 @@ use crate::error::Error;
 use crate::moment::iso;
 use crate::{Admin, Settings};
 
-/// LiteLLM's name for whoever holds the master key. No user has it, so it carries no rights.
+/// LiteLLM's name for the holder of the master key. No user has it, so it carries no rights.
 pub(crate) const MASTER_USER: &str = "default_user_id";
 
 /// Who asks.

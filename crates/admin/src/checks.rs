@@ -32,7 +32,7 @@ pub(crate) const CALL_TYPE: &str = "ahealth_check";
 
 /// One deployment, called by one name.
 type Key = (DeploymentId, Arc<str>);
-/// What was found last. Whoever holds it is finding out.
+/// The last result. The holder of the lock is running the check.
 type Known = tokio::sync::Mutex<Option<Arc<Verdict>>>;
 
 /// The checks of a node.

@@ -1,5 +1,5 @@
-//! Changes of the config over the API. Each is a new revision that is judged like a file, made of the
-//! newest one: whoever was overtaken makes it anew, so that no change of another is lost.
+//! Changes of the config over the API. Each makes a new revision from the newest one, which is
+//! checked like a file. A change that was overtaken is made again, so that no other change is lost.
 
 use dunlin_config::{Document, Edit, EditProblem, Edited};
 use dunlin_consensus::ProposeError;

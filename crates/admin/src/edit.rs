@@ -1,5 +1,5 @@
-//! Changes that are decided by what is there, such as one more in a list, or no more than the
-//! caller may give: decided anew if somebody else changed it in between, on whichever node.
+//! Changes that depend on the current value, such as adding to a list or granting no more than the
+//! caller has. They are decided again if the value changed in between, on any node.
 
 use std::sync::Arc;
 

@@ -1,5 +1,5 @@
-//! `key_generation_settings`: which of those who are no admins may make keys, and what they must say
-//! about them. It narrows what `rights` allows, and never widens it.
+//! `key_generation_settings`: which non-admins may create keys, and which fields they must set. It
+//! narrows what `rights` allows, and never widens it.
 
 use dunlin_config::KeyRule;
 use dunlin_state::{Key, Kind, State};

@@ -256,7 +256,7 @@ impl Admin {
         text == log_query::MASTER || master.is_some_and(|master| Secret::new(text) == *master)
     }
 
-    /// Carries a command out for whoever asked, and gives the state that holds it.
+    /// Proposes a command for the caller, and returns the state that includes it.
     async fn carry_out(&self, asked: &Asked, mut command: Command) -> Result<(Reply, View), Error> {
         let mut found = logging::Found::default();
         self.seal_callbacks(&self.0.consensus.state(), &mut command, &mut found)?;

@@ -138,7 +138,7 @@ impl<'a> Params<'a> {
                 naming::digest_of(text).map(Payer::Key)
             }
         });
-        // A name that nobody has is nobody's: no request was made with the empty hash.
+        // A name without a key matches nothing: no request was made with the empty hash.
         let by_alias = self.asked.param("key_alias").map(|alias| {
             let key = state.key_by_alias(alias);
             Payer::Key(key.map_or_else(KeyDigest::default, |key| key.token))

@@ -57,7 +57,7 @@ fn roles(kind: Kind) -> &'static [&'static str] {
     }
 }
 
-/// Refuses a role that there is not: whoever has it would lead nothing, unnoticed.
+/// Refuses an unknown role: its holder would silently lead nothing.
 pub(crate) fn check_role(kind: Kind, role: &str) -> Result<(), Wrong> {
     let known = roles(kind);
     if known.contains(&role) {
@@ -66,7 +66,7 @@ pub(crate) fn check_role(kind: Kind, role: &str) -> Result<(), Wrong> {
     Err(senseless(format!("the role `{role}` is none of {}", known.join(", "))))
 }
 
-/// Refuses whoever does not lead a group.
+/// Refuses callers that do not lead a group.
 pub(crate) fn check_leads(asked: &Asked, view: &View, group: &Entity) -> Result<(), Error> {
     if asked.caller.leads(&view.state, group.kind, &group.name) {
         return Ok(());

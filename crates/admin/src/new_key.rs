@@ -151,7 +151,7 @@ pub(crate) struct NewKey {
 }
 
 impl NewKey {
-    /// The key that `body` asks for. One that is nobody's is its maker's.
+    /// The key that `body` asks for. Without an owner, it belongs to its creator.
     pub(crate) fn read(
         body: Body,
         settings: &Settings,

@@ -134,7 +134,8 @@ impl Routes {
         self.reads(path, None, served)
     }
 
-    /// Serves by a handler that itself lets in whom `who` says, and refuses in words of its own.
+    /// Serves by a handler that itself admits the callers `who` names, and refuses in its own
+    /// words.
     pub(crate) fn guarded(self, path: &'static str, who: Who, served: MethodRouter<Admin>) -> Self {
         self.reads(path, Some(who), served)
     }

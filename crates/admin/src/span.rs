@@ -107,7 +107,7 @@ pub(crate) mod tests {
     use crate::caller::Caller;
     use crate::rights::tests::asked_by;
 
-    /// A request of whoever may see everything.
+    /// A request by a caller that may see everything.
     pub(crate) fn asked(query: &str) -> Asked {
         asked_as(Caller::Master, query)
     }

@@ -102,7 +102,7 @@ pub fn additions(state: &State, sealer: &Sealer) -> (Additions, Vec<LeftOut>) {
     (additions, left_out)
 }
 
-/// A model as the config's reader takes it; when and by whom it was made is shown with it.
+/// A model as the config's reader takes it, with when and by whom it was created.
 pub(crate) fn added_model(resource: &Resource, content: &ModelContent) -> AddedModel {
     let mut info = content.info.clone();
     let made = [
@@ -194,8 +194,8 @@ impl Admin {
         Ok(Arc::clone(state.resource(kind, id).ok_or_else(unknown)?))
     }
 
-    /// Puts something in the place of `before`, and waits until this node serves it. None: others
-    /// came in between, so that it is to be made anew from what is there now.
+    /// Replaces `before`, and waits until this node serves the new value. `None`: other changes
+    /// came in between, so it must be made again from the current value.
     pub(crate) async fn replace(
         &self,
         asked: &Asked,

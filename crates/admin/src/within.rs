@@ -218,7 +218,7 @@ fn model_budgets_exceed(
     })
 }
 
-/// Whether a budget might begin anew more often: what never does is the narrowest.
+/// Whether a budget might reset more often: one that never resets is the narrowest.
 fn renews(duration: Option<&String>, bound: Option<&String>) -> bool {
     duration.is_some() && duration != bound
 }

@@ -93,7 +93,7 @@ impl Admission {
         })
     }
 
-    /// As whom an end user counts that a request names.
+    /// The end user that a request's end user is counted as.
     async fn meet<'n>(&self, name: &'n str) -> Result<&'n str, Refusal> {
         let Shared { consensus, clock, tasks, .. } = &*self.0;
         let command = || Command::MeetEndUsers { names: vec![name.to_owned()] };

@@ -57,7 +57,7 @@ impl Admission {
                 tokio::time::sleep(LOOK_EVERY).await;
             }
         };
-        // What is open still is counted by whoever asked.
+        // What is still open is counted by the caller.
         drop(tokio::time::timeout(within, idle).await);
     }
 

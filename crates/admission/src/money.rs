@@ -359,7 +359,7 @@ fn more_may_come(short: &Short) -> bool {
 #[derive(Clone, Debug)]
 pub(crate) struct About {
     pub(crate) request: RequestId,
-    /// The key that must be let in for as long as it waits; none: nobody's may be.
+    /// The key that must stay valid while the request waits; `None`: no key.
     pub(crate) token: Option<KeyDigest>,
     /// Who pays, in the order in which budgets are checked.
     pub(crate) payers: Vec<Payer>,

@@ -13,7 +13,7 @@ use crate::refusal::{LimitStatus, Refusal};
 use crate::slots::Slot;
 use crate::{Admission, Bounds, Shared};
 
-/// Something that was made while nobody waited for it: it is charged once, whoever finds it.
+/// A finished background response or batch: it is charged once, whichever node finds it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Found {
     /// Names the thing, the same on every node.
@@ -150,9 +150,9 @@ impl Permit {
 }
 
 impl Admission {
-    /// Puts what was found finished on record, if nobody has, once those who asked for it have been
-    /// answered: `record` says who pays. True if it is on record, by whomever; false if the cluster
-    /// could not be asked.
+    /// Records a finished background response or batch, unless that was done, once its readers have
+    /// been answered: `record` says who pays. True if it is on record, whoever recorded it; false
+    /// if the cluster could not be asked.
     pub async fn charge(&self, found: Found, record: SpendRecord) -> bool {
         if self.is_charged(found) {
             return true;

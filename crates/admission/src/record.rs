@@ -5,7 +5,7 @@ use dunlin_ledger::Cost;
 use dunlin_state::{Caller, Payer, Rank};
 use dunlin_types::Usage;
 
-/// Whose key it is. `None` is the master key, which is nobody's.
+/// The owner of the key. `None` is the master key, which has no owner.
 #[must_use]
 pub fn whose(caller: Option<&Caller>) -> Whose {
     let Some(caller) = caller else { return Whose::default() };

@@ -8,7 +8,8 @@ use dunlin_ledger::{Allowance, Calendar, Every, Period};
 use dunlin_state::{Entity, Kind, PROXY, Renewal, State, Terms, is_of_config};
 use dunlin_types::{Line, NanoUsd, OnLoss, PotId, UnixMillis};
 
-/// Durations whose running period is remembered; beyond, all are forgotten and worked out anew.
+/// Durations whose running period is remembered; beyond this bound, all are forgotten and computed
+/// again.
 const REMEMBERED: usize = 1_024;
 
 /// The budget of the whole cluster, `litellm_settings.max_budget`.
@@ -20,7 +21,7 @@ pub struct ClusterBudget {
     pub duration: Option<String>,
 }
 
-/// What holds for end users whose rows name no budget, whoever made them.
+/// The default terms of end users whose rows name no budget, whoever created them.
 #[derive(Clone, Debug, Default)]
 pub struct EndUsers {
     /// `max_end_user_budget_id`: a shared budget.
@@ -65,8 +66,8 @@ pub struct Rules {
     pub key_limits: BTreeMap<Arc<str>, (Option<u64>, Option<u64>)>,
     /// The budgets of users bind also the keys that they have of teams.
     pub binds_users_of_teams: bool,
-    /// What is left of the limits of whoever asked to be throttled once its budget is spent, in
-    /// millionths; `None`: all are refused.
+    /// What is left of the limits of an entity that is throttled once its budget is spent, in
+    /// millionths; `None`: it is refused.
     pub throttle: Option<u32>,
     /// Requests at once of a key that does not say.
     pub key_parallel: Option<u64>,

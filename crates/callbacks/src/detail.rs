@@ -19,7 +19,7 @@ const FORGOTTEN_AFTER: Duration = Duration::from_secs(60);
 /// What is told of a request beside its record.
 #[derive(Debug, Default)]
 pub struct Detail {
-    /// What was said; `None` if that is nobody's business.
+    /// Prompt and answer; `None` if they must not be kept.
     pub words: Option<Words>,
     /// The request's `metadata`, a JSON object: what its client tells receivers.
     pub metadata: Option<String>,

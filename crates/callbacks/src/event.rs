@@ -38,7 +38,7 @@ pub(crate) struct Names {
 pub(crate) enum Said<'e> {
     /// This.
     Words(&'e Words),
-    /// Nothing: it is nobody's business.
+    /// Nothing: it must not be shown.
     Redacted,
     /// Nothing: it is not known.
     Unknown,

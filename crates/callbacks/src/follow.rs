@@ -1,5 +1,5 @@
-//! Follows the journal: whatever goes on record is told to whoever is to be told of it. The requests
-//! themselves wait for nothing here.
+//! Follows the journal: each record is sent to its callbacks. The requests themselves wait for
+//! nothing here.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -41,7 +41,7 @@ impl Callbacks {
     }
 
     fn has_unread(&self) -> bool {
-        // Whoever is to be told is not known before the first config.
+        // The callbacks are not known before the first config.
         let is_ready = self.0.serving.load().ready;
         is_ready && self.0.parts.journal.last() > *self.0.read.lock().expect(NO_PANIC)
     }

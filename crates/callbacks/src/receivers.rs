@@ -15,7 +15,8 @@ use crate::target::Target;
 
 /// The field of a key's or a team's terms that holds its callbacks.
 pub const FIELD: &str = "logging";
-/// Lists of keys and teams that are remembered as they were read; beyond, all are read anew.
+/// Lists of keys and teams that are remembered as they were read; beyond this bound, all are read
+/// again.
 const MAX_READ: usize = 1_024;
 
 type Targets = Arc<[Arc<Target>]>;

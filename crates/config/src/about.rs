@@ -44,8 +44,9 @@ fn value(node: &Node) -> Value {
     serde_json::from_str(&node.public_json()).expect("a tree writes JSON")
 }
 
-/// What is published about a model, under LiteLLM's keys: of `provider`, or else of whoever has one of
-/// that very name, such as `gpt-4o` or `groq/llama-3.3-70b-versatile`. `None`: nothing is.
+/// Published data about a model, under LiteLLM's keys: from `provider`, or else from any provider
+/// with a model of exactly that name, such as `gpt-4o` or `groq/llama-3.3-70b-versatile`. `None`:
+/// there is none.
 #[must_use]
 pub fn published_of(
     table: &Table,

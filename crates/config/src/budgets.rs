@@ -27,7 +27,7 @@ pub struct Budgets {
     pub end_user_most: Option<NanoUsd>,
     /// `budget_rollover`: what is overspent is spent of the next period, too.
     pub rollover: bool,
-    /// `budget_exceeded_throttle_percentage`: what is left of the limits of whoever asked to be
+    /// `budget_exceeded_throttle_percentage`: what is left of the limits of an entity that is
     /// throttled once its budget is spent, in millionths.
     pub throttle: Option<u32>,
     /// `general_settings.apply_user_budget_to_team_keys`: the budgets of users bind also the keys that

@@ -125,8 +125,8 @@ fn shared(environment: &Environment) -> Vec<Callback> {
     known.collect()
 }
 
-/// `api_callback_networks`. Whoever leads a team or owns a key may name a receiver, so unless it is
-/// said otherwise it is not in the nodes' own networks.
+/// `api_callback_networks`. Team admins and key owners may name a receiver, so by default it must
+/// not be in the nodes' own networks.
 fn networks(root: &Map, report: &mut Report) -> Networks {
     let general = root.get("general_settings").and_then(Node::as_map);
     let node = general.and_then(|general| general.get("api_callback_networks"));

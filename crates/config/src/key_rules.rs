@@ -1,5 +1,5 @@
-//! `litellm_settings.key_generation_settings`: which of those who are no admins may make keys, and what
-//! they must say about them.
+//! `litellm_settings.key_generation_settings`: which non-admins may create keys, and which fields
+//! they must set.
 
 use crate::report::Report;
 use crate::tree::{Map, Node};

@@ -69,8 +69,8 @@ pub struct Settings {
 pub struct DrainEndpoint {
     /// `enable_drain_endpoint`: somebody who shows no key may.
     pub open: bool,
-    /// `drain_endpoint_token`, else `DRAIN_ENDPOINT_TOKEN`: whoever shows it in `x-drain-token`. None:
-    /// everyone.
+    /// `drain_endpoint_token`, else `DRAIN_ENDPOINT_TOKEN`, which a client sends in
+    /// `x-drain-token`. `None`: no token is needed.
     pub token: Option<Secret>,
 }
 

@@ -199,9 +199,9 @@ impl Consensus {
         propose::propose(&self.node, Some(actor), command).await
     }
 
-    /// Takes a node out of the cluster for good: it is refused from then on, whatever it asks. A node
-    /// that is alive only with `force`. `by` is told to whoever runs the node. True: it is out of the
-    /// voters and learners too; else the leader goes on until it is.
+    /// Removes a node from the cluster for good: from then on every call of it is refused. A node
+    /// that is alive is removed only with `force`. The node's operator is told `by`. True: it is
+    /// out of the voters and learners too; otherwise the leader continues until it is.
     ///
     /// # Errors
     /// [`RemoveError`].

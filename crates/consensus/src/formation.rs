@@ -349,7 +349,7 @@ pub(crate) async fn become_member(node: &Node, running: &Running) -> Result<(), 
     Ok(())
 }
 
-/// Asks whoever answers; returns where the leader is said to be.
+/// Asks any node that answers; returns the leader's address as reported.
 pub(crate) async fn ask_to_be_added(
     node: &Node,
     running: &Running,

@@ -12,7 +12,7 @@ use crate::wire::{self, ChunkHead, ChunkTaken};
 /// The largest snapshot taken; a state beyond it needs another way to travel.
 const MAX_BYTES: u64 = 1024 * 1024 * 1024;
 
-/// Collects the pieces. A sender that begins anew, or another one, replaces what was there.
+/// Collects the pieces. A sender that starts over, or another sender, replaces what was there.
 #[derive(Default)]
 pub(crate) struct IncomingSnapshot {
     partial: Mutex<Option<Partial>>,

@@ -1,6 +1,6 @@
 //! The state machine: applies committed entries to the pure `State` and publishes the result.
 //!
-//! Whoever proposed a command on this node learns its outcome here, where it is applied, so an
+//! The proposer of a command on this node learns its outcome here, where it is applied, so an
 //! answer is never older than the published state. A leader's responders are kept until then too.
 
 use std::collections::BTreeMap;

@@ -143,7 +143,7 @@ impl Node {
 
     pub(crate) fn introduction(&self) -> Introduction {
         let standing = self.identity().standing().clone();
-        // Whoever left its cluster must lead nobody into it.
+        // A node that left its cluster must not lead others into it.
         let formed = standing.cluster.is_some()
             && self.published.state().cluster().is_some()
             && self.removed.borrow().is_none();

@@ -200,7 +200,7 @@ pub(crate) async fn barrier(node: &Node) -> Result<(), NoQuorum> {
     Err(NoQuorum { waited: node.clock.mono().since(started) })
 }
 
-/// Asks whoever leads, over changes of leader, until one that has a quorum answers.
+/// Asks the leader, across changes of leader, until one with a quorum answers.
 pub(crate) async fn ask_leader(node: &Node, question: &Ask) -> Result<Told, NoQuorum> {
     let started = node.clock.mono();
     let deadline = started.plus(PATIENCE);

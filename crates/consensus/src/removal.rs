@@ -1,6 +1,6 @@
-//! Taking a member out for good. One entry of the log decides it; whoever leads then takes the node
-//! out of Raft's membership, a step at a time (`autopilot.rs`). Here: whether it may be, as the leader
-//! sees it, and what a node does that learns of its own removal.
+//! Removing a member for good. One entry of the log decides it; the leader at that time takes the
+//! node out of Raft's membership, one step at a time (`autopilot.rs`). Here: whether the removal is
+//! allowed, as the leader sees it, and what a node does that learns of its own removal.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;

@@ -24,7 +24,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(250);
 const SILENT_AFTER: Duration = Duration::from_secs(1);
 /// Another node knows enough to be sent clients if it is this far behind at most.
 const FRESH: Duration = Duration::from_secs(2);
-/// One question; whoever takes longer is no help to a client that waits.
+/// One question; a node that takes longer does not help a waiting client.
 const ASK: Duration = Duration::from_millis(500);
 /// The nodes that knew enough are asked again after so long.
 const ASKED_AGAIN_AFTER: Duration = Duration::from_secs(1);
@@ -42,7 +42,7 @@ pub(crate) struct Knowledge {
     /// before it started.
     until: AtomicI64,
     wake: Mutex<Wake>,
-    /// Held by whoever asks the others: one does, all who wait take its answer.
+    /// Held by the task that asks the other nodes: one asks, and all that wait use its answer.
     fresh: tokio::sync::Mutex<()>,
     /// The nodes that knew enough when last asked, and when that was.
     fresh_nodes: Mutex<Option<(MonoMillis, Vec<NodeId>)>>,

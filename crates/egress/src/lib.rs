@@ -48,9 +48,9 @@ pub use proxies::Proxies;
 /// How often [`Egress::sweep`] is to be called. What was idle at three sweeps is closed: before common
 /// servers (75 s) close it under us.
 pub const SWEEP_EVERY: Duration = Duration::from_secs(20);
-/// A slow resolver must not hold up whoever asks whether an address would do.
+/// A slow resolver must not hold up a caller that asks whether an address is allowed.
 const LOOK_TIMEOUT: Duration = Duration::from_secs(2);
-/// Ways to connect that are kept. One more, and all are made anew as they are needed.
+/// Connectors that are kept. Beyond this bound, all are made again as they are needed.
 const MAX_CLIENTS: usize = 64;
 
 /// The way out of the node. Cheap to clone.

@@ -149,7 +149,7 @@ impl Line {
 
 /// Lets a connection read and write what it can.
 fn drive(driver: &mut Option<Driver>, cx: &mut Context<'_>) {
-    // Why it is over is told to whoever waits for an answer.
+    // The reason goes to the request that waits for an answer.
     if driver.as_mut().is_some_and(|driver| driver.as_mut().poll(cx).is_ready()) {
         *driver = None;
     }

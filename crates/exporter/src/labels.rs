@@ -13,7 +13,7 @@ use crate::{Custom, Serving};
 
 /// What LiteLLM says where there is nothing to say.
 const NONE: &str = "None";
-/// As LiteLLM's metrics name the master key, which is nobody's.
+/// LiteLLM's name in metrics for the owner of the master key, which has none.
 const MASTER_KEY: &str = "litellm_proxy_master_key";
 /// Whose keys the master key's are.
 const MASTER_USER: &str = "default_user_id";

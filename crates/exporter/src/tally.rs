@@ -14,7 +14,7 @@ use crate::measures::{Amount, OF_ATTEMPTS, SUMS, TIMES, Time, When};
 use crate::shape::{self, Apart, Shape};
 use crate::{Custom, Settings};
 
-/// Shapes that are remembered; beyond, all are looked up anew.
+/// Shapes that are remembered; beyond this bound, all are looked up again.
 const MAX_SHAPES: usize = 4_096;
 /// So long after a key, a team or a deployment was renamed its requests are told under the new name.
 const REMEMBERED_FOR: Duration = Duration::from_secs(10);
@@ -78,7 +78,7 @@ impl Tally {
         self.last
     }
 
-    /// Names may have changed. Other bounds begin other histograms; other labels begin all anew.
+    /// Names may have changed. Other buckets reset the histograms; other labels reset all metrics.
     pub(crate) fn publish(&mut self, settings: &Settings) {
         self.shapes.clear();
         if settings.kept != self.kept || settings.custom != self.custom {

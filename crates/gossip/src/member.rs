@@ -183,7 +183,7 @@ impl Member {
     }
 }
 
-/// Every life of every peer that chitchat holds. Names that are no node ids are nobody's.
+/// Every life of every peer that chitchat holds. Names that are not node ids are ignored.
 fn sights(held: &Chitchat, me: NodeId) -> Vec<Sight<'_>> {
     held.node_states()
         .iter()

@@ -11,7 +11,7 @@ use crate::{Error, Grant};
 
 /// A request signed or sent so shortly before the end could arrive after it.
 const MARGIN_MS: u64 = 2_000;
-/// Files without an expiry are read again so often: people rotate keys by writing them anew.
+/// How often files without an expiry are read again: people rotate keys by rewriting them.
 const REREAD: Duration = Duration::from_secs(300);
 /// A credential is renewed when about three quarters of its life are over; never sooner than this.
 const MIN_RENEWAL: Duration = Duration::from_secs(5);
@@ -30,7 +30,7 @@ pub(crate) struct State {
     error: Option<Error>,
     /// In a row.
     failures: u32,
-    /// When it is fetched again. Until then a failure is not tried anew.
+    /// When it is fetched again. A failure is not retried before.
     due: MonoMillis,
     busy: bool,
 }
@@ -148,7 +148,7 @@ impl Turn {
 impl Drop for Turn {
     fn drop(&mut self) {
         if !self.ended {
-            // Those who wait are not woken: they would begin anew at once, and fare no better.
+            // Waiting tasks are not woken: they would retry at once, with no better result.
             self.slot.state.send_if_modified(|state| {
                 state.busy = false;
                 false

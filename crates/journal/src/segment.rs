@@ -158,7 +158,7 @@ impl Segment {
         Ok(bytes)
     }
 
-    /// Whoever asks for one that went has nothing to read.
+    /// A deleted one cannot be read.
     pub(crate) fn gone(dir: &Path, name: Name) -> Error {
         let source = io::Error::from(io::ErrorKind::NotFound);
         Error::Read { path: path(dir, name), source }

@@ -1,4 +1,4 @@
-//! When budgets begin anew and keys end, from LiteLLM's durations: a number and the beginning of a
+//! When budgets reset and keys expire, from LiteLLM's durations: a number and the beginning of a
 //! unit (`30s`, `5m`, `12h`, `7d`, `2w`, `1mo`), or a word. Only the beginning of the unit counts:
 //! `30min` is 30 minutes.
 //!
@@ -64,7 +64,7 @@ enum Unit {
     Month,
 }
 
-/// How often a budget begins anew, by the calendar.
+/// How often a budget resets, by the calendar.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Every {
     cycle: Cycle,

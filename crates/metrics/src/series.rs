@@ -13,7 +13,7 @@ pub const MAX_HISTOGRAMS: usize = 500;
 /// Stands for values of labels that are not told apart.
 pub const OTHER: &str = "other";
 
-/// Labels whose values come from whoever asks: they are given up first.
+/// Labels whose values come from clients: they are dropped first.
 const OF_CALLERS: &[&str] = &[
     "api_key_alias",
     "client_ip",

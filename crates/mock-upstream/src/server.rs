@@ -166,7 +166,7 @@ impl Server {
                 done
             }
         };
-        // Whoever asked may have gone.
+        // The caller may be gone.
         let _ = done.send(());
     }
 

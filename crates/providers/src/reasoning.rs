@@ -78,7 +78,7 @@ fn is_o_series(family: &str) -> bool {
     })
 }
 
-/// True if `model` is named as OpenAI's own are, whoever serves it.
+/// True if `model` is named like OpenAI's own, whichever provider serves it.
 pub(crate) fn is_openais(model: &str) -> bool {
     let family = family(model).trim_start_matches("ft:");
     let names = ["gpt-3", "gpt-4", "gpt-5", "chatgpt-", "codex-"];

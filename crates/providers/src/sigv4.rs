@@ -132,7 +132,7 @@ fn canonical_path(path: &str) -> String {
     encoded(format!("{joined}{}", if is_folder { "/" } else { "" }).as_bytes(), b"/")
 }
 
-/// The query's parameters, encoded anew and sorted.
+/// The query's parameters, re-encoded and sorted.
 fn canonical_query(query: &str) -> String {
     let parameters = query.split('&').filter(|parameter| !parameter.is_empty());
     let mut parameters: Vec<(String, String)> = parameters

@@ -1,5 +1,5 @@
-//! How a refusal for want of budget is worded: whose budget it is, which of them, how much of it is
-//! spent and when it begins anew, in LiteLLM's words as far as it has any.
+//! The message of a refusal for want of budget: whose budget it is, which one, how much of it is
+//! spent and when it resets, in LiteLLM's words where it has any.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -50,8 +50,7 @@ pub(crate) fn message(over: &OverBudget, key: &str, bound: &str) -> String {
     message
 }
 
-/// Why something is left and yet not enough, when the budget begins anew, and what of it is nobody's
-/// at the moment.
+/// Why something is left but not enough, when the budget resets, and how much of it is withheld.
 fn tell_rest(message: &mut String, over: &OverBudget, bound: &str) {
     let left = NanoUsd(over.limit.0.saturating_sub(over.spent.0.saturating_add(over.withheld.0)));
     if let Some(could_cost) = over.could_cost.filter(|_| left > NanoUsd::ZERO) {

@@ -42,7 +42,7 @@ pub(crate) async fn serve(
     }
 }
 
-/// A guess, for whoever may call the model: no provider is asked.
+/// An estimate, for keys that may call the model: no provider is asked.
 async fn count(proxy: &Proxy, model: &str, request: Request) -> Result<Response<Body>, Failed> {
     let serving = proxy.0.serving.load_full();
     let (head, body) = request.into_parts();

@@ -33,7 +33,7 @@ pub(crate) fn of(proxy: &Proxy, caller: &Caller, headers: &HeaderMap) -> Option<
     Some(Box::new(Detail { words: None, metadata: None, parent, disabled }))
 }
 
-/// The same with what is said in it, unless that is nobody's business.
+/// The same with prompt and answer, unless they must not be kept.
 pub(crate) fn of_chat(
     proxy: &Proxy,
     caller: &Caller,

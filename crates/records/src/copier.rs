@@ -179,8 +179,8 @@ fn next(segments: &[(Epoch, u64, u64)], held: &Holds, all: bool) -> Option<Next>
     })
 }
 
-/// Who is to hold the log of node `of`, the first first. Rendezvous: a node keeps its place whoever
-/// else comes or goes.
+/// The nodes that should hold the log of node `of`, in order of preference. Rendezvous hashing: a
+/// node keeps its place when others come or go.
 pub(crate) fn ranked(of: NodeId, nodes: impl IntoIterator<Item = NodeId>) -> Vec<NodeId> {
     let mut ranked: Vec<_> = nodes.into_iter().collect();
     ranked.sort_by_key(|node| std::cmp::Reverse((mix(of.0 ^ mix(node.0)), node.0)));

@@ -1,5 +1,5 @@
-//! The log of a node that is away stays on two others: whoever holds a copy of it sends the others
-//! what they lack, so that one disk after the other may be lost.
+//! The log of a node that is away stays on two other nodes: a node with a copy sends the others
+//! what they lack, so that disks may be lost one after another.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

@@ -203,7 +203,7 @@ impl Rpc {
         self.shared.cluster.store(Some(Arc::new(cluster)));
     }
 
-    /// Tells whoever calls from one of these clusters that the entered one goes on in its place.
+    /// Tells callers from one of these clusters that the entered one continues in its place.
     pub fn supersede(&self, former: Vec<ClusterId>) {
         self.shared.former.store(Arc::new(former));
     }

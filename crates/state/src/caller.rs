@@ -82,7 +82,7 @@ impl Caller {
         self.above().nth(number.checked_sub(1)?)
     }
 
-    /// Whoever bounds what the key may call.
+    /// The payers that bound what the key may call.
     fn above(&self) -> impl Iterator<Item = &Payer> {
         self.payers.iter().filter(|payer| match payer.rank {
             Rank::Team | Rank::Organization | Rank::User | Rank::Member => true,

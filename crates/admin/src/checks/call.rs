@@ -79,7 +79,7 @@ impl Admin {
         Verdict { at, began, took, told, fault, called: true }
     }
 
-    /// Takes what the limits of all whom the check is for and of the deployment allow.
+    /// Takes from the limits of the check's payers and of the deployment.
     async fn let_in(
         &self,
         asking: &Asking,

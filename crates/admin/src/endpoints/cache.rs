@@ -1,5 +1,5 @@
 //! `GET /cache/ping` and `/cache/redis/info`, `POST /cache/delete` and `/cache/flushall`: there is
-//! no cache of answers, and whoever asks is told so as LiteLLM tells it without one.
+//! no cache of answers; these answer as LiteLLM does without one.
 
 use axum::response::Response;
 use dunlin_llm::openai::ErrorBody;

@@ -73,7 +73,7 @@ impl Seen<'_> {
         }
     }
 
-    /// Who leads. Whoever led when the others died takes itself for the leader still.
+    /// The leader. A node that led when the others died still considers itself the leader.
     fn leader(&self) -> Option<NodeId> {
         self.consensus.leader.filter(|_| self.no_majority().is_none())
     }

@@ -29,7 +29,7 @@ const PATHS: &[(&str, Kind, Who)] = &[
     ("/tag/new", Kind::Tag, Who::Admins),
 ];
 
-/// Whoever makes an organization must name it for people.
+/// A new organization must have a display name.
 const ORGANIZATION_ALIAS: &str = "organization_alias";
 
 pub(super) fn add(routes: Routes) -> Routes {

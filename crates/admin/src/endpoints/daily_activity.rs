@@ -1,4 +1,4 @@
-//! `GET /user/daily/activity` and its like: what was used day by day, and by whom and of what; with
+//! `GET /user/daily/activity` and related routes: usage by day, with its users and models; with
 //! `/aggregated`, all days at once.
 
 use std::collections::BTreeSet;

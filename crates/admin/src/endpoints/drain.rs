@@ -1,7 +1,6 @@
-//! `GET /health/drain`: this node leaves its clients to other nodes, finishes what it has begun,
-//! and hands over what it holds; `DELETE` makes it serve again. An admin's key opens it. Whoever
-//! shows the token of `drain_endpoint_token` needs none, if `enable_drain_endpoint` says so:
-//! kubelets have no keys.
+//! `GET /health/drain`: other nodes take this node's clients; it finishes open requests and hands
+//! over what it holds. `DELETE` makes it serve again. It needs an admin's key or, with
+//! `enable_drain_endpoint`, only the token of `drain_endpoint_token`: kubelets have no keys.
 
 use std::time::Duration;
 

@@ -62,7 +62,7 @@ impl Wanted {
     fn read(asked: &Asked) -> Result<Self, Error> {
         let pages = Pages::read(asked, "page_size", USUAL_SIZE, MAX_SIZE)?;
         let text = |name| asked.param(name).map(str::to_owned);
-        // Whoever has the clear key at hand may name it so.
+        // The clear key is accepted as a name, too.
         let key = |name| {
             let hash = |named: &str| naming::digest_of(named).map(|hash| hash.to_string());
             asked.param(name).map(|named| hash(named).unwrap_or_else(|| named.to_owned()))

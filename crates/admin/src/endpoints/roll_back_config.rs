@@ -12,7 +12,7 @@ use crate::body::{self, Body};
 use crate::error::Error;
 use crate::routes::{Asked, Routes, Who};
 
-/// How often a rollback is asked for anew because another revision came in between.
+/// How often a rollback is retried because another revision came in between.
 const MAX_OVERTAKEN: usize = 3;
 
 pub(super) fn add(routes: Routes) -> Routes {

@@ -1,4 +1,4 @@
-//! `GET /global/spend/report`: what is to be charged to whom, by day and team or customer, or by key.
+//! `GET /global/spend/report`: amounts to charge, by day and team or customer, or by key.
 
 use std::collections::BTreeMap;
 

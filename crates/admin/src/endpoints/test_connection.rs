@@ -58,8 +58,8 @@ fn read(mut body: Body) -> Result<AddedModel, Error> {
     Ok(AddedModel { id: naming::draw_id(), name, params, info })
 }
 
-/// The deployment that is configured, if nothing but a model is named and there is such a one. Its
-/// credential goes nowhere but to its own address: whoever says more of a model says all of it.
+/// The configured deployment, if the request names only a model and it exists. Its credential goes
+/// only to its own address: a request that says more about a model must say everything.
 fn configured(catalog: &Catalog, sent: &AddedModel) -> Option<Arc<Deployment>> {
     if sent.params.len() > 1 {
         return None;

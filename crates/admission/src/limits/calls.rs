@@ -96,7 +96,7 @@ impl Calls {
 
     /// Calls `to` until nothing more waits.
     async fn run(&self, limits: &Limits, to: NodeId) {
-        // Whoever else is about to ask shares the call.
+        // Others that are about to ask share the call.
         tokio::task::yield_now().await;
         while let Some((claims, questions)) = self.next(to) {
             self.call(limits, to, claims, questions).await;

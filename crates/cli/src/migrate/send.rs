@@ -129,8 +129,8 @@ async fn until_decided(session: &Session, path: &str, body: &impl Serialize) -> 
 }
 
 impl Sent {
-    /// Makes a model or a credential. One that is there already stays, whoever made it: what is
-    /// secret of it cannot be compared.
+    /// Creates a model or a credential. One that already exists stays, whoever created it: its
+    /// secrets cannot be compared.
     async fn post(
         &mut self,
         session: &Session,

@@ -1,5 +1,5 @@
-//! What may not be set over the API, whoever asks. A key of an admin may be stolen; with it
-//! settings are changed, but no machine is reached: no files, variables, code or addresses of the
+//! What may not be set over the API by any caller. An admin's key may be stolen: it can change
+//! settings, but must not reach the machines, that is, files, variables, code or addresses of the
 //! nodes.
 
 use dunlin_types::is_secret;

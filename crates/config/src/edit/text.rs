@@ -1,5 +1,5 @@
-//! An edit of a file's text where its value stands, so that comments and layout stay. It does not have
-//! to know every layout: whoever asks compares what the text says afterwards with what it must say.
+//! An edit of a file's text in place, so that comments and layout stay. It need not know every
+//! layout: the caller compares what the text says afterwards with what it must say.
 
 use serde_json::Value as Json;
 

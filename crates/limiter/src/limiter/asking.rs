@@ -199,8 +199,8 @@ impl Limiter {
         scope.cut = Some(Cut { at: now, left });
     }
 
-    /// An admitted request ended after using `used` tokens. Returns whom to tell at once: somebody
-    /// may be waiting for its slot.
+    /// An admitted request ended after using `used` tokens. Returns the node to tell at once:
+    /// another request may be waiting for its slot.
     pub fn ended(&mut self, taken: &Taken, used: u64, now: MonoMillis) -> Option<NodeId> {
         let own = self.own_run();
         let Taken { scope: id, request, tokens, slot, at, .. } = *taken;
@@ -216,8 +216,8 @@ impl Limiter {
         self.ring().owner(id).filter(|owner| slot && *owner != self.me)
     }
 
-    /// An admitted request is undone before it was used: it took nothing. Returns whom to tell at
-    /// once: somebody may be refused for it.
+    /// An admitted request is undone before it was used: it took nothing. Returns the node to tell
+    /// at once: another request may be refused because of it.
     pub fn voided(&mut self, taken: &Taken, now: MonoMillis) -> Option<NodeId> {
         let own = self.own_run();
         let Taken { scope: id, request, tokens, slot, at, lease } = *taken;

@@ -1,4 +1,4 @@
-//! What holds for whoever spends, from the columns that LiteLLM's tables share, and what was spent.
+//! The terms of a spender, from the columns that LiteLLM's tables share, and its spend.
 
 use dunlin_ledger::Every;
 use dunlin_types::UnixMillis;

@@ -7,7 +7,7 @@ use super::draft::Draft;
 use super::world::World;
 
 const USERS: &str = "LiteLLM_UserTable";
-/// LiteLLM's name for whoever holds the master key.
+/// LiteLLM's name for the holder of the master key.
 pub(super) const MASTER: &str = "default_user_id";
 const ROLES: &[&str] = &[
     "customer",

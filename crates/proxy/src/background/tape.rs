@@ -71,7 +71,7 @@ impl Tapes {
 }
 
 impl Recording {
-    /// Whoever listens hears these events.
+    /// Listeners get these events.
     pub(super) fn push(&self, events: &Bytes) -> Result<(), Full> {
         let mut so_far = self.tape.lock();
         if so_far.bytes + events.len() > MAX_BYTES {
@@ -84,7 +84,7 @@ impl Recording {
         Ok(())
     }
 
-    /// Whoever listens hears that it is over, by the event that ends it, bound or not.
+    /// Listeners get the event that ends it, even beyond the bound.
     pub(super) fn end(&self, event: Bytes) {
         let mut so_far = self.tape.lock();
         so_far.bytes += event.len();

@@ -82,7 +82,7 @@ impl GroupFailed {
     }
 }
 
-/// Claude Code shortens a conversation when it reads these words, whoever the provider is.
+/// Claude Code compacts a conversation when it reads these words, whichever provider answers.
 pub(super) fn too_long_for(endpoint: Endpoint, unanswered: &Unanswered, body: &mut ErrorBody) {
     const WORDS: &str = "prompt is too long";
     let is_too_long = matches!(

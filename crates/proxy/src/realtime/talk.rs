@@ -191,7 +191,7 @@ impl Talk {
             last_up.extend(frames::close(code, reason, Some(rand::random())));
         }
         let farewell = async {
-            // Whoever is gone already need not be told.
+            // A receiver that is gone need not be told.
             drop(say(&mut to_client, &last_down).await);
             drop(say(&mut to_upstream, &last_up).await);
         };

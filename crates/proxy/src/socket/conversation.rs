@@ -222,7 +222,7 @@ async fn farewell(end: End, mut to: SplitSink<Socket, Message>, mut from: SplitS
     if let End::Lasted = end {
         let error = json!({"type": "invalid_request_error",
             "code": "websocket_connection_limit_reached", "message": reason, "param": null});
-        // Whoever is gone already need not be told.
+        // A receiver that is gone need not be told.
         drop(to.send(Message::text(error_event(400, error, Map::new(), None))).await);
     }
     let close = CloseFrame { code, reason: reason.into() };

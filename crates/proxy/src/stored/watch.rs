@@ -286,7 +286,7 @@ struct Charge<'a> {
     estimated: bool,
 }
 
-/// Whether it is charged, by whomever.
+/// Whether it is charged.
 async fn charge(
     proxy: &Proxy,
     by: &Deployment,

@@ -110,7 +110,7 @@ pub(super) fn roll_back(
     )
 }
 
-/// Whoever had the newest revision made, if there was none of that number `before`, is its author.
+/// The author of the newest revision, if there was none of that number `before`.
 pub(super) fn sign(before: &State, state: &mut State, actor: Option<&Actor>) {
     let newest = |state: &State| state.config.last().map_or(0, |config| config.revision);
     let author = actor.and_then(|actor| actor.on_behalf_of.as_ref().or(actor.user.as_ref()));

@@ -1,4 +1,4 @@
-//! Teams, users, organizations and the like: made, changed, deleted; who belongs to whom.
+//! Teams, users, organizations and the like: created, changed, deleted; memberships.
 
 use std::sync::Arc;
 

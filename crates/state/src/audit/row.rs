@@ -18,7 +18,7 @@ pub struct Actor {
     /// The key that asks; none: the master key.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub key: Option<KeyDigest>,
-    /// For whom an admin says that it asks.
+    /// The name in which an admin says that it acts.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub on_behalf_of: Option<String>,
     /// The client's address.

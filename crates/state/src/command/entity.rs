@@ -1,4 +1,4 @@
-//! Who spends beside keys: teams, users, organizations and the like, and who belongs to whom.
+//! Spenders other than keys: teams, users, organizations and the like, and their memberships.
 
 use std::collections::BTreeMap;
 

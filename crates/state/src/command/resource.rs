@@ -127,7 +127,7 @@ pub struct ResealedResource {
     pub kind: ResourceKind,
     /// Which one.
     pub id: String,
-    /// The version that was sealed anew.
+    /// The version that was resealed.
     pub version: u64,
     /// The content, sealed.
     #[serde(serialize_with = "hex::serde::serialize", deserialize_with = "from_hex")]
@@ -142,7 +142,7 @@ pub struct ResealedField {
     pub of: SealedFor,
     /// Which one.
     pub name: String,
-    /// The text that was sealed anew. A field that has another one by now stays as it is.
+    /// The resealed text. A field that has another text by now stays as it is.
     pub before: String,
     /// The same under the new seal.
     pub after: String,

@@ -1,5 +1,5 @@
-//! What holds for whoever spends: models, budgets, limits. Keys, teams, users and all the others
-//! have the same.
+//! The terms of a spender: models, budgets, limits. Keys, teams, users and all the others have the
+//! same ones.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -56,7 +56,7 @@ pub struct Temporary {
     pub until: UnixMillis,
 }
 
-/// What holds for whoever spends.
+/// The terms of a spender.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Terms {

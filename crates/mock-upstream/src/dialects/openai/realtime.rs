@@ -128,7 +128,7 @@ impl Talk {
             }
         }
         self.in_flight.finish();
-        // Whoever is gone already need not be told.
+        // A receiver that is gone need not be told.
         drop(self.socket.send(Message::Close(None)).await);
     }
 

@@ -19,7 +19,7 @@ use crate::state::{Holder, State};
 const MAX_VALUE_BYTES: usize = 2_048;
 /// So many settings one row tells of.
 const MAX_SETTINGS: usize = 50;
-/// Whoever makes a change is named by the row.
+/// The row names the author of the change.
 const NOT_SHOWN: &str = "updated_by";
 
 /// Fields that are set, by name: JSON texts.
@@ -208,7 +208,7 @@ fn listed(fields: &mut Fields, name: &str, (open, close): (char, char), items: V
     }
 }
 
-/// A config revision by its hash: what is in it is nobody's here.
+/// A config revision by its hash: its content is not shown here.
 pub(super) fn revision(revision: &ConfigRevision) -> Fields {
     let mut fields = Fields::default();
     fields.put("revision", &revision.revision);

@@ -1,4 +1,4 @@
-//! Teams, users and who belongs to whom.
+//! Teams, users and memberships.
 
 use super::*;
 use crate::command::{Entity, EntityChanges, Kind, Member, Terms, TermsChanges};
