@@ -72,7 +72,7 @@ pub(crate) fn check_leads(asked: &Asked, view: &View, group: &Entity) -> Result<
         return Ok(());
     }
     let what = group.kind.name();
-    Err(forbidden(format!("only admins may change the members of {what} `{}`", group.name)))
+    Err(forbidden(format!("only admins of {what} `{}` may change its members", group.name)))
 }
 
 /// One member of a group, as requests name it.

@@ -176,7 +176,7 @@ async fn find(session: &Session, named: &str) -> Result<(NodeId, String)> {
     pick(members, named)
         .and_then(|found| found.map_or_else(|| pick(removed, named), |one| Ok(Some(one))))?
         .ok_or_else(|| {
-            let message = format!("there is not and was not a member `{named}`");
+            let message = format!("`{named}` is not and was not a member");
             Failure::new(Exit::NotFound, message, "`dunlin status` lists the nodes")
         })
 }
