@@ -55,8 +55,8 @@ impl Defaulted {
         let field = reason.split(' ').next().unwrap_or_default();
         match self.0.get(field) {
             Some((setting, text)) => forbidden(format!(
-                "{reason}: the request does not set it, so litellm_settings.{setting} makes it \
-                 {text}; set a value that fits"
+                "{reason}: the request does not set it, so it is {text} by \
+                 litellm_settings.{setting}; set a value that fits"
             )),
             None => forbidden(reason),
         }

@@ -187,7 +187,10 @@ mod tests {
         assert_eq!(args.body().expect("values")["credential_values"], expected);
         std::fs::write(&path, "sk-secret").expect("as set up");
         let refused = args.body().expect_err("no JSON").to_string();
-        assert!(refused.contains("no JSON object") && !refused.contains("sk-secret"), "{refused}");
+        assert!(
+            refused.contains("not a JSON object") && !refused.contains("sk-secret"),
+            "{refused}"
+        );
         std::fs::remove_file(path).expect("as set up");
     }
 }

@@ -216,7 +216,7 @@ mod tests {
             "leader           none, no majority for 40 s, term 7\n",
             "hears 1 of 3 voters, 2 are needed",
             "for 20 s more",
-            "start 1 of the silent ones again: n2:4100, n3:4100",
+            "start 1 of the silent voters again: n2:4100, n3:4100",
             "dunlin recover",
         ] {
             assert!(told.contains(part), "{part} in {told}");

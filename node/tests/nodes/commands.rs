@@ -132,7 +132,7 @@ async fn spend_is_told_by_what_is_asked_for() -> anyhow::Result<()> {
     })
     .await?;
     here.run("spend --from 2026-13-01 --to 2026-12-01").await?.assert_failed(2, &["start_date"]);
-    here.run("spend --by tag --team blue").await?.assert_failed(2, &["key and model only"]);
+    here.run("spend --by tag --team blue").await?.assert_failed(2, &["only by key and model"]);
     assert_eq!(here.run("spend --days 63").await?.exit, 2);
     Ok(())
 }

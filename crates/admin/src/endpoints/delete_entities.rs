@@ -43,7 +43,10 @@ async fn handle(
     for name in &names {
         find(&read.state, kind, name)?;
         if !asked.caller.leads(&read.state, kind, name) {
-            return Err(forbidden(format!("only admins of {} `{name}` may delete it", kind.name())));
+            return Err(forbidden(format!(
+                "only admins of {} `{name}` may delete it",
+                kind.name()
+            )));
         }
     }
     let before = admin.view(read.state);

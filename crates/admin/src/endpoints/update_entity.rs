@@ -89,7 +89,10 @@ fn decide(
     let after = Entity::clone(&before).changed(changes.clone());
     if !asked.caller.is_admin() {
         if !asked.caller.leads(state, kind, name) {
-            return Err(forbidden(format!("only admins of {} `{name}` may change it", kind.name())));
+            return Err(forbidden(format!(
+                "only admins of {} `{name}` may change it",
+                kind.name()
+            )));
         }
         if spend.is_some() || !changes.aliases.keeps() {
             return Err(forbidden("only an admin may set spend and model_aliases".to_owned()));

@@ -228,7 +228,7 @@ mod tests {
         let row = serde_json::from_value(row).expect("a row");
         let told = Row { row, json }.facts();
         for line in [
-            "budget          no limit but those of models",
+            "budget          no limit except per model",
             "batches         1500 tokens a day",
             "soft budget     $0.50",
             "windows         $2.00 every 1d",

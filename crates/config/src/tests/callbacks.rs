@@ -125,7 +125,7 @@ fn said_of(settings: &str, variables: &[(&str, &str)]) -> (bool, String) {
 fn what_cannot_be_sent_is_said() {
     let asks = |list: &str| format!("litellm_settings: {{callbacks: [{list}]}}\n");
     for (text, loads, words) in [
-        (asks("datadog"), true, "nothing is sent to `datadog` by this version; `generic_api`"),
+        (asks("datadog"), true, "this version cannot send to `datadog`; `generic_api`"),
         (asks("generic_ap"), false, "did you mean `generic_api`?"),
         (asks("my_sink"), false, "there is no callback `my_sink`"),
         (asks("hooks.instance"), false, "Python"),
