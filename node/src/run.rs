@@ -136,11 +136,8 @@ async fn run(config: NodeConfig, clock: Clock, cluster_runtime: Handle) -> anyho
     let telling = data.callbacks.flush(TELL);
     let (Left { granted, .. }, ()) = tokio::join!(data.admission.hand_over(SETTLE), telling);
     if granted > NanoUsd::ZERO {
-        info!(
-            usd = granted.as_usd(),
-            "leased budget money could not be returned; it is settled at \
-                                       the next start"
-        );
+        let usd = granted.as_usd();
+        info!(usd, "leased budget money could not be returned; the next start settles it");
     }
     if tokio::time::timeout(LEAVE, consensus.leave()).await.is_err() {
         warn!("leadership was not handed over in time");

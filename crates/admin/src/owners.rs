@@ -46,7 +46,8 @@ impl Caller {
         self.may_give_to_user(state, key)
     }
 
-    /// Refuses a key that is bound no more by what bound it `before`, unless the caller may change that.
+    /// Refuses a key that is bound no more by what bound it `before`, unless the caller may change
+    /// that.
     fn may_shed(&self, view: &View, key: &Key, before: &Key) -> Result<(), Error> {
         let after = bounds(view, key);
         let is_shed = |bound: &Payer| {

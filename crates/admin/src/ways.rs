@@ -1,13 +1,13 @@
-//! Whether a key is wider than another: by its terms, and by where it may go, what it must say and how long
-//! it lives.
+//! Whether a key is wider than another: by its terms, and by where it may go, what it must say and
+//! how long it lives.
 
 use dunlin_state::{Key, State, routes};
 
 use crate::error::Error;
 use crate::within::{exceeds, told, within};
 
-/// Refuses a key that is wider than another by its terms, by what it must say, by where it may go or by how
-/// long it lives.
+/// Refuses a key that is wider than another by its terms, by what it must say, by where it may go
+/// or by how long it lives.
 pub(crate) fn key_within(state: &State, key: &Key, bound: &Key, whose: &str) -> Result<(), Error> {
     let wider = [
         ("allowed_routes", goes_beyond(key, bound)),

@@ -43,8 +43,8 @@ impl Default for Unknown {
 }
 
 impl Admission {
-    /// As whom a key of a team without terms of its own would ask, for `caller` (`None`: the master key),
-    /// if that may look at the team.
+    /// As whom a key of a team without terms of its own would ask, for `caller` (`None`: the master
+    /// key), if that may look at the team.
     #[must_use]
     pub fn as_team(&self, caller: Option<&Caller>, team: &str) -> Option<Caller> {
         let state = self.0.consensus.state();

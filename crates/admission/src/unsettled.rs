@@ -28,8 +28,8 @@ struct Open {
 }
 
 impl Unsettled {
-    /// What an entity has spent beside what a state holds. `settled` reads the number of the last record
-    /// that is settled there, out of a state that is published at that moment or later.
+    /// What an entity has spent beside what a state holds. `settled` reads the number of the last
+    /// record that is settled there, out of a state that is published at that moment or later.
     pub(crate) fn of(&self, entity: EntityId, settled: impl FnOnce() -> u64) -> NanoUsd {
         let open = self.open();
         let of = |sums: &Sums| sums.get(&entity).copied().unwrap_or_default();

@@ -49,8 +49,8 @@ impl Endpoint {
         Bytes::from([&frame[..span.start], &data, &frame[span.end..]].concat())
     }
 
-    /// A usage frame of OpenAI's, which has no choices: with an empty one, as LiteLLM has it, for clients
-    /// that look at the first choice of every frame.
+    /// A usage frame of OpenAI's, which has no choices: with an empty one, as LiteLLM has it, for
+    /// clients that look at the first choice of every frame.
     #[must_use]
     pub fn with_empty_choice(self, frame: Bytes) -> Bytes {
         const NAME: &[u8] = br#""choices":"#;

@@ -23,7 +23,6 @@ use serde_json::json;
 use crate::attempts::GroupFailed;
 use crate::caller::Caller;
 use crate::chat::Call;
-use crate::ids::{BadId, Kind};
 use crate::lines::Lines;
 use crate::relay::Way;
 use crate::{Proxy, budget, headers, limits, told, words};
@@ -281,45 +280,11 @@ impl Refused {
         Self::NotAllowed { model, by }
     }
 
-    /// An id that says nothing to the caller. Whose it is instead is nobody's business.
-    pub(crate) fn no_such(kind: Kind, id: &str, why: BadId) -> Self {
-        let id: String = id.chars().take(MAX_SHOWN_ID).collect();
-        Self::NotFound { message: format!("No {} found with id '{id}': {why}.", kind.noun()) }
-    }
-
-    /// What an id names is at a deployment that is gone.
-    pub(crate) fn homeless(what: &'static str) -> Self {
-        let message =
-            format!("The deployment that keeps this {what} is no longer in the configuration.");
-        Self::NotFound { message }
-    }
-
     /// A call of a conversation's path that is no handshake.
     pub(crate) fn no_websocket() -> Self {
         let message = "This path requires WebSocket over HTTP/1.1, with the headers `Upgrade`, \
                        `Connection`, `Sec-WebSocket-Key` and `Sec-WebSocket-Version: 13`.";
         Self::Unfit { param: "upgrade", message: message.to_owned() }
-    }
-
-    /// What the request names is kept for another model.
-    pub(crate) fn elsewhere(home: &str, asked: &str) -> Self {
-        let message = format!(
-            "What the request refers to was made with the model '{home}', and only its provider \
-             has it: ask that model, not '{asked}'."
-        );
-        Self::Unfit { param: "model", message }
-    }
-
-    /// Something that is elsewhere than the rest of what a request names.
-    pub(crate) fn apart(kind: Kind, id: &str) -> Self {
-        let id: String = id.chars().take(MAX_SHOWN_ID).collect();
-        let message = format!(
-            "The {} '{id}' is at a different provider than the \
-                               rest.",
-            kind.noun()
-        );
-        let param = if kind == Kind::Conversation { "conversation" } else { "file_id" };
-        Self::Unfit { param, message }
     }
 
     /// A call of a provider's own API that nobody lends a credential for, or not to this caller.

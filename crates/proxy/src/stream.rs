@@ -179,32 +179,7 @@ impl Events {
     fn pass(&mut self, event: Result<StreamEvent, Failure>) -> Option<Bytes> {
         let bill = self.bill.as_mut();
         match event {
-            Ok(StreamEvent::Chunk(chunk)) => {
-                let bill = bill.expect("nothing follows the end of a stream");
-                bill.streamed(chunk.usage(), chunk.text_bytes());
-                bill.answered_as(chunk.id());
-                bill.said(|| said::of_chunk(chunk.data()));
-                bill.cited(chunk.data());
-                bill.served_in(chunk.service_tier());
-                if chunk.usage().is_some() {
-                    bill.counted(chunk.data());
-                }
-                if bill.is_for_background() {
-                    follow(bill, self.stream.deployment(), &chunk, &mut self.watched);
-                }
-                let frame = chunk.write(&self.outgoing.model, self.outgoing.chat.wants_usage())?;
-                let frame = if !chunk.has_choices() && chunk.usage().is_some() {
-                    self.outgoing.chat.endpoint().with_empty_choice(frame)
-                } else if chunk.ended() > 0 && chunk.usage().is_none() {
-                    self.tell(frame)
-                } else {
-                    frame
-                };
-                Some(match &self.outgoing.seal {
-                    Some(seal) if chunk.id().is_some() => seal.event(&frame),
-                    Some(_) | None => frame,
-                })
-            }
+            Ok(StreamEvent::Chunk(chunk)) => self.pass_chunk(chunk),
             Ok(StreamEvent::Delta(delta)) => {
                 let bill = bill.expect("nothing follows the end of a stream");
                 bill.streamed(delta.usage(), delta.text_bytes());
@@ -249,6 +224,34 @@ impl Events {
                 Some(endpoint.error_frame(&error::in_stream(&failure, endpoint)))
             }
         }
+    }
+
+    /// What the client gets of a chunk in its own dialect.
+    fn pass_chunk(&mut self, chunk: Chunk) -> Option<Bytes> {
+        let bill = self.bill.as_mut().expect("nothing follows the end of a stream");
+        bill.streamed(chunk.usage(), chunk.text_bytes());
+        bill.answered_as(chunk.id());
+        bill.said(|| said::of_chunk(chunk.data()));
+        bill.cited(chunk.data());
+        bill.served_in(chunk.service_tier());
+        if chunk.usage().is_some() {
+            bill.counted(chunk.data());
+        }
+        if bill.is_for_background() {
+            follow(bill, self.stream.deployment(), &chunk, &mut self.watched);
+        }
+        let frame = chunk.write(&self.outgoing.model, self.outgoing.chat.wants_usage())?;
+        let frame = if !chunk.has_choices() && chunk.usage().is_some() {
+            self.outgoing.chat.endpoint().with_empty_choice(frame)
+        } else if chunk.ended() > 0 && chunk.usage().is_none() {
+            self.tell(frame)
+        } else {
+            frame
+        };
+        Some(match &self.outgoing.seal {
+            Some(seal) if chunk.id().is_some() => seal.event(&frame),
+            Some(_) | None => frame,
+        })
     }
 
     /// The frames of a delta; some, such as a count of tokens, make none of their own.

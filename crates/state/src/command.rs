@@ -319,8 +319,9 @@ pub enum Command {
         /// How many.
         tokens: u64,
     },
-    /// What a batch used is known, or that it was not made: on the day on which it was counted, that counts
-    /// in place of what it might have used. To whoever claims the same batch later it is unchanged.
+    /// What a batch used is known, or that it was not made: on the day on which it was counted,
+    /// that counts in place of what it might have used. To whoever claims the same batch later it
+    /// is unchanged.
     TrueUpBatch {
         /// The batch.
         batch: Box<UsedBatch>,

@@ -9,9 +9,9 @@ use serde_json::{Value, json};
 
 use crate::harness::{self, Setup};
 
-/// A world with a shared budget `b` (and a `wide` one), organizations `o` and `p`, the team `t` of `o`,
-/// led by lead, and the teams `open`, whose members may do everything with their keys, and `also`, which
-/// lead and boss lead, too. Dev is a member of all and boss leads `o`.
+/// A world with a shared budget `b` (and a `wide` one), organizations `o` and `p`, the team `t` of
+/// `o`, led by lead, and the teams `open`, whose members may do everything with their keys, and
+/// `also`, which lead and boss lead, too. Dev is a member of all and boss leads `o`.
 struct World {
     setup: Setup,
     callers: Vec<(&'static str, Client)>,

@@ -59,16 +59,14 @@ fn the_word_for_the_end_is_not_why_an_answer_ended() {
         (Endpoint::Responses, false),
         (Endpoint::StreamGenerateContent, false),
     ] {
-        let request = match client {
-            Endpoint::Responses => {
-                let body = r#"{"model":"m","input":"hi","stream":true}"#;
-                parse(client, Bytes::from(body), None).unwrap()
-            }
-            Endpoint::StreamGenerateContent => {
-                let body = r#"{"contents":[{"parts":[{"text":"hi"}]}]}"#;
-                parse(client, Bytes::from(body), Some("m")).unwrap()
-            }
-            _ => asking(client, &said),
+        let request = if client == Endpoint::Responses {
+            let body = r#"{"model":"m","input":"hi","stream":true}"#;
+            parse(client, Bytes::from(body), None).unwrap()
+        } else if client == Endpoint::StreamGenerateContent {
+            let body = r#"{"contents":[{"parts":[{"text":"hi"}]}]}"#;
+            parse(client, Bytes::from(body), Some("m")).unwrap()
+        } else {
+            asking(client, &said)
         };
         let (_, ended) = events_for(&request, find("hosted_vllm").unwrap(), &stream, &[]);
         assert_eq!(ended, if passes { Ok(()) } else { Err(StreamError::Cut) }, "{client:?}");

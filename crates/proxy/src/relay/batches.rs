@@ -192,8 +192,8 @@ async fn answered(
     Ok(headers::relayed(told, status, fields, Body::from(body)))
 }
 
-/// A call about one batch is about to be passed on to `by`: one that shows its answers has them charged,
-/// one that deletes it waits for that.
+/// A call about one batch is about to be passed on to `by`: one that shows its answers has them
+/// charged, one that deletes it waits for that.
 pub(super) async fn look(
     proxy: &Proxy,
     way: Way,

@@ -3,8 +3,40 @@
 use dunlin_store::Unreachable;
 
 use crate::error::{MAX_SHOWN_ID, Refused};
+use crate::ids::{BadId, Kind};
 
 impl Refused {
+    /// An id that says nothing to the caller. Whose it is instead is nobody's business.
+    pub(crate) fn no_such(kind: Kind, id: &str, why: BadId) -> Self {
+        let id: String = id.chars().take(MAX_SHOWN_ID).collect();
+        Self::NotFound { message: format!("No {} found with id '{id}': {why}.", kind.noun()) }
+    }
+
+    /// What an id names is at a deployment that is gone.
+    pub(crate) fn homeless(what: &'static str) -> Self {
+        let message =
+            format!("The deployment that keeps this {what} is no longer in the configuration.");
+        Self::NotFound { message }
+    }
+
+    /// What the request names is kept for another model.
+    pub(crate) fn elsewhere(home: &str, asked: &str) -> Self {
+        let message = format!(
+            "What the request refers to was made with the model '{home}', and only its provider \
+             has it: ask that model, not '{asked}'."
+        );
+        Self::Unfit { param: "model", message }
+    }
+
+    /// Something that is elsewhere than the rest of what a request names.
+    pub(crate) fn apart(kind: Kind, id: &str) -> Self {
+        let id: String = id.chars().take(MAX_SHOWN_ID).collect();
+        let message =
+            format!("The {} '{id}' is at a different provider than the rest.", kind.noun());
+        let param = if kind == Kind::Conversation { "conversation" } else { "file_id" };
+        Self::Unfit { param, message }
+    }
+
     /// A file is at one deployment.
     pub(super) fn several_models() -> Self {
         let message = "a file goes to one model: all lines of a batch must name the same one, and \
@@ -16,8 +48,8 @@ impl Refused {
     /// Its tokens cannot be counted before it is made.
     pub(crate) fn uncounted_batch() -> Self {
         let message =
-            "Whoever has a tpd_limit makes batches of files by `/v1/batches`, where their \
-                       tokens are counted, or of requests that are in the batch itself."
+            "With a tpd_limit, batches of files are made by `/v1/batches`, where their tokens \
+                       are counted, and other batches of requests in their own body."
                 .to_owned();
         Self::Unfit { param: "input", message }
     }
@@ -111,8 +143,7 @@ impl Refused {
     pub(crate) fn unfinished(id: &str) -> Self {
         let id: String = id.chars().take(MAX_SHOWN_ID).collect();
         let message = format!(
-            "The response '{id}' is not finished: ask again until its status says that it \
-                     is."
+            "The response '{id}' is not finished: ask again until its status says that it is."
         );
         Self::Unfit { param: "previous_response_id", message }
     }

@@ -257,8 +257,8 @@ async fn batch(
     self::charge(proxy, by, watched, found, charge).await && is_counted
 }
 
-/// Has what a batch used count in place of what it was counted as, if it was. False if the cluster could
-/// not be asked.
+/// Has what a batch used count in place of what it was counted as, if it was. False if the cluster
+/// could not be asked.
 async fn true_up(
     proxy: &Proxy,
     found: Found,

@@ -9,8 +9,8 @@ use super::day::Day;
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct UsedBatch {
-    /// By what it is claimed, and when it was made: whoever comes later with the same changes nothing. `None`
-    /// of one that was not made, which only who counted it knows.
+    /// By what it is claimed, and when it was made: whoever comes later with the same changes
+    /// nothing. `None` of one that was not made, which only who counted it knows.
     pub claim: Option<(RequestId, UnixMillis)>,
     /// For whom it was counted.
     pub whose: Vec<EntityId>,
