@@ -385,7 +385,7 @@ fn a_guard_that_is_not_enforced_is_refused() {
 fn member() -> impl Strategy<Value = (String, String)> {
     let names = prop_oneof![
         "[a-z_é\"\\\\]{1,6}",
-        prop::sample::select(vec!["cache", "caching", "litellm_x", "user", "mock_y"])
+        prop::sample::select(vec!["cache", "caching", "litellm_x", "safety_identifier", "mock_y"])
             .prop_map(str::to_owned),
     ];
     // A number of answers is not just anything.
