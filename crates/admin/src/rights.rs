@@ -179,7 +179,7 @@ impl Caller {
         if before.is_some_and(|before| before.terms.blocked == Some(true))
             && team.terms.blocked != Some(true)
         {
-            return Err(forbidden("only an admin unblocks a team".to_owned()));
+            return Err(forbidden("only an admin may unblock a team".to_owned()));
         }
         let of = |team: &Entity| team.organization.clone();
         let leads = |name: &String| self.leads(state, Kind::Organization, name);

@@ -125,7 +125,7 @@ pub(crate) fn unclear(
     let message = match (forced, model.split_once('/').filter(|_| mistyped)) {
         (Some(forced), _) => format!("custom_llm_provider `{forced}` is not known"),
         (None, Some((prefix, _))) => format!("provider `{prefix}` of `{model}` is not known"),
-        (None, None) => format!("it is not clear who serves `{model}`"),
+        (None, None) => format!("it is not clear which provider serves `{model}`"),
     };
     let near = match forced {
         Some(forced) => words::nearest(forced, known(options)).map(str::to_owned),
