@@ -227,10 +227,10 @@ async fn carry_out(node: &Node, running: &Running, act: Act, metrics: &Metrics) 
 
 async fn change_members(node: &Node, running: &Running, change: ChangeMembers<u64, BasicNode>) {
     // Voters that leave stay as learners.
-    if let Err(cause) = running.raft.change_membership(change, true).await {
-        if node.is_due_to_tell(TELL_EVERY) {
-            info!(error = %cause, "the members are not changed yet");
-        }
+    if let Err(cause) = running.raft.change_membership(change, true).await
+        && node.is_due_to_tell(TELL_EVERY)
+    {
+        info!(error = %cause, "the members are not changed yet");
     }
 }
 
