@@ -17,6 +17,8 @@ use crate::report::Report;
 use crate::tree::{Map, Node};
 
 const TIERS: &str = "tiered_pricing";
+/// It tells what each answer cost.
+const OPENROUTER: &str = "openrouter";
 /// The margin of providers that have none of their own.
 const GLOBAL: &str = "global";
 
@@ -183,6 +185,11 @@ pub(crate) fn of(
         if let (Pricing::Unpriced, Some(usual)) = (&price, usual) {
             price = usual.clone();
         }
+    }
+    if provider == OPENROUTER && own.is_empty() {
+        price = price.or_as_reported();
+        let all = each.into_iter();
+        each = all.map(|(name, price): (_, Pricing)| (name, price.or_as_reported())).collect();
     }
     let max_output = table.find(&asked).and_then(|facts| facts.max_output).map(Tokens);
     Terms { price, prices: Arc::new(each), max_output }

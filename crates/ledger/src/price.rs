@@ -26,6 +26,8 @@ pub struct Price {
     bands: [Box<[Band]>; 4],
     pub(crate) units: UnitRates,
     pub(crate) adjustment: Adjustment,
+    /// What the provider says of an answer holds, and this where it says nothing.
+    reported: bool,
 }
 
 /// The rates of all tokens of requests with more than `above` prompt tokens.
@@ -74,7 +76,25 @@ impl Pricing {
     pub fn cost(&self, usage: &Usage, context: &Context) -> Cost {
         match self {
             Self::Priced(price) => price.cost(usage, context),
-            Self::Free | Self::Unpriced => Cost::default(),
+            Self::Unpriced => reported(usage, Adjustment::default()).unwrap_or_default(),
+            Self::Free => Cost::default(),
+        }
+    }
+
+    /// Whether nobody knows what that cost: neither is there a price, nor did the provider say.
+    #[must_use]
+    pub fn is_unknown(&self, usage: &Usage) -> bool {
+        *self == Self::Unpriced && usage.reported.is_none()
+    }
+
+    /// The same, where what the provider says that an answer cost goes before the published rates.
+    #[must_use]
+    pub fn or_as_reported(self) -> Self {
+        match self {
+            Self::Priced(price) => {
+                Self::Priced(Arc::new(Price { reported: true, ..Price::clone(&price) }))
+            }
+            Self::Free | Self::Unpriced => self,
         }
     }
 
@@ -98,7 +118,7 @@ impl From<Price> for Pricing {
 impl Price {
     pub(crate) fn new(bands: [Box<[Band]>; 4], units: UnitRates, adjustment: Adjustment) -> Self {
         assert!(!bands[Service::Standard as usize].is_empty(), "there is a usual service");
-        Self { bands, units, adjustment }
+        Self { bands, units, adjustment, reported: false }
     }
 
     /// What it takes off and puts on the provider's rates.
@@ -110,6 +130,9 @@ impl Price {
     /// The cost of what was used.
     #[must_use]
     pub fn cost(&self, usage: &Usage, context: &Context) -> Cost {
+        if let Some(cost) = reported(usage, self.adjustment).filter(|_| self.reported) {
+            return cost;
+        }
         let rates = self.rates(usage.prompt, context.service);
         let mut parts = Parts::default();
         rates.prompt(usage, &mut parts);
@@ -174,6 +197,12 @@ impl Price {
     fn is_nothing(&self) -> bool {
         self.has_no_tokens() && self.units == UnitRates::default()
     }
+}
+
+/// What the provider says that it cost, and what is taken off and put on that.
+fn reported(usage: &Usage, adjustment: Adjustment) -> Option<Cost> {
+    let parts = Parts { output: u128::from(usage.reported?.0), ..Parts::default() };
+    Some(Cost::of(&parts, adjustment))
 }
 
 impl TokenRates {

@@ -218,6 +218,21 @@ fn a_price_of_nothing_is_free_and_an_unknown_one_is_not() {
     assert_eq!(unpriced.cost(&tokens(1, 1), &Context::default()), Cost::default());
 }
 
+#[test]
+fn what_a_provider_says_it_cost_holds_where_nobody_set_a_price() {
+    let adjustment = Adjustment::default().with_margin(0.1).expect("a share");
+    let usage = Usage { reported: Some(PicoUsd(12_300_000_000)), ..tokens(1, 1) };
+    let of = |pricing: &Pricing, usage: &Usage| pricing.cost(usage, &Context::default()).total.0;
+    let own = Pricing::from(sheet(&[("input_cost_per_token", 1)]).price(adjustment));
+    assert_eq!(of(&own, &usage), 1_100, "an operator's own price goes before it");
+    let published = own.or_as_reported();
+    assert_eq!(of(&published, &usage), 13_530_000);
+    assert_eq!(of(&published, &tokens(1, 1)), 1_100);
+    assert_eq!(of(&Pricing::Unpriced, &usage), 12_300_000);
+    assert_eq!(of(&Pricing::Free, &usage), 0);
+    assert!(!Pricing::Unpriced.is_unknown(&usage) && Pricing::Unpriced.is_unknown(&tokens(1, 1)));
+}
+
 fn any_usage() -> impl Strategy<Value = Usage> {
     proptest::array::uniform10(prop_oneof![0..3u64, 0..400_000u64, any::<u64>()]).prop_map(|n| {
         let [prompt, cached, cache_write, cache_write_1h, prompt_audio, ..] = n.map(Tokens);

@@ -2,7 +2,9 @@
 
 use std::fmt;
 
-use serde::de::{Deserializer, Error, Visitor};
+use dunlin_types::PicoUsd;
+use serde::de::{Deserialize, Deserializer, Error, Visitor};
+use serde_json::Value;
 
 /// For `#[serde(default, deserialize_with = "count")]`. What is below nothing is nothing; what is no
 /// count says nothing, and does not spoil what stands beside it.
@@ -18,6 +20,15 @@ pub(crate) fn whole(number: f64) -> Option<u64> {
     // Read as text, as no cast says what it does with what does not fit.
     let whole = number.fract() == 0.0;
     whole.then(|| format!("{:.0}", number.max(0.0)).parse().ok())?
+}
+
+/// A price in dollars, for the same. What is no price says nothing.
+///
+/// # Errors
+/// The text is no JSON.
+pub(crate) fn dollars<'de, D: Deserializer<'de>>(from: D) -> Result<Option<PicoUsd>, D::Error> {
+    let usd = Option::<Value>::deserialize(from)?.as_ref().and_then(Value::as_f64);
+    Ok(usd.and_then(|usd| PicoUsd::from_usd(usd).ok()))
 }
 
 struct CountVisitor;

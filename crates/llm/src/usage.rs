@@ -1,6 +1,6 @@
 //! Tokens in OpenAI's words, with those of LiteLLM for what OpenAI does not count.
 
-use dunlin_types::{Tokens, Usage};
+use dunlin_types::{PicoUsd, Tokens, Usage};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -40,6 +40,9 @@ pub(crate) struct Wire {
     reasoning_tokens: Option<u64>,
     #[serde(default, deserialize_with = "crate::lenient::count")]
     num_search_queries: Option<u64>,
+    /// OpenRouter's charge, in dollars. Others put objects here.
+    #[serde(default, deserialize_with = "crate::lenient::dollars")]
+    cost: Option<PicoUsd>,
 }
 
 #[derive(Deserialize)]
@@ -100,6 +103,7 @@ impl Wire {
                 .and_then(|tools| tools.web_search_requests)
                 .or(self.num_search_queries)
                 .unwrap_or(0),
+            reported: self.cost,
             ..Usage::default()
         })
     }
@@ -173,6 +177,14 @@ mod tests {
         ];
         for (text, expected) in cases {
             assert_eq!(read(text), Some(expected), "{text}");
+        }
+        // OpenRouter's charge in dollars, and Perplexity's, in parts.
+        for (cost, expected) in
+            [("0.0123", Some(PicoUsd(12_300_000_000))), (r#"{"total_cost":1}"#, None), ("-1", None)]
+        {
+            let text = format!(r#"{{"prompt_tokens":9,"completion_tokens":4,"cost":{cost}}}"#);
+            let expected = Usage { reported: expected, ..usage(9, 4) };
+            assert_eq!(read(&text), Some(expected), "{text}");
         }
         let providers = [
             // xAI: thought is not a part of what was said.

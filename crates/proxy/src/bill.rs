@@ -428,7 +428,7 @@ impl Bill {
     fn settle(&mut self, outcome: Outcome, used: &Usage) -> Settled {
         let cost = self.cost(outcome, used);
         self.fill(outcome, used, cost);
-        Settled { cost, unpriced: self.pricing == Pricing::Unpriced, ..self.put_on_record() }
+        Settled { cost, unpriced: self.pricing.is_unknown(used), ..self.put_on_record() }
     }
 
     fn cost(&self, outcome: Outcome, used: &Usage) -> Cost {
@@ -446,7 +446,7 @@ impl Bill {
         let record = &mut self.record;
         record.ended = self.proxy.0.clock.unix();
         record.outcome = outcome;
-        record.unpriced = outcome != Outcome::Failure && self.pricing == Pricing::Unpriced;
+        record.unpriced = outcome != Outcome::Failure && self.pricing.is_unknown(used);
         reckon(record, used, &cost);
     }
 

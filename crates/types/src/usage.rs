@@ -2,7 +2,7 @@
 //! `prompt` and `completion` are everything, others say how much of them was of a kind that has its
 //! own price. What is charged beside tokens comes last.
 
-use crate::Tokens;
+use crate::{PicoUsd, Tokens};
 
 /// Counts of one request. Dialects that count exclusively (Anthropic's) are added up on reading.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -37,6 +37,8 @@ pub struct Usage {
     pub pages: u64,
     /// Queries that documents were ranked by.
     pub queries: u64,
+    /// What the provider says that all of it cost.
+    pub reported: Option<PicoUsd>,
 }
 
 /// How much a model looks at of what a search of the web finds, which some sell at other rates.

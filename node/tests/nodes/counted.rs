@@ -154,7 +154,7 @@ async fn heads_tell_what_nobody_knows_the_price_of_and_what_was_left_out() -> an
         assert_eq!(reply.header("x-litellm-key-spend"), Some("0.0"), "{stream}");
         let record = setup.records(0)?.pop().expect("it is on record");
         assert_eq!((&record["unpriced"], &record["cost"]), (&json!(true), &json!(0)), "{stream}");
-        let failed = caller.post(&url, &ask("[[fault:error 400]]")).await?;
+        let failed = caller.post(&url, &ask("[[status:400]]")).await?;
         assert_eq!(failed.status, 400, "{}", failed.body);
         let bound = if stream { "5.0" } else { "7.0" };
         assert_eq!(failed.header("x-litellm-timeout"), Some(bound));

@@ -187,8 +187,8 @@ async fn vectors_come_as_the_client_reads_them() -> anyhow::Result<()> {
     let body = json!({"model": "vectors", "input": "a", "encoding_format": "base64"});
     let packed: Value = setup.cluster.client().post(&url, &body).await?.json()?;
     assert!(packed["data"][0]["embedding"].is_string(), "{packed}");
-    let body = json!({"model": "vectors", "input": [[1, 2, 3]]});
-    let refused = setup.cluster.client().post(&url, &body).await?;
-    harness::assert_error(&refused, 400, json!("invalid_request_error"), "litellm.BadRequestError");
+    let body = json!({"model": "vectors", "input": [[15339, 1917]]});
+    let decoded: Value = setup.cluster.client().post(&url, &body).await?.json()?;
+    assert!(decoded["data"][0]["embedding"].is_array(), "ids are asked for in words: {decoded}");
     Ok(())
 }

@@ -81,7 +81,7 @@ async fn what_was_litellms_works_on_every_node_and_moves_once() -> anyhow::Resul
     check_rows(&setup).await?;
 
     let (_, text, _) = run(&setup, &dump, &["--apply"]).await?;
-    assert!(text.starts_with("0 rows made, "), "{text}");
+    assert!(text.starts_with("0 rows created, "), "{text}");
     check_rows(&setup).await?;
     check_others(&setup, &dump).await
 }

@@ -182,7 +182,12 @@ async fn a_batch_is_not_made_where_it_may_cost_more_than_there_is() -> anyhow::R
     let of_file = json!({"input_file_id": "file-1", "endpoint": "/v1/chat/completions"});
     let files = setup.cluster.url(0, "/openai_passthrough/v1/batches");
     let refused = caller.post(&files, &of_file).await?;
-    assert_error(&refused, 400, json!("invalid_request_error"), "Whoever has a tpd_limit");
+    assert_error(
+        &refused,
+        400,
+        json!("invalid_request_error"),
+        "With a tpd_limit, batches of files",
+    );
 
     let restricted = setup.make_key(0, json!({"models": ["own"]})).await?;
     let url = setup.cluster.url(0, ANTHROPIC);

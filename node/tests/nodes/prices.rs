@@ -4,7 +4,7 @@ use dunlin_cluster::Client;
 use dunlin_mock_upstream::{MockUpstream, Settings};
 use serde_json::{Value, json};
 
-use crate::harness::{self, INPUT_COST, OUTPUT_COST, Setup};
+use crate::harness::{self, INPUT_COST, OUTPUT_COST, Scripted, Setup};
 
 /// One model that is priced by all that is counted.
 async fn start() -> anyhow::Result<Setup> {
@@ -102,6 +102,31 @@ async fn a_spent_budget_refuses_what_is_not_priced_by_tokens_too() -> anyhow::Re
         let reply = strict.post(&setup.cluster.url(0, path), body).await?;
         assert_eq!(reply.status, 422, "{path}: {}", reply.body);
     }
+    Ok(())
+}
+
+/// OpenRouter tells what each answer cost; most of its models are on no price list.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_openrouter_says_an_answer_cost_is_spent() -> anyhow::Result<()> {
+    let usage = json!({"prompt_tokens": 9, "completion_tokens": 3, "cost": 0.0123});
+    let answer = json!({"id": "a", "model": "nobody/knows", "choices": [{"index": 0,
+        "finish_reason": "stop", "message": {"role": "assistant", "content": "hi"}}],
+        "usage": usage});
+    let router = Scripted::start("application/json", vec![answer.to_string()]).await?;
+    let mock = MockUpstream::start(Settings::default()).await?;
+    let config = format!(
+        "model_list:\n  - model_name: routed\n    litellm_params: {{model: openrouter/nobody/knows, \
+         api_base: '{}', api_key: k}}\n",
+        router.api_base()
+    );
+    let setup = harness::start_with(1, mock, config).await?;
+    let caller = setup.make_key(0, json!({"max_budget": 0.001})).await?;
+    let url = setup.cluster.url(0, "/v1/chat/completions");
+    let body = json!({"model": "routed", "messages": [{"role": "user", "content": "hi"}]});
+    let reply = caller.post(&url, &body).await?;
+    assert_eq!(reply.header("x-litellm-response-cost"), Some("0.0123"), "{}", reply.body);
+    assert_eq!(reply.header("x-dunlin-unpriced"), None);
+    assert_eq!(caller.post(&url, &body).await?.status, 422, "it has spent more than it may");
     Ok(())
 }
 

@@ -299,7 +299,9 @@ async fn an_upload_goes_on_as_it_comes() -> anyhow::Result<()> {
         let (mut client, mut server) = begin(path).await?;
         client.write_all(b"4\r\nlast\r\n0\r\n\r\n").await?;
         heard(&mut server, "last").await?;
-        server.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\ndone").await?;
+        server
+            .write_all(b"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 4\r\n\r\ndone")
+            .await?;
         let answer = heard(&mut client, "done").await?;
         assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
         // One that its client gives up ends at the provider too, which is not blamed for it.

@@ -12,7 +12,7 @@ use serde_json::value::RawValue;
 use super::KeptBatch;
 use crate::bound::Bound;
 use crate::edit::member;
-use crate::estimate::{prompt_tokens, tokens_in};
+use crate::estimate::prompt_tokens;
 use crate::ids::{Place, rename_ids};
 use crate::json::string;
 use crate::meter::Meter;
@@ -282,7 +282,7 @@ impl Form {
             return Some(Answered { model, usage, estimated: false });
         }
         let failed = member(answer.as_bytes(), "error").is_some_and(|error| error != "null");
-        let completion = tokens_in(meter.text().0);
+        let completion = prompt_tokens(answer.as_bytes());
         let usage = Usage { completion, ..Usage::default() };
         (!failed && answer != "null").then_some(Answered { model, usage, estimated: true })
     }
