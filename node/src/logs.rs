@@ -33,11 +33,7 @@ pub(crate) fn start(settings: Settings) -> anyhow::Result<()> {
     // sled and the HTTP stack speak at info about their own matters.
     let quieted = format!("{},sled=warn,openraft=error,chitchat=warn", settings.filter);
     let filter = EnvFilter::try_new(quieted).map_err(|error| {
-        anyhow::anyhow!(
-            "cannot read the log filter `{}`: \
-                                          {error}",
-            settings.filter
-        )
+        anyhow::anyhow!("cannot read the log filter `{}`: {error}", settings.filter)
     })?;
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)

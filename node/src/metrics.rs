@@ -19,8 +19,7 @@ use crate::run::Tasks;
 
 static BUILD: Desc = Desc::gauge(
     "dunlin_build_info",
-    "Always 1; the labels say what runs on this \
-                                      node.",
+    "Always 1; the labels say what runs on this node.",
     &["version", "node_id"],
 );
 static READY: Desc = Desc::gauge(

@@ -173,7 +173,13 @@ fn introduce(config: &NodeConfig, me: NodeId, api: SocketAddr) {
 async fn say_ready(mut able: watch::Receiver<bool>, clock: Clock, api: SocketAddr) {
     if able.wait_for(|able| *able).await.is_ok() {
         let since_start = Duration::from_millis(clock.mono().0);
-        say(&format!("Ready in {:.1} s: http://{api}/v1\n", since_start.as_secs_f64()));
+        // Every address of this machine: one that can be opened here stands for all.
+        let shown = if api.ip().is_unspecified() {
+            format!("localhost:{}", api.port())
+        } else {
+            api.to_string()
+        };
+        say(&format!("Ready in {:.1} s: http://{shown}/v1\n", since_start.as_secs_f64()));
     }
 }
 

@@ -81,8 +81,8 @@ impl Backlog {
         (waiting.records.len(), waiting.lost)
     }
 
-    /// Writes what waits, oldest first, up to the first that cannot be; for one writer. `recorded` is told of each the
-    /// number under which it was charged, and that of its record.
+    /// Writes what waits, oldest first, up to the first that cannot be; for one writer. `recorded`
+    /// is told of each the number under which it was charged, and that of its record.
     pub(crate) fn write(
         &self,
         append: impl Fn(&Arc<SpendRecord>) -> Result<u64, Error>,

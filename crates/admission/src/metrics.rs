@@ -48,8 +48,7 @@ static SHARES: Desc = Desc::counter(
 );
 static POTS: Desc = Desc::gauge(
     "dunlin_budget_pots",
-    "Budget periods (pots) that this node keeps accounts \
-                                       for.",
+    "Budget periods (pots) that this node keeps accounts for.",
     &[],
 );
 static HOLDING: Desc =

@@ -187,8 +187,7 @@ impl Admission {
         match self.0.consensus.propose(Command::Claim { request, made }).await {
             Ok(reply) => reply == Reply::Done,
             Err(error) => {
-                warn!(request.id = %request, %error, "cannot yet claim the spend of a finished \
-                                                      background response or batch");
+                warn!(request.id = %request, %error, "cannot yet claim the spend of a finished background response or batch");
                 false
             }
         }

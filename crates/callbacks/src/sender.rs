@@ -111,8 +111,7 @@ impl Sender {
                 self.failed(post.count);
                 let (callback, minutes) =
                     (&self.target.callback.name, GIVEN_UP_AFTER.as_secs() / 60);
-                warn!(%callback, "gave up on {} request records after {minutes} \
-                                  minutes", post.count);
+                warn!(%callback, "gave up on {} request records after {minutes} minutes", post.count);
                 return Err(Undelivered::Lost(why));
             }
             self.tell(&why, is_well);

@@ -64,10 +64,8 @@ async fn drain(wait: Duration, session: &Session) -> Result {
                         too";
             Err(match open.get() {
                 Some(open) => {
-                    let message = format!(
-                        "the node is draining, and {open} requests are still \
-                                           open"
-                    );
+                    let message =
+                        format!("the node is draining, and {open} requests are still open");
                     Failure::new(Exit::Failed, message, help)
                 }
                 None => Failure::new(Exit::OutcomeUnknown, "the node has not answered yet", help),

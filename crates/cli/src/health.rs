@@ -1,18 +1,26 @@
 //! `dunlin health`: whether nodes are ready, for container health checks and scripts.
 
+use std::time::Duration;
+
 use clap::Args;
 use serde_json::{Value, json};
 
 use crate::failure::{Exit, Failure, Result};
 use crate::output::Output;
 use crate::session::Session;
-use crate::target::Nodes;
+use crate::target::{self, Nodes};
+
+/// How often a node is asked that is waited for.
+const ASK_EVERY: Duration = Duration::from_millis(200);
 
 /// The nodes to ask, and how the answer is shown.
 #[derive(Args, Debug)]
 pub struct HealthArgs {
     #[command(flatten)]
     nodes: Nodes,
+    /// How long to wait until all of them are ready: `30s`, `2m` [default: not at all].
+    #[arg(long, value_name = "TIME", value_parser = target::timeout)]
+    wait: Option<Duration>,
     #[command(flatten)]
     output: Output,
 }
@@ -21,6 +29,9 @@ pub struct HealthArgs {
 pub(crate) async fn run(args: &HealthArgs) -> Result<Exit> {
     let session = Session::new(&args.nodes, None)?;
     let unwritten = |error| Failure::here(format!("cannot write the output: {error}"));
+    if let Some(wait) = args.wait {
+        let _asked_once_more_below = tokio::time::timeout(wait, all_ready(&session, args)).await;
+    }
     let (mut exit, mut told) = (Exit::Done, Vec::new());
     for url in &args.nodes.url {
         let why = session.ask(url, "/health/readiness", &[], None).await.err();
@@ -40,4 +51,12 @@ pub(crate) async fn run(args: &HealthArgs) -> Result<Exit> {
     let json = json!({"ready": exit == Exit::Done, "nodes": Value::Array(told)});
     args.output.show("dunlin.health/1", json, "").map_err(unwritten)?;
     Ok(exit)
+}
+
+async fn all_ready(session: &Session, args: &HealthArgs) {
+    for url in &args.nodes.url {
+        while session.ask(url, "/health/readiness", &[], None).await.is_err() {
+            tokio::time::sleep(ASK_EVERY).await;
+        }
+    }
 }

@@ -155,8 +155,7 @@ async fn rollback(args: &RollbackArgs, session: &Session) -> Result {
             Some(typed) if typed == to.to_string() => {}
             Some(_) => {
                 return Err(Failure::usage(
-                    "that is not the revision's number; nothing was \
-                                           changed",
+                    "that is not the revision's number; nothing was changed",
                     "",
                 ));
             }

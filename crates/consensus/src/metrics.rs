@@ -41,12 +41,8 @@ static SNAPSHOT: Desc = Desc::gauge(
     "The last entry in this node's newest snapshot.",
     &[],
 );
-static LOG_BYTES: Desc = Desc::gauge(
-    "dunlin_raft_log_bytes",
-    "Size of this node's Raft log on \
-                                                               disk.",
-    &[],
-);
+static LOG_BYTES: Desc =
+    Desc::gauge("dunlin_raft_log_bytes", "Size of this node's Raft log on disk.", &[]);
 static SNAPSHOT_BYTES: Desc =
     Desc::gauge("dunlin_raft_snapshot_bytes", "Size of this node's newest snapshot on disk.", &[]);
 static MEMBERS: Desc = Desc::gauge(

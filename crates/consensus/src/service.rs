@@ -152,8 +152,7 @@ fn promise(node: &Node, ballot: &crate::certificate::Ballot) -> JoinTold {
     match identity.amend(|certificate| certificate.standing = standing) {
         Ok(()) => {
             let initialiser = ballot.initialiser();
-            info!(cluster.id = %ballot.cluster, "committed to the cluster that node {initialiser} \
-                                                 forms");
+            info!(cluster.id = %ballot.cluster, "committed to the cluster that node {initialiser} forms");
             JoinTold::Promised
         }
         Err(cause) => {

@@ -202,8 +202,7 @@ async fn carry_out(node: &Node, running: &Running, act: Act, metrics: &Metrics) 
             command(node, Command::MarkDown { node: id }).await;
         }
         Act::Rest(id, resting) => {
-            info!(node.id = %id, resting, "changing which nodes own limits: a draining node owns \
-                                           none");
+            info!(node.id = %id, resting, "changing which nodes own limits: a draining node owns none");
             command(node, Command::Rest { node: id, resting }).await;
         }
         Act::MarkUp(id) => {

@@ -47,10 +47,7 @@ fn roots_and(path: &Arc<str>) -> Result<RootCertStore, Error> {
     let mut roots = public_roots();
     for certificate in certificates(&read(path, TRUST)?).map_err(wrong)? {
         roots.add(certificate).map_err(|error| {
-            wrong(format!(
-                "contains something that is not an authority: \
-                                            {error}"
-            ))
+            wrong(format!("contains something that is not an authority: {error}"))
         })?;
     }
     Ok(roots)

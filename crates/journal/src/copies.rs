@@ -262,8 +262,7 @@ impl Copies {
         for (node, segment) in gone {
             let dir = self.dir_of(node);
             if let Err(error) = segment.remove(&dir) {
-                warn!(path = %segment.path(&dir).display(), %error, "cannot delete an old copy of \
-                                                                     a segment");
+                warn!(path = %segment.path(&dir).display(), %error, "cannot delete an old copy of a segment");
             }
         }
         for (node, segment, words) in written {

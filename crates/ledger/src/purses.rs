@@ -162,7 +162,8 @@ impl Purses {
         }
     }
 
-    /// What was charged under number `before`, one of [`UNRECORDED`], is on record now, as number `seq`.
+    /// What was charged under number `before`, one of [`UNRECORDED`], is on record now, as number
+    /// `seq`.
     pub fn recorded(&mut self, before: u64, seq: u64) {
         let charged = self.unsettled.range((before, 0)..=(before, usize::MAX));
         let charged: Vec<_> = charged.map(|(&(_, number), &cost)| (number, cost)).collect();

@@ -1,5 +1,6 @@
-//! What a node tells Prometheus: the words that each crate's `metrics.rs` is written in, and the page
-//! that is read. Beside them, what has a task that panics end its node: no such end is left to a figure.
+//! What a node tells Prometheus: the words that each crate's `metrics.rs` is written in, and the
+//! page that is read. Beside them, what has a task that panics end its node: no such end is left to
+//! a figure.
 //!
 //! Does not know what any metric is about, nor who may read it. Nothing is pushed here while a
 //! request is served: each crate keeps its own plain counts and is asked for them when the page is

@@ -74,8 +74,7 @@ fn say(from: Dialect, role: Role, parts: &mut Vec<Part>) -> Result<(), Unsayable
             | PartKind::File { source: Source::Id(id), .. }
                 if from == Dialect::Anthropic =>
             {
-                let expected = "a picture or document inline or by URL: only the provider that keeps \
-                                an uploaded file can read it";
+                let expected = "a picture or document inline or by URL: only the provider that keeps an uploaded file can read it";
                 return Err((format!("messages: file_id {id}"), expected));
             }
             PartKind::Text(_)

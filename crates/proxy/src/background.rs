@@ -235,8 +235,7 @@ pub(crate) async fn as_it_stands(proxy: &Proxy, at: Stored, turn: Bytes) -> Byte
             Err(_) => Standing::InProgress,
         },
         Doing::Silent { since, reason } if since >= GIVEN_UP_AFTER => {
-            warn!(request.id = %at.request, node.id = %maker, reason, "gave up making a background \
-                                                                       response");
+            warn!(request.id = %at.request, node.id = %maker, reason, "gave up making a background response");
             failed(
                 "The node that worked on this response is gone, and the answer with it. Send the \
                  request again.",

@@ -1,5 +1,6 @@
-//! `POST /spend/calculate`: what a request costs or an answer has cost, by the price in force. Nothing
-//! is asked upstream, nothing is charged and no limit is touched.
+//! `POST /spend/calculate`: what a request costs or an answer has cost, by the price in force, or
+//! by the published one where the model is not served here. Nothing is asked upstream, nothing is
+//! charged and no limit is touched.
 
 use axum::Json;
 use axum::body::Body;
@@ -50,16 +51,16 @@ async fn conduct(proxy: Proxy, asked: Question) -> Result<Response<Body>, Failed
         }
     };
     let found = group.as_deref().or_else(|| upstream(&serving.catalog, &model));
-    let Some(deployment) = found else {
-        let message = format!("the model '{model}' is not in the configuration");
+    let own =
+        found.map(|known| known.price_of(&model)).filter(|price| **price != Pricing::Unpriced);
+    let Some(price) = own.cloned().or_else(|| proxy.0.published.price(&model)) else {
+        let message = format!(
+            "the price of the model '{model}' is unknown: it is on no price list, and the \
+             configuration sets none"
+        );
         return Err(unfit("model", message).into());
     };
-    let usage = used(&proxy, deployment, &asked).await?;
-    let price = deployment.price_of(&model);
-    if *price == Pricing::Unpriced {
-        let message = format!("the price of the model '{model}' is unknown: set it");
-        return Err(unfit("model", message).into());
-    }
+    let usage = used(&proxy, found.map_or(&model, |known| &known.target.model), &asked).await?;
     let cost = price.cost(&usage, &Context::default());
     Ok(Json(json!({"cost": cost.total.as_usd()})).into_response())
 }
@@ -85,20 +86,14 @@ fn upstream<'c>(catalog: &'c Catalog, model: &str) -> Option<&'c Deployment> {
 }
 
 /// What the request would use, or the answer has used.
-async fn used(proxy: &Proxy, by: &Deployment, asked: &Asked<'_>) -> Result<Usage, Refused> {
+async fn used(proxy: &Proxy, model: &str, asked: &Asked<'_>) -> Result<Usage, Refused> {
     match (asked.messages, asked.completion_response) {
         (Some(messages), None) => {
-            let model = &*by.target.model;
             proxy.0.tokenizer.warm(model).await;
             let chat = format!("{{\"messages\":{}}}", messages.get());
             let count = proxy.0.tokenizer.count_chat(model, chat.as_bytes());
             let count = count.map_err(|_| {
-                unfit(
-                    "messages",
-                    "`messages` are not valid chat \
-                                                messages"
-                        .to_owned(),
-                )
+                unfit("messages", "`messages` are not valid chat messages".to_owned())
             })?;
             Ok(Usage { prompt: count.tokens, ..Usage::default() })
         }

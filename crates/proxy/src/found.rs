@@ -26,8 +26,7 @@ pub(crate) fn response(
     let found = found(by, &kept.id, kept.created_at, now);
     let usage = kept.usage?.if_credible();
     if usage.is_none() {
-        warn!(request.id = %found.request, "a background response reports impossible usage: it is \
-                                            not charged");
+        warn!(request.id = %found.request, "a background response reports impossible usage: it is not charged");
     }
     Some(Finished { found, usage: usage?, tier: kept.service_tier })
 }

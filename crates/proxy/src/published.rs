@@ -7,6 +7,8 @@ use axum::body::Body;
 use axum::extract::{Query, State};
 use axum::http::{HeaderMap, Response, StatusCode, Uri};
 use axum::response::IntoResponse;
+use dunlin_ledger::{Adjustment, Pricing, Rate, Sheet};
+use dunlin_types::PicoUsd;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
@@ -40,6 +42,20 @@ impl Published {
         let info = self.of(None, model)?;
         let provider = info.get("litellm_provider").and_then(Value::as_str)?;
         Some(supported_by(provider, model))
+    }
+
+    /// What a model costs that is not served here; by its provider, if its name begins with one.
+    pub(crate) fn price(&self, model: &str) -> Option<Pricing> {
+        let (provider, name) = model.split_once('/').unzip();
+        let info = self.of(None, model).or_else(|| self.of(provider, name?))?;
+        let mut sheet = Sheet::default();
+        for (key, price) in &info {
+            let price = price.as_f64().and_then(|usd| PicoUsd::from_usd(usd).ok());
+            if let (Some(rate), Some(price)) = (Rate::from_key(key), price) {
+                sheet.set(rate, price);
+            }
+        }
+        (!sheet.is_empty()).then(|| Pricing::from(sheet.price(Adjustment::default())))
     }
 
     fn of(&self, provider: Option<&str>, model: &str) -> Option<Map<String, Value>> {

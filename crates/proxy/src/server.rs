@@ -170,9 +170,7 @@ async fn serve_within(
         let (connections, conversations) = (connections.len(), conversations.len());
         warn!(
             connections,
-            conversations,
-            "cut requests that were still open after the drain \
-                                           timeout"
+            conversations, "cut requests that were still open after the drain timeout"
         );
     }
 }
@@ -276,8 +274,7 @@ async fn accept(listener: &TcpListener, room: &Arc<Semaphore>, unread: Duration)
             }
             Err(error) => {
                 if !std::mem::replace(&mut told, true) {
-                    warn!(%error, "cannot accept client connections: new ones wait until this is \
-                                   over");
+                    warn!(%error, "cannot accept client connections: new ones wait until this is over");
                 }
                 tokio::time::sleep(ACCEPT_BACKOFF).await;
             }

@@ -4,8 +4,7 @@ use dunlin_llm::openai::ErrorBody;
 
 use crate::error::own;
 
-pub(crate) const NO_MODEL_NAMED: &str = "This API key is restricted to certain models, and the \
-                                         request names none: name one in `model`.";
+pub(crate) const NO_MODEL_NAMED: &str = "This API key is restricted to certain models, and the request names none: name one in `model`.";
 
 pub(crate) const BAD_FRAMING: &str = "the chunks of the request body are not framed as \
      `Transfer-Encoding: chunked` has it: each is its length in hexadecimal digits, CRLF, so many \

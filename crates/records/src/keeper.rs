@@ -62,8 +62,7 @@ async fn answer(shared: &Arc<Shared>, body: Bytes) -> Result<Bytes, String> {
 fn add(copies: &Copies, piece: &Piece) -> Result<u64, String> {
     copies.add(piece.of, piece.segment, piece.offset, &piece.frames).map_err(|not_taken| {
         if matches!(not_taken, dunlin_journal::NotTaken::File(_)) {
-            warn!(node.id = %piece.of, error = %not_taken, "cannot copy another node's request \
-                                                            log");
+            warn!(node.id = %piece.of, error = %not_taken, "cannot copy another node's request log");
         }
         not_taken.to_string()
     })

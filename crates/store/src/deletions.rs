@@ -106,6 +106,5 @@ async fn tell_all(by: &Shared, node: NodeId) -> Result<(), String> {
 
 /// Says once that a deletion is known to one holder only, for now.
 pub(crate) fn warn_unheard(node: NodeId, reason: &str) {
-    warn!(node.id = %node, reason, "only one of two nodes knows of a deletion, until the other \
-                                    hears of it");
+    warn!(node.id = %node, reason, "only one of two nodes knows of a deletion, until the other hears of it");
 }

@@ -322,8 +322,7 @@ impl Store {
                 }
                 Err(reason) => warn!(
                     reason,
-                    "a list may be incomplete: a node did not answer for \
-                                              the entries it holds"
+                    "a list may be incomplete: a node did not answer for the entries it holds"
                 ),
             }
         }

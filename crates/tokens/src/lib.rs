@@ -192,8 +192,7 @@ impl Tokenizer {
                 error!(
                     tokens.encoding = encoding.name(),
                     error = text,
-                    "cannot load an encoding: \
-                                                                         its tokens are estimated"
+                    "cannot load an encoding: its tokens are estimated"
                 );
             }
         });

@@ -36,8 +36,7 @@ async fn probe(upstream: &Upstream, id: BackendId, backend: Arc<Backend>) {
     match (was_out, backend.reach().is_out()) {
         (true, false) => info!(backend.id = %id, "the backend answers again"),
         (false, true) => {
-            warn!(backend.id = %id, "the backend does not answer: it gets no requests \
-                                                  until a probe succeeds")
+            warn!(backend.id = %id, "the backend does not answer: it gets no requests until a probe succeeds")
         }
         (true, true) | (false, false) => {}
     }

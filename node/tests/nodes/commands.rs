@@ -299,7 +299,9 @@ async fn nodes_that_cannot_be_reached_are_named_and_others_asked() -> anyhow::Re
     shell.done("key create").await?;
     let health = shell.run("health").await?;
     assert_eq!((health.exit, health.stdout.lines().count()), (1, 2), "{health:?}");
-    Shell::admin(&setup, &[0, 1, 2]).done("health").await?;
+    let health = shell.run("health --wait 1s").await?;
+    assert_eq!(health.exit, 1, "it is waited for in vain: {health:?}");
+    Shell::admin(&setup, &[0, 1, 2]).done("health --wait 1m").await?;
 
     // One that took the question and does not answer: a look may go on, a change may not.
     let leader = setup.cluster.wait_leader(SOON).await?;

@@ -403,6 +403,14 @@ async fn a_cost_is_calculated_without_being_charged() -> anyhow::Result<()> {
     let body = json!({"model": "chat", "messages": [{"role": "user", "content": "hi"}]});
     let answer: Value = admin.post(&url, &body).await?.json()?;
     assert!(answer["cost"].as_f64().is_some_and(|cost| cost > 0.0), "{answer}");
+    // Served here or not: 0.5 and 1.5 dollars a million are published.
+    let response = json!({"model": "gpt-3.5-turbo-0125", "usage": response["usage"]});
+    for model in [json!({}), json!({"model": "openai/gpt-3.5-turbo-0125"})] {
+        let mut body = model;
+        body["completion_response"] = response.clone();
+        let answer: Value = admin.post(&url, &body).await?.json()?;
+        assert_eq!(answer, json!({"cost": 9e-6}), "{body}");
+    }
     for wrong in [
         json!({}),
         json!({"model": "chat"}),

@@ -61,12 +61,8 @@ async fn a_node_may_be_told_to_serve_by_what_it_knows() -> anyhow::Result<()> {
     setup.cluster.pause(2)?;
     let log = setup.cluster.nodes()[0].log();
     wait_until("it says that it may be behind", SOON, async || {
-        std::fs::read_to_string(log).is_ok_and(|log| {
-            log.contains(
-                "this node serves from the state \
-                                                                   it has",
-            )
-        })
+        std::fs::read_to_string(log)
+            .is_ok_and(|log| log.contains("this node serves from the state it has"))
     })
     .await?;
     assert_eq!(setup.chat(0, &caller).await?.status, 200);

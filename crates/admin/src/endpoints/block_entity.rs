@@ -41,8 +41,7 @@ async fn handle(admin: Admin, asked: Asked, kind: Kind, blocked: bool) -> Result
         Ok(Decided { seen: Vec::new(), command: Command::All { commands } })
     };
     let (reply, view) = admin.edit(&asked, state, block).await?;
-    info!(entity.kind = kind.name(), entity.names = ?names, blocked, "entities were blocked or \
-                                                                      unblocked");
+    info!(entity.kind = kind.name(), entity.names = ?names, blocked, "entities were blocked or unblocked");
     let Reply::All(replies) = reply else { unreachable!("several commands have several replies") };
     let rows: Vec<_> = replies.into_iter().map(|reply| row(&view, &entity_of(reply))).collect();
     Ok(match (kind, blocked) {

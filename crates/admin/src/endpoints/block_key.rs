@@ -27,16 +27,13 @@ pub(super) async fn set(admin: &Admin, asked: &Asked, command: Command) -> Resul
         // Who merely owns a key that an admin blocked does not unblock it.
         if !state.key(token).is_some_and(|key| asked.caller.leads_owner(&state, key)) {
             return Err(forbidden(
-                "only admins of a key's team may block and unblock \
-                                  it"
-                .to_owned(),
+                "only admins of a key's team may block and unblock it".to_owned(),
             ));
         }
     }
     let (reply, view) = admin.carry_out(asked, command).await?;
     let key = key_of(reply);
-    info!(key.id = %key.token, key.blocked = key.terms.blocked, "key {} was blocked or \
-                                                                 unblocked", key.name);
+    info!(key.id = %key.token, key.blocked = key.terms.blocked, "key {} was blocked or unblocked", key.name);
     Ok(ok(&view.key(&key)))
 }
 

@@ -50,8 +50,7 @@ async fn handle(admin: Admin, asked: Asked) -> Result<Response, Error> {
         }
     };
     let (_, view) = admin.carry_out(&asked, command).await?;
-    info!(node.id = %node, usd = freed.as_usd(), "budget money of a node that is gone was \
-                                                  reclaimed");
+    info!(node.id = %node, usd = freed.as_usd(), "budget money of a node that is gone was reclaimed");
     let removed = view.state.removed_node(node).map(|removed| row(&view.state, node, removed));
     Ok(ok(&json!({"removed": removed, "reclaimed_usd": NanoUsd::as_usd(freed)})))
 }

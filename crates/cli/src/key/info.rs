@@ -28,8 +28,7 @@ async fn own(session: &Session) -> Result<Row> {
         if failure.exit == Exit::NotFound {
             Failure::usage(
                 "the master key is not a virtual key",
-                "name a key: see `dunlin key \
-                                                                    list`",
+                "name a key: see `dunlin key list`",
             )
         } else {
             failure

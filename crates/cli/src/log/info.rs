@@ -22,8 +22,7 @@ pub(super) async fn run(args: &InfoArgs, session: &Session) -> Result {
         return Err(Failure::new(
             Exit::NotFound,
             message,
-            "`dunlin log list` shows the newest \
-                                                          ones",
+            "`dunlin log list` shows the newest ones",
         ));
     };
     let row = Row::of(&answer, json)?;

@@ -80,8 +80,7 @@ pub(super) async fn all(session: &Session, plan: &Plan, how: How) -> Result<Sent
         let answer = until_decided(session, "/dunlin/import", &body).await.inspect_err(|_| {
             let done = rows.len() - rest.len() - batch.len();
             session.say(&format!(
-                "{done} of {} rows were sent; run the same command to \
-                               continue",
+                "{done} of {} rows were sent; run the same command to continue",
                 rows.len()
             ));
         })?;

@@ -92,8 +92,7 @@ fn settle(mut bill: Bill, found: Found, sum: Option<Sum>) {
             bill.found_costing(finished, sum.cost, sum.estimated);
         }
         None => {
-            warn!(request.id = %found.request, "cannot read a batch's output: it is not charged \
-                                                yet");
+            warn!(request.id = %found.request, "cannot read a batch's output: it is not charged yet");
         }
     }
     bill.ended(Outcome::Success);
