@@ -28,7 +28,7 @@ pub(crate) fn plain(text: &str) -> String {
 /// A moment without the fraction of its second: `2027-01-15 08:00:00 UTC`.
 pub(crate) fn moment(iso: &str) -> String {
     let second = iso.split_once('.').map_or(iso, |(second, _)| second);
-    format!("{} UTC", second.replacen('T', " ", 1))
+    format!("{} UTC", second.trim_end_matches('Z').replacen('T', " ", 1))
 }
 
 /// Dollars with as many digits as it takes to tell them from others: `$5.00`, `$0.0005`.
