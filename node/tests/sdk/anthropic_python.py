@@ -5,7 +5,7 @@ import anthropic
 import suite
 from suite import PARIS, PNG, ROME, WEATHER, case, holds, raises, same
 
-CHATS = ("claude", "chat", "vllm", "ollama")
+CHATS = ("claude", "chat", "vllm", "ollama", "gemini", "bedrock", "cohere", "azure")
 TOOL = {"name": "get_weather", "description": "the weather", "input_schema": WEATHER}
 
 
