@@ -164,10 +164,10 @@ mod tests {
             assert_eq!(read(text).expect("a value"), value, "{text}");
         }
         for (text, words) in [
-            ("[langfuse", "`[langfuse` is no list in JSON"),
-            ("[langfuse]", "is no list"),
-            ("{a: 1}", "is no object"),
-            ("\"a", "is no quoted text"),
+            ("[langfuse", "`[langfuse` is not a valid list in JSON"),
+            ("[langfuse]", "is not a valid list"),
+            ("{a: 1}", "is not a valid object"),
+            ("\"a", "is not a valid quoted text"),
         ] {
             let told = read(text).expect_err("half a value").to_string();
             assert!(told.contains(words), "{told}");

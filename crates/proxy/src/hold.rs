@@ -85,7 +85,7 @@ pub(crate) fn of_one(
     deployment: &Deployment,
 ) -> Bounds {
     if deployment.price.price().is_none() {
-        return Bounds::default();
+        return unknown(&deployment.price);
     }
     let picture = Picture::asked(chat);
     let by_picture = picture.as_ref().and_then(|picture| priced(deployment, picture));

@@ -160,8 +160,8 @@ async fn a_management_request_hears_what_is_wrong_with_its_body() -> anyhow::Res
     let setup = start().await?;
     let head = |more: &str| {
         format!(
-            "POST /key/generate HTTP/1.1\r\nhost: n1\r\ncontent-type: application/json\r\n\
-             authorization: Bearer {}\r\n{more}\r\n",
+            "POST /key/generate HTTP/1.1\r\nhost: n1\r\nconnection: close\r\n\
+             content-type: application/json\r\nauthorization: Bearer {}\r\n{more}\r\n",
             setup.cluster.master_key()
         )
     };
