@@ -256,7 +256,7 @@ async fn an_address_out_of_reach_is_not_connected_to_whatever_it_is_called() {
         let url = format!("http://{host}:{server}/");
         let public = only(Network::Public);
         let refused = get_within(&egress, (&tls, &public), &url).await.unwrap_err();
-        assert!(refused.contains("these networks only: public"), "{host}: {refused}");
+        assert!(refused.contains("in these networks: public"), "{host}: {refused}");
         let looked = egress.look(&url.parse().expect("as set up"), &public).await;
         assert!(looked.is_err(), "{host} is seen beforehand too");
         let local = only(Network::Loopback);
