@@ -76,13 +76,19 @@ async fn connect(setup: &Setup) -> anyhow::Result<TcpStream> {
     Ok(TcpStream::connect(url.trim_start_matches("http://").trim_end_matches('/')).await?)
 }
 
+/// With this in a request, its client waits for the answer and ends nothing itself.
+const CLOSE: &str = "connection: close\r\n";
+
 /// Sends all, says that there is no more, and gives what is answered until the end.
 async fn exchange(setup: &Setup, bytes: &[u8]) -> anyhow::Result<Vec<u8>> {
     let mut client = connect(setup).await?;
     let talking = async {
         // A server that has heard enough may hang up before all is sent.
         let _sent = client.write_all(bytes).await;
-        let _told = client.shutdown().await;
+        // One that hangs up at once is owed no answer.
+        if !bytes.windows(CLOSE.len()).any(|part| part == CLOSE.as_bytes()) {
+            let _told = client.shutdown().await;
+        }
         let mut answer = Vec::new();
         let _reset = (&mut client).take(MAX_ANSWER).read_to_end(&mut answer).await;
         answer
@@ -160,7 +166,7 @@ async fn a_management_request_hears_what_is_wrong_with_its_body() -> anyhow::Res
     let setup = start().await?;
     let head = |more: &str| {
         format!(
-            "POST /key/generate HTTP/1.1\r\nhost: n1\r\nconnection: close\r\n\
+            "POST /key/generate HTTP/1.1\r\nhost: n1\r\n{CLOSE}\
              content-type: application/json\r\nauthorization: Bearer {}\r\n{more}\r\n",
             setup.cluster.master_key()
         )
