@@ -162,6 +162,7 @@ impl Known {
     fn peer(&self) -> Peer {
         let alive = self.alive();
         Peer {
+            epoch: self.epoch,
             alive,
             heard: self.heard,
             node: self.node.clone(),

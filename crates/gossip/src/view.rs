@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use dunlin_types::{MonoMillis, NodeId};
+use dunlin_types::{Epoch, MonoMillis, NodeId};
 
 use crate::facts::{HealthFact, LoadFact, NodeFact};
 
@@ -19,6 +19,8 @@ pub struct View {
 /// One peer as last heard.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Peer {
+    /// Which life of it this is: another one after each of its starts.
+    pub epoch: Epoch,
     /// False after about a second of silence.
     pub alive: bool,
     /// When a sign of life last reached this node, by any way. `load` and `health` hold until then: a

@@ -1,6 +1,7 @@
 //! What was deleted while one of its holders was away: that one hears of it when it is back.
 //!
-//! A node tells each peer that comes into its sight all that it knows to be deleted. As long as not
+//! A node tells each peer that comes into its sight, or starts again within it, all that it knows to
+//! be deleted. As long as not
 //! all peers in sight have told it theirs, what a node has is in doubt, and the other holder is asked
 //! too. A deletion that a holder in sight did not hear is told again until it has.
 
@@ -9,7 +10,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use dunlin_gossip::{Peer, View};
-use dunlin_types::{NodeId, RequestId, UnixMillis};
+use dunlin_types::{Epoch, NodeId, RequestId, UnixMillis};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
@@ -68,18 +69,20 @@ impl Deletions {
 
 /// Tells who comes into sight what is deleted, until the node stops.
 pub(crate) async fn tell(by: Arc<Shared>, stop: CancellationToken) {
-    let mut knowing: BTreeSet<NodeId> = BTreeSet::new();
+    // By its life: one that starts again faster than it is missed has to be told again.
+    let mut knowing: BTreeSet<(NodeId, Epoch)> = BTreeSet::new();
     let mut looks = tokio::time::interval(LOOK_EVERY);
     while stop.run_until_cancelled(looks.tick()).await.is_some() {
         let view = by.gossip.view();
-        let in_sight = view.peers.iter().filter(|(_, peer)| peer.alive).map(|(node, _)| *node);
-        let in_sight: BTreeSet<NodeId> = in_sight.collect();
+        let alive = view.peers.iter().filter(|(_, peer)| peer.alive);
+        let lives: BTreeSet<_> = alive.map(|(node, peer)| (*node, peer.epoch)).collect();
+        let in_sight = lives.iter().map(|(node, _)| *node).collect();
         by.shelves.deletions.forget_all_but(&in_sight);
-        knowing.retain(|node| in_sight.contains(node));
-        for node in in_sight.difference(&knowing.clone()) {
-            match tell_all(&by, *node).await {
+        knowing.retain(|life| lives.contains(life));
+        for life in lives.difference(&knowing.clone()) {
+            match tell_all(&by, life.0).await {
                 Ok(()) => {
-                    knowing.insert(*node);
+                    knowing.insert(*life);
                 }
                 Err(reason) => debug!(reason, "a node is told later what was deleted"),
             }

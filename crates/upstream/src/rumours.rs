@@ -62,12 +62,14 @@ impl Rumours {
 #[cfg(test)]
 mod tests {
     use dunlin_gossip::{HealthFact, LoadFact, Peer};
+    use dunlin_types::Epoch;
 
     use super::*;
 
     fn view(alive: bool, health: &[(&BackendId, Reported)]) -> View {
         let backends = health.iter().map(|(id, reported)| ((*id).clone(), *reported)).collect();
         let peer = Peer {
+            epoch: Epoch(1),
             alive,
             heard: MonoMillis(0),
             node: None,

@@ -202,6 +202,7 @@ mod tests {
             ..NodeFact::default()
         };
         Peer {
+            epoch: Epoch(1),
             alive,
             heard: MonoMillis(0),
             node: Some(fact),
