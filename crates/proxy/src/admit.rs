@@ -10,11 +10,12 @@ use dunlin_router::{Candidates, Group, candidates};
 use dunlin_state::Rank;
 use dunlin_types::{Line, Tokens};
 
-use crate::caller::Caller;
+use crate::attempts::hold;
 use crate::chat::Call;
-use crate::error::Refused;
-use crate::kept::Opened;
-use crate::{Proxy, Serving, hold};
+use crate::request::caller::Caller;
+use crate::request::kept::Opened;
+use crate::response::error::Refused;
+use crate::{Proxy, Serving};
 
 /// The field of a key or team that says what is asked instead of a model.
 const FALLBACKS: &str = "budget_fallbacks";

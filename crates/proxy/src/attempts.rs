@@ -12,11 +12,14 @@ use dunlin_router::{Candidates, Catalog, Deployment, FailedBy, Group, NonePicked
 use dunlin_types::{DeploymentId, Tokens};
 use dunlin_upstream::{Answer, Bounds, Failure};
 
+use crate::Proxy;
+use crate::attempts::entry::NotAsked;
 use crate::bill::Bill;
-use crate::entry::{self, NotAsked};
-use crate::error::{Failed, Unanswered};
-use crate::worded::worded;
-use crate::{Proxy, hold};
+use crate::request::worded::worded;
+use crate::response::error::{Failed, Unanswered};
+
+pub(crate) mod entry;
+pub(crate) mod hold;
 
 /// An answer, and how it was come by.
 pub(crate) struct Answered {

@@ -8,10 +8,13 @@ use dunlin_llm::credentials::key_in_query;
 use dunlin_llm::{Endpoint, gemini};
 use dunlin_types::Secret;
 
-use crate::caller::Caller;
+use crate::Proxy;
 use crate::chat::{self, Call};
-use crate::error::{Failed, Refused};
-use crate::{Proxy, body, front, headers};
+use crate::request::body;
+use crate::request::caller::Caller;
+use crate::response::error::{Failed, Refused};
+use crate::response::headers;
+use crate::server::front;
 
 const KEY: &str = "x-goog-api-key";
 

@@ -16,17 +16,18 @@ use dunlin_llm::{BadRequest, Endpoint, Labels, decoded};
 use dunlin_router::{Deployment, Group};
 use dunlin_types::Tokens;
 
-use crate::caller::Caller;
+use crate::bill::refused;
 use crate::chat::Call;
-use crate::error::{Failed, Refused};
-use crate::headers;
-use crate::pass::Pass;
 use crate::realtime::handshake::{Handshake, Opened};
 use crate::realtime::talk::{Asker, Talk};
+use crate::request::caller::Caller;
+use crate::request::pass::Pass;
+use crate::response::error::{Failed, Refused};
+use crate::response::headers;
+use crate::response::told::Told;
+use crate::server::websocket::{check_handshake, take_key};
 use crate::stale::Detour;
-use crate::told::Told;
-use crate::websocket::{check_handshake, take_key};
-use crate::{Proxy, Serving, refused};
+use crate::{Proxy, Serving};
 
 mod attend;
 pub(crate) mod calls;

@@ -20,14 +20,16 @@ use dunlin_router::Catalog;
 use dunlin_router::relay::{Asked, Lenders, lenders, priced};
 use dunlin_upstream::{Failure, Progress, Relay, Upload};
 
+use crate::attempts::entry;
 use crate::attempts::{GroupFailed, not_asked};
 use crate::bill::Bill;
-use crate::caller::Caller;
+use crate::bill::{refused, report};
 use crate::chat::Call;
-use crate::error::{Failed, Refused, Unanswered};
-use crate::headers;
-use crate::told::Told;
-use crate::{Proxy, Serving, entry, gemini, refused, report};
+use crate::request::caller::Caller;
+use crate::response::error::{Failed, Refused, Unanswered};
+use crate::response::headers;
+use crate::response::told::Told;
+use crate::{Proxy, Serving, gemini};
 
 mod batches;
 pub(crate) mod configured;

@@ -10,14 +10,15 @@ use dunlin_llm::Endpoint;
 use dunlin_providers::relay::PREFIXES;
 
 use crate::ids::Kind;
+use crate::questions::{
+    calculate, count, model_info, models, openapi, params, published, token_counter, transform,
+};
 use crate::relay::Way;
+use crate::request::named_path;
 use crate::stored::conversations::Of;
 use crate::stored::unmade::Wanted;
 use crate::stored::{self, About};
-use crate::{
-    Proxy, Routes, calculate, chat, count, gemini, model_info, models, named_path, openapi, params,
-    published, realtime, relay, socket, token_counter, transform,
-};
+use crate::{Proxy, Routes, chat, gemini, realtime, relay, socket};
 
 /// The endpoints whose requests name a model, and their paths. Each is also served under `/v1`, and
 /// under the two prefixes that name the model: those of OpenAI's first API and of Azure.

@@ -26,10 +26,15 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{debug, warn};
 
-use crate::front::{self, Front};
-use crate::leftover::Leftover;
-use crate::metrics::Counts;
+use crate::server::front::Front;
+use crate::server::leftover::Leftover;
+use crate::server::metrics::Counts;
 use crate::stale;
+
+pub(crate) mod front;
+pub(crate) mod leftover;
+pub(crate) mod metrics;
+pub(crate) mod websocket;
 
 /// Clients beyond this many wait in the kernel's backlog until one leaves; fewer where the system
 /// grants fewer open files.

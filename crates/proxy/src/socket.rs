@@ -11,15 +11,17 @@ use axum::http::{HeaderMap, HeaderValue, Response, StatusCode};
 use dunlin_llm::Endpoint;
 use dunlin_llm::client::Peer;
 
+use crate::Proxy;
+use crate::bill::refused;
 use crate::chat::Call;
-use crate::error::Failed;
-use crate::headers;
+use crate::response::error::Failed;
+use crate::response::headers;
+use crate::response::names;
+use crate::response::told::Told;
+use crate::server::websocket::{acceptance, check_handshake, take_key};
 use crate::socket::conversation::Conversation;
 use crate::socket::turn::Asker;
 use crate::stale::Detour;
-use crate::told::Told;
-use crate::websocket::{acceptance, check_handshake, take_key};
-use crate::{Proxy, names, refused};
 
 mod conversation;
 mod loose;

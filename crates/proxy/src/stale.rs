@@ -14,10 +14,10 @@ use dunlin_types::NodeId;
 use rand::seq::IndexedRandom;
 use tokio::time::sleep;
 
-use crate::error::Refused;
-use crate::headers;
-use crate::lines::Lines;
-use crate::told::retry_after;
+use crate::response::error::Refused;
+use crate::response::headers;
+use crate::response::lines::Lines;
+use crate::response::told::retry_after;
 
 /// On an answer: the node that gave it in this one's place.
 const PASSED_ON_TO: HeaderName = HeaderName::from_static("x-dunlin-passed-on-to");

@@ -16,17 +16,18 @@ use dunlin_router::{Deployment, Group};
 use dunlin_types::Tokens;
 use dunlin_upstream::{Attempt, Relay};
 
+use crate::attempts::entry::{self, NotAsked};
 use crate::attempts::{not_afforded, not_asked};
 use crate::bill::{About as BillAbout, Bill};
-use crate::caller::Caller;
+use crate::bill::{refused, report};
 use crate::chat::Call;
-use crate::entry::{self, NotAsked};
-use crate::error::{Failed, Refused};
 use crate::ids::Kind;
-use crate::kept::{Sealing, find};
-use crate::told::Told;
+use crate::request::caller::Caller;
+use crate::request::kept::{Sealing, find};
+use crate::response::error::{Failed, Refused};
+use crate::response::told::Told;
 use crate::turns::Stored;
-use crate::{Proxy, Serving, refused, report};
+use crate::{Proxy, Serving};
 
 pub(crate) mod answer;
 pub(crate) mod batches;

@@ -15,10 +15,10 @@ use tokio::sync::oneshot;
 use tokio_util::task::TaskTracker;
 use tracing::{debug, warn};
 
-use crate::caller::Caller;
 use crate::chat::Call;
-use crate::error::Refused;
 use crate::ids::{Home, Kept, Kind};
+use crate::request::caller::Caller;
+use crate::response::error::Refused;
 use crate::{Proxy, background};
 
 /// How long a turn is stored.

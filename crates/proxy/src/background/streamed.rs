@@ -18,11 +18,11 @@ use super::tape::{MAX_BYTES, Recording};
 use super::{Begun, CANCELLED, Queued};
 use crate::attempts::{self, Asked};
 use crate::bill::Bill;
-use crate::error::{Failed, Refused};
-use crate::headers;
-use crate::kept::keeps_responses;
-use crate::stream::{self, Outgoing};
-use crate::told::Told;
+use crate::request::kept::keeps_responses;
+use crate::response::error::{Failed, Refused};
+use crate::response::headers;
+use crate::response::stream::{self, Outgoing};
+use crate::response::told::Told;
 use crate::turns::Answered;
 
 /// Answers the client with a stream, and makes the response.

@@ -3,7 +3,7 @@
 use dunlin_ledger::Cost;
 use dunlin_types::NanoUsd;
 
-use crate::caller::Caller;
+use crate::request::caller::Caller;
 
 /// What a request came to.
 #[derive(Clone, Copy, Debug, Default)]

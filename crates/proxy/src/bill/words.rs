@@ -5,7 +5,7 @@ use dunlin_callbacks::Detail;
 use dunlin_journal::{MAX_SAID_BYTES, Said, bounded};
 
 use super::Bill;
-use crate::report::MAX_WORDS;
+use crate::bill::report::MAX_WORDS;
 
 impl Bill {
     /// Receivers of callbacks are told this beside the record, and what is answered.

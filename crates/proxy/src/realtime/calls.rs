@@ -26,17 +26,20 @@ use serde_json::{Value, json};
 use super::attend::hang_up;
 use super::talk::{self, Asker, Talk};
 use super::{model, speakers};
+use crate::attempts::entry;
 use crate::attempts::not_asked;
+use crate::bill::refused;
 use crate::chat::Call;
-use crate::error::{Failed, Refused};
 use crate::ids::Kind;
-use crate::kept::Sealing;
-use crate::pass::Pass;
-use crate::posted::Posted;
+use crate::request::kept::Sealing;
+use crate::request::pass::Pass;
+use crate::request::posted::Posted;
+use crate::response::error::{Failed, Refused};
+use crate::response::headers;
 use crate::stale::Detour;
 use crate::stored::answer::{collect, refusal};
 use crate::stored::{alone, ask};
-use crate::{Proxy, Serving, entry, headers, refused};
+use crate::{Proxy, Serving};
 
 const ROUTE: &str = "/realtime/calls";
 /// A longer description of a side is none.

@@ -10,11 +10,12 @@ use dunlin_router::{Deployment, Group, retry_wait};
 use dunlin_types::{DeploymentId, Secret, Tokens};
 use dunlin_upstream::{Conversation, Opening};
 
+use crate::attempts::entry;
 use crate::attempts::{GroupFailed, is_worth_retrying, not_asked};
 use crate::bill::Bill;
-use crate::error::{Failed, Unanswered};
 use crate::realtime::talk;
-use crate::{Proxy, Serving, entry};
+use crate::response::error::{Failed, Unanswered};
+use crate::{Proxy, Serving};
 
 /// What is sent, and by which configuration.
 pub(super) struct Handshake<'a> {

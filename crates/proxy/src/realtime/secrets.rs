@@ -14,13 +14,16 @@ use dunlin_types::{Tokens, UnixMillis};
 use serde_json::{Map, Value, json};
 
 use super::speakers;
+use crate::Proxy;
+use crate::attempts::hold;
+use crate::bill::refused;
 use crate::chat::Call;
-use crate::error::{Failed, Refused};
-use crate::pass::Pass;
-use crate::posted::Posted;
+use crate::request::pass::Pass;
+use crate::request::posted::Posted;
+use crate::response::error::{Failed, Refused};
+use crate::response::headers;
 use crate::stored::answer::Whole;
 use crate::stored::send;
-use crate::{Proxy, headers, hold, refused};
 
 const ROUTE: &str = "/realtime/client_secrets";
 /// Where a session names the model that answers, and where one that only writes down what it hears.

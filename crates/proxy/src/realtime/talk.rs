@@ -18,17 +18,19 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tracing::debug;
 
+use crate::Proxy;
 use crate::attempts::not_afforded;
+use crate::attempts::{entry, hold};
+use crate::bill::report;
 use crate::bill::{About, Bill};
-use crate::caller::Caller;
 use crate::chat::Call;
-use crate::error::{Failed, Refused};
-use crate::pass::Pass;
 use crate::realtime::frames::{self, Frames, TooLong};
+use crate::request::caller::Caller;
+use crate::request::pass::Pass;
+use crate::response::error::{Failed, Refused};
+use crate::response::told::Told;
 use crate::server::Open;
 use crate::stale::Detour;
-use crate::told::Told;
-use crate::{Proxy, entry, hold, report};
 
 /// A conversation in which nothing is said for this long is over.
 pub(super) const IDLE: Duration = Duration::from_secs(600);

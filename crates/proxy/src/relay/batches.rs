@@ -18,15 +18,17 @@ use tracing::warn;
 
 use super::passing::{self, Made};
 use super::{Way, fields, unanswered, wanted};
+use crate::Proxy;
+use crate::attempts::hold;
 use crate::bill::Bill;
-use crate::caller::Caller;
 use crate::chat::Call;
-use crate::error::{Failed, Refused};
-use crate::kept::is_beside;
+use crate::request::caller::Caller;
+use crate::request::kept::is_beside;
+use crate::response::error::{Failed, Refused};
+use crate::response::headers;
+use crate::response::told::Told;
 use crate::stored::answer::{MAX_OBJECT_BYTES, collect};
 use crate::stored::watch::{self, Passed, Thing};
-use crate::told::Told;
-use crate::{Proxy, headers, hold};
 
 /// Models of a batch whose names are kept, and how long those are at most: the others are charged by
 /// what their answers call them.

@@ -13,15 +13,18 @@ use dunlin_providers::sigv4::path_segment;
 use dunlin_router::{PassThrough, find_pass_through};
 use dunlin_upstream::{Relay, Upload};
 
+use crate::attempts::hold;
 use crate::bill::{About, Bill};
-use crate::caller::Caller;
+use crate::bill::{refused, report};
 use crate::chat::Call;
-use crate::error::{Failed, Refused};
-use crate::headers;
 use crate::relay::upload::{self, Sent};
 use crate::relay::{climbs, fields, passing};
-use crate::told::Told;
-use crate::{Proxy, Serving, front, hold, refused, report};
+use crate::request::caller::Caller;
+use crate::response::error::{Failed, Refused};
+use crate::response::headers;
+use crate::response::told::Told;
+use crate::server::front;
+use crate::{Proxy, Serving};
 
 /// What every server needs to know of a request.
 static ALWAYS: [HeaderName; 4] = [ACCEPT, ACCEPT_LANGUAGE, CONTENT_TYPE, USER_AGENT];

@@ -14,8 +14,8 @@ use dunlin_router::relay::Lenders;
 use dunlin_types::{Tokens, Usage};
 
 use super::passing::Made;
+use crate::attempts::hold;
 use crate::bill::Bill;
-use crate::hold;
 
 /// Such a call.
 pub(super) struct Understood {

@@ -8,8 +8,8 @@ use bytes::Bytes;
 use dunlin_upstream::{Fault, Progress, Upload};
 use http_body::Body as _;
 
-use crate::body;
-use crate::error::Refused;
+use crate::request::body;
+use crate::response::error::Refused;
 
 /// Signs what it is sent.
 const SIGNED: &str = "bedrock";

@@ -14,10 +14,11 @@ use dunlin_types::Tokens;
 
 use super::batches::Batch;
 use super::{Way, understood};
+use crate::Serving;
+use crate::attempts::hold;
 use crate::bill::About;
 use crate::chat::Call;
-use crate::error::Refused;
-use crate::{Serving, hold};
+use crate::response::error::Refused;
 
 /// What a call asks for.
 pub(super) struct Wanted {

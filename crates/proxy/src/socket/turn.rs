@@ -18,9 +18,9 @@ use http_body_util::BodyExt;
 use serde_json::{Map, Value, json};
 
 use crate::Proxy;
-use crate::caller::Caller;
 use crate::chat::{self, Call};
-use crate::error::{Failed, Refused};
+use crate::request::caller::Caller;
+use crate::response::error::{Failed, Refused};
 use crate::stale::Detour;
 
 /// The longest answer that is not streamed: an error, or a response in one piece.

@@ -18,13 +18,13 @@ use dunlin_upstream::{Attempt, Relay, Relayed};
 use super::watch::Thing;
 use super::{Asking, noted, output, resumed};
 use crate::bill::Bill;
-use crate::error::{Failed, Refused};
-use crate::found;
-use crate::framing::Framing;
-use crate::headers;
+use crate::bill::found;
 use crate::ids::{Kind, Owner};
-use crate::kept::Sealing;
-use crate::told::Told;
+use crate::request::kept::Sealing;
+use crate::response::error::{Failed, Refused};
+use crate::response::framing::Framing;
+use crate::response::headers;
+use crate::response::told::Told;
 
 /// A longer object or list of a provider's is an error: its ids could not be sealed.
 pub(crate) const MAX_OBJECT_BYTES: usize = 32 << 20;

@@ -10,12 +10,13 @@ use dunlin_types::Tokens;
 use super::home::OURS;
 use super::made_of::Files;
 use super::{alone, send};
+use crate::Proxy;
+use crate::bill::refused;
 use crate::chat::Call;
-use crate::error::Failed;
 use crate::ids::Kind;
-use crate::kept::Sealing;
-use crate::posted::Posted;
-use crate::{Proxy, refused};
+use crate::request::kept::Sealing;
+use crate::request::posted::Posted;
+use crate::response::error::Failed;
 
 const ROUTE: &str = "/batches";
 const INPUT: &[&Place] = &[&["input_file_id"]];

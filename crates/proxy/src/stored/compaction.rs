@@ -8,9 +8,10 @@ use dunlin_router::Candidates;
 use dunlin_upstream::{Answer, Whole};
 
 use super::Asking;
+use crate::attempts::hold;
 use crate::attempts::{self, Asked};
-use crate::error::{Failed, Refused};
-use crate::{headers, hold};
+use crate::response::error::{Failed, Refused};
+use crate::response::headers;
 
 /// The longest summary that is read.
 const MAX_SUMMARY_BYTES: usize = 8 << 20;

@@ -16,12 +16,14 @@ use dunlin_types::Tokens;
 use super::home::{OURS, Wish};
 use super::lists::Query;
 use super::{Asking, alone, ask, send};
+use crate::Proxy;
+use crate::bill::refused;
 use crate::chat::Call;
-use crate::error::{Failed, Refused};
 use crate::ids::{BadId, Kind};
-use crate::kept::{Sealing, find, is_beside, keepers};
-use crate::posted::Posted;
-use crate::{Proxy, body, refused};
+use crate::request::body;
+use crate::request::kept::{Sealing, find, is_beside, keepers};
+use crate::request::posted::Posted;
+use crate::response::error::{Failed, Refused};
 
 /// Where items name files.
 const FILES: &[&Place] =

@@ -15,12 +15,13 @@ use dunlin_types::Tokens;
 use super::home::{Home, OURS, Wish};
 use super::lists::Query;
 use super::send;
+use crate::Proxy;
+use crate::bill::refused;
 use crate::chat::Call;
-use crate::error::{Failed, Refused};
 use crate::ids::Kind;
-use crate::kept::Sealing;
-use crate::posted::Posted;
-use crate::{Proxy, refused};
+use crate::request::kept::Sealing;
+use crate::request::posted::Posted;
+use crate::response::error::{Failed, Refused};
 
 /// Where a line of a batch names its model.
 const MODEL: &[&Place] = &[&["body", "model"]];

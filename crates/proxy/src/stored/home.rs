@@ -9,7 +9,7 @@ use dunlin_router::Deployment;
 use dunlin_router::relay::{Asked, Lenders, NoLender, lenders};
 
 use super::Asking;
-use crate::error::Refused;
+use crate::response::error::Refused;
 
 const MODEL_HEADER: &str = "x-litellm-model";
 const PROVIDER_HEADER: &str = "custom-llm-provider";

@@ -15,7 +15,7 @@ use dunlin_upstream::Relayed;
 
 use super::lines::{Line, Lines};
 use super::{Asking, fetch};
-use crate::error::Refused;
+use crate::response::error::Refused;
 
 impl Asking<'_> {
     /// Counts the batch whose input the provider calls `file`. `None`: nobody's tokens are counted.

@@ -12,12 +12,13 @@ use dunlin_types::Tokens;
 use super::home::OURS;
 use super::made_of::Files;
 use super::{alone, send};
+use crate::Proxy;
+use crate::bill::refused;
 use crate::chat::Call;
-use crate::error::{Failed, Refused};
 use crate::ids::Kind;
-use crate::kept::{Sealing, is_beside};
-use crate::posted::Posted;
-use crate::{Proxy, refused};
+use crate::request::kept::{Sealing, is_beside};
+use crate::request::posted::Posted;
+use crate::response::error::{Failed, Refused};
 
 const ROUTE: &str = "/fine_tuning/jobs";
 const FILES: &[&Place] = &[&["training_file"], &["validation_file"]];

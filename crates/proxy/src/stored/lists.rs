@@ -12,11 +12,12 @@ use dunlin_upstream::Relay;
 
 use super::home::{Home, OURS, Wish};
 use super::{Asking, ask, noted};
+use crate::Proxy;
+use crate::bill::refused;
 use crate::chat::Call;
-use crate::error::{Failed, Refused};
 use crate::ids::Kind;
-use crate::kept::Sealing;
-use crate::{Proxy, refused};
+use crate::request::kept::Sealing;
+use crate::response::error::{Failed, Refused};
 
 /// Answers one request for a list. `provider` is the one that the path names.
 pub(crate) async fn list(

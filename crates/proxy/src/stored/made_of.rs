@@ -8,12 +8,12 @@ use dunlin_router::Deployment;
 use dunlin_types::Tokens;
 
 use super::Asking;
+use crate::attempts::hold;
 use crate::bill::Bill;
-use crate::error::{Failed, Refused};
-use crate::hold;
 use crate::ids::{Kept, Kind, Owner};
-use crate::kept::find;
-use crate::told::Told;
+use crate::request::kept::find;
+use crate::response::error::{Failed, Refused};
+use crate::response::told::Told;
 
 /// The files of one body.
 pub(super) struct Files<'a> {

@@ -21,11 +21,11 @@ use super::Asking;
 use super::fetch::{self, Fetched};
 use super::lists::Query;
 use crate::Proxy;
-use crate::error::{Failed, Refused};
-use crate::found;
-use crate::headers;
+use crate::bill::found;
 use crate::ids::{Home, Kind, Owner};
-use crate::kept::{Sealing, find, is_beside};
+use crate::request::kept::{Sealing, find, is_beside};
+use crate::response::error::{Failed, Refused};
+use crate::response::headers;
 
 /// How long something is listed. Providers keep what they made for about as long.
 const LISTED_FOR: Duration = Duration::from_secs(30 * 24 * 60 * 60);

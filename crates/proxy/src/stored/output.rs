@@ -20,7 +20,7 @@ use super::lines::{Line, Lines};
 use super::{Asking, fetch, watch};
 use crate::Proxy;
 use crate::bill::Bill;
-use crate::found::{self, Finished};
+use crate::bill::found::{self, Finished};
 
 /// Outputs that a node reads at the same time. Others are read when their batch is next asked for.
 const MAX_READ_AT_ONCE: usize = 8;

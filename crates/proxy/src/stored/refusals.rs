@@ -2,8 +2,8 @@
 
 use dunlin_store::Unreachable;
 
-use crate::error::{MAX_SHOWN_ID, Refused};
 use crate::ids::{BadId, Kind};
+use crate::response::error::{MAX_SHOWN_ID, Refused};
 
 impl Refused {
     /// An id that says nothing to the caller. Whose it is instead is nobody's business.

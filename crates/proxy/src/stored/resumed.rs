@@ -17,9 +17,9 @@ use dunlin_upstream::Relayed;
 use http_body::Frame;
 
 use crate::bill::Bill;
-use crate::found;
-use crate::kept::Sealing;
-use crate::stream::Broken;
+use crate::bill::found;
+use crate::request::kept::Sealing;
+use crate::response::stream::Broken;
 
 /// The bytes of an answer.
 pub(super) fn bytes(relayed: Relayed) -> Body {

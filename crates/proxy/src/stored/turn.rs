@@ -13,8 +13,8 @@ use serde_json::json;
 
 use super::lists::Query as Pairs;
 use super::{About, Asking};
-use crate::error::{Failed, Refused};
-use crate::headers;
+use crate::response::error::{Failed, Refused};
+use crate::response::headers;
 use crate::turns::Stored;
 
 mod again;

@@ -13,14 +13,17 @@ use serde::Serialize;
 
 use super::answer::Whole;
 use super::{Asking, compaction, send};
+use crate::Proxy;
+use crate::attempts::hold;
 use crate::bill::Bill;
+use crate::bill::refused;
 use crate::chat::Call;
-use crate::count;
-use crate::error::{Failed, Refused};
-use crate::headers;
-use crate::kept::{Opened, keepers};
-use crate::told::Told;
-use crate::{Proxy, body, hold, refused};
+use crate::questions::count;
+use crate::request::body;
+use crate::request::kept::{Opened, keepers};
+use crate::response::error::{Failed, Refused};
+use crate::response::headers;
+use crate::response::told::Told;
 
 /// What is wanted.
 #[derive(Clone, Copy, PartialEq, Eq)]

@@ -25,9 +25,9 @@ use tracing::{debug, warn};
 use super::fetch::{self, Fetched};
 use super::noted::after;
 use super::output;
-use crate::found::{self, Finished};
+use crate::bill::found::{self, Finished};
 use crate::ids::Kind;
-use crate::kept::find;
+use crate::request::kept::find;
 use crate::{Proxy, Serving};
 
 mod passed;

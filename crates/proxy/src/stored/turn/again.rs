@@ -14,9 +14,9 @@ use dunlin_types::Tokens;
 
 use crate::Proxy;
 use crate::background::{is_finished, tape};
-use crate::error::{Failed, Refused};
-use crate::framing::Framing;
-use crate::headers;
+use crate::response::error::{Failed, Refused};
+use crate::response::framing::Framing;
+use crate::response::headers;
 use crate::stored::Asking;
 use crate::turns::Stored;
 

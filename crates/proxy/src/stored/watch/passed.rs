@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use tracing::warn;
 
 use super::{ASK_WITHIN, Charge, Watched, true_up};
-use crate::found;
+use crate::bill::found;
 use crate::stored::ask;
 use crate::stored::fetch::{self, Fetched};
 use crate::stored::lines::Line;

@@ -1,0 +1,93 @@
+//! How many tokens a prompt has, in Anthropic's words, for every model: asked of a provider that
+//! counts, else counted here. It costs nothing, and how it goes says nothing of a deployment.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, Response};
+use bytes::Bytes;
+use dunlin_llm::openai::{ChatStyle, write_chat};
+use dunlin_llm::{ChatRequest, Endpoint, parse};
+use dunlin_types::Tokens;
+use serde::Serialize;
+
+use crate::Proxy;
+use crate::chat::Call;
+use crate::request::body;
+use crate::request::caller::Caller;
+use crate::response::error::{Failed, Refused};
+use crate::response::headers;
+use crate::response::told::Told;
+
+/// A provider that takes longer is not waited for: clients ask before each turn.
+const PROVIDER_TIMEOUT: Duration = Duration::from_secs(5);
+
+#[derive(Serialize)]
+struct Counted {
+    input_tokens: u64,
+    litellm_count_source: &'static str,
+}
+
+/// POST /v1/messages/count_tokens
+pub(crate) async fn serve(State(proxy): State<Proxy>, request: Request) -> Response<Body> {
+    let call = Call::begin(&proxy, Endpoint::CountTokens, &request);
+    match conduct(&proxy, &call, request).await {
+        Ok(response) => response,
+        Err(failed) => failed.response(&call),
+    }
+}
+
+async fn conduct(proxy: &Proxy, call: &Call, request: Request) -> Result<Response<Body>, Failed> {
+    let serving = proxy.0.serving.load_full();
+    let (head, body) = request.into_parts();
+    let mut caller = Caller::identify(proxy, &serving, &head.headers, &head.uri).await?;
+    let body = body::read(body, &head.headers, serving.settings.max_request_bytes).await?;
+    let chat = parse(call.endpoint, body, None).map_err(Refused::BadRequest)?;
+    let chat = chat.with_headers(&head.headers);
+    let group = dunlin_router::group(&serving.catalog, caller.access(), chat.model())
+        .map_err(|no_route| Refused::no_route(no_route, call.endpoint, &caller))?;
+    let mut origin = call.client.origin(&serving.settings, &head.headers, chat.labels())?;
+    caller.count_for(proxy, &mut origin).await?;
+    // Dropped unsettled: a count is one of a key's requests, and takes none of its tokens.
+    let demand =
+        dunlin_admission::Demand::free(call.id, &group.name, Tokens(0), serving.settings.counted);
+    let permit = proxy.0.admission.admit(caller.key(), demand).await;
+    let mut permit =
+        permit.map_err(|refusal| Refused::admission(refusal, &caller, call.started))?;
+    permit.begin();
+    let told = Told::of_admission(call, &caller, permit.limits());
+
+    let (upstream, nobody) = (&proxy.0.upstream, BTreeSet::new());
+    // Where all are at rest the count is still made, here.
+    let attempt = upstream.start_attempt(&group, serving.catalog.strategy, &nobody, Tokens(0)).ok();
+    let deployment = attempt.as_ref().map(|attempt| attempt.deployment().clone());
+    let asked = match attempt {
+        Some(attempt) => upstream.count(attempt, &chat, PROVIDER_TIMEOUT).await,
+        None => None,
+    };
+    let (tokens, source) = match asked {
+        Some(tokens) => (tokens, "provider"),
+        None => {
+            let model = deployment.as_ref().map_or(chat.model(), |by| &by.target.model);
+            proxy.0.tokenizer.warm(model).await;
+            (counted(proxy, &chat, model)?, "local")
+        }
+    };
+    let told = match &deployment {
+        Some(deployment) => told.answered(proxy, call, deployment, &HeaderMap::new()),
+        None => told,
+    };
+    let counted = Counted { input_tokens: tokens.0, litellm_count_source: source };
+    let json = serde_json::to_vec(&counted).expect("numbers and texts are always JSON");
+    Ok(headers::json(told, Bytes::from(json)))
+}
+
+/// The count made here, of the chat as an OpenAI-compatible server would be sent it.
+pub(crate) fn counted(proxy: &Proxy, chat: &ChatRequest, model: &str) -> Result<Tokens, Refused> {
+    let form = chat.form_with(&[]).map_err(Refused::BadRequest)?;
+    let body = write_chat(&form, model, ChatStyle::COMPATIBLE);
+    let count = proxy.0.tokenizer.count_chat(model, &body);
+    Ok(count.map_or_else(|_| chat.prompt_estimate(), |count| count.tokens))
+}

@@ -1,0 +1,153 @@
+//! Who asks: the bearer of the master key, or of a key that may be used.
+
+use axum::http::{HeaderMap, Uri};
+use dunlin_journal::Origin;
+use dunlin_llm::ChatRequest;
+use dunlin_llm::credentials::{CredentialError, client_key, key_name, virtual_key};
+use dunlin_router::Access;
+use dunlin_types::{KeyDigest, NanoUsd, Secret};
+use serde_json::Value;
+
+use crate::ids::Owner;
+use crate::request::pass::Pass;
+use crate::response::error::Refused;
+use crate::{Proxy, Serving};
+
+/// Who asks.
+#[derive(Clone)]
+pub(crate) enum Caller {
+    /// May call everything, without limits.
+    Master,
+    /// The bearer of a virtual key.
+    Key {
+        caller: dunlin_state::Caller,
+        /// `sk-...` and the last four characters, for messages.
+        name: String,
+    },
+}
+
+impl Caller {
+    /// Finds out by the headers, and whether its key may call the path at all.
+    pub(crate) async fn identify(
+        proxy: &Proxy,
+        serving: &Serving,
+        headers: &HeaderMap,
+        uri: &Uri,
+    ) -> Result<Self, Refused> {
+        if !serving.ready {
+            return Err(Refused::NotReady);
+        }
+        let settings = &serving.settings;
+        let key = match (client_key(headers, settings.key_header.as_deref()), &settings.master_key)
+        {
+            (Ok(key), Some(master)) if key == *master => return Ok(Self::Master),
+            (Ok(key), Some(_)) => key,
+            (Err(error), Some(_)) => return Err(Refused::Credential(error)),
+            // Without a master key the node listens on loopback and everyone there is trusted; SDKs
+            // send a placeholder. Who names a key that exists still gets that key's rights.
+            (Err(_), None) => return Ok(Self::Master),
+            (Ok(key), None) => {
+                return match Self::of_key(proxy, &key, uri).await {
+                    Err(Refused::Credential(
+                        CredentialError::Unknown { .. } | CredentialError::NotVirtual { .. },
+                    )) => Ok(Self::Master),
+                    found => found,
+                };
+            }
+        };
+        Self::of_key(proxy, &key, uri).await
+    }
+
+    async fn of_key(proxy: &Proxy, key: &Secret, uri: &Uri) -> Result<Self, Refused> {
+        match virtual_key(key) {
+            Ok(digest) => Self::of_digest(proxy, digest, key_name(key), uri).await,
+            Err(error) => match Pass::read(&proxy.0.ids, key) {
+                Some(pass) => pass.begin(proxy, uri).await,
+                None => Err(Refused::Credential(error)),
+            },
+        }
+    }
+
+    /// The bearer of the key of that digest, if that may call the path; `name` is how messages show it.
+    pub(crate) async fn of_digest(
+        proxy: &Proxy,
+        digest: KeyDigest,
+        name: String,
+        uri: &Uri,
+    ) -> Result<Self, Refused> {
+        match proxy.0.admission.caller(digest).await {
+            Ok(caller) if caller.may_call(uri.path()) => Ok(Self::Key { caller, name }),
+            Ok(caller) => {
+                Err(Refused::RouteNotAllowed(caller.key.routes.clone(), uri.path().to_owned()))
+            }
+            Err(refusal) => Err(Refused::caller(refusal, name, digest, proxy.0.clock.unix())),
+        }
+    }
+
+    /// The request also counts for the end user it names, and for its tags: its own, its key's and
+    /// its team's.
+    pub(crate) async fn count_for(
+        &mut self,
+        proxy: &Proxy,
+        origin: &mut Origin,
+    ) -> Result<(), Refused> {
+        let Self::Key { caller, name } = self else { return Ok(()) };
+        for tag in caller.tags() {
+            if !origin.tags.contains(&tag) {
+                origin.tags.push(tag);
+            }
+        }
+        let (end_user, token) = (origin.end_user.as_deref(), caller.token);
+        let counted = proxy.0.admission.count_for(caller, end_user, &origin.tags).await;
+        counted
+            .map_err(|refusal| Refused::caller(refusal, name.clone(), token, proxy.0.clock.unix()))
+    }
+
+    /// The key, if it is one.
+    pub(crate) fn key(&self) -> Option<&dunlin_state::Caller> {
+        match self {
+            Self::Master => None,
+            Self::Key { caller, .. } => Some(caller),
+        }
+    }
+
+    /// What it has spent before this request; of the master key that is not kept.
+    pub(crate) fn spent(&self, proxy: &Proxy) -> NanoUsd {
+        let spent = |key: &dunlin_state::Caller| proxy.0.admission.key_spend(&key.key);
+        self.key().map_or(NanoUsd::ZERO, spent)
+    }
+
+    /// Whose what it makes will be.
+    pub(crate) fn owner(&self) -> Owner {
+        Owner::of(self.key().map(|caller| &caller.token))
+    }
+
+    /// Refuses a request that lacks what the key's requests must have in their body. A dot leads into
+    /// an object: `metadata.run`.
+    pub(crate) fn check_required(&self, chat: &ChatRequest) -> Result<(), Refused> {
+        let required = self.key().map(|caller| caller.key.required.as_slice()).unwrap_or_default();
+        if required.is_empty() {
+            return Ok(());
+        }
+        let body: Value = serde_json::from_str(chat.text()).unwrap_or_default();
+        let has = |path: &&String| {
+            let found = path.split('.').try_fold(&body, |at, step| at.get(step));
+            found.is_some_and(|value| !value.is_null())
+        };
+        match required.iter().find(|path| !has(path)) {
+            Some(missing) => Err(Refused::MissingParam(missing.clone())),
+            None => Ok(()),
+        }
+    }
+
+    /// Whether anybody has limits that hold only while the model fails.
+    pub(crate) fn has_dynamic_limits(&self) -> bool {
+        let mut payers = self.key().into_iter().flat_map(|caller| &caller.payers);
+        payers.any(|payer| payer.dynamic() != (false, false))
+    }
+
+    /// Which models the key may call; `None` for all.
+    pub(crate) fn access(&self) -> Option<Access<'_>> {
+        self.key().map(dunlin_state::Caller::access)
+    }
+}

@@ -1,0 +1,341 @@
+//! What a request says of things that a provider keeps, and what an answer says of them: ids are
+//! opened on the way in and sealed on the way out, and a request goes where its things are.
+
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+use std::sync::{Arc, LazyLock};
+
+use bytes::Bytes;
+use dunlin_llm::{Endpoint, Place, rename_ids, rename_ids_in_frame, responses};
+use dunlin_router::{Candidates, Catalog, Deployment, Group};
+use dunlin_types::DeploymentId;
+use memchr::memmem::Finder;
+
+use crate::Proxy;
+use crate::ids::{BadId, Home, Ids, Kept, Kind, Owner};
+use crate::request::caller::Caller;
+use crate::response::error::Refused;
+use crate::turns::{Opening, Stored};
+
+/// The items that one request names may be of so many responses, each of which is read.
+const MAX_NAMED: usize = 128;
+/// Where a response is named before this one.
+const PREVIOUS: &Place = &["previous_response_id"];
+/// Where the conversation is named that a response belongs to: a text, or an object.
+const CONVERSATION: &[&Place] = &[&["conversation"], &["conversation", "id"]];
+/// Where requests name files.
+const FILES: &[&Place] = &[
+    &["input", "*", "content", "*", "file_id"],
+    &["input", "*", "output", "*", "file_id"],
+    &["messages", "*", "content", "*", "file", "file_id"],
+    &["tools", "*", "container", "file_ids", "*"],
+];
+const MODEL: &[&Place] = &[&["model"]];
+/// Where a batch names files.
+const BATCH_FILES: &[&Place] = &[&["input_file_id"], &["output_file_id"], &["error_file_id"]];
+/// Where a job names files.
+const JOB_FILES: &[&Place] = &[&["training_file"], &["validation_file"], &["result_files", "*"]];
+/// Where a response object names responses, and where an event does.
+const RESPONSE: &[&Place] = &[&["id"], PREVIOUS];
+const EVENT: &[&Place] = &[&["response", "id"], &["response", "previous_response_id"]];
+const CONVERSATION_OF_EVENT: &[&Place] = &[&["response", "conversation", "id"]];
+
+/// A body whose ids are the provider's.
+pub(crate) struct Opened {
+    pub(crate) body: Bytes,
+    /// Where its things are.
+    at: Option<DeploymentId>,
+    /// An id of a response or conversation that says nothing to this caller, left as it was.
+    unknown: Option<(Kind, String, BadId)>,
+    /// What it is in a conversation.
+    pub(crate) opening: Opening,
+}
+
+impl Opened {
+    /// Opens the ids in a body, and puts what was said before it in, where that is stored here; then
+    /// the body has `most` bytes at most. A file's id that is not ours is left to the provider.
+    pub(crate) async fn of(
+        proxy: &Proxy,
+        endpoint: Endpoint,
+        caller: &Caller,
+        (body, most): (Bytes, usize),
+    ) -> Result<Self, Refused> {
+        let (ids, owner) = (&proxy.0.ids, caller.owner());
+        let mut opened = Self { body, at: None, unknown: None, opening: Opening::default() };
+        if endpoint == Endpoint::Responses {
+            opened.fill_references(proxy, owner, most).await?;
+            let before = opened.open_previous(ids, owner);
+            opened.opening = match before {
+                Some(before) => Box::pin(Opening::next(proxy, before, &opened.body, most)).await?,
+                None => Opening::first(opened.body.clone()),
+            };
+            opened.body = opened.opening.whole().clone();
+            opened.open_conversation(ids, owner)?;
+        }
+        if endpoint.is_chat() {
+            opened.open_files(ids, owner)?;
+        }
+        Ok(opened)
+    }
+
+    /// Items that the request names instead of repeating them are put in, of the caller's responses
+    /// that are stored here.
+    async fn fill_references(
+        &mut self,
+        proxy: &Proxy,
+        owner: Owner,
+        most: usize,
+    ) -> Result<(), Refused> {
+        static SAID: LazyLock<Finder<'_>> = LazyLock::new(|| Finder::new(b"\"item_reference\""));
+        if SAID.find(&self.body).is_none() {
+            return Ok(());
+        }
+        let named = responses::named_responses(&self.body);
+        if named.len() > MAX_NAMED {
+            return Err(Refused::too_many_named(named.len(), MAX_NAMED));
+        }
+        let mut found = BTreeMap::new();
+        for id in named {
+            let kept = proxy.0.ids.open(Kind::Response, &id, owner);
+            let kept = kept.map_err(|bad| Refused::no_such(Kind::Response, &id, bad))?;
+            let Some(stored) = Stored::of(&kept) else { continue };
+            let turn = Box::pin(stored.read(proxy, &id)).await?;
+            found.extend(responses::named_items(&self.body, &turn));
+        }
+        self.body = responses::with_items(&self.body, &found).map_err(Refused::BadRequest)?;
+        if self.body.len() > most {
+            return Err(Refused::TooLarge { most });
+        }
+        Ok(())
+    }
+
+    /// The id of the response before this one becomes its provider's. One that is stored here comes
+    /// back instead, and stays as it was.
+    fn open_previous(&mut self, ids: &Ids, owner: Owner) -> Option<(String, Stored)> {
+        let mut before = None;
+        let (at, unknown) = (&mut self.at, &mut self.unknown);
+        let Ok(body) = rename_ids(&self.body, &[PREVIOUS], &mut |id: &str| {
+            let opened = ids.open(Kind::Response, id, owner);
+            Ok::<_, Infallible>(match opened {
+                Ok(kept) => {
+                    before = Stored::of(&kept).map(|stored| (id.to_owned(), stored));
+                    match kept.home {
+                        Home::Deployment(deployment) => {
+                            *at = Some(deployment);
+                            Some(kept.upstream)
+                        }
+                        Home::Nodes { .. } => None,
+                    }
+                }
+                Err(bad) => {
+                    *unknown = Some((Kind::Response, id.to_owned(), bad));
+                    None
+                }
+            })
+        });
+        self.body = body;
+        before
+    }
+
+    /// The id of the conversation becomes its provider's.
+    fn open_conversation(&mut self, ids: &Ids, owner: Owner) -> Result<(), Refused> {
+        static SAID: LazyLock<Finder<'_>> = LazyLock::new(|| Finder::new(b"\"conversation\""));
+        if SAID.find(&self.body).is_none() {
+            return Ok(());
+        }
+        let Self { at, unknown, opening, .. } = self;
+        let kind = Kind::Conversation;
+        let mut rename = |id: &str| match ids.open(kind, id, owner) {
+            Ok(kept) => {
+                let Some(there) = kept.deployment() else { return Ok(None) };
+                if at.get_or_insert_with(|| there.clone()) != there {
+                    return Err(Refused::apart(kind, id));
+                }
+                opening.belongs_to(kept.upstream.clone(), there.clone());
+                Ok(Some(kept.upstream))
+            }
+            Err(bad) => {
+                *unknown = Some((kind, id.to_owned(), bad));
+                Ok(None)
+            }
+        };
+        let body = rename_ids(&self.body, &CONVERSATION[..1], &mut rename)?;
+        self.body = rename_ids(&body, &CONVERSATION[1..], &mut rename)?;
+        Ok(())
+    }
+
+    fn open_files(&mut self, ids: &Ids, owner: Owner) -> Result<(), Refused> {
+        static OURS: LazyLock<Finder<'_>> = LazyLock::new(|| Finder::new(b"\"file-dn"));
+        // Walking through a long conversation is not for nothing.
+        if OURS.find(&self.body).is_none() {
+            return Ok(());
+        }
+        let at = &mut self.at;
+        self.body =
+            rename_ids(&self.body, FILES, &mut |id: &str| match ids.open(Kind::File, id, owner) {
+                Ok(kept) => {
+                    let Some(there) = kept.deployment() else { return Ok(None) };
+                    if at.get_or_insert_with(|| there.clone()) != there {
+                        return Err(Refused::apart(Kind::File, id));
+                    }
+                    Ok(Some(kept.upstream))
+                }
+                Err(BadId::NotOurs) => Ok(None),
+                Err(bad) => Err(Refused::no_such(Kind::File, id, bad)),
+            })?;
+        Ok(())
+    }
+
+    /// Leaves of the candidates only who has what the request names.
+    pub(crate) fn pin(&self, catalog: &Catalog, found: &mut Candidates<'_>) -> Result<(), Refused> {
+        let first = found.first();
+        if let Some((kind, id, bad)) = &self.unknown {
+            // Where no conversations are kept, their ids are not looked at: that is said later.
+            if *kind != Kind::Conversation || keepers(first).is_some() {
+                return Err(Refused::no_such(*kind, id, *bad));
+            }
+        }
+        let Some(at) = &self.at else { return Ok(()) };
+        let home = find(catalog, at).ok_or(Refused::homeless("response, conversation or file"))?;
+        let here = |known: &&Arc<Deployment>| known.id == *at;
+        let beside = |known: &&Arc<Deployment>| {
+            is_beside(home, known) && keeps_responses(known) == keeps_responses(home)
+        };
+        let has_it = first.deployments.iter().find(here);
+        let has_it = has_it.or_else(|| first.deployments.iter().find(beside));
+        let has_it = has_it.ok_or_else(|| Refused::elsewhere(&home.group, &first.name))?;
+        let group = Group { name: Arc::clone(&first.name), deployments: vec![Arc::clone(has_it)] };
+        found.only(group);
+        Ok(())
+    }
+}
+
+/// Whether another model is of the same account: it sees the same things.
+pub(crate) fn is_beside(home: &Deployment, known: &Deployment) -> bool {
+    known.target.api_base == home.target.api_base
+        && known.target.api_key == home.target.api_key
+        && known.provider == home.provider
+}
+
+/// The deployment of that id.
+pub(crate) fn find<'c>(catalog: &'c Catalog, id: &DeploymentId) -> Option<&'c Arc<Deployment>> {
+    let all = catalog.deployments();
+    all.into_iter().find(|deployment| deployment.id == *id)
+}
+
+/// Those of a group that keep responses; `None`: nobody does.
+pub(crate) fn keepers(group: &Group) -> Option<Group> {
+    let fit = group.deployments.iter().filter(|known| keeps_responses(known));
+    let deployments: Vec<_> = fit.cloned().collect();
+    (!deployments.is_empty()).then(|| Group { name: group.name.clone(), deployments })
+}
+
+pub(crate) fn keeps_responses(deployment: &Deployment) -> bool {
+    let provider = dunlin_providers::find(&deployment.provider);
+    provider.is_some_and(|provider| provider.keeps_responses(&deployment.target))
+}
+
+/// Seals the ids of what one deployment keeps for one owner.
+#[derive(Clone)]
+pub(crate) struct Sealing {
+    ids: Ids,
+    owner: Owner,
+    deployment: DeploymentId,
+    /// Where things were made that are not of `deployment`, by the provider's ids of them.
+    homes: Arc<BTreeMap<String, DeploymentId>>,
+}
+
+impl Sealing {
+    pub(crate) fn new(proxy: &Proxy, owner: Owner, deployment: &Deployment) -> Self {
+        let (ids, deployment) = (proxy.0.ids.clone(), deployment.id.clone());
+        Self { ids, owner, deployment, homes: Arc::default() }
+    }
+
+    /// The same where other deployments of the same account have made some of the things: an id is the
+    /// one that making it gave.
+    pub(crate) fn with_homes(self, homes: BTreeMap<String, DeploymentId>) -> Self {
+        Self { homes: homes.into(), ..self }
+    }
+
+    /// The owner of the sealed content.
+    pub(crate) fn owner(&self) -> Owner {
+        self.owner
+    }
+
+    /// For what a deployment answers to `endpoint`, if it keeps that.
+    pub(crate) fn of_answer(
+        proxy: &Proxy,
+        endpoint: Endpoint,
+        caller: &Caller,
+        deployment: &Deployment,
+    ) -> Option<Self> {
+        let keeps = endpoint == Endpoint::Responses && keeps_responses(deployment);
+        keeps.then(|| Self::new(proxy, caller.owner(), deployment))
+    }
+
+    pub(crate) fn seal(&self, kind: Kind, upstream: &str) -> String {
+        let owner = self.owner;
+        let deployment = self.homes.get(upstream).unwrap_or(&self.deployment).clone();
+        let (home, upstream) = (Home::Deployment(deployment), upstream.to_owned());
+        self.ids.seal(&Kept { kind, owner, home, upstream })
+    }
+
+    /// A response object with sealed ids.
+    pub(crate) fn response(&self, body: &Bytes) -> Bytes {
+        let body = self.sealed(body, RESPONSE, Kind::Response);
+        if names_conversation(&body) {
+            return self.sealed(&body, &CONVERSATION[1..], Kind::Conversation);
+        }
+        body
+    }
+
+    /// An object of `by`'s provider with the ids in it sealed, and its model named as clients know it.
+    pub(crate) fn object(&self, body: &Bytes, kind: Kind, by: &Deployment) -> Bytes {
+        let body = match kind {
+            Kind::Response => {
+                let Ok(body) = rename_ids(body, MODEL, &mut |_: &str| {
+                    Ok::<_, Infallible>(Some(by.group.to_string()))
+                });
+                return self.response(&body);
+            }
+            Kind::Batch => self.sealed(body, BATCH_FILES, Kind::File),
+            Kind::Job => {
+                let Ok(body) = rename_ids(body, MODEL, &mut |model: &str| {
+                    let is_its_own = *model == *by.target.model;
+                    Ok::<_, Infallible>(is_its_own.then(|| by.group.to_string()))
+                });
+                self.sealed(&body, JOB_FILES, Kind::File)
+            }
+            Kind::File | Kind::Call | Kind::Conversation => body.clone(),
+        };
+        self.sealed(&body, &[&["id"]], kind)
+    }
+
+    /// `body` with the ids at `places` sealed.
+    pub(crate) fn sealed(&self, body: &Bytes, places: &[&Place], kind: Kind) -> Bytes {
+        let Ok(body) = rename_ids(body, places, &mut |id: &str| {
+            Ok::<_, Infallible>(Some(self.seal(kind, id)))
+        });
+        body
+    }
+
+    /// An event of a stream with the ids of its response sealed.
+    pub(crate) fn event(&self, frame: &Bytes) -> Bytes {
+        let Ok(frame) = rename_ids_in_frame(frame, EVENT, &mut |id: &str| {
+            Ok::<_, Infallible>(Some(self.seal(Kind::Response, id)))
+        });
+        if !names_conversation(&frame) {
+            return frame;
+        }
+        let Ok(frame) = rename_ids_in_frame(&frame, CONVERSATION_OF_EVENT, &mut |id: &str| {
+            Ok::<_, Infallible>(Some(self.seal(Kind::Conversation, id)))
+        });
+        frame
+    }
+}
+
+/// Whether there may be a conversation's id: most responses belong to none, and are not read twice.
+fn names_conversation(body: &[u8]) -> bool {
+    static THEIRS: LazyLock<Finder<'_>> = LazyLock::new(|| Finder::new(b"\"conv_"));
+    THEIRS.find(body).is_some()
+}

@@ -1,0 +1,45 @@
+//! A call with a body, read whole, of somebody who may make it.
+
+use std::sync::Arc;
+
+use axum::extract::Request;
+use axum::http::header::CONTENT_TYPE;
+use axum::http::request::Parts;
+use bytes::Bytes;
+
+use crate::chat::Call;
+use crate::request::body;
+use crate::request::caller::Caller;
+use crate::response::error::Failed;
+use crate::stored::Asking;
+use crate::{Proxy, Serving};
+
+/// What was sent, by whom, and what was in force then.
+pub(crate) struct Posted {
+    pub(crate) serving: Arc<Serving>,
+    pub(crate) head: Parts,
+    pub(crate) body: Bytes,
+    pub(crate) caller: Caller,
+}
+
+impl Posted {
+    pub(crate) async fn read(proxy: &Proxy, call: &Call, request: Request) -> Result<Self, Failed> {
+        let serving = proxy.0.serving.load_full();
+        let (head, body) = request.into_parts();
+        let caller = call.identify(proxy, &serving, &head.headers, &head.uri).await?;
+        let body = body::read(body, &head.headers, serving.settings.max_request_bytes).await?;
+        Ok(Self { serving, head, body, caller })
+    }
+
+    /// The body's kind; nothing where that is not said.
+    pub(crate) fn kind(&self) -> &str {
+        let kind = self.head.headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
+        kind.unwrap_or_default()
+    }
+
+    /// Who asks a provider something with it.
+    pub(crate) fn asking<'a>(&'a self, proxy: &'a Proxy, call: &'a Call) -> Asking<'a> {
+        let Self { serving, head, caller, .. } = self;
+        Asking { proxy, call, serving, caller, headers: &head.headers }
+    }
+}

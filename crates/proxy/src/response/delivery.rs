@@ -1,0 +1,107 @@
+//! An answer on its way to its client: put into the client's words, sealed, stored, billed.
+
+use axum::body::Body;
+use axum::http::Response;
+use dunlin_llm::responses::KeptResponse;
+use dunlin_llm::{ChatRequest, Stamp};
+use dunlin_router::Deployment;
+use dunlin_upstream::{Answer, Long, Stream, Whole};
+
+use crate::Proxy;
+use crate::bill::Bill;
+use crate::bill::found;
+use crate::chat::Call;
+use crate::ids::Kind;
+use crate::request::caller::Caller;
+use crate::request::kept::{Sealing, keeps_responses};
+use crate::response::headers;
+use crate::response::stream::{self, Outgoing};
+use crate::response::told::Told;
+use crate::stored::watch::Thing;
+use crate::turns::{Answered, Opening};
+
+/// What is known once there is an answer.
+pub(crate) struct Delivery<'a> {
+    pub(crate) proxy: &'a Proxy,
+    pub(crate) call: &'a Call,
+    pub(crate) caller: &'a Caller,
+    pub(crate) chat: ChatRequest,
+    pub(crate) opening: Opening,
+    pub(crate) bill: Bill,
+    pub(crate) told: Told,
+    /// Whether the client knows the model by the name it asked for.
+    pub(crate) keeps_name: bool,
+}
+
+impl Delivery<'_> {
+    pub(crate) async fn of(self, answer: Answer) -> Response<Body> {
+        match answer {
+            Answer::Whole(whole) => Box::pin(self.whole(whole)).await,
+            Answer::Stream(stream) => self.stream(stream),
+            Answer::Long(long) => self.long(long),
+        }
+    }
+
+    async fn whole(mut self, whole: Whole) -> Response<Body> {
+        let Whole { reply: answer, headers, deployment: by } = whole;
+        let (name, homes, turn) = (self.name(&by), self.opening.homes(), self.turn(&by));
+        let Self { proxy, call, caller, chat, mut bill, told, .. } = self;
+        let told = told.answered(proxy, call, &by, &headers).left_out(&chat, &by);
+        let answer = bill.telling(&by, &chat, answer);
+        let told_turn = turn.as_ref().map(|answered| &answered.turn);
+        let stamp = Stamp { turn: told_turn, ..call.stamp(&name, &chat) };
+        let reply = answer.write(call.endpoint, stamp);
+        let seal = Sealing::of_answer(proxy, call.endpoint, caller, &by);
+        let seal = seal.map(|seal| seal.with_homes(homes));
+        if seal.is_some() && chat.background() {
+            bill.for_background(true);
+            let kept = KeptResponse::read(&reply);
+            if let Some(kept) = kept.as_ref().filter(|kept| !kept.finished) {
+                Box::pin(bill.watch(&by, Thing::kept(Kind::Response, &kept.id))).await;
+            }
+            let found = found::response(&by, kept, call.started);
+            if let Some(finished) = found {
+                bill.found(finished.made_at(call.started));
+            }
+        }
+        bill.said(|| String::from_utf8_lossy(&reply));
+        let settled = bill.delivered(&by, &chat, &answer).asked_by(caller);
+        let reply = seal.map_or(reply.clone(), |seal| seal.response(&reply));
+        if let Some(turn) = turn {
+            Box::pin(turn.store(reply.clone())).await;
+        }
+        headers::json(told.cost(settled), reply)
+    }
+
+    fn stream(mut self, answer: Stream) -> Response<Body> {
+        let by = answer.deployment();
+        let (name, homes, turn) = (self.name(by), self.opening.homes(), self.turn(by));
+        let Self { proxy, call, caller, chat, mut bill, told, .. } = self;
+        let told = told.answered(proxy, call, by, answer.headers());
+        let told = told.uncounted(caller.spent(proxy), by).left_out(&chat, by);
+        let seal = Sealing::of_answer(proxy, call.endpoint, caller, by);
+        let seal = seal.map(|seal| seal.with_homes(homes));
+        bill.for_background(seal.is_some() && chat.background());
+        let outgoing = Outgoing::new(call, name, chat, (seal, turn));
+        headers::event_stream(told, call.framing, stream::events(answer, bill, outgoing))
+    }
+
+    fn long(self, answer: Long) -> Response<Body> {
+        let Self { proxy, call, caller, bill, told, .. } = self;
+        let by = &answer.deployment;
+        let told = told.answered(proxy, call, by, &answer.headers);
+        let told = told.uncounted(caller.spent(proxy), by);
+        let provider = answer.headers.clone();
+        let body = stream::bytes(answer, bill, call.endpoint);
+        headers::passing(told, &provider, body)
+    }
+
+    fn name(&self, by: &Deployment) -> String {
+        if self.keeps_name { self.chat.model().to_owned() } else { by.target.model.to_string() }
+    }
+
+    fn turn(&mut self, by: &Deployment) -> Option<Answered> {
+        let opening = std::mem::take(&mut self.opening);
+        opening.answered(self.proxy, self.call, self.caller, keeps_responses(by))
+    }
+}

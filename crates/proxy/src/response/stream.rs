@@ -1,0 +1,374 @@
+//! Streamed answers on their way to the client: passed on as they come, counted as they pass.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use axum::body::Body;
+use bytes::{Bytes, BytesMut};
+use dunlin_journal::Outcome;
+use dunlin_llm::form::Delta;
+use dunlin_llm::responses::KeptResponse;
+use dunlin_llm::{ChatRequest, Chunk, Endpoint, Stamp, StreamEvent, StreamWriter, Usage};
+use dunlin_router::Deployment;
+use dunlin_upstream::{Failure, Long, Stream};
+use http_body::Frame;
+use tokio::sync::oneshot;
+
+use crate::bill::Bill;
+use crate::bill::found;
+use crate::bill::{record, said};
+use crate::chat::Call;
+use crate::request::kept::Sealing;
+use crate::response::error;
+use crate::response::framing::Framing;
+use crate::response::length::Length;
+use crate::turns::Answered;
+
+/// A stream that broke after its first byte: the connection is cut, so that nobody takes what came
+/// for the whole.
+#[derive(Debug, thiserror::Error)]
+#[error("the upstream's answer broke off")]
+pub(crate) struct Broken;
+
+/// How a stream is put for its client.
+pub(crate) struct Outgoing {
+    chat: ChatRequest,
+    model: String,
+    call_id: String,
+    now: u64,
+    framing: Framing,
+    /// Where the provider keeps what it answers.
+    seal: Option<Sealing>,
+    /// Where it keeps nothing: the turn that is to be stored here.
+    turn: Option<Answered>,
+}
+
+impl Outgoing {
+    pub(crate) fn new(
+        call: &Call,
+        model: String,
+        chat: ChatRequest,
+        (seal, turn): (Option<Sealing>, Option<Answered>),
+    ) -> Self {
+        let (call_id, now) = (call.call_id.clone(), call.stamp(&model, &chat).now);
+        Self { chat, model, call_id, now, framing: call.framing, seal, turn }
+    }
+
+    fn stamp(&self) -> Stamp<'_> {
+        let (model, id, request) = (&*self.model, &*self.call_id, self.chat.text());
+        let turn = self.turn.as_ref().map(|answered| &answered.turn);
+        Stamp { model, id, now: self.now, request, turn }
+    }
+
+    fn writer(&self) -> Box<dyn StreamWriter> {
+        self.chat.endpoint().stream_writer(self.stamp(), self.chat.wants_usage())
+    }
+
+    fn usage_frame(&self, id: Option<&str>, usage: &Usage) -> Option<Bytes> {
+        self.chat.endpoint().usage_frame(self.stamp(), id, usage)
+    }
+}
+
+/// The events of a stream as the client sees them.
+pub(crate) fn events(stream: Stream, mut bill: Bill, outgoing: Outgoing) -> Body {
+    bill.served_by(stream.deployment());
+    bill.begun(None);
+    let (bill, end) = (Some(bill), End::Open);
+    Body::new(Events {
+        stream,
+        bill,
+        outgoing,
+        writer: None,
+        end,
+        watched: false,
+        storing: None,
+        held: None,
+    })
+}
+
+struct Events {
+    stream: Stream,
+    /// Dropped open, when the client leaves, it charges what was passed on.
+    bill: Option<Bill>,
+    outgoing: Outgoing,
+    /// Where the provider speaks another dialect: makes frames of its deltas.
+    writer: Option<Box<dyn StreamWriter>>,
+    end: End,
+    /// Whether what nobody waits for is asked after.
+    watched: bool,
+    /// Ends when the turn is stored: its client may go on from it as soon as it has the last frame.
+    storing: Option<oneshot::Receiver<()>>,
+    /// What goes out then.
+    held: Option<Bytes>,
+}
+
+/// How far a stream is in ending.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum End {
+    Open,
+    Whole,
+    /// The error frame is handed over; the connection is cut once that is flushed.
+    ErrorSent,
+    Cut,
+}
+
+impl http_body::Body for Events {
+    type Data = Bytes;
+    type Error = Broken;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
+        if let Some(storing) = &mut self.storing {
+            // One that was dropped is over too: the node is stopping.
+            let _stored = ready!(Pin::new(storing).poll(cx));
+            self.storing = None;
+        }
+        if let Some(held) = self.held.take() {
+            return Poll::Ready(Some(Ok(Frame::data(held))));
+        }
+        match self.end {
+            End::Whole => return Poll::Ready(None),
+            End::Cut => return Poll::Ready(Some(Err(Broken))),
+            End::ErrorSent => {
+                // hyper flushes what it has when a body has nothing: the frame must not be lost.
+                self.end = End::Cut;
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+            End::Open => {}
+        }
+        let mut first = Bytes::new();
+        let mut more = BytesMut::new();
+        loop {
+            let Some(event) = ready!(self.stream.poll_next(cx)) else {
+                self.end = End::Whole;
+                return Poll::Ready(None);
+            };
+            if let Some(bytes) = self.pass(event) {
+                let is_end = self.end == End::Whole;
+                let bytes = self.outgoing.framing.wrap(bytes, is_end);
+                match (first.is_empty(), more.is_empty()) {
+                    (true, true) => first = bytes,
+                    (false, _) => {
+                        more.extend_from_slice(&std::mem::take(&mut first));
+                        more.extend_from_slice(&bytes);
+                    }
+                    (true, false) => more.extend_from_slice(&bytes),
+                }
+            }
+            // What came in one read goes out in one write.
+            let is_empty = first.is_empty() && more.is_empty();
+            let more_to_come = self.end == End::Open && self.stream.has_more_at_hand();
+            if !is_empty && !more_to_come {
+                let bytes = if more.is_empty() { first } else { more.freeze() };
+                if self.storing.is_some() {
+                    self.held = Some(bytes);
+                    return self.as_mut().poll_frame(cx);
+                }
+                return Poll::Ready(Some(Ok(Frame::data(bytes))));
+            }
+        }
+    }
+}
+
+impl Events {
+    /// What the client gets of an event. The last one waits for its bill.
+    fn pass(&mut self, event: Result<StreamEvent, Failure>) -> Option<Bytes> {
+        let bill = self.bill.as_mut();
+        match event {
+            Ok(StreamEvent::Chunk(chunk)) => self.pass_chunk(chunk),
+            Ok(StreamEvent::Delta(delta)) => {
+                let bill = bill.expect("nothing follows the end of a stream");
+                bill.streamed(delta.usage(), delta.text_bytes());
+                if let Delta::Start { id, .. } = &delta {
+                    bill.answered_as(id.as_deref());
+                }
+                bill.said(|| said::of_delta(&delta));
+                self.translate(delta)
+            }
+            Ok(StreamEvent::Comment(frame)) => {
+                self.outgoing.chat.endpoint().takes_comments().then_some(frame)
+            }
+            Ok(StreamEvent::Done(frame)) => {
+                let frame = self.whole(frame);
+                self.settle(Outcome::Success);
+                self.end = End::Whole;
+                let turn = self.outgoing.turn.take();
+                self.storing = turn.and_then(|turn| turn.store_streamed(&frame));
+                Some(frame)
+            }
+            Ok(StreamEvent::Error(_) | StreamEvent::Failed(..)) => {
+                unreachable!("upstream turns errors into failures")
+            }
+            Err(failure @ Failure { last: Some(_), .. }) => {
+                let bill = bill.expect("nothing follows the end of a stream");
+                bill.faulted(record::fault(error::of_failure(&failure)));
+                let last = failure.last.expect("it was just matched");
+                bill.streamed(last.usage(), 0);
+                self.settle(Outcome::Partial);
+                // The provider's own word for an end that is none: nothing is missing after it.
+                self.end = End::Whole;
+                let frame = last.write(&self.outgoing.model, true)?;
+                Some(self.outgoing.seal.as_ref().map_or(frame.clone(), |seal| seal.event(&frame)))
+            }
+            Err(failure) => {
+                if let Some(bill) = bill {
+                    bill.faulted(record::fault(error::of_failure(&failure)));
+                }
+                self.settle(Outcome::Partial);
+                self.end = End::ErrorSent;
+                let endpoint = self.outgoing.chat.endpoint();
+                Some(endpoint.error_frame(&error::in_stream(&failure, endpoint)))
+            }
+        }
+    }
+
+    /// What the client gets of a chunk in its own dialect.
+    fn pass_chunk(&mut self, chunk: Chunk) -> Option<Bytes> {
+        let bill = self.bill.as_mut().expect("nothing follows the end of a stream");
+        bill.streamed(chunk.usage(), chunk.text_bytes());
+        bill.answered_as(chunk.id());
+        bill.said(|| said::of_chunk(chunk.data()));
+        bill.cited(chunk.data());
+        bill.served_in(chunk.service_tier());
+        if chunk.usage().is_some() {
+            bill.counted(chunk.data());
+        }
+        if bill.is_for_background() {
+            follow(bill, self.stream.deployment(), &chunk, &mut self.watched);
+        }
+        let frame = chunk.write(&self.outgoing.model, self.outgoing.chat.wants_usage())?;
+        let frame = if !chunk.has_choices() && chunk.usage().is_some() {
+            self.outgoing.chat.endpoint().with_empty_choice(frame)
+        } else if chunk.ended() > 0 && chunk.usage().is_none() {
+            self.tell(frame)
+        } else {
+            frame
+        };
+        Some(match &self.outgoing.seal {
+            Some(seal) if chunk.id().is_some() => seal.event(&frame),
+            Some(_) | None => frame,
+        })
+    }
+
+    /// The frames of a delta; some, such as a count of tokens, make none of their own.
+    fn translate(&mut self, delta: Delta) -> Option<Bytes> {
+        let writer = self.writer.get_or_insert_with(|| self.outgoing.writer());
+        let mut frames = Vec::new();
+        writer.write(delta, &mut frames);
+        (!frames.is_empty()).then(|| Bytes::from(frames))
+    }
+
+    /// The frame in which an answer ends whose provider counts nothing, with what is counted here.
+    fn tell(&mut self, frame: Bytes) -> Bytes {
+        let Some(bill) = &mut self.bill else { return frame };
+        match bill.counted_here(&self.outgoing.chat) {
+            Some(usage) => self.outgoing.chat.endpoint().told_in_frame(frame, &usage),
+            None => frame,
+        }
+    }
+
+    /// The frames that end a stream, the last of which is `last` unless it is translated. What the
+    /// provider has not counted is told as it is charged.
+    fn whole(&mut self, last: Bytes) -> Bytes {
+        let Some(bill) = &mut self.bill else { return last };
+        let (outgoing, counted) = (&self.outgoing, bill.counted_here(&self.outgoing.chat));
+        let mut frames = Vec::new();
+        if let Some(writer) = &mut self.writer {
+            if let Some(usage) = counted {
+                writer.write(Delta::Usage(usage), &mut frames);
+            }
+            writer.finish(&mut frames);
+            return Bytes::from(frames);
+        }
+        let counted = counted.filter(|_| outgoing.chat.wants_usage());
+        match counted.and_then(|usage| outgoing.usage_frame(bill.answer_id(), &usage)) {
+            Some(frame) => Bytes::from([frame, last].concat()),
+            None => last,
+        }
+    }
+
+    fn settle(&mut self, outcome: Outcome) {
+        if let Some(mut bill) = self.bill.take() {
+            bill.count_prompt(&self.outgoing.chat);
+            bill.ended(outcome);
+        }
+    }
+}
+
+/// A reply that is too long to be held, or is no JSON, byte for byte. Its usage is looked for only
+/// where it comes in events; else its length tells how much there is of it.
+pub(crate) fn bytes(long: Long, mut bill: Bill, endpoint: Endpoint) -> Body {
+    bill.served_by(&long.deployment);
+    bill.begun(None);
+    let length = Length::of(endpoint, &long.headers, &bill);
+    Body::new(Passing { long, bill: Some(bill), length })
+}
+
+struct Passing {
+    long: Long,
+    bill: Option<Bill>,
+    length: Length,
+}
+
+impl http_body::Body for Passing {
+    type Data = Bytes;
+    type Error = Broken;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
+        Poll::Ready(match ready!(self.long.poll_next(cx)) {
+            Some(Ok(bytes)) => {
+                self.count(&bytes);
+                if self.long.is_over() {
+                    self.end(Outcome::Success);
+                }
+                Some(Ok(Frame::data(bytes)))
+            }
+            Some(Err(_)) => {
+                self.end(Outcome::Partial);
+                Some(Err(Broken))
+            }
+            None => {
+                self.end(Outcome::Success);
+                None
+            }
+        })
+    }
+}
+
+impl Passing {
+    fn count(&mut self, bytes: &Bytes) {
+        if let Some(bill) = self.bill.as_mut() {
+            self.length.count(bill, bytes);
+        }
+    }
+
+    fn end(&mut self, outcome: Outcome) {
+        if let Some(bill) = self.bill.take() {
+            bill.ended(outcome);
+        }
+    }
+}
+
+/// Of a response that nobody waits for: it is watched from its first event on, and found where it
+/// ends.
+fn follow(bill: &mut Bill, by: &Arc<Deployment>, chunk: &Chunk, watched: &mut bool) {
+    if !std::mem::replace(watched, true)
+        && let Some(kept) = KeptResponse::read_event(chunk.data()).filter(|kept| !kept.finished)
+    {
+        bill.watch_streamed(by, &kept.id);
+    }
+    if chunk.usage().is_some() {
+        let kept = KeptResponse::read_event(chunk.data());
+        let made = bill.started();
+        if let Some(finished) = found::response(by, kept, made) {
+            bill.found(finished.made_at(made));
+        }
+    }
+}

@@ -1,0 +1,65 @@
+//! What a client is told that asked for what is not there, where it takes more than a word.
+
+use dunlin_llm::openai::ErrorBody;
+
+use crate::response::error::own;
+
+pub(crate) const NO_MODEL_NAMED: &str = "This API key is restricted to certain models, and the request names none: name one in `model`.";
+
+pub(crate) const BAD_FRAMING: &str = "the chunks of the request body are not framed as \
+     `Transfer-Encoding: chunked` has it: each is its length in hexadecimal digits, CRLF, so many \
+     bytes, CRLF; the last one has the length 0";
+
+pub(crate) fn no_lender(prefix: &str, provider: &str) -> String {
+    format!(
+        "no deployment provides a credential for /{prefix}: add one to model_list whose \
+         litellm_params.model begins with {provider}/ (use_in_pass_through: true prefers it)"
+    )
+}
+
+pub(crate) fn unknown_model(model: &str, route: &str, patterns: bool) -> String {
+    if patterns {
+        format!(
+            "litellm.BadRequestError: You passed in model={model}. There are no healthy \
+             deployments for this model: no configured name or pattern matches it. Call \
+             `/v1/models` to view available models for your key."
+        )
+    } else {
+        format!(
+            "{route}: Invalid model name passed in model={model}. Call `/v1/models` to view \
+             available models for your key."
+        )
+    }
+}
+
+pub(crate) fn route_not_allowed(allowed: &[String], path: &str) -> ErrorBody {
+    let message = format!(
+        "Virtual key is not allowed to call this route. Only allowed to call routes: {allowed:?}. \
+         Tried to call route: {path}"
+    );
+    ErrorBody { param: Some("None".to_owned()), ..own(403, "auth_error", message) }
+}
+
+pub(crate) fn missing_param(name: &str) -> ErrorBody {
+    let message =
+        format!("BadRequest please pass param={name} in request body. This is a required param");
+    own(400, "invalid_request_error", message)
+}
+
+/// A model that `whose` list of models lacks: that of a key, a team, ..., which `kind` says.
+pub(crate) fn not_allowed(model: &str, kind: &str, whose: &str) -> ErrorBody {
+    let message = format!(
+        "The requested model '{model}' is not available for this API key, or the model name is \
+         invalid. Check the models available to you and try again. It is not among the models of \
+         {whose}."
+    );
+    let refused = own(403, &format!("{kind}_model_access_denied"), message);
+    ErrorBody { param: Some("model".to_owned()), ..refused }
+}
+
+pub(crate) fn node_full(limit: u64) -> String {
+    format!(
+        "Max parallel request limit reached. Hit Global Limit: Limit={limit}, current: {limit} \
+         (general_settings.global_max_parallel_requests, on each node)"
+    )
+}
