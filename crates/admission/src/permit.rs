@@ -1,7 +1,9 @@
 //! The right to one request: holds what its limits gave, and ends in one settlement or void.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use dunlin_consensus::ProposeError;
 use dunlin_journal::SpendRecord;
 use dunlin_state::{Command, Key, Reply};
 use dunlin_types::{NanoUsd, PotId, RequestId, Tokens, UnixMillis};
@@ -12,6 +14,9 @@ use crate::money::Hold;
 use crate::refusal::{LimitStatus, Refusal};
 use crate::slots::Slot;
 use crate::{Admission, Bounds, Shared};
+
+/// A claim whose answer was lost is made again so much later.
+const ASKED_AGAIN_AFTER: Duration = Duration::from_secs(1);
 
 /// A finished background response or batch: it is charged once, whichever node finds it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -131,7 +136,7 @@ impl Permit {
     /// Puts the request on record: as `charged` if nobody has charged what was found, else as
     /// `free`. In the background, for the cluster is asked; a node that stops waits for it. What
     /// the cluster cannot be asked about is left to the next one who finds it; a node that is
-    /// killed between the answer and the record leaves it uncharged.
+    /// killed after the cluster was asked and before it is on record leaves it uncharged.
     pub fn settle_found(mut self, found: Found, charged: SpendRecord, free: SpendRecord) {
         if !found.limited {
             // Dropped, it gives back what it took.
@@ -144,7 +149,7 @@ impl Permit {
         let tasks = self.admission.0.tasks.clone();
         tasks.spawn(async move {
             let is_first = self.admission.claim(found).await;
-            self.settle(if is_first { charged } else { free });
+            self.settle(if is_first == Some(true) { charged } else { free });
         });
     }
 }
@@ -157,12 +162,16 @@ impl Admission {
         if self.is_charged(found) {
             return true;
         }
-        if !self.claim(found).await {
-            return self.is_charged(found);
-        }
-        // It is claimed: nobody else will charge it.
-        self.put_on_record(Arc::new(record), |_| {});
-        true
+        let admission = self.clone();
+        // Whoever waits for it may leave: once it is claimed, nobody else will charge it.
+        let charging = self.0.tasks.spawn(async move {
+            let is_first = admission.claim(found).await;
+            if is_first == Some(true) {
+                admission.put_on_record(Arc::new(record), |_| {});
+            }
+            is_first.is_some()
+        });
+        charging.await.unwrap_or(false)
     }
 
     /// Writes a record, or has it wait until the disk takes it; `charge` is told the number under
@@ -182,14 +191,20 @@ impl Admission {
         }
     }
 
-    /// Whether this node is the one to charge it.
-    async fn claim(&self, Found { request, made, .. }: Found) -> bool {
-        match self.0.consensus.propose(Command::Claim { request, made }).await {
-            Ok(reply) => reply == Reply::Done,
-            Err(error) => {
-                warn!(request.id = %request, %error, "cannot yet claim the spend of a finished background response or batch");
-                false
+    /// Whether who asks is the one to charge it; `None` if the cluster cannot be asked. Where the
+    /// answer is lost it is asked for again, for the claim may have been granted.
+    async fn claim(&self, Found { request, made, .. }: Found) -> Option<bool> {
+        let by = Some(rand::random());
+        loop {
+            let error = match self.0.consensus.propose(Command::Claim { request, made, by }).await {
+                Ok(reply) => return Some(reply == Reply::Done),
+                Err(error) => error,
+            };
+            warn!(request.id = %request, %error, "cannot yet claim the spend of a finished background response or batch");
+            if !matches!(error, ProposeError::Unknown { .. }) {
+                return None;
             }
+            tokio::time::sleep(ASKED_AGAIN_AFTER).await;
         }
     }
 }

@@ -108,7 +108,7 @@ impl State {
             }
             Command::CloseLives { node, through } => Ok(money::close(self, *node, *through)),
             Command::SetSpend { pot, period, to } => money::set_spend(self, pot, *period, *to),
-            Command::Claim { request, made } => claims::claim(self, *request, *made),
+            Command::Claim { request, made, by } => claims::claim(self, *request, *made, *by),
             Command::CountBatch { whose, tokens } => batched::count(self, whose, *tokens),
             Command::TrueUpBatch { batch } => batched::true_up(self, batch),
             Command::SetSpendOf { whose, period, to } => {

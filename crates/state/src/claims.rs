@@ -10,10 +10,19 @@ const REMEMBERED_MS: u64 = 40 * 24 * 60 * 60 * 1000;
 /// How many are remembered; beyond, the oldest is forgotten early.
 const MOST: usize = 100_000;
 
+/// One claim.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Claim {
+    /// When the thing was made.
+    pub(crate) made: UnixMillis,
+    /// Who claimed it, if they said so.
+    pub(crate) by: Option<u64>,
+}
+
 /// Claims, by request and by when the thing was made.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Claims {
-    by_request: OrdMap<RequestId, UnixMillis>,
+    by_request: OrdMap<RequestId, Claim>,
     by_age: OrdSet<(UnixMillis, RequestId)>,
     /// The youngest that was forgotten early.
     forgotten: UnixMillis,
@@ -25,8 +34,19 @@ impl Claims {
         is_over(made, now) || made <= self.forgotten || self.by_request.contains_key(&request)
     }
 
+    /// Who claimed it.
+    pub(crate) fn claimant(&self, request: RequestId) -> Option<u64> {
+        self.by_request.get(&request)?.by
+    }
+
+    /// Each claim, and when its thing was made.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (RequestId, UnixMillis)> {
-        self.by_request.iter().map(|(request, made)| (*request, *made))
+        self.by_request.iter().map(|(request, claim)| (*request, claim.made))
+    }
+
+    /// Who has which, of those who said so.
+    pub(crate) fn claimants(&self) -> impl Iterator<Item = (RequestId, u64)> {
+        self.by_request.iter().filter_map(|(request, claim)| Some((*request, claim.by?)))
     }
 
     pub(crate) fn forgotten(&self) -> UnixMillis {
@@ -34,18 +54,22 @@ impl Claims {
     }
 
     pub(crate) fn restore(
-        claims: impl IntoIterator<Item = (RequestId, UnixMillis)>,
+        claims: Vec<(RequestId, UnixMillis)>,
+        claimants: Vec<(RequestId, u64)>,
         forgotten: UnixMillis,
     ) -> Self {
-        let by_request: OrdMap<_, _> = claims.into_iter().collect();
-        let by_age = by_request.iter().map(|(request, made)| (*made, *request)).collect();
+        let claimants: OrdMap<RequestId, u64> = claimants.into_iter().collect();
+        let claim =
+            |(request, made)| (request, Claim { made, by: claimants.get(&request).copied() });
+        let by_request: OrdMap<RequestId, Claim> = claims.into_iter().map(claim).collect();
+        let by_age = by_request.iter().map(|(request, claim)| (claim.made, *request)).collect();
         Self { by_request, by_age, forgotten }
     }
 
     /// Remembers a claim, and forgets those whose time has come at `now`.
-    pub(crate) fn insert(&mut self, request: RequestId, made: UnixMillis, now: UnixMillis) {
-        self.by_request.insert(request, made);
-        self.by_age.insert((made, request));
+    pub(crate) fn insert(&mut self, request: RequestId, claim: Claim, now: UnixMillis) {
+        self.by_request.insert(request, claim);
+        self.by_age.insert((claim.made, request));
         while let Some((made, request)) = self.by_age.get_min().copied() {
             let is_early = !is_over(made, now);
             if is_early && self.by_age.len() <= MOST {
@@ -73,19 +97,25 @@ mod tests {
         const DAY: u64 = 24 * 60 * 60 * 1000;
         let mut claims = Claims::default();
         let made = |number: u64| UnixMillis(number * 1000);
+        let at = |made| Claim { made, by: None };
         let most = MOST as u64;
         for number in 1..=most + 2 {
-            claims.insert(RequestId(number.into()), made(number), made(number));
+            claims.insert(RequestId(number.into()), at(made(number)), made(number));
         }
         let now = made(most + 2);
         assert_eq!((claims.iter().count(), claims.forgotten()), (MOST, made(2)));
         assert!(claims.refuse(RequestId(1), made(1), now), "forgotten, and not to be had again");
         assert!(claims.refuse(RequestId(3), made(3), now), "remembered");
         assert!(!claims.refuse(RequestId(0), made(3), now), "another of the same moment");
-        let restored = Claims::restore(claims.iter(), claims.forgotten());
-        assert_eq!(restored.by_age, claims.by_age);
+        claims.insert(RequestId(3), Claim { made: made(3), by: Some(9) }, now);
+        let rows = (claims.iter().collect(), claims.claimants().collect());
+        let restored = Claims::restore(rows.0, rows.1, claims.forgotten());
+        assert_eq!(
+            (restored.by_age, &restored.by_request),
+            (claims.by_age.clone(), &claims.by_request)
+        );
         let late = UnixMillis(now.0 + 41 * DAY);
-        claims.insert(RequestId(0), late, late);
+        claims.insert(RequestId(0), at(late), late);
         assert_eq!((claims.iter().count(), claims.forgotten()), (1, made(2)));
         assert!(claims.refuse(RequestId(7), now, late), "older than anything remembered");
     }

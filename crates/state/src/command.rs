@@ -304,12 +304,16 @@ pub enum Command {
         to: NanoUsd,
     },
     /// Something that a provider made while nobody waited for it is about to be charged by who
-    /// found it finished. Done once for each request; to whoever comes later it is unchanged.
+    /// found it finished. Done once for each request, and for the same claimant who asks again, for
+    /// the first answer may have been lost; to whoever else comes later it is unchanged.
     Claim {
         /// Names the thing.
         request: RequestId,
         /// When it was made. Long after that it is not charged any more.
         made: UnixMillis,
+        /// A number that no other claimant has.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        by: Option<u64>,
     },
     /// A batch is about to be made: its tokens count on the present day for all of these who may make
     /// so many a day, or for nobody.

@@ -48,6 +48,9 @@ struct Document {
     leased: Vec<(NodeId, Epoch, u64)>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     claims: Vec<(RequestId, UnixMillis)>,
+    /// Who has them, of those who said so.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    claimants: Vec<(RequestId, u64)>,
     #[serde(default, skip_serializing_if = "is_zero")]
     claims_forgotten: UnixMillis,
     /// Tokens of batches, and of which day.
@@ -119,6 +122,7 @@ impl State {
             settled: self.settled.iter().map(|(node, one)| (*node, Arc::clone(one))).collect(),
             leased: self.leased.iter().map(|(node, (epoch, to))| (*node, *epoch, *to)).collect(),
             claims: self.claims.iter().collect(),
+            claimants: self.claims.claimants().collect(),
             claims_forgotten: self.claims.forgotten(),
             batched: self.batched_row(),
             config: self.config.to_vec(),
@@ -166,7 +170,7 @@ impl State {
             removed: document.removed.into_iter().collect(),
             settled: document.settled.into_iter().collect(),
             leased: leased.map(|(node, epoch, to)| (node, (epoch, to))).collect(),
-            claims: Claims::restore(document.claims, document.claims_forgotten),
+            claims: Claims::restore(document.claims, document.claimants, document.claims_forgotten),
             batched: document.batched.map_or_else(Batched::default, |(day, tokens)| Batched {
                 day,
                 tokens: tokens.into_iter().collect(),

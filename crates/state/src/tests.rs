@@ -165,9 +165,10 @@ fn command() -> impl Strategy<Value = Command> {
             kind: ResourceKind::Model,
             ids: vec![id],
         }),
-        1 => (0..4_u64, 0..9_u64).prop_map(|(request, made)| Command::Claim {
+        1 => (0..4_u64, 0..9_u64, 0..3_u64).prop_map(|(request, made, by)| Command::Claim {
             request: RequestId(request.into()),
             made: UnixMillis(made << 32),
+            by: (by > 0).then_some(by),
         }),
         1 => (1_000..1_012_u64, 0..30_u64).prop_map(|(of, tokens)| Command::CountBatch {
             whose: vec![EntityId(of)],

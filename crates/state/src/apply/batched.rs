@@ -30,7 +30,7 @@ pub(super) fn count(state: &mut State, whose: &[EntityId], tokens: u64) -> Resul
 pub(super) fn true_up(state: &mut State, batch: &UsedBatch) -> Result<Reply, Rejected> {
     let UsedBatch { claim, whose, counted, used, day } = batch;
     if let Some((request, made)) = claim
-        && claims::claim(state, *request, *made)? == Reply::Unchanged
+        && claims::claim(state, *request, *made, None)? == Reply::Unchanged
     {
         return Ok(Reply::Unchanged);
     }

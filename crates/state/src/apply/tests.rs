@@ -98,13 +98,20 @@ fn a_reset_of_all_spend_leaves_users_and_what_is_on_record() {
 #[test]
 fn a_thing_is_claimed_once_whoever_asks() {
     let mut script = Script::default();
-    let claim =
-        |request, made| Command::Claim { request: RequestId(request), made: UnixMillis(made) };
+    let claim = |request, made, by| Command::Claim {
+        request: RequestId(request),
+        made: UnixMillis(made),
+        by,
+    };
     let cases = [
-        (claim(1, 500), Reply::Done),
-        (claim(1, 500), Reply::Unchanged),
-        (claim(2, u64::MAX), Reply::Done),
-        (claim(1, u64::MAX), Reply::Unchanged),
+        (claim(1, 500, None), Reply::Done),
+        (claim(1, 500, None), Reply::Unchanged),
+        (claim(2, u64::MAX, Some(8)), Reply::Done),
+        (claim(1, u64::MAX, Some(8)), Reply::Unchanged),
+        // Its first answer was lost.
+        (claim(2, u64::MAX, Some(8)), Reply::Done),
+        (claim(2, u64::MAX, Some(9)), Reply::Unchanged),
+        (claim(2, u64::MAX, None), Reply::Unchanged),
     ];
     for (number, (command, reply)) in cases.into_iter().enumerate() {
         assert_eq!(script.run(command), Ok(reply), "case {number}");
@@ -112,6 +119,8 @@ fn a_thing_is_claimed_once_whoever_asks() {
     let restored = State::restore(&script.state.snapshot()).expect("our own");
     assert!(restored.is_claimed(RequestId(2), UnixMillis(5)));
     assert_eq!(restored.digest(), script.state.digest());
+    script.state = restored;
+    assert_eq!(script.run(claim(2, 5, Some(8))), Ok(Reply::Done), "after a restart too");
 }
 
 #[test]
