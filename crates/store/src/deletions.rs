@@ -5,7 +5,7 @@
 //! all peers in sight have told it theirs, what a node has is in doubt, and the other holder is asked
 //! too. A deletion that a holder in sight did not hear is told again until it has.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -56,14 +56,23 @@ impl Deletions {
         }
     }
 
+    /// Who comes into sight again tells all, and is told all.
     fn forget_all_but(&self, in_sight: &BTreeSet<NodeId>) {
         let mut told_by = self.told_by.lock().expect("no code panics while it holds it");
         told_by.retain(|node| in_sight.contains(node));
+        drop(told_by);
+        let mut unheard = self.unheard.lock().expect("no code panics while it holds it");
+        unheard.retain(|(node, ..)| in_sight.contains(node));
     }
 
-    fn take_unheard(&self, in_sight: &BTreeSet<NodeId>) -> Vec<(NodeId, Kind, Deleted)> {
+    /// What each is to be told again.
+    fn take_unheard(&self) -> BTreeMap<(NodeId, Kind), Vec<Deleted>> {
         let mut unheard = self.unheard.lock().expect("no code panics while it holds it");
-        unheard.extract_if(.., |(node, ..)| in_sight.contains(node)).collect()
+        let mut by_holder: BTreeMap<_, Vec<Deleted>> = BTreeMap::new();
+        for (node, kind, deleted) in unheard.drain(..) {
+            by_holder.entry((node, kind)).or_default().push(deleted);
+        }
+        by_holder
     }
 }
 
@@ -87,10 +96,14 @@ pub(crate) async fn tell(by: Arc<Shared>, stop: CancellationToken) {
                 Err(reason) => debug!(reason, "a node is told later what was deleted"),
             }
         }
-        for (node, kind, deleted) in by.shelves.deletions.take_unheard(&in_sight) {
-            if let Err(reason) = peers::tell(&by, node, kind, &[deleted], false).await {
-                debug!(reason, "a node is told once more what was deleted");
-                by.shelves.deletions.unheard(node, kind, deleted);
+        for ((node, kind), unheard) in by.shelves.deletions.take_unheard() {
+            for some in unheard.chunks(MAX_TOLD) {
+                if let Err(reason) = peers::tell(&by, node, kind, some, false).await {
+                    debug!(reason, "a node is told once more what was deleted");
+                    let again =
+                        |deleted: &Deleted| by.shelves.deletions.unheard(node, kind, *deleted);
+                    some.iter().for_each(again);
+                }
             }
         }
     }

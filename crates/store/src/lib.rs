@@ -56,7 +56,7 @@ const BODIES: Bounds = Bounds { segment_bytes: 64 << 20, bytes: 2 << 30, bodies:
 const NOTES: Bounds = Bounds { segment_bytes: 4 << 20, bytes: 256 << 20, bodies: 200_000 };
 
 /// What can be stored, each in files of its own: they live for different times.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
     /// What a client wants to read again. It is found by its id and its holders.
@@ -186,7 +186,7 @@ impl Store {
         let tidying = keep_tidy(Arc::clone(&shelves), clock.clone(), stop.clone());
         tasks.spawn(vital(tidying, ends()));
         let shared = Arc::new(Shared { me, clock, gossip, rpc, shelves });
-        tasks.spawn(deletions::tell(Arc::clone(&shared), stop.clone()));
+        tasks.spawn(vital(deletions::tell(Arc::clone(&shared), stop.clone()), ends()));
         let answering = peers::answer(Arc::clone(&shared), inbox, tasks.clone());
         let ends = ends();
         tasks.spawn(vital(async move { stop.run_until_cancelled(answering).await }, ends));
@@ -385,7 +385,9 @@ async fn keep_tidy(shelves: Arc<Shelves>, clock: Clock, stop: CancellationToken)
                 tracing::error!(%error, "stored bodies cannot be synced: this node exits");
                 stop.cancel();
             }
-            Err(panic) => tracing::error!(%panic, "the store's maintenance task panicked"),
+            Err(failed) if failed.is_panic() => std::panic::resume_unwind(failed.into_panic()),
+            // Only a node that ends cancels its tasks.
+            Err(_) => return,
         }
         if last {
             return;
