@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use dunlin_metrics::vital;
-use dunlin_types::{Epoch, NodeId, UnixMillis};
+use dunlin_types::{Clock, Epoch, NodeId, UnixMillis};
+use tokio_util::sync::CancellationToken;
 use tracing::{error, warn};
 
 use crate::filter::Filter;
@@ -126,30 +127,40 @@ impl Journal {
         };
         let (files, syncs) = (Mutex::new(files), Syncs::default());
         let journal = Self(Arc::new(Shared { dir, opened, epoch, files, syncs }));
-        let (syncing, sweeping) = (journal.clone(), journal.clone());
-        let (stopped, ends, time) = (stop.clone(), stop.clone(), clock.clone());
-        let keeping = async move {
-            let mut ticks = tokio::time::interval(SYNC_EVERY);
-            while stop.run_until_cancelled(ticks.tick()).await.is_some() {
-                let began = time.mono();
-                match syncing.sync_off_thread().await {
-                    Ok(true) => syncing.0.syncs.took(time.mono().since(began)),
-                    Ok(false) => {}
-                    Err(_) => stop.cancel(),
-                }
-            }
-            drop(syncing.sync_off_thread().await);
-        };
-        tasks.spawn(vital(keeping, move || ends.cancel()));
-        tasks.spawn(async move {
-            let mut ticks = tokio::time::interval(SWEEP_EVERY);
-            while stopped.run_until_cancelled(ticks.tick()).await.is_some() {
-                let (journal, now) = (sweeping.clone(), clock.unix());
-                // It ends with its files or not at all; what it leaves, the next one takes.
-                drop(tokio::task::spawn_blocking(move || journal.sweep(now)).await);
-            }
-        });
+        let [synced_ends, swept_ends] =
+            [stop.clone(), stop.clone()].map(|stop| move || stop.cancel());
+        let synced = journal.clone().keep_synced(clock.clone(), stop.clone());
+        tasks.spawn(vital(synced, synced_ends));
+        tasks.spawn(vital(journal.clone().keep_swept(clock, stop), swept_ends));
         Ok((journal, older))
+    }
+
+    /// Has the disk hold what was written, until the node stops, which it does if the disk cannot.
+    async fn keep_synced(self, clock: Clock, stop: CancellationToken) {
+        let mut ticks = tokio::time::interval(SYNC_EVERY);
+        while stop.run_until_cancelled(ticks.tick()).await.is_some() {
+            let began = clock.mono();
+            match self.sync_off_thread().await {
+                Ok(true) => self.0.syncs.took(clock.mono().since(began)),
+                Ok(false) => {}
+                Err(_) => stop.cancel(),
+            }
+        }
+        drop(self.sync_off_thread().await);
+    }
+
+    /// Removes what has had its time, until the node stops.
+    async fn keep_swept(self, clock: Clock, stop: CancellationToken) {
+        let mut ticks = tokio::time::interval(SWEEP_EVERY);
+        while stop.run_until_cancelled(ticks.tick()).await.is_some() {
+            let (journal, now) = (self.clone(), clock.unix());
+            // What one that is cancelled leaves, the next one takes.
+            if let Err(failed) = tokio::task::spawn_blocking(move || journal.sweep(now)).await
+                && failed.is_panic()
+            {
+                std::panic::resume_unwind(failed.into_panic());
+            }
+        }
     }
 
     /// Writes a record: it survives a kill of this process from here on. Returns its number.
