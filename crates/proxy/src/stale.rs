@@ -162,7 +162,14 @@ impl Detour {
                 } else {
                     "this node has heard no majority of the cluster for too long"
                 };
-                refusal(&format!("{why}, and node {node} could not take the request: {cause}"))
+                if cause.may_have_acted() {
+                    unknown(&format!(
+                        "{why}, and passed the request on to node {node}, whose answer was lost: \
+                         {cause}. It may have taken effect: check before you repeat it"
+                    ))
+                } else {
+                    refusal(&format!("{why}, and node {node} could not take the request: {cause}"))
+                }
             }
         }
     }
@@ -172,14 +179,20 @@ fn is_about_itself(path: &str) -> bool {
     ABOUT_ITSELF.iter().any(|prefix| path.starts_with(prefix))
 }
 
+/// Nothing was done: the client may ask again.
 fn refusal(message: &str) -> Response<Body> {
-    let error = ErrorBody {
-        message: message.to_owned(),
-        kind: Some("service_unavailable".to_owned()),
-        param: None,
-        code: StatusCode::SERVICE_UNAVAILABLE.as_u16(),
-    };
     let mut told = Lines::default();
     retry_after(&mut told, COME_BACK);
+    error(told, StatusCode::SERVICE_UNAVAILABLE, "service_unavailable", message)
+}
+
+/// Something may have been done: no client is told to ask again.
+fn unknown(message: &str) -> Response<Body> {
+    error(Lines::default(), StatusCode::GATEWAY_TIMEOUT, "outcome_unknown", message)
+}
+
+fn error(told: Lines, status: StatusCode, kind: &str, message: &str) -> Response<Body> {
+    let (message, code) = (message.to_owned(), status.as_u16());
+    let error = ErrorBody { message, kind: Some(kind.to_owned()), param: None, code };
     headers::error(told, error.code, error.to_json())
 }

@@ -117,6 +117,14 @@ pub enum CallError {
     Stopping,
 }
 
+impl CallError {
+    /// Whether the peer may have acted on the call.
+    #[must_use]
+    pub fn may_have_acted(&self) -> bool {
+        matches!(self, Self::TimedOut { .. } | Self::Lost { .. })
+    }
+}
+
 /// "of cluster X" or "of no cluster", for messages.
 pub(crate) fn standing(cluster: Option<ClusterId>) -> String {
     match cluster {
