@@ -19,6 +19,7 @@ use dunlin_router::{Deployment, context};
 use dunlin_store::{Entry, Holders, Kind as StoredKind, Label};
 use dunlin_types::{DeploymentId, MonoMillis, NanoUsd, NodeId, RequestId, Tokens};
 use serde::{Deserialize, Serialize};
+use tokio::task::{AbortHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
@@ -129,11 +130,29 @@ pub(crate) fn begin(
 struct Turn {
     next: MonoMillis,
     wait: Duration,
+    /// Whoever asks, until they are done.
+    asking: Option<AbortHandle>,
+}
+
+impl Turn {
+    fn is_due(&self, now: MonoMillis) -> bool {
+        self.next <= now && self.asking.as_ref().is_none_or(AbortHandle::is_finished)
+    }
+}
+
+/// What is due, the longest overdue first: a provider that answers nothing holds up nobody else's
+/// for longer than its own are asked after.
+fn due(turns: &BTreeMap<RequestId, Turn>, now: MonoMillis) -> Vec<RequestId> {
+    let due = turns.iter().filter(|(_, turn)| turn.is_due(now));
+    let mut due: Vec<_> = due.map(|(id, turn)| (turn.next, *id)).collect();
+    due.sort_unstable();
+    due.into_iter().map(|(_, id)| id).collect()
 }
 
 /// Asks after what is watched, until the node leaves.
 pub(crate) async fn run(proxy: Proxy, leaving: CancellationToken) {
     let mut turns: BTreeMap<RequestId, Turn> = BTreeMap::new();
+    let mut asking = JoinSet::new();
     let mut looks = tokio::time::interval(LOOK_EVERY);
     while leaving.run_until_cancelled(looks.tick()).await.is_some() {
         if !proxy.0.serving.load().ready {
@@ -148,23 +167,23 @@ pub(crate) async fn run(proxy: Proxy, leaving: CancellationToken) {
             .map(|entry| (entry.id, entry))
             .collect();
         turns.retain(|id, _| watched.contains_key(id));
-        let mut due = Vec::new();
-        for (id, entry) in watched {
-            let first = Turn { next: now.plus(FIRST_WAIT), wait: FIRST_WAIT };
-            let turn = turns.entry(id).or_insert(first);
-            if turn.next <= now && due.len() < MAX_ASKED_AT_ONCE {
-                turn.wait = turn.wait.saturating_mul(2).min(LONGEST_WAIT);
-                turn.next = now.plus(turn.wait);
-                due.push(entry);
-            }
+        for id in watched.keys() {
+            let first = Turn { next: now.plus(FIRST_WAIT), wait: FIRST_WAIT, asking: None };
+            turns.entry(*id).or_insert(first);
         }
-        let asked = futures::future::join_all(due.into_iter().map(|entry| look(&proxy, entry)));
-        leaving.run_until_cancelled(asked).await;
+        while asking.try_join_next().is_some() {}
+        for id in due(&turns, now).into_iter().take(MAX_ASKED_AT_ONCE - asking.len()) {
+            let turn = turns.get_mut(&id).expect("it is one of them");
+            turn.wait = turn.wait.saturating_mul(2).min(LONGEST_WAIT);
+            turn.next = now.plus(turn.wait);
+            turn.asking = Some(asking.spawn(look(proxy.clone(), watched[&id])));
+        }
     }
 }
 
 /// Asks after one of them, unless its maker does.
-async fn look(proxy: &Proxy, entry: Entry) {
+async fn look(proxy: Proxy, entry: Entry) {
+    let proxy = &proxy;
     let store = &proxy.0.store;
     let Some(note) = store.own_note(entry.id).await else { return };
     let Ok(watched) = serde_json::from_slice::<Watched>(&note) else {
@@ -304,4 +323,26 @@ async fn charge(
         (usage.prompt, usage.cached, usage.completion);
     (record.cost, record.estimated, record.outcome) = (cost, estimated, Outcome::Success);
     proxy.0.admission.charge(found, record).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn who_has_waited_longest_is_asked_first_and_nobody_twice_at_once() {
+        let mut asking = JoinSet::new();
+        let mut turn = |next, busy: bool| Turn {
+            next: MonoMillis(next),
+            wait: FIRST_WAIT,
+            asking: busy.then(|| asking.spawn(std::future::pending::<()>())),
+        };
+        let turns = [turn(50, false), turn(20, true), turn(10, false), turn(61, false)];
+        let turns = (0..).map(RequestId).zip(turns).collect();
+        assert_eq!(due(&turns, MonoMillis(60)), [RequestId(2), RequestId(0)]);
+        drop(asking);
+        tokio::task::yield_now().await;
+        let ids: Vec<_> = [2, 1, 0].map(RequestId).into();
+        assert_eq!(due(&turns, MonoMillis(60)), ids, "those who were stopped are due again");
+    }
 }
