@@ -58,7 +58,7 @@ pub use media::{Media, MostMedia, Picture};
 pub use meter::{MAX_METERED_BYTES, Meter};
 pub use multipart::Upload;
 pub use named::{Named, UnclearModel, decoded};
-pub use parse::{BadRequest, check_object, parse, parse_upload};
+pub use parse::{BadRequest, MAX_MODEL_BYTES, check_object, parse, parse_upload};
 pub use ranks::RETURN_DOCUMENTS;
 pub use reply::{BadReply, ChatReply};
 pub use request::ChatRequest;

@@ -131,6 +131,9 @@ impl From<&BadRequest> for ErrorBody {
     }
 }
 
+/// The longest name of a model. It goes into records, messages and headers.
+pub const MAX_MODEL_BYTES: usize = 512;
+
 /// Reads a client's body. The bytes stay with the request. `path_model` is the model that the
 /// path names, for a body that names none.
 ///
@@ -143,6 +146,7 @@ pub fn parse(
     path_model: Option<&str>,
 ) -> Result<ChatRequest, BadRequest> {
     let facts = read(endpoint, text(&body)?, path_model)?;
+    check_length(endpoint, &facts.model)?;
     let (content_type, headers, api_version) = (None, HeaderMap::new(), None);
     Ok(ChatRequest { body, facts, content_type, headers, api_version })
 }
@@ -159,12 +163,24 @@ pub fn parse_upload(
     path_model: Option<&str>,
 ) -> Result<ChatRequest, BadRequest> {
     let facts = multipart::read(endpoint, &body, content_type, path_model)?;
+    check_length(endpoint, &facts.model)?;
     Ok(ChatRequest {
         body,
         facts,
         content_type: Some(content_type.into()),
         headers: HeaderMap::new(),
         api_version: None,
+    })
+}
+
+fn check_length(endpoint: Endpoint, model: &str) -> Result<(), BadRequest> {
+    if model.len() <= MAX_MODEL_BYTES {
+        return Ok(());
+    }
+    Err(BadRequest::Invalid {
+        route: endpoint.route(),
+        name: "model".to_owned(),
+        expected: "a name of at most 512 bytes",
     })
 }
 

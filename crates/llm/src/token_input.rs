@@ -37,12 +37,12 @@ impl ChatRequest {
         self.changed_by(&serde_json::json!({ "input": texts }).to_string())
     }
 
-    /// What is said of ids that are of no tokens, or cannot be read now.
+    /// What is said of an id that is of no token.
     #[must_use]
-    pub fn unreadable_tokens(&self) -> BadRequest {
+    pub fn unreadable_token(&self, id: u32) -> BadRequest {
         BadRequest::Invalid {
             route: self.endpoint().route(),
-            name: "input".to_owned(),
+            name: format!("input: {id}"),
             expected: "texts, or ids of cl100k_base's tokens: this model is asked in words",
         }
     }

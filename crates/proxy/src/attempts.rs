@@ -48,7 +48,7 @@ pub(crate) enum GroupFailed {
     Full { group: Arc<str>, full: Full },
     /// What may be spent on those that could be asked is spent.
     Spent(Vec<OverBudget>),
-    /// Nobody could count what they were sent.
+    /// Nobody could count what they were sent, or put it into words.
     Uncounted(Refusal),
     /// The request, as it changes for this group, is none.
     Unfit(BadRequest),
@@ -200,7 +200,7 @@ impl Asking<'_> {
             let cost = hold::bounds(proxy, bill.key(), chat, self.group);
             bill.cover(cost).await.map_err(GroupFailed::NotCovered)?;
         }
-        let worded = worded(proxy, chat, self.group).await.map_err(GroupFailed::Unfit)?;
+        let worded = worded(proxy, chat, self.group).await?;
         let Group { name, deployments } = self.group;
         let not_asked = |why| GroupFailed::of(why, name, deployments, proxy);
         let load = chat.prompt_estimate() + chat.max_output().unwrap_or(Tokens(0));

@@ -14,6 +14,18 @@ fn read_chat(body: &str) -> Result<ChatRequest, BadRequest> {
     parse(Endpoint::ChatCompletions, Bytes::copy_from_slice(body.as_bytes()), None)
 }
 
+#[test]
+fn a_name_of_a_model_has_a_bound() {
+    let named = |bytes: usize| {
+        let body = format!(r#"{{"model":"{}","messages":[]}}"#, "m".repeat(bytes));
+        read_chat(&body).map_err(|error| error.to_string())
+    };
+    assert_eq!(named(MAX_MODEL_BYTES).map(|chat| chat.model().len()), Ok(MAX_MODEL_BYTES));
+    let said =
+        "/chat/completions: Invalid value for 'model': expected a name of at most 512 bytes.";
+    assert_eq!(named(MAX_MODEL_BYTES + 1).err().as_deref(), Some(said));
+}
+
 fn chat(body: &str) -> ChatRequest {
     read_chat(body).unwrap_or_else(|error| panic!("{body}: {error}"))
 }

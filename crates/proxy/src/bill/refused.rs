@@ -8,6 +8,7 @@ use std::sync::{Mutex, OnceLock};
 use axum::body::Body;
 use axum::http::{HeaderMap, Response};
 use dunlin_journal::{Course, Origin, SpendRecord};
+use dunlin_llm::MAX_MODEL_BYTES;
 use dunlin_llm::credentials::{CredentialError, client_key};
 use dunlin_types::{KeyDigest, MonoMillis};
 use tracing::{error, warn};
@@ -75,7 +76,8 @@ impl Known {
 
     /// What was asked for, once that is refused.
     pub(crate) fn asks(&self, model: &str, stream: bool, call_type: &'static str, of: &Origin) {
-        let (model, origin) = (model.to_owned(), of.clone());
+        let model = model[..model.floor_char_boundary(MAX_MODEL_BYTES)].to_owned();
+        let origin = of.clone();
         let _known_already = self.what.set(What { model, stream, call_type, origin });
     }
 }
