@@ -2,12 +2,20 @@
 //! state and the membership serve until it has spoken.
 
 use std::collections::BTreeMap;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use dunlin_gossip::View;
 use dunlin_rpc::Rpc;
-use dunlin_state::State;
+use dunlin_state::{Command, State};
 use dunlin_types::NodeId;
+use tokio::time::sleep;
+
+use crate::autopilot;
+use crate::node::Node;
+
+/// How often it is looked for other addresses, though nobody tells of any.
+const REFRESH_EVERY: Duration = Duration::from_secs(1);
 
 /// Tells `rpc` where peers are, once per change.
 pub(crate) struct Addresses {
@@ -71,5 +79,31 @@ impl Addresses {
             self.rpc.learn(node, address);
             told.insert(node, address.to_owned());
         }
+    }
+}
+
+/// Keeps the peers' addresses as gossip and the state know them.
+pub(crate) async fn keep(node: Arc<Node>) {
+    let mut gossiped = node.gossip.changed();
+    loop {
+        node.addresses.refresh(&node.gossip.view(), &node.published.state());
+        tokio::select! {
+            changed = gossiped.changed() => if changed.is_err() { return },
+            () = sleep(REFRESH_EVERY) => {}
+            () = node.stop.cancelled() => return,
+        }
+    }
+}
+
+/// Tells the cluster this node's address if it is another one than in its last life.
+pub(crate) async fn announce(node: &Node) {
+    loop {
+        let listed = node.published.state().nodes().get(&node.me).map(|m| m.address.clone());
+        if listed.as_deref() == Some(node.plan.address.as_str()) {
+            return;
+        }
+        let address = node.plan.address.clone();
+        autopilot::command(node, Command::SetAddress { node: node.me, address }).await;
+        sleep(REFRESH_EVERY).await;
     }
 }

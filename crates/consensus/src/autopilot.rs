@@ -1,256 +1,236 @@
-//! What the leader does without being asked: writes down who is a member and who is silent, and
-//! keeps the number of voters at 1, 3 or 5. Pure: the sight of one moment in, the next acts out.
+//! What the leader does without being asked: it looks at the cluster, and carries out what `acts.rs`
+//! makes of it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use dunlin_types::NodeId;
+use dunlin_state::Command;
+use dunlin_types::{MonoMillis, NodeId};
+use openraft::{BasicNode, ChangeMembers, Instant};
+use tokio::time::{sleep, timeout};
+use tracing::{info, warn};
 
-/// A member this silent is marked down: the limits it owned move on.
-pub(crate) const DOWN_AFTER: Duration = Duration::from_secs(2);
-/// A learner becomes a voter after being well this long; at once while there are fewer than 3.
-const WELL_FOR: Duration = Duration::from_secs(10);
-/// A voter this silent is replaced, if there is somebody to replace it.
-const DEAD_AFTER: Duration = Duration::from_secs(60);
-/// Entries a learner may lack to count as caught up.
-const LAG: u64 = 250;
+use crate::cluster_time::LocalTime;
+use crate::hand_over::{HAND_OVER, hand_over, hand_over_to};
+use crate::node::{Node, Running};
+use crate::propose;
+use crate::raft::Metrics;
 
-/// One member as the leader sees it. The leader itself is among them, never silent.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Sight {
-    /// Whether it was removed for good: it is only waited for until Raft lets it go.
-    pub(crate) removed: bool,
-    /// Whether the replicated state lists it.
-    pub(crate) listed: bool,
-    /// Whether the replicated state has it marked down.
-    pub(crate) down: bool,
-    /// Whether the replicated state has it own no limits.
-    pub(crate) resting: bool,
-    /// Whether it says that it drains; none if it says nothing.
-    pub(crate) draining: Option<bool>,
-    /// Since when neither gossip nor Raft has heard it.
-    pub(crate) silent: Duration,
-    /// For how long it has been heard and caught up, without a gap.
-    pub(crate) well: Duration,
-    /// Entries it lacks; none if that is not known.
-    pub(crate) lag: Option<u64>,
+mod acts;
+
+use acts::{Act, Cluster, MemberStatus};
+
+pub(crate) use acts::DOWN_AFTER;
+
+/// The autopilot looks this often.
+const TICK: Duration = Duration::from_secs(1);
+/// A leader that has just won looks sooner, so that a new cluster is ready sooner.
+const FIRST_TICKS: Duration = Duration::from_millis(100);
+/// How often it is said that something is to be tried again.
+const TELL_EVERY: Duration = Duration::from_secs(10);
+/// A leader whose quorum is silent for so long can change nothing. One that comes back alone takes
+/// itself for the leader still, and would mark down those whom it cannot hear.
+pub(crate) const QUORUM_LOST: Duration = Duration::from_secs(1);
+/// A leader whose clock is off for so long hands over; the first one waits for others' as long.
+const OFF_FOR: Duration = Duration::from_secs(3);
+
+/// Runs until the node stops; does something only while this node leads a quorum.
+pub(crate) async fn run(node: &Node, running: &Running) {
+    let mut observed = Observed::default();
+    let mut pause = FIRST_TICKS;
+    loop {
+        sleep(pause).await;
+        let metrics = running.metrics();
+        if running.quorum_age().is_none_or(|age| age >= QUORUM_LOST) {
+            observed = Observed::default();
+            pause = FIRST_TICKS;
+            continue;
+        }
+        observed.mind_the_clock(node, running).await;
+        let cluster = observed.look(node, &metrics);
+        if observed.may_learn_the_time(node, cluster.voters.len()) {
+            pause = FIRST_TICKS;
+            continue;
+        }
+        let acts = acts::acts(&cluster);
+        pause = if acts.is_empty() { TICK } else { FIRST_TICKS };
+        if node.published.state().cluster().is_none() {
+            command(node, Command::FormCluster { cluster: running.cluster }).await;
+            pause = FIRST_TICKS;
+        }
+        for act in acts {
+            carry_out(node, running, act, &metrics).await;
+        }
+    }
 }
 
-/// The cluster at one moment.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Cluster {
-    pub(crate) leader: NodeId,
-    pub(crate) voters: BTreeSet<NodeId>,
-    /// All members, voters included.
-    pub(crate) members: BTreeMap<NodeId, Sight>,
+/// What the leader remembers between two looks.
+#[derive(Default)]
+struct Observed {
+    /// When this node first looked as the leader.
+    since: Option<MonoMillis>,
+    /// Since when its clock is off.
+    off_since: Option<MonoMillis>,
+    well_since: BTreeMap<NodeId, MonoMillis>,
 }
 
-/// One thing to propose.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Act {
-    List(NodeId),
-    MarkDown(NodeId),
-    MarkUp(NodeId),
-    /// Whether it owns limits: not while it drains.
-    Rest(NodeId, bool),
-    /// To these; who leaves stays a learner.
-    SetVoters(BTreeSet<NodeId>),
-    /// A learner that was removed leaves Raft's membership.
-    Drop(NodeId),
-    /// This node was removed: another one must lead.
-    HandOver,
-}
+impl Observed {
+    /// Goes by the time of all. Whose clock is off does not lead: it would be right by the others'
+    /// word only.
+    async fn mind_the_clock(&mut self, node: &Node, running: &Running) {
+        let here = LocalTime::now(&node.clock);
+        let now = node.clock.mono();
+        let metrics = running.metrics();
+        let voters = metrics.membership_config.membership().voter_ids();
+        let close = node.time.steer(here).unwrap_or_default();
+        let heirs: Vec<_> = voters.map(NodeId).filter(|voter| close.contains(voter)).collect();
+        if heirs.is_empty() {
+            self.off_since = None;
+            return;
+        }
+        let since = *self.off_since.get_or_insert(now);
+        if now.since(since) < OFF_FOR {
+            return;
+        }
+        self.off_since = None;
+        let skew_ms = node.time.skew(here);
+        warn!(node.id = %node.me, skew_ms, "this node's clock is off: it gives up leadership");
+        let handing = hand_over_to(node, running, |heir| heirs.contains(&heir));
+        drop(timeout(HAND_OVER, handing).await);
+    }
 
-/// What to propose now: marks as needed, and at most one change of voters, last.
-pub(crate) fn acts(cluster: &Cluster) -> Vec<Act> {
-    let mut acts = Vec::new();
-    for (id, sight) in &cluster.members {
-        if sight.removed {
-            if *id == cluster.leader {
-                acts.push(Act::HandOver);
-            } else if !cluster.voters.contains(id) {
-                acts.push(Act::Drop(*id));
+    /// Whether the cluster's first entry should wait: its time never goes back, and this node may soon
+    /// know the clocks of others.
+    fn may_learn_the_time(&self, node: &Node, voters: usize) -> bool {
+        let is_new = node.published.state().cluster().is_none();
+        let waited = self.since.map_or(Duration::ZERO, |since| node.clock.mono().since(since));
+        is_new && voters >= 3 && !node.time.is_known() && waited < OFF_FOR
+    }
+
+    fn look(&mut self, node: &Node, metrics: &Metrics) -> Cluster {
+        let now = node.clock.mono();
+        let since = *self.since.get_or_insert(now);
+        let listed = node.published.state().nodes();
+        let view = node.gossip.view();
+        let membership = metrics.membership_config.membership();
+        let members = membership.nodes().map(|(id, _)| {
+            let id = NodeId(*id);
+            let silent = if id == node.me {
+                Duration::ZERO
+            } else {
+                silence(id, metrics, &view, now, since)
+            };
+            let lag = lag(id, metrics);
+            let well = silent.is_zero() && lag.is_some();
+            let well_since = well.then(|| *self.well_since.entry(id).or_insert(now));
+            if well_since.is_none() {
+                self.well_since.remove(&id);
             }
-        } else if !sight.listed {
-            acts.push(Act::List(*id));
-        } else if !sight.down && sight.silent >= DOWN_AFTER {
-            acts.push(Act::MarkDown(*id));
-        } else if sight.down && sight.silent.is_zero() {
-            acts.push(Act::MarkUp(*id));
-        } else if let Some(draining) = sight.draining.filter(|draining| *draining != sight.resting)
-        {
-            acts.push(Act::Rest(*id, draining));
-        }
+            let status = MemberStatus {
+                removed: node.published.state().removed_node(id).is_some(),
+                listed: listed.contains_key(&id),
+                down: listed.get(&id).is_some_and(|member| member.down.is_some()),
+                resting: listed.get(&id).is_some_and(|member| member.resting),
+                draining: if id == node.me {
+                    Some(node.gossip.own().draining)
+                } else {
+                    let peer = view.peers.get(&id).filter(|peer| peer.alive);
+                    peer.and_then(|peer| peer.node.as_ref()).map(|fact| fact.draining)
+                },
+                silent,
+                well: well_since.map_or(Duration::ZERO, |since| now.since(since)),
+                lag,
+            };
+            (id, status)
+        });
+        let members = members.collect();
+        Cluster { leader: node.me, voters: membership.voter_ids().map(NodeId).collect(), members }
     }
-    // A leader that is to go, and a change of members under way, come first.
-    if !acts.iter().any(|act| matches!(act, Act::HandOver | Act::Drop(_))) {
-        acts.extend(voters(cluster).map(Act::SetVoters));
-    }
-    acts
 }
 
-fn voters(cluster: &Cluster) -> Option<BTreeSet<NodeId>> {
-    let now = &cluster.voters;
-    let removed = |id: &NodeId| cluster.members.get(id).is_some_and(|s| s.removed);
-    let dead =
-        |id: &NodeId| cluster.members.get(id).is_none_or(|s| s.removed || s.silent >= DEAD_AFTER);
-    let mut fit = cluster.members.iter().filter(|(id, sight)| {
-        !now.contains(id)
-            && !sight.removed
-            && sight.silent.is_zero()
-            && sight.lag.is_some_and(|lag| lag <= LAG)
-            && (sight.well >= WELL_FOR || now.len() < 3)
-    });
-    let present = cluster.members.keys().filter(|id| !dead(id)).count();
-    let target = match present {
-        0..3 => 1,
-        3..5 => 3,
-        5.. => 5,
+/// How long neither gossip nor Raft has heard a node; zero while either does.
+fn silence(
+    id: NodeId,
+    metrics: &Metrics,
+    view: &dunlin_gossip::View,
+    now: MonoMillis,
+    since: MonoMillis,
+) -> Duration {
+    let gossip = match view.peers.get(&id) {
+        Some(peer) if peer.alive => return Duration::ZERO,
+        Some(peer) => now.since(peer.heard),
+        None => now.since(since),
     };
+    let heartbeats =
+        metrics.heartbeat.as_ref().and_then(|heard| heard.get(&id.0).cloned().flatten());
+    let raft = heartbeats.map_or_else(|| now.since(since), |heard| heard.elapsed());
+    let silent = gossip.min(raft);
+    // A follower that answers heartbeats is there, even if gossip has not found it.
+    if silent < DOWN_AFTER / 2 { Duration::ZERO } else { silent }
+}
 
-    if let Some(gone) = now.iter().find(|id| removed(id)) {
-        let mut next = now.clone();
-        next.remove(gone);
-        next.extend(fit.next().map(|(id, _)| *id));
-        let heard =
-            next.iter().filter(|id| cluster.members.get(id).is_some_and(|s| s.silent.is_zero()));
-        // Those who are left must be able to go on.
-        return (heard.count() * 2 > next.len()).then_some(next);
+/// Whether a node has given a sign of life lately, in gossip or to this leader.
+pub(crate) fn is_heard(node: &Node, metrics: &Metrics, id: NodeId) -> bool {
+    let gossiped = node.gossip.view().peers.get(&id).is_some_and(|peer| peer.alive);
+    let heartbeats =
+        metrics.heartbeat.as_ref().and_then(|heard| heard.get(&id.0).cloned().flatten());
+    gossiped || heartbeats.is_some_and(|heard| heard.elapsed() < DOWN_AFTER / 2)
+}
+
+fn lag(id: NodeId, metrics: &Metrics) -> Option<u64> {
+    let last = metrics.last_log_index.unwrap_or(0);
+    let matched = metrics.replication.as_ref()?.get(&id.0)?.as_ref()?;
+    Some(last.saturating_sub(matched.index))
+}
+
+async fn carry_out(node: &Node, running: &Running, act: Act, metrics: &Metrics) {
+    match act {
+        Act::List(id) => {
+            let membership = metrics.membership_config.membership();
+            let address = membership.get_node(&id.0).map(|found| found.addr.clone());
+            let address = address.expect("only members are listed");
+            command(node, Command::AddNode { node: id, address }).await;
+        }
+        Act::MarkDown(id) => {
+            warn!(node.id = %id, "a node is silent: marking it down");
+            command(node, Command::MarkDown { node: id }).await;
+        }
+        Act::Rest(id, resting) => {
+            info!(node.id = %id, resting, "changing which nodes own limits: a draining node owns none");
+            command(node, Command::Rest { node: id, resting }).await;
+        }
+        Act::MarkUp(id) => {
+            info!(node.id = %id, "a node is back: marking it up");
+            command(node, Command::MarkUp { node: id }).await;
+        }
+        Act::SetVoters(voters) => {
+            info!(?voters, "changing the voters of the cluster");
+            let voters = voters.iter().map(|id| id.0).collect();
+            change_members(node, running, ChangeMembers::ReplaceAllVoters(voters)).await;
+        }
+        Act::Drop(id) => {
+            info!(node.id = %id, "a removed node leaves the cluster");
+            change_members(node, running, ChangeMembers::RemoveNodes(BTreeSet::from([id.0]))).await;
+        }
+        Act::HandOver => {
+            drop(timeout(HAND_OVER, hand_over(node, running)).await);
+        }
     }
-    if now.len() < target {
-        let wanted = target - now.len();
-        let mut next = now.clone();
-        next.extend(fit.by_ref().map(|(id, _)| *id).take(wanted));
-        // Only to an odd number: two more of three lose what one of three loses.
-        return (next.len() > now.len() && next.len() % 2 == 1).then_some(next);
-    }
-    if now.len() >= 3
-        && let Some(lost) = now.iter().find(|id| dead(id))
-        && let Some((heir, _)) = fit.next()
+}
+
+async fn change_members(node: &Node, running: &Running, change: ChangeMembers<u64, BasicNode>) {
+    // Voters that leave stay as learners.
+    if let Err(cause) = running.raft.change_membership(change, true).await
+        && node.is_due_to_tell(TELL_EVERY)
     {
-        let mut next = now.clone();
-        next.remove(lost);
-        next.insert(*heir);
-        return Some(next);
+        info!(error = %cause, "the members are not changed yet");
     }
-    if now.len() > 5 || (now.len() > 3 && now.len().is_multiple_of(2)) {
-        let others = || now.iter().rev().filter(|id| **id != cluster.leader);
-        let leaving = others().find(|id| dead(id)).or_else(|| others().next())?;
-        let mut next = now.clone();
-        next.remove(leaving);
-        return Some(next);
-    }
-    None
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const WELL: Sight = Sight {
-        removed: false,
-        listed: true,
-        down: false,
-        resting: false,
-        draining: Some(false),
-        silent: Duration::ZERO,
-        well: Duration::from_secs(11),
-        lag: Some(0),
-    };
-
-    fn silent(seconds: u64) -> Sight {
-        Sight { silent: Duration::from_secs(seconds), well: Duration::ZERO, ..WELL }
-    }
-
-    fn ids(ids: &[u64]) -> BTreeSet<NodeId> {
-        ids.iter().map(|id| NodeId(*id)).collect()
-    }
-
-    /// Members are numbered from 1, the leader; the first `voters` of them vote.
-    fn cluster(voters: u64, members: &[Sight]) -> Cluster {
-        Cluster {
-            leader: NodeId(1),
-            voters: (1..=voters).map(NodeId).collect(),
-            members: (1..).map(NodeId).zip(members.iter().cloned()).collect(),
-        }
-    }
-
-    fn check(voters: u64, members: &[Sight], expected: &[Act]) {
-        assert_eq!(acts(&cluster(voters, members)), expected, "{voters} of {members:?}");
-    }
-
-    #[test]
-    fn the_number_of_voters_grows_in_odd_steps() {
-        let young = Sight { well: Duration::ZERO, ..WELL };
-        let behind = Sight { lag: Some(251), ..WELL };
-        check(1, &[WELL], &[]);
-        check(1, &[WELL, young.clone()], &[]);
-        check(1, &[WELL, young.clone(), young.clone()], &[Act::SetVoters(ids(&[1, 2, 3]))]);
-        check(2, &[WELL, WELL, young.clone()], &[Act::SetVoters(ids(&[1, 2, 3]))]);
-        check(2, &[WELL, WELL, behind.clone()], &[]);
-        check(3, &[WELL, WELL, WELL, WELL], &[]);
-        check(3, &[WELL, WELL, WELL, WELL, young], &[]);
-        check(3, &[WELL, WELL, WELL, WELL, behind], &[]);
-        check(3, &[WELL, WELL, WELL, WELL, WELL], &[Act::SetVoters(ids(&[1, 2, 3, 4, 5]))]);
-        check(5, &[WELL, WELL, WELL, WELL, WELL, WELL, WELL], &[]);
-    }
-
-    #[test]
-    fn a_dead_voter_is_replaced_only_by_a_healthy_learner() {
-        let dead = Sight { down: true, ..silent(60) };
-        let gone = Sight { down: true, ..silent(59) };
-        check(3, &[WELL, dead.clone(), WELL], &[]);
-        check(3, &[WELL, gone, WELL, WELL], &[]);
-        check(3, &[WELL, dead.clone(), WELL, dead.clone()], &[]);
-        check(3, &[WELL, dead.clone(), WELL, WELL], &[Act::SetVoters(ids(&[1, 3, 4]))]);
-        check(2, &[WELL, dead], &[]);
-    }
-
-    #[test]
-    fn an_even_number_of_voters_shrinks_but_never_below_three() {
-        let dead = Sight { down: true, ..silent(60) };
-        check(4, &[WELL, WELL, WELL, WELL], &[Act::SetVoters(ids(&[1, 2, 3]))]);
-        check(4, &[WELL, dead, WELL, WELL], &[Act::SetVoters(ids(&[1, 3, 4]))]);
-        check(6, &[WELL, WELL, WELL, WELL, WELL, WELL], &[Act::SetVoters(ids(&[1, 2, 3, 4, 5]))]);
-        check(2, &[WELL, WELL], &[]);
-    }
-
-    #[test]
-    fn a_removed_voter_goes_at_once_and_a_healthy_learner_takes_its_place() {
-        let gone = Sight { removed: true, listed: false, ..silent(3) };
-        let going = Sight { removed: true, listed: false, ..WELL };
-        check(3, &[WELL, gone.clone(), WELL], &[Act::SetVoters(ids(&[1, 3]))]);
-        check(3, &[WELL, going.clone(), WELL], &[Act::SetVoters(ids(&[1, 3]))]);
-        check(3, &[WELL, gone.clone(), WELL, WELL], &[Act::SetVoters(ids(&[1, 3, 4]))]);
-        check(2, &[WELL, WELL, gone.clone()], &[Act::Drop(NodeId(3))]);
-        check(
-            5,
-            &[WELL, gone.clone(), silent(1), WELL, WELL],
-            &[Act::SetVoters(ids(&[1, 3, 4, 5]))],
-        );
-        // With it gone, too few would be heard.
-        check(3, &[WELL, gone.clone(), silent(1)], &[]);
-        // It takes nobody's place, and a leader that is to go hands over first.
-        check(
-            3,
-            &[WELL, silent(60), WELL, gone.clone()],
-            &[Act::MarkDown(NodeId(2)), Act::Drop(NodeId(4))],
-        );
-        check(3, &[going, WELL, WELL], &[Act::HandOver]);
-    }
-
-    #[test]
-    fn silence_is_marked_after_two_seconds_and_unmarked_by_a_word() {
-        let unlisted = Sight { listed: false, ..WELL };
-        let marked = |sight: Sight| Sight { down: true, ..sight };
-        check(3, &[WELL, silent(1), silent(2)], &[Act::MarkDown(NodeId(3))]);
-        check(3, &[WELL, marked(silent(1)), marked(WELL)], &[Act::MarkUp(NodeId(3))]);
-        let drains = Sight { draining: Some(true), ..WELL };
-        let rests = Sight { resting: true, ..drains.clone() };
-        let unheard = Sight { draining: None, ..rests.clone() };
-        check(3, &[drains, rests, unheard.clone()], &[Act::Rest(NodeId(1), true)]);
-        let serves = Sight { draining: Some(false), ..unheard };
-        check(3, &[WELL, WELL, serves], &[Act::Rest(NodeId(3), false)]);
-        check(3, &[WELL, unlisted, WELL], &[Act::List(NodeId(2))]);
+pub(crate) async fn command(node: &Node, command: Command) {
+    if let Err(cause) = propose::propose(node, None, command).await
+        && node.is_due_to_tell(TELL_EVERY)
+    {
+        info!(error = %cause, "the autopilot tries again");
     }
 }

@@ -33,12 +33,12 @@ const LOOKS: u32 = 3;
 
 /// This node's clocks at one moment.
 #[derive(Clone, Copy)]
-pub(crate) struct Here {
+pub(crate) struct LocalTime {
     unix: UnixMillis,
     mono: MonoMillis,
 }
 
-impl Here {
+impl LocalTime {
     pub(crate) fn now(clock: &Clock) -> Self {
         Self { unix: clock.unix(), mono: clock.mono() }
     }
@@ -68,7 +68,7 @@ impl ClusterTime {
     }
 
     /// The cluster's time at that moment.
-    pub(crate) fn at(&self, here: Here) -> UnixMillis {
+    pub(crate) fn at(&self, here: LocalTime) -> UnixMillis {
         self.by(|| here.unix, || here.mono)
     }
 
@@ -84,13 +84,13 @@ impl ClusterTime {
     }
 
     /// How far this node's clock is ahead of the cluster's time, in ms; below zero: behind.
-    pub(crate) fn skew(&self, here: Here) -> i64 {
+    pub(crate) fn skew(&self, here: LocalTime) -> i64 {
         signed(here.unix.0).saturating_sub(signed(self.at(here).0))
     }
 
     /// The leader has told its time, after it had seen what this node told it at `asked`: by now it
     /// is no earlier, and later by no more than has passed since.
-    pub(crate) fn hear(&self, time: UnixMillis, asked: MonoMillis, here: Here) {
+    pub(crate) fn hear(&self, time: UnixMillis, asked: MonoMillis, here: LocalTime) {
         let passed = here.mono.since(asked);
         if self.is_known() && passed > PROMPT {
             return;
@@ -102,7 +102,7 @@ impl ClusterTime {
     }
 
     /// A follower has told its own clock, in the answer to what was sent at `sent`.
-    pub(crate) fn told(&self, by: NodeId, clock: UnixMillis, sent: MonoMillis, here: Here) {
+    pub(crate) fn told(&self, by: NodeId, clock: UnixMillis, sent: MonoMillis, here: LocalTime) {
         let took = here.mono.since(sent);
         if took > PROMPT {
             return;
@@ -122,7 +122,7 @@ impl ClusterTime {
 
     /// As the leader: goes by the median of all clocks, this one's included, if two others are known.
     /// Gives the others whose clocks are close to it, if this one's is not.
-    pub(crate) fn steer(&self, here: Here) -> Option<Vec<NodeId>> {
+    pub(crate) fn steer(&self, here: LocalTime) -> Option<Vec<NodeId>> {
         let mut clocks = self.clocks.lock().expect("no holder panics");
         clocks.retain(|_, (_, told)| here.mono.since(*told) < TOLD_WITHIN);
         if clocks.len() < 2 {
@@ -159,7 +159,7 @@ pub(crate) async fn watch(node: &Node) {
     let (mut looks, mut said) = (0, false);
     loop {
         ticks.tick().await;
-        let skew = node.time.skew(Here::now(&node.clock));
+        let skew = node.time.skew(LocalTime::now(&node.clock));
         looks = if (skew.unsigned_abs() > OFF_MS) == said { 0 } else { looks + 1 };
         if looks < LOOKS {
             continue;
@@ -186,11 +186,14 @@ mod tests {
     const NOON: u64 = 1_700_000_000_000;
 
     /// A node's clocks `at` ms after it began at noon, with a clock that is `ahead`.
-    fn here(at: u64, ahead: i64) -> Here {
-        Here { unix: UnixMillis((NOON + at).saturating_add_signed(ahead)), mono: MonoMillis(at) }
+    fn here(at: u64, ahead: i64) -> LocalTime {
+        LocalTime {
+            unix: UnixMillis((NOON + at).saturating_add_signed(ahead)),
+            mono: MonoMillis(at),
+        }
     }
 
-    fn time(of: &ClusterTime, here: Here) -> i64 {
+    fn time(of: &ClusterTime, here: LocalTime) -> i64 {
         signed(of.at(here).0) - signed(NOON)
     }
 

@@ -9,15 +9,16 @@ use dunlin_rpc::{Incoming, Rpc};
 use dunlin_state::{Actor, Command, Reply, State};
 use dunlin_types::{Clock, ClusterId, MonoMillis, NodeId};
 use openraft::ServerState;
+use openraft::async_runtime::watch::WatchReceiver;
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tracing::error;
+use tracing::{error, warn};
 
 use crate::addresses::Addresses;
 use crate::bootstrap::{Plan, Seen};
 use crate::certificate::Ballot;
-use crate::cluster_time::{self, ClusterTime, Here};
+use crate::cluster_time::{self, ClusterTime, LocalTime};
 use crate::error::Error;
 use crate::freshness::Freshness;
 use crate::identity::Identity;
@@ -26,7 +27,7 @@ use crate::node::{Node, Running, discard_abandoned};
 use crate::propose::{self, NoQuorum, ProposeError};
 use crate::removal::{self, Allowed, RemoveError};
 use crate::staleness::{self, Knowledge};
-use crate::{formation, service, steward};
+use crate::{addresses, autopilot, compaction, formation, hand_over, service};
 
 /// What consensus needs to start.
 pub struct Config {
@@ -158,7 +159,7 @@ impl Consensus {
         node.spawn(service::serve(Arc::clone(&node), calls.raft, service::raft));
         node.spawn(service::serve(Arc::clone(&node), calls.propose, service::propose));
         node.spawn(service::serve(Arc::clone(&node), calls.join, service::join));
-        node.spawn(steward::addresses(Arc::clone(&node)));
+        node.spawn(addresses::keep(Arc::clone(&node)));
         node.spawn(live(Arc::clone(&node), entered));
         Ok(Self { node })
     }
@@ -314,7 +315,7 @@ impl Consensus {
     #[must_use]
     pub fn clock_skew_ms(&self) -> i64 {
         let node = &self.node;
-        node.running().map_or(0, |_| node.time.skew(Here::now(&node.clock)))
+        node.running().map_or(0, |_| node.time.skew(LocalTime::now(&node.clock)))
     }
 
     /// [`Status::leader_heard`] alone, for callers that poll.
@@ -330,8 +331,8 @@ impl Consensus {
     pub async fn leave(&self) {
         if let Some(running) = self.node.running() {
             // A cluster without another live voter elects for itself later.
-            let handing = steward::hand_over(&self.node, running);
-            drop(tokio::time::timeout(steward::HAND_OVER, handing).await);
+            let handing = hand_over::hand_over(&self.node, running);
+            drop(tokio::time::timeout(hand_over::HAND_OVER, handing).await);
         }
     }
 }
@@ -378,23 +379,51 @@ async fn live(node: Arc<Node>, entered: Option<(ClusterId, Option<Ballot>)>) {
         () = node.stop.cancelled() => {}
     }
     if let Some(running) = node.running() {
-        steward::shut_down(&node, running).await;
+        shut_down(&node, running).await;
     }
 }
 
 async fn serve(node: &Node, running: &Running) -> Result<(), Error> {
     let member = async {
         formation::become_member(node, running).await?;
-        steward::announce(node).await;
+        addresses::announce(node).await;
         std::future::pending::<Result<(), Error>>().await
     };
     tokio::select! {
         ended = member => ended,
         ended = removal::notice(node, running) => ended,
-        ended = steward::compaction(node, running) => ended,
-        () = steward::autopilot(node, running) => Ok(()),
-        () = steward::watch_core(node, running) => Ok(()),
+        ended = compaction::run(node, running) => ended,
+        () = autopilot::run(node, running) => Ok(()),
+        () = watch_core(node, running) => Ok(()),
         () = staleness::keep(node, running) => Ok(()),
         () = cluster_time::watch(node) => Ok(()),
+    }
+}
+
+/// Ends the node when the Raft core has ended by itself.
+async fn watch_core(node: &Node, running: &Running) {
+    let mut metrics = running.raft.server_metrics();
+    loop {
+        if metrics.changed().await.is_err() {
+            break;
+        }
+        if running.raft.metrics().borrow_watched().running_state.is_err() {
+            break;
+        }
+    }
+    if !node.stop.is_cancelled() {
+        let state = running.metrics().running_state;
+        error!(node.id = %node.me, ?state, "the raft core has stopped: this node exits");
+        node.stop.cancel();
+    }
+}
+
+/// Stops Raft, and writes down what its log holds.
+async fn shut_down(node: &Node, running: &Running) {
+    if let Err(cause) = running.raft.shutdown().await {
+        warn!(error = %cause, "raft did not stop cleanly");
+    }
+    if let Err(cause) = compaction::write_floor(node, running) {
+        warn!(error = %cause, "cannot update this node's certificate");
     }
 }

@@ -15,7 +15,7 @@ use crate::bootstrap::{self, Introduction, Seen, Step, Waiting};
 use crate::certificate::{Ballot, Standing};
 use crate::error::Error;
 use crate::node::{Node, Running};
-use crate::wire::{self, JoinAsk, JoinTold};
+use crate::wire::{self, JoinReply, JoinRequest};
 
 /// Between two rounds of asking.
 const ROUND: Duration = Duration::from_millis(200);
@@ -164,9 +164,9 @@ async fn who_is_at(node: &Node, address: &str) -> Who {
     if address == node.plan.address {
         return Who::Myself;
     }
-    match ask(node, address, &JoinAsk::Introduce).await {
+    match ask(node, address, &JoinRequest::Introduce).await {
         Ok((id, _)) if id == node.me => Who::Myself,
-        Ok((id, JoinTold::Introduction(introduction))) => {
+        Ok((id, JoinReply::Introduction(introduction))) => {
             node.refusals.forget(address);
             Who::Other(id, introduction)
         }
@@ -188,8 +188,8 @@ async fn who_is_at(node: &Node, address: &str) -> Who {
 async fn ask(
     node: &Node,
     address: &str,
-    question: &JoinAsk,
-) -> Result<(NodeId, JoinTold), CallError> {
+    question: &JoinRequest,
+) -> Result<(NodeId, JoinReply), CallError> {
     let body = wire::encode(question);
     let (id, told) = node.rpc.call_address(address, Service::Join, body, ASK).await?;
     match wire::decode(&told) {
@@ -202,15 +202,15 @@ async fn ask(
 async fn collect(node: &Node, ballot: &Ballot, granted: &mut BTreeSet<NodeId>) {
     let missing = ballot.members.iter().filter(|(id, _)| **id != node.me && !granted.contains(id));
     let asked = missing.map(|(id, address)| async move {
-        let told = ask(node, address, &JoinAsk::Promise(ballot.clone())).await;
+        let told = ask(node, address, &JoinRequest::Promise(ballot.clone())).await;
         (*id, told)
     });
     for (id, told) in join_all(asked).await {
         match told {
-            Ok((found, JoinTold::Promised)) if found == id => {
+            Ok((found, JoinReply::Promised)) if found == id => {
                 granted.insert(id);
             }
-            Ok((_, JoinTold::Withheld(reason))) => {
+            Ok((_, JoinReply::Withheld(reason))) => {
                 info!(node.id = %id, %reason, "a member does not commit to this cluster yet");
             }
             // Silence and strangers are what the next round of asking will show.
@@ -357,7 +357,7 @@ pub(crate) async fn ask_to_be_added(
 ) -> Result<Option<String>, Error> {
     let member = node.identity().certificate().member;
     let question =
-        JoinAsk::AddMe { address: node.plan.address.clone(), cluster: running.cluster, member };
+        JoinRequest::AddMe { address: node.plan.address.clone(), cluster: running.cluster, member };
     let mut addresses: Vec<String> = hint.into_iter().collect();
     let view = node.gossip.view();
     addresses
@@ -366,13 +366,13 @@ pub(crate) async fn ask_to_be_added(
     addresses.retain(|address| !address.is_empty() && *address != node.plan.address);
     for address in addresses {
         match ask(node, &address, &question).await {
-            Ok((_, JoinTold::Added)) => return Ok(Some(address)),
-            Ok((_, JoinTold::Leader(_, leader))) => {
-                if let Ok((_, JoinTold::Added)) = ask(node, &leader, &question).await {
+            Ok((_, JoinReply::Added)) => return Ok(Some(address)),
+            Ok((_, JoinReply::Leader(_, leader))) => {
+                if let Ok((_, JoinReply::Added)) = ask(node, &leader, &question).await {
                     return Ok(Some(leader));
                 }
             }
-            Ok((_, JoinTold::Removed(why))) => {
+            Ok((_, JoinReply::Removed(why))) => {
                 node.write_removal(&why)?;
                 return Err(Error::Removed { node: node.me, cluster: running.cluster, why });
             }

@@ -19,7 +19,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::addresses::Addresses;
-use crate::cluster_time::Here;
+use crate::cluster_time::LocalTime;
 use crate::freshness::Word;
 use crate::machine::Snapshot;
 use crate::node::Node;
@@ -167,7 +167,7 @@ impl RaftNetworkV2<Types> for Peer {
         let answer = self.call(RPCTypes::AppendEntries, body, timeout).await?;
         let (from, answer) = wire::decode_appended(&answer).map_err(unreadable)?;
         if let Some((node, sent)) = self.node.upgrade().zip(sent) {
-            let here = Here::now(&node.clock);
+            let here = LocalTime::now(&node.clock);
             node.freshness.answered(NodeId(self.target), from.moment);
             node.time.told(NodeId(self.target), from.clock, sent, here);
         }

@@ -19,7 +19,7 @@ use crate::machine::Outcome;
 use crate::node::{Node, Running};
 use crate::raft::Stamped;
 use crate::service;
-use crate::wire::{self, Ask, Told};
+use crate::wire::{self, LeaderReply, LeaderRequest};
 
 /// Proposals a node may have under way; more wait for their turn within [`PATIENCE`].
 pub(crate) const IN_FLIGHT: usize = 1024;
@@ -81,7 +81,7 @@ pub(crate) async fn propose(
     let sequence = node.sequence.fetch_add(1, Ordering::Relaxed);
     let id = CommandId { node: node.me, epoch: node.epoch, seq: sequence };
     let entry = Arc::new(Entry { id, actor: actor.map(Box::new), command });
-    let ask = wire::encode(&Ask::Write(Entry::clone(&entry)));
+    let ask = wire::encode(&LeaderRequest::Write(Entry::clone(&entry)));
     if ask.len() > MAX_COMMAND_BYTES {
         return Err(ProposeError::TooLarge { bytes: ask.len(), limit: MAX_COMMAND_BYTES });
     }
@@ -105,18 +105,10 @@ pub(crate) async fn propose(
         }
         let attempt = async {
             let told = attempt(node, running, &entry, &ask, left.min(TRY)).await;
-            match told {
-                Told::Applied(index) => {
-                    wait_applied(node, index, deadline.since(node.clock.mono())).await;
-                }
-                Told::ReadAt(_)
-                | Told::NotLeader
-                | Told::Unknown
-                | Told::NoQuorum
-                | Told::Removal(_)
-                | Told::Knowledge { .. } => {
-                    sleep(PAUSE).await;
-                }
+            if let LeaderReply::Applied(index) = told {
+                wait_applied(node, index, deadline.since(node.clock.mono())).await;
+            } else {
+                sleep(PAUSE).await;
             }
             told
         };
@@ -128,7 +120,7 @@ pub(crate) async fn propose(
             }
             // An attempt is under way.
             () = node.stop.cancelled() => return Err(unknown()),
-            told = attempt => sent |= matches!(told, Told::Applied(_) | Told::Unknown),
+            told = attempt => sent |= matches!(told, LeaderReply::Applied(_) | LeaderReply::Unknown),
         }
     }
 }
@@ -149,18 +141,23 @@ async fn attempt(
     entry: &Arc<Entry>,
     ask: &bytes::Bytes,
     patience: Duration,
-) -> Told {
+) -> LeaderReply {
     match running.leader() {
         Some(leader) if leader == node.me => running.write(node, Arc::clone(entry), patience).await,
         Some(leader) => forward(node, leader, ask.clone(), patience).await,
-        None => Told::NotLeader,
+        None => LeaderReply::NotLeader,
     }
 }
 
-async fn forward(node: &Node, leader: NodeId, ask: bytes::Bytes, patience: Duration) -> Told {
+async fn forward(
+    node: &Node,
+    leader: NodeId,
+    ask: bytes::Bytes,
+    patience: Duration,
+) -> LeaderReply {
     match node.rpc.call(leader, Service::Propose, ask, patience).await {
-        Ok(told) => wire::decode(&told).unwrap_or(Told::Unknown),
-        Err(CallError::TimedOut { .. } | CallError::Lost { .. }) => Told::Unknown,
+        Ok(told) => wire::decode(&told).unwrap_or(LeaderReply::Unknown),
+        Err(CallError::TimedOut { .. } | CallError::Lost { .. }) => LeaderReply::Unknown,
         Err(
             CallError::Unreachable { .. }
             | CallError::UnknownPeer { .. }
@@ -172,7 +169,7 @@ async fn forward(node: &Node, leader: NodeId, ask: bytes::Bytes, patience: Durat
             | CallError::Busy
             | CallError::TooLarge { .. }
             | CallError::Stopping,
-        ) => Told::NotLeader,
+        ) => LeaderReply::NotLeader,
     }
 }
 
@@ -190,18 +187,21 @@ async fn reach(applied: &mut watch::Receiver<u64>, index: u64) -> bool {
 /// Returns once this node's state holds everything that was acknowledged before the call.
 pub(crate) async fn barrier(node: &Node) -> Result<(), NoQuorum> {
     let started = node.clock.mono();
-    if let Told::ReadAt(index) = ask_leader(node, &Ask::ReadIndex).await? {
-        let mut applied = node.published.applied();
-        let left = started.plus(PATIENCE).since(node.clock.mono());
-        if timeout(left, reach(&mut applied, index)).await == Ok(true) {
-            return Ok(());
-        }
+    let index = ask_leader(node, &LeaderRequest::ReadIndex, LeaderReply::read_at).await?;
+    let mut applied = node.published.applied();
+    let left = started.plus(PATIENCE).since(node.clock.mono());
+    if timeout(left, reach(&mut applied, index)).await == Ok(true) {
+        return Ok(());
     }
     Err(NoQuorum { waited: node.clock.mono().since(started) })
 }
 
-/// Asks the leader, across changes of leader, until one with a quorum answers.
-pub(crate) async fn ask_leader(node: &Node, question: &Ask) -> Result<Told, NoQuorum> {
+/// Asks the leader, across changes of leader, until one with a quorum answers as `read` has it.
+pub(crate) async fn ask_leader<T>(
+    node: &Node,
+    question: &LeaderRequest,
+    read: impl Fn(LeaderReply) -> Option<T>,
+) -> Result<T, NoQuorum> {
     let started = node.clock.mono();
     let deadline = started.plus(PATIENCE);
     let bytes = wire::encode(question);
@@ -211,52 +211,53 @@ pub(crate) async fn ask_leader(node: &Node, question: &Ask) -> Result<Told, NoQu
             return Err(NoQuorum { waited: node.clock.mono().since(started) });
         }
         let told = match node.running() {
-            None => Told::NotLeader,
+            None => LeaderReply::NotLeader,
             Some(running) => match running.leader() {
                 Some(leader) if leader == node.me => {
                     service::lead(node, running, question, left.min(TRY)).await
                 }
                 Some(leader) => forward(node, leader, bytes.clone(), left.min(TRY)).await,
-                None => Told::NotLeader,
+                None => LeaderReply::NotLeader,
             },
         };
-        match told {
-            Told::ReadAt(_) | Told::Removal(_) => return Ok(told),
-            Told::Applied(_)
-            | Told::NotLeader
-            | Told::Unknown
-            | Told::NoQuorum
-            | Told::Knowledge { .. } => sleep(PAUSE).await,
+        match read(told) {
+            Some(answer) => return Ok(answer),
+            None => sleep(PAUSE).await,
         }
     }
 }
 
 impl Running {
     /// Commits an entry as the leader, stamped with the time. Does nothing on another node.
-    pub(crate) async fn write(&self, node: &Node, entry: Arc<Entry>, patience: Duration) -> Told {
+    pub(crate) async fn write(
+        &self,
+        node: &Node,
+        entry: Arc<Entry>,
+        patience: Duration,
+    ) -> LeaderReply {
         match timeout(patience, self.raft.client_write(Stamped { at: node.time(), entry })).await {
-            Err(_) => Told::Unknown,
-            Ok(Ok(committed)) => Told::Applied(committed.log_id.index),
+            Err(_) => LeaderReply::Unknown,
+            Ok(Ok(committed)) => LeaderReply::Applied(committed.log_id.index),
             Ok(Err(RaftError::APIError(
                 ClientWriteError::ForwardToLeader(_)
                 | ClientWriteError::ChangeMembershipError(_)
                 | ClientWriteError::PreconditionFailed(_),
-            ))) => Told::NotLeader,
+            ))) => LeaderReply::NotLeader,
             Ok(Err(
                 RaftError::APIError(ClientWriteError::LogEntryDiscarded(_)) | RaftError::Fatal(_),
-            )) => Told::Unknown,
+            )) => LeaderReply::Unknown,
         }
     }
 
     /// Up to where a reader must have applied, as the leader confirmed by a quorum.
-    pub(crate) async fn read_index(&self, patience: Duration) -> Told {
+    pub(crate) async fn read_index(&self, patience: Duration) -> LeaderReply {
         let reading = self.raft.get_read_linearizer(ReadPolicy::ReadIndex);
         match timeout(patience, reading).await {
-            Ok(Ok(linearizer)) => Told::ReadAt(linearizer.read_log_id().index()),
+            Ok(Ok(linearizer)) => LeaderReply::ReadAt(linearizer.read_log_id().index()),
             Ok(Err(RaftError::APIError(LinearizableReadError::ForwardToLeader(_))))
-            | Ok(Err(RaftError::Fatal(_))) => Told::NotLeader,
+            | Ok(Err(RaftError::Fatal(_))) => LeaderReply::NotLeader,
             Err(_) | Ok(Err(RaftError::APIError(LinearizableReadError::QuorumNotEnough(_)))) => {
-                Told::NoQuorum
+                LeaderReply::NoQuorum
             }
         }
     }

@@ -11,12 +11,13 @@ use dunlin_types::{ClusterId, MonoMillis, NodeId, UnixMillis};
 use serde::{Deserialize, Serialize};
 use tokio::time::{sleep, timeout};
 
+use crate::autopilot::{self, QUORUM_LOST};
 use crate::error::Error;
 use crate::formation;
+use crate::hand_over::hand_over;
 use crate::node::{Node, Running};
 use crate::propose::{self, NoQuorum, ProposeError};
-use crate::steward::{self, QUORUM_LOST};
-use crate::wire::{Ask, Told};
+use crate::wire::{LeaderReply, LeaderRequest};
 
 /// How long a removal that was allowed counts as made: the one who asked proposes it in this time.
 const ALLOWED_FOR: Duration = Duration::from_secs(5);
@@ -101,17 +102,9 @@ pub(crate) async fn remove(
 ) -> Result<bool, RemoveError> {
     let removed = node.published.state().removed_node(target).is_some();
     if !removed {
-        let ask = Ask::MayRemove { node: target, force };
-        match propose::ask_leader(node, &ask).await.map_err(RemoveError::NoQuorum)? {
-            Told::Removal(Err(refused)) => return Err(RemoveError::Refused(refused)),
-            Told::Removal(Ok(()))
-            | Told::Applied(_)
-            | Told::ReadAt(_)
-            | Told::NotLeader
-            | Told::Unknown
-            | Told::NoQuorum
-            | Told::Knowledge { .. } => {}
-        }
+        let ask = LeaderRequest::MayRemove { node: target, force };
+        let judged = propose::ask_leader(node, &ask, LeaderReply::removal).await;
+        judged.map_err(RemoveError::NoQuorum)?.map_err(RemoveError::Refused)?;
     }
     propose::propose(node, Some(actor), Command::RemoveNode { node: target, by }).await?;
     if target == node.me {
@@ -132,10 +125,15 @@ fn is_in(running: &Running, node: NodeId) -> bool {
 
 /// The leader's word on a removal. One that is allowed counts as made from here on, so that two at a
 /// time cannot take the quorum that each leaves. A leader that is to go hands over first.
-pub(crate) async fn judge(node: &Node, running: &Running, target: NodeId, force: bool) -> Told {
+pub(crate) async fn judge(
+    node: &Node,
+    running: &Running,
+    target: NodeId,
+    force: bool,
+) -> LeaderReply {
     match running.quorum_age() {
-        None => return Told::NotLeader,
-        Some(age) if age >= QUORUM_LOST => return Told::NoQuorum,
+        None => return LeaderReply::NotLeader,
+        Some(age) if age >= QUORUM_LOST => return LeaderReply::NoQuorum,
         Some(_) => {}
     }
     let metrics = running.metrics();
@@ -144,16 +142,16 @@ pub(crate) async fn judge(node: &Node, running: &Running, target: NodeId, force:
     let now = node.clock.mono();
     let mut gone = node.allowed.at(now);
     gone.extend(node.published.state().removed().map(|(id, _)| id));
-    let heard = |id: NodeId| id == node.me || steward::is_heard(node, &metrics, id);
+    let heard = |id: NodeId| id == node.me || autopilot::is_heard(node, &metrics, id);
     let judged = check(target, &voters, &gone, heard, force);
     if judged.is_ok() {
         if target == node.me {
-            steward::hand_over(node, running).await;
-            return Told::NotLeader;
+            hand_over(node, running).await;
+            return LeaderReply::NotLeader;
         }
         node.allowed.add(target, now);
     }
-    Told::Removal(judged)
+    LeaderReply::Removal(judged)
 }
 
 /// Whether `target` may go from among `voters`, of whom `gone` are as good as gone.

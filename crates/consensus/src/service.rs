@@ -14,11 +14,13 @@ use tokio::time::timeout;
 use tracing::{info, warn};
 
 use crate::bootstrap;
-use crate::cluster_time::Here;
+use crate::cluster_time::LocalTime;
 use crate::node::{Node, Running};
 use crate::removal;
 use crate::staleness;
-use crate::wire::{self, Answerer, Ask, JoinAsk, JoinTold, RaftMessage, Told};
+use crate::wire::{
+    self, Answerer, JoinReply, JoinRequest, LeaderReply, LeaderRequest, RaftMessage,
+};
 
 /// Calls answered at a time, per service. More wait in `rpc`'s queue, and beyond it are refused.
 const AT_ONCE: usize = 256;
@@ -79,7 +81,7 @@ pub(crate) async fn raft(node: Arc<Node>, from: NodeId, body: Bytes) -> Result<B
                         && let applied = *node.published.applied().borrow()
                         && let Some(asked) = node.freshness.hear(word, applied)
                     {
-                        node.time.hear(word.time, asked, Here::now(&node.clock));
+                        node.time.hear(word.time, asked, LocalTime::now(&node.clock));
                     }
                 }
             }
@@ -113,14 +115,19 @@ pub(crate) async fn propose(node: Arc<Node>, _from: NodeId, body: Bytes) -> Resu
 }
 
 /// What this node says to a command or a question, as the leader if it is one.
-pub(crate) async fn lead(node: &Node, running: &Running, ask: &Ask, patience: Duration) -> Told {
+pub(crate) async fn lead(
+    node: &Node,
+    running: &Running,
+    ask: &LeaderRequest,
+    patience: Duration,
+) -> LeaderReply {
     match ask {
-        Ask::Write(entry) => running.write(node, Arc::new(entry.clone()), patience).await,
-        Ask::ReadIndex => running.read_index(patience).await,
-        Ask::Knowledge => staleness::told(node, running),
-        Ask::MayRemove { node: target, force } => {
+        LeaderRequest::Write(entry) => running.write(node, Arc::new(entry.clone()), patience).await,
+        LeaderRequest::ReadIndex => running.read_index(patience).await,
+        LeaderRequest::Knowledge => staleness::told(node, running),
+        LeaderRequest::MayRemove { node: target, force } => {
             let judged = removal::judge(node, running, *target, *force);
-            timeout(patience, judged).await.unwrap_or(Told::NotLeader)
+            timeout(patience, judged).await.unwrap_or(LeaderReply::NotLeader)
         }
     }
 }
@@ -128,89 +135,89 @@ pub(crate) async fn lead(node: &Node, running: &Running, ask: &Ask, patience: Du
 /// Forming and joining.
 pub(crate) async fn join(node: Arc<Node>, from: NodeId, body: Bytes) -> Result<Bytes, Refused> {
     let told = match wire::decode(&body).map_err(refused)? {
-        JoinAsk::Introduce => JoinTold::Introduction(node.introduction()),
-        JoinAsk::Promise(ballot) if ballot.initialiser() == from => promise(&node, &ballot),
-        JoinAsk::Promise(_) => JoinTold::Withheld("only its initialiser may ask".to_owned()),
-        JoinAsk::AddMe { address, cluster, member } => {
+        JoinRequest::Introduce => JoinReply::Introduction(node.introduction()),
+        JoinRequest::Promise(ballot) if ballot.initialiser() == from => promise(&node, &ballot),
+        JoinRequest::Promise(_) => JoinReply::Withheld("only its initialiser may ask".to_owned()),
+        JoinRequest::AddMe { address, cluster, member } => {
             if node.identity().cluster == Some(cluster) {
                 add(&node, from, address, member).await
             } else {
-                JoinTold::Refused(format!("this node is not of cluster {cluster}"))
+                JoinReply::Refused(format!("this node is not of cluster {cluster}"))
             }
         }
     };
     Ok(wire::encode(&told))
 }
 
-fn promise(node: &Node, ballot: &crate::certificate::Ballot) -> JoinTold {
+fn promise(node: &Node, ballot: &crate::certificate::Ballot) -> JoinReply {
     let seen = node.seen();
     let mut identity = node.identity();
     let standing = match bootstrap::grant(&node.plan, identity.standing(), &seen, ballot) {
         Ok(standing) => standing,
-        Err(withheld) => return JoinTold::Withheld(withheld.to_string()),
+        Err(withheld) => return JoinReply::Withheld(withheld.to_string()),
     };
     match identity.amend(|certificate| certificate.standing = standing) {
         Ok(()) => {
             let initialiser = ballot.initialiser();
             info!(cluster.id = %ballot.cluster, "committed to the cluster that node {initialiser} forms");
-            JoinTold::Promised
+            JoinReply::Promised
         }
         Err(cause) => {
             node.fail("the promise cannot be made durable", &cause);
-            JoinTold::Withheld("its disk failed".to_owned())
+            JoinReply::Withheld("its disk failed".to_owned())
         }
     }
 }
 
-async fn add(node: &Node, from: NodeId, address: String, member: bool) -> JoinTold {
-    let Some(running) = node.running() else { return JoinTold::NoLeader };
+async fn add(node: &Node, from: NodeId, address: String, member: bool) -> JoinReply {
+    let Some(running) = node.running() else { return JoinReply::NoLeader };
     if let Some(why) = node.refusal_of(from) {
         warn!(node.id = %from, "a removed node asked to come back: refused, {why}");
-        return JoinTold::Removed(why);
+        return JoinReply::Removed(why);
     }
     let metrics = running.metrics();
     match metrics.current_leader {
         Some(leader) if leader == node.me.0 => {}
         Some(leader) => return leader_at(node, NodeId(leader)),
-        None => return JoinTold::NoLeader,
+        None => return JoinReply::NoLeader,
     }
     let membership = metrics.membership_config.membership();
     let known = membership.get_node(&from.0);
     if member && known.is_none() {
         // A leader that was deposed may not know of it yet; the answer is for ever.
-        if !matches!(running.read_index(LEADER_PATIENCE).await, Told::ReadAt(_)) {
-            return JoinTold::NoLeader;
+        if !matches!(running.read_index(LEADER_PATIENCE).await, LeaderReply::ReadAt(_)) {
+            return JoinReply::NoLeader;
         }
         warn!(node.id = %from, "a removed node asked to come back: refused");
-        return JoinTold::Removed(
+        return JoinReply::Removed(
             "it was removed from the cluster; move its data directory away to join as a new node"
                 .to_owned(),
         );
     }
     if !member && membership.voter_ids().any(|voter| voter == from.0) && node.is_listed(from) {
         warn!(node.id = %from, "refused a node that asked to join under a voter's id");
-        return JoinTold::Refused(
+        return JoinReply::Refused(
             "its id is that of a voter: its data directory was copied or has lost data".to_owned(),
         );
     }
     if known.is_some_and(|known| known.addr == address) {
-        return JoinTold::Added;
+        return JoinReply::Added;
     }
     info!(node.id = %from, %address, "adding a node to the cluster");
     node.addresses.suggest(from, &address);
     let learner = BasicNode { addr: address };
     match running.raft.add_learner(from.0, learner, false).await {
-        Ok(_) => JoinTold::Added,
+        Ok(_) => JoinReply::Added,
         Err(cause) => {
             info!(node.id = %from, error = %cause, "the node could not be added yet");
-            JoinTold::NoLeader
+            JoinReply::NoLeader
         }
     }
 }
 
-fn leader_at(node: &Node, leader: NodeId) -> JoinTold {
+fn leader_at(node: &Node, leader: NodeId) -> JoinReply {
     match node.published.state().nodes().get(&leader) {
-        Some(member) => JoinTold::Leader(leader, member.address.clone()),
-        None => JoinTold::NoLeader,
+        Some(member) => JoinReply::Leader(leader, member.address.clone()),
+        None => JoinReply::NoLeader,
     }
 }

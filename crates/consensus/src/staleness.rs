@@ -16,7 +16,7 @@ use futures::future::join_all;
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::node::{Node, Running};
-use crate::wire::{self, Ask, Told};
+use crate::wire::{self, LeaderReply, LeaderRequest};
 
 /// How often a node looks how much it knows.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
@@ -181,19 +181,19 @@ async fn look(node: &Node, running: &Running) {
     let members = metrics.membership_config.membership();
     let peers: Vec<_> =
         members.nodes().map(|(id, _)| NodeId(*id)).filter(|id| *id != node.me).collect();
-    let question = wire::encode(&Ask::Knowledge);
+    let question = wire::encode(&LeaderRequest::Knowledge);
     let answers = peers.into_iter().map(|peer| {
         let question = question.clone();
         async move {
             let told = node.rpc.call(peer, Service::Propose, question, ASK).await.ok()?;
-            Some((peer, wire::decode::<Told>(&told).ok()?))
+            Some((peer, wire::decode::<LeaderReply>(&told).ok()?))
         }
     });
     let answers = join_all(answers).await.into_iter().flatten();
     let (own, own_applied) = (running.last_log(), *node.published.applied().borrow());
     let (mut reached, mut fresh) = (BTreeSet::from([node.me]), Vec::new());
     for (peer, answer) in answers {
-        let Told::Knowledge { stale_ms, last, applied } = answer else { continue };
+        let LeaderReply::Knowledge { stale_ms, last, applied } = answer else { continue };
         if last <= own && applied <= own_applied {
             reached.insert(peer);
         }
@@ -208,11 +208,11 @@ async fn look(node: &Node, running: &Running) {
         Some((node.clock.mono(), fresh));
 }
 
-/// The answer to [`Ask::Knowledge`].
-pub(crate) fn told(node: &Node, running: &Running) -> Told {
+/// The answer to [`LeaderRequest::Knowledge`].
+pub(crate) fn told(node: &Node, running: &Running) -> LeaderReply {
     let stale_ms = u64::try_from(node.staleness().as_millis()).unwrap_or(u64::MAX);
     let applied = *node.published.applied().borrow();
-    Told::Knowledge { stale_ms, last: running.last_log(), applied }
+    LeaderReply::Knowledge { stale_ms, last: running.last_log(), applied }
 }
 
 #[cfg(test)]

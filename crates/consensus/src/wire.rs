@@ -160,7 +160,7 @@ impl RaftMessage {
 
 /// What a node asks of the leader.
 #[derive(Debug, Serialize, Deserialize)]
-pub(crate) enum Ask {
+pub(crate) enum LeaderRequest {
     /// Commit this command.
     Write(Entry),
     /// Up to where must I have applied to read what is true now?
@@ -178,7 +178,7 @@ pub(crate) enum Ask {
 
 /// What the asked node says.
 #[derive(Debug, Serialize, Deserialize)]
-pub(crate) enum Told {
+pub(crate) enum LeaderReply {
     /// Committed at this index and applied by the leader.
     Applied(u64),
     /// Apply up to this index, then read.
@@ -196,9 +196,21 @@ pub(crate) enum Told {
     Removal(Result<(), RemovalRefused>),
 }
 
+impl LeaderReply {
+    /// Up to where to apply before reading, if that is the answer.
+    pub(crate) fn read_at(self) -> Option<u64> {
+        if let Self::ReadAt(index) = self { Some(index) } else { None }
+    }
+
+    /// What a leader with a quorum says of a removal, if that is the answer.
+    pub(crate) fn removal(self) -> Option<Result<(), RemovalRefused>> {
+        if let Self::Removal(judged) = self { Some(judged) } else { None }
+    }
+}
+
 /// Between nodes that may have no cluster in common.
 #[derive(Debug, Serialize, Deserialize)]
-pub(crate) enum JoinAsk {
+pub(crate) enum JoinRequest {
     /// Who are you, and where do you stand?
     Introduce,
     /// Promise yourself to this set.
@@ -214,9 +226,9 @@ pub(crate) enum JoinAsk {
     },
 }
 
-/// Answers to [`JoinAsk`].
+/// Answers to [`JoinRequest`].
 #[derive(Debug, Serialize, Deserialize)]
-pub(crate) enum JoinTold {
+pub(crate) enum JoinReply {
     Introduction(Introduction),
     Promised,
     /// No promise, and why.
