@@ -4,11 +4,9 @@
 use std::sync::Mutex;
 use std::time::Duration;
 
-use dunlin_state::met::{Acquaintance, OTHER};
-use dunlin_state::{Caller, Command, Kind, Payer};
+use dunlin_state::{Caller, Payer};
 use dunlin_types::{KeyDigest, MonoMillis};
 use tokio::sync::{Mutex as Turn, Semaphore};
-use tracing::debug;
 
 use crate::refusal::Refusal;
 use crate::{Admission, Shared};
@@ -91,32 +89,6 @@ impl Admission {
             let (kind, name) = (entity.kind, entity.name.clone());
             Err(Refusal::HolderBlocked { kind, name })
         })
-    }
-
-    /// The end user that a request's end user is counted as.
-    async fn meet<'n>(&self, name: &'n str) -> Result<&'n str, Refusal> {
-        let Shared { consensus, clock, tasks, .. } = &*self.0;
-        let command = || Command::MeetEndUsers { names: vec![name.to_owned()] };
-        match consensus.state().acquaintance(name, clock.unix()) {
-            Acquaintance::Known => return Ok(name),
-            Acquaintance::Other => return Ok(OTHER),
-            Acquaintance::Seen => {
-                let (consensus, command) = (consensus.clone(), command());
-                tasks.spawn(async move {
-                    if let Err(error) = consensus.propose(command).await {
-                        debug!(%error, "it is not noted that an end user was seen");
-                    }
-                });
-                return Ok(name);
-            }
-            Acquaintance::New => {}
-        }
-        if let Err(error) = consensus.propose(command()).await {
-            let reason = format!("the end user is new, and its budget cannot be set up: {error}");
-            return Err(Refusal::CannotKnow { reason });
-        }
-        let is_known = consensus.state().entity(Kind::EndUser, name).is_some();
-        Ok(if is_known { name } else { OTHER })
     }
 }
 

@@ -17,6 +17,7 @@ mod batches;
 mod caller;
 mod days;
 mod drain;
+mod introductions;
 mod limits;
 mod metrics;
 mod money;
@@ -59,6 +60,7 @@ pub use rules::{ClusterBudget, EndUsers, Rules};
 use backlog::Backlog;
 use drain::Drain;
 pub use drain::Left;
+use introductions::Introductions;
 use limits::{Limits, Under};
 use money::{About, Called, Hold, Money};
 use slots::Slots;
@@ -241,6 +243,7 @@ struct Shared {
     /// A journal that cannot be read was said to be.
     unreadable: Mutex<Seldom>,
     unknown: caller::Unknown,
+    introductions: Introductions,
     slots: Slots,
     drain: Drain,
     refused: metrics::Refused,
@@ -314,6 +317,7 @@ impl Admission {
             backlog: Backlog::default(),
             unreadable: Mutex::default(),
             unknown,
+            introductions: Introductions::default(),
             slots: Slots::default(),
             drain: Drain::default(),
             refused: metrics::Refused::default(),

@@ -3,6 +3,7 @@
 
 mod batches;
 pub(crate) mod cluster;
+mod introductions;
 mod money;
 mod scopes;
 mod terms;
