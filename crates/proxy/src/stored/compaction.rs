@@ -46,7 +46,8 @@ pub(super) async fn serve(
     let summary = reply.write(Endpoint::Responses, stamp);
     let Some(short) = compacted(&whole, &summary, reply.usage().as_ref(), stamp) else {
         let reason = format!("the model '{}' wrote no summary: try again", chat.model());
-        return Err(bill.fail(Refused::CannotKnow { reason }));
+        let charged = bill.delivered(&by, &wish, &reply).key_spend;
+        return Err(Failed::from(Refused::CannotKnow { reason }).spent(charged));
     };
     let settled = bill.delivered(&by, &wish, &reply);
     Ok(headers::json(told.answered(proxy, call, &by, &provider).cost(settled), short))
