@@ -6,11 +6,12 @@
 //! use. Then it is refused as soon as their answers to a question that was asked after it show that
 //! what is missing is spent, held by other requests, or lies on nodes that cannot be reached; as
 //! long as they show that there is enough, it waits on, before all others, but for [`ARREARS`] at most.
-//! On a node that has not heard a leader for that long, nothing is waited for: no money can come.
+//! On a node that has not heard a leader for [`LEADERLESS`], nothing is waited for: no money can come.
 
 mod called;
 mod plan;
 mod teller;
+mod waiting;
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -23,8 +24,8 @@ use dunlin_state::{Payer, State, is_rolling};
 use dunlin_types::{
     Clock, Epoch, KeyDigest, MonoMillis, NanoUsd, NodeId, PotId, RequestId, UnixMillis,
 };
-use tokio::sync::{Notify, mpsc, watch};
-use tokio::time::sleep;
+use tokio::sync::{Notify, mpsc};
+use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 
 use crate::refusal::{OverBudget, Refusal};
@@ -32,16 +33,19 @@ use crate::rules::Rules;
 use crate::{Bounds, Ground, spawn};
 pub(crate) use called::Called;
 use plan::Plan;
+use waiting::{Call, Calls};
 
 /// How long a request may wait for money that is not here.
 pub(crate) const PATIENCE: Duration = Duration::from_millis(500);
 /// How much longer it waits for money that is known to be somewhere. It comes within milliseconds,
-/// unless nobody leads the cluster: a new leader is there in less than this.
-pub(crate) const ARREARS: Duration = Duration::from_secs(2);
+/// but a thousand requests at once on nodes that have hardly any CPU move it slowly: to refuse them
+/// would be false, and who will not wait so long hangs up.
+pub(crate) const ARREARS: Duration = Duration::from_secs(30);
+/// Without a leader no money moves. A new one is there in less than this.
+pub(crate) const LEADERLESS: Duration = Duration::from_secs(2);
 
-/// How long who waits is left alone after it was woken, and longer for each that waits.
-const PAUSE: Duration = Duration::from_millis(1);
-const LOOK: Duration = Duration::from_micros(50);
+/// How often who waits looks by itself: its key may be blocked, or the leader silent.
+const LOOK_EVERY: Duration = Duration::from_millis(250);
 const NOT_IN_TIME: &str = "budget money lies on other nodes and did not arrive in time";
 /// How to see what is wrong, and how to mend it.
 const START_OTHERS: &str = "start the silent nodes again (`dunlin status` names them)";
@@ -63,8 +67,8 @@ struct Shared {
     wake: Notify,
     /// Money may have moved, or all others have said what is committed.
     bell: Notify,
-    /// Who waits looks again.
-    moved: watch::Sender<()>,
+    /// Who waits, and what has it look again.
+    calls: Calls,
 }
 
 impl Money {
@@ -86,11 +90,11 @@ impl Money {
             tasks: tasks.clone(),
             wake: Notify::new(),
             bell: Notify::new(),
-            moved: watch::Sender::new(()),
+            calls: Calls::default(),
         }));
         let (telling, ringing, answering) = (money.clone(), money.clone(), money.clone());
         spawn(&tasks, &stop, teller::tell(telling));
-        spawn(&tasks, &stop, ringing.wake_who_waits());
+        spawn(&tasks, &stop, waiting::wake(ringing));
         spawn(&tasks, &stop, teller::answer(answering, inbox));
         money
     }
@@ -116,12 +120,10 @@ impl Money {
         }
         hold.asked = true;
         let request = hold.about.request;
-        let mut moved = self.0.moved.subscribe();
+        let mut call = None;
         let deadline = self.0.clock.mono().plus(PATIENCE);
         let last = deadline.plus(ARREARS);
-        let mut has_waited = false;
         loop {
-            moved.borrow_and_update();
             let now = self.0.clock.mono();
             let tried = self.look(|purses, view| {
                 let held = purses.hold(request, &demands, view, now);
@@ -131,6 +133,11 @@ impl Money {
                 held
             });
             let Err(short) = tried else { break };
+            let Some(call) = &call else {
+                // What comes from here on calls it: it looks again, for what came before.
+                call = Some(Call::new(self, request));
+                continue;
+            };
             let silence = self.silence(now);
             if now >= last || silence.is_some() || !more_may_come(&short) {
                 let rest = self.look(|purses, view| purses.hold_rest(request, &demands, view, now));
@@ -146,17 +153,15 @@ impl Money {
                     self.over_budget(&hold.about, &demands, &short)
                 });
             }
-            has_waited = true;
             self.0.wake.notify_one();
             let until = if now < deadline { deadline } else { last };
-            tokio::select! {
-                _ = moved.changed() => {}
-                () = sleep(until.since(now)) => {}
-            }
+            let until = until.min(now.plus(LOOK_EVERY));
+            // Either is a reason to look again.
+            drop(timeout(until.since(now), call.comes()).await);
             self.renew(&hold.about, cost, &mut demands)?;
         }
         let purses = self.purses();
-        if has_waited {
+        if call.is_some() {
             self.freed(&purses);
         }
         let held = purses.held(request);
@@ -197,7 +202,7 @@ impl Money {
     /// For how long no leader with a majority was heard, if that is longer than it takes to elect one.
     fn silence(&self, now: MonoMillis) -> Option<Duration> {
         let heard = self.0.consensus.leader_heard().unwrap_or_default();
-        Some(now.since(heard)).filter(|silence| *silence > ARREARS)
+        Some(now.since(heard)).filter(|silence| *silence > LEADERLESS)
     }
 
     fn plan(&self, about: &About) -> Plan {
@@ -313,26 +318,6 @@ impl Money {
     fn freed(&self, purses: &Purses) {
         if purses.figures().waiting > 0 {
             self.0.bell.notify_one();
-        }
-    }
-
-    /// Wakes all that wait when there may be something for them, but no more often than they can
-    /// look: each of a thousand requests that end would else wake all others.
-    async fn wake_who_waits(self) {
-        let mut applied = self.0.consensus.applied();
-        loop {
-            tokio::select! {
-                () = self.0.bell.notified() => {}
-                _ = applied.changed() => {}
-            }
-            applied.borrow_and_update();
-            let waiting = self.purses().figures().waiting;
-            if waiting > 0 {
-                self.0.moved.send_replace(());
-                self.0.wake.notify_one();
-            }
-            let looks = u32::try_from(waiting).unwrap_or(u32::MAX);
-            sleep(PAUSE + LOOK.saturating_mul(looks)).await;
         }
     }
 }

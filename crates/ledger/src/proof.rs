@@ -13,7 +13,7 @@ use dunlin_types::{NanoUsd, NodeId, UnixMillis};
 
 use crate::demand::{Answer, Life};
 use crate::pot::{Holder, less};
-use crate::purse::View;
+use crate::view::View;
 
 /// The questions about one pot, while requests wait for it.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]

@@ -1,16 +1,21 @@
 //! One node's side of one pot: what of its lease is free to be held.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod outlook;
+
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use dunlin_types::{MonoMillis, NanoUsd, NodeId, PotId, RequestId, UnixMillis};
 
 use crate::demand::{Answer, Life, Recall};
-use crate::pot::{Holder, Pot, Want, less};
+use crate::pot::{Holder, Want, less};
 use crate::proof::Proof;
 use crate::recent::Recent;
+use crate::view::View;
 use crate::watch::Watches;
 use crate::yields::Yields;
+
+pub(crate) use outlook::{Moment, Outlook};
 
 /// A lease that nothing was held of for this long goes back.
 pub(crate) const IDLE: Duration = Duration::from_secs(60);
@@ -23,58 +28,9 @@ const RECALL_EVERY: Duration = Duration::from_millis(20);
 const SCARCE: Duration = Duration::from_secs(1);
 /// A lease this many times larger than what does for a while is cut to that.
 const EXCESS: u64 = 4;
-
-/// What the replicated state says of a pot, seen from one life of a node. Read from the newest
-/// state at the time of the call: an older one may show money that was given back since.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
-pub struct View {
-    /// When the pot's period began.
-    pub period: UnixMillis,
-    /// The limit, if the pot still has one.
-    pub limit: Option<NanoUsd>,
-    /// What is settled in the period, of all nodes.
-    pub settled: NanoUsd,
-    /// What this life's lease was granted.
-    pub granted: NanoUsd,
-    /// What this life's lease has used.
-    pub used: NanoUsd,
-    /// What is neither settled nor set aside.
-    pub free: NanoUsd,
-    /// What lies unused on the leases of nodes that can be asked for it.
-    pub others: NanoUsd,
-    /// What lies unused on all other leases, such as those of dead and cut-off lives.
-    pub withheld: NanoUsd,
-}
-
-impl View {
-    /// A pot as one life of a node sees it. `answers` says of another life whether it can be asked
-    /// to give back.
-    #[must_use]
-    pub fn of(
-        pot: &Pot,
-        limit: Option<NanoUsd>,
-        holder: Holder,
-        answers: impl Fn(Holder) -> bool,
-    ) -> Self {
-        let own = pot.lease(holder);
-        let others = pot.leases.iter().filter(|lease| (lease.node, lease.epoch) != holder);
-        let (mut asked, mut silent) = (NanoUsd::ZERO, NanoUsd::ZERO);
-        for lease in others {
-            let answers = answers((lease.node, lease.epoch));
-            *if answers { &mut asked } else { &mut silent } += lease.unused();
-        }
-        Self {
-            period: pot.period,
-            limit,
-            settled: pot.settled,
-            granted: own.map_or(NanoUsd::ZERO, |own| own.granted),
-            used: own.map_or(NanoUsd::ZERO, |own| own.used),
-            free: pot.free(limit),
-            others: asked,
-            withheld: silent,
-        }
-    }
-}
+/// Of what is free, a node keeps ready one part of this many, or what its largest request holds: all
+/// that it has is out of reach should it die. It gives back what exceeds twice as much.
+const AMPLE_PART: u64 = 8;
 
 /// How a waiting request comes to its money.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -112,8 +68,8 @@ pub(crate) struct Purse {
     yields: Yields,
     scarce_until: MonoMillis,
     asked: Option<MonoMillis>,
-    /// Waiting requests for which there is enough.
-    owed: BTreeSet<RequestId>,
+    /// Waiting requests for which there is enough, and what each needs.
+    owed: BTreeMap<RequestId, NanoUsd>,
     /// What other nodes have said, while somebody here waits.
     proof: Option<Box<Proof>>,
     /// What this node says to others while somebody waits there.
@@ -175,7 +131,7 @@ impl Purse {
             yields: Yields::default(),
             scarce_until: MonoMillis(0),
             asked: None,
-            owed: BTreeSet::new(),
+            owed: BTreeMap::new(),
             proof: None,
             watches: Watches::default(),
         }
@@ -288,7 +244,7 @@ impl Purse {
         for (request, waiting) in self.waiting.iter().filter(|(_, of)| of.insists.is_some()) {
             if waiting.least() <= room {
                 room = less(room, waiting.need);
-                self.owed.insert(*request);
+                self.owed.insert(*request, waiting.need);
             }
         }
     }
@@ -307,17 +263,25 @@ impl Purse {
         }
     }
 
-    /// Whether another request is owed what there is, here or where what is `free` is too little.
-    pub(crate) fn is_behind(&self, request: RequestId, free: NanoUsd, now: MonoMillis) -> bool {
-        let there = self.yields.owed(free, now);
-        let Some(first) = self.owed.first().copied().into_iter().chain(there).min() else {
-            return false;
-        };
-        !self.owed.contains(&request) || first < request
+    /// What is left to others that are owed something and come first: to those that wait here what
+    /// they need; to one elsewhere that needs more than is `free`, all.
+    pub(crate) fn left_before(
+        &self,
+        request: RequestId,
+        free: NanoUsd,
+        now: MonoMillis,
+    ) -> NanoUsd {
+        let is_owed = self.owed.contains_key(&request);
+        let comes_first = |first: RequestId| !is_owed || first < request;
+        if self.yields.owed(free, now).is_some_and(comes_first) {
+            return NanoUsd(u64::MAX);
+        }
+        let before = self.owed.iter().take_while(|(first, _)| comes_first(**first));
+        before.map(|(_, need)| *need).sum()
     }
 
     fn ticket(&self, request: RequestId, waiting: &Waiting, now: MonoMillis) -> Ticket {
-        let place = if self.owed.contains(&request) {
+        let place = if self.owed.contains_key(&request) {
             Place::Owed
         } else if now.since(waiting.since) >= COLLECT {
             Place::Late
@@ -332,8 +296,14 @@ impl Purse {
         self.recalled.is_some() || !self.waiting.is_empty()
     }
 
-    pub(crate) fn is_low(&self, available: NanoUsd) -> bool {
-        available < NanoUsd(self.recent.spent().0 / 2)
+    pub(crate) fn is_low(&self, view: &View, available: NanoUsd) -> bool {
+        available < NanoUsd(self.recent.spent().min(self.ample(view)).0 / 2)
+    }
+
+    /// What a node keeps beside what is held, so that the next requests need not wait: what does for
+    /// a while, but little of what is left, so that little of it lies on a node that dies.
+    fn ample(&self, view: &View) -> NanoUsd {
+        self.recent.need().min(NanoUsd(view.free.0 / AMPLE_PART)).max(self.recent.largest())
     }
 
     /// What goes back: what exceeds a lowered limit, what another node's request is in greater
@@ -352,13 +322,13 @@ impl Purse {
         if !self.waiting.is_empty() {
             return over;
         }
-        match self.recent.need() {
-            _ if leaving || now.since(self.touched) >= IDLE => unheld,
-            NanoUsd(need) if need > 0 && available.0 / EXCESS > need => {
-                over + less(available, NanoUsd(need))
-            }
-            _ => over,
+        if leaving || now.since(self.touched) >= IDLE {
+            return unheld;
         }
+        let (need, ample) = (self.recent.need(), self.ample(view));
+        let is_idle = need > NanoUsd::ZERO && available.0 / EXCESS > need.0;
+        let is_scarce = available > ample && available.0 / 2 > view.free.0 / AMPLE_PART;
+        over + if is_idle || is_scarce { less(available, ample) } else { NanoUsd::ZERO }
     }
 
     /// What own requests keep that go before `ticket`. Those whose time to gather is over keep
@@ -408,8 +378,8 @@ impl Purse {
         if is_turned && (is_left_to_others || view.free == NanoUsd::ZERO) {
             return None;
         }
-        let need = if now < self.scarce_until { NanoUsd::ZERO } else { self.recent.need() };
-        Some(Want { period, least, amount: less(self.waited_for(), available).max(need) })
+        let ample = if now < self.scarce_until { NanoUsd::ZERO } else { self.ample(view) };
+        Some(Want { period, least, amount: less(self.waited_for(), available).max(ample) })
     }
 
     /// More before it runs out, unless what is free would not do for one more request: the last
@@ -417,10 +387,11 @@ impl Purse {
     fn prefetch(&self, view: &View, now: MonoMillis) -> Option<Want> {
         let available = self.available(view, view.limit?, view.period);
         let is_scarce = now < self.scarce_until || view.free.0 / 2 <= self.recent.largest().0;
-        if is_scarce || !self.is_low(available) {
+        if is_scarce || !self.is_low(view, available) {
             return None;
         }
-        Some(Want { period: view.period, least: NanoUsd::ZERO, amount: self.recent.need() })
+        let amount = less(self.ample(view), available);
+        Some(Want { period: view.period, least: NanoUsd::ZERO, amount })
     }
 
     fn waited_for(&self) -> NanoUsd {

@@ -11,7 +11,10 @@ use dunlin_types::{MonoMillis, NanoUsd, NodeId, PotId, RequestId, UnixMillis};
 use crate::demand::{Answer, Demand, Due, Held, Life, Recall, Short, Shortage};
 use crate::figures::Figures;
 use crate::pot::{Holder, less};
-use crate::purse::{COLLECT, Purse, View, Waiting};
+use crate::purse::{COLLECT, Purse, Waiting};
+use crate::view::View;
+
+mod ready;
 
 /// Pots that one node keeps books on. Of more, nothing can be held until idle ones are dropped.
 pub const MAX_POTS: usize = 1_000_000;
@@ -386,11 +389,8 @@ impl Purses {
         };
         let purse = self.purse_mut(number);
         purse.touched = now;
-        let is_behind = purse.is_behind(request, view.free, now);
-        let available = match purse.available(view, demand.limit, period) {
-            _ if is_behind && demand.amount > NanoUsd::ZERO => NanoUsd::ZERO,
-            available => available,
-        };
+        let before = purse.left_before(request, view.free, now);
+        let available = less(purse.available(view, demand.limit, period), before);
         let clamped = rest && !demand.strict && available > NanoUsd::ZERO;
         let amount = if clamped { demand.amount.min(available) } else { demand.amount };
         if amount > available {
@@ -408,7 +408,7 @@ impl Purses {
         purse.change(period, |book| book.held += amount);
         purse.uses += 1;
         purse.recent.hold(demand.amount, now);
-        if purse.is_low(less(available, amount)) {
+        if purse.is_low(view, less(available, amount)) {
             self.press(number);
         }
         Ok(Hold { purse: number, period, amount })

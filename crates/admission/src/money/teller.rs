@@ -23,8 +23,9 @@ const LINGER: Duration = Duration::from_millis(2);
 /// The pause after a question that found no quorum.
 const RETRY: Duration = Duration::from_millis(250);
 
-/// A node that has not answered for so long is not reached.
-const ANSWER: Duration = Duration::from_millis(400);
+/// A node that has not answered for so long, twice, is not reached. One that is frozen or cut off is
+/// marked down, and not asked any more, in about as long.
+const ANSWER: Duration = Duration::from_secs(1);
 
 /// Another node's request waits for money of this pot: a [`Recall`] of one life.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

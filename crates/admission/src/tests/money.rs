@@ -155,7 +155,7 @@ async fn without_a_majority_a_request_that_lacks_money_is_refused_at_once() {
         let heard = node.consensus.leader_heard().expect("it was a member");
         node.clock.mono().since(heard)
     };
-    until("it knows that nobody leads", || silent() > crate::money::ARREARS).await;
+    until("it knows that nobody leads", || silent() > crate::money::LEADERLESS).await;
     let asked = node.clock.mono();
     let Err(Refusal::CannotKnow { reason }) = ask(&node, key, 999_000).await else {
         panic!("it is not spent, and the state cannot grant it")

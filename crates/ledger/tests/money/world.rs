@@ -165,6 +165,13 @@ impl Node {
         self.purses.hold(RequestId(request), demands, &view, MonoMillis(now))
     }
 
+    /// Who of those that wait should look again.
+    pub(crate) fn ready(&mut self, log: &Log, now: u64) -> Vec<RequestId> {
+        let holder = self.holder();
+        let view = |pot: &PotId| log.view(pot, holder);
+        self.purses.ready(&view, MonoMillis(now))
+    }
+
     pub(crate) fn hold_rest(
         &mut self,
         log: &Log,
