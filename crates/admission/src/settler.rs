@@ -30,18 +30,21 @@ const RETRY: Duration = Duration::from_millis(500);
 /// Settles older lives first, then this one, for ever.
 pub(crate) async fn run(admission: Admission, config: Config, older: Vec<OlderEpoch>) {
     admission.0.consensus.formed().await;
-    let mut all = true;
     for life in older {
-        all &= settle_older(&admission.0, &config, life).await;
+        // Behind a record of a later life the state counts none of it any more.
+        while !settle_older(&admission.0, &config, life).await {
+            tokio::time::sleep(RETRY).await;
+        }
     }
-    if all {
-        close_former_lives(&admission.0, &config).await;
-    }
+    close_former_lives(&admission.0, &config).await;
     let mut ticks = tokio::time::interval(SETTLE_EVERY);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut settled = 0;
     loop {
         ticks.tick().await;
+        if is_replaced(&admission.0, &config) {
+            return end_as_replaced(&config);
+        }
         // What is recorded meanwhile waits for the next tick.
         let last = admission.0.journal.last();
         settled = settle_from(&admission.0, &config, config.epoch, settled..last).await;
@@ -60,7 +63,10 @@ impl Shared {
 async fn settle_older(shared: &Shared, config: &Config, life: OlderEpoch) -> bool {
     let (epoch, settled) = shared.consensus.state().settled(config.me);
     let from = match life.epoch.cmp(&epoch) {
-        std::cmp::Ordering::Less => life.last,
+        std::cmp::Ordering::Less => {
+            tell_of_unsettled(shared, life);
+            life.last
+        }
         std::cmp::Ordering::Equal => settled,
         std::cmp::Ordering::Greater => 0,
     };
@@ -73,6 +79,39 @@ async fn settle_older(shared: &Shared, config: &Config, life: OlderEpoch) -> boo
     }
     shared.journal.settled(life.epoch, life.last);
     true
+}
+
+/// Records behind which a later life settled count no more: an error that says how many.
+fn tell_of_unsettled(shared: &Shared, life: OlderEpoch) {
+    let state = shared.consensus.state();
+    let Some((_, known)) = state.journals().find(|(node, _)| *node == shared.me) else { return };
+    let of_life = known.stretches().filter(|stretch| stretch.epoch == life.epoch);
+    let settled = of_life.last().map(|stretch| stretch.last);
+    // Of a life that is forgotten nothing is known.
+    let settled = settled.or_else(|| known.forgotten().is_none().then_some(0));
+    let records = life.last.saturating_sub(settled.unwrap_or(life.last));
+    if records > 0 {
+        error!(
+            records,
+            epoch = life.epoch.0,
+            "recorded spend was never settled and never will be: another process settled as this node \
+             before, with a copy of its data directory"
+        );
+    }
+}
+
+/// Whether a later life of this node has taken its place: another process runs as this node.
+fn is_replaced(shared: &Shared, config: &Config) -> bool {
+    let state = shared.consensus.state();
+    let is_closed = state.leased(config.me) >= (config.epoch, u64::MAX);
+    is_closed || state.settled(config.me).0 > config.epoch
+}
+
+fn end_as_replaced(config: &Config) {
+    error!(
+        "another process settles spend as this node: its data directory was copied; this one ends"
+    );
+    config.stop.cancel();
 }
 
 /// What former lives were granted and did not spend is free again: all they recorded is settled.
@@ -117,21 +156,18 @@ async fn settle_from(
         };
         let Some(Sums { to, charges, days }) = Sums::of(&records) else { return from };
         let stretch = Stretch { epoch, from, to, charges: &charges, days: &days };
-        if epoch == config.epoch {
+        let is_own = epoch == config.epoch;
+        if is_own {
             shared.unsettled.propose(&records, to);
         }
         let settled = settle(shared, config, stretch).await;
-        if epoch == config.epoch {
-            if settled != to {
-                error!(
-                    settled,
-                    to,
-                    "another process settles spend as this node: its data directory was copied; this \
-                     one ends"
-                );
-                config.stop.cancel();
-                return from;
+        let Some(settled) = settled.filter(|settled| !is_own || *settled == to) else {
+            if is_own {
+                end_as_replaced(config);
             }
+            return from;
+        };
+        if is_own {
             shared.unsettled.settled(to);
         }
         shared.journal.settled(epoch, settled);
@@ -150,12 +186,15 @@ struct Stretch<'a> {
 
 /// Proposes a stretch until the state shows that what followed `from` is settled. Returns how far:
 /// of an older life, a shorter stretch that the node proposed before it died may have come first.
-async fn settle(shared: &Shared, config: &Config, stretch: Stretch<'_>) -> u64 {
+/// `None`: a later life of the node is settled by now, and this stretch will never be.
+async fn settle(shared: &Shared, config: &Config, stretch: Stretch<'_>) -> Option<u64> {
     let Stretch { epoch, from, to, charges, days } = stretch;
     loop {
         match shared.consensus.state().settled(config.me) {
-            (life, settled) if life == epoch && settled > from => return settled,
-            (life, _) if life > epoch => return to,
+            (life, settled) if life == epoch && settled > from => {
+                return Some(settled);
+            }
+            (life, _) if life > epoch => return None,
             _ => {}
         }
         let (charges, days) = (charges.to_vec(), days.clone());
@@ -241,10 +280,12 @@ pub(crate) async fn wait_settled(shared: &Shared, within: Duration) {
 
 #[cfg(test)]
 mod tests {
+    use std::path::PathBuf;
+
     use dunlin_types::{KeyDigest, Line};
 
     use super::*;
-    use crate::tests::cluster::{single, unsettled, until};
+    use crate::tests::cluster::{Node, single, unsettled, until};
     use crate::tests::record;
 
     #[test]
@@ -282,6 +323,69 @@ mod tests {
         assert!(commands <= 10, "{commands} commands for {recorded} records");
     }
 
+    fn put_on_record(node: &Node, key: KeyDigest, count: u64) {
+        let of = node.consensus.state().key(&key).expect("made").id;
+        let charged = vec![(PotId { of, line: Line::Main }, UnixMillis(0))];
+        for _ in 0..count {
+            let record = SpendRecord { charged: charged.clone(), ..record(key, 1, 100) };
+            node.admission.0.journal.append(&Arc::new(record)).expect("written");
+        }
+    }
+
+    /// Its data directory was copied, and the copy began a later life.
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_life_whose_place_is_taken_ends_and_takes_nothing_for_settled() {
+        let (node, config) = unsettled().await;
+        let key = node.key("copied", None, None, None).await;
+        put_on_record(&node, key, 3);
+        let (charges, days, epoch) = (Vec::new(), DaySums::default(), Epoch(config.epoch.0 + 1));
+        let copy = Command::Settle { node: config.me, epoch, from: 0, to: 1, charges, days };
+        node.consensus.propose(copy).await.expect("committed");
+        let shared = &node.admission.0;
+        let settled = settle_from(shared, &config, config.epoch, 0..3);
+        let settled = tokio::time::timeout(Duration::from_secs(60), settled).await;
+        assert_eq!(settled.expect("it ends"), 0);
+        assert!(node.has_ended());
+        assert_eq!(shared.unsettled.settled_through(), 0);
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_life_whose_leases_were_closed_ends() {
+        let (node, config) = unsettled().await;
+        let close = Command::CloseLives { node: config.me, through: config.epoch };
+        node.consensus.propose(close).await.expect("committed");
+        let running = run(node.admission.clone(), config, Vec::new());
+        tokio::time::timeout(Duration::from_secs(60), running).await.expect("it ends");
+        assert!(node.has_ended());
+    }
+
+    /// Once a record of a later life is settled, the state counts none of an older one any more.
+    #[tokio::test(flavor = "multi_thread")]
+    async fn an_older_life_that_cannot_be_read_is_settled_as_soon_as_it_can() {
+        let (node, _) = unsettled().await;
+        let key = node.key("unreadable", None, None, None).await;
+        put_on_record(&node, key, 3);
+        let files = std::fs::read_dir(node.journal()).expect("it is there");
+        let files: Vec<_> = files.map(|file| file.expect("listed").path()).collect();
+        let (node, config) = node.restart_unsettled().await;
+        put_on_record(&node, key, 2);
+        let away = |file: &PathBuf| file.with_extension("away");
+        files.iter().for_each(|file| std::fs::rename(file, away(file)).expect("moved"));
+        let older = vec![OlderEpoch { epoch: Epoch(config.epoch.0 - 1), last: 3 }];
+        let settling = run(node.admission.clone(), config, older);
+        let settled = async {
+            // Time enough for what must not happen.
+            tokio::time::sleep(SETTLE_EVERY * 3).await;
+            files.iter().for_each(|file| std::fs::rename(away(file), file).expect("moved"));
+            let spent = || node.consensus.state().key_spend(&key);
+            until("both are settled", || spent() == NanoUsd(500)).await;
+        };
+        tokio::select! {
+            () = settling => panic!("it settles for ever"),
+            () = settled => {}
+        }
+    }
+
     /// The node died after it proposed a stretch and before it saw it settled; the next life reads
     /// a longer one.
     #[tokio::test(flavor = "multi_thread")]
@@ -289,13 +393,9 @@ mod tests {
         let (node, config) = unsettled().await;
         let key = node.key("older", None, None, None).await;
         let shared = &node.admission.0;
-        let pot =
-            PotId { of: node.consensus.state().key(&key).expect("made").id, line: Line::Main };
-        let charged = vec![(pot.clone(), UnixMillis(0))];
-        for _ in 0..5 {
-            let record = SpendRecord { charged: charged.clone(), ..record(key, 1, 100) };
-            shared.journal.append(&Arc::new(record)).expect("written");
-        }
+        let of = node.consensus.state().key(&key).expect("made").id;
+        let pot = PotId { of, line: Line::Main };
+        put_on_record(&node, key, 5);
         let older = config.epoch;
         let charge = Charge { pot, period: UnixMillis(0), cost: NanoUsd(200), requests: 2 };
         let charges = vec![charge];

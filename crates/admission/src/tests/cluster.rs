@@ -280,6 +280,15 @@ impl Node {
         node
     }
 
+    /// Ends without a farewell, and starts again without a settler.
+    pub(crate) async fn restart_unsettled(self) -> (Node, Config) {
+        let plan = self.plan.clone();
+        self.die(()).await;
+        let started = plan.start_with(Admission::assemble).await;
+        started.0.formed().await;
+        started
+    }
+
     /// Ends without a farewell, and then lets go of what it `held`.
     pub(crate) async fn die<T>(self, held: T) {
         self.stop.cancel();
