@@ -5,7 +5,7 @@ mod simulation;
 
 use dunlin_limiter::{Limits, Ring};
 use dunlin_types::{NodeId, OnLoss};
-use simulation::{Demand, Simulation, nodes};
+use simulation::{Demand, PATIENCE_MS, Simulation, nodes};
 
 const SEEDS: u64 = 12;
 
@@ -109,6 +109,41 @@ fn skewed_traffic_is_not_forgotten_with_its_owner() {
         cluster.only_through(None);
         cluster.run_until(70_000);
         assert!(cluster.most_in_a_minute() <= 90, "seed {seed}: {}", cluster.most_in_a_minute());
+    }
+}
+
+/// One node after the other stands still for a while. Returns the most that was admitted in a minute,
+/// and how much that was at least in any run.
+fn stalled(limit: u64, lasts_ms: u64, patience_ms: u64) -> (u64, u64) {
+    let (mut most, mut least) = (0, u64::MAX);
+    for seed in 0..SEEDS {
+        let limits = limits(Some(limit), None, None);
+        let demand = Demand { limits, each_ms: 60_000 / limit, lasts_ms: 100, undone: 0 };
+        let mut cluster = Simulation::new(seed, 3, demand);
+        cluster.wait_for_owners(patience_ms);
+        cluster.run_until(1_000 + seed * 70);
+        for node in nodes(3).into_iter().cycle().take(100) {
+            cluster.stand_still(node, lasts_ms);
+            cluster.run_until(cluster.now() + lasts_ms + 250);
+        }
+        cluster.run_until(cluster.now() + 30_000);
+        let admitted = cluster.most_in_a_minute();
+        (most, least) = (most.max(admitted), least.min(admitted));
+    }
+    (most, least)
+}
+
+/// Why owners are waited for as long as they are: see the decision in `docs/adr`.
+#[test]
+fn an_owner_that_stands_still_for_a_moment_is_waited_for() {
+    for limit in [12, 60, 600] {
+        for lasts_ms in [100, 400, 800] {
+            let (most, least) = stalled(limit, lasts_ms, PATIENCE_MS);
+            let (hasty, _) = stalled(limit, lasts_ms, 250);
+            eprintln!("{limit} a minute, stalls of {lasts_ms} ms: {most}; after 250 ms: {hasty}");
+            assert!(most <= limit, "{limit}, {lasts_ms} ms: {most}");
+            assert!(least * 10 >= limit * 9, "{limit}, {lasts_ms} ms: {least}");
+        }
     }
 }
 

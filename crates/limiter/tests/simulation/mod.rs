@@ -13,7 +13,8 @@ use dunlin_types::{Epoch, MonoMillis, NodeId, RequestId};
 const SCOPE: ScopeId = ScopeId(0xDEC1DE);
 /// Longest way of a message.
 const DELAY_MS: u64 = 20;
-const PATIENCE_MS: u64 = 250;
+/// As at the edge.
+pub(crate) const PATIENCE_MS: u64 = 900;
 const PEERS_PATIENCE_MS: u64 = 50;
 
 /// What each node is asked for.
@@ -42,6 +43,9 @@ pub(crate) struct Simulation {
     closed: usize,
     apart: Option<NodeId>,
     only: Option<NodeId>,
+    patience_ms: u64,
+    /// Nodes that stand still, and until when.
+    still: BTreeMap<NodeId, u64>,
     /// Nodes whose requests come at another pace than the others': the mean time between two.
     paces: BTreeMap<NodeId, u64>,
 }
@@ -91,6 +95,24 @@ enum Event {
     Ring { node: NodeId, ring: Arc<Ring> },
 }
 
+impl Event {
+    /// To whom it happens.
+    fn node(&self) -> NodeId {
+        match self {
+            Self::Request { node, .. }
+            | Self::Decide { node, .. }
+            | Self::Asked { to: node, .. }
+            | Self::Answered { to: node, .. }
+            | Self::GivenUp { node, .. }
+            | Self::SurveyOver { node, .. }
+            | Self::Ended { node, .. }
+            | Self::Voided { node, .. }
+            | Self::Tick { node, .. }
+            | Self::Ring { node, .. } => *node,
+        }
+    }
+}
+
 pub(crate) fn nodes(count: u64) -> Vec<NodeId> {
     (1..=count).map(|n| NodeId(n * 0x1_0001)).collect()
 }
@@ -112,6 +134,8 @@ impl Simulation {
             closed: 0,
             apart: None,
             only: None,
+            patience_ms: PATIENCE_MS,
+            still: BTreeMap::new(),
             paces: BTreeMap::new(),
         };
         for id in nodes(count) {
@@ -151,6 +175,16 @@ impl Simulation {
     /// Clients talk to this node at a pace of its own.
     pub(crate) fn pace(&mut self, node: NodeId, each_ms: u64) {
         self.paces.insert(node, each_ms);
+    }
+
+    /// How long an owner may take before shares are used.
+    pub(crate) fn wait_for_owners(&mut self, patience_ms: u64) {
+        self.patience_ms = patience_ms;
+    }
+
+    /// The node stands still for so long: what comes to it waits.
+    pub(crate) fn stand_still(&mut self, node: NodeId, lasts_ms: u64) {
+        self.still.insert(node, self.now + lasts_ms);
     }
 
     /// The node dies; two seconds later it is marked down.
@@ -235,7 +269,10 @@ impl Simulation {
         while let Some(entry) = self.events.first_entry().filter(|entry| entry.key().0 <= end) {
             let ((at, _), event) = entry.remove_entry();
             self.now = at;
-            self.happen(event);
+            match self.still.get(&event.node()).filter(|until| **until > at) {
+                Some(until) => self.after(*until - at, event),
+                None => self.happen(event),
+            }
         }
         self.now = end;
     }
@@ -291,7 +328,7 @@ impl Simulation {
             let request = RequestId(u128::from(self.next));
             let tokens = 10 + self.below(400);
             let claim = Claim { scope: SCOPE, request, tokens, limits: self.demand.limits };
-            self.decide(id, claim, self.now + PATIENCE_MS);
+            self.decide(id, claim, self.now + self.patience_ms);
         }
     }
 
@@ -342,7 +379,7 @@ impl Simulation {
         // A dead node's connections are refused, which takes as long as any message.
         let dead = self.node(to).limiter.is_none();
         self.after(
-            if dead { 2 * DELAY_MS } else { PATIENCE_MS },
+            if dead { 2 * DELAY_MS } else { self.patience_ms },
             Event::GivenUp { node: from, call },
         );
         if self.below(20) == 0 {
