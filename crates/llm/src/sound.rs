@@ -17,8 +17,14 @@ const MOST_BYTES_A_SECOND: u64 = 768_000;
 /// None has fewer: silence, packed well.
 const FEWEST_BYTES_A_SECOND: u64 = 50;
 
+/// Nor has speech that can still be understood: 8 kbit/s.
+const FEWEST_BYTES_A_SECOND_OF_SPEECH: u64 = 1_000;
+
 /// Samples without a file around them: 16 bits at 24 kHz, as OpenAI sends them.
 const RAW_BYTES_A_SECOND: u64 = 48_000;
+/// The forms of plain samples in a WAV file.
+const PCM: u16 = 1;
+const FLOATS: u16 = 3;
 /// As much of a sound that passes is kept to be read.
 const MAX_HEAD: usize = 64 << 10;
 
@@ -68,9 +74,20 @@ fn by_length(length: u64, bytes_a_second: u64) -> u64 {
 }
 
 /// The most milliseconds that a sound of `length` bytes may have of which `head` are the first ones.
+/// A figure in its file may be a lie: only what follows from how its samples lie there is believed
+/// where the bytes could be more.
 #[must_use]
 pub fn most_millis(head: &[u8], length: u64) -> u64 {
-    credible(head, length).unwrap_or_else(|| by_length(length, FEWEST_BYTES_A_SECOND))
+    let by_samples = match head {
+        [b'R', b'I' | b'F', b'F' | b'6', b'F' | b'4', ..] => {
+            samples_a_second(head).map(|rate| by_length(length, rate))
+        }
+        _ => frames::all_millis(head, length),
+    };
+    by_samples.unwrap_or_else(|| match credible(head, length) {
+        Some(said) => said.max(by_length(length, FEWEST_BYTES_A_SECOND_OF_SPEECH)),
+        None => by_length(length, FEWEST_BYTES_A_SECOND),
+    })
 }
 
 /// What it says of itself, unless that is absurd.
@@ -95,20 +112,36 @@ fn said(head: &[u8], length: u64) -> Option<u64> {
 
 /// The length of the samples by the bytes of a second.
 fn wave(head: &[u8], length: u64) -> Option<u64> {
-    let (mut at, mut rate) = (12, None);
+    let (format, _) = chunk(head, b"fmt ")?;
+    let rate = le32(head, format + 8)?;
+    let (begin, size) = chunk(head, b"data")?;
+    // A stream does not know its length when it begins.
+    let rest = length.saturating_sub(begin as u64);
+    let size = if size == 0 { rest } else { size.min(rest) };
+    (rate > 0).then(|| by_length(size, rate))
+}
+
+/// The bytes of a second of plain samples, by what decoders go by: how many there are, and how large.
+fn samples_a_second(head: &[u8]) -> Option<u64> {
+    let (begin, _) = chunk(head, b"fmt ")?;
+    let fact = |at: usize| {
+        let two = head.get(begin + at..)?.first_chunk()?;
+        Some(u16::from_le_bytes(*two))
+    };
+    let is_plain = [PCM, FLOATS].contains(&fact(0)?);
+    let bytes = le32(head, begin + 4)?.saturating_mul(u64::from(fact(12)?));
+    Some(bytes).filter(|bytes| is_plain && (1..=MOST_BYTES_A_SECOND).contains(bytes))
+}
+
+/// Where the content of the first chunk of a kind begins, and how long it says that it is.
+fn chunk(head: &[u8], kind: &[u8; 4]) -> Option<(usize, u64)> {
+    let mut at = 12;
     loop {
-        let chunk = head.get(at..at + 8)?;
-        let size = u64::from(u32::from_le_bytes(*chunk.last_chunk()?));
+        let found = head.get(at..at + 8)?;
+        let size = u64::from(u32::from_le_bytes(*found.last_chunk()?));
         let begin = at + 8;
-        match &chunk[..4] {
-            b"fmt " => rate = Some(le32(head, begin + 8)?),
-            b"data" => {
-                // A stream does not know its length when it begins.
-                let rest = length.saturating_sub(begin as u64);
-                let size = if size == 0 { rest } else { size.min(rest) };
-                return Some(by_length(size, rate.filter(|rate| *rate > 0)?));
-            }
-            _ => {}
+        if found.starts_with(kind) {
+            return Some((begin, size));
         }
         let size = usize::try_from(size).ok()?;
         at = begin.checked_add(size)?.checked_add(size % 2)?;

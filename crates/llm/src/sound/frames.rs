@@ -20,6 +20,8 @@ const AAC_RATES: [u64; 13] = [
 ];
 /// What may stand before the first frame.
 const MAX_TAG: usize = 1 << 28;
+/// What may stand behind the last one: a tag of the first version.
+const MAX_END: u64 = 128;
 
 /// One frame: its bytes, its samples, and how many of these are a second.
 struct Head {
@@ -32,11 +34,7 @@ struct Head {
 /// taken to be like them.
 pub(super) fn millis(head: &[u8], length: u64) -> Option<u64> {
     let begin = tag(head)?;
-    let (mut at, mut micros) = (begin, 0_u64);
-    while let Some(frame) = head.get(at..).and_then(read) {
-        micros += frame.samples * 1_000_000 / frame.rate;
-        at = at.checked_add(frame.bytes)?;
-    }
+    let (at, micros) = walk(head, begin)?;
     let walked = (at - begin) as u64;
     // One frame may be there by chance.
     if walked == 0 || (head.get(at..at + 4).is_some() && micros < 100_000) {
@@ -47,6 +45,23 @@ pub(super) fn millis(head: &[u8], length: u64) -> Option<u64> {
     let others = if is_whole { 0 } else { left.checked_mul(micros)? / walked };
     let micros = micros.saturating_add(others);
     Some(micros.div_ceil(1000))
+}
+
+/// The same, if the sound is a row of frames from its beginning to its end.
+pub(super) fn all_millis(head: &[u8], length: u64) -> Option<u64> {
+    let (at, micros) = walk(head, tag(head)?)?;
+    let is_all = micros > 0 && length.saturating_sub(at as u64) <= MAX_END;
+    is_all.then(|| micros.div_ceil(1000))
+}
+
+/// Where the frames from `begin` on end, and how long they last.
+fn walk(head: &[u8], begin: usize) -> Option<(usize, u64)> {
+    let (mut at, mut micros) = (begin, 0_u64);
+    while let Some(frame) = head.get(at..).and_then(read) {
+        micros += frame.samples * 1_000_000 / frame.rate;
+        at = at.checked_add(frame.bytes)?;
+    }
+    Some((at, micros))
 }
 
 /// The length of an ID3 tag.

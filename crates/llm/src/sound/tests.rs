@@ -125,3 +125,21 @@ proptest! {
         prop_assert!(said <= length * 20 + 1 && (length == 0 || said > 0));
     }
 }
+
+/// A budget that is strict holds for what the bytes can be, whatever a figure says.
+#[test]
+fn a_figure_that_lies_shortens_no_sound_that_its_bytes_can_be() {
+    let most = |file: &[u8]| most_millis(file, file.len() as u64);
+    let mut lying = mp4(1_000, 100);
+    lying.resize(60_000, 0);
+    for file in [flac(1_600), ogg(b"OpusHead\x01\x01\x38\x01\x80\xbb\0\0", 4_800), lying] {
+        assert!(most(&file) >= file.len() as u64, "at eight kilobits a second, {}", most(&file));
+    }
+    // A frame of sound, and something else that decoders look behind.
+    let hidden = [mp3(40), vec![0; 9], mp3(4_000)].concat();
+    assert!(most(&hidden) >= 4_000 * 26, "{}", most(&hidden));
+    // What lies there as it says is as long as it says.
+    assert_eq!(most(&mp3(1_000)), millis(&mp3(1_000), mp3(1_000).len() as u64));
+    assert_eq!(most(&aac(500)), millis(&aac(500), aac(500).len() as u64));
+    assert!((10_000..10_010).contains(&most(&wave(10, 100))), "whatever it says of its size");
+}
