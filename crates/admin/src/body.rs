@@ -5,13 +5,14 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use dunlin_state::Change;
-use dunlin_types::{AmountError, NanoUsd};
+use dunlin_types::{AmountError, NanoUsd, UnixMillis};
 use serde::Serialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 use tracing::warn;
 
 use crate::error::Error;
+use crate::repeats;
 
 /// Unknown fields of one request that are named in the log.
 const MAX_IGNORED_TOLD: usize = 20;
@@ -67,6 +68,8 @@ pub(crate) struct Body {
     fields: BTreeMap<String, Box<RawValue>>,
     faults: Vec<Fault>,
     refused: Option<Error>,
+    /// When the request came; at the beginning of time for what was in force elsewhere.
+    now: UnixMillis,
 }
 
 impl Body {
@@ -84,11 +87,24 @@ impl Body {
             }])
         })?;
         // A value passes as text which cannot be taken apart: too deep, or half of a character.
-        serde_json::from_slice::<Value>(bytes).map_err(|error| {
+        let twice = repeats::first(bytes).map_err(|error| {
             let fault = Fault::of_body("json_invalid", format!("JSON decode error: {error}"));
             Error::Invalid(vec![fault])
         })?;
-        Ok(Self { fields, faults: Vec::new(), refused: None })
+        match twice {
+            Some(name) => Err(Error::Twice { name }),
+            None => Ok(Self { fields, faults: Vec::new(), refused: None, now: UnixMillis(0) }),
+        }
+    }
+
+    /// The same in a request that came at `now`: what ends before that is refused.
+    pub(crate) fn at(self, now: UnixMillis) -> Self {
+        Self { now, ..self }
+    }
+
+    /// Whether a moment had passed when the request came.
+    pub(crate) fn is_past(&self, moment: UnixMillis) -> bool {
+        moment <= self.now
     }
 
     /// Puts in what is absent or null; the names of what it put in.
@@ -223,23 +239,8 @@ impl Body {
     }
 }
 
-/// Refuses parameters of a query that look like a misspelt one of `known`: the answer would be about
-/// other things than were asked for. Others are ignored, as LiteLLM does.
-pub(crate) fn check_query(query: &[(String, String)], known: &[&str]) -> Result<(), Error> {
-    let slips =
-        query.iter().filter_map(|(name, _)| Some((name, meant(name, known.iter().copied())?)));
-    let faults: Vec<_> = slips
-        .filter(|(name, _)| !known.contains(&name.as_str()))
-        .map(|(name, meant)| {
-            let msg = format!("Unknown parameter `{name}`; did you mean `{meant}`?");
-            Fault::of("query", name, "extra_forbidden", msg)
-        })
-        .collect();
-    if faults.is_empty() { Ok(()) } else { Err(Error::Invalid(faults)) }
-}
-
 /// Which known name an unknown one is a slip of: at most two letters apart, one for short names.
-fn meant<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+pub(crate) fn meant<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let most = if name.len() <= 5 { 1 } else { 2 };
     known
         .map(|known| (strsim::osa_distance(name, known), known))

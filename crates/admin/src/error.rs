@@ -66,6 +66,9 @@ pub(crate) enum Error {
     NotEnforced { fields: Vec<&'static str> },
     #[error("{reason}")]
     BadField { name: &'static str, reason: String },
+    /// Either value could be meant.
+    #[error("`{name}` is given twice: send it once")]
+    Twice { name: String },
     /// Settings that may not be set so.
     #[error("the config is not changed: {}", problems(.0))]
     BadConfig(Vec<EditProblem>),
@@ -147,6 +150,7 @@ impl Error {
             kind: Some(kind.to_owned()),
             param: param.map(str::to_owned),
             code,
+            entity: None,
         };
         match self {
             Self::NotReady => of(503, "service_unavailable", None),
@@ -174,6 +178,7 @@ impl Error {
                 of(400, "bad_request_error", first.filter(|path| !path.is_empty()))
             }
             Self::BadField { name, .. } => of(400, "bad_request_error", Some(name)),
+            Self::Twice { name } => of(400, "bad_request_error", Some(name)),
             Self::NoSuchKey { name } => of(404, "not_found_error", Some(name)),
             Self::Propose(error) => self.of_propose(error, of),
         }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use dunlin_state::{Change, Command, Entity, EntityChanges, Kind, Member, State, TermsChanges};
+use serde_json::Value;
 
 use crate::Admin;
 use crate::body::{self, Body, Wrong, senseless};
@@ -64,6 +65,41 @@ pub(crate) fn check_role(kind: Kind, role: &str) -> Result<(), Wrong> {
         return Ok(());
     }
     Err(senseless(format!("the role `{role}` is none of {}", known.join(", "))))
+}
+
+/// The teams that a user is to join, each once, and in what role.
+pub(crate) fn joined_teams(body: &mut Body) -> Vec<(String, String)> {
+    let mut teams: Vec<(String, String)> = Vec::new();
+    for (team, role) in body.take("teams", teams_of).value().unwrap_or_default() {
+        if !teams.iter().any(|(known, _)| *known == team) {
+            teams.push((team, role));
+        }
+    }
+    teams
+}
+
+/// Has a user join a group.
+pub(crate) fn joins((kind, name): (Kind, String), user: &str, role: String) -> Command {
+    let member = Member { user: user.to_owned(), role, ..Member::default() };
+    Command::AddMembers { kind, name, members: vec![member] }
+}
+
+/// `["team"]` or `[{"team_id": "team", "user_role": "admin"}]`.
+fn teams_of(value: &Value) -> Result<Vec<(String, String)>, Wrong> {
+    let team = |item: &Value| match item {
+        Value::String(name) => Ok((name.clone(), "user".to_owned())),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => {
+            let fields = body::object(item)?;
+            let text = |name: &str| fields.get(name).and_then(Value::as_str).map(str::to_owned);
+            let name = text("team_id").ok_or_else(|| {
+                senseless("a team has a `team_id`, and optionally a `user_role`".to_owned())
+            })?;
+            let role = text("user_role").unwrap_or_else(|| "user".to_owned());
+            check_role(Kind::Team, &role)?;
+            Ok((name, role))
+        }
+    };
+    body::list(value)?.iter().map(team).collect()
 }
 
 /// Refuses callers that do not lead a group.
@@ -205,6 +241,23 @@ mod tests {
         assert!(matches!(boss.find(&state), Err(Error::NotFound { .. })));
         let (_, nobody) = of(r#"{"team_id": "t"}"#);
         assert!(matches!(nobody, Err(Error::BadField { name: "user_id", .. })));
+    }
+
+    #[test]
+    fn the_teams_to_join_are_listed_with_a_role_or_without() {
+        let of = |text: &str| {
+            let mut body = Body::parse(text.as_bytes()).expect("an object");
+            let teams = joined_teams(&mut body);
+            body.finish(std::iter::empty()).map(|()| teams)
+        };
+        let named = of(r#"{"teams": ["a", {"team_id": "b", "user_role": "admin"}, "a"]}"#);
+        let named = named.expect("two teams");
+        assert_eq!(named, [("a", "user"), ("b", "admin")].map(|(a, b)| (a.into(), b.into())));
+        assert_eq!(of(r#"{"teams": null}"#).expect("none"), []);
+        for wrong in [r#"{"teams": "a"}"#, r#"{"teams": [{"team_id": "a", "user_role": "boss"}]}"#]
+        {
+            assert!(matches!(of(wrong), Err(Error::Invalid(_))), "{wrong}");
+        }
     }
 
     #[test]

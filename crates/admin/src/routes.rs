@@ -7,11 +7,12 @@ use axum::routing::{MethodFilter, MethodRouter, on};
 use axum::{RequestExt, Router};
 use bytes::Bytes;
 use dunlin_state::Actor;
+use dunlin_types::UnixMillis;
 
 use crate::body::Body;
 use crate::caller::{Caller, Role};
 use crate::error::Error;
-use crate::{Admin, received};
+use crate::{Admin, queries, received};
 
 /// A method by its name.
 pub(crate) type Method = (&'static str, MethodFilter);
@@ -58,12 +59,14 @@ pub(crate) struct Asked {
     /// The query's parameters, in order.
     pub(crate) query: Vec<(String, String)>,
     pub(crate) bytes: Bytes,
+    /// When it came.
+    pub(crate) at: UnixMillis,
 }
 
 impl Asked {
     /// The JSON object in the body.
     pub(crate) fn body(&self) -> Result<Body, Error> {
-        Body::parse(&self.bytes)
+        Ok(Body::parse(&self.bytes)?.at(self.at))
     }
 
     /// A parameter of the query; of several, the last one.
@@ -166,8 +169,10 @@ async fn enter(
     let query = axum::extract::Query::<Vec<(String, String)>>::try_from_uri(&parts.uri);
     // What is not in the form of a query holds no parameters.
     let query = query.map(|query| query.0).unwrap_or_default();
+    queries::check(route, &query)?;
     let bytes = received::receive(&parts.headers, body).await?;
-    Ok(Asked { caller, actor, route, named, query, bytes })
+    let at = admin.0.clock.unix();
+    Ok(Asked { caller, actor, route, named, query, bytes, at })
 }
 
 /// Whether a caller may ask at a path.

@@ -188,6 +188,11 @@ pub(crate) fn temporary(body: &mut Body) -> Change<Temporary> {
     let until = body.take("temp_budget_expiry", moment);
     match (more, until) {
         (Change::Keep, Change::Keep) => Change::Keep,
+        (Change::Set(_), Change::Set(until)) if body.is_past(until) => {
+            let reason = format!("temp_budget_expiry: {} has passed already", moment::iso(until));
+            body.refuse("temp_budget_expiry", reason);
+            Change::Keep
+        }
         (Change::Set(more), Change::Set(until)) => Change::Set(Temporary { more, until }),
         (Change::Clear, Change::Clear | Change::Keep) | (Change::Keep, Change::Clear) => {
             Change::Clear
@@ -284,6 +289,21 @@ mod tests {
         }
         let half = of(r#"{"temp_budget_increase": 1}"#);
         assert!(matches!(half, Err(Error::BadField { name: "temp_budget_increase", .. })));
+    }
+
+    #[test]
+    fn more_to_spend_until_a_moment_that_has_passed_is_refused() {
+        let at = |now| {
+            let text = r#"{"temp_budget_increase": 7, "temp_budget_expiry": "1970-01-02"}"#;
+            let mut body = Body::parse(text.as_bytes()).expect("an object").at(UnixMillis(now));
+            let _taken = read(&mut body);
+            body.finish(FIELDS.iter().copied())
+        };
+        assert!(at(86_399_999).is_ok());
+        let Err(Error::BadField { name: "temp_budget_expiry", reason }) = at(86_400_000) else {
+            panic!("it is over")
+        };
+        assert!(reason.contains("1970-01-02T00:00:00"), "{reason}");
     }
 
     #[test]

@@ -233,17 +233,22 @@ impl Money {
         let demand = demand.expect("only what was demanded can lack");
         let (state, rules) = (self.0.consensus.state(), self.0.rules.load());
         let budget = plan::budget_of(&state, &rules, about, &demand.pot, self.today(&state));
-        let withheld = shortage.withheld;
-        // What is spent beyond the limit is not reachable, and yet spent.
-        let settled = state.pot(&demand.pot).map_or(NanoUsd::ZERO, |pot| pot.settled);
-        let taken = NanoUsd(demand.limit.0.saturating_sub(shortage.reachable.0 + withheld.0));
-        let spent = taken.max(settled);
+        let (period, withheld) = (shortage.period, shortage.withheld);
+        let spent = self.look_at(|purses, state| {
+            let pot = state.pot(&demand.pot).filter(|pot| pot.period == period);
+            pot.map_or(NanoUsd::ZERO, |pot| pot.settled)
+                + purses.book(&demand.pot, period).unsettled
+        });
+        // More may be spent than the limit.
+        let gone = spent + shortage.reachable + withheld;
+        let held = NanoUsd(demand.limit.0.saturating_sub(gone.0));
         Refusal::OverBudget(Box::new(OverBudget {
             payer: budget.payer,
             pot: demand.pot.clone(),
             duration: budget.duration,
             limit: demand.limit,
             spent,
+            held,
             withheld,
             could_cost: Some(shortage.need).filter(|_| shortage.strict),
             resets_at: budget.resets_at,

@@ -114,8 +114,10 @@ pub struct OverBudget {
     pub duration: Option<String>,
     /// The most that may be spent in a period.
     pub limit: NanoUsd,
-    /// What is spent in this one, and held by requests that are under way.
+    /// What is spent in this one, as far as this node knows.
     pub spent: NanoUsd,
+    /// What requests hold that are under way, or have ended on another node just now.
+    pub held: NanoUsd,
     /// What lies on nodes that cannot be reached: neither spent nor free.
     pub withheld: NanoUsd,
     /// What the request could cost at most, if a strict budget must have that left.

@@ -78,11 +78,12 @@ pub(crate) struct Purse {
 
 /// What is taken of the lease of one period.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
-pub(crate) struct Book {
+pub struct Book {
     period: UnixMillis,
-    pub(crate) held: NanoUsd,
+    /// Held by live requests.
+    pub held: NanoUsd,
     /// Recorded, and not yet used in the state.
-    pub(crate) unsettled: NanoUsd,
+    pub unsettled: NanoUsd,
     /// Proposed to be given back.
     pub(crate) returning: NanoUsd,
 }

@@ -11,7 +11,7 @@ use dunlin_types::{MonoMillis, NanoUsd, NodeId, PotId, RequestId, UnixMillis};
 use crate::demand::{Answer, Demand, Due, Held, Life, Recall, Short, Shortage};
 use crate::figures::Figures;
 use crate::pot::{Holder, less};
-use crate::purse::{COLLECT, Purse, Waiting};
+use crate::purse::{Book, COLLECT, Purse, Waiting};
 use crate::view::View;
 
 mod ready;
@@ -298,11 +298,11 @@ impl Purses {
         }
     }
 
-    /// What live requests hold of a pot in a period.
+    /// What is taken of a pot here in a period.
     #[must_use]
-    pub fn live_holds(&self, pot: &PotId, period: UnixMillis) -> NanoUsd {
+    pub fn book(&self, pot: &PotId, period: UnixMillis) -> Book {
         let purse = self.numbers.get(pot).map(|&number| self.purse(number));
-        purse.map_or(NanoUsd::ZERO, |purse| purse.book(period).held)
+        purse.map_or_else(Book::default, |purse| purse.book(period))
     }
 
     fn look(&mut self, number: usize, (view, lives): (Views<'_>, Lives<'_>), due: &mut Due) {

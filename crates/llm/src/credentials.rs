@@ -88,6 +88,7 @@ impl From<&CredentialError> for ErrorBody {
             kind: Some(kind.to_owned()),
             param: Some(param.to_owned()),
             code: 401,
+            entity: None,
         }
     }
 }

@@ -17,7 +17,7 @@ mod write;
 mod writer;
 
 pub use deltas::DeltaReader;
-pub use error::{ErrorBody, UpstreamError};
+pub use error::{Entity, ErrorBody, UpstreamError};
 pub use frame::read_frame;
 pub use reply::read_reply;
 pub use roles::without_developers;

@@ -127,6 +127,7 @@ impl From<&BadRequest> for ErrorBody {
             kind: Some("invalid_request_error".to_owned()),
             param: bad.param().map(str::to_owned),
             code: 400,
+            entity: None,
         }
     }
 }

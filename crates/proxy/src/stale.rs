@@ -193,6 +193,7 @@ fn unknown(message: &str) -> Response<Body> {
 
 fn error(told: Lines, status: StatusCode, kind: &str, message: &str) -> Response<Body> {
     let (message, code) = (message.to_owned(), status.as_u16());
-    let error = ErrorBody { message, kind: Some(kind.to_owned()), param: None, code };
+    let kind = Some(kind.to_owned());
+    let error = ErrorBody { message, kind, param: None, code, entity: None };
     headers::error(told, error.code, error.to_json())
 }

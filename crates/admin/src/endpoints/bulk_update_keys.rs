@@ -51,7 +51,8 @@ async fn update(
     asked: &Asked,
     item: &Value,
 ) -> Result<dunlin_admin_api::Row, Error> {
-    let update = Update::read(Body::parse(item.to_string().as_bytes())?, admin.0.clock.unix())?;
+    let body = Body::parse(item.to_string().as_bytes())?.at(asked.at);
+    let update = Update::read(body, asked.at)?;
     carry_out(admin, asked, update).await
 }
 

@@ -24,7 +24,7 @@ async fn handle(admin: Admin, asked: Asked) -> Result<Response, Error> {
     let items = parse(asked.body()?, &admin.read().await.state)?;
     let mut results = Vec::new();
     for item in &items {
-        let body = Body::parse(item.to_string().as_bytes())?;
+        let body = Body::parse(item.to_string().as_bytes())?.at(asked.at);
         let outcome = carry_out(&admin, &asked, body, Kind::User).await;
         let (updated, error) = match outcome {
             Ok((user, view)) => (Some(row(&view, &user)), None),

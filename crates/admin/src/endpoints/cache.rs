@@ -28,6 +28,7 @@ async fn ping(_: Admin, _: Asked) -> Result<Response, Error> {
         kind: Some("cache_ping_error".to_owned()),
         param: Some("cache_ping".to_owned()),
         code: 503,
+        entity: None,
     };
     Ok(answer(503, error.to_json()))
 }

@@ -84,7 +84,6 @@ fn check(body: &mut Body, section: &str, name: &str) {
 }
 
 async fn info(admin: Admin, asked: Asked) -> Result<Response, Error> {
-    body::check_query(&asked.query, &["field_name", "config_type"])?;
     let section = asked.param("config_type").unwrap_or(SECTIONS[0]);
     let known = SECTIONS.iter().find(|known| **known == section);
     let section = *known

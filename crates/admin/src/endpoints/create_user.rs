@@ -3,18 +3,17 @@
 
 use axum::response::Response;
 use dunlin_admin_api::Row;
-use dunlin_state::{Command, Entity, Kind, Member, Spender};
-use serde_json::Value;
+use dunlin_state::{Command, Entity, Kind, Spender};
 use tracing::info;
 
 use super::{create_key, entity_of, ok};
 use crate::Admin;
-use crate::body::{self, Body, Wrong, senseless};
+use crate::body::{self, Body};
 use crate::caller::MASTER_USER;
 use crate::defaults::Defaulted;
 use crate::entity_fields::{self, EntityFields};
 use crate::error::Error;
-use crate::members::check_role;
+use crate::members::{check_role, joined_teams, joins};
 use crate::new_key::NewKey;
 use crate::routes::{Asked, Routes, Who};
 use crate::row::{View, put};
@@ -40,11 +39,7 @@ async fn handle(admin: Admin, asked: Asked) -> Result<Response, Error> {
     let key = key.map(|body| NewKey::read(body, settings, &asked.caller, (&state, now)));
     let key = key.transpose()?;
     let make = Command::CreateEntity { entity: Box::new(user.clone()), members: Vec::new() };
-    let join = groups.into_iter().map(|(kind, name, role)| Command::AddMembers {
-        kind,
-        name,
-        members: vec![Member { user: user.name.clone(), role, ..Member::default() }],
-    });
+    let join = groups.into_iter().map(|(kind, name, role)| joins((kind, name), &user.name, role));
     let view = admin.view(admin.0.consensus.state());
     let (whose, period) =
         (Spender::Entity(Kind::User, user.name.clone()), view.period(&user.terms));
@@ -72,7 +67,7 @@ fn read(mut body: Body, by: &str) -> Result<NewUser, Error> {
         body.refuse("user_id", format!("`{MASTER_USER}` stands for the master key"));
     }
     let automatic = body.take("auto_create_key", body::flag).value().unwrap_or(true);
-    let teams = body.take("teams", teams).value().unwrap_or_default();
+    let mut teams = joined_teams(&mut body);
     let one = body.take("team_id", body::text).value().filter(|team| !team.is_empty());
     let mut of_key = Body::parse(b"{}").expect("an object");
     for field in OF_KEY {
@@ -82,7 +77,6 @@ fn read(mut body: Body, by: &str) -> Result<NewUser, Error> {
         }
     }
     of_key.put("user_id", &name);
-    let mut teams = teams;
     if let Some(team) = &one {
         of_key.put("team_id", team);
         if !teams.iter().any(|(known, _)| known == team) {
@@ -104,22 +98,6 @@ fn read(mut body: Body, by: &str) -> Result<NewUser, Error> {
 
 /// What a new user joins beside teams, in its own role where that is one there.
 const JOINED: Kind = Kind::Organization;
-
-/// `["team"]` or `[{"team_id": "team", "user_role": "admin"}]`.
-fn teams(value: &Value) -> Result<Vec<(String, String)>, Wrong> {
-    let team = |item: &Value| match item {
-        Value::String(name) => Ok((name.clone(), "user".to_owned())),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => {
-            let fields = body::object(item)?;
-            let text = |name: &str| fields.get(name).and_then(Value::as_str).map(str::to_owned);
-            let name = text("team_id").ok_or_else(|| {
-                senseless("a team has a `team_id`, and optionally a `user_role`".to_owned())
-            })?;
-            Ok((name, text("user_role").unwrap_or_else(|| "user".to_owned())))
-        }
-    };
-    body::list(value)?.iter().map(team).collect()
-}
 
 fn answer(view: &View, user: &Entity, key: Option<&NewKey>) -> Row {
     let mut row = match key {

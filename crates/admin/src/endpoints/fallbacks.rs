@@ -167,7 +167,6 @@ fn parse(mut body: Body) -> Result<Sent, Error> {
 
 /// The model and the type that path and query name.
 fn named(asked: &Asked) -> Result<(Option<String>, &'static str), Error> {
-    body::check_query(&asked.query, &["model", "fallback_type"])?;
     let kind = asked.param("fallback_type").unwrap_or(TYPES[0].0);
     let known = TYPES.iter().find(|(known, _)| *known == kind);
     let (kind, _) = known.ok_or_else(|| Error::BadField {

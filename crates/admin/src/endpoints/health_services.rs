@@ -8,7 +8,6 @@ use serde_json::json;
 
 use super::ok;
 use crate::Admin;
-use crate::body::check_query;
 use crate::error::Error;
 use crate::routes::{Asked, Routes, Who};
 
@@ -17,7 +16,6 @@ pub(super) fn add(routes: Routes) -> Routes {
 }
 
 async fn handle(admin: Admin, asked: Asked) -> Result<Response, Error> {
-    check_query(&asked.query, &["service"])?;
     let bad = |reason| Error::BadField { name: "service", reason };
     let name =
         asked.param("service").ok_or_else(|| bad("Service must be specified.".to_owned()))?;

@@ -7,7 +7,6 @@ use serde_json::{Map, Value, json};
 
 use super::ok_as_of;
 use crate::Admin;
-use crate::body::check_query;
 use crate::error::Error;
 use crate::routes::{Asked, Routes, Who};
 
@@ -18,7 +17,6 @@ pub(super) fn add(routes: Routes) -> Routes {
 }
 
 async fn list(admin: Admin, asked: Asked) -> Result<Response, Error> {
-    check_query(&asked.query, &["config_type"])?;
     if let Some(other) = asked.param("config_type").filter(|other| *other != GENERAL) {
         let reason = format!("config_type is `{other}`, not `{GENERAL}`");
         return Err(Error::BadField { name: "config_type", reason });

@@ -13,6 +13,7 @@ use crate::edit::{Decided, with_organization};
 use crate::entities::{find, row, unknown, user_named};
 use crate::entity_fields::{self, EntityFields, id_name};
 use crate::error::Error;
+use crate::members::{joined_teams, joins};
 use crate::rights::forbidden;
 use crate::routes::{Asked, Method, PATCH, POST, Routes, Who};
 use crate::row::View;
@@ -65,8 +66,9 @@ pub(super) async fn carry_out(
     } else {
         body.require(id_name(kind), body::text)
     };
+    let teams = if kind == Kind::User { joined_teams(&mut body) } else { Vec::new() };
     let fields = entity_fields::read(body, kind, &[])?;
-    let change = |view: &View| decide(asked, view, (kind, &name), fields.clone());
+    let change = |view: &View| decide(asked, view, (kind, &name), (fields.clone(), &teams));
     let (reply, view) = admin.edit(asked, state, change).await?;
     let entity = entity_of(reply);
     info!(entity.kind = kind.name(), entity.name = entity.name, "an entity was changed");
@@ -78,7 +80,7 @@ fn decide(
     asked: &Asked,
     view: &View,
     (kind, name): (Kind, &str),
-    fields: EntityFields,
+    (fields, teams): (EntityFields, &[(String, String)]),
 ) -> Result<Decided, Error> {
     let (EntityFields { mut changes, spend }, state) = (fields, &view.state);
     let before = find(state, kind, name)?;
@@ -108,8 +110,12 @@ fn decide(
     let (name, period) = (name.to_owned(), view.period(&after.terms));
     let whose = Spender::Entity(kind, name.clone());
     let spent = spend.map(|to| Command::SetSpendOf { whose, period, to });
+    let is_new = |(team, _): &&(String, String)| state.member(Kind::Team, team, &name).is_none();
+    let join =
+        |(team, role): &(String, String)| joins((Kind::Team, team.clone()), &name, role.clone());
+    let join: Vec<_> = teams.iter().filter(is_new).map(join).collect();
     let update = Command::UpdateEntity { kind, name, changes: Box::new(changes) };
-    let commands = [update].into_iter().chain(spent).collect();
+    let commands = [update].into_iter().chain(join).chain(spent).collect();
     Ok(Decided { seen, command: Command::All { commands } })
 }
 
@@ -122,5 +128,21 @@ mod tests {
         for (_, path, kind, who) in PATHS {
             assert_eq!(*who == Who::Users, *kind == Kind::Team, "{path}");
         }
+    }
+
+    #[test]
+    fn a_user_joins_the_teams_that_it_is_not_in_yet() {
+        let teams = ["t", "other"].map(|team| (team.to_owned(), "user".to_owned()));
+        let fields = entity_fields::read(Body::parse(b"{}").expect("an object"), Kind::User, &[]);
+        let fields = (fields.expect("nothing else"), teams.as_slice());
+        let view = crate::row::tests::view_of(crate::rights::tests::world());
+        let asked = crate::rights::tests::asked_by(crate::caller::Caller::Master);
+        let decided = decide(&asked, &view, (Kind::User, "dev"), fields).expect("an admin asks");
+        let Command::All { commands } = decided.command else { panic!("several commands") };
+        let [Command::UpdateEntity { .. }, Command::AddMembers { name, members, .. }] = &*commands
+        else {
+            panic!("one team more: {commands:?}")
+        };
+        assert_eq!((name.as_str(), members[0].user.as_str()), ("other", "dev"));
     }
 }

@@ -17,7 +17,8 @@ pub(crate) fn bearer(state: &State, clear: &str) -> Caller {
 /// A request of a caller.
 pub(crate) fn asked_by(caller: Caller) -> Asked {
     let (actor, bytes) = (dunlin_state::Actor::default(), bytes::Bytes::new());
-    Asked { caller, actor, route: "/", named: None, query: Vec::new(), bytes }
+    let at = dunlin_types::UnixMillis(0);
+    Asked { caller, actor, route: "/", named: None, query: Vec::new(), bytes, at }
 }
 
 pub(crate) fn entity(kind: Kind, name: &str, role: Option<&str>) -> Entity {

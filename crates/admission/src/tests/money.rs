@@ -44,7 +44,8 @@ async fn a_strict_budget_is_spent_to_the_last_and_no_further() {
     let node = single().await;
     let key = with_budget(&node, "strict", 100, true).await;
     let held = [ask(&node, key, 40).await, ask(&node, key, 40).await];
-    assert!(is_over(ask(&node, key, 40).await), "80 of 100 are held");
+    let Err(Refusal::OverBudget(over)) = ask(&node, key, 40).await else { panic!("80 are held") };
+    assert_eq!((over.spent, over.held), (NanoUsd::ZERO, NanoUsd(80)), "nothing is spent yet");
     let [first, second] = held.map(|held| held.expect("there is enough"));
     settle(first, key, 30);
     drop(second);
@@ -53,7 +54,7 @@ async fn a_strict_budget_is_spent_to_the_last_and_no_further() {
     assert!(is_over(ask(&node, key, 1).await));
     until("all is settled", || node.consensus.state().key_spend(&key) == NanoUsd(100)).await;
     let Err(Refusal::OverBudget(over)) = ask(&node, key, 1).await else { panic!("it is spent") };
-    assert_eq!((over.spent, over.limit), (NanoUsd(100), NanoUsd(100)));
+    assert_eq!((over.spent, over.held, over.limit), (NanoUsd(100), NanoUsd(0), NanoUsd(100)));
 }
 
 /// Of several budgets that are spent, the first in LiteLLM's order is told: team, windows of the

@@ -104,12 +104,12 @@ fn the_last_money_lets_one_in_unless_the_budget_is_strict() {
         node.propose(&mut log, 0);
         node.hold(&log, 1, &demands, 0).expect_err("not that much");
         assert_eq!(node.hold_rest(&log, 1, &demands, 0).is_ok(), !strict);
-        assert_eq!(node.purses.live_holds(&pot(1), P), NanoUsd(held));
+        assert_eq!(node.purses.book(&pot(1), P).held, NanoUsd(held));
         let short = node.hold(&log, 2, &demand(&log, 1, strict), 0).expect_err("nothing is left");
         assert_eq!(short.is_final(), !strict, "of a strict one, nobody holds the rest");
         node.purses.void(RequestId(1));
         node.purses.void(RequestId(1));
-        assert_eq!(node.purses.live_holds(&pot(1), P), NanoUsd(0));
+        assert_eq!(node.purses.book(&pot(1), P).held, NanoUsd(0));
     }
 }
 
@@ -134,7 +134,7 @@ fn what_another_node_needs_comes_back_and_what_is_held_does_not() {
     a.propose(&mut log, 2);
     b.propose(&mut log, 3);
     b.hold(&log, 3, &forty, 3).expect("a gave up what it did not hold");
-    assert_eq!(a.purses.live_holds(&pot(1), P), NanoUsd(40));
+    assert_eq!(a.purses.book(&pot(1), P).held, NanoUsd(40));
 }
 
 #[test]
@@ -202,7 +202,7 @@ fn who_waited_long_enough_is_let_in_on_what_there_is() {
     node.propose(&mut log, 0);
     node.hold(&log, 1, &demands, 199).expect_err("it still gathers");
     node.hold(&log, 1, &demands, 200).expect("there is something");
-    assert_eq!(node.purses.live_holds(&pot(1), P), NanoUsd(4));
+    assert_eq!(node.purses.book(&pot(1), P).held, NanoUsd(4));
 }
 
 #[test]
@@ -213,11 +213,11 @@ fn a_dearer_fallback_lacks_only_the_difference() {
     node.propose(&mut log, 0);
     node.hold(&log, 1, &demand(&log, 6, true), 0).expect("granted");
     node.hold(&log, 1, &demand(&log, 8, true), 0).expect_err("more than the lease");
-    assert_eq!(node.purses.live_holds(&pot(1), P), NanoUsd(6), "it keeps what it held");
+    assert_eq!(node.purses.book(&pot(1), P).held, NanoUsd(6), "it keeps what it held");
     node.propose(&mut log, 300);
     assert_eq!(log.view(&pot(1), node.holder()).granted, NanoUsd(8));
     node.hold(&log, 1, &demand(&log, 8, true), 300).expect("granted");
     let short = node.hold(&log, 1, &demand(&log, 12, true), 300).expect_err("above the limit");
     assert!(short.is_final());
-    assert_eq!(node.purses.live_holds(&pot(1), P), NanoUsd(8));
+    assert_eq!(node.purses.book(&pot(1), P).held, NanoUsd(8));
 }

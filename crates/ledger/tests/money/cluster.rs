@@ -514,7 +514,7 @@ impl Peer {
     pub(crate) fn spent(&self, pot: &PotId, period: UnixMillis) -> u64 {
         let records = self.journals().flat_map(|(_, journal)| journal.iter().flatten());
         let of = records.filter(|(of, in_period, _)| of == pot && *in_period == period);
-        let held = if self.is_up { self.node.purses.live_holds(pot, period).0 } else { 0 };
+        let held = if self.is_up { self.node.purses.book(pot, period).held.0 } else { 0 };
         of.map(|(_, _, cost)| cost.0).sum::<u64>() + held
     }
 }

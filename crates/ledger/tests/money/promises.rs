@@ -168,7 +168,7 @@ impl Cluster {
             let charges = peer.node.journal[settled..].iter().flatten();
             let of = charges.filter(|(of, period, _)| of == pot && *period == shared.period);
             let unsettled: u64 = of.map(|(_, _, cost)| cost.0).sum();
-            committed += peer.node.purses.live_holds(pot, shared.period).0 + unsettled;
+            committed += peer.node.purses.book(pot, shared.period).held.0 + unsettled;
         }
         let set_aside: NanoUsd = shared.leases.iter().map(|lease| lease.unused()).sum();
         let over = (shared.settled + set_aside).0.saturating_sub(limit.0);

@@ -179,7 +179,7 @@ impl Rush {
         let (_, shared) = &self.log.pots[&pot(1)];
         self.nodes.iter().map(|edge| {
             let lease = shared.lease(edge.node.holder());
-            let held = edge.node.purses.live_holds(&pot(1), P).0;
+            let held = edge.node.purses.book(&pot(1), P).held.0;
             let after = usize::try_from(self.log.through(edge.node.holder())).expect("few");
             let unsettled = edge.node.journal[after..].iter().flatten().map(|(_, _, cost)| cost.0);
             lease.map_or(0, |lease| lease.unused().0) - held - unsettled.sum::<u64>()
@@ -301,7 +301,7 @@ impl Rush {
     }
 
     fn watch(&mut self) {
-        let held = |edge: &Edge| edge.node.purses.live_holds(&pot(1), P).0;
+        let held = |edge: &Edge| edge.node.purses.book(&pot(1), P).held.0;
         let held: u64 = self.nodes.iter().map(held).sum();
         let committed = self.figures.spent + held;
         assert!(!self.strict || committed <= LIMIT, "{committed} are held and spent");

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use serde_json::{Value, json};
 
-use crate::openai::{ErrorBody, UpstreamError};
+use crate::openai::{Entity, ErrorBody, UpstreamError};
 
 /// The types there are, and the statuses they stand for.
 const TYPES: &[(u16, &str)] = &[
@@ -31,7 +31,7 @@ pub(crate) fn error_body(error: &ErrorBody) -> Bytes {
 /// the member by which Anthropic's know an error.
 #[must_use]
 pub(crate) fn credential_body(error: &ErrorBody) -> Bytes {
-    let ErrorBody { message, kind, param, code } = error;
+    let ErrorBody { message, kind, param, code, .. } = error;
     let code = code.to_string();
     let told = json!({"message": message, "type": kind, "param": param, "code": code});
     Bytes::from(json!({"type": "error", "error": told}).to_string())
@@ -52,7 +52,12 @@ fn to_json(error: &ErrorBody) -> Value {
         (None, 400..=499) => "invalid_request_error",
         (None, _) => "api_error",
     };
-    json!({"type": "error", "error": {"type": kind, "message": error.message}})
+    let mut told = json!({"type": kind, "message": error.message});
+    if let Some(Entity { kind, id }) = &error.entity {
+        told["entity_type"] = json!(kind);
+        told["entity_id"] = json!(id);
+    }
+    json!({"type": "error", "error": told})
 }
 
 /// The error in an `error` event. Its type stands for the status that a whole answer would have.

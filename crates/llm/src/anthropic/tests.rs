@@ -13,7 +13,7 @@ use crate::form::{
     Cache, Chat, Choice, Delta, Finish, Json, Message, Part, PartKind, Reply, Role, Source, Tool,
     ToolCall, ToolChoice,
 };
-use crate::openai::{self, ChatStyle, ErrorBody};
+use crate::openai::{self, ChatStyle, Entity, ErrorBody};
 use crate::{BadRequest, ChatReply, Dialect, parse};
 
 const STAMP: Stamp<'static> = Stamp { model: "mine", id: "id", now: 1, request: "", turn: None };
@@ -394,18 +394,21 @@ fn errors_have_anthropics_shape() {
         (503, "api_error"),
         (529, "overloaded_error"),
     ] {
-        let error = ErrorBody { message: "words".into(), kind: None, param: None, code };
+        let error =
+            ErrorBody { message: "words".into(), kind: None, param: None, code, entity: None };
         let body = format!(r#"{{"type":"error","error":{{"type":"{kind}","message":"words"}}}}"#);
         assert_eq!(Endpoint::Messages.error_body(&error), body);
         let frame = format!("event: error\ndata: {body}\n\n");
         assert_eq!(Endpoint::Messages.error_frame(&error), frame);
-        let spent = ErrorBody { kind: Some("budget_exceeded".into()), ..error };
+        let entity = Some(Entity { kind: "team", id: "blue".to_owned() });
+        let spent = ErrorBody { kind: Some("budget_exceeded".into()), entity, ..error };
         let body: Value = serde_json::from_slice(&Endpoint::Messages.error_body(&spent)).unwrap();
         assert_eq!(body["error"]["type"], "billing_error", "{code}");
+        assert_eq!(body["error"]["entity_id"], "blue", "{code}");
     }
     // Who is not let in is told so in LiteLLM's words; Anthropic's clients know it for an error.
     let (message, kind) = ("words".to_owned(), Some("auth_error".to_owned()));
-    let error = ErrorBody { message, kind, param: Some("None".into()), code: 401 };
+    let error = ErrorBody { message, kind, param: Some("None".into()), code: 401, entity: None };
     let body: Value = serde_json::from_slice(&Endpoint::Messages.credential_body(&error)).unwrap();
     let told = json!({"message": "words", "type": "auth_error", "param": "None", "code": "401"});
     assert_eq!(body, json!({"type": "error", "error": told}));

@@ -23,6 +23,19 @@ pub struct ErrorBody {
     pub param: Option<String>,
     /// The HTTP status. On the wire a string, as LiteLLM has it.
     pub code: u16,
+    /// Whose budget refused the request, if one did.
+    pub entity: Option<Entity>,
+}
+
+/// Who an error is about: on the wire `entity_type` and `entity_id`, and nothing where it is nobody.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Entity {
+    /// What it is: `key`, `team`, `user`, ...
+    #[serde(rename = "entity_type")]
+    pub kind: &'static str,
+    /// Which one.
+    #[serde(rename = "entity_id")]
+    pub id: String,
 }
 
 #[derive(Serialize)]
@@ -36,6 +49,8 @@ struct WireError<'a> {
     r#type: Option<&'a str>,
     param: Option<&'a str>,
     code: String,
+    #[serde(flatten)]
+    entity: Option<&'a Entity>,
 }
 
 impl ErrorBody {
@@ -51,6 +66,7 @@ impl ErrorBody {
             r#type: self.kind.as_deref(),
             param: self.param.as_deref(),
             code: self.code.to_string(),
+            entity: self.entity.as_ref(),
         };
         serde_json::to_writer(&mut out, &Wire { error }).expect("texts are always JSON");
         out

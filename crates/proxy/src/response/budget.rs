@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use dunlin_admission::OverBudget;
-use dunlin_state::{PROVIDERS, Payer, Rank, TAGS};
+use dunlin_llm::openai::Entity;
+use dunlin_state::{DEPLOYMENTS, PROVIDERS, Payer, Rank, TAGS};
 use dunlin_types::{Line, NanoUsd};
 
 use crate::response::figure::usd;
@@ -50,9 +51,11 @@ pub(crate) fn message(over: &OverBudget, key: &str, bound: &str) -> String {
     message
 }
 
-/// Why something is left but not enough, when the budget resets, and how much of it is withheld.
+/// Why something is left but not enough, when the budget resets, and how much of it is held and
+/// withheld.
 fn tell_rest(message: &mut String, over: &OverBudget, bound: &str) {
-    let left = NanoUsd(over.limit.0.saturating_sub(over.spent.0.saturating_add(over.withheld.0)));
+    let gone = over.spent + over.held + over.withheld;
+    let left = NanoUsd(over.limit.0.saturating_sub(gone.0));
     if let Some(could_cost) = over.could_cost.filter(|_| left > NanoUsd::ZERO) {
         let _infallible = write!(
             message,
@@ -64,6 +67,10 @@ fn tell_rest(message: &mut String, over: &OverBudget, bound: &str) {
     }
     if let Some(at) = over.resets_at {
         let _infallible = write!(message, ". Budget resets at: {}", headers::utc(at));
+    }
+    if over.held > NanoUsd::ZERO {
+        let held = usd(over.held);
+        let _infallible = write!(message, ". {held} of it is held by requests under way");
     }
     if over.withheld > NanoUsd::ZERO {
         let _infallible = write!(
@@ -79,6 +86,30 @@ fn over_budget(what: &str, payer: &Payer, spent: &str, limit: &str) -> String {
     format!("ExceededBudget: {what}={name} over budget. Spend={spent}, Budget={limit}")
 }
 
+/// Whose budget it is, for programs: a key by its hash, a member by its team and user.
+pub(crate) fn entity(over: &OverBudget) -> Entity {
+    let of = |kind, id: String| Entity { kind, id };
+    let Some(payer) = &over.payer else {
+        return match (over.pot.of, &over.pot.line) {
+            (PROVIDERS, Line::Model(name)) => of("provider", name.clone()),
+            (DEPLOYMENTS, Line::Model(id)) => of("deployment", id.clone()),
+            (TAGS, Line::Model(tag)) => of("tag", tag.clone()),
+            _ => of("proxy", "proxy".to_owned()),
+        };
+    };
+    let kind = match payer.rank {
+        Rank::Team => "team",
+        Rank::Organization => "organization",
+        Rank::Tag => "tag",
+        Rank::AccessGroup => "model_access_group",
+        Rank::User => "user",
+        Rank::Member => "team_member",
+        Rank::EndUser => "end_user",
+        Rank::Key => "key",
+    };
+    of(kind, payer.name())
+}
+
 /// The message where what may be spent on every deployment that could be asked is spent.
 pub(crate) fn all_spent(spent: &[OverBudget]) -> String {
     // A provider's is named once, however many deployments it has.
@@ -88,7 +119,8 @@ pub(crate) fn all_spent(spent: &[OverBudget]) -> String {
 }
 
 fn crossed(over: &OverBudget) -> String {
-    let (spent, limit) = (usd(over.spent), usd(over.limit));
+    // What is held counts in the comparison that LiteLLM's words make.
+    let (spent, limit) = (usd(over.spent + over.held), usd(over.limit));
     let name = match &over.pot.line {
         Line::Model(name) | Line::Window(name) => name.as_str(),
         Line::Main => "",
@@ -119,6 +151,7 @@ mod tests {
             duration: None,
             limit: NanoUsd(100_000_000),
             spent: NanoUsd(spent),
+            held: NanoUsd::ZERO,
             withheld: NanoUsd::ZERO,
             could_cost,
             resets_at: None,
@@ -136,5 +169,14 @@ mod tests {
         let spent = over(Some(NanoUsd(1_310_720_000)), 100_000_000);
         let spent = message(&spent, "sk-...abcd", "max_tokens");
         assert!(!spent.contains("could cost"), "{spent}");
+        let held = OverBudget { held: NanoUsd(70_000_000), ..over(None, 30_000_000) };
+        let told = message(&held, "sk-...abcd", "max_tokens");
+        let expected = "Budget has been exceeded! Proxy Current cost: 0.03, Max budget: 0.1. 0.07 \
+                        of it is held by requests under way";
+        assert_eq!(told, expected, "what is held is not said to be spent");
+        assert_eq!(entity(&held).kind, "proxy");
+        let of = PotId { of: DEPLOYMENTS, line: Line::Model("d".to_owned()) };
+        let deployment = entity(&OverBudget { pot: of, ..held });
+        assert_eq!((deployment.kind, deployment.id.as_str()), ("deployment", "d"));
     }
 }

@@ -168,7 +168,7 @@ impl Failed {
 
     /// An event that tells it in a conversation.
     pub(crate) fn realtime_event(&self) -> String {
-        let ErrorBody { message, kind, param, code } = self.body();
+        let ErrorBody { message, kind, param, code, .. } = self.body();
         let code = code.to_string();
         let error = json!({"type": kind, "code": code, "message": message, "param": param});
         json!({"type": "error", "error": error}).to_string()
@@ -348,9 +348,10 @@ impl Refused {
                 own(400, "invalid_request_error", "a path may not have `.` or `..` in it")
             }
             Self::Answered(error) => of_error(error),
-            Self::OverBudget { over, key, bound } => {
-                own(over.status, "budget_exceeded", budget::message(over, key, bound))
-            }
+            Self::OverBudget { over, key, bound } => ErrorBody {
+                entity: Some(budget::entity(over)),
+                ..own(over.status, "budget_exceeded", budget::message(over, key, bound))
+            },
             Self::RateLimited { limited, .. } => {
                 own(429, "throttling_error", limits::message(limited))
             }
@@ -362,7 +363,8 @@ impl Refused {
 }
 
 pub(crate) fn own(code: u16, kind: &str, message: impl Into<String>) -> ErrorBody {
-    ErrorBody { message: message.into(), kind: Some(kind.to_owned()), param: None, code }
+    let (message, kind) = (message.into(), Some(kind.to_owned()));
+    ErrorBody { message, kind, param: None, code, entity: None }
 }
 
 pub(crate) fn of_failure(failure: &Failure) -> ErrorBody {
@@ -375,6 +377,7 @@ fn of_error(error: &ProviderError) -> ErrorBody {
         kind: error.client_kind().map(str::to_owned),
         param: None,
         code: error.cause.status(),
+        entity: None,
     }
 }
 
@@ -410,7 +413,7 @@ impl Failed {
                     Refused::RateLimited { limited, key } => {
                         limits::refuse(&mut told, limited, call.endpoint.dialect());
                         if let Some(caller) = key {
-                            told::key_limits(&mut told, caller);
+                            told::key_limits(&mut told, caller, call.started);
                         }
                     }
                     Refused::NotReady

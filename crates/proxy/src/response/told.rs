@@ -52,7 +52,7 @@ impl Told {
     pub(crate) fn of_admission(call: &Call, caller: &Caller, limits: &[LimitStatus]) -> Self {
         let mut lines = Lines::with_room();
         if let Some(caller) = caller.key() {
-            key_limits(&mut lines, caller);
+            key_limits(&mut lines, caller, call.started);
         }
         limits::tell(&mut lines, limits, call.endpoint.dialect(), call.started);
         Self { lines, upstream: Duration::ZERO }
@@ -197,8 +197,9 @@ impl Told {
     }
 }
 
-/// The limits that a key has, of its own or by the budget it refers to.
-pub(crate) fn key_limits(told: &mut Lines, caller: &dunlin_state::Caller) {
+/// The limits that a key has at `now`, of its own or by the budget it refers to, with what the budget
+/// has more for a while.
+pub(crate) fn key_limits(told: &mut Lines, caller: &dunlin_state::Caller, now: UnixMillis) {
     let key = caller.payers.iter().find(|payer| payer.rank == Rank::Key);
     let key = key.expect("a key pays for its requests");
     let limits = [(names::KEY_RPM_LIMIT, key.rpm()), (names::KEY_TPM_LIMIT, key.tpm())];
@@ -207,8 +208,7 @@ pub(crate) fn key_limits(told: &mut Lines, caller: &dunlin_state::Caller) {
             told.number(name, limit);
         }
     }
-    // Without what a budget has more for a while.
-    if let Some(budget) = key.limit(&Line::Main, UnixMillis(u64::MAX)) {
+    if let Some(budget) = key.limit(&Line::Main, now) {
         told.figure(names::KEY_MAX_BUDGET, &usd(budget));
     }
 }

@@ -3,7 +3,7 @@
 use dunlin_types::{Tokens, Usage};
 
 use super::*;
-use crate::openai::{ErrorBody, error_frame};
+use crate::openai::{Entity, ErrorBody, error_frame};
 
 fn read(frame: &'static str) -> StreamEvent {
     read_frame(Bytes::from_static(frame.as_bytes())).expect(frame)
@@ -148,9 +148,13 @@ fn errors_have_the_shape_clients_know() {
         kind: None,
         param: Some("None".to_owned()),
         code: 408,
+        entity: None,
     };
     let json =
         r#"{"error":{"message":"litellm.Timeout: \"x\"","type":null,"param":"None","code":"408"}}"#;
     assert_eq!(error.to_json(), json);
     assert_eq!(error_frame(&error), format!("data: {json}\n\n"));
+    let entity = Some(Entity { kind: "team", id: "blue".to_owned() });
+    let json = json.replace(r#""408"}"#, r#""408","entity_type":"team","entity_id":"blue"}"#);
+    assert_eq!(ErrorBody { entity, ..error }.to_json(), json);
 }

@@ -58,7 +58,8 @@ impl GroupFailed {
             Self::Unfit(bad) => bad.into(),
             Self::Full { group, full } => own(429, "throttling_error", entry::message(group, full)),
             Self::Spent(spent) => {
-                ErrorBody { kind: None, ..own(429, "", budget::all_spent(spent)) }
+                let entity = spent.first().map(budget::entity);
+                ErrorBody { kind: None, entity, ..own(429, "", budget::all_spent(spent)) }
             }
             Self::Uncounted(refusal) => own(503, "service_unavailable", refusal.to_string()),
             Self::NonePicked { none, parked, .. } => {
