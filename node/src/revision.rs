@@ -279,7 +279,7 @@ impl Revisions {
         let key_header = settings.key_header;
         let trusts_forwarded_for = settings.trusts_forwarded_for;
         self.identity.publish(settings.tls);
-        let calendar = settings.budgets.calendar.clone();
+        let (calendar, end_users) = (rules.calendar.clone(), rules.end_users.clone());
         let max_budget = settings.budgets.most;
         let binds_users_of_teams = settings.budgets.binds_users_of_teams;
         self.admission.govern(rules);
@@ -315,6 +315,7 @@ impl Revisions {
             key_rules: grants.key_rules,
             calendar,
             binds_users_of_teams,
+            end_users,
             max_budget,
             trusts_forwarded_for,
             open_metrics: settings.metrics.open,

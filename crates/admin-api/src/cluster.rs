@@ -127,6 +127,9 @@ pub enum MemberRole {
 pub struct BackendStatus {
     /// Its base URL.
     pub backend: String,
+    /// The model that is asked for there; empty from a node of an older version.
+    #[serde(default)]
+    pub upstream_model: String,
     /// The model names it serves.
     pub models: Vec<String>,
     /// Requests that the answering node has open with it.

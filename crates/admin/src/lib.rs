@@ -14,6 +14,7 @@ mod activity;
 mod actor;
 mod audited;
 mod body;
+mod budgets;
 mod caller;
 mod checks;
 mod config_change;
@@ -31,6 +32,7 @@ mod log_query;
 mod log_row;
 mod logging;
 mod members;
+mod model_names;
 mod moment;
 mod naming;
 mod new_key;
@@ -57,7 +59,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 use axum::Router;
-use dunlin_admission::Admission;
+use dunlin_admission::{Admission, EndUsers};
 use dunlin_callbacks::Callbacks;
 use dunlin_config::{Basis, DrainEndpoint, KeyRules};
 use dunlin_consensus::Consensus;
@@ -155,6 +157,8 @@ pub struct Settings {
     pub calendar: Calendar,
     /// `apply_user_budget_to_team_keys`.
     pub binds_users_of_teams: bool,
+    /// What binds end users who have no budget of their own.
+    pub end_users: EndUsers,
     /// The budget of the whole cluster.
     pub max_budget: Option<NanoUsd>,
     /// Whether the proxy in front says who the client is.
@@ -247,6 +251,7 @@ impl Admin {
             state,
             calendar: settings.map(|settings| settings.calendar.clone()).unwrap_or_default(),
             binds_users_of_teams: settings.is_some_and(|settings| settings.binds_users_of_teams),
+            end_users: settings.map(|settings| settings.end_users.clone()).unwrap_or_default(),
             now: self.0.clock.unix(),
         }
     }

@@ -106,7 +106,8 @@ impl<'a> Params<'a> {
 
     /// Which requests are meant, of those that the caller may see.
     pub(crate) fn filters(&mut self, state: &State, is_master: &dyn Fn(&str) -> bool) -> Filters {
-        const MOMENT: &str = "a date or a time, such as 2026-01-31 or 2026-01-31 08:00:00";
+        const MOMENT: &str = "a date or a time, such as 2026-01-31 or 2026-01-31 08:00:00, or a time ago, such as 10m";
+        let now = self.asked.at;
         let text = |name: &str| self.asked.param(name).map(str::to_owned);
         let mut filters = Filters {
             id: text("request_id"),
@@ -121,8 +122,9 @@ impl<'a> Params<'a> {
             seen_by: seen(state, &self.asked.caller),
             ..Filters::default()
         };
-        filters.from = self.read("start_date", MOMENT, moment::parse);
-        filters.before = self.read("end_date", MOMENT, end);
+        filters.from = self.read("start_date", MOMENT, |text| moment::read(text, now));
+        filters.before =
+            self.read("end_date", MOMENT, |text| moment::ago(text, now).or_else(|| end(text)));
         filters.failed = self.read("status_filter", "'success' or 'failure'", |text| match text {
             "success" => Some(false),
             "failure" => Some(true),

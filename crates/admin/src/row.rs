@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use dunlin_admin_api::{RawJson, Row};
+use dunlin_admission::EndUsers;
 use dunlin_callbacks::{FIELD, OwnCallback};
 use dunlin_ledger::{Calendar, Period};
 use dunlin_state::{Entity, Key, Kind, Member, Renewal, State, Terms};
@@ -24,6 +25,8 @@ pub(crate) struct View {
     pub(crate) calendar: Calendar,
     /// Whether the budgets of users bind their teams' keys, too.
     pub(crate) binds_users_of_teams: bool,
+    /// What binds end users who have no budget of their own.
+    pub(crate) end_users: EndUsers,
     pub(crate) now: UnixMillis,
 }
 
@@ -85,7 +88,7 @@ impl View {
 
     /// What a team, user, ... has in common: its name under `id_name`, terms, times.
     pub(crate) fn entity(&self, entity: &Entity, id_name: &str) -> Row {
-        let mut row = self.terms(Of::Entity(entity.kind), entity.id, &entity.terms);
+        let mut row = self.terms(Of::Entity(entity.kind), entity.id, &self.binding(entity));
         let constant = constant(entity.kind).iter();
         row.extend(constant.map(|(name, text)| ((*name).to_owned(), raw(text))));
         put(&mut row, id_name, &entity.name);
@@ -163,7 +166,9 @@ impl View {
     /// The row of a budget.
     pub(crate) fn budget(&self, budget: &Entity) -> Row {
         let mut row = self.entity(budget, "budget_id");
-        for name in ["spend", "models", "blocked", "metadata", "litellm_budget_table", "tags"] {
+        for name in
+            ["spend", "models", "blocked", "metadata", "litellm_budget_table", "tags", "budgets"]
+        {
             row.remove(name);
         }
         row
@@ -226,6 +231,7 @@ impl View {
         put(&mut row, "budget_duration", &terms.budget_duration);
         put(&mut row, "budget_limits", &windows(terms));
         put(&mut row, "model_max_budget", &model_budgets(terms));
+        self.put_budgets(&mut row, id, terms);
         put(&mut row, "budget_id", &terms.budget_id);
         put(&mut row, "rpm_limit", &terms.rpm);
         put(&mut row, "tpm_limit", &terms.tpm);
@@ -254,7 +260,7 @@ impl View {
     }
 
     /// The budget row that terms refer to.
-    fn shared(&self, terms: &Terms) -> Option<Arc<Entity>> {
+    pub(crate) fn shared(&self, terms: &Terms) -> Option<Arc<Entity>> {
         self.state.entity(Kind::Budget, terms.budget_id.as_ref()?).cloned()
     }
 
@@ -315,7 +321,7 @@ impl View {
     /// What an entity has spent in its present period.
     pub(crate) fn spent(&self, entity: &Entity) -> NanoUsd {
         let now = self.state.entity(entity.kind, &entity.name);
-        now.map_or(NanoUsd::ZERO, |entity| self.spend(entity.id, &entity.terms).0)
+        now.map_or(NanoUsd::ZERO, |entity| self.spend(entity.id, &self.binding(entity)).0)
     }
 
     /// What a key has spent in its present period.

@@ -185,7 +185,7 @@ impl View {
         }
         let entity = named(self.state.days(), symbol).and_then(|it| self.state.entity(kind, it));
         if let Some(entity) = entity {
-            told["budget"] = self.budget_of(entity.id, &entity.terms, self.spent(entity));
+            told["budget"] = self.budget_of(entity.id, &self.binding(entity), self.spent(entity));
             if let Some(email) = &entity.email {
                 told["user_email"] = json!(email);
             }

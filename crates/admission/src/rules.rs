@@ -40,7 +40,9 @@ impl EndUsers {
         Self { budget_id, plain: plain.map(Arc::new) }
     }
 
-    pub(crate) fn terms<'a>(&'a self, state: &'a State) -> Option<&'a Arc<Entity>> {
+    /// What holds for them. A plain one has no name.
+    #[must_use]
+    pub fn terms<'a>(&'a self, state: &'a State) -> Option<&'a Arc<Entity>> {
         let shared = self.budget_id.as_ref().and_then(|id| state.entity(Kind::Budget, id));
         shared.or(self.plain.as_ref())
     }

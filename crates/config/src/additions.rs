@@ -6,6 +6,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
+use dunlin_ledger::{Pricing, Sheet};
+use dunlin_prices::Asked;
 use dunlin_router::Deployment;
 use serde_json::Value as Json;
 
@@ -16,7 +18,7 @@ use crate::report::Report;
 use crate::routing::{self, RouterSettings};
 use crate::rules::Rules;
 use crate::tree::{Key, Map, Node, Value};
-use crate::{Environment, Options, params, pricing, trust};
+use crate::{Environment, Options, params, pricing, published_of, trust};
 
 /// What is set over the API.
 #[derive(Clone, Debug, Default)]
@@ -156,6 +158,23 @@ impl Basis {
         pricing::warn_of_unpriced(deployments.iter(), &mut unpriced);
         warnings.extend(unpriced.finish().0.iter().map(told_at_once));
         Judged { deployments, problems: problems.map(told_at_once).collect(), warnings }
+    }
+
+    /// What is published about a model, served here or not, and what it costs by that and by the
+    /// config's discounts and margins.
+    #[must_use]
+    pub fn published(&self, model: &str) -> Option<(Pricing, serde_json::Map<String, Json>)> {
+        let prices = &self.options.prices;
+        let info = published_of(prices, None, model)?;
+        let text = |name: &str| info.get(name).and_then(Json::as_str).unwrap_or_default();
+        let (provider, name) = (text("litellm_provider"), text("key"));
+        let under = name.strip_prefix(provider).and_then(|rest| rest.strip_prefix('/'));
+        let model = under.unwrap_or(name);
+        let asked = Asked { provider, model, base_model: None, own_address: false };
+        let adjustments = pricing::Adjustments::of(self.map(), &mut Report::new(false));
+        let adjustment = adjustments.of_provider(provider);
+        let price = prices.pricing(&asked, &Sheet::default(), adjustment);
+        Some((price, info))
     }
 
     /// What is wrong with a credential, were it set over the API.

@@ -63,7 +63,7 @@ impl Adjustments {
         found
     }
 
-    fn of_provider(&self, provider: &str) -> Adjustment {
+    pub(crate) fn of_provider(&self, provider: &str) -> Adjustment {
         let discount = self.discounts.get(provider).copied().unwrap_or_default();
         let margin = self.margins.get(provider).or_else(|| self.margins.get(GLOBAL));
         let (share, fixed) = margin.copied().unwrap_or_default();

@@ -366,9 +366,9 @@ fn with(mut body: Value, field: &str, value: Value) -> Value {
     body
 }
 
-/// A row without what may change by itself.
+/// A row without what may change by itself, or with other fields.
 fn lasting(row: &Map<String, Value>) -> BTreeMap<&str, &Value> {
-    let fleeting = ["updated_at", "updated_by", "budget_reset_at"];
+    let fleeting = ["updated_at", "updated_by", "budget_reset_at", "budgets"];
     let stays = row.iter().filter(|(name, _)| !fleeting.contains(&name.as_str()));
     stays.map(|(name, value)| (name.as_str(), value)).collect()
 }

@@ -9,7 +9,6 @@ use super::ok;
 use super::update_entity::carry_out;
 use crate::Admin;
 use crate::body::{self, Body};
-use crate::entities::row;
 use crate::error::Error;
 use crate::routes::{Asked, Routes, Who};
 
@@ -27,7 +26,7 @@ async fn handle(admin: Admin, asked: Asked) -> Result<Response, Error> {
         let body = Body::parse(item.to_string().as_bytes())?.at(asked.at);
         let outcome = carry_out(&admin, &asked, body, Kind::User).await;
         let (updated, error) = match outcome {
-            Ok((user, view)) => (Some(row(&view, &user)), None),
+            Ok((_, _, row)) => (Some(row), None),
             Err(error) => (None, Some(error.told())),
         };
         results.push(json!({

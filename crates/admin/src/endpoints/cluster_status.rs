@@ -175,6 +175,7 @@ fn backend(seen: &dunlin_upstream::BackendStatus) -> BackendStatus {
     };
     BackendStatus {
         backend: seen.api_base.to_string(),
+        upstream_model: seen.upstream_model.to_string(),
         models: seen.groups.iter().map(ToString::to_string).collect(),
         in_flight: seen.in_flight,
         load: seen.load,

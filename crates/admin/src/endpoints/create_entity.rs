@@ -14,6 +14,7 @@ use crate::entities::row;
 use crate::entity_fields::{self, EntityFields, Named};
 use crate::error::Error;
 use crate::members::{Joining, check_role};
+use crate::model_names::{Whose, set_by};
 use crate::rights::forbidden;
 use crate::routes::{Asked, Routes, Who};
 use crate::row::View;
@@ -65,7 +66,11 @@ async fn handle(admin: Admin, asked: Asked, kind: Kind) -> Result<Response, Erro
         | Kind::EndUser
         | Kind::Organization
         | Kind::Budget
-        | Kind::AccessGroup => ok(&row(&view, &entity)),
+        | Kind::AccessGroup => {
+            let (mut row, sent) = (row(&view, &entity), set_by(&sent.fields.changes.terms));
+            admin.put_warnings(&mut row, &asked.caller, &sent, Whose::entity(&entity));
+            ok(&row)
+        }
     })
 }
 

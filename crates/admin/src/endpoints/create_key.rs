@@ -10,6 +10,7 @@ use crate::Admin;
 use crate::edit::{Decided, owners};
 use crate::error::Error;
 use crate::key_rules::Named;
+use crate::model_names::Whose;
 use crate::new_key::NewKey;
 use crate::routes::{Asked, Routes, Who};
 use crate::row::{View, put};
@@ -50,7 +51,10 @@ pub(super) async fn make(
     let (reply, view) = admin.edit(asked, state, give).await?;
     let key = key_of(reply);
     info!(key.id = %key.token, key.alias = key.alias, "key {} was created", key.name);
-    Ok(ok(&answer(&view, &key, &new)))
+    let mut row = answer(&view, &key, &new);
+    let whose = Whose::key(&view.state, &key);
+    admin.put_warnings(&mut row, &asked.caller, &new.key.terms, whose);
+    Ok(ok(&row))
 }
 
 /// The row with the key in clear.

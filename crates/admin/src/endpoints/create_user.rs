@@ -14,6 +14,7 @@ use crate::defaults::Defaulted;
 use crate::entity_fields::{self, EntityFields};
 use crate::error::Error;
 use crate::members::{check_role, joined_teams, joins};
+use crate::model_names::Whose;
 use crate::new_key::NewKey;
 use crate::routes::{Asked, Routes, Who};
 use crate::row::{View, put};
@@ -49,7 +50,9 @@ async fn handle(admin: Admin, asked: Asked) -> Result<Response, Error> {
     let (reply, view) = admin.carry_out(&asked, Command::All { commands }).await?;
     let user = entity_of(reply);
     info!(user.id = user.name, "user {} was created", user.name);
-    Ok(ok(&answer(&view, &user, key.as_ref())))
+    let mut row = answer(&view, &user, key.as_ref());
+    admin.put_warnings(&mut row, &asked.caller, &user.terms, Whose::entity(&user));
+    Ok(ok(&row))
 }
 
 struct NewUser {

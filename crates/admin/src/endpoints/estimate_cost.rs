@@ -1,9 +1,10 @@
 //! `POST /cost/estimate`: what requests of a size would cost, one, a day and a month of them, by
-//! the price in force, discounts and margins included.
+//! the price in force, or by the published one of a model that is not served here, discounts and
+//! margins included.
 
 use axum::response::Response;
 use dunlin_ledger::{Context, Cost, Pricing};
-use dunlin_router::{Catalog, Deployment};
+use dunlin_router::{Catalog, Deployment, NoRoute};
 use dunlin_state::Change;
 use dunlin_types::{NanoUsd, Tokens, Usage};
 use serde_json::{Map, Value, json};
@@ -32,8 +33,38 @@ async fn handle(admin: Admin, asked: Asked) -> Result<Response, Error> {
     let estimate = parse(asked.body()?)?;
     let published = admin.settings()?;
     let access = asked.caller.bearer().map(|bearer| bearer.caller.access());
-    let found = wanted(&published.catalog, access, Some(&estimate.model), None)?;
-    Ok(ok(&told(&published.catalog, &estimate, found.first().map(AsRef::as_ref))?))
+    let (catalog, model) = (&published.catalog, estimate.model.as_str());
+    let found = wanted(catalog, access, Some(model), None).map(|all| of(catalog, model, &all[0]));
+    let rates = found.or_else(|unknown| match dunlin_router::group(catalog, access, model) {
+        // What the caller may not call it is told nothing of.
+        Err(NoRoute::NotAllowed { .. }) => Err(unknown),
+        Err(NoRoute::Unknown { .. }) | Ok(_) => {
+            let (price, info) = published.basis.published(model).ok_or(unknown)?;
+            let provider = info.get("litellm_provider").and_then(Value::as_str);
+            let provider = provider.unwrap_or_default().to_owned();
+            Ok(Rates { price, info: info.into(), provider })
+        }
+    })?;
+    Ok(ok(&told(&estimate, &rates)?))
+}
+
+/// By what a cost is estimated.
+struct Rates {
+    price: Pricing,
+    /// As `/model/info` has it.
+    info: Value,
+    provider: String,
+}
+
+/// Those of a deployment.
+fn of(catalog: &Catalog, model: &str, deployment: &Deployment) -> Rates {
+    let name = catalog.aliases.get(model).map_or(model, |alias| &*alias.group);
+    let info = serde_json::from_str(deployment.about.info.get());
+    Rates {
+        price: deployment.price_of(name).clone(),
+        info: info.expect("it was written as an object"),
+        provider: (*deployment.provider).to_owned(),
+    }
 }
 
 fn parse(mut body: Body) -> Result<Estimate, Error> {
@@ -76,22 +107,14 @@ fn parse(mut body: Body) -> Result<Estimate, Error> {
     Ok(Estimate { model, usage, a_day, a_month })
 }
 
-fn told(
-    catalog: &Catalog,
-    estimate: &Estimate,
-    deployment: Option<&Deployment>,
-) -> Result<Value, Error> {
+fn told(estimate: &Estimate, rates: &Rates) -> Result<Value, Error> {
     let Estimate { model, usage, a_day, a_month } = estimate;
-    let unknown = |why: &str| Error::NotFound {
-        reason: format!("Could not calculate cost for model '{model}': {why}"),
-    };
-    let deployment = deployment.ok_or_else(|| unknown("it has no configured deployment"))?;
-    let name = catalog.aliases.get(&**model).map_or(&**model, |alias| &*alias.group);
-    let price = deployment.price_of(name);
-    if *price == Pricing::Unpriced {
-        return Err(unknown("its price is unknown: set it"));
+    if rates.price == Pricing::Unpriced {
+        let reason =
+            format!("Could not calculate cost for model '{model}': its price is unknown: set it");
+        return Err(Error::NotFound { reason });
     }
-    let cost = price.cost(usage, &Context::default());
+    let cost = rates.price.cost(usage, &Context::default());
     let mut told = Map::new();
     let mut put = |name: &str, value: Value| told.insert(name.to_owned(), value);
     put("model", json!(model));
@@ -117,12 +140,10 @@ fn told(
         put(&name("daily_", ""), json!(times(a_day)));
         put(&name("monthly_", ""), json!(times(a_month)));
     }
-    let info: Value =
-        serde_json::from_str(deployment.about.info.get()).expect("it was written as an object");
     for rate in RATES {
-        put(rate, info[rate].clone());
+        put(rate, rates.info[rate].clone());
     }
-    put("provider", json!(&*deployment.provider));
+    put("provider", json!(rates.provider));
     Ok(told.into())
 }
 

@@ -162,10 +162,10 @@ fn one_of<T: Copy>(
 /// A moment, or a day: its beginning and `more`.
 fn day(asked: &Asked, name: &str, more: u64, faults: &mut Vec<Fault>) -> Option<UnixMillis> {
     let text = asked.param(name)?;
-    let at = moment::parse(text);
+    let at = moment::read(text, asked.at);
     if at.is_none() {
-        let msg =
-            "Input should be a date such as 2027-01-31 or a time such as 2027-01-31T08:00:00Z";
+        let msg = "Input should be a date such as 2027-01-31, a time such as 2027-01-31T08:00:00Z, or a \
+             time ago such as 10m";
         faults.push(Fault::of("query", name, "datetime_parsing", msg));
     }
     let more = if text.len() == "2027-01-31".len() { more } else { 0 };

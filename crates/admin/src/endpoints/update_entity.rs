@@ -1,6 +1,9 @@
 //! `POST /team/update` and its like: changes the fields that are sent; null clears one.
 
+use std::sync::Arc;
+
 use axum::response::Response;
+use dunlin_admin_api::Row;
 use dunlin_state::{Command, Entity, Kind, Seen, Spender};
 use serde_json::json;
 use tracing::info;
@@ -14,6 +17,7 @@ use crate::entities::{find, row, unknown, user_named};
 use crate::entity_fields::{self, EntityFields, id_name};
 use crate::error::Error;
 use crate::members::{joined_teams, joins};
+use crate::model_names::{Whose, set_by};
 use crate::rights::forbidden;
 use crate::routes::{Asked, Method, PATCH, POST, Routes, Who};
 use crate::row::View;
@@ -38,8 +42,8 @@ pub(super) fn add(routes: Routes) -> Routes {
 }
 
 async fn handle(admin: Admin, asked: Asked, kind: Kind) -> Result<Response, Error> {
-    let (entity, view) = carry_out(&admin, &asked, asked.body()?, kind).await?;
-    let row = row(&view, &entity);
+    let body = asked.body()?;
+    let (entity, view, row) = carry_out(&admin, &asked, body, kind).await?;
     Ok(match kind {
         Kind::Team => ok(&json!({"team_id": entity.name, "data": row})),
         Kind::User => ok(&json!({"user_id": entity.name, "data": row})),
@@ -48,13 +52,13 @@ async fn handle(admin: Admin, asked: Asked, kind: Kind) -> Result<Response, Erro
     })
 }
 
-/// Changes an entity as far as the caller may.
+/// Changes an entity as far as the caller may; its row.
 pub(super) async fn carry_out(
     admin: &Admin,
     asked: &Asked,
     mut body: Body,
     kind: Kind,
-) -> Result<(std::sync::Arc<Entity>, View), Error> {
+) -> Result<(Arc<Entity>, View, Row), Error> {
     // The address of a user may have been given on another node a moment ago.
     let state = admin.read().await.state;
     let by_email = kind == Kind::User && !body.has("user_id");
@@ -72,7 +76,10 @@ pub(super) async fn carry_out(
     let (reply, view) = admin.edit(asked, state, change).await?;
     let entity = entity_of(reply);
     info!(entity.kind = kind.name(), entity.name = entity.name, "an entity was changed");
-    Ok((entity, view))
+    let mut row = row(&view, &entity);
+    let sent = set_by(&fields.changes.terms);
+    admin.put_warnings(&mut row, &asked.caller, &sent, Whose::entity(&entity));
+    Ok((entity, view, row))
 }
 
 /// The change, as far as the caller may make it where things are as in `view`.

@@ -13,6 +13,7 @@ use crate::Admin;
 use crate::body::{self, Body};
 use crate::edit::{Decided, judged_by};
 use crate::error::Error;
+use crate::model_names::{Whose, set_by};
 use crate::naming;
 use crate::new_key::{self, KeyFields};
 use crate::rights::forbidden;
@@ -105,6 +106,8 @@ pub(super) async fn carry_out(admin: &Admin, asked: &Asked, update: Update) -> R
     info!(key.id = %key.token, "key {} was changed", key.name);
     let mut row = view.key(&key);
     put(&mut row, "key", &update.named);
+    let sent = set_by(&update.fields.changes.terms);
+    admin.put_warnings(&mut row, &asked.caller, &sent, Whose::key(&view.state, &key));
     Ok(row)
 }
 

@@ -192,3 +192,26 @@ fn a_file_that_names_a_credential_set_over_the_api_is_parked_without_it() {
     let served = deployment(&served, "chat", 0);
     assert!(served.parked.is_none() && served.target.networks != Networks::Anywhere);
 }
+
+#[test]
+fn what_is_published_costs_what_the_config_makes_of_it() {
+    let cost = |settings: &str, model: &str| {
+        let text = format!("{FILE}litellm_settings: {{{settings}}}\n");
+        let basis = with(&text, &Additions::default()).loaded.expect("loaded").basis;
+        let (price, info) = basis.published(model)?;
+        let usage = dunlin_types::Usage {
+            prompt: dunlin_types::Tokens(1_000_000),
+            ..dunlin_types::Usage::default()
+        };
+        let cost = price.cost(&usage, &dunlin_ledger::Context::default()).total;
+        Some((cost, info["litellm_provider"].as_str()?.to_owned()))
+    };
+    let openai = || "openai".to_owned();
+    let (whole, provider) = cost("", "gpt-4o").expect("it is published");
+    assert_eq!((whole, provider), (dunlin_types::NanoUsd(2_500_000_000), openai()));
+    let half = cost("cost_discount_config: {openai: 0.5}", "gpt-4o").expect("it is published");
+    assert_eq!(half, (dunlin_types::NanoUsd(1_250_000_000), openai()));
+    let elsewhere = cost("", "cerebras/llama-3.3-70b").expect("it is published");
+    assert_eq!(elsewhere.0, dunlin_types::NanoUsd(850_000_000));
+    assert_eq!(cost("", "no-such-model"), None);
+}
