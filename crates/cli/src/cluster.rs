@@ -8,6 +8,7 @@ use serde_json::json;
 
 use crate::failure::{Exit, Failure, Result};
 use crate::session::Session;
+use crate::table::dollars;
 use crate::target::{NamedKey, Target, With};
 use crate::{status, terminal};
 
@@ -142,10 +143,10 @@ async fn remove(args: &RemoveArgs, session: &Session) -> Result {
     }
     if told.removed.withheld_usd > 0.0 {
         session.say(&format!(
-            "${} of budget money are withheld: the node was granted them, and what it spent last \
+            "{} of budget money are withheld: the node was granted them, and what it spent last \
              is not known. They are free when the budgets' periods end, or at once with `dunlin \
              cluster reclaim {node}`",
-            told.removed.withheld_usd
+            dollars(told.removed.withheld_usd)
         ));
     }
     session.show("dunlin.cluster.remove/1", answer.read()?, "")
@@ -160,9 +161,9 @@ async fn reclaim(args: &ReclaimArgs, session: &Session) -> Result {
     let answer = session.post_repeatable("/cluster/reclaim", &body).await?;
     let told: Reclaimed = answer.read()?;
     session.say(&format!(
-        "freed ${} of budget money that node {node} was \
+        "freed {} of budget money that node {node} was \
                           granted",
-        told.reclaimed_usd
+        dollars(told.reclaimed_usd)
     ));
     session.show("dunlin.cluster.reclaim/1", answer.read()?, "")
 }

@@ -111,7 +111,7 @@ async fn create(args: &ValueArgs, session: &Session) -> Result {
     let mut body = args.body()?;
     body.insert("credential_name".to_owned(), args.name.as_str().into());
     let answer = session.post("/credentials", &body).await?;
-    session.say(&format!("made credential {}", args.name));
+    session.say(&format!("created credential {}", args.name));
     session.show("dunlin.credential.create/1", answer.read()?, "")
 }
 

@@ -109,7 +109,7 @@ fn say_drained(session: &Session, told: &Told) {
     }
     if told.budgets_held_usd > 0.0 {
         session.say(&format!(
-            "note: ${} of budget money could not be returned now: they are free when the node has \
+            "note: {} of budget money could not be returned now: they are free when the node has \
              started again",
             told.budgets_held_usd
         ));

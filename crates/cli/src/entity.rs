@@ -1,6 +1,6 @@
 //! `dunlin team`, `dunlin user` and `dunlin budget`: one file per verb, one table of what differs.
 
-use clap::Subcommand;
+use clap::{Command, Subcommand};
 
 use crate::failure::Result;
 use crate::target::{NamedKey, With};
@@ -46,6 +46,29 @@ pub enum TeamCommand {
     Unblock(With<block::BlockArgs>),
     /// Show a team's members; add and remove members.
     Members(With<members::MembersArgs>),
+}
+
+/// A command about teams, without the flags that teams do not have. The same of users and budgets.
+pub(crate) fn of_team(command: Command) -> Command {
+    fit(&TEAM, command)
+}
+
+pub(crate) fn of_user(command: Command) -> Command {
+    fit(&USER, command)
+}
+
+pub(crate) fn of_budget(command: Command) -> Command {
+    fit(&BUDGET, command)
+}
+
+/// Offers no flag that would be refused.
+fn fit(noun: &Noun, command: Command) -> Command {
+    let hide = |command: Command, flag: &&'static str| command.mut_arg(*flag, |arg| arg.hide(true));
+    let command = noun.without.iter().fold(command, hide);
+    if command.get_arguments().all(|arg| arg.get_id() != "clear") {
+        return command;
+    }
+    command.mut_arg("clear", |arg| arg.value_parser(fields::flags(noun)))
 }
 
 pub(crate) async fn team(command: &TeamCommand, key: Option<NamedKey>) -> Result {

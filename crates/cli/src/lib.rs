@@ -7,6 +7,7 @@
 //! first, then `key/create.rs`.
 
 mod audit;
+mod budgets;
 mod cluster;
 mod credential;
 mod drain;
@@ -56,13 +57,16 @@ pub enum Command {
     #[command(subcommand)]
     Key(Box<key::KeyCommand>),
     /// Create, show, update, block and delete teams; manage their members.
-    #[command(subcommand)]
+    #[command(subcommand, mut_subcommand("create", entity::of_team))]
+    #[command(mut_subcommand("update", entity::of_team))]
     Team(Box<entity::TeamCommand>),
     /// Create, show, update and delete users.
-    #[command(subcommand)]
+    #[command(subcommand, mut_subcommand("create", entity::of_user))]
+    #[command(mut_subcommand("update", entity::of_user))]
     User(Box<entity::EntityCommand>),
     /// Create, show, update and delete shared budgets.
-    #[command(subcommand)]
+    #[command(subcommand, mut_subcommand("create", entity::of_budget))]
+    #[command(mut_subcommand("update", entity::of_budget))]
     Budget(Box<entity::EntityCommand>),
     /// Show the requests that the cluster has served.
     #[command(subcommand)]

@@ -317,9 +317,7 @@ fn told(session: &Session, answer: &Answer, done: &str) -> Result {
     let text = |name: &str| row.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
     let id = text("model_id");
     session.say(&format!("{done} deployment {id} of {}", text("model_name")));
-    for warning in row.get("warnings").and_then(Value::as_array).into_iter().flatten() {
-        session.say(&format!("warning: {}", warning.as_str().unwrap_or_default()));
-    }
+    session.warn(&row);
     session.show("dunlin.model/1", row, &format!("{}\n", plain(&id)))
 }
 

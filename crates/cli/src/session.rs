@@ -232,6 +232,14 @@ impl Session {
         }
     }
 
+    /// Says what the answer that holds `row` warns of.
+    pub(crate) fn warn(&self, row: &Object) {
+        let warnings = row.get("warnings").and_then(Value::as_array).into_iter().flatten();
+        for warning in warnings {
+            self.say(&format!("warning: {}", warning.as_str().unwrap_or_default()));
+        }
+    }
+
     /// Writes to stdout: `text` for people; for programs `json` with the name of its shape, to
     /// which fields are added and never changed.
     pub(crate) fn show(&self, schema: &str, json: Object, text: &str) -> Result {

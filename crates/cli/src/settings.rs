@@ -132,9 +132,7 @@ fn told(session: &Session, answer: &Answer, key: &str) -> Result {
     } else {
         format!("revision {revision} is in force; to go back: dunlin config rollback {before}")
     });
-    for warning in row.get("warnings").and_then(Value::as_array).into_iter().flatten() {
-        session.say(&format!("warning: {}", plain(warning.as_str().unwrap_or_default())));
-    }
+    session.warn(&row);
     session.show("dunlin.config.set/1", row, &format!("{}\n", plain(&revision)))
 }
 

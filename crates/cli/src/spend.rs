@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::failure::{Failure, Result};
 use crate::session::{Object, Session};
-use crate::table::table;
+use crate::table::{dollars, table};
 use crate::target::Target;
 
 /// Days of which the nodes keep totals.
@@ -172,8 +172,8 @@ impl Line {
             self.failed.to_string(),
             self.prompt.to_string(),
             self.completion.to_string(),
-            dollars(self.spend),
-            left.map_or_else(|| "-".to_owned(), |left| dollars(nano(left))),
+            dollars(self.spend.as_usd()),
+            left.map_or_else(|| "-".to_owned(), dollars),
         ]
     }
 
@@ -322,12 +322,6 @@ fn nano(usd: f64) -> NanoUsd {
     NanoUsd((usd * 1e9).round().max(0.0) as u64)
 }
 
-/// Dollars, with more digits the less there is.
-fn dollars(amount: NanoUsd) -> String {
-    let usd = amount.as_usd();
-    if amount == NanoUsd::ZERO || usd >= 1.0 { format!("${usd:.2}") } else { format!("${usd:.6}") }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -373,14 +367,14 @@ mod tests {
     fn days_add_up_to_the_nano_dollar_and_the_dearest_comes_first() {
         assert_eq!(
             shown(By::Key),
-            ["aaaaaaaaaaaa app 4 0 40 4 $2.00 $0.250000", "all others - 2 0 20 2 $0.200000 -"]
+            ["aaaaaaaaaaaa app 4 0 40 4 $2.000000001 $0.25", "all others - 2 0 20 2 $0.20 -"]
         );
         assert_eq!(
             shown(By::User),
-            ["ann - 4 0 40 4 $2.00 -", "Unassigned - 2 0 20 2 $0.200000 -"]
+            ["ann - 4 0 40 4 $2.000000001 -", "Unassigned - 2 0 20 2 $0.20 -"]
         );
-        assert_eq!(shown(By::Model), ["chat - 6 0 60 6 $2.20 -"]);
-        let days = ["2026-03-01 - 3 0 30 3 $2.10 -", "2026-03-02 - 3 0 30 3 $0.100000 -"];
+        assert_eq!(shown(By::Model), ["chat - 6 0 60 6 $2.200000001 -"]);
+        let days = ["2026-03-01 - 3 0 30 3 $2.10 -", "2026-03-02 - 3 0 30 3 $0.100000001 -"];
         assert_eq!(shown(By::Day), days);
         let sum: u64 = lines(By::User, activity().results, &Line::default())
             .iter()

@@ -8,7 +8,7 @@ use dunlin_admin_api::{
 
 use crate::failure::{Exit, Result};
 use crate::session::Session;
-use crate::table::{listed, moment, table};
+use crate::table::{dollars, listed, moment, table};
 
 /// Smaller differences are not shown.
 const CLOCK_IS_OFF: Duration = Duration::from_millis(500);
@@ -23,10 +23,15 @@ pub(crate) async fn run(session: &Session) -> Result<Exit> {
 fn text(status: &ClusterStatus, url: &str) -> String {
     let none = || "none".to_owned();
     let members: Vec<_> = status.members.iter().map(member).collect();
-    let backends: Vec<_> = status.backends.iter().map(backend).collect();
+    let backends = backends(&status.backends);
+    // The table has the address of the node that was asked, unless it was asked by another one.
+    let own = status.members.iter().find(|member| member.id == status.node);
+    let told = own.and_then(|own| own.api_address.as_deref()).unwrap_or("unknown");
+    let is_told = url.split_once("://").is_some_and(|(_, address)| address == told);
+    let at = if is_told { String::new() } else { format!(" at {url}") };
     let mut text = format!(
         "cluster          {}\nleader           {}, term {}\nconfig revision  {}\n\
-         seen by          {} at {url}, dunlin {}, log applied up to {}\n\n{}",
+         seen by          {}{at}, dunlin {}, log applied up to {}\n\n{}",
         status.cluster.map_or_else(none, |cluster| cluster.to_string()),
         leader(status),
         status.term,
@@ -47,7 +52,14 @@ fn text(status: &ClusterStatus, url: &str) -> String {
     text += &if backends.is_empty() {
         "no backends: no config is in force on this node yet\n".to_owned()
     } else {
-        let head = ["BACKEND", "STATE", " IN FLIGHT HERE", " IN THE CLUSTER", "MODELS"];
+        let head = [
+            "BACKENDS AT",
+            "UPSTREAM MODEL",
+            "STATE",
+            " IN FLIGHT HERE",
+            " IN THE CLUSTER",
+            "MODELS",
+        ];
         table(head, &backends)
     };
     text
@@ -155,17 +167,25 @@ fn secret(secret: &SecretStatus) -> String {
 
 fn removed(node: &RemovedMember) -> [String; 5] {
     let RemovedMember { id, at, by, withheld_usd, address, .. } = node;
-    [id.to_string(), moment(at), by.clone(), format!("${withheld_usd}"), address.clone()]
+    [id.to_string(), moment(at), by.clone(), dollars(*withheld_usd), address.clone()]
 }
 
-fn backend(backend: &BackendStatus) -> [String; 5] {
-    [
-        backend.backend.clone(),
-        backend.state.clone(),
-        backend.in_flight.to_string(),
-        format!("{:.1}", backend.load),
-        listed(&backend.models, "-"),
-    ]
+/// An address is told once for all that is served there.
+fn backends(all: &[BackendStatus]) -> Vec<[String; 6]> {
+    let (mut rows, mut above) = (Vec::new(), "");
+    for BackendStatus { backend: at, upstream_model, state, in_flight, load, models } in all {
+        let told = if at == above { String::new() } else { at.clone() };
+        above = at;
+        rows.push([
+            told,
+            upstream_model.clone(),
+            state.clone(),
+            in_flight.to_string(),
+            format!("{load:.1}"),
+            listed(models, "-"),
+        ]);
+    }
+    rows
 }
 
 #[cfg(test)]
@@ -225,5 +245,25 @@ mod tests {
         let told = text(&status([true, true, false], Some(refusing)), "http://h");
         assert!(told.contains("it refuses clients with 503"), "{told}");
         assert!(told.contains("the network between them"), "{told}");
+    }
+
+    #[test]
+    fn an_address_is_told_once() {
+        let backend = |(at, model): (&str, &str)| BackendStatus {
+            backend: at.to_owned(),
+            upstream_model: model.to_owned(),
+            state: "ready".to_owned(),
+            in_flight: 1,
+            load: 2.0,
+            models: vec!["chat".to_owned()],
+        };
+        let all = [("http://a/v1", "m"), ("http://a/v1", "n"), ("http://b/v1", "m")].map(backend);
+        let shown: Vec<_> = backends(&all).into_iter().map(|row| row[..2].join("|")).collect();
+        assert_eq!(shown, ["http://a/v1|m", "|n", "http://b/v1|m"]);
+        let mut status = status([true; 3], None);
+        status.members[0].api_address = Some("n1:4000".to_owned());
+        let told = text(&status, "http://n1:4000");
+        assert_eq!(told.matches("n1:4000").count(), 1, "{told}");
+        assert!(text(&status, "http://lb").contains(" at http://lb, dunlin"));
     }
 }

@@ -2,8 +2,8 @@
 
 use unicode_width::UnicodeWidthStr;
 
-/// Lines of the rows under the head. A column whose head begins with a space stands right. Nothing
-/// is cut: a terminal wraps, and `less -S` does not.
+/// Lines of the rows under the head. A column whose head begins with a space stands right; one with
+/// nothing in it is not there. Nothing is cut: a terminal wraps, and `less -S` does not.
 pub(crate) fn table<const N: usize>(head: [&str; N], rows: &[[String; N]]) -> String {
     let first = head.map(|name| name.trim_start().to_owned());
     let rows: Vec<_> = rows.iter().map(|row| row.each_ref().map(|cell| plain(cell))).collect();
@@ -11,7 +11,8 @@ pub(crate) fn table<const N: usize>(head: [&str; N], rows: &[[String; N]]) -> St
         rows.iter().chain([&first]).map(|row| row[column].width()).max().unwrap_or_default()
     });
     let line = |row: &[String; N]| {
-        let cells = row.iter().zip(&head).zip(widths).map(|((cell, head), width)| {
+        let cells = row.iter().zip(&head).zip(widths).filter(|(_, width)| *width > 0);
+        let cells = cells.map(|((cell, head), width)| {
             let fill = " ".repeat(width - cell.width());
             if head.starts_with(' ') { fill + cell } else { format!("{cell}{fill}") }
         });
@@ -59,6 +60,7 @@ mod tests {
         let row = |cells: [&str; 3]| cells.map(str::to_owned);
         let rows = [row(["キー", "5", ""]), row(["a\u{1b}[31m\n", "1000", "y"])];
         let text = table(["NAME", " RPM", "X"], &rows);
+        assert_eq!(table(["A", "", "B"], &[row(["1", "", "2"])]), "A  B\n1  2\n");
         let expected = ["NAME      RPM  X", "キー        5", "a\u{fffd}[31m\u{fffd}  1000  y"];
         assert_eq!(text.lines().collect::<Vec<_>>(), expected);
     }

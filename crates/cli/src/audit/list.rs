@@ -31,10 +31,11 @@ pub struct ListArgs {
     /// Only changes to this team, its keys and whatever names it.
     #[arg(long, value_name = "ID")]
     team: Option<String>,
-    /// Only from this day or time on: `2027-01-31`, `2027-01-31T08:00:00Z`.
+    /// Only from this day or time on, in UTC: `2027-01-31`, `2027-01-31T08:00:00Z`; or since so
+    /// long ago: `10m`, `2h`, `7d`.
     #[arg(long, value_name = "TIME")]
     since: Option<String>,
-    /// Only up to this day or time.
+    /// Only up to this day or time, or up to so long ago.
     #[arg(long, value_name = "TIME")]
     until: Option<String>,
     /// The most rows to show.

@@ -27,6 +27,7 @@ pub(super) async fn run(noun: &Noun, args: &CreateArgs, session: &Session) -> Re
     let answer = session.post(&noun.path("new"), &body).await?;
     let row = noun.row(&answer)?;
     let id = cell(&row, noun.id);
-    session.say(&format!("made {} {id}", noun.word));
+    session.say(&format!("created {} {id}", noun.word));
+    session.warn(&row);
     session.show(&noun.schema(), row, &format!("{id}\n"))
 }

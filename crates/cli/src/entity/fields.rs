@@ -38,9 +38,9 @@ fn all() -> impl Iterator<Item = Flag> {
     OWN.into_iter().chain(TERMS)
 }
 
-/// The names of the flags.
-pub(super) fn flags() -> Vec<&'static str> {
-    terms::names(all())
+/// The names of the flags that a noun has.
+pub(super) fn flags(noun: &Noun) -> Vec<&'static str> {
+    terms::names(all().filter(|(flag, _)| !noun.without.contains(flag)))
 }
 
 impl Fields {

@@ -4,6 +4,7 @@ use clap::Args;
 use serde_json::Value;
 
 use super::noun::{Noun, cell, dollars};
+use crate::budgets;
 use crate::failure::Result;
 use crate::session::{Object, Session};
 use crate::table::{moment, plain};
@@ -33,8 +34,8 @@ const SHOWN: &[(&str, &str, Show)] = &[
     ("max_budget", "budget", budget),
     ("budget_reset_at", "resets", at),
     ("soft_budget", "soft budget", spend),
-    ("budget_limits", "windows", set),
-    ("model_max_budget", "model budgets", set),
+    ("budget_limits", "windows", windows),
+    ("model_max_budget", "model budgets", models_budgets),
     ("strict_budget", "strict budget", set),
     ("rpm_limit", "rpm", limit),
     ("tpm_limit", "tpm", limit),
@@ -86,6 +87,14 @@ fn budget(row: &Object, field: &str) -> Option<String> {
     let Some(most) = spend(row, field) else { return Some("no limit".to_owned()) };
     let every = set(row, "budget_duration").map(|every| format!(" every {every}"));
     Some(format!("{most}{}", every.unwrap_or_default()))
+}
+
+fn windows(row: &Object, _: &str) -> Option<String> {
+    Some(budgets::windows(row)).filter(|told| !told.is_empty())
+}
+
+fn models_budgets(row: &Object, _: &str) -> Option<String> {
+    Some(budgets::models(row)).filter(|told| !told.is_empty())
 }
 
 fn at(row: &Object, field: &str) -> Option<String> {

@@ -28,7 +28,7 @@ pub(super) async fn run(noun: &Noun, _: &ListArgs, session: &Session) -> Result 
     session.show(&format!("dunlin.{}.list/1", noun.word), json, &text)
 }
 
-async fn all(noun: &Noun, session: &Session) -> Result<Vec<Object>> {
+pub(super) async fn all(noun: &Noun, session: &Session) -> Result<Vec<Object>> {
     let mut rows = Vec::new();
     for page in 1_u64.. {
         let number = page.to_string();

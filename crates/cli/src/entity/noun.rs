@@ -2,7 +2,8 @@
 
 use serde_json::Value;
 
-use crate::failure::Result;
+use super::list;
+use crate::failure::{Exit, Failure, Result};
 use crate::session::{Answer, Object, Session};
 use crate::table;
 
@@ -20,6 +21,8 @@ pub(super) struct Noun {
     pub(super) inside: Option<&'static str>,
     /// Flags that it does not have.
     pub(super) without: &'static [&'static str],
+    /// How to see which there are.
+    hint: &'static str,
 }
 
 pub(super) static TEAM: Noun = Noun {
@@ -29,6 +32,7 @@ pub(super) static TEAM: Noun = Noun {
     ids: "team_ids",
     inside: Some("team_info"),
     without: &["email", "role"],
+    hint: "`dunlin team list` shows all teams",
 };
 
 pub(super) static USER: Noun = Noun {
@@ -38,6 +42,7 @@ pub(super) static USER: Noun = Noun {
     ids: "user_ids",
     inside: Some("user_info"),
     without: &["organization"],
+    hint: "`dunlin user list` shows all users",
 };
 
 pub(super) static BUDGET: Noun = Noun {
@@ -47,6 +52,7 @@ pub(super) static BUDGET: Noun = Noun {
     ids: "id",
     inside: None,
     without: &["alias", "email", "role", "organization", "models", "budget", "tags"],
+    hint: "`dunlin budget list` shows all budgets",
 };
 
 impl Noun {
@@ -91,15 +97,49 @@ impl Noun {
 
     /// All that is answered about the one with that id.
     pub(super) async fn answer(&self, session: &Session, id: &str) -> Result<Answer> {
-        if self.inside.is_none() {
+        let found = if self.inside.is_none() {
             let names = Value::from(vec![id]);
             let body = Object::from_iter([("budgets".to_owned(), names)]);
             session.post(&self.path("info"), &body).await
         } else {
             session.get(&self.path("info"), &[(self.id, id)]).await
+        };
+        match found {
+            Err(missing) if missing.exit == Exit::NotFound => {
+                Err(self.missing(session, id, missing.message).await)
+            }
+            found => found,
         }
     }
+
+    /// There is no such one: the nearest that there is, and how to see all.
+    async fn missing(&self, session: &Session, id: &str, mut message: String) -> Failure {
+        // Who may not list them gets the hint alone.
+        let rows = list::all(self, session).await.unwrap_or_default();
+        if let Some(near) = self.nearest(&rows, id) {
+            message += &format!("; did you mean {near}?");
+        }
+        Failure::new(Exit::NotFound, message, self.hint)
+    }
+
+    /// The id that may be meant: that of an alias, or one that a slip or two make of it.
+    fn nearest(&self, rows: &[Object], id: &str) -> Option<String> {
+        let wanted = id.to_lowercase();
+        let distance = |row: &Object, field: &str| {
+            let name = row.get(field)?.as_str()?;
+            Some(strsim::osa_distance(&name.to_lowercase(), &wanted))
+        };
+        let near = rows.iter().filter_map(|row| {
+            let names = [distance(row, self.id), distance(row, self.alias)];
+            let best = names.into_iter().flatten().min().filter(|best| *best <= MOST_SLIPS)?;
+            Some((best, cell(row, self.id)))
+        });
+        near.min().map(|(_, id)| format!("`{id}`"))
+    }
 }
+
+/// Names further apart are not slips of each other.
+const MOST_SLIPS: usize = 2;
 
 /// A field as a cell of a table.
 pub(super) fn cell(row: &Object, name: &str) -> String {
@@ -119,4 +159,24 @@ pub(super) fn cell(row: &Object, name: &str) -> String {
 /// An amount of dollars as a cell.
 pub(super) fn dollars(row: &Object, name: &str) -> String {
     row.get(name).and_then(Value::as_f64).map_or_else(|| "-".to_owned(), table::dollars)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn one_that_is_not_there_is_told_with_the_one_that_was_meant() {
+        let row = |row: Value| row.as_object().expect("an object").clone();
+        let rows = [
+            row(json!({"team_id": "blue", "team_alias": null})),
+            row(json!({"team_id": "0a1b", "team_alias": "Research"})),
+        ];
+        let near = |id: &str| TEAM.nearest(&rows, id);
+        assert_eq!(near("bleu").as_deref(), Some("`blue`"));
+        assert_eq!(near("research").as_deref(), Some("`0a1b`"), "an alias is no id");
+        assert_eq!(near("green"), None);
+    }
 }

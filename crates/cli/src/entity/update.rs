@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use super::fields::{Fields, flags};
+use super::fields::Fields;
 use super::noun::{Noun, cell};
 use crate::failure::Result;
 use crate::session::Session;
@@ -14,7 +14,7 @@ pub struct UpdateArgs {
     #[command(flatten)]
     fields: Fields,
     /// Fields to clear: no limit, no budget, all models.
-    #[arg(long, value_name = "FIELD,...", value_delimiter = ',', value_parser = flags())]
+    #[arg(long, value_name = "FIELD,...", value_delimiter = ',')]
     clear: Vec<String>,
 }
 
@@ -24,5 +24,6 @@ pub(super) async fn run(noun: &Noun, args: &UpdateArgs, session: &Session) -> Re
     let answer = session.post(&noun.path("update"), &body).await?;
     let row = noun.row(&answer)?;
     session.say(&format!("{} {} was changed", noun.word, cell(&row, noun.id)));
+    session.warn(&row);
     session.show(&noun.schema(), row, "")
 }

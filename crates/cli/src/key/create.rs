@@ -24,6 +24,7 @@ pub(super) async fn run(args: &CreateArgs, session: &Session) -> Result {
         listed(&made.row.models, "all"),
         made.expires(),
     ));
+    session.warn(&made.json);
     session.show(SCHEMA, made.json.clone(), &format!("{clear}\n")).map_err(|failure| {
         let delete = format!("dunlin key delete --yes {}", made.short_hash());
         let unread = "the key was created, but its text could not be written; to delete it:";

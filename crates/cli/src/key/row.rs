@@ -4,6 +4,7 @@ use dunlin_admin_api::{KeyList, KeyRow};
 use dunlin_types::KeyDigest;
 use serde_json::Value;
 
+use crate::budgets::{self, budget};
 use crate::failure::{Exit, Failure, Result};
 use crate::session::{Answer, Object, Session};
 use crate::table::{dollars, listed, moment, plain};
@@ -55,10 +56,8 @@ impl Row {
         self.row.expires.as_deref().map_or_else(|| "never".to_owned(), moment)
     }
 
-    /// Dollars, with more digits the less there is.
     pub(super) fn spend(&self) -> String {
-        let usd = self.row.spend;
-        if usd == 0.0 || usd >= 1.0 { format!("${usd:.2}") } else { format!("${usd:.6}") }
+        dollars(self.row.spend)
     }
 
     fn budget(&self) -> String {
@@ -77,21 +76,10 @@ impl Row {
     /// Fields that few keys have, if this one has them.
     fn seldom(&self) -> Vec<(&'static str, String)> {
         let field = |name: &str| self.json.get(name).unwrap_or(&Value::Null);
-        let part = |of: &Value| {
-            let every = of["budget_duration"].as_str();
-            let most = of["max_budget"].as_f64().map(|most| budget(most, every));
-            let count = |name: &str, unit| of[name].as_u64().map(|most| format!("{most} {unit}"));
-            let parts = [most, count("rpm_limit", "rpm"), count("tpm_limit", "tpm")];
-            parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
-        };
         let texts = |name: &str| {
             let items = field(name).as_array().into_iter().flatten();
             items.map(|item| item.as_str().unwrap_or_default().to_owned()).collect::<Vec<_>>()
         };
-        let models = field("model_max_budget").as_object().into_iter().flatten();
-        let models: Vec<_> = models.map(|(model, of)| format!("{model}: {}", part(of))).collect();
-        let windows: Vec<_> =
-            field("budget_limits").as_array().into_iter().flatten().map(part).collect();
         let strict = field("strict_budget").as_bool() == Some(true);
         let strict = strict.then_some("yes: the highest possible cost of a request must be left");
         let batches = field("tpd_limit").as_u64();
@@ -99,8 +87,8 @@ impl Row {
         let facts = [
             ("batches", batches),
             ("soft budget", field("soft_budget").as_f64().map(dollars).unwrap_or_default()),
-            ("windows", windows.join("; ")),
-            ("model budgets", models.join("; ")),
+            ("windows", budgets::windows(&self.json)),
+            ("model budgets", budgets::models(&self.json)),
             ("strict budget", strict.unwrap_or_default().to_owned()),
             ("shared budget", field("budget_id").as_str().unwrap_or_default().to_owned()),
             ("on loss", field("on_loss").as_str().unwrap_or_default().to_owned()),
@@ -193,13 +181,8 @@ pub(super) async fn change(
     json.remove("key");
     let changed = Row::of(&answer, json)?;
     session.say(&format!("{} {done}", changed.title()));
+    session.warn(&changed.json);
     session.show(SCHEMA, changed.json, "")
-}
-
-/// `$5.00 every 30d`.
-fn budget(most: f64, every: Option<&str>) -> String {
-    let every = every.map(|every| format!(" every {every}")).unwrap_or_default();
-    format!("{}{every}", dollars(most))
 }
 
 pub(super) fn count(limit: Option<u64>, none: &str) -> String {

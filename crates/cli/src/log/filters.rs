@@ -41,10 +41,11 @@ pub(super) struct Filters {
     /// Requests that cost this much or more, in US dollars.
     #[arg(long, value_name = "USD")]
     min_spend: Option<String>,
-    /// Requests since this day or time, in UTC: `2026-01-31`, `2026-01-31 08:00:00`.
+    /// Requests since this day or time, in UTC: `2026-01-31`, `2026-01-31 08:00:00`; or since so
+    /// long ago: `10m`, `2h`, `7d`.
     #[arg(long, value_name = "TIME")]
     since: Option<String>,
-    /// Requests up to the end of this day or time, in UTC.
+    /// Requests up to the end of this day or time, in UTC; or up to so long ago.
     #[arg(long, value_name = "TIME")]
     until: Option<String>,
 }

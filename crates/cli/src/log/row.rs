@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use crate::failure::Result;
 use crate::session::{Answer, Object};
-use crate::table::{plain, table};
+use crate::table::{dollars, moment, plain, table};
 
 /// A request as it was answered.
 pub(super) struct Row {
@@ -78,7 +78,7 @@ impl Row {
         let key = row.metadata.user_api_key_alias.clone();
         let key = key.unwrap_or_else(|| row.api_key.chars().take(12).collect());
         [
-            second(&row.start_time),
+            moment(&row.start_time),
             row.request_id.clone(),
             if row.api_key == "litellm_proxy_master_key" { "master".to_owned() } else { key },
             row.model_group.clone(),
@@ -86,7 +86,7 @@ impl Row {
             row.duration_ms.to_string(),
             row.prompt_tokens.to_string(),
             row.completion_tokens.to_string(),
-            usd(row.spend),
+            dollars(row.spend),
         ]
     }
 
@@ -117,7 +117,7 @@ impl Row {
         let facts = [
             ("request", row.request_id.clone()),
             ("call", text("litellm_call_id")),
-            ("started", second(&row.start_time)),
+            ("started", moment(&row.start_time)),
             ("took", format!("{} ms", row.duration_ms)),
             ("status", status),
             ("kind", text("call_type")),
@@ -131,7 +131,7 @@ impl Row {
             ("tags", text("request_tags")),
             ("client", text("requester_ip_address")),
             ("tokens", tokens),
-            ("spend", usd(row.spend)),
+            ("spend", dollars(row.spend)),
             ("node", node.clone()),
         ];
         facts.iter().map(|(name, value)| format!("{name:8}  {}\n", plain(value))).collect()
@@ -141,14 +141,4 @@ impl Row {
 /// The rows under a head.
 pub(super) fn lines(rows: &[Row]) -> String {
     table(HEAD, &rows.iter().map(Row::cells).collect::<Vec<_>>())
-}
-
-/// Dollars, with more digits the less there is.
-fn usd(usd: f64) -> String {
-    if usd == 0.0 || usd >= 1.0 { format!("${usd:.2}") } else { format!("${usd:.6}") }
-}
-
-/// A moment without the fraction of its second.
-fn second(iso: &str) -> String {
-    iso.split_once('.').map_or(iso, |(second, _)| second).replacen('T', " ", 1)
 }
