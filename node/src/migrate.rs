@@ -1,10 +1,14 @@
 //! `dunlin migrate litellm`: reads the config file as a node would, and hands over what it says of
 //! the move.
 
-use dunlin_cli::{Exit, Known, Litellm, migrate};
-use dunlin_config::{Diagnostic, Document, Fate, Outcome, Severity};
+use dunlin_cli::{Exit, Judge, Known, Litellm, migrate};
+use dunlin_config::{
+    AddedCredential, AddedModel, Additions, Diagnostic, Document, Environment, Fate, Outcome,
+    Severity,
+};
 use dunlin_migrate::{Finding, Options, Outcome as Becomes, Place, Setting};
 use dunlin_types::Secret;
+use serde_json::Value;
 
 use crate::config;
 use crate::say;
@@ -28,6 +32,7 @@ pub(crate) fn run(args: &Litellm) -> anyhow::Result<Exit> {
     let names_database = environment.get("DATABASE_URL").is_some()
         || outcome.settings.iter().any(|setting| setting.name.ends_with("database_url"));
     let known = Known {
+        judge: judge(document.clone(), environment.clone(), options),
         settings: settings(&document, &outcome),
         servable: outcome.loaded.is_some(),
         names_database,
@@ -40,6 +45,36 @@ pub(crate) fn run(args: &Litellm) -> anyhow::Result<Exit> {
         },
     };
     Ok(migrate(args, known, config::keys_from_environment()))
+}
+
+/// Judges models and credentials of a dump as a node with this config and these variables would.
+fn judge(document: Document, environment: Environment, options: dunlin_config::Options) -> Judge {
+    Box::new(move |posts| {
+        let credentials = posts.iter().filter_map(|(_, body)| credential(body));
+        let additions = Additions { credentials: credentials.collect(), ..Additions::default() };
+        let outcome = dunlin_config::load_with(&document, &additions, &environment, &options);
+        let Some(basis) = outcome.loaded.map(|loaded| loaded.basis) else {
+            return vec![Vec::new(); posts.len()];
+        };
+        let problems = |(_, body): &(&str, Value)| match (credential(body), model(body)) {
+            (Some(credential), _) => basis.judge_credential(&credential),
+            (None, Some(model)) => basis.judge(&model).problems,
+            (None, None) => Vec::new(),
+        };
+        posts.iter().map(problems).collect()
+    })
+}
+
+fn credential(body: &Value) -> Option<AddedCredential> {
+    let name = body["credential_name"].as_str()?.to_owned();
+    Some(AddedCredential { name, values: body["credential_values"].as_object()?.clone() })
+}
+
+fn model(body: &Value) -> Option<AddedModel> {
+    let info = body["model_info"].as_object().cloned().unwrap_or_default();
+    let id = info.get("id").and_then(Value::as_str).unwrap_or_default().to_owned();
+    let name = body["model_name"].as_str()?.to_owned();
+    Some(AddedModel { id, name, params: body["litellm_params"].as_object()?.clone(), info })
 }
 
 /// Every setting that is known, and everything that is wrong, in the order of the files.

@@ -8,9 +8,10 @@ mod send;
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
-use dunlin_migrate::{Options, Plan, Setting};
+use dunlin_admin_api::RawJson;
+use dunlin_migrate::{Finding, Options, Outcome, Plan, Setting, Way};
 use dunlin_types::Secret;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::failure::{Exit, Failure, Result};
 use crate::session::Session;
@@ -65,7 +66,13 @@ pub struct Known {
     pub names_database: bool,
     /// By what the dump is judged.
     pub options: Options,
+    /// What is in the way of models and credentials that would be sent, each with its path, beside the
+    /// config file: as many lists as were asked about.
+    pub judge: Judge,
 }
+
+/// Judges what would be sent.
+pub type Judge = Box<dyn Fn(&[(&str, Value)]) -> Vec<Vec<String>>>;
 
 impl Litellm {
     /// LiteLLM's config file.
@@ -89,24 +96,46 @@ async fn run(args: &Litellm, known: Known, key: Option<NamedKey>) -> Result<Exit
         options.salt = Some(NamedKey::of_file(file)?.key);
     }
     options.drop_guards = args.drop_guards;
-    let plan = if args.dump.is_empty() {
+    let mut plan = if args.dump.is_empty() {
         None
     } else {
         let dump = files::read(&args.dump)?;
         Some(dunlin_migrate::plan(&dump, &options))
     };
+    // Where it is done, the nodes judge.
+    if let Some(plan) = plan.as_mut().filter(|_| !args.apply) {
+        judge(plan, &known.judge);
+    }
     let leaves_out = !known.servable || plan.as_ref().is_some_and(Plan::leaves_out);
     let problems = if leaves_out { Exit::ProblemsFound } else { Exit::Done };
     match plan.as_ref().filter(|_| args.apply || args.check) {
         Some(plan) => {
             let (overwrite, dry_run) = (args.overwrite, args.check);
             let sent = send::all(&session, plan, send::How { overwrite, dry_run }).await?;
-            sent.show(&session, plan)?;
+            sent.show(&session, plan, &known.settings)?;
             Ok(sent.exit(problems))
         }
         None => {
             tell(&session, &known, plan.as_ref())?;
             Ok(problems)
+        }
+    }
+}
+
+/// Marks the models and credentials that would not be served.
+fn judge(plan: &mut Plan, judge: &Judge) {
+    let posts = plan.items.iter().enumerate().filter_map(|(at, item)| match &item.way {
+        Some(Way::Post(path, body)) => Some((at, *path, body)),
+        Some(Way::Import(_)) | None => None,
+    });
+    let read = |body: &RawJson| serde_json::from_str(body.get()).expect("it was written as JSON");
+    let posts: Vec<_> = posts.map(|(at, path, body)| (at, (path, read(body)))).collect();
+    let (places, posts): (Vec<usize>, Vec<(&str, Value)>) = posts.into_iter().unzip();
+    for (at, problems) in places.into_iter().zip(judge(&posts)) {
+        let finding = |reason| Finding { field: String::new(), reason };
+        let findings: Vec<_> = problems.into_iter().map(finding).collect();
+        if !findings.is_empty() {
+            plan.items[at].outcome = Outcome::Unsupported(findings);
         }
     }
 }

@@ -194,3 +194,43 @@ async fn flags_alone_mean_serve_as_litellms_start_scripts_have_it() -> anyhow::R
     tokio::time::timeout(Duration::from_secs(5), node.wait()).await??;
     Ok(())
 }
+
+#[test]
+fn a_move_tells_which_models_of_the_config_and_of_the_dump_would_not_be_served()
+-> anyhow::Result<()> {
+    let dir = tempfile::tempdir()?;
+    let dump = dir.path().join("dump.sql");
+    let rows = "COPY public.\"LiteLLM_ProxyModelTable\" (model_id, model_name, litellm_params, \
+                model_info) FROM stdin;\n\
+                id-1\tgood\t{\"model\": \"openai/x\", \"api_key\": \"k\"}\t{}\n\
+                id-2\tbad\t{\"model\": \"nowehre/x\", \"api_key\": \"k\"}\t{}\n\
+                id-3\tlent\t{\"model\": \"openai/x\", \"litellm_credential_name\": \"none\"}\t{}\n\
+                \\.\n";
+    std::fs::write(&dump, rows)?;
+    let dump = dump.display().to_string();
+    let told = |config: &str, more: &[&str]| -> anyhow::Result<String> {
+        let config = write(dir.path(), &format!("model_list:\n{config}"))?;
+        let output = run(&[&["migrate", "litellm", "--config", &config], more].concat(), &[])?;
+        assert_exit(&output, 10);
+        Ok(stdout(&output))
+    };
+    let lines = |text: &str, expected: &[(&str, &str)]| {
+        for (line, words) in expected {
+            let (_, after) = text.split_once(line).unwrap_or_else(|| panic!("{line}: {text}"));
+            let found = after.lines().take(3).any(|line| line.contains(words));
+            assert!(found, "{words} after {line}: {text}");
+        }
+    };
+    let model = |name: &str, params: &str| {
+        format!("  - model_name: {name}\n    litellm_params: {{{params}}}\n")
+    };
+    let keyless = model("a", "model: openai/a");
+    let unknown = keyless.clone() + &model("b", "model: nowehre/b, api_key: k");
+    let text = told(&unknown, &[])?;
+    lines(&text, &[("config.yaml:3", "OPENAI_API_KEY"), ("config.yaml:5", "nowehre")]);
+    let text = told(&keyless, &["--dump", &dump])?;
+    let of_dump = [("dump.sql:3  model `bad`", "nowehre"), ("dump.sql:4  model `lent`", "none")];
+    lines(&text, &of_dump);
+    assert!(!text.contains("model `good`"), "{text}");
+    Ok(())
+}

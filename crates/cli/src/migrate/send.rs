@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use dunlin_admin_api::{Imported, ImportedRow, MAX_IMPORT_ROWS};
-use dunlin_migrate::{Item, Plan, Way};
+use dunlin_migrate::{Item, Outcome, Plan, Setting, Way};
 use serde::Serialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
@@ -103,9 +103,14 @@ pub(super) async fn all(session: &Session, plan: &Plan, how: How) -> Result<Sent
             }
         }
     }
-    if !how.dry_run {
-        for (at, path, body) in posts {
-            sent.post(session, (at, path), body).await?;
+    for (at, path, body) in posts {
+        match &plan.items[at].outcome {
+            _ if !how.dry_run => sent.post(session, (at, path), body).await?,
+            Outcome::Unsupported(findings) => {
+                let reasons: Vec<_> = findings.iter().map(|found| &*found.reason).collect();
+                sent.refused.push((at, reasons.join("; ")));
+            }
+            Outcome::Kept | Outcome::Changed(_) | Outcome::Needless(_) => sent.made += 1,
         }
     }
     Ok(sent)
@@ -164,7 +169,7 @@ impl Sent {
         }
     }
 
-    pub(super) fn show(&self, session: &Session, plan: &Plan) -> Result {
+    pub(super) fn show(&self, session: &Session, plan: &Plan, settings: &[Setting]) -> Result {
         let Self { dry_run, made, unchanged, replaced, conflicts, refused } = self;
         let head = if *dry_run { "Nothing was changed. The result would be: " } else { "" };
         let mut text = format!(
@@ -173,7 +178,8 @@ impl Sent {
             conflicts.len(),
             refused.len(),
         );
-        let left = |item: &&Item| matches!(item.outcome, dunlin_migrate::Outcome::Unsupported(_));
+        let left =
+            |item: &&Item| matches!(item.outcome, Outcome::Unsupported(_)) && item.way.is_none();
         let left = plan.items.iter().filter(left).count();
         if left > 0 {
             text += &format!("{left} rows are not supported; run without --apply to list them\n");
@@ -202,6 +208,11 @@ impl Sent {
         let counts = [("made", made), ("unchanged", unchanged), ("replaced", replaced)];
         let mut json: Map<String, Value> =
             counts.into_iter().map(|(name, count)| (name.to_owned(), json!(count))).collect();
+        if *dry_run {
+            // The models of the config file are asked about, too.
+            text += &format!("\n{}", dunlin_migrate::text(settings, None));
+            json.append(&mut dunlin_migrate::json(settings, None));
+        }
         json.insert("dry_run".to_owned(), json!(dry_run));
         json.insert("conflicts".to_owned(), told(conflicts).into());
         json.insert("refused".to_owned(), told(refused).into());
