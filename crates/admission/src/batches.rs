@@ -81,6 +81,12 @@ pub fn counts_batches(caller: &Caller) -> bool {
     caller.payers.iter().any(|payer| payer.tpd().is_some())
 }
 
+/// Whether what a caller does with `model` is to be borne by a budget.
+#[must_use]
+pub fn has_budget(caller: &Caller, model: &str, now: UnixMillis) -> bool {
+    caller.payers.iter().any(|payer| !payer.budgets(model, now).is_empty())
+}
+
 impl Admission {
     /// Counts a batch of so many tokens.
     ///

@@ -47,7 +47,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-pub use batches::{CountedBatch, MadeBatch, counts_batches};
+pub use batches::{CountedBatch, MadeBatch, counts_batches, has_budget};
 pub use demand::{Bounds, Counted, Demand};
 pub use dunlin_limiter::Limited;
 pub use dunlin_state::Rank;

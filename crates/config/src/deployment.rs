@@ -26,6 +26,7 @@ use crate::tree::{Key, Map, Node, Value};
 use crate::{Environment, rules};
 
 mod bedrock;
+mod buckets;
 mod identity;
 pub(crate) mod limits;
 mod vertex;
@@ -118,16 +119,10 @@ impl<'a> Draft<'a> {
         let aim = aim?;
         let has_identity = aim.served && aim.key.is_none();
         let identity = has_identity.then(|| self.identity(&aim.provider, report)).flatten();
-        let is_aws = matches!(identity, Some(Source::Aws(_)));
         let is_vertex = aim.served && vertex::is_vertex(&aim.provider);
         let is_bedrock = aim.served && bedrock::is_bedrock(&aim.provider);
-        let region = if is_vertex {
-            Some(self.vertex_location(report))
-        } else if is_bedrock {
-            Some(self.bedrock_region(&aim.model, report))
-        } else {
-            is_aws.then(|| self.aws_region(report)).flatten()
-        };
+        let region = self.region(&aim, identity.as_ref(), report);
+        let buckets = self.buckets(&aim, region.as_deref(), report);
         let terms = self.terms(&aim, &rates, report);
         let about = self.about(&aim, report);
         let backend = BackendId::new(&aim.base, &aim.model);
@@ -137,6 +132,7 @@ impl<'a> Draft<'a> {
             model_id: self.optional("model_id", report).filter(|_| is_bedrock),
             api_version: self.api_version(&aim.provider, report),
             region,
+            buckets,
             project: is_vertex.then(|| self.vertex_project(identity.as_ref(), report)).flatten(),
             api_key: aim.key,
             identity,
@@ -169,6 +165,22 @@ impl<'a> Draft<'a> {
             about: Arc::new(about),
             parked: self.parked.map(Arc::from),
         })
+    }
+
+    /// The part of the world in which it is, where that is known.
+    fn region(
+        &self,
+        aim: &Aim,
+        identity: Option<&Source>,
+        report: &mut Report,
+    ) -> Option<Arc<str>> {
+        if aim.served && vertex::is_vertex(&aim.provider) {
+            Some(self.vertex_location(report))
+        } else if aim.served && bedrock::is_bedrock(&aim.provider) {
+            Some(self.bedrock_region(&aim.model, report))
+        } else {
+            matches!(identity, Some(Source::Aws(_))).then(|| self.aws_region(report)).flatten()
+        }
     }
 
     /// Where its calls may go.

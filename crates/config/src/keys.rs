@@ -108,22 +108,23 @@ pub(crate) const PARAMS: Keys = Keys {
         aws_sts_endpoint aws_web_identity_token azure_ad_token azure_scope base_url budget_duration \
         cache_creation_input_token_cost cache_creation_input_token_cost_above_1hr \
         cache_read_input_token_cost client_id client_secret cooldown_time custom_llm_provider \
-        default_api_key_rpm_limit default_api_key_tpm_limit drop_params extra_body extra_headers headers input_cost_per_audio_token \
+        default_api_key_rpm_limit default_api_key_tpm_limit drop_params extra_body extra_headers \
+        gcs_endpoint_url headers input_cost_per_audio_token \
         input_cost_per_character input_cost_per_image input_cost_per_image_token \
         input_cost_per_pixel input_cost_per_query input_cost_per_second input_cost_per_token itpm \
         keepalive_seconds litellm_credential_name max_budget max_parallel_requests max_retries model model_id num_retries ocr_cost_per_page order \
         organization otpm output_cost_per_audio_token output_cost_per_character \
         output_cost_per_image output_cost_per_image_token output_cost_per_pixel \
         output_cost_per_reasoning_token output_cost_per_second output_cost_per_token rpm \
-        ssl_certificate ssl_verify stream_timeout tenant_id tiered_pricing timeout tpm \
+        s3_endpoint_url ssl_certificate ssl_verify stream_timeout tenant_id tiered_pricing timeout tpm \
         use_chat_completions_api use_in_pass_through vertex_ai_location vertex_ai_project \
         vertex_credentials \
         vertex_location vertex_project weight",
     not_yet: "adaptive_router_* auto_router_* aws_* azure_* \
         cache_creation_input_token_cost* cache_read_input_token_cost* \
-        complexity_router_* configurable_clientside_auth_params input_cost_per_* \
+        complexity_router_* configurable_clientside_auth_params gcs_* input_cost_per_* \
         merge_reasoning_content_in_choices mock_response \
-        ocr_cost_per_page* output_cost_per_* quality_router_* region_name \
+        ocr_cost_per_page* output_cost_per_* quality_router_* region_name s3_* \
         stream_timeout_by_service_tier tag_regex tags timeout_by_service_tier \
         vertex_* watsonx_*",
     replaced: &[],

@@ -21,7 +21,8 @@ const VARIABLES: &str = "general_settings.api_model_environment";
 const DEFAULT_NETWORKS: [Network; 2] = [Network::Public, Network::Private];
 
 /// Parameters that say where calls go.
-const ADDRESSES: [&str; 3] = ["api_base", "base_url", "aws_bedrock_runtime_endpoint"];
+const ADDRESSES: [&str; 5] =
+    ["api_base", "base_url", "aws_bedrock_runtime_endpoint", "gcs_endpoint_url", "s3_endpoint_url"];
 /// Parameters that become part of a host's name.
 const PLACES: [&str; 4] =
     ["aws_region_name", "region_name", "vertex_location", "vertex_ai_location"];

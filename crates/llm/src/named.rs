@@ -26,6 +26,8 @@ pub struct Named {
     /// The last one is the one that answers, and all count for who may call it.
     in_path: Vec<(String, Range<usize>)>,
     in_body: Option<(String, Span)>,
+    /// What a job of Vertex AI's has before it, such as `publishers/google/models/`.
+    before: String,
     /// Whether the body is JSON, and the name in it a JSON string.
     is_json: bool,
     /// OpenRouter's `models`: others that may answer.
@@ -49,7 +51,9 @@ impl Named {
             // Some servers read names in any case.
             if member.name.eq_ignore_ascii_case("model") {
                 let Some(model) = json::string(member.value) else { continue };
-                let said = (model.into_owned(), Span::of(member.value, text));
+                let (before, model) = of_publisher(&model);
+                before.clone_into(&mut named.before);
+                let said = (model.to_owned(), Span::of(member.value, text));
                 if named.in_body.replace(said).is_some() {
                     return Err(UnclearModel);
                 }
@@ -90,7 +94,7 @@ impl Named {
     pub fn body_with(&self, body: &Bytes, from: &str, to: &str) -> Bytes {
         match &self.in_body {
             Some((model, at)) if model == from && from != to && self.is_json => {
-                json::splice_string(body, *at, to)
+                json::splice_string(body, *at, &format!("{}{to}", self.before))
             }
             Some((model, at)) if model == from && from != to => {
                 [&body[..at.start], to.as_bytes(), &body[at.end..]].concat().into()
@@ -98,6 +102,12 @@ impl Named {
             Some(_) | None => body.clone(),
         }
     }
+}
+
+/// A name in two parts, of which the second is the model's.
+fn of_publisher(named: &str) -> (&str, &str) {
+    let at = named.rfind("/models/").filter(|_| named.starts_with("publishers/"));
+    named.split_at(at.map_or(0, |at| at + "/models/".len()))
 }
 
 /// The names after words that precede names, and where they are. Google puts what is to be done
@@ -159,6 +169,8 @@ mod tests {
             ("/model/eu.claude-v1:0/converse", JSON, "{}", "eu.claude-v1:0"),
             ("/openai/deployments/d%2Fe/chat", JSON, r#"{"model":"m"}"#, "d/e m"),
             ("/v1/audio/transcriptions", FORM, form, "whisper"),
+            ("/v1/jobs", JSON, r#"{"model":"publishers/google/models/g"}"#, "g"),
+            ("/v1/chat", JSON, r#"{"model":"org/models/g"}"#, "org/models/g"),
             ("/v1/models", "", "", ""),
             ("/v1/files", JSON, "[1]", ""),
             ("/v1/files", JSON, r#"{"model":7}"#, ""),
@@ -185,5 +197,9 @@ mod tests {
         assert_eq!(renamed, r#"{"x":1.0, "model" : "m", "y":"chat"}"#);
         let same = named.body_with(&body, "other", "m");
         assert_eq!(same.as_ptr(), body.as_ptr());
+        let body = Bytes::from_static(br#"{"model":"publishers/google/models/chat"}"#);
+        let named = Named::read("/v1/jobs", JSON, &body).expect("clear");
+        let renamed = named.body_with(&body, "chat", "m");
+        assert_eq!(renamed, r#"{"model":"publishers/google/models/m"}"#);
     }
 }

@@ -30,6 +30,8 @@ pub struct Target {
     pub api_version: Option<Arc<str>>,
     /// `aws_region_name`, `vertex_location` and the like.
     pub region: Option<Arc<str>>,
+    /// Where the buckets are in which jobs of Bedrock's or Vertex AI's leave their answers.
+    pub buckets: Option<Arc<str>>,
     /// `vertex_project`.
     pub project: Option<Arc<str>>,
     /// The most tokens the model answers with, if that is known.

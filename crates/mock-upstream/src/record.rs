@@ -71,7 +71,8 @@ impl Recorded {
     }
 }
 
-fn decoded(text: &str) -> String {
+/// A text without its `%XX`.
+pub(crate) fn decoded(text: &str) -> String {
     let (mut bytes, mut decoded) = (text.as_bytes().iter(), Vec::new());
     while let Some(&byte) = bytes.next() {
         let digits = (byte == b'%').then(|| bytes.as_slice().get(..2)).flatten();

@@ -9,6 +9,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::Router;
+use bytes::Bytes;
 use hyper::server::conn::http1;
 use hyper_util::rt::TokioIo;
 use hyper_util::service::TowerToHyperService;
@@ -103,6 +104,17 @@ impl MockUpstream {
         self.mock.plan.set(fault, requests);
         self.control.send(command).await.expect("the server lives as long as its handles");
         wait.await.expect("the server answers every command");
+    }
+
+    /// Puts an object into a bucket: `uri` is such as `s3://bucket/key` or `gs://bucket/key`.
+    pub fn put_object(&self, uri: &str, content: impl Into<Bytes>) {
+        self.mock.shelf.put_object(uri, content.into());
+    }
+
+    /// The objects whose addresses begin so, in the order of their addresses.
+    #[must_use]
+    pub fn objects(&self, uri: &str) -> Vec<Bytes> {
+        self.mock.shelf.below(uri).into_iter().map(|object| object.content).collect()
     }
 
     /// What it has counted.

@@ -36,6 +36,22 @@ impl Shelf {
         things.iter().find(|thing| thing.id == id).cloned()
     }
 
+    /// Puts an object into a bucket: `uri` is such as `s3://bucket/key`.
+    pub(crate) fn put_object(&self, uri: &str, content: Bytes) {
+        let path = uri.split_once("://").map_or(uri, |(_, path)| path);
+        let key = path.split_once('/').map_or("", |(_, key)| key);
+        self.put(Thing { id: uri.to_owned(), value: key.into(), content });
+    }
+
+    /// The objects whose addresses begin so.
+    pub(crate) fn below(&self, uri: &str) -> Vec<Thing> {
+        let things = self.0.lock().expect("no one panics with it");
+        let mut found: Vec<_> =
+            things.iter().filter(|thing| thing.id.starts_with(uri)).cloned().collect();
+        found.sort_by(|one, other| one.id.cmp(&other.id));
+        found
+    }
+
     /// The things whose ids begin so, the newest first.
     pub(crate) fn all(&self, prefix: &str) -> Vec<Value> {
         let things = self.0.lock().expect("no one panics with it");

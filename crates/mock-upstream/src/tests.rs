@@ -13,6 +13,7 @@ mod client;
 mod cohere;
 mod faults;
 mod gemini;
+mod jobs;
 mod media;
 mod ollama;
 mod openai;

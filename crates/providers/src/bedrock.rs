@@ -14,6 +14,8 @@ use dunlin_types::{Credential, UnixMillis};
 use http::header::ACCEPT;
 use http::{HeaderValue, Request, StatusCode};
 
+pub(crate) use model::{region, sent_id};
+
 use crate::encode::{EncodeError, post};
 use crate::params::{self, Params};
 use crate::sigv4::{self, Keys, Scope};
@@ -114,7 +116,7 @@ impl Provider for Bedrock {
     ) -> Result<Request<Bytes>, EncodeError> {
         let (verb, body) = self.call(request, to)?;
         let base = to.api_base.trim_end_matches('/');
-        let id = to.model_id.as_deref().unwrap_or_else(|| model::id(&to.model));
+        let id = sent_id(to);
         let url = format!("{base}/model/{}/{verb}", sigv4::path_segment(id));
         let mut call = post(url, body, to, credential)?;
         if request.stream() {

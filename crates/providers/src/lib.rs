@@ -11,6 +11,7 @@ use dunlin_types::{Credential, UnixMillis};
 use http::{Request, StatusCode};
 
 mod body;
+pub mod bucket;
 mod compatible;
 mod encode;
 mod error;

@@ -1,12 +1,15 @@
 //! Calls of a provider's own API that pass through the gateway: which prefix of ours leads to whom,
 //! where a path of theirs is, and how a deployment's credential is put on a call.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 use dunlin_llm::Target;
 use dunlin_types::{Credential, UnixMillis};
 use http::header::AUTHORIZATION;
 use http::{HeaderName, Request, Uri};
 
+use crate::bedrock;
 use crate::encode::{EncodeError, add_headers, secret_value};
 use crate::sigv4::{self, Keys, Scope};
 
@@ -51,6 +54,15 @@ const AT_ROOT: &[(&str, &[&str])] = &[
 const API_KEY: HeaderName = HeaderName::from_static("api-key");
 const GOOGLE_KEY: HeaderName = HeaderName::from_static("x-goog-api-key");
 
+/// The name of a deployment's model in calls of its provider's own API.
+#[must_use]
+pub fn sent_model<'t>(provider: &str, to: &'t Target) -> &'t str {
+    match provider {
+        "bedrock" | "bedrock_converse" => bedrock::sent_id(to),
+        _ => to.sent_model(),
+    }
+}
+
 /// The URL of a provider's own `path` below a deployment's `api_base`. What the end of the one and
 /// the beginning of the other have in common is said once, and a version in the path takes the
 /// place of the base's.
@@ -59,6 +71,7 @@ pub fn url(provider: &str, api_base: &str, path: &str, query: Option<&str>) -> S
     let base = api_base.trim_end_matches('/');
     // Anthropic's users may give the whole address of its chats.
     let base = base.strip_suffix("/v1/messages").unwrap_or(base);
+    let base = &*at_work(base, path);
     let path = path.trim_start_matches('/');
     let first = path.split('/').next().unwrap_or_default();
     let at_root = AT_ROOT.iter().any(|(id, firsts)| *id == provider && firsts.contains(&first));
@@ -77,6 +90,15 @@ pub fn url(provider: &str, api_base: &str, path: &str, query: Option<&str>) -> S
     match query.filter(|query| !query.is_empty()) {
         Some(query) => format!("{joined}?{query}"),
         None => joined,
+    }
+}
+
+/// Bedrock's jobs are at another of its servers than its models.
+fn at_work<'b>(base: &'b str, path: &str) -> Cow<'b, str> {
+    if path.trim_start_matches('/').starts_with("model-invocation-job") {
+        Cow::Owned(base.replacen("://bedrock-runtime", "://bedrock", 1))
+    } else {
+        Cow::Borrowed(base)
     }
 }
 
@@ -191,6 +213,18 @@ mod tests {
             ("cohere", "https://c", "v2/chat", "https://c/v2/chat"),
             ("anthropic", "https://a/v1/messages", "v1/files", "https://a/v1/files"),
             ("openai", "https://v1", "v1/models", "https://v1/v1/models"),
+            (
+                "bedrock",
+                "https://bedrock-runtime.r.amazonaws.com",
+                "/model-invocation-job/j",
+                "https://bedrock.r.amazonaws.com/model-invocation-job/j",
+            ),
+            (
+                "bedrock",
+                "https://bedrock-runtime.r.amazonaws.com",
+                "/model/m/invoke",
+                "https://bedrock-runtime.r.amazonaws.com/model/m/invoke",
+            ),
         ];
         for (provider, base, path, expected) in cases {
             assert_eq!(url(provider, base, path, None), expected, "{base} {path}");

@@ -1,4 +1,4 @@
-//! AWS Signature Version 4, in headers: what Bedrock and STS want to see on a request.
+//! AWS Signature Version 4, in headers: what Bedrock, S3 and STS want to see on a request.
 //!
 //! Sign last: every header of the request is signed, so that none can be changed on the way. A
 //! path is encoded once for the wire and once more to be signed (all services but S3 want that);
@@ -16,6 +16,9 @@ use sha2::{Digest, Sha256};
 use crate::encode::{EncodeError, secret_value};
 
 const DATE: HeaderName = HeaderName::from_static("x-amz-date");
+/// S3 wants to see the hash of the body, and the path as it is on the wire.
+const S3: &str = "s3";
+const HASH: HeaderName = HeaderName::from_static("x-amz-content-sha256");
 const TOKEN: HeaderName = HeaderName::from_static("x-amz-security-token");
 /// What this request itself brings about, or clients and proxies on the way may change.
 const UNSIGNED: &[HeaderName] = &[AUTHORIZATION, CONNECTION, EXPECT, TRANSFER_ENCODING, USER_AGENT];
@@ -63,7 +66,14 @@ pub fn sign(
         request.headers_mut().insert(TOKEN, token);
     }
 
-    let (signed_headers, canonical) = canonical_request(request);
+    let hash = hex::encode(Sha256::digest(request.body()));
+    if scope.service == S3 {
+        request.headers_mut().insert(HASH, plain_value(HASH.as_str(), &hash)?);
+    }
+
+    let path = request.uri().path();
+    let path = if scope.service == S3 { path.to_owned() } else { canonical_path(path) };
+    let (signed_headers, canonical) = canonical_request(request, &path, &hash);
     let scope_text = format!("{date}/{}/{}/aws4_request", scope.region, scope.service);
     let hash = hex::encode(Sha256::digest(&canonical));
     let to_sign = format!("AWS4-HMAC-SHA256\n{time}\n{scope_text}\n{hash}");
@@ -89,16 +99,20 @@ pub fn path_segment(text: &str) -> String {
     encoded(text.as_bytes(), b"")
 }
 
+/// The same of a path, whose slashes stay.
+pub(crate) fn path_segments(text: &str) -> String {
+    encoded(text.as_bytes(), b"/")
+}
+
 /// The names of the signed headers, and the request in the form that is hashed.
-fn canonical_request(request: &Request<Bytes>) -> (String, Vec<u8>) {
+fn canonical_request(request: &Request<Bytes>, path: &str, body: &str) -> (String, Vec<u8>) {
     let mut names: Vec<&HeaderName> =
         request.headers().keys().filter(|name| !UNSIGNED.contains(name)).collect();
     names.sort_unstable_by_key(|name| name.as_str());
     let signed: Vec<&str> = names.iter().map(|name| name.as_str()).collect();
     let signed = signed.join(";");
 
-    let uri = request.uri();
-    let (path, query) = (canonical_path(uri.path()), canonical_query(uri.query().unwrap_or("")));
+    let query = canonical_query(request.uri().query().unwrap_or(""));
     let mut text = format!("{}\n{path}\n{query}\n", request.method()).into_bytes();
     for name in names {
         text.extend_from_slice(name.as_str().as_bytes());
@@ -112,7 +126,6 @@ fn canonical_request(request: &Request<Bytes>) -> (String, Vec<u8>) {
         }
         text.push(b'\n');
     }
-    let body = hex::encode(Sha256::digest(request.body()));
     text.extend_from_slice(format!("\n{signed}\n{body}").as_bytes());
     (signed, text)
 }
@@ -158,7 +171,7 @@ fn encoded(bytes: &[u8], kept: &[u8]) -> String {
 }
 
 /// Undoes percent encoding; a `%` that begins none stands for itself.
-fn decoded(text: &str) -> Vec<u8> {
+pub(crate) fn decoded(text: &str) -> Vec<u8> {
     let bytes = text.as_bytes();
     let mut decoded = Vec::with_capacity(bytes.len());
     let mut at = 0;
@@ -373,6 +386,25 @@ mod tests {
             "/model/arn%3Aaws%3Abedrock%3Aus-east-1%3A1%3Ainference-profile%2Fus.m-v1%3A0/converse"
         );
         assert_eq!(canonical_path(&wire), wire.replace('%', "%25"));
+    }
+
+    /// The example "GET Object" of S3's reference (`sig-v4-header-based-auth`).
+    #[test]
+    fn s3_signs_the_path_of_the_wire_and_the_hash_of_the_body() {
+        let uri = "https://examplebucket.s3.amazonaws.com/test.txt";
+        let mut request =
+            Request::get(uri).header("range", "bytes=0-9").body(Bytes::new()).unwrap();
+        let keys = Keys {
+            access_key_id: "AKIAIOSFODNN7EXAMPLE",
+            secret_access_key: &Secret::new("wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"),
+            session_token: None,
+        };
+        // 2013-05-24T00:00:00Z.
+        let now = UnixMillis(1_369_353_600_000);
+        sign(&mut request, keys, Scope { service: "s3", region: "us-east-1" }, now).unwrap();
+        let signed = request.headers()[AUTHORIZATION].to_str().unwrap();
+        let expected = "f0e8bdb87c964420e857bd35b5d6ed310bd44f0170aba48dd91039c6036bdb41";
+        assert!(signed.ends_with(&format!("Signature={expected}")), "{signed}");
     }
 
     #[test]

@@ -15,6 +15,7 @@ use dunlin_journal::Origin;
 use dunlin_ledger::Pricing;
 use dunlin_llm::credentials::key_in_query;
 use dunlin_llm::{Endpoint, Labels, Named};
+use dunlin_providers::relay::sent_model;
 use dunlin_providers::sigv4::path_segment;
 use dunlin_router::Catalog;
 use dunlin_router::relay::{Asked, Lenders, lenders, priced};
@@ -109,7 +110,7 @@ async fn conduct(
     };
     let deployment = Arc::clone(attempt.deployment());
     bill.served_by(&deployment);
-    let upstream = deployment.target.sent_model();
+    let upstream = sent_model(&deployment.provider, &deployment.target);
     let names @ (renamed, _) = (lenders.renamed.as_deref().unwrap_or(upstream), upstream);
     let headers = fields::outgoing(&head.headers, serving.settings.key_header.as_deref());
     let passed = passed(&head.method, (path, query), headers, &body, &wanted.named, names);

@@ -31,6 +31,7 @@ use crate::{Proxy, Serving};
 
 pub(crate) mod answer;
 pub(crate) mod batches;
+pub(crate) mod bucket;
 mod compaction;
 pub(crate) mod conversations;
 pub(crate) mod fetch;

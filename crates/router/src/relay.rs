@@ -88,11 +88,21 @@ pub fn priced(catalog: &Catalog, providers: &[&str], model: &str) -> Option<Pric
     let groups = catalog.groups.values();
     let all = groups.flat_map(|group| &group.deployments);
     let all: Vec<_> = all.filter(|known| providers.contains(&&*known.provider)).collect();
-    let exact = all.iter().find(|known| *known.target.model == *model);
+    let exact = all.iter().find(|known| is_called(known, model));
     let star = |known: &&&Arc<Deployment>| {
         known.target.model.contains('*') && wildcard::captures(&known.target.model, model).is_some()
     };
     exact.or_else(|| all.iter().find(star)).map(|known| known.price_of(model).clone())
+}
+
+/// Whether that is the provider's name for a deployment's model. Before Bedrock's there may be more, as
+/// in `converse/us.amazon.nova-pro-v1:0`, and behind them the ARN of what is called.
+fn is_called(known: &Deployment, model: &str) -> bool {
+    let written = &*known.target.model;
+    let is_tail = || written.rsplit_once('/').is_some_and(|(_, tail)| tail == model);
+    let is_id = || known.target.model_id.as_deref() == Some(model);
+    let is_bedrock = || known.provider.starts_with("bedrock");
+    written == model || (is_bedrock() && (is_tail() || is_id()))
 }
 
 /// Whether `model` is a version of the one called `name`, or that itself: providers answer for
@@ -137,12 +147,12 @@ fn of_model(
         }
     }
     let theirs = usable(catalog, access, providers).filter(|known| {
-        *known.target.model == *model || wildcard::captures(&known.target.model, model).is_some()
+        is_called(known, model) || wildcard::captures(&known.target.model, model).is_some()
     });
     // An exact name says more than a star.
     let mut theirs: Vec<_> = theirs.map(Arc::clone).collect();
-    if theirs.iter().any(|known| *known.target.model == *model) {
-        theirs.retain(|known| *known.target.model == *model);
+    if theirs.iter().any(|known| is_called(known, model)) {
+        theirs.retain(|known| is_called(known, model));
     }
     one_group(theirs)
 }

@@ -6,6 +6,7 @@
 //! here. Read `call.rs` for one attempt, `table.rs` for what is remembered between attempts.
 
 mod attempt;
+mod bucket;
 mod call;
 mod converse;
 mod error;

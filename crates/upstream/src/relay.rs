@@ -194,7 +194,7 @@ pub(crate) fn provider_of(deployment: &Deployment) -> &'static dyn Provider {
 }
 
 /// Waits for as long as `first`, and again as long as something of the body still comes.
-async fn in_time<T>(
+pub(crate) async fn in_time<T>(
     first: Duration,
     progress: Option<&Progress>,
     waiting: impl Future<Output = T>,
@@ -220,7 +220,7 @@ fn has_failed(progress: Option<&Progress>) -> bool {
 }
 
 /// An error says too whether no connection could be made.
-async fn send_on(
+pub(crate) async fn send_on(
     client: &Client,
     request: Request<Bytes>,
     upload: Option<Upload>,

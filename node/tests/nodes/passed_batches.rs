@@ -7,6 +7,8 @@ use serde_json::{Value, json};
 
 use crate::harness::{self, SOON, Setup, assert_error, deployment, send_json as send};
 
+mod jobs;
+
 const INPUT: f64 = 3e-7;
 const OUTPUT: f64 = 7e-7;
 

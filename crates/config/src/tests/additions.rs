@@ -151,6 +151,10 @@ fn variables_files_and_identities_of_the_nodes_are_not_lent() {
     refused(json!({"model": "openai/b", "aws_web_identity_token": "/etc/passwd"}), "aws_web");
     refused(json!({"model": "openai/b", "aws_sts_endpoint": "http://evil"}), "aws_sts_endpoint");
     refused(json!({"model": "openai/b", "vertex_location": "evil.com/"}), "vertex_location");
+    for buckets in ["s3_endpoint_url", "gcs_endpoint_url"] {
+        let evil = json!({"model": "openai/b", buckets: "https://evil.com", "api_key": key});
+        refused(evil, "api_model_environment");
+    }
     let key_file = json!({"type": "service_account", "token_uri": "http://evil/"});
     refused(json!({"model": "openai/b", "vertex_credentials": key_file.to_string()}), "token_uri");
     refused(json!({"model": "openai/b", "vertex_credentials": key_file}), "token_uri");

@@ -279,3 +279,24 @@ fn a_model_on_bedrock_is_where_its_region_is() {
     let (nowhere, _) = target("model: bedrock/m", &[]);
     assert_eq!(nowhere.region.as_deref(), Some("us-west-2"), "LiteLLM's");
 }
+
+#[test]
+fn the_buckets_of_a_providers_jobs_are_its_own_or_where_that_is_said() {
+    let s3 = [("AWS_ENDPOINT_URL_S3", "http://s3:1/")];
+    let google = [("STORAGE_EMULATOR_HOST", "gcs:2")];
+    for (params, variables, expected) in [
+        (
+            "model: bedrock/m, aws_region_name: eu-west-1",
+            &google[..],
+            Some("https://s3.eu-west-1.amazonaws.com"),
+        ),
+        ("model: bedrock/cn-north-1/m", &[], Some("https://s3.cn-north-1.amazonaws.com.cn")),
+        ("model: bedrock/m", &s3, Some("http://s3:1")),
+        ("model: bedrock/m, s3_endpoint_url: 'https://own/'", &s3, Some("https://own")),
+        ("model: vertex_ai/m, vertex_project: p", &s3, Some("https://storage.googleapis.com")),
+        ("model: vertex_ai/m, vertex_project: p", &google, Some("http://gcs:2")),
+        ("model: openai/m, api_key: k", &s3, None),
+    ] {
+        assert_eq!(target(params, variables).0.buckets.as_deref(), expected, "{params}");
+    }
+}

@@ -17,8 +17,15 @@ use crate::ids::{Place, rename_ids};
 use crate::json::string;
 use crate::meter::Meter;
 
+mod jobs;
+
+pub use jobs::{Folder, Left};
+
 /// Where batches of Anthropic's name models.
 const MODELS: &[&Place] = &[&["requests", "*", "params", "model"]];
+/// Where jobs of Bedrock's and of Vertex AI's do.
+const MODELS_OF_BEDROCK: &[&Place] = &[&["modelId"]];
+const MODELS_OF_VERTEX: &[&Place] = &[&["model"]];
 /// Google's words for a batch to which nothing will be added, behind `BATCH_STATE` or `JOB_STATE`.
 const OVER: [&str; 4] = ["_SUCCEEDED", "_FAILED", "_CANCELLED", "_EXPIRED"];
 
@@ -32,6 +39,10 @@ pub enum Form {
     Google,
     /// Requests and answers are in files: OpenAI's, and Mistral's.
     OpenAi,
+    /// The batch names the model; requests and answers are objects in buckets of S3.
+    Bedrock,
+    /// The same in buckets of Google's, or in tables.
+    Vertex,
 }
 
 /// Where batches are behind one of our prefixes.
@@ -72,6 +83,15 @@ pub enum Answers {
     Here(Vec<String>),
     /// One in each line of what is at that path, asked with that query.
     At(String, Option<&'static str>),
+    /// One in each line of objects in a bucket.
+    Below {
+        /// Where those are.
+        folder: Folder,
+        /// Whether there must be some.
+        expected: bool,
+    },
+    /// Where nobody looks for them, such as in a table.
+    Elsewhere,
 }
 
 /// What one answer of a batch used.
@@ -131,7 +151,10 @@ impl Shelf {
         let (above, id) = above.rsplit_once('/')?;
         let form = form(prefix, above)?;
         let id = crate::named::decoded(id);
-        Some((Self { form, path: above.to_owned() }, Named { id, shows_answers: results }))
+        // A job of Bedrock's is named by its ARN, too. Whoever finds one over can read its answers.
+        let id = if form == Form::Bedrock { jobs::last_segment(&id) } else { id };
+        let shows_answers = results || form.is_of_buckets();
+        Some((Self { form, path: above.to_owned() }, Named { id, shows_answers }))
     }
 
     /// The path at which a batch is asked after. `None`: nothing is called so.
@@ -139,7 +162,7 @@ impl Shelf {
     pub fn path_of(&self, id: &str) -> Option<String> {
         let name = match self.form {
             Form::Google => id.strip_prefix("batches/")?,
-            Form::Anthropic | Form::OpenAi => id,
+            Form::Anthropic | Form::OpenAi | Form::Bedrock | Form::Vertex => id,
         };
         is_name(name).then(|| format!("{}/{id}", self.path))
     }
@@ -158,6 +181,8 @@ impl Shelf {
                 Passed { id, finished, answers }
             }
             Form::Google => self.read_google(body)?,
+            Form::Bedrock => jobs::read_bedrock(body)?,
+            Form::Vertex => jobs::read_vertex(body)?,
             Form::OpenAi => {
                 let batch = KeptBatch::read(body)?;
                 let file = batch.output_file_id.filter(|file| is_name(file));
@@ -220,14 +245,55 @@ impl Form {
         body: &Bytes,
         rename: &mut dyn FnMut(&str) -> Option<String>,
     ) -> Bytes {
-        match self {
-            Self::Anthropic => {
-                let mut rename = |model: &str| Ok::<_, Infallible>(rename(model));
-                let Ok(body) = rename_ids(body, MODELS, &mut rename);
-                body
+        let places = match self {
+            Self::Anthropic => MODELS,
+            Self::Bedrock => MODELS_OF_BEDROCK,
+            Self::Vertex => MODELS_OF_VERTEX,
+            Self::Google | Self::OpenAi => return body.clone(),
+        };
+        let mut rename = |named: &str| {
+            let model = jobs::model_of(named);
+            let other = rename(model);
+            if self != Self::Vertex || (other.is_none() && model != named) {
+                return Ok::<_, Infallible>(other);
             }
-            Self::Google | Self::OpenAi => body.clone(),
+            let model = other.as_deref().unwrap_or(model);
+            Ok(Some(jobs::named_at_vertex(model)))
+        };
+        let Ok(body) = rename_ids(body, places, &mut rename);
+        body
+    }
+
+    /// Whether its answers are objects in buckets, which the provider's API does not show.
+    #[must_use]
+    pub fn is_of_buckets(self) -> bool {
+        matches!(self, Self::Bedrock | Self::Vertex)
+    }
+
+    /// Where a job that is to be made is to leave its answers. `None`: where nobody looks for them.
+    #[must_use]
+    pub fn place(self, body: &[u8]) -> Option<Folder> {
+        match self {
+            Self::Bedrock => jobs::place_of_bedrock(body),
+            Self::Vertex => jobs::place_of_vertex(body),
+            Self::Anthropic | Self::Google | Self::OpenAi => None,
         }
+    }
+
+    /// Which of the objects that a job has left are its answers.
+    #[must_use]
+    pub fn left(self, names: &[String]) -> Left<'_> {
+        match self {
+            Self::Bedrock => jobs::left_by_bedrock(names),
+            Self::Vertex => jobs::left_by_vertex(names),
+            Self::Anthropic | Self::Google | Self::OpenAi => Left::default(),
+        }
+    }
+
+    /// What all answers of a job used, by what its provider has left beside them.
+    #[must_use]
+    pub fn summed(self, sum: &[u8]) -> Option<Usage> {
+        if self == Self::Bedrock { jobs::summed(sum) } else { None }
     }
 
     /// What a batch asks for. `None`: its requests are in a file.
@@ -255,7 +321,7 @@ impl Form {
                 });
                 Some(wishes.collect())
             }
-            Self::OpenAi => None,
+            Self::OpenAi | Self::Bedrock | Self::Vertex => None,
         }
     }
 
@@ -263,8 +329,8 @@ impl Form {
     #[must_use]
     pub fn bound_field(self) -> &'static str {
         match self {
-            Self::Anthropic | Self::OpenAi => "max_tokens",
-            Self::Google => "generationConfig.maxOutputTokens",
+            Self::Anthropic | Self::OpenAi | Self::Bedrock => "max_tokens",
+            Self::Google | Self::Vertex => "generationConfig.maxOutputTokens",
         }
     }
 
@@ -274,6 +340,13 @@ impl Form {
         let answer = match self {
             Self::Anthropic => member(member(line, "result")?.as_bytes(), "message")?,
             Self::Google => member(line, "response")?,
+            Self::Bedrock => member(line, "modelOutput")?,
+            Self::Vertex => {
+                if let Some(usage) = jobs::vectors(line) {
+                    return Some(Answered { model: None, usage, estimated: false });
+                }
+                member(line, "response")?
+            }
             Self::OpenAi => member(member(line, "response")?.as_bytes(), "body")?,
         };
         let meter = Meter::of_json(answer);
@@ -284,7 +357,11 @@ impl Form {
         let failed = member(answer.as_bytes(), "error").is_some_and(|error| error != "null");
         let completion = prompt_tokens(answer.as_bytes());
         let usage = Usage { completion, ..Usage::default() };
-        (!failed && answer != "null").then_some(Answered { model, usage, estimated: true })
+        (!failed && !matches!(answer, "null" | "{}")).then_some(Answered {
+            model,
+            usage,
+            estimated: true,
+        })
     }
 }
 
@@ -295,8 +372,9 @@ fn is_google(prefix: &str) -> bool {
 /// The form of the batches that are made at `path`.
 fn form(prefix: &str, path: &str) -> Option<Form> {
     match prefix {
-        // Their batches are jobs whose answers are in buckets.
-        "bedrock" | "gemini" | "vertex-ai" | "vertex_ai" => None,
+        "bedrock" => path.ends_with("/model-invocation-job").then_some(Form::Bedrock),
+        "vertex-ai" | "vertex_ai" => path.ends_with("/batchPredictionJobs").then_some(Form::Vertex),
+        "gemini" => None,
         _ if path.ends_with("/messages/batches") => Some(Form::Anthropic),
         "anthropic" => None,
         _ => {

@@ -129,8 +129,13 @@ impl Counts {
             "meta" => META,
             "usage_info" => DOCUMENTS,
             "amazon-bedrock-invocationMetrics" => INVOCATION,
-            "prompt_eval_count" => return set(&mut self.prompt, number(value)),
-            "eval_count" => return set(&mut self.completion, number(value)),
+            // Ollama's, those of Llama on Bedrock, and Titan's.
+            "prompt_eval_count" | "prompt_token_count" | "inputTextTokenCount" => {
+                return set(&mut self.prompt, number(value));
+            }
+            "eval_count" | "generation_token_count" => {
+                return set(&mut self.completion, number(value));
+            }
             _ => return false,
         };
         let Ok(value) = serde_json::from_str::<Value>(value) else { return false };

@@ -1,4 +1,5 @@
-//! Google's Vertex AI: Gemini's bodies, and Anthropic's, at the paths of a project.
+//! Google's Vertex AI: Gemini's bodies, and Anthropic's, at the paths of a project; its jobs, and the
+//! buckets and tokens of Google's that they need.
 
 use std::sync::Arc;
 
@@ -13,10 +14,13 @@ use crate::exchange::{Keys, Mock, Place, Refusal, Reply, Route};
 use crate::failure::{Failure, Why};
 use crate::record::Recorded;
 
+mod bucket;
+mod jobs;
+
 const VERSION: &str = "vertex-2023-10-16";
 
 pub(super) fn router() -> Router<Arc<Mock>> {
-    let mut router = Router::new();
+    let mut router = Router::new().merge(jobs::router()).merge(bucket::router());
     for version in ["v1", "v1beta1"] {
         let publishers =
             format!("/{version}/projects/{{project}}/locations/{{location}}/publishers");

@@ -23,9 +23,14 @@ pub(super) fn id(model: &str) -> &str {
     id
 }
 
+/// The id that is called.
+pub(crate) fn sent_id(to: &Target) -> &str {
+    to.model_id.as_deref().unwrap_or_else(|| id(&to.model))
+}
+
 /// The region that a call is signed for: the one that is configured or in the address, in the ARN
 /// or in the name.
-pub(super) fn region(to: &Target) -> &str {
+pub(crate) fn region(to: &Target) -> &str {
     let host = to.api_base.split_once("://").map_or(&*to.api_base, |(_, rest)| rest);
     let configured = to.region.as_deref();
     let called = to.model_id.as_deref().unwrap_or(&to.model);

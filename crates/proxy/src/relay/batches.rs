@@ -7,9 +7,10 @@ use std::sync::Arc;
 use axum::body::Body;
 use axum::http::{Method, Response};
 use bytes::Bytes;
-use dunlin_admission::{Bounds, CountedBatch, counts_batches};
+use dunlin_admission::{Bounds, CountedBatch, counts_batches, has_budget};
 use dunlin_ledger::Pricing;
 use dunlin_llm::batch::passed::Shelf;
+use dunlin_providers::relay::sent_model;
 use dunlin_router::relay::Lenders;
 use dunlin_router::{Catalog, Deployment};
 use dunlin_types::Tokens;
@@ -28,6 +29,7 @@ use crate::response::error::{Failed, Refused};
 use crate::response::headers;
 use crate::response::told::Told;
 use crate::stored::answer::{MAX_OBJECT_BYTES, collect};
+use crate::stored::bucket::{Bucket, Unread};
 use crate::stored::watch::{self, Passed, Thing};
 
 /// Models of a batch whose names are kept, and how long those are at most: the others are charged by
@@ -95,6 +97,26 @@ impl Batch {
         counted.map(Some).map_err(|why| Refused::admission(why, caller, call.started))
     }
 
+    /// A job whose cost a budget is to bear is made only if its answers can be read.
+    async fn check_place(
+        &self,
+        proxy: &Proxy,
+        caller: &Caller,
+        by: &Arc<Deployment>,
+    ) -> Result<(), Refused> {
+        let form = self.shelf.form;
+        let now = proxy.0.clock.unix();
+        let is_borne = |key| has_budget(key, &by.group, now);
+        if !form.is_of_buckets() || !caller.key().is_some_and(is_borne) {
+            return Ok(());
+        }
+        let looked = match &form.place(&self.body) {
+            Some(folder) => Bucket { proxy, by, folder }.look().await,
+            None => Err(Unread::Elsewhere),
+        };
+        looked.map_err(|why| Refused::unread_batch(&why))
+    }
+
     /// What is asked after once it is made. `models` are all that the call names.
     fn watched(&self, names: &Names<'_>, models: &[&str], query: Option<&str>) -> Passed {
         let known = models.iter().filter(|model| model.len() <= MAX_MODEL_BYTES).take(MAX_MODELS);
@@ -115,7 +137,7 @@ impl Names<'_> {
     fn theirs(&self, model: &str) -> Option<String> {
         let group = self.catalog.groups.get(model)?;
         let there = group.deployments.iter().find(|known| is_beside(self.by, known))?;
-        Some(there.target.model.to_string())
+        Some(sent_model(&there.provider, &there.target).to_owned())
     }
 }
 
@@ -143,6 +165,9 @@ impl Maker<'_> {
             Ok(counted) => counted,
             Err(refused) => return Err(bill.fail(refused)),
         };
+        if let Err(refused) = batch.check_place(proxy, caller, &by).await {
+            return Err(bill.fail(refused));
+        }
         let names = Names { catalog, by: &by };
         let watched = batch.watched(&names, models, passed.query.as_deref());
         let rename = &mut |model: &str| names.theirs(model);

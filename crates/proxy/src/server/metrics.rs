@@ -36,8 +36,16 @@ static UNRECORDED: Desc = Desc::counter(
     &["call_type", "status"],
 );
 
+static UNREAD: Desc = Desc::counter(
+    "dunlin_batches_unread_total",
+    "Times that this node could not read the answers that a finished job of Bedrock or Vertex AI has \
+     left in its bucket, so that it is not charged.",
+    &[],
+);
+
 /// The metrics of this crate.
-pub static METRICS: &[&Desc] = &[&CONNECTIONS, &MOST, &RESPONSES, &STREAMS, &TALKS, &UNRECORDED];
+pub static METRICS: &[&Desc] =
+    &[&CONNECTIONS, &MOST, &RESPONSES, &STREAMS, &TALKS, &UNRECORDED, &UNREAD];
 
 const CLASSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
 
@@ -51,6 +59,7 @@ pub(crate) struct Counts {
     pub(crate) streams: Level,
     /// By kind of call and status, both from closed sets.
     unrecorded: Mutex<BTreeMap<(&'static str, u16), u64>>,
+    unread: AtomicU64,
 }
 
 impl Counts {
@@ -63,6 +72,11 @@ impl Counts {
     pub(crate) fn responds(&self, status: StatusCode) {
         let class = usize::from(status.as_u16() / 100).clamp(1, CLASSES.len()) - 1;
         self.responses[class].fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// The answers of a batch could not be read.
+    pub(crate) fn unread(&self) {
+        self.unread.fetch_add(1, Ordering::Relaxed);
     }
 
     /// A request was refused and is not on record.
@@ -90,6 +104,7 @@ impl Open {
         }
         page.level(&STREAMS, &[], counts.streams.now());
         page.level(&TALKS, &[], self.tasks.len());
+        page.count(&UNREAD, &[], counts.unread.load(Ordering::Relaxed));
         for ((call_type, status), times) in self.unrecorded() {
             page.count(&UNRECORDED, &[call_type, &status.to_string()], times);
         }

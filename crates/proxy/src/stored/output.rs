@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 use std::future::poll_fn;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use dunlin_admission::Found;
 use dunlin_journal::Outcome;
@@ -25,19 +26,22 @@ use crate::bill::found::{self, Finished};
 /// Outputs that a node reads at the same time. Others are read when their batch is next asked for.
 const MAX_READ_AT_ONCE: usize = 8;
 
+/// How long an output may be silent: others wait for it to be read.
+const NEXT_WITHIN: Duration = Duration::from_secs(60);
+
 /// The outputs that are being read.
 #[derive(Default)]
 pub(crate) struct Reading(Mutex<BTreeSet<RequestId>>);
 
 /// One of them. Dropped, it is read no more.
-struct Turn {
+pub(super) struct Turn {
     proxy: Proxy,
     request: RequestId,
 }
 
 impl Turn {
     /// `None` where it is being read already, or too many are.
-    fn begin(proxy: &Proxy, request: RequestId) -> Option<Self> {
+    pub(super) fn begin(proxy: &Proxy, request: RequestId) -> Option<Self> {
         let mut reading = proxy.0.reading.0.lock().expect("never poisoned");
         let begins = reading.len() < MAX_READ_AT_ONCE && reading.insert(request);
         begins.then(|| Self { proxy: proxy.clone(), request })
@@ -147,7 +151,11 @@ pub(super) async fn each_line(
 ) -> Option<()> {
     let mut output = output.filter(|output| output.status.is_success())?;
     let mut lines = Lines::default();
-    while let Some(piece) = poll_fn(|cx| output.poll_next(cx)).await {
+    let mut next = async || {
+        let piece = poll_fn(|cx| output.poll_next(cx));
+        tokio::time::timeout(NEXT_WITHIN, piece).await.ok()
+    };
+    while let Some(piece) = next().await? {
         lines.push(piece.ok()?, &mut each);
     }
     lines.end(each);

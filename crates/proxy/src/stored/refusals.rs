@@ -2,6 +2,7 @@
 
 use dunlin_store::Unreachable;
 
+use super::bucket::Unread;
 use crate::ids::{BadId, Kind};
 use crate::response::error::{MAX_SHOWN_ID, Refused};
 
@@ -52,6 +53,21 @@ impl Refused {
                        are counted, and other batches of requests in their own body."
                 .to_owned();
         Self::Unfit { param: "input", message }
+    }
+
+    /// A budget is to bear what nobody could count.
+    pub(crate) fn unread_batch(why: &Unread) -> Self {
+        let reason = format!(
+            "what a batch costs is counted by its answers, and a budget is to bear it, but {why}"
+        );
+        if !why.is_for_good() {
+            return Self::CannotKnow { reason };
+        }
+        let message = format!(
+            "Not made: {reason}. Have the answers written to a bucket that the gateway's credential \
+             may list and read."
+        );
+        Self::Unfit { param: "output", message }
     }
 
     /// Nobody takes it.

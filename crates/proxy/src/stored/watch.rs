@@ -37,8 +37,9 @@ pub(crate) use passed::{Passed, look as look_now};
 
 /// What all these notes are found by.
 const LABEL: Label = Label(0x6475_6e6c_696e_2077_6174_6368_2031);
-/// How long something is asked after. Batches are over after a day.
-const WATCHED_FOR: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+/// How long something is asked after. Batches are over after a day, jobs of Bedrock's after a week, and
+/// their answers may only later become readable.
+const WATCHED_FOR: Duration = Duration::from_secs(10 * 24 * 60 * 60);
 /// What one node asks after at most: the newest.
 const MAX_WATCHED: usize = 10_000;
 const MAX_ASKED_AT_ONCE: usize = 8;
@@ -241,8 +242,9 @@ async fn ask(proxy: &Proxy, watched: &Watched) -> bool {
             let Finished { found, usage, tier } = finished.made_at(made);
             let context = context(Media::default(), tier, false);
             let cost = by.price.cost(&usage, &context).total;
-            let (model, estimated) = (&*by.target.model, false);
-            charge(proxy, by, watched, found, Charge { model, usage, cost, estimated }).await
+            let model = &*by.target.model;
+            let charge = Charge { model, usage, cost, estimated: false, unpriced: false };
+            self::charge(proxy, by, watched, found, charge).await
         }
         Kind::Batch => batch(proxy, &serving, by, watched, &body).await,
         Kind::Conversation | Kind::File | Kind::Job | Kind::Call => true,
@@ -272,7 +274,7 @@ async fn batch(
     let Some(sum) = output::read(&by.price, output).await else { return false };
     let (output::Sum { usage, cost, estimated }, model) = (sum, &*by.target.model);
     let is_counted = true_up(proxy, found, counted, usage).await;
-    let charge = Charge { model, usage, cost, estimated };
+    let charge = Charge { model, usage, cost, estimated, unpriced: false };
     self::charge(proxy, by, watched, found, charge).await && is_counted
 }
 
@@ -303,6 +305,7 @@ struct Charge<'a> {
     usage: Usage,
     cost: NanoUsd,
     estimated: bool,
+    unpriced: bool,
 }
 
 /// Whether it is charged.
@@ -311,7 +314,7 @@ async fn charge(
     by: &Deployment,
     watched: &Watched,
     found: Found,
-    Charge { model, usage, cost, estimated }: Charge<'_>,
+    Charge { model, usage, cost, estimated, unpriced }: Charge<'_>,
 ) -> bool {
     let mut record = watched.record.clone();
     record.request = found.request;
@@ -321,7 +324,8 @@ async fn charge(
     record.ended = proxy.0.clock.unix();
     (record.prompt, record.cached, record.completion) =
         (usage.prompt, usage.cached, usage.completion);
-    (record.cost, record.estimated, record.outcome) = (cost, estimated, Outcome::Success);
+    (record.cost, record.estimated, record.unpriced) = (cost, estimated, unpriced);
+    record.outcome = Outcome::Success;
     proxy.0.admission.charge(found, record).await
 }
 

@@ -52,6 +52,16 @@ fn lent(set_aside: Option<&str>, allowed: &[&str], models: &[&str], reads: bool)
 }
 
 #[test]
+fn a_model_of_bedrocks_is_known_by_its_id_whatever_stands_before_it() {
+    let bedrock = |upstream: &str| deployment("nova", "bedrock", upstream, false);
+    for written in ["nova-v1:0", "converse/nova-v1:0", "us-east-1/nova-v1:0"] {
+        assert!(is_called(&bedrock(written), "nova-v1:0"), "{written}");
+    }
+    assert!(!is_called(&bedrock("converse/super-nova-v1:0"), "nova-v1:0"));
+    assert!(!is_called(&deployment("m", "openai", "org/m", false), "m"), "a part of its name");
+}
+
+#[test]
 fn a_model_is_known_by_our_name_and_by_the_providers() {
     let cases: &[(&[&str], &str)] = &[
         (&["small"], "small=gpt-5-nano"),

@@ -25,6 +25,13 @@ fn calls_that_make_batches_are_known_behind_each_prefix() {
         ("mistral", "/v1/batch/jobs", Some((Form::OpenAi, "/v1/batch/jobs"))),
         ("bedrock", "/batches", None),
         ("vertex_ai", "/v1/projects/p/batches", None),
+        ("bedrock", "/model-invocation-job", Some((Form::Bedrock, "/model-invocation-job"))),
+        ("bedrock", "/model-invocation-job/j/stop", None),
+        (
+            "vertex_ai",
+            "/v1/projects/p/locations/l/batchPredictionJobs",
+            Some((Form::Vertex, "/v1/projects/p/locations/l/batchPredictionJobs")),
+        ),
     ];
     for (prefix, path, expected) in cases {
         let expected = expected.map(|(form, path)| shelf(form, path));

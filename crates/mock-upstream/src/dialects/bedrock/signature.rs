@@ -8,7 +8,9 @@ use crate::failure::Failure;
 use crate::record::Recorded;
 
 const ALGORITHM: &str = "AWS4-HMAC-SHA256";
-const SERVICE: &str = "bedrock";
+const BEDROCK: &str = "bedrock";
+/// It encodes paths once only, and wants to see the hash of the body.
+const S3: &str = "s3";
 /// The block of SHA-256.
 const BLOCK: usize = 64;
 
@@ -28,7 +30,17 @@ pub(super) fn check(mock: &Mock, request: &Recorded) -> Result<(), Failure> {
             'SignedHeaders' and 'Signature' parameters.",
         )
     })?;
-    claimed.verify(request, &mock.settings.aws_secret).map_err(Failure::wrong_key)
+    claimed.verify(BEDROCK, request, &mock.settings.aws_secret).map_err(Failure::wrong_key)
+}
+
+/// The same for a bucket, which no key opens.
+pub(super) fn check_of_s3(mock: &Mock, request: &Recorded) -> Result<(), Failure> {
+    let claimed = request.header("authorization").and_then(Claim::parse);
+    let claimed = claimed.ok_or_else(|| Failure::no_key("Access Denied"))?;
+    if request.header("x-amz-content-sha256").is_none() {
+        return Err(Failure::bad("Missing required header for this request: x-amz-content-sha256"));
+    }
+    claimed.verify(S3, request, &mock.settings.aws_secret).map_err(Failure::wrong_key)
 }
 
 /// What an `authorization` header says.
@@ -56,11 +68,11 @@ impl<'a> Claim<'a> {
         Some(Self { date, region, service, signed, signature })
     }
 
-    fn verify(&self, request: &Recorded, secret: &str) -> Result<(), String> {
-        if self.service != SERVICE {
+    fn verify(&self, wanted: &str, request: &Recorded, secret: &str) -> Result<(), String> {
+        if self.service != wanted {
             let service = self.service;
             return Err(format!(
-                "Credential should be scoped to correct service: '{SERVICE}', not '{service}'."
+                "Credential should be scoped to correct service: '{wanted}', not '{service}'."
             ));
         }
         let time = request.header("x-amz-date").unwrap_or_default();
@@ -101,7 +113,7 @@ impl<'a> Claim<'a> {
 
     fn canonical(&self, request: &Recorded, signed: &[&str], hash: &str) -> String {
         // The path is encoded once more than it was on the wire.
-        let path = encoded(&request.path);
+        let path = if self.service == S3 { request.path.clone() } else { encoded(&request.path) };
         let mut query: Vec<&str> =
             request.query.split('&').filter(|pair| !pair.is_empty()).collect();
         query.sort_unstable();

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::http::Method;
 use dunlin_ledger::Pricing;
@@ -15,13 +16,18 @@ use dunlin_upstream::{Relay, Relayed};
 use serde::{Deserialize, Serialize};
 use tracing::warn;
 
-use super::{ASK_WITHIN, Charge, Watched, true_up};
+use super::{ASK_WITHIN, Charge, WATCHED_FOR, Watched, after, true_up};
 use crate::bill::found;
 use crate::stored::ask;
+use crate::stored::bucket::{Bucket, Unread};
 use crate::stored::fetch::{self, Fetched};
 use crate::stored::lines::Line;
-use crate::stored::output::{self, Sum};
+use crate::stored::output::{self, Sum, Turn};
 use crate::{Proxy, Serving};
+
+/// How long after a batch was made it is tried to read its answers in their bucket: while it is asked
+/// after, but for a day in which it is put on record that nobody can.
+const TRIED_FOR: Duration = WATCHED_FOR.saturating_sub(Duration::from_secs(24 * 60 * 60));
 
 /// Where such a batch is, and what it is charged by.
 #[derive(Clone, Serialize, Deserialize)]
@@ -73,39 +79,58 @@ impl Passed {
         watched: &Watched,
     ) -> bool {
         let Some(path) = self.shelf.path_of(&watched.upstream) else { return true };
-        let asking = self.get(proxy, serving, by, (path, None));
-        let body = match fetch::whole(asking, ASK_WITHIN).await {
-            Fetched::Object(body) => body,
-            Fetched::Gone => return true,
-            Fetched::Unknown => return false,
-        };
-        let Some(batch) = self.shelf.read(&body).filter(|batch| batch.finished) else {
-            return false;
-        };
         // Not what the provider's clock says of it.
         let found = found::found(by, &watched.upstream, None, watched.record.started);
         let counted = watched.still_counted(proxy);
         if proxy.0.admission.is_charged(found) && counted.is_none() {
             return true;
         }
+        let asking = self.get(proxy, serving, by, (path, None));
+        let answers = match fetch::whole(asking, ASK_WITHIN).await {
+            Fetched::Object(body) => match self.shelf.read(&body) {
+                Some(batch) if batch.finished => Some(batch.answers),
+                Some(_) | None => return false,
+            },
+            // Where they are went with it.
+            Fetched::Gone if self.shelf.form.is_of_buckets() => None,
+            Fetched::Gone => return true,
+            Fetched::Unknown => return false,
+        };
         let mut bill = Reckoning::new(self, &serving.catalog, &by.provider);
-        match batch.answers {
-            Answers::None => return true_up(proxy, found, counted, Usage::default()).await,
-            Answers::Here(all) => {
-                all.iter().for_each(|answer| bill.line(Line::Whole(answer.as_bytes())))
+        let unread = match answers {
+            Some(Answers::None) => return true_up(proxy, found, counted, Usage::default()).await,
+            Some(Answers::Here(all)) => {
+                all.iter().for_each(|answer| bill.line(Line::Whole(answer.as_bytes())));
+                None
             }
-            Answers::At(path, query) => {
+            Some(Answers::At(path, query)) => {
                 let answers = self.get(proxy, serving, by, (path, query)).await;
                 if output::each_line(answers, |line| bill.line(line)).await.is_none() {
                     return false;
                 }
+                None
             }
+            Some(Answers::Below { folder, expected }) => {
+                let Some(_turn) = Turn::begin(proxy, found.request) else { return false };
+                let (bucket, form) = (Bucket { proxy, by, folder: &folder }, self.shelf.form);
+                let read = bucket.each_line(form, expected, |line| bill.line(line)).await;
+                read.map(|summed| bill.complete(summed)).err()
+            }
+            Some(Answers::Elsewhere) => Some(Unread::Elsewhere),
+            None => Some(Unread::Gone),
+        };
+        if let Some(why) = unread {
+            if !is_given_up(proxy, watched, found.request, &why) {
+                return false;
+            }
+            bill.is_part();
         }
-        let Reckoning { sum, prices, .. } = bill;
-        let model = prices.into_keys().next().unwrap_or_default();
-        let Sum { usage, cost, estimated } = sum;
+        let Reckoning { sum: Sum { usage, cost, estimated }, prices, is_part, .. } = bill;
+        let unpriced = is_part || prices.values().any(|price| *price == Pricing::Unpriced);
+        let model = prices.into_keys().next().or_else(|| self.models.first().cloned());
         let is_counted = true_up(proxy, found, counted, usage).await;
-        let charge = Charge { model: &model, usage, cost, estimated };
+        let model = &model.unwrap_or_default();
+        let charge = Charge { model, usage, cost, estimated, unpriced };
         super::charge(proxy, by, watched, found, charge).await && is_counted
     }
 
@@ -121,6 +146,21 @@ impl Passed {
     }
 }
 
+/// Whether answers that cannot be read are charged as far as they are known: not as long as somebody
+/// may yet mend who can read them.
+fn is_given_up(proxy: &Proxy, watched: &Watched, request: RequestId, why: &Unread) -> bool {
+    proxy.0.open.counts.unread();
+    let is_late = proxy.0.clock.unix() > after(watched.record.started, TRIED_FOR);
+    let given_up = is_late || matches!(why, Unread::Elsewhere | Unread::Gone);
+    let so = if given_up { "it is on record without its cost" } else { "it is not charged yet" };
+    warn!(
+        request.id = %request,
+        deployment.id = %watched.deployment,
+        "cannot read the answers of a finished batch: {so}: {why}"
+    );
+    given_up
+}
+
 /// The answers of a batch, as they are summed.
 struct Reckoning<'a> {
     passed: &'a Passed,
@@ -129,11 +169,29 @@ struct Reckoning<'a> {
     /// By the models that the answers name.
     prices: BTreeMap<String, Pricing>,
     sum: Sum,
+    /// There are others that nobody can read.
+    is_part: bool,
 }
 
 impl<'a> Reckoning<'a> {
     fn new(passed: &'a Passed, catalog: &'a Catalog, provider: &'a str) -> Self {
-        Self { passed, catalog, provider, prices: BTreeMap::new(), sum: Sum::default() }
+        let (prices, sum) = (BTreeMap::new(), Sum::default());
+        Self { passed, catalog, provider, prices, sum, is_part: false }
+    }
+
+    /// All answers were read. Where some counted nothing, what the provider says of all of them counts.
+    fn complete(&mut self, summed: Option<Usage>) {
+        let Some(usage) = summed.filter(|_| self.sum.estimated) else { return };
+        let Some(price) = self.prices.values().next() else { return };
+        let mut sum = Sum::default();
+        sum.add(price, usage, false);
+        self.sum = sum;
+    }
+
+    /// What was read is not all.
+    fn is_part(&mut self) {
+        self.is_part = true;
+        self.sum.estimated = true;
     }
 
     fn line(&mut self, line: Line<'_>) {

@@ -1,0 +1,76 @@
+//! Google's buckets: lists of objects, and objects. Those whose names begin with `locked` are not the
+//! caller's. `/token` gives the tokens that open the others.
+
+use std::sync::Arc;
+
+use axum::Router;
+use serde_json::{Value, json};
+
+use super::gemini;
+use crate::answer::Answer;
+use crate::ask::Ask;
+use crate::dialects::{get, post};
+use crate::exchange::{Keys, Mock, Place, Refusal, Reply, Route};
+use crate::failure::Failure;
+use crate::record::{Recorded, decoded};
+
+pub(super) fn router() -> Router<Arc<Mock>> {
+    Router::new()
+        .route("/storage/v1/b/{bucket}/o", get(Bucket::List))
+        .route("/storage/v1/b/{bucket}/o/{object}", get(Bucket::Object))
+        .route("/token", post(Bucket::Token))
+}
+
+#[derive(Clone, Copy)]
+enum Bucket {
+    List,
+    Object,
+    Token,
+}
+
+impl Route for Bucket {
+    fn keys(&self) -> Keys {
+        match self {
+            Self::Token => Keys { needed: false, places: &[] },
+            Self::List | Self::Object => Keys { needed: true, places: &[Place::Bearer] },
+        }
+    }
+
+    fn read(&self, _: &Mock, request: &Recorded) -> Result<Ask, Failure> {
+        let bucket = request.segment(3);
+        if bucket.starts_with("locked") {
+            return Err(Failure::told(
+                403,
+                "The caller does not have storage.objects.list access.",
+            ));
+        }
+        let name = match self {
+            Self::Token => return Ok(Ask::default()),
+            Self::List => decoded(request.parameter("prefix").unwrap_or_default()),
+            Self::Object => request.segment(5),
+        };
+        Ok(Ask { id: format!("gs://{bucket}/{name}"), ..Ask::default() })
+    }
+
+    fn reply(&self, mock: &Mock, ask: &Ask, _: &Answer) -> Reply {
+        match self {
+            Self::List => {
+                let objects = mock.shelf.below(&ask.id).into_iter();
+                let items: Vec<Value> =
+                    objects.map(|object| json!({"name": object.value})).collect();
+                Reply::Json(json!({ "items": items }))
+            }
+            Self::Object => match mock.shelf.find(&ask.id) {
+                Some(object) => Reply::Bytes("application/octet-stream", object.content),
+                None => Reply::Failed(Failure::absent("object", &ask.id)),
+            },
+            Self::Token => Reply::Json(
+                json!({"access_token": "ya29.mock", "expires_in": 3600, "token_type": "Bearer"}),
+            ),
+        }
+    }
+
+    fn refuse(&self, _: &Mock, failure: &Failure) -> Refusal {
+        gemini::refuse(failure, true)
+    }
+}
