@@ -129,7 +129,8 @@ pub(crate) fn within(
 impl Mock {
     pub(crate) fn new(settings: Settings, port: u16) -> Self {
         let slots = settings.slots.map(|slots| Arc::new(Semaphore::new(slots)));
-        let (plan, record, served) = (Plan::default(), Arc::default(), AtomicU64::new(0));
+        let record = Arc::new(Record::new(settings.accounts));
+        let (plan, served) = (Plan::default(), AtomicU64::new(0));
         Self { settings, port, plan, record, served, slots, shelf: Shelf::default() }
     }
 
@@ -218,6 +219,9 @@ pub(crate) async fn serve(mock: &Mock, request: Recorded, route: &impl Route) ->
     }
     let id = mock.id_of(number);
     let answer = Answer::compose(&ask, &wishes, &mock.settings, &fault, id);
+    if let Some(usage) = answer.usage {
+        in_flight.answers(ask.text(), usage.prompt, usage.completion);
+    }
     let gap = mock.gap(&fault);
     let reply = route.reply(mock, &ask, &answer);
     let mut response = match reply {

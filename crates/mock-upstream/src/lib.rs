@@ -2,9 +2,10 @@
 //! those who speak otherwise, answered at a chosen speed, with faults by order.
 //!
 //! Knows nothing of gateways, and shares no code with them: what it writes comes from what the
-//! providers document, so it is a witness of its own. It listens on loopback only, and the same
-//! request gets the same answer: `settings.tokens` times "tok ", unless a tool has answered (then
-//! the answer repeats it), a schema is given (then the answer fits it), or something is wished for.
+//! providers document, so it is a witness of its own. It listens on loopback unless told otherwise,
+//! and the same request gets the same answer: `settings.tokens` times "tok ", unless a tool has
+//! answered (then the answer repeats it), a schema is given (then the answer fits it), or something
+//! is wished for.
 //!
 //! # Wishes
 //! The last message of the user may hold `[[word:argument]]`, a header may be
@@ -46,7 +47,7 @@ mod vector;
 mod wish;
 
 pub use fault::Fault;
-pub use record::{Recorded, Stats};
+pub use record::{Account, Recorded, Stats};
 pub use server::MockUpstream;
 pub use settings::{Habit, Settings};
 

@@ -111,6 +111,7 @@ async fn main() -> anyhow::Result<()> {
         context: args.context,
         slots: args.slots,
         habits: args.habit.into_iter().map(Habit::from).collect(),
+        ..Settings::default()
     })
     .await
     .context("cannot listen")?;

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use axum::extract::{FromRequest, Request};
 use axum::http::{HeaderMap, Method};
@@ -39,6 +40,21 @@ pub struct Recorded {
     pub headers: HeaderMap,
     /// The first 64 KiB of its body.
     pub body: Bytes,
+}
+
+/// What became of one request, where the mock keeps account: [`crate::Settings::accounts`].
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Account {
+    /// When its body had been read, from the mock's start on.
+    pub at: Duration,
+    /// What the user said last.
+    pub said: String,
+    /// The tokens of its prompt, as its answer counts them; 0 before there is one.
+    pub prompt_tokens: u64,
+    /// The tokens of its answer.
+    pub completion_tokens: u64,
+    /// Whether the whole answer was given to its connection.
+    pub whole: bool,
 }
 
 impl Recorded {
@@ -99,16 +115,30 @@ impl<S: Send + Sync> FromRequest<S> for Recorded {
     }
 }
 
-#[derive(Default)]
 pub(crate) struct Record {
+    began: Instant,
     requests: AtomicU64,
     finished: AtomicU64,
     cancelled: AtomicU64,
     last: Mutex<VecDeque<Recorded>>,
+    /// Of the first requests, no more than so many.
+    accounts: (Mutex<Vec<Account>>, usize),
     changed: Notify,
 }
 
 impl Record {
+    pub(crate) fn new(accounts: usize) -> Self {
+        Self {
+            began: now(),
+            requests: AtomicU64::new(0),
+            finished: AtomicU64::new(0),
+            cancelled: AtomicU64::new(0),
+            last: Mutex::default(),
+            accounts: (Mutex::default(), accounts),
+            changed: Notify::new(),
+        }
+    }
+
     /// Counts a request until the guard is dropped.
     pub(crate) fn begin(self: &Arc<Self>, request: Recorded) -> InFlight {
         let body = if request.body.len() > MAX_RECORDED {
@@ -122,9 +152,24 @@ impl Record {
         }
         last.push_back(Recorded { body, ..request });
         drop(last);
+        let account = self.open_account();
         self.requests.fetch_add(1, Ordering::Relaxed);
         self.changed.notify_waiters();
-        InFlight { record: self.clone(), finished: false, _slot: None }
+        InFlight { record: self.clone(), finished: false, account, _slot: None }
+    }
+
+    fn open_account(&self) -> Option<usize> {
+        let (accounts, most) = &self.accounts;
+        let mut accounts = accounts.lock().expect("no one panics with it");
+        let place = accounts.len();
+        (place < *most).then(|| {
+            accounts.push(Account { at: now() - self.began, ..Account::default() });
+            place
+        })
+    }
+
+    pub(crate) fn accounts(&self) -> Vec<Account> {
+        self.accounts.0.lock().expect("no one panics with it").clone()
     }
 
     pub(crate) fn stats(&self) -> Stats {
@@ -161,12 +206,29 @@ impl Record {
 pub(crate) struct InFlight {
     record: Arc<Record>,
     finished: bool,
+    /// The place of its account, if it has one.
+    account: Option<usize>,
     _slot: Option<OwnedSemaphorePermit>,
 }
 
 impl InFlight {
     pub(crate) fn finish(&mut self) {
         self.finished = true;
+        self.note(|account| account.whole = true);
+    }
+
+    /// Notes who asked and what the answer counts.
+    pub(crate) fn answers(&self, said: &str, prompt_tokens: u64, completion_tokens: u64) {
+        self.note(|account| {
+            account.said = said.to_owned();
+            (account.prompt_tokens, account.completion_tokens) = (prompt_tokens, completion_tokens);
+        });
+    }
+
+    fn note(&self, what: impl FnOnce(&mut Account)) {
+        if let Some(place) = self.account {
+            what(&mut self.record.accounts.0.lock().expect("no one panics with it")[place]);
+        }
     }
 
     /// Keeps one of the mock's slots until the end.
@@ -181,4 +243,9 @@ impl Drop for InFlight {
         ends.fetch_add(1, Ordering::Release);
         self.record.changed.notify_waiters();
     }
+}
+
+#[expect(clippy::disallowed_methods, reason = "a witness notes when it was asked")]
+fn now() -> Instant {
+    Instant::now()
 }

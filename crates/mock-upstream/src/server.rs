@@ -1,7 +1,7 @@
 //! The server behind the handle: accepts, serves, and dies and rises again when told to.
 
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -23,7 +23,7 @@ use tokio_util::task::TaskTracker;
 use crate::dialects::router;
 use crate::exchange::Mock;
 use crate::fault::Fault;
-use crate::record::{Recorded, Stats};
+use crate::record::{Account, Recorded, Stats};
 use crate::settings::Settings;
 
 /// How long to wait for what the machine is short of.
@@ -46,12 +46,12 @@ enum Command {
 }
 
 impl MockUpstream {
-    /// Listens on loopback and serves until the handle is dropped.
+    /// Listens and serves until the handle is dropped.
     ///
     /// # Errors
     /// The port cannot be bound.
     pub async fn start(settings: Settings) -> io::Result<Self> {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, settings.port)).await?;
+        let listener = TcpListener::bind((settings.host, settings.port)).await?;
         let address = listener.local_addr()?;
         let mock = Arc::new(Mock::new(settings, address.port()));
         let (control, commands) = mpsc::channel(8);
@@ -132,6 +132,13 @@ impl MockUpstream {
     #[must_use]
     pub fn requests(&self) -> Vec<Recorded> {
         self.mock.record.requests()
+    }
+
+    /// What became of the first requests, in the order in which they came: as many as it keeps
+    /// account of.
+    #[must_use]
+    pub fn accounts(&self) -> Vec<Account> {
+        self.mock.record.accounts()
     }
 
     /// The last request, if there was one.

@@ -1,11 +1,14 @@
 //! What a mock upstream is like while it is healthy.
 
+use std::net::Ipv4Addr;
 use std::time::Duration;
 
 /// How a healthy mock answers.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// The port on 127.0.0.1; 0 takes a free one.
+    /// The address it listens on.
+    pub host: Ipv4Addr,
+    /// The port there; 0 takes a free one.
     pub port: u16,
     /// The models it has; any other is a 404. `None`: every name is a model.
     pub models: Option<Vec<String>>,
@@ -27,6 +30,8 @@ pub struct Settings {
     pub context: Option<u64>,
     /// How many requests it answers at a time; the others wait in line. `None`: all.
     pub slots: Option<usize>,
+    /// Of how many requests it keeps account, from the first one on.
+    pub accounts: usize,
     /// What sets it apart from OpenAI's own servers.
     pub habits: Vec<Habit>,
 }
@@ -34,6 +39,7 @@ pub struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         Self {
+            host: Ipv4Addr::LOCALHOST,
             port: 0,
             models: None,
             first_byte: Duration::ZERO,
@@ -45,6 +51,7 @@ impl Default for Settings {
             aws_secret: "mock-secret".to_owned(),
             context: None,
             slots: None,
+            accounts: 0,
             habits: Vec::new(),
         }
     }

@@ -56,6 +56,23 @@ async fn within_10_s<T>(wait: impl Future<Output = T>) -> T {
 }
 
 #[tokio::test]
+async fn account_is_kept_of_the_first_requests() {
+    let settings = Settings { tokens: 3, accounts: 2, ..Settings::default() };
+    let mock = MockUpstream::start(settings).await.expect("a free port");
+    let say = |text: &str| {
+        format!(r#"{{"model":"m","messages":[{{"role":"user","content":"{text}"}}]}}"#)
+    };
+    chat(&mock, &say("one")).await;
+    chat(&mock, &say("two [[fault:reset]]")).await;
+    chat(&mock, &say("three")).await;
+    let accounts = mock.accounts();
+    let seen: Vec<_> = accounts.iter().map(|one| (&*one.said, one.whole)).collect();
+    assert_eq!(seen, [("one", true), ("two [[fault:reset]]", false)]);
+    assert_eq!(accounts[0].completion_tokens, 3);
+    assert!(accounts[0].prompt_tokens > 0 && accounts[0].at <= accounts[1].at);
+}
+
+#[tokio::test]
 async fn every_route_answers() {
     let mock = start().await;
     let answers = [
