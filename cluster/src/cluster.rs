@@ -6,6 +6,7 @@ use anyhow::{Context, bail};
 use dunlin_admin_api::ClusterStatus;
 use rustix::process::Signal;
 
+use crate::apart::Apart;
 use crate::client::Client;
 use crate::node::Node;
 use crate::wait_until;
@@ -18,11 +19,17 @@ pub struct Cluster {
     nodes: Vec<Node>,
     client: Client,
     secret: String,
+    apart: Option<Apart>,
 }
 
 impl Cluster {
-    pub(crate) fn new(nodes: Vec<Node>, client: Client, secret: String) -> Self {
-        Self { nodes, client, secret }
+    pub(crate) fn new(
+        nodes: Vec<Node>,
+        client: Client,
+        secret: String,
+        apart: Option<Apart>,
+    ) -> Self {
+        Self { nodes, client, secret, apart }
     }
 
     /// All nodes, running or not.
@@ -202,6 +209,15 @@ impl Cluster {
     pub fn deafen(&self, node: usize, deaf: bool) -> anyhow::Result<()> {
         self.nodes[node].gate()?.shut(deaf);
         Ok(())
+    }
+
+    /// Takes one node from the others, whatever they say to each other and however, or brings it
+    /// back. Clients and upstreams reach it, and it them.
+    ///
+    /// # Errors
+    /// The nodes are not apart: see [`crate::Launcher::apart`].
+    pub async fn cut(&self, node: usize, cut: bool) -> anyhow::Result<()> {
+        self.apart.as_ref().context("the nodes share one network")?.cut(node, cut).await
     }
 
     /// Starts a node again that has ended, with its old data and ports.

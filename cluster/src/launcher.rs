@@ -1,11 +1,13 @@
 //! From a config text to running nodes.
 
 use std::fs;
+use std::net::Ipv4Addr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
 
+use crate::apart::{Apart, Place};
 use crate::client::Client;
 use crate::cluster::Cluster;
 use crate::gate::Gate;
@@ -36,6 +38,9 @@ pub struct Launcher {
     pub log: String,
     /// The node that the others call through a gate, which [`Cluster::deafen`] shuts.
     pub gated: Option<usize>,
+    /// Each node in a network of its own, from which [`Cluster::cut`] takes it: for a process that
+    /// [`crate::alone`] has started.
+    pub apart: bool,
 }
 
 impl Launcher {
@@ -43,8 +48,8 @@ impl Launcher {
     #[must_use]
     pub fn new(binary: PathBuf, dir: PathBuf, config: String) -> Self {
         let log = "info".to_owned();
-        let (first_port, environment, gated) = (None, Vec::new(), None);
-        Self { binary, dir, config, nodes: 3, first_port, environment, log, gated }
+        let (first_port, environment, gated, apart) = (None, Vec::new(), None, false);
+        Self { binary, dir, config, nodes: 3, first_port, environment, log, gated, apart }
     }
 
     /// Starts the processes and returns when each listens. They may not have met yet:
@@ -59,11 +64,15 @@ impl Launcher {
         let master_key = format!("sk-{}", random_hex());
         let secret = random_hex();
         let client = Client::new(&master_key)?;
+        let apart = match self.apart {
+            true => Some(Apart::of(self.nodes).await?),
+            false => None,
+        };
         let mut failure = anyhow::anyhow!("no try was made");
         for _ in 0..TRIES {
             let mut nodes = self.plan(&master_key, &secret)?;
             match listen(&mut nodes, &client).await {
-                Ok(()) => return Ok(Cluster::new(nodes, client, secret)),
+                Ok(()) => return Ok(Cluster::new(nodes, client, secret, apart)),
                 Err(error) => failure = error,
             }
             if self.first_port.is_some() || !nodes.iter().any(lost_its_port) {
@@ -82,8 +91,9 @@ impl Launcher {
             Some(first) => (0..self.nodes).map(|i| first + u16_of(i)).collect(),
             None => api.to_vec(),
         };
+        let places: Vec<Place> = (0..self.nodes).map(|index| self.place(index)).collect();
         let addresses: Vec<String> =
-            cluster.iter().map(|port| format!("127.0.0.1:{port}")).collect();
+            places.iter().zip(cluster).map(|(at, port)| format!("{}:{port}", at.peers)).collect();
         let mut environment = vec![
             ("LITELLM_MASTER_KEY".to_owned(), master_key.to_owned()),
             ("DUNLIN_CLUSTER_SECRET".to_owned(), secret.to_owned()),
@@ -96,12 +106,15 @@ impl Launcher {
             let listen = &addresses[index];
             let advertise =
                 gate.as_ref().map_or_else(|| listen.clone(), |gate| gate.address().to_string());
+            let Place { clients, network, .. } = &places[index];
+            let api = format!("{clients}:{api_port}");
             Ok(Node::new(Plan {
-                arguments: self.arguments(&name, api_port, (listen, &advertise), &addresses),
+                arguments: self.arguments(&name, &api, (listen, &advertise), &addresses),
                 log: self.dir.join(format!("{name}.log")),
                 binary: self.binary.clone(),
                 environment: environment.clone(),
-                api_port,
+                network: network.clone(),
+                api,
                 gate,
                 name,
             }))
@@ -109,18 +122,27 @@ impl Launcher {
         api.into_iter().enumerate().map(node).collect()
     }
 
+    fn place(&self, index: usize) -> Place {
+        if self.apart {
+            return Apart::place(index);
+        }
+        let loopback = Ipv4Addr::LOCALHOST;
+        Place { clients: loopback, peers: loopback, network: None }
+    }
+
     fn arguments(
         &self,
         name: &str,
-        api: u16,
+        api: &str,
         (listen, advertise): (&str, &str),
         all: &[String],
     ) -> Vec<String> {
         let path = |name: &str| self.dir.join(name).display().to_string();
+        let (host, port) = api.rsplit_once(':').expect("an address has a port");
         let mut flags = vec![
             ("--config", path("config.yaml")),
-            ("--host", "127.0.0.1".to_owned()),
-            ("--port", api.to_string()),
+            ("--host", host.to_owned()),
+            ("--port", port.to_owned()),
             ("--data-dir", path(name)),
             ("--log", self.log.clone()),
         ];

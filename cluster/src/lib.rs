@@ -6,6 +6,7 @@
 //! the owner itself. Nothing here sleeps for a time: waits are for conditions, with deadlines.
 //! Read `cluster.rs` first.
 
+mod apart;
 mod client;
 mod cluster;
 mod gate;
@@ -14,6 +15,7 @@ mod node;
 mod ports;
 mod wait;
 
+pub use apart::{UPSTREAMS, alone};
 pub use client::{CallError, Client, Reply, http_client};
 pub use cluster::Cluster;
 pub use dunlin_admin_api::ClusterStatus;

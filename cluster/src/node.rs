@@ -18,7 +18,8 @@ pub struct Node {
     binary: PathBuf,
     arguments: Vec<String>,
     environment: Vec<(String, String)>,
-    api_port: u16,
+    network: Option<PathBuf>,
+    api: String,
     log: PathBuf,
     gate: Option<Gate>,
     child: Option<Child>,
@@ -30,15 +31,18 @@ pub(crate) struct Plan {
     pub(crate) binary: PathBuf,
     pub(crate) arguments: Vec<String>,
     pub(crate) environment: Vec<(String, String)>,
-    pub(crate) api_port: u16,
+    /// The network it runs in; none: that of this process.
+    pub(crate) network: Option<PathBuf>,
+    /// Where clients reach it.
+    pub(crate) api: String,
     pub(crate) log: PathBuf,
     pub(crate) gate: Option<Gate>,
 }
 
 impl Node {
     pub(crate) fn new(plan: Plan) -> Self {
-        let Plan { name, binary, arguments, environment, api_port, log, gate } = plan;
-        Self { name, binary, arguments, environment, api_port, log, gate, child: None }
+        let Plan { name, binary, arguments, environment, network, api, log, gate } = plan;
+        Self { name, binary, arguments, environment, network, api, log, gate, child: None }
     }
 
     /// `n1`, `n2`, …
@@ -50,7 +54,7 @@ impl Node {
     /// The URL of a path of this node's API.
     #[must_use]
     pub fn url(&self, path: &str) -> String {
-        format!("http://127.0.0.1:{}{path}", self.api_port)
+        format!("http://{}{path}", self.api)
     }
 
     /// The file that holds stdout and stderr of all its lives.
@@ -82,7 +86,8 @@ impl Node {
             bail!("{} is running already", self.name);
         }
         let log = open_log(&self.log)?;
-        let child = Command::new(&self.binary)
+        let child = self
+            .program()
             .args(&self.arguments)
             .env_clear()
             .envs(self.environment.iter().map(|(name, value)| (name, value)))
@@ -96,6 +101,15 @@ impl Node {
             .with_context(|| format!("cannot start {}", self.binary.display()))?;
         self.child = Some(child);
         Ok(())
+    }
+
+    /// The binary, in its network. Whoever enters the network for it becomes it: the process is the
+    /// same.
+    fn program(&self) -> Command {
+        let Some(network) = &self.network else { return Command::new(&self.binary) };
+        let mut command = Command::new("nsenter");
+        command.arg(format!("--net={}", network.display())).arg("--").arg(&self.binary);
+        command
     }
 
     /// Waits for the end of a node that was asked to stop; kills it when it does not.
