@@ -1,7 +1,6 @@
 //! `admission`: what keys with limits and budgets add to a request's time on three nodes, and how
 //! many commands the ledger needs while many keys spend.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,10 +10,10 @@ use clap::Args;
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
-use crate::load::{self, Loop, Measured, Plan};
+use crate::load::{self, Load, Loop, Plan};
 use crate::report::per;
-use crate::target::{self, Gateway, Mocks, NEVER, WHOLE_MODEL};
-use crate::{clock, print, report, say};
+use crate::target::{Gateway, Measured, Mocks, NEVER, WHOLE_MODEL};
+use crate::{clock, report, say};
 
 /// Limits and budgets are decided together by so many nodes.
 const NODES: usize = 3;
@@ -36,29 +35,28 @@ pub(crate) struct AdmissionArgs {
     /// Keys that spend at that rate together: one load for each number.
     #[arg(long, value_delimiter = ',', default_value = "10,10000")]
     keys: Vec<usize>,
-    /// The dunlin binary to measure [default: this tree's, built with --release].
-    #[arg(long, value_name = "FILE")]
-    binary: Option<PathBuf>,
+    #[command(flatten)]
+    measured: Measured,
 }
 
-pub(crate) async fn run(args: AdmissionArgs) -> anyhow::Result<()> {
-    let binary = target::binary(args.binary.as_deref()).await?;
+pub(crate) async fn run(args: AdmissionArgs) -> anyhow::Result<String> {
+    let binary = args.measured.binary().await?;
     let dir = tempfile::Builder::new().prefix("dunlin-bench-").tempdir()?;
     let mocks = Mocks::start().await?;
     let mut gateway = Gateway::start(binary, dir.path().to_owned(), NODES, mocks.config()).await?;
-    print(&report::heading());
-    print(
-        "\none request at a time (milliseconds)\n                                 p50      p99   failed\n",
-    );
+    let mut text = report::heading();
+    text += "\none request at a time (milliseconds)\n                                 p50      \
+             p99   failed\n";
     for (name, load) in loads(&gateway).await? {
         let measured = load::run(load).await?;
-        print(&row(name, &measured));
+        text += &row(name, &measured);
     }
-    print("\nledger, commands a second while keys with a budget spend\n");
+    text += "\nledger, commands a second while keys with a budget spend\n";
     for keys in &args.keys {
-        print(&commands(&args, &mut gateway, *keys).await?);
+        text += &commands(&args, &mut gateway, *keys).await?;
     }
-    gateway.stop().await
+    gateway.stop().await?;
+    Ok(text)
 }
 
 /// Each kind of key, and how it is used.
@@ -100,9 +98,8 @@ fn plan(
     Plan { addresses, keys: Arc::clone(keys), body, stream: false, mode, connections, lasts }
 }
 
-fn row(name: &str, measured: &Measured) -> String {
-    let quantile = |of| per(measured.latency.value_at_quantile(of), 1_000.0);
-    let (p50, p99, failed) = (quantile(0.5), quantile(0.99), measured.failed);
+fn row(name: &str, measured: &Load) -> String {
+    let (p50, p99, failed) = (measured.millis(0.5), measured.millis(0.99), measured.failed);
     format!("  {name:<30} {p50:>6.2}   {p99:>6.2}   {failed:>6}\n")
 }
 
@@ -122,13 +119,13 @@ async fn commands(
     let measured = load::run(Plan { lasts: Duration::from_secs(args.seconds), ..load }).await?;
     let took = (clock::now() - began).as_secs_f64();
     let applied = gateway.cluster.status(0).await?.applied - before;
-    if measured.answered == 0 || warm.answered == 0 {
+    if measured.answered() == 0 || warm.answered() == 0 {
         bail!("nothing was answered: {}", measured.failure.unwrap_or_default());
     }
-    let (keys, answered, failed) = (keys.len(), measured.answered, measured.failed);
+    let (keys, answered, failed) = (keys.len(), measured.answered(), measured.failed);
     let rate = per(answered, took);
     let each = per(applied, took);
-    let p99 = per(measured.latency.value_at_quantile(0.99), 1_000.0);
+    let p99 = measured.millis(0.99);
     Ok(format!(
         "  {keys} keys: {each:.0} at {rate:.0} requests/s, p99 {p99:.2} ms, {failed} failed\n"
     ))

@@ -1,7 +1,6 @@
 //! `dialects`: CPU for a request and for a streamed chunk, where client and provider speak the same
 //! dialect and where each answer is translated.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::bail;
@@ -12,8 +11,8 @@ use serde_json::json;
 
 use crate::load::{self, Loop, Plan};
 use crate::report::per;
-use crate::target::{self, Gateway};
-use crate::{print, process, report, say};
+use crate::target::{Gateway, Measured};
+use crate::{process, report, say};
 
 /// Tokens of short and of long streams: what the long ones cost more is their chunks'.
 const SHORT: u32 = 16;
@@ -32,30 +31,30 @@ pub(crate) struct DialectsArgs {
     /// Connections.
     #[arg(long, default_value_t = 32)]
     connections: usize,
-    /// The dunlin binary to measure [default: this tree's, built with --release].
-    #[arg(long, value_name = "FILE")]
-    binary: Option<PathBuf>,
+    #[command(flatten)]
+    measured: Measured,
 }
 
-pub(crate) async fn run(args: DialectsArgs) -> anyhow::Result<()> {
-    let binary = target::binary(args.binary.as_deref()).await?;
+pub(crate) async fn run(args: DialectsArgs) -> anyhow::Result<String> {
+    let binary = args.measured.binary().await?;
     let dir = tempfile::Builder::new().prefix("dunlin-bench-").tempdir()?;
     let fast = MockUpstream::start(Settings::default()).await?;
     let paced = Settings { tokens_per_second: Some(PACE), tokens: LONG, ..Settings::default() };
     let paced = MockUpstream::start(paced).await?;
     let gateway = Gateway::start(binary, dir.path().to_owned(), 1, config(&fast, &paced)).await?;
     let key = gateway.limited_key().await?;
-    print(&report::heading());
-    print("\nCPU of the node, microseconds    whole answer   streamed chunk\n");
+    let mut text = report::heading();
+    text += "\nCPU of the node, microseconds    whole answer   streamed chunk\n";
     for (name, _) in PROVIDERS {
         let whole = cost(&args, &gateway, &key, &format!("{name} whole"), None).await?;
         let stream = format!("{name} stream");
         let short = cost(&args, &gateway, &key, &stream, Some(SHORT)).await?;
         let long = cost(&args, &gateway, &key, &stream, Some(LONG)).await?;
         let chunk = (long - short) / f64::from(LONG - SHORT);
-        print(&format!("  {name:<30} {whole:>12.1}   {chunk:>14.2}\n"));
+        text += &format!("  {name:<30} {whole:>12.1}   {chunk:>14.2}\n");
     }
-    gateway.stop().await
+    gateway.stop().await?;
+    Ok(text)
 }
 
 fn config(fast: &MockUpstream, paced: &MockUpstream) -> String {
@@ -103,8 +102,8 @@ async fn cost(
     let before = process::cpu(&target.pids)?;
     let measured = load::run(plan).await?;
     let used = process::cpu(&target.pids)? - before;
-    if measured.answered == 0 {
+    if measured.answered() == 0 {
         bail!("{model} answered nothing: {}", measured.failure.unwrap_or_default());
     }
-    Ok(1.0 / per(measured.answered, used.micros()))
+    Ok(1.0 / per(measured.answered(), used.micros()))
 }

@@ -5,6 +5,7 @@
 //! a request was due, so that a stall is charged to all requests it delayed.
 
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -21,10 +22,13 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 use crate::clock;
+use crate::report::per;
 
 const SLOWEST_MICROS: u64 = 60_000_000;
 /// An answer that takes longer after the end of a load is a hang.
 const LATEST_ANSWER: Duration = Duration::from_secs(30);
+/// By a limit, by a budget.
+const REFUSALS: [StatusCode; 2] = [StatusCode::TOO_MANY_REQUESTS, StatusCode::UNPROCESSABLE_ENTITY];
 const STREAM_END: &[u8] = b"data: [DONE]\n\n";
 
 /// When requests are sent.
@@ -49,20 +53,47 @@ pub(crate) struct Plan {
 }
 
 /// What came of it.
-pub(crate) struct Measured {
-    /// Right answers.
-    pub(crate) answered: u64,
+pub(crate) struct Load {
+    /// Requests that a limit or a budget refused.
+    pub(crate) refused: u64,
     /// Other statuses, cut streams, broken connections.
     pub(crate) failed: u64,
     /// One failure in words.
     pub(crate) failure: Option<String>,
     pub(crate) took: Duration,
-    /// Microseconds to the whole answer, or to the first chunk of a stream.
+    /// Microseconds to the whole answer, or to the first chunk of a stream, of each right answer.
     pub(crate) latency: Histogram<u64>,
 }
 
+impl Load {
+    pub(crate) fn none() -> anyhow::Result<Self> {
+        let latency = Histogram::new_with_bounds(1, SLOWEST_MICROS, 3)?;
+        Ok(Self { refused: 0, failed: 0, failure: None, took: Duration::ZERO, latency })
+    }
+
+    /// The same and another one, one after the other.
+    pub(crate) fn add(&mut self, other: Self) -> anyhow::Result<()> {
+        self.latency.add(other.latency)?;
+        self.refused += other.refused;
+        self.failed += other.failed;
+        self.failure = self.failure.take().or(other.failure);
+        self.took += other.took;
+        Ok(())
+    }
+
+    /// Right answers.
+    pub(crate) fn answered(&self) -> u64 {
+        self.latency.len()
+    }
+
+    /// So many of the answers, as a share, took no longer.
+    pub(crate) fn millis(&self, share: f64) -> f64 {
+        per(self.latency.value_at_quantile(share), 1_000.0)
+    }
+}
+
 /// Runs one load to its end.
-pub(crate) async fn run(plan: Plan) -> anyhow::Result<Measured> {
+pub(crate) async fn run(plan: Plan) -> anyhow::Result<Load> {
     let started = clock::now();
     let gate = Arc::new(Gate::new(plan.mode, started, plan.lasts));
     let mut workers = JoinSet::new();
@@ -72,7 +103,7 @@ pub(crate) async fn run(plan: Plan) -> anyhow::Result<Measured> {
         workers.spawn(worker.work(gate.clone()));
     }
     let pacer = gate.clone().pace();
-    let mut total = Tally::new()?;
+    let mut total = Load::none()?;
     let working = async {
         while let Some(tally) = workers.join_next().await {
             total.add(tally.context("a load worker panicked")??)?;
@@ -82,12 +113,30 @@ pub(crate) async fn run(plan: Plan) -> anyhow::Result<Measured> {
     tokio::time::timeout(plan.lasts + LATEST_ANSWER, working)
         .await
         .with_context(|| format!("answers are missing {LATEST_ANSWER:?} after the load"))??;
-    let took = clock::now() - started;
+    total.took = clock::now() - started;
     if let Some(pacer) = pacer {
         pacer.join().map_err(|_| anyhow::anyhow!("the pacer panicked"))?;
     }
-    let Tally { latency, failed, failure } = total;
-    Ok(Measured { answered: latency.len(), failed, failure, took, latency })
+    Ok(total)
+}
+
+/// Repeats a short load for as long as some work takes; gives what came of each round.
+pub(crate) async fn beside<T>(
+    plan: &Plan,
+    work: impl Future<Output = anyhow::Result<T>>,
+    mut round: impl FnMut(Load) -> anyhow::Result<()>,
+) -> anyhow::Result<T> {
+    let mut work = pin!(work);
+    loop {
+        let mut load = pin!(run(plan.clone()));
+        tokio::select! {
+            done = &mut work => {
+                round(load.await?)?;
+                return done;
+            }
+            load = &mut load => round(load?)?,
+        }
+    }
 }
 
 /// Lets requests go at their time.
@@ -148,26 +197,6 @@ fn due_at(started: Instant, number: u64, per_second: u32) -> Instant {
     started + Duration::from_nanos(number * 1_000_000_000 / u64::from(per_second))
 }
 
-struct Tally {
-    latency: Histogram<u64>,
-    failed: u64,
-    failure: Option<String>,
-}
-
-impl Tally {
-    fn new() -> anyhow::Result<Self> {
-        let latency = Histogram::new_with_bounds(1, SLOWEST_MICROS, 3)?;
-        Ok(Self { latency, failed: 0, failure: None })
-    }
-
-    fn add(&mut self, other: Self) -> anyhow::Result<()> {
-        self.latency.add(other.latency)?;
-        self.failed += other.failed;
-        self.failure = self.failure.take().or(other.failure);
-        Ok(())
-    }
-}
-
 /// One connection and its requests.
 struct Worker {
     address: SocketAddr,
@@ -178,27 +207,28 @@ struct Worker {
 }
 
 impl Worker {
-    async fn work(mut self, gate: Arc<Gate>) -> anyhow::Result<Tally> {
-        let mut tally = Tally::new()?;
+    async fn work(mut self, gate: Arc<Gate>) -> anyhow::Result<Load> {
+        let mut load = Load::none()?;
         let mut drivers = JoinSet::new();
         while let Some(from) = gate.next().await {
             match self.ask(&mut drivers).await {
-                Ok(at) => {
+                Ok(Some(at)) => {
                     let micros = u64::try_from((at - from).as_micros())?;
-                    tally.latency.saturating_record(micros.max(1));
+                    load.latency.saturating_record(micros.max(1));
                 }
+                Ok(None) => load.refused += 1,
                 Err(error) => {
                     self.sent = None;
-                    tally.failed += 1;
-                    tally.failure.get_or_insert_with(|| format!("{error:#}"));
+                    load.failed += 1;
+                    load.failure.get_or_insert_with(|| format!("{error:#}"));
                 }
             }
         }
-        Ok(tally)
+        Ok(load)
     }
 
-    /// Sends one request and reads its answer; gives the moment that counts.
-    async fn ask(&mut self, drivers: &mut JoinSet<()>) -> anyhow::Result<Instant> {
+    /// Sends one request and reads its answer; gives the moment that counts, none if it was refused.
+    async fn ask(&mut self, drivers: &mut JoinSet<()>) -> anyhow::Result<Option<Instant>> {
         let key = &self.plan.keys[self.turn % self.plan.keys.len()];
         self.turn += self.plan.connections;
         let request = Request::post("/v1/chat/completions")
@@ -222,6 +252,9 @@ impl Worker {
                 last = data;
             }
         }
+        if REFUSALS.contains(&status) {
+            return Ok(None);
+        }
         if status != StatusCode::OK {
             bail!("status {status}: {}", String::from_utf8_lossy(&last));
         }
@@ -229,7 +262,7 @@ impl Worker {
             bail!("the stream was cut: {}", String::from_utf8_lossy(&last));
         }
         let end = clock::now();
-        Ok(if stream { first.unwrap_or(end) } else { end })
+        Ok(Some(if stream { first.unwrap_or(end) } else { end }))
     }
 }
 

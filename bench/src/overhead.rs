@@ -9,11 +9,11 @@ use bytes::Bytes;
 use clap::Args;
 use serde_json::json;
 
-use crate::load::{self, Loop, Measured, Plan};
+use crate::load::{self, Load, Loop, Plan};
 use crate::nginx::Nginx;
 use crate::report::{self, Idle, Machine, Report, Row, per};
-use crate::target::{self, Gateway, Mocks, STREAM_MODEL, Target, WHOLE_MODEL};
-use crate::{print, process, say};
+use crate::target::{Gateway, Measured, Mocks, STREAM_MODEL, Target, WHOLE_MODEL};
+use crate::{process, say};
 
 /// Fills pools and caches before each measured load.
 const WARM_UP: Duration = Duration::from_millis(500);
@@ -38,16 +38,15 @@ pub(crate) struct OverheadArgs {
     /// Writes the figures as JSON too.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
-    /// The dunlin binary to measure [default: this tree's, built with --release].
-    #[arg(long, value_name = "FILE")]
-    binary: Option<PathBuf>,
+    #[command(flatten)]
+    measured: Measured,
 }
 
-pub(crate) async fn run(args: OverheadArgs) -> anyhow::Result<()> {
+pub(crate) async fn run(args: OverheadArgs) -> anyhow::Result<String> {
     if args.connections == 0 || args.nodes == 0 {
         bail!("--connections and --nodes are at least 1");
     }
-    let binary = target::binary(args.binary.as_deref()).await?;
+    let binary = args.measured.binary().await?;
     let dir = tempfile::Builder::new().prefix("dunlin-bench-").tempdir()?;
     let mocks = Mocks::start().await?;
     let nginx = Nginx::start(&dir.path().join("nginx"), &mocks.addresses()).await?;
@@ -56,12 +55,11 @@ pub(crate) async fn run(args: OverheadArgs) -> anyhow::Result<()> {
         nginx.stop().await?;
     }
     let report = report?;
-    print(&report.table());
     if let Some(path) = &args.json {
         let json = serde_json::to_string_pretty(&report)? + "\n";
         std::fs::write(path, json).with_context(|| format!("cannot write {}", path.display()))?;
     }
-    Ok(())
+    Ok(report.table())
 }
 
 async fn through_all(
@@ -127,7 +125,8 @@ async fn measure(target: &Target, plan: Plan) -> anyhow::Result<Row> {
     say(&format!("{mode} loop, {answer}, {}\n", target.name));
     load::run(Plan { lasts: WARM_UP, ..plan.clone() }).await?;
     let before = process::cpu(&target.pids)?;
-    let Measured { answered, failed, failure, took, latency } = load::run(plan).await?;
+    let Load { refused, failed, failure, took, latency } = load::run(plan).await?;
+    let answered = latency.len();
     let used = process::cpu(&target.pids)? - before;
     if answered == 0 {
         let why = failure.unwrap_or_default();
@@ -140,7 +139,7 @@ async fn measure(target: &Target, plan: Plan) -> anyhow::Result<Row> {
         mode,
         answer,
         answered,
-        failed,
+        failed: failed + refused,
         failure,
         per_second: per(answered, took.as_secs_f64()),
         p50_us: latency.value_at_quantile(0.5),

@@ -5,6 +5,7 @@ use std::ops::Sub;
 use std::time::Duration;
 
 use anyhow::Context;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 /// What one unit of `utime` and `stime` is: Linux shows them in hundredths of a second everywhere.
 const TICK: Duration = Duration::from_millis(10);
@@ -48,6 +49,14 @@ pub(crate) fn resident_bytes(pids: &[u32]) -> anyhow::Result<u64> {
         bytes += kilobytes.unwrap_or(0) * 1024;
     }
     Ok(bytes)
+}
+
+/// Lets this process have as many files open as the system allows: each request here is one, and one
+/// more at the mock.
+pub(crate) fn raise_open_files() {
+    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
+    // Below it, a request may fail for want of a file, and says so.
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
 }
 
 /// The fields of a stat line after the command, which may itself hold spaces and brackets: the

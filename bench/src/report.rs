@@ -99,6 +99,11 @@ pub(crate) fn heading() -> String {
     )
 }
 
+/// One line of a report.
+pub(crate) fn line(name: &str, text: &str) -> String {
+    format!("{name:<11}{text}\n")
+}
+
 impl Report {
     /// Sets what can only be known when all rows are there.
     pub(crate) fn compare(&mut self) {
@@ -187,6 +192,6 @@ fn millis(micros: u64) -> f64 {
 }
 
 #[expect(clippy::cast_precision_loss, reason = "shown with one digit")]
-fn megabytes(bytes: u64) -> f64 {
+pub(crate) fn megabytes(bytes: u64) -> f64 {
     bytes as f64 / 1e6
 }

@@ -27,6 +27,7 @@ mod discovery;
 mod drain;
 mod failover;
 mod fallbacks;
+mod figures;
 mod forms;
 mod gemini;
 mod governance;
