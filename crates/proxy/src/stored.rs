@@ -29,6 +29,7 @@ use crate::response::told::Told;
 use crate::turns::Stored;
 use crate::{Proxy, Serving};
 
+mod accounts;
 pub(crate) mod answer;
 pub(crate) mod batches;
 pub(crate) mod bucket;

@@ -37,6 +37,7 @@ mod hosted;
 mod hostile;
 mod keys;
 mod limits;
+mod lists;
 mod lowered;
 mod members;
 mod messages;

@@ -42,6 +42,9 @@ pub(crate) const RESPONSE_COST_MARGIN_AMOUNT: HeaderName =
     HeaderName::from_static("x-litellm-response-cost-margin-amount");
 pub(crate) const LEFT_OUT_TOOLS: HeaderName = HeaderName::from_static("x-dunlin-left-out-tools");
 pub(crate) const LEFT_OUT_BETAS: HeaderName = HeaderName::from_static("x-dunlin-left-out-betas");
+pub(crate) const COMPLETE: HeaderName = HeaderName::from_static("x-dunlin-complete");
+pub(crate) const MISSING_DEPLOYMENTS: HeaderName =
+    HeaderName::from_static("x-dunlin-missing-deployments");
 pub(crate) const UNPRICED: HeaderName = HeaderName::from_static("x-dunlin-unpriced");
 pub(crate) const KEY_MAX_BUDGET: HeaderName = HeaderName::from_static("x-litellm-key-max-budget");
 pub(crate) const KEY_RPM_LIMIT: HeaderName = HeaderName::from_static("x-litellm-key-rpm-limit");

@@ -163,6 +163,15 @@ impl Told {
         self
     }
 
+    /// The deployments of accounts whose part of the answer is missing.
+    pub(crate) fn missing(mut self, missing: &[String]) -> Self {
+        if !missing.is_empty() {
+            self.lines.text(names::COMPLETE, "false");
+            self.lines.text(names::MISSING_DEPLOYMENTS, &missing.join(", "));
+        }
+        self
+    }
+
     /// What it cost, part by part, and what the key has spent with it. Parts that are nothing are
     /// left out, but for input and output.
     pub(crate) fn cost(mut self, settled: Settled) -> Self {

@@ -30,16 +30,6 @@ use crate::response::told::Told;
 pub(crate) const MAX_OBJECT_BYTES: usize = 32 << 20;
 /// As much of an error's body is read as anyone will look at.
 const MAX_ERROR_BYTES: usize = 64 << 10;
-/// Where a list names its things, and files.
-const LISTED: &[&Place] = &[&["data", "*", "id"], &["first_id"], &["last_id"]];
-const LISTED_FILES: &[&Place] = &[
-    &["data", "*", "input_file_id"],
-    &["data", "*", "output_file_id"],
-    &["data", "*", "error_file_id"],
-    &["data", "*", "training_file"],
-    &["data", "*", "validation_file"],
-    &["data", "*", "result_files", "*"],
-];
 /// Where a list of a job's checkpoints names the job.
 const LISTED_JOBS: &[&Place] = &[&["data", "*", "fine_tuning_job_id"]];
 
@@ -169,18 +159,6 @@ impl Answer {
         let Whole { told, bill, body } = self.whole().await?;
         bill.delivered_free();
         Ok(headers::json(told, sealing.sealed(&body, LISTED_JOBS, Kind::Job)))
-    }
-
-    /// The list with the ids of its objects sealed.
-    pub(super) async fn list(
-        self,
-        kind: Kind,
-        sealing: &Sealing,
-    ) -> Result<Response<Body>, Failed> {
-        let Whole { told, bill, body } = self.whole().await?;
-        bill.delivered_free();
-        let body = sealing.sealed(&body, LISTED, kind);
-        Ok(headers::json(told, sealing.sealed(&body, LISTED_FILES, Kind::File)))
     }
 
     pub(crate) async fn whole(mut self) -> Result<Whole, Failed> {

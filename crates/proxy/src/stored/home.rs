@@ -14,7 +14,7 @@ use crate::response::error::Refused;
 const MODEL_HEADER: &str = "x-litellm-model";
 const PROVIDER_HEADER: &str = "custom-llm-provider";
 /// Whose files they are if nothing is said, as LiteLLM has it.
-const DEFAULT_PROVIDER: &str = "openai";
+pub(super) const DEFAULT_PROVIDER: &str = "openai";
 /// The names of what is for the gateway, in a form, a query or a JSON object.
 pub(super) const OURS: &[&str] =
     &["model", "target_model_names", "custom_llm_provider", "litellm_metadata"];

@@ -1,23 +1,34 @@
-//! GET of a list: for the master key what the provider lists, for other keys what is noted of theirs.
+//! GET of a list: for the master key what the providers list, account after account; for other keys
+//! what is noted of theirs.
 
-use std::collections::BTreeSet;
+use std::iter;
 
 use axum::body::Body;
 use axum::extract::Request;
-use axum::http::{Method, Response};
+use axum::http::Response;
+use bytes::Bytes;
 use dunlin_admission::Bounds;
 use dunlin_llm::Endpoint;
 use dunlin_types::Tokens;
-use dunlin_upstream::Relay;
+use futures::StreamExt;
 
-use super::home::{Home, OURS, Wish};
-use super::{Asking, ask, noted};
+use super::accounts::{Account, Listed, Unlisted};
+use super::answer::MAX_OBJECT_BYTES;
+use super::home::{OURS, Wish};
+use super::noted::Mastered;
+use super::{Asking, noted};
 use crate::Proxy;
 use crate::bill::refused;
 use crate::chat::Call;
 use crate::ids::Kind;
-use crate::request::kept::Sealing;
+use crate::request::kept::{Sealing, find};
 use crate::response::error::{Failed, Refused};
+use crate::response::headers;
+
+/// Accounts that are asked at the same time.
+const MAX_ASKED_AT_ONCE: usize = 8;
+/// As many of those that cannot be asked are named.
+const MAX_MISSING: usize = 16;
 
 /// Answers one request for a list. `provider` is the one that the path names.
 pub(crate) async fn list(
@@ -48,21 +59,98 @@ async fn conduct(
         return noted::list(asking, kind, &query).await;
     }
     let wish = Wish::read(provider, |name| query.get(name), &head.headers);
-    let home = Home::find(&asking, wish, &BTreeSet::new(), true)?;
-    let after = query.get("after").map(|id| {
-        let opened = proxy.0.ids.open(kind, id, caller.owner());
-        opened.map_err(|bad| Refused::no_such(kind, id, bad))
-    });
-    let after = after.transpose()?.map(|kept| kept.upstream);
+    let mut accounts = Account::wished(&asking, wish)?;
+    let after = go_to(asking, kind, &query, &mut accounts)?;
 
-    let (bill, told) = asking.admit(&home.lenders.group.name, Tokens(0), Bounds::default()).await?;
-    let attempt = asking.attempt(&home.lenders.group, Tokens(0))?;
-    let query = Some(query.written(after.as_deref()));
-    let asked = Relay { query, ..ask(Method::GET, format!("/{}", kind.collection())) };
-    let answer = asking.send(attempt, asked, (bill, told)).await?;
-    let homes = noted::homes(asking, &[kind, Kind::File], &answer.by).await;
-    let sealing = Sealing::new(proxy, caller.owner(), &answer.by).with_homes(homes);
-    answer.list(kind, &sealing).await
+    let (bill, told) = asking.admit(kind.collection(), Tokens(0), Bounds::default()).await?;
+    match Page::read(asking, kind, (&query, after), accounts).await {
+        Ok(Page { objects, has_more, missing }) => {
+            bill.delivered_free();
+            let told = told.called(call).missing(&missing);
+            Ok(headers::json(told, noted::written(&objects, has_more)))
+        }
+        Err(failed) => Err(bill.fail(failed)),
+    }
+}
+
+/// Leaves of the accounts that of the last thing that the client has and those behind it. Comes back
+/// with the provider's own id of that thing.
+fn go_to(
+    asking: Asking<'_>,
+    kind: Kind,
+    query: &Query<'_>,
+    accounts: &mut Vec<Account>,
+) -> Result<Option<String>, Refused> {
+    let Some(id) = query.get("after") else { return Ok(None) };
+    let opened = asking.proxy.0.ids.open(kind, id, asking.caller.owner());
+    let kept = opened.map_err(|bad| Refused::no_such(kind, id, bad))?;
+    let home = kept.deployment().and_then(|home| find(&asking.serving.catalog, home));
+    let at = home.and_then(|home| accounts.iter().position(|account| account.has(home)));
+    accounts.drain(..at.ok_or(Refused::homeless(kind.noun()))?);
+    Ok(Some(kept.upstream))
+}
+
+/// What some accounts list, one after the other, each in its provider's order.
+#[derive(Default)]
+struct Page {
+    objects: Vec<Bytes>,
+    has_more: bool,
+    /// Deployments of accounts that could not be asked.
+    missing: Vec<String>,
+}
+
+impl Page {
+    /// # Errors
+    /// No account answered: why the first did not.
+    async fn read(
+        asking: Asking<'_>,
+        kind: Kind,
+        (query, after): (&Query<'_>, Option<String>),
+        accounts: Vec<Account>,
+    ) -> Result<Self, Failed> {
+        let most = query.get("limit").and_then(|limit| limit.parse().ok()).unwrap_or(usize::MAX);
+        let mastered = Mastered::read(asking.proxy, &[kind, Kind::File]).await;
+        // Only the first has been begun.
+        let afters = after.into_iter().map(Some).chain(iter::repeat(None));
+        let reading = accounts.into_iter().zip(afters).map(|(account, after)| async move {
+            let listed = account.list(asking, kind, query.written(after.as_deref())).await;
+            (listed.map(|listed| listed.behind(after.as_deref())), account)
+        });
+        let mut reading = futures::stream::iter(reading).buffered(MAX_ASKED_AT_ONCE);
+        let (mut page, mut bytes) = (Self::default(), 0);
+        let (mut answered, mut first_failed) = (false, None);
+        while let Some((listed, account)) = reading.next().await {
+            let listed = match listed {
+                Ok(listed) => listed,
+                Err(Unlisted { keeps_none, failed }) => {
+                    if !keeps_none && page.missing.len() < MAX_MISSING {
+                        page.missing.push(account.first().id.0.to_string());
+                    }
+                    first_failed.get_or_insert(failed);
+                    continue;
+                }
+            };
+            answered = true;
+            let Listed { objects, has_more } = listed;
+            let by = account.first();
+            let homes = mastered.homes(&asking.serving.catalog, by);
+            let sealing = Sealing::new(asking.proxy, asking.caller.owner(), by).with_homes(homes);
+            for object in objects {
+                page.has_more = page.objects.len() >= most || bytes > MAX_OBJECT_BYTES;
+                if page.has_more {
+                    return Ok(page);
+                }
+                bytes += object.len();
+                page.objects.push(sealing.object(&object, kind, by));
+            }
+            // What follows in this account comes before the others.
+            if has_more {
+                page.has_more = true;
+                return Ok(page);
+            }
+        }
+        first_failed.filter(|_| !answered).map_or(Ok(page), Err)
+    }
 }
 
 /// The pairs of a query, as they were written. Names and ids need no escapes.

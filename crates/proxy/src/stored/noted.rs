@@ -9,7 +9,7 @@ use axum::http::Response;
 use bytes::Bytes;
 use dunlin_admission::Bounds;
 use dunlin_llm::edit;
-use dunlin_router::Deployment;
+use dunlin_router::{Catalog, Deployment};
 use dunlin_store::{Entry, Kind as StoredKind, Label};
 use dunlin_types::{DeploymentId, RequestId, Tokens, UnixMillis};
 use futures::StreamExt;
@@ -65,24 +65,32 @@ pub(super) async fn note(proxy: &Proxy, kind: Kind, owner: Owner, by: &Deploymen
     }
 }
 
-/// Where the master key has made things that `by` lists, by the provider's ids: at other deployments of
-/// its account.
-pub(super) async fn homes(
-    asking: Asking<'_>,
-    kinds: &[Kind],
-    by: &Deployment,
-) -> BTreeMap<String, DeploymentId> {
-    let mut homes = BTreeMap::new();
-    for kind in kinds {
-        let notes = asking.proxy.0.store.notes(label(*kind, Owner::Master)).await;
-        let noted = notes.iter().filter_map(|note| serde_json::from_str(&note.text).ok());
-        let is_beside = |noted: &Noted| {
-            let home = find(&asking.serving.catalog, &noted.deployment);
-            home.is_some_and(|home| is_beside(by, home))
-        };
-        homes.extend(noted.filter(is_beside).map(|noted| (noted.upstream, noted.deployment)));
+/// What is noted of what the master key has made.
+pub(super) struct Mastered(Vec<Noted>);
+
+impl Mastered {
+    pub(super) async fn read(proxy: &Proxy, kinds: &[Kind]) -> Self {
+        let mut noted = Vec::new();
+        for kind in kinds {
+            let notes = proxy.0.store.notes(label(*kind, Owner::Master)).await;
+            noted.extend(notes.iter().filter_map(|note| serde_json::from_str(&note.text).ok()));
+        }
+        Self(noted)
     }
-    homes
+
+    /// Where it was made, of all that `by` lists, by the provider's ids: at other deployments of its
+    /// account.
+    pub(super) fn homes(
+        &self,
+        catalog: &Catalog,
+        by: &Deployment,
+    ) -> BTreeMap<String, DeploymentId> {
+        let is_its = |noted: &&Noted| {
+            find(catalog, &noted.deployment).is_some_and(|home| is_beside(by, home))
+        };
+        let its = self.0.iter().filter(is_its);
+        its.map(|noted| (noted.upstream.clone(), noted.deployment.clone())).collect()
+    }
 }
 
 fn label(kind: Kind, owner: Owner) -> Label {
@@ -102,7 +110,7 @@ pub(super) fn after(made: UnixMillis, time: Duration) -> UnixMillis {
 }
 
 /// The text at the top of an object.
-fn text(body: &[u8], name: &str) -> Option<String> {
+pub(super) fn text(body: &[u8], name: &str) -> Option<String> {
     serde_json::from_str(edit::member(body, name)?).ok()
 }
 
@@ -174,7 +182,8 @@ async fn object(asking: Asking<'_>, kind: Kind, noted: Noted) -> Result<Option<B
     }
 }
 
-fn written(objects: &[Bytes], has_more: bool) -> Bytes {
+/// A page as OpenAI writes it.
+pub(super) fn written(objects: &[Bytes], has_more: bool) -> Bytes {
     let id = |object: Option<&Bytes>| {
         object.and_then(|object| edit::member(object, "id")).unwrap_or("null").to_owned()
     };
