@@ -168,6 +168,12 @@ impl Endpoint {
         }
     }
 
+    /// True if its answers tell what was used, whoever has counted it.
+    #[must_use]
+    pub fn tells_usage(self) -> bool {
+        self.is_chat() || self == Self::Embeddings
+    }
+
     /// True if clients skip the comments of a stream. Google's SDKs take them for answers.
     #[must_use]
     pub fn takes_comments(self) -> bool {

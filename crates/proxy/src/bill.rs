@@ -168,14 +168,14 @@ impl Bill {
         }
     }
 
-    /// Counts the prompt of a chat here, if its provider has counted nothing.
+    /// Counts a prompt here, if its provider has counted nothing.
     pub(crate) fn count_prompt(&mut self, chat: &ChatRequest) {
         let is_known = self.streamed.usage.is_some() || self.prompt_counted;
-        if is_known || self.background || !chat.endpoint().is_chat() {
+        if is_known || self.background || !chat.endpoint().tells_usage() {
             return;
         }
         self.prompt_counted = true;
-        // What cannot be put as a chat keeps its estimate.
+        // What cannot be read keeps its estimate.
         let counted = count::counted(&self.proxy, chat, &self.record.upstream_model);
         self.prompt_estimate = counted.unwrap_or(self.prompt_estimate);
     }

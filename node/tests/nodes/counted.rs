@@ -4,7 +4,7 @@
 use dunlin_mock_upstream::{MockUpstream, Settings};
 use serde_json::{Value, json};
 
-use crate::harness::{self, Setup};
+use crate::harness::{self, Scripted, Setup};
 
 const SILENT: &str = "hello [[say:one two three]] [[fault:no-usage]]";
 
@@ -104,6 +104,32 @@ async fn what_nobody_counts_is_told_as_it_is_charged() -> anyhow::Result<()> {
         }
     }
     assert_eq!(setup.mock.stats().requests, asked);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn vectors_that_nobody_counts_are_told_as_they_are_charged() -> anyhow::Result<()> {
+    let body = r#"{"object":"list","model":"up","data":[{"object":"embedding","index":0,"embedding":[0.5]}]}"#;
+    let silent = Scripted::start("application/json", vec![body.to_owned()]).await?;
+    let config = harness::chat_config(&silent.api_base());
+    let mock = MockUpstream::start(Settings::default()).await?;
+    let setup = harness::start_with(1, mock, config).await?;
+    let caller = setup.cluster.client();
+    for (input, counted) in
+        [(json!("the quick brown fox"), None), (json!([[1, 2, 3], [40_000]]), Some(4))]
+    {
+        let ask = json!({"model": "chat", "input": input});
+        let reply = caller.post(&setup.cluster.url(0, "/v1/embeddings"), &ask).await?;
+        assert_eq!(reply.status, 200, "{}", reply.body);
+        let cost: f64 = reply.header("x-litellm-response-cost").expect("a cost").parse()?;
+        let told: Value = reply.json()?;
+        let prompt = told["usage"]["prompt_tokens"].as_u64().expect("a count");
+        assert_eq!(told["usage"]["total_tokens"], prompt, "{told}");
+        assert!(prompt > 0 && counted.is_none_or(|counted| prompt == counted), "{told}");
+        assert!((cost - prompt as f64 * harness::INPUT_COST).abs() < 1e-12, "{cost}: {told}");
+        let record = setup.records(0)?.pop().expect("it is on record");
+        assert_eq!((&record["estimated"], &record["prompt"]), (&json!(true), &json!(prompt)));
+    }
     Ok(())
 }
 

@@ -36,7 +36,7 @@ impl Bill {
         }
     }
 
-    /// The whole answer to a chat, telling what is charged for it, if its provider has counted nothing.
+    /// A whole answer, telling what is charged for it, if its provider has counted nothing.
     pub(crate) fn telling(
         &mut self,
         by: &Arc<Deployment>,
@@ -44,7 +44,7 @@ impl Bill {
         answer: ChatReply,
     ) -> ChatReply {
         let is_counted = answer.usage().and_then(Usage::if_credible).is_some();
-        if is_counted || !chat.endpoint().is_chat() || chat.background() {
+        if is_counted || !chat.endpoint().tells_usage() || chat.background() {
             return answer;
         }
         self.served_by(by);

@@ -8,6 +8,7 @@ use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, Response};
 use bytes::Bytes;
+use dunlin_llm::form::Input;
 use dunlin_llm::openai::{ChatStyle, write_chat};
 use dunlin_llm::{ChatRequest, Endpoint, parse};
 use dunlin_types::Tokens;
@@ -84,8 +85,17 @@ async fn conduct(proxy: &Proxy, call: &Call, request: Request) -> Result<Respons
     Ok(headers::json(told, Bytes::from(json)))
 }
 
-/// The count made here, of the chat as an OpenAI-compatible server would be sent it.
+/// The count made here, of the chat as an OpenAI-compatible server would be sent it, or of texts for
+/// vectors.
 pub(crate) fn counted(proxy: &Proxy, chat: &ChatRequest, model: &str) -> Result<Tokens, Refused> {
+    if chat.endpoint() == Endpoint::Embeddings {
+        let embed = chat.embed_with(&[]).map_err(Refused::BadRequest)?;
+        let counts = embed.inputs.iter().map(|input| match input {
+            Input::Text(text) => proxy.0.tokenizer.count_text(model, text).tokens,
+            Input::Tokens(ids) => Tokens(ids.len() as u64),
+        });
+        return Ok(counts.fold(Tokens(0), |sum, tokens| sum + tokens));
+    }
     let form = chat.form_with(&[]).map_err(Refused::BadRequest)?;
     let body = write_chat(&form, model, ChatStyle::COMPATIBLE);
     let count = proxy.0.tokenizer.count_chat(model, &body);
