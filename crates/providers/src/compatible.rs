@@ -5,7 +5,7 @@
 use dunlin_llm::openai::ChatStyle;
 
 use crate::Variables;
-use crate::openai_compatible::{Base, OpenAiCompatible, Quirks};
+use crate::openai_compatible::{Base, OpenAiCompatible, Quirks, Thinkers};
 use crate::params::OPENAI_ONLY;
 
 type Words = &'static [&'static str];
@@ -37,6 +37,12 @@ const MISTRAL: OpenAiCompatible = OpenAiCompatible {
     )
 };
 
+/// As xAI's guide on reasoning has it, read in 2026.
+const GROK: Thinkers = Thinkers {
+    names: &["grok-3-mini", "grok-4", "grok-build", "grok-code"],
+    lack: &[OPENAI_ONLY_BUT_SEARCH, FUNCTIONS, &["frequency_penalty", "presence_penalty", "stop"]],
+};
+
 impl OpenAiCompatible {
     /// With the bound on tokens under its old name, which most servers know alone.
     const fn old_bound(self) -> Self {
@@ -65,6 +71,10 @@ impl OpenAiCompatible {
 
     const fn deaf_to(self, deaf_to: Words) -> Self {
         Self { quirks: Quirks { deaf_to, ..self.quirks }, ..self }
+    }
+
+    const fn thinkers(self, thinkers: Thinkers) -> Self {
+        Self { quirks: Quirks { thinkers: Some(thinkers), ..self.quirks }, ..self }
     }
 
     const fn lacks(self, lacks: &'static [Words]) -> Self {
@@ -260,7 +270,7 @@ pub(crate) static TABLE: &[OpenAiCompatible] = &[
         .old_bound().lacks(&[OPENAI_ONLY_BUT_SEARCH, &["parallel_tool_calls"]]),
     cloud("voyage", "VoyageException", "https://api.voyageai.com/v1", &["VOYAGE_API_KEY", "VOYAGE_AI_API_KEY", "VOYAGE_AI_TOKEN"], &["VOYAGE_API_BASE"]).ranks_in_data(),
     cloud("wandb", "WandbException", "https://api.inference.wandb.ai/v1", &["WANDB_API_KEY"], &["WANDB_API_BASE"]),
-    cloud("xai", "XaiException", "https://api.x.ai/v1", &["XAI_API_KEY"], &["XAI_API_BASE"]).old_bound().lacks(&[OPENAI_ONLY_BUT_SEARCH, FUNCTIONS]),
+    cloud("xai", "XaiException", "https://api.x.ai/v1", &["XAI_API_KEY"], &["XAI_API_BASE"]).old_bound().thinkers(GROK).lacks(&[OPENAI_ONLY_BUT_SEARCH, FUNCTIONS]),
     cloud("xiaomi_mimo", "Xiaomi_mimoException", "https://api.xiaomimimo.com/v1", &["XIAOMI_MIMO_API_KEY"], &[]).old_bound().takes_thoughts(),
     open("xinference", "XinferenceException", "http://127.0.0.1:9997/v1", &["XINFERENCE_API_KEY"], &["XINFERENCE_API_BASE"]).texts(),
     cloud("zai", "ZaiException", "https://api.z.ai/api/paas/v4", &["ZAI_API_KEY"], &["ZAI_API_BASE"])

@@ -70,9 +70,27 @@ pub(crate) struct Quirks {
     /// Wishes of other dialects' clients that it would refuse, by OpenAI's names: they only tune, and
     /// are left out.
     pub(crate) deaf_to: &'static [&'static str],
+    /// Its models that think.
+    pub(crate) thinkers: Option<Thinkers>,
     /// Its answers to these models, by a word in their names, and to wishes for thought, need
     /// translation.
     pub(crate) translated: Option<&'static str>,
+}
+
+/// A provider's models that think before they answer, where these lack what others have.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Thinkers {
+    /// How their names begin. Those that say `non-reasoning` do not think.
+    pub(crate) names: &'static [&'static str],
+    /// All that they lack: lists of OpenAI's names.
+    pub(crate) lack: &'static [&'static [&'static str]],
+}
+
+impl Thinkers {
+    fn are(self, model: &str) -> bool {
+        let is_named = self.names.iter().any(|start| model.starts_with(start));
+        is_named && !model.contains("non-reasoning")
+    }
 }
 
 impl Quirks {
@@ -86,6 +104,7 @@ impl Quirks {
         is_openai: false,
         searches: false,
         deaf_to: &[],
+        thinkers: None,
         translated: None,
     };
     pub(crate) const OPENAI: Self = Self { is_openai: true, searches: true, ..Self::NONE };
@@ -276,7 +295,11 @@ impl Provider for OpenAiCompatible {
     }
 
     fn params(&self, model: &str) -> Params {
-        let refused = if self.quirks.is_openai { reasoning::refused(model) } else { self.lacks };
+        let refused = match self.quirks.thinkers {
+            _ if self.quirks.is_openai => reasoning::refused(model),
+            Some(thinkers) if thinkers.are(model) => thinkers.lack,
+            Some(_) | None => self.lacks,
+        };
         if refused.is_empty() { Params::All } else { Params::AllBut(refused) }
     }
 

@@ -194,3 +194,34 @@ fn voyage_ranks_documents_in_words_of_its_own() {
     let expected = answer.replace("data", "results").replace("up", "r");
     assert_eq!(reply.write(Endpoint::Rerank, stamp("r")), expected);
 }
+
+#[test]
+fn groks_that_think_lack_what_the_others_have() {
+    let body = r#"{"model":"a","messages":[],"stop":"x","presence_penalty":1,"frequency_penalty":1,"seed":7}"#;
+    let xai = find("xai").unwrap();
+    for (model, lacking) in [
+        ("grok-3-mini-fast", true),
+        ("grok-4-0709", true),
+        ("grok-4-1-fast-reasoning", true),
+        ("grok-4.3", true),
+        ("grok-code-fast-1", true),
+        ("grok-4-fast-non-reasoning", false),
+        ("grok-3", false),
+        ("grok-2-vision", false),
+    ] {
+        let mut to = target(xai, model);
+        assert_eq!(xai.params(model).has("stop"), !lacking, "{model}");
+        assert!(!xai.params(model).has("verbosity") && xai.params(model).has("seed"), "{model}");
+        match sent("xai", &to, body) {
+            Ok((_, sent)) => assert!(!lacking && sent.contains("\"stop\":\"x\""), "{model}"),
+            Err(refused) => {
+                let names = r#"["stop", "presence_penalty", "frequency_penalty"]"#;
+                assert!(lacking && refused.to_string().contains(names), "{model}: {refused}");
+            }
+        }
+        to.params = ParamRules { drop_unsupported: true, ..ParamRules::default() };
+        let (_, dropped) = sent("xai", &to, body).unwrap();
+        assert_eq!(dropped.contains("penalty"), !lacking, "{model}: {dropped}");
+        assert!(dropped.contains("\"seed\":7"), "{model}");
+    }
+}
