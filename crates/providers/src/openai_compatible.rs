@@ -21,6 +21,9 @@ use crate::{Provider, ProviderError, StreamDecoder, Variables};
 /// OpenAI's own address: whatever prefix a model has there, it has responses.
 pub(crate) const OPENAI_BASE: &str = "https://api.openai.com/v1";
 
+/// How addresses end where Google speaks OpenAI's dialect: Gemini's API, and Vertex AI's.
+const GOOGLES_ENDINGS: [&str; 2] = ["/v1beta/openai", "/endpoints/openapi"];
+
 /// What tells one compatible provider from another.
 #[derive(Clone, Copy)]
 pub(crate) struct OpenAiCompatible {
@@ -164,6 +167,12 @@ impl OpenAiCompatible {
         }
     }
 
+    fn style(&self, to: &Target) -> ChatStyle {
+        let base = to.api_base.trim_end_matches('/');
+        let googles_seals = GOOGLES_ENDINGS.iter().any(|ending| base.ends_with(ending));
+        ChatStyle { googles_seals, ..self.style }
+    }
+
     fn is_native(&self, request: &ChatRequest, to: &Target) -> bool {
         let is_said = |name| edit::member(request.text().as_bytes(), name);
         let translated = self.quirks.translated.is_some_and(|word| {
@@ -190,7 +199,7 @@ impl OpenAiCompatible {
                 body
             }
         } else {
-            write_chat(&self.form(request, to)?, &model, self.style)
+            write_chat(&self.form(request, to)?, &model, self.style(to))
         };
         Ok(self.own_names(request, to, body))
     }

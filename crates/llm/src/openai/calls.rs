@@ -10,16 +10,18 @@ use crate::form::{ToolCall, unsealed};
 
 #[derive(Deserialize)]
 pub(super) struct WireCall {
-    id: Option<String>,
-    function: Option<WireCalled>,
+    /// Of a piece of a stream: which call it is of.
+    pub(super) index: Option<u32>,
+    pub(super) id: Option<String>,
+    pub(super) function: Option<WireCalled>,
     provider_specific_fields: Option<Sealed>,
     extra_content: Option<Extra>,
 }
 
 #[derive(Deserialize)]
 pub(super) struct WireCalled {
-    name: Option<String>,
-    arguments: Option<String>,
+    pub(super) name: Option<String>,
+    pub(super) arguments: Option<String>,
     provider_specific_fields: Option<Sealed>,
 }
 
@@ -35,14 +37,17 @@ struct Extra {
 
 impl WireCall {
     /// The call, if it is one of a function. `None` for its name: it has none.
-    pub(super) fn call(self) -> Option<Option<ToolCall>> {
-        let google = self.extra_content.and_then(|extra| extra.google);
-        let seal = self.provider_specific_fields.or(google);
+    pub(super) fn call(mut self) -> Option<Option<ToolCall>> {
+        let seal = self.seal();
         let call = self.function?.call(self.id);
-        Some(call.map(|call| ToolCall {
-            signature: seal.and_then(|seal| seal.thought_signature).or(call.signature.clone()),
-            ..call
-        }))
+        Some(call.map(|call| ToolCall { signature: seal.or(call.signature.clone()), ..call }))
+    }
+
+    /// The seal that stands beside the call.
+    pub(super) fn seal(&mut self) -> Option<String> {
+        let google = self.extra_content.take().and_then(|extra| extra.google);
+        let seal = self.provider_specific_fields.take().or(google);
+        seal.and_then(|seal| seal.thought_signature)
     }
 }
 
@@ -64,6 +69,15 @@ pub(super) fn sealed_call(call: &ToolCall) -> Value {
     if let Some(seal) = &call.signature {
         wire["id"] = call.sealed_id().into();
         wire["provider_specific_fields"] = json!({"thought_signature": seal});
+    }
+    wire
+}
+
+/// A call for Google's compatible server, which wants the seal back where it has put it.
+pub(super) fn googles_call(call: &ToolCall) -> Value {
+    let mut wire = tool_call(call);
+    if let Some(seal) = &call.signature {
+        wire["extra_content"] = json!({"google": {"thought_signature": seal}});
     }
     wire
 }

@@ -6,10 +6,11 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::annotations;
+use super::calls::WireCall;
 use super::content::Content;
 use super::reply::finish_named;
 use super::sources::{Listed, Source, Sources};
-use crate::form::{Delta, Finish, Json};
+use crate::form::{Delta, Finish, Json, unsealed};
 use crate::stream::BadFrame;
 use crate::usage;
 
@@ -41,19 +42,6 @@ struct WireDelta {
     reasoning: Option<String>,
     tool_calls: Option<Vec<WireCall>>,
     annotations: Option<Value>,
-}
-
-#[derive(Deserialize)]
-struct WireCall {
-    index: Option<u32>,
-    id: Option<String>,
-    function: Option<WireCalled>,
-}
-
-#[derive(Deserialize)]
-struct WireCalled {
-    name: Option<String>,
-    arguments: Option<String>,
 }
 
 /// What must be remembered between the frames of one stream.
@@ -123,14 +111,15 @@ impl DeltaReader {
         }
     }
 
-    fn call(&mut self, choice: u32, call: u32, wire: WireCall, out: &mut Vec<Delta>) {
-        let called = wire.function;
+    fn call(&mut self, choice: u32, call: u32, mut wire: WireCall, out: &mut Vec<Delta>) {
+        let (seal, called) = (wire.seal(), wire.function);
         let (name, arguments) = called.map_or((None, None), |f| (f.name, f.arguments));
         if !self.calls.contains(&(choice, call)) {
             self.calls.push((choice, call));
             let name = name.unwrap_or_default();
             let id = wire.id.unwrap_or_else(|| format!("call_{choice}_{call}"));
-            out.push(Delta::ToolCall { choice, call, id, name, signature: None });
+            let (id, behind_id) = unsealed(&id);
+            out.push(Delta::ToolCall { choice, call, id, name, signature: seal.or(behind_id) });
         }
         let arguments = arguments.filter(|text| !text.is_empty());
         out.extend(arguments.map(|text| Delta::Arguments { choice, call, text }));

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use serde_json::{Map, Value, json};
 
+use super::calls::googles_call;
 use crate::Dialect;
 use crate::form::{
     Chat, Format, Json, Message, Part, PartKind, Role, Source, Tool, ToolCall, ToolChoice,
@@ -20,6 +21,8 @@ pub struct ChatStyle {
     pub late_instructions: bool,
     /// Thoughts are sent back, and beside calls of tools they must be.
     pub thoughts: bool,
+    /// Seals of calls are sent back as Google's compatible server has them; most refuse them.
+    pub googles_seals: bool,
 }
 
 impl ChatStyle {
@@ -29,6 +32,7 @@ impl ChatStyle {
         cache_points: false,
         late_instructions: false,
         thoughts: false,
+        googles_seals: false,
     };
     /// OpenAI's own.
     pub const OPENAI: Self =
@@ -221,6 +225,7 @@ fn assistant(message: &Message, chat: &Chat, style: ChatStyle) -> Value {
     let mut thought = String::new();
     for part in &message.parts {
         match &part.kind {
+            PartKind::ToolCall(call) if style.googles_seals => calls.push(googles_call(call)),
             PartKind::ToolCall(call) => calls.push(tool_call(call)),
             PartKind::Refusal(text) => refusal = Some(text.as_str()),
             PartKind::Thinking { text, .. } => thought.push_str(text),

@@ -39,6 +39,7 @@ fn target(provider: &str) -> Target {
     let (base, model) = match provider {
         "gemini" => ("http://x", "gemini-3-pro"),
         "ollama_chat" => ("http://x", "m"),
+        "openai" => ("http://x/v1beta/openai", "gemini-3-pro"),
         _ => ("http://x/v1", "claude-sonnet-4-5"),
     };
     let region = Some("us-east-1".into());
@@ -303,6 +304,32 @@ fn geminis_seals_come_back_with_the_words_and_calls_they_are_of() {
         let back = sent("gemini", client, &kept_streamed("gemini", client, &sse(&frames)));
         let parts = &back["contents"][1]["parts"];
         assert_eq!(sealed(parts), sealed(&geminis_turn()), "{client:?}, streamed");
+    }
+}
+
+#[test]
+fn googles_compatible_server_gets_its_seals_back() {
+    let call = json!({"id": "g1", "type": "function", "function": {"name": "f", "arguments": "{\"a\":1}"},
+        "extra_content": {"google": {"thought_signature": SEAL}}});
+    let message = json!({"role": "assistant", "content": null, "tool_calls": [call]});
+    let whole = json!({"id": "1", "model": "m",
+        "choices": [{"index": 0, "finish_reason": "tool_calls", "message": message}]});
+    let mut piece = call.clone();
+    piece["index"] = 0.into();
+    let frame = |delta: Value, finish: Value| {
+        json!({"id": "1", "model": "m",
+        "choices": [{"index": 0, "delta": delta, "finish_reason": finish}]})
+    };
+    let frames =
+        [frame(json!({"tool_calls": [piece]}), Value::Null), frame(json!({}), "stop".into())];
+    let stream = [sse(&frames), b"data: [DONE]\n\n".to_vec()].concat();
+    for client in CLIENTS {
+        let back = sent("openai", client, &kept_whole("openai", client, &whole));
+        assert_eq!(back["messages"][1]["tool_calls"], json!([call]), "{client:?}");
+    }
+    for client in [Client::Responses, Client::Messages, Client::Google] {
+        let back = sent("openai", client, &kept_streamed("openai", client, &stream));
+        assert_eq!(back["messages"][1]["tool_calls"], json!([call]), "{client:?}, streamed");
     }
 }
 
