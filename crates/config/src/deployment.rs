@@ -113,8 +113,7 @@ impl<'a> Draft<'a> {
         let cooldown = cooldown.and_then(|(what, node)| report.seconds(&what, Some(&node)));
         let id = report.text("model_info.id", self.info.get("id")).map(Arc::from);
         let budget = allowances::of_deployment(self.params, report);
-        let order = self.count("order", report);
-        let num_retries = self.count("num_retries", report);
+        let [order, num_retries] = ["order", "num_retries"].map(|key| self.count(key, report));
         let rates = pricing::own_rates(self.params, self.info, report);
         let aim = aim?;
         let has_identity = aim.served && aim.key.is_none();
@@ -143,6 +142,7 @@ impl<'a> Draft<'a> {
             max_output: self.max_output(report).or(terms.max_output),
             params: params::rules(self.params, self.reading, report),
             chat_only: self.chat_only(report),
+            merges_thoughts: self.merges_thoughts(report),
             responses: aim.responses || self.has_responses(report),
         };
         Some(Deployment {
@@ -428,6 +428,12 @@ impl<'a> Draft<'a> {
     fn chat_only(&self, report: &mut Report) -> bool {
         let what = "litellm_params.use_chat_completions_api";
         report.flag(what, self.params.get("use_chat_completions_api")) == Some(true)
+    }
+
+    /// Whether thoughts go into the content of chats.
+    fn merges_thoughts(&self, report: &mut Report) -> bool {
+        let key = "merge_reasoning_content_in_choices";
+        report.flag(&format!("litellm_params.{key}"), self.params.get(key)) == Some(true)
     }
 
     /// Whether its server has OpenAI's responses, wherever it is.

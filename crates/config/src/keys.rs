@@ -112,7 +112,8 @@ pub(crate) const PARAMS: Keys = Keys {
         gcs_endpoint_url headers input_cost_per_audio_token \
         input_cost_per_character input_cost_per_image input_cost_per_image_token \
         input_cost_per_pixel input_cost_per_query input_cost_per_second input_cost_per_token itpm \
-        keepalive_seconds litellm_credential_name max_budget max_parallel_requests max_retries model model_id num_retries ocr_cost_per_page order \
+        keepalive_seconds litellm_credential_name max_budget max_parallel_requests max_retries \
+        merge_reasoning_content_in_choices model model_id num_retries ocr_cost_per_page order \
         organization otpm output_cost_per_audio_token output_cost_per_character \
         output_cost_per_image output_cost_per_image_token output_cost_per_pixel \
         output_cost_per_reasoning_token output_cost_per_second output_cost_per_token rpm \
@@ -123,8 +124,7 @@ pub(crate) const PARAMS: Keys = Keys {
     not_yet: "adaptive_router_* auto_router_* aws_* azure_* \
         cache_creation_input_token_cost* cache_read_input_token_cost* \
         complexity_router_* configurable_clientside_auth_params gcs_* input_cost_per_* \
-        merge_reasoning_content_in_choices mock_response \
-        ocr_cost_per_page* output_cost_per_* quality_router_* region_name s3_* \
+        mock_response ocr_cost_per_page* output_cost_per_* quality_router_* region_name s3_* \
         stream_timeout_by_service_tier tag_regex tags timeout_by_service_tier \
         vertex_* watsonx_*",
     replaced: &[],

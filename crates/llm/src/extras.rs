@@ -38,6 +38,8 @@ pub struct Extras {
     pub max_fallbacks: Option<u32>,
     /// True: no fallbacks, not even configured ones.
     pub disable_fallbacks: bool,
+    /// Whether thoughts go into the content of OpenAI's chats.
+    pub merges_thoughts: Option<bool>,
     /// Parameters that the provider does not have are left out.
     pub drop_params: bool,
     /// Paths of what is always left out; at most 64.
@@ -58,6 +60,7 @@ impl Extras {
         content_policy_fallbacks: None,
         max_fallbacks: None,
         disable_fallbacks: true,
+        merges_thoughts: None,
         drop_params: false,
         additional_drop_params: Vec::new(),
         allowed_openai_params: Vec::new(),
@@ -117,6 +120,9 @@ impl Extras {
             }
             "keepalive_seconds" => self.keepalive = Some(pause(number).ok_or(PAUSE)?),
             "disable_fallbacks" => self.disable_fallbacks = value.parse().or(Err("a boolean"))?,
+            "merge_reasoning_content_in_choices" => {
+                self.merges_thoughts = Some(value.parse().or(Err("a boolean"))?);
+            }
             "drop_params" => self.drop_params = value.parse().or(Err("a boolean"))?,
             "additional_drop_params" => self.additional_drop_params = names(value)?,
             "allowed_openai_params" => self.allowed_openai_params = names(value)?,

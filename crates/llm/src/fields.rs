@@ -93,6 +93,7 @@ pub(crate) fn gateways_role(name: &str) -> Role {
         | "max_fallbacks"
         | "disable_fallbacks"
         | "keepalive_seconds"
+        | "merge_reasoning_content_in_choices"
         | "drop_params"
         | "additional_drop_params"
         | "allowed_openai_params" => Role::Extra,

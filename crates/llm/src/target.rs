@@ -40,6 +40,8 @@ pub struct Target {
     pub params: ParamRules,
     /// `use_chat_completions_api`: other chat endpoints are bridged even if the provider has them.
     pub chat_only: bool,
+    /// `merge_reasoning_content_in_choices`: thoughts go into the content of OpenAI's chats.
+    pub merges_thoughts: bool,
     /// `model_info.mode: responses`: its server has OpenAI's responses, wherever it is.
     pub responses: bool,
 }

@@ -66,5 +66,6 @@ mod stale;
 mod stored;
 mod streams;
 mod teams;
+mod thoughts;
 mod traps;
 mod wire;

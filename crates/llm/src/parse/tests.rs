@@ -251,7 +251,7 @@ fn wishes_of_body_and_headers_are_merged() {
         r#"{"model":"m","messages":[],"num_retries":"4","request_timeout":1,"timeout":0.5,
             "fallbacks":["a",{"model":"b","n":2}],"content_policy_fallbacks":[{"m":["c"]}],
             "disable_fallbacks":true,"max_fallbacks":null,"keepalive_seconds":0,
-            "drop_params":true,"additional_drop_params":["tools[*].strict"]}"#,
+            "merge_reasoning_content_in_choices":true,"drop_params":true,"additional_drop_params":["tools[*].strict"]}"#,
     );
     let mut headers = HeaderMap::new();
     headers.insert("x-litellm-timeout", http::HeaderValue::from_static("9"));
@@ -268,6 +268,7 @@ fn wishes_of_body_and_headers_are_merged() {
         content_policy_fallbacks: Some(FallbackMap::from([("m".into(), vec![Fallback::to("c")])])),
         max_fallbacks: None,
         disable_fallbacks: true,
+        merges_thoughts: Some(true),
         drop_params: true,
         additional_drop_params: vec!["tools[*].strict".to_owned()],
         allowed_openai_params: Vec::new(),

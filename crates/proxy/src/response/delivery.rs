@@ -2,8 +2,9 @@
 
 use axum::body::Body;
 use axum::http::Response;
+use dunlin_llm::openai::merged_reply;
 use dunlin_llm::responses::KeptResponse;
-use dunlin_llm::{ChatRequest, Stamp};
+use dunlin_llm::{ChatRequest, Endpoint, Stamp};
 use dunlin_router::Deployment;
 use dunlin_upstream::{Answer, Long, Stream, Whole};
 
@@ -45,12 +46,14 @@ impl Delivery<'_> {
     async fn whole(mut self, whole: Whole) -> Response<Body> {
         let Whole { reply: answer, headers, deployment: by } = whole;
         let (name, homes, turn) = (self.name(&by), self.opening.homes(), self.turn(&by));
+        let merges = self.merges(&by);
         let Self { proxy, call, caller, chat, mut bill, told, .. } = self;
         let told = told.answered(proxy, call, &by, &headers).left_out(&chat, &by);
         let answer = bill.telling(&by, &chat, answer);
         let told_turn = turn.as_ref().map(|answered| &answered.turn);
         let stamp = Stamp { turn: told_turn, ..call.stamp(&name, &chat) };
         let reply = answer.write(call.endpoint, stamp);
+        let reply = if merges { merged_reply(reply) } else { reply };
         let seal = Sealing::of_answer(proxy, call.endpoint, caller, &by);
         let seal = seal.map(|seal| seal.with_homes(homes));
         if seal.is_some() && chat.background() {
@@ -76,13 +79,14 @@ impl Delivery<'_> {
     fn stream(mut self, answer: Stream) -> Response<Body> {
         let by = answer.deployment();
         let (name, homes, turn) = (self.name(by), self.opening.homes(), self.turn(by));
+        let merges = self.merges(by);
         let Self { proxy, call, caller, chat, mut bill, told, .. } = self;
         let told = told.answered(proxy, call, by, answer.headers());
         let told = told.uncounted(caller.spent(proxy), by).left_out(&chat, by);
         let seal = Sealing::of_answer(proxy, call.endpoint, caller, by);
         let seal = seal.map(|seal| seal.with_homes(homes));
         bill.for_background(seal.is_some() && chat.background());
-        let outgoing = Outgoing::new(call, name, chat, (seal, turn));
+        let outgoing = Outgoing::new(call, name, chat, (seal, turn)).merging(merges);
         headers::event_stream(told, call.framing, stream::events(answer, bill, outgoing))
     }
 
@@ -98,6 +102,12 @@ impl Delivery<'_> {
 
     fn name(&self, by: &Deployment) -> String {
         if self.keeps_name { self.chat.model().to_owned() } else { by.target.model.to_string() }
+    }
+
+    /// Whether thoughts are put into what is said, as the client wishes or the deployment has it.
+    fn merges(&self, by: &Deployment) -> bool {
+        let wish = self.chat.extras().merges_thoughts;
+        self.call.endpoint == Endpoint::ChatCompletions && wish.unwrap_or(by.target.merges_thoughts)
     }
 
     fn turn(&mut self, by: &Deployment) -> Option<Answered> {

@@ -8,6 +8,7 @@ use axum::body::Body;
 use bytes::{Bytes, BytesMut};
 use dunlin_journal::Outcome;
 use dunlin_llm::form::Delta;
+use dunlin_llm::openai::Merger;
 use dunlin_llm::responses::KeptResponse;
 use dunlin_llm::{ChatRequest, Chunk, Endpoint, Stamp, StreamEvent, StreamWriter, Usage};
 use dunlin_router::Deployment;
@@ -42,6 +43,8 @@ pub(crate) struct Outgoing {
     seal: Option<Sealing>,
     /// Where it keeps nothing: the turn that is to be stored here.
     turn: Option<Answered>,
+    /// Puts thoughts into what is said.
+    merger: Option<Merger>,
 }
 
 impl Outgoing {
@@ -52,7 +55,12 @@ impl Outgoing {
         (seal, turn): (Option<Sealing>, Option<Answered>),
     ) -> Self {
         let (call_id, now) = (call.call_id.clone(), call.stamp(&model, &chat).now);
-        Self { chat, model, call_id, now, framing: call.framing, seal, turn }
+        Self { chat, model, call_id, now, framing: call.framing, seal, turn, merger: None }
+    }
+
+    /// The same, whose thoughts are put into what is said if `merges`.
+    pub(crate) fn merging(self, merges: bool) -> Self {
+        Self { merger: merges.then(Merger::default), ..self }
     }
 
     fn stamp(&self) -> Stamp<'_> {
@@ -148,6 +156,10 @@ impl http_body::Body for Events {
                 return Poll::Ready(None);
             };
             if let Some(bytes) = self.pass(event) {
+                let bytes = match &mut self.outgoing.merger {
+                    Some(merger) => merger.merged(bytes),
+                    None => bytes,
+                };
                 let is_end = self.end == End::Whole;
                 let bytes = self.outgoing.framing.wrap(bytes, is_end);
                 match (first.is_empty(), more.is_empty()) {
