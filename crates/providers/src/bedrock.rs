@@ -6,10 +6,11 @@ mod frames;
 mod model;
 mod read;
 mod stream;
+mod whole;
 mod write;
 
 use bytes::Bytes;
-use dunlin_llm::{ChatReply, ChatRequest, Endpoint, Target};
+use dunlin_llm::{ChatReply, ChatRequest, Endpoint, Target, edit};
 use dunlin_types::{Credential, UnixMillis};
 use http::header::ACCEPT;
 use http::{HeaderValue, Request, StatusCode};
@@ -22,6 +23,9 @@ use crate::sigv4::{self, Keys, Scope};
 use crate::{Provider, ProviderError, StreamDecoder, Variables};
 
 pub(crate) static PROVIDER: Bedrock = Bedrock { id: "bedrock", speaker: "BedrockException" };
+
+/// What is called for an answer in pieces.
+const STREAM: &str = "converse-stream";
 
 /// LiteLLM has two names for it.
 pub(crate) struct Bedrock {
@@ -65,7 +69,10 @@ impl Bedrock {
             return Err(EncodeError::UnsupportedEndpoint { provider, route });
         }
         let body = write::chat(&params::form(self, request, to)?, model)?;
-        Ok((if request.stream() { "converse-stream" } else { "converse" }, body))
+        let is_whole =
+            model::streams_no_tools(model) && edit::member(&body, "toolConfig").is_some();
+        let streams = request.stream() && !is_whole;
+        Ok((if streams { STREAM } else { "converse" }, body))
     }
 }
 
@@ -119,7 +126,7 @@ impl Provider for Bedrock {
         let id = sent_id(to);
         let url = format!("{base}/model/{}/{verb}", sigv4::path_segment(id));
         let mut call = post(url, body, to, credential)?;
-        if request.stream() {
+        if verb == STREAM {
             let frames = HeaderValue::from_static("application/vnd.amazon.eventstream");
             call.headers_mut().insert(ACCEPT, frames);
         }

@@ -40,6 +40,11 @@ impl Cutter {
         self.carried.extend_from_slice(read);
     }
 
+    /// Whether nothing of a frame is at hand.
+    pub(super) fn is_empty(&self) -> bool {
+        self.carried.is_empty()
+    }
+
     /// The next whole frame, `None` when more bytes are needed.
     ///
     /// # Errors

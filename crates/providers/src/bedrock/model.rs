@@ -63,3 +63,19 @@ pub(super) fn is_of(maker: &str, id: &str) -> bool {
 pub(super) fn is_claude(id: &str) -> bool {
     is_of("anthropic", id) || id.contains("claude")
 }
+
+/// Beginnings of the names of models that take tools, but none where a stream is asked for: from AWS's
+/// table of what Converse's models support.
+const STREAM_NO_TOOLS: &[&str] = &[
+    "meta.llama",
+    "mistral.mistral-large-24",
+    "mistral.mistral-small-24",
+    "mistral.pixtral-large-25",
+    "writer.palmyra-x",
+];
+
+/// True if a stream is to be made of a whole answer where tools are given.
+pub(super) fn streams_no_tools(id: &str) -> bool {
+    // Before the name there may be a region, or the words of an ARN.
+    STREAM_NO_TOOLS.iter().any(|name| id.contains(name))
+}

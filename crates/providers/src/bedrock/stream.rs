@@ -1,14 +1,16 @@
 //! ConverseStream's answers: a frame for each event, of which `metadata` is the last.
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use dunlin_llm::anthropic::JSON_TOOL;
 use dunlin_llm::form::{Delta, Finish};
 use dunlin_llm::openai::UpstreamError;
+use dunlin_llm::sse::{FrameTooLong, MAX_FRAME_BYTES};
 use dunlin_llm::{BadFrame, StreamEvent};
 use serde::Deserialize;
 
 use super::frames::{Cutter, Frame};
 use super::read::{WireCitation, WireUsage, finish};
+use super::whole::frames_of_reply;
 use crate::StreamDecoder;
 use crate::stream::StreamError;
 
@@ -101,6 +103,8 @@ pub(super) struct Frames {
     finished: bool,
     /// The answer is whole, or can no longer become it. What follows is not looked at.
     ended: bool,
+    /// What has come of an answer that does not come in pieces.
+    whole: Option<BytesMut>,
 }
 
 impl Frames {
@@ -214,6 +218,14 @@ impl StreamDecoder for Frames {
         if self.ended {
             return Ok(());
         }
+        // A frame begins with its length, which is less.
+        let is_whole = !self.started && self.cutter.is_empty() && read.first() == Some(&b'{');
+        if self.whole.is_some() || is_whole {
+            let whole = self.whole.get_or_insert_default();
+            whole.extend_from_slice(&read);
+            self.ended = whole.len() > MAX_FRAME_BYTES;
+            return if self.ended { Err(FrameTooLong.into()) } else { Ok(()) };
+        }
         self.cutter.push(&read);
         let mut read = Ok(());
         while !self.ended && read.is_ok() {
@@ -229,6 +241,12 @@ impl StreamDecoder for Frames {
 
     fn finish(&mut self, events: &mut Vec<StreamEvent>) -> Result<(), StreamError> {
         if self.ended {
+            return Ok(());
+        }
+        if let Some(whole) = self.whole.take() {
+            for frame in frames_of_reply(&whole).ok_or(StreamError::Cut)? {
+                self.frame(&frame, events)?;
+            }
             return Ok(());
         }
         self.ended = true;

@@ -451,3 +451,25 @@ fn what_stays_in_the_cache_for_an_hour_is_told_apart() {
     let usage = reply.unwrap().usage().unwrap();
     assert_eq!((usage.cache_write, usage.cache_write_1h), (Tokens(10), Tokens(7)));
 }
+
+#[test]
+fn a_stream_with_tools_is_asked_for_whole_where_the_model_has_it_only_so() {
+    let tools = json!([{"type": "function", "function": {"name": "f", "parameters": {}}}]);
+    let (with_tools, without) =
+        (hello_and(json!({"stream": true, "tools": tools})), hello_and(json!({"stream": true})));
+    for (model, verb) in [
+        ("us.meta.llama4-maverick-17b-instruct-v1:0", "converse"),
+        ("bedrock/converse/mistral.mistral-large-2402-v1:0", "converse"),
+        ("writer.palmyra-x5-v1:0", "converse"),
+        ("mistral.mistral-large-3-675b-instruct", "converse-stream"),
+        ("amazon.nova-pro-v1:0", "converse-stream"),
+        (CLAUDE, "converse-stream"),
+    ] {
+        for (body, verb) in [(&with_tools, verb), (&without, "converse-stream")] {
+            let call = call(Endpoint::ChatCompletions, model, &aws(), body).unwrap();
+            assert!(call.uri().path().ends_with(&format!("/{verb}")), "{model}: {}", call.uri());
+            let accept = call.headers()["accept"].to_str().unwrap();
+            assert_eq!(accept.ends_with("eventstream"), verb == "converse-stream", "{model}");
+        }
+    }
+}

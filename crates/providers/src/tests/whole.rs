@@ -29,13 +29,18 @@ fn answer(provider: &str) -> Value {
         "ollama_chat" => json!({"model": "m", "done": true, "done_reason": "stop",
             "message": {"role": "assistant", "content": "Hello",
                 "tool_calls": [{"id": "c", "function": {"name": "f", "arguments": {"a": 1}}}]}}),
+        "bedrock" => json!({"stopReason": "tool_use",
+            "usage": {"inputTokens": 9, "outputTokens": 3},
+            "output": {"message": {"role": "assistant", "content": [
+                {"reasoningContent": {"reasoningText": {"text": "hm", "signature": "c2Vh"}}},
+                {"text": "Hello"}, {"toolUse": {"toolUseId": "c", "name": "f", "input": {"a": 1}}}]}}}),
         other => panic!("{other}"),
     }
 }
 
 #[test]
 fn a_whole_answer_is_a_stream_of_the_same_words() {
-    for provider in ["openai", "anthropic", "gemini", "cohere", "ollama_chat"] {
+    for provider in ["openai", "anthropic", "bedrock", "gemini", "cohere", "ollama_chat"] {
         let (whole, client) = (answer(provider), Client::Chat);
         let told = kept_whole(provider, client, &whole).remove(0);
         let written = match provider {
