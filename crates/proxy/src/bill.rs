@@ -40,8 +40,12 @@ use streamed::Streamed;
 pub(crate) use about::About;
 pub(crate) use settled::Settled;
 
-/// The status on record of a request whose client left; nobody is told it.
+/// The status on record of a request whose answer nobody waits for any more; nobody is told it.
 const CLIENT_LEFT: u16 = 499;
+/// Why nobody does: the kind on record, and words.
+const LEFT: (&str, &str) = ("client_disconnected", "the client left before there was an answer");
+const OUTPACED: (&str, &str) =
+    ("outpaced", "another model of the request answered first, or the client left");
 
 /// An open bill. Dropped open, as its client left, it charges what was streamed; if that is nothing,
 /// the permit is void, and a request that was awaited is on record and free.
@@ -65,8 +69,8 @@ pub(crate) struct Bill {
     /// Whether nobody waits for the answer: then it is charged when it is found.
     background: bool,
     found: Option<Found>,
-    /// Whether it is on record even if its client leaves before there is an answer.
-    awaited: bool,
+    /// What is on record if nobody waits any more before there is an answer; else nothing is.
+    awaited: Option<(&'static str, &'static str)>,
     /// What was found, where that is not to be reckoned from its tokens.
     found_cost: Option<NanoUsd>,
     /// What receivers of callbacks are told beside the record.
@@ -110,15 +114,16 @@ impl Bill {
             streamed: Streamed::default(),
             background: false,
             found: None,
-            awaited: false,
+            awaited: None,
             found_cost: None,
             detail: None,
         }
     }
 
-    /// Its client waits for an answer: the request is on record even if it leaves before there is one.
-    pub(crate) fn await_answer(&mut self) {
-        self.awaited = true;
+    /// Its client waits for an answer: the request is on record even if it leaves before there is one,
+    /// or if it races with others and another answers first.
+    pub(crate) fn await_answer(&mut self, races: bool) {
+        self.awaited = Some(if races { OUTPACED } else { LEFT });
     }
 
     /// The key that pays; `None` for the master key.
@@ -471,12 +476,9 @@ impl Drop for Bill {
             self.settle_streamed(Outcome::Partial);
             return;
         }
-        if !self.awaited {
-            return;
-        }
-        let (status, kind) = (CLIENT_LEFT, Some("client_disconnected".to_owned()));
-        let message = "the client left before there was an answer".to_owned();
-        self.faulted(Fault { status, kind, message });
+        let Some((kind, message)) = self.awaited else { return };
+        let (kind, message) = (Some(kind.to_owned()), message.to_owned());
+        self.faulted(Fault { status: CLIENT_LEFT, kind, message });
         self.settle(Outcome::Failure, &Usage::default());
     }
 }

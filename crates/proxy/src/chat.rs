@@ -30,7 +30,7 @@ use crate::response::error::{Failed, Refused};
 use crate::response::framing::Framing;
 use crate::response::keepalive::{self, Answering, Wish};
 use crate::response::told::{Told, client_call_id};
-use crate::{Proxy, Serving};
+use crate::{Proxy, Serving, several};
 
 /// A client's wish that nothing is kept of what is said.
 const REDACTION: &str = "x-litellm-enable-message-redaction";
@@ -48,6 +48,8 @@ pub(crate) struct Call {
     pub(crate) client: Client,
     /// For the record that it leaves if it is refused.
     pub(crate) known: Known,
+    /// Another model may answer first; then it is cancelled.
+    pub(crate) races: bool,
 }
 
 impl Call {
@@ -64,7 +66,14 @@ impl Call {
         let call_id = client_call_id(headers).unwrap_or_else(|| id.to_string());
         let (framing, client, known) = (Framing::Events, Client::default(), Known::default());
         let id = RequestId(id.as_u128());
-        Self { endpoint, id, call_id, started, began, framing, client, known }
+        Self { endpoint, id, call_id, started, began, framing, client, known, races: false }
+    }
+
+    /// A call of one of the models that this one names: its id is this one's with its number.
+    pub(crate) fn again(&self, proxy: &Proxy, headers: &HeaderMap, number: usize) -> Self {
+        let (framing, client) = (self.framing, self.client.clone());
+        let call_id = format!("{}-{number}", self.call_id);
+        Self { framing, client, call_id, ..Self::of_headers(proxy, self.endpoint, headers) }
     }
 
     /// Finds out who asks.
@@ -151,6 +160,18 @@ async fn conduct(
     answered.map_err(|failed| failed.of_caller(proxy, &caller))
 }
 
+/// Answers a request whose caller is known, and for whose answer nothing is sent before it is there.
+pub(crate) async fn answer_alone(
+    proxy: &Proxy,
+    call: &Call,
+    serving: &Serving,
+    caller: &mut Caller,
+    (head, body): (Parts, Body),
+) -> Result<Response<Body>, Failed> {
+    let ((kept, _wish), (begun, _left)) = (oneshot::channel(), oneshot::channel());
+    answer(proxy, call, serving, caller, (head, body, None), Early { kept, begun }).await
+}
+
 async fn answer(
     proxy: &Proxy,
     call: &Call,
@@ -168,6 +189,10 @@ async fn answer(
     let is_redacted = is_redacted(serving, &head.headers);
     opened.opening.redact(is_redacted);
     let chat = read(call, caller, &head, opened.body.clone(), path_model.as_deref())?;
+    if let Some(models) = several::named(&chat, &serving.catalog) {
+        let asked = several::Asked { proxy, call, serving, caller, head: &head, chat: &chat };
+        return several::answer(asked, models).await;
+    }
     let extras = chat.extras().with_headers(&head.headers).map_err(Refused::BadRequest)?;
     let mut origin = call.client.origin(&serving.settings, &head.headers, chat.labels())?;
     caller.count_for(proxy, &mut origin).await?;
@@ -180,7 +205,7 @@ async fn answer(
     let told = Told::of_admission(call, caller, permit.limits());
     keepalive::announce(kept, candidates.first(), &chat, &extras, &told);
     let mut bill = Bill::open(proxy.clone(), permit, call, caller, About::of(&chat, origin));
-    bill.await_answer();
+    bill.await_answer(call.races);
     if serving.settings.keeps_said && !is_redacted {
         bill.keep_said(chat.text());
     }

@@ -21,6 +21,7 @@ mod request;
 mod response;
 mod routes;
 pub mod server;
+mod several;
 mod socket;
 mod stale;
 mod stored;

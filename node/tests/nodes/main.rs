@@ -58,6 +58,7 @@ mod revisions;
 mod rotation;
 mod seals;
 mod settings;
+mod several;
 mod sheds;
 mod socket;
 mod spellings;

@@ -15,7 +15,7 @@ use crate::response::error::Refused;
 const MAX_USER_AGENT: usize = 256;
 
 /// Where a request came from.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(crate) struct Client {
     peer: Option<Peer>,
     /// Who the last proxy on the way says that it is.

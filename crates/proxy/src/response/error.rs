@@ -143,6 +143,11 @@ impl Failed {
         Self { key_spend: Some(key_spend), ..self }
     }
 
+    /// The same, which has left its record.
+    pub(crate) fn noted(self) -> Self {
+        Self { on_record: true, ..self }
+    }
+
     /// Whether the request has left its record, or none because there were too many.
     pub(crate) fn is_on_record(&self) -> bool {
         self.on_record

@@ -42,6 +42,8 @@ pub(crate) const RESPONSE_COST_MARGIN_AMOUNT: HeaderName =
     HeaderName::from_static("x-litellm-response-cost-margin-amount");
 pub(crate) const LEFT_OUT_TOOLS: HeaderName = HeaderName::from_static("x-dunlin-left-out-tools");
 pub(crate) const LEFT_OUT_BETAS: HeaderName = HeaderName::from_static("x-dunlin-left-out-betas");
+pub(crate) const FASTEST_RESPONSE: HeaderName =
+    HeaderName::from_static("x-litellm-fastest_response_batch_completion");
 pub(crate) const COMPLETE: HeaderName = HeaderName::from_static("x-dunlin-complete");
 pub(crate) const MISSING_DEPLOYMENTS: HeaderName =
     HeaderName::from_static("x-dunlin-missing-deployments");
