@@ -61,10 +61,6 @@ impl OpenAiCompatible {
         Self { quirks, ..self }
     }
 
-    const fn says_reasoning(self) -> Self {
-        Self { quirks: Quirks { says_reasoning: true, ..self.quirks }, ..self }
-    }
-
     const fn searches(self) -> Self {
         Self { quirks: Quirks { searches: true, ..self.quirks }, ..self }
     }
@@ -161,7 +157,7 @@ pub(crate) static TABLE: &[OpenAiCompatible] = &[
     cloud("assemblyai", "AssemblyaiException", "https://llm-gateway.assemblyai.com/v1", &["ASSEMBLYAI_API_KEY"], &[]),
     cloud("baseten", "BasetenException", "https://inference.baseten.co/v1", &["BASETEN_API_KEY"], &["BASETEN_API_BASE"]),
     cloud("cerebras", "CerebrasException", "https://api.cerebras.ai/v1", &["CEREBRAS_API_KEY"], &["CEREBRAS_API_BASE"])
-        .old_bound().texts().says_reasoning().deaf_to(&["top_k"]).lacks(&[OPENAI_ONLY, SAMPLING, FUNCTIONS, &["n"]]),
+        .old_bound().texts().deaf_to(&["top_k"]).lacks(&[OPENAI_ONLY, SAMPLING, FUNCTIONS, &["n"]]),
     cloud("charity_engine", "Charity_engineException", "https://api.charityengine.services/remotejobs/v2/inference", &["CHARITY_ENGINE_API_KEY"], &[]).old_bound(),
     cloud("chutes", "ChutesException", "https://llm.chutes.ai/v1", &["CHUTES_API_KEY"], &[]).old_bound(),
     OpenAiCompatible {
@@ -201,7 +197,7 @@ pub(crate) static TABLE: &[OpenAiCompatible] = &[
     cloud("github", "GithubException", "https://models.inference.ai.azure.com", &["GITHUB_API_KEY"], &["GITHUB_API_BASE"]).deaf_to(&["top_k"]),
     cloud("gmi", "GmiException", "https://api.gmi-serving.com/v1", &["GMI_API_KEY"], &[]),
     cloud("gradient_ai", "Gradient_aiException", "https://inference.do-ai.run/v1", &["GRADIENT_AI_API_KEY"], &["GRADIENT_AI_AGENT_ENDPOINT"]).ending("/api/v1"),
-    cloud("groq", "GroqException", "https://api.groq.com/openai/v1", &["GROQ_API_KEY"], &["GROQ_API_BASE"]).says_reasoning().deaf_to(&["top_k"]).lacks(&[&["web_search_options"]]),
+    cloud("groq", "GroqException", "https://api.groq.com/openai/v1", &["GROQ_API_KEY"], &["GROQ_API_BASE"]).deaf_to(&["top_k"]).lacks(&[&["web_search_options"]]),
     cloud("helicone", "HeliconeException", "https://ai-gateway.helicone.ai", &["HELICONE_API_KEY"], &[]),
     server("heroku", "HerokuException", &["HEROKU_API_KEY"], &["HEROKU_API_BASE"]).ending("/v1"),
     OpenAiCompatible {
@@ -238,7 +234,7 @@ pub(crate) static TABLE: &[OpenAiCompatible] = &[
         .old_bound().texts().lacks(&[OPENAI_ONLY, FUNCTIONS, &["logit_bias", "n"]]),
     server("oobabooga", "OobaboogaException", &[], &[]).ending("/v1").old_bound().texts(),
     cloud("openrouter", "OpenrouterException", "https://openrouter.ai/api/v1", &["OPENROUTER_API_KEY", "OR_API_KEY"], &["OPENROUTER_API_BASE"])
-        .texts().cache_points().says_reasoning().searches(),
+        .texts().cache_points().searches(),
     open("ovhcloud", "OvhcloudException", "https://oai.endpoints.kepler.ai.cloud.ovh.net/v1", &["OVHCLOUD_API_KEY"], &["OVHCLOUD_API_BASE"]),
     cloud("parasail", "ParasailException", "https://api.parasail.io/v1", &["PARASAIL_API_KEY"], &["PARASAIL_API_BASE"]),
     cloud("perplexity", "PerplexityException", "https://api.perplexity.ai", &["PERPLEXITYAI_API_KEY", "PERPLEXITY_API_KEY"], &["PERPLEXITY_API_BASE"])
@@ -261,10 +257,10 @@ pub(crate) static TABLE: &[OpenAiCompatible] = &[
     cloud("tensormesh", "TensormeshException", "https://serverless.tensormesh.ai/v1", &["TENSORMESH_INFERENCE_API_KEY"], &["TENSORMESH_SERVERLESS_BASE_URL"]).old_bound(),
     cloud("text-completion-openai", "Text-completion-openaiException", "https://api.openai.com/v1", &["OPENAI_API_KEY"], &[]).openai_style(),
     cloud("together_ai", "Together_aiException", "https://api.together.ai/v1", &["TOGETHER_API_KEY", "TOGETHER_AI_API_KEY", "TOGETHERAI_API_KEY", "TOGETHER_AI_TOKEN"], &["TOGETHER_AI_API_BASE"])
-        .old_bound().texts().says_reasoning(),
+        .old_bound().texts(),
     cloud("v0", "V0Exception", "https://api.v0.dev/v1", &["V0_API_KEY"], &["V0_API_BASE"]),
     cloud("veniceai", "VeniceaiException", "https://api.venice.ai/api/v1", &["VENICE_AI_API_KEY"], &[]),
-    cloud("vercel_ai_gateway", "Vercel_ai_gatewayException", "https://ai-gateway.vercel.sh/v1", &["VERCEL_AI_GATEWAY_API_KEY", "VERCEL_OIDC_TOKEN"], &["VERCEL_AI_GATEWAY_API_BASE"]).says_reasoning(),
+    cloud("vercel_ai_gateway", "Vercel_ai_gatewayException", "https://ai-gateway.vercel.sh/v1", &["VERCEL_AI_GATEWAY_API_KEY", "VERCEL_OIDC_TOKEN"], &["VERCEL_AI_GATEWAY_API_BASE"]),
     server("vllm", "VllmException", &["HOSTED_VLLM_API_KEY"], &["HOSTED_VLLM_API_BASE"]).texts(),
     cloud("volcengine", "VolcengineException", "https://ark.cn-beijing.volces.com/api/v3", &["VOLCENGINE_API_KEY", "ARK_API_KEY"], &["VOLCENGINE_API_BASE"])
         .old_bound().lacks(&[OPENAI_ONLY_BUT_SEARCH, &["parallel_tool_calls"]]),

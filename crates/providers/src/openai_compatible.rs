@@ -15,7 +15,7 @@ use crate::encode::{EncodeError, post};
 use crate::params::{self, Params};
 use crate::reasoning;
 use crate::sigv4::path_segment;
-use crate::stream::OpenAiStream;
+use crate::stream::{self, OpenAiStream};
 use crate::{Provider, ProviderError, StreamDecoder, Variables};
 
 /// OpenAI's own address: whatever prefix a model has there, it has responses.
@@ -58,8 +58,6 @@ pub(crate) struct Quirks {
     pub(crate) renamed: &'static [(&'static str, &'static str)],
     /// What it refuses, by path.
     pub(crate) refuses: &'static [&'static str],
-    /// It calls thoughts `reasoning`; clients know them as `reasoning_content`.
-    pub(crate) says_reasoning: bool,
     /// It calls the ranks of documents `data`; clients know them as `results`.
     pub(crate) ranks_in_data: bool,
     /// Put before a model's name that has none of it.
@@ -100,7 +98,6 @@ impl Quirks {
     pub(crate) const NONE: Self = Self {
         renamed: &[],
         refuses: &[],
-        says_reasoning: false,
         ranks_in_data: false,
         model_prefix: "",
         provider_last: false,
@@ -348,9 +345,7 @@ impl Provider for OpenAiCompatible {
                 Err(bad) => Err(bad),
             }
         } else if self.is_native(request, to) {
-            if self.quirks.says_reasoning {
-                body = edit::renamed(body, "choices[*].message.reasoning", "reasoning_content");
-            }
+            body = stream::with_known_thoughts(body, "choices[*].message.reasoning");
             if self.quirks.ranks_in_data && request.endpoint() == Endpoint::Rerank {
                 body = edit::renamed(body, "data", "results");
             }
@@ -368,7 +363,7 @@ impl Provider for OpenAiCompatible {
         Box::new(if self.asked(request, to) == Endpoint::Responses {
             OpenAiStream::of_responses()
         } else if self.is_native(request, to) {
-            OpenAiStream::passing(request, self.quirks.says_reasoning)
+            OpenAiStream::passing(request)
         } else {
             OpenAiStream::translating(request)
         })

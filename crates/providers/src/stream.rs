@@ -8,6 +8,7 @@ use dunlin_llm::form::Delta;
 use dunlin_llm::openai::{DeltaReader, frames_of_reply, read_frame};
 use dunlin_llm::sse::{FrameTooLong, Splitter};
 use dunlin_llm::{BadFrame, ChatRequest, StreamEvent, responses};
+use memchr::memmem;
 
 use crate::frames::{self, Frames, ReadFrame};
 
@@ -42,9 +43,8 @@ pub(crate) struct OpenAiStream {
 
 /// What becomes of frames.
 enum Form {
-    /// Chunks of a chat pass; if it says so, thoughts called `reasoning` become
-    /// `reasoning_content`.
-    Passing { says_reasoning: bool },
+    /// Chunks of a chat pass.
+    Passing,
     /// Chunks of a chat are taken apart.
     Translating { reader: Box<DeltaReader>, deltas: Vec<Delta> },
     /// Events of a response pass.
@@ -53,8 +53,8 @@ enum Form {
 
 impl OpenAiStream {
     /// Of an answer to `request` that passes.
-    pub(crate) fn passing(request: &ChatRequest, says_reasoning: bool) -> Frames<Self> {
-        let form = Form::Passing { says_reasoning };
+    pub(crate) fn passing(request: &ChatRequest) -> Frames<Self> {
+        let form = Form::Passing;
         Self { form, open: request.choices().into(), has_begun: false, has_ended: false }.into()
     }
 
@@ -103,10 +103,8 @@ impl ReadFrame for OpenAiStream {
                     Continue(())
                 });
             }
-            Form::Passing { says_reasoning: true } => read_frame(rename_reasoning(frame))?,
-            Form::Passing { says_reasoning: false } | Form::Translating { .. } => {
-                read_frame(frame)?
-            }
+            Form::Passing => read_frame(rename_reasoning(frame))?,
+            Form::Translating { .. } => read_frame(frame)?,
         };
         self.count(&event)?;
         if let (Form::Translating { reader, deltas }, StreamEvent::Chunk(chunk)) =
@@ -123,7 +121,7 @@ impl ReadFrame for OpenAiStream {
     fn of_whole(&self, body: &[u8]) -> Option<Vec<Bytes>> {
         match self.form {
             Form::Responses => None,
-            Form::Passing { .. } | Form::Translating { .. } => frames_of_reply(body),
+            Form::Passing | Form::Translating { .. } => frames_of_reply(body),
         }
     }
 
@@ -153,9 +151,24 @@ impl ReadFrame for OpenAiStream {
     }
 }
 
-/// The frame with its thoughts under the name that clients know. Frames of several lines, which
-/// nobody sends, stay as they are.
+/// An answer whose thoughts, at `path`, are under the name that clients know: newer servers, such as
+/// vLLM, and clouds of several models call them `reasoning`.
+pub(crate) fn with_known_thoughts(answer: Bytes, path: &str) -> Bytes {
+    match has_thoughts(&answer) {
+        true => renamed(answer, path, "reasoning_content"),
+        false => answer,
+    }
+}
+
+fn has_thoughts(answer: &[u8]) -> bool {
+    memmem::find(answer, br#""reasoning""#).is_some()
+}
+
+/// The same of a frame. Those of several lines, which nobody sends, stay as they are.
 fn rename_reasoning(frame: Bytes) -> Bytes {
+    if !has_thoughts(&frame) {
+        return frame;
+    }
     let (Some(start), Some(end)) =
         (frame.iter().position(|byte| *byte == b'{'), frame.iter().rposition(|byte| *byte == b'}'))
     else {
@@ -165,7 +178,7 @@ fn rename_reasoning(frame: Bytes) -> Bytes {
         return frame;
     }
     let data = frame.slice(start..=end);
-    let renamed = renamed(data.clone(), "choices[*].delta.reasoning", "reasoning_content");
+    let renamed = with_known_thoughts(data.clone(), "choices[*].delta.reasoning");
     if renamed.as_ptr() == data.as_ptr() {
         return frame;
     }

@@ -257,7 +257,7 @@ impl Provider for VertexAi {
             }
             Publisher::Anthropic => Box::new(AnthropicStream::translating()),
             Publisher::Mistral | Publisher::Open if passes_openai(request) => {
-                Box::new(OpenAiStream::passing(request, false))
+                Box::new(OpenAiStream::passing(request))
             }
             Publisher::Mistral | Publisher::Open => Box::new(OpenAiStream::translating(request)),
         }

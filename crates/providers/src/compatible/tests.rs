@@ -130,7 +130,11 @@ fn dropped_paths_reach_into_the_body_for_any_provider() {
 
 #[test]
 fn thoughts_come_under_the_name_that_clients_know() {
-    let provider = find("groq").unwrap();
+    ["groq", "hosted_vllm", "openai"].into_iter().for_each(knows_thoughts_of);
+}
+
+fn knows_thoughts_of(provider: &str) {
+    let provider = find(provider).unwrap();
     let (request, to) = (chat(r#"{"model":"a","messages":[]}"#), target(provider, "m"));
     let body = r#"{"model":"m","choices":[{"message":{"content":"x","reasoning":"hm"}}]}"#;
     let reply = provider.decode(&request, &to, StatusCode::OK, Bytes::from(body)).unwrap();
