@@ -23,8 +23,8 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use dunlin_types::{Networks, Tls};
-use http::header::PROXY_AUTHORIZATION;
-use http::{Request, Response, StatusCode, Uri};
+use http::header::{PROXY_AUTHORIZATION, USER_AGENT};
+use http::{HeaderValue, Request, Response, StatusCode, Uri};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{Either, Full};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
@@ -44,6 +44,9 @@ pub type Upload = UnsyncBoxBody<Bytes, BodyError>;
 pub(crate) type Sent = Either<Full<Bytes>, Upload>;
 use pool::{Host, Line, Pool, Unanswered};
 pub use proxies::Proxies;
+
+/// What a request says of who sends it, unless it says so itself.
+const AGENT: HeaderValue = HeaderValue::from_static(concat!("dunlin/", env!("CARGO_PKG_VERSION")));
 
 /// How often [`Egress::sweep`] is to be called. What was idle at three sweeps is closed: before common
 /// servers (75 s) close it under us.
@@ -149,6 +152,8 @@ impl Client {
     }
 
     async fn send(&self, mut request: Request<Sent>) -> Result<Response<Body>, Failure> {
+        // Some servers' guards let nobody in who does not say what it is.
+        request.headers_mut().entry(USER_AGENT).or_insert(AGENT);
         // A tunnel shows the proxy its credentials when it is dug; without one they go along.
         if let Some(authorization) = self.proxies.plain_authorization(request.uri()) {
             request.headers_mut().insert(PROXY_AUTHORIZATION, authorization.clone());
