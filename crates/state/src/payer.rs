@@ -1,5 +1,6 @@
 //! Whose terms hold for a request: the key's, and those of everyone it spends for.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use dunlin_types::{EntityId, Line, NanoUsd, OnLoss, PotId, UnixMillis};
@@ -19,6 +20,9 @@ pub const TAGS: EntityId = EntityId(4);
 const DYNAMIC: &str = "\"dynamic\"";
 /// The field that is kept as text and says how many tokens of batches may be made a day.
 const TPD: &str = "tpd_limit";
+/// How long it says that answers are, if their requests do not: of all models, and of single ones.
+const OUTPUT: &str = "default_estimated_output_tokens";
+const MODEL_OUTPUT: &str = "default_estimated_output_tokens_per_model";
 /// Numbers from here on are those of rows.
 pub(crate) const FIRST_ROW: u64 = 1_000;
 
@@ -339,6 +343,18 @@ impl Payer {
     #[must_use]
     pub fn tpd(&self) -> Option<u64> {
         self.limit_of(|terms| terms.other.get(TPD)?.parse().ok())
+    }
+
+    /// Tokens that an answer of a model is taken to have whose request bounds none.
+    #[must_use]
+    pub fn estimated_output(&self, model: &str) -> Option<u64> {
+        let of_model = |terms: &Terms| {
+            let all: BTreeMap<String, u64> =
+                serde_json::from_str(terms.other.get(MODEL_OUTPUT)?).ok()?;
+            all.get(model).copied()
+        };
+        let of_all = |terms: &Terms| terms.other.get(OUTPUT)?.parse().ok();
+        self.first(of_model).or_else(|| self.first(of_all))
     }
 
     /// Requests at once.

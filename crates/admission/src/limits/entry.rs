@@ -66,7 +66,7 @@ fn whole(deployment: &DeploymentId, (room, on_loss): (Room, OnLoss), demand: &De
     let claim = Claim {
         scope: ScopeId::of(DEPLOYMENTS, Some(&deployment.0)),
         request: demand.request,
-        tokens: scopes::expected(demand, demand.counted, tokens),
+        tokens: scopes::expected(demand, demand.counted, tokens, None),
         limits: dunlin_limiter::Limits { requests, tokens, parallel, on_loss, as_of },
     };
     (None, claim)
@@ -80,7 +80,7 @@ fn sides(deployment: &DeploymentId, (room, on_loss): (Room, OnLoss), demand: &De
         let claim = Claim {
             scope: part_of(deployment, part),
             request: demand.request,
-            tokens: scopes::expected(demand, counted, tokens),
+            tokens: scopes::expected(demand, counted, tokens, None),
             limits: dunlin_limiter::Limits { tokens, on_loss, as_of, ..Default::default() },
         };
         (Some(counted), claim)

@@ -42,7 +42,7 @@ pub(crate) struct Under<'a> {
 
 /// The scopes of a request, in the order in which LiteLLM checks them.
 pub(super) fn of<'a>(under: Under<'a>, demand: &'a Demand) -> Vec<Scope<'a>> {
-    let on_loss = under.on_loss;
+    let terms = (under.on_loss, assumed_output(under.payers, demand));
     let all = under.payers.iter().flat_map(|payer| {
         let default = under.key_parallel.filter(|_| payer.rank == Rank::Key);
         let (rpm, tpm) = unless_dynamic(payer, demand, (payer.rpm(), payer.tpm()));
@@ -52,13 +52,13 @@ pub(super) fn of<'a>(under: Under<'a>, demand: &'a Demand) -> Vec<Scope<'a>> {
         let of_model = if says_none { under.key_model } else { own };
         let (rpm, tpm) = unless_dynamic(payer, demand, of_model);
         let single = (Part::Model, Some(&*demand.model), (rpm, tpm, None));
-        [main, single].into_iter().filter_map(move |of| scope(payer, demand, on_loss, of))
+        [main, single].into_iter().filter_map(move |of| scope(payer, demand, terms, of))
     });
     let key = under.payers.iter().find(|payer| payer.rank == Rank::Key);
     let tagged = key.into_iter().flat_map(|key| {
         let limits = under.tags.iter();
         limits.filter_map(move |(tag, limit)| {
-            scope(key, demand, on_loss, (Part::Tag, Some(tag), (Some(*limit), None, None)))
+            scope(key, demand, terms, (Part::Tag, Some(tag), (Some(*limit), None, None)))
         })
     });
     let mut scopes: Vec<_> = all.chain(tagged).collect();
@@ -85,7 +85,7 @@ type Terms<'a> = (Part, Option<&'a str>, (Option<u64>, Option<u64>, Option<u64>)
 fn scope<'a>(
     payer: &'a Payer,
     demand: &Demand,
-    on_loss: OnLoss,
+    (on_loss, assumed): (OnLoss, Option<u64>),
     (part, name, (requests, tokens, parallel)): Terms<'a>,
 ) -> Option<Scope<'a>> {
     let on_loss = payer.on_loss().unwrap_or(on_loss);
@@ -97,16 +97,33 @@ fn scope<'a>(
     let claim = Claim {
         scope: ScopeId::of(payer.id(), tag.as_deref().or(name)),
         request: demand.request,
-        tokens: expected(demand, demand.counted, tokens),
+        tokens: expected(demand, demand.counted, tokens, assumed),
         limits,
     };
     let of = LimitScope { rank: payer.rank, part };
     Some(Scope { of, payer, name, claim })
 }
 
+/// What the key says of how long an answer is, or else its team.
+fn assumed_output(payers: &[Payer], demand: &Demand) -> Option<u64> {
+    if demand.output.is_some() {
+        return None;
+    }
+    let of = |rank| payers.iter().find(|payer| payer.rank == rank);
+    let said = [Rank::Key, Rank::Team].into_iter().filter_map(of);
+    said.filter_map(|payer| payer.estimated_output(&demand.model)).next()
+}
+
 /// What of a request is counted against a limit of tokens, as far as can be known before it is sent.
-pub(super) fn expected(demand: &Demand, counted: Counted, limit: Option<u64>) -> u64 {
-    let guess = || ASSUMED_OUTPUT.min(limit.map_or(u64::MAX, |limit| limit / ASSUMED_PART));
+/// `assumed` is how long whoever set the limit says that answers are.
+pub(super) fn expected(
+    demand: &Demand,
+    counted: Counted,
+    limit: Option<u64>,
+    assumed: Option<u64>,
+) -> u64 {
+    let most = limit.unwrap_or(u64::MAX);
+    let guess = || assumed.unwrap_or(ASSUMED_OUTPUT.min(most / ASSUMED_PART)).min(most);
     let output = demand.output.map_or_else(guess, |output| output.0);
     counted.of(demand.prompt.0, output)
 }

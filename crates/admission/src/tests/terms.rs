@@ -119,6 +119,25 @@ async fn a_dynamic_limit_holds_only_while_the_model_fails() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_answer_is_taken_to_be_as_long_as_its_key_says() {
+    let node = single().await;
+    let all = ("default_estimated_output_tokens".to_owned(), "5".to_owned());
+    let one = r#"{"m":900,"x":7}"#.to_owned();
+    let one = ("default_estimated_output_tokens_per_model".to_owned(), one);
+    for (said, taken) in [(vec![], 250), (vec![all.clone()], 5), (vec![one, all], 900)] {
+        let terms =
+            Terms { tpm: Some(1_000), other: said.into_iter().collect(), ..Terms::default() };
+        let token = KeyDigest::of(&format!("sk-{taken}"));
+        let key = Box::new(Key { token, terms, ..Key::default() });
+        node.consensus.propose(Command::CreateKey { key }).await.expect("a new key");
+        let unbounded = Demand { output: None, ..node.demand(0) };
+        let prompt = unbounded.prompt.0;
+        let permit = ask(&node, token, unbounded).await.expect("there is room");
+        assert_eq!(permit.limits()[0].remaining, 1_000 - prompt - taken);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_key_is_limited_by_the_words_on_its_requests() {
     let node = single().await;
     let tag_rpm = BTreeMap::from([("nightly".to_owned(), 1), ("m".to_owned(), 2)]);
