@@ -144,7 +144,7 @@ fn fault(record: &SpendRecord) -> Value {
     let Some(fault) = &record.fault else { return Value::Null };
     json!({
         "error_code": fault.status.to_string(),
-        "error_class": fault.kind,
+        "error_class": fault.class(),
         "error_message": fault.message,
         "llm_provider": record.course.provider,
         "traceback": "",
@@ -256,7 +256,7 @@ mod tests {
         assert_eq!((&row["status"], &row["user"]), (&json!("failure"), &json!("ann")));
         let told = &row["metadata"]["error_information"];
         assert_eq!(told["error_code"], "429");
-        assert_eq!(told["error_class"], "throttling_error");
+        assert_eq!(told["error_class"], "RateLimitError");
         assert_eq!(told["error_message"], "Rate limit exceeded");
     }
 

@@ -120,7 +120,7 @@ fn fault(record: &SpendRecord) -> Value {
     let Some(fault) = &record.fault else { return Value::Null };
     json!({
         "error_code": fault.status.to_string(),
-        "error_class": fault.kind.as_deref().unwrap_or_default(),
+        "error_class": fault.class(),
         "llm_provider": record.course.provider.as_deref().unwrap_or_default(),
         "traceback": "",
         "error_message": fault.message,

@@ -136,6 +136,27 @@ pub struct Fault {
     pub message: String,
 }
 
+impl Fault {
+    /// The class of LiteLLM's exceptions that it would be there.
+    #[must_use]
+    pub fn class(&self) -> &'static str {
+        match (self.status, self.kind.as_deref()) {
+            (_, Some("budget_exceeded")) => "BudgetExceededError",
+            (400 | 413 | 415, _) => "BadRequestError",
+            (401, _) => "AuthenticationError",
+            (403, _) => "PermissionDeniedError",
+            (404, _) => "NotFoundError",
+            (408 | 504, _) => "Timeout",
+            (422, _) => "UnprocessableEntityError",
+            (429, _) => "RateLimitError",
+            (500, _) => "InternalServerError",
+            (502, _) => "BadGatewayError",
+            (503, _) => "ServiceUnavailableError",
+            _ => "APIError",
+        }
+    }
+}
+
 /// What was said in a request, kept only if the configuration says so. Each text has at most
 /// [`MAX_SAID_BYTES`] and ends in [`CUT_MARK`] if it was longer.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
