@@ -71,7 +71,7 @@ async fn models_are_described_to_those_who_may_call_them() -> anyhow::Result<()>
     let (_, groups) = get(&setup, admin, "/model_group/info?model_group=quick").await?;
     let group = &groups["data"][0];
     assert_eq!(group["providers"], json!(["hosted_vllm", "openai"]));
-    assert_eq!((&group["rpm"], &group["supports_vision"]), (&json!(15.0), &json!(true)));
+    assert_eq!((&group["rpm"], &group["supports_vision"]), (&json!(15), &json!(true)));
 
     let key = setup.make_key(0, json!({"models": ["other"]})).await?;
     let (_, info) = get(&setup, &key, "/model/info").await?;

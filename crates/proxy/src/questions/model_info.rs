@@ -12,7 +12,7 @@ use axum::response::IntoResponse;
 use dunlin_llm::Endpoint;
 use dunlin_router::{Access, Deployment, Group, listed};
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Number, Value, json};
 
 use crate::chat::Call;
 use crate::request::caller::Caller;
@@ -193,8 +193,8 @@ struct GroupInfo {
     input_cost_per_token: f64,
     output_cost_per_token: f64,
     mode: Arc<str>,
-    tpm: Option<f64>,
-    rpm: Option<f64>,
+    tpm: Option<Number>,
+    rpm: Option<Number>,
     #[serde(flatten)]
     abilities: BTreeMap<&'static str, bool>,
     supported_openai_params: Vec<&'static str>,
@@ -227,6 +227,8 @@ impl GroupInfo {
         let sum = |share: fn(&Deployment) -> Option<f64>| {
             group.deployments.iter().filter_map(|one| share(one)).reduce(|a, b| a + b)
         };
+        // A whole number has no point: typed clients want integers.
+        let number = |sum: Option<f64>| sum.and_then(|sum| sum.to_string().parse().ok());
         let first = group.deployments.first().expect("a group has a deployment");
         Self {
             model_group: name,
@@ -236,8 +238,8 @@ impl GroupInfo {
             input_cost_per_token: most("input_cost_per_token").unwrap_or(0.0),
             output_cost_per_token: most("output_cost_per_token").unwrap_or(0.0),
             mode: Arc::clone(&first.about.mode),
-            tpm: sum(|one| one.weight.tpm),
-            rpm: sum(|one| one.weight.rpm),
+            tpm: number(sum(|one| one.weight.tpm)),
+            rpm: number(sum(|one| one.weight.rpm)),
             abilities: ABILITIES.into_iter().map(|key| (key, able(&all, key))).collect(),
             supported_openai_params: crate::questions::params::supported(first),
             is_public_model_group: false,
