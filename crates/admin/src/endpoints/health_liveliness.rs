@@ -1,4 +1,4 @@
-//! `GET /health/liveliness`, also spelt `liveness`: the process answers. Public.
+//! `GET` and `OPTIONS /health/liveliness`, also spelt `liveness`: the process answers. Public.
 
 use axum::response::Response;
 use axum::routing::get;
@@ -7,7 +7,9 @@ use super::ok;
 use crate::routes::Routes;
 
 pub(super) fn add(routes: Routes) -> Routes {
-    routes.open("/health/liveliness", get(handle)).open("/health/liveness", get(handle))
+    routes
+        .open("/health/liveliness", get(handle).options(handle))
+        .open("/health/liveness", get(handle).options(handle))
 }
 
 async fn handle() -> Response {

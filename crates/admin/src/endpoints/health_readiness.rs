@@ -1,4 +1,4 @@
-//! `GET /health/readiness`: whether this node should be sent requests. Public.
+//! `GET` and `OPTIONS /health/readiness`: whether this node should be sent requests. Public.
 
 use axum::extract::State;
 use axum::response::Response;
@@ -11,7 +11,7 @@ use crate::readiness::NotReady;
 use crate::routes::Routes;
 
 pub(super) fn add(routes: Routes) -> Routes {
-    routes.open("/health/readiness", get(handle))
+    routes.open("/health/readiness", get(handle).options(handle))
 }
 
 async fn handle(State(admin): State<Admin>) -> Response {
