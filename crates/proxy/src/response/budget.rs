@@ -97,7 +97,12 @@ pub(crate) fn entity(over: &OverBudget) -> Entity {
             _ => of("proxy", "proxy".to_owned()),
         };
     };
-    let kind = match payer.rank {
+    of(kind(payer.rank), payer.name())
+}
+
+/// What kind of entity has a budget or a limit.
+pub(crate) fn kind(rank: Rank) -> &'static str {
+    match rank {
         Rank::Team => "team",
         Rank::Organization => "organization",
         Rank::Tag => "tag",
@@ -106,8 +111,7 @@ pub(crate) fn entity(over: &OverBudget) -> Entity {
         Rank::Member => "team_member",
         Rank::EndUser => "end_user",
         Rank::Key => "key",
-    };
-    of(kind, payer.name())
+    }
 }
 
 /// The message where what may be spent on every deployment that could be asked is spent.

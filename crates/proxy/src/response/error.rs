@@ -96,6 +96,7 @@ pub(crate) enum Refused {
         over: Box<OverBudget>,
         /// How the caller's key is shown.
         key: String,
+        caller: Option<Box<dunlin_state::Caller>>,
         /// The field by which a request bounds its answer.
         bound: &'static str,
     },
@@ -226,7 +227,9 @@ impl Refused {
                 let (expired, now) = (headers::utc(at), headers::utc(now));
                 Self::Credential(CredentialError::Expired { name, expired, now })
             }
-            Refusal::OverBudget(over) => Self::OverBudget { over, key: name, bound: "max_tokens" },
+            Refusal::OverBudget(over) => {
+                Self::OverBudget { over, key: name, caller: None, bound: "max_tokens" }
+            }
             Refusal::RateLimited(limited) => Self::RateLimited { limited, key: None },
             Refusal::NodeFull { limit } => Self::NodeFull { limit },
             Refusal::CannotKnow { reason } => Self::CannotKnow { reason },
@@ -240,6 +243,10 @@ impl Refused {
             (Refusal::RateLimited(limited), caller) => {
                 let key = caller.key().cloned().map(Box::new);
                 Self::RateLimited { limited, key }
+            }
+            (Refusal::OverBudget(over), Caller::Key { caller, name }) => {
+                let (key, caller) = (name.clone(), Some(Box::new(caller.clone())));
+                Self::OverBudget { over, key, caller, bound: "max_tokens" }
             }
             (refusal, Caller::Key { caller, name }) => {
                 Self::caller(refusal, name.clone(), caller.token, now)
@@ -353,13 +360,14 @@ impl Refused {
                 own(400, "invalid_request_error", "a path may not have `.` or `..` in it")
             }
             Self::Answered(error) => of_error(error),
-            Self::OverBudget { over, key, bound } => ErrorBody {
+            Self::OverBudget { over, key, bound, .. } => ErrorBody {
                 entity: Some(budget::entity(over)),
                 ..own(over.status, "budget_exceeded", budget::message(over, key, bound))
             },
-            Self::RateLimited { limited, .. } => {
-                own(429, "throttling_error", limits::message(limited))
-            }
+            Self::RateLimited { limited, .. } => ErrorBody {
+                entity: Some(limits::entity(limited)),
+                ..own(429, "throttling_error", limits::message(limited))
+            },
             Self::NodeFull { limit } => own(429, "throttling_error", words::node_full(*limit)),
             Self::CannotKnow { reason } => own(503, "service_unavailable", reason.clone()),
             Self::Overloaded { reason } => own(503, "overloaded", reason.clone()),
@@ -427,8 +435,12 @@ impl Failed {
                     | Refused::Overloaded { .. } => {
                         told::retry_after(&mut told, Duration::from_secs(1));
                     }
-                    Refused::OverBudget { .. }
-                    | Refused::Credential(_)
+                    Refused::OverBudget { caller, .. } => {
+                        if let Some(caller) = caller {
+                            told::key_limits(&mut told, caller);
+                        }
+                    }
+                    Refused::Credential(_)
                     | Refused::BadRequest(_)
                     | Refused::TooLarge { .. }
                     | Refused::Encoded

@@ -11,8 +11,10 @@ use axum::http::{HeaderName, HeaderValue};
 use bytes::BytesMut;
 use dunlin_admission::{Counted, Full, LimitStatus, Limited, RateLimited};
 use dunlin_llm::Dialect;
+use dunlin_llm::openai::Entity;
 use dunlin_types::UnixMillis;
 
+use crate::response::budget;
 use crate::response::figure::whole;
 use crate::response::headers::{self, whole_seconds};
 use crate::response::lines::Lines;
@@ -228,6 +230,11 @@ fn span(field: &mut BytesMut, seconds: u64) {
 
 /// Why a limit is smaller than it was set.
 const THROTTLED: &str = " (throttled, its budget is spent)";
+
+/// Whose limit it is, for programs.
+pub(crate) fn entity(limited: &RateLimited) -> Entity {
+    Entity { kind: budget::kind(limited.of.rank), id: limited.name.clone() }
+}
 
 /// What a client is told of the limit that refused its request.
 pub(crate) fn message(limited: &RateLimited) -> String {
