@@ -379,6 +379,7 @@ impl ChatRequest {
     ) -> Result<Chat, BadRequest> {
         let unsaid = defaults.iter().filter(|(name, _)| !self.has(name));
         let chat = openai::read_defaults(unsaid.map(|(name, json)| (&**name, &**json)))?;
+        let chat = Chat { asks_usage: !self.facts.hides_usage, ..chat };
         let body = edit::without(self.body.clone(), dropped);
         let text = text(&body);
         match self.endpoint() {

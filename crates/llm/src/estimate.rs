@@ -9,6 +9,7 @@ use std::fmt;
 use dunlin_types::Tokens;
 use memchr::memmem;
 use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde_json::Value;
 
 const BYTES_A_TOKEN: u64 = 4;
 
@@ -67,6 +68,35 @@ pub(crate) fn output_bytes(choices: &str) -> u64 {
     // A shape that no one knows has no text that can be counted.
     serde_json::from_str::<Vec<Choice>>(choices)
         .map_or(0, |choices| choices.iter().map(Choice::text_bytes).sum())
+}
+
+/// The text of which [`output_bytes`] tells how long it is.
+pub(crate) fn output_text(choices: &str) -> String {
+    let choices: Vec<Value> = serde_json::from_str(choices).unwrap_or_default();
+    let mut text = String::new();
+    for choice in &choices {
+        ["delta", "message", "text"].iter().for_each(|name| add_words(&choice[*name], &mut text));
+    }
+    text
+}
+
+/// The text of which [`words_in`] tells how long it is.
+pub(crate) fn words_of(json: &str) -> String {
+    let mut text = String::new();
+    add_words(&serde_json::from_str(json).unwrap_or_default(), &mut text);
+    text
+}
+
+fn add_words(value: &Value, text: &mut String) {
+    match value {
+        Value::String(words) => text.push_str(words),
+        Value::Array(list) => list.iter().for_each(|one| add_words(one, text)),
+        Value::Object(members) => {
+            let written = members.iter().filter(|(name, _)| is_models(name));
+            written.for_each(|(_, value)| add_words(value, text));
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
 }
 
 /// The bytes of all text in a JSON value that a model may have written.
@@ -181,9 +211,10 @@ impl Visitor<'_> for NameVisitor {
     }
 
     fn visit_str<E: Error>(self, name: &str) -> Result<Self::Value, E> {
-        Ok(WrittenByModel(!matches!(
-            name,
-            "role" | "id" | "type" | "signature" | "thoughtSignature"
-        )))
+        Ok(WrittenByModel(is_models(name)))
     }
+}
+
+fn is_models(name: &str) -> bool {
+    !matches!(name, "role" | "id" | "type" | "signature" | "thoughtSignature")
 }

@@ -27,7 +27,7 @@ pub use write::{ChatStyle, Thinking, hosts, runs, write_chat};
 
 pub(crate) use error::{error_body, error_frame};
 pub(crate) use read::read_chat;
-pub(crate) use reply::{output_bytes, write_reply};
+pub(crate) use reply::{output_bytes, output_text, write_reply};
 pub(crate) use usage::usage_json;
 pub(crate) use writer::Writer;
 

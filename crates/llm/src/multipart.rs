@@ -95,6 +95,7 @@ pub(crate) fn read(
         model_from_path: model.is_none(),
         stream: false,
         wants_usage: false,
+        hides_usage: false,
         max_output: Some(Tokens(0)),
         choices,
         prompts: 1,

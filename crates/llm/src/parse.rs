@@ -250,6 +250,7 @@ fn read(endpoint: Endpoint, text: &str, path_model: Option<&str>) -> Result<Fact
         model_from_path: path_model.is_some(),
         stream: reader.stream.is_some() || endpoint == Endpoint::StreamGenerateContent,
         wants_usage,
+        hides_usage: false,
         // Of two bounds the provider may go by either.
         max_output: (!reader.is_bound_unclear)
             .then_some(reader.max_completion_tokens.max(reader.max_tokens))

@@ -7,12 +7,11 @@ use serde_json::value::RawValue;
 
 use crate::anthropic;
 use crate::endpoint::{Dialect, Endpoint, Stamp};
-use crate::estimate::{output_bytes, tokens_in, words_in};
+use crate::estimate::{output_text, tokens_in, words_of};
 use crate::form::{Reply, Vectors};
 use crate::gemini;
 use crate::json::{Span, splice_string, string};
 use crate::openai;
-use crate::responses;
 use crate::tier::Tier;
 use crate::usage;
 
@@ -209,29 +208,34 @@ impl ChatReply {
         self.tier
     }
 
-    /// Completion tokens guessed from the text, for a provider that counts none. Reads the whole
-    /// body again.
+    /// What a model wrote, for a provider that counts nothing. Reads the whole body again.
     #[must_use]
-    pub fn output_estimate(&self) -> Tokens {
-        tokens_in(match &self.body {
+    pub fn output_text(&self) -> String {
+        match &self.body {
             Body::Bytes { dialect, bytes, output: Some(span), .. } => {
                 let read = match dialect {
-                    Dialect::Anthropic => anthropic::output_bytes,
-                    Dialect::Gemini => gemini::output_bytes,
+                    Dialect::Anthropic => anthropic::output_text,
+                    Dialect::Gemini => gemini::output_text,
                     Dialect::OpenAi => written,
-                    Dialect::Responses => responses::output_bytes,
+                    Dialect::Responses => words_of,
                 };
-                std::str::from_utf8(&bytes[span.range()]).map_or(0, read)
+                std::str::from_utf8(&bytes[span.range()]).map_or_else(|_| String::new(), read)
             }
-            Body::Bytes { output: None, .. } | Body::Vectors(_) => 0,
-            Body::Form(reply) => reply.output_bytes(),
-        })
+            Body::Bytes { output: None, .. } | Body::Vectors(_) => String::new(),
+            Body::Form(reply) => reply.output_text(),
+        }
+    }
+
+    /// Completion tokens guessed from the text.
+    #[must_use]
+    pub fn output_estimate(&self) -> Tokens {
+        tokens_in(self.output_text().len() as u64)
     }
 }
 
-/// The bytes of text in `choices`, or in a text that was heard.
-fn written(output: &str) -> u64 {
-    if output.starts_with('"') { words_in(output) } else { output_bytes(output) }
+/// The text in `choices`, or one that was heard.
+fn written(output: &str) -> String {
+    if output.starts_with('"') { words_of(output) } else { output_text(output) }
 }
 
 impl From<Reply> for ChatReply {

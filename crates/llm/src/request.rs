@@ -29,6 +29,8 @@ pub struct ChatRequest {
     pub(crate) api_version: Option<Arc<str>>,
 }
 
+/// What a stream's usage is asked for in.
+const USAGE_WISH: &str = "stream_options";
 /// The longest version of an API that a client can ask for; Azure's are dates with a word.
 const MAX_VERSION_BYTES: usize = 64;
 
@@ -45,6 +47,8 @@ pub(crate) struct Facts {
     pub(crate) model_from_path: bool,
     pub(crate) stream: bool,
     pub(crate) wants_usage: bool,
+    /// Whether nobody is to be asked for a stream's usage.
+    pub(crate) hides_usage: bool,
     pub(crate) max_output: Option<Tokens>,
     pub(crate) choices: u32,
     /// Prompts, each of which is answered.
@@ -326,21 +330,20 @@ impl ChatRequest {
             out.push(b':');
             out.extend_from_slice(value.as_bytes());
         }
-        body.finish()
+        let body = body.finish();
+        match self.facts.hides_usage && self.has(USAGE_WISH) {
+            true => edit::without(body, &[USAGE_WISH]),
+            false => body,
+        }
     }
 
-    /// True if [`ChatRequest::encode_for`] asks for a usage frame for which the client does not.
+    /// The same request for a provider that refuses to be asked for a stream's usage, whoever asks:
+    /// without `stream_options`.
     #[must_use]
-    pub fn adds_usage(&self) -> bool {
-        self.facts.edits.iter().any(|edit| matches!(edit.to, Text::Usage(_)))
-    }
-
-    /// The same request for a provider that refuses to be asked for usage: what the client wrote
-    /// of `stream_options` stays as it is.
-    #[must_use]
-    pub fn without_added_usage(&self) -> Self {
+    pub fn without_usage_wish(&self) -> Self {
         let mut bare = self.clone();
         bare.facts.edits.retain(|edit| !matches!(edit.to, Text::Usage(_)));
+        bare.facts.hides_usage = true;
         bare
     }
 

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use dunlin_types::Usage;
 
+use crate::edit;
 use crate::form::Delta;
 use crate::json::{Span, cut, splice_string};
 use crate::openai::UpstreamError;
@@ -94,6 +95,12 @@ impl Chunk {
     #[must_use]
     pub fn id(&self) -> Option<&str> {
         self.id.and_then(|span| std::str::from_utf8(&self.frame[span.range()]).ok())
+    }
+
+    /// When the provider says that it began, in seconds: OpenAI's chunks all do. Reads the frame again.
+    #[must_use]
+    pub fn created(&self) -> Option<u64> {
+        edit::member(self.data(), "created")?.parse().ok()
     }
 
     /// What the whole answer used, as far as the provider says so in this chunk.

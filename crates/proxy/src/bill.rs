@@ -19,7 +19,6 @@ use crate::bill::found::Finished;
 use crate::bill::refused::Who;
 use crate::chat::Call;
 use crate::ids::Kind;
-use crate::questions::count;
 use crate::request::caller::Caller;
 use crate::response::error::Failed;
 use crate::stored::watch::{self, Thing};
@@ -34,10 +33,13 @@ pub(crate) mod said;
 mod settled;
 mod streamed;
 mod words;
+mod written;
 
 use streamed::Streamed;
+use written::Words;
 
 pub(crate) use about::About;
+pub(crate) use measured::must_count;
 pub(crate) use settled::Settled;
 
 /// The status on record of a request whose answer nobody waits for any more; nobody is told it.
@@ -66,6 +68,8 @@ pub(crate) struct Bill {
     /// Whether that is a count of its own.
     prompt_counted: bool,
     streamed: Streamed,
+    /// What a model wrote, where it may have to be counted here.
+    words: Option<Words>,
     /// Whether nobody waits for the answer: then it is charged when it is found.
     background: bool,
     found: Option<Found>,
@@ -112,6 +116,7 @@ impl Bill {
             prompt_estimate: about.prompt_estimate,
             prompt_counted: false,
             streamed: Streamed::default(),
+            words: None,
             background: false,
             found: None,
             awaited: None,
@@ -158,8 +163,8 @@ impl Bill {
             _ if self.background => self.settle_background(Outcome::Success),
             Some(usage) => self.settle(Outcome::Success, &usage),
             None => {
-                self.count_prompt(chat);
-                self.settle_estimate(Outcome::Success, reply.output_estimate())
+                let written = self.count_whole(chat, reply);
+                self.settle_estimate(Outcome::Success, written)
             }
         }
     }
@@ -171,18 +176,6 @@ impl Bill {
             self.pricing = price.clone();
             self.by_picture = true;
         }
-    }
-
-    /// Counts a prompt here, if its provider has counted nothing.
-    pub(crate) fn count_prompt(&mut self, chat: &ChatRequest) {
-        let is_known = self.streamed.usage.is_some() || self.prompt_counted;
-        if is_known || self.background || !chat.endpoint().tells_usage() {
-            return;
-        }
-        self.prompt_counted = true;
-        // What cannot be read keeps its estimate.
-        let counted = count::counted(&self.proxy, chat, &self.record.upstream_model);
-        self.prompt_estimate = counted.unwrap_or(self.prompt_estimate);
     }
 
     /// A deployment was asked, and has answered or failed with that status.
@@ -406,7 +399,7 @@ impl Bill {
         if self.background {
             return self.settle_background(outcome);
         }
-        let (used, is_estimate) = self.streamed.used(|completion| self.estimate(completion));
+        let (used, is_estimate) = self.used();
         self.record.estimated = is_estimate;
         self.settle(outcome, &used)
     }

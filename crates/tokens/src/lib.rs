@@ -19,7 +19,9 @@ use std::time::Duration;
 use dunlin_llm::tokens_in;
 use dunlin_types::Tokens;
 use tiktoken_rs::CoreBPE;
+use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::sync::Notify;
+use tokio::task::block_in_place;
 use tokio_util::task::TaskTracker;
 use tracing::{debug, error};
 
@@ -27,9 +29,11 @@ use family::{Encoding, Family};
 
 /// Longer texts are estimated: an encoding takes some 50 µs a kilobyte, and a chat's prompt may be
 /// megabytes.
-pub const MAX_COUNTED_BYTES: usize = 64 * 1024;
-/// A run of this many bytes without a space is one piece to an encoding, whose time grows faster
-/// than the piece: longer ones are estimated.
+pub const MAX_COUNTED_BYTES: usize = 1024 * 1024;
+/// Longer texts are counted off the threads that serve.
+const INLINE_BYTES: usize = 16 * 1024;
+/// A run of letters, of marks or of spaces is one piece to an encoding, whose time grows faster than
+/// the piece: texts with longer ones are estimated.
 const MAX_PIECE_BYTES: usize = 1024;
 /// How long who asks for a count waits for its encoding to be loaded: some 250 ms on a free machine.
 pub const LOADING: Duration = Duration::from_secs(2);
@@ -162,7 +166,8 @@ impl Tokenizer {
             let tokens = tokens_in(bytes as u64) + Tokens(framing);
             return Count { tokens, tokenizer: BY_LENGTH, exact: false };
         };
-        let counted: usize = texts.iter().map(|text| encoding.count_ordinary(text)).sum();
+        let count = || texts.iter().map(|text| encoding.count_ordinary(text)).sum::<usize>();
+        let counted = if bytes > INLINE_BYTES { beside_others(count) } else { count() };
         let (times, by) = family.ratio;
         let tokens = Tokens((counted as u64 * times).div_ceil(by) + framing);
         Count { tokens, tokenizer: family.name, exact: family.exact }
@@ -199,8 +204,36 @@ impl Tokenizer {
     }
 }
 
+/// Runs `count`, which takes long, so that the other tasks of this thread go on elsewhere.
+fn beside_others<T>(count: impl FnOnce() -> T) -> T {
+    let runtime = Handle::try_current().map(|handle| handle.runtime_flavor());
+    match runtime {
+        Ok(RuntimeFlavor::MultiThread) => block_in_place(count),
+        Ok(_) | Err(_) => count(),
+    }
+}
+
+/// What an encoding takes apart first.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Letter,
+    Digit,
+    Space,
+    Mark,
+}
+
 fn has_no_long_piece(text: &str) -> bool {
+    let (mut of, mut length) = (Kind::Mark, 0);
     text.len() <= MAX_PIECE_BYTES
-        || text.split_ascii_whitespace().all(|piece| piece.len() <= MAX_PIECE_BYTES)
-            && text.split(|c: char| !c.is_whitespace()).all(|gap| gap.len() <= MAX_PIECE_BYTES)
+        || text.chars().all(|char| {
+            let kind = match char {
+                _ if char.is_alphabetic() => Kind::Letter,
+                _ if char.is_whitespace() => Kind::Space,
+                _ if char.is_numeric() => Kind::Digit,
+                _ => Kind::Mark,
+            };
+            length = if kind == of { length + char.len_utf8() } else { char.len_utf8() };
+            of = kind;
+            length <= MAX_PIECE_BYTES
+        })
 }

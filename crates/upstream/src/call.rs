@@ -123,10 +123,10 @@ impl Upstream {
         }
     }
 
-    /// Some servers know no way to ask for a stream's usage, and refuse that we do. Then the
-    /// request goes out as the client wrote it.
+    /// Some servers know no way to ask for a stream's usage, and refuse that anybody does. Then the
+    /// request goes out without, and what is used is counted here.
     async fn answer(&self, attempt: &Attempt, request: &ChatRequest) -> Result<Part, Failure> {
-        if !request.adds_usage() {
+        if !request.stream() {
             return self.send(attempt, request).await;
         }
         let backend = &attempt.backend;
@@ -136,7 +136,7 @@ impl Upstream {
                 return answered;
             }
         }
-        let answered = self.send(attempt, &request.without_added_usage()).await;
+        let answered = self.send(attempt, &request.without_usage_wish()).await;
         if answered.is_ok() {
             backend.remember_that_it_refuses_usage();
         }

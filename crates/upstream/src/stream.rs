@@ -50,6 +50,8 @@ pub struct Stream {
     over: bool,
     /// The last thing it says has been taken.
     told: bool,
+    /// A usage was among it.
+    told_usage: bool,
     pub(crate) ending: Option<Ending>,
 }
 
@@ -73,6 +75,7 @@ impl Stream {
             broken: None,
             over: false,
             told: false,
+            told_usage: false,
             ending: None,
         };
         poll_fn(|cx| stream.poll_fill(cx)).await;
@@ -108,6 +111,12 @@ impl Stream {
         &self.deployment
     }
 
+    /// Whether its backend is known to tell what its streams used: else that may have to be counted.
+    #[must_use]
+    pub fn tells_usage(&self) -> bool {
+        self.ending.as_ref().is_some_and(|ending| ending.attempt.backend.tells_usage())
+    }
+
     /// The next event. `None` after [`StreamEvent::Done`]; a failure is the last thing it says.
     pub fn poll_next(
         &mut self,
@@ -124,8 +133,11 @@ impl Stream {
                 Some(Err(Failure { last: Some(last), ..failure }))
             }
             Some(event) => {
-                if matches!(event, StreamEvent::Done(_)) {
-                    self.finish();
+                match &event {
+                    StreamEvent::Done(_) => self.finish(),
+                    StreamEvent::Chunk(chunk) => self.told_usage |= chunk.usage().is_some(),
+                    StreamEvent::Delta(delta) => self.told_usage |= delta.usage().is_some(),
+                    StreamEvent::Comment(_) | StreamEvent::Error(_) | StreamEvent::Failed(..) => {}
                 }
                 Some(Ok(event))
             }
@@ -187,6 +199,7 @@ impl Stream {
             ending.upstream.0.tasks.spawn(pieces.drain());
         }
         if let Some(ending) = ending {
+            ending.attempt.backend.streamed(self.told_usage);
             ending.tell(Outcome::Success);
         }
     }
@@ -326,6 +339,7 @@ mod tests {
             broken: None,
             over: true,
             told: false,
+            told_usage: false,
             ending: None,
         };
         let mut context = Context::from_waker(Waker::noop());

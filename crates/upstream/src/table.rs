@@ -70,6 +70,8 @@ pub(crate) struct Backend {
     reach: Mutex<Reach>,
     /// Whether it refuses to be asked for a stream's usage.
     refuses_usage: AtomicBool,
+    /// Whether the last of its streams that was whole told its usage.
+    tells_usage: AtomicBool,
     /// How it is connected to when it is probed: as one of its deployments has it.
     way: Mutex<(Tls, Networks)>,
 }
@@ -82,6 +84,7 @@ impl Backend {
             mean_service_ms: AtomicU64::new(FIRST_GUESS_MS),
             reach: Mutex::default(),
             refuses_usage: AtomicBool::new(false),
+            tells_usage: AtomicBool::new(false),
             way: Mutex::default(),
         }
     }
@@ -116,6 +119,17 @@ impl Backend {
 
     pub(crate) fn remember_that_it_refuses_usage(&self) {
         self.refuses_usage.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn tells_usage(&self) -> bool {
+        self.tells_usage.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn streamed(&self, told_usage: bool) {
+        // Written only where it changes: all streams of a backend read it.
+        if self.tells_usage() != told_usage {
+            self.tells_usage.store(told_usage, Ordering::Relaxed);
+        }
     }
 
     pub(crate) fn way(&self) -> (Tls, Networks) {

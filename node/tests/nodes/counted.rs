@@ -1,7 +1,7 @@
 //! What the client is told of usage, cost and failure: what nobody upstream counts is counted here, and
 //! told as it is charged.
 
-use dunlin_mock_upstream::{MockUpstream, Settings};
+use dunlin_mock_upstream::{Habit, MockUpstream, Settings};
 use serde_json::{Value, json};
 
 use crate::harness::{self, Scripted, Setup};
@@ -154,6 +154,50 @@ async fn a_usage_frame_is_made_only_where_none_came_and_somebody_asked() -> anyh
         for frame in told {
             assert_eq!(frame["id"], events[0]["id"]);
             assert_eq!(frame["choices"], json!([{"index": 0, "delta": {}}]), "as LiteLLM has it");
+        }
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_nobody_counts_is_counted_by_the_models_encoding() -> anyhow::Result<()> {
+    // As servers are that know no way to ask for a stream's usage.
+    let habits = vec![Habit::NoStreamOptions, Habit::NoUsage];
+    let mock = MockUpstream::start(Settings { habits, ..Settings::default() }).await?;
+    let config = harness::chat_config(&mock.api_base());
+    let setup = harness::start_with(1, mock, config).await?;
+    let caller = setup.cluster.client();
+    for (text, tokens) in [("Hello world", Some(2)), ("今天天气很好，我们去公园散步吧。", None)]
+    {
+        let count = json!({"model": "chat", "prompt": text});
+        let counted: Value = setup.admin(0, "/utils/token_counter", count).await?.json()?;
+        let expected = counted["total_tokens"].as_u64().expect("a count");
+        assert!(tokens.is_none_or(|tokens| tokens == expected), "{counted}");
+        let messages = json!([{"role": "user", "content": format!("[[say:{text}]]")}]);
+        let chat = json!({"model": "chat", "messages": messages});
+        for (asked, path) in [
+            (json!({}), "/v1/chat/completions"),
+            (json!({"stream": true}), "/v1/chat/completions"),
+            (
+                json!({"stream": true, "stream_options": {"include_usage": true}}),
+                "/v1/chat/completions",
+            ),
+            (json!({"stream": true, "max_tokens": 99}), "/v1/messages"),
+        ] {
+            let mut ask = chat.clone();
+            for (name, value) in asked.as_object().expect("an object") {
+                ask[name] = value.clone();
+            }
+            let reply = caller.post(&setup.cluster.url(0, path), &ask).await?;
+            assert_eq!(reply.status, 200, "{asked}: {}", reply.body);
+            let record = setup.records(0)?.pop().expect("it is on record");
+            assert_eq!(record["completion"].as_u64(), Some(expected), "{asked} {text}");
+            if ask["stream_options"].is_object() {
+                let events = events(&reply.body);
+                let (first, last) = (&events[0], events.last().expect("a usage frame"));
+                assert_eq!(last["usage"]["completion_tokens"], json!(expected), "{last}");
+                assert_eq!(last["created"], first["created"], "of one answer");
+            }
         }
     }
     Ok(())

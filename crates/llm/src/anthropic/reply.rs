@@ -82,8 +82,8 @@ pub fn parse_count(bytes: Bytes) -> Result<ChatReply, BadReply> {
     Ok(ChatReply::of_bytes(Dialect::Anthropic, bytes, (None, None), None, Some(usage)))
 }
 
-/// Bytes of text in the JSON text of a `content` member.
-pub(crate) fn output_bytes(content: &str) -> u64 {
+/// The text in the JSON text of a `content` member.
+pub(crate) fn output_text(content: &str) -> String {
     let parts = serde_json::from_str::<&RawValue>(content).ok().and_then(|c| read_content(c).ok());
     let choice = |parts| Choice {
         index: 0,
@@ -92,9 +92,8 @@ pub(crate) fn output_bytes(content: &str) -> u64 {
         logprobs: None,
         citations: Vec::new(),
     };
-    parts.map_or(0, |parts| {
-        Reply { choices: vec![choice(parts)], ..Reply::default() }.output_bytes()
-    })
+    let choices = parts.map(|parts| vec![choice(parts)]).unwrap_or_default();
+    Reply { choices, ..Reply::default() }.output_text()
 }
 
 /// Reads an answer into the common form.

@@ -56,6 +56,8 @@ pub struct Chat {
     pub user: Option<String>,
     /// Whether the answer is to come in pieces.
     pub stream: bool,
+    /// Whether a stream is asked for its usage.
+    pub asks_usage: bool,
     /// Fields without a word here, in the order they came.
     pub other: Vec<(String, Json)>,
     /// The operator's own fields for the provider, whatever dialect the client speaks.
@@ -91,6 +93,7 @@ impl Chat {
             service_tier: None,
             user: None,
             stream: false,
+            asks_usage: true,
             other: Vec::new(),
             extra: Vec::new(),
         }

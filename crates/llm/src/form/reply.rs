@@ -24,22 +24,22 @@ pub struct Reply {
 }
 
 impl Reply {
-    /// Bytes of text that the model wrote, for when the provider does not count.
-    pub(crate) fn output_bytes(&self) -> u64 {
+    /// The text that the model wrote, for when the provider does not count.
+    pub(crate) fn output_text(&self) -> String {
         let parts = self.choices.iter().flat_map(|choice| &choice.parts);
-        let bytes = parts.map(|part| match &part.kind {
+        let texts = parts.flat_map(|part| match &part.kind {
             PartKind::Text(text) | PartKind::Refusal(text) | PartKind::Thinking { text, .. } => {
-                text.len()
+                [text.as_str(), ""]
             }
-            PartKind::ToolCall(call) => call.name.len() + call.arguments.len(),
+            PartKind::ToolCall(call) => [call.name.as_str(), call.arguments.as_str()],
             PartKind::Image { .. }
             | PartKind::Audio { .. }
             | PartKind::File { .. }
             | PartKind::RedactedThinking(_)
             | PartKind::ToolResult { .. }
-            | PartKind::Other(_) => 0,
+            | PartKind::Other(_) => ["", ""],
         });
-        bytes.sum::<usize>() as u64
+        texts.collect()
     }
 }
 

@@ -17,7 +17,7 @@ use super::wire::{
 use super::write::said;
 use crate::Dialect;
 use crate::endpoint::Stamp;
-use crate::estimate::words_in;
+use crate::estimate::{words_in, words_of};
 use crate::form::{Choice, Finish, Json, Part, PartKind, Reply, ToolCall};
 use crate::json::Span;
 use crate::reply::{BadReply, ChatReply};
@@ -98,14 +98,22 @@ pub fn pass_reply(bytes: Bytes) -> Result<ChatReply, BadReply> {
 
 /// Bytes of text in the JSON text of a `candidates` member.
 pub(crate) fn output_bytes(candidates: &str) -> u64 {
+    contents(candidates).into_iter().map(words_in).sum()
+}
+
+/// The text in it.
+pub(crate) fn output_text(candidates: &str) -> String {
+    contents(candidates).into_iter().map(words_of).collect()
+}
+
+fn contents(candidates: &str) -> Vec<&str> {
     #[derive(Deserialize)]
     struct Written<'a> {
         #[serde(borrow)]
         content: Option<&'a RawValue>,
     }
     let written: Vec<Written<'_>> = serde_json::from_str(candidates).unwrap_or_default();
-    let written = written.iter().filter_map(|one| one.content);
-    written.map(|content| words_in(content.get())).sum()
+    written.iter().filter_map(|one| one.content.map(RawValue::get)).collect()
 }
 
 /// Names calls to which Google gives no ids: by the answer's own id, so that no two of a

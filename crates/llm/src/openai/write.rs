@@ -83,7 +83,8 @@ pub fn write_chat(chat: &Chat, model: &str, style: ChatStyle) -> Bytes {
     }
     if chat.stream {
         put("stream", Some(true.into()));
-        put("stream_options", Some(json!({"include_usage": true})));
+        let wish = json!({"include_usage": true});
+        put("stream_options", Some(wish).filter(|_| chat.asks_usage));
     }
     Bytes::from(serde_json::to_vec(&body).expect("values are always JSON"))
 }

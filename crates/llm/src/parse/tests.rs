@@ -121,18 +121,22 @@ fn a_body_that_needs_no_edit_is_not_copied() {
 
 #[test]
 fn usage_is_not_asked_for_where_that_is_refused() {
-    for (stream, added) in [
-        (r#""stream":true"#, true),
-        (r#""stream":true,"stream_options":{"include_usage":false}"#, true),
-        (r#""stream":true,"stream_options":{"include_usage":true}"#, false),
-        (r#""stream":false"#, false),
+    for stream in [
+        r#""stream":true"#,
+        r#""stream":true,"stream_options":null"#,
+        r#""stream":true,"stream_options":{"include_usage":false}"#,
+        r#""stream":true,"stream_options":{"include_usage":true}"#,
+        r#""stream":true,"stream_options":{"a":[]}"#,
     ] {
         let request = chat(&format!(r#"{{"model":"m","messages":[],"tags":[],{stream}}}"#));
-        assert_eq!(request.adds_usage(), added, "{stream}");
-        let bare = request.without_added_usage();
-        assert!(!bare.adds_usage());
-        let expected = format!(r#"{{"model":"up","messages":[],{stream}}}"#);
-        assert_eq!(bare.encode_for("up", &[]), expected, "as the client wrote it");
+        assert!(request.encode_for("up", &[]).ends_with(b"}}"), "it is asked for: {stream}");
+        let bare = request.without_usage_wish();
+        let expected = r#"{"model":"up","messages":[],"stream":true}"#;
+        assert_eq!(bare.encode_for("up", &[]), expected, "{stream}");
+        let form = bare.form_with(&[]).expect("a chat");
+        let written = crate::openai::write_chat(&form, "up", crate::openai::ChatStyle::COMPATIBLE);
+        let read = |text: &[u8]| serde_json::from_slice::<serde_json::Value>(text).expect("JSON");
+        assert_eq!(read(&written), read(expected.as_bytes()), "translated");
     }
 }
 
@@ -294,7 +298,7 @@ fn a_fallback_asks_the_same_but_for_its_changes() {
     for (changes, expected) in cases {
         let asked = r#"{"model":"m","messages":[],"a.b":{},"stream":true,"n":2,"timeout":5}"#;
         let changed = chat(asked).changed_by(changes).expect(changes);
-        assert_eq!(changed.without_added_usage().encode_for("x", &[]), expected);
+        assert_eq!(changed.without_usage_wish().encode_for("x", &[]), expected);
         assert_eq!((changed.model(), changed.stream()), ("m", true));
         assert!(changed.extras().timeout.is_some());
     }

@@ -9,7 +9,6 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::Dialect;
-use crate::estimate::words_in;
 use crate::json::{Span, string};
 use crate::openai::UpstreamError;
 use crate::reply::{BadReply, ChatReply};
@@ -176,9 +175,4 @@ fn failure(error: Option<&RawValue>) -> UpstreamError {
 
 fn parse<'de, T: Deserialize<'de>>(text: &'de str) -> Result<T, BadFrame> {
     serde_json::from_str(text).map_err(|error| BadFrame::NotAChunk { reason: error.to_string() })
-}
-
-/// The bytes of text in the JSON text of an `output` member.
-pub(crate) fn output_bytes(output: &str) -> u64 {
-    words_in(output)
 }

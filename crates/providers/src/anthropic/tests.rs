@@ -49,7 +49,7 @@ fn messages_pass_byte_for_byte_but_for_the_model_and_what_is_the_gateways() {
     let expected = body.replace("alias", "claude-opus-4-6").replace(",\"litellm_metadata\":{}", "");
     assert_eq!(call.body(), expected.as_bytes());
     assert_eq!(call.uri(), "http://up/v1/messages");
-    assert!(request.stream() && !request.adds_usage());
+    assert!(request.stream());
     assert_eq!(request.labels().end_user.as_deref(), Some("u"));
 }
 

@@ -13,6 +13,12 @@ use super::Bill;
 /// Milliseconds of sound that are taken for a token, as OpenAI hears.
 const MILLIS_A_TOKEN: u64 = 100;
 
+/// Whether a whole answer is to be counted here.
+pub(crate) fn must_count(chat: &ChatRequest, answer: &ChatReply) -> bool {
+    let is_counted = answer.usage().and_then(Usage::if_credible).is_some();
+    !is_counted && chat.endpoint().tells_usage() && !chat.background()
+}
+
 impl Bill {
     /// What is asked for, if that is not known at the start.
     pub(crate) fn is_of(&mut self, endpoint: Endpoint) {
@@ -43,14 +49,12 @@ impl Bill {
         chat: &ChatRequest,
         answer: ChatReply,
     ) -> ChatReply {
-        let is_counted = answer.usage().and_then(Usage::if_credible).is_some();
-        if is_counted || !chat.endpoint().tells_usage() || chat.background() {
+        if !must_count(chat, &answer) {
             return answer;
         }
         self.served_by(by);
-        self.count_prompt(chat);
-        let counted = self.estimate(answer.output_estimate());
-        answer.telling(counted)
+        let written = self.count_whole(chat, &answer);
+        answer.telling(self.estimate(written))
     }
 
     /// What a chat's stream that is at its end is charged for, if its provider has not counted that.
@@ -59,7 +63,7 @@ impl Bill {
             return None;
         }
         self.count_prompt(chat);
-        let (used, is_estimate) = self.streamed.used(|completion| self.estimate(completion));
+        let (used, is_estimate) = self.used();
         is_estimate.then_some(used)
     }
 

@@ -1,6 +1,6 @@
 //! What has been passed on of an answer that comes in pieces, and what of it is charged.
 
-use dunlin_llm::{Usage, tokens_in};
+use dunlin_llm::Usage;
 use dunlin_metrics::Raised;
 use dunlin_types::Tokens;
 
@@ -10,7 +10,7 @@ pub(super) struct Streamed {
     /// The last count.
     pub(super) usage: Option<Usage>,
     /// Bytes of text in all.
-    text_bytes: u64,
+    pub(super) text_bytes: u64,
     /// Of these, those that came after the last count.
     uncounted: u64,
     /// Anything was.
@@ -40,11 +40,19 @@ impl Streamed {
         (self.usage, self.text_bytes, self.uncounted) = (usage, text_bytes, uncounted);
     }
 
+    /// Whether the provider has counted all of it.
+    pub(super) fn is_counted(&self) -> bool {
+        self.usage.is_some() && self.uncounted == 0
+    }
+
     /// The usage, and whether it is an estimate: of everything, by its completion, if nothing was
     /// counted. A provider that counts only at the start, as Anthropic does until its last event,
-    /// has not counted the text that came since: at least the estimate of that text is charged.
-    pub(super) fn used(&self, estimate: impl FnOnce(Tokens) -> Usage) -> (Usage, bool) {
-        let written = tokens_in(self.text_bytes);
+    /// has not counted the text that came since: at least what was `written` is charged.
+    pub(super) fn used(
+        &self,
+        written: Tokens,
+        estimate: impl FnOnce(Tokens) -> Usage,
+    ) -> (Usage, bool) {
         match self.usage {
             Some(usage) if self.uncounted == 0 || written <= usage.completion => (usage, false),
             Some(usage) => (Usage { completion: written, ..usage }, true),
@@ -55,6 +63,8 @@ impl Streamed {
 
 #[cfg(test)]
 mod tests {
+    use dunlin_llm::tokens_in;
+
     use super::*;
 
     fn usage(prompt: u64, completion: u64) -> Usage {
@@ -85,8 +95,9 @@ mod tests {
             }
             let expected = (usage(*prompt, *completion), *estimated);
             let estimate = |completion: Tokens| usage(7, completion.0);
-            assert_eq!(streamed.used(estimate), expected, "{pieces:?}");
-            assert_eq!(sums.used(estimate), expected, "{pieces:?}");
+            let written = tokens_in(streamed.text_bytes);
+            assert_eq!(streamed.used(written, estimate), expected, "{pieces:?}");
+            assert_eq!(sums.used(written, estimate), expected, "{pieces:?}");
         }
     }
 }

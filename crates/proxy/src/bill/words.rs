@@ -21,6 +21,7 @@ impl Bill {
 
     /// A model wrote more; `words` is asked for them only if they go on record.
     pub(crate) fn said<T: AsRef<str>>(&mut self, words: impl FnOnce() -> T) {
+        let keeps_words = self.keeps_words();
         let on_record = self.record.said.as_mut().map(|said| (&mut said.answer, MAX_SAID_BYTES));
         let told = self.detail.as_mut().and_then(|detail| detail.words.as_mut());
         let told = told.map(|told| (&mut told.answer, MAX_WORDS));
@@ -28,7 +29,7 @@ impl Bill {
         let wants = |kept: &Option<(&mut String, usize)>| {
             kept.as_ref().is_some_and(|(answer, most)| answer.len() < *most)
         };
-        if !kept.iter().any(wants) {
+        if !kept.iter().any(wants) && !keeps_words {
             return;
         }
         let words = words();
@@ -38,6 +39,7 @@ impl Bill {
                 **answer = bounded(answer, *most);
             }
         }
+        self.add_words(words.as_ref());
     }
 
     /// Before the record, so that whoever reads that finds it.

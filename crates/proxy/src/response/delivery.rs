@@ -10,7 +10,7 @@ use dunlin_upstream::{Answer, Long, Stream, Whole};
 
 use crate::Proxy;
 use crate::bill::Bill;
-use crate::bill::found;
+use crate::bill::{found, must_count};
 use crate::chat::Call;
 use crate::ids::Kind;
 use crate::request::caller::Caller;
@@ -49,6 +49,9 @@ impl Delivery<'_> {
         let merges = self.merges(&by);
         let Self { proxy, call, caller, chat, mut bill, told, .. } = self;
         let told = told.answered(proxy, call, &by, &headers).left_out(&chat, &by);
+        if must_count(&chat, &answer) {
+            proxy.0.tokenizer.warm(&by.target.model).await;
+        }
         let answer = bill.telling(&by, &chat, answer);
         let told_turn = turn.as_ref().map(|answered| &answered.turn);
         let stamp = Stamp { turn: told_turn, ..call.stamp(&name, &chat) };

@@ -10,7 +10,7 @@ use dunlin_journal::Outcome;
 use dunlin_llm::form::Delta;
 use dunlin_llm::openai::Merger;
 use dunlin_llm::responses::KeptResponse;
-use dunlin_llm::{ChatRequest, Chunk, Endpoint, Stamp, StreamEvent, StreamWriter, Usage};
+use dunlin_llm::{ChatRequest, Chunk, Dialect, Endpoint, Stamp, StreamEvent, StreamWriter, Usage};
 use dunlin_router::Deployment;
 use dunlin_upstream::{Failure, Long, Stream};
 use http_body::Frame;
@@ -73,8 +73,9 @@ impl Outgoing {
         self.chat.endpoint().stream_writer(self.stamp(), self.chat.wants_usage())
     }
 
-    fn usage_frame(&self, id: Option<&str>, usage: &Usage) -> Option<Bytes> {
-        self.chat.endpoint().usage_frame(self.stamp(), id, usage)
+    fn usage_frame(&self, created: Option<u64>, id: Option<&str>, usage: &Usage) -> Option<Bytes> {
+        let stamp = Stamp { now: created.unwrap_or(self.now), ..self.stamp() };
+        self.chat.endpoint().usage_frame(stamp, id, usage)
     }
 }
 
@@ -82,9 +83,16 @@ impl Outgoing {
 pub(crate) fn events(stream: Stream, mut bill: Bill, outgoing: Outgoing) -> Body {
     bill.served_by(stream.deployment());
     bill.begun(None);
+    if !stream.tells_usage() && outgoing.chat.endpoint().is_chat() {
+        bill.keep_words();
+    }
     let (bill, end) = (Some(bill), End::Open);
     Body::new(Events {
         stream,
+        created: None,
+        warming: None,
+        has_waited: false,
+        last: None,
         bill,
         outgoing,
         writer: None,
@@ -103,6 +111,13 @@ struct Events {
     /// Where the provider speaks another dialect: makes frames of its deltas.
     writer: Option<Box<dyn StreamWriter>>,
     end: End,
+    /// When the answer began, as its frames say, where one of ours may have to say it too.
+    created: Option<Option<u64>>,
+    /// Ends when what nobody counted can be counted by its model's encoding.
+    warming: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
+    has_waited: bool,
+    /// What is passed on then.
+    last: Option<Result<StreamEvent, Failure>>,
     /// Whether what nobody waits for is asked after.
     watched: bool,
     /// Ends when the turn is stored: its client may go on from it as soon as it has the last frame.
@@ -129,6 +144,10 @@ impl http_body::Body for Events {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
+        if let Some(warming) = &mut self.warming {
+            ready!(warming.as_mut().poll(cx));
+            self.warming = None;
+        }
         if let Some(storing) = &mut self.storing {
             // One that was dropped is over too: the node is stopping.
             let _stored = ready!(Pin::new(storing).poll(cx));
@@ -151,10 +170,18 @@ impl http_body::Body for Events {
         let mut first = Bytes::new();
         let mut more = BytesMut::new();
         loop {
-            let Some(event) = ready!(self.stream.poll_next(cx)) else {
+            let Some(event) = ready!(self.poll_event(cx)) else {
                 self.end = End::Whole;
                 return Poll::Ready(None);
             };
+            if self.must_wait(&event) {
+                self.last = Some(event);
+                let bytes = if more.is_empty() { first } else { more.freeze() };
+                return match bytes.is_empty() {
+                    true => self.as_mut().poll_frame(cx),
+                    false => Poll::Ready(Some(Ok(Frame::data(bytes)))),
+                };
+            }
             if let Some(bytes) = self.pass(event) {
                 let bytes = match &mut self.outgoing.merger {
                     Some(merger) => merger.merged(bytes),
@@ -187,6 +214,23 @@ impl http_body::Body for Events {
 }
 
 impl Events {
+    fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<StreamEvent, Failure>>> {
+        match self.last.take() {
+            Some(last) => Poll::Ready(Some(last)),
+            None => self.stream.poll_next(cx),
+        }
+    }
+
+    /// Whether this is the end of what nobody counted, whose encoding is not known to be loaded.
+    fn must_wait(&mut self, event: &Result<StreamEvent, Failure>) -> bool {
+        let is_end = matches!(event, Ok(StreamEvent::Done(_)));
+        let bill = self.bill.as_ref().filter(|bill| is_end && bill.must_count_words());
+        let Some(bill) = bill.filter(|_| !self.has_waited) else { return false };
+        self.warming = Some(Box::pin(bill.warm()));
+        self.has_waited = true;
+        true
+    }
+
     /// What the client gets of an event. The last one waits for its bill.
     fn pass(&mut self, event: Result<StreamEvent, Failure>) -> Option<Bytes> {
         let bill = self.bill.as_mut();
@@ -244,6 +288,9 @@ impl Events {
         bill.streamed(chunk.usage(), chunk.text_bytes());
         bill.answered_as(chunk.id());
         bill.said(|| said::of_chunk(chunk.data()));
+        if bill.keeps_words() {
+            self.created.get_or_insert_with(|| chunk.created());
+        }
         bill.cited(chunk.data());
         bill.served_in(chunk.service_tier());
         if chunk.usage().is_some() {
@@ -277,6 +324,10 @@ impl Events {
     /// The frame in which an answer ends whose provider counts nothing, with what is counted here.
     fn tell(&mut self, frame: Bytes) -> Bytes {
         let Some(bill) = &mut self.bill else { return frame };
+        // It has a frame of its own in OpenAI's chats, and their providers may yet send it.
+        if self.outgoing.chat.endpoint().dialect() == Dialect::OpenAi {
+            return frame;
+        }
         match bill.counted_here(&self.outgoing.chat) {
             Some(usage) => self.outgoing.chat.endpoint().told_in_frame(frame, &usage),
             None => frame,
@@ -297,7 +348,9 @@ impl Events {
             return Bytes::from(frames);
         }
         let counted = counted.filter(|_| outgoing.chat.wants_usage());
-        match counted.and_then(|usage| outgoing.usage_frame(bill.answer_id(), &usage)) {
+        match counted.and_then(|usage| {
+            outgoing.usage_frame(self.created.flatten(), bill.answer_id(), &usage)
+        }) {
             Some(frame) => Bytes::from([frame, last].concat()),
             None => last,
         }

@@ -1,0 +1,98 @@
+//! What a model wrote and nobody else counted: kept while it passes, and counted at the end by the
+//! model's own encoding.
+
+use dunlin_llm::{ChatReply, ChatRequest, Usage, tokens_in};
+use dunlin_tokens::MAX_COUNTED_BYTES;
+use dunlin_types::Tokens;
+
+use super::Bill;
+use crate::questions::count;
+
+/// The words of an answer, as long as they can be counted.
+#[derive(Default)]
+pub(super) struct Words {
+    text: String,
+    /// How long they were when they were counted, and what came out.
+    counted: Option<(usize, Tokens)>,
+    /// Whether they are all there.
+    whole: bool,
+}
+
+impl Bill {
+    /// The words of an answer that comes in pieces are kept: nobody may count them.
+    pub(crate) fn keep_words(&mut self) {
+        self.words = Some(Words::default());
+    }
+
+    /// Whether they are.
+    pub(crate) fn keeps_words(&self) -> bool {
+        self.words.as_ref().is_some_and(|words| !words.whole)
+    }
+
+    /// Whether an answer that is at its end is to be counted here, by the model's encoding.
+    pub(crate) fn must_count_words(&self) -> bool {
+        !self.background && self.words.is_some() && !self.streamed.is_counted()
+    }
+
+    /// Ends when they can be, or that takes too long.
+    pub(crate) fn warm(&self) -> impl Future<Output = ()> + Send + use<> {
+        let (tokenizer, model) =
+            (self.proxy.0.tokenizer.clone(), self.record.upstream_model.clone());
+        async move { tokenizer.warm(&model).await }
+    }
+
+    /// More of the words.
+    pub(super) fn add_words(&mut self, more: &str) {
+        if let Some(words) = self.words.as_mut().filter(|words| !words.whole) {
+            words.text.push_str(more);
+            if words.text.len() > MAX_COUNTED_BYTES {
+                self.words = None;
+            }
+        }
+    }
+
+    /// What was used of an answer that comes in pieces, and whether that is an estimate.
+    pub(super) fn used(&mut self) -> (Usage, bool) {
+        let written = if self.streamed.is_counted() { Tokens(0) } else { self.count_words() };
+        self.streamed.used(written, |completion| self.estimate(completion))
+    }
+
+    /// Counts a prompt and the whole answer to it, and guesses what cannot be counted.
+    pub(super) fn count_whole(&mut self, chat: &ChatRequest, answer: &ChatReply) -> Tokens {
+        self.count_prompt(chat);
+        if !chat.endpoint().is_chat() {
+            return answer.output_estimate();
+        }
+        if self.words.is_none() {
+            let text = answer.output_text();
+            self.words = Some(Words { text, counted: None, whole: true });
+        }
+        self.count_words()
+    }
+
+    /// The tokens of what was written. What passed by in a form that nobody knows is guessed.
+    fn count_words(&mut self) -> Tokens {
+        let Self { proxy, record, streamed, words, .. } = self;
+        let Some(Words { text, counted, .. }) = words else {
+            return tokens_in(streamed.text_bytes);
+        };
+        let tokens = match counted {
+            Some((length, tokens)) if *length == text.len() => *tokens,
+            Some(_) | None => proxy.0.tokenizer.count_text(&record.upstream_model, text).tokens,
+        };
+        *counted = Some((text.len(), tokens));
+        tokens + tokens_in(streamed.text_bytes.saturating_sub(text.len() as u64))
+    }
+
+    /// Counts a prompt here, if its provider has counted nothing.
+    pub(crate) fn count_prompt(&mut self, chat: &ChatRequest) {
+        let is_known = self.streamed.usage.is_some() || self.prompt_counted;
+        if is_known || self.background || !chat.endpoint().tells_usage() {
+            return;
+        }
+        self.prompt_counted = true;
+        // What cannot be read keeps its estimate.
+        let counted = count::counted(&self.proxy, chat, &self.record.upstream_model);
+        self.prompt_estimate = counted.unwrap_or(self.prompt_estimate);
+    }
+}
