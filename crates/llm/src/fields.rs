@@ -47,9 +47,7 @@ pub(crate) fn role(endpoint: Endpoint, name: &str) -> Role {
     }
     match name {
         // The provider's own there, if it knows them at all.
-        "user" | "safety_identifier" | "max_completion_tokens" | "n" | "best_of"
-            if endpoint.dialect() == Dialect::Anthropic =>
-        {
+        "max_completion_tokens" | "n" | "best_of" if endpoint.dialect() == Dialect::Anthropic => {
             Role::Upstream
         }
         "metadata" if matches!(endpoint.dialect(), Dialect::Anthropic | Dialect::Responses) => {
@@ -72,6 +70,8 @@ pub(crate) fn role(endpoint: Endpoint, name: &str) -> Role {
 fn gemini_role(endpoint: Endpoint, name: &str) -> Role {
     match name {
         "model" => Role::Dropped,
+        "user" => Role::Label(Label::User),
+        "safety_identifier" => Role::Label(Label::SafetyIdentifier),
         _ if name == endpoint.prompt_field() => Role::Prompt,
         _ => gateways_role(name),
     }
@@ -99,6 +99,8 @@ pub(crate) fn gateways_role(name: &str) -> Role {
         | "allowed_openai_params" => Role::Extra,
         _ if REFUSED.binary_search(&name).is_ok() => Role::Refused,
         "guardrails" | "policies" => Role::Guard,
+        // Whoever tests with them is to know that nothing was tested.
+        _ if name.starts_with("mock_testing_") => Role::Guard,
         _ if is_dropped(name) => Role::Dropped,
         _ => Role::Upstream,
     }

@@ -96,6 +96,15 @@ impl Labels {
         Ok(())
     }
 
+    /// Those of a list that may hold a provider's own things.
+    fn add_what_is_a_tag(&mut self, value: &str) {
+        let tags: Vec<Cow<'_, str>> = serde_json::from_str(value).unwrap_or_default();
+        for tag in tags {
+            // What is beyond a bound there is for the provider to refuse.
+            self.add_tag(&tag).ok();
+        }
+    }
+
     fn add_tags(&mut self, value: &str) -> Result<(), &'static str> {
         let tags: Vec<Cow<'_, str>> = serde_json::from_str(value).or(Err(TAGS))?;
         tags.iter().try_for_each(|tag| self.add_tag(tag))
@@ -166,12 +175,27 @@ impl LabelReader {
             // What it should be is for the provider to say.
             Label::Foreign => {
                 let members = members(value).unwrap_or_default();
-                let user = members.iter().find(|member| member.name == "user_id");
-                self.user_id = user.map_or(Ok(None), |user| id(user.value))?;
+                let of = |name: &str| members.iter().find(|member| member.name == name);
+                self.labels.add_what_is_a_tag(of("tags").map_or("[]", |tags| tags.value));
+                self.user_id = of("user_id").map_or(Ok(None), |user| id(user.value))?;
             }
             Label::Ours => self.take_ours(name, value)?,
         }
         Ok(())
+    }
+
+    /// Takes a member of a body that is a provider's, if it is one of a label.
+    pub(crate) fn take_passed(&mut self, name: &str, value: &str) -> Result<(), &'static str> {
+        passed_label(name).map_or(Ok(()), |label| self.take(label, name, value))
+    }
+
+    /// Takes a field of a form that is a provider's, if it is one of a label.
+    pub(crate) fn take_passed_field(
+        &mut self,
+        name: &str,
+        value: &str,
+    ) -> Result<(), &'static str> {
+        passed_label(name).map_or(Ok(()), |label| self.take_field(label, name, value))
     }
 
     /// Takes a field of a form, whose texts have no quotes.
@@ -238,6 +262,17 @@ impl LabelReader {
         let end_user = user.or(metadata_user).or(user_id).or(safety_identifier);
         Labels { end_user, ..labels }
     }
+}
+
+/// Which label a member of a body is that is a provider's.
+fn passed_label(name: &str) -> Option<Label> {
+    Some(match name {
+        "user" => Label::User,
+        "safety_identifier" => Label::SafetyIdentifier,
+        "metadata" => Label::Foreign,
+        "tags" | "litellm_metadata" | "litellm_session_id" | "litellm_trace_id" => Label::Ours,
+        _ => return None,
+    })
 }
 
 /// A text that names somebody; null and an empty one name nobody. OpenAI takes nothing else.

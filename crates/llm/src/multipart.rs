@@ -131,12 +131,26 @@ pub(crate) fn model(
     }))
 }
 
+/// The short texts among the fields of a form that may be none, with their names.
+pub(crate) fn texts<'a>(body: &'a [u8], content_type: &str) -> Vec<(&'a str, &'a str)> {
+    let parts = boundary(content_type).and_then(|boundary| split(body, boundary).ok());
+    let texts = parts.into_iter().flatten().filter(|part| !part.is_file);
+    texts.filter_map(|part| Some((part.name, short_text(&body[part.value.range()])?))).collect()
+}
+
 /// The first text field of that name, if it is short.
 pub(crate) fn text_field<'a>(body: &'a [u8], content_type: &str, name: &str) -> Option<&'a str> {
-    let parts = split(body, boundary(content_type)?).ok()?;
-    let part = parts.iter().find(|part| part.name == name && !part.is_file)?;
-    let value = &body[part.value.range()];
-    Some(value).filter(|value| value.len() <= MAX_FIELD_BYTES).and_then(|v| str::from_utf8(v).ok())
+    texts(body, content_type).into_iter().find(|(known, _)| *known == name).map(|(_, text)| text)
+}
+
+/// The form without its text fields of that name.
+pub(crate) fn without(body: &Bytes, content_type: &str, name: &str) -> Bytes {
+    let parts = boundary(content_type).and_then(|boundary| split(body, boundary).ok());
+    let mut out = Splice::of(body, 0);
+    for part in parts.iter().flatten().filter(|part| part.name == name && !part.is_file) {
+        out.replace(part.whole);
+    }
+    out.finish()
 }
 
 /// How many files there are.
@@ -191,10 +205,7 @@ impl Upload {
     #[must_use]
     pub fn field(&self, name: &str) -> Option<&str> {
         let field = self.fields.iter().find(|field| field.name == name && !field.is_file)?;
-        let value = Some(&self.body[field.value.range()]);
-        value
-            .filter(|value| value.len() <= MAX_FIELD_BYTES)
-            .and_then(|v| std::str::from_utf8(v).ok())
+        short_text(&self.body[field.value.range()])
     }
 
     /// The content of the field of that name, whether or not it calls itself a file.
@@ -227,11 +238,19 @@ fn invalid(endpoint: Endpoint, name: &str, expected: &'static str) -> BadRequest
     BadRequest::Invalid { route: endpoint.route(), name: name.to_owned(), expected }
 }
 
-fn field<'a>(endpoint: Endpoint, body: &'a [u8], part: &Part<'_>) -> Result<&'a str, BadRequest> {
-    let value = &body[part.value.range()];
+fn short_text(value: &[u8]) -> Option<&str> {
     let short = Some(value).filter(|value| value.len() <= MAX_FIELD_BYTES);
-    let text = short.and_then(|value| std::str::from_utf8(value).ok());
+    short.and_then(|value| std::str::from_utf8(value).ok())
+}
+
+fn field<'a>(endpoint: Endpoint, body: &'a [u8], part: &Part<'_>) -> Result<&'a str, BadRequest> {
+    let text = short_text(&body[part.value.range()]);
     text.ok_or_else(|| invalid(endpoint, part.name, "a short text"))
+}
+
+/// Whether a body of that `Content-Type` is a form with files.
+pub(crate) fn is_form(content_type: &str) -> bool {
+    content_type.to_ascii_lowercase().contains("multipart/")
 }
 
 /// The boundary that a `Content-Type` names.

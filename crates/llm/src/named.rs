@@ -41,7 +41,7 @@ impl Named {
     /// [`UnclearModel`].
     pub fn read(path: &str, content_type: &str, body: &[u8]) -> Result<Self, UnclearModel> {
         let in_path = in_path(path);
-        if content_type.to_ascii_lowercase().contains("multipart/") {
+        if multipart::is_form(content_type) {
             let in_body = multipart::model(body, content_type)?;
             return Ok(Self { in_path, in_body, ..Self::default() });
         }

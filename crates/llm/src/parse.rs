@@ -341,7 +341,8 @@ impl<'a> Reader<'a> {
             Role::Label(label) => {
                 let taken = self.labels.take(label, &member.name, value);
                 taken.map_err(|expected| self.invalid(member, expected))?;
-                if label == Label::Ours {
+                // Google refuses what it does not know.
+                if label == Label::Ours || self.endpoint.dialect() == Dialect::Gemini {
                     self.cuts.cut(at, self.text);
                     return Ok(());
                 }
@@ -363,7 +364,7 @@ impl<'a> Reader<'a> {
                 let (route, name) = (self.endpoint.route(), member.name.to_string());
                 return Err(BadRequest::CredentialInBody { route, name });
             }
-            Role::Guard if !matches!(value, "null" | "[]" | "{}") => {
+            Role::Guard if !matches!(value, "null" | "false" | "[]" | "{}") => {
                 return Err(BadRequest::not_enforced(self.endpoint, &member.name));
             }
             Role::Refused | Role::Guard | Role::Dropped => {

@@ -5,7 +5,6 @@ use std::sync::{Arc, OnceLock};
 
 use axum::body::Body;
 use axum::extract::Request;
-use axum::http::header::CONTENT_TYPE;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, Response, Uri};
 use bytes::Bytes;
@@ -188,7 +187,7 @@ async fn answer(
     let path_model = path_model.or(moderator);
     let is_redacted = is_redacted(serving, &head.headers);
     opened.opening.redact(is_redacted);
-    let chat = read(call, caller, &head, opened.body.clone(), path_model.as_deref())?;
+    let chat = read(call, caller, &head, &opened.body, path_model.as_deref())?;
     if let Some(models) = several::named(&chat, &serving.catalog) {
         let asked = several::Asked { proxy, call, serving, caller, head: &head, chat: &chat };
         return several::answer(asked, models).await;
@@ -244,20 +243,19 @@ fn read(
     call: &Call,
     caller: &Caller,
     head: &Parts,
-    body: Bytes,
+    body: &Bytes,
     path_model: Option<&str>,
 ) -> Result<ChatRequest, Refused> {
-    let headers = &head.headers;
-    let kind = headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    let (headers, kind) = (&head.headers, body::kind(&head.headers));
     let endpoint = call.endpoint;
     // Pictures may stand in JSON, by their addresses; sound may not.
     let may_be_json = endpoint == Endpoint::ImageEdits && kind.starts_with("application/json");
     let chat = if endpoint.file_field().is_some() && !may_be_json {
-        parse_upload(endpoint, body, kind, path_model)
+        parse_upload(endpoint, body.clone(), kind, path_model)
     } else {
-        parse(endpoint, body, path_model)
+        parse(endpoint, body.clone(), path_model)
     };
     let chat = chat.map_err(Refused::BadRequest)?;
-    caller.check_required(&chat)?;
+    caller.check_required(kind, body)?;
     chat.with_headers(headers).with_query(head.uri.query()).map_err(Refused::BadRequest)
 }

@@ -11,6 +11,7 @@ use axum::http::header::{
     SEC_WEBSOCKET_VERSION, UPGRADE,
 };
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
+use bytes::Bytes;
 use dunlin_admission::Demand;
 use dunlin_llm::{BadRequest, Endpoint, Labels, decoded};
 use dunlin_router::{Deployment, Group};
@@ -66,6 +67,10 @@ async fn conduct(
     check_handshake(&request)?;
     let query = Query::of(request.uri().query().unwrap_or_default());
     let pass = Pass::shown(&proxy.0.ids, &serving.settings, request.headers());
+    if pass.is_none() {
+        // There is no body in which it could be.
+        caller.check_required("", &Bytes::new())?;
+    }
     let model = model(pass.as_ref(), query.model)?;
     let group = speakers(&serving, &caller, pass.as_ref(), &model)?;
     let origin = call.client.origin(&serving.settings, request.headers(), &Labels::default())?;

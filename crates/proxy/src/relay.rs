@@ -14,7 +14,7 @@ use dunlin_admission::Refusal;
 use dunlin_journal::Origin;
 use dunlin_ledger::Pricing;
 use dunlin_llm::credentials::key_in_query;
-use dunlin_llm::{Endpoint, Labels, Named};
+use dunlin_llm::{Endpoint, Named};
 use dunlin_providers::relay::sent_model;
 use dunlin_providers::sigv4::path_segment;
 use dunlin_router::Catalog;
@@ -77,17 +77,19 @@ async fn conduct(
     let mut caller = call.identify(proxy, &serving, &head.headers, &head.uri).await?;
     let path = path(&head.uri, way.prefix)?;
     let most = serving.settings.max_request_bytes;
-    let Sent { whole: body, upload } = upload::take(body, &head, (way.prefix, path), most).await?;
+    let Sent { whole: body, upload } =
+        upload::take(body, &head, &caller, (way.prefix, path), most).await?;
     let progress = upload.as_ref().map(Upload::progress);
+    let (labels, body) = caller.said(&head, body)?;
     let wanted = Wanted::read(way, &head, path, &body)?;
     let lenders = choose(&serving, &caller, way, &head, &wanted)?;
-    let mut origin = call.client.origin(&serving.settings, &head.headers, &Labels::default())?;
+    let mut origin = call.client.origin(&serving.settings, &head.headers, &labels)?;
     caller.count_for(proxy, &mut origin).await?;
 
     let demand = wanted.demand(call, &serving, way, &lenders);
     let admitted = proxy.0.admission.admit(caller.key(), demand.clone()).await;
     let permit = admitted.map_err(|no| refusal(call, &caller, &wanted, &origin, no))?;
-    let told = Told::of_admission(call, &caller, permit.limits());
+    let told = Told::of_admission(call, &caller, permit.limits()).spending(caller.spent(proxy));
     let mut bill = Bill::open(proxy.clone(), permit, call, &caller, wanted.about(origin));
     bill.await_answer(call.races);
     bill.tell(report::of(proxy, &caller, &head.headers));

@@ -87,7 +87,8 @@ async fn conduct(
     let caller = call.identify(proxy, &serving, &head.headers, &head.uri).await?;
     let opened = proxy.0.ids.open(about.kind, id, caller.owner());
     let kept = opened.map_err(|bad| Refused::no_such(about.kind, id, bad))?;
-    let asking = Asking { proxy, call, serving: &serving, caller: &caller, headers: &head.headers };
+    let (headers, labels) = (&head.headers, &Labels::default());
+    let asking = Asking { proxy, call, serving: &serving, caller: &caller, headers, labels };
     if let Some(stored) = Stored::of(&kept) {
         return turn::serve(asking, about, (id, stored), &head).await;
     }
@@ -147,6 +148,8 @@ pub(crate) struct Asking<'a> {
     pub(crate) serving: &'a Serving,
     pub(crate) caller: &'a Caller,
     pub(crate) headers: &'a HeaderMap,
+    /// What the body says of on whose behalf it is.
+    pub(crate) labels: &'a Labels,
 }
 
 impl Asking<'_> {
@@ -157,14 +160,15 @@ impl Asking<'_> {
         tokens: Tokens,
         cost: Bounds,
     ) -> Result<(Bill, Told), Failed> {
-        let Self { proxy, call, headers, .. } = *self;
+        let Self { proxy, call, headers, labels, .. } = *self;
         let mut caller = self.caller.clone();
-        let mut origin = call.client.origin(&self.serving.settings, headers, &Labels::default())?;
+        let mut origin = call.client.origin(&self.serving.settings, headers, labels)?;
         caller.count_for(proxy, &mut origin).await?;
         let demand = self.demand(model, tokens, cost);
         let admitted = proxy.0.admission.admit(caller.key(), demand).await;
         let permit = admitted.map_err(|no| Refused::admission(no, &caller, call.started))?;
         let told = Told::of_admission(call, &caller, permit.limits());
+        let told = told.spending(caller.spent(proxy));
         let about = BillAbout::stored(model, tokens, origin);
         let mut bill = Bill::open(proxy.clone(), permit, call, &caller, about);
         bill.tell(report::of(proxy, &caller, headers));

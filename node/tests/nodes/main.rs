@@ -56,6 +56,7 @@ mod responses;
 mod restart;
 mod revisions;
 mod rotation;
+mod said;
 mod seals;
 mod settings;
 mod several;

@@ -10,7 +10,7 @@ use crate::fields::{self, Label, role};
 use crate::form::{
     Chat, Effort, Format, Json, Message, PartKind, Reasoning, Role, Tool, ToolChoice,
 };
-use crate::json::{Member, members};
+use crate::json::{Member, members, string};
 use crate::parse::BadRequest;
 
 /// Reads the body of a chat into `chat`, which holds what the deployment sets where the client says
@@ -68,6 +68,9 @@ fn param(chat: &mut Chat, member: &Member<'_>) -> Result<(), BadRequest> {
     match (role(Endpoint::Messages, &member.name), &*member.name) {
         (Field::Label(Label::Ours), _)
         | (Field::Extra | Field::Dropped | Field::Guard | Field::Refused | Field::Model, _) => {}
+        (Field::Label(Label::User | Label::SafetyIdentifier), _) => {
+            chat.user = string(member.value).map(Into::into).or(chat.user.take());
+        }
         (Field::Stream, _) => chat.stream = member.value == "true",
         (Field::Prompt, _) => chat.messages = read_messages(member.value)?,
         (Field::MaxTokens, _) => chat.max_output = value(member, "a whole number")?,

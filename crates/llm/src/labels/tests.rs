@@ -8,7 +8,7 @@ use crate::{Endpoint, parse};
 
 fn labels(endpoint: Endpoint, members: &str) -> Result<Labels, BadRequest> {
     let body = format!(r#"{{"model":"m","messages":[],"input":"x","max_tokens":1{members}}}"#);
-    parse(endpoint, Bytes::from(body), None).map(|request| request.labels().clone())
+    parse(endpoint, Bytes::from(body), Some("m")).map(|request| request.labels().clone())
 }
 
 fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
@@ -20,7 +20,7 @@ fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
 
 #[test]
 fn bodies_say_whose_they_are() {
-    use Endpoint::{ChatCompletions, Messages, Responses};
+    use Endpoint::{ChatCompletions, GenerateContent, Messages, Responses};
     let nested = r#","metadata":{"user_id":"c"},"litellm_metadata":{"user":"b"}"#;
     for (endpoint, members, user) in [
         (ChatCompletions, format!(r#","safety_identifier":"d","user":"a"{nested}"#), Some("a")),
@@ -30,7 +30,10 @@ fn bodies_say_whose_they_are() {
         (ChatCompletions, r#","user":"","metadata":{}"#.into(), None),
         (ChatCompletions, r#","metadata":"{\"user_id\":\"e\"}""#.into(), Some("e")),
         (Messages, nested.into(), Some("b")),
-        (Messages, r#","metadata":{"user_id":"c"},"user":"a""#.into(), Some("c")),
+        (Messages, r#","metadata":{"user_id":"c"},"user":"a""#.into(), Some("a")),
+        (Messages, r#","safety_identifier":"d""#.into(), Some("d")),
+        (GenerateContent, r#","contents":[],"user":"a","safety_identifier":"d""#.into(), Some("a")),
+        (GenerateContent, r#","contents":[],"safety_identifier":"d""#.into(), Some("d")),
         (Responses, r#","metadata":{"user_id":"c"}"#.into(), Some("c")),
     ] {
         let read = labels(endpoint, &members).expect(&members);
@@ -39,7 +42,7 @@ fn bodies_say_whose_they_are() {
 }
 
 #[test]
-fn tags_and_records_are_the_gateways_and_a_providers_metadata_is_not() {
+fn records_are_the_gateways_and_tags_count_in_a_providers_metadata_too() {
     let said = r#","tags":["a","b"],"metadata":{"tags":["b","c"],"session_id":"s","x":[1],
         "spend_logs_metadata":{"k":[1]}}"#;
     let chat = labels(Endpoint::ChatCompletions, said).expect("labels");
@@ -51,7 +54,7 @@ fn tags_and_records_are_the_gateways_and_a_providers_metadata_is_not() {
     };
     assert_eq!(chat, expected);
     let native = labels(Endpoint::Messages, said).expect("labels");
-    assert_eq!((native.tags.len(), native.spend_metadata, native.session), (2, None, None));
+    assert_eq!((native.tags.len(), native.spend_metadata, native.session), (3, None, None));
     let ours = said.replace("metadata\":{\"tags", "litellm_metadata\":{\"tags");
     let ours = labels(Endpoint::Messages, &ours).expect("labels");
     assert_eq!(ours, expected);

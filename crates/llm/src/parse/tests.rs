@@ -384,6 +384,8 @@ fn a_client_cannot_bring_its_own_provider() {
 fn a_guard_that_is_not_enforced_is_refused() {
     for said in [
         r#""guardrails":["pii"]"#,
+        r#""mock_testing_fallbacks":true"#,
+        r#""mock_testing_rate_limit_error":"m""#,
         r#""policies":{"a":1}"#,
         r#""metadata":{"guardrails":["pii"]}"#,
         r#""litellm_metadata":{"policies":["p"]}"#,
@@ -392,7 +394,12 @@ fn a_guard_that_is_not_enforced_is_refused() {
         let error = read_chat(&body).expect_err(said);
         assert!(error.to_string().contains("not enforced"), "{error}");
     }
-    for said in [r#""guardrails":null"#, r#""guardrails":[]"#, r#""metadata":{"policies":[]}"#] {
+    for said in [
+        r#""mock_testing_fallbacks":false"#,
+        r#""guardrails":null"#,
+        r#""guardrails":[]"#,
+        r#""metadata":{"policies":[]}"#,
+    ] {
         let body = format!(r#"{{"model":"m","messages":[],{said}}}"#);
         assert!(read_chat(&body).is_ok(), "{said}");
     }

@@ -58,7 +58,7 @@ async fn conduct(proxy: &Proxy, call: &Call, request: Request) -> Result<Respons
     let mut permit =
         permit.map_err(|refusal| Refused::admission(refusal, &caller, call.started))?;
     permit.begin();
-    let told = Told::of_admission(call, &caller, permit.limits());
+    let told = Told::of_admission(call, &caller, permit.limits()).spending(caller.spent(proxy));
 
     let (upstream, nobody) = (&proxy.0.upstream, BTreeSet::new());
     // Where all are at rest the count is still made, here.

@@ -15,7 +15,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use dunlin_admission::{Demand, Entry};
-use dunlin_llm::{BadRequest, Endpoint, Labels, Upload, decoded};
+use dunlin_llm::{BadRequest, Endpoint, Upload, decoded};
 use dunlin_providers::ProviderError;
 use dunlin_providers::sigv4::path_segment;
 use dunlin_router::{Deployment, Group};
@@ -62,11 +62,11 @@ async fn conduct(
     let posted = Posted::read(proxy, call, request).await?;
     let query = posted.head.uri.query();
     let offer = Offer::read(posted.body.clone(), posted.kind(), query)?;
-    let Posted { serving, head, caller, .. } = posted;
+    let Posted { serving, head, caller, labels, .. } = posted;
     let pass = Pass::shown(&proxy.0.ids, &serving.settings, &head.headers);
     let model = model(pass.as_ref(), offer.model.clone())?;
     let group = speakers(&serving, &caller, pass.as_ref(), &model)?;
-    let origin = call.client.origin(&serving.settings, &head.headers, &Labels::default())?;
+    let origin = call.client.origin(&serving.settings, &head.headers, &labels)?;
     let (secret, owner) = (pass.as_ref().map(Pass::upstream), caller.owner());
     let asker = Asker {
         proxy: proxy.clone(),

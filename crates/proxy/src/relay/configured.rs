@@ -8,7 +8,7 @@ use axum::http::header::{ACCEPT, ACCEPT_LANGUAGE, CONTENT_TYPE, USER_AGENT};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Response};
 use dunlin_admission::{Bounds, Demand};
 use dunlin_ledger::Pricing;
-use dunlin_llm::{Endpoint, Labels, tokens_in};
+use dunlin_llm::{Endpoint, tokens_in};
 use dunlin_providers::sigv4::path_segment;
 use dunlin_router::{PassThrough, find_pass_through};
 use dunlin_upstream::{Relay, Upload};
@@ -69,9 +69,10 @@ async fn conduct(
         return Err(Refused::ClimbingPath.into());
     }
     let most = serving.settings.max_request_bytes;
-    let Sent { whole: body, upload } = upload::take_any(body, &head, most).await?;
+    let Sent { whole: body, upload } = upload::take_any(body, &head, &caller, most).await?;
     let progress = upload.as_ref().map(Upload::progress);
-    let mut origin = call.client.origin(&serving.settings, &head.headers, &Labels::default())?;
+    let (labels, body) = caller.said(&head, body)?;
+    let mut origin = call.client.origin(&serving.settings, &head.headers, &labels)?;
     caller.count_for(proxy, &mut origin).await?;
     let prompt_estimate = tokens_in(body.len() as u64);
     let fee = Bounds { likely: endpoint.fee, most: endpoint.fee };
@@ -81,7 +82,8 @@ async fn conduct(
     };
     let admitted = proxy.0.admission.admit(caller.key(), demand).await;
     let permit = admitted.map_err(|refusal| Refused::admission(refusal, &caller, call.started))?;
-    let told = Told::of_admission(call, &caller, permit.limits()).called(call);
+    let told = Told::of_admission(call, &caller, permit.limits());
+    let told = told.spending(caller.spent(proxy)).called(call);
     let about = About::relayed(&endpoint.path, prompt_estimate, origin);
     let mut bill = Bill::open(proxy.clone(), permit, call, &caller, about);
     bill.tell(report::of(proxy, &caller, &head.headers));

@@ -4,7 +4,6 @@
 use std::sync::Arc;
 
 use axum::http::Method;
-use axum::http::header::CONTENT_TYPE;
 use axum::http::request::Parts;
 use bytes::Bytes;
 use dunlin_admission::Bounds;
@@ -16,6 +15,7 @@ use dunlin_types::{Tokens, Usage};
 use super::passing::Made;
 use crate::attempts::hold;
 use crate::bill::Bill;
+use crate::request::body;
 
 /// Such a call.
 pub(super) struct Understood {
@@ -42,8 +42,7 @@ pub(super) fn read(head: &Parts, path: &str, body: &Bytes, model: &str) -> Optio
     if head.method != Method::POST {
         return None;
     }
-    let kind = head.headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
-    let kind = kind.unwrap_or_default();
+    let kind = body::kind(&head.headers);
     let asked = [
         ("/audio/speech", Endpoint::Speech),
         ("/audio/transcriptions", Endpoint::Transcriptions),

@@ -1,7 +1,7 @@
 //! Which bodies of passed calls are sent on as they come, and how they are taken.
 
 use axum::body::Body;
-use axum::http::header::{CONTENT_ENCODING, CONTENT_TYPE};
+use axum::http::header::CONTENT_ENCODING;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method};
 use bytes::Bytes;
@@ -9,6 +9,7 @@ use dunlin_upstream::{Fault, Progress, Upload};
 use http_body::Body as _;
 
 use crate::request::body;
+use crate::request::caller::Caller;
 use crate::response::error::Refused;
 
 /// Signs what it is sent.
@@ -20,21 +21,28 @@ pub(super) struct Sent {
     pub(super) upload: Option<Upload>,
 }
 
-/// Takes the body of a call of a provider's own API at `path`, below `prefix`.
+/// Takes the body of `caller`'s call of a provider's own API at `path`, below `prefix`.
 pub(super) async fn take(
     body: Body,
     head: &Parts,
+    caller: &Caller,
     (prefix, path): (&str, &str),
     most: usize,
 ) -> Result<Sent, Refused> {
-    let is_known = prefix == SIGNED || !names_no_model(head, path);
+    let is_known = prefix == SIGNED || caller.requires_params() || !names_no_model(head, path);
     of(body, &head.headers, is_known, most).await
 }
 
 /// Takes the body of a call that the configuration leads elsewhere: nobody asks what is in it, but what
 /// is JSON is short, and better refused here if it is not.
-pub(super) async fn take_any(body: Body, head: &Parts, most: usize) -> Result<Sent, Refused> {
-    of(body, &head.headers, kind(&head.headers).contains("json"), most).await
+pub(super) async fn take_any(
+    body: Body,
+    head: &Parts,
+    caller: &Caller,
+    most: usize,
+) -> Result<Sent, Refused> {
+    let is_known = caller.requires_params() || kind(&head.headers).contains("json");
+    of(body, &head.headers, is_known, most).await
 }
 
 async fn of(body: Body, headers: &HeaderMap, is_known: bool, most: usize) -> Result<Sent, Refused> {
@@ -64,8 +72,7 @@ fn names_no_model(head: &Parts, path: &str) -> bool {
 }
 
 fn kind(headers: &HeaderMap) -> String {
-    let kind = headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
-    kind.unwrap_or_default().to_ascii_lowercase()
+    body::kind(headers).to_ascii_lowercase()
 }
 
 /// What the client did that its call failed, if it was its doing.
@@ -79,6 +86,7 @@ pub(super) fn fault(progress: Option<&Progress>) -> Option<Refused> {
 #[cfg(test)]
 mod tests {
     use axum::http::Request;
+    use axum::http::header::CONTENT_TYPE;
 
     use super::*;
 

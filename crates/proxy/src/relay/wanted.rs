@@ -2,7 +2,6 @@
 //! and how much of them at most.
 
 use axum::http::Method;
-use axum::http::header::CONTENT_TYPE;
 use axum::http::request::Parts;
 use bytes::Bytes;
 use dunlin_admission::{Bounds, Demand};
@@ -18,6 +17,7 @@ use crate::Serving;
 use crate::attempts::hold;
 use crate::bill::About;
 use crate::chat::Call;
+use crate::request::body;
 use crate::response::error::Refused;
 
 /// What a call asks for.
@@ -35,8 +35,7 @@ pub(super) struct Wanted {
 
 impl Wanted {
     pub(super) fn read(way: Way, head: &Parts, path: &str, body: &Bytes) -> Result<Self, Refused> {
-        let kind = head.headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
-        let named = Named::read(path, kind.unwrap_or_default(), body);
+        let named = Named::read(path, body::kind(&head.headers), body);
         let named = named.map_err(Refused::UnclearModel)?;
         let makes = head.method == Method::POST;
         let batch = if makes { Batch::asked(way.prefix, path, body) } else { None };

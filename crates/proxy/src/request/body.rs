@@ -39,6 +39,12 @@ pub(crate) async fn read(body: Body, headers: &HeaderMap, most: usize) -> Result
     }
 }
 
+/// What a body says that it is; nothing where that is not said.
+pub(crate) fn kind(headers: &HeaderMap) -> &str {
+    let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
+    kind.unwrap_or_default()
+}
+
 /// What makes a client too slow: then it is answered 408.
 #[derive(Clone, Copy)]
 pub(crate) struct Patience {

@@ -1,14 +1,16 @@
 //! Who asks: the bearer of the master key, or of a key that may be used.
 
-use axum::http::{HeaderMap, Uri};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, Method, Uri};
+use bytes::Bytes;
 use dunlin_journal::Origin;
-use dunlin_llm::ChatRequest;
 use dunlin_llm::credentials::{CredentialError, client_key, key_name, virtual_key};
+use dunlin_llm::{Labels, Said, lacking};
 use dunlin_router::Access;
 use dunlin_types::{KeyDigest, NanoUsd, Secret};
-use serde_json::Value;
 
 use crate::ids::Owner;
+use crate::request::body;
 use crate::request::pass::Pass;
 use crate::response::error::Refused;
 use crate::{Proxy, Serving};
@@ -91,16 +93,15 @@ impl Caller {
         proxy: &Proxy,
         origin: &mut Origin,
     ) -> Result<(), Refused> {
-        let Self::Key { caller, name } = self else { return Ok(()) };
+        let Self::Key { caller, .. } = self else { return Ok(()) };
         for tag in caller.tags() {
             if !origin.tags.contains(&tag) {
                 origin.tags.push(tag);
             }
         }
-        let (end_user, token) = (origin.end_user.as_deref(), caller.token);
+        let end_user = origin.end_user.as_deref();
         let counted = proxy.0.admission.count_for(caller, end_user, &origin.tags).await;
-        counted
-            .map_err(|refusal| Refused::caller(refusal, name.clone(), token, proxy.0.clock.unix()))
+        counted.map_err(|refusal| Refused::admission(refusal, self, proxy.0.clock.unix()))
     }
 
     /// The key, if it is one.
@@ -122,22 +123,34 @@ impl Caller {
         Owner::of(self.key().map(|caller| &caller.token))
     }
 
-    /// Refuses a request that lacks what the key's requests must have in their body. A dot leads into
-    /// an object: `metadata.run`.
-    pub(crate) fn check_required(&self, chat: &ChatRequest) -> Result<(), Refused> {
-        let required = self.key().map(|caller| caller.key.required.as_slice()).unwrap_or_default();
-        if required.is_empty() {
-            return Ok(());
-        }
-        let body: Value = serde_json::from_str(chat.text()).unwrap_or_default();
-        let has = |path: &&String| {
-            let found = path.split('.').try_fold(&body, |at, step| at.get(step));
-            found.is_some_and(|value| !value.is_null())
-        };
-        match required.iter().find(|path| !has(path)) {
-            Some(missing) => Err(Refused::MissingParam(missing.clone())),
+    /// What the key's requests must have in their body.
+    fn required(&self) -> &[String] {
+        self.key().map(|caller| caller.key.required.as_slice()).unwrap_or_default()
+    }
+
+    /// Whether every body must be read, whosever it is.
+    pub(crate) fn requires_params(&self) -> bool {
+        !self.required().is_empty()
+    }
+
+    /// Refuses a request whose body of that kind lacks what the key's must have.
+    pub(crate) fn check_required(&self, kind: &str, body: &Bytes) -> Result<(), Refused> {
+        match lacking(self.required(), kind, body) {
+            Some(missing) => Err(Refused::MissingParam(missing.to_owned())),
             None => Ok(()),
         }
+    }
+
+    /// What a body that is a provider's to read says to the gateway, and the body without what is the
+    /// gateway's alone. What is asked for by it must have what the key's requests must have.
+    pub(crate) fn said(&self, head: &Parts, body: Bytes) -> Result<(Labels, Bytes), Refused> {
+        let kind = body::kind(&head.headers);
+        if head.method == Method::POST {
+            self.check_required(kind, &body)?;
+        }
+        let said = Said::read(kind, &body).map_err(Refused::BadRequest)?;
+        let body = said.passed_on(kind, body);
+        Ok((said.labels, body))
     }
 
     /// Whether anybody has limits that hold only while the model fails.

@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use axum::extract::Request;
-use axum::http::header::CONTENT_TYPE;
 use axum::http::request::Parts;
 use bytes::Bytes;
+use dunlin_llm::Labels;
 
 use crate::chat::Call;
 use crate::request::body;
 use crate::request::caller::Caller;
+use crate::request::pass::Pass;
 use crate::response::error::Failed;
 use crate::stored::Asking;
 use crate::{Proxy, Serving};
@@ -20,6 +21,7 @@ pub(crate) struct Posted {
     pub(crate) head: Parts,
     pub(crate) body: Bytes,
     pub(crate) caller: Caller,
+    pub(crate) labels: Labels,
 }
 
 impl Posted {
@@ -28,18 +30,22 @@ impl Posted {
         let (head, body) = request.into_parts();
         let caller = call.identify(proxy, &serving, &head.headers, &head.uri).await?;
         let body = body::read(body, &head.headers, serving.settings.max_request_bytes).await?;
-        Ok(Self { serving, head, body, caller })
+        let (labels, body) = match Pass::shown(&proxy.0.ids, &serving.settings, &head.headers) {
+            // What its maker's key requires was in what it was made by.
+            Some(_) => (Labels::default(), body),
+            None => caller.said(&head, body)?,
+        };
+        Ok(Self { serving, head, body, caller, labels })
     }
 
     /// The body's kind; nothing where that is not said.
     pub(crate) fn kind(&self) -> &str {
-        let kind = self.head.headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
-        kind.unwrap_or_default()
+        body::kind(&self.head.headers)
     }
 
     /// Who asks a provider something with it.
     pub(crate) fn asking<'a>(&'a self, proxy: &'a Proxy, call: &'a Call) -> Asking<'a> {
-        let Self { serving, head, caller, .. } = self;
-        Asking { proxy, call, serving, caller, headers: &head.headers }
+        let Self { serving, head, caller, labels, .. } = self;
+        Asking { proxy, call, serving, caller, headers: &head.headers, labels }
     }
 }

@@ -79,9 +79,15 @@ impl Told {
 
     /// Of an answer of `by` whose cost is not known yet: what the key had spent before this request,
     /// and whether nobody will know.
-    pub(crate) fn uncounted(mut self, key_spend: NanoUsd, by: &Deployment) -> Self {
+    pub(crate) fn uncounted(self, key_spend: NanoUsd, by: &Deployment) -> Self {
+        let mut told = self.spending(key_spend);
+        told.unpriced(by.price == Pricing::Unpriced);
+        told
+    }
+
+    /// What the key had spent before this request.
+    pub(crate) fn spending(mut self, key_spend: NanoUsd) -> Self {
         self.lines.figure(names::KEY_SPEND, &usd(key_spend));
-        self.unpriced(by.price == Pricing::Unpriced);
         self
     }
 

@@ -104,7 +104,14 @@ async fn conduct(
     let kept = opened.map_err(|bad| Refused::no_such(Kind::Conversation, id, bad))?;
     let home = kept.deployment().and_then(|deployment| find(&serving.catalog, deployment));
     let home = home.ok_or(Refused::homeless(Kind::Conversation.noun()))?;
-    let asking = Asking { proxy, call, serving: &serving, caller: &caller, headers: &head.headers };
+    let most = serving.settings.max_request_bytes;
+    let body = match head.method {
+        Method::POST => body::read(body, &head.headers, most).await?,
+        _ => Bytes::new(),
+    };
+    let (labels, body) = caller.said(&head, body)?;
+    let (headers, labels) = (&head.headers, &labels);
+    let asking = Asking { proxy, call, serving: &serving, caller: &caller, headers, labels };
     let below = match &of {
         Of::Itself => String::new(),
         Of::Items => "/items".to_owned(),
@@ -113,7 +120,6 @@ async fn conduct(
     let path = format!("/conversations/{}{below}", path_segment(&kept.upstream));
     let is_object = matches!(of, Of::Itself) || head.method == Method::DELETE;
     let mut asked = if head.method == Method::POST {
-        let body = body::read(body, &head.headers, serving.settings.max_request_bytes).await?;
         check_object(&body).map_err(Refused::BadRequest)?;
         let body = asking.with_files(&edit::without(body, OURS), home)?;
         send(&path, "application/json", body)?

@@ -8,7 +8,7 @@ use axum::extract::Request;
 use axum::http::Response;
 use bytes::Bytes;
 use dunlin_admission::Bounds;
-use dunlin_llm::Endpoint;
+use dunlin_llm::{Endpoint, Labels};
 use dunlin_types::Tokens;
 use futures::StreamExt;
 
@@ -53,7 +53,8 @@ async fn conduct(
     let serving = proxy.0.serving.load_full();
     let (head, _body) = request.into_parts();
     let caller = call.identify(proxy, &serving, &head.headers, &head.uri).await?;
-    let asking = Asking { proxy, call, serving: &serving, caller: &caller, headers: &head.headers };
+    let (headers, labels) = (&head.headers, &Labels::default());
+    let asking = Asking { proxy, call, serving: &serving, caller: &caller, headers, labels };
     let query = Query::read(head.uri.query().unwrap_or_default());
     if caller.key().is_some() {
         return noted::list(asking, kind, &query).await;

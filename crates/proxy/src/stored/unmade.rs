@@ -69,6 +69,9 @@ async fn conduct(
     let body = body::read(body, &head.headers, most).await?;
     let opened = Opened::of(proxy, call.endpoint, &caller, (body, most)).await?;
     let chat = parse(call.endpoint, opened.body.clone(), None).map_err(Refused::BadRequest)?;
+    if wanted == Wanted::Compaction {
+        caller.check_required(body::kind(&head.headers), &opened.body)?;
+    }
     let (catalog, wishes) = (&serving.catalog, Extras::default());
     let found = candidates(catalog, caller.access(), chat.model(), &wishes);
     let mut found =
@@ -76,7 +79,8 @@ async fn conduct(
     opened.pin(catalog, &mut found)?;
     let group = found.first().clone();
 
-    let asking = Asking { proxy, call, serving: &serving, caller: &caller, headers: &head.headers };
+    let (headers, labels) = (&head.headers, chat.labels());
+    let asking = Asking { proxy, call, serving: &serving, caller: &caller, headers, labels };
     match (wanted, keepers(&group)) {
         (wanted, Some(native)) => ask(asking, wanted, &chat, &native).await,
         (Wanted::InputTokens, None) => counted(asking, &chat, &group).await,
