@@ -96,7 +96,7 @@ async fn what_a_keys_requests_must_have_is_asked_for_on_every_way() -> anyhow::R
     let setup = start().await?;
     let (status, file) = {
         let caller = setup.cluster.client();
-        upload(&setup, &caller, line("own")).await?
+        upload(&setup, caller, line("own")).await?
     };
     assert_eq!(status, 200, "{file}");
     let caller = setup.make_key(0, json!({"enforced_params": ["litellm_metadata.run"]})).await?;
@@ -155,7 +155,7 @@ async fn a_refusal_says_whose_budget_or_limit_it_is() -> anyhow::Result<()> {
     }
     for probe in ["/health/liveliness", "/health/liveness", "/health/readiness"] {
         let (status, body) =
-            harness::send(&setup, 0, &setup.cluster.client(), "OPTIONS", probe).await?;
+            harness::send(&setup, 0, setup.cluster.client(), "OPTIONS", probe).await?;
         assert_eq!(status, 200, "{probe}: {body}");
     }
     Ok(())

@@ -437,7 +437,7 @@ impl Failed {
                     }
                     Refused::OverBudget { caller, .. } => {
                         if let Some(caller) = caller {
-                            told::key_limits(&mut told, caller);
+                            told::key_limits(&mut told, caller, call.started);
                         }
                     }
                     Refused::Credential(_)
