@@ -1,5 +1,6 @@
 //! One deployment from its `litellm_params` and `model_info`.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -29,6 +30,7 @@ mod bedrock;
 mod buckets;
 mod identity;
 pub(crate) mod limits;
+mod responses;
 mod vertex;
 
 /// The bounds on an attempt for deployments that set none.
@@ -103,10 +105,9 @@ impl<'a> Draft<'a> {
         let aim = self.aim(report);
         self.check(aim.as_ref().is_none_or(|aim| aim.served), report);
         self.park_by_info(report);
-        let timeout = self.bound("timeout", report);
         let stream = self.bound("stream_timeout", report);
         let timeouts = self.reading.timeouts;
-        let whole = timeout.unwrap_or(timeouts.whole);
+        let whole = self.bound("timeout", report).unwrap_or(timeouts.whole);
         let headers = self.headers(report);
         let (weight, limits) = self.shares(report);
         let cooldown = self.either("cooldown_time").map(|(what, node)| (what, node.clone()));
@@ -124,6 +125,7 @@ impl<'a> Draft<'a> {
         let buckets = self.buckets(&aim, region.as_deref(), report);
         let terms = self.terms(&aim, &rates, report);
         let about = self.about(&aim, report);
+        let (responses, responses_of) = self.only_responses(&aim, report);
         let backend = BackendId::new(&aim.base, &aim.model);
         let target = Target {
             api_base: aim.base.into(),
@@ -143,7 +145,8 @@ impl<'a> Draft<'a> {
             params: params::rules(self.params, self.reading, report),
             chat_only: self.chat_only(report),
             merges_thoughts: self.merges_thoughts(report),
-            responses: aim.responses || self.has_responses(report),
+            responses,
+            responses_of,
         };
         Some(Deployment {
             id: DeploymentId(id.unwrap_or_else(|| self.hash())),
@@ -191,14 +194,19 @@ impl<'a> Draft<'a> {
         }
     }
 
-    /// What is said of it.
-    fn about(&self, aim: &Aim, report: &mut Report) -> About {
-        let asked = Asked {
+    /// Its model as the published table knows it.
+    fn asked<'s>(&'s self, aim: &'s Aim, report: &mut Report) -> Asked<'s> {
+        Asked {
             provider: &aim.provider,
             model: &aim.model,
             base_model: report.text("model_info.base_model", self.info.get("base_model")),
             own_address: false,
-        };
+        }
+    }
+
+    /// What is said of it.
+    fn about(&self, aim: &Aim, report: &mut Report) -> About {
+        let asked = self.asked(aim, report);
         let sections = (self.params, self.info);
         let about = about::of(&self.reading.options.prices, &asked, sections, self.written);
         let check = health_check::of(self.info, &aim.provider, &about, report);
@@ -436,9 +444,14 @@ impl<'a> Draft<'a> {
         report.flag(&format!("litellm_params.{key}"), self.params.get(key)) == Some(true)
     }
 
-    /// Whether its server has OpenAI's responses, wherever it is.
-    fn has_responses(&self, report: &mut Report) -> bool {
-        report.text("model_info.mode", self.info.get("mode")) == Some("responses")
+    /// Whether it is asked for responses alone: as its name or its mode says, or as is published. Where
+    /// its model has stars, which of those that they stand for are.
+    fn only_responses(&self, aim: &Aim, report: &mut Report) -> (bool, Arc<BTreeSet<Arc<str>>>) {
+        let (table, asked) = (&self.reading.options.prices, self.asked(aim, report));
+        let is_said = aim.responses
+            || report.text("model_info.mode", self.info.get("mode")) == Some("responses");
+        let all = is_said || responses::are_all(table, &asked);
+        (all, responses::some(table, &asked))
     }
 
     /// The older name is for both directions in LiteLLM's price table, where it means this one.

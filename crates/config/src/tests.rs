@@ -463,6 +463,35 @@ fn who_has_responses_is_said_by_its_mode_or_denied() {
     assert_eq!((said("a"), said("b")), ((true, false), (false, true)));
 }
 
+#[test]
+fn a_model_that_is_published_to_have_only_responses_is_asked_for_them() {
+    let config = loaded(
+        "model_list:\n\
+         - {model_name: pro, litellm_params: {model: openai/o3-pro, api_key: k}}\n\
+         - {model_name: spelled, litellm_params: {model: openai/responses/gpt-4o, api_key: k}}\n\
+         - {model_name: chat, litellm_params: {model: openai/gpt-4o, api_key: k}}\n\
+         - {model_name: pinned, model_info: {mode: chat}, litellm_params: {model: openai/o3-pro, api_key: k}}\n\
+         - {model_name: denied, litellm_params: {model: openai/o3-pro, api_key: k, use_chat_completions_api: true}}\n\
+         - {model_name: base, model_info: {base_model: o3-pro}, litellm_params: {model: openai/mine, api_key: k}}\n\
+         - {model_name: any/*, litellm_params: {model: openai/*, api_key: k}}\n",
+    );
+    let target = |name| deployment(&config, name, 0).target;
+    for (name, only) in [
+        ("pro", true),
+        ("spelled", true),
+        ("chat", false),
+        ("pinned", true),
+        ("denied", false),
+        ("base", true),
+        ("any/*", false),
+    ] {
+        assert_eq!(target(name).has_only_responses(), only, "{name}");
+    }
+    let any = target("any/*");
+    assert!(any.filled("gpt-5-codex").has_only_responses());
+    assert!(!any.filled("gpt-4o").has_only_responses());
+}
+
 const RELAYED: &str = "model_list:
   - model_name: m
     litellm_params: {model: openai/x, api_key: k, use_in_pass_through: true}

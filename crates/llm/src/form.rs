@@ -32,5 +32,8 @@ pub use tool::{Tool, ToolChoice};
 
 pub(crate) use citation::{bytes, characters};
 pub(crate) use one_by_one::OneByOne;
-pub(crate) use seal::{in_base64, of_base64, seal_of_redacted, think_on, unsealed};
+pub(crate) use seal::{
+    in_base64, of_base64, of_openais_seal, openais_seal, seal_of_redacted, think_on, unsealed,
+};
 pub(crate) use search::WebSearch;
+pub(crate) use tool::{CUSTOM_INPUT, custom_arguments, custom_input};

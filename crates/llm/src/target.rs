@@ -1,6 +1,7 @@
 //! Where a deployment's calls go and by which rules: filled in by the configuration, read by
 //! providers.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use dunlin_types::{Networks, Secret, Source, Tls, Tokens};
@@ -42,14 +43,30 @@ pub struct Target {
     pub chat_only: bool,
     /// `merge_reasoning_content_in_choices`: thoughts go into the content of OpenAI's chats.
     pub merges_thoughts: bool,
-    /// `model_info.mode: responses`: its server has OpenAI's responses, wherever it is.
+    /// `model_info.mode: responses`: its server has OpenAI's responses, wherever it is, and every chat
+    /// is asked there.
     pub responses: bool,
+    /// Of a model with stars in it, those it stands for of which the same is published.
+    pub responses_of: Arc<BTreeSet<Arc<str>>>,
 }
 
 /// What tells a deployment of Azure's that has a name of its own to be of models that think.
 const SERIES: [&str; 2] = ["gpt5_series/", "o_series/"];
 
 impl Target {
+    /// The same where `model` stands for the stars.
+    #[must_use]
+    pub fn filled(&self, model: &str) -> Self {
+        let responses = self.responses || self.responses_of.contains(model);
+        Self { model: model.into(), responses, ..self.clone() }
+    }
+
+    /// True if its model is asked for responses and for nothing else.
+    #[must_use]
+    pub fn has_only_responses(&self) -> bool {
+        self.responses && !self.chat_only
+    }
+
     /// The model as its server knows it: without `o_series/` or `gpt5_series/`, which only say how it
     /// is to be asked.
     #[must_use]

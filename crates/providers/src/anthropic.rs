@@ -83,8 +83,8 @@ impl Provider for Anthropic {
         true
     }
 
-    fn params(&self, model: &str) -> Params {
-        Params::Only(match Abilities::of(model).thinking {
+    fn params(&self, to: &Target) -> Params {
+        Params::Only(match Abilities::of(&to.model).thinking {
             Thinking::Never => &PARAMS[..PARAMS.len() - 1],
             Thinking::Budgeted | Thinking::Adaptive => PARAMS,
         })

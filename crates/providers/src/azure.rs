@@ -21,6 +21,10 @@ use crate::{EncodeError, Params, Provider, ProviderError, StreamDecoder, Variabl
 const OPENAI_VERSION: &str = "2025-02-01-preview";
 /// Likewise of AI Foundry.
 const FOUNDRY_VERSION: &str = "2024-05-01-preview";
+/// The first dated version that has responses, and what is asked for them where an older one is named,
+/// as in LiteLLM.
+const FIRST_WITH_RESPONSES: &str = "2025-03-01";
+const RESPONSES_VERSION: &str = "preview";
 /// Versions that mean the API without versions, where the deployment is the body's model.
 const UNVERSIONED: [&str; 3] = ["v1", "latest", "preview"];
 
@@ -87,7 +91,13 @@ fn deployment(to: &Target, asked: Endpoint) -> String {
 /// What belongs to all deployments of a resource of Azure OpenAI: responses, files, batches.
 fn resource(to: &Target, route: &str) -> String {
     let base = to.api_base.trim_end_matches('/');
-    let version = to.api_version.as_deref().unwrap_or(OPENAI_VERSION);
+    let mut version = to.api_version.as_deref().unwrap_or(OPENAI_VERSION);
+    if route.starts_with("/responses")
+        && version < FIRST_WITH_RESPONSES
+        && !is_unversioned(base, version)
+    {
+        version = RESPONSES_VERSION;
+    }
     let root = base.split("/openai").next().unwrap_or(base);
     // They came with the API that has no versions.
     if route.starts_with("/realtime/") || route.starts_with("/conversations") {
@@ -113,6 +123,9 @@ fn foundry(to: &Target, asked: Endpoint) -> String {
         Some(host) if host.ends_with(".openai.azure.com") => deployment(to, asked),
         Some(host) if host.ends_with(".services.ai.azure.com") => {
             let root = base.trim_end_matches("/models");
+            if asked == Endpoint::Responses {
+                return format!("{root}/openai/v1/responses");
+            }
             format!("{root}/models{}?api-version={version}", asked.route())
         }
         Some(_) | None => format!("{base}{}", asked.route()),
@@ -210,11 +223,11 @@ impl Provider for Azure {
         self.openai.variables
     }
 
-    fn params(&self, model: &str) -> Params {
-        if self.speaks_anthropic(model) {
-            return anthropic::PROVIDER.params(model);
+    fn params(&self, to: &Target) -> Params {
+        if self.speaks_anthropic(&to.model) {
+            return anthropic::PROVIDER.params(to);
         }
-        self.openai.params(model)
+        self.openai.params(to)
     }
 
     fn is_strict(&self, model: &str) -> bool {
@@ -234,7 +247,7 @@ impl Provider for Azure {
 
     fn dialect(&self, to: &Target) -> Option<Dialect> {
         let is_claude = self.speaks_anthropic(&to.model);
-        Some(if is_claude { Dialect::Anthropic } else { Dialect::OpenAi })
+        if is_claude { Some(Dialect::Anthropic) } else { self.openai.dialect(to) }
     }
 
     fn passes(&self, request: &ChatRequest, to: &Target) -> bool {

@@ -98,9 +98,9 @@ impl Provider for Bedrock {
         true
     }
 
-    fn params(&self, model: &str) -> Params {
+    fn params(&self, to: &Target) -> Params {
         // Claude's word for it is among the fields of its own.
-        if model::is_claude(model::id(model)) {
+        if model::is_claude(model::id(&to.model)) {
             Params::AllBut(&[params::COMPLETIONS_ONLY, LACKS])
         } else {
             Params::AllBut(&[params::COMPLETIONS_ONLY, LACKS, &["parallel_tool_calls"]])

@@ -72,7 +72,7 @@ impl Provider for Cohere {
         true
     }
 
-    fn params(&self, _model: &str) -> Params {
+    fn params(&self, _to: &Target) -> Params {
         Params::AllBut(&[
             params::OPENAI_ONLY,
             params::COMPLETIONS_ONLY,

@@ -6,7 +6,7 @@ use dunlin_llm::{BadRequest, ChatRequest, Dialect, ParamRules, Target, anthropic
 use serde_json::{Value, json};
 
 use crate::body::value_of;
-use crate::{EncodeError, Provider};
+use crate::{EncodeError, Provider, responses};
 
 /// Providers whose chats have OpenAI's option to search the web.
 const SEARCHING: &[&str] = &["azure", "azure_ai", "openai"];
@@ -41,7 +41,9 @@ pub(crate) fn fit(
         let (from, role) = (chat.from, message.role);
         say(from, role, &mut message.parts).map_err(|(name, expected)| refuse(name, expected))?;
     }
-    if chat.from == Dialect::OpenAi && dialect == Some(Dialect::Anthropic) {
+    if chat.from == Dialect::OpenAi
+        && matches!(dialect, Some(Dialect::Anthropic | Dialect::Responses))
+    {
         search_by_tool(chat);
     }
     leave_allowed(chat);
@@ -129,10 +131,23 @@ fn search_by_tool(chat: &mut Chat) {
     let mut tool = value_of(&options);
     tool["type"] = "web_search".into();
     // Where the option has the place inside, the tool has it beside.
-    if let Some(place) = tool["user_location"].get_mut("approximate").map(Value::take) {
+    let place = tool.get_mut("user_location").and_then(|place| place.get_mut("approximate"));
+    if let Some(place) = place.map(Value::take) {
         tool["user_location"] = place;
     }
     chat.tools.push(Tool::Hosted(Json::of(&tool)));
+}
+
+/// A search of the web as Anthropic's or Google's tool asks for it, as OpenAI's responses have it.
+fn search_there(tool: &Value) -> Json {
+    let mut wire = json!({"type": "web_search"});
+    if let Some(place) = tool.get("user_location").filter(|place| place.is_object()) {
+        wire["user_location"] = place.clone();
+    }
+    if let Some(sites) = tool.get("allowed_domains").filter(|sites| sites.is_array()) {
+        wire["filters"] = json!({"allowed_domains": sites});
+    }
+    Json::of(&wire)
 }
 
 /// Google's `allowedFunctionNames`: of several that may be called, others are not shown.
@@ -191,6 +206,10 @@ fn fit_tools(provider: &dyn Provider, chat: &mut Chat, dialect: Option<Dialect>)
             *json = Json::of(&json!({"type": "web_search_20250305", "name": "web_search"}));
             return true;
         }
+        if is_search && dialect == Some(Dialect::Responses) {
+            *json = search_there(&wire);
+            return true;
+        }
         if is_search && SEARCHING.contains(&provider.id()) {
             searches = true;
             return false;
@@ -198,7 +217,10 @@ fn fit_tools(provider: &dyn Provider, chat: &mut Chat, dialect: Option<Dialect>)
         let is_had = match dialect {
             Some(Dialect::Anthropic) => kind.as_deref().is_some_and(anthropic::hosts),
             Some(Dialect::Gemini) => gemini::runs(json),
-            Some(Dialect::OpenAi | Dialect::Responses) | None => false,
+            Some(Dialect::Responses) => {
+                from == Dialect::OpenAi && kind.as_deref().is_some_and(responses::runs)
+            }
+            Some(Dialect::OpenAi) | None => false,
         };
         if !is_had {
             lost.push(format!("tools.{name}"));

@@ -44,8 +44,8 @@ impl Provider for Gemini {
         gemini::hosts(tool)
     }
 
-    fn params(&self, model: &str) -> Params {
-        Params::Only(Generation::of(model).params())
+    fn params(&self, to: &Target) -> Params {
+        Params::Only(Generation::of(&to.model).params())
     }
 
     fn dialect(&self, _to: &Target) -> Option<Dialect> {

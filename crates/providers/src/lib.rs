@@ -23,6 +23,7 @@ mod openai_compatible;
 mod params;
 mod reasoning;
 pub mod relay;
+mod responses;
 pub mod sigv4;
 mod stream;
 mod token_ids;
@@ -97,8 +98,8 @@ pub trait Provider: Sync {
         false
     }
 
-    /// The chat parameters that `model` has.
-    fn params(&self, model: &str) -> Params;
+    /// The chat parameters that the model of `to` has.
+    fn params(&self, to: &Target) -> Params;
 
     /// Where the model of `to` is spoken with over a WebSocket; `query` is the client's own. `None`
     /// if it cannot be. With the query `call_id=`, where a call's events are heard.

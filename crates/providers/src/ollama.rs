@@ -63,7 +63,7 @@ impl Provider for Ollama {
         self.openai.variables
     }
 
-    fn params(&self, _model: &str) -> Params {
+    fn params(&self, _to: &Target) -> Params {
         Params::AllBut(&[
             params::OPENAI_ONLY,
             &["best_of", "echo"],

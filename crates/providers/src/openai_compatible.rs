@@ -14,6 +14,7 @@ use http::{HeaderValue, Request, StatusCode};
 use crate::encode::{EncodeError, post};
 use crate::params::{self, Params};
 use crate::reasoning;
+use crate::responses::{self as ask, ResponseStream};
 use crate::sigv4::path_segment;
 use crate::stream::{self, OpenAiStream};
 use crate::{Provider, ProviderError, StreamDecoder, Variables};
@@ -143,9 +144,12 @@ impl OpenAiCompatible {
 
     /// What the provider is asked for. Where that is what the client asked, its bytes are sent.
     pub(crate) fn asked(&self, request: &ChatRequest, to: &Target) -> Endpoint {
+        if request.endpoint().is_chat() && to.has_only_responses() {
+            return Endpoint::Responses;
+        }
         match request.endpoint() {
-            Endpoint::Completions if self.completions => Endpoint::Completions,
             Endpoint::Responses if self.keeps_responses(to) => Endpoint::Responses,
+            Endpoint::Completions if self.completions => Endpoint::Completions,
             Endpoint::ChatCompletions
             | Endpoint::Completions
             | Endpoint::GenerateContent
@@ -196,7 +200,12 @@ impl OpenAiCompatible {
                 body
             }
         } else {
-            write_chat(&self.form(request, to)?, &model, self.style(to))
+            let chat = self.form(request, to)?;
+            if self.asked(request, to) == Endpoint::Responses {
+                responses::write_chat(&chat, &model, ask::seals(&chat, &to.model))
+            } else {
+                write_chat(&chat, &model, self.style(to))
+            }
         };
         Ok(self.own_names(request, to, body))
     }
@@ -204,7 +213,12 @@ impl OpenAiCompatible {
     /// The chat without what other dialects' clients wish for and nobody here has.
     fn form(&self, request: &ChatRequest, to: &Target) -> Result<Chat, EncodeError> {
         let mut chat = params::form(self, request, to)?;
-        if chat.from != Dialect::OpenAi {
+        if to.has_only_responses() {
+            let rules = params::rules(request, to);
+            if rules.drop_unsupported && self.knows_only_openais(to) {
+                ask::forget_unknown(&mut chat, |name| params::is_openais(name, &rules));
+            }
+        } else if chat.from != Dialect::OpenAi {
             chat.show_results_beside();
         }
         if matches!(chat.from, Dialect::Anthropic | Dialect::Gemini) {
@@ -269,8 +283,8 @@ impl Provider for OpenAiCompatible {
         !to.chat_only && (to.responses || is_openai)
     }
 
-    fn dialect(&self, _to: &Target) -> Option<Dialect> {
-        Some(Dialect::OpenAi)
+    fn dialect(&self, to: &Target) -> Option<Dialect> {
+        Some(if to.has_only_responses() { Dialect::Responses } else { Dialect::OpenAi })
     }
 
     fn passes(&self, request: &ChatRequest, to: &Target) -> bool {
@@ -300,17 +314,20 @@ impl Provider for OpenAiCompatible {
         self.needs_key
     }
 
-    fn params(&self, model: &str) -> Params {
+    fn params(&self, to: &Target) -> Params {
+        if to.has_only_responses() {
+            return ask::params(&to.model);
+        }
         let refused = match self.quirks.thinkers {
-            _ if self.quirks.is_openai => reasoning::refused(model),
-            Some(thinkers) if thinkers.are(model) => thinkers.lack,
+            _ if self.quirks.is_openai => reasoning::refused(&to.model),
+            Some(thinkers) if thinkers.are(&to.model) => thinkers.lack,
             Some(_) | None => self.lacks,
         };
         if refused.is_empty() { Params::All } else { Params::AllBut(refused) }
     }
 
     fn hosts(&self, tool: &str, to: &Target) -> bool {
-        let has_option = self.params(&to.model).has("web_search_options");
+        let has_option = self.params(to).has("web_search_options");
         is_web_search(tool) && self.quirks.searches && has_option
     }
 
@@ -339,7 +356,12 @@ impl Provider for OpenAiCompatible {
     ) -> Result<ChatReply, ProviderError> {
         ProviderError::check(self.speaker, status, &body)?;
         let reply = if self.asked(request, to) == Endpoint::Responses {
-            match responses::parse_reply(body) {
+            let read = if self.is_native(request, to) {
+                responses::parse_reply(body)
+            } else {
+                responses::read_reply(&body).map(|read| read.map(ChatReply::from))
+            };
+            match read {
                 Ok(Err(failed)) => return Err(ProviderError::event(self.speaker, failed)),
                 Ok(Ok(reply)) => Ok(reply),
                 Err(bad) => Err(bad),
@@ -360,12 +382,11 @@ impl Provider for OpenAiCompatible {
     }
 
     fn stream(&self, request: &ChatRequest, to: &Target) -> Box<dyn StreamDecoder> {
-        Box::new(if self.asked(request, to) == Endpoint::Responses {
-            OpenAiStream::of_responses()
-        } else if self.is_native(request, to) {
-            OpenAiStream::passing(request)
-        } else {
-            OpenAiStream::translating(request)
-        })
+        match (self.asked(request, to) == Endpoint::Responses, self.is_native(request, to)) {
+            (true, true) => Box::new(OpenAiStream::of_responses()),
+            (true, false) => Box::new(ResponseStream::translating()),
+            (false, true) => Box::new(OpenAiStream::passing(request)),
+            (false, false) => Box::new(OpenAiStream::translating(request)),
+        }
     }
 }

@@ -110,10 +110,13 @@ pub(crate) fn form(
     for path in &rules.always_drop {
         chat.forget(path);
     }
+    if provider.dialect(to) != Some(Dialect::Responses) {
+        chat.forget_openais_thoughts();
+    }
     hosted::fit(provider, &mut chat, to)?;
     foreign::fit(provider, request, &mut chat, (to, &rules))?;
     // To call as the model likes is what all do anyway.
-    let knows_parallel = provider.params(&to.model).has("parallel_tool_calls");
+    let knows_parallel = provider.params(to).has("parallel_tool_calls");
     chat.parallel_tool_calls = chat.parallel_tool_calls.filter(|may| knows_parallel || !may);
     let is_foreign = request.endpoint().dialect() != Dialect::OpenAi;
     let is_other = |param: &str| chat.other.iter().any(|(name, _)| name == param);
@@ -133,7 +136,7 @@ pub(crate) fn form(
         chat.params().into_iter().filter(|param| !is_usual(param)).partition(is_soft);
     let forced = forced(provider, &said, (request, to), &rules);
     let mut unsupported = unsupported(provider, said, to, &rules)?;
-    let soft = soft.into_iter().filter(|param| !provider.params(&to.model).has(param));
+    let soft = soft.into_iter().filter(|param| !provider.params(to).has(param));
     unsupported.extend(soft.map(str::to_owned));
     for param in &unsupported {
         chat.forget(param);
@@ -175,8 +178,7 @@ pub(crate) fn bytes(
     let rules = rules(request, to);
     let body = request.encode_for(model, &to.body_defaults);
     let body = edit::without(body, &rules.always_drop);
-    if provider.params(&to.model) == Params::All || request.endpoint() != Endpoint::ChatCompletions
-    {
+    if provider.params(to) == Params::All || request.endpoint() != Endpoint::ChatCompletions {
         return Ok(body);
     }
     let said = edit::names(&body);
@@ -199,14 +201,17 @@ pub(crate) fn without_unknown(body: Bytes, request: &ChatRequest, to: &Target) -
     if !rules.drop_unsupported {
         return body;
     }
-    let is_known = |name: &str| {
-        OPENAIS.binary_search(&name).is_ok()
-            || rules.allow.iter().any(|allow| **allow == *name)
-            || to.body_defaults.iter().any(|(default, _)| **default == *name)
-    };
     let mut unknown = edit::names(&body);
-    unknown.retain(|name| !is_known(name));
+    unknown.retain(|name| {
+        let is_default = to.body_defaults.iter().any(|(default, _)| **default == **name);
+        !is_default && !is_openais(name, &rules)
+    });
     edit::without(body, &unknown)
+}
+
+/// Whether a parameter is one of OpenAI's chats, or is to be passed whatever it is.
+pub(crate) fn is_openais(name: &str, rules: &ParamRules) -> bool {
+    OPENAIS.binary_search(&name).is_ok() || rules.allow.iter().any(|allow| **allow == *name)
 }
 
 fn is_one(number: Option<&Number>) -> bool {
@@ -235,7 +240,7 @@ fn forced(
         return Vec::new();
     }
     let allowed = |param: &str| rules.allow.iter().any(|allow| **allow == *param);
-    let params = provider.params(&to.model);
+    let params = provider.params(to);
     let forced = said.iter().filter(|param| allowed(param) && !params.has(param));
     let default = |param: &str| to.body_defaults.iter().find(|(name, _)| **name == *param);
     let value = |param: &str| {
@@ -258,7 +263,7 @@ fn unsupported(
     to: &Target,
     rules: &ParamRules,
 ) -> Result<Vec<String>, EncodeError> {
-    let params = provider.params(&to.model);
+    let params = provider.params(to);
     let allowed = |param: &str| rules.allow.iter().any(|allow| **allow == *param);
     let said = said.into_iter().filter(|param| !params.has(param) && !allowed(param));
     let unsupported: Vec<String> = said.map(str::to_owned).collect();

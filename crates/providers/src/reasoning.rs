@@ -5,7 +5,7 @@
 use dunlin_llm::form::{Chat, Effort, Reasoning};
 
 /// What those refuse that draw their own lots.
-const OWN_LOTS: &[&str] = &[
+pub(crate) const OWN_LOTS: &[&str] = &[
     "frequency_penalty",
     "logit_bias",
     "logprobs",
@@ -18,7 +18,7 @@ const OWN_LOTS: &[&str] = &[
 /// What those refuse besides that are told in words how hard to think: Anthropic's way of saying it.
 const IN_TOKENS: &[&str] = &["thinking"];
 /// What those refuse that do not think.
-const ANY_WISH: &[&str] = &["reasoning_effort", "thinking"];
+pub(crate) const ANY_WISH: &[&str] = &["reasoning_effort", "thinking"];
 /// What those refuse that call one tool at a time.
 const PARALLEL: &[&str] = &["parallel_tool_calls"];
 /// What no model of the fifth generation knows any more, whether it thinks or not.
@@ -44,6 +44,17 @@ pub(crate) fn refused(model: &str) -> &'static [&'static [&'static str]] {
         (false, false) if thinks => &[GPT_5, IN_TOKENS],
         (false, false) => &[ANY_WISH],
     }
+}
+
+/// True if `model` thinks before it answers.
+pub(crate) fn thinks(model: &str) -> bool {
+    // One with no word for how hard.
+    !efforts(model).is_empty() || family(model).starts_with("codex-")
+}
+
+/// True if `model` draws its own lots.
+pub(crate) fn has_own_lots(model: &str) -> bool {
+    draws_own_lots(family(model))
 }
 
 /// True if `model` knows `max_tokens` only as `max_completion_tokens`.
@@ -81,7 +92,7 @@ fn is_o_series(family: &str) -> bool {
 /// True if `model` is named like OpenAI's own, whichever provider serves it.
 pub(crate) fn is_openais(model: &str) -> bool {
     let family = family(model).trim_start_matches("ft:");
-    let names = ["gpt-3", "gpt-4", "gpt-5", "chatgpt-", "codex-"];
+    let names = ["gpt-3", "gpt-4", "gpt-5", "chatgpt-", "codex-", "computer-use-"];
     is_o_series(family) || names.iter().any(|start| family.starts_with(start))
 }
 

@@ -2,8 +2,8 @@
 //!
 //! A file's name says what it is: `reply*.json`, `stream*.sse` and
 //! `error-<status>-<cause>[-<note>].json`; `SOURCE` says where its shape comes from. What begins
-//! with `native-` is said in a dialect that no client speaks; what it means is tested beside its
-//! provider.
+//! with `native-` is said in a dialect that no client speaks, and with `responses-` where chats are
+//! asked as responses; what it means is tested beside its provider.
 
 mod ends;
 mod failures;
@@ -439,7 +439,10 @@ proptest! {
         length in any::<Index>(),
     ) {
         let native = Target { api_base: "http://x".into(), ..Target::default() };
-        for (prefix, to) in [("stream", openai_target()), ("native-stream", native)] {
+        let responses = Target { responses: true, ..openai_target() };
+        for (prefix, to) in
+            [("stream", openai_target()), ("native-stream", native), ("responses-stream", responses)]
+        {
             let streams = OWN.iter().flat_map(|provider| {
                 files(*provider, prefix).into_iter().map(move |file| (provider, file))
             });

@@ -185,10 +185,12 @@ impl Provider for VertexAi {
         }
     }
 
-    fn params(&self, model: &str) -> Params {
-        match Publisher::of(model) {
-            Publisher::Google | Publisher::Tuned => Params::Only(Generation::of(model).params()),
-            Publisher::Anthropic => crate::anthropic::PROVIDER.params(model),
+    fn params(&self, to: &Target) -> Params {
+        match Publisher::of(&to.model) {
+            Publisher::Google | Publisher::Tuned => {
+                Params::Only(Generation::of(&to.model).params())
+            }
+            Publisher::Anthropic => crate::anthropic::PROVIDER.params(to),
             Publisher::Mistral | Publisher::Open => Params::All,
         }
     }

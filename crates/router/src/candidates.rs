@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use dunlin_llm::{Extras, FallbackMap, Target};
+use dunlin_llm::{Extras, FallbackMap};
 
 use crate::access::Access;
 use crate::catalog::{Alias, Catalog, Deployment, Group};
@@ -257,7 +257,7 @@ fn matching(catalog: &Catalog, name: &str) -> Option<Group> {
         let price = deployment.price_of(&model).clone();
         Arc::new(Deployment {
             price,
-            target: Target { model: model.into(), ..deployment.target.clone() },
+            target: deployment.target.filled(&model),
             ..Deployment::clone(deployment)
         })
     });

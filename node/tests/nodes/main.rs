@@ -45,6 +45,7 @@ mod metrics;
 mod migrate;
 mod models;
 mod natives;
+mod only_responses;
 mod passed_batches;
 mod permissions;
 mod prices;

@@ -39,7 +39,7 @@ pub(super) fn of(deployment: &Arc<Deployment>) -> Result<Asking, String> {
     if let Some(model) = &check.model {
         let changed = Arc::make_mut(&mut whom);
         changed.price = changed.price_of(model).clone();
-        changed.target.model = Arc::clone(model);
+        changed.target = changed.target.filled(model);
     }
     if whom.target.model.contains('*') {
         let why = "a pattern cannot be called: name a model in model_info.health_check_model";

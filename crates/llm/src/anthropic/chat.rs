@@ -107,7 +107,7 @@ impl Wish {
     fn reasoning(self) -> Option<Reasoning> {
         let Some(WireThinking { r#type, budget_tokens: budget }) = self.thinking else {
             let effort = self.effort?;
-            return Some(Reasoning { effort: Some(effort), budget: None });
+            return Some(Reasoning::of(Some(effort), None));
         };
         let effort = match &*r#type {
             "disabled" => Some(Effort::None),

@@ -3,7 +3,7 @@
 use serde_json::Number;
 
 use crate::Dialect;
-use crate::form::{Json, Tool, ToolChoice};
+use crate::form::{Json, Tool, ToolChoice, of_openais_seal};
 
 /// What a client asks of a model. Absent is not a default: a provider is sent only what was said.
 #[derive(Clone, Debug, PartialEq)]
@@ -133,6 +133,23 @@ impl Chat {
     /// What responses have as a tool that is run for them, chats have as an option, if at all.
     fn is_said_as_tool(&self, tool: &Tool) -> bool {
         self.from != Dialect::Responses || matches!(tool, Tool::Function { .. })
+    }
+
+    /// Who the client says its user is, for OpenAI, which refuses longer names. Claude Code's are.
+    pub(crate) fn short_user(&self) -> Option<&str> {
+        let user = self.user.as_deref()?;
+        Some(&user[..user.floor_char_boundary(64)])
+    }
+
+    /// Forgets what OpenAI's responses sealed: it means nothing to a model that is asked otherwise.
+    pub fn forget_openais_thoughts(&mut self) {
+        for part in self.messages.iter_mut().flat_map(|message| &mut message.parts) {
+            if let PartKind::Thinking { signature, .. } = &mut part.kind {
+                signature.take_if(|seal| of_openais_seal(seal).is_some());
+            }
+        }
+        let is_theirs = |part: &Part| matches!(&part.kind, PartKind::RedactedThinking(seal) if of_openais_seal(seal).is_some());
+        self.messages.iter_mut().for_each(|message| message.parts.retain(|part| !is_theirs(part)));
     }
 
     /// Takes a parameter back, by OpenAI's name.
@@ -384,6 +401,8 @@ pub struct Reasoning {
     pub effort: Option<Effort>,
     /// In tokens.
     pub budget: Option<u64>,
+    /// How a thought is summed up for the client: OpenAI's `auto`, `concise` or `detailed`.
+    pub summary: Option<String>,
 }
 
 impl Reasoning {
@@ -391,8 +410,8 @@ impl Reasoning {
     #[must_use]
     pub fn of(effort: Option<Effort>, budget: Option<u64>) -> Self {
         match budget {
-            Some(0) => Self { effort: Some(Effort::None), budget: None },
-            Some(_) | None => Self { effort, budget },
+            Some(0) => Self { effort: Some(Effort::None), ..Self::default() },
+            Some(_) | None => Self { effort, budget, summary: None },
         }
     }
 }

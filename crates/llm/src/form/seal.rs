@@ -11,6 +11,10 @@ use crate::form::{Part, PartKind, ToolCall};
 const SEPARATOR: &str = "__thought__";
 /// Before the data of a thought that only its provider can read.
 const REDACTED: &str = "dnr1.";
+/// How the seals of OpenAI's own models begin.
+const OPENAIS: &str = "gAAAA";
+/// Before that of another server which has OpenAI's responses.
+const RESPONSES: &str = "dno1.";
 /// Before any seal, where it is written in base64.
 const SEALED: &str = "dnt1.";
 
@@ -33,6 +37,16 @@ pub(crate) fn unsealed(id: &str) -> (String, Option<String>) {
 /// A thought that only its provider can read, as the seal of one without text.
 pub(crate) fn seal_of_redacted(data: &str) -> String {
     format!("{REDACTED}{data}")
+}
+
+/// The seal of a thought in a response, so that it is known for one.
+pub(crate) fn openais_seal(sealed: String) -> String {
+    if sealed.starts_with(OPENAIS) { sealed } else { format!("{RESPONSES}{sealed}") }
+}
+
+/// What a response sealed. `None`: another seal, which means nothing to its server.
+pub(crate) fn of_openais_seal(seal: &str) -> Option<&str> {
+    seal.strip_prefix(RESPONSES).or(Some(seal).filter(|seal| seal.starts_with(OPENAIS)))
 }
 
 impl PartKind {

@@ -2,8 +2,29 @@
 
 use std::borrow::Cow;
 
+use serde::Deserialize;
+use serde_json::json;
+
 use crate::form::{Cache, Json};
 use crate::json::{members, string};
+
+/// What the only argument of a tool that takes any text is called where it is a function.
+pub(crate) const CUSTOM_INPUT: &str = "input";
+
+/// The arguments of the function that stands for a tool which takes any text.
+pub(crate) fn custom_arguments(input: &str) -> String {
+    json!({CUSTOM_INPUT: input}).to_string()
+}
+
+/// The text that a model means by them.
+pub(crate) fn custom_input(arguments: &str) -> String {
+    #[derive(Deserialize)]
+    struct Arguments {
+        input: String,
+    }
+    let read = serde_json::from_str::<Arguments>(arguments);
+    read.map_or_else(|_| arguments.to_owned(), |arguments| arguments.input)
+}
 
 /// What a model may call.
 #[derive(Clone, Debug, PartialEq)]

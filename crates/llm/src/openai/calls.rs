@@ -2,11 +2,13 @@
 //! `provider_specific_fields` and behind the id, Google's own compatible server into
 //! `extra_content`.
 
+use std::collections::BTreeSet;
+
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::write::tool_call;
-use crate::form::{ToolCall, unsealed};
+use crate::form::{ToolCall, custom_arguments, custom_input, unsealed};
 
 #[derive(Deserialize)]
 pub(super) struct WireCall {
@@ -14,8 +16,16 @@ pub(super) struct WireCall {
     pub(super) index: Option<u32>,
     pub(super) id: Option<String>,
     pub(super) function: Option<WireCalled>,
+    custom: Option<WireCustom>,
     provider_specific_fields: Option<Sealed>,
     extra_content: Option<Extra>,
+}
+
+/// A tool that takes any text.
+#[derive(Deserialize)]
+struct WireCustom {
+    name: Option<String>,
+    input: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -36,10 +46,15 @@ struct Extra {
 }
 
 impl WireCall {
-    /// The call, if it is one of a function. `None` for its name: it has none.
+    /// The call, if it is one of a tool. `None` for its name: it has none.
     pub(super) fn call(mut self) -> Option<Option<ToolCall>> {
         let seal = self.seal();
-        let call = self.function?.call(self.id);
+        let custom = self.custom.map(|WireCustom { name, input }| WireCalled {
+            name,
+            arguments: Some(custom_arguments(&input.unwrap_or_default())),
+            provider_specific_fields: None,
+        });
+        let call = self.function.or(custom)?.call(self.id);
         Some(call.map(|call| ToolCall { signature: seal.or(call.signature.clone()), ..call }))
     }
 
@@ -63,9 +78,33 @@ impl WireCalled {
     }
 }
 
-/// A call for a client, who sends it back as it is.
-pub(super) fn sealed_call(call: &ToolCall) -> Value {
+/// The names of a request's tools that take any text.
+pub(super) fn custom_tools(request: &str) -> BTreeSet<String> {
+    #[derive(Deserialize)]
+    struct Named {
+        name: String,
+    }
+    #[derive(Deserialize)]
+    struct Tool {
+        custom: Option<Named>,
+    }
+    // Few have one, and others need not be read again.
+    if !request.contains("\"custom\"") {
+        return BTreeSet::new();
+    }
+    let tools = crate::edit::member(request.as_bytes(), "tools");
+    let tools: Vec<Tool> = tools.and_then(|t| serde_json::from_str(t).ok()).unwrap_or_default();
+    tools.into_iter().filter_map(|tool| Some(tool.custom?.name)).collect()
+}
+
+/// A call for a client, who sends it back as it is. `custom` are the tools that take any text.
+pub(super) fn sealed_call(call: &ToolCall, custom: &BTreeSet<String>) -> Value {
     let mut wire = tool_call(call);
+    if custom.contains(&call.name) {
+        let input = custom_input(&call.arguments);
+        wire =
+            json!({"id": call.id, "type": "custom", "custom": {"name": call.name, "input": input}});
+    }
     if let Some(seal) = &call.signature {
         wire["id"] = call.sealed_id().into();
         wire["provider_specific_fields"] = json!({"thought_signature": seal});

@@ -191,6 +191,7 @@ fn read_reasoning(chat: &mut Chat, member: &Member<'_>) -> Result<(), BadRequest
         effort: Option<String>,
         budget_tokens: Option<u64>,
         max_tokens: Option<u64>,
+        summary: Option<String>,
     }
     const EXPECTED: &str = "none, minimal, low, medium, high or xhigh";
     let effort = |word: &str| {
@@ -208,8 +209,10 @@ fn read_reasoning(chat: &mut Chat, member: &Member<'_>) -> Result<(), BadRequest
             reasoning.effort = Some(Effort::None);
         }
         reasoning.budget = wire.budget_tokens.or(wire.max_tokens).or(reasoning.budget);
+        reasoning.summary = wire.summary.or(reasoning.summary);
     }
-    chat.reasoning = Some(Reasoning::of(reasoning.effort, reasoning.budget));
+    let Reasoning { effort, budget, summary } = reasoning;
+    chat.reasoning = Some(Reasoning { summary, ..Reasoning::of(effort, budget) });
     Ok(())
 }
 
@@ -275,6 +278,7 @@ fn read_choice(member: &Member<'_>) -> Result<ToolChoice, BadRequest> {
     struct Wire {
         name: Option<String>,
         function: Option<Named>,
+        custom: Option<Named>,
     }
     let expected = "none, auto, required or a function's name";
     if let Some(word) = string(member.value) {
@@ -286,7 +290,7 @@ fn read_choice(member: &Member<'_>) -> Result<ToolChoice, BadRequest> {
         };
     }
     let wire: Wire = value(Endpoint::ChatCompletions, member, expected)?;
-    let name = wire.function.map(|function| function.name).or(wire.name);
+    let name = wire.function.or(wire.custom).map(|tool| tool.name).or(wire.name);
     name.map(ToolChoice::Named).ok_or(invalid(Endpoint::ChatCompletions, &member.name, expected))
 }
 

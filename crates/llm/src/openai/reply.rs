@@ -1,11 +1,13 @@
 //! OpenAI's whole answers, read into the common form and written from it.
 
+use std::collections::BTreeSet;
+
 use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::annotations;
-use super::calls::{WireCall, sealed_call};
+use super::calls::{WireCall, custom_tools, sealed_call};
 use super::content::Content;
 use super::sources::{Listed, Source, Sources};
 use crate::endpoint::Stamp;
@@ -122,11 +124,12 @@ pub(super) fn finish_word(finish: &Finish) -> &str {
 /// Writes an answer as a chat completion.
 #[must_use]
 pub(crate) fn write_reply(reply: &Reply, stamp: Stamp<'_>) -> Bytes {
+    let custom = custom_tools(stamp.request);
     let choices = reply.choices.iter().map(|choice| {
         let mut wire = json!({
             "finish_reason": finish_word(&choice.finish),
             "index": choice.index,
-            "message": message(&choice.parts),
+            "message": message(&choice.parts, &custom),
         });
         cite(&mut wire["message"], choice);
         if let Some(logprobs) = &choice.logprobs {
@@ -188,7 +191,7 @@ fn write(
 }
 
 /// Thoughts go out as LiteLLM has them: their text, and the blocks to be sent back.
-fn message(parts: &[Part]) -> Value {
+fn message(parts: &[Part], custom: &BTreeSet<String>) -> Value {
     let (mut text, mut thought) = (None::<String>, None::<String>);
     let (mut calls, mut blocks, mut refusal) = (Vec::new(), Vec::new(), None);
     let mut images: Vec<Value> = Vec::new();
@@ -207,7 +210,7 @@ fn message(parts: &[Part]) -> Value {
             PartKind::RedactedThinking(data) => {
                 blocks.push(json!({"type": "redacted_thinking", "data": data}));
             }
-            PartKind::ToolCall(call) => calls.push(sealed_call(call)),
+            PartKind::ToolCall(call) => calls.push(sealed_call(call, custom)),
             PartKind::Image { source, .. } => {
                 let (index, image) = (images.len(), json!({"url": source.url()}));
                 images.push(json!({"image_url": image, "index": index, "type": "image_url"}));

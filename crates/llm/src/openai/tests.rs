@@ -95,7 +95,7 @@ fn chat() -> impl Strategy<Value = Chat> {
     )
         .prop_map(|(messages, tools, format, effort, max_output, stop, stream)| {
             let tool_choice = (!tools.is_empty()).then(|| ToolChoice::Named("x".into()));
-            let reasoning = effort.map(|e| Reasoning { effort: Some(e), budget: None });
+            let reasoning = effort.map(|e| Reasoning::of(Some(e), None));
             let other = vec![("top_a".to_owned(), Json::parse("1.5").unwrap())];
             let mut chat = Chat::new(Dialect::OpenAi);
             chat.messages = messages;

@@ -70,7 +70,7 @@ pub fn write_chat(chat: &Chat, model: &str, style: ChatStyle) -> Bytes {
     put("reasoning_effort", effort.map(|effort| effort.word().into()));
     put("verbosity", chat.verbosity.clone().map(Into::into));
     put("service_tier", chat.service_tier.clone().map(Into::into));
-    put("user", chat.user.as_deref().map(|user| shortened(user).into()));
+    put("user", chat.short_user().map(Into::into));
     put("web_search_options", chat.tools.iter().find_map(|tool| search_options(tool, chat)));
     let tools: Vec<Value> = chat.tools.iter().filter_map(|tool| self::tool(tool, chat)).collect();
     let has_tools = !tools.is_empty();
@@ -87,11 +87,6 @@ pub fn write_chat(chat: &Chat, model: &str, style: ChatStyle) -> Bytes {
         put("stream_options", Some(wish).filter(|_| chat.asks_usage));
     }
     Bytes::from(serde_json::to_vec(&body).expect("values are always JSON"))
-}
-
-/// OpenAI refuses longer names of users; Claude Code's are longer.
-fn shortened(user: &str) -> &str {
-    &user[..user.floor_char_boundary(64)]
 }
 
 fn value_of(json: &Json) -> Value {

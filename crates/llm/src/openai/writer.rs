@@ -1,16 +1,16 @@
 //! Pieces of the common form, written as OpenAI's stream frames.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use dunlin_types::Usage;
 use serde_json::{Value, json};
 
 use super::annotations;
-use super::calls::sealed_call;
+use super::calls::{custom_tools, sealed_call};
 use super::reply::finish_word;
 use crate::endpoint::{Endpoint, Stamp, StreamWriter};
-use crate::form::{Delta, Finish, ToolCall};
+use crate::form::{Delta, Finish, ToolCall, custom_input};
 use crate::usage::usage_json;
 
 /// What all frames of one stream share.
@@ -62,6 +62,9 @@ pub(crate) struct ChatWriter {
     begun: Vec<u32>,
     /// Calls, of which choice and which of it, that have no arguments yet.
     bare: Vec<(u32, u32)>,
+    /// The tools that take any text, and calls of them: told when they are whole.
+    custom: BTreeSet<String>,
+    texts: BTreeMap<(u32, u32), String>,
     /// What each choice has thought and not sealed yet: the block to be sent back holds it whole.
     thoughts: BTreeMap<u32, String>,
 }
@@ -69,7 +72,14 @@ pub(crate) struct ChatWriter {
 impl ChatWriter {
     pub(crate) fn new(stamp: Stamp<'_>, wants_usage: bool) -> Self {
         let frames = Frames::new(stamp, "chatcmpl-", "chat.completion.chunk", wants_usage);
-        Self { frames, begun: Vec::new(), bare: Vec::new(), thoughts: BTreeMap::new() }
+        Self {
+            frames,
+            begun: Vec::new(),
+            bare: Vec::new(),
+            custom: custom_tools(stamp.request),
+            texts: BTreeMap::new(),
+            thoughts: BTreeMap::new(),
+        }
     }
 
     /// Arguments are a JSON text, and no text is none: who calls without them says `{}`.
@@ -79,6 +89,31 @@ impl ChatWriter {
         for (choice, call) in ended {
             self.arguments(choice, call, "{}", out);
         }
+    }
+
+    fn end_texts(&mut self, of: u32, out: &mut Vec<u8>) {
+        let texts = std::mem::take(&mut self.texts);
+        for ((choice, call), arguments) in texts {
+            if choice == of {
+                let input = custom_input(&arguments);
+                let call = json!({"index": call, "custom": {"input": input}});
+                self.delta(choice, json!({"tool_calls": [call]}), out);
+            } else {
+                self.texts.insert((choice, call), arguments);
+            }
+        }
+    }
+
+    fn begin_call(&mut self, choice: u32, number: u32, call: &ToolCall, out: &mut Vec<u8>) {
+        let mut wire = sealed_call(call, &self.custom);
+        wire["index"] = number.into();
+        if self.custom.contains(&call.name) {
+            self.texts.insert((choice, number), String::new());
+        } else {
+            wire["function"]["arguments"] = "".into();
+            self.bare.push((choice, number));
+        }
+        self.delta(choice, json!({"tool_calls": [wire]}), out);
     }
 
     fn arguments(&mut self, choice: u32, call: u32, text: &str, out: &mut Vec<u8>) {
@@ -121,13 +156,12 @@ impl StreamWriter for ChatWriter {
             }
             Delta::ToolCall { choice, call, id, name, signature } => {
                 let begun = ToolCall { id, name, arguments: String::new(), signature };
-                let mut wire = sealed_call(&begun);
-                wire["index"] = call.into();
-                wire["function"]["arguments"] = "".into();
-                self.bare.push((choice, call));
-                self.delta(choice, json!({"tool_calls": [wire]}), out);
+                self.begin_call(choice, call, &begun, out);
             }
             Delta::Arguments { choice, call, text } => {
+                if let Some(held) = self.texts.get_mut(&(choice, call)) {
+                    return held.push_str(&text);
+                }
                 self.bare.retain(|bare| *bare != (choice, call));
                 self.arguments(choice, call, &text, out);
             }
@@ -146,6 +180,7 @@ impl StreamWriter for ChatWriter {
                 self.delta(choice, delta, out);
             }
             Delta::Finish { choice, finish } => {
+                self.end_texts(choice, out);
                 // What the bound cut off is not known.
                 if finish != Finish::Length {
                     self.end_calls(choice, out);

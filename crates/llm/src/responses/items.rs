@@ -5,17 +5,13 @@ use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use crate::form::{
-    Citation, Json, Message, Part, PartKind, Role, Source, ToolCall, seal_of_redacted, unsealed,
+    Citation, Json, Message, Part, PartKind, Role, Source, ToolCall, custom_arguments,
+    custom_input, of_openais_seal, seal_of_redacted, unsealed,
 };
 use crate::json::string;
 use crate::parse::BadRequest;
 use crate::responses::compaction::told;
 use crate::responses::read::invalid;
-use crate::responses::tools::CUSTOM_INPUT;
-
-/// How OpenAI's own seals begin, which mean nothing to another: a conversation may have changed its
-/// model.
-const OPENAIS: &str = "gAAAA";
 
 #[derive(Deserialize)]
 struct WireItem<'a> {
@@ -113,7 +109,7 @@ fn read_item(raw: &RawValue, item: WireItem<'_>) -> Result<Option<Message>, &'st
         "function_call" | "custom_tool_call" => {
             let name = item.name.ok_or("a call with a name")?;
             let id = item.call_id.or(item.id).ok_or("a call with a call_id")?;
-            let custom = item.input.map(|input| json!({CUSTOM_INPUT: input}).to_string());
+            let custom = item.input.map(|input| custom_arguments(&input));
             let arguments = item.arguments.or(custom).unwrap_or_default();
             let (id, signature) = unsealed(&id);
             let call = ToolCall { id, name, arguments, signature };
@@ -128,7 +124,8 @@ fn read_item(raw: &RawValue, item: WireItem<'_>) -> Result<Option<Message>, &'st
         "reasoning" => {
             let texts = item.summary.into_iter().flatten().filter_map(|summary| summary.text);
             let text: Vec<String> = texts.collect();
-            let seal = item.encrypted_content.filter(|seal| !seal.starts_with(OPENAIS));
+            // Another model's seal means nothing: a conversation may have changed its model.
+            let seal = item.encrypted_content.filter(|seal| of_openais_seal(seal).is_none());
             if text.is_empty() && seal.is_none() {
                 return Ok(None);
             }
@@ -258,16 +255,6 @@ pub(super) fn custom_call(id: &str, status: &str, call: &ToolCall) -> Value {
         "name": call.name,
         "input": custom_input(&call.arguments),
     })
-}
-
-/// The text that a model means by the arguments of the function which stands for such a tool.
-pub(super) fn custom_input(arguments: &str) -> String {
-    #[derive(Deserialize)]
-    struct Arguments {
-        input: String,
-    }
-    let read = serde_json::from_str::<Arguments>(arguments);
-    read.map_or_else(|_| arguments.to_owned(), |arguments| arguments.input)
 }
 
 /// The item of a call.

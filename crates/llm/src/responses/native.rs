@@ -168,7 +168,7 @@ fn is(value: Option<&RawValue>, json: &str) -> bool {
     value.is_some_and(|value| value.get() == json)
 }
 
-fn failure(error: Option<&RawValue>) -> UpstreamError {
+pub(super) fn failure(error: Option<&RawValue>) -> UpstreamError {
     let said = error.filter(|error| error.get() != "null");
     UpstreamError::parse(said.map_or(b"", |error| error.get().as_bytes()))
 }

@@ -140,7 +140,7 @@ fn read_reasoning(member: &Member<'_>) -> Result<Option<Reasoning>, BadRequest> 
     let Some(word) = wire.effort else { return Ok(None) };
     let effort = Effort::named(&word)
         .ok_or(invalid("reasoning.effort", "none, minimal, low, medium, high or xhigh"))?;
-    Ok(Some(Reasoning { effort: Some(effort), budget: None }))
+    Ok(Some(Reasoning::of(Some(effort), None)))
 }
 
 fn read_text(chat: &mut Chat, member: &Member<'_>) -> Result<(), BadRequest> {

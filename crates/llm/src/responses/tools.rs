@@ -7,13 +7,10 @@ use serde_json::json;
 use serde_json::value::RawValue;
 
 use crate::Dialect;
-use crate::form::{Chat, Json, Tool, ToolChoice, is_web_search};
+use crate::form::{CUSTOM_INPUT, Chat, Json, Tool, ToolChoice, is_web_search};
 use crate::json::{Member, members, string};
 use crate::parse::BadRequest;
 use crate::responses::read::{invalid, value};
-
-/// What a custom tool's only argument is called where it is a function.
-pub(super) const CUSTOM_INPUT: &str = "input";
 
 /// A tool's definition, or a tool as a choice names it.
 #[derive(Deserialize)]

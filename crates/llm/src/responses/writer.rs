@@ -8,11 +8,11 @@ use dunlin_types::Usage;
 use serde_json::{Value, json};
 
 use crate::endpoint::{Stamp, StreamWriter};
-use crate::form::{Citation, Delta, Finish, OneByOne, ToolCall};
+use crate::form::{Citation, Delta, Finish, OneByOne, ToolCall, custom_input};
 use crate::openai::ErrorBody;
 use crate::responses::items::{
-    annotation, cited_text, custom_call, custom_input, function_call, likely, message, output_text,
-    reasoning, redacted, refusal, summary_text,
+    annotation, cited_text, custom_call, function_call, likely, message, output_text, reasoning,
+    redacted, refusal, summary_text,
 };
 use crate::responses::references::item_id;
 use crate::responses::reply::{Status, response};

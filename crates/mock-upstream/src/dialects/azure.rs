@@ -24,7 +24,9 @@ pub(super) fn router() -> Router<Arc<Mock>> {
             .route(&format!("{base}/completions"), post(Completions { azure: true }))
             .route(&format!("{base}/embeddings"), post(Embeddings { azure: true }));
     }
-    router.route("/openai/v1/responses", post(Responses { azure: true }))
+    router
+        .route("/openai/v1/responses", post(Responses { azure: true }))
+        .route("/openai/responses", post(Responses { azure: true }))
 }
 
 /// Reads a body whose model is in itself, or in the path if it is a deployment's.

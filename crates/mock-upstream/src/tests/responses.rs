@@ -103,6 +103,9 @@ async fn a_function_is_called_and_heard() {
 async fn what_openai_would_refuse_is_refused() {
     let mock = start().await;
     let orphan = json!({"type": "function_call_output", "call_id": "none", "output": ""});
+    let thought =
+        |sealed: &str| json!({"type": "reasoning", "summary": [], "encrypted_content": sealed});
+    let words = json!({"role": "assistant", "content": "a"});
     for (body, param) in [
         (json!({"model": "m"}), json!("input")),
         (
@@ -110,6 +113,14 @@ async fn what_openai_would_refuse_is_refused() {
             json!("input[0].role"),
         ),
         (json!({"model": "m", "input": [orphan]}), json!("input")),
+        (json!({"model": "m", "input": [thought("gAAAAAmock")]}), json!("input")),
+        (json!({"model": "m", "input": [thought("other"), words]}), json!("input")),
+        (says("hi", json!({"max_output_tokens": 1})), json!("max_output_tokens")),
+        (says("hi", json!({"n": 1})), json!("n")),
+        (
+            says("hi", json!({"tools": [{"type": "function", "function": {}}]})),
+            json!("tools[0].name"),
+        ),
         (says("hi", json!({"previous_response_id": "resp_none"})), json!("previous_response_id")),
     ] {
         let answered = ask(&mock, &format!("POST {PATH}"), &[], body.to_string()).await;
@@ -120,12 +131,14 @@ async fn what_openai_would_refuse_is_refused() {
 #[tokio::test]
 async fn a_stored_response_can_be_asked_for_until_it_is_deleted() {
     let mock = start().await;
-    let made = post(&mock, PATH, &[], &says("hi", json!({"max_output_tokens": 1}))).await.json();
+    let made = post(&mock, PATH, &[], &says("[[tokens:20]]", json!({"max_output_tokens": 16})))
+        .await
+        .json();
     assert_eq!(made["incomplete_details"]["reason"], "max_output_tokens");
     let path = format!("{PATH}/{}", made["id"].as_str().expect("text"));
     assert_eq!(ask(&mock, &format!("GET {path}"), &[], "").await.json(), made);
     let items = ask(&mock, &format!("GET {path}/input_items"), &[], "").await.json();
-    assert_eq!(items["data"][0]["content"][0]["text"], "hi");
+    assert_eq!(items["data"][0]["content"][0]["text"], "[[tokens:20]]");
     assert_eq!(ask(&mock, &format!("POST {path}/cancel"), &[], "").await.status, 400);
     let deleted = ask(&mock, &format!("DELETE {path}"), &[], "").await.json();
     assert_eq!(deleted["deleted"], true);
@@ -144,4 +157,34 @@ async fn a_stored_response_can_be_asked_for_until_it_is_deleted() {
     let body = says("hi", json!({}));
     let counted = post(&mock, &format!("{PATH}/input_tokens"), &[], &body).await.json();
     assert_eq!(counted["input_tokens"], body.to_string().len() / 4);
+}
+
+#[tokio::test]
+async fn models_of_responses_alone_have_no_chats() {
+    let mock = start().await;
+    for (model, only) in [
+        ("o1-pro", true),
+        ("gpt-5-pro-2025-10-06", true),
+        ("gpt-5.1-codex-mini", true),
+        ("o3-deep-research", true),
+        ("computer-use-preview", true),
+        ("gpt-5", false),
+        ("gemini-2.5-pro-x", false),
+    ] {
+        let body = json!({"model": model, "messages": [{"role": "user", "content": "hi"}]});
+        let chat = ask(&mock, "POST /v1/chat/completions", &[], body.to_string()).await;
+        assert_eq!(chat.status, if only { 404 } else { 200 }, "{model}");
+        let respond = json!({"model": model, "input": "hi"});
+        assert_eq!(post(&mock, PATH, &[], &respond).await.json()["status"], "completed");
+    }
+    let sealed = json!({"include": ["reasoning.encrypted_content", "message.output_text.logprobs"],
+        "tools": [{"type": "custom", "name": "f"}]});
+    let told =
+        post(&mock, PATH, &[], &says("[[think]] [[say:a b]] [[tool:f {}]]", sealed)).await.json();
+    assert_eq!(told["output"][0]["encrypted_content"], "gAAAAAmock");
+    assert_eq!(told["output"][1]["content"][0]["logprobs"].as_array().map(Vec::len), Some(2));
+    assert_eq!(
+        (&told["output"][2]["type"], &told["output"][2]["input"]),
+        (&json!("custom_tool_call"), &json!("{}"))
+    );
 }

@@ -35,15 +35,24 @@ const SEAL: &str = "c2Vh+/8=";
 const OTHER_SEAL: &str = "b3Ro+/8=";
 const HIDDEN: &str = "aGlk+/8=";
 
+/// One that is asked for responses alone is named so behind its id.
+const RESPONSES: &str = "/responses";
+
+fn provider_of(name: &str) -> &'static dyn Provider {
+    find(name.trim_end_matches(RESPONSES)).unwrap()
+}
+
 fn target(provider: &str) -> Target {
     let (base, model) = match provider {
         "gemini" => ("http://x", "gemini-3-pro"),
         "ollama_chat" => ("http://x", "m"),
         "openai" => ("http://x/v1beta/openai", "gemini-3-pro"),
+        "openai/responses" => ("http://x/v1", "gpt-5-codex"),
         _ => ("http://x/v1", "claude-sonnet-4-5"),
     };
     let region = Some("us-east-1".into());
-    Target { api_base: base.into(), model: model.into(), region, ..Target::default() }
+    let responses = provider.ends_with(RESPONSES);
+    Target { api_base: base.into(), model: model.into(), region, responses, ..Target::default() }
 }
 
 fn asking(endpoint: Endpoint, turns: &[Value]) -> ChatRequest {
@@ -71,7 +80,7 @@ fn stamp() -> Stamp<'static> {
 pub(super) fn kept_whole(provider: &str, client: Client, answer: &Value) -> Vec<Value> {
     let (body, to) = (Bytes::from(answer.to_string()), target(provider));
     let asked = asking(client.endpoint(false), &[]);
-    let reply = find(provider).unwrap().decode(&asked, &to, StatusCode::OK, body).unwrap();
+    let reply = provider_of(provider).decode(&asked, &to, StatusCode::OK, body).unwrap();
     let told: Value =
         serde_json::from_slice(&reply.write(client.endpoint(false), stamp())).unwrap();
     kept(client, told)
@@ -101,7 +110,7 @@ pub(super) fn kept_streamed(provider: &str, client: Client, stream: &[u8]) -> Ve
     // A dialect that is not the provider's, so that its stream is taken apart.
     let apart =
         if provider == "anthropic" { Endpoint::ChatCompletions } else { Endpoint::Messages };
-    let mut decoder = find(provider).unwrap().stream(&asking(apart, &[]), &target(provider));
+    let mut decoder = provider_of(provider).stream(&asking(apart, &[]), &target(provider));
     let mut events = Vec::new();
     decoder.push(Bytes::copy_from_slice(stream), &mut events).unwrap();
     decoder.finish(&mut events).unwrap();
@@ -189,8 +198,8 @@ fn sent(provider: &str, client: Client, turns: &[Value]) -> Value {
         Credential::Key(Secret::new("k"))
     };
     let request = asking(client.endpoint(false), turns);
-    let provider = find(provider).unwrap();
-    let call = provider.encode(&request, &target(provider.id()), &key, UnixMillis(0)).unwrap();
+    let to = target(provider);
+    let call = provider_of(provider).encode(&request, &to, &key, UnixMillis(0)).unwrap();
     serde_json::from_slice(call.body()).unwrap()
 }
 
@@ -330,6 +339,41 @@ fn googles_compatible_server_gets_its_seals_back() {
     for client in [Client::Responses, Client::Messages, Client::Google] {
         let back = sent("openai", client, &kept_streamed("openai", client, &stream));
         assert_eq!(back["messages"][1]["tool_calls"], json!([call]), "{client:?}, streamed");
+    }
+}
+
+#[test]
+fn openais_thoughts_come_back_to_its_responses() {
+    let openai = find("openai").unwrap();
+    let (_, whole) = files(openai, "responses-reply").remove(0);
+    let (_, stream) = files(openai, "responses-stream").remove(0);
+    let whole: Value = serde_json::from_slice(&whole).unwrap();
+    let kept = |kind: &str, item: &Value| item["type"] == kind;
+    for client in [Client::Chat, Client::Messages, Client::Google] {
+        let provider = "openai/responses";
+        for turns in
+            [kept_whole(provider, client, &whole), kept_streamed(provider, client, &stream)]
+        {
+            let back = sent(provider, client, &turns);
+            let input = back["input"].as_array().unwrap();
+            let thoughts: Vec<&Value> =
+                input.iter().filter(|item| kept("reasoning", item)).collect();
+            let seals: Vec<&Value> =
+                thoughts.iter().map(|item| &item["encrypted_content"]).collect();
+            let all = whole["output"].as_array().unwrap().iter();
+            let made: Vec<&Value> = all
+                .filter(|item| kept("reasoning", item))
+                .map(|item| &item["encrypted_content"])
+                .collect();
+            assert_eq!(seals, made, "{client:?}: {back}");
+            assert_eq!(
+                thoughts[0]["summary"][0]["text"],
+                "**Looking**\n\nIt is about birds.\n\nRobins sing.",
+                "{client:?}"
+            );
+            let call = input.iter().find(|item| kept("function_call", item)).unwrap();
+            assert_eq!((&call["call_id"], &call["name"]), (&json!("call_05"), &json!("f")));
+        }
     }
 }
 

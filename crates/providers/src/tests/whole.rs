@@ -11,6 +11,12 @@ fn answer(provider: &str) -> Value {
         "openai" => json!({"id": "1", "object": "chat.completion", "model": "m", "choices": [
             {"index": 0, "finish_reason": "tool_calls", "message": {"role": "assistant", "content": "Hello",
                 "tool_calls": [{"id": "c", "type": "function", "function": {"name": "f", "arguments": "{\"a\":1}"}}]}}]}),
+        "openai/responses" => {
+            json!({"id": "1", "object": "response", "status": "completed", "model": "m",
+            "output": [
+                {"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": "Hello"}]},
+                {"type": "function_call", "call_id": "c", "name": "f", "arguments": "{\"a\":1}"}]})
+        }
         "anthropic" => json!({"id": "1", "type": "message", "role": "assistant", "model": "m",
             "stop_reason": "tool_use", "stop_sequence": null,
             "usage": {"input_tokens": 9, "output_tokens": 3}, "content": [
@@ -40,7 +46,9 @@ fn answer(provider: &str) -> Value {
 
 #[test]
 fn a_whole_answer_is_a_stream_of_the_same_words() {
-    for provider in ["openai", "anthropic", "bedrock", "gemini", "cohere", "ollama_chat"] {
+    let dialects =
+        ["openai", "openai/responses", "anthropic", "bedrock", "gemini", "cohere", "ollama_chat"];
+    for provider in dialects {
         let (whole, client) = (answer(provider), Client::Chat);
         let told = kept_whole(provider, client, &whole).remove(0);
         let written = match provider {

@@ -5,6 +5,7 @@ use axum::body::Body;
 use axum::extract::{Query, State};
 use axum::http::{HeaderMap, Response, StatusCode, Uri};
 use axum::response::IntoResponse;
+use dunlin_llm::Target;
 use dunlin_providers::Params;
 use dunlin_router::Deployment;
 use serde::Deserialize;
@@ -66,12 +67,12 @@ const WITH_REASONING: &[&str] = &["thinking"];
 
 /// What a deployment's provider takes.
 pub(crate) fn supported(deployment: &Deployment) -> Vec<&'static str> {
-    supported_by(&deployment.provider, &deployment.target.model)
+    supported_by(&deployment.provider, &deployment.target)
 }
 
 /// What a provider takes for a model.
-pub(crate) fn supported_by(provider: &str, model: &str) -> Vec<&'static str> {
-    let params = dunlin_providers::find(provider).map_or(Params::All, |found| found.params(model));
+pub(crate) fn supported_by(provider: &str, to: &Target) -> Vec<&'static str> {
+    let params = dunlin_providers::find(provider).map_or(Params::All, |found| found.params(to));
     match params {
         Params::Only(names) => {
             let with = |has: &str, more: &'static [&'static str]| {

@@ -8,12 +8,13 @@ use axum::extract::{Query, State};
 use axum::http::{HeaderMap, Response, StatusCode, Uri};
 use axum::response::IntoResponse;
 use dunlin_ledger::{Adjustment, Pricing, Rate, Sheet};
+use dunlin_llm::Target;
 use dunlin_types::PicoUsd;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use crate::questions::model_info::{callable, object};
-use crate::questions::params::supported_by;
+use crate::questions::params::{supported, supported_by};
 use crate::questions::question::{answer_to, refusal};
 use crate::request::caller::Caller;
 use crate::{Proxy, Serving};
@@ -36,12 +37,13 @@ impl Published {
     /// is published.
     pub(crate) fn params(&self, model: &str) -> Option<Vec<&'static str>> {
         let named = model.split_once('/').filter(|(id, _)| dunlin_providers::find(id).is_some());
-        if let Some((provider, model)) = named {
-            return Some(supported_by(provider, model));
+        if let Some((provider, name)) = named {
+            let info = self.of(Some(provider), name).unwrap_or_default();
+            return Some(supported_by(provider, &target(name, &info)));
         }
         let info = self.of(None, model)?;
         let provider = info.get("litellm_provider").and_then(Value::as_str)?;
-        Some(supported_by(provider, model))
+        Some(supported_by(provider, &target(model, &info)))
     }
 
     /// What a model costs that is not served here; by its provider, if its name begins with one.
@@ -61,6 +63,12 @@ impl Published {
     fn of(&self, provider: Option<&str>, model: &str) -> Option<Map<String, Value>> {
         (self.0)(provider, model)
     }
+}
+
+/// A model that is asked as what is published of it says.
+fn target(model: &str, info: &Map<String, Value>) -> Target {
+    let responses = info.get("mode").is_some_and(|mode| mode == "responses");
+    Target { model: model.into(), responses, ..Target::default() }
 }
 
 #[derive(Deserialize)]
@@ -87,12 +95,13 @@ fn told(proxy: &Proxy, asked: Asked, serving: &Serving, caller: &Caller) -> Resp
     // A name of one's own says more than what is published: what the operator wrote over it.
     let mut own = callable(serving, caller.access()).filter(|_| provider.is_none());
     let own = own.find(|(name, _)| **name == *model);
-    let own = own.and_then(|(_, group)| group.deployments.first()).map(|one| {
+    let own = own.and_then(|(_, group)| group.deployments.first());
+    let written = own.map(|one| {
         let mut info = object(one.about.info.get());
         info.entry("litellm_provider").or_insert_with(|| (*one.provider).into());
         info
     });
-    let Some(mut info) = own.or_else(|| proxy.0.published.of(provider, &model)) else {
+    let Some(mut info) = written.or_else(|| proxy.0.published.of(provider, &model)) else {
         let provider = provider.unwrap_or("None");
         let error = format!(
             "model={model}, custom_llm_provider={provider} is not in the model cost map; \
@@ -103,7 +112,8 @@ fn told(proxy: &Proxy, asked: Asked, serving: &Serving, caller: &Caller) -> Resp
     };
     let provider = info.get("litellm_provider").and_then(Value::as_str).unwrap_or_default();
     let (provider, name) = (provider.to_owned(), info.get("key").and_then(Value::as_str));
-    let params = supported_by(&provider, name.unwrap_or(&model));
+    let published = || supported_by(&provider, &target(name.unwrap_or(&model), &info));
+    let params = own.map_or_else(published, |one| supported(one));
     info.insert("supported_openai_params".to_owned(), json!(params));
     Json(json!({"model": model, "custom_llm_provider": provider, "model_info": info}))
         .into_response()

@@ -81,9 +81,11 @@ fn chats() -> impl Strategy<Value = Chat> {
     ];
     let reasoning = prop_oneof![
         Just(None),
-        any::<u32>()
-            .prop_map(|budget| Some(Reasoning { effort: None, budget: Some(budget.into()) })),
-        Just(Some(Reasoning { effort: Some(Effort::High), budget: None })),
+        any::<u32>().prop_map(|budget| Some(Reasoning {
+            budget: Some(budget.into()),
+            ..Reasoning::default()
+        })),
+        Just(Some(Reasoning::of(Some(Effort::High), None))),
     ];
     let numbers = prop::option::of((0..100_u64, 0..8_u64, any::<bool>()));
     (turns, prop::option::of(words()), format, choice, reasoning, numbers, any::<bool>()).prop_map(

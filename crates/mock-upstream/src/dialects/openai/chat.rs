@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use serde_json::{Value, json};
 
-use super::{CREATED, KEYS, error_frame, refuse, tier, usage, with_usage};
+use super::{CREATED, KEYS, error_frame, refuse, responses, tier, usage, with_usage};
 use crate::answer::{Answer, Called, Part, Text};
 use crate::ask::{Ask, Last, MustCall, Tool, text_of};
 use crate::dialects::azure;
@@ -31,6 +31,11 @@ impl Route for Chat {
 
     fn read(&self, mock: &Mock, request: &Recorded) -> Result<Ask, Failure> {
         let mut ask = azure::model(self.azure, request)?;
+        if responses::are_all(&ask.model) {
+            let message = "This model is only supported in v1/responses and not in \
+                           v1/chat/completions.";
+            return Err(Failure { status: 404, ..Failure::parameter("model", message) });
+        }
         check_stream(mock, &ask)?;
         for (at, message) in ask.list("messages")?.iter().enumerate() {
             check_message(at, message)?;
@@ -265,6 +270,6 @@ fn texts(answer: &Answer) -> impl Iterator<Item = &Text> {
     })
 }
 
-fn logprob(token: &str) -> Value {
+pub(super) fn logprob(token: &str) -> Value {
     json!({"token": token, "logprob": -0.25, "bytes": token.as_bytes(), "top_logprobs": []})
 }

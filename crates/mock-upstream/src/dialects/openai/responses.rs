@@ -6,6 +6,7 @@ use axum::Router;
 use bytes::Bytes;
 use serde_json::{Value, json};
 
+use super::chat::logprob;
 use super::{CREATED, KEYS, conversations, files, refuse, tier};
 use crate::answer::{Answer, Finish, Part, Usage};
 use crate::ask::{Ask, Last, MustCall, Tool, text_of};
@@ -17,6 +18,32 @@ use crate::shelf::Thing;
 
 mod events;
 
+/// What is said of models that are asked for responses and for nothing else.
+const ONLY_HERE: [&str; 5] = ["-codex", "codex-", "computer-use-", "-deep-research", "-pro"];
+/// What OpenAI's chats have and its responses refuse to know.
+const UNKNOWN: [&str; 15] = [
+    "audio",
+    "frequency_penalty",
+    "functions",
+    "logit_bias",
+    "max_completion_tokens",
+    "max_tokens",
+    "messages",
+    "modalities",
+    "n",
+    "presence_penalty",
+    "reasoning_effort",
+    "response_format",
+    "seed",
+    "stop",
+    "verbosity",
+];
+/// The smallest bound on tokens that OpenAI takes.
+const LEAST_OUTPUT: u64 = 16;
+/// What asks for thoughts that only their model can read, how one begins, and all that it says.
+const SEALS: &str = "reasoning.encrypted_content";
+const SEALED: &str = "gAAAAAmock";
+const LOGPROBS: &str = "message.output_text.logprobs";
 const ROLES: [&str; 4] = ["user", "assistant", "system", "developer"];
 
 pub(super) fn router() -> Router<Arc<Mock>> {
@@ -44,7 +71,8 @@ impl Route for Responses {
     }
 
     fn reply(&self, mock: &Mock, ask: &Ask, answer: &Answer) -> Reply {
-        let output = answer.parts.iter().enumerate().map(|(at, part)| item(answer, at, part));
+        let parts = answer.parts.iter().enumerate();
+        let output = parts.map(|(at, part)| item(ask, answer, at, part));
         let response = object(ask, answer, &output.collect::<Vec<_>>());
         if let Some(thing) = conversation(ask).and_then(|id| mock.shelf.find(id)) {
             let said = response["output"].as_array().into_iter().flatten().cloned();
@@ -85,6 +113,7 @@ fn understand(mock: &Mock, mut ask: Ask) -> Result<Ask, Failure> {
         }
         None => Vec::new(),
     };
+    check_fields(&ask.body)?;
     if !(ask.body["input"].is_string() || ask.body["input"].is_array()) {
         return Err(Failure::missing("input"));
     }
@@ -93,6 +122,9 @@ fn understand(mock: &Mock, mut ask: Ask) -> Result<Ask, Failure> {
     let all: Vec<&Value> = before.chain(&kept).chain(&items).collect();
     for (at, item) in items.iter().enumerate() {
         check_item(at, item, &all)?;
+        if item["type"] == "reasoning" {
+            check_thought(item, items.get(at + 1))?;
+        }
     }
     ask.last = items.last().map_or(Last::Other, said);
     let tools = ask.body["tools"].as_array().into_iter().flatten();
@@ -135,6 +167,51 @@ fn input_items(ask: &Ask) -> Vec<Value> {
     }
 }
 
+/// Whether this model has responses and no chats: OpenAI's are known by their names.
+pub(super) fn are_all(model: &str) -> bool {
+    let is_dated = |name: &str| model.contains(&format!("{name}-20"));
+    ONLY_HERE.iter().any(|part| match part.strip_prefix('-') {
+        Some(_) => {
+            model.ends_with(part) || is_dated(part) || (*part == "-codex" && model.contains(part))
+        }
+        None => model.starts_with(part),
+    })
+}
+
+fn check_fields(body: &Value) -> Result<(), Failure> {
+    if let Some(name) = UNKNOWN.iter().find(|name| body.get(**name).is_some()) {
+        return Err(Failure::parameter(name, format!("Unknown parameter: '{name}'.")));
+    }
+    if let Some(most) = body["max_output_tokens"].as_u64().filter(|most| *most < LEAST_OUTPUT) {
+        let text = format!(
+            "Invalid 'max_output_tokens': integer below minimum value. Expected a value >= \
+             {LEAST_OUTPUT}, but got {most} instead."
+        );
+        return Err(Failure::parameter("max_output_tokens", text));
+    }
+    let tools = body["tools"].as_array().into_iter().flatten();
+    let nested = tools.enumerate().find(|(_, tool)| tool["function"].is_object());
+    nested.map_or(Ok(()), |(at, _)| Err(Failure::missing(&format!("tools[{at}].name"))))
+}
+
+/// A thought is the model's own, and something follows it.
+fn check_thought(item: &Value, next: Option<&Value>) -> Result<(), Failure> {
+    let sealed = &item["encrypted_content"];
+    if sealed.as_str().is_some_and(|sealed| sealed != SEALED) {
+        let text = "The encrypted content for a reasoning item could not be verified.";
+        return Err(Failure::parameter("input", text));
+    }
+    let is_the_models = next.is_some_and(|next| match next["type"].as_str() {
+        Some("message") | None => next["role"] == "assistant",
+        Some(kind) => !kind.ends_with("_output"),
+    });
+    if is_the_models {
+        return Ok(());
+    }
+    let text = "Item of type 'reasoning' was provided without its required following item.";
+    Err(Failure::parameter("input", text))
+}
+
 fn check_item(at: usize, item: &Value, all: &[&Value]) -> Result<(), Failure> {
     let place = format!("input[{at}]");
     match item["type"].as_str() {
@@ -146,12 +223,11 @@ fn check_item(at: usize, item: &Value, all: &[&Value]) -> Result<(), Failure> {
                 return Err(Failure::parameter(&format!("{place}.role"), text));
             }
         }
-        Some("function_call_output") => {
-            let id = &item["call_id"];
-            if !all.iter().any(|one| one["type"] == "function_call" && one["call_id"] == *id) {
-                let id = id.as_str().unwrap_or_default();
-                let text =
-                    format!("No tool call found for function call output with call_id {id}.");
+        Some(kind @ ("function_call_output" | "custom_tool_call_output")) => {
+            let (id, call) = (&item["call_id"], kind.trim_end_matches("_output"));
+            if !all.iter().any(|one| one["type"] == call && one["call_id"] == *id) {
+                let (id, call) = (id.as_str().unwrap_or_default(), call.replace('_', " "));
+                let text = format!("No tool call found for {call} output with call_id {id}.");
                 return Err(Failure::parameter("input", text));
             }
         }
@@ -162,27 +238,49 @@ fn check_item(at: usize, item: &Value, all: &[&Value]) -> Result<(), Failure> {
 }
 
 fn said(item: &Value) -> Last {
-    if item["type"] == "function_call_output" {
+    if item["type"].as_str().is_some_and(|kind| kind.ends_with("_output")) {
         return Last::Tool(text_of(&item["output"]));
     }
     if item["role"] == "user" { Last::User(text_of(&item["content"])) } else { Last::Other }
 }
 
 fn offered(tool: &Value) -> Option<Tool> {
-    let function = tool["type"] == "function";
-    let name = tool["name"].as_str().filter(|_| function)?.to_owned();
+    let is_called = matches!(tool["type"].as_str(), Some("function" | "custom"));
+    let name = tool["name"].as_str().filter(|_| is_called)?.to_owned();
     Some(Tool { name, schema: tool["parameters"].clone() })
 }
 
 /// A finished item of the output.
-fn item(answer: &Answer, at: usize, part: &Part) -> Value {
+fn item(ask: &Ask, answer: &Answer, at: usize, part: &Part) -> Value {
     let id = &answer.id;
+    let tells = |what: &str| {
+        ask.body["include"].as_array().is_some_and(|all| all.iter().any(|one| one == what))
+    };
+    let tools = ask.body["tools"].as_array().into_iter().flatten();
+    let is_custom = |name: &str| tools.clone().any(|t| t["type"] == "custom" && t["name"] == name);
     match part {
-        Part::Thought(text) => json!({"id": format!("rs_{id}i{at}"), "type": "reasoning",
-            "summary": [{"type": "summary_text", "text": text.whole()}]}),
-        Part::Text(_) | Part::Refusal(_) => json!({"id": format!("msg_{id}i{at}"),
-            "type": "message", "status": "completed", "role": "assistant",
-            "content": [content(part, None)]}),
+        Part::Thought(text) => {
+            let mut item = json!({"id": format!("rs_{id}i{at}"), "type": "reasoning",
+                "summary": [{"type": "summary_text", "text": text.whole()}]});
+            if tells(SEALS) {
+                item["encrypted_content"] = json!(SEALED);
+            }
+            item
+        }
+        Part::Text(_) | Part::Refusal(_) => {
+            let mut content = content(part, None);
+            if let (Part::Text(text), true) = (part, tells(LOGPROBS)) {
+                let tokens = text.runs().flat_map(|(token, times)| (0..times).map(move |_| token));
+                content["logprobs"] = tokens.map(logprob).collect();
+            }
+            json!({"id": format!("msg_{id}i{at}"), "type": "message", "status": "completed",
+                "role": "assistant", "content": [content]})
+        }
+        Part::Call(called) if is_custom(&called.name) => {
+            json!({"id": format!("ctc_{}", called.id), "type": "custom_tool_call",
+                "status": "completed", "call_id": format!("call_{}", called.id),
+                "name": called.name, "input": called.arguments.to_string()})
+        }
         Part::Call(called) => json!({"id": format!("fc_{}", called.id), "type": "function_call",
             "status": "completed", "call_id": format!("call_{}", called.id), "name": called.name,
             "arguments": called.arguments.to_string()}),

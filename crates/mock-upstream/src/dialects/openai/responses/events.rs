@@ -71,6 +71,9 @@ impl Writer {
             Part::Text(text) | Part::Refusal(text) => {
                 (&[("content", json!([])), ("status", json!("in_progress"))], text)
             }
+            Part::Call(called) if item["type"] == "custom_tool_call" => {
+                (&[("input", json!("")), ("status", json!("in_progress"))], &called.json)
+            }
             Part::Call(called) => {
                 (&[("arguments", json!("")), ("status", json!("in_progress"))], &called.json)
             }
@@ -83,7 +86,13 @@ impl Writer {
         let place = json!({"item_id": item["id"], "output_index": index});
         match part {
             Part::Thought(_) => self.thought(&place, text),
-            Part::Text(_) | Part::Refusal(_) => self.message(&place, part, text),
+            Part::Text(_) | Part::Refusal(_) => self.message(&place, part, text, item),
+            Part::Call(_) if item["type"] == "custom_tool_call" => {
+                let kind = "response.custom_tool_call_input";
+                self.deltas(kind, &place, text);
+                let done = json!({"type": format!("{kind}.done"), "input": item["input"]});
+                self.note(at(&place, done));
+            }
             Part::Call(called) => {
                 let kind = "response.function_call_arguments";
                 self.deltas(kind, &place, text);
@@ -109,7 +118,7 @@ impl Writer {
         self.note(at(&place, json!({"type": format!("{kind}_part.done"), "part": part(&whole)})));
     }
 
-    fn message(&mut self, place: &Value, part: &Part, text: &Text) {
+    fn message(&mut self, place: &Value, part: &Part, text: &Text, item: &Value) {
         let place = at(place, json!({"content_index": 0}));
         let empty = content(part, Some(""));
         self.note(at(&place, json!({"type": "response.content_part.added", "part": empty})));
@@ -118,11 +127,23 @@ impl Writer {
             self.deltas("response.refusal", &place, text);
             self.note(at(&place, json!({"type": "response.refusal.done", "refusal": whole})));
         } else {
-            let place = at(&place, json!({"logprobs": []}));
-            self.deltas("response.output_text", &place, text);
-            self.note(at(&place, json!({"type": "response.output_text.done", "text": whole})));
+            // One of each token, if they are told.
+            let mut likely = item["content"][0]["logprobs"].as_array().into_iter().flatten();
+            for token in text.runs().flat_map(|(token, times)| (0..times).map(move |_| token)) {
+                let logprobs: Vec<&Value> = likely.next().into_iter().collect();
+                let delta = json!({"type": "response.output_text.delta", "delta": token,
+                    "logprobs": logprobs});
+                let delta = self.numbered(at(&place, delta));
+                self.script.token(delta);
+            }
+            let logprobs = &item["content"][0]["logprobs"];
+            self.note(at(
+                &place,
+                json!({"type": "response.output_text.done", "text": whole,
+                "logprobs": logprobs}),
+            ));
         }
-        let whole = content(part, None);
+        let whole = &item["content"][0];
         self.note(at(&place, json!({"type": "response.content_part.done", "part": whole})));
     }
 
