@@ -20,6 +20,8 @@ pub(crate) struct Facts {
     pub(crate) api_address: String,
     /// The names of the cluster secrets that are known here.
     pub(crate) known: Vec<String>,
+    /// The fingerprint of the prices that are in force here.
+    pub(crate) prices: String,
     pub(crate) in_force: watch::Receiver<InForce>,
     /// Cancelled, the node stops; and who knows whether it drains.
     pub(crate) leaving: (CancellationToken, Admission),
@@ -66,6 +68,7 @@ impl Facts {
             draining,
             config_revision: revision,
             master_key,
+            prices: self.prices.clone(),
             secrets: self.known.clone(),
             applied: consensus.state().applied(),
             cluster: consensus.cluster(),

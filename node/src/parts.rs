@@ -33,7 +33,7 @@ use crate::facts::{Facts, reachable};
 use crate::reseal::Reseal;
 use crate::revision::{InForce, Revisions};
 use crate::run::Tasks;
-use crate::{leader, master_key, metrics, ports};
+use crate::{leader, metrics, odd_ones, ports};
 
 /// How often it is looked whether the node has become able to serve.
 const READY_LOOK_EVERY: Duration = Duration::from_millis(100);
@@ -224,7 +224,9 @@ impl DataPart {
         tracker.spawn(vital(revisions.follow(config.document.clone()), ends()));
         let known = sealer.known().collect();
         reseal(secrets, sealer, &consensus, &gossip, tasks);
-        let told = Facts { cluster_address: advertise, api_address, known, in_force, leaving };
+        let prices = config.options.prices.fingerprint().to_owned();
+        let told =
+            Facts { cluster_address: advertise, api_address, known, prices, in_force, leaving };
         let telling = told.keep_telling(gossip.clone(), consensus.clone(), stop);
         tracker.spawn(vital(telling, ends()));
         keep_watch(config, gossip, consensus, clock, tasks);
@@ -412,7 +414,7 @@ fn keep_watch(
     let (max_staleness, on_stale) = (config.max_staleness, config.on_stale);
     let stop = || tasks.stop.clone();
     let staleness = leader::watch_staleness(consensus.clone(), max_staleness, on_stale, stop());
-    tasks.tracker.spawn(master_key::watch(gossip, stop()));
+    tasks.tracker.spawn(odd_ones::watch(gossip, stop()));
     tasks.tracker.spawn(leader::watch(consensus, clock, stop()));
     tasks.tracker.spawn(staleness);
 }

@@ -88,6 +88,9 @@ pub struct MemberStatus {
     /// Whether it has another master key than the answering node, at the same config revision.
     #[serde(default)]
     pub other_master_key: bool,
+    /// Whether it has another table of prices than the answering node.
+    #[serde(default)]
+    pub other_prices: bool,
 }
 
 /// A node that was a member and was removed for good.

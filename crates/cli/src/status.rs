@@ -127,6 +127,9 @@ fn member(member: &MemberStatus) -> [String; 6] {
     if member.other_master_key {
         state.push_str(", other master key");
     }
+    if member.other_prices {
+        state.push_str(", other prices");
+    }
     let off = Duration::from_millis(member.clock_skew_ms.unsigned_abs());
     if off >= CLOCK_IS_OFF {
         let side = if member.clock_skew_ms > 0 { "ahead" } else { "behind" };
@@ -207,6 +210,7 @@ mod tests {
             config_revision: 1,
             clock_skew_ms: 0,
             other_master_key: false,
+            other_prices: false,
         };
         ClusterStatus {
             node: NodeId(1),

@@ -41,6 +41,8 @@ pub struct NodeFact {
     /// Fingerprints of the master key in force under that revision, a word for each cluster secret it
     /// knows: two nodes have one in common if their keys are equal. Empty if it says nothing of it.
     pub master_key: String,
+    /// The fingerprint of its table of prices. Empty if it says nothing of it.
+    pub prices: String,
     /// The names of the cluster secrets it knows: two while one takes the place of the other.
     pub secrets: Vec<String>,
     /// The log index it has applied.
@@ -121,6 +123,12 @@ impl NodeFact {
                 .any(|word| other.master_key.split(' ').any(|w| w == word))
             && !self.master_key.is_empty()
             && !other.master_key.is_empty()
+    }
+
+    /// Whether the two price requests by different tables.
+    #[must_use]
+    pub fn differs_in_prices(&self, other: &Self) -> bool {
+        self.prices != other.prices && !self.prices.is_empty() && !other.prices.is_empty()
     }
 
     pub(crate) fn decode(text: &str) -> Result<Self, Unreadable> {

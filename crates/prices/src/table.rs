@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use dunlin_ledger::{Rate, Sheet};
 use dunlin_types::{PicoUsd, PriceError};
+use sha2::{Digest, Sha256};
 
 use crate::facts::{Abilities, Day, Facts, Mode};
 use crate::{litellm, text};
@@ -12,6 +13,7 @@ use crate::{litellm, text};
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct Table {
     version: String,
+    fingerprint: String,
     texts: String,
     rates: Vec<(Rate, PicoUsd)>,
     /// Sorted by name.
@@ -88,6 +90,9 @@ impl Why {
     }
 }
 
+/// So many bytes of a hash tell texts apart that nobody makes alike on purpose.
+const FINGERPRINT_BYTES: usize = 8;
+
 const EMBEDDED: &str = include_str!("../table.txt");
 
 impl Table {
@@ -108,13 +113,21 @@ impl Table {
         } else {
             text::read(text, &mut draft)?;
         }
-        draft.finish()
+        let mut table = draft.finish()?;
+        table.fingerprint = hex::encode(&Sha256::digest(text)[..FINGERPRINT_BYTES]);
+        Ok(table)
     }
 
     /// What the table calls itself.
     #[must_use]
     pub fn version(&self) -> &str {
         &self.version
+    }
+
+    /// Tells tables apart that were made from different texts.
+    #[must_use]
+    pub fn fingerprint(&self) -> &str {
+        &self.fingerprint
     }
 
     /// All rows, by name.
@@ -206,7 +219,8 @@ impl Draft {
         self.rows.append(&mut others);
         self.sort()?;
         let rows = self.rows.into_iter().map(|(row, _)| row).collect();
-        Ok(Table { version: self.version, texts: self.texts, rates: self.rates, rows })
+        let (version, fingerprint) = (self.version, String::new());
+        Ok(Table { version, fingerprint, texts: self.texts, rates: self.rates, rows })
     }
 
     fn text(&self, row: &Row) -> &str {

@@ -136,6 +136,7 @@ impl Seen<'_> {
             },
             other_master_key: alive
                 && fact.is_some_and(|fact| fact.differs_in_master_key(self.said)),
+            other_prices: alive && fact.is_some_and(|fact| fact.differs_in_prices(self.said)),
         }
     }
 
@@ -199,6 +200,7 @@ mod tests {
             api_address: "peer:4000".to_owned(),
             ready: true,
             master_key: "theirs".to_owned(),
+            prices: "theirs".to_owned(),
             clock_skew_ms: -1_200,
             ..NodeFact::default()
         };
@@ -240,7 +242,11 @@ mod tests {
         let own = Config { me, api, sealer: sealer.into(), max_staleness: None };
         let peers = BTreeMap::from([(NodeId(2), peer(true)), (NodeId(3), peer(false))]);
         let view = View { me: NodeId(1), peers };
-        let said = NodeFact { master_key: "ours".to_owned(), ..NodeFact::default() };
+        let said = NodeFact {
+            master_key: "ours".to_owned(),
+            prices: "ours".to_owned(),
+            ..NodeFact::default()
+        };
         let seen = Seen {
             own: &own,
             said: &said,
@@ -266,6 +272,8 @@ mod tests {
         assert_eq!(members, expected);
         let odd: Vec<_> = told.members.iter().map(|one| one.other_master_key).collect();
         assert_eq!(odd, [false, true, false], "a dead one's key is of no account");
+        let odd: Vec<_> = told.members.iter().map(|one| one.other_prices).collect();
+        assert_eq!(odd, [false, true, false], "nor are its prices");
         let skews: Vec<_> = told.members.iter().map(|one| one.clock_skew_ms).collect();
         assert_eq!(skews, [0, -1_200, -1_200], "as each last said");
 
