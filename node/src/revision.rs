@@ -16,7 +16,7 @@ use dunlin_exporter::{Custom, Exporter};
 use dunlin_identity::Identity;
 use dunlin_journal::Bounds;
 use dunlin_metrics::Kept;
-use dunlin_proxy::{Counted, HeaderName, Proxy};
+use dunlin_proxy::{Counted, HeaderName, MAX_REQUEST_BYTES, Proxy};
 use dunlin_records::Records;
 use dunlin_seal::Sealer;
 use dunlin_state::{Command, ConfigRevision, Rejected, State};
@@ -281,6 +281,7 @@ impl Revisions {
         self.identity.publish(settings.tls);
         let (calendar, end_users) = (rules.calendar.clone(), rules.end_users.clone());
         let max_budget = settings.budgets.most;
+        let max_request_bytes = settings.max_request_bytes.unwrap_or(MAX_REQUEST_BYTES);
         let binds_users_of_teams = settings.budgets.binds_users_of_teams;
         self.admission.govern(rules);
         self.upstream.publish(&catalog);
@@ -291,9 +292,11 @@ impl Revisions {
             dunlin_proxy::Settings {
                 master_key: master_key.clone(),
                 key_header: key_header.clone(),
-                max_request_bytes: settings
-                    .max_request_bytes
-                    .unwrap_or(dunlin_proxy::MAX_REQUEST_BYTES),
+                max_request_bytes,
+                demands: demands(&settings.demands),
+                always_tells_usage: settings.always_tells_usage,
+                names_call_in_errors: settings.names_call_in_errors,
+                forwarded: forwarded(settings.forwarded),
                 end_user_headers: names(&settings.end_user_headers),
                 revision: number,
                 counted: counted(settings.counted),
@@ -302,9 +305,8 @@ impl Revisions {
                 redacts: settings.log.redacts,
             },
         );
-        let models = catalog.groups.len();
+        let (models, grants) = (catalog.groups.len(), settings.grants);
         let fingerprint = self.sealer.master_key(master_key.as_ref());
-        let grants = settings.grants;
         let settings = dunlin_admin::Settings {
             master_key,
             key_header,
@@ -359,6 +361,16 @@ fn told(settings: &Settings) -> dunlin_exporter::Settings {
         kept: settings.metrics.only.clone().map(|only| Arc::new(Kept(only))),
         custom: Custom::new(&settings.metrics.metadata, &settings.metrics.tags),
     }
+}
+
+fn demands(of: &dunlin_config::Demands) -> dunlin_proxy::Demands {
+    let dunlin_config::Demands { user, params, no_tags } = of.clone();
+    dunlin_proxy::Demands { user, params, no_tags }
+}
+
+fn forwarded(of: dunlin_config::Forwarded) -> dunlin_proxy::Forwarded {
+    let dunlin_config::Forwarded { own, organization, trace } = of;
+    dunlin_proxy::Forwarded { own, organization, trace }
 }
 
 fn counted(counted: CountedTokens) -> Counted {

@@ -13,6 +13,7 @@ use serde_json::Value as Json;
 
 use crate::deployment::limits;
 use crate::diagnostic::{Code, Diagnostic, Place, Severity};
+use crate::forwarding;
 use crate::models::{self, Models, Named, Origin, Reading};
 use crate::report::Report;
 use crate::routing::{self, RouterSettings};
@@ -261,6 +262,7 @@ impl Basis {
             trust: trust::standard(root, &self.environment, report),
             credentials,
             limits: limits::standard(&settings, report),
+            forwarding: forwarding::models(root, report),
             dropped_everywhere: params::dropped_everywhere(root, report),
             mended_everywhere: params::mended_everywhere(root, report),
             adjustments: pricing::Adjustments::of(root, report),

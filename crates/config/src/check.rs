@@ -87,6 +87,9 @@ fn stranger(known: &[&Keys], key: &Key, unknown: Unknown, report: &mut Report) {
     if unknown == Unknown::BodyField && is_well_known_body_field(word) {
         return;
     }
+    if unknown == Unknown::BodyField && dunlin_llm::is_gateways_own(word) {
+        return report.not_yet(format!("{section}.{word}"));
+    }
     if let Some(home) = home(word).filter(|_| unknown != Unknown::Kept) {
         let message = format!("`{word}` has no effect in {section}");
         let problem = Diagnostic::warning(Code::WrongSection, message);
@@ -104,9 +107,11 @@ fn stranger(known: &[&Keys], key: &Key, unknown: Unknown, report: &mut Report) {
     }
 }
 
-/// True if `litellm_params` sends this key upstream as a default of the request body.
+/// True if `litellm_params` sends this key upstream as a default of the request body: no name of
+/// LiteLLM's own is, as none of a client's body is.
 pub(crate) fn is_body_default(word: &str) -> bool {
     keys::PARAMS.standing(word).is_none()
+        && !dunlin_llm::is_gateways_own(word)
         && (is_well_known_body_field(word) || home(word).is_none())
 }
 

@@ -7,13 +7,14 @@ use std::time::Duration;
 use dunlin_ledger::Sheet;
 use dunlin_llm::Target;
 use dunlin_prices::Asked;
-use dunlin_router::{About, BackendId, Deployment, DeploymentLimits, Keepalive, Weight};
-use dunlin_types::{DeploymentId, Networks, Secret, Source, Tokens};
+use dunlin_router::{About, BackendId, Deployment, Keepalive};
+use dunlin_types::{DeploymentId, Networks, Secret, Tokens};
 use http::{HeaderName, HeaderValue, Uri};
 use sha2::{Digest, Sha256};
 
 use crate::about;
 use crate::allowances;
+use crate::cache_points;
 use crate::check::{self, Unknown};
 use crate::destination;
 use crate::diagnostic::{Code, Diagnostic, Place};
@@ -31,6 +32,7 @@ mod buckets;
 mod identity;
 pub(crate) mod limits;
 mod responses;
+mod routed;
 mod vertex;
 
 /// The bounds on an attempt for deployments that set none.
@@ -110,8 +112,6 @@ impl<'a> Draft<'a> {
         let whole = self.bound("timeout", report).unwrap_or(timeouts.whole);
         let headers = self.headers(report);
         let (weight, limits) = self.shares(report);
-        let cooldown = self.either("cooldown_time").map(|(what, node)| (what, node.clone()));
-        let cooldown = cooldown.and_then(|(what, node)| report.seconds(&what, Some(&node)));
         let id = report.text("model_info.id", self.info.get("id")).map(Arc::from);
         let budget = allowances::of_deployment(self.params, report);
         let [order, num_retries] = ["order", "num_retries"].map(|key| self.count(key, report));
@@ -124,6 +124,7 @@ impl<'a> Draft<'a> {
         let region = self.region(&aim, identity.as_ref(), report);
         let buckets = self.buckets(&aim, region.as_deref(), report);
         let terms = self.terms(&aim, &rates, report);
+        let terms = Terms { max_input: self.max_input(report).or(terms.max_input), ..terms };
         let about = self.about(&aim, report);
         let (responses, responses_of) = self.only_responses(&aim, report);
         let backend = BackendId::new(&aim.base, &aim.model);
@@ -143,6 +144,8 @@ impl<'a> Draft<'a> {
             body_defaults: self.body_defaults(),
             max_output: self.max_output(report).or(terms.max_output),
             params: params::rules(self.params, self.reading, report),
+            cache_points: cache_points::points(self.params, report),
+            forwards_headers: self.reading.forwarding.has(self.group),
             chat_only: self.chat_only(report),
             merges_thoughts: self.merges_thoughts(report),
             responses,
@@ -157,33 +160,20 @@ impl<'a> Draft<'a> {
             weight,
             limits,
             budget,
+            tags: self.tags(report),
+            max_input: terms.max_input,
             order: order.unwrap_or(0),
             timeout: whole,
             stream_timeout: stream.or(timeouts.stream).unwrap_or(whole),
             keepalive: self.keepalive(report),
             num_retries,
-            cooldown,
+            cooldown: self.cooldown(report),
+            allowed_fails: self.allowed_fails(report),
             price: terms.price,
             prices: terms.prices,
             about: Arc::new(about),
             parked: self.parked.map(Arc::from),
         })
-    }
-
-    /// The part of the world in which it is, where that is known.
-    fn region(
-        &self,
-        aim: &Aim,
-        identity: Option<&Source>,
-        report: &mut Report,
-    ) -> Option<Arc<str>> {
-        if aim.served && vertex::is_vertex(&aim.provider) {
-            Some(self.vertex_location(report))
-        } else if aim.served && bedrock::is_bedrock(&aim.provider) {
-            Some(self.bedrock_region(&aim.model, report))
-        } else {
-            matches!(identity, Some(Source::Aws(_))).then(|| self.aws_region(report)).flatten()
-        }
     }
 
     /// Where its calls may go.
@@ -461,16 +451,6 @@ impl<'a> Draft<'a> {
         };
         let most = of("max_output_tokens", report).or_else(|| of("max_tokens", report));
         most.map(|most| Tokens(most.into()))
-    }
-
-    /// Its shares of the traffic, and what it may be sent.
-    fn shares(&self, report: &mut Report) -> (Weight, DeploymentLimits) {
-        let weight = Weight {
-            weight: self.amount("weight", report),
-            rpm: self.amount("rpm", report),
-            tpm: self.amount("tpm", report),
-        };
-        (weight, limits::of(self.params, &weight, &self.reading.limits, report))
     }
 
     fn count(&self, name: &str, report: &mut Report) -> Option<u32> {

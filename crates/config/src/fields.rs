@@ -70,6 +70,12 @@ use FieldKind::{Boolean, Dictionary, Float, Integer, List, String};
 /// `general_settings`.
 pub const GENERAL_FIELDS: &[SettingField] = &[
     field(
+        "always_include_stream_usage",
+        Boolean,
+        "false",
+        "Streams tell their usage whether the client asks or not.",
+    ),
+    field(
         "api_callback_networks",
         List,
         "[\"public\"]",
@@ -129,6 +135,8 @@ pub const GENERAL_FIELDS: &[SettingField] = &[
         "false",
         "A fallback is taken only if the key may call it itself.",
     ),
+    field("enforce_user_param", Boolean, "false", "A request must say who its user is."),
+    field("enforced_params", List, "[]", "What the body of every request must have."),
     field(
         "fail_closed_rate_limit_enforcement",
         Boolean,
@@ -136,10 +144,28 @@ pub const GENERAL_FIELDS: &[SettingField] = &[
         "Limits refuse what cannot be counted while nodes are lost: as `on_loss: closed`.",
     ),
     field(
+        "forward_client_headers_to_llm_api",
+        Boolean,
+        "false",
+        "A client's own x- headers go along to the provider.",
+    ),
+    field(
+        "forward_openai_org_id",
+        Boolean,
+        "false",
+        "A client's openai-organization goes along to the provider.",
+    ),
+    field(
         "global_max_parallel_requests",
         Integer,
         "null",
         "The most requests at the same time on one node.",
+    ),
+    field(
+        "include_call_id_in_error_body",
+        Boolean,
+        "false",
+        "An error's body has the id of its call.",
     ),
     SettingField {
         options: &["local"],
@@ -178,6 +204,12 @@ pub const GENERAL_FIELDS: &[SettingField] = &[
         "600",
         "How long a call that is passed on may take, in seconds.",
     ),
+    field(
+        "reject_clientside_metadata_tags",
+        Boolean,
+        "false",
+        "A request may not have tags of its own.",
+    ),
     field("store_model_in_db", Boolean, "true", "Models and settings may be set over the API."),
     field(
         "store_prompts_in_spend_logs",
@@ -202,6 +234,7 @@ pub const GENERAL_FIELDS: &[SettingField] = &[
 /// `router_settings`.
 pub const ROUTER_FIELDS: &[SettingField] = &[
     field("allowed_fails", Integer, "3", "Failures in a minute before a deployment is left alone."),
+    field("allowed_fails_policy", Dictionary, "{}", "The same by what went wrong."),
     field(
         "content_policy_fallbacks",
         List,
@@ -228,6 +261,18 @@ pub const ROUTER_FIELDS: &[SettingField] = &[
         "The most requests at the same time to a deployment that has no limit of its own.",
     ),
     field("disable_cooldowns", Boolean, "false", "No deployment is left alone."),
+    field(
+        "enable_pre_call_checks",
+        Boolean,
+        "false",
+        "A deployment is not sent what is longer than its model takes.",
+    ),
+    field(
+        "enable_tag_filtering",
+        Boolean,
+        "false",
+        "Deployments are chosen by the tags of requests.",
+    ),
     field("fallbacks", List, "[]", "Models to try when a model fails."),
     field("max_fallbacks", Integer, "5", "The most models that are tried after the first."),
     field(
@@ -235,6 +280,12 @@ pub const ROUTER_FIELDS: &[SettingField] = &[
         Dictionary,
         "{}",
         "Other names of models; a hidden one is not listed.",
+    ),
+    field(
+        "model_group_retry_policy",
+        Dictionary,
+        "{}",
+        "How often a request is tried again, by model and by what went wrong.",
     ),
     field(
         "num_retries",
@@ -279,7 +330,19 @@ pub const ROUTER_FIELDS: &[SettingField] = &[
             "How a deployment of a model is picked.",
         )
     },
+    field(
+        "routing_strategy_args",
+        Dictionary,
+        "{}",
+        "For latency-based-routing: how much slower a deployment may be than the fastest.",
+    ),
     field("stream_timeout", Float, "null", "How long a stream may take, in seconds."),
+    field(
+        "tag_filtering_match_any",
+        Boolean,
+        "true",
+        "One of a request's tags is enough for a deployment.",
+    ),
     field("timeout", Float, "null", "How long one attempt may take, in seconds."),
 ];
 

@@ -12,9 +12,11 @@ mod about;
 mod additions;
 mod allowances;
 mod budgets;
+mod cache_points;
 mod callbacks;
 mod changes;
 mod check;
+mod demands;
 mod deployment;
 mod destination;
 mod diagnostic;
@@ -22,6 +24,7 @@ mod document;
 mod edit;
 mod explain;
 mod fields;
+mod forwarding;
 mod grants;
 mod health_check;
 mod key_rules;
@@ -31,6 +34,7 @@ mod models;
 mod params;
 mod parse;
 mod pass_through;
+mod policies;
 mod pricing;
 mod report;
 mod request_log;
@@ -39,6 +43,7 @@ mod routing;
 mod rules;
 mod secret_manager;
 mod settings;
+mod strategy;
 mod tree;
 mod trust;
 mod words;
@@ -56,6 +61,7 @@ pub use callbacks::{
     Otel, Outcomes, Receiver, Variable, nearest_callback,
 };
 pub use changes::{diff, masked};
+pub use demands::Demands;
 pub use diagnostic::{Diagnostic, Place, Severity, summary};
 pub use document::{
     BadRevision, Document, SourceFile, document_from, gather, hashed_bytes, revision_bytes,
@@ -73,7 +79,7 @@ pub use report::{Fate, Note, Setting};
 pub use request_log::RequestLog;
 pub use resolve::Environment;
 pub use settings::{
-    ClusterSection, CountedTokens, DrainEndpoint, OnStale, Settings, WeakMasterKey,
+    ClusterSection, CountedTokens, DrainEndpoint, Forwarded, OnStale, Settings, WeakMasterKey,
     check_master_key,
 };
 pub use words::without_logins;

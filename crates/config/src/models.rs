@@ -9,6 +9,7 @@ use dunlin_types::DeploymentId;
 use crate::check::{self, Unknown};
 use crate::deployment::{Draft, Timeouts, limits};
 use crate::diagnostic::{Code, Diagnostic, Place, Severity};
+use crate::forwarding;
 use crate::keys;
 use crate::pricing::{self, Adjustments};
 use crate::report::Report;
@@ -136,6 +137,8 @@ pub(crate) struct Reading<'a> {
     pub(crate) adjustments: Adjustments,
     pub(crate) limits: limits::Standard,
     pub(crate) credentials: BTreeMap<String, Named<'a>>,
+    /// To which clients' own headers go along.
+    pub(crate) forwarding: forwarding::Models,
     /// `litellm_settings.drop_params`.
     pub(crate) dropped_everywhere: bool,
     pub(crate) mended_everywhere: bool,

@@ -36,6 +36,8 @@ pub(crate) struct Terms {
     pub(crate) prices: Arc<BTreeMap<Arc<str>, Pricing>>,
     /// The most tokens of an answer, as published.
     pub(crate) max_output: Option<Tokens>,
+    /// The most that it takes.
+    pub(crate) max_input: Option<Tokens>,
 }
 
 impl Adjustments {
@@ -191,8 +193,10 @@ pub(crate) fn of(
         let all = each.into_iter();
         each = all.map(|(name, price): (_, Pricing)| (name, price.or_as_reported())).collect();
     }
-    let max_output = table.find(&asked).and_then(|facts| facts.max_output).map(Tokens);
-    Terms { price, prices: Arc::new(each), max_output }
+    let facts = table.find(&asked);
+    let max_output = facts.as_ref().and_then(|facts| facts.max_output).map(Tokens);
+    let max_input = facts.as_ref().and_then(|facts| facts.max_input).map(Tokens);
+    Terms { price, prices: Arc::new(each), max_output, max_input }
 }
 
 /// What a picture is that is asked for without a word about it.

@@ -6,33 +6,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dunlin_llm::{Fallback, FallbackMap};
-use dunlin_router::{Alias, Catalog, PassThrough, Retry, Strategy};
+use dunlin_router::{Alias, Catalog, PassThrough, Retry};
 
 use crate::Environment;
 use crate::allowances;
-use crate::check::{self, Unknown};
 use crate::deployment::Timeouts;
 use crate::diagnostic::{Code, Diagnostic};
-use crate::keys;
 use crate::models::Models;
+use crate::policies;
 use crate::report::Report;
+use crate::strategy;
 use crate::tree::{Map, Node, Value};
-use crate::words;
 
 /// LiteLLM's bound on a request for which nobody set one.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(6000);
-/// LiteLLM cannot tell this value of `allowed_fails` from none, so it means none here too.
-const ALLOWED_FAILS_UNSET: u32 = 3;
-
-const SHUFFLE: &str = "simple-shuffle";
-const LEAST_BUSY: &str = "least-busy";
-const OTHER_STRATEGIES: &[&str] = &[
-    "cost-based-routing",
-    "lar1",
-    "latency-based-routing",
-    "usage-based-routing",
-    "usage-based-routing-v2",
-];
 
 /// The settings that both sections may hold; `router_settings` wins.
 pub(crate) struct RouterSettings<'t> {
@@ -96,8 +83,14 @@ pub(crate) fn catalog(
         context_window_fallbacks,
         content_policy_fallbacks,
         guards_fallbacks: guards_fallbacks(settings, report),
-        strategy: strategy(settings, report),
+        strategy: strategy::strategy(settings, report),
+        tag_filter: strategy::tag_filter(settings, report),
+        checks_length: report
+            .flag("enable_pre_call_checks", settings.get("enable_pre_call_checks"))
+            .unwrap_or_default(),
         retry: retry(settings, report),
+        retry_policy: policies::retry(settings, report),
+        group_retry_policies: policies::retry_of_groups(settings, report),
         provider_budgets: allowances::of_providers(settings, &models, report),
         tag_budgets: allowances::of_tags(settings, report),
         access_groups: models.access_groups,
@@ -115,35 +108,11 @@ fn guards_fallbacks(settings: &RouterSettings<'_>, report: &mut Report) -> bool 
     report.flag(&format!("general_settings.{key}"), node).unwrap_or_default()
 }
 
-fn strategy(settings: &RouterSettings<'_>, report: &mut Report) -> Strategy {
-    let node = settings.get("routing_strategy");
-    match (report.text("routing_strategy", node), node) {
-        (Some(LEAST_BUSY), _) => Strategy::LeastBusy,
-        (Some(name), _) if OTHER_STRATEGIES.contains(&name) => {
-            report.not_yet(format!("routing_strategy {name} ({SHUFFLE} is used)"));
-            Strategy::Shuffle
-        }
-        (Some(name), Some(node)) if name != SHUFFLE => {
-            let known = OTHER_STRATEGIES.iter().copied().chain([SHUFFLE, LEAST_BUSY]);
-            let message = format!("`{name}` is not a routing_strategy");
-            let label = words::did_you_mean(name, known);
-            let problem = Diagnostic::error(Code::WrongValue, message).at(node.place, label);
-            report.push(problem.note(format!("served are {SHUFFLE} and {LEAST_BUSY}")));
-            Strategy::Shuffle
-        }
-        _ => Strategy::Shuffle,
-    }
-}
-
 fn retry(settings: &RouterSettings<'_>, report: &mut Report) -> Retry {
     let standard = Retry::default();
-    let policy = report.map("retry_policy", settings.get("retry_policy"));
-    for (key, node) in policy.into_iter().flat_map(|map| &map.entries) {
-        check::one(&[&keys::RETRY_POLICY], key, node, Unknown::Warned, report);
-    }
-    // Its flat form says the same as the settings beside it, which win.
+    let policy = settings.get("retry_policy").and_then(Node::as_map);
+    // The flat form of the policy says the same as the settings beside it, which win.
     let get = |key| settings.get(key).or_else(|| policy?.get(key));
-    let allowed_fails: Option<u32> = report.count("allowed_fails", get("allowed_fails"));
     Retry {
         num_retries: report
             .count("num_retries", get("num_retries"))
@@ -157,7 +126,11 @@ fn retry(settings: &RouterSettings<'_>, report: &mut Report) -> Retry {
         cooldown: report
             .seconds("cooldown_time", get("cooldown_time"))
             .unwrap_or(standard.cooldown),
-        allowed_fails: allowed_fails.filter(|fails| *fails != ALLOWED_FAILS_UNSET),
+        allowed_fails: policies::allowed_fails(
+            "",
+            (get("allowed_fails"), settings.get("allowed_fails_policy")),
+            report,
+        ),
         disable_cooldowns: report
             .flag("disable_cooldowns", get("disable_cooldowns"))
             .unwrap_or(standard.disable_cooldowns),

@@ -5,7 +5,9 @@ use dunlin_types::{OnLoss, Secret, Tls};
 use crate::Environment;
 use crate::budgets::Budgets;
 use crate::callbacks::Callbacks;
+use crate::demands::{self, Demands};
 use crate::diagnostic::{Code, Diagnostic};
+use crate::forwarding;
 use crate::grants::{self, Grants};
 use crate::metrics::{self, MetricsSettings};
 use crate::report::Report;
@@ -62,6 +64,25 @@ pub struct Settings {
     pub stores_models: Option<bool>,
     /// Who may have a node drained by `GET /health/drain` beside admins.
     pub drain: DrainEndpoint,
+    /// What every request must have.
+    pub demands: Demands,
+    /// `always_include_stream_usage`: streams tell their usage unasked.
+    pub always_tells_usage: bool,
+    /// `include_call_id_in_error_body`.
+    pub names_call_in_errors: bool,
+    /// Headers of clients that go along to providers.
+    pub forwarded: Forwarded,
+}
+
+/// Headers of clients that go along to providers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Forwarded {
+    /// `x-...`, to some models at least: each knows by [`dunlin_llm::Target::forwards_headers`].
+    pub own: bool,
+    /// `forward_openai_org_id`: `openai-organization`.
+    pub organization: bool,
+    /// `forward_traceparent_to_llm_provider`: `traceparent`.
+    pub trace: bool,
 }
 
 /// Who may have a node drained by `GET /health/drain` beside admins.
@@ -167,6 +188,9 @@ pub(crate) fn settings(root: &Map, environment: &Environment, report: &mut Repor
         .is_some_and(|value| value.eq_ignore_ascii_case("true"));
     let permit_weak_master_key = permitted.unwrap_or(by_variable);
     let header = "litellm_key_header_name";
+    let on = |key: &str, report: &mut Report| {
+        report.flag(&format!("general_settings.{key}"), general.get(key)).unwrap_or_default()
+    };
     Settings {
         master_key: master_key(general, permit_weak_master_key, environment, report),
         permit_weak_master_key,
@@ -174,6 +198,10 @@ pub(crate) fn settings(root: &Map, environment: &Environment, report: &mut Repor
             .text(&format!("general_settings.{header}"), general.get(header))
             .map(str::to_owned),
         max_request_bytes: max_request_bytes(general, report),
+        demands: demands::read(general, report),
+        always_tells_usage: on("always_include_stream_usage", report),
+        names_call_in_errors: on("include_call_id_in_error_body", report),
+        forwarded: forwarding::forwarded(root, report),
         drain: drain(general, environment, report),
         grants: grants::read(root, report),
         log: request_log::read(root, report),

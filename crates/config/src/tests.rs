@@ -17,12 +17,14 @@ mod additions;
 mod allowances;
 mod callbacks;
 mod clouds;
+mod documented;
 mod edits;
 mod grants;
 mod health_checks;
 mod limits;
 mod metrics;
 mod prices;
+mod routing;
 
 const LITELLM: &[(&str, &str)] = &[
     ("01-two-hosts", include_str!("../testdata/litellm/01-two-hosts.yaml")),
@@ -214,12 +216,12 @@ fn the_flat_retry_policy_counts_and_a_misplaced_budget_is_named() {
 #[test]
 fn cooldowns_and_replicas_are_read() {
     let config = fixture(5);
-    assert_eq!(config.catalog.retry.allowed_fails, Some(2));
+    assert_eq!(config.catalog.retry.allowed_fails.count, Some(2));
     assert_eq!(config.catalog.retry.cooldown, Duration::from_secs(60));
     let bases = config.catalog.groups["llama"].deployments.iter().map(|one| &one.target.api_base);
     assert_eq!(names(bases), ["http://vllm-1:8000/v1", "http://vllm-2:8000/v1"]);
     let usual = LITELLM[4].1.replace("allowed_fails: 2", "allowed_fails: 3");
-    assert_eq!(loaded(&usual).catalog.retry.allowed_fails, None, "LiteLLM's 3 is none");
+    assert!(!loaded(&usual).catalog.retry.allowed_fails.is_set(), "LiteLLM's 3 is none");
 }
 
 #[test]

@@ -106,6 +106,12 @@ pub(crate) fn gateways_role(name: &str) -> Role {
     }
 }
 
+/// Whether a field is the gateway's own, whoever wrote it: no provider is sent it.
+#[must_use]
+pub fn is_gateways_own(name: &str) -> bool {
+    gateways_role(name) != Role::Upstream
+}
+
 /// True if `name` is `camel_case`, which Google also spells with underscores.
 pub(crate) fn is_spelled(name: &str, camel_case: &str) -> bool {
     name == camel_case || (name.contains('_') && camel(name) == camel_case)

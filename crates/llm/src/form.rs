@@ -7,6 +7,7 @@
 //! schema's properties is part of the prompt.
 
 mod aside;
+mod cache_points;
 mod chat;
 mod citation;
 mod delta;
@@ -19,6 +20,7 @@ mod seal;
 mod search;
 mod tool;
 
+pub use cache_points::{CachePlace, CachePoint};
 pub use chat::{
     Cache, Chat, Effort, Format, Message, Part, PartKind, Reasoning, Role, Source, ToolCall,
 };

@@ -53,6 +53,7 @@ pub use endpoint::{Dialect, Endpoint, Stamp, StreamWriter};
 pub use estimate::tokens_in;
 pub use extras::Extras;
 pub use fallbacks::{Fallback, FallbackMap, MAX_FALLBACKS};
+pub use fields::is_gateways_own;
 pub use ids::{Place, Rename, rename_ids, rename_ids_in_frame};
 pub use labels::{Labels, MAX_ID_BYTES, MAX_SPEND_METADATA_BYTES, MAX_TAG_BYTES, MAX_TAGS};
 pub use media::{Media, MostMedia, Picture};

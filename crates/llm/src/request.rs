@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use dunlin_types::Tokens;
-use http::{HeaderMap, HeaderName};
+use http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::edit;
-use crate::endpoint::Endpoint;
+use crate::endpoint::{Dialect, Endpoint};
 use crate::extras::Extras;
 use crate::json::{Span, members, string, write_string};
 use crate::labels::Labels;
@@ -24,7 +24,8 @@ pub struct ChatRequest {
     pub(crate) facts: Facts,
     /// Of an upload; all else is JSON.
     pub(crate) content_type: Option<Arc<str>>,
-    /// Those of the client's headers that its provider may be sent: [`FORWARDED`].
+    /// Those of the client's headers that its provider may be sent: [`FORWARDED`], and what the operator
+    /// lets through.
     pub(crate) headers: HeaderMap,
     pub(crate) api_version: Option<Arc<str>>,
 }
@@ -103,6 +104,28 @@ impl ChatRequest {
                 self.headers.append(name, value.clone());
             }
         }
+        self
+    }
+
+    /// The same, with headers of the client's that go along as they are.
+    #[must_use]
+    pub fn with_forwarded(mut self, headers: HeaderMap) -> Self {
+        self.headers.extend(headers);
+        self
+    }
+
+    /// The client's headers that go along as they are: its `x-` headers, if `own`, and what
+    /// [`ChatRequest::with_forwarded`] was given beside them.
+    pub fn forwarded(&self, own: bool) -> impl Iterator<Item = (&HeaderName, &HeaderValue)> {
+        let all = self.headers.iter().filter(|(name, _)| !FORWARDED.contains(name));
+        all.filter(move |(name, _)| own || !name.as_str().starts_with("x-"))
+    }
+
+    /// The same, where a stream tells its usage whether the client asks for it or not.
+    #[must_use]
+    pub fn with_usage(mut self) -> Self {
+        let is_openai = self.endpoint().dialect() == Dialect::OpenAi;
+        self.facts.wants_usage |= is_openai && self.stream();
         self
     }
 
@@ -296,7 +319,9 @@ impl ChatRequest {
         body.push(b'}');
         let changed = parse(self.endpoint(), body.into(), Some(self.model()))?;
         let (headers, api_version) = (self.headers.clone(), self.api_version.clone());
-        Ok(Self { headers, api_version, ..changed })
+        let wants_usage = self.facts.wants_usage;
+        let facts = Facts { wants_usage, ..changed.facts };
+        Ok(Self { headers, api_version, facts, ..changed })
     }
 
     /// The body for a provider: the model by its upstream name, usage asked for on streams, what

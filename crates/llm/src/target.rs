@@ -6,6 +6,8 @@ use std::sync::Arc;
 
 use dunlin_types::{Networks, Secret, Source, Tls, Tokens};
 
+use crate::form::CachePoint;
+
 /// One deployment, as a provider needs to know it.
 #[derive(Clone, Debug, Default)]
 pub struct Target {
@@ -39,6 +41,11 @@ pub struct Target {
     pub max_output: Option<Tokens>,
     /// What becomes of parameters the provider does not have.
     pub params: ParamRules,
+    /// `cache_control_injection_points`: where chats that are translated are marked for the provider's
+    /// cache.
+    pub cache_points: Vec<CachePoint>,
+    /// `forward_client_headers_to_llm_api`, for its model: the client's own `x-` headers go along.
+    pub forwards_headers: bool,
     /// `use_chat_completions_api`: other chat endpoints are bridged even if the provider has them.
     pub chat_only: bool,
     /// `merge_reasoning_content_in_choices`: thoughts go into the content of OpenAI's chats.

@@ -145,6 +145,7 @@ pub(crate) fn form(
     if rules.mend && provider.is_strict(&to.model) {
         chat.mend();
     }
+    chat.mark(&to.cache_points);
     Ok(chat)
 }
 

@@ -14,12 +14,17 @@ use dunlin_upstream::{Answer, Bounds, Failure};
 
 use crate::Proxy;
 use crate::attempts::entry::NotAsked;
+pub(crate) use crate::attempts::fitting::TooLong;
+use crate::attempts::fitting::fitting;
+use crate::attempts::retries::{by_policy, is_worth_retrying};
 use crate::bill::Bill;
 use crate::request::worded::worded;
 use crate::response::error::{Failed, Unanswered};
 
 pub(crate) mod entry;
+mod fitting;
 pub(crate) mod hold;
+pub(crate) mod retries;
 
 /// An answer, and how it was come by.
 pub(crate) struct Answered {
@@ -50,6 +55,10 @@ pub(crate) enum GroupFailed {
     Spent(Vec<OverBudget>),
     /// Nobody could count what they were sent, or put it into words.
     Uncounted(Refusal),
+    /// None of its deployments is for requests with such tags.
+    Untagged { group: Arc<str>, tags: Vec<String> },
+    /// Its prompt is too long for all of them.
+    TooLong { group: Arc<str>, too_long: TooLong },
     /// The request, as it changes for this group, is none.
     Unfit(BadRequest),
 }
@@ -63,12 +72,14 @@ impl GroupFailed {
             Self::Attempt { failure, .. } if failure.error.cause == Cause::ContentPolicy => {
                 FailedBy::ContentPolicy
             }
+            Self::TooLong { .. } => FailedBy::ContextWindow,
             Self::Attempt { .. }
             | Self::NotCovered(_)
             | Self::NonePicked { .. }
             | Self::Full { .. }
             | Self::Spent(_)
             | Self::Uncounted(_)
+            | Self::Untagged { .. }
             | Self::Unfit(_) => FailedBy::Other,
         }
     }
@@ -80,6 +91,7 @@ impl GroupFailed {
             NotAsked::Full(full) => return Self::Full { group: Arc::clone(group), full },
             NotAsked::Spent(spent) => return Self::Spent(spent),
             NotAsked::Refused(refusal) => return Self::Uncounted(refusal),
+            NotAsked::Untagged(tags) => return Self::Untagged { group: Arc::clone(group), tags },
         };
         let wait = match none {
             NonePicked::AllCoolingDown { until } => until.since(proxy.0.clock.mono()),
@@ -97,6 +109,8 @@ impl GroupFailed {
             | Self::Full { .. }
             | Self::Spent(_)
             | Self::Uncounted(_)
+            | Self::Untagged { .. }
+            | Self::TooLong { .. }
             | Self::Unfit(_) => 0,
         }
     }
@@ -193,7 +207,21 @@ struct Asking<'a> {
 }
 
 impl Asking<'_> {
-    async fn run(&self, bill: &mut Bill) -> Result<Given, GroupFailed> {
+    /// Asks those of the group that the request is for and that take it.
+    async fn run(self, bill: &mut Bill) -> Result<Given, GroupFailed> {
+        let Asked { proxy, catalog, chat, .. } = self.asked;
+        let Group { name, deployments } = self.group;
+        let not_asked = |why| GroupFailed::of(why, name, deployments, proxy);
+        let tagged = entry::tagged(catalog, self.group, bill.tags()).map_err(not_asked)?;
+        let fitting = fitting(proxy, catalog, chat, &tagged).await;
+        let group = fitting.map_err(|too_long| {
+            let group = Arc::clone(name);
+            GroupFailed::TooLong { group, too_long }
+        })?;
+        Asking { group: &group, ..self }.attempt(bill).await
+    }
+
+    async fn attempt(&self, bill: &mut Bill) -> Result<Given, GroupFailed> {
         let Asked { proxy, catalog, chat, demand, revision, .. } = self.asked;
         let (upstream, clock) = (&proxy.0.upstream, &proxy.0.clock);
         if !self.is_covered {
@@ -207,12 +235,14 @@ impl Asking<'_> {
         let mut tried: BTreeSet<DeploymentId> = BTreeSet::new();
         let mut retries = 0;
         let likely = OnceLock::new();
+        let strategy = catalog.strategy.of(chat.stream());
         loop {
             let (key, tags) = (bill.key(), bill.tags());
             let likely = || *likely.get_or_init(|| hold::likely(proxy, key, chat));
             let cost = |one: &Deployment| hold::of_one(chat, likely(), one);
             let cost = &cost;
-            let asking = entry::Asking { proxy, catalog, demand, revision, load, tags, cost };
+            let asking =
+                entry::Asking { proxy, catalog, demand, revision, load, tags, cost, strategy };
             let picked = entry::pick(asking, self.group, &tried).await;
             let (attempt, entry) = picked.map_err(not_asked)?;
             bill.enters(entry);
@@ -232,9 +262,11 @@ impl Asking<'_> {
             bill.attempted(&deployment, failure.error.cause.status(), took);
             bill.leaves();
             tried.insert(deployment.id.clone());
-            let another_is_ready = upstream.has_ready(self.group, catalog.strategy, &tried);
-            let is_worth_it =
-                is_worth_retrying(self.group, &failure, another_is_ready, self.has_fallbacks);
+            let another_is_ready = upstream.has_ready(self.group, strategy, &tried);
+            let (by_policy, is_named) = self.by_policy(failure.error.cause);
+            let max_retries = by_policy.unwrap_or(max_retries);
+            let is_worth_it = is_named
+                || is_worth_retrying(self.group, &failure, another_is_ready, self.has_fallbacks);
             if retries >= max_retries || !is_worth_it {
                 let failure = Box::new(failure);
                 return Err(GroupFailed::Attempt { failure, retries, max_retries });
@@ -245,6 +277,11 @@ impl Asking<'_> {
             let wait = retry_wait(retry, retries + 1, another_is_ready, asked, rand::random());
             tokio::time::sleep(wait).await;
         }
+    }
+
+    fn by_policy(&self, cause: Cause) -> (Option<u32>, bool) {
+        let policy = self.asked.catalog.retry_policy(&self.group.name);
+        policy.map_or((None, false), |policy| by_policy(policy, cause))
     }
 
     fn max_retries(&self, deployment: &Deployment) -> u32 {
@@ -258,23 +295,5 @@ impl Asking<'_> {
             if self.asked.chat.stream() { deployment.stream_timeout } else { deployment.timeout };
         let first = asked.unwrap_or(configured);
         Bounds { first, client_bound: asked.is_some(), retry: self.asked.catalog.retry }
-    }
-}
-
-/// The same request elsewhere, or here once more: only where that may help.
-pub(crate) fn is_worth_retrying(
-    group: &Group,
-    failure: &Failure,
-    another_is_ready: bool,
-    has_fallbacks: bool,
-) -> bool {
-    let cause = failure.error.cause;
-    if matches!(cause, Cause::Unauthorized | Cause::Forbidden) {
-        // Another deployment has another credential.
-        group.deployments.len() > 1
-    } else if cause == Cause::RateLimited {
-        another_is_ready || !has_fallbacks
-    } else {
-        cause.retryable()
     }
 }

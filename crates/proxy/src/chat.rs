@@ -9,7 +9,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, Response, Uri};
 use bytes::Bytes;
 use dunlin_journal::Origin;
-use dunlin_llm::{ChatRequest, Endpoint, Stamp, parse, parse_upload};
+use dunlin_llm::{ChatRequest, Dialect, Endpoint, Stamp, parse, parse_upload};
 use dunlin_types::{MonoMillis, RequestId, UnixMillis};
 use tokio::sync::oneshot;
 use uuid::Builder;
@@ -20,6 +20,7 @@ use crate::background::{self, Job};
 use crate::bill::refused::{self, Known};
 use crate::bill::report;
 use crate::bill::{About, Bill};
+use crate::relay::fields;
 use crate::request::caller::Caller;
 use crate::request::kept::Opened;
 use crate::request::origin::Client;
@@ -29,7 +30,7 @@ use crate::response::error::{Failed, Refused};
 use crate::response::framing::Framing;
 use crate::response::keepalive::{self, Answering, Wish};
 use crate::response::told::{Told, client_call_id};
-use crate::{Proxy, Serving, several};
+use crate::{Forwarded, Proxy, Serving, several};
 
 /// A client's wish that nothing is kept of what is said.
 const REDACTION: &str = "x-litellm-enable-message-redaction";
@@ -45,6 +46,8 @@ pub(crate) struct Call {
     pub(crate) began: MonoMillis,
     pub(crate) framing: Framing,
     pub(crate) client: Client,
+    /// Whether the body of an error says which call it is of.
+    pub(crate) is_named_in_errors: bool,
     /// For the record that it leaves if it is refused.
     pub(crate) known: Known,
     /// Another model may answer first; then it is cancelled.
@@ -65,7 +68,20 @@ impl Call {
         let call_id = client_call_id(headers).unwrap_or_else(|| id.to_string());
         let (framing, client, known) = (Framing::Events, Client::default(), Known::default());
         let id = RequestId(id.as_u128());
-        Self { endpoint, id, call_id, started, began, framing, client, known, races: false }
+        let is_named_in_errors = proxy.0.serving.load().settings.names_call_in_errors;
+        let races = false;
+        Self {
+            endpoint,
+            id,
+            call_id,
+            started,
+            began,
+            framing,
+            client,
+            is_named_in_errors,
+            known,
+            races,
+        }
     }
 
     /// A call of one of the models that this one names: its id is this one's with its number.
@@ -97,6 +113,12 @@ impl Call {
     fn refuse(&self, chat: &ChatRequest, origin: &Origin, refused: Refused) -> Refused {
         self.known.asks(chat.model(), chat.stream(), self.endpoint.call_type(), origin);
         refused
+    }
+
+    /// Whether the body of its error has its id: OpenAI's form has a place for it.
+    pub(crate) fn names_itself(&self) -> bool {
+        let is_openai = matches!(self.endpoint.dialect(), Dialect::OpenAi | Dialect::Responses);
+        self.is_named_in_errors && is_openai
     }
 
     /// What goes on an answer that is put into this endpoint's words.
@@ -188,6 +210,7 @@ async fn answer(
     let is_redacted = is_redacted(serving, &head.headers);
     opened.opening.redact(is_redacted);
     let chat = read(call, caller, &head, &opened.body, path_model.as_deref())?;
+    let chat = as_configured(serving, chat, &head.headers);
     if let Some(models) = several::named(&chat, &serving.catalog) {
         let asked = several::Asked { proxy, call, serving, caller, head: &head, chat: &chat };
         return several::answer(asked, models).await;
@@ -231,6 +254,17 @@ async fn answer(
     let opening = opened.opening;
     let delivery = Delivery { proxy, call, caller, chat, opening, bill, told, keeps_name };
     Ok(delivery.of(answer).await)
+}
+
+/// The same, with what the operator lets through of the client's headers, and adds to its streams.
+fn as_configured(serving: &Serving, chat: ChatRequest, headers: &HeaderMap) -> ChatRequest {
+    let settings = &serving.settings;
+    let chat = if settings.always_tells_usage { chat.with_usage() } else { chat };
+    if settings.forwarded == Forwarded::default() {
+        return chat;
+    }
+    let headers = fields::along(headers, settings.forwarded, settings.key_header.as_deref());
+    chat.with_forwarded(headers)
 }
 
 /// Whether nothing of what is said may be kept: so says the configuration, or the client.

@@ -82,6 +82,36 @@ pub struct Settings {
     pub keeps_said: bool,
     /// Whether nothing of what is said may be on a disk.
     pub redacts: bool,
+    /// What every request must have.
+    pub demands: Demands,
+    /// Streams tell their usage unasked.
+    pub always_tells_usage: bool,
+    /// The body of an error has the id of its call.
+    pub names_call_in_errors: bool,
+    /// Headers of clients that go along to providers.
+    pub forwarded: Forwarded,
+}
+
+/// What every request must have, and must not.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Demands {
+    /// It says who its user is.
+    pub user: bool,
+    /// Its body has these.
+    pub params: Vec<String>,
+    /// Its body has no tags.
+    pub no_tags: bool,
+}
+
+/// Headers of clients that go along to providers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Forwarded {
+    /// `x-...`, for deployments that are sent them.
+    pub own: bool,
+    /// `openai-organization`.
+    pub organization: bool,
+    /// `traceparent`.
+    pub trace: bool,
 }
 
 impl Default for Settings {
@@ -96,6 +126,10 @@ impl Default for Settings {
             trusts_forwarded_for: false,
             keeps_said: false,
             redacts: false,
+            demands: Demands::default(),
+            always_tells_usage: false,
+            names_call_in_errors: false,
+            forwarded: Forwarded::default(),
         }
     }
 }

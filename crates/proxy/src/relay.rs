@@ -34,7 +34,7 @@ use crate::{Proxy, Serving, gemini};
 
 mod batches;
 pub(crate) mod configured;
-mod fields;
+pub(crate) mod fields;
 mod passing;
 mod understood;
 mod upload;
@@ -101,6 +101,7 @@ async fn conduct(
         revision: serving.settings.revision,
         load: demand.prompt,
         tags: bill.tags(),
+        strategy: serving.catalog.strategy,
         cost: &|_| demand.cost,
     };
     let attempt = match entry::pick(asking, &lenders.group, &BTreeSet::new()).await {
@@ -127,9 +128,8 @@ async fn conduct(
     bill.priced_as("", Pricing::Unpriced);
     price.learn(&mut bill, model);
     let retry = serving.catalog.retry;
-    let relayed =
-        proxy.0.upstream.relay(attempt, (passed, upload), deployment.timeout, retry).await;
-    let relayed = match relayed {
+    let (upstream, timeout) = (&proxy.0.upstream, deployment.timeout);
+    let relayed = match upstream.relay(attempt, (passed, upload), timeout, retry).await {
         Ok(relayed) => relayed,
         Err(failure) => {
             let failed = unanswered(&lenders.group.name, failure, progress.as_deref());

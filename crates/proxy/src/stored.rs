@@ -190,6 +190,18 @@ impl Asking<'_> {
         Ok(())
     }
 
+    /// For something new: it goes to a deployment that is for its tags.
+    pub(crate) fn first_attempt(
+        &self,
+        bill: &Bill,
+        group: &Group,
+        tokens: Tokens,
+    ) -> Result<Attempt, Failed> {
+        let tagged = entry::tagged(&self.serving.catalog, group, bill.tags());
+        let tagged = tagged.map_err(|why| not_asked(self.proxy, group, why))?;
+        self.attempt(&tagged, tokens)
+    }
+
     pub(crate) fn attempt(&self, group: &Group, tokens: Tokens) -> Result<Attempt, Failed> {
         let strategy = self.serving.catalog.strategy;
         let picked = self.proxy.0.upstream.start_attempt(group, strategy, &BTreeSet::new(), tokens);

@@ -1,6 +1,7 @@
 //! What can be called: the models of one config revision, as the data path reads them.
 //! Built by `config`, immutable afterwards, the same on every node but for resolved secrets.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
@@ -8,10 +9,12 @@ use std::time::Duration;
 
 use dunlin_ledger::{Allowance, Pricing};
 use dunlin_llm::{FallbackMap, Target};
-use dunlin_types::DeploymentId;
+use dunlin_types::{DeploymentId, Tokens};
 use serde_json::value::RawValue;
 
+use crate::by_error::{AllowedFails, RetryPolicy};
 use crate::pass_through::PassThrough;
+use crate::tags::TagFilter;
 
 /// One config revision's models and how to route between them.
 #[derive(Clone, Debug, Default)]
@@ -38,8 +41,16 @@ pub struct Catalog {
     pub key_limits: BTreeMap<Arc<str>, KeyLimits>,
     /// How a deployment is chosen within its group.
     pub strategy: Strategy,
+    /// `enable_tag_filtering`: which deployments may answer a request depends on its tags.
+    pub tag_filter: Option<TagFilter>,
+    /// `enable_pre_call_checks`: what is longer than a deployment's model takes is not sent there.
+    pub checks_length: bool,
     /// How failures are answered.
     pub retry: Retry,
+    /// `retry_policy`.
+    pub retry_policy: Option<RetryPolicy>,
+    /// `model_group_retry_policy`, by group: goes before the one for all.
+    pub group_retry_policies: BTreeMap<Arc<str>, RetryPolicy>,
     /// `use_in_pass_through`: deployments set aside for calls of their provider's own API that name
     /// no model.
     pub pass_through: BTreeSet<DeploymentId>,
@@ -68,6 +79,21 @@ impl Catalog {
     pub fn deployments(&self) -> impl Iterator<Item = &Arc<Deployment>> + Clone {
         let of_teams = self.team_groups.values().flat_map(BTreeMap::values);
         self.groups.values().chain(of_teams).flat_map(|group| &group.deployments)
+    }
+
+    /// Those of a group that may answer a request with `tags`; `None`: nobody.
+    #[must_use]
+    pub fn tagged<'g>(&self, group: Cow<'g, Group>, tags: &[String]) -> Option<Cow<'g, Group>> {
+        match self.tag_filter {
+            Some(filter) => filter.narrow(group, tags),
+            None => Some(group),
+        }
+    }
+
+    /// How often a group is asked again, by what went wrong.
+    #[must_use]
+    pub fn retry_policy(&self, group: &str) -> Option<&RetryPolicy> {
+        self.group_retry_policies.get(group).or(self.retry_policy.as_ref())
     }
 
     /// A team's own model.
@@ -114,6 +140,10 @@ pub struct Deployment {
     pub limits: DeploymentLimits,
     /// What may be spent on it.
     pub budget: Option<Allowance>,
+    /// `tags`: for which requests it is, where the catalog has a filter.
+    pub tags: Arc<[Arc<str>]>,
+    /// The most tokens that its model takes, as far as is known.
+    pub max_input: Option<Tokens>,
     /// Lower is tried first; only the lowest present is eligible.
     pub order: u32,
     /// Bound on one whole attempt.
@@ -126,6 +156,8 @@ pub struct Deployment {
     pub num_retries: Option<u32>,
     /// Overrides [`Retry::cooldown`]. Zero: never cooled down.
     pub cooldown: Option<Duration>,
+    /// Goes before [`Retry::allowed_fails`] where anything is set.
+    pub allowed_fails: AllowedFails,
     /// What it costs, as far as is known.
     pub price: Pricing,
     /// For a target with stars: what each upstream model costs whose price is known. For a model that
@@ -282,13 +314,38 @@ impl fmt::Display for BackendId {
 }
 
 /// How a deployment is chosen within its group.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub enum Strategy {
     /// Weighted random: LiteLLM's `simple-shuffle`.
     #[default]
     Shuffle,
     /// The globally least busy backend, of two or three drawn at random.
     LeastBusy,
+    /// The cheapest by its usual rates: LiteLLM's `cost-based-routing`.
+    Cheapest,
+    /// The one to which this node has sent the fewest tokens in the current minute: LiteLLM's
+    /// `usage-based-routing`.
+    LeastUsed,
+    /// The one that answers fastest, as measured by this node: LiteLLM's `latency-based-routing`.
+    Fastest {
+        /// Others are as good whose answers take so much longer, as a part of the fastest's time:
+        /// `lowest_latency_buffer`.
+        within: f64,
+        /// Whether a stream is asked for: then its first part is what counts, else the whole answer by
+        /// its length.
+        stream: bool,
+    },
+}
+
+impl Strategy {
+    /// The same for a request that asks for a stream, or for a whole answer.
+    #[must_use]
+    pub fn of(self, stream: bool) -> Self {
+        match self {
+            Self::Fastest { within, .. } => Self::Fastest { within, stream },
+            Self::Shuffle | Self::LeastBusy | Self::Cheapest | Self::LeastUsed => self,
+        }
+    }
 }
 
 /// How failures before the first byte are answered.
@@ -302,9 +359,9 @@ pub struct Retry {
     pub max_fallbacks: u32,
     /// How long a deployment that failed is left alone, unless its answer says.
     pub cooldown: Duration,
-    /// Failures in a cooldown window before a deployment is left alone. `None`: LiteLLM's
+    /// Failures in a cooldown window before a deployment is left alone. None set: LiteLLM's
     /// percentage rule.
-    pub allowed_fails: Option<u32>,
+    pub allowed_fails: AllowedFails,
     /// True: never leave a deployment alone.
     pub disable_cooldowns: bool,
 }
@@ -317,7 +374,7 @@ impl Default for Retry {
             retry_after: Duration::ZERO,
             max_fallbacks: 5,
             cooldown: Duration::from_secs(5),
-            allowed_fails: None,
+            allowed_fails: AllowedFails::default(),
             disable_cooldowns: false,
         }
     }

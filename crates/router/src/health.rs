@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use dunlin_types::MonoMillis;
 
+use crate::by_error::AllowedFails;
 use crate::catalog::{Deployment, Retry};
 
 /// How one attempt ended, as far as health is concerned.
@@ -47,8 +48,8 @@ pub struct Rules {
     /// Whether clients name the models, as where `openai/*` is served: a 404 says only that there is
     /// none of that name.
     pub names_many: bool,
-    /// Failures in a cooldown before it is left alone; `None`: by percentage.
-    pub allowed_fails: Option<u32>,
+    /// Failures in a cooldown before it is left alone; none set: by percentage.
+    pub allowed_fails: AllowedFails,
     /// How long it is left alone. Zero: never.
     pub cooldown: Duration,
 }
@@ -60,7 +61,8 @@ impl Rules {
         let never = retry.disable_cooldowns.then_some(Duration::ZERO);
         let cooldown = never.or(of.cooldown).unwrap_or(retry.cooldown);
         let names_many = of.group.contains('*');
-        Self { alone, names_many, allowed_fails: retry.allowed_fails, cooldown }
+        let allowed_fails = of.allowed_fails.or(retry.allowed_fails);
+        Self { alone, names_many, allowed_fails, cooldown }
     }
 }
 
@@ -87,7 +89,7 @@ pub struct Cooldown {
 impl Cooldown {
     /// Takes note of an attempt's end.
     pub fn observe(&mut self, outcome: Outcome, rules: Rules, now: MonoMillis) {
-        let window = if rules.allowed_fails.is_some() { rules.cooldown } else { WINDOW };
+        let window = if rules.allowed_fails.is_set() { rules.cooldown } else { WINDOW };
         if now.since(self.window_began) >= window {
             (self.window_began, self.attempts, self.failures) = (now, 0, 0);
         }
@@ -113,7 +115,7 @@ impl Cooldown {
     }
 
     fn is_due(&self, code: u16, rules: Rules) -> bool {
-        if let Some(allowed) = rules.allowed_fails {
+        if let Some(allowed) = rules.allowed_fails.of(code) {
             return self.failures > allowed;
         }
         let will_not_mend = matches!(code, 401 | 404);

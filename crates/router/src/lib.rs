@@ -7,6 +7,7 @@
 //! `catalog.rs`, then `candidates.rs` and `pick.rs`.
 
 mod access;
+mod by_error;
 mod candidates;
 mod catalog;
 mod context;
@@ -15,10 +16,12 @@ mod health;
 mod pass_through;
 mod pick;
 pub mod relay;
+mod tags;
 mod wait;
 mod wildcard;
 
 pub use access::{Access, MAX_BOUNDS};
+pub use by_error::{AllowedFails, ByError, ErrorClass, RetryPolicy};
 pub use candidates::{Candidate, Candidates, FailedBy, NoRoute, candidates, group, listed};
 pub use catalog::{
     About, Alias, BackendId, Catalog, Deployment, DeploymentLimits, Group, HealthCheck, Keepalive,
@@ -28,6 +31,7 @@ pub use context::{context, service};
 pub use health::{Cooldown, Outcome, Reach, Rules};
 pub use pass_through::{PassThrough, find as find_pass_through};
 pub use pick::{NonePicked, Seen, decay, pick, warmth};
+pub use tags::TagFilter;
 pub use wait::retry_wait;
 
 #[cfg(test)]

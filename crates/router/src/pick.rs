@@ -8,7 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use dunlin_types::{DeploymentId, MonoMillis};
+use dunlin_ledger::Pricing;
+use dunlin_types::{DeploymentId, MonoMillis, Tokens};
 
 use crate::catalog::{Deployment, Group, Strategy, Weight};
 use crate::draw::Draw;
@@ -33,6 +34,10 @@ pub struct Seen {
     pub load: f64,
     /// Its share of full traffic, above 0 up to 1; see [`warmth`].
     pub warmth: f64,
+    /// Tokens that this node has sent it in the current minute. Read only where the strategy asks.
+    pub used: Tokens,
+    /// How long it takes to answer such a request. `None`: not known, or not asked.
+    pub latency: Option<Duration>,
 }
 
 impl Seen {
@@ -93,19 +98,51 @@ pub fn pick(
     let share = |at: usize| seen[at].warmth * if shares[at] > 0.0 { shares[at] } else { 1.0 };
     let mut draw = Draw::new(seed);
     Ok(match strategy {
-        Strategy::Shuffle => {
-            let shares: Vec<f64> = choice.iter().map(|at| share(*at)).collect();
-            choice[draw.weighted(&shares)]
-        }
+        Strategy::Shuffle => drawn(&choice, share, &mut draw),
         // One that may take half as much is as busy with half as many.
         Strategy::LeastBusy => {
             least_busy(choice, |at| (seen[at].load + 1.0) / share(at), &mut draw)
         }
+        Strategy::Cheapest => {
+            let least = choice.iter().map(|at| rate(&group.deployments[*at])).min();
+            choice.retain(|at| Some(rate(&group.deployments[*at])) == least);
+            drawn(&choice, share, &mut draw)
+        }
+        Strategy::LeastUsed => {
+            let least = choice.iter().map(|at| seen[*at].used).min();
+            choice.retain(|at| Some(seen[*at].used) == least);
+            drawn(&choice, share, &mut draw)
+        }
+        Strategy::Fastest { within, .. } => {
+            let least = choice.iter().filter_map(|at| seen[*at].latency).min();
+            let most = least.map(|least| least.mul_f64(1.0 + within));
+            // One that is not known is as good as the fastest: else it would stay unknown.
+            choice.retain(|at| seen[*at].latency.is_none_or(|own| Some(own) <= most));
+            drawn(&choice, share, &mut draw)
+        }
     })
 }
 
-/// Each deployment's share of the traffic of its order, whoever is ready of it. Least busy knows
-/// only `weight`. The shuffle goes by the first of `weight`, `rpm`, `tpm` that any of that order
+/// What a token in and one out cost there. Whose price nobody knows is the dearest, as in LiteLLM.
+fn rate(of: &Deployment) -> u128 {
+    match &of.price {
+        Pricing::Free => 0,
+        Pricing::Unpriced => u128::MAX,
+        Pricing::Priced(price) => {
+            let (input, output) = price.listed();
+            input.times(1) + output.times(1)
+        }
+    }
+}
+
+/// One of those that are as good as each other.
+fn drawn(choice: &[usize], share: impl Fn(usize) -> f64, draw: &mut Draw) -> usize {
+    let shares: Vec<f64> = choice.iter().map(|at| share(*at)).collect();
+    choice[draw.weighted(&shares)]
+}
+
+/// Each deployment's share of the traffic of its order, whoever is ready of it. All strategies but
+/// the shuffle know only `weight`. The shuffle goes by the first of `weight`, `rpm`, `tpm` that any of that order
 /// sets: one that does not set it gets nothing; if none sets any, all are equal.
 fn shares(group: &Group, strategy: Strategy) -> Vec<f64> {
     let all = || group.deployments.iter();
@@ -113,7 +150,7 @@ fn shares(group: &Group, strategy: Strategy) -> Vec<f64> {
         let Weight { weight, rpm, tpm } = deployment.weight;
         [weight, rpm, tpm]
     };
-    if strategy == Strategy::LeastBusy {
+    if strategy != Strategy::Shuffle {
         return all().map(|deployment| deployment.weight.weight.unwrap_or(1.0)).collect();
     }
     let mut measured_by: BTreeMap<u32, usize> = BTreeMap::new();

@@ -7,6 +7,7 @@ use dunlin_ledger::Pricing;
 use dunlin_llm::Target;
 use dunlin_types::DeploymentId;
 
+use crate::by_error::AllowedFails;
 use crate::catalog::{BackendId, Deployment, DeploymentLimits, Keepalive, Weight};
 
 /// Free, without limits, with the name of its group in its id.
@@ -22,12 +23,15 @@ pub(crate) fn deployment(group: &str, upstream: &str) -> Deployment {
         weight: Weight::default(),
         limits: DeploymentLimits::default(),
         budget: None,
+        tags: Arc::default(),
+        max_input: None,
         order: 0,
         timeout: Duration::from_secs(1),
         stream_timeout: Duration::from_secs(1),
         keepalive: Keepalive::default(),
         num_retries: None,
         cooldown: None,
+        allowed_fails: AllowedFails::default(),
         price: Pricing::Free,
         prices: Arc::default(),
         about: Arc::default(),

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use dunlin_router::Deployment;
 use dunlin_types::{MonoMillis, Tokens};
@@ -35,6 +36,12 @@ impl Attempt {
     #[must_use]
     pub fn deployment(&self) -> &Arc<Deployment> {
         &self.deployment
+    }
+
+    /// Takes note of how fast its backend answers.
+    pub(crate) fn measured(&self, stream: bool, took: Duration, now: MonoMillis) {
+        let pace = if stream { &self.backend.first } else { &self.backend.token };
+        pace.measured(took, now);
     }
 }
 

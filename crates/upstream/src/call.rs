@@ -20,6 +20,7 @@ use tracing::debug;
 
 use crate::attempt::Attempt;
 use crate::error::Failure;
+use crate::pace::TOO_LATE;
 use crate::pieces::Pieces;
 use crate::relay::provider_of;
 use crate::stream::{Ending, Long, Stream};
@@ -81,15 +82,20 @@ impl Upstream {
             let late = Failure::new(&deployment, ProviderError::timeout(bounds.first, taken));
             if !bounds.client_bound {
                 self.observe(&attempt, late.outcome(), &bounds.retry);
+                attempt.measured(request.stream(), TOO_LATE, clock.mono());
             }
             return Err(late);
         };
         match answered {
             Ok(Part::Whole(whole)) => {
+                let made = whole.reply.usage().map_or(1, |usage| usage.completion.0.max(1));
+                let made = u32::try_from(made).unwrap_or(u32::MAX);
+                attempt.measured(false, clock.mono().since(began) / made, clock.mono());
                 self.observe(&attempt, Outcome::Success, &bounds.retry);
                 Ok(Answer::Whole(whole))
             }
             Ok(Part::Stream(mut stream)) => {
+                attempt.measured(true, clock.mono().since(began), clock.mono());
                 stream.ending = Some(Ending::new(self.clone(), attempt, bounds.retry));
                 Ok(Answer::Stream(stream))
             }
@@ -188,9 +194,13 @@ impl Upstream {
         let provider = provider_of(deployment);
         let target = &deployment.target;
         let credential = self.credential(deployment, provider.speaker()).await?;
-        let call = provider
+        let mut call = provider
             .encode(request, target, &credential, self.0.clock.unix())
             .map_err(|error| Failure::unsendable(deployment, provider.speaker(), &error))?;
+        for (name, value) in request.forwarded(target.forwards_headers) {
+            // The operator's own, and the provider's, go before the client's.
+            call.headers_mut().entry(name).or_insert_with(|| value.clone());
+        }
         let client = self.client(deployment, provider.speaker())?;
         let sent = client.request(call.map(Full::new)).await;
         let answer = sent.map_err(|error| {

@@ -11,6 +11,7 @@ mod call;
 mod converse;
 mod error;
 mod metrics;
+mod pace;
 mod pieces;
 mod probe;
 mod relay;
@@ -154,8 +155,11 @@ impl Upstream {
         tried: &BTreeSet<DeploymentId>,
         tokens: Tokens,
     ) -> Result<Attempt, NonePicked> {
-        let picked = pick(group, strategy, &self.seen(group), tried, rand::random())?;
+        let picked = pick(group, strategy, &self.seen(group, strategy), tried, rand::random())?;
         let deployment = Arc::clone(&group.deployments[picked]);
+        if strategy == Strategy::LeastUsed {
+            self.0.table.uses(&deployment.id, tokens, self.0.clock.mono());
+        }
         let backend = self.0.table.backend(&deployment.backend);
         let usable = group.deployments.iter().filter(|deployment| deployment.parked.is_none());
         let alone = usable.count() == 1;
@@ -179,7 +183,7 @@ impl Upstream {
         strategy: Strategy,
         tried: &BTreeSet<DeploymentId>,
     ) -> bool {
-        let seen = self.seen(group);
+        let seen = self.seen(group, strategy);
         // The seed decides only between equals.
         pick(group, strategy, &seen, tried, 0).is_ok_and(|picked| {
             seen[picked].is_ready() && !tried.contains(&group.deployments[picked].id)
@@ -193,7 +197,8 @@ impl Upstream {
         let now = self.0.clock.mono();
         let has_failed =
             |deployment: &Arc<Deployment>| self.0.table.has_failed(&deployment.id, now);
-        group.deployments.iter().any(has_failed) || !self.seen(group).iter().all(Seen::is_ready)
+        group.deployments.iter().any(has_failed)
+            || !self.seen(group, Strategy::Shuffle).iter().all(Seen::is_ready)
     }
 
     /// Every backend of the catalog as this node sees it, in the order of their ids.
@@ -218,8 +223,8 @@ impl Upstream {
         self.0.table.cooled_down(deployment)
     }
 
-    fn seen(&self, group: &Group) -> Vec<Seen> {
-        self.look(|sight| sight.of(group))
+    fn seen(&self, group: &Group, strategy: Strategy) -> Vec<Seen> {
+        self.look(|sight| sight.of(group, strategy))
     }
 
     fn look<T>(&self, see: impl FnOnce(Sight<'_>) -> T) -> T {

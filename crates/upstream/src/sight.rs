@@ -8,8 +8,8 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use dunlin_gossip::{Reported, View};
-use dunlin_router::{BackendId, Catalog, Deployment, Group, Seen, decay, warmth};
-use dunlin_types::MonoMillis;
+use dunlin_router::{BackendId, Catalog, Deployment, Group, Seen, Strategy, decay, warmth};
+use dunlin_types::{MonoMillis, Tokens};
 
 use crate::rumours::Rumours;
 use crate::table::{Backend, Table};
@@ -58,9 +58,27 @@ pub(crate) struct Sight<'a> {
 }
 
 impl Sight<'_> {
-    /// What is known of each of a group's deployments, in their order.
-    pub(crate) fn of(&self, group: &Group) -> Vec<Seen> {
-        group.deployments.iter().map(|deployment| self.see(deployment)).collect()
+    /// What is known of each of a group's deployments, in their order, as far as the strategy asks.
+    pub(crate) fn of(&self, group: &Group, strategy: Strategy) -> Vec<Seen> {
+        let see = |deployment: &Arc<Deployment>| {
+            let seen = self.see(deployment);
+            match strategy {
+                Strategy::Shuffle | Strategy::LeastBusy | Strategy::Cheapest => seen,
+                Strategy::LeastUsed => {
+                    Seen { used: self.table.used(&deployment.id, self.now), ..seen }
+                }
+                Strategy::Fastest { stream, .. } => {
+                    Seen { latency: self.latency(&deployment.backend, stream), ..seen }
+                }
+            }
+        };
+        group.deployments.iter().map(see).collect()
+    }
+
+    fn latency(&self, id: &BackendId, stream: bool) -> Option<Duration> {
+        let backend = self.table.known(id)?;
+        let pace = if stream { &backend.first } else { &backend.token };
+        pace.mean(self.now)
     }
 
     fn see(&self, deployment: &Deployment) -> Seen {
@@ -73,6 +91,8 @@ impl Sight<'_> {
             out: reach.is_out() || self.peers_convince(id),
             load: self.load(id, backend.as_deref()),
             warmth: warmth(reach.back_for(self.now)),
+            used: Tokens(0),
+            latency: None,
         }
     }
 

@@ -7,10 +7,11 @@ use std::time::Duration;
 
 use dunlin_gossip::BackendLoad;
 use dunlin_router::{BackendId, Catalog, Cooldown, Outcome, Reach, Retry, Rules};
-use dunlin_types::{DeploymentId, MonoMillis, Networks, Tls};
+use dunlin_types::{DeploymentId, MonoMillis, Networks, Tls, Tokens};
 use tracing::warn;
 
 use crate::attempt::Attempt;
+use crate::pace::Pace;
 
 /// The part of a new measurement in the mean service time.
 const NEW_SHARE: u64 = 8;
@@ -31,11 +32,19 @@ struct Served {
     cooldown: Arc<Mutex<Cooldown>>,
     /// How often it was left alone, by the status that brought it about.
     cooled: Arc<Mutex<BTreeMap<u16, u64>>>,
+    used: Arc<Mutex<Used>>,
+}
+
+/// Tokens that were sent to a deployment in one minute.
+#[derive(Clone, Copy, Default)]
+struct Used {
+    minute: u64,
+    tokens: Tokens,
 }
 
 impl Served {
     fn new(backend: BackendId) -> Self {
-        Self { backend, cooldown: Arc::default(), cooled: Arc::default() }
+        Self { backend, cooldown: Arc::default(), cooled: Arc::default(), used: Arc::default() }
     }
 
     fn cools_down(&self, outcome: Outcome) {
@@ -67,6 +76,10 @@ pub(crate) struct Backend {
     pub(crate) in_flight: AtomicU32,
     pub(crate) tokens: AtomicU64,
     mean_service_ms: AtomicU64,
+    /// How long a stream's first part takes.
+    pub(crate) first: Pace,
+    /// How long a whole answer takes, by its length: the time of one token.
+    pub(crate) token: Pace,
     reach: Mutex<Reach>,
     /// Whether it refuses to be asked for a stream's usage.
     refuses_usage: AtomicBool,
@@ -82,6 +95,8 @@ impl Backend {
             in_flight: AtomicU32::new(0),
             tokens: AtomicU64::new(0),
             mean_service_ms: AtomicU64::new(FIRST_GUESS_MS),
+            first: Pace::default(),
+            token: Pace::default(),
             reach: Mutex::default(),
             refuses_usage: AtomicBool::new(false),
             tells_usage: AtomicBool::new(false),
@@ -144,6 +159,10 @@ impl Backend {
     }
 }
 
+fn minute(now: MonoMillis) -> u64 {
+    now.0 / 60_000
+}
+
 impl Table {
     pub(crate) fn backend(&self, id: &BackendId) -> Arc<Backend> {
         let known = self.backends.read().expect("never poisoned").get(id).cloned();
@@ -159,6 +178,24 @@ impl Table {
 
     pub(crate) fn cooldown(&self, id: &DeploymentId, now: MonoMillis) -> Option<MonoMillis> {
         self.served.read().expect("never poisoned").get(id)?.cooldown().until(now)
+    }
+
+    /// Tokens that this node has sent a deployment in the current minute.
+    pub(crate) fn used(&self, id: &DeploymentId, now: MonoMillis) -> Tokens {
+        let served = self.served.read().expect("never poisoned");
+        let used = served.get(id).map(|served| *served.used.lock().expect("never poisoned"));
+        used.filter(|used| used.minute == minute(now)).map_or(Tokens(0), |used| used.tokens)
+    }
+
+    /// Takes note of what a deployment is sent.
+    pub(crate) fn uses(&self, id: &DeploymentId, tokens: Tokens, now: MonoMillis) {
+        let served = self.served.read().expect("never poisoned");
+        let Some(served) = served.get(id) else { return };
+        let mut used = served.used.lock().expect("never poisoned");
+        if used.minute != minute(now) {
+            *used = Used { minute: minute(now), tokens: Tokens(0) };
+        }
+        used.tokens = used.tokens + tokens;
     }
 
     /// How often a deployment was left alone, by the status that brought it about.

@@ -96,12 +96,15 @@ fn group(bases: &[String]) -> Group {
             weight: Weight::default(),
             limits: dunlin_router::DeploymentLimits::default(),
             budget: None,
+            tags: Arc::default(),
+            max_input: None,
             order: 0,
             timeout: Duration::from_secs(10),
             stream_timeout: Duration::from_secs(10),
             keepalive: Keepalive::default(),
             num_retries: None,
             cooldown: None,
+            allowed_fails: Default::default(),
             price: Default::default(),
             prices: Arc::default(),
             about: Arc::default(),
@@ -185,6 +188,21 @@ async fn sse_server(connections: Arc<AtomicUsize>) -> String {
         }
     });
     base
+}
+
+#[tokio::test]
+async fn by_usage_the_one_that_was_sent_least_is_next() {
+    let (upstream, _gossip) = node(1, Vec::new());
+    let group = group(&["http://one/v1".to_owned(), "http://two/v1".to_owned()]);
+    upstream.publish(&catalog(&group));
+    let start = |tokens| {
+        let started =
+            upstream.start_attempt(&group, Strategy::LeastUsed, &[].into(), Tokens(tokens));
+        started.map(|attempt| attempt.deployment().id.clone()).expect("both are ready")
+    };
+    let (first, second) = (start(100), start(10));
+    assert_ne!(first, second);
+    assert_eq!([start(10), start(10)], [second.clone(), second], "30 tokens are less than 100");
 }
 
 #[tokio::test]

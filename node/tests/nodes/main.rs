@@ -57,6 +57,7 @@ mod responses;
 mod restart;
 mod revisions;
 mod rotation;
+mod routing;
 mod said;
 mod seals;
 mod settings;

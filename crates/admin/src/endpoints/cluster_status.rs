@@ -186,6 +186,8 @@ fn backend(seen: &dunlin_upstream::BackendStatus) -> BackendStatus {
 
 #[cfg(test)]
 mod tests {
+    use dunlin_seal::Sealer;
+    use dunlin_types::Secret;
     use std::collections::BTreeMap;
 
     use dunlin_consensus::Role;
@@ -236,17 +238,13 @@ mod tests {
             log_bytes: 0,
             snapshot_bytes: 0,
         };
-        let sealer =
-            dunlin_seal::Sealer::new(&dunlin_types::Secret::new("a cluster's secret").into());
+        let sealer = Sealer::new(&Secret::new("a cluster's secret").into());
         let (me, api) = (NodeId(1), "127.0.0.1:4000".to_owned());
         let own = Config { me, api, sealer: sealer.into(), max_staleness: None };
         let peers = BTreeMap::from([(NodeId(2), peer(true)), (NodeId(3), peer(false))]);
         let view = View { me: NodeId(1), peers };
-        let said = NodeFact {
-            master_key: "ours".to_owned(),
-            prices: "ours".to_owned(),
-            ..NodeFact::default()
-        };
+        let [master_key, prices] = ["ours", "ours"].map(str::to_owned);
+        let said = NodeFact { master_key, prices, ..NodeFact::default() };
         let seen = Seen {
             own: &own,
             said: &said,
@@ -270,10 +268,9 @@ mod tests {
             (MemberRole::Outside, false, true, false, Some("peer:4000")),
         ];
         assert_eq!(members, expected);
-        let odd: Vec<_> = told.members.iter().map(|one| one.other_master_key).collect();
-        assert_eq!(odd, [false, true, false], "a dead one's key is of no account");
-        let odd: Vec<_> = told.members.iter().map(|one| one.other_prices).collect();
-        assert_eq!(odd, [false, true, false], "nor are its prices");
+        let odd = |one: &MemberStatus| (one.other_master_key, one.other_prices);
+        let (odd, no): (Vec<_>, _) = (told.members.iter().map(odd).collect(), (false, false));
+        assert_eq!(odd, [no, (true, true), no], "a dead one's key and prices are of no account");
         let skews: Vec<_> = told.members.iter().map(|one| one.clock_skew_ms).collect();
         assert_eq!(skews, [0, -1_200, -1_200], "as each last said");
 

@@ -1,5 +1,5 @@
 //! What a deployment may be sent. Its `rpm` and `tpm` are shares of the traffic; they, and `itpm`
-//! and `otpm`, are limits only where that is asked for. But `rpm` and `tpm` bound how many requests
+//! and `otpm`, are limits only where that is asked for, or the strategy goes by them. But `rpm` and `tpm` bound how many requests
 //! are open there at once, unless `max_parallel_requests` says it better.
 
 use dunlin_router::{DeploymentLimits, Weight};
@@ -7,6 +7,7 @@ use dunlin_router::{DeploymentLimits, Weight};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::report::Report;
 use crate::routing::RouterSettings;
+use crate::strategy;
 use crate::tree::{Map, Node};
 use crate::words;
 
@@ -35,7 +36,7 @@ pub(crate) struct Standard {
 }
 
 pub(crate) fn standard(settings: &RouterSettings<'_>, report: &mut Report) -> Standard {
-    let mut enforced = false;
+    let mut enforced = strategy::keeps_limits(settings);
     let what = "optional_pre_call_checks";
     for check in report.list(what, settings.get(what)) {
         match report.text(what, Some(check)) {

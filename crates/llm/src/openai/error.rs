@@ -51,6 +51,8 @@ struct WireError<'a> {
     code: String,
     #[serde(flatten)]
     entity: Option<&'a Entity>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    litellm_call_id: Option<&'a str>,
 }
 
 impl ErrorBody {
@@ -60,13 +62,24 @@ impl ErrorBody {
         Bytes::from(self.append_to(Vec::new()))
     }
 
-    fn append_to(&self, mut out: Vec<u8>) -> Vec<u8> {
+    /// The same, with the id of the call that failed.
+    #[must_use]
+    pub fn to_json_of(&self, call: &str) -> Bytes {
+        Bytes::from(self.write(Vec::new(), Some(call)))
+    }
+
+    fn append_to(&self, out: Vec<u8>) -> Vec<u8> {
+        self.write(out, None)
+    }
+
+    fn write(&self, mut out: Vec<u8>, call: Option<&str>) -> Vec<u8> {
         let error = WireError {
             message: &self.message,
             r#type: self.kind.as_deref(),
             param: self.param.as_deref(),
             code: self.code.to_string(),
             entity: self.entity.as_ref(),
+            litellm_call_id: call,
         };
         serde_json::to_writer(&mut out, &Wire { error }).expect("texts are always JSON");
         out

@@ -9,6 +9,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::fallbacks::{Fallback, FallbackMap};
 use crate::json::write_string;
+use crate::openai::ErrorBody;
 
 fn read_chat(body: &str) -> Result<ChatRequest, BadRequest> {
     parse(Endpoint::ChatCompletions, Bytes::copy_from_slice(body.as_bytes()), None)

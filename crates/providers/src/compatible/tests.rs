@@ -214,8 +214,8 @@ fn groks_that_think_lack_what_the_others_have() {
         ("grok-2-vision", false),
     ] {
         let mut to = target(xai, model);
-        assert_eq!(xai.params(model).has("stop"), !lacking, "{model}");
-        assert!(!xai.params(model).has("verbosity") && xai.params(model).has("seed"), "{model}");
+        assert_eq!(xai.params(&to).has("stop"), !lacking, "{model}");
+        assert!(!xai.params(&to).has("verbosity") && xai.params(&to).has("seed"), "{model}");
         match sent("xai", &to, body) {
             Ok((_, sent)) => assert!(!lacking && sent.contains("\"stop\":\"x\""), "{model}"),
             Err(refused) => {

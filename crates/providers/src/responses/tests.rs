@@ -62,9 +62,9 @@ fn a_chat_is_said_in_the_words_of_a_response() {
     let told = sent("gpt-5.1", &json!({
         "model": "m", "max_completion_tokens": 300, "temperature": 0.5, "top_p": 0.9,
         "logprobs": true, "top_logprobs": 2, "reasoning_effort": "high", "verbosity": "low",
-        "parallel_tool_calls": false, "service_tier": "flex", "user": "u".repeat(70),
-        "prompt_cache_key": "k", "metadata": {"a": "ours"}, "stream": true,
-        "stream_options": {"include_usage": true}, "web_search_options": {"search_context_size": "low"},
+        "parallel_tool_calls": false, "service_tier": "flex", "user": "u".repeat(70), "stream": true,
+        "prompt_cache_key": "k", "metadata": {"a": "ours"}, "stream_options": {"include_usage": true},
+        "web_search_options": {"search_context_size": "low"},
         "response_format": {"type": "json_schema", "json_schema": {"name": "n", "schema": schema, "strict": true}},
         "tools": [
             {"type": "function", "function": {"name": "f", "description": "d", "parameters": schema}},
@@ -80,8 +80,7 @@ fn a_chat_is_said_in_the_words_of_a_response() {
                 {"type": "image_url", "image_url": {"url": png, "detail": "low"}},
                 {"type": "input_audio", "input_audio": {"data": "AAAA", "format": "wav"}},
                 {"type": "file", "file": {"file_data": "data:application/pdf;base64,AAAA"}},
-                {"type": "file", "file": {"file_id": "file-1"}},
-            ]},
+                {"type": "file", "file": {"file_id": "file-1"}}]},
             {"role": "assistant", "content": "", "tool_calls": [
                 {"id": "c1", "type": "function", "function": {"name": "f", "arguments": ""}},
                 {"id": "c2", "type": "custom", "custom": {"name": "patch", "input": "say \"hi\""}},
@@ -484,7 +483,7 @@ fn a_stream_that_breaks_says_so() {
         json!({"type": "response.output_item.added", "item": {"type": "function_call"}}),
         json!({"no": "type"}),
     ] {
-        let ended = events(&sse(&[wrong.clone()])).1;
+        let ended = events(&sse(std::slice::from_ref(&wrong))).1;
         assert!(matches!(ended, Err(StreamError::BadFrame(_))), "{wrong}: {ended:?}");
     }
     // A server that knows no streams.

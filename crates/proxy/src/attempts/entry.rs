@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use dunlin_admission::{
     Bounds, Demand, Entering, Entry, Full, Limited, NotEntered, OverBudget, Refusal, Room,
 };
-use dunlin_router::{Catalog, Deployment, DeploymentLimits, Group, NonePicked};
+use dunlin_router::{Catalog, Deployment, DeploymentLimits, Group, NonePicked, Strategy};
 use dunlin_state::TAGS;
 use dunlin_types::{DeploymentId, Tokens};
 use dunlin_upstream::Attempt;
@@ -26,6 +26,7 @@ pub(crate) struct Asking<'a> {
     pub(crate) load: Tokens,
     /// The words on the request.
     pub(crate) tags: &'a [String],
+    pub(crate) strategy: Strategy,
     /// What it may cost at a deployment.
     pub(crate) cost: &'a (dyn Fn(&Deployment) -> Bounds + Sync),
 }
@@ -38,6 +39,8 @@ pub(crate) enum NotAsked {
     /// What may be spent on every deployment that could be asked is spent.
     Spent(Vec<OverBudget>),
     Refused(Refusal),
+    /// No deployment is for requests with such tags.
+    Untagged(Vec<String>),
 }
 
 /// Those that were passed over.
@@ -67,11 +70,11 @@ pub(crate) async fn pick(
     group: &Group,
     tried: &BTreeSet<DeploymentId>,
 ) -> Result<(Attempt, Option<Entry>), NotAsked> {
-    let Asking { proxy, catalog, demand, revision, load, tags, cost } = asking;
-    let mut group = Cow::Borrowed(group);
+    let Asking { proxy, catalog, demand, revision, load, tags, strategy, cost } = asking;
+    let mut group = tagged(catalog, group, tags)?;
     let mut passed = Passed::default();
     loop {
-        let picked = proxy.0.upstream.start_attempt(&group, catalog.strategy, tried, load);
+        let picked = proxy.0.upstream.start_attempt(&group, strategy, tried, load);
         let attempt = match picked {
             Ok(attempt) => attempt,
             // Who is left and cools down will be back before a budget is.
@@ -110,6 +113,16 @@ pub(crate) async fn pick(
             return Err(passed.why().expect("the last one was passed over"));
         }
     }
+}
+
+/// Those of a group that are for requests with these tags.
+pub(crate) fn tagged<'g>(
+    catalog: &Catalog,
+    group: &'g Group,
+    tags: &[String],
+) -> Result<Cow<'g, Group>, NotAsked> {
+    let tagged = catalog.tagged(Cow::Borrowed(group), tags);
+    tagged.ok_or_else(|| NotAsked::Untagged(tags.to_vec()))
 }
 
 /// Holds what a request may cost of what may be spent at the one deployment that can be asked.

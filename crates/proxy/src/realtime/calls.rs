@@ -124,6 +124,7 @@ async fn begin(
         revision: serving.settings.revision,
         load: Tokens(0),
         tags,
+        strategy: serving.catalog.strategy,
         cost: &talk::cost,
     };
     let picked = entry::pick(asking, group, &BTreeSet::new()).await;

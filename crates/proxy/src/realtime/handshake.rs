@@ -11,7 +11,8 @@ use dunlin_types::{DeploymentId, Secret, Tokens};
 use dunlin_upstream::{Conversation, Opening};
 
 use crate::attempts::entry;
-use crate::attempts::{GroupFailed, is_worth_retrying, not_asked};
+use crate::attempts::retries::is_worth_retrying;
+use crate::attempts::{GroupFailed, not_asked};
 use crate::bill::Bill;
 use crate::realtime::talk;
 use crate::response::error::{Failed, Unanswered};
@@ -47,7 +48,8 @@ impl Handshake<'_> {
         let (catalog, revision) = (&*serving.catalog, serving.settings.revision);
         let (retry, load, tags) = (catalog.retry, Tokens(0), &*bill.tags().to_vec());
         let cost = &talk::cost;
-        let asking = entry::Asking { proxy, catalog, demand, revision, load, tags, cost };
+        let strategy = catalog.strategy;
+        let asking = entry::Asking { proxy, catalog, demand, revision, load, tags, strategy, cost };
         let mut tried: BTreeSet<DeploymentId> = BTreeSet::new();
         let mut retries = 0;
         loop {
@@ -65,7 +67,7 @@ impl Handshake<'_> {
             };
             bill.attempted(&with, failure.error.cause.status(), took);
             tried.insert(with.id.clone());
-            let another_is_ready = upstream.has_ready(group, catalog.strategy, &tried);
+            let another_is_ready = upstream.has_ready(group, strategy, &tried);
             let max_retries = with.num_retries.unwrap_or(retry.num_retries);
             if retries >= max_retries
                 || !is_worth_retrying(group, &failure, another_is_ready, false)

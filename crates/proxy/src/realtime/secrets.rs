@@ -54,7 +54,7 @@ async fn conduct(proxy: &Proxy, call: &Call, request: Request) -> Result<Respons
     let costs = group.deployments.iter().map(|by| hold::unknown(&by.price));
     let cost = costs.reduce(hold::larger).unwrap_or_default();
     let (bill, told) = asking.admit(&group.name, Tokens(0), cost).await?;
-    let attempt = asking.attempt(&group, Tokens(0))?;
+    let attempt = asking.first_attempt(&bill, &group, Tokens(0))?;
     let by = attempt.deployment().clone();
     if let Some(named) = body["session"].pointer_mut(place) {
         *named = json!(by.target.sent_model());

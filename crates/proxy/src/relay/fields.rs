@@ -8,6 +8,8 @@ use axum::http::header::{
 };
 use axum::http::{HeaderMap, HeaderName};
 
+use crate::Forwarded;
+
 /// Fields of one connection (RFC 9110, 7.6.1).
 static HOP_BY_HOP: [HeaderName; 9] = [
     CONNECTION,
@@ -50,6 +52,23 @@ pub(super) fn outgoing(client: &HeaderMap, key_header: Option<&str>) -> HeaderMa
             || key_header.is_some_and(|own| own.eq_ignore_ascii_case(name.as_str()))
     };
     without_hops(client, ours)
+}
+
+/// What goes along of the fields of a client's request that is written anew for its provider: its own
+/// `x-` fields but those of its SDK, and what else the operator lets through.
+pub(crate) fn along(client: &HeaderMap, lets: Forwarded, key_header: Option<&str>) -> HeaderMap {
+    let mut along = outgoing(client, key_header);
+    let is_let = |name: &str| match name {
+        "openai-organization" => lets.organization,
+        "traceparent" => lets.trace,
+        _ => lets.own && name.starts_with("x-") && !name.starts_with("x-stainless"),
+    };
+    let others: Vec<HeaderName> =
+        along.keys().filter(|name| !is_let(name.as_str())).cloned().collect();
+    for name in others {
+        along.remove(name);
+    }
+    along
 }
 
 /// What goes to the client of a provider's fields. Cookies are for the provider's own host.
@@ -127,5 +146,36 @@ mod tests {
         ]);
         let expected = map(&[("content-type", "text/event-stream"), ("request-id", "req_1")]);
         assert_eq!(incoming(&provider), expected);
+    }
+
+    #[test]
+    fn what_goes_along_to_a_provider_is_what_the_operator_lets_through() {
+        let mut client = HeaderMap::new();
+        for name in [
+            "x-mine",
+            "x-stainless-os",
+            "x-litellm-tags",
+            "x-api-key",
+            "authorization",
+            "openai-organization",
+            "traceparent",
+            "accept",
+            "x-key",
+        ] {
+            client.insert(name, "v".parse().expect("a value"));
+        }
+        let names = |lets| {
+            let along = along(&client, lets, Some("X-Key"));
+            let mut names: Vec<String> = along.keys().map(ToString::to_string).collect();
+            names.sort();
+            names
+        };
+        let own = Forwarded { own: true, ..Forwarded::default() };
+        assert_eq!(names(own), ["x-mine"]);
+        assert_eq!(
+            names(Forwarded { organization: true, ..own }),
+            ["openai-organization", "x-mine"]
+        );
+        assert_eq!(names(Forwarded { trace: true, ..Forwarded::default() }), ["traceparent"]);
     }
 }

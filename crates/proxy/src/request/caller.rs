@@ -1,5 +1,7 @@
 //! Who asks: the bearer of the master key, or of a key that may be used.
 
+use std::sync::Arc;
+
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method, Uri};
 use bytes::Bytes;
@@ -57,7 +59,18 @@ impl Caller {
                 };
             }
         };
-        Self::of_key(proxy, &key, uri).await
+        let found = Self::of_key(proxy, &key, uri).await?;
+        Ok(found.with_required(&settings.demands.params))
+    }
+
+    /// What is demanded of the requests of all keys is demanded of this one's.
+    fn with_required(mut self, params: &[String]) -> Self {
+        if let Self::Key { caller, .. } = &mut self
+            && !params.is_empty()
+        {
+            Arc::make_mut(&mut caller.key).required.extend(params.iter().cloned());
+        }
+        self
     }
 
     async fn of_key(proxy: &Proxy, key: &Secret, uri: &Uri) -> Result<Self, Refused> {

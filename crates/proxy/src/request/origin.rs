@@ -3,13 +3,14 @@
 use std::net::IpAddr;
 
 use axum::extract::Request;
-use axum::http::{HeaderMap, header};
+use axum::http::{HeaderMap, Method, header};
 use dunlin_journal::Origin;
 use dunlin_llm::Labels;
 use dunlin_llm::client::{self, Peer};
 
 use crate::Settings;
 use crate::response::error::Refused;
+use crate::response::words;
 
 /// As much of a `User-Agent` as is kept.
 const MAX_USER_AGENT: usize = 256;
@@ -21,6 +22,8 @@ pub(crate) struct Client {
     /// Who the last proxy on the way says that it is.
     forwarded: Option<IpAddr>,
     user_agent: Option<String>,
+    /// Whether something is asked for: by POST, or in a conversation.
+    asks: bool,
 }
 
 impl Client {
@@ -30,7 +33,8 @@ impl Client {
         // A header's text is ASCII: it may be cut anywhere.
         let agent = agent.map(|agent| agent[..agent.len().min(MAX_USER_AGENT)].to_owned());
         let peer = request.extensions().get::<Peer>().copied();
-        Self { peer, forwarded: client::forwarded(headers), user_agent: agent }
+        let asks = request.method() == Method::POST || headers.contains_key(header::UPGRADE);
+        Self { peer, forwarded: client::forwarded(headers), user_agent: agent, asks }
     }
 
     /// With what the body and the headers say.
@@ -40,9 +44,16 @@ impl Client {
         headers: &HeaderMap,
         body: &Labels,
     ) -> Result<Origin, Refused> {
+        let demands = &settings.demands;
+        if demands.no_tags && !body.tags.is_empty() {
+            return Err(Refused::Unfit { param: "metadata.tags", message: words::NO_TAGS.into() });
+        }
         let labels = body.with_headers(headers, &settings.end_user_headers);
         let Labels { end_user, tags, spend_metadata, session } =
             labels.map_err(Refused::BadRequest)?;
+        if demands.user && self.asks && end_user.is_none() {
+            return Err(Refused::MissingParam("user".to_owned()));
+        }
         let ip = client::address(self.peer, self.forwarded, settings.trusts_forwarded_for);
         let user_agent = self.user_agent.clone();
         Ok(Origin { end_user, tags, spend_metadata, session, ip, user_agent })
@@ -54,6 +65,7 @@ mod tests {
     use axum::body::Body;
 
     use super::*;
+    use crate::Demands;
 
     #[test]
     fn a_proxy_is_believed_only_where_it_is_trusted_and_only_its_own_word() {
@@ -72,5 +84,30 @@ mod tests {
             assert_eq!(origin.ip, Some(IpAddr::from(ip)));
             assert_eq!(origin.user_agent.map(|agent| agent.len()), Some(MAX_USER_AGENT));
         }
+    }
+
+    #[test]
+    fn what_is_demanded_of_all_requests_is_demanded_wherever_they_come_in() {
+        let demands = Demands { user: true, no_tags: true, ..Demands::default() };
+        let settings = Settings { demands, ..Settings::default() };
+        let origin = |method: Method, user: Option<&str>, tags: &[&str]| {
+            let request = Request::builder().method(method).body(Body::empty()).expect("a request");
+            let end_user = user.map(str::to_owned);
+            let tags = tags.iter().map(ToString::to_string).collect();
+            let body = Labels { end_user, tags, ..Labels::default() };
+            let client = Client::of(&request);
+            let found = client.origin(&settings, request.headers(), &body);
+            found.map(|_| ()).map_err(|refused| {
+                if let Refused::MissingParam(name) = &refused {
+                    return name.clone();
+                }
+                let Refused::Unfit { param, .. } = refused else { panic!("another reason") };
+                param.to_owned()
+            })
+        };
+        assert_eq!(origin(Method::POST, Some("u"), &[]), Ok(()));
+        assert_eq!(origin(Method::POST, None, &[]), Err("user".to_owned()));
+        assert_eq!(origin(Method::GET, None, &[]), Ok(()), "it has no body to say it in");
+        assert_eq!(origin(Method::POST, Some("u"), &["t"]), Err("metadata.tags".to_owned()));
     }
 }

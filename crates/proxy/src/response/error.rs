@@ -481,6 +481,9 @@ impl Failed {
         told::bound(&mut told, self.bound);
         let json = match &self.why {
             Why::Refused(Refused::Credential(_)) => call.endpoint.credential_body(&body),
+            Why::Refused(_) | Why::Unanswered(_) if call.names_itself() => {
+                body.to_json_of(&call.call_id)
+            }
             Why::Refused(_) | Why::Unanswered(_) => call.endpoint.error_body(&body),
         };
         headers::error(told, body.code, json)

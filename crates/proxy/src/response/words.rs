@@ -2,9 +2,13 @@
 
 use dunlin_llm::openai::ErrorBody;
 
+use crate::attempts::TooLong;
 use crate::response::error::own;
 
 pub(crate) const NO_MODEL_NAMED: &str = "This API key is restricted to certain models, and the request names none: name one in `model`.";
+
+pub(crate) const NO_TAGS: &str = "Client-side tags are not allowed here \
+     (general_settings.reject_clientside_metadata_tags): the key and its team have the tags.";
 
 pub(crate) const BAD_FRAMING: &str = "the chunks of the request body are not framed as \
      `Transfer-Encoding: chunked` has it: each is its length in hexadecimal digits, CRLF, so many \
@@ -61,5 +65,20 @@ pub(crate) fn node_full(limit: u64) -> String {
     format!(
         "Max parallel request limit reached. Hit Global Limit: Limit={limit}, current: {limit} \
          (general_settings.global_max_parallel_requests, on each node)"
+    )
+}
+
+pub(crate) fn untagged(group: &str, tags: &[String]) -> String {
+    format!(
+        "Not allowed to access model due to tags configuration. Passed model={group} and \
+         tags={tags:?}: no deployment has such a tag or is tagged `default`."
+    )
+}
+
+pub(crate) fn too_long(group: &str, too_long: &TooLong) -> String {
+    let (tokens, most) = (too_long.tokens.0, too_long.most.0);
+    format!(
+        "litellm.ContextWindowExceededError: the prompt has {tokens} tokens, and no deployment of \
+         {group} takes more than {most} (enable_pre_call_checks)"
     )
 }

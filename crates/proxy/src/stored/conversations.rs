@@ -82,7 +82,7 @@ async fn make(
     let group = asking.keepers_of(Wish::read(provider, field, &head.headers))?;
 
     let (bill, told) = asking.admit(&group.name, Tokens(0), Bounds::default()).await?;
-    let attempt = asking.attempt(&group, Tokens(0))?;
+    let attempt = asking.first_attempt(&bill, &group, Tokens(0))?;
     let by = Arc::clone(attempt.deployment());
     let body = asking.with_files(&edit::without(body, OURS), &by)?;
     let asked = send("/conversations", "application/json", body)?;

@@ -60,7 +60,7 @@ async fn conduct(
     let home = Home::find(&asking, Wish::read(provider, field, &head.headers), &lines, false)?;
     let name = home.name.as_deref().unwrap_or_default();
     let (bill, told) = asking.admit(name, Tokens(0), Bounds::default()).await?;
-    let attempt = asking.attempt(&home.lenders.group, Tokens(0))?;
+    let attempt = asking.first_attempt(&bill, &home.lenders.group, Tokens(0))?;
     let by = attempt.deployment().clone();
     if is_batch && !home.serves(&by, &lines) {
         return Err(Refused::several_models().into());

@@ -102,7 +102,7 @@ async fn ask(
         }
     };
     let (bill, told) = asking.admit(chat.model(), tokens, cost).await?;
-    let attempt = asking.attempt(group, tokens)?;
+    let attempt = asking.first_attempt(&bill, group, tokens)?;
     let by = attempt.deployment().clone();
     let body = chat.encode_for(by.target.sent_model(), &[]);
     let asked = send(&format!("/responses/{}", wanted.route()), "application/json", body)?;

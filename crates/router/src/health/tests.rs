@@ -2,8 +2,12 @@
 
 use super::*;
 
-const ALONE: Rules =
-    Rules { alone: true, names_many: false, allowed_fails: None, cooldown: Duration::from_secs(5) };
+const ALONE: Rules = Rules {
+    alone: true,
+    names_many: false,
+    allowed_fails: AllowedFails { count: None, policy: None },
+    cooldown: Duration::from_secs(5),
+};
 const SIBLING: Rules = Rules { alone: false, ..ALONE };
 const MANY_NAMES: Rules = Rules { names_many: true, ..SIBLING };
 const NOW: MonoMillis = MonoMillis(1_000_000);
@@ -25,7 +29,7 @@ fn left_alone(rules: Rules, outcomes: &[Outcome]) -> Option<u64> {
 fn a_deployment_cools_down_by_litellms_rules() {
     let asked = Outcome::Status { code: 429, retry_after: Some(Duration::from_secs(7)) };
     let absurd = Outcome::Status { code: 429, retry_after: Some(Duration::MAX) };
-    let twice = Rules { allowed_fails: Some(2), ..ALONE };
+    let twice = Rules { allowed_fails: AllowedFails { count: Some(2), policy: None }, ..ALONE };
     let never = Rules { cooldown: Duration::ZERO, ..SIBLING };
     let ok = Outcome::Success;
     let bad = status(500);

@@ -1,9 +1,19 @@
 //! Picks over many seeds: who gets traffic, and how much.
 
+use dunlin_ledger::{Adjustment, Kind, Rate, Sheet};
+use dunlin_types::PicoUsd;
+
 use super::*;
 
-const READY: Seen =
-    Seen { cooling_until: None, rumoured: false, out: false, load: 0.0, warmth: 1.0 };
+const READY: Seen = Seen {
+    cooling_until: None,
+    rumoured: false,
+    out: false,
+    load: 0.0,
+    warmth: 1.0,
+    used: Tokens(0),
+    latency: None,
+};
 
 fn group(weights: &[Weight]) -> Group {
     let deployment = |(at, weight): (usize, &Weight)| {
@@ -143,4 +153,40 @@ fn least_busy_knows_weights_but_no_rates() {
         [1.0, 2.0, 2.0].map(|weight| Weight { weight: Some(weight), ..Weight::default() });
     let weighted = percentages(&group(&weights), Strategy::LeastBusy, &[READY; 3]);
     assert!(weighted[0] == 0 && weighted[1].abs_diff(50) <= 2, "drawn alike: {weighted:?}");
+}
+
+#[test]
+fn the_cheapest_is_the_one_of_the_least_rates_and_an_unknown_price_is_the_dearest() {
+    let price = |pico| {
+        let mut sheet = Sheet::default();
+        sheet.set(Rate::of(Kind::Input), PicoUsd(pico));
+        Pricing::from(sheet.price(Adjustment::default()))
+    };
+    let of = |prices: &[Pricing]| {
+        let mut group = group(&vec![Weight::default(); prices.len()]);
+        for (deployment, price) in group.deployments.iter_mut().zip(prices) {
+            Arc::make_mut(deployment).price = price.clone();
+        }
+        percentages(&group, Strategy::Cheapest, &vec![READY; prices.len()])
+    };
+    assert_eq!(of(&[price(2_000_000), price(1_000_000), Pricing::Unpriced]), [0, 100, 0]);
+    assert_eq!(of(&[price(1_000_000), Pricing::Free]), [0, 100]);
+    let ties = of(&[price(1_000_000), price(1_000_000)]);
+    assert!(ties[0].abs_diff(50) <= 2, "{ties:?}");
+}
+
+#[test]
+fn usage_goes_to_the_least_used_and_latency_to_the_fastest() {
+    let two = group(&[Weight::default(); 2]);
+    let used = |tokens| Seen { used: Tokens(tokens), ..READY };
+    assert_eq!(percentages(&two, Strategy::LeastUsed, &[used(10), used(9)]), [0, 100]);
+    let took = |ms| Seen { latency: Some(Duration::from_millis(ms)), ..READY };
+    let fastest = |within| Strategy::Fastest { within, stream: true };
+    assert_eq!(percentages(&two, fastest(0.0), &[took(100), took(120)]), [100, 0]);
+    let near = percentages(&two, fastest(0.5), &[took(100), took(120)]);
+    assert!(near[0].abs_diff(50) <= 2, "as good as each other: {near:?}");
+    let unknown = percentages(&two, fastest(0.0), &[took(100), READY]);
+    assert!(unknown[0].abs_diff(50) <= 2, "it must become known: {unknown:?}");
+    let cooling = Seen { cooling_until: Some(MonoMillis(1)), ..took(1) };
+    assert_eq!(percentages(&two, fastest(0.0), &[cooling, took(900)]), [0, 100]);
 }

@@ -10,7 +10,7 @@ use dunlin_router::NonePicked;
 use super::{Unanswered, of_failure, own};
 use crate::attempts::GroupFailed;
 use crate::attempts::entry;
-use crate::response::{budget, headers};
+use crate::response::{budget, headers, words};
 
 impl Unanswered {
     /// How long the first deployment that failed had, for a stream or for a whole answer.
@@ -61,6 +61,13 @@ impl GroupFailed {
                 let entity = spent.first().map(budget::entity);
                 ErrorBody { kind: None, entity, ..own(429, "", budget::all_spent(spent)) }
             }
+            Self::Untagged { group, tags } => {
+                let message = words::untagged(group, tags);
+                ErrorBody { kind: None, ..own(401, "", message) }
+            }
+            Self::TooLong { group, too_long } => {
+                own(400, "invalid_request_error", words::too_long(group, too_long))
+            }
             Self::Uncounted(refusal) => own(503, "service_unavailable", refusal.to_string()),
             Self::NonePicked { none, parked, .. } => {
                 let reason = parked.as_ref().map(|reason| format!(": {reason}"));
@@ -79,6 +86,8 @@ impl GroupFailed {
             | Self::Attempt { .. }
             | Self::NotCovered(_)
             | Self::Spent(_)
+            | Self::Untagged { .. }
+            | Self::TooLong { .. }
             | Self::Unfit(_) => None,
         }
     }
@@ -87,10 +96,13 @@ impl GroupFailed {
 /// Claude Code compacts a conversation when it reads these words, whichever provider answers.
 pub(super) fn too_long_for(endpoint: Endpoint, unanswered: &Unanswered, body: &mut ErrorBody) {
     const WORDS: &str = "prompt is too long";
-    let is_too_long = matches!(
-        unanswered.failures.first(),
-        Some((_, GroupFailed::Attempt { failure, .. })) if failure.error.cause == Cause::ContextWindow
-    );
+    let is_too_long = match unanswered.failures.first() {
+        Some((_, GroupFailed::Attempt { failure, .. })) => {
+            failure.error.cause == Cause::ContextWindow
+        }
+        Some((_, GroupFailed::TooLong { .. })) => true,
+        Some(_) | None => false,
+    };
     if is_too_long && endpoint.dialect() == Dialect::Anthropic && !body.message.contains(WORDS) {
         body.message.insert_str(0, &format!("{WORDS}: "));
     }
