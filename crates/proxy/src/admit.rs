@@ -11,7 +11,7 @@ use dunlin_state::Rank;
 use dunlin_types::{Line, Tokens};
 
 use crate::attempts::hold;
-use crate::chat::Call;
+use crate::request::call::Call;
 use crate::request::caller::Caller;
 use crate::request::kept::Opened;
 use crate::response::error::Refused;

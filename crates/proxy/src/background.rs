@@ -24,7 +24,7 @@ use tracing::warn;
 use crate::Proxy;
 use crate::attempts::{self, Asked};
 use crate::bill::Bill;
-use crate::chat::Call;
+use crate::request::call::Call;
 use crate::request::caller::Caller;
 use crate::request::kept::keepers;
 use crate::response::error::{Failed, Refused};

@@ -9,8 +9,9 @@ use dunlin_llm::{Endpoint, gemini};
 use dunlin_types::Secret;
 
 use crate::Proxy;
-use crate::chat::{self, Call};
+use crate::chat;
 use crate::request::body;
+use crate::request::call::Call;
 use crate::request::caller::Caller;
 use crate::response::error::{Failed, Refused};
 use crate::response::headers;

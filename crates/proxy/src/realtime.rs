@@ -17,10 +17,9 @@ use dunlin_llm::{BadRequest, Endpoint, Labels, decoded};
 use dunlin_router::{Deployment, Group};
 use dunlin_types::Tokens;
 
-use crate::bill::refused;
-use crate::chat::Call;
 use crate::realtime::handshake::{Handshake, Opened};
 use crate::realtime::talk::{Asker, Talk};
+use crate::request::call::Call;
 use crate::request::caller::Caller;
 use crate::request::pass::Pass;
 use crate::response::error::{Failed, Refused};
@@ -50,10 +49,8 @@ pub(crate) async fn serve(State(proxy): State<Proxy>, request: Request) -> Respo
     // Errors of ours are in OpenAI's form.
     let call = Call::begin(&proxy, Endpoint::ChatCompletions, &request);
     let call = Arc::new(call);
-    match conduct(&proxy, &call, request).await {
-        Ok(response) => response,
-        Err(failed) => refused::answer(&proxy, &call, failed),
-    }
+    let answered = conduct(&proxy, &call, request).await;
+    call.answer(&proxy, answered)
 }
 
 async fn conduct(

@@ -24,8 +24,8 @@ use dunlin_upstream::{Failure, Progress, Relay, Upload};
 use crate::attempts::entry;
 use crate::attempts::{GroupFailed, not_asked};
 use crate::bill::Bill;
-use crate::bill::{refused, report};
-use crate::chat::Call;
+use crate::bill::report;
+use crate::request::call::Call;
 use crate::request::caller::Caller;
 use crate::response::error::{Failed, Refused, Unanswered};
 use crate::response::headers;
@@ -59,10 +59,8 @@ pub(crate) struct Way {
 pub(crate) async fn serve(proxy: &Proxy, way: Way, request: Request) -> Response<Body> {
     // Errors of ours are in OpenAI's form, as LiteLLM has them on these routes.
     let call = Call::begin(proxy, Endpoint::ChatCompletions, &request);
-    match conduct(proxy, &call, way, request).await {
-        Ok(response) => response,
-        Err(failed) => refused::answer(proxy, &call, failed),
-    }
+    let answered = conduct(proxy, &call, way, request).await;
+    call.answer(proxy, answered)
 }
 
 async fn conduct(

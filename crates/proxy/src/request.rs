@@ -2,6 +2,7 @@
 //! it names, and the kept things that it speaks of.
 
 pub(crate) mod body;
+pub(crate) mod call;
 pub(crate) mod caller;
 pub(crate) mod kept;
 pub(crate) mod moderator;
@@ -9,4 +10,5 @@ pub(crate) mod named_path;
 pub(crate) mod origin;
 pub(crate) mod pass;
 pub(crate) mod posted;
+pub(crate) mod received;
 pub(crate) mod worded;

@@ -15,8 +15,10 @@ use futures::{FutureExt, StreamExt};
 use serde_json::Value;
 
 use crate::bill::refused;
-use crate::chat::{self, Call};
+use crate::chat;
+use crate::request::call::Call;
 use crate::request::caller::Caller;
+use crate::request::received::Unread;
 use crate::response::error::{Failed, Refused};
 use crate::response::told::Told;
 use crate::response::{headers, names};
@@ -102,8 +104,8 @@ async fn one(
     let body = Bytes::copy_from_slice(chat.text().as_bytes());
     let body = edit::with(body, "model", &Value::from(model).to_string());
     let mut caller = caller.clone();
-    let answered =
-        chat::answer_alone(proxy, &call, serving, &mut caller, (head, Body::from(body))).await;
+    let unread = Unread { head, body: Body::from(body), path_model: None };
+    let answered = chat::answer_alone(proxy, &call, serving, &mut caller, unread).await;
     let answered = answered.map_err(|failed| failed.of_caller(proxy, &caller));
     answered.map_err(|failed| {
         refused::note(proxy, &call, &failed);

@@ -12,8 +12,7 @@ use dunlin_llm::Endpoint;
 use dunlin_llm::client::Peer;
 
 use crate::Proxy;
-use crate::bill::refused;
-use crate::chat::Call;
+use crate::request::call::Call;
 use crate::response::error::Failed;
 use crate::response::headers;
 use crate::response::names;
@@ -30,10 +29,8 @@ mod turn;
 /// GET /v1/responses, to be a WebSocket.
 pub(crate) async fn serve(State(proxy): State<Proxy>, request: Request) -> Response<Body> {
     let call = Call::begin(&proxy, Endpoint::Responses, &request);
-    match conduct(&proxy, &call, request).await {
-        Ok(response) => response,
-        Err(failed) => refused::answer(&proxy, &call, failed),
-    }
+    let answered = conduct(&proxy, &call, request).await;
+    call.answer(&proxy, answered)
 }
 
 async fn conduct(

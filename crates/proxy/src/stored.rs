@@ -18,10 +18,10 @@ use dunlin_upstream::{Attempt, Relay};
 
 use crate::attempts::entry::{self, NotAsked};
 use crate::attempts::{not_afforded, not_asked};
+use crate::bill::report;
 use crate::bill::{About as BillAbout, Bill};
-use crate::bill::{refused, report};
-use crate::chat::Call;
 use crate::ids::Kind;
+use crate::request::call::Call;
 use crate::request::caller::Caller;
 use crate::request::kept::{Sealing, find};
 use crate::response::error::{Failed, Refused};
@@ -69,10 +69,8 @@ pub(crate) async fn serve(
     request: Request,
 ) -> Response<Body> {
     let call = Call::begin(proxy, Endpoint::Responses, &request);
-    match conduct(proxy, &call, about, id, request).await {
-        Ok(response) => response,
-        Err(failed) => refused::answer(proxy, &call, failed),
-    }
+    let answered = conduct(proxy, &call, about, id, request).await;
+    call.answer(proxy, answered)
 }
 
 async fn conduct(

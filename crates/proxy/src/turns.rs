@@ -15,8 +15,8 @@ use tokio::sync::oneshot;
 use tokio_util::task::TaskTracker;
 use tracing::{debug, warn};
 
-use crate::chat::Call;
 use crate::ids::{Home, Kept, Kind};
+use crate::request::call::Call;
 use crate::request::caller::Caller;
 use crate::response::error::Refused;
 use crate::{Proxy, background};

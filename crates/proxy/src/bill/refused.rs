@@ -5,8 +5,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, OnceLock};
 
-use axum::body::Body;
-use axum::http::{HeaderMap, Response};
+use axum::http::HeaderMap;
 use dunlin_journal::{Course, Origin, SpendRecord};
 use dunlin_llm::MAX_MODEL_BYTES;
 use dunlin_llm::credentials::{CredentialError, client_key};
@@ -15,7 +14,7 @@ use tracing::{error, warn};
 
 use crate::Proxy;
 use crate::bill::record;
-use crate::chat::Call;
+use crate::request::call::Call;
 use crate::request::caller::Caller;
 use crate::response::error::{Failed, Refused};
 
@@ -153,12 +152,6 @@ fn take(taken: &mut u32, most: u32) -> bool {
     let is_left = *taken < most;
     *taken += u32::from(is_left);
     is_left
-}
-
-/// What the client of a request is told that is not answered; it is on record from here on.
-pub(crate) fn answer(proxy: &Proxy, call: &Call, failed: Failed) -> Response<Body> {
-    note(proxy, call, &failed);
-    failed.response(call)
 }
 
 /// Puts a request on record that was refused, unless it is or nobody knows whose it was.

@@ -15,8 +15,8 @@ use dunlin_types::Tokens;
 use serde::Serialize;
 
 use crate::Proxy;
-use crate::chat::Call;
 use crate::request::body;
+use crate::request::call::Call;
 use crate::request::caller::Caller;
 use crate::response::error::{Failed, Refused};
 use crate::response::headers;

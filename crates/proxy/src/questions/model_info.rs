@@ -14,7 +14,7 @@ use dunlin_router::{Access, Deployment, Group, listed};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Number, Value, json};
 
-use crate::chat::Call;
+use crate::request::call::Call;
 use crate::request::caller::Caller;
 use crate::response::error::Failed;
 use crate::{Proxy, Serving};

@@ -12,8 +12,8 @@ use dunlin_llm::Endpoint;
 use dunlin_llm::openai::ErrorBody;
 use serde::{Deserialize, Serialize};
 
-use crate::chat::Call;
 use crate::questions::model_info;
+use crate::request::call::Call;
 use crate::request::caller::Caller;
 use crate::response::error::Failed;
 use crate::response::lines::Lines;

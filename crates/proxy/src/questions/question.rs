@@ -12,8 +12,8 @@ use bytes::Bytes;
 use dunlin_llm::Endpoint;
 use serde_json::json;
 
-use crate::chat::Call;
 use crate::request::body;
+use crate::request::call::Call;
 use crate::request::caller::Caller;
 use crate::response::error::Failed;
 use crate::{Proxy, Serving};

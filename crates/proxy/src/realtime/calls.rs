@@ -28,9 +28,8 @@ use super::talk::{self, Asker, Talk};
 use super::{model, speakers};
 use crate::attempts::entry;
 use crate::attempts::not_asked;
-use crate::bill::refused;
-use crate::chat::Call;
 use crate::ids::Kind;
+use crate::request::call::Call;
 use crate::request::kept::Sealing;
 use crate::request::pass::Pass;
 use crate::request::posted::Posted;
@@ -48,10 +47,8 @@ const MAX_SDP_BYTES: usize = 256 << 10;
 /// Answers one call.
 pub(crate) async fn create(State(proxy): State<Proxy>, request: Request) -> Response<Body> {
     let call = Arc::new(Call::begin(&proxy, Endpoint::ChatCompletions, &request));
-    match conduct(&proxy, &call, request).await {
-        Ok(response) => response,
-        Err(failed) => refused::answer(&proxy, &call, failed),
-    }
+    let answered = conduct(&proxy, &call, request).await;
+    call.answer(&proxy, answered)
 }
 
 async fn conduct(

@@ -16,8 +16,7 @@ use serde_json::{Map, Value, json};
 use super::speakers;
 use crate::Proxy;
 use crate::attempts::hold;
-use crate::bill::refused;
-use crate::chat::Call;
+use crate::request::call::Call;
 use crate::request::pass::Pass;
 use crate::request::posted::Posted;
 use crate::response::error::{Failed, Refused};
@@ -38,10 +37,8 @@ const OURS: [&str; 3] = ["metadata", "litellm_metadata", "tags"];
 /// Answers one request for a secret.
 pub(crate) async fn create(State(proxy): State<Proxy>, request: Request) -> Response<Body> {
     let call = Call::begin(&proxy, Endpoint::ChatCompletions, &request);
-    match conduct(&proxy, &call, request).await {
-        Ok(response) => response,
-        Err(failed) => refused::answer(&proxy, &call, failed),
-    }
+    let answered = conduct(&proxy, &call, request).await;
+    call.answer(&proxy, answered)
 }
 
 async fn conduct(proxy: &Proxy, call: &Call, request: Request) -> Result<Response<Body>, Failed> {

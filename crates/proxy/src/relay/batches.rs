@@ -22,7 +22,7 @@ use super::{Way, fields, unanswered, wanted};
 use crate::Proxy;
 use crate::attempts::hold;
 use crate::bill::Bill;
-use crate::chat::Call;
+use crate::request::call::Call;
 use crate::request::caller::Caller;
 use crate::request::kept::is_beside;
 use crate::response::error::{Failed, Refused};

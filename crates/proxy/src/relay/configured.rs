@@ -14,11 +14,11 @@ use dunlin_router::{PassThrough, find_pass_through};
 use dunlin_upstream::{Relay, Upload};
 
 use crate::attempts::hold;
+use crate::bill::report;
 use crate::bill::{About, Bill};
-use crate::bill::{refused, report};
-use crate::chat::Call;
 use crate::relay::upload::{self, Sent};
 use crate::relay::{climbs, fields, passing};
+use crate::request::call::Call;
 use crate::request::caller::Caller;
 use crate::response::error::{Failed, Refused};
 use crate::response::headers;
@@ -42,10 +42,8 @@ pub(crate) async fn serve(State(proxy): State<Proxy>, request: Request) -> Respo
     }
     let call = Call::begin(&proxy, Endpoint::ChatCompletions, &request);
     let rest = rest.to_owned();
-    match conduct(&proxy, &call, &serving, (endpoint, &rest), request).await {
-        Ok(response) => response,
-        Err(failed) => refused::answer(&proxy, &call, failed),
-    }
+    let answered = conduct(&proxy, &call, &serving, (endpoint, &rest), request).await;
+    call.answer(&proxy, answered)
 }
 
 async fn conduct(

@@ -16,8 +16,8 @@ use super::{Way, understood};
 use crate::Serving;
 use crate::attempts::hold;
 use crate::bill::About;
-use crate::chat::Call;
 use crate::request::body;
+use crate::request::call::Call;
 use crate::response::error::Refused;
 
 /// What a call asks for.

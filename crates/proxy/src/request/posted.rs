@@ -7,8 +7,8 @@ use axum::http::request::Parts;
 use bytes::Bytes;
 use dunlin_llm::Labels;
 
-use crate::chat::Call;
 use crate::request::body;
+use crate::request::call::Call;
 use crate::request::caller::Caller;
 use crate::request::pass::Pass;
 use crate::response::error::Failed;

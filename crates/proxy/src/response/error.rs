@@ -22,8 +22,8 @@ use serde_json::json;
 
 use crate::Proxy;
 use crate::attempts::GroupFailed;
-use crate::chat::Call;
 use crate::relay::Way;
+use crate::request::call::Call;
 use crate::request::caller::Caller;
 use crate::response::lines::Lines;
 use crate::response::{budget, headers, limits, told, words};

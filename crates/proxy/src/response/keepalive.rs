@@ -16,7 +16,7 @@ use http_body::{Body as _, Frame};
 use tokio::sync::oneshot;
 use tokio::time::Sleep;
 
-use crate::chat::Call;
+use crate::request::call::Call;
 use crate::response::error::Failed;
 use crate::response::headers;
 use crate::response::stream::Broken;

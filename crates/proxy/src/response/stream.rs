@@ -19,7 +19,7 @@ use tokio::sync::oneshot;
 use crate::bill::Bill;
 use crate::bill::found;
 use crate::bill::{record, said};
-use crate::chat::Call;
+use crate::request::call::Call;
 use crate::request::kept::Sealing;
 use crate::response::error;
 use crate::response::framing::Framing;

@@ -14,7 +14,7 @@ use tracing::debug;
 use crate::Proxy;
 use crate::attempts::{Answered, GroupFailed};
 use crate::bill::Settled;
-use crate::chat::Call;
+use crate::request::call::Call;
 use crate::request::caller::Caller;
 use crate::response::figure::{millis, usd};
 use crate::response::headers::whole_seconds;

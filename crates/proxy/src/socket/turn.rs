@@ -18,7 +18,8 @@ use http_body_util::BodyExt;
 use serde_json::{Map, Value, json};
 
 use crate::Proxy;
-use crate::chat::{self, Call};
+use crate::chat;
+use crate::request::call::Call;
 use crate::request::caller::Caller;
 use crate::response::error::{Failed, Refused};
 use crate::stale::Detour;

@@ -11,9 +11,8 @@ use super::home::OURS;
 use super::made_of::Files;
 use super::{alone, send};
 use crate::Proxy;
-use crate::bill::refused;
-use crate::chat::Call;
 use crate::ids::Kind;
+use crate::request::call::Call;
 use crate::request::kept::Sealing;
 use crate::request::posted::Posted;
 use crate::response::error::Failed;
@@ -24,10 +23,8 @@ const INPUT: &[&Place] = &[&["input_file_id"]];
 /// Answers one request to make a batch.
 pub(crate) async fn create(proxy: &Proxy, request: Request) -> Response<Body> {
     let call = Call::begin(proxy, Endpoint::Responses, &request);
-    match conduct(proxy, &call, request).await {
-        Ok(response) => response,
-        Err(failed) => refused::answer(proxy, &call, failed),
-    }
+    let answered = conduct(proxy, &call, request).await;
+    call.answer(proxy, answered)
 }
 
 async fn conduct(proxy: &Proxy, call: &Call, request: Request) -> Result<Response<Body>, Failed> {

@@ -17,10 +17,9 @@ use super::home::{OURS, Wish};
 use super::lists::Query;
 use super::{Asking, alone, ask, send};
 use crate::Proxy;
-use crate::bill::refused;
-use crate::chat::Call;
 use crate::ids::{BadId, Kind};
 use crate::request::body;
+use crate::request::call::Call;
 use crate::request::kept::{Sealing, find, is_beside, keepers};
 use crate::request::posted::Posted;
 use crate::response::error::{Failed, Refused};
@@ -46,19 +45,15 @@ pub(crate) async fn create(
     request: Request,
 ) -> Response<Body> {
     let call = Call::begin(proxy, Endpoint::Responses, &request);
-    match make(proxy, &call, provider, request).await {
-        Ok(response) => response,
-        Err(failed) => refused::answer(proxy, &call, failed),
-    }
+    let answered = make(proxy, &call, provider, request).await;
+    call.answer(proxy, answered)
 }
 
 /// Answers one request about the conversation that the client calls `id`.
 pub(crate) async fn serve(proxy: &Proxy, id: &str, of: Of, request: Request) -> Response<Body> {
     let call = Call::begin(proxy, Endpoint::Responses, &request);
-    match conduct(proxy, &call, (id, of), request).await {
-        Ok(response) => response,
-        Err(failed) => refused::answer(proxy, &call, failed),
-    }
+    let answered = conduct(proxy, &call, (id, of), request).await;
+    call.answer(proxy, answered)
 }
 
 async fn make(

@@ -16,9 +16,8 @@ use super::home::{Home, OURS, Wish};
 use super::lists::Query;
 use super::send;
 use crate::Proxy;
-use crate::bill::refused;
-use crate::chat::Call;
 use crate::ids::Kind;
+use crate::request::call::Call;
 use crate::request::kept::Sealing;
 use crate::request::posted::Posted;
 use crate::response::error::{Failed, Refused};
@@ -33,10 +32,8 @@ pub(crate) async fn upload(
     request: Request,
 ) -> Response<Body> {
     let call = Call::begin(proxy, Endpoint::Responses, &request);
-    match conduct(proxy, &call, provider, request).await {
-        Ok(response) => response,
-        Err(failed) => refused::answer(proxy, &call, failed),
-    }
+    let answered = conduct(proxy, &call, provider, request).await;
+    call.answer(proxy, answered)
 }
 
 async fn conduct(

@@ -13,9 +13,8 @@ use super::home::OURS;
 use super::made_of::Files;
 use super::{alone, send};
 use crate::Proxy;
-use crate::bill::refused;
-use crate::chat::Call;
 use crate::ids::Kind;
+use crate::request::call::Call;
 use crate::request::kept::{Sealing, is_beside};
 use crate::request::posted::Posted;
 use crate::response::error::{Failed, Refused};
@@ -27,10 +26,8 @@ const MODEL: &[&Place] = &[&["model"]];
 /// Answers one request to tune a model.
 pub(crate) async fn create(proxy: &Proxy, request: Request) -> Response<Body> {
     let call = Call::begin(proxy, Endpoint::Responses, &request);
-    match conduct(proxy, &call, request).await {
-        Ok(response) => response,
-        Err(failed) => refused::answer(proxy, &call, failed),
-    }
+    let answered = conduct(proxy, &call, request).await;
+    call.answer(proxy, answered)
 }
 
 async fn conduct(proxy: &Proxy, call: &Call, request: Request) -> Result<Response<Body>, Failed> {

@@ -18,9 +18,8 @@ use super::home::{OURS, Wish};
 use super::noted::Mastered;
 use super::{Asking, noted};
 use crate::Proxy;
-use crate::bill::refused;
-use crate::chat::Call;
 use crate::ids::Kind;
+use crate::request::call::Call;
 use crate::request::kept::{Sealing, find};
 use crate::response::error::{Failed, Refused};
 use crate::response::headers;
@@ -38,10 +37,8 @@ pub(crate) async fn list(
     request: Request,
 ) -> Response<Body> {
     let call = Call::begin(proxy, Endpoint::Responses, &request);
-    match conduct(proxy, &call, (kind, provider), request).await {
-        Ok(response) => response,
-        Err(failed) => refused::answer(proxy, &call, failed),
-    }
+    let answered = conduct(proxy, &call, (kind, provider), request).await;
+    call.answer(proxy, answered)
 }
 
 async fn conduct(

@@ -16,10 +16,9 @@ use super::{Asking, compaction, send};
 use crate::Proxy;
 use crate::attempts::hold;
 use crate::bill::Bill;
-use crate::bill::refused;
-use crate::chat::Call;
 use crate::questions::count;
 use crate::request::body;
+use crate::request::call::Call;
 use crate::request::kept::{Opened, keepers};
 use crate::response::error::{Failed, Refused};
 use crate::response::headers;
@@ -50,10 +49,8 @@ struct Counted {
 /// Answers one request.
 pub(crate) async fn serve(proxy: &Proxy, wanted: Wanted, request: Request) -> Response<Body> {
     let call = Call::begin(proxy, Endpoint::Responses, &request);
-    match conduct(proxy, &call, wanted, request).await {
-        Ok(response) => response,
-        Err(failed) => refused::answer(proxy, &call, failed),
-    }
+    let answered = conduct(proxy, &call, wanted, request).await;
+    call.answer(proxy, answered)
 }
 
 async fn conduct(
