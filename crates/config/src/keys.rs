@@ -134,7 +134,7 @@ pub(crate) const PARAMS: Keys = Keys {
         custom_prompt_dict disable_add_transform_inline_image_block enable_prompt_caching \
         ensure_alternating_roles eos_token fastest_response final_prompt_value \
         force_timeout gcs_* hf_model_name \
-        initial_prompt_value input_cost_per_* litellm_* logger_fn max_agentic_loops \
+        initial_prompt_value input_cost_per_* logger_fn max_agentic_loops \
         max_file_size_mb metadata mock_delay mock_testing_* mock_timeout model_config \
         model_file_id_mapping no-log ocr_cost_per_page* output_cost_per_* preset_cache_key \
         priority prompt_environment prompt_id prompt_label prompt_variables prompt_version \
