@@ -41,8 +41,10 @@ pub(super) fn judge(asked: &[Asked], limit: u64, withheld: u64) -> String {
 /// What a refusal says was spent and held when it was made.
 fn told(words: &str) -> Option<u64> {
     let (_, rest) = words.split_once("Current cost: ")?;
-    let (cost, _) = rest.split_once(", Max budget: ")?;
-    cost.parse().ok().map(nano)
+    let (cost, rest) = rest.split_once(", Max budget: ")?;
+    let (before, _) = rest.split_once(" is held by requests").unwrap_or_default();
+    let held = before.rsplit_once('$').map_or("0", |(_, held)| held);
+    Some(nano(cost.parse().ok()?) + nano(held.parse().ok()?))
 }
 
 /// The most that was spent and held at any moment at which `refused` may have been decided on: of
@@ -78,7 +80,10 @@ mod tests {
             Asked { id: id.to_owned(), node: 0, most, sent, ended, outcome }
         };
         let refused = |told: u64| {
-            let words = format!("Current cost: 0.{told:09}, Max budget: 1");
+            let words = format!(
+                "Current cost: 0.{:09}, Max budget: 1. $0.000000010 is held by requests under way",
+                told - 10
+            );
             Outcome::Refused { status: 422, words }
         };
         let check = |limit: u64, withheld: u64, (clients, words): (usize, usize)| {

@@ -61,7 +61,7 @@ fn told_cost(refused: &Reply) -> u64 {
     let told = refused.body.split_once("Current cost: ");
     let told = told.and_then(|(_, rest)| rest.split_once(", Max budget: "));
     let (cost, rest) = told.unwrap_or_else(|| panic!("no refusal for a budget: {}", refused.body));
-    let held = rest.split_once(" of it is held").and_then(|(before, _)| before.rsplit(' ').next());
+    let held = rest.split_once(" is held by").and_then(|(before, _)| before.rsplit('$').next());
     let usd = |text: &str| nano(text.parse().expect("dollars"));
     usd(cost) + held.map_or(0, usd)
 }

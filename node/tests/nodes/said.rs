@@ -150,7 +150,7 @@ async fn a_refusal_says_whose_budget_or_limit_it_is() -> anyhow::Result<()> {
     assert_eq!(limited.status, 429, "{}", limited.body);
     for reply in [spent, limited] {
         let error = harness::error_of(&reply)?;
-        assert_eq!(error["entity_type"], "api_key", "{error}");
+        assert_eq!(error["entity_type"], "key", "{error}");
         assert_eq!(error["entity_id"].as_str().map(str::len), Some(64), "the key's hash: {error}");
     }
     for probe in ["/health/liveliness", "/health/liveness", "/health/readiness"] {

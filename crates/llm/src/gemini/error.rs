@@ -3,13 +3,17 @@
 use bytes::Bytes;
 use serde_json::json;
 
-use crate::openai::ErrorBody;
+use crate::openai::{Entity, ErrorBody};
 
 /// The body: `{"error":{"code","message","status"}}`, the code a number.
 pub(crate) fn error_body(error: &ErrorBody) -> Bytes {
     let status = status(error.code);
-    let wire = json!({"error": {"code": error.code, "message": error.message, "status": status}});
-    Bytes::from(wire.to_string())
+    let mut told = json!({"code": error.code, "message": error.message, "status": status});
+    if let Some(Entity { kind, id }) = &error.entity {
+        told["entity_type"] = json!(kind);
+        told["entity_id"] = json!(id);
+    }
+    Bytes::from(json!({"error": told}).to_string())
 }
 
 /// The frame that ends a stream which broke.

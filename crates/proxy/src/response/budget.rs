@@ -70,14 +70,11 @@ fn tell_rest(message: &mut String, over: &OverBudget, bound: &str) {
     }
     if over.held > NanoUsd::ZERO {
         let held = usd(over.held);
-        let _infallible = write!(message, ". {held} of it is held by requests under way");
+        let _infallible = write!(message, ". ${held} is held by requests under way");
     }
     if over.withheld > NanoUsd::ZERO {
-        let _infallible = write!(
-            message,
-            ". {} of it lie on nodes that cannot be reached now",
-            usd(over.withheld)
-        );
+        let _infallible =
+            write!(message, ". ${} lies on nodes that cannot be reached now", usd(over.withheld));
     }
 }
 
@@ -175,8 +172,8 @@ mod tests {
         assert!(!spent.contains("could cost"), "{spent}");
         let held = OverBudget { held: NanoUsd(70_000_000), ..over(None, 30_000_000) };
         let told = message(&held, "sk-...abcd", "max_tokens");
-        let expected = "Budget has been exceeded! Proxy Current cost: 0.03, Max budget: 0.1. 0.07 \
-                        of it is held by requests under way";
+        let expected = "Budget has been exceeded! Proxy Current cost: 0.03, Max budget: 0.1. $0.07 \
+                        is held by requests under way";
         assert_eq!(told, expected, "what is held is not said to be spent");
         assert_eq!(entity(&held).kind, "proxy");
         let of = PotId { of: DEPLOYMENTS, line: Line::Model("d".to_owned()) };
