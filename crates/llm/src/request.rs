@@ -24,8 +24,8 @@ pub struct ChatRequest {
     pub(crate) facts: Facts,
     /// Of an upload; all else is JSON.
     pub(crate) content_type: Option<Arc<str>>,
-    /// Those of the client's headers that its provider may be sent: [`FORWARDED`], and what the operator
-    /// lets through.
+    /// Those of the client's headers that its provider may be sent: [`FORWARDED`], and what the
+    /// operator lets through.
     pub(crate) headers: HeaderMap,
     pub(crate) api_version: Option<Arc<str>>,
 }

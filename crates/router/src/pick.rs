@@ -142,8 +142,8 @@ fn drawn(choice: &[usize], share: impl Fn(usize) -> f64, draw: &mut Draw) -> usi
 }
 
 /// Each deployment's share of the traffic of its order, whoever is ready of it. All strategies but
-/// the shuffle know only `weight`. The shuffle goes by the first of `weight`, `rpm`, `tpm` that any of that order
-/// sets: one that does not set it gets nothing; if none sets any, all are equal.
+/// the shuffle know only `weight`. The shuffle goes by the first of `weight`, `rpm`, `tpm` that any
+/// of that order sets: one that does not set it gets nothing; if none sets any, all are equal.
 fn shares(group: &Group, strategy: Strategy) -> Vec<f64> {
     let all = || group.deployments.iter();
     let measures = |deployment: &Deployment| {

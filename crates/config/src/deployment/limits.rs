@@ -1,6 +1,7 @@
 //! What a deployment may be sent. Its `rpm` and `tpm` are shares of the traffic; they, and `itpm`
-//! and `otpm`, are limits only where that is asked for, or the strategy goes by them. But `rpm` and `tpm` bound how many requests
-//! are open there at once, unless `max_parallel_requests` says it better.
+//! and `otpm`, are limits only where that is asked for, or the strategy goes by them. But `rpm` and
+//! `tpm` bound how many requests are open there at once, unless `max_parallel_requests` says it
+//! better.
 
 use dunlin_router::{DeploymentLimits, Weight};
 

@@ -7,6 +7,7 @@ mod suite;
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use dunlin_state::{Command, CommandId, Entry};
 use dunlin_types::{Epoch, UnixMillis};
@@ -57,6 +58,14 @@ impl Bench {
         self.tasks.close();
         self.tasks.wait().await;
         self.tasks.reopen();
+        // A thread of sled's own may let go of the directory a moment later.
+        let db = std::fs::File::open(self.dir.join("db")).expect("sled's file");
+        let free = async {
+            while db.try_lock().is_err() {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(20), free).await.expect("it lets go");
     }
 
     fn refusal(&self, opening: Opening) -> String {

@@ -104,7 +104,8 @@ impl StreamReader {
             (kind @ ("response.failed" | "response.cancelled"), response) => {
                 let error = response.as_ref().and_then(|response| response.error);
                 let error = if kind.ends_with("failed") { failure(error) } else { cancelled() };
-                // What is charged for an answer that broke off. One that has not begun is no answer yet.
+                // What is charged for an answer that broke off. One that has not begun is no answer
+                // yet.
                 let used =
                     event.response.and_then(|raw| used(response?.usage, raw.get().as_bytes()));
                 deltas.extend(used.filter(|_| self.started).map(Delta::Usage));
