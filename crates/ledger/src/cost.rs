@@ -31,6 +31,8 @@ pub struct Cost {
     pub discount: NanoUsd,
     /// Put on, after the discount.
     pub margin: NanoUsd,
+    /// The share by which that was, beside a fixed amount, in millionths.
+    pub margin_millionths: u32,
     /// What is charged.
     pub total: NanoUsd,
 }
@@ -120,12 +122,6 @@ impl Adjustment {
     pub fn with_fixed_margin(self, amount: PicoUsd) -> Self {
         Self { margin_fixed: amount, ..self }
     }
-
-    /// The margin as a share, for people.
-    #[must_use]
-    pub fn margin_share(&self) -> f64 {
-        f64::from(self.margin_millionths) / f64::from(WHOLE)
-    }
 }
 
 #[expect(
@@ -175,6 +171,7 @@ impl Cost {
             original,
             discount: less(original, discounted),
             margin: less(total, discounted),
+            margin_millionths: adjustment.margin_millionths,
             total,
         }
     }

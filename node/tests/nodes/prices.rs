@@ -272,3 +272,23 @@ async fn a_strict_budget_lets_no_picture_or_sound_through_that_may_cost_more() -
     }
     Ok(())
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_margin_is_told_with_its_amount_and_its_share() -> anyhow::Result<()> {
+    let mock = MockUpstream::start(Settings::default()).await?;
+    let model = harness::deployment("chat", "openai/chat", &mock.api_base());
+    let margin = "litellm_settings:\n  cost_margin_config: {global: 0.1}\n";
+    let setup = harness::start_with(1, mock, format!("model_list:\n{model}{margin}")).await?;
+    let reply = setup.chat(0, &setup.make_key(0, json!({})).await?).await?;
+    let part = |name: &str| {
+        let name = format!("x-litellm-response-cost{name}");
+        reply.header(&name).and_then(|part| part.parse::<f64>().ok())
+    };
+    let (original, margin, total) = (part("-original"), part("-margin-amount"), part(""));
+    let close =
+        |a: Option<f64>, b: Option<f64>| a.zip(b).is_some_and(|(a, b)| (a - b).abs() < 2e-9);
+    assert!(close(margin, original.map(|cost| cost * 0.1)), "{margin:?} of {original:?}");
+    assert!(close(total, original.map(|cost| cost * 1.1)), "{total:?}");
+    assert_eq!(part("-margin-percent"), Some(0.1));
+    Ok(())
+}

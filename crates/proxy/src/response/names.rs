@@ -40,6 +40,8 @@ pub(crate) const RESPONSE_COST_DISCOUNT_AMOUNT: HeaderName =
     HeaderName::from_static("x-litellm-response-cost-discount-amount");
 pub(crate) const RESPONSE_COST_MARGIN_AMOUNT: HeaderName =
     HeaderName::from_static("x-litellm-response-cost-margin-amount");
+pub(crate) const RESPONSE_COST_MARGIN_PERCENT: HeaderName =
+    HeaderName::from_static("x-litellm-response-cost-margin-percent");
 pub(crate) const LEFT_OUT_TOOLS: HeaderName = HeaderName::from_static("x-dunlin-left-out-tools");
 pub(crate) const LEFT_OUT_BETAS: HeaderName = HeaderName::from_static("x-dunlin-left-out-betas");
 pub(crate) const FASTEST_RESPONSE: HeaderName =

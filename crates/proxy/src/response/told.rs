@@ -199,6 +199,11 @@ impl Told {
         for (name, part) in parts.into_iter().filter(|(_, part)| *part > NanoUsd::ZERO) {
             self.lines.figure(name, &usd(part));
         }
+        if cost.margin_millionths > 0 {
+            // A share is written as an amount of dollars is: 0.1 for 10 %.
+            let share = NanoUsd(u64::from(cost.margin_millionths) * 1_000);
+            self.lines.figure(names::RESPONSE_COST_MARGIN_PERCENT, &usd(share));
+        }
         self.unpriced(settled.unpriced);
         if let Some(spend) = settled.key_spend {
             self.lines.figure(names::KEY_SPEND, &usd(spend));
