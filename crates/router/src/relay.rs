@@ -21,6 +21,9 @@ pub struct Lenders {
     pub group: Group,
     /// The name of ours that was asked for, which the provider does not know.
     pub renamed: Option<String>,
+    /// Our name of the model that the call names first, by whichever name: what holds for that model
+    /// holds for the call.
+    pub called: Option<Arc<str>>,
 }
 
 /// Why there is nobody.
@@ -69,16 +72,21 @@ pub fn lenders(
     if restricted && asked.models.is_empty() && !asked.reads {
         return Err(NoLender::Unnamed);
     }
-    let mut chosen = None;
-    for model in asked.chosen.iter().chain(asked.models) {
+    let (mut chosen, mut called) = (None, None);
+    let by_header = asked.chosen.iter().map(|model| (model, false));
+    for (model, is_called) in by_header.chain(asked.models.iter().map(|model| (model, true))) {
         let found = of_model(catalog, access, asked.providers, model);
+        if is_called && called.is_none() {
+            called = found.as_ref().map(|lenders| Arc::clone(&lenders.group.name));
+        }
         if found.is_none() && restricted {
             let by = refuser(catalog, access, asked.providers, model);
             return Err(NoLender::NotAllowed { model: (*model).to_owned(), by });
         }
         chosen = chosen.or(found);
     }
-    chosen.or_else(|| any(catalog, access, asked.providers)).ok_or(NoLender::None)
+    let lenders = chosen.or_else(|| any(catalog, access, asked.providers)).ok_or(NoLender::None)?;
+    Ok(Lenders { called, ..lenders })
 }
 
 /// What a provider's own `model` costs: what the deployment says whose model it is, else one whose
@@ -143,7 +151,7 @@ fn of_model(
         let deployments: Vec<_> = fit.map(Arc::clone).collect();
         if !deployments.is_empty() {
             let group = Group { name: Arc::clone(&group.name), deployments };
-            return Some(Lenders { group, renamed: Some(model.to_owned()) });
+            return Some(Lenders { group, renamed: Some(model.to_owned()), called: None });
         }
     }
     let theirs = usable(catalog, access, providers).filter(|known| {
@@ -168,7 +176,7 @@ fn any(catalog: &Catalog, access: Option<Access<'_>>, providers: &[&str]) -> Opt
 
 fn one_group(deployments: Vec<Arc<Deployment>>) -> Option<Lenders> {
     let name = Arc::clone(&deployments.first()?.group);
-    Some(Lenders { group: Group { name, deployments }, renamed: None })
+    Some(Lenders { group: Group { name, deployments }, renamed: None, called: None })
 }
 
 fn usable<'c>(

@@ -385,12 +385,20 @@ async fn a_passed_call_is_refused_where_a_budget_is_spent_or_a_limit_reached() -
     let url = setup.cluster.url(0, "/openai/v1/chat/completions");
     let spent = (422, json!("budget_exceeded"), "Budget has been exceeded! ");
     let full = (429, json!("throttling_error"), "Rate limit exceeded for api_key: ");
-    for (fields, (status, kind, message)) in
-        [(json!({"max_budget": 0}), spent), (json!({"rpm_limit": 0}), full)]
-    {
+    let model_full = (429, json!("throttling_error"), "Rate limit exceeded for model_per_key: ");
+    let model_spent = json!({"chat": {"max_budget": 0, "budget_duration": "1d"}});
+    for (fields, (status, kind, message)) in [
+        (json!({"max_budget": 0}), spent.clone()),
+        (json!({"rpm_limit": 0}), full),
+        // Of the model by our name, whichever it is called by.
+        (json!({"model_rpm_limit": {"chat": 0}}), model_full),
+        (json!({"model_max_budget": model_spent}), spent),
+    ] {
         let caller = setup.make_key(0, fields).await?;
-        let reply = caller.post(&url, &Body::Chat("upstream-name").json()).await?;
-        assert_error(&reply, status, kind, message);
+        for name in ["upstream-name", "chat"] {
+            let reply = caller.post(&url, &Body::Chat(name).json()).await?;
+            assert_error(&reply, status, kind.clone(), message);
+        }
     }
     assert_eq!(setup.mock.stats().requests, 0, "the provider hears of neither");
     let caller = setup.make_key(0, json!({"max_budget": 1.0, "rpm_limit": 5})).await?;

@@ -90,7 +90,8 @@ impl Wanted {
             (None, None) => dearest(&prices(self.model()), self.bytes, self.bound),
         };
         let counted = serving.settings.counted;
-        let free = Demand::free(call.id, self.model(), self.prompt(), counted);
+        let model = lenders.called.as_deref().unwrap_or(self.model());
+        let free = Demand::free(call.id, model, self.prompt(), counted);
         Demand { cost, output: self.output(), ..free }
     }
 

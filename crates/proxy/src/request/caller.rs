@@ -13,6 +13,7 @@ use dunlin_types::{KeyDigest, NanoUsd, Secret};
 
 use crate::ids::Owner;
 use crate::request::body;
+use crate::request::origin::only_counts;
 use crate::request::pass::Pass;
 use crate::response::error::Refused;
 use crate::{Proxy, Serving};
@@ -158,7 +159,7 @@ impl Caller {
     /// gateway's alone. What is asked for by it must have what the key's requests must have.
     pub(crate) fn said(&self, head: &Parts, body: Bytes) -> Result<(Labels, Bytes), Refused> {
         let kind = body::kind(&head.headers);
-        if head.method == Method::POST {
+        if head.method == Method::POST && !only_counts(head.uri.path()) {
             self.check_required(kind, &body)?;
         }
         let said = Said::read(kind, &body).map_err(Refused::BadRequest)?;

@@ -33,7 +33,8 @@ impl Client {
         // A header's text is ASCII: it may be cut anywhere.
         let agent = agent.map(|agent| agent[..agent.len().min(MAX_USER_AGENT)].to_owned());
         let peer = request.extensions().get::<Peer>().copied();
-        let asks = request.method() == Method::POST || headers.contains_key(header::UPGRADE);
+        let asks = request.method() == Method::POST && !only_counts(request.uri().path())
+            || headers.contains_key(header::UPGRADE);
         Self { peer, forwarded: client::forwarded(headers), user_agent: agent, asks }
     }
 
@@ -58,6 +59,11 @@ impl Client {
         let user_agent = self.user_agent.clone();
         Ok(Origin { end_user, tags, spend_metadata, session, ip, user_agent })
     }
+}
+
+/// Whether a request is for the number of its tokens: no model is asked, and nothing is demanded.
+pub(crate) fn only_counts(path: &str) -> bool {
+    ["/count_tokens", ":countTokens", "/input_tokens"].iter().any(|end| path.ends_with(end))
 }
 
 #[cfg(test)]

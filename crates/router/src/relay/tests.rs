@@ -41,10 +41,10 @@ fn lent(set_aside: Option<&str>, allowed: &[&str], models: &[&str], reads: bool)
     let access = Access::of(&allowed, &aliases);
     let asked = Asked { providers: &["openai"], models, chosen: None, reads };
     match lenders(&catalog, Some(access), asked) {
-        Ok(Lenders { group, renamed: Some(_) }) => {
+        Ok(Lenders { group, renamed: Some(_), .. }) => {
             format!("{}={}", group.name, group.deployments[0].target.model)
         }
-        Ok(Lenders { group, renamed: None }) => group.name.to_string(),
+        Ok(Lenders { group, renamed: None, .. }) => group.name.to_string(),
         Err(NoLender::NotAllowed { model, .. }) => format!("not {model}"),
         Err(NoLender::Unnamed) => "unnamed".to_owned(),
         Err(NoLender::None) => "none".to_owned(),
