@@ -120,9 +120,14 @@ async fn what_is_demanded_of_all_requests_is_demanded_on_every_way_in() -> anyho
     assert!(refused.body.contains("param=seed"), "{}", refused.body);
     let refused = ask(chats, json!({"metadata": {"tags": ["t"]}})).await?;
     assert_eq!(refused.status, 400, "{}", refused.body);
-    let error: Value = refused.json()?;
-    let call = refused.header("x-litellm-call-id");
-    assert_eq!(error["error"]["litellm_call_id"].as_str(), call, "{}", refused.body);
+    let stranger = setup.cluster.client().with_key("sk-nobody");
+    let unknown = stranger.post(&setup.cluster.url(0, chats), &json!({})).await?;
+    assert_eq!(unknown.status, 401, "{}", unknown.body);
+    for reply in [refused, unknown] {
+        let error: Value = reply.json()?;
+        let call = reply.header("x-litellm-call-id");
+        assert_eq!(error["error"]["litellm_call_id"].as_str(), call, "{}", reply.body);
+    }
     Ok(())
 }
 

@@ -480,10 +480,10 @@ impl Failed {
         told::of_failure(&mut told, call, self.key_spend);
         told::bound(&mut told, self.bound);
         let json = match &self.why {
-            Why::Refused(Refused::Credential(_)) => call.endpoint.credential_body(&body),
             Why::Refused(_) | Why::Unanswered(_) if call.names_itself() => {
                 body.to_json_of(&call.call_id)
             }
+            Why::Refused(Refused::Credential(_)) => call.endpoint.credential_body(&body),
             Why::Refused(_) | Why::Unanswered(_) => call.endpoint.error_body(&body),
         };
         headers::error(told, body.code, json)
