@@ -26,6 +26,7 @@ pub mod relay;
 mod responses;
 pub mod sigv4;
 mod stream;
+mod supported;
 mod token_ids;
 mod unserved;
 
@@ -35,6 +36,7 @@ pub use error::{Cause, ProviderError};
 pub use hosted::left_out;
 pub use params::Params;
 pub use stream::{MAX_EVENT_BYTES, StreamError};
+pub use supported::supported_params;
 pub use token_ids::reads_token_ids;
 pub use unserved::UNSERVED;
 

@@ -37,7 +37,7 @@ pub(crate) const OPENAI_ONLY: &[&str] = &[
 pub(crate) const COMPLETIONS_ONLY: &[&str] = &["best_of", "echo", "suffix"];
 
 /// All that OpenAI's chats have, and Azure's beside it; sorted.
-const OPENAIS: &[&str] = &[
+pub(crate) const OPENAIS: &[&str] = &[
     "audio",
     "data_sources",
     "enhancements",
