@@ -10,13 +10,14 @@ use crate::openai::{self, ErrorBody};
 use crate::{BadRequest, ChatRequest, anthropic, gemini, responses};
 
 /// A family of request and reply bodies.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Dialect {
     /// Anthropic's messages.
     Anthropic,
     /// Google's `generateContent`.
     Gemini,
     /// OpenAI's chat completions, and what grew around them.
+    #[default]
     OpenAi,
     /// OpenAI's responses.
     Responses,
@@ -379,7 +380,7 @@ impl ChatRequest {
     ) -> Result<Chat, BadRequest> {
         let unsaid = defaults.iter().filter(|(name, _)| !self.has(name));
         let chat = openai::read_defaults(unsaid.map(|(name, json)| (&**name, &**json)))?;
-        let chat = Chat { asks_usage: !self.facts.hides_usage, ..chat };
+        let chat = Chat { hides_usage: self.facts.hides_usage, ..chat };
         let body = edit::without(self.body.clone(), dropped);
         let text = text(&body);
         match self.endpoint() {

@@ -12,21 +12,22 @@ mod chat;
 mod citation;
 mod delta;
 mod embed;
+mod format;
 mod json;
 mod mend;
 mod one_by_one;
+mod params;
 mod reply;
 mod seal;
 mod search;
 mod tool;
 
 pub use cache_points::{CachePlace, CachePoint};
-pub use chat::{
-    Cache, Chat, Effort, Format, Message, Part, PartKind, Reasoning, Role, Source, ToolCall,
-};
+pub use chat::{Cache, Chat, Effort, Message, Part, PartKind, Reasoning, Role, Source, ToolCall};
 pub use citation::Citation;
 pub use delta::Delta;
 pub use embed::{Embed, Encoding, Input, Vectors};
+pub use format::Format;
 pub use json::Json;
 pub use reply::{Choice, Finish, Reply};
 pub use search::is_web_search;

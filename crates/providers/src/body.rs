@@ -32,10 +32,6 @@ impl Body {
     }
 }
 
-pub(crate) fn value_of(json: &Json) -> Value {
-    serde_json::from_str(json.text()).expect("it was parsed before")
-}
-
 /// The fields without a word in the form that are for the provider: the operator's own, and those
 /// of clients whose dialect it is that providers' extensions are written in.
 pub(crate) fn own_fields(chat: &Chat) -> impl Iterator<Item = &(String, Json)> {

@@ -5,7 +5,6 @@ use dunlin_llm::form::{Chat, Json, Part, PartKind, Role, Source, Tool, ToolChoic
 use dunlin_llm::{BadRequest, ChatRequest, Dialect, ParamRules, Target, anthropic, gemini};
 use serde_json::{Value, json};
 
-use crate::body::value_of;
 use crate::{EncodeError, Provider, responses};
 
 /// Providers whose chats have OpenAI's option to search the web.
@@ -67,7 +66,7 @@ type Unsayable = (String, &'static str);
 fn say(from: Dialect, role: Role, parts: &mut Vec<Part>) -> Result<(), Unsayable> {
     for mut part in std::mem::take(parts) {
         match &mut part.kind {
-            PartKind::Other(json) => match words(from, role, &value_of(json))? {
+            PartKind::Other(json) => match words(from, role, &json.value())? {
                 Some(text) => part.kind = PartKind::Text(text),
                 None => continue,
             },
@@ -128,7 +127,7 @@ fn search_by_tool(chat: &mut Chat) {
         options = fields.extract_if(.., is_option).last().or(options);
     }
     let Some((_, options)) = options else { return };
-    let mut tool = value_of(&options);
+    let mut tool = options.value();
     tool["type"] = "web_search".into();
     // Where the option has the place inside, the tool has it beside.
     let place = tool.get_mut("user_location").and_then(|place| place.get_mut("approximate"));
@@ -152,7 +151,7 @@ fn search_there(tool: &Value) -> Json {
 
 /// Google's `allowedFunctionNames`: of several that may be called, others are not shown.
 fn leave_allowed(chat: &mut Chat) {
-    let config = said(chat, "toolConfig").filter(|_| chat.from == Dialect::Gemini).map(value_of);
+    let config = said(chat, "toolConfig").filter(|_| chat.from == Dialect::Gemini).map(Json::value);
     let Some(config) = config.filter(|_| chat.tool_choice == Some(ToolChoice::Required)) else {
         return;
     };
@@ -168,7 +167,7 @@ fn leave_allowed(chat: &mut Chat) {
 fn lost_params(chat: &Chat) -> Vec<String> {
     match chat.from {
         Dialect::Gemini => {
-            let config = said(chat, "generationConfig").map(value_of).unwrap_or_default();
+            let config = said(chat, "generationConfig").map(Json::value).unwrap_or_default();
             let lost = config.as_object().into_iter().flatten().filter(|(name, value)| {
                 let is_text = |word: &Value| word == "TEXT";
                 let only_text = value.as_array().is_some_and(|words| words.iter().all(is_text));
@@ -193,7 +192,7 @@ fn fit_tools(provider: &dyn Provider, chat: &mut Chat, dialect: Option<Dialect>)
     let (mut searches, from) = (false, chat.from);
     chat.tools.retain_mut(|tool| {
         let Tool::Hosted(json) = tool else { return true };
-        let wire = value_of(json);
+        let wire = json.value();
         let kind = wire["type"].as_str().map(str::to_owned);
         let first = wire.as_object().and_then(|members| members.keys().next()).cloned();
         let name = kind.clone().or(first).unwrap_or_default();

@@ -5,7 +5,6 @@ use dunlin_llm::form::{Chat, Embed, Json};
 use dunlin_llm::{ChatRequest, Dialect, Endpoint, ParamRules, Target, edit};
 use serde_json::{Map, Number};
 
-use crate::body::value_of;
 use crate::{EncodeError, Provider, foreign, hosted};
 
 /// OpenAI's names of the parameters that a model has.
@@ -250,7 +249,7 @@ fn forced(
     };
     let valued = forced.filter_map(|param| Some(((*param).to_owned(), value(param)?)));
     if dialect == Some(Dialect::Gemini) {
-        let config = valued.map(|(name, value)| (name, value_of(&value))).collect::<Map<_, _>>();
+        let config = valued.map(|(name, value)| (name, value.value())).collect::<Map<_, _>>();
         let config = (!config.is_empty()).then(|| Json::of(&config));
         return config.map(|config| ("generationConfig".to_owned(), config)).into_iter().collect();
     }

@@ -196,7 +196,7 @@ pub(super) fn write_part(part: &Part, from: Dialect) -> Result<Option<Value>, &'
             }
             wire
         }
-        PartKind::Other(json) if from == Dialect::Anthropic => value_of(json),
+        PartKind::Other(json) if from == Dialect::Anthropic => json.value(),
         PartKind::Thinking { signature: None, .. } | PartKind::Other(_) => return Ok(None),
     };
     if let Some(cache) = part.cache {
@@ -269,8 +269,4 @@ fn write_file(source: &Source, name: Option<&str>) -> Value {
         wire["title"] = name.into();
     }
     wire
-}
-
-pub(super) fn value_of(json: &Json) -> Value {
-    serde_json::from_str(json.text()).expect("it was parsed before")
 }

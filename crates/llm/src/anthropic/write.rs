@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 
 use super::JSON_TOOL;
 use super::abilities::{Abilities, Thinking};
-use super::blocks::{value_of, write_cache, write_part, write_parts};
+use super::blocks::{write_cache, write_part, write_parts};
 use crate::Dialect;
 use crate::endpoint::Endpoint;
 use crate::form::{
@@ -73,7 +73,7 @@ pub fn write_chat(chat: &Chat, to: MessageStyle<'_>) -> Result<Bytes, BadRequest
     let is_known = matches!(chat.from, Dialect::Anthropic | Dialect::OpenAi);
     let other = chat.other.iter().filter(|_| is_known);
     for (name, value) in other.chain(&chat.extra) {
-        put(name, Some(value_of(value)));
+        put(name, Some(value.value()));
     }
     put("stream", chat.stream.then(|| true.into()));
     Ok(Bytes::from(serde_json::to_vec(&body).expect("values are always JSON")))
@@ -178,7 +178,7 @@ fn output_config(chat: &Chat, abilities: Abilities, thinking: Option<Thought>) -
         config.insert("effort".to_owned(), word.into());
     }
     if let (Some(Format::Schema { schema, .. }), true) = (&chat.format, abilities.schemas) {
-        let mut schema = value_of(schema);
+        let mut schema = schema.value();
         close_objects(&mut schema);
         config.insert("format".to_owned(), json!({"type": "json_schema", "schema": schema}));
     }
@@ -274,7 +274,7 @@ fn tools(chat: &Chat, abilities: Abilities) -> (Vec<Value>, Option<Value>) {
     let mut tools: Vec<Value> =
         chat.tools.iter().filter_map(|tool| write_tool(tool, chat)).collect();
     let schema = match &chat.format {
-        Some(Format::Schema { schema, .. }) if !abilities.schemas => Some(value_of(schema)),
+        Some(Format::Schema { schema, .. }) if !abilities.schemas => Some(schema.value()),
         Some(Format::Json) => Some(json!({"type": "object", "additionalProperties": true})),
         Some(Format::Schema { .. } | Format::Text) | None => None,
     };
@@ -316,17 +316,15 @@ fn write_tool(tool: &Tool, chat: &Chat) -> Option<Value> {
             if let Some(description) = description {
                 wire["description"] = description.as_str().into();
             }
-            let schema = parameters.as_ref().filter(|json| json.is_object()).map(value_of);
+            let schema = parameters.as_ref().filter(|json| json.is_object()).map(Json::value);
             wire["input_schema"] = object_schema(schema.unwrap_or_else(|| json!({})));
             if let Some(cache) = cache {
                 wire["cache_control"] = write_cache(*cache);
             }
             Some(wire)
         }
-        Tool::Hosted(json) if chat.from == Dialect::Anthropic => Some(value_of(json)),
-        Tool::Hosted(json) if tool.kind().is_some_and(|kind| is_dated(&kind)) => {
-            Some(value_of(json))
-        }
+        Tool::Hosted(json) if chat.from == Dialect::Anthropic => Some(json.value()),
+        Tool::Hosted(json) if tool.kind().is_some_and(|kind| is_dated(&kind)) => Some(json.value()),
         Tool::Hosted(json) => WebSearch::of(json).map(|search| search_tool(&search)),
     }
 }

@@ -3,10 +3,10 @@
 use serde_json::Number;
 
 use crate::Dialect;
-use crate::form::{Json, Tool, ToolChoice, of_openais_seal};
+use crate::form::{Format, Json, Tool, ToolChoice, of_openais_seal};
 
 /// What a client asks of a model. Absent is not a default: a provider is sent only what was said.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Chat {
     /// The dialect it was read from: that of `other`, [`Tool::Hosted`] and [`PartKind::Other`].
     pub from: Dialect,
@@ -56,8 +56,8 @@ pub struct Chat {
     pub user: Option<String>,
     /// Whether the answer is to come in pieces.
     pub stream: bool,
-    /// Whether a stream is asked for its usage.
-    pub asks_usage: bool,
+    /// Whether a stream is not asked for its usage.
+    pub hides_usage: bool,
     /// Fields without a word here, in the order they came.
     pub other: Vec<(String, Json)>,
     /// The operator's own fields for the provider, whatever dialect the client speaks.
@@ -68,71 +68,7 @@ impl Chat {
     /// A chat that says nothing yet.
     #[must_use]
     pub fn new(from: Dialect) -> Self {
-        Self {
-            from,
-            messages: Vec::new(),
-            tools: Vec::new(),
-            tool_choice: None,
-            narrowed: false,
-            parallel_tool_calls: None,
-            max_output: None,
-            temperature: None,
-            top_p: None,
-            top_k: None,
-            stop: Vec::new(),
-            n: None,
-            seed: None,
-            presence_penalty: None,
-            frequency_penalty: None,
-            logprobs: None,
-            top_logprobs: None,
-            logit_bias: None,
-            format: None,
-            reasoning: None,
-            verbosity: None,
-            service_tier: None,
-            user: None,
-            stream: false,
-            asks_usage: true,
-            other: Vec::new(),
-            extra: Vec::new(),
-        }
-    }
-
-    /// OpenAI's names of the parameters that were said, for a provider to compare with those it
-    /// has. Messages, streaming and the user are no parameters, nor is what another dialect than
-    /// OpenAI's has beyond the common form: it is nobody's but its own.
-    #[must_use]
-    pub fn params(&self) -> Vec<&str> {
-        let said = [
-            ("tools", self.tools.iter().any(|tool| self.is_said_as_tool(tool))),
-            ("tool_choice", self.tool_choice.as_ref().is_some_and(|choice| !choice.is_hosted())),
-            ("parallel_tool_calls", self.parallel_tool_calls.is_some()),
-            ("max_tokens", self.max_output.is_some()),
-            ("temperature", self.temperature.is_some()),
-            ("top_p", self.top_p.is_some()),
-            ("top_k", self.top_k.is_some()),
-            ("stop", !self.stop.is_empty()),
-            ("n", self.n.is_some_and(|n| n != 1)),
-            ("seed", self.seed.is_some()),
-            ("presence_penalty", self.presence_penalty.is_some()),
-            ("frequency_penalty", self.frequency_penalty.is_some()),
-            ("logprobs", self.logprobs == Some(true)),
-            ("top_logprobs", self.top_logprobs.is_some()),
-            ("logit_bias", self.logit_bias.is_some()),
-            ("response_format", self.format.as_ref().is_some_and(|f| *f != Format::Text)),
-            ("reasoning_effort", self.reasoning.is_some()),
-            ("verbosity", self.verbosity.is_some()),
-            ("service_tier", self.service_tier.is_some()),
-        ];
-        let said = said.into_iter().filter(|(_, said)| *said).map(|(name, _)| name);
-        let other = self.other.iter().filter(|_| self.from == Dialect::OpenAi);
-        said.chain(other.map(|(name, _)| name.as_str())).collect()
-    }
-
-    /// What responses have as a tool that is run for them, chats have as an option, if at all.
-    fn is_said_as_tool(&self, tool: &Tool) -> bool {
-        self.from != Dialect::Responses || matches!(tool, Tool::Function { .. })
+        Self { from, ..Self::default() }
     }
 
     /// Who the client says its user is, for OpenAI, which refuses longer names. Claude Code's are.
@@ -150,36 +86,6 @@ impl Chat {
         }
         let is_theirs = |part: &Part| matches!(&part.kind, PartKind::RedactedThinking(seal) if of_openais_seal(seal).is_some());
         self.messages.iter_mut().for_each(|message| message.parts.retain(|part| !is_theirs(part)));
-    }
-
-    /// Takes a parameter back, by OpenAI's name.
-    pub fn forget(&mut self, param: &str) {
-        match param {
-            "tools" => self.tools.clear(),
-            "tool_choice" => self.tool_choice = None,
-            "parallel_tool_calls" => self.parallel_tool_calls = None,
-            "max_tokens" | "max_completion_tokens" => self.max_output = None,
-            "temperature" => self.temperature = None,
-            "top_p" => self.top_p = None,
-            "top_k" => self.top_k = None,
-            "stop" => self.stop.clear(),
-            "n" => self.n = None,
-            "seed" => self.seed = None,
-            "presence_penalty" => self.presence_penalty = None,
-            "frequency_penalty" => self.frequency_penalty = None,
-            "logprobs" => self.logprobs = None,
-            "top_logprobs" => self.top_logprobs = None,
-            "logit_bias" => self.logit_bias = None,
-            "response_format" => self.format = None,
-            "reasoning_effort" | "thinking" => self.reasoning = None,
-            "verbosity" => self.verbosity = None,
-            "service_tier" => self.service_tier = None,
-            "user" => self.user = None,
-            name => {
-                self.other.retain(|(other, _)| other != name);
-                self.extra.retain(|(extra, _)| extra != name);
-            }
-        }
     }
 
     /// The text of all instructions, in order, with blank lines between; empty if there are none.
@@ -372,26 +278,6 @@ pub struct ToolCall {
     pub arguments: String,
     /// The seal of the thought that led to it (Gemini's `thoughtSignature`).
     pub signature: Option<String>,
-}
-
-/// The form of the answer.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Format {
-    /// Words.
-    Text,
-    /// Some JSON object.
-    Json,
-    /// JSON of a schema.
-    Schema {
-        /// The schema's name; OpenAI asks for one.
-        name: Option<String>,
-        /// What it is for.
-        description: Option<String>,
-        /// A JSON schema.
-        schema: Json,
-        /// Whether it must fit exactly.
-        strict: Option<bool>,
-    },
 }
 
 /// How much to think.

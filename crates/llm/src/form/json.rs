@@ -4,6 +4,7 @@ use std::fmt;
 
 use serde::de::{Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use serde_json::value::RawValue;
 
 /// How many lists and objects may lie in each other. serde_json takes 128 apart, and what is kept
@@ -38,6 +39,15 @@ impl Json {
     #[must_use]
     pub fn text(&self) -> &str {
         self.0.get()
+    }
+
+    /// The value, taken apart.
+    ///
+    /// # Panics
+    /// Never: see above.
+    #[must_use]
+    pub fn value(&self) -> Value {
+        serde_json::from_str(self.text()).expect("it was taken apart before")
     }
 
     /// True for `{...}`.

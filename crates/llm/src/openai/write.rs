@@ -62,7 +62,7 @@ pub fn write_chat(chat: &Chat, model: &str, style: ChatStyle) -> Bytes {
     put("stop", (!chat.stop.is_empty()).then(|| chat.stop.clone().into()));
     put("logprobs", chat.logprobs.map(Into::into));
     put("top_logprobs", chat.top_logprobs.map(Into::into));
-    put("logit_bias", chat.logit_bias.as_ref().map(value_of));
+    put("logit_bias", chat.logit_bias.as_ref().map(Json::value));
     put("response_format", chat.format.as_ref().map(format));
     let effort = chat.reasoning.as_ref().and_then(|reasoning| {
         reasoning.effort.or(reasoning.budget.map(crate::form::Effort::of_budget))
@@ -79,38 +79,22 @@ pub fn write_chat(chat: &Chat, model: &str, style: ChatStyle) -> Bytes {
     put("parallel_tool_calls", chat.parallel_tool_calls.filter(|_| has_tools).map(Into::into));
     let other = chat.other.iter().filter(|_| chat.from == Dialect::OpenAi);
     for (name, value) in other.chain(&chat.extra) {
-        put(name, Some(value_of(value)));
+        put(name, Some(value.value()));
     }
     if chat.stream {
         put("stream", Some(true.into()));
         let wish = json!({"include_usage": true});
-        put("stream_options", Some(wish).filter(|_| chat.asks_usage));
+        put("stream_options", Some(wish).filter(|_| !chat.hides_usage));
     }
     Bytes::from(serde_json::to_vec(&body).expect("values are always JSON"))
 }
 
-fn value_of(json: &Json) -> Value {
-    serde_json::from_str(json.text()).expect("it was parsed before")
-}
-
 fn format(format: &Format) -> Value {
-    match format {
-        Format::Text => json!({"type": "text"}),
-        Format::Json => json!({"type": "json_object"}),
-        Format::Schema { name, description, schema, strict } => {
-            let mut wire = json!({
-                "name": name.as_deref().unwrap_or("answer"),
-                "schema": value_of(schema),
-            });
-            if let Some(description) = description {
-                wire["description"] = description.as_str().into();
-            }
-            if let Some(strict) = strict {
-                wire["strict"] = (*strict).into();
-            }
-            json!({"type": "json_schema", "json_schema": wire})
-        }
+    let mut wire = json!({"type": format.kind()});
+    if let Some(schema) = format.schema_members() {
+        wire["json_schema"] = schema.into();
     }
+    wire
 }
 
 fn tool(tool: &Tool, chat: &Chat) -> Option<Value> {
@@ -121,14 +105,14 @@ fn tool(tool: &Tool, chat: &Chat) -> Option<Value> {
                 function["description"] = description.as_str().into();
             }
             if let Some(parameters) = parameters {
-                function["parameters"] = value_of(parameters);
+                function["parameters"] = parameters.value();
             }
             if let Some(strict) = strict {
                 function["strict"] = (*strict).into();
             }
             Some(json!({"type": "function", "function": function}))
         }
-        Tool::Hosted(json) => (chat.from == Dialect::OpenAi).then(|| value_of(json)),
+        Tool::Hosted(json) => (chat.from == Dialect::OpenAi).then(|| json.value()),
     }
 }
 
@@ -303,7 +287,7 @@ fn part(part: &Part, chat: &Chat, style: ChatStyle) -> Option<Value> {
             }
             json!({"type": "file", "file": file})
         }
-        PartKind::Other(json) if chat.from == Dialect::OpenAi => value_of(json),
+        PartKind::Other(json) if chat.from == Dialect::OpenAi => json.value(),
         PartKind::Thinking { .. }
         | PartKind::RedactedThinking(_)
         | PartKind::ToolCall(_)

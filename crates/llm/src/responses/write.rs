@@ -56,7 +56,7 @@ pub fn write_chat(chat: &Chat, model: &str, thinks: bool) -> Bytes {
     put("store", Some(false.into()));
     let other = chat.other.iter().filter(|_| chat.from == Dialect::OpenAi);
     for (name, value) in other.chain(&chat.extra).filter(|(name, _)| !NEVER.contains(&&**name)) {
-        put(name, Some(value_of(value)));
+        put(name, Some(value.value()));
     }
     if chat.stream {
         put("stream", Some(true.into()));
@@ -70,10 +70,6 @@ fn custom_tools(chat: &Chat) -> BTreeSet<String> {
     let hosted = chat.tools.iter().filter(|tool| tool.kind().as_deref() == Some("custom"));
     let named = hosted.filter_map(|tool| tool_wire(tool)["name"].as_str().map(str::to_owned));
     named.collect()
-}
-
-fn value_of(json: &Json) -> Value {
-    serde_json::from_str(json.text()).expect("it was parsed before")
 }
 
 /// Adds to what the client itself wants to be told.
@@ -103,24 +99,8 @@ fn text(chat: &Chat) -> Option<Value> {
 }
 
 fn format(format: &Format) -> Value {
-    match format {
-        Format::Text => json!({"type": "text"}),
-        Format::Json => json!({"type": "json_object"}),
-        Format::Schema { name, description, schema, strict } => {
-            let mut wire = json!({
-                "type": "json_schema",
-                "name": name.as_deref().unwrap_or("answer"),
-                "schema": value_of(schema),
-            });
-            if let Some(description) = description {
-                wire["description"] = description.as_str().into();
-            }
-            if let Some(strict) = strict {
-                wire["strict"] = (*strict).into();
-            }
-            wire
-        }
-    }
+    let kind = ("type".to_owned(), format.kind().into());
+    Map::from_iter([kind].into_iter().chain(format.schema_members().unwrap_or_default())).into()
 }
 
 fn reasoning(chat: &Chat) -> Option<Value> {
@@ -143,7 +123,7 @@ fn tool_wire(tool: &Tool) -> Value {
             let mut wire = json!({
                 "type": "function",
                 "name": name,
-                "parameters": parameters.as_ref().map_or_else(empty, value_of),
+                "parameters": parameters.as_ref().map_or_else(empty, Json::value),
                 "strict": strict.unwrap_or(false),
             });
             if let Some(description) = description {
@@ -151,7 +131,7 @@ fn tool_wire(tool: &Tool) -> Value {
             }
             wire
         }
-        Tool::Hosted(json) => custom_tool(value_of(json)),
+        Tool::Hosted(json) => custom_tool(json.value()),
     }
 }
 

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::model;
-use crate::body::{Body, value_of};
+use crate::body::Body;
 
 /// As many texts as OpenAI takes in one request; each is a call.
 const MAX_TEXTS: usize = 2048;
@@ -30,7 +30,7 @@ pub(super) fn write(embed: &Embed, id: &str) -> Result<Bytes, BadRequest> {
         body.put_some("dimensions", embed.dimensions.filter(|_| !id.contains("embed-text-v1")));
     }
     for (name, json) in &embed.other {
-        body.put(name, value_of(json));
+        body.put(name, json.value());
     }
     Ok(body.finish())
 }

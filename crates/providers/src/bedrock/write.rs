@@ -5,12 +5,12 @@ use bytes::Bytes;
 use dunlin_llm::BadRequest;
 use dunlin_llm::anthropic::{Abilities, JSON_TOOL, write_thought};
 use dunlin_llm::form::{
-    Cache, Chat, Effort, Format, Message, Part, PartKind, Role, Source, Tool, ToolChoice,
+    Cache, Chat, Effort, Format, Json, Message, Part, PartKind, Role, Source, Tool, ToolChoice,
 };
 use serde_json::{Value, json};
 
 use super::model;
-use crate::body::{Body, arguments, own_fields, value_of, wrong_messages};
+use crate::body::{Body, arguments, own_fields, wrong_messages};
 
 /// Fields of the body itself; a model's own go elsewhere.
 const TOP: &[&str] = &[
@@ -44,7 +44,7 @@ pub(super) fn chat(chat: &Chat, id: &str) -> Result<Bytes, BadRequest> {
         // A Claude that thinks draws its own lots.
         Some(fields) => {
             for (name, json) in fields {
-                more.put(name, value_of(json));
+                more.put(name, json.value());
             }
         }
         None => {
@@ -64,7 +64,7 @@ pub(super) fn chat(chat: &Chat, id: &str) -> Result<Bytes, BadRequest> {
         body.put("serviceTier", json!({"type": tier}));
     }
     for (name, json) in own_fields(chat) {
-        match (name.as_str(), value_of(json)) {
+        match (name.as_str(), json.value()) {
             ("additionalModelRequestFields", Value::Object(fields)) => more.0.extend(fields),
             (name, value) if TOP.contains(&name) => body.put(name, value),
             (name, value) => more.put(name, value),
@@ -126,13 +126,13 @@ fn tools(chat: &Chat) -> (Body, bool) {
         let mut spec = Body::default();
         spec.put("name", name.as_str());
         spec.put_some("description", description.as_deref().filter(|words| !words.is_empty()));
-        let schema = parameters.as_ref().map_or_else(empty, value_of);
+        let schema = parameters.as_ref().map_or_else(empty, Json::value);
         spec.put("inputSchema", json!({"json": schema}));
         tools.push(json!({"toolSpec": spec.0}));
         tools.extend(cache.map(cache_point));
     }
     let format = match &chat.format {
-        Some(Format::Schema { schema, .. }) => Some(value_of(schema)),
+        Some(Format::Schema { schema, .. }) => Some(schema.value()),
         Some(Format::Json) => Some(json!({"type": "object", "additionalProperties": true})),
         Some(Format::Text) | None => None,
     };

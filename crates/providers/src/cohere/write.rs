@@ -3,11 +3,11 @@
 use bytes::Bytes;
 use dunlin_llm::BadRequest;
 use dunlin_llm::form::{
-    Chat, Effort, Embed, Format, Message, Part, PartKind, Reasoning, Role, Tool, ToolChoice,
+    Chat, Effort, Embed, Format, Json, Message, Part, PartKind, Reasoning, Role, Tool, ToolChoice,
 };
 use serde_json::{Value, json};
 
-use crate::body::{Body, own_fields, value_of, wrong_messages};
+use crate::body::{Body, own_fields, wrong_messages};
 
 /// The body of `/v2/chat`.
 pub(super) fn chat(chat: &Chat, model: &str) -> Result<Bytes, BadRequest> {
@@ -29,15 +29,13 @@ pub(super) fn chat(chat: &Chat, model: &str) -> Result<Bytes, BadRequest> {
     body.put_some("stop_sequences", (!chat.stop.is_empty()).then(|| chat.stop.clone()));
     match &chat.format {
         Some(Format::Json) => body.put("response_format", json!({"type": "json_object"})),
-        Some(Format::Schema { schema, .. }) => body.put(
-            "response_format",
-            json!({"type": "json_object", "json_schema": value_of(schema)}),
-        ),
+        Some(Format::Schema { schema, .. }) => body
+            .put("response_format", json!({"type": "json_object", "json_schema": schema.value()})),
         Some(Format::Text) | None => {}
     }
     body.put_some("thinking", chat.reasoning.as_ref().map(thinking));
     for (name, json) in own_fields(chat) {
-        body.put(name, value_of(json));
+        body.put(name, json.value());
     }
     body.put("stream", chat.stream);
     Ok(body.finish())
@@ -52,7 +50,7 @@ pub(super) fn embed(embed: &Embed, model: &str) -> Result<Bytes, BadRequest> {
     body.put("embedding_types", vec!["float"]);
     body.put_some("output_dimension", embed.dimensions);
     for (name, json) in &embed.other {
-        body.put(name, value_of(json));
+        body.put(name, json.value());
     }
     Ok(body.finish())
 }
@@ -85,7 +83,7 @@ fn write_tools(chat: &Chat, body: &mut Body) {
         function.put("name", name.as_str());
         function.put_some("description", description.as_deref());
         let empty = || json!({"type": "object", "properties": {}});
-        function.put("parameters", parameters.as_ref().map_or_else(empty, value_of));
+        function.put("parameters", parameters.as_ref().map_or_else(empty, Json::value));
         is_strict |= *strict == Some(true);
         tools.push(json!({"type": "function", "function": function.0}));
     }

@@ -9,7 +9,7 @@ use dunlin_llm::form::{
 };
 use serde_json::{Value, json};
 
-use crate::body::{Body, arguments, own_fields, value_of, wrong_messages};
+use crate::body::{Body, arguments, own_fields, wrong_messages};
 
 /// Fields of the body itself, which are no options.
 const TOP: &[&str] =
@@ -55,7 +55,7 @@ fn finish(chat: &Chat, model: &str, mut body: Body) -> Bytes {
     body.put("stream", chat.stream);
     match &chat.format {
         Some(Format::Json) => body.put("format", "json"),
-        Some(Format::Schema { schema, .. }) => body.put("format", value_of(schema)),
+        Some(Format::Schema { schema, .. }) => body.put("format", schema.value()),
         Some(Format::Text) | None => {}
     }
     body.put_some("think", think(chat, model));
@@ -75,7 +75,7 @@ fn finish(chat: &Chat, model: &str, mut body: Body) -> Bytes {
 /// Puts what has no word into the body or among the options, and the options into the body.
 fn place<'a>(fields: impl Iterator<Item = &'a (String, Json)>, mut options: Body, body: &mut Body) {
     for (name, json) in fields {
-        match (name.as_str(), value_of(json)) {
+        match (name.as_str(), json.value()) {
             ("options", Value::Object(more)) => options.0.extend(more),
             (name, value) if TOP.contains(&name) => body.put(name, value),
             (name, value) => options.put(name, value),
@@ -105,7 +105,7 @@ fn tool(tool: &Tool) -> Option<Value> {
         function["description"] = description.as_str().into();
     }
     if let Some(parameters) = parameters {
-        function["parameters"] = value_of(parameters);
+        function["parameters"] = parameters.value();
     }
     Some(json!({"type": "function", "function": function}))
 }
