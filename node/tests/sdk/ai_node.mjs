@@ -7,7 +7,7 @@ import { z } from 'zod'
 
 import { PARIS, add, holds, main, rejects, same } from './suite.mjs'
 
-const CHATS = ['chat', 'claude', 'vllm']
+const CHATS = ['chat', 'claude', 'vllm', 'responses']
 const ways = {
   compatible: (on) => createOpenAICompatible({ name: 'dunlin', baseURL: on.v1, apiKey: on.key, includeUsage: true })(on.model),
   responses: (on) => createOpenAI({ baseURL: on.v1, apiKey: on.key })(on.model),

@@ -4,7 +4,7 @@ import Anthropic from '@anthropic-ai/sdk'
 
 import { PARIS, ROME, WEATHER, add, holds, main, rejects, same } from './suite.mjs'
 
-const CHATS = ['claude', 'chat', 'vllm', 'ollama']
+const CHATS = ['claude', 'chat', 'vllm', 'ollama', 'responses']
 const tools = [{ name: 'get_weather', input_schema: WEATHER }]
 const sdk = (on, more) => new Anthropic({ baseURL: on.url, apiKey: on.key, maxRetries: 0, ...more })
 const say = (content) => [{ role: 'user', content }]

@@ -5,7 +5,7 @@ import anthropic
 import suite
 from suite import PARIS, PNG, ROME, WEATHER, case, holds, raises, same
 
-CHATS = ("claude", "chat", "vllm", "ollama", "gemini", "bedrock", "cohere", "azure")
+CHATS = ("claude", "chat", "vllm", "ollama", "gemini", "bedrock", "cohere", "azure", "responses")
 TOOL = {"name": "get_weather", "description": "the weather", "input_schema": WEATHER}
 
 
@@ -25,7 +25,9 @@ def message(on, text, **more):
 
 @case(*CHATS)
 def whole(on):
-    reply = message(on, "[[say:good day]]", system="be kind", stop_sequences=["x"])
+    # Responses have no such thing.
+    more = {} if on.model == "responses" else {"stop_sequences": ["x"]}
+    reply = message(on, "[[say:good day]]", system="be kind", **more)
     same((reply.content[0].type, reply.content[0].text), ("text", "good day"))
     same((reply.type, reply.role, reply.model, reply.stop_reason), ("message", "assistant", on.model, "end_turn"))
     holds(reply.usage.input_tokens > 0 and reply.usage.output_tokens > 0, f"{reply.usage}")

@@ -35,7 +35,7 @@ def claude(on, text, model):
         return json.loads(ended.stdout)
 
 
-@case("claude", "vllm")
+@case("claude", "vllm", "responses")
 def answers(on):
     """It puts words of its own after the question, so the answer is the mock's usual one."""
     told = claude(on, "hello", model=on.model)

@@ -16,7 +16,8 @@ FORMED = 60.0
 TRIES = 3
 UPSTREAM_KEY = "sk-upstream"
 
-# Each model: its mock's flags, what `litellm_params.model` is, what follows the mock's address.
+# Each model: its mock's flags, what `litellm_params.model` is, what follows the mock's address. That
+# of `responses` is asked for nothing else, and its server keeps them.
 MODELS = {
     "chat": ([], "openai/gpt-mock", "/v1"),
     "claude": ([], "anthropic/claude-sonnet-4-5", ""),
@@ -26,15 +27,13 @@ MODELS = {
     "cohere": ([], "cohere/command-a-03-2025", ""),
     "ollama": ([], "ollama_chat/llama3.2", ""),
     "azure": ([], "azure/gpt-mock", ""),
+    "responses": ([], "openai/responses/gpt-mock", "/v1"),
 }
 
 # What is called behind /vertex_ai alone: the mock of `gemini` has that API too.
 PROJECT = "p"
 VERTEX_GEMINI = "gemini-2.5-flash"
 VERTEX_CLAUDE = "claude-sonnet-4-5"
-
-# The model whose server has responses itself, and keeps them: the mock of `chat`.
-KEEPS = "keeps"
 
 
 class Cluster:
@@ -135,8 +134,6 @@ def config(bases):
         }
         for name, (_, model, path) in MODELS.items()
     ]
-    kept = {"model": "openai/gpt-mock", "api_base": bases["chat"] + "/v1", "api_key": UPSTREAM_KEY}
-    models.append({"model_name": KEEPS, "litellm_params": kept, "model_info": {"mode": "responses"}})
     for name, model in ("vertex", VERTEX_GEMINI), ("vertex-claude", VERTEX_CLAUDE):
         bearer = {"authorization": f"Bearer {UPSTREAM_KEY}"}
         served = {"model": f"vertex_ai/{model}", "api_base": bases["gemini"], "api_key": UPSTREAM_KEY}

@@ -30,13 +30,13 @@ def codex(on, text, sockets=False):
         return [json.loads(line) for line in ended.stdout.splitlines() if line.startswith("{")]
 
 
-@case("vllm", "claude", "keeps")
+@case("vllm", "claude", "responses")
 def answers(on):
     """It puts words of its own after the question, so the answer is the mock's usual one."""
     check(codex(on, "hello"))
 
 
-@case("vllm", "claude", "keeps")
+@case("vllm", "claude", "responses")
 def answers_over_a_socket(on):
     events = codex(on, "hello", sockets=True)
     check(events)

@@ -8,7 +8,7 @@ from google.genai import errors, types
 import suite
 from suite import PARIS, PNG, WEATHER, case, holds, raises, same
 
-CHATS = ("chat", "claude", "vllm", "ollama", "gemini", "cohere", "bedrock", "azure")
+CHATS = ("chat", "claude", "vllm", "ollama", "gemini", "cohere", "bedrock", "azure", "responses")
 
 
 def sdk(on, key=None):

@@ -10,7 +10,7 @@ from pydantic import BaseModel
 import suite
 from suite import PARIS, ROME, case, holds, same
 
-CHATS = ("chat", "claude", "vllm")
+CHATS = ("chat", "claude", "vllm", "responses")
 
 
 class City(BaseModel):

@@ -7,7 +7,7 @@ import litellm
 import suite
 from suite import PARIS, WEATHER, case, holds, raises, same
 
-CHATS = ("chat", "claude", "vllm")
+CHATS = ("chat", "claude", "vllm", "responses")
 TOOL = {"type": "function", "function": {"name": "get_weather", "parameters": WEATHER}}
 
 

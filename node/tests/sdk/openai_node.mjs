@@ -4,7 +4,7 @@ import OpenAI, { AzureOpenAI, toFile } from 'openai'
 
 import { PARIS, PNG, ROME, WEATHER, add, holds, main, rejects, same } from './suite.mjs'
 
-const CHATS = ['chat', 'claude', 'vllm', 'ollama']
+const CHATS = ['chat', 'claude', 'vllm', 'ollama', 'responses']
 const tools = [{ type: 'function', function: { name: 'get_weather', parameters: WEATHER } }]
 const sdk = (on, more) => new OpenAI({ baseURL: on.v1, apiKey: on.key, maxRetries: 0, ...more })
 const say = (content) => [{ role: 'user', content }]

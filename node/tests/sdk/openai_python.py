@@ -13,7 +13,9 @@ from pydantic import BaseModel
 import suite
 from suite import PARIS, PNG, ROME, WEATHER, case, holds, raises, same
 
-CHATS = ("chat", "claude", "vllm", "ollama", "gemini", "cohere", "bedrock", "azure")
+# Their responses are bridged to chats.
+BRIDGED = ("chat", "claude", "vllm", "ollama", "gemini", "cohere", "bedrock", "azure")
+CHATS = (*BRIDGED, "responses")
 TOOL = {"type": "function", "function": {"name": "get_weather", "parameters": WEATHER}}
 
 
@@ -243,12 +245,12 @@ def response_structured(on):
 def response_kept(on):
     """Read, listed and deleted on other nodes than the one that made it."""
     client = sdk(on)
-    made = client.responses.create(model="keeps", input="[[say:good day]]")
+    made = client.responses.create(model="responses", input="[[say:good day]]")
     other = elsewhere(on)
     read = other.responses.retrieve(made.id)
-    same((read.id, read.output_text, read.model), (made.id, "good day", "keeps"))
+    same((read.id, read.output_text, read.model), (made.id, "good day", "responses"))
     same([item.role for item in other.responses.input_items.list(made.id)], ["user"])
-    next_one = other.responses.create(model="keeps", input="and?", previous_response_id=made.id)
+    next_one = other.responses.create(model="responses", input="and?", previous_response_id=made.id)
     same(next_one.previous_response_id, made.id)
     stranger = sdk(on, api_key=on.key())
     raises(openai.NotFoundError, stranger.responses.retrieve, made.id)
@@ -256,7 +258,7 @@ def response_kept(on):
     raises(openai.NotFoundError, client.responses.retrieve, made.id)
 
 
-@case(*CHATS)
+@case(*BRIDGED)
 def response_stored(on):
     """The same of a provider that keeps none: the gateway does."""
     client, other = sdk(on), elsewhere(on)
@@ -275,7 +277,7 @@ def response_stored(on):
     raises(openai.NotFoundError, client.responses.retrieve, made.id)
 
 
-@case(*CHATS, "keeps")
+@case(*CHATS)
 async def response_socket(on):
     """Turns over one WebSocket, none of them stored."""
     async with async_sdk(on).responses.connect() as socket:
@@ -297,17 +299,17 @@ async def response_socket(on):
 
 @case
 def response_in_background(on):
-    made = sdk(on).responses.create(model="keeps", input="[[say:good day]]", background=True)
+    made = sdk(on).responses.create(model="responses", input="[[say:good day]]", background=True)
     same(made.status, "queued")
     same(elsewhere(on).responses.retrieve(made.id).output_text, "good day")
     again = elsewhere(on).responses.retrieve(made.id, stream=True)
     holds(any(event.type == "response.completed" for event in again), "it has no end")
     same(elsewhere(on).responses.cancel(made.id).status, "cancelled")
-    plain = sdk(on).responses.create(model="keeps", input="hi")
+    plain = sdk(on).responses.create(model="responses", input="hi")
     raises(openai.BadRequestError, elsewhere(on).responses.cancel, plain.id)
 
 
-@case(*CHATS)
+@case(*BRIDGED)
 def response_made_here(on):
     """The same of a provider that keeps none: a node makes it, and every node tells how it stands."""
     client, other = sdk(on), elsewhere(on)
@@ -323,7 +325,7 @@ def response_made_here(on):
     same(client.responses.retrieve(slow.id).status, "cancelled")
 
 
-@case(*CHATS)
+@case(*BRIDGED)
 def response_streamed_here(on):
     """Its client leaves, and hears the rest from another node."""
     client, other = sdk(on), elsewhere(on)
@@ -338,7 +340,7 @@ def response_streamed_here(on):
     same((rest[-1].type, rest[-1].response.id), ("response.completed", first.response.id))
 
 
-@case(*CHATS)
+@case(*BRIDGED)
 def response_stream_cancelled(on):
     """Whoever hears it, now or later, on whichever node, hears its end."""
     client, other = sdk(on), elsewhere(on)
@@ -352,7 +354,7 @@ def response_stream_cancelled(on):
     same([(event.type, event.sequence_number) for event in again], [("response.failed", last.sequence_number)])
 
 
-@case(*CHATS)
+@case(*BRIDGED)
 def response_custom_tool(on):
     tool = {"type": "custom", "name": "patch", "description": "Changes files."}
     asked = sdk(on).responses.create(model=on.model, input='[[tool:patch {"input":"a b"}]]', tools=[tool])
@@ -363,7 +365,7 @@ def response_custom_tool(on):
     holds("done" in told.output_text, told.output_text)
 
 
-@case(*CHATS)
+@case(*BRIDGED)
 def response_hosted_tool(on):
     """Left out and told, or given to a provider that has the same; refused if it must be called."""
     client, files = sdk(on), {"type": "file_search", "vector_store_ids": ["vs_1"]}
@@ -376,7 +378,7 @@ def response_hosted_tool(on):
     )
 
 
-@case(*CHATS)
+@case(*BRIDGED)
 def response_repeats(on):
     """What was asked stands in the answer."""
     tool = {"type": "function", "name": "get_weather", "parameters": WEATHER, "strict": True}
@@ -402,7 +404,7 @@ def conversations(on):
     other = elsewhere(on, api_key=client.api_key)
     made = client.conversations.create(items=say("I am Ann"), metadata={"a": "b"})
     same((made.object, made.metadata), ("conversation", {"a": "b"}))
-    said = other.responses.create(model="keeps", input="[[say:good day]]", conversation=made.id)
+    said = other.responses.create(model="responses", input="[[say:good day]]", conversation=made.id)
     same((said.conversation.id, said.output_text), (made.id, "good day"))
     roles = [item.role for item in other.conversations.items.list(made.id, order="desc")]
     same(roles, ["assistant", "user", "user"])
@@ -417,13 +419,13 @@ def conversations(on):
     raises(openai.NotFoundError, other.conversations.retrieve, made.id)
 
 
-@case("keeps", "chat")
+@case("responses", "chat")
 def response_tokens(on):
     counted = sdk(on).responses.input_tokens.count(model=on.model, input="good day to you")
     holds(counted.input_tokens > 0, f"{counted}")
 
 
-@case("keeps", *CHATS)
+@case(*CHATS)
 def response_compacted(on):
     client = sdk(on)
     short = client.responses.compact(model=on.model, input=[{"role": "user", "content": "good day"}])
@@ -436,27 +438,27 @@ def response_compacted(on):
 @case
 def files(on):
     client = sdk(on)
-    made = client.files.create(file=("notes.txt", b"good day"), purpose="user_data", extra_body={"model": "keeps"})
+    made = client.files.create(file=("notes.txt", b"good day"), purpose="user_data", extra_body={"model": "responses"})
     read = elsewhere(on).files.retrieve(made.id)
     same((read.id, read.filename, read.bytes), (made.id, "notes.txt", 8))
     same(elsewhere(on).files.content(made.id).read(), b"good day")
     stranger = sdk(on, api_key=on.key())
     raises(openai.NotFoundError, stranger.files.retrieve, made.id)
     same(list(stranger.files.list()), [])
-    own = [stranger.files.create(file=(name, b"x"), purpose="user_data", extra_body={"model": "keeps"}).id
+    own = [stranger.files.create(file=(name, b"x"), purpose="user_data", extra_body={"model": "responses"}).id
            for name in ("a", "b", "c")]
     stranger = elsewhere(on, api_key=stranger.api_key)
     pages = [file.id for file in stranger.files.list(limit=2)]
     same(pages, own[::-1])
     same([file.id for file in stranger.files.list(order="asc", purpose="user_data")], own)
     same(list(stranger.files.list(purpose="batch")), [])
-    listed = {file.id for file in client.files.list(extra_query={"model": "keeps"})}
+    listed = {file.id for file in client.files.list(extra_query={"model": "responses"})}
     holds(made.id in listed, f"{listed}")
     holds(elsewhere(on).files.delete(made.id).deleted, "not deleted")
     raises(openai.NotFoundError, client.files.retrieve, made.id)
 
 
-@case("keeps", "vllm")
+@case("responses", "vllm")
 def batches(on):
     body = {"model": on.model, "messages": say("[[say:good day]]")}
     line = {"custom_id": "one", "method": "POST", "url": "/v1/chat/completions", "body": body}
@@ -481,7 +483,7 @@ def batches(on):
     same(other.batches.cancel(second.id).status, "cancelling")
 
 
-@case("keeps", "vllm")
+@case("responses", "vllm")
 def fine_tuning(on):
     client = sdk(on, api_key=on.key(models=[on.model]))
     lines = client.files.create(file=("in.jsonl", b"{}"), purpose="fine-tune", extra_body={"model": on.model})

@@ -5,7 +5,7 @@ import re
 
 import install
 import routes
-from cluster import KEEPS, MODELS
+from cluster import MODELS
 
 # What a case that runs on each backend shows, by file and name: of which endpoint, and what of it.
 OF_FILE = {
@@ -124,7 +124,7 @@ def page(here, root, cases):
 
 
 def provider(model):
-    return MODELS["chat" if model == KEEPS else model][1].split("/")[0]
+    return MODELS[model][1].rsplit("/", 1)[0]
 
 
 def split(name):
