@@ -46,6 +46,7 @@ mod token_input;
 mod told;
 mod tools;
 mod usage;
+mod word;
 
 pub use bound::Bound;
 pub use dunlin_types::Usage;
@@ -69,3 +70,4 @@ pub use stream::{BadFrame, Chunk, StreamEvent};
 pub use target::{ParamRules, Target};
 pub use tier::Tier;
 pub use tools::Tools;
+pub use word::Word;

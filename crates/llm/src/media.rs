@@ -10,6 +10,7 @@ use crate::reply::ChatReply;
 use crate::request::ChatRequest;
 use crate::sound;
 use crate::tools::{self, Tools};
+use crate::word::Word;
 
 mod most;
 
@@ -77,7 +78,7 @@ struct PeekEvent<'a> {
 }
 
 /// OpenAI's words for where an answer has something from.
-const CITATION: &[u8] = b"\"url_citation\"";
+static CITATION: Word = Word::new(b"\"url_citation\"");
 
 /// What a client says of a picture that it wants made.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -103,7 +104,7 @@ impl Picture {
         if !matches!(request.endpoint(), Endpoint::ImageEdits | Endpoint::ImageGenerations) {
             return None;
         }
-        let peek: Option<PeekPicture> = parse(request.text().as_bytes());
+        let peek: Option<PeekPicture> = parse(request.text_as_bytes());
         let field = |name| request.form_field(name).map(str::to_owned);
         let PeekPicture { size, quality } =
             peek.unwrap_or_else(|| PeekPicture { size: field("size"), quality: field("quality") });
@@ -145,7 +146,7 @@ impl Media {
                 Self { pixels, ..Self::default() }
             }
             Endpoint::ChatCompletions | Endpoint::Responses => {
-                let search_size = tools::search_size(request.text());
+                let search_size = tools::search_size(request.text_as_bytes());
                 Self { search_size, ..Self::default() }
             }
             Endpoint::Completions
@@ -210,7 +211,7 @@ impl Media {
     /// found, which is charged as one.
     #[must_use]
     pub fn cited(self, body: &[u8]) -> Self {
-        if self.tools.web_searches > 0 || memchr::memmem::find(body, CITATION).is_none() {
+        if self.tools.web_searches > 0 || !CITATION.is_in(body) {
             return self;
         }
         Self { tools: Tools { web_searches: 1, ..self.tools }, ..self }

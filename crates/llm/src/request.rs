@@ -194,6 +194,12 @@ impl ChatRequest {
         }
     }
 
+    /// The bytes of that text, for those who look for a word in it: they need not be read as text.
+    #[must_use]
+    pub fn text_as_bytes(&self) -> &[u8] {
+        if self.content_type.is_some() { &[] } else { &self.body }
+    }
+
     /// How long its text is: the body, or the prompt of an upload.
     #[must_use]
     pub fn text_bytes(&self) -> u64 {
@@ -244,7 +250,9 @@ impl ChatRequest {
     /// True if it asks for a response that is made while nobody waits for it.
     #[must_use]
     pub fn background(&self) -> bool {
-        self.endpoint() == Endpoint::Responses && responses::asks_for_background(self.text())
+        self.endpoint() == Endpoint::Responses
+            && self.has("background")
+            && responses::asks_for_background(self.text())
     }
 
     /// The client's bound on the tokens of each choice; zero for embeddings, `None` if unbounded.

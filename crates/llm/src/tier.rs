@@ -5,6 +5,9 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::json::string;
+use crate::word::Word;
+
+static MEMBER: Word = Word::new(b"\"service_tier\"");
 
 /// A service tier, whatever a provider calls it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,7 +48,9 @@ impl Tier {
             service_tier: Option<&'a RawValue>,
         }
         // Few speak of it, and others need not be read again.
-        memchr::memmem::find(body.as_bytes(), b"\"service_tier\"")?;
+        if !MEMBER.is_in(body.as_bytes()) {
+            return None;
+        }
         Self::of(serde_json::from_str::<Peek<'_>>(body).ok()?.service_tier)
     }
 }

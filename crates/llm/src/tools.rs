@@ -8,6 +8,8 @@ use dunlin_types::{SearchSize, Usage};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use crate::word::Word;
+
 /// Items of OpenAI's responses.
 const WEB_SEARCH: &str = "web_search_call";
 const FILE_SEARCH: &str = "file_search_call";
@@ -65,13 +67,21 @@ struct PeekSize<'a> {
     search_context_size: Option<Cow<'a, str>>,
 }
 
+static SEARCH_SIZE: Word = Word::new(b"\"search_context_size\"");
+/// OpenAI's items, and Anthropic's count.
+static USES: [Word; 3] = [
+    Word::new(b"web_search_"),
+    Word::new(b"file_search_call"),
+    Word::new(b"code_interpreter_call"),
+];
+
 /// How much a model is to look at of what a search of the web finds.
-pub(crate) fn search_size(request: &str) -> SearchSize {
+pub(crate) fn search_size(request: &[u8]) -> SearchSize {
     // Few say so, and others need not be read again.
-    if memchr::memmem::find(request.as_bytes(), b"\"search_context_size\"").is_none() {
+    if !SEARCH_SIZE.is_in(request) {
         return SearchSize::default();
     }
-    let Ok(PeekAsk { web_search_options, tools }) = serde_json::from_str(request) else {
+    let Ok(PeekAsk { web_search_options, tools }) = serde_json::from_slice(request) else {
         return SearchSize::default();
     };
     let said = web_search_options.into_iter().chain(tools);
@@ -89,10 +99,7 @@ impl Tools {
     /// Whether a body may tell of any, without reading it.
     #[must_use]
     pub(crate) fn are_told_of(body: &[u8]) -> bool {
-        // OpenAI's items, and Anthropic's count.
-        [&b"web_search_"[..], b"file_search_call", b"code_interpreter_call"]
-            .into_iter()
-            .any(|word| memchr::memmem::find(body, word).is_some())
+        USES.iter().any(|word| word.is_in(body))
     }
 
     /// Those that a whole answer tells of.
@@ -162,7 +169,7 @@ mod tests {
             (r#"{"metadata":{"search_context_size":"low"}}"#, SearchSize::Medium),
         ];
         for (request, size) in cases {
-            assert_eq!(search_size(request), size, "{request}");
+            assert_eq!(search_size(request.as_bytes()), size, "{request}");
         }
     }
 

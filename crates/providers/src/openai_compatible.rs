@@ -175,7 +175,7 @@ impl OpenAiCompatible {
     }
 
     fn is_native(&self, request: &ChatRequest, to: &Target) -> bool {
-        let is_said = |name| edit::member(request.text().as_bytes(), name);
+        let is_said = |name| edit::member(request.text_as_bytes(), name);
         let translated = self.quirks.translated.is_some_and(|word| {
             // Whoever asks for thought gets it so, too.
             to.model.contains(word)

@@ -244,7 +244,7 @@ fn forced(
     let forced = said.iter().filter(|param| allowed(param) && !params.has(param));
     let default = |param: &str| to.body_defaults.iter().find(|(name, _)| **name == *param);
     let value = |param: &str| {
-        let said = edit::member(request.text().as_bytes(), param);
+        let said = edit::member(request.text_as_bytes(), param);
         Json::parse(said.or_else(|| default(param).map(|(_, value)| &**value))?).ok()
     };
     let valued = forced.filter_map(|param| Some(((*param).to_owned(), value(param)?)));

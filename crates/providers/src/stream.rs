@@ -7,8 +7,7 @@ use dunlin_llm::edit::renamed;
 use dunlin_llm::form::Delta;
 use dunlin_llm::openai::{DeltaReader, frames_of_reply, read_frame};
 use dunlin_llm::sse::{FrameTooLong, Splitter};
-use dunlin_llm::{BadFrame, ChatRequest, StreamEvent, responses};
-use memchr::memmem;
+use dunlin_llm::{BadFrame, ChatRequest, StreamEvent, Word, responses};
 
 use crate::frames::{self, Frames, ReadFrame};
 
@@ -160,8 +159,10 @@ pub(crate) fn with_known_thoughts(answer: Bytes, path: &str) -> Bytes {
     }
 }
 
+static REASONING: Word = Word::new(br#""reasoning""#);
+
 fn has_thoughts(answer: &[u8]) -> bool {
-    memmem::find(answer, br#""reasoning""#).is_some()
+    REASONING.is_in(answer)
 }
 
 /// The same of a frame. Those of several lines, which nobody sends, stay as they are.

@@ -60,7 +60,7 @@ pub(crate) fn answer<'a>(
     asked: Asked<'a>,
     models: Vec<&'a str>,
 ) -> BoxFuture<'a, Result<Response<Body>, Failed>> {
-    let races = edit::member(asked.chat.text().as_bytes(), FASTEST) == Some("true");
+    let races = edit::member(asked.chat.text_as_bytes(), FASTEST) == Some("true");
     async move {
         check(asked.chat, &models, races)?;
         let one = |(at, model): (usize, &'a str)| one(asked, (at, model), races);
@@ -101,7 +101,7 @@ async fn one(
     for length in [CONTENT_ENCODING, CONTENT_LENGTH] {
         head.headers.remove(length);
     }
-    let body = Bytes::copy_from_slice(chat.text().as_bytes());
+    let body = Bytes::copy_from_slice(chat.text_as_bytes());
     let body = edit::with(body, "model", &Value::from(model).to_string());
     let mut caller = caller.clone();
     let unread = Unread { head, body: Body::from(body), path_model: None };

@@ -6,6 +6,12 @@ use std::borrow::Cow;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use crate::word::Word;
+
+/// What tells of the start, the end, or a failure.
+static TELLS: [Word; 3] =
+    [Word::new(b"message_st"), Word::new(b"error"), Word::new(b"response.failed")];
+
 /// What was seen so far.
 #[derive(Debug, Default)]
 pub(super) struct Course {
@@ -26,8 +32,7 @@ struct Peek<'a> {
 impl Course {
     pub(super) fn event(&mut self, text: &[u8]) {
         // Most are pieces of text, and need not be read again.
-        let tells = |word: &[u8]| memchr::memmem::find(text, word).is_some();
-        if !(tells(b"message_st") || tells(b"error") || tells(b"response.failed")) {
+        if !TELLS.iter().any(|word| word.is_in(text)) {
             return;
         }
         let Ok(Peek { r#type, error }) = serde_json::from_slice(text) else { return };

@@ -1,9 +1,12 @@
 //! Errors on the wire: the one shape that clients get, and the many that providers send.
 
 use bytes::Bytes;
-use memchr::memmem;
 use serde::Serialize;
 use serde_json::Value;
+
+use crate::word::Word;
+
+static ERROR: Word = Word::new(br#""error""#);
 
 /// How much of a provider's own words is kept, in bytes.
 const MAX_WORDS: usize = 4096;
@@ -127,7 +130,9 @@ impl UpstreamError {
     #[must_use]
     pub fn within(body: &[u8]) -> Option<Self> {
         // In a text the quotes would be escaped.
-        memmem::find(body, br#""error""#)?;
+        if !ERROR.is_in(body) {
+            return None;
+        }
         let value: Value = serde_json::from_slice(body).ok()?;
         let told = value.get(0).unwrap_or(&value);
         let is_error = match told.get("error")? {

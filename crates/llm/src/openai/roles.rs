@@ -1,15 +1,16 @@
 //! OpenAI's newer word for who gives instructions, for servers that know only the older one.
 
 use bytes::Bytes;
-use memchr::memmem;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::edit;
 use crate::json::{Span, string};
 use crate::request::Splice;
+use crate::word::Word;
 
 const DEVELOPER: &str = "developer";
+static WORD: Word = Word::new(DEVELOPER.as_bytes());
 
 /// The body of a chat whose instructions are all those of `system`. The same `Bytes` if they are.
 #[must_use]
@@ -20,7 +21,7 @@ pub fn without_developers(body: Bytes) -> Bytes {
         role: Option<&'a RawValue>,
     }
     // Hardly any body has the word.
-    if memmem::find(&body, DEVELOPER.as_bytes()).is_none() {
+    if !WORD.is_in(&body) {
         return body;
     }
     let text = std::str::from_utf8(&body).unwrap_or_default();

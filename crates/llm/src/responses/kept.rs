@@ -85,10 +85,8 @@ impl KeptResponse {
 
 /// Whether a request asks for a response that nobody waits for.
 pub(crate) fn asks_for_background(body: &str) -> bool {
-    // Most do not speak of it, and need not be read again.
-    memchr::memmem::find(body.as_bytes(), b"\"background\"").is_some()
-        && serde_json::from_str(body)
-            .is_ok_and(|peek: PeekRequest<'_>| peek.background.is_some_and(|v| v.get() == "true"))
+    serde_json::from_str(body)
+        .is_ok_and(|peek: PeekRequest<'_>| peek.background.is_some_and(|v| v.get() == "true"))
 }
 
 #[cfg(test)]

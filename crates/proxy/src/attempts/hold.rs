@@ -2,7 +2,7 @@
 
 use dunlin_admission::Bounds;
 use dunlin_ledger::{Ask, Context, Kind, Price, Pricing, Units};
-use dunlin_llm::{Bound, ChatRequest, Media, MostMedia, Picture, tokens_in};
+use dunlin_llm::{Bound, ChatRequest, Media, MostMedia, Picture, Word, tokens_in};
 use dunlin_router::{Deployment, Group, context};
 use dunlin_state::Key;
 use dunlin_types::Tokens;
@@ -26,6 +26,9 @@ const KINDS_OF_MEDIA: &[Kind] = &[
     Kind::OutputAudio,
     Kind::OutputImage,
 ];
+
+static MODALITIES: Word = Word::new(b"odalities\"");
+static AN_HOUR: Word = Word::new(b"\"1h\"");
 
 /// What the dearest deployment of a group may charge. What can cost nothing is not reckoned.
 pub(crate) fn bounds(
@@ -149,11 +152,10 @@ pub(crate) fn priced<'a>(by: &'a Deployment, picture: &Picture) -> Option<&'a Pr
 
 /// Whether it says in what its answer is to come: in OpenAI's words, or in Google's.
 fn asks_for_media(chat: &ChatRequest) -> bool {
-    let text = chat.text().as_bytes();
-    memchr::memmem::find(text, b"odalities\"").is_some()
+    MODALITIES.is_in(chat.text_as_bytes())
 }
 
 /// Whether its prompt may be kept for an hour, which is dearer than for five minutes.
 fn asks_for_an_hour(chat: &ChatRequest) -> bool {
-    memchr::memmem::find(chat.text().as_bytes(), b"\"1h\"").is_some()
+    AN_HOUR.is_in(chat.text_as_bytes())
 }
