@@ -172,7 +172,7 @@ impl DataPart {
         let (identity, upstream) = way_out(config, &egress, &clock, &gossip, tasks);
         let sealer = Arc::new(Sealer::new(secrets));
         let calling = (egress, journal.clone(), Arc::clone(&sealer));
-        let callbacks = start_callbacks(epoch, &consensus, calling, tasks);
+        let callbacks = start_callbacks((config, epoch), &consensus, calling, tasks);
         let calls = (rpc.clone(), limits, money);
         let admission =
             start_admission((me, epoch), &consensus, (journal.clone(), older), calls, tasks);
@@ -367,7 +367,7 @@ fn way_out(
 
 /// Begins to tell others of requests.
 fn start_callbacks(
-    epoch: Epoch,
+    (config, epoch): (&NodeConfig, Epoch),
     consensus: &Consensus,
     (egress, journal, sealer): (Egress, Journal, Arc<Sealer>),
     tasks: &Tasks,
@@ -375,7 +375,8 @@ fn start_callbacks(
     let (tasks, stop) = (tasks.tracker.clone(), tasks.stop.clone());
     let (clock, consensus) = (consensus.clock(), consensus.clone());
     let parts = dunlin_callbacks::Parts { clock, journal, consensus, sealer };
-    Callbacks::start(dunlin_callbacks::Config { epoch, egress, tasks, stop }, parts)
+    let path = config.data_dir.join("callbacks.json");
+    Callbacks::start(dunlin_callbacks::Config { epoch, path, egress, tasks, stop }, parts)
 }
 
 /// Brings a change of the cluster secret to its end, if there is one.

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-use dunlin_types::{MonoMillis, RequestId, UnixMillis};
+use dunlin_types::{MonoMillis, RequestId};
 
 /// Words of requests that wait to be sent, on one node. What is beyond is sent without its words.
 pub const MAX_WORDS_BYTES: usize = 64 << 20;
@@ -25,7 +25,7 @@ pub struct Detail {
     pub metadata: Option<String>,
     /// `traceparent`: the span of its client's that it is part of.
     pub parent: Option<String>,
-    /// Callbacks that are not told of it, by name, in small letters.
+    /// Callbacks that are not told of it, by name: they go on record.
     pub disabled: Vec<String>,
 }
 
@@ -68,19 +68,17 @@ pub(crate) struct Details {
     room: Arc<Room>,
     /// Requests whose words found no room.
     lost_words: AtomicU64,
-    /// A request that ended up to then may have had a detail that found no place.
-    blind_until: AtomicU64,
 }
 
 impl Details {
     /// Keeps the detail of a request whose record is about to be written.
-    pub(crate) fn put(&self, request: RequestId, detail: Detail, now: (UnixMillis, MonoMillis)) {
+    pub(crate) fn put(&self, request: RequestId, detail: Detail, now: MonoMillis) {
         let held = self.held(detail);
         let mut waiting = self.waiting();
-        if waiting.len() >= MAX_UNREAD {
-            self.blind_until.fetch_max(now.0.0, Ordering::Relaxed);
+        if waiting.len() < MAX_UNREAD {
+            waiting.insert(request, (now, Arc::new(held)));
         } else {
-            waiting.insert(request, (now.1, Arc::new(held)));
+            self.lost_words.fetch_add(1, Ordering::Relaxed);
         }
     }
 
@@ -109,12 +107,6 @@ impl Details {
         self.waiting().remove(&request).map(|(_, held)| held)
     }
 
-    /// Whether a request without a detail may have had one that says who is not to be told of it.
-    pub(crate) fn is_blind_to(&self, ended: UnixMillis) -> bool {
-        let until = self.blind_until.load(Ordering::Relaxed);
-        until > 0 && ended.0 <= until
-    }
-
     /// Forgets what belongs to no record.
     pub(crate) fn sweep(&self, now: MonoMillis) {
         self.waiting().retain(|_, (since, _)| now.since(*since) < FORGOTTEN_AFTER);
@@ -141,10 +133,10 @@ mod tests {
 
     fn with_words(bytes: usize) -> Detail {
         let words = Words { request: "x".repeat(bytes), answer: String::new() };
-        Detail { words: Some(words), disabled: vec!["otel".to_owned()], ..Detail::default() }
+        Detail { words: Some(words), parent: Some("p".to_owned()), ..Detail::default() }
     }
 
-    const NOW: (UnixMillis, MonoMillis) = (UnixMillis(1_000), MonoMillis(0));
+    const NOW: MonoMillis = MonoMillis(0);
 
     #[test]
     fn words_beyond_the_bound_are_left_out_and_the_rest_stays() {
@@ -153,7 +145,7 @@ mod tests {
         details.put(RequestId(2), with_words(11), NOW);
         let second = details.take(RequestId(2)).expect("it is told of");
         assert!(second.lost_words && second.detail.words.is_none());
-        assert_eq!(second.detail.disabled, ["otel"], "who is not to be told of it is still known");
+        assert_eq!(second.detail.parent.as_deref(), Some("p"), "the rest is still known");
         assert_eq!((details.lost_words(), details.bytes()), (1, MAX_WORDS_BYTES - 10));
         drop(details.take(RequestId(1)));
         assert_eq!(details.bytes(), 0, "what is sent makes room");
@@ -172,12 +164,12 @@ mod tests {
     }
 
     #[test]
-    fn requests_beyond_the_bound_are_not_taken_for_such_that_said_nothing() {
+    fn of_requests_beyond_the_bound_only_the_record_is_told() {
         let details = Details::default();
         let many = u128::try_from(MAX_UNREAD).expect("a number");
         (0..many).for_each(|id| details.put(RequestId(id), Detail::default(), NOW));
-        assert!(!details.is_blind_to(UnixMillis(1_000)));
+        assert_eq!(details.lost_words(), 0);
         details.put(RequestId(many), Detail::default(), NOW);
-        assert!(details.is_blind_to(UnixMillis(1_000)) && !details.is_blind_to(UnixMillis(1_001)));
+        assert_eq!((details.lost_words(), details.take(RequestId(many)).is_none()), (1, true));
     }
 }

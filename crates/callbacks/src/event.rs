@@ -8,6 +8,7 @@ use dunlin_state::{Kind, State};
 use serde_json::{Map, Value};
 
 use crate::detail::{Held, Words};
+use crate::progress::Position;
 
 /// LiteLLM's name for the bearer of the master key.
 const MASTER_USER: &str = "default_user_id";
@@ -17,6 +18,8 @@ const MASTER_KEY: &str = "litellm_proxy_master_key";
 /// A request that has ended.
 #[derive(Debug, Default)]
 pub(crate) struct Event {
+    /// Where it is on record.
+    pub(crate) at: Position,
     pub(crate) record: Arc<SpendRecord>,
     pub(crate) held: Option<Arc<Held>>,
     pub(crate) names: Names,

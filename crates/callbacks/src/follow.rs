@@ -9,14 +9,18 @@ use tokio::time::MissedTickBehavior;
 use tracing::warn;
 
 use crate::event::{Event, Names};
+use crate::progress::{Position, Progress};
 use crate::{Callbacks, Serving};
 
 /// How often new records are looked for.
 const FOLLOW_EVERY: Duration = Duration::from_millis(200);
 /// Records that are read at a time.
-const AT_A_TIME: usize = 1_024;
+pub(crate) const AT_A_TIME: usize = 1_024;
 /// How often is looked for what may go.
 const SWEEP_EVERY: Duration = Duration::from_secs(10);
+/// How often it is kept how far receivers have been told: what they accepted since, a node that is
+/// killed sends again.
+pub const SAVE_EVERY: Duration = Duration::from_secs(1);
 
 impl Callbacks {
     /// Tells of all that comes on record, until the node stops.
@@ -25,6 +29,7 @@ impl Callbacks {
         let mut ticks = tokio::time::interval(FOLLOW_EVERY);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut swept = self.0.parts.clock.mono();
+        let mut saved = swept;
         while stop.run_until_cancelled(ticks.tick()).await.is_some() {
             let now = self.0.parts.clock.mono();
             if now.since(swept) >= SWEEP_EVERY {
@@ -36,6 +41,11 @@ impl Callbacks {
                 let follower = self.clone();
                 // It may read from the disk, if it fell behind. One that fails is tried again.
                 drop(tokio::task::spawn_blocking(move || follower.catch_up()).await);
+            }
+            if now.since(saved) >= SAVE_EVERY {
+                saved = now;
+                let follower = self.clone();
+                drop(tokio::task::spawn_blocking(move || follower.save()).await);
             }
         }
     }
@@ -61,30 +71,36 @@ impl Callbacks {
             let Some((last, _)) = records.last() else { return };
             *read = *last;
             let serving = self.0.serving.load();
-            records.into_iter().for_each(|(_, record)| self.tell(&serving, record));
+            for (number, record) in records {
+                self.tell(&serving, Position { epoch, number }, record, None);
+            }
             journal.keep_for(Reader::Callbacks, *read);
         }
     }
 
-    fn tell(&self, serving: &Serving, record: Arc<SpendRecord>) {
+    /// `before`: an earlier life may have told some of it.
+    pub(crate) fn tell(
+        &self,
+        serving: &Serving,
+        at: Position,
+        record: Arc<SpendRecord>,
+        before: Option<&Progress>,
+    ) {
         let held = self.0.details.take(record.request);
         let state = self.0.parts.consensus.state();
         let mut targets = serving.receivers.of(&state, &record, &self.0.parts.sealer);
+        targets.retain(|target| {
+            let name = &*target.callback.name;
+            let disabled = &record.disabled_callbacks;
+            !disabled.iter().any(|other| other.eq_ignore_ascii_case(name))
+                && !before.is_some_and(|before| before.is_done(name, at))
+        });
         if targets.is_empty() {
             return;
         }
-        if held.is_none() && self.0.details.is_blind_to(record.ended) {
-            // It may have said that it is not to be told.
-            targets.iter().for_each(|target| self.0.senders.dropped(target));
-            return;
-        }
-        if let Some(held) = &held {
-            let is_disabled = |name: &str| held.detail.disabled.iter().any(|other| other == name);
-            targets.retain(|target| !is_disabled(&target.callback.name.to_ascii_lowercase()));
-        }
         let names = Names::of(&state, &serving.catalog, &record);
         let hides_caller = serving.receivers.callbacks.hides_callers;
-        let event = Arc::new(Event { record, held, names, hides_caller });
+        let event = Arc::new(Event { at, record, held, names, hides_caller });
         targets.iter().for_each(|target| self.0.senders.send(target, &event));
     }
 }

@@ -5,7 +5,8 @@
 //! node; prompts and answers, which are not in the journal, are handed over by the request's own
 //! code. Invariants: no request waits for a receiver, nor for a place in a queue; what is held for
 //! receivers is bounded in records and in bytes, and the excess is dropped and counted; prompts and
-//! answers are sent only if nothing forbids it; a receiver set over the API is in networks that it
+//! answers are sent only if nothing forbids it; what is in a queue when the node ends is sent after
+//! its next start, each record once at least; a receiver set over the API is in networks that it
 //! may be in, and sees no secret of the nodes. Read `follow.rs`, then `sender.rs`.
 
 mod asked;
@@ -21,14 +22,17 @@ mod own;
 mod payload;
 mod post;
 mod probe;
+mod progress;
 mod queue;
 mod receivers;
+mod resume;
 #[cfg(test)]
 mod samples;
 mod sender;
 mod senders;
 mod target;
 
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -42,10 +46,12 @@ use dunlin_state::{Caller, Key};
 use dunlin_types::{Clock, Epoch, RequestId, Tls};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tracing::warn;
 use uuid::Builder;
 
 pub use detail::{Detail, MAX_WORDS_BYTES, Words};
 pub use figures::{costs, usage};
+pub use follow::SAVE_EVERY;
 pub use metrics::METRICS;
 pub use own::OwnCallback;
 pub use queue::{LINGER, MAX_BATCH, MAX_QUEUED};
@@ -55,14 +61,18 @@ pub use senders::MAX_RECEIVERS;
 
 use detail::Details;
 use post::{Fate, Way};
+use progress::Progress;
 use receivers::Receivers;
+use resume::Saved;
 use senders::Senders;
 use target::Target;
 
 /// What callbacks need of their node.
 pub struct Config {
-    /// This life of it: older records were told of by it then.
+    /// This life of it.
     pub epoch: Epoch,
+    /// The file that says what earlier lives have told.
+    pub path: PathBuf,
     /// The way out.
     pub egress: Egress,
     /// Where the background tasks run.
@@ -98,12 +108,17 @@ pub struct Callbacks(Arc<Shared>);
 
 struct Shared {
     epoch: Epoch,
+    path: PathBuf,
     parts: Parts,
     serving: ArcSwap<Serving>,
     details: Details,
     senders: Senders,
     /// The number of the last record that was read.
     read: Mutex<u64>,
+    /// Whether earlier lives owe nothing any more.
+    resumed: Mutex<bool>,
+    /// What the file says.
+    saved: Mutex<Saved>,
 }
 
 /// What is in force.
@@ -132,20 +147,41 @@ pub enum Untaken {
 }
 
 impl Callbacks {
-    /// Follows the journal from this life's first record on, on the current runtime.
+    /// Follows the journal from where the last life of the node ended, on the current runtime.
     #[must_use]
     pub fn start(config: Config, parts: Parts) -> Self {
-        let Config { epoch, egress, tasks, stop } = config;
+        let Config { epoch, path, egress, tasks, stop } = config;
         let senders = Senders {
             egress,
             tls: Arc::default(),
             clock: parts.clock.clone(),
             tasks: tasks.clone(),
-            stop,
+            stop: stop.clone(),
             running: Mutex::default(),
         };
-        let (serving, details, read) = (ArcSwap::default(), Details::default(), Mutex::default());
-        let callbacks = Self(Arc::new(Shared { epoch, parts, serving, details, senders, read }));
+        let before = Progress::load(&path).unwrap_or_else(|error| {
+            warn!(path = %path.display(), %error, "cannot read what callbacks have not sent yet");
+            None
+        });
+        let callbacks = Self(Arc::new(Shared {
+            epoch,
+            path,
+            parts,
+            serving: ArcSwap::default(),
+            details: Details::default(),
+            senders,
+            read: Mutex::default(),
+            resumed: Mutex::new(before.is_none()),
+            saved: Mutex::default(),
+        }));
+        match before {
+            Some(before) => {
+                let resuming = callbacks.clone().resume(before);
+                tasks.spawn(stop.run_until_cancelled_owned(resuming));
+            }
+            // From here on what is not sent is owed, whatever becomes of this life.
+            None => callbacks.save(),
+        }
         tasks.spawn(callbacks.clone().follow());
         callbacks
     }
@@ -167,8 +203,13 @@ impl Callbacks {
 
     /// What is told of a request beside its record, which is about to be written.
     pub fn put(&self, request: RequestId, detail: Detail) {
-        let clock = &self.0.parts.clock;
-        self.0.details.put(request, detail, (clock.unix(), clock.mono()));
+        self.0.details.put(request, detail, self.0.parts.clock.mono());
+    }
+
+    /// Whether there may be a callback of that name, in letters of either size.
+    #[must_use]
+    pub fn has(&self, name: &str) -> bool {
+        self.0.serving.load().receivers.has(name)
     }
 
     /// What is in force.
@@ -236,13 +277,15 @@ impl Callbacks {
         Ok(())
     }
 
-    /// Sends what has come on record so far, within `bound`; what is not taken by then is dropped and
-    /// told. For a node that is about to end.
+    /// Sends what has come on record so far, within `bound`; what is not taken by then is sent after
+    /// the next start. For a node that is about to end.
     pub async fn flush(&self, bound: Duration) {
         if self.0.serving.load().ready {
             let follower = self.clone();
             drop(tokio::task::spawn_blocking(move || follower.catch_up()).await);
         }
         self.0.senders.flush(bound).await;
+        let follower = self.clone();
+        drop(tokio::task::spawn_blocking(move || follower.save()).await);
     }
 }

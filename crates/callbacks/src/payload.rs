@@ -103,7 +103,10 @@ pub(crate) fn metadata(event: &Event, requester: Map<String, Value>) -> Map<Stri
         origin.spend_metadata.as_deref().and_then(|text| serde_json::from_str(text).ok());
     let requester = (!requester.is_empty()).then_some(Value::Object(requester));
     let ip = origin.ip.map(|ip| ip.to_string());
+    let request = record.request.to_string();
     told.extend([
+        // What is sent again after a kill has the same.
+        ("dunlin_request_id".to_owned(), request.into()),
         ("spend_logs_metadata".to_owned(), spend.unwrap_or_default()),
         ("requester_ip_address".to_owned(), ip.into()),
         ("requester_metadata".to_owned(), requester.unwrap_or_default()),
@@ -182,6 +185,7 @@ mod tests {
             ("/api_base", json!("https://api.openai.com/v1")),
             ("/metadata/user_api_key_hash", json!(samples::key().to_string())),
             ("/metadata/user_api_key_alias", json!("ci")),
+            ("/metadata/dunlin_request_id", json!("01900000000070008000000000000001")),
             ("/metadata/user_api_key_team_alias", json!("Red")),
             ("/metadata/spend_logs_metadata/run", json!(7)),
             ("/metadata/requester_metadata/generation_name", json!("greeting")),

@@ -32,7 +32,7 @@ pub(crate) fn probe(request: RequestId, now: UnixMillis) -> Event {
 /// A request that has ended.
 pub(crate) fn with(record: SpendRecord, detail: Detail) -> Event {
     let details = crate::detail::Details::default();
-    let (id, now) = (record.request, (record.ended, dunlin_types::MonoMillis(0)));
+    let (id, now) = (record.request, dunlin_types::MonoMillis(0));
     details.put(id, detail, now);
     Event { record: Arc::new(record), held: details.take(id), ..Event::default() }
 }

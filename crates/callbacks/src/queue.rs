@@ -9,6 +9,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 
 use crate::event::Event;
+use crate::progress::Position;
 
 /// Records that wait for one receiver; one more, and the oldest is dropped.
 pub const MAX_QUEUED: usize = 10_000;
@@ -41,7 +42,7 @@ pub(crate) struct Queue {
 struct Waiting {
     events: VecDeque<Arc<Event>>,
     /// Taken and not yet done with.
-    in_hand: usize,
+    in_hand: Vec<Arc<Event>>,
     /// What waits is sent at once, and nobody waits long for a receiver any more.
     hurries: bool,
     /// Nothing is put in any more.
@@ -87,13 +88,13 @@ impl Queue {
             count += 1;
         }
         let batch: Vec<_> = waiting.events.drain(..count).collect();
-        waiting.in_hand = batch.len();
+        waiting.in_hand.clone_from(&batch);
         (!batch.is_empty()).then_some(batch)
     }
 
     /// Those that were taken are done with.
     pub(crate) fn done(&self) {
-        self.waiting().in_hand = 0;
+        self.waiting().in_hand.clear();
         self.changed.notify_one();
     }
 
@@ -121,7 +122,13 @@ impl Queue {
     /// Records that wait or are on their way.
     pub(crate) fn length(&self) -> usize {
         let waiting = self.waiting();
-        waiting.events.len() + waiting.in_hand
+        waiting.events.len() + waiting.in_hand.len()
+    }
+
+    /// The first on record of those that wait or are on their way.
+    pub(crate) fn first(&self) -> Option<Position> {
+        let waiting = self.waiting();
+        waiting.in_hand.iter().chain(&waiting.events).map(|event| event.at).min()
     }
 
     async fn until(&self, is_so: impl Fn(&Waiting) -> bool) {

@@ -56,6 +56,13 @@ impl Receivers {
         })
     }
 
+    /// Whether there may be a callback of that name, in letters of either size.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        let of_teams = self.teams.values().flat_map(|targets| targets.iter());
+        CallbackKind::ALL.iter().any(|kind| kind.name().eq_ignore_ascii_case(name))
+            || self.all.iter().chain(of_teams).any(|to| to.callback.name.eq_ignore_ascii_case(name))
+    }
+
     /// Who is told of a request.
     pub(crate) fn of(
         &self,

@@ -13,12 +13,16 @@ use tokio_util::task::TaskTracker;
 use tracing::warn;
 
 use crate::event::Event;
+use crate::progress::Position;
 use crate::queue::{Counts, Queue};
 use crate::sender::Sender;
 use crate::target::Target;
 
 /// Receivers that are sent to at a time. What is for one more is dropped, unless another is idle.
 pub const MAX_RECEIVERS: usize = 256;
+/// Names of callbacks that are counted; for one more, those that have no sender are forgotten. Configs
+/// that come and go may name others each time.
+const MAX_NAMES: usize = 1_024;
 /// A receiver that is sent nothing for so long has no sender.
 const IDLE_AFTER: Duration = Duration::from_secs(600);
 /// How often is looked whether all is sent, when the node is about to end.
@@ -63,12 +67,6 @@ impl Senders {
         }
     }
 
-    /// A request whose receivers cannot be known was told to nobody.
-    pub(crate) fn dropped(&self, target: &Target) {
-        let counts = self.running().counts(&target.callback.name);
-        counts.dropped.fetch_add(1, Ordering::Relaxed);
-    }
-
     fn queue(&self, running: &mut Running, target: &Arc<Target>) -> Option<Arc<Queue>> {
         let now = self.clock.mono();
         let same = |known: &Arc<Target>| Arc::ptr_eq(known, target) || **known == **target;
@@ -110,7 +108,7 @@ impl Senders {
 
     /// Sends what waits, within `bound`.
     pub(crate) async fn flush(&self, bound: Duration) {
-        let senders = std::mem::take(&mut self.running().senders);
+        let senders: Vec<_> = self.running().senders.clone();
         senders.iter().for_each(|(_, queue, _)| queue.hurry());
         let sent = async {
             while senders.iter().any(|(_, queue, _)| queue.length() > 0) {
@@ -123,15 +121,27 @@ impl Senders {
         for (target, queue, _) in senders {
             let left = queue.length();
             if left > 0 {
-                queue.counts.dropped.fetch_add(left as u64, Ordering::Relaxed);
                 let name = &target.callback.name;
                 warn!(
                     callback = %name,
-                    "{left} request records were not accepted by {} before this node stopped",
+                    "{left} request records were not accepted by {} before this node stopped: they \
+                     are sent after its next start, without prompts and answers",
                     target.address(),
                 );
             }
         }
+    }
+
+    /// Of each callback with records that wait, by name, the first of these.
+    pub(crate) fn waiting(&self) -> BTreeMap<String, Position> {
+        let mut waiting = BTreeMap::new();
+        for (target, queue, _) in &self.running().senders {
+            if let Some(first) = queue.first() {
+                let known = waiting.entry(target.callback.name.to_string()).or_insert(first);
+                *known = first.min(*known);
+            }
+        }
+        waiting
     }
 
     /// All callbacks that were sent anything.
@@ -160,6 +170,10 @@ impl Senders {
 
 impl Running {
     fn counts(&mut self, name: &Arc<str>) -> Arc<Counts> {
+        if self.counts.len() >= MAX_NAMES && !self.counts.contains_key(name) {
+            let senders = &self.senders;
+            self.counts.retain(|name, _| senders.iter().any(|(to, ..)| to.callback.name == *name));
+        }
         Arc::clone(self.counts.entry(Arc::clone(name)).or_default())
     }
 }

@@ -1,5 +1,8 @@
 //! How records are on disk. A segment's file is empty or begins with [`HEAD`]. Frames follow: length
-//! and CRC-32 of the payload, 4 bytes each, little endian, then the record as postcard writes it.
+//! and CRC-32 of the payload, 4 bytes each, little endian, then the record as postcard writes it, and
+//! behind it, if there is one, what came later ([`Rest`]): older versions do not read so far.
+
+use serde::{Deserialize, Serialize};
 
 use crate::{Error, SpendRecord};
 
@@ -15,12 +18,22 @@ pub(crate) const FRAME_HEAD: usize = 8;
 /// Most frames are shorter.
 const USUAL_FRAME: usize = 512;
 
+/// What else there is to say of a record.
+#[derive(Serialize, Deserialize)]
+struct Rest {
+    disabled_callbacks: Vec<String>,
+}
+
 /// The frame of a record.
 pub(crate) fn encode(record: &SpendRecord) -> Result<Vec<u8>, Error> {
     let mut frame = Vec::with_capacity(USUAL_FRAME);
     frame.extend([0; FRAME_HEAD]);
-    let mut frame =
-        postcard::to_io(record, frame).expect("a record is plain data and memory is no file");
+    let plain = "a record is plain data and memory is no file";
+    let mut frame = postcard::to_io(record, frame).expect(plain);
+    if !record.disabled_callbacks.is_empty() {
+        let rest = Rest { disabled_callbacks: record.disabled_callbacks.clone() };
+        frame = postcard::to_io(&rest, frame).expect(plain);
+    }
     let payload = frame.len() - FRAME_HEAD;
     let length = u32::try_from(payload).ok().filter(|length| *length <= MAX_PAYLOAD);
     let length = length.ok_or(Error::TooLong { bytes: payload, bound: MAX_PAYLOAD })?;
@@ -33,7 +46,12 @@ pub(crate) fn encode(record: &SpendRecord) -> Result<Vec<u8>, Error> {
 /// The first record of `bytes` and the length of its frame. `None`: the rest is torn or damaged.
 pub(crate) fn decode(bytes: &[u8]) -> Option<(SpendRecord, usize)> {
     let (payload, end) = frame(bytes)?;
-    Some((postcard::from_bytes(payload).ok()?, end))
+    let (mut record, rest) = postcard::take_from_bytes::<SpendRecord>(payload).ok()?;
+    if !rest.is_empty() {
+        let Rest { disabled_callbacks } = postcard::from_bytes(rest).ok()?;
+        record.disabled_callbacks = disabled_callbacks;
+    }
+    Some((record, end))
 }
 
 /// Where the frames of a segment begin, whose file begins with `bytes`; it may be torn even before
@@ -149,6 +167,7 @@ mod tests {
                 message: "slow".to_owned(),
             })),
             said: Some(Box::new(Said { request: "ü".to_owned(), answer: "a".to_owned() })),
+            disabled_callbacks: Vec::new(),
         }
     }
 
@@ -162,6 +181,16 @@ mod tests {
         }
         let form = crc32fast::hash(&encode(&full()).expect("short"));
         assert_eq!((HEAD, form), (b"dunlinj3", 1_395_610_213), "another form needs another head");
+    }
+
+    #[test]
+    fn what_came_later_stands_behind_what_older_versions_read() {
+        let disabled_callbacks = vec!["otel".to_owned()];
+        let record = SpendRecord { disabled_callbacks, ..full() };
+        let frame = encode(&record).expect("short");
+        assert_eq!(decode(&frame), Some((record, frame.len())));
+        let older: SpendRecord = postcard::from_bytes(&frame[FRAME_HEAD..]).expect("as before");
+        assert_eq!(older, full());
     }
 
     #[test]

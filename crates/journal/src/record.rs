@@ -73,6 +73,10 @@ pub struct SpendRecord {
     pub fault: Option<Box<Fault>>,
     /// What was said, if that is kept.
     pub said: Option<Box<Said>>,
+    /// Callbacks that its client does not want to be told of it, by name. It came later, and stands
+    /// apart on disk.
+    #[serde(skip)]
+    pub disabled_callbacks: Vec<String>,
 }
 
 /// Whose a key is.

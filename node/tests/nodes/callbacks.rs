@@ -4,11 +4,12 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use dunlin_cluster::wait_until;
 use dunlin_mock_upstream::{MockUpstream, Settings};
 use serde_json::{Value, json};
 
-use crate::harness::receiver::Receiver;
-use crate::harness::{self, Setup};
+use crate::harness::receiver::{HANGS_UP, Receiver};
+use crate::harness::{self, FORMED, Setup};
 
 /// Records wait for 5 s for others, and the machine is busy.
 const TOLD: Duration = Duration::from_secs(20);
@@ -99,18 +100,17 @@ async fn each_request_is_told_once_and_no_more_than_may_be() -> anyhow::Result<(
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_is_lost_while_a_receiver_is_ill_or_away_or_its_node_stops() -> anyhow::Result<()> {
     let receiver = Receiver::start().await?;
-    let (port, config) = (receiver.port(), generic(&receiver));
-    let mut setup = start(1, &config).await?;
+    let mut setup = start(1, &generic(&receiver)).await?;
     let key = setup.make_key(0, json!({})).await?;
     receiver.says(503);
     for _ in 0..3 {
         chat(&setup, 0, key.key(), &harness::chat_body(), &[]).await?;
     }
-    // The first batch goes out after 5 s, in vain.
-    tokio::time::sleep(Duration::from_secs(7)).await;
-    drop(receiver);
-    tokio::time::sleep(Duration::from_secs(2)).await;
-    let receiver = Receiver::start_at(port).await?;
+    wait_until("it was sent to in vain", TOLD, async || receiver.refused() > 0).await?;
+    receiver.says(HANGS_UP);
+    let before = receiver.refused();
+    wait_until("it is tried again", TOLD, async || receiver.refused() > before).await?;
+    receiver.says(200);
     receiver.wait(3, TOLD, Receiver::records).await?;
     for _ in 0..4 {
         chat(&setup, 0, key.key(), &harness::chat_body(), &[]).await?;
@@ -136,6 +136,53 @@ async fn a_receiver_that_is_gone_keeps_no_node_from_stopping() -> anyhow::Result
     stopping.expect("it stops")?;
     let log = std::fs::read_to_string(log)?;
     assert!(log.contains("1 request records were not accepted by"), "{log}");
+    receiver.says(200);
+    setup.cluster.restart(0)?;
+    receiver.wait(1, FORMED + TOLD, Receiver::records).await?;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_killed_node_had_not_sent_it_sends_after_its_next_start() -> anyhow::Result<()> {
+    let receiver = Receiver::start().await?;
+    let port = receiver.port();
+    let mut setup = start(1, &generic(&receiver)).await?;
+    let key = setup.make_key(0, json!({})).await?;
+    let body = harness::chat_body();
+    for _ in 0..2 {
+        chat(&setup, 0, key.key(), &body, &[]).await?;
+    }
+    receiver.wait(2, TOLD, Receiver::records).await?;
+    let kept = setup.dir().join(setup.cluster.nodes()[0].name()).join("callbacks.json");
+    let is_kept = async || {
+        let kept = std::fs::read(&kept).ok().and_then(|text| serde_json::from_slice(&text).ok());
+        kept.is_some_and(|kept: Value| kept["read"]["number"] == 2 && kept["waiting"] == json!({}))
+    };
+    wait_until("it is kept that they were sent", TOLD, is_kept).await?;
+    drop(receiver);
+    let mut owed = Vec::new();
+    // It is killed again before the receiver is back.
+    for life in 0..2 {
+        let disabled = [("x-litellm-disable-callbacks", "generic_api")];
+        chat(&setup, 0, key.key(), &body, &disabled).await?;
+        for _ in 0..=life {
+            owed.push(chat(&setup, 0, key.key(), &body, &[]).await?);
+        }
+        setup.cluster.kill(0).await?;
+        setup.cluster.restart(0)?;
+        setup.cluster.wait_ready(FORMED).await?;
+    }
+    let receiver = Receiver::start_at(port).await?;
+    receiver.wait(owed.len(), TOLD, Receiver::records).await?;
+    let last = chat(&setup, 0, key.key(), &body, &[]).await?;
+    owed.push(last);
+    let told = receiver.wait(owed.len(), TOLD, Receiver::records).await?;
+    let of_first = told.iter().find(|one| one["litellm_call_id"] == *owed[0]).expect("it is there");
+    assert_eq!((&of_first["messages"], &of_first["stream"]), (&Value::Null, &json!(false)));
+    assert!(of_first["metadata"]["dunlin_request_id"].is_string(), "{of_first}");
+    let told = by_call(told);
+    assert_eq!(told.len(), owed.len(), "nobody else is told of: {told:#?}");
+    assert!(owed.iter().all(|id| told[id].len() == 1), "each, and once: it was away");
     Ok(())
 }
 

@@ -168,7 +168,11 @@ impl Setup {
                     folders.push(path);
                     continue;
                 }
-                let bytes = std::fs::read(path)?;
+                let bytes = match std::fs::read(path) {
+                    // The node writes beside it, and renames.
+                    Err(gone) if gone.kind() == std::io::ErrorKind::NotFound => continue,
+                    bytes => bytes?,
+                };
                 let holds = |form: &[u8]| bytes.windows(form.len()).any(|part| part == form);
                 if forms.into_iter().any(holds) {
                     return Ok(true);

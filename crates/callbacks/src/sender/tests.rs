@@ -47,11 +47,25 @@ async fn take(State(stand): State<Stand>, body: Bytes) -> (StatusCode, HeaderMap
 struct Setup {
     stand: Stand,
     queue: Arc<Queue>,
+    _tasks: TaskTracker,
+}
+
+/// A sender that does not run yet, and its receiver.
+struct Ready {
+    stand: Stand,
+    sender: Sender,
     tasks: TaskTracker,
 }
 
 /// A sender to a receiver that answers with `script`.
-async fn setup(kind: CallbackKind, script: &[(u16, &'static str)], networks: Networks) -> Setup {
+async fn setup(kind: CallbackKind, script: &[(u16, &'static str)]) -> Setup {
+    let Ready { stand, sender, tasks } = ready(kind, script, Networks::Anywhere).await;
+    let queue = Arc::clone(&sender.queue);
+    tasks.spawn(sender.run());
+    Setup { stand, queue, _tasks: tasks }
+}
+
+async fn ready(kind: CallbackKind, script: &[(u16, &'static str)], networks: Networks) -> Ready {
     let stand = Stand::default();
     stand.0.lock().expect("no panic").1.extend(script);
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a port");
@@ -70,16 +84,14 @@ async fn setup(kind: CallbackKind, script: &[(u16, &'static str)], networks: Net
         on: Outcomes { success: true, failure: true },
         messages: true,
     };
-    let queue = Arc::new(Queue::default());
     let sender = Sender {
         target: Arc::new(Target { callback, networks }),
-        queue: Arc::clone(&queue),
+        queue: Arc::default(),
         egress: Egress::new(Proxies::default()),
         tls: Arc::default(),
         clock: Clock::new(|| UnixMillis(0), || MonoMillis(0)),
     };
-    tasks.spawn(sender.run());
-    Setup { stand, queue, tasks }
+    Ready { stand, sender, tasks }
 }
 
 impl Setup {
@@ -101,7 +113,7 @@ impl Setup {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_batch_is_one_post_and_is_sent_again_until_it_is_taken() {
     for script in [&[][..], &[(503, ""), (429, "slow"), (500, "oops")]] {
-        let setup = setup(CallbackKind::GenericApi, script, Networks::Anywhere).await;
+        let setup = setup(CallbackKind::GenericApi, script).await;
         assert_eq!(setup.send(3).await, (3, 0));
         assert_eq!(setup.stand.posts(), vec![3; script.len() + 1]);
     }
@@ -110,7 +122,7 @@ async fn a_batch_is_one_post_and_is_sent_again_until_it_is_taken() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_refused_is_counted_and_not_sent_again() {
     for status in [400, 401, 404, 301] {
-        let setup = setup(CallbackKind::GenericApi, &[(status, "no")], Networks::Anywhere).await;
+        let setup = setup(CallbackKind::GenericApi, &[(status, "no")]).await;
         assert_eq!(setup.send(2).await, (0, 2), "{status}");
         assert_eq!(setup.send(1).await, (1, 2), "what comes later is sent");
         assert_eq!(setup.stand.posts(), [2, 1]);
@@ -119,9 +131,7 @@ async fn what_is_refused_is_counted_and_not_sent_again() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_too_large_is_sent_in_two() {
-    let setup =
-        setup(CallbackKind::GenericApi, &[(413, ""), (413, ""), (200, "")], Networks::Anywhere)
-            .await;
+    let setup = setup(CallbackKind::GenericApi, &[(413, ""), (413, ""), (200, "")]).await;
     assert_eq!(setup.send(3).await, (2, 1));
     assert_eq!(setup.stand.posts(), [3, 1, 2], "a record alone that is too large fails");
 }
@@ -129,7 +139,7 @@ async fn what_is_too_large_is_sent_in_two() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_receiver_takes_in_part_is_counted_so() {
     let some = r#"{"successes":[],"errors":[{"id":"a-trace","status":400,"message":"bad"}]}"#;
-    let setup = setup(CallbackKind::Langfuse, &[(207, some)], Networks::Anywhere).await;
+    let setup = setup(CallbackKind::Langfuse, &[(207, some)]).await;
     assert_eq!(setup.send(3).await, (2, 1));
     let told = setup.stand.0.lock().expect("no panic").0[0].clone();
     assert_eq!(told["batch"].as_array().map(Vec::len), Some(6));
@@ -138,11 +148,10 @@ async fn what_a_receiver_takes_in_part_is_counted_so() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_receiver_in_a_network_that_is_not_allowed_is_sent_nothing() {
     let networks = Networks::Only(["public".parse().expect("a network")].into());
-    let setup = setup(CallbackKind::GenericApi, &[], networks).await;
-    setup.queue.put(Arc::new(samples::answered()));
-    setup.queue.hurry();
-    tokio::time::sleep(Duration::from_millis(700)).await;
-    assert_eq!(setup.stand.posts(), Vec::<usize>::new());
-    assert_eq!(setup.queue.length(), 1, "it is tried again");
-    assert_eq!(setup.tasks.len(), 2);
+    let Ready { stand, sender, .. } = ready(CallbackKind::GenericApi, &[], networks).await;
+    for post in sender.target.posts(&[&samples::answered()]) {
+        let fate = sender.once(&post).await;
+        assert!(matches!(fate, Fate::Later { .. }), "it is tried again: {fate:?}");
+    }
+    assert_eq!(stand.posts(), Vec::<usize>::new());
 }

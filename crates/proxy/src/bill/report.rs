@@ -1,6 +1,8 @@
 //! What receivers of callbacks are told of a request beside its record. Where nobody is told of it,
 //! nothing is kept.
 
+use std::collections::BTreeSet;
+
 use axum::http::HeaderMap;
 use dunlin_callbacks::{Detail, Words};
 use dunlin_journal::bounded;
@@ -28,8 +30,11 @@ pub(crate) fn of(proxy: &Proxy, caller: &Caller, headers: &HeaderMap) -> Option<
     }
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     let disabled = text(DISABLED).unwrap_or_default().split(',').map(str::trim);
-    let disabled = disabled.filter(|name| !name.is_empty()).map(str::to_ascii_lowercase).collect();
+    // Others cannot be meant, and a record has no room for them.
+    let disabled: BTreeSet<_> =
+        disabled.filter(|name| proxy.0.callbacks.has(name)).map(str::to_ascii_lowercase).collect();
     let parent = text("traceparent").map(str::to_owned);
+    let disabled = disabled.into_iter().collect();
     Some(Box::new(Detail { words: None, metadata: None, parent, disabled }))
 }
 

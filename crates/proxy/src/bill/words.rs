@@ -9,7 +9,10 @@ use crate::bill::report::MAX_WORDS;
 
 impl Bill {
     /// Receivers of callbacks are told this beside the record, and what is answered.
-    pub(crate) fn tell(&mut self, detail: Option<Box<Detail>>) {
+    pub(crate) fn tell(&mut self, mut detail: Option<Box<Detail>>) {
+        if let Some(detail) = &mut detail {
+            self.record.disabled_callbacks = std::mem::take(&mut detail.disabled);
+        }
         self.detail = detail;
     }
 

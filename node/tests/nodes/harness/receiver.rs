@@ -2,7 +2,7 @@
 
 use std::io::Read as _;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::atomic::{AtomicU16, Ordering};
+use std::sync::atomic::{AtomicU16, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -20,12 +20,21 @@ pub(crate) struct Posted {
     pub(crate) body: Value,
 }
 
+/// In the place of a status: it hangs up.
+pub(crate) const HANGS_UP: u16 = 0;
+
 /// A running receiver; it ends when dropped.
 pub(crate) struct Receiver {
     address: SocketAddr,
-    posted: Arc<Mutex<Vec<Posted>>>,
-    status: Arc<AtomicU16>,
+    stand: Arc<Stand>,
     _server: JoinSet<()>,
+}
+
+struct Stand {
+    posted: Mutex<Vec<Posted>>,
+    status: AtomicU16,
+    /// Posts that were answered with another status than 200.
+    refused: AtomicUsize,
 }
 
 impl Receiver {
@@ -37,15 +46,18 @@ impl Receiver {
     pub(crate) async fn start_at(port: u16) -> anyhow::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await?;
         let address = listener.local_addr()?;
-        let (posted, status) = (Arc::new(Mutex::new(Vec::new())), Arc::new(AtomicU16::new(200)));
-        let (mut server, kept, said) = (JoinSet::new(), Arc::clone(&posted), Arc::clone(&status));
+        let (posted, status, refused) =
+            (Mutex::default(), AtomicU16::new(200), AtomicUsize::new(0));
+        let stand = Arc::new(Stand { posted, status, refused });
+        let (mut server, serving) = (JoinSet::new(), Arc::clone(&stand));
         server.spawn(async move {
             let mut connections = JoinSet::new();
             while let Ok((socket, _)) = listener.accept().await {
-                connections.spawn(answer(socket, Arc::clone(&kept), Arc::clone(&said)));
+                let stand = Arc::clone(&serving);
+                connections.spawn(async move { stand.answer(socket).await });
             }
         });
-        Ok(Self { address, posted, status, _server: server })
+        Ok(Self { address, stand, _server: server })
     }
 
     pub(crate) fn url(&self) -> String {
@@ -58,11 +70,16 @@ impl Receiver {
 
     /// Answers with this status from here on; only what is answered with 200 is kept.
     pub(crate) fn says(&self, status: u16) {
-        self.status.store(status, Ordering::Relaxed);
+        self.stand.status.store(status, Ordering::Relaxed);
+    }
+
+    /// Posts that it did not accept.
+    pub(crate) fn refused(&self) -> usize {
+        self.stand.refused.load(Ordering::Relaxed)
     }
 
     pub(crate) fn posted(&self) -> Vec<Posted> {
-        self.posted.lock().expect("no holder panics").clone()
+        self.stand.posted.lock().expect("no holder panics").clone()
     }
 
     /// All records that were posted as lists.
@@ -92,17 +109,24 @@ impl Receiver {
     }
 }
 
-async fn answer(mut socket: TcpStream, posted: Arc<Mutex<Vec<Posted>>>, status: Arc<AtomicU16>) {
-    let Some(request) = read(&mut socket).await else { return };
-    let status = status.load(Ordering::Relaxed);
-    if status == 200 {
-        posted.lock().expect("no holder panics").push(request);
+impl Stand {
+    async fn answer(&self, mut socket: TcpStream) {
+        let Some(request) = read(&mut socket).await else { return };
+        let status = self.status.load(Ordering::Relaxed);
+        if status == 200 {
+            self.posted.lock().expect("no holder panics").push(request);
+        } else {
+            self.refused.fetch_add(1, Ordering::Relaxed);
+        }
+        if status == HANGS_UP {
+            return;
+        }
+        let said = format!(
+            "HTTP/1.1 {status} x\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\
+             connection: close\r\n\r\n{{}}"
+        );
+        drop(socket.write_all(said.as_bytes()).await);
     }
-    let said = format!(
-        "HTTP/1.1 {status} x\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\
-         connection: close\r\n\r\n{{}}"
-    );
-    drop(socket.write_all(said.as_bytes()).await);
 }
 
 async fn read(socket: &mut TcpStream) -> Option<Posted> {
