@@ -18,6 +18,8 @@ pub struct History {
     pub nodes: usize,
     /// How long things may take there.
     pub bounds: Bounds,
+    /// Whether answers are bytes that can break off; simulated ones are not.
+    pub streams: bool,
     /// In order of time.
     pub events: Vec<Event>,
 }
@@ -266,7 +268,7 @@ impl History {
     /// A run of so many nodes.
     #[must_use]
     pub fn new(nodes: usize) -> Self {
-        Self { nodes, ..Self::default() }
+        Self { nodes, streams: true, ..Self::default() }
     }
 
     /// Adds what happened at a moment that is not before the last one.

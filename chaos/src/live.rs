@@ -17,7 +17,7 @@ use anyhow::Context;
 use crate::clock;
 use crate::history::Bounds;
 use crate::random::Random;
-use crate::report::Report;
+use crate::report::{Judgement, Report};
 use clients::Clients;
 use recorder::Recorder;
 use stage::Stage;
@@ -65,7 +65,7 @@ pub async fn run(plan: &Plan) -> anyhow::Result<Report> {
     let history = recorder.take();
     let report = Report::of(&history, plan.seed, plan.command());
     stage.cluster.kill_all().await?;
-    if !report.ok {
+    if report.verdict == Judgement::Violated {
         let kept = dir.keep();
         (plan.progress)(&format!("data and logs are kept in {}", kept.display()));
     }

@@ -1,5 +1,6 @@
 //! `cargo run -p dunlin-chaos -- sim --seed N`: see `README.md`.
 
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -8,7 +9,7 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use clap::{Args, Parser, Subcommand};
 use dunlin_chaos::live::Fault;
-use dunlin_chaos::report::Report;
+use dunlin_chaos::report::{Judgement, Report};
 use dunlin_chaos::{invariants, live, sim};
 
 /// Faults, and what must hold in spite of them.
@@ -61,37 +62,57 @@ struct SimArgs {
     seeds: u64,
 }
 
+/// The exit code of a run that broke no promise and says nothing of some.
+const UNKNOWN: u8 = 3;
+
 fn main() -> anyhow::Result<ExitCode> {
-    let ok = match Cli::parse().command {
+    let verdict = match Cli::parse().command {
         Command::Sim(args) => simulate(&args),
         Command::Live(args) => go_live(args)?,
         Command::List => {
             print(&list());
-            true
+            Judgement::Held
         }
     };
-    Ok(if ok { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(match verdict {
+        Judgement::Held => ExitCode::SUCCESS,
+        Judgement::Violated => ExitCode::FAILURE,
+        Judgement::Unknown => ExitCode::from(UNKNOWN),
+    })
 }
 
-fn simulate(args: &SimArgs) -> bool {
-    let mut violated = 0_u64;
+/// Runs seeds one after the other. Of many, an invariant is unknown if none of them had anything to
+/// look at; how many had nothing is told.
+fn simulate(args: &SimArgs) -> Judgement {
+    let (mut violated, mut unknown) = (0_u64, BTreeMap::<_, u64>::new());
     for seed in (args.seed..).take(usize::try_from(args.seeds).unwrap_or(usize::MAX)) {
         let judged =
             std::panic::catch_unwind(|| Report::of(&sim::run(seed), seed, sim::replay(seed)));
         match &judged {
-            Ok(report) if report.ok && args.seeds > 1 => {}
+            Ok(report) if report.verdict != Judgement::Violated && args.seeds > 1 => {}
             Ok(report) => print(&report.text()),
             Err(_) => print(&format!("seed {seed} panicked; again: {}\n", sim::replay(seed))),
         }
-        violated += u64::from(!judged.is_ok_and(|report| report.ok));
+        let Ok(report) = judged else {
+            violated += 1;
+            continue;
+        };
+        violated += u64::from(report.verdict == Judgement::Violated);
+        report.unknown().for_each(|name| *unknown.entry(name).or_default() += 1);
     }
     if args.seeds > 1 {
-        print(&format!("{} seeds, {violated} with a violation\n", args.seeds));
+        let named = unknown.iter().map(|(name, seeds)| format!("; {name} unknown in {seeds}"));
+        let named: String = named.collect();
+        print(&format!("{} seeds, {violated} with a violation{named}\n", args.seeds));
     }
-    violated == 0
+    match violated {
+        0 if unknown.values().any(|seeds| *seeds == args.seeds) => Judgement::Unknown,
+        0 => Judgement::Held,
+        _ => Judgement::Violated,
+    }
 }
 
-fn go_live(args: LiveArgs) -> anyhow::Result<bool> {
+fn go_live(args: LiveArgs) -> anyhow::Result<Judgement> {
     let LiveArgs { binary, seed, seconds, nodes, faults, json } = args;
     let all = || live::FAULTS.iter().map(|(fault, ..)| *fault).collect();
     let faults = match faults.as_deref().map(Fault::list) {
@@ -109,7 +130,7 @@ fn go_live(args: LiveArgs) -> anyhow::Result<bool> {
         let text = serde_json::to_string_pretty(&report)?;
         std::fs::write(&file, text).with_context(|| file.display().to_string())?;
     }
-    Ok(report.ok)
+    Ok(report.verdict)
 }
 
 /// What happens, while it happens, goes to stderr.

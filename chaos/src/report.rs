@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use serde::Serialize;
 
 use crate::history::{Act, History, Outcome};
-use crate::invariants::judge;
+use crate::invariants::{Verdict, judge};
 
 /// Violations of one invariant that are shown; the file has all.
 const MOST_SHOWN: usize = 12;
@@ -20,8 +20,8 @@ pub struct Report {
     pub seed: u64,
     /// How many nodes there were.
     pub nodes: usize,
-    /// Whether every invariant held.
-    pub ok: bool,
+    /// Whether every invariant held, as far as there was anything to look at for all of them.
+    pub verdict: Judgement,
     /// What was done, in order, with the chats that ended since.
     pub timeline: Vec<Moment>,
     /// Each invariant and its figure.
@@ -45,6 +45,18 @@ pub struct Moment {
     pub unreached: usize,
 }
 
+/// What a run says of a promise.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Judgement {
+    /// It was kept.
+    Held,
+    /// Nothing happened that it is about: a run that shows nothing proves nothing.
+    Unknown,
+    /// It was broken.
+    Violated,
+}
+
 /// One invariant's verdict.
 #[derive(Serialize)]
 pub struct Judged {
@@ -53,7 +65,7 @@ pub struct Judged {
     /// What is promised.
     pub promise: &'static str,
     /// Whether it held.
-    pub ok: bool,
+    pub verdict: Judgement,
     /// How much there was to look at.
     pub looked_at: usize,
     /// The figure.
@@ -69,15 +81,22 @@ impl Report {
         let judged = judge(history).into_iter().map(|(invariant, verdict)| Judged {
             name: invariant.name,
             promise: invariant.promise,
-            ok: verdict.broken.is_empty(),
+            verdict: Judgement::of(&verdict),
             looked_at: verdict.looked_at,
             figure: verdict.figure,
             broken: verdict.broken,
         });
         let invariants: Vec<_> = judged.collect();
-        let ok = invariants.iter().all(|judged| judged.ok);
+        let worst = invariants.iter().map(|judged| judged.verdict).max();
+        let verdict = worst.unwrap_or(Judgement::Unknown);
         let timeline = timeline(history);
-        Self { command, seed, nodes: history.nodes, ok, timeline, invariants }
+        Self { command, seed, nodes: history.nodes, verdict, timeline, invariants }
+    }
+
+    /// The invariants of which the run says nothing.
+    pub fn unknown(&self) -> impl Iterator<Item = &'static str> {
+        let unknown = |judged: &&Judged| judged.verdict == Judgement::Unknown;
+        self.invariants.iter().filter(unknown).map(|judged| judged.name)
     }
 
     /// The whole of it for people.
@@ -96,11 +115,11 @@ impl Report {
     #[must_use]
     pub fn verdicts(&self) -> String {
         let mut text = String::new();
-        for Judged { name, ok, looked_at, figure, broken, .. } in &self.invariants {
-            let verdict = match (ok, looked_at) {
-                (false, _) => "VIOLATED",
-                (true, 0) => "not seen",
-                (true, _) => "ok",
+        for Judged { name, verdict, figure, broken, .. } in &self.invariants {
+            let verdict = match verdict {
+                Judgement::Held => "held",
+                Judgement::Unknown => "unknown",
+                Judgement::Violated => "VIOLATED",
             };
             line(&mut text, &format!("{verdict:<8}  {name:<20}  {figure}"));
             for why in broken.iter().take(MOST_SHOWN) {
@@ -110,10 +129,25 @@ impl Report {
                 line(&mut text, &format!("            and {} more", broken.len() - MOST_SHOWN));
             }
         }
-        if !self.ok {
-            line(&mut text, &format!("\nagain: {}", self.command));
+        match self.verdict {
+            Judgement::Held => {}
+            Judgement::Unknown => {
+                let names: Vec<_> = self.unknown().collect();
+                line(&mut text, &format!("\nunknown, for nothing happened: {}", names.join(", ")));
+            }
+            Judgement::Violated => line(&mut text, &format!("\nagain: {}", self.command)),
         }
         text
+    }
+}
+
+impl Judgement {
+    fn of(verdict: &Verdict) -> Self {
+        match (verdict.broken.is_empty(), verdict.looked_at) {
+            (false, _) => Self::Violated,
+            (true, 0) => Self::Unknown,
+            (true, _) => Self::Held,
+        }
     }
 }
 

@@ -8,6 +8,7 @@ use super::judge;
 use crate::history::{
     Act, Call, CallId, History, KeySight, Outcome, Refusal, Sight, Standing, StreamEnd, What,
 };
+use crate::report::{Judgement, Report};
 use crate::workload::{Allowed, Key, Operation};
 
 const COST: NanoUsd = NanoUsd(1_500);
@@ -100,6 +101,16 @@ fn check(history: &History, broken: &[&str]) {
     let found: Vec<_> = judged.iter().filter(|(_, verdict)| !verdict.broken.is_empty()).collect();
     let names: Vec<&str> = found.iter().map(|(invariant, _)| invariant.name).collect();
     assert_eq!(names, broken, "{found:#?}", found = found.iter().map(|f| &f.1).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_run_that_shows_nothing_is_unknown_and_not_held() {
+    let report = Report::of(&Run::new().end(|_| ()), 7, String::new());
+    let text = report.text();
+    assert_eq!(report.verdict, Judgement::Unknown, "{text}");
+    assert!(report.unknown().any(|name| name == "failures"), "nobody chatted: {text}");
+    assert!(report.unknown().all(|name| name != "agreement"), "every node was looked at: {text}");
+    assert!(text.contains("unknown, for nothing happened: "), "{text}");
 }
 
 #[test]

@@ -130,7 +130,7 @@ impl World {
             plan,
             active: BTreeMap::new(),
             cut: BTreeSet::new(),
-            history: History::new(nodes),
+            history: History { streams: false, ..History::new(nodes) },
             open: BTreeMap::new(),
             tries: BTreeSet::new(),
             missing_slots: BTreeMap::new(),
