@@ -17,8 +17,8 @@ use dunlin_llm::credentials::key_in_query;
 use dunlin_llm::{Endpoint, Named};
 use dunlin_providers::relay::sent_model;
 use dunlin_providers::sigv4::path_segment;
-use dunlin_router::Catalog;
 use dunlin_router::relay::{Asked, Lenders, lenders, priced};
+use dunlin_router::{Catalog, Strategy};
 use dunlin_upstream::{Failure, Progress, Relay, Upload};
 
 use crate::attempts::entry;
@@ -83,6 +83,7 @@ async fn conduct(
     let lenders = choose(&serving, &caller, way, &head, &wanted)?;
     let mut origin = call.client.origin(&serving.settings, &head.headers, &labels)?;
     caller.count_for(proxy, &mut origin).await?;
+    let lenders = ready(proxy, &serving.catalog, lenders, &origin.tags);
 
     let demand = wanted.demand(call, &serving, way, &lenders);
     let admitted = proxy.0.admission.admit(caller.key(), demand.clone()).await;
@@ -99,16 +100,14 @@ async fn conduct(
         revision: serving.settings.revision,
         load: demand.prompt,
         tags: bill.tags(),
-        strategy: serving.catalog.strategy,
+        strategy: if lenders.any { Strategy::LeastBusy } else { serving.catalog.strategy },
         cost: &|_| demand.cost,
     };
-    let attempt = match entry::pick(asking, &lenders.group, &BTreeSet::new()).await {
-        Ok((attempt, entry)) => {
-            bill.enters(entry);
-            attempt
-        }
+    let (attempt, entry) = match entry::pick(asking, &lenders.group, &BTreeSet::new()).await {
+        Ok(picked) => picked,
         Err(why) => return Err(bill.fail(not_asked(proxy, &lenders.group, why))),
     };
+    bill.enters(entry);
     let deployment = Arc::clone(attempt.deployment());
     bill.served_by(&deployment);
     let upstream = sent_model(&deployment.provider, &deployment.target);
@@ -191,6 +190,17 @@ fn choose(
     let asked = Asked { providers: way.providers, models: &models, chosen: header, reads };
     let found = lenders(&serving.catalog, caller.access(), asked);
     found.map_err(|none| Refused::no_lender(none, way, caller))
+}
+
+/// Those of the first account where somebody may answer a request with these tags, and is ready.
+fn ready(proxy: &Proxy, catalog: &Catalog, lenders: Lenders, tags: &[String]) -> Lenders {
+    lenders.ranked(|group| match entry::tagged(catalog, group, tags) {
+        Ok(group) => {
+            let nobody = BTreeSet::new();
+            u8::from(!proxy.0.upstream.has_ready(&group, Strategy::LeastBusy, &nobody))
+        }
+        Err(_) => 2,
+    })
 }
 
 fn refusal(call: &Call, caller: &Caller, wanted: &Wanted, origin: &Origin, no: Refusal) -> Refused {

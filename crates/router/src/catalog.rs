@@ -251,6 +251,14 @@ impl Deployment {
     }
 }
 
+/// Whether another deployment is of the same account: it sees the same things.
+#[must_use]
+pub fn is_beside(home: &Deployment, known: &Deployment) -> bool {
+    known.target.api_base == home.target.api_base
+        && known.target.api_key == home.target.api_key
+        && known.provider == home.provider
+}
+
 /// More often is a burden, less often is useless: LiteLLM's bounds.
 const KEEPALIVE_BOUNDS: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(300));
 

@@ -25,7 +25,7 @@ pub use by_error::{AllowedFails, ByError, ErrorClass, RetryPolicy};
 pub use candidates::{Candidate, Candidates, FailedBy, NoRoute, candidates, group, listed};
 pub use catalog::{
     About, Alias, BackendId, Catalog, Deployment, DeploymentLimits, Group, HealthCheck, Keepalive,
-    KeyLimits, Retry, Strategy, TeamGroups, Weight,
+    KeyLimits, Retry, Strategy, TeamGroups, Weight, is_beside,
 };
 pub use context::{context, service};
 pub use health::{Cooldown, Outcome, Reach, Rules};

@@ -2,13 +2,14 @@
 //! may make it. The call may name models, by our names or by the provider's.
 
 use std::borrow::Cow;
+use std::iter;
 use std::sync::Arc;
 
 use dunlin_ledger::Pricing;
 
 use crate::access::Access;
 use crate::candidates::{NoRoute, find};
-use crate::catalog::{Catalog, Deployment, Group};
+use crate::catalog::{Catalog, Deployment, Group, is_beside};
 use crate::wildcard;
 
 /// A shorter number in a model's name tells another model, as the 5 of `claude-sonnet-4-5` does.
@@ -24,6 +25,20 @@ pub struct Lenders {
     /// Our name of the model that the call names first, by whichever name: what holds for that model
     /// holds for the call.
     pub called: Option<Arc<str>>,
+    /// Whether any model of the provider would do, since none that is named has a deployment.
+    pub any: bool,
+    /// Then, the provider's other accounts: what is kept in one is not in another.
+    pub elsewhere: Vec<Group>,
+}
+
+impl Lenders {
+    /// Those of the account whose group ranks lowest; of equals, the first.
+    #[must_use]
+    pub fn ranked<R: Ord>(self, rank: impl Fn(&Group) -> R) -> Self {
+        let accounts = iter::once(self.group).chain(self.elsewhere);
+        let group = accounts.min_by_key(rank).expect("there is one at least");
+        Self { group, elsewhere: Vec::new(), ..self }
+    }
 }
 
 /// Why there is nobody.
@@ -59,7 +74,7 @@ pub struct Asked<'a> {
 }
 
 /// The deployments that may lend their credential: those of the model that is named, else those
-/// that are set aside for it with `use_in_pass_through`, else the provider's first.
+/// that are set aside for it with `use_in_pass_through`, else all of the provider's.
 ///
 /// # Errors
 /// [`NoLender`].
@@ -151,7 +166,7 @@ fn of_model(
         let deployments: Vec<_> = fit.map(Arc::clone).collect();
         if !deployments.is_empty() {
             let group = Group { name: Arc::clone(&group.name), deployments };
-            return Some(Lenders { group, renamed: Some(model.to_owned()), called: None });
+            return Some(Lenders { renamed: Some(model.to_owned()), ..of_group(group) });
         }
     }
     let theirs = usable(catalog, access, providers).filter(|known| {
@@ -162,21 +177,35 @@ fn of_model(
     if theirs.iter().any(|known| is_called(known, model)) {
         theirs.retain(|known| is_called(known, model));
     }
-    one_group(theirs)
+    let name = Arc::clone(&theirs.first()?.group);
+    Some(of_group(Group { name, deployments: theirs }))
 }
 
+fn of_group(group: Group) -> Lenders {
+    Lenders { group, renamed: None, called: None, any: false, elsewhere: Vec::new() }
+}
+
+/// Files and batches are where they were made: one account goes before the others.
 fn any(catalog: &Catalog, access: Option<Access<'_>>, providers: &[&str]) -> Option<Lenders> {
-    let set_aside = |known: &&Arc<Deployment>| catalog.pass_through.contains(&known.id);
-    let set_aside: Vec<_> =
-        usable(catalog, access, providers).filter(set_aside).map(Arc::clone).collect();
-    // Files and batches are where they were made: it is always the same one.
-    one_group(set_aside)
-        .or_else(|| one_group(usable(catalog, access, providers).take(1).map(Arc::clone).collect()))
-}
-
-fn one_group(deployments: Vec<Arc<Deployment>>) -> Option<Lenders> {
-    let name = Arc::clone(&deployments.first()?.group);
-    Some(Lenders { group: Group { name, deployments }, renamed: None, called: None })
+    let usable: Vec<_> = usable(catalog, access, providers).map(Arc::clone).collect();
+    let mut lending = usable.clone();
+    lending.retain(|known| catalog.pass_through.contains(&known.id));
+    if lending.is_empty() {
+        lending = usable;
+    }
+    let mut accounts: Vec<Group> = Vec::new();
+    for known in lending {
+        match accounts.iter_mut().find(|account| is_beside(&account.deployments[0], &known)) {
+            Some(account) => account.deployments.push(known),
+            None => {
+                let name = format!("{}/*", known.provider).into();
+                accounts.push(Group { name, deployments: vec![known] });
+            }
+        }
+    }
+    let mut accounts = accounts.into_iter();
+    let group = accounts.next()?;
+    Some(Lenders { any: true, elsewhere: accounts.collect(), ..of_group(group) })
 }
 
 fn usable<'c>(

@@ -54,6 +54,34 @@ async fn tags_choose_the_deployment_on_every_way_in() -> anyhow::Result<()> {
     let refused = of_key.post(&own, &chat(json!({}))).await?;
     assert_eq!(refused.status, 401, "a provider's own API: {}", refused.body);
     assert_eq!(counts(&mocks), [1, 4]);
+    let unnamed = setup.cluster.url(0, "/openai/v1/models");
+    let refused = of_key.get(&unnamed).await?;
+    assert_error(&refused, 401, Value::Null, text);
+    assert!(!refused.body.contains("model=m"), "it named none: {}", refused.body);
+    let paid = setup.make_key(0, json!({"tags": ["paid"]})).await?;
+    let lent = paid.get(&unnamed).await?;
+    assert_eq!(lent.header("x-litellm-model-api-base"), Some(&*mocks[1].api_base()));
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_no_model_is_named_nobody_is_asked_who_is_down() -> anyhow::Result<()> {
+    let settings = "router_settings: {num_retries: 0}\n";
+    let (setup, mocks) = start(["weight: 1", "weight: 1"], settings).await?;
+    let unnamed = setup.cluster.url(0, "/openai/v1/models");
+    let list = async || setup.cluster.client().get(&unnamed).await;
+    let first = list().await?;
+    assert_eq!(
+        (first.status, first.header("x-litellm-model-api-base")),
+        (200, Some(&*mocks[0].api_base()))
+    );
+    mocks[0].set_fault(Fault::Refuse).await;
+    assert_eq!(list().await?.status, 500, "nobody knows yet");
+    for _ in 0..3 {
+        let reply = list().await?;
+        let lender = reply.header("x-litellm-model-api-base");
+        assert_eq!((reply.status, lender), (200, Some(&*mocks[1].api_base())), "{}", reply.body);
+    }
     Ok(())
 }
 

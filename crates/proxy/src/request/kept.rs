@@ -7,6 +7,7 @@ use std::sync::{Arc, LazyLock};
 
 use bytes::Bytes;
 use dunlin_llm::{Endpoint, Place, rename_ids, rename_ids_in_frame, responses};
+pub(crate) use dunlin_router::is_beside;
 use dunlin_router::{Candidates, Catalog, Deployment, Group};
 use dunlin_types::DeploymentId;
 use memchr::memmem::Finder;
@@ -208,13 +209,6 @@ impl Opened {
         found.only(group);
         Ok(())
     }
-}
-
-/// Whether another model is of the same account: it sees the same things.
-pub(crate) fn is_beside(home: &Deployment, known: &Deployment) -> bool {
-    known.target.api_base == home.target.api_base
-        && known.target.api_key == home.target.api_key
-        && known.provider == home.provider
 }
 
 /// The deployment of that id.

@@ -73,12 +73,12 @@ fn a_model_is_known_by_our_name_and_by_the_providers() {
         (&["small", "gpt-5"], "small=gpt-5-nano"),
         // Another provider's model is none of this one's names.
         (&["claude"], "wild/*"),
-        (&[], "big"),
+        (&[], "openai/*"),
     ];
     for (models, expected) in cases {
         assert_eq!(lent(None, &[], models, false), *expected, "{models:?}");
     }
-    assert_eq!(lent(Some("id-small"), &[], &[], false), "small");
+    assert_eq!(lent(Some("id-small"), &[], &[], false), "openai/*");
     assert_eq!(lent(Some("id-small"), &[], &["big"], false), "big=gpt-5");
 }
 
@@ -94,16 +94,53 @@ fn a_restricted_key_reaches_its_own_models_and_no_others() {
         (&["small"], &["small", "gpt-5"], false, "not gpt-5"),
         (&["small"], &["gpt-5", "small"], false, "not gpt-5"),
         (&["small"], &[], false, "unnamed"),
-        (&["small"], &[], true, "small"),
+        (&["small"], &[], true, "openai/*"),
         (&["wild/*"], &["gpt-4"], false, "wild/*"),
         (&["claude"], &[], true, "none"),
         (&["no-default-models"], &["small"], false, "not small"),
-        (&["all-proxy-models"], &[], false, "big"),
+        (&["all-proxy-models"], &[], false, "openai/*"),
     ];
     for (allowed, models, reads, expected) in cases {
         let told = lent(None, allowed, models, *reads);
         assert_eq!(told, *expected, "{allowed:?} {models:?}");
     }
+}
+
+#[test]
+fn where_no_model_is_named_all_that_may_lend_do_account_by_account() {
+    let mut catalog = catalog(None);
+    let other = deployment("another", "openai", "gpt-5", false);
+    let mut elsewhere = Deployment::clone(&other);
+    elsewhere.target.api_base = "http://elsewhere/v1".into();
+    let group = Group { name: "another".into(), deployments: vec![Arc::new(elsewhere), other] };
+    catalog.groups.insert("another".into(), group);
+    let accounts = |catalog: &Catalog, allowed: &[&str], models: &[&str]| {
+        let allowed: Vec<String> = allowed.iter().map(ToString::to_string).collect();
+        let aliases = BTreeMap::new();
+        let access = Some(Access::of(&allowed, &aliases));
+        let asked = Asked { providers: &["openai"], models, chosen: None, reads: true };
+        let found = lenders(catalog, access, asked).expect("somebody lends");
+        let all = iter::once(&found.group).chain(&found.elsewhere);
+        let names = |group: &Group| -> String {
+            let names: Vec<_> = group.deployments.iter().map(|known| &*known.group).collect();
+            names.join(" ")
+        };
+        (found.any, all.map(names).collect::<Vec<_>>())
+    };
+    let all = ["another".to_owned(), "another big small wild/*".to_owned()];
+    assert_eq!(accounts(&catalog, &[], &[]), (true, all.to_vec()));
+    let own = ["small wild/*".to_owned()];
+    assert_eq!(accounts(&catalog, &["small", "wild/*"], &[]), (true, own.to_vec()));
+    assert_eq!(accounts(&catalog, &[], &["small"]), (false, vec!["small".to_owned()]));
+    catalog.pass_through.insert(DeploymentId("id-big".into()));
+    assert_eq!(accounts(&catalog, &[], &[]), (true, vec!["big".to_owned()]));
+
+    catalog.pass_through.clear();
+    let asked = Asked { providers: &["openai"], models: &[], chosen: None, reads: true };
+    let found = lenders(&catalog, None, asked).expect("somebody lends");
+    let ready = found.clone().ranked(|group| group.deployments.len() < 2);
+    assert_eq!(ready.group.deployments.len(), 4, "the account that ranks lowest");
+    assert_eq!(found.ranked(|_| 0).group.deployments.len(), 1, "of equals the first");
 }
 
 #[test]
