@@ -47,6 +47,8 @@ pub enum Cause {
     Connection,
     /// An answer that cannot be understood or has no end.
     BadReply,
+    /// Not sent: the request itself cannot be put to the provider.
+    Unsendable,
     /// Not sent: the provider does not have a parameter.
     UnsupportedParams,
     /// Not sent: the deployment's address, credential or headers are no good.
@@ -60,7 +62,7 @@ impl Cause {
     #[must_use]
     pub fn litellm_class(self) -> &'static str {
         match self {
-            Self::BadRequest | Self::Unprocessable => "BadRequestError",
+            Self::BadRequest | Self::Unprocessable | Self::Unsendable => "BadRequestError",
             Self::Unauthorized => "AuthenticationError",
             Self::NotFound => "NotFoundError",
             Self::Timeout | Self::Other(504) => "Timeout",
@@ -83,6 +85,7 @@ impl Cause {
             Self::BadRequest
             | Self::ContextWindow
             | Self::ContentPolicy
+            | Self::Unsendable
             | Self::UnsupportedParams => 400,
             Self::Unauthorized => 401,
             Self::Forbidden => 403,
@@ -110,7 +113,16 @@ impl Cause {
     /// True if it is the request's own fault, whatever the status: it says nothing of who was asked.
     #[must_use]
     pub fn is_the_requests_own(self) -> bool {
-        matches!(self, Self::ContextWindow | Self::ContentPolicy | Self::UnsupportedParams)
+        matches!(
+            self,
+            Self::ContextWindow | Self::ContentPolicy | Self::Unsendable | Self::UnsupportedParams
+        )
+    }
+
+    /// True if nobody was asked, since the request itself could not be put.
+    #[must_use]
+    pub fn is_unsent(self) -> bool {
+        matches!(self, Self::Unsendable | Self::UnsupportedParams)
     }
 
     fn of(status: u16, error: &UpstreamError) -> Self {
@@ -258,7 +270,7 @@ impl ProviderError {
     pub fn unsendable(speaker: &'static str, error: &EncodeError) -> Self {
         let cause = match error {
             EncodeError::BadRequest(_) | EncodeError::UnsupportedEndpoint { .. } => {
-                Cause::BadRequest
+                Cause::Unsendable
             }
             EncodeError::UnsupportedParams { .. } | EncodeError::UnsupportedTool { .. } => {
                 Cause::UnsupportedParams
@@ -289,7 +301,8 @@ impl ProviderError {
             Cause::BadRequest | Cause::Unprocessable | Cause::Timeout => {
                 format!("litellm.{class}: {speaker} - {message}")
             }
-            Cause::UnsupportedParams => format!("litellm.{class}: {message}"),
+            // Whose words these are: nobody else was asked.
+            Cause::Unsendable | Cause::UnsupportedParams => format!("litellm.{class}: {message}"),
             Cause::Unauthorized
             | Cause::Forbidden
             | Cause::NotFound
@@ -317,6 +330,7 @@ impl ProviderError {
             | Cause::Unprocessable
             | Cause::Conflict
             | Cause::TooLarge
+            | Cause::Unsendable
             | Cause::UnsupportedParams
             | Cause::ContentPolicy => self.kind.as_deref(),
             Cause::Unauthorized => Some("authentication_error"),

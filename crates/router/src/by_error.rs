@@ -108,6 +108,14 @@ impl AllowedFails {
         named.or(self.count).or(Some(ALLOWED_BESIDE_A_POLICY))
     }
 
+    /// Whether the policy says how many of that status may be.
+    #[must_use]
+    pub fn names(&self, code: u16) -> bool {
+        let named =
+            |policy: ByError| ErrorClass::of_status(code).and_then(|class| policy.of(class));
+        self.policy.and_then(named).is_some()
+    }
+
     /// These, where the deployment has them; else those of all.
     #[must_use]
     pub fn or(self, of_all: Self) -> Self {

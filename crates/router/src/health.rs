@@ -98,7 +98,8 @@ impl Cooldown {
             self.failed = Some(now);
         }
         let Outcome::Status { code, retry_after } = outcome else { return };
-        let counts = matches!(code, 401 | 402 | 404 | 408 | 429) || code >= 500;
+        let is_its_own = matches!(code, 401 | 402 | 404 | 408 | 429) || code >= 500;
+        let counts = is_its_own || rules.allowed_fails.names(code);
         if !counts || (code == 404 && rules.names_many) {
             return;
         }

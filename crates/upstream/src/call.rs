@@ -104,7 +104,10 @@ impl Upstream {
                 Ok(Answer::Long(long))
             }
             Err(failure) => {
-                self.observe(&attempt, failure.outcome(), &bounds.retry);
+                // A backend that was not asked has shown nothing.
+                if !failure.error.cause.is_unsent() {
+                    self.observe(&attempt, failure.outcome(), &bounds.retry);
+                }
                 Err(failure)
             }
         }

@@ -253,6 +253,27 @@ async fn a_dropped_call_is_cancelled_upstream_at_once() {
 }
 
 #[tokio::test]
+async fn what_cannot_be_put_to_a_provider_is_not_its_fault_and_shows_nothing_of_it() {
+    let mut group = group(&["http://127.0.0.1:1".to_owned()]);
+    let mut claude = Deployment::clone(&group.deployments[0]);
+    claude.provider = "anthropic".into();
+    group.deployments[0] = Arc::new(claude);
+    let (upstream, _gossip) = node(1, Vec::new());
+    upstream.publish(&catalog(&group));
+    let is_out = || upstream.backends(&catalog(&group))[0].out;
+    assert!(call(&upstream, &group, &chat(r#","max_tokens":9"#)).await.is_err());
+    assert!(is_out(), "nobody is there");
+    let body = Bytes::from(r#"{"model":"g","input":"x"}"#);
+    let vectors = parse(Endpoint::Embeddings, body, None).expect("a request");
+    let attempt = upstream.attempt_at(&group.deployments[0], Tokens(1));
+    let failed = upstream.call(attempt, &vectors, bounds(LONG)).await;
+    let Err(failure) = failed else { panic!("it has no vectors") };
+    let told = failure.error.client_message();
+    assert_eq!(told, "litellm.BadRequestError: anthropic does not serve /embeddings");
+    assert!(is_out(), "it was not asked");
+}
+
+#[tokio::test]
 async fn a_client_that_is_in_a_hurry_says_nothing_of_the_deployment() {
     let slow = Settings { first_byte: Duration::from_secs(5), ..Settings::default() };
     let mock = MockUpstream::start(slow).await.expect("a free port");

@@ -45,6 +45,7 @@ fn class_of(cause: Cause) -> Option<ErrorClass> {
         Cause::Forbidden
         | Cause::Conflict
         | Cause::ContextWindow
+        | Cause::Unsendable
         | Cause::UnsupportedParams
         | Cause::Misconfigured
         | Cause::Other(_) => return None,
@@ -64,6 +65,7 @@ mod tests {
         by_error.set(ErrorClass::RateLimit, 0);
         let policy = RetryPolicy { by_error, others: Some(1) };
         assert_eq!(by_policy(&policy, Cause::BadRequest), (Some(3), true));
+        assert_eq!(by_policy(&policy, Cause::Unsendable), (Some(1), false), "it was not asked");
         assert_eq!(by_policy(&policy, Cause::RateLimited), (Some(0), true));
         assert_eq!(by_policy(&policy, Cause::Internal), (Some(1), false));
         assert_eq!(by_policy(&policy, Cause::ContextWindow), (Some(1), false));

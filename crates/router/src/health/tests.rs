@@ -1,6 +1,7 @@
 //! The rules as data: what happened, and whether it is left alone afterwards.
 
 use super::*;
+use crate::by_error::{ByError, ErrorClass};
 
 const ALONE: Rules = Rules {
     alone: true,
@@ -59,6 +60,20 @@ fn a_deployment_cools_down_by_litellms_rules() {
     assert_eq!(left_alone(ALONE, &[bad; 999]), None);
     assert_eq!(left_alone(ALONE, &[bad; 1000]), Some(5000), "a thousand straight failures");
     assert_eq!(left_alone(twice, &[bad; 2]), None, "as many as allowed");
+}
+
+#[test]
+fn a_policy_that_names_bad_requests_counts_them() {
+    let mut policy = ByError::default();
+    policy.set(ErrorClass::BadRequest, 2);
+    let allowed_fails = AllowedFails { count: None, policy: Some(policy) };
+    let rules = Rules { allowed_fails, ..SIBLING };
+    assert_eq!(left_alone(rules, &[status(400); 2]), None);
+    assert_eq!(left_alone(rules, &[status(400), status(422), status(400)]), Some(5000));
+    let mut policy = ByError::default();
+    policy.set(ErrorClass::RateLimit, 2);
+    let others = AllowedFails { count: None, policy: Some(policy) };
+    assert_eq!(left_alone(Rules { allowed_fails: others, ..SIBLING }, &[status(400); 9]), None);
 }
 
 #[test]
