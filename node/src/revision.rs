@@ -365,7 +365,7 @@ fn told(settings: &Settings) -> dunlin_exporter::Settings {
 
 fn demands(of: &dunlin_config::Demands) -> dunlin_proxy::Demands {
     let dunlin_config::Demands { user, params, no_tags } = of.clone();
-    dunlin_proxy::Demands { user, params, no_tags }
+    dunlin_proxy::Demands { user, params: params.into(), no_tags }
 }
 
 fn forwarded(of: dunlin_config::Forwarded) -> dunlin_proxy::Forwarded {

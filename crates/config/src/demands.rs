@@ -10,7 +10,7 @@ pub struct Demands {
     pub user: bool,
     /// `enforced_params`: its body has these. A dot leads into an object: `metadata.run`.
     pub params: Vec<String>,
-    /// `reject_clientside_metadata_tags`: its body has no tags.
+    /// `reject_clientside_metadata_tags`: its client gives it no tags.
     pub no_tags: bool,
 }
 

@@ -118,6 +118,12 @@ pub fn client_key(
     }
 }
 
+/// Whether that header is one in which clients may put a key.
+#[must_use]
+pub fn may_hold_key(name: &HeaderName) -> bool {
+    [OWN_HEADER, AUTHORIZATION].contains(name) || OTHER_HEADERS.contains(name)
+}
+
 /// The key in a query, where Google's clients may put it: `key=sk-...`.
 #[must_use]
 pub fn key_in_query(query: &str) -> Option<Secret> {

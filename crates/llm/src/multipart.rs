@@ -94,7 +94,7 @@ pub(crate) fn read(
         model: named.into(),
         model_from_path: model.is_none(),
         stream: false,
-        wants_usage: false,
+        usage_wish: None,
         hides_usage: false,
         max_output: Some(Tokens(0)),
         choices,

@@ -120,14 +120,14 @@ fn read(endpoint: Endpoint, text: &str, path_model: Option<&str>) -> Result<Fact
 
     let options = members.iter().find(|member| member.name == "stream_options");
     let mut edits = reader.cuts.edits;
-    let wants_usage = match reader.stream {
-        Some(_) if is_anthropic => true,
+    let usage_wish = match reader.stream {
+        Some(_) if is_anthropic => Some(true),
         Some(stream) if endpoint.dialect() == Dialect::OpenAi => {
             let (wanted, edit) = usage_wish(endpoint, text, stream, options)?;
             edits.extend(edit);
             wanted
         }
-        Some(_) | None => false,
+        Some(_) | None => None,
     };
     edits.extend(model_edit);
     // An insertion at a point comes before a cut that begins there.
@@ -137,7 +137,7 @@ fn read(endpoint: Endpoint, text: &str, path_model: Option<&str>) -> Result<Fact
         model,
         model_from_path: path_model.is_some(),
         stream: reader.stream.is_some() || endpoint == Endpoint::StreamGenerateContent,
-        wants_usage,
+        usage_wish,
         hides_usage: false,
         // Of two bounds the provider may go by either.
         max_output: (!reader.is_bound_unclear)
@@ -330,22 +330,22 @@ impl Cuts {
     }
 }
 
-/// Whether the client wants the usage frame of its stream, and the edit that makes the provider
-/// send one in any case.
+/// Whether the client wants the usage frame of its stream, if it says so, and the edit that makes the
+/// provider send one in any case.
 fn usage_wish(
     endpoint: Endpoint,
     text: &str,
     stream: Span,
     options: Option<&Member<'_>>,
-) -> Result<(bool, Option<Edit>), BadRequest> {
+) -> Result<(Option<bool>, Option<Edit>), BadRequest> {
     let edit = |at, to| Some(Edit { at, to: Text::Usage(to) });
     let Some(options) = options else {
         let added = r#","stream_options":{"include_usage":true}"#;
-        return Ok((false, edit(Span::point(stream.end), added)));
+        return Ok((None, edit(Span::point(stream.end), added)));
     };
     let at = Span::of(options.value, text);
     if options.value == "null" {
-        return Ok((false, edit(at, r#"{"include_usage":true}"#)));
+        return Ok((None, edit(at, r#"{"include_usage":true}"#)));
     }
     let invalid = |name: &str, expected| BadRequest::Invalid {
         route: endpoint.route(),
@@ -357,12 +357,13 @@ fn usage_wish(
     let first = Span::point(at.start + 1);
     match inner.iter().find(|member| member.name == "include_usage") {
         Some(wish) => match wish.value {
-            "true" => Ok((true, None)),
-            "false" | "null" => Ok((false, edit(Span::of(wish.value, text), "true"))),
+            "true" => Ok((Some(true), None)),
+            "false" => Ok((Some(false), edit(Span::of(wish.value, text), "true"))),
+            "null" => Ok((None, edit(Span::of(wish.value, text), "true"))),
             _ => Err(invalid("stream_options.include_usage", "a boolean")),
         },
-        None if inner.is_empty() => Ok((false, edit(first, r#""include_usage":true"#))),
-        None => Ok((false, edit(first, r#""include_usage":true,"#))),
+        None if inner.is_empty() => Ok((None, edit(first, r#""include_usage":true"#))),
+        None => Ok((None, edit(first, r#""include_usage":true,"#))),
     }
 }
 

@@ -47,7 +47,8 @@ pub(crate) struct Facts {
     /// The body names no model: the path did.
     pub(crate) model_from_path: bool,
     pub(crate) stream: bool,
-    pub(crate) wants_usage: bool,
+    /// Whether a stream is to tell its usage, if the client says so or not.
+    pub(crate) usage_wish: Option<bool>,
     /// Whether nobody is to be asked for a stream's usage.
     pub(crate) hides_usage: bool,
     pub(crate) max_output: Option<Tokens>,
@@ -121,11 +122,13 @@ impl ChatRequest {
         all.filter(move |(name, _)| own || !name.as_str().starts_with("x-"))
     }
 
-    /// The same, where a stream tells its usage whether the client asks for it or not.
+    /// The same, where a stream tells its usage unless the client wants none.
     #[must_use]
     pub fn with_usage(mut self) -> Self {
         let is_openai = self.endpoint().dialect() == Dialect::OpenAi;
-        self.facts.wants_usage |= is_openai && self.stream();
+        if is_openai && self.stream() {
+            self.facts.usage_wish.get_or_insert(true);
+        }
         self
     }
 
@@ -216,7 +219,7 @@ impl ChatRequest {
     /// True if the client itself asked for the usage frame of a stream.
     #[must_use]
     pub fn wants_usage(&self) -> bool {
-        self.facts.wants_usage
+        self.facts.usage_wish == Some(true)
     }
 
     /// The text field of that name, if it is an upload.
@@ -327,8 +330,8 @@ impl ChatRequest {
         body.push(b'}');
         let changed = parse(self.endpoint(), body.into(), Some(self.model()))?;
         let (headers, api_version) = (self.headers.clone(), self.api_version.clone());
-        let wants_usage = self.facts.wants_usage;
-        let facts = Facts { wants_usage, ..changed.facts };
+        let usage_wish = self.facts.usage_wish;
+        let facts = Facts { usage_wish, ..changed.facts };
         Ok(Self { headers, api_version, facts, ..changed })
     }
 

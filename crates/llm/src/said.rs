@@ -1,8 +1,10 @@
 //! What a body says to the gateway that is another's to read: the call of a provider's own API, a
 //! file, a batch, a session. Nobody here speaks its dialect, so that only these names are looked for.
 
+use std::str::Split;
+
 use bytes::Bytes;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::edit;
 use crate::json::members;
@@ -64,26 +66,49 @@ impl Said {
     }
 }
 
-/// The first of the `required` parameters that such a body lacks. A dot leads into an object:
-/// `metadata.run`.
+/// The first of the `required` parameters that such a body lacks, by one list or the other. A dot
+/// leads into an object: `metadata.run`. Where a provider takes no `user` or `metadata`, they are in
+/// `litellm_metadata`.
 #[must_use]
-pub fn lacking<'r>(required: &'r [String], content_type: &str, body: &Bytes) -> Option<&'r str> {
-    if required.is_empty() {
+pub fn lacking<'r>(
+    required: [&'r [String]; 2],
+    content_type: &str,
+    body: &Bytes,
+) -> Option<&'r str> {
+    if required.iter().all(|list| list.is_empty()) {
         return None;
     }
     let body = if is_form(content_type) {
-        let value =
-            |text: &str| serde_json::from_str::<Value>(text).unwrap_or_else(|_| text.into());
-        let texts = multipart::texts(body, content_type).into_iter();
-        texts.map(|(name, text)| (name.to_owned(), value(text))).collect()
+        form(multipart::texts(body, content_type))
     } else {
         serde_json::from_slice(body).unwrap_or(Value::Null)
     };
-    let has = |path: &str| {
-        let found = path.split('.').try_fold(&body, |at, step| at.get(step));
+    let is_at = |mut steps: Split<'_, char>| {
+        let found = steps.try_fold(&body, |at, step| at.get(step));
         found.is_some_and(|value| !value.is_null())
     };
-    required.iter().map(String::as_str).find(|path| !has(path))
+    let has = |path: &str| {
+        let within = path.strip_prefix("metadata.").or((path == "user").then_some(path));
+        let is_ours = |path| is_at(format!("{OURS}.{path}").split('.'));
+        is_at(path.split('.')) || within.is_some_and(is_ours)
+    };
+    required.into_iter().flatten().map(String::as_str).find(|path| !has(path))
+}
+
+/// The fields of a form as one object: `metadata[run]` is a member of `metadata`.
+fn form<'t>(texts: impl IntoIterator<Item = (&'t str, &'t str)>) -> Value {
+    let mut all = Value::Object(Map::new());
+    for (name, text) in texts {
+        let mut steps = name.split('[').map(|step| step.trim_end_matches(']'));
+        let at = steps.try_fold(&mut all, |at, step| match at {
+            Value::Null | Value::Object(_) => Some(&mut at[step]),
+            Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => None,
+        });
+        if let Some(at) = at {
+            *at = serde_json::from_str(text).unwrap_or_else(|_| text.into());
+        }
+    }
+    all
 }
 
 #[cfg(test)]
@@ -162,9 +187,19 @@ mod tests {
             (FORM, form(&[user.clone(), run.clone()]), None),
             (FORM, form(&[user]), Some("metadata.run")),
             (FORM, form(&[run]), Some("user")),
+            (JSON, r#"{"litellm_metadata":{"run":1,"user":"ann"}}"#.to_owned(), None),
+            (FORM, form(&[field("litellm_metadata", r#"{"run":1,"user":"ann"}"#)]), None),
+            (FORM, form(&[field("litellm_metadata[run]", "a"), field("user", "7")]), None),
+            (FORM, form(&[field("metadata[run]", "a"), field("user", "7")]), None),
+            (FORM, form(&[field("metadata[walk]", "a"), field("user", "7")]), Some("metadata.run")),
+            (FORM, form(&[field("user", "7"), field("user[a][b]", "7")]), Some("metadata.run")),
         ] {
-            assert_eq!(lacking(&required, kind, &Bytes::from(body.clone())), expected, "{body}");
+            let body = Bytes::from(body);
+            let (of_key, of_all) = required.split_at(1);
+            for lists in [[&required[..], &[]], [&[], &required], [of_key, of_all]] {
+                assert_eq!(lacking(lists, kind, &body), expected, "{body:?}");
+            }
         }
-        assert_eq!(lacking(&[], JSON, &Bytes::new()), None);
+        assert_eq!(lacking([&[], &[]], JSON, &Bytes::new()), None);
     }
 }

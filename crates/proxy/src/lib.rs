@@ -97,9 +97,9 @@ pub struct Settings {
 pub struct Demands {
     /// It says who its user is.
     pub user: bool,
-    /// Its body has these.
-    pub params: Vec<String>,
-    /// Its body has no tags.
+    /// Its body has these, unless it is of the master key.
+    pub params: Arc<[String]>,
+    /// Its client gives it no tags.
     pub no_tags: bool,
 }
 

@@ -38,6 +38,7 @@ pub(crate) mod fields;
 mod passing;
 mod understood;
 mod upload;
+mod usage;
 mod wanted;
 
 use batches::Maker;
@@ -79,6 +80,8 @@ async fn conduct(
         upload::take(body, &head, &caller, (way.prefix, path), most).await?;
     let progress = upload.as_ref().map(Upload::progress);
     let (labels, body) = caller.said(&head, body)?;
+    let tells_usage = serving.settings.always_tells_usage;
+    let body = if tells_usage { usage::asked_for(way, path, body) } else { body };
     let wanted = Wanted::read(way, &head, path, &body)?;
     let lenders = choose(&serving, &caller, way, &head, &wanted)?;
     let mut origin = call.client.origin(&serving.settings, &head.headers, &labels)?;

@@ -146,6 +146,9 @@ async fn what_is_demanded_of_all_requests_is_demanded_on_every_way_in() -> anyho
     }
     let refused = ask(chats, json!({"seed": null})).await?;
     assert!(refused.body.contains("param=seed"), "{}", refused.body);
+    let by_header = dunlin_cluster::http_client()?.post(setup.cluster.url(0, chats));
+    let by_header = by_header.bearer_auth(key.key()).header("x-litellm-tags", "t").json(&well);
+    assert_eq!(by_header.send().await?.status().as_u16(), 400, "a header is no way around");
     let refused = ask(chats, json!({"metadata": {"tags": ["t"]}})).await?;
     assert_eq!(refused.status, 400, "{}", refused.body);
     let stranger = setup.cluster.client().with_key("sk-nobody");
@@ -177,6 +180,18 @@ async fn headers_go_along_and_streams_tell_their_usage_where_that_is_asked_for()
     assert_eq!(sent.headers.get("x-mine").and_then(|value| value.to_str().ok()), Some("yes"));
     assert!(!sent.headers.contains_key("x-stainless-os"));
     assert!(!sent.headers.contains_key("x-litellm-tags"));
+    for path in ["/v1/chat/completions", "/openai/v1/chat/completions"] {
+        for (wish, is_told) in [(json!({}), true), (json!({"include_usage": false}), false)] {
+            let body = chat(json!({"stream": true, "stream_options": wish}));
+            let reply = setup.cluster.client().post(&setup.cluster.url(0, path), &body).await?;
+            assert_eq!(
+                reply.body.contains("\"usage\":{"),
+                is_told,
+                "{path} {body}: {}",
+                reply.body
+            );
+        }
+    }
     Ok(())
 }
 

@@ -121,6 +121,23 @@ fn a_body_that_needs_no_edit_is_not_copied() {
 }
 
 #[test]
+fn a_stream_tells_its_usage_unasked_unless_its_client_wants_none() {
+    for (options, alone, unasked) in [
+        ("null", false, true),
+        ("{}", false, true),
+        (r#"{"include_usage":null}"#, false, true),
+        (r#"{"include_usage":true}"#, true, true),
+        (r#"{"include_usage":false}"#, false, false),
+    ] {
+        let body =
+            format!(r#"{{"model":"m","messages":[],"stream":true,"stream_options":{options}}}"#);
+        let request = chat(&body);
+        let told = (request.wants_usage(), request.with_usage().wants_usage());
+        assert_eq!(told, (alone, unasked), "{options}");
+    }
+}
+
+#[test]
 fn usage_is_not_asked_for_where_that_is_refused() {
     for stream in [
         r#""stream":true"#,

@@ -2,11 +2,11 @@
 //! and what is ours goes no further.
 
 use axum::http::header::{
-    ACCEPT_ENCODING, AUTHORIZATION, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, COOKIE, EXPECT,
-    HOST, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, SET_COOKIE, TE, TRAILER, TRANSFER_ENCODING,
-    UPGRADE,
+    ACCEPT_ENCODING, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, COOKIE, EXPECT, HOST,
+    PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, SET_COOKIE, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
 };
 use axum::http::{HeaderMap, HeaderName};
+use dunlin_llm::credentials::may_hold_key;
 
 use crate::Forwarded;
 
@@ -23,23 +23,19 @@ static HOP_BY_HOP: [HeaderName; 9] = [
     UPGRADE,
 ];
 
-/// Where clients put our keys, what was signed with them, and what this hop makes anew. An answer
+/// Where else credentials are, what was signed with our keys, and what this hop makes anew. An answer
 /// is asked for uncompressed, or it could not be metered; a compressed body was unpacked.
-static OURS: [HeaderName; 14] = [
+static OURS: [HeaderName; 10] = [
     ACCEPT_ENCODING,
-    AUTHORIZATION,
     CONTENT_ENCODING,
     CONTENT_LENGTH,
     COOKIE,
     EXPECT,
     HOST,
-    HeaderName::from_static("api-key"),
-    HeaderName::from_static("ocp-apim-subscription-key"),
     HeaderName::from_static("x-amz-content-sha256"),
     HeaderName::from_static("x-amz-date"),
     HeaderName::from_static("x-amz-security-token"),
-    HeaderName::from_static("x-api-key"),
-    HeaderName::from_static("x-goog-api-key"),
+    HeaderName::from_static("x-auth-token"),
 ];
 const OUR_PREFIX: &str = "x-litellm-";
 
@@ -48,6 +44,7 @@ const OUR_PREFIX: &str = "x-litellm-";
 pub(super) fn outgoing(client: &HeaderMap, key_header: Option<&str>) -> HeaderMap {
     let ours = |name: &HeaderName| {
         OURS.contains(name)
+            || may_hold_key(name)
             || name.as_str().starts_with(OUR_PREFIX)
             || key_header.is_some_and(|own| own.eq_ignore_ascii_case(name.as_str()))
     };
@@ -78,7 +75,7 @@ pub(super) fn incoming(provider: &HeaderMap) -> HeaderMap {
 
 /// Whether a field of that name may be set by a client at all.
 pub(super) fn passes(name: &HeaderName) -> bool {
-    !HOP_BY_HOP.contains(name) && !OURS.contains(name)
+    !HOP_BY_HOP.contains(name) && !OURS.contains(name) && !may_hold_key(name)
 }
 
 fn without_hops(fields: &HeaderMap, dropped: impl Fn(&HeaderName) -> bool) -> HeaderMap {
@@ -116,6 +113,7 @@ mod tests {
             ("x-litellm-api-key", "sk-ours"),
             ("x-litellm-model", "chat"),
             ("x-team-key", "sk-ours"),
+            ("x-auth-token", "sk-ours"),
             ("x-amz-date", "20261125T000000Z"),
             ("cookie", "token=sk-ours"),
             ("connection", "keep-alive, X-Hop"),

@@ -28,6 +28,8 @@ pub(crate) enum Caller {
         caller: dunlin_state::Caller,
         /// `sk-...` and the last four characters, for messages.
         name: String,
+        /// What the requests of all keys must have in their body.
+        demanded: Arc<[String]>,
     },
 }
 
@@ -61,17 +63,12 @@ impl Caller {
             }
         };
         let found = Self::of_key(proxy, &key, uri).await?;
-        Ok(found.with_required(&settings.demands.params))
-    }
-
-    /// What is demanded of the requests of all keys is demanded of this one's.
-    fn with_required(mut self, params: &[String]) -> Self {
-        if let Self::Key { caller, .. } = &mut self
-            && !params.is_empty()
-        {
-            Arc::make_mut(&mut caller.key).required.extend(params.iter().cloned());
-        }
-        self
+        Ok(match found {
+            Self::Key { caller, name, .. } => {
+                Self::Key { caller, name, demanded: Arc::clone(&settings.demands.params) }
+            }
+            Self::Master => Self::Master,
+        })
     }
 
     async fn of_key(proxy: &Proxy, key: &Secret, uri: &Uri) -> Result<Self, Refused> {
@@ -92,7 +89,9 @@ impl Caller {
         uri: &Uri,
     ) -> Result<Self, Refused> {
         match proxy.0.admission.caller(digest).await {
-            Ok(caller) if caller.may_call(uri.path()) => Ok(Self::Key { caller, name }),
+            Ok(caller) if caller.may_call(uri.path()) => {
+                Ok(Self::Key { caller, name, demanded: Arc::default() })
+            }
             Ok(caller) => {
                 Err(Refused::RouteNotAllowed(caller.key.routes.clone(), uri.path().to_owned()))
             }
@@ -137,14 +136,17 @@ impl Caller {
         Owner::of(self.key().map(|caller| &caller.token))
     }
 
-    /// What the key's requests must have in their body.
-    fn required(&self) -> &[String] {
-        self.key().map(|caller| caller.key.required.as_slice()).unwrap_or_default()
+    /// What the key's requests must have in their body: as it says, and as is demanded of all.
+    fn required(&self) -> [&[String]; 2] {
+        match self {
+            Self::Master => [&[], &[]],
+            Self::Key { caller, demanded, .. } => [&caller.key.required, demanded],
+        }
     }
 
     /// Whether every body must be read, whosever it is.
     pub(crate) fn requires_params(&self) -> bool {
-        !self.required().is_empty()
+        self.required().iter().any(|list| !list.is_empty())
     }
 
     /// Refuses a request whose body of that kind lacks what the key's must have.

@@ -46,12 +46,12 @@ impl Client {
         body: &Labels,
     ) -> Result<Origin, Refused> {
         let demands = &settings.demands;
-        if demands.no_tags && !body.tags.is_empty() {
-            return Err(Refused::Unfit { param: "metadata.tags", message: words::NO_TAGS.into() });
-        }
         let labels = body.with_headers(headers, &settings.end_user_headers);
         let Labels { end_user, tags, spend_metadata, session } =
             labels.map_err(Refused::BadRequest)?;
+        if demands.no_tags && !tags.is_empty() {
+            return Err(Refused::Unfit { param: "metadata.tags", message: words::NO_TAGS.into() });
+        }
         if demands.user && self.asks && end_user.is_none() {
             return Err(Refused::MissingParam("user".to_owned()));
         }
@@ -96,8 +96,9 @@ mod tests {
     fn what_is_demanded_of_all_requests_is_demanded_wherever_they_come_in() {
         let demands = Demands { user: true, no_tags: true, ..Demands::default() };
         let settings = Settings { demands, ..Settings::default() };
-        let origin = |method: Method, user: Option<&str>, tags: &[&str]| {
-            let request = Request::builder().method(method).body(Body::empty()).expect("a request");
+        let origin_of = |method: Method, user: Option<&str>, tags: &[&str], header: &str| {
+            let request = Request::builder().method(method).header("x-litellm-tags", header);
+            let request = request.body(Body::empty()).expect("a request");
             let end_user = user.map(str::to_owned);
             let tags = tags.iter().map(ToString::to_string).collect();
             let body = Labels { end_user, tags, ..Labels::default() };
@@ -111,9 +112,12 @@ mod tests {
                 param.to_owned()
             })
         };
+        let origin = |method, user, tags: &[&str]| origin_of(method, user, tags, "");
         assert_eq!(origin(Method::POST, Some("u"), &[]), Ok(()));
         assert_eq!(origin(Method::POST, None, &[]), Err("user".to_owned()));
         assert_eq!(origin(Method::GET, None, &[]), Ok(()), "it has no body to say it in");
         assert_eq!(origin(Method::POST, Some("u"), &["t"]), Err("metadata.tags".to_owned()));
+        let by_header = origin_of(Method::POST, Some("u"), &[], "t");
+        assert_eq!(by_header, Err("metadata.tags".to_owned()), "a header says it, too");
     }
 }

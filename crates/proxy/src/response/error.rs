@@ -244,11 +244,11 @@ impl Refused {
                 let key = caller.key().cloned().map(Box::new);
                 Self::RateLimited { limited, key }
             }
-            (Refusal::OverBudget(over), Caller::Key { caller, name }) => {
+            (Refusal::OverBudget(over), Caller::Key { caller, name, .. }) => {
                 let (key, caller) = (name.clone(), Some(Box::new(caller.clone())));
                 Self::OverBudget { over, key, caller, bound: "max_tokens" }
             }
-            (refusal, Caller::Key { caller, name }) => {
+            (refusal, Caller::Key { caller, name, .. }) => {
                 Self::caller(refusal, name.clone(), caller.token, now)
             }
             (Refusal::Overloaded { reason }, Caller::Master) => Self::Overloaded { reason },

@@ -119,9 +119,11 @@ impl Listing {
         }
         let (team, is_master) = (self.team_id.clone(), caller.key().is_none());
         match (admission.as_team(caller.key(), &team), caller) {
-            (Some(of_team), Caller::Key { name, .. }) => Ok(Caller::Key { caller: of_team, name }),
-            (Some(of_team), Caller::Master) => {
-                Ok(Caller::Key { caller: of_team, name: String::new() })
+            (Some(caller), Caller::Key { name, demanded, .. }) => {
+                Ok(Caller::Key { caller, name, demanded })
+            }
+            (Some(caller), Caller::Master) => {
+                Ok(Caller::Key { caller, name: String::new(), demanded: Arc::default() })
             }
             (None, _) => Err(Unlisted::Team { team, is_master }),
         }
