@@ -21,6 +21,7 @@ use crate::ids::Kind;
 use crate::request::call::Call;
 use crate::request::caller::Caller;
 use crate::response::error::Failed;
+use crate::several::Race;
 use crate::stored::watch::{self, Thing};
 
 mod about;
@@ -46,8 +47,7 @@ pub(crate) use settled::Settled;
 const CLIENT_LEFT: u16 = 499;
 /// Why nobody does: the kind on record, and words.
 const LEFT: (&str, &str) = ("client_disconnected", "the client left before there was an answer");
-const OUTPACED: (&str, &str) =
-    ("outpaced", "another model of the request answered first, or the client left");
+const OUTPACED: (&str, &str) = ("outpaced", "another model of the request answered first");
 
 /// An open bill. Dropped open, as its client left, it charges what was streamed; if that is nothing,
 /// the permit is void, and a request that was awaited is on record and free.
@@ -73,8 +73,10 @@ pub(crate) struct Bill {
     /// Whether nobody waits for the answer: then it is charged when it is found.
     background: bool,
     found: Option<Found>,
-    /// What is on record if nobody waits any more before there is an answer; else nothing is.
-    awaited: Option<(&'static str, &'static str)>,
+    /// Whether it is on record if nobody waits any more before there is an answer.
+    awaited: bool,
+    /// Others ask other models the same, and wait for the first answer.
+    race: Option<Race>,
     /// What was found, where that is not to be reckoned from its tokens.
     found_cost: Option<NanoUsd>,
     /// What receivers of callbacks are told beside the record.
@@ -119,7 +121,8 @@ impl Bill {
             words: None,
             background: false,
             found: None,
-            awaited: None,
+            awaited: false,
+            race: None,
             found_cost: None,
             detail: None,
         }
@@ -127,8 +130,8 @@ impl Bill {
 
     /// Its client waits for an answer: the request is on record even if it leaves before there is one,
     /// or if it races with others and another answers first.
-    pub(crate) fn await_answer(&mut self, races: bool) {
-        self.awaited = Some(if races { OUTPACED } else { LEFT });
+    pub(crate) fn await_answer(&mut self, race: Option<Race>) {
+        (self.awaited, self.race) = (true, race);
     }
 
     /// The key that pays; `None` for the master key.
@@ -469,7 +472,11 @@ impl Drop for Bill {
             self.settle_streamed(Outcome::Partial);
             return;
         }
-        let Some((kind, message)) = self.awaited else { return };
+        if !self.awaited {
+            return;
+        }
+        let is_outpaced = self.race.as_ref().is_some_and(Race::is_over);
+        let (kind, message) = if is_outpaced { OUTPACED } else { LEFT };
         let (kind, message) = (Some(kind.to_owned()), message.to_owned());
         self.faulted(Fault { status: CLIENT_LEFT, kind, message });
         self.settle(Outcome::Failure, &Usage::default());

@@ -113,7 +113,7 @@ async fn answer(
     let told = Told::of_admission(call, caller, permit.limits());
     keepalive::announce(kept, candidates.first(), &chat, &extras, &told);
     let mut bill = Bill::open(proxy.clone(), permit, call, caller, About::of(&chat, origin));
-    bill.await_answer(call.races);
+    bill.await_answer(call.race.clone());
     if serving.settings.keeps_said && !is_redacted {
         bill.keep_said(chat.text());
     }

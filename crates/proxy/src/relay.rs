@@ -93,7 +93,7 @@ async fn conduct(
     let permit = admitted.map_err(|no| refusal(call, &caller, &wanted, &origin, no))?;
     let told = Told::of_admission(call, &caller, permit.limits()).spending(caller.spent(proxy));
     let mut bill = Bill::open(proxy.clone(), permit, call, &caller, wanted.about(origin));
-    bill.await_answer(call.races);
+    bill.await_answer(None);
     bill.tell(report::of(proxy, &caller, &head.headers));
 
     let asking = entry::Asking {

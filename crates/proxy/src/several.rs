@@ -2,6 +2,9 @@
 //! itself, with its own limits, attempts and charge, and the client gets the list of their answers.
 //! With `fastest_response` it gets the first of them, and the others are cancelled.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use axum::body::{Body, to_bytes};
 use axum::http::header::{CONTENT_ENCODING, CONTENT_LENGTH};
 use axum::http::request::Parts;
@@ -30,6 +33,21 @@ const MAX_MODELS: usize = 8;
 const MAX_ANSWER_BYTES: usize = 32 << 20;
 /// The client's wish for one answer.
 const FASTEST: &str = "fastest_response";
+
+/// A race of several models, which ends with the first answer.
+#[derive(Clone, Default)]
+pub(crate) struct Race(Arc<AtomicBool>);
+
+impl Race {
+    /// Whether one of them has answered.
+    pub(crate) fn is_over(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    fn end(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
 
 /// What is asked of several models.
 #[derive(Clone, Copy)]
@@ -60,14 +78,29 @@ pub(crate) fn answer<'a>(
     asked: Asked<'a>,
     models: Vec<&'a str>,
 ) -> BoxFuture<'a, Result<Response<Body>, Failed>> {
-    let races = edit::member(asked.chat.text_as_bytes(), FASTEST) == Some("true");
     async move {
-        check(asked.chat, &models, races)?;
-        let one = |(at, model): (usize, &'a str)| one(asked, (at, model), races);
+        let race = race(asked.chat)?;
+        check(asked.chat, &models, race.is_some())?;
+        let one = |(at, model)| one(asked, (at, model), race.clone());
         let asking = models.into_iter().enumerate().map(one);
-        if races { first(asked, asking.collect()).await } else { all(asked, asking).await }
+        match &race {
+            Some(race) => first(asked, race, asking).await,
+            None => all(asked, asking).await,
+        }
     }
     .boxed()
+}
+
+/// The race that the client wishes, if it does.
+fn race(chat: &ChatRequest) -> Result<Option<Race>, Refused> {
+    match edit::member(chat.text_as_bytes(), FASTEST) {
+        Some("true") => Ok(Some(Race::default())),
+        Some("false" | "null") | None => Ok(None),
+        Some(other) => {
+            let message = format!("{FASTEST} is true or false, not `{other:.40}`.");
+            Err(Refused::Unfit { param: FASTEST, message })
+        }
+    }
 }
 
 fn check(chat: &ChatRequest, models: &[&str], races: bool) -> Result<(), Refused> {
@@ -91,11 +124,11 @@ fn check(chat: &ChatRequest, models: &[&str], races: bool) -> Result<(), Refused
 async fn one(
     asked: Asked<'_>,
     (at, model): (usize, &str),
-    races: bool,
+    race: Option<Race>,
 ) -> Result<Response<Body>, Failed> {
     let Asked { proxy, serving, caller, chat, .. } = asked;
     let mut call = asked.call.again(proxy, &asked.head.headers, at + 1);
-    call.races = races;
+    call.race = race;
     call.known.is(caller);
     let mut head = asked.head.clone();
     for length in [CONTENT_ENCODING, CONTENT_LENGTH] {
@@ -113,15 +146,20 @@ async fn one(
     })
 }
 
-/// The first answer. Whoever has not answered by then is cancelled.
-async fn first<'a>(
-    asked: Asked<'a>,
-    mut racing: FuturesUnordered<impl Future<Output = Result<Response<Body>, Failed>> + 'a>,
+/// The first answer. Whoever has not answered by then is cancelled. If all fail, the failure is that
+/// of the model that was named first.
+async fn first(
+    asked: Asked<'_>,
+    race: &Race,
+    asking: impl Iterator<Item = impl Future<Output = Result<Response<Body>, Failed>>>,
 ) -> Result<Response<Body>, Failed> {
-    let mut failed = None;
-    while let Some(answered) = racing.next().await {
+    let numbered = asking.enumerate().map(|(at, one)| one.map(move |answered| (at, answered)));
+    let mut racing: FuturesUnordered<_> = numbered.collect();
+    let mut failures = Vec::new();
+    while let Some((at, answered)) = racing.next().await {
         match answered {
             Ok(mut response) => {
+                race.end();
                 let told = response.headers_mut();
                 told.insert(names::FASTEST_RESPONSE, HeaderValue::from_static("True"));
                 if let Ok(id) = HeaderValue::from_str(&asked.call.call_id) {
@@ -129,10 +167,11 @@ async fn first<'a>(
                 }
                 return Ok(response);
             }
-            Err(failure) => drop(failed.get_or_insert(failure)),
+            Err(failure) => failures.push((at, failure)),
         }
     }
-    Err(failed.expect("several were asked"))
+    let first = failures.into_iter().min_by_key(|(at, _)| *at);
+    Err(first.expect("several were asked").1)
 }
 
 /// The list of all answers, errors among them unless there is nothing else.

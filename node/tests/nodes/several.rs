@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use dunlin_mock_upstream::{MockUpstream, Settings};
+use dunlin_mock_upstream::{Fault, MockUpstream, Settings};
 use serde_json::{Value, json};
 
 use crate::harness::{self, SOON, Setup, assert_error};
@@ -95,8 +95,27 @@ async fn the_fastest_of_several_models_is_the_answer() -> anyhow::Result<()> {
         slow.stats().in_flight == 0
     })
     .await?;
-    let failing = json!({"fastest_response": true});
-    let reply = setup.ask(0, caller, &body("nobody,quick", failing)).await?;
+    let race = json!({"fastest_response": true});
+    let reply = setup.ask(0, caller, &body("nobody,quick", race.clone())).await?;
     assert_eq!(reply.status, 200, "a failure is no answer: {}", reply.body);
-    Ok(())
+    setup.mock.set_fault(Fault::Status { code: 500, retry_after: None }).await;
+    for fields in [json!({}), race.clone()] {
+        let reply = setup.ask(0, caller, &body("quick,nobody", fields)).await?;
+        assert_eq!(reply.status, 500, "the failure of the first one: {}", reply.body);
+    }
+    let unclear = body("quick,slow", json!({"fastest_response": "yes"}));
+    let refused = setup.ask(0, caller, &unclear).await?;
+    let text = "fastest_response is true or false, not `\"yes\"`";
+    assert_error(&refused, 400, json!("invalid_request_error"), text);
+
+    let left = body("slow,slow", race);
+    tokio::select! {
+        reply = setup.ask(0, caller, &left) => panic!("they are slow: {reply:?}"),
+        _ = slow.until(|stats| stats.in_flight == 2) => {}
+    }
+    dunlin_cluster::wait_until("a client that left is told from an answer", SOON, async || {
+        let rows = setup.records(0).unwrap_or_default();
+        rows.iter().filter(|row| row["fault"]["kind"] == "client_disconnected").count() == 2
+    })
+    .await
 }

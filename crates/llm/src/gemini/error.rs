@@ -7,7 +7,8 @@ use crate::openai::{Entity, ErrorBody};
 
 /// The body: `{"error":{"code","message","status"}}`, the code a number.
 pub(crate) fn error_body(error: &ErrorBody) -> Bytes {
-    let status = status(error.code);
+    let is_spent = error.kind.as_deref() == Some("budget_exceeded");
+    let status = if is_spent { "RESOURCE_EXHAUSTED" } else { status(error.code) };
     let mut told = json!({"code": error.code, "message": error.message, "status": status});
     if let Some(Entity { kind, id }) = &error.entity {
         told["entity_type"] = json!(kind);

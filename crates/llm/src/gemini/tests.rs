@@ -514,6 +514,10 @@ fn errors_have_googles_shape() {
     let json = r#"{"error":{"code":429,"message":"m","status":"RESOURCE_EXHAUSTED"}}"#;
     assert_eq!(Endpoint::GenerateContent.error_body(&error), json);
     assert_eq!(Endpoint::StreamGenerateContent.error_frame(&error), format!("data: {json}\n\n"));
+    let spent =
+        crate::openai::ErrorBody { kind: Some("budget_exceeded".into()), code: 422, ..error };
+    let json = r#"{"error":{"code":422,"message":"m","status":"RESOURCE_EXHAUSTED"}}"#;
+    assert_eq!(Endpoint::GenerateContent.error_body(&spent), json);
 }
 
 #[test]

@@ -201,7 +201,8 @@ fn read_reasoning(chat: &mut Chat, member: &Member<'_>) -> Result<(), BadRequest
     if let Some(word) = string(member.value) {
         reasoning.effort = Some(effort(&word)?);
     } else {
-        let wire: Wire = value(Endpoint::ChatCompletions, member, "an object")?;
+        let expected = if member.name == "reasoning_effort" { EXPECTED } else { "an object" };
+        let wire: Wire = value(Endpoint::ChatCompletions, member, expected)?;
         if let Some(word) = &wire.effort {
             reasoning.effort = Some(effort(word)?);
         }

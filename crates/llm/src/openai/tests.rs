@@ -155,6 +155,10 @@ fn what_cannot_be_understood_is_named() {
         (json!({"messages": [], "temperature": "hot"}), "temperature"),
         (json!({"messages": [], "response_format": {"type": "json_schema"}}), "response_format"),
         (json!({"messages": [], "reasoning_effort": "harder"}), "reasoning_effort"),
+        (
+            json!({"messages": [], "reasoning_effort": 7}),
+            "none, minimal, low, medium, high or xhigh",
+        ),
     ];
     for (mut body, named) in long {
         body["model"] = "m".into();

@@ -14,6 +14,7 @@ use crate::request::origin::Client;
 use crate::response::error::{Failed, Refused};
 use crate::response::framing::Framing;
 use crate::response::told::client_call_id;
+use crate::several::Race;
 use crate::{Proxy, Serving};
 
 /// What is known of a request before it is read.
@@ -32,7 +33,7 @@ pub(crate) struct Call {
     /// For the record that it leaves if it is refused.
     pub(crate) known: Known,
     /// Another model may answer first; then it is cancelled.
-    pub(crate) races: bool,
+    pub(crate) race: Option<Race>,
 }
 
 impl Call {
@@ -50,7 +51,6 @@ impl Call {
         let (framing, client, known) = (Framing::Events, Client::default(), Known::default());
         let id = RequestId(id.as_u128());
         let is_named_in_errors = proxy.0.serving.load().settings.names_call_in_errors;
-        let races = false;
         Self {
             endpoint,
             id,
@@ -61,7 +61,7 @@ impl Call {
             client,
             is_named_in_errors,
             known,
-            races,
+            race: None,
         }
     }
 
