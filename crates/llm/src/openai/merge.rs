@@ -4,8 +4,9 @@
 use std::collections::BTreeSet;
 
 use bytes::Bytes;
-use memchr::memmem;
 use serde_json::{Map, Value};
+
+use crate::word::Word;
 
 const BEGIN: &str = "<think>";
 const END: &str = "</think>";
@@ -89,7 +90,8 @@ impl Merger {
 
 /// Most answers tell none, and are not read again.
 fn may_think(text: &[u8]) -> bool {
-    memmem::find(text, b"\"reasoning").is_some()
+    static NAME: Word = Word::new(b"\"reasoning");
+    NAME.is_in(text)
 }
 
 fn choices(answer: &mut Object) -> impl Iterator<Item = &mut Object> {
@@ -129,6 +131,7 @@ fn say(said: &mut Object, before: &[&str]) {
 
 #[cfg(test)]
 mod tests {
+    use memchr::memmem;
     use serde_json::json;
 
     use super::*;
