@@ -13,7 +13,7 @@ use dunlin_types::{Line, Tokens};
 use crate::attempts::hold;
 use crate::request::call::Call;
 use crate::request::caller::Caller;
-use crate::request::kept::Opened;
+use crate::request::kept::OpenedBody;
 use crate::response::error::Refused;
 use crate::{Proxy, Serving};
 
@@ -22,19 +22,12 @@ const FALLBACKS: &str = "budget_fallbacks";
 
 /// Who asks to be let in.
 #[derive(Clone, Copy)]
-pub(crate) struct Asks<'a> {
+pub(crate) struct Applicant<'a> {
     pub(crate) proxy: &'a Proxy,
     pub(crate) serving: &'a Serving,
     pub(crate) call: &'a Call,
     pub(crate) caller: &'a Caller,
-    pub(crate) opened: &'a Opened,
-}
-
-/// What for.
-#[derive(Clone, Copy)]
-pub(crate) struct What<'a> {
-    pub(crate) chat: &'a ChatRequest,
-    pub(crate) extras: &'a Extras,
+    pub(crate) opened: &'a OpenedBody,
 }
 
 /// A request that is let in.
@@ -46,31 +39,31 @@ pub(crate) struct Admitted<'a> {
     pub(crate) gave_way: bool,
 }
 
-impl<'a> Asks<'a> {
+impl<'a> Applicant<'a> {
     /// Lets the request in for the model it asks for, or for one that is asked instead: `instead` is
     /// filled with those, if it comes to that.
     pub(crate) async fn admit(
         self,
-        what: What<'a>,
+        (chat, extras): (&'a ChatRequest, &'a Extras),
         instead: &'a OnceLock<Vec<String>>,
     ) -> Result<Admitted<'a>, Refused> {
-        let refusal = match self.one(what, what.chat.model()).await? {
+        let refusal = match self.one((chat, extras), chat.model()).await? {
             Ok(admitted) => return Ok(admitted),
             Err(refusal) => refusal,
         };
         for model in instead.get_or_init(|| instead_of(self.caller, &refusal)) {
             // One that nobody serves, or not to this caller, is none.
-            if let Ok(Ok(admitted)) = self.one(what, model).await {
+            if let Ok(Ok(admitted)) = self.one((chat, extras), model).await {
                 return Ok(Admitted { gave_way: true, ..admitted });
             }
         }
         let refused = Refused::admission(refusal, self.caller, self.call.started);
-        Err(refused.bounded_by(Bound::field_of(what.chat.endpoint())))
+        Err(refused.bounded_by(Bound::field_of(chat.endpoint())))
     }
 
     async fn one(
         self,
-        What { chat, extras }: What<'a>,
+        (chat, extras): (&'a ChatRequest, &'a Extras),
         model: &'a str,
     ) -> Result<Result<Admitted<'a>, Refusal>, Refused> {
         let Self { proxy, serving, call, caller, opened } = self;

@@ -125,7 +125,7 @@ struct Given {
 
 /// What is asked, and by which configuration.
 #[derive(Clone, Copy)]
-pub(crate) struct Asked<'a> {
+pub(crate) struct AttemptInput<'a> {
     pub(crate) proxy: &'a Proxy,
     pub(crate) catalog: &'a Catalog,
     pub(crate) chat: &'a ChatRequest,
@@ -139,7 +139,7 @@ pub(crate) struct Asked<'a> {
 /// Tries the groups in order, the first of which is held for; one of the others that the budgets do
 /// not cover is skipped and named.
 pub(crate) async fn run(
-    asked: Asked<'_>,
+    asked: AttemptInput<'_>,
     candidates: &mut Candidates<'_>,
     bill: &mut Bill,
 ) -> Result<Answered, Failed> {
@@ -179,7 +179,7 @@ async fn ask(
     let asked = asking.asked;
     let chat = asked.chat.changed_by(changes).map_err(GroupFailed::Unfit)?;
     let extras = chat.extras().clone().bounded_like(asked.extras);
-    let asked = Asked { chat: &chat, extras: &extras, ..asked };
+    let asked = AttemptInput { chat: &chat, extras: &extras, ..asked };
     Asking { asked, ..asking }.run(bill).await
 }
 
@@ -199,7 +199,7 @@ fn only(group: &Arc<str>, failed: GroupFailed) -> Failed {
 
 /// One group being asked.
 struct Asking<'a> {
-    asked: Asked<'a>,
+    asked: AttemptInput<'a>,
     group: &'a Group,
     has_fallbacks: bool,
     /// What it may cost here is held already.
@@ -209,7 +209,7 @@ struct Asking<'a> {
 impl Asking<'_> {
     /// Asks those of the group that the request is for and that take it.
     async fn run(self, bill: &mut Bill) -> Result<Given, GroupFailed> {
-        let Asked { proxy, catalog, chat, .. } = self.asked;
+        let AttemptInput { proxy, catalog, chat, .. } = self.asked;
         let Group { name, deployments } = self.group;
         let not_asked = |why| GroupFailed::of(why, name, deployments, proxy);
         let tagged = entry::tagged(catalog, self.group, bill.tags()).map_err(not_asked)?;
@@ -222,7 +222,7 @@ impl Asking<'_> {
     }
 
     async fn attempt(&self, bill: &mut Bill) -> Result<Given, GroupFailed> {
-        let Asked { proxy, catalog, chat, demand, revision, .. } = self.asked;
+        let AttemptInput { proxy, catalog, chat, demand, revision, .. } = self.asked;
         let (upstream, clock) = (&proxy.0.upstream, &proxy.0.clock);
         if !self.is_covered {
             let cost = hold::bounds(proxy, bill.key(), chat, self.group);

@@ -22,7 +22,7 @@ use tokio::sync::oneshot;
 use tracing::warn;
 
 use crate::Proxy;
-use crate::attempts::{self, Asked};
+use crate::attempts::{self, AttemptInput};
 use crate::bill::Bill;
 use crate::request::call::Call;
 use crate::request::caller::Caller;
@@ -30,7 +30,7 @@ use crate::request::kept::keepers;
 use crate::response::error::{Failed, Refused};
 use crate::response::headers;
 use crate::response::keepalive::Answering;
-use crate::response::told::Told;
+use crate::response::told::AnswerHeaders;
 use crate::turns::{Keep, Opening, Stored};
 use tape::Recording;
 
@@ -79,14 +79,14 @@ pub(crate) struct Job<'a> {
     pub(crate) call: &'a Call,
     pub(crate) caller: &'a Caller,
     pub(crate) opening: &'a Opening,
-    pub(crate) told: Told,
+    pub(crate) told: AnswerHeaders,
     pub(crate) begun: Begun,
 }
 
 /// Stores the response as queued, answers the client, and makes it.
 pub(crate) async fn run(
     job: Job<'_>,
-    asked: Asked<'_>,
+    asked: AttemptInput<'_>,
     candidates: &mut Candidates<'_>,
     mut bill: Bill,
 ) -> Result<Response<Body>, Failed> {
@@ -109,7 +109,7 @@ pub(crate) async fn run(
         Ok(once) => once,
         Err(bad) => return Err(queued.failed(bill.fail(Refused::BadRequest(bad))).await),
     };
-    let asked = Asked { chat: &once, ..asked };
+    let asked = AttemptInput { chat: &once, ..asked };
     let answered = tokio::select! {
         answered = attempts::run(asked, candidates, &mut bill) => answered,
         () = queued.work.stopped() => {
@@ -146,12 +146,12 @@ struct Queued<'a> {
 
 impl<'a> Queued<'a> {
     async fn new(
-        asked: Asked<'a>,
+        asked: AttemptInput<'a>,
         call: &'a Call,
         caller: &Caller,
         opening: &Opening,
     ) -> Result<(Self, Option<Recording>), Refused> {
-        let Asked { proxy, chat, .. } = asked;
+        let AttemptInput { proxy, chat, .. } = asked;
         let Some((turn, keep)) = opening.kept(proxy, call, caller) else {
             return Err(Refused::background(
                 "store",

@@ -9,8 +9,8 @@ use axum::http::Response;
 use dunlin_llm::Endpoint;
 use tokio::sync::oneshot;
 
-use crate::admit::{Admitted, Asks, What};
-use crate::attempts::{self, Answered, Asked};
+use crate::admit::{Admitted, Applicant};
+use crate::attempts::{self, Answered, AttemptInput};
 use crate::background::{self, Job};
 use crate::bill::{About, Bill, refused, report};
 use crate::request::call::Call;
@@ -19,7 +19,7 @@ use crate::request::received::{Received, Unread};
 use crate::response::delivery::Delivery;
 use crate::response::error::{Failed, Refused};
 use crate::response::keepalive::{self, Answering, Wish};
-use crate::response::told::Told;
+use crate::response::told::AnswerHeaders;
 use crate::{Proxy, Serving, several};
 
 /// Answers one request to `endpoint`. `path_model` is the model that the path names, for a body that
@@ -98,19 +98,20 @@ async fn answer(
     let Received { head, opened, chat, is_redacted } =
         unread.read(proxy, call, serving, caller).await?;
     if let Some(models) = several::named(&chat, &serving.catalog) {
-        let asked = several::Asked { proxy, call, serving, caller, head: &head, chat: &chat };
+        let asked =
+            several::BatchCompletion { proxy, call, serving, caller, head: &head, chat: &chat };
         return several::answer(asked, models).await;
     }
     let extras = chat.extras().with_headers(&head.headers).map_err(Refused::BadRequest)?;
     let mut origin = call.client.origin(&serving.settings, &head.headers, chat.labels())?;
     caller.count_for(proxy, &mut origin).await?;
     let caller: &Caller = caller;
-    let asks = Asks { proxy, serving, call, caller, opened: &opened };
-    let (what, instead) = (What { chat: &chat, extras: &extras }, OnceLock::new());
-    let admitted = asks.admit(what, &instead).await;
+    let applicant = Applicant { proxy, serving, call, caller, opened: &opened };
+    let instead = OnceLock::new();
+    let admitted = applicant.admit((&chat, &extras), &instead).await;
     let admitted = admitted.map_err(|refused| call.refuse(&chat, &origin, refused))?;
     let Admitted { mut candidates, demand, permit, gave_way } = admitted;
-    let told = Told::of_admission(call, caller, permit.limits());
+    let told = AnswerHeaders::of_admission(call, caller, permit.limits());
     keepalive::announce(kept, candidates.first(), &chat, &extras, &told);
     let mut bill = Bill::open(proxy.clone(), permit, call, caller, About::of(&chat, origin));
     bill.await_answer(call.race.clone());
@@ -121,7 +122,7 @@ async fn answer(
 
     let catalog = &serving.catalog;
     let (demand, revision) = (&demand, serving.settings.revision);
-    let asked = Asked { proxy, catalog, chat: &chat, extras: &extras, demand, revision };
+    let asked = AttemptInput { proxy, catalog, chat: &chat, extras: &extras, demand, revision };
     if chat.background() && background::is_ours(&mut candidates) {
         let job = Job { call, caller, opening: &opened.opening, told, begun };
         return Box::pin(background::run(job, asked, &mut candidates, bill)).await;

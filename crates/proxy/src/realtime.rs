@@ -17,14 +17,14 @@ use dunlin_llm::{BadRequest, Endpoint, Labels, decoded};
 use dunlin_router::{Deployment, Group};
 use dunlin_types::Tokens;
 
-use crate::realtime::handshake::{Handshake, Opened};
+use crate::realtime::handshake::{Handshake, OpenedConversation};
 use crate::realtime::talk::{Asker, Talk};
 use crate::request::call::Call;
 use crate::request::caller::Caller;
 use crate::request::pass::Pass;
 use crate::response::error::{Failed, Refused};
 use crate::response::headers;
-use crate::response::told::Told;
+use crate::response::told::AnswerHeaders;
 use crate::server::websocket::{check_handshake, take_key};
 use crate::stale::Detour;
 use crate::{Proxy, Serving};
@@ -95,7 +95,7 @@ async fn conduct(
     let (serving, group, query) = (&*serving, &group, &*query.rest);
     let secret = secret.as_ref();
     let handshake = Handshake { proxy, serving, group, demand, query, headers, secret };
-    let Opened { conversation, with, place } = match handshake.open(&mut bill).await {
+    let OpenedConversation { conversation, with, place } = match handshake.open(&mut bill).await {
         Ok(opened) => opened,
         Err(failed) => return Err(bill.fail(failed)),
     };
@@ -196,7 +196,7 @@ fn outgoing(client: &HeaderMap, protocols: Vec<String>) -> HeaderMap {
 }
 
 /// The provider's part of it.
-fn accepted(told: Told, provider: &HeaderMap) -> Response<Body> {
+fn accepted(told: AnswerHeaders, provider: &HeaderMap) -> Response<Body> {
     let mut fields = HeaderMap::new();
     fields.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
     fields.insert(UPGRADE, HeaderValue::from_static("websocket"));

@@ -29,7 +29,7 @@ use crate::request::call::Call;
 use crate::request::caller::Caller;
 use crate::response::error::{Failed, Refused, Unanswered};
 use crate::response::headers;
-use crate::response::told::Told;
+use crate::response::told::AnswerHeaders;
 use crate::{Proxy, Serving, gemini};
 
 mod batches;
@@ -91,7 +91,8 @@ async fn conduct(
     let demand = wanted.demand(call, &serving, way, &lenders);
     let admitted = proxy.0.admission.admit(caller.key(), demand.clone()).await;
     let permit = admitted.map_err(|no| refusal(call, &caller, &wanted, &origin, no))?;
-    let told = Told::of_admission(call, &caller, permit.limits()).spending(caller.spent(proxy));
+    let told =
+        AnswerHeaders::of_admission(call, &caller, permit.limits()).spending(caller.spent(proxy));
     let mut bill = Bill::open(proxy.clone(), permit, call, &caller, wanted.about(origin));
     bill.await_answer(None);
     bill.tell(report::of(proxy, &caller, &head.headers));

@@ -11,7 +11,7 @@ use dunlin_providers::relay::PREFIXES;
 
 use crate::ids::Kind;
 use crate::questions::{
-    calculate, count, model_info, models, openapi, params, published, token_counter, transform,
+    calculate, count, model_info, models, one_model, openapi, token_counter, transform,
 };
 use crate::relay::Way;
 use crate::request::named_path;
@@ -39,26 +39,33 @@ const ENDPOINTS: &[(&str, Endpoint)] = &[
 /// What comes before a model's name in a path.
 const BEFORE_MODEL: [&str; 3] = ["/engines", "/v1/engines", "/openai/deployments"];
 
-/// Stands for every method.
-pub(crate) const ANY: &str = "*";
-
 /// Routes, and a list of them.
 struct Table {
     routes: Router<Proxy>,
-    /// Paths as axum has them, each with one method or [`ANY`].
-    listed: Vec<(String, &'static str)>,
+    /// Paths as axum has them, each with one method; `None`: with all.
+    listed: Vec<(String, Option<Method>)>,
 }
 
 impl Table {
     fn get<H: Handler<T, Proxy>, T: 'static>(self, path: &str, handler: H) -> Self {
-        self.with(path, "GET", get(handler))
+        self.with(path, Method::GET, get(handler))
     }
 
     fn post<H: Handler<T, Proxy>, T: 'static>(self, path: &str, handler: H) -> Self {
-        self.with(path, "POST", post(handler))
+        self.with(path, Method::POST, post(handler))
     }
 
-    fn with(mut self, path: &str, method: &'static str, handler: MethodRouter<Proxy>) -> Self {
+    /// A path whose handler takes that method.
+    fn with(self, path: &str, method: Method, handler: MethodRouter<Proxy>) -> Self {
+        self.listing(path, Some(method), handler)
+    }
+
+    /// A path whose handler takes all methods.
+    fn any(self, path: &str, handler: MethodRouter<Proxy>) -> Self {
+        self.listing(path, None, handler)
+    }
+
+    fn listing(mut self, path: &str, method: Option<Method>, handler: MethodRouter<Proxy>) -> Self {
         self.listed.push((path.to_owned(), method));
         Self { routes: self.routes.route(path, handler), ..self }
     }
@@ -88,8 +95,8 @@ fn table() -> Table {
         .get("/v1/model/info", model_info::list)
         .get("/v2/model/info", model_info::page)
         .get("/model_group/info", model_info::groups)
-        .get("/utils/model_info", published::show)
-        .get("/utils/supported_openai_params", params::show)
+        .get("/utils/model_info", one_model::info)
+        .get("/utils/supported_openai_params", one_model::params)
         .post("/utils/token_counter", token_counter::serve)
         .post("/utils/transform_request", transform::serve)
         .post("/spend/calculate", calculate::serve)
@@ -98,16 +105,16 @@ fn table() -> Table {
         .post("/v1/models/{*id}", gemini::serve)
         .post("/v1beta/models/{*id}", gemini::serve);
     for (path, endpoint) in ENDPOINTS {
-        table = table.with(path, "POST", serve(*endpoint));
-        table = table.with(&format!("/v1{path}"), "POST", serve(*endpoint));
+        table = table.with(path, Method::POST, serve(*endpoint));
+        table = table.with(&format!("/v1{path}"), Method::POST, serve(*endpoint));
         for before in BEFORE_MODEL {
             let path = format!("{before}/{{model}}{path}");
-            table = table.with(&path, "POST", serve_named(*endpoint));
+            table = table.with(&path, Method::POST, serve_named(*endpoint));
         }
     }
     for &(prefix, providers) in PREFIXES {
         let way = Way { prefix, providers };
-        table = table.with(&format!("/{prefix}/{{*rest}}"), ANY, pass(way));
+        table = table.any(&format!("/{prefix}/{{*rest}}"), pass(way));
     }
     for prefix in ["", "/v1", "/openai", "/openai/v1"] {
         table = table
@@ -119,10 +126,10 @@ fn table() -> Table {
         .get("/responses", socket::serve)
         .get("/v1/responses", socket::serve)
         .get("/openai/v1/responses", socket::serve)
-        .with("/v2/rerank", "POST", serve(Endpoint::Rerank))
-        .with("/v1/messages", "POST", serve(Endpoint::Messages))
+        .with("/v2/rerank", Method::POST, serve(Endpoint::Rerank))
+        .with("/v1/messages", Method::POST, serve(Endpoint::Messages))
         .post("/v1/messages/count_tokens", count::serve)
-        .with("/openai/v1/responses", "POST", serve(Endpoint::Responses))
+        .with("/openai/v1/responses", Method::POST, serve(Endpoint::Responses))
 }
 
 fn serve(endpoint: Endpoint) -> MethodRouter<Proxy> {
@@ -155,23 +162,23 @@ fn serve_named(endpoint: Endpoint) -> MethodRouter<Proxy> {
 /// What can be done with something that a provider keeps, and under what prefixes: the last ones
 /// name the provider of files and batches that are new.
 fn kept(mut table: Table) -> Table {
-    const THINGS: [(&str, &str, Kind, &str); 16] = [
-        ("/responses/{id}", "GET", Kind::Response, ""),
-        ("/responses/{id}", "DELETE", Kind::Response, ""),
-        ("/responses/{id}/cancel", "POST", Kind::Response, "/cancel"),
-        ("/responses/{id}/input_items", "GET", Kind::Response, "/input_items"),
-        ("/files/{id}", "GET", Kind::File, ""),
-        ("/files/{id}", "DELETE", Kind::File, ""),
-        ("/files/{id}/content", "GET", Kind::File, "/content"),
-        ("/batches/{id}", "GET", Kind::Batch, ""),
-        ("/batches/{id}/cancel", "POST", Kind::Batch, "/cancel"),
-        ("/fine_tuning/jobs/{id}", "GET", Kind::Job, ""),
-        ("/fine_tuning/jobs/{id}/cancel", "POST", Kind::Job, "/cancel"),
-        ("/fine_tuning/jobs/{id}/pause", "POST", Kind::Job, "/pause"),
-        ("/fine_tuning/jobs/{id}/resume", "POST", Kind::Job, "/resume"),
-        ("/fine_tuning/jobs/{id}/events", "GET", Kind::Job, "/events"),
-        ("/fine_tuning/jobs/{id}/checkpoints", "GET", Kind::Job, "/checkpoints"),
-        ("/realtime/calls/{id}/hangup", "POST", Kind::Call, "/hangup"),
+    const THINGS: [(&str, Method, Kind, &str); 16] = [
+        ("/responses/{id}", Method::GET, Kind::Response, ""),
+        ("/responses/{id}", Method::DELETE, Kind::Response, ""),
+        ("/responses/{id}/cancel", Method::POST, Kind::Response, "/cancel"),
+        ("/responses/{id}/input_items", Method::GET, Kind::Response, "/input_items"),
+        ("/files/{id}", Method::GET, Kind::File, ""),
+        ("/files/{id}", Method::DELETE, Kind::File, ""),
+        ("/files/{id}/content", Method::GET, Kind::File, "/content"),
+        ("/batches/{id}", Method::GET, Kind::Batch, ""),
+        ("/batches/{id}/cancel", Method::POST, Kind::Batch, "/cancel"),
+        ("/fine_tuning/jobs/{id}", Method::GET, Kind::Job, ""),
+        ("/fine_tuning/jobs/{id}/cancel", Method::POST, Kind::Job, "/cancel"),
+        ("/fine_tuning/jobs/{id}/pause", Method::POST, Kind::Job, "/pause"),
+        ("/fine_tuning/jobs/{id}/resume", Method::POST, Kind::Job, "/resume"),
+        ("/fine_tuning/jobs/{id}/events", Method::GET, Kind::Job, "/events"),
+        ("/fine_tuning/jobs/{id}/checkpoints", Method::GET, Kind::Job, "/checkpoints"),
+        ("/realtime/calls/{id}/hangup", Method::POST, Kind::Call, "/hangup"),
     ];
     const PREFIXES: [(&str, Option<&str>); 5] = [
         ("", None),
@@ -182,21 +189,21 @@ fn kept(mut table: Table) -> Table {
     ];
     for (prefix, provider) in PREFIXES {
         for (path, method, kind, suffix) in THINGS {
-            let one = about_one(method, About { kind, suffix });
+            let one = about_one(&method, About { kind, suffix });
             table = table.with(&format!("{prefix}{path}"), method, one);
         }
         let (files, batches) = (format!("{prefix}/files"), format!("{prefix}/batches"));
         let jobs = format!("{prefix}/fine_tuning/jobs");
         let made = |what| format!("{prefix}/responses/{what}");
         table = table
-            .with(&made("input_tokens"), "POST", unmade(Wanted::InputTokens))
-            .with(&made("compact"), "POST", unmade(Wanted::Compaction))
-            .with(&files, "POST", upload(provider))
-            .with(&files, "GET", list(Kind::File, provider))
+            .with(&made("input_tokens"), Method::POST, unmade(Wanted::InputTokens))
+            .with(&made("compact"), Method::POST, unmade(Wanted::Compaction))
+            .with(&files, Method::POST, upload(provider))
+            .with(&files, Method::GET, list(Kind::File, provider))
             .post(&batches, make_batch)
-            .with(&batches, "GET", list(Kind::Batch, provider))
+            .with(&batches, Method::GET, list(Kind::Batch, provider))
             .post(&jobs, make_job)
-            .with(&jobs, "GET", list(Kind::Job, provider));
+            .with(&jobs, Method::GET, list(Kind::Job, provider));
         table = conversations(table, &format!("{prefix}/conversations"), provider);
     }
     table
@@ -208,15 +215,16 @@ fn conversations(table: Table, all: &str, provider: Option<&'static str>) -> Tab
         stored::conversations::create(&proxy, provider, request).await
     };
     let mut table = table.post(all, make);
-    for method in ["GET", "POST", "DELETE"] {
-        table = table.with(&format!("{all}/{{id}}"), method, on(filter(method), one_conversation));
+    for method in [Method::GET, Method::POST, Method::DELETE] {
+        let one = on(filter(&method), one_conversation);
+        table = table.with(&format!("{all}/{{id}}"), method, one);
     }
-    for method in ["GET", "POST"] {
-        let items = on(filter(method), its_items);
+    for method in [Method::GET, Method::POST] {
+        let items = on(filter(&method), its_items);
         table = table.with(&format!("{all}/{{id}}/items"), method, items);
     }
-    for method in ["GET", "DELETE"] {
-        let item = on(filter(method), its_item);
+    for method in [Method::GET, Method::DELETE] {
+        let item = on(filter(&method), its_item);
         table = table.with(&format!("{all}/{{id}}/items/{{item}}"), method, item);
     }
     table
@@ -246,15 +254,11 @@ async fn its_item(
     stored::conversations::serve(&proxy, &id, Of::Item(item), request).await
 }
 
-fn filter(method: &str) -> MethodFilter {
-    match method {
-        "DELETE" => MethodFilter::DELETE,
-        "GET" => MethodFilter::GET,
-        _ => MethodFilter::POST,
-    }
+fn filter(method: &Method) -> MethodFilter {
+    MethodFilter::try_from(method.clone()).expect("routes are told apart by HTTP's own methods")
 }
 
-fn about_one(method: &str, about: About) -> MethodRouter<Proxy> {
+fn about_one(method: &Method, about: About) -> MethodRouter<Proxy> {
     on(
         filter(method),
         move |State(proxy): State<Proxy>, Path(id): Path<String>, request: Request| async move {

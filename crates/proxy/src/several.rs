@@ -23,7 +23,7 @@ use crate::request::call::Call;
 use crate::request::caller::Caller;
 use crate::request::received::Unread;
 use crate::response::error::{Failed, Refused};
-use crate::response::told::Told;
+use crate::response::told::AnswerHeaders;
 use crate::response::{headers, names};
 use crate::{Proxy, Serving};
 
@@ -51,7 +51,7 @@ impl Race {
 
 /// What is asked of several models.
 #[derive(Clone, Copy)]
-pub(crate) struct Asked<'a> {
+pub(crate) struct BatchCompletion<'a> {
     pub(crate) proxy: &'a Proxy,
     pub(crate) call: &'a Call,
     pub(crate) serving: &'a Serving,
@@ -75,7 +75,7 @@ pub(crate) fn named<'c>(chat: &'c ChatRequest, catalog: &Catalog) -> Option<Vec<
 
 /// Answers for all of them.
 pub(crate) fn answer<'a>(
-    asked: Asked<'a>,
+    asked: BatchCompletion<'a>,
     models: Vec<&'a str>,
 ) -> BoxFuture<'a, Result<Response<Body>, Failed>> {
     async move {
@@ -122,11 +122,11 @@ fn check(chat: &ChatRequest, models: &[&str], races: bool) -> Result<(), Refused
 
 /// The answer of one of them, whose call is that of the request with its number.
 async fn one(
-    asked: Asked<'_>,
+    asked: BatchCompletion<'_>,
     (at, model): (usize, &str),
     race: Option<Race>,
 ) -> Result<Response<Body>, Failed> {
-    let Asked { proxy, serving, caller, chat, .. } = asked;
+    let BatchCompletion { proxy, serving, caller, chat, .. } = asked;
     let mut call = asked.call.again(proxy, &asked.head.headers, at + 1);
     call.race = race;
     call.known.is(caller);
@@ -149,7 +149,7 @@ async fn one(
 /// The first answer. Whoever has not answered by then is cancelled. If all fail, the failure is that
 /// of the model that was named first.
 async fn first(
-    asked: Asked<'_>,
+    asked: BatchCompletion<'_>,
     race: &Race,
     asking: impl Iterator<Item = impl Future<Output = Result<Response<Body>, Failed>>>,
 ) -> Result<Response<Body>, Failed> {
@@ -176,7 +176,7 @@ async fn first(
 
 /// The list of all answers, errors among them unless there is nothing else.
 async fn all(
-    asked: Asked<'_>,
+    asked: BatchCompletion<'_>,
     asking: impl Iterator<Item = impl Future<Output = Result<Response<Body>, Failed>>>,
 ) -> Result<Response<Body>, Failed> {
     let mut answers = futures::future::join_all(asking).await;
@@ -199,6 +199,6 @@ async fn all(
         list.extend_from_slice(&body);
     }
     list.push(b']');
-    let told = Told::of_admission(asked.call, asked.caller, &[]).called(asked.call);
+    let told = AnswerHeaders::of_admission(asked.call, asked.caller, &[]).called(asked.call);
     Ok(headers::json(told, Bytes::from(list)))
 }

@@ -16,7 +16,7 @@ use crate::request::call::Call;
 use crate::response::error::Failed;
 use crate::response::headers;
 use crate::response::names;
-use crate::response::told::Told;
+use crate::response::told::AnswerHeaders;
 use crate::server::websocket::{acceptance, check_handshake, take_key};
 use crate::socket::conversation::Conversation;
 use crate::socket::turn::Asker;
@@ -50,7 +50,7 @@ async fn conduct(
         detour: request.extensions().get::<Detour>().cloned(),
     };
     let fields = acceptance(request.headers(), &offered);
-    let told = Told::of_admission(call, &caller, &[]).called(call);
+    let told = AnswerHeaders::of_admission(call, &caller, &[]).called(call);
     let (most, open) = (serving.settings.max_request_bytes, proxy.0.open.clone());
     let upgrading = hyper::upgrade::on(&mut request);
     proxy.0.open.tasks.spawn(async move {

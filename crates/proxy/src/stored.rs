@@ -25,7 +25,7 @@ use crate::request::call::Call;
 use crate::request::caller::Caller;
 use crate::request::kept::{Sealing, find};
 use crate::response::error::{Failed, Refused};
-use crate::response::told::Told;
+use crate::response::told::AnswerHeaders;
 use crate::turns::Stored;
 use crate::{Proxy, Serving};
 
@@ -157,7 +157,7 @@ impl Asking<'_> {
         model: &str,
         tokens: Tokens,
         cost: Bounds,
-    ) -> Result<(Bill, Told), Failed> {
+    ) -> Result<(Bill, AnswerHeaders), Failed> {
         let Self { proxy, call, headers, labels, .. } = *self;
         let mut caller = self.caller.clone();
         let mut origin = call.client.origin(&self.serving.settings, headers, labels)?;
@@ -165,7 +165,7 @@ impl Asking<'_> {
         let demand = self.demand(model, tokens, cost);
         let admitted = proxy.0.admission.admit(caller.key(), demand).await;
         let permit = admitted.map_err(|no| Refused::admission(no, &caller, call.started))?;
-        let told = Told::of_admission(call, &caller, permit.limits());
+        let told = AnswerHeaders::of_admission(call, &caller, permit.limits());
         let told = told.spending(caller.spent(proxy));
         let about = BillAbout::stored(model, tokens, origin);
         let mut bill = Bill::open(proxy.clone(), permit, call, &caller, about);
@@ -211,7 +211,7 @@ impl Asking<'_> {
         &self,
         attempt: Attempt,
         asked: Relay,
-        (bill, told): (Bill, Told),
+        (bill, told): (Bill, AnswerHeaders),
     ) -> Result<Answer, Failed> {
         Answer::get(*self, attempt, asked, (bill, told)).await
     }

@@ -16,22 +16,22 @@ use http_body_util::BodyExt;
 
 use super::tape::{MAX_BYTES, Recording};
 use super::{Begun, CANCELLED, Queued};
-use crate::attempts::{self, Asked};
+use crate::attempts::{self, AttemptInput};
 use crate::bill::Bill;
 use crate::request::kept::keeps_responses;
 use crate::response::error::{Failed, Refused};
 use crate::response::headers;
 use crate::response::stream::{self, Outgoing};
-use crate::response::told::Told;
+use crate::response::told::AnswerHeaders;
 use crate::turns::Answered;
 
 /// Answers the client with a stream, and makes the response.
 pub(super) async fn run(
     (queued, tape): (Queued<'_>, Recording),
-    asked: Asked<'_>,
+    asked: AttemptInput<'_>,
     candidates: &mut Candidates<'_>,
     mut bill: Bill,
-    (told, begun): (Told, Begun),
+    (told, begun): (AnswerHeaders, Begun),
 ) -> Result<Response<Body>, Failed> {
     let call = queued.call;
     if tape.push(&announced(queued.stamp())).is_err() {
@@ -49,7 +49,7 @@ pub(super) async fn run(
         Ok(once) => once,
         Err(bad) => return Err(fails(queued, &tape, bill.fail(Refused::BadRequest(bad))).await),
     };
-    let asked = Asked { chat: &once, ..asked };
+    let asked = AttemptInput { chat: &once, ..asked };
     let answered = tokio::select! {
         answered = attempts::run(asked, candidates, &mut bill) => answered,
         () = queued.work.stopped() => {

@@ -29,9 +29,9 @@ const TELL_EVERY: u64 = 60_000;
 
 /// What is known of a request so far, for the record that it leaves if it is refused.
 #[derive(Default)]
-pub(crate) struct Known {
+pub(crate) struct RecordDraft {
     who: OnceLock<Who>,
-    what: OnceLock<What>,
+    what: OnceLock<RequestSummary>,
 }
 
 /// For whom a request is refused.
@@ -50,14 +50,14 @@ impl Who {
     }
 }
 
-struct What {
+struct RequestSummary {
     model: String,
     stream: bool,
     call_type: &'static str,
     origin: Origin,
 }
 
-impl Known {
+impl RecordDraft {
     /// Who asks is known.
     pub(crate) fn is(&self, caller: &Caller) {
         // Who asks once, asks for all of it.
@@ -77,7 +77,7 @@ impl Known {
     pub(crate) fn asks(&self, model: &str, stream: bool, call_type: &'static str, of: &Origin) {
         let model = model[..model.floor_char_boundary(MAX_MODEL_BYTES)].to_owned();
         let origin = of.clone();
-        let _known_already = self.what.set(What { model, stream, call_type, origin });
+        let _known_already = self.what.set(RequestSummary { model, stream, call_type, origin });
     }
 }
 
@@ -179,7 +179,7 @@ pub(crate) fn note(proxy: &Proxy, call: &Call, failed: &Failed) {
         course: Course { call_type: call.endpoint.call_type().to_owned(), ..Course::default() },
         ..SpendRecord::default()
     };
-    if let Some(What { model, stream, call_type, origin }) = call.known.what.get() {
+    if let Some(RequestSummary { model, stream, call_type, origin }) = call.known.what.get() {
         model.clone_into(&mut record.model);
         record.stream = *stream;
         (*call_type).clone_into(&mut record.course.call_type);

@@ -56,7 +56,7 @@ pub(crate) fn of_chat(
 }
 
 #[derive(Deserialize)]
-struct Told<'b> {
+struct MetadataPeek<'b> {
     #[serde(borrow, default)]
     metadata: Option<&'b RawValue>,
     #[serde(borrow, default)]
@@ -66,7 +66,7 @@ struct Told<'b> {
 /// What the client says for receivers: LiteLLM's `metadata`, which stands in `litellm_metadata` where
 /// the other is the provider's, and headers of Langfuse's.
 fn metadata(chat: &ChatRequest, headers: &HeaderMap) -> Option<String> {
-    let told: Option<Told<'_>> = serde_json::from_str(chat.text()).ok();
+    let told: Option<MetadataPeek<'_>> = serde_json::from_str(chat.text()).ok();
     let text = told.and_then(|told| told.litellm_metadata.or(told.metadata)).map(RawValue::get);
     let text = text.filter(|text| text.len() <= MAX_METADATA && text.starts_with('{'));
     let mut named = headers

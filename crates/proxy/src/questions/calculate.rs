@@ -20,7 +20,7 @@ use crate::questions::question::{Question, answer};
 use crate::response::error::{Failed, Refused};
 
 #[derive(Deserialize)]
-struct Asked<'a> {
+struct SpendBody<'a> {
     model: Option<String>,
     #[serde(borrow)]
     messages: Option<&'a RawValue>,
@@ -40,7 +40,7 @@ pub(crate) async fn serve(State(proxy): State<Proxy>, request: Request) -> Respo
 
 async fn conduct(proxy: Proxy, asked: Question) -> Result<Response<Body>, Failed> {
     let Question { serving, caller, body } = asked;
-    let asked: Asked<'_> = serde_json::from_slice(&body)
+    let asked: SpendBody<'_> = serde_json::from_slice(&body)
         .map_err(|error| unfit("body", format!("the body is not a request for a cost: {error}")))?;
     let model = named(&asked)?;
     let group = match dunlin_router::group(&serving.catalog, caller.access(), &model) {
@@ -66,7 +66,7 @@ async fn conduct(proxy: Proxy, asked: Question) -> Result<Response<Body>, Failed
 }
 
 /// The model whose cost is asked: the request's, else the answer's.
-fn named(asked: &Asked<'_>) -> Result<String, Refused> {
+fn named(asked: &SpendBody<'_>) -> Result<String, Refused> {
     let of_answer = || {
         let answer = asked.completion_response?.get();
         serde_json::from_str::<Named>(answer).ok()?.model
@@ -86,7 +86,7 @@ fn upstream<'c>(catalog: &'c Catalog, model: &str) -> Option<&'c Deployment> {
 }
 
 /// What the request would use, or the answer has used.
-async fn used(proxy: &Proxy, model: &str, asked: &Asked<'_>) -> Result<Usage, Refused> {
+async fn used(proxy: &Proxy, model: &str, asked: &SpendBody<'_>) -> Result<Usage, Refused> {
     match (asked.messages, asked.completion_response) {
         (Some(messages), None) => {
             proxy.0.tokenizer.warm(model).await;

@@ -20,7 +20,7 @@ use crate::request::call::Call;
 use crate::request::caller::Caller;
 use crate::response::error::{Failed, Refused};
 use crate::response::headers;
-use crate::response::told::Told;
+use crate::response::told::AnswerHeaders;
 
 /// A provider that takes longer is not waited for: clients ask before each turn.
 const PROVIDER_TIMEOUT: Duration = Duration::from_secs(5);
@@ -58,7 +58,8 @@ async fn conduct(proxy: &Proxy, call: &Call, request: Request) -> Result<Respons
     let mut permit =
         permit.map_err(|refusal| Refused::admission(refusal, &caller, call.started))?;
     permit.begin();
-    let told = Told::of_admission(call, &caller, permit.limits()).spending(caller.spent(proxy));
+    let told =
+        AnswerHeaders::of_admission(call, &caller, permit.limits()).spending(caller.spent(proxy));
 
     let (upstream, nobody) = (&proxy.0.upstream, BTreeSet::new());
     // Where all are at rest the count is still made, here.

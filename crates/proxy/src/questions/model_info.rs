@@ -14,6 +14,7 @@ use dunlin_router::{Access, Deployment, Group, listed};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Number, Value, json};
 
+use crate::questions::one_model::params_of;
 use crate::request::call::Call;
 use crate::request::caller::Caller;
 use crate::response::error::Failed;
@@ -23,7 +24,7 @@ use crate::{Proxy, Serving};
 const MAX_PAGE: usize = 1000;
 
 #[derive(Deserialize)]
-pub(crate) struct Asked {
+pub(crate) struct InfoQuery {
     litellm_model_id: Option<String>,
     model_group: Option<String>,
     model: Option<String>,
@@ -38,7 +39,7 @@ pub(crate) struct Asked {
 /// or a name.
 pub(crate) async fn list(
     State(proxy): State<Proxy>,
-    Query(asked): Query<Asked>,
+    Query(asked): Query<InfoQuery>,
     uri: Uri,
     headers: HeaderMap,
 ) -> Response<Body> {
@@ -67,7 +68,7 @@ pub(crate) async fn list(
 /// GET /v2/model/info: the same in pages.
 pub(crate) async fn page(
     State(proxy): State<Proxy>,
-    Query(asked): Query<Asked>,
+    Query(asked): Query<InfoQuery>,
     uri: Uri,
     headers: HeaderMap,
 ) -> Response<Body> {
@@ -103,7 +104,7 @@ pub(crate) async fn page(
 /// GET /model_group/info
 pub(crate) async fn groups(
     State(proxy): State<Proxy>,
-    Query(asked): Query<Asked>,
+    Query(asked): Query<InfoQuery>,
     uri: Uri,
     headers: HeaderMap,
 ) -> Response<Body> {
@@ -241,7 +242,7 @@ impl GroupInfo {
             tpm: number(sum(|one| one.weight.tpm)),
             rpm: number(sum(|one| one.weight.rpm)),
             abilities: ABILITIES.into_iter().map(|key| (key, able(&all, key))).collect(),
-            supported_openai_params: crate::questions::params::supported(first),
+            supported_openai_params: params_of(first),
             is_public_model_group: false,
             health_status: None,
             health_response_time: None,

@@ -54,7 +54,7 @@ impl Model {
 
 /// Whose list is asked for.
 #[derive(Deserialize)]
-pub(crate) struct Asked {
+pub(crate) struct ListQuery {
     client_version: Option<String>,
 }
 
@@ -62,7 +62,7 @@ pub(crate) struct Asked {
 pub(crate) async fn list(
     State(proxy): State<Proxy>,
     Query(page): Query<anthropic::Page>,
-    Query(asked): Query<Asked>,
+    Query(asked): Query<ListQuery>,
     Query(listing): Query<Listing>,
     uri: Uri,
     headers: HeaderMap,

@@ -15,16 +15,15 @@ use tokio::sync::OnceCell;
 use tower::ServiceExt;
 
 use crate::response::headers;
-use crate::routes::ANY;
 
 /// Methods that one path has.
 type Methods = Vec<String>;
 
 /// `routes` and what describes them. Those of `paths` are asked which methods they have: none may
-/// have TRACE. Others are described as `own` says.
+/// have TRACE. Others are described as `own` says: by one method, or by all.
 pub(crate) fn described(
     routes: Router,
-    own: Vec<(String, &'static str)>,
+    own: Vec<(String, Option<Method>)>,
     paths: Vec<String>,
 ) -> Router {
     let served = Arc::new(Served { routes: routes.clone(), own, paths, told: OnceCell::new() });
@@ -37,25 +36,25 @@ pub(crate) fn described(
 /// What is served, and, once somebody has asked, what is told of it.
 struct Served {
     routes: Router,
-    own: Vec<(String, &'static str)>,
+    own: Vec<(String, Option<Method>)>,
     paths: Vec<String>,
-    told: OnceCell<Told>,
+    told: OnceCell<Description>,
 }
 
-struct Told {
+struct Description {
     document: Bytes,
     list: Bytes,
 }
 
 impl Served {
-    async fn told(&self) -> &Told {
+    async fn told(&self) -> &Description {
         self.told.get_or_init(|| self.describe()).await
     }
 
-    async fn describe(&self) -> Told {
+    async fn describe(&self) -> Description {
         let mut all: BTreeMap<String, Methods> = BTreeMap::new();
         for (path, method) in &self.own {
-            let methods: Vec<&str> = if *method == ANY { METHODS.to_vec() } else { vec![*method] };
+            let methods = method.as_ref().map_or(METHODS.to_vec(), |method| vec![method.as_str()]);
             all.entry(path.clone()).or_default().extend(methods.into_iter().map(str::to_owned));
         }
         for path in &self.paths {
@@ -69,7 +68,7 @@ impl Served {
             methods.sort_unstable();
             methods.dedup();
         }
-        Told { document: document(&all), list: list(&all) }
+        Description { document: document(&all), list: list(&all) }
     }
 }
 
@@ -181,7 +180,7 @@ mod tests {
         let routes = Router::new()
             .route("/key/{id}/x", post(async || "").get(async || ""))
             .route("/vllm/{*rest}", get(async || ""));
-        let own = [("/vllm/{*rest}".to_owned(), ANY), ("/m".to_owned(), "POST")];
+        let own = [("/vllm/{*rest}".to_owned(), None), ("/m".to_owned(), Some(Method::POST))];
         let routes = described(routes, own.to_vec(), vec!["/key/{id}/x".to_owned()]);
         let request = Request::builder().uri("/openapi.json").body(Body::empty());
         let Ok(answer) = routes.oneshot(request.expect("a request")).await;

@@ -18,7 +18,7 @@ use crate::response::error::{Failed, Refused};
 
 #[derive(Deserialize)]
 #[serde(expecting = "an object with a model and messages, a prompt or contents")]
-struct Asked<'a> {
+struct CountBody<'a> {
     model: String,
     #[serde(borrow)]
     messages: Option<&'a RawValue>,
@@ -39,7 +39,7 @@ pub(crate) async fn serve(State(proxy): State<Proxy>, request: Request) -> Respo
 
 async fn conduct(proxy: Proxy, asked: Question) -> Result<Response<Body>, Failed> {
     let Question { serving, caller, body } = asked;
-    let asked: Asked<'_> = match serde_json::from_slice(&body) {
+    let asked: CountBody<'_> = match serde_json::from_slice(&body) {
         Ok(asked) => asked,
         Err(error) => return Ok(refusal(&format!("the body is not a request to count: {error}"))),
     };
@@ -73,7 +73,7 @@ async fn conduct(proxy: Proxy, asked: Question) -> Result<Response<Body>, Failed
 }
 
 /// `None`: there is nothing to count.
-fn count(proxy: &Proxy, model: &str, asked: &Asked<'_>) -> Option<Counted> {
+fn count(proxy: &Proxy, model: &str, asked: &CountBody<'_>) -> Option<Counted> {
     let tokenizer = &proxy.0.tokenizer;
     if let Some(messages) = asked.messages {
         let chat = format!("{{\"messages\":{}}}", messages.get());

@@ -34,7 +34,7 @@ const HIDDEN: &str = "****";
 
 #[derive(Deserialize)]
 #[serde(expecting = "an object with `call_type` and `request_body`")]
-struct Asked<'a> {
+struct TransformBody<'a> {
     call_type: String,
     #[serde(borrow)]
     request_body: &'a RawValue,
@@ -47,7 +47,7 @@ pub(crate) async fn serve(State(proxy): State<Proxy>, request: Request) -> Respo
 
 async fn conduct(proxy: Proxy, asked: Question) -> Result<Response<Body>, Failed> {
     let Question { serving, caller, body } = asked;
-    let asked: Asked<'_> = match serde_json::from_slice(&body) {
+    let asked: TransformBody<'_> = match serde_json::from_slice(&body) {
         Ok(asked) => asked,
         Err(error) => return Ok(refusal(&format!("the body is not a request to show: {error}"))),
     };

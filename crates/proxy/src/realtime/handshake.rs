@@ -32,7 +32,7 @@ pub(super) struct Handshake<'a> {
 }
 
 /// A conversation that can begin.
-pub(super) struct Opened {
+pub(super) struct OpenedConversation {
     pub(super) conversation: Conversation,
     pub(super) with: Arc<Deployment>,
     /// Its place there, for as long as it lasts.
@@ -41,7 +41,7 @@ pub(super) struct Opened {
 
 impl Handshake<'_> {
     /// Asks until somebody accepts. What was tried goes on the bill.
-    pub(super) async fn open(&self, bill: &mut Bill) -> Result<Opened, Failed> {
+    pub(super) async fn open(&self, bill: &mut Bill) -> Result<OpenedConversation, Failed> {
         let Self { proxy, serving, group, demand, query, headers, secret } = *self;
         let opening = Opening { query, headers, secret };
         let (upstream, clock) = (&proxy.0.upstream, &proxy.0.clock);
@@ -61,7 +61,7 @@ impl Handshake<'_> {
             let failure = match opened {
                 Ok(conversation) => {
                     bill.attempted(&with, 101, took);
-                    return Ok(Opened { conversation, with, place });
+                    return Ok(OpenedConversation { conversation, with, place });
                 }
                 Err(failure) => failure,
             };

@@ -28,7 +28,7 @@ use crate::request::call::Call;
 use crate::request::caller::Caller;
 use crate::request::pass::Pass;
 use crate::response::error::{Failed, Refused};
-use crate::response::told::Told;
+use crate::response::told::AnswerHeaders;
 use crate::server::Open;
 use crate::stale::Detour;
 
@@ -64,7 +64,7 @@ impl Asker {
         &self,
         mut caller: Caller,
         by: Option<&Deployment>,
-    ) -> Result<(Bill, Told), Failed> {
+    ) -> Result<(Bill, AnswerHeaders), Failed> {
         let mut origin = self.origin.clone();
         caller.count_for(&self.proxy, &mut origin).await?;
         let call = Call::of_headers(&self.proxy, self.call.endpoint, &self.headers);
@@ -79,7 +79,7 @@ impl Asker {
         let admitted = self.proxy.0.admission.admit(caller.key(), demand).await;
         let permit =
             admitted.map_err(|refusal| Refused::admission(refusal, &caller, call.started))?;
-        let told = Told::of_admission(&call, &caller, permit.limits());
+        let told = AnswerHeaders::of_admission(&call, &caller, permit.limits());
         let about =
             About { call_type: "_arealtime", ..About::relayed(&self.model, Tokens(0), origin) };
         let about = About { stream: true, ..about };

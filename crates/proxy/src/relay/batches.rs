@@ -27,7 +27,7 @@ use crate::request::caller::Caller;
 use crate::request::kept::is_beside;
 use crate::response::error::{Failed, Refused};
 use crate::response::headers;
-use crate::response::told::Told;
+use crate::response::told::AnswerHeaders;
 use crate::stored::answer::{MAX_OBJECT_BYTES, collect};
 use crate::stored::bucket::{Bucket, Unread};
 use crate::stored::watch::{self, Passed, Thing};
@@ -157,7 +157,7 @@ impl Maker<'_> {
         (batch, models): (&Batch, &[&str]),
         attempt: Attempt,
         passed: Relay,
-        (bill, told): (Bill, Told),
+        (bill, told): (Bill, AnswerHeaders),
     ) -> Result<Response<Body>, Failed> {
         let Self { proxy, call, caller, catalog, lenders } = self;
         let by = Arc::clone(attempt.deployment());
@@ -194,7 +194,7 @@ impl Maker<'_> {
 /// The provider has answered: the batch is watched before its client is told of it.
 async fn answered(
     mut relayed: Relayed,
-    (bill, told): (Bill, Told),
+    (bill, told): (Bill, AnswerHeaders),
     by: &Deployment,
     (watched, counted): (Passed, Option<CountedBatch>),
 ) -> Result<Response<Body>, Failed> {

@@ -22,7 +22,7 @@ use crate::request::call::Call;
 use crate::request::caller::Caller;
 use crate::response::error::{Failed, Refused};
 use crate::response::headers;
-use crate::response::told::Told;
+use crate::response::told::AnswerHeaders;
 use crate::server::front;
 use crate::{Proxy, Serving};
 
@@ -80,7 +80,7 @@ async fn conduct(
     };
     let admitted = proxy.0.admission.admit(caller.key(), demand).await;
     let permit = admitted.map_err(|refusal| Refused::admission(refusal, &caller, call.started))?;
-    let told = Told::of_admission(call, &caller, permit.limits());
+    let told = AnswerHeaders::of_admission(call, &caller, permit.limits());
     let told = told.spending(caller.spent(proxy)).called(call);
     let about = About::relayed(&endpoint.path, prompt_estimate, origin);
     let mut bill = Bill::open(proxy.clone(), permit, call, &caller, about);

@@ -8,7 +8,7 @@ use dunlin_llm::{ChatRequest, Dialect, Endpoint, Stamp};
 use dunlin_types::{MonoMillis, RequestId, UnixMillis};
 use uuid::Builder;
 
-use crate::bill::refused::{self, Known};
+use crate::bill::refused::{self, RecordDraft};
 use crate::request::caller::Caller;
 use crate::request::origin::Client;
 use crate::response::error::{Failed, Refused};
@@ -31,7 +31,7 @@ pub(crate) struct Call {
     /// Whether the body of an error says which call it is of.
     pub(crate) is_named_in_errors: bool,
     /// For the record that it leaves if it is refused.
-    pub(crate) known: Known,
+    pub(crate) known: RecordDraft,
     /// Another model may answer first; then it is cancelled.
     pub(crate) race: Option<Race>,
 }
@@ -48,7 +48,7 @@ impl Call {
         let (started, began) = (proxy.0.clock.unix(), proxy.0.clock.mono());
         let id = Builder::from_unix_timestamp_millis(started.0, &rand::random()).into_uuid();
         let call_id = client_call_id(headers).unwrap_or_else(|| id.to_string());
-        let (framing, client, known) = (Framing::Events, Client::default(), Known::default());
+        let (framing, client, known) = (Framing::Events, Client::default(), RecordDraft::default());
         let id = RequestId(id.as_u128());
         let is_named_in_errors = proxy.0.serving.load().settings.names_call_in_errors;
         Self {

@@ -42,7 +42,7 @@ const EVENT: &[&Place] = &[&["response", "id"], &["response", "previous_response
 const CONVERSATION_OF_EVENT: &[&Place] = &[&["response", "conversation", "id"]];
 
 /// A body whose ids are the provider's.
-pub(crate) struct Opened {
+pub(crate) struct OpenedBody {
     pub(crate) body: Bytes,
     /// Where its things are.
     at: Option<DeploymentId>,
@@ -52,7 +52,7 @@ pub(crate) struct Opened {
     pub(crate) opening: Opening,
 }
 
-impl Opened {
+impl OpenedBody {
     /// Opens the ids in a body, and puts what was said before it in, where that is stored here; then
     /// the body has `most` bytes at most. A file's id that is not ours is left to the provider.
     pub(crate) async fn of(

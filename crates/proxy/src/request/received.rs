@@ -9,7 +9,7 @@ use dunlin_llm::{ChatRequest, Endpoint, parse, parse_upload};
 use crate::relay::fields;
 use crate::request::call::Call;
 use crate::request::caller::Caller;
-use crate::request::kept::Opened;
+use crate::request::kept::OpenedBody;
 use crate::request::{body, moderator};
 use crate::response::error::{Failed, Refused};
 use crate::{Forwarded, Proxy, Serving};
@@ -29,7 +29,7 @@ pub(crate) struct Unread {
 pub(crate) struct Received {
     pub(crate) head: Parts,
     /// Its body, and the kept things that it speaks of.
-    pub(crate) opened: Opened,
+    pub(crate) opened: OpenedBody,
     pub(crate) chat: ChatRequest,
     /// Whether nothing of what is said may be kept.
     pub(crate) is_redacted: bool,
@@ -47,7 +47,7 @@ impl Unread {
         let Self { head, body, path_model } = self;
         let most = serving.settings.max_request_bytes;
         let body = body::read(body, &head.headers, most).await?;
-        let mut opened = Opened::of(proxy, call.endpoint, caller, (body, most)).await?;
+        let mut opened = OpenedBody::of(proxy, call.endpoint, caller, (body, most)).await?;
         let is_moderation = call.endpoint == Endpoint::Moderations;
         let moderator = is_moderation.then(|| moderator::of(serving, caller)).flatten();
         let path_model = path_model.as_deref().or(moderator.as_deref());

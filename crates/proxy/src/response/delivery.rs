@@ -17,7 +17,7 @@ use crate::request::caller::Caller;
 use crate::request::kept::{Sealing, keeps_responses};
 use crate::response::headers;
 use crate::response::stream::{self, Outgoing};
-use crate::response::told::Told;
+use crate::response::told::AnswerHeaders;
 use crate::stored::watch::Thing;
 use crate::turns::{Answered, Opening};
 
@@ -29,7 +29,7 @@ pub(crate) struct Delivery<'a> {
     pub(crate) chat: ChatRequest,
     pub(crate) opening: Opening,
     pub(crate) bill: Bill,
-    pub(crate) told: Told,
+    pub(crate) told: AnswerHeaders,
     /// Whether the client knows the model by the name it asked for.
     pub(crate) keeps_name: bool,
 }

@@ -9,7 +9,7 @@ use dunlin_types::UnixMillis;
 
 use crate::response::framing::Framing;
 use crate::response::lines::Lines;
-use crate::response::told::Told;
+use crate::response::told::AnswerHeaders;
 
 fn respond(
     status: StatusCode,
@@ -25,7 +25,7 @@ fn respond(
 }
 
 /// A whole answer.
-pub(crate) fn json(told: Told, body: Bytes) -> Response<Body> {
+pub(crate) fn json(told: AnswerHeaders, body: Bytes) -> Response<Body> {
     respond(StatusCode::OK, told.into_map(), "application/json", Body::from(body))
 }
 
@@ -35,7 +35,7 @@ pub(crate) fn plain_json(body: Bytes) -> Response<Body> {
 }
 
 /// An answer that passes as it comes, of the provider's own kind.
-pub(crate) fn passing(told: Told, provider: &HeaderMap, body: Body) -> Response<Body> {
+pub(crate) fn passing(told: AnswerHeaders, provider: &HeaderMap, body: Body) -> Response<Body> {
     let mut response = respond(StatusCode::OK, told.into_map(), "application/json", body);
     for name in [header::CONTENT_TYPE, header::CONTENT_DISPOSITION] {
         if let Some(value) = provider.get(&name) {
@@ -47,7 +47,7 @@ pub(crate) fn passing(told: Told, provider: &HeaderMap, body: Body) -> Response<
 
 /// An answer that is another server's in all but what is told beside it.
 pub(crate) fn relayed(
-    told: Told,
+    told: AnswerHeaders,
     status: StatusCode,
     fields: HeaderMap,
     body: Body,
@@ -60,7 +60,7 @@ pub(crate) fn relayed(
 }
 
 /// A streamed answer, which no proxy on the way should hold back.
-pub(crate) fn event_stream(told: Told, framing: Framing, body: Body) -> Response<Body> {
+pub(crate) fn event_stream(told: AnswerHeaders, framing: Framing, body: Body) -> Response<Body> {
     let mut told = told.into_map();
     told.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     told.insert(HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"));

@@ -20,14 +20,14 @@ use crate::request::call::Call;
 use crate::response::error::Failed;
 use crate::response::headers;
 use crate::response::stream::Broken;
-use crate::response::told::Told;
+use crate::response::told::AnswerHeaders;
 
 /// A request that is admitted, and whose stream is to be kept alive.
 pub(crate) struct Wish {
     /// How long nothing may be heard.
     pub(crate) every: Duration,
     /// What is known to be told beside the answer.
-    pub(crate) told: Told,
+    pub(crate) told: AnswerHeaders,
 }
 
 /// Says to whom `to` leads if the answer is a stream that is to be kept alive.
@@ -36,7 +36,7 @@ pub(crate) fn announce(
     group: &Group,
     chat: &ChatRequest,
     extras: &Extras,
-    told: &Told,
+    told: &AnswerHeaders,
 ) {
     let can = chat.stream() && chat.endpoint().ping().is_some();
     if let Some(every) = group.keepalive(extras.keepalive).filter(|_| can) {

@@ -42,12 +42,12 @@ pub(crate) fn client_call_id(headers: &HeaderMap) -> Option<String> {
 
 /// What a client is told beside the answer, as it becomes known; also how long the upstreams took.
 #[derive(Clone)]
-pub(crate) struct Told {
+pub(crate) struct AnswerHeaders {
     lines: Lines,
     upstream: Duration,
 }
 
-impl Told {
+impl AnswerHeaders {
     /// The limits of everyone the request spends for, and what is left of them.
     pub(crate) fn of_admission(call: &Call, caller: &Caller, limits: &[LimitStatus]) -> Self {
         let mut lines = Lines::with_room();

@@ -24,7 +24,7 @@ use crate::request::kept::Sealing;
 use crate::response::error::{Failed, Refused};
 use crate::response::framing::Framing;
 use crate::response::headers;
-use crate::response::told::Told;
+use crate::response::told::AnswerHeaders;
 
 /// A longer object or list of a provider's is an error: its ids could not be sealed.
 pub(crate) const MAX_OBJECT_BYTES: usize = 32 << 20;
@@ -39,7 +39,7 @@ pub(crate) struct Answer {
     pub(crate) by: Arc<Deployment>,
     /// Who asks.
     asker: Owner,
-    told: Told,
+    told: AnswerHeaders,
     bill: Bill,
 }
 
@@ -48,7 +48,7 @@ impl Answer {
         asking: Asking<'_>,
         attempt: Attempt,
         asked: Relay,
-        (mut bill, told): (Bill, Told),
+        (mut bill, told): (Bill, AnswerHeaders),
     ) -> Result<Self, Failed> {
         let by = Arc::clone(attempt.deployment());
         bill.read_from(&by);
@@ -173,7 +173,7 @@ impl Answer {
 
 /// All of an answer.
 pub(crate) struct Whole {
-    pub(crate) told: Told,
+    pub(crate) told: AnswerHeaders,
     pub(crate) bill: Bill,
     pub(crate) body: Bytes,
 }

@@ -9,7 +9,7 @@ use dunlin_upstream::{Answer, Whole};
 
 use super::Asking;
 use crate::attempts::hold;
-use crate::attempts::{self, Asked};
+use crate::attempts::{self, AttemptInput};
 use crate::response::error::{Failed, Refused};
 use crate::response::headers;
 
@@ -33,7 +33,7 @@ pub(super) async fn serve(
     let (extras, catalog) = (Extras::default(), &serving.catalog);
     let demand = &asking.demand(&candidates.first().name.clone(), tokens, cost);
     let revision = serving.settings.revision;
-    let asked = Asked { proxy, catalog, chat: &wish, extras: &extras, demand, revision };
+    let asked = AttemptInput { proxy, catalog, chat: &wish, extras: &extras, demand, revision };
     let answered = match attempts::run(asked, candidates, &mut bill).await {
         Ok(answered) => answered,
         Err(failed) => return Err(bill.fail(failed)),

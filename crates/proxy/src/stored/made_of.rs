@@ -13,7 +13,7 @@ use crate::bill::Bill;
 use crate::ids::{Kept, Kind, Owner};
 use crate::request::kept::find;
 use crate::response::error::{Failed, Refused};
-use crate::response::told::Told;
+use crate::response::told::AnswerHeaders;
 
 /// The files of one body.
 pub(super) struct Files<'a> {
@@ -58,7 +58,7 @@ impl<'a> Asking<'a> {
     pub(super) async fn admit_open_ended(
         &self,
         by: &Arc<Deployment>,
-    ) -> Result<(Bill, Told), Failed> {
+    ) -> Result<(Bill, AnswerHeaders), Failed> {
         let cost = hold::unknown(&by.price);
         let (mut bill, told) = self.admit(&by.group, Tokens(0), cost).await?;
         self.afford(&mut bill, by, cost).await?;

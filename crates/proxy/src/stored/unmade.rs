@@ -19,10 +19,10 @@ use crate::bill::Bill;
 use crate::questions::count;
 use crate::request::body;
 use crate::request::call::Call;
-use crate::request::kept::{Opened, keepers};
+use crate::request::kept::{OpenedBody, keepers};
 use crate::response::error::{Failed, Refused};
 use crate::response::headers;
-use crate::response::told::Told;
+use crate::response::told::AnswerHeaders;
 
 /// What is wanted.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -64,7 +64,7 @@ async fn conduct(
     let caller = call.identify(proxy, &serving, &head.headers, &head.uri).await?;
     let most = serving.settings.max_request_bytes;
     let body = body::read(body, &head.headers, most).await?;
-    let opened = Opened::of(proxy, call.endpoint, &caller, (body, most)).await?;
+    let opened = OpenedBody::of(proxy, call.endpoint, &caller, (body, most)).await?;
     let chat = parse(call.endpoint, opened.body.clone(), None).map_err(Refused::BadRequest)?;
     if wanted == Wanted::Compaction {
         caller.check_required(body::kind(&head.headers), &opened.body)?;
@@ -129,7 +129,7 @@ async fn counted(
     Ok(free(bill, told.called(asking.call), Bytes::from(json)))
 }
 
-fn free(bill: Bill, told: Told, body: Bytes) -> Response<Body> {
+fn free(bill: Bill, told: AnswerHeaders, body: Bytes) -> Response<Body> {
     bill.delivered_free();
     headers::json(told, body)
 }
