@@ -8,7 +8,7 @@ use dunlin_admission::{Bounds, Entry, Found, Permit, Refusal, reckon, whose};
 use dunlin_callbacks::Detail;
 use dunlin_journal::{Attempt, Course, Fault, MAX_ATTEMPTS, Outcome, SpendRecord};
 use dunlin_ledger::{Cost, Pricing};
-use dunlin_llm::{ChatReply, ChatRequest, Endpoint, Media, Picture, Tier, Usage};
+use dunlin_llm::{ChatReply, ChatRequest, Picture, Tier, Usage};
 use dunlin_router::Deployment;
 use dunlin_state::Key;
 use dunlin_types::{NanoUsd, Tokens, UnixMillis};
@@ -33,11 +33,12 @@ pub(crate) mod report;
 pub(crate) mod said;
 mod settled;
 mod streamed;
+mod tariff;
 mod words;
 mod written;
 
-use streamed::Streamed;
-use written::Words;
+use tariff::Tariff;
+use written::Count;
 
 pub(crate) use about::About;
 pub(crate) use measured::must_count;
@@ -55,21 +56,8 @@ pub(crate) struct Bill {
     proxy: Proxy,
     permit: Option<Permit>,
     record: Box<SpendRecord>,
-    pricing: Pricing,
-    /// What an answer costs beside its tokens.
-    fee: NanoUsd,
-    endpoint: Endpoint,
-    tier: Option<Tier>,
-    /// What else than tokens was used.
-    media: Media,
-    /// Whether the price is that of one size and quality of pictures.
-    by_picture: bool,
-    prompt_estimate: Tokens,
-    /// Whether that is a count of its own.
-    prompt_counted: bool,
-    streamed: Streamed,
-    /// What a model wrote, where it may have to be counted here.
-    words: Option<Words>,
+    tariff: Tariff,
+    count: Count,
     /// Whether nobody waits for the answer: then it is charged when it is found.
     background: bool,
     found: Option<Found>,
@@ -109,16 +97,8 @@ impl Bill {
             proxy,
             permit: Some(permit),
             record: Box::new(record),
-            pricing: Pricing::default(),
-            fee: NanoUsd::ZERO,
-            endpoint: call.endpoint,
-            tier: about.tier,
-            media: about.media,
-            by_picture: false,
-            prompt_estimate: about.prompt_estimate,
-            prompt_counted: false,
-            streamed: Streamed::default(),
-            words: None,
+            tariff: Tariff::new(call.endpoint, about.tier, about.media),
+            count: Count::new(about.prompt_estimate),
             background: false,
             found: None,
             awaited: false,
@@ -157,7 +137,7 @@ impl Bill {
         self.served_by(by);
         self.answered_as(reply.id());
         self.served_in(reply.service_tier());
-        self.media = self.media.answered(self.endpoint, reply);
+        self.tariff.media = self.tariff.media.answered(self.tariff.endpoint, reply);
         let counted = reply.usage().and_then(Usage::if_credible);
         if counted.is_none() {
             self.pictured(by, chat);
@@ -176,8 +156,8 @@ impl Bill {
     pub(crate) fn pictured(&mut self, by: &Deployment, chat: &ChatRequest) {
         let Some(picture) = Picture::asked(chat) else { return };
         if let Some(price) = hold::priced(by, &picture) {
-            self.pricing = price.clone();
-            self.by_picture = true;
+            self.tariff.pricing = price.clone();
+            self.tariff.by_picture = true;
         }
     }
 
@@ -229,7 +209,7 @@ impl Bill {
         self.background = true;
         self.served_in(tier);
         self.found = Some(found);
-        self.streamed.usage = Some(usage);
+        self.count.streamed.usage = Some(usage);
     }
 
     /// What nobody waited for is finished and is about to be passed on.
@@ -253,15 +233,15 @@ impl Bill {
 
     /// Something else than an answer of a model is about to be passed on: it costs nothing.
     pub(crate) fn delivered_free(mut self) {
-        self.pricing = Pricing::Free;
+        self.tariff.pricing = Pricing::Free;
         self.settle(Outcome::Success, &Usage::default());
     }
 
     /// Something is about to be passed on that costs what nobody knows, unless all there is free.
     pub(crate) fn delivered_unpriced(mut self, by: &Arc<Deployment>) -> Settled {
         self.served_by(by);
-        if self.pricing != Pricing::Free {
-            self.pricing = Pricing::Unpriced;
+        if self.tariff.pricing != Pricing::Free {
+            self.tariff.pricing = Pricing::Unpriced;
         }
         self.settle(Outcome::Success, &Usage::default())
     }
@@ -282,7 +262,7 @@ impl Bill {
         if tried || refusals.admit(Who::of(self.record.key), now) {
             return failed.spent(self.settle(Outcome::Failure, &Usage::default()).key_spend);
         }
-        let (of, status) = (self.endpoint.call_type(), failed.body().code);
+        let (of, status) = (self.tariff.endpoint.call_type(), failed.body().code);
         self.proxy.0.open.counts.unrecorded(of, status);
         let spend = self.key().map(|key| self.proxy.0.admission.key_spend(key));
         drop(self.permit.take());
@@ -333,7 +313,7 @@ impl Bill {
 
     /// From here on what is streamed counts.
     pub(crate) fn served_by(&mut self, deployment: &Arc<Deployment>) {
-        self.pricing = deployment.price.clone();
+        self.tariff.pricing = deployment.price.clone();
         self.record.deployment = Some(deployment.id.clone());
         self.record.course.provider = Some(deployment.provider.to_string());
         deployment.target.model.as_ref().clone_into(&mut self.record.upstream_model);
@@ -347,40 +327,40 @@ impl Bill {
 
     /// A model answered whose price is not that of the deployment which lent its credential.
     pub(crate) fn priced_as(&mut self, model: &str, pricing: Pricing) {
-        self.pricing = pricing;
+        self.tariff.pricing = pricing;
         model.clone_into(&mut self.record.upstream_model);
     }
 
     /// An answer costs so much, whatever it is.
     pub(crate) fn fee(&mut self, fee: NanoUsd) {
-        self.fee = fee;
+        self.tariff.fee = fee;
     }
 
     /// The tier that an answer says it was served in; else the request's word holds.
     pub(crate) fn served_in(&mut self, tier: Option<Tier>) {
-        self.tier = tier.or(self.tier);
+        self.tariff.tier = tier.or(self.tariff.tier);
     }
 
     /// An answer is about to be passed on in pieces: from here on even a client that leaves at once
     /// pays for its prompt, unless `usage` says otherwise.
     pub(crate) fn begun(&mut self, usage: Option<Usage>) {
-        self.streamed.any = true;
-        self.streamed.usage = usage;
+        self.count.streamed.any = true;
+        self.count.streamed.usage = usage;
         let streams = &self.proxy.0.open.counts.streams;
-        self.streamed.open.get_or_insert_with(|| streams.raise());
+        self.count.streamed.open.get_or_insert_with(|| streams.raise());
     }
 
     /// A piece of an answer is about to be passed on.
     pub(crate) fn streamed(&mut self, usage: Option<Usage>, text_bytes: u64) {
         self.first_piece();
-        self.streamed.piece(usage.and_then(Usage::if_credible), text_bytes);
+        self.count.streamed.piece(usage.and_then(Usage::if_credible), text_bytes);
     }
 
     /// The same, by the sums of all pieces so far: bytes of text, and how many of them no count
     /// includes.
     pub(crate) fn streamed_in_all(&mut self, usage: Option<Usage>, text: (u64, u64)) {
         self.first_piece();
-        self.streamed.sums(usage.and_then(Usage::if_credible), text);
+        self.count.streamed.sums(usage.and_then(Usage::if_credible), text);
     }
 
     fn first_piece(&mut self) {
@@ -390,7 +370,7 @@ impl Bill {
 
     /// An event that counts what was used says so much of what else than tokens was.
     pub(crate) fn counted(&mut self, event: &[u8]) {
-        self.media = self.media.streamed(event);
+        self.tariff.media = self.tariff.media.streamed(event);
     }
 
     /// A stream is at its end, whole or not.
@@ -416,7 +396,7 @@ impl Bill {
     /// Settles an answer that nobody waits for: free, unless it is finished and nobody was charged
     /// for it.
     fn settle_background(&mut self, outcome: Outcome) -> Settled {
-        let (found, usage) = (self.found.take(), self.streamed.usage.take());
+        let (found, usage) = (self.found.take(), self.count.streamed.usage.take());
         self.fill(outcome, &Usage::default(), Cost::default());
         let (Some(found), Some(usage)) = (found, usage) else { return self.put_on_record() };
         let free = (*self.record).clone();
@@ -433,25 +413,26 @@ impl Bill {
     fn settle(&mut self, outcome: Outcome, used: &Usage) -> Settled {
         let cost = self.cost(outcome, used);
         self.fill(outcome, used, cost);
-        Settled { cost, unpriced: self.pricing.is_unknown(used), ..self.put_on_record() }
+        Settled { cost, unpriced: self.tariff.pricing.is_unknown(used), ..self.put_on_record() }
     }
 
     fn cost(&self, outcome: Outcome, used: &Usage) -> Cost {
         // A margin that is fixed is for answers; nobody's failure is charged.
-        let mut cost = match outcome {
-            Outcome::Success | Outcome::Partial => self.pricing.cost(used, &self.context()),
-            Outcome::Failure => return Cost::default(),
-        };
-        let charged = [&mut cost.input, &mut cost.original, &mut cost.total];
-        charged.into_iter().for_each(|amount| *amount += self.fee);
-        cost
+        match outcome {
+            Outcome::Success | Outcome::Partial => {
+                let now = self.proxy.0.clock.unix();
+                let took = now.0.saturating_sub(self.record.started.0);
+                self.tariff.cost(used, took, self.record.estimated)
+            }
+            Outcome::Failure => Cost::default(),
+        }
     }
 
     fn fill(&mut self, outcome: Outcome, used: &Usage, cost: Cost) {
         let record = &mut self.record;
         record.ended = self.proxy.0.clock.unix();
         record.outcome = outcome;
-        record.unpriced = outcome != Outcome::Failure && self.pricing.is_unknown(used);
+        record.unpriced = outcome != Outcome::Failure && self.tariff.pricing.is_unknown(used);
         reckon(record, used, &cost);
     }
 
@@ -468,7 +449,7 @@ impl Drop for Bill {
         if self.permit.is_none() || self.background {
             return;
         }
-        if self.streamed.any {
+        if self.count.streamed.any {
             self.settle_streamed(Outcome::Partial);
             return;
         }

@@ -75,13 +75,11 @@ async fn conduct(
     let query = query(&mut head, way);
     let mut caller = call.identify(proxy, &serving, &head.headers, &head.uri).await?;
     let path = path(&head.uri, way.prefix)?;
-    let most = serving.settings.max_request_bytes;
-    let Sent { whole: body, upload } =
-        upload::take(body, &head, &caller, (way.prefix, path), most).await?;
+    let (most, at) = (serving.settings.max_request_bytes, (way.prefix, path));
+    let Sent { whole: body, upload } = upload::take(body, &head, &caller, at, most).await?;
     let progress = upload.as_ref().map(Upload::progress);
     let (labels, body) = caller.said(&head, body)?;
-    let tells_usage = serving.settings.always_tells_usage;
-    let body = if tells_usage { usage::asked_for(way, path, body) } else { body };
+    let body = usage::asked_for(&serving.settings, way, path, body);
     let wanted = Wanted::read(way, &head, path, &body)?;
     let lenders = choose(&serving, &caller, way, &head, &wanted)?;
     let mut origin = call.client.origin(&serving.settings, &head.headers, &labels)?;

@@ -3,15 +3,12 @@
 
 use std::sync::Arc;
 
-use dunlin_ledger::{Context, Price};
+use dunlin_ledger::Price;
 use dunlin_llm::{ChatReply, ChatRequest, Endpoint, Usage};
-use dunlin_router::{Deployment, context};
+use dunlin_router::Deployment;
 use dunlin_types::Tokens;
 
 use super::Bill;
-
-/// Milliseconds of sound that are taken for a token, as OpenAI hears.
-const MILLIS_A_TOKEN: u64 = 100;
 
 /// Whether a whole answer is to be counted here.
 pub(crate) fn must_count(chat: &ChatRequest, answer: &ChatReply) -> bool {
@@ -22,23 +19,23 @@ pub(crate) fn must_count(chat: &ChatRequest, answer: &ChatReply) -> bool {
 impl Bill {
     /// What is asked for, if that is not known at the start.
     pub(crate) fn is_of(&mut self, endpoint: Endpoint) {
-        self.endpoint = endpoint;
+        self.tariff.endpoint = endpoint;
     }
 
     /// A sound of so many milliseconds has been passed on.
     pub(crate) fn sounded(&mut self, millis: u64) {
-        self.media.millis_made = millis;
+        self.tariff.media.millis_made = millis;
     }
 
     /// Whether an answer that is a sound is charged by its seconds.
     pub(crate) fn wants_seconds(&self) -> bool {
-        self.pricing.price().is_some_and(Price::has_seconds_made)
+        self.tariff.pricing.price().is_some_and(Price::has_seconds_made)
     }
 
     /// A piece of a chat may cite what was found on the web.
     pub(crate) fn cited(&mut self, event: &[u8]) {
-        if self.endpoint == Endpoint::ChatCompletions {
-            self.media = self.media.cited(event);
+        if self.tariff.endpoint == Endpoint::ChatCompletions {
+            self.tariff.media = self.tariff.media.cited(event);
         }
     }
 
@@ -67,44 +64,8 @@ impl Bill {
         is_estimate.then_some(used)
     }
 
-    /// What is taken to be used where nobody counted. A sound that was sent counts by its length: as
-    /// tokens, unless its seconds have a price.
+    /// What is taken to be used where nobody counted.
     pub(super) fn estimate(&self, completion: Tokens) -> Usage {
-        let text = Usage { prompt: self.prompt_estimate, completion, ..Usage::default() };
-        match self.heard() {
-            0 => text,
-            _ if self.pricing.price().is_some_and(Price::has_seconds_sent) => Usage::default(),
-            millis => {
-                let prompt_audio = Tokens(millis.div_ceil(MILLIS_A_TOKEN));
-                Usage { prompt: text.prompt + prompt_audio, prompt_audio, ..text }
-            }
-        }
-    }
-
-    /// Milliseconds of sound, as the answer says or else as the file did.
-    fn heard(&self) -> u64 {
-        if self.media.millis > 0 { self.media.millis } else { self.media.millis_sent }
-    }
-
-    /// How the request was served, for its price.
-    pub(super) fn context(&self) -> Context {
-        let mut media = self.media;
-        if self.record.estimated {
-            media.millis = self.heard();
-        }
-        let price = self.pricing.price();
-        let is_sound = media.millis_sent > 0 || media.millis > 0;
-        // Tokens were counted that have no price.
-        if is_sound && price.is_some_and(Price::is_of_time) {
-            media.millis = self.heard();
-        }
-        if self.endpoint.is_chat() && !is_sound && price.is_some_and(Price::is_of_time) {
-            media.millis = self.proxy.0.clock.unix().0.saturating_sub(self.record.started.0);
-        }
-        let makes_pictures =
-            matches!(self.endpoint, Endpoint::ImageEdits | Endpoint::ImageGenerations);
-        let by_picture =
-            self.by_picture || makes_pictures && price.is_some_and(Price::is_of_pictures);
-        context(media, self.tier, by_picture)
+        self.tariff.estimate(self.count.prompt_estimate, completion)
     }
 }

@@ -6,7 +6,26 @@ use dunlin_tokens::MAX_COUNTED_BYTES;
 use dunlin_types::Tokens;
 
 use super::Bill;
+use super::streamed::Streamed;
 use crate::questions::count;
+
+/// What was used, as far as it is counted.
+pub(super) struct Count {
+    pub(super) prompt_estimate: Tokens,
+    /// Whether that is a count of its own.
+    pub(super) prompt_counted: bool,
+    pub(super) streamed: Streamed,
+    /// What a model wrote, where it may have to be counted here.
+    pub(super) words: Option<Words>,
+}
+
+impl Count {
+    /// Before anything was answered.
+    pub(super) fn new(prompt_estimate: Tokens) -> Self {
+        let streamed = Streamed::default();
+        Self { prompt_estimate, prompt_counted: false, streamed, words: None }
+    }
+}
 
 /// The words of an answer, as long as they can be counted.
 #[derive(Default)]
@@ -21,17 +40,17 @@ pub(super) struct Words {
 impl Bill {
     /// The words of an answer that comes in pieces are kept: nobody may count them.
     pub(crate) fn keep_words(&mut self) {
-        self.words = Some(Words::default());
+        self.count.words = Some(Words::default());
     }
 
     /// Whether they are.
     pub(crate) fn keeps_words(&self) -> bool {
-        self.words.as_ref().is_some_and(|words| !words.whole)
+        self.count.words.as_ref().is_some_and(|words| !words.whole)
     }
 
     /// Whether an answer that is at its end is to be counted here, by the model's encoding.
     pub(crate) fn must_count_words(&self) -> bool {
-        !self.background && self.words.is_some() && !self.streamed.is_counted()
+        !self.background && self.count.words.is_some() && !self.count.streamed.is_counted()
     }
 
     /// Ends when they can be, or that takes too long.
@@ -43,18 +62,18 @@ impl Bill {
 
     /// More of the words.
     pub(super) fn add_words(&mut self, more: &str) {
-        if let Some(words) = self.words.as_mut().filter(|words| !words.whole) {
+        if let Some(words) = self.count.words.as_mut().filter(|words| !words.whole) {
             words.text.push_str(more);
             if words.text.len() > MAX_COUNTED_BYTES {
-                self.words = None;
+                self.count.words = None;
             }
         }
     }
 
     /// What was used of an answer that comes in pieces, and whether that is an estimate.
     pub(super) fn used(&mut self) -> (Usage, bool) {
-        let written = if self.streamed.is_counted() { Tokens(0) } else { self.count_words() };
-        self.streamed.used(written, |completion| self.estimate(completion))
+        let written = if self.count.streamed.is_counted() { Tokens(0) } else { self.count_words() };
+        self.count.streamed.used(written, |completion| self.estimate(completion))
     }
 
     /// Counts a prompt and the whole answer to it, and guesses what cannot be counted.
@@ -63,16 +82,16 @@ impl Bill {
         if !chat.endpoint().is_chat() {
             return answer.output_estimate();
         }
-        if self.words.is_none() {
+        if self.count.words.is_none() {
             let text = answer.output_text();
-            self.words = Some(Words { text, counted: None, whole: true });
+            self.count.words = Some(Words { text, counted: None, whole: true });
         }
         self.count_words()
     }
 
     /// The tokens of what was written. What passed by in a form that nobody knows is guessed.
     fn count_words(&mut self) -> Tokens {
-        let Self { proxy, record, streamed, words, .. } = self;
+        let Self { proxy, record, count: Count { streamed, words, .. }, .. } = self;
         let Some(Words { text, counted, .. }) = words else {
             return tokens_in(streamed.text_bytes);
         };
@@ -86,13 +105,13 @@ impl Bill {
 
     /// Counts a prompt here, if its provider has counted nothing.
     pub(crate) fn count_prompt(&mut self, chat: &ChatRequest) {
-        let is_known = self.streamed.usage.is_some() || self.prompt_counted;
+        let is_known = self.count.streamed.usage.is_some() || self.count.prompt_counted;
         if is_known || self.background || !chat.endpoint().tells_usage() {
             return;
         }
-        self.prompt_counted = true;
+        self.count.prompt_counted = true;
         // What cannot be read keeps its estimate.
         let counted = count::counted(&self.proxy, chat, &self.record.upstream_model);
-        self.prompt_estimate = counted.unwrap_or(self.prompt_estimate);
+        self.count.prompt_estimate = counted.unwrap_or(self.count.prompt_estimate);
     }
 }

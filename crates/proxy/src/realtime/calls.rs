@@ -77,8 +77,8 @@ async fn conduct(
         group: Arc::clone(&group.name),
     };
     let (bill, told) = asker.admit(caller, None).await?;
-    let asked = (call.id, &group, bill.tags());
-    let call_begins = begin(proxy, &serving, asked, &offer, secret).await;
+    let wanted = Wanted { request: call.id, group: &group, tags: bill.tags() };
+    let call_begins = begin(proxy, &serving, wanted, &offer, secret).await;
     let Begun { by, place, accepted, beside } = match call_begins {
         Ok(begun) => begun,
         Err(failed) => return Err(bill.fail(failed)),
@@ -105,11 +105,18 @@ struct Begun {
     beside: Conversation,
 }
 
+/// Who is wanted for a call.
+struct Wanted<'a> {
+    request: RequestId,
+    group: &'a Group,
+    tags: &'a [String],
+}
+
 /// Offers a call to a deployment that has room for it.
 async fn begin(
     proxy: &Proxy,
     serving: &Serving,
-    (request, group, tags): (RequestId, &Group, &[String]),
+    Wanted { request, group, tags }: Wanted<'_>,
     offer: &Offer,
     secret: Option<Secret>,
 ) -> Result<Begun, Failed> {

@@ -59,11 +59,11 @@ async fn conduct(proxy: &Proxy, call: &Call, request: Request) -> Result<Respons
     let asked = send(ROUTE, "application/json", Bytes::from(body.to_string()))?;
     let answer = asking.send(attempt, asked, (bill, told)).await?;
     let Whole { told, bill, body } = answer.whole().await?;
-    let Some((mut answer, upstream, ends)) = read(&body, call.started) else {
+    let Some(Granted { mut answer, secret, ends }) = Granted::read(&body, call.started) else {
         return Err(bill.fail(Refused::Answered(Box::new(no_secret(&by)))));
     };
     bill.delivered_free();
-    let pass = Pass::new(caller, (&by.id, &model), &upstream, ends);
+    let pass = Pass::new(caller, (&by.id, &model), &secret, ends);
     let (secret, ends) = (json!(pass.seal(&proxy.0.ids)), json!(ends.0 / 1000));
     // The provider's may stand in its session too.
     if let Some(inner) = answer.pointer_mut("/session/client_secret") {
@@ -112,13 +112,21 @@ impl Wanted {
 }
 
 /// A provider's answer, the secret in it, and when that ends.
-fn read(body: &Bytes, now: UnixMillis) -> Option<(Value, String, UnixMillis)> {
-    let answer: Value = serde_json::from_slice(body).ok()?;
-    let secret = answer["value"].as_str().filter(|secret| !secret.is_empty())?.to_owned();
-    let after = |wait: Duration| now.0.saturating_add(wait.as_millis().try_into().unwrap_or(0));
-    let ends = answer["expires_at"].as_u64().map(|ends| ends.saturating_mul(1000));
-    let ends = ends.unwrap_or(after(LIFETIME)).min(after(MAX_LIFETIME));
-    Some((answer, secret, UnixMillis(ends)))
+struct Granted {
+    answer: Value,
+    secret: String,
+    ends: UnixMillis,
+}
+
+impl Granted {
+    fn read(body: &Bytes, now: UnixMillis) -> Option<Self> {
+        let answer: Value = serde_json::from_slice(body).ok()?;
+        let secret = answer["value"].as_str().filter(|secret| !secret.is_empty())?.to_owned();
+        let after = |wait: Duration| now.0.saturating_add(wait.as_millis().try_into().unwrap_or(0));
+        let ends = answer["expires_at"].as_u64().map(|ends| ends.saturating_mul(1000));
+        let ends = ends.unwrap_or(after(LIFETIME)).min(after(MAX_LIFETIME));
+        Some(Self { answer, secret, ends: UnixMillis(ends) })
+    }
 }
 
 fn no_secret(by: &Deployment) -> ProviderError {
@@ -167,7 +175,7 @@ mod tests {
     #[test]
     fn a_secret_ends_when_its_provider_says_so_and_within_two_hours() {
         let now = UnixMillis(1_000_000);
-        let ends = |body: &str| Some(read(&Bytes::from(body.to_owned()), now)?.2.0);
+        let ends = |body: &str| Some(Granted::read(&Bytes::from(body.to_owned()), now)?.ends.0);
         assert_eq!(ends(r#"{"value":"ek_1","expires_at":1300}"#), Some(1_300_000));
         assert_eq!(ends(r#"{"value":"ek_1"}"#), Some(1_600_000));
         assert_eq!(ends(r#"{"value":"ek_1","expires_at":99999999999999999}"#), Some(8_200_000));

@@ -5,16 +5,17 @@ use bytes::Bytes;
 use dunlin_llm::edit;
 
 use super::Way;
+use crate::Settings;
 
 /// Whose APIs take the wish; others refuse fields that they do not know.
 const TAKES: [&str; 4] = ["azure", "azure_ai", "hosted_vllm", "openai"];
 const OPTIONS: &str = "stream_options";
 const WISH: &str = "include_usage";
 
-/// The body of such a call, asking for the usage unless it says whether to.
-pub(super) fn asked_for(way: Way, path: &str, body: Bytes) -> Bytes {
+/// The body of such a call, asking for the usage where that is set, unless it says whether to.
+pub(super) fn asked_for(settings: &Settings, way: Way, path: &str, body: Bytes) -> Bytes {
     let takes = TAKES.contains(&way.providers[0]) && path.ends_with("/completions");
-    if !takes || edit::member(&body, "stream") != Some("true") {
+    if !settings.always_tells_usage || !takes || edit::member(&body, "stream") != Some("true") {
         return body;
     }
     let said = |value: &&str| *value != "null";
@@ -50,8 +51,10 @@ mod tests {
                 r#"{"stream":true,"stream_options":{"a":1,"include_usage":true}}"#,
             ),
         ];
+        let settings = Settings { always_tells_usage: true, ..Settings::default() };
         let asked = |way, path: &str, body: &str| {
-            let body = asked_for(way, path, Bytes::copy_from_slice(body.as_bytes()));
+            let body = Bytes::copy_from_slice(body.as_bytes());
+            let body = asked_for(&settings, way, path, body);
             let value: serde_json::Value = serde_json::from_slice(&body).expect("JSON");
             value
         };
