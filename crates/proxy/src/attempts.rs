@@ -16,6 +16,8 @@ use crate::Proxy;
 use crate::attempts::entry::NotAsked;
 pub(crate) use crate::attempts::fitting::TooLong;
 use crate::attempts::fitting::fitting;
+use crate::attempts::hold::Estimate;
+use crate::attempts::hold::Estimate;
 use crate::attempts::retries::{by_policy, is_worth_retrying};
 use crate::bill::Bill;
 use crate::request::worded::worded;
@@ -234,13 +236,13 @@ impl Asking<'_> {
         let load = chat.prompt_estimate() + chat.max_output().unwrap_or(Tokens(0));
         let mut tried: BTreeSet<DeploymentId> = BTreeSet::new();
         let mut retries = 0;
-        let likely = OnceLock::new();
+        let estimate = OnceLock::new();
         let strategy = catalog.strategy.of(chat.stream());
         loop {
             let (key, tags) = (bill.key(), bill.tags());
-            let likely = || *likely.get_or_init(|| hold::likely(proxy, key, chat));
-            let cost = |one: &Deployment| hold::of_one(chat, likely(), one);
-            let cost = &cost;
+            let likely = || hold::likely(proxy, key, chat);
+            let estimate = || estimate.get_or_init(|| Estimate::new(chat, likely()));
+            let cost = &|one: &Deployment| estimate().at(one);
             let asking =
                 entry::Asking { proxy, catalog, demand, revision, load, tags, cost, strategy };
             let picked = entry::pick(asking, self.group, &tried).await;

@@ -2,7 +2,7 @@
 
 use dunlin_admission::Bounds;
 use dunlin_ledger::{Ask, Context, Kind, Price, Pricing, Units};
-use dunlin_llm::{Bound, ChatRequest, Media, MostMedia, Picture, Word, tokens_in};
+use dunlin_llm::{Bound, ChatRequest, Media, MostMedia, Picture, Tier, Word, tokens_in};
 use dunlin_router::{Deployment, Group, context};
 use dunlin_state::Key;
 use dunlin_types::Tokens;
@@ -41,9 +41,8 @@ pub(crate) fn bounds(
     if priced.peek().is_none() {
         return Bounds::default();
     }
-    let likely = likely(proxy, key, chat);
-    let all = priced.map(|deployment| of_one(chat, likely, deployment));
-    all.fold(Bounds::default(), larger)
+    let estimate = Estimate::new(chat, likely(proxy, key, chat));
+    priced.map(|deployment| estimate.at(deployment)).fold(Bounds::default(), larger)
 }
 
 /// Whichever is dearer.
@@ -80,57 +79,73 @@ pub(crate) fn likely(proxy: &Proxy, key: Option<&Key>, chat: &ChatRequest) -> Op
     chat.max_output().or_else(learned)
 }
 
-/// What one deployment may charge for an answer that is `likely` so long. One that has a price
-/// charges something, whatever is known of it before: a budget refuses it once it is spent.
-pub(crate) fn of_one(
-    chat: &ChatRequest,
+/// How much a request may use, whoever answers it. What its body says of that is looked for once,
+/// however many may answer.
+pub(crate) struct Estimate<'a> {
+    chat: &'a ChatRequest,
+    /// How long its answer will be, as far as is known.
     likely: Option<Tokens>,
-    deployment: &Deployment,
-) -> Bounds {
-    if deployment.price.price().is_none() {
-        return unknown(&deployment.price);
-    }
-    let picture = Picture::asked(chat);
-    let by_picture = picture.as_ref().and_then(|picture| priced(deployment, picture));
-    // Whether its tokens will be counted is not known.
-    let all_is_pictures = deployment.price.price().is_some_and(Price::is_of_pictures);
-    let by_tokens = of_price(chat, likely, deployment, (&deployment.price, all_is_pictures));
-    let by_picture = by_picture.map(|price| of_price(chat, likely, deployment, (price, true)));
-    let bounds = match by_picture {
-        Some(picture) => Bounds { likely: picture.likely, ..larger(by_tokens, picture) },
-        None => by_tokens,
-    };
-    larger(Bounds::UNKNOWN, bounds)
+    kinds: &'static [Kind],
+    tier: Option<Tier>,
+    media: Media,
+    most_media: MostMedia,
+    picture: Option<Picture>,
 }
 
-fn of_price(
-    chat: &ChatRequest,
-    likely: Option<Tokens>,
-    deployment: &Deployment,
-    (price, by_picture): (&Pricing, bool),
-) -> Bounds {
-    let longest = deployment.target.max_output.unwrap_or(LONGEST_OUTPUT);
-    let times = |tokens: Tokens| Tokens(tokens.0.saturating_mul(chat.answers()));
-    let most_media = MostMedia::of(chat);
-    let (likely, most) = if chat.endpoint().is_chat() {
-        let likely = likely.unwrap_or(ASSUMED_OUTPUT.min(longest));
-        (times(likely), times(chat.max_output().unwrap_or(longest)))
-    } else {
-        (Tokens(0), most_media.made)
-    };
-    let asked = Media::asked(chat);
-    let pictures = Picture::asked(chat).map_or(0, |_| chat.answers());
-    let ask = |prompt, output, millis, millis_made| {
-        let media = Media { pictures, millis, millis_made, ..asked };
-        let Context { service, units } = context(media, chat.service_tier(), by_picture);
-        price.most(&Ask { prompt, output, kinds: kinds(chat), units, service })
-    };
-    let MostMedia { sent, millis_sent, millis_made, .. } = most_media;
-    // No token is shorter than a byte.
-    let bytes = Tokens(chat.text_bytes()) + sent;
-    Bounds {
-        likely: ask(chat.prompt_estimate(), likely, asked.millis_sent, 0),
-        most: ask(bytes, most, millis_sent.max(asked.millis_sent), millis_made),
+impl<'a> Estimate<'a> {
+    pub(crate) fn new(chat: &'a ChatRequest, likely: Option<Tokens>) -> Self {
+        Self {
+            chat,
+            likely,
+            kinds: kinds(chat),
+            tier: chat.service_tier(),
+            media: Media::asked(chat),
+            most_media: MostMedia::of(chat),
+            picture: Picture::asked(chat),
+        }
+    }
+
+    /// What one deployment may charge. One that has a price charges something, whatever is known of it
+    /// before: a budget refuses it once it is spent.
+    pub(crate) fn at(&self, deployment: &Deployment) -> Bounds {
+        if deployment.price.price().is_none() {
+            return unknown(&deployment.price);
+        }
+        let by_picture = self.picture.as_ref().and_then(|picture| priced(deployment, picture));
+        // Whether its tokens will be counted is not known.
+        let all_is_pictures = deployment.price.price().is_some_and(Price::is_of_pictures);
+        let by_tokens = self.priced(deployment, &deployment.price, all_is_pictures);
+        let by_picture = by_picture.map(|price| self.priced(deployment, price, true));
+        let bounds = match by_picture {
+            Some(picture) => Bounds { likely: picture.likely, ..larger(by_tokens, picture) },
+            None => by_tokens,
+        };
+        larger(Bounds::UNKNOWN, bounds)
+    }
+
+    fn priced(&self, deployment: &Deployment, price: &Pricing, by_picture: bool) -> Bounds {
+        let Self { chat, likely, kinds, tier, media, most_media, .. } = self;
+        let longest = deployment.target.max_output.unwrap_or(LONGEST_OUTPUT);
+        let times = |tokens: Tokens| Tokens(tokens.0.saturating_mul(chat.answers()));
+        let (likely, most) = if chat.endpoint().is_chat() {
+            let likely = likely.unwrap_or(ASSUMED_OUTPUT.min(longest));
+            (times(likely), times(chat.max_output().unwrap_or(longest)))
+        } else {
+            (Tokens(0), most_media.made)
+        };
+        let pictures = self.picture.as_ref().map_or(0, |_| chat.answers());
+        let ask = |prompt, output, millis, millis_made| {
+            let media = Media { pictures, millis, millis_made, ..*media };
+            let Context { service, units } = context(media, *tier, by_picture);
+            price.most(&Ask { prompt, output, kinds, units, service })
+        };
+        let MostMedia { sent, millis_sent, millis_made, .. } = *most_media;
+        // No token is shorter than a byte.
+        let bytes = Tokens(chat.text_bytes()) + sent;
+        Bounds {
+            likely: ask(chat.prompt_estimate(), likely, media.millis_sent, 0),
+            most: ask(bytes, most, millis_sent.max(media.millis_sent), millis_made),
+        }
     }
 }
 

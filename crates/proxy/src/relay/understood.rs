@@ -62,8 +62,9 @@ pub(super) fn read(head: &Parts, path: &str, body: &Bytes, model: &str) -> Optio
 
 /// What it may cost at the dearest of those who may lend their credential.
 pub(super) fn bounds(chat: &ChatRequest, lenders: &Lenders) -> Bounds {
+    let estimate = hold::Estimate::new(chat, Some(Tokens(0)));
     let all = lenders.group.deployments.iter();
-    all.map(|by| hold::of_one(chat, Some(Tokens(0)), by)).fold(Bounds::default(), hold::larger)
+    all.map(|by| estimate.at(by)).fold(Bounds::default(), hold::larger)
 }
 
 /// What the call makes, which the bill is told.
