@@ -56,6 +56,8 @@ pub enum Shape {
     Lists,
     /// One of [`THROUGHPUTS`].
     Throughput,
+    /// One of [`REGIONS`].
+    Region,
 }
 
 #[derive(Clone, Copy)]
@@ -69,11 +71,10 @@ enum Standing {
     GuardsUnless(fn(&Value) -> bool, &'static str),
 }
 
-use Shape::{Count, Flag, List, Lists, Object, Text, Throughput};
+use Shape::{Count, Flag, List, Lists, Object, Region, Text, Throughput};
 use Standing::{Guards, GuardsUnless, Kept};
 
 const AGENTS: &str = "agents are not served";
-const DEFAULT_MODEL: &str = "requests name their model";
 const DENIED: &str = "list what may be called in allowed_routes instead";
 const GROUPS: &str = "list the names of access groups in models instead";
 const GUARDRAILS: &str = "guardrails, policies and kept prompts are not carried out";
@@ -84,7 +85,6 @@ const OBJECTS: &str = "MCP servers, vector stores and agents are not served";
 const PASSWORDS: &str = "there are no pages to sign in to";
 const PERMISSIONS: &str = "only permissions that allow something are known, not those that forbid";
 const PROJECTS: &str = "there are no projects; use teams";
-const REGIONS: &str = "the regions of models are not known";
 const ROTATION: &str = "keys are not rotated by themselves; call /key/{key}/regenerate";
 const STORES: &str = "vector stores are not served";
 
@@ -93,7 +93,7 @@ static OTHER: &[Field] = &[
     field("access_group_ids", List, Guards(GROUPS), "KTUO"),
     field("agent_id", Text, Guards(AGENTS), "K"),
     field("allowed_cache_controls", List, Kept, "KU"),
-    field("allowed_model_region", Text, Guards(REGIONS), "C"),
+    field("allowed_model_region", Region, Kept, "C"),
     field("allowed_passthrough_routes", List, Kept, "KT"),
     field("allowed_vector_store_indexes", List, Guards(STORES), "KT"),
     field("auto_rotate", Flag, Guards(ROTATION), "K"),
@@ -101,7 +101,7 @@ static OTHER: &[Field] = &[
     field("config", Object, Kept, "KU"),
     field("default_estimated_output_tokens", Count, Kept, "KT"),
     field("default_estimated_output_tokens_per_model", Object, Kept, "KT"),
-    field("default_model", Text, Guards(DEFAULT_MODEL), "C"),
+    field("default_model", Text, Kept, "C"),
     field("default_team_member_models", List, Guards(MEMBER_MODELS), "T"),
     field("denied_passthrough_routes", List, Guards(DENIED), "KT"),
     field("description", Text, Kept, "G"),
@@ -139,6 +139,9 @@ fn only_grants(value: &Value) -> bool {
 /// dynamic holds only while the model fails.
 pub const THROUGHPUTS: [&str; 3] = ["best_effort_throughput", "guaranteed_throughput", "dynamic"];
 
+/// Where an end user's requests can be bound to.
+pub const REGIONS: [&str; 2] = ["eu", "us"];
+
 impl Of {
     fn letter(self) -> char {
         match self {
@@ -174,7 +177,7 @@ impl Field {
     #[must_use]
     pub fn unset(&self) -> &'static str {
         match self.shape {
-            Text | Count | Throughput => "null",
+            Text | Count | Throughput | Region => "null",
             Flag => "false",
             List => "[]",
             Object | Lists => "{}",

@@ -14,6 +14,6 @@ pub use audit::{AuditEntry, AuditPage, AuditProof};
 pub use cluster::{
     BackendStatus, ClusterStatus, MemberRole, MemberStatus, NoMajority, RemovedMember, SecretStatus,
 };
-pub use fields::{Field, Of, Shape, THROUGHPUTS, idle_fields, why_refused};
+pub use fields::{Field, Of, REGIONS, Shape, THROUGHPUTS, idle_fields, why_refused};
 pub use import::{Former, Import, ImportKind, ImportRow, Imported, ImportedRow, MAX_IMPORT_ROWS};
 pub use key::{DeletedKeys, KeyInfo, KeyList, KeyRow, ListedKey, RawJson, Row};

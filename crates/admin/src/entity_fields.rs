@@ -231,6 +231,7 @@ mod tests {
         for (kind, text) in [
             (Kind::User, r#"{"user_role": "root"}"#),
             (Kind::User, r#"{"user_emial": "a@b.c"}"#),
+            (Kind::EndUser, r#"{"allowed_model_region": "mars"}"#),
             (Kind::Team, r#"{"team_member_budget": -1}"#),
         ] {
             assert!(matches!(of(kind, text), Err(Error::Invalid(_))), "{text}");
@@ -241,7 +242,6 @@ mod tests {
     fn what_would_bind_nobody_is_refused() {
         for (kind, text, name) in [
             (Kind::EndUser, r#"{"models": ["a"]}"#, "models"),
-            (Kind::EndUser, r#"{"allowed_model_region": "eu"}"#, "allowed_model_region"),
             (Kind::User, r#"{"password": "x"}"#, "password"),
             (Kind::Tag, r#"{"models": ["a"]}"#, "models"),
             (Kind::Team, r#"{"tag_rpm_limit": {"a": 1}}"#, "tag_rpm_limit"),
@@ -250,7 +250,7 @@ mod tests {
             let Err(Error::NotEnforced { fields }) = refused else { panic!("{text}: {refused:?}") };
             assert_eq!(fields, [name]);
         }
-        assert!(of(Kind::EndUser, r#"{"models": [], "allowed_model_region": null}"#).is_ok());
+        assert!(of(Kind::EndUser, r#"{"models": [], "object_permission": null}"#).is_ok());
     }
 
     #[test]

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use dunlin_admin_api::{Field, Of as Whose, Shape, THROUGHPUTS, idle_fields};
+use dunlin_admin_api::{Field, Of as Whose, REGIONS, Shape, THROUGHPUTS, idle_fields};
 use dunlin_state::{Change, Kind};
 use serde_json::Value;
 use tracing::warn;
@@ -90,17 +90,18 @@ fn kept(shape: Shape, value: &Value, written: &str) -> Result<String, Wrong> {
         Shape::List => body::list(value).map(drop)?,
         Shape::Object => body::object(value).map(drop)?,
         Shape::Lists => lists(value)?,
-        Shape::Throughput => throughput(value)?,
+        Shape::Throughput => one_of(&THROUGHPUTS, value)?,
+        Shape::Region => one_of(&REGIONS, value)?,
     }
     Ok(written.to_owned())
 }
 
-fn throughput(value: &Value) -> Result<(), Wrong> {
+fn one_of(words: &[&str], value: &Value) -> Result<(), Wrong> {
     let text = body::text(value)?;
-    if THROUGHPUTS.contains(&text.as_str()) {
+    if words.contains(&text.as_str()) {
         return Ok(());
     }
-    Err(body::senseless(format!("`{text}` is none of {}", THROUGHPUTS.join(", "))))
+    Err(body::senseless(format!("`{text}` is none of {}", words.join(", "))))
 }
 
 fn lists(value: &Value) -> Result<(), Wrong> {

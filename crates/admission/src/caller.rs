@@ -53,6 +53,13 @@ impl Admission {
         state.as_team(team, caller.and_then(|caller| caller.key.user.as_deref()))
     }
 
+    /// The model of an end user's requests that name none.
+    #[must_use]
+    pub fn default_model(&self, end_user: &str) -> Option<String> {
+        let state = self.0.consensus.state();
+        state.entity(dunlin_state::Kind::EndUser, end_user)?.default_model().map(str::to_owned)
+    }
+
     /// Whether the user of a caller's key is an admin: of everything, or of any team or organization.
     #[must_use]
     pub fn leads_any(&self, caller: &Caller) -> bool {

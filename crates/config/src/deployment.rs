@@ -107,9 +107,8 @@ impl<'a> Draft<'a> {
         let aim = self.aim(report);
         self.check(aim.as_ref().is_none_or(|aim| aim.served), report);
         self.park_by_info(report);
-        let stream = self.bound("stream_timeout", report);
-        let timeouts = self.reading.timeouts;
-        let whole = self.bound("timeout", report).unwrap_or(timeouts.whole);
+        let stream = self.bound("stream_timeout", report).or(self.reading.timeouts.stream);
+        let whole = self.bound("timeout", report).unwrap_or(self.reading.timeouts.whole);
         let headers = self.headers(report);
         let (weight, limits) = self.shares(report);
         let id = report.text("model_info.id", self.info.get("id")).map(Arc::from);
@@ -156,6 +155,7 @@ impl<'a> Draft<'a> {
             backend,
             group: Arc::clone(self.group),
             provider: aim.provider.into(),
+            region: self.part_of_the_world(&target, report),
             target,
             weight,
             limits,
@@ -164,7 +164,7 @@ impl<'a> Draft<'a> {
             max_input: terms.max_input,
             order: order.unwrap_or(0),
             timeout: whole,
-            stream_timeout: stream.or(timeouts.stream).unwrap_or(whole),
+            stream_timeout: stream.unwrap_or(whole),
             keepalive: self.keepalive(report),
             num_retries,
             cooldown: self.cooldown(report),

@@ -123,7 +123,7 @@ pub(crate) const PARAMS: Keys = Keys {
         merge_reasoning_content_in_choices model model_id num_retries ocr_cost_per_page order organization otpm \
         output_cost_per_audio_token output_cost_per_character output_cost_per_image \
         output_cost_per_image_token output_cost_per_pixel output_cost_per_reasoning_token \
-        output_cost_per_second output_cost_per_token rpm s3_endpoint_url ssl_certificate ssl_verify \
+        output_cost_per_second output_cost_per_token region_name rpm s3_endpoint_url ssl_certificate ssl_verify \
         stream_timeout tags tenant_id tiered_pricing timeout tpm use_chat_completions_api \
         use_in_pass_through vertex_ai_location vertex_ai_project vertex_credentials \
         vertex_location vertex_project weight",
@@ -138,7 +138,7 @@ pub(crate) const PARAMS: Keys = Keys {
         max_file_size_mb metadata mock_delay mock_testing_* mock_timeout model_config \
         model_file_id_mapping no-log ocr_cost_per_page* output_cost_per_* preset_cache_key \
         priority prompt_environment prompt_id prompt_label prompt_variables prompt_version \
-        provider_specific_header quality_router_* region_name retry_strategy roles \
+        provider_specific_header quality_router_* retry_strategy roles \
         s3_* search_tool_name shared_session \
         stream_chunk_size stream_timeout_by_service_tier supports_system_message \
         text_completion timeout_by_service_tier use_client use_litellm_proxy \
@@ -169,7 +169,7 @@ pub(crate) const INFO: Keys = Keys {
         max_input_tokens max_output_tokens max_tokens mode model name ocr_cost_per_page \
         output_cost_per_audio_token output_cost_per_character output_cost_per_image \
         output_cost_per_image_token output_cost_per_pixel output_cost_per_reasoning_token \
-        output_cost_per_second output_cost_per_token provider supported_environments \
+        output_cost_per_second output_cost_per_token provider region_name supported_environments \
         supports_* team_id team_public_model_name tier tiered_pricing",
     not_yet: "access_windows \
         cache_creation_input_token_cost* cache_read_input_token_cost* \

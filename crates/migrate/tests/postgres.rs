@@ -98,7 +98,7 @@ const OUTCOMES: &[(&str, &str)] = &[
     ("customer `seen`", "needless"),
     ("customer `paying`", "changed: budget_reset_at"),
     ("customer `bad`", "kept"),
-    ("customer `eu`", "changed: allowed_model_region"),
+    ("customer `eu`", "kept"),
     ("key sk-...6789 (app)", "kept"),
     (TEAM_KEY, "kept"),
     ("key sk-...6789 (spent)", "kept"),

@@ -1,12 +1,13 @@
 //! Who may answer a request, and the right to ask them. A model whose own budget is spent gives way to
-//! the cheaper ones that the key, or else its team, names for that: `budget_fallbacks`.
+//! the cheaper ones that the key, or else its team, names for that: `budget_fallbacks`. One that is not
+//! where the end user's requests must stay gives way to that end user's `default_model`.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
 use dunlin_admission::{Bounds, Counted, Demand, Permit, Refusal};
 use dunlin_llm::{Bound, ChatRequest, Extras};
-use dunlin_router::{Candidates, Group, candidates};
+use dunlin_router::{Candidates, Group, NoRoute, candidates};
 use dunlin_state::Rank;
 use dunlin_types::{Line, Tokens};
 
@@ -67,7 +68,11 @@ impl<'a> Applicant<'a> {
         model: &'a str,
     ) -> Result<Result<Admitted<'a>, Refusal>, Refused> {
         let Self { proxy, serving, call, caller, opened } = self;
-        let found = candidates(&serving.catalog, caller.access(), model, extras);
+        let find = |model| candidates(&serving.catalog, caller.access(), model, extras);
+        let (found, gave_way) = match (find(model), caller.default_model()) {
+            (Err(NoRoute::OutOfRegion { .. }), Some(default)) => (find(default), true),
+            (found, _) => (found, false),
+        };
         let mut candidates =
             found.map_err(|refused| Refused::no_route(refused, chat.endpoint(), caller))?;
         opened.pin(&serving.catalog, &mut candidates)?;
@@ -78,7 +83,7 @@ impl<'a> Applicant<'a> {
         let demand = demand(call, chat, group, serving.settings.counted, cost);
         let demand = Demand { strained, ..demand };
         let admitted = proxy.0.admission.admit(key, demand.clone()).await;
-        Ok(admitted.map(|permit| Admitted { candidates, demand, permit, gave_way: false }))
+        Ok(admitted.map(|permit| Admitted { candidates, demand, permit, gave_way }))
     }
 }
 

@@ -69,8 +69,10 @@ async fn conduct(
         caller.check_required("", &Bytes::new())?;
     }
     let model = model(pass.as_ref(), query.model)?;
-    let group = speakers(&serving, &caller, pass.as_ref(), &model)?;
     let origin = call.client.origin(&serving.settings, request.headers(), &Labels::default())?;
+    let mut bound = caller.clone();
+    bound.count_for(proxy, &mut origin.clone()).await?;
+    let group = speakers(&serving, &bound, pass.as_ref(), &model)?;
     let headers = request.headers().clone();
     let name = Arc::clone(&group.name);
     let (proxied, asked) = (proxy.clone(), Arc::clone(call));

@@ -81,9 +81,9 @@ async fn conduct(
     let (labels, body) = caller.said(&head, body)?;
     let body = usage::asked_for(&serving.settings, way, path, body);
     let wanted = Wanted::read(way, &head, path, &body)?;
-    let lenders = choose(&serving, &caller, way, &head, &wanted)?;
     let mut origin = call.client.origin(&serving.settings, &head.headers, &labels)?;
     caller.count_for(proxy, &mut origin).await?;
+    let lenders = choose(&serving, &caller, way, &head, &wanted)?;
     let lenders = ready(proxy, &serving.catalog, lenders, &origin.tags);
 
     let demand = wanted.demand(call, &serving, way, &lenders);

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use crate::catalog::Catalog;
+use crate::region::Region;
 use crate::wildcard;
 
 /// How many lists can bound a key beside its own: the team's, the organization's, the user's or the
@@ -25,13 +26,17 @@ pub struct Access<'a> {
     /// The lists of those to whom the key belongs: what it calls must be on all of them. A team's
     /// comes first.
     pub bounds: [&'a [String]; MAX_BOUNDS],
+    /// Where its end user's requests must stay. Deployments of which it is not known where they
+    /// are, are elsewhere.
+    pub region: Option<Region>,
 }
 
 impl<'a> Access<'a> {
     /// What a key may call that belongs to nobody.
     #[must_use]
     pub fn of(models: &'a [String], aliases: &'a BTreeMap<String, String>) -> Self {
-        Self { models, aliases, team: None, team_aliases: None, bounds: [&[]; MAX_BOUNDS] }
+        let bounds = [[].as_slice(); MAX_BOUNDS];
+        Self { models, aliases, team: None, team_aliases: None, bounds, region: None }
     }
 
     /// Whether any of a model's `names` is on each of the lists.

@@ -8,6 +8,7 @@ use dunlin_llm::{Extras, FallbackMap};
 
 use crate::access::Access;
 use crate::catalog::{Alias, Catalog, Deployment, Group};
+use crate::region::Region;
 use crate::wildcard;
 
 /// Where a request may go: to the model's group, and, as groups fail, to those that come after them.
@@ -63,6 +64,14 @@ pub enum NoRoute {
         model: String,
         /// The list that lacks it: 0 is the key's own, the others are [`Access::bounds`] from 1 on.
         by: usize,
+    },
+    /// None of its deployments is where the end user's requests must stay.
+    #[error("`{model}` has no deployment in `{}`", region.name())]
+    OutOfRegion {
+        /// The name.
+        model: String,
+        /// Where they must stay.
+        region: Region,
     },
 }
 
@@ -164,6 +173,7 @@ impl<'c> Candidates<'c> {
 
     fn after(&self, group: &str, by: FailedBy) -> impl Iterator<Item = Candidate<'c>> {
         let (catalog, wishes, access) = (self.catalog, self.wishes, self.access);
+        let region = access.and_then(|access| access.region);
         let special = match by {
             FailedBy::ContextWindow => {
                 Some((&wishes.context_window_fallbacks, &catalog.context_window_fallbacks))
@@ -188,12 +198,27 @@ impl<'c> Candidates<'c> {
         let list = list.or_else(|| map.get("*")).filter(|_| !wishes.disable_fallbacks);
         list.into_iter().flatten().filter_map(move |next| {
             let group = find(catalog, access, &next.model).ok()?;
+            let group = match region {
+                Some(region) => region.narrow(group)?,
+                None => group,
+            };
             Some(Candidate { group, changes: next.changes.clone() })
         })
     }
 }
 
 pub(crate) fn find<'c>(
+    catalog: &'c Catalog,
+    access: Option<Access<'_>>,
+    model: &str,
+) -> Result<Cow<'c, Group>, NoRoute> {
+    let group = open(catalog, access, model)?;
+    let Some(region) = access.and_then(|access| access.region) else { return Ok(group) };
+    region.narrow(group).ok_or_else(|| NoRoute::OutOfRegion { model: model.to_owned(), region })
+}
+
+/// The group that a caller may call by that name, wherever its deployments are.
+fn open<'c>(
     catalog: &'c Catalog,
     access: Option<Access<'_>>,
     model: &str,

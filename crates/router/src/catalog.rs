@@ -14,6 +14,7 @@ use serde_json::value::RawValue;
 
 use crate::by_error::{AllowedFails, RetryPolicy};
 use crate::pass_through::PassThrough;
+use crate::region::Region;
 use crate::tags::TagFilter;
 
 /// One config revision's models and how to route between them.
@@ -142,6 +143,8 @@ pub struct Deployment {
     pub budget: Option<Allowance>,
     /// `tags`: for which requests it is, where the catalog has a filter.
     pub tags: Arc<[Arc<str>]>,
+    /// Where it is, as far as is known.
+    pub region: Option<Region>,
     /// The most tokens that its model takes, as far as is known.
     pub max_input: Option<Tokens>,
     /// Lower is tried first; only the lowest present is eligible.

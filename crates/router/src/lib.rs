@@ -15,6 +15,7 @@ mod draw;
 mod health;
 mod pass_through;
 mod pick;
+mod region;
 pub mod relay;
 mod tags;
 mod wait;
@@ -31,6 +32,7 @@ pub use context::{context, service};
 pub use health::{Cooldown, Outcome, Reach, Rules};
 pub use pass_through::{PassThrough, find as find_pass_through};
 pub use pick::{NonePicked, Seen, decay, pick, warmth};
+pub use region::Region;
 pub use tags::TagFilter;
 pub use wait::retry_wait;
 

@@ -150,7 +150,7 @@ fn refuser(
     let name = known.as_ref().map_or(model, |lenders| &*lenders.group.name);
     match find(catalog, access, name) {
         Err(NoRoute::NotAllowed { by, .. }) => by,
-        Err(NoRoute::Unknown { .. }) | Ok(_) => 0,
+        Err(NoRoute::Unknown { .. } | NoRoute::OutOfRegion { .. }) | Ok(_) => 0,
     }
 }
 
@@ -217,8 +217,10 @@ fn usable<'c>(
     let open = groups.filter(move |group| {
         access.is_none_or(|access| access.reaches(catalog, &group.name, &group.name))
     });
+    let region = access.and_then(|access| access.region);
     let all = open.flat_map(|group| &group.deployments);
     all.filter(move |known| is_usable(known, providers))
+        .filter(move |known| region.is_none_or(|region| known.region == Some(region)))
 }
 
 fn is_usable(deployment: &Deployment, providers: &[&str]) -> bool {

@@ -24,6 +24,7 @@ pub(crate) fn deployment(group: &str, upstream: &str) -> Deployment {
         limits: DeploymentLimits::default(),
         budget: None,
         tags: Arc::default(),
+        region: None,
         max_input: None,
         order: 0,
         timeout: Duration::from_secs(1),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use dunlin_router::Access;
 use dunlin_types::{KeyDigest, UnixMillis};
 
-use crate::command::{Key, Kind};
+use crate::command::{Entity, Key, Kind};
 use crate::payer::{Payer, Rank};
 use crate::routes;
 use crate::state::State;
@@ -62,11 +62,12 @@ impl Caller {
         routes::covers(&self.key.routes, path)
     }
 
-    /// Which models it may call. Tags and end users bound nothing.
+    /// Which models it may call. Tags bound nothing; an end user bounds where they are.
     #[must_use]
     pub fn access(&self) -> Access<'_> {
         let mut access = Access::of(&self.key.terms.models, &self.key.aliases);
         access.team = self.key.team.as_deref();
+        access.region = self.end_user().and_then(Entity::region);
         for (bound, payer) in access.bounds.iter_mut().zip(self.above()) {
             *bound = payer.models();
             if payer.rank == Rank::Team {

@@ -15,6 +15,7 @@ mod caller;
 mod claims;
 mod command;
 mod days;
+mod end_user;
 pub mod met;
 mod payer;
 mod results;

@@ -314,6 +314,7 @@ mod tests {
             limits: DeploymentLimits::default(),
             budget: None,
             tags: Arc::default(),
+            region: None,
             max_input: None,
             order: 0,
             timeout: Duration::from_secs(10),

@@ -97,6 +97,7 @@ fn group(bases: &[String]) -> Group {
             limits: dunlin_router::DeploymentLimits::default(),
             budget: None,
             tags: Arc::default(),
+            region: None,
             max_input: None,
             order: 0,
             timeout: Duration::from_secs(10),

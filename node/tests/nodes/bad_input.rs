@@ -23,6 +23,7 @@ enum Takes {
     Windows,
     ModelBudgets,
     Throughput,
+    Region,
     Role,
     /// It would guard something and does not: only nothing is taken.
     Nothing,
@@ -64,7 +65,9 @@ impl Takes {
                 json!({"m": {"budget_duration": "1y"}}),
                 json!({"m": {"max_budgets": 1}}),
             ],
-            Self::Throughput | Self::Role => vec![json!("sometimes"), json!(5), list],
+            Self::Throughput | Self::Region | Self::Role => {
+                vec![json!("sometimes"), json!(5), list]
+            }
             Self::Nothing => vec![json!("x"), json!(["x"]), json!({"x": ["x"]}), json!(5), yes],
         }
     }
@@ -83,6 +86,7 @@ impl Takes {
             Self::Windows => json!([{"budget_duration": "1d", "max_budget": 3.0}]),
             Self::ModelBudgets => json!({"m": {"budget_duration": "1d", "max_budget": 3.0}}),
             Self::Throughput => json!("dynamic"),
+            Self::Region => json!("eu"),
             Self::Role => json!("internal_user"),
             Self::Nothing => return None,
         })
@@ -95,14 +99,14 @@ const FIELDS: &[(&str, Takes)] = &[
     ("agent_id", Takes::Nothing),
     ("alias", Takes::Text),
     ("aliases", Takes::Object),
-    ("allowed_model_region", Takes::Nothing),
+    ("allowed_model_region", Takes::Region),
     ("allowed_routes", Takes::Texts),
     ("allowed_vector_store_indexes", Takes::Nothing),
     ("auto_rotate", Takes::Nothing),
     ("blocked", Takes::Flag),
     ("budget_duration", Takes::Every),
     ("budget_limits", Takes::Windows),
-    ("default_model", Takes::Nothing),
+    ("default_model", Takes::Text),
     ("default_team_member_models", Takes::Nothing),
     ("denied_passthrough_routes", Takes::Nothing),
     ("description", Takes::Text),

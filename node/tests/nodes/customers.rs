@@ -53,3 +53,55 @@ async fn an_end_user_that_nobody_made_has_the_default_budget() -> anyhow::Result
     .await?;
     Ok(())
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_end_users_requests_stay_in_its_region_and_have_its_model() -> anyhow::Result<()> {
+    let (eu, us) = (
+        MockUpstream::start(Settings::default()).await?,
+        MockUpstream::start(Settings::default()).await?,
+    );
+    let placed = |model: &str, region: &str, mock: &MockUpstream| {
+        let params = harness::deployment(model, "openai/upstream-name", &mock.api_base());
+        format!("{params}      region_name: {region}\n")
+    };
+    let unknown = harness::deployment("chat", "openai/upstream-name", &us.api_base());
+    let config = format!(
+        "model_list:\n{}{}{}{unknown}",
+        placed("chat", "eu", &eu),
+        placed("chat", "us", &us),
+        placed("far", "eastus2", &us)
+    );
+    let setup = harness::start_with(1, us, config).await?;
+    let customer = json!({"user_id": "ann", "allowed_model_region": "eu", "default_model": "chat"});
+    setup.admin(0, "/customer/new", customer).await?;
+    let info = setup.cluster.url(0, "/customer/info?end_user_id=ann");
+    let info: Value = setup.cluster.client().get(&info).await?.json()?;
+    assert_eq!(info["allowed_model_region"], "eu", "{info}");
+    assert_eq!(info["default_model"], "chat", "{info}");
+
+    let caller = setup.make_key(0, json!({})).await?;
+    let asked = async |model: Option<&str>| {
+        let mut body = harness::chat_body();
+        body["user"] = json!("ann");
+        match model {
+            Some(model) => body["model"] = json!(model),
+            None => drop(body.as_object_mut().and_then(|body| body.remove("model"))),
+        }
+        setup.ask(0, &caller, &body).await
+    };
+    for model in [Some("chat"), None, Some("far"), Some("chat"), None, Some("chat")] {
+        let reply = asked(model).await?;
+        assert_eq!(reply.status, 200, "{model:?}: {}", reply.body);
+    }
+    assert_eq!((eu.requests().len(), setup.mock.requests().len()), (6, 0));
+
+    let without = json!({"user_id": "ann", "default_model": null});
+    setup.admin(0, "/customer/update", without).await?;
+    let refused = "litellm.BadRequestError: You passed in model=far. There are no healthy";
+    assert_error(&asked(Some("far")).await?, 400, json!("invalid_request_error"), refused);
+    assert_eq!(asked(None).await?.status, 400);
+    let free = json!({"user_id": "ann", "allowed_model_region": null});
+    setup.admin(0, "/customer/update", free).await?;
+    assert_eq!(asked(Some("far")).await?.status, 200);
+    Ok(())
+}

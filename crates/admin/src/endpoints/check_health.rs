@@ -82,7 +82,8 @@ pub(super) fn wanted(
     let Some(model) = model else { return Ok(all) };
     match dunlin_router::group(catalog, access, model) {
         Ok(group) => return Ok(group.deployments.clone()),
-        Err(NoRoute::NotAllowed { .. } | NoRoute::Unknown { .. }) => {}
+        Err(NoRoute::NotAllowed { .. } | NoRoute::Unknown { .. } | NoRoute::OutOfRegion { .. }) => {
+        }
     }
     let upstream = |one: &Deployment| {
         let below = model.strip_prefix(&*one.provider).and_then(|rest| rest.strip_prefix('/'));

@@ -38,7 +38,7 @@ async fn handle(admin: Admin, asked: Asked) -> Result<Response, Error> {
     let rates = found.or_else(|unknown| match dunlin_router::group(catalog, access, model) {
         // What the caller may not call it is told nothing of.
         Err(NoRoute::NotAllowed { .. }) => Err(unknown),
-        Err(NoRoute::Unknown { .. }) | Ok(_) => {
+        Err(NoRoute::Unknown { .. } | NoRoute::OutOfRegion { .. }) | Ok(_) => {
             let (price, info) = published.basis.published(model).ok_or(unknown)?;
             let provider = info.get("litellm_provider").and_then(Value::as_str);
             let provider = provider.unwrap_or_default().to_owned();

@@ -17,8 +17,9 @@ impl Draft<'_> {
     /// `aws_region_name`, the region in `model_id`, the model's name or ARN, or the variables that
     /// stand for it.
     pub(super) fn bedrock_region(&self, model: &str, report: &mut Report) -> Arc<str> {
-        let written = ["aws_region_name", "region_name"];
-        let written = written.into_iter().find_map(|name| self.optional(name, report));
+        // `eu` and `us` say where it is, not whom to ask.
+        let place = self.optional("region_name", report).filter(|place| place.contains('-'));
+        let written = self.optional("aws_region_name", report).or(place);
         let called = self.optional("model_id", report);
         let named =
             || called.as_deref().and_then(region_in).or_else(|| region_in(model)).map(Arc::from);

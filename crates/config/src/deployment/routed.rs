@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use dunlin_router::{AllowedFails, DeploymentLimits, Weight};
+use dunlin_llm::Target;
+use dunlin_router::{AllowedFails, DeploymentLimits, Region, Weight};
 use dunlin_types::{Source, Tokens};
 
 use crate::deployment::{Aim, Draft, bedrock, limits, vertex};
@@ -26,6 +27,15 @@ impl Draft<'_> {
         }
         let is_aws = matches!(identity, Some(Source::Aws(_)));
         is_aws.then(|| self.aws_region(report)).flatten()
+    }
+
+    /// In which part of the world it is: `region_name`, which may name that or any place in it, else
+    /// the place that it is asked for at. Bedrock's `global.` profiles answer from anywhere.
+    pub(super) fn part_of_the_world(&self, target: &Target, report: &mut Report) -> Option<Region> {
+        let (what, node) = self.either("region_name").unzip();
+        let written = what.and_then(|what| report.text(&what, node));
+        let place = target.region.as_deref().filter(|_| !target.model.contains("global."));
+        written.or(place).and_then(Region::of_place)
     }
 
     pub(super) fn cooldown(&self, report: &mut Report) -> Option<Duration> {

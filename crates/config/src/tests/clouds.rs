@@ -1,5 +1,6 @@
 //! Identities of clouds and trust in servers, from LiteLLM's parameters.
 
+use dunlin_router::{Deployment, Region};
 use dunlin_types::{
     AwsKeys, AwsRole, AwsSource, AzureLogin, AzureSource, GoogleSource, Secret, Source, Trust,
 };
@@ -8,7 +9,7 @@ use super::{deployment, document, loaded, said};
 use crate::{Environment, Options, Provider, load};
 
 /// Loads `params` as the parameters of one deployment, with clouds among the providers.
-fn target(params: &str, variables: &[(&str, &str)]) -> (dunlin_llm::Target, Option<String>) {
+fn one(params: &str, variables: &[(&str, &str)]) -> Deployment {
     let text = format!("model_list: [{{model_name: m, litellm_params: {{{params}}}}}]");
     let pairs = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
     let default_base = Some("https://cloud.example");
@@ -19,7 +20,11 @@ fn target(params: &str, variables: &[(&str, &str)]) -> (dunlin_llm::Target, Opti
     let outcome = load(&document(&text), &Environment::new(pairs.collect()), &options);
     let said = format!("{:?}", outcome.diagnostics);
     let loaded = outcome.loaded.unwrap_or_else(|| panic!("{params}: {said}"));
-    let deployment = deployment(&loaded, "m", 0);
+    deployment(&loaded, "m", 0)
+}
+
+fn target(params: &str, variables: &[(&str, &str)]) -> (dunlin_llm::Target, Option<String>) {
+    let deployment = one(params, variables);
     (deployment.target, deployment.parked.as_deref().map(str::to_owned))
 }
 
@@ -30,6 +35,21 @@ fn check(cases: &[(&str, Option<Source>)]) {
         assert_eq!(target.identity, *expected, "{params}");
         assert_eq!(parked, None, "{params}");
     }
+}
+
+#[test]
+fn a_deployment_in_a_cloud_is_where_it_is_asked_unless_it_is_said_otherwise() {
+    let bedrock = |model: &str, more: &str| {
+        let params = format!("model: 'bedrock/{model}', aws_region_name: eu-west-1{more}");
+        let one = one(&params, &[]);
+        assert_eq!(one.target.region.as_deref(), Some("eu-west-1"), "{params}");
+        one.region
+    };
+    assert_eq!(bedrock("eu.amazon.nova-pro-v1:0", ""), Some(Region::Eu));
+    assert_eq!(bedrock("global.amazon.nova-pro-v1:0", ""), None);
+    assert_eq!(bedrock("m", ", region_name: us"), Some(Region::Us));
+    let vertex = "model: vertex_ai/gemini-2.5-pro, vertex_project: p, vertex_location: us-east4";
+    assert_eq!(one(vertex, &[]).region, Some(Region::Us));
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! How deployments are chosen, what follows from failures, and what of LiteLLM's own names is sent.
 
 use dunlin_llm::form::{Cache, CachePlace, CachePoint, Role};
-use dunlin_router::{AllowedFails, ErrorClass, Strategy, TagFilter};
+use dunlin_router::{AllowedFails, ErrorClass, Region, Strategy, TagFilter};
 
 use super::*;
 use crate::Forwarded;
@@ -80,6 +80,15 @@ fn tags_and_the_length_of_prompts_are_checked_where_asked_for() {
     assert_eq!(deployment(&published, "m", 0).max_input, Some(Tokens(128_000)));
     let refused = format!("{MODEL}    tag_regex: ['^User-Agent: x']\n");
     assert!(said(&refused).contains("litellm_params.tag_regex is refused"), "{}", said(&refused));
+}
+
+#[test]
+fn a_deployment_is_where_it_is_said_to_be_or_where_it_is_asked() {
+    let region = |own: &str| deployment(&with(own), "m", 0).region;
+    assert_eq!(region(""), None);
+    assert_eq!(region("    region_name: eu\n"), Some(Region::Eu));
+    assert_eq!(region("    region_name: eastus2\n"), Some(Region::Us));
+    assert_eq!(region("  model_info: {region_name: eu}\n"), Some(Region::Eu));
 }
 
 /// What a provider does not know it may refuse, and none knows these.

@@ -24,6 +24,7 @@ fn deployment(group: &str, provider: &str) -> Arc<Deployment> {
         limits: Default::default(),
         budget: None,
         tags: Arc::default(),
+        region: None,
         max_input: None,
         order: 0,
         timeout: Duration::from_secs(1),

@@ -1,7 +1,7 @@
 //! A row on its way: what it says so far in the API's words, what changes, what is in its way.
 
 use dunlin_admin_api::{
-    Field, ImportKind, ImportRow, Of, RawJson, Shape, THROUGHPUTS, idle_fields,
+    Field, ImportKind, ImportRow, Of, REGIONS, RawJson, Shape, THROUGHPUTS, idle_fields,
 };
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -144,6 +144,10 @@ impl<'w, 'd> Draft<'w, 'd> {
     fn cell(&mut self, field: &Field) -> Option<Value> {
         match field.shape {
             Shape::Text | Shape::Throughput => self.text(field.name).map(Value::from),
+            Shape::Region => {
+                let region = |text: &str| REGIONS.contains(&text).then(|| Value::from(text));
+                self.read(field.name, "eu or us", region)
+            }
             Shape::Count => {
                 let count = |text: &str| text.trim().parse::<u64>().ok().map(Value::from);
                 self.read(field.name, "a whole number", count)
@@ -202,6 +206,7 @@ fn fits(shape: Shape, value: &Value) -> bool {
     match shape {
         Shape::Text => value.is_string(),
         Shape::Throughput => value.as_str().is_some_and(|text| THROUGHPUTS.contains(&text)),
+        Shape::Region => value.as_str().is_some_and(|text| REGIONS.contains(&text)),
         Shape::Count => value.is_u64(),
         Shape::Flag => value.is_boolean(),
         Shape::List => value.is_array(),

@@ -47,10 +47,10 @@ async fn conduct(proxy: &Proxy, call: &Call, request: Request) -> Result<Respons
     let body = body::read(body, &head.headers, serving.settings.max_request_bytes).await?;
     let chat = parse(call.endpoint, body, None).map_err(Refused::BadRequest)?;
     let chat = chat.with_headers(&head.headers);
-    let group = dunlin_router::group(&serving.catalog, caller.access(), chat.model())
-        .map_err(|no_route| Refused::no_route(no_route, call.endpoint, &caller))?;
     let mut origin = call.client.origin(&serving.settings, &head.headers, chat.labels())?;
     caller.count_for(proxy, &mut origin).await?;
+    let group = dunlin_router::group(&serving.catalog, caller.access(), chat.model())
+        .map_err(|no_route| Refused::no_route(no_route, call.endpoint, &caller))?;
     // Dropped unsettled: a count is one of a key's requests, and takes none of its tokens.
     let demand =
         dunlin_admission::Demand::free(call.id, &group.name, Tokens(0), serving.settings.counted);

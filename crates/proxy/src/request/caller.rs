@@ -131,6 +131,11 @@ impl Caller {
         self.key().map_or(NanoUsd::ZERO, spent)
     }
 
+    /// What is asked instead of a model that is not where the end user's requests must stay.
+    pub(crate) fn default_model(&self) -> Option<&str> {
+        self.key()?.end_user()?.default_model()
+    }
+
     /// Whose what it makes will be.
     pub(crate) fn owner(&self) -> Owner {
         Owner::of(self.key().map(|caller| &caller.token))

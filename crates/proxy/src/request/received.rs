@@ -4,7 +4,7 @@ use axum::body::Body;
 use axum::http::HeaderMap;
 use axum::http::request::Parts;
 use bytes::Bytes;
-use dunlin_llm::{ChatRequest, Endpoint, parse, parse_upload};
+use dunlin_llm::{BadRequest, ChatRequest, Endpoint, Said, parse, parse_upload};
 
 use crate::relay::fields;
 use crate::request::call::Call;
@@ -53,10 +53,29 @@ impl Unread {
         let path_model = path_model.as_deref().or(moderator.as_deref());
         let is_redacted = is_redacted(serving, &head.headers);
         opened.opening.redact(is_redacted);
-        let chat = parsed(call, caller, &head, &opened.body, path_model)?;
+        let chat = match parsed(call, caller, &head, &opened.body, path_model) {
+            Err(Refused::BadRequest(BadRequest::MissingModel)) => {
+                let model = default_model(proxy, call, serving, (&head, &opened.body));
+                let model = model.ok_or(Refused::BadRequest(BadRequest::MissingModel))?;
+                parsed(call, caller, &head, &opened.body, Some(&model))?
+            }
+            chat => chat?,
+        };
         let chat = as_configured(serving, chat, &head.headers);
         Ok(Received { head, opened, chat, is_redacted })
     }
+}
+
+/// The model of the end user whom a request names that names no model.
+fn default_model(
+    proxy: &Proxy,
+    call: &Call,
+    serving: &Serving,
+    (head, body): (&Parts, &Bytes),
+) -> Option<String> {
+    let said = Said::read(body::kind(&head.headers), body).ok()?;
+    let origin = call.client.origin(&serving.settings, &head.headers, &said.labels).ok()?;
+    proxy.0.admission.default_model(origin.end_user.as_deref()?)
 }
 
 fn parsed(

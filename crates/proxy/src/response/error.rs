@@ -269,6 +269,9 @@ impl Refused {
     pub(crate) fn no_route(no_route: NoRoute, endpoint: Endpoint, caller: &Caller) -> Self {
         match no_route {
             NoRoute::NotAllowed { model, by } => Self::not_allowed(model, by, caller),
+            NoRoute::OutOfRegion { model, region } => {
+                Self::Unfit { param: "model", message: words::out_of_region(&model, region) }
+            }
             NoRoute::Unknown { model, patterns } => {
                 Self::UnknownModel { model, route: endpoint.route(), patterns }
             }

@@ -1,6 +1,7 @@
 //! What a client is told that asked for what is not there, where it takes more than a word.
 
 use dunlin_llm::openai::ErrorBody;
+use dunlin_router::Region;
 
 use crate::attempts::TooLong;
 use crate::response::error::own;
@@ -34,6 +35,14 @@ pub(crate) fn unknown_model(model: &str, route: &str, patterns: bool) -> String 
              available models for your key."
         )
     }
+}
+
+pub(crate) fn out_of_region(model: &str, region: Region) -> String {
+    format!(
+        "litellm.BadRequestError: You passed in model={model}. There are no healthy deployments for \
+         this model in allowed_model_region={} of the end user: none has such a region_name.",
+        region.name()
+    )
 }
 
 pub(crate) fn route_not_allowed(allowed: &[String], path: &str) -> ErrorBody {

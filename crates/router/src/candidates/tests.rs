@@ -64,6 +64,7 @@ fn route(models: &[&str], aliases: &[(&str, &str)], model: &str, wishes: &Extras
         Ok(found) => walk(found, FailedBy::Other),
         Err(NoRoute::Unknown { patterns, .. }) => format!("unknown, patterns: {patterns}"),
         Err(NoRoute::NotAllowed { model, .. }) => format!("not allowed: {model}"),
+        Err(NoRoute::OutOfRegion { model, .. }) => format!("elsewhere: {model}"),
     }
 }
 
@@ -280,6 +281,42 @@ fn whoever_a_key_belongs_to_bounds_it() {
         let found = group(&catalog, Some(access), model).is_ok();
         assert_eq!(found, allowed, "{model} by {key:?} with {aliases:?} in {team:?} of {user:?}");
     }
+}
+
+#[test]
+fn an_end_users_requests_stay_where_they_must() {
+    let placed = |group: &str, regions: &[Option<Region>]| {
+        let of = regions.iter().map(|region| {
+            let upstream = region.map_or("anywhere", Region::name);
+            Arc::new(Deployment {
+                region: *region,
+                ..Deployment::clone(&deployment(group, upstream))
+            })
+        });
+        (Arc::from(group), Group { name: group.into(), deployments: of.collect() })
+    };
+    let catalog = Catalog {
+        groups: [
+            placed("both", &[None, Some(Region::Us), Some(Region::Eu)]),
+            placed("unknown", &[None]),
+        ]
+        .into(),
+        fallbacks: after(&[("both", &["unknown", "both"])]),
+        ..Catalog::default()
+    };
+    let (none, aliases) = (Vec::new(), BTreeMap::new());
+    let access = Access { region: Some(Region::Eu), ..Access::of(&none, &aliases) };
+    let found = group(&catalog, Some(access), "both").expect("one is there");
+    assert_eq!(found.deployments.iter().map(|of| &*of.target.model).collect::<Vec<_>>(), ["eu"]);
+    assert_eq!(group(&catalog, None, "both").expect("all").deployments.len(), 3);
+    let refused = NoRoute::OutOfRegion { model: "unknown".to_owned(), region: Region::Eu };
+    assert_eq!(group(&catalog, Some(access), "unknown").err(), Some(refused));
+    // Not even where the configuration leads after a failure.
+    let wishes = Extras::default();
+    let mut walk = candidates(&catalog, Some(access), "both", &wishes).expect("one is there");
+    walk.next_group().expect("the first");
+    walk.failed("both", FailedBy::Other);
+    assert!(walk.next_group().is_none());
 }
 
 #[test]
