@@ -66,6 +66,7 @@ mod list_entities;
 mod list_keys;
 mod list_settings;
 mod metrics;
+pub(crate) mod no_ui;
 mod provider_budgets;
 mod rate_limited;
 mod reclaim;
@@ -158,6 +159,7 @@ static ALL: &[fn(Routes) -> Routes] = &[
     list_keys::add,
     list_settings::add,
     metrics::add,
+    no_ui::add,
     provider_budgets::add,
     rate_limited::add,
     reclaim::add,

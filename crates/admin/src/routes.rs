@@ -3,7 +3,7 @@
 
 use axum::extract::{Path, Request, State};
 use axum::response::Response;
-use axum::routing::{MethodFilter, MethodRouter, on};
+use axum::routing::{MethodFilter, MethodRouter, any, on};
 use axum::{RequestExt, Router};
 use bytes::Bytes;
 use dunlin_state::Actor;
@@ -141,6 +141,12 @@ impl Routes {
     /// words.
     pub(crate) fn guarded(self, path: &'static str, who: Who, served: MethodRouter<Admin>) -> Self {
         self.reads(path, Some(who), served)
+    }
+
+    /// Answers the whole world that there is no such thing, by any method; none of the routes served.
+    pub(crate) fn absent(mut self, path: &'static str, why: fn() -> Response) -> Self {
+        self.router = self.router.route(path, any(async move || why()));
+        self
     }
 
     fn reads(mut self, path: &'static str, who: Option<Who>, served: MethodRouter<Admin>) -> Self {

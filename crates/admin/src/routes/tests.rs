@@ -25,8 +25,11 @@ fn the_documented_routes_are_those_that_are_served() {
         table.iter().map(|route| format!("{} {}", route.method, route.path)).collect();
     let lost: Vec<_> = named(served).into_iter().filter(|route| !ours.contains(route)).collect();
     assert!(lost.is_empty(), "documented, and not served: {lost:?}");
-    let found: Vec<_> =
-        named(&absent_routes.join("\n")).into_iter().filter(|it| ours.contains(it)).collect();
+    let absent_routes = named(&absent_routes.join("\n"));
+    let paths = absent_routes.iter().filter_map(|route| Some(route.split_once(' ')?.1));
+    let told: BTreeSet<&str> = crate::endpoints::no_ui::PATHS.into_iter().collect();
+    assert_eq!(paths.collect::<BTreeSet<_>>(), told, "each says why it is absent");
+    let found: Vec<_> = absent_routes.iter().filter(|it| ours.contains(*it)).collect();
     assert!(found.is_empty(), "served, and documented as absent: {found:?}");
     assert!(named(served).len() > 70 && !absent_routes.is_empty(), "the page is read");
 }
