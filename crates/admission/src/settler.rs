@@ -7,9 +7,9 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
-use dunlin_journal::{OlderEpoch, SpendRecord};
+use dunlin_journal::{OlderEpoch, Outcome, SpendRecord};
 use dunlin_state::{Charge, Command, DaySums, Reply};
-use dunlin_types::{Epoch, NanoUsd, PotId, UnixMillis};
+use dunlin_types::{Epoch, KeyDigest, NanoUsd, PotId, UnixMillis};
 use tracing::{debug, error, info, warn};
 
 use crate::{Admission, Config, Shared, days};
@@ -154,7 +154,9 @@ async fn settle_from(
                 return from;
             }
         };
-        let Some(Sums { to, charges, days }) = Sums::of(&records) else { return from };
+        let state = shared.consensus.state();
+        let is_known = |key: &KeyDigest| state.key(key).is_some();
+        let Some(Sums { to, charges, days }) = Sums::of(&records, &is_known) else { return from };
         let stretch = Stretch { epoch, from, to, charges: &charges, days: &days };
         let is_own = epoch == config.epoch;
         if is_own {
@@ -234,13 +236,21 @@ struct Sums {
 }
 
 impl Sums {
-    /// Of as many of the records as one command may hold; `None` of none.
-    fn of(records: &[(u64, Arc<SpendRecord>)]) -> Option<Self> {
+    /// Of as many of the records as one command may hold; `None` of none. A key that was refused and
+    /// that nobody has is no part of the daily totals: anybody can invent any number of them.
+    fn of(
+        records: &[(u64, Arc<SpendRecord>)],
+        is_known: &dyn Fn(&KeyDigest) -> bool,
+    ) -> Option<Self> {
         let (to, _) = records.last()?;
         let own = || records.iter().map(|(_, record)| &**record);
-        let (charges, days) = (charges(own()), days::sums(own()));
+        let counts = |record: &&SpendRecord| {
+            let was_let_in = record.outcome != Outcome::Failure || !record.charged.is_empty();
+            was_let_in || record.key.as_ref().is_none_or(is_known)
+        };
+        let (charges, days) = (charges(own()), days::sums(own().filter(counts)));
         if charges.len() + days.len() > MAX_SUMS && records.len() > 1 {
-            return Self::of(&records[..records.len() / 2]);
+            return Self::of(&records[..records.len() / 2], is_known);
         }
         Some(Self { to: *to, charges, days })
     }
@@ -282,11 +292,25 @@ pub(crate) async fn wait_settled(shared: &Shared, within: Duration) {
 mod tests {
     use std::path::PathBuf;
 
-    use dunlin_types::{KeyDigest, Line};
+    use dunlin_types::Line;
 
     use super::*;
     use crate::tests::cluster::{Node, single, unsettled, until};
     use crate::tests::record;
+
+    #[test]
+    fn a_refused_key_that_nobody_has_is_no_part_of_the_daily_totals() {
+        let (known, bogus) = (KeyDigest::of("sk-known"), KeyDigest::of("sk-bogus"));
+        let refused = |key| SpendRecord { outcome: Outcome::Failure, ..record(key, 1, 0) };
+        // A key that is deleted while its request runs is charged all the same.
+        let late = SpendRecord { charged: Vec::new(), ..record(bogus, 1, 5) };
+        let days = |one: SpendRecord| {
+            let one = SpendRecord { charged: Vec::new(), ..one };
+            let sums = Sums::of(&[(1, Arc::new(one))], &|key| *key == known).expect("one record");
+            sums.days.len()
+        };
+        assert_eq!((days(refused(known)), days(refused(bogus)), days(late)), (1, 0, 1));
+    }
 
     #[test]
     fn a_stretch_of_many_sums_is_cut_short_and_one_record_goes_whole() {
@@ -297,12 +321,12 @@ mod tests {
             (number, Arc::new(record))
         });
         let records: Vec<_> = records.collect();
-        let sums = Sums::of(&records).expect("some");
+        let sums = Sums::of(&records, &|_| true).expect("some");
         assert!(sums.days.len() <= MAX_SUMS, "{} are one command", sums.days.len());
         assert_eq!(sums.to, 37, "a few at a time");
-        let whole = Sums::of(&records[..1]).expect("one");
+        let whole = Sums::of(&records[..1], &|_| true).expect("one");
         assert_eq!((whole.to, whole.days.len()), (1, 65));
-        assert!(Sums::of(&[]).is_none());
+        assert!(Sums::of(&[], &|_| true).is_none());
     }
 
     #[tokio::test(flavor = "multi_thread")]
