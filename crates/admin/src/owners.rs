@@ -2,24 +2,12 @@
 //! bound which held it, and which whoever changes it may not change, holds it no more. Who wants a key
 //! elsewhere makes a new one there.
 
-use std::sync::Arc;
-
 use dunlin_state::{Key, Kind, Payer, Rank, State};
 
 use crate::caller::Caller;
 use crate::error::Error;
 use crate::rights::forbidden;
 use crate::row::View;
-
-/// Whose terms bind a key beside its own: all that its requests are checked by.
-fn bounds(view: &View, key: &Key) -> Vec<Payer> {
-    let mut payers = view.state.payers(&Arc::new(key.clone()));
-    if view.binds_users_of_teams {
-        payers.iter_mut().for_each(Payer::bind_budgets);
-    }
-    payers.retain(|payer| payer.rank != Rank::Key && payer.binds());
-    payers
-}
 
 impl Caller {
     /// Refuses a key whose owners the caller may not give it, or may not take from it. `before` is the
@@ -49,12 +37,12 @@ impl Caller {
     /// Refuses a key that is bound no more by what bound it `before`, unless the caller may change
     /// that.
     fn may_shed(&self, view: &View, key: &Key, before: &Key) -> Result<(), Error> {
-        let after = bounds(view, key);
+        let after = view.bounds(key);
         let is_shed = |bound: &Payer| {
             !after.iter().any(|kept| bound.is_kept_by(kept))
                 && !self.may_change(&view.state, bound, before)
         };
-        match bounds(view, before).iter().find(|bound| is_shed(bound)) {
+        match view.bounds(before).iter().find(|bound| is_shed(bound)) {
             Some(shed) => Err(forbidden(format!(
                 "the key would no longer be bound by {} `{}`, which you may not change: ask an admin, \
                  or make a new key with /key/generate",

@@ -1,6 +1,8 @@
 //! What is stored as its row in answers: what is in force, what is kept, and LiteLLM's defaults for
 //! the rest.
 
+mod limits;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 

@@ -62,7 +62,7 @@ fn team(view: &View, team: &Entity) -> Value {
     let memberships: Vec<_> = members.map(|member| view.membership(team, member)).collect();
     json!({
         "team_id": team.name,
-        "team_info": row(view, team),
+        "team_info": view.team_in_force(team),
         "keys": keys,
         "team_memberships": memberships,
     })

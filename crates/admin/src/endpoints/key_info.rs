@@ -47,7 +47,7 @@ fn whose(
 }
 
 fn answer(view: &View, named: String, token: &KeyDigest) -> Option<KeyInfo> {
-    let mut info = view.key(view.state.key(token)?);
+    let mut info = view.key_in_force(view.state.key(token)?);
     info.remove("token");
     Some(KeyInfo { key: named, info })
 }

@@ -41,7 +41,9 @@ fn parse(mut body: Body) -> Result<Vec<String>, Error> {
 
 fn rows(view: &View, caller: &Caller, named: &[String]) -> Vec<Row> {
     let keys = named.iter().filter_map(|named| key_named(&view.state, named).ok());
-    keys.filter(|key| caller.sees_key(&view.state, key)).map(|key| view.key(&key)).collect()
+    keys.filter(|key| caller.sees_key(&view.state, key))
+        .map(|key| view.key_in_force(&key))
+        .collect()
 }
 
 #[cfg(test)]
