@@ -125,6 +125,11 @@ impl<'a> Params<'a> {
         filters.from = self.read("start_date", MOMENT, |text| moment::read(text, now));
         filters.before =
             self.read("end_date", MOMENT, |text| moment::ago(text, now).or_else(|| end(text)));
+        if let (Some(from), Some(before)) = (filters.from, filters.before)
+            && from > before
+        {
+            self.fault("start_date", "Input should be before end_date");
+        }
         filters.failed = self.read("status_filter", "'success' or 'failure'", |text| match text {
             "success" => Some(false),
             "failure" => Some(true),
@@ -276,6 +281,7 @@ pub(crate) mod tests {
             ("api_key=nonsense", "a key or its hash"),
             ("start_date=yesterday", "a date or a time"),
             ("end_date=31.01.2026", "a date or a time"),
+            ("start_date=2026-02-02&end_date=2026-01-31", "before end_date"),
             ("status_filter=maybe", "'success' or 'failure'"),
             ("error_code=many", "an HTTP status"),
             ("min_spend=-1", "US dollars"),

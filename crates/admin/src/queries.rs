@@ -171,8 +171,13 @@ pub(crate) fn check(path: &str, query: &[(String, String)]) -> Result<(), Error>
     }
     let known = KNOWN.iter().find(|(paths, _)| paths.contains(&path));
     let known = known.map_or(&[][..], |(_, names)| names);
-    let slips =
-        query.iter().filter_map(|(name, _)| Some((name, meant(name, known.iter().copied())?)));
+    let short = |name: &str| {
+        let ids = [format!("{name}_id"), format!("{name}_ids")];
+        known.iter().copied().find(|known| ids.iter().any(|id| id == known))
+    };
+    let slips = query.iter().filter_map(|(name, _)| {
+        Some((name, short(name).or_else(|| meant(name, known.iter().copied()))?))
+    });
     let faults: Vec<_> = slips
         .filter(|(name, _)| !known.contains(&name.as_str()))
         .map(|(name, meant)| {
@@ -210,6 +215,8 @@ mod tests {
             ("/user/list", "user_emial", "user_email"),
             ("/user/info", "userid", "user_id"),
             ("/team/info", "team_ids", "team_id"),
+            ("/team/info", "team", "team_id"),
+            ("/team/daily/activity", "team", "team_ids"),
             ("/team/daily/activity", "team_id", "team_ids"),
             ("/global/spend/report", "strat_date", "start_date"),
         ] {

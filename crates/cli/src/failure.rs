@@ -36,6 +36,10 @@ enough, 5 conflict, 6 no node can be reached or none can decide now, 7 no answer
 may still take effect), 10 a check found problems.";
 }
 
+/// What the options for a stretch of time are called by nodes, and here.
+pub(crate) const SINCE_UNTIL: [(&str, &str); 2] =
+    [("start_date", "--since"), ("end_date", "--until")];
+
 pub(crate) type Result<T = ()> = std::result::Result<T, Failure>;
 
 /// Why a command was not carried out. Its exit code is its kind.
@@ -55,6 +59,14 @@ impl Failure {
 
     pub(crate) fn usage(message: impl Into<String>, help: &'static str) -> Self {
         Self::new(Exit::Usage, message, help)
+    }
+
+    /// The same in the words of the command line: each parameter is the option that sets it.
+    pub(crate) fn naming(mut self, options: &[(&str, &str)]) -> Self {
+        for (parameter, option) in options {
+            self.message = self.message.replace(parameter, option);
+        }
+        self
     }
 
     /// A failure of this machine.

@@ -22,6 +22,7 @@ const CONNECT_WITHIN: Duration = Duration::from_secs(3);
 const MAX_ANSWER_BYTES: usize = 32 << 20;
 const NAME_A_NODE: &str = "is a node running there? name a running one with --url or DUNLIN_URL, \
                            or several, separated by commas";
+const NOTHING_BEGUN: &str = "nothing was begun; `dunlin status` shows which nodes are missing";
 const GIVE_A_KEY: &str =
     "set DUNLIN_API_KEY or LITELLM_MASTER_KEY, or name a file with the key: --api-key-file";
 const NOT_A_NODE: &str = "check --url: it must be a node's address for clients, usually port 4000";
@@ -219,7 +220,7 @@ impl Session {
             (400 | 422, _) => Failure::usage(told, ""),
             (404, _) => Failure::new(Exit::NotFound, told, ""),
             (409, _) => Failure::new(Exit::Conflict, told, ""),
-            (503, _) => Failure::new(Exit::Unavailable, told, "`dunlin status` lists the nodes"),
+            (503, _) => Failure::new(Exit::Unavailable, told, NOTHING_BEGUN),
             (504, _) => Failure::new(Exit::OutcomeUnknown, told, "check before you repeat it"),
             _ => Failure::new(Exit::Failed, told, ""),
         }

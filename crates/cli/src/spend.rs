@@ -13,6 +13,8 @@ use crate::session::{Object, Session};
 use crate::table::{dollars, table};
 use crate::target::Target;
 
+/// What the options for days are called by nodes, and here.
+const FROM_TO: [(&str, &str); 2] = [("start_date", "--from"), ("end_date", "--to")];
 /// Days of which the nodes keep totals.
 const DAYS_KEPT: u32 = 62;
 
@@ -203,7 +205,8 @@ fn is_hash(name: &str) -> bool {
 pub(crate) async fn run(args: &SpendArgs, session: &Session) -> Result {
     let days = args.days.to_string();
     let query = query(args, &days)?;
-    let answer = session.get(args.by.path(), &query).await?;
+    let answer = session.get(args.by.path(), &query).await;
+    let answer = answer.map_err(|told| told.naming(&FROM_TO))?;
     let Activity { results, metadata } = answer.read()?;
     let mut total = Line::default();
     if args.by == By::Tag {

@@ -13,9 +13,22 @@ use crate::table::{dollars, listed, moment, table};
 /// Smaller differences are not shown.
 const CLOCK_IS_OFF: Duration = Duration::from_millis(500);
 
+/// How often the node is asked again that has not heard yet that another one is ready.
+const TRIES: u32 = 5;
+const PAUSE: Duration = Duration::from_millis(200);
+
 pub(crate) async fn run(session: &Session) -> Result<Exit> {
-    let answer = session.get("/cluster/status", &[]).await?;
-    let status: ClusterStatus = answer.read()?;
+    let mut answer = session.get("/cluster/status", &[]).await?;
+    let mut status: ClusterStatus = answer.read()?;
+    for _ in 0..TRIES {
+        // Nodes hear of each other by gossip, a moment after `dunlin health` had it from themselves.
+        if !status.members.iter().any(|one| one.alive && !one.ready && !one.draining) {
+            break;
+        }
+        tokio::time::sleep(PAUSE).await;
+        answer = session.get("/cluster/status", &[]).await?;
+        status = answer.read()?;
+    }
     session.show("dunlin.status/1", answer.read()?, &text(&status, &answer.url))?;
     Ok(if status.no_majority.is_some() { Exit::Unavailable } else { Exit::Done })
 }

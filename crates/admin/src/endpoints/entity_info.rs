@@ -37,7 +37,10 @@ async fn handle(
     kind: Kind,
     param: &'static str,
 ) -> Result<Response, Error> {
-    let name = asked.param(param).unwrap_or_default();
+    let name = asked.param(param).ok_or_else(|| {
+        let reason = format!("{param}: name the {} that is to be shown", kind.name());
+        Error::BadField { name: param, reason }
+    })?;
     let read = admin.read().await;
     if !may_see(&asked, &read.state, kind, name) {
         // Who may not see it learns nothing about whether it is there.

@@ -82,6 +82,10 @@ impl Wanted {
             order: one_of(asked, "sort_by", &ORDERS, &mut faults).unwrap_or(Order::UpdatedAt),
             ascending: one_of(asked, "sort_order", &DIRECTIONS, &mut faults).unwrap_or_default(),
         };
+        if wanted.since.zip(wanted.until).is_some_and(|(since, until)| since > until) {
+            let msg = "Input should be before end_date";
+            faults.push(Fault::of("query", "start_date", "value_error", msg));
+        }
         if faults.is_empty() { Ok(wanted) } else { Err(Error::Invalid(faults)) }
     }
 

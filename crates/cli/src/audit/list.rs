@@ -4,7 +4,7 @@ use clap::Args;
 use dunlin_admin_api::{AuditEntry, AuditPage};
 use serde_json::Value;
 
-use crate::failure::Result;
+use crate::failure::{Result, SINCE_UNTIL};
 use crate::session::{Object, Session};
 use crate::table::{moment, table};
 
@@ -114,7 +114,8 @@ async fn newest(args: &ListArgs, session: &Session) -> Result<(Vec<AuditEntry>, 
     loop {
         let text = number.to_string();
         let query: Vec<_> = filters.iter().copied().chain([("page", text.as_str())]).collect();
-        let answer = session.get("/audit", &query).await?;
+        let answer = session.get("/audit", &query).await;
+        let answer = answer.map_err(|failure| failure.naming(&SINCE_UNTIL))?;
         let mut page: AuditPage = answer.read()?;
         // A change made meanwhile moves rows to the next page.
         let known = rows.len();

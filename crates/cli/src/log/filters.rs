@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::row::Row;
-use crate::failure::Result;
+use crate::failure::{Result, SINCE_UNTIL};
 use crate::session::{Object, Session};
 
 /// Rows of one page.
@@ -119,7 +119,8 @@ impl Filters {
         query.push(("page_size", size.to_string()));
         query.extend(cursor.map(|cursor| ("cursor", cursor.to_owned())));
         let query: Vec<_> = query.iter().map(|(name, value)| (*name, value.as_str())).collect();
-        let answer = session.get("/spend/logs/v2", &query).await?;
+        let answer = session.get("/spend/logs/v2", &query).await;
+        let answer = answer.map_err(|failure| failure.naming(&SINCE_UNTIL))?;
         let mut page: Page = answer.read()?;
         let data = std::mem::take(&mut page.data);
         let rows = data.into_iter().map(|json| Row::of(&answer, json));
