@@ -148,6 +148,7 @@ impl Consensus {
             refusals: formation::Refusals::default(),
             unheard: formation::Unheard::default(),
             tries: Mutex::default(),
+            unread: Mutex::default(),
             freshness: Freshness::new(epoch),
             knowledge,
             time: ClusterTime::default(),

@@ -110,6 +110,19 @@ pub enum Error {
         reason: String,
     },
 
+    /// A stored record is whole, and of another version.
+    #[error(
+        "{} was written by another version of dunlin ({reason}). Nothing is lost, and nothing was \
+         changed: start this node with the version that wrote it, or a newer one",
+        path.display()
+    )]
+    OtherVersion {
+        /// The file or directory.
+        path: PathBuf,
+        /// Which record, and what this version does not know.
+        reason: String,
+    },
+
     /// The Raft core did not start.
     #[error("raft did not start: {reason}")]
     Raft {

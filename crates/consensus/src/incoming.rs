@@ -37,7 +37,7 @@ impl IncomingSnapshot {
         let Some(file) = self.collect(from, head, data).await? else {
             return Ok(wire::encode(&ChunkTaken::More));
         };
-        let meta = snapshot::meta(&file)?;
+        let meta = snapshot::meta(&file).map_err(|why| why.to_string())?;
         let installed = raft.install_full_snapshot(vote, Snapshot { meta, snapshot: file }).await;
         let answer = installed.map_err(|e| e.to_string())?;
         Ok(wire::encode(&ChunkTaken::Installed(answer.vote)))

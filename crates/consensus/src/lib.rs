@@ -36,6 +36,7 @@ mod removal;
 mod service;
 mod snapshot;
 mod staleness;
+mod unreadable;
 mod wire;
 
 pub use consensus::{Calls, Config, Consensus, Role, Status};

@@ -192,7 +192,7 @@ impl LogReader {
         let damaged = |reason| io::Error::new(io::ErrorKind::InvalidData, reason);
         let mut entries = Vec::new();
         for found in disk::entries(&self.db, &record::key(start, 0), &record::key(end, 0)) {
-            let (entry, _) = found.map_err(damaged)?;
+            let (entry, _) = found.map_err(|why| damaged(why.to_string()))?;
             if entry.log_id.index != start + entries.len() as u64 {
                 return Err(damaged(format!("entry {} is missing", start + entries.len() as u64)));
             }

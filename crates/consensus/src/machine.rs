@@ -127,7 +127,7 @@ impl Machine {
         published: Arc<Published>,
     ) -> Result<Self, Error> {
         let core = match snapshots.read()? {
-            Some(file) => snapshots.parse(&file).map_err(|reason| snapshots.corrupt(reason))?,
+            Some(file) => snapshots.parse(&file).map_err(|why| snapshots.unread(why))?,
             None => Core { state: State::new(), last: None, membership: Membership::default() },
         };
         published.publish(&core, Vec::new());

@@ -64,6 +64,8 @@ pub(crate) struct Node {
     pub(crate) unheard: Unheard,
     /// What the autopilot could not do yet was said.
     pub(crate) tries: Mutex<Seldom>,
+    /// That messages are of another version was said.
+    pub(crate) unread: Mutex<Seldom>,
     pub(crate) freshness: Freshness,
     pub(crate) knowledge: Knowledge,
     pub(crate) time: ClusterTime,

@@ -81,7 +81,7 @@ impl Recovery {
         let offline = Offline::open(&data_dir.join(LOG), owner)?;
         let snapshots = Snapshots::open(data_dir.join(SNAPSHOTS), cluster, clock.clone())?;
         let mut core = match snapshots.read()? {
-            Some(file) => snapshots.parse(&file).map_err(|reason| snapshots.corrupt(reason))?,
+            Some(file) => snapshots.parse(&file).map_err(|why| snapshots.unread(why))?,
             None => Core { state: State::new(), last: None, membership: Membership::default() },
         };
         let next = core.last.map_or(0, |last| last.index + 1);

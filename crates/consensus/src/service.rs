@@ -11,7 +11,7 @@ use openraft::BasicNode;
 use openraft::raft::AppendEntriesResponse;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::time::timeout;
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 use crate::bootstrap;
 use crate::cluster_time::LocalTime;
@@ -24,6 +24,8 @@ use crate::wire::{
 
 /// Calls answered at a time, per service. More wait in `rpc`'s queue, and beyond it are refused.
 const AT_ONCE: usize = 256;
+/// How often it is said that messages are not understood.
+const TELL_UNREAD_EVERY: Duration = Duration::from_secs(30);
 /// How long the leader works for a caller before it says that it does not know.
 const LEADER_PATIENCE: Duration = Duration::from_secs(3);
 
@@ -66,7 +68,8 @@ pub(crate) async fn raft(node: Arc<Node>, from: NodeId, body: Bytes) -> Result<B
     if node.removed.borrow().is_some() {
         return Err(refused("this node has left its cluster"));
     }
-    match RaftMessage::decode(&body).map_err(refused)? {
+    let message = RaftMessage::decode(&body);
+    match message.map_err(|reason| unread(&node, from, reason))? {
         RaftMessage::Append(append, word) => {
             if append.vote.leader_id.node_id != from.0 {
                 return Err(refused("entries come from their leader only"));
@@ -105,6 +108,20 @@ pub(crate) async fn raft(node: Arc<Node>, from: NodeId, body: Bytes) -> Result<B
             running.incoming.take(&running.raft, from, head, &data).await.map_err(refused)
         }
     }
+}
+
+/// A message of a node of another version, which this one does not understand. It is taken as if it
+/// had not come: this node stays behind, and acknowledges nothing.
+fn unread(node: &Node, from: NodeId, reason: String) -> Refused {
+    let now = node.clock.mono();
+    if node.unread.lock().expect("no holder panics").is_due(now, TELL_UNREAD_EVERY) {
+        error!(
+            node.id = %from,
+            "node {from} sends what this version does not know ({reason}): this node stays behind \
+             until it runs the version of the others"
+        );
+    }
+    Refused { reason }
 }
 
 /// A command or a question for the leader.

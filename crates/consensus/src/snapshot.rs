@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::sync::Mutex;
 
 use bytes::Bytes;
-use dunlin_state::State;
+use dunlin_state::{BadSnapshot, State};
 use dunlin_types::{Clock, ClusterId};
 use serde::{Deserialize, Serialize};
 use tracing::info;
@@ -18,6 +18,7 @@ use crate::durable;
 use crate::error::Error;
 use crate::machine::{Core, SnapshotMeta};
 use crate::raft::{LogId, Membership};
+use crate::unreadable::Unreadable;
 
 const MAGIC: &[u8; 8] = b"dunlin\x00S";
 const FORMAT: u32 = 1;
@@ -56,7 +57,7 @@ impl Snapshots {
         let (writing, kept) = (Mutex::default(), Mutex::default());
         let snapshots = Self { dir, cluster, clock, writing, kept };
         if let Some(file) = snapshots.read()? {
-            let meta = meta(&file).map_err(|reason| snapshots.corrupt(reason))?;
+            let meta = meta(&file).map_err(|why| snapshots.unread(why))?;
             *snapshots.kept.lock().expect("no holder panics") =
                 Kept { last: meta.last_log_id, bytes: file.len() as u64 };
         }
@@ -130,30 +131,36 @@ impl Snapshots {
     }
 
     /// The whole content; the reason if it cannot be this cluster's.
-    pub(crate) fn parse(&self, file: &[u8]) -> Result<Core, String> {
+    pub(crate) fn parse(&self, file: &[u8]) -> Result<Core, Unreadable> {
         let (header, body) = split(file)?;
         if header.cluster != self.cluster {
             return Err(format!(
                 "it is of cluster {}, this node is of {}",
                 header.cluster, self.cluster
-            ));
+            )
+            .into());
         }
-        let state = State::restore(body).map_err(|e| e.to_string())?;
+        let state = State::restore(body).map_err(|bad| match bad {
+            BadSnapshot::Damaged(error) => Unreadable::json("the state", &error),
+            BadSnapshot::Newer { .. } | BadSnapshot::Older { .. } => {
+                Unreadable::OtherVersion(bad.to_string())
+            }
+        })?;
         Ok(Core { state, last: header.last, membership: header.membership })
     }
 
-    pub(crate) fn corrupt(&self, reason: String) -> Error {
-        Error::Corrupt { path: self.dir.join(NAME), reason }
+    pub(crate) fn unread(&self, why: Unreadable) -> Error {
+        why.at(self.dir.join(NAME))
     }
 }
 
 /// Up to where a snapshot reaches; the reason if it is damaged.
-pub(crate) fn meta(file: &[u8]) -> Result<SnapshotMeta, String> {
+pub(crate) fn meta(file: &[u8]) -> Result<SnapshotMeta, Unreadable> {
     let (header, _) = split(file)?;
     Ok(SnapshotMeta { last_log_id: header.last, last_membership: header.membership })
 }
 
-fn split(file: &[u8]) -> Result<(Header, &[u8]), String> {
+fn split(file: &[u8]) -> Result<(Header, &[u8]), Unreadable> {
     let word = |at: usize| {
         file.get(at..at + 4)
             .and_then(|bytes| bytes.try_into().ok())
@@ -161,19 +168,21 @@ fn split(file: &[u8]) -> Result<(Header, &[u8]), String> {
             .ok_or("it is cut short")
     };
     if !file.starts_with(MAGIC) {
-        return Err("it is not a snapshot".to_owned());
+        return Err("it is not a snapshot".into());
     }
     let (format, crc, length) = (word(8)?, word(12)?, word(16)?);
-    if format != FORMAT {
-        return Err(format!("it is of format {format}, this version knows {FORMAT}"));
-    }
     if crc32fast::hash(&file[CHECKED_FROM..]) != crc {
-        return Err("its checksum does not match".to_owned());
+        return Err("its checksum does not match".into());
+    }
+    if format != FORMAT {
+        let reason = format!("it is of format {format}, this version knows {FORMAT}");
+        return Err(Unreadable::OtherVersion(reason));
     }
     let length = usize::try_from(length).map_err(|e| e.to_string())?;
     let (header, body) =
         file[PREFIX..].split_at_checked(length).ok_or("its header is cut short")?;
-    let header = serde_json::from_slice(header).map_err(|e| e.to_string())?;
+    let header =
+        serde_json::from_slice(header).map_err(|error| Unreadable::json("its header", &error))?;
     Ok((header, body))
 }
 

@@ -252,3 +252,44 @@ pub(crate) fn encode(message: &impl Serialize) -> Bytes {
 pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, String> {
     serde_json::from_slice(bytes).map_err(|e| format!("a message that cannot be read: {e}"))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use dunlin_state::{Command, CommandId, Entry};
+    use openraft::EntryPayload;
+
+    use super::*;
+    use crate::raft::{LogEntry, Stamped};
+
+    #[test]
+    fn nothing_of_a_message_is_taken_in_which_something_is_not_known() {
+        let log_id = |index| openraft::testing::log_id::<Types>(1, 7, index);
+        let entry = |index: u64, command| {
+            let id = CommandId { node: NodeId(7), epoch: Epoch(1), seq: index };
+            let entry = Arc::new(Entry { id, actor: None, command });
+            let stamped = Stamped { at: UnixMillis(index), entry };
+            LogEntry::new(log_id(index), EntryPayload::Normal(stamped))
+        };
+        let address =
+            |text: &str| Command::SetAddress { node: NodeId(7), address: text.to_owned() };
+        let request = AppendEntriesRequest::<Types> {
+            vote: Vote::new(1, 7),
+            prev_log_id: None,
+            entries: vec![entry(1, address("a")), entry(2, address("b"))],
+            leader_commit: None,
+        };
+        let sent = append(&request, None);
+        assert!(matches!(RaftMessage::decode(&sent), Ok(RaftMessage::Append(..))));
+        let (head, body) = sent.split_at(1 + WORD_BYTES);
+        let body = String::from_utf8(body.to_vec()).expect("JSON");
+        let last = body.rfind("SetAddress").expect("there");
+        let later = format!("{}SetAbode{}", &body[..last], &body[last + "SetAddress".len()..]);
+        let later = Bytes::from([head, later.as_bytes()].concat());
+        let why = RaftMessage::decode(&later).err().expect("refused");
+        assert!(why.contains("unknown variant `SetAbode`"), "{why}");
+        let why = RaftMessage::decode(&Bytes::from_static(&[250])).err().expect("refused");
+        assert!(why.contains("message kind 250 is unknown"), "{why}");
+    }
+}

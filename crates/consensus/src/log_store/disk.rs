@@ -15,6 +15,7 @@ use super::tail::Tail;
 use crate::durable;
 use crate::error::Error;
 use crate::raft::LogEntry;
+use crate::unreadable::Unreadable;
 
 /// Makes the data of a file durable. Tests put their own in, to count calls and to keep what was
 /// durable at each.
@@ -115,7 +116,7 @@ impl Disk {
         found
             .map(|sealed| record::open(&sealed))
             .transpose()
-            .map_err(|reason| self.corrupt(format!("the record {fact:?}: {reason}")))
+            .map_err(|why| why.of(format_args!("the record {fact:?}")).at(&self.path))
     }
 
     /// Reads the whole log, checking every record, and drops what a purge left behind.
@@ -128,7 +129,7 @@ impl Disk {
         self.drop_before(tail.first())?;
         let start = record::key(tail.first(), 0);
         for found in entries(&self.db, &start, &record::ENTRIES_END) {
-            let (entry, length) = found.map_err(|reason| self.corrupt(reason))?;
+            let (entry, length) = found.map_err(|why| why.at(&self.path))?;
             if entry.log_id.index != tail.end() {
                 return Err(self.corrupt(format!(
                     "entry {} is missing, entry {} is there",
@@ -167,15 +168,15 @@ pub(super) fn entries(
     db: &sled::Db,
     from: &[u8],
     to: &[u8],
-) -> impl Iterator<Item = Result<(LogEntry, u32), String>> + use<> {
+) -> impl Iterator<Item = Result<(LogEntry, u32), Unreadable>> + use<> {
     let mut pieces = db.range(from..to).peekable();
     std::iter::from_fn(move || {
         let (key, value) = match pieces.next()? {
             Ok(found) => found,
-            Err(e) => return Some(Err(e.to_string())),
+            Err(e) => return Some(Err(e.to_string().into())),
         };
         let Some((index, 0)) = record::parse_key(&key) else {
-            return Some(Err(format!("a piece is where an entry should begin: {key:?}")));
+            return Some(Err(format!("a piece is where an entry should begin: {key:?}").into()));
         };
         let mut sealed = value.to_vec();
         let mut next = 1;
@@ -189,10 +190,11 @@ pub(super) fn entries(
     })
 }
 
-fn parse(index: u64, sealed: &[u8]) -> Result<(LogEntry, u32), String> {
-    let entry: LogEntry = record::open(sealed).map_err(|why| format!("entry {index}: {why}"))?;
+fn parse(index: u64, sealed: &[u8]) -> Result<(LogEntry, u32), Unreadable> {
+    let entry: LogEntry =
+        record::open(sealed).map_err(|why| why.of(format_args!("entry {index}")))?;
     if entry.log_id.index != index {
-        return Err(format!("entry {index} says that it is entry {}", entry.log_id.index));
+        return Err(format!("entry {index} says that it is entry {}", entry.log_id.index).into());
     }
     let length = u32::try_from(sealed.len()).map_err(|_| format!("entry {index} is too long"))?;
     Ok((entry, length))

@@ -36,10 +36,9 @@ impl Offline {
 
     /// The entries from `first` on, decided or not.
     pub(crate) fn entries_from(&self, first: u64) -> impl Iterator<Item = Result<LogEntry, Error>> {
-        let corrupt = |reason| Error::Corrupt { path: self.path.clone(), reason };
         let from = record::key(first.max(self.reader.first()), 0);
         let found = disk::entries(&self.reader.db, &from, &record::ENTRIES_END);
-        found.map(move |found| found.map(|(entry, _)| entry).map_err(corrupt))
+        found.map(move |found| found.map(|(entry, _)| entry).map_err(|why| why.at(&self.path)))
     }
 
     /// The last vote.

@@ -9,6 +9,8 @@ use std::io;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::unreadable::Unreadable;
+
 /// The most bytes one value in sled holds.
 const PIECE: usize = 4096;
 const CRC: usize = 4;
@@ -68,12 +70,13 @@ pub(super) fn seal(record: &impl Serialize) -> io::Result<Vec<u8>> {
 }
 
 /// The record behind a CRC; the reason if it is not what was written.
-pub(super) fn open<T: DeserializeOwned>(sealed: &[u8]) -> Result<T, String> {
+pub(super) fn open<T: DeserializeOwned>(sealed: &[u8]) -> Result<T, Unreadable> {
     let (crc, body) = sealed.split_first_chunk::<CRC>().ok_or("it is shorter than its checksum")?;
     if u32::from_be_bytes(*crc) != crc32fast::hash(body) {
-        return Err("its checksum does not match".to_owned());
+        return Err("its checksum does not match".into());
     }
-    serde_json::from_slice(body).map_err(|e| format!("it is not a record of this version: {e}"))
+    serde_json::from_slice(body)
+        .map_err(|error| Unreadable::json("it is not a record of this version", &error))
 }
 
 /// A sealed entry as keys and values.

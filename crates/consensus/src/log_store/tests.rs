@@ -184,6 +184,27 @@ async fn the_certificate_vouches_only_for_what_is_durable() {
     bench.close(store).await;
 }
 
+/// As [`damage_is_found_at_the_start`], but that nothing of it is damaged.
+#[tokio::test]
+async fn a_log_of_another_version_is_refused_and_stays() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let bench = Bench::new(dir.path().join("raft"));
+    let mut store = bench.open();
+    fill(&mut store, 0..4, 10).await;
+    bench.close(store).await;
+    let db = sled::open(&bench.dir).expect("sled opens");
+    let value = db.get(record::key(3, 0)).expect("read").expect("there");
+    let text = String::from_utf8(value[4..].to_vec()).expect("JSON");
+    let later: serde_json::Value =
+        serde_json::from_str(&text.replace("SetAddress", "SetAbode")).expect("JSON");
+    db.insert(record::key(3, 0), record::seal(&later).expect("sealed")).expect("inserted");
+    db.flush().expect("flushed");
+    drop(db);
+    let said = bench.refusal(Opening::new(OWNER, true));
+    assert!(said.contains("entry 3") && said.contains("unknown variant `SetAbode`"), "{said}");
+    assert!(said.contains("Nothing is lost") && !said.contains("joins as a new one"), "{said}");
+}
+
 #[tokio::test]
 async fn damage_is_found_at_the_start() {
     type Damage = fn(&sled::Db);

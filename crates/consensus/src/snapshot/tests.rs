@@ -47,10 +47,38 @@ fn every_damage_and_every_stranger_is_refused() {
         assert!(snapshots.parse(&file[..at]).is_err(), "cut at {at}");
     }
     let other = open(&tempfile::tempdir().expect("a directory"), 8).expect("made");
-    let refusal = other.parse(&file).err().expect("refused");
+    let refusal = other.parse(&file).err().expect("refused").to_string();
     assert!(refusal.contains("it is of cluster"), "{refusal}");
 
     snapshots.keep(core(20).last, &file[..file.len() - 1]).expect("written");
     let refusal = open(&dir, 9).err().expect("refused").to_string();
     assert!(refusal.contains("its checksum does not match"), "{refusal}");
+}
+
+/// A node that was set back to an older version must not be told to throw its state away.
+#[test]
+fn a_snapshot_of_another_version_is_refused_and_stays() {
+    type Change = fn(&mut Vec<u8>);
+    let changes: [(&str, Change); 3] = [
+        ("it is of format 9", |file| file[11] = 9),
+        ("the snapshot has format 9", |file| replace(file, b"\"format\":2", b"\"format\":9")),
+        ("unknown field `number3d`", |file| replace(file, b"\"numbered\"", b"\"number3d\"")),
+    ];
+    for (expected, change) in changes {
+        let dir = tempfile::tempdir().expect("a directory");
+        let snapshots = open(&dir, 9).expect("made");
+        let mut file = snapshots.encode(&core(20)).expect("encoded").to_vec();
+        change(&mut file);
+        let crc = crc32fast::hash(&file[CHECKED_FROM..]).to_be_bytes();
+        file[CHECKED_FROM - 4..CHECKED_FROM].copy_from_slice(&crc);
+        let why = snapshots.parse(&file).err().expect("refused");
+        let told = snapshots.unread(why).to_string();
+        assert!(told.contains(expected), "{told}");
+        assert!(told.contains("Nothing is lost") && !told.contains("move"), "{told}");
+    }
+}
+
+fn replace(file: &mut [u8], from: &[u8], to: &[u8]) {
+    let at = file.windows(from.len()).position(|part| part == from).expect("it is there");
+    file[at..at + to.len()].copy_from_slice(to);
 }
