@@ -19,8 +19,11 @@ use crate::{Entry, Found, Has, Kind, Label, MAX_NOTES, Note, Shared, Shelves};
 const PUT_WITHIN: Duration = Duration::from_secs(1);
 /// And for a peer to say what it has.
 const GET_WITHIN: Duration = Duration::from_secs(2);
-/// Reads and writes for peers at the same time. Further ones wait in the service's queue.
+/// Reads and writes for peers at the same time. Further ones wait.
 const MAX_AT_ONCE: usize = 16;
+/// As many wait; whoever asks for one more is told that the node is busy. Who asks after work that is
+/// done here waits for none of them: a slow disk must not look like a node that is gone.
+const MAX_WAITING: usize = 64;
 
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -176,6 +179,7 @@ pub(crate) async fn answer(
     tasks: TaskTracker,
 ) {
     let places = Arc::new(Semaphore::new(MAX_AT_ONCE));
+    let turns = Arc::new(Semaphore::new(MAX_AT_ONCE + MAX_WAITING));
     while let Some(incoming) = inbox.recv().await {
         let by = Arc::clone(&by);
         match unframed::<Ask>(&incoming.body) {
@@ -185,17 +189,29 @@ pub(crate) async fn answer(
             }
             Some((Ask::Stop(id), _)) => {
                 tasks.spawn(async move {
-                    by.shelves.works.stop(id).await;
-                    incoming.answer(Ok(framed(&Say::Done, &[])));
+                    // Who asks waits no longer.
+                    let stopping = by.shelves.works.stop(id);
+                    if tokio::time::timeout(GET_WITHIN, stopping).await.is_ok() {
+                        incoming.answer(Ok(framed(&Say::Done, &[])));
+                    }
                 });
             }
             asked => {
-                let place = Arc::clone(&places).acquire_owned().await;
-                let place = place.expect("the semaphore is never closed");
-                tasks.spawn_blocking(move || {
-                    let said = reply(&by, incoming.from, asked);
-                    incoming.answer(said);
-                    drop(place);
+                let Ok(turn) = Arc::clone(&turns).try_acquire_owned() else {
+                    let reason = "too many reads and writes wait for this node's disk";
+                    incoming.answer(Err(Refused { reason: reason.to_owned() }));
+                    continue;
+                };
+                let places = Arc::clone(&places);
+                tasks.spawn(async move {
+                    let place = places.acquire_owned().await;
+                    let replying = tokio::task::spawn_blocking(move || {
+                        let said = reply(&by, incoming.from, asked);
+                        incoming.answer(said);
+                        drop((place, turn));
+                    });
+                    // Its panic is the caller's silence.
+                    drop(replying.await);
                 });
             }
         }

@@ -104,6 +104,13 @@ impl Shelf {
         self.append(&mut files, Head { id, label, made, until, body: Some(known) }, body)
     }
 
+    /// A disk that is as slow as `held` says.
+    #[cfg(test)]
+    pub(crate) fn stall(&self, held: impl FnOnce()) {
+        let _files = self.files();
+        held();
+    }
+
     /// What has that label, the newest first, `most` at most.
     pub(crate) fn labelled(&self, label: Label, now: UnixMillis, most: usize) -> Vec<Entry> {
         let files = self.files();

@@ -249,3 +249,31 @@ async fn what_a_node_works_on_is_known_everywhere_and_can_be_stopped_from_there(
     nodes[0].stop.cancel();
     eventually(async || matches!(other.ask_after(NodeId(1), id).await, Doing::Silent { .. })).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_asks_after_work_does_not_wait_for_a_slow_disk() {
+    let nodes = cluster(2).await;
+    let (maker, other) = (nodes[0].store.clone(), nodes[1].store.clone());
+    let (begin, begun) = tokio::sync::oneshot::channel();
+    let (end, ended) = std::sync::mpsc::channel::<()>();
+    let stalling = tokio::task::spawn_blocking(move || {
+        maker.0.shelves.of(Kind::Body).stall(|| {
+            begin.send(()).expect("it is waited for");
+            ended.recv().expect_err("the test says when");
+        });
+    });
+    begun.await.expect("it stalls");
+    let reads = (0..40).map(|id| {
+        let other = other.clone();
+        nodes[1].tasks.spawn(async move {
+            let read = other.get_at(NodeId(1), Kind::Body, RequestId(id)).await;
+            read.expect_err("the disk is slow");
+        })
+    });
+    let reads: Vec<_> = reads.collect();
+    while !reads.iter().all(tokio::task::JoinHandle::is_finished) {
+        assert_eq!(other.ask_after(NodeId(1), RequestId(99)).await, Doing::Nothing);
+    }
+    drop(end);
+    stalling.await.expect("it goes on");
+}
