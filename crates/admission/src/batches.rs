@@ -119,12 +119,25 @@ impl Admission {
     async fn batch_counted(&self, caller: &Caller, tokens: u64) -> Result<CountedBatch, Refusal> {
         let limited = caller.payers.iter().filter(|payer| payer.tpd().is_some());
         let whose: Vec<_> = limited.map(Payer::id).collect();
-        let count = Command::CountBatch { whose: whose.clone(), tokens };
-        match self.0.consensus.propose(count).await {
-            Ok(Reply::CountedOn(day)) => {
-                let (admission, runtime) = (self.clone(), Handle::current());
-                Ok(CountedBatch { admission, runtime, whose, tokens, day })
+        let (admission, runtime) = (self.clone(), Handle::current());
+        // Whoever waits for it may leave: then what is counted is dropped, and so given back.
+        let counting = self.0.tasks.spawn(async move {
+            let count = Command::CountBatch { whose: whose.clone(), tokens };
+            match admission.0.consensus.propose(count).await {
+                Ok(Reply::CountedOn(day)) => {
+                    Ok(CountedBatch { admission, runtime, whose, tokens, day })
+                }
+                Ok(_) => unreachable!("a batch is counted or rejected"),
+                Err(error) => Err(error),
             }
+        });
+        let counted = match counting.await {
+            Ok(counted) => counted,
+            Err(failed) if failed.is_panic() => std::panic::resume_unwind(failed.into_panic()),
+            Err(_) => Err(ProposeError::Stopping),
+        };
+        match counted {
+            Ok(counted) => Ok(counted),
             Err(ProposeError::Rejected(Rejected::TooManyTokens {
                 of,
                 tokens,
@@ -137,7 +150,6 @@ impl Admission {
                 let remaining = limit.saturating_sub(used);
                 Err(self.day_is_used_up(payer, (tokens, limit, remaining), day))
             }
-            Ok(_) => unreachable!("a batch is counted or rejected"),
             Err(error) => {
                 let reason = format!("the tokens of the batch cannot be counted: {error}");
                 Err(Refusal::CannotKnow { reason })

@@ -14,7 +14,7 @@ use crate::refusal::Refusal;
 use crate::{Admission, Shared};
 
 /// End users that may wait to be told of at once; requests of further new ones are told to come back.
-const MAX_WAITING: usize = 1_000;
+pub(crate) const MAX_WAITING: usize = 1_000;
 
 /// Those that are to be told of.
 #[derive(Default)]
@@ -29,18 +29,20 @@ impl Introductions {
         self.waiting.lock().expect("no code panics while it holds the names")
     }
 
-    /// Adds a name, if there is room. `None`: it waits already.
-    fn add(&self, name: &str) -> Option<Result<(), Refusal>> {
+    /// Adds a name, if there is room. False: it waits already.
+    fn add(&self, name: &str) -> Result<bool, Refusal> {
         let mut waiting = self.waiting();
-        if waiting.contains(name) {
-            return None;
-        }
-        if waiting.len() >= MAX_WAITING {
+        if waiting.len() >= MAX_WAITING && !waiting.contains(name) {
             let reason = format!("{MAX_WAITING} new end users wait already");
-            return Some(Err(Refusal::Overloaded { reason }));
+            return Err(Refusal::Overloaded { reason });
         }
-        waiting.insert(name.to_owned());
-        Some(Ok(()))
+        Ok(waiting.insert(name.to_owned()))
+    }
+
+    /// A command is under way until this is dropped.
+    #[cfg(test)]
+    pub(crate) async fn hold(&self) -> impl Drop + '_ {
+        self.turn.lock().await
     }
 
     /// Returns once the cluster has heard of an end user lately.
@@ -50,14 +52,10 @@ impl Introductions {
         let mut failed = self.turn.lock().await;
         match consensus.state().acquaintance(name, clock.unix()) {
             Acquaintance::New | Acquaintance::Seen => {}
-            Acquaintance::Known | Acquaintance::Other => {
-                self.waiting().remove(name);
-                return Ok(());
-            }
+            Acquaintance::Known | Acquaintance::Other => return Ok(()),
         }
         // Who waited while the last command failed does not wait for another one to fail.
         if let Some((_, reason)) = failed.as_ref().filter(|(at, _)| *at > asked) {
-            self.waiting().remove(name);
             return Err(Refusal::CannotKnow { reason: reason.clone() });
         }
         let mut names = std::mem::take(&mut *self.waiting());
@@ -72,6 +70,19 @@ impl Introductions {
     }
 }
 
+/// A name that waits for as long as who named it does: of one whose client leaves nothing stays, or a
+/// crowd that left would keep all others out.
+struct Waits<'i> {
+    among: &'i Introductions,
+    name: &'i str,
+}
+
+impl Drop for Waits<'_> {
+    fn drop(&mut self) {
+        self.among.waiting().remove(self.name);
+    }
+}
+
 impl Admission {
     /// The end user that a request's end user is counted as.
     pub(crate) async fn meet<'n>(&self, name: &'n str) -> Result<&'n str, Refusal> {
@@ -80,10 +91,12 @@ impl Admission {
             Acquaintance::Known => return Ok(name),
             Acquaintance::Other => return Ok(OTHER),
             Acquaintance::Seen => {
-                if let Some(Ok(())) = introductions.add(name) {
+                if let Ok(true) = introductions.add(name) {
                     let (this, name) = (self.clone(), name.to_owned());
                     tasks.spawn(async move {
-                        let noted = this.0.introductions.introduce(&this.0, &name).await;
+                        let among = &this.0.introductions;
+                        let _waits = Waits { among, name: &name };
+                        let noted = among.introduce(&this.0, &name).await;
                         if let Err(error) = noted {
                             debug!(%error, "it is not noted that an end user was seen");
                         }
@@ -93,7 +106,7 @@ impl Admission {
             }
             Acquaintance::New => {}
         }
-        introductions.add(name).unwrap_or(Ok(()))?;
+        let _waits = introductions.add(name)?.then(|| Waits { among: introductions, name });
         introductions.introduce(&self.0, name).await?;
         let is_known = consensus.state().entity(Kind::EndUser, name).is_some();
         Ok(if is_known { name } else { OTHER })

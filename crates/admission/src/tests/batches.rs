@@ -6,7 +6,7 @@ use std::time::Duration;
 use dunlin_state::{Command, Entity, Key, Kind, Terms};
 use dunlin_types::{KeyDigest, RequestId, Tokens, UnixMillis};
 
-use super::cluster::{DEADLINE, single};
+use super::cluster::{DEADLINE, single, until};
 use crate::{Found, Part, Rank, Refusal, counts_batches};
 
 fn may_make(limit: u64) -> Terms {
@@ -32,16 +32,30 @@ async fn a_batch_is_counted_when_it_is_made_and_else_given_back() {
     assert!(!counts_batches(&node.admission.caller(free).await.expect("a key")));
 
     let count = async |tokens| node.admission.count_batch(&caller, Tokens(tokens)).await;
-    drop(count(100).await.expect("all of the team's day"));
-    let again = async {
-        loop {
-            match count(70).await {
-                Ok(batch) => return drop(batch.made()),
-                Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
+    let again = async |tokens| {
+        let counting = async {
+            loop {
+                match count(tokens).await {
+                    Ok(batch) => return batch,
+                    Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
+                }
             }
-        }
+        };
+        tokio::time::timeout(DEADLINE, counting).await.expect("what was not made is given back")
     };
-    tokio::time::timeout(DEADLINE, again).await.expect("what was not made is given back");
+    drop(count(100).await.expect("all of the team's day"));
+    let applied = || node.consensus.status().applied;
+    let batch = again(100).await;
+    let before = applied();
+    drop(batch);
+    until("it is given back", || applied() > before).await;
+    let (before, mut leaving) = (applied(), Box::pin(count(100)));
+    while applied() == before {
+        assert!(futures::poll!(&mut leaving).is_pending(), "its client leaves before it is told");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    drop(leaving);
+    drop(again(70).await.made());
     let refused = count(40).await.err();
     let Some(Refusal::RateLimited(limited)) = refused else { panic!("{refused:?}") };
     let of = (limited.of.rank, limited.of.part, &*limited.name);
