@@ -113,6 +113,9 @@ impl Observed {
         let listed = node.published.state().nodes();
         let view = node.gossip.view();
         let membership = metrics.membership_config.membership();
+        let is_in = |id: NodeId| membership.nodes().any(|(known, _)| *known == id.0);
+        self.well_since.retain(|id, _| is_in(*id));
+        node.freshness.forget_all_but(is_in);
         let members = membership.nodes().map(|(id, _)| {
             let id = NodeId(*id);
             let silent = if id == node.me {

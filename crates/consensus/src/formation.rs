@@ -219,8 +219,8 @@ async fn collect(node: &Node, ballot: &Ballot, granted: &mut BTreeSet<NodeId>) {
     }
 }
 
-/// When each address that refuses this node's secret was last spoken of. Addresses come from
-/// `--join` and from members: they are few.
+/// When each address that refuses this node's secret was last spoken of, if that was lately.
+/// Addresses come from `--join` and from members: they are few.
 #[derive(Default)]
 pub(crate) struct Refusals(Mutex<BTreeMap<String, MonoMillis>>);
 
@@ -230,6 +230,7 @@ impl Refusals {
         let mut spoken = self.0.lock().expect("no holder panics");
         let due = spoken.get(address).is_none_or(|last| now.since(*last) >= REMIND_REFUSED);
         if due {
+            spoken.retain(|_, last| now.since(*last) < REMIND_REFUSED);
             spoken.insert(address.to_owned(), now);
         }
         due

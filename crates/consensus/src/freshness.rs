@@ -66,6 +66,11 @@ impl Freshness {
         self.moments.lock().expect("no holder panics").get(&to).copied()
     }
 
+    /// Other nodes are no members any more.
+    pub(crate) fn forget_all_but(&self, is_member: impl Fn(NodeId) -> bool) {
+        self.moments.lock().expect("no holder panics").retain(|node, _| is_member(*node));
+    }
+
     /// The leader has spoken to this node, which has applied entries up to `applied`. A moment of an
     /// earlier life, by another clock, says nothing. Gives the moment after which all of it was true.
     pub(crate) fn hear(&self, word: Word, applied: u64) -> Option<MonoMillis> {

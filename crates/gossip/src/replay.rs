@@ -11,7 +11,8 @@ use dunlin_types::NodeId;
 
 use crate::seal::Stamp;
 
-/// Senders remembered. Each holds the cluster secret, so strangers cannot fill this up.
+/// Senders remembered; for one more, that is forgotten which was silent the longest. Each holds the
+/// cluster secret, so strangers cannot fill this up, but a node whose disk was lost comes as another.
 const MAX_SENDERS: usize = 4096;
 
 /// How far behind its newest datagram a sender's older one may arrive: about a second's worth.
@@ -21,6 +22,8 @@ const REACH: u64 = u128::BITS as u64;
 #[derive(Default)]
 pub(crate) struct Replay {
     senders: BTreeMap<NodeId, Window>,
+    /// Datagrams that were opened so far.
+    opened: u64,
 }
 
 /// The newest counter of one sender, and which of the [`REACH`] up to it were seen.
@@ -29,32 +32,39 @@ struct Window {
     newest: u64,
     /// Bit n stands for `newest - n`.
     seen: u128,
+    /// When the sender was last heard, in datagrams opened.
+    heard: u64,
 }
 
 impl Replay {
     /// Whether an opened datagram is seen for the first time. Remembers it.
     pub(crate) fn admit(&mut self, stamp: Stamp) -> bool {
+        self.opened += 1;
         if let Some(window) = self.senders.get_mut(&stamp.sender) {
+            window.heard = self.opened;
             return window.admit(stamp.incarnation, stamp.counter);
         }
-        let known = self.senders.len() < MAX_SENDERS;
-        if known {
-            self.senders.insert(stamp.sender, Window::of(stamp.incarnation, stamp.counter));
+        if self.senders.len() >= MAX_SENDERS {
+            let silent = self.senders.iter().min_by_key(|(_, window)| window.heard);
+            let silent = silent.map(|(sender, _)| *sender).expect("there are many");
+            self.senders.remove(&silent);
         }
-        known
+        let window = Window::of(stamp.incarnation, stamp.counter);
+        self.senders.insert(stamp.sender, Window { heard: self.opened, ..window });
+        true
     }
 }
 
 impl Window {
     fn of(incarnation: u64, counter: u64) -> Self {
-        Self { incarnation, newest: counter, seen: 1 }
+        Self { incarnation, newest: counter, seen: 1, heard: 0 }
     }
 
     fn admit(&mut self, incarnation: u64, counter: u64) -> bool {
         if incarnation != self.incarnation {
             let newer = incarnation > self.incarnation;
             if newer {
-                *self = Self::of(incarnation, counter);
+                *self = Self { heard: self.heard, ..Self::of(incarnation, counter) };
             }
             return newer;
         }
@@ -111,12 +121,13 @@ mod tests {
     #[test]
     fn senders_do_not_share_windows_and_are_bounded() {
         let mut replay = Replay::default();
-        for sender in 0..MAX_SENDERS as u64 {
-            let stamp = Stamp { sender: NodeId(sender), incarnation: 1, counter: 1 };
-            assert!(replay.admit(stamp));
-        }
-        let one_more = Stamp { sender: NodeId(u64::MAX), incarnation: 1, counter: 1 };
-        assert!(!replay.admit(one_more));
-        assert!(replay.admit(Stamp { sender: NodeId(3), incarnation: 1, counter: 2 }));
+        let stamp = |sender, counter| Stamp { sender: NodeId(sender), incarnation: 1, counter };
+        let most = MAX_SENDERS as u64;
+        (0..most).for_each(|sender| assert!(replay.admit(stamp(sender, 1))));
+        assert!(!replay.admit(stamp(0, 1)), "it was heard last");
+        assert!(replay.admit(stamp(most, 1)), "a node that is new is heard");
+        assert_eq!(replay.senders.len(), MAX_SENDERS);
+        assert!(!replay.senders.contains_key(&NodeId(1)), "it was silent the longest");
+        assert!(!replay.admit(stamp(0, 1)) && !replay.admit(stamp(most, 1)));
     }
 }

@@ -38,6 +38,8 @@ pub const MAX_SCOPES: usize = 1_000_000;
 const SWEPT: usize = 2048;
 /// Rings remembered while an owner gathers.
 const MOST_RINGS: usize = 16;
+/// Nodes that are in no ring any more and still known; with one more, all of them are forgotten.
+const MAX_FORMER: usize = 64;
 
 /// The limits as one node knows them.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -151,6 +153,10 @@ impl Limiter {
         for node in ring.absent().iter().filter(|node| !old.has(**node)) {
             // It may have come back, and nobody has tried since.
             self.peers.entry(*node).or_default().silent = None;
+        }
+        let is_known = |node: &NodeId| ring.has(*node) || ring.absent().contains(node);
+        if self.peers.len() > ring.members().len() + ring.absent().len() + MAX_FORMER {
+            self.peers.retain(|node, _| is_known(node) || old.has(*node));
         }
         self.losses.turn(&ring, now);
         self.rings.push(ring);
