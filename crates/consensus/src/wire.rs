@@ -259,6 +259,7 @@ mod tests {
 
     use dunlin_state::{Command, CommandId, Entry};
     use openraft::EntryPayload;
+    use openraft::entry::RaftEntry as _;
 
     use super::*;
     use crate::raft::{LogEntry, Stamped};

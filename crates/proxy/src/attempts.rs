@@ -17,7 +17,6 @@ use crate::attempts::entry::NotAsked;
 pub(crate) use crate::attempts::fitting::TooLong;
 use crate::attempts::fitting::fitting;
 use crate::attempts::hold::Estimate;
-use crate::attempts::hold::Estimate;
 use crate::attempts::retries::{by_policy, is_worth_retrying};
 use crate::bill::Bill;
 use crate::request::worded::worded;
