@@ -7,6 +7,7 @@
 
 mod ends;
 mod failures;
+pub(crate) mod hostile;
 mod said;
 mod seals;
 mod whole;

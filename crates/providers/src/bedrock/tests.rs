@@ -10,7 +10,9 @@ use http::{Request, StatusCode};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
+use super::frames::Cutter;
 use super::{PROVIDER, model};
+use crate::tests::hostile::{spoil, spoils};
 use crate::{Cause, EncodeError, Provider, ProviderError};
 
 const CLAUDE: &str = "us.anthropic.claude-sonnet-4-5-20250929-v1:0";
@@ -427,6 +429,33 @@ proptest! {
         let (events, error) = read(Bytes::from(bytes));
         prop_assert!(error.is_some(), "at {}", at);
         prop_assert!(events.len() < right.len() && right.starts_with(&events));
+    }
+
+    /// Whatever its frames say under right checksums, it ends once or not at all.
+    #[test]
+    fn spoiled_frames_break_it_or_end_it_once(
+        spoils in prop::collection::vec((any::<prop::sample::Index>(), spoils()), 1..4),
+    ) {
+        let mut cutter = Cutter::default();
+        cutter.push(&file("native-stream.bin"));
+        let mut frames: Vec<(String, Vec<u8>)> = Vec::new();
+        while let Some(frame) = cutter.next_frame().unwrap() {
+            frames.push((frame.kind, frame.payload.to_vec()));
+        }
+        let count = frames.len();
+        for (at, one) in &spoils {
+            let (_, payload) = &mut frames[at.index(count)];
+            *payload = spoil(payload, one, "");
+        }
+        let payload = |(kind, payload): &(String, Vec<u8>)| {
+            frame(&[(":event-type", kind)], &String::from_utf8_lossy(payload))
+        };
+        let (events, error) = read(frames.iter().flat_map(payload).collect::<Vec<_>>().into());
+        let is_end = |event: &&StreamEvent| {
+            matches!(event, StreamEvent::Done(_) | StreamEvent::Error(_) | StreamEvent::Failed(..))
+        };
+        let ends = events.iter().filter(is_end).count();
+        prop_assert!(error.is_some() || ends == 1 && events.last().as_ref().is_some_and(is_end));
     }
 
     #[test]
