@@ -17,7 +17,7 @@ mod whole;
 mod write;
 mod writer;
 
-pub use deltas::DeltaReader;
+pub use deltas::{Choices, DeltaReader};
 pub use error::{Entity, ErrorBody, UpstreamError};
 pub use frame::read_frame;
 pub use merge::{Merger, merged_reply};
@@ -33,4 +33,4 @@ pub(crate) use reply::{write_reply, write_text_reply};
 pub(crate) use writer::{ChatWriter, TextWriter, usage_frame};
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -6,6 +6,7 @@
 
 use bytes::{Bytes, BytesMut};
 use memchr::memchr2;
+use serde::Serialize;
 
 use crate::json::Span;
 
@@ -181,6 +182,15 @@ fn join_data(frame: &[u8]) -> Bytes {
     fields.extend_from_slice(&joined);
     fields.extend_from_slice(b"\n\n");
     Bytes::from(fields)
+}
+
+/// Appends an event that has a name.
+pub(crate) fn write_event(out: &mut Vec<u8>, name: &str, data: &impl Serialize) {
+    out.extend_from_slice(b"event: ");
+    out.extend_from_slice(name.as_bytes());
+    out.extend_from_slice(b"\ndata: ");
+    serde_json::to_writer(&mut *out, data).expect("a Vec takes every write");
+    out.extend_from_slice(b"\n\n");
 }
 
 /// The data of each line that has some, in order.

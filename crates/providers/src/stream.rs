@@ -4,8 +4,7 @@ use std::ops::ControlFlow::{self, Break, Continue};
 
 use bytes::Bytes;
 use dunlin_llm::edit::renamed;
-use dunlin_llm::form::Delta;
-use dunlin_llm::openai::{DeltaReader, frames_of_reply, read_frame};
+use dunlin_llm::openai::{Choices, DeltaReader, frames_of_reply, read_frame};
 use dunlin_llm::sse::{FrameTooLong, Splitter};
 use dunlin_llm::{BadFrame, ChatRequest, StreamEvent, Word, responses};
 
@@ -45,7 +44,7 @@ enum Form {
     /// Chunks of a chat pass.
     Passing,
     /// Chunks of a chat are taken apart.
-    Translating { reader: Box<DeltaReader>, deltas: Vec<Delta> },
+    Translating(Box<DeltaReader>),
     /// Events of a response pass.
     Responses,
 }
@@ -59,7 +58,7 @@ impl OpenAiStream {
 
     /// Of an answer to `request` that is taken apart.
     pub(crate) fn translating(request: &ChatRequest) -> Frames<Self> {
-        let form = Form::Translating { reader: Box::default(), deltas: Vec::new() };
+        let form = Form::Translating(Box::default());
         Self { form, open: request.choices().into(), has_begun: false, has_ended: false }.into()
     }
 
@@ -69,20 +68,16 @@ impl OpenAiStream {
     }
 
     /// Counts the choices that end in what has been read.
-    fn count(&mut self, event: &StreamEvent) -> Result<(), StreamError> {
-        if let StreamEvent::Chunk(chunk) = event {
-            self.open = self.open.saturating_sub(chunk.ended());
-            self.has_begun |= chunk.has_choices();
-            self.has_ended |= chunk.ended() > 0;
-        }
-        let is_cut = matches!(event, StreamEvent::Done(_)) && self.is_cut();
-        if is_cut { Err(StreamError::Cut) } else { Ok(()) }
+    fn count(&mut self, choices: Choices) {
+        self.open = self.open.saturating_sub(choices.ended);
+        self.has_begun |= choices.any;
+        self.has_ended |= choices.ended > 0;
     }
 
     /// True if the word for the end, come now, would be no end: nothing goes before it, or nothing
     /// tells why, for a client to whom another dialect must say so.
     fn is_cut(&self) -> bool {
-        let is_translated = matches!(self.form, Form::Translating { .. });
+        let is_translated = matches!(self.form, Form::Translating(_));
         !self.has_begun || is_translated && !self.has_ended
     }
 }
@@ -93,34 +88,35 @@ impl ReadFrame for OpenAiStream {
         frame: Bytes,
         events: &mut Vec<StreamEvent>,
     ) -> Result<ControlFlow<()>, StreamError> {
-        let event = match &mut self.form {
+        let choices = match &mut self.form {
             Form::Responses => {
                 responses::read_frame(frame, events)?;
-                return Ok(if events.last().is_some_and(is_last) {
-                    Break(())
-                } else {
-                    Continue(())
-                });
+                Choices::default()
             }
-            Form::Passing => read_frame(rename_reasoning(frame))?,
-            Form::Translating { .. } => read_frame(frame)?,
+            Form::Passing => {
+                let event = read_frame(rename_reasoning(frame))?;
+                let choices = Choices::of(&event);
+                events.push(event);
+                choices
+            }
+            Form::Translating(reader) => reader.read(frame, events)?,
         };
-        self.count(&event)?;
-        if let (Form::Translating { reader, deltas }, StreamEvent::Chunk(chunk)) =
-            (&mut self.form, &event)
-        {
-            reader.read(chunk.data(), deltas)?;
-            events.extend(deltas.drain(..).map(StreamEvent::Delta));
-        } else {
-            events.push(event);
+        self.count(choices);
+        let is_chat = !matches!(self.form, Form::Responses);
+        match events.last() {
+            Some(StreamEvent::Done(_)) if is_chat && self.is_cut() => {
+                events.pop();
+                Err(StreamError::Cut)
+            }
+            Some(event) if is_last(event) => Ok(Break(())),
+            Some(_) | None => Ok(Continue(())),
         }
-        Ok(if events.last().is_some_and(is_last) { Break(()) } else { Continue(()) })
     }
 
     fn of_whole(&self, body: &[u8]) -> Option<Vec<Bytes>> {
         match self.form {
             Form::Responses => None,
-            Form::Passing | Form::Translating { .. } => frames_of_reply(body),
+            Form::Passing | Form::Translating(_) => frames_of_reply(body),
         }
     }
 

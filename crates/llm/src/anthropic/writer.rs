@@ -2,6 +2,7 @@
 //! with the next index.
 
 use dunlin_types::Usage;
+use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::{Value, json};
 
 use super::citations;
@@ -9,6 +10,7 @@ use super::reply::finish_words;
 use super::usage::usage_json;
 use crate::endpoint::{Stamp, StreamWriter};
 use crate::form::{Citation, Delta, Finish, OneByOne, ToolCall};
+use crate::sse::write_event;
 
 /// Writes a message's events.
 pub(crate) struct MessagesWriter {
@@ -21,6 +23,31 @@ pub(crate) struct MessagesWriter {
     next: u32,
     open: Open,
     calls: OneByOne,
+}
+
+/// More of the open block.
+#[derive(serde::Serialize)]
+struct Added<D> {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    index: u32,
+    delta: D,
+}
+
+/// A delta of one text.
+struct Words<'a> {
+    kind: &'static str,
+    name: &'static str,
+    text: &'a str,
+}
+
+impl Serialize for Words<'_> {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        let mut wire = to.serialize_map(Some(2))?;
+        wire.serialize_entry("type", self.kind)?;
+        wire.serialize_entry(self.name, self.text)?;
+        wire.end()
+    }
 }
 
 enum Open {
@@ -63,20 +90,20 @@ impl MessagesWriter {
             "stop_sequence": null,
             "usage": usage_json(&self.usage),
         });
-        event(out, "message_start", json!({"type": "message_start", "message": message}));
+        write_event(out, "message_start", &json!({"type": "message_start", "message": message}));
     }
 
     fn begin(&mut self, block: Value, open: Open, out: &mut Vec<u8>) {
         let wire =
             json!({"type": "content_block_start", "index": self.next, "content_block": block});
-        event(out, "content_block_start", wire);
+        write_event(out, "content_block_start", &wire);
         self.open = open;
     }
 
     /// Adds to the open block.
-    fn add(&self, delta: Value, out: &mut Vec<u8>) {
-        let wire = json!({"type": "content_block_delta", "index": self.next, "delta": delta});
-        event(out, "content_block_delta", wire);
+    fn add(&self, delta: impl Serialize, out: &mut Vec<u8>) {
+        let kind = "content_block_delta";
+        write_event(out, kind, &Added { kind, index: self.next, delta });
     }
 
     fn close(&mut self, out: &mut Vec<u8>) {
@@ -84,7 +111,7 @@ impl MessagesWriter {
             return;
         }
         let wire = json!({"type": "content_block_stop", "index": self.next});
-        event(out, "content_block_stop", wire);
+        write_event(out, "content_block_stop", &wire);
         self.next += 1;
     }
 
@@ -94,7 +121,7 @@ impl MessagesWriter {
             let open = Open::Text { cites: false };
             self.begin(json!({"type": "text", "text": ""}), open, out);
         }
-        self.add(json!({"type": "text_delta", "text": text}), out);
+        self.add(Words { kind: "text_delta", name: "text", text }, out);
     }
 
     /// A source of words that are being said. Words that are over cannot be given one.
@@ -106,7 +133,7 @@ impl MessagesWriter {
         }
     }
 
-    fn think(&mut self, delta: Value, out: &mut Vec<u8>) {
+    fn think(&mut self, delta: Words<'_>, out: &mut Vec<u8>) {
         if !matches!(self.open, Open::Thinking) {
             self.close(out);
             let block = json!({"type": "thinking", "thinking": "", "signature": ""});
@@ -125,7 +152,7 @@ impl MessagesWriter {
     fn arguments(&self, of: u32, text: &str, out: &mut Vec<u8>) {
         // Else more of a call that was over: its block is closed.
         if matches!(self.open, Open::Call { call } if call == of) {
-            self.add(json!({"type": "input_json_delta", "partial_json": text}), out);
+            self.add(Words { kind: "input_json_delta", name: "partial_json", text }, out);
         }
     }
 
@@ -135,13 +162,14 @@ impl MessagesWriter {
                 self.text(&text, out);
             }
             Delta::Thinking { choice: 0, text } => {
-                self.think(json!({"type": "thinking_delta", "thinking": text}), out);
+                self.think(Words { kind: "thinking_delta", name: "thinking", text: &text }, out);
             }
             Delta::Signature { choice: 0, signature, of_thought } => {
                 if !of_thought {
                     self.close(out);
                 }
-                self.think(json!({"type": "signature_delta", "signature": signature}), out);
+                let seal = Words { kind: "signature_delta", name: "signature", text: &signature };
+                self.think(seal, out);
                 self.close(out);
             }
             Delta::RedactedThinking { choice: 0, data } => {
@@ -197,11 +225,7 @@ impl StreamWriter for MessagesWriter {
         let delta = json!({"stop_reason": reason, "stop_sequence": sequence});
         let usage = usage_json(&self.usage);
         let wire = json!({"type": "message_delta", "delta": delta, "usage": usage});
-        event(out, "message_delta", wire);
-        event(out, "message_stop", json!({"type": "message_stop"}));
+        write_event(out, "message_delta", &wire);
+        write_event(out, "message_stop", &json!({"type": "message_stop"}));
     }
-}
-
-fn event(out: &mut Vec<u8>, name: &str, data: Value) {
-    out.extend_from_slice(format!("event: {name}\ndata: {data}\n\n").as_bytes());
 }

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::form::{Delta, Finish, PartKind, Role, Tool, ToolChoice};
 use crate::openai::DeltaReader;
+use crate::openai::tests::read_deltas;
 use crate::{ChatRequest, Endpoint, Stamp, StreamEvent, StreamWriter, parse};
 
 pub(super) const THIRD: ChatStyle = ChatStyle {
@@ -347,11 +348,11 @@ fn how_likely_words_were_is_told_in_streams_both_ways() {
     assert_eq!((&told[0]["token"], &told[0]["logprob"]), (&json!("x"), &json!(-0.5)));
     assert_eq!(told[0]["top_logprobs"][0]["token"], "y");
 
-    let (mut reader, mut deltas) = (DeltaReader::default(), Vec::new());
-    data.iter().for_each(|data| reader.read(data.as_bytes(), &mut deltas).expect("a chunk"));
+    let mut reader = DeltaReader::default();
+    let deltas = data.iter().flat_map(|data| read_deltas(&mut reader, data));
     let mut frames = Endpoint::StreamGenerateContent.stream_writer(stamp(), false);
     let mut out = Vec::new();
-    deltas.into_iter().for_each(|delta| frames.write(delta, &mut out));
+    deltas.for_each(|delta| frames.write(delta, &mut out));
     let frames = String::from_utf8(out).expect("text");
     assert!(
         frames.contains(r#""chosenCandidates":[{"token":"x","logProbability":-0.5}]"#),

@@ -1,21 +1,25 @@
 //! OpenAI's stream frames, read into pieces of the common form.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
+use bytes::Bytes;
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::Value;
 
-use super::annotations;
 use super::calls::WireCall;
 use super::content::Content;
 use super::reply::finish_named;
 use super::sources::{Listed, Source, Sources};
+use super::{annotations, read_frame};
 use crate::form::{Delta, Finish, Json, unsealed};
-use crate::stream::BadFrame;
+use crate::sse;
+use crate::stream::{BadFrame, StreamEvent};
 use crate::usage;
 
 #[derive(Deserialize)]
-struct WireChunk {
+struct WireChunk<'a> {
     id: Option<String>,
     model: Option<String>,
     #[serde(default)]
@@ -23,6 +27,10 @@ struct WireChunk {
     usage: Option<usage::Wire>,
     citations: Option<Listed<String>>,
     search_results: Option<Listed<Source>>,
+    /// Of a failure.
+    #[serde(borrow)]
+    object: Option<Cow<'a, str>>,
+    error: Option<IgnoredAny>,
 }
 
 #[derive(Deserialize)]
@@ -48,6 +56,8 @@ struct WireDelta {
 #[derive(Debug, Default)]
 pub struct DeltaReader {
     started: bool,
+    /// Empty, with room for those of the next frame.
+    deltas: Vec<Delta>,
     /// Calls that have begun: choice and number.
     calls: Vec<(u32, u32)>,
     /// Sources beside the answer, and what has been said that may refer to them.
@@ -57,24 +67,74 @@ pub struct DeltaReader {
     annotated: BTreeSet<u32>,
 }
 
+/// What a frame says of the choices of its answer.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Choices {
+    /// It is about some.
+    pub any: bool,
+    /// So many of them end.
+    pub ended: u64,
+}
+
+impl Choices {
+    /// Of a frame that passes.
+    #[must_use]
+    pub fn of(event: &StreamEvent) -> Self {
+        let StreamEvent::Chunk(chunk) = event else { return Self::default() };
+        Self { any: chunk.has_choices(), ended: chunk.ended() }
+    }
+}
+
 impl DeltaReader {
-    /// Reads the data of one frame that is neither `[DONE]` nor an error.
+    /// Reads a frame as [`Splitter`](crate::sse::Splitter) yields it.
     ///
     /// # Errors
-    /// It is no chunk.
-    pub fn read(&mut self, data: &[u8], out: &mut Vec<Delta>) -> Result<(), BadFrame> {
-        let chunk: WireChunk = serde_json::from_slice(data)
-            .map_err(|error| BadFrame::NotAChunk { reason: error.to_string() })?;
+    /// It is no chunk, and no other frame that a stream may have.
+    pub fn read(
+        &mut self,
+        frame: Bytes,
+        events: &mut Vec<StreamEvent>,
+    ) -> Result<Choices, BadFrame> {
+        let (frame, data) = sse::in_one_line(frame);
+        let data = data.map_or(&[][..], |data| &frame[data.range()]);
+        let chunk = serde_json::from_slice::<WireChunk<'_>>(data);
+        let is_chunk = |chunk: &WireChunk<'_>| {
+            chunk.error.is_none() && chunk.object.as_deref() != Some("error")
+        };
+        match chunk {
+            Ok(chunk) if is_chunk(&chunk) => {
+                let ended = chunk.choices.iter().filter(|choice| choice.finish_reason.is_some());
+                let choices =
+                    Choices { any: !chunk.choices.is_empty(), ended: ended.count() as u64 };
+                self.chunk(chunk, events);
+                Ok(choices)
+            }
+            // The end, an error, a comment, or nothing of the kind.
+            chunk => match (read_frame(frame.clone())?, chunk.err()) {
+                (StreamEvent::Chunk(_), Some(error)) => {
+                    Err(BadFrame::NotAChunk { reason: error.to_string() })
+                }
+                (event, _) => {
+                    events.push(event);
+                    Ok(Choices::default())
+                }
+            },
+        }
+    }
+
+    fn chunk(&mut self, chunk: WireChunk<'_>, events: &mut Vec<StreamEvent>) {
+        let mut out = std::mem::take(&mut self.deltas);
         if !std::mem::replace(&mut self.started, true) {
             out.push(Delta::Start { id: chunk.id, model: chunk.model, usage: None });
         }
         let (citations, search_results) = (chunk.citations, chunk.search_results);
         self.sources.update(Sources { citations, search_results });
         for choice in chunk.choices {
-            self.choice(choice, out);
+            self.choice(choice, &mut out);
         }
         out.extend(chunk.usage.and_then(usage::Wire::usage).map(Delta::Usage));
-        Ok(())
+        events.extend(out.drain(..).map(StreamEvent::Delta));
+        self.deltas = out;
     }
 
     fn choice(&mut self, wire: WireChoice, out: &mut Vec<Delta>) {

@@ -10,7 +10,7 @@ use crate::form::{
     Chat, Choice, Delta, Effort, Finish, Format, Json, Message, Part, PartKind, Reasoning, Reply,
     Role, Source, Tool, ToolCall, ToolChoice,
 };
-use crate::{Dialect, Endpoint, Stamp, parse};
+use crate::{Dialect, Endpoint, Stamp, StreamEvent, parse};
 
 const STAMP: Stamp<'_> = Stamp { model: "mine", id: "call", now: 7, request: "", turn: None };
 
@@ -277,7 +277,7 @@ fn deltas_survive_being_written_and_read() {
         let (mut reader, mut read) = (DeltaReader::default(), Vec::new());
         for frame in text.split_terminator("\n\n").map(|frame| &frame["data: ".len()..]) {
             if frame != "[DONE]" {
-                reader.read(frame.as_bytes(), &mut read).unwrap();
+                read.extend(read_deltas(&mut reader, frame));
             }
         }
         let expected = &deltas[..if wants_usage { deltas.len() } else { deltas.len() - 1 }];
@@ -287,8 +287,18 @@ fn deltas_survive_being_written_and_read() {
 
 #[test]
 fn servers_that_say_stop_where_they_call_are_understood() {
-    let (mut reader, mut read) = (DeltaReader::default(), Vec::new());
     let call = r#"{"choices":[{"delta":{"tool_calls":[{"id":"c","function":{"name":"f"}}]},"finish_reason":"stop"}]}"#;
-    reader.read(call.as_bytes(), &mut read).unwrap();
+    let read = read_deltas(&mut DeltaReader::default(), call);
     assert_eq!(read.last(), Some(&Delta::Finish { choice: 0, finish: Finish::ToolCalls }));
+}
+
+/// The pieces of the chunk whose data that is.
+pub(crate) fn read_deltas(reader: &mut DeltaReader, data: &str) -> Vec<Delta> {
+    let mut events = Vec::new();
+    reader.read(Bytes::from(format!("data: {data}\n\n")), &mut events).expect("a chunk");
+    let delta = |event| {
+        let StreamEvent::Delta(delta) = event else { panic!("{event:?}") };
+        delta
+    };
+    events.into_iter().map(delta).collect()
 }

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use dunlin_types::Usage;
+use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::{Value, json};
 
 use super::annotations;
@@ -30,17 +31,15 @@ impl Frames {
         Self { id, model, created, object, wants_usage, usage: None }
     }
 
-    fn write(&self, out: &mut Vec<u8>, choice: Value, usage: Option<Value>) {
-        let mut chunk = json!({
-            "id": self.id,
-            "created": self.created,
-            "model": self.model,
-            "object": self.object,
-            "choices": [choice],
-        });
-        if let Some(usage) = usage {
-            chunk["usage"] = usage;
-        }
+    fn write(&self, out: &mut Vec<u8>, choice: impl Serialize, usage: Option<Value>) {
+        let chunk = Chunk {
+            id: self.id.as_deref(),
+            created: self.created,
+            model: &self.model,
+            object: self.object,
+            choices: [choice],
+            usage,
+        };
         out.extend_from_slice(b"data: ");
         serde_json::to_writer(&mut *out, &chunk).expect("a Vec takes every write");
         out.extend_from_slice(b"\n\n");
@@ -52,6 +51,41 @@ impl Frames {
             self.write(out, empty, Some(usage_json(usage)));
         }
         out.extend_from_slice(b"data: [DONE]\n\n");
+    }
+}
+
+#[derive(serde::Serialize)]
+struct Chunk<'a, C> {
+    id: Option<&'a str>,
+    created: u64,
+    model: &'a str,
+    object: &'static str,
+    choices: [C; 1],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    usage: Option<Value>,
+}
+
+#[derive(serde::Serialize)]
+struct ChoiceOut<D> {
+    index: u32,
+    delta: D,
+}
+
+/// A delta of one text; the first of a choice names the role, too.
+struct Words<'a> {
+    name: &'static str,
+    text: &'a str,
+    begins: bool,
+}
+
+impl Serialize for Words<'_> {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        let mut wire = to.serialize_map(None)?;
+        wire.serialize_entry(self.name, self.text)?;
+        if self.begins {
+            wire.serialize_entry("role", "assistant")?;
+        }
+        wire.end()
     }
 }
 
@@ -121,12 +155,24 @@ impl ChatWriter {
         self.delta(choice, json!({"tool_calls": [call]}), out);
     }
 
+    fn say(&mut self, choice: u32, name: &'static str, text: &str, out: &mut Vec<u8>) {
+        let delta = Words { name, text, begins: self.begins(choice) };
+        self.frames.write(out, ChoiceOut { index: choice, delta }, None);
+    }
+
     fn delta(&mut self, choice: u32, mut delta: Value, out: &mut Vec<u8>) {
-        if !self.begun.contains(&choice) {
-            self.begun.push(choice);
+        if self.begins(choice) {
             delta["role"] = "assistant".into();
         }
-        self.frames.write(out, json!({"index": choice, "delta": delta}), None);
+        self.frames.write(out, ChoiceOut { index: choice, delta }, None);
+    }
+
+    fn begins(&mut self, choice: u32) -> bool {
+        let begins = !self.begun.contains(&choice);
+        if begins {
+            self.begun.push(choice);
+        }
+        begins
     }
 }
 
@@ -137,10 +183,10 @@ impl StreamWriter for ChatWriter {
                 self.frames.id = id.or(self.frames.id.take());
                 self.frames.usage = usage.or(self.frames.usage);
             }
-            Delta::Text { choice, text } => self.delta(choice, json!({"content": text}), out),
-            Delta::Refusal { choice, text } => self.delta(choice, json!({"refusal": text}), out),
+            Delta::Text { choice, text } => self.say(choice, "content", &text, out),
+            Delta::Refusal { choice, text } => self.say(choice, "refusal", &text, out),
             Delta::Thinking { choice, text } => {
-                self.delta(choice, json!({"reasoning_content": text}), out);
+                self.say(choice, "reasoning_content", &text, out);
                 self.thoughts.entry(choice).or_default().push_str(&text);
             }
             Delta::Signature { choice, signature, of_thought } => {

@@ -8,7 +8,8 @@ use crate::edit;
 use crate::endpoint::Stamp;
 use crate::json::string;
 use crate::responses::reply::{Status, response};
-use crate::responses::writer::{ANNOUNCED, frame};
+use crate::responses::writer::ANNOUNCED;
+use crate::sse::write_event;
 
 /// How a response without an answer stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,7 +54,7 @@ pub fn announced(stamp: Stamp<'_>) -> Bytes {
     let mut out = Vec::new();
     for (number, kind) in (0..ANNOUNCED).zip(["response.created", "response.queued"]) {
         let event = json!({"type": kind, "sequence_number": number, "response": queued});
-        frame(&mut out, kind, &event);
+        write_event(&mut out, kind, &event);
     }
     Bytes::from(out)
 }
@@ -76,7 +77,7 @@ pub fn end_event(response: &[u8], number: u64) -> Bytes {
     };
     let event = json!({"type": kind, "sequence_number": number, "response": response});
     let mut out = Vec::new();
-    frame(&mut out, kind, &event);
+    write_event(&mut out, kind, &event);
     Bytes::from(out)
 }
 

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 
 use bytes::Bytes;
 use dunlin_types::Usage;
+use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::{Value, json};
 
 use crate::endpoint::{Stamp, StreamWriter};
@@ -18,9 +19,12 @@ use crate::responses::references::item_id;
 use crate::responses::reply::{Status, response};
 use crate::responses::tools::custom_tools;
 use crate::responses::turn::Turn;
+use crate::sse::write_event;
 
 /// How many events are sent before an answer begins, of a response that is queued.
 pub(super) const ANNOUNCED: u64 = 2;
+/// How events about words begin.
+const OUTPUT_TEXT: &str = "response.output_text.";
 
 /// What the stream is in the middle of.
 enum Open {
@@ -48,6 +52,32 @@ enum Open {
         number: u32,
         call: ToolCall,
     },
+}
+
+/// More of the text of part 0 of the open item.
+struct More<'a> {
+    kind: &'static str,
+    id: &'a str,
+    item: usize,
+    index: &'static str,
+    text: &'a str,
+    sequence: u64,
+}
+
+impl Serialize for More<'_> {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        let mut wire = to.serialize_map(None)?;
+        wire.serialize_entry("item_id", self.id)?;
+        wire.serialize_entry("output_index", &self.item)?;
+        wire.serialize_entry(self.index, &0)?;
+        wire.serialize_entry("delta", self.text)?;
+        if self.kind.starts_with(OUTPUT_TEXT) {
+            wire.serialize_entry("logprobs", &[(); 0])?;
+        }
+        wire.serialize_entry("type", self.kind)?;
+        wire.serialize_entry("sequence_number", &self.sequence)?;
+        wire.end()
+    }
 }
 
 /// Writes events.
@@ -102,7 +132,7 @@ impl EventWriter {
         data["type"] = kind.into();
         data["sequence_number"] = self.sequence.into();
         self.sequence += 1;
-        frame(out, kind, &data);
+        write_event(out, kind, &data);
     }
 
     fn response_event(&mut self, out: &mut Vec<u8>, kind: &str, status: Status) {
@@ -131,7 +161,7 @@ impl EventWriter {
         let mut data = json!({"item_id": id, "output_index": self.done.len()});
         data[index] = 0.into();
         data[field.0] = field.1;
-        if kind.starts_with("response.output_text.") {
+        if kind.starts_with(OUTPUT_TEXT) {
             data["logprobs"] = json!([]);
         }
         self.event(out, kind, data);
@@ -149,9 +179,11 @@ impl EventWriter {
         }
         let Open::Thought { id, text, .. } = &mut self.open else { return };
         text.push_str(more);
-        let id = id.clone();
-        let delta = ("delta", more.into());
-        self.part(out, "response.reasoning_summary_text.delta", &id, "summary_index", delta);
+        let (item, sequence) = (self.done.len(), self.sequence);
+        let kind = "response.reasoning_summary_text.delta";
+        let more = More { kind, id, item, index: "summary_index", text: more, sequence };
+        write_event(out, kind, &more);
+        self.sequence += 1;
     }
 
     /// An item of nothing but a seal.
@@ -174,9 +206,11 @@ impl EventWriter {
         }
         let Open::Words { id, text, .. } = &mut self.open else { return };
         text.push_str(more);
-        let id = id.clone();
+        let (item, sequence) = (self.done.len(), self.sequence);
         let kind = if refuses { "response.refusal.delta" } else { "response.output_text.delta" };
-        self.part(out, kind, &id, "content_index", ("delta", more.into()));
+        let more = More { kind, id, item, index: "content_index", text: more, sequence };
+        write_event(out, kind, &more);
+        self.sequence += 1;
     }
 
     /// Sources of words that are being said.
@@ -344,12 +378,6 @@ impl EventWriter {
     }
 }
 
-pub(super) fn frame(out: &mut Vec<u8>, kind: &str, data: &Value) {
-    out.extend_from_slice(format!("event: {kind}\ndata: ").as_bytes());
-    serde_json::to_writer(&mut *out, data).expect("a Vec takes every write");
-    out.extend_from_slice(b"\n\n");
-}
-
 /// The event that ends a stream which broke. OpenAI's SDKs look for the member `error`.
 pub(crate) fn error_frame(error: &ErrorBody) -> Bytes {
     let kind = error.kind.as_deref().unwrap_or("server_error");
@@ -366,6 +394,6 @@ pub(crate) fn error_frame(error: &ErrorBody) -> Bytes {
         },
     });
     let mut out = Vec::new();
-    frame(&mut out, "error", &data);
+    write_event(&mut out, "error", &data);
     Bytes::from(out)
 }
