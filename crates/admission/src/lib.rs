@@ -41,7 +41,7 @@ use dunlin_metrics::vital;
 use dunlin_rpc::{Incoming, Rpc};
 use dunlin_state::{Caller, Key, Payer};
 use dunlin_types::{
-    Clock, DeploymentId, Epoch, KeyDigest, Line, NanoUsd, NodeId, PotId, Seldom, Tokens,
+    Clock, DeploymentId, Epoch, KeyDigest, Line, NanoUsd, NodeId, PotId, Seldom, Tokens, UnixMillis,
 };
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -340,6 +340,23 @@ impl Admission {
                 (None, _) | (_, None) => return Err(Refusal::OverBudget(over)),
             }
         }
+    }
+
+    /// Where the cost of a request would go that the budgets of everyone who pays for it admit. Nothing
+    /// is held.
+    ///
+    /// # Errors
+    /// [`Refusal`].
+    pub async fn afford(
+        &self,
+        caller: Option<&Caller>,
+        demand: Demand,
+    ) -> Result<Vec<(PotId, UnixMillis)>, Refusal> {
+        let rules = self.0.rules.load_full();
+        let mut payers = self.payers(caller, &demand.model, &rules);
+        let token = caller.map(|caller| caller.token);
+        let held = self.hold((token, &mut payers), &demand, &rules).await;
+        self.counted(held.map(|hold| hold.charged().to_vec()))
     }
 
     /// Takes the place of a request among what a deployment may be sent, and holds what it may cost

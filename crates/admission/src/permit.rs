@@ -156,9 +156,9 @@ impl Permit {
 
 impl Admission {
     /// Records a finished background response or batch, unless that was done, once its readers have
-    /// been answered: `record` says who pays. True if it is on record, whoever recorded it; false
-    /// if the cluster could not be asked.
-    pub async fn charge(&self, found: Found, record: SpendRecord) -> bool {
+    /// been answered: `records` say who pays for which part. True if it is on record, whoever recorded
+    /// it; false if the cluster could not be asked.
+    pub async fn charge(&self, found: Found, records: Vec<SpendRecord>) -> bool {
         if self.is_charged(found) {
             return true;
         }
@@ -166,7 +166,8 @@ impl Admission {
         // Whoever waits for it may leave: once it is claimed, nobody else will charge it.
         let charging = self.0.tasks.spawn(async move {
             let is_first = admission.claim(found).await;
-            if is_first == Some(true) {
+            for mut record in records.into_iter().filter(|_| is_first == Some(true)) {
+                record.charged.extend(admission.0.money.charged_at(&record));
                 admission.put_on_record(Arc::new(record), |_| {});
             }
             is_first.is_some()

@@ -9,7 +9,10 @@ use crate::estimate::{prompt_tokens, tokens_in, words_in};
 use crate::json::string;
 use crate::{responses, usage};
 
+mod labels;
 pub mod passed;
+
+pub use labels::{At, BadLine, Hearing, LabelSet, LineLabels, MAX_SETS, without_ours};
 
 /// What a batch is to which nothing will be added: in OpenAI's words, and in Mistral's.
 const OVER: [&str; 8] = [

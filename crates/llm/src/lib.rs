@@ -65,7 +65,7 @@ pub use parse::{BadRequest, MAX_MODEL_BYTES, check_object, parse, parse_upload};
 pub use ranks::RETURN_DOCUMENTS;
 pub use reply::{BadReply, ChatReply};
 pub use request::ChatRequest;
-pub use said::{Said, lacking};
+pub use said::{Required, Said, lacking};
 pub use stream::{BadFrame, Chunk, StreamEvent};
 pub use target::{ParamRules, Target};
 pub use tier::Tier;

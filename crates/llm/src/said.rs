@@ -66,15 +66,14 @@ impl Said {
     }
 }
 
+/// What requests must have in their body: by the key's list, and by that of all keys.
+pub type Required<'r> = [&'r [String]; 2];
+
 /// The first of the `required` parameters that such a body lacks, by one list or the other. A dot
 /// leads into an object: `metadata.run`. Where a provider takes no `user` or `metadata`, they are in
 /// `litellm_metadata`.
 #[must_use]
-pub fn lacking<'r>(
-    required: [&'r [String]; 2],
-    content_type: &str,
-    body: &Bytes,
-) -> Option<&'r str> {
+pub fn lacking<'r>(required: Required<'r>, content_type: &str, body: &Bytes) -> Option<&'r str> {
     if required.iter().all(|list| list.is_empty()) {
         return None;
     }

@@ -30,6 +30,7 @@ use crate::request::caller::Caller;
 use crate::response::error::{Failed, Refused, Unanswered};
 use crate::response::headers;
 use crate::response::told::AnswerHeaders;
+use crate::stored::Asking;
 use crate::{Proxy, Serving, gemini};
 
 mod batches;
@@ -41,7 +42,6 @@ mod upload;
 mod usage;
 mod wanted;
 
-use batches::Maker;
 use understood::Understood;
 use upload::Sent;
 use wanted::Wanted;
@@ -82,6 +82,7 @@ async fn conduct(
     let body = usage::asked_for(&serving.settings, way, path, body);
     let wanted = Wanted::read(way, &head, path, &body)?;
     let mut origin = call.client.origin(&serving.settings, &head.headers, &labels)?;
+    let heard = wanted.batch.as_ref().map(|batch| batch.hear(&caller)).transpose()?;
     caller.count_for(proxy, &mut origin).await?;
     let lenders = choose(&serving, &caller, way, &head, &wanted)?;
     let lenders = ready(proxy, &serving.catalog, lenders, &origin.tags);
@@ -116,19 +117,18 @@ async fn conduct(
     let names @ (renamed, _) = (lenders.renamed.as_deref().unwrap_or(upstream), upstream);
     let headers = fields::outgoing(&head.headers, serving.settings.key_header.as_deref());
     let passed = passed(&head.method, (path, query), headers, &body, &wanted.named, names);
-    if let Some(batch) = &wanted.batch {
-        let catalog = &serving.catalog;
-        let maker = Maker { proxy, call, caller: &caller, catalog, lenders: &lenders };
-        return maker.make((batch, &wanted.models()), attempt, passed, (bill, told)).await;
+    if let Some(heard) = heard {
+        let (headers, labels) = (&head.headers, &labels);
+        let asking = Asking { proxy, call, serving: &serving, caller: &caller, headers, labels };
+        return heard.make(asking, &wanted.models(), attempt, passed, (bill, told)).await;
     }
     batches::look(proxy, way, (&head.method, path), &deployment).await;
     let model = if wanted.model() == renamed { upstream } else { wanted.model() };
     let mut price = Price { catalog: Arc::clone(&serving.catalog), way, model: String::new() };
     bill.priced_as("", Pricing::Unpriced);
     price.learn(&mut bill, model);
-    let retry = serving.catalog.retry;
-    let (upstream, timeout) = (&proxy.0.upstream, deployment.timeout);
-    let relayed = match upstream.relay(attempt, (passed, upload), timeout, retry).await {
+    let (timeout, retry) = (deployment.timeout, serving.catalog.retry);
+    let relayed = match proxy.0.upstream.relay(attempt, (passed, upload), timeout, retry).await {
         Ok(relayed) => relayed,
         Err(failure) => {
             let failed = unanswered(&lenders.group.name, failure, progress.as_deref());

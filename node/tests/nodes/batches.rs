@@ -7,6 +7,8 @@ use serde_json::{Value, json};
 use crate::harness;
 use crate::responses::{line, now, start, upload};
 
+mod lines;
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_batch_is_not_begun_where_a_budget_is_spent_or_a_limit_reached() -> anyhow::Result<()> {
     let setup = start(1).await?;

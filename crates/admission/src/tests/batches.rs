@@ -3,10 +3,13 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use dunlin_state::{Command, Entity, Key, Kind, Terms};
-use dunlin_types::{KeyDigest, RequestId, Tokens, UnixMillis};
+use dunlin_ledger::Allowance;
+use dunlin_state::{Command, Entity, Key, Kind, TAGS, Terms};
+use dunlin_types::{KeyDigest, Line, NanoUsd, PotId, RequestId, Tokens, UnixMillis};
 
 use super::cluster::{DEADLINE, single, until};
+use super::record;
+use super::terms::rules;
 use crate::{Found, Part, Rank, Refusal, counts_batches};
 
 fn may_make(limit: u64) -> Terms {
@@ -72,4 +75,29 @@ async fn a_batch_is_counted_when_it_is_made_and_else_given_back() {
     assert!(!node.admission.is_charged(found), "what it costs is another matter");
     assert!(count(21).await.is_err(), "what it used counts, once");
     drop(count(20).await.expect("what it did not use is free").made());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_parts_of_a_batch_are_charged_once_each_also_to_what_they_call() {
+    let node = single().await;
+    let pot = |tag: &str| PotId { of: TAGS, line: Line::Model(tag.to_owned()) };
+    let of_tag = |tag| (pot(tag), Allowance { most: NanoUsd(1_000_000), every: None });
+    let called = ["a", "b"].map(of_tag).into();
+    node.admission.govern(rules(|rules| rules.called = called));
+    let token = node.key("parts", None, None, None).await;
+    let of = node.consensus.state().key(&token).expect("made").id;
+    let part = |tag: &str, cost| {
+        let mut part = record(token, 1, cost);
+        part.origin.tags = vec![tag.to_owned()];
+        part.charged = vec![(PotId { of, line: Line::Main }, UnixMillis(0))];
+        part
+    };
+    let found = Found { request: RequestId(7), made: node.clock.unix(), limited: false };
+    for _ in 0..2 {
+        assert!(node.admission.charge(found, vec![part("a", 100), part("b", 20)]).await);
+    }
+    let state = || node.consensus.state();
+    until("both are settled", || state().key_spend(&token) == NanoUsd(120)).await;
+    let spent = ["a", "b"].map(|tag| state().spend(&pot(tag)).0);
+    assert_eq!(spent, [NanoUsd(100), NanoUsd(20)]);
 }

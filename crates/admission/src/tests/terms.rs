@@ -91,7 +91,7 @@ async fn a_spent_budget_refuses_where_nothing_can_shrink() {
     assert_eq!(over.payer.expect("the team").name(), "blue");
 }
 
-fn rules(set: impl FnOnce(&mut Rules)) -> Rules {
+pub(super) fn rules(set: impl FnOnce(&mut Rules)) -> Rules {
     let mut rules = Rules::default();
     set(&mut rules);
     rules

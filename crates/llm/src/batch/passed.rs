@@ -9,13 +9,14 @@ use dunlin_types::{Tokens, Usage};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::KeptBatch;
+use super::{At, BadLine, Hearing, KeptBatch, without_ours};
 use crate::bound::Bound;
 use crate::edit::member;
 use crate::estimate::prompt_tokens;
 use crate::ids::{Place, rename_ids};
-use crate::json::string;
+use crate::json::{members, string};
 use crate::meter::Meter;
+use crate::said::Required;
 
 mod jobs;
 
@@ -262,6 +263,32 @@ impl Form {
         };
         let Ok(body) = rename_ids(body, places, &mut rename);
         body
+    }
+
+    /// Hears the requests of a batch, each of which must have all that is `required`; those in files
+    /// are heard nowhere.
+    ///
+    /// # Errors
+    /// The number of a request, and why it cannot be part of a batch.
+    pub fn hear(self, body: &Bytes, required: Required<'_>) -> Result<Hearing, (u64, BadLine)> {
+        let mut hearing = Hearing::default();
+        if self == Self::Anthropic {
+            let all = members(std::str::from_utf8(body).unwrap_or_default()).unwrap_or_default();
+            let lists = all.iter().filter(|member| member.name == "requests");
+            let requests = lists.filter_map(|member| list(member.value)).flatten();
+            for (line, request) in (1..).zip(requests) {
+                let request = body.slice_ref(request.as_bytes());
+                let at = At { line, inner: "params" };
+                hearing.hear(at, &request, required).map_err(|bad| (line, bad))?;
+            }
+        }
+        Ok(hearing)
+    }
+
+    /// The body without what requests say to the gateway alone.
+    #[must_use]
+    pub fn without_ours(self, body: Bytes) -> Bytes {
+        if self == Self::Anthropic { without_ours(body, "requests[*].params") } else { body }
     }
 
     /// Whether its answers are objects in buckets, which the provider's API does not show.

@@ -9,10 +9,11 @@ use axum::http::{Method, Response};
 use bytes::Bytes;
 use dunlin_admission::{Bounds, CountedBatch, counts_batches, has_budget};
 use dunlin_ledger::Pricing;
+use dunlin_llm::batch::LineLabels;
 use dunlin_llm::batch::passed::Shelf;
 use dunlin_providers::relay::sent_model;
-use dunlin_router::relay::Lenders;
 use dunlin_router::{Catalog, Deployment};
+use dunlin_store::NotStored;
 use dunlin_types::Tokens;
 use dunlin_upstream::{Attempt, Relay, Relayed};
 use tracing::warn;
@@ -25,17 +26,34 @@ use crate::bill::Bill;
 use crate::request::call::Call;
 use crate::request::caller::Caller;
 use crate::request::kept::is_beside;
-use crate::response::error::{Failed, Refused};
+use crate::response::error::{Failed, Place, Refused};
 use crate::response::headers;
 use crate::response::told::AnswerHeaders;
+use crate::stored::Asking;
 use crate::stored::answer::{MAX_OBJECT_BYTES, collect};
 use crate::stored::bucket::{Bucket, Unread};
+use crate::stored::input::Input;
+use crate::stored::shares::Shares;
 use crate::stored::watch::{self, Passed, Thing};
 
 /// Models of a batch whose names are kept, and how long those are at most: the others are charged by
 /// what their answers call them.
 const MAX_MODELS: usize = 32;
 const MAX_MODEL_BYTES: usize = 256;
+
+/// What each request of a batch is, in its provider's words.
+const REQUEST: &str = "request";
+
+/// A batch whose requests were heard.
+pub(super) struct Heard<'a> {
+    batch: &'a Batch,
+    /// Who makes it, whomever it is for.
+    maker: Caller,
+    /// On whose behalf its requests are.
+    labels: LineLabels,
+    /// Whether something that they say is not for the provider.
+    has_ours: bool,
+}
 
 /// A batch that is to be made.
 pub(super) struct Batch {
@@ -51,6 +69,18 @@ impl Batch {
         let shelf = Shelf::of_making(prefix, path)?;
         let models = shelf.form.models(body);
         Some(Self { shelf, models, body: body.clone() })
+    }
+
+    /// What its requests say to the gateway, each of which must have what the caller's must.
+    pub(super) fn hear(&self, caller: &Caller) -> Result<Heard<'_>, Failed> {
+        match self.shelf.form.hear(&self.body, caller.required()) {
+            Ok(hearing) => {
+                let has_ours = hearing.has_ours();
+                let (maker, labels) = (caller.clone(), hearing.end());
+                Ok(Heard { batch: self, maker, labels, has_ours })
+            }
+            Err((number, bad)) => Err(Failed::of_line(bad, Place { noun: REQUEST, number })),
+        }
     }
 
     /// What all its requests may cost. `model` is what the path names, `prices` what one may cost.
@@ -141,26 +171,25 @@ impl Names<'_> {
     }
 }
 
-/// Who makes a batch, and where.
-pub(super) struct Maker<'a> {
-    pub(super) proxy: &'a Proxy,
-    pub(super) call: &'a Call,
-    pub(super) caller: &'a Caller,
-    pub(super) catalog: &'a Catalog,
-    pub(super) lenders: &'a Lenders,
-}
-
-impl Maker<'_> {
-    /// Makes the batch, and has it watched, even if its client leaves meanwhile.
+impl Heard<'_> {
+    /// Makes the batch for whom `asking` asks, and has it watched, even if its client leaves meanwhile.
     pub(super) async fn make(
         self,
-        (batch, models): (&Batch, &[&str]),
+        asking: Asking<'_>,
+        models: &[&str],
         attempt: Attempt,
         passed: Relay,
         (bill, told): (Bill, AnswerHeaders),
     ) -> Result<Response<Body>, Failed> {
-        let Self { proxy, call, caller, catalog, lenders } = self;
+        let Self { batch, maker, labels, has_ours } = self;
+        let Asking { proxy, call, caller, .. } = asking;
+        let catalog = &asking.serving.catalog;
         let by = Arc::clone(attempt.deployment());
+        let asking = Asking { caller: &maker, ..asking };
+        let shares = match asking.shares(&labels, &by, REQUEST).await {
+            Ok(shares) => shares,
+            Err(failed) => return Err(bill.fail(failed)),
+        };
         let counted = match batch.count(proxy, caller, call).await {
             Ok(counted) => counted,
             Err(refused) => return Err(bill.fail(refused)),
@@ -171,8 +200,11 @@ impl Maker<'_> {
         let names = Names { catalog, by: &by };
         let watched = batch.watched(&names, models, passed.query.as_deref());
         let rename = &mut |model: &str| names.theirs(model);
-        let body = batch.shelf.form.with_models(&passed.body, rename);
-        let (told, group) = (told.lent(call, &by), Arc::clone(&lenders.group.name));
+        let mut body = batch.shelf.form.with_models(&passed.body, rename);
+        if has_ours {
+            body = batch.shelf.form.without_ours(body);
+        }
+        let told = told.lent(call, &by);
         let (proxy, retry) = (proxy.clone(), catalog.retry);
         let tasks = proxy.0.open.tasks.clone();
         let made = tasks.spawn(async move {
@@ -180,9 +212,10 @@ impl Maker<'_> {
             let relayed = proxy.0.upstream.relay(attempt, (passed, None), by.timeout, retry).await;
             let relayed = match relayed {
                 Ok(relayed) => relayed,
-                Err(failure) => return Err(bill.fail(unanswered(&group, failure, None))),
+                Err(failure) => return Err(bill.fail(unanswered(&by.group, failure, None))),
             };
-            answered(relayed, (bill, told), &by, (watched, counted)).await
+            let about = Known { watched, counted, shares, labels };
+            answered(&proxy, relayed, (bill, told), &by, about).await
         });
         made.await.unwrap_or_else(|_| {
             let reason = "the node stopped while the batch was being made".to_owned();
@@ -191,12 +224,21 @@ impl Maker<'_> {
     }
 }
 
+/// What is known of a batch before its provider has answered.
+struct Known {
+    watched: Passed,
+    counted: Option<CountedBatch>,
+    shares: Shares,
+    labels: LineLabels,
+}
+
 /// The provider has answered: the batch is watched before its client is told of it.
 async fn answered(
+    proxy: &Proxy,
     mut relayed: Relayed,
     (bill, told): (Bill, AnswerHeaders),
     by: &Deployment,
-    (watched, counted): (Passed, Option<CountedBatch>),
+    Known { watched, counted, shares, labels }: Known,
 ) -> Result<Response<Body>, Failed> {
     let (status, fields) = (relayed.status, fields::incoming(&relayed.headers));
     if !status.is_success() {
@@ -210,13 +252,36 @@ async fn answered(
         Err(broken) => return Err(bill.fail(Refused::Answered(Box::new(broken)))),
     };
     match watched.shelf.read(&body) {
-        Some(batch) => bill.watch(by, Thing::passed(&batch.id, watched).counted(counted)).await,
+        Some(batch) => {
+            let shares = match noted(proxy, by, &batch.id, (shares, labels)).await {
+                Ok(shares) => shares,
+                Err(error) => {
+                    warn!(%error, "a batch is charged to its maker alone, whomever it is for");
+                    Shares::default()
+                }
+            };
+            let thing = Thing::passed(&batch.id, watched).counted(counted);
+            bill.watch(by, thing.shared(shares)).await;
+        }
         None => {
             warn!("a provider's answer does not say which batch it has made: it is not charged")
         }
     }
     bill.delivered_free();
     Ok(headers::relayed(told, status, fields, Body::from(body)))
+}
+
+/// Notes which requests of a batch are on whose behalf, if some are on that of others.
+async fn noted(
+    proxy: &Proxy,
+    by: &Deployment,
+    id: &str,
+    (shares, labels): (Shares, LineLabels),
+) -> Result<Shares, NotStored> {
+    if !shares.is_empty() {
+        Input::heard(labels).keep(proxy, by, id).await?;
+    }
+    Ok(shares.of(id))
 }
 
 /// A call about one batch is about to be passed on to `by`: one that shows its answers has them

@@ -7,7 +7,7 @@ use axum::http::{HeaderMap, Method, Uri};
 use bytes::Bytes;
 use dunlin_journal::Origin;
 use dunlin_llm::credentials::{CredentialError, client_key, key_name, virtual_key};
-use dunlin_llm::{Labels, Said, lacking};
+use dunlin_llm::{Labels, Required, Said, lacking};
 use dunlin_router::Access;
 use dunlin_types::{KeyDigest, NanoUsd, Secret};
 
@@ -142,7 +142,7 @@ impl Caller {
     }
 
     /// What the key's requests must have in their body: as it says, and as is demanded of all.
-    fn required(&self) -> [&[String]; 2] {
+    pub(crate) fn required(&self) -> Required<'_> {
         match self {
             Self::Master => [&[], &[]],
             Self::Key { caller, demanded, .. } => [&caller.key.required, demanded],

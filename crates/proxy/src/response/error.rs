@@ -1,6 +1,8 @@
 //! What a client is told when it gets no answer: one map from reasons to LiteLLM's statuses, types
 //! and texts. A refusal is an outcome, not an error: it is not logged here.
 
+mod nobody;
+mod place;
 mod unanswered;
 
 use std::sync::Arc;
@@ -14,19 +16,17 @@ use dunlin_llm::credentials::CredentialError;
 use dunlin_llm::openai::ErrorBody;
 use dunlin_llm::{BadRequest, Dialect, Endpoint, UnclearModel};
 use dunlin_providers::ProviderError;
-use dunlin_router::NoRoute;
-use dunlin_router::relay::NoLender;
 use dunlin_types::{KeyDigest, NanoUsd, UnixMillis};
 use dunlin_upstream::Failure;
 use serde_json::json;
 
 use crate::Proxy;
 use crate::attempts::GroupFailed;
-use crate::relay::Way;
 use crate::request::call::Call;
 use crate::request::caller::Caller;
 use crate::response::lines::Lines;
 use crate::response::{budget, headers, limits, told, words};
+pub(crate) use place::Place;
 use unanswered::too_long_for;
 
 /// As much of an id as a message repeats.
@@ -126,12 +126,18 @@ pub(crate) struct Unanswered {
 /// A request that gets no answer of a model.
 pub(crate) struct Failed {
     why: Why,
+    /// Of several, the one for whose sake.
+    at: Option<Box<Place>>,
     key_spend: Option<NanoUsd>,
     on_record: bool,
     bound: Option<Duration>,
 }
 
 impl Failed {
+    fn of(why: Why) -> Self {
+        Self { why, at: None, key_spend: None, on_record: false, bound: None }
+    }
+
     /// The same, for a request that got far enough to be on record, and to know what its key has
     /// spent.
     pub(crate) fn spent(self, key_spend: Option<NanoUsd>) -> Self {
@@ -156,10 +162,10 @@ impl Failed {
 
     /// What the client is told.
     pub(crate) fn body(&self) -> ErrorBody {
-        match &self.why {
+        self.placed(match &self.why {
             Why::Refused(refused) => refused.body(),
             Why::Unanswered(unanswered) => unanswered.body(),
-        }
+        })
     }
 
     /// The same in the client's words: what the provider calls `upstream` it knows as `id`.
@@ -198,14 +204,13 @@ enum Why {
 
 impl From<Refused> for Failed {
     fn from(refused: Refused) -> Self {
-        Self { why: Why::Refused(refused), key_spend: None, on_record: false, bound: None }
+        Self::of(Why::Refused(refused))
     }
 }
 
 impl From<Unanswered> for Failed {
     fn from(unanswered: Unanswered) -> Self {
-        let why = Why::Unanswered(unanswered);
-        Self { why, key_spend: None, on_record: false, bound: None }
+        Self::of(Why::Unanswered(unanswered))
     }
 }
 
@@ -265,51 +270,11 @@ impl Refused {
         self
     }
 
-    /// A model that nobody serves, or not to this caller.
-    pub(crate) fn no_route(no_route: NoRoute, endpoint: Endpoint, caller: &Caller) -> Self {
-        match no_route {
-            NoRoute::NotAllowed { model, by } => Self::not_allowed(model, by, caller),
-            NoRoute::OutOfRegion { model, region } => {
-                Self::Unfit { param: "model", message: words::out_of_region(&model, region) }
-            }
-            NoRoute::Unknown { model, patterns } => {
-                Self::UnknownModel { model, route: endpoint.route(), patterns }
-            }
-        }
-    }
-
-    /// A model that is not on one of the lists that bind the caller; `by` says on which.
-    pub(crate) fn not_allowed(model: String, by: usize, caller: &Caller) -> Self {
-        let lister = caller.key().and_then(|key| key.lister(by));
-        let by = lister.map_or_else(
-            || ("key", "the key".to_owned()),
-            |payer| {
-                let kind = match payer.title() {
-                    "team" => "team",
-                    "organization" => "org",
-                    "user" => "user",
-                    _ => "team_member",
-                };
-                (kind, format!("the {} `{}`", payer.title(), payer.name()))
-            },
-        );
-        Self::NotAllowed { model, by }
-    }
-
     /// A call of a conversation's path that is no handshake.
     pub(crate) fn no_websocket() -> Self {
         let message = "This path requires WebSocket over HTTP/1.1, with the headers `Upgrade`, \
                        `Connection`, `Sec-WebSocket-Key` and `Sec-WebSocket-Version: 13`.";
         Self::Unfit { param: "upgrade", message: message.to_owned() }
-    }
-
-    /// A call of a provider's own API that nobody lends a credential for, or not to this caller.
-    pub(crate) fn no_lender(none: NoLender, way: Way, caller: &Caller) -> Self {
-        match none {
-            NoLender::NotAllowed { model, by } => Self::not_allowed(model, by, caller),
-            NoLender::Unnamed => Self::NoModelNamed,
-            NoLender::None => Self::NoLender { prefix: way.prefix, provider: way.providers[0] },
-        }
     }
 
     fn body(&self) -> ErrorBody {
@@ -480,6 +445,7 @@ impl Failed {
                 body
             }
         };
+        let body = self.placed(body);
         told::of_failure(&mut told, call, self.key_spend);
         told::bound(&mut told, self.bound);
         let json = match &self.why {

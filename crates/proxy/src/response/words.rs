@@ -1,5 +1,7 @@
 //! What a client is told that asked for what is not there, where it takes more than a word.
 
+use std::sync::Arc;
+
 use dunlin_llm::openai::ErrorBody;
 use dunlin_router::Region;
 
@@ -43,6 +45,15 @@ pub(crate) fn out_of_region(model: &str, region: Region) -> String {
          this model in allowed_model_region={} of the end user: none has such a region_name.",
         region.name()
     )
+}
+
+/// Which of the `known` models an unknown one is a slip of, as the end of a message: at most two
+/// letters apart, one for short names.
+pub(crate) fn near(model: &str, known: &[Arc<str>]) -> String {
+    let most = if model.len() <= 5 { 1 } else { 2 };
+    let apart = known.iter().map(|known| (strsim::osa_distance(model, known), known));
+    let nearest = apart.filter(|(letters, _)| (1..=most).contains(letters)).min();
+    nearest.map(|(_, known)| format!(" Did you mean `{known}`?")).unwrap_or_default()
 }
 
 pub(crate) fn route_not_allowed(allowed: &[String], path: &str) -> ErrorBody {

@@ -1,6 +1,6 @@
 //! The accounts at providers, and what each of them lists.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -43,9 +43,9 @@ pub(super) struct Unlisted {
 
 impl Account {
     /// Those that a wish leads to: all, those of one provider, or that of one model.
-    pub(super) fn wished(asking: &Asking<'_>, wish: Wish<'_>) -> Result<Vec<Self>, Refused> {
+    pub(super) fn wished(asking: &Asking<'_>, wish: Wish<'_>) -> Result<Vec<Self>, Failed> {
         let deployments: Vec<Arc<Deployment>> = if wish.models.is_some() {
-            Home::find(asking, wish, &BTreeSet::new(), true)?.lenders.group.deployments
+            Home::find(asking, wish, &BTreeMap::new(), true)?.lenders.group.deployments
         } else {
             let all = asking.serving.catalog.deployments();
             let usable = all.filter(|known| known.parked.is_none());
@@ -59,7 +59,7 @@ impl Account {
             }
         }
         if accounts.is_empty() {
-            return Err(Refused::no_home(wish.provider.unwrap_or(DEFAULT_PROVIDER)));
+            return Err(Refused::no_home(wish.provider.unwrap_or(DEFAULT_PROVIDER)).into());
         }
         accounts.sort_by_key(|account| *account.first().provider != *DEFAULT_PROVIDER);
         Ok(accounts)
@@ -83,8 +83,10 @@ impl Account {
         query: String,
     ) -> Result<Listed, Unlisted> {
         let reading = self.read(asking, kind, query);
-        let late = || Unlisted::by(ProviderError::timeout(LISTED_WITHIN, LISTED_WITHIN));
-        tokio::time::timeout(LISTED_WITHIN, reading).await.unwrap_or_else(|_| Err(late()))
+        match tokio::time::timeout(LISTED_WITHIN, reading).await {
+            Ok(listed) => listed,
+            Err(_) => Err(Unlisted::by(ProviderError::timeout(LISTED_WITHIN, LISTED_WITHIN))),
+        }
     }
 
     async fn read(

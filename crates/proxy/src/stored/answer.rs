@@ -15,8 +15,11 @@ use dunlin_providers::ProviderError;
 use dunlin_router::Deployment;
 use dunlin_upstream::{Attempt, Relay, Relayed};
 
+use super::input::Input;
+use super::shares::Shares;
 use super::watch::Thing;
 use super::{Asking, noted, output, resumed};
+use crate::Proxy;
 use crate::bill::Bill;
 use crate::bill::found;
 use crate::ids::{Kind, Owner};
@@ -32,6 +35,17 @@ pub(crate) const MAX_OBJECT_BYTES: usize = 32 << 20;
 const MAX_ERROR_BYTES: usize = 64 << 10;
 /// Where a list of a job's checkpoints names the job.
 const LISTED_JOBS: &[&Place] = &[&["data", "*", "fine_tuning_job_id"]];
+
+/// What is known of what has been made beside what its provider says.
+#[derive(Default)]
+pub(super) struct Made {
+    /// What a batch was counted as.
+    pub(super) counted: Option<MadeBatch>,
+    /// On whose behalf else a batch is.
+    pub(super) shares: Shares,
+    /// What the lines of a file ask for.
+    pub(super) input: Option<Input>,
+}
 
 /// A provider's answer whose head is at hand and says that all went well.
 pub(crate) struct Answer {
@@ -86,20 +100,25 @@ impl Answer {
     }
 
     /// The same of what has been made by this call: it is noted, so that its owner can list it and
-    /// what it will have cost is charged. `counted` is what a batch was counted as.
+    /// what it will have cost is charged.
     pub(super) async fn made(
         self,
         asking: Asking<'_>,
         kind: Kind,
         sealing: &Sealing,
-        counted: Option<MadeBatch>,
+        Made { counted, shares, input }: Made,
     ) -> Result<Response<Body>, Failed> {
         let by = Arc::clone(&self.by);
         let Whole { told, bill, body } = self.whole().await?;
+        if let Some(input) = input
+            && let Err(failed) = keep(asking.proxy, &by, &body, &input).await
+        {
+            return Err(bill.fail(failed));
+        }
         noted::note(asking.proxy, kind, sealing.owner(), &by, &body).await;
         let batch = (kind == Kind::Batch).then(|| KeptBatch::read(&body)).flatten();
         if let Some(batch) = batch {
-            bill.watch(&by, Thing::kept(kind, &batch.id).counted(counted)).await;
+            bill.watch(&by, Thing::kept(kind, &batch.id).counted(counted).shared(shares)).await;
         }
         let told = match kind {
             // What training costs is on no price list.
@@ -169,6 +188,14 @@ impl Answer {
         };
         Err(self.bill.fail(failed))
     }
+}
+
+/// Notes what the lines of a file ask for, whose provider says no more of them than it was sent.
+async fn keep(proxy: &Proxy, by: &Deployment, file: &[u8], input: &Input) -> Result<(), Refused> {
+    let Some(id) = noted::text(file, "id") else { return Ok(()) };
+    input.keep(proxy, by, &id).await.map_err(|error| Refused::CannotKnow {
+        reason: format!("it cannot be noted on whose behalf the lines are: {error}"),
+    })
 }
 
 /// All of an answer.

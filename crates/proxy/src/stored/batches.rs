@@ -3,19 +3,20 @@
 use axum::body::Body;
 use axum::extract::Request;
 use axum::http::Response;
-use dunlin_admission::CountedBatch;
+use dunlin_admission::{CountedBatch, counts_batches};
 use dunlin_llm::{Endpoint, Place, edit};
 use dunlin_types::Tokens;
 
+use super::answer::Made;
 use super::home::OURS;
 use super::made_of::Files;
-use super::{alone, send};
+use super::{Asking, alone, send};
 use crate::Proxy;
 use crate::ids::Kind;
 use crate::request::call::Call;
 use crate::request::kept::Sealing;
 use crate::request::posted::Posted;
-use crate::response::error::Failed;
+use crate::response::error::{Failed, Refused};
 
 const ROUTE: &str = "/batches";
 const INPUT: &[&Place] = &[&["input_file_id"]];
@@ -32,12 +33,36 @@ async fn conduct(proxy: &Proxy, call: &Call, request: Request) -> Result<Respons
     let asking = posted.asking(proxy, call);
     let Files { home, owner, first, body } = asking.files(&posted.body, ROUTE, INPUT)?;
 
-    let billed = asking.admit_open_ended(home).await?;
-    let counted = asking.count_batch(home, &first).await?;
+    let (bill, told) = asking.admit_open_ended(home).await?;
+    let input = match asking.input(home, &first).await {
+        Ok(input) => input,
+        Err(failed) => return Err(bill.fail(failed)),
+    };
+    let shares = match asking.shares(&input.labels, home, "line").await {
+        Ok(shares) => shares.of(&first),
+        Err(failed) => return Err(bill.fail(failed)),
+    };
+    let counted = match asking.count_batch(input.tokens()).await {
+        Ok(counted) => counted,
+        Err(refused) => return Err(bill.fail(refused)),
+    };
     let attempt = asking.attempt(&alone(home), Tokens(0))?;
     let asked = send(ROUTE, "application/json", edit::without(body, OURS))?;
-    let answer = asking.send(attempt, asked, billed).await?;
-    let counted = counted.map(CountedBatch::made);
+    let answer = asking.send(attempt, asked, (bill, told)).await?;
+    let made = Made { counted: counted.map(CountedBatch::made), shares, input: None };
     let sealing = Sealing::new(proxy, owner, home);
-    answer.made(asking, Kind::Batch, &sealing, counted).await
+    answer.made(asking, Kind::Batch, &sealing, made).await
+}
+
+impl Asking<'_> {
+    /// Counts a batch of so many tokens for those who may make so many of batches a day. `None`:
+    /// nobody's are counted.
+    async fn count_batch(&self, tokens: Tokens) -> Result<Option<CountedBatch>, Refused> {
+        let Some(key) = self.caller.key().filter(|key| counts_batches(key)) else {
+            return Ok(None);
+        };
+        let counted = self.proxy.0.admission.count_batch(key, tokens).await;
+        let refused = |why| Refused::admission(why, self.caller, self.call.started);
+        counted.map(Some).map_err(refused)
+    }
 }

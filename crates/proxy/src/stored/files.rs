@@ -1,7 +1,7 @@
 //! POST /v1/files: an upload goes to the deployment of the model that it, or the lines of its
 //! batch, names.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::convert::Infallible;
 
 use axum::body::Body;
@@ -9,10 +9,13 @@ use axum::extract::Request;
 use axum::http::Response;
 use bytes::Bytes;
 use dunlin_admission::Bounds;
+use dunlin_llm::batch::without_ours;
 use dunlin_llm::{Endpoint, Place, Upload, rename_ids};
 use dunlin_types::Tokens;
 
+use super::answer::Made;
 use super::home::{Home, OURS, Wish};
+use super::input::Input;
 use super::lists::Query;
 use super::send;
 use crate::Proxy;
@@ -49,47 +52,58 @@ async fn conduct(
     let is_batch = form.field("purpose") == Some("batch");
     // Whatever a file is said to be for, a key of certain models can make a batch of no others.
     let is_restricted = caller.access().is_some_and(|access| access.is_restricted());
-    let lines = if is_batch || is_restricted { models(&content) } else { BTreeSet::new() };
+    let lines = if is_batch || is_restricted { models(&content) } else { BTreeMap::new() };
+    let heard = is_batch.then(|| Input::of(&content, caller.required())).transpose()?;
 
     let asking = posted.asking(proxy, call);
     let query = Query::read(head.uri.query().unwrap_or_default());
     let field = |name: &str| form.field(name).or_else(|| query.get(name));
     let home = Home::find(&asking, Wish::read(provider, field, &head.headers), &lines, false)?;
     let name = home.name.as_deref().unwrap_or_default();
+    if let Some((input, _)) = &heard {
+        asking.check_labels(&input.labels, "line").await?;
+    }
     let (bill, told) = asking.admit(name, Tokens(0), Bounds::default()).await?;
     let attempt = asking.first_attempt(&bill, &home.lenders.group, Tokens(0))?;
     let by = attempt.deployment().clone();
     if is_batch && !home.serves(&by, &lines) {
-        return Err(Refused::several_models().into());
+        return Err(Refused::several_models(&lines).into());
     }
-    let content = is_batch.then(|| renamed(&content, name, by.target.sent_model()));
+    let names = (name, by.target.sent_model());
+    let content = heard.as_ref().map(|(_, has_ours)| passed_on(&content, names, *has_ours));
     let asked = send("/files", kind, form.written(OURS, "file", content))?;
     let answer = asking.send(attempt, asked, (bill, told)).await?;
     let sealing = Sealing::new(proxy, caller.owner(), &by);
-    answer.made(asking, Kind::File, &sealing, None).await
+    let made = Made { input: heard.map(|(input, _)| input), ..Made::default() };
+    answer.made(asking, Kind::File, &sealing, made).await
 }
 
-/// The models that the lines of a batch name, if it is one.
-fn models(content: &Bytes) -> BTreeSet<String> {
-    let mut models = BTreeSet::new();
-    for line in content.split(|byte| *byte == b'\n') {
+/// The models that the lines of a batch name, if it is one, each with the first line that does.
+fn models(content: &Bytes) -> BTreeMap<String, u64> {
+    let mut models = BTreeMap::new();
+    for (number, line) in (1..).zip(content.split(|byte| *byte == b'\n')) {
         let Ok(_) = rename_ids(&content.slice_ref(line), MODEL, &mut |model: &str| {
-            models.insert(model.to_owned());
+            models.entry(model.to_owned()).or_insert(number);
             Ok::<_, Infallible>(None)
         });
     }
     models
 }
 
-/// The lines with the model's name upstream; all else byte for byte.
-fn renamed(content: &Bytes, from: &str, to: &str) -> Bytes {
-    if from == to {
+/// The lines with the model's name upstream, and without what is the gateway's alone if there is such;
+/// all else byte for byte.
+fn passed_on(content: &Bytes, (from, to): (&str, &str), has_ours: bool) -> Bytes {
+    if from == to && !has_ours {
         return content.clone();
     }
     let mut out = Vec::with_capacity(content.len());
     for line in content.split_inclusive(|byte| *byte == b'\n') {
         let (text, end) = line.split_at(line.len() - usize::from(line.ends_with(b"\n")));
-        let Ok(text) = rename_ids(&content.slice_ref(text), MODEL, &mut |model: &str| {
+        let mut text = content.slice_ref(text);
+        if has_ours {
+            text = without_ours(text, "body");
+        }
+        let Ok(text) = rename_ids(&text, MODEL, &mut |model: &str| {
             Ok::<_, Infallible>((model == from).then(|| to.to_owned()))
         });
         out.extend_from_slice(&text);
@@ -106,9 +120,11 @@ mod tests {
     fn only_the_named_model_of_a_batch_changes() {
         let lines = "{\"custom_id\":\"1\",\"body\":{\"model\":\"chat\",\"n\":1.0}}\r\n\n{\"model\":\"chat\",\"body\":{\"model\":\"other\"}}";
         let content = Bytes::from_static(lines.as_bytes());
-        assert_eq!(models(&content), BTreeSet::from(["chat".to_owned(), "other".to_owned()]));
+        let named = BTreeMap::from([("chat".to_owned(), 1), ("other".to_owned(), 3)]);
+        assert_eq!(models(&content), named);
         let expected = lines.replacen("\"model\":\"chat\",\"n\"", "\"model\":\"up\",\"n\"", 1);
-        assert_eq!(renamed(&content, "chat", "up"), expected);
-        assert_eq!(models(&Bytes::from_static(b"\xff\xd8 no text\n")), BTreeSet::new());
+        assert_eq!(passed_on(&content, ("chat", "up"), false), expected);
+        assert_eq!(passed_on(&content, ("chat", "up"), true), expected);
+        assert_eq!(models(&Bytes::from_static(b"\xff\xd8 no text\n")), BTreeMap::new());
     }
 }

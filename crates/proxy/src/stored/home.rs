@@ -1,15 +1,16 @@
 //! Which deployment takes a new file: the one of the model that the request, or the lines of its
 //! batch, name; else one of the provider that is named; else OpenAI's.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use axum::http::HeaderMap;
 use dunlin_llm::Target;
-use dunlin_router::Deployment;
 use dunlin_router::relay::{Asked, Lenders, NoLender, lenders};
+use dunlin_router::{Deployment, NoRoute, group, listed};
 
 use super::Asking;
-use crate::response::error::Refused;
+use crate::response::error::{Failed, Place, Refused};
+use crate::response::words;
 
 const MODEL_HEADER: &str = "x-litellm-model";
 const PROVIDER_HEADER: &str = "custom-llm-provider";
@@ -52,21 +53,21 @@ pub(super) struct Home {
 }
 
 impl Home {
-    /// Decides by the wish and by the models that the lines of a batch name. All of them must be
-    /// ones that the caller may call.
+    /// Decides by the wish and by the models that the lines of a batch name, each with the first line
+    /// that does. All of them must be ones that the caller may call.
     pub(super) fn find(
         asking: &Asking<'_>,
         wish: Wish<'_>,
-        lines: &BTreeSet<String>,
+        lines: &BTreeMap<String, u64>,
         reads: bool,
-    ) -> Result<Self, Refused> {
+    ) -> Result<Self, Failed> {
         let wished = wish.models.into_iter().flat_map(|names| names.split(',')).map(str::trim);
         let wished: BTreeSet<&str> = wished.filter(|name| !name.is_empty()).collect();
         if wished.len() > 1 || (wished.is_empty() && lines.len() > 1) {
-            return Err(Refused::several_models());
+            return Err(Refused::several_models(lines).into());
         }
-        let name = wished.first().copied().or_else(|| lines.first().map(String::as_str));
-        let others = lines.iter().map(String::as_str).filter(|line| Some(*line) != name);
+        let name = wished.first().copied().or_else(|| lines.keys().next().map(String::as_str));
+        let others = lines.keys().map(String::as_str).filter(|line| Some(*line) != name);
         let models: Vec<&str> = name.into_iter().chain(others).collect();
         let found = match (wish.provider, name) {
             (Some(provider), _) => lend(asking, &[provider], &models, reads),
@@ -75,18 +76,49 @@ impl Home {
             (None, None) => lend(asking, &[DEFAULT_PROVIDER], &models, reads)
                 .or_else(|_| lend(asking, &keepers(), &models, reads)),
         };
-        let lenders = found.map_err(|none| match none {
-            NoLender::NotAllowed { model, by } => Refused::not_allowed(model, by, asking.caller),
-            NoLender::Unnamed => Refused::NoModelNamed,
-            NoLender::None => Refused::no_home(wish.provider.unwrap_or(DEFAULT_PROVIDER)),
+        let lenders = found.map_err(|none| {
+            let (model, refused) = match (none, name) {
+                (NoLender::NotAllowed { model, by }, _) => {
+                    (Some(model.clone()), Refused::not_allowed(model, by, asking.caller))
+                }
+                (NoLender::Unnamed, _) => (None, Refused::NoModelNamed),
+                (NoLender::None, Some(name)) => {
+                    (Some(name.to_owned()), unkept(asking, wish.provider, name))
+                }
+                (NoLender::None, None) => {
+                    (None, Refused::no_home(wish.provider.unwrap_or(DEFAULT_PROVIDER)))
+                }
+            };
+            let line = model.filter(|model| !wished.contains(&**model));
+            match line.and_then(|model| lines.get(&model)) {
+                Some(line) => Failed::from(refused).at(Place::line(*line)),
+                None => refused.into(),
+            }
         })?;
         Ok(Self { lenders, name: name.map(str::to_owned) })
     }
 
     /// Whether all lines are for the model of `by`, under either name.
-    pub(super) fn serves(&self, by: &Deployment, lines: &BTreeSet<String>) -> bool {
+    pub(super) fn serves(&self, by: &Deployment, lines: &BTreeMap<String, u64>) -> bool {
         let name = self.name.as_deref();
-        lines.iter().all(|line| Some(&**line) == name || **line == *by.target.model)
+        lines.keys().all(|line| Some(&**line) == name || **line == *by.target.model)
+    }
+}
+
+/// Why nobody keeps files for a model: there is none of that name, or its provider keeps none.
+fn unkept(asking: &Asking<'_>, provider: Option<&str>, name: &str) -> Refused {
+    let (catalog, access) = (&asking.serving.catalog, asking.caller.access());
+    match group(catalog, access, name) {
+        Err(NoRoute::NotAllowed { model, by }) => Refused::not_allowed(model, by, asking.caller),
+        Err(NoRoute::Unknown { model, patterns }) => {
+            let near = words::near(&model, &listed(catalog, access));
+            let message = words::unknown_model(&model, "/files", patterns) + &near;
+            Refused::Unfit { param: "model", message }
+        }
+        Err(NoRoute::OutOfRegion { model, region }) => {
+            Refused::Unfit { param: "model", message: words::out_of_region(&model, region) }
+        }
+        Ok(_) => Refused::keeps_none(name, provider),
     }
 }
 

@@ -1,78 +1,147 @@
-//! What a batch asks for, which the lines of its input say: counted before it is made for those who
-//! may make so many tokens of batches a day.
+//! What the lines of a batch's input ask for, and on whose behalf: heard when the file comes in, and
+//! noted, for its provider gets nothing of what is the gateway's alone. Of a file that nothing is
+//! noted of, what the provider has is read.
 
-use std::future::poll_fn;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use dunlin_admission::{CountedBatch, counts_batches};
-use dunlin_llm::batch::asked_in_line;
-use dunlin_llm::tokens_in;
+use dunlin_llm::batch::{At, Hearing, LineLabels, asked_in_line};
+use dunlin_llm::{Required, tokens_in};
 use dunlin_providers::sigv4::path_segment;
 use dunlin_router::Deployment;
-use dunlin_types::Tokens;
-use dunlin_upstream::Relayed;
+use dunlin_store::{Entry, Kind, Label, NotStored};
+use dunlin_types::{RequestId, Tokens, UnixMillis};
+use serde::{Deserialize, Serialize};
 
-use super::lines::{Line, Lines};
-use super::{Asking, fetch};
-use crate::response::error::Refused;
+use super::lines::Line;
+use super::noted::{LISTED_FOR, after};
+use super::{Asking, fetch, output};
+use crate::Proxy;
+use crate::bill::found;
+use crate::response::error::{Failed, Place, Refused};
+
+/// Where a request stands in its line.
+const INNER: &str = "body";
+
+/// An input, as far as the gateway is to know it.
+#[derive(Default, Serialize, Deserialize)]
+pub(crate) struct Input {
+    /// Estimated: its prompts, and the longest answers that it allows itself.
+    tokens: u64,
+    pub(crate) labels: LineLabels,
+}
+
+impl Input {
+    /// Hears all lines of `content`, each of which must have all that is `required`. The flag says
+    /// that some say what is not for their provider.
+    pub(super) fn of(content: &Bytes, required: Required<'_>) -> Result<(Self, bool), Failed> {
+        let mut reader = Reader::new(required);
+        for line in content.split(|byte| *byte == b'\n') {
+            reader.line(&content.slice_ref(line));
+        }
+        let has_ours = reader.hearing.has_ours();
+        Ok((reader.end()?, has_ours))
+    }
+
+    /// Of a batch that is in one body, whose requests were heard.
+    pub(crate) fn heard(labels: LineLabels) -> Self {
+        Self { tokens: 0, labels }
+    }
+
+    pub(super) fn tokens(&self) -> Tokens {
+        Tokens(self.tokens)
+    }
+
+    /// Notes it of what `by`'s provider calls `id`.
+    pub(crate) async fn keep(
+        &self,
+        proxy: &Proxy,
+        by: &Deployment,
+        id: &str,
+    ) -> Result<(), NotStored> {
+        let (request, made) = (name(by, id), proxy.0.clock.unix());
+        let until = after(made, LISTED_FOR);
+        let entry = Entry { id: request, label: Some(label(request)), made, until };
+        let text = Bytes::from(serde_json::to_vec(self).expect("plain data"));
+        let store = &proxy.0.store;
+        store.put(store.holders(request), Kind::Note, entry, text).await
+    }
+
+    /// What is noted of it.
+    pub(super) async fn kept(proxy: &Proxy, by: &Deployment, id: &str) -> Option<Self> {
+        let notes = proxy.0.store.notes(label(name(by, id))).await;
+        notes.iter().find_map(|note| serde_json::from_str(&note.text).ok())
+    }
+}
+
+fn name(by: &Deployment, id: &str) -> RequestId {
+    found::found(by, &format!("input {id}"), None, UnixMillis(0)).request
+}
+
+fn label(request: RequestId) -> Label {
+    Label(request.0.max(1))
+}
 
 impl Asking<'_> {
-    /// Counts the batch whose input the provider calls `file`. `None`: nobody's tokens are counted.
-    pub(super) async fn count_batch(
-        &self,
-        home: &Arc<Deployment>,
-        file: &str,
-    ) -> Result<Option<CountedBatch>, Refused> {
-        let Some(key) = self.caller.key().filter(|key| counts_batches(key)) else {
-            return Ok(None);
-        };
+    /// What the file asks for that the provider of `home` calls `file`.
+    pub(super) async fn input(&self, home: &Arc<Deployment>, file: &str) -> Result<Input, Failed> {
+        if let Some(noted) = Input::kept(self.proxy, home, file).await {
+            return Ok(noted);
+        }
         let path = format!("/files/{}/content", path_segment(file));
-        let input = fetch::get(self.proxy, self.serving, home, path).await;
-        let tokens = read(input).await.ok_or_else(|| Refused::CannotKnow {
-            reason: "the input file of the batch cannot be read, and its tokens count against a \
-                     tpd_limit"
-                .to_owned(),
-        })?;
-        let counted = self.proxy.0.admission.count_batch(key, tokens).await;
-        let refused = |why| Refused::admission(why, self.caller, self.call.started);
-        counted.map(Some).map_err(refused)
+        let content = fetch::get(self.proxy, self.serving, home, path).await;
+        let mut reader = Reader::new(self.caller.required());
+        let read = output::each_line(content, |line| match line {
+            Line::Whole(line) => reader.line(&Bytes::copy_from_slice(line)),
+            Line::Long(bytes) => reader.long(bytes),
+        });
+        if read.await.is_none() {
+            let reason =
+                "the input file of the batch cannot be read, and it is not known what its \
+                          lines ask for"
+                    .to_owned();
+            return Err(Refused::CannotKnow { reason }.into());
+        }
+        reader.end()
     }
 }
 
-/// Reads an input to its end. `None`: it cannot be read.
-async fn read(input: Option<Relayed>) -> Option<Tokens> {
-    let mut input = input.filter(|input| input.status.is_success())?;
-    let mut sum = Sum::default();
-    while let Some(piece) = poll_fn(|cx| input.poll_next(cx)).await {
-        sum.push(piece.ok()?);
-    }
-    Some(sum.end())
-}
-
-#[derive(Default)]
-struct Sum {
-    lines: Lines,
+/// The lines of an input, one after the other.
+struct Reader<'r> {
+    required: Required<'r>,
+    hearing: Hearing,
     tokens: u64,
+    lines: u64,
+    /// Why the first bad one is bad.
+    bad: Option<Failed>,
 }
 
-impl Sum {
-    fn push(&mut self, piece: Bytes) {
-        let Self { lines, tokens } = self;
-        lines.push(piece, |line| *tokens = tokens.saturating_add(asked(line).0));
+impl<'r> Reader<'r> {
+    fn new(required: Required<'r>) -> Self {
+        Self { required, hearing: Hearing::default(), tokens: 0, lines: 0, bad: None }
     }
 
-    fn end(mut self) -> Tokens {
-        let mut last = Tokens(0);
-        self.lines.end(|line| last = asked(line));
-        Tokens(self.tokens.saturating_add(last.0))
+    fn line(&mut self, line: &Bytes) {
+        self.lines += 1;
+        self.tokens = self.tokens.saturating_add(asked_in_line(line).0);
+        if self.bad.is_some() {
+            return;
+        }
+        let at = At { line: self.lines, inner: INNER };
+        let heard = self.hearing.hear(at, line, self.required);
+        self.bad = heard.err().map(|bad| Failed::of_line(bad, Place::line(self.lines)));
     }
-}
 
-fn asked(line: Line<'_>) -> Tokens {
-    match line {
-        Line::Whole(line) => asked_in_line(line),
-        Line::Long(bytes) => tokens_in(bytes),
+    fn long(&mut self, bytes: u64) {
+        self.lines += 1;
+        self.tokens = self.tokens.saturating_add(tokens_in(bytes).0);
+    }
+
+    fn end(self) -> Result<Input, Failed> {
+        match self.bad {
+            Some(bad) => Err(bad),
+            None => Ok(Input { tokens: self.tokens, labels: self.hearing.end() }),
+        }
     }
 }
 
@@ -81,21 +150,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_input_is_summed_however_it_is_cut() {
-        let line = r#"{"custom_id":"a","body":{"messages":[],"max_tokens":100}}"#;
-        let input = format!("{line}\n\nno json\n{line}");
-        let whole = {
-            let mut sum = Sum::default();
-            sum.push(Bytes::from(input.clone()));
-            sum.end()
-        };
-        assert!((200..260).contains(&whole.0), "{whole:?}");
-        for size in [1, 7] {
-            let mut sum = Sum::default();
-            for piece in input.as_bytes().chunks(size) {
-                sum.push(Bytes::copy_from_slice(piece));
-            }
-            assert_eq!(sum.end(), whole, "{size}");
-        }
+    fn an_input_says_what_it_asks_for_and_a_bad_line_where_it_is() {
+        let line = r#"{"custom_id":"a","body":{"messages":[],"max_tokens":100,"user":"ann"}}"#;
+        let input = Bytes::from(format!("{line}\n\nno json\n{line}"));
+        let Ok((read, has_ours)) = Input::of(&input, [&[], &[]]) else { panic!("it is right") };
+        assert!((200..270).contains(&read.tokens().0), "{}", read.tokens);
+        assert!(!has_ours && read.labels.sets.len() == 1);
+        let required = ["metadata.run".to_owned()];
+        let input = Bytes::from(format!("\n{line}"));
+        let Err(bad) = Input::of(&input, [&required, &[]]) else { panic!("it lacks something") };
+        let told = bad.body().message;
+        assert!(told.starts_with("line 2: ") && told.contains("metadata.run"), "{told}");
     }
 }

@@ -9,6 +9,7 @@ use dunlin_llm::{BadRequest, Endpoint, Extras, Place, edit, rename_ids};
 use dunlin_router::{Deployment, candidates};
 use dunlin_types::Tokens;
 
+use super::answer::Made;
 use super::home::OURS;
 use super::made_of::Files;
 use super::{alone, send};
@@ -54,5 +55,5 @@ async fn conduct(proxy: &Proxy, call: &Call, request: Request) -> Result<Respons
     let asked = send(ROUTE, "application/json", edit::without(body, &ours))?;
     let answer = asking.send(attempt, asked, billed).await?;
     let sealing = Sealing::new(proxy, caller.owner(), tuned);
-    answer.made(asking, Kind::Job, &sealing, None).await
+    answer.made(asking, Kind::Job, &sealing, Made::default()).await
 }

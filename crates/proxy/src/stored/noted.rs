@@ -28,7 +28,7 @@ use crate::response::error::{Failed, Refused};
 use crate::response::headers;
 
 /// How long something is listed. Providers keep what they made for about as long.
-const LISTED_FOR: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+pub(super) const LISTED_FOR: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 /// Objects in one page, and how many if the client does not say.
 const MAX_PAGE: usize = 100;
 const DEFAULT_PAGE: usize = 20;

@@ -9,7 +9,7 @@ use std::time::Duration;
 use dunlin_admission::Found;
 use dunlin_journal::Outcome;
 use dunlin_ledger::{Context, Pricing, Service};
-use dunlin_llm::batch::{KeptBatch, used_in_line};
+use dunlin_llm::batch::{KeptBatch, LineLabels, used_in_line};
 use dunlin_llm::{Tier, tokens_in};
 use dunlin_providers::sigv4::path_segment;
 use dunlin_router::Deployment;
@@ -55,7 +55,7 @@ impl Drop for Turn {
 }
 
 /// Begins to find out what `batch` costs its owner, who asks for it, unless that is known: then the
-/// bill comes back.
+/// bill comes back. Where it is noted who made it on whose behalf, those pay.
 pub(super) fn charge(
     asking: Asking<'_>,
     by: &Arc<Deployment>,
@@ -77,13 +77,14 @@ pub(super) fn charge(
     let serving = proxy.0.serving.load_full();
     let tasks = proxy.0.tasks.clone();
     tasks.spawn(async move {
-        let path = format!("/files/{}/content", path_segment(&file));
-        let output = fetch::get(&proxy, &serving, &by, path).await;
-        let sum = read(&by.price, output).await;
-        if let Some(sum) = &sum {
-            watch::found_finished(&proxy, found, sum.usage).await;
+        if watch::look_now(&proxy, &by, &batch.id).await {
+            bill.delivered_free();
+        } else {
+            let path = format!("/files/{}/content", path_segment(&file));
+            let output = fetch::get(&proxy, &serving, &by, path).await;
+            let sums = read(&by.price, output, LineLabels::default()).await;
+            settle(bill, found, sums.map(|sums| sums.total()));
         }
-        settle(bill, found, sum);
         drop(turn);
     });
     None
@@ -102,8 +103,43 @@ fn settle(mut bill: Bill, found: Found, sum: Option<Sum>) {
     bill.ended(Outcome::Success);
 }
 
-/// What the answers of a batch come to.
-#[derive(Default)]
+/// What the answers of a batch come to, apart for each on whose behalf some are: what is the batch's
+/// own comes first, then its sets of labels in their order.
+pub(super) struct Sums {
+    labels: LineLabels,
+    pub(super) all: Vec<Sum>,
+}
+
+impl Sums {
+    pub(super) fn new(labels: LineLabels) -> Self {
+        let all = vec![Sum::default(); 1 + labels.sets.len()];
+        Self { labels, all }
+    }
+
+    /// Undivided.
+    pub(super) fn whole(sum: Sum) -> Self {
+        Self { labels: LineLabels::default(), all: vec![sum] }
+    }
+
+    /// To which an answer belongs.
+    pub(super) fn of(&mut self, line: &Line<'_>) -> &mut Sum {
+        let set = match line {
+            Line::Whole(line) => self.labels.of_answer(line),
+            Line::Long(_) => None,
+        };
+        &mut self.all[set.map_or(0, |set| set + 1)]
+    }
+
+    pub(super) fn total(&self) -> Sum {
+        self.all.iter().fold(Sum::default(), |mut total, sum| {
+            total.include(sum.cost, sum.usage, sum.estimated);
+            total
+        })
+    }
+}
+
+/// What some answers come to.
+#[derive(Clone, Default)]
 pub(super) struct Sum {
     pub(super) usage: Usage,
     pub(super) cost: NanoUsd,
@@ -124,7 +160,11 @@ impl Sum {
 
     pub(super) fn add(&mut self, price: &Pricing, used: Usage, estimated: bool) {
         let context = Context { service: Service::Batch, ..Context::default() };
-        self.cost += price.cost(&used, &context).total;
+        self.include(price.cost(&used, &context).total, used, estimated);
+    }
+
+    fn include(&mut self, cost: NanoUsd, used: Usage, estimated: bool) {
+        self.cost += cost;
         self.usage.prompt = self.usage.prompt + used.prompt;
         self.usage.cached = self.usage.cached + used.cached;
         self.usage.completion = self.usage.completion + used.completion;
@@ -138,10 +178,14 @@ pub(super) fn taken_for(bytes: u64) -> Usage {
 }
 
 /// Sums an output. `None`: it cannot be read.
-pub(super) async fn read(price: &Pricing, output: Option<Relayed>) -> Option<Sum> {
-    let mut sum = Sum::default();
-    each_line(output, |line| sum.line(price, line)).await?;
-    Some(sum)
+pub(super) async fn read(
+    price: &Pricing,
+    output: Option<Relayed>,
+    labels: LineLabels,
+) -> Option<Sums> {
+    let mut sums = Sums::new(labels);
+    each_line(output, |line| sums.of(&line).line(price, line)).await?;
+    Some(sums)
 }
 
 /// Reads an output to its end. `None`: it cannot be read.

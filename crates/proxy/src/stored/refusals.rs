@@ -1,5 +1,7 @@
 //! Why a call about what providers keep is refused, in words.
 
+use std::collections::BTreeMap;
+
 use dunlin_store::Unreachable;
 
 use super::bucket::Unread;
@@ -39,11 +41,29 @@ impl Refused {
     }
 
     /// A file is at one deployment.
-    pub(super) fn several_models() -> Self {
+    pub(super) fn several_models(lines: &BTreeMap<String, u64>) -> Self {
+        let mut named: Vec<_> = lines.iter().map(|(model, line)| (line, model)).collect();
+        named.sort_unstable();
+        let shown = named.iter().take(2).map(|(line, model)| {
+            let model: String = model.chars().take(MAX_SHOWN_ID).collect();
+            format!("; line {line} names '{model}'")
+        });
         let message = "a file goes to one model: all lines of a batch must name the same one, and \
                        so must `model` and `target_model_names` if given"
             .to_owned();
-        Self::Unfit { param: "model", message }
+        Self::Unfit { param: "model", message: message + &shown.collect::<String>() }
+    }
+
+    /// A model whose provider, or not the one that is named, keeps files.
+    pub(super) fn keeps_none(model: &str, provider: Option<&str>) -> Self {
+        let model: String = model.chars().take(MAX_SHOWN_ID).collect();
+        let why = match provider {
+            Some(provider) => {
+                format!("has no usable deployment of '{provider}', which is asked for")
+            }
+            None => "has no usable deployment whose provider keeps files".to_owned(),
+        };
+        Self::Unfit { param: "model", message: format!("the model '{model}' {why}") }
     }
 
     /// Its tokens cannot be counted before it is made.

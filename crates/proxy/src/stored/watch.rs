@@ -11,21 +11,23 @@ use std::time::Duration;
 use bytes::Bytes;
 use dunlin_admission::{Found, MadeBatch};
 use dunlin_journal::{Outcome, SpendRecord};
-use dunlin_llm::batch::KeptBatch;
+use dunlin_llm::batch::{KeptBatch, LineLabels};
 use dunlin_llm::responses::KeptResponse;
 use dunlin_llm::{Media, Usage};
 use dunlin_providers::sigv4::path_segment;
 use dunlin_router::{Deployment, context};
 use dunlin_store::{Entry, Holders, Kind as StoredKind, Label};
-use dunlin_types::{DeploymentId, MonoMillis, NanoUsd, NodeId, RequestId, Tokens};
+use dunlin_types::{DeploymentId, MonoMillis, NodeId, RequestId, Tokens};
 use serde::{Deserialize, Serialize};
 use tokio::task::{AbortHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
 use super::fetch::{self, Fetched};
+use super::input::Input;
 use super::noted::after;
-use super::output;
+use super::output::{self, Sum, Sums};
+use super::shares::Shares;
 use crate::bill::found::{self, Finished};
 use crate::ids::Kind;
 use crate::request::kept::find;
@@ -40,6 +42,9 @@ const LABEL: Label = Label(0x6475_6e6c_696e_2077_6174_6368_2031);
 /// How long something is asked after. Batches are over after a day, jobs of Bedrock's after a week, and
 /// their answers may only later become readable.
 const WATCHED_FOR: Duration = Duration::from_secs(10 * 24 * 60 * 60);
+/// How long after a batch was made it is tried to read what divides it or its answers: while it is
+/// asked after, but for a day in which it is put on record that nobody can.
+const TRIED_FOR: Duration = WATCHED_FOR.saturating_sub(Duration::from_secs(24 * 60 * 60));
 /// What one node asks after at most: the newest.
 const MAX_WATCHED: usize = 10_000;
 const MAX_ASKED_AT_ONCE: usize = 8;
@@ -59,22 +64,28 @@ pub(crate) struct Thing<'a> {
     passed: Option<Passed>,
     /// What a batch was counted as, for those who may make so many tokens of batches a day.
     counted: Option<MadeBatch>,
+    shares: Shares,
 }
 
 impl<'a> Thing<'a> {
     /// What is made by our own routes.
     pub(crate) fn kept(kind: Kind, upstream: &'a str) -> Self {
-        Self { kind, upstream, passed: None, counted: None }
+        Self { kind, upstream, passed: None, counted: None, shares: Shares::default() }
     }
 
     /// A batch that is made by a call of a provider's own API.
     pub(crate) fn passed(upstream: &'a str, passed: Passed) -> Self {
-        Self { kind: Kind::Batch, upstream, passed: Some(passed), counted: None }
+        Self { passed: Some(passed), ..Self::kept(Kind::Batch, upstream) }
     }
 
     /// A batch that was counted as so many tokens.
     pub(crate) fn counted(self, counted: Option<MadeBatch>) -> Self {
         Self { counted, ..self }
+    }
+
+    /// A batch that is also on the behalf of others.
+    pub(crate) fn shared(self, shares: Shares) -> Self {
+        Self { shares, ..self }
     }
 }
 
@@ -95,13 +106,16 @@ struct Watched {
     record: SpendRecord,
     /// What a batch was counted as, for those who may make so many tokens of batches a day.
     counted: Option<MadeBatch>,
+    /// On whose behalf else a batch is.
+    #[serde(default, skip_serializing_if = "Shares::is_empty")]
+    shares: Shares,
 }
 
 /// Begins to watch a thing of `by`'s provider. `record` says who pays.
 pub(crate) fn begin(
     proxy: &Proxy,
     by: &Deployment,
-    Thing { kind, upstream, passed, counted }: Thing<'_>,
+    Thing { kind, upstream, passed, counted, shares }: Thing<'_>,
     record: SpendRecord,
 ) -> impl Future<Output = ()> + Send + use<> {
     let made = proxy.0.clock.unix();
@@ -110,14 +124,23 @@ pub(crate) fn begin(
     let holders = store.holders(id);
     let Holders([maker, _]) = holders;
     let upstream = upstream.to_owned();
-    let is_passed = passed.is_some();
-    let watched =
-        Watched { kind, maker, holders: holders.0, deployment, upstream, passed, record, counted };
+    let Holders(both) = holders;
+    let watched = Watched {
+        kind,
+        maker,
+        holders: both,
+        deployment,
+        upstream,
+        passed,
+        record,
+        counted,
+        shares,
+    };
     let watched = Bytes::from(serde_json::to_vec(&watched).expect("plain data"));
     let entry = Entry { id, label: Some(LABEL), made, until: after(made, WATCHED_FOR) };
     async move {
         let mut notes = vec![entry];
-        notes.extend(is_passed.then(|| passed::by_itself(entry)));
+        notes.extend((kind == Kind::Batch).then(|| passed::by_itself(entry)));
         for entry in notes {
             let put = store.put(holders, StoredKind::Note, entry, watched.clone()).await;
             if let Err(error) = put {
@@ -207,6 +230,23 @@ impl Watched {
         self.counted.as_ref().filter(|counted| counted.matters(now))
     }
 
+    /// Which of its answers are on whose behalf. `None`: that is not known yet.
+    async fn labels(&self, proxy: &Proxy, by: &Deployment) -> Option<LineLabels> {
+        if self.shares.is_empty() {
+            return Some(LineLabels::default());
+        }
+        if let Some(input) = Input::kept(proxy, by, &self.shares.input).await {
+            return Some(input.labels);
+        }
+        let given_up = proxy.0.clock.unix() > after(self.record.started, TRIED_FOR);
+        warn!(
+            given_up,
+            batch = self.upstream,
+            "cannot read on whose behalf the answers of a batch are"
+        );
+        given_up.then(LineLabels::default)
+    }
+
     async fn forget(&self, proxy: &Proxy, entry: Entry) {
         let (store, holders) = (&proxy.0.store, Holders(self.holders));
         let forgot = store.delete(holders, StoredKind::Note, entry.id, entry.until).await;
@@ -243,7 +283,8 @@ async fn ask(proxy: &Proxy, watched: &Watched) -> bool {
             let context = context(Media::default(), tier, false);
             let cost = by.price.cost(&usage, &context).total;
             let model = &*by.target.model;
-            let charge = Charge { model, usage, cost, estimated: false, unpriced: false };
+            let sums = Sums::whole(Sum { usage, cost, estimated: false });
+            let charge = Charge { model, sums, unpriced: false };
             self::charge(proxy, by, watched, found, charge).await
         }
         Kind::Batch => batch(proxy, &serving, by, watched, &body).await,
@@ -271,10 +312,10 @@ async fn batch(
     };
     let path = format!("/files/{}/content", path_segment(file));
     let output = fetch::get(proxy, serving, by, path).await;
-    let Some(sum) = output::read(&by.price, output).await else { return false };
-    let (output::Sum { usage, cost, estimated }, model) = (sum, &*by.target.model);
-    let is_counted = true_up(proxy, found, counted, usage).await;
-    let charge = Charge { model, usage, cost, estimated, unpriced: false };
+    let Some(labels) = watched.labels(proxy, by).await else { return false };
+    let Some(sums) = output::read(&by.price, output, labels).await else { return false };
+    let is_counted = true_up(proxy, found, counted, sums.total().usage).await;
+    let charge = Charge { model: &by.target.model, sums, unpriced: false };
     self::charge(proxy, by, watched, found, charge).await && is_counted
 }
 
@@ -291,20 +332,10 @@ async fn true_up(
     proxy.0.admission.true_up(found, counted, used).await
 }
 
-/// The same of a batch whose owner has found it finished, on a node that asks after it.
-pub(super) async fn found_finished(proxy: &Proxy, found: Found, usage: Usage) {
-    let Some(note) = proxy.0.store.own_note(found.request).await else { return };
-    let Ok(watched) = serde_json::from_slice::<Watched>(&note) else { return };
-    let found = Found { made: watched.record.started, ..found };
-    true_up(proxy, found, watched.counted.as_ref(), usage).await;
-}
-
 struct Charge<'a> {
     /// Whose price it is, by its provider's name.
     model: &'a str,
-    usage: Usage,
-    cost: NanoUsd,
-    estimated: bool,
+    sums: Sums,
     unpriced: bool,
 }
 
@@ -314,7 +345,7 @@ async fn charge(
     by: &Deployment,
     watched: &Watched,
     found: Found,
-    Charge { model, usage, cost, estimated, unpriced }: Charge<'_>,
+    Charge { model, sums, unpriced }: Charge<'_>,
 ) -> bool {
     let mut record = watched.record.clone();
     record.request = found.request;
@@ -322,11 +353,24 @@ async fn charge(
     record.course.provider = Some(by.provider.to_string());
     model.clone_into(&mut record.upstream_model);
     record.ended = proxy.0.clock.unix();
-    (record.prompt, record.cached, record.completion) =
-        (usage.prompt, usage.cached, usage.completion);
-    (record.cost, record.estimated, record.unpriced) = (cost, estimated, unpriced);
+    record.unpriced = unpriced;
     record.outcome = Outcome::Success;
-    proxy.0.admission.charge(found, record).await
+    let parts = watched.shares.records(&record).zip(&sums.all);
+    let mut records: Vec<SpendRecord> = parts.map(|(record, sum)| with(record, sum)).collect();
+    // Who was asked for and got nothing leaves no record, unless nobody got anything.
+    let has_used = |record: &SpendRecord| record.prompt.0 + record.completion.0 + record.cost.0 > 0;
+    if records.iter().any(has_used) {
+        records.retain(has_used);
+    } else {
+        records.truncate(1);
+    }
+    proxy.0.admission.charge(found, records).await
+}
+
+fn with(record: SpendRecord, Sum { usage, cost, estimated }: &Sum) -> SpendRecord {
+    let Usage { prompt, cached, completion, .. } = *usage;
+    let (cost, estimated) = (*cost, *estimated);
+    SpendRecord { prompt, cached, completion, cost, estimated, ..record }
 }
 
 #[cfg(test)]

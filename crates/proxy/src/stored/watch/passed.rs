@@ -3,10 +3,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::http::Method;
 use dunlin_ledger::Pricing;
+use dunlin_llm::batch::LineLabels;
 use dunlin_llm::batch::passed::{Answers, Form, Shelf};
 use dunlin_router::relay::{is_version, priced};
 use dunlin_router::{Catalog, Deployment};
@@ -16,18 +16,14 @@ use dunlin_upstream::{Relay, Relayed};
 use serde::{Deserialize, Serialize};
 use tracing::warn;
 
-use super::{ASK_WITHIN, Charge, WATCHED_FOR, Watched, after, true_up};
+use super::{ASK_WITHIN, Charge, TRIED_FOR, Watched, after, true_up};
 use crate::bill::found;
 use crate::stored::ask;
 use crate::stored::bucket::{Bucket, Unread};
 use crate::stored::fetch::{self, Fetched};
 use crate::stored::lines::Line;
-use crate::stored::output::{self, Sum, Turn};
+use crate::stored::output::{self, Sum, Sums, Turn};
 use crate::{Proxy, Serving};
-
-/// How long after a batch was made it is tried to read its answers in their bucket: while it is asked
-/// after, but for a day in which it is put on record that nobody can.
-const TRIED_FOR: Duration = WATCHED_FOR.saturating_sub(Duration::from_secs(24 * 60 * 60));
 
 /// Where such a batch is, and what it is charged by.
 #[derive(Clone, Serialize, Deserialize)]
@@ -41,31 +37,35 @@ pub(crate) struct Passed {
 
 /// The note of a batch by which any node finds it: `entry` is the one by which it is asked after.
 pub(super) fn by_itself(entry: Entry) -> Entry {
-    Entry { id: RequestId(!entry.id.0), label: Some(label(entry.id)), ..entry }
+    // Its complement names the note by which its owner lists it.
+    Entry { id: RequestId(entry.id.0.rotate_left(64)), label: Some(label(entry.id)), ..entry }
 }
 
 fn label(batch: RequestId) -> Label {
     Label(batch.0.max(1))
 }
 
-/// Charges a batch of `by`'s account now, if it is over.
+/// Charges a batch of `by`'s account now, if it is over. Whether somebody has noted that it is to be.
 pub(crate) fn look(
     proxy: &Proxy,
     by: &Deployment,
     id: &str,
-) -> impl Future<Output = ()> + Send + use<> {
+) -> impl Future<Output = bool> + Send + use<> {
     let found = found::found(by, id, None, proxy.0.clock.unix());
     let proxy = proxy.clone();
     async move {
         if proxy.0.admission.is_charged(found) {
-            return;
+            return true;
         }
+        let mut is_noted = false;
         for note in proxy.0.store.notes(label(found.request)).await {
             let Ok(watched) = serde_json::from_str::<Watched>(&note.text) else { continue };
+            is_noted = true;
             if super::ask(&proxy, &watched).await {
                 watched.forget(&proxy, Entry { id: found.request, ..note.entry }).await;
             }
         }
+        is_noted
     }
 }
 
@@ -96,7 +96,8 @@ impl Passed {
             Fetched::Gone => return true,
             Fetched::Unknown => return false,
         };
-        let mut bill = Reckoning::new(self, &serving.catalog, &by.provider);
+        let Some(labels) = watched.labels(proxy, by).await else { return false };
+        let mut bill = Reckoning::new(self, &serving.catalog, &by.provider, labels);
         let unread = match answers {
             Some(Answers::None) => return true_up(proxy, found, counted, Usage::default()).await,
             Some(Answers::Here(all)) => {
@@ -125,12 +126,12 @@ impl Passed {
             }
             bill.is_part();
         }
-        let Reckoning { sum: Sum { usage, cost, estimated }, prices, is_part, .. } = bill;
+        let Reckoning { sums, prices, is_part, .. } = bill;
         let unpriced = is_part || prices.values().any(|price| *price == Pricing::Unpriced);
         let model = prices.into_keys().next().or_else(|| self.models.first().cloned());
-        let is_counted = true_up(proxy, found, counted, usage).await;
+        let is_counted = true_up(proxy, found, counted, sums.total().usage).await;
         let model = &model.unwrap_or_default();
-        let charge = Charge { model, usage, cost, estimated, unpriced };
+        let charge = Charge { model, sums, unpriced };
         super::charge(proxy, by, watched, found, charge).await && is_counted
     }
 
@@ -168,40 +169,45 @@ struct Reckoning<'a> {
     provider: &'a str,
     /// By the models that the answers name.
     prices: BTreeMap<String, Pricing>,
-    sum: Sum,
+    sums: Sums,
     /// There are others that nobody can read.
     is_part: bool,
 }
 
 impl<'a> Reckoning<'a> {
-    fn new(passed: &'a Passed, catalog: &'a Catalog, provider: &'a str) -> Self {
-        let (prices, sum) = (BTreeMap::new(), Sum::default());
-        Self { passed, catalog, provider, prices, sum, is_part: false }
+    fn new(
+        passed: &'a Passed,
+        catalog: &'a Catalog,
+        provider: &'a str,
+        labels: LineLabels,
+    ) -> Self {
+        let (prices, sums) = (BTreeMap::new(), Sums::new(labels));
+        Self { passed, catalog, provider, prices, sums, is_part: false }
     }
 
     /// All answers were read. Where some counted nothing, what the provider says of all of them counts.
     fn complete(&mut self, summed: Option<Usage>) {
-        let Some(usage) = summed.filter(|_| self.sum.estimated) else { return };
+        let Some(usage) = summed.filter(|_| self.sums.total().estimated) else { return };
         let Some(price) = self.prices.values().next() else { return };
         let mut sum = Sum::default();
         sum.add(price, usage, false);
-        self.sum = sum;
+        self.sums = Sums::whole(sum);
     }
 
     /// What was read is not all.
     fn is_part(&mut self) {
         self.is_part = true;
-        self.sum.estimated = true;
+        self.sums.all.iter_mut().for_each(|sum| sum.estimated = true);
     }
 
     fn line(&mut self, line: Line<'_>) {
         let form: Form = self.passed.shelf.form;
-        let (model, usage, estimated) = match line {
-            Line::Whole(line) => match form.answered(line) {
+        let (model, usage, estimated) = match &line {
+            Line::Whole(text) => match form.answered(text) {
                 Some(answered) => (answered.model, answered.usage, answered.estimated),
                 None => return,
             },
-            Line::Long(bytes) => (None, output::taken_for(bytes), true),
+            Line::Long(bytes) => (None, output::taken_for(*bytes), true),
         };
         let model = model.unwrap_or_default();
         if !self.prices.contains_key(&model) {
@@ -214,7 +220,7 @@ impl<'a> Reckoning<'a> {
             }
             self.prices.insert(model.clone(), price);
         }
-        self.sum.add(&self.prices[&model], usage, estimated);
+        self.sums.of(&line).add(&self.prices[&model], usage, estimated);
     }
 
     /// By the model that was asked for where an answer names a version of it, else by the one that it

@@ -1,0 +1,229 @@
+//! On whose behalf the requests of a batch are, which each of them says for itself.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+use crate::edit;
+use crate::json::{members, string};
+use crate::parse::BadRequest;
+use crate::said::{Required, Said, lacking};
+
+/// Different end users with their tags that one batch may be for: each is looked up, may have a
+/// budget of its own, and leaves a record of its own.
+pub const MAX_SETS: usize = 1_000;
+
+/// What is the gateway's alone in a request: no provider knows it.
+const OURS: [&str; 4] = ["litellm_metadata", "tags", "litellm_session_id", "litellm_trace_id"];
+const JSON: &str = "application/json";
+/// The low bits of a mark say which set it is of.
+const SET_BITS: u32 = 16;
+
+/// Where a request of a batch stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct At<'a> {
+    /// Its number, the first is 1.
+    pub line: u64,
+    /// Which member of it is the request itself: `body`, or `params`.
+    pub inner: &'a str,
+}
+
+/// An end user and tags that some requests of a batch name.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LabelSet {
+    /// Who is said to be the client's user.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub end_user: Option<String>,
+    /// Each once.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tags: Vec<String>,
+    /// The first request that names them.
+    pub line: u64,
+}
+
+/// Which requests of a batch are on whose behalf. Those that name nobody are on that of the batch.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LineLabels {
+    /// Each once, [`MAX_SETS`] at most.
+    pub sets: Vec<LabelSet>,
+    /// For each request that names some, in order: the hash of its `custom_id` above the number of its
+    /// set.
+    marks: Vec<u64>,
+}
+
+/// Why a request cannot be part of a batch.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BadLine {
+    /// It says something to the gateway that is not what it should be.
+    #[error(transparent)]
+    Bad(#[from] BadRequest),
+    /// It lacks what each must have.
+    #[error("it lacks `{0}`")]
+    Lacks(String),
+    /// It names one end user, or other tags, too many.
+    #[error("it names more than {MAX_SETS} different end users and sets of tags with those before")]
+    TooMany,
+}
+
+/// The requests of a batch, as they are heard one after the other.
+#[derive(Debug, Default)]
+pub struct Hearing {
+    labels: LineLabels,
+    known: BTreeMap<(Option<String>, Vec<String>), u64>,
+    has_ours: bool,
+}
+
+impl Hearing {
+    /// Hears one request, which must have all that is `required`. One that cannot be read is for its
+    /// provider to refuse.
+    ///
+    /// # Errors
+    /// [`BadLine`].
+    pub fn hear(
+        &mut self,
+        at: At<'_>,
+        text: &Bytes,
+        required: Required<'_>,
+    ) -> Result<(), BadLine> {
+        let read = std::str::from_utf8(text).unwrap_or_default();
+        let all = members(read).unwrap_or_default();
+        let id = all.iter().rfind(|member| member.name == "custom_id");
+        let id = id.and_then(|member| string(member.value)).unwrap_or_default();
+        // Whichever of two the provider reads.
+        for request in all.iter().filter(|member| member.name == at.inner) {
+            let request = text.slice_ref(request.value.as_bytes());
+            if let Some(missing) = lacking(required, JSON, &request) {
+                return Err(BadLine::Lacks(missing.to_owned()));
+            }
+            let labels = Said::read(JSON, &request)?.labels;
+            self.has_ours |= edit::names(&request).iter().any(|name| OURS.contains(&&**name));
+            if labels.end_user.is_some() || !labels.tags.is_empty() {
+                let set = self.set(at.line, (labels.end_user, labels.tags))?;
+                self.labels.marks.push(hash(&id) | set);
+            }
+        }
+        Ok(())
+    }
+
+    fn set(&mut self, line: u64, labels: (Option<String>, Vec<String>)) -> Result<u64, BadLine> {
+        if let Some(known) = self.known.get(&labels) {
+            return Ok(*known);
+        }
+        let sets = &mut self.labels.sets;
+        if sets.len() == MAX_SETS {
+            return Err(BadLine::TooMany);
+        }
+        let number = sets.len() as u64;
+        let (end_user, tags) = labels.clone();
+        sets.push(LabelSet { end_user, tags, line });
+        self.known.insert(labels, number);
+        Ok(number)
+    }
+
+    /// Whether a request says something that is not for its provider.
+    #[must_use]
+    pub fn has_ours(&self) -> bool {
+        self.has_ours
+    }
+
+    /// All are heard.
+    #[must_use]
+    pub fn end(self) -> LineLabels {
+        let mut labels = self.labels;
+        labels.marks.sort_unstable();
+        labels
+    }
+}
+
+impl LineLabels {
+    /// The set of the request to which a line of answers belongs; `None` for those of the batch.
+    #[must_use]
+    pub fn of_answer(&self, line: &[u8]) -> Option<usize> {
+        if self.marks.is_empty() {
+            return None;
+        }
+        let id = hash(&string(edit::member(line, "custom_id")?)?);
+        let mark = self.marks.get(self.marks.partition_point(|mark| *mark < id))?;
+        let (of, set) = (mark >> SET_BITS << SET_BITS, mark - (mark >> SET_BITS << SET_BITS));
+        usize::try_from(set).ok().filter(|set| of == id && *set < self.sets.len())
+    }
+}
+
+/// `text` without what is the gateway's alone in the requests `below` that path: `body`, or
+/// `requests[*].params`.
+#[must_use]
+pub fn without_ours(text: Bytes, below: &str) -> Bytes {
+    edit::without(text, &OURS.map(|name| format!("{below}.{name}")))
+}
+
+/// FNV-1a, the same on all nodes, with room for the number of a set.
+fn hash(id: &str) -> u64 {
+    let step = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+    id.bytes().fold(0xcbf2_9ce4_8422_2325, step) >> SET_BITS << SET_BITS
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn heard(bodies: &[&str], required: &[String]) -> Result<(LineLabels, bool), (u64, BadLine)> {
+        let mut hearing = Hearing::default();
+        for (line, body) in (1..).zip(bodies) {
+            let text = Bytes::from(format!(r#"{{"custom_id":"c{line}","body":{body}}}"#));
+            let at = At { line, inner: "body" };
+            hearing.hear(at, &text, [required, &[]]).map_err(|bad| (line, bad))?;
+        }
+        let has_ours = hearing.has_ours();
+        Ok((hearing.end(), has_ours))
+    }
+
+    #[test]
+    fn each_request_is_on_whose_behalf_it_says() {
+        let bodies = [
+            r#"{"user":"ann"}"#,
+            r#"{"messages":[]}"#,
+            r#"{"user":"bob","tags":["a"]}"#,
+            r#"{"litellm_metadata":{"user":"ann"}}"#,
+            r#"{"user":"zoe"},"body":{"user":"ann"}"#,
+        ];
+        let (labels, has_ours) = heard(&bodies, &[]).expect("all are right");
+        let said = labels.sets.iter().map(|set| (set.end_user.as_deref(), &*set.tags, set.line));
+        let tags = ["a".to_owned()];
+        let expected =
+            [(Some("ann"), &[][..], 1), (Some("bob"), &tags[..], 3), (Some("zoe"), &[][..], 5)];
+        assert_eq!(said.collect::<Vec<_>>(), expected, "both of two bodies are heard");
+        assert!(has_ours);
+        let of = |id: &str| labels.of_answer(format!(r#"{{"custom_id":"{id}"}}"#).as_bytes());
+        assert_eq!(["c1", "c2", "c3", "c4", "x"].map(of), [Some(0), None, Some(1), Some(0), None]);
+        assert_eq!(labels.of_answer(b"{}"), None);
+        let kept = serde_json::to_string(&labels).expect("plain data");
+        assert_eq!(serde_json::from_str::<LineLabels>(&kept).expect("as it was"), labels);
+        assert!(!heard(&[r#"{"user":"ann","metadata":{}}"#], &[]).expect("right").1);
+    }
+
+    #[test]
+    fn what_a_request_lacks_or_says_wrongly_is_found_where_it_stands() {
+        let required = ["user".to_owned()];
+        let lacks = heard(&[r#"{"user":"ann"}"#, r#"{"user":null}"#], &required);
+        assert_eq!(lacks, Err((2, BadLine::Lacks("user".to_owned()))));
+        let bad = heard(&["{}", "{}", r#"{"litellm_metadata":7}"#], &[]);
+        assert!(matches!(bad, Err((3, BadLine::Bad(_)))), "{bad:?}");
+        let all: Vec<_> = (0..=MAX_SETS).map(|user| format!(r#"{{"user":"u{user}"}}"#)).collect();
+        let all: Vec<&str> = all.iter().map(String::as_str).collect();
+        assert_eq!(heard(&all, &[]), Err((MAX_SETS as u64 + 1, BadLine::TooMany)));
+        assert!(heard(&all[..MAX_SETS], &[]).is_ok());
+        assert!(heard(&["7", "x\u{e4}"], &required[..0]).is_ok(), "its provider refuses it");
+    }
+
+    #[test]
+    fn what_is_the_gateways_alone_is_cut_and_nothing_else() {
+        let line = r#"{"custom_id":"1", "body":{"tags":["a"],"user":"ann", "metadata":{"a":"b"},"litellm_metadata":{}}}"#;
+        let cut = without_ours(Bytes::from(line), "body");
+        let expected = r#"{"custom_id":"1", "body":{"user":"ann", "metadata":{"a":"b"}}}"#;
+        assert_eq!(String::from_utf8_lossy(&cut), expected);
+        let batch = r#"{"requests":[{"params":{"tags":[],"model":"m"}},{"params":{"model":"m"}}]}"#;
+        let cut = without_ours(Bytes::from(batch), "requests[*].params");
+        assert_eq!(String::from_utf8_lossy(&cut), batch.replace(r#""tags":[],"#, ""));
+    }
+}

@@ -1,0 +1,52 @@
+//! Why nobody serves what a request names, or not to its caller.
+
+use dunlin_llm::Endpoint;
+use dunlin_router::NoRoute;
+use dunlin_router::relay::NoLender;
+
+use super::Refused;
+use crate::relay::Way;
+use crate::request::caller::Caller;
+use crate::response::words;
+
+impl Refused {
+    /// A model that nobody serves, or not to this caller.
+    pub(crate) fn no_route(no_route: NoRoute, endpoint: Endpoint, caller: &Caller) -> Self {
+        match no_route {
+            NoRoute::NotAllowed { model, by } => Self::not_allowed(model, by, caller),
+            NoRoute::OutOfRegion { model, region } => {
+                Self::Unfit { param: "model", message: words::out_of_region(&model, region) }
+            }
+            NoRoute::Unknown { model, patterns } => {
+                Self::UnknownModel { model, route: endpoint.route(), patterns }
+            }
+        }
+    }
+
+    /// A model that is not on one of the lists that bind the caller; `by` says on which.
+    pub(crate) fn not_allowed(model: String, by: usize, caller: &Caller) -> Self {
+        let lister = caller.key().and_then(|key| key.lister(by));
+        let by = lister.map_or_else(
+            || ("key", "the key".to_owned()),
+            |payer| {
+                let kind = match payer.title() {
+                    "team" => "team",
+                    "organization" => "org",
+                    "user" => "user",
+                    _ => "team_member",
+                };
+                (kind, format!("the {} `{}`", payer.title(), payer.name()))
+            },
+        );
+        Self::NotAllowed { model, by }
+    }
+
+    /// A call of a provider's own API that nobody lends a credential for, or not to this caller.
+    pub(crate) fn no_lender(none: NoLender, way: Way, caller: &Caller) -> Self {
+        match none {
+            NoLender::NotAllowed { model, by } => Self::not_allowed(model, by, caller),
+            NoLender::Unnamed => Self::NoModelNamed,
+            NoLender::None => Self::NoLender { prefix: way.prefix, provider: way.providers[0] },
+        }
+    }
+}
