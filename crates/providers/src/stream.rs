@@ -10,7 +10,8 @@ use dunlin_llm::{BadFrame, ChatRequest, StreamEvent, Word, responses};
 
 use crate::frames::{self, Frames, ReadFrame};
 
-/// The longest event of a response: the last one repeats the whole answer, pictures included.
+/// The longest event of a response, whose last one repeats the whole answer, and of Google's, which
+/// may be a picture.
 pub const MAX_EVENT_BYTES: usize = 16 << 20;
 
 /// Why a stream cannot be read to its end.

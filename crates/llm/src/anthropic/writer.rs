@@ -191,6 +191,7 @@ impl MessagesWriter {
             // There is room for one choice only.
             Delta::Text { .. }
             | Delta::Refusal { .. }
+            | Delta::Image { .. }
             | Delta::Thinking { .. }
             | Delta::Signature { .. }
             | Delta::RedactedThinking { .. }

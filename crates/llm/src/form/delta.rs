@@ -2,7 +2,7 @@
 
 use dunlin_types::Usage;
 
-use crate::form::{Citation, Finish, Json};
+use crate::form::{Citation, Finish, Json, Source};
 
 /// What one event of a stream adds. `choice` and `call` count from 0; a call's number is unique
 /// within its choice.
@@ -30,6 +30,13 @@ pub enum Delta {
         choice: u32,
         /// More of them.
         text: String,
+    },
+    /// A picture, whole.
+    Image {
+        /// Of which answer.
+        choice: u32,
+        /// What it shows.
+        source: Source,
     },
     /// A thought.
     Thinking {
@@ -112,6 +119,7 @@ impl Delta {
             | Self::Arguments { text, .. } => text.len(),
             Self::ToolCall { name, .. } => name.len(),
             Self::Start { .. }
+            | Self::Image { .. }
             | Self::Signature { .. }
             | Self::RedactedThinking { .. }
             | Self::Logprobs { .. }
@@ -130,6 +138,7 @@ impl Delta {
             Self::Start { usage: None, .. }
             | Self::Text { .. }
             | Self::Refusal { .. }
+            | Self::Image { .. }
             | Self::Thinking { .. }
             | Self::Signature { .. }
             | Self::RedactedThinking { .. }

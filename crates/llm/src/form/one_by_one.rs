@@ -55,6 +55,7 @@ impl OneByOne {
             Delta::Start { .. }
             | Delta::Text { .. }
             | Delta::Refusal { .. }
+            | Delta::Image { .. }
             | Delta::Thinking { .. }
             | Delta::Signature { .. }
             | Delta::RedactedThinking { .. }

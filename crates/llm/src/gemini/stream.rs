@@ -210,6 +210,7 @@ impl StreamReader {
 fn said(choice: u32, of_thought: bool, part: Part, out: &mut Vec<Delta>) {
     match part.kind {
         PartKind::Text(text) => out.push(Delta::Text { choice, text }),
+        PartKind::Image { source, .. } => out.push(Delta::Image { choice, source }),
         PartKind::Thinking { text, signature } => {
             if !text.is_empty() {
                 out.push(Delta::Thinking { choice, text });
@@ -219,7 +220,6 @@ fn said(choice: u32, of_thought: bool, part: Part, out: &mut Vec<Delta>) {
         }
         // Nothing in a stream of another dialect could carry them.
         PartKind::Refusal(_)
-        | PartKind::Image { .. }
         | PartKind::Audio { .. }
         | PartKind::File { .. }
         | PartKind::RedactedThinking(_)

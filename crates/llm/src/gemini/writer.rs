@@ -103,6 +103,8 @@ impl StreamWriter for Writer {
                 self.told.entry(choice).or_default().0.push_str(&more);
                 self.part(choice, &text(more), out);
             }
+            // Only Google's models send pictures, and their frames pass.
+            Delta::Image { .. } => {}
             Delta::Refusal { choice, text: more } => self.part(choice, &text(more), out),
             Delta::Thinking { choice, text: more } => {
                 self.part(choice, &Part { thought: Some(true), ..text(more) }, out);

@@ -99,6 +99,8 @@ pub(crate) struct ChatWriter {
     /// The tools that take any text, and calls of them: told when they are whole.
     custom: BTreeSet<String>,
     texts: BTreeMap<(u32, u32), String>,
+    /// How many pictures each choice has.
+    images: BTreeMap<u32, u32>,
     /// What each choice has thought and not sealed yet: the block to be sent back holds it whole.
     thoughts: BTreeMap<u32, String>,
 }
@@ -112,6 +114,7 @@ impl ChatWriter {
             bare: Vec::new(),
             custom: custom_tools(stamp.request),
             texts: BTreeMap::new(),
+            images: BTreeMap::new(),
             thoughts: BTreeMap::new(),
         }
     }
@@ -188,6 +191,13 @@ impl StreamWriter for ChatWriter {
             Delta::Thinking { choice, text } => {
                 self.say(choice, "reasoning_content", &text, out);
                 self.thoughts.entry(choice).or_default().push_str(&text);
+            }
+            Delta::Image { choice, source } => {
+                let index = self.images.entry(choice).or_default();
+                let image = json!({"image_url": {"url": source.url()}, "index": *index,
+                    "type": "image_url"});
+                *index += 1;
+                self.delta(choice, json!({"images": [image]}), out);
             }
             Delta::Signature { choice, signature, of_thought } => {
                 let thought = of_thought.then(|| self.thoughts.remove(&choice)).flatten();
@@ -294,6 +304,7 @@ impl StreamWriter for TextWriter {
             Delta::Usage(usage) => self.0.usage = Some(usage),
             // A plain completion has only text.
             Delta::Refusal { .. }
+            | Delta::Image { .. }
             | Delta::Thinking { .. }
             | Delta::Signature { .. }
             | Delta::RedactedThinking { .. }

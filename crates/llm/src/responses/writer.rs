@@ -362,6 +362,7 @@ impl EventWriter {
             // A response has one answer.
             Delta::Text { .. }
             | Delta::Refusal { .. }
+            | Delta::Image { .. }
             | Delta::Thinking { .. }
             | Delta::Signature { .. }
             | Delta::RedactedThinking { .. }

@@ -317,3 +317,31 @@ proptest! {
         }
     }
 }
+
+/// Models that draw send a picture in one frame, which may be long.
+#[test]
+fn a_picture_in_a_stream_reaches_clients_of_chats() {
+    let data = "A".repeat(2 << 20);
+    let part = json!({"inlineData": {"mimeType": "image/png", "data": data}});
+    let frame = json!({"candidates": [{"content": {"role": "model", "parts": [part]},
+        "finishReason": "STOP"}]});
+    let stream = Bytes::from(format!("data: {frame}\n\n"));
+    let request = chat();
+    let provider = find("gemini").unwrap();
+    let (events, ended) = events_for(&chat(), provider, &stream, &[]);
+    assert_eq!(ended, Ok(()));
+    let stamp = Stamp { model: "m", id: "x", now: 1, request: "{}", turn: None };
+    let mut writer = Endpoint::ChatCompletions.stream_writer(stamp, false);
+    let mut out = Vec::new();
+    for event in events {
+        if let StreamEvent::Delta(delta) = event {
+            writer.write(delta, &mut out);
+        }
+    }
+    let first = out.split(|byte| *byte == b'\n').next().unwrap();
+    let chunk: Value = serde_json::from_slice(first.strip_prefix(b"data: ").unwrap()).unwrap();
+    let image = &chunk["choices"][0]["delta"]["images"][0];
+    assert_eq!((&image["type"], &image["index"]), (&json!("image_url"), &json!(0)));
+    let url = image["image_url"]["url"].as_str().unwrap();
+    assert!(url == format!("data:image/png;base64,{data}"));
+}

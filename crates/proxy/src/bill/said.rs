@@ -39,6 +39,7 @@ pub(crate) fn of_delta(delta: &Delta) -> &str {
         | Delta::Arguments { text, .. } => text,
         Delta::ToolCall { name, .. } => name,
         Delta::Start { .. }
+        | Delta::Image { .. }
         | Delta::Signature { .. }
         | Delta::RedactedThinking { .. }
         | Delta::Logprobs { .. }
