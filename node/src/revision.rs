@@ -313,6 +313,7 @@ impl Revisions {
             key_defaults: grants.key_defaults,
             key_bounds: grants.key_bounds,
             user_defaults: grants.user_defaults,
+            available_teams: grants.available_teams,
             team_defaults: grants.team_defaults,
             key_rules: grants.key_rules,
             calendar,

@@ -149,6 +149,8 @@ pub struct Settings {
     pub key_bounds: BTreeMap<String, String>,
     /// `default_internal_user_params`: JSON text of fields that a new user has unless it is told.
     pub user_defaults: BTreeMap<String, String>,
+    /// `default_internal_user_params.available_teams`: teams that users may join by themselves.
+    pub available_teams: Vec<String>,
     /// `default_team_params`: JSON text of fields that a new team has unless it is told.
     pub team_defaults: BTreeMap<String, String>,
     /// `key_generation_settings`.

@@ -176,11 +176,6 @@ impl Caller {
         if self.is_admin() {
             return Ok(());
         }
-        if before.is_some_and(|before| before.terms.blocked == Some(true))
-            && team.terms.blocked != Some(true)
-        {
-            return Err(forbidden("only an admin may unblock a team".to_owned()));
-        }
         let of = |team: &Entity| team.organization.clone();
         let leads = |name: &String| self.leads(state, Kind::Organization, name);
         let above = of(team).filter(leads).filter(|_| before.is_none_or(|b| of(b) == of(team)));

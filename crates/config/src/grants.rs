@@ -7,7 +7,7 @@ use dunlin_ledger::Every;
 
 use crate::key_rules::{self, KeyRules};
 use crate::report::Report;
-use crate::tree::Map;
+use crate::tree::{Map, Node};
 
 /// The bounds that LiteLLM knows.
 const BOUNDS: &[&str] = &[
@@ -23,6 +23,7 @@ const BOUNDS: &[&str] = &[
 /// before the others.
 const USER_MOST: &[&str] =
     &["max_internal_user_budget", "default_max_internal_user_budget", "max_user_budget"];
+const AVAILABLE: &str = "available_teams";
 const USER_PERIOD: &str = "internal_user_budget_duration";
 
 /// The settings of `litellm_settings` that say what is given: field names and their JSON.
@@ -34,6 +35,8 @@ pub struct Grants {
     pub key_bounds: BTreeMap<String, String>,
     /// `default_internal_user_params`.
     pub user_defaults: BTreeMap<String, String>,
+    /// `default_internal_user_params.available_teams`: teams that users may join by themselves.
+    pub available_teams: Vec<String>,
     /// `default_team_params`.
     pub team_defaults: BTreeMap<String, String>,
     /// `key_generation_settings`.
@@ -43,7 +46,7 @@ pub struct Grants {
 /// Reads them.
 pub(crate) fn read(root: &Map, report: &mut Report) -> Grants {
     let empty = Map::default();
-    let settings = root.get("litellm_settings").and_then(crate::tree::Node::as_map);
+    let settings = root.get("litellm_settings").and_then(Node::as_map);
     let settings = settings.unwrap_or(&empty);
     let mut fields = |name: &str| -> BTreeMap<String, String> {
         let map = report.map(&format!("litellm_settings.{name}"), settings.get(name));
@@ -55,9 +58,13 @@ pub(crate) fn read(root: &Map, report: &mut Report) -> Grants {
         key_defaults: fields("default_key_generate_params"),
         key_bounds: fields("upperbound_key_generate_params"),
         user_defaults: fields("default_internal_user_params"),
+        available_teams: Vec::new(),
         team_defaults: fields("default_team_params"),
         key_rules: key_rules::read(settings, report),
     };
+    // It is no field of a new user.
+    grants.user_defaults.remove(AVAILABLE);
+    grants.available_teams = available_teams(settings, report);
     user_budget(settings, &mut grants.user_defaults, report);
     soft_budget(settings, &mut grants.key_defaults, report);
     let strange = grants.key_bounds.keys().find(|name| !BOUNDS.contains(&name.as_str()));
@@ -68,6 +75,13 @@ pub(crate) fn read(root: &Map, report: &mut Report) -> Grants {
         report.wrong_value::<()>(what, node, &format!("has `{name}`; it bounds {known}"));
     }
     grants
+}
+
+fn available_teams(settings: &Map, report: &mut Report) -> Vec<String> {
+    let params = settings.get("default_internal_user_params").and_then(Node::as_map);
+    let what = format!("litellm_settings.default_internal_user_params.{AVAILABLE}");
+    let items = report.list(&what, params.and_then(|params| params.get(AVAILABLE)));
+    items.iter().filter_map(|item| report.text(&what, Some(item)).map(str::to_owned)).collect()
 }
 
 /// What is told, not refused, of a new key that does not say. LiteLLM has 50 dollars where nobody says

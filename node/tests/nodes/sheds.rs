@@ -309,7 +309,8 @@ fn of_others() -> Vec<Attempt> {
         ("boss", "/budget/update", json!({"budget_id": "b", "max_budget": 9}), 401),
         ("boss", "/customer/new", json!({"user_id": "c"}), 401),
         ("boss", "/tag/update", json!({"name": "x", "max_budget": 9}), 401),
-        ("lead", "/team/unblock", json!({"team_id": "t"}), 401),
+        ("dev", "/team/unblock", json!({"team_id": "t"}), 403),
+        ("lead", "/customer/unblock", json!({"user_ids": ["c"]}), 401),
     ]
 }
 

@@ -10,6 +10,7 @@ use tracing::info;
 use super::ok;
 use crate::Admin;
 use crate::body::{self, Body};
+use crate::caller::Caller;
 use crate::edit::{Decided, with_organization};
 use crate::entities::{find, row};
 use crate::entity_fields::{self, Named, id_name};
@@ -64,11 +65,14 @@ pub(super) async fn join(
     named: Vec<Named>,
     terms: TermsChanges,
 ) -> Result<(std::sync::Arc<Entity>, View, Vec<String>), Error> {
+    let open = &admin.settings()?.settings.available_teams;
     let state = admin.read().await.state;
     let joining = |view: &View| {
         let group = find(&view.state, kind, name)?;
-        check_leads(asked, view, &group)?;
         let Joining { users, new_users } = Joining::read(named.clone(), &view.state, asked);
+        if !joins_himself(&asked.caller, (kind, name), &users, &terms, open) {
+            check_leads(asked, view, &group)?;
+        }
         let member =
             |(user, role): (String, String)| entity_fields::membership(user, &role, terms.clone());
         let members = users.into_iter().map(member).collect();
@@ -88,6 +92,23 @@ pub(super) async fn join(
     info!(entity.kind = kind.name(), entity.name = name, ?users, "members joined");
     let group = find(&view.state, kind, name)?;
     Ok((group, view, users))
+}
+
+/// Whether a user joins a team that is open to all, and asks for no terms or rights there.
+fn joins_himself(
+    caller: &Caller,
+    (kind, name): (Kind, &str),
+    users: &[(String, String)],
+    terms: &TermsChanges,
+    open: &[String],
+) -> bool {
+    let himself =
+        |(user, role): &(String, String)| Some(user.as_str()) == caller.user() && role == "user";
+    kind == Kind::Team
+        && open.iter().any(|team| team == name)
+        && !users.is_empty()
+        && users.iter().all(himself)
+        && *terms == TermsChanges::default()
 }
 
 fn answer(view: &View, group: &Entity, users: &[String]) -> Row {
@@ -118,6 +139,25 @@ mod tests {
     use dunlin_types::NanoUsd;
 
     use super::*;
+    use crate::rights::tests::{bearer, world};
+
+    #[test]
+    fn a_user_joins_an_open_team_himself_and_only_as_a_user() {
+        let (state, open) = (world(), ["other".to_owned()]);
+        let dev = bearer(&state, "sk-dev");
+        let joins = |caller: &Caller, team: &str, user: &str, role: &str, budget: Option<u64>| {
+            let max_budget = budget.map_or(Change::Keep, |budget| Change::Set(NanoUsd(budget)));
+            let terms = TermsChanges { max_budget, ..TermsChanges::default() };
+            let users = [(user.to_owned(), role.to_owned())];
+            joins_himself(caller, (Kind::Team, team), &users, &terms, &open)
+        };
+        assert!(joins(&dev, "other", "dev", "user", None));
+        assert!(!joins(&dev, "t", "dev", "user", None), "it is not open");
+        assert!(!joins(&dev, "other", "lead", "user", None), "it is somebody else");
+        assert!(!joins(&dev, "other", "dev", "admin", None));
+        assert!(!joins(&dev, "other", "dev", "user", Some(9)), "on terms of his own");
+        assert!(!joins(&bearer(&state, "sk-team"), "other", "dev", "user", None), "no user's key");
+    }
 
     #[test]
     fn one_or_many_join_on_the_same_terms() {

@@ -2,17 +2,18 @@
 //! for a team or an end user, or lets them in again.
 
 use axum::response::Response;
-use dunlin_state::{Change, Command, EntityChanges, Kind, Reply, State, TermsChanges};
+use dunlin_state::{Change, Command, EntityChanges, Kind, Reply, Seen, State, TermsChanges};
 use serde_json::json;
 use tracing::info;
 
 use super::{entity_of, ok, sign};
 use crate::Admin;
 use crate::body::{self, Body};
-use crate::edit::Decided;
-use crate::entities::row;
+use crate::edit::{Decided, with_organization};
+use crate::entities::{find, row};
 use crate::entity_fields;
 use crate::error::Error;
+use crate::rights::forbidden;
 use crate::routes::{Asked, Routes, Who};
 use crate::row::View;
 
@@ -28,7 +29,8 @@ const PATHS: &[(&str, Kind, bool)] = &[
 
 pub(super) fn add(routes: Routes) -> Routes {
     PATHS.iter().fold(routes, |routes, &(path, kind, blocked)| {
-        routes.post(path, Who::Admins, move |admin, asked| handle(admin, asked, kind, blocked))
+        let who = if kind == Kind::Team { Who::Users } else { Who::Admins };
+        routes.post(path, who, move |admin, asked| handle(admin, asked, kind, blocked))
     })
 }
 
@@ -36,9 +38,10 @@ async fn handle(admin: Admin, asked: Asked, kind: Kind, blocked: bool) -> Result
     let names = parse(asked.body()?, kind)?;
     let state = admin.read().await.state;
     let block = |view: &View| {
+        let seen = led(&asked, &view.state, kind, &names)?;
         let each = |name| command(&asked, &view.state, (kind, name), blocked);
         let commands = names.iter().map(each).collect();
-        Ok(Decided { seen: Vec::new(), command: Command::All { commands } })
+        Ok(Decided { seen, command: Command::All { commands } })
     };
     let (reply, view) = admin.edit(&asked, state, block).await?;
     info!(entity.kind = kind.name(), entity.names = ?names, blocked, "entities were blocked or unblocked");
@@ -57,6 +60,23 @@ async fn handle(admin: Admin, asked: Asked, kind: Kind, blocked: bool) -> Result
             _,
         ) => ok(&rows[0]),
     })
+}
+
+/// What says that whoever is no admin leads the team.
+fn led(asked: &Asked, state: &State, kind: Kind, names: &[String]) -> Result<Vec<Seen>, Error> {
+    if asked.caller.is_admin() {
+        return Ok(Vec::new());
+    }
+    let mut seen = Vec::new();
+    for name in names {
+        if !asked.caller.leads(state, kind, name) {
+            return Err(forbidden(format!(
+                "only admins of team `{name}` may block and unblock it"
+            )));
+        }
+        seen.extend(with_organization(state, &*find(state, kind, name)?));
+    }
+    Ok(seen)
 }
 
 fn parse(mut body: Body, kind: Kind) -> Result<Vec<String>, Error> {
@@ -91,7 +111,19 @@ fn command(asked: &Asked, state: &State, (kind, name): (Kind, &String), blocked:
 mod tests {
     use super::*;
     use crate::caller::Caller;
-    use crate::rights::tests::{asked_by, world};
+    use crate::rights::tests::{asked_by, bearer, world};
+
+    #[test]
+    fn who_leads_a_team_or_its_organization_blocks_it() {
+        let state = world();
+        let may =
+            |asked: &Asked, team: &str| led(asked, &state, Kind::Team, &[team.to_owned()]).is_ok();
+        for (who, allowed) in [("root", true), ("boss", true), ("lead", true), ("dev", false)] {
+            let asked = asked_by(bearer(&state, &format!("sk-{who}")));
+            assert_eq!(may(&asked, "t"), allowed, "{who}");
+            assert_eq!(may(&asked, "other"), who == "root", "{who}");
+        }
+    }
 
     #[test]
     fn an_end_user_that_nobody_knows_can_be_blocked_and_a_team_cannot() {

@@ -316,8 +316,8 @@ fn a_team_grows_by_whoever_is_above_it() {
         let found = bearer(&state, who).may_grow(&state, Some(&before), team);
         assert_eq!(found.is_ok(), allowed, "{who}: {found:?}");
     }
-    for (who, allowed) in [("sk-root", true), ("sk-boss", false), ("sk-lead", false)] {
+    for who in ["sk-root", "sk-boss", "sk-lead"] {
         let found = bearer(&state, who).may_grow(&state, Some(&blocked), &before);
-        assert_eq!(found.is_ok(), allowed, "{who} unblocks: {found:?}");
+        assert!(found.is_ok(), "{who} unblocks: {found:?}");
     }
 }

@@ -29,6 +29,20 @@ fn settings_with_names_of_their_own_stand_for_fields_that_are_not_told() {
 }
 
 #[test]
+fn teams_that_users_may_join_are_no_field_of_a_new_user() {
+    let text = |teams: &str| {
+        format!(
+            "litellm_settings: {{default_internal_user_params: {{available_teams: {teams}}}}}\n"
+        )
+    };
+    let grants = loaded(&text("[a, b]")).settings.grants;
+    assert_eq!(grants.available_teams, names(["a", "b"]));
+    assert!(grants.user_defaults.is_empty());
+    assert!(loaded(&text("null")).settings.grants.available_teams.is_empty());
+    assert!(said(&text("a")).contains("not a list"), "{}", said(&text("a")));
+}
+
+#[test]
 fn key_generation_settings_are_read_and_their_slips_are_errors() {
     let rules = |text: &str| format!("litellm_settings:\n  key_generation_settings:\n{text}");
     let config = loaded(&rules(
