@@ -386,11 +386,9 @@ impl Admission {
     /// # Errors
     /// The record could not be written.
     pub fn note(&self, mut record: SpendRecord) -> Result<(), Error> {
-        let key = record.key.and_then(|token| self.0.consensus.state().key(&token).cloned());
-        if let Some(key) = key {
-            record.whose.user.clone_from(&key.user);
-            record.whose.team.clone_from(&key.team);
-            record.whose.organization.clone_from(&key.organization);
+        let state = self.0.consensus.state();
+        if let Some(key) = record.key.and_then(|token| state.key(&token)) {
+            record.whose = record::owners(key, &state.payers(key));
         }
         self.0.journal.append(&Arc::new(record))?;
         Ok(())

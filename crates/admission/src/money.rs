@@ -108,7 +108,8 @@ impl Money {
         Ok(hold)
     }
 
-    /// Holds what is demanded for a request that may cost `cost`.
+    /// Holds what is demanded for a request that may cost `cost`. The master key's waits and holds as
+    /// all do, so that others see what it spends, but no budget refuses it.
     async fn wait_for(
         &self,
         hold: &mut Hold,
@@ -120,9 +121,10 @@ impl Money {
         }
         hold.asked = true;
         let request = hold.about.request;
+        let is_exempt = hold.about.is_exempt();
         let mut call = None;
         let deadline = self.0.clock.mono().plus(PATIENCE);
-        let last = deadline.plus(ARREARS);
+        let last = if is_exempt { deadline } else { deadline.plus(ARREARS) };
         loop {
             let now = self.0.clock.mono();
             let tried = self.look(|purses, view| {
@@ -145,6 +147,10 @@ impl Money {
                     break;
                 }
                 self.freed(&self.purses());
+                if is_exempt {
+                    // It holds nothing: what it costs is seen once it is settled.
+                    return Ok(());
+                }
                 // What nobody has shown to be spent is not said to be.
                 let is_unknown = (now >= last || silence.is_some()) && !short.is_final();
                 return Err(if is_unknown {
@@ -359,6 +365,13 @@ pub(crate) struct About {
     pub(crate) model: Arc<str>,
     /// What it may cost. Nothing: no budget is asked.
     pub(crate) cost: Bounds,
+}
+
+impl About {
+    /// The master key pays for it: it has no payers, and no budget refuses it.
+    fn is_exempt(&self) -> bool {
+        self.payers.is_empty() && self.called.is_empty()
+    }
 }
 
 /// What a request holds of its budgets, and where its cost goes. Dropped, it is void.

@@ -2,17 +2,21 @@
 
 use dunlin_journal::{Kinds, Parts, SpendRecord, Whose};
 use dunlin_ledger::Cost;
-use dunlin_state::{Caller, Payer, Rank};
+use dunlin_state::{Caller, Key, Payer, Rank};
 use dunlin_types::Usage;
 
 /// The owner of the key. `None` is the master key, which has no owner.
 #[must_use]
 pub fn whose(caller: Option<&Caller>) -> Whose {
-    let Some(caller) = caller else { return Whose::default() };
-    let organization = caller.payers.iter().find(|payer| payer.rank == Rank::Organization);
+    caller.map(|caller| owners(&caller.key, &caller.payers)).unwrap_or_default()
+}
+
+/// The owners of a key: its organization, or its team's.
+pub(crate) fn owners(key: &Key, payers: &[Payer]) -> Whose {
+    let organization = payers.iter().find(|payer| payer.rank == Rank::Organization);
     Whose {
-        user: caller.key.user.clone(),
-        team: caller.key.team.clone(),
+        user: key.user.clone(),
+        team: key.team.clone(),
         organization: organization.map(Payer::name),
     }
 }

@@ -10,7 +10,7 @@ mod terms;
 
 use dunlin_journal::{Outcome, SpendRecord};
 use dunlin_limiter::ScopeId;
-use dunlin_state::{Change, Command, KeyChanges, TermsChanges};
+use dunlin_state::{Change, Command, Entity, Key, KeyChanges, Kind, TermsChanges};
 use dunlin_types::{KeyDigest, NanoUsd, RequestId, Tokens, UnixMillis};
 use futures::future::join_all;
 
@@ -224,4 +224,30 @@ async fn a_limit_that_is_lowered_below_what_is_in_use_refuses_and_takes_nothing_
         done.settle(record(key, 1, 0)).expect("what was let in goes on to its end");
     }
     assert!(node.admit(key, 1).await.is_ok(), "one of 2 is open, and 4 of 5 were sent");
+}
+
+/// A refused request of a team's key is also of the team's organization.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refused_request_is_on_record_with_all_whose_it_is() {
+    let node = cluster::single().await;
+    let team = Entity {
+        kind: Kind::Team,
+        name: "t".to_owned(),
+        organization: Some("o".to_owned()),
+        ..Entity::default()
+    };
+    let above = Entity { kind: Kind::Organization, name: "o".to_owned(), ..Entity::default() };
+    let token = KeyDigest::of("sk-of-team");
+    let key = Key { token, team: Some("t".to_owned()), ..Key::default() };
+    let entities = [above, team]
+        .map(|entity| Command::CreateEntity { entity: Box::new(entity), members: Vec::new() });
+    for command in entities.into_iter().chain([Command::CreateKey { key: Box::new(key) }]) {
+        node.consensus.propose(command).await.expect("taken");
+    }
+    node.admission.note(record(token, 0, 0)).expect("recorded");
+    let query = dunlin_journal::Query { limit: 9, ..dunlin_journal::Query::default() };
+    let shelf = node.admission.0.journal.shelf(node.id);
+    let found = dunlin_journal::search(&[shelf], &query, &|| false).expect("readable");
+    let whose = &found.rows[0].record.whose;
+    assert_eq!((whose.team.as_deref(), whose.organization.as_deref()), (Some("t"), Some("o")));
 }

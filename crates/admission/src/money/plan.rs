@@ -67,13 +67,12 @@ pub(super) fn make(state: &State, rules: &Rules, about: &About, now: UnixMillis)
     order(&mut plan.demands, &about.payers);
     let pot = PotId { of: PROXY, line: Line::Main };
     match &rules.budget {
-        // The master key has no payers, and no budget is in its way.
-        Some(budget) if !about.payers.is_empty() => {
+        Some(budget) => {
             let (limit, renewal) = (budget.limit, of_all(rules));
             let budget = Budget { pot, limit, renewal, strict: false };
             plan.add(state, rules, about, budget, now);
         }
-        _ => plan.charge(pot, period(rules, of_all(rules), now), state),
+        None => plan.charge(pot, period(rules, of_all(rules), now), state),
     }
     plan
 }

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use dunlin_journal::SpendRecord;
+use dunlin_ledger::Calendar;
 use dunlin_state::{
     Change, Command, Entity, Key, KeyChanges, Kind, ModelBudget, Rank, Terms, TermsChanges,
 };
@@ -9,7 +11,7 @@ use dunlin_types::{KeyDigest, Line, NanoUsd};
 
 use super::cluster::{Node, cluster, single, until};
 use super::record;
-use crate::{Bounds, Permit, Refusal};
+use crate::{Bounds, ClusterBudget, Permit, Refusal, Rules};
 
 /// A key with a budget.
 async fn with_budget(node: &Node, name: &str, most: u64, strict: bool) -> KeyDigest {
@@ -305,4 +307,35 @@ async fn a_node_whose_books_are_broken_ends() {
     let broken = std::thread::spawn(move || money.break_books()).join();
     assert!(broken.is_err());
     until("the node ends", || node.has_ended()).await;
+}
+
+/// The budget of the whole cluster, of 100 nano-dollars.
+fn of_all(nodes: &[Node]) {
+    for node in nodes {
+        let budget = ClusterBudget { limit: NanoUsd(100), duration: None };
+        node.admission.govern(Rules::new(Calendar::default(), Some(budget), 422));
+    }
+}
+
+async fn ask_as_master(node: &Node, cost: u64) -> Permit {
+    let bounds = Bounds { likely: NanoUsd(cost), most: NanoUsd(cost) };
+    let demand = crate::Demand { cost: bounds, ..node.demand(0) };
+    node.admission.admit(None, demand).await.expect("no budget refuses the master key")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_master_key_may_spend_is_held_and_no_budget_refuses_it() {
+    let nodes = [single().await];
+    of_all(&nodes);
+    let [node] = &nodes;
+    let key = node.key("app", None, None, None).await;
+    let held = ask_as_master(node, 100).await;
+    assert!(is_over(ask(node, key, 1).await), "all of it is held");
+    drop(ask_as_master(node, 50).await);
+    drop(held);
+    settle(ask(node, key, 1).await.expect("nothing is held"), key, 1);
+    let held = ask_as_master(node, 99).await;
+    held.settle(SpendRecord { key: None, ..record(key, 1, 99) });
+    assert!(is_over(ask(node, key, 1).await), "it is spent at once");
+    ask_as_master(node, 50).await.settle(SpendRecord { key: None, ..record(key, 1, 50) });
 }
