@@ -69,6 +69,10 @@ pub(crate) fn shown(text: &str) -> Row {
             put(&mut fields, name, &iso(UnixMillis(at)));
         }
     }
+    // The log does not hold zeros, and its text is hashed: it stays as it is.
+    if fields.get("spend").is_some_and(|spend| spend.get() == "null") {
+        put(&mut fields, "spend", &0.0);
+    }
     fields
 }
 
@@ -104,6 +108,13 @@ mod tests {
 
     use super::*;
     use crate::row::tests::{bare, state_as, view_of};
+
+    #[test]
+    fn spend_that_was_reset_is_nothing_and_not_unknown() {
+        assert_eq!(shown(r#"{"spend":null}"#)["spend"].get(), "0.0");
+        assert_eq!(shown(r#"{"spend":0.5}"#)["spend"].get(), "0.5");
+        assert_eq!(shown(r#"{"rpm_limit":null}"#)["rpm_limit"].get(), "null");
+    }
 
     #[test]
     fn a_row_tells_who_what_and_from_where_in_litellms_words() {

@@ -183,7 +183,11 @@ impl Wanted {
 
     fn wants(&self, (_, of, _): &Used<'_>) -> bool {
         let Facets { key, group, model, .. } = of;
-        self.only.iter().all(|(kind, only)| only.contains(&part(*kind, of)))
+        // As in LiteLLM, what no team or organization did is told only where it is asked for.
+        let is_group = matches!(self.kind, Kind::Team | Kind::Organization);
+        let names = self.only.iter().any(|(kind, _)| *kind == self.kind);
+        (!is_group || names || part(self.kind, of) != Symbol::NONE)
+            && self.only.iter().all(|(kind, only)| only.contains(&part(*kind, of)))
             && !self.without.contains(&part(self.kind, of))
             && self.models.as_ref().is_none_or(|all| all.contains(model) || all.contains(group))
             && self.keys.as_ref().is_none_or(|all| all.contains(key))
@@ -234,7 +238,10 @@ mod tests {
             ("", user, "team_ids=t&user_id=dev", 7),
             ("sk-dev", user, "team_ids=other", -1),
             ("", team, "team_ids=t,other", 3_057),
-            ("", team, "exclude_team_ids=other", 158),
+            ("", team, "", 3_057),
+            ("", team, "exclude_team_ids=other", 57),
+            ("", team, "user_id=dev", 7),
+            ("", organization, "", 57),
             ("", team, "team_ids=Unassigned", 101),
             ("", tag, "tags=prod", 100),
             ("", customer, "end_user_ids=cust", 50),

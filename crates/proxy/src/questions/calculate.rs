@@ -12,8 +12,8 @@ use dunlin_ledger::{Context, Pricing};
 use dunlin_llm::{ChatReply, Endpoint, Usage};
 use dunlin_router::{Catalog, Deployment, NoRoute};
 use serde::Deserialize;
-use serde_json::json;
 use serde_json::value::RawValue;
+use serde_json::{Value, json};
 
 use crate::Proxy;
 use crate::questions::question::{Question, answer};
@@ -31,6 +31,11 @@ struct SpendBody<'a> {
 #[derive(Deserialize)]
 struct Named {
     model: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Told {
+    usage: Option<Value>,
 }
 
 /// POST /spend/calculate
@@ -98,6 +103,11 @@ async fn used(proxy: &Proxy, model: &str, asked: &SpendBody<'_>) -> Result<Usage
             Ok(Usage { prompt: count.tokens, ..Usage::default() })
         }
         (None, Some(answer)) => {
+            let told = serde_json::from_str::<Told>(answer.get()).ok();
+            if told.and_then(|told| told.usage).is_some_and(|usage| counts_below_zero(&usage)) {
+                let message = "the answer's usage counts less than nothing".to_owned();
+                return Err(unfit("completion_response", message));
+            }
             let answer = Bytes::copy_from_slice(answer.get().as_bytes());
             let usage = ChatReply::parse(answer).ok().and_then(|answer| answer.usage());
             usage.ok_or_else(|| unfit("completion_response", "the answer has no usage".to_owned()))
@@ -109,6 +119,28 @@ async fn used(proxy: &Proxy, model: &str, asked: &SpendBody<'_>) -> Result<Usage
     }
 }
 
+/// Who reads a provider's answer takes such a count for none; here it is a slip of who asks.
+fn counts_below_zero(usage: &Value) -> bool {
+    match usage {
+        Value::Number(count) => count.as_f64().is_some_and(|count| count < 0.0),
+        Value::Array(parts) => parts.iter().any(counts_below_zero),
+        Value::Object(parts) => parts.values().any(counts_below_zero),
+        Value::Null | Value::Bool(_) | Value::String(_) => false,
+    }
+}
+
 fn unfit(param: &'static str, message: String) -> Refused {
     Refused::Unfit { param, message }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_usage_below_zero_is_found_wherever_it_stands() {
+        assert!(counts_below_zero(&json!({"prompt_tokens": -1, "completion_tokens": 5})));
+        assert!(counts_below_zero(&json!({"prompt_tokens_details": {"cached_tokens": -0.5}})));
+        assert!(!counts_below_zero(&json!({"prompt_tokens": 0, "details": null})));
+    }
 }
