@@ -326,7 +326,6 @@ fn a_picture_in_a_stream_reaches_clients_of_chats() {
     let frame = json!({"candidates": [{"content": {"role": "model", "parts": [part]},
         "finishReason": "STOP"}]});
     let stream = Bytes::from(format!("data: {frame}\n\n"));
-    let request = chat();
     let provider = find("gemini").unwrap();
     let (events, ended) = events_for(&chat(), provider, &stream, &[]);
     assert_eq!(ended, Ok(()));
