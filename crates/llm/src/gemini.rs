@@ -19,7 +19,7 @@ mod wire;
 mod write;
 mod writer;
 
-pub use count::{count_estimate, count_json};
+pub use count::{count_estimate, count_json, counted_request};
 pub use reply::{pass_reply, read_reply};
 pub use stream::{StreamReader, frames_of_reply};
 pub use vectors::{Embedded, read_batch, read_predictions, write_batch, write_instances};

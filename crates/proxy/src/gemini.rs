@@ -2,17 +2,20 @@
 //! `/v1beta/models/{model}:generateContent`.
 
 use axum::body::Body;
-use axum::extract::{Path, Request, State};
+use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderValue, Response};
+use bytes::Bytes;
 use dunlin_llm::credentials::key_in_query;
-use dunlin_llm::{Endpoint, gemini};
-use dunlin_types::Secret;
+use dunlin_llm::{BadRequest, Endpoint, gemini, parse};
+use dunlin_types::{Secret, Tokens};
 
 use crate::Proxy;
 use crate::chat;
+use crate::questions::count;
 use crate::request::body;
 use crate::request::call::Call;
 use crate::request::caller::Caller;
+use crate::request::said::Path;
 use crate::response::error::{Failed, Refused};
 use crate::response::headers;
 use crate::server::front;
@@ -46,15 +49,32 @@ pub(crate) async fn serve(
     }
 }
 
-/// An estimate, for keys that may call the model: no provider is asked.
+/// The tokens of what a body asks to be counted, by the model's encoding; of what is no whole request,
+/// a guess.
+pub(crate) async fn counted(
+    proxy: &Proxy,
+    model: &str,
+    body: &Bytes,
+) -> Result<Tokens, BadRequest> {
+    let estimate = gemini::count_estimate(body)?;
+    let Ok(chat) = parse(Endpoint::GenerateContent, gemini::counted_request(body), Some(model))
+    else {
+        return Ok(estimate);
+    };
+    proxy.0.tokenizer.warm(model).await;
+    Ok(count::counted(proxy, &chat, model).unwrap_or(estimate))
+}
+
+/// A count made here, for keys that may call the model: no provider is asked.
 async fn count(proxy: &Proxy, model: &str, request: Request) -> Result<Response<Body>, Failed> {
     let serving = proxy.0.serving.load_full();
     let (head, body) = request.into_parts();
     let caller = Caller::identify(proxy, &serving, &head.headers, &head.uri).await?;
     let body = body::read(body, &head.headers, serving.settings.max_request_bytes).await?;
-    dunlin_router::group(&serving.catalog, caller.access(), model)
+    let group = dunlin_router::group(&serving.catalog, caller.access(), model)
         .map_err(|no_route| Refused::no_route(no_route, Endpoint::GenerateContent, &caller))?;
-    let tokens = gemini::count_estimate(&body).map_err(Refused::BadRequest)?;
+    let upstream = group.deployments.first().map_or(model, |by| &by.target.model);
+    let tokens = counted(proxy, upstream, &body).await.map_err(Refused::BadRequest)?;
     Ok(headers::plain_json(gemini::count_json(tokens)))
 }
 

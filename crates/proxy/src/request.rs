@@ -11,4 +11,5 @@ pub(crate) mod origin;
 pub(crate) mod pass;
 pub(crate) mod posted;
 pub(crate) mod received;
+pub(crate) mod said;
 pub(crate) mod worded;

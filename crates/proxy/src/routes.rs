@@ -2,7 +2,7 @@
 
 use axum::Router;
 use axum::body::Body;
-use axum::extract::{Path, Request, State};
+use axum::extract::{Request, State};
 use axum::handler::Handler;
 use axum::http::{Method, Response, Uri};
 use axum::routing::{MethodFilter, MethodRouter, any, get, on, post};
@@ -15,6 +15,7 @@ use crate::questions::{
 };
 use crate::relay::Way;
 use crate::request::named_path;
+use crate::request::said::Path;
 use crate::stored::conversations::Of;
 use crate::stored::unmade::Wanted;
 use crate::stored::{self, About};

@@ -164,6 +164,28 @@ async fn models_are_looked_up_by_name() -> anyhow::Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn paths_and_queries_that_cannot_be_read_are_refused_in_the_clients_words()
+-> anyhow::Result<()> {
+    let setup = harness::start(1).await?;
+    let http = dunlin_cluster::http_client()?;
+    for (method, path, place) in [
+        ("GET", "/v1/models?limit=abc", "/error/message"),
+        ("GET", "/v1/models/%ff", "/error/message"),
+        ("GET", "/v2/model/info?page=x", "/error/message"),
+        ("GET", "/v1/files/%ff", "/error/message"),
+        ("POST", "/engines/%ff/chat/completions", "/error/message"),
+        ("POST", "/v1beta/models/%ff:generateContent", "/error/status"),
+    ] {
+        let url = setup.cluster.url(0, path);
+        let response = http.request(method.parse()?, &url).bearer_auth("x").send().await?;
+        assert_eq!(response.status(), 400, "{path}");
+        let said: Value = response.json().await?;
+        assert!(said.pointer(place).is_some_and(Value::is_string), "{path}: {said}");
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn tokens_are_counted_for_every_model() -> anyhow::Result<()> {
     let setup = harness::start(1).await?;
     let caller = setup.make_key(0, json!({"models": ["chat"]})).await?;
@@ -173,7 +195,7 @@ async fn tokens_are_counted_for_every_model() -> anyhow::Result<()> {
     for (body, model, tokens) in [
         (json!({"model": "chat", "messages": messages}), "upstream-name", 8),
         (json!({"model": "chat", "prompt": "hello world"}), "upstream-name", 2),
-        (json!({"model": "chat", "contents": contents}), "upstream-name", 12),
+        (json!({"model": "chat", "contents": contents}), "upstream-name", 9),
     ] {
         let reply = caller.post(&url, &body).await?;
         assert_eq!(reply.status, 200, "{}", reply.body);
@@ -183,6 +205,19 @@ async fn tokens_are_counted_for_every_model() -> anyhow::Result<()> {
             (&counted["request_model"], &counted["model_used"]),
             (&json!("chat"), &json!(model))
         );
+    }
+    // What stands beside the messages counts as well.
+    let schema = json!({"type": "object", "properties": {"city": {"type": "string"}}});
+    let function = json!({"name": "weather", "parameters": schema});
+    for beside in [
+        json!({"tools": [{"type": "function", "function": function}]}),
+        json!({"tools": [{"name": "weather", "input_schema": schema}]}),
+        json!({"system": "Be brief and kind."}),
+    ] {
+        let mut body = json!({"model": "chat", "messages": messages});
+        body.as_object_mut().expect("an object").extend(beside.as_object().cloned().expect("one"));
+        let counted: Value = caller.post(&url, &body).await?.json()?;
+        assert!(counted["total_tokens"].as_u64() > Some(10), "{body} {counted}");
     }
     for (body, status) in [
         (json!({"model": "chat"}), 400),

@@ -1,4 +1,4 @@
-//! `countTokens`, answered by a guess.
+//! `countTokens`: what is to be counted, and a guess.
 
 use bytes::Bytes;
 use dunlin_types::Tokens;
@@ -7,7 +7,7 @@ use serde_json::json;
 use crate::endpoint::Endpoint;
 use crate::estimate::prompt_tokens;
 use crate::fields::is_spelled;
-use crate::json::members;
+use crate::json::{Member, members};
 use crate::parse::BadRequest;
 
 /// Guesses the tokens of what a body asks to be counted: contents, or a whole request that has
@@ -31,6 +31,17 @@ pub fn count_estimate(body: &[u8]) -> Result<Tokens, BadRequest> {
         return Err(BadRequest::Missing { route, name: "contents" });
     }
     Ok(counted.into_iter().fold(Tokens(0), |sum, tokens| sum + tokens))
+}
+
+/// The request in a body that asks for its tokens: a member of it, or all of it.
+#[must_use]
+pub fn counted_request(body: &Bytes) -> Bytes {
+    let outer = std::str::from_utf8(body).ok().and_then(|text| members(text).ok());
+    let whole = outer.and_then(|outer| {
+        let named = |member: &&Member<'_>| is_spelled(&member.name, "generateContentRequest");
+        Some(body.slice_ref(outer.iter().find(named)?.value.as_bytes()))
+    });
+    whole.unwrap_or_else(|| body.clone())
 }
 
 /// The answer.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::body::Body;
-use axum::extract::{Query, State};
+use axum::extract::State;
 use axum::http::{HeaderMap, Response, StatusCode, Uri};
 use axum::response::IntoResponse;
 use dunlin_llm::Endpoint;
@@ -17,6 +17,7 @@ use serde_json::{Map, Number, Value, json};
 use crate::questions::one_model::params_of;
 use crate::request::call::Call;
 use crate::request::caller::Caller;
+use crate::request::said::Query;
 use crate::response::error::Failed;
 use crate::{Proxy, Serving};
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::body::Body;
-use axum::extract::{Path, Query, State};
+use axum::extract::State;
 use axum::http::{HeaderMap, Response, StatusCode, Uri};
 use axum::response::IntoResponse;
 use dunlin_llm::Endpoint;
@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use crate::questions::model_info;
 use crate::request::call::Call;
 use crate::request::caller::Caller;
+use crate::request::said::{Path, Query};
 use crate::response::error::Failed;
 use crate::response::lines::Lines;
 use crate::response::{headers, told};

@@ -3,7 +3,7 @@
 
 use axum::Json;
 use axum::body::Body;
-use axum::extract::{Query, State};
+use axum::extract::State;
 use axum::http::{HeaderMap, Response, StatusCode, Uri};
 use axum::response::IntoResponse;
 use dunlin_providers::supported_params;
@@ -15,6 +15,7 @@ use crate::questions::model_info::{callable, object};
 use crate::questions::published::target;
 use crate::questions::question::{answer_to, refusal};
 use crate::request::caller::Caller;
+use crate::request::said::Query;
 use crate::{Proxy, Serving};
 
 #[derive(Deserialize)]

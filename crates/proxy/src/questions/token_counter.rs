@@ -6,15 +6,16 @@ use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::Response;
 use axum::response::IntoResponse;
-use dunlin_llm::{Endpoint, gemini, tokens_in};
+use dunlin_llm::{Endpoint, parse};
 use dunlin_types::Tokens;
 use serde::Deserialize;
 use serde_json::json;
 use serde_json::value::RawValue;
 
-use crate::Proxy;
+use crate::questions::count::counted;
 use crate::questions::question::{Question, answer, refusal};
 use crate::response::error::{Failed, Refused};
+use crate::{Proxy, gemini};
 
 #[derive(Deserialize)]
 #[serde(expecting = "an object with a model and messages, a prompt or contents")]
@@ -25,6 +26,10 @@ struct CountBody<'a> {
     prompt: Option<String>,
     #[serde(borrow)]
     contents: Option<&'a RawValue>,
+    #[serde(borrow)]
+    system: Option<&'a RawValue>,
+    #[serde(borrow)]
+    tools: Option<&'a RawValue>,
 }
 
 struct Counted {
@@ -55,7 +60,7 @@ async fn conduct(proxy: Proxy, asked: Question) -> Result<Response<Body>, Failed
     let upstream = group.as_ref().and_then(|group| group.deployments.first());
     let model = upstream.map_or(&*asked.model, |known| &known.target.model);
     proxy.0.tokenizer.warm(model).await;
-    let Some(counted) = count(&proxy, model, &asked) else {
+    let Some(counted) = count(&proxy, model, &asked).await else {
         return Ok(refusal("one of `messages`, `prompt` or `contents` is needed, and must be one"));
     };
     let answer = json!({
@@ -73,19 +78,41 @@ async fn conduct(proxy: Proxy, asked: Question) -> Result<Response<Body>, Failed
 }
 
 /// `None`: there is nothing to count.
-fn count(proxy: &Proxy, model: &str, asked: &CountBody<'_>) -> Option<Counted> {
+async fn count(proxy: &Proxy, model: &str, asked: &CountBody<'_>) -> Option<Counted> {
     let tokenizer = &proxy.0.tokenizer;
-    if let Some(messages) = asked.messages {
-        let chat = format!("{{\"messages\":{}}}", messages.get());
-        let count = tokenizer.count_chat(model, chat.as_bytes()).ok()?;
+    let by = tokenizer.count_text(model, "").tokenizer;
+    if asked.messages.is_some() {
+        let body = asked.members(model);
+        // Anthropic's clients have instructions beside their messages, and schemas under a name of
+        // their own.
+        let schemas = asked.tools.is_some_and(|tools| tools.get().contains("\"input_schema\""));
+        if asked.system.is_some() || schemas {
+            let chat = parse(Endpoint::Messages, body.into(), None).ok()?;
+            return Some(Counted { tokens: counted(proxy, &chat, model).ok()?, tokenizer: by });
+        }
+        let count = tokenizer.count_chat(model, body.as_bytes()).ok()?;
         return Some(Counted { tokens: count.tokens, tokenizer: count.tokenizer });
     }
     if let Some(prompt) = &asked.prompt {
         let count = tokenizer.count_text(model, prompt);
         return Some(Counted { tokens: count.tokens, tokenizer: count.tokenizer });
     }
-    let body = format!("{{\"contents\":{}}}", asked.contents?.get());
-    let tokens = gemini::count_estimate(body.as_bytes());
-    let tokens = tokens.unwrap_or_else(|_| tokens_in(body.len() as u64));
-    Some(Counted { tokens, tokenizer: "bytes/4" })
+    asked.contents?;
+    let tokens = gemini::counted(proxy, model, &asked.members(model).into()).await.ok()?;
+    Some(Counted { tokens, tokenizer: by })
+}
+
+impl CountBody<'_> {
+    /// A body with what is to be counted in it.
+    fn members(&self, model: &str) -> String {
+        let said = [
+            ("messages", self.messages),
+            ("contents", self.contents),
+            ("system", self.system),
+            ("tools", self.tools),
+        ];
+        let said = said.into_iter().filter_map(|(name, value)| Some((name, value?.get())));
+        let said: String = said.map(|(name, value)| format!(",\"{name}\":{value}")).collect();
+        format!("{{\"model\":{},\"max_tokens\":1{said}}}", json!(model))
+    }
 }

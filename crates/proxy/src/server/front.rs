@@ -111,12 +111,16 @@ const ENDS_IN_SLASH: &str = "/metrics/";
 
 /// `/v1/models/` means `/v1/models`.
 fn without_trailing_slash(uri: &Uri, root: &str) -> Option<String> {
-    if uri.path().strip_prefix(root.trim_end_matches('/')) == Some(ENDS_IN_SLASH) {
+    let root = root.trim_end_matches('/');
+    let below = uri.path().strip_prefix(root).filter(|rest| rest.starts_with('/'));
+    let path = below.unwrap_or(uri.path());
+    if path == ENDS_IN_SLASH {
         return None;
     }
-    let path = uri.path().strip_suffix('/').filter(|path| !path.is_empty())?;
-    // A path that begins with two slashes would redirect to another host.
-    let path = format!("/{}", path.trim_start_matches('/'));
+    let path = path.strip_suffix('/').filter(|path| !path.is_empty())?;
+    // A path that begins with two slashes would redirect to another host, and one without the root
+    // to nowhere, where a proxy has taken it off.
+    let path = format!("{root}/{}", path.trim_start_matches('/'));
     Some(uri.query().map_or_else(|| path.clone(), |query| format!("{path}?{query}")))
 }
 
@@ -177,8 +181,19 @@ mod tests {
             let uri = path.parse().expect("a path");
             assert_eq!(without_trailing_slash(&uri, "").as_deref(), expected, "{path}");
         }
-        let below = "/llm/metrics/".parse().expect("a path");
-        assert_eq!(without_trailing_slash(&below, "/llm/"), None);
+        let below = [
+            ("/llm/metrics/", None),
+            ("/metrics/", None),
+            ("/llm/v1/models/?a=1", Some("/llm/v1/models?a=1")),
+            ("/v1/models/", Some("/llm/v1/models")),
+            ("//evil.example/", Some("/llm/evil.example")),
+            ("/llm/", None),
+            ("/llmx/", Some("/llm/llmx")),
+        ];
+        for (path, expected) in below {
+            let uri = path.parse().expect("a path");
+            assert_eq!(without_trailing_slash(&uri, "/llm/").as_deref(), expected, "{path}");
+        }
     }
 
     #[test]
