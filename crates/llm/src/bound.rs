@@ -7,6 +7,10 @@ use crate::answers::{choices, prompts_in};
 use crate::endpoint::Endpoint;
 use crate::json::{Member, members};
 
+/// The names of the bound in OpenAI's dialects.
+pub(crate) const BOUND_NAMES: [&str; 3] =
+    ["max_completion_tokens", "max_output_tokens", "max_tokens"];
+
 /// What a call says of the length of its answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bound {

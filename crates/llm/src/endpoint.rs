@@ -378,7 +378,7 @@ impl ChatRequest {
         dropped: &[Arc<str>],
         defaults: &[(Arc<str>, Arc<str>)],
     ) -> Result<Chat, BadRequest> {
-        let unsaid = defaults.iter().filter(|(name, _)| !self.has(name));
+        let unsaid = defaults.iter().filter(|(name, _)| !self.says(name));
         let chat = openai::read_defaults(unsaid.map(|(name, json)| (&**name, &**json)))?;
         let chat = Chat { hides_usage: self.facts.hides_usage, ..chat };
         let body = edit::without(self.body.clone(), dropped);

@@ -113,13 +113,14 @@ pub(crate) struct Choice {
     message: TextBytes,
     #[serde(default)]
     text: TextBytes,
-    finish_reason: Option<IgnoredAny>,
+    #[serde(default)]
+    finish_reason: TextBytes,
 }
 
 impl Choice {
     /// True if it says why it ends.
     pub(crate) fn ends(&self) -> bool {
-        self.finish_reason.is_some()
+        self.finish_reason.0 > 0
     }
 
     /// Its bytes of output text.

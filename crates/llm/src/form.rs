@@ -33,7 +33,9 @@ pub use reply::{Choice, Finish, Reply};
 pub use search::is_web_search;
 pub use tool::{Tool, ToolChoice};
 
+pub(crate) use chat::short;
 pub(crate) use citation::{bytes, characters};
+pub(crate) use json::is_too_deep;
 pub(crate) use one_by_one::OneByOne;
 pub(crate) use seal::{
     in_base64, of_base64, of_openais_seal, openais_seal, seal_of_redacted, think_on, unsealed,

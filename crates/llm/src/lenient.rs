@@ -22,6 +22,16 @@ pub(crate) fn whole(number: f64) -> Option<u64> {
     whole.then(|| format!("{:.0}", number.max(0.0)).parse().ok())?
 }
 
+/// A text that says something, for the same. An empty one says nothing, nor does what is no text.
+///
+/// # Errors
+/// The text is no JSON.
+pub fn text<'de, D: Deserializer<'de>>(from: D) -> Result<Option<String>, D::Error> {
+    let value = Value::deserialize(from)?;
+    let text = if let Value::String(text) = value { Some(text) } else { None };
+    Ok(text.filter(|text| !text.is_empty()))
+}
+
 /// A price in dollars, for the same. What is no price says nothing.
 ///
 /// # Errors

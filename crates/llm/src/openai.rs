@@ -4,11 +4,13 @@
 mod annotations;
 mod calls;
 mod chat;
+mod choice;
 mod content;
 mod deltas;
 mod embeddings;
 mod error;
 mod frame;
+mod media;
 mod merge;
 mod reply;
 mod roles;

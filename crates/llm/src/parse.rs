@@ -37,7 +37,8 @@ pub fn parse(
     let facts = read(endpoint, text(&body)?, path_model)?;
     check_length(endpoint, &facts.model)?;
     let (content_type, headers, api_version) = (None, HeaderMap::new(), None);
-    Ok(ChatRequest { body, facts, content_type, headers, api_version })
+    let request = ChatRequest { body, facts, content_type, headers, api_version };
+    request.with_extra_body(path_model)
 }
 
 /// Reads a client's upload, whose header `Content-Type` is `content_type`.

@@ -30,6 +30,17 @@ pub enum BadReply {
     /// One that breaks off, for all that is known.
     #[error("the reply does not say why it ended")]
     Unended,
+    /// A call of nobody knows what.
+    #[error("the reply calls a tool without its name")]
+    Unnamed,
+    /// One with something in it that the client's dialect has no form for.
+    #[error("the reply holds {what}, which {route} has no form for")]
+    Untold {
+        /// What it is.
+        what: &'static str,
+        /// What the client asked.
+        route: &'static str,
+    },
     /// An object without what was asked for.
     #[error("the reply has no answer in it")]
     Empty,
@@ -140,6 +151,19 @@ impl ChatReply {
             Body::Vectors(_) => true,
         };
         if is_some { Ok(self) } else { Err(BadReply::Empty) }
+    }
+
+    /// The same if `endpoint` has a form for all of it.
+    ///
+    /// # Errors
+    /// It has none for a picture or a sound that the model has made.
+    pub fn told_to(self, endpoint: Endpoint) -> Result<Self, BadReply> {
+        let Body::Form(reply) = &self.body else { return Ok(self) };
+        let mut parts = reply.choices.iter().flat_map(|choice| &choice.parts);
+        match parts.find_map(|part| part.kind.untold(endpoint)) {
+            Some(what) => Err(BadReply::Untold { what, route: endpoint.route() }),
+            None => Ok(self),
+        }
     }
 
     /// The provider's bytes, if the client is told in its words.

@@ -7,10 +7,11 @@ use bytes::Bytes;
 use dunlin_types::Tokens;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
+use crate::bound::BOUND_NAMES;
 use crate::edit;
 use crate::endpoint::{Dialect, Endpoint};
 use crate::extras::Extras;
-use crate::json::{Span, members, string, write_string};
+use crate::json::{Member, Span, members, string, write_string};
 use crate::labels::Labels;
 use crate::multipart;
 use crate::parse::{BadRequest, parse};
@@ -296,6 +297,48 @@ impl ChatRequest {
         &self.facts.labels
     }
 
+    /// The request with the members of its `extra_body` among its own, as LiteLLM and OpenAI's SDKs
+    /// have it.
+    ///
+    /// # Errors
+    /// What comes out is no request.
+    pub(crate) fn with_extra_body(self, path_model: Option<&str>) -> Result<Self, BadRequest> {
+        const NAME: &str = "extra_body";
+        if !self.has(NAME) {
+            return Ok(self);
+        }
+        let extra = self.member(NAME).and_then(|extra| members(extra).ok());
+        match extra.map(|extra| self.replaced(&extra, &[NAME])) {
+            Some(body) => parse(self.endpoint(), body, path_model),
+            None => Ok(self),
+        }
+    }
+
+    /// The body with `changes` in place of its own members, and without those of the names `gone`.
+    /// Where it goes and how it is answered stay the same.
+    fn replaced(&self, changes: &[Member<'_>], gone: &[&str]) -> Bytes {
+        let stays = |name: &str| {
+            matches!(name, "model" | "stream" | "stream_options") || gone.contains(&name)
+        };
+        let changes: Vec<_> = changes.iter().filter(|member| !stays(&member.name)).collect();
+        let paths = changes.iter().map(|member| member.name.replace('.', r"\."));
+        let paths: Vec<String> = paths.chain(gone.iter().map(|name| (*name).to_owned())).collect();
+        let kept = edit::without(self.body.clone(), &paths);
+        let end = kept.iter().rposition(|byte| *byte == b'}').expect("a request is an object");
+        let mut body = kept[..end].to_vec();
+        let mut is_first = edit::names(&kept).is_empty();
+        for member in changes {
+            if !std::mem::take(&mut is_first) {
+                body.push(b',');
+            }
+            write_string(&mut body, &member.name);
+            body.push(b':');
+            body.extend_from_slice(member.value.as_bytes());
+        }
+        body.push(b'}');
+        body.into()
+    }
+
     /// The request that a fallback sends instead: with the members of the JSON object `changes` in
     /// place of its own. Where it goes and how it is answered stay the same.
     ///
@@ -311,24 +354,8 @@ impl ChatRequest {
             return Err(invalid("model names only, where the body is an upload"));
         }
         let changes = members(changes).or(Err(invalid("objects that change the request")))?;
-        let stays = |name: &str| matches!(name, "model" | "stream" | "stream_options");
-        let changes: Vec<_> = changes.iter().filter(|member| !stays(&member.name)).collect();
-        let paths: Vec<String> =
-            changes.iter().map(|member| member.name.replace('.', r"\.")).collect();
-        let kept = edit::without(self.body.clone(), &paths);
-        let end = kept.iter().rposition(|byte| *byte == b'}').expect("a request is an object");
-        let mut body = kept[..end].to_vec();
-        let mut is_first = edit::names(&kept).is_empty();
-        for member in changes {
-            if !std::mem::take(&mut is_first) {
-                body.push(b',');
-            }
-            write_string(&mut body, &member.name);
-            body.push(b':');
-            body.extend_from_slice(member.value.as_bytes());
-        }
-        body.push(b'}');
-        let changed = parse(self.endpoint(), body.into(), Some(self.model()))?;
+        let body = self.replaced(&changes, &[]);
+        let changed = parse(self.endpoint(), body, Some(self.model()))?;
         let (headers, api_version) = (self.headers.clone(), self.api_version.clone());
         let usage_wish = self.facts.usage_wish;
         let facts = Facts { usage_wish, ..changed.facts };
@@ -359,7 +386,7 @@ impl ChatRequest {
                 }
             }
         }
-        for (name, value) in defaults.iter().filter(|(name, _)| !self.has(name)) {
+        for (name, value) in defaults.iter().filter(|(name, _)| !self.says(name)) {
             let out = body.replace(Span::point(self.facts.end));
             out.push(b',');
             write_string(out, name);
@@ -386,6 +413,12 @@ impl ChatRequest {
     /// The JSON text of a member at the top of the body. Reads it again.
     pub(crate) fn member(&self, name: &str) -> Option<&str> {
         edit::member(&self.body, name)
+    }
+
+    /// Whether the client says what a default of that name would: the bound on tokens has several.
+    pub(crate) fn says(&self, name: &str) -> bool {
+        let is_bound = BOUND_NAMES.contains(&name);
+        self.has(name) || is_bound && BOUND_NAMES.iter().any(|name| self.has(name))
     }
 
     pub(crate) fn has(&self, name: &str) -> bool {

@@ -4,7 +4,7 @@
 //! come out the same however the bytes are cut, so a CR at the end of a read waits for the next
 //! byte: it may be half of a CRLF.
 
-use bytes::{Bytes, BytesMut};
+use bytes::{Buf, Bytes, BytesMut};
 use memchr::memchr2;
 use serde::Serialize;
 
@@ -27,7 +27,12 @@ pub struct Splitter {
     carried: BytesMut,
     seen: Seen,
     most: usize,
+    /// No frame has come out yet.
+    is_first: bool,
 }
+
+/// May stand before a stream, and is no part of it.
+const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 
 impl Default for Splitter {
     fn default() -> Self {
@@ -52,7 +57,8 @@ impl Splitter {
     /// A splitter of frames of at most `most` bytes.
     #[must_use]
     pub fn with_frames_of(most: usize) -> Self {
-        Self { input: Bytes::new(), carried: BytesMut::new(), seen: Seen::default(), most }
+        let (input, carried) = (Bytes::new(), BytesMut::new());
+        Self { input, carried, seen: Seen::default(), most, is_first: true }
     }
 
     /// Takes the next bytes. All frames of the bytes before must have been taken out.
@@ -72,16 +78,24 @@ impl Splitter {
             return Err(FrameTooLong);
         }
         if end.is_some() && self.carried.is_empty() {
-            return Ok(Some(taken));
+            return Ok(Some(self.unmarked(taken)));
         }
         self.carried.extend_from_slice(&taken);
-        Ok(end.map(|_| self.carried.split().freeze()))
+        Ok(end.map(|_| self.carried.split().freeze()).map(|frame| self.unmarked(frame)))
     }
 
     /// What is left when the stream has ended: a frame without its blank line, or nothing.
     #[must_use]
     pub fn rest(&mut self) -> Bytes {
-        self.carried.split().freeze()
+        let rest = self.carried.split().freeze();
+        self.unmarked(rest)
+    }
+
+    fn unmarked(&mut self, mut frame: Bytes) -> Bytes {
+        if std::mem::replace(&mut self.is_first, false) && frame.starts_with(BYTE_ORDER_MARK) {
+            frame.advance(BYTE_ORDER_MARK.len());
+        }
+        frame
     }
 
     /// The length of `input` that ends a frame.
@@ -121,6 +135,13 @@ impl Splitter {
             }
         }
     }
+}
+
+/// Whether a frame is named an error, whatever its data is.
+pub(crate) fn is_error(frame: &[u8]) -> bool {
+    let name = frame.strip_prefix(b"event:").map(<[u8]>::trim_ascii_start);
+    let rest = name.and_then(|name| name.strip_prefix(b"error"));
+    rest.is_some_and(|rest| matches!(rest.first(), None | Some(b'\r' | b'\n')))
 }
 
 /// Where a frame's data is.

@@ -34,6 +34,17 @@ pub enum BadFrame {
     /// Its data is not UTF-8.
     #[error("a frame of the stream is not UTF-8")]
     NotUtf8,
+    /// It calls nobody knows what.
+    #[error("a frame of the stream calls a tool without its name")]
+    Unnamed,
+    /// It holds something that the client's dialect has no form for.
+    #[error("the stream holds {what}, which {route} has no form for")]
+    Untold {
+        /// What it is.
+        what: &'static str,
+        /// What the client asked.
+        route: &'static str,
+    },
     /// Its data is neither `[DONE]` nor a JSON object.
     #[error("a frame of the stream is not a chunk: {reason}")]
     NotAChunk {

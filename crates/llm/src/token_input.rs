@@ -5,7 +5,8 @@ use crate::parse::BadRequest;
 use crate::request::ChatRequest;
 
 impl ChatRequest {
-    /// The ids of the tokens of each text, if it asks for vectors of texts that come so.
+    /// The ids of the tokens of each text, if it asks for vectors of texts, or for
+    /// completions of them, that come so.
     #[must_use]
     pub fn token_lists(&self) -> Option<Vec<Vec<u32>>> {
         #[derive(serde::Deserialize)]
@@ -14,7 +15,7 @@ impl ChatRequest {
             One(Vec<u32>),
             Many(Vec<Vec<u32>>),
         }
-        if self.endpoint() != Endpoint::Embeddings {
+        if !matches!(self.endpoint(), Endpoint::Completions | Endpoint::Embeddings) {
             return None;
         }
         let input = self.text().get(self.facts.prompt.range())?;
@@ -29,12 +30,12 @@ impl ChatRequest {
         })
     }
 
-    /// The same request with `texts` for its input.
+    /// The same request with `texts` for its input or prompt.
     ///
     /// # Errors
     /// What comes out is no request.
     pub fn with_texts(&self, texts: &[String]) -> Result<Self, BadRequest> {
-        self.changed_by(&serde_json::json!({ "input": texts }).to_string())
+        self.changed_by(&serde_json::json!({ self.endpoint().prompt_field(): texts }).to_string())
     }
 
     /// What is said of an id that is of no token.
@@ -42,7 +43,7 @@ impl ChatRequest {
     pub fn unreadable_token(&self, id: u32) -> BadRequest {
         BadRequest::Invalid {
             route: self.endpoint().route(),
-            name: format!("input: {id}"),
+            name: format!("{}: {id}", self.endpoint().prompt_field()),
             expected: "texts, or ids of cl100k_base's tokens: this model is asked in words",
         }
     }
@@ -66,6 +67,11 @@ mod tests {
             assert_eq!(lists(texts).0, None, "{texts}");
         }
         assert_eq!(lists("[ 1,2]").0, Some(vec![vec![1, 2]]));
+        let body = r#"{"model":"m","prompt":[[1],[2,3]]}"#;
+        let request = parse(Endpoint::Completions, Bytes::from(body), None).expect("a request");
+        assert_eq!(request.token_lists(), Some(vec![vec![1], vec![2, 3]]));
+        let worded = request.with_texts(&["a".to_owned()]).expect("a request");
+        assert_eq!(worded.text(), r#"{"model":"m","prompt":["a"]}"#);
         let (found, request) = lists("[[1],[2,3]]");
         assert_eq!(found, Some(vec![vec![1], vec![2, 3]]));
         let texts = ["a \"b\"".to_owned(), "c".to_owned()];

@@ -86,7 +86,7 @@ impl Wire {
         // xAI counts thought beside what was said; all others as a part of it.
         let with_thought = said.saturating_add(thought);
         let is_beside = self.total_tokens == Some(asked.saturating_add(with_thought));
-        Some(Usage {
+        let usage = Usage {
             prompt: Tokens(asked),
             cached: count(cached),
             cache_write: count(prompt.cache_write_tokens.or(prompt.cache_creation_tokens)),
@@ -105,7 +105,8 @@ impl Wire {
                 .unwrap_or(0),
             reported: self.cost,
             ..Usage::default()
-        })
+        };
+        usage.if_any()
     }
 }
 

@@ -47,7 +47,13 @@ impl<R: ReadFrame> Frames<R> {
 
     fn read(&mut self, events: &mut Vec<StreamEvent>) -> Result<ControlFlow<()>, StreamError> {
         while let Some(frame) = self.splitter.next_frame()? {
-            if self.reader.read(frame, events)?.is_break() {
+            let read = self.reader.read(frame.clone(), events).or_else(|error| {
+                // What is no piece of an answer may tell why none comes.
+                let told = UpstreamError::in_frame(&frame).ok_or(error)?;
+                events.push(StreamEvent::Error(told));
+                Ok::<_, StreamError>(Break(()))
+            })?;
+            if read.is_break() {
                 return Ok(Break(()));
             }
         }

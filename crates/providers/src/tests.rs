@@ -8,6 +8,7 @@
 mod ends;
 mod failures;
 pub(crate) mod hostile;
+mod lame;
 mod said;
 mod seals;
 mod whole;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use dunlin_admission::{Demand, Full, OverBudget, Refusal};
 use dunlin_llm::{BadRequest, ChatRequest, Extras};
-use dunlin_providers::{Cause, reads_token_ids};
+use dunlin_providers::Cause;
 use dunlin_router::{Candidates, Catalog, Deployment, FailedBy, Group, NonePicked, retry_wait};
 use dunlin_types::{DeploymentId, Tokens};
 use dunlin_upstream::{Answer, Bounds, Failure};
@@ -19,7 +19,7 @@ use crate::attempts::fitting::fitting;
 use crate::attempts::hold::Estimate;
 use crate::attempts::retries::{by_policy, is_worth_retrying};
 use crate::bill::Bill;
-use crate::request::worded::worded;
+use crate::request::worded::{reads_tokens, worded};
 use crate::response::error::{Failed, Unanswered};
 
 pub(crate) mod entry;
@@ -249,7 +249,7 @@ impl Asking<'_> {
             bill.enters(entry);
             let deployment = Arc::clone(attempt.deployment());
             let (max_retries, began) = (self.max_retries(&deployment), clock.mono());
-            let in_words = worded.as_ref().filter(|_| !reads_token_ids(&deployment.provider));
+            let in_words = worded.as_ref().filter(|_| !reads_tokens(chat, &deployment));
             let chat = in_words.unwrap_or(chat);
             let called = upstream.call(attempt, chat, self.bounds(&deployment)).await;
             let took = clock.mono().since(began);

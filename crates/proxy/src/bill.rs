@@ -138,7 +138,7 @@ impl Bill {
         self.answered_as(reply.id());
         self.served_in(reply.service_tier());
         self.tariff.media = self.tariff.media.answered(self.tariff.endpoint, reply);
-        let counted = reply.usage().and_then(Usage::if_credible);
+        let counted = measured::counted(chat, reply);
         if counted.is_none() {
             self.pictured(by, chat);
         }

@@ -81,6 +81,12 @@ impl Usage {
         is_credible.then_some(self)
     }
 
+    /// The same, unless it counts nothing at all: no request uses nothing, so nobody has counted.
+    #[must_use]
+    pub fn if_any(self) -> Option<Self> {
+        (self != Self::default()).then_some(self)
+    }
+
     /// Prompt and completion together.
     #[must_use]
     pub fn total(&self) -> Tokens {

@@ -336,6 +336,11 @@ async fn whole(
     }
     let reply = provider
         .decode(request, &deployment.target, head.status, held.take())
+        .and_then(|reply| {
+            reply
+                .told_to(request.endpoint())
+                .map_err(|error| ProviderError::bad_reply(provider.speaker(), &error))
+        })
         .map_err(|error| Failure::new(deployment, error))?;
     Ok(Part::Whole(Whole { reply, headers: head.headers, deployment: Arc::clone(deployment) }))
 }

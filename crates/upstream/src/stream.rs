@@ -8,7 +8,7 @@ use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use dunlin_egress::Body;
-use dunlin_llm::{ChatRequest, StreamEvent};
+use dunlin_llm::{ChatRequest, Endpoint, StreamEvent};
 use dunlin_providers::{Provider, ProviderError, StreamDecoder};
 use dunlin_router::{Deployment, Outcome, Retry};
 use http::HeaderMap;
@@ -40,6 +40,7 @@ pub struct Stream {
     headers: HeaderMap,
     deployment: Arc<Deployment>,
     speaker: &'static str,
+    endpoint: Endpoint,
     /// `None` once nothing more is to be read.
     pieces: Option<Pieces>,
     decoder: Box<dyn StreamDecoder>,
@@ -68,6 +69,7 @@ impl Stream {
             headers,
             deployment: Arc::clone(deployment),
             speaker: provider.speaker(),
+            endpoint: request.endpoint(),
             pieces: Some(Pieces::new(body, provider.speaker())),
             decoder: provider.stream(request, &deployment.target),
             events: VecDeque::new(),
@@ -180,6 +182,17 @@ impl Stream {
                 finished
             }
         };
+        // What the client cannot be told is not left out.
+        let endpoint = self.endpoint;
+        let untold = |event: &StreamEvent| {
+            let StreamEvent::Delta(delta) = event else { return None };
+            delta.untold(endpoint)
+        };
+        let first = self.decoded.iter().enumerate().find_map(|(at, e)| Some((at, untold(e)?)));
+        let decoded = first.map_or(decoded, |(at, error)| {
+            self.decoded.truncate(at);
+            Err(error.into())
+        });
         self.events.extend(self.decoded.drain(..));
         if let Err(error) = decoded {
             self.broken = Some(ProviderError::stream(self.speaker, &error));
@@ -336,6 +349,7 @@ mod tests {
             headers: HeaderMap::new(),
             deployment: Arc::new(deployment()),
             speaker: "Up",
+            endpoint: Endpoint::ChatCompletions,
             pieces: None,
             decoder: Box::new(Careless),
             events: [StreamEvent::Comment(Bytes::from_static(b": said"))].into(),

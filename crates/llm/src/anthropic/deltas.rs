@@ -89,6 +89,7 @@ enum WireDelta {
 
 #[derive(Deserialize)]
 struct WireEnd {
+    #[serde(default, deserialize_with = "crate::lenient::text")]
     stop_reason: Option<String>,
     stop_sequence: Option<String>,
 }

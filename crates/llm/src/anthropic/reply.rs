@@ -23,6 +23,7 @@ struct Wire<'a> {
     model: Option<String>,
     #[serde(borrow)]
     content: &'a RawValue,
+    #[serde(default, deserialize_with = "crate::lenient::text")]
     stop_reason: Option<String>,
     stop_sequence: Option<String>,
     usage: Option<WireUsage>,

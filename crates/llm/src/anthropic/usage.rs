@@ -72,7 +72,7 @@ impl Wire {
         let written = self.cache_creation_input_tokens.map(Tokens);
         let cache_write = written.unwrap_or(count(parts.ephemeral_5m_input_tokens) + hour);
         let cached = count(self.cache_read_input_tokens);
-        Some(Usage {
+        let usage = Usage {
             prompt: count(self.input_tokens) + cache_write + cached,
             cached,
             cache_write,
@@ -84,7 +84,8 @@ impl Wire {
                 .and_then(|tools| tools.web_search_requests)
                 .unwrap_or(0),
             ..Usage::default()
-        })
+        };
+        usage.if_any()
     }
 }
 

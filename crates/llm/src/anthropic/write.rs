@@ -67,7 +67,7 @@ pub fn write_chat(chat: &Chat, to: MessageStyle<'_>) -> Result<Bytes, BadRequest
     put("thinking", thinking.map(Thought::to_json));
     put("output_config", output_config(chat, to.abilities, thinking));
     put("service_tier", service_tier(chat));
-    let user = chat.user.as_deref().filter(|user| !is_personal(user));
+    let user = chat.end_user().filter(|user| !is_personal(user));
     put("metadata", user.map(|user| json!({"user_id": user})));
     // Of OpenAI's clients too: LiteLLM's users send Anthropic's fields in OpenAI's bodies.
     let is_known = matches!(chat.from, Dialect::Anthropic | Dialect::OpenAi);

@@ -187,11 +187,10 @@ impl MessagesWriter {
             Delta::Usage(usage) => self.usage = usage,
             Delta::Citation { choice: 0, citation } => self.cite(&citation, out),
             // It has no words for them.
-            Delta::Logprobs { .. } => {}
+            Delta::Logprobs { .. } | Delta::Media { .. } => {}
             // There is room for one choice only.
             Delta::Text { .. }
             | Delta::Refusal { .. }
-            | Delta::Image { .. }
             | Delta::Thinking { .. }
             | Delta::Signature { .. }
             | Delta::RedactedThinking { .. }

@@ -2,8 +2,8 @@
 
 use serde_json::Number;
 
-use crate::Dialect;
 use crate::form::{Format, Json, Tool, ToolChoice, of_openais_seal};
+use crate::{Dialect, Endpoint};
 
 /// What a client asks of a model. Absent is not a default: a provider is sent only what was said.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -54,6 +54,8 @@ pub struct Chat {
     pub service_tier: Option<String>,
     /// Who the client says its user is.
     pub user: Option<String>,
+    /// The same under the newer name, which OpenAI's models have.
+    pub safety_identifier: Option<String>,
     /// Whether the answer is to come in pieces.
     pub stream: bool,
     /// Whether a stream is not asked for its usage.
@@ -73,8 +75,12 @@ impl Chat {
 
     /// Who the client says its user is, for OpenAI, which refuses longer names. Claude Code's are.
     pub(crate) fn short_user(&self) -> Option<&str> {
-        let user = self.user.as_deref()?;
-        Some(&user[..user.floor_char_boundary(64)])
+        self.end_user().map(short)
+    }
+
+    /// Who the client says its user is, by whichever name.
+    pub(crate) fn end_user(&self) -> Option<&str> {
+        self.user.as_deref().or(self.safety_identifier.as_deref())
     }
 
     /// Forgets what OpenAI's responses sealed: it means nothing to a model that is asked otherwise.
@@ -95,6 +101,11 @@ impl Chat {
         let texts: Vec<String> = system.map(Message::text).filter(|t| !t.is_empty()).collect();
         texts.join("\n\n")
     }
+}
+
+/// As much of a user's name as OpenAI takes.
+pub(crate) fn short(user: &str) -> &str {
+    &user[..user.floor_char_boundary(64)]
 }
 
 /// Who speaks.
@@ -224,6 +235,29 @@ pub enum PartKind {
     },
     /// A piece that only its own dialect knows.
     Other(Json),
+}
+
+impl PartKind {
+    /// What this is, if the answers of `endpoint` have no form for it.
+    pub(crate) fn untold(&self, endpoint: Endpoint) -> Option<&'static str> {
+        let is_googles = endpoint.dialect() == Dialect::Gemini;
+        let is_told = is_googles || endpoint == Endpoint::ChatCompletions;
+        match self {
+            Self::Image { .. } if !is_told => Some("a picture"),
+            Self::Audio { .. } if !is_told => Some("a sound"),
+            Self::File { .. } if !is_googles => Some("a file"),
+            Self::Text(_)
+            | Self::Refusal(_)
+            | Self::Image { .. }
+            | Self::Audio { .. }
+            | Self::File { .. }
+            | Self::Thinking { .. }
+            | Self::RedactedThinking(_)
+            | Self::ToolCall(_)
+            | Self::ToolResult { .. }
+            | Self::Other(_) => None,
+        }
+    }
 }
 
 /// Where something is.

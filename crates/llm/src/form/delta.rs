@@ -2,7 +2,9 @@
 
 use dunlin_types::Usage;
 
-use crate::form::{Citation, Finish, Json, Source};
+use crate::Endpoint;
+use crate::form::{Citation, Finish, Json, PartKind};
+use crate::stream::BadFrame;
 
 /// What one event of a stream adds. `choice` and `call` count from 0; a call's number is unique
 /// within its choice.
@@ -30,13 +32,6 @@ pub enum Delta {
         choice: u32,
         /// More of them.
         text: String,
-    },
-    /// A picture, whole.
-    Image {
-        /// Of which answer.
-        choice: u32,
-        /// What it shows.
-        source: Source,
     },
     /// A thought.
     Thinking {
@@ -83,6 +78,13 @@ pub enum Delta {
         /// More of the JSON text.
         text: String,
     },
+    /// A picture, a sound or a file, whole.
+    Media {
+        /// Of which answer.
+        choice: u32,
+        /// Which.
+        media: PartKind,
+    },
     /// How likely its words were, those before or those to come.
     Logprobs {
         /// Of which answer.
@@ -119,15 +121,23 @@ impl Delta {
             | Self::Arguments { text, .. } => text.len(),
             Self::ToolCall { name, .. } => name.len(),
             Self::Start { .. }
-            | Self::Image { .. }
             | Self::Signature { .. }
             | Self::RedactedThinking { .. }
+            | Self::Media { .. }
             | Self::Logprobs { .. }
             | Self::Citation { .. }
             | Self::Finish { .. }
             | Self::Usage(_) => 0,
         };
         bytes as u64
+    }
+
+    /// What is in it that `endpoint` has no form for.
+    #[must_use]
+    pub fn untold(&self, endpoint: Endpoint) -> Option<BadFrame> {
+        let Self::Media { media, .. } = self else { return None };
+        let what = media.untold(endpoint)?;
+        Some(BadFrame::Untold { what, route: endpoint.route() })
     }
 
     /// What has been used so far, where this says it.
@@ -138,12 +148,12 @@ impl Delta {
             Self::Start { usage: None, .. }
             | Self::Text { .. }
             | Self::Refusal { .. }
-            | Self::Image { .. }
             | Self::Thinking { .. }
             | Self::Signature { .. }
             | Self::RedactedThinking { .. }
             | Self::ToolCall { .. }
             | Self::Arguments { .. }
+            | Self::Media { .. }
             | Self::Logprobs { .. }
             | Self::Citation { .. }
             | Self::Finish { .. } => None,

@@ -129,7 +129,8 @@ impl<'de> Visitor<'de> for Apart {
     }
 }
 
-fn is_too_deep(text: &str) -> bool {
+/// Whether more lists and objects lie in each other than can be kept.
+pub(crate) fn is_too_deep(text: &str) -> bool {
     let (mut depth, mut in_text, mut escaped) = (0_usize, false, false);
     for byte in text.bytes() {
         match byte {

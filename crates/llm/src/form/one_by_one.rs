@@ -51,14 +51,15 @@ impl OneByOne {
             | Delta::Thinking { choice: 0, .. }
             | Delta::Signature { choice: 0, .. }
             | Delta::RedactedThinking { choice: 0, .. }
+            | Delta::Media { choice: 0, .. }
             | Delta::Finish { choice: 0, .. } => self.release(&mut on),
             Delta::Start { .. }
             | Delta::Text { .. }
             | Delta::Refusal { .. }
-            | Delta::Image { .. }
             | Delta::Thinking { .. }
             | Delta::Signature { .. }
             | Delta::RedactedThinking { .. }
+            | Delta::Media { .. }
             | Delta::ToolCall { .. }
             | Delta::Arguments { .. }
             | Delta::Logprobs { .. }

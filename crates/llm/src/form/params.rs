@@ -95,6 +95,8 @@ impl Chat {
             (param.forget)(self);
         } else if name == "user" {
             self.user = None;
+        } else if name == "safety_identifier" {
+            self.safety_identifier = None;
         } else {
             self.other.retain(|(other, _)| other != name);
             self.extra.retain(|(extra, _)| extra != name);

@@ -118,6 +118,9 @@ impl StreamReader {
         if response.error.is_some() {
             return Ok(Some(UpstreamError::read(text)));
         }
+        if response.says_nothing() {
+            return Ok(UpstreamError::told(text));
+        }
         let calls = Calls::new(response.response_id.as_deref());
         self.calls.get_or_insert(calls);
         if !std::mem::replace(&mut self.started, true) {
@@ -210,7 +213,6 @@ impl StreamReader {
 fn said(choice: u32, of_thought: bool, part: Part, out: &mut Vec<Delta>) {
     match part.kind {
         PartKind::Text(text) => out.push(Delta::Text { choice, text }),
-        PartKind::Image { source, .. } => out.push(Delta::Image { choice, source }),
         PartKind::Thinking { text, signature } => {
             if !text.is_empty() {
                 out.push(Delta::Thinking { choice, text });
@@ -218,10 +220,11 @@ fn said(choice: u32, of_thought: bool, part: Part, out: &mut Vec<Delta>) {
             let seal = |signature| Delta::Signature { choice, signature, of_thought };
             out.extend(signature.map(seal));
         }
+        media @ (PartKind::Image { .. } | PartKind::Audio { .. } | PartKind::File { .. }) => {
+            out.push(Delta::Media { choice, media });
+        }
         // Nothing in a stream of another dialect could carry them.
         PartKind::Refusal(_)
-        | PartKind::Audio { .. }
-        | PartKind::File { .. }
         | PartKind::RedactedThinking(_)
         | PartKind::ToolCall(_)
         | PartKind::ToolResult { .. }

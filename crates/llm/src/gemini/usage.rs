@@ -42,7 +42,7 @@ impl Wire {
         let sums = prompt.saturating_add(tools).saturating_add(answer);
         let counted = thoughts > 0 && self.total_token_count == Some(sums);
         let completion = if counted { answer } else { answer.saturating_add(thoughts) };
-        Some(Usage {
+        let usage = Usage {
             prompt: Tokens(prompt.saturating_add(tools)),
             cached: Tokens(self.cached_content_token_count.unwrap_or(0)),
             prompt_audio: of(self.prompt_tokens_details.as_deref(), "AUDIO"),
@@ -52,7 +52,8 @@ impl Wire {
             completion_audio: of(self.candidates_tokens_details.as_deref(), "AUDIO"),
             completion_image: of(self.candidates_tokens_details.as_deref(), "IMAGE"),
             ..Usage::default()
-        })
+        };
+        usage.if_any()
     }
 }
 

@@ -169,12 +169,24 @@ pub(super) struct Response<'a> {
     pub(super) error: Option<&'a RawValue>,
 }
 
+impl Response<'_> {
+    /// True if it has none of these members.
+    pub(super) fn says_nothing(&self) -> bool {
+        self.candidates.is_none()
+            && self.prompt_feedback.is_none()
+            && self.usage_metadata.is_none()
+            && self.model_version.is_none()
+            && self.response_id.is_none()
+    }
+}
+
 #[derive(Deserialize, Default)]
 #[serde(rename_all = "camelCase", default)]
 pub(super) struct Candidate<'a> {
     pub(super) index: Option<u32>,
     #[serde(borrow)]
     pub(super) content: Option<ContentIn<'a>>,
+    #[serde(default, deserialize_with = "crate::lenient::text")]
     pub(super) finish_reason: Option<String>,
     pub(super) logprobs_result: Option<Logprobs>,
     #[serde(borrow)]

@@ -9,7 +9,7 @@ use super::grounding;
 use super::reply::{finish_word, write_logprobs};
 use super::usage::usage_json;
 use super::wire::{CandidateOut, ContentOut, Part};
-use super::write::called;
+use super::write::{called, said};
 use crate::Usage;
 use crate::endpoint::{Stamp, StreamWriter};
 use crate::form::{Citation, Delta, Finish, Json, ToolCall, in_base64, seal_of_redacted};
@@ -54,7 +54,7 @@ impl Writer {
 
     fn part(&mut self, choice: u32, part: &Part, out: &mut Vec<u8>) {
         self.flush_calls(Some(choice), out);
-        self.frame(out, &[candidate(choice, part, None)], None);
+        self.frame(out, &[candidate(choice, Json::of(part), None)], None);
     }
 
     /// Writes the calls of one choice, or of all.
@@ -65,14 +65,14 @@ impl Writer {
         self.calls = kept;
         let due: Vec<(u32, u32, ToolCall)> = due;
         for (choice, _, call) in due {
-            self.frame(out, &[candidate(choice, &called(&call), None)], None);
+            self.frame(out, &[candidate(choice, Json::of(&called(&call)), None)], None);
         }
     }
 }
 
-fn candidate(choice: u32, part: &Part, finish: Option<&Finish>) -> CandidateOut {
+fn candidate(choice: u32, part: Json, finish: Option<&Finish>) -> CandidateOut {
     CandidateOut {
-        content: ContentOut { role: Some("model"), parts: vec![Json::of(part)] },
+        content: ContentOut { role: Some("model"), parts: vec![part] },
         finish_reason: finish.map(finish_word),
         index: choice,
         logprobs_result: None,
@@ -103,8 +103,6 @@ impl StreamWriter for Writer {
                 self.told.entry(choice).or_default().0.push_str(&more);
                 self.part(choice, &text(more), out);
             }
-            // Only Google's models send pictures, and their frames pass.
-            Delta::Image { .. } => {}
             Delta::Refusal { choice, text: more } => self.part(choice, &text(more), out),
             Delta::Thinking { choice, text: more } => {
                 self.part(choice, &Part { thought: Some(true), ..text(more) }, out);
@@ -125,8 +123,14 @@ impl StreamWriter for Writer {
                     made.arguments.push_str(&text);
                 }
             }
+            Delta::Media { choice, media } => {
+                for part in said(&[media.into()]) {
+                    self.flush_calls(Some(choice), out);
+                    self.frame(out, &[candidate(choice, part, None)], None);
+                }
+            }
             Delta::Logprobs { choice, logprobs } => {
-                let empty = candidate(choice, &text(String::new()), None);
+                let empty = candidate(choice, Json::of(&text(String::new())), None);
                 let logprobs_result = write_logprobs(&logprobs);
                 self.frame(out, &[CandidateOut { logprobs_result, ..empty }], None);
             }
@@ -141,13 +145,13 @@ impl StreamWriter for Writer {
     fn finish(&mut self, out: &mut Vec<u8>) {
         self.flush_calls(None, out);
         let finished = std::mem::take(&mut self.finished);
-        let empty = text(String::new());
+        let empty = Json::of(&text(String::new()));
         let candidates: Vec<CandidateOut> = finished
             .iter()
             .map(|(choice, finish)| {
                 let told = self.told.get(choice);
                 let found = told.and_then(|(text, cited)| grounding::write_streamed(text, cited));
-                let last = candidate(*choice, &empty, Some(finish));
+                let last = candidate(*choice, empty.clone(), Some(finish));
                 CandidateOut { grounding_metadata: found, ..last }
             })
             .collect();

@@ -185,7 +185,7 @@ impl Counts {
         }
         let web_searches = self.web_searches.unwrap_or(self.tools.web_searches);
         let tools = Tools { web_searches, ..self.tools };
-        Some(tools.counted_in(Usage {
+        let usage = tools.counted_in(Usage {
             prompt: count(self.prompt) + cached_apart + written_apart,
             cached: count(self.cached) + cached_apart,
             cache_write: count(self.written) + written_apart,
@@ -199,7 +199,8 @@ impl Counts {
             pages: self.pages.unwrap_or(0),
             queries: self.queries.unwrap_or(0),
             ..Usage::default()
-        }))
+        });
+        usage.if_any()
     }
 }
 

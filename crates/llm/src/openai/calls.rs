@@ -5,12 +5,16 @@
 use std::collections::BTreeSet;
 
 use serde::Deserialize;
+use serde::de::{Deserializer, Error};
+use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
+use super::reply::finish_word;
 use super::write::tool_call;
-use crate::form::{ToolCall, custom_arguments, custom_input, unsealed};
+use crate::form::{Finish, ToolCall, custom_arguments, custom_input, unsealed};
+use crate::json::string;
 
-#[derive(Deserialize)]
+#[derive(Deserialize, Default)]
 pub(super) struct WireCall {
     /// Of a piece of a stream: which call it is of.
     pub(super) index: Option<u32>,
@@ -31,6 +35,7 @@ struct WireCustom {
 #[derive(Deserialize)]
 pub(super) struct WireCalled {
     pub(super) name: Option<String>,
+    #[serde(default, deserialize_with = "arguments")]
     pub(super) arguments: Option<String>,
     provider_specific_fields: Option<Sealed>,
 }
@@ -43,6 +48,24 @@ struct Sealed {
 #[derive(Deserialize)]
 struct Extra {
     google: Option<Sealed>,
+}
+
+/// Arguments are a JSON text; some have the object that it stands for.
+fn arguments<'de, D: Deserializer<'de>>(from: D) -> Result<Option<String>, D::Error> {
+    let said = Option::<Box<RawValue>>::deserialize(from)?;
+    let of = |said: Box<RawValue>| match string(said.get()) {
+        Some(text) => Ok(text.into_owned()),
+        None if said.get().starts_with('{') => Ok(said.get().to_owned()),
+        None => Err(D::Error::custom("arguments are a JSON text or an object")),
+    };
+    said.map(of).transpose()
+}
+
+/// The only call of an answer, in the form before there were tools.
+impl From<WireCalled> for WireCall {
+    fn from(called: WireCalled) -> Self {
+        Self { function: Some(called), ..Self::default() }
+    }
 }
 
 impl WireCall {
@@ -69,7 +92,7 @@ impl WireCall {
 impl WireCalled {
     /// The call of this function; `None` if it is not named.
     pub(super) fn call(self, id: Option<String>) -> Option<ToolCall> {
-        let name = self.name?;
+        let name = self.name.filter(|name| !name.is_empty())?;
         let id = id.unwrap_or_else(|| format!("call_{name}"));
         let (id, behind_id) = unsealed(&id);
         let seal = self.provider_specific_fields.and_then(|fields| fields.thought_signature);
@@ -78,8 +101,51 @@ impl WireCalled {
     }
 }
 
+/// How a client's request has calls told.
+pub(super) struct Calls {
+    /// Its tools that take any text.
+    pub(super) custom: BTreeSet<String>,
+    /// It has `functions`, the form before there were tools: an answer calls one of them.
+    pub(super) are_legacy: bool,
+}
+
+impl Calls {
+    pub(super) fn of(request: &str) -> Self {
+        let is_said = |name| crate::edit::member(request.as_bytes(), name).is_some();
+        // Few have one, and others need not be read again.
+        let are_legacy =
+            request.contains("\"functions\"") && is_said("functions") && !is_said("tools");
+        Self { custom: custom_tools(request), are_legacy }
+    }
+
+    /// OpenAI's word for why an answer ended.
+    pub(super) fn finish_word<'f>(&self, finish: &'f Finish) -> &'f str {
+        let is_call = *finish == Finish::ToolCalls;
+        if is_call && self.are_legacy { "function_call" } else { finish_word(finish) }
+    }
+
+    /// A call for the client, who sends it back as it is.
+    pub(super) fn sealed(&self, call: &ToolCall) -> Value {
+        let mut wire = tool_call(call);
+        if self.custom.contains(&call.name) {
+            let input = custom_input(&call.arguments);
+            wire = json!({"id": call.id, "type": "custom", "custom": {"name": call.name, "input": input}});
+        }
+        if let Some(seal) = &call.signature {
+            wire["id"] = call.sealed_id().into();
+            wire["provider_specific_fields"] = json!({"thought_signature": seal});
+        }
+        wire
+    }
+}
+
+/// A call in the form before there were tools.
+pub(super) fn called(call: &ToolCall) -> Value {
+    json!({"name": call.name, "arguments": call.arguments})
+}
+
 /// The names of a request's tools that take any text.
-pub(super) fn custom_tools(request: &str) -> BTreeSet<String> {
+fn custom_tools(request: &str) -> BTreeSet<String> {
     #[derive(Deserialize)]
     struct Named {
         name: String,
@@ -95,21 +161,6 @@ pub(super) fn custom_tools(request: &str) -> BTreeSet<String> {
     let tools = crate::edit::member(request.as_bytes(), "tools");
     let tools: Vec<Tool> = tools.and_then(|t| serde_json::from_str(t).ok()).unwrap_or_default();
     tools.into_iter().filter_map(|tool| Some(tool.custom?.name)).collect()
-}
-
-/// A call for a client, who sends it back as it is. `custom` are the tools that take any text.
-pub(super) fn sealed_call(call: &ToolCall, custom: &BTreeSet<String>) -> Value {
-    let mut wire = tool_call(call);
-    if custom.contains(&call.name) {
-        let input = custom_input(&call.arguments);
-        wire =
-            json!({"id": call.id, "type": "custom", "custom": {"name": call.name, "input": input}});
-    }
-    if let Some(seal) = &call.signature {
-        wire["id"] = call.sealed_id().into();
-        wire["provider_specific_fields"] = json!({"thought_signature": seal});
-    }
-    wire
 }
 
 /// A call for Google's compatible server, which wants the seal back where it has put it.

@@ -4,15 +4,18 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::calls::{WireCall, WireCalled};
+use super::choice;
 use crate::Dialect;
 use crate::endpoint::Endpoint;
 use crate::fields::{self, Label, role};
 use crate::form::{
     Cache, Chat, Effort, Format, Json, Message, Part, PartKind, Reasoning, Role, Source, Tool,
-    ToolChoice, think_on, unsealed,
+    is_too_deep, think_on, unsealed,
 };
 use crate::json::{Member, members, string};
 use crate::parse::BadRequest;
+
+const TOO_DEEP: &str = "lists and objects in each other less than 97 times";
 
 /// What a deployment sets where a client says nothing: parameters by OpenAI's names, whatever
 /// dialect the client speaks, and fields for the provider as it knows them.
@@ -35,28 +38,27 @@ pub(crate) fn read_defaults<'a>(
 /// # Errors
 /// A message, tool or parameter is not what it should be.
 pub(crate) fn read_chat(body: &str, mut chat: Chat) -> Result<Chat, BadRequest> {
-    for member in read_members(body) {
-        param(&mut chat, Endpoint::ChatCompletions, &member)?;
+    let members = read_members(body);
+    for member in &members {
+        param(&mut chat, Endpoint::ChatCompletions, member)?;
     }
+    choice::leave_allowed(&mut chat, &members)?;
     Ok(chat)
 }
 
-/// Reads the body of a plain completion into `chat`, which holds the defaults: its prompt becomes
-/// what the user says.
+/// Reads the body of a plain completion into `chat`, which holds the defaults: each text of its
+/// prompt becomes what the user says.
 ///
 /// # Errors
-/// The prompt is not one text, or a parameter is not what it should be.
+/// The prompt is no text, or a parameter is not what it should be.
 pub(crate) fn read_text_prompt(body: &str, mut chat: Chat) -> Result<Chat, BadRequest> {
     for member in read_members(body) {
         if member.name == "prompt" {
             let texts: Vec<String> = match string(member.value) {
                 Some(text) => vec![text.into_owned()],
-                None => value(Endpoint::Completions, &member, "a text or a list of one text")?,
+                None => value(Endpoint::Completions, &member, "a text or a list of texts")?,
             };
-            let [text] = &texts[..] else {
-                return Err(invalid(Endpoint::Completions, "prompt", "one text for this model"));
-            };
-            chat.messages.push(Message::of_text(Role::User, text));
+            chat.messages.extend(texts.iter().map(|text| Message::of_text(Role::User, text)));
         } else {
             param(&mut chat, Endpoint::Completions, &member)?;
         }
@@ -77,7 +79,13 @@ pub(super) fn value<'de, T: Deserialize<'de>>(
     member: &Member<'de>,
     expected: &'static str,
 ) -> Result<T, BadRequest> {
-    serde_json::from_str(member.value).map_err(|_| invalid(endpoint, &member.name, expected))
+    serde_json::from_str(member.value)
+        .map_err(|_| invalid(endpoint, &member.name, or_deep(member.value, expected)))
+}
+
+/// What is expected of a value that cannot be read.
+fn or_deep(value: &str, expected: &'static str) -> &'static str {
+    if is_too_deep(value) { TOO_DEEP } else { expected }
 }
 
 fn param(chat: &mut Chat, endpoint: Endpoint, member: &Member<'_>) -> Result<(), BadRequest> {
@@ -91,8 +99,12 @@ fn param(chat: &mut Chat, endpoint: Endpoint, member: &Member<'_>) -> Result<(),
         | Field::Model => return Ok(()),
         Field::Stream => chat.stream = member.value == "true",
         Field::Prompt => chat.messages = read_messages(member.value)?,
-        Field::Label(Label::User | Label::SafetyIdentifier) => {
+        Field::Label(Label::User) => {
             chat.user = string(member.value).map(Into::into).or(chat.user.take());
+        }
+        Field::Label(Label::SafetyIdentifier) => {
+            let said = string(member.value).map(Into::into);
+            chat.safety_identifier = said.or(chat.safety_identifier.take());
         }
         Field::MaxCompletionTokens => {
             chat.max_output = value(endpoint, member, "a whole number")?;
@@ -143,8 +155,10 @@ fn upstream_param(
         "functions" => {
             let functions: Vec<WireFunction> = value(endpoint, member, "a list of functions")?;
             chat.tools = functions.into_iter().map(|function| function.tool(None)).collect();
+            // An answer in this form has room for one call.
+            chat.parallel_tool_calls = Some(false);
         }
-        "tool_choice" | "function_call" => chat.tool_choice = Some(read_choice(member)?),
+        "tool_choice" | "function_call" => chat.tool_choice = Some(choice::read(member)?),
         "stream_options" => {}
         name => chat.other.push((name.to_owned(), value(endpoint, member, "a JSON value")?)),
     }
@@ -172,12 +186,9 @@ fn read_format(member: &Member<'_>) -> Result<Format, BadRequest> {
         ("text", _) => Ok(Format::Text),
         ("json_object", _) => Ok(Format::Json),
         ("json_schema", Some(WireSchema { name, description, schema, strict })) => {
-            let missing = invalid(
-                Endpoint::ChatCompletions,
-                "response_format.json_schema.schema",
-                "a JSON schema",
-            );
-            Ok(Format::Schema { name, description, schema: schema.ok_or(missing)?, strict })
+            // Without one, any object will do.
+            let of = |schema| Format::Schema { name, description, schema, strict };
+            Ok(schema.map_or(Format::Json, of))
         }
         _ => Err(invalid(Endpoint::ChatCompletions, "response_format", EXPECTED)),
     }
@@ -258,7 +269,7 @@ fn read_tools(member: &Member<'_>) -> Result<Vec<Tool>, BadRequest> {
         let name = format!("tools[{at}]");
         let expected = "a tool with a type and, if it is a function, its name";
         let tool: Wire = serde_json::from_str(raw.get())
-            .map_err(|_| invalid(Endpoint::ChatCompletions, &name, expected))?;
+            .map_err(|_| invalid(Endpoint::ChatCompletions, &name, or_deep(raw.get(), expected)))?;
         match (tool.function, tool.r#type) {
             (Some(function), _) => Ok(function.tool(tool.cache_control)),
             (None, Some(kind)) if kind != "function" => Ok(Tool::Hosted(raw.into())),
@@ -268,31 +279,6 @@ fn read_tools(member: &Member<'_>) -> Result<Vec<Tool>, BadRequest> {
         }
     };
     tools.into_iter().enumerate().map(read).collect()
-}
-
-fn read_choice(member: &Member<'_>) -> Result<ToolChoice, BadRequest> {
-    #[derive(Deserialize)]
-    struct Named {
-        name: String,
-    }
-    #[derive(Deserialize)]
-    struct Wire {
-        name: Option<String>,
-        function: Option<Named>,
-        custom: Option<Named>,
-    }
-    let expected = "none, auto, required or a function's name";
-    if let Some(word) = string(member.value) {
-        return match &*word {
-            "auto" => Ok(ToolChoice::Auto),
-            "none" => Ok(ToolChoice::None),
-            "required" | "any" => Ok(ToolChoice::Required),
-            _ => Err(invalid(Endpoint::ChatCompletions, &member.name, expected)),
-        };
-    }
-    let wire: Wire = value(Endpoint::ChatCompletions, member, expected)?;
-    let name = wire.function.or(wire.custom).map(|tool| tool.name).or(wire.name);
-    name.map(ToolChoice::Named).ok_or(invalid(Endpoint::ChatCompletions, &member.name, expected))
 }
 
 #[derive(Deserialize)]

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::Value;
 
-use super::calls::WireCall;
+use super::calls::{WireCall, WireCalled};
 use super::content::Content;
 use super::reply::finish_named;
 use super::sources::{Listed, Source, Sources};
@@ -20,10 +20,11 @@ use crate::usage;
 
 #[derive(Deserialize)]
 struct WireChunk<'a> {
+    #[serde(default, deserialize_with = "crate::lenient::text")]
     id: Option<String>,
+    #[serde(default, deserialize_with = "crate::lenient::text")]
     model: Option<String>,
-    #[serde(default)]
-    choices: Vec<WireChoice>,
+    choices: Option<Vec<WireChoice>>,
     usage: Option<usage::Wire>,
     citations: Option<Listed<String>>,
     search_results: Option<Listed<Source>>,
@@ -37,8 +38,11 @@ struct WireChunk<'a> {
 struct WireChoice {
     index: Option<u32>,
     delta: Option<WireDelta>,
+    /// Some servers have whole messages' name for it.
+    message: Option<WireDelta>,
     text: Option<String>,
     logprobs: Option<Json>,
+    #[serde(default, deserialize_with = "crate::lenient::text")]
     finish_reason: Option<String>,
 }
 
@@ -49,6 +53,7 @@ struct WireDelta {
     reasoning_content: Option<String>,
     reasoning: Option<String>,
     tool_calls: Option<Vec<WireCall>>,
+    function_call: Option<WireCalled>,
     annotations: Option<Value>,
 }
 
@@ -99,14 +104,15 @@ impl DeltaReader {
         let data = data.map_or(&[][..], |data| &frame[data.range()]);
         let chunk = serde_json::from_slice::<WireChunk<'_>>(data);
         let is_chunk = |chunk: &WireChunk<'_>| {
-            chunk.error.is_none() && chunk.object.as_deref() != Some("error")
+            let is_any = chunk.choices.is_some() || chunk.usage.is_some() || chunk.id.is_some();
+            is_any && chunk.error.is_none() && chunk.object.as_deref() != Some("error")
         };
         match chunk {
             Ok(chunk) if is_chunk(&chunk) => {
-                let ended = chunk.choices.iter().filter(|choice| choice.finish_reason.is_some());
-                let choices =
-                    Choices { any: !chunk.choices.is_empty(), ended: ended.count() as u64 };
-                self.chunk(chunk, events);
+                let said = chunk.choices.as_deref().unwrap_or_default();
+                let ended = said.iter().filter(|choice| choice.finish_reason.is_some());
+                let choices = Choices { any: !said.is_empty(), ended: ended.count() as u64 };
+                self.chunk(chunk, events)?;
                 Ok(choices)
             }
             // The end, an error, a comment, or nothing of the kind.
@@ -114,6 +120,7 @@ impl DeltaReader {
                 (StreamEvent::Chunk(_), Some(error)) => {
                     Err(BadFrame::NotAChunk { reason: error.to_string() })
                 }
+                (StreamEvent::Chunk(_), None) => Ok(Choices::default()),
                 (event, _) => {
                     events.push(event);
                     Ok(Choices::default())
@@ -122,24 +129,29 @@ impl DeltaReader {
         }
     }
 
-    fn chunk(&mut self, chunk: WireChunk<'_>, events: &mut Vec<StreamEvent>) {
+    fn chunk(
+        &mut self,
+        chunk: WireChunk<'_>,
+        events: &mut Vec<StreamEvent>,
+    ) -> Result<(), BadFrame> {
         let mut out = std::mem::take(&mut self.deltas);
         if !std::mem::replace(&mut self.started, true) {
             out.push(Delta::Start { id: chunk.id, model: chunk.model, usage: None });
         }
         let (citations, search_results) = (chunk.citations, chunk.search_results);
         self.sources.update(Sources { citations, search_results });
-        for choice in chunk.choices {
-            self.choice(choice, &mut out);
+        for choice in chunk.choices.into_iter().flatten() {
+            self.choice(choice, &mut out)?;
         }
         out.extend(chunk.usage.and_then(usage::Wire::usage).map(Delta::Usage));
         events.extend(out.drain(..).map(StreamEvent::Delta));
         self.deltas = out;
+        Ok(())
     }
 
-    fn choice(&mut self, wire: WireChoice, out: &mut Vec<Delta>) {
+    fn choice(&mut self, wire: WireChoice, out: &mut Vec<Delta>) -> Result<(), BadFrame> {
         let choice = wire.index.unwrap_or(0);
-        let delta = wire.delta.unwrap_or_default();
+        let delta = wire.delta.or(wire.message).unwrap_or_default();
         let said = |text: Option<String>| text.filter(|text| !text.is_empty());
         let (words, thoughts) = delta.content.map(Content::split).unwrap_or_default();
         let thought = said(delta.reasoning_content.or(delta.reasoning).or(Some(thoughts)));
@@ -160,8 +172,9 @@ impl DeltaReader {
             citations = self.sources.cited(&text);
         }
         out.extend(citations.into_iter().map(|citation| Delta::Citation { choice, citation }));
-        for (at, call) in (0..).zip(delta.tool_calls.into_iter().flatten()) {
-            self.call(choice, call.index.unwrap_or(at), call, out);
+        let old = delta.function_call.map(WireCall::from);
+        for (at, call) in (0..).zip(delta.tool_calls.into_iter().flatten().chain(old)) {
+            self.call(choice, call.index.unwrap_or(at), call, out)?;
         }
         if let Some(word) = wire.finish_reason {
             let is_call = self.calls.iter().any(|(of, _)| *of == choice);
@@ -169,19 +182,27 @@ impl DeltaReader {
             let finish = if is_call && named == Finish::Stop { Finish::ToolCalls } else { named };
             out.push(Delta::Finish { choice, finish });
         }
+        Ok(())
     }
 
-    fn call(&mut self, choice: u32, call: u32, mut wire: WireCall, out: &mut Vec<Delta>) {
+    fn call(
+        &mut self,
+        choice: u32,
+        call: u32,
+        mut wire: WireCall,
+        out: &mut Vec<Delta>,
+    ) -> Result<(), BadFrame> {
         let (seal, called) = (wire.seal(), wire.function);
         let (name, arguments) = called.map_or((None, None), |f| (f.name, f.arguments));
         if !self.calls.contains(&(choice, call)) {
             self.calls.push((choice, call));
-            let name = name.unwrap_or_default();
+            let name = name.filter(|name| !name.is_empty()).ok_or(BadFrame::Unnamed)?;
             let id = wire.id.unwrap_or_else(|| format!("call_{choice}_{call}"));
             let (id, behind_id) = unsealed(&id);
             out.push(Delta::ToolCall { choice, call, id, name, signature: seal.or(behind_id) });
         }
         let arguments = arguments.filter(|text| !text.is_empty());
         out.extend(arguments.map(|text| Delta::Arguments { choice, call, text }));
+        Ok(())
     }
 }

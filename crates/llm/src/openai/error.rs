@@ -4,9 +4,11 @@ use bytes::Bytes;
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::sse;
 use crate::word::Word;
 
 static ERROR: Word = Word::new(br#""error""#);
+static DETAIL: Word = Word::new(br#""detail""#);
 
 /// How much of a provider's own words is kept, in bytes.
 const MAX_WORDS: usize = 4096;
@@ -130,15 +132,20 @@ impl UpstreamError {
     #[must_use]
     pub fn within(body: &[u8]) -> Option<Self> {
         // In a text the quotes would be escaped.
-        if !ERROR.is_in(body) {
+        if !ERROR.is_in(body) && !DETAIL.is_in(body) {
             return None;
         }
         let value: Value = serde_json::from_slice(body).ok()?;
         let told = value.get(0).unwrap_or(&value);
-        let is_error = match told.get("error")? {
-            Value::Object(_) => true,
-            Value::String(words) => !words.is_empty(),
-            Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) => false,
+        let is_error = match told.get("error") {
+            Some(Value::Object(_)) => true,
+            Some(Value::String(words)) => !words.is_empty(),
+            // Older vLLM's, and FastAPI's.
+            Some(_) | None => {
+                let has_message = told.get("message").is_some_and(Value::is_object);
+                let is_named = told.get("object").is_some_and(|object| object == "error");
+                is_named || !has_message && told.get("detail").is_some_and(|words| !words.is_null())
+            }
         };
         let answers = |name: &&str| match told.get(*name) {
             None | Some(Value::Null) => false,
@@ -146,6 +153,21 @@ impl UpstreamError {
             Some(Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Object(_)) => true,
         };
         (is_error && !ANSWERS.iter().any(answers)).then(|| Self::parse(body))
+    }
+
+    /// The error that a JSON text tells of itself, if it has words for one.
+    #[must_use]
+    pub fn told(text: &str) -> Option<Self> {
+        serde_json::from_str::<Value>(text).ok().as_ref().and_then(Self::of)
+    }
+
+    /// The error in a frame of a stream that is none of its dialect's, if it tells one.
+    #[must_use]
+    pub fn in_frame(frame: &[u8]) -> Option<Self> {
+        let data = sse::data_lines(frame).collect::<Vec<_>>().join(&b' ');
+        let told = std::str::from_utf8(&data).ok().and_then(Self::told);
+        let is_named = sse::is_error(frame) && !data.is_empty();
+        told.or_else(|| is_named.then(|| Self::parse(&data)))
     }
 
     /// From the JSON text of an object known to be an error.

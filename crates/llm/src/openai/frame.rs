@@ -76,6 +76,13 @@ impl<C> Peek<'_, C> {
         if self.error.is_some() || flat_error {
             return StreamEvent::Error(UpstreamError::read(text));
         }
+        let members = [self.id, self.object, self.model, self.usage, self.service_tier];
+        if !has_choices
+            && members.iter().all(Option::is_none)
+            && let Some(error) = UpstreamError::in_frame(frame)
+        {
+            return StreamEvent::Error(error);
+        }
         let at = |value: &RawValue| Span::of(value.get(), text).shifted(data.start);
         let usage = self.usage.map(RawValue::get).filter(|usage| *usage != "null");
         StreamEvent::Chunk(Chunk {

@@ -1,14 +1,13 @@
 //! OpenAI's whole answers, read into the common form and written from it.
 
-use std::collections::BTreeSet;
-
 use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::annotations;
-use super::calls::{WireCall, custom_tools, sealed_call};
+use super::calls::{Calls, WireCall, WireCalled, called};
 use super::content::Content;
+use super::media::{image, sound};
 use super::sources::{Listed, Source, Sources};
 use crate::endpoint::Stamp;
 use crate::form::{Choice, Finish, Json, Part, PartKind, Reply};
@@ -17,13 +16,17 @@ use crate::usage::{self, usage_json};
 
 #[derive(Deserialize)]
 struct WireReply {
+    #[serde(default, deserialize_with = "crate::lenient::text")]
     id: Option<String>,
+    #[serde(default, deserialize_with = "crate::lenient::count")]
     created: Option<u64>,
+    #[serde(default, deserialize_with = "crate::lenient::text")]
     model: Option<String>,
-    #[serde(default)]
-    choices: Vec<WireChoice>,
+    choices: Option<Vec<WireChoice>>,
     usage: Option<usage::Wire>,
+    #[serde(default, deserialize_with = "crate::lenient::text")]
     service_tier: Option<String>,
+    #[serde(default, deserialize_with = "crate::lenient::text")]
     system_fingerprint: Option<String>,
     citations: Option<Listed<String>>,
     search_results: Option<Listed<Source>>,
@@ -34,6 +37,7 @@ struct WireChoice {
     index: Option<u32>,
     message: Option<WireMessage>,
     text: Option<String>,
+    #[serde(default, deserialize_with = "crate::lenient::text")]
     finish_reason: Option<String>,
     logprobs: Option<Json>,
 }
@@ -45,6 +49,7 @@ struct WireMessage {
     reasoning_content: Option<String>,
     reasoning: Option<String>,
     tool_calls: Option<Vec<WireCall>>,
+    function_call: Option<WireCalled>,
     annotations: Option<Value>,
 }
 
@@ -56,7 +61,7 @@ pub fn read_reply(body: &[u8]) -> Result<Reply, BadReply> {
     let wire: WireReply = serde_json::from_slice(body)
         .map_err(|error| BadReply::NotAnObject { reason: error.to_string() })?;
     let sources = Sources { citations: wire.citations, search_results: wire.search_results };
-    let choices = (0..).zip(wire.choices);
+    let choices = (0..).zip(wire.choices.into_iter().flatten());
     let choices = choices.map(|(at, choice)| read_choice(at, choice, &sources));
     Ok(Reply {
         id: wire.id,
@@ -70,6 +75,9 @@ pub fn read_reply(body: &[u8]) -> Result<Reply, BadReply> {
 }
 
 fn read_choice(at: u32, choice: WireChoice, sources: &Sources) -> Result<Choice, BadReply> {
+    if choice.message.is_none() && choice.text.is_none() {
+        return Err(BadReply::Empty);
+    }
     let message = choice.message.unwrap_or_default();
     let mut parts: Vec<Part> = Vec::new();
     let (words, thoughts) = message.content.map(Content::split).unwrap_or_default();
@@ -84,8 +92,10 @@ fn read_choice(at: u32, choice: WireChoice, sources: &Sources) -> Result<Choice,
     }
     parts.extend(text.map(Part::text));
     parts.extend(message.refusal.map(|refusal| PartKind::Refusal(refusal).into()));
-    for call in message.tool_calls.into_iter().flatten() {
-        parts.extend(call.call().flatten().map(|call| PartKind::ToolCall(call).into()));
+    let old = message.function_call.map(WireCall::from);
+    for call in message.tool_calls.into_iter().flatten().chain(old) {
+        let call = call.call().flatten().ok_or(BadReply::Unnamed)?;
+        parts.push(PartKind::ToolCall(call).into());
     }
     let is_call = parts.iter().any(|part| matches!(part.kind, PartKind::ToolCall(_)));
     let finish = match choice.finish_reason.as_deref().map(finish_named) {
@@ -124,12 +134,12 @@ pub(super) fn finish_word(finish: &Finish) -> &str {
 /// Writes an answer as a chat completion.
 #[must_use]
 pub(crate) fn write_reply(reply: &Reply, stamp: Stamp<'_>) -> Bytes {
-    let custom = custom_tools(stamp.request);
+    let calls = Calls::of(stamp.request);
     let choices = reply.choices.iter().map(|choice| {
         let mut wire = json!({
-            "finish_reason": finish_word(&choice.finish),
+            "finish_reason": calls.finish_word(&choice.finish),
             "index": choice.index,
-            "message": message(&choice.parts, &custom),
+            "message": message(&choice.parts, &calls, stamp),
         });
         cite(&mut wire["message"], choice);
         if let Some(logprobs) = &choice.logprobs {
@@ -191,10 +201,10 @@ fn write(
 }
 
 /// Thoughts go out as LiteLLM has them: their text, and the blocks to be sent back.
-fn message(parts: &[Part], custom: &BTreeSet<String>) -> Value {
+fn message(parts: &[Part], style: &Calls, stamp: Stamp<'_>) -> Value {
     let (mut text, mut thought) = (None::<String>, None::<String>);
     let (mut calls, mut blocks, mut refusal) = (Vec::new(), Vec::new(), None);
-    let mut images: Vec<Value> = Vec::new();
+    let (mut images, mut audio) = (Vec::new(), None);
     for part in parts {
         match &part.kind {
             PartKind::Text(more) => text.get_or_insert_default().push_str(more),
@@ -210,15 +220,10 @@ fn message(parts: &[Part], custom: &BTreeSet<String>) -> Value {
             PartKind::RedactedThinking(data) => {
                 blocks.push(json!({"type": "redacted_thinking", "data": data}));
             }
-            PartKind::ToolCall(call) => calls.push(sealed_call(call, custom)),
-            PartKind::Image { source, .. } => {
-                let (index, image) = (images.len(), json!({"url": source.url()}));
-                images.push(json!({"image_url": image, "index": index, "type": "image_url"}));
-            }
-            PartKind::Audio { .. }
-            | PartKind::File { .. }
-            | PartKind::ToolResult { .. }
-            | PartKind::Other(_) => {}
+            PartKind::ToolCall(call) => calls.push(call),
+            PartKind::Image { source, .. } => images.push(image(images.len(), source)),
+            PartKind::Audio { data, .. } => audio = Some(sound(data, stamp)),
+            PartKind::File { .. } | PartKind::ToolResult { .. } | PartKind::Other(_) => {}
         }
     }
     let mut wire = json!({"content": text, "role": "assistant"});
@@ -228,14 +233,22 @@ fn message(parts: &[Part], custom: &BTreeSet<String>) -> Value {
     if !images.is_empty() {
         wire["images"] = images.into();
     }
+    if let Some(audio) = audio {
+        wire["audio"] = audio;
+    }
     if !blocks.is_empty() {
         wire["thinking_blocks"] = blocks.into();
     }
     if let Some(refusal) = refusal {
         wire["refusal"] = refusal.into();
     }
-    if !calls.is_empty() {
-        wire["tool_calls"] = calls.into();
+    match calls.first() {
+        Some(call) if style.are_legacy => wire["function_call"] = called(call),
+        Some(_) => {
+            let calls: Vec<Value> = calls.into_iter().map(|call| style.sealed(call)).collect();
+            wire["tool_calls"] = calls.into();
+        }
+        None => {}
     }
     wire
 }

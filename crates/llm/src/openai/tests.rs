@@ -165,8 +165,63 @@ fn what_cannot_be_understood_is_named() {
         let error = form(Endpoint::ChatCompletions, &body).expect_err(named).to_string();
         assert!(error.contains(named), "{error}");
     }
+    let mut deep = json!({});
+    (0..110).for_each(|_| deep = json!({"a": deep.take()}));
+    let function = json!({"name": "f", "parameters": deep});
+    let tools = json!([{"type": "function", "function": function}]);
+    let body = json!({"model": "m", "messages": [], "tools": tools});
+    let error = form(Endpoint::ChatCompletions, &body).expect_err("too deep").to_string();
+    assert!(error.contains("tools[0]") && error.contains("in each other"), "{error}");
+}
+
+#[test]
+fn prompts_of_several_texts_are_as_many_words_of_the_user() {
     let two = json!({"model": "m", "prompt": ["a", "b"]});
-    assert!(form(Endpoint::Completions, &two).is_err());
+    let chat = form(Endpoint::Completions, &two).unwrap();
+    let told: Vec<String> = chat.messages.iter().map(Message::text).collect();
+    assert_eq!(told, ["a", "b"]);
+}
+
+#[test]
+fn only_the_tools_that_are_allowed_are_shown() {
+    let function = |name: &str| json!({"type": "function", "function": {"name": name}});
+    let asked = |allowed: &[Value], mode: &str| {
+        let allowed = json!({"mode": mode, "tools": allowed});
+        let body = json!({
+            "model": "m", "messages": [],
+            "tool_choice": {"type": "allowed_tools", "allowed_tools": allowed},
+            "tools": [function("f"), function("g"), {"type": "custom", "custom": {"name": "c"}}],
+        });
+        form(Endpoint::ChatCompletions, &body)
+    };
+    let custom = json!({"type": "custom", "custom": {"name": "c"}});
+    let chat = asked(&[function("g"), custom], "required").unwrap();
+    assert_eq!(chat.tool_choice, Some(ToolChoice::Required));
+    let names: Vec<String> = chat
+        .tools
+        .iter()
+        .map(|tool| match tool {
+            Tool::Function { name, .. } => name.clone(),
+            Tool::Hosted(json) => json.text().to_owned(),
+        })
+        .collect();
+    assert_eq!(names, ["g", r#"{"type":"custom","custom":{"name":"c"}}"#]);
+    assert!(asked(&[function("h")], "auto").is_err());
+    assert!(asked(&[function("f")], "maybe").is_err());
+}
+
+#[test]
+fn a_schema_may_be_absent_and_arguments_an_object() {
+    let called = json!({"name": "f", "arguments": {"a": 1}});
+    let body = json!({
+        "model": "m",
+        "messages": [{"role": "assistant", "tool_calls": [{"id": "c", "function": called}]}],
+        "response_format": {"type": "json_schema", "json_schema": {"name": "q"}},
+    });
+    let chat = form(Endpoint::ChatCompletions, &body).unwrap();
+    assert_eq!(chat.format, Some(Format::Json));
+    let PartKind::ToolCall(call) = &chat.messages[0].parts[0].kind else { panic!("a call") };
+    assert_eq!(call.arguments, r#"{"a":1}"#);
 }
 
 #[test]

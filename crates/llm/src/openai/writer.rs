@@ -1,6 +1,6 @@
 //! Pieces of the common form, written as OpenAI's stream frames.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use dunlin_types::Usage;
@@ -8,10 +8,11 @@ use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::{Value, json};
 
 use super::annotations;
-use super::calls::{custom_tools, sealed_call};
+use super::calls::{Calls, called};
+use super::media::{image, sound};
 use super::reply::finish_word;
 use crate::endpoint::{Endpoint, Stamp, StreamWriter};
-use crate::form::{Delta, Finish, ToolCall, custom_input};
+use crate::form::{Delta, Finish, PartKind, ToolCall, custom_input};
 use crate::usage::usage_json;
 
 /// What all frames of one stream share.
@@ -96,11 +97,15 @@ pub(crate) struct ChatWriter {
     begun: Vec<u32>,
     /// Calls, of which choice and which of it, that have no arguments yet.
     bare: Vec<(u32, u32)>,
-    /// The tools that take any text, and calls of them: told when they are whole.
-    custom: BTreeSet<String>,
+    style: Calls,
+    /// Calls of tools that take any text: told when they are whole.
     texts: BTreeMap<(u32, u32), String>,
+    /// The only call of each choice that is told, where the client knows no more.
+    only: BTreeMap<u32, u32>,
     /// How many pictures each choice has.
-    images: BTreeMap<u32, u32>,
+    images: BTreeMap<u32, usize>,
+    /// Of a sound.
+    sound: Value,
     /// What each choice has thought and not sealed yet: the block to be sent back holds it whole.
     thoughts: BTreeMap<u32, String>,
 }
@@ -112,9 +117,11 @@ impl ChatWriter {
             frames,
             begun: Vec::new(),
             bare: Vec::new(),
-            custom: custom_tools(stamp.request),
+            style: Calls::of(stamp.request),
             texts: BTreeMap::new(),
+            only: BTreeMap::new(),
             images: BTreeMap::new(),
+            sound: sound("", stamp),
             thoughts: BTreeMap::new(),
         }
     }
@@ -142,9 +149,16 @@ impl ChatWriter {
     }
 
     fn begin_call(&mut self, choice: u32, number: u32, call: &ToolCall, out: &mut Vec<u8>) {
-        let mut wire = sealed_call(call, &self.custom);
+        if self.style.are_legacy {
+            if *self.only.entry(choice).or_insert(number) == number {
+                self.bare.push((choice, number));
+                self.delta(choice, json!({"function_call": called(call)}), out);
+            }
+            return;
+        }
+        let mut wire = self.style.sealed(call);
         wire["index"] = number.into();
-        if self.custom.contains(&call.name) {
+        if self.style.custom.contains(&call.name) {
             self.texts.insert((choice, number), String::new());
         } else {
             wire["function"]["arguments"] = "".into();
@@ -154,6 +168,12 @@ impl ChatWriter {
     }
 
     fn arguments(&mut self, choice: u32, call: u32, text: &str, out: &mut Vec<u8>) {
+        if self.style.are_legacy {
+            if self.only.get(&choice) == Some(&call) {
+                self.delta(choice, json!({"function_call": {"arguments": text}}), out);
+            }
+            return;
+        }
         let call = json!({"index": call, "function": {"arguments": text}});
         self.delta(choice, json!({"tool_calls": [call]}), out);
     }
@@ -161,6 +181,31 @@ impl ChatWriter {
     fn say(&mut self, choice: u32, name: &'static str, text: &str, out: &mut Vec<u8>) {
         let delta = Words { name, text, begins: self.begins(choice) };
         self.frames.write(out, ChoiceOut { index: choice, delta }, None);
+    }
+
+    /// As LiteLLM has it.
+    fn media(&mut self, choice: u32, media: &PartKind, out: &mut Vec<u8>) {
+        let delta = match media {
+            PartKind::Image { source, .. } => {
+                let index = self.images.entry(choice).or_default();
+                *index += 1;
+                json!({"images": [image(*index - 1, source)]})
+            }
+            PartKind::Audio { data, .. } => {
+                let mut sound = self.sound.clone();
+                sound["data"] = data.as_str().into();
+                json!({"audio": sound})
+            }
+            PartKind::Text(_)
+            | PartKind::Refusal(_)
+            | PartKind::File { .. }
+            | PartKind::Thinking { .. }
+            | PartKind::RedactedThinking(_)
+            | PartKind::ToolCall(_)
+            | PartKind::ToolResult { .. }
+            | PartKind::Other(_) => return,
+        };
+        self.delta(choice, delta, out);
     }
 
     fn delta(&mut self, choice: u32, mut delta: Value, out: &mut Vec<u8>) {
@@ -192,13 +237,6 @@ impl StreamWriter for ChatWriter {
                 self.say(choice, "reasoning_content", &text, out);
                 self.thoughts.entry(choice).or_default().push_str(&text);
             }
-            Delta::Image { choice, source } => {
-                let index = self.images.entry(choice).or_default();
-                let image = json!({"image_url": {"url": source.url()}, "index": *index,
-                    "type": "image_url"});
-                *index += 1;
-                self.delta(choice, json!({"images": [image]}), out);
-            }
             Delta::Signature { choice, signature, of_thought } => {
                 let thought = of_thought.then(|| self.thoughts.remove(&choice)).flatten();
                 let thought = thought.unwrap_or_default();
@@ -221,6 +259,7 @@ impl StreamWriter for ChatWriter {
                 self.bare.retain(|bare| *bare != (choice, call));
                 self.arguments(choice, call, &text, out);
             }
+            Delta::Media { choice, media } => self.media(choice, &media, out),
             Delta::Logprobs { choice, logprobs } => {
                 let wire = json!({"index": choice, "delta": {}, "logprobs": logprobs});
                 self.frames.write(out, wire, None);
@@ -241,7 +280,7 @@ impl StreamWriter for ChatWriter {
                 if finish != Finish::Length {
                     self.end_calls(choice, out);
                 }
-                let finish = finish_word(&finish);
+                let finish = self.style.finish_word(&finish);
                 let wire = json!({"finish_reason": finish, "index": choice, "delta": {}});
                 self.frames.write(out, wire, None);
             }
@@ -304,12 +343,12 @@ impl StreamWriter for TextWriter {
             Delta::Usage(usage) => self.0.usage = Some(usage),
             // A plain completion has only text.
             Delta::Refusal { .. }
-            | Delta::Image { .. }
             | Delta::Thinking { .. }
             | Delta::Signature { .. }
             | Delta::RedactedThinking { .. }
             | Delta::ToolCall { .. }
             | Delta::Arguments { .. }
+            | Delta::Media { .. }
             | Delta::Logprobs { .. }
             | Delta::Citation { .. } => {}
         }

@@ -495,3 +495,17 @@ proptest! {
         prop_assert_eq!(seen, expected);
     }
 }
+
+#[test]
+fn the_extra_body_is_part_of_the_body() {
+    let asked = |body: &str| parse(Endpoint::ChatCompletions, Bytes::from(body.to_owned()), None);
+    let request = asked(
+        r#"{"model":"m","messages":[],"top_k":1,"extra_body":{"top_k":2,"model":"x","a":{"b":1}}}"#,
+    );
+    let sent = request.expect("a request").encode_for("m", &[]);
+    assert_eq!(sent, r#"{"model":"m","messages":[],"top_k":2,"a":{"b":1}}"#);
+    // What may not be said outside may not be said inside.
+    assert!(asked(r#"{"model":"m","messages":[],"extra_body":{"api_base":"http://x"}}"#).is_err());
+    let other = asked(r#"{"model":"m","messages":[],"extra_body":7}"#).expect("a request");
+    assert!(other.text().contains("extra_body"));
+}

@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 use crate::Dialect;
 use crate::form::{
     Chat, Effort, Format, Json, Message, Part, PartKind, Role, Source, Tool, ToolCall, ToolChoice,
-    custom_input, of_openais_seal,
+    custom_input, of_openais_seal, short,
 };
 
 /// OpenAI takes no smaller bound. A chat's may be smaller, as that of a client which only looks
@@ -45,7 +45,8 @@ pub fn write_chat(chat: &Chat, model: &str, thinks: bool) -> Bytes {
     put("text", text(chat));
     put("reasoning", reasoning(chat));
     put("service_tier", chat.service_tier.clone().map(Into::into));
-    put("user", chat.short_user().map(Into::into));
+    put("user", chat.user.as_deref().map(short).map(Into::into));
+    put("safety_identifier", chat.safety_identifier.as_deref().map(short).map(Into::into));
     let tools: Vec<Value> = chat.tools.iter().map(tool_wire).collect();
     if !tools.is_empty() {
         let choice = chat.tool_choice.as_ref().map(|choice| tool_choice(choice, &custom));

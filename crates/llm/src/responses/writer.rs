@@ -362,10 +362,10 @@ impl EventWriter {
             // A response has one answer.
             Delta::Text { .. }
             | Delta::Refusal { .. }
-            | Delta::Image { .. }
             | Delta::Thinking { .. }
             | Delta::Signature { .. }
             | Delta::RedactedThinking { .. }
+            | Delta::Media { .. }
             | Delta::ToolCall { .. }
             | Delta::Arguments { .. }
             | Delta::Citation { .. }

@@ -22,6 +22,15 @@ fn frames(stream: &[u8], sizes: &[usize]) -> Result<Vec<Bytes>, FrameTooLong> {
 }
 
 #[test]
+fn a_byte_order_mark_is_no_part_of_a_stream() {
+    let stream = "\u{feff}data: a\n\ndata: \u{feff}b\n\n";
+    for sizes in [&[100][..], &[1], &[2, 5]] {
+        let expected = ["data: a\n\n", "data: \u{feff}b\n\n", ""];
+        assert_eq!(frames(stream.as_bytes(), sizes).expect("short"), expected, "{sizes:?}");
+    }
+}
+
+#[test]
 fn a_blank_line_of_any_kind_ends_a_frame() {
     for (stream, expected) in [
         ("data: a\n\ndata: b\n\n", vec!["data: a\n\n", "data: b\n\n", ""]),

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use dunlin_llm::BadReply;
 use dunlin_llm::anthropic::JSON_TOOL;
-use dunlin_llm::form::{Choice, Citation, Finish, Part, PartKind, Reply, ToolCall};
+use dunlin_llm::form::{Choice, Citation, Finish, Part, PartKind, Reply, Source, ToolCall};
 use dunlin_types::{Tokens, Usage};
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -38,6 +38,19 @@ struct Block<'a> {
     tool_use: Option<ToolUse<'a>>,
     reasoning_content: Option<Reasoning>,
     citations_content: Option<Cited>,
+    image: Option<Image>,
+}
+
+/// A picture that the model made.
+#[derive(Deserialize)]
+struct Image {
+    format: String,
+    source: ImageSource,
+}
+
+#[derive(Deserialize)]
+struct ImageSource {
+    bytes: String,
 }
 
 /// Words and where they come from.
@@ -129,26 +142,28 @@ pub(super) struct WireUsage {
 #[serde(rename_all = "camelCase")]
 struct CacheDetail {
     ttl: Option<String>,
+    #[serde(default, deserialize_with = "dunlin_llm::lenient::count")]
     input_tokens: Option<u64>,
 }
 
 impl WireUsage {
     /// Here, what was cached does not count as input.
-    pub(super) fn usage(&self) -> Usage {
+    pub(super) fn usage(&self) -> Option<Usage> {
         let [input, cached, written] =
             [self.input_tokens, self.cache_read_input_tokens, self.cache_write_input_tokens]
                 .map(|count| count.unwrap_or(0));
         let details = self.cache_details.iter().flatten();
         let hour = details.filter(|detail| detail.ttl.as_deref() == Some("1h"));
         let hour = hour.filter_map(|detail| detail.input_tokens).fold(0, u64::saturating_add);
-        Usage {
+        let usage = Usage {
             prompt: Tokens(input.saturating_add(cached).saturating_add(written)),
             cached: Tokens(cached),
             cache_write: Tokens(written),
             cache_write_1h: Tokens(hour.min(written)),
             completion: Tokens(self.output_tokens.unwrap_or(0)),
             ..Usage::default()
-        }
+        };
+        usage.if_any()
     }
 }
 
@@ -180,14 +195,14 @@ pub(super) fn reply(body: &[u8]) -> Result<Reply, BadReply> {
         parts.extend(self::parts(block));
     }
     let calls = parts.iter().any(|part| matches!(part.kind, PartKind::ToolCall(_)));
-    let finish = match wire.stop_reason.as_deref().map(finish) {
+    let finish = match wire.stop_reason.as_deref().filter(|word| !word.is_empty()).map(finish) {
         // The only call was the answer itself.
         Some(Finish::ToolCalls) if !calls => Finish::Stop,
         Some(finish) => finish,
         None => return Err(BadReply::Unended),
     };
     let choice = Choice { index: 0, parts, finish, logprobs: None, citations };
-    let usage = wire.usage.as_ref().map(WireUsage::usage);
+    let usage = wire.usage.as_ref().and_then(WireUsage::usage);
     Ok(Reply { choices: vec![choice], usage, ..Reply::default() })
 }
 
@@ -202,6 +217,10 @@ fn parts(block: Block<'_>) -> Vec<Part> {
         }));
     }
     parts.extend(block.text.filter(|text| !text.is_empty()).map(Part::text));
+    if let Some(Image { format, source: ImageSource { bytes: data } }) = block.image {
+        let source = Source::Inline { media_type: format!("image/{format}"), data };
+        parts.push(PartKind::Image { source, detail: None }.into());
+    }
     if let Some(call) = block.tool_use {
         let arguments = call.input.map_or("{}", RawValue::get).to_owned();
         parts.push(if call.name == JSON_TOOL {

@@ -132,14 +132,19 @@ impl Frames {
             "messageStop" => {
                 self.finished = true;
                 self.cites.pass_to(0, &mut say);
-                let finish = finish(wire.stop_reason.as_deref().ok_or(StreamError::Cut)?);
+                let finish = finish(
+                    wire.stop_reason
+                        .as_deref()
+                        .filter(|w| !w.is_empty())
+                        .ok_or(StreamError::Cut)?,
+                );
                 let only_json = finish == Finish::ToolCalls && self.calls == 0;
                 let finish = if only_json { Finish::Stop } else { finish };
                 say(Delta::Finish { choice: 0, finish });
             }
             "metadata" if self.finished => {
-                if let Some(usage) = &wire.usage {
-                    say(Delta::Usage(usage.usage()));
+                if let Some(usage) = wire.usage.as_ref().and_then(WireUsage::usage) {
+                    say(Delta::Usage(usage));
                 }
                 self.ended = true;
                 events.push(StreamEvent::Done(Bytes::new()));

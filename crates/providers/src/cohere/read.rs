@@ -105,12 +105,13 @@ fn count(number: Option<u64>) -> Tokens {
 impl WireUsage {
     fn usage(self) -> Option<Usage> {
         let tokens = self.tokens.or(self.billed_units)?;
-        Some(Usage {
+        let usage = Usage {
             prompt: count(tokens.input_tokens),
             completion: count(tokens.output_tokens),
             cached: count(self.cached_tokens),
             ..Usage::default()
-        })
+        };
+        usage.if_any()
     }
 }
 
@@ -130,6 +131,10 @@ fn finish(word: &str) -> Finish {
         "ERROR_TOXIC" => Finish::ContentFilter,
         other => Finish::Other(other.to_lowercase()),
     }
+}
+
+fn named(name: Option<String>) -> Option<String> {
+    name.filter(|name| !name.is_empty())
 }
 
 fn said(text: Option<String>) -> Option<String> {
@@ -157,7 +162,7 @@ pub(super) fn reply(body: &[u8]) -> Result<Result<Reply, UpstreamError>, BadRepl
             call.function.map_or((None, None), |called| (called.name, called.arguments));
         let id = call.id.unwrap_or_else(|| format!("call_{at}"));
         let arguments = said(arguments).unwrap_or_else(|| "{}".to_owned());
-        let name = name.unwrap_or_default();
+        let name = named(name).ok_or(BadReply::Unnamed)?;
         parts.push(PartKind::ToolCall(ToolCall { id, name, arguments, signature: None }).into());
     }
     let finish = finish(&word);
@@ -202,8 +207,6 @@ struct WireEvent {
     id: Option<String>,
     index: Option<u32>,
     delta: Option<WireDelta>,
-    /// Of an error without a type.
-    message: Option<String>,
 }
 
 #[derive(Deserialize, Default)]
@@ -256,7 +259,8 @@ impl Events {
         if data.is_empty() || data == b"[DONE]" {
             return Ok(Continue(()));
         }
-        let wire: WireEvent = serde_json::from_slice(&data)
+        let text = std::str::from_utf8(&data).map_err(|_| BadFrame::NotUtf8)?;
+        let wire: WireEvent = serde_json::from_str(text)
             .map_err(|error| BadFrame::NotAChunk { reason: error.to_string() })?;
         let (index, delta) = (wire.index.unwrap_or(0), wire.delta.unwrap_or_default());
         if !self.started {
@@ -268,13 +272,11 @@ impl Events {
             Some("message-end") => end(delta, events)?,
             Some(kind) => {
                 let message = delta.message.unwrap_or_default();
-                say(kind, index, message, &mut |delta| events.push(StreamEvent::Delta(delta)));
+                say(kind, index, message, &mut |delta| events.push(StreamEvent::Delta(delta)))?;
                 return Ok(Continue(()));
             }
             None => {
-                let message = wire.message.unwrap_or_else(|| "the provider gave no reason".into());
-                let error = UpstreamError { message, ..UpstreamError::default() };
-                events.push(StreamEvent::Error(error));
+                events.push(StreamEvent::Error(UpstreamError::parse(&data)));
             }
         }
         Ok(Break(()))
@@ -298,11 +300,16 @@ fn end(delta: WireDelta, events: &mut Vec<StreamEvent>) -> Result<(), StreamErro
 }
 
 /// What is not named here has no place in other dialects.
-fn say(kind: &str, index: u32, message: DeltaMessage, out: &mut impl FnMut(Delta)) {
+fn say(
+    kind: &str,
+    index: u32,
+    message: DeltaMessage,
+    out: &mut impl FnMut(Delta),
+) -> Result<(), BadFrame> {
     let choice = 0;
     match kind {
         "content-start" | "content-delta" => {
-            let Some(content) = message.content.and_then(OneOf::one) else { return };
+            let Some(content) = message.content.and_then(OneOf::one) else { return Ok(()) };
             if let Some(text) = said(content.thinking) {
                 out(Delta::Thinking { choice, text });
             }
@@ -316,12 +323,12 @@ fn say(kind: &str, index: u32, message: DeltaMessage, out: &mut impl FnMut(Delta
             }
         }
         "tool-call-start" | "tool-call-delta" => {
-            let Some(call) = message.tool_calls.and_then(OneOf::one) else { return };
+            let Some(call) = message.tool_calls.and_then(OneOf::one) else { return Ok(()) };
             let (name, arguments) =
                 call.function.map_or((None, None), |called| (called.name, called.arguments));
             if kind == "tool-call-start" {
                 let id = call.id.unwrap_or_else(|| format!("call_{index}"));
-                let name = name.unwrap_or_default();
+                let name = named(name).ok_or(BadFrame::Unnamed)?;
                 out(Delta::ToolCall { choice, call: index, id, name, signature: None });
             }
             if let Some(text) = said(arguments) {
@@ -335,6 +342,7 @@ fn say(kind: &str, index: u32, message: DeltaMessage, out: &mut impl FnMut(Delta
         }
         _ => {}
     }
+    Ok(())
 }
 
 impl ReadFrame for Events {

@@ -1,6 +1,8 @@
 //! Ollama's answers: whole ones, and streams of one JSON object in each line, of which the last
 //! says `done`.
 
+use std::collections::BTreeMap;
+
 use bytes::{Bytes, BytesMut};
 use dunlin_llm::form::{Choice, Delta, Finish, Part, PartKind, Reply, ToolCall, Vectors};
 use dunlin_llm::openai::UpstreamError;
@@ -8,6 +10,7 @@ use dunlin_llm::sse::{FrameTooLong, MAX_FRAME_BYTES};
 use dunlin_llm::{BadFrame, BadReply, ChatRequest, StreamEvent};
 use dunlin_types::{Tokens, Usage};
 use serde::Deserialize;
+use serde::de::{Deserializer, Error, IgnoredAny};
 use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 
@@ -19,13 +22,11 @@ use crate::stream::StreamError;
 struct Wire<'a> {
     model: Option<String>,
     created_at: Option<String>,
-    #[serde(borrow)]
-    message: Option<WireMessage<'a>>,
+    message: Option<WireMessage>,
     /// Of `/api/generate`.
     response: Option<String>,
     thinking: Option<String>,
-    #[serde(default)]
-    done: bool,
+    done: Option<bool>,
     done_reason: Option<String>,
     #[serde(default, deserialize_with = "dunlin_llm::lenient::count")]
     prompt_eval_count: Option<u64>,
@@ -36,28 +37,40 @@ struct Wire<'a> {
 }
 
 #[derive(Deserialize, Default)]
-struct WireMessage<'a> {
+struct WireMessage {
     content: Option<String>,
     thinking: Option<String>,
-    #[serde(borrow)]
-    tool_calls: Option<Vec<WireCall<'a>>>,
+    tool_calls: Option<Vec<WireCall>>,
 }
 
 #[derive(Deserialize)]
-struct WireCall<'a> {
+struct WireCall {
     id: Option<String>,
-    #[serde(borrow)]
-    function: WireFunction<'a>,
+    function: WireFunction,
 }
 
 #[derive(Deserialize)]
-struct WireFunction<'a> {
+struct WireFunction {
     name: String,
-    #[serde(borrow)]
-    arguments: Option<&'a RawValue>,
+    #[serde(default, deserialize_with = "arguments")]
+    arguments: Option<String>,
 }
 
-impl<'a> Wire<'a> {
+/// An object, which some models and servers give as a text.
+fn arguments<'de, D: Deserializer<'de>>(from: D) -> Result<Option<String>, D::Error> {
+    let said = Option::<Box<RawValue>>::deserialize(from)?;
+    let object = |said: Box<RawValue>| {
+        let text: String = match serde_json::from_str(said.get()) {
+            Ok(text) => text,
+            Err(_) => said.get().to_owned(),
+        };
+        let is_object = serde_json::from_str::<BTreeMap<String, IgnoredAny>>(&text).is_ok();
+        is_object.then_some(text).ok_or(D::Error::custom("the arguments of a call are no object"))
+    };
+    said.map(object).transpose()
+}
+
+impl Wire<'_> {
     fn thought(&mut self) -> Option<String> {
         let said = self.message.as_mut().and_then(|message| message.thinking.take());
         said.or(self.thinking.take()).filter(|text| !text.is_empty())
@@ -73,13 +86,13 @@ impl<'a> Wire<'a> {
     fn calls(&mut self, before: usize) -> Vec<ToolCall> {
         let calls = self.message.as_mut().and_then(|message| message.tool_calls.take());
         let time = self.created_at.as_deref().unwrap_or_default();
-        let call = |(at, call): (usize, WireCall<'a>)| {
+        let call = |(at, call): (usize, WireCall)| {
             let made = || {
                 let seed = format!("{time} {at} {}", call.function.name);
                 format!("call_{}", &hex::encode(Sha256::digest(seed))[..24])
             };
             let id = call.id.filter(|id| !id.is_empty()).unwrap_or_else(made);
-            let arguments = call.function.arguments.map_or("{}", RawValue::get).to_owned();
+            let arguments = call.function.arguments.unwrap_or_else(|| "{}".to_owned());
             ToolCall { id, name: call.function.name, arguments, signature: None }
         };
         (before..).zip(calls.into_iter().flatten()).map(call).collect()
@@ -90,7 +103,7 @@ impl<'a> Wire<'a> {
         let (prompt, completion) = (self.prompt_eval_count, self.eval_count);
         prompt.or(completion)?;
         let count = |tokens: Option<u64>| Tokens(tokens.unwrap_or(0));
-        Some(Usage { prompt: count(prompt), completion: count(completion), ..Usage::default() })
+        Usage { prompt: count(prompt), completion: count(completion), ..Usage::default() }.if_any()
     }
 
     fn finish(&self, has_calls: bool) -> Finish {
@@ -157,13 +170,19 @@ impl Lines {
         if line.trim_ascii().is_empty() {
             return Ok(());
         }
-        let mut wire: Wire<'_> = serde_json::from_slice(line)
-            .map_err(|error| BadFrame::NotAChunk { reason: error.to_string() })?;
-        if wire.error.is_some() {
+        let text = std::str::from_utf8(line).map_err(|_| BadFrame::NotUtf8)?;
+        let read: Result<Wire<'_>, _> = serde_json::from_str(text);
+        // Every line says whether it is the last, but for one that says what has gone wrong.
+        let has_failed = match &read {
+            Ok(wire) => wire.error.is_some() || wire.done.is_none() && wire.message.is_none(),
+            Err(_) => UpstreamError::told(text).is_some(),
+        };
+        if has_failed {
             self.ended = true;
             events.push(StreamEvent::Error(UpstreamError::parse(line)));
             return Ok(());
         }
+        let mut wire = read.map_err(|error| BadFrame::NotAChunk { reason: error.to_string() })?;
         let mut say = |delta| events.push(StreamEvent::Delta(delta));
         if !std::mem::replace(&mut self.started, true) {
             say(Delta::Start { id: None, model: wire.model.take(), usage: None });
@@ -180,7 +199,7 @@ impl Lines {
             say(Delta::ToolCall { choice: 0, call, id, name, signature });
             say(Delta::Arguments { choice: 0, call, text: arguments });
         }
-        if wire.done {
+        if wire.done == Some(true) {
             self.ended = true;
             say(Delta::Finish { choice: 0, finish: wire.finish(self.calls > 0) });
             if let Some(usage) = wire.usage() {

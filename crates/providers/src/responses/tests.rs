@@ -360,7 +360,7 @@ fn a_stream_says_what_the_whole_answer_says() {
             Delta::Start { .. }
             | Delta::Signature { .. }
             | Delta::Refusal { .. }
-            | Delta::Image { .. }
+            | Delta::Media { .. }
             | Delta::Logprobs { .. }
             | Delta::Usage(_) => {}
         }

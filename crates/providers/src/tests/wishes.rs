@@ -285,3 +285,47 @@ fn thoughts_are_sent_back_to_who_wants_them() {
     let told = sent("openai", "gpt-4o", Endpoint::Messages, &said).unwrap();
     assert_eq!(told["messages"][1].get("reasoning_content"), None);
 }
+
+#[test]
+fn a_clients_bound_beats_a_default_however_each_is_called() {
+    for (default, said) in [
+        ("max_tokens", "max_completion_tokens"),
+        ("max_completion_tokens", "max_tokens"),
+        ("max_tokens", "max_tokens"),
+    ] {
+        let to = Target {
+            api_base: "http://up".into(),
+            model: "m".into(),
+            body_defaults: vec![(default.into(), "77".into())],
+            ..Target::default()
+        };
+        let request = asking(Endpoint::ChatCompletions, &json!({said: 5}));
+        for provider in ["hosted_vllm", "cohere"] {
+            let provider = find(provider).unwrap();
+            let call = provider.encode(&request, &to, &Credential::None, UnixMillis(0)).unwrap();
+            let told = String::from_utf8_lossy(call.body());
+            assert!(told.contains(":5") && !told.contains("77"), "{default} {said}: {told}");
+        }
+    }
+}
+
+#[test]
+fn each_name_of_a_user_goes_where_it_is_known() {
+    let said = json!({"user": "u", "safety_identifier": "s"});
+    let to = Target {
+        api_base: "http://up".into(),
+        model: "gpt-5-codex".into(),
+        responses: true,
+        chat_only: false,
+        ..Target::default()
+    };
+    assert!(to.has_only_responses());
+    let request = asking(Endpoint::ChatCompletions, &said);
+    let provider = find("openai").unwrap();
+    let call = provider.encode(&request, &to, &Credential::None, UnixMillis(0)).unwrap();
+    let told: Value = serde_json::from_slice(call.body()).unwrap();
+    assert_eq!((&told["user"], &told["safety_identifier"]), (&json!("u"), &json!("s")));
+    let told =
+        sent("anthropic", CLAUDE, Endpoint::ChatCompletions, &json!({"safety_identifier": "s"}));
+    assert_eq!(told.unwrap()["metadata"]["user_id"], "s");
+}

@@ -10,10 +10,17 @@ use dunlin_types::Tokens;
 
 use super::Bill;
 
+/// What the provider of a whole answer has counted, if that can be: nothing is no count of words.
+pub(super) fn counted(chat: &ChatRequest, answer: &ChatReply) -> Option<Usage> {
+    let usage = answer.usage().and_then(Usage::if_credible)?;
+    let is_short = chat.endpoint().is_chat() && usage.completion == Tokens(0);
+    let is_uncounted = is_short && !answer.output_text().is_empty();
+    (!is_uncounted).then_some(usage)
+}
+
 /// Whether a whole answer is to be counted here.
 pub(crate) fn must_count(chat: &ChatRequest, answer: &ChatReply) -> bool {
-    let is_counted = answer.usage().and_then(Usage::if_credible).is_some();
-    !is_counted && chat.endpoint().tells_usage() && !chat.background()
+    counted(chat, answer).is_none() && chat.endpoint().tells_usage() && !chat.background()
 }
 
 impl Bill {

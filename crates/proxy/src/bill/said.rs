@@ -39,9 +39,9 @@ pub(crate) fn of_delta(delta: &Delta) -> &str {
         | Delta::Arguments { text, .. } => text,
         Delta::ToolCall { name, .. } => name,
         Delta::Start { .. }
-        | Delta::Image { .. }
         | Delta::Signature { .. }
         | Delta::RedactedThinking { .. }
+        | Delta::Media { .. }
         | Delta::Logprobs { .. }
         | Delta::Citation { .. }
         | Delta::Finish { .. }

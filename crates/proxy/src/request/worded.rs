@@ -2,13 +2,21 @@
 //! asked in words.
 
 use dunlin_admission::Refusal;
-use dunlin_llm::ChatRequest;
+use dunlin_llm::{ChatRequest, Endpoint};
 use dunlin_providers::reads_token_ids;
-use dunlin_router::Group;
+use dunlin_router::{Deployment, Group};
 use dunlin_tokens::NoText;
 
 use crate::Proxy;
 use crate::attempts::GroupFailed;
+
+/// Whether a deployment takes the ids of tokens that a request holds.
+pub(crate) fn reads_tokens(chat: &ChatRequest, by: &Deployment) -> bool {
+    if chat.endpoint() != Endpoint::Completions {
+        return reads_token_ids(&by.provider);
+    }
+    dunlin_providers::find(&by.provider).is_some_and(|it| it.passes(chat, &by.target))
+}
 
 /// The request in words, if it holds ids of tokens and one of the group's deployments reads none.
 ///
@@ -19,7 +27,7 @@ pub(crate) async fn worded(
     chat: &ChatRequest,
     group: &Group,
 ) -> Result<Option<ChatRequest>, GroupFailed> {
-    if group.deployments.iter().all(|by| reads_token_ids(&by.provider)) {
+    if group.deployments.iter().all(|by| reads_tokens(chat, by)) {
         return Ok(None);
     }
     let Some(lists) = chat.token_lists() else { return Ok(None) };
