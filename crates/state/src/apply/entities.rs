@@ -290,7 +290,7 @@ fn put(state: &mut State, mut entity: Entity) -> Result<Reply, Rejected> {
     {
         return Err(Rejected::DuplicateEmail { email: email.clone() });
     }
-    promised::to_team(state, &entity)?;
+    promised::to_entity(state, &entity)?;
     let before = state.entity(entity.kind, &entity.name);
     let updated_at = seen::time(state, before.map_or(UnixMillis(0), |before| before.updated_at));
     let entity = Arc::new(Entity { updated_at, met: None, ..entity });

@@ -45,11 +45,52 @@ fn nobody_is_promised_more_than_there_is() {
     };
     assert!(script.run(update(Change::Set(21), Change::Keep)).is_err());
     script.run(update(Change::Set(10), Change::Keep)).expect("less");
-    // What was promised is not taken back by a team that has less from here on.
+    // What was promised is not taken back.
     let less = TermsChanges { rpm: Change::Set(5), ..TermsChanges::default() };
     let changes = Box::new(EntityChanges { terms: less, ..EntityChanges::default() });
     let (kind, name) = (Kind::Team, "blue".to_owned());
-    script.run(Command::UpdateEntity { kind, name, changes }).expect("known");
+    let lowered = script.run(Command::UpdateEntity { kind, name, changes });
+    assert!(matches!(lowered, Err(Rejected::Overpromised { has: 5, promised: 50, asked: 0, .. })));
     let tags = Change::Set(vec!["t".to_owned()]);
     script.run(update(Change::Keep, tags)).expect("its limit stays as it was");
+}
+
+#[test]
+fn a_promise_through_a_shared_budget_or_of_one_model_is_one() {
+    let mut script = Script::default();
+    let shared = |rpm: u64| Entity {
+        kind: Kind::Budget,
+        name: "shared".to_owned(),
+        terms: Terms { rpm: Some(rpm), ..Terms::default() },
+        ..Entity::default()
+    };
+    let make = Command::CreateEntity { entity: Box::new(shared(60)), members: Vec::new() };
+    script.run(make).expect("new");
+    let blue = Terms { rpm: Some(100), ..Terms::default() };
+    let blue = Entity { name: "blue".to_owned(), terms: blue, ..Entity::default() };
+    let blue = Command::CreateEntity { entity: Box::new(blue), members: Vec::new() };
+    script.run(blue).expect("new");
+    let by_budget =
+        || Terms { rpm: None, budget_id: Some("shared".to_owned()), ..terms(0, "guaranteed") };
+    script.run(key_of("sk-a", "blue", by_budget())).expect("60 of 100");
+    let refused = script.run(key_of("sk-b", "blue", by_budget()));
+    assert!(matches!(refused, Err(Rejected::Overpromised { promised: 60, asked: 60, .. })));
+
+    let set = |rpm: u64| {
+        let terms = TermsChanges { rpm: Change::Set(rpm), ..TermsChanges::default() };
+        let changes = Box::new(EntityChanges { terms, ..EntityChanges::default() });
+        Command::UpdateEntity { kind: Kind::Budget, name: "shared".to_owned(), changes }
+    };
+    let raised = script.run(set(101));
+    assert!(matches!(raised, Err(Rejected::Overpromised { has: 100, promised: 101, .. })));
+    script.run(set(100)).expect("to the last");
+
+    let of_model = |limit: u64| Terms {
+        rpm: None,
+        model_rpm: [("chat".to_owned(), limit)].into(),
+        ..terms(0, "guaranteed")
+    };
+    script.run(key_of("sk-c", "blue", of_model(70))).expect("of the model nothing was promised");
+    let refused = script.run(key_of("sk-d", "blue", of_model(40)));
+    assert!(matches!(refused, Err(Rejected::Overpromised { promised: 70, asked: 40, .. })));
 }
