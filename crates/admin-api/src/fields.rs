@@ -12,6 +12,8 @@ use serde_json::Value;
 pub enum Of {
     /// A key's.
     Key,
+    /// A membership's, of a team or an organization.
+    Member,
     /// A team's.
     Team,
     /// A user's.
@@ -35,7 +37,8 @@ pub struct Field {
     /// What a value must be.
     pub shape: Shape,
     standing: Standing,
-    /// A letter for each whose field it is: Key, Team, User, Customer, Organization, Budget, taG.
+    /// A letter for each whose field it is: Key, Member, Team, User, Customer, Organization, Budget,
+    /// taG.
     on: &'static str,
 }
 
@@ -79,8 +82,12 @@ const DENIED: &str = "list what may be called in allowed_routes instead";
 const GROUPS: &str = "list the names of access groups in models instead";
 const GUARDRAILS: &str = "guardrails, policies and kept prompts are not carried out";
 const MCP: &str = "MCP servers are not served, so there is nothing to limit";
-const MEMBER_KEYS: &str = "give the members' keys a duration each instead";
-const MEMBER_MODELS: &str = "members call what their team may; give their keys models instead";
+const MEMBERS: &str =
+    "only keys, teams and users have it; a member has a budget, rpm_limit and tpm_limit";
+const MEMBER_MODELS: &str =
+    "give the models to the members: /team/member_update takes allowed_models";
+const ONLY_KEYS: &str = "only keys have it: give it to each of them";
+const ONLY_KEYS_AND_TEAMS: &str = "only keys and teams have it";
 const OBJECTS: &str = "MCP servers, vector stores and agents are not served";
 const PASSWORDS: &str = "there are no pages to sign in to";
 const PERMISSIONS: &str = "only permissions that allow something are known, not those that forbid";
@@ -94,36 +101,46 @@ static OTHER: &[Field] = &[
     field("agent_id", Text, Guards(AGENTS), "K"),
     field("allowed_cache_controls", List, Kept, "KU"),
     field("allowed_model_region", Region, Kept, "C"),
+    field("allowed_models", List, Guards(MEMBER_MODELS), "B"),
     field("allowed_passthrough_routes", List, Kept, "KT"),
+    field("allowed_routes", List, Guards(ONLY_KEYS), "MTUCOBG"),
     field("allowed_vector_store_indexes", List, Guards(STORES), "KT"),
-    field("auto_rotate", Flag, Guards(ROTATION), "K"),
+    field("auto_rotate", Flag, Guards(ROTATION), "KTUCOBG"),
+    field("blocked", Flag, Guards(MEMBERS), "M"),
     field("budget_fallbacks", Lists, Kept, "KT"),
+    field("budget_fallbacks", Lists, Guards(ONLY_KEYS_AND_TEAMS), "MUCOBG"),
+    field("budget_limits", List, Guards(MEMBERS), "M"),
     field("config", Object, Kept, "KU"),
     field("default_estimated_output_tokens", Count, Kept, "KT"),
     field("default_estimated_output_tokens_per_model", Object, Kept, "KT"),
     field("default_model", Text, Kept, "C"),
-    field("default_team_member_models", List, Guards(MEMBER_MODELS), "T"),
     field("denied_passthrough_routes", List, Guards(DENIED), "KT"),
     field("description", Text, Kept, "G"),
     field("disable_global_guardrails", Flag, Kept, "KT"),
-    field("guardrails", List, Guards(GUARDRAILS), "KTU"),
+    field("enforced_params", List, Guards(ONLY_KEYS), "MTUCOBG"),
+    field("guardrails", List, Guards(GUARDRAILS), "KMTUCOBG"),
     field("key_type", Text, Kept, "K"),
-    field("mcp_rpm_limit", Object, Guards(MCP), "KT"),
+    field("max_parallel_requests", Count, Guards(MEMBERS), "M"),
+    field("mcp_rpm_limit", Object, Guards(MCP), "KTUCOBG"),
+    field("model_max_budget", Object, Guards(MEMBERS), "M"),
+    field("model_rpm_limit", Object, Guards(MEMBERS), "M"),
+    field("model_tpm_limit", Object, Guards(MEMBERS), "M"),
     field("object_permission", Object, Guards(OBJECTS), "KTUCO"),
     field("password", Text, Guards(PASSWORDS), "U"),
     field("permissions", Object, GuardsUnless(only_grants, PERMISSIONS), "KU"),
-    field("policies", List, Guards(GUARDRAILS), "KTU"),
+    field("policies", List, Guards(GUARDRAILS), "KMTUCOBG"),
     field("project_id", Text, Guards(PROJECTS), "K"),
-    field("prompts", List, Guards(GUARDRAILS), "KTU"),
+    field("prompts", List, Guards(GUARDRAILS), "KTUCOBG"),
     field("rotation_interval", Text, Kept, "K"),
     field("router_settings", Object, Kept, "KTU"),
     field("rpm_limit_type", Throughput, Kept, "KT"),
+    field("rpm_limit_type", Throughput, GuardsUnless(is_best_effort, ONLY_KEYS_AND_TEAMS), "UCOBG"),
     field("secret_manager_settings", Object, Kept, "T"),
     field("send_invite_email", Flag, Kept, "KU"),
     field("sso_user_id", Text, Kept, "U"),
-    field("team_member_key_duration", Text, Guards(MEMBER_KEYS), "T"),
     field("tpd_limit", Count, Kept, "KTUOB"),
     field("tpm_limit_type", Throughput, Kept, "KT"),
+    field("tpm_limit_type", Throughput, GuardsUnless(is_best_effort, ONLY_KEYS_AND_TEAMS), "UCOBG"),
 ];
 
 const fn field(name: &'static str, shape: Shape, standing: Standing, on: &'static str) -> Field {
@@ -133,6 +150,11 @@ const fn field(name: &'static str, shape: Shape, standing: Standing, on: &'stati
 /// Permissions that only allow. What a grant allows does not exist here, so it opens nothing.
 fn only_grants(value: &Value) -> bool {
     value.as_object().is_some_and(|permissions| permissions.values().all(|value| value == true))
+}
+
+/// What a limit is anyway.
+fn is_best_effort(value: &Value) -> bool {
+    value == THROUGHPUTS[0]
 }
 
 /// How a limit of a minute may be meant. What is guaranteed is seen to when it is promised; what is
@@ -146,6 +168,7 @@ impl Of {
     fn letter(self) -> char {
         match self {
             Self::Key => 'K',
+            Self::Member => 'M',
             Self::Team => 'T',
             Self::User => 'U',
             Self::EndUser => 'C',
@@ -160,11 +183,12 @@ impl Of {
 /// Why a field is refused that would guard something, as a clause.
 #[must_use]
 pub fn why_refused(name: &str) -> &'static str {
-    let field = OTHER.iter().find(|field| field.name == name);
-    match field.map(|field| field.standing) {
-        Some(Guards(why) | GuardsUnless(_, why)) => why,
-        Some(Kept) | None => "it bounds nothing there",
-    }
+    let named = OTHER.iter().filter(|field| field.name == name);
+    let why = |field: &Field| match field.standing {
+        Guards(why) | GuardsUnless(_, why) => Some(why),
+        Kept => None,
+    };
+    named.into_iter().find_map(why).unwrap_or("it bounds nothing there")
 }
 
 /// The fields of one of them that this release does not act upon, by name.
@@ -214,7 +238,10 @@ mod tests {
 
     #[test]
     fn the_table_is_sorted() {
-        assert!(OTHER.windows(2).all(|pair| pair[0].name < pair[1].name));
+        assert!(OTHER.windows(2).all(|pair| pair[0].name <= pair[1].name));
+        let apart =
+            |a: &Field, b: &Field| a.name != b.name || !a.on.chars().any(|of| b.on.contains(of));
+        assert!(OTHER.windows(2).all(|pair| apart(&pair[0], &pair[1])), "one field of one of them");
     }
 
     #[test]

@@ -170,6 +170,36 @@ impl Body {
         }
     }
 
+    /// Takes the field of a display name or an id; an empty one is none.
+    pub(crate) fn take_name(&mut self, field: &'static str) -> Change<String> {
+        match self.take(field, text) {
+            Change::Set(name) if name.is_empty() => Change::Clear,
+            Change::Set(name) => {
+                self.check_name(field, &name);
+                Change::Set(name)
+            }
+            change @ (Change::Keep | Change::Clear) => change,
+        }
+    }
+
+    /// Refuses a name with characters that would let it pass for another, unless it was one elsewhere.
+    pub(crate) fn check_name(&mut self, field: &'static str, name: &str) {
+        if let Some(reason) = unseen(name).filter(|_| self.now > UnixMillis(0)) {
+            self.refuse(field, reason);
+        }
+    }
+
+    /// Takes a list of models: one without a name is none.
+    pub(crate) fn take_names(&mut self, field: &'static str) -> Change<Vec<String>> {
+        let list = self.take(field, texts);
+        if let Change::Set(names) = &list
+            && names.iter().any(|name| name.trim().is_empty())
+        {
+            self.refuse(field, format!("{field}: a name in it is empty"));
+        }
+        list
+    }
+
     /// Takes a field that must be there.
     pub(crate) fn require<T: Default>(
         &mut self,
@@ -327,6 +357,16 @@ pub(crate) fn budget(value: &Value) -> Result<NanoUsd, Wrong> {
         return Err(senseless(reason.to_owned()));
     }
     Ok(amount)
+}
+
+/// Why a name may not be one: characters in it are not seen, or turn around what is.
+pub(crate) fn unseen(name: &str) -> Option<String> {
+    let is_unseen = |c: &char| {
+        c.is_control()
+            || matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
+    };
+    let found = name.chars().find(is_unseen)?;
+    Some(format!("a name has no control characters, and this one has U+{:04X}", u32::from(found)))
 }
 
 /// A longer name is refused.

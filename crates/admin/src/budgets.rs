@@ -19,12 +19,13 @@ impl View {
         let shared = self.shared(terms);
         let all = [Some(terms), shared.as_ref().map(|budget| &budget.terms)];
         let all = || all.iter().flatten();
-        let windows = all().map(|terms| &terms.windows).find(|windows| !windows.is_empty());
-        let windows = windows.into_iter().flatten().map(|(every, most)| {
+        let windows = all().find(|terms| !terms.windows.is_empty());
+        let windows = windows.into_iter().flat_map(|terms| terms.windows_by_length());
+        let windows = windows.map(|(every, most)| {
             let pot = PotId { of, line: Line::Window(every.clone()) };
             let period = Renewal::of(every).read();
             let period = period.map(|every| self.calendar.period(every, self.now));
-            self.told(&pot, Some(every), *most, period)
+            self.told(&pot, Some(every), most, period)
         });
         let mut models: BTreeMap<&String, &ModelBudget> = BTreeMap::new();
         all().rev().for_each(|terms| models.extend(&terms.model_budgets));

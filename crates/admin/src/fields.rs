@@ -14,6 +14,7 @@ use crate::body::{self, Body, Wrong};
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Of {
     Key,
+    Member,
     Entity(Kind),
 }
 
@@ -21,6 +22,7 @@ impl From<Of> for Whose {
     fn from(of: Of) -> Self {
         match of {
             Of::Key => Self::Key,
+            Of::Member => Self::Member,
             Of::Entity(Kind::Team) => Self::Team,
             Of::Entity(Kind::User) => Self::User,
             Of::Entity(Kind::EndUser) => Self::EndUser,

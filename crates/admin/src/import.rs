@@ -15,7 +15,7 @@ use crate::caller::MASTER_USER;
 use crate::entity_fields::{self, EntityFields, id_name};
 use crate::error::Error;
 use crate::new_key;
-use crate::row::View;
+use crate::row::{View, of_member};
 use crate::terms::{self, none_if_empty};
 
 /// What a row is compared without: whose number it is, and how old.
@@ -235,10 +235,7 @@ fn member(mut body: Body, past: &Past, view: &View, kind: Kind) -> Result<Candid
     let mut member = entity_fields::membership(user, &role, changes);
     past.begin(&mut member.terms);
     let inherited = view.state.entity(kind, &group).map(|group| group.member.clone());
-    let terms = match inherited {
-        Some(inherited) if member.terms == Terms::default() => inherited,
-        Some(_) | None => member.terms.clone(),
-    };
+    let terms = of_member(&inherited.unwrap_or_default(), &member.terms);
     let (spent, period) = past.spent(view, &terms, spend);
     Ok(Candidate { what: What::Member(kind, group, Box::new(member)), spent, period })
 }

@@ -267,6 +267,9 @@ impl Admin {
 
     /// Proposes a command for the caller, and returns the state that includes it.
     async fn carry_out(&self, asked: &Asked, mut command: Command) -> Result<(Reply, View), Error> {
+        if let Some(published) = self.0.published.load_full() {
+            model_names::check(&published.catalog, &self.0.consensus.state(), &command)?;
+        }
         let mut found = logging::Found::default();
         self.seal_callbacks(&self.0.consensus.state(), &mut command, &mut found)?;
         self.judge_callbacks(&found.fresh).await?;

@@ -12,6 +12,7 @@ use crate::body::{self, Body, Wrong, senseless};
 use crate::entities::{find, user_named};
 use crate::entity_fields::{self, Named, id_name};
 use crate::error::Error;
+use crate::fields::{self, Of};
 use crate::naming;
 use crate::rights::forbidden;
 use crate::routes::Asked;
@@ -23,27 +24,63 @@ const NEW_ROLE: &str = "internal_user_viewer";
 
 /// The fields of a membership's terms.
 pub(crate) const TERMS: &[&str] = &[
+    "allowed_models",
     "budget_duration",
     "max_budget_in_organization",
     "max_budget_in_team",
+    "models",
     "rpm_limit",
     "temp_budget_expiry",
     "temp_budget_increase",
     "tpm_limit",
 ];
 
-/// The terms of a membership.
-pub(crate) fn read_terms(body: &mut Body) -> TermsChanges {
+/// The terms of a membership in a group of that kind, and in which fields it asks for a guard that
+/// there is not.
+pub(crate) fn read_terms(body: &mut Body, kind: Kind) -> (TermsChanges, Vec<&'static str>) {
+    let listed = body.take_names("allowed_models");
+    let models = body.take_names("models");
+    if kind == Kind::Organization && (is_list(&listed) || is_list(&models)) {
+        let reason = "only a team's members are held to models: list those of the organization";
+        body.refuse("allowed_models", reason.to_owned());
+    }
+    if !listed.keeps() && !models.keeps() && listed != models {
+        let reason = "`allowed_models` and `models` are two words for the same list: send one";
+        body.refuse("allowed_models", reason.to_owned());
+    }
+    if body.peek("max_budget").is_some_and(|budget| !budget.is_null()) {
+        let in_team = kind == Kind::Team;
+        let name = if in_team { "max_budget_in_team" } else { "max_budget_in_organization" };
+        body.refuse("max_budget", format!("a member's budget is `{name}`"));
+    }
+    let (_, guards) = fields::read(body, Of::Member);
     let in_team = body.take("max_budget_in_team", body::budget);
     let in_organization = body.take("max_budget_in_organization", body::budget);
-    TermsChanges {
+    let terms = TermsChanges {
+        models: if listed.keeps() { models } else { listed },
         max_budget: if in_team.keeps() { in_organization } else { in_team },
         budget_duration: none_if_empty(body.take("budget_duration", terms::every)),
         rpm: body.take("rpm_limit", body::count),
         tpm: body.take("tpm_limit", body::count),
         temporary: terms::temporary(body),
         ..TermsChanges::default()
-    }
+    };
+    (terms, guards)
+}
+
+fn is_list(change: &Change<Vec<String>>) -> bool {
+    matches!(change, Change::Set(names) if !names.is_empty())
+}
+
+/// The fields of a request that sets a membership's terms, beside its `own`.
+pub(crate) fn finish(
+    body: Body,
+    own: impl Iterator<Item = &'static str> + Clone,
+    guards: Vec<&'static str>,
+) -> Result<(), Error> {
+    let idle = fields::other(Of::Member).map(|field| field.name);
+    body.finish(own.chain(TERMS.iter().copied()).chain(idle))?;
+    if guards.is_empty() { Ok(()) } else { Err(Error::NotEnforced { fields: guards }) }
 }
 
 /// What a member may be in a team or an organization. Those that lead are in `rights`.
@@ -241,6 +278,41 @@ mod tests {
         assert!(matches!(boss.find(&state), Err(Error::NotFound { .. })));
         let (_, nobody) = of(r#"{"team_id": "t"}"#);
         assert!(matches!(nobody, Err(Error::BadField { name: "user_id", .. })));
+    }
+
+    #[test]
+    fn a_members_guards_are_in_force_or_refused_by_name() {
+        let of = |kind, text: &str| {
+            let mut body = Body::parse(text.as_bytes()).expect("an object");
+            let (terms, guards) = read_terms(&mut body, kind);
+            finish(body, std::iter::empty(), guards).map(|()| terms)
+        };
+        for field in ["allowed_models", "models"] {
+            let text = format!(r#"{{"{field}": ["a"]}}"#);
+            let terms = of(Kind::Team, &text).expect("a list");
+            assert_eq!(terms.models, Change::Set(vec!["a".to_owned()]), "{field}");
+            assert!(matches!(of(Kind::Organization, &text), Err(Error::BadField { .. })));
+        }
+        let both = of(Kind::Team, r#"{"allowed_models": ["a"], "models": ["b"]}"#);
+        assert!(matches!(both, Err(Error::BadField { name: "allowed_models", .. })));
+        let empty = of(Kind::Team, r#"{"allowed_models": [""]}"#);
+        assert!(matches!(empty, Err(Error::BadField { name: "allowed_models", .. })));
+        let budget = of(Kind::Team, r#"{"max_budget": 0.5}"#);
+        let Err(Error::BadField { name: "max_budget", reason }) = budget else { panic!("refused") };
+        assert!(reason.contains("max_budget_in_team"), "{reason}");
+        for (field, value) in [
+            ("blocked", "true"),
+            ("max_parallel_requests", "1"),
+            ("model_max_budget", r#"{"a": 1}"#),
+            ("guardrails", r#"["pii"]"#),
+        ] {
+            let refused = of(Kind::Team, &format!(r#"{{"{field}": {value}}}"#)).err();
+            let Some(Error::NotEnforced { fields }) = refused else {
+                panic!("{field}: {refused:?}")
+            };
+            assert_eq!(fields, [field]);
+        }
+        assert!(of(Kind::Team, r#"{"blocked": false, "guardrails": []}"#).is_ok());
     }
 
     #[test]

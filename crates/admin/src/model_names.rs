@@ -5,11 +5,14 @@ use std::collections::BTreeMap;
 
 use dunlin_admin_api::Row;
 use dunlin_router::{Access, Catalog, group, listed};
-use dunlin_state::{Entity, EntityChanges, Key, Kind, State, Terms, TermsChanges};
+use dunlin_state::{
+    Command, Entity, EntityChanges, Key, KeyChanges, Kind, State, Terms, TermsChanges,
+};
 
 use crate::Admin;
 use crate::body::meant;
 use crate::caller::Caller;
+use crate::error::Error;
 use crate::row::put;
 
 /// Names in lists of models that stand for no single one.
@@ -60,15 +63,70 @@ impl Admin {
     }
 }
 
+/// Refuses a budget or a limit by a name that stands for other models than one of the catalog's own: it
+/// would bind nothing. One that stands for nothing is only told: the model may come later.
+pub(crate) fn check(catalog: &Catalog, state: &State, command: &Command) -> Result<(), Error> {
+    if let Command::All { commands } = command {
+        return commands.iter().try_for_each(|command| check(catalog, state, command));
+    }
+    if let Command::IfUnchanged { command, .. } = command {
+        return check(catalog, state, command);
+    }
+    if let Command::CreateKey { key } = command {
+        return all_bind(catalog, &key.terms, Whose::key(state, key));
+    }
+    if let Command::UpdateKey { token, changes } | Command::RegenerateKey { token, changes, .. } =
+        command
+        && let Some(key) = state.key(token)
+    {
+        let key = Key::clone(key).changed(KeyChanges::clone(changes));
+        return all_bind(catalog, &set_by(&changes.terms), Whose::key(state, &key));
+    }
+    if let Command::CreateEntity { entity, .. } = command {
+        return all_bind(catalog, &entity.terms, Whose::entity(entity));
+    }
+    if let Command::UpdateEntity { kind, name, changes } = command
+        && let Some(entity) = state.entity(*kind, name)
+    {
+        let entity = Entity::clone(entity).changed(EntityChanges::clone(changes));
+        return all_bind(catalog, &set_by(&changes.terms), Whose::entity(&entity));
+    }
+    Ok(())
+}
+
+fn all_bind(catalog: &Catalog, sent: &Terms, whose: Whose<'_>) -> Result<(), Error> {
+    let is_own = |name: &String| {
+        let of_team = whose.team.and_then(|team| catalog.of_team(team, name));
+        catalog.groups.contains_key(name.as_str()) || of_team.is_some()
+    };
+    let stands_for_others = |name: &String| !is_own(name) && is_known(catalog, None, name, whose);
+    match limited(sent).find(|(_, name)| stands_for_others(name)) {
+        Some((field, name)) => {
+            let reason = format!(
+                "{field}: `{name}` is no model's own name (model_name in model_list) but an alias, \
+                 a pattern or an access group, so the entry would bind nothing and look as if it \
+                 did: name each model"
+            );
+            Err(Error::BadField { name: field, reason })
+        }
+        None => Ok(()),
+    }
+}
+
+/// The names in budgets and limits of single models, and in which field each is.
+fn limited(sent: &Terms) -> impl Iterator<Item = (&'static str, &String)> {
+    let budgets = sent.model_budgets.keys().map(|name| ("model_max_budget", name));
+    let requests = sent.model_rpm.keys().map(|name| ("model_rpm_limit", name));
+    let tokens = sent.model_tpm.keys().map(|name| ("model_tpm_limit", name));
+    budgets.chain(requests).chain(tokens)
+}
+
 /// What is to be said of them, as far as the caller may know of models.
 fn warnings(catalog: &Catalog, caller: &Caller, sent: &Terms, whose: Whose<'_>) -> Vec<String> {
     let bearer = caller.bearer().filter(|_| !caller.sees_all());
     let access = bearer.map(|bearer| bearer.caller.access());
     let models = sent.models.iter().map(|name| ("models", name));
-    let budgets = sent.model_budgets.keys().map(|name| ("model_max_budget", name));
-    let requests = sent.model_rpm.keys().map(|name| ("model_rpm_limit", name));
-    let tokens = sent.model_tpm.keys().map(|name| ("model_tpm_limit", name));
-    let all = models.chain(budgets).chain(requests).chain(tokens);
+    let all = models.chain(limited(sent));
     let unknown = all.filter(|(_, name)| !is_known(catalog, access, name, whose));
     unknown.map(|(field, name)| told(catalog, access, field, name)).collect()
 }
@@ -121,6 +179,33 @@ mod tests {
 
     fn names(sent: &TermsChanges, whose: Whose<'_>) -> Vec<String> {
         warnings(&catalog(), &Caller::Master, &set_by(sent), whose)
+    }
+
+    #[test]
+    fn a_budget_or_a_limit_by_a_name_that_binds_nothing_is_refused() {
+        let made = |terms: Terms| {
+            let aliases = BTreeMap::from([("mine".to_owned(), "gpt-4o".to_owned())]);
+            let key = Key { terms, aliases, team: Some("t".to_owned()), ..Key::default() };
+            let make = Command::CreateKey { key: Box::new(key) };
+            let command = Command::All { commands: vec![make] };
+            check(&catalog(), &State::new(), &command)
+        };
+        let rpm =
+            |name: &str| Terms { model_rpm: [(name.to_owned(), 5)].into(), ..Terms::default() };
+        for name in ["*", "x/*", "fast", "mine", "beta", "all-proxy-models", "claude/opus"] {
+            let Err(Error::BadField { name: field, reason }) = made(rpm(name)) else {
+                panic!("{name} binds nothing")
+            };
+            assert_eq!(field, "model_rpm_limit");
+            assert!(reason.contains(&format!("`{name}`")), "{reason}");
+        }
+        for name in ["gpt-4o", "claude/*", "private", "later"] {
+            assert!(made(rpm(name)).is_ok(), "{name}");
+        }
+        let budgets = [("beta".to_owned(), ModelBudget::default())].into();
+        let budgets = Terms { model_budgets: budgets, ..Terms::default() };
+        assert!(matches!(made(budgets), Err(Error::BadField { name: "model_max_budget", .. })));
+        assert!(made(Terms { models: vec!["beta".to_owned()], ..Terms::default() }).is_ok());
     }
 
     #[test]

@@ -5,13 +5,14 @@ use std::collections::BTreeMap;
 use dunlin_ledger::expiry;
 use dunlin_llm::credentials::key_name;
 use dunlin_state::routes::CLASSES;
-use dunlin_state::{Change, Command, Key, KeyChanges, Spender, State, Terms, TermsChanges};
+use dunlin_state::{Change, Command, Key, KeyChanges, Kind, Spender, State, Terms, TermsChanges};
 use dunlin_types::{KeyDigest, NanoUsd, Secret, UnixMillis};
 use serde_json::Value;
 
 use crate::body::{self, Body, Wrong, senseless};
 use crate::caller::Caller;
 use crate::defaults::Defaulted;
+use crate::entity_fields::KEY_DURATION;
 use crate::error::Error;
 use crate::fields::{self, Of};
 use crate::row::View;
@@ -51,10 +52,10 @@ pub(crate) fn read(mut body: Body, now: UnixMillis, more: &[&str]) -> Result<Key
     let routes = routes(&mut body);
     let duration = none_if_empty(body.take("duration", body::text));
     let mut changes = KeyChanges {
-        alias: none_if_empty(body.take("key_alias", body::name)),
+        alias: named(&mut body, "key_alias"),
         aliases: body.take("aliases", body::text_map),
         team: none_if_empty(body.take("team_id", body::text)),
-        user: none_if_empty(body.take("user_id", body::name)),
+        user: named(&mut body, "user_id"),
         organization: none_if_empty(body.take("organization_id", body::text)),
         routes,
         required: body.take("enforced_params", body::texts),
@@ -92,6 +93,14 @@ pub(crate) fn read(mut body: Body, now: UnixMillis, more: &[&str]) -> Result<Key
     } else {
         Err(Error::NotEnforced { fields: guards })
     }
+}
+
+/// A name that is chosen for a key, and how long it may be.
+fn named(body: &mut Body, field: &'static str) -> Change<String> {
+    if let Some(Value::String(name)) = body.peek(field) {
+        body.check_name(field, &name);
+    }
+    none_if_empty(body.take(field, body::name))
 }
 
 /// `allowed_routes`, else those of the `key_type`.
@@ -153,11 +162,12 @@ pub(crate) struct NewKey {
 impl NewKey {
     /// The key that `body` asks for. Without an owner, it belongs to its creator.
     pub(crate) fn read(
-        body: Body,
+        mut body: Body,
         settings: &Settings,
         caller: &Caller,
         (state, now): (&State, UnixMillis),
     ) -> Result<Self, Error> {
+        fill_duration(&mut body, state);
         let mut new = Self::without_owner(body, settings, caller, (state, now))?;
         if new.key.user.is_none() {
             new.key.user = Some(caller.maker());
@@ -206,6 +216,17 @@ impl NewKey {
         let spent = self.spend.map(|to| Command::SetSpendOf { whose, period, to });
         let make = Command::CreateKey { key: Box::new(self.key.clone()) };
         [make].into_iter().chain(spent).collect()
+    }
+}
+
+/// A member's key lives as long as its team says, if the request does not say.
+fn fill_duration(body: &mut Body, state: &State) {
+    let Some(Value::String(team)) = body.peek("team_id") else { return };
+    let team = state.entity(Kind::Team, &team);
+    let lives = team.and_then(|team| team.member.other.get(KEY_DURATION));
+    let lives = lives.and_then(|text| serde_json::from_str::<Value>(text).ok());
+    if let Some(lives) = lives.filter(|_| !body.has("duration")) {
+        body.put("duration", &lives);
     }
 }
 
@@ -286,7 +307,7 @@ mod tests {
     use super::*;
 
     fn fields(text: &str) -> Result<KeyFields, Error> {
-        read(Body::parse(text.as_bytes())?, UnixMillis(0), &["key"])
+        read(Body::parse(text.as_bytes())?.at(UnixMillis(1)), UnixMillis(0), &["key"])
     }
 
     fn new(text: &str, settings: &Settings) -> Result<NewKey, Error> {
@@ -331,6 +352,8 @@ mod tests {
         }
         assert!(fields(r#"{"my_own_field": 1}"#).is_ok());
         for field in ["key_alias", "user_id"] {
+            let unseen = fields(&format!(r#"{{"{field}": "a\u0000b"}}"#));
+            assert!(matches!(unseen, Err(Error::BadField { name, .. }) if name == field));
             let of = |bytes: usize| fields(&format!(r#"{{"{field}": "{}"}}"#, "x".repeat(bytes)));
             assert!(of(256).is_ok() && matches!(of(257), Err(Error::Invalid(_))), "{field}");
         }
@@ -393,6 +416,23 @@ mod tests {
         let NewKey { clear, key, .. } = new("{}", &Settings::default()).expect("a key");
         assert_eq!(key.token, KeyDigest::of(clear.expose()));
         assert!(key.terms.models.is_empty() && key.expires.is_none() && key.terms.rpm.is_none());
+    }
+
+    #[test]
+    fn a_members_key_lives_as_long_as_its_team_says() {
+        let mut team = dunlin_state::Entity { name: "t".to_owned(), ..Default::default() };
+        team.member.other.insert(KEY_DURATION.to_owned(), r#""1d""#.to_owned());
+        let make = Command::CreateEntity { entity: Box::new(team), members: Vec::new() };
+        let state = crate::row::tests::state_after([make]);
+        let expires = |text: &str| {
+            let body = Body::parse(text.as_bytes()).expect("an object");
+            let new =
+                NewKey::read(body, &Settings::default(), &Caller::Master, (&state, UnixMillis(0)));
+            new.expect("a key").key.expires
+        };
+        assert_eq!(expires(r#"{"team_id": "t"}"#), Some(UnixMillis(86_400_000)));
+        assert_eq!(expires(r#"{"team_id": "t", "duration": "1h"}"#), Some(UnixMillis(3_600_000)));
+        assert_eq!(expires("{}"), None);
     }
 
     #[test]

@@ -61,6 +61,12 @@ impl Caller {
                 above.is_some_and(|name| self.leads(state, Kind::Organization, name))
             }
             Rank::Member => key.team.as_ref().is_some_and(|t| self.leads(state, Kind::Team, t)),
+            Rank::OrganizationMember => {
+                let team = key.team.as_ref().and_then(|team| state.entity(Kind::Team, team));
+                let of_team = team.and_then(|team| team.organization.as_ref());
+                let name = key.organization.as_ref().or(of_team);
+                name.is_some_and(|name| self.leads(state, Kind::Organization, name))
+            }
             Rank::Organization
             | Rank::User
             | Rank::Tag

@@ -3,6 +3,7 @@
 
 use dunlin_state::{Entity, Key, Kind, LEADING, State};
 
+use crate::body::Body;
 use crate::caller::{Caller, Role};
 use crate::error::Error;
 use crate::row::View;
@@ -209,6 +210,29 @@ impl Caller {
 /// Who narrows what is his cannot widen it again: an admin may have made it as narrow as it is.
 const NOW_TEAM: &str = "the team as it is now; ask an admin to widen it";
 const NOW_KEY: &str = "the key as it is now; ask an admin to widen it";
+
+/// What members of a team may be let do with its keys.
+pub(crate) const PERMISSIONS: &[&str] = &[
+    "/key/generate",
+    "/key/update",
+    "/key/delete",
+    "/key/info",
+    "/key/regenerate",
+    "/key/{key}/regenerate",
+    "/key/service-account/generate",
+    "/key/list",
+    "/key/block",
+    "/key/unblock",
+    "/key/health",
+];
+
+/// Refuses what cannot be permitted to the members of a team.
+pub(crate) fn check_permitted(body: &mut Body, routes: &[String]) {
+    if let Some(route) = routes.iter().find(|route| !PERMISSIONS.contains(&route.as_str())) {
+        let reason = format!("`{route}` is none of {}", PERMISSIONS.join(", "));
+        body.refuse("team_member_permissions", reason);
+    }
+}
 
 /// What members of a team may do with its keys.
 pub(crate) fn permissions(team: &Entity) -> Vec<String> {

@@ -16,6 +16,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
+use crate::entity_fields::KEY_DURATION;
 use crate::fields::{self, Of};
 use crate::moment::iso;
 use crate::rights::permissions;
@@ -136,8 +137,10 @@ impl View {
         let with_roles: Vec<_> = members.iter().map(|member| self.with_role(member)).collect();
         put(&mut row, "members_with_roles", &with_roles);
         let each = &team.member;
+        put(&mut row, "default_team_member_models", &each.models);
         put(&mut row, "team_member_budget", &each.max_budget.map(NanoUsd::as_usd));
         put(&mut row, "team_member_budget_duration", &each.budget_duration);
+        put(&mut row, KEY_DURATION, &each.other.get(KEY_DURATION).map(|text| raw(text)));
         put(&mut row, "team_member_rpm_limit", &each.rpm);
         put(&mut row, "team_member_tpm_limit", &each.tpm);
         row
@@ -178,8 +181,7 @@ impl View {
 
     /// A membership, with what it spent of the group's budget for it.
     pub(crate) fn membership(&self, group: &Entity, member: &Member) -> Row {
-        let own = &member.terms;
-        let terms = if own == &Terms::default() { &group.member } else { own };
+        let terms = &of_member(&group.member, &member.terms);
         let id = match group.kind {
             Kind::Organization => "organization_id",
             Kind::Team
@@ -192,9 +194,14 @@ impl View {
         let (spend, period) = self.spend(member.id, terms);
         let shared = self.shared(terms);
         let limits = match shared {
-            Some(budget) => json!(self.budget(&budget)),
+            Some(budget) => {
+                let mut row = self.budget(&budget);
+                put(&mut row, "allowed_models", &terms.models);
+                json!(row)
+            }
             None if terms == &Terms::default() => Value::Null,
             None => json!({
+                "allowed_models": terms.models,
                 "budget_id": null,
                 "max_budget": terms.max_budget.map(NanoUsd::as_usd),
                 "budget_duration": terms.budget_duration,
@@ -341,9 +348,28 @@ fn made(row: &mut Row, (at, by): (UnixMillis, &str), updated: UnixMillis) {
     }
 }
 
+/// The terms of a member: its own, then its group's for members. The order is that of
+/// `dunlin_state::Payer`.
+pub(crate) fn of_member(group: &Terms, own: &Terms) -> Terms {
+    let mut all = own.clone();
+    if all.models.is_empty() {
+        all.models.clone_from(&group.models);
+    }
+    if all.budget_duration.is_none() {
+        all.budget_duration.clone_from(&group.budget_duration);
+        all.budget_since = group.budget_since;
+    }
+    all.max_budget = all.max_budget.or(group.max_budget);
+    all.budget_id = all.budget_id.or_else(|| group.budget_id.clone());
+    all.rpm = all.rpm.or(group.rpm);
+    all.tpm = all.tpm.or(group.tpm);
+    all
+}
+
 fn windows(terms: &Terms) -> Option<Vec<Value>> {
-    let window = |(duration, budget): (&String, &NanoUsd)| json!({"budget_duration": duration, "max_budget": budget.as_usd()});
-    Some(terms.windows.iter().map(window).collect()).filter(|windows: &Vec<_>| !windows.is_empty())
+    let window = |(duration, budget): (&String, NanoUsd)| json!({"budget_duration": duration, "max_budget": budget.as_usd()});
+    Some(terms.windows_by_length().into_iter().map(window).collect())
+        .filter(|windows: &Vec<_>| !windows.is_empty())
 }
 
 fn model_budgets(terms: &Terms) -> BTreeMap<&str, Value> {

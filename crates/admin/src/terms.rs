@@ -41,9 +41,15 @@ pub(crate) const FIELDS: &[&str] = &[
 /// What LiteLLM keeps inside `metadata`, where clients may send it too. It outlives a `metadata` that
 /// is replaced.
 const IN_METADATA: &[&str] = &[
+    "auto_rotate",
+    "enforced_params",
+    "guardrails",
     "logging",
+    "mcp_rpm_limit",
     "model_rpm_limit",
     "model_tpm_limit",
+    "policies",
+    "prompts",
     "rpm_limit_type",
     "tag_rpm_limit",
     "tags",
@@ -51,11 +57,17 @@ const IN_METADATA: &[&str] = &[
     "tpm_limit_type",
 ];
 
+/// Budgets beside the main one that somebody may have: each is a pot of every request.
+const MAX_WINDOWS: usize = 16;
+/// Models for which somebody may have a budget or a limit, and tags.
+const MAX_SINGLE: usize = 1_000;
+
 /// Takes the fields of all who spend from `body`.
 pub(crate) fn read(body: &mut Body) -> TermsChanges {
     hoist(body);
+    check(body);
     let changes = TermsChanges {
-        models: body.take("models", body::texts),
+        models: body.take_names("models"),
         blocked: body.take("blocked", body::flag),
         max_budget: body.take("max_budget", body::budget),
         soft_budget: body.take("soft_budget", body::budget),
@@ -84,6 +96,43 @@ pub(crate) fn read(body: &mut Body) -> TermsChanges {
     let other = other.filter(|(_, change)| !change.keeps());
     let other = other.map(|(name, change)| (name.to_owned(), change)).collect();
     TermsChanges { other, ..changes }
+}
+
+/// Refuses what has its type and cannot be meant: more than there may be, and a budget in two words
+/// that differ.
+fn check(body: &mut Body) {
+    let bounds = [
+        ("budget_limits", MAX_WINDOWS),
+        ("model_max_budget", MAX_SINGLE),
+        ("model_rpm_limit", MAX_SINGLE),
+        ("model_tpm_limit", MAX_SINGLE),
+        ("tag_rpm_limit", MAX_SINGLE),
+    ];
+    for (name, most) in bounds {
+        let count = match body.peek(name) {
+            Some(Value::Array(items)) => items.len(),
+            Some(Value::Object(entries)) => entries.len(),
+            Some(Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_)) | None => 0,
+        };
+        if count > most {
+            body.refuse(name, format!("{name} has {count} entries, and may have {most}"));
+        }
+    }
+    let Some(Value::Object(budgets)) = body.peek("model_max_budget") else { return };
+    for (model, budget) in &budgets {
+        let is_set = |name: &str| budget.get(name).filter(|value| !value.is_null());
+        for (one, other) in [("max_budget", "budget_limit"), ("budget_duration", "time_period")] {
+            if let (Some(first), Some(second)) = (is_set(one), is_set(other))
+                && first != second
+            {
+                let reason = format!(
+                    "model_max_budget.{model}: `{one}` and `{other}` are two words for the same, \
+                     and they differ: send one"
+                );
+                body.refuse("model_max_budget", reason);
+            }
+        }
+    }
 }
 
 /// Moves what LiteLLM keeps inside `metadata` beside it; what stands there already wins.
@@ -289,6 +338,30 @@ mod tests {
         }
         let half = of(r#"{"temp_budget_increase": 1}"#);
         assert!(matches!(half, Err(Error::BadField { name: "temp_budget_increase", .. })));
+    }
+
+    #[test]
+    fn there_are_so_many_windows_and_models_and_one_amount_for_each() {
+        let windows = |count: usize| {
+            let window = |n| format!(r#"{{"budget_duration": "{n}h", "max_budget": 1}}"#);
+            let all: Vec<_> = (1..=count).map(window).collect();
+            of(&format!(r#"{{"budget_limits": [{}]}}"#, all.join(",")))
+        };
+        assert!(windows(MAX_WINDOWS).is_ok());
+        let Err(Error::BadField { name: "budget_limits", reason }) = windows(MAX_WINDOWS + 1)
+        else {
+            panic!("too many")
+        };
+        assert_eq!(reason, "budget_limits has 17 entries, and may have 16");
+        let models: Vec<_> = (0..=MAX_SINGLE).map(|n| format!(r#""m{n}": 1"#)).collect();
+        for field in ["model_max_budget", "model_rpm_limit", "model_tpm_limit"] {
+            let refused = of(&format!(r#"{{"{field}": {{{}}}}}"#, models.join(",")));
+            assert!(matches!(refused, Err(Error::BadField { name, .. }) if name == field));
+        }
+        let differ = r#"{"model_max_budget": {"a": {"max_budget": 1, "budget_limit": 2}}}"#;
+        let Err(Error::BadField { reason, .. }) = of(differ) else { panic!("which one?") };
+        assert!(reason.starts_with("model_max_budget.a: `max_budget`"), "{reason}");
+        assert!(of(&differ.replace('2', "1")).is_ok(), "they say the same");
     }
 
     #[test]

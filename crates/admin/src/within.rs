@@ -148,6 +148,9 @@ pub(crate) fn within_organization(
     }
 }
 
+/// A limit by its field.
+type Limit = (&'static str, fn(&Terms) -> Option<u64>);
+
 /// Refuses what the owner's own terms would not allow anyway: who reads the key would be misled.
 /// What they were `before` under the same owner may stay.
 pub(crate) fn bounded(
@@ -161,6 +164,18 @@ pub(crate) fn bounded(
     let asked = budget(terms).filter(|asked| before.and_then(budget) != Some(*asked));
     if asked.is_some() && exceeds(asked, budget(&owner.terms)) {
         return Err(forbidden(format!("max_budget goes beyond that of {}", whose())));
+    }
+    let limits: [Limit; 3] = [
+        ("rpm_limit", |terms| terms.rpm),
+        ("tpm_limit", |terms| terms.tpm),
+        ("max_parallel_requests", |terms| terms.parallel),
+    ];
+    for (field, of) in limits {
+        let limit = |terms: &Terms| of(&shared::in_force(state, terms));
+        let asked = limit(terms).filter(|asked| before.and_then(limit) != Some(*asked));
+        if asked.is_some() && exceeds(asked, limit(&owner.terms)) {
+            return Err(forbidden(format!("{field} goes beyond that of {}", whose())));
+        }
     }
     let stays = before.is_some_and(|before| before.models == terms.models);
     if stays || covers(&owner.terms.models, &terms.models, false) {
@@ -345,6 +360,23 @@ pub(crate) mod tests {
         }
         assert!(alone(&of(5, 4, 8), &bound).is_ok());
         assert!(alone(&Terms { temporary: None, ..bound.clone() }, &bound).is_ok());
+    }
+
+    #[test]
+    fn a_key_has_no_more_of_a_limit_than_its_owner() {
+        let mut owner = Entity { name: "t".to_owned(), ..Entity::default() };
+        owner.terms = Terms { rpm: Some(5), tpm: Some(5), parallel: Some(5), ..Terms::default() };
+        let state = State::new();
+        for (field, terms) in [
+            ("rpm_limit", Terms { rpm: Some(6), ..Terms::default() }),
+            ("tpm_limit", Terms { tpm: Some(6), ..Terms::default() }),
+            ("max_parallel_requests", Terms { parallel: Some(6), ..Terms::default() }),
+        ] {
+            refused(bounded(&state, &terms, None, &owner), field);
+            assert!(bounded(&state, &terms, Some(&terms), &owner).is_ok(), "it stays");
+        }
+        assert!(bounded(&state, &owner.terms, None, &owner).is_ok());
+        assert!(bounded(&state, &Terms::default(), None, &owner).is_ok(), "the owner's holds");
     }
 
     #[test]

@@ -130,6 +130,19 @@ impl Length {
         Ok(length)
     }
 
+    /// About how many seconds it has, for an order by length: a month is taken for 30 days.
+    #[must_use]
+    pub fn seconds(&self) -> i64 {
+        self.count.saturating_mul(match self.unit {
+            Unit::Second => 1,
+            Unit::Minute => 60,
+            Unit::Hour => 3_600,
+            Unit::Day => 86_400,
+            Unit::Week => 7 * 86_400,
+            Unit::Month => 30 * 86_400,
+        })
+    }
+
     /// The moment this long after `from`. A month ends on the same day of the next one, or on its
     /// last day.
     ///

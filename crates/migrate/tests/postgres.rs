@@ -90,7 +90,7 @@ const OUTCOMES: &[(&str, &str)] = &[
     ("user `ann` in team `blue`", "changed: budget_reset_at"),
     ("user `bob` in team `blue`", "kept"),
     ("user `gone` in team `blue`", "needless"),
-    ("user `carl` in team `old`", "unsupported: allowed_models"),
+    ("user `carl` in team `old`", "kept"),
     ("user `eve` in team `old`", "kept"),
     ("user `left` in team `old`", "needless"),
     ("tag `prod`", "kept"),
@@ -114,7 +114,7 @@ const OUTCOMES: &[(&str, &str)] = &[
     ("key sk-...6789", "changed: budget_limits model_max_budget model_max_budget"),
     ("key sk-...hash", "unsupported: token"),
     ("key sk-...dora", "unsupported: user_id"),
-    ("key sk-...carl", "unsupported: team_id"),
+    ("key sk-...carl", "kept"),
     ("key sk-...left", "unsupported: team_id"),
     ("the former text of a key", "kept"),
     ("the former text of a key", "needless"),
@@ -257,7 +257,6 @@ fn guards_that_are_not_enforced_are_dropped_only_on_request() {
     for (object, outcome) in [
         ("key sk-...rded", "changed: guardrails"),
         ("team `Guarded` (guarded)", "changed: policies"),
-        ("user `carl` in team `old`", "changed: allowed_models"),
         ("key sk-...dora", "kept"),
         ("key sk-...phan", "unsupported: team_id"),
     ] {

@@ -163,6 +163,7 @@ impl Asking<'_> {
         let mut caller = self.caller.clone();
         let mut origin = call.client.origin(&self.serving.settings, headers, labels)?;
         caller.count_for(proxy, &mut origin).await?;
+        caller.check_end_user(&self.serving.catalog, model)?;
         let demand = self.demand(model, tokens, cost);
         let admitted = proxy.0.admission.admit(caller.key(), demand).await;
         let permit = admitted.map_err(|no| Refused::admission(no, &caller, call.started))?;

@@ -7,9 +7,9 @@ use crate::catalog::Catalog;
 use crate::region::Region;
 use crate::wildcard;
 
-/// How many lists can bound a key beside its own: the team's, the organization's, the user's or the
+/// How many lists can bound a key beside its own: the team's, the organization's, the user's, the
 /// member's, the end user's.
-pub const MAX_BOUNDS: usize = 4;
+pub const MAX_BOUNDS: usize = 5;
 
 /// What a key's record says about models, and what bounds it. Lists hold names, patterns with `*`,
 /// names of access groups, or LiteLLM's special names; an empty one is everything.

@@ -62,7 +62,8 @@ impl Caller {
         routes::covers(&self.key.routes, path)
     }
 
-    /// Which models it may call. Tags bound nothing; an end user bounds where they are.
+    /// Which models it may call. Tags bound nothing, nor do memberships of organizations; an end user
+    /// bounds where they are.
     #[must_use]
     pub fn access(&self) -> Access<'_> {
         let mut access = Access::of(&self.key.terms.models, &self.key.aliases);
@@ -86,8 +87,8 @@ impl Caller {
     /// The payers that bound what the key may call.
     fn above(&self) -> impl Iterator<Item = &Payer> {
         self.payers.iter().filter(|payer| match payer.rank {
-            Rank::Team | Rank::Organization | Rank::User | Rank::Member => true,
-            Rank::Tag | Rank::AccessGroup | Rank::EndUser | Rank::Key => false,
+            Rank::Team | Rank::Organization | Rank::User | Rank::Member | Rank::EndUser => true,
+            Rank::Tag | Rank::AccessGroup | Rank::OrganizationMember | Rank::Key => false,
         })
     }
 

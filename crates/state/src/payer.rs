@@ -1,12 +1,16 @@
 //! Whose terms hold for a request: the key's, and those of everyone it spends for.
 
+mod pots;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use dunlin_types::{EntityId, Line, NanoUsd, OnLoss, PotId, UnixMillis};
 
 use crate::command::{Entity, Key, Kind, Member, Renewal, Terms};
-use crate::state::{Holder, State};
+use crate::state::State;
+
+pub use pots::{is_of_config, is_rolling};
 
 /// Every request's payer: the cluster as a whole.
 pub const PROXY: EntityId = EntityId(1);
@@ -41,6 +45,8 @@ pub enum Rank {
     User,
     /// The user in the key's team.
     Member,
+    /// The user in the organization that pays.
+    OrganizationMember,
     /// Whom the request names as its user.
     EndUser,
     /// The key itself.
@@ -102,6 +108,12 @@ impl State {
             let member = self.member(Kind::Team, &team?.name, key.user.as_ref()?)?;
             Some(self.payer(Rank::Member, Row::Member(Arc::clone(team?), Arc::clone(member))))
         };
+        let organization_member = || {
+            let group = self.entity(Kind::Organization, organization?)?;
+            let member = self.member(Kind::Organization, &group.name, key.user.as_ref()?)?;
+            let row = Row::Member(Arc::clone(group), Arc::clone(member));
+            Some(self.payer(Rank::OrganizationMember, row))
+        };
         let user = || {
             let user = named(Rank::User, Kind::User, key.user.as_ref())?;
             let binds = if key.team.is_none() { Binds::All } else { Binds::Nothing };
@@ -112,6 +124,7 @@ impl State {
             named(Rank::Organization, Kind::Organization, organization),
             user(),
             member(),
+            organization_member(),
             Some(self.payer(Rank::Key, Row::Key(Arc::clone(key)))),
         ];
         payers.into_iter().flatten().collect()
@@ -243,6 +256,7 @@ impl Payer {
         match &self.row {
             Row::Key(_) => "key",
             Row::Entity(entity) => entity.kind.name(),
+            Row::Member(group, _) if group.kind == Kind::Organization => "organization member",
             Row::Member(..) => "team member",
         }
     }
@@ -292,13 +306,18 @@ impl Payer {
         (entity.terms.blocked == Some(true)).then_some((entity.kind, entity.name.as_str()))
     }
 
-    /// Its own terms, then those it has from elsewhere.
-    fn terms(&self) -> impl Iterator<Item = &Terms> {
-        let (own, inherited) = match &self.row {
+    /// Its own terms, and those of its group for members.
+    fn own_terms(&self) -> (&Terms, Option<&Terms>) {
+        match &self.row {
             Row::Key(key) => (&key.terms, None),
             Row::Entity(entity) => (&entity.terms, None),
-            Row::Member(team, member) => (&member.terms, Some(&team.member)),
-        };
+            Row::Member(group, member) => (&member.terms, Some(&group.member)),
+        }
+    }
+
+    /// Its own terms, then those it has from elsewhere.
+    fn terms(&self) -> impl Iterator<Item = &Terms> {
+        let (own, inherited) = self.own_terms();
         let shared = self.budget.as_ref().map(|budget| &budget.terms);
         [Some(own), inherited, shared].into_iter().flatten()
     }
@@ -312,11 +331,14 @@ impl Payer {
         if self.binds == Binds::All { self.first(of) } else { None }
     }
 
-    /// What it may call; empty for all.
+    /// What it may call; empty for all. A member without a list of its own has the team's for members;
+    /// shared terms list nothing.
     #[must_use]
     pub fn models(&self) -> &[String] {
-        let own = self.terms().next().filter(|_| self.binds == Binds::All);
-        own.map_or(&[], |own| &own.models)
+        let (own, inherited) = self.own_terms();
+        let lists = [Some(own), inherited].into_iter().flatten().map(|terms| &terms.models);
+        let list = lists.into_iter().find(|list| !list.is_empty());
+        list.filter(|_| self.binds == Binds::All).map_or(&[], Vec::as_slice)
     }
 
     /// Requests in any 60 s.
@@ -407,10 +429,10 @@ impl Payer {
             strict,
         });
         let windows =
-            self.first(|terms| Some(&terms.windows).filter(|windows| !windows.is_empty()));
+            self.first(|terms| (!terms.windows.is_empty()).then(|| terms.windows_by_length()));
         let windows = windows.into_iter().flatten().map(|(duration, limit)| Budget {
             pot: PotId { of, line: Line::Window(duration.clone()) },
-            limit: *limit,
+            limit,
             renewal: Some(Renewal::of(duration)),
             strict,
         });
@@ -441,53 +463,5 @@ impl Payer {
                 terms.model_budgets.get(model.as_str()).and_then(|budget| budget.max_budget)
             }),
         }
-    }
-}
-
-/// Whether the config says what may be spent from a pot.
-#[must_use]
-pub fn is_of_config(pot: &PotId) -> bool {
-    pot.of.0 < FIRST_ROW
-}
-
-/// Whether the periods of a pot begin with a first use, and not by the calendar.
-#[must_use]
-pub fn is_rolling(pot: &PotId) -> bool {
-    matches!(pot.line, Line::Model(_))
-}
-
-impl State {
-    /// The limit of a pot, if whose it is exists and has one.
-    #[must_use]
-    pub fn limit_of(&self, pot: &PotId) -> Option<NanoUsd> {
-        self.payer_of(pot)?.limit(&pot.line, self.at)
-    }
-
-    /// How long the periods of a pot are that begin with a first use.
-    pub(crate) fn window_of(&self, pot: &PotId) -> Option<String> {
-        let Line::Model(model) = &pot.line else { return None };
-        let payer = self.payer_of(pot)?;
-        payer.first(|terms| terms.model_budgets.get(model.as_str()))?.duration.clone()
-    }
-
-    /// What is to be told, not refused, once so much is spent from a pot.
-    pub(crate) fn soft_budget_of(&self, pot: &PotId) -> Option<NanoUsd> {
-        if pot.line == Line::Main { self.payer_of(pot)?.soft_budget() } else { None }
-    }
-
-    /// Whose a pot is, if it exists. Of an entity the rank says nothing.
-    #[must_use]
-    pub fn payer_of(&self, pot: &PotId) -> Option<Payer> {
-        Some(match self.holders.get(&pot.of)? {
-            Holder::Key(token) => self.payer(Rank::Key, Row::Key(Arc::clone(self.key(token)?))),
-            Holder::Entity(kind, name) => {
-                self.payer(Rank::Team, Row::Entity(Arc::clone(self.entity(*kind, name)?)))
-            }
-            Holder::Member { kind, group, user } => {
-                let group = Arc::clone(self.entity(*kind, group)?);
-                let member = Arc::clone(self.member(*kind, &group.name, user)?);
-                self.payer(Rank::Member, Row::Member(group, member))
-            }
-        })
     }
 }

@@ -100,6 +100,7 @@ const FIELDS: &[(&str, Takes)] = &[
     ("alias", Takes::Text),
     ("aliases", Takes::Object),
     ("allowed_model_region", Takes::Region),
+    ("allowed_models", Takes::Nothing),
     ("allowed_routes", Takes::Texts),
     ("allowed_vector_store_indexes", Takes::Nothing),
     ("auto_rotate", Takes::Nothing),
@@ -107,7 +108,7 @@ const FIELDS: &[(&str, Takes)] = &[
     ("budget_duration", Takes::Every),
     ("budget_limits", Takes::Windows),
     ("default_model", Takes::Text),
-    ("default_team_member_models", Takes::Nothing),
+    ("default_team_member_models", Takes::Texts),
     ("denied_passthrough_routes", Takes::Nothing),
     ("description", Takes::Text),
     ("enforced_params", Takes::Texts),
@@ -136,7 +137,7 @@ const FIELDS: &[(&str, Takes)] = &[
     ("team_alias", Takes::Text),
     ("team_member_budget", Takes::Usd),
     ("team_member_budget_duration", Takes::Every),
-    ("team_member_key_duration", Takes::Nothing),
+    ("team_member_key_duration", Takes::Every),
     ("team_member_rpm_limit", Takes::Count),
     ("team_member_tpm_limit", Takes::Count),
     ("throttle_on_budget_exceeded", Takes::Flag),
@@ -494,11 +495,16 @@ async fn what_is_absent_stays_and_null_clears() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Whether a field that a row shows can be set there: end users, budgets and tags list no models.
+/// Whether a field that a row shows can be set there: budgets and tags list no models, and some fields
+/// are in force for keys alone, or for keys and teams.
 fn is_taken(thing: &Thing, field: &str) -> bool {
-    let lists = ["/key/generate", "/team/new", "/user/new", "/organization/new"];
-    (field != "models" || lists.contains(&thing.new))
-        && (field != "tag_rpm_limit" || thing.new == "/key/generate")
+    let is = |things: &[&str]| things.contains(&thing.new);
+    match field {
+        "models" => !is(&["/budget/new", "/tag/new"]),
+        "allowed_routes" | "enforced_params" | "tag_rpm_limit" => is(&["/key/generate"]),
+        "rpm_limit_type" | "tpm_limit_type" => is(&["/key/generate", "/team/new"]),
+        _ => true,
+    }
 }
 
 fn subset(shown: &Value, expected: &Value) -> Value {

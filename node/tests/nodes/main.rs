@@ -31,6 +31,7 @@ mod figures;
 mod forms;
 mod gemini;
 mod governance;
+mod guards;
 mod harness;
 mod health;
 mod hosted;

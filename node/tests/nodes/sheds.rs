@@ -146,7 +146,8 @@ fn of_owners() -> Vec<Attempt> {
         ("lead", "own", json!({"key_alias": "mine"}), 403),
         ("boss", "own", json!({"organization_id": null}), 403),
         ("boss", "led", json!({"organization_id": "p"}), 403),
-        ("boss", "service", json!({"rpm_limit": 9}), 200),
+        ("boss", "service", json!({"rpm_limit": 9}), 403),
+        ("boss", "service", json!({"rpm_limit": 1}), 200),
         ("reader", "own", json!({"max_budget": null}), 401),
         ("auditor", "own", json!({"max_budget": null}), 401),
     ]

@@ -15,7 +15,7 @@ use crate::edit::{Decided, with_organization};
 use crate::entities::{find, row};
 use crate::entity_fields::{self, Named, id_name};
 use crate::error::Error;
-use crate::members::{Joining, TERMS, check_leads, check_role, read_terms};
+use crate::members::{Joining, check_leads, check_role, finish, read_terms};
 use crate::routes::{Asked, Routes, Who};
 use crate::row::{View, put};
 
@@ -45,15 +45,14 @@ pub(super) fn parse(
 ) -> Result<(String, Vec<Named>, TermsChanges), Error> {
     let name = body.require(id_name(kind), body::text);
     let named = body.require(field, entity_fields::members);
-    let terms = read_terms(&mut body);
+    let (terms, guards) = read_terms(&mut body, kind);
     if named.is_empty() || named.len() > MAX_MEMBERS {
         body.refuse(field, format!("1 to {MAX_MEMBERS} members can be added at a time"));
     }
     for wrong in named.iter().filter_map(|named| check_role(kind, &named.role).err()) {
         body.fault(field, wrong);
     }
-    let own = [id_name(kind), field].into_iter().chain(TERMS.iter().copied());
-    body.finish(own)?;
+    finish(body, [id_name(kind), field].into_iter(), guards)?;
     Ok((name, named, terms))
 }
 

@@ -12,7 +12,7 @@ use crate::body::{self, Body};
 use crate::entities::{find, row};
 use crate::entity_fields::{self, Named};
 use crate::error::Error;
-use crate::members::{TERMS, check_leads, check_role, read_terms};
+use crate::members::{check_leads, check_role, finish, read_terms};
 use crate::routes::{Asked, Routes, Who};
 
 /// Each joins by a command of its own.
@@ -72,15 +72,14 @@ fn parse(mut body: Body) -> Result<Wanted, Error> {
     let team = body.require("team_id", body::text);
     let all = body.take("all_users", body::flag).value().unwrap_or_default();
     let members = body.take("members", entity_fields::members).value().unwrap_or_default();
-    let terms = read_terms(&mut body);
+    let (terms, guards) = read_terms(&mut body, Kind::Team);
     if !all && (members.is_empty() || members.len() > MAX_MEMBERS) {
         body.refuse("members", format!("1 to {MAX_MEMBERS} members can be added at a time"));
     }
     for wrong in members.iter().filter_map(|named| check_role(Kind::Team, &named.role).err()) {
         body.fault("members", wrong);
     }
-    let own = ["team_id", "all_users", "members"].into_iter().chain(TERMS.iter().copied());
-    body.finish(own)?;
+    finish(body, ["team_id", "all_users", "members"].into_iter(), guards)?;
     Ok(Wanted { team, members, all, terms })
 }
 

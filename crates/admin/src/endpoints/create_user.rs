@@ -73,7 +73,8 @@ fn read(mut body: Body, by: &str) -> Result<NewUser, Error> {
     let mut teams = joined_teams(&mut body);
     let one = body.take("team_id", body::text).value().filter(|team| !team.is_empty());
     let mut of_key = Body::parse(b"{}").expect("an object");
-    for field in OF_KEY {
+    // Without a key there is nothing for them to bound.
+    for field in OF_KEY.iter().filter(|_| automatic) {
         if let Some(value) = body.peek(field) {
             of_key.put(field, &value);
             body.drop(field);

@@ -11,23 +11,8 @@ use crate::Admin;
 use crate::body::{self, Body};
 use crate::entities::find;
 use crate::error::Error;
-use crate::rights::{forbidden, permissions};
+use crate::rights::{PERMISSIONS, check_permitted, forbidden, permissions};
 use crate::routes::{Asked, Routes, Who};
-
-/// What can be permitted.
-const KNOWN: &[&str] = &[
-    "/key/generate",
-    "/key/update",
-    "/key/delete",
-    "/key/info",
-    "/key/regenerate",
-    "/key/{key}/regenerate",
-    "/key/service-account/generate",
-    "/key/list",
-    "/key/block",
-    "/key/unblock",
-    "/key/health",
-];
 
 pub(super) fn add(routes: Routes) -> Routes {
     routes.get("/team/permissions_list", Who::Users, list).post(
@@ -69,17 +54,14 @@ fn answer(team: &str, permitted: &[String]) -> Value {
     json!({
         "team_id": team,
         "team_member_permissions": permitted,
-        "all_available_permissions": KNOWN,
+        "all_available_permissions": PERMISSIONS,
     })
 }
 
 fn parse(mut body: Body) -> Result<(String, Vec<String>), Error> {
     let name = body.require("team_id", body::text);
     let routes = body.require("team_member_permissions", body::texts);
-    if let Some(route) = routes.iter().find(|route| !KNOWN.contains(&route.as_str())) {
-        let reason = format!("`{route}` is none of {}", KNOWN.join(", "));
-        body.refuse("team_member_permissions", reason);
-    }
+    check_permitted(&mut body, &routes);
     body.finish(["team_id", "team_member_permissions"].into_iter())?;
     Ok((name, routes))
 }

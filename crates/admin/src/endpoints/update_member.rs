@@ -11,7 +11,7 @@ use crate::body::{self, Body};
 use crate::entities::find;
 use crate::entity_fields::id_name;
 use crate::error::Error;
-use crate::members::{NAMED_BY, OfGroup, TERMS, check_role, read_terms};
+use crate::members::{NAMED_BY, OfGroup, check_role, finish, read_terms};
 use crate::moment::iso;
 use crate::routes::{Asked, PATCH, Routes, Who};
 use crate::row::put;
@@ -40,6 +40,7 @@ async fn handle(admin: Admin, asked: Asked, kind: Kind) -> Result<Response, Erro
     put(&mut row, "user_email", &user.and_then(|user| user.email.as_ref()));
     let budget = member.terms.max_budget.map(dunlin_types::NanoUsd::as_usd);
     put(&mut row, "max_budget_in_team", &json!(budget));
+    put(&mut row, "allowed_models", &member.terms.models);
     put(&mut row, "tpm_limit", &member.terms.tpm);
     put(&mut row, "rpm_limit", &member.terms.rpm);
     put(&mut row, "budget_duration", &member.terms.budget_duration);
@@ -52,14 +53,14 @@ async fn handle(admin: Admin, asked: Asked, kind: Kind) -> Result<Response, Erro
 fn parse(mut body: Body, kind: Kind) -> Result<(OfGroup, MemberChanges), Error> {
     let one = OfGroup::read(&mut body, kind);
     let role = none_if_empty(body.take("role", body::text));
-    let terms = read_terms(&mut body);
+    let (terms, guards) = read_terms(&mut body, kind);
     if let Change::Set(role) = &role
         && let Err(wrong) = check_role(kind, role)
     {
         body.fault("role", wrong);
     }
     let own = [id_name(kind), "role"].into_iter().chain(NAMED_BY.iter().copied());
-    body.finish(own.chain(TERMS.iter().copied()))?;
+    finish(body, own, guards)?;
     // A membership always has a role.
     let role = match role {
         Change::Clear => Change::Keep,

@@ -30,6 +30,7 @@ impl View {
                 Rank::Organization => "organization",
                 Rank::User => "user",
                 Rank::Member => "team_member",
+                Rank::OrganizationMember => "organization_member",
                 Rank::Tag | Rank::AccessGroup | Rank::EndUser | Rank::Key => continue,
             };
             self.put_limits(&mut row, whose, &payer);

@@ -137,8 +137,9 @@ fn order(of: LimitScope) -> (bool, Part, u8) {
         Rank::Member => 3,
         Rank::EndUser => 4,
         Rank::Organization => 5,
-        Rank::AccessGroup => 6,
-        Rank::Tag => 7,
+        Rank::OrganizationMember => 6,
+        Rank::AccessGroup => 7,
+        Rank::Tag => 8,
     };
     (of.rank == Rank::Tag || of.part == Part::Tag, of.part, place)
 }

@@ -20,18 +20,15 @@ pub(super) fn budgets(world: &mut World<'_>) -> Vec<Item> {
         draft.copy("budget_id", "budget_id");
         draft.terms();
         draft.made();
-        let scoped = !draft.array("allowed_models").is_empty();
-        if scoped {
-            draft.changed(
-                "allowed_models",
-                "not enforced by this version: see the members who have it",
-            );
+        let models = draft.array("allowed_models");
+        if !models.is_empty() {
+            draft.changed("allowed_models", "they become the models of the members who have it");
         }
         let duration = draft.fields.get("budget_duration").and_then(Value::as_str);
         let budget = Budget {
             duration: duration.map(str::to_owned),
             resets_at: draft.text("budget_reset_at").and_then(values::moment),
-            scoped,
+            models,
         };
         let item = draft.done(BUDGETS, ImportKind::Budget, format!("budget `{name}`"));
         if item.way.is_some() {
@@ -88,12 +85,14 @@ pub(super) fn teams(world: &mut World<'_>) -> Vec<Item> {
         let mut metadata = draft.object("metadata");
         if let Some(Value::String(budget)) = metadata.remove("team_member_budget_id") {
             draft.names_budget("team_member_budget_id", &budget);
-            draft.scope(&budget);
+            draft.scope("default_team_member_models", &budget);
         }
-        if metadata.get("enforced_params").and_then(Value::as_array).is_some_and(|p| !p.is_empty())
-        {
-            let asked = metadata.remove("enforced_params").unwrap_or_default();
-            draft.keep_idle("enforced_params", true, asked);
+        if let Some(lives) = metadata.remove("team_member_key_duration") {
+            draft.put("team_member_key_duration", lives);
+        }
+        let members = draft.array("default_team_member_models");
+        if !members.is_empty() {
+            draft.put("default_team_member_models", members);
         }
         draft.metadata(Of::Team, metadata);
         let object = match draft.text("team_alias") {
@@ -122,10 +121,11 @@ impl Draft<'_, '_> {
         }
     }
 
-    /// Members with a budget may be held to some models by it.
-    pub(super) fn scope(&mut self, budget: &str) {
-        if self.world.budgets.get(budget).is_some_and(|budget| budget.scoped) {
-            self.keep_idle("allowed_models", true, Value::from(budget));
+    /// Members with a budget may be held to some models by it: those go into `field`.
+    pub(super) fn scope(&mut self, field: &'static str, budget: &str) {
+        let models = self.world.budgets.get(budget).map(|budget| budget.models.clone());
+        if let Some(models) = models.filter(|models| !models.is_empty()) {
+            self.put(field, models);
         }
     }
 

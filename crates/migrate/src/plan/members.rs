@@ -83,7 +83,7 @@ fn member(
     draft.put("role", role);
     if membership.is_some() {
         draft.budget_id();
-        draft.scope(draft.text("budget_id").unwrap_or_default());
+        draft.scope("models", draft.text("budget_id").unwrap_or_default());
         draft.spend();
     }
     draft.done(table, ImportKind::TeamMember, object)

@@ -14,8 +14,8 @@ use crate::values::{self, Moment};
 pub(super) struct Budget {
     pub(super) duration: Option<String>,
     pub(super) resets_at: Option<Moment>,
-    /// Members who have it may call some models only.
-    pub(super) scoped: bool,
+    /// The models to which it holds the members who have it; empty for all.
+    pub(super) models: Vec<String>,
 }
 
 /// A dump, and what is known of it so far.

@@ -67,14 +67,11 @@ impl Asker {
     ) -> Result<(Bill, AnswerHeaders), Failed> {
         let mut origin = self.origin.clone();
         caller.count_for(&self.proxy, &mut origin).await?;
+        let serving = self.proxy.0.serving.load_full();
+        caller.check_end_user(&serving.catalog, &self.model)?;
         let call = Call::of_headers(&self.proxy, self.call.endpoint, &self.headers);
         let call = Call { call_id: self.call.call_id.clone(), ..call };
-        let demand = Demand::unpriced(
-            call.id,
-            &self.group,
-            Tokens(0),
-            self.proxy.0.serving.load().settings.counted,
-        );
+        let demand = Demand::unpriced(call.id, &self.group, Tokens(0), serving.settings.counted);
         let there = by.map(|by| Demand { cost: cost(by), ..demand.clone() });
         let admitted = self.proxy.0.admission.admit(caller.key(), demand).await;
         let permit =
@@ -86,8 +83,8 @@ impl Asker {
         let mut bill = Bill::open(self.proxy.clone(), permit, &call, &caller, about);
         bill.tell(report::of(&self.proxy, &caller, &self.headers));
         if let Some((by, demand)) = by.zip(there) {
-            let catalog = &self.proxy.0.serving.load().catalog;
-            let entered = entry::afford(&self.proxy, catalog, by, bill.tags(), &demand).await;
+            let entered =
+                entry::afford(&self.proxy, &serving.catalog, by, bill.tags(), &demand).await;
             let refused = |why| not_afforded(&self.proxy, by, why);
             bill.enters(entered.map_err(refused)?);
         }

@@ -7,8 +7,9 @@ use axum::http::{HeaderMap, Method, Uri};
 use bytes::Bytes;
 use dunlin_journal::Origin;
 use dunlin_llm::credentials::{CredentialError, client_key, key_name, virtual_key};
-use dunlin_llm::{Labels, Required, Said, lacking};
-use dunlin_router::Access;
+use dunlin_llm::{Endpoint, Labels, Required, Said, lacking};
+use dunlin_router::{Access, Catalog, NoRoute, group};
+use dunlin_state::{Payer, Rank};
 use dunlin_types::{KeyDigest, NanoUsd, Secret};
 
 use crate::ids::Owner;
@@ -115,6 +116,22 @@ impl Caller {
         let end_user = origin.end_user.as_deref();
         let counted = proxy.0.admission.count_for(caller, end_user, &origin.tags).await;
         counted.map_err(|refusal| Refused::admission(refusal, self, proxy.0.clock.unix()))
+    }
+
+    /// Refuses a model that the end user may not call, where it was chosen before it was known who that
+    /// is.
+    pub(crate) fn check_end_user(&self, catalog: &Catalog, model: &str) -> Result<(), Refused> {
+        let bounds = |payer: &Payer| payer.rank == Rank::EndUser && !payer.models().is_empty();
+        if !self.key().is_some_and(|caller| caller.payers.iter().any(bounds)) {
+            return Ok(());
+        }
+        match group(catalog, self.access(), model) {
+            Err(no_route @ (NoRoute::NotAllowed { .. } | NoRoute::OutOfRegion { .. })) => {
+                Err(Refused::no_route(no_route, Endpoint::ChatCompletions, self))
+            }
+            // What no list of models names is bounded elsewhere.
+            Ok(_) | Err(NoRoute::Unknown { .. }) => Ok(()),
+        }
     }
 
     /// The key, if it is one.

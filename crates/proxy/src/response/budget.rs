@@ -31,6 +31,11 @@ pub(crate) fn message(over: &OverBudget, key: &str, bound: &str) -> String {
                 let (team, user) = name.split_once(':').unwrap_or((&name, ""));
                 exceeded(format!("User={user} in Team={team}"))
             }
+            Rank::OrganizationMember => {
+                let name = payer.name();
+                let (organization, user) = name.split_once(':').unwrap_or((&name, ""));
+                exceeded(format!("User={user} in Organization={organization}"))
+            }
             Rank::User => over_budget("User", payer, &spent, &limit),
             Rank::EndUser => over_budget("End User", payer, &spent, &limit),
             Rank::Key => exceeded(match payer.alias() {
@@ -106,6 +111,7 @@ pub(crate) fn kind(rank: Rank) -> &'static str {
         Rank::AccessGroup => "model_access_group",
         Rank::User => "user",
         Rank::Member => "team_member",
+        Rank::OrganizationMember => "organization_member",
         Rank::EndUser => "end_user",
         Rank::Key => "key",
     }

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use dunlin_ledger::Every;
+use dunlin_ledger::{Every, Length};
 use dunlin_types::{NanoUsd, OnLoss, UnixMillis};
 use serde::{Deserialize, Serialize};
 
@@ -245,6 +245,17 @@ impl Terms {
     pub fn renewal(&self) -> Option<Renewal<'_>> {
         let every = self.budget_duration.as_deref()?;
         Some(Renewal { every, since: self.budget_since })
+    }
+
+    /// The budgets beside the main one, the shortest first: so they are shown and checked.
+    #[must_use]
+    pub fn windows_by_length(&self) -> Vec<(&String, NanoUsd)> {
+        let mut all: Vec<_> = self.windows.iter().map(|(every, most)| (every, *most)).collect();
+        if all.len() > 1 {
+            let seconds = |every: &str| Length::parse(every).map_or(i64::MAX, |of| of.seconds());
+            all.sort_by_cached_key(|(every, _)| seconds(every));
+        }
+        all
     }
 
     /// How much text they hold, in bytes.

@@ -33,6 +33,7 @@ impl Refused {
                     "team" => "team",
                     "organization" => "org",
                     "user" => "user",
+                    "end user" => "customer",
                     _ => "team_member",
                 };
                 (kind, format!("the {} `{}`", payer.title(), payer.name()))

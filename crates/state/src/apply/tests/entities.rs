@@ -1,7 +1,7 @@
 //! Teams, users and memberships.
 
 use super::*;
-use crate::command::{Entity, EntityChanges, Kind, Member, Terms, TermsChanges};
+use crate::command::{Entity, EntityChanges, Kind, Member, MemberChanges, Terms, TermsChanges};
 use crate::payer::Rank;
 
 fn entity(kind: Kind, name: &str, terms: Terms) -> Command {
@@ -102,6 +102,69 @@ fn everyone_a_key_spends_for_is_asked_in_order() {
     assert_eq!(member.name(), "blue:ann");
     assert_eq!(member.budgets("m", UnixMillis(0))[0].limit, NanoUsd(7), "as the team has it");
     assert_eq!(payers("sk-own")[1].rpm(), Some(3), "as the shared budget has it");
+}
+
+#[test]
+fn a_member_is_held_to_models_and_to_its_budget_in_the_organization() {
+    let mut script = Script::default();
+    script.run(entity(Kind::Organization, "acme", Terms::default())).expect("new");
+    let joins = |kind, name: &str, terms| {
+        let member = Member { user: "ann".to_owned(), terms, ..Member::default() };
+        Command::AddMembers { kind, name: name.to_owned(), members: vec![member] }
+    };
+    let budget = Terms { max_budget: Some(NanoUsd(3)), ..Terms::default() };
+    script.run(joins(Kind::Organization, "acme", budget)).expect("she joins");
+    script.run(team_of(&["ann"])).expect("new");
+    let lists = |models: &[&str]| models.iter().map(|&name| name.to_owned()).collect::<Vec<_>>();
+    let changes = Box::new(EntityChanges {
+        organization: Change::Set("acme".to_owned()),
+        member: TermsChanges { models: Change::Set(lists(&["b"])), ..TermsChanges::default() },
+        ..EntityChanges::default()
+    });
+    let (kind, name) = (Kind::Team, "blue".to_owned());
+    script.run(Command::UpdateEntity { kind, name, changes }).expect("known");
+    script.run(of_team("sk-team", Some("ann"))).expect("new");
+    let caller = |state: &State| {
+        state.authenticate(KeyDigest::of("sk-team"), UnixMillis(0)).expect("a known key")
+    };
+
+    let asking = caller(&script.state);
+    assert!(asking.access().allows(&["b"]) && !asking.access().allows(&["a"]), "as the team says");
+    let terms = TermsChanges { models: Change::Set(lists(&["a"])), ..TermsChanges::default() };
+    let changes = Box::new(MemberChanges { role: Change::Keep, terms });
+    let (name, user) = ("blue".to_owned(), "ann".to_owned());
+    script.run(Command::UpdateMember { kind, name, user, changes }).expect("a member");
+    let asking = caller(&script.state);
+    assert!(asking.access().allows(&["a"]) && !asking.access().allows(&["b"]), "her own list");
+
+    let member = asking.payers.iter().find(|payer| payer.rank == Rank::OrganizationMember);
+    let member = member.expect("the team's organization pays");
+    assert_eq!((member.name().as_str(), member.title()), ("acme:ann", "organization member"));
+    assert_eq!(member.budgets("m", UnixMillis(0))[0].limit, NanoUsd(3));
+    assert!(member.models().is_empty());
+}
+
+#[test]
+fn an_end_user_is_held_to_its_models() {
+    let mut script = Script::default();
+    let lists = Terms { models: vec!["a".to_owned()], ..Terms::default() };
+    script.run(entity(Kind::EndUser, "eve", lists)).expect("new");
+    script.run(Command::CreateKey { key: key("sk-a", None) }).expect("new");
+    let mut caller =
+        script.state.authenticate(KeyDigest::of("sk-a"), UnixMillis(0)).expect("a known key");
+    assert!(caller.access().allows(&["b"]), "who it is for is not known");
+    script.state.add_payers(&mut caller.payers, Some("eve"), &[], None);
+    assert!(caller.access().allows(&["a"]) && !caller.access().allows(&["b"]));
+    assert_eq!(caller.lister(1).map(|payer| payer.rank), Some(Rank::EndUser));
+}
+
+#[test]
+fn windows_are_checked_the_shortest_first() {
+    let every = ["1d", "1h", "7d", "30m", "1mo"];
+    let windows = every.map(|every| (every.to_owned(), NanoUsd(1))).into();
+    let terms = Terms { windows, ..Terms::default() };
+    let order: Vec<_> = terms.windows_by_length().into_iter().map(|(every, _)| every).collect();
+    assert_eq!(order, ["30m", "1h", "1d", "7d", "1mo"]);
 }
 
 #[test]
