@@ -13,12 +13,17 @@ pub(crate) struct Since {
     pub(crate) kept: Option<UnixMillis>,
 }
 
+impl Since {
+    /// Whether a record of that time can be asked for.
+    pub(crate) fn reaches(&self, at: UnixMillis) -> bool {
+        self.from.is_none_or(|from| at >= from) && self.kept.is_none_or(|kept| at >= kept)
+    }
+}
+
 /// Whether `runs`, from whichever holders, hold all settled records that are asked for.
 pub(crate) fn covers(runs: &[Run], settled: &Settled, since: Since) -> bool {
     // No record is of a later time than it is settled.
-    let is_asked = |at: UnixMillis| {
-        since.from.is_none_or(|from| at >= from) && since.kept.is_none_or(|kept| at >= kept)
-    };
+    let is_asked = |at: UnixMillis| since.reaches(at);
     let mut asked = settled.stretches().filter(|stretch| is_asked(stretch.at));
     !settled.forgotten().is_some_and(is_asked) && asked.all(|stretch| holds(runs, stretch, since))
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use dunlin_journal::{Order, Query, Run};
 use dunlin_rpc::Service;
 use dunlin_state::Settled;
-use dunlin_types::{NodeId, UnixMillis};
+use dunlin_types::{NanoUsd, NodeId, UnixMillis};
 use futures::future::join_all;
 use tracing::debug;
 
@@ -66,10 +66,23 @@ impl Shared {
             let runs = held.get(node).map(Vec::as_slice).unwrap_or_default();
             journals.get(node).is_none_or(|settled| cover::covers(runs, settled, since))
         };
-        let away = away.into_iter();
-        let away = away.map(|node| Missing { node, covered: covers(&node), removed: false });
-        let removed = state.removed().map(|(node, _)| node).filter(|node| !covers(node));
-        let removed = removed.map(|node| Missing { node, covered: false, removed: true });
+        let is_all_here = away.is_empty() && state.removed().next().is_none();
+        let granted = if is_all_here { BTreeMap::new() } else { state.granted() };
+        let missing = |node: NodeId| Missing {
+            node,
+            covered: covers(&node),
+            withheld: granted.get(&node).copied().unwrap_or_default(),
+            removed: false,
+        };
+        let removed = state.removed().map(|(node, removed)| {
+            let mut missing = Missing { removed: true, ..missing(node) };
+            if !since.reaches(removed.at) {
+                // What it has not settled is older than what is asked for.
+                missing.withheld = NanoUsd::ZERO;
+            }
+            missing
+        });
+        let removed = removed.filter(|missing| !missing.is_whole());
         let merged = merge(query, all);
         let has_places = query.order == Order::Started;
         Answer {
@@ -78,7 +91,7 @@ impl Shared {
             looked_at_all: has_places || merged.reached.is_none(),
             count: merged.counts.values().sum(),
             counted_all: merged.counted_all,
-            missing: away.chain(removed).collect(),
+            missing: away.into_iter().map(missing).chain(removed).collect(),
         }
     }
 

@@ -5,7 +5,8 @@
 //! record is returned once, however many nodes have it; nodes that could not be asked are named,
 //! never passed over; no request waits for a copy. A node's newest records are copied within
 //! [`COPY_EVERY`] plus the time that it takes to send them; newer ones are lost only if the node's
-//! disk is. The settled watermarks in the replicated state decide whether anything is missing.
+//! disk is. The settled watermarks in the replicated state decide whether anything is missing, and
+//! the money that it withholds for a node, whether that may have spent more than it settled.
 //!
 //! Read `gather.rs` (a query) and `cover.rs`, then `copier.rs` and `keeper.rs` (the two ends of a
 //! copy) and `heir.rs` (copies of nodes that are away).
@@ -28,7 +29,7 @@ use dunlin_gossip::Gossip;
 use dunlin_journal::{Bounds, Copies, Error, Journal, Position, Query, Row};
 use dunlin_metrics::vital;
 use dunlin_rpc::{Incoming, Rpc};
-use dunlin_types::{Clock, NodeId};
+use dunlin_types::{Clock, NanoUsd, NodeId};
 use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -108,7 +109,7 @@ pub struct Answer {
     pub count: u64,
     /// Whether all were counted.
     pub counted_all: bool,
-    /// The members that could not be asked, and removed nodes with settled records that nobody has.
+    /// The members that could not be asked, and removed nodes that nobody has all records of.
     pub missing: Vec<Missing>,
 }
 
@@ -119,23 +120,36 @@ pub struct Missing {
     pub node: NodeId,
     /// Whether all of its records that are settled were found in copies.
     pub covered: bool,
-    /// It is no member any more. Such a one is told of only if it is not covered.
+    /// What it was granted and has not settled: it may have records of that which nobody else has. A
+    /// node that stops in order gives it back.
+    pub withheld: NanoUsd,
+    /// It is no member any more. Such a one is told of only if it is not whole.
     pub removed: bool,
 }
 
+impl Missing {
+    /// Whether copies have all that it can have spent.
+    fn is_whole(&self) -> bool {
+        self.covered && self.withheld == NanoUsd::ZERO
+    }
+}
+
 impl Answer {
-    /// Whether nothing that is settled can be missing, from the first row to the last or to where the
+    /// Whether nothing that was spent can be missing, from the first row to the last or to where the
     /// answer ends.
     #[must_use]
     pub fn is_complete(&self) -> bool {
-        self.looked_at_all && self.missing.iter().all(|missing| missing.covered)
+        self.looked_at_all && self.missing.iter().all(Missing::is_whole)
     }
 
     /// Another part of what was asked for lacks the records of these nodes.
     pub fn lacks_too(&mut self, missing: Vec<Missing>) {
         for more in missing {
             match self.missing.iter_mut().find(|known| known.node == more.node) {
-                Some(known) => known.covered &= more.covered,
+                Some(known) => {
+                    known.covered &= more.covered;
+                    known.withheld = known.withheld.max(more.withheld);
+                }
                 None => self.missing.push(more),
             }
         }

@@ -224,6 +224,17 @@ impl State {
         leases.filter(|lease| lease.node == node).map(Lease::unused).sum()
     }
 
+    /// The same of every node that has such money.
+    #[must_use]
+    pub fn granted(&self) -> BTreeMap<NodeId, NanoUsd> {
+        let mut granted = BTreeMap::new();
+        for lease in self.pots.values().flat_map(|pot| &pot.leases) {
+            *granted.entry(lease.node).or_insert(NanoUsd::ZERO) += lease.unused();
+        }
+        granted.retain(|_, unused| *unused > NanoUsd::ZERO);
+        granted
+    }
+
     /// The same of one spender's pots.
     #[must_use]
     pub fn granted_of(&self, of: EntityId, node: NodeId) -> NanoUsd {

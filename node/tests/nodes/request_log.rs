@@ -191,7 +191,7 @@ async fn a_killed_nodes_requests_are_there_from_a_copy_when_its_disk_is_gone() -
             last = reply.json().unwrap_or_default();
             reply.header("x-dunlin-missing-nodes") == Some(&*id)
                 && reply.header("x-dunlin-complete") == Some("true")
-                && last["missing_nodes"] == json!([{"node": id, "covered": true, "removed": false}])
+                && last["missing_nodes"] == missing(&id, true, false)
         })
         .await?;
         assert_eq!(last["total"], sent.len(), "counted once each");
@@ -201,6 +201,11 @@ async fn a_killed_nodes_requests_are_there_from_a_copy_when_its_disk_is_gone() -
         assert_eq!(sum(&all), nano(&spent["spend"]), "to the nano-dollar");
     }
     Ok(())
+}
+
+/// One node that is missed, and for which no money is withheld.
+fn missing(node: &str, covered: bool, removed: bool) -> Value {
+    json!([{"node": node, "covered": covered, "withheld_usd": 0.0, "removed": removed}])
 }
 
 /// Waits until node `of`'s log is on another node in full, and its spend is settled.
@@ -248,15 +253,15 @@ async fn a_removal_makes_no_missing_row_complete() -> anyhow::Result<()> {
     std::fs::remove_dir_all(setup.home(2))?;
     setup.cluster.restart(0)?;
     setup.cluster.restart(1)?;
-    let missing = |removed| json!([{"node": id, "covered": false, "removed": removed}]);
-    let away = told(&setup, "node 2 is missed", |page| page["missing_nodes"] == missing(false));
+    let is_missed = |page: &Value, removed| page["missing_nodes"] == missing(&id, false, removed);
+    let away = told(&setup, "node 2 is missed", |page| is_missed(page, false));
     assert_eq!(away.await?["total_is_exact"], false);
     wait_until("node 2 is removed", FORMED, async || {
         let removal = json!({"node": id});
         setup.admin(0, "/cluster/remove", removal).await.is_ok_and(|reply| reply.ok())
     })
     .await?;
-    let after = told(&setup, "it is no member", |page| page["missing_nodes"] == missing(true));
+    let after = told(&setup, "it is no member", |page| is_missed(page, true));
     let after = after.await?;
     assert_eq!((&after["complete"], &after["total_is_exact"]), (&json!(false), &json!(false)));
     assert!(after["total"].as_u64().is_some_and(|total| total < replies.len() as u64), "{after}");
@@ -264,6 +269,37 @@ async fn a_removal_makes_no_missing_row_complete() -> anyhow::Result<()> {
     let later = "/spend/logs/v2?start_date=2198-12-31&end_date=2199-12-31";
     let reply = ask(&setup, 0, setup.cluster.client(), later).await?;
     assert_eq!(reply.header("x-dunlin-complete"), Some("true"), "{}", reply.body);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_lacks_what_a_killed_node_may_have_spent_and_not_what_a_stopped_one_gave_back()
+-> anyhow::Result<()> {
+    let mut setup = harness::start(3).await?;
+    let caller = setup.make_key(0, json!({"key_alias": "logged", "max_budget": 10})).await?;
+    let id = setup.cluster.status(2).await?.node.to_string();
+    let replies = rush(&setup, &[2], &caller, 20).join_all().await;
+    assert!(replies.iter().flatten().all(Reply::ok));
+    copied(&setup, &caller, 2).await?;
+    setup.cluster.kill(2).await?;
+    // It may have answered more, in the moments before; as far as it had settled, all is there.
+    let killed = told(&setup, "node 2 is missed", |page| page["missing_nodes"][0]["node"] == *id);
+    let killed = killed.await?;
+    assert_eq!((&killed["complete"], &killed["total_is_exact"]), (&json!(false), &json!(false)));
+    let node = &killed["missing_nodes"][0];
+    assert_eq!((&node["covered"], &node["removed"]), (&json!(true), &json!(false)));
+    assert!(node["withheld_usd"].as_f64().is_some_and(|usd| usd > 0.0), "{killed}");
+    setup.cluster.restart(2)?;
+    setup.cluster.wait_ready(FORMED).await?;
+    told(&setup, "node 2 is back", |page| page["complete"] == true).await?;
+    let replies = rush(&setup, &[2], &caller, 20).join_all().await;
+    assert!(replies.iter().flatten().all(Reply::ok));
+    copied(&setup, &caller, 2).await?;
+    setup.cluster.stop(2).await?;
+    let stopped =
+        told(&setup, "node 2 is away", |page| page["missing_nodes"] == missing(&id, true, false));
+    let stopped = stopped.await?;
+    assert_eq!((&stopped["complete"], &stopped["total"]), (&json!(true), &json!(40)), "{stopped}");
     Ok(())
 }
 

@@ -45,8 +45,9 @@ async fn handle(admin: Admin, asked: Asked) -> Result<Response, Error> {
         .missing
         .iter()
         .map(|missing| {
-            let Missing { node, covered, removed } = missing;
-            json!({"node": node, "covered": covered, "removed": removed})
+            let Missing { node, covered, withheld, removed } = missing;
+            let withheld = withheld.as_usd();
+            json!({"node": node, "covered": covered, "withheld_usd": withheld, "removed": removed})
         })
         .collect();
     let mut told = json!({

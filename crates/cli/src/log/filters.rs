@@ -8,6 +8,7 @@ use serde_json::Value;
 use super::row::Row;
 use crate::failure::{Result, SINCE_UNTIL};
 use crate::session::{Object, Session};
+use crate::table::dollars;
 
 /// Rows of one page.
 pub(super) const PAGE: usize = 100;
@@ -73,6 +74,8 @@ struct Missing {
     node: String,
     covered: bool,
     #[serde(default)]
+    withheld_usd: f64,
+    #[serde(default)]
     removed: bool,
 }
 
@@ -135,12 +138,14 @@ impl Page {
             return None;
         }
         let missing = self.missing_nodes.iter().map(|missing| {
-            let how = match (missing.covered, missing.removed) {
-                (true, _) => "away, copied",
-                (false, false) => "away, not all copied",
-                (false, true) => "removed, not all copied",
+            let gone = if missing.removed { "removed" } else { "away" };
+            let copied = if missing.covered { "copied" } else { "not all copied" };
+            let withheld = if missing.withheld_usd > 0.0 {
+                format!(", {} granted to it and not settled", dollars(missing.withheld_usd))
+            } else {
+                String::new()
             };
-            format!("node {} ({how})", missing.node)
+            format!("node {} ({gone}, {copied}{withheld})", missing.node)
         });
         let missing: Vec<_> = missing.collect();
         let so =
@@ -148,13 +153,14 @@ impl Page {
         Some(format!("note: {so}: {}", missing.join(", ")))
     }
 
-    /// Whether all that was settled is here, and who is away, for programs.
+    /// Whether all that was spent is here, and who is away, for programs.
     pub(super) fn completeness(&self, json: &mut Object) {
         json.insert("complete".to_owned(), self.complete.into());
         let missing = self.missing_nodes.iter().map(|missing| {
             let fields = [
                 ("node".to_owned(), Value::from(missing.node.clone())),
                 ("covered".to_owned(), Value::from(missing.covered)),
+                ("withheld_usd".to_owned(), Value::from(missing.withheld_usd)),
                 ("removed".to_owned(), Value::from(missing.removed)),
             ];
             Value::Object(Object::from_iter(fields))
