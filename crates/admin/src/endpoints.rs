@@ -8,10 +8,11 @@ use dunlin_types::KeyDigest;
 use http::HeaderValue;
 use serde::Serialize;
 
-use crate::caller::Caller;
 use crate::error::{Error, answer};
-use crate::routes::{Asked, Routes};
-use crate::{Admin, Read, naming};
+use crate::request::naming;
+use crate::rights::caller::Caller;
+use crate::routes::{Request, Routes};
+use crate::{Admin, Read};
 
 mod access_group_budget;
 mod access_groups;
@@ -265,7 +266,7 @@ fn key_named(state: &State, named: &str) -> Result<Arc<Key>, Error> {
 }
 
 /// Refuses to let a caller change a key that is neither its own nor its team's.
-fn check_changes(asked: &Asked, state: &State, key: &Key) -> Result<(), Error> {
+fn check_changes(asked: &Request, state: &State, key: &Key) -> Result<(), Error> {
     if asked.caller.changes_key(state, key) { Ok(()) } else { Err(Error::NotYours) }
 }
 
@@ -287,7 +288,7 @@ fn sign_key(changes: &mut KeyChanges, caller: &Caller, before: Option<&Key>) {
 impl Admin {
     /// The state to judge a change by. A caller who may do everything is not judged, so that a node
     /// without a leader can still tell what is wrong with a request.
-    async fn judging(&self, asked: &Asked) -> Arc<State> {
+    async fn judging(&self, asked: &Request) -> Arc<State> {
         if asked.caller.is_admin() { self.0.consensus.state() } else { self.read().await.state }
     }
 }

@@ -10,48 +10,16 @@
 //! Read `endpoints.rs` (the list), `routes.rs` and `rights.rs` (permissions), then
 //! `endpoints/create_key.rs`.
 
-mod activity;
-mod actor;
-mod audited;
-mod body;
-mod budgets;
-mod caller;
-mod checks;
-mod config_change;
-mod content;
-mod defaults;
-mod edit;
+mod changes;
 mod endpoints;
-mod entities;
-mod entity_fields;
 mod error;
-mod fields;
-mod import;
-mod key_rules;
-mod log_query;
-mod log_row;
-mod logging;
-mod members;
-mod model_names;
-mod moment;
-mod naming;
-mod new_key;
-mod owners;
-mod pages;
-mod queries;
-mod readiness;
-mod received;
-mod repeats;
+mod health;
+mod reports;
+mod request;
 mod rights;
 mod routes;
-mod row;
-mod shared;
-mod span;
-mod stored;
+mod rows;
 mod terms;
-mod usage;
-mod ways;
-mod within;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -74,14 +42,14 @@ use dunlin_types::{Clock, NanoUsd, NodeId, Secret};
 use dunlin_upstream::Upstream;
 use tokio::sync::{Semaphore, watch};
 
-use crate::checks::Checks;
 use crate::error::Error;
-use crate::readiness::Readiness;
-use crate::routes::Asked;
-use crate::row::View;
+use crate::health::checks::Checks;
+use crate::health::readiness::Readiness;
+use crate::routes::Request;
+use crate::rows::row::View;
 
+pub use crate::changes::stored::additions;
 pub use crate::endpoints::unaware;
-pub use crate::stored::additions;
 
 /// A longer request body is answered 413.
 pub const MAX_BODY_BYTES: usize = 1 << 20;
@@ -262,15 +230,21 @@ impl Admin {
     fn is_master(&self, text: &str) -> bool {
         let published = self.0.published.load_full();
         let master = published.as_ref().and_then(|one| one.settings.master_key.as_ref());
-        text == log_query::MASTER || master.is_some_and(|master| Secret::new(text) == *master)
+        text == reports::log_query::MASTER
+            || master.is_some_and(|master| Secret::new(text) == *master)
     }
 
     /// Proposes a command for the caller, and returns the state that includes it.
-    async fn carry_out(&self, asked: &Asked, mut command: Command) -> Result<(Reply, View), Error> {
+    async fn carry_out(
+        &self,
+        asked: &Request,
+        mut command: Command,
+    ) -> Result<(Reply, View), Error> {
         if let Some(published) = self.0.published.load_full() {
-            model_names::check(&published.catalog, &self.0.consensus.state(), &command)?;
+            let state = self.0.consensus.state();
+            terms::model_names::check(&published.catalog, &state, &command)?;
         }
-        let mut found = logging::Found::default();
+        let mut found = changes::logging::Found::default();
         self.seal_callbacks(&self.0.consensus.state(), &mut command, &mut found)?;
         self.judge_callbacks(&found.fresh).await?;
         let seen = found.seen;

@@ -1,14 +1,21 @@
 //! What a caller may see and change: an admin everything; others what is theirs, what they lead, and
 //! never more than they have themselves.
 
+pub(crate) mod actor;
+pub(crate) mod caller;
+pub(crate) mod key_rules;
+pub(crate) mod owners;
+pub(crate) mod ways;
+pub(crate) mod within;
+
 use dunlin_state::{Entity, Key, Kind, LEADING, State};
 
-use crate::body::Body;
-use crate::caller::{Caller, Role};
 use crate::error::Error;
-use crate::row::View;
-use crate::ways::{key_within, made_within};
-use crate::within::{bounded, covers, within};
+use crate::request::body::Body;
+use crate::rights::caller::{Caller, Role};
+use crate::rights::ways::{key_within, made_within};
+use crate::rights::within::{bounded, covers, within};
+use crate::rows::row::View;
 
 impl Caller {
     fn role(&self) -> Role {

@@ -1,7 +1,7 @@
 //! What is served where, and who may ask: each endpoint says it once. Before a handler is called, the
 //! caller is known, has the role that the path wants, and its key may call the path.
 
-use axum::extract::{Path, Request, State};
+use axum::extract::{self, Path, State};
 use axum::response::Response;
 use axum::routing::{MethodFilter, MethodRouter, any, on};
 use axum::{RequestExt, Router};
@@ -9,10 +9,12 @@ use bytes::Bytes;
 use dunlin_state::Actor;
 use dunlin_types::UnixMillis;
 
-use crate::body::Body;
-use crate::caller::{Caller, Role};
+use crate::Admin;
 use crate::error::Error;
-use crate::{Admin, queries, received};
+use crate::request::body::Body;
+use crate::request::queries;
+use crate::request::received;
+use crate::rights::caller::{Caller, Role};
 
 /// A method by its name.
 pub(crate) type Method = (&'static str, MethodFilter);
@@ -48,7 +50,7 @@ impl Who {
 }
 
 /// A request that was let in.
-pub(crate) struct Asked {
+pub(crate) struct Request {
     pub(crate) caller: Caller,
     /// The same, as the audit log has it.
     pub(crate) actor: Actor,
@@ -63,7 +65,7 @@ pub(crate) struct Asked {
     pub(crate) at: UnixMillis,
 }
 
-impl Asked {
+impl Request {
     /// The JSON object in the body.
     pub(crate) fn body(&self) -> Result<Body, Error> {
         Ok(Body::parse(&self.bytes)?.at(self.at))
@@ -96,7 +98,7 @@ impl Routes {
     /// Serves `GET path`.
     pub(crate) fn get<F, A>(self, path: &'static str, who: Who, handle: F) -> Self
     where
-        F: Fn(Admin, Asked) -> A + Clone + Send + Sync + 'static,
+        F: Fn(Admin, Request) -> A + Clone + Send + Sync + 'static,
         A: Future<Output = Result<Response, Error>> + Send,
     {
         self.add(GET, path, who, handle)
@@ -105,7 +107,7 @@ impl Routes {
     /// Serves `POST path`.
     pub(crate) fn post<F, A>(self, path: &'static str, who: Who, handle: F) -> Self
     where
-        F: Fn(Admin, Asked) -> A + Clone + Send + Sync + 'static,
+        F: Fn(Admin, Request) -> A + Clone + Send + Sync + 'static,
         A: Future<Output = Result<Response, Error>> + Send,
     {
         self.add(POST, path, who, handle)
@@ -120,13 +122,14 @@ impl Routes {
         handle: F,
     ) -> Self
     where
-        F: Fn(Admin, Asked) -> A + Clone + Send + Sync + 'static,
+        F: Fn(Admin, Request) -> A + Clone + Send + Sync + 'static,
         A: Future<Output = Result<Response, Error>> + Send,
     {
-        let served = on(filter, move |State(admin): State<Admin>, request: Request| async move {
-            let asked = enter(&admin, request, path, who).await?;
-            handle(admin, asked).await
-        });
+        let served =
+            on(filter, move |State(admin): State<Admin>, request: extract::Request| async move {
+                let asked = enter(&admin, request, path, who).await?;
+                handle(admin, asked).await
+            });
         self.router = self.router.route(path, served);
         self.table.push(Route { method, path, who: Some(who) });
         self
@@ -163,10 +166,10 @@ impl Routes {
 
 async fn enter(
     admin: &Admin,
-    mut request: Request,
+    mut request: extract::Request,
     route: &'static str,
     who: Who,
-) -> Result<Asked, Error> {
+) -> Result<Request, Error> {
     let caller = admin.identify(request.headers()).await?;
     admitted(&caller, who, route, request.uri().path())?;
     let actor = admin.actor(&caller, route, &request)?;
@@ -178,7 +181,7 @@ async fn enter(
     queries::check(route, &query)?;
     let bytes = received::receive(&parts.headers, body).await?;
     let at = admin.0.clock.unix();
-    Ok(Asked { caller, actor, route, named, query, bytes, at })
+    Ok(Request { caller, actor, route, named, query, bytes, at })
 }
 
 /// Whether a caller may ask at a path.

@@ -9,11 +9,11 @@ use tracing::info;
 use super::access_groups::{budget, groups, unknown};
 use super::{ok, ok_as_of, sign};
 use crate::Admin;
-use crate::body::{self, Body};
-use crate::entity_fields;
 use crate::error::Error;
-use crate::routes::{Asked, DELETE, GET, PUT, Routes, Who};
-use crate::row::View;
+use crate::request::body::{self, Body};
+use crate::routes::{DELETE, GET, PUT, Request, Routes, Who};
+use crate::rows::row::View;
+use crate::terms::entity_fields;
 use crate::terms::{self, none_if_empty};
 
 const PATH: &str = "/access_group/{access_group}/budget";
@@ -30,14 +30,14 @@ pub(super) fn add(routes: Routes) -> Routes {
     )
 }
 
-async fn show(admin: Admin, asked: Asked) -> Result<Response, Error> {
+async fn show(admin: Admin, asked: Request) -> Result<Response, Error> {
     let name = named(&admin, &asked, &admin.0.consensus.state())?;
     let read = admin.read().await;
     let view = admin.view(read.state.clone());
     Ok(ok_as_of(&read, &told(&view, &name)))
 }
 
-async fn set(admin: Admin, asked: Asked) -> Result<Response, Error> {
+async fn set(admin: Admin, asked: Request) -> Result<Response, Error> {
     let published = admin.settings()?;
     let state = admin.read().await.state;
     let known = groups(&published.catalog, &state);
@@ -70,7 +70,7 @@ async fn set(admin: Admin, asked: Asked) -> Result<Response, Error> {
     Ok(ok(&told(&view, &name)))
 }
 
-async fn clear(admin: Admin, asked: Asked) -> Result<Response, Error> {
+async fn clear(admin: Admin, asked: Request) -> Result<Response, Error> {
     let name = named(&admin, &asked, &admin.read().await.state)?;
     let delete = Command::DeleteEntities { kind: Kind::AccessGroup, names: vec![name.clone()] };
     let deleted = match admin.carry_out(&asked, delete).await {
@@ -90,7 +90,7 @@ async fn clear(admin: Admin, asked: Asked) -> Result<Response, Error> {
 
 /// The group that the path names: one of a model's, or one whose models are gone and whose budget is
 /// not.
-fn named(admin: &Admin, asked: &Asked, state: &State) -> Result<String, Error> {
+fn named(admin: &Admin, asked: &Request, state: &State) -> Result<String, Error> {
     let published = admin.settings()?;
     let known = groups(&published.catalog, state);
     let name = asked.named.as_deref().unwrap_or_default();

@@ -13,9 +13,9 @@ use serde_json::{Value, json};
 use super::ok_as_of;
 use crate::Admin;
 use crate::error::Error;
-use crate::moment::iso;
-use crate::routes::{Asked, Routes, Who};
-use crate::row::View;
+use crate::request::moment::iso;
+use crate::routes::{Request, Routes, Who};
+use crate::rows::row::View;
 
 pub(super) fn add(routes: Routes) -> Routes {
     routes.get("/access_group/list", Who::Viewers, list).get(
@@ -25,7 +25,7 @@ pub(super) fn add(routes: Routes) -> Routes {
     )
 }
 
-async fn list(admin: Admin, _: Asked) -> Result<Response, Error> {
+async fn list(admin: Admin, _: Request) -> Result<Response, Error> {
     let published = admin.settings()?;
     let read = admin.read().await;
     let view = admin.view(read.state.clone());
@@ -34,7 +34,7 @@ async fn list(admin: Admin, _: Asked) -> Result<Response, Error> {
     Ok(ok_as_of(&read, &json!({ "access_groups": rows })))
 }
 
-async fn info(admin: Admin, asked: Asked) -> Result<Response, Error> {
+async fn info(admin: Admin, asked: Request) -> Result<Response, Error> {
     let published = admin.settings()?;
     let name = asked.named.as_deref().unwrap_or_default();
     let read = admin.read().await;
@@ -120,7 +120,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::row::tests::{state_after, view_of};
+    use crate::rows::row::tests::{state_after, view_of};
     use dunlin_state::{Command, Terms};
     use dunlin_types::NanoUsd;
 

@@ -9,15 +9,15 @@ use tracing::info;
 
 use super::ok;
 use crate::Admin;
-use crate::body::{self, Body};
-use crate::caller::Caller;
-use crate::edit::{Decided, with_organization};
-use crate::entities::{find, row};
-use crate::entity_fields::{self, Named, id_name};
 use crate::error::Error;
-use crate::members::{Joining, check_leads, check_role, finish, read_terms};
-use crate::routes::{Asked, Routes, Who};
-use crate::row::{View, put};
+use crate::request::body::{self, Body};
+use crate::rights::caller::Caller;
+use crate::routes::{Request, Routes, Who};
+use crate::rows::entities::{find, row};
+use crate::rows::row::{View, put};
+use crate::terms::edit::{Decided, with_organization};
+use crate::terms::entity_fields::{self, Named, id_name};
+use crate::terms::members::{Joining, check_leads, check_role, finish, read_terms};
 
 /// So many join at a time.
 const MAX_MEMBERS: usize = 500;
@@ -30,7 +30,7 @@ pub(super) fn add(routes: Routes) -> Routes {
         })
 }
 
-async fn handle(admin: Admin, asked: Asked, kind: Kind) -> Result<Response, Error> {
+async fn handle(admin: Admin, asked: Request, kind: Kind) -> Result<Response, Error> {
     let (name, named, terms) = parse(asked.body()?, kind, "member")?;
     let joined = join(&admin, &asked, (kind, &name), named, terms).await?;
     let (group, view, users) = joined;
@@ -59,7 +59,7 @@ pub(super) fn parse(
 /// Lets users join; the group, a view, and who joined.
 pub(super) async fn join(
     admin: &Admin,
-    asked: &Asked,
+    asked: &Request,
     (kind, name): (Kind, &str),
     named: Vec<Named>,
     terms: TermsChanges,

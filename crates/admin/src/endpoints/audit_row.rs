@@ -5,16 +5,16 @@ use dunlin_admin_api::AuditEntry;
 
 use super::ok_as_of;
 use crate::Admin;
-use crate::audited::entry;
 use crate::error::Error;
-use crate::routes::{Asked, Routes, Who};
-use crate::row::View;
+use crate::routes::{Request, Routes, Who};
+use crate::rows::audited::entry;
+use crate::rows::row::View;
 
 pub(super) fn add(routes: Routes) -> Routes {
     routes.get("/audit/{id}", Who::Viewers, handle)
 }
 
-async fn handle(admin: Admin, asked: Asked) -> Result<Response, Error> {
+async fn handle(admin: Admin, asked: Request) -> Result<Response, Error> {
     let read = admin.read().await;
     let view = admin.view(read.state.clone());
     let row = find(&view, asked.named.as_deref().unwrap_or_default())?;
@@ -43,7 +43,7 @@ mod tests {
     use dunlin_state::Command;
 
     use super::*;
-    use crate::row::tests::{bare, state_as, view_of};
+    use crate::rows::row::tests::{bare, state_as, view_of};
 
     #[test]
     fn a_row_is_found_by_its_number() {

@@ -7,11 +7,11 @@ use dunlin_state::{Entity, Kind};
 
 use super::ok;
 use crate::Admin;
-use crate::caller::Caller;
-use crate::entities::row;
 use crate::error::Error;
-use crate::routes::{Asked, Routes, Who};
-use crate::row::{View, put};
+use crate::rights::caller::Caller;
+use crate::routes::{Request, Routes, Who};
+use crate::rows::entities::row;
+use crate::rows::row::{View, put};
 
 /// What of a team others may see: not its members, what it spends, nor what is noted about it.
 const SHOWN: &[&str] = &[
@@ -33,7 +33,7 @@ pub(super) fn add(routes: Routes) -> Routes {
     routes.get("/team/available", Who::Anyone, handle)
 }
 
-async fn handle(admin: Admin, asked: Asked) -> Result<Response, Error> {
+async fn handle(admin: Admin, asked: Request) -> Result<Response, Error> {
     let open = admin.settings()?.settings.available_teams.clone();
     let view = admin.view(admin.read().await.state);
     Ok(ok(&answer(&view, &asked.caller, &open)))
@@ -58,7 +58,7 @@ fn shown(view: &View, team: &Entity) -> Row {
 mod tests {
     use super::*;
     use crate::rights::tests::{bearer, world};
-    use crate::row::tests::view_of;
+    use crate::rows::row::tests::view_of;
 
     #[test]
     fn what_is_open_and_there_is_listed_for_those_who_have_not_joined() {

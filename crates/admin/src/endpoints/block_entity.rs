@@ -8,14 +8,14 @@ use tracing::info;
 
 use super::{entity_of, ok, sign};
 use crate::Admin;
-use crate::body::{self, Body};
-use crate::edit::{Decided, with_organization};
-use crate::entities::{find, row};
-use crate::entity_fields;
 use crate::error::Error;
+use crate::request::body::{self, Body};
 use crate::rights::forbidden;
-use crate::routes::{Asked, Routes, Who};
-use crate::row::View;
+use crate::routes::{Request, Routes, Who};
+use crate::rows::entities::{find, row};
+use crate::rows::row::View;
+use crate::terms::edit::{Decided, with_organization};
+use crate::terms::entity_fields;
 
 /// An end user's blocking may make it known.
 const PATHS: &[(&str, Kind, bool)] = &[
@@ -34,7 +34,12 @@ pub(super) fn add(routes: Routes) -> Routes {
     })
 }
 
-async fn handle(admin: Admin, asked: Asked, kind: Kind, blocked: bool) -> Result<Response, Error> {
+async fn handle(
+    admin: Admin,
+    asked: Request,
+    kind: Kind,
+    blocked: bool,
+) -> Result<Response, Error> {
     let names = parse(asked.body()?, kind)?;
     let state = admin.read().await.state;
     let block = |view: &View| {
@@ -63,7 +68,7 @@ async fn handle(admin: Admin, asked: Asked, kind: Kind, blocked: bool) -> Result
 }
 
 /// What says that whoever is no admin leads the team.
-fn led(asked: &Asked, state: &State, kind: Kind, names: &[String]) -> Result<Vec<Seen>, Error> {
+fn led(asked: &Request, state: &State, kind: Kind, names: &[String]) -> Result<Vec<Seen>, Error> {
     if asked.caller.is_admin() {
         return Ok(Vec::new());
     }
@@ -92,7 +97,12 @@ fn parse(mut body: Body, kind: Kind) -> Result<Vec<String>, Error> {
     Ok(names)
 }
 
-fn command(asked: &Asked, state: &State, (kind, name): (Kind, &String), blocked: bool) -> Command {
+fn command(
+    asked: &Request,
+    state: &State,
+    (kind, name): (Kind, &String),
+    blocked: bool,
+) -> Command {
     let mut terms = TermsChanges { blocked: Change::Set(blocked), ..TermsChanges::default() };
     let unknown = kind == Kind::EndUser && blocked && state.entity(kind, name).is_none();
     if !unknown {
@@ -110,14 +120,15 @@ fn command(asked: &Asked, state: &State, (kind, name): (Kind, &String), blocked:
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::caller::Caller;
+    use crate::rights::caller::Caller;
     use crate::rights::tests::{asked_by, bearer, world};
 
     #[test]
     fn who_leads_a_team_or_its_organization_blocks_it() {
         let state = world();
-        let may =
-            |asked: &Asked, team: &str| led(asked, &state, Kind::Team, &[team.to_owned()]).is_ok();
+        let may = |asked: &Request, team: &str| {
+            led(asked, &state, Kind::Team, &[team.to_owned()]).is_ok()
+        };
         for (who, allowed) in [("root", true), ("boss", true), ("lead", true), ("dev", false)] {
             let asked = asked_by(bearer(&state, &format!("sk-{who}")));
             assert_eq!(may(&asked, "t"), allowed, "{who}");

@@ -5,22 +5,27 @@ use dunlin_state::Command;
 use tracing::info;
 
 use super::{key_of, ok};
-use crate::body::{self, Body};
+use crate::Admin;
 use crate::error::Error;
+use crate::request::body::{self, Body};
+use crate::request::naming;
 use crate::rights::forbidden;
-use crate::routes::{Asked, Routes, Who};
-use crate::{Admin, naming};
+use crate::routes::{Request, Routes, Who};
 
 pub(super) fn add(routes: Routes) -> Routes {
     routes.post("/key/block", Who::Users, handle)
 }
 
-async fn handle(admin: Admin, asked: Asked) -> Result<Response, Error> {
+async fn handle(admin: Admin, asked: Request) -> Result<Response, Error> {
     set(&admin, &asked, parse(asked.body()?, true)?).await
 }
 
 /// Carries out [`Command::SetBlocked`]; the answer is the key's row.
-pub(super) async fn set(admin: &Admin, asked: &Asked, command: Command) -> Result<Response, Error> {
+pub(super) async fn set(
+    admin: &Admin,
+    asked: &Request,
+    command: Command,
+) -> Result<Response, Error> {
     if !asked.caller.is_admin() {
         let state = admin.read().await.state;
         let Command::SetBlocked { token, .. } = &command else { unreachable!("it was parsed") };

@@ -8,10 +8,10 @@ use super::create_model::{Sent, shown};
 use super::ok;
 use super::update_model::alter;
 use crate::Admin;
-use crate::body::{self, Body};
+use crate::changes::stored::ModelContent;
 use crate::error::Error;
-use crate::routes::{Asked, Routes, Who};
-use crate::stored::ModelContent;
+use crate::request::body::{self, Body};
+use crate::routes::{Request, Routes, Who};
 
 pub(super) fn add(routes: Routes) -> Routes {
     routes.post("/model/block", Who::Admins, |admin, asked| handle(admin, asked, true)).post(
@@ -21,7 +21,7 @@ pub(super) fn add(routes: Routes) -> Routes {
     )
 }
 
-async fn handle(admin: Admin, asked: Asked, blocked: bool) -> Result<Response, Error> {
+async fn handle(admin: Admin, asked: Request, blocked: bool) -> Result<Response, Error> {
     let (id, sent) = parse(asked.body()?, blocked)?;
     let (changed, warnings) = alter(&admin, &asked, &id, &sent, true).await?;
     info!(deployment.id = changed.id, blocked, "a model was blocked or unblocked");

@@ -8,10 +8,10 @@ use serde_json::{Value, json};
 
 use super::ok_as_of;
 use crate::Admin;
-use crate::body::Fault;
-use crate::entities::{find, row};
 use crate::error::Error;
-use crate::routes::{Asked, Routes, Who};
+use crate::request::body::Fault;
+use crate::routes::{Request, Routes, Who};
+use crate::rows::entities::{find, row};
 
 /// Name, type and purpose.
 const FIELDS: &[(&str, &str, &str)] = &[
@@ -27,7 +27,7 @@ pub(super) fn add(routes: Routes) -> Routes {
     routes.get("/budget/settings", Who::Viewers, handle)
 }
 
-async fn handle(admin: Admin, asked: Asked) -> Result<Response, Error> {
+async fn handle(admin: Admin, asked: Request) -> Result<Response, Error> {
     let Some(name) = asked.param("budget_id") else {
         let fault = Fault::of("query", "budget_id", "missing", "Field required");
         return Err(Error::Invalid(vec![fault]));
@@ -59,7 +59,7 @@ mod tests {
     use dunlin_state::{Entity, Terms};
 
     use super::*;
-    use crate::row::tests::{state_after, view_of};
+    use crate::rows::row::tests::{state_after, view_of};
 
     #[test]
     fn every_field_is_there_with_its_value_or_null() {

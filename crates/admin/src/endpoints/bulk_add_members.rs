@@ -8,12 +8,12 @@ use serde_json::json;
 use super::add_members::join;
 use super::ok;
 use crate::Admin;
-use crate::body::{self, Body};
-use crate::entities::{find, row};
-use crate::entity_fields::{self, Named};
 use crate::error::Error;
-use crate::members::{check_leads, check_role, finish, read_terms};
-use crate::routes::{Asked, Routes, Who};
+use crate::request::body::{self, Body};
+use crate::routes::{Request, Routes, Who};
+use crate::rows::entities::{find, row};
+use crate::terms::entity_fields::{self, Named};
+use crate::terms::members::{check_leads, check_role, finish, read_terms};
 
 /// Each joins by a command of its own.
 const MAX_MEMBERS: usize = 500;
@@ -22,7 +22,7 @@ pub(super) fn add(routes: Routes) -> Routes {
     routes.post("/team/bulk_member_add", Who::Users, handle)
 }
 
-async fn handle(admin: Admin, asked: Asked) -> Result<Response, Error> {
+async fn handle(admin: Admin, asked: Request) -> Result<Response, Error> {
     let Wanted { team, members, all, terms } = parse(asked.body()?)?;
     let view = admin.view(admin.read().await.state);
     check_leads(&asked, &view, &*find(&view.state, Kind::Team, &team)?)?;

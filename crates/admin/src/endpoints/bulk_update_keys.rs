@@ -7,9 +7,9 @@ use serde_json::{Value, json};
 use super::ok;
 use super::update_key::{Update, carry_out};
 use crate::Admin;
-use crate::body::{self, Body};
 use crate::error::Error;
-use crate::routes::{Asked, Routes, Who};
+use crate::request::body::{self, Body};
+use crate::routes::{Request, Routes, Who};
 
 const PATH: &str = "/key/bulk_update";
 /// Each is a command of its own.
@@ -19,7 +19,7 @@ pub(super) fn add(routes: Routes) -> Routes {
     routes.post(PATH, Who::Admins, handle)
 }
 
-async fn handle(admin: Admin, asked: Asked) -> Result<Response, Error> {
+async fn handle(admin: Admin, asked: Request) -> Result<Response, Error> {
     let items = parse(asked.body()?)?;
     Ok(ok(&update_all(&admin, &asked, items, Vec::new()).await))
 }
@@ -27,7 +27,7 @@ async fn handle(admin: Admin, asked: Asked) -> Result<Response, Error> {
 /// Carries changes out one by one; the answer, which tells of those that had `failed` before too.
 pub(super) async fn update_all(
     admin: &Admin,
-    asked: &Asked,
+    asked: &Request,
     items: Vec<Value>,
     mut failed: Vec<Value>,
 ) -> Value {
@@ -48,7 +48,7 @@ pub(super) async fn update_all(
 
 async fn update(
     admin: &Admin,
-    asked: &Asked,
+    asked: &Request,
     item: &Value,
 ) -> Result<dunlin_admin_api::Row, Error> {
     let body = Body::parse(item.to_string().as_bytes())?.at(asked.at);

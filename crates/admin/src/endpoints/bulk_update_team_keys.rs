@@ -7,12 +7,13 @@ use serde_json::{Map, Value, json};
 
 use super::bulk_update_keys::update_all;
 use super::ok;
-use crate::body::{self, Body, Fault};
-use crate::entities::find;
+use crate::Admin;
 use crate::error::Error;
+use crate::request::body::{self, Body, Fault};
+use crate::request::naming;
 use crate::rights::forbidden;
-use crate::routes::{Asked, Routes, Who};
-use crate::{Admin, naming};
+use crate::routes::{Request, Routes, Who};
+use crate::rows::entities::find;
 
 /// Each is a command of its own.
 const MAX_KEYS: usize = 500;
@@ -41,7 +42,7 @@ pub(super) fn add(routes: Routes) -> Routes {
     routes.post("/team/key/bulk_update", Who::Users, handle)
 }
 
-async fn handle(admin: Admin, asked: Asked) -> Result<Response, Error> {
+async fn handle(admin: Admin, asked: Request) -> Result<Response, Error> {
     let wanted = parse(asked.body()?)?;
     let state = admin.read().await.state;
     find(&state, Kind::Team, &wanted.team)?;

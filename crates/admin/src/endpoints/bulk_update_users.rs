@@ -8,9 +8,9 @@ use serde_json::{Value, json};
 use super::ok;
 use super::update_entity::carry_out;
 use crate::Admin;
-use crate::body::{self, Body};
 use crate::error::Error;
-use crate::routes::{Asked, Routes, Who};
+use crate::request::body::{self, Body};
+use crate::routes::{Request, Routes, Who};
 
 /// Each is a command of its own.
 const MAX_USERS: usize = 500;
@@ -19,7 +19,7 @@ pub(super) fn add(routes: Routes) -> Routes {
     routes.post("/user/bulk_update", Who::Admins, handle)
 }
 
-async fn handle(admin: Admin, asked: Asked) -> Result<Response, Error> {
+async fn handle(admin: Admin, asked: Request) -> Result<Response, Error> {
     let items = parse(asked.body()?, &admin.read().await.state)?;
     let mut results = Vec::new();
     for item in &items {

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use crate::Admin;
 use crate::error::{Error, answer};
-use crate::routes::{Asked, Routes, Who};
+use crate::routes::{Request, Routes, Who};
 
 const NONE: &str = "Cache not initialized. litellm.cache is None";
 
@@ -19,7 +19,7 @@ pub(super) fn add(routes: Routes) -> Routes {
         .post("/cache/flushall", Who::Admins, unhealthy)
 }
 
-async fn ping(_: Admin, _: Asked) -> Result<Response, Error> {
+async fn ping(_: Admin, _: Request) -> Result<Response, Error> {
     let message = json!({
         "message": NONE, "litellm_cache_params": "{}", "health_check_cache_params": "{}",
     });
@@ -33,11 +33,11 @@ async fn ping(_: Admin, _: Asked) -> Result<Response, Error> {
     Ok(answer(503, error.to_json()))
 }
 
-async fn unhealthy(_: Admin, _: Asked) -> Result<Response, Error> {
+async fn unhealthy(_: Admin, _: Request) -> Result<Response, Error> {
     Ok(detail(503, &format!("Service Unhealthy (503: {NONE})")))
 }
 
-async fn delete(_: Admin, _: Asked) -> Result<Response, Error> {
+async fn delete(_: Admin, _: Request) -> Result<Response, Error> {
     Ok(detail(500, &format!("Cache Delete Failed(503: {NONE})")))
 }
 

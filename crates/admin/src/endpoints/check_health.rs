@@ -10,10 +10,10 @@ use serde_json::{Map, Value, json};
 
 use super::ok;
 use crate::Admin;
-use crate::checks::{Asker, Verdict};
 use crate::error::Error;
-use crate::moment::iso;
-use crate::routes::{Asked, Routes, Who};
+use crate::health::checks::{Asker, Verdict};
+use crate::request::moment::iso;
+use crate::routes::{Request, Routes, Who};
 
 /// What is shown of `litellm_params`: where and how a deployment is called.
 const SHOWN: [&str; 10] = [
@@ -36,7 +36,7 @@ pub(super) fn add(routes: Routes) -> Routes {
     routes.get("/health", Who::Anyone, handle)
 }
 
-async fn handle(admin: Admin, asked: Asked) -> Result<Response, Error> {
+async fn handle(admin: Admin, asked: Request) -> Result<Response, Error> {
     let published = admin.settings()?;
     let caller = &asked.caller;
     let bearer = caller.bearer().filter(|_| !caller.sees_all());
@@ -133,17 +133,17 @@ mod tests {
     use dunlin_router::Group;
 
     use super::*;
-    use crate::checks::tests::verdict;
+    use crate::health::checks::tests::verdict;
 
     fn catalog() -> Catalog {
-        let one = crate::checks::tests::deployment("openai/x", "");
+        let one = crate::health::checks::tests::deployment("openai/x", "");
         let group = Group { name: "m".into(), deployments: vec![one] };
         Catalog { groups: [("m".into(), group)].into(), ..Catalog::default() }
     }
 
     #[test]
     fn a_row_shows_no_secret_and_no_address_to_those_who_may_not_see_it() {
-        let whom = crate::checks::tests::deployment("openai/x", "");
+        let whom = crate::health::checks::tests::deployment("openai/x", "");
         let ill = verdict(Some("no answer"));
         let all = Value::Object(row(&whom, &ill, true));
         let text = all.to_string();

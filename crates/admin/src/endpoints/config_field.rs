@@ -10,10 +10,10 @@ use serde_json::{Map, Value, json};
 use super::list_settings::router_values;
 use super::{ok, ok_as_of};
 use crate::Admin;
-use crate::body::{self, Body};
-use crate::config_change::Changed;
+use crate::changes::config_change::Changed;
 use crate::error::Error;
-use crate::routes::{Asked, Routes, Who};
+use crate::request::body::{self, Body};
+use crate::routes::{Request, Routes, Who};
 
 const ROUTER: &str = "router_settings";
 const SECTIONS: [&str; 3] = ["general_settings", "litellm_settings", ROUTER];
@@ -25,13 +25,13 @@ pub(super) fn add(routes: Routes) -> Routes {
         .get("/config/field/info", Who::Viewers, info)
 }
 
-async fn update(admin: Admin, asked: Asked) -> Result<Response, Error> {
+async fn update(admin: Admin, asked: Request) -> Result<Response, Error> {
     let (section, edit) = parse(asked.body()?, true)?;
     let changed = admin.change_config(&asked, |_| Ok(vec![edit.clone()])).await?;
     Ok(ok(&row(changed, &section)))
 }
 
-async fn delete(admin: Admin, asked: Asked) -> Result<Response, Error> {
+async fn delete(admin: Admin, asked: Request) -> Result<Response, Error> {
     let (section, edit) = parse(asked.body()?, false)?;
     let name = edit.path[1..].join(".");
     let deleted = admin.change_config(&asked, |document| {
@@ -83,7 +83,7 @@ fn check(body: &mut Body, section: &str, name: &str) {
     }
 }
 
-async fn info(admin: Admin, asked: Asked) -> Result<Response, Error> {
+async fn info(admin: Admin, asked: Request) -> Result<Response, Error> {
     let section = asked.param("config_type").unwrap_or(SECTIONS[0]);
     let known = SECTIONS.iter().find(|known| **known == section);
     let section = *known

@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 use super::ok_as_of;
 use crate::Admin;
 use crate::error::Error;
-use crate::moment::iso;
-use crate::routes::{Asked, Routes, Who};
+use crate::request::moment::iso;
+use crate::routes::{Request, Routes, Who};
 
 pub(super) fn add(routes: Routes) -> Routes {
     routes
@@ -18,13 +18,13 @@ pub(super) fn add(routes: Routes) -> Routes {
         .get("/config/diff", Who::Viewers, diff)
 }
 
-async fn history(admin: Admin, _: Asked) -> Result<Response, Error> {
+async fn history(admin: Admin, _: Request) -> Result<Response, Error> {
     let read = admin.read().await;
     let rows: Vec<_> = read.state.config_history().rev().map(row).collect();
     Ok(ok_as_of(&read, &json!({"revisions": rows})))
 }
 
-async fn show(admin: Admin, asked: Asked) -> Result<Response, Error> {
+async fn show(admin: Admin, asked: Request) -> Result<Response, Error> {
     let read = admin.read().await;
     let revision = named(&read.state, &asked, "revision", newest(&read.state))?;
     let document = admin.config_document(revision)?;
@@ -37,7 +37,7 @@ async fn show(admin: Admin, asked: Asked) -> Result<Response, Error> {
     Ok(ok_as_of(&read, &told))
 }
 
-async fn diff(admin: Admin, asked: Asked) -> Result<Response, Error> {
+async fn diff(admin: Admin, asked: Request) -> Result<Response, Error> {
     let read = admin.read().await;
     let to = named(&read.state, &asked, "to", newest(&read.state))?;
     let from = named(&read.state, &asked, "from", to.revision.saturating_sub(1))?;
@@ -53,7 +53,7 @@ fn newest(state: &State) -> u64 {
 /// The revision that a parameter names.
 fn named<'s>(
     state: &'s State,
-    asked: &Asked,
+    asked: &Request,
     param: &'static str,
     otherwise: u64,
 ) -> Result<&'s ConfigRevision, Error> {
@@ -97,7 +97,7 @@ mod tests {
     use dunlin_state::Command;
 
     use super::*;
-    use crate::caller::Caller;
+    use crate::rights::caller::Caller;
     use crate::rights::tests::asked_by;
 
     #[test]
@@ -108,10 +108,10 @@ mod tests {
             source: "config.yaml".to_owned(),
             after,
         };
-        let state = crate::row::tests::state_after([propose("a", 0), propose("b", 1)]);
+        let state = crate::rows::row::tests::state_after([propose("a", 0), propose("b", 1)]);
         let asked = |value: &str| {
             let query = vec![("to".to_owned(), value.to_owned())];
-            Asked { query, ..asked_by(Caller::Master) }
+            Request { query, ..asked_by(Caller::Master) }
         };
         let of = |value: &str| named(&state, &asked(value), "to", newest(&state));
         assert_eq!(of("1").expect("kept").hash, "a");

@@ -6,13 +6,13 @@ use http::{HeaderValue, header};
 
 use crate::Admin;
 use crate::error::{Error, answer};
-use crate::routes::{Asked, Routes, Who};
+use crate::routes::{Request, Routes, Who};
 
 pub(super) fn add(routes: Routes) -> Routes {
     routes.get("/config/yaml", Who::Viewers, handle)
 }
 
-async fn handle(admin: Admin, _: Asked) -> Result<Response, Error> {
+async fn handle(admin: Admin, _: Request) -> Result<Response, Error> {
     let read = admin.read().await;
     Ok(told(&admin.newest_config(&read.state)?))
 }

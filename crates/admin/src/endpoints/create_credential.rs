@@ -8,17 +8,17 @@ use tracing::info;
 use super::create_model::map;
 use super::ok;
 use super::show_credentials::of_model;
-use crate::body::{self, Body};
+use crate::changes::stored::{CredentialContent, added_credential};
 use crate::error::Error;
-use crate::routes::{Asked, Routes, Who};
-use crate::stored::{CredentialContent, added_credential};
+use crate::request::body::{self, Body};
+use crate::routes::{Request, Routes, Who};
 use crate::{Admin, Published};
 
 pub(super) fn add(routes: Routes) -> Routes {
     routes.post("/credentials", Who::Admins, handle)
 }
 
-async fn handle(admin: Admin, asked: Asked) -> Result<Response, Error> {
+async fn handle(admin: Admin, asked: Request) -> Result<Response, Error> {
     let published = admin.storing().await?;
     let Sent { name, values, info, model } = read(asked.body()?)?;
     let values = match (model, values) {

@@ -7,18 +7,18 @@ use tracing::info;
 
 use super::{entity_of, ok};
 use crate::Admin;
-use crate::body::{self, Body};
-use crate::defaults::Defaulted;
-use crate::edit::Decided;
-use crate::entities::row;
-use crate::entity_fields::{self, EntityFields, Named};
 use crate::error::Error;
-use crate::members::{Joining, check_role};
-use crate::model_names::{Whose, set_by};
+use crate::request::body::{self, Body};
 use crate::rights::forbidden;
-use crate::routes::{Asked, Routes, Who};
-use crate::row::View;
-use crate::within::within_organization;
+use crate::rights::within::within_organization;
+use crate::routes::{Request, Routes, Who};
+use crate::rows::entities::row;
+use crate::rows::row::View;
+use crate::terms::defaults::Defaulted;
+use crate::terms::edit::Decided;
+use crate::terms::entity_fields::{self, EntityFields, Named};
+use crate::terms::members::{Joining, check_role};
+use crate::terms::model_names::{Whose, set_by};
 
 /// Where each kind is made, and who may.
 const PATHS: &[(&str, Kind, Who)] = &[
@@ -39,7 +39,7 @@ pub(super) fn add(routes: Routes) -> Routes {
     })
 }
 
-async fn handle(admin: Admin, asked: Asked, kind: Kind) -> Result<Response, Error> {
+async fn handle(admin: Admin, asked: Request, kind: Kind) -> Result<Response, Error> {
     let mut body = asked.body()?;
     let mut defaulted = Defaulted::default();
     if kind == Kind::Team {
@@ -106,7 +106,7 @@ impl Sent {
 
     /// What makes it, as far as the caller may, where things are as in `view`; and what that was
     /// judged by.
-    fn decide(&self, asked: &Asked, view: &View) -> Result<Decided, Error> {
+    fn decide(&self, asked: &Request, view: &View) -> Result<Decided, Error> {
         let state = &view.state;
         let Self { kind, ref name, ref fields, ref joining } = *self;
         let by = asked.caller.maker();
@@ -142,7 +142,7 @@ pub(super) fn organization_of<'s>(state: &'s State, team: &Entity) -> Option<&'s
 }
 
 /// Who leads an organization makes its teams, within what it has.
-fn may_make(entity: &Entity, asked: &Asked, state: &State) -> Result<(), Error> {
+fn may_make(entity: &Entity, asked: &Request, state: &State) -> Result<(), Error> {
     let Some(name) = &entity.organization else {
         return Err(forbidden("only an admin may create teams without an organization".to_owned()));
     };
@@ -160,9 +160,9 @@ fn may_make(entity: &Entity, asked: &Asked, state: &State) -> Result<(), Error> 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::caller::Caller;
+    use crate::rights::caller::Caller;
     use crate::rights::tests::{asked_by, world};
-    use crate::row::tests::view_of;
+    use crate::rows::row::tests::view_of;
 
     fn made(caller: Caller, kind: Kind, text: &str) -> Result<Vec<Command>, Error> {
         let sent = Sent::read(Body::parse(text.as_bytes())?, kind)?;
@@ -183,7 +183,7 @@ mod tests {
             ..Entity::default()
         };
         let make = Command::CreateEntity { entity: Box::new(organization), members: Vec::new() };
-        let view = view_of(crate::row::tests::state_after([make]));
+        let view = view_of(crate::rows::row::tests::state_after([make]));
         let made = |models: &str| {
             let text = format!(r#"{{"organization_id": "narrow", "models": {models}}}"#);
             let sent = Sent::read(Body::parse(text.as_bytes())?, Kind::Team)?;

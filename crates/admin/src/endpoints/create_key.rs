@@ -7,13 +7,13 @@ use tracing::info;
 
 use super::{key_of, ok};
 use crate::Admin;
-use crate::edit::{Decided, owners};
 use crate::error::Error;
-use crate::key_rules::Named;
-use crate::model_names::Whose;
-use crate::new_key::NewKey;
-use crate::routes::{Asked, Routes, Who};
-use crate::row::{View, put};
+use crate::rights::key_rules::Named;
+use crate::routes::{Request, Routes, Who};
+use crate::rows::row::{View, put};
+use crate::terms::edit::{Decided, owners};
+use crate::terms::model_names::Whose;
+use crate::terms::new_key::NewKey;
 
 const PATH: &str = "/key/generate";
 
@@ -21,7 +21,7 @@ pub(super) fn add(routes: Routes) -> Routes {
     routes.post(PATH, Who::Users, handle)
 }
 
-async fn handle(admin: Admin, asked: Asked) -> Result<Response, Error> {
+async fn handle(admin: Admin, asked: Request) -> Result<Response, Error> {
     let published = admin.settings()?;
     let now = admin.0.clock.unix();
     let body = asked.body()?;
@@ -34,7 +34,7 @@ async fn handle(admin: Admin, asked: Asked) -> Result<Response, Error> {
 /// Makes a key that the caller may give.
 pub(super) async fn make(
     admin: &Admin,
-    asked: &Asked,
+    asked: &Request,
     named: &Named,
     new: NewKey,
 ) -> Result<Response, Error> {
@@ -74,9 +74,9 @@ mod tests {
 
     use super::*;
     use crate::Settings;
-    use crate::body::Body;
-    use crate::caller::Caller;
-    use crate::row::tests::view_of;
+    use crate::request::body::Body;
+    use crate::rights::caller::Caller;
+    use crate::rows::row::tests::view_of;
 
     #[test]
     fn a_key_is_made_of_its_request_and_answered_with_every_field() {

@@ -10,19 +10,20 @@ use serde_json::{Map, Value, json};
 use tracing::info;
 
 use super::ok;
-use crate::body::{self, Body, Wrong};
-use crate::entities::find;
+use crate::changes::stored::{ModelContent, masked};
 use crate::error::Error;
-use crate::moment::iso;
-use crate::routes::{Asked, Routes, Who};
-use crate::stored::{ModelContent, masked};
-use crate::{Admin, Published, naming};
+use crate::request::body::{self, Body, Wrong};
+use crate::request::moment::iso;
+use crate::request::naming;
+use crate::routes::{Request, Routes, Who};
+use crate::rows::entities::find;
+use crate::{Admin, Published};
 
 pub(super) fn add(routes: Routes) -> Routes {
     routes.post("/model/new", Who::Admins, handle)
 }
 
-async fn handle(admin: Admin, asked: Asked) -> Result<Response, Error> {
+async fn handle(admin: Admin, asked: Request) -> Result<Response, Error> {
     let published = admin.storing().await?;
     let Sent { id, name, params, info, .. } = read(asked.body()?, true)?;
     let (id, name) = (id.unwrap_or_else(naming::draw_id), name.unwrap_or_default());

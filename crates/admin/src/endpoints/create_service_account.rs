@@ -5,12 +5,13 @@ use dunlin_state::Key;
 use serde_json::{Map, Value};
 
 use super::create_key;
-use crate::body::{Body, Fault};
+use crate::Admin;
 use crate::error::Error;
-use crate::key_rules::Named;
-use crate::new_key::NewKey;
-use crate::routes::{Asked, Routes, Who};
-use crate::{Admin, naming};
+use crate::request::body::{Body, Fault};
+use crate::request::naming;
+use crate::rights::key_rules::Named;
+use crate::routes::{Request, Routes, Who};
+use crate::terms::new_key::NewKey;
 
 const PATH: &str = "/key/service-account/generate";
 
@@ -18,7 +19,7 @@ pub(super) fn add(routes: Routes) -> Routes {
     routes.post(PATH, Who::Users, handle)
 }
 
-async fn handle(admin: Admin, asked: Asked) -> Result<Response, Error> {
+async fn handle(admin: Admin, asked: Request) -> Result<Response, Error> {
     let body = asked.body()?;
     check(&body)?;
     let published = admin.settings()?;

@@ -8,16 +8,16 @@ use tracing::info;
 
 use super::{create_key, entity_of, ok};
 use crate::Admin;
-use crate::body::{self, Body};
-use crate::caller::MASTER_USER;
-use crate::defaults::Defaulted;
-use crate::entity_fields::{self, EntityFields};
 use crate::error::Error;
-use crate::members::{check_role, joined_teams, joins};
-use crate::model_names::Whose;
-use crate::new_key::NewKey;
-use crate::routes::{Asked, Routes, Who};
-use crate::row::{View, put};
+use crate::request::body::{self, Body};
+use crate::rights::caller::MASTER_USER;
+use crate::routes::{Request, Routes, Who};
+use crate::rows::row::{View, put};
+use crate::terms::defaults::Defaulted;
+use crate::terms::entity_fields::{self, EntityFields};
+use crate::terms::members::{check_role, joined_teams, joins};
+use crate::terms::model_names::Whose;
+use crate::terms::new_key::NewKey;
 
 /// What is said of the first key, beside the user's own terms, which bound it.
 const OF_KEY: &[&str] = &["key_alias", "duration", "aliases", "key_type", "allowed_routes"];
@@ -26,7 +26,7 @@ pub(super) fn add(routes: Routes) -> Routes {
     routes.post("/user/new", Who::Admins, handle)
 }
 
-async fn handle(admin: Admin, asked: Asked) -> Result<Response, Error> {
+async fn handle(admin: Admin, asked: Request) -> Result<Response, Error> {
     let mut body = asked.body()?;
     let published = admin.settings()?;
     let state = admin.knowing(&body).await;

@@ -9,16 +9,16 @@ use serde_json::Value;
 
 use super::ok_as_of;
 use crate::Admin;
-use crate::activity::Activity;
-use crate::body::Fault;
-use crate::entities::may_see;
 use crate::error::Error;
-use crate::pages::Pages;
+use crate::reports::activity::Activity;
+use crate::reports::usage::{Used, listed, listed_keys, part, rows};
+use crate::request::body::Fault;
+use crate::request::pages::Pages;
+use crate::request::span::Span;
 use crate::rights::forbidden;
-use crate::routes::{Asked, Routes, Who};
-use crate::row::View;
-use crate::span::Span;
-use crate::usage::{Used, listed, listed_keys, part, rows};
+use crate::routes::{Request, Routes, Who};
+use crate::rows::entities::may_see;
+use crate::rows::row::View;
 
 /// Whose activity is where, and the parameters that name some and leave some out.
 const PATHS: &[(&str, &str, Of)] = &[
@@ -96,7 +96,7 @@ pub(super) fn add(routes: Routes) -> Routes {
 }
 
 /// There are no agents, so none has done anything.
-async fn of_agents(admin: Admin, asked: Asked) -> Result<Response, Error> {
+async fn of_agents(admin: Admin, asked: Request) -> Result<Response, Error> {
     Span::read(&asked, admin.0.clock.unix())?;
     let pages = Pages::read(&asked, "page_size", 10, 1_000)?;
     let read = admin.read().await;
@@ -105,7 +105,7 @@ async fn of_agents(admin: Admin, asked: Asked) -> Result<Response, Error> {
     Ok(ok_as_of(&read, &nothing.told(&view, Some(pages))))
 }
 
-async fn handle(admin: Admin, asked: Asked, of: Of, paged: bool) -> Result<Response, Error> {
+async fn handle(admin: Admin, asked: Request, of: Of, paged: bool) -> Result<Response, Error> {
     let span = Span::read(&asked, admin.0.clock.unix())?;
     check_zone(&asked)?;
     let pages = if paged { Some(Pages::read(&asked, "page_size", 50, 1_000)?) } else { None };
@@ -114,7 +114,7 @@ async fn handle(admin: Admin, asked: Asked, of: Of, paged: bool) -> Result<Respo
     Ok(ok_as_of(&read, &answer(&view, &asked, of, span, pages)?))
 }
 
-fn check_zone(asked: &Asked) -> Result<(), Error> {
+fn check_zone(asked: &Request) -> Result<(), Error> {
     let Some(text) = asked.param("timezone") else { return Ok(()) };
     match text.parse::<i32>() {
         Ok(minutes) if minutes.abs() <= MAX_ZONE_MINUTES => Ok(()),
@@ -127,7 +127,7 @@ fn check_zone(asked: &Asked) -> Result<(), Error> {
 
 fn answer(
     view: &View,
-    asked: &Asked,
+    asked: &Request,
     of: Of,
     span: Span,
     pages: Option<Pages>,
@@ -142,7 +142,7 @@ fn answer(
 }
 
 /// Who may not see somebody learns nothing about whether there is anything to see.
-fn check_names(asked: &Asked, state: &State, of: Of) -> Result<(), Error> {
+fn check_names(asked: &Request, state: &State, of: Of) -> Result<(), Error> {
     for (kind, param) in of.whose() {
         // Of tags and end users, what is a caller's own is told and the rest is left out.
         if matches!(kind, Kind::Tag | Kind::EndUser) {
@@ -167,7 +167,7 @@ struct Wanted {
 }
 
 impl Wanted {
-    fn of(asked: &Asked, state: &State, of: Of) -> Self {
+    fn of(asked: &Request, state: &State, of: Of) -> Self {
         let days = state.days();
         Self {
             kind: of.kind,
@@ -197,11 +197,11 @@ impl Wanted {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::caller::Caller;
+    use crate::reports::usage::tests::{SPAN, used_world};
+    use crate::request::span::tests::asked_as;
+    use crate::rights::caller::Caller;
     use crate::rights::tests::bearer;
-    use crate::row::tests::view_of;
-    use crate::span::tests::asked_as;
-    use crate::usage::tests::{SPAN, used_world};
+    use crate::rows::row::tests::view_of;
 
     fn of(path: &str) -> Of {
         PATHS.iter().find(|(paged, ..)| *paged == path).expect("a path").2

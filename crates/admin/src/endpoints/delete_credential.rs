@@ -7,9 +7,9 @@ use tracing::info;
 
 use super::ok;
 use crate::Admin;
+use crate::changes::stored::ModelContent;
 use crate::error::Error;
-use crate::routes::{Asked, DELETE, Routes, Who};
-use crate::stored::ModelContent;
+use crate::routes::{DELETE, Request, Routes, Who};
 
 /// So many of those who need a credential are named.
 const MAX_NAMED: usize = 5;
@@ -18,7 +18,7 @@ pub(super) fn add(routes: Routes) -> Routes {
     routes.add(DELETE, "/credentials/{*name}", Who::Admins, handle)
 }
 
-async fn handle(admin: Admin, asked: Asked) -> Result<Response, Error> {
+async fn handle(admin: Admin, asked: Request) -> Result<Response, Error> {
     admin.storing().await?;
     let name = asked.named.clone().unwrap_or_default();
     let state = admin.read().await.state;
@@ -67,7 +67,7 @@ mod tests {
             ..Resource::default()
         };
         let made = ["a", "b"].map(|id| Command::CreateResource { resource: Box::new(model(id)) });
-        let state = crate::row::tests::state_after(made);
+        let state = crate::rows::row::tests::state_after(made);
         let open = |resource: &Resource| {
             let name = if resource.id == "a" { "c" } else { "other" };
             let params = Map::from_iter([("litellm_credential_name".to_owned(), name.into())]);

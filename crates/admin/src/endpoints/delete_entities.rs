@@ -7,11 +7,11 @@ use tracing::info;
 
 use super::ok;
 use crate::Admin;
-use crate::body::{self, Body};
-use crate::entities::{find, row};
 use crate::error::Error;
+use crate::request::body::{self, Body};
 use crate::rights::forbidden;
-use crate::routes::{Asked, DELETE, Method, POST, Routes, Who};
+use crate::routes::{DELETE, Method, POST, Request, Routes, Who};
+use crate::rows::entities::{find, row};
 
 /// How and where each kind is deleted, and the field that names them.
 type Way = (Method, &'static str, Kind, &'static str, Who);
@@ -34,7 +34,7 @@ pub(super) fn add(routes: Routes) -> Routes {
 
 async fn handle(
     admin: Admin,
-    asked: Asked,
+    asked: Request,
     kind: Kind,
     field: &'static str,
 ) -> Result<Response, Error> {

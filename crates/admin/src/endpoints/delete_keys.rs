@@ -8,16 +8,17 @@ use dunlin_types::KeyDigest;
 use tracing::info;
 
 use super::{check_changes, ok};
-use crate::body::{self, Body};
+use crate::Admin;
 use crate::error::Error;
-use crate::routes::{Asked, Routes, Who};
-use crate::{Admin, naming};
+use crate::request::body::{self, Body};
+use crate::request::naming;
+use crate::routes::{Request, Routes, Who};
 
 pub(super) fn add(routes: Routes) -> Routes {
     routes.post("/key/delete", Who::Users, handle)
 }
 
-async fn handle(admin: Admin, asked: Asked) -> Result<Response, Error> {
+async fn handle(admin: Admin, asked: Request) -> Result<Response, Error> {
     let names = parse(asked.body()?)?;
     let state = if names.aliases.is_empty() {
         admin.judging(&asked).await
@@ -84,7 +85,7 @@ fn answer(named: Vec<(String, KeyDigest)>, deleted: &[KeyDigest]) -> DeletedKeys
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::row::tests::{bare, state_after};
+    use crate::rows::row::tests::{bare, state_after};
 
     fn read(text: &str) -> Result<Names, Error> {
         parse(Body::parse(text.as_bytes())?)

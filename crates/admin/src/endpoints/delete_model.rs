@@ -9,15 +9,15 @@ use tracing::info;
 use super::ok;
 use super::update_model::refuse_those_of_files;
 use crate::Admin;
-use crate::body::{self, Body};
 use crate::error::Error;
-use crate::routes::{Asked, Routes, Who};
+use crate::request::body::{self, Body};
+use crate::routes::{Request, Routes, Who};
 
 pub(super) fn add(routes: Routes) -> Routes {
     routes.post("/model/delete", Who::Admins, handle)
 }
 
-async fn handle(admin: Admin, asked: Asked) -> Result<Response, Error> {
+async fn handle(admin: Admin, asked: Request) -> Result<Response, Error> {
     let published = admin.storing().await?;
     let id = parse(asked.body()?)?;
     refuse_those_of_files(&published, &id)?;

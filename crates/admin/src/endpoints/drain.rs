@@ -17,7 +17,7 @@ use tracing::{info, warn};
 use super::ok;
 use crate::Admin;
 use crate::error::{Error, answer};
-use crate::routes::{Asked, DELETE, Routes, Who, admitted};
+use crate::routes::{DELETE, Request, Routes, Who, admitted};
 
 const PATH: &str = "/health/drain";
 const WHO: Who = Who::Admins;
@@ -78,7 +78,7 @@ async fn drain(admin: &Admin, wait: Duration) -> Response {
     }))
 }
 
-async fn undo(admin: Admin, _: Asked) -> Result<Response, Error> {
+async fn undo(admin: Admin, _: Request) -> Result<Response, Error> {
     let drained = admin.0.admission.resume();
     if drained {
         info!("draining is over: this node serves its clients again");

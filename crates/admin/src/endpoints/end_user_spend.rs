@@ -9,13 +9,13 @@ use serde_json::{Value, json};
 use super::global_spend::LAST_DAYS;
 use super::ok_as_of;
 use crate::Admin;
-use crate::body::{self, Body};
 use crate::error::Error;
-use crate::moment;
-use crate::routes::{Asked, Routes, Who};
-use crate::row::View;
-use crate::span::Span;
-use crate::usage::{key_symbol, ranked, rows};
+use crate::reports::usage::{key_symbol, ranked, rows};
+use crate::request::body::{self, Body};
+use crate::request::moment;
+use crate::request::span::Span;
+use crate::routes::{Request, Routes, Who};
+use crate::rows::row::View;
 
 /// End users told, as in LiteLLM.
 const MOST: usize = 100;
@@ -28,7 +28,7 @@ pub(super) fn add(routes: Routes) -> Routes {
     )
 }
 
-async fn spend(admin: Admin, asked: Asked) -> Result<Response, Error> {
+async fn spend(admin: Admin, asked: Request) -> Result<Response, Error> {
     let body = if asked.bytes.is_empty() { None } else { Some(asked.body()?) };
     let read = admin.read().await;
     let view = admin.view(read.state.clone());
@@ -36,7 +36,7 @@ async fn spend(admin: Admin, asked: Asked) -> Result<Response, Error> {
     Ok(ok_as_of(&read, &told(&view, &asked, &wanted)))
 }
 
-async fn names(admin: Admin, asked: Asked) -> Result<Response, Error> {
+async fn names(admin: Admin, asked: Request) -> Result<Response, Error> {
     let read = admin.read().await;
     let view = admin.view(read.state.clone());
     let span = Span::last(DAYS_KEPT, view.now);
@@ -74,7 +74,7 @@ fn parse(mut body: Body, now: UnixMillis) -> Result<Wanted, Error> {
     Ok(wanted)
 }
 
-fn told(view: &View, asked: &Asked, wanted: &Wanted) -> Vec<Value> {
+fn told(view: &View, asked: &Request, wanted: &Wanted) -> Vec<Value> {
     let days = view.state.days();
     // A key that has no row has used nothing.
     let key = wanted.key.as_ref().map(|name| key_symbol(days, name).unwrap_or(Symbol::OTHER));
@@ -93,9 +93,9 @@ fn told(view: &View, asked: &Asked, wanted: &Wanted) -> Vec<Value> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::row::tests::view_of;
-    use crate::span::tests::asked;
-    use crate::usage::tests::used_world;
+    use crate::reports::usage::tests::used_world;
+    use crate::request::span::tests::asked;
+    use crate::rows::row::tests::view_of;
 
     #[test]
     fn end_users_are_told_of_the_days_and_the_key_that_are_named() {

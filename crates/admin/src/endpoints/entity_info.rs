@@ -7,12 +7,12 @@ use serde_json::{Value, json};
 
 use super::{ok, ok_as_of};
 use crate::Admin;
-use crate::body::{self, Body};
-use crate::entities::{find, may_see, row, unknown};
 use crate::error::Error;
+use crate::request::body::{self, Body};
 use crate::rights::forbidden;
-use crate::routes::{Asked, Routes, Who};
-use crate::row::{View, put};
+use crate::routes::{Request, Routes, Who};
+use crate::rows::entities::{find, may_see, row, unknown};
+use crate::rows::row::{View, put};
 
 /// Where one is shown, and the parameter that names it.
 const PATHS: &[(&str, Kind, &str)] = &[
@@ -33,7 +33,7 @@ pub(super) fn add(routes: Routes) -> Routes {
 
 async fn handle(
     admin: Admin,
-    asked: Asked,
+    asked: Request,
     kind: Kind,
     param: &'static str,
 ) -> Result<Response, Error> {
@@ -77,7 +77,7 @@ pub(super) fn keys_of(view: &View, whose: impl Fn(&Key) -> bool) -> Vec<Row> {
 }
 
 /// Those that are named, as far as they exist.
-async fn several(admin: Admin, asked: Asked, kind: Kind) -> Result<Response, Error> {
+async fn several(admin: Admin, asked: Request, kind: Kind) -> Result<Response, Error> {
     let names = parse(asked.body()?, kind)?;
     let read = admin.read().await;
     let view = admin.view(read.state);
@@ -114,7 +114,7 @@ fn parse(mut body: Body, kind: Kind) -> Result<Vec<String>, Error> {
 mod tests {
     use super::*;
     use crate::rights::tests::world;
-    use crate::row::tests::view_of;
+    use crate::rows::row::tests::view_of;
 
     #[test]
     fn a_team_is_shown_with_its_keys_and_members() {

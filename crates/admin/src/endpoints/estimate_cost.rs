@@ -12,9 +12,9 @@ use serde_json::{Map, Value, json};
 use super::check_health::wanted;
 use super::ok;
 use crate::Admin;
-use crate::body::{self, Body, senseless};
 use crate::error::Error;
-use crate::routes::{Asked, Routes, Who};
+use crate::request::body::{self, Body, senseless};
+use crate::routes::{Request, Routes, Who};
 
 pub(super) fn add(routes: Routes) -> Routes {
     routes.post("/cost/estimate", Who::Anyone, handle)
@@ -29,7 +29,7 @@ struct Estimate {
     a_month: Option<u64>,
 }
 
-async fn handle(admin: Admin, asked: Asked) -> Result<Response, Error> {
+async fn handle(admin: Admin, asked: Request) -> Result<Response, Error> {
     let estimate = parse(asked.body()?)?;
     let published = admin.settings()?;
     let access = asked.caller.bearer().map(|bearer| bearer.caller.access());

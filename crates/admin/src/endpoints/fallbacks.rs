@@ -10,9 +10,9 @@ use serde_json::{Value, json};
 
 use super::{ok, ok_as_of};
 use crate::Admin;
-use crate::body::{self, Body};
 use crate::error::Error;
-use crate::routes::{Asked, DELETE, Routes, Who};
+use crate::request::body::{self, Body};
+use crate::routes::{DELETE, Request, Routes, Who};
 
 /// LiteLLM's types and the settings that hold them.
 const TYPES: [(&str, &str); 3] = [
@@ -40,7 +40,7 @@ struct Sent {
     kind: &'static str,
 }
 
-async fn set(admin: Admin, asked: Asked) -> Result<Response, Error> {
+async fn set(admin: Admin, asked: Request) -> Result<Response, Error> {
     let Sent { model, models, kind } = parse(asked.body()?)?;
     let published = admin.storing().await?;
     check(&published.catalog, &model, &models)?;
@@ -64,7 +64,7 @@ async fn set(admin: Admin, asked: Asked) -> Result<Response, Error> {
     }))))
 }
 
-async fn show(admin: Admin, asked: Asked) -> Result<Response, Error> {
+async fn show(admin: Admin, asked: Request) -> Result<Response, Error> {
     let (model, kind) = named(&asked)?;
     let read = admin.read().await;
     let document = admin.newest_config(&read.state)?;
@@ -85,7 +85,7 @@ async fn show(admin: Admin, asked: Asked) -> Result<Response, Error> {
     Ok(ok_as_of(&read, &told(&model, targets, kind)))
 }
 
-async fn delete(admin: Admin, asked: Asked) -> Result<Response, Error> {
+async fn delete(admin: Admin, asked: Request) -> Result<Response, Error> {
     let (model, kind) = named(&asked)?;
     let missing =
         || Error::BadField { name: "model", reason: "name the model: /fallback/MODEL".to_owned() };
@@ -166,7 +166,7 @@ fn parse(mut body: Body) -> Result<Sent, Error> {
 }
 
 /// The model and the type that path and query name.
-fn named(asked: &Asked) -> Result<(Option<String>, &'static str), Error> {
+fn named(asked: &Request) -> Result<(Option<String>, &'static str), Error> {
     let kind = asked.param("fallback_type").unwrap_or(TYPES[0].0);
     let known = TYPES.iter().find(|(known, _)| *known == kind);
     let (kind, _) = known.ok_or_else(|| Error::BadField {

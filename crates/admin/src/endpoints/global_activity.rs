@@ -10,10 +10,10 @@ use serde_json::{Value, json};
 use super::ok_as_of;
 use crate::Admin;
 use crate::error::Error;
-use crate::routes::{Asked, Routes, Who};
-use crate::row::View;
-use crate::span::{self, Span};
-use crate::usage::rows;
+use crate::reports::usage::rows;
+use crate::request::span::{self, Span};
+use crate::routes::{Request, Routes, Who};
+use crate::rows::row::View;
 
 /// Models told, as in LiteLLM: those with most requests.
 const MOST: usize = 10;
@@ -29,8 +29,8 @@ pub(super) fn add(routes: Routes) -> Routes {
 
 async fn handle(
     admin: Admin,
-    asked: Asked,
-    told: fn(&View, &Asked, Span) -> Value,
+    asked: Request,
+    told: fn(&View, &Request, Span) -> Value,
 ) -> Result<Response, Error> {
     let span = Span::read(&asked, admin.0.clock.unix())?;
     let read = admin.read().await;
@@ -42,7 +42,7 @@ type Days = BTreeMap<Day, Totals>;
 
 fn sums(
     view: &View,
-    asked: &Asked,
+    asked: &Request,
     span: Span,
     part: fn(&Facets<Symbol>) -> Symbol,
 ) -> BTreeMap<Symbol, Days> {
@@ -53,12 +53,12 @@ fn sums(
     sums
 }
 
-fn whole(view: &View, asked: &Asked, span: Span) -> Value {
+fn whole(view: &View, asked: &Request, span: Span) -> Value {
     let sums = sums(view, asked, span, |_| Symbol::NONE);
     chart(sums.get(&Symbol::NONE).unwrap_or(&Days::new()))
 }
 
-fn by_model(view: &View, asked: &Asked, span: Span) -> Value {
+fn by_model(view: &View, asked: &Request, span: Span) -> Value {
     let sums = sums(view, asked, span, |of| of.group);
     let mut models: Vec<_> = sums.into_iter().collect();
     let requests = |days: &Days| days.values().map(Totals::requests).sum::<u64>();
@@ -72,7 +72,7 @@ fn by_model(view: &View, asked: &Asked, span: Span) -> Value {
 }
 
 /// No answer comes from a cache; the rest is told as LiteLLM tells it.
-fn by_call(view: &View, asked: &Asked, span: Span) -> Value {
+fn by_call(view: &View, asked: &Request, span: Span) -> Value {
     let mut whole = Totals::default();
     let sums = sums(view, asked, span, |of| of.call);
     let mut groups: Vec<_> = sums
@@ -130,10 +130,10 @@ fn chart(days: &Days) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::reports::usage::tests::{SPAN, used_world};
+    use crate::request::span::tests::{asked, asked_as};
     use crate::rights::tests::bearer;
-    use crate::row::tests::view_of;
-    use crate::span::tests::{asked, asked_as};
-    use crate::usage::tests::{SPAN, used_world};
+    use crate::rows::row::tests::view_of;
 
     #[test]
     fn requests_and_tokens_are_told_by_day_and_by_model() {

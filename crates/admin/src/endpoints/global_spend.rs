@@ -11,10 +11,10 @@ use serde_json::{Value, json};
 use super::ok_as_of;
 use crate::Admin;
 use crate::error::Error;
-use crate::routes::{Asked, Routes, Who};
-use crate::row::View;
-use crate::span::{self, Span};
-use crate::usage::{key_symbol, rows};
+use crate::reports::usage::{key_symbol, rows};
+use crate::request::span::{self, Span};
+use crate::routes::{Request, Routes, Who};
+use crate::rows::row::View;
 
 /// As far back as LiteLLM looks where a query names no days.
 pub(super) const LAST_DAYS: u32 = 30;
@@ -23,7 +23,7 @@ pub(super) fn add(routes: Routes) -> Routes {
     routes.get("/global/spend", Who::Viewers, whole).get("/global/spend/logs", Who::Anyone, by_day)
 }
 
-async fn whole(admin: Admin, asked: Asked) -> Result<Response, Error> {
+async fn whole(admin: Admin, asked: Request) -> Result<Response, Error> {
     let most = admin.settings()?.settings.max_budget;
     let read = admin.read().await;
     let view = admin.view(read.state.clone());
@@ -34,14 +34,14 @@ async fn whole(admin: Admin, asked: Asked) -> Result<Response, Error> {
     Ok(ok_as_of(&read, &json!({ "spend": spend.as_usd(), "max_budget": most })))
 }
 
-async fn by_day(admin: Admin, asked: Asked) -> Result<Response, Error> {
+async fn by_day(admin: Admin, asked: Request) -> Result<Response, Error> {
     let read = admin.read().await;
     let view = admin.view(read.state.clone());
     let span = Span::read_or_last(&asked, LAST_DAYS, view.now)?;
     Ok(ok_as_of(&read, &days(&view, &asked, span)))
 }
 
-fn days(view: &View, asked: &Asked, span: Span) -> Vec<Value> {
+fn days(view: &View, asked: &Request, span: Span) -> Vec<Value> {
     let days = view.state.days();
     // A key that has no row has used nothing.
     let wanted = asked.param("api_key");
@@ -65,10 +65,10 @@ fn days(view: &View, asked: &Asked, span: Span) -> Vec<Value> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::caller::Caller;
-    use crate::row::tests::view_of;
-    use crate::span::tests::asked_as;
-    use crate::usage::tests::{SPAN, used_world};
+    use crate::reports::usage::tests::{SPAN, used_world};
+    use crate::request::span::tests::asked_as;
+    use crate::rights::caller::Caller;
+    use crate::rows::row::tests::view_of;
 
     #[test]
     fn days_are_those_on_which_something_was_spent() {

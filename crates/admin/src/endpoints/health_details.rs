@@ -10,8 +10,8 @@ use serde_json::{Value, json};
 use super::ok;
 use crate::Admin;
 use crate::error::{Error, answer};
-use crate::readiness::NotReady;
-use crate::routes::{Asked, Routes, Who};
+use crate::health::readiness::NotReady;
+use crate::routes::{Request, Routes, Who};
 
 pub(super) fn add(routes: Routes) -> Routes {
     routes
@@ -21,7 +21,7 @@ pub(super) fn add(routes: Routes) -> Routes {
         .open("/test", get(test))
 }
 
-async fn readiness(admin: Admin, _: Asked) -> Result<Response, Error> {
+async fn readiness(admin: Admin, _: Request) -> Result<Response, Error> {
     let ready = admin.ready().await;
     let revision = admin.settings().map_or(0, |published| published.revision);
     let (code, mut told) = details(ready, &admin.0.consensus.status(), revision);
@@ -54,7 +54,7 @@ fn details(ready: Result<(), NotReady>, consensus: &Status, revision: u64) -> (u
 }
 
 /// Requests that this node has at models: until their answers have ended.
-async fn backlog(admin: Admin, _: Asked) -> Result<Response, Error> {
+async fn backlog(admin: Admin, _: Request) -> Result<Response, Error> {
     let published = admin.settings()?;
     let backends = admin.0.upstream.backends(&published.catalog);
     let in_flight: u32 = backends.iter().map(|backend| backend.in_flight).sum();
@@ -62,7 +62,7 @@ async fn backlog(admin: Admin, _: Asked) -> Result<Response, Error> {
 }
 
 /// Checks are made by the node that is asked.
-async fn shared(_: Admin, _: Asked) -> Result<Response, Error> {
+async fn shared(_: Admin, _: Request) -> Result<Response, Error> {
     let message = "Shared health check is not enabled: each node makes the checks that it is asked \
                    for, and all find them in /health/history";
     Ok(ok(&json!({"shared_health_check_enabled": false, "message": message})))

@@ -9,11 +9,11 @@ use serde_json::{Map, Value, json};
 
 use super::ok;
 use crate::Admin;
-use crate::checks::{CALL_TYPE, TAG};
 use crate::error::Error;
-use crate::log_query::{Params, tell};
-use crate::moment::iso;
-use crate::routes::{Asked, Routes, Who};
+use crate::health::checks::{CALL_TYPE, TAG};
+use crate::reports::log_query::{Params, tell};
+use crate::request::moment::iso;
+use crate::routes::{Request, Routes, Who};
 
 const USUAL_LIMIT: usize = 100;
 const MAX_LIMIT: usize = 1_000;
@@ -27,7 +27,7 @@ pub(super) fn add(routes: Routes) -> Routes {
     routes.get("/health/history", Who::Viewers, history).get("/health/latest", Who::Viewers, latest)
 }
 
-async fn history(admin: Admin, asked: Asked) -> Result<Response, Error> {
+async fn history(admin: Admin, asked: Request) -> Result<Response, Error> {
     let page = Page::read(&asked)?;
     let answer = admin.0.records.search(&page.query()).await?;
     let rows = answer.rows.iter().map(|found| &found.record).filter(|one| is_check(one));
@@ -42,7 +42,7 @@ async fn history(admin: Admin, asked: Asked) -> Result<Response, Error> {
     Ok(response)
 }
 
-async fn latest(admin: Admin, _: Asked) -> Result<Response, Error> {
+async fn latest(admin: Admin, _: Request) -> Result<Response, Error> {
     let published = admin.settings()?;
     let groups = published.catalog.groups.values();
     let served: BTreeSet<_> =
@@ -69,7 +69,7 @@ struct Page {
 }
 
 impl Page {
-    fn read(asked: &Asked) -> Result<Self, Error> {
+    fn read(asked: &Request) -> Result<Self, Error> {
         let mut params = Params::of(asked, PARAMS);
         let failed = params.read("status_filter", "'healthy' or 'unhealthy'", |word| match word {
             "healthy" => Some(false),
@@ -128,8 +128,8 @@ mod tests {
     use dunlin_types::UnixMillis;
 
     use super::*;
-    use crate::caller::Caller;
-    use crate::log_query::tests::asked;
+    use crate::reports::log_query::tests::asked;
+    use crate::rights::caller::Caller;
 
     #[test]
     fn a_check_on_record_is_told_in_litellms_words() {

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::Admin;
 use crate::error::answer;
-use crate::readiness::NotReady;
+use crate::health::readiness::NotReady;
 use crate::routes::Routes;
 
 pub(super) fn add(routes: Routes) -> Routes {
@@ -19,7 +19,7 @@ async fn handle(State(admin): State<Admin>) -> Response {
 }
 
 #[derive(Serialize)]
-struct Told {
+struct Answer {
     status: &'static str,
     /// LiteLLM's database, which this cluster does without.
     db: &'static str,
@@ -34,7 +34,7 @@ fn tell(ready: Result<(), NotReady>) -> Response {
         Err(NotReady::Draining) => (503, "shutting_down", Some(NotReady::Draining.to_string())),
         Err(reason) => (503, "unhealthy", Some(reason.to_string())),
     };
-    let told = Told { status, db: "Not connected", reason };
+    let told = Answer { status, db: "Not connected", reason };
     answer(code, serde_json::to_vec(&told).expect("plain data"))
 }
 

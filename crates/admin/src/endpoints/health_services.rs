@@ -9,13 +9,13 @@ use serde_json::json;
 use super::ok;
 use crate::Admin;
 use crate::error::Error;
-use crate::routes::{Asked, Routes, Who};
+use crate::routes::{Request, Routes, Who};
 
 pub(super) fn add(routes: Routes) -> Routes {
     routes.get("/health/services", Who::Admins, handle)
 }
 
-async fn handle(admin: Admin, asked: Asked) -> Result<Response, Error> {
+async fn handle(admin: Admin, asked: Request) -> Result<Response, Error> {
     let bad = |reason| Error::BadField { name: "service", reason };
     let name =
         asked.param("service").ok_or_else(|| bad("Service must be specified.".to_owned()))?;

@@ -9,17 +9,17 @@ use tracing::info;
 
 use super::ok;
 use crate::Admin;
-use crate::body::Fault;
+use crate::changes::import::{Candidate, Step};
 use crate::error::Error;
-use crate::import::{Candidate, Step};
+use crate::request::body::Fault;
 use crate::rights::forbidden;
-use crate::routes::{Asked, Routes, Who};
+use crate::routes::{Request, Routes, Who};
 
 pub(super) fn add(routes: Routes) -> Routes {
     routes.post("/dunlin/import", Who::Admins, handle)
 }
 
-async fn handle(admin: Admin, asked: Asked) -> Result<Response, Error> {
+async fn handle(admin: Admin, asked: Request) -> Result<Response, Error> {
     if asked.caller.bearer().is_some() {
         return Err(forbidden("only the master key imports rows".to_owned()));
     }
@@ -62,7 +62,7 @@ fn parse(bytes: &[u8]) -> Result<Import, Error> {
 }
 
 /// All rows at once, or, if one of them is rejected, one by one, so that the others are there.
-async fn carry_out(admin: &Admin, asked: &Asked, steps: &mut [Step]) -> Result<(), Error> {
+async fn carry_out(admin: &Admin, asked: &Request, steps: &mut [Step]) -> Result<(), Error> {
     let commands: Vec<_> = steps
         .iter()
         .filter(|step| !step.commands.is_empty())

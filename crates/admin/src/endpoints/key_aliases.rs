@@ -6,16 +6,16 @@ use serde_json::{Value, json};
 
 use super::ok_as_of;
 use crate::Admin;
-use crate::caller::Caller;
 use crate::error::Error;
-use crate::pages::Pages;
-use crate::routes::{Asked, Routes, Who};
+use crate::request::pages::Pages;
+use crate::rights::caller::Caller;
+use crate::routes::{Request, Routes, Who};
 
 pub(super) fn add(routes: Routes) -> Routes {
     routes.get("/key/aliases", Who::Anyone, handle)
 }
 
-async fn handle(admin: Admin, asked: Asked) -> Result<Response, Error> {
+async fn handle(admin: Admin, asked: Request) -> Result<Response, Error> {
     let pages = Pages::read(&asked, "size", 50, 100)?;
     let search = asked.param("search").map(str::to_lowercase);
     let read = admin.read().await;
@@ -42,7 +42,7 @@ mod tests {
     use dunlin_state::Command;
 
     use super::*;
-    use crate::row::tests::{bare, state_after};
+    use crate::rows::row::tests::{bare, state_after};
 
     #[test]
     fn aliases_come_in_order_and_in_pages() {

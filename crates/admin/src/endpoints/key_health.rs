@@ -9,13 +9,13 @@ use serde_json::{Value, json};
 use super::ok;
 use crate::Admin;
 use crate::error::Error;
-use crate::routes::{Asked, Routes, Who};
+use crate::routes::{Request, Routes, Who};
 
 pub(super) fn add(routes: Routes) -> Routes {
     routes.post("/key/health", Who::Anyone, handle)
 }
 
-async fn handle(admin: Admin, asked: Asked) -> Result<Response, Error> {
+async fn handle(admin: Admin, asked: Request) -> Result<Response, Error> {
     let (mut names, mut faults) = (Vec::new(), Vec::new());
     if let Some(bearer) = asked.caller.bearer() {
         for (name, tried) in admin.0.callbacks.try_own(&bearer.caller.key).await {

@@ -6,17 +6,18 @@ use dunlin_state::State;
 use dunlin_types::KeyDigest;
 
 use super::ok_as_of;
-use crate::caller::Caller;
+use crate::Admin;
 use crate::error::Error;
-use crate::routes::{Asked, Routes, Who};
-use crate::row::View;
-use crate::{Admin, naming};
+use crate::request::naming;
+use crate::rights::caller::Caller;
+use crate::routes::{Request, Routes, Who};
+use crate::rows::row::View;
 
 pub(super) fn add(routes: Routes) -> Routes {
     routes.get("/key/info", Who::Anyone, handle)
 }
 
-async fn handle(admin: Admin, asked: Asked) -> Result<Response, Error> {
+async fn handle(admin: Admin, asked: Request) -> Result<Response, Error> {
     let read = admin.read().await;
     let (named, token) = whose(&read.state, &asked.caller, asked.param("key"))?;
     let info = answer(&admin.view(read.state.clone()), named, &token);
@@ -58,7 +59,7 @@ mod tests {
 
     use super::*;
     use crate::rights::tests::bearer;
-    use crate::row::tests::{bare, state_after, view_of};
+    use crate::rows::row::tests::{bare, state_after, view_of};
 
     #[test]
     fn a_key_may_ask_about_itself_only() {

@@ -7,11 +7,11 @@ use serde_json::json;
 
 use super::{key_named, ok_as_of};
 use crate::Admin;
-use crate::body::{self, Body};
-use crate::caller::Caller;
 use crate::error::Error;
-use crate::routes::{Asked, Routes, Who};
-use crate::row::View;
+use crate::request::body::{self, Body};
+use crate::rights::caller::Caller;
+use crate::routes::{Request, Routes, Who};
+use crate::rows::row::View;
 
 /// Of so many keys rows are shown at a time.
 const MAX_KEYS: usize = 1000;
@@ -20,7 +20,7 @@ pub(super) fn add(routes: Routes) -> Routes {
     routes.post("/v2/key/info", Who::Anyone, handle)
 }
 
-async fn handle(admin: Admin, asked: Asked) -> Result<Response, Error> {
+async fn handle(admin: Admin, asked: Request) -> Result<Response, Error> {
     let named = parse(asked.body()?)?;
     let read = admin.read().await;
     let rows = rows(&admin.view(read.state.clone()), &asked.caller, &named);
@@ -51,7 +51,7 @@ mod tests {
     use dunlin_state::Command;
 
     use super::*;
-    use crate::row::tests::{bare, state_after, view_of};
+    use crate::rows::row::tests::{bare, state_after, view_of};
 
     #[test]
     fn rows_come_in_the_order_of_their_names_without_those_that_are_not() {

@@ -8,14 +8,15 @@ use dunlin_state::{Action, Actor, AuditLink, AuditRow, Table};
 use dunlin_types::UnixMillis;
 
 use super::ok_as_of;
-use crate::audited::{changed_by, changed_by_key, entry, shown};
-use crate::body::Fault;
+use crate::Admin;
 use crate::error::Error;
-use crate::moment::{self, iso};
-use crate::pages::Pages;
-use crate::routes::{Asked, Routes, Who};
-use crate::row::View;
-use crate::{Admin, naming};
+use crate::request::body::Fault;
+use crate::request::moment::{self, iso};
+use crate::request::naming;
+use crate::request::pages::Pages;
+use crate::routes::{Request, Routes, Who};
+use crate::rows::audited::{changed_by, changed_by_key, entry, shown};
+use crate::rows::row::View;
 
 const USUAL_SIZE: usize = 10;
 const MAX_SIZE: usize = 100;
@@ -25,7 +26,7 @@ pub(super) fn add(routes: Routes) -> Routes {
     routes.get("/audit", Who::Viewers, handle)
 }
 
-async fn handle(admin: Admin, asked: Asked) -> Result<Response, Error> {
+async fn handle(admin: Admin, asked: Request) -> Result<Response, Error> {
     let wanted = Wanted::read(&asked)?;
     let read = admin.read().await;
     let view = admin.view(read.state.clone());
@@ -59,7 +60,7 @@ enum Order {
 }
 
 impl Wanted {
-    fn read(asked: &Asked) -> Result<Self, Error> {
+    fn read(asked: &Request) -> Result<Self, Error> {
         let pages = Pages::read(asked, "page_size", USUAL_SIZE, MAX_SIZE)?;
         let text = |name| asked.param(name).map(str::to_owned);
         // The clear key is accepted as a name, too.
@@ -148,7 +149,7 @@ const DIRECTIONS: Names<bool, 2> = [("asc", true), ("desc", false)];
 
 /// A parameter that has one of these names, if it is there; what is wrong with it goes to `faults`.
 fn one_of<T: Copy>(
-    asked: &Asked,
+    asked: &Request,
     name: &str,
     names: &[(&'static str, T)],
     faults: &mut Vec<Fault>,
@@ -164,7 +165,7 @@ fn one_of<T: Copy>(
 }
 
 /// A moment, or a day: its beginning and `more`.
-fn day(asked: &Asked, name: &str, more: u64, faults: &mut Vec<Fault>) -> Option<UnixMillis> {
+fn day(asked: &Request, name: &str, more: u64, faults: &mut Vec<Fault>) -> Option<UnixMillis> {
     let text = asked.param(name)?;
     let at = moment::read(text, asked.at);
     if at.is_none() {
@@ -211,9 +212,9 @@ mod tests {
     use dunlin_state::{Command, Entity, Kind};
 
     use super::*;
-    use crate::caller::Caller;
+    use crate::rights::caller::Caller;
     use crate::rights::tests::asked_by;
-    use crate::row::tests::{bare, state_as, view_of};
+    use crate::rows::row::tests::{bare, state_as, view_of};
 
     fn wanted(query: &[(&str, &str)]) -> Result<Wanted, Error> {
         let mut asked = asked_by(Caller::Master);

@@ -9,7 +9,7 @@ use super::list_settings::router_values;
 use super::{ok, ok_as_of};
 use crate::Admin;
 use crate::error::Error;
-use crate::routes::{Asked, Routes, Who};
+use crate::routes::{Request, Routes, Who};
 
 /// LiteLLM's `request_timeout`, in seconds, unless it is said.
 const REQUEST_TIMEOUT: u64 = 6_000;
@@ -22,7 +22,7 @@ pub(super) fn add(routes: Routes) -> Routes {
         .get("/get/config/callbacks", Who::Viewers, config)
 }
 
-async fn list(admin: Admin, _: Asked) -> Result<Response, Error> {
+async fn list(admin: Admin, _: Request) -> Result<Response, Error> {
     Ok(ok(&by_type(&admin.0.callbacks.settings())))
 }
 
@@ -38,7 +38,7 @@ fn by_type(callbacks: &Callbacks) -> Value {
     })
 }
 
-async fn configs(_: Admin, _: Asked) -> Result<Response, Error> {
+async fn configs(_: Admin, _: Request) -> Result<Response, Error> {
     Ok(ok(&CallbackKind::ALL.map(form)))
 }
 
@@ -72,7 +72,7 @@ fn title(name: &str) -> String {
     name.split('_').map(word).collect::<Vec<_>>().join(" ")
 }
 
-async fn active(admin: Admin, _: Asked) -> Result<Response, Error> {
+async fn active(admin: Admin, _: Request) -> Result<Response, Error> {
     Ok(ok(&in_force(&admin.0.callbacks.settings())))
 }
 
@@ -100,7 +100,7 @@ fn in_force(callbacks: &Callbacks) -> Value {
     })
 }
 
-async fn config(admin: Admin, _: Asked) -> Result<Response, Error> {
+async fn config(admin: Admin, _: Request) -> Result<Response, Error> {
     let read = admin.read().await;
     let router = router_values(&admin.newest_config(&read.state)?);
     let callbacks = admin.0.callbacks.settings();

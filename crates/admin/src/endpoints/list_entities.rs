@@ -9,13 +9,13 @@ use serde_json::{Value, json};
 use super::entity_info::keys_of;
 use super::ok_as_of;
 use crate::Admin;
-use crate::body::Fault;
-use crate::caller::Role;
-use crate::entities::{may_see, row};
 use crate::error::Error;
-use crate::pages::Pages;
-use crate::routes::{Asked, Routes, Who};
-use crate::row::{View, put};
+use crate::request::body::Fault;
+use crate::request::pages::Pages;
+use crate::rights::caller::Role;
+use crate::routes::{Request, Routes, Who};
+use crate::rows::entities::{may_see, row};
+use crate::rows::row::{View, put};
 
 /// Where all of a kind are listed, whole.
 const PATHS: &[(&str, Kind, Who)] = &[
@@ -47,7 +47,7 @@ fn orders(kind: Kind) -> &'static [&'static str] {
     }
 }
 
-fn check(asked: &Asked, kind: Kind) -> Result<(), Error> {
+fn check(asked: &Request, kind: Kind) -> Result<(), Error> {
     let roles: &[_] = if kind == Kind::User { &[("role", Role::NAMES)] } else { &[] };
     let order = [("sort_by", orders(kind)), ("sort_order", ["asc", "desc"].as_slice())];
     let ordered = order.into_iter().filter(|_| !orders(kind).is_empty());
@@ -64,7 +64,7 @@ fn check(asked: &Asked, kind: Kind) -> Result<(), Error> {
     if faults.is_empty() { Ok(()) } else { Err(Error::Invalid(faults)) }
 }
 
-async fn whole(admin: Admin, asked: Asked, kind: Kind) -> Result<Response, Error> {
+async fn whole(admin: Admin, asked: Request, kind: Kind) -> Result<Response, Error> {
     check(&asked, kind)?;
     let read = admin.read().await;
     let view = admin.view(read.state.clone());
@@ -85,7 +85,7 @@ async fn whole(admin: Admin, asked: Asked, kind: Kind) -> Result<Response, Error
     Ok(ok_as_of(&read, &rows))
 }
 
-async fn paged(admin: Admin, asked: Asked, kind: Kind) -> Result<Response, Error> {
+async fn paged(admin: Admin, asked: Request, kind: Kind) -> Result<Response, Error> {
     check(&asked, kind)?;
     let usual = if kind == Kind::User { 25 } else { 10 };
     let pages = Pages::read(&asked, "page_size", usual, 100)?;
@@ -94,7 +94,7 @@ async fn paged(admin: Admin, asked: Asked, kind: Kind) -> Result<Response, Error
     Ok(ok_as_of(&read, &page(&asked, &view, kind, pages)))
 }
 
-fn page(asked: &Asked, view: &View, kind: Kind, pages: Pages) -> Value {
+fn page(asked: &Request, view: &View, kind: Kind, pages: Pages) -> Value {
     let mut all = wanted(asked, &view.state, kind);
     sort(asked, view, &mut all);
     let rows = pages.cut(&all).iter().map(|entity| {
@@ -123,7 +123,7 @@ fn page(asked: &Asked, view: &View, kind: Kind, pages: Pages) -> Value {
 }
 
 /// They come by name.
-fn sort(asked: &Asked, view: &View, all: &mut [&Arc<Entity>]) {
+fn sort(asked: &Request, view: &View, all: &mut [&Arc<Entity>]) {
     match asked.param("sort_by") {
         Some("created_at") => all.sort_by_key(|one| one.created_at),
         Some("spend") => all.sort_by_cached_key(|one| view.spent(one)),
@@ -138,7 +138,7 @@ fn sort(asked: &Asked, view: &View, all: &mut [&Arc<Entity>]) {
 }
 
 /// Those that the caller may see and the query asks for.
-fn wanted<'s>(asked: &Asked, state: &'s State, kind: Kind) -> Vec<&'s Arc<Entity>> {
+fn wanted<'s>(asked: &Request, state: &'s State, kind: Kind) -> Vec<&'s Arc<Entity>> {
     let is = |param: &str, value: Option<&str>| {
         asked.param(param).is_none_or(|wanted| value == Some(wanted))
     };
@@ -188,9 +188,9 @@ fn wanted<'s>(asked: &Asked, state: &'s State, kind: Kind) -> Vec<&'s Arc<Entity
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::caller::Caller;
+    use crate::rights::caller::Caller;
     use crate::rights::tests::{asked_by, bearer, world};
-    use crate::row::tests::view_of;
+    use crate::rows::row::tests::view_of;
 
     fn names(caller: Caller, query: &str, kind: Kind) -> String {
         let mut asked = asked_by(caller);

@@ -8,12 +8,13 @@ use dunlin_admin_api::{KeyList, ListedKey, Row};
 use dunlin_state::{Key, Kind, State};
 
 use super::ok_as_of;
-use crate::body::Fault;
-use crate::caller::Caller;
+use crate::Admin;
 use crate::error::Error;
-use crate::routes::{Asked, Routes, Who};
-use crate::row::{View, put};
-use crate::{Admin, naming};
+use crate::request::body::Fault;
+use crate::request::naming;
+use crate::rights::caller::Caller;
+use crate::routes::{Request, Routes, Who};
+use crate::rows::row::{View, put};
 
 const MAX_SIZE: usize = 100;
 
@@ -21,7 +22,7 @@ pub(super) fn add(routes: Routes) -> Routes {
     routes.get("/key/list", Who::Anyone, handle)
 }
 
-async fn handle(admin: Admin, asked: Asked) -> Result<Response, Error> {
+async fn handle(admin: Admin, asked: Request) -> Result<Response, Error> {
     let wanted = parse(&asked.query)?;
     let read = admin.read().await;
     let view = admin.view(read.state.clone());
@@ -118,7 +119,7 @@ fn size(value: &str) -> Result<usize, &'static str> {
 
 fn flag(value: &str) -> Result<bool, &'static str> {
     let as_json = serde_json::Value::String(value.to_owned());
-    crate::body::flag(&as_json).map_err(|_| "Input should be a valid boolean")
+    crate::request::body::flag(&as_json).map_err(|_| "Input should be a valid boolean")
 }
 
 fn ascending(value: &str) -> Result<bool, &'static str> {
@@ -215,7 +216,7 @@ mod tests {
     use dunlin_types::KeyDigest;
 
     use super::*;
-    use crate::row::tests::{bare, state_after, view_of};
+    use crate::rows::row::tests::{bare, state_after, view_of};
 
     /// Five keys, `key-0` to `key-4`, made in this order; the odd ones are Ann's, the last one is the
     /// team's that she leads.

@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use super::ok_as_of;
 use crate::Admin;
 use crate::error::Error;
-use crate::routes::{Asked, Routes, Who};
+use crate::routes::{Request, Routes, Who};
 
 const GENERAL: &str = "general_settings";
 
@@ -16,7 +16,7 @@ pub(super) fn add(routes: Routes) -> Routes {
     routes.get("/config/list", Who::Viewers, list).get("/router/settings", Who::Viewers, router)
 }
 
-async fn list(admin: Admin, asked: Asked) -> Result<Response, Error> {
+async fn list(admin: Admin, asked: Request) -> Result<Response, Error> {
     if let Some(other) = asked.param("config_type").filter(|other| *other != GENERAL) {
         let reason = format!("config_type is `{other}`, not `{GENERAL}`");
         return Err(Error::BadField { name: "config_type", reason });
@@ -43,7 +43,7 @@ fn row(field: &SettingField, set: Option<&Value>) -> Value {
     })
 }
 
-async fn router(admin: Admin, _: Asked) -> Result<Response, Error> {
+async fn router(admin: Admin, _: Request) -> Result<Response, Error> {
     let read = admin.read().await;
     let set = router_values(&admin.newest_config(&read.state)?);
     let fields: Vec<_> =

@@ -14,14 +14,14 @@ use serde_json::{Map, Value, json};
 use super::ok_as_of;
 use crate::Admin;
 use crate::error::Error;
-use crate::moment::iso;
-use crate::routes::{Asked, Routes, Who};
+use crate::request::moment::iso;
+use crate::routes::{Request, Routes, Who};
 
 pub(super) fn add(routes: Routes) -> Routes {
     routes.get("/provider/budgets", Who::Viewers, handle)
 }
 
-async fn handle(admin: Admin, _: Asked) -> Result<Response, Error> {
+async fn handle(admin: Admin, _: Request) -> Result<Response, Error> {
     let published = admin.settings()?;
     let read = admin.read().await;
     let now = admin.0.clock.unix().max(read.state.at());

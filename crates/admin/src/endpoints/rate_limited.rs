@@ -13,11 +13,11 @@ use serde_json::{Value, json};
 
 use super::ok;
 use crate::Admin;
-use crate::body::Fault;
 use crate::error::Error;
-use crate::log_query::{Params, tell_of_newest};
-use crate::routes::{Asked, Routes, Who};
-use crate::span::{self, Span};
+use crate::reports::log_query::{Params, tell_of_newest};
+use crate::request::body::Fault;
+use crate::request::span::{self, Span};
+use crate::routes::{Request, Routes, Who};
 
 /// The status that is counted.
 const RATE_LIMITED: u16 = 429;
@@ -37,7 +37,11 @@ pub(super) fn add(routes: Routes) -> Routes {
         })
 }
 
-async fn handle(admin: Admin, asked: Asked, told: fn(&Found) -> Value) -> Result<Response, Error> {
+async fn handle(
+    admin: Admin,
+    asked: Request,
+    told: fn(&Found) -> Value,
+) -> Result<Response, Error> {
     let published = admin.settings()?;
     let model = asked.param("model_group").filter(|model| !model.is_empty()).ok_or_else(|| {
         let fault = Fault::of("query", "model_group", "missing", "Field required");

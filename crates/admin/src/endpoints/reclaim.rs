@@ -10,10 +10,10 @@ use tracing::info;
 use super::remove_node::{id, row, unknown};
 use super::{key_named, ok};
 use crate::Admin;
-use crate::body::{self, Body};
-use crate::entities::find;
 use crate::error::Error;
-use crate::routes::{Asked, Routes, Who};
+use crate::request::body::{self, Body};
+use crate::routes::{Request, Routes, Who};
+use crate::rows::entities::find;
 
 /// What names whose budget is meant, beside `key`.
 const OF: &[(&str, Kind)] = &[
@@ -36,7 +36,7 @@ enum Of {
     Entity(Kind, String),
 }
 
-async fn handle(admin: Admin, asked: Asked) -> Result<Response, Error> {
+async fn handle(admin: Admin, asked: Request) -> Result<Response, Error> {
     let (node, of) = parse(asked.body()?)?;
     let state = admin.read().await.state;
     if state.removed_node(node).is_none() && !state.nodes().contains_key(&node) {

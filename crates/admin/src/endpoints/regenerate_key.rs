@@ -9,15 +9,17 @@ use dunlin_types::{KeyDigest, Secret, UnixMillis};
 use tracing::info;
 
 use super::{check_changes, key_named, key_of, ok, sign_key};
-use crate::body::{self, Body};
-use crate::edit::{Decided, judged_by};
+use crate::Admin;
 use crate::error::Error;
-use crate::new_key::{self, KeyFields};
+use crate::request::body::{self, Body};
+use crate::request::naming;
 use crate::rights::forbidden;
-use crate::routes::{Asked, Routes, Who};
-use crate::row::{View, put};
+use crate::routes::{Request, Routes, Who};
+use crate::rows::row::{View, put};
+use crate::terms::edit::{Decided, judged_by};
+use crate::terms::new_key::{self, KeyFields};
 use crate::terms::none_if_empty;
-use crate::{Admin, naming, shared};
+use crate::terms::shared;
 
 pub(super) fn add(routes: Routes) -> Routes {
     routes.post("/key/{key}/regenerate", Who::Users, handle).post(
@@ -27,7 +29,7 @@ pub(super) fn add(routes: Routes) -> Routes {
     )
 }
 
-async fn handle(admin: Admin, asked: Asked) -> Result<Response, Error> {
+async fn handle(admin: Admin, asked: Request) -> Result<Response, Error> {
     let body =
         if asked.bytes.trim_ascii().is_empty() { Body::parse(b"{}")? } else { asked.body()? };
     let now = admin.0.clock.unix();

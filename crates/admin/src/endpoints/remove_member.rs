@@ -7,12 +7,12 @@ use tracing::info;
 
 use super::ok;
 use crate::Admin;
-use crate::body::Body;
-use crate::entities::{find, row};
-use crate::entity_fields::id_name;
 use crate::error::Error;
-use crate::members::{NAMED_BY, OfGroup};
-use crate::routes::{Asked, DELETE, Routes, Who};
+use crate::request::body::Body;
+use crate::routes::{DELETE, Request, Routes, Who};
+use crate::rows::entities::{find, row};
+use crate::terms::entity_fields::id_name;
+use crate::terms::members::{NAMED_BY, OfGroup};
 
 pub(super) fn add(routes: Routes) -> Routes {
     routes
@@ -22,7 +22,7 @@ pub(super) fn add(routes: Routes) -> Routes {
         })
 }
 
-async fn handle(admin: Admin, asked: Asked, kind: Kind) -> Result<Response, Error> {
+async fn handle(admin: Admin, asked: Request, kind: Kind) -> Result<Response, Error> {
     let one = parse(asked.body()?, kind)?;
     let (view, user) = one.for_leader(&admin, &asked).await?;
     let left = view.membership(&*find(&view.state, kind, &one.group)?, one.find(&view.state)?);

@@ -10,10 +10,10 @@ use tracing::warn;
 
 use super::ok;
 use crate::Admin;
-use crate::body::{self, Body};
 use crate::error::Error;
-use crate::moment::iso;
-use crate::routes::{Asked, Routes, Who};
+use crate::request::body::{self, Body};
+use crate::request::moment::iso;
+use crate::routes::{Request, Routes, Who};
 
 pub(super) fn add(routes: Routes) -> Routes {
     routes.post("/cluster/remove", Who::Admins, remove)
@@ -27,7 +27,7 @@ struct Removal {
     reclaim: bool,
 }
 
-async fn remove(admin: Admin, asked: Asked) -> Result<Response, Error> {
+async fn remove(admin: Admin, asked: Request) -> Result<Response, Error> {
     let Removal { node, force, reclaim } = parse(asked.body()?)?;
     let consensus = &admin.0.consensus;
     let state = admin.read().await.state;

@@ -8,16 +8,16 @@ use tracing::info;
 
 use super::{key_named, ok};
 use crate::Admin;
-use crate::body::{self, Body};
 use crate::error::Error;
-use crate::moment::iso;
-use crate::routes::{Asked, Routes, Who};
+use crate::request::body::{self, Body};
+use crate::request::moment::iso;
+use crate::routes::{Request, Routes, Who};
 
 pub(super) fn add(routes: Routes) -> Routes {
     routes.post("/key/{key}/reset_spend", Who::Users, handle)
 }
 
-async fn handle(admin: Admin, asked: Asked) -> Result<Response, Error> {
+async fn handle(admin: Admin, asked: Request) -> Result<Response, Error> {
     let read = admin.read().await;
     let key = key_named(&read.state, asked.named.as_deref().unwrap_or_default())?;
     // Its own user would spend without end.

@@ -8,16 +8,16 @@ use tracing::info;
 
 use super::ok;
 use crate::Admin;
-use crate::caller::Caller;
 use crate::error::Error;
+use crate::rights::caller::Caller;
 use crate::rights::forbidden;
-use crate::routes::{Asked, Routes, Who};
+use crate::routes::{Request, Routes, Who};
 
 pub(super) fn add(routes: Routes) -> Routes {
     routes.post("/global/spend/reset", Who::Admins, handle)
 }
 
-async fn handle(admin: Admin, asked: Asked) -> Result<Response, Error> {
+async fn handle(admin: Admin, asked: Request) -> Result<Response, Error> {
     may(&asked.caller)?;
     admin.carry_out(&asked, Command::ResetSpend {}).await?;
     info!("the spend of all keys and teams was reset to 0");

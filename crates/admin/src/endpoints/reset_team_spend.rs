@@ -8,16 +8,16 @@ use tracing::info;
 
 use super::{ok, reset_key_spend};
 use crate::Admin;
-use crate::entities::find;
 use crate::error::Error;
-use crate::moment::iso;
-use crate::routes::{Asked, Routes, Who};
+use crate::request::moment::iso;
+use crate::routes::{Request, Routes, Who};
+use crate::rows::entities::find;
 
 pub(super) fn add(routes: Routes) -> Routes {
     routes.post("/team/{team_id}/reset_spend", Who::Admins, handle)
 }
 
-async fn handle(admin: Admin, asked: Asked) -> Result<Response, Error> {
+async fn handle(admin: Admin, asked: Request) -> Result<Response, Error> {
     let name = asked.named.as_deref().unwrap_or_default();
     let view = admin.view(admin.read().await.state);
     let team = find(&view.state, Kind::Team, name)?;
@@ -39,14 +39,14 @@ async fn handle(admin: Admin, asked: Asked) -> Result<Response, Error> {
 mod tests {
     use super::*;
     use crate::rights::tests::world;
-    use crate::row::tests::view_of;
+    use crate::rows::row::tests::view_of;
 
     #[test]
     fn a_team_that_spent_nothing_has_nothing_to_lower() {
         let view = view_of(world());
         let team = find(&view.state, Kind::Team, "t").expect("the team");
         assert_eq!(view.spent(&team), NanoUsd::ZERO);
-        let body = crate::body::Body::parse(br#"{"reset_to": 1}"#).expect("an object");
+        let body = crate::request::body::Body::parse(br#"{"reset_to": 1}"#).expect("an object");
         assert!(reset_key_spend::parse(body, view.spent(&team)).is_err());
     }
 }

@@ -8,9 +8,9 @@ use tracing::info;
 
 use super::ok;
 use crate::Admin;
-use crate::body::{self, Body};
 use crate::error::Error;
-use crate::routes::{Asked, Routes, Who};
+use crate::request::body::{self, Body};
+use crate::routes::{Request, Routes, Who};
 
 /// How often a rollback is retried because another revision came in between.
 const MAX_OVERTAKEN: usize = 3;
@@ -19,7 +19,7 @@ pub(super) fn add(routes: Routes) -> Routes {
     routes.post("/config/rollback", Who::Admins, handle)
 }
 
-async fn handle(admin: Admin, asked: Asked) -> Result<Response, Error> {
+async fn handle(admin: Admin, asked: Request) -> Result<Response, Error> {
     let to = parse(asked.body()?)?;
     let mut overtaken = 0;
     loop {

@@ -15,10 +15,10 @@ use tracing::info;
 use super::access_group_budget::is_rejected;
 use super::access_groups::{groups, unknown};
 use super::ok;
-use crate::body::{self, Body};
+use crate::changes::stored::{GroupContent, MAX_OVERTAKEN, ModelContent, overtaken};
 use crate::error::Error;
-use crate::routes::{Asked, DELETE, PUT, Routes, Who};
-use crate::stored::{GroupContent, MAX_OVERTAKEN, ModelContent, overtaken};
+use crate::request::body::{self, Body};
+use crate::routes::{DELETE, PUT, Request, Routes, Who};
 use crate::{Admin, Published};
 
 const GROUP: ResourceKind = ResourceKind::AccessGroup;
@@ -41,7 +41,7 @@ struct Sent {
     ids: Option<Vec<String>>,
 }
 
-async fn create(admin: Admin, asked: Asked) -> Result<Response, Error> {
+async fn create(admin: Admin, asked: Request) -> Result<Response, Error> {
     let published = admin.storing().await?;
     let sent = parse(asked.body()?, true)?;
     let members = members(&published.catalog, &sent)?;
@@ -84,7 +84,7 @@ fn exists(name: &str) -> Error {
     Error::Conflict { reason }
 }
 
-async fn update(admin: Admin, asked: Asked) -> Result<Response, Error> {
+async fn update(admin: Admin, asked: Request) -> Result<Response, Error> {
     let published = admin.storing().await?;
     let name = asked.named.clone().unwrap_or_default();
     let sent = Sent { name: name.clone(), ..parse(asked.body()?, false)? };
@@ -107,7 +107,7 @@ async fn update(admin: Admin, asked: Asked) -> Result<Response, Error> {
 /// Makes or replaces what the state holds of a group.
 async fn put(
     admin: &Admin,
-    asked: &Asked,
+    asked: &Request,
     name: &str,
     content: &GroupContent,
 ) -> Result<(), Error> {
@@ -136,7 +136,7 @@ async fn put(
     Err(overtaken(GROUP, name))
 }
 
-async fn delete(admin: Admin, asked: Asked) -> Result<Response, Error> {
+async fn delete(admin: Admin, asked: Request) -> Result<Response, Error> {
     let published = admin.storing().await?;
     let name = asked.named.clone().unwrap_or_default();
     let state = admin.read().await.state;
@@ -200,7 +200,7 @@ fn check_known(catalog: &Catalog, state: &State, name: &str) -> Result<(), Error
 /// Gives how many they were.
 async fn strip(
     admin: &Admin,
-    asked: &Asked,
+    asked: &Request,
     state: &State,
     name: &str,
     members: &BTreeSet<String>,
@@ -218,7 +218,7 @@ async fn strip(
 /// Takes the group off a model. Gives whether it was in it.
 async fn strip_one(
     admin: &Admin,
-    asked: &Asked,
+    asked: &Request,
     name: &str,
     mut model: Arc<Resource>,
 ) -> Result<bool, Error> {

@@ -6,9 +6,9 @@ use dunlin_state::{Resource, ResourceKind};
 use serde_json::{Map, Value, json};
 
 use super::{ok, ok_as_of};
+use crate::changes::stored::{CredentialContent, ModelContent, masked};
 use crate::error::Error;
-use crate::routes::{Asked, Routes, Who};
-use crate::stored::{CredentialContent, ModelContent, masked};
+use crate::routes::{Request, Routes, Who};
 use crate::{Admin, Published};
 
 /// The parameters of a model that make up a credential, as LiteLLM has it.
@@ -40,7 +40,7 @@ pub(super) fn add(routes: Routes) -> Routes {
         .get("/credentials/by_model/{id}", Who::Admins, by_model)
 }
 
-async fn list(admin: Admin, _: Asked) -> Result<Response, Error> {
+async fn list(admin: Admin, _: Request) -> Result<Response, Error> {
     let read = admin.read().await;
     let all = read.state.resources(ResourceKind::Credential);
     let rows =
@@ -48,7 +48,7 @@ async fn list(admin: Admin, _: Asked) -> Result<Response, Error> {
     Ok(ok_as_of(&read, &json!({"success": true, "credentials": rows})))
 }
 
-async fn by_name(admin: Admin, asked: Asked) -> Result<Response, Error> {
+async fn by_name(admin: Admin, asked: Request) -> Result<Response, Error> {
     let name = asked.named.unwrap_or_default();
     let read = admin.read().await;
     let unknown =
@@ -57,7 +57,7 @@ async fn by_name(admin: Admin, asked: Asked) -> Result<Response, Error> {
     Ok(ok_as_of(&read, &shown(found, &admin.open(found)?)))
 }
 
-async fn by_model(admin: Admin, asked: Asked) -> Result<Response, Error> {
+async fn by_model(admin: Admin, asked: Request) -> Result<Response, Error> {
     let id = asked.named.unwrap_or_default();
     let (name, values) = of_model(&admin, &*admin.settings()?, &id).await?;
     Ok(ok(&json!({

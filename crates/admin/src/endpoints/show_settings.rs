@@ -8,13 +8,13 @@ use super::list_settings::router_values;
 use super::ok_as_of;
 use crate::Admin;
 use crate::error::Error;
-use crate::routes::{Asked, Routes, Who};
+use crate::routes::{Request, Routes, Who};
 
 pub(super) fn add(routes: Routes) -> Routes {
     routes.get("/settings", Who::Viewers, settings).get("/health/license", Who::Anyone, license)
 }
 
-async fn settings(admin: Admin, _: Asked) -> Result<Response, Error> {
+async fn settings(admin: Admin, _: Request) -> Result<Response, Error> {
     let read = admin.read().await;
     Ok(ok_as_of(&read, &told(&admin.newest_config(&read.state)?)))
 }
@@ -50,7 +50,7 @@ fn told(document: &Document) -> Value {
 }
 
 /// Nothing is behind a licence; one that is set is kept and changes nothing.
-async fn license(admin: Admin, _: Asked) -> Result<Response, Error> {
+async fn license(admin: Admin, _: Request) -> Result<Response, Error> {
     let read = admin.read().await;
     let document = admin.newest_config(&read.state)?;
     let is_set = dunlin_config::setting(&document, &["general_settings", "litellm_license"]);

@@ -6,15 +6,15 @@ use dunlin_journal::Query;
 use super::ok;
 use crate::Admin;
 use crate::error::Error;
-use crate::log_query::{Params, tell};
-use crate::log_row::said;
-use crate::routes::{Asked, Routes, Who};
+use crate::reports::log_query::{Params, tell};
+use crate::routes::{Request, Routes, Who};
+use crate::rows::log_row::said;
 
 pub(super) fn add(routes: Routes) -> Routes {
     routes.get("/spend/logs/ui/{request_id}", Who::Anyone, handle)
 }
 
-async fn handle(admin: Admin, asked: Asked) -> Result<Response, Error> {
+async fn handle(admin: Admin, asked: Request) -> Result<Response, Error> {
     let state = admin.0.consensus.state();
     let mut params = Params::of(&asked, &[]);
     let mut filters = params.filters(&state, &|text| admin.is_master(text));
@@ -28,7 +28,7 @@ async fn handle(admin: Admin, asked: Asked) -> Result<Response, Error> {
     Ok(response)
 }
 
-fn not_found(asked: &Asked) -> Error {
+fn not_found(asked: &Request) -> Error {
     let id = asked.named.as_deref().unwrap_or_default();
     Error::NotFound { reason: format!("there is no request '{id}' in the log that you may see") }
 }
@@ -36,12 +36,12 @@ fn not_found(asked: &Asked) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::caller::Caller;
-    use crate::log_query::tests::asked;
+    use crate::reports::log_query::tests::asked;
+    use crate::rights::caller::Caller;
 
     #[test]
     fn who_finds_nothing_is_told_what_was_looked_for() {
-        let asked = Asked { named: Some("chatcmpl-1".to_owned()), ..asked(Caller::Master, "") };
+        let asked = Request { named: Some("chatcmpl-1".to_owned()), ..asked(Caller::Master, "") };
         assert!(not_found(&asked).told().contains("chatcmpl-1"));
     }
 }

@@ -13,12 +13,12 @@ use serde_json::{Map, Value, json};
 
 use super::{ok, ok_as_of};
 use crate::Admin;
-use crate::caller::MASTER_USER;
 use crate::error::Error;
-use crate::log_query::{MASTER, Params, tell};
-use crate::log_row::{self, whole};
-use crate::moment::iso;
-use crate::routes::{Asked, Routes, Who};
+use crate::reports::log_query::{MASTER, Params, tell};
+use crate::request::moment::iso;
+use crate::rights::caller::MASTER_USER;
+use crate::routes::{Request, Routes, Who};
+use crate::rows::log_row::{self, whole};
 
 /// Rows of one answer, unless fewer are asked for. LiteLLM has no bound.
 const MAX_ROWS: usize = 1_000;
@@ -35,7 +35,7 @@ pub(super) fn add(routes: Routes) -> Routes {
     routes.get("/spend/logs", Who::Anyone, handle)
 }
 
-async fn handle(admin: Admin, asked: Asked) -> Result<Response, Error> {
+async fn handle(admin: Admin, asked: Request) -> Result<Response, Error> {
     let mut params = Params::of(&asked, &["cursor", "limit", "summarize"]);
     let summarize = params.flag("summarize").unwrap_or(true);
     let limit = params.count("limit", MAX_ROWS).unwrap_or(MAX_ROWS);
@@ -249,7 +249,7 @@ mod tests {
     use dunlin_types::KeyDigest;
 
     use super::*;
-    use crate::usage::tests::used_world;
+    use crate::reports::usage::tests::used_world;
 
     /// Sums of what those filters ask for, if the totals tell them.
     fn sums(filters: Filters, now: u64) -> Option<Value> {
@@ -319,7 +319,7 @@ mod tests {
             "models": {"chat": 13.0},
             "spend": 13.0,
             key.to_string(): 12.0,
-            crate::log_query::MASTER: 1.0,
+            crate::reports::log_query::MASTER: 1.0,
             "startTime": "2024-10-04",
         });
         assert_eq!(told, expected);

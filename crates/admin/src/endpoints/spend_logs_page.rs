@@ -8,9 +8,9 @@ use serde_json::{Map, Value, json};
 use super::ok;
 use crate::Admin;
 use crate::error::Error;
-use crate::log_query::{Params, cursor_text, tell};
-use crate::log_row::row;
-use crate::routes::{Asked, Routes, Who};
+use crate::reports::log_query::{Params, cursor_text, tell};
+use crate::routes::{Request, Routes, Who};
+use crate::rows::log_row::row;
 
 const USUAL_SIZE: usize = 50;
 const MAX_SIZE: usize = 100;
@@ -23,7 +23,7 @@ pub(super) fn add(routes: Routes) -> Routes {
     routes.get("/spend/logs/v2", Who::Anyone, handle).get("/spend/logs/ui", Who::Anyone, handle)
 }
 
-async fn handle(admin: Admin, asked: Asked) -> Result<Response, Error> {
+async fn handle(admin: Admin, asked: Request) -> Result<Response, Error> {
     let state = admin.0.consensus.state();
     let mut params = Params::of(&asked, OTHERS);
     let filters = params.filters(&state, &|text| admin.is_master(text));
@@ -133,8 +133,8 @@ impl Page {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::caller::Caller;
-    use crate::log_query::tests::asked;
+    use crate::reports::log_query::tests::asked;
+    use crate::rights::caller::Caller;
 
     fn page(query: &str) -> Result<Query, Error> {
         let asked = asked(Caller::Master, query);

@@ -9,18 +9,18 @@ use serde_json::{Value, json};
 use super::ok_as_of;
 use super::team_spend::title;
 use crate::Admin;
-use crate::body::Fault;
 use crate::error::Error;
-use crate::routes::{Asked, Routes, Who};
-use crate::row::View;
-use crate::span::{self, Span};
-use crate::usage::{UNASSIGNED, Used, listed, listed_keys, rows};
+use crate::reports::usage::{UNASSIGNED, Used, listed, listed_keys, rows};
+use crate::request::body::Fault;
+use crate::request::span::{self, Span};
+use crate::routes::{Request, Routes, Who};
+use crate::rows::row::View;
 
 pub(super) fn add(routes: Routes) -> Routes {
     routes.get("/global/spend/report", Who::Viewers, handle)
 }
 
-async fn handle(admin: Admin, asked: Asked) -> Result<Response, Error> {
+async fn handle(admin: Admin, asked: Request) -> Result<Response, Error> {
     let span = Span::read(&asked, admin.0.clock.unix())?;
     let by = By::read(&asked)?;
     let read = admin.read().await;
@@ -38,7 +38,7 @@ enum By {
 
 impl By {
     /// As in LiteLLM, to ask about one key or one user is to ask for its models.
-    fn read(asked: &Asked) -> Result<Self, Error> {
+    fn read(asked: &Request) -> Result<Self, Error> {
         if asked.param("api_key").or(asked.param("internal_user_id")).is_some() {
             return Ok(Self::Key);
         }
@@ -61,7 +61,7 @@ impl By {
     }
 }
 
-fn told(view: &View, asked: &Asked, span: Span, by: By) -> Value {
+fn told(view: &View, asked: &Request, span: Span, by: By) -> Value {
     let days = view.state.days();
     let keys = listed_keys(asked, days, "api_key");
     let users = listed(asked, days, "internal_user_id");
@@ -167,9 +167,9 @@ fn model_name(view: &View, model: Symbol) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::row::tests::view_of;
-    use crate::span::tests::asked;
-    use crate::usage::tests::{SPAN, used_world};
+    use crate::reports::usage::tests::{SPAN, used_world};
+    use crate::request::span::tests::asked;
+    use crate::rows::row::tests::view_of;
 
     fn report(query: &str) -> Value {
         let asked = asked(query);

@@ -9,10 +9,10 @@ use dunlin_state::Kind;
 use super::ok_as_of;
 use crate::Admin;
 use crate::error::Error;
-use crate::pages::Pages;
+use crate::request::pages::Pages;
 use crate::rights::forbidden;
-use crate::routes::{Asked, Routes, Who};
-use crate::row::View;
+use crate::routes::{Request, Routes, Who};
+use crate::rows::row::View;
 
 /// Rows in one answer, unless the query asks for others: of more, LiteLLM's clients know no next page.
 const MOST: usize = 1_000;
@@ -21,28 +21,28 @@ pub(super) fn add(routes: Routes) -> Routes {
     routes.get("/spend/keys", Who::Anyone, keys).get("/spend/users", Who::Anyone, users)
 }
 
-async fn keys(admin: Admin, asked: Asked) -> Result<Response, Error> {
+async fn keys(admin: Admin, asked: Request) -> Result<Response, Error> {
     let pages = Pages::read(&asked, "page_size", MOST, MOST)?;
     let read = admin.read().await;
     let view = admin.view(read.state.clone());
     Ok(ok_as_of(&read, &key_rows(&view, &asked, pages)))
 }
 
-async fn users(admin: Admin, asked: Asked) -> Result<Response, Error> {
+async fn users(admin: Admin, asked: Request) -> Result<Response, Error> {
     let pages = Pages::read(&asked, "page_size", MOST, MOST)?;
     let read = admin.read().await;
     let view = admin.view(read.state.clone());
     Ok(ok_as_of(&read, &user_rows(&view, &asked, pages)?))
 }
 
-fn key_rows(view: &View, asked: &Asked, pages: Pages) -> Vec<Row> {
+fn key_rows(view: &View, asked: &Request, pages: Pages) -> Vec<Row> {
     let seen = view.state.keys().filter(|key| asked.caller.sees_key(&view.state, key));
     let mut keys: Vec<_> = seen.map(|key| (view.key_spend(key), key)).collect();
     keys.sort_by_key(|(spend, key)| (Reverse(*spend), key.token));
     pages.cut(&keys).iter().map(|(_, key)| view.key(key)).collect()
 }
 
-fn user_rows(view: &View, asked: &Asked, pages: Pages) -> Result<Vec<Row>, Error> {
+fn user_rows(view: &View, asked: &Request, pages: Pages) -> Result<Vec<Row>, Error> {
     let wanted = asked.param("user_id");
     if let Some(name) = wanted.filter(|name| !asked.caller.sees_user(name)) {
         return Err(forbidden(format!("this key may not see user `{name}`")));
@@ -61,10 +61,10 @@ mod tests {
     use dunlin_types::{KeyDigest, NanoUsd, UnixMillis};
 
     use super::*;
-    use crate::caller::Caller;
+    use crate::request::span::tests::asked_as;
+    use crate::rights::caller::Caller;
     use crate::rights::tests::{bearer, world_and};
-    use crate::row::tests::view_of;
-    use crate::span::tests::asked_as;
+    use crate::rows::row::tests::view_of;
 
     const PAGES: Pages = Pages { page: 1, size: 3 };
 

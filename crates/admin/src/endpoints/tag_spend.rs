@@ -10,10 +10,10 @@ use serde_json::{Value, json};
 use super::ok_as_of;
 use crate::Admin;
 use crate::error::Error;
-use crate::routes::{Asked, Routes, Who};
-use crate::row::View;
-use crate::span::Span;
-use crate::usage::{listed, ranked, rows};
+use crate::reports::usage::{listed, ranked, rows};
+use crate::request::span::Span;
+use crate::routes::{Request, Routes, Who};
+use crate::rows::row::View;
 
 pub(super) fn add(routes: Routes) -> Routes {
     routes
@@ -26,8 +26,8 @@ pub(super) fn add(routes: Routes) -> Routes {
 
 async fn handle(
     admin: Admin,
-    asked: Asked,
-    told: fn(&View, &Asked, Span) -> Value,
+    asked: Request,
+    told: fn(&View, &Request, Span) -> Value,
     needs_span: bool,
 ) -> Result<Response, Error> {
     let read = admin.read().await;
@@ -40,11 +40,11 @@ async fn handle(
     Ok(ok_as_of(&read, &told(&view, &asked, span)))
 }
 
-fn tags(view: &View, asked: &Asked, span: Span) -> Vec<(Symbol, Totals)> {
+fn tags(view: &View, asked: &Request, span: Span) -> Vec<(Symbol, Totals)> {
     ranked(rows(&view.state, &asked.caller, Book::Tags, span), |of| of.tag)
 }
 
-fn plain(view: &View, asked: &Asked, span: Span) -> Value {
+fn plain(view: &View, asked: &Request, span: Span) -> Value {
     let told = tags(view, asked, span).into_iter().map(|(tag, totals)| {
         json!({
             "individual_request_tag": view.used_by(tag),
@@ -56,7 +56,7 @@ fn plain(view: &View, asked: &Asked, span: Span) -> Value {
 }
 
 /// With `tags`, of those alone; `all-tags` is all of them.
-fn charted(view: &View, asked: &Asked, span: Span) -> Value {
+fn charted(view: &View, asked: &Request, span: Span) -> Value {
     let all = asked.param("tags").is_none_or(|tags| tags.split(',').any(|tag| tag == "all-tags"));
     let only = listed(asked, view.state.days(), "tags");
     let only: Option<BTreeSet<_>> = only.filter(|_| !all);
@@ -72,7 +72,7 @@ fn charted(view: &View, asked: &Asked, span: Span) -> Value {
     json!({ "spend_per_tag": told.collect::<Vec<_>>() })
 }
 
-fn names(view: &View, asked: &Asked, span: Span) -> Value {
+fn names(view: &View, asked: &Request, span: Span) -> Value {
     let names: BTreeSet<_> =
         tags(view, asked, span).into_iter().map(|(tag, _)| view.used_by(tag)).collect();
     json!({ "tag_names": names })
@@ -81,10 +81,10 @@ fn names(view: &View, asked: &Asked, span: Span) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::reports::usage::tests::{SPAN, used_world};
+    use crate::request::span::tests::{asked, asked_as};
     use crate::rights::tests::bearer;
-    use crate::row::tests::view_of;
-    use crate::span::tests::{asked, asked_as};
-    use crate::usage::tests::{SPAN, used_world};
+    use crate::rows::row::tests::view_of;
 
     #[test]
     fn tags_are_told_in_both_of_litellms_shapes_to_whom_they_concern() {

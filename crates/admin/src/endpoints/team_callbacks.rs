@@ -9,12 +9,12 @@ use tracing::info;
 
 use super::{entity_of, ok, ok_as_of, sign};
 use crate::Admin;
-use crate::edit::{Decided, with_organization};
-use crate::entities::{find, row};
 use crate::error::Error;
 use crate::rights::forbidden;
-use crate::routes::{Asked, Routes, Who};
-use crate::row::View;
+use crate::routes::{Request, Routes, Who};
+use crate::rows::entities::{find, row};
+use crate::rows::row::View;
+use crate::terms::edit::{Decided, with_organization};
 
 pub(super) fn add(routes: Routes) -> Routes {
     routes
@@ -24,7 +24,7 @@ pub(super) fn add(routes: Routes) -> Routes {
 }
 
 /// The team that the path names, if the caller leads it.
-fn led(asked: &Asked, state: &State) -> Result<std::sync::Arc<Entity>, Error> {
+fn led(asked: &Request, state: &State) -> Result<std::sync::Arc<Entity>, Error> {
     let name = asked.named.as_deref().unwrap_or_default();
     if !asked.caller.leads(state, Kind::Team, name) {
         return Err(forbidden("You do not have access to this team".to_owned()));
@@ -32,7 +32,7 @@ fn led(asked: &Asked, state: &State) -> Result<std::sync::Arc<Entity>, Error> {
     find(state, Kind::Team, name)
 }
 
-async fn show(admin: Admin, asked: Asked) -> Result<Response, Error> {
+async fn show(admin: Admin, asked: Request) -> Result<Response, Error> {
     let read = admin.read().await;
     let team = led(&asked, &read.state)?;
     let own = team.terms.other.get(FIELD).map_or(Value::Null, |text| OwnCallback::shown(text));
@@ -61,7 +61,7 @@ fn told(team: &str, own: &Value) -> Value {
     })
 }
 
-async fn set(admin: Admin, asked: Asked) -> Result<Response, Error> {
+async fn set(admin: Admin, asked: Request) -> Result<Response, Error> {
     let bad = |reason| Error::BadField { name: "callback_name", reason };
     let state = admin.read().await.state;
     led(&asked, &state)?;
@@ -89,7 +89,7 @@ async fn set(admin: Admin, asked: Asked) -> Result<Response, Error> {
     Ok(ok(&json!({"status": "success", "data": row(&view, &team)})))
 }
 
-async fn disable(admin: Admin, asked: Asked) -> Result<Response, Error> {
+async fn disable(admin: Admin, asked: Request) -> Result<Response, Error> {
     let state = admin.read().await.state;
     let team = led(&asked, &state)?;
     admin.carry_out(&asked, put(&asked, &team.name, &[])).await?;
@@ -102,7 +102,7 @@ async fn disable(admin: Admin, asked: Asked) -> Result<Response, Error> {
 }
 
 /// Gives a team these callbacks.
-fn put(asked: &Asked, team: &str, all: &[OwnCallback]) -> Command {
+fn put(asked: &Request, team: &str, all: &[OwnCallback]) -> Command {
     let mut terms = TermsChanges::default();
     terms.other.insert(FIELD.to_owned(), Change::Set(OwnCallback::plain(all)));
     sign(&mut terms, &asked.caller);

@@ -6,13 +6,13 @@ use tracing::info;
 
 use super::{entity_of, ok, sign};
 use crate::Admin;
-use crate::body::{self, Body};
-use crate::edit::{Decided, with_organization};
-use crate::entities::{find, row};
 use crate::error::Error;
+use crate::request::body::{self, Body};
 use crate::rights::forbidden;
-use crate::routes::{Asked, Routes, Who};
-use crate::row::View;
+use crate::routes::{Request, Routes, Who};
+use crate::rows::entities::{find, row};
+use crate::rows::row::View;
+use crate::terms::edit::{Decided, with_organization};
 
 /// A list that holds nothing else lets nothing through: an empty one would be everything.
 const NONE: &str = "no-default-models";
@@ -25,7 +25,7 @@ pub(super) fn add(routes: Routes) -> Routes {
     )
 }
 
-async fn handle(admin: Admin, asked: Asked, more: bool) -> Result<Response, Error> {
+async fn handle(admin: Admin, asked: Request, more: bool) -> Result<Response, Error> {
     let (name, models) = parse(asked.body()?)?;
     let state = admin.read().await.state;
     let change = |view: &View| {

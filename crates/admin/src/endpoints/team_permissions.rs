@@ -8,11 +8,11 @@ use tracing::info;
 
 use super::{entity_of, ok, ok_as_of, sign};
 use crate::Admin;
-use crate::body::{self, Body};
-use crate::entities::find;
 use crate::error::Error;
+use crate::request::body::{self, Body};
 use crate::rights::{PERMISSIONS, check_permitted, forbidden, permissions};
-use crate::routes::{Asked, Routes, Who};
+use crate::routes::{Request, Routes, Who};
+use crate::rows::entities::find;
 
 pub(super) fn add(routes: Routes) -> Routes {
     routes.get("/team/permissions_list", Who::Users, list).post(
@@ -22,7 +22,7 @@ pub(super) fn add(routes: Routes) -> Routes {
     )
 }
 
-async fn list(admin: Admin, asked: Asked) -> Result<Response, Error> {
+async fn list(admin: Admin, asked: Request) -> Result<Response, Error> {
     let read = admin.read().await;
     let name = asked.param("team_id").unwrap_or_default();
     let team = find(&read.state, Kind::Team, name)?;
@@ -32,7 +32,7 @@ async fn list(admin: Admin, asked: Asked) -> Result<Response, Error> {
     Ok(ok_as_of(&read, &answer(name, &permissions(&team))))
 }
 
-async fn update(admin: Admin, asked: Asked) -> Result<Response, Error> {
+async fn update(admin: Admin, asked: Request) -> Result<Response, Error> {
     let (name, routes) = parse(asked.body()?)?;
     let state = admin.read().await.state;
     find(&state, Kind::Team, &name)?;

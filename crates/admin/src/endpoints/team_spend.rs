@@ -11,10 +11,10 @@ use super::global_spend::LAST_DAYS;
 use super::ok_as_of;
 use crate::Admin;
 use crate::error::Error;
-use crate::routes::{Asked, Routes, Who};
-use crate::row::View;
-use crate::span::{self, Span};
-use crate::usage::{ranked, rows};
+use crate::reports::usage::{ranked, rows};
+use crate::request::span::{self, Span};
+use crate::routes::{Request, Routes, Who};
+use crate::rows::row::View;
 
 /// Teams in the list of those that spent most, as in LiteLLM.
 const MOST: usize = 10;
@@ -23,14 +23,14 @@ pub(super) fn add(routes: Routes) -> Routes {
     routes.get("/global/spend/teams", Who::Viewers, handle)
 }
 
-async fn handle(admin: Admin, asked: Asked) -> Result<Response, Error> {
+async fn handle(admin: Admin, asked: Request) -> Result<Response, Error> {
     let read = admin.read().await;
     let view = admin.view(read.state.clone());
     let span = Span::read_or_last(&asked, LAST_DAYS, view.now)?;
     Ok(ok_as_of(&read, &told(&view, &asked, span)))
 }
 
-fn told(view: &View, asked: &Asked, span: Span) -> Value {
+fn told(view: &View, asked: &Request, span: Span) -> Value {
     let rows = || rows(&view.state, &asked.caller, Book::Keys, span);
     let mut by_day: BTreeMap<(Day, Symbol), NanoUsd> = BTreeMap::new();
     for (day, of, totals) in rows() {
@@ -64,9 +64,9 @@ pub(super) fn title(view: &View, team: Symbol) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::row::tests::view_of;
-    use crate::span::tests::asked;
-    use crate::usage::tests::{SPAN, used_world};
+    use crate::reports::usage::tests::{SPAN, used_world};
+    use crate::request::span::tests::asked;
+    use crate::rows::row::tests::view_of;
 
     #[test]
     fn teams_are_told_by_day_and_in_the_order_of_their_spend() {

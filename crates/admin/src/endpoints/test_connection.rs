@@ -10,17 +10,18 @@ use serde_json::{Value, json};
 use super::check_health::row;
 use super::create_model::{map, refuse_addresses};
 use super::ok;
-use crate::body::{self, Body};
-use crate::checks::Asker;
+use crate::Admin;
 use crate::error::Error;
-use crate::routes::{Asked, Routes, Who};
-use crate::{Admin, naming};
+use crate::health::checks::Asker;
+use crate::request::body::{self, Body};
+use crate::request::naming;
+use crate::routes::{Request, Routes, Who};
 
 pub(super) fn add(routes: Routes) -> Routes {
     routes.post("/health/test_connection", Who::Admins, handle)
 }
 
-async fn handle(admin: Admin, asked: Asked) -> Result<Response, Error> {
+async fn handle(admin: Admin, asked: Request) -> Result<Response, Error> {
     let published = admin.settings()?;
     let sent = read(asked.body()?)?;
     let whom = match configured(&published.catalog, &sent) {
@@ -86,7 +87,7 @@ mod tests {
 
     #[test]
     fn a_configured_model_is_tested_as_it_is_and_lends_its_key_to_no_other_address() {
-        let one = crate::checks::tests::deployment("openai/x", "");
+        let one = crate::health::checks::tests::deployment("openai/x", "");
         let group = Group { name: "m".into(), deployments: vec![one] };
         let catalog = Catalog { groups: [("m".into(), group)].into(), ..Catalog::default() };
         let of = |text: &str| configured(&catalog, &sent(text).expect("a model"));

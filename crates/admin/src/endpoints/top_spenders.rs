@@ -8,12 +8,12 @@ use serde_json::{Value, json};
 use super::global_spend::LAST_DAYS;
 use super::ok_as_of;
 use crate::Admin;
-use crate::body::Fault;
 use crate::error::Error;
-use crate::routes::{Asked, Routes, Who};
-use crate::row::View;
-use crate::span::Span;
-use crate::usage::{ranked, rows};
+use crate::reports::usage::{ranked, rows};
+use crate::request::body::Fault;
+use crate::request::span::Span;
+use crate::routes::{Request, Routes, Who};
+use crate::rows::row::View;
 
 /// How many are told unless the query says so, and at the most.
 const USUAL: usize = 10;
@@ -32,12 +32,12 @@ pub(super) fn add(routes: Routes) -> Routes {
 }
 
 /// Of a view and a caller's query: the first ones of some days.
-type Told = fn(&View, &Asked, Span, usize) -> Vec<Value>;
+type Report = fn(&View, &Request, Span, usize) -> Vec<Value>;
 
 async fn handle(
     admin: Admin,
-    asked: Asked,
-    told: Told,
+    asked: Request,
+    told: Report,
     needs_span: bool,
 ) -> Result<Response, Error> {
     let limit = limit(&asked)?;
@@ -51,7 +51,7 @@ async fn handle(
     Ok(ok_as_of(&read, &told(&view, &asked, span, limit)))
 }
 
-fn limit(asked: &Asked) -> Result<usize, Error> {
+fn limit(asked: &Request) -> Result<usize, Error> {
     let Some(text) = asked.param("limit") else { return Ok(USUAL) };
     let limit = text.parse().ok().filter(|limit| (1..=MOST).contains(limit));
     limit.ok_or_else(|| {
@@ -60,7 +60,7 @@ fn limit(asked: &Asked) -> Result<usize, Error> {
     })
 }
 
-fn keys(view: &View, asked: &Asked, span: Span, limit: usize) -> Vec<Value> {
+fn keys(view: &View, asked: &Request, span: Span, limit: usize) -> Vec<Value> {
     let rows = rows(&view.state, &asked.caller, Book::Keys, span);
     let told = ranked(rows, |of| of.key).into_iter().take(limit).map(|(key, totals)| {
         json!({
@@ -73,7 +73,7 @@ fn keys(view: &View, asked: &Asked, span: Span, limit: usize) -> Vec<Value> {
     told.collect()
 }
 
-fn models(view: &View, asked: &Asked, span: Span, limit: usize) -> Vec<Value> {
+fn models(view: &View, asked: &Request, span: Span, limit: usize) -> Vec<Value> {
     let rows = rows(&view.state, &asked.caller, Book::Keys, span);
     let told = ranked(rows, |of| of.model).into_iter().take(limit).map(|(model, totals)| {
         json!({
@@ -87,7 +87,7 @@ fn models(view: &View, asked: &Asked, span: Span, limit: usize) -> Vec<Value> {
 }
 
 /// Those of whom something was had.
-fn providers(view: &View, asked: &Asked, span: Span, limit: usize) -> Vec<Value> {
+fn providers(view: &View, asked: &Request, span: Span, limit: usize) -> Vec<Value> {
     let rows = rows(&view.state, &asked.caller, Book::Keys, span);
     let told = ranked(rows, |of| of.provider).into_iter().filter_map(|(provider, totals)| {
         let provider = view.state.days().name(provider)?;
@@ -99,16 +99,16 @@ fn providers(view: &View, asked: &Asked, span: Span, limit: usize) -> Vec<Value>
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::caller::Caller;
+    use crate::reports::usage::tests::{SPAN, used_world};
+    use crate::request::span::tests::{asked, asked_as};
+    use crate::rights::caller::Caller;
     use crate::rights::tests::bearer;
-    use crate::row::tests::view_of;
-    use crate::span::tests::{asked, asked_as};
-    use crate::usage::tests::{SPAN, used_world};
+    use crate::rows::row::tests::view_of;
 
     #[test]
     fn what_costs_most_comes_first_and_each_sees_its_own() {
         let view = view_of(used_world());
-        let told = |told: Told, caller, limit| told(&view, &asked_as(caller, ""), SPAN, limit);
+        let told = |told: Report, caller, limit| told(&view, &asked_as(caller, ""), SPAN, limit);
         let dev = || bearer(&view.state, "sk-dev");
         let spends = |told: Vec<Value>, name: &str| -> Vec<(String, f64)> {
             let spend = |one: &Value| one.get("spend").or(one.get("total_spend")).cloned();

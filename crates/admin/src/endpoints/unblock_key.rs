@@ -5,13 +5,13 @@ use axum::response::Response;
 use super::block_key;
 use crate::Admin;
 use crate::error::Error;
-use crate::routes::{Asked, Routes, Who};
+use crate::routes::{Request, Routes, Who};
 
 pub(super) fn add(routes: Routes) -> Routes {
     routes.post("/key/unblock", Who::Users, handle)
 }
 
-async fn handle(admin: Admin, asked: Asked) -> Result<Response, Error> {
+async fn handle(admin: Admin, asked: Request) -> Result<Response, Error> {
     let command = block_key::parse(asked.body()?, false)?;
     block_key::set(&admin, &asked, command).await
 }
@@ -22,7 +22,7 @@ mod tests {
     use dunlin_types::KeyDigest;
 
     use super::*;
-    use crate::body::Body;
+    use crate::request::body::Body;
 
     #[test]
     fn it_says_not_blocked_rather_than_nothing() {

@@ -6,16 +6,16 @@ use serde_json::{Map, Value, json};
 
 use super::ok;
 use crate::Admin;
-use crate::body::Body;
-use crate::config_change::section_edits;
+use crate::changes::config_change::section_edits;
 use crate::error::Error;
-use crate::routes::{Asked, Routes, Who};
+use crate::request::body::Body;
+use crate::routes::{Request, Routes, Who};
 
 pub(super) fn add(routes: Routes) -> Routes {
     routes.post("/config/update", Who::Admins, handle)
 }
 
-async fn handle(admin: Admin, asked: Asked) -> Result<Response, Error> {
+async fn handle(admin: Admin, asked: Request) -> Result<Response, Error> {
     let (edits, nulls) = parse(&asked.bytes)?;
     let changed = admin.change_config(&asked, |_| Ok(edits.clone())).await?;
     let changed = changed.warning(nulls);

@@ -9,16 +9,16 @@ use super::create_credential::check;
 use super::create_model::map;
 use super::ok;
 use crate::Admin;
-use crate::body::{self, Body};
+use crate::changes::stored::{CredentialContent, MAX_OVERTAKEN, merge, overtaken};
 use crate::error::Error;
-use crate::routes::{Asked, PATCH, Routes, Who};
-use crate::stored::{CredentialContent, MAX_OVERTAKEN, merge, overtaken};
+use crate::request::body::{self, Body};
+use crate::routes::{PATCH, Request, Routes, Who};
 
 pub(super) fn add(routes: Routes) -> Routes {
     routes.add(PATCH, "/credentials/{*name}", Who::Admins, handle)
 }
 
-async fn handle(admin: Admin, asked: Asked) -> Result<Response, Error> {
+async fn handle(admin: Admin, asked: Request) -> Result<Response, Error> {
     let published = admin.storing().await?;
     let name = asked.named.clone().unwrap_or_default();
     let (values, info) = read(asked.body()?, &name)?;

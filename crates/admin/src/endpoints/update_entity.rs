@@ -11,18 +11,18 @@ use tracing::info;
 use super::create_entity::{organization_of, told_tag};
 use super::{entity_of, ok, sign};
 use crate::Admin;
-use crate::body::{self, Body};
-use crate::edit::{Decided, with_organization};
-use crate::entities::{find, row, unknown, user_named};
-use crate::entity_fields::{self, EntityFields, id_name};
 use crate::error::Error;
-use crate::members::{joined_teams, joins};
-use crate::model_names::{Whose, set_by};
+use crate::request::body::{self, Body};
 use crate::rights::forbidden;
-use crate::routes::{Asked, Method, PATCH, POST, Routes, Who};
-use crate::row::View;
-use crate::shared;
-use crate::within::within_organization;
+use crate::rights::within::within_organization;
+use crate::routes::{Method, PATCH, POST, Request, Routes, Who};
+use crate::rows::entities::{find, row, unknown, user_named};
+use crate::rows::row::View;
+use crate::terms::edit::{Decided, with_organization};
+use crate::terms::entity_fields::{self, EntityFields, id_name};
+use crate::terms::members::{joined_teams, joins};
+use crate::terms::model_names::{Whose, set_by};
+use crate::terms::shared;
 
 /// Where each kind is changed, and who may.
 const PATHS: &[(Method, &str, Kind, Who)] = &[
@@ -41,7 +41,7 @@ pub(super) fn add(routes: Routes) -> Routes {
     })
 }
 
-async fn handle(admin: Admin, asked: Asked, kind: Kind) -> Result<Response, Error> {
+async fn handle(admin: Admin, asked: Request, kind: Kind) -> Result<Response, Error> {
     let body = asked.body()?;
     let (entity, view, row) = carry_out(&admin, &asked, body, kind).await?;
     Ok(match kind {
@@ -55,7 +55,7 @@ async fn handle(admin: Admin, asked: Asked, kind: Kind) -> Result<Response, Erro
 /// Changes an entity as far as the caller may; its row.
 pub(super) async fn carry_out(
     admin: &Admin,
-    asked: &Asked,
+    asked: &Request,
     mut body: Body,
     kind: Kind,
 ) -> Result<(Arc<Entity>, View, Row), Error> {
@@ -84,7 +84,7 @@ pub(super) async fn carry_out(
 
 /// The change, as far as the caller may make it where things are as in `view`.
 fn decide(
-    asked: &Asked,
+    asked: &Request,
     view: &View,
     (kind, name): (Kind, &str),
     (fields, teams): (EntityFields, &[(String, String)]),
@@ -142,8 +142,8 @@ mod tests {
         let teams = ["t", "other"].map(|team| (team.to_owned(), "user".to_owned()));
         let fields = entity_fields::read(Body::parse(b"{}").expect("an object"), Kind::User, &[]);
         let fields = (fields.expect("nothing else"), teams.as_slice());
-        let view = crate::row::tests::view_of(crate::rights::tests::world());
-        let asked = crate::rights::tests::asked_by(crate::caller::Caller::Master);
+        let view = crate::rows::row::tests::view_of(crate::rights::tests::world());
+        let asked = crate::rights::tests::asked_by(crate::rights::caller::Caller::Master);
         let decided = decide(&asked, &view, (Kind::User, "dev"), fields).expect("an admin asks");
         let Command::All { commands } = decided.command else { panic!("several commands") };
         let [Command::UpdateEntity { .. }, Command::AddMembers { name, members, .. }] = &*commands

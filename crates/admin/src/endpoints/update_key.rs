@@ -10,16 +10,16 @@ use tracing::info;
 
 use super::{check_changes, key_of, ok, sign_key};
 use crate::Admin;
-use crate::body::{self, Body};
-use crate::edit::{Decided, judged_by};
 use crate::error::Error;
-use crate::model_names::{Whose, set_by};
-use crate::naming;
-use crate::new_key::{self, KeyFields};
+use crate::request::body::{self, Body};
+use crate::request::naming;
 use crate::rights::forbidden;
-use crate::routes::{Asked, Routes, Who};
-use crate::row::{View, put};
-use crate::shared;
+use crate::routes::{Request, Routes, Who};
+use crate::rows::row::{View, put};
+use crate::terms::edit::{Decided, judged_by};
+use crate::terms::model_names::{Whose, set_by};
+use crate::terms::new_key::{self, KeyFields};
+use crate::terms::shared;
 
 const PATH: &str = "/key/update";
 
@@ -27,7 +27,7 @@ pub(super) fn add(routes: Routes) -> Routes {
     routes.post(PATH, Who::Users, handle)
 }
 
-async fn handle(admin: Admin, asked: Asked) -> Result<Response, Error> {
+async fn handle(admin: Admin, asked: Request) -> Result<Response, Error> {
     let update = Update::read(asked.body()?, admin.0.clock.unix())?;
     Ok(ok(&carry_out(&admin, &asked, update).await?))
 }
@@ -63,7 +63,7 @@ impl Update {
     /// The change, as far as the caller may make it where things are as in `view`.
     fn decide(
         &self,
-        asked: &Asked,
+        asked: &Request,
         bounds: &BTreeMap<String, String>,
         view: &View,
     ) -> Result<Decided, Error> {
@@ -91,7 +91,11 @@ impl Update {
 }
 
 /// Changes a key as far as the caller may; its row.
-pub(super) async fn carry_out(admin: &Admin, asked: &Asked, update: Update) -> Result<Row, Error> {
+pub(super) async fn carry_out(
+    admin: &Admin,
+    asked: &Request,
+    update: Update,
+) -> Result<Row, Error> {
     let published = admin.settings()?;
     let bounds = &published.settings.key_bounds;
     let mut state = admin.judging(asked).await;
@@ -116,7 +120,7 @@ mod tests {
     use dunlin_state::{Change, State, TermsChanges};
 
     use super::*;
-    use crate::row::tests::view_of;
+    use crate::rows::row::tests::view_of;
 
     fn read(text: &str) -> Result<Update, Error> {
         Update::read(Body::parse(text.as_bytes())?, UnixMillis(0))

@@ -7,14 +7,14 @@ use tracing::info;
 
 use super::ok;
 use crate::Admin;
-use crate::body::{self, Body};
-use crate::entities::find;
-use crate::entity_fields::id_name;
 use crate::error::Error;
-use crate::members::{NAMED_BY, OfGroup, check_role, finish, read_terms};
-use crate::moment::iso;
-use crate::routes::{Asked, PATCH, Routes, Who};
-use crate::row::put;
+use crate::request::body::{self, Body};
+use crate::request::moment::iso;
+use crate::routes::{PATCH, Request, Routes, Who};
+use crate::rows::entities::find;
+use crate::rows::row::put;
+use crate::terms::entity_fields::id_name;
+use crate::terms::members::{NAMED_BY, OfGroup, check_role, finish, read_terms};
 use crate::terms::none_if_empty;
 
 pub(super) fn add(routes: Routes) -> Routes {
@@ -25,7 +25,7 @@ pub(super) fn add(routes: Routes) -> Routes {
         })
 }
 
-async fn handle(admin: Admin, asked: Asked, kind: Kind) -> Result<Response, Error> {
+async fn handle(admin: Admin, asked: Request, kind: Kind) -> Result<Response, Error> {
     let (one, changes) = parse(asked.body()?, kind)?;
     let (_, user) = one.for_leader(&admin, &asked).await?;
     let name = one.group.clone();

@@ -8,9 +8,9 @@ use tracing::info;
 
 use super::create_model::{Sent, check, is_in_file, read, shown};
 use super::ok;
+use crate::changes::stored::{MAX_OVERTAKEN, ModelContent, merge, overtaken};
 use crate::error::Error;
-use crate::routes::{Asked, PATCH, Routes, Who};
-use crate::stored::{MAX_OVERTAKEN, ModelContent, merge, overtaken};
+use crate::routes::{PATCH, Request, Routes, Who};
 use crate::{Admin, Published};
 
 pub(super) fn add(routes: Routes) -> Routes {
@@ -23,7 +23,7 @@ pub(super) fn add(routes: Routes) -> Routes {
 }
 
 /// By PATCH a null clears a parameter; by the older way it is as good as not sent.
-async fn handle(admin: Admin, asked: Asked, null_clears: bool) -> Result<Response, Error> {
+async fn handle(admin: Admin, asked: Request, null_clears: bool) -> Result<Response, Error> {
     let sent = read(asked.body()?, false)?;
     let id = asked.named.clone().or_else(|| sent.id.clone());
     let missing =
@@ -38,7 +38,7 @@ async fn handle(admin: Admin, asked: Asked, null_clears: bool) -> Result<Respons
 /// Adds what is sent to a model.
 pub(super) async fn alter(
     admin: &Admin,
-    asked: &Asked,
+    asked: &Request,
     id: &str,
     sent: &Sent,
     null_clears: bool,

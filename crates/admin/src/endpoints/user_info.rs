@@ -7,11 +7,11 @@ use serde_json::{Value, json};
 use super::entity_info::keys_of;
 use super::ok_as_of;
 use crate::Admin;
-use crate::entities::{row, unknown};
 use crate::error::Error;
 use crate::rights::forbidden;
-use crate::routes::{Asked, Routes, Who};
-use crate::row::View;
+use crate::routes::{Request, Routes, Who};
+use crate::rows::entities::{row, unknown};
+use crate::rows::row::View;
 
 pub(super) fn add(routes: Routes) -> Routes {
     routes.get("/user/info", Who::Anyone, |admin, asked| handle(admin, asked, true)).get(
@@ -21,7 +21,7 @@ pub(super) fn add(routes: Routes) -> Routes {
     )
 }
 
-async fn handle(admin: Admin, asked: Asked, whole: bool) -> Result<Response, Error> {
+async fn handle(admin: Admin, asked: Request, whole: bool) -> Result<Response, Error> {
     let own = asked.caller.user();
     let name = asked.param("user_id").or(own).unwrap_or_default();
     if !asked.caller.sees_user(name) {
@@ -52,7 +52,7 @@ fn answer(view: &View, user: &Entity) -> Value {
 mod tests {
     use super::*;
     use crate::rights::tests::world;
-    use crate::row::tests::view_of;
+    use crate::rows::row::tests::view_of;
 
     #[test]
     fn a_user_is_shown_with_keys_and_teams() {

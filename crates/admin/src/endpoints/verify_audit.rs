@@ -8,13 +8,13 @@ use dunlin_state::AuditLog;
 use super::ok_as_of;
 use crate::Admin;
 use crate::error::Error;
-use crate::routes::{Asked, Routes, Who};
+use crate::routes::{Request, Routes, Who};
 
 pub(super) fn add(routes: Routes) -> Routes {
     routes.get("/audit/verify", Who::Viewers, handle)
 }
 
-async fn handle(admin: Admin, _asked: Asked) -> Result<Response, Error> {
+async fn handle(admin: Admin, _asked: Request) -> Result<Response, Error> {
     let read = admin.read().await;
     Ok(ok_as_of(&read, &proof(read.state.audit())))
 }
@@ -32,7 +32,7 @@ mod tests {
     use dunlin_state::Command;
 
     use super::*;
-    use crate::row::tests::{bare, state_as};
+    use crate::rows::row::tests::{bare, state_as};
 
     #[test]
     fn the_proof_names_the_head_of_the_chain() {

@@ -4,9 +4,9 @@ use dunlin_state::{Command, Member};
 use dunlin_types::{KeyDigest, NanoUsd, UnixMillis};
 
 use super::*;
-use crate::caller::Bearer;
-use crate::routes::{Asked, Who, admitted};
-use crate::row::tests::{bare, state_after, view_of};
+use crate::rights::caller::Bearer;
+use crate::routes::{Request, Who, admitted};
+use crate::rows::row::tests::{bare, state_after, view_of};
 
 /// The bearer of a key that is in the state.
 pub(crate) fn bearer(state: &State, clear: &str) -> Caller {
@@ -15,10 +15,10 @@ pub(crate) fn bearer(state: &State, clear: &str) -> Caller {
 }
 
 /// A request of a caller.
-pub(crate) fn asked_by(caller: Caller) -> Asked {
+pub(crate) fn asked_by(caller: Caller) -> Request {
     let (actor, bytes) = (dunlin_state::Actor::default(), bytes::Bytes::new());
     let at = dunlin_types::UnixMillis(0);
-    Asked { caller, actor, route: "/", named: None, query: Vec::new(), bytes, at }
+    Request { caller, actor, route: "/", named: None, query: Vec::new(), bytes, at }
 }
 
 pub(crate) fn entity(kind: Kind, name: &str, role: Option<&str>) -> Entity {

@@ -1,0 +1,103 @@
+//! Rows from elsewhere: read as they were, spent as they had, and compared with what is there.
+
+use serde_json::json;
+
+use super::*;
+use crate::rows::row::tests::{state_after, view_of};
+
+fn row(kind: ImportKind, fields: Value) -> ImportRow {
+    let Value::Object(fields) = fields else { panic!("an object") };
+    ImportRow { kind, fields }
+}
+
+fn read(row: &ImportRow, state: &State) -> Result<Candidate, Error> {
+    Candidate::read(row, &view_of(state.clone()), &Settings::default())
+}
+
+fn step(row: &ImportRow, state: &State, overwrite: bool) -> Step {
+    let candidate = read(row, state).unwrap_or_else(|error| panic!("{}", error.told()));
+    candidate.step(state, overwrite)
+}
+
+fn team(alias: &str, spend: f64) -> ImportRow {
+    row(
+        ImportKind::Team,
+        json!({"team_id": "t", "team_alias": alias, "max_budget": 5, "spend": spend,
+            "budget_duration": "1d", "created_at": "1970-01-01T00:00:00.500Z"}),
+    )
+}
+
+#[test]
+fn a_row_is_made_once_and_told_apart_from_another() {
+    let none = State::new();
+    let made = step(&team("T", 2.5), &none, false);
+    assert_eq!(made.outcome, ImportedRow::Made);
+    let state = state_after([Command::All { commands: made.commands }]);
+    let team_now = state.entity(Kind::Team, "t").expect("the team");
+    assert_eq!(team_now.created_at, UnixMillis(500));
+    let spent = |state: &State| state.spend(&PotId { of: team_now.id, line: Line::Main }).0;
+    assert_eq!(spent(&state), NanoUsd(2_500_000_000));
+
+    let again = step(&team("T", 1.0), &state, false);
+    assert_eq!((&again.outcome, again.commands.len()), (&ImportedRow::Unchanged, 0));
+    let other = step(&team("Other", 1.0), &state, false);
+    let told = "it already exists: it differs in alias".to_owned();
+    assert_eq!((&other.outcome, other.commands.len()), (&ImportedRow::Conflict(told), 0));
+    let over = step(&team("Other", 1.0), &state, true);
+    assert_eq!((&over.outcome, over.commands.len()), (&ImportedRow::Replaced, 2));
+    assert_eq!(step(&team("T", 2.5), &state, true).outcome, ImportedRow::Unchanged);
+    assert_eq!(step(&team("T", 1.0), &state, true).outcome, ImportedRow::Replaced);
+}
+
+#[test]
+fn what_was_spent_in_a_period_that_is_over_is_not_spent_in_this_one() {
+    // It is 10 s after the beginning of time.
+    for (ends, spent) in [("1970-01-01T00:00:05Z", 0), ("1970-01-02T00:00:00Z", 2)] {
+        let mut row = team("T", 2.0);
+        row.fields.insert("budget_reset_at".to_owned(), ends.into());
+        let candidate = read(&row, &State::new()).expect("a row");
+        assert_eq!(candidate.spent, NanoUsd(spent * 1_000_000_000), "{ends}");
+        row.fields.remove("budget_duration");
+        let candidate = read(&row, &State::new()).expect("a row");
+        assert_eq!(candidate.spent, NanoUsd(2_000_000_000), "there are no periods");
+    }
+}
+
+#[test]
+fn a_key_comes_with_its_hash_and_its_former_texts() {
+    let token = |clear: &str| KeyDigest::of(clear).to_string();
+    let fields = json!({"token": token("sk-now"), "key_name": "sk-...-now", "spend": 1,
+        "key_alias": "app", "former": [{"token": token("sk-then"), "until": "1970-02-01"},
+        {"token": token("sk-later"), "until": "1970-03-01"}]});
+    let key = row(ImportKind::Key, fields);
+    let made = step(&key, &State::new(), false);
+    let state = state_after([Command::All { commands: made.commands }]);
+    let known = |clear: &str| {
+        let caller = state.authenticate(KeyDigest::of(clear), UnixMillis(10_000));
+        caller.map(|caller| caller.key.name.clone())
+    };
+    for clear in ["sk-now", "sk-then", "sk-later"] {
+        assert_eq!(known(clear), Ok("sk-...-now".to_owned()), "{clear}");
+    }
+    assert_eq!(state.keys().count(), 1);
+    let present = state.key(&KeyDigest::of("sk-now")).expect("the key");
+    assert_eq!(present.limited_by.as_deref(), Some(MASTER_USER), "no owner widens it");
+    assert_eq!(state.key_spend(&KeyDigest::of("sk-now")), NanoUsd(1_000_000_000));
+    assert_eq!(step(&key, &state, false).outcome, ImportedRow::Unchanged);
+}
+
+#[test]
+fn what_the_api_refuses_is_refused_here_too() {
+    for (kind, fields, told) in [
+        (ImportKind::Key, json!({"token": "sk-clear"}), "token: expected the SHA-256"),
+        (ImportKind::Key, json!({}), "token: Field required"),
+        (ImportKind::Team, json!({"team_alias": "x"}), "team_id: Field required"),
+        (ImportKind::Team, json!({"team_id": "t", "policies": ["p"]}), "policies: not enforced"),
+        (ImportKind::Tag, json!({"name": "t", "models": ["m"]}), "models: not enforced"),
+        (ImportKind::User, json!({"user_id": "u", "user_role": "root"}), "user_role: `root`"),
+        (ImportKind::TeamMember, json!({"team_id": "t", "user_id": "u"}), "role: Field"),
+    ] {
+        let refused = read(&row(kind, fields), &State::new()).err().expect("refused").told();
+        assert!(refused.starts_with(told), "{refused}");
+    }
+}

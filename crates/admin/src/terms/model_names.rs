@@ -1,0 +1,238 @@
+//! Names of models in the terms that a request sets. One that there is not is no fault: the model may
+//! come later. But a misspelt one would bound nothing, or let nothing through, so the answer warns.
+
+use std::collections::BTreeMap;
+
+use dunlin_admin_api::Row;
+use dunlin_router::{Access, Catalog, group, listed};
+use dunlin_state::{
+    Command, Entity, EntityChanges, Key, KeyChanges, Kind, State, Terms, TermsChanges,
+};
+
+use crate::Admin;
+use crate::error::Error;
+use crate::request::body::meant;
+use crate::rights::caller::Caller;
+use crate::rows::row::put;
+
+/// Names in lists of models that stand for no single one.
+const SPECIAL: [&str; 3] = ["all-proxy-models", "all-team-models", "no-default-models"];
+
+/// Whose terms they are.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Whose<'a> {
+    /// Its own names for models, and those of its team.
+    aliases: [Option<&'a BTreeMap<String, String>>; 2],
+    /// The team whose own models it may call.
+    team: Option<&'a str>,
+}
+
+impl<'a> Whose<'a> {
+    pub(crate) fn key(state: &'a State, key: &'a Key) -> Self {
+        let team = key.team.as_ref().and_then(|team| state.entity(Kind::Team, team));
+        let aliases = [Some(&key.aliases), team.map(|team| &team.aliases)];
+        Self { aliases, team: key.team.as_deref() }
+    }
+
+    pub(crate) fn entity(entity: &'a Entity) -> Self {
+        let team = Some(entity.name.as_str()).filter(|_| entity.kind == Kind::Team);
+        Self { aliases: [Some(&entity.aliases), None], team }
+    }
+}
+
+/// Terms with nothing but what changes set.
+pub(crate) fn set_by(changes: &TermsChanges) -> Terms {
+    let changes = EntityChanges { terms: changes.clone(), ..EntityChanges::default() };
+    Entity::default().changed(changes).terms
+}
+
+impl Admin {
+    /// Puts into a row what is to be said of the names that were sent.
+    pub(crate) fn put_warnings(
+        &self,
+        row: &mut Row,
+        caller: &Caller,
+        sent: &Terms,
+        whose: Whose<'_>,
+    ) {
+        let Some(published) = self.0.published.load_full() else { return };
+        let warnings = warnings(&published.catalog, caller, sent, whose);
+        if !warnings.is_empty() {
+            put(row, "warnings", &warnings);
+        }
+    }
+}
+
+/// Refuses a budget or a limit by a name that stands for other models than one of the catalog's own: it
+/// would bind nothing. One that stands for nothing is only told: the model may come later.
+pub(crate) fn check(catalog: &Catalog, state: &State, command: &Command) -> Result<(), Error> {
+    if let Command::All { commands } = command {
+        return commands.iter().try_for_each(|command| check(catalog, state, command));
+    }
+    if let Command::IfUnchanged { command, .. } = command {
+        return check(catalog, state, command);
+    }
+    if let Command::CreateKey { key } = command {
+        return all_bind(catalog, &key.terms, Whose::key(state, key));
+    }
+    if let Command::UpdateKey { token, changes } | Command::RegenerateKey { token, changes, .. } =
+        command
+        && let Some(key) = state.key(token)
+    {
+        let key = Key::clone(key).changed(KeyChanges::clone(changes));
+        return all_bind(catalog, &set_by(&changes.terms), Whose::key(state, &key));
+    }
+    if let Command::CreateEntity { entity, .. } = command {
+        return all_bind(catalog, &entity.terms, Whose::entity(entity));
+    }
+    if let Command::UpdateEntity { kind, name, changes } = command
+        && let Some(entity) = state.entity(*kind, name)
+    {
+        let entity = Entity::clone(entity).changed(EntityChanges::clone(changes));
+        return all_bind(catalog, &set_by(&changes.terms), Whose::entity(&entity));
+    }
+    Ok(())
+}
+
+fn all_bind(catalog: &Catalog, sent: &Terms, whose: Whose<'_>) -> Result<(), Error> {
+    let is_own = |name: &String| {
+        let of_team = whose.team.and_then(|team| catalog.of_team(team, name));
+        catalog.groups.contains_key(name.as_str()) || of_team.is_some()
+    };
+    let stands_for_others = |name: &String| !is_own(name) && is_known(catalog, None, name, whose);
+    match limited(sent).find(|(_, name)| stands_for_others(name)) {
+        Some((field, name)) => {
+            let reason = format!(
+                "{field}: `{name}` is no model's own name (model_name in model_list) but an alias, \
+                 a pattern or an access group, so the entry would bind nothing and look as if it \
+                 did: name each model"
+            );
+            Err(Error::BadField { name: field, reason })
+        }
+        None => Ok(()),
+    }
+}
+
+/// The names in budgets and limits of single models, and in which field each is.
+fn limited(sent: &Terms) -> impl Iterator<Item = (&'static str, &String)> {
+    let budgets = sent.model_budgets.keys().map(|name| ("model_max_budget", name));
+    let requests = sent.model_rpm.keys().map(|name| ("model_rpm_limit", name));
+    let tokens = sent.model_tpm.keys().map(|name| ("model_tpm_limit", name));
+    budgets.chain(requests).chain(tokens)
+}
+
+/// What is to be said of them, as far as the caller may know of models.
+fn warnings(catalog: &Catalog, caller: &Caller, sent: &Terms, whose: Whose<'_>) -> Vec<String> {
+    let bearer = caller.bearer().filter(|_| !caller.sees_all());
+    let access = bearer.map(|bearer| bearer.caller.access());
+    let models = sent.models.iter().map(|name| ("models", name));
+    let all = models.chain(limited(sent));
+    let unknown = all.filter(|(_, name)| !is_known(catalog, access, name, whose));
+    unknown.map(|(field, name)| told(catalog, access, field, name)).collect()
+}
+
+fn is_known(
+    catalog: &Catalog,
+    access: Option<Access<'_>>,
+    name: &str,
+    Whose { aliases, team }: Whose<'_>,
+) -> bool {
+    SPECIAL.contains(&name)
+        || name.contains('*')
+        || aliases.into_iter().flatten().any(|own| own.contains_key(name))
+        || team.is_some_and(|team| catalog.of_team(team, name).is_some())
+        || catalog.access_groups.values().any(|groups| groups.contains(name))
+        || group(catalog, access, name).is_ok()
+}
+
+fn told(catalog: &Catalog, access: Option<Access<'_>>, field: &str, name: &str) -> String {
+    let names = listed(catalog, access);
+    let groups = catalog.access_groups.values().flatten();
+    let known = names.iter().chain(groups.filter(|_| access.is_none())).map(AsRef::as_ref);
+    let hint = meant(name, known).map(|meant| format!("; did you mean `{meant}`?"));
+    format!("{field}: there is no model `{name}`{}", hint.unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use dunlin_router::{Alias, Group};
+    use dunlin_state::{Change, ModelBudget};
+
+    use super::*;
+
+    fn catalog() -> Catalog {
+        let group = |name: &str| {
+            let name: Arc<str> = name.into();
+            (Arc::clone(&name), Group { name, deployments: Vec::new() })
+        };
+        let alias = Alias { group: "gpt-4o".into(), hidden: false };
+        Catalog {
+            groups: ["gpt-4o", "claude/*"].map(group).into(),
+            aliases: [("fast".into(), alias)].into(),
+            access_groups: [("gpt-4o".into(), ["beta".into()].into())].into(),
+            team_groups: [("t".into(), [group("private")].into())].into(),
+            ..Catalog::default()
+        }
+    }
+
+    fn names(sent: &TermsChanges, whose: Whose<'_>) -> Vec<String> {
+        warnings(&catalog(), &Caller::Master, &set_by(sent), whose)
+    }
+
+    #[test]
+    fn a_budget_or_a_limit_by_a_name_that_binds_nothing_is_refused() {
+        let made = |terms: Terms| {
+            let aliases = BTreeMap::from([("mine".to_owned(), "gpt-4o".to_owned())]);
+            let key = Key { terms, aliases, team: Some("t".to_owned()), ..Key::default() };
+            let make = Command::CreateKey { key: Box::new(key) };
+            let command = Command::All { commands: vec![make] };
+            check(&catalog(), &State::new(), &command)
+        };
+        let rpm =
+            |name: &str| Terms { model_rpm: [(name.to_owned(), 5)].into(), ..Terms::default() };
+        for name in ["*", "x/*", "fast", "mine", "beta", "all-proxy-models", "claude/opus"] {
+            let Err(Error::BadField { name: field, reason }) = made(rpm(name)) else {
+                panic!("{name} binds nothing")
+            };
+            assert_eq!(field, "model_rpm_limit");
+            assert!(reason.contains(&format!("`{name}`")), "{reason}");
+        }
+        for name in ["gpt-4o", "claude/*", "private", "later"] {
+            assert!(made(rpm(name)).is_ok(), "{name}");
+        }
+        let budgets = [("beta".to_owned(), ModelBudget::default())].into();
+        let budgets = Terms { model_budgets: budgets, ..Terms::default() };
+        assert!(matches!(made(budgets), Err(Error::BadField { name: "model_max_budget", .. })));
+        assert!(made(Terms { models: vec!["beta".to_owned()], ..Terms::default() }).is_ok());
+    }
+
+    #[test]
+    fn a_name_that_no_model_has_is_told_with_what_was_meant() {
+        let texts =
+            |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+        let budget = [("gpt4o".to_owned(), ModelBudget::default())];
+        let sent = TermsChanges {
+            models: Change::Set(texts(&["gpt-4p", "gpt-4o", "fast", "beta", "claude/x", "x/*"])),
+            model_budgets: Change::Set(budget.into()),
+            model_rpm: Change::Set([("elsewhere".to_owned(), 5)].into()),
+            model_tpm: Change::Clear,
+            ..TermsChanges::default()
+        };
+        let expected = [
+            "models: there is no model `gpt-4p`; did you mean `gpt-4o`?",
+            "model_max_budget: there is no model `gpt4o`; did you mean `gpt-4o`?",
+            "model_rpm_limit: there is no model `elsewhere`",
+        ];
+        assert_eq!(names(&sent, Whose::default()), expected);
+        let sent = TermsChanges {
+            models: Change::Set(texts(&["mine", "private", "all-team-models"])),
+            ..TermsChanges::default()
+        };
+        let aliases = BTreeMap::from([("mine".to_owned(), "gpt-4o".to_owned())]);
+        let whose = Whose { aliases: [Some(&aliases), None], team: Some("t") };
+        assert_eq!(names(&sent, whose), Vec::<String>::new());
+        assert_eq!(names(&sent, Whose::default()).len(), 2, "another's names");
+    }
+}
