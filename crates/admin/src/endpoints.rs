@@ -262,7 +262,7 @@ fn entity_of(reply: Reply) -> Arc<Entity> {
 /// The key that a request names, as it is in `state`.
 fn key_named(state: &State, named: &str) -> Result<Arc<Key>, Error> {
     let token: KeyDigest = naming::digest_of(named).ok_or(Error::NoSuchKey { name: "key" })?;
-    state.key(&token).cloned().ok_or(Error::NoSuchKey { name: "key" })
+    state.key_named(&token).cloned().ok_or(Error::NoSuchKey { name: "key" })
 }
 
 /// Refuses to let a caller change a key that is neither its own nor its team's.

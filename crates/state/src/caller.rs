@@ -130,6 +130,12 @@ impl State {
         Ok(Caller { token: key.token, key: Arc::clone(key), payers, limited_tags: Vec::new() })
     }
 
+    /// The key that a request to change or to show one names by that hash.
+    #[must_use]
+    pub fn key_named(&self, token: &KeyDigest) -> Option<&Arc<Key>> {
+        self.key_or_former(token, self.at)
+    }
+
     /// A regenerated key is known by its former hash for a while.
     fn key_or_former(&self, token: &KeyDigest, now: UnixMillis) -> Option<&Arc<Key>> {
         self.keys.get(token).or_else(|| {

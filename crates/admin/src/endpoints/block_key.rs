@@ -21,21 +21,17 @@ async fn handle(admin: Admin, asked: Request) -> Result<Response, Error> {
 }
 
 /// Carries out [`Command::SetBlocked`]; the answer is the key's row.
-pub(super) async fn set(
-    admin: &Admin,
-    asked: &Request,
-    command: Command,
-) -> Result<Response, Error> {
-    if !asked.caller.is_admin() {
-        let state = admin.read().await.state;
-        let Command::SetBlocked { token, .. } = &command else { unreachable!("it was parsed") };
-        // Who merely owns a key that an admin blocked does not unblock it.
-        if !state.key(token).is_some_and(|key| asked.caller.leads_owner(&state, key)) {
-            return Err(forbidden(
-                "only admins of a key's team may block and unblock it".to_owned(),
-            ));
-        }
+pub(super) async fn set(admin: &Admin, asked: &Request, command: Command) -> Result<Response, Error> {
+    let Command::SetBlocked { token, blocked } = command else { unreachable!("it was parsed") };
+    let state = admin.read().await.state;
+    let key = state.key_named(&token);
+    // Who merely owns a key that an admin blocked does not unblock it.
+    if !asked.caller.is_admin() && !key.is_some_and(|key| asked.caller.leads_owner(&state, key)) {
+        let reason = "only admins of a key's team may block and unblock it".to_owned();
+        return Err(forbidden(reason));
     }
+    let token = key.map_or(token, |key| key.token);
+    let command = Command::SetBlocked { token, blocked };
     let (reply, view) = admin.carry_out(asked, command).await?;
     let key = key_of(reply);
     info!(key.id = %key.token, key.blocked = key.terms.blocked, "key {} was blocked or unblocked", key.name);

@@ -96,7 +96,7 @@ impl Wanted {
     fn changes(self, state: &State) -> Result<(Vec<Value>, Vec<Value>), Error> {
         let Self { team, keys, fields } = self;
         let is_of_team = |named: &String| {
-            let key = naming::digest_of(named).and_then(|token| state.key(&token));
+            let key = naming::digest_of(named).and_then(|token| state.key_named(&token));
             key.is_some_and(|key| key.team.as_ref() == Some(&team))
         };
         let (known, strange): (Vec<_>, Vec<_>) = match keys {

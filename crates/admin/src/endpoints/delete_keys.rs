@@ -67,7 +67,7 @@ impl Names {
     fn resolve(self, state: &dunlin_state::State) -> Vec<(String, KeyDigest)> {
         let by_key = self.keys.into_iter().filter_map(|named| {
             let token = naming::digest_of(&named)?;
-            Some((named, token))
+            Some((named, state.key_named(&token).map_or(token, |key| key.token)))
         });
         let by_alias = self.aliases.into_iter().filter_map(|alias| {
             let token = state.key_by_alias(&alias)?.token;
@@ -84,6 +84,8 @@ fn answer(named: Vec<(String, KeyDigest)>, deleted: &[KeyDigest]) -> DeletedKeys
 
 #[cfg(test)]
 mod tests {
+    use dunlin_types::UnixMillis;
+
     use super::*;
     use crate::rows::row::tests::{bare, state_after};
 
@@ -105,6 +107,29 @@ mod tests {
         assert_eq!(tokens, ["sk-a", "sk-b", "sk-aliased"].map(KeyDigest::of));
         let deleted = [KeyDigest::of("sk-b"), KeyDigest::of("sk-aliased")];
         assert_eq!(answer(named, &deleted).deleted_keys, [hash, "app".to_owned()]);
+    }
+
+    #[test]
+    fn the_former_text_of_a_key_leads_to_it_as_long_as_it_works() {
+        let [old, new, gone] = ["sk-old", "sk-new", "sk-gone"].map(KeyDigest::of);
+        let regenerate = |token, new, grace| Command::RegenerateKey {
+            token,
+            new,
+            name: "sk-...x".to_owned(),
+            grace,
+            changes: Box::default(),
+        };
+        let state = state_after([
+            Command::CreateKey { key: Box::new(bare("sk-gone")) },
+            regenerate(gone, old, None),
+            regenerate(old, new, Some(UnixMillis(u64::MAX))),
+        ]);
+        let body = format!(r#"{{"keys": ["sk-old", "{old}", "sk-gone"]}}"#);
+        let named = read(&body).expect("names").resolve(&state);
+        let tokens: Vec<_> = named.iter().map(|(_, token)| *token).collect();
+        assert_eq!(tokens, [new, new, gone]);
+        assert_eq!(super::super::key_named(&state, "sk-old").expect("the key").token, new);
+        assert!(super::super::key_named(&state, "sk-gone").is_err());
     }
 
     #[test]

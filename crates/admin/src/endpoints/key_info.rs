@@ -36,14 +36,11 @@ fn whose(
         let own = own.ok_or(Error::NoSuchKey { name: "key" })?;
         return Ok((own.to_string(), own));
     };
-    let token = naming::digest_of(named);
-    let key = token.and_then(|token| state.key(&token));
-    match (token, key) {
-        (Some(token), Some(key)) if caller.sees_key(state, key) => Ok((named.to_owned(), token)),
+    match naming::digest_of(named).and_then(|token| state.key_named(&token)) {
+        Some(key) if caller.sees_key(state, key) => Ok((named.to_owned(), key.token)),
+        None if caller.sees_all() => Err(Error::NoSuchKey { name: "key" }),
         // Who may not see it learns nothing about whether it is there.
-        (_, Some(_)) => Err(Error::NotYours),
-        (_, None) if caller.sees_all() => Err(Error::NoSuchKey { name: "key" }),
-        (_, None) => Err(Error::NotYours),
+        Some(_) | None => Err(Error::NotYours),
     }
 }
 

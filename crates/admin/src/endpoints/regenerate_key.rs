@@ -21,6 +21,10 @@ use crate::terms::new_key::{self, KeyFields};
 use crate::terms::none_if_empty;
 use crate::terms::shared;
 
+/// For so long the old text may go on working.
+const MAX_GRACE_DAYS: u64 = 30;
+const DAY: u64 = 24 * 60 * 60 * 1000;
+
 pub(super) fn add(routes: Routes) -> Routes {
     routes.post("/key/{key}/regenerate", Who::Users, handle).post(
         "/key/regenerate",
@@ -94,6 +98,11 @@ fn read(mut body: Body, path: Option<&str>, now: UnixMillis) -> Result<Wanted, E
         body.refuse("new_master_key", reason);
     }
     let grace = grace.and_then(|text| match expiry(&text, now) {
+        Ok(ends) if ends.0.saturating_sub(now.0) > MAX_GRACE_DAYS * DAY => {
+            let reason = format!("the old text works for at most {MAX_GRACE_DAYS} days more");
+            body.refuse("grace_period", reason);
+            None
+        }
         Ok(ends) => Some(ends),
         Err(bad) => {
             body.refuse("grace_period", format!("`{text}` is {bad}"));
@@ -126,6 +135,7 @@ mod tests {
             wanted.fields.changes.terms.max_budget.value().map(|usd| usd.0),
             Some(5_000_000_000)
         );
+        assert!(read(r#"{"grace_period": "30d"}"#, Some("sk-a")).is_ok());
         let chosen = read(r#"{"key": "sk-a", "new_key": "sk-chosen-by-me-1234"}"#, None);
         let Ok(chosen) = chosen else { panic!("a change") };
         assert_eq!(chosen.named, "sk-a");
@@ -133,6 +143,7 @@ mod tests {
         for text in [
             r#"{"new_key": "sk-short"}"#,
             r#"{"grace_period": "soon"}"#,
+            r#"{"grace_period": "31d"}"#,
             r#"{"new_master_key": "sk-x"}"#,
         ] {
             assert!(matches!(read(text, Some("sk-a")), Err(Error::BadField { .. })), "{text}");

@@ -94,7 +94,7 @@ impl Update {
 pub(super) async fn carry_out(
     admin: &Admin,
     asked: &Request,
-    update: Update,
+    mut update: Update,
 ) -> Result<Row, Error> {
     let published = admin.settings()?;
     let bounds = &published.settings.key_bounds;
@@ -103,6 +103,7 @@ pub(super) async fn carry_out(
         // It may have been made on another node just now.
         state = admin.read().await.state;
     }
+    update.token = state.key_named(&update.token).map_or(update.token, |key| key.token);
     let budget = update.fields.changes.terms.budget_id.clone().value();
     state = admin.knowing_budget(state, budget.as_deref()).await;
     let (reply, view) = admin.edit(asked, state, |view| update.decide(asked, bounds, view)).await?;
