@@ -1,6 +1,7 @@
 //! What a request says about a team, a user, an end user, an organization, a budget or a tag.
 
 use dunlin_ledger::expiry;
+use dunlin_llm::MAX_ID_BYTES;
 use dunlin_state::{Change, Entity, EntityChanges, Kind, Member, TermsChanges};
 use dunlin_types::{NanoUsd, UnixMillis};
 use serde_json::Value;
@@ -177,8 +178,10 @@ pub(crate) fn name_of(body: &mut Body, kind: Kind) -> String {
             chosen.value().unwrap_or_else(naming::draw_id)
         }
     };
-    if name.trim().is_empty() || name.len() > MAX_NAME_BYTES {
-        body.refuse(id_name(kind), format!("a name has 1 to {MAX_NAME_BYTES} bytes"));
+    // What requests may name can be made here, too.
+    let most = if kind == Kind::EndUser { MAX_ID_BYTES } else { MAX_NAME_BYTES };
+    if name.trim().is_empty() || name.len() > most {
+        body.refuse(id_name(kind), format!("a name has 1 to {most} bytes"));
     }
     body.check_name(id_name(kind), &name);
     name
@@ -251,6 +254,19 @@ mod tests {
 
     fn of(kind: Kind, text: &str) -> Result<EntityFields, Error> {
         read(Body::parse(text.as_bytes())?.at(UnixMillis(1)), kind, &[])
+    }
+
+    #[test]
+    fn an_end_users_id_may_be_as_long_as_requests_may_name() {
+        let is_taken = |kind, length: usize| {
+            let text = format!(r#"{{"{}": "{}"}}"#, id_name(kind), "x".repeat(length));
+            let mut body = Body::parse(text.as_bytes()).expect("an object");
+            name_of(&mut body, kind);
+            body.finish([id_name(kind)].into_iter()).is_ok()
+        };
+        assert!(is_taken(Kind::EndUser, MAX_ID_BYTES) && is_taken(Kind::Team, MAX_NAME_BYTES));
+        assert!(!is_taken(Kind::EndUser, MAX_ID_BYTES + 1));
+        assert!(!is_taken(Kind::Team, MAX_NAME_BYTES + 1));
     }
 
     #[test]
