@@ -10,6 +10,7 @@ use dunlin_ledger::Pricing;
 use crate::access::Access;
 use crate::candidates::{NoRoute, find};
 use crate::catalog::{Catalog, Deployment, Group, is_beside};
+use crate::region::Region;
 use crate::wildcard;
 
 /// A shorter number in a model's name tells another model, as the 5 of `claude-sonnet-4-5` does.
@@ -55,6 +56,14 @@ pub enum NoLender {
     /// The key may call certain models only, and what this call does is not known.
     #[error("the key may call certain models only, and the request names none")]
     Unnamed,
+    /// None of those that would lend is where the end user's requests must stay.
+    #[error("`{model}` has no deployment in `{}`", region.name())]
+    OutOfRegion {
+        /// As it was named; all of the provider's if none was.
+        model: String,
+        /// Where they must stay.
+        region: Region,
+    },
     /// No deployment of the provider is usable here.
     #[error("no deployment of the provider is usable here")]
     None,
@@ -94,14 +103,41 @@ pub fn lenders(
         if is_called && called.is_none() {
             called = found.as_ref().map(|lenders| Arc::clone(&lenders.group.name));
         }
+        let is_away = |access| of_model(catalog, access, asked.providers, model).is_some();
+        if found.is_none()
+            && let Some(region) = bound_to(access, is_away)
+        {
+            return Err(NoLender::OutOfRegion { model: (*model).to_owned(), region });
+        }
         if found.is_none() && restricted {
             let by = refuser(catalog, access, asked.providers, model);
             return Err(NoLender::NotAllowed { model: (*model).to_owned(), by });
         }
         chosen = chosen.or(found);
     }
-    let lenders = chosen.or_else(|| any(catalog, access, asked.providers)).ok_or(NoLender::None)?;
+    let lenders = chosen.or_else(|| any(catalog, access, asked.providers)).ok_or_else(|| {
+        match bound_to(access, |access| any(catalog, access, asked.providers).is_some()) {
+            Some(region) => NoLender::OutOfRegion { model: of_all(asked.providers[0]), region },
+            None => NoLender::None,
+        }
+    })?;
     Ok(Lenders { called, ..lenders })
+}
+
+/// The region that the caller is bound to, if somebody `is_away`: would lend to one who is bound to
+/// none.
+fn bound_to<'a>(
+    access: Option<Access<'a>>,
+    is_away: impl FnOnce(Option<Access<'a>>) -> bool,
+) -> Option<Region> {
+    let access = access?;
+    let region = access.region?;
+    is_away(Some(Access { region: None, ..access })).then_some(region)
+}
+
+/// What all models of a provider are called together.
+fn of_all(provider: &str) -> String {
+    format!("{provider}/*")
 }
 
 /// What a provider's own `model` costs: what the deployment says whose model it is, else one whose
@@ -198,7 +234,7 @@ fn any(catalog: &Catalog, access: Option<Access<'_>>, providers: &[&str]) -> Opt
         match accounts.iter_mut().find(|account| is_beside(&account.deployments[0], &known)) {
             Some(account) => account.deployments.push(known),
             None => {
-                let name = format!("{}/*", known.provider).into();
+                let name = of_all(&known.provider).into();
                 accounts.push(Group { name, deployments: vec![known] });
             }
         }

@@ -100,6 +100,12 @@ async fn an_end_users_requests_stay_in_its_region_and_have_its_model() -> anyhow
     let refused = "litellm.BadRequestError: You passed in model=far. There are no healthy";
     assert_error(&asked(Some("far")).await?, 400, json!("invalid_request_error"), refused);
     assert_eq!(asked(None).await?.status, 400);
+    // A provider's own path is no way around.
+    let below = setup.cluster.url(0, "/openai/v1/chat/completions");
+    let mut body = harness::chat_body();
+    (body["user"], body["model"]) = (json!("ann"), json!("far"));
+    let reply = caller.post(&below, &body).await?;
+    assert_error(&reply, 400, json!("invalid_request_error"), refused);
     let free = json!({"user_id": "ann", "allowed_model_region": null});
     setup.admin(0, "/customer/update", free).await?;
     assert_eq!(asked(Some("far")).await?.status, 200);

@@ -21,7 +21,11 @@ async fn handle(admin: Admin, asked: Request) -> Result<Response, Error> {
 }
 
 /// Carries out [`Command::SetBlocked`]; the answer is the key's row.
-pub(super) async fn set(admin: &Admin, asked: &Request, command: Command) -> Result<Response, Error> {
+pub(super) async fn set(
+    admin: &Admin,
+    asked: &Request,
+    command: Command,
+) -> Result<Response, Error> {
     let Command::SetBlocked { token, blocked } = command else { unreachable!("it was parsed") };
     let state = admin.read().await.state;
     let key = state.key_named(&token);

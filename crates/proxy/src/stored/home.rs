@@ -81,6 +81,9 @@ impl Home {
                 (NoLender::NotAllowed { model, by }, _) => {
                     (Some(model.clone()), Refused::not_allowed(model, by, asking.caller))
                 }
+                (NoLender::OutOfRegion { model, region }, _) => {
+                    (Some(model.clone()), Refused::out_of_region(&model, region))
+                }
                 (NoLender::Unnamed, _) => (None, Refused::NoModelNamed),
                 (NoLender::None, Some(name)) => {
                     (Some(name.to_owned()), unkept(asking, wish.provider, name))
@@ -115,9 +118,7 @@ fn unkept(asking: &Asking<'_>, provider: Option<&str>, name: &str) -> Refused {
             let message = words::unknown_model(&model, "/files", patterns) + &near;
             Refused::Unfit { param: "model", message }
         }
-        Err(NoRoute::OutOfRegion { model, region }) => {
-            Refused::Unfit { param: "model", message: words::out_of_region(&model, region) }
-        }
+        Err(NoRoute::OutOfRegion { model, region }) => Refused::out_of_region(&model, region),
         Ok(_) => Refused::keeps_none(name, provider),
     }
 }

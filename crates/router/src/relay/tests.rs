@@ -46,6 +46,7 @@ fn lent(set_aside: Option<&str>, allowed: &[&str], models: &[&str], reads: bool)
         }
         Ok(Lenders { group, renamed: None, .. }) => group.name.to_string(),
         Err(NoLender::NotAllowed { model, .. }) => format!("not {model}"),
+        Err(NoLender::OutOfRegion { model, .. }) => format!("away {model}"),
         Err(NoLender::Unnamed) => "unnamed".to_owned(),
         Err(NoLender::None) => "none".to_owned(),
     }
@@ -172,10 +173,33 @@ fn whose_list_lacks_the_model_is_told() {
         let refused = lenders(&catalog, Some(access), asked).err();
         let refused = refused.map(|none| match none {
             NoLender::NotAllowed { by, .. } => by,
-            NoLender::Unnamed | NoLender::None => panic!("{models:?}: {none}"),
+            NoLender::OutOfRegion { .. } | NoLender::Unnamed | NoLender::None => {
+                panic!("{models:?}: {none}")
+            }
         });
         assert_eq!(refused, by, "{models:?}");
     }
+}
+
+/// The name would go to the provider untranslated, unpriced, and out of the model's own bounds.
+#[test]
+fn who_is_bound_to_a_region_is_lent_nothing_for_a_model_that_is_elsewhere() {
+    let mut catalog = catalog(None);
+    let here = catalog.groups.get_mut("small").expect("it is there");
+    Arc::make_mut(&mut here.deployments[0]).region = Some(Region::Eu);
+    let (models, aliases) = (Vec::new(), BTreeMap::new());
+    let access = Access { region: Some(Region::Eu), ..Access::of(&models, &aliases) };
+    let lent = |provider, models| {
+        let asked = Asked { providers: &[provider], models, chosen: None, reads: false };
+        lenders(&catalog, Some(access), asked).map(|lenders| lenders.group.name.to_string())
+    };
+    let away =
+        |model: &str| Err(NoLender::OutOfRegion { model: model.to_owned(), region: Region::Eu });
+    assert_eq!(lent("openai", &["small"]), Ok("small".to_owned()));
+    assert_eq!(lent("openai", &["big"]), away("big"));
+    assert_eq!(lent("openai", &["gpt-5"]), away("gpt-5"));
+    assert_eq!(lent("anthropic", &[]), away("anthropic/*"));
+    assert_eq!(lent("cohere", &[]), Err(NoLender::None));
 }
 
 #[test]

@@ -1,8 +1,8 @@
 //! Why nobody serves what a request names, or not to its caller.
 
 use dunlin_llm::Endpoint;
-use dunlin_router::NoRoute;
 use dunlin_router::relay::NoLender;
+use dunlin_router::{NoRoute, Region};
 
 use super::Refused;
 use crate::relay::Way;
@@ -14,9 +14,7 @@ impl Refused {
     pub(crate) fn no_route(no_route: NoRoute, endpoint: Endpoint, caller: &Caller) -> Self {
         match no_route {
             NoRoute::NotAllowed { model, by } => Self::not_allowed(model, by, caller),
-            NoRoute::OutOfRegion { model, region } => {
-                Self::Unfit { param: "model", message: words::out_of_region(&model, region) }
-            }
+            NoRoute::OutOfRegion { model, region } => Self::out_of_region(&model, region),
             NoRoute::Unknown { model, patterns } => {
                 Self::UnknownModel { model, route: endpoint.route(), patterns }
             }
@@ -42,10 +40,16 @@ impl Refused {
         Self::NotAllowed { model, by }
     }
 
+    /// A model with no deployment where the caller's end user must stay.
+    pub(crate) fn out_of_region(model: &str, region: Region) -> Self {
+        Self::Unfit { param: "model", message: words::out_of_region(model, region) }
+    }
+
     /// A call of a provider's own API that nobody lends a credential for, or not to this caller.
     pub(crate) fn no_lender(none: NoLender, way: Way, caller: &Caller) -> Self {
         match none {
             NoLender::NotAllowed { model, by } => Self::not_allowed(model, by, caller),
+            NoLender::OutOfRegion { model, region } => Self::out_of_region(&model, region),
             NoLender::Unnamed => Self::NoModelNamed,
             NoLender::None => Self::NoLender { prefix: way.prefix, provider: way.providers[0] },
         }
