@@ -14,7 +14,7 @@ use crate::routes::{PATCH, Request, Routes, Who};
 use crate::rows::entities::find;
 use crate::rows::row::put;
 use crate::terms::entity_fields::id_name;
-use crate::terms::members::{NAMED_BY, OfGroup, check_role, finish, read_terms};
+use crate::terms::members::{NAMED_BY, OfGroup, budget_name, check_role, finish, read_terms};
 use crate::terms::none_if_empty;
 
 pub(super) fn add(routes: Routes) -> Routes {
@@ -39,7 +39,7 @@ async fn handle(admin: Admin, asked: Request, kind: Kind) -> Result<Response, Er
     let user = view.state.entity(Kind::User, &member.user);
     put(&mut row, "user_email", &user.and_then(|user| user.email.as_ref()));
     let budget = member.terms.max_budget.map(dunlin_types::NanoUsd::as_usd);
-    put(&mut row, "max_budget_in_team", &json!(budget));
+    put(&mut row, budget_name(kind), &json!(budget));
     put(&mut row, "allowed_models", &member.terms.models);
     put(&mut row, "tpm_limit", &member.terms.tpm);
     put(&mut row, "rpm_limit", &member.terms.rpm);

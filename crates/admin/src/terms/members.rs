@@ -35,6 +35,11 @@ pub(crate) const TERMS: &[&str] = &[
     "tpm_limit",
 ];
 
+/// What a member's budget is called in a group of that `kind`.
+pub(crate) fn budget_name(kind: Kind) -> &'static str {
+    if kind == Kind::Team { "max_budget_in_team" } else { "max_budget_in_organization" }
+}
+
 /// The terms of a membership in a group of that kind, and in which fields it asks for a guard that
 /// there is not.
 pub(crate) fn read_terms(body: &mut Body, kind: Kind) -> (TermsChanges, Vec<&'static str>) {
@@ -49,9 +54,7 @@ pub(crate) fn read_terms(body: &mut Body, kind: Kind) -> (TermsChanges, Vec<&'st
         body.refuse("allowed_models", reason.to_owned());
     }
     if body.peek("max_budget").is_some_and(|budget| !budget.is_null()) {
-        let in_team = kind == Kind::Team;
-        let name = if in_team { "max_budget_in_team" } else { "max_budget_in_organization" };
-        body.refuse("max_budget", format!("a member's budget is `{name}`"));
+        body.refuse("max_budget", format!("a member's budget is `{}`", budget_name(kind)));
     }
     let (_, guards) = fields::read(body, Of::Member);
     let in_team = body.take("max_budget_in_team", body::budget);

@@ -89,6 +89,8 @@ impl Asking<'_> {
         let mut all = Vec::with_capacity(labels.sets.len());
         for Counted { set, caller, origin } in self.counted(labels, noun).await? {
             let at = Place { noun, number: set.line };
+            let may_call = caller.check_end_user(&self.serving.catalog, &by.group);
+            may_call.map_err(|refused| Failed::from(refused).at(at))?;
             let afforded = proxy.0.admission.afford(caller.key(), demand.clone()).await;
             let refused = |no: Refusal| Refused::admission(no, &caller, self.call.started);
             let charged = afforded.map_err(|no| Failed::from(refused(no)).at(at))?;

@@ -60,6 +60,8 @@ async fn who_is_blocked_or_has_nothing_left_is_found_in_every_line() -> anyhow::
     let setup = start(1).await?;
     setup.admin(0, "/customer/block", json!({"user_ids": ["cu3"]})).await?;
     setup.admin(0, "/tag/new", json!({"name": "dear", "max_budget": 0})).await?;
+    let others = json!({"user_id": "kept", "models": ["another"]});
+    setup.admin(0, "/customer/new", others).await?;
     let caller = setup.make_key(0, json!({})).await?;
     let batches = setup.cluster.url(0, "/v1/batches");
     let passed = setup.cluster.url(0, ANTHROPIC);
@@ -69,17 +71,19 @@ async fn who_is_blocked_or_has_nothing_left_is_found_in_every_line() -> anyhow::
         (json!({"metadata": {"user_id": "cu3"}}), 401),
         (json!({"litellm_metadata": {"user": "cu3"}}), 401),
         (json!({"litellm_metadata": 7}), 400),
+        (json!({"user": "kept"}), 403),
         (json!({"tags": ["dear"]}), 422),
         (json!({"metadata": {"tags": ["dear"]}}), 422),
         (json!({"litellm_metadata": {"tags": ["dear"]}}), 422),
     ] {
         let all = [json!({"user": "ann"}), said.clone()];
         let (uploaded, file) = upload(&setup, &caller, lines("own", &all)).await?;
-        let told = if status == 422 {
+        let told = if matches!(status, 403 | 422) {
             assert_eq!(uploaded, 200, "an upload costs nothing: {file}");
             let refused = caller.post(&batches, &of_file(&file)).await?;
-            assert_eq!(refused.status, 422, "{said}: {}", refused.body);
-            assert!(refused.body.contains(r#""entity_id":"dear""#), "{}", refused.body);
+            assert_eq!(refused.status, status, "{said}: {}", refused.body);
+            let why = if status == 403 { "customer_model" } else { r#""entity_id":"dear""# };
+            assert!(refused.body.contains(why), "{}", refused.body);
             refused.body
         } else {
             assert_eq!(uploaded, status, "{said}: {file}");
