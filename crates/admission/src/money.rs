@@ -141,9 +141,12 @@ impl Money {
                 continue;
             };
             let silence = self.silence(now);
-            if now >= last || silence.is_some() || !more_may_come(&short) {
-                let rest = self.look(|purses, view| purses.hold_rest(request, &demands, view, now));
-                if rest.is_ok() {
+            let is_over = now >= last || silence.is_some();
+            if is_over || short.is_final() {
+                let rest = |purses: &mut Purses, view: &dyn Fn(&PotId) -> View| {
+                    purses.hold_rest(request, &demands, view, now)
+                };
+                if !short.is_final() && self.look(rest).is_ok() {
                     break;
                 }
                 self.freed(&self.purses());
@@ -152,8 +155,7 @@ impl Money {
                     return Ok(());
                 }
                 // What nobody has shown to be spent is not said to be.
-                let is_unknown = (now >= last || silence.is_some()) && !short.is_final();
-                return Err(if is_unknown {
+                return Err(if !short.is_final() {
                     Refusal::CannotKnow { reason: not_come(silence) }
                 } else {
                     self.over_budget(&hold.about, &demands, &short)
@@ -343,12 +345,6 @@ fn not_come(silence: Option<Duration>) -> String {
             silence.as_secs()
         ),
     }
-}
-
-/// Whether waiting may bring a request more than it could hold now.
-fn more_may_come(short: &Short) -> bool {
-    !short.is_final()
-        && short.pots.iter().any(|pot| pot.strict || pot.available < pot.reachable.min(pot.need))
 }
 
 /// A request that may cost money.

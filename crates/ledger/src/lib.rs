@@ -38,7 +38,7 @@ pub use outputs::{MAX_LEARNED, MAX_LEARNED_MODELS, Outputs};
 pub use period::{BadCalendar, BadDuration, Calendar, Every, Length, Period, expiry};
 pub use pot::{Holder, Lease, Pot, Want};
 pub use price::{Price, Pricing};
-pub use purse::{Book, COLLECT, Place, Ticket};
+pub use purse::{Book, Place, Ticket};
 pub use purses::{MAX_POTS, MAX_WAITING, Purses, UNRECORDED};
 pub use rate::{Kind, Rate, Service};
 pub use sheet::{Sheet, Tier};

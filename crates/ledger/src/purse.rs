@@ -20,8 +20,8 @@ pub(crate) use outlook::{Moment, Outlook};
 /// A lease that nothing was held of for this long goes back.
 pub(crate) const IDLE: Duration = Duration::from_secs(60);
 /// How long a waiting request may gather money that is not enough for it. From then on it takes
-/// what suffices, or if it is not strict what there is, so that who needs less is not kept waiting.
-pub const COLLECT: Duration = Duration::from_millis(200);
+/// what suffices, so that who needs less is not kept waiting.
+const COLLECT: Duration = Duration::from_millis(200);
 /// How often others are asked again while a request waits.
 const RECALL_EVERY: Duration = Duration::from_millis(20);
 /// How long after another node was short a node asks for no more than its requests lack.
@@ -99,6 +99,23 @@ impl Book {
     }
 }
 
+/// What a request may hold at best.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Reach {
+    pub(crate) most: NanoUsd,
+    /// What lies on nodes that cannot be reached.
+    pub(crate) withheld: NanoUsd,
+    /// All nodes with a lease have said what they have committed.
+    is_shown: bool,
+}
+
+impl Reach {
+    /// Whether it is certain that all that is left, and something is, is `available` here.
+    pub(crate) fn is_all(&self, available: NanoUsd) -> bool {
+        self.is_shown && self.most > NanoUsd::ZERO && self.most <= available
+    }
+}
+
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(crate) struct Waiting {
     pub(crate) need: NanoUsd,
@@ -158,8 +175,29 @@ impl Purse {
         less(within, self.book(period).taken())
     }
 
+    /// What a request may hold at best, of which it holds so much already.
+    pub(crate) fn reach(
+        &self,
+        (request, own): (RequestId, NanoUsd),
+        view: &View,
+        limit: NanoUsd,
+        period: UnixMillis,
+    ) -> Reach {
+        let most = self.reachable(view, limit, period);
+        match self.proved(request, limit, period) {
+            Some((proved, withheld)) => {
+                Reach { most: most.min(proved + own), withheld, is_shown: true }
+            }
+            None => {
+                // Where nobody else has a lease, nobody is asked.
+                let is_shown = view.period == period && view.others == NanoUsd::ZERO;
+                Reach { most, withheld: view.withheld, is_shown }
+            }
+        }
+    }
+
     /// What may be available at best, after all other nodes gave up all they have.
-    pub(crate) fn reachable(&self, view: &View, limit: NanoUsd, period: UnixMillis) -> NanoUsd {
+    fn reachable(&self, view: &View, limit: NanoUsd, period: UnixMillis) -> NanoUsd {
         let book = self.book(period);
         if view.period == period {
             let elsewhere = view.free + view.others + book.returning;
@@ -207,7 +245,7 @@ impl Purse {
 
     /// What a request may hold at best, as a round of answers showed that began after its time was
     /// over; and what lies on nodes that did not answer.
-    pub(crate) fn proved(
+    fn proved(
         &self,
         request: RequestId,
         limit: NanoUsd,

@@ -11,7 +11,7 @@ use dunlin_types::{MonoMillis, NanoUsd, NodeId, PotId, RequestId, UnixMillis};
 use crate::demand::{Answer, Demand, Due, Held, Life, Recall, Short, Shortage};
 use crate::figures::Figures;
 use crate::pot::{Holder, less};
-use crate::purse::{Book, COLLECT, Purse, Waiting};
+use crate::purse::{Book, Purse, Waiting};
 use crate::view::View;
 
 mod ready;
@@ -63,7 +63,8 @@ impl Purses {
     /// Holds of all the pots, or of none. A request that holds already, holds this instead; if it
     /// cannot, it keeps what it held. One that is refused waits until it holds, gives up
     /// ([`Purses::hold_rest`]) or ends ([`Purses::void`]), and [`Purses::due`] asks in its name.
-    /// After [`COLLECT`] a demand that is not strict takes what there is, if anything.
+    /// A demand that is not strict takes what there is, if anything, once all that is left is here:
+    /// what it costs beyond that is known to nobody else until it is settled.
     ///
     /// # Errors
     /// [`Short`].
@@ -75,9 +76,7 @@ impl Purses {
         now: MonoMillis,
     ) -> Result<(), Short> {
         self.now = self.now.max(now);
-        let since = self.waiting.get(&request).map(|(since, _)| *since);
-        let rest = since.is_some_and(|since| self.now.since(since) >= COLLECT);
-        let short = match self.take(request, demands, view, rest) {
+        let short = match self.take(request, demands, view, false) {
             Ok(()) => return Ok(()),
             Err(short) => short,
         };
@@ -89,8 +88,8 @@ impl Purses {
         Err(short)
     }
 
-    /// The same for the last time: a demand that is not strict takes what there is, if anything.
-    /// The request waits no longer.
+    /// The same for the last time: a demand that is not strict takes what there is, if anything,
+    /// unless it was shown that all is committed. The request waits no longer.
     ///
     /// # Errors
     /// [`Short`].
@@ -102,8 +101,9 @@ impl Purses {
         now: MonoMillis,
     ) -> Result<(), Short> {
         self.now = self.now.max(now);
+        let taken = self.take(request, demands, view, true);
         self.stop_waiting(request);
-        self.take(request, demands, view, true)
+        taken
     }
 
     /// The time of a waiting request is over. From here on it is refused as soon as a round of
@@ -335,14 +335,14 @@ impl Purses {
         request: RequestId,
         demands: &[Demand],
         view: Views<'_>,
-        rest: bool,
+        is_last: bool,
     ) -> Result<(), Short> {
         let former = self.release(request);
         let mut holds = Vec::with_capacity(demands.len());
         let mut short = Short::default();
         for demand in demands {
             let former = former.as_deref().unwrap_or_default();
-            match self.take_one(request, demand, former, (&view(&demand.pot), rest)) {
+            match self.take_one(request, demand, former, (&view(&demand.pot), is_last)) {
                 Ok(hold) => holds.push(hold),
                 Err(shortage) => short.pots.push(shortage),
             }
@@ -372,7 +372,7 @@ impl Purses {
         request: RequestId,
         demand: &Demand,
         former: &[Hold],
-        (view, rest): (&View, bool),
+        (view, is_last): (&View, bool),
     ) -> Result<Hold, Shortage> {
         let (now, period) = (self.now, demand.period.max(view.period));
         let shortage = |available, reachable, withheld| Shortage {
@@ -391,19 +391,17 @@ impl Purses {
         purse.touched = now;
         let before = purse.left_before(request, view.free, now);
         let available = less(purse.available(view, demand.limit, period), before);
-        let clamped = rest && !demand.strict && available > NanoUsd::ZERO;
-        let amount = if clamped { demand.amount.min(available) } else { demand.amount };
+        let mut amount = demand.amount;
         if amount > available {
-            let reachable = purse.reachable(view, demand.limit, period);
-            let (reachable, withheld) = match purse.proved(request, demand.limit, period) {
-                Some((proved, withheld)) => {
-                    let own = former.iter().filter(|hold| hold.purse == number);
-                    let own = own.filter(|hold| hold.period == period).map(|hold| hold.amount);
-                    (reachable.min(proved + own.sum()), withheld)
-                }
-                None => (reachable, view.withheld),
-            };
-            return Err(shortage(available, reachable, withheld));
+            let own = former.iter().filter(|hold| hold.purse == number && hold.period == period);
+            let own = own.map(|hold| hold.amount).sum();
+            let reach = purse.reach((request, own), view, demand.limit, period);
+            let takes_rest =
+                if is_last { reach.most > NanoUsd::ZERO } else { reach.is_all(available) };
+            if demand.strict || !takes_rest || available == NanoUsd::ZERO {
+                return Err(shortage(available, reach.most, reach.withheld));
+            }
+            amount = available;
         }
         purse.change(period, |book| book.held += amount);
         purse.uses += 1;

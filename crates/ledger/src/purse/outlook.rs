@@ -3,7 +3,7 @@
 
 use dunlin_types::{MonoMillis, NanoUsd, RequestId};
 
-use super::{COLLECT, Purse, less};
+use super::{Purse, less};
 use crate::view::View;
 
 /// How a waiting request would fare if it looked now.
@@ -19,7 +19,6 @@ pub(crate) enum Outlook {
 /// A purse while those that wait for it are gone through, in the order of their ids.
 pub(crate) struct Moment {
     view: View,
-    now: MonoMillis,
     /// What those take that were gone through.
     given: NanoUsd,
     /// What is owed to those that were gone through, and to all.
@@ -40,7 +39,6 @@ impl Purse {
     pub(crate) fn moment(&self, view: View, now: MonoMillis) -> Moment {
         Moment {
             view,
-            now,
             given: NanoUsd::ZERO,
             owed_before: NanoUsd::ZERO,
             owed: self.owed.values().copied().sum(),
@@ -64,13 +62,13 @@ impl Purse {
         } else {
             less(self.available(view, limit, period), before.max(moment.given))
         };
-        let takes_rest = !waiting.strict && moment.now.since(waiting.since) >= COLLECT;
-        if waiting.need <= available || (takes_rest && available > NanoUsd::ZERO) {
-            return Outlook::Served(waiting.need.min(available));
+        if waiting.need <= available {
+            return Outlook::Served(waiting.need);
         }
-        let reachable = self.reachable(view, limit, period);
-        let proved = self.proved(request, limit, period).map(|(proved, _)| proved);
-        let reachable = proved.map_or(reachable, |proved| reachable.min(proved));
-        if reachable < waiting.least() { Outlook::Refused } else { Outlook::Waits }
+        let reach = self.reach((request, NanoUsd::ZERO), view, limit, period);
+        if !waiting.strict && available > NanoUsd::ZERO && reach.is_all(available) {
+            return Outlook::Served(available);
+        }
+        if reach.most < waiting.least() { Outlook::Refused } else { Outlook::Waits }
     }
 }

@@ -102,8 +102,7 @@ fn the_last_money_lets_one_in_unless_the_budget_is_strict() {
         let short = node.hold(&log, 1, &demands, 0).expect_err("no lease yet");
         assert_eq!(short.is_final(), strict);
         node.propose(&mut log, 0);
-        node.hold(&log, 1, &demands, 0).expect_err("not that much");
-        assert_eq!(node.hold_rest(&log, 1, &demands, 0).is_ok(), !strict);
+        assert_eq!(node.hold(&log, 1, &demands, 0).is_ok(), !strict);
         assert_eq!(node.purses.book(&pot(1), P).held, NanoUsd(held));
         let short = node.hold(&log, 2, &demand(&log, 1, strict), 0).expect_err("nothing is left");
         assert_eq!(short.is_final(), !strict, "of a strict one, nobody holds the rest");
@@ -191,18 +190,6 @@ fn money_that_is_withheld_counts_against_a_lowered_limit() {
         let lacks = |short: Short| (short.pots[0].available.0, short.pots[0].reachable.0);
         assert_eq!(held.map_err(lacks), expected, "{amount}");
     }
-}
-
-#[test]
-fn who_waited_long_enough_is_let_in_on_what_there_is() {
-    let mut log = log(4);
-    let mut node = Node::new(1);
-    let demands = demand(&log, 10, false);
-    node.hold(&log, 1, &demands, 0).expect_err("no lease yet");
-    node.propose(&mut log, 0);
-    node.hold(&log, 1, &demands, 199).expect_err("it still gathers");
-    node.hold(&log, 1, &demands, 200).expect("there is something");
-    assert_eq!(node.purses.book(&pot(1), P).held, NanoUsd(4));
 }
 
 #[test]

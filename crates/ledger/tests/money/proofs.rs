@@ -29,6 +29,11 @@ fn demand(limit: u64, need: u64) -> [Demand; 1] {
     [Demand { pot: pot(1), period: P, limit, amount, strict: true }]
 }
 
+/// Less than it needs will do.
+fn lenient(need: u64) -> [Demand; 1] {
+    demand(LIMIT, need).map(|demand| Demand { strict: false, ..demand })
+}
+
 impl Asker {
     fn new(leases: &[(Holder, u64)]) -> Self {
         let mut log = Log::with_pots(LIMIT, 1, P);
@@ -268,6 +273,36 @@ fn where_all_is_spent_nobody_is_asked() {
     asker.log.pots.get_mut(&pot(1)).expect("there").1.settled = NanoUsd(60);
     assert_eq!(asker.refused(), Some((40, 0)), "whatever the second gives back");
     assert!(asker.node.due(&asker.log, 50).recalls.is_empty());
+}
+
+/// The last money lets in one request. What that costs beyond it nobody else knows until it is
+/// settled: as long as another node has a lease, it is asked first.
+#[test]
+fn the_last_money_is_taken_when_all_of_it_is_here_and_others_have_not_overspent() {
+    // Of 100, 60 are on the second's lease and 40 on this node's: what the second has committed, and
+    // what becomes of one here that needs 50.
+    for (committed, held) in [(60, Some(40)), (75, Some(40)), (55, None), (100, None), (120, None)]
+    {
+        let mut asker = Asker::new(&[(SECOND, 60), ((NodeId(1), Epoch(1)), 40)]);
+        let hold =
+            |asker: &mut Asker| asker.node.hold(&asker.log, asker.request, &lenient(50), asker.now);
+        assert!(!hold(&mut asker).expect_err("more may come").is_final());
+        asker.now = 400;
+        assert!(!hold(&mut asker).expect_err("nobody was asked").is_final());
+        asker.node.purses.insist(RequestId(asker.request));
+        let of = Answer { least: NanoUsd(committed), present: NanoUsd(committed) };
+        asker.round(&[(SECOND, Some(of))]);
+        asker.round(&[(SECOND, Some(of))]);
+        let last = asker.clone();
+        let result = hold(&mut asker);
+        assert_eq!(result.is_ok(), held.is_some(), "{committed}");
+        assert_eq!(asker.node.purses.book(&pot(1), P).held.0, held.unwrap_or(0), "{committed}");
+        let is_spent = committed >= LIMIT;
+        assert_eq!(result.is_err_and(|short| short.is_final()), is_spent, "{committed}");
+        // Of 45 that are left 5 do not come: it takes the 40. What all have overspent nobody takes.
+        let Asker { log, mut node, request, now } = last;
+        assert_eq!(node.hold_rest(&log, request, &lenient(50), now).is_ok(), !is_spent);
+    }
 }
 
 /// A node that is asked: what it says in each round.

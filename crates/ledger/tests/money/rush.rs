@@ -14,7 +14,6 @@ const NODES: usize = 3;
 const REQUESTS: u128 = 1_000;
 const LINGER: u64 = 2;
 const TICK: u64 = 100;
-const SETTLE_EVERY: u64 = 200;
 const PATIENCE: u64 = 500;
 const ARREARS: u64 = 30_000;
 
@@ -33,11 +32,13 @@ struct Rush {
 struct Pace {
     commit: u64,
     wire: u64,
+    /// From one settlement to the next.
+    settle: u64,
 }
 
-const USUAL: Pace = Pace { commit: 5, wire: 1 };
+const USUAL: Pace = Pace { commit: 5, wire: 1, settle: 200 };
 /// As on two cores with 15 processes that want them all.
-const STARVED: Pace = Pace { commit: 900, wire: 120 };
+const STARVED: Pace = Pace { commit: 900, wire: 120, settle: 200 };
 
 struct Edge {
     node: Node,
@@ -168,10 +169,32 @@ impl Rush {
             (0..NODES).for_each(|at| self.turn(at));
             self.watch();
             if over == end && arrivals.is_empty() && !self.nodes.iter().any(is_open) {
-                over = end.min(self.now + 2 * SETTLE_EVERY);
+                over = end.min(self.now + 2 * self.pace.settle);
             }
             self.now += 1;
         }
+    }
+
+    /// One request at a time, each at the next node, that costs what it needs, until one is refused.
+    fn one_by_one(mut self, most: u64) -> Figures {
+        let mut request = 0;
+        while self.figures.refused == 0 {
+            let need = most / 2 + self.below(most / 2);
+            request += 1;
+            let at = usize::try_from(request).expect("few") % NODES;
+            let (until, look_at) = (self.now + PATIENCE, self.now);
+            self.nodes[at].waits.insert(request, Wait { until, look_at, need, enough_since: None });
+            while !self.nodes[at].waits.is_empty() {
+                (0..NODES).for_each(|at| self.turn(at));
+                self.watch();
+                self.now += 1;
+                if self.nodes[at].holds.remove(&request).is_some() {
+                    self.nodes[at].node.settle(request, NanoUsd(need));
+                    self.figures.spent += need;
+                }
+            }
+        }
+        self.figures
     }
 
     /// What lies on the lease of each node and is neither held nor spent.
@@ -197,7 +220,7 @@ impl Rush {
             self.figures.completed += 1;
             self.figures.spent += busy.cost;
         }
-        if now.is_multiple_of(SETTLE_EVERY) {
+        if now.is_multiple_of(self.pace.settle) {
             edge.node.settle_journal(&mut self.log);
         }
         self.exchange(at);
@@ -361,5 +384,20 @@ fn little_lies_idle_on_a_node_when_a_rush_is_over() {
         rush.until(arrivals, 1_200);
         let most = rush.idle().max().expect("nodes");
         assert!(most < LIMIT / 20, "seed {seed}: {most}");
+    }
+}
+
+/// The last money lets in one, however late it is known what others have just spent.
+#[test]
+fn requests_that_come_one_by_one_exceed_a_budget_by_less_than_the_last_of_them() {
+    for seed in 1..=10 * SEEDS {
+        let mut rush = Rush::new(seed, false, USUAL);
+        let (commit, wire) = (1 + rush.below(900), 1 + rush.below(300));
+        let settle = 100 + rush.below(5_000);
+        rush.pace = Pace { commit, wire, settle };
+        let most = LIMIT / 40 + rush.below(LIMIT / 5);
+        let figures = rush.one_by_one(most);
+        let exceeds = figures.spent.checked_sub(LIMIT);
+        assert!(exceeds.is_some_and(|by| by < most), "seed {seed}: {most} at most, {figures:?}");
     }
 }
