@@ -172,6 +172,7 @@ impl Admission {
             throttled: false,
             what: Limited::Tokens,
             batch: Some(tokens),
+            too_large: None,
             limit,
             remaining,
             retry_after: wait(self.0.clock.unix()),

@@ -235,6 +235,7 @@ impl Limits {
             NotTaken::Short(short) => short,
             NotTaken::Refusal(refusal) => return refusal,
         };
+        let too_large = short.too_large(&scope.claim);
         let dunlin_limiter::Refused { what, limit, remaining, retry_after } = short;
         let wait = u64::try_from(retry_after.as_millis()).unwrap_or(u64::MAX);
         let reset_at = dunlin_types::UnixMillis(self.0.clock.unix().0.saturating_add(wait));
@@ -248,6 +249,7 @@ impl Limits {
             throttled,
             what,
             batch: None,
+            too_large,
             limit,
             remaining,
             retry_after,

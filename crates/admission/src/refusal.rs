@@ -153,6 +153,8 @@ pub struct RateLimited {
     pub what: Limited,
     /// The tokens of the batch that it refused, if it is one of tokens of batches in a day.
     pub batch: Option<u64>,
+    /// The tokens that the request asks for, if they are more than the whole limit.
+    pub too_large: Option<u64>,
     /// Its size.
     pub limit: u64,
     /// What is left of it: less than the request needs.
@@ -229,6 +231,8 @@ pub struct Full {
     pub what: Limited,
     /// The tokens that it counts, if it counts those of prompts or of answers alone.
     pub only: Option<Counted>,
+    /// The tokens that the request asks for, if they are more than the whole limit.
+    pub too_large: Option<u64>,
     /// Its size.
     pub limit: u64,
     /// What is left of it: too little for the request.

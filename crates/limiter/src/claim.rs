@@ -147,18 +147,16 @@ pub struct Claim {
     pub scope: ScopeId,
     /// The request. A claim repeated under the same id takes once.
     pub request: RequestId,
-    /// The tokens it may take. More than the whole limit is claimed as the whole limit: such a
-    /// request waits for an empty bucket instead of for ever.
+    /// The tokens it may take. More than the whole limit is never granted.
     pub tokens: u64,
     /// The limits as the claiming node knows them.
     pub limits: Limits,
 }
 
 impl Claim {
-    pub(crate) fn wants(&self, limits: &Limits) -> Amounts {
-        let most = limits.tokens.unwrap_or(u64::MAX);
+    pub(crate) fn wants(&self) -> Amounts {
         // One token at least, so that a limit of zero admits nothing.
-        Amounts { requests: 1, tokens: self.tokens.min(most).max(1), parallel: 1 }
+        Amounts { requests: 1, tokens: self.tokens.max(1), parallel: 1 }
     }
 }
 
@@ -175,6 +173,15 @@ pub struct Refused {
     pub limit: u64,
     /// What is left of it.
     pub remaining: u64,
-    /// When the same claim could succeed, if nobody else claims.
+    /// When the same claim could succeed, if nobody else claims and it is no more than the limit.
     pub retry_after: Duration,
+}
+
+impl Refused {
+    /// The tokens of the claim, if it is them that are more than the whole limit.
+    #[must_use]
+    pub fn too_large(&self, claim: &Claim) -> Option<u64> {
+        let is_of_tokens = self.what == Limited::Tokens;
+        Some(claim.tokens).filter(|tokens| is_of_tokens && *tokens > self.limit)
+    }
 }

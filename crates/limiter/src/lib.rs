@@ -25,8 +25,8 @@
 //! what it took from some is undone if another refuses ([`Limiter::voided`]). Once the undo is
 //! heard of, the request has taken nothing.
 //!
-//! A request of more tokens than the whole limit takes the whole limit. What a request uses beyond
-//! its claim is a debt of its key: it is admitted and comes back like everything else.
+//! A request of more tokens than the whole limit is refused however long it waits. What a request
+//! uses beyond its claim is a debt of its key: it is admitted and comes back like everything else.
 //!
 //! Read `limiter.rs` first, then `scope.rs`; `tests/cluster.rs` shows the promises at work.
 

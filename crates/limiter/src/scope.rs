@@ -155,7 +155,7 @@ impl Scope {
         known: &Known<'_>,
     ) -> Result<Remaining, Refused> {
         self.learn(&claim.limits);
-        let (limits, wants) = (self.limits, claim.wants(&self.limits));
+        let (limits, wants) = (self.limits, claim.wants());
         let free = most(&limits, known).minus(self.used(now, known));
         match limits.short(free, wants) {
             None => Ok(limits.remaining(free.minus(wants))),
@@ -198,7 +198,7 @@ impl Scope {
         Taken {
             scope: claim.scope,
             request: claim.request,
-            tokens: if limited { claim.wants(&self.limits).tokens } else { 0 },
+            tokens: if limited { claim.wants().tokens } else { 0 },
             slot: self.limits.parallel.is_some(),
             at,
             lease: None,
@@ -226,7 +226,7 @@ impl Scope {
     /// Counts a claim that its node may yet admit, until it says so or says nothing for too long.
     pub(crate) fn expect(&mut self, node: NodeId, claim: &Claim, now: MonoMillis) {
         self.confirm(node, claim.request);
-        let (request, wants) = (claim.request, claim.wants(&self.limits));
+        let (request, wants) = (claim.request, claim.wants());
         self.pending.push(Pending { node, request, wants, until: now.plus(UNCONFIRMED) });
     }
 

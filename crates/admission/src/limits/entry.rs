@@ -28,7 +28,8 @@ impl Limits {
         if let Room { input: None, output: None, .. } = room {
             let (only, claim) = whole(deployment, (room, on_loss), demand);
             let decision = self.limiter().admit(&claim, self.now());
-            let taken = self.claim(&claim, decision).await.map_err(|why| refused(only, why))?;
+            let taken = self.claim(&claim, decision).await;
+            let taken = taken.map_err(|why| refused(only, &claim, why))?;
             return Ok(Reservation::untold(vec![(demand.counted, taken)]));
         }
         let parts: Vec<Part> = [whole(deployment, (room, on_loss), demand)]
@@ -38,8 +39,8 @@ impl Limits {
             .collect();
         let begun = self.begin(parts.iter().map(|(_, claim)| claim));
         let taken = parts.iter().zip(begun).map(|((_, claim), begun)| self.go_on(claim, begun));
-        let taken = parts.iter().zip(join_all(taken).await).map(|((only, _), taken)| {
-            let taken = taken.map_err(|why| refused(*only, why))?;
+        let taken = parts.iter().zip(join_all(taken).await).map(|((only, claim), taken)| {
+            let taken = taken.map_err(|why| refused(*only, claim, why))?;
             Ok((only.unwrap_or(demand.counted), taken))
         });
         // What a refused one leaves of the others is dropped, and so undone.
@@ -47,11 +48,12 @@ impl Limits {
     }
 }
 
-fn refused(only: Option<Counted>, why: NotTaken) -> NotEntered {
+fn refused(only: Option<Counted>, claim: &Claim, why: NotTaken) -> NotEntered {
     match why {
         NotTaken::Short(short) => NotEntered::Full(Full {
             what: short.what,
             only,
+            too_large: short.too_large(claim),
             limit: short.limit,
             remaining: short.remaining,
             retry_after: short.retry_after,

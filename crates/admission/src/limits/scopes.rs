@@ -115,7 +115,8 @@ fn assumed_output(payers: &[Payer], demand: &Demand) -> Option<u64> {
 }
 
 /// What of a request is counted against a limit of tokens, as far as can be known before it is sent.
-/// `assumed` is how long whoever set the limit says that answers are.
+/// `assumed` is how long whoever set the limit says that answers are. A guess of how long one is takes
+/// no more than what the prompt leaves of the limit: by itself it makes no request too large.
 pub(super) fn expected(
     demand: &Demand,
     counted: Counted,
@@ -123,9 +124,12 @@ pub(super) fn expected(
     assumed: Option<u64>,
 ) -> u64 {
     let most = limit.unwrap_or(u64::MAX);
-    let guess = || assumed.unwrap_or(ASSUMED_OUTPUT.min(most / ASSUMED_PART)).min(most);
-    let output = demand.output.map_or_else(guess, |output| output.0);
-    counted.of(demand.prompt.0, output)
+    let prompt = demand.prompt.0;
+    if let Some(output) = demand.output {
+        return counted.of(prompt, output.0);
+    }
+    let guess = assumed.unwrap_or(ASSUMED_OUTPUT.min(most / ASSUMED_PART));
+    counted.of(prompt, guess).min(most).max(counted.of(prompt, 0))
 }
 
 /// The key, then those around it; after them what holds for single models; tags last.

@@ -139,6 +139,37 @@ async fn only_the_tokens_that_count_are_counted() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_is_larger_than_the_whole_limit_is_refused_and_a_guess_alone_never_is() {
+    let node = single().await;
+    let key = node.key("small", None, Some(100), None).await;
+    let caller = node.admission.caller(key).await.expect("known");
+    // The prompt, the longest answer if it is bounded, and what is asked for of a limit of 100.
+    for (prompt, output, asked) in [
+        (40, Some(60), Ok(100)),
+        (40, Some(61), Err(101)),
+        (101, Some(0), Err(101)),
+        (101, None, Err(101)),
+        (100, None, Ok(100)),
+        (90, None, Ok(100)),
+        (40, None, Ok(65)),
+    ] {
+        let output = output.map(Tokens);
+        let demand = Demand { prompt: Tokens(prompt), output, ..node.demand(0) };
+        let admitted = node.admission.admit(Some(&caller), demand).await;
+        let taken = match &admitted {
+            Ok(permit) => Ok(100 - permit.limits()[0].remaining),
+            Err(Refusal::RateLimited(limited)) => Err(limited.too_large.expect("it never fits")),
+            Err(other) => panic!("{other}"),
+        };
+        assert_eq!(taken, asked, "{prompt} and {output:?}");
+    }
+    let taken = node.admit(key, 60).await.expect("room");
+    let refused = limited(node.admit(key, 41).await);
+    assert_eq!((refused.too_large, refused.remaining), (None, 40), "it fits in a minute");
+    drop(taken);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_blocked_end_user_is_refused_and_one_without_terms_is_not() {
     let node = single().await;
     let key = key(&node, "plain", Key::default()).await;
@@ -229,5 +260,7 @@ async fn a_deployment_has_room_for_prompts_and_for_answers_apart() {
     permit.settle(used).expect("on record");
     assert_eq!(full(enter(61, 1).await), ("itpm", 100), "cached tokens are not counted");
     assert_eq!(full(enter(1, 41).await), ("otpm", 50));
+    let Err(NotEntered::Full(never)) = enter(101, 1).await else { panic!("more than the limit") };
+    assert_eq!(never.too_large, Some(101));
     drop(enter(60, 40).await.expect("what was not used is back"));
 }

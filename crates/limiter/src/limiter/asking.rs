@@ -155,7 +155,7 @@ impl Limiter {
             // A limit of zero stays one.
             OnLoss::Open => limits.amounts().map(|limit| if limit == 0 { 0 } else { u64::MAX }),
         };
-        let (wants, used) = (claim.wants(&limits), scope.own(self.me, own, now));
+        let (wants, used) = (claim.wants(), scope.own(self.me, own, now));
         let free = mine.minus(used);
         if let Some(short) = limits.short(free, wants) {
             return Decision::Refused(scope.refusal(&short, wants, now));
@@ -171,7 +171,7 @@ impl Limiter {
         let Some(cut) = scope.cut.filter(|cut| now.since(cut.at) < CUT_LASTS) else {
             return Decision::AskPeers(self.reachable());
         };
-        let (limits, wants) = (scope.limits, claim.wants(&scope.limits));
+        let (limits, wants) = (scope.limits, claim.wants());
         let share = limits.amounts().map(|limit| ring.share(claim.scope, limit, self.me));
         let free = share.minus(scope.own(self.me, own, now)).least(cut.left);
         if let Some(short) = limits.short(free, wants) {

@@ -13,6 +13,7 @@ use dunlin_types::{DeploymentId, Tokens};
 use dunlin_upstream::Attempt;
 
 use crate::Proxy;
+use crate::response::limits;
 
 /// Who can be asked, and with what.
 #[derive(Clone, Copy)]
@@ -52,7 +53,9 @@ struct Passed {
 
 impl Passed {
     fn full(&mut self, this: Full) {
-        let sooner = self.full.is_none_or(|other| this.retry_after < other.retry_after);
+        // One that can never take it is told only where all are such.
+        let wait = |of: &Full| (of.too_large.is_some(), of.retry_after);
+        let sooner = self.full.is_none_or(|other| wait(&this) < wait(&other));
         self.full = if sooner { Some(this) } else { self.full };
     }
 
@@ -165,9 +168,14 @@ pub(crate) fn message(group: &str, full: &Full) -> String {
             "Deployment has all max_parallel_requests slots in use. Deployment \
              model_group={group}, max_parallel_requests={limit}"
         ),
-        Limited::Requests | Limited::Tokens => format!(
-            "Deployment over user-defined ratelimit. Deployment model_group={group}, {name} \
-             limit={limit}"
-        ),
+        Limited::Requests | Limited::Tokens => {
+            let why = full
+                .too_large
+                .map_or_else(String::new, |tokens| format!(". {}", limits::too_large(tokens)));
+            format!(
+                "Deployment over user-defined ratelimit. Deployment model_group={group}, {name} \
+                 limit={limit}{why}"
+            )
+        }
     }
 }

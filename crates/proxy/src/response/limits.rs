@@ -38,7 +38,7 @@ pub(crate) fn refuse(told: &mut Lines, limited: &RateLimited, dialect: Dialect) 
     let millis = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
     let now = UnixMillis(limited.reset_at.0.saturating_sub(millis));
     told.text(HeaderName::from_static("rate_limit_type"), limited.what.name());
-    if is_closed(limited) && limited.batch.is_none() {
+    if (is_closed(limited) || limited.too_large.is_some()) && limited.batch.is_none() {
         // As the SDKs of OpenAI and Anthropic ask for: no repetition helps.
         told.value(SHOULD_RETRY, HeaderValue::from_static("false"));
         tell_until(told, &[limited.status()], None, dialect, now);
@@ -94,10 +94,14 @@ fn tell_until(
 /// it is the provider's in the client's eyes, and has no scope. Tokens of prompts or of answers alone,
 /// and requests at once, have no such names.
 pub(crate) fn full(told: &mut Lines, full: &Full, dialect: Dialect, now: UnixMillis) {
-    let Full { what, only, limit, remaining, retry_after } = *full;
+    let Full { what, only, too_large, limit, remaining, retry_after } = *full;
     let counts_all = only.is_none_or(|only| only == Counted::Total);
+    let wait = too_large.is_none().then_some(retry_after);
+    if wait.is_none() {
+        told.value(SHOULD_RETRY, HeaderValue::from_static("false"));
+    }
     if what != Limited::MaxParallelRequests && counts_all {
-        tell_nearest(told, (what, (limit, remaining)), Some(retry_after), dialect, now);
+        tell_nearest(told, (what, (limit, remaining)), wait, dialect, now);
     }
 }
 
@@ -236,11 +240,21 @@ pub(crate) fn entity(limited: &RateLimited) -> Entity {
     Entity { kind: budget::kind(limited.of.rank), id: limited.name.clone() }
 }
 
+/// Why no repetition helps.
+pub(crate) fn too_large(tokens: u64) -> String {
+    format!(
+        "Request too large: its prompt and the longest answer that it allows are about {tokens} tokens, \
+         more than the whole limit. Shorten the prompt or lower max_tokens"
+    )
+}
+
 /// What a client is told of the limit that refused its request.
 pub(crate) fn message(limited: &RateLimited) -> String {
     let throttled = if limited.throttled { THROTTLED } else { "" };
     let until = if is_closed(limited) {
         "A limit of 0 admits nothing until an admin sets another".to_owned()
+    } else if let Some(tokens) = limited.too_large {
+        too_large(tokens)
     } else {
         format!("Limit resets at: {}", headers::utc(limited.reset_at))
     };
@@ -289,7 +303,7 @@ mod tests {
     fn a_full_deployment_is_told_as_a_provider_would() {
         let tell = |what, only| {
             let retry_after = Duration::from_secs(7);
-            let this = Full { what, only, limit: 9, remaining: 2, retry_after };
+            let this = Full { what, only, too_large: None, limit: 9, remaining: 2, retry_after };
             let mut told = Lines::default();
             full(&mut told, &this, Dialect::OpenAi, UnixMillis(0));
             told.into_map()
@@ -368,6 +382,7 @@ mod tests {
             throttled: false,
             what: Limited::Requests,
             batch: None,
+            too_large: None,
             limit,
             remaining: 0,
             retry_after: Duration::from_millis(7_200),
@@ -396,6 +411,16 @@ mod tests {
         let message = message(&limited);
         assert!(message.ends_with("A limit of 0 admits nothing until an admin sets another"));
         assert!(!message.contains("resets"), "{message}");
+    }
+
+    #[test]
+    fn a_request_that_never_fits_names_no_time_to_come_back() {
+        let limited = RateLimited { what: Limited::Tokens, too_large: Some(700), ..refused(500) };
+        let told = told_of(&limited, Dialect::OpenAi);
+        assert_told(&told, &[("x-should-retry", "false"), ("rate_limit_type", "tokens")]);
+        assert!(!told.contains_key("retry-after") && !told.contains_key("reset_at"));
+        let message = message(&limited);
+        assert!(message.contains("Current limit: 500") && message.contains("about 700 tokens"));
     }
 
     #[test]

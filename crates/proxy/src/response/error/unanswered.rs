@@ -80,7 +80,7 @@ impl GroupFailed {
     pub(super) fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::NonePicked { none: NonePicked::AllCoolingDown { .. }, wait, .. } => Some(*wait),
-            Self::Full { full, .. } => Some(full.retry_after),
+            Self::Full { full, .. } => full.too_large.is_none().then_some(full.retry_after),
             Self::Uncounted(_) => Some(Duration::from_secs(1)),
             Self::NonePicked { .. }
             | Self::Attempt { .. }
