@@ -12,7 +12,7 @@ use crate::{responses, usage};
 mod labels;
 pub mod passed;
 
-pub use labels::{At, BadLine, Hearing, LabelSet, LineLabels, MAX_SETS, without_ours};
+pub use labels::{BadLine, Hearing, LabelSet, LineLabels, MAX_SETS, Shape, without_ours};
 
 /// What a batch is to which nothing will be added: in OpenAI's words, and in Mistral's.
 const OVER: [&str; 8] = [

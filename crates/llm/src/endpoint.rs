@@ -125,6 +125,20 @@ impl Endpoint {
         }
     }
 
+    /// What the line of a batch asks for that is for this `url`, if that is known here.
+    pub(crate) fn of_url(url: &str) -> Option<Self> {
+        const IN_BATCHES: [Endpoint; 6] = [
+            Endpoint::ChatCompletions,
+            Endpoint::Completions,
+            Endpoint::Embeddings,
+            Endpoint::ImageGenerations,
+            Endpoint::Moderations,
+            Endpoint::Responses,
+        ];
+        let path = url.strip_prefix("/v1").unwrap_or(url);
+        IN_BATCHES.into_iter().find(|endpoint| endpoint.route() == path)
+    }
+
     /// What it is called in LiteLLM's spend logs.
     #[must_use]
     pub fn call_type(self) -> &'static str {

@@ -12,7 +12,7 @@ use crate::estimate::prompt_tokens;
 use crate::extras::Extras;
 use crate::fields::{Label, Role, is_spelled, role};
 use crate::json::{Member, Span, members, string};
-use crate::labels::LabelReader;
+use crate::labels::{LabelReader, Labels};
 use crate::multipart;
 use crate::request::{ChatRequest, Edit, Facts, Name, Text};
 
@@ -79,8 +79,29 @@ fn check_length(endpoint: Endpoint, model: &str) -> Result<(), BadRequest> {
 /// # Errors
 /// It is not, or does not.
 pub fn check_object(body: &[u8]) -> Result<(), BadRequest> {
+    refuse_duplicates(&object(body)?)
+}
+
+/// The members of the object that a body must be, duplicates included.
+pub(crate) fn object(body: &[u8]) -> Result<Vec<Member<'_>>, BadRequest> {
     let text = text(body)?;
-    refuse_duplicates(&members(text).map_err(|error| not_an_object(text, &error))?)
+    members(text).map_err(|error| not_an_object(text, &error))
+}
+
+/// On whose behalf a request inside a batch is. It is refused for what it would be refused for if it
+/// came alone; of one whose `endpoint` nobody here knows, only what is the gateway's is looked at.
+pub(crate) fn heard(endpoint: Option<Endpoint>, body: &[u8]) -> Result<Labels, BadRequest> {
+    let Some(endpoint) = endpoint else {
+        let members = object(body)?;
+        refuse_duplicates(&members)?;
+        let reader = Reader::of(Endpoint::ChatCompletions, text(body)?, &members)?;
+        return Ok(reader.labels.finish());
+    };
+    // A batch of files may name its model elsewhere.
+    let named_elsewhere = endpoint.dialect() != Dialect::Anthropic;
+    let facts = read(endpoint, text(body)?, named_elsewhere.then_some("batch"))?;
+    check_length(endpoint, &facts.model)?;
+    Ok(facts.labels)
 }
 
 fn text(body: &[u8]) -> Result<&str, BadRequest> {
@@ -93,10 +114,7 @@ fn text(body: &[u8]) -> Result<&str, BadRequest> {
 fn read(endpoint: Endpoint, text: &str, path_model: Option<&str>) -> Result<Facts, BadRequest> {
     let members = members(text).map_err(|error| not_an_object(text, &error))?;
     refuse_duplicates(&members)?;
-    let mut reader = Reader::new(endpoint, text);
-    for member in &members {
-        reader.take(member)?;
-    }
+    let reader = Reader::of(endpoint, text, &members)?;
     let path_model = path_model.or(endpoint.default_model());
     let path_model = reader.model.is_none().then_some(path_model).flatten();
     let (model, model_edit) = match (reader.model, path_model) {
@@ -200,6 +218,12 @@ impl<'a> Reader<'a> {
             names: Vec::with_capacity(12),
             cuts: Cuts { edits: Vec::with_capacity(4), any_kept: false, end: open + 1 },
         }
+    }
+
+    fn of(endpoint: Endpoint, text: &'a str, members: &[Member<'_>]) -> Result<Self, BadRequest> {
+        let mut reader = Self::new(endpoint, text);
+        members.iter().try_for_each(|member| reader.take(member))?;
+        Ok(reader)
     }
 
     fn take(&mut self, member: &Member<'_>) -> Result<(), BadRequest> {

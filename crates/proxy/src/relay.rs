@@ -78,7 +78,7 @@ async fn conduct(
     let (most, at) = (serving.settings.max_request_bytes, (way.prefix, path));
     let Sent { whole: body, upload } = upload::take(body, &head, &caller, at, most).await?;
     let progress = upload.as_ref().map(Upload::progress);
-    let (labels, body) = caller.said(&head, body)?;
+    let (labels, body) = caller.said(&head, body, batches::is_heard(way, &head, path))?;
     let body = usage::asked_for(&serving.settings, way, path, body);
     let wanted = Wanted::read(way, &head, path, &body)?;
     let mut origin = call.client.origin(&serving.settings, &head.headers, &labels)?;
@@ -185,13 +185,16 @@ fn choose(
     way: Way,
     head: &Parts,
     wanted: &Wanted,
-) -> Result<Lenders, Refused> {
+) -> Result<Lenders, Failed> {
     let models = wanted.models();
     let header = head.headers.get(MODEL_HEADER).and_then(|model| model.to_str().ok());
     let reads = matches!(head.method, Method::GET | Method::HEAD | Method::OPTIONS);
     let asked = Asked { providers: way.providers, models: &models, chosen: header, reads };
     let found = lenders(&serving.catalog, caller.access(), asked);
-    found.map_err(|none| Refused::no_lender(none, way, caller))
+    match &wanted.batch {
+        Some(batch) => batch.lent(found, serving, way, caller),
+        None => found.map_err(|none| Refused::no_lender(none, way, caller).into()),
+    }
 }
 
 /// Those of the first account where somebody may answer a request with these tags, and is ready.

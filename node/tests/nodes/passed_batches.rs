@@ -194,6 +194,6 @@ async fn a_batch_is_not_made_where_it_may_cost_more_than_there_is() -> anyhow::R
     let restricted = setup.make_key(0, json!({"models": ["own"]})).await?;
     let url = setup.cluster.url(0, ANTHROPIC);
     let refused = restricted.post(&url, &messages(&["claude"], 9)).await?;
-    assert_error(&refused, 403, json!("key_model_access_denied"), "The requested model");
+    assert_error(&refused, 403, json!("key_model_access_denied"), "request 1: The requested model");
     Ok(())
 }

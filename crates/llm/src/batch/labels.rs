@@ -6,9 +6,10 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use crate::edit;
-use crate::json::{members, string};
-use crate::parse::BadRequest;
-use crate::said::{Required, Said, lacking};
+use crate::endpoint::Endpoint;
+use crate::json::{Member, string};
+use crate::parse::{BadRequest, heard, object};
+use crate::said::{Required, lacking};
 
 /// Different end users with their tags that one batch may be for: each is looked up, may have a
 /// budget of its own, and leaves a record of its own.
@@ -20,13 +21,43 @@ const JSON: &str = "application/json";
 /// The low bits of a mark say which set it is of.
 const SET_BITS: u32 = 16;
 
-/// Where a request of a batch stands.
+/// What the requests of a batch are wrapped in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct At<'a> {
-    /// Its number, the first is 1.
-    pub line: u64,
-    /// Which member of it is the request itself: `body`, or `params`.
-    pub inner: &'a str,
+pub enum Shape {
+    /// A line of a file, whose `url` says what its `body` is.
+    Line,
+    /// One of Anthropic's, whose `params` are those of a message.
+    Message,
+}
+
+impl Shape {
+    /// Which member is the request itself.
+    fn inner(self) -> &'static str {
+        match self {
+            Self::Line => "body",
+            Self::Message => "params",
+        }
+    }
+
+    /// The route by which a batch of them is made.
+    #[must_use]
+    pub fn route(self) -> &'static str {
+        match self {
+            Self::Line => "/batches",
+            Self::Message => "/v1/messages/batches",
+        }
+    }
+
+    fn endpoint(self, members: &[Member<'_>]) -> Option<Endpoint> {
+        match self {
+            Self::Line => Endpoint::of_url(&text(members, "url")?),
+            Self::Message => Some(Endpoint::Messages),
+        }
+    }
+}
+
+fn text<'m>(members: &[Member<'m>], name: &str) -> Option<std::borrow::Cow<'m, str>> {
+    string(members.iter().rfind(|member| member.name == name)?.value)
 }
 
 /// An end user and tags that some requests of a batch name.
@@ -55,7 +86,7 @@ pub struct LineLabels {
 /// Why a request cannot be part of a batch.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadLine {
-    /// It says something to the gateway that is not what it should be.
+    /// It would be refused if it came alone.
     #[error(transparent)]
     Bad(#[from] BadRequest),
     /// It lacks what each must have.
@@ -75,31 +106,32 @@ pub struct Hearing {
 }
 
 impl Hearing {
-    /// Hears one request, which must have all that is `required`. One that cannot be read is for its
-    /// provider to refuse.
+    /// Hears the request of number `line`, which must have all that is `required`.
     ///
     /// # Errors
     /// [`BadLine`].
     pub fn hear(
         &mut self,
-        at: At<'_>,
+        (line, shape): (u64, Shape),
         text: &Bytes,
         required: Required<'_>,
     ) -> Result<(), BadLine> {
-        let read = std::str::from_utf8(text).unwrap_or_default();
-        let all = members(read).unwrap_or_default();
-        let id = all.iter().rfind(|member| member.name == "custom_id");
-        let id = id.and_then(|member| string(member.value)).unwrap_or_default();
+        let all = object(text)?;
+        let id = self::text(&all, "custom_id").unwrap_or_default();
+        let mut requests = all.iter().filter(|member| member.name == shape.inner()).peekable();
+        if requests.peek().is_none() {
+            return Err(BadRequest::Missing { route: shape.route(), name: shape.inner() }.into());
+        }
         // Whichever of two the provider reads.
-        for request in all.iter().filter(|member| member.name == at.inner) {
+        for request in requests {
             let request = text.slice_ref(request.value.as_bytes());
             if let Some(missing) = lacking(required, JSON, &request) {
                 return Err(BadLine::Lacks(missing.to_owned()));
             }
-            let labels = Said::read(JSON, &request)?.labels;
+            let labels = heard(shape.endpoint(&all), &request)?;
             self.has_ours |= edit::names(&request).iter().any(|name| OURS.contains(&&**name));
             if labels.end_user.is_some() || !labels.tags.is_empty() {
-                let set = self.set(at.line, (labels.end_user, labels.tags))?;
+                let set = self.set(line, (labels.end_user, labels.tags))?;
                 self.labels.marks.push(hash(&id) | set);
             }
         }
@@ -171,7 +203,7 @@ mod tests {
         let mut hearing = Hearing::default();
         for (line, body) in (1..).zip(bodies) {
             let text = Bytes::from(format!(r#"{{"custom_id":"c{line}","body":{body}}}"#));
-            let at = At { line, inner: "body" };
+            let at = (line, Shape::Line);
             hearing.hear(at, &text, [required, &[]]).map_err(|bad| (line, bad))?;
         }
         let has_ours = hearing.has_ours();
@@ -213,7 +245,63 @@ mod tests {
         let all: Vec<&str> = all.iter().map(String::as_str).collect();
         assert_eq!(heard(&all, &[]), Err((MAX_SETS as u64 + 1, BadLine::TooMany)));
         assert!(heard(&all[..MAX_SETS], &[]).is_ok());
-        assert!(heard(&["7", "x\u{e4}"], &required[..0]).is_ok(), "its provider refuses it");
+    }
+
+    #[test]
+    fn a_request_is_refused_for_what_it_would_be_refused_for_alone() {
+        let heard = |shape, text: &str| {
+            let heard =
+                Hearing::default().hear((1, shape), &Bytes::from(text.to_owned()), [&[]; 2]);
+            heard.map_err(|bad| bad.to_string()).err().unwrap_or_default()
+        };
+        let chat = r#""messages":[],"max_tokens":9,"model":"m""#;
+        let said = [
+            ("", ""),
+            (r#""user":"ann","metadata":{"run":"1"}"#, ""),
+            (r#""user":7"#, "'user': expected a string"),
+            (r#""tags":"night""#, "'tags': expected a list"),
+            (r#""litellm_metadata":{"tags":[1]}"#, "'litellm_metadata': expected a list"),
+            (r#""litellm_metadata":{"guardrails":["pii"]}"#, "'litellm_metadata': expected an"),
+            (r#""guardrails":["pii"]"#, "'guardrails' is not enforced"),
+            (r#""mock_testing_fallbacks":true"#, "'mock_testing_fallbacks' is not enforced"),
+            (r#""api_base":"http://x""#, "'api_base' is not allowed"),
+            (r#""api_key":"sk-x""#, "'api_key' is not allowed"),
+            (r#""timeout":"soon""#, "'timeout': expected"),
+        ];
+        let url = |path: &str| format!(r#""url":"{path}","#);
+        let chats = [url("/v1/chat/completions"), url("/v1/unknown"), String::new()];
+        for (said, told) in said {
+            let comma = if said.is_empty() { "" } else { "," };
+            let body = format!("{{{chat}{comma}{said}}}");
+            for url in &chats {
+                let bad = heard(Shape::Line, &format!(r#"{{{url}"body":{body}}}"#));
+                assert!(bad.contains(told) && bad.is_empty() == told.is_empty(), "{body}: {bad}");
+            }
+            let bad = heard(Shape::Message, &format!(r#"{{"params":{body}}}"#));
+            assert!(bad.contains(told) && bad.is_empty() == told.is_empty(), "{body}: {bad}");
+        }
+        let lines = [
+            ("7", "expected an object"),
+            ("no json", "Invalid JSON"),
+            ("{}", "Missing required parameter: 'body'"),
+            (r#"{"body":7}"#, "expected an object"),
+            (r#"{"url":"/v1/embeddings","body":{"model":"m"}}"#, "parameter: 'input'"),
+            (r#"{"url":"/v1/responses","body":{"input":"x","metadata":{"tags":"a"}}}"#, ""),
+            (r#"{"url":"/v1/chat/completions","body":{"messages":[],"n":0}}"#, "'n'"),
+            (r#"{"url":"/v1/chat/completions","body":{"messages":[]}}"#, ""),
+        ];
+        for (line, told) in lines {
+            let bad = heard(Shape::Line, line);
+            assert!(bad.contains(told) && bad.is_empty() == told.is_empty(), "{line}: {bad}");
+        }
+        for (params, told) in [
+            (r#"{"messages":[],"max_tokens":1}"#, "model"),
+            (r#"{"messages":[],"model":"m"}"#, "'max_tokens'"),
+            (r#"{"max_tokens":1,"model":"m"}"#, "'messages'"),
+        ] {
+            let bad = heard(Shape::Message, &format!(r#"{{"params":{params}}}"#));
+            assert!(bad.contains(told), "{params}: {bad}");
+        }
     }
 
     #[test]

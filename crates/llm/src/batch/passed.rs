@@ -1,7 +1,7 @@
 //! Batches of providers' own APIs: which calls make them and which are about one, what they ask for,
 //! whether they are over, and what each of their answers used.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::convert::Infallible;
 
 use bytes::Bytes;
@@ -9,13 +9,14 @@ use dunlin_types::{Tokens, Usage};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::{At, BadLine, Hearing, KeptBatch, without_ours};
+use super::{BadLine, Hearing, KeptBatch, Shape, without_ours};
 use crate::bound::Bound;
 use crate::edit::member;
 use crate::estimate::prompt_tokens;
 use crate::ids::{Place, rename_ids};
-use crate::json::{members, string};
+use crate::json::string;
 use crate::meter::Meter;
+use crate::parse::{BadRequest, check_object};
 use crate::said::Required;
 
 mod jobs;
@@ -24,6 +25,7 @@ pub use jobs::{Folder, Left};
 
 /// Where batches of Anthropic's name models.
 const MODELS: &[&Place] = &[&["requests", "*", "params", "model"]];
+const MODEL_OF_REQUEST: &[&Place] = &[&["params", "model"]];
 /// Where jobs of Bedrock's and of Vertex AI's do.
 const MODELS_OF_BEDROCK: &[&Place] = &[&["modelId"]];
 const MODELS_OF_VERTEX: &[&Place] = &[&["model"]];
@@ -104,6 +106,15 @@ pub struct Answered {
     pub usage: Usage,
     /// Whether nobody counted.
     pub estimated: bool,
+}
+
+/// Why a batch cannot be made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BadBatch {
+    /// The number of the request that cannot be part of it; `None`: it is none at all.
+    pub request: Option<u64>,
+    /// Why.
+    pub why: BadLine,
 }
 
 /// What one request of a batch asks for.
@@ -228,14 +239,25 @@ impl Shelf {
 }
 
 impl Form {
-    /// The models that the requests of a batch name, all of them.
+    /// The models that the requests of a batch name, all of them, each with the number of the first
+    /// request that does.
     #[must_use]
-    pub fn models(self, body: &Bytes) -> BTreeSet<String> {
-        let mut models = BTreeSet::new();
-        let _same = self.with_models(body, &mut |model: &str| {
-            models.insert(model.to_owned());
-            None
-        });
+    pub fn models(self, body: &Bytes) -> BTreeMap<String, u64> {
+        let mut models = BTreeMap::new();
+        if self != Self::Anthropic {
+            let _same = self.with_models(body, &mut |model: &str| {
+                models.insert(model.to_owned(), 1);
+                None
+            });
+            return models;
+        }
+        for (number, request) in (1..).zip(requests(body).unwrap_or_default()) {
+            let request = body.slice_ref(request.as_bytes());
+            let Ok(_) = rename_ids(&request, MODEL_OF_REQUEST, &mut |model: &str| {
+                models.entry(model.to_owned()).or_insert(number);
+                Ok::<_, Infallible>(None)
+            });
+        }
         models
     }
 
@@ -269,20 +291,30 @@ impl Form {
     /// are heard nowhere.
     ///
     /// # Errors
-    /// The number of a request, and why it cannot be part of a batch.
-    pub fn hear(self, body: &Bytes, required: Required<'_>) -> Result<Hearing, (u64, BadLine)> {
+    /// [`BadBatch`].
+    pub fn hear(self, body: &Bytes, required: Required<'_>) -> Result<Hearing, BadBatch> {
         let mut hearing = Hearing::default();
-        if self == Self::Anthropic {
-            let all = members(std::str::from_utf8(body).unwrap_or_default()).unwrap_or_default();
-            let lists = all.iter().filter(|member| member.name == "requests");
-            let requests = lists.filter_map(|member| list(member.value)).flatten();
-            for (line, request) in (1..).zip(requests) {
-                let request = body.slice_ref(request.as_bytes());
-                let at = At { line, inner: "params" };
-                hearing.hear(at, &request, required).map_err(|bad| (line, bad))?;
-            }
+        if !self.is_heard() {
+            return Ok(hearing);
+        }
+        let whole = |bad: BadRequest| BadBatch { request: None, why: bad.into() };
+        check_object(body).map_err(whole)?;
+        let (route, name) = (Shape::Message.route(), "requests");
+        let expected = "a list of requests, one at least";
+        let invalid = BadRequest::Invalid { route, name: name.to_owned(), expected };
+        let requests = requests(body).filter(|all| !all.is_empty());
+        for (number, request) in (1..).zip(requests.ok_or(whole(invalid))?) {
+            let request = body.slice_ref(request.as_bytes());
+            let heard = hearing.hear((number, Shape::Message), &request, required);
+            heard.map_err(|why| BadBatch { request: Some(number), why })?;
         }
         Ok(hearing)
+    }
+
+    /// Whether its requests, each with its model, are in the batch and heard one by one.
+    #[must_use]
+    pub fn is_heard(self) -> bool {
+        self == Self::Anthropic
     }
 
     /// The body without what requests say to the gateway alone.
@@ -328,7 +360,7 @@ impl Form {
     pub fn wishes(self, body: &[u8]) -> Option<Vec<Wish<'_>>> {
         match self {
             Self::Anthropic => {
-                let all = list(member(body, "requests")?)?;
+                let all = requests(body)?;
                 let wishes = all.into_iter().map(|request| {
                     let params = member(request.as_bytes(), "params").unwrap_or(request);
                     let model = member(params.as_bytes(), "model").and_then(unquoted);
@@ -429,6 +461,11 @@ fn unquoted(value: &str) -> Option<&str> {
 fn list(value: &str) -> Option<Vec<&str>> {
     let all: Vec<&RawValue> = serde_json::from_str(value).ok()?;
     Some(all.into_iter().map(RawValue::get).collect())
+}
+
+/// Those of a batch of Anthropic's.
+fn requests(body: &[u8]) -> Option<Vec<&str>> {
+    list(member(body, "requests")?)
 }
 
 /// The list called `name`, which Google has in an object of the same name.

@@ -1,18 +1,20 @@
 //! Batches that are made by calls of providers' own APIs: what one may cost is looked at before it is
 //! made, and what it has cost is charged when it is over, whoever reads its answers.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::body::Body;
+use axum::http::request::Parts;
 use axum::http::{Method, Response};
 use bytes::Bytes;
 use dunlin_admission::{Bounds, CountedBatch, counts_batches, has_budget};
 use dunlin_ledger::Pricing;
 use dunlin_llm::batch::LineLabels;
-use dunlin_llm::batch::passed::Shelf;
+use dunlin_llm::batch::passed::{BadBatch, Shelf};
 use dunlin_providers::relay::sent_model;
-use dunlin_router::{Catalog, Deployment};
+use dunlin_router::relay::{Asked, Lenders, NoLender, lenders};
+use dunlin_router::{Access, Catalog, Deployment, listed};
 use dunlin_store::NotStored;
 use dunlin_types::Tokens;
 use dunlin_upstream::{Attempt, Relay, Relayed};
@@ -20,7 +22,6 @@ use tracing::warn;
 
 use super::passing::{self, Made};
 use super::{Way, fields, unanswered, wanted};
-use crate::Proxy;
 use crate::attempts::hold;
 use crate::bill::Bill;
 use crate::request::call::Call;
@@ -29,12 +30,14 @@ use crate::request::kept::is_beside;
 use crate::response::error::{Failed, Place, Refused};
 use crate::response::headers;
 use crate::response::told::AnswerHeaders;
+use crate::response::words;
 use crate::stored::Asking;
 use crate::stored::answer::{MAX_OBJECT_BYTES, collect};
 use crate::stored::bucket::{Bucket, Unread};
 use crate::stored::input::Input;
 use crate::stored::shares::Shares;
 use crate::stored::watch::{self, Passed, Thing};
+use crate::{Proxy, Serving};
 
 /// Models of a batch whose names are kept, and how long those are at most: the others are charged by
 /// what their answers call them.
@@ -58,8 +61,8 @@ pub(super) struct Heard<'a> {
 /// A batch that is to be made.
 pub(super) struct Batch {
     shelf: Shelf,
-    /// The models that its requests name.
-    pub(super) models: BTreeSet<String>,
+    /// The models that its requests name, each with the number of the first request that does.
+    pub(super) models: BTreeMap<String, u64>,
     body: Bytes,
 }
 
@@ -79,8 +82,51 @@ impl Batch {
                 let (maker, labels) = (caller.clone(), hearing.end());
                 Ok(Heard { batch: self, maker, labels, has_ours })
             }
-            Err((number, bad)) => Err(Failed::of_line(bad, Place { noun: REQUEST, number })),
+            Err(BadBatch { request: Some(number), why }) => {
+                Err(Failed::from(why).at(Place { noun: REQUEST, number }))
+            }
+            Err(BadBatch { request: None, why }) => Err(why.into()),
         }
+    }
+
+    /// Of those who would lend for it, whoever is asked for all of its requests. Where each is heard,
+    /// their models must be known here, and of one account.
+    pub(super) fn lent(
+        &self,
+        found: Result<Lenders, NoLender>,
+        serving: &Serving,
+        way: Way,
+        caller: &Caller,
+    ) -> Result<Lenders, Failed> {
+        let refused = |none| Refused::no_lender(none, way, caller);
+        if !self.shelf.form.is_heard() {
+            return Ok(found.map_err(refused)?);
+        }
+        let at = |model: &str| Place { noun: REQUEST, number: self.models[model] };
+        let mut all = match found {
+            Ok(found) => found,
+            Err(NoLender::NotAllowed { model, by }) if self.models.contains_key(&model) => {
+                let at = at(&model);
+                return Err(Failed::from(Refused::not_allowed(model, by, caller)).at(at));
+            }
+            Err(none) => return Err(refused(none).into()),
+        };
+        for model in self.models.keys() {
+            let lending = of_one(&serving.catalog, caller.access(), way.providers, model);
+            let Some(lending) = lending else {
+                let known = listed(&serving.catalog, caller.access());
+                let message = words::no_such_lender(model, way.providers[0], &known);
+                return Err(Failed::from(Refused::Unfit { param: "model", message }).at(at(model)));
+            };
+            let there = &lending.group.deployments;
+            let is_there = |by: &Arc<Deployment>| there.iter().any(|known| is_beside(by, known));
+            all.group.deployments.retain(is_there);
+            if all.group.deployments.is_empty() {
+                let message = words::other_account(model);
+                return Err(Failed::from(Refused::Unfit { param: "model", message }).at(at(model)));
+            }
+        }
+        Ok(all)
     }
 
     /// What all its requests may cost. `model` is what the path names, `prices` what one may cost.
@@ -156,6 +202,23 @@ impl Batch {
     }
 }
 
+/// Who would lend for one request of a batch. `None`: nobody has its model.
+fn of_one(
+    catalog: &Catalog,
+    access: Option<Access<'_>>,
+    providers: &[&str],
+    model: &str,
+) -> Option<Lenders> {
+    let asked = Asked { providers, models: &[model], chosen: None, reads: false };
+    lenders(catalog, access, asked).ok().filter(|lending| !lending.any)
+}
+
+/// Whether the requests of what is made by such a call are heard one by one.
+pub(super) fn is_heard(way: Way, head: &Parts, path: &str) -> bool {
+    let makes = head.method == Method::POST;
+    makes && Shelf::of_making(way.prefix, path).is_some_and(|shelf| shelf.form.is_heard())
+}
+
 /// What models are called where a batch is made.
 struct Names<'a> {
     catalog: &'a Catalog,
@@ -165,7 +228,8 @@ struct Names<'a> {
 impl Names<'_> {
     /// The provider's name for a model of ours that is of the same account.
     fn theirs(&self, model: &str) -> Option<String> {
-        let group = self.catalog.groups.get(model)?;
+        let lending = of_one(self.catalog, None, &[&self.by.provider], model);
+        let group = lending.filter(|lending| lending.renamed.is_some())?.group;
         let there = group.deployments.iter().find(|known| is_beside(self.by, known))?;
         Some(sent_model(&there.provider, &there.target).to_owned())
     }

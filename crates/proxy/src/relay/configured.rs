@@ -69,7 +69,7 @@ async fn conduct(
     let most = serving.settings.max_request_bytes;
     let Sent { whole: body, upload } = upload::take_any(body, &head, &caller, most).await?;
     let progress = upload.as_ref().map(Upload::progress);
-    let (labels, body) = caller.said(&head, body)?;
+    let (labels, body) = caller.said(&head, body, false)?;
     let mut origin = call.client.origin(&serving.settings, &head.headers, &labels)?;
     caller.count_for(proxy, &mut origin).await?;
     let prompt_estimate = tokens_in(body.len() as u64);

@@ -47,7 +47,7 @@ impl Wanted {
 
     /// All models that it names, the one that answers first.
     pub(super) fn models(&self) -> Vec<&str> {
-        let in_batch = self.batch.iter().flat_map(|batch| &batch.models);
+        let in_batch = self.batch.iter().flat_map(|batch| batch.models.keys());
         self.named.models().chain(in_batch.map(String::as_str)).collect()
     }
 

@@ -180,10 +180,16 @@ impl Caller {
     }
 
     /// What a body that is a provider's to read says to the gateway, and the body without what is the
-    /// gateway's alone. What is asked for by it must have what the key's requests must have.
-    pub(crate) fn said(&self, head: &Parts, body: Bytes) -> Result<(Labels, Bytes), Refused> {
+    /// gateway's alone. What is asked for by it must have what the key's requests must have, unless it
+    /// is only `around` requests, each of which must.
+    pub(crate) fn said(
+        &self,
+        head: &Parts,
+        body: Bytes,
+        around: bool,
+    ) -> Result<(Labels, Bytes), Refused> {
         let kind = body::kind(&head.headers);
-        if head.method == Method::POST && !only_counts(head.uri.path()) {
+        if head.method == Method::POST && !around && !only_counts(head.uri.path()) {
             self.check_required(kind, &body)?;
         }
         let said = Said::read(kind, &body).map_err(Refused::BadRequest)?;

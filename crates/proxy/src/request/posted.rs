@@ -26,6 +26,17 @@ pub(crate) struct Posted {
 
 impl Posted {
     pub(crate) async fn read(proxy: &Proxy, call: &Call, request: Request) -> Result<Self, Failed> {
+        Self::read_unless(proxy, call, request, |_, _| false).await
+    }
+
+    /// The same of a body that need not have what the key's requests must have if it `is_around`
+    /// requests, each of which must. It is asked with the body's kind.
+    pub(crate) async fn read_unless(
+        proxy: &Proxy,
+        call: &Call,
+        request: Request,
+        is_around: impl FnOnce(&str, &Bytes) -> bool + Send,
+    ) -> Result<Self, Failed> {
         let serving = proxy.0.serving.load_full();
         let (head, body) = request.into_parts();
         let caller = call.identify(proxy, &serving, &head.headers, &head.uri).await?;
@@ -33,7 +44,11 @@ impl Posted {
         let (labels, body) = match Pass::shown(&proxy.0.ids, &serving.settings, &head.headers) {
             // What its maker's key requires was in what it was made by.
             Some(_) => (Labels::default(), body),
-            None => caller.said(&head, body)?,
+            None => {
+                let kind = body::kind(&head.headers);
+                let around = caller.requires_params() && is_around(kind, &body);
+                caller.said(&head, body, around)?
+            }
         };
         Ok(Self { serving, head, body, caller, labels })
     }

@@ -24,6 +24,22 @@ pub(crate) fn no_lender(prefix: &str, provider: &str) -> String {
     )
 }
 
+/// A request of a batch names a model that no such provider's deployment has.
+pub(crate) fn no_such_lender(model: &str, provider: &str, known: &[Arc<str>]) -> String {
+    let near = near(model, known);
+    format!(
+        "Invalid model name passed in model={model}: no deployment of {provider}/ has it.{near}"
+    )
+}
+
+/// A request of a batch names a model that is not where those before it are.
+pub(crate) fn other_account(model: &str) -> String {
+    format!(
+        "the model '{model}' is at another account than the other models of the batch: make one \
+         batch for each"
+    )
+}
+
 pub(crate) fn unknown_model(model: &str, route: &str, patterns: bool) -> String {
     if patterns {
         format!(

@@ -104,7 +104,7 @@ async fn conduct(
         Method::POST => body::read(body, &head.headers, most).await?,
         _ => Bytes::new(),
     };
-    let (labels, body) = caller.said(&head, body)?;
+    let (labels, body) = caller.said(&head, body, false)?;
     let (headers, labels) = (&head.headers, &labels);
     let asking = Asking { proxy, call, serving: &serving, caller: &caller, headers, labels };
     let below = match &of {

@@ -45,11 +45,14 @@ async fn conduct(
     provider: Option<&str>,
     request: Request,
 ) -> Result<Response<Body>, Failed> {
-    let posted = Posted::read(proxy, call, request).await?;
+    let is_around = |kind: &str, body: &Bytes| {
+        Upload::read(body.clone(), kind).is_ok_and(|form| is_batch(&form))
+    };
+    let posted = Posted::read_unless(proxy, call, request, is_around).await?;
     let (Posted { head, caller, .. }, kind) = (&posted, posted.kind());
     let form = Upload::read(posted.body.clone(), kind).map_err(Refused::BadRequest)?;
     let content = form.content("file").unwrap_or_default();
-    let is_batch = form.field("purpose") == Some("batch");
+    let is_batch = is_batch(&form);
     // Whatever a file is said to be for, a key of certain models can make a batch of no others.
     let is_restricted = caller.access().is_some_and(|access| access.is_restricted());
     let lines = if is_batch || is_restricted { models(&content) } else { BTreeMap::new() };
@@ -76,6 +79,11 @@ async fn conduct(
     let sealing = Sealing::new(proxy, caller.owner(), &by);
     let made = Made { input: heard.map(|(input, _)| input), ..Made::default() };
     answer.made(asking, Kind::File, &sealing, made).await
+}
+
+/// Whether a file is one of requests.
+fn is_batch(form: &Upload) -> bool {
+    form.field("purpose") == Some("batch")
 }
 
 /// The models that the lines of a batch name, if it is one, each with the first line that does.

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use dunlin_llm::batch::{At, Hearing, LineLabels, asked_in_line};
+use dunlin_llm::batch::{Hearing, LineLabels, Shape, asked_in_line};
 use dunlin_llm::{Required, tokens_in};
 use dunlin_providers::sigv4::path_segment;
 use dunlin_router::Deployment;
@@ -19,9 +19,6 @@ use super::{Asking, fetch, output};
 use crate::Proxy;
 use crate::bill::found;
 use crate::response::error::{Failed, Place, Refused};
-
-/// Where a request stands in its line.
-const INNER: &str = "body";
 
 /// An input, as far as the gateway is to know it.
 #[derive(Default, Serialize, Deserialize)]
@@ -123,13 +120,12 @@ impl<'r> Reader<'r> {
 
     fn line(&mut self, line: &Bytes) {
         self.lines += 1;
-        self.tokens = self.tokens.saturating_add(asked_in_line(line).0);
-        if self.bad.is_some() {
+        if self.bad.is_some() || line.trim_ascii().is_empty() {
             return;
         }
-        let at = At { line: self.lines, inner: INNER };
-        let heard = self.hearing.hear(at, line, self.required);
-        self.bad = heard.err().map(|bad| Failed::of_line(bad, Place::line(self.lines)));
+        self.tokens = self.tokens.saturating_add(asked_in_line(line).0);
+        let heard = self.hearing.hear((self.lines, Shape::Line), line, self.required);
+        self.bad = heard.err().map(|bad| Failed::from(bad).at(Place::line(self.lines)));
     }
 
     fn long(&mut self, bytes: u64) {
@@ -152,7 +148,7 @@ mod tests {
     #[test]
     fn an_input_says_what_it_asks_for_and_a_bad_line_where_it_is() {
         let line = r#"{"custom_id":"a","body":{"messages":[],"max_tokens":100,"user":"ann"}}"#;
-        let input = Bytes::from(format!("{line}\n\nno json\n{line}"));
+        let input = Bytes::from(format!("{line}\n\n \r\n{line}"));
         let Ok((read, has_ours)) = Input::of(&input, [&[], &[]]) else { panic!("it is right") };
         assert!((200..270).contains(&read.tokens().0), "{}", read.tokens);
         assert!(!has_ours && read.labels.sets.len() == 1);

@@ -16,7 +16,10 @@ async fn start(nodes: usize) -> anyhow::Result<Setup> {
     let (base, root) = (mock.api_base(), format!("http://{}", mock.address()));
     let own = deployment("own", "openai/upstream-name", &base);
     let claude = deployment("claude", "anthropic/claude-up", &root);
-    let config = format!("model_list:\n{own}{claude}router_settings:\n  num_retries: 0\n");
+    let elsewhere = deployment("elsewhere", "anthropic/claude-up", &format!("{root}/"));
+    let elsewhere = elsewhere.replace("sk-upstream", "sk-upstream-2");
+    let config =
+        format!("model_list:\n{own}{claude}{elsewhere}router_settings:\n  num_retries: 0\n");
     harness::start_with(nodes, mock, config).await
 }
 
@@ -71,6 +74,11 @@ async fn who_is_blocked_or_has_nothing_left_is_found_in_every_line() -> anyhow::
         (json!({"metadata": {"user_id": "cu3"}}), 401),
         (json!({"litellm_metadata": {"user": "cu3"}}), 401),
         (json!({"litellm_metadata": 7}), 400),
+        (json!({"user": 7}), 400),
+        (json!({"tags": "dear"}), 400),
+        (json!({"guardrails": ["pii"]}), 400),
+        (json!({"api_base": "http://127.0.0.1"}), 400),
+        (json!({"max_tokens": "many"}), 400),
         (json!({"user": "kept"}), 403),
         (json!({"tags": ["dear"]}), 422),
         (json!({"metadata": {"tags": ["dear"]}}), 422),
@@ -122,13 +130,43 @@ async fn a_line_must_have_what_requests_must_and_a_model_that_there_is() -> anyh
     let is_told = refused.body.contains("request 2: ") && refused.body.contains("param=max_tokens");
     assert!(refused.status == 400 && is_told, "{} {}", refused.status, refused.body);
 
+    // Neither the form nor what is around the requests need have it.
+    let has = [json!({"max_tokens": 7})];
+    let (status, file) = upload(&setup, &strict, lines("own", &has)).await?;
+    assert_eq!(status, 200, "{file}");
+    let (status, refused) =
+        upload(&setup, &strict, lines("own", &[json!({"max_tokens": null})])).await?;
+    assert!(status == 400 && refused.to_string().contains("line 1: "), "{status} {refused}");
+    let made = strict.post(&passed, &messages(&has)).await?;
+    assert_eq!(made.status, 200, "{}", made.body);
+
     let caller = setup.make_key(0, json!({})).await?;
+    for (said, told) in [
+        (
+            json!({"model": "claudee"}),
+            &["request 2: ", "model=claudee", "Did you mean `claude`?"][..],
+        ),
+        (json!({"model": "own"}), &["request 2: ", "model=own", "no deployment of anthropic/"]),
+        (json!({"model": "elsewhere"}), &["request 2: ", "'elsewhere'", "another account"]),
+        (json!({"model": 7}), &["request 2: ", "'model'", "a string"]),
+        (json!({"max_tokens": null}), &["request 2: ", "'max_tokens'"]),
+    ] {
+        let refused = caller.post(&passed, &messages(&[json!({}), said])).await?;
+        let is_told = told.iter().all(|told| refused.body.contains(told));
+        assert!(refused.status == 400 && is_told, "{told:?}: {}", refused.body);
+    }
+    for nonsense in [json!({}), json!({"requests": "all"}), json!({"requests": []}), json!([])] {
+        let refused = caller.post(&passed, &nonsense).await?;
+        assert_eq!(refused.status, 400, "{nonsense}: {}", refused.body);
+    }
     for (all, told) in [
-        (lines("ownn", &[json!({})]), &["line 1: ", "model=ownn", "Did you mean `own`?"][..]),
-        (lines("claude", &[json!({})]), &["line 1: ", "'claude'", "keeps files"][..]),
+        ("no json".to_owned(), &["line 1: ", "Invalid JSON"][..]),
+        (lines("own", &[json!({})]) + "\n\n{}", &["line 3: ", "'body'"]),
+        (lines("ownn", &[json!({})]), &["line 1: ", "model=ownn", "Did you mean `own`?"]),
+        (lines("claude", &[json!({})]), &["line 1: ", "'claude'", "keeps files"]),
         (
             lines("own", &[json!({}), json!({"model": "claude"})]),
-            &["line 1 names 'own'", "line 2 names 'claude'"][..],
+            &["line 1 names 'own'", "line 2 names 'claude'"],
         ),
     ] {
         let (status, refused) = upload(&setup, &caller, all).await?;

@@ -154,16 +154,15 @@ fn each_request_says_its_model_and_how_long_its_answer_may_be() {
     let wishes = Form::Anthropic.wishes(&body).expect("they are there");
     let said: Vec<_> = wishes.iter().map(|wish| (wish.model, wish.bound.tokens)).collect();
     assert_eq!(said, [(Some("a"), Some(Tokens(7))), (Some("b"), None)]);
-    let names = BTreeSet::from(["a".to_owned(), "b".to_owned()]);
+    let names = BTreeMap::from([("a".to_owned(), 1), ("b".to_owned(), 2)]);
     assert_eq!(Form::Anthropic.models(&body), names);
     let renamed =
         Form::Anthropic.with_models(&body, &mut |name| (name == "b").then(|| "c".to_owned()));
     assert!(renamed.ends_with(br#""params":{"model":"c","messages":[]}}]}"#), "{renamed:?}");
-    // Whoever says it twice names both.
-    let twice = Bytes::from_static(
-        br#"{"requests":[{"params":{"model":"a"}}],"requests":[{"params":{"model":"b"}}]}"#,
-    );
-    assert_eq!(Form::Anthropic.models(&twice), names);
+    let twice = br#"{"params":{"model":"a"},"params":{"model":"b"}}"#;
+    let twice = Bytes::from([&br#"{"requests":["#[..], twice, b"]}"].concat());
+    let names = BTreeMap::from([("a".to_owned(), 1), ("b".to_owned(), 1)]);
+    assert_eq!(Form::Anthropic.models(&twice), names, "whoever says it twice names both");
 
     let google = br#"{"batch":{"input_config":{"requests":{"requests":[
         {"request":{"contents":[],"generationConfig":{"maxOutputTokens":9,"candidateCount":2}}}]}}}}"#;
@@ -173,6 +172,29 @@ fn each_request_says_its_model_and_how_long_its_answer_may_be() {
     let file = br#"{"batch":{"inputConfig":{"fileName":"files/f"}}}"#;
     assert_eq!(Form::Google.wishes(file), None);
     assert_eq!(Form::OpenAi.wishes(br#"{"input_file_id":"file-1"}"#), None);
+}
+
+#[test]
+fn what_is_no_batch_is_refused_and_a_bad_request_by_its_number() {
+    let good = r#"{"params":{"model":"m","max_tokens":1,"messages":[]}}"#;
+    for (body, request, told) in [
+        ("[1]".to_owned(), None, "expected an object"),
+        ("{".to_owned(), None, "Invalid JSON"),
+        ("{}".to_owned(), None, "'requests': expected a list"),
+        (r#"{"requests":{}}"#.to_owned(), None, "'requests': expected a list"),
+        (r#"{"requests":[]}"#.to_owned(), None, "'requests': expected a list"),
+        (format!(r#"{{"requests":[{good}],"requests":[]}}"#), None, "'requests'"),
+        (format!(r#"{{"requests":[{good},7]}}"#), Some(2), "expected an object"),
+        (format!(r#"{{"requests":[{good},{{}}]}}"#), Some(2), "'params'"),
+    ] {
+        let heard = Form::Anthropic.hear(&Bytes::from(body.clone()), [&[]; 2]);
+        let bad = heard.expect_err(&body);
+        assert_eq!(bad.request, request, "{body}");
+        assert!(bad.why.to_string().contains(told), "{body}: {}", bad.why);
+    }
+    let body = Bytes::from(format!(r#"{{"requests":[{good}]}}"#));
+    assert!(Form::Anthropic.hear(&body, [&[]; 2]).is_ok());
+    assert!(Form::OpenAi.hear(&Bytes::from("x"), [&[]; 2]).is_ok(), "its file is heard");
 }
 
 #[test]

@@ -21,17 +21,18 @@ impl Place {
     }
 }
 
-impl Failed {
-    /// A request of a batch that cannot be part of it.
-    pub(crate) fn of_line(bad: BadLine, at: Place) -> Self {
-        let refused = match bad {
+/// A request of a batch that cannot be part of it.
+impl From<BadLine> for Failed {
+    fn from(bad: BadLine) -> Self {
+        Self::from(match bad {
             BadLine::Bad(bad) => Refused::BadRequest(bad),
             BadLine::Lacks(name) => Refused::MissingParam(name),
             BadLine::TooMany => Refused::Unfit { param: "user", message: bad.to_string() },
-        };
-        Self::from(refused).at(at)
+        })
     }
+}
 
+impl Failed {
     /// The same, for the sake of one request of several.
     pub(crate) fn at(self, at: Place) -> Self {
         Self { at: Some(Box::new(at)), ..self }

@@ -1,6 +1,6 @@
 //! Jobs as Bedrock and Vertex AI document them.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use bytes::Bytes;
 
@@ -170,7 +170,7 @@ fn a_job_names_its_model_in_its_providers_way() {
     ];
     for (form, body, model, expected) in cases {
         let named = form.models(&Bytes::copy_from_slice(body.as_bytes()));
-        assert_eq!(named, BTreeSet::from([model.to_owned()]), "{body}");
+        assert_eq!(named, BTreeMap::from([(model.to_owned(), 1)]), "{body}");
         assert_eq!(renamed(form, body), expected);
     }
 }
