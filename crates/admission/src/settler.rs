@@ -114,16 +114,14 @@ fn end_as_replaced(config: &Config) {
     config.stop.cancel();
 }
 
-/// What former lives were granted and did not spend is free again: all they recorded is settled.
+/// What former lives were granted and did not spend is free again: all they recorded is settled. That
+/// this life was granted something meanwhile does not say that it is.
 async fn close_former_lives(shared: &Shared, config: &Config) {
     let Some(last) = config.epoch.0.checked_sub(1) else { return };
-    let (node, through) = (config.me, Epoch(last));
-    while shared.consensus.state().leased(node) < (through, u64::MAX) {
-        let close = Command::CloseLives { node, through };
-        if let Err(error) = shared.consensus.propose(close).await {
-            debug!(%error, "the money of former lives is not free yet");
-            tokio::time::sleep(RETRY).await;
-        }
+    let close = || Command::CloseLives { node: config.me, through: Epoch(last) };
+    while let Err(error) = shared.consensus.propose(close()).await {
+        debug!(%error, "the money of former lives is not free yet");
+        tokio::time::sleep(RETRY).await;
     }
 }
 
@@ -292,6 +290,7 @@ pub(crate) async fn wait_settled(shared: &Shared, within: Duration) {
 mod tests {
     use std::path::PathBuf;
 
+    use dunlin_state::{Grant, Key, Terms};
     use dunlin_types::Line;
 
     use super::*;
@@ -381,6 +380,34 @@ mod tests {
         let running = run(node.admission.clone(), config, Vec::new());
         tokio::time::timeout(Duration::from_secs(60), running).await.expect("it ends");
         assert!(node.has_ended());
+    }
+
+    /// A busy node is granted money for its new life before all that the former one recorded is settled.
+    #[tokio::test(flavor = "multi_thread")]
+    async fn what_a_former_life_left_is_free_though_the_present_one_was_granted_some_before() {
+        let (node, config) = unsettled().await;
+        let terms = Terms { max_budget: Some(NanoUsd(1_000)), ..Terms::default() };
+        let token = KeyDigest::of("sk-restarted");
+        let key = Box::new(Key { token, terms, ..Key::default() });
+        node.consensus.propose(Command::CreateKey { key }).await.expect("a new key");
+        let of = node.consensus.state().key(&token).expect("made").id;
+        let pot = PotId { of, line: Line::Main };
+        let next = Config { epoch: Epoch(config.epoch.0 + 1), ..config.clone() };
+        for (epoch, amount) in [(config.epoch, 800), (next.epoch, 100)] {
+            let (period, least, amount) = (UnixMillis(0), NanoUsd(amount), NanoUsd(amount));
+            let (limit, window, carries) = (None, None, None);
+            let grant = Grant { pot: pot.clone(), period, least, amount, limit, window, carries };
+            let (returns, grants) = (Vec::new(), vec![grant]);
+            let lease = Command::Lease { node: config.me, epoch, number: 1, returns, grants };
+            node.consensus.propose(lease).await.expect("granted");
+        }
+        let free = || {
+            let state = node.consensus.state();
+            state.pot(&pot).expect("granted").free(Some(NanoUsd(1_000)))
+        };
+        assert_eq!(free(), NanoUsd(100));
+        close_former_lives(&node.admission.0, &next).await;
+        assert_eq!(free(), NanoUsd(900), "the new life keeps its own");
     }
 
     /// Once a record of a later life is settled, the state counts none of an older one any more.
