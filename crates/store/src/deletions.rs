@@ -120,7 +120,12 @@ async fn tell_all(by: &Shared, node: NodeId) -> Result<(), String> {
     peers::tell(by, node, Kind::Body, &[], true).await
 }
 
-/// Says once that a deletion is known to one holder only, for now.
-pub(crate) fn warn_unheard(node: NodeId, reason: &str) {
-    warn!(node.id = %node, reason, "only one of two nodes knows of a deletion, until the other hears of it");
+/// Says that a deletion is known to one holder only, for now. What a client deleted should be gone;
+/// a note that is still there is at most looked at once more.
+pub(crate) fn tell_unheard(node: NodeId, kind: Kind, reason: &str) {
+    const TOLD: &str = "only one of two nodes knows of a deletion, until the other hears of it";
+    match kind {
+        Kind::Body => warn!(node.id = %node, reason, "{TOLD}"),
+        Kind::Note => debug!(node.id = %node, reason, "{TOLD}"),
+    }
 }

@@ -291,7 +291,7 @@ impl Store {
         let delete = async |node: NodeId| {
             let told = peers::delete(&self.0, node, (kind, id), until).await;
             told.inspect_err(|reason| {
-                deletions::warn_unheard(node, reason);
+                deletions::tell_unheard(node, kind, reason);
                 self.0.shelves.deletions.unheard(node, kind, (id, until));
             })
         };
